@@ -1,1 +1,4 @@
 //! x
+#![allow(missing_docs)]
+pub mod clock;
+pub mod model;

@@ -1,0 +1,86 @@
+//! What only the device can do: the `actions` object of a data-model file.
+
+use super::raw::{Object, Raw};
+
+/// The command lines of a device's actions, as the model gives them; `{file}` and `{commandKey}` are not filled in yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Actions {
+    /// Restarts the device.
+    pub reboot: Option<CommandLine>,
+    /// Brings the device back to its factory state.
+    pub factory_reset: Option<CommandLine>,
+    /// By file type.
+    pub download: Vec<(String, FileAction)>,
+    /// By file type.
+    pub upload: Vec<(String, FileAction)>,
+}
+
+/// A program and its arguments; run without a shell.
+pub type CommandLine = Vec<String>;
+
+/// What is done with a file that was downloaded, or to make one that is to be uploaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileAction {
+    /// The command.
+    pub run: CommandLine,
+    /// Whether the device restarts when it has run.
+    pub reboots: bool,
+}
+
+/// JSON pointer below `actions`' parent, and the reason.
+type ReadError = (String, String);
+
+impl Actions {
+    pub(super) fn read(raw: &Raw<'_>) -> Result<Actions, ReadError> {
+        let mut actions = Actions::default();
+        for (name, value) in &object(raw, "/actions")?.members {
+            let at = format!("/actions/{}", super::load::escape(name));
+            match name.as_ref() {
+                "reboot" => actions.reboot = Some(command_line(value, &at)?),
+                "factoryReset" => actions.factory_reset = Some(command_line(value, &at)?),
+                "download" => actions.download = file_actions(value, &at)?,
+                "upload" => actions.upload = file_actions(value, &at)?,
+                _ => return Err((at, "not an action".into())),
+            }
+        }
+        Ok(actions)
+    }
+}
+
+fn object<'a, 'f>(raw: &'a Raw<'f>, at: &str) -> Result<&'a Object<'f>, ReadError> {
+    match raw {
+        Raw::Object(object) => Ok(object),
+        other => Err((at.into(), format!("an object is needed, not {}", other.kind()))),
+    }
+}
+
+fn command_line(raw: &Raw<'_>, at: &str) -> Result<CommandLine, ReadError> {
+    let wrong = || (at.to_owned(), "a list of strings is needed: the program and its arguments".to_owned());
+    let Raw::List(items) = raw else { return Err(wrong()) };
+    let arguments: Option<CommandLine> =
+        items.iter().map(|item| if let Raw::Text(text) = item { Some(text.to_string()) } else { None }).collect();
+    arguments.filter(|arguments| arguments.first().is_some_and(|program| !program.is_empty())).ok_or_else(wrong)
+}
+
+fn file_actions(raw: &Raw<'_>, at: &str) -> Result<Vec<(String, FileAction)>, ReadError> {
+    let mut actions = Vec::new();
+    for (file_type, value) in &object(raw, at)?.members {
+        let at = format!("{at}/{}", super::load::escape(file_type));
+        actions.push((file_type.to_string(), file_action(object(value, &at)?, &at)?));
+    }
+    Ok(actions)
+}
+
+fn file_action(raw: &Object<'_>, at: &str) -> Result<FileAction, ReadError> {
+    let mut action = FileAction { run: Vec::new(), reboots: false };
+    for (name, value) in &raw.members {
+        let at = format!("{at}/{}", super::load::escape(name));
+        match (name.as_ref(), value) {
+            ("run", value) => action.run = command_line(value, &at)?,
+            ("reboots", Raw::Boolean(reboots)) => action.reboots = *reboots,
+            ("reboots", _) => return Err((at, "true or false is needed".into())),
+            _ => return Err((at, "not a member of an action".into())),
+        }
+    }
+    if action.run.is_empty() { Err((at.into(), "`run` is missing".into())) } else { Ok(action) }
+}

@@ -1,0 +1,154 @@
+//! Parameter and object names as the ACS writes them (TR-069 A6 §A.2.2).
+
+use std::fmt;
+
+/// The longest name in characters (`string(256)`, R176).
+pub const MAX_LENGTH: usize = 256;
+
+/// A well-formed name: a full parameter name (`Device.A.B`) or a partial path (`Device.A.`, or the empty string for the
+/// whole tree). Whether something stands there is for [`Tree`](super::tree::Tree) to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Path<'a>(&'a str);
+
+impl<'a> Path<'a> {
+    /// Checks length and syntax, and refuses the addressing modes that this CPE does not support.
+    pub fn parse(text: &'a str) -> Result<Path<'a>, PathError> {
+        if text.len() > MAX_LENGTH && text.chars().count() > MAX_LENGTH {
+            return Err(PathError::TooLong);
+        }
+        let names = text.strip_suffix('.').unwrap_or(text);
+        if !text.is_empty() {
+            names.split('.').try_for_each(check_segment)?;
+        }
+        Ok(Path(text))
+    }
+
+    /// Whether the name stands for a part of the tree rather than for one parameter.
+    pub fn is_partial(&self) -> bool {
+        self.0.is_empty() || self.0.ends_with('.')
+    }
+
+    /// The name as it was written.
+    pub fn as_str(&self) -> &'a str {
+        self.0
+    }
+
+    /// The node names in order; none for the empty path.
+    pub(super) fn segments(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        let names = self.0.strip_suffix('.').unwrap_or(self.0);
+        names.split('.').filter(|segment| !segment.is_empty())
+    }
+}
+
+fn check_segment(segment: &str) -> Result<(), PathError> {
+    if segment.starts_with('[') {
+        return Err(PathError::AliasUnsupported); // R317: without alias support they are invalid names
+    }
+    if segment == "*" {
+        return Err(PathError::WildcardUnsupported); // R322
+    }
+    if instance_number(segment).is_some() || is_name(segment) {
+        return Ok(());
+    }
+    Err(PathError::Syntax)
+}
+
+/// Whether `text` may name an object or a parameter: a letter or `_`, then letters, digits, `_` and `-`.
+pub(super) fn is_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+}
+
+/// The instance number that `text` writes: 1 or greater, without leading zeros.
+pub(super) fn instance_number(text: &str) -> Option<u32> {
+    if text.starts_with(|c: char| ('1'..='9').contains(&c)) && text.bytes().all(|b| b.is_ascii_digit()) {
+        return text.parse().ok();
+    }
+    None
+}
+
+/// Why a name cannot be used. It becomes a CWMP fault in `cwmp::fault` and nowhere else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PathError {
+    /// More than 256 characters.
+    TooLong,
+    /// Not a sequence of names and instance numbers separated by dots.
+    Syntax,
+    /// `[alias]` in place of an instance number.
+    AliasUnsupported,
+    /// `*` in place of an instance number.
+    WildcardUnsupported,
+    /// Nothing of that name is present.
+    Unknown,
+    /// A partial path where a full parameter name is needed.
+    NotAParameter,
+    /// A full parameter name where only a partial path makes sense.
+    NotAnObject,
+    /// An object, but not a table to which instances can be added.
+    NotCreatable,
+    /// An object, but not an instance that can be deleted.
+    NotDeletable,
+    /// The table is full (`maxEntries`, or no instance number is left).
+    TableFull,
+}
+
+impl fmt::Display for PathError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            PathError::TooLong => "the name is longer than 256 characters",
+            PathError::Syntax => "the name is not well formed",
+            PathError::AliasUnsupported => "alias-based addressing is not supported",
+            PathError::WildcardUnsupported => "instance wildcards are not supported",
+            PathError::Unknown => "no such parameter or object",
+            PathError::NotAParameter => "a full parameter name is needed here",
+            PathError::NotAnObject => "a partial path is needed here",
+            PathError::NotCreatable => "no instance can be added here",
+            PathError::NotDeletable => "this is no instance that can be deleted",
+            PathError::TableFull => "the table takes no more instances",
+        })
+    }
+}
+
+impl std::error::Error for PathError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_partial_paths_parse() {
+        for text in ["", "Device.", "Device.Hosts.Host.12.", "Device.X_00D09E_Led.Mode", "Device"] {
+            assert_eq!(Path::parse(text).map(|p| p.as_str()), Ok(text));
+        }
+        assert!(Path::parse("").unwrap().is_partial());
+        assert!(Path::parse("Device.").unwrap().is_partial());
+        assert!(!Path::parse("Device.URL").unwrap().is_partial());
+    }
+
+    #[test]
+    fn malformed_names_are_refused() {
+        for text in [
+            ".",
+            "..",
+            "Device..",
+            ".Device",
+            "Device.Host.0.",
+            "Device.Host.01.",
+            "Device. ",
+            "Dévice.",
+            "Device.{i}.",
+        ] {
+            assert_eq!(Path::parse(text), Err(PathError::Syntax), "{text}");
+        }
+        assert_eq!(Path::parse("Device.Host.[a]."), Err(PathError::AliasUnsupported));
+        assert_eq!(Path::parse("Device.Host.*.Active"), Err(PathError::WildcardUnsupported));
+        assert_eq!(Path::parse("Device.Host.99999999999."), Err(PathError::Syntax));
+    }
+
+    #[test]
+    fn the_length_is_bounded() {
+        let longest = format!("Device.{}", "a".repeat(249)); // R176
+        assert!(Path::parse(&longest).is_ok());
+        assert_eq!(Path::parse(&format!("{longest}a")), Err(PathError::TooLong));
+    }
+}

@@ -1,0 +1,148 @@
+//! What the data-model files say of every node, without any instance: names, types, access, facets.
+//!
+//! ```text
+//! Schema ── nodes: one for each object, table and parameter; a node's children stand side by side
+//!        ├─ specs: one for each parameter
+//!        └─ scopes: what an instance of a table (or the root) holds outside tables of its own
+//! ```
+//!
+//! A *scope* is the root or an instance of a table, with everything below it that is not in a further table. Each
+//! parameter has a slot number in its scope and each table an index, so that a [`Tree`](super::tree::Tree) is a vector
+//! of values a scope: no name is stored twice and no node is a map.
+
+use std::ops::Range;
+use std::rc::Rc;
+
+use super::attributes::Notify;
+use super::value::{Facets, Type, Value};
+
+/// The immutable description of a device's data model.
+#[derive(Debug)]
+pub struct Schema {
+    pub(super) names: Box<str>,
+    pub(super) nodes: Box<[Node]>,
+    pub(super) specs: Box<[Spec]>,
+    pub(super) scopes: Box<[ScopeShape]>,
+}
+
+/// The number of a node.
+pub(super) type NodeId = u32;
+
+/// The root object is the first node.
+pub(super) const ROOT: NodeId = 0;
+
+/// Children of a node: consecutive nodes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Children {
+    pub(super) first: NodeId,
+    pub(super) count: u32,
+}
+
+impl Children {
+    pub(super) fn range(self) -> Range<NodeId> {
+        self.first..self.first + self.count
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Node {
+    pub(super) name_start: u32,
+    pub(super) name_length: u16,
+    /// Whether a parameter in here is sent in every Inform, so that the others need not be visited for it.
+    pub(super) informs: bool,
+    pub(super) kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Kind {
+    Object(Children),
+    Table(TableShape),
+    Parameter { slot: u32, spec: u32 },
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TableShape {
+    /// The nodes of the template `{i}`.
+    pub(super) children: Children,
+    /// Index among the tables of the scope that this table stands in.
+    pub(super) index: u32,
+    /// What an instance holds.
+    pub(super) scope: u32,
+    /// Whether instances may be added and deleted.
+    pub(super) writable: bool,
+    /// Most instances; `u32::MAX` where nothing is said.
+    pub(super) max_entries: u32,
+}
+
+/// How many values and tables a scope holds.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct ScopeShape {
+    pub(super) slots: u32,
+    pub(super) tables: u32,
+}
+
+/// The description of one parameter.
+#[derive(Debug)]
+pub struct Spec {
+    /// Its type; of the items where it is a list.
+    pub kind: Type,
+    /// Whether the ACS may set it.
+    pub writable: bool,
+    /// Whether it reads back as the null value (R175).
+    pub hidden: bool,
+    /// Whether it is sent in every Inform (R103 to R105).
+    pub inform: bool,
+    /// Its rule for active notification.
+    pub notify: Notify,
+    /// The value that a new instance, or the device from the factory, has.
+    pub default: Value,
+    pub(super) counts: Option<u32>,
+    pub(super) facets: Option<Rc<Facets>>,
+    pub(super) reference: Option<Rc<Reference>>,
+}
+
+impl Spec {
+    /// Whether values are comma-separated lists.
+    pub fn is_list(&self) -> bool {
+        self.facets.as_ref().is_some_and(|facets| facets.list)
+    }
+
+    /// The type of the whole value on the wire: a list is a string.
+    pub fn wire_type(&self) -> Type {
+        if self.is_list() { Type::String } else { self.kind }
+    }
+}
+
+/// A parameter whose value is the path of an object or parameter (R173).
+#[derive(Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Reference {
+    /// Whether the target must exist.
+    pub(super) strong: bool,
+    /// The tables whose instances it may name, with `{i}` for numbers and a dot at the end. Empty: anything.
+    pub(super) targets: Box<[Box<str>]>,
+}
+
+impl Schema {
+    pub(super) fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id as usize]
+    }
+
+    pub(super) fn name(&self, id: NodeId) -> &str {
+        let node = self.node(id);
+        let start = node.name_start as usize;
+        &self.names[start..start + node.name_length as usize]
+    }
+
+    pub(super) fn spec(&self, spec: u32) -> &Spec {
+        &self.specs[spec as usize]
+    }
+
+    pub(super) fn child(&self, children: Children, name: &str) -> Option<NodeId> {
+        children.range().find(|&id| self.name(id) == name)
+    }
+
+    /// How many parameters the files describe; those of a table's template count once.
+    pub fn parameter_count(&self) -> usize {
+        self.specs.len()
+    }
+}

@@ -1,0 +1,306 @@
+//! The model as its callers use it: files in, values out.
+
+use super::path::{Path, PathError};
+use super::transaction::{Change, GivenType, SetError};
+use super::tree::Tree;
+use super::value::{Type, ValueError};
+use super::{LoadError, ModelFile, load};
+
+const GATEWAY: &str = r#"{ "Device": {
+    "DeviceInfo": {
+      "ManufacturerOUI": { "type": "string", "maxLength": 6, "value": "00D09E" },
+      "SoftwareVersion": { "type": "string", "value": "1.0.0", "inform": true, "notify": "forceEnabled" } },
+    "ManagementServer": {
+      "URL": { "type": "string", "access": "readWrite", "maxLength": 256, "value": "http://acs.example/" },
+      "Password": { "type": "string", "access": "readWrite", "hidden": true, "value": "secret" },
+      "PeriodicInformInterval": { "type": "unsignedInt", "access": "readWrite", "min": 1, "value": "3600" } },
+    "Hosts": {
+      "HostNumberOfEntries": { "type": "unsignedInt", "counts": "Host" },
+      "Host": { "access": "readWrite", "maxEntries": 4,
+        "{i}": { "Active": { "type": "boolean", "access": "readWrite", "value": "false" },
+                 "Interface": { "type": "string", "access": "readWrite", "reference": "strong", "targets": ["Device.Hosts.Host."] },
+                 "AddressNumberOfEntries": { "type": "unsignedInt", "counts": "Address" },
+                 "Address": { "access": "readWrite", "{i}": { "IP": { "type": "string", "access": "readWrite" } } } },
+        "1": { "Active": "true", "Address": { "1": { "IP": "192.168.1.2" } } },
+        "7": { "Active": { "value": "false" } } } } } }"#;
+
+fn file(text: &str) -> ModelFile {
+    ModelFile { name: "model.json".into(), text: text.into() }
+}
+
+fn gateway() -> Tree {
+    load(&[file(GATEWAY)], &[]).unwrap().tree
+}
+
+fn names(tree: &Tree, path: &str, next_level: bool) -> Vec<String> {
+    let mut names = Vec::new();
+    let path = Path::parse(path).unwrap();
+    let visited = tree.visit_names(&path, next_level, &mut |name, writable| {
+        names.push(format!("{name} {}", if writable { "rw" } else { "ro" }));
+    });
+    visited.map_or_else(|error| vec![error.to_string()], |()| names)
+}
+
+fn values(tree: &Tree, path: &str) -> Result<Vec<String>, PathError> {
+    let mut values = Vec::new();
+    tree.visit_values(&Path::parse(path)?, &mut |p| values.push(format!("{}={}", p.name, p.value())))?;
+    Ok(values)
+}
+
+#[test]
+fn values_are_read_in_the_order_of_the_file() {
+    let tree = gateway();
+    assert_eq!(
+        values(&tree, "Device.Hosts.").unwrap(),
+        [
+            "Device.Hosts.HostNumberOfEntries=2",
+            "Device.Hosts.Host.1.Active=true",
+            "Device.Hosts.Host.1.Interface=",
+            "Device.Hosts.Host.1.AddressNumberOfEntries=1",
+            "Device.Hosts.Host.1.Address.1.IP=192.168.1.2",
+            "Device.Hosts.Host.7.Active=false",
+            "Device.Hosts.Host.7.Interface=",
+            "Device.Hosts.Host.7.AddressNumberOfEntries=0",
+        ]
+    );
+    assert_eq!(values(&tree, "").unwrap(), values(&tree, "Device.").unwrap());
+    assert_eq!(values(&tree, "Device.Hosts.Host.7.Address.").unwrap(), [""; 0]); // R179
+    assert_eq!(values(&tree, "Device.ManagementServer.Password").unwrap(), ["Device.ManagementServer.Password="]); // R175
+    assert_eq!(tree.get("Device.ManagementServer.Password").unwrap().as_str(), "secret");
+}
+
+#[test]
+fn a_name_must_say_whether_it_is_an_object() {
+    let tree = gateway();
+    // R180
+    for wrong in
+        ["Device", "Device.Hosts", "Device.ManagementServer.URL.", "Device.Hosts.Host.2.", "Device.Nothing", "Root."]
+    {
+        assert_eq!(values(&tree, wrong), Err(PathError::Unknown), "{wrong}");
+    }
+}
+
+#[test]
+fn names_are_listed_with_what_can_be_written() {
+    let tree = gateway();
+    assert_eq!(names(&tree, "", true), ["Device. ro"]); // R186
+    assert_eq!(names(&tree, "Device.Hosts.", true), ["Device.Hosts.HostNumberOfEntries ro", "Device.Hosts.Host. rw"]);
+    assert_eq!(names(&tree, "Device.Hosts.Host.", true), ["Device.Hosts.Host.1. rw", "Device.Hosts.Host.7. rw"]);
+    assert_eq!(names(&tree, "Device.Hosts.Host.7.Address.", true), [""; 0]);
+    assert_eq!(names(&tree, "Device.ManagementServer.URL", false), ["Device.ManagementServer.URL rw"]); // R188
+    let all = names(&tree, "", false);
+    assert_eq!(all[0], "Device. ro"); // R185
+    assert_eq!(all, names(&tree, "Device.", false));
+    assert!(all.contains(&"Device.Hosts.Host.7.Address. rw".to_owned())); // R187
+}
+
+#[test]
+fn what_is_sent_in_every_inform_is_found() {
+    let mut found = Vec::new();
+    gateway().visit_inform(&mut |p| found.push(p.name.to_owned()));
+    assert_eq!(found, ["Device.DeviceInfo.SoftwareVersion"]);
+}
+
+#[test]
+fn setting_is_decided_by_access_type_and_facets() {
+    let tree = gateway();
+    let set = |name: &str, given, text: &str| tree.check_set(name, given, text).map(|value| value.to_string());
+    let interval = "Device.ManagementServer.PeriodicInformInterval";
+    assert_eq!(set(interval, GivenType::Is(Type::UnsignedInt), "60"), Ok("60".into()));
+    assert_eq!(set(interval, GivenType::Any, " 060 "), Ok("60".into()));
+    assert_eq!(
+        set(interval, GivenType::Is(Type::Boolean), "1"),
+        Err(SetError::Value(ValueError::Type { expected: Type::UnsignedInt }))
+    );
+    assert_eq!(set(interval, GivenType::Any, "soon"), Err(SetError::Value(ValueError::Literal(Type::UnsignedInt))));
+    assert!(matches!(set(interval, GivenType::Any, "0"), Err(SetError::Value(ValueError::Range { .. }))));
+    assert!(matches!(set(interval, GivenType::Any, "4294967296"), Err(SetError::Value(ValueError::Range { .. }))));
+    assert_eq!(
+        set("Device.DeviceInfo.SoftwareVersion", GivenType::Any, "2"),
+        Err(SetError::Value(ValueError::ReadOnly))
+    );
+    assert_eq!(set("Device.Hosts.Host.2.Active", GivenType::Any, "1"), Err(SetError::Path(PathError::Unknown))); // R167
+    assert_eq!(set("Device.Hosts.", GivenType::Any, "1"), Err(SetError::Path(PathError::NotAParameter))); // R162
+    let long = "x".repeat(257);
+    assert_eq!(
+        set("Device.ManagementServer.URL", GivenType::Any, &long),
+        Err(SetError::Value(ValueError::TooLong(256)))
+    );
+}
+
+#[test]
+fn a_strong_reference_needs_its_target() {
+    let tree = gateway();
+    let name = "Device.Hosts.Host.1.Interface";
+    let broken = Err(SetError::Value(ValueError::Reference));
+    assert!(tree.check_set(name, GivenType::Any, "Device.Hosts.Host.7").is_ok()); // R173
+    assert!(tree.check_set(name, GivenType::Any, ".Hosts.Host.7").is_ok()); // R174
+    assert!(tree.check_set(name, GivenType::Any, "").is_ok());
+    assert_eq!(tree.check_set(name, GivenType::Any, "Device.Hosts.Host.2"), broken);
+    assert_eq!(tree.check_set(name, GivenType::Any, "Device.Hosts"), broken);
+}
+
+#[test]
+fn instances_come_and_go_and_their_numbers_are_not_used_again() {
+    let mut tree = gateway();
+    let table = Path::parse("Device.Hosts.Host.").unwrap();
+    assert_eq!(tree.check_add(&table), Ok(8));
+    tree.apply(&Change::Add("Device.Hosts.Host.".into(), 8)).unwrap();
+    tree.apply(&Change::Delete("Device.Hosts.Host.8.".into())).unwrap();
+    assert_eq!(tree.check_add(&table), Ok(9)); // R218
+    tree.apply(&Change::Add("Device.Hosts.Host.".into(), 9)).unwrap();
+    assert_eq!(values(&tree, "Device.Hosts.Host.9.").unwrap()[0], "Device.Hosts.Host.9.Active=false"); // R215
+    tree.apply(&Change::Add("Device.Hosts.Host.".into(), 10)).unwrap();
+    assert_eq!(tree.check_add(&table), Err(PathError::TableFull));
+    assert_eq!(tree.check_add(&Path::parse("Device.Hosts.").unwrap()), Err(PathError::NotCreatable));
+    let delete = |tree: &Tree, path: &str| tree.check_delete(&Path::parse(path).unwrap());
+    assert_eq!(delete(&tree, "Device.Hosts.Host.1."), Ok(()));
+    assert_eq!(delete(&tree, "Device.Hosts.Host."), Err(PathError::NotDeletable)); // R221
+    assert_eq!(delete(&tree, "Device.Hosts.Host.8."), Err(PathError::Unknown));
+    assert_eq!(delete(&tree, "Device.Hosts."), Err(PathError::NotDeletable));
+}
+
+#[test]
+fn the_differences_from_the_factory_lead_back_to_the_same_tree() {
+    let mut tree = gateway();
+    let changes = [
+        Change::Delete("Device.Hosts.Host.1.".into()),
+        Change::Add("Device.Hosts.Host.".into(), 8),
+        Change::Add("Device.Hosts.Host.8.Address.".into(), 1),
+        Change::Set("Device.Hosts.Host.8.Address.1.IP".into(), Type::String.parse("10.0.0.1").unwrap()),
+        Change::Set("Device.Hosts.Host.7.Active".into(), Type::Boolean.parse("1").unwrap()),
+        Change::Add("Device.Hosts.Host.".into(), 9),
+        Change::Delete("Device.Hosts.Host.9.".into()),
+    ];
+    changes.iter().for_each(|change| tree.apply(change).unwrap());
+    let mut again = gateway();
+    for change in tree.changes_from_factory() {
+        let read = Change::from_json(&change.to_json(), &again).unwrap();
+        assert_eq!(read, change);
+        again.apply(&read).unwrap();
+    }
+    assert_eq!(values(&again, ""), values(&tree, ""));
+    assert_eq!(again.check_add(&Path::parse("Device.Hosts.Host.").unwrap()), Ok(10));
+}
+
+#[test]
+fn an_overlay_repeats_only_what_it_changes() {
+    let overlay = r#"{ "Device": { "DeviceInfo": { "SoftwareVersion": { "value": "2.0" },
+                                                   "X_EXAMPLE_Led": { "type": "boolean" } },
+                                   "Hosts": { "Host": { "1": { "Active": "false" }, "9": {} } } },
+                       "actions": { "reboot": ["reboot"],
+                                    "download": { "1 Firmware Upgrade Image": { "run": ["up", "{file}"], "reboots": true } } } }"#;
+    let loaded =
+        load(&[file(GATEWAY), file(overlay)], &[("Device.ManagementServer.URL".into(), "http://b/".into())]).unwrap();
+    let tree = &loaded.tree;
+    assert_eq!(tree.get("Device.DeviceInfo.SoftwareVersion").unwrap().as_str(), "2.0");
+    assert_eq!(tree.get("Device.DeviceInfo.ManufacturerOUI").unwrap().as_str(), "00D09E");
+    assert_eq!(tree.get("Device.Hosts.Host.1.Active").unwrap().to_string(), "false");
+    assert_eq!(tree.get("Device.Hosts.Host.9.Active").unwrap().to_string(), "false");
+    assert_eq!(tree.get("Device.ManagementServer.URL").unwrap().as_str(), "http://b/");
+    assert_eq!(tree.changes_from_factory(), []);
+    assert_eq!(loaded.actions.reboot, Some(vec!["reboot".into()]));
+    assert!(loaded.actions.download[0].1.reboots);
+}
+
+/// A model whose `Device.A` is `node`.
+fn model(node: &str) -> String {
+    format!(r#"{{ "Device": {{ "A": {node} }} }}"#)
+}
+
+fn refused(text: &str) -> (String, String) {
+    let LoadError { file: name, pointer, reason } = load(&[file(text)], &[]).expect_err(text);
+    assert_eq!(name, "model.json");
+    (pointer, reason)
+}
+
+#[test]
+fn a_wrong_model_names_the_place_and_the_reason() {
+    let cases = [
+        (r#"{ "type": "text" }"#, "/Device/A/type", "not a type"),
+        (r#"{ "type": "string", "maxlength": 5 }"#, "/Device/A/maxlength", "an unknown member"),
+        (r#"{ "type": "string", "maxLength": 2, "value": "abc" }"#, "/Device/A/value", "too long"),
+        (r#"{ "type": "int", "min": 5, "value": "4" }"#, "/Device/A/value", "less than 5"),
+        (r#"{ "type": "int", "min": 5, "max": 4 }"#, "/Device/A/min", "more than `max`"),
+        (r#"{ "type": "int", "value": 4 }"#, "/Device/A/value", "a string is needed, not a number"),
+        (r#"{ "type": "boolean", "min": 1 }"#, "/Device/A/min", "no range"),
+        (r#"{ "type": "string", "pattern": "(" }"#, "/Device/A/pattern", "not a regular expression"),
+        (r#"{ "type": "string", "enum": ["a"], "value": "b" }"#, "/Device/A/value", "not one of"),
+        (r#"{ "type": "string", "access": "write" }"#, "/Device/A/access", "needed"),
+        (r#"{ "type": "string", "notify": "always" }"#, "/Device/A/notify", "needed"),
+        (r#"{ "type": "unsignedInt", "counts": "B" }"#, "/Device/A/counts", "no table `B`"),
+        (r#"{ "type": "string", "maxItems": 2 }"#, "/Device/A/maxItems", "only a `list`"),
+        (r#"{ "type": "string", "B": { "type": "int" } }"#, "/Device/A/B", "holds no nodes"),
+        (r#""text""#, "/Device/A", "a parameter with a `type` or an object is needed"),
+        (r#"{ "1": {} }"#, "/Device/A", "needs its template"),
+        (r#"{ "{i}": {}, "B": {} }"#, "/Device/A/B", "nothing else"),
+        (r#"{ "access": "readWrite" }"#, "/Device/A/access", "only a table"),
+        (r#"{ "{i}": { "B": { "type": "int" } }, "1": { "C": "1" } }"#, "/Device/A/1/C", "not in the template"),
+        (r#"{ "{i}": { "B": { "type": "int" } }, "1": { "B": "x" } }"#, "/Device/A/1/B", "not a valid int"),
+        (r#"{ "{i}": { "B": { "type": "int" } }, "1": { "B": { "type": "int" } } }"#, "/Device/A/1/B", "nothing else"),
+        (r#"{ "maxEntries": 1, "{i}": {}, "1": {}, "2": {} }"#, "/Device/A/2", "maxEntries"),
+        (r#"{ "B": { "type": "int" }, "B": { "type": "int" } }"#, "/Device/A/B", "given twice"),
+        (r#"{ "B C": { "type": "int" } }"#, "/Device/A/B C", "not a valid name"),
+        (r#"{ "type": "string", "source": { "file": "/etc/x" } }"#, "/Device/A/source", "no sources"),
+        (r#"{ "type": "string", "reference": "strong", "value": "Device.B" }"#, "/Device/A", "strong reference"),
+    ];
+    for (node, pointer, reason) in cases {
+        let (at, why) = refused(&model(node));
+        assert_eq!(at, pointer, "{node}: {why}");
+        assert!(why.contains(reason), "{node}: {why}");
+    }
+}
+
+#[test]
+fn a_file_that_is_no_model_is_refused() {
+    assert!(refused("{").1.contains("not JSON"));
+    assert!(refused("[]").1.contains("an object is needed"));
+    assert!(refused("{}").1.contains("no root object"));
+    assert_eq!(refused(r#"{ "Device": {}, "InternetGatewayDevice": {} }"#).0, "/InternetGatewayDevice");
+    assert_eq!(refused(r#"{ "Device": {}, "Other": {} }"#).0, "/Other");
+    assert_eq!(refused(r#"{ "Device": {}, "actions": { "explode": ["x"] } }"#).0, "/actions/explode");
+    assert_eq!(refused(r#"{ "Device": {}, "actions": { "reboot": "reboot" } }"#).0, "/actions/reboot");
+    let deep = format!("{}{}", r#"{"A":"#.repeat(40), "{}".to_owned() + &"}".repeat(40));
+    assert!(refused(&model(&deep)).1.contains("levels"));
+}
+
+#[test]
+fn an_error_names_the_file_that_wrote_it() {
+    let overlay = ModelFile {
+        name: "overlay.json".into(),
+        text: r#"{ "Device": { "Hosts": { "Host": { "1": { "Active": "maybe" } } } } }"#.into(),
+    };
+    let error = load(&[file(GATEWAY), overlay], &[]).unwrap_err();
+    assert_eq!(error.to_string(), "overlay.json: /Device/Hosts/Host/1/Active: not a valid boolean");
+}
+
+#[test]
+fn a_wrong_factory_value_of_the_command_line_is_refused() {
+    let set = |path: &str, text: &str| load(&[file(GATEWAY)], &[(path.into(), text.into())]).unwrap_err();
+    assert_eq!(
+        set("Device.ManagementServer.PeriodicInformInterval", "x").pointer,
+        "Device.ManagementServer.PeriodicInformInterval"
+    );
+    assert!(set("Device.Nothing", "x").reason.contains("no such"));
+    assert!(set("Device.Hosts.HostNumberOfEntries", "3").reason.contains("counts"));
+}
+
+/// No file may stop the loader otherwise than with an error: each truncation, and many flipped bytes.
+#[test]
+fn damaged_files_never_panic() {
+    for length in 0..GATEWAY.len() {
+        let _ = load(&[file(&GATEWAY[..length])], &[]);
+    }
+    let mut seed = 0x2545_F491_4F6C_DD1D_u64;
+    for _ in 0..4000 {
+        let mut bytes = GATEWAY.as_bytes().to_vec();
+        for _ in 0..3 {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            let at = (seed % bytes.len() as u64) as usize;
+            bytes[at] = (seed >> 32) as u8 & 0x7F;
+        }
+        let _ = load(&[file(&String::from_utf8(bytes).expect("ASCII"))], &[]);
+    }
+}

@@ -1,0 +1,242 @@
+//! What an RPC or a local command changes: decided in full before anything is touched.
+//!
+//! ```text
+//! Transaction: set, add, delete, attributes ──▶ changes ──(journal)──▶ Tree::apply
+//! ```
+//!
+//! The changes are written to the journal between the decision and [`Tree::apply`], so that nothing is promised that a
+//! power cut could take back.
+
+use serde_json::{Value as Json, json};
+
+use super::attributes::{Attributes, Notification, Notify};
+use super::path::{Path, PathError};
+use super::schema::{Kind, Spec};
+use super::tree::{Difference, Place, Tree};
+use super::value::{Facets, Type, Value, ValueError};
+
+/// One change that a [`Tree`] can carry out; names are full and well formed.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// A parameter gets a value.
+    Set(String, Value),
+    /// A table (its path, with the dot) gets an instance.
+    Add(String, u32),
+    /// An instance (its path, with the dot) goes, with everything in it.
+    Delete(String),
+    /// A parameter gets attributes.
+    Attributes(String, Attributes),
+    /// Numbers up to this one were given in a table.
+    LastNumber(String, u32),
+}
+
+/// Why a single parameter cannot be set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SetError {
+    /// The name is the reason.
+    Path(PathError),
+    /// The value is the reason.
+    Value(ValueError),
+}
+
+impl From<PathError> for SetError {
+    fn from(error: PathError) -> SetError {
+        SetError::Path(error)
+    }
+}
+
+impl From<ValueError> for SetError {
+    fn from(error: ValueError) -> SetError {
+        SetError::Value(error)
+    }
+}
+
+impl std::fmt::Display for SetError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            SetError::Path(error) => error.fmt(f),
+            SetError::Value(error) => error.fmt(f),
+        }
+    }
+}
+
+/// The type that comes with a value from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GivenType {
+    /// None, or `string`: the text is read as a literal of the parameter's own type.
+    Any,
+    /// This one; it must be the parameter's.
+    Is(Type),
+    /// One that no parameter has.
+    Foreign,
+}
+
+impl Spec {
+    /// Reads a literal and holds it against the facets.
+    pub fn parse(&self, text: &str) -> Result<Value, ValueError> {
+        match &self.facets {
+            Some(facets) => facets.parse(self.kind, text),
+            None => Facets::default().parse(self.kind, text),
+        }
+    }
+}
+
+impl Tree {
+    /// Decides on setting one parameter from outside the agent.
+    pub fn check_set(&self, name: &str, given: GivenType, text: &str) -> Result<Value, SetError> {
+        let parameter = self.parameter(name)?;
+        let spec = parameter.spec;
+        if !spec.writable {
+            return Err(ValueError::ReadOnly.into());
+        }
+        let expected = spec.wire_type();
+        match given {
+            GivenType::Is(kind) if kind != expected => return Err(ValueError::Type { expected }.into()),
+            GivenType::Foreign => return Err(ValueError::Type { expected }.into()),
+            _ => {}
+        }
+        self.check_reference(spec, text)?;
+        Ok(spec.parse(text)?)
+    }
+
+    /// R173: a strong reference names what is there; a weak one may name anything.
+    pub(super) fn check_reference(&self, spec: &Spec, text: &str) -> Result<(), ValueError> {
+        let Some(reference) = spec.reference.as_ref().filter(|reference| reference.strong) else { return Ok(()) };
+        let items: Vec<&str> = if spec.is_list() { text.split(',').map(str::trim).collect() } else { vec![text] };
+        for item in items.into_iter().filter(|item| !item.is_empty()) {
+            let target = self.absolute(item);
+            let fits =
+                reference.targets.is_empty() || reference.targets.iter().any(|table| is_instance_of(&target, table));
+            if !fits || !self.exists(&target) {
+                return Err(ValueError::Reference);
+            }
+        }
+        Ok(())
+    }
+
+    /// R174: a leading dot means relative to the root.
+    fn absolute(&self, reference: &str) -> String {
+        match reference.strip_prefix('.') {
+            Some(relative) => format!("{}.{relative}", self.root_name()),
+            None => reference.to_owned(),
+        }
+    }
+
+    /// Decides on a new instance; gives its number.
+    pub fn check_add(&self, table: &Path<'_>) -> Result<u32, PathError> {
+        let view =
+            self.table(table).map_err(|error| if table.is_partial() { error } else { PathError::NotAnObject })?;
+        if !view.shape.writable {
+            return Err(PathError::NotCreatable);
+        }
+        if view.len() >= view.shape.max_entries as usize {
+            return Err(PathError::TableFull);
+        }
+        view.next_number().ok_or(PathError::TableFull)
+    }
+
+    /// Decides on deleting an instance.
+    pub fn check_delete(&self, instance: &Path<'_>) -> Result<(), PathError> {
+        match self.place(instance)? {
+            Place::Instance(table, ..) if table.writable => Ok(()),
+            _ => Err(PathError::NotDeletable),
+        }
+    }
+
+    /// Carries out a change. An error means that the change names what is not there; nothing was touched then.
+    pub fn apply(&mut self, change: &Change) -> Result<(), PathError> {
+        match change {
+            Change::Set(name, value) => self.set_value(name, value.clone(), false),
+            Change::Add(table, number) => self.add_instance(table, *number, false),
+            Change::Delete(instance) => self.delete_instance(instance),
+            Change::Attributes(name, attributes) => self.set_attributes(name, *attributes),
+            Change::LastNumber(table, last) => self.set_last_number(table, *last),
+        }
+    }
+
+    /// All changes that lead from the factory state to this one.
+    pub fn changes_from_factory(&self) -> Vec<Change> {
+        let mut changes = Vec::new();
+        self.visit_differences(&mut |difference| {
+            changes.push(match difference {
+                Difference::Added(table, number) => Change::Add(table.into(), number),
+                Difference::Deleted(table, number) => Change::Delete(format!("{table}{number}.")),
+                Difference::LastNumber(table, last) => Change::LastNumber(table.into(), last),
+                Difference::Value(name, value) => Change::Set(name.into(), value.clone()),
+                Difference::Attributes(name, attributes) => Change::Attributes(name.into(), attributes),
+            });
+        });
+        changes
+    }
+}
+
+/// Whether `path` names an instance of `table`, in which `{i}` stands for any number.
+fn is_instance_of(path: &str, table: &str) -> bool {
+    let mut segments = path.trim_end_matches('.').split('.');
+    let fits = table.trim_end_matches('.').split('.').all(|expected| match segments.next() {
+        Some(segment) => segment == expected || (expected == "{i}" && super::path::instance_number(segment).is_some()),
+        None => false,
+    });
+    fits && segments.next().is_some_and(|number| super::path::instance_number(number).is_some())
+        && segments.next().is_none()
+}
+
+/// How the journal writes a change, and how it is read back.
+impl Change {
+    /// A JSON list whose first item says what is changed.
+    pub fn to_json(&self) -> Json {
+        match self {
+            Change::Set(name, value) => json!(["=", name, value.to_string()]),
+            Change::Add(table, number) => json!(["+", table, number]),
+            Change::Delete(instance) => json!(["-", instance]),
+            Change::Attributes(name, attributes) => {
+                json!(["@", name, attributes.notification as u8, attributes.subscriber])
+            }
+            Change::LastNumber(table, last) => json!(["#", table, last]),
+        }
+    }
+
+    /// Reads a change against the model of today: it may have lost the parameter, or have a new type for it.
+    pub fn from_json(json: &Json, tree: &Tree) -> Result<Change, String> {
+        let field = |at: usize| json.get(at).ok_or("incomplete");
+        let text = |at: usize| field(at)?.as_str().ok_or("not a string");
+        let number = |at: usize| field(at)?.as_u64().and_then(|n| u32::try_from(n).ok()).ok_or("not a number");
+        let name = text(1)?.to_owned();
+        match text(0)? {
+            "=" => {
+                let parameter = tree.parameter(&name).map_err(|e| format!("{name}: {e}"))?;
+                let value = parameter.spec.parse(text(2)?).map_err(|e| format!("{name}: {e}"))?;
+                Ok(Change::Set(name, value))
+            }
+            "+" => Ok(Change::Add(name, number(2)?)),
+            "-" => Ok(Change::Delete(name)),
+            "@" => {
+                let notification = Notification::from_number(number(2)?.into()).ok_or("not a notification")?;
+                Ok(Change::Attributes(
+                    name,
+                    Attributes { notification, subscriber: field(3)?.as_bool().ok_or("not a boolean")? },
+                ))
+            }
+            "#" => Ok(Change::LastNumber(name, number(2)?)),
+            _ => Err("unknown change".into()),
+        }
+    }
+}
+
+/// Whether an instance or table stands at a place, for callers that need no more.
+impl Tree {
+    /// Whether the parameter of this name refuses active notification (`canDeny`, R201).
+    pub fn may_deny(spec: &Spec) -> bool {
+        spec.notify == Notify::CanDeny
+    }
+
+    /// Whether a partial path names an object that is present.
+    pub fn is_object(&self, path: &Path<'_>) -> bool {
+        matches!(self.place(path), Ok(Place::Everything | Place::Object(..) | Place::Table(..) | Place::Instance(..)))
+    }
+
+    /// Whether a name is that of a parameter that is present.
+    pub fn is_parameter(&self, path: &Path<'_>) -> bool {
+        matches!(self.place(path), Ok(Place::Parameter(node, _)) if matches!(self.schema().node(node).kind, Kind::Parameter { .. }))
+    }
+}

@@ -1,0 +1,568 @@
+//! The instances and values that are present, in memory.
+//!
+//! ```text
+//! Tree ── root: Scope ── values   one a parameter, where it differs from the schema's default
+//!                     ├─ tables   one a table: its instances, each with a Scope of its own
+//!                     └─ attributes, changed: sparse, by slot
+//! ```
+//!
+//! Everything here is done in memory and at once; [`transaction`](super::transaction) decides what may be done.
+
+use std::fmt::Write;
+use std::rc::Rc;
+
+use super::attributes::{Attributes, Notify};
+use super::path::{Path, PathError, instance_number};
+use super::schema::{Children, Kind, NodeId, ROOT, Schema, Spec, TableShape};
+use super::value::{Type, Value};
+
+/// The data model of this device as it is now.
+#[derive(Clone, Debug)]
+pub struct Tree {
+    schema: Rc<Schema>,
+    root: Scope,
+}
+
+/// The values and tables of the root or of one instance.
+#[derive(Clone, Debug)]
+pub(super) struct Scope {
+    /// By slot; `None` where the value is the schema's default.
+    values: Box<[Option<Value>]>,
+    tables: Box<[Table]>,
+    /// Slots whose value is not the factory's, ascending.
+    changed: Vec<u32>,
+    /// Slots whose attributes are not the default.
+    attributes: Vec<(u32, Attributes)>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Table {
+    /// Ascending by number.
+    instances: Vec<Instance>,
+    /// The greatest number ever given: numbers are not used again (R218).
+    last: u32,
+    /// Instances of the factory state that were deleted.
+    deleted: Vec<u32>,
+}
+
+#[derive(Clone, Debug)]
+struct Instance {
+    number: u32,
+    /// Whether it is part of the factory state.
+    factory: bool,
+    scope: Scope,
+}
+
+/// A parameter that is present.
+#[derive(Clone, Copy)]
+pub struct Parameter<'t> {
+    /// Full name.
+    pub name: &'t str,
+    /// What the data model says of it.
+    pub spec: &'t Spec,
+    scope: &'t Scope,
+    slot: u32,
+}
+
+impl Parameter<'_> {
+    /// The value as the ACS reads it: the null value where the parameter is hidden (R175).
+    pub fn value(&self) -> Value {
+        if self.spec.hidden { self.spec.wire_type().null() } else { self.stored() }
+    }
+
+    /// Calls `write` with the value as the ACS reads it, without copying it.
+    pub fn with_value<R>(&self, write: impl FnOnce(&Value) -> R) -> R {
+        match &self.scope.values[self.slot as usize] {
+            Some(value) if !self.spec.hidden && self.spec.counts.is_none() => write(value),
+            None if !self.spec.hidden && self.spec.counts.is_none() => write(&self.spec.default),
+            _ => write(&self.value()),
+        }
+    }
+
+    /// The value as it is kept, that of a hidden parameter too.
+    pub fn stored(&self) -> Value {
+        match self.spec.counts {
+            Some(table) => Value::Unsigned(self.scope.tables[table as usize].instances.len() as u64),
+            None => self.scope.values[self.slot as usize].as_ref().unwrap_or(&self.spec.default).clone(),
+        }
+    }
+
+    /// Its notification and access attributes.
+    pub fn attributes(&self) -> Attributes {
+        let set = self.scope.attributes.iter().find(|(slot, _)| *slot == self.slot);
+        let attributes = set.map_or(self.spec.notify.default_attributes(), |(_, attributes)| *attributes);
+        match self.spec.notify {
+            Notify::ForceEnabled => {
+                Attributes { subscriber: attributes.subscriber, ..self.spec.notify.default_attributes() }
+            } // R202
+            _ => attributes,
+        }
+    }
+}
+
+/// What a path names.
+pub(super) enum Place<'t> {
+    /// The empty path.
+    Everything,
+    Object(Children, &'t Scope),
+    Table(TableShape, &'t Scope),
+    Instance(TableShape, &'t Scope),
+    Parameter(NodeId, &'t Scope),
+}
+
+/// Steps from the root to a scope: index of a table, number of the instance.
+type Steps = Vec<(u32, u32)>;
+
+impl Tree {
+    /// A tree without instances, every parameter at its default.
+    pub(super) fn new(schema: Rc<Schema>) -> Tree {
+        let root = Scope::new(&schema, 0);
+        Tree { schema, root }
+    }
+
+    /// The description that this tree follows.
+    pub fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    /// `Device` or `InternetGatewayDevice`.
+    pub fn root_name(&self) -> &str {
+        self.schema.name(ROOT)
+    }
+
+    /// The parameter of exactly this name.
+    pub fn parameter<'t>(&'t self, name: &'t str) -> Result<Parameter<'t>, PathError> {
+        match self.place(&Path::parse(name)?)? {
+            Place::Parameter(node, scope) => Ok(self.parameter_at(name, node, scope)),
+            _ if name.is_empty() || name.ends_with('.') => Err(PathError::NotAParameter),
+            _ => Err(PathError::Unknown),
+        }
+    }
+
+    /// The value that is kept for the parameter of this name, that of a hidden parameter too.
+    pub fn get(&self, name: &str) -> Option<Value> {
+        self.parameter(name).ok().map(|parameter| parameter.stored())
+    }
+
+    /// Every parameter at or below `path`, in the order of the data model (R178).
+    ///
+    /// A full name must be that of a parameter, and a partial path that of an object (R180).
+    pub fn visit_values(&self, path: &Path<'_>, visit: &mut dyn FnMut(&Parameter<'_>)) -> Result<(), PathError> {
+        let mut name = String::with_capacity(128);
+        name.push_str(path.as_str());
+        let mut walk = Walk { schema: &self.schema, name, informs_only: false, visit };
+        match self.place(path)? {
+            Place::Parameter(node, scope) if !path.is_partial() => {
+                visit(&self.parameter_at(path.as_str(), node, scope))
+            }
+            Place::Everything => walk.node(ROOT, &self.root),
+            Place::Object(children, scope) => walk.children(children, scope),
+            Place::Instance(table, scope) => walk.children(table.children, scope),
+            Place::Table(table, scope) => walk.table(&table, scope),
+            Place::Parameter(..) => return Err(PathError::Unknown),
+        }
+        Ok(())
+    }
+
+    /// Every parameter that is sent in each Inform.
+    pub fn visit_inform(&self, visit: &mut dyn FnMut(&Parameter<'_>)) {
+        Walk { schema: &self.schema, name: String::with_capacity(128), informs_only: true, visit }
+            .node(ROOT, &self.root);
+    }
+
+    /// Names and whether they are writable, as GetParameterNames gives them (R185 to R192).
+    ///
+    /// With `next_level` the path must be partial; that it is not is for the caller to refuse (R188).
+    pub fn visit_names(
+        &self,
+        path: &Path<'_>,
+        next_level: bool,
+        visit: &mut dyn FnMut(&str, bool),
+    ) -> Result<(), PathError> {
+        let place = self.place(path)?;
+        let mut name = String::with_capacity(128);
+        name.push_str(path.as_str());
+        let mut walk = NameWalk { schema: &self.schema, name, deep: !next_level, visit };
+        if !next_level && !path.as_str().is_empty() {
+            let writable = match &place {
+                Place::Parameter(node, _) => {
+                    matches!(self.schema.node(*node).kind, Kind::Parameter { spec, .. } if self.schema.spec(spec).writable)
+                }
+                Place::Table(table, _) | Place::Instance(table, ..) => table.writable,
+                _ => false,
+            };
+            (walk.visit)(path.as_str(), writable);
+        }
+        match place {
+            Place::Everything => walk.node(ROOT, &self.root),
+            Place::Object(children, scope) => walk.children(children, scope),
+            Place::Instance(table, scope) => walk.children(table.children, scope),
+            Place::Table(table, scope) => walk.instances(&table, scope),
+            Place::Parameter(..) => {}
+        }
+        Ok(())
+    }
+
+    /// Whether an object or a parameter of this name is present; objects with or without the dot at the end.
+    pub(super) fn exists(&self, name: &str) -> bool {
+        let object = format!("{}.", name.trim_end_matches('.'));
+        let present = |text: &str| Path::parse(text).and_then(|path| self.place(&path)).is_ok();
+        present(name) || present(&object)
+    }
+
+    pub(super) fn place(&self, path: &Path<'_>) -> Result<Place<'_>, PathError> {
+        self.locate(path).map(|(place, _)| place)
+    }
+
+    fn locate(&self, path: &Path<'_>) -> Result<(Place<'_>, Steps), PathError> {
+        let mut steps = Steps::new();
+        let mut segments = path.segments();
+        match segments.next() {
+            None => return Ok((Place::Everything, steps)),
+            Some(root) if root != self.root_name() => return Err(PathError::Unknown),
+            Some(_) => {}
+        }
+        let Kind::Object(children) = self.schema.node(ROOT).kind else { return Err(PathError::Unknown) };
+        let mut place = Place::Object(children, &self.root);
+        for segment in segments {
+            place = match place {
+                Place::Object(children, scope) | Place::Instance(TableShape { children, .. }, scope) => {
+                    let node = self.schema.child(children, segment).ok_or(PathError::Unknown)?;
+                    match self.schema.node(node).kind {
+                        Kind::Object(children) => Place::Object(children, scope),
+                        Kind::Table(table) => Place::Table(table, scope),
+                        Kind::Parameter { .. } => Place::Parameter(node, scope),
+                    }
+                }
+                Place::Table(table, scope) => {
+                    let number = instance_number(segment).ok_or(PathError::Unknown)?;
+                    let instance = scope.tables[table.index as usize].instance(number).ok_or(PathError::Unknown)?;
+                    steps.push((table.index, number));
+                    Place::Instance(table, &instance.scope)
+                }
+                Place::Parameter(..) | Place::Everything => return Err(PathError::Unknown),
+            };
+        }
+        match place {
+            Place::Parameter(..) if path.is_partial() => Err(PathError::Unknown), // R180: "Device.X.P." names nothing
+            Place::Parameter(..) => Ok((place, steps)),
+            _ if !path.is_partial() => Err(PathError::Unknown), // R180: an object without its dot names nothing
+            _ => Ok((place, steps)),
+        }
+    }
+
+    fn parameter_at<'t>(&'t self, name: &'t str, node: NodeId, scope: &'t Scope) -> Parameter<'t> {
+        let Kind::Parameter { slot, spec } = self.schema.node(node).kind else { unreachable!("a parameter place") };
+        Parameter { name, spec: self.schema.spec(spec), scope, slot }
+    }
+}
+
+/// What changes a tree: all of it already decided, none of it refused for its value.
+impl Tree {
+    /// Gives a parameter a value. `factory`: as part of the factory state, which is not stored.
+    pub(super) fn set_value(&mut self, name: &str, value: Value, factory: bool) -> Result<(), PathError> {
+        let (slot, scope) = self.slot_mut(name)?;
+        scope.values[slot as usize] = Some(value);
+        if !factory && let Err(at) = scope.changed.binary_search(&slot) {
+            scope.changed.insert(at, slot);
+        }
+        Ok(())
+    }
+
+    /// Gives a parameter attributes.
+    pub(super) fn set_attributes(&mut self, name: &str, attributes: Attributes) -> Result<(), PathError> {
+        let (slot, scope) = self.slot_mut(name)?;
+        scope.attributes.retain(|(s, _)| *s != slot);
+        scope.attributes.push((slot, attributes));
+        Ok(())
+    }
+
+    /// Creates instance `number` of a table with the defaults of its template.
+    pub(super) fn add_instance(&mut self, table: &str, number: u32, factory: bool) -> Result<(), PathError> {
+        let (place, steps) = self.locate(&Path::parse(table)?)?;
+        let Place::Table(shape, _) = place else { return Err(PathError::NotCreatable) };
+        let schema = Rc::clone(&self.schema);
+        let table = &mut self.scope_mut(&steps).tables[shape.index as usize];
+        if let Err(at) = table.instances.binary_search_by_key(&number, |instance| instance.number) {
+            let scope = Scope::new(&schema, shape.scope);
+            table.instances.insert(at, Instance { number, factory, scope });
+            table.last = table.last.max(number);
+        }
+        Ok(())
+    }
+
+    /// Removes an instance with everything in it (R220).
+    pub(super) fn delete_instance(&mut self, instance: &str) -> Result<(), PathError> {
+        let (place, mut steps) = self.locate(&Path::parse(instance)?)?;
+        let (Place::Instance(..), Some((index, number))) = (place, steps.pop()) else {
+            return Err(PathError::NotDeletable);
+        };
+        let table = &mut self.scope_mut(&steps).tables[index as usize];
+        if let Some(at) = table.position(number) {
+            if table.instances.remove(at).factory {
+                table.deleted.push(number);
+            }
+        }
+        Ok(())
+    }
+
+    /// Remembers that numbers up to `last` were given in a table (R218).
+    pub(super) fn set_last_number(&mut self, table: &str, last: u32) -> Result<(), PathError> {
+        let (place, steps) = self.locate(&Path::parse(table)?)?;
+        let Place::Table(shape, _) = place else { return Err(PathError::NotCreatable) };
+        let table = &mut self.scope_mut(&steps).tables[shape.index as usize];
+        table.last = table.last.max(last);
+        Ok(())
+    }
+
+    fn slot_mut(&mut self, name: &str) -> Result<(u32, &mut Scope), PathError> {
+        let (place, steps) = self.locate(&Path::parse(name)?)?;
+        let Place::Parameter(node, _) = place else { return Err(PathError::NotAParameter) };
+        let Kind::Parameter { slot, .. } = self.schema.node(node).kind else { return Err(PathError::NotAParameter) };
+        Ok((slot, self.scope_mut(&steps)))
+    }
+
+    fn scope_mut(&mut self, steps: &[(u32, u32)]) -> &mut Scope {
+        let mut scope = &mut self.root;
+        for (index, number) in steps {
+            let table = &mut scope.tables[*index as usize];
+            // The steps come from `locate` on this very tree, so that the instance is there.
+            let at = table.position(*number).expect("an instance that was just located");
+            scope = &mut table.instances[at].scope;
+        }
+        scope
+    }
+}
+
+/// What a table holds, for the transaction that changes it and for the journal.
+pub(super) struct TableView<'t> {
+    pub(super) shape: TableShape,
+    table: &'t Table,
+}
+
+impl TableView<'_> {
+    pub(super) fn len(&self) -> usize {
+        self.table.instances.len()
+    }
+
+    /// The number that the next instance gets; none once all are used.
+    pub(super) fn next_number(&self) -> Option<u32> {
+        self.table.last.checked_add(1)
+    }
+}
+
+impl Tree {
+    pub(super) fn table(&self, path: &Path<'_>) -> Result<TableView<'_>, PathError> {
+        match self.place(path)? {
+            Place::Table(shape, scope) => Ok(TableView { shape, table: &scope.tables[shape.index as usize] }),
+            _ => Err(PathError::NotCreatable),
+        }
+    }
+
+    /// Tells of everything that differs from the factory state, in an order in which it can be done again.
+    pub(super) fn visit_differences(&self, visit: &mut dyn FnMut(Difference<'_>)) {
+        let mut name = String::with_capacity(128);
+        self.differences(ROOT..ROOT + 1, &self.root, &mut name, visit);
+    }
+
+    fn differences(
+        &self,
+        nodes: std::ops::Range<NodeId>,
+        scope: &Scope,
+        name: &mut String,
+        visit: &mut dyn FnMut(Difference<'_>),
+    ) {
+        for id in nodes {
+            let length = name.len();
+            name.push_str(self.schema.name(id));
+            match self.schema.node(id).kind {
+                Kind::Parameter { slot, spec } => scope.slot_differences(slot, self.schema.spec(spec), name, visit),
+                Kind::Object(children) => {
+                    name.push('.');
+                    self.differences(children.range(), scope, name, visit);
+                }
+                Kind::Table(shape) => {
+                    name.push('.');
+                    self.table_differences(&shape, &scope.tables[shape.index as usize], name, visit);
+                }
+            }
+            name.truncate(length);
+        }
+    }
+
+    fn table_differences(
+        &self,
+        shape: &TableShape,
+        table: &Table,
+        name: &mut String,
+        visit: &mut dyn FnMut(Difference<'_>),
+    ) {
+        for number in &table.deleted {
+            visit(Difference::Deleted(name, *number));
+        }
+        for instance in &table.instances {
+            if !instance.factory {
+                visit(Difference::Added(name, instance.number));
+            }
+            let length = name.len();
+            push_number(name, instance.number);
+            self.differences(shape.children.range(), &instance.scope, name, visit);
+            name.truncate(length);
+        }
+        if table.last > table.instances.last().map_or(0, |instance| instance.number) {
+            visit(Difference::LastNumber(name, table.last));
+        }
+    }
+}
+
+/// One difference from the factory state: a table's path with its dot, or a parameter's name.
+pub(super) enum Difference<'t> {
+    Added(&'t str, u32),
+    Deleted(&'t str, u32),
+    LastNumber(&'t str, u32),
+    Value(&'t str, &'t Value),
+    Attributes(&'t str, Attributes),
+}
+
+impl Scope {
+    fn new(schema: &Schema, scope: u32) -> Scope {
+        let shape = schema.scopes[scope as usize];
+        Scope {
+            values: vec![None; shape.slots as usize].into(),
+            tables: vec![Table::default(); shape.tables as usize].into(),
+            changed: Vec::new(),
+            attributes: Vec::new(),
+        }
+    }
+
+    fn slot_differences(&self, slot: u32, spec: &Spec, name: &str, visit: &mut dyn FnMut(Difference<'_>)) {
+        if self.changed.binary_search(&slot).is_ok() {
+            visit(Difference::Value(name, self.values[slot as usize].as_ref().unwrap_or(&spec.default)));
+        }
+        if let Some((_, attributes)) = self.attributes.iter().find(|(s, _)| *s == slot) {
+            visit(Difference::Attributes(name, *attributes));
+        }
+    }
+}
+
+impl Table {
+    fn position(&self, number: u32) -> Option<usize> {
+        self.instances.binary_search_by_key(&number, |instance| instance.number).ok()
+    }
+
+    fn instance(&self, number: u32) -> Option<&Instance> {
+        self.position(number).map(|at| &self.instances[at])
+    }
+}
+
+/// A walk over parameters; `name` is that of the node where the walk is.
+struct Walk<'w, 'v> {
+    schema: &'w Schema,
+    name: String,
+    informs_only: bool,
+    visit: &'v mut dyn FnMut(&Parameter<'_>),
+}
+
+impl Walk<'_, '_> {
+    fn node(&mut self, id: NodeId, scope: &Scope) {
+        let node = self.schema.node(id);
+        if self.informs_only && !node.informs {
+            return;
+        }
+        let length = self.name.len();
+        self.name.push_str(self.schema.name(id));
+        match node.kind {
+            Kind::Parameter { slot, spec } => {
+                (self.visit)(&Parameter { name: &self.name, spec: self.schema.spec(spec), scope, slot });
+            }
+            Kind::Object(children) => {
+                self.name.push('.');
+                self.children(children, scope);
+            }
+            Kind::Table(table) => {
+                self.name.push('.');
+                self.table(&table, scope);
+            }
+        }
+        self.name.truncate(length);
+    }
+
+    fn children(&mut self, children: Children, scope: &Scope) {
+        for id in children.range() {
+            self.node(id, scope);
+        }
+    }
+
+    fn table(&mut self, table: &TableShape, scope: &Scope) {
+        for instance in &scope.tables[table.index as usize].instances {
+            let length = self.name.len();
+            push_number(&mut self.name, instance.number);
+            self.children(table.children, &instance.scope);
+            self.name.truncate(length);
+        }
+    }
+}
+
+/// A walk over names.
+struct NameWalk<'w, 'v> {
+    schema: &'w Schema,
+    name: String,
+    deep: bool,
+    visit: &'v mut dyn FnMut(&str, bool),
+}
+
+impl NameWalk<'_, '_> {
+    fn node(&mut self, id: NodeId, scope: &Scope) {
+        let length = self.name.len();
+        self.name.push_str(self.schema.name(id));
+        match self.schema.node(id).kind {
+            Kind::Parameter { spec, .. } => (self.visit)(&self.name, self.schema.spec(spec).writable),
+            Kind::Object(children) => {
+                self.name.push('.');
+                (self.visit)(&self.name, false);
+                if self.deep {
+                    self.children(children, scope);
+                }
+            }
+            Kind::Table(table) => {
+                self.name.push('.');
+                (self.visit)(&self.name, table.writable);
+                if self.deep {
+                    self.instances(&table, scope);
+                }
+            }
+        }
+        self.name.truncate(length);
+    }
+
+    fn children(&mut self, children: Children, scope: &Scope) {
+        for id in children.range() {
+            self.node(id, scope);
+        }
+    }
+
+    fn instances(&mut self, table: &TableShape, scope: &Scope) {
+        for instance in &scope.tables[table.index as usize].instances {
+            let length = self.name.len();
+            push_number(&mut self.name, instance.number);
+            (self.visit)(&self.name, table.writable);
+            if self.deep {
+                self.children(table.children, &instance.scope);
+            }
+            self.name.truncate(length);
+        }
+    }
+}
+
+fn push_number(name: &mut String, number: u32) {
+    // Writing to a String cannot fail.
+    let _ = write!(name, "{number}.");
+}
+
+/// The type of a value on the wire, for a parameter of the tree.
+impl Parameter<'_> {
+    /// The type that its value has in an envelope: a list is a string.
+    pub fn wire_type(&self) -> Type {
+        self.spec.wire_type()
+    }
+}
