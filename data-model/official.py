@@ -172,8 +172,8 @@ class Model:
         return ".".join(base + ([rest] if rest else [])) + "."
 
     def _drop_unknown_targets(self):
-        """A target that the model itself does not have can never be met."""
-        known = self.objects.keys() | {p.removesuffix("{i}.") for p in self.objects}
+        """A target that is no table of the model (there are some) can never be met."""
+        known = {p.removesuffix("{i}.") for p, item in self.objects.items() if item.table}
         for item in self.objects.values():
             for parameter in item.parameters.values():
                 targets = parameter.syntax.targets
