@@ -1,0 +1,439 @@
+#!/usr/bin/env python3
+"""Generates tr-181.json and tr-098.json from the official data models.
+
+    python3 data-model/generate.py DIRECTORY
+
+DIRECTORY holds the official tr-181-2-17-0-cwmp-full.xml and tr-098-1-8-0-full.xml. The files
+selection-181.txt and selection-098.txt beside this program say which objects the gateway has,
+which instances exist in factory state, and with which values. Run it again after each change of
+those; tests/official_models.rs checks the result against the XML independently.
+
+A selection consists of sections, each headed by a path that starts at the left margin. A path
+with `{i}`, or without any instance, takes an object from the official model with every parameter
+that is current; a path with numbers (`[1-4]` stands for four of them) makes instances. `#` starts
+a comment. The lines of a section:
+
+    only A B C        take these parameters and no other
+    without A B C     take all but these
+    with A B C        take these too although they are deprecated
+    max N             the gateway's limit of table entries
+    A = VALUE         the value, in a template or an instance
+    A | X, Y          fewer enumerated values than the official ones
+    A readOnly        not writable here although it officially is
+"""
+
+import json
+import re
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from official import Model
+
+HERE = Path(__file__).resolve().parent
+MODELS = [
+    ("tr-181-2-17-0-cwmp-full.xml", "selection-181.txt", "tr-181.json"),
+    ("tr-098-1-8-0-full.xml", "selection-098.txt", "tr-098.json"),
+]
+# Left out everywhere: alias-based addressing is not supported.
+NEVER = {"Alias"}
+NULL = {
+    "string": "", "int": "0", "unsignedInt": "0", "long": "0", "unsignedLong": "0",
+    "boolean": "false", "dateTime": "0001-01-01T00:00:00Z", "base64": "", "hexBinary": "", "decimal": "0",
+}
+# The value that a parameter without default takes, if the null value is not one of its enumeration.
+IDLE = ["Disabled", "None", "Down", "Unknown", "Any", "Unconfigured", "Disconnected", "Other", "Error"]
+
+
+def main():
+    directory = Path(sys.argv[1])
+    for xml, selection, output in MODELS:
+        model = Model(directory / xml)
+        tree = Generator(model, read_selection(HERE / selection)).run()
+        text = write({model.root.rstrip("."): tree}) + "\n"
+        (HERE / output).write_text(text, encoding="utf-8")
+        count = sum(1 for _ in Factory(tree, model.root).parameters())
+        print(f"{output}: {count} parameters in factory state, {len(text)} bytes")
+
+
+# ---------------------------------------------------------------- selection
+
+
+@dataclass
+class Section:
+    path: str
+    line: int
+    only: list = field(default_factory=list)
+    without: list = field(default_factory=list)
+    deprecated: list = field(default_factory=list)
+    max: int | None = None
+    values: dict = field(default_factory=dict)
+    enums: dict = field(default_factory=dict)
+    read_only: set = field(default_factory=set)
+
+    @property
+    def is_instance(self):
+        return re.search(r"\.\d+\.", self.path) is not None
+
+
+def read_selection(file):
+    sections = []
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+        line = re.sub(r"(^|\s)#.*$", "", line).rstrip()
+        if not line:
+            continue
+        if not line[0].isspace():
+            current = [Section(path, number) for path in expand(line)]
+            sections += current
+            continue
+        for section in current:
+            directive(section, line.strip(), f"{file.name}:{number}")
+    return sections
+
+
+def expand(path):
+    """`[1-3]` in a path stands for three paths."""
+    span = re.search(r"\[(\d+)-(\d+)\]", path)
+    if not span:
+        return [path]
+    numbers = range(int(span[1]), int(span[2]) + 1)
+    return [p for n in numbers for p in expand(path[: span.start()] + str(n) + path[span.end() :])]
+
+
+def directive(section, text, where):
+    word, _, rest = text.partition(" ")
+    rest = rest.strip()
+    if word == "only":
+        section.only += rest.split()
+    elif word == "without":
+        section.without += rest.split()
+    elif word == "with":
+        section.deprecated += rest.split()
+    elif word == "max":
+        section.max = int(rest)
+    elif rest.startswith("="):
+        section.values[word] = rest[1:].strip()
+    elif rest.startswith("|"):
+        section.enums[word] = [item.strip() for item in rest[1:].split(",")]
+    elif rest == "readOnly":
+        section.read_only.add(word)
+    else:
+        sys.exit(f"{where}: not understood: {text}")
+
+
+# ---------------------------------------------------------------- generation
+
+
+class Generator:
+    def __init__(self, model, sections):
+        self.model = model
+        self.templates = {s.path: s for s in sections if not s.is_instance}
+        self.instances = [s for s in sections if s.is_instance]
+        self.tree = {}
+
+    def run(self):
+        for path in self.templates:
+            if path not in self.model.objects:
+                sys.exit(f"{path}: not an object of the official model")
+        for path, item in self.model.objects.items():
+            if path in self.templates:
+                self.add_object(item, self.templates[path])
+        for section in self.instances:
+            self.add_instance(section)
+        self.add_interface_stack()
+        Factory(self.tree, self.model.root).check()
+        return self.tree
+
+    def add_object(self, item, section):
+        node = self.tree
+        names = item.path.rstrip(".").split(".")[1:]
+        for depth, name in enumerate(names):
+            last = depth == len(names) - (2 if item.table else 1)
+            if name not in node and not last and name != "{i}":
+                sys.exit(f"{item.path}: {name} was not selected")
+            if last and item.table and name not in node:
+                node[name] = self.table(item, section)
+            node = node.setdefault(name, {})
+        for parameter in self.chosen(item, section):
+            node[parameter.name] = self.parameter(item, parameter, section)
+
+    @staticmethod
+    def table(item, section):
+        table = {}
+        if item.access == "readWrite":
+            table["access"] = "readWrite"
+        limit = section.max or item.max_entries
+        if limit:
+            table["maxEntries"] = limit
+        return table
+
+    def chosen(self, item, section):
+        named = section.only + section.without + section.deprecated
+        for name in [*named, *section.values, *section.enums, *section.read_only]:
+            if name not in item.parameters:
+                sys.exit(f"{item.path}{name}: not a parameter of the official model")
+        for parameter in item.parameters.values():
+            name = parameter.name
+            current = parameter.status == "current" and not parameter.command
+            wanted = name in section.only if section.only else name not in section.without
+            if name in section.deprecated or (current and wanted and name not in NEVER):
+                if self.counted(item, name) != "":
+                    yield parameter
+
+    def counted(self, item, name):
+        """The table that a parameter counts; None: it counts none; "": one that is not selected."""
+        for path, table in self.model.objects.items():
+            if table.table and table.counter == name and parent(path) == item.path:
+                return path.split(".")[-3] if path in self.templates else ""
+        return None
+
+    def parameter(self, item, parameter, section):
+        name, syntax = parameter.name, parameter.syntax
+        out = {"type": syntax.type}
+        if parameter.access == "readWrite" and name not in section.read_only:
+            out["access"] = "readWrite"
+        if syntax.is_list:
+            out["list"] = True
+            if syntax.max_items:
+                out["maxItems"] = syntax.max_items
+        self.facets(item, syntax, out)
+        if name in section.enums:
+            out["enum"] = section.enums[name]
+        if parameter.hidden:
+            out["hidden"] = True
+        if parameter.inform:
+            out["inform"] = True
+        if parameter.notify and parameter.notify != "normal":
+            out["notify"] = parameter.notify
+        counts = self.counted(item, name)
+        if counts:
+            return out | {"counts": counts}
+        if syntax.reference:
+            out["reference"] = syntax.reference
+            if syntax.targets:
+                out["targets"] = syntax.targets
+        value = self.value(item, parameter, section, out)
+        if value != NULL[syntax.type]:
+            out["value"] = value
+        return out
+
+    def facets(self, item, syntax, out):
+        low, high = hull(syntax.ranges)
+        if low is not None and not (low == 0 and syntax.type.startswith("unsigned")):
+            out["min"] = low
+        if high is not None:
+            out["max"] = high
+        low, high = hull(syntax.sizes)
+        if low:
+            out["minLength"] = low
+        if high is None and "access" in out and plain_string(syntax):
+            high = 16  # R325: where the model says nothing at all
+        if high is not None:
+            out["maxLength"] = high
+        enum = syntax.enum
+        if syntax.enum_of:
+            # The ACS may choose what the device says it supports: at most the target's enumeration.
+            enum = list(item.parameters[syntax.enum_of].syntax.enum)
+            if syntax.enum_null and enum:
+                enum.insert(0, syntax.enum_null)
+        if enum:
+            out["enum"] = enum
+        if syntax.patterns:
+            out["pattern"] = pattern(syntax.patterns)
+
+    @staticmethod
+    def value(item, parameter, section, out):
+        if parameter.default is not None:
+            given = section.values.get(parameter.name, parameter.default)
+            if given != parameter.default:
+                sys.exit(f"{item.path}{parameter.name}: the official default is {parameter.default!r}")
+            return given
+        if parameter.name in section.values:
+            return section.values[parameter.name]
+        null = NULL[out["type"]]
+        if problem(out, null) is None:
+            return null
+        if "enum" in out:
+            return next((v for v in IDLE if v in out["enum"]), out["enum"][0])
+        return str(out["min"]) if "min" in out else null
+
+    def add_instance(self, section):
+        names = section.path.rstrip(".").split(".")[1:]
+        template, node = self.tree, self.tree
+        for name in names:
+            key = "{i}" if name.isdigit() else name
+            if key not in template:
+                sys.exit(f"{section.path}: no such object was selected")
+            template = template[key]
+            node = node.setdefault(name, {})
+        for name, value in section.values.items():
+            if name not in template:
+                sys.exit(f"{section.path}{name}: not a parameter of its template")
+            node[name] = value
+
+    def add_interface_stack(self):
+        """InterfaceStack repeats what the LowerLayers parameters say (TR-181)."""
+        if "InterfaceStack" not in self.tree:
+            return
+        pairs = []
+        for path, _, value in Factory(self.tree, self.model.root).parameters():
+            if path.endswith(".LowerLayers") and value:
+                higher = path.removesuffix(".LowerLayers")
+                pairs += [(higher, lower) for lower in value.split(",")]
+        for number, (higher, lower) in enumerate(pairs, 1):
+            self.tree["InterfaceStack"][str(number)] = {"HigherLayer": higher, "LowerLayer": lower}
+
+
+def parent(path):
+    return re.sub(r"[^.]+\.(\{i\}\.)?$", "", path)
+
+
+def plain_string(syntax):
+    facets = syntax.is_list or syntax.sizes or syntax.enum or syntax.patterns or syntax.enum_of
+    return syntax.type == "string" and not facets and not syntax.reference
+
+
+def hull(spans):
+    """One interval for several that touch; None stands for an open end."""
+    if not spans:
+        return None, None
+    spans = sorted(spans, key=lambda s: (s[0] is not None, s[0] or 0))
+    for (_, high), (low, _) in zip(spans, spans[1:]):
+        if high is not None and low is not None and low > high + 1:
+            sys.exit(f"{spans}: a range with a gap cannot be expressed")
+    ends = [high for _, high in spans]
+    return spans[0][0], None if None in ends else max(ends)
+
+
+def pattern(alternatives):
+    """One anchored-by-the-reader expression; \\d means ASCII digits in every dialect then."""
+    text = [a.replace(r"\d", "[0-9]") for a in alternatives]
+    return text[0] if len(text) == 1 and "|" not in text[0] else "(" + "|".join(text) + ")"
+
+
+# ---------------------------------------------------------------- the factory state, and its check
+
+
+class Factory:
+    """The parameters that exist in factory state, instances counted, templates not."""
+
+    def __init__(self, tree, root):
+        self.tree = tree
+        self.root = root
+
+    def parameters(self):
+        yield from self.walk(self.root, self.tree, self.tree)
+
+    def walk(self, path, template, node):
+        for name, schema in template.items():
+            if not name[0].isupper():
+                continue
+            given = node.get(name)
+            if "type" in schema:
+                short = given if isinstance(given, str) else None
+                yield path + name, schema, self.value(schema, node, name, short)
+            elif "{i}" in schema:
+                for number, instance in (given or {}).items():
+                    if number.isdigit():
+                        yield from self.walk(f"{path}{name}.{number}.", schema["{i}"], instance)
+            else:
+                yield from self.walk(f"{path}{name}.", schema, given or {})
+
+    @staticmethod
+    def value(schema, node, name, short):
+        if "counts" in schema:
+            return str(sum(1 for key in node.get(schema["counts"]) or {} if key.isdigit()))
+        return schema.get("value", NULL[schema["type"]]) if short is None else short
+
+    def check(self):
+        rows = list(self.parameters())
+        objects = {path[: -len(path.split(".")[-1])] for path, _, _ in rows}
+        for path, schema, value in rows:
+            trouble = problem(schema, value)
+            if trouble is None and "reference" in schema:
+                trouble = dangling(schema, value, objects)
+            if trouble:
+                sys.exit(f"{path} = {value!r}: {trouble}")
+        self.check_templates(self.root, self.tree)
+
+    def check_templates(self, path, node):
+        for name, child in node.items():
+            if not isinstance(child, dict) or name.isdigit():
+                continue
+            if "type" not in child:
+                self.check_templates(f"{path}{name}.", child)
+                continue
+            trouble = problem(child, child.get("value", NULL[child["type"]]))
+            if trouble:
+                sys.exit(f"{path}{name}: {trouble}; give it a value")
+
+
+def dangling(schema, value, objects):
+    for item in filter(None, value.split(",")):
+        row = re.sub(r"\.\d+(?=\.)", ".{i}", item.rsplit(".", 1)[0] + ".")
+        if item + "." not in objects:
+            return f"{item} does not exist"
+        if "targets" in schema and row not in schema["targets"]:
+            return f"{item} is not in {schema['targets']}"
+    return None
+
+
+def problem(schema, value):
+    """Why a value breaks its constraints, or None."""
+    if not schema.get("list"):
+        return item_problem(schema, value)
+    items = value.split(",") if value else []
+    if len(items) > schema.get("maxItems", len(items)):
+        return "too many items"
+    return next(filter(None, (item_problem(schema, item) for item in items)), None)
+
+
+def item_problem(schema, value):
+    kind = schema["type"]
+    if "nt" in kind or kind in ("long", "unsignedLong"):
+        if not re.fullmatch(r"-?\d+" if not kind.startswith("unsigned") else r"\d+", value):
+            return "not a number"
+        if not schema.get("min", int(value)) <= int(value) <= schema.get("max", int(value)):
+            return "out of range"
+    if kind == "boolean" and value not in ("true", "false"):
+        return "not a boolean"
+    length = len(value) // 2 if kind == "hexBinary" else len(value)
+    if not schema.get("minLength", 0) <= length <= schema.get("maxLength", length):
+        return "wrong length"
+    if "enum" in schema and value not in schema["enum"]:
+        return "not in the enumeration"
+    if "pattern" in schema and not re.fullmatch(schema["pattern"], value):
+        return "does not match the pattern"
+    return None
+
+
+# ---------------------------------------------------------------- JSON for human readers
+
+
+def write(node, indent=0):
+    """Objects over several lines; a parameter, and an instance that is short, on one."""
+    pad = "  " * (indent + 1)
+    lines = []
+    for name, child in node.items():
+        lines.append(f"{pad}{json.dumps(name)}: {member(name, child, indent + 1)}")
+    return "{\n" + ",\n".join(lines) + "\n" + "  " * indent + "}"
+
+
+def member(name, child, indent):
+    if not isinstance(child, dict):
+        return json.dumps(child)
+    if "type" in child or not child:
+        return one_line(child)
+    flat = all(isinstance(v, str) for v in child.values())
+    if flat and name != "{i}" and len(one_line(child)) < 100:
+        return one_line(child)
+    return write(child, indent)
+
+
+def one_line(node):
+    text = json.dumps(node, ensure_ascii=False)
+    return f"{{ {text[1:-1]} }}" if node else "{}"
+
+
+if __name__ == "__main__":
+    main()
