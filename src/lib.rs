@@ -1,1 +1,5 @@
-//! x
+//! A small, synchronous TR-069 (CWMP) CPE agent.
+
+pub mod clock;
+pub mod cwmp;
+pub mod schedule;
