@@ -1,4 +1,6 @@
-//! x
-#![allow(missing_docs)]
+//! `cpe-agent`: a small, synchronous TR-069 (CWMP) CPE agent for embedded gateways.
+
 pub mod clock;
+pub mod cwmp;
 pub mod model;
+pub mod schedule;

@@ -1,0 +1,411 @@
+//! Faults, both ways: ours to the ACS (9000 and up) and the ACS's to us (8000 and up).
+
+use std::fmt;
+
+use super::version::Version;
+
+/// Whose mistake a fault is: the SOAP `faultcode` (R85, R251).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The request was wrong.
+    Client,
+    /// The request was right, but it cannot be done.
+    Server,
+}
+
+impl Side {
+    /// The text of the `faultcode` element.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Side::Client => "Client",
+            Side::Server => "Server",
+        }
+    }
+}
+
+/// The fault codes of a CPE; with its table, table R1 of TR-069 (T87).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs)] // the table below says what each means
+pub enum FaultCode {
+    MethodNotSupported,
+    RequestDenied,
+    InternalError,
+    InvalidArguments,
+    ResourcesExceeded,
+    InvalidParameterName,
+    InvalidParameterType,
+    InvalidParameterValue,
+    ParameterNotWritable,
+    NotificationRejected,
+    DownloadFailure,
+    UploadFailure,
+    FileServerAuthentication,
+    UnsupportedProtocol,
+    MulticastGroup,
+    FileServerUnreachable,
+    FileInaccessible,
+    DownloadIncomplete,
+    FileCorrupted,
+    FileNotAuthentic,
+    OutsideTimeWindow,
+    CancelNotPermitted,
+    InvalidUuid,
+    UnknownExecutionEnvironment,
+    DisabledExecutionEnvironment,
+    ExecutionEnvironmentMismatch,
+    DuplicateDeploymentUnit,
+    SystemResourcesExceeded,
+    UnknownDeploymentUnit,
+    InvalidDeploymentUnitState,
+    DowngradeNotPermitted,
+    VersionNotSpecified,
+    VersionAlreadyExists,
+    /// A vendor's own code, 9800 to 9899 (R254); see [`FaultCode::vendor`].
+    Vendor(VendorCode),
+}
+
+/// A code that is known to lie in the vendors' range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct VendorCode(u16);
+
+struct Row(FaultCode, u16, Side, Version, &'static str);
+
+/// Code, number, side, the version that brought it (R83), text.
+#[rustfmt::skip]
+const TABLE: &[Row] = {
+    use FaultCode::*;
+    use Side::*;
+    use Version::*;
+    &[
+        Row(MethodNotSupported,           9000, Server, V1_0, "Method not supported"),
+        Row(RequestDenied,                9001, Server, V1_0, "Request denied"),
+        Row(InternalError,                9002, Server, V1_0, "Internal error"),
+        Row(InvalidArguments,             9003, Client, V1_0, "Invalid arguments"),
+        Row(ResourcesExceeded,            9004, Server, V1_0, "Resources exceeded"),
+        Row(InvalidParameterName,         9005, Client, V1_0, "Invalid parameter name"),
+        Row(InvalidParameterType,         9006, Client, V1_0, "Invalid parameter type"),
+        Row(InvalidParameterValue,        9007, Client, V1_0, "Invalid parameter value"),
+        Row(ParameterNotWritable,         9008, Client, V1_0, "Attempt to set a non-writable parameter"),
+        Row(NotificationRejected,         9009, Server, V1_0, "Notification request rejected"),
+        Row(DownloadFailure,              9010, Server, V1_0, "File transfer failure"),
+        Row(UploadFailure,                9011, Server, V1_0, "Upload failure"),
+        Row(FileServerAuthentication,     9012, Server, V1_0, "File transfer server authentication failure"),
+        Row(UnsupportedProtocol,          9013, Server, V1_0, "Unsupported protocol for file transfer"),
+        Row(MulticastGroup,               9014, Server, V1_1, "File transfer failure: unable to join multicast group"),
+        Row(FileServerUnreachable,        9015, Server, V1_1, "File transfer failure: unable to contact file server"),
+        Row(FileInaccessible,             9016, Server, V1_1, "File transfer failure: unable to access file"),
+        Row(DownloadIncomplete,           9017, Server, V1_1, "File transfer failure: unable to complete download"),
+        Row(FileCorrupted,                9018, Server, V1_1, "File transfer failure: file corrupted or otherwise unusable"),
+        Row(FileNotAuthentic,             9019, Server, V1_1, "File transfer failure: file authentication failure"),
+        Row(OutsideTimeWindow,            9020, Client, V1_2, "File transfer failure: unable to complete download within specified time windows"),
+        Row(CancelNotPermitted,           9021, Client, V1_2, "Cancelation of file transfer not permitted in current transfer state"),
+        Row(InvalidUuid,                  9022, Server, V1_2, "Invalid UUID format"),
+        Row(UnknownExecutionEnvironment,  9023, Server, V1_2, "Unknown execution environment"),
+        Row(DisabledExecutionEnvironment, 9024, Server, V1_2, "Disabled execution environment"),
+        Row(ExecutionEnvironmentMismatch, 9025, Server, V1_2, "Deployment unit to execution environment mismatch"),
+        Row(DuplicateDeploymentUnit,      9026, Server, V1_2, "Duplicate deployment unit"),
+        Row(SystemResourcesExceeded,      9027, Server, V1_2, "System resources exceeded"),
+        Row(UnknownDeploymentUnit,        9028, Server, V1_2, "Unknown deployment unit"),
+        Row(InvalidDeploymentUnitState,   9029, Server, V1_2, "Invalid deployment unit state"),
+        Row(DowngradeNotPermitted,        9030, Server, V1_2, "Invalid deployment unit update: downgrade not permitted"),
+        Row(VersionNotSpecified,          9031, Server, V1_2, "Invalid deployment unit update: version not specified"),
+        Row(VersionAlreadyExists,         9032, Server, V1_2, "Invalid deployment unit update: version already exists"),
+    ]
+};
+
+const VENDOR_CODES: std::ops::RangeInclusive<u16> = 9800..=9899;
+
+impl FaultCode {
+    /// The code with that number, which a journal may hold.
+    pub fn from_number(number: u16) -> Option<FaultCode> {
+        let standard = TABLE.iter().find(|row| row.1 == number);
+        standard
+            .map(|row| row.0)
+            .or_else(|| FaultCode::vendor(number))
+    }
+
+    /// A vendor's own code; none outside 9800 to 9899 (R254).
+    pub fn vendor(number: u16) -> Option<FaultCode> {
+        let own = VENDOR_CODES.contains(&number);
+        own.then_some(FaultCode::Vendor(VendorCode(number)))
+    }
+
+    /// The number that goes over the wire.
+    pub fn number(self) -> u16 {
+        match self {
+            FaultCode::Vendor(VendorCode(number)) => number,
+            standard => standard.row().1,
+        }
+    }
+
+    /// Whose mistake it is.
+    pub fn side(self) -> Side {
+        match self {
+            FaultCode::Vendor(_) => Side::Server,
+            standard => standard.row().2,
+        }
+    }
+
+    /// What it means, in words.
+    pub fn text(self) -> &'static str {
+        match self {
+            FaultCode::Vendor(_) => "Vendor-specific fault",
+            standard => standard.row().4,
+        }
+    }
+
+    /// The code that stands for this one where the session speaks an older version (R83):
+    /// refinements of a failed transfer (R252) become 9010, all others 9001.
+    pub fn in_version(self, version: Version) -> FaultCode {
+        match self {
+            FaultCode::Vendor(_) => self,
+            standard if standard.row().3 <= version => standard,
+            standard if standard.number() <= 9020 => FaultCode::DownloadFailure,
+            _ => FaultCode::RequestDenied,
+        }
+    }
+
+    fn row(self) -> &'static Row {
+        // Proof: a test walks every variant but `Vendor`, which no caller passes.
+        TABLE.iter().find(|row| row.0 == self).unwrap_or(&TABLE[2])
+    }
+}
+
+impl fmt::Display for FaultCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.number(), self.text())
+    }
+}
+
+/// A fault that answers a request; the session goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// What kind of fault.
+    pub code: FaultCode,
+    /// What happened, for the operator of the ACS.
+    pub text: String,
+    /// For SetParameterValues: each parameter that was refused (R87).
+    pub parameters: Vec<ParameterFault>,
+}
+
+/// One parameter that SetParameterValues refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParameterFault {
+    /// Its full path, as the request wrote it.
+    pub name: String,
+    /// Why it was refused.
+    pub code: FaultCode,
+    /// The same in words.
+    pub text: String,
+}
+
+impl Fault {
+    /// A fault with the words of the table.
+    pub fn new(code: FaultCode) -> Fault {
+        Fault::because(code, code.text())
+    }
+
+    /// A fault with words of its own.
+    pub fn because(code: FaultCode, text: impl Into<String>) -> Fault {
+        Fault {
+            code,
+            text: text.into(),
+            parameters: Vec::new(),
+        }
+    }
+
+    /// SetParameterValues refused these parameters, and so changed nothing: 9003 (R85, R87).
+    pub fn of_parameters(parameters: Vec<ParameterFault>) -> Fault {
+        Fault {
+            parameters,
+            ..Fault::new(FaultCode::InvalidArguments)
+        }
+    }
+}
+
+impl From<FaultCode> for Fault {
+    fn from(code: FaultCode) -> Fault {
+        Fault::new(code)
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.code.number(), self.text)?;
+        for parameter in &self.parameters {
+            let number = parameter.code.number();
+            write!(f, "; {}: {number} {}", parameter.name, parameter.text)?;
+        }
+        Ok(())
+    }
+}
+
+/// What an ACS may answer instead of a response (T88, R253).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // the table below says what each means
+pub enum AcsFaultCode {
+    MethodNotSupported,
+    RequestDenied,
+    InternalError,
+    InvalidArguments,
+    ResourcesExceeded,
+    /// Send the same request again (R120).
+    RetryRequest,
+    /// The ACS does not speak our version.
+    VersionIncompatible,
+    /// 8800 to 8899, or a number that TR-069 does not know: a plain failure.
+    Other(u16),
+}
+
+struct AcsRow(AcsFaultCode, u16, &'static str);
+
+#[rustfmt::skip]
+const ACS_TABLE: &[AcsRow] = {
+    use AcsFaultCode::*;
+    &[
+        AcsRow(MethodNotSupported,  8000, "method not supported"),
+        AcsRow(RequestDenied,       8001, "request denied"),
+        AcsRow(InternalError,       8002, "internal error"),
+        AcsRow(InvalidArguments,    8003, "invalid arguments"),
+        AcsRow(ResourcesExceeded,   8004, "resources exceeded"),
+        AcsRow(RetryRequest,        8005, "retry request"),
+        AcsRow(VersionIncompatible, 8006, "ACS version incompatible with CPE"),
+    ]
+};
+
+impl AcsFaultCode {
+    /// The code with that number; every number is one.
+    pub fn from_number(number: u16) -> AcsFaultCode {
+        let known = ACS_TABLE.iter().find(|row| row.1 == number);
+        known.map_or(AcsFaultCode::Other(number), |row| row.0)
+    }
+
+    /// The number that came over the wire.
+    pub fn number(self) -> u16 {
+        match self {
+            AcsFaultCode::Other(number) => number,
+            known => ACS_TABLE
+                .iter()
+                .find(|row| row.0 == known)
+                .map_or(8002, |row| row.1),
+        }
+    }
+
+    /// What it means, in words.
+    pub fn text(self) -> &'static str {
+        let row = ACS_TABLE.iter().find(|row| row.0 == self);
+        row.map_or("fault unknown to TR-069", |row| row.2)
+    }
+}
+
+/// A fault that the ACS answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AcsFault {
+    /// Its code; none where the fault carries no number, or one that is none (R88).
+    pub code: Option<AcsFaultCode>,
+    /// The words of the ACS, shortened to [`AcsFault::MAX_TEXT`] characters.
+    pub text: String,
+}
+
+impl AcsFault {
+    /// As many characters of the ACS's words are kept for log and status.
+    pub const MAX_TEXT: usize = 256;
+}
+
+impl fmt::Display for AcsFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.code {
+            Some(code) => write!(f, "fault {} ({})", code.number(), code.text())?,
+            None => f.write_str("fault without a code")?,
+        }
+        match self.text.is_empty() {
+            true => Ok(()),
+            false => write!(f, ": {:?}", self.text),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// R251: the list of client faults, and that every number has exactly one row in order.
+    #[test]
+    fn the_table_is_complete() {
+        let numbers: Vec<u16> = TABLE.iter().map(|row| row.1).collect();
+        assert_eq!(numbers, (9000..=9032).collect::<Vec<u16>>());
+        for row in TABLE {
+            assert_eq!(row.0.number(), row.1);
+            assert_eq!(FaultCode::from_number(row.1), Some(row.0));
+            let client = [9003, 9005, 9006, 9007, 9008, 9020, 9021].contains(&row.1);
+            assert_eq!(row.0.side() == Side::Client, client, "{}", row.1);
+            assert!(!row.0.text().is_empty());
+        }
+    }
+
+    /// R254.
+    #[test]
+    fn vendors_have_a_range_of_their_own() {
+        assert_eq!(FaultCode::vendor(9800).map(FaultCode::number), Some(9800));
+        assert_eq!(
+            FaultCode::from_number(9899).map(FaultCode::side),
+            Some(Side::Server)
+        );
+        assert_eq!(FaultCode::vendor(9799), None);
+        assert_eq!(FaultCode::from_number(9900), None);
+    }
+
+    /// R83: no code that an older ACS cannot know.
+    #[test]
+    fn older_versions_get_older_codes() {
+        use Version::*;
+        let in_1_0 = |number| {
+            let code = FaultCode::from_number(number).unwrap();
+            code.in_version(V1_0).number()
+        };
+        assert_eq!(
+            [in_1_0(9013), in_1_0(9014), in_1_0(9019)],
+            [9013, 9010, 9010]
+        );
+        assert_eq!(
+            [in_1_0(9020), in_1_0(9021), in_1_0(9032)],
+            [9010, 9001, 9001]
+        );
+        assert_eq!(in_1_0(9850), 9850);
+        assert_eq!(FaultCode::FileCorrupted.in_version(V1_1).number(), 9018);
+        assert_eq!(
+            FaultCode::CancelNotPermitted.in_version(V1_4).number(),
+            9021
+        );
+    }
+
+    /// R253.
+    #[test]
+    fn codes_of_the_acs() {
+        assert_eq!(AcsFaultCode::from_number(8005), AcsFaultCode::RetryRequest);
+        for number in [0, 8000, 8006, 8007, 8800, 9001] {
+            assert_eq!(AcsFaultCode::from_number(number).number(), number);
+        }
+        let fault = AcsFault {
+            code: Some(AcsFaultCode::Other(8801)),
+            text: "no\n".to_owned(),
+        };
+        assert_eq!(
+            fault.to_string(),
+            "fault 8801 (fault unknown to TR-069): \"no\\n\""
+        );
+    }
+
+    #[test]
+    fn faults_in_words() {
+        let fault = Fault::of_parameters(vec![ParameterFault {
+            name: "Device.X".to_owned(),
+            code: FaultCode::InvalidParameterName,
+            text: "unknown".to_owned(),
+        }]);
+        assert_eq!(
+            fault.to_string(),
+            "9003 Invalid arguments; Device.X: 9005 unknown"
+        );
+    }
+}

@@ -1,0 +1,31 @@
+//! SOAP 1.1 as CWMP uses it: envelopes read, envelopes written.
+//!
+//! ```text
+//!   bytes ── limits ──▶ Document ──▶ Envelope ──▶ Body::Rpc ──▶ Element, by argument
+//!             │                         │     └─▶ Body::Fault
+//!             └────── EnvelopeError ◀───┘
+//!
+//!   Header + Version ──▶ Writer ── element, array, text ──▶ bytes
+//! ```
+//!
+//! Names are compared by namespace, never by prefix (R67). What arrives may come from anyone:
+//! it is measured before it is parsed, and no size, depth or number of it can exhaust memory.
+
+mod element;
+mod envelope;
+mod limits;
+mod writer;
+
+pub use element::{ArgumentError, Element, XsiType};
+pub use envelope::{Body, Document, Envelope, EnvelopeError};
+pub use limits::{MAX_ATTRIBUTES, MAX_DEPTH, MAX_MARKUP};
+pub use writer::{Array, Escape, Header, Writer, fault, must_understand_fault};
+
+/// SOAP 1.1 envelopes.
+pub const ENVELOPE: &str = "http://schemas.xmlsoap.org/soap/envelope/";
+/// SOAP 1.1 encoding: arrays and their types.
+pub const ENCODING: &str = "http://schemas.xmlsoap.org/soap/encoding/";
+/// XML Schema: the names of the types.
+pub const SCHEMA: &str = "http://www.w3.org/2001/XMLSchema";
+/// XML Schema instances: the attribute `type`.
+pub const INSTANCE: &str = "http://www.w3.org/2001/XMLSchema-instance";

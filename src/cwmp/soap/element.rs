@@ -1,0 +1,366 @@
+//! An element of a message, and the arguments it holds.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use super::{ENCODING, INSTANCE, SCHEMA};
+use crate::cwmp::fault::{Fault, FaultCode};
+
+/// The white space of XML.
+const SPACE: [char; 4] = [' ', '\t', '\r', '\n'];
+
+/// An element: an RPC, an argument, a structure or a member of an array.
+///
+/// Arguments are found by local name, whatever namespace they stand in: they ought to have none
+/// (R69), and some servers qualify them all the same. Their order does not matter (R74), and
+/// unknown elements, comments and processing instructions are passed over (R75).
+#[derive(Clone, Copy, Debug)]
+pub struct Element<'a>(roxmltree::Node<'a, 'a>);
+
+impl<'a> Element<'a> {
+    pub(super) fn new(node: roxmltree::Node<'a, 'a>) -> Element<'a> {
+        Element(node)
+    }
+
+    /// The local name.
+    pub fn name(&self) -> &'a str {
+        self.0.tag_name().name()
+    }
+
+    /// The namespace, where there is one.
+    pub fn namespace(&self) -> Option<&'a str> {
+        self.0
+            .tag_name()
+            .namespace()
+            .filter(|name| !name.is_empty())
+    }
+
+    /// Whether the element has that name in that namespace.
+    pub fn is(&self, namespace: &str, name: &str) -> bool {
+        self.name() == name && self.namespace() == Some(namespace)
+    }
+
+    /// The elements in it, in order.
+    pub fn children(&self) -> impl Iterator<Item = Element<'a>> + use<'a> {
+        let elements = self.0.children().filter(roxmltree::Node::is_element);
+        elements.map(Element)
+    }
+
+    /// The value of an attribute in that namespace.
+    pub(super) fn attribute(&self, namespace: &str, name: &str) -> Option<&'a str> {
+        self.0.attribute((namespace, name))
+    }
+
+    /// The element at any depth below this one that comes first and has that local name.
+    pub(super) fn descendant(&self, name: &str) -> Option<Element<'a>> {
+        let mut below = self.0.descendants().skip(1);
+        below
+            .find(|node| node.is_element() && node.tag_name().name() == name)
+            .map(Element)
+    }
+
+    /// The argument of that name, where there is one.
+    ///
+    /// # Errors
+    /// There are two: which one is meant cannot be told.
+    pub fn find(&self, name: &'static str) -> Result<Option<Element<'a>>, ArgumentError> {
+        let mut found = self.children().filter(|child| child.name() == name);
+        let first = found.next();
+        match found.next() {
+            Some(_) => Err(ArgumentError::Repeated(name)),
+            None => Ok(first),
+        }
+    }
+
+    /// The argument of that name.
+    ///
+    /// # Errors
+    /// It is missing or there are two.
+    pub fn argument(&self, name: &'static str) -> Result<Element<'a>, ArgumentError> {
+        self.find(name)?.ok_or(ArgumentError::Missing(name))
+    }
+
+    /// The text in the element, white space kept (R160): its text and CDATA sections, one after
+    /// the other. None where an element stands among them.
+    pub fn text(&self) -> Option<Cow<'a, str>> {
+        let mut whole = Cow::Borrowed("");
+        for node in self.0.children() {
+            match node.text() {
+                _ if node.is_element() => return None,
+                Some(text) if node.is_text() && whole.is_empty() => whole = Cow::Borrowed(text),
+                Some(text) if node.is_text() => whole.to_mut().push_str(text),
+                _ => {} // a comment or a processing instruction
+            }
+        }
+        Some(whole)
+    }
+
+    /// The text of the argument of that name, at most `max` characters of it.
+    ///
+    /// # Errors
+    /// It is missing, repeated, no text, or longer.
+    pub fn string(&self, name: &'static str, max: usize) -> Result<Cow<'a, str>, ArgumentError> {
+        let argument = self.argument(name)?;
+        let text = argument.text().ok_or(ArgumentError::NotText(name))?;
+        match text.chars().nth(max) {
+            Some(_) => Err(ArgumentError::TooLong(name, max)),
+            None => Ok(text),
+        }
+    }
+
+    /// The truth of the argument of that name: `0`, `1`, `true` or `false` (R323).
+    ///
+    /// # Errors
+    /// It is missing, repeated, or none of these.
+    pub fn boolean(&self, name: &'static str) -> Result<bool, ArgumentError> {
+        let text = self.argument(name)?.text();
+        let text = text.ok_or(ArgumentError::NotText(name))?;
+        boolean(&text).ok_or(ArgumentError::NotBoolean(name))
+    }
+
+    /// The number in the argument of that name, 0 to 4294967295.
+    ///
+    /// # Errors
+    /// It is missing, repeated, or no such number.
+    pub fn unsigned_int(&self, name: &'static str) -> Result<u32, ArgumentError> {
+        let number = self.integer(name)?;
+        u32::try_from(number).map_err(|_| ArgumentError::NotInRange(name))
+    }
+
+    /// The number in the argument of that name, -2147483648 to 2147483647.
+    ///
+    /// # Errors
+    /// It is missing, repeated, or no such number.
+    pub fn int(&self, name: &'static str) -> Result<i32, ArgumentError> {
+        let number = self.integer(name)?;
+        i32::try_from(number).map_err(|_| ArgumentError::NotInRange(name))
+    }
+
+    /// An integer as XML Schema writes it: a sign, `+` included, and leading zeros are allowed.
+    fn integer(&self, name: &'static str) -> Result<i64, ArgumentError> {
+        let text = self.argument(name)?.text();
+        let text = text.ok_or(ArgumentError::NotText(name))?;
+        let digits = text.trim_matches(SPACE);
+        digits.parse().map_err(|_| ArgumentError::NotANumber(name))
+    }
+
+    /// The members of the array in the argument of that name: the elements in it, whatever
+    /// `arrayType` says of their type and number, and whatever they are called.
+    ///
+    /// # Errors
+    /// It is missing or repeated.
+    pub fn members(
+        &self,
+        name: &'static str,
+    ) -> Result<impl Iterator<Item = Element<'a>> + use<'a>, ArgumentError> {
+        Ok(self.argument(name)?.children())
+    }
+
+    /// The type that the element says it has, where it says one.
+    pub fn xsi_type(&self) -> Option<XsiType<'a>> {
+        let text = self.attribute(INSTANCE, "type")?.trim_matches(SPACE);
+        let (prefix, local) = match text.split_once(':') {
+            Some((prefix, local)) => (Some(prefix), local),
+            None => (None, text),
+        };
+        if local.is_empty() {
+            return None;
+        }
+        // Servers in the field use prefixes they never declared: those are taken for the schema's.
+        Some(match self.0.lookup_namespace_uri(prefix) {
+            None | Some("" | SCHEMA | ENCODING) => XsiType::BuiltIn(local),
+            Some(earlier) if is_schema_draft(earlier) => XsiType::BuiltIn(local),
+            Some(_) => XsiType::Foreign(local),
+        })
+    }
+}
+
+/// The drafts of XML Schema that SOAP 1.1 was written with; old toolkits still send them.
+fn is_schema_draft(namespace: &str) -> bool {
+    let drafts = ["1999", "2000/10"];
+    let year = namespace.strip_prefix("http://www.w3.org/");
+    let year = year.and_then(|rest| rest.strip_suffix("/XMLSchema"));
+    year.is_some_and(|year| drafts.contains(&year))
+}
+
+/// A truth value as XML Schema writes it.
+pub(super) fn boolean(text: &str) -> Option<bool> {
+    match text.trim_matches(SPACE) {
+        "1" | "true" => Some(true),
+        "0" | "false" => Some(false),
+        _ => None,
+    }
+}
+
+/// The type of a value, its prefix resolved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum XsiType<'a> {
+    /// A type of XML Schema or of the SOAP encoding, such as `string` or `base64Binary`.
+    BuiltIn(&'a str),
+    /// A type of another namespace.
+    Foreign(&'a str),
+}
+
+/// An argument is not what the schema of CWMP demands: fault 9003 (R76).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ArgumentError {
+    /// It is not there.
+    Missing(&'static str),
+    /// It is there twice.
+    Repeated(&'static str),
+    /// It holds elements where a text is expected.
+    NotText(&'static str),
+    /// It has more characters than allowed.
+    TooLong(&'static str, usize),
+    /// It is no truth value.
+    NotBoolean(&'static str),
+    /// It is no integer.
+    NotANumber(&'static str),
+    /// It is an integer that its type does not hold.
+    NotInRange(&'static str),
+}
+
+impl fmt::Display for ArgumentError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ArgumentError::Missing(name) => write!(f, "{name} is missing"),
+            ArgumentError::Repeated(name) => write!(f, "{name} is there more than once"),
+            ArgumentError::NotText(name) => write!(f, "{name} holds elements, not a text"),
+            ArgumentError::TooLong(name, max) => {
+                write!(f, "{name} is longer than {max} characters")
+            }
+            ArgumentError::NotBoolean(name) => write!(f, "{name} is not 0, 1, true or false"),
+            ArgumentError::NotANumber(name) => write!(f, "{name} is not an integer"),
+            ArgumentError::NotInRange(name) => write!(f, "{name} is out of range"),
+        }
+    }
+}
+
+impl std::error::Error for ArgumentError {}
+
+impl From<ArgumentError> for Fault {
+    fn from(error: ArgumentError) -> Fault {
+        Fault::because(FaultCode::InvalidArguments, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with<T>(text: &str, read: impl FnOnce(Element<'_>) -> T) -> T {
+        let document = roxmltree::Document::parse(text).unwrap();
+        read(Element::new(document.root_element()))
+    }
+
+    #[test]
+    fn a_text_is_kept_as_it_stands() {
+        with(
+            "<r xmlns:q='u'><A> a&#13;&lt;<!-- c --><![CDATA[<b>]]>&#x20AC;<?p?> </A><q:B/><C><x/></C></r>",
+            |r| {
+                assert_eq!(r.string("A", 32).unwrap(), " a\r<<b>€ ");
+                assert_eq!(r.string("A", 9).unwrap().chars().count(), 9);
+                assert_eq!(r.string("A", 8), Err(ArgumentError::TooLong("A", 8)));
+                assert_eq!(r.string("B", 0).unwrap(), ""); // qualified, yet accepted
+                assert_eq!(r.string("C", 9), Err(ArgumentError::NotText("C")));
+                assert_eq!(r.string("D", 9), Err(ArgumentError::Missing("D")));
+                assert!(r.find("D").unwrap().is_none());
+            },
+        );
+        with("<r><A>1</A><A>2</A></r>", |r| {
+            assert_eq!(r.string("A", 9), Err(ArgumentError::Repeated("A")));
+            let fault = Fault::from(ArgumentError::Repeated("A"));
+            assert_eq!(fault.to_string(), "9003 A is there more than once");
+        });
+    }
+
+    /// A plain text is not copied.
+    #[test]
+    fn a_plain_text_is_borrowed() {
+        with("<r><A>Device.</A></r>", |r| {
+            assert!(matches!(r.string("A", 256), Ok(Cow::Borrowed("Device."))));
+        });
+    }
+
+    /// R323, R324.
+    #[test]
+    fn truth_and_numbers() {
+        for (text, expected) in [
+            ("1", Ok(true)),
+            (" true\n", Ok(true)),
+            ("0", Ok(false)),
+            ("false", Ok(false)),
+            ("TRUE", Err(ArgumentError::NotBoolean("A"))),
+            ("", Err(ArgumentError::NotBoolean("A"))),
+        ] {
+            with(&format!("<r><A>{text}</A></r>"), |r| {
+                assert_eq!(r.boolean("A"), expected, "{text:?}");
+            });
+        }
+        let not_a_number = Err(ArgumentError::NotANumber("A"));
+        let not_in_range = Err(ArgumentError::NotInRange("A"));
+        for (text, expected) in [
+            (" 4294967295 ", Ok(u32::MAX)),
+            ("+007", Ok(7)),
+            ("-0", Ok(0)),
+            ("-1", not_in_range),
+            ("4294967296", not_in_range),
+            ("99999999999999999999", not_a_number),
+            ("", not_a_number),
+            ("1 2", not_a_number),
+            ("0x10", not_a_number),
+        ] {
+            with(&format!("<r><A>{text}</A></r>"), |r| {
+                assert_eq!(r.unsigned_int("A"), expected, "{text:?}");
+            });
+        }
+        with("<r><A>-2147483648</A><B>2147483648</B></r>", |r| {
+            assert_eq!(r.int("A"), Ok(i32::MIN));
+            assert_eq!(r.int("B"), Err(ArgumentError::NotInRange("B")));
+        });
+    }
+
+    /// `arrayType` may be missing or wrong; the members count.
+    #[test]
+    fn arrays() {
+        let text = "<r xmlns:e='http://schemas.xmlsoap.org/soap/encoding/'><L e:arrayType='x:y[9]'>
+            <string>a</string><!-- c --><item>b</item></L><M/></r>";
+        with(text, |r| {
+            let members = r.members("L").unwrap();
+            let texts: Vec<_> = members.filter_map(|member| member.text()).collect();
+            assert_eq!(texts, ["a", "b"]);
+            assert_eq!(r.members("M").unwrap().count(), 0);
+            assert!(r.members("N").is_err());
+        });
+    }
+
+    /// R67, R332: by namespace, never by prefix.
+    #[test]
+    fn types_are_resolved() {
+        let text = "<r xmlns:i='http://www.w3.org/2001/XMLSchema-instance' \
+            xmlns:s='http://www.w3.org/2001/XMLSchema' xmlns:xsd='urn:other' \
+            xmlns:e='http://schemas.xmlsoap.org/soap/encoding/' \
+            xmlns:o='http://www.w3.org/1999/XMLSchema'>\
+            <v i:type='s:boolean'/><v i:type=' e:base64 '/><v i:type='o:int'/>\
+            <v i:type='nowhere:string'/><v i:type='dateTime'/><v i:type='xsd:string'/>\
+            <v i:type=''/><v i:type='s:'/><v type='s:int'/>\
+            <v xmlns='http://www.w3.org/2001/XMLSchema' i:type='int'/></r>";
+        with(text, |r| {
+            let types: Vec<_> = r.children().map(|v| v.xsi_type()).collect();
+            use XsiType::*;
+            let expected = [
+                Some(BuiltIn("boolean")),
+                Some(BuiltIn("base64")),
+                Some(BuiltIn("int")),
+                Some(BuiltIn("string")),
+                Some(BuiltIn("dateTime")),
+                Some(Foreign("string")),
+                None,
+                None,
+                None,
+                Some(BuiltIn("int")),
+            ];
+            assert_eq!(types, expected);
+        });
+    }
+}

@@ -1,0 +1,197 @@
+//! What a message may cost, measured before the XML parser allocates for it.
+//!
+//! The parser's time and memory grow with the square of some things that a message may hold: the
+//! attributes of one element, and the namespaces in scope times the elements that declare one.
+//! A megabyte made for the purpose would take gigabytes. So the tags are counted first, in one
+//! pass without allocation, and a message beyond any sane CWMP message is refused.
+
+use super::EnvelopeError;
+
+/// Elements nested deeper than this are refused; CWMP needs eight.
+pub const MAX_DEPTH: usize = 64;
+/// Attributes of one element, namespace declarations included.
+pub const MAX_ATTRIBUTES: usize = 64;
+/// Tags, comments, processing instructions and CDATA sections in one message, and equally
+/// the `=` in it; each costs the parser up to 100 bytes. A parameter of SetParameterValues
+/// takes six, so this is room for 16,000 of them.
+pub const MAX_MARKUP: usize = 100_000;
+/// Namespace declarations in scope at one element.
+const MAX_NAMESPACES_IN_SCOPE: usize = 64;
+/// Namespace declarations in one message; some servers write one into every element.
+const MAX_NAMESPACES: usize = 20_000;
+
+/// Refuses a message that would cost too much to parse. Well-formedness is not judged here: up
+/// to the first error in it, a message is split into the same tags as the parser splits it.
+pub(super) fn check(text: &str) -> Result<(), EnvelopeError> {
+    let bytes = text.as_bytes();
+    // The parser allocates for as many elements and attributes before it reads the first.
+    let count = |sign| bytes.iter().filter(|&&byte| byte == sign).count();
+    if count(b'<') > MAX_MARKUP {
+        return Err(EnvelopeError::TooComplex("too many elements"));
+    }
+    if count(b'=') > MAX_MARKUP {
+        return Err(EnvelopeError::TooComplex("too many attributes"));
+    }
+    let mut scan = Scan::default();
+    let mut at = 0;
+    while let Some(offset) = bytes[at..].iter().position(|&byte| byte == b'<') {
+        let rest = &text[at + offset..];
+        let Some(length) = scan.markup(rest)? else {
+            return Ok(()); // unfinished markup: the parser says what is wrong with it
+        };
+        at += offset + length;
+    }
+    Ok(())
+}
+
+/// How far the count has come.
+struct Scan {
+    namespaces: usize,
+    depth: usize,
+    /// Namespaces in scope, by depth; the first is the document's.
+    in_scope: [usize; MAX_DEPTH + 1],
+}
+
+impl Default for Scan {
+    fn default() -> Scan {
+        Scan {
+            namespaces: 0,
+            depth: 0,
+            in_scope: [0; MAX_DEPTH + 1],
+        }
+    }
+}
+
+impl Scan {
+    /// Counts the markup at the start of `rest` and tells its length; none where it has no end.
+    fn markup(&mut self, rest: &str) -> Result<Option<usize>, EnvelopeError> {
+        if rest.starts_with("<!--") {
+            return Ok(length_to(rest, 4, "-->"));
+        }
+        if rest.starts_with("<![CDATA[") {
+            return Ok(length_to(rest, 9, "]]>"));
+        }
+        if rest.starts_with("<!") {
+            return Err(EnvelopeError::Dtd);
+        }
+        if rest.starts_with("<?") {
+            return Ok(length_to(rest, 2, "?>"));
+        }
+        if rest.starts_with("</") {
+            self.depth = self.depth.saturating_sub(1);
+            return Ok(length_to(rest, 2, ">"));
+        }
+        self.start_tag(rest.as_bytes())
+    }
+
+    fn start_tag(&mut self, tag: &[u8]) -> Result<Option<usize>, EnvelopeError> {
+        let mut quote = None;
+        let (mut attributes, mut namespaces) = (0, 0);
+        for at in 1..tag.len() {
+            match (quote, tag[at]) {
+                (Some(open), byte) if byte == open => quote = None,
+                (Some(_), _) => {}
+                (None, byte @ (b'"' | b'\'')) => quote = Some(byte),
+                (None, b'=') => attributes += 1,
+                (None, b'x') if tag[at..].starts_with(b"xmlns") => namespaces += 1,
+                (None, b'>') => {
+                    let empty = tag[at - 1] == b'/';
+                    self.element(attributes, namespaces, empty)?;
+                    return Ok(Some(at + 1));
+                }
+                _ => {}
+            }
+        }
+        Ok(None)
+    }
+
+    fn element(
+        &mut self,
+        attributes: usize,
+        namespaces: usize,
+        empty: bool,
+    ) -> Result<(), EnvelopeError> {
+        if attributes > MAX_ATTRIBUTES {
+            return Err(EnvelopeError::TooComplex("too many attributes"));
+        }
+        self.namespaces += namespaces;
+        let in_scope = self.in_scope[self.depth] + namespaces;
+        if in_scope > MAX_NAMESPACES_IN_SCOPE || self.namespaces > MAX_NAMESPACES {
+            return Err(EnvelopeError::TooComplex("too many namespaces"));
+        }
+        if empty {
+            return Ok(());
+        }
+        if self.depth == MAX_DEPTH {
+            return Err(EnvelopeError::TooComplex("elements nested too deep"));
+        }
+        self.depth += 1;
+        self.in_scope[self.depth] = in_scope;
+        Ok(())
+    }
+}
+
+fn length_to(rest: &str, from: usize, end: &str) -> Option<usize> {
+    let found = rest.get(from..)?.find(end)?;
+    Some(from + found + end.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(text: &str) -> &'static str {
+        match check(text) {
+            Err(EnvelopeError::TooComplex(why)) => why,
+            other => panic!("not refused: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn nesting() {
+        let nested = |depth| "<a>".repeat(depth) + &"</a>".repeat(depth);
+        assert!(check(&nested(MAX_DEPTH)).is_ok());
+        assert_eq!(refused(&nested(MAX_DEPTH + 1)), "elements nested too deep");
+        let siblings = format!("<a>{}</a>", "<b><c/></b>".repeat(1000));
+        assert!(check(&siblings).is_ok());
+    }
+
+    #[test]
+    fn numbers() {
+        assert_eq!(refused(&"<".repeat(MAX_MARKUP + 1)), "too many elements");
+        assert_eq!(refused(&"<a/>".repeat(MAX_MARKUP + 1)), "too many elements");
+        assert_eq!(refused(&"=".repeat(1_000_000)), "too many attributes");
+        let attributes: String = (0..65).map(|n| format!(" a{n}='>'")).collect();
+        assert_eq!(refused(&format!("<a{attributes}/>")), "too many attributes");
+    }
+
+    /// Each element copies what its parent has in scope: the memory is the product.
+    #[test]
+    fn namespaces_in_scope() {
+        let declare = |from: usize, to: usize| -> String {
+            (from..to).map(|n| format!(" xmlns:n{n}=\"u\"")).collect()
+        };
+        let nested = format!("<a{}><b{}/></a>", declare(0, 40), declare(40, 70));
+        assert_eq!(refused(&nested), "too many namespaces");
+        let sibling = format!("<a{}><b{}/></a>", declare(0, 40), declare(40, 60));
+        assert!(check(&sibling).is_ok());
+        let many = format!("<a>{}</a>", "<b xmlns='u'/>".repeat(MAX_NAMESPACES + 1));
+        assert_eq!(refused(&many), "too many namespaces");
+    }
+
+    /// What looks like a tag in a comment, a CDATA section or an attribute is none.
+    #[test]
+    fn quoted_markup_is_not_counted() {
+        let hidden = "<a>".repeat(MAX_DEPTH + 1);
+        for text in [
+            format!("<r><!--{hidden}--></r>"),
+            format!("<r><![CDATA[{hidden}]]></r>"),
+            format!("<r><?pi {hidden}?></r>"),
+        ] {
+            assert!(check(&text).is_ok());
+            // and what follows it is counted again
+            assert_eq!(refused(&(text + &hidden)), "elements nested too deep");
+        }
+        assert_eq!(check("<r a='>' b=\"/>\">"), Ok(()));
+    }
+}

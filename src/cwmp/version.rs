@@ -1,0 +1,191 @@
+//! The versions of CWMP, their namespaces, and which one a session speaks.
+//!
+//! ```text
+//!   version   namespace                   the ACS learns our list from
+//!   1.0       urn:dslforum-org:cwmp-1-0   the namespace of Inform
+//!   1.1       urn:dslforum-org:cwmp-1-1   the namespace of Inform
+//!   1.2, 1.3  urn:dslforum-org:cwmp-1-2   the namespace of Inform
+//!   1.4       urn:dslforum-org:cwmp-1-2   SupportedCWMPVersions in the header of Inform
+//! ```
+
+use std::fmt;
+
+/// A version of the CPE WAN Management Protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Version {
+    /// TR-069 Amendment 1.
+    V1_0,
+    /// TR-069 Amendment 2.
+    V1_1,
+    /// TR-069 Amendment 3.
+    V1_2,
+    /// TR-069 Amendment 4.
+    V1_3,
+    /// TR-069 Amendments 5 and 6.
+    V1_4,
+}
+
+/// What an Inform offers when nothing is known against it.
+pub const ALL: &[Version] = &[
+    Version::V1_0,
+    Version::V1_1,
+    Version::V1_2,
+    Version::V1_3,
+    Version::V1_4,
+];
+
+/// What an Inform offers once the ACS is suspected to know version 1.0 only (R84).
+pub const OLDEST: &[Version] = &[Version::V1_0];
+
+/// Everything before the digit in a CWMP namespace.
+const NAMESPACE_STEM: &str = "urn:dslforum-org:cwmp-1-";
+
+impl Version {
+    /// The namespace of the version's messages (R68): 1.3 and 1.4 have none of their own.
+    pub fn namespace(self) -> &'static str {
+        match self {
+            Version::V1_0 => "urn:dslforum-org:cwmp-1-0",
+            Version::V1_1 => "urn:dslforum-org:cwmp-1-1",
+            Version::V1_2 | Version::V1_3 | Version::V1_4 => "urn:dslforum-org:cwmp-1-2",
+        }
+    }
+
+    /// The version that a namespace stands for: the oldest of those that share it (R82).
+    ///
+    /// `cwmp-1-3` and `cwmp-1-4` do not exist, yet servers in the field write them; they are
+    /// taken for `cwmp-1-2`, which is what their authors mean.
+    pub fn from_namespace(namespace: &str) -> Option<Version> {
+        match namespace.strip_prefix(NAMESPACE_STEM)? {
+            "0" => Some(Version::V1_0),
+            "1" => Some(Version::V1_1),
+            "2" | "3" | "4" => Some(Version::V1_2),
+            _ => None,
+        }
+    }
+
+    /// The version written as `1.0` to `1.4`, white space around it allowed.
+    pub fn parse(text: &str) -> Option<Version> {
+        let text = text.trim_matches([' ', '\t', '\r', '\n']);
+        ALL.iter().copied().find(|version| version.as_str() == text)
+    }
+
+    /// The version as the headers write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Version::V1_0 => "1.0",
+            Version::V1_1 => "1.1",
+            Version::V1_2 => "1.2",
+            Version::V1_3 => "1.3",
+            Version::V1_4 => "1.4",
+        }
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The version under which Inform is sent: the newest that is offered.
+pub fn newest(offered: &[Version]) -> Version {
+    offered.iter().copied().max().unwrap_or(Version::V1_0)
+}
+
+/// The value of Inform's `SupportedCWMPVersions` header; none where the newest version offered
+/// is older than 1.4, which must not send it (R81).
+pub fn supported_header(offered: &[Version]) -> Option<String> {
+    if newest(offered) < Version::V1_4 {
+        return None;
+    }
+    let list: Vec<&str> = offered.iter().map(|version| version.as_str()).collect();
+    Some(list.join(","))
+}
+
+/// The version for the rest of the session (R82): the one the ACS names in `UseCWMPVersion`,
+/// or else the one that the namespace of its InformResponse stands for (`response`).
+///
+/// An ACS that answers in a newer namespace than we offered speaks the newest we did offer.
+///
+/// # Errors
+/// `UseCWMPVersion` names a version that was not offered: the session is to be aborted by
+/// closing its connection.
+pub fn negotiate(
+    use_version: Option<&str>,
+    response: Version,
+    offered: &[Version],
+) -> Result<Version, VersionNotOffered> {
+    if let Some(text) = use_version {
+        return Version::parse(text)
+            .filter(|version| offered.contains(version))
+            .ok_or_else(|| VersionNotOffered(text.chars().take(16).collect()));
+    }
+    let usable = offered.iter().copied().filter(|&known| known <= response);
+    Ok(usable.max().unwrap_or(Version::V1_0))
+}
+
+/// The ACS chose a version that we did not offer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VersionNotOffered(String);
+
+impl fmt::Display for VersionNotOffered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the ACS chose CWMP version {:?}, not offered", self.0)
+    }
+}
+
+impl std::error::Error for VersionNotOffered {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_and_their_namespaces() {
+        for &version in ALL {
+            assert_eq!(Version::parse(version.as_str()), Some(version));
+            let shared = Version::from_namespace(version.namespace());
+            assert_eq!(shared, Some(version.min(Version::V1_2)));
+        }
+        assert!(Version::V1_0 < Version::V1_1 && Version::V1_3 < Version::V1_4);
+        assert_eq!(Version::parse(" 1.2\n"), Some(Version::V1_2));
+        assert_eq!(Version::parse("1.5"), None);
+        let nonstandard = Version::from_namespace("urn:dslforum-org:cwmp-1-3");
+        assert_eq!(nonstandard, Some(Version::V1_2));
+        assert_eq!(Version::from_namespace("urn:dslforum-org:cwmp-1-"), None);
+        assert_eq!(Version::from_namespace("urn:dslforum-org:cwmp-2-0"), None);
+    }
+
+    /// R81: a CPE older than 1.4 must not send the header.
+    #[test]
+    fn only_version_1_4_announces_its_list() {
+        assert_eq!(
+            supported_header(ALL).as_deref(),
+            Some("1.0,1.1,1.2,1.3,1.4")
+        );
+        assert_eq!(supported_header(&ALL[..4]), None);
+        assert_eq!(supported_header(OLDEST), None);
+    }
+
+    /// R82, R83.
+    #[test]
+    fn the_acs_chooses() {
+        use Version::*;
+        assert_eq!(negotiate(Some("1.4"), V1_2, ALL), Ok(V1_4));
+        assert_eq!(negotiate(Some("1.1"), V1_2, ALL), Ok(V1_1));
+        assert_eq!(negotiate(None, V1_0, ALL), Ok(V1_0));
+        assert_eq!(negotiate(None, V1_1, ALL), Ok(V1_1));
+        assert_eq!(negotiate(None, V1_2, ALL), Ok(V1_2));
+        assert_eq!(negotiate(None, V1_2, OLDEST), Ok(V1_0));
+        assert!(negotiate(Some("1.4"), V1_2, OLDEST).is_err());
+        let error = negotiate(Some("2.0"), V1_2, ALL).unwrap_err();
+        assert!(error.to_string().contains("2.0"));
+    }
+
+    /// R84: after a session that a 1.0 ACS may have failed, Inform offers 1.0 alone.
+    #[test]
+    fn reverting_to_the_oldest() {
+        assert_eq!(newest(OLDEST).namespace(), "urn:dslforum-org:cwmp-1-0");
+        assert_eq!(newest(ALL), Version::V1_4);
+    }
+}
