@@ -1,1 +1,5 @@
-//! x
+//! A small, synchronous TR-069 (CWMP) CPE agent for embedded gateways.
+
+pub mod cwmp;
+pub mod digest;
+pub mod secret;

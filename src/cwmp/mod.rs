@@ -1,0 +1,3 @@
+//! The CWMP protocol: no socket, no file, no clock, no thread.
+
+pub mod session_error;
