@@ -2,5 +2,7 @@
 
 pub mod clock;
 pub mod cwmp;
+pub mod digest;
 pub mod model;
 pub mod schedule;
+pub mod secret;

@@ -1,9 +1,13 @@
-//! CWMP as TR-069 writes it: envelopes, faults, events, versions.
+//! CWMP as TR-069 writes it: envelopes, faults, events, versions, RPCs and the session that they make up.
 //!
-//! Nothing here opens a socket or a file, reads a clock or starts a thread. Bytes come in as a
-//! [`soap::Document`] and leave through a [`soap::Writer`].
+//! Nothing here opens a socket or a file, reads a clock or starts a thread.
 
+pub mod device;
 pub mod event;
 pub mod fault;
+mod rpc;
+mod rules;
+pub mod session;
+pub mod session_error;
 pub mod soap;
 pub mod version;

@@ -1,0 +1,147 @@
+//! HTTP authentication, both sides: Digest of RFC 2617 and RFC 7616, and Basic.
+//!
+//! ```text
+//!            server                                     client
+//!   Challenge::Display  ──── WWW-Authenticate ────▶  challenges() ▶ strongest()
+//!   Authorization::parse ◀──── Authorization ──────  DigestChallenge::answer()
+//!   Authorization::verify
+//! ```
+//!
+//! Pure: the caller hands in the client nonce and the nonce count, keeps the server's nonces and
+//! decides how long they live. R61: MD5 and MD5-sess with qop `auth` or none; SHA-256 as well.
+
+mod authorization;
+mod challenge;
+mod params;
+
+pub use authorization::Authorization;
+pub use challenge::{Challenge, DigestChallenge, challenges, strongest};
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use md5::{Digest, Md5};
+use sha2::Sha256;
+
+/// The `algorithm` of a challenge; declared from weak to strong, so that `max` picks the best.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Algorithm {
+    /// `MD5`, also where the challenge names none.
+    Md5,
+    /// `MD5-sess`: the client nonce is mixed into the key.
+    Md5Sess,
+    /// `SHA-256` (RFC 7616).
+    Sha256,
+    /// `SHA-256-sess` (RFC 7616).
+    Sha256Sess,
+}
+
+impl Algorithm {
+    /// The algorithm of that name, in any case; `None` for one this agent does not know.
+    pub fn parse(name: &str) -> Option<Algorithm> {
+        [
+            Algorithm::Md5,
+            Algorithm::Md5Sess,
+            Algorithm::Sha256,
+            Algorithm::Sha256Sess,
+        ]
+        .into_iter()
+        .find(|algorithm| algorithm.name().eq_ignore_ascii_case(name))
+    }
+
+    /// The name as it stands in the header.
+    pub fn name(self) -> &'static str {
+        match self {
+            Algorithm::Md5 => "MD5",
+            Algorithm::Md5Sess => "MD5-sess",
+            Algorithm::Sha256 => "SHA-256",
+            Algorithm::Sha256Sess => "SHA-256-sess",
+        }
+    }
+
+    /// Whether the key depends on the client nonce of the first request after the challenge.
+    pub fn is_session(self) -> bool {
+        matches!(self, Algorithm::Md5Sess | Algorithm::Sha256Sess)
+    }
+
+    /// Lower-case hex of the hash over the parts joined by colons.
+    fn hash(self, parts: &[&str]) -> String {
+        match self {
+            Algorithm::Md5 | Algorithm::Md5Sess => hash::<Md5>(parts),
+            Algorithm::Sha256 | Algorithm::Sha256Sess => hash::<Sha256>(parts),
+        }
+    }
+}
+
+impl fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The value of an `Authorization` header for Basic (RFC 7617).
+pub fn basic(username: &str, password: &str) -> String {
+    format!(
+        "Basic {}",
+        BASE64_STANDARD.encode(format!("{username}:{password}"))
+    )
+}
+
+/// What the client adds when qop is `auth`.
+struct Protection<'a> {
+    nc: &'a str,
+    cnonce: &'a str,
+}
+
+/// All that a digest is computed over, seen alike from both sides.
+struct Digested<'a> {
+    algorithm: Algorithm,
+    username: &'a str,
+    realm: &'a str,
+    password: &'a str,
+    nonce: &'a str,
+    /// The client nonce; only the `-sess` algorithms look at it.
+    cnonce: &'a str,
+    method: &'a str,
+    uri: &'a str,
+    /// `None`: no qop, as in RFC 2069.
+    qop_auth: Option<Protection<'a>>,
+}
+
+impl Digested<'_> {
+    /// RFC 7616 §3.4.1: the `response` parameter.
+    fn response(&self) -> String {
+        let hash = |parts: &[&str]| self.algorithm.hash(parts);
+        let mut key = hash(&[self.username, self.realm, self.password]);
+        if self.algorithm.is_session() {
+            key = hash(&[&key, self.nonce, self.cnonce]);
+        }
+        let request = hash(&[self.method, self.uri]);
+        match &self.qop_auth {
+            Some(with) => hash(&[&key, self.nonce, with.nc, with.cnonce, "auth", &request]),
+            None => hash(&[&key, self.nonce, &request]),
+        }
+    }
+}
+
+fn hash<D: Digest>(parts: &[&str]) -> String {
+    let mut hasher = D::new();
+    for (index, part) in parts.iter().enumerate() {
+        if index > 0 {
+            hasher.update(b":");
+        }
+        hasher.update(part.as_bytes());
+    }
+    let sum = hasher.finalize();
+    let mut hex = String::with_capacity(sum.len() * 2);
+    for byte in sum.as_slice() {
+        for nibble in [byte >> 4, byte & 0xf] {
+            hex.push(char::from_digit(nibble.into(), 16).unwrap_or('0')); // a nibble is below 16
+        }
+    }
+    hex
+}
+
+#[cfg(test)]
+mod tests;
