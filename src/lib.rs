@@ -1,1 +1,23 @@
-//! x
+//! `cpe-agent`: a small, synchronous TR-069 (CWMP) CPE agent for embedded gateways.
+//!
+//! A house with four floors. Data enters at the roof as bytes, goes down to become meaning, and
+//! comes up as bytes again. A room imports only from floors below it.
+//!
+//! ```text
+//! main.rs  cli  config     arguments in, exit code out
+//! agent                    the one thread that owns everything that can change
+//! ──────── drivers: sockets, files, processes, threads
+//! store  log  clock  time_zone
+//! ──────── protocol: no socket, no file, no clock, no thread
+//! ──────── model: knows neither XML nor CWMP
+//! model
+//! ```
+//!
+//! Time, chance and storage are handed in: what is below the drivers is given the time as
+//! [`clock::Now`], random bytes as arguments, and never touches a file.
+
+#![forbid(unsafe_code)]
+
+pub mod clock;
+pub mod model;
+pub mod time_zone;

@@ -1,0 +1,559 @@
+//! XML Schema `dateTime`, as TR-069 uses it (R326).
+//!
+//! A value reads back as it was written, with these exceptions:
+//! - `24:00:00` becomes `00:00:00` of the next day;
+//! - digits of the second beyond nanoseconds are cut off.
+//!
+//! Pure: no clock, no time zone data.
+
+use std::fmt;
+use std::time::Duration;
+
+/// Days from 0001-01-01 to 1970-01-01 in the proleptic Gregorian calendar.
+const DAYS_TO_EPOCH: i64 = 719_162;
+const DAY: i64 = 86_400;
+/// Seconds from 0001-01-01T00:00:00 to 1970-01-01T00:00:00.
+const EPOCH: i64 = DAYS_TO_EPOCH * DAY;
+/// Seconds from 0001-01-01T00:00:00 to the last second of 9999.
+const LAST: i64 = 3_652_059 * DAY - 1;
+/// Seconds from 0001-01-01T00:00:00 to the last second of 999: above it, a time without a zone is
+/// a date, not a time since boot (TR-106 §3.2.2).
+const LAST_SINCE_BOOT: i64 = 364_877 * DAY - 1;
+/// XML Schema part 2, §3.2.7.3: zones reach from -14:00 to +14:00.
+const MAX_OFFSET: i16 = 14 * 60;
+/// No sensible text is longer; the rest of a hostile one is not looked at.
+const MAX_TEXT: usize = 64;
+
+/// A date and time of the years 0001 to 9999, in 16 bytes.
+///
+/// Equality is that of the text; use [`DateTime::same_instant`] to compare what is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct DateTime {
+    /// Seconds since 0001-01-01T00:00:00 of the written (local) time.
+    local: i64,
+    nanoseconds: u32,
+    /// How many digits of the fraction were written, 0 to 9.
+    digits: u8,
+    zone: Zone,
+}
+
+/// What was written behind the time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Zone {
+    None,
+    Utc,
+    /// Hours and minutes apart: a byte each keeps the whole value at 16 bytes.
+    East(u8, u8),
+    West(u8, u8),
+}
+
+impl DateTime {
+    /// `0001-01-01T00:00:00Z`: the Unknown Time of TR-106 (R326).
+    pub const UNKNOWN: DateTime = DateTime {
+        local: 0,
+        nanoseconds: 0,
+        digits: 0,
+        zone: Zone::Utc,
+    };
+
+    /// `9999-12-31T23:59:59Z`: the Infinite Time of TR-106 (R326).
+    pub const INFINITE: DateTime = DateTime {
+        local: LAST,
+        nanoseconds: 0,
+        digits: 0,
+        zone: Zone::Utc,
+    };
+
+    /// Reads the lexical form `CCYY-MM-DDThh:mm:ss[.f…][Z|±hh:mm]`, without white space around it.
+    ///
+    /// `None` for everything else, for years outside 0001 to 9999, dates that do not exist and
+    /// leap seconds, which XML Schema does not have.
+    pub fn parse(text: &str) -> Option<DateTime> {
+        if text.len() > MAX_TEXT {
+            return None;
+        }
+        let mut rest = Cursor(text.as_bytes());
+        let days = rest.date()?;
+        rest.expect(b'T')?;
+        let (hour, minute, second) = rest.time()?;
+        let (nanoseconds, digits) = rest.fraction()?;
+        let zone = rest.zone()?;
+        let midnight = hour == 24 && minute == 0 && second == 0 && nanoseconds == 0;
+        if !rest.0.is_empty() || (hour > 23 && !midnight) || minute > 59 || second > 59 {
+            return None;
+        }
+        let local =
+            days * DAY + i64::from(hour) * 3600 + i64::from(minute) * 60 + i64::from(second);
+        (local <= LAST).then_some(DateTime {
+            local,
+            nanoseconds,
+            digits,
+            zone,
+        })
+    }
+
+    /// The local time at `seconds` since the Unix epoch where clocks are `offset_minutes` ahead of
+    /// UTC (R97). An offset of 0 is written `Z`; what lies outside the years 0001 to 9999 or the
+    /// zones ±14:00 is brought to the nearest that lies inside.
+    pub fn from_unix(seconds: i64, offset_minutes: i32) -> DateTime {
+        let minutes = offset_minutes.clamp(-i32::from(MAX_OFFSET), i32::from(MAX_OFFSET));
+        let local = seconds
+            .saturating_add(EPOCH)
+            .saturating_add(i64::from(minutes) * 60)
+            .clamp(0, LAST);
+        // At most 14 hours and 59 minutes, so both fit a byte.
+        let (hours, rest) = (
+            (minutes.unsigned_abs() / 60) as u8,
+            (minutes.unsigned_abs() % 60) as u8,
+        );
+        let zone = match minutes {
+            0 => Zone::Utc,
+            1.. => Zone::East(hours, rest),
+            _ => Zone::West(hours, rest),
+        };
+        DateTime {
+            local,
+            nanoseconds: 0,
+            digits: 0,
+            zone,
+        }
+    }
+
+    /// The form without a zone that tells the time since boot while there is no absolute time:
+    /// `0001-01-01T00:00:00` plus the duration, in whole seconds (R97, R326).
+    pub fn since_boot(uptime: Duration) -> DateTime {
+        let seconds = i64::try_from(uptime.as_secs()).unwrap_or(LAST_SINCE_BOOT);
+        DateTime {
+            local: seconds.min(LAST_SINCE_BOOT),
+            nanoseconds: 0,
+            digits: 0,
+            zone: Zone::None,
+        }
+    }
+
+    /// Seconds since the Unix epoch; the fraction is cut off, a time without a zone is taken as
+    /// UTC (R326).
+    pub fn unix(&self) -> i64 {
+        self.local - EPOCH - i64::from(self.offset_minutes()) * 60
+    }
+
+    /// Nanoseconds within the second.
+    pub fn subsec_nanos(&self) -> u32 {
+        self.nanoseconds
+    }
+
+    /// Whether both name the same point in time, however written: `…00Z` and `…00.000Z` do.
+    pub fn same_instant(&self, other: &DateTime) -> bool {
+        self.unix() == other.unix() && self.nanoseconds == other.nanoseconds
+    }
+
+    /// Whether this is the Unknown Time, in whichever way it is written. Without a zone it is not:
+    /// that is the moment of boot.
+    pub fn is_unknown(&self) -> bool {
+        self.zone != Zone::None && self.same_instant(&DateTime::UNKNOWN)
+    }
+
+    /// Whether this is the Infinite Time, in whichever way it is written.
+    pub fn is_infinite(&self) -> bool {
+        self.zone != Zone::None && self.same_instant(&DateTime::INFINITE)
+    }
+
+    /// Whether this is a time since boot rather than a date: no zone, year below 1000 (R326).
+    pub fn is_since_boot(&self) -> bool {
+        self.zone == Zone::None && self.local <= LAST_SINCE_BOOT
+    }
+
+    fn offset_minutes(&self) -> i16 {
+        match self.zone {
+            Zone::None | Zone::Utc => 0,
+            Zone::East(hours, minutes) => i16::from(hours) * 60 + i16::from(minutes),
+            Zone::West(hours, minutes) => -(i16::from(hours) * 60 + i16::from(minutes)),
+        }
+    }
+}
+
+impl fmt::Display for DateTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (year, month, day) = civil_from_days(self.local / DAY);
+        let second = self.local % DAY;
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}",
+            second / 3600,
+            second / 60 % 60,
+            second % 60
+        )?;
+        if self.digits > 0 {
+            let digits = usize::from(self.digits);
+            let written = self.nanoseconds / 10u32.pow(9 - u32::from(self.digits));
+            write!(f, ".{written:0digits$}")?;
+        }
+        match self.zone {
+            Zone::None => Ok(()),
+            Zone::Utc => f.write_str("Z"),
+            Zone::East(hours, minutes) => write!(f, "+{hours:02}:{minutes:02}"),
+            Zone::West(hours, minutes) => write!(f, "-{hours:02}:{minutes:02}"),
+        }
+    }
+}
+
+/// What is left of the text.
+struct Cursor<'a>(&'a [u8]);
+
+impl Cursor<'_> {
+    /// Days since 0001-01-01.
+    fn date(&mut self) -> Option<i64> {
+        let year = self.number(4)?;
+        self.expect(b'-')?;
+        let month = self.number(2)?;
+        self.expect(b'-')?;
+        let day = self.number(2)?;
+        let exists =
+            year >= 1 && (1..=12).contains(&month) && day >= 1 && day <= days_in_month(year, month);
+        exists.then(|| days_from_civil(year, month, day))
+    }
+
+    fn time(&mut self) -> Option<(u32, u32, u32)> {
+        let hour = self.number(2)?;
+        self.expect(b':')?;
+        let minute = self.number(2)?;
+        self.expect(b':')?;
+        Some((hour, minute, self.number(2)?))
+    }
+
+    /// Nanoseconds and the number of digits to keep; (0, 0) where there is no fraction.
+    fn fraction(&mut self) -> Option<(u32, u8)> {
+        if self.expect(b'.').is_none() {
+            return Some((0, 0));
+        }
+        let written = self
+            .0
+            .iter()
+            .take_while(|byte| byte.is_ascii_digit())
+            .count();
+        if written == 0 {
+            return None;
+        }
+        let kept = written.min(9);
+        let digits = self.0[..kept]
+            .iter()
+            .fold(0, |sum, digit| sum * 10 + u32::from(digit - b'0'));
+        self.0 = &self.0[written..];
+        // `kept` is 1 to 9.
+        Some((digits * 10u32.pow(9 - kept as u32), kept as u8))
+    }
+
+    fn zone(&mut self) -> Option<Zone> {
+        if self.0.is_empty() {
+            return Some(Zone::None);
+        }
+        if self.expect(b'Z').is_some() {
+            return Some(Zone::Utc);
+        }
+        let east = self.expect(b'+').is_some();
+        if !east {
+            self.expect(b'-')?;
+        }
+        let hours = self.number(2)?;
+        self.expect(b':')?;
+        let minutes = self.number(2)?;
+        if minutes > 59 || hours * 60 + minutes > MAX_OFFSET as u32 {
+            return None;
+        }
+        // Two digits each.
+        let (hours, minutes) = (hours as u8, minutes as u8);
+        Some(if east {
+            Zone::East(hours, minutes)
+        } else {
+            Zone::West(hours, minutes)
+        })
+    }
+
+    fn number(&mut self, digits: usize) -> Option<u32> {
+        let (head, rest) = self.0.split_at_checked(digits)?;
+        if !head.iter().all(u8::is_ascii_digit) {
+            return None;
+        }
+        self.0 = rest;
+        Some(
+            head.iter()
+                .fold(0, |sum, digit| sum * 10 + u32::from(digit - b'0')),
+        )
+    }
+
+    fn expect(&mut self, byte: u8) -> Option<()> {
+        self.0 = self.0.strip_prefix(&[byte])?;
+        Some(())
+    }
+}
+
+fn is_leap(year: u32) -> bool {
+    year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
+}
+
+fn days_in_month(year: u32, month: u32) -> u32 {
+    match month {
+        2 if is_leap(year) => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+/// Days from 0001-01-01 to the given date. The year is taken to begin in March, so that the leap
+/// day is its last and the months before it follow one linear rule.
+fn days_from_civil(year: u32, month: u32, day: u32) -> i64 {
+    let (year, month) = if month > 2 {
+        (year, month - 3)
+    } else {
+        (year - 1, month + 9)
+    };
+    let days = year * 365 + year / 4 - year / 100 + year / 400 + (month * 153 + 2) / 5 + day - 1;
+    // 0000-03-01 is 306 days before 0001-01-01.
+    i64::from(days) - 306
+}
+
+/// The inverse of [`days_from_civil`] for days 0 (0001-01-01) to 3652058 (9999-12-31).
+fn civil_from_days(days: i64) -> (i64, i64, i64) {
+    const CENTURIES: i64 = 146_097;
+    let days = days + 306;
+    let (era, day_of_era) = (days / CENTURIES, days % CENTURIES);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524
+        - day_of_era / (CENTURIES - 1))
+        / 365;
+    let day_of_year = day_of_era - (year_of_era * 365 + year_of_era / 4 - year_of_era / 100);
+    let month = (day_of_year * 5 + 2) / 153;
+    let day = day_of_year - (month * 153 + 2) / 5 + 1;
+    let year = era * 400 + year_of_era;
+    if month < 10 {
+        (year, month + 3, day)
+    } else {
+        (year + 1, month - 9, day)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> DateTime {
+        DateTime::parse(text).unwrap_or_else(|| panic!("{text} is a dateTime"))
+    }
+
+    #[test]
+    fn fits_sixteen_bytes() {
+        assert_eq!(size_of::<DateTime>(), 16);
+    }
+
+    #[test]
+    fn reads_back_as_written() {
+        for text in [
+            "0001-01-01T00:00:00Z",
+            "9999-12-31T23:59:59Z",
+            "0001-01-03T03:04:05",
+            "2026-11-22T15:04:05+01:00",
+            "2026-11-22T15:04:05-03:30",
+            "2026-11-22T15:04:05+00:00",
+            "2026-11-22T15:04:05-00:00",
+            "2026-11-22T15:04:05+14:00",
+            "2026-11-22T15:04:05-14:00",
+            "2026-11-22T15:04:05.000Z",
+            "2026-11-22T15:04:05.5",
+            "2008-04-09T15:01:05.123456Z",
+            "2008-04-09T15:01:05.000000001+05:45",
+            "2000-02-29T00:00:00Z",
+            "2024-02-29T23:59:59Z",
+        ] {
+            assert_eq!(parsed(text).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn normalises_what_the_module_says_and_nothing_else() {
+        assert_eq!(
+            parsed("2026-12-31T24:00:00Z").to_string(),
+            "2027-01-01T00:00:00Z"
+        );
+        assert_eq!(
+            parsed("2024-02-28T24:00:00.0Z").to_string(),
+            "2024-02-29T00:00:00.0Z"
+        );
+        assert_eq!(
+            parsed("2026-01-01T00:00:00.1234567899Z").to_string(),
+            "2026-01-01T00:00:00.123456789Z"
+        );
+    }
+
+    #[test]
+    fn refuses_what_is_no_date_time() {
+        for text in [
+            "",
+            "2026",
+            "2026-11-22",
+            "2026-11-22 15:04:05",
+            "2026-11-22t15:04:05Z",
+            "2026-11-22T15:04:05z",
+            "2026-11-22T15:04Z",
+            "2026-11-22T15:04:60Z",
+            "2026-11-22T15:60:00Z",
+            "2026-11-22T24:00:01Z",
+            "2026-11-22T24:00:00.1Z",
+            "2026-11-22T25:00:00Z",
+            "2026-00-22T15:04:05Z",
+            "2026-13-22T15:04:05Z",
+            "2026-11-00T15:04:05Z",
+            "2026-11-31T15:04:05Z",
+            "2026-02-29T15:04:05Z",
+            "1900-02-29T15:04:05Z",
+            "0000-01-01T00:00:00Z",
+            "-0001-01-01T00:00:00Z",
+            "10000-01-01T00:00:00Z",
+            "9999-12-31T24:00:00Z",
+            "+026-11-22T15:04:05Z",
+            "2026-11-22T15:04:05.Z",
+            "2026-11-22T15:04:05.1x",
+            "2026-11-22T15:04:05+1:00",
+            "2026-11-22T15:04:05+14:01",
+            "2026-11-22T15:04:05+01:60",
+            "2026-11-22T15:04:05+0100",
+            "2026-11-22T15:04:05ZZ",
+            " 2026-11-22T15:04:05Z",
+            "2026-11-22T15:04:05Z ",
+            "２026-11-22T15:04:05Z",
+        ] {
+            assert_eq!(DateTime::parse(text), None, "{text:?}");
+        }
+        let long = format!("2026-11-22T15:04:05.{}Z", "0".repeat(100));
+        assert_eq!(DateTime::parse(&long), None);
+    }
+
+    #[test]
+    fn every_truncation_and_every_changed_byte_is_read_or_refused() {
+        let text = "2026-11-22T15:04:05.123+01:00";
+        for end in 0..text.len() {
+            if let Some(value) = DateTime::parse(&text[..end]) {
+                assert_eq!(value.to_string(), text[..end]);
+            }
+        }
+        for at in 0..text.len() {
+            for byte in 0..128u8 {
+                let mut bytes = text.as_bytes().to_vec();
+                bytes[at] = byte;
+                let changed = String::from_utf8(bytes).expect("ASCII only");
+                if let Some(value) = DateTime::parse(&changed) {
+                    assert_eq!(value.to_string(), changed);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn counts_seconds_from_the_epoch() {
+        for (text, seconds) in [
+            ("1970-01-01T00:00:00Z", 0),
+            ("1970-01-01T01:00:00+01:00", 0),
+            ("1969-12-31T23:59:59Z", -1),
+            ("2000-02-29T12:00:00Z", 951_825_600),
+            ("2026-11-22T15:04:05+01:00", 1_795_356_245),
+            // One second past what a signed 32-bit time_t can hold.
+            ("2038-01-19T03:14:08Z", 2_147_483_648),
+            ("2106-02-07T06:28:16Z", 4_294_967_296),
+            ("9999-12-31T23:59:59Z", 253_402_300_799),
+            ("0001-01-01T00:00:00Z", -62_135_596_800),
+        ] {
+            assert_eq!(parsed(text).unix(), seconds, "{text}");
+        }
+    }
+
+    #[test]
+    fn instants_survive_the_round_trip_over_ten_thousand_years() {
+        let step = 86_400 * 53 + 12_347;
+        let mut seconds = DateTime::UNKNOWN.unix() + 86_400;
+        while seconds < DateTime::INFINITE.unix() - 86_400 {
+            for offset in [0, 60, -210, 345, 840, -840] {
+                let value = DateTime::from_unix(seconds, offset);
+                assert_eq!(value.unix(), seconds);
+                assert_eq!(parsed(&value.to_string()), value);
+            }
+            seconds += step;
+        }
+    }
+
+    #[test]
+    fn the_calendar_has_no_gap_and_no_double() {
+        let mut next = (1, 1, 1);
+        for days in 0..3_652_059 {
+            assert_eq!(civil_from_days(days), next);
+            let (year, month, day) = next;
+            assert_eq!(days_from_civil(year as u32, month as u32, day as u32), days);
+            next = match day < i64::from(days_in_month(year as u32, month as u32)) {
+                true => (year, month, day + 1),
+                false if month < 12 => (year, month + 1, 1),
+                false => (year + 1, 1, 1),
+            };
+        }
+        assert_eq!(next, (10_000, 1, 1));
+    }
+
+    #[test]
+    fn local_time_carries_its_offset() {
+        // R97
+        assert_eq!(
+            DateTime::from_unix(1_795_356_245, 60).to_string(),
+            "2026-11-22T15:04:05+01:00"
+        );
+        assert_eq!(
+            DateTime::from_unix(1_795_356_245, -210).to_string(),
+            "2026-11-22T10:34:05-03:30"
+        );
+        assert_eq!(
+            DateTime::from_unix(1_795_356_245, 0).to_string(),
+            "2026-11-22T14:04:05Z"
+        );
+    }
+
+    #[test]
+    fn what_no_text_can_say_is_brought_inside() {
+        assert_eq!(DateTime::from_unix(i64::MAX, 0), DateTime::INFINITE);
+        assert_eq!(DateTime::from_unix(i64::MIN, 0), DateTime::UNKNOWN);
+        assert_eq!(
+            DateTime::from_unix(i64::MIN, i32::MIN).to_string(),
+            "0001-01-01T00:00:00-14:00"
+        );
+        assert_eq!(
+            DateTime::from_unix(i64::MAX, i32::MAX).to_string(),
+            "9999-12-31T23:59:59+14:00"
+        );
+    }
+
+    #[test]
+    fn time_since_boot_has_no_zone() {
+        // TR-106 §3.2.2: 2 days, 3 hours, 4 minutes and 5 seconds.
+        let uptime = Duration::from_secs(2 * 86_400 + 3 * 3600 + 4 * 60 + 5);
+        let value = DateTime::since_boot(uptime);
+        assert_eq!(value.to_string(), "0001-01-03T03:04:05");
+        assert!(value.is_since_boot() && !value.is_unknown());
+        assert!(!DateTime::since_boot(Duration::ZERO).is_unknown());
+        assert_eq!(
+            DateTime::since_boot(Duration::MAX).to_string(),
+            "0999-12-31T23:59:59"
+        );
+        assert!(!parsed("1000-01-01T00:00:00").is_since_boot());
+    }
+
+    #[test]
+    fn unknown_and_infinite_are_recognised_in_every_spelling() {
+        for text in [
+            "0001-01-01T00:00:00Z",
+            "0001-01-01T00:00:00.000Z",
+            "0001-01-01T00:00:00-00:00",
+        ] {
+            assert!(parsed(text).is_unknown(), "{text}");
+        }
+        assert!(!parsed("0001-01-01T00:00:01Z").is_unknown());
+        assert!(!parsed("0001-01-01T00:00:00.1Z").is_unknown());
+        assert!(parsed("9999-12-31T23:59:59+00:00").is_infinite());
+        assert_eq!(DateTime::UNKNOWN.to_string(), "0001-01-01T00:00:00Z");
+        assert_eq!(DateTime::INFINITE.to_string(), "9999-12-31T23:59:59Z");
+    }
+}
