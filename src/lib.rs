@@ -20,4 +20,5 @@
 
 pub mod clock;
 pub mod model;
+pub mod store;
 pub mod time_zone;
