@@ -21,6 +21,9 @@ struct Platter {
     failing: Option<(usize, usize)>,
     room: Option<usize>,
     cannot_link: bool,
+    cannot_cut: bool,
+    /// The last change of names since they were synced: what a name means after it.
+    last_change: Vec<(String, Option<usize>)>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -36,14 +39,34 @@ pub(super) enum Left {
     Nothing,
     NamesOnly,
     ContentOnly,
+    /// Of the names only the last change: file systems need not keep the order.
+    LastName,
 }
 
-pub(super) const LEFT: [Left; 4] = [Left::All, Left::Nothing, Left::NamesOnly, Left::ContentOnly];
+pub(super) const LEFT: [Left; 5] = [
+    Left::All,
+    Left::Nothing,
+    Left::NamesOnly,
+    Left::ContentOnly,
+    Left::LastName,
+];
 
 #[derive(Debug)]
 pub(super) struct SimulatedFile {
     disk: SimulatedDisk,
     index: usize,
+}
+
+impl Platter {
+    fn change(&mut self, changes: Vec<(String, Option<usize>)>) {
+        for (name, file) in &changes {
+            match file {
+                Some(index) => self.names.insert(name.clone(), *index),
+                None => self.names.remove(name),
+            };
+        }
+        self.last_change = changes;
+    }
 }
 
 impl SimulatedDisk {
@@ -64,6 +87,10 @@ impl SimulatedDisk {
 
     pub(super) fn forbid_links(&self) {
         self.0.borrow_mut().cannot_link = true;
+    }
+
+    pub(super) fn forbid_cutting(&self) {
+        self.0.borrow_mut().cannot_cut = true;
     }
 
     pub(super) fn put(&self, name: &str, bytes: &[u8]) {
@@ -97,9 +124,14 @@ impl SimulatedDisk {
             Left::Nothing => (false, false),
             Left::NamesOnly => (true, false),
             Left::ContentOnly => (false, true),
+            Left::LastName => (false, false),
         };
         if !names {
             platter.names = platter.synced_names.clone();
+        }
+        if let Left::LastName = left {
+            let changes = std::mem::take(&mut platter.last_change);
+            platter.change(changes);
         }
         for file in &mut platter.files {
             if !content {
@@ -151,7 +183,7 @@ impl Disk for SimulatedDisk {
         let mut platter = self.0.borrow_mut();
         platter.files.push(Content::default());
         let index = platter.files.len() - 1;
-        platter.names.insert(name.to_owned(), index);
+        platter.change(vec![(name.to_owned(), Some(index))]);
         Ok(SimulatedFile {
             disk: self.clone(),
             index,
@@ -168,9 +200,9 @@ impl Disk for SimulatedDisk {
     fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
         self.step()?;
         let index = self.index(from)?;
-        let mut platter = self.0.borrow_mut();
-        platter.names.remove(from);
-        platter.names.insert(to.to_owned(), index);
+        self.0
+            .borrow_mut()
+            .change(vec![(from.to_owned(), None), (to.to_owned(), Some(index))]);
         Ok(())
     }
 
@@ -184,13 +216,16 @@ impl Disk for SimulatedDisk {
         if platter.names.contains_key(to) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
-        platter.names.insert(to.to_owned(), index);
+        platter.change(vec![(to.to_owned(), Some(index))]);
         Ok(())
     }
 
     fn remove(&mut self, name: &str) -> io::Result<()> {
         self.step()?;
-        self.0.borrow_mut().names.remove(name);
+        let mut platter = self.0.borrow_mut();
+        if platter.names.contains_key(name) {
+            platter.change(vec![(name.to_owned(), None)]);
+        }
         Ok(())
     }
 
@@ -198,6 +233,7 @@ impl Disk for SimulatedDisk {
         self.step()?;
         let mut platter = self.0.borrow_mut();
         platter.synced_names = platter.names.clone();
+        platter.last_change.clear();
         Ok(())
     }
 }
@@ -237,6 +273,9 @@ impl DiskFile for SimulatedFile {
 
     fn set_len(&mut self, length: u64) -> io::Result<()> {
         self.disk.step()?;
+        if self.disk.0.borrow().cannot_cut {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
         let length = usize::try_from(length).map_err(io::Error::other)?;
         self.disk.0.borrow_mut().files[self.index]
             .seen

@@ -543,3 +543,43 @@ fn what_is_no_record_is_refused_and_changes_nothing() {
     }
     assert_eq!(disk.steps(), before);
 }
+
+#[test]
+fn a_file_that_cannot_be_cut_is_written_anew_before_the_next_record() {
+    let disk = two_generations();
+    disk.forbid_cutting();
+    let (mut journal, _) = open(&disk);
+    // The record is written in full and fails to sync.
+    disk.fail(1, 1);
+    journal.append("failed").expect_err("a failing disk");
+    journal.append("next").expect("room");
+    for left in LEFT {
+        assert_eq!(
+            records(&disk.after_power_cut(left)),
+            ["A", "B", "c", "next"],
+            "{left:?}"
+        );
+    }
+}
+
+#[test]
+fn a_failed_record_does_not_come_back_by_the_older_generation() {
+    let disk = two_generations();
+    disk.forbid_cutting();
+    let (mut journal, _) = open(&disk);
+    disk.fail(1, 1);
+    journal.append("failed").expect_err("a failing disk");
+    journal
+        .compact(&["A".into(), "B".into(), "C".into()])
+        .expect("room");
+    disk.put(JOURNAL, b"garbage");
+    assert_eq!(records(&disk), ["A", "b"]);
+}
+
+#[test]
+fn a_rewrite_that_a_power_cut_ended_leaves_nothing_behind() {
+    let disk = two_generations();
+    disk.put(NEW, b"half a generati");
+    assert_eq!(records(&disk), ["A", "B", "c"]);
+    assert_eq!(disk.names(), [JOURNAL, OLD]);
+}
