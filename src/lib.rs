@@ -19,6 +19,7 @@
 #![forbid(unsafe_code)]
 
 pub mod clock;
+pub mod log;
 pub mod model;
 pub mod store;
 pub mod time_zone;

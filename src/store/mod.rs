@@ -320,3 +320,6 @@ fn take_lock(dir: &Path) -> Result<File, TryLockError> {
     file.try_lock()?;
     Ok(file)
 }
+
+#[cfg(test)]
+mod tests;
