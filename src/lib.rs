@@ -18,7 +18,9 @@
 
 #![forbid(unsafe_code)]
 
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod log;
 pub mod model;
 pub mod store;
