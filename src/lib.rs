@@ -1,8 +1,31 @@
 //! `cpe-agent`: a small, synchronous TR-069 (CWMP) CPE agent for embedded gateways.
+//!
+//! A house with four floors. Data enters at the roof as bytes, goes down to become meaning, and comes up as bytes
+//! again. A room imports only from floors below it.
+//!
+//! ```text
+//! main.rs  cli  config     arguments in, exit code out
+//! agent                    the one thread that owns everything that can change
+//! ──────────────────────── drivers: sockets, files, processes, threads
+//! acs  store  log  clock  time_zone
+//! ──────────────────────── protocol: no socket, no file, no clock, no thread
+//! cwmp  schedule  digest
+//! ──────────────────────── model: knows neither XML nor CWMP
+//! model
+//! ```
+//!
+//! Time, chance and storage are handed in: what is below the drivers is given the time as [`clock::Now`], random bytes
+//! as arguments, and never touches a file.
 
+pub mod agent;
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod cwmp;
 pub mod digest;
+pub mod log;
 pub mod model;
 pub mod schedule;
 pub mod secret;
+pub mod store;
+pub mod time_zone;

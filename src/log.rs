@@ -1,0 +1,321 @@
+//! Where the log goes: lines on stderr, or datagrams to syslog.
+//!
+//! A record is one line whatever it quotes: control characters are escaped, so that no text from
+//! the network can forge a line of its own, and length is bounded.
+
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write as _};
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use ::log::{Level, LevelFilter, Log, Metadata, Record, SetLoggerError};
+
+use crate::clock;
+use crate::model::date_time::DateTime;
+
+/// Long enough for any message of ours; what is longer quotes something from outside.
+const MAX_STDERR: usize = 8 * 1024;
+/// RFC 3164 §4.1: a packet is at most 1024 bytes.
+const MAX_SYSLOG: usize = 1024;
+/// RFC 3164 §4.1.1: system daemons.
+const FACILITY_DAEMON: u8 = 3;
+
+/// Where log lines go (`--log-to`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Destination {
+    /// `2026-11-22T15:04:05Z info: text`, a line each.
+    #[default]
+    Stderr,
+    /// Datagrams to `/dev/log`: `<30>cpe-agent[123]: text`.
+    Syslog,
+}
+
+/// Starts logging; once a process. The level may change later, by [`set_level`].
+pub fn init(level: LevelFilter, to: Destination) -> Result<(), SetLoggerError> {
+    let sink = match to {
+        Destination::Stderr => Sink::Stderr {
+            colour: io::stderr().is_terminal(),
+        },
+        Destination::Syslog => Sink::Syslog(Mutex::new(Syslog::new(Path::new("/dev/log")))),
+    };
+    ::log::set_boxed_logger(Box::new(Logger(sink)))?;
+    set_level(level);
+    Ok(())
+}
+
+/// Changes what is logged from here on, when the configuration is read again.
+pub fn set_level(level: LevelFilter) {
+    ::log::set_max_level(level);
+}
+
+struct Logger(Sink);
+
+enum Sink {
+    Stderr { colour: bool },
+    Syslog(Mutex<Syslog>),
+}
+
+impl Log for Logger {
+    /// Below a warning only this crate is heard: libraries tell of their insides there, request
+    /// headers with credentials among them.
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        let ours = metadata.target().split("::").next() == Some("cpe_agent");
+        (ours || metadata.level() <= Level::Warn) && metadata.level() <= ::log::max_level()
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
+        match &self.0 {
+            Sink::Stderr { colour } => {
+                let line = stderr_line(record, DateTime::from_unix(clock::wall(), 0), *colour);
+                // There is nowhere left to complain to.
+                let _ = io::stderr().lock().write_all(line.as_bytes());
+            }
+            Sink::Syslog(syslog) => {
+                let packet = syslog_packet(record, std::process::id());
+                syslog
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .send(packet.as_bytes());
+            }
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+fn stderr_line(record: &Record<'_>, time: DateTime, colour: bool) -> String {
+    let (name, escape) = match record.level() {
+        Level::Error => ("error", "\x1b[31m"),
+        Level::Warn => ("warn", "\x1b[33m"),
+        Level::Info => ("info", "\x1b[32m"),
+        Level::Debug => ("debug", "\x1b[36m"),
+        Level::Trace => ("trace", "\x1b[2m"),
+    };
+    let (escape, reset) = if colour {
+        (escape, "\x1b[0m")
+    } else {
+        ("", "")
+    };
+    let mut line = Line {
+        text: format!("{time} {escape}{name}{reset}: "),
+        max: MAX_STDERR - 1,
+    };
+    // Cut, it is still a line.
+    let _ = write!(line, "{}", record.args());
+    line.text.push('\n');
+    line.text
+}
+
+fn syslog_packet(record: &Record<'_>, pid: u32) -> String {
+    let severity = match record.level() {
+        Level::Error => 3,
+        Level::Warn => 4,
+        Level::Info => 6,
+        Level::Debug | Level::Trace => 7,
+    };
+    let priority = FACILITY_DAEMON * 8 + severity;
+    let mut packet = Line {
+        text: format!("<{priority}>cpe-agent[{pid}]: "),
+        max: MAX_SYSLOG,
+    };
+    let _ = write!(packet, "{}", record.args());
+    packet.text
+}
+
+/// One line of bounded length, whatever is written into it.
+struct Line {
+    text: String,
+    max: usize,
+}
+
+impl std::fmt::Write for Line {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        for character in text.chars() {
+            let before = self.text.len();
+            if character.is_control() {
+                self.text.extend(character.escape_default());
+            } else {
+                self.text.push(character);
+            }
+            if self.text.len() > self.max {
+                self.text.truncate(before);
+                return Err(std::fmt::Error);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The local syslog daemon: found again when it restarts, and never waited for.
+struct Syslog {
+    path: PathBuf,
+    socket: Option<UnixDatagram>,
+}
+
+impl Syslog {
+    fn new(path: &Path) -> Syslog {
+        Syslog {
+            path: path.to_owned(),
+            socket: None,
+        }
+    }
+
+    /// Sends the packet, or drops it where nobody listens or the queue is full.
+    fn send(&mut self, packet: &[u8]) {
+        if let Some(socket) = &self.socket {
+            match socket.send(packet) {
+                Ok(_) => return,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // The daemon has restarted and made its socket anew.
+                Err(_) => {}
+            }
+        }
+        self.socket = connect(&self.path).ok();
+        if let Some(socket) = &self.socket {
+            let _ = socket.send(packet);
+        }
+    }
+}
+
+fn connect(path: &Path) -> io::Result<UnixDatagram> {
+    let socket = UnixDatagram::unbound()?;
+    socket.set_nonblocking(true)?;
+    socket.connect(path)?;
+    Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_record<T>(
+        level: Level,
+        text: &str,
+        target: &str,
+        check: impl FnOnce(&Record<'_>) -> T,
+    ) -> T {
+        check(
+            &Record::builder()
+                .level(level)
+                .target(target)
+                .args(format_args!("{text}"))
+                .build(),
+        )
+    }
+
+    fn line(level: Level, text: &str) -> String {
+        let time = DateTime::parse("2026-11-22T15:04:05Z").expect("a dateTime");
+        with_record(level, text, "cpe_agent", |record| {
+            stderr_line(record, time, false)
+        })
+    }
+
+    fn packet(level: Level, text: &str) -> String {
+        with_record(level, text, "cpe_agent", |record| {
+            syslog_packet(record, 123)
+        })
+    }
+
+    #[test]
+    fn a_line_tells_time_and_level() {
+        assert_eq!(
+            line(Level::Info, "text"),
+            "2026-11-22T15:04:05Z info: text\n"
+        );
+        assert_eq!(
+            line(Level::Error, "text"),
+            "2026-11-22T15:04:05Z error: text\n"
+        );
+        let time = DateTime::UNKNOWN;
+        let coloured = with_record(Level::Warn, "text", "cpe_agent", |record| {
+            stderr_line(record, time, true)
+        });
+        assert_eq!(coloured, "0001-01-01T00:00:00Z \x1b[33mwarn\x1b[0m: text\n");
+    }
+
+    #[test]
+    fn syslog_gets_priority_and_tag() {
+        for (level, priority) in [
+            (Level::Error, 27),
+            (Level::Warn, 28),
+            (Level::Info, 30),
+            (Level::Debug, 31),
+            (Level::Trace, 31),
+        ] {
+            assert_eq!(
+                packet(level, "text"),
+                format!("<{priority}>cpe-agent[123]: text")
+            );
+        }
+    }
+
+    #[test]
+    fn no_text_makes_a_second_line_or_a_long_one() {
+        let forged = line(
+            Level::Info,
+            "a\n2026-11-22T15:04:05Z error: forged\r\x1b[31m\u{85}é",
+        );
+        assert_eq!(forged.matches('\n').count(), 1);
+        assert!(
+            forged.ends_with("a\\n2026-11-22T15:04:05Z error: forged\\r\\u{1b}[31m\\u{85}é\n"),
+            "{forged:?}"
+        );
+        for length in [MAX_SYSLOG - 40, MAX_SYSLOG, 100_000] {
+            let text = "é\n".repeat(length);
+            let (line, packet) = (line(Level::Info, &text), packet(Level::Info, &text));
+            assert!(
+                line.len() <= MAX_STDERR && line.ends_with('\n'),
+                "{}",
+                line.len()
+            );
+            assert!(packet.len() <= MAX_SYSLOG, "{}", packet.len());
+        }
+    }
+
+    #[test]
+    fn libraries_are_heard_from_warnings_up() {
+        ::log::set_max_level(LevelFilter::Trace);
+        let logger = Logger(Sink::Stderr { colour: false });
+        let heard = |level, target: &str| {
+            with_record(level, "", target, |record| {
+                logger.enabled(record.metadata())
+            })
+        };
+        assert!(heard(Level::Trace, "cpe_agent::acs") && heard(Level::Debug, "cpe_agent"));
+        assert!(heard(Level::Warn, "rustls") && heard(Level::Error, "ureq::run"));
+        assert!(!heard(Level::Info, "ureq::run") && !heard(Level::Debug, "cpe_agent_of_another"));
+    }
+
+    #[test]
+    fn syslog_is_found_again_after_a_restart_and_never_waited_for() {
+        let home = tempfile::tempdir().expect("a directory");
+        let path = home.path().join("log");
+        let mut syslog = Syslog::new(&path);
+        syslog.send(b"nobody listens");
+
+        let daemon = UnixDatagram::bind(&path).expect("a socket");
+        let receive = |daemon: &UnixDatagram| {
+            let mut packet = [0; 64];
+            let length = daemon.recv(&mut packet).expect("a packet");
+            String::from_utf8_lossy(&packet[..length]).into_owned()
+        };
+        syslog.send(b"one");
+        assert_eq!(receive(&daemon), "one");
+
+        drop(daemon);
+        std::fs::remove_file(&path).expect("removed");
+        syslog.send(b"lost");
+        let daemon = UnixDatagram::bind(&path).expect("a socket");
+        syslog.send(b"two");
+        assert_eq!(receive(&daemon), "two");
+
+        // Nobody reads: far more than any queue holds, and it returns.
+        (0..10_000).for_each(|_| syslog.send(b"flood"));
+        assert_eq!(receive(&daemon), "flood");
+        syslog.send(b"room again");
+    }
+}

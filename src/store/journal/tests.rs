@@ -1,0 +1,585 @@
+//! The journal on a disk that fails at every step, and on one that loses power at every step.
+
+use super::*;
+use crate::store::simulation::{LEFT, Left, SimulatedDisk};
+
+fn open(disk: &SimulatedDisk) -> (Journal<SimulatedDisk>, Recovered) {
+    let found = recover(disk.clone()).expect("a disk that can be read");
+    (
+        found.journal.expect("a disk that can be written"),
+        found.recovered,
+    )
+}
+
+/// What the next start reads.
+fn records(disk: &SimulatedDisk) -> Vec<String> {
+    open(disk).1.records
+}
+
+/// A life of the agent: what it was told is stored, and what was under way when it ended.
+#[derive(Default)]
+struct Life {
+    promised: Vec<String>,
+    /// A record that failed last, with no step after it that succeeded.
+    under_way: Option<String>,
+}
+
+impl Life {
+    fn append(&mut self, journal: &mut Journal<SimulatedDisk>, record: &str) {
+        match journal.append(record) {
+            Ok(()) => {
+                self.promised.push(record.to_owned());
+                self.under_way = None;
+            }
+            Err(_) => self.under_way = Some(record.to_owned()),
+        }
+    }
+
+    /// Appends, rewrites, appends, rewrites again, appends. A snapshot says the same as the
+    /// records before it, so here it is these very records.
+    fn live(&mut self, journal: &mut Journal<SimulatedDisk>) {
+        for round in ["a", "b", "c"] {
+            self.append(journal, &format!("{round}1"));
+            self.append(journal, &format!("{round}2"));
+            let _ = journal.compact(&self.promised);
+            self.append(journal, &format!("{round}3"));
+        }
+    }
+}
+
+/// The number of steps of an undisturbed life.
+fn steps() -> usize {
+    let disk = SimulatedDisk::default();
+    Life::default().live(&mut open(&disk).0);
+    disk.steps()
+}
+
+#[test]
+fn what_was_appended_comes_back_in_order() {
+    let disk = SimulatedDisk::default();
+    let (mut journal, recovered) = open(&disk);
+    assert_eq!(recovered, Recovered::default());
+    let mut life = Life::default();
+    life.live(&mut journal);
+    assert_eq!(
+        life.promised,
+        ["a1", "a2", "a3", "b1", "b2", "b3", "c1", "c2", "c3"]
+    );
+    for left in LEFT {
+        let after = disk.after_power_cut(left);
+        let (mut journal, recovered) = open(&after);
+        assert_eq!(
+            recovered,
+            Recovered {
+                records: life.promised.clone(),
+                notices: vec![]
+            },
+            "{left:?}"
+        );
+        journal.append("d1").expect("room");
+        assert_eq!(records(&after).last().map(String::as_str), Some("d1"));
+    }
+}
+
+#[test]
+fn opening_writes_nothing() {
+    let disk = SimulatedDisk::default();
+    drop(open(&disk));
+    assert_eq!((disk.steps(), disk.names()), (0, vec![]));
+    Life::default().live(&mut open(&disk).0);
+    let before = disk.steps();
+    let (journal, _) = open(&disk);
+    assert_eq!((disk.steps(), journal.stats), (before, Stats::default()));
+}
+
+#[test]
+fn an_append_is_one_write_and_one_sync() {
+    let disk = SimulatedDisk::default();
+    let (mut journal, _) = open(&disk);
+    journal.append("first").expect("room");
+    let (steps, stats) = (disk.steps(), journal.stats);
+    journal.append("second").expect("room");
+    assert_eq!(disk.steps() - steps, 2);
+    assert_eq!(
+        journal.stats.bytes - stats.bytes,
+        record::framed_len("second") as u64
+    );
+    assert_eq!(
+        (journal.stats.appends, journal.stats.syncs - stats.syncs),
+        (2, 1)
+    );
+}
+
+#[test]
+fn after_power_fails_at_any_step_every_promise_is_kept() {
+    for step in 0..steps() {
+        for left in LEFT {
+            let disk = SimulatedDisk::default();
+            let (mut journal, _) = open(&disk);
+            disk.fail(step, usize::MAX);
+            let mut life = Life::default();
+            // Nothing gets through once the power has failed, so the first error ends this life.
+            for round in ["a", "b", "c"] {
+                for record in ["1", "2", "compact", "3"] {
+                    if life.under_way.is_some() {
+                        break;
+                    }
+                    match record {
+                        "compact" if journal.compact(&life.promised).is_err() => {
+                            life.under_way = Some("-".into())
+                        }
+                        "compact" => {}
+                        _ => life.append(&mut journal, &format!("{round}{record}")),
+                    }
+                }
+            }
+            let found = open(&disk.after_power_cut(left)).1;
+            let (common, rest) = found
+                .records
+                .split_at_checked(life.promised.len())
+                .unwrap_or_else(|| {
+                    panic!(
+                        "step {step}, {left:?}: promised {:?}, found {:?}",
+                        life.promised, found.records
+                    )
+                });
+            assert_eq!(common, life.promised, "step {step}, {left:?}");
+            // The record under way may be there as a whole, but nothing else.
+            assert!(
+                rest.len() <= 1 && rest.first() <= life.under_way.as_ref(),
+                "step {step}, {left:?}: {rest:?}"
+            );
+            assert_eq!(found.notices, [""; 0], "step {step}, {left:?}");
+        }
+    }
+}
+
+#[test]
+fn a_failed_record_never_comes_back_once_the_disk_works_again() {
+    for count in 1..=6 {
+        for step in 0..steps() {
+            let disk = SimulatedDisk::default();
+            let (mut journal, _) = open(&disk);
+            disk.fail(step, count);
+            let mut life = Life::default();
+            life.live(&mut journal);
+            disk.fail(0, 0);
+            life.append(&mut journal, "last");
+            assert_eq!(
+                life.promised.last().map(String::as_str),
+                Some("last"),
+                "step {step}, {count} failures"
+            );
+            for left in LEFT {
+                let after = disk.after_power_cut(left);
+                assert_eq!(
+                    records(&after),
+                    life.promised,
+                    "step {step}, {count} failures, {left:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_single_failure_is_undone_at_once() {
+    for step in 0..steps() {
+        let disk = SimulatedDisk::default();
+        let (mut journal, _) = open(&disk);
+        disk.fail(step, 1);
+        let mut life = Life::default();
+        for record in ["a", "b", "c"] {
+            life.append(&mut journal, record);
+            for left in LEFT {
+                assert_eq!(
+                    records(&disk.after_power_cut(left)),
+                    life.promised,
+                    "step {step}, {left:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_full_disk_refuses_and_then_goes_on() {
+    let whole = {
+        let disk = SimulatedDisk::default();
+        let (mut journal, _) = open(&disk);
+        (0..20).for_each(|number| journal.append(&format!("record {number}")).expect("room"));
+        journal.length as usize
+    };
+    for room in 0..=whole {
+        let disk = SimulatedDisk::default();
+        disk.limit(Some(room));
+        let (mut journal, _) = open(&disk);
+        let mut life = Life::default();
+        for number in 0..20 {
+            life.append(&mut journal, &format!("record {number}"));
+        }
+        assert_eq!(life.promised.len() == 20, room == whole);
+        assert!(room == whole || journal.compact(&life.promised).is_err());
+        assert_eq!(
+            records(&disk.after_power_cut(Left::All)),
+            life.promised,
+            "room {room}"
+        );
+        assert!(
+            !disk.names().contains(&NEW.to_owned()),
+            "a failed rewrite gives its room back"
+        );
+        disk.limit(None);
+        life.append(&mut journal, "after");
+        assert_eq!(records(&disk), life.promised, "room {room}");
+        assert_eq!(life.promised.last().map(String::as_str), Some("after"));
+    }
+}
+
+#[test]
+fn every_truncation_and_every_flipped_bit_leaves_a_journal_that_goes_on() {
+    let disk = SimulatedDisk::default();
+    Life::default().live(&mut open(&disk).0);
+    let (journal, old) = (
+        disk.get(JOURNAL).expect("journal"),
+        disk.get(OLD).expect("journal.old"),
+    );
+    let whole = records(&disk);
+    let truncated = (0..journal.len()).map(|end| journal[..end].to_vec());
+    let flipped = (0..journal.len() * 8).map(|bit| {
+        let mut bytes = journal.clone();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        bytes
+    });
+    for bytes in truncated.chain(flipped) {
+        let disk = SimulatedDisk::default();
+        disk.put(JOURNAL, &bytes);
+        disk.put(OLD, &old);
+        let (mut journal, recovered) = open(&disk);
+        // The snapshot is always saved, by itself or by journal.old; of what was appended to it
+        // (one record) only what is whole.
+        assert!(recovered.records == whole || recovered.records == whole[..whole.len() - 1]);
+        journal.append("after").expect("room");
+        let expected: Vec<String> = recovered
+            .records
+            .into_iter()
+            .chain(["after".to_owned()])
+            .collect();
+        let (_, second) = open(&disk.after_power_cut(Left::Nothing));
+        assert_eq!(
+            second,
+            Recovered {
+                records: expected,
+                notices: vec![]
+            }
+        );
+    }
+}
+
+#[test]
+fn a_torn_end_is_no_news_but_damage_is_told() {
+    let disk = SimulatedDisk::default();
+    let (mut journal, _) = open(&disk);
+    ["one", "two", "three"]
+        .iter()
+        .for_each(|record| journal.append(record).expect("room"));
+    let bytes = disk.get(JOURNAL).expect("journal");
+
+    disk.put(JOURNAL, &bytes[..bytes.len() - 3]);
+    assert_eq!(
+        open(&disk).1,
+        Recovered {
+            records: vec!["one".into(), "two".into()],
+            notices: vec![]
+        }
+    );
+
+    let mut damaged = bytes.clone();
+    let at = damaged
+        .windows(3)
+        .position(|window| window == b"two")
+        .expect("the record");
+    damaged[at] = 0;
+    disk.put(JOURNAL, &damaged);
+    let (_, recovered) = open(&disk);
+    assert_eq!(recovered.records, ["one"]);
+    assert!(
+        recovered.notices[0].contains("the 1 records before are kept"),
+        "{:?}",
+        recovered.notices
+    );
+    assert_eq!(open(&disk).1.notices, [""; 0], "told once, then mended");
+}
+
+/// A journal of generation 3 whose predecessor is whole.
+fn two_generations() -> SimulatedDisk {
+    let disk = SimulatedDisk::default();
+    let (mut journal, _) = open(&disk);
+    journal.append("a").expect("room");
+    journal.compact(&["A".to_owned()]).expect("room");
+    journal.append("b").expect("room");
+    journal
+        .compact(&["A".to_owned(), "B".to_owned()])
+        .expect("room");
+    journal.append("c").expect("room");
+    disk
+}
+
+fn damage(disk: &SimulatedDisk, name: &str, at: usize) {
+    let mut bytes = disk.get(name).expect("the file");
+    bytes[at] ^= 0x20;
+    disk.put(name, &bytes);
+}
+
+#[test]
+fn a_damaged_snapshot_is_replaced_by_the_older_generation_without_loss() {
+    let disk = two_generations();
+    let snapshot = disk
+        .get(JOURNAL)
+        .expect("journal")
+        .windows(2)
+        .position(|line| line == b"A\n")
+        .expect("A");
+    damage(&disk, JOURNAL, snapshot);
+    let (_, recovered) = open(&disk);
+    // The older generation says "A" and "b" where the snapshot says "A" and "B".
+    assert_eq!(recovered.records, ["A", "b", "c"]);
+    assert!(
+        recovered.notices[0].contains("stands in for it"),
+        "{:?}",
+        recovered.notices
+    );
+    assert_eq!(
+        open(&disk).1,
+        Recovered {
+            records: recovered.records,
+            notices: vec![]
+        }
+    );
+}
+
+#[test]
+fn an_older_generation_that_does_not_say_the_same_never_stands_in() {
+    let snapshot = |disk: &SimulatedDisk| {
+        disk.get(JOURNAL)
+            .expect("journal")
+            .windows(2)
+            .position(|line| line == b"B\n")
+            .expect("B")
+    };
+    // Damaged itself.
+    let disk = two_generations();
+    damage(&disk, JOURNAL, snapshot(&disk));
+    let end = disk.get(OLD).expect("journal.old").len() - 2;
+    damage(&disk, OLD, end);
+    assert_eq!(records(&disk), ["A"]);
+    // A generation too old.
+    let disk = two_generations();
+    let old = disk.get(OLD).expect("journal.old");
+    open(&disk)
+        .0
+        .compact(&["A".into(), "B".into(), "C".into()])
+        .expect("room");
+    disk.put(OLD, &old);
+    damage(&disk, JOURNAL, snapshot(&disk));
+    assert_eq!(records(&disk), ["A"]);
+    // A snapshot of another history.
+    let disk = two_generations();
+    let (mut journal, _) = open(&disk);
+    journal.break_succession();
+    journal.compact(&["A".into(), "B".into()]).expect("room");
+    damage(&disk, JOURNAL, snapshot(&disk));
+    assert_eq!(records(&disk), ["A"]);
+}
+
+#[test]
+fn a_destroyed_journal_falls_back_to_the_older_one_and_says_so() {
+    for content in [
+        &b""[..],
+        b"\0\0\0\0\0\0\0\0",
+        b"garbage\nand more\n",
+        &[0xff; 4096],
+    ] {
+        let disk = two_generations();
+        disk.put(JOURNAL, content);
+        let (mut journal, recovered) = open(&disk);
+        assert_eq!(recovered.records, ["A", "b"]);
+        assert!(
+            recovered.notices[0].contains("fell back to journal.old"),
+            "{:?}",
+            recovered.notices
+        );
+        journal.append("c").expect("room");
+        assert_eq!(
+            open(&disk).1,
+            Recovered {
+                records: vec!["A".into(), "b".into(), "c".into()],
+                notices: vec![]
+            }
+        );
+    }
+    let disk = two_generations();
+    disk.clone().remove(JOURNAL).expect("removed");
+    assert_eq!(records(&disk), ["A", "b"]);
+}
+
+#[test]
+fn with_nothing_to_fall_back_to_it_starts_empty_and_says_so() {
+    let disk = SimulatedDisk::default();
+    disk.put(JOURNAL, b"garbage");
+    disk.put(OLD, b"garbage");
+    let (mut journal, recovered) = open(&disk);
+    assert!(recovered.records.is_empty());
+    assert!(
+        recovered.notices[0].contains("as from the factory"),
+        "{:?}",
+        recovered.notices
+    );
+    journal.append("new").expect("room");
+    assert_eq!(
+        open(&disk).1,
+        Recovered {
+            records: vec!["new".into()],
+            notices: vec![]
+        }
+    );
+}
+
+#[test]
+fn a_disk_that_cannot_be_mended_still_gives_its_records() {
+    let disk = two_generations();
+    disk.put(JOURNAL, b"garbage");
+    disk.fail(0, usize::MAX);
+    let found = recover(disk.clone()).expect("a disk that can be read");
+    assert!(found.journal.is_err());
+    assert_eq!(found.recovered.records, ["A", "b"]);
+    disk.fail(0, 0);
+    assert_eq!(records(&disk), ["A", "b"]);
+}
+
+#[test]
+fn a_disk_without_links_keeps_no_older_generation_and_works() {
+    let disk = SimulatedDisk::default();
+    disk.forbid_links();
+    let mut life = Life::default();
+    life.live(&mut open(&disk).0);
+    assert_eq!(life.promised.len(), 9);
+    assert_eq!(
+        (records(&disk), disk.names()),
+        (life.promised, vec![JOURNAL.to_owned()])
+    );
+}
+
+#[test]
+fn destroying_is_all_or_nothing() {
+    let steps = {
+        let disk = two_generations();
+        let (mut journal, _) = open(&disk);
+        let before = disk.steps();
+        journal.destroy().expect("removed");
+        assert_eq!(disk.names(), [""; 0]);
+        journal.append("new life").expect("room");
+        assert_eq!(records(&disk.after_power_cut(Left::Nothing)), ["new life"]);
+        disk.steps() - before
+    };
+    for step in 0..steps {
+        for left in LEFT {
+            let disk = two_generations();
+            let (mut journal, _) = open(&disk);
+            disk.fail(step, usize::MAX);
+            let done = journal.destroy().is_ok();
+            let after = records(&disk.after_power_cut(left));
+            assert!(
+                after.is_empty() || !done && after == ["A", "B", "c"],
+                "step {step}, {left:?}: {after:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_rewrite_is_wanted_when_it_is_worth_it() {
+    let disk = SimulatedDisk::default();
+    let (mut journal, _) = open(&disk);
+    let record = "x".repeat(1000);
+    let mut appended = 0;
+    while !journal.wants_compaction() {
+        journal.append(&record).expect("room");
+        appended += 1;
+    }
+    assert_eq!(appended, 65);
+    // A rewrite that fails is not tried again at once.
+    disk.fail(0, 1);
+    journal.compact(&[]).expect_err("a failing disk");
+    assert!(!journal.wants_compaction());
+    // A large snapshot may grow to four times its size.
+    let snapshot = vec![record.clone(); 100];
+    journal.compact(&snapshot).expect("room");
+    let mut appended = 0;
+    while !journal.wants_compaction() {
+        journal.append(&record).expect("room");
+        appended += 1;
+    }
+    assert_eq!(appended, 300);
+}
+
+#[test]
+fn what_is_no_record_is_refused_and_changes_nothing() {
+    let disk = two_generations();
+    let (mut journal, _) = open(&disk);
+    let before = disk.steps();
+    let large = "x".repeat(record::MAX_RECORD + 1);
+    for record in ["two\nlines", &large] {
+        assert_eq!(
+            journal.append(record).map_err(|error| error.kind()),
+            Err(ErrorKind::InvalidInput)
+        );
+        assert_eq!(
+            journal
+                .compact(&[record.to_owned()])
+                .map_err(|error| error.kind()),
+            Err(ErrorKind::InvalidInput)
+        );
+    }
+    assert_eq!(disk.steps(), before);
+}
+
+#[test]
+fn a_file_that_cannot_be_cut_is_written_anew_before_the_next_record() {
+    let disk = two_generations();
+    disk.forbid_cutting();
+    let (mut journal, _) = open(&disk);
+    // The record is written in full and fails to sync.
+    disk.fail(1, 1);
+    journal.append("failed").expect_err("a failing disk");
+    journal.append("next").expect("room");
+    for left in LEFT {
+        assert_eq!(
+            records(&disk.after_power_cut(left)),
+            ["A", "B", "c", "next"],
+            "{left:?}"
+        );
+    }
+}
+
+#[test]
+fn a_failed_record_does_not_come_back_by_the_older_generation() {
+    let disk = two_generations();
+    disk.forbid_cutting();
+    let (mut journal, _) = open(&disk);
+    disk.fail(1, 1);
+    journal.append("failed").expect_err("a failing disk");
+    journal
+        .compact(&["A".into(), "B".into(), "C".into()])
+        .expect("room");
+    disk.put(JOURNAL, b"garbage");
+    assert_eq!(records(&disk), ["A", "b"]);
+}
+
+#[test]
+fn a_rewrite_that_a_power_cut_ended_leaves_nothing_behind() {
+    let disk = two_generations();
+    disk.put(NEW, b"half a generati");
+    assert_eq!(records(&disk), ["A", "B", "c"]);
+    assert_eq!(disk.names(), [JOURNAL, OLD]);
+}

@@ -1,0 +1,465 @@
+//! How records lie in a file: one line each, so that `cat` shows them.
+//!
+//! ```text
+//! 5f0c1a2b cpe-agent journal 1 generation 7 snapshot 1234      header
+//! 0a1b2c3d {"…":…}                                             snapshot, 1234 bytes of it
+//! 9e8d7c6b {"…":…}                                             appended since
+//! ```
+//!
+//! The checksum before a record covers it and, chained, every record before it back to the header
+//! (once from the first of the snapshot, once from the first appended). So a line that is whole
+//! but in the wrong place, such as one that a file system brings back from a freed block, does
+//! not pass for a record.
+
+use std::io::{self, BufRead, Read};
+
+/// The largest record accepted: a SetParameterValues of 10,000 parameters with names of 256 bytes
+/// and values of 1 kB fits. It bounds the memory that a damaged file can cost.
+pub(super) const MAX_RECORD: usize = 16 * 1024 * 1024;
+
+const CHECKSUM: usize = 8;
+const MAX_HEADER: usize = 128;
+const FORMAT: &str = "cpe-agent journal 1";
+
+/// Appends `record` as a line to `out` and returns the chain's next link.
+pub(super) fn frame(chain: u32, record: &str, out: &mut Vec<u8>) -> u32 {
+    let sum = crc32(chain, record.as_bytes());
+    out.reserve(framed_len(record));
+    out.extend_from_slice(&hex(sum));
+    out.push(b' ');
+    out.extend_from_slice(record.as_bytes());
+    out.push(b'\n');
+    sum
+}
+
+/// The bytes that [`frame`] makes of a record.
+pub(super) fn framed_len(record: &str) -> usize {
+    CHECKSUM + 1 + record.len() + 1
+}
+
+/// Whether a record can be stored at all.
+pub(super) fn check(record: &str) -> io::Result<()> {
+    if record.len() > MAX_RECORD {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "the record is larger than 16 MiB",
+        ));
+    }
+    if record.contains('\n') {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "the record is more than one line",
+        ));
+    }
+    Ok(())
+}
+
+/// The first line of a journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Header {
+    /// Counts the rewrites.
+    pub(super) generation: u64,
+    /// Bytes of the records that were there from the start; what follows was appended.
+    pub(super) snapshot: u64,
+}
+
+impl Header {
+    /// Appends the header's line to `out` and returns the link from which both chains start.
+    pub(super) fn write(self, out: &mut Vec<u8>) -> u32 {
+        frame(
+            0,
+            &format!(
+                "{FORMAT} generation {} snapshot {}",
+                self.generation, self.snapshot
+            ),
+            out,
+        )
+    }
+
+    fn parse(text: &str) -> Option<Header> {
+        let (generation, snapshot) = text
+            .strip_prefix(FORMAT)?
+            .strip_prefix(" generation ")?
+            .split_once(" snapshot ")?;
+        Some(Header {
+            generation: generation.parse().ok()?,
+            snapshot: snapshot.parse().ok()?,
+        })
+    }
+}
+
+/// Why reading stopped before the end of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Damage {
+    /// The last line has no end: what a power cut leaves of a write.
+    Torn,
+    /// Anything else.
+    Bad,
+}
+
+/// What a journal file holds, up to its first bad record.
+#[derive(Debug)]
+pub(super) struct Contents {
+    pub(super) header: Header,
+    pub(super) records: Vec<String>,
+    /// Bytes up to the end of the last good record.
+    pub(super) length: u64,
+    /// The link for the next record.
+    pub(super) chain: u32,
+    /// Where the appended records begin.
+    pub(super) appended: u64,
+    pub(super) damage: Option<Damage>,
+}
+
+impl Contents {
+    /// Reads a journal; `None` where its header is not whole.
+    pub(super) fn read(input: impl BufRead) -> Option<Contents> {
+        let mut lines = Lines {
+            input,
+            position: 0,
+            chain: 0,
+        };
+        let Ok(Some(first)) = lines.next(MAX_HEADER) else {
+            return None;
+        };
+        let header = Header::parse(&first)?;
+        let (start, appended) = (lines.chain, lines.position.checked_add(header.snapshot)?);
+        let mut contents = Contents {
+            header,
+            records: Vec::new(),
+            length: lines.position,
+            chain: start,
+            appended,
+            damage: None,
+        };
+        contents.damage = contents.fill(&mut lines, start).err();
+        Some(contents)
+    }
+
+    fn fill(&mut self, lines: &mut Lines<impl BufRead>, start: u32) -> Result<(), Damage> {
+        loop {
+            if self.length == self.appended {
+                lines.chain = start;
+                self.chain = start;
+            }
+            let Some(record) = lines.next(MAX_RECORD)? else {
+                break;
+            };
+            if self.length < self.appended && lines.position > self.appended {
+                return Err(Damage::Bad);
+            }
+            self.records.push(record);
+            self.length = lines.position;
+            self.chain = lines.chain;
+        }
+        // A snapshot was written as a whole before its file got its name.
+        if self.length < self.appended {
+            Err(Damage::Bad)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Whether the records of the snapshot are not all there.
+    pub(super) fn snapshot_is_damaged(&self) -> bool {
+        self.length < self.appended
+    }
+
+    /// The good records behind the snapshot, whatever the snapshot looks like. `input` is the
+    /// same file, read from its start.
+    pub(super) fn read_appended(&self, mut input: impl BufRead) -> Vec<String> {
+        let mut header = Vec::new();
+        let start = self.header.write(&mut header);
+        let mut records = Vec::new();
+        if io::copy(&mut (&mut input).take(self.appended), &mut io::sink()).ok()
+            != Some(self.appended)
+        {
+            return records;
+        }
+        let mut lines = Lines {
+            input,
+            position: self.appended,
+            chain: start,
+        };
+        while let Ok(Some(record)) = lines.next(MAX_RECORD) {
+            records.push(record);
+        }
+        records
+    }
+}
+
+struct Lines<R> {
+    input: R,
+    position: u64,
+    chain: u32,
+}
+
+impl<R: BufRead> Lines<R> {
+    /// The next record, or `None` at the end of the file.
+    fn next(&mut self, max: usize) -> Result<Option<String>, Damage> {
+        let mut line = Vec::new();
+        let limit = (CHECKSUM + 1 + max + 1) as u64;
+        // A medium that cannot be read is damaged at that place.
+        (&mut self.input)
+            .take(limit)
+            .read_until(b'\n', &mut line)
+            .map_err(|_| Damage::Bad)?;
+        if line.is_empty() {
+            return Ok(None);
+        }
+        let length = line.len() as u64;
+        if line.pop() != Some(b'\n') {
+            return Err(if length < limit {
+                Damage::Torn
+            } else {
+                Damage::Bad
+            });
+        }
+        let (record, sum) = unframe(self.chain, line).ok_or(Damage::Bad)?;
+        self.chain = sum;
+        self.position += length;
+        Ok(Some(record))
+    }
+}
+
+/// The record in a line without its newline, and the chain's next link.
+fn unframe(chain: u32, mut line: Vec<u8>) -> Option<(String, u32)> {
+    let (sum, record) = line.split_at_checked(CHECKSUM)?;
+    let record = record.strip_prefix(b" ")?;
+    let expected = crc32(chain, record);
+    if sum != hex(expected) {
+        return None;
+    }
+    line.drain(..=CHECKSUM);
+    line.shrink_to_fit();
+    Some((String::from_utf8(line).ok()?, expected))
+}
+
+fn hex(sum: u32) -> [u8; CHECKSUM] {
+    let mut digits = [0; CHECKSUM];
+    for (at, digit) in digits.iter_mut().enumerate() {
+        *digit = b"0123456789abcdef"[(sum >> (28 - 4 * at)) as usize & 0xf];
+    }
+    digits
+}
+
+/// CRC-32 (IEEE 802.3), continued from `sum`; 0 starts one. Our own, with a table of 64 bytes: two
+/// steps a byte are fast enough for a megabyte at start, and a crate would bring 8 kB of tables.
+fn crc32(sum: u32, bytes: &[u8]) -> u32 {
+    const TABLE: [u32; 16] = table();
+    let mut register = !sum;
+    for byte in bytes {
+        register ^= u32::from(*byte);
+        register = register >> 4 ^ TABLE[register as usize & 0xf];
+        register = register >> 4 ^ TABLE[register as usize & 0xf];
+    }
+    !register
+}
+
+const fn table() -> [u32; 16] {
+    let mut table = [0; 16];
+    let mut index = 0;
+    while index < 16 {
+        let mut entry = index as u32;
+        let mut bit = 0;
+        while bit < 4 {
+            entry = if entry & 1 == 1 {
+                entry >> 1 ^ 0xedb8_8320
+            } else {
+                entry >> 1
+            };
+            bit += 1;
+        }
+        table[index] = entry;
+        index += 1;
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A journal of that snapshot and those appended records.
+    fn file(snapshot: &[&str], appended: &[&str]) -> Vec<u8> {
+        let size = snapshot
+            .iter()
+            .map(|record| framed_len(record) as u64)
+            .sum();
+        let mut bytes = Vec::new();
+        let start = Header {
+            generation: 7,
+            snapshot: size,
+        }
+        .write(&mut bytes);
+        for records in [snapshot, appended] {
+            records
+                .iter()
+                .fold(start, |chain, record| frame(chain, record, &mut bytes));
+        }
+        bytes
+    }
+
+    #[test]
+    fn the_checksum_is_that_of_ieee_802_3() {
+        assert_eq!(crc32(0, b"123456789"), 0xcbf4_3926);
+        assert_eq!(crc32(crc32(0, b"1234"), b"56789"), 0xcbf4_3926);
+        assert_eq!(&hex(0x00ab_cdef), b"00abcdef");
+    }
+
+    #[test]
+    fn a_journal_reads_back() {
+        let bytes = file(&["{\"a\":1}", ""], &["größer", "z"]);
+        let contents = Contents::read(&bytes[..]).expect("a header");
+        assert_eq!(contents.records, ["{\"a\":1}", "", "größer", "z"]);
+        assert_eq!(contents.length, bytes.len() as u64);
+        assert_eq!(contents.damage, None);
+        assert_eq!(contents.read_appended(&bytes[..]), ["größer", "z"]);
+    }
+
+    #[test]
+    fn every_truncation_keeps_the_records_before_it() {
+        let bytes = file(&[], &["one", "two", "three"]);
+        let ends: Vec<usize> = (0..bytes.len())
+            .filter(|at| bytes[*at] == b'\n')
+            .map(|at| at + 1)
+            .collect();
+        for end in 0..=bytes.len() {
+            let whole = ends.iter().filter(|line_end| **line_end <= end).count();
+            let contents = Contents::read(&bytes[..end]);
+            assert_eq!(contents.is_some(), whole > 0, "cut at {end}");
+            let Some(contents) = contents else { continue };
+            assert_eq!(
+                contents.records,
+                ["one", "two", "three"][..whole - 1],
+                "cut at {end}"
+            );
+            let clean = ends.contains(&end);
+            assert_eq!(
+                contents.damage,
+                (!clean).then_some(Damage::Torn),
+                "cut at {end}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_flipped_bit_ends_the_journal_before_it() {
+        let bytes = file(&[], &["one", "two", "three"]);
+        for at in 0..bytes.len() {
+            for bit in 0..8 {
+                let mut bytes = bytes.clone();
+                bytes[at] ^= 1 << bit;
+                let before = bytes[..at].iter().filter(|byte| **byte == b'\n').count();
+                let contents = Contents::read(&bytes[..]);
+                assert_eq!(contents.is_some(), before > 0, "bit {bit} of byte {at}");
+                let Some(contents) = contents else { continue };
+                assert_eq!(
+                    contents.records,
+                    ["one", "two", "three"][..before - 1],
+                    "bit {bit} of byte {at}"
+                );
+                assert!(contents.damage.is_some(), "bit {bit} of byte {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_cut_snapshot_is_damage_even_between_records() {
+        let bytes = file(&["one", "two"], &[]);
+        let header = bytes
+            .iter()
+            .position(|byte| *byte == b'\n')
+            .expect("a header")
+            + 1;
+        let contents = Contents::read(&bytes[..header + framed_len("one")]).expect("a header");
+        assert_eq!(
+            (contents.records.len(), contents.damage),
+            (1, Some(Damage::Bad))
+        );
+        assert!(contents.snapshot_is_damaged());
+    }
+
+    #[test]
+    fn lines_that_are_whole_but_misplaced_are_no_records() {
+        let bytes = file(&[], &["one", "two", "three"]);
+        let lines: Vec<&[u8]> = bytes.split_inclusive(|byte| *byte == b'\n').collect();
+        for order in [
+            &[0, 2, 3][..],
+            &[0, 1, 3],
+            &[0, 1, 1],
+            &[0, 1, 0],
+            &[0, 1, 2, 3, 1],
+        ] {
+            let shuffled: Vec<u8> = order
+                .iter()
+                .flat_map(|line| lines[*line])
+                .copied()
+                .collect();
+            let contents = Contents::read(&shuffled[..]).expect("a header");
+            assert_eq!(contents.damage, Some(Damage::Bad), "{order:?}");
+        }
+    }
+
+    #[test]
+    fn the_appended_survive_a_damaged_snapshot() {
+        let mut bytes = file(&["one", "two"], &["three", "four"]);
+        let at = bytes
+            .windows(3)
+            .position(|window| window == b"one")
+            .expect("the record");
+        bytes[at] = b'0';
+        let contents = Contents::read(&bytes[..]).expect("a header");
+        assert!(contents.snapshot_is_damaged() && contents.records.is_empty());
+        assert_eq!(contents.read_appended(&bytes[..]), ["three", "four"]);
+        assert!(contents.read_appended(&bytes[..60]).is_empty());
+    }
+
+    #[test]
+    fn what_is_no_utf_8_or_no_line_is_no_record() {
+        let mut bytes = file(&[], &[]);
+        let start = Header {
+            generation: 7,
+            snapshot: 0,
+        }
+        .write(&mut Vec::new());
+        let sum = crc32(start, b"\xff");
+        bytes.extend(hex(sum));
+        bytes.extend(b" \xff\n");
+        let contents = Contents::read(&bytes[..]).expect("a header");
+        assert_eq!(
+            (contents.records.len(), contents.damage),
+            (0, Some(Damage::Bad))
+        );
+        assert!(check("two\nlines").is_err());
+        assert!(check(&"x".repeat(MAX_RECORD)).is_ok());
+        assert!(check(&"x".repeat(MAX_RECORD + 1)).is_err());
+    }
+
+    #[test]
+    fn an_endless_line_costs_no_more_than_the_largest_record() {
+        let mut whole = file(&[], &["one"]);
+        assert!(Contents::read(io::BufReader::new(io::repeat(b'x'))).is_none());
+        whole.extend(vec![b'x'; MAX_RECORD + 100]);
+        let contents = Contents::read(&whole[..]).expect("a header");
+        assert_eq!(
+            (contents.records.len(), contents.damage),
+            (1, Some(Damage::Bad))
+        );
+    }
+
+    #[test]
+    fn a_header_of_another_format_is_none() {
+        for text in [
+            "cpe-agent journal 2 generation 1 snapshot 0",
+            "cpe-agent journal 1 generation x snapshot 0",
+            "cpe-agent journal 1 generation 1",
+            "cpe-agent journal 1 generation 1 snapshot 18446744073709551615",
+            "",
+        ] {
+            let mut bytes = Vec::new();
+            frame(0, text, &mut bytes);
+            assert!(Contents::read(&bytes[..]).is_none(), "{text:?}");
+        }
+    }
+}

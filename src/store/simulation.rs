@@ -1,0 +1,285 @@
+//! A directory in memory that fails, and loses power, at any step a test names.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io::{self, BufRead, Cursor};
+use std::rc::Rc;
+
+use super::disk::{Disk, DiskFile};
+
+/// The disk as seen by the process and, through [`SimulatedDisk::after_power_cut`], by the next.
+#[derive(Clone, Debug, Default)]
+pub(super) struct SimulatedDisk(Rc<RefCell<Platter>>);
+
+#[derive(Clone, Debug, Default)]
+struct Platter {
+    files: Vec<Content>,
+    names: BTreeMap<String, usize>,
+    synced_names: BTreeMap<String, usize>,
+    steps: usize,
+    /// Steps that fail: from the first for that many.
+    failing: Option<(usize, usize)>,
+    room: Option<usize>,
+    cannot_link: bool,
+    cannot_cut: bool,
+    /// The last change of names since they were synced: what a name means after it.
+    last_change: Vec<(String, Option<usize>)>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Content {
+    seen: Vec<u8>,
+    synced: Vec<u8>,
+}
+
+/// What a power cut leaves of changes that were not synced.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Left {
+    All,
+    Nothing,
+    NamesOnly,
+    ContentOnly,
+    /// Of the names only the last change: file systems need not keep the order.
+    LastName,
+}
+
+pub(super) const LEFT: [Left; 5] = [
+    Left::All,
+    Left::Nothing,
+    Left::NamesOnly,
+    Left::ContentOnly,
+    Left::LastName,
+];
+
+#[derive(Debug)]
+pub(super) struct SimulatedFile {
+    disk: SimulatedDisk,
+    index: usize,
+}
+
+impl Platter {
+    fn change(&mut self, changes: Vec<(String, Option<usize>)>) {
+        for (name, file) in &changes {
+            match file {
+                Some(index) => self.names.insert(name.clone(), *index),
+                None => self.names.remove(name),
+            };
+        }
+        self.last_change = changes;
+    }
+}
+
+impl SimulatedDisk {
+    /// Makes `count` changing steps fail, the `first`-th from now being the first.
+    pub(super) fn fail(&self, first: usize, count: usize) {
+        let mut platter = self.0.borrow_mut();
+        platter.failing = Some((platter.steps + first, count));
+    }
+
+    pub(super) fn steps(&self) -> usize {
+        self.0.borrow().steps
+    }
+
+    /// Limits the bytes that all files may have together.
+    pub(super) fn limit(&self, room: Option<usize>) {
+        self.0.borrow_mut().room = room;
+    }
+
+    pub(super) fn forbid_links(&self) {
+        self.0.borrow_mut().cannot_link = true;
+    }
+
+    pub(super) fn forbid_cutting(&self) {
+        self.0.borrow_mut().cannot_cut = true;
+    }
+
+    pub(super) fn put(&self, name: &str, bytes: &[u8]) {
+        let mut platter = self.0.borrow_mut();
+        platter.files.push(Content {
+            seen: bytes.to_vec(),
+            synced: bytes.to_vec(),
+        });
+        let index = platter.files.len() - 1;
+        platter.names.insert(name.to_owned(), index);
+        platter.synced_names = platter.names.clone();
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<Vec<u8>> {
+        let platter = self.0.borrow();
+        platter
+            .names
+            .get(name)
+            .map(|index| platter.files[*index].seen.clone())
+    }
+
+    pub(super) fn names(&self) -> Vec<String> {
+        self.0.borrow().names.keys().cloned().collect()
+    }
+
+    /// The disk that the next start finds if the power fails now.
+    pub(super) fn after_power_cut(&self, left: Left) -> SimulatedDisk {
+        let mut platter = self.0.borrow().clone();
+        let (names, content) = match left {
+            Left::All => (true, true),
+            Left::Nothing => (false, false),
+            Left::NamesOnly => (true, false),
+            Left::ContentOnly => (false, true),
+            Left::LastName => (false, false),
+        };
+        if !names {
+            platter.names = platter.synced_names.clone();
+        }
+        if let Left::LastName = left {
+            let changes = std::mem::take(&mut platter.last_change);
+            platter.change(changes);
+        }
+        for file in &mut platter.files {
+            if !content {
+                file.seen = file.synced.clone();
+            }
+        }
+        SimulatedDisk(Rc::new(RefCell::new(Platter {
+            files: platter.files,
+            synced_names: platter.names.clone(),
+            names: platter.names,
+            ..Platter::default()
+        })))
+    }
+
+    /// Counts a step that changes something, and fails it if that is wanted.
+    fn step(&self) -> io::Result<()> {
+        let mut platter = self.0.borrow_mut();
+        let step = platter.steps;
+        platter.steps += 1;
+        match platter.failing {
+            Some((first, count)) if step >= first && step - first < count => {
+                Err(io::Error::other("simulated"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn index(&self, name: &str) -> io::Result<usize> {
+        self.0
+            .borrow()
+            .names
+            .get(name)
+            .copied()
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
+
+impl Disk for SimulatedDisk {
+    type File = SimulatedFile;
+
+    fn read(&mut self, name: &str) -> io::Result<Box<dyn BufRead + '_>> {
+        let index = self.index(name)?;
+        let bytes = self.0.borrow().files[index].seen.clone();
+        Ok(Box::new(Cursor::new(bytes)))
+    }
+
+    fn create(&mut self, name: &str) -> io::Result<SimulatedFile> {
+        self.step()?;
+        let mut platter = self.0.borrow_mut();
+        platter.files.push(Content::default());
+        let index = platter.files.len() - 1;
+        platter.change(vec![(name.to_owned(), Some(index))]);
+        Ok(SimulatedFile {
+            disk: self.clone(),
+            index,
+        })
+    }
+
+    fn open(&mut self, name: &str) -> io::Result<SimulatedFile> {
+        Ok(SimulatedFile {
+            disk: self.clone(),
+            index: self.index(name)?,
+        })
+    }
+
+    fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
+        self.step()?;
+        let index = self.index(from)?;
+        self.0
+            .borrow_mut()
+            .change(vec![(from.to_owned(), None), (to.to_owned(), Some(index))]);
+        Ok(())
+    }
+
+    fn link(&mut self, from: &str, to: &str) -> io::Result<()> {
+        self.step()?;
+        let index = self.index(from)?;
+        let mut platter = self.0.borrow_mut();
+        if platter.cannot_link {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        if platter.names.contains_key(to) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        platter.change(vec![(to.to_owned(), Some(index))]);
+        Ok(())
+    }
+
+    fn remove(&mut self, name: &str) -> io::Result<()> {
+        self.step()?;
+        let mut platter = self.0.borrow_mut();
+        if platter.names.contains_key(name) {
+            platter.change(vec![(name.to_owned(), None)]);
+        }
+        Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.step()?;
+        let mut platter = self.0.borrow_mut();
+        platter.synced_names = platter.names.clone();
+        platter.last_change.clear();
+        Ok(())
+    }
+}
+
+impl DiskFile for SimulatedFile {
+    /// A step that fails leaves half of the bytes, as a full disk does.
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let result = self.disk.step();
+        let mut platter = self.disk.0.borrow_mut();
+        let used: usize = platter
+            .names
+            .values()
+            .map(|index| platter.files[*index].seen.len())
+            .sum();
+        let free = platter
+            .room
+            .map_or(usize::MAX, |room| room.saturating_sub(used));
+        let written = if result.is_err() {
+            bytes.len() / 2
+        } else {
+            bytes.len().min(free)
+        };
+        platter.files[self.index].seen.extend(&bytes[..written]);
+        match result {
+            Ok(()) if written < bytes.len() => Err(io::ErrorKind::StorageFull.into()),
+            result => result,
+        }
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.disk.step()?;
+        let mut platter = self.disk.0.borrow_mut();
+        let file = &mut platter.files[self.index];
+        file.synced = file.seen.clone();
+        Ok(())
+    }
+
+    fn set_len(&mut self, length: u64) -> io::Result<()> {
+        self.disk.step()?;
+        if self.disk.0.borrow().cannot_cut {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        let length = usize::try_from(length).map_err(io::Error::other)?;
+        self.disk.0.borrow_mut().files[self.index]
+            .seen
+            .truncate(length);
+        Ok(())
+    }
+}

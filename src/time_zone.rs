@@ -1,0 +1,191 @@
+//! The local time zone: how far local time is ahead of UTC at a moment (R97).
+//!
+//! Found as the C library finds it, and as OpenWrt has it: the `TZ` variable, else `/etc/TZ`,
+//! else `/etc/localtime`, else UTC. A zone that cannot be read falls through to the next.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+/// Zone files are a few kilobytes; what is larger is none.
+const MAX_ZONE_FILE: u64 = 64 * 1024;
+
+/// The rules of the local time zone. Load it again when the device's zone may have changed.
+#[derive(Clone, Debug)]
+pub struct LocalZone(tz::TimeZone);
+
+impl LocalZone {
+    /// UTC, for a device that has no zone.
+    pub fn utc() -> LocalZone {
+        LocalZone(tz::TimeZone::utc())
+    }
+
+    /// Loads the zone of this device. Driver: reads the environment and files.
+    pub fn load() -> LocalZone {
+        let variable = std::env::var("TZ").ok();
+        LocalZone::load_from(variable.as_deref(), Path::new("/etc"))
+    }
+
+    fn load_from(variable: Option<&str>, etc: &Path) -> LocalZone {
+        if let Some(text) = variable {
+            // POSIX leaves an empty or wrong TZ to the system; every C library takes it as UTC.
+            return LocalZone::parse(text).unwrap_or_else(LocalZone::utc);
+        }
+        let posix = read(&etc.join("TZ"))
+            .and_then(|bytes| LocalZone::parse(std::str::from_utf8(&bytes).ok()?));
+        posix
+            .or_else(|| {
+                tz::TimeZone::from_tz_data(&read(&etc.join("localtime"))?)
+                    .ok()
+                    .map(LocalZone)
+            })
+            .unwrap_or_else(LocalZone::utc)
+    }
+
+    /// Reads what may stand in `TZ`: a POSIX rule (`CET-1CEST,M3.5.0,M10.5.0/3`), or the name or
+    /// path of a zone file, with or without a leading colon.
+    fn parse(text: &str) -> Option<LocalZone> {
+        let text = text.trim_ascii();
+        tz::TimeZone::from_posix_tz(text).ok().map(LocalZone)
+    }
+
+    /// Minutes that local time is ahead of UTC at `unix` seconds since the epoch, daylight saving
+    /// included. Pure. Where the rules say nothing about that moment, UTC.
+    pub fn offset_minutes(&self, unix: i64) -> i32 {
+        self.0
+            .find_local_time_type(unix)
+            .map_or(0, |local| local.ut_offset().div_euclid(60))
+    }
+}
+
+fn read(path: &Path) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .ok()?
+        .take(MAX_ZONE_FILE)
+        .read_to_end(&mut bytes)
+        .ok()?;
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::date_time::DateTime;
+
+    const BERLIN: &str = "CET-1CEST,M3.5.0,M10.5.0/3";
+
+    fn at(text: &str) -> i64 {
+        DateTime::parse(text).expect("a dateTime").unix()
+    }
+
+    fn zone(variable: Option<&str>, files: &[(&str, &[u8])]) -> LocalZone {
+        let etc = tempfile::tempdir().expect("a temporary directory");
+        for (name, content) in files {
+            std::fs::write(etc.path().join(name), content).expect("a file");
+        }
+        LocalZone::load_from(variable, etc.path())
+    }
+
+    #[test]
+    fn daylight_saving_changes_the_offset_at_the_right_second() {
+        let berlin = zone(Some(BERLIN), &[]);
+        assert_eq!(berlin.offset_minutes(at("2026-11-22T14:04:05Z")), 60);
+        assert_eq!(berlin.offset_minutes(at("2026-03-29T00:59:59Z")), 60);
+        assert_eq!(berlin.offset_minutes(at("2026-03-29T01:00:00Z")), 120);
+        assert_eq!(berlin.offset_minutes(at("2026-10-25T00:59:59Z")), 120);
+        assert_eq!(berlin.offset_minutes(at("2026-10-25T01:00:00Z")), 60);
+        // Past 2038, and for every moment a 64-bit second can name.
+        assert_eq!(berlin.offset_minutes(at("2050-07-01T00:00:00Z")), 120);
+        for extreme in [i64::MIN, i64::MAX, 0] {
+            assert!((-840..=840).contains(&berlin.offset_minutes(extreme)));
+        }
+    }
+
+    #[test]
+    fn half_hours_and_the_west() {
+        let newfoundland = zone(Some("NST3:30NDT,M3.2.0,M11.1.0"), &[]);
+        assert_eq!(
+            newfoundland.offset_minutes(at("2026-01-01T00:00:00Z")),
+            -210
+        );
+        assert_eq!(zone(Some("<+0545>-5:45"), &[]).offset_minutes(0), 345);
+    }
+
+    #[test]
+    fn openwrt_keeps_a_posix_rule_in_etc_tz() {
+        let openwrt = zone(None, &[("TZ", format!("{BERLIN}\n").as_bytes())]);
+        assert_eq!(openwrt.offset_minutes(at("2026-07-01T00:00:00Z")), 120);
+    }
+
+    #[test]
+    fn the_variable_wins_over_the_files() {
+        let zone = zone(Some("EST5"), &[("TZ", BERLIN.as_bytes())]);
+        assert_eq!(zone.offset_minutes(at("2026-07-01T00:00:00Z")), -300);
+    }
+
+    #[test]
+    fn localtime_is_a_zone_file() {
+        let local = zone(None, &[("localtime", &tzif(BERLIN))]);
+        assert_eq!(local.offset_minutes(at("2026-07-01T00:00:00Z")), 120);
+        assert_eq!(local.offset_minutes(at("2026-01-01T00:00:00Z")), 60);
+    }
+
+    #[test]
+    fn a_damaged_source_falls_through_to_the_next() {
+        let local = zone(None, &[("TZ", b"\xff\xfe"), ("localtime", &tzif("JST-9"))]);
+        assert_eq!(local.offset_minutes(0), 540);
+        assert_eq!(
+            zone(None, &[("localtime", b"TZif2 and nothing more")]).offset_minutes(0),
+            0
+        );
+        assert_eq!(zone(None, &[]).offset_minutes(0), 0);
+        for variable in ["", "   ", "no such zone", ":", "\0", "M3.5.0", "CET-1CEST,"] {
+            assert_eq!(
+                zone(Some(variable), &[("TZ", BERLIN.as_bytes())]).offset_minutes(0),
+                0,
+                "{variable:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn no_damage_to_a_zone_file_panics() {
+        let whole = tzif(BERLIN);
+        for end in 0..whole.len() {
+            let _ = zone(None, &[("localtime", &whole[..end])]).offset_minutes(1_795_356_245);
+        }
+        for at in 0..whole.len() {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 0xff;
+            if let Ok(zone) = tz::TimeZone::from_tz_data(&bytes) {
+                let _ = LocalZone(zone).offset_minutes(1_795_356_245);
+            }
+        }
+    }
+
+    /// A version 2 zone file (RFC 8536) without transitions: one type, and the rule in its footer.
+    fn tzif(rule: &str) -> Vec<u8> {
+        let offset = if rule.starts_with("JST") {
+            32_400i32
+        } else {
+            3600
+        };
+        let abbreviation: &[u8] = if rule.starts_with("JST") {
+            b"JST\0"
+        } else {
+            b"CET\0"
+        };
+        let mut block = b"TZif2".to_vec();
+        block.extend([0; 15]);
+        for count in [0u32, 0, 0, 0, 1, 4] {
+            block.extend(count.to_be_bytes());
+        }
+        block.extend(offset.to_be_bytes());
+        block.extend([0, 0]);
+        block.extend(abbreviation);
+        let mut file = block.repeat(2);
+        file.extend(format!("\n{rule}\n").as_bytes());
+        file
+    }
+}
