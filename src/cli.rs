@@ -67,10 +67,7 @@ pub enum Command {
 
 /// Parses the arguments and hands the command to `carry_out`; what is wrong with them is told on
 /// stderr, with status 64 or 78.
-pub fn main(
-    arguments: impl IntoIterator<Item = OsString>,
-    carry_out: impl FnOnce(Command) -> ExitCode,
-) -> ExitCode {
+pub fn main(arguments: impl IntoIterator<Item = OsString>, carry_out: impl FnOnce(Command) -> ExitCode) -> ExitCode {
     match parse(arguments) {
         Ok(Parsed::Command(command)) => carry_out(*command),
         Ok(Parsed::Help) => {
@@ -136,12 +133,7 @@ struct Operands {
 }
 
 const COMMANDS: &[Form] = &[
-    Form {
-        name: "run",
-        arguments: "",
-        meaning: "the daemon, in the foreground",
-        build: Build::Daemon(Command::Run),
-    },
+    Form { name: "run", arguments: "", meaning: "the daemon, in the foreground", build: Build::Daemon(Command::Run) },
     Form {
         name: "check",
         arguments: "",
@@ -152,59 +144,35 @@ const COMMANDS: &[Form] = &[
         name: "get",
         arguments: " PATH...",
         meaning: "values, one path=value a line",
-        build: Build::Client(|control, operands| {
-            Ok(Command::Get {
-                control,
-                paths: operands.some()?,
-            })
-        }),
+        build: Build::Client(|control, operands| Ok(Command::Get { control, paths: operands.some()? })),
     },
     Form {
         name: "set",
         arguments: " PATH=VALUE...",
         meaning: "change values, all or none",
         build: Build::Client(|control, operands| {
-            let assignments = operands
-                .some()?
-                .iter()
-                .map(|text| config::assignment(text))
-                .collect::<Result<_, _>>()?;
-            Ok(Command::Set {
-                control,
-                assignments,
-            })
+            let assignments = operands.some()?.iter().map(|text| config::assignment(text)).collect::<Result<_, _>>()?;
+            Ok(Command::Set { control, assignments })
         }),
     },
     Form {
         name: "add",
         arguments: " PATH.",
         meaning: "create an instance, print its number",
-        build: Build::Client(|control, operands| {
-            Ok(Command::Add {
-                control,
-                path: operands.one()?,
-            })
-        }),
+        build: Build::Client(|control, operands| Ok(Command::Add { control, path: operands.one()? })),
     },
     Form {
         name: "delete",
         arguments: " PATH.",
         meaning: "delete an instance",
-        build: Build::Client(|control, operands| {
-            Ok(Command::Delete {
-                control,
-                path: operands.one()?,
-            })
-        }),
+        build: Build::Client(|control, operands| Ok(Command::Delete { control, path: operands.one()? })),
     },
     Form {
         name: "inform",
         arguments: " [EVENT]",
         meaning: "start a session now, with `2 PERIODIC` or that event code",
         build: Build::Client(|control, operands| {
-            let event = operands
-                .at_most_one()?
-                .unwrap_or_else(|| DEFAULT_EVENT.to_owned());
+            let event = operands.at_most_one()?.unwrap_or_else(|| DEFAULT_EVENT.to_owned());
             Ok(Command::Inform { control, event })
         }),
     },
@@ -222,9 +190,7 @@ const COMMANDS: &[Form] = &[
 
 impl Operands {
     fn none(self) -> Result<(), String> {
-        self.values
-            .first()
-            .map_or(Ok(()), |value| Err(unexpected(value)))
+        self.values.first().map_or(Ok(()), |value| Err(unexpected(value)))
     }
 
     fn at_most_one(mut self) -> Result<Option<String>, String> {
@@ -235,8 +201,7 @@ impl Operands {
     }
 
     fn one(self) -> Result<String, String> {
-        self.at_most_one()?
-            .ok_or_else(|| "a path is missing".to_owned())
+        self.at_most_one()?.ok_or_else(|| "a path is missing".to_owned())
     }
 
     fn some(self) -> Result<Vec<String>, String> {
@@ -248,11 +213,7 @@ impl Operands {
 }
 
 fn not_empty(value: String) -> Result<String, String> {
-    if value.is_empty() {
-        Err("an argument is empty".to_owned())
-    } else {
-        Ok(value)
-    }
+    if value.is_empty() { Err("an argument is empty".to_owned()) } else { Ok(value) }
 }
 
 fn unexpected(argument: &str) -> String {
@@ -286,8 +247,7 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Parsed, Refusa
             Arg::Value(value) => line.take_operand(text(value)?)?,
         }
     }
-    line.finish()
-        .map(|command| Parsed::Command(Box::new(command)))
+    line.finish().map(|command| Parsed::Command(Box::new(command)))
 }
 
 impl Line {
@@ -296,9 +256,7 @@ impl Line {
         if setting.is_none() && name != "config" {
             return Err(format!("there is no option --{name}"));
         }
-        let value = parser
-            .value()
-            .map_err(|_| format!("--{name} needs a value"))?;
+        let value = parser.value().map_err(|_| format!("--{name} needs a value"))?;
         let value = text(value)?;
         let taken = match setting {
             Some(setting) => {
@@ -323,23 +281,16 @@ impl Line {
     }
 
     fn finish(self) -> Result<Command, Refusal> {
-        let command = self
-            .command
-            .ok_or_else(|| "a command is missing".to_owned())?;
+        let command = self.command.ok_or_else(|| "a command is missing".to_owned())?;
         let name = command.name;
         if self.json && name != "status" {
             return Err(format!("{name} takes no option --json").into());
         }
-        let operands = Operands {
-            values: self.operands,
-            json: self.json,
-        };
+        let operands = Operands { values: self.operands, json: self.json };
         let load = |options| Config::load(options).map_err(Refusal::Startup);
         match command.build {
             Build::Daemon(build) => {
-                operands
-                    .none()
-                    .map_err(|reason| format!("{name}: {reason}"))?;
+                operands.none().map_err(|reason| format!("{name}: {reason}"))?;
                 Ok(build(load(self.options)?))
             }
             Build::Client(build) => {
@@ -347,8 +298,7 @@ impl Line {
                     return Err(format!("{name} takes no option --{option}").into());
                 }
                 // The arguments first: they can be wrong whatever the file says.
-                let made = build(PathBuf::new(), operands)
-                    .map_err(|reason| format!("{name}: {reason}"))?;
+                let made = build(PathBuf::new(), operands).map_err(|reason| format!("{name}: {reason}"))?;
                 Ok(made.through(load(self.options)?.control))
             }
         }
@@ -372,9 +322,7 @@ impl Command {
 }
 
 fn text(value: OsString) -> Result<String, String> {
-    value
-        .into_string()
-        .map_err(|value| format!("`{}` is not UTF-8", value.display()))
+    value.into_string().map_err(|value| format!("`{}` is not UTF-8", value.display()))
 }
 
 fn help() -> String {
@@ -399,9 +347,7 @@ fn help() -> String {
     }
     let _ = writeln!(text, "  {:<24}  this text", "-h, --help");
     let _ = writeln!(text, "  {:<24}  the version", "-V, --version");
-    text.push_str(
-        "\nExit status: 0 done, 1 failed, 64 bad usage, 78 bad configuration or data model.\n",
-    );
+    text.push_str("\nExit status: 0 done, 1 failed, 64 bad usage, 78 bad configuration or data model.\n");
     text
 }
 
@@ -430,23 +376,12 @@ mod tests {
 
     #[test]
     fn run_and_check_take_every_option_anywhere() {
-        let Command::Run(config) = command(&[
-            "--state-dir=a",
-            "run",
-            "--set",
-            "Device.A=1",
-            "--set=Device.B=x=y",
-        ]) else {
+        let Command::Run(config) = command(&["--state-dir=a", "run", "--set", "Device.A=1", "--set=Device.B=x=y"])
+        else {
             panic!("run")
         };
         assert_eq!(config.state_dir, Path::new("a"));
-        assert_eq!(
-            config.set,
-            [
-                ("Device.A".into(), "1".into()),
-                ("Device.B".into(), "x=y".into())
-            ]
-        );
+        assert_eq!(config.set, [("Device.A".into(), "1".into()), ("Device.B".into(), "x=y".into())]);
         let values = [
             ("FILE", "f"),
             ("DIR", "d"),
@@ -457,94 +392,35 @@ mod tests {
         ];
         let mut line = vec!["check".to_owned()];
         for setting in SETTINGS {
-            let (_, value) = values
-                .iter()
-                .find(|(form, _)| *form == setting.value)
-                .expect("a known form");
+            let (_, value) = values.iter().find(|(form, _)| *form == setting.value).expect("a known form");
             line.extend([format!("--{}", setting.option), (*value).to_owned()]);
         }
         let line: Vec<&str> = line.iter().map(String::as_str).collect();
-        assert!(
-            matches!(command(&line), Command::Check(config) if config.listen.to_string() == "[::1]:0")
-        );
+        assert!(matches!(command(&line), Command::Check(config) if config.listen.to_string() == "[::1]:0"));
     }
 
     #[test]
     fn commands_to_the_daemon_carry_its_socket_and_their_arguments() {
         let control = PathBuf::from("/var/run/cpe-agent.sock");
         let paths = vec!["Device.".to_owned(), "Device.A".to_owned()];
-        assert_eq!(
-            command(&["get", "Device.", "Device.A"]),
-            Command::Get {
-                control: control.clone(),
-                paths
-            }
-        );
-        let assignments = vec![
-            ("Device.A".to_owned(), "-1=".to_owned()),
-            ("Device.B".to_owned(), String::new()),
-        ];
+        assert_eq!(command(&["get", "Device.", "Device.A"]), Command::Get { control: control.clone(), paths });
+        let assignments = vec![("Device.A".to_owned(), "-1=".to_owned()), ("Device.B".to_owned(), String::new())];
         assert_eq!(
             command(&["set", "Device.A=-1=", "Device.B="]),
-            Command::Set {
-                control: control.clone(),
-                assignments
-            }
+            Command::Set { control: control.clone(), assignments }
         );
         let path = "Device.T.".to_owned();
-        assert_eq!(
-            command(&["add", "Device.T."]),
-            Command::Add {
-                control: control.clone(),
-                path
-            }
-        );
+        assert_eq!(command(&["add", "Device.T."]), Command::Add { control: control.clone(), path });
         let path = "Device.T.1.".to_owned();
-        assert_eq!(
-            command(&["delete", "Device.T.1."]),
-            Command::Delete {
-                control: control.clone(),
-                path
-            }
-        );
+        assert_eq!(command(&["delete", "Device.T.1."]), Command::Delete { control: control.clone(), path });
         let event = "2 PERIODIC".to_owned();
-        assert_eq!(
-            command(&["inform"]),
-            Command::Inform {
-                control: control.clone(),
-                event
-            }
-        );
+        assert_eq!(command(&["inform"]), Command::Inform { control: control.clone(), event });
         let event = "6 CONNECTION REQUEST".to_owned();
-        assert_eq!(
-            command(&["inform", "6 CONNECTION REQUEST"]),
-            Command::Inform {
-                control: control.clone(),
-                event
-            }
-        );
-        assert_eq!(
-            command(&["status"]),
-            Command::Status {
-                control: control.clone(),
-                json: false
-            }
-        );
-        assert_eq!(
-            command(&["--json", "status"]),
-            Command::Status {
-                control,
-                json: true
-            }
-        );
+        assert_eq!(command(&["inform", "6 CONNECTION REQUEST"]), Command::Inform { control: control.clone(), event });
+        assert_eq!(command(&["status"]), Command::Status { control: control.clone(), json: false });
+        assert_eq!(command(&["--json", "status"]), Command::Status { control, json: true });
         let control = PathBuf::from("x.sock");
-        assert_eq!(
-            command(&["status", "--control", "x.sock"]),
-            Command::Status {
-                control,
-                json: false
-            }
-        );
+        assert_eq!(command(&["status", "--control", "x.sock"]), Command::Status { control, json: false });
     }
 
     #[test]
@@ -554,34 +430,14 @@ mod tests {
         std::fs::write(&file, r#"{"control": "from-file", "log": "debug"}"#).expect("a file");
         let file = file.to_str().expect("UTF-8");
         let control = PathBuf::from("from-file");
-        assert_eq!(
-            command(&["status", "--config", file]),
-            Command::Status {
-                control,
-                json: false
-            }
-        );
+        assert_eq!(command(&["status", "--config", file]), Command::Status { control, json: false });
         let control = PathBuf::from("x");
-        assert_eq!(
-            command(&["status", "--config", file, "--control=x"]),
-            Command::Status {
-                control,
-                json: false
-            }
-        );
+        assert_eq!(command(&["status", "--config", file, "--control=x"]), Command::Status { control, json: false });
         std::fs::write(file, "{\"nonsense\": 1}").expect("a file");
-        let Err(Refusal::Startup(error)) = parse_line(&["status", "--config", file]) else {
-            panic!("a wrong file")
-        };
-        assert_eq!(
-            error.to_string(),
-            format!("{file}: /nonsense: there is no such key")
-        );
+        let Err(Refusal::Startup(error)) = parse_line(&["status", "--config", file]) else { panic!("a wrong file") };
+        assert_eq!(error.to_string(), format!("{file}: /nonsense: there is no such key"));
         // A wrong line is told as such, whatever the file says.
-        assert_eq!(
-            refused(&["get", "--config", file]),
-            "get: a path is missing"
-        );
+        assert_eq!(refused(&["get", "--config", file]), "get: a path is missing");
     }
 
     #[test]
@@ -599,60 +455,30 @@ mod tests {
             (&["run", "--listen"], "--listen needs a value"),
             (&["run", "--config"], "--config needs a value"),
             (&["run", "--config="], "--config: a file name is expected"),
-            (
-                &["run", "--listen", "7547"],
-                "--listen: `7547` is not ADDR:PORT, such as 0.0.0.0:7547 or [::]:7547",
-            ),
+            (&["run", "--listen", "7547"], "--listen: `7547` is not ADDR:PORT, such as 0.0.0.0:7547 or [::]:7547"),
             (
                 &["run", "--udp-listen", "a:b"],
                 "--udp-listen: `a:b` is not ADDR:PORT, such as 0.0.0.0:7547 or [::]:7547",
             ),
-            (
-                &["run", "--log", "loud"],
-                "--log: `loud` is not error, warn, info, debug or trace",
-            ),
-            (
-                &["run", "--log-to", "file"],
-                "--log-to: `file` is not stderr or syslog",
-            ),
-            (
-                &["run", "--set", "Device.A"],
-                "--set: `Device.A` is not PATH=VALUE",
-            ),
+            (&["run", "--log", "loud"], "--log: `loud` is not error, warn, info, debug or trace"),
+            (&["run", "--log-to", "file"], "--log-to: `file` is not stderr or syslog"),
+            (&["run", "--set", "Device.A"], "--set: `Device.A` is not PATH=VALUE"),
             (&["run", "--set", "=1"], "--set: `=1` is not PATH=VALUE"),
-            (
-                &["run", "--state-dir", ""],
-                "--state-dir: a file name is expected",
-            ),
+            (&["run", "--state-dir", ""], "--state-dir: a file name is expected"),
             (&["run", "--json"], "run takes no option --json"),
             (&["get"], "get: a path is missing"),
-            (
-                &["get", "Device.", "--log", "info"],
-                "get takes no option --log",
-            ),
+            (&["get", "Device.", "--log", "info"], "get takes no option --log"),
             (&["set"], "set: a path is missing"),
             (&["set", "Device.A"], "set: `Device.A` is not PATH=VALUE"),
             (&["add"], "add: a path is missing"),
-            (
-                &["add", "Device.A.", "Device.B."],
-                "add: unexpected argument `Device.B.`",
-            ),
+            (&["add", "Device.A.", "Device.B."], "add: unexpected argument `Device.B.`"),
             (&["delete"], "delete: a path is missing"),
             (&["delete", ""], "delete: an argument is empty"),
-            (
-                &["inform", "2", "PERIODIC"],
-                "inform: unexpected argument `PERIODIC`",
-            ),
+            (&["inform", "2", "PERIODIC"], "inform: unexpected argument `PERIODIC`"),
             (&["inform", ""], "inform: an argument is empty"),
             (&["status", "all"], "status: unexpected argument `all`"),
-            (
-                &["status", "--json=yes"],
-                "unexpected argument for option '--json': \"yes\"",
-            ),
-            (
-                &["status", "--state-dir", "x"],
-                "status takes no option --state-dir",
-            ),
+            (&["status", "--json=yes"], "unexpected argument for option '--json': \"yes\""),
+            (&["status", "--state-dir", "x"], "status takes no option --state-dir"),
         ] {
             assert_eq!(refused(line), reason, "{line:?}");
         }
@@ -663,10 +489,7 @@ mod tests {
         use std::os::unix::ffi::OsStringExt;
         let odd = OsString::from_vec(vec![b'a', 0xff]);
         let refused = parse(["cpe-agent".into(), "get".into(), odd]);
-        assert_eq!(
-            refused,
-            Err(Refusal::Usage("`a\u{fffd}` is not UTF-8".to_owned()))
-        );
+        assert_eq!(refused, Err(Refusal::Usage("`a\u{fffd}` is not UTF-8".to_owned())));
     }
 
     #[test]
@@ -676,26 +499,11 @@ mod tests {
         assert_eq!(parse_line(&["--version"]), Ok(Parsed::Version));
         let help = help();
         for command in COMMANDS {
-            assert!(
-                help.contains(&format!(
-                    "  cpe-agent {}{} ",
-                    command.name, command.arguments
-                )),
-                "{}",
-                command.name
-            );
+            assert!(help.contains(&format!("  cpe-agent {}{} ", command.name, command.arguments)), "{}", command.name);
         }
         for setting in SETTINGS {
-            assert!(
-                help.contains(&format!("--{} {} ", setting.option, setting.value)),
-                "{}",
-                setting.option
-            );
-            assert!(
-                setting.default.is_none_or(|default| help.contains(default)),
-                "{}",
-                setting.option
-            );
+            assert!(help.contains(&format!("--{} {} ", setting.option, setting.value)), "{}", setting.option);
+            assert!(setting.default.is_none_or(|default| help.contains(default)), "{}", setting.option);
         }
         assert!(help.contains("--config FILE"));
         for line in help.lines() {

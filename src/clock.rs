@@ -36,21 +36,13 @@ impl Clock {
     /// kernel does not tell its uptime.
     pub fn new() -> Clock {
         let uptime = std::fs::read_to_string("/proc/uptime").ok();
-        Clock {
-            start: instant(),
-            uptime_at_start: uptime.as_deref().and_then(parse_uptime).unwrap_or_default(),
-        }
+        Clock { start: instant(), uptime_at_start: uptime.as_deref().and_then(parse_uptime).unwrap_or_default() }
     }
 
     /// The time at this moment.
     pub fn now(&self) -> Now {
-        let monotonic = self
-            .uptime_at_start
-            .saturating_add(instant().saturating_duration_since(self.start));
-        Now {
-            monotonic,
-            wall: wall(),
-        }
+        let monotonic = self.uptime_at_start.saturating_add(instant().saturating_duration_since(self.start));
+        Now { monotonic, wall: wall() }
     }
 }
 
@@ -89,10 +81,7 @@ mod tests {
 
     #[test]
     fn only_a_credible_date_counts_as_set() {
-        let at = |wall| Now {
-            monotonic: Duration::ZERO,
-            wall,
-        };
+        let at = |wall| Now { monotonic: Duration::ZERO, wall };
         assert!(!at(0).clock_is_set());
         assert!(!at(-1).clock_is_set());
         assert!(!at(EARLIEST_CREDIBLE).clock_is_set());
@@ -114,14 +103,7 @@ mod tests {
     #[test]
     fn uptime_is_the_first_field_in_whole_seconds() {
         assert_eq!(parse_uptime("12.50 30.00\n"), Some(Duration::from_secs(12)));
-        for text in [
-            "",
-            "\n",
-            "x.0 1",
-            "-1.0 1",
-            "12",
-            "99999999999999999999.0 1",
-        ] {
+        for text in ["", "\n", "x.0 1", "-1.0 1", "12", "99999999999999999999.0 1"] {
             assert_eq!(parse_uptime(text), None, "{text:?}");
         }
     }

@@ -60,17 +60,9 @@ impl Config {
             config.lay_over(setting, value);
         }
         if config.client_cert.is_some() != config.client_key.is_some() {
-            let pointer = if config.client_key.is_none() {
-                "/clientKey"
-            } else {
-                "/clientCert"
-            };
+            let pointer = if config.client_key.is_none() { "/clientKey" } else { "/clientCert" };
             let file = file.unwrap_or_else(|| PathBuf::from("command line"));
-            return Err(StartupError::new(
-                &file,
-                pointer,
-                "clientCert and clientKey are needed together",
-            ));
+            return Err(StartupError::new(&file, pointer, "clientCert and clientKey are needed together"));
         }
         config.options = options;
         Ok(config)
@@ -84,21 +76,15 @@ impl Config {
     fn read_file(&mut self, file: &Path) -> Result<(), StartupError> {
         let error = |pointer: &str, reason: String| StartupError::new(file, pointer, &reason);
         let text = read(file).map_err(|reason| error("", reason))?;
-        let value: Value =
-            serde_json::from_str(&text).map_err(|reason| error("", reason.to_string()))?;
+        let value: Value = serde_json::from_str(&text).map_err(|reason| error("", reason.to_string()))?;
         let Value::Object(members) = value else {
-            return Err(error(
-                "",
-                format!("an object is expected, not {}", kind(&value)),
-            ));
+            return Err(error("", format!("an object is expected, not {}", kind(&value))));
         };
         for (key, value) in &members {
             let pointer = format!("/{}", escaped(key));
             let setting = SETTINGS.iter().find(|setting| setting.key == key);
-            let setting =
-                setting.ok_or_else(|| error(&pointer, "there is no such key".to_owned()))?;
-            self.read_member(setting, value)
-                .map_err(|(below, reason)| error(&format!("{pointer}{below}"), reason))?;
+            let setting = setting.ok_or_else(|| error(&pointer, "there is no such key".to_owned()))?;
+            self.read_member(setting, value).map_err(|(below, reason)| error(&format!("{pointer}{below}"), reason))?;
         }
         Ok(())
     }
@@ -112,28 +98,21 @@ impl Config {
             }
             Form::DataModel => {
                 let Value::Array(items) = value else {
-                    return Err((
-                        String::new(),
-                        format!("a list of strings is expected, not {}", kind(value)),
-                    ));
+                    return Err((String::new(), format!("a list of strings is expected, not {}", kind(value))));
                 };
                 if items.is_empty() {
                     return Err((String::new(), "at least one file is needed".to_owned()));
                 }
-                let paths = items.iter().enumerate().map(|(at, item)| {
-                    string(item)
-                        .and_then(path)
-                        .map_err(|reason| (format!("/{at}"), reason))
-                });
+                let paths = items
+                    .iter()
+                    .enumerate()
+                    .map(|(at, item)| string(item).and_then(path).map_err(|reason| (format!("/{at}"), reason)));
                 self.data_model = paths.collect::<Result<_, _>>()?;
                 Ok(())
             }
             Form::Set => {
                 let Value::Object(members) = value else {
-                    return Err((
-                        String::new(),
-                        format!("an object of strings is expected, not {}", kind(value)),
-                    ));
+                    return Err((String::new(), format!("an object of strings is expected, not {}", kind(value))));
                 };
                 for (name, value) in members {
                     let below = || format!("/{}", escaped(name));
@@ -397,11 +376,7 @@ impl StartupError {
 
     /// An error at `pointer` in `file`.
     pub fn new(file: &Path, pointer: &str, reason: &str) -> StartupError {
-        StartupError {
-            file: file.to_owned(),
-            pointer: pointer.to_owned(),
-            reason: reason.to_owned(),
-        }
+        StartupError { file: file.to_owned(), pointer: pointer.to_owned(), reason: reason.to_owned() }
     }
 }
 
@@ -433,8 +408,7 @@ fn path(text: &str) -> Result<PathBuf, String> {
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {
-    text.parse()
-        .map_err(|_| format!("`{text}` is not ADDR:PORT, such as 0.0.0.0:7547 or [::]:7547"))
+    text.parse().map_err(|_| format!("`{text}` is not ADDR:PORT, such as 0.0.0.0:7547 or [::]:7547"))
 }
 
 fn level(text: &str) -> Result<LevelFilter, String> {
@@ -461,17 +435,11 @@ fn read(file: &Path) -> Result<String, String> {
     let opened = File::open(file).map_err(|error| format!("cannot be opened: {error}"))?;
     let length = opened.take(MAX_FILE + 1).read_to_string(&mut text);
     let length = length.map_err(|error| format!("cannot be read: {error}"))?;
-    if length as u64 > MAX_FILE {
-        Err("is larger than 1 MiB".to_owned())
-    } else {
-        Ok(text)
-    }
+    if length as u64 > MAX_FILE { Err("is larger than 1 MiB".to_owned()) } else { Ok(text) }
 }
 
 fn string(value: &Value) -> Result<&str, String> {
-    value
-        .as_str()
-        .ok_or_else(|| format!("a string is expected, not {}", kind(value)))
+    value.as_str().ok_or_else(|| format!("a string is expected, not {}", kind(value)))
 }
 
 fn kind(value: &Value) -> &'static str {
@@ -495,10 +463,7 @@ mod tests {
     use super::*;
 
     fn setting(option: &str) -> &'static Setting {
-        SETTINGS
-            .iter()
-            .find(|setting| setting.option == option)
-            .expect("a setting")
+        SETTINGS.iter().find(|setting| setting.option == option).expect("a setting")
     }
 
     fn options(pairs: &[(&str, &str)]) -> Options {
@@ -515,9 +480,7 @@ mod tests {
         let file = home.path().join("config.json");
         std::fs::write(&file, text).expect("a file");
         let mut options = options(pairs);
-        options
-            .set_config(file.to_str().expect("UTF-8"))
-            .expect("a path");
+        options.set_config(file.to_str().expect("UTF-8")).expect("a path");
         Config::load(options).map_err(|error| {
             assert_eq!(error.file, file);
             (error.pointer, error.reason)
@@ -525,33 +488,21 @@ mod tests {
     }
 
     fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-        pairs
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect()
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
 
     #[test]
     fn the_defaults_are_those_of_the_interface() {
         let config = Config::load(Options::default()).expect("defaults");
-        assert_eq!(
-            config.data_model,
-            [PathBuf::from("/etc/cpe-agent/data-model.json")]
-        );
+        assert_eq!(config.data_model, [PathBuf::from("/etc/cpe-agent/data-model.json")]);
         assert!(config.set.is_empty());
         assert_eq!(config.state_dir, Path::new("/var/lib/cpe-agent"));
         assert_eq!(config.listen.to_string(), "[::]:7547");
         assert_eq!(config.udp_listen.to_string(), "0.0.0.0:7547");
         assert_eq!(config.control, Path::new("/var/run/cpe-agent.sock"));
         assert_eq!(config.boot_id, Path::new("/proc/sys/kernel/random/boot_id"));
-        assert_eq!(
-            (&config.ca_file, &config.client_cert, &config.client_key),
-            (&None, &None, &None)
-        );
-        assert_eq!(
-            (config.log, config.log_to),
-            (LevelFilter::Info, Destination::Stderr)
-        );
+        assert_eq!((&config.ca_file, &config.client_cert, &config.client_key), (&None, &None, &None));
+        assert_eq!((config.log, config.log_to), (LevelFilter::Info, Destination::Stderr));
     }
 
     #[test]
@@ -560,12 +511,8 @@ mod tests {
             let Some(default) = setting.default else {
                 continue;
             };
-            let said =
-                Config::load(options(&[(setting.option, default)])).expect("a valid default");
-            let plain = Config {
-                options: said.options.clone(),
-                ..Config::default()
-            };
+            let said = Config::load(options(&[(setting.option, default)])).expect("a valid default");
+            let plain = Config { options: said.options.clone(), ..Config::default() };
             assert_eq!(said, plain, "{}", setting.key);
         }
     }
@@ -576,11 +523,7 @@ mod tests {
             let mut key = String::new();
             for (at, word) in setting.option.split('-').enumerate() {
                 let (first, rest) = word.split_at(1);
-                key.push_str(&if at == 0 {
-                    first.to_owned()
-                } else {
-                    first.to_uppercase()
-                });
+                key.push_str(&if at == 0 { first.to_owned() } else { first.to_uppercase() });
                 key.push_str(rest);
             }
             assert_eq!(setting.key, key);
@@ -596,39 +539,15 @@ mod tests {
     #[test]
     fn the_file_has_every_key() {
         let config = load(EVERYTHING, &[]).expect("a valid file");
-        assert_eq!(
-            config.data_model,
-            [PathBuf::from("a.json"), PathBuf::from("b.json")]
-        );
+        assert_eq!(config.data_model, [PathBuf::from("a.json"), PathBuf::from("b.json")]);
         assert_eq!(config.set, pairs(&[("Device.A", "1"), ("Device.B", "")]));
-        assert_eq!(
-            (config.state_dir.as_path(), config.control.as_path()),
-            (Path::new("state"), Path::new("sock"))
-        );
-        assert_eq!(
-            (config.listen.port(), config.udp_listen.to_string().as_str()),
-            (0, "[::1]:1")
-        );
-        assert_eq!(
-            (config.boot_id, config.ca_file),
-            (PathBuf::from("boot"), Some(PathBuf::from("ca.pem")))
-        );
-        assert_eq!(
-            (config.client_cert, config.client_key),
-            (Some("cert.pem".into()), Some("key.pem".into()))
-        );
-        assert_eq!(
-            (config.log, config.log_to),
-            (LevelFilter::Trace, Destination::Syslog)
-        );
-        let Ok(Value::Object(members)) = serde_json::from_str(EVERYTHING) else {
-            panic!("JSON")
-        };
-        assert!(
-            SETTINGS
-                .iter()
-                .all(|setting| members.contains_key(setting.key))
-        );
+        assert_eq!((config.state_dir.as_path(), config.control.as_path()), (Path::new("state"), Path::new("sock")));
+        assert_eq!((config.listen.port(), config.udp_listen.to_string().as_str()), (0, "[::1]:1"));
+        assert_eq!((config.boot_id, config.ca_file), (PathBuf::from("boot"), Some(PathBuf::from("ca.pem"))));
+        assert_eq!((config.client_cert, config.client_key), (Some("cert.pem".into()), Some("key.pem".into())));
+        assert_eq!((config.log, config.log_to), (LevelFilter::Trace, Destination::Syslog));
+        let Ok(Value::Object(members)) = serde_json::from_str(EVERYTHING) else { panic!("JSON") };
+        assert!(SETTINGS.iter().all(|setting| members.contains_key(setting.key)));
     }
 
     #[test]
@@ -646,122 +565,38 @@ mod tests {
         ];
         let config = load(EVERYTHING, &said).expect("a valid file");
         // The list replaces that of the file; single values are laid over it.
-        assert_eq!(
-            config.data_model,
-            [PathBuf::from("c.json"), PathBuf::from("d.json")]
-        );
-        assert_eq!(
-            config.set,
-            pairs(&[("Device.B", ""), ("Device.A", "2"), ("Device.C", "z")])
-        );
-        assert_eq!(
-            (config.state_dir, config.listen.port()),
-            (PathBuf::from("other"), 80)
-        );
-        assert_eq!(
-            (config.log, config.log_to),
-            (LevelFilter::Warn, Destination::Syslog)
-        );
+        assert_eq!(config.data_model, [PathBuf::from("c.json"), PathBuf::from("d.json")]);
+        assert_eq!(config.set, pairs(&[("Device.B", ""), ("Device.A", "2"), ("Device.C", "z")]));
+        assert_eq!((config.state_dir, config.listen.port()), (PathBuf::from("other"), 80));
+        assert_eq!((config.log, config.log_to), (LevelFilter::Warn, Destination::Syslog));
     }
 
     #[test]
     fn what_is_wrong_in_the_file_is_named_by_pointer_and_reason() {
         for (text, pointer, reason) in [
             ("", "", "EOF while parsing a value at line 1 column 0"),
-            (
-                "{\"log\": \"info\",}",
-                "",
-                "trailing comma at line 1 column 16",
-            ),
+            ("{\"log\": \"info\",}", "", "trailing comma at line 1 column 16"),
             ("[]", "", "an object is expected, not a list"),
             ("{\"a/b~c\": 1}", "/a~1b~0c", "there is no such key"),
-            (
-                "{\"state-dir\": \"x\"}",
-                "/state-dir",
-                "there is no such key",
-            ),
-            (
-                "{\"stateDir\": 1}",
-                "/stateDir",
-                "a string is expected, not a number",
-            ),
-            (
-                "{\"stateDir\": \"\"}",
-                "/stateDir",
-                "a file name is expected",
-            ),
-            (
-                "{\"caFile\": null}",
-                "/caFile",
-                "a string is expected, not null",
-            ),
-            (
-                "{\"dataModel\": \"a\"}",
-                "/dataModel",
-                "a list of strings is expected, not a string",
-            ),
-            (
-                "{\"dataModel\": []}",
-                "/dataModel",
-                "at least one file is needed",
-            ),
-            (
-                "{\"dataModel\": [\"a\", true]}",
-                "/dataModel/1",
-                "a string is expected, not a boolean",
-            ),
-            (
-                "{\"dataModel\": [\"\"]}",
-                "/dataModel/0",
-                "a file name is expected",
-            ),
-            (
-                "{\"set\": [\"a\"]}",
-                "/set",
-                "an object of strings is expected, not a list",
-            ),
-            (
-                "{\"set\": {\"Device.A\": 1}}",
-                "/set/Device.A",
-                "a string is expected, not a number",
-            ),
+            ("{\"state-dir\": \"x\"}", "/state-dir", "there is no such key"),
+            ("{\"stateDir\": 1}", "/stateDir", "a string is expected, not a number"),
+            ("{\"stateDir\": \"\"}", "/stateDir", "a file name is expected"),
+            ("{\"caFile\": null}", "/caFile", "a string is expected, not null"),
+            ("{\"dataModel\": \"a\"}", "/dataModel", "a list of strings is expected, not a string"),
+            ("{\"dataModel\": []}", "/dataModel", "at least one file is needed"),
+            ("{\"dataModel\": [\"a\", true]}", "/dataModel/1", "a string is expected, not a boolean"),
+            ("{\"dataModel\": [\"\"]}", "/dataModel/0", "a file name is expected"),
+            ("{\"set\": [\"a\"]}", "/set", "an object of strings is expected, not a list"),
+            ("{\"set\": {\"Device.A\": 1}}", "/set/Device.A", "a string is expected, not a number"),
             ("{\"set\": {\"\": \"1\"}}", "/set/", "a path is expected"),
-            (
-                "{\"listen\": \"7547\"}",
-                "/listen",
-                "`7547` is not ADDR:PORT, such as 0.0.0.0:7547 or [::]:7547",
-            ),
-            (
-                "{\"udpListen\": \"::1\"}",
-                "/udpListen",
-                "`::1` is not ADDR:PORT, such as 0.0.0.0:7547 or [::]:7547",
-            ),
-            (
-                "{\"log\": \"INFO\"}",
-                "/log",
-                "`INFO` is not error, warn, info, debug or trace",
-            ),
-            (
-                "{\"logTo\": \"file\"}",
-                "/logTo",
-                "`file` is not stderr or syslog",
-            ),
-            (
-                "{\"clientCert\": \"c\"}",
-                "/clientKey",
-                "clientCert and clientKey are needed together",
-            ),
-            (
-                "{\"clientKey\": \"k\"}",
-                "/clientCert",
-                "clientCert and clientKey are needed together",
-            ),
+            ("{\"listen\": \"7547\"}", "/listen", "`7547` is not ADDR:PORT, such as 0.0.0.0:7547 or [::]:7547"),
+            ("{\"udpListen\": \"::1\"}", "/udpListen", "`::1` is not ADDR:PORT, such as 0.0.0.0:7547 or [::]:7547"),
+            ("{\"log\": \"INFO\"}", "/log", "`INFO` is not error, warn, info, debug or trace"),
+            ("{\"logTo\": \"file\"}", "/logTo", "`file` is not stderr or syslog"),
+            ("{\"clientCert\": \"c\"}", "/clientKey", "clientCert and clientKey are needed together"),
+            ("{\"clientKey\": \"k\"}", "/clientCert", "clientCert and clientKey are needed together"),
         ] {
-            assert_eq!(
-                load(text, &[]),
-                Err((pointer.to_owned(), reason.to_owned())),
-                "{text}"
-            );
+            assert_eq!(load(text, &[]), Err((pointer.to_owned(), reason.to_owned())), "{text}");
         }
     }
 
@@ -770,16 +605,9 @@ mod tests {
         let mut options = Options::default();
         options.set_config("/nowhere/config.json").expect("a path");
         let error = Config::load(options).expect_err("no such file").to_string();
-        assert!(
-            error.starts_with("/nowhere/config.json: cannot be opened: "),
-            "{error}"
-        );
-        let (pointer, reason) =
-            load(&" ".repeat(MAX_FILE as usize + 1), &[]).expect_err("too large");
-        assert_eq!(
-            (pointer.as_str(), reason.as_str()),
-            ("", "is larger than 1 MiB")
-        );
+        assert!(error.starts_with("/nowhere/config.json: cannot be opened: "), "{error}");
+        let (pointer, reason) = load(&" ".repeat(MAX_FILE as usize + 1), &[]).expect_err("too large");
+        assert_eq!((pointer.as_str(), reason.as_str()), ("", "is larger than 1 MiB"));
         let deep = load(&"[".repeat(100_000), &[]).expect_err("too deep").1;
         assert!(deep.contains("recursion limit"), "{deep}");
     }
@@ -802,10 +630,7 @@ mod tests {
     fn a_certificate_may_come_from_the_file_and_its_key_from_an_option() {
         assert!(load("{\"clientCert\": \"c\"}", &[("client-key", "k")]).is_ok());
         let error = Config::load(options(&[("client-key", "k")])).expect_err("no certificate");
-        assert_eq!(
-            error.to_string(),
-            "command line: /clientCert: clientCert and clientKey are needed together"
-        );
+        assert_eq!(error.to_string(), "command line: /clientCert: clientCert and clientKey are needed together");
     }
 
     #[test]
@@ -821,10 +646,7 @@ mod tests {
             ("data-model", ""),
             ("state-dir", "a\0b"),
         ] {
-            assert!(
-                Options::default().add(setting(option), value).is_err(),
-                "--{option} {value:?}"
-            );
+            assert!(Options::default().add(setting(option), value).is_err(), "--{option} {value:?}");
         }
     }
 
@@ -834,20 +656,12 @@ mod tests {
         let file = home.path().join("config.json");
         std::fs::write(&file, r#"{"log": "warn", "control": "a"}"#).expect("a file");
         let mut options = options(&[("control", "b")]);
-        options
-            .set_config(file.to_str().expect("UTF-8"))
-            .expect("a path");
+        options.set_config(file.to_str().expect("UTF-8")).expect("a path");
         let config = Config::load(options).expect("a valid file");
-        assert_eq!(
-            (config.log, config.control.as_path()),
-            (LevelFilter::Warn, Path::new("b"))
-        );
+        assert_eq!((config.log, config.control.as_path()), (LevelFilter::Warn, Path::new("b")));
         std::fs::write(&file, r#"{"log": "debug", "control": "c"}"#).expect("a file");
         let again = config.reload().expect("a valid file");
-        assert_eq!(
-            (again.log, again.control.as_path()),
-            (LevelFilter::Debug, Path::new("b"))
-        );
+        assert_eq!((again.log, again.control.as_path()), (LevelFilter::Debug, Path::new("b")));
         std::fs::write(&file, "{").expect("a file");
         assert!(config.reload().is_err());
     }
@@ -856,9 +670,6 @@ mod tests {
     fn a_startup_error_reads_file_pointer_reason() {
         let error = StartupError::new(Path::new("model.json"), "/Device/X", "no type");
         assert_eq!(error.to_string(), "model.json: /Device/X: no type");
-        assert_eq!(
-            StartupError::new(Path::new("model.json"), "", "is empty").to_string(),
-            "model.json: is empty"
-        );
+        assert_eq!(StartupError::new(Path::new("model.json"), "", "is empty").to_string(), "model.json: is empty");
     }
 }

@@ -17,7 +17,9 @@
 //! Time, chance and storage are handed in: what is below the drivers is given the time as [`clock::Now`], random bytes
 //! as arguments, and never touches a file.
 
+pub mod acs;
 pub mod agent;
+pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -34,9 +34,7 @@ pub enum Destination {
 /// Starts logging; once a process. The level may change later, by [`set_level`].
 pub fn init(level: LevelFilter, to: Destination) -> Result<(), SetLoggerError> {
     let sink = match to {
-        Destination::Stderr => Sink::Stderr {
-            colour: io::stderr().is_terminal(),
-        },
+        Destination::Stderr => Sink::Stderr { colour: io::stderr().is_terminal() },
         Destination::Syslog => Sink::Syslog(Mutex::new(Syslog::new(Path::new("/dev/log")))),
     };
     ::log::set_boxed_logger(Box::new(Logger(sink)))?;
@@ -76,10 +74,7 @@ impl Log for Logger {
             }
             Sink::Syslog(syslog) => {
                 let packet = syslog_packet(record, std::process::id());
-                syslog
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .send(packet.as_bytes());
+                syslog.lock().unwrap_or_else(PoisonError::into_inner).send(packet.as_bytes());
             }
         }
     }
@@ -95,15 +90,8 @@ fn stderr_line(record: &Record<'_>, time: DateTime, colour: bool) -> String {
         Level::Debug => ("debug", "\x1b[36m"),
         Level::Trace => ("trace", "\x1b[2m"),
     };
-    let (escape, reset) = if colour {
-        (escape, "\x1b[0m")
-    } else {
-        ("", "")
-    };
-    let mut line = Line {
-        text: format!("{time} {escape}{name}{reset}: "),
-        max: MAX_STDERR - 1,
-    };
+    let (escape, reset) = if colour { (escape, "\x1b[0m") } else { ("", "") };
+    let mut line = Line { text: format!("{time} {escape}{name}{reset}: "), max: MAX_STDERR - 1 };
     // Cut, it is still a line.
     let _ = write!(line, "{}", record.args());
     line.text.push('\n');
@@ -118,10 +106,7 @@ fn syslog_packet(record: &Record<'_>, pid: u32) -> String {
         Level::Debug | Level::Trace => 7,
     };
     let priority = FACILITY_DAEMON * 8 + severity;
-    let mut packet = Line {
-        text: format!("<{priority}>cpe-agent[{pid}]: "),
-        max: MAX_SYSLOG,
-    };
+    let mut packet = Line { text: format!("<{priority}>cpe-agent[{pid}]: "), max: MAX_SYSLOG };
     let _ = write!(packet, "{}", record.args());
     packet.text
 }
@@ -158,10 +143,7 @@ struct Syslog {
 
 impl Syslog {
     fn new(path: &Path) -> Syslog {
-        Syslog {
-            path: path.to_owned(),
-            socket: None,
-        }
+        Syslog { path: path.to_owned(), socket: None }
     }
 
     /// Sends the packet, or drops it where nobody listens or the queue is full.
@@ -192,86 +174,46 @@ fn connect(path: &Path) -> io::Result<UnixDatagram> {
 mod tests {
     use super::*;
 
-    fn with_record<T>(
-        level: Level,
-        text: &str,
-        target: &str,
-        check: impl FnOnce(&Record<'_>) -> T,
-    ) -> T {
-        check(
-            &Record::builder()
-                .level(level)
-                .target(target)
-                .args(format_args!("{text}"))
-                .build(),
-        )
+    fn with_record<T>(level: Level, text: &str, target: &str, check: impl FnOnce(&Record<'_>) -> T) -> T {
+        check(&Record::builder().level(level).target(target).args(format_args!("{text}")).build())
     }
 
     fn line(level: Level, text: &str) -> String {
         let time = DateTime::parse("2026-11-22T15:04:05Z").expect("a dateTime");
-        with_record(level, text, "cpe_agent", |record| {
-            stderr_line(record, time, false)
-        })
+        with_record(level, text, "cpe_agent", |record| stderr_line(record, time, false))
     }
 
     fn packet(level: Level, text: &str) -> String {
-        with_record(level, text, "cpe_agent", |record| {
-            syslog_packet(record, 123)
-        })
+        with_record(level, text, "cpe_agent", |record| syslog_packet(record, 123))
     }
 
     #[test]
     fn a_line_tells_time_and_level() {
-        assert_eq!(
-            line(Level::Info, "text"),
-            "2026-11-22T15:04:05Z info: text\n"
-        );
-        assert_eq!(
-            line(Level::Error, "text"),
-            "2026-11-22T15:04:05Z error: text\n"
-        );
+        assert_eq!(line(Level::Info, "text"), "2026-11-22T15:04:05Z info: text\n");
+        assert_eq!(line(Level::Error, "text"), "2026-11-22T15:04:05Z error: text\n");
         let time = DateTime::UNKNOWN;
-        let coloured = with_record(Level::Warn, "text", "cpe_agent", |record| {
-            stderr_line(record, time, true)
-        });
+        let coloured = with_record(Level::Warn, "text", "cpe_agent", |record| stderr_line(record, time, true));
         assert_eq!(coloured, "0001-01-01T00:00:00Z \x1b[33mwarn\x1b[0m: text\n");
     }
 
     #[test]
     fn syslog_gets_priority_and_tag() {
-        for (level, priority) in [
-            (Level::Error, 27),
-            (Level::Warn, 28),
-            (Level::Info, 30),
-            (Level::Debug, 31),
-            (Level::Trace, 31),
-        ] {
-            assert_eq!(
-                packet(level, "text"),
-                format!("<{priority}>cpe-agent[123]: text")
-            );
+        for (level, priority) in
+            [(Level::Error, 27), (Level::Warn, 28), (Level::Info, 30), (Level::Debug, 31), (Level::Trace, 31)]
+        {
+            assert_eq!(packet(level, "text"), format!("<{priority}>cpe-agent[123]: text"));
         }
     }
 
     #[test]
     fn no_text_makes_a_second_line_or_a_long_one() {
-        let forged = line(
-            Level::Info,
-            "a\n2026-11-22T15:04:05Z error: forged\r\x1b[31m\u{85}é",
-        );
+        let forged = line(Level::Info, "a\n2026-11-22T15:04:05Z error: forged\r\x1b[31m\u{85}é");
         assert_eq!(forged.matches('\n').count(), 1);
-        assert!(
-            forged.ends_with("a\\n2026-11-22T15:04:05Z error: forged\\r\\u{1b}[31m\\u{85}é\n"),
-            "{forged:?}"
-        );
+        assert!(forged.ends_with("a\\n2026-11-22T15:04:05Z error: forged\\r\\u{1b}[31m\\u{85}é\n"), "{forged:?}");
         for length in [MAX_SYSLOG - 40, MAX_SYSLOG, 100_000] {
             let text = "é\n".repeat(length);
             let (line, packet) = (line(Level::Info, &text), packet(Level::Info, &text));
-            assert!(
-                line.len() <= MAX_STDERR && line.ends_with('\n'),
-                "{}",
-                line.len()
-            );
+            assert!(line.len() <= MAX_STDERR && line.ends_with('\n'), "{}", line.len());
             assert!(packet.len() <= MAX_SYSLOG, "{}", packet.len());
         }
     }
@@ -280,11 +222,7 @@ mod tests {
     fn libraries_are_heard_from_warnings_up() {
         ::log::set_max_level(LevelFilter::Trace);
         let logger = Logger(Sink::Stderr { colour: false });
-        let heard = |level, target: &str| {
-            with_record(level, "", target, |record| {
-                logger.enabled(record.metadata())
-            })
-        };
+        let heard = |level, target: &str| with_record(level, "", target, |record| logger.enabled(record.metadata()));
         assert!(heard(Level::Trace, "cpe_agent::acs") && heard(Level::Debug, "cpe_agent"));
         assert!(heard(Level::Warn, "rustls") && heard(Level::Error, "ureq::run"));
         assert!(!heard(Level::Info, "ureq::run") && !heard(Level::Debug, "cpe_agent_of_another"));

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use cpe_agent::cli::{self, Command};
+use cpe_agent::{agent, check};
 
 fn main() -> ExitCode {
     cli::main(std::env::args_os(), carry_out)
@@ -11,8 +12,8 @@ fn main() -> ExitCode {
 /// Hands each command to the room that carries it out.
 fn carry_out(command: Command) -> ExitCode {
     match command {
-        Command::Run(_) => absent("run"),
-        Command::Check(_) => absent("check"),
+        Command::Run(config) => agent::daemon::run(config),
+        Command::Check(config) => check::run(&config),
         Command::Get { .. } => absent("get"),
         Command::Set { .. } => absent("set"),
         Command::Add { .. } => absent("add"),

@@ -31,14 +31,9 @@ impl LocalZone {
             // POSIX leaves an empty or wrong TZ to the system; every C library takes it as UTC.
             return LocalZone::parse(text).unwrap_or_else(LocalZone::utc);
         }
-        let posix = read(&etc.join("TZ"))
-            .and_then(|bytes| LocalZone::parse(std::str::from_utf8(&bytes).ok()?));
+        let posix = read(&etc.join("TZ")).and_then(|bytes| LocalZone::parse(std::str::from_utf8(&bytes).ok()?));
         posix
-            .or_else(|| {
-                tz::TimeZone::from_tz_data(&read(&etc.join("localtime"))?)
-                    .ok()
-                    .map(LocalZone)
-            })
+            .or_else(|| tz::TimeZone::from_tz_data(&read(&etc.join("localtime"))?).ok().map(LocalZone))
             .unwrap_or_else(LocalZone::utc)
     }
 
@@ -52,19 +47,13 @@ impl LocalZone {
     /// Minutes that local time is ahead of UTC at `unix` seconds since the epoch, daylight saving
     /// included. Pure. Where the rules say nothing about that moment, UTC.
     pub fn offset_minutes(&self, unix: i64) -> i32 {
-        self.0
-            .find_local_time_type(unix)
-            .map_or(0, |local| local.ut_offset().div_euclid(60))
+        self.0.find_local_time_type(unix).map_or(0, |local| local.ut_offset().div_euclid(60))
     }
 }
 
 fn read(path: &Path) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)
-        .ok()?
-        .take(MAX_ZONE_FILE)
-        .read_to_end(&mut bytes)
-        .ok()?;
+    File::open(path).ok()?.take(MAX_ZONE_FILE).read_to_end(&mut bytes).ok()?;
     Some(bytes)
 }
 
@@ -105,10 +94,7 @@ mod tests {
     #[test]
     fn half_hours_and_the_west() {
         let newfoundland = zone(Some("NST3:30NDT,M3.2.0,M11.1.0"), &[]);
-        assert_eq!(
-            newfoundland.offset_minutes(at("2026-01-01T00:00:00Z")),
-            -210
-        );
+        assert_eq!(newfoundland.offset_minutes(at("2026-01-01T00:00:00Z")), -210);
         assert_eq!(zone(Some("<+0545>-5:45"), &[]).offset_minutes(0), 345);
     }
 
@@ -135,17 +121,10 @@ mod tests {
     fn a_damaged_source_falls_through_to_the_next() {
         let local = zone(None, &[("TZ", b"\xff\xfe"), ("localtime", &tzif("JST-9"))]);
         assert_eq!(local.offset_minutes(0), 540);
-        assert_eq!(
-            zone(None, &[("localtime", b"TZif2 and nothing more")]).offset_minutes(0),
-            0
-        );
+        assert_eq!(zone(None, &[("localtime", b"TZif2 and nothing more")]).offset_minutes(0), 0);
         assert_eq!(zone(None, &[]).offset_minutes(0), 0);
         for variable in ["", "   ", "no such zone", ":", "\0", "M3.5.0", "CET-1CEST,"] {
-            assert_eq!(
-                zone(Some(variable), &[("TZ", BERLIN.as_bytes())]).offset_minutes(0),
-                0,
-                "{variable:?}"
-            );
+            assert_eq!(zone(Some(variable), &[("TZ", BERLIN.as_bytes())]).offset_minutes(0), 0, "{variable:?}");
         }
     }
 
@@ -166,16 +145,8 @@ mod tests {
 
     /// A version 2 zone file (RFC 8536) without transitions: one type, and the rule in its footer.
     fn tzif(rule: &str) -> Vec<u8> {
-        let offset = if rule.starts_with("JST") {
-            32_400i32
-        } else {
-            3600
-        };
-        let abbreviation: &[u8] = if rule.starts_with("JST") {
-            b"JST\0"
-        } else {
-            b"CET\0"
-        };
+        let offset = if rule.starts_with("JST") { 32_400i32 } else { 3600 };
+        let abbreviation: &[u8] = if rule.starts_with("JST") { b"JST\0" } else { b"CET\0" };
         let mut block = b"TZif2".to_vec();
         block.extend([0; 15]);
         for count in [0u32, 0, 0, 0, 1, 4] {

@@ -24,28 +24,20 @@ const TR_181: (&str, &str) = ("tr-181.json", "tr-181-2-17-0-cwmp-full.xml");
 const TR_098: (&str, &str) = ("tr-098.json", "tr-098-1-8-0-full.xml");
 
 fn shipped(file: &str) -> Value {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("data-model")
-        .join(file);
-    let text = std::fs::read_to_string(&path)
-        .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("data-model").join(file);
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 fn official(file: &str) -> Option<xml::Model> {
     let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/bbf");
-    let path = std::env::var_os("CPE_AGENT_BBF")
-        .map_or_else(beside, PathBuf::from)
-        .join(file);
+    let path = std::env::var_os("CPE_AGENT_BBF").map_or_else(beside, PathBuf::from).join(file);
     match std::fs::read_to_string(&path) {
         Ok(text) => Some(xml::read(&text)),
         Err(error) => {
             // Not eprintln: the test harness would swallow it.
-            let _ = writeln!(
-                std::io::stderr(),
-                "SKIPPED: the official model {} cannot be read: {error}",
-                path.display()
-            );
+            let _ =
+                writeln!(std::io::stderr(), "SKIPPED: the official model {} cannot be read: {error}", path.display());
             None
         }
     }
@@ -57,15 +49,8 @@ fn compare((json, xml): (&str, &str)) {
     };
     let model = shipped(json);
     let check = Check::of(&model, &official);
-    assert!(
-        check.complaints.is_empty(),
-        "{json}:\n{}",
-        check.complaints.join("\n")
-    );
-    println!(
-        "{json}: {} parameters in factory state",
-        check.parameters.len()
-    );
+    assert!(check.complaints.is_empty(), "{json}:\n{}", check.complaints.join("\n"));
+    println!("{json}: {} parameters in factory state", check.parameters.len());
 }
 
 #[test]
@@ -95,12 +80,7 @@ fn every_kind_of_mistake_is_found() {
             None => object.remove(name),
         };
         let complaints = Check::of(&wrong, &official).complaints;
-        let found = complaints
-            .iter()
-            .any(|complaint| complaint.contains(expected));
-        assert!(
-            found,
-            "{pointer}: no complaint about {expected:?} in {complaints:#?}"
-        );
+        let found = complaints.iter().any(|complaint| complaint.contains(expected));
+        assert!(found, "{pointer}: no complaint about {expected:?} in {complaints:#?}");
     }
 }

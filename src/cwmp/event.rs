@@ -165,15 +165,7 @@ const fn rule(
     persists: bool,
     since: Version,
 ) -> Rule {
-    Rule {
-        code,
-        text,
-        cumulative,
-        delivered,
-        discard,
-        persists,
-        since,
-    }
+    Rule { code, text, cumulative, delivered, discard, persists, since }
 }
 
 impl EventCode {
@@ -200,10 +192,7 @@ impl EventCode {
             EventCode::Vendor(VendorEvent(text)) if text.starts_with("M ") => &VENDOR_METHOD,
             EventCode::Vendor(_) => &VENDOR_EVENT,
             // Proof: a test finds each standard code in the table.
-            standard => TABLE
-                .iter()
-                .find(|rule| rule.code == *standard)
-                .unwrap_or(&VENDOR_EVENT),
+            standard => TABLE.iter().find(|rule| rule.code == *standard).unwrap_or(&VENDOR_EVENT),
         }
     }
 }
@@ -235,10 +224,13 @@ impl Event {
 
     /// An event of a method that was called with that command key.
     pub fn of_command(code: EventCode, command_key: impl Into<String>) -> Event {
-        Event {
-            code,
-            command_key: command_key.into(),
-        }
+        Event { code, command_key: command_key.into() }
+    }
+}
+
+impl std::fmt::Display for EventCode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
@@ -283,11 +275,7 @@ impl EventQueue {
         if self.entries.len() >= MAX_EVENTS && !self.drop_oldest() {
             return;
         }
-        self.entries.push(Entry {
-            event,
-            announced: false,
-            attempted: false,
-        });
+        self.entries.push(Entry { event, announced: false, attempted: false });
     }
 
     /// Whether nothing new would be told: Single codes are told once (R135). One that is being
@@ -295,10 +283,7 @@ impl EventQueue {
     fn is_known(&self, event: &Event) -> bool {
         let heartbeat = event.code == EventCode::Heartbeat;
         event.code.rule().cumulative == Cumulative::Single
-            && self
-                .entries
-                .iter()
-                .any(|entry| entry.event.code == event.code && (heartbeat || !entry.announced))
+            && self.entries.iter().any(|entry| entry.event.code == event.code && (heartbeat || !entry.announced))
     }
 
     /// R94: the oldest "M" event goes; failing that, the oldest of a vendor.
@@ -313,6 +298,11 @@ impl EventQueue {
     /// What has not been delivered, oldest first.
     pub fn pending(&self) -> impl Iterator<Item = &Event> {
         self.entries.iter().map(|entry| &entry.event)
+    }
+
+    /// What the Inform of the running session tells.
+    pub fn announced(&self) -> impl Iterator<Item = &Event> {
+        self.entries.iter().filter(|entry| entry.announced).map(|entry| &entry.event)
     }
 
     /// Whether an event with that code waits.
@@ -332,13 +322,12 @@ impl EventQueue {
     /// Codes newer than `version` wait (R83). HEARTBEAT goes alone (R303) and before the others,
     /// unless `retrying` a session that failed without it: then it waits (R304).
     pub fn announce(&mut self, version: Version, retrying: bool) -> Vec<Event> {
-        let heartbeat_first = self.entries.iter().any(|entry| {
-            entry.event.code == EventCode::Heartbeat && (entry.attempted || !retrying)
-        }) && EventCode::Heartbeat.rule().since <= version;
+        let heartbeat_first =
+            self.entries.iter().any(|entry| entry.event.code == EventCode::Heartbeat && (entry.attempted || !retrying))
+                && EventCode::Heartbeat.rule().since <= version;
         for entry in &mut self.entries {
             let heartbeat = entry.event.code == EventCode::Heartbeat;
-            entry.announced =
-                heartbeat == heartbeat_first && entry.event.code.rule().since <= version;
+            entry.announced = heartbeat == heartbeat_first && entry.event.code.rule().since <= version;
         }
         let announced = self.entries.iter().filter(|entry| entry.announced);
         announced.map(|entry| entry.event.clone()).collect()
@@ -346,9 +335,7 @@ impl EventQueue {
 
     /// InformResponse has come: what it confirms of the announced events is delivered.
     pub fn inform_confirmed(&mut self) {
-        self.entries.retain(|entry| {
-            !(entry.announced && entry.event.code.rule().delivered == Response::Inform)
-        });
+        self.entries.retain(|entry| !(entry.announced && entry.event.code.rule().delivered == Response::Inform));
     }
 
     /// The response to the method that this event announces has come (R145): one occurrence of
@@ -363,9 +350,10 @@ impl EventQueue {
         };
         self.entries.remove(at);
         let of_its_kind = |entry: &Entry| entry.event.code.rule().delivered == delivered;
-        let more = self.entries.iter().any(|entry| {
-            of_its_kind(entry) && entry.event.code.rule().cumulative == Cumulative::Multiple
-        });
+        let more = self
+            .entries
+            .iter()
+            .any(|entry| of_its_kind(entry) && entry.event.code.rule().cumulative == Cumulative::Multiple);
         if delivered != Response::Inform && !more {
             self.entries.retain(|entry| !of_its_kind(entry));
         }
@@ -374,9 +362,7 @@ impl EventQueue {
     /// The session has ended, well or not: what was announced and not confirmed is pending
     /// again, except `6 CONNECTION REQUEST` (R143).
     pub fn session_ended(&mut self) {
-        let given_up = |entry: &Entry| {
-            entry.announced && entry.event.code.rule().discard == Discard::AfterAttempt
-        };
+        let given_up = |entry: &Entry| entry.announced && entry.event.code.rule().discard == Discard::AfterAttempt;
         self.entries.retain(|entry| !given_up(entry));
         let mut seen = Vec::new();
         self.entries.retain_mut(|entry| {
@@ -393,8 +379,7 @@ impl EventQueue {
     /// The device has rebooted: what does not outlive that is discarded (R142). To be called
     /// before the BOOT of the new boot is raised.
     pub fn rebooted(&mut self) {
-        self.entries
-            .retain(|entry| entry.event.code.rule().persists);
+        self.entries.retain(|entry| entry.event.code.rule().persists);
     }
 
     /// Discards a code that has lost its cause: VALUE CHANGE whose list of parameters was

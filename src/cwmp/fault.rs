@@ -119,9 +119,7 @@ impl FaultCode {
     /// The code with that number, which a journal may hold.
     pub fn from_number(number: u16) -> Option<FaultCode> {
         let standard = TABLE.iter().find(|row| row.1 == number);
-        standard
-            .map(|row| row.0)
-            .or_else(|| FaultCode::vendor(number))
+        standard.map(|row| row.0).or_else(|| FaultCode::vendor(number))
     }
 
     /// A vendor's own code; none outside 9800 to 9899 (R254).
@@ -207,19 +205,12 @@ impl Fault {
 
     /// A fault with words of its own.
     pub fn because(code: FaultCode, text: impl Into<String>) -> Fault {
-        Fault {
-            code,
-            text: text.into(),
-            parameters: Vec::new(),
-        }
+        Fault { code, text: text.into(), parameters: Vec::new() }
     }
 
     /// SetParameterValues refused these parameters, and so changed nothing: 9003 (R85, R87).
     pub fn of_parameters(parameters: Vec<ParameterFault>) -> Fault {
-        Fault {
-            parameters,
-            ..Fault::new(FaultCode::InvalidArguments)
-        }
+        Fault { parameters, ..Fault::new(FaultCode::InvalidArguments) }
     }
 }
 
@@ -284,10 +275,7 @@ impl AcsFaultCode {
     pub fn number(self) -> u16 {
         match self {
             AcsFaultCode::Other(number) => number,
-            known => ACS_TABLE
-                .iter()
-                .find(|row| row.0 == known)
-                .map_or(8002, |row| row.1),
+            known => ACS_TABLE.iter().find(|row| row.0 == known).map_or(8002, |row| row.1),
         }
     }
 
@@ -347,10 +335,7 @@ mod tests {
     #[test]
     fn vendors_have_a_range_of_their_own() {
         assert_eq!(FaultCode::vendor(9800).map(FaultCode::number), Some(9800));
-        assert_eq!(
-            FaultCode::from_number(9899).map(FaultCode::side),
-            Some(Side::Server)
-        );
+        assert_eq!(FaultCode::from_number(9899).map(FaultCode::side), Some(Side::Server));
         assert_eq!(FaultCode::vendor(9799), None);
         assert_eq!(FaultCode::from_number(9900), None);
     }
@@ -363,20 +348,11 @@ mod tests {
             let code = FaultCode::from_number(number).unwrap();
             code.in_version(V1_0).number()
         };
-        assert_eq!(
-            [in_1_0(9013), in_1_0(9014), in_1_0(9019)],
-            [9013, 9010, 9010]
-        );
-        assert_eq!(
-            [in_1_0(9020), in_1_0(9021), in_1_0(9032)],
-            [9010, 9001, 9001]
-        );
+        assert_eq!([in_1_0(9013), in_1_0(9014), in_1_0(9019)], [9013, 9010, 9010]);
+        assert_eq!([in_1_0(9020), in_1_0(9021), in_1_0(9032)], [9010, 9001, 9001]);
         assert_eq!(in_1_0(9850), 9850);
         assert_eq!(FaultCode::FileCorrupted.in_version(V1_1).number(), 9018);
-        assert_eq!(
-            FaultCode::CancelNotPermitted.in_version(V1_4).number(),
-            9021
-        );
+        assert_eq!(FaultCode::CancelNotPermitted.in_version(V1_4).number(), 9021);
     }
 
     /// R253.
@@ -386,14 +362,8 @@ mod tests {
         for number in [0, 8000, 8006, 8007, 8800, 9001] {
             assert_eq!(AcsFaultCode::from_number(number).number(), number);
         }
-        let fault = AcsFault {
-            code: Some(AcsFaultCode::Other(8801)),
-            text: "no\n".to_owned(),
-        };
-        assert_eq!(
-            fault.to_string(),
-            "fault 8801 (fault unknown to TR-069): \"no\\n\""
-        );
+        let fault = AcsFault { code: Some(AcsFaultCode::Other(8801)), text: "no\n".to_owned() };
+        assert_eq!(fault.to_string(), "fault 8801 (fault unknown to TR-069): \"no\\n\"");
     }
 
     #[test]
@@ -403,9 +373,6 @@ mod tests {
             code: FaultCode::InvalidParameterName,
             text: "unknown".to_owned(),
         }]);
-        assert_eq!(
-            fault.to_string(),
-            "9003 Invalid arguments; Device.X: 9005 unknown"
-        );
+        assert_eq!(fault.to_string(), "9003 Invalid arguments; Device.X: 9005 unknown");
     }
 }

@@ -61,6 +61,8 @@ pub enum SessionError {
     NoInformResponse,
     /// Inform was answered by an empty response (R118).
     UnexpectedEmpty,
+    /// A response or a fault came that belongs to no request of ours; says what it was.
+    Unexpected(String),
     /// The ACS asked for a retry of the same request (fault 8005) too often (R120).
     TooManyRetries,
     /// The ACS chose a CWMP version that was not offered (R82).
@@ -91,13 +93,9 @@ impl fmt::Display for SessionError {
             }
             SessionError::Tls(reason) => write!(f, "no secure connection: {reason}"),
             SessionError::Timeout(what) => write!(f, "timed out while {what}"),
-            SessionError::Closed => {
-                f.write_str("the server closed the connection without an answer")
-            }
+            SessionError::Closed => f.write_str("the server closed the connection without an answer"),
             SessionError::Io(reason) => write!(f, "the connection broke: {reason}"),
-            SessionError::Authentication => {
-                f.write_str("the server refused the user name or the password")
-            }
+            SessionError::Authentication => f.write_str("the server refused the user name or the password"),
             SessionError::Status { code, retry_after } => {
                 write!(f, "the server answered with HTTP status {code}")?;
                 match retry_after {
@@ -114,15 +112,10 @@ impl fmt::Display for SessionError {
             SessionError::InformFault { code, text } => {
                 write!(f, "the ACS refused Inform with fault {code}: {text}")
             }
-            SessionError::NoInformResponse => {
-                f.write_str("the ACS answered Inform with another message")
-            }
-            SessionError::UnexpectedEmpty => {
-                f.write_str("the ACS answered Inform with an empty response")
-            }
-            SessionError::TooManyRetries => {
-                f.write_str("the ACS asked again and again to repeat the same request")
-            }
+            SessionError::NoInformResponse => f.write_str("the ACS answered Inform with another message"),
+            SessionError::UnexpectedEmpty => f.write_str("the ACS answered Inform with an empty response"),
+            SessionError::Unexpected(what) => write!(f, "the ACS answered a request that was never sent: {what}"),
+            SessionError::TooManyRetries => f.write_str("the ACS asked again and again to repeat the same request"),
             SessionError::Version(version) => {
                 write!(f, "the ACS insists on CWMP version {version}")
             }
@@ -139,14 +132,8 @@ mod tests {
 
     #[test]
     fn says_what_happened_and_when_to_come_back() {
-        let error = SessionError::Status {
-            code: 503,
-            retry_after: Some(Duration::from_secs(60)),
-        };
-        assert_eq!(
-            error.to_string(),
-            "the server answered with HTTP status 503 and asks to wait 60 s"
-        );
+        let error = SessionError::Status { code: 503, retry_after: Some(Duration::from_secs(60)) };
+        assert_eq!(error.to_string(), "the server answered with HTTP status 503 and asks to wait 60 s");
         assert_eq!(error.retry_after(), Some(Duration::from_secs(60)));
         assert_eq!(SessionError::Authentication.retry_after(), None);
     }

@@ -26,13 +26,7 @@ pub enum Version {
 }
 
 /// What an Inform offers when nothing is known against it.
-pub const ALL: &[Version] = &[
-    Version::V1_0,
-    Version::V1_1,
-    Version::V1_2,
-    Version::V1_3,
-    Version::V1_4,
-];
+pub const ALL: &[Version] = &[Version::V1_0, Version::V1_1, Version::V1_2, Version::V1_3, Version::V1_4];
 
 /// What an Inform offers once the ACS is suspected to know version 1.0 only (R84).
 pub const OLDEST: &[Version] = &[Version::V1_0];
@@ -159,10 +153,7 @@ mod tests {
     /// R81: a CPE older than 1.4 must not send the header.
     #[test]
     fn only_version_1_4_announces_its_list() {
-        assert_eq!(
-            supported_header(ALL).as_deref(),
-            Some("1.0,1.1,1.2,1.3,1.4")
-        );
+        assert_eq!(supported_header(ALL).as_deref(), Some("1.0,1.1,1.2,1.3,1.4"));
         assert_eq!(supported_header(&ALL[..4]), None);
         assert_eq!(supported_header(OLDEST), None);
     }

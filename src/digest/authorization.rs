@@ -73,9 +73,7 @@ impl Authorization {
             Some(qop) if qop.eq_ignore_ascii_case("auth") && !read.cnonce.is_empty() => {
                 // RFC 7616 §3.4: exactly 8 hexadecimal digits.
                 let is_count = read.nc.len() == 8 && !read.nc.starts_with('+');
-                let nc = u32::from_str_radix(&read.nc, 16)
-                    .ok()
-                    .filter(|_| is_count)?;
+                let nc = u32::from_str_radix(&read.nc, 16).ok().filter(|_| is_count)?;
                 read.protection = Some((read.cnonce.clone(), nc));
             }
             Some(_) => return None,
@@ -97,10 +95,7 @@ impl Authorization {
             cnonce: &self.cnonce,
             method,
             uri: &self.uri,
-            qop_auth: self.protection.as_ref().map(|_| Protection {
-                nc: &self.nc,
-                cnonce: &self.cnonce,
-            }),
+            qop_auth: self.protection.as_ref().map(|_| Protection { nc: &self.nc, cnonce: &self.cnonce }),
         }
         .response();
         let proved = equal_in_constant_time(expected.as_bytes(), self.response.as_bytes());

@@ -56,13 +56,7 @@ pub fn strongest(challenges: impl IntoIterator<Item = Challenge>) -> Option<Chal
         Challenge::Basic => None,
         Challenge::Digest(digest) => Some(digest.algorithm.unwrap_or(Algorithm::Md5)),
     };
-    challenges.into_iter().reduce(|best, next| {
-        if rank(&next) > rank(&best) {
-            next
-        } else {
-            best
-        }
-    })
+    challenges.into_iter().reduce(|best, next| if rank(&next) > rank(&best) { next } else { best })
 }
 
 impl DigestChallenge {
@@ -71,15 +65,7 @@ impl DigestChallenge {
     /// `nc` counts the requests sent with this nonce, from 1. `cnonce` is the client's nonce: hex or
     /// another text that needs no escape; with a `-sess` algorithm it must stay the same as long as
     /// the nonce does (RFC 7616 §3.4.2).
-    pub fn answer(
-        &self,
-        username: &str,
-        password: &str,
-        method: &str,
-        uri: &str,
-        cnonce: &str,
-        nc: u32,
-    ) -> String {
+    pub fn answer(&self, username: &str, password: &str, method: &str, uri: &str, cnonce: &str, nc: u32) -> String {
         let nc = format!("{nc:08x}");
         let algorithm = self.algorithm.unwrap_or(Algorithm::Md5);
         let response = Digested {
@@ -130,12 +116,7 @@ impl fmt::Display for Challenge {
 /// The value of the `WWW-Authenticate` header.
 impl fmt::Display for DigestChallenge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "Digest realm={}, nonce={}",
-            Quoted(&self.realm),
-            Quoted(&self.nonce)
-        )?;
+        write!(f, "Digest realm={}, nonce={}", Quoted(&self.realm), Quoted(&self.nonce))?;
         if self.qop_auth {
             f.write_str(", qop=\"auth\"")?;
         }
@@ -170,29 +151,14 @@ impl Draft {
         if scheme.eq_ignore_ascii_case("basic") {
             Some(Draft::Basic)
         } else if scheme.eq_ignore_ascii_case("digest") {
-            Some(Draft::Digest {
-                realm: None,
-                nonce: None,
-                opaque: None,
-                algorithm: None,
-                qop: None,
-                stale: false,
-            })
+            Some(Draft::Digest { realm: None, nonce: None, opaque: None, algorithm: None, qop: None, stale: false })
         } else {
             None
         }
     }
 
     fn param(&mut self, name: &str, value: String) {
-        let Draft::Digest {
-            realm,
-            nonce,
-            opaque,
-            algorithm,
-            qop,
-            stale,
-        } = self
-        else {
+        let Draft::Digest { realm, nonce, opaque, algorithm, qop, stale } = self else {
             return;
         };
         match name.to_ascii_lowercase().as_str() {
@@ -207,15 +173,7 @@ impl Draft {
     }
 
     fn finish(self) -> Option<Challenge> {
-        let Draft::Digest {
-            realm,
-            nonce,
-            opaque,
-            algorithm,
-            qop,
-            stale,
-        } = self
-        else {
+        let Draft::Digest { realm, nonce, opaque, algorithm, qop, stale } = self else {
             return Some(Challenge::Basic);
         };
         let algorithm = match algorithm {

@@ -40,14 +40,9 @@ pub enum Algorithm {
 impl Algorithm {
     /// The algorithm of that name, in any case; `None` for one this agent does not know.
     pub fn parse(name: &str) -> Option<Algorithm> {
-        [
-            Algorithm::Md5,
-            Algorithm::Md5Sess,
-            Algorithm::Sha256,
-            Algorithm::Sha256Sess,
-        ]
-        .into_iter()
-        .find(|algorithm| algorithm.name().eq_ignore_ascii_case(name))
+        [Algorithm::Md5, Algorithm::Md5Sess, Algorithm::Sha256, Algorithm::Sha256Sess]
+            .into_iter()
+            .find(|algorithm| algorithm.name().eq_ignore_ascii_case(name))
     }
 
     /// The name as it stands in the header.
@@ -82,10 +77,7 @@ impl fmt::Display for Algorithm {
 
 /// The value of an `Authorization` header for Basic (RFC 7617).
 pub fn basic(username: &str, password: &str) -> String {
-    format!(
-        "Basic {}",
-        BASE64_STANDARD.encode(format!("{username}:{password}"))
-    )
+    format!("Basic {}", BASE64_STANDARD.encode(format!("{username}:{password}")))
 }
 
 /// What the client adds when qop is `auth`.

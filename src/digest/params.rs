@@ -23,10 +23,7 @@ pub(super) struct Pieces<'a> {
 
 impl<'a> Pieces<'a> {
     pub(super) fn of(value: &'a str) -> Pieces<'a> {
-        Pieces {
-            rest: value,
-            after_scheme: false,
-        }
+        Pieces { rest: value, after_scheme: false }
     }
 
     /// `name = value` at the start of the rest, or nothing taken.

@@ -21,14 +21,7 @@ fn rfc_2617_section_3_5() {
             .replace('\n', "")
             .as_str(),
     );
-    let header = challenge.answer(
-        "Mufasa",
-        "Circle Of Life",
-        "GET",
-        "/dir/index.html",
-        "0a4f113b",
-        1,
-    );
+    let header = challenge.answer("Mufasa", "Circle Of Life", "GET", "/dir/index.html", "0a4f113b", 1);
     assert_eq!(
         header,
         "Digest username=\"Mufasa\", realm=\"testrealm@host.com\", \
@@ -47,28 +40,12 @@ fn rfc_7616_section_3_9_1() {
     let cnonce = "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ";
     for (algorithm, response) in [
         ("MD5", "8ca523f5e9506fed4657c9700eebdbec"),
-        (
-            "SHA-256",
-            "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1",
-        ),
+        ("SHA-256", "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1"),
     ] {
         let challenge = digest(&RFC_7616.replace("ALGORITHM", algorithm));
-        let header = challenge.answer(
-            "Mufasa",
-            "Circle of Life",
-            "GET",
-            "/dir/index.html",
-            cnonce,
-            1,
-        );
-        assert!(
-            header.contains(&format!("response=\"{response}\"")),
-            "{header}"
-        );
-        assert!(
-            header.contains(&format!(", algorithm={algorithm}, ")),
-            "{header}"
-        );
+        let header = challenge.answer("Mufasa", "Circle of Life", "GET", "/dir/index.html", cnonce, 1);
+        assert!(header.contains(&format!("response=\"{response}\"")), "{header}");
+        assert!(header.contains(&format!(", algorithm={algorithm}, ")), "{header}");
         let read = Authorization::parse(&header).unwrap();
         assert_eq!(read.protection, Some((cnonce.to_owned(), 1)));
         assert!(read.verify("Mufasa", "Circle of Life", "GET"));
@@ -86,16 +63,9 @@ fn rfc_2069_without_qop() {
          opaque=\"5ccc069c403ebaf9f0171e9517f40e41\"",
     );
     let header = challenge.answer("Mufasa", "CircleOfLife", "GET", "/dir/index.html", "x", 1);
-    assert!(
-        header.contains("response=\"1949323746fe6a43ef61f9606e7febea\""),
-        "{header}"
-    );
+    assert!(header.contains("response=\"1949323746fe6a43ef61f9606e7febea\""), "{header}");
     assert!(!header.contains("cnonce") && !header.contains("nc=") && !header.contains("qop"));
-    assert!(
-        Authorization::parse(&header)
-            .unwrap()
-            .verify("Mufasa", "CircleOfLife", "GET")
-    );
+    assert!(Authorization::parse(&header).unwrap().verify("Mufasa", "CircleOfLife", "GET"));
 }
 
 /// Computed with an independent implementation (Python's hashlib, RFC 7616 §3.4.2).
@@ -103,29 +73,18 @@ fn rfc_2069_without_qop() {
 fn session_algorithms() {
     for (algorithm, response) in [
         ("MD5-sess", "b35d7b8c41aeff1f36129135429078ee"),
-        (
-            "SHA-256-sess",
-            "b00eceba2a5d8868822fa92070a34e410f58a1db55f197ea613df3468e50ed5e",
-        ),
+        ("SHA-256-sess", "b00eceba2a5d8868822fa92070a34e410f58a1db55f197ea613df3468e50ed5e"),
     ] {
         let challenge = format!("Digest realm=r, nonce=n, qop=auth, algorithm={algorithm}");
         let header = digest(&challenge).answer("u", "p", "POST", "/acs", "c", 0x1f);
-        assert!(
-            header.contains(&format!("response=\"{response}\"")),
-            "{header}"
-        );
+        assert!(header.contains(&format!("response=\"{response}\"")), "{header}");
         assert!(header.contains("nc=0000001f"));
     }
 }
 
 #[test]
 fn every_kind_of_answer_verifies() {
-    for algorithm in [
-        "",
-        ", algorithm=MD5",
-        ", algorithm=md5-sess",
-        ", algorithm=\"SHA-256\"",
-    ] {
+    for algorithm in ["", ", algorithm=MD5", ", algorithm=md5-sess", ", algorithm=\"SHA-256\""] {
         for qop in ["", ", qop=auth", ", qop=\"auth-int, AUTH\""] {
             let challenge = format!("digest realm=\"r\\\"\\\\q\", nonce=\"a,b=c\"{algorithm}{qop}");
             let read = answered(&challenge, "u\"\\,=", "p", "POST", "/a?b=c,d");
@@ -146,13 +105,9 @@ fn finds_challenges_among_others() {
     );
     assert_eq!(found.len(), 3);
     assert_eq!(found[0], Challenge::Basic);
-    let Challenge::Digest(first) = &found[1] else {
-        panic!("{found:?}")
-    };
+    let Challenge::Digest(first) = &found[1] else { panic!("{found:?}") };
     assert_eq!((first.nonce.as_str(), first.stale), ("abc==", false));
-    let Challenge::Digest(second) = &found[2] else {
-        panic!("{found:?}")
-    };
+    let Challenge::Digest(second) = &found[2] else { panic!("{found:?}") };
     assert_eq!((second.nonce.as_str(), second.stale), ("n", true));
 }
 
@@ -182,14 +137,8 @@ fn prefers_digest_and_the_stronger_hash() {
     };
     assert_eq!(nonce("Basic realm=a, Digest nonce=m"), "m");
     assert_eq!(nonce("Digest nonce=m, Basic realm=a"), "m");
-    assert_eq!(
-        nonce("Digest nonce=m, algorithm=MD5, Digest nonce=s, algorithm=SHA-256"),
-        "s"
-    );
-    assert_eq!(
-        nonce("Digest nonce=s, algorithm=SHA-256, Digest nonce=m"),
-        "s"
-    );
+    assert_eq!(nonce("Digest nonce=m, algorithm=MD5, Digest nonce=s, algorithm=SHA-256"), "s");
+    assert_eq!(nonce("Digest nonce=s, algorithm=SHA-256, Digest nonce=m"), "s");
     assert_eq!(nonce("Digest nonce=first, Digest nonce=second"), "first");
     assert_eq!(pick("Basic"), Some(Challenge::Basic));
     assert_eq!(pick("Bearer"), None);
@@ -197,11 +146,9 @@ fn prefers_digest_and_the_stronger_hash() {
 
 #[test]
 fn a_challenge_survives_being_written_and_read() {
-    for (algorithm, qop_auth, stale) in [
-        (None, false, false),
-        (Some(Algorithm::Md5), true, true),
-        (Some(Algorithm::Sha256Sess), true, false),
-    ] {
+    for (algorithm, qop_auth, stale) in
+        [(None, false, false), (Some(Algorithm::Md5), true, true), (Some(Algorithm::Sha256Sess), true, false)]
+    {
         let challenge = Challenge::Digest(DigestChallenge {
             realm: "a \"quoted\" \\ realm, with=all".into(),
             nonce: "n==".into(),
@@ -212,18 +159,12 @@ fn a_challenge_survives_being_written_and_read() {
         });
         assert_eq!(challenges(&challenge.to_string()), [challenge.clone()]);
     }
-    assert_eq!(
-        challenges(&Challenge::Basic.to_string()),
-        [Challenge::Basic]
-    );
+    assert_eq!(challenges(&Challenge::Basic.to_string()), [Challenge::Basic]);
 }
 
 #[test]
 fn basic_is_base64_of_name_and_password() {
-    assert_eq!(
-        basic("Aladdin", "open sesame"),
-        "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="
-    );
+    assert_eq!(basic("Aladdin", "open sesame"), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
 }
 
 #[test]

@@ -44,18 +44,12 @@ pub(super) struct Directory {
 
 impl Directory {
     pub(super) fn new(path: &Path) -> Directory {
-        Directory {
-            path: path.to_owned(),
-            writable: true,
-        }
+        Directory { path: path.to_owned(), writable: true }
     }
 
     /// A view that refuses every change, for a directory that we hold no lock of.
     pub(super) fn read_only(path: &Path) -> Directory {
-        Directory {
-            path: path.to_owned(),
-            writable: false,
-        }
+        Directory { path: path.to_owned(), writable: false }
     }
 
     /// Creates the directory, for its owner only, with what leads to it. Answers with a word of
@@ -65,10 +59,7 @@ impl Directory {
             DirBuilder::new().recursive(true).mode(0o700).create(path)?;
             // The new name must not be lost with a power cut. What cannot be synced here will
             // fail again, and be told, at the first append.
-            if let Some(parent) = path
-                .parent()
-                .filter(|parent| !parent.as_os_str().is_empty())
-            {
+            if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
                 let _ = File::open(parent).and_then(|parent| parent.sync_all());
             }
             return Ok(None);
@@ -84,10 +75,7 @@ impl Directory {
         if empty && fs::set_permissions(path, fs::Permissions::from_mode(0o700)).is_ok() {
             return Ok(None);
         }
-        Ok(Some(format!(
-            "the state directory {} is open to other users; `chmod 700` it",
-            path.display()
-        )))
+        Ok(Some(format!("the state directory {} is open to other users; `chmod 700` it", path.display())))
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -95,11 +83,7 @@ impl Directory {
     }
 
     fn writable(&self) -> io::Result<()> {
-        if self.writable {
-            Ok(())
-        } else {
-            Err(io::ErrorKind::ReadOnlyFilesystem.into())
-        }
+        if self.writable { Ok(()) } else { Err(io::ErrorKind::ReadOnlyFilesystem.into()) }
     }
 }
 
@@ -120,10 +104,7 @@ impl Disk for Directory {
     fn create(&mut self, name: &str) -> io::Result<File> {
         // Removed, not truncated: the file may still be known under another name.
         self.remove(name)?;
-        private()
-            .append(true)
-            .create_new(true)
-            .open(self.path(name))
+        private().append(true).create_new(true).open(self.path(name))
     }
 
     fn open(&mut self, name: &str) -> io::Result<File> {

@@ -116,10 +116,7 @@ fn attach<D: Disk>(disk: D, contents: Contents) -> io::Result<Found<D>> {
             contents.length
         )),
     }
-    let recovered = Recovered {
-        records: contents.records,
-        notices,
-    };
+    let recovered = Recovered { records: contents.records, notices };
     let mut journal = Journal {
         disk,
         end: End::Absent,
@@ -132,10 +129,7 @@ fn attach<D: Disk>(disk: D, contents: Contents) -> io::Result<Found<D>> {
         stats: Stats::default(),
     };
     let result = journal.attach_file(contents.damage.is_some());
-    Ok(Found {
-        journal: result.map(|()| journal),
-        recovered,
-    })
+    Ok(Found { journal: result.map(|()| journal), recovered })
 }
 
 /// The snapshot is damaged: the generation before it says the same.
@@ -145,16 +139,14 @@ fn mend_snapshot<D: Disk>(mut disk: D, contents: Contents) -> io::Result<Found<D
         Ok(File::Readable(old)) => Some(old),
         _ => None,
     };
-    let same = old.filter(|old| {
-        old.damage.is_none() && old.header.generation.checked_add(1) == Some(header.generation)
-    });
+    let same =
+        old.filter(|old| old.damage.is_none() && old.header.generation.checked_add(1) == Some(header.generation));
     let (snapshot, appended, generation, notice) = match same {
         Some(old) => (
             old.records,
             contents.read_appended(disk.read(JOURNAL)?),
             header.generation,
-            "the journal's snapshot is damaged; journal.old says the same and stands in for it"
-                .to_owned(),
+            "the journal's snapshot is damaged; journal.old says the same and stands in for it".to_owned(),
         ),
         None => {
             let kept = contents.records.len();
@@ -162,21 +154,10 @@ fn mend_snapshot<D: Disk>(mut disk: D, contents: Contents) -> io::Result<Found<D
                 "the journal is damaged at byte {}: the {kept} records before are kept, what follows is lost",
                 contents.length
             );
-            (
-                contents.records,
-                Vec::new(),
-                header.generation.saturating_add(1),
-                notice,
-            )
+            (contents.records, Vec::new(), header.generation.saturating_add(1), notice)
         }
     };
-    Ok(start_over(
-        disk,
-        generation,
-        snapshot,
-        appended,
-        vec![notice],
-    ))
+    Ok(start_over(disk, generation, snapshot, appended, vec![notice]))
 }
 
 /// There is no journal to speak of: what `journal.old` says is the best there is.
@@ -186,25 +167,16 @@ fn fall_back<D: Disk>(mut disk: D, damage: Option<&str>) -> io::Result<Found<D>>
         Ok(File::Readable(old)) => old,
         Ok(File::Missing) if damage.is_none() => return Ok(absent(disk, Vec::new())),
         _ => {
-            let notice = format!(
-                "{reason}, and there is no older one to fall back to: starting as from the factory"
-            );
+            let notice = format!("{reason}, and there is no older one to fall back to: starting as from the factory");
             return Ok(absent(disk, vec![notice]));
         }
     };
-    let mut notice =
-        format!("{reason}; fell back to journal.old: changes made after it was written are lost");
+    let mut notice = format!("{reason}; fell back to journal.old: changes made after it was written are lost");
     if old.damage.is_some() {
         notice.push_str(", and some before, for it is damaged too");
     }
     let generation = old.header.generation.saturating_add(1);
-    Ok(start_over(
-        disk,
-        generation,
-        old.records,
-        Vec::new(),
-        vec![notice],
-    ))
+    Ok(start_over(disk, generation, old.records, Vec::new(), vec![notice]))
 }
 
 fn absent<D: Disk>(disk: D, notices: Vec<String>) -> Found<D> {
@@ -219,13 +191,7 @@ fn absent<D: Disk>(disk: D, notices: Vec<String>) -> Found<D> {
         compact_above: 0,
         stats: Stats::default(),
     };
-    Found {
-        journal: Ok(journal),
-        recovered: Recovered {
-            records: Vec::new(),
-            notices,
-        },
-    }
+    Found { journal: Ok(journal), recovered: Recovered { records: Vec::new(), notices } }
 }
 
 /// Writes what was saved as a new `journal`. `journal.old` stays as it is: it was the better one.
@@ -288,10 +254,7 @@ impl<D: Disk> Journal<D> {
 
     /// Whether the journal has grown enough to be worth a rewrite.
     pub(super) fn wants_compaction(&self) -> bool {
-        self.length
-            > SMALL
-                .max(self.snapshot.saturating_mul(GROWTH))
-                .max(self.compact_above)
+        self.length > SMALL.max(self.snapshot.saturating_mul(GROWTH)).max(self.compact_above)
     }
 
     /// Removes everything, durably. The older generation goes first and for certain, or a power
@@ -330,11 +293,7 @@ impl<D: Disk> Journal<D> {
             End::Absent => self.replace(self.generation.saturating_add(1), &[], &[], false)?,
             End::Torn(_) => self.trim().or_else(|_| self.copy())?,
         }
-        if self.names_unsynced {
-            self.sync_names()
-        } else {
-            Ok(())
-        }
+        if self.names_unsynced { self.sync_names() } else { Ok(()) }
     }
 
     fn tear(&mut self) {
@@ -361,32 +320,18 @@ impl<D: Disk> Journal<D> {
     fn copy(&mut self) -> io::Result<()> {
         let input = io::Read::take(self.disk.read(JOURNAL)?, self.length);
         let contents = Contents::read(input).filter(|contents| contents.damage.is_none());
-        let contents =
-            contents.ok_or_else(|| io::Error::other("the journal cannot be read back"))?;
-        self.replace(
-            self.generation.saturating_add(1),
-            &contents.records,
-            &[],
-            false,
-        )
+        let contents = contents.ok_or_else(|| io::Error::other("the journal cannot be read back"))?;
+        self.replace(self.generation.saturating_add(1), &contents.records, &[], false)
     }
 
     /// Puts a new generation in place of `journal`, which becomes `journal.old` if that is wanted.
-    fn replace(
-        &mut self,
-        generation: u64,
-        snapshot: &[String],
-        appended: &[String],
-        keep: bool,
-    ) -> io::Result<()> {
-        let written = self
-            .write_new(generation, snapshot, appended)
-            .and_then(|written| {
-                if keep {
-                    self.keep_old();
-                }
-                self.disk.rename(NEW, JOURNAL).map(|()| written)
-            });
+    fn replace(&mut self, generation: u64, snapshot: &[String], appended: &[String], keep: bool) -> io::Result<()> {
+        let written = self.write_new(generation, snapshot, appended).and_then(|written| {
+            if keep {
+                self.keep_old();
+            }
+            self.disk.rename(NEW, JOURNAL).map(|()| written)
+        });
         let written = match written {
             Ok(written) => written,
             Err(error) => {
@@ -407,29 +352,14 @@ impl<D: Disk> Journal<D> {
 
     fn keep_old(&mut self) {
         // Some file systems have no links; then there is nothing to fall back to, no more.
-        if let Err(error) = self
-            .disk
-            .remove(OLD)
-            .and_then(|()| self.disk.link(JOURNAL, OLD))
-        {
+        if let Err(error) = self.disk.remove(OLD).and_then(|()| self.disk.link(JOURNAL, OLD)) {
             log::debug!("the older journal could not be kept: {error}");
         }
     }
 
-    fn write_new(
-        &mut self,
-        generation: u64,
-        snapshot: &[String],
-        appended: &[String],
-    ) -> io::Result<Written<D::File>> {
-        let size = snapshot
-            .iter()
-            .map(|record| record::framed_len(record) as u64)
-            .sum();
-        let header = Header {
-            generation,
-            snapshot: size,
-        };
+    fn write_new(&mut self, generation: u64, snapshot: &[String], appended: &[String]) -> io::Result<Written<D::File>> {
+        let size = snapshot.iter().map(|record| record::framed_len(record) as u64).sum();
+        let header = Header { generation, snapshot: size };
         let mut file = self.disk.create(NEW)?;
         let mut piece = Vec::new();
         let start = header.write(&mut piece);
@@ -450,12 +380,7 @@ impl<D: Disk> Journal<D> {
         self.stats.syncs += 1;
         self.stats.bytes += length;
         file.sync()?;
-        Ok(Written {
-            file,
-            header,
-            length,
-            chain,
-        })
+        Ok(Written { file, header, length, chain })
     }
 
     fn sync_names(&mut self) -> io::Result<()> {

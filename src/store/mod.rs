@@ -96,18 +96,10 @@ impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StoreError::Locked { dir } => {
-                write!(
-                    f,
-                    "another cpe-agent is running on the state directory {}",
-                    dir.display()
-                )
+                write!(f, "another cpe-agent is running on the state directory {}", dir.display())
             }
             StoreError::Unusable { dir, reason } => {
-                write!(
-                    f,
-                    "the state directory {} cannot be used: {reason}",
-                    dir.display()
-                )
+                write!(f, "the state directory {} cannot be used: {reason}", dir.display())
             }
         }
     }
@@ -130,9 +122,7 @@ impl Store {
     pub fn volatile(dir: &Path, reason: &str) -> Store {
         Store {
             dir: dir.to_owned(),
-            state: State::Volatile {
-                reason: reason.to_owned(),
-            },
+            state: State::Volatile { reason: reason.to_owned() },
             lock: None,
             stats: Stats::default(),
             last_error: Some(reason.to_owned()),
@@ -219,34 +209,22 @@ impl Store {
     /// What was done so far.
     pub fn stats(&self) -> Stats {
         match &self.state {
-            State::Durable(journal) => Stats {
-                failures: self.stats.failures,
-                ..journal.stats
-            },
+            State::Durable(journal) => Stats { failures: self.stats.failures, ..journal.stats },
             State::Volatile { .. } => self.stats,
         }
     }
 
     fn open_with(dir: &Path, lock: Option<File>) -> Result<(Store, Recovered), StoreError> {
-        let unusable = |reason| StoreError::Unusable {
-            dir: dir.to_owned(),
-            reason,
-        };
+        let unusable = |reason| StoreError::Unusable { dir: dir.to_owned(), reason };
         let warning = Directory::prepare(dir).map_err(unusable)?;
         let lock = match lock.map_or_else(|| take_lock(dir), Ok) {
             Err(TryLockError::WouldBlock) => {
-                return Err(StoreError::Locked {
-                    dir: dir.to_owned(),
-                });
+                return Err(StoreError::Locked { dir: dir.to_owned() });
             }
             Err(TryLockError::Error(error)) => Err(error),
             Ok(lock) => Ok(lock),
         };
-        let view = if lock.is_ok() {
-            Directory::new(dir)
-        } else {
-            Directory::read_only(dir)
-        };
+        let view = if lock.is_ok() { Directory::new(dir) } else { Directory::read_only(dir) };
         let found = journal::recover(view).map_err(unusable)?;
         let mut recovered = found.recovered;
         recovered.notices.extend(warning);
@@ -261,23 +239,10 @@ impl Store {
         };
         recovered.notices.extend(last_error.clone());
         let dir = dir.to_owned();
-        Ok((
-            Store {
-                dir,
-                state,
-                lock,
-                stats: Stats::default(),
-                last_error,
-                reopen_at: None,
-            },
-            recovered,
-        ))
+        Ok((Store { dir, state, lock, stats: Stats::default(), last_error, reopen_at: None }, recovered))
     }
 
-    fn attempt(
-        &mut self,
-        step: impl FnOnce(&mut Journal<Directory>) -> io::Result<()>,
-    ) -> io::Result<()> {
+    fn attempt(&mut self, step: impl FnOnce(&mut Journal<Directory>) -> io::Result<()>) -> io::Result<()> {
         let result = match &mut self.state {
             State::Durable(journal) => step(journal),
             State::Volatile { reason } => Err(io::Error::other(reason.clone())),
@@ -299,23 +264,14 @@ impl Store {
 }
 
 fn volatile(dir: &Path, error: &io::Error) -> State {
-    State::Volatile {
-        reason: format!(
-            "the state directory {} cannot be written: {error}",
-            dir.display()
-        ),
-    }
+    State::Volatile { reason: format!("the state directory {} cannot be written: {error}", dir.display()) }
 }
 
 /// Locks the directory, by a file of its own since the journal is replaced now and then. The lock
 /// is of the open file, so a killed agent leaves none behind.
 fn take_lock(dir: &Path) -> Result<File, TryLockError> {
     let path = dir.join(LOCK);
-    let file = disk::private()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path);
+    let file = disk::private().write(true).create(true).truncate(false).open(path);
     let file = file.map_err(TryLockError::Error)?;
     file.try_lock()?;
     Ok(file)

@@ -40,16 +40,10 @@ pub(super) fn framed_len(record: &str) -> usize {
 /// Whether a record can be stored at all.
 pub(super) fn check(record: &str) -> io::Result<()> {
     if record.len() > MAX_RECORD {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "the record is larger than 16 MiB",
-        ));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the record is larger than 16 MiB"));
     }
     if record.contains('\n') {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "the record is more than one line",
-        ));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the record is more than one line"));
     }
     Ok(())
 }
@@ -66,25 +60,13 @@ pub(super) struct Header {
 impl Header {
     /// Appends the header's line to `out` and returns the link from which both chains start.
     pub(super) fn write(self, out: &mut Vec<u8>) -> u32 {
-        frame(
-            0,
-            &format!(
-                "{FORMAT} generation {} snapshot {}",
-                self.generation, self.snapshot
-            ),
-            out,
-        )
+        frame(0, &format!("{FORMAT} generation {} snapshot {}", self.generation, self.snapshot), out)
     }
 
     fn parse(text: &str) -> Option<Header> {
-        let (generation, snapshot) = text
-            .strip_prefix(FORMAT)?
-            .strip_prefix(" generation ")?
-            .split_once(" snapshot ")?;
-        Some(Header {
-            generation: generation.parse().ok()?,
-            snapshot: snapshot.parse().ok()?,
-        })
+        let (generation, snapshot) =
+            text.strip_prefix(FORMAT)?.strip_prefix(" generation ")?.split_once(" snapshot ")?;
+        Some(Header { generation: generation.parse().ok()?, snapshot: snapshot.parse().ok()? })
     }
 }
 
@@ -114,24 +96,14 @@ pub(super) struct Contents {
 impl Contents {
     /// Reads a journal; `None` where its header is not whole.
     pub(super) fn read(input: impl BufRead) -> Option<Contents> {
-        let mut lines = Lines {
-            input,
-            position: 0,
-            chain: 0,
-        };
+        let mut lines = Lines { input, position: 0, chain: 0 };
         let Ok(Some(first)) = lines.next(MAX_HEADER) else {
             return None;
         };
         let header = Header::parse(&first)?;
         let (start, appended) = (lines.chain, lines.position.checked_add(header.snapshot)?);
-        let mut contents = Contents {
-            header,
-            records: Vec::new(),
-            length: lines.position,
-            chain: start,
-            appended,
-            damage: None,
-        };
+        let mut contents =
+            Contents { header, records: Vec::new(), length: lines.position, chain: start, appended, damage: None };
         contents.damage = contents.fill(&mut lines, start).err();
         Some(contents)
     }
@@ -153,11 +125,7 @@ impl Contents {
             self.chain = lines.chain;
         }
         // A snapshot was written as a whole before its file got its name.
-        if self.length < self.appended {
-            Err(Damage::Bad)
-        } else {
-            Ok(())
-        }
+        if self.length < self.appended { Err(Damage::Bad) } else { Ok(()) }
     }
 
     /// Whether the records of the snapshot are not all there.
@@ -171,16 +139,10 @@ impl Contents {
         let mut header = Vec::new();
         let start = self.header.write(&mut header);
         let mut records = Vec::new();
-        if io::copy(&mut (&mut input).take(self.appended), &mut io::sink()).ok()
-            != Some(self.appended)
-        {
+        if io::copy(&mut (&mut input).take(self.appended), &mut io::sink()).ok() != Some(self.appended) {
             return records;
         }
-        let mut lines = Lines {
-            input,
-            position: self.appended,
-            chain: start,
-        };
+        let mut lines = Lines { input, position: self.appended, chain: start };
         while let Ok(Some(record)) = lines.next(MAX_RECORD) {
             records.push(record);
         }
@@ -200,20 +162,13 @@ impl<R: BufRead> Lines<R> {
         let mut line = Vec::new();
         let limit = (CHECKSUM + 1 + max + 1) as u64;
         // A medium that cannot be read is damaged at that place.
-        (&mut self.input)
-            .take(limit)
-            .read_until(b'\n', &mut line)
-            .map_err(|_| Damage::Bad)?;
+        (&mut self.input).take(limit).read_until(b'\n', &mut line).map_err(|_| Damage::Bad)?;
         if line.is_empty() {
             return Ok(None);
         }
         let length = line.len() as u64;
         if line.pop() != Some(b'\n') {
-            return Err(if length < limit {
-                Damage::Torn
-            } else {
-                Damage::Bad
-            });
+            return Err(if length < limit { Damage::Torn } else { Damage::Bad });
         }
         let (record, sum) = unframe(self.chain, line).ok_or(Damage::Bad)?;
         self.chain = sum;
@@ -263,11 +218,7 @@ const fn table() -> [u32; 16] {
         let mut entry = index as u32;
         let mut bit = 0;
         while bit < 4 {
-            entry = if entry & 1 == 1 {
-                entry >> 1 ^ 0xedb8_8320
-            } else {
-                entry >> 1
-            };
+            entry = if entry & 1 == 1 { entry >> 1 ^ 0xedb8_8320 } else { entry >> 1 };
             bit += 1;
         }
         table[index] = entry;
@@ -282,20 +233,11 @@ mod tests {
 
     /// A journal of that snapshot and those appended records.
     fn file(snapshot: &[&str], appended: &[&str]) -> Vec<u8> {
-        let size = snapshot
-            .iter()
-            .map(|record| framed_len(record) as u64)
-            .sum();
+        let size = snapshot.iter().map(|record| framed_len(record) as u64).sum();
         let mut bytes = Vec::new();
-        let start = Header {
-            generation: 7,
-            snapshot: size,
-        }
-        .write(&mut bytes);
+        let start = Header { generation: 7, snapshot: size }.write(&mut bytes);
         for records in [snapshot, appended] {
-            records
-                .iter()
-                .fold(start, |chain, record| frame(chain, record, &mut bytes));
+            records.iter().fold(start, |chain, record| frame(chain, record, &mut bytes));
         }
         bytes
     }
@@ -320,26 +262,15 @@ mod tests {
     #[test]
     fn every_truncation_keeps_the_records_before_it() {
         let bytes = file(&[], &["one", "two", "three"]);
-        let ends: Vec<usize> = (0..bytes.len())
-            .filter(|at| bytes[*at] == b'\n')
-            .map(|at| at + 1)
-            .collect();
+        let ends: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at] == b'\n').map(|at| at + 1).collect();
         for end in 0..=bytes.len() {
             let whole = ends.iter().filter(|line_end| **line_end <= end).count();
             let contents = Contents::read(&bytes[..end]);
             assert_eq!(contents.is_some(), whole > 0, "cut at {end}");
             let Some(contents) = contents else { continue };
-            assert_eq!(
-                contents.records,
-                ["one", "two", "three"][..whole - 1],
-                "cut at {end}"
-            );
+            assert_eq!(contents.records, ["one", "two", "three"][..whole - 1], "cut at {end}");
             let clean = ends.contains(&end);
-            assert_eq!(
-                contents.damage,
-                (!clean).then_some(Damage::Torn),
-                "cut at {end}"
-            );
+            assert_eq!(contents.damage, (!clean).then_some(Damage::Torn), "cut at {end}");
         }
     }
 
@@ -354,11 +285,7 @@ mod tests {
                 let contents = Contents::read(&bytes[..]);
                 assert_eq!(contents.is_some(), before > 0, "bit {bit} of byte {at}");
                 let Some(contents) = contents else { continue };
-                assert_eq!(
-                    contents.records,
-                    ["one", "two", "three"][..before - 1],
-                    "bit {bit} of byte {at}"
-                );
+                assert_eq!(contents.records, ["one", "two", "three"][..before - 1], "bit {bit} of byte {at}");
                 assert!(contents.damage.is_some(), "bit {bit} of byte {at}");
             }
         }
@@ -367,16 +294,9 @@ mod tests {
     #[test]
     fn a_cut_snapshot_is_damage_even_between_records() {
         let bytes = file(&["one", "two"], &[]);
-        let header = bytes
-            .iter()
-            .position(|byte| *byte == b'\n')
-            .expect("a header")
-            + 1;
+        let header = bytes.iter().position(|byte| *byte == b'\n').expect("a header") + 1;
         let contents = Contents::read(&bytes[..header + framed_len("one")]).expect("a header");
-        assert_eq!(
-            (contents.records.len(), contents.damage),
-            (1, Some(Damage::Bad))
-        );
+        assert_eq!((contents.records.len(), contents.damage), (1, Some(Damage::Bad)));
         assert!(contents.snapshot_is_damaged());
     }
 
@@ -384,18 +304,8 @@ mod tests {
     fn lines_that_are_whole_but_misplaced_are_no_records() {
         let bytes = file(&[], &["one", "two", "three"]);
         let lines: Vec<&[u8]> = bytes.split_inclusive(|byte| *byte == b'\n').collect();
-        for order in [
-            &[0, 2, 3][..],
-            &[0, 1, 3],
-            &[0, 1, 1],
-            &[0, 1, 0],
-            &[0, 1, 2, 3, 1],
-        ] {
-            let shuffled: Vec<u8> = order
-                .iter()
-                .flat_map(|line| lines[*line])
-                .copied()
-                .collect();
+        for order in [&[0, 2, 3][..], &[0, 1, 3], &[0, 1, 1], &[0, 1, 0], &[0, 1, 2, 3, 1]] {
+            let shuffled: Vec<u8> = order.iter().flat_map(|line| lines[*line]).copied().collect();
             let contents = Contents::read(&shuffled[..]).expect("a header");
             assert_eq!(contents.damage, Some(Damage::Bad), "{order:?}");
         }
@@ -404,10 +314,7 @@ mod tests {
     #[test]
     fn the_appended_survive_a_damaged_snapshot() {
         let mut bytes = file(&["one", "two"], &["three", "four"]);
-        let at = bytes
-            .windows(3)
-            .position(|window| window == b"one")
-            .expect("the record");
+        let at = bytes.windows(3).position(|window| window == b"one").expect("the record");
         bytes[at] = b'0';
         let contents = Contents::read(&bytes[..]).expect("a header");
         assert!(contents.snapshot_is_damaged() && contents.records.is_empty());
@@ -418,19 +325,12 @@ mod tests {
     #[test]
     fn what_is_no_utf_8_or_no_line_is_no_record() {
         let mut bytes = file(&[], &[]);
-        let start = Header {
-            generation: 7,
-            snapshot: 0,
-        }
-        .write(&mut Vec::new());
+        let start = Header { generation: 7, snapshot: 0 }.write(&mut Vec::new());
         let sum = crc32(start, b"\xff");
         bytes.extend(hex(sum));
         bytes.extend(b" \xff\n");
         let contents = Contents::read(&bytes[..]).expect("a header");
-        assert_eq!(
-            (contents.records.len(), contents.damage),
-            (0, Some(Damage::Bad))
-        );
+        assert_eq!((contents.records.len(), contents.damage), (0, Some(Damage::Bad)));
         assert!(check("two\nlines").is_err());
         assert!(check(&"x".repeat(MAX_RECORD)).is_ok());
         assert!(check(&"x".repeat(MAX_RECORD + 1)).is_err());
@@ -442,10 +342,7 @@ mod tests {
         assert!(Contents::read(io::BufReader::new(io::repeat(b'x'))).is_none());
         whole.extend(vec![b'x'; MAX_RECORD + 100]);
         let contents = Contents::read(&whole[..]).expect("a header");
-        assert_eq!(
-            (contents.records.len(), contents.damage),
-            (1, Some(Damage::Bad))
-        );
+        assert_eq!((contents.records.len(), contents.damage), (1, Some(Damage::Bad)));
     }
 
     #[test]

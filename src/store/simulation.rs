@@ -43,13 +43,7 @@ pub(super) enum Left {
     LastName,
 }
 
-pub(super) const LEFT: [Left; 5] = [
-    Left::All,
-    Left::Nothing,
-    Left::NamesOnly,
-    Left::ContentOnly,
-    Left::LastName,
-];
+pub(super) const LEFT: [Left; 5] = [Left::All, Left::Nothing, Left::NamesOnly, Left::ContentOnly, Left::LastName];
 
 #[derive(Debug)]
 pub(super) struct SimulatedFile {
@@ -95,10 +89,7 @@ impl SimulatedDisk {
 
     pub(super) fn put(&self, name: &str, bytes: &[u8]) {
         let mut platter = self.0.borrow_mut();
-        platter.files.push(Content {
-            seen: bytes.to_vec(),
-            synced: bytes.to_vec(),
-        });
+        platter.files.push(Content { seen: bytes.to_vec(), synced: bytes.to_vec() });
         let index = platter.files.len() - 1;
         platter.names.insert(name.to_owned(), index);
         platter.synced_names = platter.names.clone();
@@ -106,10 +97,7 @@ impl SimulatedDisk {
 
     pub(super) fn get(&self, name: &str) -> Option<Vec<u8>> {
         let platter = self.0.borrow();
-        platter
-            .names
-            .get(name)
-            .map(|index| platter.files[*index].seen.clone())
+        platter.names.get(name).map(|index| platter.files[*index].seen.clone())
     }
 
     pub(super) fn names(&self) -> Vec<String> {
@@ -152,20 +140,13 @@ impl SimulatedDisk {
         let step = platter.steps;
         platter.steps += 1;
         match platter.failing {
-            Some((first, count)) if step >= first && step - first < count => {
-                Err(io::Error::other("simulated"))
-            }
+            Some((first, count)) if step >= first && step - first < count => Err(io::Error::other("simulated")),
             _ => Ok(()),
         }
     }
 
     fn index(&self, name: &str) -> io::Result<usize> {
-        self.0
-            .borrow()
-            .names
-            .get(name)
-            .copied()
-            .ok_or_else(|| io::ErrorKind::NotFound.into())
+        self.0.borrow().names.get(name).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 }
 
@@ -184,25 +165,17 @@ impl Disk for SimulatedDisk {
         platter.files.push(Content::default());
         let index = platter.files.len() - 1;
         platter.change(vec![(name.to_owned(), Some(index))]);
-        Ok(SimulatedFile {
-            disk: self.clone(),
-            index,
-        })
+        Ok(SimulatedFile { disk: self.clone(), index })
     }
 
     fn open(&mut self, name: &str) -> io::Result<SimulatedFile> {
-        Ok(SimulatedFile {
-            disk: self.clone(),
-            index: self.index(name)?,
-        })
+        Ok(SimulatedFile { disk: self.clone(), index: self.index(name)? })
     }
 
     fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
         self.step()?;
         let index = self.index(from)?;
-        self.0
-            .borrow_mut()
-            .change(vec![(from.to_owned(), None), (to.to_owned(), Some(index))]);
+        self.0.borrow_mut().change(vec![(from.to_owned(), None), (to.to_owned(), Some(index))]);
         Ok(())
     }
 
@@ -243,19 +216,9 @@ impl DiskFile for SimulatedFile {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         let result = self.disk.step();
         let mut platter = self.disk.0.borrow_mut();
-        let used: usize = platter
-            .names
-            .values()
-            .map(|index| platter.files[*index].seen.len())
-            .sum();
-        let free = platter
-            .room
-            .map_or(usize::MAX, |room| room.saturating_sub(used));
-        let written = if result.is_err() {
-            bytes.len() / 2
-        } else {
-            bytes.len().min(free)
-        };
+        let used: usize = platter.names.values().map(|index| platter.files[*index].seen.len()).sum();
+        let free = platter.room.map_or(usize::MAX, |room| room.saturating_sub(used));
+        let written = if result.is_err() { bytes.len() / 2 } else { bytes.len().min(free) };
         platter.files[self.index].seen.extend(&bytes[..written]);
         match result {
             Ok(()) if written < bytes.len() => Err(io::ErrorKind::StorageFull.into()),
@@ -277,9 +240,7 @@ impl DiskFile for SimulatedFile {
             return Err(io::ErrorKind::Unsupported.into());
         }
         let length = usize::try_from(length).map_err(io::Error::other)?;
-        self.disk.0.borrow_mut().files[self.index]
-            .seen
-            .truncate(length);
+        self.disk.0.borrow_mut().files[self.index].seen.truncate(length);
         Ok(())
     }
 }

@@ -9,10 +9,7 @@ fn strings(records: &[&str]) -> Vec<String> {
 }
 
 fn at(seconds: u64) -> Now {
-    Now {
-        monotonic: Duration::from_secs(seconds),
-        wall: 0,
-    }
+    Now { monotonic: Duration::from_secs(seconds), wall: 0 }
 }
 
 fn mode(path: &Path) -> u32 {
@@ -25,36 +22,15 @@ fn records_survive_in_a_file_that_a_person_can_read() {
     let dir = home.path().join("not/yet/there");
     let (mut store, recovered) = Store::open(&dir).expect("a directory");
     assert_eq!(recovered, Recovered::default());
-    assert_eq!(
-        fs::read_dir(&dir).expect("a directory").count(),
-        1,
-        "nothing but the lock"
-    );
+    assert_eq!(fs::read_dir(&dir).expect("a directory").count(), 1, "nothing but the lock");
     store.append("{\"event\":\"0 BOOTSTRAP\"}").expect("room");
     store.append("größer").expect("room");
-    assert_eq!(
-        (
-            store.stats().appends,
-            store.is_durable(),
-            store.last_error()
-        ),
-        (2, true, None)
-    );
+    assert_eq!((store.stats().appends, store.is_durable(), store.last_error()), (2, true, None));
     drop(store);
 
     let text = fs::read_to_string(dir.join("journal")).expect("UTF-8");
-    let lines: Vec<&str> = text
-        .lines()
-        .map(|line| line.split_once(' ').expect("a checksum").1)
-        .collect();
-    assert_eq!(
-        lines,
-        [
-            "cpe-agent journal 1 generation 1 snapshot 0",
-            "{\"event\":\"0 BOOTSTRAP\"}",
-            "größer"
-        ]
-    );
+    let lines: Vec<&str> = text.lines().map(|line| line.split_once(' ').expect("a checksum").1).collect();
+    assert_eq!(lines, ["cpe-agent journal 1 generation 1 snapshot 0", "{\"event\":\"0 BOOTSTRAP\"}", "größer"]);
     let (store, recovered) = Store::open(&dir).expect("a directory");
     assert_eq!(recovered.records, ["{\"event\":\"0 BOOTSTRAP\"}", "größer"]);
     assert_eq!(store.stats(), Stats::default());
@@ -76,8 +52,7 @@ fn everything_is_for_the_owner_only() {
 #[test]
 fn an_open_directory_is_closed_while_empty_and_told_of_afterwards() {
     let home = tempfile::tempdir().expect("a directory");
-    let widen =
-        || fs::set_permissions(home.path(), fs::Permissions::from_mode(0o755)).expect("chmod");
+    let widen = || fs::set_permissions(home.path(), fs::Permissions::from_mode(0o755)).expect("chmod");
     widen();
     let (store, recovered) = Store::open(home.path()).expect("a directory");
     assert_eq!((mode(home.path()), recovered.notices.len()), (0o700, 0));
@@ -85,11 +60,7 @@ fn an_open_directory_is_closed_while_empty_and_told_of_afterwards() {
     widen();
     let (_store, recovered) = Store::open(home.path()).expect("a directory");
     assert_eq!(mode(home.path()), 0o755);
-    assert!(
-        recovered.notices[0].contains("open to other users"),
-        "{:?}",
-        recovered.notices
-    );
+    assert!(recovered.notices[0].contains("open to other users"), "{:?}", recovered.notices);
 }
 
 #[test]
@@ -99,23 +70,12 @@ fn a_second_agent_is_refused_until_the_first_is_gone() {
     first.append("a").expect("room");
     let error = Store::open(home.path()).expect_err("locked");
     assert!(matches!(&error, StoreError::Locked { dir } if dir == home.path()));
-    assert!(
-        error
-            .to_string()
-            .starts_with("another cpe-agent is running on"),
-        "{error}"
-    );
+    assert!(error.to_string().starts_with("another cpe-agent is running on"), "{error}");
     // A rewrite replaces files, but not the lock.
     first.compact(&strings(&["a"])).expect("room");
-    assert!(matches!(
-        Store::open(home.path()),
-        Err(StoreError::Locked { .. })
-    ));
+    assert!(matches!(Store::open(home.path()), Err(StoreError::Locked { .. })));
     drop(first);
-    assert_eq!(
-        Store::open(home.path()).expect("free again").1.records,
-        ["a"]
-    );
+    assert_eq!(Store::open(home.path()).expect("free again").1.records, ["a"]);
 }
 
 #[test]
@@ -125,11 +85,7 @@ fn opening_an_undamaged_journal_changes_no_file() {
     store.append("a").expect("room");
     drop(store);
     let times = || {
-        ["", "lock", "journal"].map(|name| {
-            fs::metadata(home.path().join(name))
-                .and_then(|file| file.modified())
-                .ok()
-        })
+        ["", "lock", "journal"].map(|name| fs::metadata(home.path().join(name)).and_then(|file| file.modified()).ok())
     };
     let before = times();
     std::thread::sleep(Duration::from_millis(20));
@@ -146,24 +102,14 @@ fn a_path_that_is_no_directory_is_unusable_until_it_is_one() {
     assert!(matches!(error, StoreError::Unusable { .. }), "{error}");
 
     let mut store = Store::volatile(&dir, &error.to_string());
-    assert_eq!(
-        store.append("a").expect_err("volatile").to_string(),
-        error.to_string()
-    );
+    assert_eq!(store.append("a").expect_err("volatile").to_string(), error.to_string());
     assert!(!store.is_durable() && !store.wants_compaction());
     fs::remove_file(&dir).expect("removed");
     // Not at once, but a minute later.
     assert_eq!(store.reopen(at(1000)), None);
     assert_eq!(store.reopen(at(1059)), None);
     assert_eq!(store.reopen(at(1060)), Some(Recovered::default()));
-    assert_eq!(
-        (
-            store.is_durable(),
-            store.last_error(),
-            store.stats().failures
-        ),
-        (true, None, 1)
-    );
+    assert_eq!((store.is_durable(), store.last_error(), store.stats().failures), (true, None, 1));
     store.append("b").expect("room");
     assert_eq!(store.reopen(at(9999)), None, "it is durable already");
     assert!(matches!(Store::open(&dir), Err(StoreError::Locked { .. })));
@@ -173,23 +119,14 @@ fn a_path_that_is_no_directory_is_unusable_until_it_is_one() {
 fn a_directory_that_comes_late_gives_its_records() {
     let home = tempfile::tempdir().expect("a directory");
     let (dir, mounted) = (home.path().join("state"), home.path().join("elsewhere"));
-    Store::open(&mounted)
-        .expect("a directory")
-        .0
-        .append("before")
-        .expect("room");
+    Store::open(&mounted).expect("a directory").0.append("before").expect("room");
     fs::write(&dir, "").expect("a file");
     let mut store = Store::volatile(&dir, "not mounted yet");
     assert_eq!(store.reopen(at(0)), None);
     assert_eq!(store.reopen(at(60)), None, "still in the way");
-    fs::remove_file(&dir)
-        .and_then(|()| fs::rename(&mounted, &dir))
-        .expect("mounted");
+    fs::remove_file(&dir).and_then(|()| fs::rename(&mounted, &dir)).expect("mounted");
     assert_eq!(store.reopen(at(119)), None, "once a minute");
-    assert_eq!(
-        store.reopen(at(120)).map(|recovered| recovered.records),
-        Some(strings(&["before"]))
-    );
+    assert_eq!(store.reopen(at(120)).map(|recovered| recovered.records), Some(strings(&["before"])));
     store.compact(&strings(&["now"])).expect("room");
     drop(store);
     assert_eq!(Store::open(&dir).expect("a directory").1.records, ["now"]);
@@ -199,45 +136,25 @@ fn a_directory_that_comes_late_gives_its_records() {
 fn a_directory_that_cannot_be_written_gives_its_records_and_says_so() {
     // A lock that cannot be taken stands for a read-only file system, which root could write.
     let home = tempfile::tempdir().expect("a directory");
-    Store::open(home.path())
-        .expect("a directory")
-        .0
-        .append("a")
-        .expect("room");
+    Store::open(home.path()).expect("a directory").0.append("a").expect("room");
     let journal = home.path().join("journal");
     let torn = [fs::read(&journal).expect("a journal"), b"torn".to_vec()].concat();
     fs::write(&journal, &torn).expect("a journal");
-    fs::remove_file(home.path().join(LOCK))
-        .and_then(|()| fs::create_dir(home.path().join(LOCK)))
-        .expect("in the way");
+    fs::remove_file(home.path().join(LOCK)).and_then(|()| fs::create_dir(home.path().join(LOCK))).expect("in the way");
 
     let (mut store, recovered) = Store::open(home.path()).expect("a directory");
     assert_eq!(recovered.records, ["a"]);
-    assert!(
-        recovered.notices[0].contains("cannot be written"),
-        "{:?}",
-        recovered.notices
-    );
+    assert!(recovered.notices[0].contains("cannot be written"), "{:?}", recovered.notices);
     assert!(store.append("b").is_err() && store.compact(&[]).is_err() && store.destroy().is_err());
     assert_eq!(store.last_error(), Some(recovered.notices[0].as_str()));
-    assert_eq!(
-        fs::read(&journal).expect("a journal"),
-        torn,
-        "nothing is touched without the lock"
-    );
+    assert_eq!(fs::read(&journal).expect("a journal"), torn, "nothing is touched without the lock");
 
     fs::remove_dir(home.path().join(LOCK)).expect("out of the way");
     assert_eq!(store.reopen(at(0)), None);
-    assert_eq!(
-        store.reopen(at(60)).map(|recovered| recovered.records),
-        Some(strings(&["a"]))
-    );
+    assert_eq!(store.reopen(at(60)).map(|recovered| recovered.records), Some(strings(&["a"])));
     store.append("b").expect("room");
     drop(store);
-    assert_eq!(
-        Store::open(home.path()).expect("a directory").1.records,
-        ["a", "b"]
-    );
+    assert_eq!(Store::open(home.path()).expect("a directory").1.records, ["a", "b"]);
 }
 
 #[test]
@@ -248,17 +165,10 @@ fn a_factory_reset_leaves_no_record() {
     store.compact(&strings(&["a"])).expect("room");
     store.append("b").expect("room");
     store.destroy().expect("removed");
-    assert_eq!(
-        fs::read_dir(home.path()).expect("a directory").count(),
-        1,
-        "nothing but the lock"
-    );
+    assert_eq!(fs::read_dir(home.path()).expect("a directory").count(), 1, "nothing but the lock");
     store.append("c").expect("room");
     drop(store);
-    assert_eq!(
-        Store::open(home.path()).expect("a directory").1.records,
-        ["c"]
-    );
+    assert_eq!(Store::open(home.path()).expect("a directory").1.records, ["c"]);
 }
 
 #[test]
@@ -267,10 +177,7 @@ fn a_real_device_without_room_reports_it() {
     let home = tempfile::tempdir().expect("a directory");
     std::os::unix::fs::symlink("/dev/full", home.path().join("full")).expect("a link");
     let mut file = Directory::new(home.path()).open("full").expect("a device");
-    assert_eq!(
-        file.append(b"a").map_err(|error| error.kind()),
-        Err(io::ErrorKind::StorageFull)
-    );
+    assert_eq!(file.append(b"a").map_err(|error| error.kind()), Err(io::ErrorKind::StorageFull));
 }
 
 #[test]
@@ -278,10 +185,7 @@ fn a_failing_append_is_told_until_one_succeeds() {
     let home = tempfile::tempdir().expect("a directory");
     let (mut store, _) = Store::open(home.path()).expect("a directory");
     store.append("two\nlines").expect_err("no record");
-    assert_eq!(
-        (store.last_error(), store.stats().failures),
-        (Some("the record is more than one line"), 1)
-    );
+    assert_eq!((store.last_error(), store.stats().failures), (Some("the record is more than one line"), 1));
     store.append("one line").expect("room");
     assert_eq!((store.last_error(), store.stats().failures), (None, 1));
 }

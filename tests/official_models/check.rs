@@ -11,31 +11,15 @@ pub(crate) type Node = Map<String, Value>;
 
 /// Where the gateway allows less than the official model: parameter, member, reason.
 const NARROWER: [(&str, &str, &str); 5] = [
-    (
-        "ManagementServer.InstanceMode",
-        "enum",
-        "alias-based addressing is not supported",
-    ),
-    (
-        "ManagementServer.AutoCreateInstances",
-        "access",
-        "alias-based addressing is not supported",
-    ),
-    (
-        "ManagementServer.HTTPCompression",
-        "enum",
-        "HTTPCompressionSupported is empty",
-    ),
+    ("ManagementServer.InstanceMode", "enum", "alias-based addressing is not supported"),
+    ("ManagementServer.AutoCreateInstances", "access", "alias-based addressing is not supported"),
+    ("ManagementServer.HTTPCompression", "enum", "HTTPCompressionSupported is empty"),
     (
         "ManagementServer.LightweightNotificationProtocolsUsed",
         "enum",
         "LightweightNotificationProtocolsSupported is empty",
     ),
-    (
-        "WiFi.AccessPoint.{i}.Security.ModeEnabled",
-        "enum",
-        "WEP, WPA and RADIUS are not offered",
-    ),
+    ("WiFi.AccessPoint.{i}.Security.ModeEnabled", "enum", "WEP, WPA and RADIUS are not offered"),
 ];
 
 /// Strings of the official model without any facet are at most this long, if written by an ACS (R325).
@@ -88,10 +72,7 @@ impl<'a> Check<'a> {
             defined: BTreeSet::new(),
             informed: BTreeSet::new(),
         };
-        let (root, tree) = model
-            .as_object()
-            .and_then(|top| top.iter().next())
-            .expect("a root object");
+        let (root, tree) = model.as_object().and_then(|top| top.iter().next()).expect("a root object");
         let (path, tree) = (format!("{root}."), tree.as_object().expect("an object"));
         check.object(&path, tree);
         check.factory(&path, tree, tree);
@@ -110,16 +91,9 @@ impl<'a> Check<'a> {
             return self.complain(path, "is no official object");
         };
         for (name, child) in node.iter().filter(|(name, _)| is_model_name(name)) {
-            let below = child
-                .as_object()
-                .expect("every node of a template is a JSON object");
+            let below = child.as_object().expect("every node of a template is a JSON object");
             if below.contains_key("type") {
-                self.parameter(
-                    &format!("{path}{name}"),
-                    below,
-                    official.parameters.get(name),
-                    node,
-                );
+                self.parameter(&format!("{path}{name}"), below, official.parameters.get(name), node);
             } else if let Some(template) = below.get("{i}").and_then(Value::as_object) {
                 self.table(&format!("{path}{name}.{{i}}."), below, node);
                 self.object(&format!("{path}{name}.{{i}}."), template);
@@ -127,10 +101,7 @@ impl<'a> Check<'a> {
                 self.object(&format!("{path}{name}."), below);
             }
         }
-        for member in node
-            .keys()
-            .filter(|name| !is_model_name(name) && name.parse::<u32>().is_err())
-        {
+        for member in node.keys().filter(|name| !is_model_name(name) && name.parse::<u32>().is_err()) {
             self.complain(path, format_args!("has the unknown member {member}"));
         }
     }
@@ -139,17 +110,9 @@ impl<'a> Check<'a> {
         let Some(official) = self.official.get(path) else {
             return;
         };
-        self.equal(
-            path,
-            "access",
-            &(text(table, "access") == Some("readWrite")),
-            &official.writable,
-        );
+        self.equal(path, "access", &(text(table, "access") == Some("readWrite")), &official.writable);
         let limit = number(table, "maxEntries");
-        let instances = table
-            .keys()
-            .filter(|name| name.parse::<u32>().is_ok())
-            .count() as i128;
+        let instances = table.keys().filter(|name| name.parse::<u32>().is_ok()).count() as i128;
         if limit.is_some_and(|limit| limit < instances) {
             self.complain(path, "has more instances than maxEntries");
         }
@@ -163,23 +126,14 @@ impl<'a> Check<'a> {
             let counts = parent.get(counter).and_then(|node| node.get("counts"));
             self.equal(path, counter, &counts.and_then(Value::as_str), &Some(name));
         }
-        for member in table
-            .keys()
-            .filter(|name| name.starts_with(char::is_lowercase))
-        {
+        for member in table.keys().filter(|name| name.starts_with(char::is_lowercase)) {
             if !["access", "maxEntries"].contains(&member.as_str()) {
                 self.complain(path, format_args!("has the unknown member {member}"));
             }
         }
     }
 
-    fn parameter(
-        &mut self,
-        path: &str,
-        node: &Node,
-        official: Option<&xml::Parameter>,
-        siblings: &Node,
-    ) {
+    fn parameter(&mut self, path: &str, node: &Node, official: Option<&xml::Parameter>, siblings: &Node) {
         let Some(official) = official else {
             return self.complain(path, "is no official parameter");
         };
@@ -187,10 +141,7 @@ impl<'a> Check<'a> {
         if node.get("inform") == Some(&Value::Bool(true)) {
             self.informed.insert(path.to_owned());
         }
-        for member in node
-            .keys()
-            .filter(|member| !PARAMETER_MEMBERS.contains(&member.as_str()))
-        {
+        for member in node.keys().filter(|member| !PARAMETER_MEMBERS.contains(&member.as_str())) {
             self.complain(path, format_args!("has the unknown member {member}"));
         }
         self.facets(path, node, official);
@@ -199,27 +150,11 @@ impl<'a> Check<'a> {
         self.equal(path, "inform", &flag("inform"), &official.inform);
         let notify = official.notify.as_deref().filter(|rule| *rule != "normal");
         self.equal(path, "notify", &text(node, "notify"), &notify);
-        self.equal(
-            path,
-            "reference",
-            &text(node, "reference"),
-            &official.reference.as_deref(),
-        );
-        self.equal(
-            path,
-            "targets",
-            &strings(node, "targets"),
-            &official.targets,
-        );
+        self.equal(path, "reference", &text(node, "reference"), &official.reference.as_deref());
+        self.equal(path, "targets", &strings(node, "targets"), &official.targets);
         if let Some(table) = text(node, "counts") {
-            if siblings
-                .get(table)
-                .is_none_or(|table| table.get("{i}").is_none())
-            {
-                self.complain(
-                    path,
-                    format_args!("counts {table}, which is no sibling table"),
-                );
+            if siblings.get(table).is_none_or(|table| table.get("{i}").is_none()) {
+                self.complain(path, format_args!("counts {table}, which is no sibling table"));
             }
             return;
         }
@@ -233,89 +168,40 @@ impl<'a> Check<'a> {
     }
 
     fn facets(&mut self, path: &str, node: &Node, official: &xml::Parameter) {
-        self.equal(
-            path,
-            "type",
-            &text(node, "type"),
-            &Some(official.kind.as_str()),
-        );
-        let narrower = |member| {
-            NARROWER
-                .iter()
-                .any(|(end, what, _)| path.ends_with(end) && *what == member)
-        };
+        self.equal(path, "type", &text(node, "type"), &Some(official.kind.as_str()));
+        let narrower = |member| NARROWER.iter().any(|(end, what, _)| path.ends_with(end) && *what == member);
         let writable = text(node, "access") == Some("readWrite");
         if writable || !narrower("access") {
             self.equal(path, "access", &writable, &official.writable);
         }
-        self.equal(
-            path,
-            "list",
-            &(node.get("list") == Some(&Value::Bool(true))),
-            &official.list,
-        );
-        self.equal(
-            path,
-            "maxItems",
-            &number(node, "maxItems"),
-            &official.max_items.map(i128::from),
-        );
+        self.equal(path, "list", &(node.get("list") == Some(&Value::Bool(true))), &official.list);
+        self.equal(path, "maxItems", &number(node, "maxItems"), &official.max_items.map(i128::from));
 
         let range = official.range.unwrap_or_default();
         let natural = official.kind.starts_with("unsigned").then_some(0);
-        self.equal(
-            path,
-            "min",
-            &number(node, "min").or(natural),
-            &range.0.or(natural),
-        );
+        self.equal(path, "min", &number(node, "min").or(natural), &range.0.or(natural));
         self.equal(path, "max", &number(node, "max"), &range.1);
         // The length of a list as a whole has no member in the format: only that of an item is compared.
         let size = official.size.unwrap_or_default();
         let unsaid = official.writable && is_plain(official);
         let longest = size.1.or(unsaid.then_some(DEFAULT_LENGTH));
-        self.equal(
-            path,
-            "minLength",
-            &number(node, "minLength").unwrap_or(0),
-            &size.0.unwrap_or(0),
-        );
+        self.equal(path, "minLength", &number(node, "minLength").unwrap_or(0), &size.0.unwrap_or(0));
         self.equal(path, "maxLength", &number(node, "maxLength"), &longest);
 
         let allowed = strings(node, "enum");
         if narrower("enum") && !allowed.is_empty() {
-            if let Some(more) = allowed
-                .iter()
-                .find(|item| !official.enumeration.contains(item))
-            {
-                self.complain(
-                    path,
-                    format_args!("{more:?} is not in the official enumeration"),
-                );
+            if let Some(more) = allowed.iter().find(|item| !official.enumeration.contains(item)) {
+                self.complain(path, format_args!("{more:?} is not in the official enumeration"));
             }
         } else {
             self.equal(path, "enum", &allowed, &official.enumeration);
         }
-        self.equal(
-            path,
-            "pattern",
-            &text(node, "pattern"),
-            &pattern(&official.patterns).as_deref(),
-        );
+        self.equal(path, "pattern", &text(node, "pattern"), &pattern(&official.patterns).as_deref());
     }
 
-    fn equal<T: PartialEq + std::fmt::Debug>(
-        &mut self,
-        path: &str,
-        what: &str,
-        ours: &T,
-        official: &T,
-    ) {
+    fn equal<T: PartialEq + std::fmt::Debug>(&mut self, path: &str, what: &str, ours: &T, official: &T) {
         if ours != official {
-            self.complain(
-                path,
-                format_args!("{what} is {ours:?}, officially {official:?}"),
-            );
+            self.complain(path, format_args!("{what} is {ours:?}, officially {official:?}"));
         }
     }
 
@@ -339,10 +225,7 @@ impl<'a> Check<'a> {
         }
         if self.parameters.len() < 500 {
             let count = self.parameters.len();
-            self.complain(
-                root,
-                format_args!("has only {count} parameters in factory state"),
-            );
+            self.complain(root, format_args!("has only {count} parameters in factory state"));
         }
     }
 }
@@ -352,31 +235,18 @@ pub(super) fn is_model_name(name: &str) -> bool {
 }
 
 fn is_plain(parameter: &xml::Parameter) -> bool {
-    let facets =
-        parameter.list || !parameter.enumeration.is_empty() || !parameter.patterns.is_empty();
-    parameter.kind == "string"
-        && parameter.size.is_none()
-        && parameter.reference.is_none()
-        && !facets
+    let facets = parameter.list || !parameter.enumeration.is_empty() || !parameter.patterns.is_empty();
+    parameter.kind == "string" && parameter.size.is_none() && parameter.reference.is_none() && !facets
 }
 
 pub(super) fn strings(node: &Node, name: &str) -> Vec<String> {
-    let items = node
-        .get(name)
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten();
-    items
-        .map(|item| item.as_str().expect("a list of strings").to_owned())
-        .collect()
+    let items = node.get(name).and_then(Value::as_array).into_iter().flatten();
+    items.map(|item| item.as_str().expect("a list of strings").to_owned()).collect()
 }
 
 /// One expression of the official alternatives, in the dialect that XML Schema and regex-lite share.
 fn pattern(alternatives: &[String]) -> Option<String> {
-    let alternatives: Vec<String> = alternatives
-        .iter()
-        .map(|text| text.replace(r"\d", "[0-9]"))
-        .collect();
+    let alternatives: Vec<String> = alternatives.iter().map(|text| text.replace(r"\d", "[0-9]")).collect();
     match alternatives.as_slice() {
         [] => None,
         [one] if !one.contains('|') => Some(one.clone()),

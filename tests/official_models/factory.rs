@@ -15,24 +15,19 @@ impl Check<'_> {
             }
         }
         for (name, schema) in template.iter().filter(|(name, _)| is_model_name(name)) {
-            let schema = schema
-                .as_object()
-                .expect("every node of a template is a JSON object");
+            let schema = schema.as_object().expect("every node of a template is a JSON object");
             let empty = Value::Object(Map::new());
             let here = given.get(name).unwrap_or(&empty);
             if schema.contains_key("type") {
                 self.factory_value(&format!("{path}{name}"), schema, here);
             } else if let Some(template) = schema.get("{i}").and_then(Value::as_object) {
                 let instances = here.as_object().into_iter().flatten();
-                for (number, instance) in instances.filter(|(name, _)| name.parse::<u32>().is_ok())
-                {
+                for (number, instance) in instances.filter(|(name, _)| name.parse::<u32>().is_ok()) {
                     let instance = instance.as_object().expect("an instance is a JSON object");
                     self.factory(&format!("{path}{name}.{number}."), template, instance);
                 }
             } else {
-                let here = here
-                    .as_object()
-                    .expect("an object's value is a JSON object");
+                let here = here.as_object().expect("an object's value is a JSON object");
                 self.factory(&format!("{path}{name}."), schema, here);
             }
         }
@@ -47,19 +42,12 @@ impl Check<'_> {
             return;
         }
         let kind = text(schema, "type").unwrap_or_default();
-        let value = given
-            .as_str()
-            .or(text(schema, "value"))
-            .unwrap_or(null(kind));
+        let value = given.as_str().or(text(schema, "value")).unwrap_or(null(kind));
         if let Some(problem) = problem(schema, value, &mut self.patterns) {
             self.complain(path, format_args!("{value:?} {problem}"));
         }
         if schema.contains_key("reference") && !value.is_empty() {
-            self.references.push((
-                path.to_owned(),
-                value.to_owned(),
-                strings(schema, "targets"),
-            ));
+            self.references.push((path.to_owned(), value.to_owned(), strings(schema, "targets")));
         }
     }
 
@@ -80,12 +68,6 @@ impl Check<'_> {
 }
 
 fn without_numbers(path: &str) -> String {
-    let parts = path.split('.').map(|part| {
-        if part.parse::<u32>().is_ok() {
-            "{i}"
-        } else {
-            part
-        }
-    });
+    let parts = path.split('.').map(|part| if part.parse::<u32>().is_ok() { "{i}" } else { part });
     parts.collect::<Vec<_>>().join(".")
 }

@@ -20,11 +20,7 @@ pub(crate) fn null(kind: &str) -> &'static str {
 }
 
 /// Why the value is wrong, if it is.
-pub(crate) fn problem(
-    parameter: &Map<String, Value>,
-    value: &str,
-    patterns: &mut Patterns,
-) -> Option<String> {
+pub(crate) fn problem(parameter: &Map<String, Value>, value: &str, patterns: &mut Patterns) -> Option<String> {
     if parameter.get("list") != Some(&Value::Bool(true)) {
         return item_problem(parameter, value, patterns);
     }
@@ -32,16 +28,10 @@ pub(crate) fn problem(
     if number(parameter, "maxItems").is_some_and(|max| items.len() as i128 > max) {
         return Some("has too many items".into());
     }
-    items
-        .iter()
-        .find_map(|item| item_problem(parameter, item, patterns))
+    items.iter().find_map(|item| item_problem(parameter, item, patterns))
 }
 
-fn item_problem(
-    parameter: &Map<String, Value>,
-    value: &str,
-    patterns: &mut Patterns,
-) -> Option<String> {
+fn item_problem(parameter: &Map<String, Value>, value: &str, patterns: &mut Patterns) -> Option<String> {
     let kind = text(parameter, "type").unwrap_or_default();
     let Some(measure) = measure(kind, value) else {
         return Some(format!("is no {kind}"));
@@ -51,9 +41,7 @@ fn item_problem(
         Measure::Length(_) => ("minLength", "maxLength"),
     };
     let (Measure::Number(size) | Measure::Length(size)) = measure;
-    if number(parameter, low).is_some_and(|low| size < low)
-        || number(parameter, high).is_some_and(|high| size > high)
-    {
+    if number(parameter, low).is_some_and(|low| size < low) || number(parameter, high).is_some_and(|high| size > high) {
         return Some(format!("is outside {low} and {high}"));
     }
     if let Some(Value::Array(allowed)) = parameter.get("enum")
@@ -63,8 +51,7 @@ fn item_problem(
     }
     let pattern = text(parameter, "pattern")?;
     let compiled = patterns.entry(pattern.to_owned()).or_insert_with(|| {
-        regex_lite::Regex::new(&format!("^(?:{pattern})$"))
-            .expect("a pattern that regex-lite takes")
+        regex_lite::Regex::new(&format!("^(?:{pattern})$")).expect("a pattern that regex-lite takes")
     });
     (!compiled.is_match(value)).then(|| "does not match the pattern".into())
 }
@@ -77,10 +64,7 @@ enum Measure {
 /// The number, or the length, that the facets speak of; `None` for a text that is no literal of the type.
 fn measure(kind: &str, value: &str) -> Option<Measure> {
     let within = |low: i128, high: i128| {
-        let number = value
-            .parse()
-            .ok()
-            .filter(|number| (low..=high).contains(number))?;
+        let number = value.parse().ok().filter(|number| (low..=high).contains(number))?;
         Some(Measure::Number(number))
     };
     match kind {
@@ -90,14 +74,12 @@ fn measure(kind: &str, value: &str) -> Option<Measure> {
         "unsignedLong" => within(0, u64::MAX.into()),
         "boolean" if !matches!(value, "true" | "false") => None,
         "dateTime" => {
-            let shape = regex_lite::Regex::new(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
-                .expect("a valid expression");
+            let shape = regex_lite::Regex::new(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$").expect("a valid expression");
             shape.is_match(value).then_some(Measure::Length(0))
         }
         "base64" => Some(Measure::Length(STANDARD.decode(value).ok()?.len() as i128)),
         "hexBinary" => {
-            let hex =
-                value.len().is_multiple_of(2) && value.bytes().all(|byte| byte.is_ascii_hexdigit());
+            let hex = value.len().is_multiple_of(2) && value.bytes().all(|byte| byte.is_ascii_hexdigit());
             hex.then_some(Measure::Length(value.len() as i128 / 2))
         }
         _ => Some(Measure::Length(value.chars().count() as i128)),

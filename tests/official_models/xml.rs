@@ -4,18 +4,8 @@ use std::collections::BTreeMap;
 
 use roxmltree::{Document, Node};
 
-const BASE_TYPES: [&str; 10] = [
-    "string",
-    "int",
-    "unsignedInt",
-    "long",
-    "unsignedLong",
-    "boolean",
-    "dateTime",
-    "base64",
-    "hexBinary",
-    "decimal",
-];
+const BASE_TYPES: [&str; 10] =
+    ["string", "int", "unsignedInt", "long", "unsignedLong", "boolean", "dateTime", "base64", "hexBinary", "decimal"];
 
 /// An inclusive interval; `None` is an open end.
 pub(crate) type Span = (Option<i128>, Option<i128>);
@@ -63,9 +53,8 @@ pub(crate) fn read(text: &str) -> Model {
         .filter_map(|node| Some((node.attribute("name")?, node)))
         .collect();
     let model = child(root, "model").expect("a model element");
-    let mut objects: Model = present(model, "object")
-        .map(|node| (attribute(node, "name"), object(node, &types)))
-        .collect();
+    let mut objects: Model =
+        present(model, "object").map(|node| (attribute(node, "name"), object(node, &types))).collect();
     resolve_choices(&mut objects);
     drop_unknown_targets(&mut objects);
     objects
@@ -73,9 +62,8 @@ pub(crate) fn read(text: &str) -> Model {
 
 fn object(node: Node, types: &BTreeMap<&str, Node>) -> Object {
     let path = attribute(node, "name");
-    let parameters = present(node, "parameter")
-        .map(|node| (attribute(node, "name"), parameter(&path, node, types)))
-        .collect();
+    let parameters =
+        present(node, "parameter").map(|node| (attribute(node, "name"), parameter(&path, node, types))).collect();
     Object {
         writable: node.attribute("access") != Some("readOnly"),
         max_entries: node.attribute("maxEntries").and_then(|n| n.parse().ok()),
@@ -92,9 +80,7 @@ fn parameter(path: &str, node: Node, types: &BTreeMap<&str, Node>) -> Parameter 
         hidden: flag("hidden") || flag("secured"),
         inform: node.attribute("forcedInform") == Some("true"),
         notify: node.attribute("activeNotify").map(str::to_owned),
-        default: present(syntax, "default")
-            .next()
-            .map(|node| attribute(node, "value")),
+        default: present(syntax, "default").next().map(|node| attribute(node, "value")),
         ..Parameter::default()
     };
     apply(&mut out, path, syntax, types);
@@ -109,10 +95,7 @@ fn apply(out: &mut Parameter, path: &str, node: Node, types: &BTreeMap<&str, Nod
             out.list = true;
             out.max_items = part.attribute("maxItems").and_then(|n| n.parse().ok());
         } else if name == "dataType" {
-            let named = part
-                .attribute("ref")
-                .or(part.attribute("base"))
-                .expect("a data type's name");
+            let named = part.attribute("ref").or(part.attribute("base")).expect("a data type's name");
             inherit(out, path, types[named], types);
             facets(out, path, part);
         } else if BASE_TYPES.contains(&name) {
@@ -131,11 +114,7 @@ fn inherit(out: &mut Parameter, path: &str, named: Node, types: &BTreeMap<&str, 
 }
 
 fn facets(out: &mut Parameter, path: &str, node: Node) {
-    let values = |tag| {
-        present(node, tag)
-            .map(|n| attribute(n, "value"))
-            .collect::<Vec<_>>()
-    };
+    let values = |tag| present(node, tag).map(|n| attribute(n, "value")).collect::<Vec<_>>();
     let enumeration = values("enumeration");
     if !enumeration.is_empty() {
         out.enumeration = enumeration;
@@ -149,10 +128,7 @@ fn facets(out: &mut Parameter, path: &str, node: Node) {
     if let Some(reference) = child(node, "pathRef") {
         out.reference = reference.attribute("refType").map(str::to_owned);
         let targets = reference.attribute("targetParent").unwrap_or_default();
-        out.targets = targets
-            .split_whitespace()
-            .map(|target| absolute(path, target))
-            .collect();
+        out.targets = targets.split_whitespace().map(|target| absolute(path, target)).collect();
     }
     if let Some(choice) = child(node, "enumerationRef") {
         let null = choice.attribute("nullValue").map(str::to_owned);
@@ -162,14 +138,9 @@ fn facets(out: &mut Parameter, path: &str, node: Node) {
 
 /// The union of the intervals that the facets of one name describe; they have to touch.
 fn spans(node: Node, tag: &str, low: &str, high: &str) -> Option<Span> {
-    let number = |n: Node, name| {
-        n.attribute(name)
-            .map(|text| text.parse::<i128>().expect("a number"))
-    };
-    let mut all: Vec<Span> = present(node, tag)
-        .filter(|n| n.attributes().len() > 0)
-        .map(|n| (number(n, low), number(n, high)))
-        .collect();
+    let number = |n: Node, name| n.attribute(name).map(|text| text.parse::<i128>().expect("a number"));
+    let mut all: Vec<Span> =
+        present(node, tag).filter(|n| n.attributes().len() > 0).map(|n| (number(n, low), number(n, high))).collect();
     all.sort_by_key(|span| span.0.unwrap_or(i128::MIN));
     let touching = all.windows(2).all(|pair| match (pair[0].1, pair[1].0) {
         (Some(end), Some(start)) => start <= end + 1,
@@ -178,11 +149,7 @@ fn spans(node: Node, tag: &str, low: &str, high: &str) -> Option<Span> {
     let (first, open) = (all.first()?.0, all.iter().any(|span| span.1.is_none()));
     let last = all.iter().filter_map(|span| span.1).max().filter(|_| !open);
     // An interval that no value meets makes every parameter with a gap fail the comparison.
-    Some(if touching {
-        (first, last)
-    } else {
-        (Some(1), Some(0))
-    })
+    Some(if touching { (first, last) } else { (Some(1), Some(0)) })
 }
 
 /// `#` climbs one object, a leading dot starts at the root; a table and its `{i}` are one step.
@@ -199,17 +166,10 @@ fn absolute(path: &str, target: &str) -> String {
         base = format!("{root}.");
     }
     for _ in 0..climbed {
-        let inner = base
-            .strip_suffix("{i}.")
-            .unwrap_or(&base)
-            .trim_end_matches('.');
+        let inner = base.strip_suffix("{i}.").unwrap_or(&base).trim_end_matches('.');
         base.truncate(inner.rfind('.').map_or(0, |dot| dot + 1));
     }
-    if rest.is_empty() {
-        base
-    } else {
-        format!("{base}{rest}.")
-    }
+    if rest.is_empty() { base } else { format!("{base}{rest}.") }
 }
 
 /// What may be chosen from a list of supported values is, at most, that list's enumeration.
@@ -224,8 +184,7 @@ fn resolve_choices(objects: &mut Model) {
                 continue;
             };
             if !target.enumeration.is_empty() {
-                parameter.enumeration =
-                    null.into_iter().chain(target.enumeration.clone()).collect();
+                parameter.enumeration = null.into_iter().chain(target.enumeration.clone()).collect();
             }
         }
     }
@@ -233,28 +192,17 @@ fn resolve_choices(objects: &mut Model) {
 
 /// Some targets name what is no table of the model: nothing could meet them.
 fn drop_unknown_targets(objects: &mut Model) {
-    let tables: Vec<String> = objects
-        .keys()
-        .filter_map(|path| path.strip_suffix("{i}."))
-        .map(str::to_owned)
-        .collect();
-    for parameter in objects
-        .values_mut()
-        .flat_map(|object| object.parameters.values_mut())
-    {
+    let tables: Vec<String> = objects.keys().filter_map(|path| path.strip_suffix("{i}.")).map(str::to_owned).collect();
+    for parameter in objects.values_mut().flat_map(|object| object.parameters.values_mut()) {
         parameter.targets.retain(|target| tables.contains(target));
     }
 }
 
 /// The children of that name that later versions of the model have not deleted.
-fn present<'a, 'input: 'a>(
-    node: Node<'a, 'input>,
-    tag: &str,
-) -> impl Iterator<Item = Node<'a, 'input>> {
+fn present<'a, 'input: 'a>(node: Node<'a, 'input>, tag: &str) -> impl Iterator<Item = Node<'a, 'input>> {
     let tag = tag.to_owned();
-    node.children().filter(move |child| {
-        child.has_tag_name(tag.as_str()) && child.attribute("status") != Some("deleted")
-    })
+    node.children()
+        .filter(move |child| child.has_tag_name(tag.as_str()) && child.attribute("status") != Some("deleted"))
 }
 
 fn child<'a, 'input>(node: Node<'a, 'input>, tag: &str) -> Option<Node<'a, 'input>> {

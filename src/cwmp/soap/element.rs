@@ -29,10 +29,7 @@ impl<'a> Element<'a> {
 
     /// The namespace, where there is one.
     pub fn namespace(&self) -> Option<&'a str> {
-        self.0
-            .tag_name()
-            .namespace()
-            .filter(|name| !name.is_empty())
+        self.0.tag_name().namespace().filter(|name| !name.is_empty())
     }
 
     /// Whether the element has that name in that namespace.
@@ -54,9 +51,7 @@ impl<'a> Element<'a> {
     /// The element at any depth below this one that comes first and has that local name.
     pub(super) fn descendant(&self, name: &str) -> Option<Element<'a>> {
         let mut below = self.0.descendants().skip(1);
-        below
-            .find(|node| node.is_element() && node.tag_name().name() == name)
-            .map(Element)
+        below.find(|node| node.is_element() && node.tag_name().name() == name).map(Element)
     }
 
     /// The argument of that name, where there is one.
@@ -149,10 +144,7 @@ impl<'a> Element<'a> {
     ///
     /// # Errors
     /// It is missing or repeated.
-    pub fn members(
-        &self,
-        name: &'static str,
-    ) -> Result<impl Iterator<Item = Element<'a>> + use<'a>, ArgumentError> {
+    pub fn members(&self, name: &'static str) -> Result<impl Iterator<Item = Element<'a>> + use<'a>, ArgumentError> {
         Ok(self.argument(name)?.children())
     }
 
@@ -255,18 +247,15 @@ mod tests {
 
     #[test]
     fn a_text_is_kept_as_it_stands() {
-        with(
-            "<r xmlns:q='u'><A> a&#13;&lt;<!-- c --><![CDATA[<b>]]>&#x20AC;<?p?> </A><q:B/><C><x/></C></r>",
-            |r| {
-                assert_eq!(r.string("A", 32).unwrap(), " a\r<<b>€ ");
-                assert_eq!(r.string("A", 9).unwrap().chars().count(), 9);
-                assert_eq!(r.string("A", 8), Err(ArgumentError::TooLong("A", 8)));
-                assert_eq!(r.string("B", 0).unwrap(), ""); // qualified, yet accepted
-                assert_eq!(r.string("C", 9), Err(ArgumentError::NotText("C")));
-                assert_eq!(r.string("D", 9), Err(ArgumentError::Missing("D")));
-                assert!(r.find("D").unwrap().is_none());
-            },
-        );
+        with("<r xmlns:q='u'><A> a&#13;&lt;<!-- c --><![CDATA[<b>]]>&#x20AC;<?p?> </A><q:B/><C><x/></C></r>", |r| {
+            assert_eq!(r.string("A", 32).unwrap(), " a\r<<b>€ ");
+            assert_eq!(r.string("A", 9).unwrap().chars().count(), 9);
+            assert_eq!(r.string("A", 8), Err(ArgumentError::TooLong("A", 8)));
+            assert_eq!(r.string("B", 0).unwrap(), ""); // qualified, yet accepted
+            assert_eq!(r.string("C", 9), Err(ArgumentError::NotText("C")));
+            assert_eq!(r.string("D", 9), Err(ArgumentError::Missing("D")));
+            assert!(r.find("D").unwrap().is_none());
+        });
         with("<r><A>1</A><A>2</A></r>", |r| {
             assert_eq!(r.string("A", 9), Err(ArgumentError::Repeated("A")));
             let fault = Fault::from(ArgumentError::Repeated("A"));

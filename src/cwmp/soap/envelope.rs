@@ -108,9 +108,8 @@ impl<'a> Envelope<'a> {
             "NoMoreRequests" | "SessionTimeout" | "SupportedCWMPVersions" if ours => {}
             unknown => {
                 let demanded = entry.attribute(ENVELOPE, "mustUnderstand");
-                let elsewhere = entry
-                    .attribute(ENVELOPE, "actor")
-                    .is_some_and(|actor| !actor.is_empty() && actor != NEXT_ACTOR);
+                let elsewhere =
+                    entry.attribute(ENVELOPE, "actor").is_some_and(|actor| !actor.is_empty() && actor != NEXT_ACTOR);
                 if demanded.and_then(boolean) == Some(true) && !elsewhere {
                     self.not_understood.get_or_insert(unknown);
                 }
@@ -139,10 +138,7 @@ fn hold_requests(text: &str) -> Result<bool, EnvelopeError> {
     }
 }
 
-fn at_most_one<'a>(
-    root: Element<'a>,
-    name: &'static str,
-) -> Result<Option<Element<'a>>, EnvelopeError> {
+fn at_most_one<'a>(root: Element<'a>, name: &'static str) -> Result<Option<Element<'a>>, EnvelopeError> {
     let mut found = root.children().filter(|child| child.is(ENVELOPE, name));
     let first = found.next();
     match found.next() {
@@ -160,11 +156,7 @@ fn read_body(body: Element<'_>) -> Result<Body<'_>, EnvelopeError> {
         let foreign = element.namespace().is_some_and(|name| name != ENVELOPE) && version.is_none();
         let content = match (version, element.name()) {
             (_, "Fault") if !foreign => Body::Fault(read_fault(element)),
-            (Some(version), name) => Body::Rpc {
-                name,
-                version,
-                element,
-            },
+            (Some(version), name) => Body::Rpc { name, version, element },
             _ => continue,
         };
         if found.replace(content).is_some() {
@@ -182,12 +174,7 @@ fn read_fault(fault: Element<'_>) -> AcsFault {
     let text = text_of("FaultString").or_else(|| text_of("faultstring"));
     AcsFault {
         code: code.map(AcsFaultCode::from_number),
-        text: text
-            .unwrap_or_default()
-            .trim()
-            .chars()
-            .take(AcsFault::MAX_TEXT)
-            .collect(),
+        text: text.unwrap_or_default().trim().chars().take(AcsFault::MAX_TEXT).collect(),
     }
 }
 

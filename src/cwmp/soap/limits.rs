@@ -54,11 +54,7 @@ struct Scan {
 
 impl Default for Scan {
     fn default() -> Scan {
-        Scan {
-            namespaces: 0,
-            depth: 0,
-            in_scope: [0; MAX_DEPTH + 1],
-        }
+        Scan { namespaces: 0, depth: 0, in_scope: [0; MAX_DEPTH + 1] }
     }
 }
 
@@ -105,12 +101,7 @@ impl Scan {
         Ok(None)
     }
 
-    fn element(
-        &mut self,
-        attributes: usize,
-        namespaces: usize,
-        empty: bool,
-    ) -> Result<(), EnvelopeError> {
+    fn element(&mut self, attributes: usize, namespaces: usize, empty: bool) -> Result<(), EnvelopeError> {
         if attributes > MAX_ATTRIBUTES {
             return Err(EnvelopeError::TooComplex("too many attributes"));
         }
@@ -168,9 +159,7 @@ mod tests {
     /// Each element copies what its parent has in scope: the memory is the product.
     #[test]
     fn namespaces_in_scope() {
-        let declare = |from: usize, to: usize| -> String {
-            (from..to).map(|n| format!(" xmlns:n{n}=\"u\"")).collect()
-        };
+        let declare = |from: usize, to: usize| -> String { (from..to).map(|n| format!(" xmlns:n{n}=\"u\"")).collect() };
         let nested = format!("<a{}><b{}/></a>", declare(0, 40), declare(40, 70));
         assert_eq!(refused(&nested), "too many namespaces");
         let sibling = format!("<a{}><b{}/></a>", declare(0, 40), declare(40, 60));

@@ -20,10 +20,7 @@ pub struct Header<'a> {
 impl<'a> Header<'a> {
     /// A header with that ID, or none.
     pub fn with_id(id: Option<&'a str>) -> Header<'a> {
-        Header {
-            id,
-            ..Header::default()
-        }
+        Header { id, ..Header::default() }
     }
 }
 
@@ -59,10 +56,7 @@ impl Writer {
 
     /// The envelope up to the content of its body.
     fn envelope(version: Version, header: &Header<'_>) -> Writer {
-        let mut writer = Writer {
-            out: Vec::with_capacity(1024),
-            rpc: None,
-        };
+        let mut writer = Writer { out: Vec::with_capacity(1024), rpc: None };
         // R89: prefix `cwmp` and double quotes, since FreeACS looks for this very text; `xsd`,
         // since GenieACS compares types with their prefix.
         writer.raw(&[
@@ -133,20 +127,11 @@ impl Writer {
 
     /// An argument that is an array, its members written by `members` and counted on the way.
     /// `of` is their type with its prefix, such as `cwmp:EventStruct` or `xsd:string` (R73).
-    pub fn array<R>(
-        &mut self,
-        name: &str,
-        of: &str,
-        members: impl FnOnce(&mut Array<'_>) -> R,
-    ) -> R {
+    pub fn array<R>(&mut self, name: &str, of: &str, members: impl FnOnce(&mut Array<'_>) -> R) -> R {
         self.raw(&["<", name, " soap-enc:arrayType=\"", of, "["]);
         let count_at = self.out.len();
         self.raw(&["]\">"]);
-        let mut array = Array {
-            writer: self,
-            member: of.split_once(':').map_or(of, |(_, local)| local),
-            count: 0,
-        };
+        let mut array = Array { writer: self, member: of.split_once(':').map_or(of, |(_, local)| local), count: 0 };
         let result = members(&mut array);
         let count = array.count.to_string();
         self.raw(&["</", name, ">"]);

@@ -5,10 +5,7 @@ use crate::store::simulation::{LEFT, Left, SimulatedDisk};
 
 fn open(disk: &SimulatedDisk) -> (Journal<SimulatedDisk>, Recovered) {
     let found = recover(disk.clone()).expect("a disk that can be read");
-    (
-        found.journal.expect("a disk that can be written"),
-        found.recovered,
-    )
+    (found.journal.expect("a disk that can be written"), found.recovered)
 }
 
 /// What the next start reads.
@@ -61,21 +58,11 @@ fn what_was_appended_comes_back_in_order() {
     assert_eq!(recovered, Recovered::default());
     let mut life = Life::default();
     life.live(&mut journal);
-    assert_eq!(
-        life.promised,
-        ["a1", "a2", "a3", "b1", "b2", "b3", "c1", "c2", "c3"]
-    );
+    assert_eq!(life.promised, ["a1", "a2", "a3", "b1", "b2", "b3", "c1", "c2", "c3"]);
     for left in LEFT {
         let after = disk.after_power_cut(left);
         let (mut journal, recovered) = open(&after);
-        assert_eq!(
-            recovered,
-            Recovered {
-                records: life.promised.clone(),
-                notices: vec![]
-            },
-            "{left:?}"
-        );
+        assert_eq!(recovered, Recovered { records: life.promised.clone(), notices: vec![] }, "{left:?}");
         journal.append("d1").expect("room");
         assert_eq!(records(&after).last().map(String::as_str), Some("d1"));
     }
@@ -100,14 +87,8 @@ fn an_append_is_one_write_and_one_sync() {
     let (steps, stats) = (disk.steps(), journal.stats);
     journal.append("second").expect("room");
     assert_eq!(disk.steps() - steps, 2);
-    assert_eq!(
-        journal.stats.bytes - stats.bytes,
-        record::framed_len("second") as u64
-    );
-    assert_eq!(
-        (journal.stats.appends, journal.stats.syncs - stats.syncs),
-        (2, 1)
-    );
+    assert_eq!(journal.stats.bytes - stats.bytes, record::framed_len("second") as u64);
+    assert_eq!((journal.stats.appends, journal.stats.syncs - stats.syncs), (2, 1));
 }
 
 #[test]
@@ -125,30 +106,19 @@ fn after_power_fails_at_any_step_every_promise_is_kept() {
                         break;
                     }
                     match record {
-                        "compact" if journal.compact(&life.promised).is_err() => {
-                            life.under_way = Some("-".into())
-                        }
+                        "compact" if journal.compact(&life.promised).is_err() => life.under_way = Some("-".into()),
                         "compact" => {}
                         _ => life.append(&mut journal, &format!("{round}{record}")),
                     }
                 }
             }
             let found = open(&disk.after_power_cut(left)).1;
-            let (common, rest) = found
-                .records
-                .split_at_checked(life.promised.len())
-                .unwrap_or_else(|| {
-                    panic!(
-                        "step {step}, {left:?}: promised {:?}, found {:?}",
-                        life.promised, found.records
-                    )
-                });
+            let (common, rest) = found.records.split_at_checked(life.promised.len()).unwrap_or_else(|| {
+                panic!("step {step}, {left:?}: promised {:?}, found {:?}", life.promised, found.records)
+            });
             assert_eq!(common, life.promised, "step {step}, {left:?}");
             // The record under way may be there as a whole, but nothing else.
-            assert!(
-                rest.len() <= 1 && rest.first() <= life.under_way.as_ref(),
-                "step {step}, {left:?}: {rest:?}"
-            );
+            assert!(rest.len() <= 1 && rest.first() <= life.under_way.as_ref(), "step {step}, {left:?}: {rest:?}");
             assert_eq!(found.notices, [""; 0], "step {step}, {left:?}");
         }
     }
@@ -165,18 +135,10 @@ fn a_failed_record_never_comes_back_once_the_disk_works_again() {
             life.live(&mut journal);
             disk.fail(0, 0);
             life.append(&mut journal, "last");
-            assert_eq!(
-                life.promised.last().map(String::as_str),
-                Some("last"),
-                "step {step}, {count} failures"
-            );
+            assert_eq!(life.promised.last().map(String::as_str), Some("last"), "step {step}, {count} failures");
             for left in LEFT {
                 let after = disk.after_power_cut(left);
-                assert_eq!(
-                    records(&after),
-                    life.promised,
-                    "step {step}, {count} failures, {left:?}"
-                );
+                assert_eq!(records(&after), life.promised, "step {step}, {count} failures, {left:?}");
             }
         }
     }
@@ -192,11 +154,7 @@ fn a_single_failure_is_undone_at_once() {
         for record in ["a", "b", "c"] {
             life.append(&mut journal, record);
             for left in LEFT {
-                assert_eq!(
-                    records(&disk.after_power_cut(left)),
-                    life.promised,
-                    "step {step}, {left:?}"
-                );
+                assert_eq!(records(&disk.after_power_cut(left)), life.promised, "step {step}, {left:?}");
             }
         }
     }
@@ -220,15 +178,8 @@ fn a_full_disk_refuses_and_then_goes_on() {
         }
         assert_eq!(life.promised.len() == 20, room == whole);
         assert!(room == whole || journal.compact(&life.promised).is_err());
-        assert_eq!(
-            records(&disk.after_power_cut(Left::All)),
-            life.promised,
-            "room {room}"
-        );
-        assert!(
-            !disk.names().contains(&NEW.to_owned()),
-            "a failed rewrite gives its room back"
-        );
+        assert_eq!(records(&disk.after_power_cut(Left::All)), life.promised, "room {room}");
+        assert!(!disk.names().contains(&NEW.to_owned()), "a failed rewrite gives its room back");
         disk.limit(None);
         life.append(&mut journal, "after");
         assert_eq!(records(&disk), life.promised, "room {room}");
@@ -240,10 +191,7 @@ fn a_full_disk_refuses_and_then_goes_on() {
 fn every_truncation_and_every_flipped_bit_leaves_a_journal_that_goes_on() {
     let disk = SimulatedDisk::default();
     Life::default().live(&mut open(&disk).0);
-    let (journal, old) = (
-        disk.get(JOURNAL).expect("journal"),
-        disk.get(OLD).expect("journal.old"),
-    );
+    let (journal, old) = (disk.get(JOURNAL).expect("journal"), disk.get(OLD).expect("journal.old"));
     let whole = records(&disk);
     let truncated = (0..journal.len()).map(|end| journal[..end].to_vec());
     let flipped = (0..journal.len() * 8).map(|bit| {
@@ -260,19 +208,9 @@ fn every_truncation_and_every_flipped_bit_leaves_a_journal_that_goes_on() {
         // (one record) only what is whole.
         assert!(recovered.records == whole || recovered.records == whole[..whole.len() - 1]);
         journal.append("after").expect("room");
-        let expected: Vec<String> = recovered
-            .records
-            .into_iter()
-            .chain(["after".to_owned()])
-            .collect();
+        let expected: Vec<String> = recovered.records.into_iter().chain(["after".to_owned()]).collect();
         let (_, second) = open(&disk.after_power_cut(Left::Nothing));
-        assert_eq!(
-            second,
-            Recovered {
-                records: expected,
-                notices: vec![]
-            }
-        );
+        assert_eq!(second, Recovered { records: expected, notices: vec![] });
     }
 }
 
@@ -280,34 +218,19 @@ fn every_truncation_and_every_flipped_bit_leaves_a_journal_that_goes_on() {
 fn a_torn_end_is_no_news_but_damage_is_told() {
     let disk = SimulatedDisk::default();
     let (mut journal, _) = open(&disk);
-    ["one", "two", "three"]
-        .iter()
-        .for_each(|record| journal.append(record).expect("room"));
+    ["one", "two", "three"].iter().for_each(|record| journal.append(record).expect("room"));
     let bytes = disk.get(JOURNAL).expect("journal");
 
     disk.put(JOURNAL, &bytes[..bytes.len() - 3]);
-    assert_eq!(
-        open(&disk).1,
-        Recovered {
-            records: vec!["one".into(), "two".into()],
-            notices: vec![]
-        }
-    );
+    assert_eq!(open(&disk).1, Recovered { records: vec!["one".into(), "two".into()], notices: vec![] });
 
     let mut damaged = bytes.clone();
-    let at = damaged
-        .windows(3)
-        .position(|window| window == b"two")
-        .expect("the record");
+    let at = damaged.windows(3).position(|window| window == b"two").expect("the record");
     damaged[at] = 0;
     disk.put(JOURNAL, &damaged);
     let (_, recovered) = open(&disk);
     assert_eq!(recovered.records, ["one"]);
-    assert!(
-        recovered.notices[0].contains("the 1 records before are kept"),
-        "{:?}",
-        recovered.notices
-    );
+    assert!(recovered.notices[0].contains("the 1 records before are kept"), "{:?}", recovered.notices);
     assert_eq!(open(&disk).1.notices, [""; 0], "told once, then mended");
 }
 
@@ -318,9 +241,7 @@ fn two_generations() -> SimulatedDisk {
     journal.append("a").expect("room");
     journal.compact(&["A".to_owned()]).expect("room");
     journal.append("b").expect("room");
-    journal
-        .compact(&["A".to_owned(), "B".to_owned()])
-        .expect("room");
+    journal.compact(&["A".to_owned(), "B".to_owned()]).expect("room");
     journal.append("c").expect("room");
     disk
 }
@@ -334,38 +255,19 @@ fn damage(disk: &SimulatedDisk, name: &str, at: usize) {
 #[test]
 fn a_damaged_snapshot_is_replaced_by_the_older_generation_without_loss() {
     let disk = two_generations();
-    let snapshot = disk
-        .get(JOURNAL)
-        .expect("journal")
-        .windows(2)
-        .position(|line| line == b"A\n")
-        .expect("A");
+    let snapshot = disk.get(JOURNAL).expect("journal").windows(2).position(|line| line == b"A\n").expect("A");
     damage(&disk, JOURNAL, snapshot);
     let (_, recovered) = open(&disk);
     // The older generation says "A" and "b" where the snapshot says "A" and "B".
     assert_eq!(recovered.records, ["A", "b", "c"]);
-    assert!(
-        recovered.notices[0].contains("stands in for it"),
-        "{:?}",
-        recovered.notices
-    );
-    assert_eq!(
-        open(&disk).1,
-        Recovered {
-            records: recovered.records,
-            notices: vec![]
-        }
-    );
+    assert!(recovered.notices[0].contains("stands in for it"), "{:?}", recovered.notices);
+    assert_eq!(open(&disk).1, Recovered { records: recovered.records, notices: vec![] });
 }
 
 #[test]
 fn an_older_generation_that_does_not_say_the_same_never_stands_in() {
     let snapshot = |disk: &SimulatedDisk| {
-        disk.get(JOURNAL)
-            .expect("journal")
-            .windows(2)
-            .position(|line| line == b"B\n")
-            .expect("B")
+        disk.get(JOURNAL).expect("journal").windows(2).position(|line| line == b"B\n").expect("B")
     };
     // Damaged itself.
     let disk = two_generations();
@@ -376,10 +278,7 @@ fn an_older_generation_that_does_not_say_the_same_never_stands_in() {
     // A generation too old.
     let disk = two_generations();
     let old = disk.get(OLD).expect("journal.old");
-    open(&disk)
-        .0
-        .compact(&["A".into(), "B".into(), "C".into()])
-        .expect("room");
+    open(&disk).0.compact(&["A".into(), "B".into(), "C".into()]).expect("room");
     disk.put(OLD, &old);
     damage(&disk, JOURNAL, snapshot(&disk));
     assert_eq!(records(&disk), ["A"]);
@@ -394,29 +293,14 @@ fn an_older_generation_that_does_not_say_the_same_never_stands_in() {
 
 #[test]
 fn a_destroyed_journal_falls_back_to_the_older_one_and_says_so() {
-    for content in [
-        &b""[..],
-        b"\0\0\0\0\0\0\0\0",
-        b"garbage\nand more\n",
-        &[0xff; 4096],
-    ] {
+    for content in [&b""[..], b"\0\0\0\0\0\0\0\0", b"garbage\nand more\n", &[0xff; 4096]] {
         let disk = two_generations();
         disk.put(JOURNAL, content);
         let (mut journal, recovered) = open(&disk);
         assert_eq!(recovered.records, ["A", "b"]);
-        assert!(
-            recovered.notices[0].contains("fell back to journal.old"),
-            "{:?}",
-            recovered.notices
-        );
+        assert!(recovered.notices[0].contains("fell back to journal.old"), "{:?}", recovered.notices);
         journal.append("c").expect("room");
-        assert_eq!(
-            open(&disk).1,
-            Recovered {
-                records: vec!["A".into(), "b".into(), "c".into()],
-                notices: vec![]
-            }
-        );
+        assert_eq!(open(&disk).1, Recovered { records: vec!["A".into(), "b".into(), "c".into()], notices: vec![] });
     }
     let disk = two_generations();
     disk.clone().remove(JOURNAL).expect("removed");
@@ -430,19 +314,9 @@ fn with_nothing_to_fall_back_to_it_starts_empty_and_says_so() {
     disk.put(OLD, b"garbage");
     let (mut journal, recovered) = open(&disk);
     assert!(recovered.records.is_empty());
-    assert!(
-        recovered.notices[0].contains("as from the factory"),
-        "{:?}",
-        recovered.notices
-    );
+    assert!(recovered.notices[0].contains("as from the factory"), "{:?}", recovered.notices);
     journal.append("new").expect("room");
-    assert_eq!(
-        open(&disk).1,
-        Recovered {
-            records: vec!["new".into()],
-            notices: vec![]
-        }
-    );
+    assert_eq!(open(&disk).1, Recovered { records: vec!["new".into()], notices: vec![] });
 }
 
 #[test]
@@ -464,10 +338,7 @@ fn a_disk_without_links_keeps_no_older_generation_and_works() {
     let mut life = Life::default();
     life.live(&mut open(&disk).0);
     assert_eq!(life.promised.len(), 9);
-    assert_eq!(
-        (records(&disk), disk.names()),
-        (life.promised, vec![JOURNAL.to_owned()])
-    );
+    assert_eq!((records(&disk), disk.names()), (life.promised, vec![JOURNAL.to_owned()]));
 }
 
 #[test]
@@ -489,10 +360,7 @@ fn destroying_is_all_or_nothing() {
             disk.fail(step, usize::MAX);
             let done = journal.destroy().is_ok();
             let after = records(&disk.after_power_cut(left));
-            assert!(
-                after.is_empty() || !done && after == ["A", "B", "c"],
-                "step {step}, {left:?}: {after:?}"
-            );
+            assert!(after.is_empty() || !done && after == ["A", "B", "c"], "step {step}, {left:?}: {after:?}");
         }
     }
 }
@@ -530,16 +398,8 @@ fn what_is_no_record_is_refused_and_changes_nothing() {
     let before = disk.steps();
     let large = "x".repeat(record::MAX_RECORD + 1);
     for record in ["two\nlines", &large] {
-        assert_eq!(
-            journal.append(record).map_err(|error| error.kind()),
-            Err(ErrorKind::InvalidInput)
-        );
-        assert_eq!(
-            journal
-                .compact(&[record.to_owned()])
-                .map_err(|error| error.kind()),
-            Err(ErrorKind::InvalidInput)
-        );
+        assert_eq!(journal.append(record).map_err(|error| error.kind()), Err(ErrorKind::InvalidInput));
+        assert_eq!(journal.compact(&[record.to_owned()]).map_err(|error| error.kind()), Err(ErrorKind::InvalidInput));
     }
     assert_eq!(disk.steps(), before);
 }
@@ -554,11 +414,7 @@ fn a_file_that_cannot_be_cut_is_written_anew_before_the_next_record() {
     journal.append("failed").expect_err("a failing disk");
     journal.append("next").expect("room");
     for left in LEFT {
-        assert_eq!(
-            records(&disk.after_power_cut(left)),
-            ["A", "B", "c", "next"],
-            "{left:?}"
-        );
+        assert_eq!(records(&disk.after_power_cut(left)), ["A", "B", "c", "next"], "{left:?}");
     }
 }
 
@@ -569,9 +425,7 @@ fn a_failed_record_does_not_come_back_by_the_older_generation() {
     let (mut journal, _) = open(&disk);
     disk.fail(1, 1);
     journal.append("failed").expect_err("a failing disk");
-    journal
-        .compact(&["A".into(), "B".into(), "C".into()])
-        .expect("room");
+    journal.compact(&["A".into(), "B".into(), "C".into()]).expect("room");
     disk.put(JOURNAL, b"garbage");
     assert_eq!(records(&disk), ["A", "b"]);
 }

@@ -1,0 +1,159 @@
+//! The one thread that owns everything that can change: the device, the journal, the schedule, the running session.
+//!
+//! ```text
+//! signals, control socket, … ──Wake──▶ Agent ──▶ sleep until a wake-up or the next deadline
+//!                                        ├─ contact.rs   one session with the ACS, driven to its end
+//!                                        ├─ start.rs     from configuration and journal to a running agent
+//!                                        └─ schedule     what is due, and when
+//! ```
+
+mod contact;
+pub mod daemon;
+mod start;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+
+use rand::RngCore;
+use rand::rngs::OsRng;
+
+use crate::clock::{Clock, Now};
+use crate::config::Config;
+use crate::cwmp::device::{Device, Journal, JournalError};
+use crate::cwmp::event::{Event, EventCode};
+use crate::model::value::Value;
+use crate::schedule::{Due, PeriodicSettings, Schedule};
+use crate::store::Store;
+use crate::time_zone::LocalZone;
+
+pub use contact::LastSession;
+pub use start::{StartFailure, load_model};
+
+/// What makes the agent look up from its sleep.
+#[derive(Debug)]
+pub enum Wake {
+    /// SIGTERM or SIGINT: end now.
+    Stop,
+}
+
+/// The running agent.
+pub struct Agent {
+    config: Config,
+    clock: Clock,
+    zone: LocalZone,
+    device: Device,
+    store: Rc<RefCell<Store>>,
+    schedule: Schedule,
+    wakes: Receiver<Wake>,
+    /// Set when the agent is to end: whatever waits for the network looks at it.
+    stop: Arc<AtomicBool>,
+    /// Whether a session is to start as soon as none runs.
+    wanted: bool,
+    /// Whether the ACS seems to speak CWMP 1.0 only (R84).
+    only_oldest: bool,
+    last_session: Option<LastSession>,
+}
+
+impl Agent {
+    /// Runs until it is told to stop.
+    pub fn run(mut self) {
+        loop {
+            let now = self.clock.now();
+            self.follow_settings(now);
+            while let Some(due) = self.schedule.poll(now) {
+                self.fall_due(due);
+            }
+            if self.wanted && self.is_enabled() {
+                self.contact();
+                continue;
+            }
+            match self.sleep(now) {
+                Some(Wake::Stop) => break,
+                None => {}
+            }
+        }
+        if let Err(error) = self.device.save() {
+            log::error!("{error}");
+        }
+        log::info!("stopped");
+    }
+
+    /// Waits for a wake-up, at most until the next deadline.
+    fn sleep(&mut self, now: Now) -> Option<Wake> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Some(Wake::Stop);
+        }
+        let Some(deadline) = self.schedule.deadline() else {
+            return Some(self.wakes.recv().unwrap_or(Wake::Stop));
+        };
+        match self.wakes.recv_timeout(deadline.saturating_sub(now.monotonic)) {
+            Ok(wake) => Some(wake),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => Some(Wake::Stop),
+        }
+    }
+
+    /// Takes over the parameters that drive the schedule; they may have changed since the last look (R153).
+    fn follow_settings(&mut self, now: Now) {
+        self.schedule.periodic.set(self.periodic_settings(), now);
+    }
+
+    fn periodic_settings(&self) -> Option<PeriodicSettings> {
+        if !self.is_enabled() || !self.device.management_server_flag("PeriodicInformEnable", false) {
+            return None;
+        }
+        let interval = u32::try_from(self.device.management_server_number("PeriodicInformInterval")?).ok()?;
+        let reference = match self.device.management_server("PeriodicInformTime") {
+            Some(Value::DateTime(time)) if !time.is_unknown() && !time.is_since_boot() => Some(time.unix()),
+            _ => None, // R151
+        };
+        let local_phase = self.device.state().phase.into();
+        Some(PeriodicSettings { interval: interval.max(1), reference, local_phase })
+    }
+
+    /// EnableCWMP (R7): while it is false no Inform is sent.
+    fn is_enabled(&self) -> bool {
+        self.device.management_server_flag("EnableCWMP", true)
+    }
+
+    fn fall_due(&mut self, due: Due) {
+        match due {
+            Due::Retry => self.wanted = true,
+            Due::Periodic => self.raise(Event::new(EventCode::Periodic)),
+            Due::Heartbeat => self.raise(Event::new(EventCode::Heartbeat)),
+            Due::ScheduledInform { command_key } => {
+                self.device.state_mut().events.raise(Event::new(EventCode::Scheduled));
+                self.raise(Event::of_command(EventCode::MScheduleInform, command_key));
+            }
+            Due::Reboot => {}
+        }
+    }
+
+    /// Something has happened that the ACS is to be told at once (R134).
+    fn raise(&mut self, event: Event) {
+        log::debug!("event {}", event.code.as_str());
+        self.device.state_mut().events.raise(event);
+        self.wanted = true;
+    }
+}
+
+/// Random bits from the kernel; without them the address of a stack variable must do, which is enough for a jitter.
+fn random() -> u64 {
+    let mut bytes = [0; 8];
+    match OsRng.try_fill_bytes(&mut bytes) {
+        Ok(()) => u64::from_ne_bytes(bytes),
+        Err(_) => std::process::id().into(),
+    }
+}
+
+/// The store as the device sees it.
+struct StoreJournal(Rc<RefCell<Store>>);
+
+impl Journal for StoreJournal {
+    fn append(&mut self, record: &str) -> Result<(), JournalError> {
+        self.0.borrow_mut().append(record).map_err(|error| JournalError(error.to_string()))
+    }
+}

@@ -1,0 +1,157 @@
+//! One session with the ACS, from the TCP connection to what follows from its end.
+
+use std::time::Duration;
+
+use super::{Agent, random};
+use crate::acs::{self, Connection, TlsSettings};
+use crate::cwmp::device::Device;
+use crate::cwmp::session::{Output, Session, Start};
+use crate::cwmp::session_error::SessionError;
+use crate::cwmp::version;
+use crate::model::date_time::DateTime;
+use crate::schedule::RetryPolicy;
+
+/// R48, R119: how long an exchange may take at the least before it is given up.
+const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The largest answer that is read: a SetParameterValues of 10,000 parameters fits in it twice.
+const BODY_LIMIT: usize = 4 << 20;
+
+/// How the last session went, for `status`.
+#[derive(Clone, Debug)]
+pub struct LastSession {
+    /// When it began, in seconds since the Unix epoch.
+    pub began: i64,
+    /// How long it took.
+    pub took: Duration,
+    /// The events that its Inform told.
+    pub events: Vec<String>,
+    /// Why it failed, where it did.
+    pub error: Option<SessionError>,
+}
+
+impl Agent {
+    /// Holds one session, and decides what comes after it.
+    pub(super) fn contact(&mut self) {
+        let began = self.clock.now();
+        self.wanted = false;
+        self.schedule.retry.started();
+        let offered = if self.only_oldest { version::OLDEST } else { version::ALL };
+        let start = Start { current_time: self.current_time(), offered };
+        let (session, first) = Session::start(&start, &mut self.device);
+        let events: Vec<String> = self.device.state().events.announced().map(|event| event.code.to_string()).collect();
+        log::info!("session with {}: {}", self.device.management_server_text("URL"), events.join(", "));
+        let settings = self.acs_settings(began.clock_is_set());
+        let (session, result) = converse(settings, session, first, &mut self.device);
+        // Events that came while the session ran need one of their own (R134).
+        self.wanted |= self.device.state().events.is_due(session.version());
+        self.device.state_mut().events.session_ended();
+        match &result {
+            Ok(()) => self.succeeded(),
+            Err(error) => self.failed(error, &session),
+        }
+        if let Err(error) = self.device.save() {
+            log::error!("{error}");
+        }
+        self.compact();
+        let took = self.clock.now().monotonic.saturating_sub(began.monotonic);
+        self.last_session = Some(LastSession { began: began.wall, took, events, error: result.err() });
+    }
+
+    fn succeeded(&mut self) {
+        log::info!("session done");
+        self.schedule.retry.succeeded();
+        self.device.state_mut().retry_count = 0; // R130
+    }
+
+    fn failed(&mut self, error: &SessionError, session: &Session) {
+        let now = self.clock.now();
+        let wait = self.schedule.retry.failed(now, self.retry_policy(), error.retry_after(), random());
+        self.device.state_mut().retry_count = self.schedule.retry.count();
+        self.only_oldest = !session.is_initiated() && !self.only_oldest && suggests_oldest(error);
+        log::warn!("session failed: {error}; next attempt in {} s at the latest", wait.as_secs());
+    }
+
+    /// R128: what the ACS set last counts for the next interval.
+    fn retry_policy(&self) -> RetryPolicy {
+        let number = |name: &str| self.device.management_server_number(name).and_then(|n| u32::try_from(n).ok());
+        let usual = RetryPolicy::default();
+        RetryPolicy {
+            minimum_wait: number("CWMPRetryMinimumWaitInterval").unwrap_or(usual.minimum_wait),
+            multiplier: number("CWMPRetryIntervalMultiplier").unwrap_or(usual.multiplier),
+        }
+    }
+
+    /// R97: local time with its offset to UTC, or the time since boot while the date is not known.
+    fn current_time(&self) -> DateTime {
+        let now = self.clock.now();
+        if now.clock_is_set() {
+            DateTime::from_unix(now.wall, self.zone.offset_minutes(now.wall))
+        } else {
+            DateTime::since_boot(now.monotonic)
+        }
+    }
+
+    fn acs_settings(&self, clock_is_set: bool) -> acs::Settings {
+        acs::Settings {
+            url: self.device.management_server_text("URL"),
+            username: self.device.acs_username(),
+            password: self.device.management_server_text("Password").into(),
+            tls: TlsSettings {
+                ca_file: self.config.ca_file.clone(),
+                client_cert: self.config.client_cert.clone(),
+                client_key: self.config.client_key.clone(),
+            },
+            clock_is_set,
+            timeout: EXCHANGE_TIMEOUT,
+            body_limit: BODY_LIMIT,
+            stop: self.stop.clone(),
+        }
+    }
+
+    /// Rewrites the journal where it has grown, now that nobody waits for an answer.
+    fn compact(&mut self) {
+        let mut store = self.store.borrow_mut();
+        if store.wants_compaction()
+            && let Err(error) = store.compact(&self.device.snapshot())
+        {
+            log::warn!("the journal could not be rewritten and keeps growing: {error}");
+        }
+    }
+}
+
+/// Posts what the session says and hands it the answers, until it ends.
+fn converse(
+    settings: acs::Settings,
+    mut session: Session,
+    mut output: Output,
+    device: &mut Device,
+) -> (Session, Result<(), SessionError>) {
+    let mut connection = match Connection::open(settings) {
+        Ok(connection) => connection,
+        Err(error) => return (session, Err(error)),
+    };
+    loop {
+        output = match output {
+            Output::End(result) => return (session, result),
+            Output::Post(body) => match connection.post(&body) {
+                Ok(reply) => {
+                    let (next, output) = session.reply(&reply.body, device);
+                    session = next;
+                    output
+                }
+                Err(error) => return (session, Err(error)),
+            },
+        };
+    }
+}
+
+/// R84: whether an ACS that knows only CWMP 1.0 would fail like this.
+fn suggests_oldest(error: &SessionError) -> bool {
+    match error {
+        SessionError::InformFault { .. } | SessionError::Soap(_) | SessionError::Version(_) => true,
+        SessionError::UnexpectedEmpty | SessionError::NoInformResponse => true,
+        SessionError::Status { code, .. } => matches!(code, 400 | 405..=499 | 500 | 501),
+        _ => false,
+    }
+}

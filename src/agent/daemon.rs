@@ -1,0 +1,61 @@
+//! The command `run`: signals and the agent, from the first log line to the exit code.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::{io, thread};
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use super::{Agent, StartFailure, Wake};
+use crate::config::{Config, StartupError};
+
+/// Wake-ups that may wait while a session runs; a further one makes its sender wait.
+const WAKES: usize = 32;
+
+/// A thread that waits for signals needs little more than a page.
+const SIGNAL_STACK: usize = 64 << 10;
+
+/// Runs the agent until SIGTERM or SIGINT.
+pub fn run(config: Config) -> ExitCode {
+    if crate::log::init(config.log, config.log_to).is_err() {
+        eprintln!("cpe-agent: the log is taken already");
+        return ExitCode::FAILURE;
+    }
+    let (sender, wakes) = sync_channel(WAKES);
+    let stop = Arc::new(AtomicBool::new(false));
+    if let Err(error) = watch_signals(sender, Arc::clone(&stop)) {
+        log::error!("signals cannot be caught: {error}");
+        return ExitCode::FAILURE;
+    }
+    log::info!("cpe-agent {} starts", env!("CARGO_PKG_VERSION"));
+    match Agent::start(config, wakes, stop) {
+        Ok(agent) => {
+            agent.run();
+            ExitCode::SUCCESS
+        }
+        Err(StartFailure::Configuration(error)) => {
+            eprintln!("cpe-agent: {error}");
+            ExitCode::from(StartupError::EXIT)
+        }
+        Err(StartFailure::AlreadyRunning(error)) => {
+            eprintln!("cpe-agent: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Starts the thread that turns signals into wake-ups.
+fn watch_signals(wakes: SyncSender<Wake>, stop: Arc<AtomicBool>) -> io::Result<()> {
+    let mut signals = Signals::new([SIGTERM, SIGINT])?;
+    let watch = move || {
+        for _ in signals.forever() {
+            // First the flag, which ends a session that is waiting for the network.
+            stop.store(true, Ordering::Relaxed);
+            let _ = wakes.try_send(Wake::Stop);
+        }
+    };
+    thread::Builder::new().name("signals".into()).stack_size(SIGNAL_STACK).spawn(watch).map(drop)
+}

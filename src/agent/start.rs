@@ -1,0 +1,116 @@
+//! From the configuration and the journal to an agent that can run.
+
+use std::cell::RefCell;
+use std::fs;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::Receiver;
+
+use super::{Agent, StoreJournal, Wake, random};
+use crate::clock::Clock;
+use crate::config::{Config, StartupError};
+use crate::cwmp::device::Device;
+use crate::cwmp::event::{Event, EventCode};
+use crate::model::{Loaded, ModelFile, load};
+use crate::schedule::{Retry, Schedule};
+use crate::store::{Recovered, Store, StoreError};
+use crate::time_zone::LocalZone;
+
+/// Why the agent does not start.
+#[derive(Debug)]
+pub enum StartFailure {
+    /// The configuration or the data model is wrong: exit status 78.
+    Configuration(StartupError),
+    /// Another agent runs on the same state directory: exit status 1.
+    AlreadyRunning(StoreError),
+}
+
+/// Loads the data-model files that the configuration names, with its factory values.
+pub fn load_model(config: &Config) -> Result<Loaded, StartupError> {
+    let mut files = Vec::with_capacity(config.data_model.len());
+    for path in &config.data_model {
+        match fs::read_to_string(path) {
+            Ok(text) => files.push(ModelFile { name: path.display().to_string(), text }),
+            Err(error) => return Err(StartupError::new(path, "", &format!("cannot be read: {error}"))),
+        }
+    }
+    load(&files, &config.set).map_err(|error| StartupError::new(Path::new(&error.file), &error.pointer, &error.reason))
+}
+
+impl Agent {
+    /// Prepares everything up to the first session; nothing is contacted and nothing written yet.
+    pub fn start(config: Config, wakes: Receiver<Wake>, stop: Arc<AtomicBool>) -> Result<Agent, StartFailure> {
+        let loaded = load_model(&config).map_err(StartFailure::Configuration)?;
+        let (store, recovered) = match Store::open(&config.state_dir) {
+            Ok(opened) => opened,
+            Err(error @ StoreError::Locked { .. }) => return Err(StartFailure::AlreadyRunning(error)),
+            Err(error) => {
+                log::error!("{error}; nothing will survive a restart");
+                (Store::volatile(&config.state_dir, &error.to_string()), Recovered::default())
+            }
+        };
+        recovered.notices.iter().for_each(|notice| log::warn!("{notice}"));
+        let store = Rc::new(RefCell::new(store));
+        let journal = Box::new(StoreJournal(Rc::clone(&store)));
+        let (device, notices) = Device::restore(loaded, &recovered.records, journal);
+        notices.iter().for_each(|notice| log::warn!("{notice}"));
+        let clock = Clock::new();
+        let mut schedule = Schedule::default();
+        schedule.retry = Retry::restore(device.state().retry_count, clock.now());
+        let mut agent = Agent {
+            config,
+            clock,
+            zone: LocalZone::load(),
+            device,
+            store,
+            schedule,
+            wakes,
+            stop,
+            wanted: false,
+            only_oldest: false,
+            last_session: None,
+        };
+        agent.note_start();
+        Ok(agent)
+    }
+
+    /// Raises the events that a start can mean: `0 BOOTSTRAP`, `1 BOOT`, or none (R137, R146).
+    ///
+    /// Nothing is written yet: a start that ends before its session does is found again by the next one.
+    fn note_start(&mut self) {
+        let boot_id = self.boot_id();
+        let identity = self.device.identity().username();
+        let acs_url = self.device.management_server_text("URL");
+        let state = self.device.state_mut();
+        let rebooted = boot_id.as_ref().is_none_or(|id| *id != state.boot_id);
+        if rebooted {
+            state.events.rebooted();
+            state.changed.clear(); // R110: with 4 VALUE CHANGE, which does not outlive a reboot
+        }
+        let known = state.identity.as_deref() == Some(&identity) && state.acs_url.as_deref() == Some(&acs_url);
+        if !known {
+            state.phase = random() as u32; // R152
+            state.identity = Some(identity);
+            state.bootstrap(acs_url);
+        }
+        if rebooted {
+            state.boot_id = boot_id.unwrap_or_default();
+            state.events.raise(Event::new(EventCode::Boot));
+        }
+        self.wanted = state.events.pending().next().is_some();
+    }
+
+    /// What tells one boot of the device from another; none where the file cannot be read, and then every start of the
+    /// agent counts as a boot.
+    fn boot_id(&self) -> Option<String> {
+        match fs::read_to_string(&self.config.boot_id) {
+            Ok(text) => Some(text.trim().to_owned()),
+            Err(error) => {
+                log::warn!("{}: {error}; this start counts as a boot", self.config.boot_id.display());
+                None
+            }
+        }
+    }
+}

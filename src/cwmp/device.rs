@@ -1,0 +1,333 @@
+//! The device as the protocol sees it: its data model, what it still has to tell, and the journal that keeps both.
+//!
+//! ```text
+//! decide (model::transaction) ──▶ Device::commit ──▶ journal ──▶ tree and state ──▶ answer
+//! ```
+//!
+//! Nothing is changed before it is written, and nothing is answered before it is changed, so that what was answered
+//! survives a power cut (R164, R171).
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde_json::{Map, Value as Json};
+
+use super::event::{Event, EventCode, EventQueue};
+use crate::model::Loaded;
+use crate::model::actions::Actions;
+use crate::model::attributes::Notification;
+use crate::model::transaction::Change;
+use crate::model::tree::Tree;
+use crate::model::value::Value;
+
+/// Where changes are kept: one record a change, durable when `append` returns.
+pub trait Journal {
+    /// Writes one record, a line without line end.
+    ///
+    /// # Errors
+    /// It is not durable, and nothing of it will come back.
+    fn append(&mut self, record: &str) -> Result<(), JournalError>;
+}
+
+/// A record could not be kept; nothing of it will come back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JournalError(pub String);
+
+impl fmt::Display for JournalError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the state cannot be stored: {}", self.0)
+    }
+}
+
+impl std::error::Error for JournalError {}
+
+/// Who changes something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Author {
+    /// The ACS: what it changes is never told to it (R172).
+    Acs,
+    /// Anyone else: the agent itself, or an entity on the LAN side.
+    Other,
+}
+
+/// What the device has to remember beside its values (table H1, R98, R137).
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    /// Who the device was when `0 BOOTSTRAP` was last raised.
+    pub identity: Option<String>,
+    /// The ACS URL for which `0 BOOTSTRAP` was last raised.
+    pub acs_url: Option<String>,
+    /// The boot id for which `1 BOOT` was last raised.
+    pub boot_id: String,
+    /// Events that no ACS has confirmed yet.
+    pub events: EventQueue,
+    /// Attempts to retry the session that failed.
+    pub retry_count: u32,
+    /// Names of parameters that somebody else than the ACS has changed and that are still to be told.
+    pub changed: BTreeSet<String>,
+    /// The phase of periodic Informs that this device chose for itself (R151), in seconds.
+    pub phase: u32,
+}
+
+/// The data model and the state, with the journal that keeps them.
+pub struct Device {
+    /// The data model as it is now.
+    pub tree: Tree,
+    /// What only the device can do.
+    pub actions: Actions,
+    state: State,
+    journal: Box<dyn Journal>,
+    /// The state as the journal has it.
+    written: String,
+}
+
+impl Device {
+    /// Brings the device from its factory state to what the records say. What no longer fits the model is left out and
+    /// told in words.
+    pub fn restore(loaded: Loaded, records: &[String], journal: Box<dyn Journal>) -> (Device, Vec<String>) {
+        let Loaded { mut tree, actions } = loaded;
+        let mut state = State::default();
+        let mut written = String::new();
+        let mut notices = Vec::new();
+        for record in records {
+            let Ok(Json::Object(mut record)) = serde_json::from_str(record) else {
+                notices.push("a record of the journal is no JSON object".into());
+                continue;
+            };
+            for change in record.get("tree").and_then(Json::as_array).into_iter().flatten() {
+                let change =
+                    Change::from_json(change, &tree).and_then(|c| tree.apply(&c).map_err(|e| format!("{c:?}: {e}")));
+                notices.extend(change.err().map(|reason| format!("left out of the stored values: {reason}")));
+            }
+            if let Some(stored) = record.remove("state") {
+                state = State::from_json(&stored);
+                written = stored.to_string();
+            }
+        }
+        (Device { tree, actions, state, journal, written }, notices)
+    }
+
+    /// What the device has to remember.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Changes what need not be durable at once. It becomes so with the next [`commit`](Device::commit) or
+    /// [`save`](Device::save).
+    pub fn state_mut(&mut self) -> &mut State {
+        &mut self.state
+    }
+
+    /// Makes the state durable, where it differs from what the journal has.
+    pub fn save(&mut self) -> Result<(), JournalError> {
+        self.commit(Vec::new(), Author::Other, |_| {}).map(drop)
+    }
+
+    /// Carries out changes together with an edit of the state: all of it or, on an error, nothing.
+    ///
+    /// Changes that change nothing are not written. A changed ACS URL raises `0 BOOTSTRAP` (R25). Gives whether an
+    /// active notification is to be sent.
+    pub fn commit(
+        &mut self,
+        changes: Vec<Change>,
+        author: Author,
+        edit: impl FnOnce(&mut State),
+    ) -> Result<bool, JournalError> {
+        let changes: Vec<Change> = changes.into_iter().filter(|change| self.is_change(change)).collect();
+        let mut state = self.state.clone();
+        let active = author == Author::Other && self.note(&changes, &mut state);
+        self.watch_acs_url(&changes, &mut state);
+        edit(&mut state);
+        let encoded = state.to_json().to_string();
+        if changes.is_empty() && encoded == self.written {
+            self.state = state;
+            return Ok(active);
+        }
+        let mut record = Map::new();
+        if !changes.is_empty() {
+            record.insert("tree".into(), changes.iter().map(Change::to_json).collect());
+        }
+        let mut text = Json::Object(record).to_string();
+        if encoded != self.written {
+            // The state is encoded already; it goes in as the last member.
+            text.pop();
+            text.push_str(if changes.is_empty() { "\"state\":" } else { ",\"state\":" });
+            text.push_str(&encoded);
+            text.push('}');
+        }
+        self.journal.append(&text)?;
+        for change in &changes {
+            // Every change was decided on this very tree.
+            let applied = self.tree.apply(change);
+            debug_assert!(applied.is_ok(), "{change:?}: {applied:?}");
+        }
+        self.state = state;
+        self.written = encoded;
+        Ok(active)
+    }
+
+    /// All records that lead from the factory state to this one, for the journal's compaction.
+    pub fn snapshot(&self) -> Vec<String> {
+        let changes: Vec<Json> = self.tree.changes_from_factory().iter().map(Change::to_json).collect();
+        vec![serde_json::json!({ "tree": changes, "state": self.state.to_json() }).to_string()]
+    }
+
+    fn is_change(&self, change: &Change) -> bool {
+        match change {
+            Change::Set(name, value) => self.tree.get(name).as_ref() != Some(value),
+            Change::Attributes(name, attributes) => {
+                self.tree.parameter(name).is_ok_and(|p| p.attributes() != *attributes)
+            }
+            _ => true,
+        }
+    }
+
+    /// R99, R101: what the ACS is to hear of. Gives whether it is to hear of it at once.
+    fn note(&self, changes: &[Change], state: &mut State) -> bool {
+        let mut active = false;
+        for change in changes {
+            let Change::Set(name, _) = change else { continue };
+            let Ok(parameter) = self.tree.parameter(name) else { continue };
+            let notification = parameter.attributes().notification;
+            if parameter.spec.inform || notification != Notification::Off {
+                state.changed.insert(name.clone());
+                state.events.raise(Event::new(EventCode::ValueChange));
+            }
+            active |= notification == Notification::Active;
+        }
+        active
+    }
+
+    fn watch_acs_url(&self, changes: &[Change], state: &mut State) {
+        let url = self.management_server_name("URL");
+        let set = changes.iter().rev().find_map(|change| match change {
+            Change::Set(name, value) if *name == url => Some(value.to_string()),
+            _ => None,
+        });
+        if let Some(url) = set {
+            state.bootstrap(url);
+        }
+    }
+}
+
+impl State {
+    /// Raises `0 BOOTSTRAP` for this ACS; all other undelivered events are discarded, and with `4 VALUE CHANGE` its
+    /// list of parameters (R139).
+    pub fn bootstrap(&mut self, acs_url: String) {
+        self.acs_url = Some(acs_url);
+        self.changed.clear();
+        self.events.raise(Event::new(EventCode::Bootstrap));
+    }
+
+    fn to_json(&self) -> Json {
+        serde_json::json!({
+            "identity": self.identity,
+            "acsUrl": self.acs_url,
+            "bootId": self.boot_id,
+            "events": self.events.to_json(),
+            "retryCount": self.retry_count,
+            "changed": self.changed,
+            "phase": self.phase,
+        })
+    }
+
+    /// Reads what it can; a member that is missing or wrong is as from the factory.
+    fn from_json(json: &Json) -> State {
+        let text = |name: &str| json.get(name).and_then(Json::as_str).map(str::to_owned);
+        let number =
+            |name: &str| json.get(name).and_then(Json::as_u64).and_then(|n| u32::try_from(n).ok()).unwrap_or(0);
+        let changed = json.get("changed").and_then(Json::as_array);
+        State {
+            identity: text("identity"),
+            acs_url: text("acsUrl"),
+            boot_id: text("bootId").unwrap_or_default(),
+            events: json.get("events").map(EventQueue::from_json).unwrap_or_default(),
+            retry_count: number("retryCount"),
+            changed: changed.into_iter().flatten().filter_map(Json::as_str).map(str::to_owned).collect(),
+            phase: number("phase"),
+        }
+    }
+}
+
+/// The parameters by which the protocol itself is driven.
+impl Device {
+    /// The full name of a parameter of the ManagementServer object.
+    pub fn management_server_name(&self, parameter: &str) -> String {
+        format!("{}.ManagementServer.{parameter}", self.tree.root_name())
+    }
+
+    /// A parameter of the ManagementServer object, hidden ones too.
+    pub fn management_server(&self, parameter: &str) -> Option<Value> {
+        self.tree.get(&self.management_server_name(parameter))
+    }
+
+    /// A text of the ManagementServer object; empty where the model has no such parameter.
+    pub fn management_server_text(&self, parameter: &str) -> String {
+        self.management_server(parameter).map(|value| value.to_string()).unwrap_or_default()
+    }
+
+    /// A number of the ManagementServer object, where the model has it.
+    pub fn management_server_number(&self, parameter: &str) -> Option<i64> {
+        self.management_server(parameter)?.as_number().and_then(|n| n.try_into().ok())
+    }
+
+    /// Whether a flag of the ManagementServer object is set; `absent` where the model has no such parameter.
+    pub fn management_server_flag(&self, parameter: &str, absent: bool) -> bool {
+        self.management_server(parameter).map_or(absent, |value| value == Value::Boolean(true))
+    }
+
+    /// Who the device is, as Inform tells (R93).
+    pub fn identity(&self) -> DeviceId {
+        let text = |name: &str| {
+            let name = format!("{}.DeviceInfo.{name}", self.tree.root_name());
+            self.tree.get(&name).map(|value| value.to_string()).unwrap_or_default()
+        };
+        DeviceId {
+            manufacturer: text("Manufacturer"),
+            oui: text("ManufacturerOUI"),
+            product_class: text("ProductClass"),
+            serial_number: text("SerialNumber"),
+        }
+    }
+
+    /// The user name towards the ACS: the configured one, or else that of R62.
+    pub fn acs_username(&self) -> String {
+        match self.management_server_text("Username") {
+            configured if !configured.is_empty() => configured,
+            _ => self.identity().username(),
+        }
+    }
+}
+
+/// Manufacturer, OUI, product class and serial number (TR-069 A6 Table 39).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceId {
+    /// For display only.
+    pub manufacturer: String,
+    /// Six hexadecimal digits.
+    pub oui: String,
+    /// May be empty.
+    pub product_class: String,
+    /// Unique within the OUI and product class.
+    pub serial_number: String,
+}
+
+impl DeviceId {
+    /// `OUI-ProductClass-SerialNumber`, escaped, or `OUI-SerialNumber` without product class (R62).
+    pub fn username(&self) -> String {
+        let mut name = self.oui.clone();
+        for part in [&self.product_class, &self.serial_number] {
+            if part.is_empty() {
+                continue;
+            }
+            name.push('-');
+            for byte in part.bytes() {
+                match byte {
+                    b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'_' => name.push(byte.into()),
+                    _ => name.push_str(&format!("%{byte:02X}")),
+                }
+            }
+        }
+        name
+    }
+}

@@ -1,0 +1,25 @@
+//! GetParameterNames (TR-069 A6 §A.3.2.3).
+
+use crate::cwmp::device::Device;
+use crate::cwmp::fault::{Fault, FaultCode};
+use crate::cwmp::soap::{Element, Writer};
+use crate::model::path::{MAX_LENGTH, Path};
+
+/// R184 to R193.
+pub(super) fn answer(call: Element<'_>, device: &mut Device, response: &mut Writer) -> Result<(), Fault> {
+    let name = call.string("ParameterPath", MAX_LENGTH)?;
+    let next_level = call.boolean("NextLevel")?;
+    let path = Path::parse(&name)?;
+    if next_level && device.tree.is_parameter(&path) {
+        return Err(Fault::because(FaultCode::InvalidArguments, "NextLevel needs a partial path")); // R188
+    }
+    response.array("ParameterList", "cwmp:ParameterInfoStruct", |list| {
+        device.tree.visit_names(&path, next_level, &mut |name, writable| {
+            list.element(|entry| {
+                entry.text("Name", name);
+                entry.text("Writable", u8::from(writable)); // acsrs takes 0 and 1 only
+            });
+        })
+    })?;
+    Ok(())
+}

@@ -1,0 +1,69 @@
+//! SetParameterValues (TR-069 A6 §A.3.2.1).
+
+use std::collections::HashSet;
+
+use crate::cwmp::device::{Author, Device};
+use crate::cwmp::fault::{Fault, FaultCode, ParameterFault};
+use crate::cwmp::rules;
+use crate::cwmp::soap::{Element, Writer, XsiType};
+use crate::model::transaction::{Change, GivenType, SetError};
+use crate::model::value::Type;
+
+/// All or nothing (R164): every parameter is decided on, all errors are told, then all is stored and set at once.
+pub(super) fn answer(call: Element<'_>, device: &mut Device, response: &mut Writer) -> Result<(), Fault> {
+    let key = call.string("ParameterKey", 32)?;
+    let mut names = HashSet::new();
+    let mut changes = Vec::new();
+    let mut refused = Vec::new();
+    for member in call.members("ParameterList")? {
+        let name = member.string("Name", usize::MAX)?;
+        let value = member.argument("Value")?;
+        let text = value.text().ok_or_else(|| Fault::because(FaultCode::InvalidArguments, "a Value is a text"))?;
+        match decide(device, &name, given_type(&value), &text) {
+            Ok(change) => changes.push(change),
+            Err(error) => refused.push(parameter_fault(&name, &error)),
+        }
+        if let Some(twice) = names.replace(name) {
+            let text = format!("{twice} is in the list more than once"); // R163
+            return Err(Fault::because(FaultCode::InvalidArguments, text));
+        }
+    }
+    if !refused.is_empty() {
+        return Err(Fault::of_parameters(refused)); // R165
+    }
+    changes.extend(parameter_key(device, &key));
+    device.commit(changes, Author::Acs, |_| {})?;
+    response.text("Status", 0); // R169
+    Ok(())
+}
+
+fn decide(device: &Device, name: &str, given: GivenType, text: &str) -> Result<Change, SetError> {
+    let value = device.tree.check_set(name, given, text)?;
+    rules::check(&device.tree, name, &value)?;
+    Ok(Change::Set(name.to_owned(), value))
+}
+
+/// R157: ParameterKey is set by each successful call that carries one, an empty one too.
+pub(super) fn parameter_key(device: &Device, key: &str) -> Option<Change> {
+    let name = device.management_server_name("ParameterKey");
+    device.tree.parameter(&name).ok()?;
+    Some(Change::Set(name, Type::String.parse(key).ok()?))
+}
+
+/// What comes with the value: nothing and `xsd:string` leave the choice to the parameter (R332).
+fn given_type(value: &Element<'_>) -> GivenType {
+    match value.xsi_type() {
+        None | Some(XsiType::BuiltIn("string" | "anySimpleType")) => GivenType::Any,
+        Some(XsiType::BuiltIn("base64Binary")) => GivenType::Is(Type::Base64),
+        Some(XsiType::BuiltIn(name)) => Type::from_name(name).map_or(GivenType::Foreign, GivenType::Is),
+        Some(XsiType::Foreign(_)) => GivenType::Foreign,
+    }
+}
+
+fn parameter_fault(name: &str, error: &SetError) -> ParameterFault {
+    let fault = match error {
+        SetError::Path(error) => Fault { code: FaultCode::InvalidParameterName, ..Fault::from(*error) },
+        SetError::Value(error) => Fault::from(error.clone()),
+    };
+    ParameterFault { name: name.to_owned(), code: fault.code, text: fault.text }
+}

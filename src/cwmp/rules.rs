@@ -1,0 +1,43 @@
+//! What the data model prohibits beyond the facets of a single parameter (R168).
+
+use crate::model::tree::Tree;
+use crate::model::value::{Value, ValueError};
+
+/// Holds a value that the ACS wants to set against the rules that the standard has for this very parameter.
+pub(super) fn check(tree: &Tree, name: &str, value: &Value) -> Result<(), ValueError> {
+    let Some(name) = name.strip_prefix(tree.root_name()) else { return Ok(()) };
+    match name {
+        ".ManagementServer.URL" => acs_url(value.as_str()),
+        _ if name.ends_with(".DiagnosticsState") => Err(ValueError::Prohibited("this device does not run diagnostics")), // R308
+        _ => Ok(()),
+    }
+}
+
+/// R10, R335: an absolute HTTP or HTTPS URL with a host, and without user information.
+fn acs_url(text: &str) -> Result<(), ValueError> {
+    let uri: Option<ureq_proto::http::Uri> = text.parse().ok();
+    let good = uri.is_some_and(|uri| {
+        let http = matches!(uri.scheme_str(), Some("http" | "https"));
+        http && uri
+            .authority()
+            .is_some_and(|authority| !authority.host().is_empty() && !authority.as_str().contains('@'))
+    });
+    if good { Ok(()) } else { Err(ValueError::Prohibited("an absolute http or https URL is needed")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_acs_url_is_absolute() {
+        for good in ["http://acs.example/", "https://[2001:db8::1]:7547/cwmp?a=b", "HTTP://10.0.0.1"] {
+            assert_eq!(acs_url(good), Ok(()), "{good}");
+        }
+        for bad in
+            ["", "acs.example", "/cwmp", "ftp://acs.example/", "http://", "http:///x", "http://a b/", "http://u:p@h/"]
+        {
+            assert!(acs_url(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! One session with the ACS, as a value that is stepped (TR-069 A6 §3.7.1).
+//!
+//! ```text
+//!            ┌──8005, at most 3 times──┐
+//!            ▼                         │
+//! start ──▶ Informing ──InformResponse─┴─▶ Serving ──request──▶ Serving      (the answer is posted)
+//!                │                            │  └──empty, but our empty POST is still to come──▶ Serving
+//!                │                            └──empty, after our empty POST──▶ End(Ok)
+//!                └──anything else──▶ End(Err)◀──what is no envelope, or answers nothing we asked──┘
+//! ```
+//!
+//! It never reads a clock, a socket or a file. `agent.rs` posts what it says and hands it the answer; a test does so
+//! without any socket.
+
+use super::device::{Author, Device};
+use super::fault::AcsFaultCode;
+use super::rpc::{self, inform::Inform};
+use super::session_error::SessionError;
+use super::soap::{self, Body, Document, Element, Envelope, Header, Writer};
+use super::version::{self, Version};
+use crate::model::date_time::DateTime;
+
+/// How often a request is sent again in a session because the ACS asks for it (R120).
+const MAX_RESENDS: u32 = 3;
+
+/// What is to be done next.
+#[derive(Debug, PartialEq)]
+pub enum Output {
+    /// Post this body, and hand the body of the answer to [`Session::reply`]; an empty one is the empty POST.
+    Post(Vec<u8>),
+    /// The session is over; the connection is to be closed (R50).
+    End(Result<(), SessionError>),
+}
+
+/// What a session starts with.
+#[derive(Debug)]
+pub struct Start {
+    /// R97: local time with its offset, or the time since boot.
+    pub current_time: DateTime,
+    /// The versions that are offered to the ACS: [`version::ALL`], or only the oldest (R84).
+    pub offered: &'static [Version],
+}
+
+/// A session in progress.
+#[derive(Debug)]
+pub struct Session {
+    phase: Phase,
+    offered: &'static [Version],
+    /// The version that both sides speak (R82).
+    version: Version,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// Inform is sent, its response is not there yet.
+    Informing { inform: Vec<u8>, resends: u32 },
+    /// The ACS may ask.
+    Serving {
+        /// Whether our empty POST was sent while HoldRequests was false: then we ask nothing more (R115, R117).
+        finished: bool,
+    },
+    /// Nothing more is sent.
+    Ended,
+}
+
+/// The ID of our Inform; it is the only request of a session so far.
+const INFORM_ID: &str = "1";
+
+impl Session {
+    /// Opens a session with Inform, which tells all events that are due (R90, R134).
+    pub fn start(start: &Start, device: &mut Device) -> (Session, Output) {
+        let version = version::newest(start.offered);
+        let retrying = device.state().retry_count > 0;
+        let events = device.state_mut().events.announce(version, retrying);
+        let inform =
+            Inform { events: &events, current_time: start.current_time, offered: start.offered, id: INFORM_ID };
+        let inform = inform.encode(device);
+        let post = Output::Post(inform.clone());
+        let phase = Phase::Informing { inform, resends: 0 };
+        (Session { phase, offered: start.offered, version }, post)
+    }
+
+    /// Whether the ACS has confirmed the Inform, so that the session counts as initiated (R92).
+    pub fn is_initiated(&self) -> bool {
+        !matches!(self.phase, Phase::Informing { .. })
+    }
+
+    /// The version that both sides speak.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// Takes the body of an HTTP answer with status 200 or 204.
+    pub fn reply(self, body: &[u8], device: &mut Device) -> (Session, Output) {
+        if body.is_empty() {
+            return self.empty_reply();
+        }
+        let document = match Document::parse(body) {
+            Ok(document) => document,
+            Err(error) => return self.fail(SessionError::Soap(error.to_string())), // R88
+        };
+        match document.envelope() {
+            Ok(envelope) => self.envelope(&envelope, device),
+            Err(error) => self.fail(SessionError::Soap(error.to_string())),
+        }
+    }
+
+    fn empty_reply(self) -> (Session, Output) {
+        match self.phase {
+            Phase::Informing { .. } => self.fail(SessionError::UnexpectedEmpty), // R118
+            Phase::Serving { finished: true } => self.end(Ok(())),               // R117
+            Phase::Serving { finished: false } => self.empty_post(false),        // R114: an empty answer holds nothing
+            Phase::Ended => self.end(Ok(())),
+        }
+    }
+
+    fn envelope(self, envelope: &Envelope<'_>, device: &mut Device) -> (Session, Output) {
+        match (&self.phase, &envelope.body) {
+            (Phase::Informing { .. }, Body::Fault(fault)) => {
+                let code = fault.code.map_or(0, AcsFaultCode::number);
+                match fault.code {
+                    Some(AcsFaultCode::RetryRequest) => self.resend_inform(code, &fault.text),
+                    _ => self.fail(SessionError::InformFault { code, text: fault.text.clone() }), // R92
+                }
+            }
+            (Phase::Informing { .. }, Body::Rpc { name: "InformResponse", version, .. }) => {
+                self.inform_response(envelope, *version, device)
+            }
+            (Phase::Informing { .. }, Body::Rpc { .. }) => self.fail(SessionError::NoInformResponse),
+            (Phase::Serving { .. }, Body::Rpc { name, element, .. }) if !name.ends_with("Response") => {
+                let answer = self.answer(envelope, name, *element, device);
+                let finished = matches!(self.phase, Phase::Serving { finished: true });
+                (Session { phase: Phase::Serving { finished }, ..self }, Output::Post(answer)) // R112
+            }
+            // A response or a fault to a request that we never sent; it must not be answered (R86).
+            (Phase::Serving { .. }, Body::Rpc { name, .. }) => {
+                let name = name.to_string();
+                self.fail(SessionError::Unexpected(name))
+            }
+            (Phase::Serving { .. }, Body::Fault(fault)) => {
+                let text = format!("fault {}: {}", fault.code.map_or(0, AcsFaultCode::number), fault.text);
+                self.fail(SessionError::Unexpected(text))
+            }
+            (Phase::Ended, _) => self.end(Ok(())),
+        }
+    }
+
+    /// R120: fault 8005 asks for the very same request again.
+    fn resend_inform(mut self, code: u16, text: &str) -> (Session, Output) {
+        match &mut self.phase {
+            Phase::Informing { inform, resends, .. } if *resends < MAX_RESENDS => {
+                *resends += 1;
+                let again = Output::Post(inform.clone());
+                (self, again)
+            }
+            _ => {
+                log::warn!("the ACS asked {MAX_RESENDS} times to repeat Inform, fault {code}: {text}");
+                self.fail(SessionError::TooManyRetries)
+            }
+        }
+    }
+
+    /// The session is initiated: what Inform told counts as delivered, before anything else happens (R92, R134).
+    fn inform_response(mut self, envelope: &Envelope<'_>, version: Version, device: &mut Device) -> (Session, Output) {
+        self.version = match version::negotiate(envelope.use_cwmp_version.as_deref(), version, self.offered) {
+            Ok(version) => version,
+            Err(error) => return self.fail(SessionError::Version(error.to_string())), // R82
+        };
+        let hold = envelope.hold_requests;
+        let delivered = device.commit(Vec::new(), Author::Other, |state| {
+            state.events.inform_confirmed();
+            state.changed.clear();
+        });
+        if let Err(error) = delivered {
+            log::warn!("what was delivered may be told again: {error}");
+        }
+        self.empty_post(hold)
+    }
+
+    /// R114: an empty POST; while requests are held it does not yet mean that we have nothing more to ask.
+    fn empty_post(self, hold: bool) -> (Session, Output) {
+        (Session { phase: Phase::Serving { finished: !hold }, ..self }, Output::Post(Vec::new()))
+    }
+
+    /// Answers a request of the ACS, with a response or with a fault.
+    fn answer(&self, envelope: &Envelope<'_>, method: &str, call: Element<'_>, device: &mut Device) -> Vec<u8> {
+        let id = envelope.id.as_deref(); // R77
+        if let Some(entry) = envelope.not_understood {
+            return soap::must_understand_fault(self.version, id, entry);
+        }
+        let mut response = Writer::new(self.version, &Header::with_id(id), &format!("{method}Response"));
+        match rpc::find(method).and_then(|answer| answer(call, device, &mut response)) {
+            Ok(()) => {
+                log::info!("{method} answered");
+                response.finish()
+            }
+            Err(fault) => {
+                log::info!("{method} refused: {fault}");
+                soap::fault(self.version, id, &fault)
+            }
+        }
+    }
+
+    fn fail(self, error: SessionError) -> (Session, Output) {
+        self.end(Err(error))
+    }
+
+    fn end(self, result: Result<(), SessionError>) -> (Session, Output) {
+        (Session { phase: Phase::Ended, ..self }, Output::End(result))
+    }
+}
