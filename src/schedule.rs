@@ -1,1 +1,116 @@
-//! x
+//! When is the next session due: retries, periodic, scheduled, heartbeat, and planned reboots.
+//!
+//! ```text
+//!   settings, requests, outcomes ──▶ Schedule ── deadline() ──▶ the agent sleeps until then
+//!                                       ▲  └──── poll(now) ───▶ Due, one at a time
+//!                                       └─ Now
+//! ```
+//!
+//! Deadlines are monotonic. What follows the wall clock is worked out anew when that clock has
+//! been set or has drifted, and a lower bound on every deadline keeps a clock that jumps to and
+//! fro from starting sessions in a storm, or from postponing one for ever.
+
+use std::time::Duration;
+
+use crate::clock::Now;
+
+mod inform_queue;
+mod periodic;
+mod reboot;
+mod retry;
+
+pub use inform_queue::{InformQueue, QueueFull};
+pub use periodic::{Periodic, PeriodicSettings};
+pub use reboot::PlannedReboots;
+pub use retry::{Retry, RetryPolicy, retry_wait};
+
+/// How often the wall clock is looked at while something follows it: after it is set, a new
+/// phase holds within a minute.
+const CLOCK_CHECK: Duration = Duration::from_secs(60);
+
+/// What has become due.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// The failed session is to be tried again (R125).
+    Retry,
+    /// `2 PERIODIC` (R149).
+    Periodic,
+    /// `14 HEARTBEAT` (R302).
+    Heartbeat,
+    /// `3 SCHEDULED` and `M ScheduleInform` with this command key (R154).
+    ScheduledInform {
+        /// The CommandKey of the request.
+        command_key: String,
+    },
+    /// `ScheduleReboot` or `DelayReboot`: reboot when no session runs (R156).
+    Reboot,
+}
+
+/// Everything that waits for its time. Each part is set through its own methods.
+#[derive(Clone, Debug, Default)]
+pub struct Schedule {
+    /// Sessions that failed.
+    pub retry: Retry,
+    /// PeriodicInformInterval and its kin.
+    pub periodic: Periodic,
+    /// HeartbeatPolicy, which works the same way.
+    pub heartbeat: Periodic,
+    /// What ScheduleInform has asked for.
+    pub informs: InformQueue,
+    /// ScheduleReboot and DelayReboot.
+    pub reboots: PlannedReboots,
+    last_poll: Duration,
+}
+
+impl Schedule {
+    /// When to call [`Schedule::poll`] again, on the monotonic clock; none if nothing waits.
+    pub fn deadline(&self) -> Option<Duration> {
+        let watches_clock = self.periodic.watches_clock()
+            || self.heartbeat.watches_clock()
+            || self.informs.watches_clock()
+            || self.reboots.watches_clock();
+        let clock_check = watches_clock.then(|| self.last_poll.saturating_add(CLOCK_CHECK));
+        let deadlines = [
+            self.retry.deadline(),
+            self.periodic.deadline(),
+            self.heartbeat.deadline(),
+            self.informs.deadline(),
+            self.reboots.deadline(),
+            clock_check,
+        ];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// What is due, one at a time: to be called until there is none.
+    pub fn poll(&mut self, now: Now) -> Option<Due> {
+        self.last_poll = now.monotonic;
+        if self.retry.poll(now) {
+            return Some(Due::Retry);
+        }
+        if self.heartbeat.poll(now) {
+            return Some(Due::Heartbeat);
+        }
+        if self.periodic.poll(now) {
+            return Some(Due::Periodic);
+        }
+        if let Some(command_key) = self.informs.poll(now) {
+            return Some(Due::ScheduledInform { command_key });
+        }
+        self.reboots.poll(now).then_some(Due::Reboot)
+    }
+}
+
+/// How far the wall clock stands ahead of the monotonic one, in seconds.
+fn offset(now: Now) -> i64 {
+    let monotonic = i64::try_from(now.monotonic.as_secs()).unwrap_or(i64::MAX);
+    now.wall.saturating_sub(monotonic)
+}
+
+/// The monotonic instant of a wall-clock one; now, where that has passed.
+fn instant_of(wall: i64, now: Now) -> Duration {
+    let ahead = u64::try_from(wall.saturating_sub(now.wall)).unwrap_or(0);
+    now.monotonic.saturating_add(Duration::from_secs(ahead))
+}
+
+#[cfg(test)]
+mod tests;

@@ -277,7 +277,8 @@ impl EventQueue {
             let bootstrap = |entry: &Entry| entry.event.code == EventCode::Bootstrap;
             self.entries.retain(bootstrap);
         }
-        if self.is_known(&event) {
+        if let Some(known) = self.known(&event) {
+            known.attempted &= event.code == EventCode::Heartbeat; // R304: that one is dropped
             return;
         }
         if self.entries.len() >= MAX_EVENTS && !self.drop_oldest() {
@@ -290,15 +291,16 @@ impl EventQueue {
         });
     }
 
-    /// Whether nothing new would be told: Single codes are told once (R135). One that is being
-    /// announced just now is told too early to count, except HEARTBEAT (R304).
-    fn is_known(&self, event: &Event) -> bool {
+    /// The entry that tells of the event already: Single codes are told once (R135). One that
+    /// is being announced just now is told too early to count, except HEARTBEAT (R304).
+    fn known(&mut self, event: &Event) -> Option<&mut Entry> {
+        if event.code.rule().cumulative == Cumulative::Multiple {
+            return None;
+        }
         let heartbeat = event.code == EventCode::Heartbeat;
-        event.code.rule().cumulative == Cumulative::Single
-            && self
-                .entries
-                .iter()
-                .any(|entry| entry.event.code == event.code && (heartbeat || !entry.announced))
+        self.entries
+            .iter_mut()
+            .find(|entry| entry.event.code == event.code && (heartbeat || !entry.announced))
     }
 
     /// R94: the oldest "M" event goes; failing that, the oldest of a vendor.
@@ -320,11 +322,15 @@ impl EventQueue {
         self.pending().any(|event| event.code == *code)
     }
 
-    /// Whether something waits that was not announced yet and that an ACS of that version can
-    /// be told: a session is to be started, or to follow the running one (R134).
+    /// Whether something calls for a session now, or right after the running one: it was raised
+    /// since the last Inform, and an ACS of that version can be told (R83, R125, R134).
+    ///
+    /// What an Inform has announced in vain calls for none: it rides along with the retry, or
+    /// with the next session where the ACS keeps refusing the method it belongs to.
     pub fn is_due(&self, version: Version) -> bool {
-        let mut waiting = self.entries.iter().filter(|entry| !entry.announced);
-        waiting.any(|entry| entry.event.code.rule().since <= version)
+        self.entries.iter().any(|entry| {
+            !entry.announced && !entry.attempted && entry.event.code.rule().since <= version
+        })
     }
 
     /// The events of the Inform that starts a session, which are announced from now on.
@@ -358,10 +364,9 @@ impl EventQueue {
     /// For a code that stands alone (5, 9, 10, 12): to be called when the last call is confirmed.
     pub fn method_confirmed(&mut self, event: &Event) {
         let delivered = event.code.rule().delivered;
-        let Some(at) = self.entries.iter().position(|entry| entry.event == *event) else {
-            return;
-        };
-        self.entries.remove(at);
+        if let Some(at) = self.entries.iter().position(|entry| entry.event == *event) {
+            self.entries.remove(at);
+        }
         let of_its_kind = |entry: &Entry| entry.event.code.rule().delivered == delivered;
         let more = self.entries.iter().any(|entry| {
             of_its_kind(entry) && entry.event.code.rule().cumulative == Cumulative::Multiple
@@ -378,16 +383,17 @@ impl EventQueue {
             entry.announced && entry.event.code.rule().discard == Discard::AfterAttempt
         };
         self.entries.retain(|entry| !given_up(entry));
-        let mut seen = Vec::new();
-        self.entries.retain_mut(|entry| {
+        for entry in &mut self.entries {
             entry.attempted |= entry.announced;
             entry.announced = false;
-            // A Single code that was raised again meanwhile is one event now (R135).
-            let single = entry.event.code.rule().cumulative == Cumulative::Single;
-            let repeated = single && seen.contains(&entry.event.code);
-            seen.push(entry.event.code.clone());
-            !repeated
-        });
+        }
+        // A Single code that was raised again meanwhile is one event now (R135), and a new one.
+        for event in std::mem::take(&mut self.entries) {
+            match self.known(&event.event) {
+                Some(first) => first.attempted &= event.attempted,
+                None => self.entries.push(event),
+            }
+        }
     }
 
     /// The device has rebooted: what does not outlive that is discarded (R142). To be called

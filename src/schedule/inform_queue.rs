@@ -1,0 +1,297 @@
+//! What ScheduleInform has asked for.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::instant_of;
+use crate::clock::Now;
+
+/// The Informs that were asked for and are not due yet.
+///
+/// A delay is counted on the monotonic clock, so setting the wall clock does not touch it. For
+/// the journal it becomes a wall-clock instant, if there is one: that alone outlives a reboot
+/// (R155).
+#[derive(Clone, Debug, Default)]
+pub struct InformQueue {
+    entries: Vec<Entry>,
+    unsaved: bool,
+    /// The journal was written without absolute time, and can be written better once there is.
+    saved_without_clock: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    command_key: String,
+    due: Due,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Due {
+    /// At this monotonic instant.
+    At(Duration),
+    /// At this wall-clock instant, read from the journal before the clock was set; at the
+    /// monotonic one if it never is.
+    AtWall { wall: i64, fallback: Duration },
+}
+
+/// The queue takes no more: ScheduleInform answers 9002, knowing no fault for it (R155).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueFull;
+
+impl fmt::Display for QueueFull {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} Informs are scheduled already", InformQueue::CAPACITY)
+    }
+}
+
+impl std::error::Error for QueueFull {}
+
+impl InformQueue {
+    /// How many Informs may wait; R155 demands three.
+    pub const CAPACITY: usize = 16;
+
+    /// Asks for an Inform after that delay. One that waits with the same command key, unless
+    /// that is empty, gets the new delay instead (R155).
+    ///
+    /// # Errors
+    /// [`InformQueue::CAPACITY`] of them wait already.
+    pub fn add(&mut self, command_key: &str, delay: Duration, now: Now) -> Result<(), QueueFull> {
+        let due = Due::At(now.monotonic.saturating_add(delay));
+        let same = |entry: &Entry| !command_key.is_empty() && entry.command_key == command_key;
+        match self.entries.iter().position(same) {
+            Some(at) => self.entries[at].due = due,
+            None if self.entries.len() >= InformQueue::CAPACITY => return Err(QueueFull),
+            None => self.entries.push(Entry {
+                command_key: command_key.to_owned(),
+                due,
+            }),
+        }
+        self.unsaved = true;
+        Ok(())
+    }
+
+    /// How many wait.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Forgets all of them: a BOOTSTRAP, or a factory reset.
+    pub fn clear(&mut self) {
+        self.unsaved |= !self.is_empty();
+        self.entries.clear();
+    }
+
+    /// When the next is due, on the monotonic clock.
+    pub fn deadline(&self) -> Option<Duration> {
+        self.entries.iter().map(|entry| entry.due.instant()).min()
+    }
+
+    /// The command key of one that is due, the earliest first; it no longer waits.
+    pub fn poll(&mut self, now: Now) -> Option<String> {
+        if now.clock_is_set() {
+            self.clock_was_set(now);
+        }
+        let (at, earliest) = self
+            .entries
+            .iter()
+            .enumerate()
+            .min_by_key(|(_, entry)| entry.due.instant())?;
+        if earliest.due.instant() > now.monotonic {
+            return None;
+        }
+        self.unsaved = true;
+        Some(self.entries.remove(at).command_key)
+    }
+
+    fn clock_was_set(&mut self, now: Now) {
+        for entry in &mut self.entries {
+            if let Due::AtWall { wall, .. } = entry.due {
+                entry.due = Due::At(instant_of(wall, now));
+            }
+        }
+        // What the journal holds would not outlive a reboot; now it can.
+        if self.saved_without_clock {
+            self.saved_without_clock = false;
+            self.unsaved |= !self.entries.is_empty();
+        }
+    }
+
+    pub(super) fn watches_clock(&self) -> bool {
+        let awaits = |entry: &Entry| matches!(entry.due, Due::AtWall { .. });
+        self.saved_without_clock || self.entries.iter().any(awaits)
+    }
+
+    /// Whether the journal is to be written.
+    pub fn is_unsaved(&self) -> bool {
+        self.unsaved
+    }
+
+    /// The journal now holds what [`InformQueue::to_json`] gave.
+    pub fn saved(&mut self, now: Now) {
+        self.unsaved = false;
+        self.saved_without_clock = !now.clock_is_set() && !self.is_empty();
+    }
+
+    /// The queue for the journal: command key, seconds left, and the wall-clock instant if known.
+    pub fn to_json(&self, now: Now) -> Value {
+        let record = |entry: &Entry| {
+            let left = entry.due.instant().saturating_sub(now.monotonic);
+            // Rounded up: an Inform may be late by a second, and never early.
+            let left = left.as_secs() + u64::from(left.subsec_nanos() > 0);
+            let due = match entry.due {
+                Due::AtWall { wall, .. } => Some(wall),
+                Due::At(_) if now.clock_is_set() => Some(now.wall.saturating_add_unsigned(left)),
+                Due::At(_) => None,
+            };
+            json!({ "key": entry.command_key, "left": left, "due": due })
+        };
+        self.entries.iter().map(record).collect()
+    }
+
+    /// The queue that a journal holds; what it does not understand there is passed over.
+    pub fn from_json(journal: &Value, now: Now) -> InformQueue {
+        let mut queue = InformQueue::default();
+        for record in journal.as_array().into_iter().flatten() {
+            let Some(left) = record["left"].as_u64() else {
+                continue;
+            };
+            let fallback = now.monotonic.saturating_add(Duration::from_secs(left));
+            let due = match record["due"].as_i64() {
+                Some(wall) => Due::AtWall { wall, fallback },
+                None => Due::At(fallback),
+            };
+            if queue.len() < InformQueue::CAPACITY {
+                let command_key = record["key"].as_str().unwrap_or_default().to_owned();
+                queue.entries.push(Entry { command_key, due });
+            }
+        }
+        if now.clock_is_set() {
+            queue.clock_was_set(now);
+        }
+        queue
+    }
+}
+
+impl Due {
+    fn instant(self) -> Duration {
+        match self {
+            Due::At(instant) => instant,
+            Due::AtWall { fallback, .. } => fallback,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SET: i64 = 1_800_000_000;
+
+    fn at(seconds: u64, wall: i64) -> Now {
+        Now {
+            monotonic: Duration::from_secs(seconds),
+            wall,
+        }
+    }
+
+    fn seconds(count: u64) -> Duration {
+        Duration::from_secs(count)
+    }
+
+    /// R154, R155: at least three; the same key updates, the empty key never does.
+    #[test]
+    fn asked_for_and_due() {
+        let mut queue = InformQueue::default();
+        let start = at(10, 0);
+        queue.add("a", seconds(100), start).unwrap();
+        queue.add("b", seconds(50), start).unwrap();
+        queue.add("", seconds(70), start).unwrap();
+        queue.add("", seconds(70), start).unwrap();
+        queue.add("a", seconds(60), start).unwrap();
+        assert_eq!((queue.len(), queue.deadline()), (4, Some(seconds(60))));
+        assert_eq!(queue.poll(at(59, 0)), None);
+        // the wall clock is set meanwhile, which changes nothing
+        assert_eq!(queue.poll(at(60, SET)).as_deref(), Some("b"));
+        assert_eq!(queue.poll(at(69, SET)), None);
+        let due: Vec<_> = std::iter::from_fn(|| queue.poll(at(80, 0))).collect();
+        assert_eq!(due, ["a", "", ""]);
+        assert!(queue.is_empty() && queue.deadline().is_none());
+    }
+
+    #[test]
+    fn a_full_queue() {
+        let mut queue = InformQueue::default();
+        for number in 0..InformQueue::CAPACITY {
+            let key = number.to_string();
+            queue.add(&key, seconds(5), at(0, 0)).unwrap();
+        }
+        assert_eq!(queue.add("more", seconds(5), at(0, 0)), Err(QueueFull));
+        assert_eq!(queue.add("3", Duration::MAX, at(1, 0)), Ok(()));
+        assert_eq!(queue.len(), InformQueue::CAPACITY);
+    }
+
+    /// R155: over a reboot with absolute time, which may be missing for a while after it.
+    #[test]
+    fn over_a_reboot() {
+        let mut queue = InformQueue::default();
+        queue.add("k", seconds(600), at(1000, SET)).unwrap();
+        assert!(queue.is_unsaved());
+        let journal = queue.to_json(at(1100, SET + 100));
+        queue.saved(at(1100, SET + 100));
+        assert!(!queue.is_unsaved() && !queue.watches_clock());
+
+        let known = InformQueue::from_json(&journal, at(5, SET + 200));
+        assert_eq!(known.deadline(), Some(seconds(405)));
+
+        let mut waits = InformQueue::from_json(&journal, at(5, 0));
+        assert_eq!(waits.deadline(), Some(seconds(505)));
+        assert!(waits.watches_clock());
+        assert_eq!(waits.to_json(at(6, 0))[0]["due"], SET + 600);
+        assert_eq!(waits.poll(at(20, SET + 300)), None);
+        assert_eq!(waits.deadline(), Some(seconds(320)));
+
+        let mut late = InformQueue::from_json(&journal, at(5, SET + 9999));
+        assert_eq!(late.poll(at(5, SET + 9999)).as_deref(), Some("k"));
+    }
+
+    /// Without absolute time the rest of the delay is kept, and improved once there is a clock.
+    #[test]
+    fn without_a_clock() {
+        let mut queue = InformQueue::default();
+        queue.add("k", seconds(600), at(0, 0)).unwrap();
+        queue.saved(at(0, 0));
+        assert!(queue.watches_clock());
+        let journal = queue.to_json(at(100, 0));
+        let restarted = InformQueue::from_json(&journal, at(7, 0));
+        assert_eq!(restarted.deadline(), Some(seconds(507)));
+
+        assert_eq!(queue.poll(at(200, SET)), None);
+        assert!(queue.is_unsaved());
+        assert_eq!(queue.to_json(at(200, SET))[0]["due"], SET + 400);
+        queue.clear();
+        assert!(queue.is_unsaved() && queue.is_empty());
+    }
+
+    #[test]
+    fn a_strange_journal() {
+        for text in [
+            "null",
+            "7",
+            "[1, null, {}, {\"left\": -1}]",
+            "{\"left\": 1}",
+        ] {
+            let journal = serde_json::from_str(text).unwrap();
+            assert!(InformQueue::from_json(&journal, at(0, 0)).is_empty());
+        }
+        let endless: Value = json!([{ "left": u64::MAX, "due": i64::MAX }]);
+        let mut queue = InformQueue::from_json(&endless, at(1, SET));
+        assert_eq!(queue.poll(at(2, i64::MIN)), None);
+    }
+}

@@ -1,0 +1,221 @@
+//! The retry of a failed session.
+
+use std::time::Duration;
+
+use crate::clock::Now;
+
+/// The ManagementServer parameters that govern retries; factory values are 5 and 2000 (R128).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// CWMPRetryMinimumWaitInterval: seconds, 1 to 65535.
+    pub minimum_wait: u32,
+    /// CWMPRetryIntervalMultiplier: thousandths, 1000 to 65535.
+    pub multiplier: u32,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> RetryPolicy {
+        RetryPolicy {
+            minimum_wait: 5,
+            multiplier: 2000,
+        }
+    }
+}
+
+/// The longest wait: where the formula would go beyond, as it can by far (R132).
+const LONGEST: u64 = u32::MAX as u64 * 1000;
+
+/// How long to wait before retry number `retry` (from 1): uniformly random between
+/// m·(k/1000)^(n-1) and m·(k/1000)^n seconds, with n at most 10 (R126, R127).
+pub fn retry_wait(retry: u32, policy: RetryPolicy, random: u64) -> Duration {
+    let multiplier = u64::from(policy.multiplier.max(1000));
+    // Milliseconds; below 2^42 after each step, so that the product saturates at worst (R132).
+    let grow = |wait: u64| (wait.saturating_mul(multiplier) / 1000).min(LONGEST);
+    let mut least = u64::from(policy.minimum_wait.max(1)) * 1000;
+    for _ in 1..retry.clamp(1, 10) {
+        least = grow(least);
+    }
+    let span = grow(least).saturating_sub(least) + 1;
+    Duration::from_millis(least + random % span)
+}
+
+/// Whether the last session failed, how often in a row, and when it is tried again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Retry {
+    /// RetryCount: kept over restarts and reboots (R98).
+    count: u32,
+    /// Failures since the boot, which the wait grows with (R129).
+    since_boot: u32,
+    waiting: Option<Waiting>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Waiting {
+    retry_at: Duration,
+}
+
+impl Retry {
+    /// After a start, with the count that the journal holds. The wait begins anew (R129), and
+    /// so does the session: at once, if the device did not reboot, since nobody kept its time.
+    pub fn restore(count: u32, now: Now) -> Retry {
+        let waiting = (count > 0).then_some(Waiting {
+            retry_at: now.monotonic,
+        });
+        Retry {
+            count,
+            since_boot: 0,
+            waiting,
+        }
+    }
+
+    /// RetryCount of the next Inform (R98, R131): zero if and only if the last session succeeded.
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// A session begins, for whatever reason: nothing waits any more (R125).
+    pub fn started(&mut self) {
+        self.waiting = None;
+    }
+
+    /// The session has succeeded (R130).
+    pub fn succeeded(&mut self) {
+        *self = Retry::default();
+    }
+
+    /// The session has failed: it is tried again after the interval of the table, and not before
+    /// `at_least` has passed, which the ACS may have asked for (R66). Gives the wait.
+    pub fn failed(
+        &mut self,
+        now: Now,
+        policy: RetryPolicy,
+        at_least: Option<Duration>,
+        random: u64,
+    ) -> Duration {
+        self.count = self.count.saturating_add(1);
+        self.since_boot = self.since_boot.saturating_add(1);
+        let wait = retry_wait(self.since_boot, policy, random);
+        let wait = wait.max(at_least.unwrap_or_default().min(LONGEST_RETRY_AFTER));
+        self.waiting = Some(Waiting {
+            retry_at: now.monotonic.saturating_add(wait),
+        });
+        wait
+    }
+
+    /// When the session is tried again, on the monotonic clock.
+    pub fn deadline(&self) -> Option<Duration> {
+        self.waiting.map(|waiting| waiting.retry_at)
+    }
+
+    /// Whether the session is to be tried now; said once.
+    pub fn poll(&mut self, now: Now) -> bool {
+        let due = self.deadline().is_some_and(|at| at <= now.monotonic);
+        if due {
+            self.waiting = None;
+        }
+        due
+    }
+}
+
+/// An ACS may put us off for a day, not for good.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// R127: the table itself.
+    #[test]
+    fn the_default_table() {
+        let table = [5, 10, 20, 40, 80, 160, 320, 640, 1280, 2560];
+        let policy = RetryPolicy::default();
+        for (retry, &least) in (1..).zip(&table) {
+            assert_eq!(retry_wait(retry, policy, 0), Duration::from_secs(least));
+            let span = least * 1000;
+            let most = retry_wait(retry, policy, span);
+            assert_eq!(most, Duration::from_secs(2 * least));
+            assert_eq!(
+                retry_wait(retry, policy, span + 1),
+                Duration::from_secs(least)
+            );
+        }
+        for retry in [11, 12, 1000, u32::MAX] {
+            assert_eq!(retry_wait(retry, policy, 0), Duration::from_secs(2560));
+        }
+        assert_eq!(retry_wait(0, policy, 0), Duration::from_secs(5));
+    }
+
+    /// R132: nothing overflows, at no setting.
+    #[test]
+    fn extremes_saturate() {
+        let steep = RetryPolicy {
+            minimum_wait: 65535,
+            multiplier: 65535,
+        };
+        let mut last = Duration::ZERO;
+        for retry in 1..20 {
+            let wait = retry_wait(retry, steep, u64::MAX);
+            assert!(wait >= last && wait <= Duration::from_millis(LONGEST));
+            last = retry_wait(retry, steep, 0);
+        }
+        assert_eq!(last, Duration::from_millis(LONGEST));
+        let wrong = RetryPolicy {
+            minimum_wait: 0,
+            multiplier: 0,
+        };
+        assert_eq!(retry_wait(7, wrong, u64::MAX), Duration::from_secs(1));
+        let beyond = RetryPolicy {
+            minimum_wait: u32::MAX,
+            multiplier: u32::MAX,
+        };
+        assert!(retry_wait(10, beyond, 12345) >= Duration::from_millis(LONGEST));
+    }
+
+    fn at(seconds: u64) -> Now {
+        Now {
+            monotonic: Duration::from_secs(seconds),
+            wall: 0,
+        }
+    }
+
+    /// R98, R125, R129, R130, R131.
+    #[test]
+    fn a_session_that_fails_and_then_succeeds() {
+        let policy = RetryPolicy::default();
+        let mut retry = Retry::default();
+        assert_eq!(retry.failed(at(100), policy, None, 0).as_secs(), 5);
+        assert_eq!(
+            (retry.count(), retry.deadline()),
+            (1, Some(at(105).monotonic))
+        );
+        assert!(!retry.poll(at(104)));
+        assert!(retry.poll(at(105)) && !retry.poll(at(105)));
+        assert_eq!(retry.failed(at(106), policy, None, 0).as_secs(), 10);
+        // a new event starts a session sooner, and does not reset the interval
+        retry.started();
+        assert_eq!(retry.deadline(), None);
+        assert_eq!(retry.failed(at(107), policy, None, 0).as_secs(), 20);
+        assert_eq!(retry.count(), 3);
+
+        let mut retry = Retry::restore(3, at(0));
+        assert!(retry.poll(at(0)));
+        assert_eq!(retry.failed(at(1), policy, None, 0).as_secs(), 5);
+        assert_eq!(retry.count(), 4);
+        retry.succeeded();
+        assert_eq!((retry.count(), retry.deadline()), (0, None));
+        assert_eq!(Retry::restore(0, at(9)).deadline(), None);
+    }
+
+    /// R66: Retry-After is a lower bound.
+    #[test]
+    fn the_acs_asks_for_patience() {
+        let policy = RetryPolicy::default();
+        let mut retry = Retry::default();
+        let minute = Some(Duration::from_secs(60));
+        assert_eq!(retry.failed(at(0), policy, minute, 0).as_secs(), 60);
+        let second = Some(Duration::from_secs(1));
+        assert_eq!(retry.failed(at(0), policy, second, 0).as_secs(), 10);
+        let ever = Some(Duration::MAX);
+        assert_eq!(retry.failed(at(0), policy, ever, 0).as_secs(), 86400);
+    }
+}
