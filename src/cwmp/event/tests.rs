@@ -1,6 +1,7 @@
 use super::EventCode::*;
 use super::Version::{V1_0, V1_1, V1_4};
 use super::*;
+use serde_json::Value;
 
 fn texts(events: &[Event]) -> Vec<String> {
     events

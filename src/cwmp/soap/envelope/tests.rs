@@ -309,7 +309,7 @@ fn nested_without_end() {
 /// R71: large requests are no problem.
 #[test]
 fn a_large_request() {
-    let names = "<string>Device.ManagementServer.PeriodicInformInterval</string>".repeat(15_000);
+    let names = "<string>Device.ManagementServer.PeriodicInformInterval</string>".repeat(9_000);
     let request = with_body(&format!(
         "<c:GetParameterValues><ParameterNames>{names}</ParameterNames></c:GetParameterValues>"
     ));
@@ -317,7 +317,7 @@ fn a_large_request() {
         let Body::Rpc { element, .. } = envelope.body else {
             panic!("no RPC");
         };
-        assert_eq!(element.members("ParameterNames").unwrap().count(), 15_000);
+        assert_eq!(element.members("ParameterNames").unwrap().count(), 9_000);
     })
     .unwrap();
 }
