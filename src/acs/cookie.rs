@@ -1,0 +1,135 @@
+//! The cookies of one session.
+//!
+//! TR-069 §3.4.2 asks for less than a browser does: every cookie goes back in every further request of
+//! the session, also to the host of a redirect, whatever its attributes say (R52, R57). Only
+//! `Max-Age=0` is honoured, as the usual way to take a cookie back.
+
+/// More than an ACS and its load balancer set; R52 asks for 512 bytes in all.
+const MAX_COOKIES: usize = 32;
+/// Name and value of one cookie.
+const MAX_COOKIE: usize = 4096;
+/// All names and values.
+const MAX_TOTAL: usize = 16 * 1024;
+
+/// Cookies by name, in the order in which they were first set.
+#[derive(Debug, Default)]
+pub(super) struct Cookies(Vec<Cookie>);
+
+#[derive(Debug)]
+struct Cookie {
+    name: Vec<u8>,
+    value: Vec<u8>,
+}
+
+impl Cookies {
+    /// Takes over one `Set-Cookie` value. One that is malformed, or goes over a limit, is ignored.
+    pub(super) fn set(&mut self, header: &[u8]) {
+        let mut parts = header.split(|b| *b == b';').map(<[u8]>::trim_ascii);
+        let Some((name, value)) = parts.next().and_then(split_pair) else {
+            return;
+        };
+        let is_taken_back = parts.filter_map(split_pair).any(|(attribute, value)| {
+            attribute.eq_ignore_ascii_case(b"max-age") && (value == b"0" || value.starts_with(b"-"))
+        });
+        if is_taken_back {
+            self.0.retain(|cookie| cookie.name != name);
+            return;
+        }
+        let held = self.0.iter().position(|cookie| cookie.name == name);
+        let others: usize =
+            self.0.iter().map(Cookie::size).sum::<usize>() - held.map_or(0, |at| self.0[at].size());
+        let size = name.len() + value.len();
+        if size > MAX_COOKIE || others + size > MAX_TOTAL {
+            return;
+        }
+        match held {
+            Some(at) => self.0[at].value = value.to_vec(),
+            None if self.0.len() < MAX_COOKIES => self.0.push(Cookie {
+                name: name.to_vec(),
+                value: value.to_vec(),
+            }),
+            None => {}
+        }
+    }
+
+    /// The value of the `Cookie` header; `None` without cookies.
+    pub(super) fn header(&self) -> Option<Vec<u8>> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let pairs: Vec<Vec<u8>> = self
+            .0
+            .iter()
+            .map(|cookie| [cookie.name.as_slice(), b"=", &cookie.value].concat())
+            .collect();
+        Some(pairs.join(b"; ".as_slice()))
+    }
+}
+
+impl Cookie {
+    fn size(&self) -> usize {
+        self.name.len() + self.value.len()
+    }
+}
+
+/// `name=value` without white space around either; a name must be there.
+fn split_pair(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let at = text.iter().position(|b| *b == b'=')?;
+    let (name, value) = (text[..at].trim_ascii(), text[at + 1..].trim_ascii());
+    (!name.is_empty()).then_some((name, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(headers: &[&str]) -> String {
+        let mut cookies = Cookies::default();
+        for header in headers {
+            cookies.set(header.as_bytes());
+        }
+        String::from_utf8(cookies.header().unwrap_or_default()).unwrap()
+    }
+
+    #[test]
+    fn sends_back_what_was_set_and_replaces_by_name() {
+        assert_eq!(after(&[]), "");
+        assert_eq!(
+            after(&[
+                "session=abc; Path=/; HttpOnly",
+                "JSESSIONID=\"x=y\";Version=1",
+                // Netscape's date has a comma.
+                "lb = 1 ; expires=Wednesday, 09-Nov-1999 23:12:40 GMT",
+                "session=def",
+            ]),
+            "session=def; JSESSIONID=\"x=y\"; lb=1"
+        );
+    }
+
+    #[test]
+    fn ignores_the_malformed_and_forgets_on_max_age_0() {
+        assert_eq!(after(&["", ";", "=x", "name", "a=1", "a=; max-age=0"]), "");
+        assert_eq!(after(&["a=1", "b=2", "a=; Max-Age=-1", "c="]), "b=2; c=");
+        assert_eq!(after(&["a=1; Max-Age=3600"]), "a=1");
+    }
+
+    #[test]
+    fn is_bounded_in_count_and_bytes() {
+        let mut cookies = Cookies::default();
+        for index in 0..1000 {
+            cookies.set(format!("c{index}=x").as_bytes());
+        }
+        assert_eq!(cookies.0.len(), MAX_COOKIES);
+
+        let mut cookies = Cookies::default();
+        cookies.set(format!("big={}", "x".repeat(MAX_COOKIE)).as_bytes());
+        assert!(cookies.0.is_empty());
+        for index in 0..10 {
+            cookies.set(format!("c{index}={}", "x".repeat(4000)).as_bytes());
+        }
+        assert_eq!(cookies.0.len(), 4);
+        // Replacing one counts its new size only.
+        cookies.set(format!("c0={}", "y".repeat(4000)).as_bytes());
+        assert!(cookies.header().unwrap().starts_with(b"c0=yyy"));
+    }
+}

@@ -1,0 +1,325 @@
+//! HTTP/1.1 exchanges over one open stream: request out, answer in, nothing in between.
+//!
+//! ```text
+//!   is_reusable? ──▶ exchange ──▶ read_body ──▶ is_reusable? …
+//! ```
+//!
+//! ureq-proto knows the protocol; this file moves the bytes and sets the limits. A request is sent
+//! once and never repeated here: whether it may be sent again is for the caller to say (R49).
+
+use std::time::Duration;
+
+use ureq_proto::client::state::{RecvBody, RecvResponse, SendRequest};
+use ureq_proto::client::{Call, RecvBodyResult, RecvResponseResult, SendRequestResult};
+use ureq_proto::http::{HeaderMap, Request};
+use ureq_proto::{BodyMode, Error, parser};
+
+use super::stream::Stream;
+use super::transport::Idle;
+use crate::cwmp::session_error::SessionError;
+
+/// Room for the header of an answer, and for what is read of its body at a time.
+const INPUT: usize = 16 * 1024;
+/// Interim answers (R42) before the one that counts.
+const MAX_INTERIM: usize = 8;
+/// A phase of an exchange may last so many times as long as the server may be silent.
+const PHASE: u32 = 4;
+/// A slower uplink than this has to live with failing large requests.
+const SLOWEST_UPLINK: usize = 1024; // bytes a second
+
+/// One open stream with what was read ahead from it.
+#[derive(Debug)]
+pub struct Wire {
+    stream: Stream,
+    input: Vec<u8>,
+    /// `input[start..end]` is read and not used yet.
+    start: usize,
+    end: usize,
+    /// A whole request went out with the last exchange.
+    sent_all: bool,
+    /// The last answer allows another request.
+    keep: bool,
+}
+
+/// An answer whose body is still to be read.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// Its header.
+    pub headers: HeaderMap,
+    body: Option<Call<RecvBody>>,
+}
+
+impl Wire {
+    /// On a stream just opened.
+    pub fn new(stream: Stream) -> Wire {
+        Wire {
+            stream,
+            input: vec![0; INPUT],
+            start: 0,
+            end: 0,
+            sent_all: true,
+            keep: true,
+        }
+    }
+
+    /// The stream itself.
+    pub fn stream(&self) -> &Stream {
+        &self.stream
+    }
+
+    /// Whether the server got the whole of the last request.
+    pub fn sent_all(&self) -> bool {
+        self.sent_all
+    }
+
+    /// Whether another request may be sent: the last answer allowed it and was read to its end, and
+    /// the server has not closed the connection since (R46). Costs one system call.
+    pub fn is_reusable(&mut self) -> bool {
+        loop {
+            // A line end too many is a common slip; anything else belongs to no request of ours.
+            let is_blank = self.unread().iter().all(|b| b"\r\n".contains(b));
+            if !self.keep || !is_blank {
+                return false;
+            }
+            (self.start, self.end) = (0, 0);
+            match self.stream.idle() {
+                Idle::Quiet => return true,
+                Idle::Closed => return false,
+                Idle::Bytes => match self.fill() {
+                    Ok(true) => {}
+                    _ => return false,
+                },
+            }
+        }
+    }
+
+    /// Sends a request and reads the header of the answer. The request's header names the length of
+    /// `body`. [`SessionError::Closed`]: the connection ended before the first byte of an answer.
+    pub fn exchange(&mut self, request: Request<()>, body: &[u8]) -> Result<Answer, SessionError> {
+        self.keep = false;
+        self.sent_all = false;
+        let mut call = Call::new(request).map_err(invalid)?.proceed();
+        let head = head(&mut call)?;
+        let seconds = u64::try_from((head.len() + body.len()) / SLOWEST_UPLINK).unwrap_or(0);
+        self.stream.begin(
+            "sending the request",
+            self.phase() + Duration::from_secs(seconds),
+        );
+        match self.stream.send(&head, body) {
+            Ok(()) => self.sent_all = true,
+            // It may have refused the request early; then its answer is there to be read.
+            Err(SessionError::Closed) => {}
+            Err(error) => return Err(error),
+        }
+        let call = match call.proceed().map_err(invalid)? {
+            Some(SendRequestResult::RecvResponse(call)) => Some(call),
+            Some(SendRequestResult::SendBody(mut call)) => {
+                call.consume_direct_write(body.len()).map_err(invalid)?;
+                call.proceed()
+            }
+            // Only with `Expect`, which is never sent (R42).
+            Some(SendRequestResult::Await100(_)) | None => None,
+        };
+        let call = call.ok_or_else(|| {
+            SessionError::Protocol("the request's header and body do not fit together".into())
+        })?;
+        self.receive(call)
+    }
+
+    /// Reads the body to its end, giving it to `take` piece by piece; at most `limit` bytes.
+    pub fn read_body(
+        &mut self,
+        answer: &mut Answer,
+        limit: usize,
+        take: &mut dyn FnMut(&[u8]) -> Result<(), SessionError>,
+    ) -> Result<(), SessionError> {
+        let Some(mut call) = answer.body.take() else {
+            return Ok(());
+        };
+        if let BodyMode::LengthDelimited(length) = call.body_mode()
+            && usize::try_from(length).is_ok_and(|length| length > limit)
+        {
+            return Err(SessionError::TooLarge { limit });
+        }
+        let ends_with_stream = call.body_mode() == BodyMode::CloseDelimited;
+        let mut piece = [0; 4096];
+        let mut total = 0;
+        while ends_with_stream || !call.can_proceed() {
+            let (used, made) = call
+                .read(&self.input[self.start..self.end], &mut piece)
+                .map_err(invalid)?;
+            self.start += used;
+            total += made;
+            if total > limit {
+                return Err(SessionError::TooLarge { limit });
+            }
+            take(&piece[..made])?;
+            if used > 0 || made > 0 {
+                continue;
+            }
+            match self.fill() {
+                Ok(true) => {}
+                Ok(false) if ends_with_stream || call.is_ended_chunked() => return Ok(()),
+                Ok(false) | Err(SessionError::Closed) => return Err(cut_short()),
+                Err(error) => return Err(error),
+            }
+        }
+        self.keep = self.sent_all
+            && match call.proceed() {
+                Some(RecvBodyResult::Redirect(call)) => !call.must_close_connection(),
+                Some(RecvBodyResult::Cleanup(call)) => !call.must_close_connection(),
+                None => false,
+            };
+        Ok(())
+    }
+
+    fn receive(&mut self, mut call: Call<RecvResponse>) -> Result<Answer, SessionError> {
+        self.stream.begin("waiting for the answer", self.phase());
+        let mut interim = 0;
+        let mut searched = 0;
+        loop {
+            // Parsing starts over each time, so only where a blank line has come.
+            if has_blank_line(self.unread(), searched) {
+                if let Some(length) = interim_length(self.unread())? {
+                    interim += 1;
+                    if interim > MAX_INTERIM {
+                        return Err(SessionError::Protocol("too many interim answers".into()));
+                    }
+                    self.start += length;
+                    searched = 0;
+                    continue;
+                }
+                let (used, response) = call.try_response(self.unread(), false).map_err(invalid)?;
+                self.start += used;
+                if let Some(response) = response {
+                    return self.answer(call, response.into_parts().0);
+                }
+            }
+            searched = self.unread().len();
+            if !is_http_so_far(self.unread()) {
+                return Err(SessionError::Protocol(
+                    "the server does not speak HTTP on this port".into(),
+                ));
+            }
+            match self.fill() {
+                Ok(true) => {}
+                Ok(false) | Err(SessionError::Closed) if searched == 0 && interim == 0 => {
+                    return Err(SessionError::Closed);
+                }
+                Ok(false) | Err(SessionError::Closed) => return Err(cut_short()),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn answer(
+        &mut self,
+        call: Call<RecvResponse>,
+        parts: ureq_proto::http::response::Parts,
+    ) -> Result<Answer, SessionError> {
+        let body = match call.proceed() {
+            Some(RecvResponseResult::RecvBody(call)) => Some(call),
+            Some(RecvResponseResult::Redirect(call)) => {
+                self.keep = self.sent_all && !call.must_close_connection();
+                None
+            }
+            Some(RecvResponseResult::Cleanup(call)) => {
+                self.keep = self.sent_all && !call.must_close_connection();
+                None
+            }
+            None => return Err(SessionError::Protocol("no end of the header".into())),
+        };
+        Ok(Answer {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            body,
+        })
+    }
+
+    fn unread(&self) -> &[u8] {
+        &self.input[self.start..self.end]
+    }
+
+    /// Waits for more bytes; false at the end of the stream. What is unread must fit into the buffer:
+    /// a header, or one line of chunked coding.
+    fn fill(&mut self) -> Result<bool, SessionError> {
+        self.input.copy_within(self.start..self.end, 0);
+        self.end -= self.start;
+        self.start = 0;
+        if self.end == self.input.len() {
+            return Err(SessionError::Protocol(format!(
+                "the header is larger than {INPUT} bytes"
+            )));
+        }
+        let received = self.stream.receive(&mut self.input[self.end..])?;
+        self.end += received;
+        Ok(received > 0)
+    }
+
+    fn phase(&self) -> Duration {
+        self.stream.tcp().timeout() * PHASE
+    }
+}
+
+/// Request line and header fields.
+fn head(call: &mut Call<SendRequest>) -> Result<Vec<u8>, SessionError> {
+    let mut head = vec![0; 1024];
+    let mut written = 0;
+    loop {
+        match call.write(&mut head[written..]) {
+            Ok(length) => written += length,
+            Err(Error::OutputOverflow) => {}
+            Err(error) => return Err(invalid(error)),
+        }
+        if call.can_proceed() {
+            head.truncate(written);
+            return Ok(head);
+        }
+        // Cookies and Authorization are bounded, and so is this.
+        head.resize(head.len() * 2, 0);
+    }
+}
+
+/// The length of a 1xx answer in front. ureq-proto skips them as well, but refuses a 100 that has
+/// header fields, and servers do send `100 Continue` with a date.
+fn interim_length(input: &[u8]) -> Result<Option<usize>, SessionError> {
+    let status = input.trim_ascii_start().get("HTTP/1.1 ".len()..);
+    if !status.is_some_and(|status| status.starts_with(b"1")) {
+        return Ok(None);
+    }
+    match parser::try_parse_response::<64>(input).map_err(invalid)? {
+        Some((_, response)) if response.status().as_u16() == 101 => Err(SessionError::Protocol(
+            "the server switches to another protocol".into(),
+        )),
+        Some((length, response)) if response.status().is_informational() => Ok(Some(length)),
+        _ => Ok(None),
+    }
+}
+
+/// Whether a blank line is in the input, the first `searched` bytes of which held none.
+fn has_blank_line(input: &[u8], searched: usize) -> bool {
+    let from = searched.saturating_sub(3);
+    (from..input.len()).any(|at| {
+        input[at] == b'\n'
+            && (input[at + 1..].starts_with(b"\n") || input[at + 1..].starts_with(b"\r\n"))
+    })
+}
+
+/// False as soon as the bytes cannot be the beginning of an answer.
+fn is_http_so_far(input: &[u8]) -> bool {
+    let begin = input
+        .iter()
+        .position(|b| !b"\r\n".contains(b))
+        .unwrap_or(input.len());
+    input[begin..].iter().zip(b"HTTP/1.").all(|(a, b)| a == b)
+}
+
+fn invalid(error: Error) -> SessionError {
+    SessionError::Protocol(error.to_string())
+}
+
+fn cut_short() -> SessionError {
+    SessionError::Io("the answer was cut short".into())
+}

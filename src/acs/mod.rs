@@ -1,0 +1,317 @@
+//! The HTTP side of one session with the ACS.
+//!
+//! ```text
+//!   Connection      401, redirects, cookies, which connection to use        (here)
+//!    ├─ Authentication, Cookies
+//!    └─ Wire        one request, one answer, over ureq-proto                (http.rs)
+//!        └─ Stream  plain or TLS                                            (stream.rs, tls.rs)
+//!            └─ Tcp limits on every wait                                    (transport.rs)
+//! ```
+//!
+//! [`Connection::post`] is one step of the session as CWMP sees it, however many requests it takes.
+//! The lower three know nothing of CWMP or POST; file transfers stand on them as well.
+
+mod authentication;
+mod cookie;
+pub mod http;
+pub mod stream;
+#[cfg(feature = "tls")]
+pub mod tls;
+pub mod transport;
+#[cfg(feature = "tls")]
+mod unset_clock;
+pub mod url;
+
+pub use stream::TlsSettings;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use ureq_proto::client::header_raw;
+use ureq_proto::http::{HeaderMap, Request, header};
+
+use crate::cwmp::session_error::SessionError;
+use crate::digest::challenges;
+use crate::secret::Secret;
+use authentication::{Attempt, Authentication};
+use cookie::Cookies;
+use http::{Answer, Wire};
+use stream::Connector;
+use transport::Patience;
+use url::Url;
+
+/// Consecutive redirects that are followed (R56).
+const MAX_REDIRECTS: usize = 5;
+/// A server may not silence the device for longer than this.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+
+const USER_AGENT: &str = concat!("cpe-agent/", env!("CARGO_PKG_VERSION"));
+
+/// What a session needs to know to reach the ACS.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `ManagementServer.URL`.
+    pub url: String,
+    /// `ManagementServer.Username`.
+    pub username: String,
+    /// `ManagementServer.Password`.
+    pub password: Secret,
+    /// Roots and our own certificate.
+    pub tls: TlsSettings,
+    /// Whether the device has the absolute time; without it, the dates of certificates are not
+    /// checked (R32).
+    pub clock_is_set: bool,
+    /// How long the ACS may take to accept a connection, and may be silent while it takes a request
+    /// or answers it: at least 30 s (R48, R119). A phase as a whole may last four times as long.
+    pub timeout: Duration,
+    /// Largest body of an answer, in bytes.
+    pub body_limit: usize,
+    /// Set: whatever waits ends within about 200 ms with [`SessionError::Stopped`].
+    pub stop: Arc<AtomicBool>,
+}
+
+/// An answer that keeps the session going.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// 200 or 204.
+    pub status: u16,
+    /// Empty where the ACS has nothing to say, whatever the status (R43).
+    pub body: Vec<u8>,
+}
+
+/// The HTTP side of one session. Cookies, credentials in use and the target of a redirect live as long
+/// as it does (R53, R55); dropping it closes the TCP connection (R50).
+#[derive(Debug)]
+pub struct Connection {
+    home: Url,
+    /// Where requests go: home, or the target of the last redirect.
+    url: Url,
+    connector: Connector,
+    patience: Patience,
+    authentication: Authentication,
+    cookies: Cookies,
+    body_limit: usize,
+    wire: Option<Wire>,
+    local: Option<SocketAddr>,
+    remote: Option<SocketAddr>,
+}
+
+impl Connection {
+    /// Prepares a session; nothing is sent yet. Fails where the URL cannot be contacted (R10).
+    pub fn open(settings: Settings) -> Result<Connection, SessionError> {
+        let home = Url::parse(&settings.url)?;
+        let patience = Patience {
+            timeout: settings.timeout,
+            stop: settings.stop,
+        };
+        Ok(Connection {
+            url: home.clone(),
+            home,
+            connector: Connector::new(patience.clone(), settings.tls, settings.clock_is_set),
+            patience,
+            authentication: Authentication::new(settings.username, settings.password),
+            cookies: Cookies::default(),
+            body_limit: settings.body_limit,
+            wire: None,
+            local: None,
+            remote: None,
+        })
+    }
+
+    /// Sends the credentials by Basic with the first request already, where the URL is `https` (R58).
+    ///
+    /// For a caller that knows from an earlier session ([`Connection::is_basic`]) that this ACS asks
+    /// for Basic. Without that knowledge the first request waits for the challenge: an ACS that
+    /// wants a digest must never be shown the password.
+    pub fn begin_with_basic(&mut self) {
+        if self.home.is_tls() {
+            self.authentication.begin_with_basic();
+        }
+    }
+
+    /// Whether the ACS asked for Basic.
+    pub fn is_basic(&self) -> bool {
+        self.authentication.is_basic()
+    }
+
+    /// Connects now rather than with the first request, so that [`Connection::local_addr`] is known
+    /// when Inform is written.
+    pub fn connect(&mut self) -> Result<(), SessionError> {
+        self.ready().map(|_| ())
+    }
+
+    /// Our own address on the last connection towards the ACS.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.local
+    }
+
+    /// Sends an envelope, or the empty POST where `body` is empty, and waits for the answer. Follows
+    /// challenges and redirects; any other status than 200 and 204 is an error that ends the session
+    /// (R44), and so is every other error.
+    pub fn post(&mut self, body: &[u8]) -> Result<Reply, SessionError> {
+        let mut attempt = Attempt::default();
+        let mut redirects = 0;
+        let mut is_answer_to_401 = false;
+        loop {
+            let mut answer = self.exchange(body, is_answer_to_401)?;
+            is_answer_to_401 = false;
+            for cookie in answer.headers.get_all(header::SET_COOKIE) {
+                self.cookies.set(cookie.as_bytes());
+            }
+            match answer.status {
+                200 | 204 => return self.reply(answer),
+                401 => {
+                    self.discard_body(&mut answer)?;
+                    let allow_basic = self.url.is_tls() || self.url.host() == self.home.host();
+                    let offered = offered(&answer.headers);
+                    self.authentication
+                        .challenged(offered, allow_basic, &mut attempt)?;
+                    is_answer_to_401 = true;
+                }
+                301 | 302 | 307 | 308 => {
+                    redirects += 1;
+                    if redirects > MAX_REDIRECTS {
+                        return Err(SessionError::Redirect("too many in a row".into()));
+                    }
+                    self.redirect(&mut answer)?;
+                    attempt = Attempt::default();
+                }
+                code => {
+                    return Err(SessionError::Status {
+                        code,
+                        retry_after: retry_after(&answer.headers),
+                    });
+                }
+            }
+        }
+    }
+
+    /// One request and the header of its answer.
+    ///
+    /// R49: a request whose answer was lost is not sent again. There are two cases in which none was
+    /// lost: the server cannot have acted on a request of which it did not get the end; and a server
+    /// that drops the connection behind its 401 without announcing it (acsrs does) has refused the
+    /// request, and never reads its repetition on the dead connection.
+    fn exchange(&mut self, body: &[u8], is_answer_to_401: bool) -> Result<Answer, SessionError> {
+        loop {
+            let is_reused = self.ready()?;
+            let request = self.request(body.len())?;
+            let Some(wire) = &mut self.wire else {
+                return Err(SessionError::Closed); // not reached: `ready` left one
+            };
+            match wire.exchange(request, body) {
+                Err(SessionError::Closed)
+                    if is_reused && (is_answer_to_401 || !wire.sent_all()) =>
+                {
+                    self.wire = None;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    /// Leaves an open connection; true where it has served a request before (R45 to R47).
+    fn ready(&mut self) -> Result<bool, SessionError> {
+        self.patience.check()?;
+        if self.wire.as_mut().is_some_and(Wire::is_reusable) {
+            return Ok(true);
+        }
+        self.wire = None;
+        let stream = self.connector.open(&self.url, self.remote)?;
+        self.authentication.connected()?;
+        self.local = stream.tcp().local_addr();
+        self.remote = Some(stream.tcp().remote_addr());
+        self.wire = Some(Wire::new(stream));
+        Ok(false)
+    }
+
+    fn request(&mut self, length: usize) -> Result<Request<()>, SessionError> {
+        let url = &self.url;
+        // In the usual spelling: there are servers that do not ignore its case.
+        let add = |builder, name: &str, value: &str| header_raw(builder, name, value.as_bytes());
+        let mut request = Request::post(url.target());
+        request = add(request, "Host", &url.authority());
+        request = add(request, "User-Agent", USER_AGENT);
+        if length > 0 {
+            request = add(request, "Content-Type", "text/xml; charset=utf-8"); // R37
+            request = add(request, "SOAPAction", ""); // R35, R36; neither with an empty POST: R38
+        }
+        request = add(request, "Content-Length", &length.to_string());
+        if let Some(cookies) = self.cookies.header() {
+            request = header_raw(request, "Cookie", &cookies);
+        }
+        if let Some(credentials) = self.authentication.authorization("POST", url.target()) {
+            request = add(request, "Authorization", &credentials);
+        }
+        request
+            .body(())
+            .map_err(|error| SessionError::Protocol(format!("no request possible: {error}")))
+    }
+
+    fn reply(&mut self, mut answer: Answer) -> Result<Reply, SessionError> {
+        let mut body = Vec::new();
+        if let Some(wire) = &mut self.wire {
+            wire.read_body(&mut answer, self.body_limit, &mut |piece| {
+                body.extend_from_slice(piece);
+                Ok(())
+            })?;
+        }
+        let status = answer.status;
+        Ok(Reply { status, body })
+    }
+
+    /// The body of a 401 or a redirect means nothing, but must be read where the connection is to be
+    /// used again (R47, R57).
+    fn discard_body(&mut self, answer: &mut Answer) -> Result<(), SessionError> {
+        match &mut self.wire {
+            Some(wire) => wire.read_body(answer, self.body_limit, &mut |_| Ok(())),
+            None => Ok(()),
+        }
+    }
+
+    fn redirect(&mut self, answer: &mut Answer) -> Result<(), SessionError> {
+        let location = answer
+            .headers
+            .get(header::LOCATION)
+            .map(|value| String::from_utf8_lossy(value.as_bytes()))
+            .ok_or_else(|| SessionError::Redirect("it does not say where to".into()))?;
+        let target = self
+            .url
+            .join(&location)
+            .map_err(|error| SessionError::Redirect(error.to_string()))?;
+        if target.is_same_origin(&self.url) {
+            self.discard_body(answer)?;
+        } else {
+            self.wire = None;
+            self.remote = None;
+            self.authentication.forget();
+        }
+        log::info!("redirected to {target}");
+        self.url = target;
+        Ok(())
+    }
+}
+
+/// All challenges, whether in one header field or in several.
+fn offered(headers: &HeaderMap) -> Vec<crate::digest::Challenge> {
+    headers
+        .get_all(header::WWW_AUTHENTICATE)
+        .iter()
+        .flat_map(|value| challenges(&String::from_utf8_lossy(value.as_bytes())))
+        .collect()
+}
+
+/// R66. Only the form in seconds: a date says nothing to a device whose clock may be wrong.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    if seconds.is_empty() || !seconds.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let seconds = seconds.parse().unwrap_or(u64::MAX);
+    Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
+}
+
+#[cfg(test)]
+mod tests;

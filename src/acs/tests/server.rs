@@ -1,0 +1,171 @@
+//! A server that follows a script: bytes in, bytes out.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// What the server does on one connection, in order.
+#[derive(Clone, Debug)]
+pub(super) enum Step {
+    /// Reads a request, then sends these bytes.
+    Answer(String),
+    /// Reads a request and says nothing more.
+    Take,
+    /// Reads a request, then sends these bytes one by one with a pause after each.
+    Dribble(String, Duration),
+    /// Sends without being asked.
+    Say(String),
+    /// Sends before reading anything of the request, and reads on only then.
+    Pause(Duration),
+    /// Closes at once; without it, the client is expected to close.
+    Close,
+}
+
+/// The step most tests are made of.
+pub(super) fn answer(bytes: impl Into<String>) -> Step {
+    Step::Answer(bytes.into())
+}
+
+/// A 200 with a body.
+pub(super) fn ok(body: &str) -> Step {
+    answer(format!(
+        "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    ))
+}
+
+/// A status with header lines and no body.
+pub(super) fn status(line: &str, headers: &[&str]) -> Step {
+    let headers: String = headers.iter().map(|h| format!("{h}\r\n")).collect();
+    answer(format!(
+        "HTTP/1.1 {line}\r\nContent-Length: 0\r\n{headers}\r\n"
+    ))
+}
+
+/// One request as it arrived.
+#[derive(Clone, Debug)]
+pub(super) struct Request {
+    /// The connection it came on, from 0.
+    pub(super) connection: usize,
+    /// Request line and header fields.
+    pub(super) head: String,
+    pub(super) body: Vec<u8>,
+}
+
+impl Request {
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().skip(1).find_map(|line| {
+            let (key, value) = line.split_once(':')?;
+            key.eq_ignore_ascii_case(name).then(|| value.trim())
+        })
+    }
+}
+
+pub(super) struct Server {
+    pub(super) address: SocketAddr,
+    thread: JoinHandle<Vec<Request>>,
+}
+
+impl Server {
+    /// Serves the connections one after the other.
+    pub(super) fn start(script: Vec<Vec<Step>>) -> Server {
+        Server::start_with(script, |stream| stream)
+    }
+
+    /// As `start`, with something (TLS) put onto each connection.
+    pub(super) fn start_with<S: Read + Write>(
+        script: Vec<Vec<Step>>,
+        wrap: impl Fn(TcpStream) -> S + Send + 'static,
+    ) -> Server {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let thread = thread::Builder::new()
+            .spawn(move || {
+                let mut requests = Vec::new();
+                for (connection, steps) in script.into_iter().enumerate() {
+                    let (stream, _) = listener.accept().unwrap();
+                    stream
+                        .set_read_timeout(Some(Duration::from_secs(20)))
+                        .unwrap();
+                    stream.set_nodelay(true).unwrap();
+                    serve(&mut wrap(stream), connection, steps, &mut requests);
+                }
+                requests
+            })
+            .unwrap();
+        Server { address, thread }
+    }
+
+    pub(super) fn url(&self) -> String {
+        format!("http://{}/acs?x=1", self.address)
+    }
+
+    /// All requests, once the script is through.
+    pub(super) fn requests(self) -> Vec<Request> {
+        self.thread.join().unwrap()
+    }
+}
+
+fn serve(
+    stream: &mut (impl Read + Write),
+    connection: usize,
+    steps: Vec<Step>,
+    requests: &mut Vec<Request>,
+) {
+    let mut take = |stream: &mut _| {
+        if let Some(request) = read_request(stream, connection) {
+            requests.push(request);
+        }
+    };
+    for step in steps {
+        match step {
+            Step::Answer(bytes) => {
+                take(stream);
+                let _ = stream.write_all(bytes.as_bytes());
+                let _ = stream.flush();
+            }
+            Step::Take => take(stream),
+            Step::Dribble(bytes, pause) => {
+                take(stream);
+                for byte in bytes.bytes() {
+                    if stream.write_all(&[byte]).is_err() {
+                        break;
+                    }
+                    thread::sleep(pause);
+                }
+            }
+            Step::Say(bytes) => {
+                let _ = stream.write_all(bytes.as_bytes());
+                let _ = stream.flush();
+            }
+            Step::Pause(time) => thread::sleep(time),
+            Step::Close => return,
+        }
+    }
+    // A request that the script does not know of is recorded, too, and fails the test that counts.
+    take(stream);
+}
+
+/// One request; `None` where the client closes instead.
+fn read_request(stream: &mut impl Read, connection: usize) -> Option<Request> {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        match stream.read(&mut byte) {
+            Ok(1) => head.push(byte[0]),
+            Ok(_) => return None,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(_) => return None,
+        }
+    }
+    let mut request = Request {
+        connection,
+        head: String::from_utf8(head).unwrap(),
+        body: Vec::new(),
+    };
+    let length = request.header("Content-Length")?.parse().unwrap();
+    request.body = vec![0; length];
+    stream.read_exact(&mut request.body).ok()?;
+    Some(request)
+}

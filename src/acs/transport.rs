@@ -1,0 +1,317 @@
+//! One TCP connection, with a limit on every wait.
+//!
+//! The socket blocks, but never longer than a tick: the kernel's own send and receive timeouts bring
+//! it back to look at the stop flag and the limits. So an exchange on an open connection costs one
+//! system call to look whether the server closed it, one to send and one to receive, and no thread.
+//!
+//! Two limits hold at a time: the server may be silent for `Patience::timeout` (R48, R119), and a
+//! phase as a whole may last as long as [`Tcp::begin`] allows, so that a server that dribbles byte
+//! after byte does not hold us for ever.
+
+use std::io::{self, IoSlice, Read, Write};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use rand::RngCore;
+use rand::rngs::OsRng;
+use rustix::io::Errno;
+use rustix::net::sockopt::{self, Timeout};
+use rustix::net::{
+    AddressFamily, RecvFlags, SendAncillaryBuffer, SendFlags, SocketFlags, SocketType, ipproto,
+};
+
+use super::url::{Host, Url};
+use crate::cwmp::session_error::SessionError;
+
+/// How long a wait may go on before the stop flag is looked at again.
+const TICK: Duration = Duration::from_millis(200);
+
+/// Addresses of one host that are tried; more than a host with several uplinks has.
+const MAX_ADDRESSES: usize = 8;
+
+/// How long to wait for a server, and when to give up at once.
+#[derive(Clone, Debug)]
+pub struct Patience {
+    /// How long the server may be silent, at least 30 s in production (R48).
+    pub timeout: Duration,
+    /// Set: every wait ends within a tick.
+    pub stop: Arc<AtomicBool>,
+}
+
+impl Patience {
+    /// Fails once the agent was told to stop.
+    pub fn check(&self) -> Result<(), SessionError> {
+        match self.stop.load(Ordering::Relaxed) {
+            true => Err(SessionError::Stopped),
+            false => Ok(()),
+        }
+    }
+
+    /// Never zero, which would mean no timeout at all to the kernel.
+    fn tick(&self) -> Duration {
+        TICK.min(self.timeout).max(Duration::from_millis(1))
+    }
+}
+
+/// What an open connection looks like before the next request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Idle {
+    /// Nothing came: it can be used.
+    Quiet,
+    /// Bytes that nobody asked for.
+    Bytes,
+    /// The server closed it.
+    Closed,
+}
+
+/// An open TCP connection. `Read` and `Write` keep to the limits; their errors turn into a
+/// [`SessionError`] by [`session_error`].
+#[derive(Debug)]
+pub struct Tcp {
+    socket: OwnedFd,
+    local: Option<SocketAddr>,
+    remote: SocketAddr,
+    patience: Patience,
+    phase: &'static str,
+    deadline: Instant,
+}
+
+impl Tcp {
+    /// Connects to one of the host's addresses: to `preferred` if it is still among them, else in
+    /// random order (R22). All tries together last `patience.timeout` at most, each an equal share of
+    /// what is left. Resolving a name is left to the system's resolver with the limits of its
+    /// configuration, and cannot be interrupted.
+    pub fn connect(
+        url: &Url,
+        preferred: Option<SocketAddr>,
+        patience: &Patience,
+    ) -> Result<Tcp, SessionError> {
+        let mut addresses = resolve(url)?;
+        shuffle(&mut addresses);
+        if let Some(at) = addresses.iter().position(|a| Some(*a) == preferred) {
+            addresses.swap(0, at);
+        }
+        addresses.truncate(MAX_ADDRESSES);
+
+        let end = now() + patience.timeout;
+        let mut failure = SessionError::Resolve {
+            host: url.host().to_string(),
+            reason: "it has no address".into(),
+        };
+        for (index, address) in addresses.iter().enumerate() {
+            let others = u32::try_from(addresses.len() - index).unwrap_or(1); // at most MAX_ADDRESSES
+            let share = end.saturating_duration_since(now()) / others;
+            match Tcp::connect_to(*address, patience, now() + share) {
+                Ok(tcp) => return Ok(tcp),
+                Err(SessionError::Stopped) => return Err(SessionError::Stopped),
+                Err(error) => failure = error,
+            }
+        }
+        Err(failure)
+    }
+
+    fn connect_to(
+        remote: SocketAddr,
+        patience: &Patience,
+        deadline: Instant,
+    ) -> Result<Tcp, SessionError> {
+        let failed = |reason: String| SessionError::Connect {
+            addr: remote.to_string(),
+            reason,
+        };
+        let socket = connecting_socket(remote, patience).map_err(|e| failed(reason(e)))?;
+        loop {
+            patience.check()?;
+            // The send timeout ends a blocking connect; the next call waits on for the same one.
+            match rustix::net::connect(&socket, &remote) {
+                Ok(()) | Err(Errno::ISCONN) => break,
+                Err(Errno::INPROGRESS | Errno::ALREADY | Errno::INTR) if now() < deadline => {}
+                Err(Errno::INPROGRESS | Errno::ALREADY | Errno::INTR) => {
+                    return Err(failed("it does not answer".into()));
+                }
+                Err(errno) => return Err(failed(reason(errno))),
+            }
+        }
+        // Without effect on what is sent if they fail, so that they need no handling.
+        let _ = sockopt::set_tcp_nodelay(&socket, true);
+        sockopt::set_socket_timeout(&socket, Timeout::Recv, Some(patience.tick()))
+            .map_err(|e| failed(reason(e)))?;
+        let local = rustix::net::getsockname(&socket)
+            .ok()
+            .and_then(|address| SocketAddr::try_from(address).ok());
+        Ok(Tcp {
+            socket,
+            local,
+            remote,
+            patience: patience.clone(),
+            phase: "connecting",
+            deadline,
+        })
+    }
+
+    /// A new phase begins, which may last for `limit` in all; `phase` completes "timed out while …".
+    pub fn begin(&mut self, phase: &'static str, limit: Duration) {
+        self.phase = phase;
+        self.deadline = now() + limit;
+    }
+
+    /// Our own address on this connection.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.local
+    }
+
+    /// The server's address on this connection.
+    pub fn remote_addr(&self) -> SocketAddr {
+        self.remote
+    }
+
+    /// How long the server may be silent.
+    pub fn timeout(&self) -> Duration {
+        self.patience.timeout
+    }
+
+    /// Looks without waiting and without taking anything.
+    pub fn idle(&self) -> Idle {
+        let mut byte = [0];
+        match rustix::net::recv(
+            &self.socket,
+            byte.as_mut_slice(),
+            RecvFlags::PEEK | RecvFlags::DONTWAIT,
+        ) {
+            Ok((_, 0)) => Idle::Closed,
+            Ok(_) => Idle::Bytes,
+            Err(Errno::AGAIN | Errno::INTR) => Idle::Quiet,
+            Err(_) => Idle::Closed,
+        }
+    }
+
+    /// Repeats `attempt` until it succeeds, fails, or a limit is reached.
+    fn wait<T>(&self, mut attempt: impl FnMut(&OwnedFd) -> Result<T, Errno>) -> io::Result<T> {
+        let silent_until = now() + self.patience.timeout;
+        loop {
+            self.patience.check().map_err(io::Error::other)?;
+            if now() >= self.deadline.min(silent_until) {
+                return Err(io::Error::other(SessionError::Timeout(self.phase)));
+            }
+            match attempt(&self.socket) {
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                done => return Ok(done?),
+            }
+        }
+    }
+}
+
+impl Read for Tcp {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.wait(|socket| {
+            rustix::net::recv(socket, &mut *buffer, RecvFlags::empty()).map(|(_, length)| length)
+        })
+    }
+}
+
+impl Write for Tcp {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_vectored(&[IoSlice::new(bytes)])
+    }
+
+    fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.wait(|socket| {
+            let mut ancillary = SendAncillaryBuffer::default();
+            rustix::net::sendmsg(socket, parts, &mut ancillary, SendFlags::NOSIGNAL)
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The session's view of an I/O error: what ended the wait, a connection closed, or the words of the
+/// system.
+pub fn session_error(error: io::Error) -> SessionError {
+    match error.downcast::<SessionError>() {
+        Ok(ours) => ours,
+        Err(error) => match error.kind() {
+            io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::BrokenPipe
+            | io::ErrorKind::UnexpectedEof => SessionError::Closed,
+            _ => SessionError::Io(plain(&error)),
+        },
+    }
+}
+
+/// A socket whose sends, and so its connect, come back after a tick.
+fn connecting_socket(remote: SocketAddr, patience: &Patience) -> Result<OwnedFd, Errno> {
+    let family = match remote {
+        SocketAddr::V4(_) => AddressFamily::INET,
+        SocketAddr::V6(_) => AddressFamily::INET6,
+    };
+    let socket = rustix::net::socket_with(
+        family,
+        SocketType::STREAM,
+        SocketFlags::CLOEXEC,
+        Some(ipproto::TCP),
+    )?;
+    sockopt::set_socket_timeout(&socket, Timeout::Send, Some(patience.tick()))?;
+    Ok(socket)
+}
+
+fn resolve(url: &Url) -> Result<Vec<SocketAddr>, SessionError> {
+    match url.host() {
+        Host::Ip(ip) => Ok(vec![SocketAddr::new(*ip, url.port())]),
+        Host::Name(name) => (name.as_str(), url.port())
+            .to_socket_addrs()
+            .map(|addresses| distinct(addresses.collect()))
+            .map_err(|error| SessionError::Resolve {
+                host: name.clone(),
+                reason: plain(&error),
+            }),
+    }
+}
+
+/// Resolvers name an address once for each entry in their tables.
+fn distinct(mut addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    addresses.sort_by_key(|address| match address.ip() {
+        IpAddr::V4(ip) => ip.to_ipv6_mapped(),
+        IpAddr::V6(ip) => ip,
+    });
+    addresses.dedup();
+    addresses
+}
+
+/// Random order; without random bytes the order stays.
+fn shuffle(addresses: &mut [SocketAddr]) {
+    for last in (1..addresses.len()).rev() {
+        let mut bytes = [0; 4];
+        if OsRng.try_fill_bytes(&mut bytes).is_err() {
+            return;
+        }
+        let chosen = u32::from_ne_bytes(bytes) as usize % (last + 1);
+        addresses.swap(last, chosen);
+    }
+}
+
+fn reason(errno: Errno) -> String {
+    plain(&io::Error::from(errno))
+}
+
+/// The system's words without the number behind them.
+fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.find(" (os error") {
+        Some(end) => text[..end].to_owned(),
+        None => text,
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a driver: the limits of a socket are its own"
+)]
+fn now() -> Instant {
+    Instant::now()
+}
