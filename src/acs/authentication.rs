@@ -47,11 +47,7 @@ pub(super) struct Attempt {
 
 impl Authentication {
     pub(super) fn new(username: String, password: Secret) -> Authentication {
-        Authentication {
-            username,
-            password,
-            scheme: None,
-        }
+        Authentication { username, password, scheme: None }
     }
 
     /// The `Authorization` of the next request; counts the use of the nonce.
@@ -59,11 +55,7 @@ impl Authentication {
         let password = self.password.expose();
         match self.scheme.as_mut()? {
             Scheme::Basic => Some(digest::basic(&self.username, password)),
-            Scheme::Digest {
-                challenge,
-                cnonce,
-                nc,
-            } => {
+            Scheme::Digest { challenge, cnonce, nc } => {
                 *nc = nc.saturating_add(1);
                 Some(challenge.answer(&self.username, password, method, uri, cnonce, *nc))
             }
@@ -72,9 +64,7 @@ impl Authentication {
 
     /// A new TCP connection gets a new client nonce (R61), except where it is part of the session key.
     pub(super) fn connected(&mut self) -> Result<(), SessionError> {
-        if let Some(Scheme::Digest {
-            challenge, cnonce, ..
-        }) = &mut self.scheme
+        if let Some(Scheme::Digest { challenge, cnonce, .. }) = &mut self.scheme
             && !challenge.algorithm.is_some_and(Algorithm::is_session)
         {
             *cnonce = fresh_cnonce()?;
@@ -93,9 +83,7 @@ impl Authentication {
         let Some(challenge) = digest::strongest(offered) else {
             return Err(match self.scheme {
                 Some(_) => SessionError::Authentication,
-                None => SessionError::Protocol(
-                    "status 401 without a challenge that could be answered".into(),
-                ),
+                None => SessionError::Protocol("status 401 without a challenge that could be answered".into()),
             });
         };
         if self.is_refusal(&challenge, attempt) {
@@ -109,11 +97,7 @@ impl Authentication {
                 ));
             }
             Challenge::Basic => Scheme::Basic,
-            Challenge::Digest(challenge) => Scheme::Digest {
-                challenge,
-                cnonce: fresh_cnonce()?,
-                nc: 0,
-            },
+            Challenge::Digest(challenge) => Scheme::Digest { challenge, cnonce: fresh_cnonce()?, nc: 0 },
         });
         Ok(())
     }
@@ -151,8 +135,6 @@ impl Authentication {
 /// 128 random bits in hex.
 fn fresh_cnonce() -> Result<String, SessionError> {
     let mut bytes = [0; 16];
-    OsRng
-        .try_fill_bytes(&mut bytes)
-        .map_err(|error| SessionError::Io(format!("no random bytes: {error}")))?;
+    OsRng.try_fill_bytes(&mut bytes).map_err(|error| SessionError::Io(format!("no random bytes: {error}")))?;
     Ok(format!("{:032x}", u128::from_ne_bytes(bytes)))
 }

@@ -36,18 +36,14 @@ impl Cookies {
             return;
         }
         let held = self.0.iter().position(|cookie| cookie.name == name);
-        let others: usize =
-            self.0.iter().map(Cookie::size).sum::<usize>() - held.map_or(0, |at| self.0[at].size());
+        let others: usize = self.0.iter().map(Cookie::size).sum::<usize>() - held.map_or(0, |at| self.0[at].size());
         let size = name.len() + value.len();
         if size > MAX_COOKIE || others + size > MAX_TOTAL {
             return;
         }
         match held {
             Some(at) => self.0[at].value = value.to_vec(),
-            None if self.0.len() < MAX_COOKIES => self.0.push(Cookie {
-                name: name.to_vec(),
-                value: value.to_vec(),
-            }),
+            None if self.0.len() < MAX_COOKIES => self.0.push(Cookie { name: name.to_vec(), value: value.to_vec() }),
             None => {}
         }
     }
@@ -57,11 +53,8 @@ impl Cookies {
         if self.0.is_empty() {
             return None;
         }
-        let pairs: Vec<Vec<u8>> = self
-            .0
-            .iter()
-            .map(|cookie| [cookie.name.as_slice(), b"=", &cookie.value].concat())
-            .collect();
+        let pairs: Vec<Vec<u8>> =
+            self.0.iter().map(|cookie| [cookie.name.as_slice(), b"=", &cookie.value].concat()).collect();
         Some(pairs.join(b"; ".as_slice()))
     }
 }

@@ -54,14 +54,7 @@ pub struct Answer {
 impl Wire {
     /// On a stream just opened.
     pub fn new(stream: Stream) -> Wire {
-        Wire {
-            stream,
-            input: vec![0; INPUT],
-            start: 0,
-            end: 0,
-            sent_all: true,
-            keep: true,
-        }
+        Wire { stream, input: vec![0; INPUT], start: 0, end: 0, sent_all: true, keep: true }
     }
 
     /// The stream itself.
@@ -103,10 +96,7 @@ impl Wire {
         let mut call = Call::new(request).map_err(invalid)?.proceed();
         let head = head(&mut call)?;
         let seconds = u64::try_from((head.len() + body.len()) / SLOWEST_UPLINK).unwrap_or(0);
-        self.stream.begin(
-            "sending the request",
-            self.phase() + Duration::from_secs(seconds),
-        );
+        self.stream.begin("sending the request", self.phase() + Duration::from_secs(seconds));
         match self.stream.send(&head, body) {
             Ok(()) => self.sent_all = true,
             // It may have refused the request early; then its answer is there to be read.
@@ -122,9 +112,8 @@ impl Wire {
             // Only with `Expect`, which is never sent (R42).
             Some(SendRequestResult::Await100(_)) | None => None,
         };
-        let call = call.ok_or_else(|| {
-            SessionError::Protocol("the request's header and body do not fit together".into())
-        })?;
+        let call =
+            call.ok_or_else(|| SessionError::Protocol("the request's header and body do not fit together".into()))?;
         self.receive(call)
     }
 
@@ -147,9 +136,7 @@ impl Wire {
         let mut piece = [0; 4096];
         let mut total = 0;
         while ends_with_stream || !call.can_proceed() {
-            let (used, made) = call
-                .read(&self.input[self.start..self.end], &mut piece)
-                .map_err(invalid)?;
+            let (used, made) = call.read(&self.input[self.start..self.end], &mut piece).map_err(invalid)?;
             self.start += used;
             total += made;
             if total > limit {
@@ -199,9 +186,7 @@ impl Wire {
             }
             searched = self.unread().len();
             if !is_http_so_far(self.unread()) {
-                return Err(SessionError::Protocol(
-                    "the server does not speak HTTP on this port".into(),
-                ));
+                return Err(SessionError::Protocol("the server does not speak HTTP on this port".into()));
             }
             match self.fill() {
                 Ok(true) => {}
@@ -231,11 +216,7 @@ impl Wire {
             }
             None => return Err(SessionError::Protocol("no end of the header".into())),
         };
-        Ok(Answer {
-            status: parts.status.as_u16(),
-            headers: parts.headers,
-            body,
-        })
+        Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, body })
     }
 
     fn unread(&self) -> &[u8] {
@@ -249,9 +230,7 @@ impl Wire {
         self.end -= self.start;
         self.start = 0;
         if self.end == self.input.len() {
-            return Err(SessionError::Protocol(format!(
-                "the header is larger than {INPUT} bytes"
-            )));
+            return Err(SessionError::Protocol(format!("the header is larger than {INPUT} bytes")));
         }
         let received = self.stream.receive(&mut self.input[self.end..])?;
         self.end += received;
@@ -290,9 +269,9 @@ fn interim_length(input: &[u8]) -> Result<Option<usize>, SessionError> {
         return Ok(None);
     }
     match parser::try_parse_response::<64>(input).map_err(invalid)? {
-        Some((_, response)) if response.status().as_u16() == 101 => Err(SessionError::Protocol(
-            "the server switches to another protocol".into(),
-        )),
+        Some((_, response)) if response.status().as_u16() == 101 => {
+            Err(SessionError::Protocol("the server switches to another protocol".into()))
+        }
         Some((length, response)) if response.status().is_informational() => Ok(Some(length)),
         _ => Ok(None),
     }
@@ -301,18 +280,13 @@ fn interim_length(input: &[u8]) -> Result<Option<usize>, SessionError> {
 /// Whether a blank line is in the input, the first `searched` bytes of which held none.
 fn has_blank_line(input: &[u8], searched: usize) -> bool {
     let from = searched.saturating_sub(3);
-    (from..input.len()).any(|at| {
-        input[at] == b'\n'
-            && (input[at + 1..].starts_with(b"\n") || input[at + 1..].starts_with(b"\r\n"))
-    })
+    (from..input.len())
+        .any(|at| input[at] == b'\n' && (input[at + 1..].starts_with(b"\n") || input[at + 1..].starts_with(b"\r\n")))
 }
 
 /// False as soon as the bytes cannot be the beginning of an answer.
 fn is_http_so_far(input: &[u8]) -> bool {
-    let begin = input
-        .iter()
-        .position(|b| !b"\r\n".contains(b))
-        .unwrap_or(input.len());
+    let begin = input.iter().position(|b| !b"\r\n".contains(b)).unwrap_or(input.len());
     input[begin..].iter().zip(b"HTTP/1.").all(|(a, b)| a == b)
 }
 

@@ -102,10 +102,7 @@ impl Connection {
     /// Prepares a session; nothing is sent yet. Fails where the URL cannot be contacted (R10).
     pub fn open(settings: Settings) -> Result<Connection, SessionError> {
         let home = Url::parse(&settings.url)?;
-        let patience = Patience {
-            timeout: settings.timeout,
-            stop: settings.stop,
-        };
+        let patience = Patience { timeout: settings.timeout, stop: settings.stop };
         Ok(Connection {
             url: home.clone(),
             home,
@@ -166,8 +163,7 @@ impl Connection {
                     self.discard_body(&mut answer)?;
                     let allow_basic = self.url.is_tls() || self.url.host() == self.home.host();
                     let offered = offered(&answer.headers);
-                    self.authentication
-                        .challenged(offered, allow_basic, &mut attempt)?;
+                    self.authentication.challenged(offered, allow_basic, &mut attempt)?;
                     is_answer_to_401 = true;
                 }
                 301 | 302 | 307 | 308 => {
@@ -179,10 +175,7 @@ impl Connection {
                     attempt = Attempt::default();
                 }
                 code => {
-                    return Err(SessionError::Status {
-                        code,
-                        retry_after: retry_after(&answer.headers),
-                    });
+                    return Err(SessionError::Status { code, retry_after: retry_after(&answer.headers) });
                 }
             }
         }
@@ -202,9 +195,7 @@ impl Connection {
                 return Err(SessionError::Closed); // not reached: `ready` left one
             };
             match wire.exchange(request, body) {
-                Err(SessionError::Closed)
-                    if is_reused && (is_answer_to_401 || !wire.sent_all()) =>
-                {
+                Err(SessionError::Closed) if is_reused && (is_answer_to_401 || !wire.sent_all()) => {
                     self.wire = None;
                 }
                 done => return done,
@@ -245,9 +236,7 @@ impl Connection {
         if let Some(credentials) = self.authentication.authorization("POST", url.target()) {
             request = add(request, "Authorization", &credentials);
         }
-        request
-            .body(())
-            .map_err(|error| SessionError::Protocol(format!("no request possible: {error}")))
+        request.body(()).map_err(|error| SessionError::Protocol(format!("no request possible: {error}")))
     }
 
     fn reply(&mut self, mut answer: Answer) -> Result<Reply, SessionError> {
@@ -277,10 +266,7 @@ impl Connection {
             .get(header::LOCATION)
             .map(|value| String::from_utf8_lossy(value.as_bytes()))
             .ok_or_else(|| SessionError::Redirect("it does not say where to".into()))?;
-        let target = self
-            .url
-            .join(&location)
-            .map_err(|error| SessionError::Redirect(error.to_string()))?;
+        let target = self.url.join(&location).map_err(|error| SessionError::Redirect(error.to_string()))?;
         if target.is_same_origin(&self.url) {
             self.discard_body(answer)?;
         } else {

@@ -38,10 +38,7 @@ pub struct Connector {
 
 impl Connector {
     /// `clock_is_set`: false leaves the dates of certificates unchecked (R32).
-    #[cfg_attr(
-        not(feature = "tls"),
-        expect(unused_variables, reason = "only TLS uses them")
-    )]
+    #[cfg_attr(not(feature = "tls"), expect(unused_variables, reason = "only TLS uses them"))]
     pub fn new(patience: Patience, tls: TlsSettings, clock_is_set: bool) -> Connector {
         Connector {
             patience,
@@ -56,11 +53,7 @@ impl Connector {
 
     /// Connects, and for `https` sets up TLS and checks the certificate against the host of this very
     /// URL (R31). `preferred` is tried before the host's other addresses.
-    pub fn open(
-        &mut self,
-        url: &Url,
-        preferred: Option<SocketAddr>,
-    ) -> Result<Stream, SessionError> {
+    pub fn open(&mut self, url: &Url, preferred: Option<SocketAddr>) -> Result<Stream, SessionError> {
         if !url.is_tls() {
             return Tcp::connect(url, preferred, &self.patience).map(Stream::Plain);
         }

@@ -70,10 +70,7 @@ fn an_envelope_and_an_empty_post_look_as_tr069_wants_them() {
     let server = Server::start(vec![vec![ok("<soap/>"), status("204 No Content", &[])]]);
     let mut acs = connection(&server);
     let (first, second) = (acs.post(b"<inform/>").unwrap(), acs.post(b"").unwrap());
-    assert_eq!(
-        (first.status, first.body.as_slice()),
-        (200, &b"<soap/>"[..])
-    );
+    assert_eq!((first.status, first.body.as_slice()), (200, &b"<soap/>"[..]));
     assert_eq!((second.status, second.body.as_slice()), (204, &b""[..]));
     assert_eq!(acs.local_addr().unwrap().ip().to_string(), "127.0.0.1");
     drop(acs);
@@ -116,19 +113,14 @@ fn takes_bodies_of_every_framing() {
         let (reply, _) = one_post(vec![vec![Step::Dribble(bytes.into(), pause), Step::Close]]);
         assert_eq!(body(reply), "hello world", "{bytes}");
     }
-    let (reply, _) = one_post(vec![vec![answer(
-        "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
-    )]]);
+    let (reply, _) = one_post(vec![vec![answer("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")]]);
     assert_eq!(body(reply), "");
 }
 
 #[test]
 fn sends_a_large_body_whole_and_once() {
     let large: Vec<u8> = (0..2_000_000_u32).map(|n| n.to_le_bytes()[0]).collect();
-    let server = Server::start(vec![vec![
-        Step::Pause(Duration::from_millis(300)),
-        ok("done"),
-    ]]);
+    let server = Server::start(vec![vec![Step::Pause(Duration::from_millis(300)), ok("done")]]);
     let mut acs = connection(&server);
     assert_eq!(body(acs.post(&large)), "done");
     drop(acs);
@@ -145,18 +137,8 @@ fn other_statuses_end_the_session() {
         ("201 Created", vec![], 201, None),
         ("303 See Other", vec!["Location: /x"], 303, None),
         ("503 Busy", vec!["Retry-after: 60"], 503, Some(60)),
-        (
-            "503 Busy",
-            vec!["Retry-After: 99999999999999999999"],
-            503,
-            Some(86400),
-        ),
-        (
-            "503 Busy",
-            vec!["Retry-After: Fri, 31 Dec 1999 23:59:59 GMT"],
-            503,
-            None,
-        ),
+        ("503 Busy", vec!["Retry-After: 99999999999999999999"], 503, Some(86400)),
+        ("503 Busy", vec!["Retry-After: Fri, 31 Dec 1999 23:59:59 GMT"], 503, None),
     ] {
         let (result, requests) = one_post(vec![vec![status(line, &headers)]]);
         let error = result.unwrap_err();
@@ -177,11 +159,5 @@ fn an_early_refusal_of_a_large_request_is_heard() {
     ]]);
     let result = connection(&server).post(&vec![b'x'; 20_000_000]);
     // Linux may drop the answer with the reset that follows it.
-    assert!(
-        matches!(
-            result,
-            Err(SessionError::Status { code: 413, .. } | SessionError::Closed)
-        ),
-        "{result:?}"
-    );
+    assert!(matches!(result, Err(SessionError::Status { code: 413, .. } | SessionError::Closed)), "{result:?}");
 }

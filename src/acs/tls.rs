@@ -62,8 +62,7 @@ impl TlsClient {
             .map_err(|error| SessionError::Tls(sentence(&error, host)))?;
         tcp.begin("setting up TLS", tcp.timeout() * 2);
         while tls.is_handshaking() {
-            tls.complete_io(&mut tcp)
-                .map_err(|error| handshake_error(error, host))?;
+            tls.complete_io(&mut tcp).map_err(|error| handshake_error(error, host))?;
         }
         Ok(TlsStream { tls, tcp })
     }
@@ -178,10 +177,7 @@ fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, SessionError> {
             for (index, certificate) in certificates(file)?.into_iter().enumerate() {
                 roots.add(certificate).map_err(|error| {
                     let nth = index + 1;
-                    SessionError::Tls(format!(
-                        "certificate {nth} of {} is no usable root: {error}",
-                        file.display()
-                    ))
+                    SessionError::Tls(format!("certificate {nth} of {} is no usable root: {error}", file.display()))
                 })?;
             }
         }
@@ -189,9 +185,7 @@ fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, SessionError> {
             let found = rustls_native_certs::load_native_certs();
             roots.add_parsable_certificates(found.certs);
             if roots.is_empty() {
-                return Err(SessionError::Tls(
-                    "the system has no trusted roots; name a file with --ca-file".into(),
-                ));
+                return Err(SessionError::Tls("the system has no trusted roots; name a file with --ca-file".into()));
             }
         }
     }
@@ -208,20 +202,15 @@ fn identity(settings: &TlsSettings) -> Result<Option<Identity>, SessionError> {
             let key = PrivateKeyDer::from_pem_file(key).map_err(|e| unusable(key, "key", e))?;
             Ok(Some((chain, key)))
         }
-        (Some(_), None) => Err(SessionError::Tls(
-            "a client certificate needs its key (--client-key)".into(),
-        )),
-        (None, Some(_)) => Err(SessionError::Tls(
-            "a client key needs its certificate (--client-cert)".into(),
-        )),
+        (Some(_), None) => Err(SessionError::Tls("a client certificate needs its key (--client-key)".into())),
+        (None, Some(_)) => Err(SessionError::Tls("a client key needs its certificate (--client-cert)".into())),
     }
 }
 
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, SessionError> {
     let unusable = |error| unusable(file, "certificate", error);
-    let found = CertificateDer::pem_file_iter(file)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(unusable)?;
+    let found =
+        CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>).map_err(unusable)?;
     match found.is_empty() {
         true => Err(unusable(PemError::NoItemsFound)),
         false => Ok(found),
@@ -242,9 +231,7 @@ fn handshake_error(error: io::Error, host: &Host) -> SessionError {
         return SessionError::Tls(sentence(error, host));
     }
     match session_error(error) {
-        SessionError::Closed => SessionError::Tls(format!(
-            "{host} closed the connection while TLS was being set up"
-        )),
+        SessionError::Closed => SessionError::Tls(format!("{host} closed the connection while TLS was being set up")),
         other => other,
     }
 }
@@ -264,22 +251,22 @@ fn sentence(error: &Error, host: &Host) -> String {
     };
     match certificate {
         // The latter where a trusted root bears the name of the one that signed.
-        CertificateError::UnknownIssuer | CertificateError::BadSignature => format!(
-            "the certificate of {host} is signed by no trusted root (--ca-file names others)"
-        ),
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            format!("the certificate of {host} is signed by no trusted root (--ca-file names others)")
+        }
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
             format!("the certificate of {host} has expired, or the clock of this device is wrong")
         }
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => format!(
-            "the certificate of {host} is not valid yet, or the clock of this device is wrong"
-        ),
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            format!("the certificate of {host} is not valid yet, or the clock of this device is wrong")
+        }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             format!("the certificate that {host} showed is for another name")
         }
         CertificateError::Other(other) => match other.to_string().as_str() {
-            "CaUsedAsEndEntity" => format!(
-                "the certificate of {host} is self-signed, a root itself; it needs one that a root signed"
-            ),
+            "CaUsedAsEndEntity" => {
+                format!("the certificate of {host} is self-signed, a root itself; it needs one that a root signed")
+            }
             "UnsupportedCertVersion" => {
                 format!("the certificate of {host} is of X.509 version 1; it needs version 3")
             }

@@ -19,9 +19,7 @@ use rand::RngCore;
 use rand::rngs::OsRng;
 use rustix::io::Errno;
 use rustix::net::sockopt::{self, Timeout};
-use rustix::net::{
-    AddressFamily, RecvFlags, SendAncillaryBuffer, SendFlags, SocketFlags, SocketType, ipproto,
-};
+use rustix::net::{AddressFamily, RecvFlags, SendAncillaryBuffer, SendFlags, SocketFlags, SocketType, ipproto};
 
 use super::url::{Host, Url};
 use crate::cwmp::session_error::SessionError;
@@ -84,11 +82,7 @@ impl Tcp {
     /// random order (R22). All tries together last `patience.timeout` at most, each an equal share of
     /// what is left. Resolving a name is left to the system's resolver with the limits of its
     /// configuration, and cannot be interrupted.
-    pub fn connect(
-        url: &Url,
-        preferred: Option<SocketAddr>,
-        patience: &Patience,
-    ) -> Result<Tcp, SessionError> {
+    pub fn connect(url: &Url, preferred: Option<SocketAddr>, patience: &Patience) -> Result<Tcp, SessionError> {
         let mut addresses = resolve(url)?;
         shuffle(&mut addresses);
         if let Some(at) = addresses.iter().position(|a| Some(*a) == preferred) {
@@ -97,10 +91,7 @@ impl Tcp {
         addresses.truncate(MAX_ADDRESSES);
 
         let end = now() + patience.timeout;
-        let mut failure = SessionError::Resolve {
-            host: url.host().to_string(),
-            reason: "it has no address".into(),
-        };
+        let mut failure = SessionError::Resolve { host: url.host().to_string(), reason: "it has no address".into() };
         for (index, address) in addresses.iter().enumerate() {
             let others = u32::try_from(addresses.len() - index).unwrap_or(1); // at most MAX_ADDRESSES
             let share = end.saturating_duration_since(now()) / others;
@@ -113,15 +104,8 @@ impl Tcp {
         Err(failure)
     }
 
-    fn connect_to(
-        remote: SocketAddr,
-        patience: &Patience,
-        deadline: Instant,
-    ) -> Result<Tcp, SessionError> {
-        let failed = |reason: String| SessionError::Connect {
-            addr: remote.to_string(),
-            reason,
-        };
+    fn connect_to(remote: SocketAddr, patience: &Patience, deadline: Instant) -> Result<Tcp, SessionError> {
+        let failed = |reason: String| SessionError::Connect { addr: remote.to_string(), reason };
         let socket = connecting_socket(remote, patience).map_err(|e| failed(reason(e)))?;
         loop {
             patience.check()?;
@@ -137,19 +121,9 @@ impl Tcp {
         }
         // Without effect on what is sent if they fail, so that they need no handling.
         let _ = sockopt::set_tcp_nodelay(&socket, true);
-        sockopt::set_socket_timeout(&socket, Timeout::Recv, Some(patience.tick()))
-            .map_err(|e| failed(reason(e)))?;
-        let local = rustix::net::getsockname(&socket)
-            .ok()
-            .and_then(|address| SocketAddr::try_from(address).ok());
-        Ok(Tcp {
-            socket,
-            local,
-            remote,
-            patience: patience.clone(),
-            phase: "connecting",
-            deadline,
-        })
+        sockopt::set_socket_timeout(&socket, Timeout::Recv, Some(patience.tick())).map_err(|e| failed(reason(e)))?;
+        let local = rustix::net::getsockname(&socket).ok().and_then(|address| SocketAddr::try_from(address).ok());
+        Ok(Tcp { socket, local, remote, patience: patience.clone(), phase: "connecting", deadline })
     }
 
     /// A new phase begins, which may last for `limit` in all; `phase` completes "timed out while …".
@@ -176,11 +150,7 @@ impl Tcp {
     /// Looks without waiting and without taking anything.
     pub fn idle(&self) -> Idle {
         let mut byte = [0];
-        match rustix::net::recv(
-            &self.socket,
-            byte.as_mut_slice(),
-            RecvFlags::PEEK | RecvFlags::DONTWAIT,
-        ) {
+        match rustix::net::recv(&self.socket, byte.as_mut_slice(), RecvFlags::PEEK | RecvFlags::DONTWAIT) {
             Ok((_, 0)) => Idle::Closed,
             Ok(_) => Idle::Bytes,
             Err(Errno::AGAIN | Errno::INTR) => Idle::Quiet,
@@ -206,9 +176,7 @@ impl Tcp {
 
 impl Read for Tcp {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.wait(|socket| {
-            rustix::net::recv(socket, &mut *buffer, RecvFlags::empty()).map(|(_, length)| length)
-        })
+        self.wait(|socket| rustix::net::recv(socket, &mut *buffer, RecvFlags::empty()).map(|(_, length)| length))
     }
 }
 
@@ -250,12 +218,7 @@ fn connecting_socket(remote: SocketAddr, patience: &Patience) -> Result<OwnedFd,
         SocketAddr::V4(_) => AddressFamily::INET,
         SocketAddr::V6(_) => AddressFamily::INET6,
     };
-    let socket = rustix::net::socket_with(
-        family,
-        SocketType::STREAM,
-        SocketFlags::CLOEXEC,
-        Some(ipproto::TCP),
-    )?;
+    let socket = rustix::net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, Some(ipproto::TCP))?;
     sockopt::set_socket_timeout(&socket, Timeout::Send, Some(patience.tick()))?;
     Ok(socket)
 }
@@ -266,10 +229,7 @@ fn resolve(url: &Url) -> Result<Vec<SocketAddr>, SessionError> {
         Host::Name(name) => (name.as_str(), url.port())
             .to_socket_addrs()
             .map(|addresses| distinct(addresses.collect()))
-            .map_err(|error| SessionError::Resolve {
-                host: name.clone(),
-                reason: plain(&error),
-            }),
+            .map_err(|error| SessionError::Resolve { host: name.clone(), reason: plain(&error) }),
     }
 }
 
@@ -308,10 +268,7 @@ fn plain(error: &io::Error) -> String {
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a driver: the limits of a socket are its own"
-)]
+#[expect(clippy::disallowed_methods, reason = "a driver: the limits of a socket are its own")]
 fn now() -> Instant {
     Instant::now()
 }

@@ -26,27 +26,14 @@ impl ServerCertVerifier for IgnoringDates {
     ) -> Result<ServerCertVerified, Error> {
         let mut time = now;
         for _ in 1..MAX_TRIES {
-            let checked = self.0.verify_server_cert(
-                end_entity,
-                intermediates,
-                server_name,
-                ocsp_response,
-                time,
-            );
+            let checked = self.0.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, time);
             time = match checked {
-                Err(Error::InvalidCertificate(CertificateError::NotValidYetContext {
-                    not_before,
-                    ..
-                })) => not_before,
-                Err(Error::InvalidCertificate(CertificateError::ExpiredContext {
-                    not_after,
-                    ..
-                })) => not_after,
+                Err(Error::InvalidCertificate(CertificateError::NotValidYetContext { not_before, .. })) => not_before,
+                Err(Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. })) => not_after,
                 other => return other,
             };
         }
-        self.0
-            .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, time)
+        self.0.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, time)
     }
 
     fn verify_tls12_signature(

@@ -51,22 +51,14 @@ impl Url {
             _ => return Err(refuse("has no valid port")),
         };
         let host = Host::parse(host).ok_or_else(|| refuse("has no valid host"))?;
-        Ok(Url {
-            tls,
-            host,
-            port,
-            target: request_target(path),
-        })
+        Ok(Url { tls, host, port, target: request_target(path) })
     }
 
     /// The URL that a `Location` header points to, seen from here (RFC 3986 §5.2).
     pub fn join(&self, location: &str) -> Result<Url, SessionError> {
         let location = location.trim();
         let location = location.split('#').next().unwrap_or_default();
-        let with_target = |target: &str| Url {
-            target: request_target(target),
-            ..self.clone()
-        };
+        let with_target = |target: &str| Url { target: request_target(target), ..self.clone() };
         let is_absolute = location.find(':').is_some_and(|colon| {
             let scheme = &location[..colon];
             !scheme.is_empty() && scheme.bytes().all(|b| b.is_ascii_alphanumeric())
@@ -86,9 +78,7 @@ impl Url {
                 return Ok(with_target(&format!("{path}{location}")));
             }
             let directory = &path[..path.rfind('/').map_or(0, |slash| slash + 1)];
-            Ok(with_target(&without_dots(&format!(
-                "{directory}{location}"
-            ))))
+            Ok(with_target(&without_dots(&format!("{directory}{location}"))))
         }
     }
 
@@ -183,9 +173,7 @@ fn request_target(path: &str) -> String {
     }
     for byte in path.bytes() {
         match byte {
-            b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}' => {
-                escape(&mut target, byte)
-            }
+            b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}' => escape(&mut target, byte),
             b'!'..=b'~' => target.push(byte.into()),
             _ => escape(&mut target, byte),
         }
@@ -222,19 +210,12 @@ fn without_dots(target: &str) -> String {
 /// Enough of a text to recognise it in a log; credentials in front of an `@` are left out.
 fn shown(text: &str) -> String {
     let scheme_end = text.find("://").map_or(0, |at| at + 3);
-    let authority_end = text[scheme_end..]
-        .find(['/', '?', '#'])
-        .map_or(text.len(), |at| scheme_end + at);
+    let authority_end = text[scheme_end..].find(['/', '?', '#']).map_or(text.len(), |at| scheme_end + at);
     let rest = match text[scheme_end..authority_end].rfind('@') {
         Some(at) => &text[scheme_end + at + 1..],
         None => &text[scheme_end..],
     };
-    text[..scheme_end]
-        .chars()
-        .chain(rest.chars())
-        .filter(|c| !c.is_control())
-        .take(100)
-        .collect()
+    text[..scheme_end].chars().chain(rest.chars()).filter(|c| !c.is_control()).take(100).collect()
 }
 
 #[cfg(test)]
@@ -251,27 +232,12 @@ mod tests {
         let expect = |tls, host: &str, port, target: &str| (tls, host.into(), port, target.into());
         for (text, expected) in [
             ("http://acs", expect(false, "acs", 80, "/")),
-            (
-                " HTTPS://Acs.Example:/x ",
-                expect(true, "acs.example", 443, "/x"),
-            ),
-            (
-                "http://10.0.0.1:7547?a=b#c",
-                expect(false, "10.0.0.1", 7547, "/?a=b"),
-            ),
-            (
-                "http://[2001:DB8::1]:8080/",
-                expect(false, "[2001:db8::1]", 8080, "/"),
-            ),
+            (" HTTPS://Acs.Example:/x ", expect(true, "acs.example", 443, "/x")),
+            ("http://10.0.0.1:7547?a=b#c", expect(false, "10.0.0.1", 7547, "/?a=b")),
+            ("http://[2001:DB8::1]:8080/", expect(false, "[2001:db8::1]", 8080, "/")),
             ("https://[::1]", expect(true, "[::1]", 443, "/")),
-            (
-                "http://u:p@ss@h/a@b%20c",
-                expect(false, "h", 80, "/a@b%20c"),
-            ),
-            (
-                "http://h/ä b\"|",
-                expect(false, "h", 80, "/%C3%A4%20b%22%7C"),
-            ),
+            ("http://u:p@ss@h/a@b%20c", expect(false, "h", 80, "/a@b%20c")),
+            ("http://h/ä b\"|", expect(false, "h", 80, "/%C3%A4%20b%22%7C")),
         ] {
             assert_eq!(parts(text), expected, "{text}");
         }
@@ -297,22 +263,14 @@ mod tests {
             "http://büro/",
             "http://h\r\nX: y/",
         ] {
-            assert!(
-                matches!(Url::parse(text), Err(SessionError::Url(_))),
-                "{text}"
-            );
+            assert!(matches!(Url::parse(text), Err(SessionError::Url(_))), "{text}");
         }
     }
 
     #[test]
     fn a_refused_url_is_shown_without_its_password() {
-        let error = Url::parse("http://user:secret@h:0/")
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains("http://h:0/") && !error.contains("secret"),
-            "{error}"
-        );
+        let error = Url::parse("http://user:secret@h:0/").unwrap_err().to_string();
+        assert!(error.contains("http://h:0/") && !error.contains("secret"), "{error}");
     }
 
     #[test]
@@ -329,11 +287,7 @@ mod tests {
             ("?r=http://x/..", "http://acs:8080/a/b/c?r=http://x/.."),
             ("", "http://acs:8080/a/b/c?q=1"),
         ] {
-            assert_eq!(
-                base.join(location).unwrap(),
-                Url::parse(expected).unwrap(),
-                "{location}"
-            );
+            assert_eq!(base.join(location).unwrap(), Url::parse(expected).unwrap(), "{location}");
         }
         assert!(base.join("ftp://other/").is_err());
         assert!(base.join("mailto:someone").is_err());
@@ -354,10 +308,7 @@ mod tests {
     #[test]
     fn survives_every_truncation_and_byte_flip() {
         let base = Url::parse("http://acs/a/b").unwrap();
-        for text in [
-            "https://u:p@[2001:db8::1]:7547/a/../b?c#d",
-            "http://é.example/%zz/ü",
-        ] {
+        for text in ["https://u:p@[2001:db8::1]:7547/a/../b?c#d", "http://é.example/%zz/ü"] {
             let bytes = text.as_bytes();
             for at in 0..bytes.len() {
                 for flip in [0x01, 0x20, 0x80, 0xff] {
@@ -367,10 +318,7 @@ mod tests {
                         let text = String::from_utf8_lossy(bytes);
                         for url in [Url::parse(&text), base.join(&text)].into_iter().flatten() {
                             assert!(url.target().starts_with('/'));
-                            assert!(
-                                url.target().bytes().all(|b| b.is_ascii_graphic()),
-                                "{url:?}"
-                            );
+                            assert!(url.target().bytes().all(|b| b.is_ascii_graphic()), "{url:?}");
                         }
                     }
                 }

@@ -158,15 +158,7 @@ const fn rule(
     persists: bool,
     since: Version,
 ) -> Rule {
-    Rule {
-        code,
-        text,
-        cumulative,
-        delivered,
-        discard,
-        persists,
-        since,
-    }
+    Rule { code, text, cumulative, delivered, discard, persists, since }
 }
 
 impl EventCode {
@@ -193,10 +185,7 @@ impl EventCode {
             EventCode::Vendor(VendorEvent(text)) if text.starts_with("M ") => &VENDOR_METHOD,
             EventCode::Vendor(_) => &VENDOR_EVENT,
             // Proof: a test finds each standard code in the table.
-            standard => TABLE
-                .iter()
-                .find(|rule| rule.code == *standard)
-                .unwrap_or(&VENDOR_EVENT),
+            standard => TABLE.iter().find(|rule| rule.code == *standard).unwrap_or(&VENDOR_EVENT),
         }
     }
 }
@@ -228,10 +217,7 @@ impl Event {
 
     /// An event of a method that was called with that command key.
     pub fn of_command(code: EventCode, command_key: impl Into<String>) -> Event {
-        Event {
-            code,
-            command_key: command_key.into(),
-        }
+        Event { code, command_key: command_key.into() }
     }
 }
 

@@ -63,10 +63,7 @@ impl InformQueue {
         match self.entries.iter().position(same) {
             Some(at) => self.entries[at].due = due,
             None if self.entries.len() >= InformQueue::CAPACITY => return Err(QueueFull),
-            None => self.entries.push(Entry {
-                command_key: command_key.to_owned(),
-                due,
-            }),
+            None => self.entries.push(Entry { command_key: command_key.to_owned(), due }),
         }
         self.unsaved = true;
         Ok(())
@@ -98,11 +95,7 @@ impl InformQueue {
         if now.clock_is_set() {
             self.clock_was_set(now);
         }
-        let (at, earliest) = self
-            .entries
-            .iter()
-            .enumerate()
-            .min_by_key(|(_, entry)| entry.due.instant())?;
+        let (at, earliest) = self.entries.iter().enumerate().min_by_key(|(_, entry)| entry.due.instant())?;
         if earliest.due.instant() > now.monotonic {
             return None;
         }
@@ -195,10 +188,7 @@ mod tests {
     const SET: i64 = 1_800_000_000;
 
     fn at(seconds: u64, wall: i64) -> Now {
-        Now {
-            monotonic: Duration::from_secs(seconds),
-            wall,
-        }
+        Now { monotonic: Duration::from_secs(seconds), wall }
     }
 
     fn seconds(count: u64) -> Duration {
@@ -281,12 +271,7 @@ mod tests {
 
     #[test]
     fn a_strange_journal() {
-        for text in [
-            "null",
-            "7",
-            "[1, null, {}, {\"left\": -1}]",
-            "{\"left\": 1}",
-        ] {
+        for text in ["null", "7", "[1, null, {}, {\"left\": -1}]", "{\"left\": 1}"] {
             let journal = serde_json::from_str(text).unwrap();
             assert!(InformQueue::from_json(&journal, at(0, 0)).is_empty());
         }

@@ -58,22 +58,14 @@ impl Periodic {
     }
 
     pub(super) fn watches_clock(&self) -> bool {
-        let reference = self
-            .0
-            .as_ref()
-            .and_then(|running| running.settings.reference);
+        let reference = self.0.as_ref().and_then(|running| running.settings.reference);
         reference.is_some()
     }
 }
 
 impl Running {
     fn start(settings: PeriodicSettings, now: Now) -> Running {
-        let mut running = Running {
-            settings,
-            phase: None,
-            not_before: now.monotonic,
-            deadline: now.monotonic,
-        };
+        let mut running = Running { settings, phase: None, not_before: now.monotonic, deadline: now.monotonic };
         running.aim(now);
         running
     }
@@ -124,9 +116,7 @@ impl Running {
             _ => ahead + (interval - since_an_instant),
         };
         let next = now.monotonic.saturating_add(Duration::from_secs(wait));
-        let latest = self
-            .not_before
-            .saturating_add(Duration::from_secs(2 * interval));
+        let latest = self.not_before.saturating_add(Duration::from_secs(2 * interval));
         self.deadline = next.min(latest.max(now.monotonic));
     }
 

@@ -56,9 +56,7 @@ impl PlannedReboots {
             self.scheduled = Scheduled::None;
             return true;
         }
-        let delayed = self
-            .delayed_until
-            .is_some_and(|until| until <= now.monotonic);
+        let delayed = self.delayed_until.is_some_and(|until| until <= now.monotonic);
         if delayed {
             self.delayed_until = None;
         }
@@ -75,16 +73,10 @@ impl Scheduled {
     fn look(self, now: Now) -> Scheduled {
         match self {
             Scheduled::AwaitsClock { wall } if now.clock_is_set() => match wall > now.wall {
-                true => Scheduled::Ahead {
-                    wall,
-                    instant: instant_of(wall, now),
-                },
+                true => Scheduled::Ahead { wall, instant: instant_of(wall, now) },
                 false => Scheduled::None,
             },
-            Scheduled::Ahead { wall, .. } => Scheduled::Ahead {
-                wall,
-                instant: instant_of(wall, now),
-            },
+            Scheduled::Ahead { wall, .. } => Scheduled::Ahead { wall, instant: instant_of(wall, now) },
             unchanged => unchanged,
         }
     }
@@ -97,10 +89,7 @@ mod tests {
     const SET: i64 = 1_800_000_000;
 
     fn at(seconds: u64, wall: i64) -> Now {
-        Now {
-            monotonic: Duration::from_secs(seconds),
-            wall,
-        }
+        Now { monotonic: Duration::from_secs(seconds), wall }
     }
 
     #[test]

@@ -15,10 +15,7 @@ pub struct RetryPolicy {
 
 impl Default for RetryPolicy {
     fn default() -> RetryPolicy {
-        RetryPolicy {
-            minimum_wait: 5,
-            multiplier: 2000,
-        }
+        RetryPolicy { minimum_wait: 5, multiplier: 2000 }
     }
 }
 
@@ -58,14 +55,8 @@ impl Retry {
     /// After a start, with the count that the journal holds. The wait begins anew (R129), and
     /// so does the session: at once, if the device did not reboot, since nobody kept its time.
     pub fn restore(count: u32, now: Now) -> Retry {
-        let waiting = (count > 0).then_some(Waiting {
-            retry_at: now.monotonic,
-        });
-        Retry {
-            count,
-            since_boot: 0,
-            waiting,
-        }
+        let waiting = (count > 0).then_some(Waiting { retry_at: now.monotonic });
+        Retry { count, since_boot: 0, waiting }
     }
 
     /// RetryCount of the next Inform (R98, R131): zero if and only if the last session succeeded.
@@ -85,20 +76,12 @@ impl Retry {
 
     /// The session has failed: it is tried again after the interval of the table, and not before
     /// `at_least` has passed, which the ACS may have asked for (R66). Gives the wait.
-    pub fn failed(
-        &mut self,
-        now: Now,
-        policy: RetryPolicy,
-        at_least: Option<Duration>,
-        random: u64,
-    ) -> Duration {
+    pub fn failed(&mut self, now: Now, policy: RetryPolicy, at_least: Option<Duration>, random: u64) -> Duration {
         self.count = self.count.saturating_add(1);
         self.since_boot = self.since_boot.saturating_add(1);
         let wait = retry_wait(self.since_boot, policy, random);
         let wait = wait.max(at_least.unwrap_or_default().min(LONGEST_RETRY_AFTER));
-        self.waiting = Some(Waiting {
-            retry_at: now.monotonic.saturating_add(wait),
-        });
+        self.waiting = Some(Waiting { retry_at: now.monotonic.saturating_add(wait) });
         wait
     }
 
@@ -134,10 +117,7 @@ mod tests {
             let span = least * 1000;
             let most = retry_wait(retry, policy, span);
             assert_eq!(most, Duration::from_secs(2 * least));
-            assert_eq!(
-                retry_wait(retry, policy, span + 1),
-                Duration::from_secs(least)
-            );
+            assert_eq!(retry_wait(retry, policy, span + 1), Duration::from_secs(least));
         }
         for retry in [11, 12, 1000, u32::MAX] {
             assert_eq!(retry_wait(retry, policy, 0), Duration::from_secs(2560));
@@ -148,10 +128,7 @@ mod tests {
     /// R132: nothing overflows, at no setting.
     #[test]
     fn extremes_saturate() {
-        let steep = RetryPolicy {
-            minimum_wait: 65535,
-            multiplier: 65535,
-        };
+        let steep = RetryPolicy { minimum_wait: 65535, multiplier: 65535 };
         let mut last = Duration::ZERO;
         for retry in 1..20 {
             let wait = retry_wait(retry, steep, u64::MAX);
@@ -159,23 +136,14 @@ mod tests {
             last = retry_wait(retry, steep, 0);
         }
         assert_eq!(last, Duration::from_millis(LONGEST));
-        let wrong = RetryPolicy {
-            minimum_wait: 0,
-            multiplier: 0,
-        };
+        let wrong = RetryPolicy { minimum_wait: 0, multiplier: 0 };
         assert_eq!(retry_wait(7, wrong, u64::MAX), Duration::from_secs(1));
-        let beyond = RetryPolicy {
-            minimum_wait: u32::MAX,
-            multiplier: u32::MAX,
-        };
+        let beyond = RetryPolicy { minimum_wait: u32::MAX, multiplier: u32::MAX };
         assert!(retry_wait(10, beyond, 12345) >= Duration::from_millis(LONGEST));
     }
 
     fn at(seconds: u64) -> Now {
-        Now {
-            monotonic: Duration::from_secs(seconds),
-            wall: 0,
-        }
+        Now { monotonic: Duration::from_secs(seconds), wall: 0 }
     }
 
     /// R98, R125, R129, R130, R131.
@@ -184,10 +152,7 @@ mod tests {
         let policy = RetryPolicy::default();
         let mut retry = Retry::default();
         assert_eq!(retry.failed(at(100), policy, None, 0).as_secs(), 5);
-        assert_eq!(
-            (retry.count(), retry.deadline()),
-            (1, Some(at(105).monotonic))
-        );
+        assert_eq!((retry.count(), retry.deadline()), (1, Some(at(105).monotonic)));
         assert!(!retry.poll(at(104)));
         assert!(retry.poll(at(105)) && !retry.poll(at(105)));
         assert_eq!(retry.failed(at(106), policy, None, 0).as_secs(), 10);

@@ -3,10 +3,7 @@ use super::*;
 const SET: i64 = 1_800_000_000;
 
 fn at(seconds: u64, wall: i64) -> Now {
-    Now {
-        monotonic: Duration::from_secs(seconds),
-        wall,
-    }
+    Now { monotonic: Duration::from_secs(seconds), wall }
 }
 
 fn due(schedule: &mut Schedule, now: Now) -> Vec<Due> {
@@ -24,18 +21,12 @@ fn the_earliest_comes_first() {
     let interval = Duration::from_secs(3);
     schedule.informs.add("key", interval, start).unwrap();
     schedule.reboots.delay(4, start);
-    let local = PeriodicSettings {
-        interval: 30,
-        reference: None,
-        local_phase: 0,
-    };
+    let local = PeriodicSettings { interval: 30, reference: None, local_phase: 0 };
     schedule.periodic.set(Some(local), start);
     schedule.heartbeat.set(Some(local), start);
 
     assert_eq!(schedule.deadline(), Some(Duration::from_secs(103)));
-    let scheduled = Due::ScheduledInform {
-        command_key: "key".to_owned(),
-    };
+    let scheduled = Due::ScheduledInform { command_key: "key".to_owned() };
     assert_eq!(due(&mut schedule, at(103, SET)), [scheduled]);
     assert_eq!(schedule.deadline(), Some(Duration::from_secs(104)));
     assert_eq!(due(&mut schedule, at(104, SET)), [Due::Reboot]);
@@ -51,20 +42,13 @@ fn the_earliest_comes_first() {
 #[test]
 fn the_clock_is_watched() {
     let mut schedule = Schedule::default();
-    let yearly = PeriodicSettings {
-        interval: 365 * 86400,
-        reference: Some(SET + 3600),
-        local_phase: 0,
-    };
+    let yearly = PeriodicSettings { interval: 365 * 86400, reference: Some(SET + 3600), local_phase: 0 };
     schedule.periodic.set(Some(yearly), at(0, 0));
     assert_eq!(due(&mut schedule, at(1, 1)), []);
     assert_eq!(schedule.deadline(), Some(Duration::from_secs(61)));
     // NTP has set the clock
     assert_eq!(due(&mut schedule, at(61, SET)), []);
-    assert_eq!(
-        schedule.periodic.deadline(),
-        Some(Duration::from_secs(3661))
-    );
+    assert_eq!(schedule.periodic.deadline(), Some(Duration::from_secs(3661)));
     assert_eq!(schedule.deadline(), Some(Duration::from_secs(121)));
     assert_eq!(due(&mut schedule, at(3661, SET + 3600)), [Due::Periodic]);
 }

@@ -36,11 +36,7 @@ fn digest_is_answered_on_the_same_connection_and_goes_on() {
 fn a_nonce_bound_to_the_connection_is_renewed_on_the_next() {
     let again = MD5.replace("n1", "n2");
     let server = Server::start(vec![
-        vec![
-            status("401 Unauthorized", &[MD5]),
-            status("200 OK", &["Connection: close"]),
-            Step::Close,
-        ],
+        vec![status("401 Unauthorized", &[MD5]), status("200 OK", &["Connection: close"]), Step::Close],
         vec![status("401 Unauthorized", &[&again]), ok("2")],
     ]);
     let mut acs = connection(&server);
@@ -50,10 +46,7 @@ fn a_nonce_bound_to_the_connection_is_renewed_on_the_next() {
 
     let requests = server.requests();
     let sent: Vec<_> = requests[1..].iter().map(credentials).collect();
-    let (cnonces, counts): (Vec<_>, Vec<_>) = sent
-        .iter()
-        .map(|read| read.protection.clone().unwrap())
-        .unzip();
+    let (cnonces, counts): (Vec<_>, Vec<_>) = sent.iter().map(|read| read.protection.clone().unwrap()).unzip();
     assert_eq!(counts, [1, 2, 1]);
     assert_ne!(cnonces[0], cnonces[1]);
     let nonces: Vec<_> = sent.iter().map(|read| read.nonce.as_str()).collect();
@@ -70,8 +63,7 @@ fn every_kind_of_challenge_is_answered() {
         "Digest nonce=x, algorithm=SHA-512-256\r\nWWW-Authenticate: Digest nonce=n",
     ] {
         let header = format!("WWW-Authenticate: {challenge}");
-        let (reply, requests) =
-            one_post(vec![vec![status("401 Unauthorized", &[&header]), ok("in")]]);
+        let (reply, requests) = one_post(vec![vec![status("401 Unauthorized", &[&header]), ok("in")]]);
         assert_eq!(body(reply), "in");
         assert_eq!(credentials(&requests[1]).nonce, "n", "{challenge}");
     }
@@ -80,11 +72,8 @@ fn every_kind_of_challenge_is_answered() {
 #[test]
 fn a_second_401_is_a_refusal() {
     for second in [vec![], vec![MD5], vec!["WWW-Authenticate: Basic realm=x"]] {
-        let (result, requests) = one_post(vec![vec![
-            status("401 Unauthorized", &[MD5]),
-            status("401 Unauthorized", &second),
-            Step::Close,
-        ]]);
+        let (result, requests) =
+            one_post(vec![vec![status("401 Unauthorized", &[MD5]), status("401 Unauthorized", &second), Step::Close]]);
         assert_eq!(result, Err(SessionError::Authentication));
         assert_eq!(requests.len(), 2);
     }
@@ -101,13 +90,7 @@ fn a_stale_nonce_is_renewed_but_not_for_ever() {
     assert_eq!(body(reply), "in");
     assert_eq!(credentials(&requests[2]).nonce, "n2");
 
-    let script = vec![
-        first.clone(),
-        stale("n2"),
-        stale("n3"),
-        stale("n4"),
-        stale("n5"),
-    ];
+    let script = vec![first.clone(), stale("n2"), stale("n3"), stale("n4"), stale("n5")];
     let (result, requests) = one_post(vec![script]);
     assert_eq!(result, Err(SessionError::Authentication));
     assert_eq!(requests.len(), 4);
@@ -156,9 +139,6 @@ fn basic_goes_out_unasked_only_over_tls() {
 fn a_401_without_a_known_challenge_is_told_apart() {
     for headers in [vec![], vec!["WWW-Authenticate: Negotiate"]] {
         let (result, _) = one_post(vec![vec![status("401 Unauthorized", &headers)]]);
-        assert!(
-            matches!(result, Err(SessionError::Protocol(_))),
-            "{result:?}"
-        );
+        assert!(matches!(result, Err(SessionError::Protocol(_))), "{result:?}");
     }
 }

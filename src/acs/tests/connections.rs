@@ -7,13 +7,7 @@ fn a_connection_dropped_behind_a_401_is_replaced() {
     for close in ["Connection: close", "X-Nothing: said"] {
         for _ in 0..20 {
             let (reply, requests) = one_post(vec![
-                vec![
-                    status(
-                        "401 Unauthorized",
-                        &["WWW-Authenticate: Basic realm=acs", close],
-                    ),
-                    Step::Close,
-                ],
+                vec![status("401 Unauthorized", &["WWW-Authenticate: Basic realm=acs", close]), Step::Close],
                 vec![ok("in")],
             ]);
             assert_eq!(body(reply), "in");
@@ -41,24 +35,12 @@ fn a_request_that_dies_behind_a_401_is_sent_on_a_new_connection_and_no_other_is(
 
 #[test]
 fn a_connection_closed_between_exchanges_is_replaced_with_the_same_cookies() {
-    let cookies = [
-        "Set-Cookie: a=1; Path=/",
-        "Set-Cookie: b=2",
-        "Set-Cookie: a=3",
-    ];
+    let cookies = ["Set-Cookie: a=1; Path=/", "Set-Cookie: b=2", "Set-Cookie: a=3"];
     let server = Server::start(vec![
         vec![status("200 OK", &cookies), Step::Close],
-        vec![
-            answer("HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok"),
-            Step::Close,
-        ],
+        vec![answer("HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok"), Step::Close],
         vec![answer("HTTP/1.1 200 OK\r\n\r\nuntil the end"), Step::Close],
-        vec![
-            ok("x"),
-            Step::Say("\r\n".into()),
-            ok("y"),
-            Step::Say("junk".into()),
-        ],
+        vec![ok("x"), Step::Say("\r\n".into()), ok("y"), Step::Say("junk".into())],
         vec![status("204 No Content", &[])],
     ]);
     let mut acs = connection(&server);
@@ -95,10 +77,7 @@ fn a_lost_answer_ends_the_session_without_a_second_request() {
             }
             let result = acs.post(b"<x/>");
             drop(acs);
-            assert!(
-                matches!(result, Err(SessionError::Closed | SessionError::Io(_))),
-                "{last:?}: {result:?}"
-            );
+            assert!(matches!(result, Err(SessionError::Closed | SessionError::Io(_))), "{last:?}: {result:?}");
             assert_eq!(server.requests().len(), before.len() + 1);
         }
     }
@@ -106,20 +85,11 @@ fn a_lost_answer_ends_the_session_without_a_second_request() {
 
 #[test]
 fn nobody_listening_is_told_with_the_address() {
-    let address = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut acs = Connection::open(settings(&format!("http://{address}/"))).unwrap();
     let error = acs.connect().unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        format!("no connection to {address}: Connection refused")
-    );
-    assert!(matches!(
-        Connection::open(settings("ftp://acs/")),
-        Err(SessionError::Url(_))
-    ));
+    assert_eq!(error.to_string(), format!("no connection to {address}: Connection refused"));
+    assert!(matches!(Connection::open(settings("ftp://acs/")), Err(SessionError::Url(_))));
 }
 
 #[test]
@@ -139,8 +109,5 @@ fn connects_before_the_first_request_where_asked() {
 #[test]
 fn a_build_without_tls_says_so() {
     let mut acs = Connection::open(settings("https://127.0.0.1:1/")).unwrap();
-    assert_eq!(
-        acs.connect().unwrap_err().to_string(),
-        "no secure connection: this build has no TLS"
-    );
+    assert_eq!(acs.connect().unwrap_err().to_string(), "no secure connection: this build has no TLS");
 }

@@ -39,20 +39,14 @@ fn what_is_no_http_is_refused_at_once() {
         format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: y\r\n".repeat(500)),
     ] {
         let (result, _) = one_post(vec![vec![answer(bytes.as_str())]]);
-        assert!(
-            matches!(result, Err(SessionError::Protocol(_))),
-            "{bytes}: {result:?}"
-        );
+        assert!(matches!(result, Err(SessionError::Protocol(_))), "{bytes}: {result:?}");
     }
     assert!(begun.elapsed() < TIMEOUT);
 }
 
 #[test]
 fn a_silent_server_is_left_after_the_timeout() {
-    for last in [
-        Step::Take,
-        answer("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhal"),
-    ] {
+    for last in [Step::Take, answer("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhal")] {
         let server = Server::start(vec![vec![last]]);
         let mut settings = settings(&server.url());
         settings.timeout = Duration::from_millis(300);
@@ -84,15 +78,10 @@ fn a_dribbling_server_is_left_after_four_times_the_timeout() {
 
 #[test]
 fn a_server_that_takes_nothing_is_left_after_the_timeout() {
-    let server = Server::start(vec![vec![
-        Step::Pause(Duration::from_millis(1200)),
-        Step::Close,
-    ]]);
+    let server = Server::start(vec![vec![Step::Pause(Duration::from_millis(1200)), Step::Close]]);
     let mut settings = settings(&server.url());
     settings.timeout = Duration::from_millis(300);
-    let result = Connection::open(settings)
-        .unwrap()
-        .post(&vec![b'x'; 20_000_000]);
+    let result = Connection::open(settings).unwrap().post(&vec![b'x'; 20_000_000]);
     assert_eq!(result, Err(SessionError::Timeout("sending the request")));
     server.requests();
 }
@@ -136,10 +125,7 @@ fn a_connect_without_an_answer_ends_with_the_timeout_or_the_stop() {
     let begun = now();
     let error = acs.post(b"<inform/>").unwrap_err();
     let waited = begun.elapsed();
-    assert_eq!(
-        error.to_string(),
-        format!("no connection to {address}: it does not answer")
-    );
+    assert_eq!(error.to_string(), format!("no connection to {address}: it does not answer"));
     assert!(waited >= Duration::from_millis(500), "{waited:?}");
     assert!(waited < Duration::from_secs(3), "{waited:?}");
     stop.store(true, Ordering::Relaxed);
@@ -154,9 +140,7 @@ fn survives_every_truncation_and_byte_flip() {
         "HTTP/1.1 401 No\r\n{MD5}\r\nSet-Cookie: a=b; Max-Age=9\r\nTransfer-Encoding: chunked\r\n\r\n\
          4\r\nbody\r\n0\r\n\r\n"
     );
-    let mut answers: Vec<Vec<u8>> = (0..right.len())
-        .map(|end| right.as_bytes()[..end].to_vec())
-        .collect();
+    let mut answers: Vec<Vec<u8>> = (0..right.len()).map(|end| right.as_bytes()[..end].to_vec()).collect();
     for at in 0..right.len() {
         for flip in [0x01, 0x20, 0x80] {
             let mut damaged = right.clone().into_bytes();

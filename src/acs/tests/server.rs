@@ -29,18 +29,13 @@ pub(super) fn answer(bytes: impl Into<String>) -> Step {
 
 /// A 200 with a body.
 pub(super) fn ok(body: &str) -> Step {
-    answer(format!(
-        "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    ))
+    answer(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()))
 }
 
 /// A status with header lines and no body.
 pub(super) fn status(line: &str, headers: &[&str]) -> Step {
     let headers: String = headers.iter().map(|h| format!("{h}\r\n")).collect();
-    answer(format!(
-        "HTTP/1.1 {line}\r\nContent-Length: 0\r\n{headers}\r\n"
-    ))
+    answer(format!("HTTP/1.1 {line}\r\nContent-Length: 0\r\n{headers}\r\n"))
 }
 
 /// One request as it arrived.
@@ -85,9 +80,7 @@ impl Server {
                 let mut requests = Vec::new();
                 for (connection, steps) in script.into_iter().enumerate() {
                     let (stream, _) = listener.accept().unwrap();
-                    stream
-                        .set_read_timeout(Some(Duration::from_secs(20)))
-                        .unwrap();
+                    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
                     stream.set_nodelay(true).unwrap();
                     serve(&mut wrap(stream), connection, steps, &mut requests);
                 }
@@ -107,12 +100,7 @@ impl Server {
     }
 }
 
-fn serve(
-    stream: &mut (impl Read + Write),
-    connection: usize,
-    steps: Vec<Step>,
-    requests: &mut Vec<Request>,
-) {
+fn serve(stream: &mut (impl Read + Write), connection: usize, steps: Vec<Step>, requests: &mut Vec<Request>) {
     let mut take = |stream: &mut _| {
         if let Some(request) = read_request(stream, connection) {
             requests.push(request);
@@ -159,11 +147,7 @@ fn read_request(stream: &mut impl Read, connection: usize) -> Option<Request> {
             Err(_) => return None,
         }
     }
-    let mut request = Request {
-        connection,
-        head: String::from_utf8(head).unwrap(),
-        body: Vec::new(),
-    };
+    let mut request = Request { connection, head: String::from_utf8(head).unwrap(), body: Vec::new() };
     let length = request.header("Content-Length")?.parse().unwrap();
     request.body = vec![0; length];
     stream.read_exact(&mut request.body).ok()?;

@@ -4,10 +4,7 @@ use std::fs;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, KeyUsagePurpose,
-    date_time_ymd,
-};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, KeyUsagePurpose, date_time_ymd};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -35,9 +32,7 @@ impl Authority {
 
     fn named(name: &str) -> Authority {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params
-            .distinguished_name
-            .push(rcgen::DnType::CommonName, name);
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
@@ -56,19 +51,14 @@ impl Authority {
         params.not_before = date_time_ymd(from, 1, 1);
         params.not_after = date_time_ymd(to, 1, 1);
         let key = KeyPair::generate().unwrap();
-        Identity {
-            certificate: params.signed_by(&key, &self.issuer).unwrap().pem(),
-            key: key.serialize_pem(),
-        }
+        Identity { certificate: params.signed_by(&key, &self.issuer).unwrap().pem(), key: key.serialize_pem() }
     }
 
     /// An intermediate CA below this one; the chain goes out leaf first.
     fn sign_through_intermediate(&self, names: &[&str], from: i32, to: i32) -> Identity {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params
-            .distinguished_name
-            .push(rcgen::DnType::CommonName, "intermediate");
+        params.distinguished_name.push(rcgen::DnType::CommonName, "intermediate");
         params.not_before = date_time_ymd(from, 1, 1);
         params.not_after = date_time_ymd(to, 1, 1);
         let key = KeyPair::generate().unwrap();
@@ -99,27 +89,20 @@ impl Authority {
 
 fn server(script: Vec<Vec<Step>>, identity: &Identity, clients: Option<&Path>) -> Server {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .unwrap();
+    let builder =
+        ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().unwrap();
     let signing = provider.key_provider;
     let builder = match clients {
         None => builder.with_no_client_auth(),
         Some(file) => {
             let mut roots = RootCertStore::empty();
-            roots
-                .add(CertificateDer::from_pem_file(file).unwrap())
-                .unwrap();
+            roots.add(CertificateDer::from_pem_file(file).unwrap()).unwrap();
             builder.with_client_cert_verifier(
-                WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
-                    .build()
-                    .unwrap(),
+                WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap(),
             )
         }
     };
-    let chain = CertificateDer::pem_slice_iter(identity.certificate.as_bytes())
-        .collect::<Result<_, _>>()
-        .unwrap();
+    let chain = CertificateDer::pem_slice_iter(identity.certificate.as_bytes()).collect::<Result<_, _>>().unwrap();
     let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).unwrap();
     // Not `with_single_cert`, which would refuse the worst of them here already.
     let key = signing.load_private_key(key).unwrap();
@@ -159,12 +142,7 @@ impl Drop for Goodbye {
 }
 
 /// One POST to a server that shows this identity; the error as the operator reads it.
-fn visit(
-    ca: &Authority,
-    identity: &Identity,
-    host: &str,
-    change: impl Fn(&mut Settings),
-) -> Result<String, String> {
+fn visit(ca: &Authority, identity: &Identity, host: &str, change: impl Fn(&mut Settings)) -> Result<String, String> {
     let server = server(vec![vec![ok("in")]], identity, None);
     let mut settings = ca.trusted(&server, host);
     change(&mut settings);
@@ -185,12 +163,7 @@ fn a_session_over_tls_with_digest_and_reconnects() {
     let identity = ca.sign(&["localhost"]);
     let large = "x".repeat(90_000);
     let script = vec![
-        vec![
-            status("401 Unauthorized", &[MD5]),
-            ok("1"),
-            ok(&large),
-            Step::Close,
-        ],
+        vec![status("401 Unauthorized", &[MD5]), ok("1"), ok(&large), Step::Close],
         vec![answer("HTTP/1.1 200 OK\r\n\r\nuntil the end"), Step::Close],
         vec![ok("3")],
     ];
@@ -230,9 +203,7 @@ fn names_and_addresses_are_checked() {
     for (names, host) in [("acs.example", "localhost"), ("localhost", "127.0.0.1")] {
         assert_eq!(
             visit(&ca, &ca.sign(&[names]), host, same),
-            Err(format!(
-                "the certificate that {host} showed is for another name"
-            ))
+            Err(format!("the certificate that {host} showed is for another name"))
         );
     }
 }
@@ -285,20 +256,15 @@ fn certificates_of_poor_make_are_refused_in_clear_words() {
     let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let key = KeyPair::generate().unwrap();
-    let own = Identity {
-        certificate: params.self_signed(&key).unwrap().pem(),
-        key: key.serialize_pem(),
-    };
+    let own = Identity { certificate: params.self_signed(&key).unwrap().pem(), key: key.serialize_pem() };
     let reason = visit(&ca, &own, "localhost", |settings| {
         settings.tls.ca_file = Some(ca.file("own.pem", &own.certificate));
     })
     .unwrap_err();
     assert!(reason.contains("is self-signed"), "{reason}");
 
-    let version_1 = Identity {
-        certificate: include_str!("x509-v1.pem").to_owned(),
-        key: include_str!("x509-v1.key").to_owned(),
-    };
+    let version_1 =
+        Identity { certificate: include_str!("x509-v1.pem").to_owned(), key: include_str!("x509-v1.key").to_owned() };
     for clock_is_set in [true, false] {
         let reason = visit(&ca, &version_1, "localhost", |settings| {
             settings.clock_is_set = clock_is_set;
@@ -313,11 +279,7 @@ fn certificates_of_poor_make_are_refused_in_clear_words() {
 fn a_client_certificate_is_shown_where_asked_for() {
     let ca = Authority::new();
     let ours = ca.sign(&["00D09E-4711"]);
-    let server = server(
-        vec![vec![ok("in")]],
-        &ca.sign(&["localhost"]),
-        Some(&ca.ca_file()),
-    );
+    let server = server(vec![vec![ok("in")]], &ca.sign(&["localhost"]), Some(&ca.ca_file()));
     let mut settings = ca.trusted(&server, "localhost");
     settings.tls.client_cert = Some(ca.file("client.pem", &ours.certificate));
     settings.tls.client_key = Some(ca.file("client.key", &ours.key));
@@ -346,20 +308,14 @@ fn wrong_files_are_named() {
     let key = ca.file("good.key", &ours.key);
     let other_key = ca.file("other.key", &ca.sign(&["other"]).key);
     let empty = ca.file("empty.pem", "nothing\n");
-    let broken = ca.file(
-        "broken.pem",
-        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
-    );
+    let broken = ca.file("broken.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
     let cut = ca.file("cut.pem", &ours.certificate[..100]);
     let missing = ca.directory.path().join("missing.pem");
 
     let complaint = |ca_file: &PathBuf, cert: Option<&PathBuf>, key: Option<&PathBuf>| {
         let mut settings = settings("https://127.0.0.1:1/");
-        settings.tls = TlsSettings {
-            ca_file: Some(ca_file.clone()),
-            client_cert: cert.cloned(),
-            client_key: key.cloned(),
-        };
+        settings.tls =
+            TlsSettings { ca_file: Some(ca_file.clone()), client_cert: cert.cloned(), client_key: key.cloned() };
         match Connection::open(settings).unwrap().connect() {
             Err(SessionError::Tls(reason)) => reason,
             other => panic!("{other:?}"),
@@ -367,32 +323,14 @@ fn wrong_files_are_named() {
     };
     let roots = ca.ca_file();
     for (reason, words) in [
-        (
-            complaint(&missing, None, None),
-            "missing.pem cannot be read",
-        ),
-        (
-            complaint(&empty, None, None),
-            "empty.pem holds no PEM certificate",
-        ),
-        (
-            complaint(&broken, None, None),
-            "broken.pem is no usable root",
-        ),
-        (
-            complaint(&cut, None, None),
-            "cut.pem is not a valid PEM file",
-        ),
+        (complaint(&missing, None, None), "missing.pem cannot be read"),
+        (complaint(&empty, None, None), "empty.pem holds no PEM certificate"),
+        (complaint(&broken, None, None), "broken.pem is no usable root"),
+        (complaint(&cut, None, None), "cut.pem is not a valid PEM file"),
         (complaint(&roots, Some(&good), None), "--client-key"),
         (complaint(&roots, None, Some(&key)), "--client-cert"),
-        (
-            complaint(&roots, Some(&good), Some(&empty)),
-            "empty.pem holds no PEM key",
-        ),
-        (
-            complaint(&roots, Some(&good), Some(&other_key)),
-            "the client certificate",
-        ),
+        (complaint(&roots, Some(&good), Some(&empty)), "empty.pem holds no PEM key"),
+        (complaint(&roots, Some(&good), Some(&other_key)), "the client certificate"),
     ] {
         assert!(reason.contains(words), "{reason}");
     }
@@ -430,9 +368,7 @@ fn a_redirect_leads_to_tls_and_back() {
 #[test]
 fn plain_http_on_a_tls_port_and_a_cut_are_told() {
     let ca = Authority::new();
-    let plain = Server::start(vec![vec![Step::Say(
-        "HTTP/1.0 400 Bad Request\r\n\r\n".into(),
-    )]]);
+    let plain = Server::start(vec![vec![Step::Say("HTTP/1.0 400 Bad Request\r\n\r\n".into())]]);
     let mut acs = Connection::open(ca.trusted(&plain, "localhost")).unwrap();
     let error = acs.connect().unwrap_err();
     assert!(error.to_string().contains("does not speak TLS"), "{error}");
@@ -440,10 +376,7 @@ fn plain_http_on_a_tls_port_and_a_cut_are_told() {
     let closing = Server::start(vec![vec![Step::Close]]);
     let mut acs = Connection::open(ca.trusted(&closing, "localhost")).unwrap();
     let error = acs.connect().unwrap_err();
-    assert!(
-        error.to_string().contains("while TLS was being set up"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("while TLS was being set up"), "{error}");
 
     let silent = Server::start(vec![vec![Step::Pause(TIMEOUT)]]);
     let mut settings = ca.trusted(&silent, "localhost");

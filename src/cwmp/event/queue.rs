@@ -51,11 +51,7 @@ impl EventQueue {
         if self.entries.len() >= MAX_EVENTS && !self.drop_oldest() {
             return;
         }
-        self.entries.push(Entry {
-            event,
-            announced: false,
-            attempted: false,
-        });
+        self.entries.push(Entry { event, announced: false, attempted: false });
     }
 
     /// The entry that tells of the event already: Single codes are told once (R135). One that
@@ -65,9 +61,7 @@ impl EventQueue {
             return None;
         }
         let heartbeat = event.code == EventCode::Heartbeat;
-        self.entries
-            .iter_mut()
-            .find(|entry| entry.event.code == event.code && (heartbeat || !entry.announced))
+        self.entries.iter_mut().find(|entry| entry.event.code == event.code && (heartbeat || !entry.announced))
     }
 
     /// R94: the oldest "M" event goes; failing that, the oldest of a vendor.
@@ -100,9 +94,9 @@ impl EventQueue {
     /// What an Inform has announced in vain calls for none: it rides along with the retry, or
     /// with the next session where the ACS keeps refusing the method it belongs to.
     pub fn is_due(&self, version: Version) -> bool {
-        self.entries.iter().any(|entry| {
-            !entry.announced && !entry.attempted && entry.event.code.rule().since <= version
-        })
+        self.entries
+            .iter()
+            .any(|entry| !entry.announced && !entry.attempted && entry.event.code.rule().since <= version)
     }
 
     /// The events of the Inform that starts a session, which are announced from now on.
@@ -110,13 +104,12 @@ impl EventQueue {
     /// Codes newer than `version` wait (R83). HEARTBEAT goes alone (R303) and before the others,
     /// unless `retrying` a session that failed without it: then it waits (R304).
     pub fn announce(&mut self, version: Version, retrying: bool) -> Vec<Event> {
-        let heartbeat_first = self.entries.iter().any(|entry| {
-            entry.event.code == EventCode::Heartbeat && (entry.attempted || !retrying)
-        }) && EventCode::Heartbeat.rule().since <= version;
+        let heartbeat_first =
+            self.entries.iter().any(|entry| entry.event.code == EventCode::Heartbeat && (entry.attempted || !retrying))
+                && EventCode::Heartbeat.rule().since <= version;
         for entry in &mut self.entries {
             let heartbeat = entry.event.code == EventCode::Heartbeat;
-            entry.announced =
-                heartbeat == heartbeat_first && entry.event.code.rule().since <= version;
+            entry.announced = heartbeat == heartbeat_first && entry.event.code.rule().since <= version;
         }
         let announced = self.entries.iter().filter(|entry| entry.announced);
         announced.map(|entry| entry.event.clone()).collect()
@@ -124,9 +117,7 @@ impl EventQueue {
 
     /// InformResponse has come: what it confirms of the announced events is delivered.
     pub fn inform_confirmed(&mut self) {
-        self.entries.retain(|entry| {
-            !(entry.announced && entry.event.code.rule().delivered == Response::Inform)
-        });
+        self.entries.retain(|entry| !(entry.announced && entry.event.code.rule().delivered == Response::Inform));
     }
 
     /// The response to the method that this event announces has come (R145): one occurrence of
@@ -140,9 +131,10 @@ impl EventQueue {
             self.entries.remove(at);
         }
         let of_its_kind = |entry: &Entry| entry.event.code.rule().delivered == delivered;
-        let more = self.entries.iter().any(|entry| {
-            of_its_kind(entry) && entry.event.code.rule().cumulative == Cumulative::Multiple
-        });
+        let more = self
+            .entries
+            .iter()
+            .any(|entry| of_its_kind(entry) && entry.event.code.rule().cumulative == Cumulative::Multiple);
         if delivered != Response::Inform && !more {
             self.entries.retain(|entry| !of_its_kind(entry));
         }
@@ -151,9 +143,7 @@ impl EventQueue {
     /// The session has ended, well or not: what was announced and not confirmed is pending
     /// again, except `6 CONNECTION REQUEST` (R143).
     pub fn session_ended(&mut self) {
-        let given_up = |entry: &Entry| {
-            entry.announced && entry.event.code.rule().discard == Discard::AfterAttempt
-        };
+        let given_up = |entry: &Entry| entry.announced && entry.event.code.rule().discard == Discard::AfterAttempt;
         self.entries.retain(|entry| !given_up(entry));
         for entry in &mut self.entries {
             entry.attempted |= entry.announced;
@@ -171,8 +161,7 @@ impl EventQueue {
     /// The device has rebooted: what does not outlive that is discarded (R142). To be called
     /// before the BOOT of the new boot is raised.
     pub fn rebooted(&mut self) {
-        self.entries
-            .retain(|entry| entry.event.code.rule().persists);
+        self.entries.retain(|entry| entry.event.code.rule().persists);
     }
 
     /// Discards a code that has lost its cause: VALUE CHANGE whose list of parameters was

@@ -4,10 +4,7 @@ use super::*;
 use serde_json::Value;
 
 fn texts(events: &[Event]) -> Vec<String> {
-    events
-        .iter()
-        .map(|event| format!("{}/{}", event.code.as_str(), event.command_key))
-        .collect()
+    events.iter().map(|event| format!("{}/{}", event.code.as_str(), event.command_key)).collect()
 }
 
 fn pending(queue: &EventQueue) -> Vec<String> {
@@ -37,11 +34,7 @@ fn the_table() {
         let outlives = matches!(rule.discard, Discard::Never | Discard::OnBootstrap);
         assert_eq!(rule.persists, outlives, "{}", rule.text);
     }
-    let persistent: Vec<&str> = TABLE
-        .iter()
-        .filter(|r| r.persists)
-        .map(|r| r.text)
-        .collect();
+    let persistent: Vec<&str> = TABLE.iter().filter(|r| r.persists).map(|r| r.text).collect();
     assert_eq!(
         persistent,
         [
@@ -60,35 +53,15 @@ fn the_table() {
             "M ChangeDUState",
         ]
     );
-    let by_transfer = TABLE
-        .iter()
-        .filter(|r| r.delivered == Response::TransferComplete);
+    let by_transfer = TABLE.iter().filter(|r| r.delivered == Response::TransferComplete);
     let by_transfer: Vec<&str> = by_transfer.map(|r| r.text).collect();
-    assert_eq!(
-        by_transfer,
-        [
-            "7 TRANSFER COMPLETE",
-            "M Download",
-            "M ScheduleDownload",
-            "M Upload"
-        ]
-    );
+    assert_eq!(by_transfer, ["7 TRANSFER COMPLETE", "M Download", "M ScheduleDownload", "M Upload"]);
 }
 
 /// R148.
 #[test]
 fn texts_are_exact() {
-    for wrong in [
-        "",
-        "2 periodic",
-        "2 PERIODIC ",
-        "M download",
-        "X",
-        "X A",
-        "X A ",
-        "M X_",
-        "M X_A B",
-    ] {
+    for wrong in ["", "2 periodic", "2 PERIODIC ", "M download", "X", "X A", "X A ", "M X_", "M X_A B"] {
         assert_eq!(EventCode::parse(wrong), None, "{wrong:?}");
     }
     assert_eq!(EventCode::parse(&format!("X A {}", "b".repeat(61))), None);
@@ -118,10 +91,7 @@ fn bootstrap_discards_what_came_before_it() {
     queue.session_ended();
     queue.rebooted();
     queue.raise(Boot);
-    assert_eq!(
-        texts(&queue.announce(V1_4, true)),
-        ["0 BOOTSTRAP/", "1 BOOT/"]
-    );
+    assert_eq!(texts(&queue.announce(V1_4, true)), ["0 BOOTSTRAP/", "1 BOOT/"]);
     queue.inform_confirmed();
     queue.session_ended();
     assert_eq!(pending(&queue), [""; 0]);
@@ -139,13 +109,7 @@ fn single_codes_stand_once_multiple_codes_each_time() {
         of(MScheduleInform, "a"),
         of(MScheduleInform, "b"),
     ]);
-    let expected = [
-        "2 PERIODIC/",
-        "3 SCHEDULED/",
-        "M ScheduleInform/a",
-        "M ScheduleInform/a",
-        "M ScheduleInform/b",
-    ];
+    let expected = ["2 PERIODIC/", "3 SCHEDULED/", "M ScheduleInform/a", "M ScheduleInform/a", "M ScheduleInform/b"];
     assert_eq!(pending(&queue), expected);
 }
 
@@ -204,27 +168,17 @@ fn a_connection_request_is_not_retried() {
 #[test]
 fn a_reboot() {
     let mut queue = EventQueue::default();
-    TABLE[1..]
-        .iter()
-        .for_each(|rule| queue.raise(rule.code.clone()));
+    TABLE[1..].iter().for_each(|rule| queue.raise(rule.code.clone()));
     queue.rebooted();
-    let kept: Vec<bool> = queue
-        .pending()
-        .map(|event| event.code.rule().persists)
-        .collect();
+    let kept: Vec<bool> = queue.pending().map(|event| event.code.rule().persists).collect();
     assert_eq!((kept.len(), kept.contains(&false)), (12, false));
 }
 
 /// R145, R240: transfers are confirmed by their own response, one by one.
 #[test]
 fn transfers() {
-    let mut queue = queue([
-        TransferComplete.into(),
-        of(MDownload, "a"),
-        of(MUpload, "a"),
-        of(MDownload, "a"),
-        Boot.into(),
-    ]);
+    let mut queue =
+        queue([TransferComplete.into(), of(MDownload, "a"), of(MUpload, "a"), of(MDownload, "a"), Boot.into()]);
     queue.announce(V1_4, false);
     queue.inform_confirmed();
     queue.method_confirmed(&of(MDownload, "a"));
@@ -248,11 +202,7 @@ fn transfers() {
 
 #[test]
 fn methods_without_command_key() {
-    let mut queue = queue([
-        AutonomousTransferComplete.into(),
-        DuStateChangeComplete.into(),
-        of(MChangeDuState, "k"),
-    ]);
+    let mut queue = queue([AutonomousTransferComplete.into(), DuStateChangeComplete.into(), of(MChangeDuState, "k")]);
     queue.method_confirmed(&AutonomousTransferComplete.into());
     queue.method_confirmed(&of(MChangeDuState, "k"));
     assert_eq!(pending(&queue), [""; 0]);
@@ -344,10 +294,7 @@ fn the_journal() {
     ]);
     assert!(queue.is_unsaved());
     let json = queue.to_json();
-    assert_eq!(
-        json.to_string(),
-        r#"["0 BOOTSTRAP","1 BOOT",["M Reboot","k \"<"],["M Reboot","k \"<"],"X A b"]"#
-    );
+    assert_eq!(json.to_string(), r#"["0 BOOTSTRAP","1 BOOT",["M Reboot","k \"<"],["M Reboot","k \"<"],"X A b"]"#);
     queue.saved();
     let restored = EventQueue::from_json(&json);
     assert!(!restored.is_unsaved() && restored.is_due(V1_0));

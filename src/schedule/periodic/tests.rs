@@ -3,18 +3,11 @@ use super::*;
 const SET: i64 = 1_800_000_000;
 
 fn at(millis: u64, wall: i64) -> Now {
-    Now {
-        monotonic: Duration::from_millis(millis),
-        wall,
-    }
+    Now { monotonic: Duration::from_millis(millis), wall }
 }
 
 fn every(interval: u32, reference: Option<i64>) -> Option<PeriodicSettings> {
-    Some(PeriodicSettings {
-        interval,
-        reference,
-        local_phase: 7,
-    })
+    Some(PeriodicSettings { interval, reference, local_phase: 7 })
 }
 
 /// A device: its monotonic clock goes on, its wall clock may be set.
@@ -38,10 +31,7 @@ impl Device {
     }
 
     fn now(&self) -> Now {
-        Now {
-            monotonic: self.monotonic,
-            wall: self.wall.as_secs() as i64,
-        }
+        Now { monotonic: self.monotonic, wall: self.wall.as_secs() as i64 }
     }
 
     /// Lets time pass as the agent does: asleep until the deadline, or a minute at most, and
@@ -55,8 +45,7 @@ impl Device {
             self.wall += wake.saturating_sub(self.monotonic);
             self.monotonic = wake.max(self.monotonic);
             while self.periodic.poll(self.now()) {
-                self.fired
-                    .push((self.monotonic.as_secs(), self.wall.as_secs()));
+                self.fired.push((self.monotonic.as_secs(), self.wall.as_secs()));
             }
         }
     }
@@ -69,11 +58,7 @@ impl Device {
 /// R149, R150: in phase, and at every instant once.
 #[test]
 fn in_phase_with_a_reference() {
-    for reference in [
-        SET + 130,
-        SET + 130 - 300 * 1_000_000,
-        SET + 130 + 300 * 1_000_000,
-    ] {
+    for reference in [SET + 130, SET + 130 - 300 * 1_000_000, SET + 130 + 300 * 1_000_000] {
         let mut device = Device::new(SET, every(300, Some(reference)));
         device.live(1_100);
         let walls = device.walls();
@@ -88,11 +73,7 @@ fn every_second() {
     for interval in [0, 1] {
         let mut device = Device::new(SET, every(interval, Some(0)));
         device.live(100);
-        assert!(
-            (99..=101).contains(&device.fired.len()),
-            "{:?}",
-            device.fired.len()
-        );
+        assert!((99..=101).contains(&device.fired.len()), "{:?}", device.fired.len());
     }
     let mut device = Device::new(SET, every(3, None));
     device.live(300);
@@ -104,11 +85,7 @@ fn every_second() {
 fn without_a_reference() {
     let mut device = Device::new(0, every(100, None));
     device.live(250);
-    let seconds: Vec<u64> = device
-        .fired
-        .iter()
-        .map(|&(monotonic, _)| monotonic)
-        .collect();
+    let seconds: Vec<u64> = device.fired.iter().map(|&(monotonic, _)| monotonic).collect();
     assert_eq!(seconds, [107, 207]);
     // the wall clock does not matter
     device.wall = Duration::from_secs(SET as u64);
@@ -146,15 +123,9 @@ fn a_mad_clock() {
     let mut device = Device::new(SET, every(interval, Some(SET)));
     let mut state = 1u64;
     for _ in 0..2_000 {
-        state = state
-            .wrapping_mul(6364136223846793005)
-            .wrapping_add(1442695040888963407);
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
         let jump = (state >> 33) % 2_000_000_000;
-        device.wall = Duration::from_secs(if state & 0x10000 == 0 {
-            jump
-        } else {
-            SET as u64 + jump
-        });
+        device.wall = Duration::from_secs(if state & 0x10000 == 0 { jump } else { SET as u64 + jump });
         device.live(state >> 58);
     }
     assert!(device.fired.len() > 10);
@@ -188,11 +159,7 @@ fn extremes() {
     for wall in [i64::MIN, -1, 0, SET, i64::MAX] {
         for reference in [None, Some(i64::MIN), Some(i64::MAX)] {
             for interval in [0, 1, u32::MAX] {
-                let settings = PeriodicSettings {
-                    interval,
-                    reference,
-                    local_phase: u64::MAX,
-                };
+                let settings = PeriodicSettings { interval, reference, local_phase: u64::MAX };
                 for monotonic in [Duration::ZERO, Duration::from_secs(u64::MAX), Duration::MAX] {
                     let now = Now { monotonic, wall };
                     let mut periodic = Periodic::default();
@@ -200,10 +167,7 @@ fn extremes() {
                     let deadline = periodic.deadline().unwrap();
                     let longest = Duration::from_secs(u64::from(interval.max(1)));
                     assert!(deadline >= monotonic && deadline - monotonic <= longest);
-                    periodic.poll(Now {
-                        monotonic,
-                        wall: !wall,
-                    });
+                    periodic.poll(Now { monotonic, wall: !wall });
                 }
             }
         }

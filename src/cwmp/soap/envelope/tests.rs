@@ -20,10 +20,7 @@ const REQUEST: &str = concat!(
 const S: &str = "xmlns:s='http://schemas.xmlsoap.org/soap/envelope/'";
 const C: &str = "xmlns:c='urn:dslforum-org:cwmp-1-2'";
 
-fn with<T>(
-    bytes: impl AsRef<[u8]>,
-    read: impl FnOnce(Envelope<'_>) -> T,
-) -> Result<T, EnvelopeError> {
+fn with<T>(bytes: impl AsRef<[u8]>, read: impl FnOnce(Envelope<'_>) -> T) -> Result<T, EnvelopeError> {
     let document = Document::parse(bytes.as_ref())?;
     document.envelope().map(read)
 }
@@ -36,9 +33,7 @@ fn refused(bytes: impl AsRef<[u8]>) -> EnvelopeError {
 }
 
 fn with_header(header: &str) -> String {
-    format!(
-        "<s:Envelope {S} {C}><s:Header>{header}</s:Header><s:Body><c:Reboot/></s:Body></s:Envelope>"
-    )
+    format!("<s:Envelope {S} {C}><s:Header>{header}</s:Header><s:Body><c:Reboot/></s:Body></s:Envelope>")
 }
 
 fn with_body(body: &str) -> String {
@@ -59,12 +54,7 @@ fn a_request() {
         assert_eq!(envelope.id.as_deref(), Some("1894fe 0"));
         assert!(!envelope.hold_requests && envelope.use_cwmp_version.is_none());
         assert_eq!(envelope.not_understood, None);
-        let Body::Rpc {
-            name,
-            version,
-            element,
-        } = envelope.body
-        else {
+        let Body::Rpc { name, version, element } = envelope.body else {
             panic!("no RPC");
         };
         assert_eq!((name, version), ("SetParameterValues", Version::V1_0));
@@ -96,12 +86,7 @@ fn prefixes_do_not_matter() {
     ] {
         with(text, |envelope| {
             assert_eq!(envelope.id.as_deref(), Some("i"));
-            let Body::Rpc {
-                name,
-                version,
-                element,
-            } = envelope.body
-            else {
+            let Body::Rpc { name, version, element } = envelope.body else {
                 panic!("no RPC");
             };
             assert_eq!((name, version), ("Reboot", Version::V1_1));
@@ -118,33 +103,16 @@ fn header_entries() {
     let id = with(exact, |envelope| envelope.id.map(Cow::into_owned)).unwrap();
     assert_eq!(id.as_deref(), Some(" <7>é "));
 
-    for (text, held) in [
-        ("1", true),
-        (" true ", true),
-        ("0", false),
-        ("false", false),
-        ("", false),
-    ] {
-        let header = with_header(&format!(
-            "<c:HoldRequests s:mustUnderstand='1'>{text}</c:HoldRequests>"
-        ));
-        assert_eq!(
-            with(header, |envelope| envelope.hold_requests),
-            Ok(held),
-            "{text:?}"
-        );
+    for (text, held) in [("1", true), (" true ", true), ("0", false), ("false", false), ("", false)] {
+        let header = with_header(&format!("<c:HoldRequests s:mustUnderstand='1'>{text}</c:HoldRequests>"));
+        assert_eq!(with(header, |envelope| envelope.hold_requests), Ok(held), "{text:?}");
     }
     let wrong = with_header("<c:HoldRequests>perhaps</c:HoldRequests>");
     assert_eq!(refused(wrong), EnvelopeError::Header);
-    assert_eq!(
-        refused(with_header("<c:ID><x/></c:ID>")),
-        EnvelopeError::Header
-    );
+    assert_eq!(refused(with_header("<c:ID><x/></c:ID>")), EnvelopeError::Header);
 
     let version = with_header("<c:UseCWMPVersion s:mustUnderstand='1'>1.4</c:UseCWMPVersion>");
-    let version = with(version, |envelope| {
-        envelope.use_cwmp_version.map(Cow::into_owned)
-    });
+    let version = with(version, |envelope| envelope.use_cwmp_version.map(Cow::into_owned));
     assert_eq!(version.unwrap().as_deref(), Some("1.4"));
 }
 
@@ -153,34 +121,17 @@ fn header_entries() {
 fn entries_that_must_be_understood() {
     let other = "xmlns:o='urn:other'";
     for (entry, expected) in [
-        (
-            format!("<o:New {other} s:mustUnderstand='1'/>"),
-            Some("New"),
-        ),
-        (
-            format!("<o:ID {other} s:mustUnderstand='true'/>"),
-            Some("ID"),
-        ),
+        (format!("<o:New {other} s:mustUnderstand='1'/>"), Some("New")),
+        (format!("<o:ID {other} s:mustUnderstand='true'/>"), Some("ID")),
         ("<c:New s:mustUnderstand='1'/>".to_owned(), Some("New")),
-        (
-            format!("<o:New {other} s:mustUnderstand='1' s:actor='{NEXT_ACTOR}'/>"),
-            Some("New"),
-        ),
-        (
-            format!("<o:New {other} s:mustUnderstand='1' s:actor='urn:someone'/>"),
-            None,
-        ),
+        (format!("<o:New {other} s:mustUnderstand='1' s:actor='{NEXT_ACTOR}'/>"), Some("New")),
+        (format!("<o:New {other} s:mustUnderstand='1' s:actor='urn:someone'/>"), None),
         (format!("<o:New {other} s:mustUnderstand='0'/>"), None),
         (format!("<o:New {other} mustUnderstand='1'/>"), None),
         (format!("<o:New {other}><deep/></o:New>"), None),
-        (
-            "<c:NoMoreRequests s:mustUnderstand='1'>1</c:NoMoreRequests>".to_owned(),
-            None,
-        ),
+        ("<c:NoMoreRequests s:mustUnderstand='1'>1</c:NoMoreRequests>".to_owned(), None),
     ] {
-        let found = with(with_header(&entry), |envelope| {
-            envelope.not_understood.map(str::to_owned)
-        });
+        let found = with(with_header(&entry), |envelope| envelope.not_understood.map(str::to_owned));
         assert_eq!(found.unwrap().as_deref(), expected, "{entry}");
     }
 }
@@ -190,16 +141,10 @@ fn entries_that_must_be_understood() {
 fn envelopes_that_are_none() {
     use EnvelopeError::*;
     assert_eq!(refused(format!("<s:Envelope {S}/>")), NoBody);
-    assert_eq!(
-        refused(format!("<s:Envelope {S}><Body/></s:Envelope>")),
-        NoBody
-    );
+    assert_eq!(refused(format!("<s:Envelope {S}><Body/></s:Envelope>")), NoBody);
     let twice = format!("<s:Envelope {S} {C}><s:Body><c:Reboot/></s:Body><s:Body/></s:Envelope>");
     assert_eq!(refused(twice), Repeated("Body"));
-    assert_eq!(
-        refused(with_body("<c:Reboot/><c:Reboot/>")),
-        Repeated("RPC")
-    );
+    assert_eq!(refused(with_body("<c:Reboot/><c:Reboot/>")), Repeated("RPC"));
     assert_eq!(refused(with_body("<c:Reboot/><s:Fault/>")), Repeated("RPC"));
     assert_eq!(refused(with_body("")), NoRpc);
     assert_eq!(refused(with_body("<Reboot/>")), NoRpc);
@@ -212,19 +157,7 @@ fn envelopes_that_are_none() {
 #[test]
 fn texts_that_are_no_xml() {
     use EnvelopeError::*;
-    for text in [
-        "",
-        " ",
-        "<",
-        "OK",
-        "{}",
-        "<a>",
-        "<a></b>",
-        "<a/><b/>",
-        "<p:a/>",
-        "<a>&x;</a>",
-        "<a>\0</a>",
-    ] {
+    for text in ["", " ", "<", "OK", "{}", "<a>", "<a></b>", "<a/><b/>", "<p:a/>", "<a>&x;</a>", "<a>\0</a>"] {
         assert!(matches!(refused(text), Xml(_)), "{text:?}");
     }
     assert_eq!(refused(b"<a>\xE9</a>"), NotUtf8);
@@ -269,36 +202,26 @@ fn faults() {
     let qualified = "<s:Fault><s:faultcode>s:Server</s:faultcode><s:detail><c:Fault>\
         <c:FaultCode> 8001\n</c:FaultCode><c:FaultString/></c:Fault></s:detail></s:Fault>";
     assert_eq!(fault_in(qualified), (Some(8001), String::new()));
-    let without_detail =
-        "<s:Fault><faultcode>8003</faultcode><faultstring>no</faultstring></s:Fault>";
+    let without_detail = "<s:Fault><faultcode>8003</faultcode><faultstring>no</faultstring></s:Fault>";
     assert_eq!(fault_in(without_detail), (Some(8003), "no".to_owned()));
     let misplaced = "<c:Fault><FaultCode>8801</FaultCode></c:Fault>";
     assert_eq!(fault_in(misplaced), (Some(8801), String::new()));
     let unqualified = "<Fault><detail><Fault><FaultCode>8000</FaultCode></Fault></detail></Fault>";
     assert_eq!(fault_in(unqualified), (Some(8000), String::new()));
     assert_eq!(fault_in("<s:Fault/>"), (None, String::new()));
-    let no_number =
-        "<s:Fault><detail><c:Fault><FaultCode>x</FaultCode></c:Fault></detail></s:Fault>";
+    let no_number = "<s:Fault><detail><c:Fault><FaultCode>x</FaultCode></c:Fault></detail></s:Fault>";
     assert_eq!(fault_in(no_number), (None, String::new()));
-    let long = format!(
-        "<s:Fault><faultstring>{}</faultstring></s:Fault>",
-        "é".repeat(9999)
-    );
+    let long = format!("<s:Fault><faultstring>{}</faultstring></s:Fault>", "é".repeat(9999));
     assert_eq!(fault_in(&long).1.chars().count(), AcsFault::MAX_TEXT);
     // a request that is called so in a namespace of its own is none
-    assert_eq!(
-        refused(with_body("<o:Fault xmlns:o='urn:o'/>")),
-        EnvelopeError::NoRpc
-    );
+    assert_eq!(refused(with_body("<o:Fault xmlns:o='urn:o'/>")), EnvelopeError::NoRpc);
 }
 
 /// No depth overflows a small stack.
 #[test]
 fn nested_without_end() {
     let nested = "<a>".repeat(100_000) + &"</a>".repeat(40_000);
-    let in_argument = with_body(&format!(
-        "<c:Reboot><CommandKey>{nested}</CommandKey></c:Reboot>"
-    ));
+    let in_argument = with_body(&format!("<c:Reboot><CommandKey>{nested}</CommandKey></c:Reboot>"));
     let builder = std::thread::Builder::new().stack_size(256 * 1024);
     let reader = builder.spawn(move || [refused(nested), refused(in_argument)]);
     for error in reader.unwrap().join().unwrap() {
@@ -310,9 +233,8 @@ fn nested_without_end() {
 #[test]
 fn a_large_request() {
     let names = "<string>Device.ManagementServer.PeriodicInformInterval</string>".repeat(9_000);
-    let request = with_body(&format!(
-        "<c:GetParameterValues><ParameterNames>{names}</ParameterNames></c:GetParameterValues>"
-    ));
+    let request =
+        with_body(&format!("<c:GetParameterValues><ParameterNames>{names}</ParameterNames></c:GetParameterValues>"));
     with(request, |envelope| {
         let Body::Rpc { element, .. } = envelope.body else {
             panic!("no RPC");
@@ -327,19 +249,11 @@ fn exercise(bytes: &[u8]) -> bool {
     with(bytes, |envelope| match envelope.body {
         Body::Fault(fault) => drop(fault.to_string()),
         Body::Rpc { element, .. } => {
-            let _ = (
-                element.string("ParameterKey", 32),
-                element.boolean("ParameterKey"),
-            );
-            let _ = (
-                element.int("ParameterKey"),
-                element.unsigned_int("ParameterKey"),
-            );
+            let _ = (element.string("ParameterKey", 32), element.boolean("ParameterKey"));
+            let _ = (element.int("ParameterKey"), element.unsigned_int("ParameterKey"));
             for member in element.members("ParameterList").into_iter().flatten() {
                 let _ = (member.string("Name", 256), member.text());
-                let _ = member
-                    .find("Value")
-                    .map(|value| value.and_then(|v| v.xsi_type().map(|_| ())));
+                let _ = member.find("Value").map(|value| value.and_then(|v| v.xsi_type().map(|_| ())));
             }
         }
     })
@@ -381,8 +295,5 @@ fn damaged_messages() {
         }
         still_read += usize::from(exercise(&damaged));
     }
-    assert!(
-        still_read > 100,
-        "{still_read}: the damage is so great that it tests little"
-    );
+    assert!(still_read > 100, "{still_read}: the damage is so great that it tests little");
 }

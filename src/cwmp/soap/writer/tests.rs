@@ -22,31 +22,18 @@ const OPENING: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<soap-env:Env
 #[test]
 fn escaping() {
     assert_eq!(escape("plain text, 0-9~"), "plain text, 0-9~");
-    assert_eq!(
-        escape("<a href=\"x\">&'"),
-        "&lt;a href=&quot;x&quot;&gt;&amp;&apos;"
-    );
+    assert_eq!(escape("<a href=\"x\">&'"), "&lt;a href=&quot;x&quot;&gt;&amp;&apos;");
     assert_eq!(escape("\t\n\r\x7F"), "\t\n&#13;&#127;");
     assert_eq!(escape("é€\u{85}𝄞x"), "&#233;&#8364;&#133;&#119070;x");
-    assert_eq!(
-        escape("\0\x08\x1F\u{FFFE}\u{FFFF}\u{FFFD}"),
-        "&#65533;".repeat(6)
-    );
-    assert_eq!(
-        escape("\u{10FFFF}\u{10000}\u{E000}"),
-        "&#1114111;&#65536;&#57344;"
-    );
+    assert_eq!(escape("\0\x08\x1F\u{FFFE}\u{FFFF}\u{FFFD}"), "&#65533;".repeat(6));
+    assert_eq!(escape("\u{10FFFF}\u{10000}\u{E000}"), "&#1114111;&#65536;&#57344;");
     assert_eq!(escape(""), "");
 }
 
 /// Whatever is written is read back the same, but for what XML cannot hold.
 #[test]
 fn escaped_text_is_read_back() {
-    for first in (0..=0x2FFF)
-        .chain(0xD7F0..0xE010)
-        .chain(0xFFF0..0x10010)
-        .filter_map(char::from_u32)
-    {
+    for first in (0..=0x2FFF).chain(0xD7F0..0xE010).chain(0xFFF0..0x10010).filter_map(char::from_u32) {
         let value = format!("a{first}b{first}{first}");
         let mut message = Writer::new(Version::V1_2, &Header::with_id(Some(&value)), "Test");
         message.text("Value", &value);
@@ -67,11 +54,7 @@ fn escaped_text_is_read_back() {
 /// R67, R69, R74, R77, R81, R89.
 #[test]
 fn an_inform() {
-    let header = Header {
-        id: Some("<1>"),
-        supported_versions: version::ALL,
-        session_timeout: Some(60),
-    };
+    let header = Header { id: Some("<1>"), supported_versions: version::ALL, session_timeout: Some(60) };
     let mut inform = Writer::new(Version::V1_4, &header, "Inform");
     inform.element("DeviceId", |id| {
         id.text("Manufacturer", "A & B");
@@ -166,11 +149,7 @@ fn a_fault() {
             code: FaultCode::InvalidParameterName,
             text: "no <such> parameter".to_owned(),
         },
-        ParameterFault {
-            name: "Device.B".to_owned(),
-            code: FaultCode::ParameterNotWritable,
-            text: String::new(),
-        },
+        ParameterFault { name: "Device.B".to_owned(), code: FaultCode::ParameterNotWritable, text: String::new() },
     ]);
     let expected = format!(
         "{OPENING}xmlns:cwmp=\"urn:dslforum-org:cwmp-1-0\"><soap-env:Header>\
@@ -197,11 +176,7 @@ fn a_fault() {
 /// Our own messages pass our own parser, which is how faults come back to us from a test ACS.
 #[test]
 fn faults_are_read_back() {
-    let bytes = fault(
-        Version::V1_1,
-        Some("x"),
-        &Fault::new(FaultCode::InternalError),
-    );
+    let bytes = fault(Version::V1_1, Some("x"), &Fault::new(FaultCode::InternalError));
     let document = Document::parse(&bytes).unwrap();
     let envelope = document.envelope().unwrap();
     assert_eq!(envelope.id.as_deref(), Some("x"));
