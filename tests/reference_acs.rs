@@ -695,11 +695,13 @@ fn misbehaviour_on_request() {
             .body
             .contains("<FaultCode>8005")
     );
-    assert_eq!(
-        cpe.post(SOAP, &inform_xml(0)).status,
-        200,
-        "R120: the same again"
-    );
+    assert_eq!(cpe.post(SOAP, &inform_xml(0)).status, 200);
+    assert!(_acs.take_violations().is_empty(), "the same again");
+
+    let (mut cpe, acs) = send(soap_fault(8005));
+    cpe.post(SOAP, &inform_xml(0));
+    cpe.post(SOAP, &inform_xml(0).replace("1.0<", "1.1<"));
+    assert_violates(&acs, "R120");
 
     let (mut cpe, _acs) = send(garbage(b"\x01 nonsense"));
     assert_eq!(cpe.post(SOAP, &inform_xml(0)).body, "\u{1} nonsense");
@@ -726,6 +728,47 @@ fn misbehaviour_on_request() {
         assert!(!String::from_utf8_lossy(&all).contains("Envelope>"));
         acs.session(SOON).expect_failed();
     }
+}
+
+#[test]
+fn silence_and_a_body_without_end_last_until_the_cpe_hangs_up() {
+    for reply in [silence(), endless()] {
+        let mut acs = acs(AcsOptions::new().ipv6());
+        assert!(acs.url().starts_with("http://[::1]:"));
+        acs.expects(inform()).replies(reply);
+        let mut tcp = TcpStream::connect(("::1", acs.port())).expect("the ACS listens");
+        tcp.set_read_timeout(Some(Duration::from_millis(50)))
+            .expect("a timeout");
+        let body = inform_xml(0);
+        let request = format!(
+            "POST /acs HTTP/1.1\r\nHost: [::1]:{}\r\n{SOAP}Content-Length: {}\r\n\r\n{body}",
+            acs.port(),
+            body.len()
+        );
+        tcp.write_all(request.as_bytes()).expect("a write");
+        let mut some = vec![0; 1_000_000];
+        let _ = tcp.read_exact(&mut some);
+        drop(tcp);
+        acs.session(SOON).expect_failed();
+    }
+}
+
+#[test]
+fn a_challenge_may_come_at_any_time() {
+    let mut acs = acs(AcsOptions::new().digest("u", "p"));
+    acs.expects(inform()).replies(inform_response());
+    acs.expects(empty_post()).replies(unauthorized_again());
+    acs.expects(empty_post()).replies(no_content());
+    let mut cpe = RawCpe::connect(&acs);
+    let first = cpe.post(SOAP, &inform_xml(0));
+    let headers = format!("{SOAP}{}", digest_answer(&first, "p", 1));
+    cpe.post(&headers, &inform_xml(0));
+    let again = cpe.post(&digest_answer(&first, "p", 2), "");
+    assert_eq!(again.status, 401);
+    assert_eq!(cpe.post(&digest_answer(&again, "p", 1), "").status, 204);
+    drop(cpe);
+    let session = acs.session(SOON).expect_complete();
+    assert_eq!(session.statuses(), [401, 200, 401, 204]);
 }
 
 /// The ACS's own envelopes, in every dialect, mean the same.
@@ -886,8 +929,7 @@ fn the_digest_vectors_of_the_rfcs_verify() {
 /// The harness, with a shell in the agent's place.
 #[test]
 fn the_agent_harness_starts_signals_restarts_and_reboots() {
-    let script = "echo \"started with $(cat ${0%/*}/boot-id 2>/dev/null)\" >&2; echo \"$@\" >&2; \
-                  trap 'echo bye >&2; exit 0' TERM; while :; do sleep 0.02; done";
+    let script = "trap 'echo bye >&2; exit 0' TERM; echo \"$@\" >&2; while :; do sleep 0.02; done";
     let directory = tempfile::tempdir().expect("a directory");
     let program = directory.path().join("agent.sh");
     std::fs::write(&program, script).expect("a script");

@@ -25,6 +25,8 @@ const STOP_LIMIT: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub struct AgentBuilder {
     program: PathBuf,
+    /// The environment named the program: arguments meant for another one are left out.
+    replaced: bool,
     leading: Vec<String>,
     models: Vec<PathBuf>,
     settings: Vec<(String, String)>,
@@ -55,8 +57,10 @@ impl Agent {
     /// `program` is the binary, such as `env!("CARGO_BIN_EXE_cpe-agent")`; the variable `CPE_AGENT_BIN`
     /// names another one, `CPE_AGENT_RUNNER` an emulator before it (`qemu-mips -cpu 24Kc`).
     pub fn builder(program: impl Into<PathBuf>) -> AgentBuilder {
+        let replacement = std::env::var_os("CPE_AGENT_BIN");
         AgentBuilder {
-            program: std::env::var_os("CPE_AGENT_BIN").map_or_else(|| program.into(), Into::into),
+            replaced: replacement.is_some(),
+            program: replacement.map_or_else(|| program.into(), Into::into),
             leading: Vec::new(),
             models: Vec::new(),
             settings: Vec::new(),
@@ -259,20 +263,20 @@ impl Agent {
         self.child = Some(child);
     }
 
+    /// Waits for the log's last lines, but not for a grandchild that keeps stderr open.
     fn join_reader(&mut self) {
+        let deadline = Instant::now() + Duration::from_secs(1);
         if let Some(reader) = self.reader.take() {
-            let _ = reader.join();
+            while !reader.is_finished() && Instant::now() < deadline {
+                thread::sleep(Duration::from_millis(2));
+            }
         }
     }
 }
 
 impl Drop for Agent {
     fn drop(&mut self) {
-        // Not kill9: a grandchild that keeps stderr open must not hang a failing test.
-        if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+        self.kill9();
         if thread::panicking() {
             eprintln!(
                 "--- log of the agent\n{}--- end of the log",
@@ -386,7 +390,9 @@ impl AgentBuilder {
                 command
             }
         };
-        command.args(&self.leading);
+        if !self.replaced {
+            command.args(&self.leading);
+        }
         command.envs(
             self.environment
                 .iter()

@@ -8,6 +8,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::access::{Nonce, Verdict};
+use super::course::Course;
 use super::door::Delivery;
 use super::http::Request;
 use super::message::Message;
@@ -20,8 +21,6 @@ use super::scenario::Matcher;
 
 /// How often waiting looks again at what no event announces.
 const TICK: Duration = Duration::from_millis(20);
-/// How long a session waits for its CPE to come back on a new TCP connection.
-const RETURN_LIMIT: Duration = Duration::from_secs(5);
 
 /// What all listeners and connections of an ACS share.
 #[derive(Default)]
@@ -61,50 +60,6 @@ pub(super) struct Connection {
     pub(super) sni: Option<String>,
     /// Why the TLS handshake failed.
     pub(super) handshake_error: Option<String>,
-}
-
-/// A session on its way, or past.
-#[derive(Default)]
-pub(super) struct Course {
-    pub(super) exchanges: Vec<Exchange>,
-    pub(super) outcome: Option<Outcome>,
-    pub(super) ended_at: Option<Instant>,
-    /// Every connection it used; the last is the current one.
-    pub(super) connections: Vec<usize>,
-    /// What the CPE must answer next.
-    pub(super) outstanding: Option<Outstanding>,
-    /// HoldRequests of the last answer.
-    pub(super) hold: bool,
-    /// The CPE has sent its empty POST: no more requests of its own.
-    pub(super) own_requests_over: bool,
-    /// An InformResponse was sent.
-    pub(super) initiated: bool,
-    pub(super) inform_id: Option<String>,
-    pub(super) retry_count: Option<u32>,
-    /// After a 401 or a redirect the very same POST must come again.
-    pub(super) repeat: Option<Repeat>,
-    /// After a fault 8005: the method, and how often it was told so.
-    pub(super) retry: Option<(String, u32)>,
-    /// Cookies that must come back.
-    pub(super) jar: Vec<(String, String)>,
-    pub(super) cookies_sent: bool,
-    /// The request target, where a redirect changed it.
-    pub(super) target: Option<String>,
-    /// Until when the CPE may turn up where a redirect sent it.
-    pub(super) grace: Option<Instant>,
-    /// The CWMP version that the ACS answered Inform in.
-    pub(super) version: Option<String>,
-}
-
-/// A request of the ACS that waits for its answer.
-pub(super) struct Outstanding {
-    pub(super) method: String,
-    pub(super) id: Option<String>,
-}
-
-pub(super) struct Repeat {
-    pub(super) redirect: bool,
-    pub(super) body: Vec<u8>,
 }
 
 impl Desk {
@@ -254,116 +209,6 @@ impl State {
             let session = self.courses.len();
             self.violations.push(format!("session {session}: {what}"));
         }
-    }
-
-    /// A finished session, once its connections are closed too.
-    pub(super) fn finished(&self, at: usize) -> Option<Session> {
-        let course = self.courses.get(at)?;
-        let outcome = course.outcome.clone()?;
-        let open = |number: &usize| self.connections[*number - 1].open;
-        (!course.connections.iter().any(open)).then(|| Session {
-            number: at + 1,
-            exchanges: course.exchanges.clone(),
-            outcome,
-        })
-    }
-
-    /// Ends sessions whose CPE never came back after the ACS closed TCP or redirected it.
-    pub(super) fn expire(&mut self, now: Instant) {
-        for course in &mut self.courses {
-            if course.grace.is_some_and(|until| until < now) {
-                course.end(Outcome::Abandoned("the CPE did not come back".into()));
-            }
-        }
-    }
-
-    fn running(&self) -> Option<usize> {
-        let last = self.courses.len().checked_sub(1)?;
-        self.courses[last].outcome.is_none().then_some(last)
-    }
-
-    fn has_rival(&self, connection: usize) -> bool {
-        let Some(course) = self.courses.last() else {
-            return false;
-        };
-        let redirected = course.repeat.as_ref().is_some_and(|repeat| repeat.redirect);
-        let rival = |number: &usize| {
-            let other = &self.connections[*number - 1];
-            *number != connection && other.open && !other.closing
-        };
-        !redirected && course.target.is_none() && course.connections.iter().any(rival)
-    }
-
-    fn close(&mut self, number: usize) {
-        let by_us = self.connection(number).closing;
-        self.connection(number).open = false;
-        let Some(at) = self.running() else { return };
-        let course = &mut self.courses[at];
-        if course.connections.last() != Some(&number) {
-            return;
-        }
-        match &course.repeat {
-            _ if by_us => course.grace = Some(Instant::now() + RETURN_LIMIT),
-            Some(repeat) if repeat.redirect => course.grace = Some(Instant::now() + RETURN_LIMIT),
-            _ => course.end(Outcome::Abandoned("the CPE closed TCP".into())),
-        }
-    }
-
-    /// The session that a request belongs to; an Inform begins one.
-    fn attribute(&mut self, connection: usize, message: Option<&Message>) -> Option<usize> {
-        let rival = self.has_rival(connection);
-        if let Some(inform) = message.filter(|message| message.is_inform()) {
-            return Some(self.attribute_inform(connection, inform, rival));
-        }
-        let Some(at) = self.running() else {
-            self.violate("R90, R117: a request outside of a session, which Inform begins".into());
-            return None;
-        };
-        if rival {
-            self.violate("R45: a second TCP connection while the first is open".into());
-        }
-        self.courses[at].joins(connection);
-        Some(at)
-    }
-
-    fn attribute_inform(&mut self, connection: usize, inform: &Message, rival: bool) -> usize {
-        if let Some(at) = self.running() {
-            let course = &mut self.courses[at];
-            let same = course.retry_count == inform.retry_count();
-            let again = course.retry.as_ref().map(|(method, _)| method.as_str()) == Some("Inform");
-            if same && (again || (course.repeat.is_some() && !course.initiated)) {
-                course.joins(connection);
-                return at;
-            }
-            if course.connections.last() == Some(&connection) {
-                self.violate("R90: Inform twice in a session".into());
-            } else if rival {
-                self.violate("R6: two sessions at once".into());
-            }
-            self.courses[at].end(Outcome::Abandoned("another Inform came".into()));
-        } else if rival
-            || self
-                .courses
-                .last()
-                .is_some_and(|course| course.connections.contains(&connection))
-        {
-            self.violate("R50: a new session while TCP of the last one is open".into());
-        }
-        if let Some(Outcome::Failed(why)) = self.courses.last().and_then(|c| c.outcome.as_ref())
-            && inform.retry_count() == Some(0)
-            && !inform.has_event("0 BOOTSTRAP")
-        {
-            let problem = format!("R98: RetryCount 0 after a session that failed by {why}");
-            self.violate(problem);
-        }
-        let mut course = Course {
-            retry_count: inform.retry_count(),
-            inform_id: inform.id.clone(),
-            ..Course::default()
-        };
-        course.joins(connection);
-        self.courses.push(course);
-        self.courses.len() - 1
     }
 
     /// A request without a session: GenieACS answers it the same way.
@@ -541,91 +386,6 @@ impl State {
             Ids::OfInform => self.courses[at].inform_id.clone(),
             Ids::Omitted => None,
             Ids::Fixed(id) => Some(id.clone()),
-        }
-    }
-}
-
-impl Course {
-    pub(super) fn end(&mut self, outcome: Outcome) {
-        if self.outcome.is_none() {
-            self.outcome = Some(outcome);
-            self.ended_at = Some(Instant::now());
-            self.grace = None;
-        }
-    }
-
-    fn joins(&mut self, connection: usize) {
-        self.grace = None;
-        if self.connections.last() != Some(&connection) {
-            self.connections.push(connection);
-        }
-    }
-
-    fn remember_cookie(&mut self, set_cookie: &str) {
-        let mut parts = set_cookie.split(';').map(str::trim);
-        let Some((name, value)) = parts.next().and_then(|pair| pair.split_once('=')) else {
-            return;
-        };
-        let (name, value) = (name.trim(), value.trim());
-        self.jar.retain(|(known, _)| known != name);
-        if !parts.any(|attribute| attribute.eq_ignore_ascii_case("max-age=0")) {
-            self.jar.push((name.into(), value.into()));
-        }
-    }
-
-    /// What the answer means for what may come next.
-    fn after(
-        &mut self,
-        options: &AcsOptions,
-        reply: &Reply,
-        exchange: &Exchange,
-        id: Option<String>,
-    ) {
-        let message = exchange.message.as_ref();
-        let to_inform = message.is_some_and(Message::is_inform);
-        self.repeat = None;
-        self.hold = reply.hold.unwrap_or(false);
-        match &reply.kind {
-            ReplyKind::Unauthorized { .. } | ReplyKind::Redirect(..) => {
-                let redirect = matches!(reply.kind, ReplyKind::Redirect(..));
-                self.repeat = Some(Repeat {
-                    redirect,
-                    body: exchange.request.body.clone(),
-                });
-                if let ReplyKind::Redirect(_, url) = &reply.kind {
-                    self.target = Some(rules::target(url));
-                }
-            }
-            ReplyKind::Fault(8005) => {
-                let method = message.map(|message| message.method.clone());
-                let count = self.retry.take().map_or(1, |(_, count)| count + 1);
-                self.retry = method.map(|method| (method, count));
-                if count > 3 {
-                    self.end(Outcome::Failed("fault 8005 again and again".into())); // R120
-                }
-            }
-            ReplyKind::Answer if to_inform => {
-                self.initiated = true;
-                self.version = Some(options.version.replace('.', "-"));
-            }
-            ReplyKind::Empty(_) if self.own_requests_over => self.end(Outcome::Complete),
-            _ => {}
-        }
-        if !matches!(reply.kind, ReplyKind::Fault(8005)) && self.repeat.is_none() {
-            self.retry = None;
-        }
-        if let Some(rpc) = reply.rpc() {
-            let id = match rpc.whole_envelope() {
-                Some(xml) if !xml.contains("{id}") => None,
-                _ => id,
-            };
-            self.outstanding = Some(Outstanding {
-                method: rpc.method().into(),
-                id,
-            });
-        }
-        if let Some(why) = reply.ends_session(to_inform) {
-            self.end(Outcome::Failed(why));
         }
     }
 }

@@ -186,7 +186,7 @@ impl Wire {
             let _ = tls.flush();
         }
         let _ = self.stream.tcp().shutdown(Shutdown::Write);
-        self.patience(Some(Duration::from_secs(2)));
+        self.patience(Some(Duration::from_secs(1)));
         let mut byte = [0];
         matches!(self.stream.read(&mut byte), Ok(1))
     }

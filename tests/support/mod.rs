@@ -8,6 +8,7 @@
 //!        │                                                  │
 //!        └───────────────► desk.rs ◄────────────────────────┘   one lock: scenario, sessions, violations
 //!                            ▲   │ rules.rs      what a CPE may send, and when
+//!                            │   │ attribution.rs, course.rs     which session, and how far it has come
 //!                            │   │ access.rs     401 and the credentials that answer it
 //!                            │   ▼
 //!   acs.rs ─── door.rs: a listener, a thread for each connection; http.rs, tls.rs
@@ -26,6 +27,8 @@
 pub mod access;
 pub mod acs;
 pub mod agent;
+pub mod attribution;
+pub mod course;
 pub mod desk;
 pub mod digest;
 pub mod door;

@@ -216,9 +216,11 @@ pub fn get_parameter_attributes(names: &[&str]) -> Rpc {
     Rpc::new("GetParameterAttributes").argument("ParameterNames", strings(names))
 }
 
-/// Entries are (name, notification, access list); `None` leaves that one unchanged, and an unchanged
-/// notification is written as the empty element that GenieACS sends (R197).
-pub fn set_parameter_attributes(entries: &[(&str, Option<u8>, Option<&[&str]>)]) -> Rpc {
+/// Name, notification, access list; `None` leaves that one unchanged, and an unchanged notification is
+/// written as the empty element that GenieACS sends (R197).
+pub type AttributeChange<'a> = (&'a str, Option<u8>, Option<&'a [&'a str]>);
+
+pub fn set_parameter_attributes(entries: &[AttributeChange]) -> Rpc {
     let entries = entries
         .iter()
         .map(|(name, notification, list)| {

@@ -1,6 +1,6 @@
 //! What a CPE may send, and when. Each function returns what breaks the rules, in words.
 
-use super::desk::Course;
+use super::course::Course;
 use super::http::Request;
 use super::message::Message;
 use super::options::AcsOptions;
@@ -106,11 +106,12 @@ pub(super) fn order(course: &mut Course, message: Option<&Message>) -> Vec<Strin
         broken.extend(message.problems.iter().cloned());
         broken.extend(version(course, message));
     }
-    if let Some((method, _)) = &course.retry
-        && message.is_none_or(|message| message.method != *method)
+    if let Some(retry) = &course.retry
+        && message.is_none_or(|message| message.xml.as_bytes() != retry.body)
     {
+        let method = &retry.method;
         broken.push(format!(
-            "R120: {method} did not come again after fault 8005"
+            "R120: not the identical {method} again after fault 8005"
         ));
     }
     match message {

@@ -325,6 +325,15 @@ pub fn check_meaning(message: &mut Message) {
             problems.push(format!("R254: fault code {}", fault.code));
         }
     }
+    if message.method == "TransferComplete" {
+        let code = message.fault.as_ref().map(|fault| fault.code);
+        if !matches!(
+            code,
+            Some(0 | 9001 | 9002 | 9010..=9012 | 9014..=9020 | 9800..=9899)
+        ) {
+            problems.push(format!("R238: FaultCode {code:?} in TransferComplete"));
+        }
+    }
     for (name, limit) in [("CommandKey", 32), ("FaultString", 256)] {
         if let Some(text) = message.argument(name)
             && text.chars().count() > limit
