@@ -926,6 +926,41 @@ fn the_digest_vectors_of_the_rfcs_verify() {
     }
 }
 
+#[test]
+#[ignore = "the inner half of `received_messages_are_kept_for_a_schema_checker`"]
+fn one_session_whose_messages_are_kept() {
+    let mut acs = Acs::start(AcsOptions::new());
+    drop(RawCpe::connect(&acs).good_session(""));
+    acs.session(SOON).expect_complete();
+}
+
+/// In a process of its own, since the environment belongs to all tests of this one.
+#[test]
+fn received_messages_are_kept_for_a_schema_checker() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let messages = directory.path().join("messages");
+    let run = std::process::Command::new(std::env::current_exe().expect("this program"))
+        .args([
+            "--ignored",
+            "--exact",
+            "one_session_whose_messages_are_kept",
+        ])
+        .env("CPE_AGENT_MESSAGES", &messages)
+        .output()
+        .expect("this program starts");
+    assert!(run.status.success(), "{run:?}");
+    let files: Vec<_> = std::fs::read_dir(&messages)
+        .expect("a directory was made")
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
+    let [file] = &files[..] else {
+        panic!("one Inform, the empty POST has no body: {files:?}");
+    };
+    assert_eq!(file.extension(), Some("xml".as_ref()));
+    let kept = std::fs::read_to_string(file).expect("a message");
+    assert_eq!(kept, inform_xml(0));
+}
+
 /// The harness, with a shell in the agent's place.
 #[test]
 fn the_agent_harness_starts_signals_restarts_and_reboots() {

@@ -116,8 +116,11 @@ impl Dialect {
         let prefixes = self.prefixes();
         let mut xml = String::new();
         for (name, value) in headers {
-            // A default namespace does not reach attributes, so the attribute goes without there.
+            // A default namespace does not reach attributes, so they need a prefix of their own there.
             let must = match prefixes.soap {
+                "" if name == "ID" || name == "HoldRequests" => {
+                    format!(" xmlns:e=\"{SOAP}\" e:mustUnderstand=\"1\"")
+                }
                 "" => String::new(),
                 prefix if name == "ID" || name == "HoldRequests" => {
                     format!(" {prefix}:mustUnderstand=\"1\"")
