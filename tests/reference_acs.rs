@@ -52,10 +52,7 @@ impl RawCpe {
     fn connect(acs: &Acs) -> RawCpe {
         let tcp = TcpStream::connect(("127.0.0.1", acs.port())).expect("the ACS listens");
         tcp.set_read_timeout(Some(SOON)).expect("a timeout");
-        RawCpe {
-            channel: BufReader::new(Box::new(tcp)),
-            port: acs.port(),
-        }
+        RawCpe { channel: BufReader::new(Box::new(tcp)), port: acs.port() }
     }
 
     fn post(&mut self, headers: &str, body: &str) -> RawAnswer {
@@ -85,11 +82,7 @@ impl RawCpe {
             assert!(read > 0, "the ACS closed after {head:?}");
         }
         let status = head.split(' ').nth(1).and_then(|word| word.parse().ok());
-        let mut answer = RawAnswer {
-            status: status.expect("a status"),
-            head,
-            body: String::new(),
-        };
+        let mut answer = RawAnswer { status: status.expect("a status"), head, body: String::new() };
         if answer.status == 100 {
             return self.answer();
         }
@@ -155,21 +148,13 @@ fn envelope(id: &str, content: &str) -> String {
 }
 
 fn inform_xml(retry_count: u32) -> String {
-    inform_with(
-        &["0 BOOTSTRAP", "1 BOOT"],
-        "2026-11-22T15:04:05+01:00",
-        retry_count,
-    )
+    inform_with(&["0 BOOTSTRAP", "1 BOOT"], "2026-11-22T15:04:05+01:00", retry_count)
 }
 
 fn inform_with(events: &[&str], time: &str, retry_count: u32) -> String {
     let list: String = events
         .iter()
-        .map(|code| {
-            format!(
-                "<EventStruct><EventCode>{code}</EventCode><CommandKey></CommandKey></EventStruct>"
-            )
-        })
+        .map(|code| format!("<EventStruct><EventCode>{code}</EventCode><CommandKey></CommandKey></EventStruct>"))
         .collect();
     envelope(
         "cpe-1",
@@ -204,25 +189,15 @@ const TRUE: &str = "<Value xsi:type=\"xsd:boolean\">1</Value>";
 /// The one violation that the ACS has noted; panics if there is none or another one.
 fn assert_violates(acs: &Acs, text: &str) {
     let violations = acs.take_violations();
-    assert!(
-        violations.iter().any(|violation| violation.contains(text)),
-        "no {text:?} in {violations:#?}"
-    );
+    assert!(violations.iter().any(|violation| violation.contains(text)), "no {text:?} in {violations:#?}");
 }
 
 #[test]
 fn a_good_session_is_recorded_whole_and_violates_nothing() {
     let mut acs = acs(AcsOptions::new());
-    acs.expects(
-        inform()
-            .only_events(&["1 BOOT", "0 BOOTSTRAP"])
-            .retry_count(0),
-    )
-    .replies(inform_response());
-    acs.expects(empty_post())
-        .replies(get_parameter_values(&["Device.Time.Enable"]));
-    acs.expects(response("GetParameterValues").parameter("Device.Time.Enable", "1"))
-        .replies(no_content());
+    acs.expects(inform().only_events(&["1 BOOT", "0 BOOTSTRAP"]).retry_count(0)).replies(inform_response());
+    acs.expects(empty_post()).replies(get_parameter_values(&["Device.Time.Enable"]));
+    acs.expects(response("GetParameterValues").parameter("Device.Time.Enable", "1")).replies(no_content());
 
     let mut cpe = RawCpe::connect(&acs);
     let answer = cpe.post(SOAP, &inform_xml(0));
@@ -271,17 +246,13 @@ fn without_a_scenario_tasks_are_given_out_and_transfers_acknowledged() {
     assert_eq!((answer.status, answer.body.as_str()), (200, ""));
     drop(cpe);
     let session = acs.session(SOON).expect_complete();
-    assert_eq!(
-        session.message("TransferComplete").argument("CommandKey"),
-        Some("k")
-    );
+    assert_eq!(session.message("TransferComplete").argument("CommandKey"), Some("k"));
 }
 
 #[test]
 fn an_unexpected_request_fails_the_story_and_says_what_came() {
     let acs = acs(AcsOptions::new());
-    acs.expects(inform().event("2 PERIODIC"))
-        .replies(inform_response());
+    acs.expects(inform().event("2 PERIODIC")).replies(inform_response());
     assert_eq!(RawCpe::connect(&acs).post(SOAP, &inform_xml(0)).status, 500);
     let failures = acs.take_failures().join("\n");
     for text in ["2 PERIODIC", "event \"0 BOOTSTRAP\"", "RetryCount = \"0\""] {
@@ -310,71 +281,28 @@ fn http_rules_are_checked() {
         let acs = acs(AcsOptions::new());
         let mut cpe = RawCpe::connect(&acs);
         cpe.post(SOAP, &inform_xml(0));
-        cpe.raw(&format!(
-            "{}\r\n\r\n{body}",
-            head.replace("HOST", &format!("Host: 127.0.0.1:{}", acs.port()))
-        ));
+        cpe.raw(&format!("{}\r\n\r\n{body}", head.replace("HOST", &format!("Host: 127.0.0.1:{}", acs.port()))));
         acs
     };
     let cases = [
         ("R34", "GET /acs HTTP/1.1\r\nHOST\r\nContent-Length: 0", ""),
         ("R34", "POST /acs HTTP/1.0\r\nHOST\r\nContent-Length: 0", ""),
-        (
-            "R10",
-            "POST /other HTTP/1.1\r\nHOST\r\nContent-Length: 0",
-            "",
-        ),
-        (
-            "R42: no single right Content-Length",
-            "POST /acs HTTP/1.1\r\nHOST",
-            "",
-        ),
-        (
-            "R42: Transfer-Encoding",
-            "POST /acs HTTP/1.1\r\nHOST\r\nTransfer-Encoding: chunked",
-            "0\r\n\r\n",
-        ),
-        (
-            "R42: Expect",
-            "POST /acs HTTP/1.1\r\nHOST\r\nExpect: 100-continue\r\nContent-Length: 0",
-            "",
-        ),
+        ("R10", "POST /other HTTP/1.1\r\nHOST\r\nContent-Length: 0", ""),
+        ("R42: no single right Content-Length", "POST /acs HTTP/1.1\r\nHOST", ""),
+        ("R42: Transfer-Encoding", "POST /acs HTTP/1.1\r\nHOST\r\nTransfer-Encoding: chunked", "0\r\n\r\n"),
+        ("R42: Expect", "POST /acs HTTP/1.1\r\nHOST\r\nExpect: 100-continue\r\nContent-Length: 0", ""),
         ("Host", "POST /acs HTTP/1.1\r\nContent-Length: 0", ""),
         (
             "R38: an empty POST with Content-Type",
             "POST /acs HTTP/1.1\r\nHOST\r\nContent-Type: text/xml\r\nContent-Length: 0",
             "",
         ),
-        (
-            "R38: an empty POST with SOAPAction",
-            "POST /acs HTTP/1.1\r\nHOST\r\nSOAPAction:\r\nContent-Length: 0",
-            "",
-        ),
-        (
-            "R40",
-            "POST /acs HTTP/1.1\r\nHOST\r\nContent-Length: 0",
-            "POST ",
-        ),
-        (
-            "R37",
-            "POST /acs HTTP/1.1\r\nHOST\r\nSOAPAction:\r\nContent-Length: 3",
-            "<a>",
-        ),
-        (
-            "R35",
-            "POST /acs HTTP/1.1\r\nHOST\r\nContent-Type: text/xml\r\nSOAPAction: \"\"\r\nContent-Length: 3",
-            "<a>",
-        ),
-        (
-            "R88",
-            "POST /acs HTTP/1.1\r\nHOST\r\nContent-Type: text/xml\r\nSOAPAction:\r\nContent-Length: 3",
-            "<a>",
-        ),
-        (
-            "R53",
-            "POST /acs HTTP/1.1\r\nHOST\r\nCookie: old=1\r\nContent-Length: 0",
-            "",
-        ),
+        ("R38: an empty POST with SOAPAction", "POST /acs HTTP/1.1\r\nHOST\r\nSOAPAction:\r\nContent-Length: 0", ""),
+        ("R40", "POST /acs HTTP/1.1\r\nHOST\r\nContent-Length: 0", "POST "),
+        ("R37", "POST /acs HTTP/1.1\r\nHOST\r\nSOAPAction:\r\nContent-Length: 3", "<a>"),
+        ("R35", "POST /acs HTTP/1.1\r\nHOST\r\nContent-Type: text/xml\r\nSOAPAction: \"\"\r\nContent-Length: 3", "<a>"),
+        ("R88", "POST /acs HTTP/1.1\r\nHOST\r\nContent-Type: text/xml\r\nSOAPAction:\r\nContent-Length: 3", "<a>"),
+        ("R53", "POST /acs HTTP/1.1\r\nHOST\r\nCookie: old=1\r\nContent-Length: 0", ""),
     ];
     for (rule, head, body) in cases {
         let acs = call(head, body);
@@ -449,14 +377,10 @@ fn the_order_of_a_session_is_checked() {
     cpe.post("", "");
     cpe.post(SOAP, &methods);
     let violations = three.take_violations().join("\n");
-    assert!(
-        violations.contains("R115") && violations.contains("R112"),
-        "{violations}"
-    );
+    assert!(violations.contains("R115") && violations.contains("R112"), "{violations}");
     // A request of its own though the ACS holds requests; the empty POST does not end them then.
     let four = acs(AcsOptions::new());
-    four.expects(inform())
-        .replies(inform_response().hold_requests(true));
+    four.expects(inform()).replies(inform_response().hold_requests(true));
     let mut cpe = RawCpe::connect(&four);
     assert!(cpe.post(SOAP, &inform_xml(0)).body.contains("HoldRequests"));
     cpe.post("", "");
@@ -499,10 +423,7 @@ fn tcp_must_end_with_the_session_and_sessions_must_not_overlap() {
 #[test]
 fn a_session_goes_on_over_new_connections_where_the_acs_closes() {
     for closing in [Closing::EachAnswer, Closing::EachAnswerSilently] {
-        let mut acs = acs(AcsOptions::new()
-            .closing(closing)
-            .cookie("a", "; Path=/")
-            .cookie("b", ""));
+        let mut acs = acs(AcsOptions::new().closing(closing).cookie("a", "; Path=/").cookie("b", ""));
         let mut cpe = RawCpe::connect(&acs);
         let answer = cpe.post(SOAP, &inform_xml(0));
         let announced = answer.header("Connection") == Some("close");
@@ -534,19 +455,13 @@ fn basic_and_refusals() {
     let mut acs = acs(AcsOptions::like_acsrs("u", "p"));
     let answer = RawCpe::connect(&acs).post(SOAP, &inform_xml(0));
     assert_eq!(answer.status, 401);
-    assert_eq!(
-        answer.header("WWW-Authenticate"),
-        Some("Basic realm=\"reference ACS\"")
-    );
+    assert_eq!(answer.header("WWW-Authenticate"), Some("Basic realm=\"reference ACS\""));
     // "u:p" is right, "u:q" is not.
     let _cpe = RawCpe::connect(&acs).good_session("Authorization: Basic dTpw\r\n");
     drop(_cpe);
     acs.session(SOON).expect_complete();
     let wrong = format!("{SOAP}Authorization: Basic dTpx\r\n");
-    assert_eq!(
-        RawCpe::connect(&acs).post(&wrong, &inform_xml(0)).status,
-        403
-    );
+    assert_eq!(RawCpe::connect(&acs).post(&wrong, &inform_xml(0)).status, 403);
     acs.session(SOON).expect_failed();
 }
 
@@ -554,10 +469,7 @@ fn basic_and_refusals() {
 fn basic_credentials_in_clear_that_nobody_asked_for_are_noticed() {
     let acs = acs(AcsOptions::new().digest("u", "p"));
     let headers = format!("{SOAP}Authorization: Basic dTpw\r\n");
-    assert_eq!(
-        RawCpe::connect(&acs).post(&headers, &inform_xml(0)).status,
-        401
-    );
+    assert_eq!(RawCpe::connect(&acs).post(&headers, &inform_xml(0)).status, 401);
     assert_violates(&acs, "R58");
 }
 
@@ -571,10 +483,7 @@ fn digest_answer(answer: &RawAnswer, password: &str, count: u32) -> String {
     };
     let hash = |text: String| support::digest::hex(&Md5::digest(text.as_bytes()));
     let (realm, nonce) = (field("realm"), field("nonce"));
-    let (a1, a2) = (
-        hash(format!("u:{realm}:{password}")),
-        hash("POST:/acs".into()),
-    );
+    let (a1, a2) = (hash(format!("u:{realm}:{password}")), hash("POST:/acs".into()));
     let response = hash(format!("{a1}:{nonce}:{count:08x}:c:auth:{a2}"));
     format!(
         "Authorization: Digest username=\"u\", realm=\"{realm}\", nonce=\"{nonce}\", uri=\"/acs\", \
@@ -584,17 +493,12 @@ fn digest_answer(answer: &RawAnswer, password: &str, count: u32) -> String {
 
 #[test]
 fn digest_lets_in_the_right_one_counts_and_wears_out() {
-    let mut acs = acs(AcsOptions::new()
-        .credentials("u", "p")
-        .challenge(digest().qop("auth,auth-int").nonce_uses(1)));
+    let mut acs = acs(AcsOptions::new().credentials("u", "p").challenge(digest().qop("auth,auth-int").nonce_uses(1)));
     let mut cpe = RawCpe::connect(&acs);
     let first = cpe.post(SOAP, &inform_xml(0));
     assert_eq!(first.status, 401);
     let headers = digest_answer(&first, "p", 1);
-    assert_eq!(
-        cpe.post(&format!("{SOAP}{headers}"), &inform_xml(0)).status,
-        200
-    );
+    assert_eq!(cpe.post(&format!("{SOAP}{headers}"), &inform_xml(0)).status, 200);
     let stale = cpe.post(&digest_answer(&first, "p", 2), "");
     assert_eq!(stale.status, 401);
     assert!(stale.head.contains("stale=true"), "{}", stale.head);
@@ -611,20 +515,14 @@ fn digest_refuses_the_wrong_one_and_notes_a_count_that_stands_still() {
     let first = cpe.post(SOAP, &inform_xml(0));
     let headers = format!("{SOAP}{}", digest_answer(&first, "q", 1));
     let second = cpe.post(&headers, &inform_xml(0));
-    assert_eq!(
-        (second.status, second.header("WWW-Authenticate")),
-        (401, None)
-    );
+    assert_eq!((second.status, second.header("WWW-Authenticate")), (401, None));
     assert!(cpe.is_closed());
     wrong.session(SOON).expect_failed();
 
     let still = acs(AcsOptions::new().digest("u", "p"));
     let mut cpe = RawCpe::connect(&still);
     let first = cpe.post(SOAP, &inform_xml(0));
-    cpe.post(
-        &format!("{SOAP}{}", digest_answer(&first, "p", 1)),
-        &inform_xml(0),
-    );
+    cpe.post(&format!("{SOAP}{}", digest_answer(&first, "p", 1)), &inform_xml(0));
     cpe.post(&digest_answer(&first, "p", 1), "");
     assert_violates(&still, "R61: nc 1 after 1");
 }
@@ -648,26 +546,16 @@ fn redirects_lead_through_a_second_door_and_the_post_must_be_the_same() {
     acs.expects(inform()).replies(redirect(307, &url));
     acs.expects(inform()).replies(inform_response());
     let first = RawCpe::connect(&acs).post(SOAP, &inform_xml(0));
-    assert_eq!(
-        (first.status, first.header("Location")),
-        (307, Some(url.as_str()))
-    );
+    assert_eq!((first.status, first.header("Location")), (307, Some(url.as_str())));
     let port = url.rsplit_once(':').expect("a port").1;
     let port = port.split('/').next().unwrap_or_default();
     let port = port.parse().expect("a number");
-    let mut cpe = RawCpe {
-        channel: BufReader::new(Box::new(
-            TcpStream::connect(("127.0.0.1", port)).expect("a door"),
-        )),
-        port,
-    };
+    let mut cpe =
+        RawCpe { channel: BufReader::new(Box::new(TcpStream::connect(("127.0.0.1", port)).expect("a door"))), port };
     assert_eq!(cpe.post_to("/there", SOAP, &inform_xml(0)).status, 200);
     assert_eq!(cpe.post_to("/there", "", "").status, 204);
     drop(cpe);
-    assert_eq!(
-        acs.session(SOON).expect_complete().statuses(),
-        [307, 200, 204]
-    );
+    assert_eq!(acs.session(SOON).expect_complete().statuses(), [307, 200, 204]);
 }
 
 #[test]
@@ -679,10 +567,7 @@ fn misbehaviour_on_request() {
     };
     let (mut cpe, mut acs) = send(status(503).retry_after(60).body(b"busy"));
     let answer = cpe.post(SOAP, &inform_xml(0));
-    assert_eq!(
-        (answer.status, answer.header("Retry-After")),
-        (503, Some("60"))
-    );
+    assert_eq!((answer.status, answer.header("Retry-After")), (503, Some("60")));
     drop(cpe);
     acs.session(SOON).expect_failed();
     // The next one must count its retries.
@@ -690,11 +575,7 @@ fn misbehaviour_on_request() {
     assert_violates(&acs, "R98");
 
     let (mut cpe, _acs) = send(soap_fault(8005));
-    assert!(
-        cpe.post(SOAP, &inform_xml(0))
-            .body
-            .contains("<FaultCode>8005")
-    );
+    assert!(cpe.post(SOAP, &inform_xml(0)).body.contains("<FaultCode>8005"));
     assert_eq!(cpe.post(SOAP, &inform_xml(0)).status, 200);
     assert!(_acs.take_violations().is_empty(), "the same again");
 
@@ -737,8 +618,7 @@ fn silence_and_a_body_without_end_last_until_the_cpe_hangs_up() {
         assert!(acs.url().starts_with("http://[::1]:"));
         acs.expects(inform()).replies(reply);
         let mut tcp = TcpStream::connect(("::1", acs.port())).expect("the ACS listens");
-        tcp.set_read_timeout(Some(Duration::from_millis(50)))
-            .expect("a timeout");
+        tcp.set_read_timeout(Some(Duration::from_millis(50))).expect("a timeout");
         let body = inform_xml(0);
         let request = format!(
             "POST /acs HTTP/1.1\r\nHost: [::1]:{}\r\n{SOAP}Content-Length: {}\r\n\r\n{body}",
@@ -774,23 +654,16 @@ fn a_challenge_may_come_at_any_time() {
 /// The ACS's own envelopes, in every dialect, mean the same.
 #[test]
 fn every_dialect_says_the_same() {
-    for dialect in [
-        Dialect::Usual,
-        Dialect::OddPrefixes,
-        Dialect::DefaultNamespace,
-        Dialect::LateDeclarations,
-        Dialect::Chatty,
-    ] {
+    for dialect in
+        [Dialect::Usual, Dialect::OddPrefixes, Dialect::DefaultNamespace, Dialect::LateDeclarations, Dialect::Chatty]
+    {
         let acs = acs(AcsOptions::new()
             .dialect(dialect)
             .ids(Ids::Fixed("<&\" ä".into()))
             .chunked()
             .interim()
             .dribble(Duration::from_millis(1)));
-        acs.enqueue(set_parameter_values(
-            &[("Device.X", "boolean", "1"), ("Device.Y", "", "a<&>b")],
-            "key",
-        ));
+        acs.enqueue(set_parameter_values(&[("Device.X", "boolean", "1"), ("Device.Y", "", "a<&>b")], "key"));
         let mut cpe = RawCpe::connect(&acs);
         cpe.post(SOAP, &inform_xml(0));
         let body = cpe.post("", "").body;
@@ -798,34 +671,20 @@ fn every_dialect_says_the_same() {
         let document = roxmltree::Document::parse(body).expect("well-formed");
         let find = |name: &str| {
             let mut nodes = document.descendants();
-            nodes
-                .find(|node| node.tag_name().name() == name)
-                .expect(name)
+            nodes.find(|node| node.tag_name().name() == name).expect(name)
         };
         let call = find("SetParameterValues").tag_name().namespace();
-        assert_eq!(
-            call,
-            Some("urn:dslforum-org:cwmp-1-0"),
-            "{dialect:?}: {body}"
-        );
+        assert_eq!(call, Some("urn:dslforum-org:cwmp-1-0"), "{dialect:?}: {body}");
         assert_eq!(find("ID").text(), Some("<&\" ä"), "{dialect:?}");
         let key = find("ParameterKey");
         let unqualified = key.tag_name().namespace().unwrap_or_default().is_empty();
         assert!(unqualified, "{dialect:?}: {body}");
         assert_eq!(find("ParameterKey").text(), Some("key"), "{dialect:?}");
-        let values: Vec<_> = document
-            .descendants()
-            .filter(|node| node.has_tag_name("Value"))
-            .collect();
-        let kind = values[0]
-            .attribute(("http://www.w3.org/2001/XMLSchema-instance", "type"))
-            .expect("a type");
+        let values: Vec<_> = document.descendants().filter(|node| node.has_tag_name("Value")).collect();
+        let kind = values[0].attribute(("http://www.w3.org/2001/XMLSchema-instance", "type")).expect("a type");
         let (prefix, local) = kind.split_once(':').expect("a prefix");
         let schema = values[0].lookup_namespace_uri(Some(prefix));
-        assert_eq!(
-            (schema, local),
-            (Some("http://www.w3.org/2001/XMLSchema"), "boolean")
-        );
+        assert_eq!((schema, local), (Some("http://www.w3.org/2001/XMLSchema"), "boolean"));
         assert_eq!(values[1].text(), Some("a<&>b"), "{dialect:?}");
     }
 }
@@ -835,9 +694,7 @@ fn tls_client(authority: &Authority) -> Arc<ClientConfig> {
     let certificate = CertificateDer::from_pem_slice(authority.pem().as_bytes()).expect("PEM");
     roots.add(certificate).expect("a root");
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("versions");
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().expect("versions");
     Arc::new(config.with_root_certificates(roots).with_no_client_auth())
 }
 
@@ -845,10 +702,7 @@ fn connect_tls(acs: &Acs, config: Arc<ClientConfig>) -> RawCpe {
     let tcp = TcpStream::connect(("127.0.0.1", acs.port())).expect("the ACS listens");
     let name = ServerName::try_from("localhost").expect("a name");
     let client = ClientConnection::new(config, name).expect("a client");
-    RawCpe {
-        channel: BufReader::new(Box::new(StreamOwned::new(client, tcp))),
-        port: acs.port(),
-    }
+    RawCpe { channel: BufReader::new(Box::new(StreamOwned::new(client, tcp))), port: acs.port() }
 }
 
 #[test]
@@ -896,29 +750,14 @@ fn the_digest_vectors_of_the_rfcs_verify() {
         response="753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1",
         opaque="FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS""#;
     let cases = [
-        (
-            rfc_2617,
-            "testrealm@host.com",
-            "Circle Of Life",
-            Algorithm::Md5,
-        ),
-        (
-            rfc_7616,
-            "http-auth@example.org",
-            "Circle of Life",
-            Algorithm::Sha256,
-        ),
+        (rfc_2617, "testrealm@host.com", "Circle Of Life", Algorithm::Md5),
+        (rfc_7616, "http-auth@example.org", "Circle of Life", Algorithm::Sha256),
     ];
     for (header, realm, password, algorithm) in cases {
         let Ok(Authorization::Digest(answer)) = Authorization::parse(header) else {
             panic!("a digest header");
         };
-        let mut secret = Secret {
-            username: "Mufasa",
-            password,
-            realm,
-            algorithm,
-        };
+        let mut secret = Secret { username: "Mufasa", password, realm, algorithm };
         assert!(answer.verifies(&secret, "GET", b""));
         assert!(!answer.verifies(&secret, "POST", b""));
         secret.password = "Circle of Death";
@@ -940,11 +779,7 @@ fn received_messages_are_kept_for_a_schema_checker() {
     let directory = tempfile::tempdir().expect("a directory");
     let messages = directory.path().join("messages");
     let run = std::process::Command::new(std::env::current_exe().expect("this program"))
-        .args([
-            "--ignored",
-            "--exact",
-            "one_session_whose_messages_are_kept",
-        ])
+        .args(["--ignored", "--exact", "one_session_whose_messages_are_kept"])
         .env("CPE_AGENT_MESSAGES", &messages)
         .output()
         .expect("this program starts");
@@ -969,10 +804,8 @@ fn the_agent_harness_starts_signals_restarts_and_reboots() {
     let program = directory.path().join("agent.sh");
     std::fs::write(&program, script).expect("a script");
     let program = program.to_string_lossy().into_owned();
-    let mut agent = Agent::builder("sh")
-        .leading_args(&[&program])
-        .set("Device.ManagementServer.URL", "http://acs/")
-        .start();
+    let mut agent =
+        Agent::builder("sh").leading_args(&[&program]).set("Device.ManagementServer.URL", "http://acs/").start();
     if std::env::var_os("CPE_AGENT_BIN").is_some() {
         return; // another program was asked for
     }

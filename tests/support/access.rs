@@ -25,14 +25,8 @@ pub(super) enum Verdict {
     },
 }
 
-const ASK: Verdict = Verdict::Refused {
-    wrong: false,
-    stale: false,
-};
-const WRONG: Verdict = Verdict::Refused {
-    wrong: true,
-    stale: false,
-};
+const ASK: Verdict = Verdict::Refused { wrong: false, stale: false };
+const WRONG: Verdict = Verdict::Refused { wrong: true, stale: false };
 
 /// 16 random bytes as text.
 pub(super) fn random_hex() -> String {
@@ -43,33 +37,20 @@ pub(super) fn random_hex() -> String {
 
 impl State {
     /// The headers of a 401.
-    pub(super) fn challenge(
-        &mut self,
-        options: &AcsOptions,
-        connection: usize,
-        stale: bool,
-    ) -> Vec<(String, String)> {
+    pub(super) fn challenge(&mut self, options: &AcsOptions, connection: usize, stale: bool) -> Vec<(String, String)> {
         let mut challenges = Vec::new();
         for challenge in &options.challenges {
             let nonce = random_hex();
             challenges.push(challenge.header(&nonce, stale));
             if matches!(challenge.kind, Kind::Digest { .. }) {
-                let nonce_state = Nonce {
-                    challenge: challenge.clone(),
-                    connection,
-                    last_count: 0,
-                    used: 0,
-                };
+                let nonce_state = Nonce { challenge: challenge.clone(), connection, last_count: 0, used: 0 };
                 self.nonces.insert(nonce, nonce_state);
             }
         }
         if options.challenges_in_one_header {
             challenges = vec![challenges.join(", ")];
         }
-        challenges
-            .into_iter()
-            .map(|value| ("WWW-Authenticate".into(), value))
-            .collect()
+        challenges.into_iter().map(|value| ("WWW-Authenticate".into(), value)).collect()
     }
 
     /// Holds the credentials of a request against the options.
@@ -102,10 +83,7 @@ impl State {
             Some(Authorization::Basic { username, password }) => {
                 let offered = options.challenges.iter();
                 let offered = offered.clone().any(|c| matches!(c.kind, Kind::Basic));
-                match (
-                    offered,
-                    username == options.username && password == options.password,
-                ) {
+                match (offered, username == options.username && password == options.password) {
                     (true, true) => Verdict::Granted,
                     (true, false) => WRONG,
                     (false, _) => ASK,
@@ -121,33 +99,19 @@ impl State {
 
     /// A password in clear over plain HTTP, though the ACS never asked for it that way.
     fn check_secrecy(&mut self, options: &AcsOptions, authorization: Option<&Authorization>) {
-        let asked = options
-            .challenges
-            .iter()
-            .any(|challenge| matches!(challenge.kind, Kind::Basic));
+        let asked = options.challenges.iter().any(|challenge| matches!(challenge.kind, Kind::Basic));
         let basic = matches!(authorization, Some(Authorization::Basic { .. }));
         if basic && !asked && options.tls.is_none() {
             self.violate("R58: Basic credentials in clear that nobody asked for".into());
         }
     }
 
-    fn judge(
-        &mut self,
-        options: &AcsOptions,
-        exchange: &Exchange,
-        answer: &DigestAnswer,
-    ) -> Verdict {
+    fn judge(&mut self, options: &AcsOptions, exchange: &Exchange, answer: &DigestAnswer) -> Verdict {
         let nonce = answer.get("nonce").unwrap_or_default();
         let Some(known) = self.nonces.get(nonce) else {
             return ASK; // a nonce of an ACS that is no more
         };
-        let Kind::Digest {
-            algorithm,
-            uses,
-            bound,
-            ..
-        } = known.challenge.kind.clone()
-        else {
+        let Kind::Digest { algorithm, uses, bound, .. } = known.challenge.kind.clone() else {
             return ASK;
         };
         let elsewhere = known.connection != exchange.connection;
@@ -159,8 +123,7 @@ impl State {
         if bound && elsewhere {
             return ASK;
         }
-        self.check_digest(options, exchange, answer, algorithm)
-            .unwrap_or_else(|| self.count(nonce, answer, uses))
+        self.check_digest(options, exchange, answer, algorithm).unwrap_or_else(|| self.count(nonce, answer, uses))
     }
 
     /// `None` where the answer is right.
@@ -176,12 +139,8 @@ impl State {
         for problem in answer.problems(&challenge.kind, &exchange.request.target) {
             self.violate(format!("R61: {problem}"));
         }
-        let secret = Secret {
-            username: &options.username,
-            password: &options.password,
-            realm: &challenge.realm,
-            algorithm,
-        };
+        let secret =
+            Secret { username: &options.username, password: &options.password, realm: &challenge.realm, algorithm };
         let right = answer.verifies(&secret, &exchange.request.method, &exchange.request.body);
         (!right).then_some(WRONG)
     }
@@ -201,10 +160,7 @@ impl State {
             }
         }
         match worn {
-            true => Verdict::Refused {
-                wrong: false,
-                stale: true,
-            },
+            true => Verdict::Refused { wrong: false, stale: true },
             false => Verdict::Granted,
         }
     }

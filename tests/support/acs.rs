@@ -44,11 +44,7 @@ impl Acs {
     pub fn start(options: AcsOptions) -> Acs {
         let desk = Arc::new(Desk::default());
         let door = Door::open(&desk, options);
-        Acs {
-            desk,
-            doors: vec![door],
-            taken: 0,
-        }
+        Acs { desk, doors: vec![door], taken: 0 }
     }
 
     /// The ACS URL.
@@ -59,8 +55,7 @@ impl Acs {
     /// The ACS URL under another host name, such as `localhost`.
     pub fn url_at(&self, host: &str) -> String {
         let address = self.doors[0].address.to_string();
-        self.url()
-            .replace(&address, &format!("{host}:{}", self.port()))
+        self.url().replace(&address, &format!("{host}:{}", self.port()))
     }
 
     pub fn port(&self) -> u16 {
@@ -78,20 +73,12 @@ impl Acs {
 
     /// The next request that no earlier expectation waits for, in order.
     pub fn expects(&self, matcher: Matcher) -> Expectation<'_> {
-        Expectation {
-            acs: self,
-            matcher,
-            standing: false,
-        }
+        Expectation { acs: self, matcher, standing: false }
     }
 
     /// Every such request while no expectation is queued, the earliest rule first.
     pub fn whenever(&self, matcher: Matcher) -> Expectation<'_> {
-        Expectation {
-            acs: self,
-            matcher,
-            standing: true,
-        }
+        Expectation { acs: self, matcher, standing: true }
     }
 
     /// Drops all that [`Acs::whenever`] said.
@@ -135,10 +122,7 @@ impl Acs {
                 session
             }
             Some(None) => panic!("{}", self.report("the CPE did not do what was expected")),
-            None => panic!(
-                "{}",
-                self.report(&format!("no end of session {} in {limit:?}", at + 1))
-            ),
+            None => panic!("{}", self.report(&format!("no end of session {} in {limit:?}", at + 1))),
         }
     }
 
@@ -148,12 +132,7 @@ impl Acs {
             let failed = !state.failures.is_empty();
             (state.script.is_empty() || failed).then_some(!failed)
         });
-        assert_eq!(
-            done,
-            Some(true),
-            "{}",
-            self.report("the story was not told to its end")
-        );
+        assert_eq!(done, Some(true), "{}", self.report("the story was not told to its end"));
     }
 
     /// Waits until so many requests have come, those without a session included.
@@ -174,14 +153,8 @@ impl Acs {
             exchanges.sum::<usize>() + state.strays.len()
         };
         let before = count(&self.desk.lock());
-        let came = self
-            .desk
-            .wait(time, |state| (count(state) != before).then_some(()));
-        assert!(
-            came.is_none(),
-            "{}",
-            self.report("a request that should not come")
-        );
+        let came = self.desk.wait(time, |state| (count(state) != before).then_some(()));
+        assert!(came.is_none(), "{}", self.report("a request that should not come"));
     }
 
     /// How many TCP connections have come.
@@ -191,9 +164,7 @@ impl Acs {
 
     /// Waits for so many TCP connections to have come, whatever became of them.
     pub fn connected(&self, count: usize, limit: Duration) {
-        let enough = self.desk.wait(limit, |state| {
-            (state.connections.len() >= count).then_some(())
-        });
+        let enough = self.desk.wait(limit, |state| (state.connections.len() >= count).then_some(()));
         assert!(enough.is_some(), "{}", self.report("too few connections"));
     }
 
@@ -201,9 +172,7 @@ impl Acs {
     pub fn handshake_failure(&self, number: usize, limit: Duration) -> String {
         let error = self.desk.wait(limit, |state| {
             let errors = state.connections.iter();
-            errors
-                .filter_map(|connection| connection.handshake_error.clone())
-                .nth(number - 1)
+            errors.filter_map(|connection| connection.handshake_error.clone()).nth(number - 1)
         });
         error.unwrap_or_else(|| panic!("{}", self.report("no failed handshake")))
     }
@@ -216,11 +185,7 @@ impl Acs {
             text += &format!("{failure}\n");
         }
         for (expected, reply) in &state.script {
-            text += &format!(
-                "still expected: {} -> {}\n",
-                expected.describe(),
-                reply.describe()
-            );
+            text += &format!("still expected: {} -> {}\n", expected.describe(), reply.describe());
         }
         for violation in &state.violations {
             text += &format!("violation: {violation}\n");
@@ -260,8 +225,7 @@ impl Drop for Acs {
     fn drop(&mut self) {
         self.stop();
         let state = self.desk.lock();
-        let fine =
-            state.failures.is_empty() && state.violations.is_empty() && state.script.is_empty();
+        let fine = state.failures.is_empty() && state.violations.is_empty() && state.script.is_empty();
         drop(state);
         if fine {
             return;

@@ -139,10 +139,7 @@ impl Agent {
     pub fn value(&self, path: &str) -> String {
         let output = self.succeeds(&["get", path]);
         let line = output.strip_suffix('\n').unwrap_or(&output);
-        line.split_once('=')
-            .unwrap_or_else(|| panic!("get {path} printed {output:?}"))
-            .1
-            .to_owned()
+        line.split_once('=').unwrap_or_else(|| panic!("get {path} printed {output:?}")).1.to_owned()
     }
 
     /// SIGKILL, as a crash.
@@ -162,10 +159,8 @@ impl Agent {
 
     /// Sends a signal by its name, such as `TERM`, `INT` or `HUP`.
     pub fn signal(&self, name: &str) {
-        let sent = Command::new("kill")
-            .args([&format!("-{name}"), &self.pid().to_string()])
-            .status()
-            .expect("kill starts");
+        let sent =
+            Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status().expect("kill starts");
         assert!(sent.success(), "kill -{name}");
     }
 
@@ -238,17 +233,12 @@ impl Agent {
         }
         command.arg("--state-dir").arg(self.state_dir());
         command.arg("--control").arg(self.control());
-        command
-            .arg("--boot-id")
-            .arg(self.directory().join("boot-id"));
+        command.arg("--boot-id").arg(self.directory().join("boot-id"));
         command.args(["--listen", &self.builder.listen]);
         command.args(["--udp-listen", &self.builder.udp_listen]);
         command.args(["--log", &self.builder.log_level]);
         command.args(&self.builder.extra);
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the agent starts");
         let stderr = child.stderr.take().expect("a piped stderr");
         let log = Arc::clone(&self.log);
@@ -278,10 +268,7 @@ impl Drop for Agent {
     fn drop(&mut self) {
         self.kill9();
         if thread::panicking() {
-            eprintln!(
-                "--- log of the agent\n{}--- end of the log",
-                self.log.text(0)
-            );
+            eprintln!("--- log of the agent\n{}--- end of the log", self.log.text(0));
         }
     }
 }
@@ -321,8 +308,7 @@ impl AgentBuilder {
     pub fn fixed_ports(self) -> AgentBuilder {
         let tcp = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
         let udp = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
-        self.listen(&tcp.expect("a free TCP port").to_string())
-            .udp_listen(&udp.expect("a free UDP port").to_string())
+        self.listen(&tcp.expect("a free TCP port").to_string()).udp_listen(&udp.expect("a free UDP port").to_string())
     }
 
     /// `debug` by default.
@@ -334,8 +320,7 @@ impl AgentBuilder {
     /// Further arguments of `run`.
     pub fn args<S: AsRef<std::ffi::OsStr>>(mut self, arguments: &[S]) -> AgentBuilder {
         let text = arguments.iter();
-        self.extra
-            .extend(text.map(|text| text.as_ref().to_string_lossy().into_owned()));
+        self.extra.extend(text.map(|text| text.as_ref().to_string_lossy().into_owned()));
         self
     }
 
@@ -393,11 +378,7 @@ impl AgentBuilder {
         if !self.replaced {
             command.args(&self.leading);
         }
-        command.envs(
-            self.environment
-                .iter()
-                .map(|(name, value)| (name.as_str(), value.as_str())),
-        );
+        command.envs(self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         command
     }
 }
@@ -414,11 +395,7 @@ impl Log {
 
     fn text(&self, from: usize) -> String {
         let lines = self.lock();
-        lines
-            .iter()
-            .skip(from)
-            .map(|line| format!("{line}\n"))
-            .collect()
+        lines.iter().skip(from).map(|line| format!("{line}\n")).collect()
     }
 
     fn wait(&self, from: usize, text: &str, limit: Duration) -> Option<String> {
@@ -430,10 +407,7 @@ impl Log {
                 return Some(line.clone());
             }
             let left = deadline.checked_duration_since(Instant::now())?;
-            let (more, _) = self
-                .grown
-                .wait_timeout(lines, left)
-                .unwrap_or_else(PoisonError::into_inner);
+            let (more, _) = self.grown.wait_timeout(lines, left).unwrap_or_else(PoisonError::into_inner);
             lines = more;
         }
     }

@@ -65,11 +65,7 @@ impl State {
     }
 
     /// The session that a request belongs to; an Inform begins one.
-    pub(super) fn attribute(
-        &mut self,
-        connection: usize,
-        message: Option<&Message>,
-    ) -> Option<usize> {
+    pub(super) fn attribute(&mut self, connection: usize, message: Option<&Message>) -> Option<usize> {
         let rival = self.has_rival(connection);
         if let Some(inform) = message.filter(|message| message.is_inform()) {
             return Some(self.attribute_inform(connection, inform, rival));
@@ -89,10 +85,7 @@ impl State {
         if let Some(at) = self.running() {
             let course = &mut self.courses[at];
             let same = course.retry_count == inform.retry_count();
-            let again = course
-                .retry
-                .as_ref()
-                .is_some_and(|retry| retry.method == "Inform");
+            let again = course.retry.as_ref().is_some_and(|retry| retry.method == "Inform");
             if same && (again || (course.repeat.is_some() && !course.initiated)) {
                 course.joins(connection);
                 return at;
@@ -103,12 +96,7 @@ impl State {
                 self.violate("R6: two sessions at once".into());
             }
             self.courses[at].end(Outcome::Abandoned("another Inform came".into()));
-        } else if rival
-            || self
-                .courses
-                .last()
-                .is_some_and(|course| course.connections.contains(&connection))
-        {
+        } else if rival || self.courses.last().is_some_and(|course| course.connections.contains(&connection)) {
             self.violate("R50: a new session while TCP of the last one is open".into());
         }
         if let Some(Outcome::Failed(why)) = self.courses.last().and_then(|c| c.outcome.as_ref())
@@ -118,11 +106,8 @@ impl State {
             let problem = format!("R98: RetryCount 0 after a session that failed by {why}");
             self.violate(problem);
         }
-        let mut course = Course {
-            retry_count: inform.retry_count(),
-            inform_id: inform.id.clone(),
-            ..Course::default()
-        };
+        let mut course =
+            Course { retry_count: inform.retry_count(), inform_id: inform.id.clone(), ..Course::default() };
         course.joins(connection);
         self.courses.push(course);
         self.courses.len() - 1

@@ -94,13 +94,7 @@ impl Course {
     }
 
     /// What the answer means for what may come next.
-    pub(super) fn after(
-        &mut self,
-        options: &AcsOptions,
-        reply: &Reply,
-        exchange: &Exchange,
-        id: Option<String>,
-    ) {
+    pub(super) fn after(&mut self, options: &AcsOptions, reply: &Reply, exchange: &Exchange, id: Option<String>) {
         let message = exchange.message.as_ref();
         let to_inform = message.is_some_and(Message::is_inform);
         self.repeat = None;
@@ -108,10 +102,7 @@ impl Course {
         match &reply.kind {
             ReplyKind::Unauthorized { .. } | ReplyKind::Redirect(..) => {
                 let redirect = matches!(reply.kind, ReplyKind::Redirect(..));
-                self.repeat = Some(Repeat {
-                    redirect,
-                    body: exchange.request.body.clone(),
-                });
+                self.repeat = Some(Repeat { redirect, body: exchange.request.body.clone() });
                 if let ReplyKind::Redirect(_, url) = &reply.kind {
                     self.target = Some(rules::target(url));
                 }
@@ -142,10 +133,7 @@ impl Course {
                 Some(xml) if !xml.contains("{id}") => None,
                 _ => id,
             };
-            self.outstanding = Some(Outstanding {
-                method: rpc.method().into(),
-                id,
-            });
+            self.outstanding = Some(Outstanding { method: rpc.method().into(), id });
         }
         if let Some(why) = reply.ends_session(to_inform) {
             self.end(Outcome::Failed(why));

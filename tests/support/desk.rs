@@ -68,11 +68,7 @@ impl Desk {
     }
 
     /// Waits until `found` finds something; `None` when the time is over.
-    pub(super) fn wait<T>(
-        &self,
-        limit: Duration,
-        mut found: impl FnMut(&mut State) -> Option<T>,
-    ) -> Option<T> {
+    pub(super) fn wait<T>(&self, limit: Duration, mut found: impl FnMut(&mut State) -> Option<T>) -> Option<T> {
         let deadline = Instant::now() + limit;
         let mut state = self.lock();
         loop {
@@ -131,9 +127,7 @@ impl Desk {
         let mut state = self.lock();
         let overdue = state.courses.iter().any(|course| {
             course.connections.contains(&connection)
-                && course
-                    .ended_at
-                    .is_some_and(|at| at.elapsed() > options.close_limit)
+                && course.ended_at.is_some_and(|at| at.elapsed() > options.close_limit)
         });
         if overdue {
             state.violate("R50: TCP kept open after the session's end".into());
@@ -142,13 +136,7 @@ impl Desk {
     }
 
     /// Takes a request and decides its answer.
-    pub(super) fn receive(
-        &self,
-        options: &AcsOptions,
-        port: u16,
-        connection: usize,
-        request: Request,
-    ) -> Delivery {
+    pub(super) fn receive(&self, options: &AcsOptions, port: u16, connection: usize, request: Request) -> Delivery {
         if options.keeps_messages && !request.body.is_empty() {
             keep_message(&request.body);
         }
@@ -190,10 +178,7 @@ impl Desk {
     }
 
     fn doze<'a>(&self, state: MutexGuard<'a, State>, time: Duration) -> MutexGuard<'a, State> {
-        let (state, _) = self
-            .changed
-            .wait_timeout(state, time)
-            .unwrap_or_else(PoisonError::into_inner);
+        let (state, _) = self.changed.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner);
         state
     }
 }
@@ -288,13 +273,7 @@ impl State {
     }
 
     /// Turns a reply into bytes and notes what it means for the session.
-    fn send(
-        &mut self,
-        options: &AcsOptions,
-        at: usize,
-        mut exchange: Exchange,
-        reply: &Reply,
-    ) -> Delivery {
+    fn send(&mut self, options: &AcsOptions, at: usize, mut exchange: Exchange, reply: &Reply) -> Delivery {
         let reply = self.resolve(options, reply, exchange.message.as_ref());
         let mut headers = Vec::new();
         if let ReplyKind::Unauthorized { stale } = reply.kind {
@@ -304,8 +283,7 @@ impl State {
         self.set_cookies(options, at, &reply, &mut headers);
         let id = self.id_for(options, at, &reply, exchange.message.as_ref());
         let message = exchange.message.as_ref();
-        let (answer, mut delivery) =
-            super::door::compose(options, &reply, headers, id.as_deref(), message);
+        let (answer, mut delivery) = super::door::compose(options, &reply, headers, id.as_deref(), message);
         exchange.answer = answer;
         self.courses[at].after(options, &reply, &exchange, id);
         let ended = self.courses[at].outcome.is_some();
@@ -342,23 +320,14 @@ impl State {
         reply
     }
 
-    fn set_cookies(
-        &mut self,
-        options: &AcsOptions,
-        at: usize,
-        reply: &Reply,
-        headers: &mut Vec<(String, String)>,
-    ) {
+    fn set_cookies(&mut self, options: &AcsOptions, at: usize, reply: &Reply, headers: &mut Vec<(String, String)>) {
         let course = &mut self.courses[at];
         let refused = matches!(reply.kind, ReplyKind::Unauthorized { .. });
         if !course.cookies_sent && (!refused || options.cookies_on_401) {
             course.cookies_sent = true;
             for (name, attributes) in &options.cookies {
                 let value = super::access::random_hex();
-                headers.push((
-                    "Set-Cookie".into(),
-                    format!("{name}={}-{value}{attributes}", at + 1),
-                ));
+                headers.push(("Set-Cookie".into(), format!("{name}={}-{value}{attributes}", at + 1)));
             }
         }
         for (name, value) in headers.iter().chain(&reply.headers) {
@@ -369,13 +338,7 @@ impl State {
     }
 
     /// The ID of what the ACS sends: the CPE's own for an answer, ours for a request.
-    fn id_for(
-        &mut self,
-        options: &AcsOptions,
-        at: usize,
-        reply: &Reply,
-        message: Option<&Message>,
-    ) -> Option<String> {
+    fn id_for(&mut self, options: &AcsOptions, at: usize, reply: &Reply, message: Option<&Message>) -> Option<String> {
         use super::options::Ids;
         if reply.rpc().is_none() {
             return message.and_then(|message| message.id.clone());
@@ -397,9 +360,7 @@ fn keep_message(body: &[u8]) {
         return;
     };
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let time = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |time| time.as_nanos());
+    let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_nanos());
     let name = format!("{}-{time}-{count}.xml", std::process::id());
     let directory = std::path::PathBuf::from(directory);
     std::fs::create_dir_all(&directory)

@@ -76,18 +76,12 @@ pub fn digest() -> Challenge {
 
 /// A Basic challenge.
 pub fn basic() -> Challenge {
-    Challenge {
-        realm: "reference ACS".into(),
-        kind: Kind::Basic,
-    }
+    Challenge { realm: "reference ACS".into(), kind: Kind::Basic }
 }
 
 /// A challenge of a scheme that no CPE knows, given literally: `other_scheme("Negotiate")`.
 pub fn other_scheme(text: &str) -> Challenge {
-    Challenge {
-        realm: String::new(),
-        kind: Kind::Other(text.into()),
-    }
+    Challenge { realm: String::new(), kind: Kind::Other(text.into()) }
 }
 
 impl Challenge {
@@ -136,13 +130,7 @@ impl Challenge {
 
     /// The value of its WWW-Authenticate header.
     pub(super) fn header(&self, nonce: &str, stale: bool) -> String {
-        let Kind::Digest {
-            algorithm,
-            qop,
-            opaque,
-            ..
-        } = &self.kind
-        else {
+        let Kind::Digest { algorithm, qop, opaque, .. } = &self.kind else {
             return match &self.kind {
                 Kind::Other(text) => text.clone(),
                 _ => format!("Basic realm=\"{}\"", self.realm),
@@ -188,10 +176,7 @@ impl Authorization {
                 .map_err(|error| format!("Basic credentials are no base64: {error}"))?;
             let text = String::from_utf8(bytes).map_err(|_| "Basic credentials are no UTF-8")?;
             let (username, password) = text.split_once(':').ok_or("Basic without a colon")?;
-            return Ok(Authorization::Basic {
-                username: username.into(),
-                password: password.into(),
-            });
+            return Ok(Authorization::Basic { username: username.into(), password: password.into() });
         }
         if scheme.eq_ignore_ascii_case("Digest") {
             let fields = parameters(rest)?;
@@ -228,42 +213,24 @@ impl DigestAnswer {
         if field("username") != secret.username || field("realm") != secret.realm {
             return false;
         }
-        let mut a1 = hash(format!(
-            "{}:{}:{}",
-            secret.username, secret.realm, secret.password
-        ));
+        let mut a1 = hash(format!("{}:{}:{}", secret.username, secret.realm, secret.password));
         if secret.algorithm.is_session() {
             a1 = hash(format!("{a1}:{}:{}", field("nonce"), field("cnonce")));
         }
         let a2 = match field("qop") {
-            "auth-int" => hash(format!(
-                "{method}:{}:{}",
-                field("uri"),
-                secret.algorithm.hash(body)
-            )),
+            "auth-int" => hash(format!("{method}:{}:{}", field("uri"), secret.algorithm.hash(body))),
             _ => hash(format!("{method}:{}", field("uri"))),
         };
         let expected = match self.get("qop") {
             None => hash(format!("{a1}:{}:{a2}", field("nonce"))),
-            Some(qop) => hash(format!(
-                "{a1}:{}:{}:{}:{qop}:{a2}",
-                field("nonce"),
-                field("nc"),
-                field("cnonce")
-            )),
+            Some(qop) => hash(format!("{a1}:{}:{}:{}:{qop}:{a2}", field("nonce"), field("nc"), field("cnonce"))),
         };
         field("response") == expected
     }
 
     /// What is wrong with its form, in words, given the challenge it answers.
     pub(super) fn problems(&self, kind: &Kind, target: &str) -> Vec<String> {
-        let Kind::Digest {
-            algorithm,
-            qop,
-            opaque,
-            ..
-        } = kind
-        else {
+        let Kind::Digest { algorithm, qop, opaque, .. } = kind else {
             return Vec::new();
         };
         let mut problems = Vec::new();
@@ -293,10 +260,7 @@ impl DigestAnswer {
             (None, None) => {}
         }
         if self.get("uri") != Some(target) {
-            problems.push(format!(
-                "digest uri {:?} is not the target {target:?}",
-                self.get("uri")
-            ));
+            problems.push(format!("digest uri {:?} is not the target {target:?}", self.get("uri")));
         }
         if self.get("opaque") != opaque.as_deref() {
             problems.push("digest opaque is not given back as it came".into());
@@ -323,9 +287,7 @@ fn parameters(text: &str) -> Result<Vec<(String, String, bool)>, String> {
     let mut found: Vec<(String, String, bool)> = Vec::new();
     let mut rest = text.trim();
     while !rest.is_empty() {
-        let (name, after) = rest
-            .split_once('=')
-            .ok_or_else(|| format!("no value at {rest:?}"))?;
+        let (name, after) = rest.split_once('=').ok_or_else(|| format!("no value at {rest:?}"))?;
         let name = name.trim().to_owned();
         let (value, quoted, remaining) = value(after.trim_start())?;
         if found.iter().any(|(known, _, _)| *known == name) {

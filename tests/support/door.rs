@@ -59,11 +59,7 @@ impl Door {
         let address = listener.local_addr().expect("a bound address");
         let (desk, given) = (Arc::clone(desk), options.clone());
         let thread = thread::spawn(move || listen(&listener, address, &desk, &given));
-        Door {
-            address,
-            options,
-            thread: Some(thread),
-        }
+        Door { address, options, thread: Some(thread) }
     }
 
     pub(super) fn url(&self) -> String {
@@ -150,8 +146,7 @@ fn serve(
             Err(Gone::Closed) => break None,
             Err(Gone::Broken(error)) => {
                 // A killed CPE may leave half a request; that is no wrong of a protocol.
-                break (!error.contains("closed") && !error.contains("reset"))
-                    .then(|| format!("RFC 7230: {error}"));
+                break (!error.contains("closed") && !error.contains("reset")).then(|| format!("RFC 7230: {error}"));
             }
             Err(Gone::Malformed(error)) => break Some(format!("RFC 7230: malformed: {error}")),
         }
@@ -159,10 +154,7 @@ fn serve(
     desk.closed(connection, problem);
 }
 
-fn shake_hands(
-    mut tcp: TcpStream,
-    config: Arc<ServerConfig>,
-) -> io::Result<(Stream, Option<String>)> {
+fn shake_hands(mut tcp: TcpStream, config: Arc<ServerConfig>) -> io::Result<(Stream, Option<String>)> {
     tcp.set_read_timeout(Some(Duration::from_secs(10)))?;
     let mut server = ServerConnection::new(config).map_err(io::Error::other)?;
     while server.is_handshaking() {
@@ -299,11 +291,7 @@ pub(super) fn compose(
         }
         ReplyKind::Empty(204) => {
             status = 204;
-            form = if options.length_on_204 {
-                Form::Sized
-            } else {
-                Form::Bodiless
-            };
+            form = if options.length_on_204 { Form::Sized } else { Form::Bodiless };
         }
         ReplyKind::Empty(_) | ReplyKind::NothingMore => {}
         ReplyKind::Status(code) => status = *code,
@@ -324,10 +312,7 @@ pub(super) fn compose(
     if let Some(other) = &reply.body {
         body.clone_from(other);
     }
-    let html = matches!(
-        reply.kind,
-        ReplyKind::Unauthorized { .. } | ReplyKind::Redirect(..) | ReplyKind::Status(_)
-    );
+    let html = matches!(reply.kind, ReplyKind::Unauthorized { .. } | ReplyKind::Redirect(..) | ReplyKind::Status(_));
     if html && !body.is_empty() {
         headers.push(("Content-Type".into(), "text/html".into()));
     } else if !body.is_empty() || form == Form::Endless {
@@ -335,13 +320,8 @@ pub(super) fn compose(
     }
     headers.extend(reply.headers.iter().cloned());
     let sent = !matches!(form, Form::Nothing | Form::Silence | Form::Raw);
-    let answer = Answer {
-        status: if sent { status } else { 0 },
-        headers: headers.clone(),
-        body: body.clone(),
-        what,
-        details,
-    };
+    let answer =
+        Answer { status: if sent { status } else { 0 }, headers: headers.clone(), body: body.clone(), what, details };
     let delivery = Delivery {
         status,
         headers,
@@ -384,17 +364,11 @@ fn envelope(
         (Some(rpc), _) => {
             let arguments = rpc.write(&prefixes);
             let method = rpc.method().to_owned();
-            (
-                method.clone(),
-                rpc.describe(),
-                Body::Method(method, arguments),
-            )
+            (method.clone(), rpc.describe(), Body::Method(method, arguments))
         }
-        (None, ReplyKind::Fault(code)) => (
-            format!("fault {code}"),
-            Vec::new(),
-            Body::Fault(*code, "as the test wants it".into()),
-        ),
+        (None, ReplyKind::Fault(code)) => {
+            (format!("fault {code}"), Vec::new(), Body::Fault(*code, "as the test wants it".into()))
+        }
         (None, _) => {
             let method = message.map_or("", |message| &message.method);
             let body = response_to(options, method);

@@ -37,20 +37,11 @@ pub struct Prefixes {
 impl Dialect {
     pub fn prefixes(self) -> Prefixes {
         match self {
-            Dialect::OddPrefixes => Prefixes {
-                soap: "SOAP-ENV",
-                enc: "a.b-c_1",
-                xsd: "s",
-                xsi: "cwmp",
-                cwmp: "xsd",
-                undo_default: false,
-            },
+            Dialect::OddPrefixes => {
+                Prefixes { soap: "SOAP-ENV", enc: "a.b-c_1", xsd: "s", xsi: "cwmp", cwmp: "xsd", undo_default: false }
+            }
             _ => Prefixes {
-                soap: if self == Dialect::DefaultNamespace {
-                    ""
-                } else {
-                    "soap-env"
-                },
+                soap: if self == Dialect::DefaultNamespace { "" } else { "soap-env" },
                 enc: "soap-enc",
                 xsd: "xsd",
                 xsi: "xsi",
@@ -64,11 +55,7 @@ impl Dialect {
     pub fn envelope(self, version: &str, headers: &[(String, String)], body: &Body) -> String {
         let prefixes = self.prefixes();
         let late = self == Dialect::LateDeclarations;
-        let cwmp = format!(
-            " xmlns:{}=\"{CWMP}{}\"",
-            prefixes.cwmp,
-            version.replace('.', "-")
-        );
+        let cwmp = format!(" xmlns:{}=\"{CWMP}{}\"", prefixes.cwmp, version.replace('.', "-"));
         let schema = format!(
             " xmlns:{}=\"{ENCODING}\" xmlns:{}=\"{XSD}\" xmlns:{}=\"{XSI}\"",
             prefixes.enc, prefixes.xsd, prefixes.xsi
@@ -81,11 +68,8 @@ impl Dialect {
             "" => format!(" xmlns=\"{SOAP}\""),
             prefix => format!(" xmlns:{prefix}=\"{SOAP}\""),
         };
-        let (outer, inner) = if late {
-            (own, format!("{cwmp}{schema}"))
-        } else {
-            (format!("{own}{schema}{cwmp}"), String::new())
-        };
+        let (outer, inner) =
+            if late { (own, format!("{cwmp}{schema}")) } else { (format!("{own}{schema}{cwmp}"), String::new()) };
         let pause = match self {
             Dialect::Chatty => "\n  <!-- a comment, <&> and all -->\n  <?server be='chatty'?>\n\t",
             _ => "",
@@ -104,12 +88,7 @@ impl Dialect {
         )
     }
 
-    fn header(
-        self,
-        soap: &dyn Fn(&str) -> String,
-        declaration: &str,
-        headers: &[(String, String)],
-    ) -> String {
+    fn header(self, soap: &dyn Fn(&str) -> String, declaration: &str, headers: &[(String, String)]) -> String {
         if headers.is_empty() {
             return String::new();
         }
@@ -128,10 +107,7 @@ impl Dialect {
                 _ => String::new(),
             };
             let cwmp = prefixes.cwmp;
-            xml += &format!(
-                "<{cwmp}:{name}{declaration}{must}>{}</{cwmp}:{name}>",
-                escape(value)
-            );
+            xml += &format!("<{cwmp}:{name}{declaration}{must}>{}</{cwmp}:{name}>", escape(value));
         }
         format!("<{h}>{xml}</{h}>", h = soap("Header"))
     }
@@ -146,23 +122,14 @@ pub enum Body {
 }
 
 impl Body {
-    fn write(
-        &self,
-        prefixes: &Prefixes,
-        soap: &dyn Fn(&str) -> String,
-        declarations: &str,
-    ) -> String {
+    fn write(&self, prefixes: &Prefixes, soap: &dyn Fn(&str) -> String, declarations: &str) -> String {
         let cwmp = prefixes.cwmp;
         match self {
             Body::Method(name, arguments) => {
                 format!("<{cwmp}:{name}{declarations}>{arguments}</{cwmp}:{name}>")
             }
             Body::Fault(code, text) => {
-                let undo = if prefixes.undo_default {
-                    " xmlns=\"\""
-                } else {
-                    ""
-                };
+                let undo = if prefixes.undo_default { " xmlns=\"\"" } else { "" };
                 let side = if *code == 8003 { "Client" } else { "Server" };
                 format!(
                     "<{fault}><faultcode{undo}>{side}</faultcode>\

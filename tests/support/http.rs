@@ -26,10 +26,7 @@ pub struct Request {
 impl Request {
     /// The first header of that name.
     pub fn header(&self, name: &str) -> Option<&str> {
-        let found = self
-            .headers
-            .iter()
-            .find(|(header, _)| header.eq_ignore_ascii_case(name));
+        let found = self.headers.iter().find(|(header, _)| header.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_str())
     }
 
@@ -123,12 +120,7 @@ pub struct Wire {
 
 impl Wire {
     pub fn new(stream: Stream) -> Wire {
-        Wire {
-            stream,
-            buffer: Vec::new(),
-            reads: 0,
-            ticks: 0,
-        }
+        Wire { stream, buffer: Vec::new(), reads: 0, ticks: 0 }
     }
 
     /// How long a read may wait; `None` waits for ever.
@@ -162,9 +154,7 @@ impl Wire {
         } else {
             let length = match request.header("Content-Length") {
                 None => 0,
-                Some(text) => text
-                    .parse()
-                    .map_err(|_| Gone::Malformed(format!("Content-Length: {text}")))?,
+                Some(text) => text.parse().map_err(|_| Gone::Malformed(format!("Content-Length: {text}")))?,
             };
             self.take(length)?
         };
@@ -201,8 +191,7 @@ impl Wire {
         loop {
             let line = self.line()?;
             let size = line.split(';').next().unwrap_or_default().trim();
-            let size = usize::from_str_radix(size, 16)
-                .map_err(|_| Gone::Malformed(format!("chunk size {line:?}")))?;
+            let size = usize::from_str_radix(size, 16).map_err(|_| Gone::Malformed(format!("chunk size {line:?}")))?;
             if size == 0 {
                 while !self.line()?.is_empty() {}
                 return Ok(body);
@@ -262,9 +251,7 @@ impl Wire {
                 ErrorKind::WouldBlock | ErrorKind::TimedOut if !inside => Err(Gone::TimedOut),
                 ErrorKind::WouldBlock | ErrorKind::TimedOut => self.tick(),
                 // A TLS peer that closes TCP without close_notify, and a peer that was killed.
-                ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset if !inside => {
-                    Err(Gone::Closed)
-                }
+                ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset if !inside => Err(Gone::Closed),
                 _ => Err(Gone::Broken(error.to_string())),
             },
         }
@@ -294,13 +281,11 @@ pub fn reason(status: u16) -> &'static str {
 }
 
 fn parse_head(head: &[u8]) -> Result<Request, Gone> {
-    let text = std::str::from_utf8(head)
-        .map_err(|_| Gone::Malformed("header that is not UTF-8".into()))?;
+    let text = std::str::from_utf8(head).map_err(|_| Gone::Malformed("header that is not UTF-8".into()))?;
     let mut lines = text.trim_end_matches("\r\n").split("\r\n");
     let start = lines.next().unwrap_or_default();
     let mut words = start.split(' ');
-    let (Some(method), Some(target), Some(version), None) =
-        (words.next(), words.next(), words.next(), words.next())
+    let (Some(method), Some(target), Some(version), None) = (words.next(), words.next(), words.next(), words.next())
     else {
         return Err(Gone::Malformed(format!("request line {start:?}")));
     };
@@ -322,7 +307,5 @@ fn parse_head(head: &[u8]) -> Result<Request, Gone> {
 }
 
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack
-        .windows(needle.len())
-        .position(|window| window == needle)
+    haystack.windows(needle.len()).position(|window| window == needle)
 }

@@ -92,22 +92,14 @@ impl Message {
     /// Reads an envelope; the error says why it is none.
     pub fn parse(bytes: &[u8]) -> Result<Message, String> {
         let xml = std::str::from_utf8(bytes).map_err(|_| "the body is not UTF-8")?;
-        let options = ParsingOptions {
-            allow_dtd: false,
-            ..ParsingOptions::default()
-        };
+        let options = ParsingOptions { allow_dtd: false, ..ParsingOptions::default() };
         let document = Document::parse_with_options(xml, options)
             .map_err(|error| format!("the body is no well-formed XML: {error}"))?;
         let envelope = document.root_element();
         if !is(envelope, SOAP, "Envelope") {
-            return Err(format!(
-                "the root is {:?}, no SOAP Envelope",
-                envelope.tag_name()
-            ));
+            return Err(format!("the root is {:?}, no SOAP Envelope", envelope.tag_name()));
         }
-        let bodies: Vec<Node> = children(envelope)
-            .filter(|node| is(*node, SOAP, "Body"))
-            .collect();
+        let bodies: Vec<Node> = children(envelope).filter(|node| is(*node, SOAP, "Body")).collect();
         let [body] = bodies[..] else {
             return Err(format!("{} Body elements", bodies.len()));
         };
@@ -149,10 +141,7 @@ impl Message {
 
     /// The value of a parameter in the ParameterList.
     pub fn value(&self, name: &str) -> Option<&str> {
-        let found = self
-            .parameters
-            .iter()
-            .find(|parameter| parameter.name == name);
+        let found = self.parameters.iter().find(|parameter| parameter.name == name);
         found.map(|parameter| parameter.value.as_str())
     }
 
@@ -163,10 +152,7 @@ impl Message {
     }
 
     pub fn event_codes(&self) -> Vec<&str> {
-        self.events
-            .iter()
-            .map(|event| event.code.as_str())
-            .collect()
+        self.events.iter().map(|event| event.code.as_str()).collect()
     }
 
     pub fn has_event(&self, code: &str) -> bool {
@@ -185,18 +171,15 @@ impl Message {
             if name == "ID" {
                 self.id = Some(raw_text(header));
                 if header.attribute((SOAP, "mustUnderstand")) != Some("1") {
-                    self.problems
-                        .push("R77: cwmp:ID without mustUnderstand=\"1\"".into());
+                    self.problems.push("R77: cwmp:ID without mustUnderstand=\"1\"".into());
                 }
             }
             match name {
                 "HoldRequests" | "NoMoreRequests" => {
-                    self.problems
-                        .push(format!("R78, R79: the CPE sends {name}"));
+                    self.problems.push(format!("R78, R79: the CPE sends {name}"));
                 }
                 "SupportedCWMPVersions" | "SessionTimeout" if !self.is_inform() => {
-                    self.problems
-                        .push(format!("R80, R81: {name} outside Inform"));
+                    self.problems.push(format!("R80, R81: {name} outside Inform"));
                 }
                 _ => {}
             }
@@ -218,10 +201,10 @@ impl Message {
                         serial_number: text(argument, "SerialNumber"),
                     };
                 }
-                "Event" => self.events.extend(children(argument).map(|event| Event {
-                    code: text(event, "EventCode"),
-                    command_key: text(event, "CommandKey"),
-                })),
+                "Event" => self.events.extend(
+                    children(argument)
+                        .map(|event| Event { code: text(event, "EventCode"), command_key: text(event, "CommandKey") }),
+                ),
                 "ParameterList" => children(argument).for_each(|entry| self.read_entry(entry)),
                 "MethodList" => self.methods.extend(children(argument).map(raw_text)),
                 "TransferList" => {
@@ -237,10 +220,9 @@ impl Message {
     fn read_entry(&mut self, entry: Node) {
         let name = text(entry, "Name");
         match entry.tag_name().name() {
-            "ParameterInfoStruct" => self.names.push(Name {
-                name,
-                writable: matches!(text(entry, "Writable").as_str(), "1" | "true"),
-            }),
+            "ParameterInfoStruct" => {
+                self.names.push(Name { name, writable: matches!(text(entry, "Writable").as_str(), "1" | "true") })
+            }
             "ParameterAttributeStruct" => self.attributes.push(Attributes {
                 name,
                 notification: text(entry, "Notification"),
@@ -252,10 +234,7 @@ impl Message {
                 let value = child(entry, "Value");
                 self.parameters.push(Parameter {
                     name,
-                    kind: value
-                        .and_then(|value| value.attribute((XSI, "type")))
-                        .unwrap_or_default()
-                        .into(),
+                    kind: value.and_then(|value| value.attribute((XSI, "type"))).unwrap_or_default().into(),
                     value: value.map(raw_text).unwrap_or_default(),
                 });
             }
@@ -281,21 +260,13 @@ impl fmt::Display for Message {
             write!(to, "\n  {name} = {value:?}")?;
         }
         if let Some(fault) = &self.fault {
-            write!(
-                to,
-                "\n  fault {} {} {:?}",
-                fault.code, fault.side, fault.text
-            )?;
+            write!(to, "\n  fault {} {} {:?}", fault.code, fault.side, fault.text)?;
             for (name, code, text) in &fault.parameters {
                 write!(to, "\n    {name}: {code} {text:?}")?;
             }
         }
         for parameter in self.parameters.iter().take(40) {
-            write!(
-                to,
-                "\n  {} = {:?} ({})",
-                parameter.name, parameter.value, parameter.kind
-            )?;
+            write!(to, "\n  {} = {:?} ({})", parameter.name, parameter.value, parameter.kind)?;
         }
         for entry in self.names.iter().take(40) {
             write!(to, "\n  {} writable: {}", entry.name, entry.writable)?;
@@ -318,10 +289,7 @@ pub(super) fn child<'a, 'x>(node: Node<'a, 'x>, name: &str) -> Option<Node<'a, '
 
 /// All text below a node, comments and CDATA borders left out.
 pub(super) fn raw_text(node: Node) -> String {
-    node.descendants()
-        .filter(Node::is_text)
-        .filter_map(|text| text.text())
-        .collect()
+    node.descendants().filter(Node::is_text).filter_map(|text| text.text()).collect()
 }
 
 pub(super) fn is(node: Node, namespace: &str, name: &str) -> bool {
@@ -363,11 +331,7 @@ fn fault_fields(node: Node) -> Fault {
             .filter(|entry| entry.tag_name().name() == "SetParameterValuesFault")
             .map(|entry| {
                 let code = text(entry, "FaultCode").trim().parse().unwrap_or_default();
-                (
-                    text(entry, "ParameterName"),
-                    code,
-                    text(entry, "FaultString"),
-                )
+                (text(entry, "ParameterName"), code, text(entry, "FaultString"))
             })
             .collect(),
     }

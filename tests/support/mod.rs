@@ -53,15 +53,14 @@ pub use message::Message;
 pub use options::{AcsOptions, Closing, Ids, Refusal};
 pub use record::{Exchange, Outcome, Session};
 pub use reply::{
-    Reply, answer, drop_connection, drop_mid_body, empty_200, endless, garbage, inform_response,
-    no_content, nothing_more, oversized, raw, redirect, silence, soap_fault, status, truncated,
-    unauthorized_again,
+    Reply, answer, drop_connection, drop_mid_body, empty_200, endless, garbage, inform_response, no_content,
+    nothing_more, oversized, raw, redirect, silence, soap_fault, status, truncated, unauthorized_again,
 };
 pub use rpc::{
-    Rpc, add_object, cancel_transfer, delete_object, download, factory_reset,
-    get_all_queued_transfers, get_parameter_attributes, get_parameter_names, get_parameter_values,
-    get_queued_transfers, get_rpc_methods, raw_envelope, raw_rpc, reboot, schedule_download,
-    schedule_inform, set_parameter_attributes, set_parameter_values, upload,
+    Rpc, add_object, cancel_transfer, delete_object, download, factory_reset, get_all_queued_transfers,
+    get_parameter_attributes, get_parameter_names, get_parameter_values, get_queued_transfers, get_rpc_methods,
+    raw_envelope, raw_rpc, reboot, schedule_download, schedule_inform, set_parameter_attributes, set_parameter_values,
+    upload,
 };
 pub use scenario::{Matcher, anything, empty_post, fault, inform, request, response};
 pub use tls::{Authority, Flaw, ServerTls};

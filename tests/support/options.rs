@@ -121,12 +121,7 @@ impl AcsOptions {
     pub fn like_genieacs(username: &str, password: &str) -> AcsOptions {
         AcsOptions::new()
             .credentials(username, password)
-            .challenge(
-                super::digest()
-                    .realm("GenieACS")
-                    .qop("auth,auth-int")
-                    .bound_to_connection(),
-            )
+            .challenge(super::digest().realm("GenieACS").qop("auth,auth-int").bound_to_connection())
             .once_per_connection()
             .refusal(Refusal::BareAndClose)
             .closing(Closing::LastAnswer)
@@ -172,14 +167,12 @@ impl AcsOptions {
 
     /// Short for credentials and one digest challenge.
     pub fn digest(self, username: &str, password: &str) -> AcsOptions {
-        self.credentials(username, password)
-            .challenge(super::digest())
+        self.credentials(username, password).challenge(super::digest())
     }
 
     /// Short for credentials and one Basic challenge.
     pub fn basic(self, username: &str, password: &str) -> AcsOptions {
-        self.credentials(username, password)
-            .challenge(super::basic())
+        self.credentials(username, password).challenge(super::basic())
     }
 
     /// Adds a challenge; several go out in this order, each in a header of its own.

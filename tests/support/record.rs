@@ -74,35 +74,20 @@ impl Exchange {
             None if self.request.body.is_empty() => "empty POST".into(),
             None => "unreadable body".into(),
         };
-        format!(
-            "connection {}: {request} -> {} {}",
-            self.connection, self.answer.status, self.answer.what
-        )
+        format!("connection {}: {request} -> {} {}", self.connection, self.answer.status, self.answer.what)
     }
 }
 
 impl Session {
     /// Panics unless both sides ended it in good order.
     pub fn expect_complete(self) -> Session {
-        assert_eq!(
-            self.outcome,
-            Outcome::Complete,
-            "session {}:\n{}",
-            self.number,
-            self.describe()
-        );
+        assert_eq!(self.outcome, Outcome::Complete, "session {}:\n{}", self.number, self.describe());
         self
     }
 
     /// Panics if it was completed.
     pub fn expect_failed(self) -> Session {
-        assert_ne!(
-            self.outcome,
-            Outcome::Complete,
-            "session {} should have failed:\n{}",
-            self.number,
-            self.describe()
-        );
+        assert_ne!(self.outcome, Outcome::Complete, "session {} should have failed:\n{}", self.number, self.describe());
         self
     }
 
@@ -112,10 +97,7 @@ impl Session {
 
     /// Every message of the CPE that the ACS took, in order.
     pub fn messages(&self) -> impl Iterator<Item = &Message> {
-        self.exchanges
-            .iter()
-            .filter(|exchange| exchange.was_taken())
-            .filter_map(|exchange| exchange.message.as_ref())
+        self.exchanges.iter().filter(|exchange| exchange.was_taken()).filter_map(|exchange| exchange.message.as_ref())
     }
 
     /// The Inform; panics where none was taken.
@@ -131,9 +113,7 @@ impl Session {
     /// Every response to that RPC.
     pub fn responses(&self, method: &str) -> Vec<&Message> {
         let method = format!("{method}Response");
-        self.messages()
-            .filter(|message| message.method == method)
-            .collect()
+        self.messages().filter(|message| message.method == method).collect()
     }
 
     /// The first message of that name; panics where there is none.
@@ -145,9 +125,7 @@ impl Session {
 
     /// The SOAP faults of the CPE.
     pub fn faults(&self) -> Vec<&Message> {
-        self.messages()
-            .filter(|message| message.is_fault())
-            .collect()
+        self.messages().filter(|message| message.is_fault()).collect()
     }
 
     /// The event codes of its Inform.

@@ -94,16 +94,12 @@ pub fn unauthorized_again() -> Reply {
 
 /// Closes TCP before any byte of an answer.
 pub fn drop_connection() -> Reply {
-    reply(ReplyKind::Drop {
-        after: Dropped::Nothing,
-    })
+    reply(ReplyKind::Drop { after: Dropped::Nothing })
 }
 
 /// Closes TCP in the middle of the body of what would have been [`answer`].
 pub fn drop_mid_body() -> Reply {
-    reply(ReplyKind::Drop {
-        after: Dropped::HalfTheBody,
-    })
+    reply(ReplyKind::Drop { after: Dropped::HalfTheBody })
 }
 
 /// What would have been [`answer`], its XML cut in the middle, its HTTP in order.
@@ -207,9 +203,7 @@ impl Reply {
             ReplyKind::Redirect(status, url) => format!("{status} to {url}"),
             ReplyKind::Fault(code) => format!("fault {code}"),
             ReplyKind::Unauthorized { .. } => "401 again".into(),
-            ReplyKind::Drop {
-                after: Dropped::Nothing,
-            } => "connection dropped before an answer".into(),
+            ReplyKind::Drop { after: Dropped::Nothing } => "connection dropped before an answer".into(),
             ReplyKind::Drop { .. } => "connection dropped inside the answer".into(),
             ReplyKind::Truncated => "XML cut in the middle".into(),
             ReplyKind::Garbage(bytes) => format!("{} bytes that are no envelope", bytes.len()),

@@ -33,11 +33,7 @@ enum Argument {
 impl Rpc {
     /// A call without arguments, of any name.
     pub fn new(method: &str) -> Rpc {
-        Rpc {
-            method: method.into(),
-            arguments: Vec::new(),
-            whole: None,
-        }
+        Rpc { method: method.into(), arguments: Vec::new(), whole: None }
     }
 
     pub fn method(&self) -> &str {
@@ -84,9 +80,9 @@ impl Rpc {
                     }));
                 }
                 Argument::Windows(windows) => {
-                    lines.extend(windows.iter().map(|(start, end, mode, ..)| {
-                        format!("window {start} s to {end} s, {mode}")
-                    }));
+                    lines.extend(
+                        windows.iter().map(|(start, end, mode, ..)| format!("window {start} s to {end} s, {mode}")),
+                    );
                 }
                 Argument::Xml(xml) => lines.push(format!("{name}: {xml}")),
             }
@@ -133,41 +129,19 @@ impl Argument {
                 let members = values
                     .iter()
                     .map(|(name, kind, value)| {
-                        let value = format!(
-                            "<Value{}>{}</Value>",
-                            type_attribute(prefixes, kind),
-                            escape(value)
-                        );
+                        let value = format!("<Value{}>{}</Value>", type_attribute(prefixes, kind), escape(value));
                         wrap("ParameterValueStruct", &(leaf("Name", name) + &value))
                     })
                     .collect();
-                array(
-                    prefixes,
-                    name,
-                    &format!("{}:ParameterValueStruct", prefixes.cwmp),
-                    members,
-                )
+                array(prefixes, name, &format!("{}:ParameterValueStruct", prefixes.cwmp), members)
             }
             Argument::Attributes(entries) => {
-                let members = entries
-                    .iter()
-                    .map(|entry| attributes(prefixes, entry))
-                    .collect();
-                array(
-                    prefixes,
-                    name,
-                    &format!("{}:SetParameterAttributesStruct", prefixes.cwmp),
-                    members,
-                )
+                let members = entries.iter().map(|entry| attributes(prefixes, entry)).collect();
+                array(prefixes, name, &format!("{}:SetParameterAttributesStruct", prefixes.cwmp), members)
             }
             Argument::Windows(windows) => {
                 let members = windows.iter().map(window).collect();
-                array(
-                    prefixes,
-                    name,
-                    &format!("{}:TimeWindowStruct", prefixes.cwmp),
-                    members,
-                )
+                array(prefixes, name, &format!("{}:TimeWindowStruct", prefixes.cwmp), members)
             }
         }
     }
@@ -180,10 +154,7 @@ pub fn raw_rpc(method: &str, arguments_xml: &str) -> Rpc {
 
 /// A whole envelope, byte for byte; `{id}` in it is replaced by the request's ID.
 pub fn raw_envelope(method: &str, xml: &str) -> Rpc {
-    Rpc {
-        whole: Some(xml.into()),
-        ..Rpc::new(method)
-    }
+    Rpc { whole: Some(xml.into()), ..Rpc::new(method) }
 }
 
 pub fn get_rpc_methods() -> Rpc {
@@ -191,9 +162,7 @@ pub fn get_rpc_methods() -> Rpc {
 }
 
 pub fn get_parameter_names(path: &str, next_level: bool) -> Rpc {
-    Rpc::new("GetParameterNames")
-        .with("ParameterPath", path)
-        .with("NextLevel", u8::from(next_level))
+    Rpc::new("GetParameterNames").with("ParameterPath", path).with("NextLevel", u8::from(next_level))
 }
 
 pub fn get_parameter_values(names: &[&str]) -> Rpc {
@@ -232,15 +201,11 @@ pub fn set_parameter_attributes(entries: &[AttributeChange]) -> Rpc {
 }
 
 pub fn add_object(object_name: &str, parameter_key: &str) -> Rpc {
-    Rpc::new("AddObject")
-        .with("ObjectName", object_name)
-        .with("ParameterKey", parameter_key)
+    Rpc::new("AddObject").with("ObjectName", object_name).with("ParameterKey", parameter_key)
 }
 
 pub fn delete_object(object_name: &str, parameter_key: &str) -> Rpc {
-    Rpc::new("DeleteObject")
-        .with("ObjectName", object_name)
-        .with("ParameterKey", parameter_key)
+    Rpc::new("DeleteObject").with("ObjectName", object_name).with("ParameterKey", parameter_key)
 }
 
 pub fn reboot(command_key: &str) -> Rpc {
@@ -252,9 +217,7 @@ pub fn factory_reset() -> Rpc {
 }
 
 pub fn schedule_inform(delay_seconds: u32, command_key: &str) -> Rpc {
-    Rpc::new("ScheduleInform")
-        .with("DelaySeconds", delay_seconds)
-        .with("CommandKey", command_key)
+    Rpc::new("ScheduleInform").with("DelaySeconds", delay_seconds).with("CommandKey", command_key)
 }
 
 /// All ten arguments; change them by [`Rpc::with`]: CommandKey, Username, Password, FileSize,
@@ -285,22 +248,10 @@ pub fn upload(file_type: &str, url: &str) -> Rpc {
 }
 
 /// Windows are (start, end, mode, user message, retries); times in seconds from now.
-pub fn schedule_download(
-    file_type: &str,
-    url: &str,
-    windows: &[(u32, u32, &str, &str, i32)],
-) -> Rpc {
+pub fn schedule_download(file_type: &str, url: &str, windows: &[(u32, u32, &str, &str, i32)]) -> Rpc {
     let windows = windows
         .iter()
-        .map(|(start, end, mode, message, retries)| {
-            (
-                *start,
-                *end,
-                (*mode).to_owned(),
-                (*message).to_owned(),
-                *retries,
-            )
-        })
+        .map(|(start, end, mode, message, retries)| (*start, *end, (*mode).to_owned(), (*message).to_owned(), *retries))
         .collect();
     Rpc::new("ScheduleDownload")
         .with("CommandKey", "")
@@ -334,41 +285,21 @@ fn type_attribute(prefixes: &Prefixes, kind: &str) -> String {
         "" => String::new(),
         _ if kind.contains(':') => format!(" {}:type=\"{}\"", prefixes.xsi, escape(kind)),
         "base64" => format!(" {}:type=\"{}:base64\"", prefixes.xsi, prefixes.enc),
-        _ => format!(
-            " {}:type=\"{}:{}\"",
-            prefixes.xsi,
-            prefixes.xsd,
-            escape(kind)
-        ),
+        _ => format!(" {}:type=\"{}:{}\"", prefixes.xsi, prefixes.xsd, escape(kind)),
     }
 }
 
-fn attributes(
-    prefixes: &Prefixes,
-    (name, notification, list): &(String, Option<u8>, Option<Vec<String>>),
-) -> String {
+fn attributes(prefixes: &Prefixes, (name, notification, list): &(String, Option<u8>, Option<Vec<String>>)) -> String {
     let change = |some: bool| if some { "1" } else { "0" };
     let number = notification.map_or_else(String::new, |number| number.to_string());
     let mut xml = leaf("Name", name);
     xml += &leaf("NotificationChange", change(notification.is_some()));
     xml += &leaf("Notification", &number);
     xml += &leaf("AccessListChange", change(list.is_some()));
-    let members = list
-        .iter()
-        .flatten()
-        .map(|entry| leaf("string", entry))
-        .collect();
+    let members = list.iter().flatten().map(|entry| leaf("string", entry)).collect();
     // Inside a struct the default namespace, if any, was undone further up.
-    let bare = Prefixes {
-        undo_default: false,
-        ..*prefixes
-    };
-    xml += &array(
-        &bare,
-        "AccessList",
-        &format!("{}:string", prefixes.xsd),
-        members,
-    );
+    let bare = Prefixes { undo_default: false, ..*prefixes };
+    xml += &array(&bare, "AccessList", &format!("{}:string", prefixes.xsd), members);
     wrap("SetParameterAttributesStruct", &xml)
 }
 
@@ -388,11 +319,7 @@ fn array(prefixes: &Prefixes, name: &str, kind: &str, members: Vec<String>) -> S
 
 /// An argument: in no namespace, whatever the default one is (R69).
 fn element(prefixes: &Prefixes, name: &str, attributes: &str, xml: &str) -> String {
-    let undo = if prefixes.undo_default {
-        " xmlns=\"\""
-    } else {
-        ""
-    };
+    let undo = if prefixes.undo_default { " xmlns=\"\"" } else { "" };
     format!("<{name}{undo}{attributes}>{xml}</{name}>")
 }
 

@@ -61,9 +61,7 @@ impl Matcher {
     /// Inform has this event.
     pub fn event(self, code: &str) -> Matcher {
         let wanted = code.to_owned();
-        self.checked(&format!("event {code:?}"), move |message| {
-            message.has_event(&wanted)
-        })
+        self.checked(&format!("event {code:?}"), move |message| message.has_event(&wanted))
     }
 
     /// Inform has this event with this CommandKey.
@@ -71,19 +69,14 @@ impl Matcher {
         let wanted = (code.to_owned(), command_key.to_owned());
         let description = format!("event {code:?} with CommandKey {command_key:?}");
         self.checked(&description, move |message| {
-            message
-                .events
-                .iter()
-                .any(|event| event.code == wanted.0 && event.command_key == wanted.1)
+            message.events.iter().any(|event| event.code == wanted.0 && event.command_key == wanted.1)
         })
     }
 
     /// Inform has not this event.
     pub fn without_event(self, code: &str) -> Matcher {
         let unwanted = code.to_owned();
-        self.checked(&format!("no event {code:?}"), move |message| {
-            !message.has_event(&unwanted)
-        })
+        self.checked(&format!("no event {code:?}"), move |message| !message.has_event(&unwanted))
     }
 
     /// Inform has exactly these events, in any order.
@@ -99,17 +92,13 @@ impl Matcher {
 
     /// Inform's RetryCount.
     pub fn retry_count(self, count: u32) -> Matcher {
-        self.checked(&format!("RetryCount {count}"), move |message| {
-            message.retry_count() == Some(count)
-        })
+        self.checked(&format!("RetryCount {count}"), move |message| message.retry_count() == Some(count))
     }
 
     /// A parameter of the ParameterList has this value.
     pub fn parameter(self, name: &str, value: &str) -> Matcher {
         let wanted = (name.to_owned(), value.to_owned());
-        self.checked(&format!("{name} = {value:?}"), move |message| {
-            message.value(&wanted.0) == Some(&wanted.1)
-        })
+        self.checked(&format!("{name} = {value:?}"), move |message| message.value(&wanted.0) == Some(&wanted.1))
     }
 
     /// The ParameterList has this name.
@@ -132,17 +121,13 @@ impl Matcher {
     pub fn name(self, name: &str, writable: bool) -> Matcher {
         let wanted = name.to_owned();
         let description = format!("{name} with Writable {writable}");
-        self.checked(&description, move |message| {
-            message.writable(&wanted) == Some(writable)
-        })
+        self.checked(&description, move |message| message.writable(&wanted) == Some(writable))
     }
 
     /// A plain argument, such as `Status`, has this text.
     pub fn argument(self, name: &str, value: &str) -> Matcher {
         let wanted = (name.to_owned(), value.to_owned());
-        self.checked(&format!("{name} = {value:?}"), move |message| {
-            message.argument(&wanted.0) == Some(&wanted.1)
-        })
+        self.checked(&format!("{name} = {value:?}"), move |message| message.argument(&wanted.0) == Some(&wanted.1))
     }
 
     /// A fault names this parameter with this code.
@@ -150,32 +135,20 @@ impl Matcher {
         let wanted = parameter.to_owned();
         self.checked(&format!("{code} on {parameter}"), move |message| {
             let faults = message.fault.iter().flat_map(|fault| &fault.parameters);
-            faults
-                .into_iter()
-                .any(|(name, found, _)| *name == wanted && *found == code)
+            faults.into_iter().any(|(name, found, _)| *name == wanted && *found == code)
         })
     }
 
     /// TransferComplete reports this FaultCode (0: success).
     pub fn reported_fault(self, code: u16) -> Matcher {
         self.checked(&format!("FaultStruct {code}"), move |message| {
-            message
-                .fault
-                .as_ref()
-                .is_some_and(|fault| fault.code == code)
+            message.fault.as_ref().is_some_and(|fault| fault.code == code)
         })
     }
 
     /// Anything else, with words for it.
-    pub fn checked(
-        mut self,
-        description: &str,
-        holds: impl Fn(&Message) -> bool + Send + 'static,
-    ) -> Matcher {
-        self.checks.push(Check {
-            description: description.into(),
-            holds: Box::new(holds),
-        });
+    pub fn checked(mut self, description: &str, holds: impl Fn(&Message) -> bool + Send + 'static) -> Matcher {
+        self.checks.push(Check { description: description.into(), holds: Box::new(holds) });
         self
     }
 
@@ -199,11 +172,7 @@ impl Matcher {
         }
         let empty = Message::default();
         let message = message.unwrap_or(&empty);
-        self.checks
-            .iter()
-            .filter(|check| !(check.holds)(message))
-            .map(|check| check.description.clone())
-            .collect()
+        self.checks.iter().filter(|check| !(check.holds)(message)).map(|check| check.description.clone()).collect()
     }
 
     /// The expectation in words.
@@ -227,8 +196,5 @@ impl Matcher {
 }
 
 fn matcher(what: What) -> Matcher {
-    Matcher {
-        what,
-        checks: Vec::new(),
-    }
+    Matcher { what, checks: Vec::new() }
 }

@@ -16,14 +16,7 @@ enum Shape {
 fn shape(element: &str, method: &str) -> Option<Shape> {
     use Shape::{Array, Sequence, Text};
     Some(match element {
-        "Inform" => Sequence(&[
-            "DeviceId",
-            "Event",
-            "MaxEnvelopes",
-            "CurrentTime",
-            "RetryCount",
-            "ParameterList",
-        ]),
+        "Inform" => Sequence(&["DeviceId", "Event", "MaxEnvelopes", "CurrentTime", "RetryCount", "ParameterList"]),
         "DeviceId" => Sequence(&["Manufacturer", "OUI", "ProductClass", "SerialNumber"]),
         "Event" => Array("EventStruct"),
         "EventStruct" => Sequence(&["EventCode", "CommandKey"]),
@@ -55,9 +48,9 @@ fn shape(element: &str, method: &str) -> Option<Shape> {
         "GetRPCMethodsResponse" => Sequence(&["MethodList"]),
         "MethodList" | "AccessList" => Array("string"),
         "SetParameterValuesResponse" | "DeleteObjectResponse" => Sequence(&["Status"]),
-        "GetParameterValuesResponse"
-        | "GetParameterNamesResponse"
-        | "GetParameterAttributesResponse" => Sequence(&["ParameterList"]),
+        "GetParameterValuesResponse" | "GetParameterNamesResponse" | "GetParameterAttributesResponse" => {
+            Sequence(&["ParameterList"])
+        }
         "ParameterList" => Array(match method {
             "GetParameterNamesResponse" => "ParameterInfoStruct",
             "GetParameterAttributesResponse" => "ParameterAttributeStruct",
@@ -68,20 +61,13 @@ fn shape(element: &str, method: &str) -> Option<Shape> {
         "ParameterValueStruct" => Sequence(&["Name", "Value"]),
         "AddObjectResponse" => Sequence(&["InstanceNumber", "Status"]),
         "DownloadResponse" | "UploadResponse" => Sequence(&["Status", "StartTime", "CompleteTime"]),
-        "GetQueuedTransfersResponse" | "GetAllQueuedTransfersResponse" => {
-            Sequence(&["TransferList"])
-        }
+        "GetQueuedTransfersResponse" | "GetAllQueuedTransfersResponse" => Sequence(&["TransferList"]),
         "TransferList" if method == "GetQueuedTransfersResponse" => Array("QueuedTransferStruct"),
         "TransferList" => Array("AllQueuedTransferStruct"),
         "QueuedTransferStruct" => Sequence(&["CommandKey", "State"]),
-        "AllQueuedTransferStruct" => Sequence(&[
-            "CommandKey",
-            "State",
-            "IsDownload",
-            "FileType",
-            "FileSize",
-            "TargetFileName",
-        ]),
+        "AllQueuedTransferStruct" => {
+            Sequence(&["CommandKey", "State", "IsDownload", "FileType", "FileSize", "TargetFileName"])
+        }
         _ if element == method => return None,
         _ => Text,
     })
@@ -111,11 +97,7 @@ pub fn allowed_faults(method: &str) -> Option<&'static [u16]> {
 
 /// Checks an element tree: order, arrays, types, namespaces.
 pub fn check(document: &Document, content: Node, problems: &mut Vec<String>) {
-    if document
-        .input_text()
-        .bytes()
-        .any(|byte| !matches!(byte, 9 | 10 | 13 | 32..=126))
-    {
+    if document.input_text().bytes().any(|byte| !matches!(byte, 9 | 10 | 13 | 32..=126)) {
         problems.push("R39: characters outside 9-10, 13, 32-126 that are not escaped".into());
     }
     let method = content.tag_name().name();
@@ -132,9 +114,7 @@ pub fn check(document: &Document, content: Node, problems: &mut Vec<String>) {
 
 fn check_element(element: Node, method: &str, problems: &mut Vec<String>) {
     let name = element.tag_name().name();
-    let found: Vec<&str> = children(element)
-        .map(|child| child.tag_name().name())
-        .collect();
+    let found: Vec<&str> = children(element).map(|child| child.tag_name().name()).collect();
     match shape(name, method) {
         None => problems.push(format!("the CPE sends {name}, which no CPE sends")),
         Some(Shape::Text) if !found.is_empty() => {
@@ -143,9 +123,7 @@ fn check_element(element: Node, method: &str, problems: &mut Vec<String>) {
         Some(Shape::Text) => {}
         Some(Shape::Sequence(expected)) => {
             if found != expected {
-                problems.push(format!(
-                    "R74: {name} of {method} holds {found:?}, the schema says {expected:?}"
-                ));
+                problems.push(format!("R74: {name} of {method} holds {found:?}, the schema says {expected:?}"));
             }
         }
         Some(Shape::Array(member)) => check_array(element, member, &found, problems),
@@ -157,10 +135,7 @@ fn check_element(element: Node, method: &str, problems: &mut Vec<String>) {
     }
     for child in children(element) {
         if is_qualified(child) {
-            problems.push(format!(
-                "R69: {} of {method} is in a namespace",
-                child.tag_name().name()
-            ));
+            problems.push(format!("R69: {} of {method} is in a namespace", child.tag_name().name()));
         }
         check_element(child, method, problems);
     }
@@ -184,23 +159,13 @@ fn check_array(element: Node, member: &str, found: &[&str], problems: &mut Vec<S
         return;
     };
     if count.parse() != Ok(found.len()) {
-        problems.push(format!(
-            "R73: arrayType {kind:?} of {name}, but {} members",
-            found.len()
-        ));
+        problems.push(format!("R73: arrayType {kind:?} of {name}, but {} members", found.len()));
     }
-    let namespace = element
-        .lookup_namespace_uri(Some(prefix))
-        .unwrap_or_default();
-    let right = if member == "string" {
-        namespace == XSD || namespace == ENCODING
-    } else {
-        namespace.starts_with(CWMP)
-    };
+    let namespace = element.lookup_namespace_uri(Some(prefix)).unwrap_or_default();
+    let right =
+        if member == "string" { namespace == XSD || namespace == ENCODING } else { namespace.starts_with(CWMP) };
     if local != member || !right {
-        problems.push(format!(
-            "R73: arrayType {kind:?} of {name}, not an array of {member}"
-        ));
+        problems.push(format!("R73: arrayType {kind:?} of {name}, not an array of {member}"));
     }
 }
 
@@ -219,9 +184,7 @@ fn check_value(parameter: Node, value: Node, problems: &mut Vec<String>) {
         _ => namespace == Some(XSD) && prefix == "xsd",
     };
     if !known {
-        problems.push(format!(
-            "R72, R89: {name} has the type {kind:?} in {namespace:?}"
-        ));
+        problems.push(format!("R72, R89: {name} has the type {kind:?} in {namespace:?}"));
     }
     let right = match local {
         "string" => true,
@@ -231,9 +194,7 @@ fn check_value(parameter: Node, value: Node, problems: &mut Vec<String>) {
         "unsignedLong" => text.parse::<u64>().is_ok(),
         "boolean" => matches!(text.as_str(), "0" | "1" | "true" | "false"),
         "dateTime" => zone(&text).is_some(),
-        "hexBinary" => {
-            text.len().is_multiple_of(2) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
-        }
+        "hexBinary" => text.len().is_multiple_of(2) && text.bytes().all(|byte| byte.is_ascii_hexdigit()),
         "base64" | "base64Binary" => {
             use base64::Engine as _;
             base64::prelude::BASE64_STANDARD.decode(&text).is_ok()
@@ -256,10 +217,7 @@ fn check_fault(content: Node, problems: &mut Vec<String>) {
         problems.push(format!("R85: faultcode {faultcode:?}"));
     }
     if text(content, "faultstring") != "CWMP fault" {
-        problems.push(format!(
-            "R85: faultstring {:?}",
-            text(content, "faultstring")
-        ));
+        problems.push(format!("R85: faultstring {:?}", text(content, "faultstring")));
     }
     for name in ["faultcode", "faultstring", "detail"] {
         if child(content, name).is_none_or(is_qualified) {
@@ -271,11 +229,7 @@ fn check_fault(content: Node, problems: &mut Vec<String>) {
         problems.push("R85: no cwmp:Fault in the detail".into());
         return;
     };
-    if !inner
-        .tag_name()
-        .namespace()
-        .is_some_and(|namespace| namespace.starts_with(CWMP))
-    {
+    if !inner.tag_name().namespace().is_some_and(|namespace| namespace.starts_with(CWMP)) {
         problems.push("R85: the Fault in the detail is not CWMP's".into());
     }
     let mut expected = vec!["FaultCode", "FaultString"];
@@ -294,9 +248,7 @@ fn check_fault(content: Node, problems: &mut Vec<String>) {
 
 /// Whether an element is in a namespace; `xmlns=""` takes it out of the default one.
 fn is_qualified(node: Node) -> bool {
-    node.tag_name()
-        .namespace()
-        .is_some_and(|namespace| !namespace.is_empty())
+    node.tag_name().namespace().is_some_and(|namespace| !namespace.is_empty())
 }
 
 /// Checks what the shape alone does not tell: lengths, counts, codes, times.
@@ -310,16 +262,10 @@ pub fn check_meaning(message: &mut Message) {
     {
         let client = matches!(fault.code, 9003 | 9005..=9008 | 9020 | 9021);
         if fault.side != if client { "Client" } else { "Server" } {
-            problems.push(format!(
-                "R251: fault {} with faultcode {:?}",
-                fault.code, fault.side
-            ));
+            problems.push(format!("R251: fault {} with faultcode {:?}", fault.code, fault.side));
         }
         if !fault.parameters.is_empty() && fault.code != 9003 {
-            problems.push(format!(
-                "R165: SetParameterValuesFault under {}",
-                fault.code
-            ));
+            problems.push(format!("R165: SetParameterValuesFault under {}", fault.code));
         }
         if !matches!(fault.code, 9000..=9032 | 9800..=9899) {
             problems.push(format!("R254: fault code {}", fault.code));
@@ -327,10 +273,7 @@ pub fn check_meaning(message: &mut Message) {
     }
     if message.method == "TransferComplete" {
         let code = message.fault.as_ref().map(|fault| fault.code);
-        if !matches!(
-            code,
-            Some(0 | 9001 | 9002 | 9010..=9012 | 9014..=9020 | 9800..=9899)
-        ) {
+        if !matches!(code, Some(0 | 9001 | 9002 | 9010..=9012 | 9014..=9020 | 9800..=9899)) {
             problems.push(format!("R238: FaultCode {code:?} in TransferComplete"));
         }
     }
@@ -374,17 +317,11 @@ fn check_inform(message: &Message, problems: &mut Vec<String>) {
     match zone(time) {
         Some(true) => {}
         Some(false) if time.starts_with("0001-") => {}
-        _ => problems.push(format!(
-            "R97: CurrentTime {time:?} is no dateTime with a zone"
-        )),
+        _ => problems.push(format!("R97: CurrentTime {time:?} is no dateTime with a zone")),
     }
     let device = &message.device;
     let oui = device.oui.as_bytes();
-    if oui.len() != 6
-        || !oui
-            .iter()
-            .all(|byte| matches!(byte, b'0'..=b'9' | b'A'..=b'F'))
-    {
+    if oui.len() != 6 || !oui.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'A'..=b'F')) {
         problems.push(format!("R93: OUI {:?}", device.oui));
     }
     if message.events.len() > 64 {
@@ -392,9 +329,7 @@ fn check_inform(message: &Message, problems: &mut Vec<String>) {
     }
     for (at, event) in message.events.iter().enumerate() {
         let multiple = event.code.starts_with("M ");
-        let seen = message.events[..at]
-            .iter()
-            .any(|other| other.code == event.code);
+        let seen = message.events[..at].iter().any(|other| other.code == event.code);
         if seen && !multiple {
             problems.push(format!("R135: event {:?} twice", event.code));
         }
@@ -406,10 +341,7 @@ fn check_inform(message: &Message, problems: &mut Vec<String>) {
         }
     }
     for (at, parameter) in message.parameters.iter().enumerate() {
-        if message.parameters[..at]
-            .iter()
-            .any(|other| other.name == parameter.name)
-        {
+        if message.parameters[..at].iter().any(|other| other.name == parameter.name) {
             problems.push(format!("R100: {} twice in Inform", parameter.name));
         }
     }
@@ -443,10 +375,9 @@ pub fn zone(text: &str) -> Option<bool> {
     match rest.as_bytes() {
         [] => Some(false),
         [b'Z'] => Some(true),
-        [b'+' | b'-', h1, h2, b':', m1, m2] => [h1, h2, m1, m2]
-            .iter()
-            .all(|digit| digit.is_ascii_digit())
-            .then_some(true),
+        [b'+' | b'-', h1, h2, b':', m1, m2] => {
+            [h1, h2, m1, m2].iter().all(|digit| digit.is_ascii_digit()).then_some(true)
+        }
         _ => None,
     }
 }

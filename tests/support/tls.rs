@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, date_time_ymd,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    date_time_ymd,
 };
 use rustls::RootCertStore;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -39,11 +39,7 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let key = KeyPair::generate().expect("a key pair");
         let certificate = params.self_signed(&key).expect("a CA certificate");
-        Authority {
-            certificate: certificate.der().clone(),
-            pem: certificate.pem(),
-            issuer: Issuer::new(params, key),
-        }
+        Authority { certificate: certificate.der().clone(), pem: certificate.pem(), issuer: Issuer::new(params, key) }
     }
 
     /// The CA's certificate in PEM.
@@ -93,9 +89,7 @@ impl Authority {
 
     fn sign(&self, params: &CertificateParams) -> (rcgen::Certificate, KeyPair) {
         let key = KeyPair::generate().expect("a key pair");
-        let certificate = params
-            .signed_by(&key, &self.issuer)
-            .expect("a signed certificate");
+        let certificate = params.signed_by(&key, &self.issuer).expect("a signed certificate");
         (certificate, key)
     }
 }
@@ -125,17 +119,14 @@ impl ServerTls {
             Some(authority) => {
                 let mut roots = RootCertStore::empty();
                 roots.add(authority.clone()).expect("a CA certificate");
-                let verifier =
-                    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
-                        .build()
-                        .expect("a verifier of clients");
+                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+                    .build()
+                    .expect("a verifier of clients");
                 builder.with_client_cert_verifier(verifier)
             }
         };
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(self.key.clone()));
-        let config = builder
-            .with_single_cert(self.chain.clone(), key)
-            .expect("certificate and key fit");
+        let config = builder.with_single_cert(self.chain.clone(), key).expect("certificate and key fit");
         Arc::new(config)
     }
 }
@@ -143,9 +134,7 @@ impl ServerTls {
 fn params(names: &[&str], common_name: &str) -> CertificateParams {
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     let mut params = CertificateParams::new(names).expect("names of a certificate");
-    params
-        .distinguished_name
-        .push(DnType::CommonName, common_name);
+    params.distinguished_name.push(DnType::CommonName, common_name);
     params.not_before = date_time_ymd(2000, 1, 1);
     params.not_after = date_time_ymd(2999, 12, 31);
     params

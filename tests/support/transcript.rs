@@ -29,10 +29,7 @@ pub fn transcript(session: &Session) -> String {
 
 /// Renders a session with or without colour.
 pub fn render(session: &Session, colour: bool) -> String {
-    let mut page = Page {
-        text: String::new(),
-        colour,
-    };
+    let mut page = Page { text: String::new(), colour };
     page.line(&format!("session {}", session.number));
     let mut connection = 0;
     for exchange in &session.exchanges {
@@ -49,10 +46,7 @@ pub fn render(session: &Session, colour: bool) -> String {
         Outcome::Abandoned(why) => page.paint(RED, &format!("abandoned: {why}")),
     };
     let time = session.duration().as_secs_f64() * 1000.0;
-    page.line(&format!(
-        "  {end}, {} exchanges in {time:.1} ms",
-        session.exchanges.len()
-    ));
+    page.line(&format!("  {end}, {} exchanges in {time:.1} ms", session.exchanges.len()));
     page.text
 }
 
@@ -107,11 +101,7 @@ impl Page {
 
     fn details(&mut self, lines: &[String]) {
         // One line that says "and 1 more" would take no less room than the line itself.
-        let shown = if lines.len() <= SHOWN + 1 {
-            lines.len()
-        } else {
-            SHOWN
-        };
+        let shown = if lines.len() <= SHOWN + 1 { lines.len() } else { SHOWN };
         for line in &lines[..shown] {
             self.note(line);
         }
@@ -173,17 +163,11 @@ fn details(message: &Message) -> Vec<String> {
         false => entry.name.clone(),
     }));
     lines.extend(message.attributes.iter().map(|entry| {
-        format!(
-            "{}: notification {}, access list {:?}",
-            entry.name, entry.notification, entry.access_list
-        )
+        format!("{}: notification {}, access list {:?}", entry.name, entry.notification, entry.access_list)
     }));
     lines.extend(message.methods.iter().cloned());
     for transfer in &message.transfers {
-        let fields: Vec<String> = transfer
-            .iter()
-            .map(|(name, value)| format!("{name} = {value}"))
-            .collect();
+        let fields: Vec<String> = transfer.iter().map(|(name, value)| format!("{name} = {value}")).collect();
         lines.push(fields.join(", "));
     }
     if let Some(fault) = &message.fault {
