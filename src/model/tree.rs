@@ -87,6 +87,11 @@ impl Parameter<'_> {
         }
     }
 
+    /// Whether its value is another than that of the factory state.
+    pub fn is_changed(&self) -> bool {
+        self.scope.changed.binary_search(&self.slot).is_ok()
+    }
+
     /// Its notification and access attributes.
     pub fn attributes(&self) -> Attributes {
         let set = self.scope.attributes.iter().find(|(slot, _)| *slot == self.slot);
