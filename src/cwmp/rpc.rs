@@ -101,3 +101,6 @@ impl From<JournalError> for Fault {
         Fault::because(FaultCode::InternalError, error.to_string())
     }
 }
+
+#[cfg(test)]
+mod tests;
