@@ -13,6 +13,7 @@
 //! without any socket.
 
 use super::device::{Author, Device};
+use super::event::EventCode;
 use super::fault::AcsFaultCode;
 use super::rpc::{self, inform::Inform};
 use super::session_error::SessionError;
@@ -170,8 +171,10 @@ impl Session {
         };
         let hold = envelope.hold_requests;
         let delivered = device.commit(Vec::new(), Author::Other, |state| {
+            if !state.events.announced().any(|event| event.code == EventCode::Heartbeat) {
+                state.changed.clear(); // R303: a heartbeat tells no changes
+            }
             state.events.inform_confirmed();
-            state.changed.clear();
         });
         if let Err(error) = delivered {
             log::warn!("what was delivered may be told again: {error}");

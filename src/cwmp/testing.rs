@@ -31,7 +31,11 @@ pub(crate) const MODEL: &str = r#"{ "Device": {
       "PeriodicInformEnable": { "type": "boolean", "access": "readWrite", "value": "false" },
       "PeriodicInformInterval": { "type": "unsignedInt", "access": "readWrite", "min": 1, "value": "3600" },
       "PeriodicInformTime": { "type": "dateTime", "access": "readWrite" },
-      "ParameterKey": { "type": "string", "maxLength": 32, "inform": true } },
+      "ParameterKey": { "type": "string", "maxLength": 32, "inform": true },
+      "InformParameter": { "access": "readWrite",
+        "{i}": { "Enable": { "type": "boolean", "access": "readWrite", "value": "false" },
+                 "ParameterName": { "type": "string", "access": "readWrite", "maxLength": 256 },
+                 "EventList": { "type": "string", "access": "readWrite", "list": true } } } },
     "Hosts": {
       "HostNumberOfEntries": { "type": "unsignedInt", "counts": "Host" },
       "Host": { "access": "readWrite", "maxEntries": 4,

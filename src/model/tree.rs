@@ -169,6 +169,20 @@ impl Tree {
         Ok(())
     }
 
+    /// Every parameter whose name fits a pattern: a full name in which `*` stands for any instance number.
+    pub fn visit_pattern(&self, pattern: &str, visit: &mut dyn FnMut(&Parameter<'_>)) {
+        let Some((table, rest)) = pattern.split_once("*.") else {
+            if let Ok(parameter) = self.parameter(pattern) {
+                visit(&parameter);
+            }
+            return;
+        };
+        let Ok(Ok(Place::Table(shape, scope))) = Path::parse(table).map(|path| self.place(&path)) else { return };
+        for instance in &scope.tables[shape.index as usize].instances {
+            self.visit_pattern(&format!("{table}{}.{rest}", instance.number), visit);
+        }
+    }
+
     /// Every parameter that is sent in each Inform.
     pub fn visit_inform(&self, visit: &mut dyn FnMut(&Parameter<'_>)) {
         Walk { schema: &self.schema, name: String::with_capacity(128), informs_only: true, visit }

@@ -345,3 +345,29 @@ fn what_the_device_cannot_do_is_not_listed() {
     assert!(answer.contains("<string>Reboot</string>") && !answer.contains("FactoryReset"), "{answer}"); // R5
     assert_eq!(code(&acs.call("FactoryReset", "")), 9000);
 }
+
+#[test]
+fn the_acs_chooses_parameters_for_the_inform() {
+    let mut acs = Scenario::serving();
+    let entry = "Device.ManagementServer.InformParameter.1.";
+    acs.call("AddObject", &object("Device.ManagementServer.InformParameter.", ""));
+    let set = |acs: &mut Scenario, name: &str, value: &str| {
+        let answer = acs.call("SetParameterValues", &values(&[(&format!("{entry}{name}"), "", value)], ""));
+        parameter_faults(&answer).first().map_or(0, |(_, code)| *code)
+    };
+    assert_eq!(set(&mut acs, "ParameterName", KEY), 9007); // R108: in every Inform already
+    assert_eq!(set(&mut acs, "ParameterName", "Device.Hosts."), 9007);
+    assert_eq!(set(&mut acs, "EventList", "4 VALUE CHANGE"), 9007);
+    assert_eq!(set(&mut acs, "EventList", "99 NOTHING"), 9007);
+    assert_eq!(set(&mut acs, "ParameterName", "Device.Hosts.Host.*.Name"), 0);
+    assert_eq!(set(&mut acs, "EventList", "1 BOOT, 2 PERIODIC"), 0);
+    assert_eq!(set(&mut acs, "Enable", "1"), 0);
+    let inform = |event: &str| {
+        let (mut device, paper) = device(&acs.paper.records());
+        device.state_mut().events.raise(crate::cwmp::event::EventCode::parse(event).expect("a code"));
+        Scenario::of(device, paper, crate::cwmp::version::ALL).posted()
+    };
+    assert!(inform("1 BOOT").contains("<Name>Device.Hosts.Host.1.Name</Name>"));
+    assert!(!inform("0 BOOTSTRAP").contains("<Name>Device.Hosts.Host.1.Name</Name>"));
+    assert!(!inform("4 VALUE CHANGE").contains("<Name>Device.Hosts.Host.1.Name</Name>")); // R102
+}
