@@ -9,6 +9,7 @@ pub mod actions;
 pub mod attributes;
 mod build;
 pub mod date_time;
+mod distinct;
 pub mod load;
 pub mod path;
 mod raw;

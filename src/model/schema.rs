@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Schema ── nodes: one for each object, table and parameter; a node's children stand side by side
-//!        ├─ specs: one for each parameter
+//!        ├─ specs: what describes a parameter, shared by those that are alike
 //!        └─ scopes: what an instance of a table (or the root) holds outside tables of its own
 //! ```
 //!
@@ -81,8 +81,8 @@ pub(super) struct ScopeShape {
     pub(super) tables: u32,
 }
 
-/// The description of one parameter.
-#[derive(Debug)]
+/// The description of a parameter, or of many alike.
+#[derive(Debug, PartialEq, Eq, Hash)]
 pub struct Spec {
     /// Its type; of the items where it is a list.
     pub kind: Type,
@@ -161,6 +161,6 @@ impl Schema {
 
     /// How many parameters the files describe; those of a table's template count once.
     pub fn parameter_count(&self) -> usize {
-        self.specs.len()
+        self.nodes.iter().filter(|node| matches!(node.kind, Kind::Parameter { .. })).count()
     }
 }
