@@ -9,7 +9,7 @@ use super::load::{LoadError, ModelFile, Place, escape};
 use super::path::{instance_number, is_name};
 use super::raw::{Number, Object, Raw, is_node};
 use super::schema::{Children, Kind, Node, NodeId, Reference, Schema, ScopeShape, Spec, TableShape};
-use super::value::{Facets, Type, compile};
+use super::value::{Facets, Patterns, Type};
 
 /// Deeper models are refused; the official ones have ten levels.
 const MAX_DEPTH: usize = 32;
@@ -25,6 +25,7 @@ pub(super) struct Builder<'a> {
     /// What many specs have in common.
     facets: HashSet<Rc<Facets>>,
     references: HashSet<Rc<Reference>>,
+    patterns: &'a Patterns,
 }
 
 type Built<T> = Result<T, LoadError>;
@@ -34,33 +35,38 @@ type Tables<'a> = Vec<(&'a str, u32)>;
 
 impl<'a> Builder<'a> {
     /// `objects`: how many nodes there are at most.
-    pub(super) fn build(root: &'a str, raw: &Raw<'a>, files: &'a [ModelFile], objects: usize) -> Built<Schema> {
-        let mut builder = Builder {
+    pub(super) fn new(root: &str, files: &'a [ModelFile], objects: usize, patterns: &'a Patterns) -> Builder<'a> {
+        Builder {
             place: Place { files, pointer: format!("/{root}") },
-            names: Names::default(),
+            names: Names::with_capacity(objects / 2),
             nodes: Vec::with_capacity(objects),
-            specs: Distinct::new(),
+            specs: Distinct::with_capacity(objects / 2),
             scopes: vec![ScopeShape::default()],
             facets: HashSet::new(),
             references: HashSet::new(),
-        };
-        let node = builder.blank(root);
-        builder.nodes.push(node);
+            patterns,
+        }
+    }
+
+    /// The schema of the root object.
+    pub(super) fn build(mut self, root: &'a str, raw: &Raw<'a>) -> Built<Schema> {
+        let node = self.blank(root);
+        self.nodes.push(node);
         let Raw::Object(object) = raw else {
-            return Err(builder.error(0, "", format!("an object is needed, not {}", raw.kind())));
+            return Err(self.error(0, "", format!("an object is needed, not {}", raw.kind())));
         };
         if object.get("type").is_some() || object.get("{i}").is_some() {
-            return Err(builder.error(object.file, "", "the root is an object, neither a parameter nor a table"));
+            return Err(self.error(object.file, "", "the root is an object, neither a parameter nor a table"));
         }
-        builder.check_members(object, &["access"])?;
-        let children = builder.children(object, 0, 0)?;
-        builder.nodes[0].kind = Kind::Object(children);
-        builder.nodes[0].informs = builder.informs(children);
+        self.check_members(object, &["access"])?;
+        let children = self.children(object, 0, 0)?;
+        self.nodes[0].kind = Kind::Object(children);
+        self.nodes[0].informs = self.informs(children);
         Ok(Schema {
-            names: builder.names.into_text(),
-            nodes: builder.nodes.into(),
-            specs: builder.specs.into_list(),
-            scopes: builder.scopes.into(),
+            names: self.names.into_text(),
+            nodes: self.nodes.into(),
+            specs: self.specs.into_list(),
+            scopes: self.scopes.into(),
         })
     }
 
@@ -116,7 +122,7 @@ impl<'a> Builder<'a> {
             return Err(self.error(object.file, "/source", reason));
         }
         if object.get("type").is_some() {
-            return self.parameter(object, scope, tables);
+            return self.parameter(&object.gathered(), scope, tables);
         }
         if let Some(index) = table_index(tables, name) {
             let table = self.table(object, index, depth)?;
@@ -176,7 +182,9 @@ impl<'a> Builder<'a> {
         };
         spec.default = spec.wire_type().null();
         if let Some(text) = self.text(raw, "value")? {
-            spec.default = spec.parse(text).map_err(|reason| self.error(raw.file, "/value", reason.to_string()))?;
+            spec.default = spec
+                .parse_with(text, self.patterns)
+                .map_err(|reason| self.error(raw.file, "/value", reason.to_string()))?;
         }
         self.check_counts(raw, &spec)?;
         let slot = self.scopes[scope].slots;
@@ -263,7 +271,7 @@ impl<'a> Builder<'a> {
         if facets.max_items.is_some() && !facets.list {
             return Err(self.error(raw.file, "/maxItems", "only a `list` has items"));
         }
-        match facets.pattern.as_deref().map(compile) {
+        match facets.pattern.as_deref().map(|pattern| self.patterns.compile(pattern)) {
             Some(Err(reason)) => Err(self.error(raw.file, "/pattern", format!("not a regular expression: {reason}"))),
             _ => Ok(()),
         }

@@ -4,13 +4,16 @@ use std::collections::HashMap;
 use std::hash::Hash;
 
 /// Names in one text, each written once however often it occurs. They are found by what they borrow from the files.
-#[derive(Default)]
 pub(super) struct Names<'t> {
     text: String,
     starts: HashMap<&'t str, u32>,
 }
 
 impl<'t> Names<'t> {
+    pub(super) fn with_capacity(names: usize) -> Names<'t> {
+        Names { text: String::new(), starts: HashMap::with_capacity(names) }
+    }
+
     /// Where `name` stands in the text. Equal names, and only they, stand at the same place; but for the empty one.
     pub(super) fn intern(&mut self, name: &'t str) -> u32 {
         *self.starts.entry(name).or_insert_with(|| {
@@ -29,8 +32,8 @@ impl<'t> Names<'t> {
 pub(super) struct Distinct<T>(HashMap<T, u32>);
 
 impl<T: Eq + Hash> Distinct<T> {
-    pub(super) fn new() -> Distinct<T> {
-        Distinct(HashMap::new())
+    pub(super) fn with_capacity(things: usize) -> Distinct<T> {
+        Distinct(HashMap::with_capacity(things))
     }
 
     pub(super) fn number(&mut self, thing: T) -> u32 {

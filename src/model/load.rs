@@ -16,7 +16,7 @@ use super::path::{Path, instance_number};
 use super::raw::{Object, Raw, Tape};
 use super::schema::{Children, Kind, ROOT, Schema, TableShape};
 use super::tree::{Scope, Tree};
-use super::value::Value;
+use super::value::{Patterns, Value};
 
 /// The text of one data-model file.
 #[derive(Clone, Debug)]
@@ -65,11 +65,13 @@ pub fn load(files: &[ModelFile], factory_values: &[(String, String)]) -> Result<
         top.lay_over(&object);
     }
     let (name, root, actions) = top_level(&top, files)?;
+    let patterns = Patterns::default();
     let objects = tapes.iter().map(Tape::objects).sum();
-    let schema = Rc::new(Builder::build(name, &root, files, objects)?);
+    let schema = Rc::new(Builder::new(name, files, objects, &patterns).build(name, &root)?);
     let mut tree = Tree::new(Rc::clone(&schema));
     let Raw::Object(object) = root else { unreachable!("the builder takes objects only") };
-    let mut filler = Filler { schema: &schema, place: Place { files, pointer: format!("/{name}") } };
+    let place = Place { files, pointer: format!("/{name}") };
+    let mut filler = Filler { schema: &schema, place, patterns: &patterns };
     let Kind::Object(children) = schema.node(ROOT).kind else { unreachable!("the root is an object") };
     filler.object(&object, children, tree.root_scope())?;
     filler.references(&tree)?;
@@ -165,12 +167,10 @@ pub(super) fn escape(name: &str) -> String {
 }
 
 fn escape_into(name: &str, pointer: &mut String) {
-    for part in name.split_inclusive(['~', '/']) {
-        match part.as_bytes().last() {
-            Some(b'~') => pointer.extend([part, "0"]),
-            Some(b'/') => pointer.extend([&part[..part.len() - 1], "~1"]),
-            _ => pointer.push_str(part),
-        }
+    if name.bytes().any(|byte| matches!(byte, b'~' | b'/')) {
+        pointer.push_str(&name.replace('~', "~0").replace('/', "~1"));
+    } else {
+        pointer.push_str(name);
     }
 }
 
@@ -178,6 +178,7 @@ fn escape_into(name: &str, pointer: &mut String) {
 struct Filler<'a> {
     schema: &'a Schema,
     place: Place<'a>,
+    patterns: &'a Patterns,
 }
 
 impl Filler<'_> {
@@ -264,7 +265,8 @@ impl Filler<'_> {
         if spec.counts.is_some() {
             return Err(self.error(file, pointer, "it counts instances, so that it has no value of its own"));
         }
-        let value = spec.parse(text).map_err(|reason| self.error(file, pointer, reason.to_string()))?;
+        let value =
+            spec.parse_with(text, self.patterns).map_err(|reason| self.error(file, pointer, reason.to_string()))?;
         Ok((value != spec.default).then_some(value))
     }
 

@@ -20,6 +20,9 @@ pub(crate) const OWN_PAGES: usize = 132 << 10;
 /// JSON spends at least this many bytes of a data model on a token, more or less.
 const BYTES_OF_A_TOKEN: usize = 8;
 
+/// Few objects have more members.
+const MEMBERS: usize = 8;
+
 /// One file: the tokens of its values, each followed by those of what it holds.
 #[derive(Debug)]
 pub(super) struct Tape<'f> {
@@ -136,6 +139,18 @@ impl<'t> Span<'t> {
         })
     }
 
+    /// The first member of this name; the values of others are not looked at.
+    fn find(self, name: &str) -> Option<Raw<'t>> {
+        let mut at = self.at;
+        while at < self.end {
+            if self.tape.text(at) == name {
+                return Some(self.tape.value(at + 1));
+            }
+            at = self.tape.behind(at + 1);
+        }
+        None
+    }
+
     fn next_member(&mut self) -> Option<(&'t str, Raw<'t>)> {
         (self.at < self.end).then(|| {
             let (name, value) = (self.at, self.at + 1);
@@ -186,7 +201,7 @@ pub(super) struct Object<'t> {
 enum Members<'t> {
     /// As a file has them.
     Read(Span<'t>),
-    /// With what another file laid over them.
+    /// In a list of their own, with what other files laid over them.
     Merged(Rc<Vec<(&'t str, Raw<'t>)>>),
 }
 
@@ -233,7 +248,17 @@ impl<'t> Object<'t> {
     }
 
     pub(super) fn get(&self, name: &str) -> Option<Raw<'t>> {
-        self.members().find(|(n, _)| *n == name).map(|(_, value)| value)
+        match &self.members {
+            Members::Read(span) => span.find(name),
+            Members::Merged(merged) => merged.iter().find(|(n, _)| *n == name).map(|(_, value)| value.clone()),
+        }
+    }
+
+    /// The same with its members side by side, for one that is asked for many of them.
+    pub(super) fn gathered(&self) -> Object<'t> {
+        let mut gathered = self.clone();
+        gathered.merged();
+        gathered
     }
 
     /// Lays another object on this one: nodes member by member, what describes a node is replaced.
@@ -254,7 +279,9 @@ impl<'t> Object<'t> {
     /// The members as a list of their own.
     fn merged(&mut self) -> &mut Vec<(&'t str, Raw<'t>)> {
         if let Members::Read(_) = self.members {
-            self.members = Members::Merged(Rc::new(self.members().collect()));
+            let mut merged = Vec::with_capacity(MEMBERS);
+            merged.extend(self.members());
+            self.members = Members::Merged(Rc::new(merged));
         }
         let Members::Merged(merged) = &mut self.members else { unreachable!("they were just made one") };
         Rc::make_mut(merged)

@@ -14,7 +14,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use super::attributes::Notify;
-use super::value::{Facets, Type, Value};
+use super::value::{Facets, Patterns, Type, Value, ValueError};
 
 /// The immutable description of a device's data model.
 #[derive(Debug)]
@@ -102,6 +102,14 @@ pub struct Spec {
 }
 
 impl Spec {
+    /// As [`Spec::parse`], with patterns that may have been compiled before.
+    pub(super) fn parse_with(&self, text: &str, patterns: &Patterns) -> Result<Value, ValueError> {
+        match &self.facets {
+            Some(facets) => facets.parse_with(self.kind, text, patterns),
+            None => Facets::default().parse_with(self.kind, text, patterns),
+        }
+    }
+
     /// Whether values are comma-separated lists.
     pub fn is_list(&self) -> bool {
         self.facets.as_ref().is_some_and(|facets| facets.list)
