@@ -38,9 +38,9 @@ impl<'a> Builder<'a> {
     pub(super) fn new(root: &str, files: &'a [ModelFile], objects: usize, patterns: &'a Patterns) -> Builder<'a> {
         Builder {
             place: Place { files, pointer: format!("/{root}") },
-            names: Names::with_capacity(objects / 2),
+            names: Names::with_capacity(objects / 4),
             nodes: Vec::with_capacity(objects),
-            specs: Distinct::with_capacity(objects / 2),
+            specs: Distinct::with_capacity(objects / 4),
             scopes: vec![ScopeShape::default()],
             facets: HashSet::new(),
             references: HashSet::new(),

@@ -198,6 +198,8 @@ impl Filler<'_> {
     }
 
     fn table(&mut self, raw: &Object<'_>, table: &TableShape, scope: &mut Scope) -> Result<(), LoadError> {
+        let instances = raw.members().filter(|(name, _)| instance_number(name).is_some()).count();
+        scope.expect_instances(table, instances);
         let mut entries = 0;
         for (name, value) in raw.members() {
             let Some(number) = instance_number(name) else { continue };

@@ -21,4 +21,6 @@ pub mod value;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use raw::OWN_PAGES;
+
 pub use load::{LoadError, Loaded, ModelFile, load};

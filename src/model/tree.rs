@@ -465,6 +465,11 @@ impl Scope {
         &mut instances[at].scope
     }
 
+    /// Makes room for so many instances and no more; few tables get others later.
+    pub(super) fn expect_instances(&mut self, table: &TableShape, instances: usize) {
+        self.tables[table.index as usize].instances.reserve_exact(instances);
+    }
+
     /// An instance of the factory state, created where it is not there.
     pub(super) fn factory_instance(&mut self, schema: &Schema, table: &TableShape, number: u32) -> &mut Scope {
         self.instance(schema, table, number, true)
