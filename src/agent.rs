@@ -52,8 +52,8 @@ pub struct Agent {
     stop: Arc<AtomicBool>,
     /// Whether a session is to start as soon as none runs.
     wanted: bool,
-    /// Whether the ACS seems to speak CWMP 1.0 only (R84).
-    only_oldest: bool,
+    /// The URL of an ACS that seems to speak CWMP 1.0 only (R84).
+    only_oldest: Option<String>,
     last_session: Option<LastSession>,
 }
 

@@ -69,7 +69,7 @@ impl Agent {
             wakes,
             stop,
             wanted: false,
-            only_oldest: false,
+            only_oldest: None,
             last_session: None,
         };
         agent.note_start();

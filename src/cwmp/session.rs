@@ -48,6 +48,8 @@ pub struct Session {
     offered: &'static [Version],
     /// The version that both sides speak (R82).
     version: Version,
+    /// Whether the ACS has confirmed the Inform (R92).
+    initiated: bool,
 }
 
 #[derive(Debug)]
@@ -77,12 +79,13 @@ impl Session {
         let inform = inform.encode(device);
         let post = Output::Post(inform.clone());
         let phase = Phase::Informing { inform, resends: 0 };
-        (Session { phase, offered: start.offered, version }, post)
+        (Session { phase, offered: start.offered, version, initiated: false }, post)
     }
 
-    /// Whether the ACS has confirmed the Inform, so that the session counts as initiated (R92).
+    /// Whether the ACS has confirmed the Inform, so that the session counts as initiated (R92); still known when it has
+    /// ended.
     pub fn is_initiated(&self) -> bool {
-        !matches!(self.phase, Phase::Informing { .. })
+        self.initiated
     }
 
     /// The version that both sides speak.
@@ -166,6 +169,7 @@ impl Session {
             Ok(version) => version,
             Err(error) => return self.fail(SessionError::Version(error.to_string())), // R82
         };
+        self.initiated = true;
         let hold = envelope.hold_requests;
         let delivered = device.commit(Vec::new(), Author::Other, |state| {
             state.events.inform_confirmed();

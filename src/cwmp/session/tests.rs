@@ -201,3 +201,15 @@ fn damaged_messages_never_panic() {
         Scenario::serving().acs_bytes(&bytes);
     }
 }
+
+/// R92: what tells a failed first contact from a session that broke later is still known at its end.
+#[test]
+fn a_session_that_has_ended_still_knows_whether_it_was_initiated() {
+    let mut refused = Scenario::telling(&["1 BOOT"]);
+    refused.acs(&fault(8000));
+    assert!(matches!(refused.output, Output::End(Err(_))) && !refused.is_initiated());
+    let mut broken = Scenario::serving();
+    assert!(broken.is_initiated());
+    broken.acs("no XML");
+    assert!(matches!(broken.output, Output::End(Err(_))) && broken.is_initiated());
+}
