@@ -219,6 +219,12 @@ impl State {
         self.events.raise(Event::new(EventCode::Bootstrap));
     }
 
+    /// InformResponse has come: the ACS knows what Inform told (R92, R134).
+    pub(super) fn inform_delivered(&mut self) {
+        self.events.inform_confirmed();
+        self.changed.clear();
+    }
+
     fn to_json(&self) -> Json {
         serde_json::json!({
             "identity": self.identity,

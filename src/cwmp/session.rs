@@ -12,7 +12,7 @@
 //! It never reads a clock, a socket or a file. `agent.rs` posts what it says and hands it the answer; a test does so
 //! without any socket.
 
-use super::device::{Author, Device};
+use super::device::{Author, Device, State};
 use super::fault::AcsFaultCode;
 use super::rpc::{self, inform::Inform};
 use super::session_error::SessionError;
@@ -171,12 +171,11 @@ impl Session {
         };
         self.initiated = true;
         let hold = envelope.hold_requests;
-        let delivered = device.commit(Vec::new(), Author::Other, |state| {
-            state.events.inform_confirmed();
-            state.changed.clear();
-        });
+        let delivered = device.commit(Vec::new(), Author::Other, State::inform_delivered);
         if let Err(error) = delivered {
-            log::warn!("what was delivered may be told again: {error}");
+            // The ACS knows, whatever becomes of the journal: only a restart may tell it again.
+            device.state_mut().inform_delivered();
+            log::warn!("what was delivered may be told again after a restart: {error}");
         }
         self.empty_post(hold)
     }
