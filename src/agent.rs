@@ -29,6 +29,7 @@ use crate::schedule::{Due, PeriodicSettings, Schedule};
 use crate::store::Store;
 use crate::time_zone::LocalZone;
 
+use contact::Acquaintance;
 pub use contact::LastSession;
 pub use start::{StartFailure, load_model};
 
@@ -52,8 +53,8 @@ pub struct Agent {
     stop: Arc<AtomicBool>,
     /// Whether a session is to start as soon as none runs.
     wanted: bool,
-    /// The URL of an ACS that seems to speak CWMP 1.0 only (R84).
-    only_oldest: Option<String>,
+    /// What is known of the ACS beside its URL.
+    acs: Acquaintance,
     last_session: Option<LastSession>,
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::Receiver;
 
+use super::contact::Acquaintance;
 use super::{Agent, StoreJournal, Wake, random};
 use crate::clock::Clock;
 use crate::config::{Config, StartupError};
@@ -69,7 +70,7 @@ impl Agent {
             wakes,
             stop,
             wanted: false,
-            only_oldest: None,
+            acs: Acquaintance::default(),
             last_session: None,
         };
         agent.note_start();
