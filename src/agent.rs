@@ -83,8 +83,8 @@ pub struct Agent<'w> {
     going_down: bool,
     /// The planned reboots that the schedule knows of.
     followed: Followed,
-    /// Whether the ACS seems to speak CWMP 1.0 only (R84).
-    only_oldest: bool,
+    /// The URL of an ACS that seems to speak CWMP 1.0 only (R84).
+    only_oldest: Option<String>,
     last_session: Option<LastSession>,
 }
 

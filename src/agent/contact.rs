@@ -32,11 +32,12 @@ impl Agent<'_> {
         let began = self.clock.now();
         self.wanted = false;
         self.schedule.retry.started();
-        let offered = if self.only_oldest { version::OLDEST } else { version::ALL };
+        let url = self.device.management_server_text("URL");
+        let offered = if self.only_oldest.as_ref() == Some(&url) { version::OLDEST } else { version::ALL };
         let start = Start { current_time: self.current_time(), offered };
         let (session, first) = Session::start(&start, &mut self.device);
         let events: Vec<String> = self.device.state().events.announced().map(|event| event.code.to_string()).collect();
-        log::info!("session with {}: {}", self.device.management_server_text("URL"), events.join(", "));
+        log::info!("session with {url}: {}", events.join(", "));
         let settings = self.acs_settings(began.clock_is_set());
         let (session, result) = self.converse(settings, session, first);
         // Events that came while the session ran need one of their own (R134).
@@ -44,7 +45,7 @@ impl Agent<'_> {
         self.device.state_mut().events.session_ended();
         match &result {
             Ok(()) => self.succeeded(),
-            Err(error) => self.failed(error, &session),
+            Err(error) => self.failed(error, &session, url),
         }
         if let Err(error) = self.device.save() {
             log::error!("{error}");
@@ -86,11 +87,12 @@ impl Agent<'_> {
         self.device.state_mut().retry_count = 0; // R130
     }
 
-    fn failed(&mut self, error: &SessionError, session: &Session) {
+    fn failed(&mut self, error: &SessionError, session: &Session, url: String) {
         let now = self.clock.now();
         let wait = self.schedule.retry.failed(now, self.retry_policy(), error.retry_after(), random());
         self.device.state_mut().retry_count = self.schedule.retry.count();
-        self.only_oldest = !session.is_initiated() && !self.only_oldest && suggests_oldest(error);
+        let reverts = !session.is_initiated() && self.only_oldest.as_ref() != Some(&url) && suggests_oldest(error);
+        self.only_oldest = reverts.then_some(url);
         log::warn!("session failed: {error}; next attempt in {} s at the latest", wait.as_secs());
     }
 

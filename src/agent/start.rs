@@ -70,7 +70,7 @@ impl<'w> Agent<'w> {
             wakes,
             stop,
             wanted: false,
-            only_oldest: false,
+            only_oldest: None,
             followed: Followed::default(),
             not_before: Duration::ZERO,
             going_down: false,
