@@ -2,26 +2,31 @@
 //!
 //! ```text
 //! signals, control socket, … ──Wake──▶ Agent ──▶ sleep until a wake-up or the next deadline
+//!                                        ├─ commands.rs  what the control socket asks for; status.rs tells how it goes
 //!                                        ├─ contact.rs   one session with the ACS, driven to its end
 //!                                        ├─ start.rs     from configuration and journal to a running agent
 //!                                        └─ schedule     what is due, and when
 //! ```
 
+mod commands;
 mod contact;
 pub mod daemon;
 mod start;
+mod status;
 
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
 
 use rand::RngCore;
 use rand::rngs::OsRng;
 
 use crate::clock::{Clock, Now};
 use crate::config::Config;
+use crate::control::Call;
 use crate::cwmp::device::{Device, Journal, JournalError};
 use crate::cwmp::event::{Event, EventCode};
 use crate::model::value::Value;
@@ -31,12 +36,15 @@ use crate::time_zone::LocalZone;
 
 pub use contact::LastSession;
 pub use start::{StartFailure, load_model};
+pub use status::Board;
 
 /// What makes the agent look up from its sleep.
 #[derive(Debug)]
 pub enum Wake {
     /// SIGTERM or SIGINT: end now.
     Stop,
+    /// A command from the control socket.
+    Command(Call),
 }
 
 /// The running agent.
@@ -55,6 +63,14 @@ pub struct Agent {
     /// Whether the ACS seems to speak CWMP 1.0 only (R84).
     only_oldest: bool,
     last_session: Option<LastSession>,
+    /// When it ended, on the monotonic clock.
+    session_ended: Option<Duration>,
+    /// When the agent started, on the monotonic clock.
+    started: Duration,
+    /// What was found damaged at the start, in words.
+    notices: Vec<String>,
+    /// Where `status` looks.
+    board: Arc<Board>,
 }
 
 impl Agent {
@@ -67,11 +83,13 @@ impl Agent {
                 self.fall_due(due);
             }
             if self.wanted && self.is_enabled() {
-                self.contact();
+                self.hold_session(now);
                 continue;
             }
+            self.publish(now, false);
             match self.sleep(now) {
                 Some(Wake::Stop) => break,
+                Some(Wake::Command(call)) => self.carry_out(call),
                 None => {}
             }
         }
@@ -79,6 +97,15 @@ impl Agent {
             log::error!("{error}");
         }
         log::info!("stopped");
+    }
+
+    fn hold_session(&mut self, now: Now) {
+        self.schedule.notification.session_began();
+        self.publish(now, true);
+        self.contact();
+        let now = self.clock.now();
+        self.schedule.notification.session_ended(now);
+        self.session_ended = Some(now.monotonic);
     }
 
     /// Waits for a wake-up, at most until the next deadline.
@@ -99,6 +126,9 @@ impl Agent {
     /// Takes over the parameters that drive the schedule; they may have changed since the last look (R153).
     fn follow_settings(&mut self, now: Now) {
         self.schedule.periodic.set(self.periodic_settings(), now);
+        let throttle = self.device.management_server_number("DefaultActiveNotificationThrottle");
+        let throttle = throttle.and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or(0);
+        self.schedule.notification.set(Duration::from_secs(throttle));
     }
 
     fn periodic_settings(&self) -> Option<PeriodicSettings> {
@@ -121,7 +151,7 @@ impl Agent {
 
     fn fall_due(&mut self, due: Due) {
         match due {
-            Due::Retry => self.wanted = true,
+            Due::Retry | Due::Notification => self.wanted = true,
             Due::Periodic => self.raise(Event::new(EventCode::Periodic)),
             Due::Heartbeat => self.raise(Event::new(EventCode::Heartbeat)),
             Due::ScheduledInform { command_key } => {

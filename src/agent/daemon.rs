@@ -1,5 +1,6 @@
 //! The command `run`: signals and the agent, from the first log line to the exit code.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,8 +10,10 @@ use std::{io, thread};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use super::commands::Counter;
 use super::{Agent, StartFailure, Wake};
 use crate::config::{Config, StartupError};
+use crate::control::Server;
 
 /// Wake-ups that may wait while a session runs; a further one makes its sender wait.
 const WAKES: usize = 32;
@@ -26,13 +29,16 @@ pub fn run(config: Config) -> ExitCode {
     }
     let (sender, wakes) = sync_channel(WAKES);
     let stop = Arc::new(AtomicBool::new(false));
-    if let Err(error) = watch_signals(sender, Arc::clone(&stop)) {
+    if let Err(error) = watch_signals(sender.clone(), Arc::clone(&stop)) {
         log::error!("signals cannot be caught: {error}");
         return ExitCode::FAILURE;
     }
     log::info!("cpe-agent {} starts", env!("CARGO_PKG_VERSION"));
+    let control = config.control.clone();
     match Agent::start(config, wakes, stop) {
         Ok(agent) => {
+            // Only now: another agent on this state directory would have ended this one before.
+            let _server = serve_commands(&control, Counter { wakes: sender, board: agent.board() });
             agent.run();
             ExitCode::SUCCESS
         }
@@ -58,4 +64,15 @@ fn watch_signals(wakes: SyncSender<Wake>, stop: Arc<AtomicBool>) -> io::Result<(
         }
     };
     thread::Builder::new().name("signals".into()).stack_size(SIGNAL_STACK).spawn(watch).map(drop)
+}
+
+/// Opens the control socket; the agent goes on without it where that cannot be.
+fn serve_commands(path: &Path, counter: Counter) -> Option<Server> {
+    match Server::start(path, counter) {
+        Ok(server) => Some(server),
+        Err(error) => {
+            log::error!("no control socket {}: {error}", path.display());
+            None
+        }
+    }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::Receiver;
 
-use super::{Agent, StoreJournal, Wake, random};
+use super::{Agent, Board, StoreJournal, Wake, random};
 use crate::clock::Clock;
 use crate::config::{Config, StartupError};
 use crate::cwmp::device::Device;
@@ -26,6 +26,9 @@ pub enum StartFailure {
     /// Another agent runs on the same state directory: exit status 1.
     AlreadyRunning(StoreError),
 }
+
+/// As many notices are kept for `status`; the log has had all.
+const MAX_NOTICES: usize = 16;
 
 /// Loads the data-model files that the configuration names, with its factory values.
 pub fn load_model(config: &Config) -> Result<Loaded, StartupError> {
@@ -56,13 +59,16 @@ impl Agent {
         let journal = Box::new(StoreJournal(Rc::clone(&store)));
         let (device, notices) = Device::restore(loaded, &recovered.records, journal);
         notices.iter().for_each(|notice| log::warn!("{notice}"));
+        let notices = recovered.notices.into_iter().chain(notices).take(MAX_NOTICES).collect();
         let clock = Clock::new();
+        let zone = LocalZone::load();
+        let board = Arc::new(Board::new(clock, zone.clone()));
         let mut schedule = Schedule::default();
         schedule.retry = Retry::restore(device.state().retry_count, clock.now());
         let mut agent = Agent {
             config,
             clock,
-            zone: LocalZone::load(),
+            zone,
             device,
             store,
             schedule,
@@ -71,9 +77,19 @@ impl Agent {
             wanted: false,
             only_oldest: false,
             last_session: None,
+            session_ended: None,
+            started: clock.now().monotonic,
+            notices,
+            board,
         };
         agent.note_start();
+        agent.publish(agent.clock.now(), false);
         Ok(agent)
+    }
+
+    /// Where the agent tells how it is doing.
+    pub fn board(&self) -> Arc<Board> {
+        Arc::clone(&self.board)
     }
 
     /// Raises the events that a start can mean: `0 BOOTSTRAP`, `1 BOOT`, or none (R137, R146).
