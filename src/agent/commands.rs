@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError};
 
-use super::status::{Board, JournalState, Next, Status};
+use super::status::{Board, Cause, JournalState, Next, Status};
 use super::{Agent, Wake};
 use crate::clock::Now;
 use crate::control::{self, Answer, Call, Request};
@@ -41,11 +41,12 @@ impl control::Daemon for Counter {
     }
 }
 
-impl Agent {
+impl Agent<'_> {
     /// Carries out a command, unless its client has given up.
     pub(super) fn carry_out(&mut self, call: Call) {
         let Some((request, reply)) = call.take() else { return };
         let now = self.clock.now();
+        self.device.set_now(now);
         let answer = match request {
             Request::Get(paths) => return reply.send(get(&self.device, &paths)),
             // The socket answers it by itself, from the same board.
@@ -93,12 +94,16 @@ impl Agent {
     pub(super) fn publish(&self, now: Now, running: bool) {
         let next = match () {
             () if !self.is_enabled() => Next::Disabled,
+            () if self.wanted && !running && self.not_before > now.monotonic => {
+                Next::At(self.not_before, Cause::Restart)
+            }
             () if self.wanted && !running => Next::Now,
-            () => Next::of(&self.schedule),
+            () => Next::of(&self.schedule, &self.device.state().informs),
         };
         let software_version = format!("{}.DeviceInfo.SoftwareVersion", self.device.tree.root_name());
         let store = self.store.borrow();
         self.board.publish(Status {
+            clock: self.clock,
             started: self.started,
             device: Some(self.device.identity()),
             software_version: self.device.tree.get(&software_version).map_or_else(String::new, |v| v.to_string()),
@@ -234,7 +239,7 @@ fn add(device: &mut Device, table: &str) -> Result<Done, String> {
 fn delete(device: &mut Device, instance: &str) -> Result<Done, String> {
     let because = |device: &Device, error| refusal(device, instance, error);
     let path = Path::parse(instance).map_err(|error| because(device, error))?;
-    device.tree.check_delete(&path).map_err(|error| because(device, error))?;
+    let changes = device.tree.check_delete(&path).map_err(|error| because(device, error))?;
     let mut denied = None;
     let visited = device.tree.visit_values(&path, &mut |parameter| {
         if denied.is_none() && !parameter.attributes().subscriber {
@@ -245,8 +250,7 @@ fn delete(device: &mut Device, instance: &str) -> Result<Done, String> {
     if let Some(reason) = denied {
         return Err(reason);
     }
-    let change = Change::Delete(instance.to_owned());
-    let notify = device.commit(vec![change], Author::Other, |_| {}).map_err(|error| error.to_string())?;
+    let notify = device.commit(changes, Author::Other, |_| {}).map_err(|error| error.to_string())?;
     log::info!("deleted locally: {instance}");
     Ok(Done { output: String::new(), notify })
 }
@@ -269,7 +273,7 @@ fn event_code(text: &str) -> Result<EventCode, String> {
 /// What is wrong with a name; for an object without its dot, that.
 fn refusal(device: &Device, name: &str, error: PathError) -> String {
     let object = format!("{name}.");
-    let is_object = |path: Path<'_>| device.tree.is_object(&path);
+    let is_object = |path: Path<'_>| device.tree.visit_names(&path, true, &mut |_, _| {}).is_ok();
     match error {
         PathError::Unknown | PathError::NotAnObject | PathError::NotDeletable
             if !name.ends_with('.') && Path::parse(&object).is_ok_and(is_object) =>

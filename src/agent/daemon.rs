@@ -11,9 +11,10 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::commands::Counter;
-use super::{Agent, StartFailure, Wake};
+use super::{Agent, Board, Ended, StartFailure, Wake};
 use crate::config::{Config, StartupError};
 use crate::control::Server;
+use crate::time_zone::LocalZone;
 
 /// Wake-ups that may wait while a session runs; a further one makes its sender wait.
 const WAKES: usize = 32;
@@ -34,21 +35,29 @@ pub fn run(config: Config) -> ExitCode {
         return ExitCode::FAILURE;
     }
     log::info!("cpe-agent {} starts", env!("CARGO_PKG_VERSION"));
-    let control = config.control.clone();
-    match Agent::start(config, wakes, stop) {
-        Ok(agent) => {
-            // Only now: another agent on this state directory would have ended this one before.
-            let _server = serve_commands(&control, Counter { wakes: sender, board: agent.board() });
-            agent.run();
-            ExitCode::SUCCESS
+    let board = Arc::new(Board::new(LocalZone::load()));
+    let mut server = None;
+    loop {
+        let started = Agent::start(config.clone(), &wakes, Arc::clone(&stop), Arc::clone(&board));
+        if started.is_ok() && server.is_none() {
+            // Only now: a second agent on this state directory must not come as far as the socket.
+            let counter = Counter { wakes: sender.clone(), board: Arc::clone(&board) };
+            server = serve_commands(&config.control, counter);
         }
-        Err(StartFailure::Configuration(error)) => {
-            eprintln!("cpe-agent: {error}");
-            ExitCode::from(StartupError::EXIT)
-        }
-        Err(StartFailure::AlreadyRunning(error)) => {
-            eprintln!("cpe-agent: {error}");
-            ExitCode::FAILURE
+        match started.map(Agent::run) {
+            Ok(Ended::FactoryReset) => log::info!("starting anew, as from the factory"),
+            Ok(Ended::Stopped) => {
+                log::info!("stopped");
+                return ExitCode::SUCCESS;
+            }
+            Err(StartFailure::Configuration(error)) => {
+                eprintln!("cpe-agent: {error}");
+                return ExitCode::from(StartupError::EXIT);
+            }
+            Err(StartFailure::AlreadyRunning(error)) => {
+                eprintln!("cpe-agent: {error}");
+                return ExitCode::FAILURE;
+            }
         }
     }
 }

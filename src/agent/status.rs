@@ -17,20 +17,19 @@ use crate::clock::{Clock, Now};
 use crate::cwmp::device::DeviceId;
 use crate::cwmp::event::Event;
 use crate::model::date_time::DateTime;
-use crate::schedule::Schedule;
+use crate::schedule::{InformQueue, Schedule};
 use crate::time_zone::LocalZone;
 
 /// Where the latest status hangs.
 pub struct Board {
     latest: Mutex<Arc<Status>>,
-    clock: Clock,
     zone: LocalZone,
 }
 
 impl Board {
-    /// A board on which nothing is published yet; `clock` is the agent's own.
-    pub(super) fn new(clock: Clock, zone: LocalZone) -> Board {
-        Board { latest: Mutex::default(), clock, zone }
+    /// A board on which nothing is published yet.
+    pub fn new(zone: LocalZone) -> Board {
+        Board { latest: Mutex::default(), zone }
     }
 
     pub(super) fn publish(&self, status: Status) {
@@ -40,7 +39,7 @@ impl Board {
     /// The latest status as of now: for people, or as JSON with a line end.
     pub fn describe(&self, json: bool) -> String {
         let latest = Arc::clone(&self.latest.lock().unwrap_or_else(PoisonError::into_inner));
-        let view = View { status: &latest, now: self.clock.now(), zone: &self.zone };
+        let view = View { status: &latest, now: latest.clock.now(), zone: &self.zone };
         if json { format!("{:#}\n", view.json()) } else { view.text() }
     }
 }
@@ -48,6 +47,8 @@ impl Board {
 /// A snapshot of what an operator may want to know. It holds no secret.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Status {
+    /// The agent's own, to which all instants belong.
+    pub(super) clock: Clock,
     pub(super) started: Duration,
     pub(super) device: Option<DeviceId>,
     pub(super) software_version: String,
@@ -96,17 +97,19 @@ pub(super) enum Cause {
     Periodic,
     Heartbeat,
     Scheduled,
+    /// The device is restarting, or was to: not before.
+    Restart,
 }
 
 impl Next {
     /// What the schedule says, where nothing is to happen at once.
-    pub(super) fn of(schedule: &Schedule) -> Next {
+    pub(super) fn of(schedule: &Schedule, informs: &InformQueue) -> Next {
         let deadlines = [
             (schedule.retry.deadline(), Cause::Retry),
             (schedule.notification.deadline(), Cause::Notification),
             (schedule.periodic.deadline(), Cause::Periodic),
             (schedule.heartbeat.deadline(), Cause::Heartbeat),
-            (schedule.informs.deadline(), Cause::Scheduled),
+            (informs.deadline(), Cause::Scheduled),
         ];
         let planned = deadlines.into_iter().filter_map(|(deadline, cause)| Some((deadline?, cause)));
         planned.min_by_key(|(deadline, _)| *deadline).map_or(Next::Unplanned, |(at, cause)| Next::At(at, cause))
@@ -130,7 +133,7 @@ impl View<'_> {
     /// acs          url (without query; null: none that can be used), username, enabled (EnableCWMP)
     /// session      the one that is running: began, seconds; else null
     /// lastSession  began, secondsAgo (since its end), milliseconds, events, ok, error (null where ok); null: none yet
-    /// nextSession  cause (now, retry, notification, periodic, heartbeat, scheduled, disabled, none), at, inSeconds
+    /// nextSession  cause (now, retry, notification, periodic, heartbeat, scheduled, restart, disabled, none), at, inSeconds
     /// events       queued, each with code and commandKey
     /// retryCount
     /// journal      directory, durable, error, notices
@@ -234,6 +237,7 @@ impl View<'_> {
             Next::At(_, Cause::Periodic) => "periodic".into(),
             Next::At(_, Cause::Heartbeat) => "heartbeat".into(),
             Next::At(_, Cause::Scheduled) => "the ACS has asked for it".into(),
+            Next::At(_, Cause::Restart) => "unless the device has restarted by then".into(),
         };
         let at = self.next_at().unwrap_or_default();
         let wait = span(at.saturating_sub(self.now.monotonic));
@@ -290,6 +294,7 @@ impl Next {
             Next::At(_, Cause::Periodic) => "periodic",
             Next::At(_, Cause::Heartbeat) => "heartbeat",
             Next::At(_, Cause::Scheduled) => "scheduled",
+            Next::At(_, Cause::Restart) => "restart",
         }
     }
 }

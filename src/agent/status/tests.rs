@@ -17,6 +17,7 @@ fn failed() -> Status {
         error: Some(SessionError::InformFault { code: 8001, text: "not\nyou\u{1b}[31m".into() }),
     };
     Status {
+        clock: Clock::new(),
         started: seconds(10_000 - 7_500),
         device: Some(DeviceId {
             manufacturer: "Example".into(),
@@ -90,6 +91,10 @@ fn every_state_of_sessions_has_its_words() {
         (Next::At(seconds(103_600), Cause::Periodic), "2026-11-23 16:04:05Z, in 1 d 2 h: periodic"),
         (Next::At(seconds(10_060), Cause::Heartbeat), "2026-11-22 14:05:05Z, in 1 min 0 s: heartbeat"),
         (Next::At(seconds(12_000), Cause::Scheduled), "2026-11-22 14:37:25Z, in 33 min: the ACS has asked for it"),
+        (
+            Next::At(seconds(10_060), Cause::Restart),
+            "2026-11-22 14:05:05Z, in 1 min 0 s: unless the device has restarted by then",
+        ),
     ] {
         status.next = next;
         assert_eq!(line(&status, "next session"), words);
@@ -146,7 +151,7 @@ fn no_credential_of_a_url_is_shown() {
 
 #[test]
 fn the_board_answers_before_and_after() {
-    let board = Board::new(Clock::new(), LocalZone::utc());
+    let board = Board::new(LocalZone::utc());
     assert!(board.describe(false).contains("next session   none planned\n"));
     board.publish(failed());
     let json: Json = serde_json::from_str(&board.describe(true)).expect("JSON");
@@ -157,9 +162,10 @@ fn the_board_answers_before_and_after() {
 #[test]
 fn the_earliest_deadline_is_the_next_session() {
     let mut schedule = Schedule::default();
-    assert_eq!(Next::of(&schedule), Next::Unplanned);
-    schedule.informs.add("", seconds(60), NOW).expect("room");
-    assert_eq!(Next::of(&schedule), Next::At(seconds(10_060), Cause::Scheduled));
+    let mut informs = InformQueue::default();
+    assert_eq!(Next::of(&schedule, &informs), Next::Unplanned);
+    informs.add("", seconds(60), NOW).expect("room");
+    assert_eq!(Next::of(&schedule, &informs), Next::At(seconds(10_060), Cause::Scheduled));
     schedule.notification.changed(NOW);
-    assert_eq!(Next::of(&schedule), Next::At(seconds(10_000), Cause::Notification));
+    assert_eq!(Next::of(&schedule, &informs), Next::At(seconds(10_000), Cause::Notification));
 }
