@@ -85,3 +85,65 @@ fn receive(stream: &mut UnixStream, limit: Duration) -> io::Result<Vec<u8>> {
     }
     Ok(line)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{BufRead, BufReader};
+    use std::os::unix::net::UnixListener;
+
+    const STATUS: Request = Request::Status { json: false };
+
+    /// What the client makes of a daemon that answers with these bytes.
+    fn asked(answer: &'static [u8]) -> Answer {
+        let home = tempfile::tempdir().expect("a directory");
+        let path = home.path().join("socket");
+        let listener = UnixListener::bind(&path).expect("a socket");
+        let daemon = std::thread::Builder::new().spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a client");
+            BufReader::new(&stream).read_line(&mut String::new()).expect("a request");
+            stream.write_all(answer).expect("answered");
+        });
+        let answer = ask(&path, &STATUS);
+        daemon.expect("a thread").join().expect("its end");
+        answer.map_err(|reason| reason.replace(&path.display().to_string(), "PATH"))
+    }
+
+    #[test]
+    fn whatever_answers_is_told_in_words() {
+        assert_eq!(asked(b"{\"output\":\"a\\n\"}\n"), Ok("a\n".into()));
+        assert_eq!(asked(b"{\"error\":\"no\"}\n"), Err("no".into()));
+        assert_eq!(asked(b""), Err("the daemon has closed the connection without an answer".into()));
+        assert_eq!(asked(b"SSH-2.0\r\n"), Err("what answers on PATH is no cpe-agent".into()));
+    }
+
+    #[test]
+    fn without_a_daemon() {
+        let home = tempfile::tempdir().expect("a directory");
+        let path = home.path().join("socket");
+        let nothing = ask(&path, &STATUS).expect_err("nobody is there");
+        assert_eq!(nothing, format!("the daemon is not running: there is no control socket {}", path.display()));
+        drop(UnixListener::bind(&path).expect("a socket that stays behind"));
+        let nobody = ask(&path, &STATUS).expect_err("nobody is there");
+        assert_eq!(nobody, format!("the daemon is not running: nobody answers on {}", path.display()));
+    }
+
+    #[test]
+    fn a_daemon_that_is_silent_or_trickles_is_given_up() {
+        let limit = Duration::from_millis(50);
+        let (mut ours, mut theirs) = UnixStream::pair().expect("a pair");
+        let gives_up = |stream: &mut UnixStream| {
+            let error = receive(stream, limit).expect_err("too slow");
+            assert!(matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{error}");
+        };
+        gives_up(&mut ours);
+        let trickle = std::thread::Builder::new().spawn(move || {
+            while theirs.write_all(b" ").is_ok() {
+                std::thread::sleep(limit / 5);
+            }
+        });
+        gives_up(&mut ours);
+        drop(ours);
+        trickle.expect("a thread").join().expect("its end");
+    }
+}
