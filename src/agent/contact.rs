@@ -134,7 +134,7 @@ impl Agent<'_> {
     }
 
     /// Rewrites the journal where it has grown, now that nobody waits for an answer.
-    fn compact(&mut self) {
+    pub(super) fn compact(&mut self) {
         let mut store = self.store.borrow_mut();
         if store.wants_compaction()
             && let Err(error) = store.compact(&self.device.snapshot())

@@ -5,8 +5,8 @@ use crate::model::path::Path;
 use crate::model::tree::Tree;
 use crate::model::value::{Value, ValueError};
 
-/// Holds a value that the ACS wants to set against the rules that the standard has for this very parameter.
-pub(super) fn check(tree: &Tree, name: &str, value: &Value) -> Result<(), ValueError> {
+/// Holds a value that somebody wants to set against the rules that the standard has for this very parameter.
+pub(crate) fn check(tree: &Tree, name: &str, value: &Value) -> Result<(), ValueError> {
     let Some(name) = name.strip_prefix(tree.root_name()) else { return Ok(()) };
     match name {
         ".ManagementServer.URL" => acs_url(value.as_str()),
