@@ -9,7 +9,7 @@
 //! ──────────────────────── drivers: sockets, files, processes, threads
 //! acs  control  store  log  clock  time_zone
 //! ──────────────────────── protocol: no socket, no file, no clock, no thread
-//! cwmp  schedule  digest
+//! cwmp  schedule  digest  url
 //! ──────────────────────── model: knows neither XML nor CWMP
 //! model
 //! ```
@@ -33,3 +33,4 @@ pub mod schedule;
 pub mod secret;
 pub mod store;
 pub mod time_zone;
+pub mod url;

@@ -9,6 +9,7 @@ use crate::cwmp::session_error::SessionError;
 use crate::cwmp::version;
 use crate::model::date_time::DateTime;
 use crate::schedule::RetryPolicy;
+use crate::url::Url;
 
 /// The largest answer that is read: a SetParameterValues of 10,000 parameters fits in it twice.
 const BODY_LIMIT: usize = 4 << 20;
@@ -37,7 +38,9 @@ impl Agent<'_> {
         let start = Start { current_time: self.current_time(), offered };
         let (session, first) = Session::start(&start, &mut self.device);
         let events: Vec<String> = self.device.state().events.announced().map(|event| event.code.to_string()).collect();
-        log::info!("session with {url}: {}", events.join(", "));
+        // Neither user information nor a query belongs in the log.
+        let shown = Url::parse(&url).map_or_else(|error| error.to_string(), |url| url.to_string());
+        log::info!("session with {shown}: {}", events.join(", "));
         let settings = self.acs_settings(began.clock_is_set());
         let (session, result) = self.converse(settings, session, first);
         // Events that came while the session ran need one of their own (R134).

@@ -12,13 +12,13 @@ use std::time::Duration;
 use serde_json::{Value as Json, json};
 
 use super::contact::LastSession;
-use crate::acs::url::Url;
 use crate::clock::{Clock, Now};
 use crate::cwmp::device::DeviceId;
 use crate::cwmp::event::Event;
 use crate::model::date_time::DateTime;
 use crate::schedule::{InformQueue, Schedule};
 use crate::time_zone::LocalZone;
+use crate::url::Url;
 
 /// Where the latest status hangs.
 pub struct Board {
