@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use ::log::LevelFilter;
 use serde_json::Value;
@@ -40,6 +41,8 @@ pub struct Config {
     pub client_cert: Option<PathBuf>,
     /// PEM key of the client; never without `client_cert`.
     pub client_key: Option<PathBuf>,
+    /// How long the ACS may be silent before a session is given up.
+    pub acs_timeout: Duration,
     /// What is logged.
     pub log: LevelFilter,
     /// Where it is logged.
@@ -157,6 +160,7 @@ impl Default for Config {
             ca_file: None,
             client_cert: None,
             client_key: None,
+            acs_timeout: Duration::ZERO,
             log: LevelFilter::Info,
             log_to: Destination::Stderr,
             options: Options::default(),
@@ -278,6 +282,14 @@ pub(crate) const SETTINGS: &[Setting] = &[
         default: None,
         meaning: "PEM key of that certificate",
         form: Form::One(|config, text| path(text).map(|path| config.client_key = Some(path))),
+    },
+    Setting {
+        option: "acs-timeout",
+        key: "acsTimeout",
+        value: "SECONDS",
+        default: Some("30"),
+        meaning: "how long to wait for the ACS; 30 at least by TR-069",
+        form: Form::One(|config, text| seconds(text).map(|seconds| config.acs_timeout = seconds)),
     },
     Setting {
         option: "log",
@@ -419,6 +431,14 @@ fn level(text: &str) -> Result<LevelFilter, String> {
         "debug" => Ok(LevelFilter::Debug),
         "trace" => Ok(LevelFilter::Trace),
         _ => Err(format!("`{text}` is not error, warn, info, debug or trace")),
+    }
+}
+
+/// R48, R119 demand 30 s; less is for tests.
+fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse() {
+        Ok(seconds @ 1..=3600) => Ok(Duration::from_secs(seconds)),
+        _ => Err("a number of seconds from 1 to 3600 is expected".to_owned()),
     }
 }
 

@@ -250,7 +250,8 @@ fn sentence(error: &Error, host: &Host) -> String {
         error => return error.to_string(),
     };
     match certificate {
-        CertificateError::UnknownIssuer => {
+        // The latter where a trusted root bears the name of the one that signed.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
             format!("the certificate of {host} is signed by no trusted root (--ca-file names others)")
         }
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {

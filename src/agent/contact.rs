@@ -11,9 +11,6 @@ use crate::cwmp::version;
 use crate::model::date_time::DateTime;
 use crate::schedule::RetryPolicy;
 
-/// R48, R119: how long an exchange may take at the least before it is given up.
-const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(30);
-
 /// The largest answer that is read: a SetParameterValues of 10,000 parameters fits in it twice.
 const BODY_LIMIT: usize = 4 << 20;
 
@@ -103,7 +100,7 @@ impl Agent {
                 client_key: self.config.client_key.clone(),
             },
             clock_is_set,
-            timeout: EXCHANGE_TIMEOUT,
+            timeout: self.config.acs_timeout,
             body_limit: BODY_LIMIT,
             stop: self.stop.clone(),
         }

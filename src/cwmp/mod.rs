@@ -10,4 +10,6 @@ mod rules;
 pub mod session;
 pub mod session_error;
 pub mod soap;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod version;

@@ -209,3 +209,6 @@ impl Session {
         (Session { phase: Phase::Ended, ..self }, Output::End(result))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -157,7 +157,7 @@ fn a_challenge_survives_being_written_and_read() {
             qop_auth,
             stale,
         });
-        assert_eq!(challenges(&challenge.to_string()), [challenge.clone()]);
+        assert_eq!(challenges(&challenge.to_string()), std::slice::from_ref(&challenge));
     }
     assert_eq!(challenges(&Challenge::Basic.to_string()), [Challenge::Basic]);
 }

@@ -1,1 +1,330 @@
+use super::EventCode::*;
+use super::Version::{V1_0, V1_1, V1_4};
+use super::*;
+use serde_json::Value;
 
+fn texts(events: &[Event]) -> Vec<String> {
+    events.iter().map(|event| format!("{}/{}", event.code.as_str(), event.command_key)).collect()
+}
+
+fn pending(queue: &EventQueue) -> Vec<String> {
+    let events: Vec<Event> = queue.pending().cloned().collect();
+    texts(&events)
+}
+
+fn of(code: EventCode, key: &str) -> Event {
+    Event::of_command(code, key)
+}
+
+fn queue<const N: usize>(events: [Event; N]) -> EventQueue {
+    let mut queue = EventQueue::default();
+    events.into_iter().for_each(|event| queue.raise(event));
+    queue
+}
+
+/// Table H1 agrees with itself, and with the lists of R141, R142 and R145.
+#[test]
+fn the_table() {
+    for rule in &TABLE {
+        assert_eq!(EventCode::parse(rule.text), Some(rule.code.clone()));
+        assert_eq!(rule.code.rule().text, rule.text);
+        assert_eq!(rule.code.as_str(), rule.text);
+        let multiple = rule.cumulative == Cumulative::Multiple;
+        assert_eq!(rule.text.starts_with("M "), multiple);
+        let outlives = matches!(rule.discard, Discard::Never | Discard::OnBootstrap);
+        assert_eq!(rule.persists, outlives, "{}", rule.text);
+    }
+    let persistent: Vec<&str> = TABLE.iter().filter(|r| r.persists).map(|r| r.text).collect();
+    assert_eq!(
+        persistent,
+        [
+            "0 BOOTSTRAP",
+            "2 PERIODIC",
+            "3 SCHEDULED",
+            "7 TRANSFER COMPLETE",
+            "10 AUTONOMOUS TRANSFER COMPLETE",
+            "11 DU STATE CHANGE COMPLETE",
+            "12 AUTONOMOUS DU STATE CHANGE COMPLETE",
+            "M Reboot",
+            "M ScheduleInform",
+            "M Download",
+            "M ScheduleDownload",
+            "M Upload",
+            "M ChangeDUState",
+        ]
+    );
+    let by_transfer = TABLE.iter().filter(|r| r.delivered == Response::TransferComplete);
+    let by_transfer: Vec<&str> = by_transfer.map(|r| r.text).collect();
+    assert_eq!(by_transfer, ["7 TRANSFER COMPLETE", "M Download", "M ScheduleDownload", "M Upload"]);
+}
+
+/// R148.
+#[test]
+fn texts_are_exact() {
+    for wrong in ["", "2 periodic", "2 PERIODIC ", "M download", "X", "X A", "X A ", "M X_", "M X_A B"] {
+        assert_eq!(EventCode::parse(wrong), None, "{wrong:?}");
+    }
+    assert_eq!(EventCode::parse(&format!("X A {}", "b".repeat(61))), None);
+    assert_eq!(EventCode::parse("X A b\nc"), None);
+    let event = EventCode::parse("X 00D09E Door opened").unwrap();
+    assert_eq!(event.as_str(), "X 00D09E Door opened");
+    assert_eq!(event.rule().cumulative, Cumulative::Single);
+    let method = EventCode::parse("M X_00D09E_Blink").unwrap();
+    assert_eq!(method.rule().cumulative, Cumulative::Multiple);
+}
+
+/// R136, R137, R138, R139.
+#[test]
+fn bootstrap_discards_what_came_before_it() {
+    let mut queue = queue([
+        Periodic.into(),
+        of(MReboot, "a"),
+        of(MDownload, "b"),
+        TransferComplete.into(),
+        ValueChange.into(),
+        Bootstrap.into(),
+        Boot.into(),
+    ]);
+    assert_eq!(pending(&queue), ["0 BOOTSTRAP/", "1 BOOT/"]);
+    // neither failure nor reboot discards it
+    queue.announce(V1_4, false);
+    queue.session_ended();
+    queue.rebooted();
+    queue.raise(Boot);
+    assert_eq!(texts(&queue.announce(V1_4, true)), ["0 BOOTSTRAP/", "1 BOOT/"]);
+    queue.inform_confirmed();
+    queue.session_ended();
+    assert_eq!(pending(&queue), [""; 0]);
+}
+
+/// R135.
+#[test]
+fn single_codes_stand_once_multiple_codes_each_time() {
+    let queue = queue([
+        Periodic.into(),
+        Scheduled.into(),
+        of(MScheduleInform, "a"),
+        Periodic.into(),
+        Scheduled.into(),
+        of(MScheduleInform, "a"),
+        of(MScheduleInform, "b"),
+    ]);
+    let expected = ["2 PERIODIC/", "3 SCHEDULED/", "M ScheduleInform/a", "M ScheduleInform/a", "M ScheduleInform/b"];
+    assert_eq!(pending(&queue), expected);
+}
+
+/// R109, R134: what happens during a session is told in the next one.
+#[test]
+fn raised_during_a_session() {
+    let mut queue = queue([Periodic.into(), of(MReboot, "a")]);
+    assert!(queue.is_due(V1_0));
+    assert_eq!(queue.announce(V1_4, false).len(), 2);
+    assert!(!queue.is_due(V1_4));
+    queue.raise(Periodic);
+    queue.raise(of(MReboot, "a"));
+    assert!(queue.is_due(V1_4));
+    queue.inform_confirmed();
+    queue.session_ended();
+    assert_eq!(pending(&queue), ["2 PERIODIC/", "M Reboot/a"]);
+    assert!(queue.is_due(V1_4));
+    // and the same where the session fails
+    queue.announce(V1_4, false);
+    queue.raise(Periodic);
+    queue.session_ended();
+    assert_eq!(pending(&queue), ["2 PERIODIC/", "M Reboot/a"]);
+    assert!(queue.is_due(V1_4)); // R125: a new event does not wait for the retry
+}
+
+/// What was told in vain waits for the retry, and something new does not.
+#[test]
+fn a_failed_session_is_not_repeated_at_once() {
+    let mut queue = queue([Periodic.into()]);
+    queue.announce(V1_4, false);
+    queue.session_ended();
+    assert!(!queue.is_due(V1_4));
+    queue.raise(Periodic);
+    assert!(queue.is_due(V1_4));
+}
+
+/// R143.
+#[test]
+fn a_connection_request_is_not_retried() {
+    let mut queue = queue([ConnectionRequest.into(), Periodic.into()]);
+    queue.announce(V1_4, false);
+    queue.session_ended();
+    assert_eq!(pending(&queue), ["2 PERIODIC/"]);
+    // one that comes during the session causes exactly one session after it
+    queue.raise(ConnectionRequest);
+    queue.announce(V1_4, true);
+    queue.raise(ConnectionRequest);
+    queue.raise(ConnectionRequest);
+    queue.inform_confirmed();
+    queue.session_ended();
+    assert_eq!(pending(&queue), ["6 CONNECTION REQUEST/"]);
+    assert!(queue.is_due(V1_4));
+}
+
+/// R141, R142.
+#[test]
+fn a_reboot() {
+    let mut queue = EventQueue::default();
+    TABLE[1..].iter().for_each(|rule| queue.raise(rule.code.clone()));
+    queue.rebooted();
+    let kept: Vec<bool> = queue.pending().map(|event| event.code.rule().persists).collect();
+    assert_eq!((kept.len(), kept.contains(&false)), (12, false));
+}
+
+/// R145, R240: transfers are confirmed by their own response, one by one.
+#[test]
+fn transfers() {
+    let mut queue =
+        queue([TransferComplete.into(), of(MDownload, "a"), of(MUpload, "a"), of(MDownload, "a"), Boot.into()]);
+    queue.announce(V1_4, false);
+    queue.inform_confirmed();
+    queue.method_confirmed(&of(MDownload, "a"));
+    let left = ["7 TRANSFER COMPLETE/", "M Upload/a", "M Download/a"];
+    assert_eq!(pending(&queue), left);
+    queue.method_confirmed(&of(MUpload, "a"));
+    queue.session_ended();
+    // the ACS refused the last: it is told again, in another session
+    assert_eq!(pending(&queue), ["7 TRANSFER COMPLETE/", "M Download/a"]);
+    assert!(!queue.is_due(V1_4));
+    queue.announce(V1_4, false);
+    queue.inform_confirmed();
+    queue.raise(TransferComplete);
+    queue.raise(of(MUpload, "new"));
+    queue.method_confirmed(&of(MDownload, "a"));
+    queue.session_ended();
+    assert_eq!(pending(&queue), ["7 TRANSFER COMPLETE/", "M Upload/new"]);
+    queue.method_confirmed(&of(MUpload, "new"));
+    assert_eq!(pending(&queue), [""; 0]);
+}
+
+#[test]
+fn methods_without_command_key() {
+    let mut queue = queue([AutonomousTransferComplete.into(), DuStateChangeComplete.into(), of(MChangeDuState, "k")]);
+    queue.method_confirmed(&AutonomousTransferComplete.into());
+    queue.method_confirmed(&of(MChangeDuState, "k"));
+    assert_eq!(pending(&queue), [""; 0]);
+}
+
+/// R83: the version gates of table H1.
+#[test]
+fn an_older_acs() {
+    let mut queue = queue([
+        Boot.into(),
+        AutonomousTransferComplete.into(),
+        Wakeup.into(),
+        Heartbeat.into(),
+        of(MScheduleDownload, "k"),
+    ]);
+    assert_eq!(texts(&queue.announce(V1_0, false)), ["1 BOOT/"]);
+    queue.inform_confirmed();
+    queue.session_ended();
+    assert!(!queue.is_due(V1_0) && queue.is_due(V1_1));
+    let announced = texts(&queue.announce(V1_1, false));
+    assert_eq!(announced, ["10 AUTONOMOUS TRANSFER COMPLETE/"]);
+    assert_eq!(queue.pending().count(), 4);
+}
+
+/// R303, R304.
+#[test]
+fn a_heartbeat_goes_alone() {
+    let mut queue = queue([Periodic.into(), Heartbeat.into(), Heartbeat.into()]);
+    assert_eq!(texts(&queue.announce(V1_4, false)), ["14 HEARTBEAT/"]);
+    queue.raise(Heartbeat); // in progress: dropped
+    assert!(queue.is_due(V1_4));
+    queue.session_ended();
+    queue.raise(Heartbeat); // being retried: dropped
+    assert_eq!(texts(&queue.announce(V1_4, true)), ["14 HEARTBEAT/"]);
+    queue.inform_confirmed();
+    queue.session_ended();
+    assert_eq!(texts(&queue.announce(V1_4, false)), ["2 PERIODIC/"]);
+    queue.session_ended();
+    // another session is being retried: the heartbeat waits
+    queue.raise(Heartbeat);
+    assert_eq!(texts(&queue.announce(V1_4, true)), ["2 PERIODIC/"]);
+    queue.inform_confirmed();
+    queue.session_ended();
+    assert_eq!(texts(&queue.announce(V1_4, false)), ["14 HEARTBEAT/"]);
+}
+
+/// R94.
+#[test]
+fn at_most_64() {
+    let mut queue = queue([Boot.into()]);
+    for number in 0..200 {
+        queue.raise(of(MReboot, &number.to_string()));
+    }
+    queue.raise(Periodic);
+    let announced = queue.announce(V1_4, false);
+    assert_eq!(announced.len(), MAX_EVENTS);
+    assert_eq!(announced[0].code, Boot);
+    assert_eq!(announced[1].command_key, "138");
+    assert_eq!(announced[63].code, Periodic);
+
+    let mut vendors = EventQueue::default();
+    vendors.raise(Boot);
+    for number in 0..200 {
+        vendors.raise(EventCode::parse(&format!("X A {number}")).unwrap());
+    }
+    vendors.raise(Periodic);
+    assert_eq!(vendors.pending().count(), MAX_EVENTS);
+    assert!(vendors.contains(&Boot) && vendors.contains(&Periodic));
+}
+
+#[test]
+fn discarded_with_their_cause() {
+    let mut queue = queue([ValueChange.into(), Boot.into()]);
+    queue.discard(&ValueChange);
+    assert_eq!(pending(&queue), ["1 BOOT/"]);
+}
+
+/// Round trip, and what a journal of another version or a damaged one may hold.
+#[test]
+fn the_journal() {
+    let vendor = EventCode::parse("X A b").unwrap();
+    let mut queue = queue([
+        Bootstrap.into(),
+        Boot.into(),
+        ConnectionRequest.into(),
+        of(MReboot, "k \"<"),
+        of(MReboot, "k \"<"),
+        vendor.into(),
+    ]);
+    assert!(queue.is_unsaved());
+    let json = queue.to_json();
+    assert_eq!(json.to_string(), r#"["0 BOOTSTRAP","1 BOOT",["M Reboot","k \"<"],["M Reboot","k \"<"],"X A b"]"#);
+    queue.saved();
+    let restored = EventQueue::from_json(&json);
+    assert!(!restored.is_unsaved() && restored.is_due(V1_0));
+    queue.announce(V1_4, false);
+    queue.session_ended();
+    assert_eq!(pending(&restored), pending(&queue));
+
+    let strange = r#"["99 FUTURE", 7, null, {}, [], ["M Reboot"], ["M Reboot", 5], ["2 PERIODIC", ""], ["a","b","c"]]"#;
+    let restored = EventQueue::from_json(&serde_json::from_str(strange).unwrap());
+    assert_eq!(pending(&restored), ["M Reboot/", "2 PERIODIC/"]);
+    assert_eq!(EventQueue::from_json(&Value::Null).pending().count(), 0);
+}
+
+/// Nothing is written where nothing has changed.
+#[test]
+fn an_event_that_comes_and_goes_is_not_written() {
+    let mut queue = queue([of(MReboot, "k")]);
+    queue.saved();
+    queue.raise(ConnectionRequest);
+    assert!(!queue.is_unsaved());
+    queue.raise(Periodic);
+    assert!(queue.is_unsaved());
+    queue.announce(V1_4, false);
+    queue.inform_confirmed();
+    assert!(queue.is_unsaved()); // M Reboot was delivered
+    queue.saved();
+    queue.session_ended();
+    queue.raise(Periodic);
+    queue.announce(V1_4, false);
+    queue.inform_confirmed();
+    queue.session_ended();
+    assert!(!queue.is_unsaved());
+}

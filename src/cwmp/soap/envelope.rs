@@ -23,7 +23,7 @@ impl<'a> Document<'a> {
         let start = declaration(text)?;
         limits::check(&text[start..])?;
         let options = roxmltree::ParsingOptions {
-            nodes_limit: 4 * limits::MAX_MARKUP as u32,
+            nodes_limit: 2 * limits::MAX_MARKUP as u32, // with a text beside each
             ..roxmltree::ParsingOptions::default()
         };
         match roxmltree::Document::parse_with_options(text, options) {

@@ -12,9 +12,9 @@ pub const MAX_DEPTH: usize = 64;
 /// Attributes of one element, namespace declarations included.
 pub const MAX_ATTRIBUTES: usize = 64;
 /// Tags, comments, processing instructions and CDATA sections in one message, and equally
-/// the `=` in it; each costs the parser up to 100 bytes. A parameter of SetParameterValues
-/// takes six, so this is room for 16,000 of them.
-pub const MAX_MARKUP: usize = 100_000;
+/// the `=` in it; each may cost the parser 150 bytes. A parameter of SetParameterValues takes
+/// six, so this is room for 10,000 of them.
+pub const MAX_MARKUP: usize = 60_000;
 /// Namespace declarations in scope at one element.
 const MAX_NAMESPACES_IN_SCOPE: usize = 64;
 /// Namespace declarations in one message; some servers write one into every element.

@@ -140,16 +140,6 @@ impl Writer {
         result
     }
 
-    /// How many bytes have been written.
-    pub fn len(&self) -> usize {
-        self.out.len()
-    }
-
-    /// Never: an envelope is there from the start.
-    pub fn is_empty(&self) -> bool {
-        self.out.is_empty()
-    }
-
     /// Closes the message and gives its bytes.
     pub fn finish(mut self) -> Vec<u8> {
         if let Some(rpc) = self.rpc.take() {

@@ -1,0 +1,180 @@
+//! Limits of size and time, and damaged answers.
+
+use super::*;
+
+#[test]
+fn too_large_an_answer_is_refused_whatever_its_framing() {
+    let large = "x".repeat(LIMIT + 1);
+    let chunk = format!("{:x}\r\n{large}\r\n0\r\n\r\n", large.len());
+    for bytes in [
+        format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", LIMIT + 1),
+        "HTTP/1.1 200 OK\r\nContent-Length: 18446744073709551615\r\n\r\n".into(),
+        format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{chunk}"),
+        format!("HTTP/1.1 200 OK\r\n\r\n{large}"),
+        format!("HTTP/1.1 401 No\r\n{MD5}\r\n\r\n{large}"),
+    ] {
+        let (result, _) = one_post(vec![vec![answer(bytes), Step::Close]]);
+        assert_eq!(result, Err(SessionError::TooLarge { limit: LIMIT }));
+    }
+    let whole = &large[1..];
+    let length = whole.len();
+    let bytes = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{whole}");
+    let (reply, _) = one_post(vec![vec![answer(bytes)]]);
+    assert_eq!(body(reply), whole);
+}
+
+#[test]
+fn what_is_no_http_is_refused_at_once() {
+    let begun = now();
+    for bytes in [
+        "SSH-2.0-OpenSSH_9.6\r\n".to_owned(),
+        "\u{15}\u{3}\u{1}".into(),
+        "HTTP/2 200 OK\r\n\r\n".into(),
+        "HTTP/1.1 099 Odd\r\n\r\n".into(),
+        "HTTP/1.1 101 Switching Protocols\r\n\r\n".into(),
+        "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx".into(),
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n".into(),
+        "HTTP/1.1 100 Continue\r\n\r\n".repeat(20),
+        format!("HTTP/1.1 200 OK\r\nX: {}\r\n", "x".repeat(20_000)),
+        format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: y\r\n".repeat(500)),
+    ] {
+        let (result, _) = one_post(vec![vec![answer(bytes.as_str())]]);
+        assert!(matches!(result, Err(SessionError::Protocol(_))), "{bytes}: {result:?}");
+    }
+    assert!(begun.elapsed() < TIMEOUT);
+}
+
+#[test]
+fn a_silent_server_is_left_after_the_timeout() {
+    for last in [Step::Take, answer("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhal")] {
+        let server = Server::start(vec![vec![last]]);
+        let mut settings = settings(&server.url());
+        settings.timeout = Duration::from_millis(300);
+        let begun = now();
+        let result = Connection::open(settings).unwrap().post(b"<inform/>");
+        assert_eq!(result, Err(SessionError::Timeout("waiting for the answer")));
+        let waited = begun.elapsed();
+        assert!(waited >= Duration::from_millis(300), "{waited:?}");
+        assert!(waited < Duration::from_millis(2500), "{waited:?}");
+        assert_eq!(server.requests().len(), 1);
+    }
+}
+
+#[test]
+fn a_dribbling_server_is_left_after_four_times_the_timeout() {
+    let endless = format!("HTTP/1.1 200 OK\r\nX: {}", "x".repeat(1000));
+    let pause = Duration::from_millis(10);
+    let server = Server::start(vec![vec![Step::Dribble(endless, pause)]]);
+    let mut settings = settings(&server.url());
+    settings.timeout = Duration::from_millis(100);
+    let begun = now();
+    let result = Connection::open(settings).unwrap().post(b"<inform/>");
+    assert_eq!(result, Err(SessionError::Timeout("waiting for the answer")));
+    let waited = begun.elapsed();
+    assert!(waited >= Duration::from_millis(400), "{waited:?}");
+    assert!(waited < Duration::from_secs(5), "{waited:?}");
+    server.requests();
+}
+
+#[test]
+fn a_server_that_takes_nothing_is_left_after_the_timeout() {
+    let server = Server::start(vec![vec![Step::Pause(Duration::from_millis(1200)), Step::Close]]);
+    let mut settings = settings(&server.url());
+    settings.timeout = Duration::from_millis(300);
+    let result = Connection::open(settings).unwrap().post(&vec![b'x'; 20_000_000]);
+    assert_eq!(result, Err(SessionError::Timeout("sending the request")));
+    server.requests();
+}
+
+#[test]
+fn a_wait_ends_when_the_agent_is_told_to_stop() {
+    let server = Server::start(vec![vec![Step::Take]]);
+    let settings = settings(&server.url());
+    let stop = Arc::clone(&settings.stop);
+    let begun = now();
+    let stopper = std::thread::Builder::new()
+        .spawn(move || {
+            std::thread::sleep(Duration::from_millis(100));
+            stop.store(true, Ordering::Relaxed);
+        })
+        .unwrap();
+    let mut acs = Connection::open(settings).unwrap();
+    assert_eq!(acs.post(b"<inform/>"), Err(SessionError::Stopped));
+    assert!(begun.elapsed() < TIMEOUT);
+    assert_eq!(acs.post(b""), Err(SessionError::Stopped));
+    drop(acs);
+    stopper.join().unwrap();
+    server.requests();
+}
+
+/// A listener whose queue is full drops what knocks: the connect neither succeeds nor fails.
+#[test]
+fn a_connect_without_an_answer_ends_with_the_timeout_or_the_stop() {
+    use rustix::net::{AddressFamily, SocketType};
+    let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    rustix::net::bind(&socket, &any).unwrap();
+    rustix::net::listen(&socket, 0).unwrap();
+    let address = SocketAddr::try_from(rustix::net::getsockname(&socket).unwrap()).unwrap();
+    let first = std::net::TcpStream::connect(address).unwrap();
+
+    let mut settings = settings(&format!("http://{address}/"));
+    settings.timeout = Duration::from_millis(500);
+    let stop = Arc::clone(&settings.stop);
+    let mut acs = Connection::open(settings).unwrap();
+    let begun = now();
+    let error = acs.post(b"<inform/>").unwrap_err();
+    let waited = begun.elapsed();
+    assert_eq!(error.to_string(), format!("no connection to {address}: it does not answer"));
+    assert!(waited >= Duration::from_millis(500), "{waited:?}");
+    assert!(waited < Duration::from_secs(3), "{waited:?}");
+    stop.store(true, Ordering::Relaxed);
+    assert_eq!(acs.connect(), Err(SessionError::Stopped));
+    drop(first);
+}
+
+/// Whatever comes back, `post` returns in good time and without a panic.
+#[test]
+fn survives_every_truncation_and_byte_flip() {
+    let right = format!(
+        "HTTP/1.1 401 No\r\n{MD5}\r\nSet-Cookie: a=b; Max-Age=9\r\nTransfer-Encoding: chunked\r\n\r\n\
+         4\r\nbody\r\n0\r\n\r\n"
+    );
+    let mut answers: Vec<Vec<u8>> = (0..right.len()).map(|end| right.as_bytes()[..end].to_vec()).collect();
+    for at in 0..right.len() {
+        for flip in [0x01, 0x20, 0x80] {
+            let mut damaged = right.clone().into_bytes();
+            damaged[at] ^= flip;
+            answers.push(damaged);
+        }
+    }
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    for bytes in answers {
+        use std::io::Write;
+        let mut settings = settings(&url);
+        settings.timeout = Duration::from_millis(500);
+        let mut acs = Connection::open(settings).unwrap();
+        acs.connect().unwrap();
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(&bytes).unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        // The answer waits already, so the request may find it unasked for: then use the wire alone.
+        let request = acs.request(9).unwrap();
+        let wire = acs.wire.as_mut().unwrap();
+        let Ok(mut answer) = wire.exchange(request, b"<inform/>") else {
+            continue;
+        };
+        let mut taken = 0;
+        let _ = wire.read_body(&mut answer, LIMIT, &mut |piece| {
+            taken += piece.len();
+            Ok(())
+        });
+        assert!(taken <= bytes.len());
+        assert!(!wire.is_reusable());
+        for cookie in answer.headers.get_all(header::SET_COOKIE) {
+            acs.cookies.set(cookie.as_bytes());
+        }
+        offered(&answer.headers);
+    }
+}

@@ -1,0 +1,203 @@
+//! Sessions as scenarios: what the ACS says, what the CPE posts.
+
+use super::*;
+use crate::cwmp::testing::*;
+
+const EMPTY_POST: Output = Output::Post(Vec::new());
+
+#[test]
+fn a_session_without_requests_ends_after_the_empty_post() {
+    let mut scenario = Scenario::telling(&["0 BOOTSTRAP", "1 BOOT"]);
+    let inform = scenario.posted();
+    assert!(inform.contains("<EventCode>0 BOOTSTRAP</EventCode><CommandKey></CommandKey>"), "{inform}");
+    assert!(inform.contains("<EventCode>1 BOOT</EventCode>"));
+    scenario.acs(&inform_response(""));
+    assert_eq!(scenario.output, EMPTY_POST); // R114
+    scenario.acs("");
+    assert_eq!(scenario.output, Output::End(Ok(()))); // R117
+}
+
+/// The whole Inform, to the letter (R90 to R102).
+#[test]
+fn inform_is_as_the_standard_writes_it() {
+    let scenario = Scenario::telling(&["1 BOOT"]);
+    let expected = concat!(
+        r#"<?xml version="1.0" encoding="UTF-8"?>"#,
+        "\n",
+        r#"<soap-env:Envelope xmlns:soap-env="http://schemas.xmlsoap.org/soap/envelope/""#,
+        r#" xmlns:soap-enc="http://schemas.xmlsoap.org/soap/encoding/" xmlns:xsd="http://www.w3.org/2001/XMLSchema""#,
+        r#" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xmlns:cwmp="urn:dslforum-org:cwmp-1-2">"#,
+        r#"<soap-env:Header><cwmp:ID soap-env:mustUnderstand="1">1</cwmp:ID>"#,
+        r#"<cwmp:SupportedCWMPVersions soap-env:mustUnderstand="0">1.0,1.1,1.2,1.3,1.4</cwmp:SupportedCWMPVersions>"#,
+        r#"</soap-env:Header><soap-env:Body><cwmp:Inform>"#,
+        r#"<DeviceId><Manufacturer>Example &amp; Sons</Manufacturer><OUI>00D09E</OUI>"#,
+        r#"<ProductClass>Home-Gateway</ProductClass><SerialNumber>0001</SerialNumber></DeviceId>"#,
+        r#"<Event soap-enc:arrayType="cwmp:EventStruct[1]"><EventStruct><EventCode>1 BOOT</EventCode>"#,
+        r#"<CommandKey></CommandKey></EventStruct></Event><MaxEnvelopes>1</MaxEnvelopes>"#,
+        r#"<CurrentTime>2026-11-22T15:04:05+01:00</CurrentTime><RetryCount>0</RetryCount>"#,
+        r#"<ParameterList soap-enc:arrayType="cwmp:ParameterValueStruct[3]">"#,
+        r#"<ParameterValueStruct><Name>Device.DeviceInfo.SoftwareVersion</Name>"#,
+        r#"<Value xsi:type="xsd:string">1.0.0</Value></ParameterValueStruct>"#,
+        r#"<ParameterValueStruct><Name>Device.DeviceInfo.ProvisioningCode</Name>"#,
+        r#"<Value xsi:type="xsd:string"></Value></ParameterValueStruct>"#,
+        r#"<ParameterValueStruct><Name>Device.ManagementServer.ParameterKey</Name>"#,
+        r#"<Value xsi:type="xsd:string"></Value></ParameterValueStruct></ParameterList>"#,
+        "</cwmp:Inform></soap-env:Body></soap-env:Envelope>\n",
+    );
+    assert_eq!(scenario.posted(), expected);
+}
+
+#[test]
+fn what_inform_told_is_delivered_when_its_response_has_come() {
+    let mut scenario = Scenario::telling(&["0 BOOTSTRAP", "1 BOOT"]);
+    assert_eq!(scenario.device.state().events.pending().count(), 2); // a trap: not cleared before the response
+    scenario.acs(&inform_response(""));
+    assert_eq!(scenario.device.state().events.pending().count(), 0);
+    let (restored, _) = device(&scenario.paper.records());
+    assert_eq!(restored.state().events.pending().count(), 0);
+}
+
+#[test]
+fn requests_are_answered_in_the_very_next_post() {
+    let mut scenario = Scenario::serving();
+    let names = "<ParameterNames><string>Device.DeviceInfo.SerialNumber</string></ParameterNames>";
+    let answer = scenario.call("GetParameterValues", names); // R112
+    assert!(answer.starts_with("<cwmp:GetParameterValuesResponse>"), "{answer}");
+    let answer = scenario.call("GetRPCMethods", "");
+    assert!(answer.starts_with("<cwmp:GetRPCMethodsResponse>"), "{answer}");
+    scenario.acs("");
+    assert_eq!(scenario.output, Output::End(Ok(())));
+}
+
+#[test]
+fn the_id_of_a_request_is_echoed_with_its_white_space() {
+    let mut scenario = Scenario::serving();
+    let message = scenario.acs(&call("GetRPCMethods", ""));
+    assert!(message.contains(r#"<cwmp:ID soap-env:mustUnderstand="1"> a&lt;b </cwmp:ID>"#), "{message}"); // R77
+    let message = scenario.acs(&envelope("", "<c:GetRPCMethods/>"));
+    assert!(!message.contains("cwmp:ID"), "{message}");
+}
+
+#[test]
+fn a_method_that_is_not_there_is_fault_9000_and_the_session_goes_on() {
+    let mut scenario = Scenario::serving();
+    let answer = scenario.call("MakeCoffee", "<Cups>2</Cups>"); // R4
+    assert!(
+        answer.contains("<faultcode>soap-env:Server</faultcode>") || answer.contains("<faultcode>Server</faultcode>")
+    );
+    assert!(answer.contains("<faultstring>CWMP fault</faultstring>"), "{answer}"); // R85
+    assert!(answer.contains("<FaultCode>9000</FaultCode>"), "{answer}");
+    scenario.acs("");
+    assert_eq!(scenario.output, Output::End(Ok(())));
+}
+
+#[test]
+fn requests_held_do_not_end_the_session() {
+    let hold = r#"<c:HoldRequests S:mustUnderstand="1">1</c:HoldRequests>"#;
+    let mut scenario = Scenario::telling(&["2 PERIODIC"]);
+    scenario.acs(&inform_response(hold));
+    assert_eq!(scenario.output, EMPTY_POST);
+    scenario.acs(""); // the first empty POST was sent while requests were held, so that it does not count (R115)
+    assert_eq!(scenario.output, EMPTY_POST);
+    scenario.acs("");
+    assert_eq!(scenario.output, Output::End(Ok(())));
+}
+
+#[test]
+fn inform_answered_by_nothing_or_by_something_else_fails_the_session() {
+    let ends = |reply: &str| {
+        let mut scenario = Scenario::telling(&["1 BOOT"]);
+        scenario.acs(reply);
+        assert_eq!(scenario.device.state().events.pending().count(), 1); // still to be told (R109)
+        match scenario.output {
+            Output::End(Err(error)) => error,
+            other => panic!("{reply}: {other:?}"),
+        }
+    };
+    assert_eq!(ends(""), SessionError::UnexpectedEmpty); // R118
+    assert_eq!(ends(&call("GetRPCMethods", "")), SessionError::NoInformResponse);
+    assert!(matches!(ends(&fault(8003)), SessionError::InformFault { code: 8003, .. })); // R92
+    assert!(matches!(ends("<html>"), SessionError::Soap(_))); // R88
+    assert!(matches!(ends("<html/>"), SessionError::Soap(_)));
+    assert!(matches!(ends(&inform_response("<c:UseCWMPVersion>9.9</c:UseCWMPVersion>")), SessionError::Version(_))); // R82
+}
+
+#[test]
+fn fault_8005_asks_for_the_same_inform_three_times_at_most() {
+    let mut scenario = Scenario::telling(&["1 BOOT"]);
+    let inform = scenario.posted();
+    for _ in 0..3 {
+        assert_eq!(scenario.acs(&fault(8005)), inform); // R120: identical
+    }
+    scenario.acs(&fault(8005));
+    assert_eq!(scenario.output, Output::End(Err(SessionError::TooManyRetries)));
+}
+
+#[test]
+fn a_response_or_a_fault_that_answers_nothing_is_not_answered() {
+    for message in [fault(8001), envelope("", "<c:TransferCompleteResponse/>"), inform_response("")] {
+        let mut scenario = Scenario::serving();
+        scenario.acs(&message); // R86
+        assert!(matches!(scenario.output, Output::End(Err(SessionError::Unexpected(_)))), "{message}");
+    }
+}
+
+#[test]
+fn malformed_messages_fail_the_session() {
+    for message in ["not XML", "<a/>", "<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>", &envelope("", "")] {
+        let mut scenario = Scenario::serving();
+        scenario.acs(message);
+        assert!(matches!(scenario.output, Output::End(Err(SessionError::Soap(_)))), "{message}"); // R88
+    }
+}
+
+#[test]
+fn an_acs_of_version_1_0_is_answered_in_its_namespace() {
+    let mut scenario = Scenario::telling(&["1 BOOT"]);
+    scenario.acs(&inform_response("").replace("cwmp-1-2", "cwmp-1-0"));
+    let message = scenario.acs(&call("GetRPCMethods", "").replace("cwmp-1-2", "cwmp-1-0"));
+    assert!(message.contains(r#"xmlns:cwmp="urn:dslforum-org:cwmp-1-0""#), "{message}"); // R82, R83
+}
+
+#[test]
+fn a_retry_for_a_version_1_0_acs_offers_nothing_newer() {
+    let (mut device, paper) = device(&[]);
+    device.state_mut().events.raise(crate::cwmp::event::EventCode::Boot);
+    let scenario = Scenario::of(device, paper, version::OLDEST);
+    let inform = scenario.posted();
+    assert!(inform.contains("cwmp-1-0") && !inform.contains("SupportedCWMPVersions"), "{inform}"); // R84, R81
+}
+
+#[test]
+fn a_header_that_must_be_understood_is_told_not_to_be() {
+    let mut scenario = Scenario::serving();
+    let header = r#"<x:Encrypted xmlns:x="urn:x" S:mustUnderstand="1">1</x:Encrypted>"#;
+    let message = scenario.acs(&envelope(header, "<c:GetRPCMethods/>"));
+    assert!(message.contains("MustUnderstand"), "{message}");
+}
+
+/// No message may stop the agent otherwise than by failing the session: each truncation, and many flipped bytes.
+#[test]
+fn damaged_messages_never_panic() {
+    let set = call(
+        "SetParameterValues",
+        r#"<ParameterList e:arrayType="c:ParameterValueStruct[1]"><ParameterValueStruct>
+           <Name>Device.ManagementServer.PeriodicInformInterval</Name><Value i:type="x:unsignedInt">60</Value>
+           </ParameterValueStruct></ParameterList><ParameterKey>k</ParameterKey>"#,
+    );
+    for length in 0..set.len() {
+        Scenario::serving().acs(&set[..length]);
+    }
+    let mut seed = 0x9E37_79B9_7F4A_7C15_u64;
+    for _ in 0..2000 {
+        let mut bytes = set.clone().into_bytes();
+        for _ in 0..2 {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            let at = (seed % bytes.len() as u64) as usize;
+            bytes[at] = (seed >> 40) as u8;
+        }
+        Scenario::serving().acs_bytes(&bytes);
+    }
+}

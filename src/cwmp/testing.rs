@@ -1,0 +1,165 @@
+//! A device and an ACS for the tests of the protocol: no socket, no file, no clock.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use super::device::{Device, Journal, JournalError};
+use super::event::{Event, EventCode};
+use super::session::{Output, Session, Start};
+use super::version;
+use crate::model::date_time::DateTime;
+use crate::model::{ModelFile, load};
+
+/// A small gateway with everything that the protocol treats in a way of its own.
+pub(crate) const MODEL: &str = r#"{ "Device": {
+    "DeviceInfo": {
+      "Manufacturer": { "type": "string", "value": "Example & Sons" },
+      "ManufacturerOUI": { "type": "string", "value": "00D09E" },
+      "ProductClass": { "type": "string", "value": "Home-Gateway" },
+      "SerialNumber": { "type": "string", "value": "0001" },
+      "SoftwareVersion": { "type": "string", "value": "1.0.0", "inform": true, "notify": "forceEnabled" },
+      "ProvisioningCode": { "type": "string", "access": "readWrite", "inform": true, "notify": "forceEnabled" },
+      "UpTime": { "type": "unsignedInt", "notify": "canDeny" } },
+    "ManagementServer": {
+      "URL": { "type": "string", "access": "readWrite", "maxLength": 256, "value": "http://acs.example/" },
+      "Password": { "type": "string", "access": "readWrite", "hidden": true, "value": "secret" },
+      "PeriodicInformEnable": { "type": "boolean", "access": "readWrite", "value": "false" },
+      "PeriodicInformInterval": { "type": "unsignedInt", "access": "readWrite", "min": 1, "value": "3600" },
+      "PeriodicInformTime": { "type": "dateTime", "access": "readWrite" },
+      "ParameterKey": { "type": "string", "maxLength": 32, "inform": true } },
+    "Hosts": {
+      "HostNumberOfEntries": { "type": "unsignedInt", "counts": "Host" },
+      "Host": { "access": "readWrite", "maxEntries": 4,
+        "{i}": { "Active": { "type": "boolean", "access": "readWrite", "value": "false" },
+                 "Name": { "type": "string", "access": "readWrite", "maxLength": 8 } },
+        "1": { "Name": "<&\">" } } } },
+  "actions": { "reboot": ["true"], "factoryReset": ["true"] } }"#;
+
+/// What was written to the journal, and whether writing fails.
+#[derive(Clone, Default)]
+pub(crate) struct Paper(Rc<RefCell<(Vec<String>, bool)>>);
+
+impl Paper {
+    pub(crate) fn records(&self) -> Vec<String> {
+        self.0.borrow().0.clone()
+    }
+
+    pub(crate) fn fail(&self, fails: bool) {
+        self.0.borrow_mut().1 = fails;
+    }
+}
+
+impl Journal for Paper {
+    fn append(&mut self, record: &str) -> Result<(), JournalError> {
+        let mut paper = self.0.borrow_mut();
+        if paper.1 {
+            return Err(JournalError("disk full".into()));
+        }
+        paper.0.push(record.to_owned());
+        Ok(())
+    }
+}
+
+/// The device as a journal with these records makes it.
+pub(crate) fn device(records: &[String]) -> (Device, Paper) {
+    let loaded = load(&[ModelFile { name: "model".into(), text: MODEL.into() }], &[]).expect("the model of the tests");
+    let paper = Paper::default();
+    let (device, notices) = Device::restore(loaded, records, Box::new(paper.clone()));
+    assert_eq!(notices, [""; 0]);
+    (device, paper)
+}
+
+/// A session that a test leads, message by message.
+pub(crate) struct Scenario {
+    pub(crate) device: Device,
+    pub(crate) paper: Paper,
+    session: Option<Session>,
+    pub(crate) output: Output,
+}
+
+impl Scenario {
+    /// A session that tells these events, its Inform ready to be looked at.
+    pub(crate) fn telling(events: &[&str]) -> Scenario {
+        let (mut device, paper) = device(&[]);
+        for event in events {
+            device.state_mut().events.raise(Event::new(EventCode::parse(event).expect("an event code")));
+        }
+        Scenario::of(device, paper, version::ALL)
+    }
+
+    pub(crate) fn of(mut device: Device, paper: Paper, offered: &'static [version::Version]) -> Scenario {
+        let current_time = DateTime::parse("2026-11-22T15:04:05+01:00").expect("a date");
+        let (session, output) = Session::start(&Start { current_time, offered }, &mut device);
+        Scenario { device, paper, session: Some(session), output }
+    }
+
+    /// A session that is past its Inform.
+    pub(crate) fn serving() -> Scenario {
+        let mut scenario = Scenario::telling(&["2 PERIODIC"]);
+        scenario.acs(&inform_response(""));
+        assert_eq!(scenario.output, Output::Post(Vec::new()));
+        scenario
+    }
+
+    /// The ACS answers; gives what is posted next, empty for the empty POST and for an end.
+    pub(crate) fn acs(&mut self, body: &str) -> String {
+        self.acs_bytes(body.as_bytes());
+        self.posted()
+    }
+
+    pub(crate) fn acs_bytes(&mut self, body: &[u8]) {
+        let session = self.session.take().expect("a session");
+        let (session, output) = session.reply(body, &mut self.device);
+        self.session = Some(session);
+        self.output = output;
+    }
+
+    /// The ACS calls a method; gives the body of the answer, from `<cwmp:` or `<soap-env:Fault>` on.
+    pub(crate) fn call(&mut self, method: &str, arguments: &str) -> String {
+        let message = self.acs(&call(method, arguments));
+        let start = message.find("<soap-env:Body>").map_or(0, |at| at + "<soap-env:Body>".len());
+        let end = message.find("</soap-env:Body>").unwrap_or(message.len());
+        message[start..end].to_owned()
+    }
+
+    pub(crate) fn posted(&self) -> String {
+        match &self.output {
+            Output::Post(body) => String::from_utf8(body.clone()).expect("UTF-8"),
+            Output::End(_) => String::new(),
+        }
+    }
+
+    /// The parameter as the device has it now.
+    pub(crate) fn value(&self, name: &str) -> String {
+        self.device.tree.get(name).expect(name).to_string()
+    }
+}
+
+/// An envelope of the ACS with other prefixes than ours.
+pub(crate) fn envelope(header: &str, body: &str) -> String {
+    format!(
+        r#"<?xml version="1.0" encoding="UTF-8"?>
+<S:Envelope xmlns:S="http://schemas.xmlsoap.org/soap/envelope/" xmlns:e="http://schemas.xmlsoap.org/soap/encoding/"
+ xmlns:x="http://www.w3.org/2001/XMLSchema" xmlns:i="http://www.w3.org/2001/XMLSchema-instance" xmlns:c="urn:dslforum-org:cwmp-1-2">
+<S:Header>{header}</S:Header><S:Body>{body}</S:Body></S:Envelope>"#
+    )
+}
+
+pub(crate) fn inform_response(header: &str) -> String {
+    envelope(header, "<c:InformResponse><MaxEnvelopes>1</MaxEnvelopes></c:InformResponse>")
+}
+
+pub(crate) fn call(method: &str, arguments: &str) -> String {
+    let id = r#"<c:ID S:mustUnderstand="1"> a&lt;b </c:ID>"#;
+    envelope(id, &format!("<c:{method}>{arguments}</c:{method}>"))
+}
+
+pub(crate) fn fault(code: u16) -> String {
+    envelope(
+        "",
+        &format!(
+            "<S:Fault><faultcode>Server</faultcode><faultstring>CWMP fault</faultstring><detail><c:Fault><FaultCode>{code}\
+             </FaultCode><FaultString>no</FaultString></c:Fault></detail></S:Fault>"
+        ),
+    )
+}

@@ -1,0 +1,164 @@
+//! What happened: sessions, and the exchanges they are made of.
+
+use std::time::{Duration, Instant};
+
+use super::http::Request;
+use super::message::Message;
+
+/// One session as the ACS saw it.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// Counted from 1.
+    pub number: usize,
+    pub exchanges: Vec<Exchange>,
+    pub outcome: Outcome,
+}
+
+/// How a session ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Both sides had nothing more to say.
+    Complete,
+    /// The ACS did something that no session survives.
+    Failed(String),
+    /// The CPE left before the end.
+    Abandoned(String),
+}
+
+/// A request and its answer.
+#[derive(Clone, Debug)]
+pub struct Exchange {
+    /// The session's number; 0 where the request belongs to none.
+    pub session: usize,
+    /// The connection's number, counted from 1.
+    pub connection: usize,
+    /// When the request had been read.
+    pub at: Instant,
+    pub request: Request,
+    /// `None` for the empty POST and for what could not be read.
+    pub message: Option<Message>,
+    /// What the TLS client asked for by SNI.
+    pub sni: Option<String>,
+    pub answer: Answer,
+}
+
+/// What the ACS sent back.
+#[derive(Clone, Debug, Default)]
+pub struct Answer {
+    /// 0 where no HTTP answer went out.
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+    /// In words: `InformResponse`, `GetParameterValues`, `status 503` …
+    pub what: String,
+    /// What it asks or tells, one a line.
+    pub details: Vec<String>,
+}
+
+impl Exchange {
+    /// Whether the request got past authentication and redirects to the CWMP part.
+    pub fn was_taken(&self) -> bool {
+        !matches!(self.answer.status, 301 | 302 | 307 | 401)
+    }
+
+    /// A line for people.
+    pub fn describe(&self) -> String {
+        let request = match &self.message {
+            Some(message) if message.is_inform() => {
+                format!("Inform {:?}", message.event_codes())
+            }
+            Some(message) => match &message.fault {
+                Some(fault) => format!("{} {}", message.method, fault.code),
+                None => message.method.clone(),
+            },
+            None if self.request.body.is_empty() => "empty POST".into(),
+            None => "unreadable body".into(),
+        };
+        format!("connection {}: {request} -> {} {}", self.connection, self.answer.status, self.answer.what)
+    }
+}
+
+impl Session {
+    /// Panics unless both sides ended it in good order.
+    pub fn expect_complete(self) -> Session {
+        assert_eq!(self.outcome, Outcome::Complete, "session {}:\n{}", self.number, self.describe());
+        self
+    }
+
+    /// Panics if it was completed.
+    pub fn expect_failed(self) -> Session {
+        assert_ne!(self.outcome, Outcome::Complete, "session {} should have failed:\n{}", self.number, self.describe());
+        self
+    }
+
+    pub fn is_complete(&self) -> bool {
+        self.outcome == Outcome::Complete
+    }
+
+    /// Every message of the CPE that the ACS took, in order.
+    pub fn messages(&self) -> impl Iterator<Item = &Message> {
+        self.exchanges.iter().filter(|exchange| exchange.was_taken()).filter_map(|exchange| exchange.message.as_ref())
+    }
+
+    /// The Inform; panics where none was taken.
+    pub fn inform(&self) -> &Message {
+        self.message("Inform")
+    }
+
+    /// The first response to an RPC, named without `Response`; panics where there is none.
+    pub fn response(&self, method: &str) -> &Message {
+        self.message(&format!("{method}Response"))
+    }
+
+    /// Every response to that RPC.
+    pub fn responses(&self, method: &str) -> Vec<&Message> {
+        let method = format!("{method}Response");
+        self.messages().filter(|message| message.method == method).collect()
+    }
+
+    /// The first message of that name; panics where there is none.
+    pub fn message(&self, method: &str) -> &Message {
+        self.messages()
+            .find(|message| message.method == method)
+            .unwrap_or_else(|| panic!("no {method} in\n{}", self.describe()))
+    }
+
+    /// The SOAP faults of the CPE.
+    pub fn faults(&self) -> Vec<&Message> {
+        self.messages().filter(|message| message.is_fault()).collect()
+    }
+
+    /// The event codes of its Inform.
+    pub fn events(&self) -> Vec<&str> {
+        self.inform().event_codes()
+    }
+
+    /// The numbers of the TCP connections it used, in order.
+    pub fn connections(&self) -> Vec<usize> {
+        let mut numbers: Vec<usize> = self.exchanges.iter().map(|e| e.connection).collect();
+        numbers.dedup();
+        numbers
+    }
+
+    /// The HTTP statuses sent, in order.
+    pub fn statuses(&self) -> Vec<u16> {
+        self.exchanges.iter().map(|e| e.answer.status).collect()
+    }
+
+    /// From the first request to the last.
+    pub fn duration(&self) -> Duration {
+        match (self.exchanges.first(), self.exchanges.last()) {
+            (Some(first), Some(last)) => last.at - first.at,
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// All of it in a few lines.
+    pub fn describe(&self) -> String {
+        let mut text = format!("session {} ({:?})\n", self.number, self.outcome);
+        for exchange in &self.exchanges {
+            text += &format!("  {}\n", exchange.describe());
+        }
+        text
+    }
+}

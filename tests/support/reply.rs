@@ -1,0 +1,275 @@
+//! What the ACS answers: properly, or in one of the ways that servers fail.
+
+use std::time::Duration;
+
+use super::rpc::{Rpc, get_rpc_methods};
+
+/// An answer of the ACS, with what is special about it.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    pub(super) kind: ReplyKind,
+    pub(super) delay: Duration,
+    pub(super) hold: Option<bool>,
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) soap_headers: Vec<(String, String)>,
+    pub(super) body: Option<Vec<u8>>,
+    pub(super) close: bool,
+    pub(super) chunked: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum ReplyKind {
+    /// The response that belongs to the CPE's request; the next queued RPC, or nothing, otherwise.
+    Answer,
+    Rpc(Rpc),
+    Empty(u16),
+    NothingMore,
+    Status(u16),
+    Redirect(u16, String),
+    Fault(u16),
+    Unauthorized {
+        stale: bool,
+    },
+    Drop {
+        after: Dropped,
+    },
+    Truncated,
+    Garbage(Vec<u8>),
+    Raw(Vec<u8>),
+    Oversized(usize),
+    Endless,
+    Silence,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dropped {
+    Nothing,
+    HalfTheBody,
+}
+
+/// What a well-behaved ACS answers to whatever came.
+pub fn answer() -> Reply {
+    reply(ReplyKind::Answer)
+}
+
+/// The same as [`answer`], under the name that reads well after `inform()`.
+pub fn inform_response() -> Reply {
+    answer()
+}
+
+/// 204: nothing more to say.
+pub fn no_content() -> Reply {
+    reply(ReplyKind::Empty(204))
+}
+
+/// 200 with a body of zero length, as older servers say it.
+pub fn empty_200() -> Reply {
+    reply(ReplyKind::Empty(200))
+}
+
+/// The empty answer as the options have it.
+pub fn nothing_more() -> Reply {
+    reply(ReplyKind::NothingMore)
+}
+
+/// An HTTP status that ends the session: `status(503).retry_after(60)`.
+pub fn status(status: u16) -> Reply {
+    reply(ReplyKind::Status(status))
+}
+
+/// 301, 302 or 307 to another place.
+pub fn redirect(status: u16, url: &str) -> Reply {
+    reply(ReplyKind::Redirect(status, url.into()))
+}
+
+/// A SOAP fault to the CPE's request; 8005 asks it to try again.
+pub fn soap_fault(code: u16) -> Reply {
+    reply(ReplyKind::Fault(code))
+}
+
+/// A challenge, though the request's credentials were right.
+pub fn unauthorized_again() -> Reply {
+    reply(ReplyKind::Unauthorized { stale: false })
+}
+
+/// Closes TCP before any byte of an answer.
+pub fn drop_connection() -> Reply {
+    reply(ReplyKind::Drop { after: Dropped::Nothing })
+}
+
+/// Closes TCP in the middle of the body of what would have been [`answer`].
+pub fn drop_mid_body() -> Reply {
+    reply(ReplyKind::Drop { after: Dropped::HalfTheBody })
+}
+
+/// What would have been [`answer`], its XML cut in the middle, its HTTP in order.
+pub fn truncated() -> Reply {
+    reply(ReplyKind::Truncated)
+}
+
+/// 200, `text/xml`, and these bytes.
+pub fn garbage(bytes: &[u8]) -> Reply {
+    reply(ReplyKind::Garbage(bytes.into()))
+}
+
+/// These bytes on the wire, no HTTP added.
+pub fn raw(bytes: &[u8]) -> Reply {
+    reply(ReplyKind::Raw(bytes.into()))
+}
+
+/// A right GetRPCMethods call in an envelope of that many bytes.
+pub fn oversized(bytes: usize) -> Reply {
+    reply(ReplyKind::Oversized(bytes))
+}
+
+/// A chunked body that goes on until the CPE hangs up (or after 1 GiB).
+pub fn endless() -> Reply {
+    reply(ReplyKind::Endless)
+}
+
+/// No answer at all, until the CPE hangs up.
+pub fn silence() -> Reply {
+    reply(ReplyKind::Silence)
+}
+
+impl Reply {
+    /// Waits before it answers.
+    pub fn delay(mut self, delay: Duration) -> Reply {
+        self.delay = delay;
+        self
+    }
+
+    /// Adds the SOAP header HoldRequests (R78, R113).
+    pub fn hold_requests(mut self, hold: bool) -> Reply {
+        self.hold = Some(hold);
+        self
+    }
+
+    /// Adds an HTTP header.
+    pub fn header(mut self, name: &str, value: &str) -> Reply {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Adds a SOAP header in the CWMP namespace.
+    pub fn soap_header(mut self, name: &str, value: &str) -> Reply {
+        self.soap_headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// InformResponse: the version that the ACS chooses (R82).
+    pub fn use_cwmp_version(self, version: &str) -> Reply {
+        self.soap_header("UseCWMPVersion", version)
+    }
+
+    /// `Retry-After` in seconds.
+    pub fn retry_after(self, seconds: u32) -> Reply {
+        self.header("Retry-After", &seconds.to_string())
+    }
+
+    /// The body of a status, redirect or challenge.
+    pub fn body(mut self, body: &[u8]) -> Reply {
+        self.body = Some(body.into());
+        self
+    }
+
+    /// Says `Connection: close`, and closes.
+    pub fn close(mut self) -> Reply {
+        self.close = true;
+        self
+    }
+
+    pub fn chunked(mut self) -> Reply {
+        self.chunked = true;
+        self
+    }
+
+    /// A challenge whose `stale` is true.
+    pub fn stale(mut self) -> Reply {
+        if let ReplyKind::Unauthorized { stale } = &mut self.kind {
+            *stale = true;
+        }
+        self
+    }
+
+    /// What it does, for people.
+    pub fn describe(&self) -> String {
+        match &self.kind {
+            ReplyKind::Answer => "the proper answer".into(),
+            ReplyKind::Rpc(rpc) => rpc.method().into(),
+            ReplyKind::Empty(status) => format!("an empty {status}"),
+            ReplyKind::NothingMore => "an empty answer".into(),
+            ReplyKind::Status(status) => format!("status {status}"),
+            ReplyKind::Redirect(status, url) => format!("{status} to {url}"),
+            ReplyKind::Fault(code) => format!("fault {code}"),
+            ReplyKind::Unauthorized { .. } => "401 again".into(),
+            ReplyKind::Drop { after: Dropped::Nothing } => "connection dropped before an answer".into(),
+            ReplyKind::Drop { .. } => "connection dropped inside the answer".into(),
+            ReplyKind::Truncated => "XML cut in the middle".into(),
+            ReplyKind::Garbage(bytes) => format!("{} bytes that are no envelope", bytes.len()),
+            ReplyKind::Raw(bytes) => format!("{} raw bytes", bytes.len()),
+            ReplyKind::Oversized(bytes) => format!("an envelope of {bytes} bytes"),
+            ReplyKind::Endless => "a body without end".into(),
+            ReplyKind::Silence => "silence".into(),
+        }
+    }
+
+    /// Why a session cannot go on after it, if so; `to_inform` where it answers Inform.
+    pub(super) fn ends_session(&self, to_inform: bool) -> Option<String> {
+        match &self.kind {
+            ReplyKind::Status(status) if *status >= 400 => Some(format!("status {status}")),
+            ReplyKind::Empty(_) | ReplyKind::NothingMore if to_inform => {
+                Some("Inform was answered with nothing".into()) // R118
+            }
+            ReplyKind::Fault(code) if to_inform && *code != 8005 => {
+                Some(format!("fault {code} to Inform")) // R92
+            }
+            ReplyKind::Drop { .. }
+            | ReplyKind::Truncated
+            | ReplyKind::Garbage(_)
+            | ReplyKind::Endless
+            | ReplyKind::Silence => Some(self.describe()),
+            _ => None,
+        }
+    }
+
+    /// The RPC that the CPE must answer next.
+    pub(super) fn rpc(&self) -> Option<Rpc> {
+        match &self.kind {
+            ReplyKind::Rpc(rpc) => Some(rpc.clone()),
+            ReplyKind::Oversized(_) => Some(get_rpc_methods()),
+            _ => None,
+        }
+    }
+}
+
+impl From<Rpc> for Reply {
+    fn from(rpc: Rpc) -> Reply {
+        reply(ReplyKind::Rpc(rpc))
+    }
+}
+
+impl Rpc {
+    /// The RPC as a reply with HoldRequests.
+    pub fn hold_requests(self, hold: bool) -> Reply {
+        Reply::from(self).hold_requests(hold)
+    }
+
+    /// The RPC as a reply that comes late.
+    pub fn delay(self, delay: Duration) -> Reply {
+        Reply::from(self).delay(delay)
+    }
+}
+
+fn reply(kind: ReplyKind) -> Reply {
+    Reply {
+        kind,
+        delay: Duration::ZERO,
+        hold: None,
+        headers: Vec::new(),
+        soap_headers: Vec::new(),
+        body: None,
+        close: false,
+        chunked: false,
+    }
+}

@@ -1,0 +1,200 @@
+//! What a test expects of the CPE, written as the story that it is.
+//!
+//! ```ignore
+//! acs.expects(inform().event("0 BOOTSTRAP").event("1 BOOT").retry_count(0)).replies(inform_response());
+//! acs.expects(empty_post()).replies(get_parameter_values(&["Device.DeviceInfo."]));
+//! acs.expects(response("GetParameterValues")).replies(no_content());
+//! ```
+
+use super::message::Message;
+
+/// A kind of request, and what must hold of it.
+pub struct Matcher {
+    what: What,
+    checks: Vec<Check>,
+}
+
+#[derive(Clone, Debug)]
+enum What {
+    Anything,
+    EmptyPost,
+    Method(String),
+    Fault(Option<u16>),
+}
+
+struct Check {
+    description: String,
+    holds: Box<dyn Fn(&Message) -> bool + Send>,
+}
+
+/// An Inform.
+pub fn inform() -> Matcher {
+    request("Inform")
+}
+
+/// The empty POST.
+pub fn empty_post() -> Matcher {
+    matcher(What::EmptyPost)
+}
+
+/// The response to an RPC, named without `Response`.
+pub fn response(method: &str) -> Matcher {
+    matcher(What::Method(format!("{method}Response")))
+}
+
+/// A request of the CPE, such as `TransferComplete`.
+pub fn request(method: &str) -> Matcher {
+    matcher(What::Method(method.into()))
+}
+
+/// A SOAP fault with this FaultCode; 0 stands for any.
+pub fn fault(code: u16) -> Matcher {
+    matcher(What::Fault((code != 0).then_some(code)))
+}
+
+/// Whatever comes.
+pub fn anything() -> Matcher {
+    matcher(What::Anything)
+}
+
+impl Matcher {
+    /// Inform has this event.
+    pub fn event(self, code: &str) -> Matcher {
+        let wanted = code.to_owned();
+        self.checked(&format!("event {code:?}"), move |message| message.has_event(&wanted))
+    }
+
+    /// Inform has this event with this CommandKey.
+    pub fn event_with_key(self, code: &str, command_key: &str) -> Matcher {
+        let wanted = (code.to_owned(), command_key.to_owned());
+        let description = format!("event {code:?} with CommandKey {command_key:?}");
+        self.checked(&description, move |message| {
+            message.events.iter().any(|event| event.code == wanted.0 && event.command_key == wanted.1)
+        })
+    }
+
+    /// Inform has not this event.
+    pub fn without_event(self, code: &str) -> Matcher {
+        let unwanted = code.to_owned();
+        self.checked(&format!("no event {code:?}"), move |message| !message.has_event(&unwanted))
+    }
+
+    /// Inform has exactly these events, in any order.
+    pub fn only_events(self, codes: &[&str]) -> Matcher {
+        let mut wanted: Vec<String> = codes.iter().map(|code| (*code).to_owned()).collect();
+        wanted.sort();
+        self.checked(&format!("exactly the events {codes:?}"), move |message| {
+            let mut found = message.event_codes();
+            found.sort_unstable();
+            found == wanted
+        })
+    }
+
+    /// Inform's RetryCount.
+    pub fn retry_count(self, count: u32) -> Matcher {
+        self.checked(&format!("RetryCount {count}"), move |message| message.retry_count() == Some(count))
+    }
+
+    /// A parameter of the ParameterList has this value.
+    pub fn parameter(self, name: &str, value: &str) -> Matcher {
+        let wanted = (name.to_owned(), value.to_owned());
+        self.checked(&format!("{name} = {value:?}"), move |message| message.value(&wanted.0) == Some(&wanted.1))
+    }
+
+    /// The ParameterList has this name.
+    pub fn has_parameter(self, name: &str) -> Matcher {
+        let wanted = name.to_owned();
+        self.checked(&format!("the parameter {name}"), move |message| {
+            message.value(&wanted).is_some() || message.writable(&wanted).is_some()
+        })
+    }
+
+    /// The ParameterList has not this name.
+    pub fn without_parameter(self, name: &str) -> Matcher {
+        let unwanted = name.to_owned();
+        self.checked(&format!("no parameter {name}"), move |message| {
+            message.value(&unwanted).is_none() && message.writable(&unwanted).is_none()
+        })
+    }
+
+    /// GetParameterNamesResponse lists this name, writable or not.
+    pub fn name(self, name: &str, writable: bool) -> Matcher {
+        let wanted = name.to_owned();
+        let description = format!("{name} with Writable {writable}");
+        self.checked(&description, move |message| message.writable(&wanted) == Some(writable))
+    }
+
+    /// A plain argument, such as `Status`, has this text.
+    pub fn argument(self, name: &str, value: &str) -> Matcher {
+        let wanted = (name.to_owned(), value.to_owned());
+        self.checked(&format!("{name} = {value:?}"), move |message| message.argument(&wanted.0) == Some(&wanted.1))
+    }
+
+    /// A fault names this parameter with this code.
+    pub fn fault_on(self, parameter: &str, code: u16) -> Matcher {
+        let wanted = parameter.to_owned();
+        self.checked(&format!("{code} on {parameter}"), move |message| {
+            let faults = message.fault.iter().flat_map(|fault| &fault.parameters);
+            faults.into_iter().any(|(name, found, _)| *name == wanted && *found == code)
+        })
+    }
+
+    /// TransferComplete reports this FaultCode (0: success).
+    pub fn reported_fault(self, code: u16) -> Matcher {
+        self.checked(&format!("FaultStruct {code}"), move |message| {
+            message.fault.as_ref().is_some_and(|fault| fault.code == code)
+        })
+    }
+
+    /// Anything else, with words for it.
+    pub fn checked(mut self, description: &str, holds: impl Fn(&Message) -> bool + Send + 'static) -> Matcher {
+        self.checks.push(Check { description: description.into(), holds: Box::new(holds) });
+        self
+    }
+
+    /// Whether it is the right kind of request, whatever else it holds.
+    pub(super) fn is_of_kind(&self, message: Option<&Message>) -> bool {
+        match (&self.what, message) {
+            (What::Anything, _) | (What::EmptyPost, None) => true,
+            (What::Method(method), Some(message)) => message.method == *method,
+            (What::Fault(code), Some(message)) => {
+                let found = message.fault.as_ref().map(|fault| fault.code);
+                message.is_fault() && (code.is_none() || *code == found)
+            }
+            _ => false,
+        }
+    }
+
+    /// What is missing in the request; empty where it is as expected.
+    pub(super) fn misses(&self, message: Option<&Message>) -> Vec<String> {
+        if !self.is_of_kind(message) {
+            return vec![self.kind()];
+        }
+        let empty = Message::default();
+        let message = message.unwrap_or(&empty);
+        self.checks.iter().filter(|check| !(check.holds)(message)).map(|check| check.description.clone()).collect()
+    }
+
+    /// The expectation in words.
+    pub fn describe(&self) -> String {
+        let mut words = self.kind();
+        for check in &self.checks {
+            words += &format!(", {}", check.description);
+        }
+        words
+    }
+
+    fn kind(&self) -> String {
+        match &self.what {
+            What::Anything => "anything".into(),
+            What::EmptyPost => "the empty POST".into(),
+            What::Method(method) => method.clone(),
+            What::Fault(Some(code)) => format!("fault {code}"),
+            What::Fault(None) => "a fault".into(),
+        }
+    }
+}
+
+fn matcher(what: What) -> Matcher {
+    Matcher { what, checks: Vec::new() }
+}
