@@ -387,6 +387,7 @@ mod tests {
             ("DIR", "d"),
             ("PATH=VALUE", "Device.A=1"),
             ("ADDR:PORT", "[::1]:0"),
+            ("SECONDS", "5"),
             ("LEVEL", "debug"),
             ("WHERE", "syslog"),
         ];

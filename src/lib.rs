@@ -27,6 +27,7 @@ pub mod cwmp;
 pub mod digest;
 pub mod log;
 pub mod model;
+pub mod process;
 pub mod schedule;
 pub mod secret;
 pub mod store;

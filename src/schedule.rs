@@ -55,26 +55,25 @@ pub struct Schedule {
     pub periodic: Periodic,
     /// HeartbeatPolicy, which works the same way.
     pub heartbeat: Periodic,
-    /// What ScheduleInform has asked for.
-    pub informs: InformQueue,
     /// ScheduleReboot and DelayReboot.
     pub reboots: PlannedReboots,
     last_poll: Duration,
 }
 
 impl Schedule {
-    /// When to call [`Schedule::poll`] again, on the monotonic clock; none if nothing waits.
-    pub fn deadline(&self) -> Option<Duration> {
+    /// When to call [`Schedule::poll`] again, on the monotonic clock; none if nothing waits. `informs` is what
+    /// ScheduleInform has asked for; it stands apart because it outlives the agent.
+    pub fn deadline(&self, informs: &InformQueue) -> Option<Duration> {
         let watches_clock = self.periodic.watches_clock()
             || self.heartbeat.watches_clock()
-            || self.informs.watches_clock()
+            || informs.watches_clock()
             || self.reboots.watches_clock();
         let clock_check = watches_clock.then(|| self.last_poll.saturating_add(CLOCK_CHECK));
         let deadlines = [
             self.retry.deadline(),
             self.periodic.deadline(),
             self.heartbeat.deadline(),
-            self.informs.deadline(),
+            informs.deadline(),
             self.reboots.deadline(),
             clock_check,
         ];
@@ -82,7 +81,7 @@ impl Schedule {
     }
 
     /// What is due, one at a time: to be called until there is none.
-    pub fn poll(&mut self, now: Now) -> Option<Due> {
+    pub fn poll(&mut self, informs: &mut InformQueue, now: Now) -> Option<Due> {
         self.last_poll = now.monotonic;
         if self.retry.poll(now) {
             return Some(Due::Retry);
@@ -93,7 +92,7 @@ impl Schedule {
         if self.periodic.poll(now) {
             return Some(Due::Periodic);
         }
-        if let Some(command_key) = self.informs.poll(now) {
+        if let Some(command_key) = informs.poll(now) {
             return Some(Due::ScheduledInform { command_key });
         }
         self.reboots.poll(now).then_some(Due::Reboot)

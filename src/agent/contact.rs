@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::{Agent, random};
 use crate::acs::{self, Connection, TlsSettings};
-use crate::cwmp::device::Device;
 use crate::cwmp::session::{Output, Session, Start};
 use crate::cwmp::session_error::SessionError;
 use crate::cwmp::version;
@@ -27,7 +26,7 @@ pub struct LastSession {
     pub error: Option<SessionError>,
 }
 
-impl Agent {
+impl Agent<'_> {
     /// Holds one session, and decides what comes after it.
     pub(super) fn contact(&mut self) {
         let began = self.clock.now();
@@ -39,7 +38,7 @@ impl Agent {
         let events: Vec<String> = self.device.state().events.announced().map(|event| event.code.to_string()).collect();
         log::info!("session with {}: {}", self.device.management_server_text("URL"), events.join(", "));
         let settings = self.acs_settings(began.clock_is_set());
-        let (session, result) = converse(settings, session, first, &mut self.device);
+        let (session, result) = self.converse(settings, session, first);
         // Events that came while the session ran need one of their own (R134).
         self.wanted |= self.device.state().events.is_due(session.version());
         self.device.state_mut().events.session_ended();
@@ -53,6 +52,32 @@ impl Agent {
         self.compact();
         let took = self.clock.now().monotonic.saturating_sub(began.monotonic);
         self.last_session = Some(LastSession { began: began.wall, took, events, error: result.err() });
+    }
+
+    /// Posts what the session says and hands it the answers, until it ends.
+    fn converse(
+        &mut self,
+        settings: acs::Settings,
+        mut session: Session,
+        mut output: Output,
+    ) -> (Session, Result<(), SessionError>) {
+        let mut connection = match Connection::open(settings) {
+            Ok(connection) => connection,
+            Err(error) => return (session, Err(error)),
+        };
+        loop {
+            output = match output {
+                Output::End(result) => return (session, result),
+                Output::Post(body) => match connection.post(&body) {
+                    Ok(reply) => {
+                        let (next, output) = session.reply(&reply.body, &mut self.device, self.clock.now());
+                        session = next;
+                        output
+                    }
+                    Err(error) => return (session, Err(error)),
+                },
+            };
+        }
     }
 
     fn succeeded(&mut self) {
@@ -114,32 +139,6 @@ impl Agent {
         {
             log::warn!("the journal could not be rewritten and keeps growing: {error}");
         }
-    }
-}
-
-/// Posts what the session says and hands it the answers, until it ends.
-fn converse(
-    settings: acs::Settings,
-    mut session: Session,
-    mut output: Output,
-    device: &mut Device,
-) -> (Session, Result<(), SessionError>) {
-    let mut connection = match Connection::open(settings) {
-        Ok(connection) => connection,
-        Err(error) => return (session, Err(error)),
-    };
-    loop {
-        output = match output {
-            Output::End(result) => return (session, result),
-            Output::Post(body) => match connection.post(&body) {
-                Ok(reply) => {
-                    let (next, output) = session.reply(&reply.body, device);
-                    session = next;
-                    output
-                }
-                Err(error) => return (session, Err(error)),
-            },
-        };
     }
 }
 

@@ -9,7 +9,7 @@ use std::{io, thread};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::{Agent, StartFailure, Wake};
+use super::{Agent, Ended, StartFailure, Wake};
 use crate::config::{Config, StartupError};
 
 /// Wake-ups that may wait while a session runs; a further one makes its sender wait.
@@ -31,18 +31,21 @@ pub fn run(config: Config) -> ExitCode {
         return ExitCode::FAILURE;
     }
     log::info!("cpe-agent {} starts", env!("CARGO_PKG_VERSION"));
-    match Agent::start(config, wakes, stop) {
-        Ok(agent) => {
-            agent.run();
-            ExitCode::SUCCESS
-        }
-        Err(StartFailure::Configuration(error)) => {
-            eprintln!("cpe-agent: {error}");
-            ExitCode::from(StartupError::EXIT)
-        }
-        Err(StartFailure::AlreadyRunning(error)) => {
-            eprintln!("cpe-agent: {error}");
-            ExitCode::FAILURE
+    loop {
+        match Agent::start(config.clone(), &wakes, Arc::clone(&stop)).map(Agent::run) {
+            Ok(Ended::FactoryReset) => log::info!("starting anew, as from the factory"),
+            Ok(Ended::Stopped) => {
+                log::info!("stopped");
+                return ExitCode::SUCCESS;
+            }
+            Err(StartFailure::Configuration(error)) => {
+                eprintln!("cpe-agent: {error}");
+                return ExitCode::from(StartupError::EXIT);
+            }
+            Err(StartFailure::AlreadyRunning(error)) => {
+                eprintln!("cpe-agent: {error}");
+                return ExitCode::FAILURE;
+            }
         }
     }
 }

@@ -7,8 +7,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
-use super::{Agent, StoreJournal, Wake, random};
+use super::{Agent, Followed, StoreJournal, Wake, random};
 use crate::clock::Clock;
 use crate::config::{Config, StartupError};
 use crate::cwmp::device::Device;
@@ -39,9 +40,9 @@ pub fn load_model(config: &Config) -> Result<Loaded, StartupError> {
     load(&files, &config.set).map_err(|error| StartupError::new(Path::new(&error.file), &error.pointer, &error.reason))
 }
 
-impl Agent {
+impl<'w> Agent<'w> {
     /// Prepares everything up to the first session; nothing is contacted and nothing written yet.
-    pub fn start(config: Config, wakes: Receiver<Wake>, stop: Arc<AtomicBool>) -> Result<Agent, StartFailure> {
+    pub fn start(config: Config, wakes: &'w Receiver<Wake>, stop: Arc<AtomicBool>) -> Result<Agent<'w>, StartFailure> {
         let loaded = load_model(&config).map_err(StartFailure::Configuration)?;
         let (store, recovered) = match Store::open(&config.state_dir) {
             Ok(opened) => opened,
@@ -54,9 +55,9 @@ impl Agent {
         recovered.notices.iter().for_each(|notice| log::warn!("{notice}"));
         let store = Rc::new(RefCell::new(store));
         let journal = Box::new(StoreJournal(Rc::clone(&store)));
-        let (device, notices) = Device::restore(loaded, &recovered.records, journal);
-        notices.iter().for_each(|notice| log::warn!("{notice}"));
         let clock = Clock::new();
+        let (device, notices) = Device::restore(loaded, &recovered.records, journal, clock.now());
+        notices.iter().for_each(|notice| log::warn!("{notice}"));
         let mut schedule = Schedule::default();
         schedule.retry = Retry::restore(device.state().retry_count, clock.now());
         let mut agent = Agent {
@@ -70,13 +71,16 @@ impl Agent {
             stop,
             wanted: false,
             only_oldest: false,
+            followed: Followed::default(),
+            not_before: Duration::ZERO,
+            going_down: false,
             last_session: None,
         };
         agent.note_start();
         Ok(agent)
     }
 
-    /// Raises the events that a start can mean: `0 BOOTSTRAP`, `1 BOOT`, or none (R137, R146).
+    /// Raises the events that a start can mean: `0 BOOTSTRAP`, `1 BOOT`, `4 VALUE CHANGE`, or none (R137, R146).
     ///
     /// Nothing is written yet: a start that ends before its session does is found again by the next one.
     fn note_start(&mut self) {
@@ -88,18 +92,24 @@ impl Agent {
         if rebooted {
             state.events.rebooted();
             state.changed.clear(); // R110: with 4 VALUE CHANGE, which does not outlive a reboot
+            state.reboot = false; // the promise is kept
         }
         let known = state.identity.as_deref() == Some(&identity) && state.acs_url.as_deref() == Some(&acs_url);
         if !known {
             state.phase = random() as u32; // R152
             state.identity = Some(identity);
+            state.told.clear();
             state.bootstrap(acs_url);
         }
         if rebooted {
             state.boot_id = boot_id.unwrap_or_default();
             state.events.raise(Event::new(EventCode::Boot));
         }
-        self.wanted = state.events.pending().next().is_some();
+        self.device.note_firmware_changes();
+        if rebooted {
+            self.forget_delayed_reboot();
+        }
+        self.wanted = self.device.state().events.pending().next().is_some();
     }
 
     /// What tells one boot of the device from another; none where the file cannot be read, and then every start of the
