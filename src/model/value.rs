@@ -164,7 +164,7 @@ impl fmt::Display for Value {
 }
 
 /// What a value of one parameter must meet beyond its type.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Facets {
     /// Fewest characters; of the decoded bytes for `base64` and `hexBinary` (R327). Per item of a list.
     pub min_length: Option<u32>,
