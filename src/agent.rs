@@ -2,26 +2,33 @@
 //!
 //! ```text
 //! signals, control socket, … ──Wake──▶ Agent ──▶ sleep until a wake-up or the next deadline
+//!                                        ├─ commands.rs  what the control socket asks for; status.rs tells how it goes
 //!                                        ├─ contact.rs   one session with the ACS, driven to its end
+//!                                        ├─ promises.rs  what was promised in a session and is done after it
 //!                                        ├─ start.rs     from configuration and journal to a running agent
 //!                                        └─ schedule     what is due, and when
 //! ```
 
+mod commands;
 mod contact;
 pub mod daemon;
+mod promises;
 mod start;
+mod status;
 
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
 
 use rand::RngCore;
 use rand::rngs::OsRng;
 
 use crate::clock::{Clock, Now};
 use crate::config::Config;
+use crate::control::Call;
 use crate::cwmp::device::{Device, Journal, JournalError};
 use crate::cwmp::event::{Event, EventCode};
 use crate::model::value::Value;
@@ -32,54 +39,109 @@ use crate::time_zone::LocalZone;
 use contact::Acquaintance;
 pub use contact::LastSession;
 pub use start::{StartFailure, load_model};
+pub use status::Board;
 
 /// What makes the agent look up from its sleep.
 #[derive(Debug)]
 pub enum Wake {
     /// SIGTERM or SIGINT: end now.
     Stop,
+    /// A command from the control socket.
+    Command(Call),
+}
+
+/// Why [`Agent::run`] came back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It was told to.
+    Stopped,
+    /// Everything is as from the factory: start anew.
+    FactoryReset,
+}
+
+/// Values of the planned reboots, as the schedule has them (R156).
+#[derive(Clone, Debug, PartialEq)]
+struct Followed {
+    schedule_reboot: Option<Value>,
+    delay_reboot: i64,
+}
+
+impl Default for Followed {
+    fn default() -> Followed {
+        Followed { schedule_reboot: None, delay_reboot: -1 }
+    }
 }
 
 /// The running agent.
-pub struct Agent {
+pub struct Agent<'w> {
     config: Config,
     clock: Clock,
     zone: LocalZone,
     device: Device,
     store: Rc<RefCell<Store>>,
     schedule: Schedule,
-    wakes: Receiver<Wake>,
+    wakes: &'w Receiver<Wake>,
     /// Set when the agent is to end: whatever waits for the network looks at it.
     stop: Arc<AtomicBool>,
     /// Whether a session is to start as soon as none runs.
     wanted: bool,
+    /// No session before this instant of the monotonic clock: the device is going down, or coming back.
+    not_before: Duration,
+    /// Whether the command that reboots the device has succeeded, so that it should go down any moment.
+    going_down: bool,
+    /// The planned reboots that the schedule knows of.
+    followed: Followed,
     /// What is known of the ACS beside its URL.
     acs: Acquaintance,
     last_session: Option<LastSession>,
+    /// When it ended, on the monotonic clock.
+    session_ended: Option<Duration>,
+    /// When the agent started, on the monotonic clock.
+    started: Duration,
+    /// What was found damaged at the start, in words.
+    notices: Vec<String>,
+    /// Where `status` looks.
+    board: Arc<Board>,
 }
 
-impl Agent {
-    /// Runs until it is told to stop.
-    pub fn run(mut self) {
-        loop {
+impl Agent<'_> {
+    /// Runs until it is told to stop, or until the device is as from the factory.
+    pub fn run(mut self) -> Ended {
+        let ended = loop {
             let now = self.clock.now();
+            if let Some(ended) = self.keep_promises(now) {
+                break ended;
+            }
             self.follow_settings(now);
-            while let Some(due) = self.schedule.poll(now) {
+            while let Some(due) = self.schedule.poll(&mut self.device.state_mut().informs, now) {
                 self.fall_due(due);
             }
-            if self.wanted && self.is_enabled() {
-                self.contact();
+            if self.wanted && self.is_enabled() && now.monotonic >= self.not_before {
+                self.hold_session(now);
                 continue;
             }
+            self.publish(now, false);
             match self.sleep(now) {
-                Some(Wake::Stop) => break,
+                Some(Wake::Stop) => break Ended::Stopped,
+                Some(Wake::Command(call)) => self.carry_out(call),
                 None => {}
             }
-        }
-        if let Err(error) = self.device.save() {
+        };
+        if ended == Ended::Stopped
+            && let Err(error) = self.device.save()
+        {
             log::error!("{error}");
         }
-        log::info!("stopped");
+        ended
+    }
+
+    fn hold_session(&mut self, now: Now) {
+        self.schedule.notification.session_began();
+        self.publish(now, true);
+        self.contact();
+        let now = self.clock.now();
+        self.schedule.notification.session_ended(now);
+        self.session_ended = Some(now.monotonic);
     }
 
     /// Waits for a wake-up, at most until the next deadline.
@@ -87,7 +149,9 @@ impl Agent {
         if self.stop.load(Ordering::Relaxed) {
             return Some(Wake::Stop);
         }
-        let Some(deadline) = self.schedule.deadline() else {
+        let deadline = self.schedule.deadline(&self.device.state().informs);
+        let held_back = (self.not_before > now.monotonic).then_some(self.not_before);
+        let Some(deadline) = deadline.into_iter().chain(held_back).min() else {
             return Some(self.wakes.recv().unwrap_or(Wake::Stop));
         };
         match self.wakes.recv_timeout(deadline.saturating_sub(now.monotonic)) {
@@ -100,14 +164,30 @@ impl Agent {
     /// Takes over the parameters that drive the schedule; they may have changed since the last look (R153).
     fn follow_settings(&mut self, now: Now) {
         self.schedule.periodic.set(self.periodic_settings(), now);
+        let throttle = self.device.management_server_number("DefaultActiveNotificationThrottle");
+        let throttle = throttle.and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or(0);
+        self.schedule.notification.set(Duration::from_secs(throttle));
+        self.schedule.heartbeat.set(self.heartbeat_settings(), now);
+        self.follow_planned_reboots(now);
     }
 
     fn periodic_settings(&self) -> Option<PeriodicSettings> {
-        if !self.is_enabled() || !self.device.management_server_flag("PeriodicInformEnable", false) {
+        let enabled = self.is_enabled() && self.device.management_server_flag("PeriodicInformEnable", false);
+        self.phased(enabled, "PeriodicInformInterval", "PeriodicInformTime")
+    }
+
+    /// R302.
+    fn heartbeat_settings(&self) -> Option<PeriodicSettings> {
+        let enabled = self.is_enabled() && self.device.management_server_flag("HeartbeatPolicy.Enable", false);
+        self.phased(enabled, "HeartbeatPolicy.ReportingInterval", "HeartbeatPolicy.InitiationTime")
+    }
+
+    fn phased(&self, enabled: bool, interval: &str, reference: &str) -> Option<PeriodicSettings> {
+        if !enabled {
             return None;
         }
-        let interval = u32::try_from(self.device.management_server_number("PeriodicInformInterval")?).ok()?;
-        let reference = match self.device.management_server("PeriodicInformTime") {
+        let interval = u32::try_from(self.device.management_server_number(interval)?).ok()?;
+        let reference = match self.device.management_server(reference) {
             Some(Value::DateTime(time)) if !time.is_unknown() && !time.is_since_boot() => Some(time.unix()),
             _ => None, // R151
         };
@@ -122,14 +202,14 @@ impl Agent {
 
     fn fall_due(&mut self, due: Due) {
         match due {
-            Due::Retry => self.wanted = true,
+            Due::Retry | Due::Notification => self.wanted = true,
             Due::Periodic => self.raise(Event::new(EventCode::Periodic)),
             Due::Heartbeat => self.raise(Event::new(EventCode::Heartbeat)),
             Due::ScheduledInform { command_key } => {
                 self.device.state_mut().events.raise(Event::new(EventCode::Scheduled));
                 self.raise(Event::of_command(EventCode::MScheduleInform, command_key));
             }
-            Due::Reboot => {}
+            Due::Reboot => self.reboot(),
         }
     }
 

@@ -256,7 +256,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         key: "bootId",
         value: "FILE",
         default: Some("/proc/sys/kernel/random/boot_id"),
-        meaning: "changed content means that the device rebooted",
+        meaning: "changed content: the device rebooted",
         form: Form::One(|config, text| path(text).map(|path| config.boot_id = path)),
     },
     Setting {
@@ -554,7 +554,7 @@ mod tests {
         "dataModel": ["a.json", "b.json"], "set": {"Device.A": "1", "Device.B": ""},
         "stateDir": "state", "listen": "127.0.0.1:0", "udpListen": "[::1]:1", "control": "sock",
         "bootId": "boot", "caFile": "ca.pem", "clientCert": "cert.pem", "clientKey": "key.pem",
-        "log": "trace", "logTo": "syslog" }"#;
+        "acsTimeout": "60", "log": "trace", "logTo": "syslog" }"#;
 
     #[test]
     fn the_file_has_every_key() {
@@ -566,6 +566,7 @@ mod tests {
         assert_eq!((config.boot_id, config.ca_file), (PathBuf::from("boot"), Some(PathBuf::from("ca.pem"))));
         assert_eq!((config.client_cert, config.client_key), (Some("cert.pem".into()), Some("key.pem".into())));
         assert_eq!((config.log, config.log_to), (LevelFilter::Trace, Destination::Syslog));
+        assert_eq!(config.acs_timeout, Duration::from_secs(60));
         let Ok(Value::Object(members)) = serde_json::from_str(EVERYTHING) else { panic!("JSON") };
         assert!(SETTINGS.iter().all(|setting| members.contains_key(setting.key)));
     }

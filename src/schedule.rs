@@ -1,4 +1,4 @@
-//! When is the next session due: retries, periodic, scheduled, heartbeat, and planned reboots.
+//! When is the next session due: retries, notifications, periodic, scheduled, heartbeat, planned reboots.
 //!
 //! ```text
 //!   settings, requests, outcomes ──▶ Schedule ── deadline() ──▶ the agent sleeps until then
@@ -15,11 +15,13 @@ use std::time::Duration;
 use crate::clock::Now;
 
 mod inform_queue;
+mod notification;
 mod periodic;
 mod reboot;
 mod retry;
 
 pub use inform_queue::{InformQueue, QueueFull};
+pub use notification::Throttle;
 pub use periodic::{Periodic, PeriodicSettings};
 pub use reboot::PlannedReboots;
 pub use retry::{Retry, RetryPolicy, retry_wait};
@@ -33,6 +35,8 @@ const CLOCK_CHECK: Duration = Duration::from_secs(60);
 pub enum Due {
     /// The failed session is to be tried again (R125).
     Retry,
+    /// A session for an active notification (R210).
+    Notification,
     /// `2 PERIODIC` (R149).
     Periodic,
     /// `14 HEARTBEAT` (R302).
@@ -51,30 +55,32 @@ pub enum Due {
 pub struct Schedule {
     /// Sessions that failed.
     pub retry: Retry,
+    /// DefaultActiveNotificationThrottle.
+    pub notification: Throttle,
     /// PeriodicInformInterval and its kin.
     pub periodic: Periodic,
     /// HeartbeatPolicy, which works the same way.
     pub heartbeat: Periodic,
-    /// What ScheduleInform has asked for.
-    pub informs: InformQueue,
     /// ScheduleReboot and DelayReboot.
     pub reboots: PlannedReboots,
     last_poll: Duration,
 }
 
 impl Schedule {
-    /// When to call [`Schedule::poll`] again, on the monotonic clock; none if nothing waits.
-    pub fn deadline(&self) -> Option<Duration> {
+    /// When to call [`Schedule::poll`] again, on the monotonic clock; none if nothing waits. `informs` is what
+    /// ScheduleInform has asked for; it stands apart because it outlives the agent.
+    pub fn deadline(&self, informs: &InformQueue) -> Option<Duration> {
         let watches_clock = self.periodic.watches_clock()
             || self.heartbeat.watches_clock()
-            || self.informs.watches_clock()
+            || informs.watches_clock()
             || self.reboots.watches_clock();
         let clock_check = watches_clock.then(|| self.last_poll.saturating_add(CLOCK_CHECK));
         let deadlines = [
             self.retry.deadline(),
+            self.notification.deadline(),
             self.periodic.deadline(),
             self.heartbeat.deadline(),
-            self.informs.deadline(),
+            informs.deadline(),
             self.reboots.deadline(),
             clock_check,
         ];
@@ -82,10 +88,13 @@ impl Schedule {
     }
 
     /// What is due, one at a time: to be called until there is none.
-    pub fn poll(&mut self, now: Now) -> Option<Due> {
+    pub fn poll(&mut self, informs: &mut InformQueue, now: Now) -> Option<Due> {
         self.last_poll = now.monotonic;
         if self.retry.poll(now) {
             return Some(Due::Retry);
+        }
+        if self.notification.poll(now) {
+            return Some(Due::Notification);
         }
         if self.heartbeat.poll(now) {
             return Some(Due::Heartbeat);
@@ -93,7 +102,7 @@ impl Schedule {
         if self.periodic.poll(now) {
             return Some(Due::Periodic);
         }
-        if let Some(command_key) = self.informs.poll(now) {
+        if let Some(command_key) = informs.poll(now) {
             return Some(Due::ScheduledInform { command_key });
         }
         self.reboots.poll(now).then_some(Due::Reboot)

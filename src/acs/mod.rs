@@ -20,7 +20,6 @@ pub mod tls;
 pub mod transport;
 #[cfg(feature = "tls")]
 mod unset_clock;
-pub mod url;
 
 pub use stream::TlsSettings;
 
@@ -35,12 +34,12 @@ use ureq_proto::http::{HeaderMap, Request, header};
 use crate::cwmp::session_error::SessionError;
 use crate::digest::challenges;
 use crate::secret::Secret;
+use crate::url::Url;
 use authentication::{Attempt, Authentication};
 use cookie::Cookies;
 use http::{Answer, Wire};
 use stream::Connector;
 use transport::Patience;
-use url::Url;
 
 /// Consecutive redirects that are followed (R56).
 const MAX_REDIRECTS: usize = 5;

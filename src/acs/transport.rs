@@ -21,8 +21,8 @@ use rustix::io::Errno;
 use rustix::net::sockopt::{self, Timeout};
 use rustix::net::{AddressFamily, RecvFlags, SendAncillaryBuffer, SendFlags, SocketFlags, SocketType, ipproto};
 
-use super::url::{Host, Url};
 use crate::cwmp::session_error::SessionError;
+use crate::url::{Host, Url};
 
 /// How long a wait may go on before the stop flag is looked at again.
 const TICK: Duration = Duration::from_millis(200);

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use super::{Agent, random};
 use crate::acs::{self, Connection, TlsSettings};
-use crate::cwmp::device::Device;
 use crate::cwmp::session::{Output, Session, Start};
 use crate::cwmp::session_error::SessionError;
 use crate::cwmp::version;
 use crate::model::date_time::DateTime;
 use crate::schedule::RetryPolicy;
+use crate::url::Url;
 
 /// The largest answer that is read: a SetParameterValues of 10,000 parameters fits in it twice.
 const BODY_LIMIT: usize = 4 << 20;
@@ -39,7 +39,7 @@ pub(super) struct Acquaintance {
     closes_silently: bool,
 }
 
-impl Agent {
+impl Agent<'_> {
     /// Holds one session, and decides what comes after it.
     pub(super) fn contact(&mut self) {
         let began = self.clock.now();
@@ -53,9 +53,11 @@ impl Agent {
         let start = Start { current_time: self.current_time(), offered };
         let (session, first) = Session::start(&start, &mut self.device);
         let events: Vec<String> = self.device.state().events.announced().map(|event| event.code.to_string()).collect();
-        log::info!("session with {url}: {}", events.join(", "));
+        // Neither user information nor a query belongs in the log.
+        let shown = Url::parse(&url).map_or_else(|error| error.to_string(), |url| url.to_string());
+        log::info!("session with {shown}: {}", events.join(", "));
         let settings = self.acs_settings(began.clock_is_set());
-        let (session, result) = converse(settings, &mut self.acs, session, first, &mut self.device);
+        let (session, result) = self.converse(settings, session, first);
         // Events that came while the session ran need one of their own (R134).
         self.wanted |= self.device.state().events.is_due(session.version());
         self.device.state_mut().events.session_ended();
@@ -69,6 +71,51 @@ impl Agent {
         self.compact();
         let took = self.clock.now().monotonic.saturating_sub(began.monotonic);
         self.last_session = Some(LastSession { began: began.wall, took, events, error: result.err() });
+    }
+
+    /// Opens the connection as the ACS is known to need it, and notes what it teaches.
+    fn converse(
+        &mut self,
+        settings: acs::Settings,
+        session: Session,
+        first: Output,
+    ) -> (Session, Result<(), SessionError>) {
+        let mut connection = match Connection::open(settings) {
+            Ok(connection) => connection,
+            Err(error) => return (session, Err(error)),
+        };
+        if self.acs.wants_basic {
+            connection.begin_with_basic();
+        }
+        if self.acs.closes_silently {
+            connection.expect_silent_closing();
+        }
+        let end = self.exchange(&mut connection, session, first);
+        self.acs.wants_basic = connection.is_basic();
+        self.acs.closes_silently = connection.closes_silently();
+        end
+    }
+
+    /// Posts what the session says and hands it the answers, until it ends.
+    fn exchange(
+        &mut self,
+        connection: &mut Connection,
+        mut session: Session,
+        mut output: Output,
+    ) -> (Session, Result<(), SessionError>) {
+        loop {
+            output = match output {
+                Output::End(result) => return (session, result),
+                Output::Post(body) => match connection.post(&body) {
+                    Ok(reply) => {
+                        let (next, output) = session.reply(&reply.body, &mut self.device, self.clock.now());
+                        session = next;
+                        output
+                    }
+                    Err(error) => return (session, Err(error)),
+                },
+            };
+        }
     }
 
     fn succeeded(&mut self) {
@@ -123,59 +170,13 @@ impl Agent {
     }
 
     /// Rewrites the journal where it has grown, now that nobody waits for an answer.
-    fn compact(&mut self) {
+    pub(super) fn compact(&mut self) {
         let mut store = self.store.borrow_mut();
         if store.wants_compaction()
             && let Err(error) = store.compact(&self.device.snapshot())
         {
             log::warn!("the journal could not be rewritten and keeps growing: {error}");
         }
-    }
-}
-
-/// Opens the connection as the ACS is known to need it, and notes what it teaches.
-fn converse(
-    settings: acs::Settings,
-    acs: &mut Acquaintance,
-    session: Session,
-    first: Output,
-    device: &mut Device,
-) -> (Session, Result<(), SessionError>) {
-    let mut connection = match Connection::open(settings) {
-        Ok(connection) => connection,
-        Err(error) => return (session, Err(error)),
-    };
-    if acs.wants_basic {
-        connection.begin_with_basic();
-    }
-    if acs.closes_silently {
-        connection.expect_silent_closing();
-    }
-    let end = exchange(&mut connection, session, first, device);
-    acs.wants_basic = connection.is_basic();
-    acs.closes_silently = connection.closes_silently();
-    end
-}
-
-/// Posts what the session says and hands it the answers, until it ends.
-fn exchange(
-    connection: &mut Connection,
-    mut session: Session,
-    mut output: Output,
-    device: &mut Device,
-) -> (Session, Result<(), SessionError>) {
-    loop {
-        output = match output {
-            Output::End(result) => return (session, result),
-            Output::Post(body) => match connection.post(&body) {
-                Ok(reply) => {
-                    let (next, output) = session.reply(&reply.body, device);
-                    session = next;
-                    output
-                }
-                Err(error) => return (session, Err(error)),
-            },
-        };
     }
 }
 

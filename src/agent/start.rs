@@ -7,9 +7,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
 use super::contact::Acquaintance;
-use super::{Agent, StoreJournal, Wake, random};
+use super::{Agent, Board, Followed, StoreJournal, Wake, random};
 use crate::clock::Clock;
 use crate::config::{Config, StartupError};
 use crate::cwmp::device::Device;
@@ -28,6 +29,9 @@ pub enum StartFailure {
     AlreadyRunning(StoreError),
 }
 
+/// As many notices are kept for `status`; the log has had all.
+const MAX_NOTICES: usize = 16;
+
 /// Loads the data-model files that the configuration names, with its factory values.
 pub fn load_model(config: &Config) -> Result<Loaded, StartupError> {
     let mut files = Vec::with_capacity(config.data_model.len());
@@ -40,9 +44,14 @@ pub fn load_model(config: &Config) -> Result<Loaded, StartupError> {
     load(&files, &config.set).map_err(|error| StartupError::new(Path::new(&error.file), &error.pointer, &error.reason))
 }
 
-impl Agent {
+impl<'w> Agent<'w> {
     /// Prepares everything up to the first session; nothing is contacted and nothing written yet.
-    pub fn start(config: Config, wakes: Receiver<Wake>, stop: Arc<AtomicBool>) -> Result<Agent, StartFailure> {
+    pub fn start(
+        config: Config,
+        wakes: &'w Receiver<Wake>,
+        stop: Arc<AtomicBool>,
+        board: Arc<Board>,
+    ) -> Result<Agent<'w>, StartFailure> {
         let loaded = load_model(&config).map_err(StartFailure::Configuration)?;
         let (store, recovered) = match Store::open(&config.state_dir) {
             Ok(opened) => opened,
@@ -55,9 +64,10 @@ impl Agent {
         recovered.notices.iter().for_each(|notice| log::warn!("{notice}"));
         let store = Rc::new(RefCell::new(store));
         let journal = Box::new(StoreJournal(Rc::clone(&store)));
-        let (device, notices) = Device::restore(loaded, &recovered.records, journal);
-        notices.iter().for_each(|notice| log::warn!("{notice}"));
         let clock = Clock::new();
+        let (device, notices) = Device::restore(loaded, &recovered.records, journal, clock.now());
+        notices.iter().for_each(|notice| log::warn!("{notice}"));
+        let notices = recovered.notices.into_iter().chain(notices).take(MAX_NOTICES).collect();
         let mut schedule = Schedule::default();
         schedule.retry = Retry::restore(device.state().retry_count, clock.now());
         let mut agent = Agent {
@@ -71,13 +81,21 @@ impl Agent {
             stop,
             wanted: false,
             acs: Acquaintance::default(),
+            followed: Followed::default(),
+            not_before: Duration::ZERO,
+            going_down: false,
             last_session: None,
+            session_ended: None,
+            started: clock.now().monotonic,
+            notices,
+            board,
         };
         agent.note_start();
+        agent.publish(agent.clock.now(), false);
         Ok(agent)
     }
 
-    /// Raises the events that a start can mean: `0 BOOTSTRAP`, `1 BOOT`, or none (R137, R146).
+    /// Raises the events that a start can mean: `0 BOOTSTRAP`, `1 BOOT`, `4 VALUE CHANGE`, or none (R137, R146).
     ///
     /// Nothing is written yet: a start that ends before its session does is found again by the next one.
     fn note_start(&mut self) {
@@ -89,18 +107,24 @@ impl Agent {
         if rebooted {
             state.events.rebooted();
             state.changed.clear(); // R110: with 4 VALUE CHANGE, which does not outlive a reboot
+            state.reboot = false; // the promise is kept
         }
         let known = state.identity.as_deref() == Some(&identity) && state.acs_url.as_deref() == Some(&acs_url);
         if !known {
             state.phase = random() as u32; // R152
             state.identity = Some(identity);
+            state.told.clear();
             state.bootstrap(acs_url);
         }
         if rebooted {
             state.boot_id = boot_id.unwrap_or_default();
             state.events.raise(Event::new(EventCode::Boot));
         }
-        self.wanted = state.events.pending().next().is_some();
+        self.device.note_firmware_changes();
+        if rebooted {
+            self.forget_delayed_reboot();
+        }
+        self.wanted = self.device.state().events.pending().next().is_some();
     }
 
     /// What tells one boot of the device from another; none where the file cannot be read, and then every start of the

@@ -7,18 +7,21 @@
 //! Nothing is changed before it is written, and nothing is answered before it is changed, so that what was answered
 //! survives a power cut (R164, R171).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde_json::{Map, Value as Json};
 
 use super::event::{Event, EventCode, EventQueue};
+use crate::clock::Now;
 use crate::model::Loaded;
 use crate::model::actions::Actions;
 use crate::model::attributes::Notification;
+use crate::model::path::Path;
 use crate::model::transaction::Change;
 use crate::model::tree::Tree;
 use crate::model::value::Value;
+use crate::schedule::InformQueue;
 
 /// Where changes are kept: one record a change, durable when `append` returns.
 pub trait Journal {
@@ -67,6 +70,17 @@ pub struct State {
     pub changed: BTreeSet<String>,
     /// The phase of periodic Informs that this device chose for itself (R151), in seconds.
     pub phase: u32,
+    /// What ScheduleInform has asked for (R155).
+    pub informs: InformQueue,
+    /// A reboot was promised and is not done yet (R223).
+    pub reboot: bool,
+    /// A factory reset was promised and is not done yet (R226).
+    pub factory_reset: bool,
+    /// What the watched parameters of the factory state were when the ACS last heard of them: names and digests of the
+    /// values. A new firmware brings other values than these.
+    pub told: BTreeMap<String, u32>,
+    /// How the journal has `informs`. Its seconds run on, so that they are written only when an entry comes or goes.
+    informs_json: Json,
 }
 
 /// The data model and the state, with the journal that keeps them.
@@ -79,12 +93,14 @@ pub struct Device {
     journal: Box<dyn Journal>,
     /// The state as the journal has it.
     written: String,
+    /// When the current step of the protocol takes place.
+    now: Now,
 }
 
 impl Device {
     /// Brings the device from its factory state to what the records say. What no longer fits the model is left out and
     /// told in words.
-    pub fn restore(loaded: Loaded, records: &[String], journal: Box<dyn Journal>) -> (Device, Vec<String>) {
+    pub fn restore(loaded: Loaded, records: &[String], journal: Box<dyn Journal>, now: Now) -> (Device, Vec<String>) {
         let Loaded { mut tree, actions } = loaded;
         let mut state = State::default();
         let mut written = String::new();
@@ -100,11 +116,21 @@ impl Device {
                 notices.extend(change.err().map(|reason| format!("left out of the stored values: {reason}")));
             }
             if let Some(stored) = record.remove("state") {
-                state = State::from_json(&stored);
+                state = State::from_json(&stored, now);
                 written = stored.to_string();
             }
         }
-        (Device { tree, actions, state, journal, written }, notices)
+        (Device { tree, actions, state, journal, written, now }, notices)
+    }
+
+    /// When the current step of the protocol takes place.
+    pub fn now(&self) -> Now {
+        self.now
+    }
+
+    /// Begins a step of the protocol.
+    pub fn set_now(&mut self, now: Now) {
+        self.now = now;
     }
 
     /// What the device has to remember.
@@ -137,7 +163,12 @@ impl Device {
         let mut state = self.state.clone();
         let active = author == Author::Other && self.note(&changes, &mut state);
         self.watch_acs_url(&changes, &mut state);
+        self.watch_attributes(&changes, &mut state);
         edit(&mut state);
+        if state.informs.is_unsaved() {
+            state.informs_json = state.informs.to_json(self.now);
+            state.informs.saved(self.now);
+        }
         let encoded = state.to_json().to_string();
         if changes.is_empty() && encoded == self.written {
             self.state = state;
@@ -172,6 +203,12 @@ impl Device {
         vec![serde_json::json!({ "tree": changes, "state": self.state.to_json() }).to_string()]
     }
 
+    /// The record of a device that has forgotten everything but that it is to be reset.
+    pub fn promise_of_reset(&self) -> String {
+        let state = State { boot_id: self.state.boot_id.clone(), factory_reset: true, ..State::default() };
+        serde_json::json!({ "state": state.to_json() }).to_string()
+    }
+
     fn is_change(&self, change: &Change) -> bool {
         match change {
             Change::Set(name, value) => self.tree.get(name).as_ref() != Some(value),
@@ -185,9 +222,8 @@ impl Device {
     /// R99, R101: what the ACS is to hear of. Gives whether it is to hear of it at once.
     fn note(&self, changes: &[Change], state: &mut State) -> bool {
         let mut active = false;
-        for change in changes {
-            let Change::Set(name, _) = change else { continue };
-            let Ok(parameter) = self.tree.parameter(name) else { continue };
+        for name in changes.iter().flat_map(|change| self.tree.parameters_changed_by(change)) {
+            let Ok(parameter) = self.tree.parameter(&name) else { continue };
             let notification = parameter.attributes().notification;
             if parameter.spec.inform || notification != Notification::Off {
                 state.changed.insert(name.clone());
@@ -196,6 +232,42 @@ impl Device {
             active |= notification == Notification::Active;
         }
         active
+    }
+
+    /// A parameter of the factory state that the ACS begins to watch: from now on a firmware that brings another value
+    /// for it is noticed.
+    fn watch_attributes(&self, changes: &[Change], state: &mut State) {
+        for change in changes {
+            if let Change::Attributes(name, attributes) = change
+                && attributes.notification != Notification::Off
+                && let Ok(parameter) = self.tree.parameter(name)
+                && !parameter.is_changed()
+            {
+                state.told.insert(name.clone(), digest(&parameter.stored()));
+            }
+        }
+    }
+
+    /// Compares what the ACS was told of the factory state with what that is now: a new firmware has its own versions
+    /// and defaults, and the ACS is to hear of those that it watches (R99, R106).
+    pub fn note_firmware_changes(&mut self) {
+        let mut watched = BTreeMap::new();
+        let Ok(everything) = Path::parse("") else { return };
+        // The empty path is always there.
+        let _ = self.tree.visit_values(&everything, &mut |parameter| {
+            let notification = parameter.attributes().notification;
+            let is_watched = parameter.spec.inform || notification != Notification::Off;
+            if is_watched && !parameter.is_changed() && !parameter.spec.is_count() {
+                watched.insert(parameter.name.to_owned(), digest(&parameter.stored()));
+            }
+        });
+        for (name, sum) in &watched {
+            if self.state.told.get(name).is_some_and(|told| told != sum) {
+                self.state.changed.insert(name.clone());
+                self.state.events.raise(Event::new(EventCode::ValueChange));
+            }
+        }
+        self.state.told = watched;
     }
 
     fn watch_acs_url(&self, changes: &[Change], state: &mut State) {
@@ -210,6 +282,11 @@ impl Device {
     }
 }
 
+/// A short digest of a value (FNV-1a), to tell one from another without keeping either.
+fn digest(value: &Value) -> u32 {
+    value.to_string().bytes().fold(0x811C_9DC5, |sum: u32, byte| (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+}
+
 impl State {
     /// Raises `0 BOOTSTRAP` for this ACS; all other undelivered events are discarded, and with `4 VALUE CHANGE` its
     /// list of parameters (R139).
@@ -221,8 +298,10 @@ impl State {
 
     /// InformResponse has come: the ACS knows what Inform told (R92, R134).
     pub(super) fn inform_delivered(&mut self) {
+        if !self.events.announced().any(|event| event.code == EventCode::Heartbeat) {
+            self.changed.clear(); // R303: a heartbeat tells no changes
+        }
         self.events.inform_confirmed();
-        self.changed.clear();
     }
 
     fn to_json(&self) -> Json {
@@ -234,15 +313,22 @@ impl State {
             "retryCount": self.retry_count,
             "changed": self.changed,
             "phase": self.phase,
+            "informs": self.informs_json,
+            "reboot": self.reboot,
+            "factoryReset": self.factory_reset,
+            "told": self.told,
         })
     }
 
     /// Reads what it can; a member that is missing or wrong is as from the factory.
-    fn from_json(json: &Json) -> State {
+    fn from_json(json: &Json, now: Now) -> State {
         let text = |name: &str| json.get(name).and_then(Json::as_str).map(str::to_owned);
         let number =
             |name: &str| json.get(name).and_then(Json::as_u64).and_then(|n| u32::try_from(n).ok()).unwrap_or(0);
+        let flag = |name: &str| json.get(name).and_then(Json::as_bool).unwrap_or(false);
         let changed = json.get("changed").and_then(Json::as_array);
+        let told = json.get("told").and_then(Json::as_object).into_iter().flatten();
+        let informs_json = json.get("informs").cloned().unwrap_or_default();
         State {
             identity: text("identity"),
             acs_url: text("acsUrl"),
@@ -251,6 +337,11 @@ impl State {
             retry_count: number("retryCount"),
             changed: changed.into_iter().flatten().filter_map(Json::as_str).map(str::to_owned).collect(),
             phase: number("phase"),
+            informs: InformQueue::from_json(&informs_json, now),
+            reboot: flag("reboot"),
+            factory_reset: flag("factoryReset"),
+            told: told.filter_map(|(name, sum)| Some((name.clone(), sum.as_u64()?.try_into().ok()?))).collect(),
+            informs_json,
         }
     }
 }

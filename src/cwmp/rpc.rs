@@ -1,32 +1,74 @@
 //! The RPCs that the ACS may call: one file each, and the one table that says which there are.
 
+mod add_object;
+mod delete_object;
+mod factory_reset;
+mod get_parameter_attributes;
 mod get_parameter_names;
 mod get_parameter_values;
 mod get_rpc_methods;
 pub(super) mod inform;
+mod reboot;
+mod schedule_inform;
+mod set_parameter_attributes;
 mod set_parameter_values;
 
 use super::device::{Device, JournalError};
 use super::fault::{Fault, FaultCode};
 use super::soap::{Element, Writer};
-use crate::model::path::PathError;
+use crate::model::actions::Actions;
+use crate::model::path::{Path, PathError};
 use crate::model::value::ValueError;
 
 /// Answers one call: reads the arguments, does what is asked, writes the arguments of the response.
 type Answer = fn(Element<'_>, &mut Device, &mut Writer) -> Result<(), Fault>;
 
+/// Whether a device with these actions has the method.
+type Available = fn(&Actions) -> bool;
+
 /// Every method that the ACS may call, with what answers it (R1, R5).
-const METHODS: &[(&str, Answer)] = &[
-    ("GetRPCMethods", get_rpc_methods::answer),
-    ("SetParameterValues", set_parameter_values::answer),
-    ("GetParameterValues", get_parameter_values::answer),
-    ("GetParameterNames", get_parameter_names::answer),
+const METHODS: &[(&str, Answer, Available)] = &[
+    ("GetRPCMethods", get_rpc_methods::answer, always),
+    ("SetParameterValues", set_parameter_values::answer, always),
+    ("GetParameterValues", get_parameter_values::answer, always),
+    ("GetParameterNames", get_parameter_names::answer, always),
+    ("SetParameterAttributes", set_parameter_attributes::answer, always),
+    ("GetParameterAttributes", get_parameter_attributes::answer, always),
+    ("AddObject", add_object::answer, always),
+    ("DeleteObject", delete_object::answer, always),
+    ("Reboot", reboot::answer, |actions| actions.reboot.is_some()),
+    ("FactoryReset", factory_reset::answer, |actions| actions.factory_reset.is_some()),
+    ("ScheduleInform", schedule_inform::answer, always),
 ];
 
+fn always(_: &Actions) -> bool {
+    true
+}
+
+/// The names of the methods that this device answers.
+fn methods(actions: &Actions) -> impl Iterator<Item = &'static str> {
+    METHODS.iter().filter(|(_, _, available)| available(actions)).map(|(name, ..)| *name)
+}
+
 /// What answers the method of this name; a method that is not there is fault 9000 (R4).
-pub(super) fn find(method: &str) -> Result<Answer, Fault> {
-    let found = METHODS.iter().find(|(name, _)| *name == method);
-    found.map(|(_, answer)| *answer).ok_or_else(|| Fault::new(FaultCode::MethodNotSupported))
+pub(super) fn find(method: &str, actions: &Actions) -> Result<Answer, Fault> {
+    let found = METHODS.iter().find(|(name, _, available)| *name == method && available(actions));
+    found.map(|(_, answer, _)| *answer).ok_or_else(|| Fault::new(FaultCode::MethodNotSupported))
+}
+
+/// Reads the array `ParameterNames` of a call, name by name.
+fn each_name(call: Element<'_>, mut read: impl FnMut(&str, &Path<'_>) -> Result<(), Fault>) -> Result<(), Fault> {
+    for name in call.members("ParameterNames")? {
+        let name = name.text().ok_or_else(|| Fault::because(FaultCode::InvalidArguments, "a name is a text"))?;
+        let path = Path::parse(&name).map_err(|error| named(&name, error))?;
+        read(&name, &path)?;
+    }
+    Ok(())
+}
+
+/// A fault that says which of several names is meant.
+fn named(name: &str, error: PathError) -> Fault {
+    Fault { text: format!("{name}: {error}"), ..Fault::from(error) }
 }
 
 /// The one place where an error of the model becomes a fault.
@@ -59,3 +101,6 @@ impl From<JournalError> for Fault {
         Fault::because(FaultCode::InternalError, error.to_string())
     }
 }
+
+#[cfg(test)]
+mod tests;

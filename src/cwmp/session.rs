@@ -18,6 +18,7 @@ use super::rpc::{self, inform::Inform};
 use super::session_error::SessionError;
 use super::soap::{self, Body, Document, Element, Envelope, Header, Writer};
 use super::version::{self, Version};
+use crate::clock::Now;
 use crate::model::date_time::DateTime;
 
 /// How often a request is sent again in a session because the ACS asks for it (R120).
@@ -94,7 +95,8 @@ impl Session {
     }
 
     /// Takes the body of an HTTP answer with status 200 or 204.
-    pub fn reply(self, body: &[u8], device: &mut Device) -> (Session, Output) {
+    pub fn reply(self, body: &[u8], device: &mut Device, now: Now) -> (Session, Output) {
+        device.set_now(now);
         if body.is_empty() {
             return self.empty_reply();
         }
@@ -192,7 +194,7 @@ impl Session {
             return soap::must_understand_fault(self.version, id, entry);
         }
         let mut response = Writer::new(self.version, &Header::with_id(id), &format!("{method}Response"));
-        match rpc::find(method).and_then(|answer| answer(call, device, &mut response)) {
+        match rpc::find(method, &device.actions).and_then(|answer| answer(call, device, &mut response)) {
             Ok(()) => {
                 log::info!("{method} answered");
                 response.finish()

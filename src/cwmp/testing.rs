@@ -2,13 +2,18 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::device::{Device, Journal, JournalError};
 use super::event::{Event, EventCode};
 use super::session::{Output, Session, Start};
 use super::version;
+use crate::clock::Now;
 use crate::model::date_time::DateTime;
 use crate::model::{ModelFile, load};
+
+/// When the tests take place.
+pub(crate) const NOW: Now = Now { monotonic: Duration::from_secs(1000), wall: 1_795_360_000 };
 
 /// A small gateway with everything that the protocol treats in a way of its own.
 pub(crate) const MODEL: &str = r#"{ "Device": {
@@ -26,7 +31,11 @@ pub(crate) const MODEL: &str = r#"{ "Device": {
       "PeriodicInformEnable": { "type": "boolean", "access": "readWrite", "value": "false" },
       "PeriodicInformInterval": { "type": "unsignedInt", "access": "readWrite", "min": 1, "value": "3600" },
       "PeriodicInformTime": { "type": "dateTime", "access": "readWrite" },
-      "ParameterKey": { "type": "string", "maxLength": 32, "inform": true } },
+      "ParameterKey": { "type": "string", "maxLength": 32, "inform": true },
+      "InformParameter": { "access": "readWrite",
+        "{i}": { "Enable": { "type": "boolean", "access": "readWrite", "value": "false" },
+                 "ParameterName": { "type": "string", "access": "readWrite", "maxLength": 256 },
+                 "EventList": { "type": "string", "access": "readWrite", "list": true } } } },
     "Hosts": {
       "HostNumberOfEntries": { "type": "unsignedInt", "counts": "Host" },
       "Host": { "access": "readWrite", "maxEntries": 4,
@@ -64,7 +73,7 @@ impl Journal for Paper {
 pub(crate) fn device(records: &[String]) -> (Device, Paper) {
     let loaded = load(&[ModelFile { name: "model".into(), text: MODEL.into() }], &[]).expect("the model of the tests");
     let paper = Paper::default();
-    let (device, notices) = Device::restore(loaded, records, Box::new(paper.clone()));
+    let (device, notices) = Device::restore(loaded, records, Box::new(paper.clone()), NOW);
     assert_eq!(notices, [""; 0]);
     (device, paper)
 }
@@ -109,7 +118,7 @@ impl Scenario {
 
     pub(crate) fn acs_bytes(&mut self, body: &[u8]) {
         let session = self.session.take().expect("a session");
-        let (session, output) = session.reply(body, &mut self.device);
+        let (session, output) = session.reply(body, &mut self.device, NOW);
         self.session = Some(session);
         self.output = output;
     }

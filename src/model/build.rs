@@ -1,6 +1,6 @@
 //! Builds the [`Schema`]: every member of every node is read here, and refused where it is wrong.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use super::attributes::Notify;
@@ -20,8 +20,8 @@ pub(super) struct Builder<'a> {
     nodes: Vec<Node>,
     specs: Vec<Spec>,
     scopes: Vec<ScopeShape>,
-    /// Facets that many parameters have in common, by how `Debug` writes them.
-    facets: HashMap<String, Rc<Facets>>,
+    /// Facets that many parameters have in common.
+    facets: HashSet<Rc<Facets>>,
     references: HashMap<String, Rc<Reference>>,
 }
 
@@ -35,7 +35,7 @@ impl<'a> Builder<'a> {
             nodes: Vec::new(),
             specs: Vec::new(),
             scopes: vec![ScopeShape::default()],
-            facets: HashMap::new(),
+            facets: HashSet::new(),
             references: HashMap::new(),
         };
         let node = builder.blank(root);
@@ -253,13 +253,12 @@ impl<'a> Builder<'a> {
         if facets == Facets::default() {
             return Ok(None);
         }
-        let key = format!("{facets:?}");
-        if let Some(shared) = self.facets.get(&key) {
+        if let Some(shared) = self.facets.get(&facets) {
             return Ok(Some(Rc::clone(shared)));
         }
         self.check_facets(raw, kind, &facets)?;
         let shared = Rc::new(facets);
-        self.facets.insert(key, Rc::clone(&shared));
+        self.facets.insert(Rc::clone(&shared));
         Ok(Some(shared))
     }
 

@@ -249,6 +249,9 @@ impl Filler<'_> {
         let mut broken = None;
         let everything = Path::parse("").expect("the empty path is well formed");
         let _ = self.tree.visit_values(&everything, &mut |parameter| {
+            if parameter.spec.reference.is_none() {
+                return; // most have none, and their values need not be written out
+            }
             let text = parameter.stored().to_string();
             if broken.is_none() && self.tree.check_reference(parameter.spec, &text).is_err() {
                 broken = Some((parameter.name.to_owned(), text));

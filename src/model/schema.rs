@@ -107,6 +107,11 @@ impl Spec {
         self.facets.as_ref().is_some_and(|facets| facets.list)
     }
 
+    /// Whether the value is the number of instances of a table.
+    pub fn is_count(&self) -> bool {
+        self.counts.is_some()
+    }
+
     /// The type of the whole value on the wire: a list is a string.
     pub fn wire_type(&self) -> Type {
         if self.is_list() { Type::String } else { self.kind }
@@ -139,6 +144,19 @@ impl Schema {
 
     pub(super) fn child(&self, children: Children, name: &str) -> Option<NodeId> {
         children.range().find(|&id| self.name(id) == name)
+    }
+
+    /// The table, by its index in the scope, whose instances a node counts.
+    pub(super) fn counts(&self, id: NodeId) -> Option<u32> {
+        match self.node(id).kind {
+            Kind::Parameter { spec, .. } => self.spec(spec).counts,
+            _ => None,
+        }
+    }
+
+    /// Whether any parameter strongly refers to others (R173).
+    pub(super) fn has_strong_references(&self) -> bool {
+        self.specs.iter().any(|spec| spec.reference.as_ref().is_some_and(|reference| reference.strong))
     }
 
     /// How many parameters the files describe; those of a table's template count once.

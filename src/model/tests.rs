@@ -154,7 +154,7 @@ fn instances_come_and_go_and_their_numbers_are_not_used_again() {
     assert_eq!(tree.check_add(&table), Err(PathError::TableFull));
     assert_eq!(tree.check_add(&Path::parse("Device.Hosts.").unwrap()), Err(PathError::NotCreatable));
     let delete = |tree: &Tree, path: &str| tree.check_delete(&Path::parse(path).unwrap());
-    assert_eq!(delete(&tree, "Device.Hosts.Host.1."), Ok(()));
+    assert_eq!(delete(&tree, "Device.Hosts.Host.1."), Ok(vec![Change::Delete("Device.Hosts.Host.1.".into())]));
     assert_eq!(delete(&tree, "Device.Hosts.Host."), Err(PathError::NotDeletable)); // R221
     assert_eq!(delete(&tree, "Device.Hosts.Host.8."), Err(PathError::Unknown));
     assert_eq!(delete(&tree, "Device.Hosts."), Err(PathError::NotDeletable));

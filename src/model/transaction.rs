@@ -9,10 +9,10 @@
 
 use serde_json::{Value as Json, json};
 
-use super::attributes::{Attributes, Notification, Notify};
+use super::attributes::{Attributes, Notification};
 use super::path::{Path, PathError};
-use super::schema::{Kind, Spec};
-use super::tree::{Difference, Place, Tree};
+use super::schema::Spec;
+use super::tree::{Difference, Parameter, Place, Tree};
 use super::value::{Facets, Type, Value, ValueError};
 
 /// One change that a [`Tree`] can carry out; names are full and well formed.
@@ -135,12 +135,35 @@ impl Tree {
         view.next_number().ok_or(PathError::TableFull)
     }
 
-    /// Decides on deleting an instance.
-    pub fn check_delete(&self, instance: &Path<'_>) -> Result<(), PathError> {
+    /// Decides on deleting an instance; gives that and what follows from it: strong references to anything in it are
+    /// cleared, or taken out of their lists (R173).
+    pub fn check_delete(&self, instance: &Path<'_>) -> Result<Vec<Change>, PathError> {
         match self.place(instance)? {
-            Place::Instance(table, ..) if table.writable => Ok(()),
-            _ => Err(PathError::NotDeletable),
+            Place::Instance(table, ..) if table.writable => {}
+            _ => return Err(PathError::NotDeletable),
         }
+        let mut changes = vec![Change::Delete(instance.as_str().to_owned())];
+        if self.schema().has_strong_references() {
+            self.visit_values(&Path::parse("")?, &mut |parameter| {
+                if !parameter.name.starts_with(instance.as_str()) {
+                    changes.extend(self.without_reference(parameter, instance.as_str()));
+                }
+            })?;
+        }
+        Ok(changes)
+    }
+
+    /// The change that takes references into `instance` out of a parameter, where it holds any.
+    fn without_reference(&self, parameter: &Parameter<'_>, instance: &str) -> Option<Change> {
+        parameter.spec.reference.as_ref().filter(|reference| reference.strong)?;
+        let text = parameter.stored().to_string();
+        let inside =
+            |item: &&str| format!("{}.", self.absolute(item.trim().trim_end_matches('.'))).starts_with(instance);
+        let kept: Vec<&str> = text.split(',').filter(|item| !inside(item)).collect();
+        if kept.len() == text.split(',').count() {
+            return None;
+        }
+        Some(Change::Set(parameter.name.to_owned(), Value::Text(kept.join(",").into())))
     }
 
     /// Carries out a change. An error means that the change names what is not there; nothing was touched then.
@@ -152,6 +175,18 @@ impl Tree {
             Change::Attributes(name, attributes) => self.set_attributes(name, *attributes),
             Change::LastNumber(table, last) => self.set_last_number(table, *last),
         }
+    }
+
+    /// The parameters that get another value by a change: the one that is set, or those that count the instances of the
+    /// table.
+    pub fn parameters_changed_by(&self, change: &Change) -> Vec<String> {
+        let table = match change {
+            Change::Set(name, _) => return vec![name.clone()],
+            Change::Add(table, _) => table.as_str(),
+            Change::Delete(instance) => parent(instance),
+            Change::Attributes(..) | Change::LastNumber(..) => return Vec::new(),
+        };
+        self.counters_of(table)
     }
 
     /// All changes that lead from the factory state to this one.
@@ -170,6 +205,12 @@ impl Tree {
     }
 }
 
+/// The object that a path with a dot at its end stands in, with the dot.
+fn parent(path: &str) -> &str {
+    let inside = path.trim_end_matches('.');
+    &inside[..inside.rfind('.').map_or(0, |dot| dot + 1)]
+}
+
 /// Whether `path` names an instance of `table`, in which `{i}` stands for any number.
 fn is_instance_of(path: &str, table: &str) -> bool {
     let mut segments = path.trim_end_matches('.').split('.');
@@ -179,6 +220,22 @@ fn is_instance_of(path: &str, table: &str) -> bool {
     });
     fits && segments.next().is_some_and(|number| super::path::instance_number(number).is_some())
         && segments.next().is_none()
+}
+
+impl Tree {
+    fn counters_of(&self, table: &str) -> Vec<String> {
+        let object = parent(table);
+        let Some(index) = Path::parse(table).ok().and_then(|path| Some(self.table(&path).ok()?.shape.index)) else {
+            return Vec::new();
+        };
+        let children = match Path::parse(object).map(|path| self.place(&path)) {
+            Ok(Ok(Place::Object(children, _))) => children,
+            Ok(Ok(Place::Instance(instance, _))) => instance.children,
+            _ => return Vec::new(),
+        };
+        let counts = |id: &u32| self.schema().counts(*id) == Some(index);
+        children.range().filter(counts).map(|id| format!("{object}{}", self.schema().name(id))).collect()
+    }
 }
 
 /// How the journal writes a change, and how it is read back.
@@ -225,18 +282,8 @@ impl Change {
 
 /// Whether an instance or table stands at a place, for callers that need no more.
 impl Tree {
-    /// Whether the parameter of this name refuses active notification (`canDeny`, R201).
-    pub fn may_deny(spec: &Spec) -> bool {
-        spec.notify == Notify::CanDeny
-    }
-
-    /// Whether a partial path names an object that is present.
-    pub fn is_object(&self, path: &Path<'_>) -> bool {
-        matches!(self.place(path), Ok(Place::Everything | Place::Object(..) | Place::Table(..) | Place::Instance(..)))
-    }
-
     /// Whether a name is that of a parameter that is present.
     pub fn is_parameter(&self, path: &Path<'_>) -> bool {
-        matches!(self.place(path), Ok(Place::Parameter(node, _)) if matches!(self.schema().node(node).kind, Kind::Parameter { .. }))
+        matches!(self.place(path), Ok(Place::Parameter(..)))
     }
 }

@@ -87,6 +87,11 @@ impl Parameter<'_> {
         }
     }
 
+    /// Whether its value is another than that of the factory state.
+    pub fn is_changed(&self) -> bool {
+        self.scope.changed.binary_search(&self.slot).is_ok()
+    }
+
     /// Its notification and access attributes.
     pub fn attributes(&self) -> Attributes {
         let set = self.scope.attributes.iter().find(|(slot, _)| *slot == self.slot);
@@ -162,6 +167,20 @@ impl Tree {
             Place::Parameter(..) => return Err(PathError::Unknown),
         }
         Ok(())
+    }
+
+    /// Every parameter whose name fits a pattern: a full name in which `*` stands for any instance number.
+    pub fn visit_pattern(&self, pattern: &str, visit: &mut dyn FnMut(&Parameter<'_>)) {
+        let Some((table, rest)) = pattern.split_once("*.") else {
+            if let Ok(parameter) = self.parameter(pattern) {
+                visit(&parameter);
+            }
+            return;
+        };
+        let Ok(Ok(Place::Table(shape, scope))) = Path::parse(table).map(|path| self.place(&path)) else { return };
+        for instance in &scope.tables[shape.index as usize].instances {
+            self.visit_pattern(&format!("{table}{}.{rest}", instance.number), visit);
+        }
     }
 
     /// Every parameter that is sent in each Inform.
@@ -298,10 +317,10 @@ impl Tree {
             return Err(PathError::NotDeletable);
         };
         let table = &mut self.scope_mut(&steps).tables[index as usize];
-        if let Some(at) = table.position(number) {
-            if table.instances.remove(at).factory {
-                table.deleted.push(number);
-            }
+        if let Some(at) = table.position(number)
+            && table.instances.remove(at).factory
+        {
+            table.deleted.push(number);
         }
         Ok(())
     }

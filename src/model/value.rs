@@ -89,7 +89,9 @@ impl Type {
                 BASE64.decode(&text).map_err(|_| literal())?;
                 Ok(Value::Text(text.into()))
             }
-            Type::HexBinary if collapsed.len() % 2 == 0 && collapsed.bytes().all(|b| b.is_ascii_hexdigit()) => {
+            Type::HexBinary
+                if collapsed.len().is_multiple_of(2) && collapsed.bytes().all(|b| b.is_ascii_hexdigit()) =>
+            {
                 Ok(Value::Text(collapsed.into()))
             }
             Type::Decimal if is_decimal(collapsed) => Ok(Value::Text(collapsed.into())),
@@ -162,7 +164,7 @@ impl fmt::Display for Value {
 }
 
 /// What a value of one parameter must meet beyond its type.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Facets {
     /// Fewest characters; of the decoded bytes for `base64` and `hexBinary` (R327). Per item of a list.
     pub min_length: Option<u32>,

@@ -1,12 +1,12 @@
 //! GetRPCMethods (TR-069 A6 §A.3.1.1).
 
-use super::METHODS;
+use super::methods;
 use crate::cwmp::device::Device;
 use crate::cwmp::fault::Fault;
 use crate::cwmp::soap::{Element, Writer};
 
 /// R5: just what is answered.
-pub(super) fn answer(_: Element<'_>, _: &mut Device, response: &mut Writer) -> Result<(), Fault> {
-    response.array("MethodList", "xsd:string", |list| METHODS.iter().for_each(|(name, _)| list.text(name)));
+pub(super) fn answer(_: Element<'_>, device: &mut Device, response: &mut Writer) -> Result<(), Fault> {
+    response.array("MethodList", "xsd:string", |list| methods(&device.actions).for_each(|name| list.text(name)));
     Ok(())
 }

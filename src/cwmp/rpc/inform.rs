@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use crate::cwmp::device::Device;
-use crate::cwmp::event::Event;
+use crate::cwmp::event::{Event, EventCode};
 use crate::cwmp::soap::{Array, Header, Writer};
 use crate::cwmp::version::{self, Version};
 use crate::model::date_time::DateTime;
+use crate::model::path::Path;
 use crate::model::tree::Parameter;
 
 /// What an Inform says beside the values of the data model.
@@ -44,29 +45,88 @@ impl Inform<'_> {
         message.text("MaxEnvelopes", 1); // R96
         message.text("CurrentTime", self.current_time);
         message.text("RetryCount", device.state().retry_count); // R98, R131
-        message.array("ParameterList", "cwmp:ParameterValueStruct", |list| write_parameters(device, list));
+        let parameters = Parameters { device, events: self.events, told: BTreeSet::new() };
+        message.array("ParameterList", "cwmp:ParameterValueStruct", |list| parameters.write(list));
         message.finish()
     }
 }
 
-/// R99, R100: every parameter that goes into each Inform, and every one that somebody else changed; each once.
-fn write_parameters(device: &Device, list: &mut Array<'_>) {
-    let mut told = BTreeSet::new();
-    let default_connection = default_wan_connection(device);
-    device.tree.visit_inform(&mut |parameter| {
-        let changed = device.state().changed.contains(parameter.name);
-        if changed || is_of_default_connection(parameter.name, default_connection.as_deref()) {
-            write_parameter(parameter, list);
-            if changed {
-                told.insert(parameter.name.to_owned());
+/// The ParameterList: each parameter once, whatever the reasons that bring it in.
+struct Parameters<'a> {
+    device: &'a Device,
+    events: &'a [Event],
+    told: BTreeSet<String>,
+}
+
+impl Parameters<'_> {
+    fn write(mut self, list: &mut Array<'_>) {
+        let default_connection = default_wan_connection(self.device);
+        self.device.tree.visit_inform(&mut |parameter| {
+            if is_of_default_connection(parameter.name, default_connection.as_deref()) {
+                self.once(parameter, list);
+            }
+        });
+        if self.tells(&EventCode::Heartbeat) {
+            return; // R303
+        }
+        for name in &self.device.state().changed {
+            // A parameter that went with its object is not told (R207).
+            if let Ok(parameter) = self.device.tree.parameter(name) {
+                self.once(&parameter, list);
             }
         }
-    });
-    for name in device.state().changed.difference(&told) {
-        // A parameter that went with its object is not told (R207).
-        if let Ok(parameter) = device.tree.parameter(name) {
-            write_parameter(&parameter, list);
+        if !self.tells(&EventCode::ValueChange) {
+            self.write_asked_for(list); // R102
         }
+    }
+
+    /// R108: what the ACS wants to see with these events.
+    fn write_asked_for(&mut self, list: &mut Array<'_>) {
+        for wanted in InformParameter::all(self.device) {
+            if wanted.is_wanted_with(self.events) {
+                let tree = &self.device.tree;
+                tree.visit_pattern(&wanted.pattern, &mut |parameter| self.once(parameter, list));
+            }
+        }
+    }
+
+    fn tells(&self, code: &EventCode) -> bool {
+        self.events.iter().any(|event| event.code == *code)
+    }
+
+    fn once(&mut self, parameter: &Parameter<'_>, list: &mut Array<'_>) {
+        if self.told.insert(parameter.name.to_owned()) {
+            write_parameter(parameter, list);
+        }
+    }
+}
+
+/// An entry of the table ManagementServer.InformParameter that is enabled.
+struct InformParameter {
+    /// A full name, with `*` for any instance number.
+    pattern: String,
+    /// Comma-separated; empty for any event.
+    events: String,
+}
+
+impl InformParameter {
+    fn all(device: &Device) -> Vec<InformParameter> {
+        let table = device.management_server_name("InformParameter.");
+        let Ok(path) = Path::parse(&table) else { return Vec::new() };
+        let mut entries = Vec::new();
+        // A model without the table has no entries.
+        let _ = device.tree.visit_names(&path, true, &mut |entry, _| {
+            let text = |name: &str| device.tree.get(&format!("{entry}{name}")).map(|value| value.to_string());
+            if let (Some("true"), Some(pattern)) = (text("Enable").as_deref(), text("ParameterName")) {
+                entries.push(InformParameter { pattern, events: text("EventList").unwrap_or_default() });
+            }
+        });
+        entries
+    }
+
+    fn is_wanted_with(&self, events: &[Event]) -> bool {
+        let mut codes = self.events.split(',').map(str::trim).filter(|code| !code.is_empty()).peekable();
+        codes.peek().is_none() || codes.any(|code| events.iter().any(|event| event.code.as_str() == code))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Sessions as scenarios: what the ACS says, what the CPE posts.
 
 use super::*;
+use crate::cwmp::event::EventCode;
 use crate::cwmp::testing::*;
 
 const EMPTY_POST: Output = Output::Post(Vec::new());
@@ -92,6 +93,21 @@ fn a_method_that_is_not_there_is_fault_9000_and_the_session_goes_on() {
 }
 
 #[test]
+fn a_heartbeat_goes_alone_and_tells_no_changes() {
+    let (mut device, paper) = device(&[]);
+    let name = "Device.DeviceInfo.ProvisioningCode";
+    let value = crate::model::value::Type::String.parse("x").expect("a text");
+    let change = crate::model::transaction::Change::Set(name.into(), value);
+    device.commit(vec![change], Author::Other, |state| state.events.raise(EventCode::Heartbeat)).expect("stored");
+    let mut scenario = Scenario::of(device, paper, version::ALL);
+    let inform = scenario.posted();
+    assert!(inform.contains("14 HEARTBEAT") && !inform.contains("4 VALUE CHANGE"), "{inform}"); // R303
+    scenario.acs(&inform_response(""));
+    assert!(scenario.device.state().changed.contains(name));
+    assert!(scenario.device.state().events.contains(&EventCode::ValueChange));
+}
+
+#[test]
 fn requests_held_do_not_end_the_session() {
     let hold = r#"<c:HoldRequests S:mustUnderstand="1">1</c:HoldRequests>"#;
     let mut scenario = Scenario::telling(&["2 PERIODIC"]);
@@ -162,7 +178,7 @@ fn an_acs_of_version_1_0_is_answered_in_its_namespace() {
 #[test]
 fn a_retry_for_a_version_1_0_acs_offers_nothing_newer() {
     let (mut device, paper) = device(&[]);
-    device.state_mut().events.raise(crate::cwmp::event::EventCode::Boot);
+    device.state_mut().events.raise(EventCode::Boot);
     let scenario = Scenario::of(device, paper, version::OLDEST);
     let inform = scenario.posted();
     assert!(inform.contains("cwmp-1-0") && !inform.contains("SupportedCWMPVersions"), "{inform}"); // R84, R81

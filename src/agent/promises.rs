@@ -1,0 +1,129 @@
+//! What the device promised in a session and does when it is over: reboots and the factory reset.
+//!
+//! A promise is in the journal before it is answered, and stays there until it is kept: an agent that is killed in
+//! between keeps it when it starts again.
+
+use std::time::Duration;
+
+use super::{Agent, Ended, Followed};
+use crate::clock::Now;
+use crate::cwmp::device::Author;
+use crate::model::transaction::Change;
+use crate::model::value::Value;
+use crate::process;
+
+/// A command that restarts or resets the device has this long.
+const ACTION_LIMIT: Duration = Duration::from_secs(120);
+
+/// How long a device may take to go down once its command has succeeded.
+const GOING_DOWN: Duration = Duration::from_secs(300);
+
+/// How long a factory reset that also reboots may take to do so, before the agent starts anew by itself.
+const RESET_GRACE: Duration = Duration::from_secs(5);
+
+impl Agent<'_> {
+    /// Does what is promised; gives why the agent ends, if it does.
+    pub(super) fn keep_promises(&mut self, now: Now) -> Option<Ended> {
+        if now.monotonic < self.not_before {
+            return None;
+        }
+        if std::mem::take(&mut self.going_down) {
+            log::error!("the device did not reboot within {} s", GOING_DOWN.as_secs());
+            self.give_up_reboot();
+        }
+        if self.device.state().factory_reset {
+            return self.factory_reset(now);
+        }
+        if self.device.state().reboot {
+            self.reboot();
+        }
+        None
+    }
+
+    /// Restarts the device (R223). The promise stays until another boot is seen.
+    pub(super) fn reboot(&mut self) {
+        let Some(command) = self.device.actions.reboot.clone() else {
+            log::error!("a reboot is due, and the data model has no action for it");
+            self.give_up_reboot();
+            return;
+        };
+        log::info!("rebooting");
+        match process::run(&command, ACTION_LIMIT, &self.stop) {
+            Ok(()) => {
+                self.not_before = self.clock.now().monotonic + GOING_DOWN;
+                self.going_down = true;
+            }
+            Err(error) => {
+                log::error!("the reboot failed: {error}");
+                self.give_up_reboot();
+            }
+        }
+    }
+
+    /// The ACS hears of the reboot that it asked for in the next session, without `1 BOOT`.
+    fn give_up_reboot(&mut self) {
+        if self.stop.load(std::sync::atomic::Ordering::Relaxed) {
+            return; // the agent was told to stop meanwhile, as a device that goes down does
+        }
+        let ended = self.device.commit(Vec::new(), Author::Other, |state| state.reboot = false);
+        if let Err(error) = ended {
+            log::error!("{error}");
+        }
+    }
+
+    /// Forgets everything, then lets the device do the same (R226).
+    ///
+    /// Only the promise itself stays in the journal until the command has succeeded.
+    fn factory_reset(&mut self, now: Now) -> Option<Ended> {
+        let command = self.device.actions.factory_reset.clone()?;
+        log::info!("factory reset");
+        if let Err(error) = self.store.borrow_mut().compact(&[self.device.promise_of_reset()]) {
+            log::error!("the factory reset waits: {error}");
+            self.not_before = now.monotonic + RESET_GRACE;
+            return None;
+        }
+        if let Err(error) = process::run(&command, ACTION_LIMIT, &self.stop) {
+            log::error!("the device could not be reset: {error}");
+            if self.stop.load(std::sync::atomic::Ordering::Relaxed) {
+                return Some(Ended::Stopped);
+            }
+        }
+        match self.store.borrow_mut().destroy() {
+            Ok(()) => Some(Ended::FactoryReset),
+            Err(error) => {
+                log::error!("the factory reset is not finished: {error}");
+                self.not_before = now.monotonic + RESET_GRACE;
+                None
+            }
+        }
+    }
+
+    /// ScheduleReboot and DelayReboot, as the session that has just ended left them (R156).
+    pub(super) fn follow_planned_reboots(&mut self, now: Now) {
+        let found = Followed {
+            schedule_reboot: self.device.management_server("ScheduleReboot"),
+            delay_reboot: self.device.management_server_number("DelayReboot").unwrap_or(-1),
+        };
+        if found.schedule_reboot != self.followed.schedule_reboot {
+            let wall = match &found.schedule_reboot {
+                Some(Value::DateTime(time)) if !time.is_unknown() => Some(time.unix()),
+                _ => None,
+            };
+            self.schedule.reboots.schedule(wall, now);
+        }
+        if found.delay_reboot != self.followed.delay_reboot {
+            self.schedule.reboots.delay(i32::try_from(found.delay_reboot).unwrap_or(-1), now);
+        }
+        self.followed = found;
+    }
+
+    /// R156: every reboot sets DelayReboot back to -1.
+    pub(super) fn forget_delayed_reboot(&mut self) {
+        if self.device.management_server_number("DelayReboot").is_some_and(|seconds| seconds >= 0) {
+            let change = Change::Set(self.device.management_server_name("DelayReboot"), Value::Int(-1));
+            if let Err(error) = self.device.commit(vec![change], Author::Other, |_| {}) {
+                log::error!("{error}");
+            }
+        }
+    }
+}

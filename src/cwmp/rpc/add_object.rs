@@ -1,0 +1,21 @@
+//! AddObject (TR-069 A6 §A.3.2.6).
+
+use super::set_parameter_values::parameter_key;
+use crate::cwmp::device::{Author, Device};
+use crate::cwmp::fault::Fault;
+use crate::cwmp::soap::{Element, Writer};
+use crate::model::path::{MAX_LENGTH, Path};
+use crate::model::transaction::Change;
+
+/// R213 to R219: the instance comes with the defaults of its template, and with a number that was never used before.
+pub(super) fn answer(call: Element<'_>, device: &mut Device, response: &mut Writer) -> Result<(), Fault> {
+    let table = call.string("ObjectName", MAX_LENGTH)?;
+    let key = call.string("ParameterKey", 32)?;
+    let number = device.tree.check_add(&Path::parse(&table)?)?;
+    let mut changes = vec![Change::Add(table.into_owned(), number)];
+    changes.extend(parameter_key(device, &key));
+    device.commit(changes, Author::Acs, |_| {})?;
+    response.text("InstanceNumber", number);
+    response.text("Status", 0);
+    Ok(())
+}

@@ -1,0 +1,31 @@
+//! GetParameterAttributes (TR-069 A6 §A.3.2.5).
+
+use crate::cwmp::device::Device;
+use crate::cwmp::fault::Fault;
+use crate::cwmp::soap::{Array, Element, Writer};
+use crate::model::path::Path;
+use crate::model::tree::{Parameter, Tree};
+
+/// R211: one entry for each parameter, by its full name.
+pub(super) fn answer(call: Element<'_>, device: &mut Device, response: &mut Writer) -> Result<(), Fault> {
+    response.array("ParameterList", "cwmp:ParameterAttributeStruct", |list| {
+        super::each_name(call, |name, path| write_attributes(&device.tree, name, path, list))
+    })
+}
+
+fn write_attributes(tree: &Tree, name: &str, path: &Path<'_>, list: &mut Array<'_>) -> Result<(), Fault> {
+    tree.visit_values(path, &mut |parameter| write(parameter, list)).map_err(|error| super::named(name, error))
+}
+
+fn write(parameter: &Parameter<'_>, list: &mut Array<'_>) {
+    let attributes = parameter.attributes();
+    list.element(|entry| {
+        entry.text("Name", parameter.name);
+        entry.text("Notification", attributes.notification as u8);
+        entry.array("AccessList", "xsd:string", |access| {
+            if attributes.subscriber {
+                access.text("Subscriber");
+            }
+        });
+    });
+}

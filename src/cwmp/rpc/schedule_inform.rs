@@ -1,0 +1,22 @@
+//! ScheduleInform (TR-069 A6 §A.4.1.2).
+
+use std::time::Duration;
+
+use crate::cwmp::device::{Author, Device};
+use crate::cwmp::fault::{Fault, FaultCode};
+use crate::cwmp::soap::{Element, Writer};
+
+/// R154, R155: an Inform after the delay, kept over reboots where the date is known.
+pub(super) fn answer(call: Element<'_>, device: &mut Device, _: &mut Writer) -> Result<(), Fault> {
+    let delay = call.unsigned_int("DelaySeconds")?;
+    let key = call.string("CommandKey", 32)?;
+    if delay == 0 {
+        return Err(Fault::because(FaultCode::InvalidArguments, "DelaySeconds is 0"));
+    }
+    let now = device.now();
+    let mut informs = device.state().informs.clone();
+    let added = informs.add(&key, Duration::from_secs(delay.into()), now);
+    added.map_err(|_| Fault::because(FaultCode::InternalError, "too many Informs are scheduled already"))?;
+    device.commit(Vec::new(), Author::Acs, |state| state.informs = informs)?;
+    Ok(())
+}

@@ -1,0 +1,376 @@
+//! The RPCs as the ACS calls them, on the device of the tests.
+
+use crate::cwmp::device::Author;
+use crate::cwmp::testing::*;
+use crate::model::transaction::Change;
+use crate::model::value::{Type, Value};
+
+fn names(names: &[&str]) -> String {
+    let list: String = names.iter().map(|name| format!("<string>{name}</string>")).collect();
+    format!("<ParameterNames e:arrayType=\"x:string[{}]\">{list}</ParameterNames>", names.len())
+}
+
+/// The arguments of SetParameterValues: name, type, value.
+fn values(values: &[(&str, &str, &str)], key: &str) -> String {
+    let list: String = values
+        .iter()
+        .map(|(name, kind, value)| {
+            let kind = if kind.is_empty() { String::new() } else { format!(" i:type=\"{kind}\"") };
+            format!("<ParameterValueStruct><Name>{name}</Name><Value{kind}>{value}</Value></ParameterValueStruct>")
+        })
+        .collect();
+    format!("<ParameterList>{list}</ParameterList><ParameterKey>{key}</ParameterKey>")
+}
+
+/// Name, Notification and AccessList of a SetParameterAttributesStruct; `None` where it changes nothing.
+type Entry<'a> = (&'a str, Option<&'a str>, Option<&'a [&'a str]>);
+
+fn attributes(entries: &[Entry<'_>]) -> String {
+    let entry = |(name, notification, access): &Entry<'_>| {
+        let access_list: String = access.unwrap_or_default().iter().map(|e| format!("<string>{e}</string>")).collect();
+        format!(
+            "<SetParameterAttributesStruct><Name>{name}</Name><NotificationChange>{}</NotificationChange>\
+             <Notification>{}</Notification><AccessListChange>{}</AccessListChange><AccessList>{access_list}</AccessList>\
+             </SetParameterAttributesStruct>",
+            notification.is_some(),
+            notification.unwrap_or(""), // as GenieACS sends it
+            u8::from(access.is_some()),
+        )
+    };
+    format!("<ParameterList>{}</ParameterList>", entries.iter().map(entry).collect::<String>())
+}
+
+fn object(name: &str, key: &str) -> String {
+    format!("<ObjectName>{name}</ObjectName><ParameterKey>{key}</ParameterKey>")
+}
+
+/// The fault code of an answer; 0 where it is a response.
+fn code(answer: &str) -> u32 {
+    let after = answer.split("<FaultCode>").nth(1).and_then(|rest| rest.split('<').next());
+    after.map_or(0, |code| code.parse().expect("a number"))
+}
+
+/// Name and code of each refused parameter.
+fn parameter_faults(answer: &str) -> Vec<(String, u32)> {
+    let text = |part: &str, tag: &str| {
+        let start = part.find(&format!("<{tag}>")).expect(tag) + tag.len() + 2;
+        part[start..].split('<').next().expect("text").to_owned()
+    };
+    let parts = answer.split("<SetParameterValuesFault>").skip(1);
+    parts.map(|part| (text(part, "ParameterName"), text(part, "FaultCode").parse().expect("a number"))).collect()
+}
+
+const INTERVAL: &str = "Device.ManagementServer.PeriodicInformInterval";
+const KEY: &str = "Device.ManagementServer.ParameterKey";
+
+#[test]
+fn values_come_with_their_types() {
+    let mut acs = Scenario::serving();
+    let answer = acs.call("GetParameterValues", &names(&[INTERVAL, "Device.Hosts."])); // R177, R178
+    let expected = "<cwmp:GetParameterValuesResponse><ParameterList soap-enc:arrayType=\"cwmp:ParameterValueStruct[4]\">\
+        <ParameterValueStruct><Name>Device.ManagementServer.PeriodicInformInterval</Name>\
+        <Value xsi:type=\"xsd:unsignedInt\">3600</Value></ParameterValueStruct>\
+        <ParameterValueStruct><Name>Device.Hosts.HostNumberOfEntries</Name>\
+        <Value xsi:type=\"xsd:unsignedInt\">1</Value></ParameterValueStruct>\
+        <ParameterValueStruct><Name>Device.Hosts.Host.1.Active</Name>\
+        <Value xsi:type=\"xsd:boolean\">false</Value></ParameterValueStruct>\
+        <ParameterValueStruct><Name>Device.Hosts.Host.1.Name</Name>\
+        <Value xsi:type=\"xsd:string\">&lt;&amp;&quot;&gt;</Value></ParameterValueStruct>\
+        </ParameterList></cwmp:GetParameterValuesResponse>";
+    assert_eq!(answer.replace("&#34;", "&quot;"), expected);
+}
+
+#[test]
+fn one_wrong_name_refuses_all_values() {
+    let mut acs = Scenario::serving();
+    for wrong in [
+        "Device.Nothing",
+        "Device.Hosts",
+        "Device.DeviceInfo.SerialNumber.",
+        "Device.Hosts.Host.2.",
+        "Device.Hosts.Host.*.Name",
+    ] {
+        let answer = acs.call("GetParameterValues", &names(&[INTERVAL, wrong]));
+        assert_eq!(code(&answer), 9005, "{wrong}"); // R180, R322
+    }
+    let long = format!("Device.{}", "a".repeat(250));
+    assert_eq!(code(&acs.call("GetParameterValues", &names(&[&long]))), 9003); // R76
+    assert_eq!(code(&acs.call("GetParameterValues", "")), 9003);
+    assert_eq!(code(&acs.call("GetParameterValues", &names(&["Device.ManagementServer.Password"]))), 0);
+}
+
+#[test]
+fn names_come_with_what_can_be_written() {
+    let mut acs = Scenario::serving();
+    let ask = |path: &str, next: &str| format!("<ParameterPath>{path}</ParameterPath><NextLevel>{next}</NextLevel>");
+    let answer = acs.call("GetParameterNames", &ask("Device.Hosts.Host.", "1"));
+    assert!(answer.contains("<Name>Device.Hosts.Host.1.</Name><Writable>1</Writable>"), "{answer}"); // R192
+    assert_eq!(answer.matches("<Name>").count(), 1); // R186
+    assert_eq!(code(&acs.call("GetParameterNames", &ask(INTERVAL, "true"))), 9003); // R188
+    assert_eq!(code(&acs.call("GetParameterNames", &ask(INTERVAL, "false"))), 0);
+    assert_eq!(code(&acs.call("GetParameterNames", &ask("Device.Nothing.", "false"))), 9005); // R189
+    assert_eq!(code(&acs.call("GetParameterNames", &ask("", "maybe"))), 9003);
+}
+
+#[test]
+fn a_set_is_atomic_and_tells_every_parameter_at_fault() {
+    let mut acs = Scenario::serving();
+    let answer = acs.call(
+        "SetParameterValues",
+        &values(
+            &[
+                (INTERVAL, "x:unsignedInt", "60"),
+                ("Device.DeviceInfo.SerialNumber", "x:string", "x"),
+                ("Device.Hosts.Host.9.Active", "x:boolean", "1"),
+                ("Device.Hosts.Host.1.Active", "x:int", "1"),
+                ("Device.Hosts.Host.1.Name", "x:string", "much too long"),
+                ("Device.ManagementServer.URL", "x:string", "nowhere"),
+            ],
+            "new",
+        ),
+    );
+    assert!(answer.contains("<faultstring>CWMP fault</faultstring>"));
+    assert_eq!(code(&answer), 9003); // R165
+    let expected = [
+        ("Device.DeviceInfo.SerialNumber", 9008),
+        ("Device.Hosts.Host.9.Active", 9005), // R167
+        ("Device.Hosts.Host.1.Active", 9006),
+        ("Device.Hosts.Host.1.Name", 9007),
+        ("Device.ManagementServer.URL", 9007), // R335
+    ];
+    assert_eq!(parameter_faults(&answer), expected.map(|(name, code)| (name.to_owned(), code)));
+    assert_eq!(acs.value(INTERVAL), "3600"); // R164
+    assert_eq!(acs.value(KEY), ""); // R157
+}
+
+#[test]
+fn a_set_holds_after_a_restart() {
+    let mut acs = Scenario::serving();
+    let list = [(INTERVAL, "x:unsignedInt", "60"), ("Device.Hosts.Host.1.Name", "", " a b ")];
+    let answer = acs.call("SetParameterValues", &values(&list, "k1"));
+    assert!(answer.contains("<Status>0</Status>"), "{answer}"); // R169
+    let (restarted, _) = device(&acs.paper.records());
+    let value = |name: &str| restarted.tree.get(name).expect(name).to_string();
+    assert_eq!(
+        (value(INTERVAL), value("Device.Hosts.Host.1.Name"), value(KEY)),
+        ("60".into(), " a b ".into(), "k1".into())
+    ); // R171, R158
+}
+
+#[test]
+fn what_cannot_be_stored_is_not_set() {
+    let mut acs = Scenario::serving();
+    acs.paper.fail(true);
+    let answer = acs.call("SetParameterValues", &values(&[(INTERVAL, "", "60")], "k"));
+    assert_eq!(code(&answer), 9002);
+    assert_eq!((acs.value(INTERVAL), acs.value(KEY)), ("3600".into(), "".into()));
+    acs.paper.fail(false);
+    assert_eq!(code(&acs.call("SetParameterValues", &values(&[(INTERVAL, "", "60")], "k"))), 0);
+}
+
+#[test]
+fn a_set_that_changes_nothing_writes_nothing() {
+    let mut acs = Scenario::serving();
+    acs.call("SetParameterValues", &values(&[(INTERVAL, "", "60")], "k"));
+    let written = acs.paper.records().len();
+    acs.call("SetParameterValues", &values(&[(INTERVAL, "", "60")], "k"));
+    acs.call("GetParameterValues", &names(&[""]));
+    acs.acs("");
+    assert_eq!(acs.paper.records().len(), written);
+}
+
+#[test]
+fn a_parameter_twice_in_a_set_is_refused() {
+    let mut acs = Scenario::serving();
+    let answer = acs.call("SetParameterValues", &values(&[(INTERVAL, "", "60"), (INTERVAL, "", "61")], ""));
+    assert_eq!((code(&answer), parameter_faults(&answer).len()), (9003, 0)); // R163
+    assert_eq!(acs.value(INTERVAL), "3600");
+}
+
+#[test]
+fn an_empty_set_sets_the_parameter_key() {
+    let mut acs = Scenario::serving();
+    assert_eq!(code(&acs.call("SetParameterValues", &values(&[], "only the key"))), 0); // R159
+    assert_eq!(acs.value(KEY), "only the key");
+    assert_eq!(code(&acs.call("SetParameterValues", &values(&[], &"k".repeat(33)))), 9003);
+    assert_eq!(code(&acs.call("SetParameterValues", &values(&[], ""))), 0);
+    assert_eq!(acs.value(KEY), "");
+}
+
+#[test]
+fn a_hidden_parameter_is_set_and_reads_empty() {
+    let mut acs = Scenario::serving();
+    let name = "Device.ManagementServer.Password";
+    assert_eq!(code(&acs.call("SetParameterValues", &values(&[(name, "x:string", "geheim")], ""))), 0); // R175
+    let answer = acs.call("GetParameterValues", &names(&[name]));
+    assert!(answer.contains("<Value xsi:type=\"xsd:string\"></Value>"), "{answer}");
+    assert_eq!(acs.value(name), "geheim");
+}
+
+#[test]
+fn another_acs_is_greeted_with_bootstrap_and_nothing_else() {
+    let mut acs = Scenario::serving();
+    acs.call("Reboot", "<CommandKey>r</CommandKey>");
+    acs.call("SetParameterValues", &values(&[("Device.ManagementServer.URL", "", "https://other.example/")], "")); // R25
+    let pending: Vec<_> = acs.device.state().events.pending().map(|event| event.code.to_string()).collect();
+    assert_eq!(pending, ["0 BOOTSTRAP"]); // R139
+}
+
+#[test]
+fn the_acs_is_not_told_of_its_own_changes() {
+    let mut acs = Scenario::serving();
+    acs.call("SetParameterValues", &values(&[("Device.DeviceInfo.ProvisioningCode", "", "a.b")], "")); // R172
+    assert_eq!(acs.device.state().events.pending().count(), 0);
+    let change = Change::Set("Device.DeviceInfo.ProvisioningCode".into(), Type::String.parse("c").expect("text"));
+    assert_eq!(acs.device.commit(vec![change], Author::Other, |_| {}), Ok(true));
+    assert!(acs.device.state().changed.contains("Device.DeviceInfo.ProvisioningCode"));
+}
+
+#[test]
+fn attributes_are_set_in_order_and_read_back() {
+    let mut acs = Scenario::serving();
+    let entries = attributes(&[
+        ("Device.ManagementServer.", Some("1"), None), // R196
+        (INTERVAL, Some("2"), Some(&["Nobody"])),      // R195, R204
+        ("Device.ManagementServer.URL", None, None),   // R197
+    ]);
+    let answer = acs.call("SetParameterAttributes", &entries);
+    assert!(answer.starts_with("<cwmp:SetParameterAttributesResponse"), "{answer}");
+    let answer = acs.call("GetParameterAttributes", &names(&["Device.ManagementServer.URL", INTERVAL]));
+    let url = "<Name>Device.ManagementServer.URL</Name><Notification>1</Notification>\
+               <AccessList soap-enc:arrayType=\"xsd:string[1]\"><string>Subscriber</string></AccessList>";
+    let interval = "<Notification>2</Notification><AccessList soap-enc:arrayType=\"xsd:string[0]\"></AccessList>";
+    assert!(answer.contains(url) && answer.contains(interval), "{answer}"); // R211
+    let (restarted, _) = device(&acs.paper.records());
+    let kept = restarted.tree.parameter(INTERVAL).expect("a parameter").attributes();
+    assert_eq!((kept.notification as u8, kept.subscriber), (2, false));
+}
+
+#[test]
+fn attributes_are_refused_as_a_whole() {
+    let mut acs = Scenario::serving();
+    let refused = |acs: &mut Scenario, entry: (&str, Option<&str>)| {
+        let arguments = attributes(&[(INTERVAL, Some("1"), None), (entry.0, entry.1, None)]);
+        let answer = code(&acs.call("SetParameterAttributes", &arguments));
+        let kept = acs.device.tree.parameter(INTERVAL).expect("a parameter").attributes();
+        assert_eq!(kept.notification as u8, 0);
+        answer
+    };
+    assert_eq!(refused(&mut acs, ("Device.Nothing", Some("1"))), 9005); // R203
+    assert_eq!(refused(&mut acs, (INTERVAL, Some("3"))), 9003); // R199
+    assert_eq!(refused(&mut acs, (INTERVAL, Some("7"))), 9003);
+    assert_eq!(refused(&mut acs, (INTERVAL, Some("x"))), 9003);
+    assert_eq!(refused(&mut acs, ("Device.DeviceInfo.UpTime", Some("2"))), 9009); // R201
+    assert_eq!(refused(&mut acs, ("Device.DeviceInfo.", Some("2"))), 9009);
+    let passive = attributes(&[("", Some("1"), None)]); // R200
+    assert_eq!(code(&acs.call("SetParameterAttributes", &passive)), 0);
+}
+
+#[test]
+fn forced_notification_cannot_be_turned_off() {
+    let mut acs = Scenario::serving();
+    let off = attributes(&[("Device.DeviceInfo.SoftwareVersion", Some("0"), None)]);
+    assert_eq!(code(&acs.call("SetParameterAttributes", &off)), 0); // R202
+    let answer = acs.call("GetParameterAttributes", &names(&["Device.DeviceInfo.SoftwareVersion"]));
+    assert!(answer.contains("<Notification>2</Notification>"), "{answer}");
+}
+
+#[test]
+fn instances_come_and_go() {
+    let mut acs = Scenario::serving();
+    let answer = acs.call("AddObject", &object("Device.Hosts.Host.", "k1"));
+    assert!(answer.contains("<InstanceNumber>2</InstanceNumber><Status>0</Status>"), "{answer}"); // R213
+    assert_eq!(acs.value(KEY), "k1");
+    assert_eq!(acs.value("Device.Hosts.HostNumberOfEntries"), "2");
+    acs.call("SetParameterValues", &values(&[("Device.Hosts.Host.2.Name", "", "new")], "k2"));
+    acs.call("SetParameterAttributes", &attributes(&[("Device.Hosts.Host.2.Name", Some("2"), None)]));
+    assert_eq!(code(&acs.call("DeleteObject", &object("Device.Hosts.Host.2.", "k3"))), 0);
+    assert_eq!(acs.value(KEY), "k3");
+    assert_eq!(code(&acs.call("GetParameterValues", &names(&["Device.Hosts.Host.2."]))), 9005); // R222
+    let answer = acs.call("AddObject", &object("Device.Hosts.Host.", "")); // R218
+    assert!(answer.contains("<InstanceNumber>3</InstanceNumber>"), "{answer}");
+    let name = acs.device.tree.parameter("Device.Hosts.Host.3.Name").expect("a parameter");
+    assert_eq!((name.value(), name.attributes().notification as u8), (Value::Text("".into()), 0)); // R206, R215
+    let (restarted, _) = device(&acs.paper.records());
+    assert!(restarted.tree.get("Device.Hosts.Host.3.Name").is_some()); // R217
+    assert!(restarted.tree.get("Device.Hosts.Host.2.Name").is_none());
+}
+
+#[test]
+fn instances_are_refused() {
+    let mut acs = Scenario::serving();
+    for wrong in ["Device.Hosts.", "Device.Nothing.", "Device.Hosts.Host.1."] {
+        assert_eq!(code(&acs.call("AddObject", &object(wrong, ""))), 9005, "{wrong}"); // R214
+    }
+    for wrong in ["Device.Hosts.Host.", "Device.Hosts.", "Device.Hosts.Host.7.", "Device.Hosts.Host.1.Name"] {
+        assert_eq!(code(&acs.call("DeleteObject", &object(wrong, ""))), 9005, "{wrong}"); // R221
+    }
+    for _ in 0..3 {
+        assert_eq!(code(&acs.call("AddObject", &object("Device.Hosts.Host.", ""))), 0);
+    }
+    assert_eq!(code(&acs.call("AddObject", &object("Device.Hosts.Host.", ""))), 9004); // R216
+}
+
+#[test]
+fn each_reboot_that_is_asked_for_is_told() {
+    let mut acs = Scenario::serving();
+    acs.call("Reboot", "<CommandKey>a</CommandKey>");
+    let answer = acs.call("Reboot", "<CommandKey></CommandKey>"); // R224
+    assert!(answer.starts_with("<cwmp:RebootResponse"), "{answer}");
+    assert_eq!(code(&acs.call("Reboot", &format!("<CommandKey>{}</CommandKey>", "k".repeat(33)))), 9003);
+    let (restarted, _) = device(&acs.paper.records());
+    assert!(restarted.state().reboot);
+    let told: Vec<_> =
+        restarted.state().events.pending().map(|e| (e.code.to_string(), e.command_key.clone())).collect();
+    assert_eq!(told, [("M Reboot".to_owned(), "a".to_owned()), ("M Reboot".to_owned(), String::new())]);
+}
+
+#[test]
+fn informs_are_scheduled_and_kept() {
+    let mut acs = Scenario::serving();
+    let ask = |delay: &str, key: &str| format!("<DelaySeconds>{delay}</DelaySeconds><CommandKey>{key}</CommandKey>");
+    assert_eq!(code(&acs.call("ScheduleInform", &ask("0", "k"))), 9003); // R154
+    assert_eq!(code(&acs.call("ScheduleInform", &ask("-1", "k"))), 9003);
+    for key in ["a", "b", "c"] {
+        assert_eq!(code(&acs.call("ScheduleInform", &ask("60", key))), 0); // R155
+    }
+    assert_eq!(code(&acs.call("ScheduleInform", &ask("120", "a"))), 0);
+    let (restarted, _) = device(&acs.paper.records());
+    assert_eq!(restarted.state().informs.len(), 3);
+}
+
+#[test]
+fn what_the_device_cannot_do_is_not_listed() {
+    let mut acs = Scenario::serving();
+    assert!(acs.call("GetRPCMethods", "").contains("<string>FactoryReset</string>"));
+    acs.device.actions.factory_reset = None;
+    let answer = acs.call("GetRPCMethods", "");
+    assert!(answer.contains("<string>Reboot</string>") && !answer.contains("FactoryReset"), "{answer}"); // R5
+    assert_eq!(code(&acs.call("FactoryReset", "")), 9000);
+}
+
+#[test]
+fn the_acs_chooses_parameters_for_the_inform() {
+    let mut acs = Scenario::serving();
+    let entry = "Device.ManagementServer.InformParameter.1.";
+    acs.call("AddObject", &object("Device.ManagementServer.InformParameter.", ""));
+    let set = |acs: &mut Scenario, name: &str, value: &str| {
+        let answer = acs.call("SetParameterValues", &values(&[(&format!("{entry}{name}"), "", value)], ""));
+        parameter_faults(&answer).first().map_or(0, |(_, code)| *code)
+    };
+    assert_eq!(set(&mut acs, "ParameterName", KEY), 9007); // R108: in every Inform already
+    assert_eq!(set(&mut acs, "ParameterName", "Device.Hosts."), 9007);
+    assert_eq!(set(&mut acs, "EventList", "4 VALUE CHANGE"), 9007);
+    assert_eq!(set(&mut acs, "EventList", "99 NOTHING"), 9007);
+    assert_eq!(set(&mut acs, "ParameterName", "Device.Hosts.Host.*.Name"), 0);
+    assert_eq!(set(&mut acs, "EventList", "1 BOOT, 2 PERIODIC"), 0);
+    assert_eq!(set(&mut acs, "Enable", "1"), 0);
+    let inform = |event: &str| {
+        let (mut device, paper) = device(&acs.paper.records());
+        device.state_mut().events.raise(crate::cwmp::event::EventCode::parse(event).expect("a code"));
+        Scenario::of(device, paper, crate::cwmp::version::ALL).posted()
+    };
+    assert!(inform("1 BOOT").contains("<Name>Device.Hosts.Host.1.Name</Name>"));
+    assert!(!inform("0 BOOTSTRAP").contains("<Name>Device.Hosts.Host.1.Name</Name>"));
+    assert!(!inform("4 VALUE CHANGE").contains("<Name>Device.Hosts.Host.1.Name</Name>")); // R102
+}

@@ -1,0 +1,134 @@
+//! Runs the commands of the device: without a shell, with a time limit, killed with their whole group when it passes.
+
+use std::fmt;
+use std::io;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+
+/// How often a running command is looked at.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Why a command did not succeed.
+#[derive(Debug)]
+pub enum ActionError {
+    /// It could not be started.
+    NotStarted {
+        /// The program.
+        program: String,
+        /// What the system said.
+        reason: io::Error,
+    },
+    /// It ended with this exit status.
+    Exit(i32),
+    /// It was ended by this signal.
+    Signal(i32),
+    /// It ran longer than its limit, and was killed.
+    TimedOut(Duration),
+    /// The agent was told to stop, and the command was left to itself.
+    Stopped,
+}
+
+impl fmt::Display for ActionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ActionError::NotStarted { program, reason } => write!(f, "{program} could not be started: {reason}"),
+            ActionError::Exit(status) => write!(f, "the command ended with exit status {status}"),
+            ActionError::Signal(signal) => write!(f, "the command was ended by signal {signal}"),
+            ActionError::TimedOut(limit) => write!(f, "the command ran longer than {} s", limit.as_secs()),
+            ActionError::Stopped => f.write_str("the agent was told to stop"),
+        }
+    }
+}
+
+impl std::error::Error for ActionError {}
+
+/// Runs a command to its end. Its input and output are `/dev/null`; what it says on stderr goes where the agent's goes.
+///
+/// A command that is still running when `stop` is set goes on by itself: it may be the one that stops the device.
+pub fn run(command: &[String], limit: Duration, stop: &AtomicBool) -> Result<(), ActionError> {
+    let Some((program, arguments)) = command.split_first() else { return Err(ActionError::Exit(0)) };
+    let mut child =
+        start(program, arguments).map_err(|reason| ActionError::NotStarted { program: program.clone(), reason })?;
+    let mut waited = Duration::ZERO;
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) => return judge(status),
+            Ok(None) if stop.load(Ordering::Relaxed) => return Err(ActionError::Stopped),
+            Ok(None) if waited >= limit => {
+                kill(&mut child);
+                return Err(ActionError::TimedOut(limit));
+            }
+            Ok(None) => {
+                std::thread::sleep(LOOK);
+                waited += LOOK;
+            }
+            Err(reason) => return Err(ActionError::NotStarted { program: program.clone(), reason }),
+        }
+    }
+}
+
+fn start(program: &str, arguments: &[String]) -> io::Result<Child> {
+    let mut command = Command::new(program);
+    command.args(arguments).process_group(0);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()
+}
+
+fn judge(status: ExitStatus) -> Result<(), ActionError> {
+    match (status.code(), status.signal()) {
+        (Some(0), _) => Ok(()),
+        (Some(code), _) => Err(ActionError::Exit(code)),
+        (None, signal) => Err(ActionError::Signal(signal.unwrap_or(0))),
+    }
+}
+
+fn kill(child: &mut Child) {
+    if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+    let _ = child.wait();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str, limit: Duration) -> Result<(), ActionError> {
+        run(&["sh".into(), "-c".into(), script.into()], limit, &AtomicBool::new(false))
+    }
+
+    #[test]
+    fn the_exit_status_says_how_it_went() {
+        let limit = Duration::from_secs(20);
+        assert!(shell("exit 0", limit).is_ok());
+        assert!(matches!(shell("exit 3", limit), Err(ActionError::Exit(3))));
+        assert!(matches!(shell("kill -TERM $$", limit), Err(ActionError::Signal(15))));
+        let missing = run(&["/nonexistent/program".into()], limit, &AtomicBool::new(false));
+        assert!(matches!(missing, Err(ActionError::NotStarted { .. })));
+    }
+
+    #[test]
+    fn a_command_that_hangs_is_killed_with_its_group() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mark = directory.path().join("child");
+        let script = format!("(sleep 60; touch {0}) & echo $! > {0}.pid; wait", mark.display());
+        assert!(matches!(shell(&script, Duration::from_millis(300)), Err(ActionError::TimedOut(_))));
+        let pid = std::fs::read_to_string(format!("{}.pid", mark.display())).expect("the child's number");
+        let stat = format!("/proc/{}/stat", pid.trim());
+        let gone = (0..500).any(|_| {
+            std::thread::sleep(LOOK);
+            std::fs::read_to_string(&stat).map_or(true, |text| text.contains(") Z "))
+        });
+        assert!(gone, "the child outlived its group");
+    }
+
+    #[test]
+    fn a_stop_does_not_wait_for_the_command() {
+        let stop = AtomicBool::new(true);
+        let ended = run(&["sleep".into(), "1".into()], Duration::from_secs(60), &stop);
+        assert!(matches!(ended, Err(ActionError::Stopped)));
+    }
+}
