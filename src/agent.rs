@@ -36,6 +36,7 @@ use crate::schedule::{Due, PeriodicSettings, Schedule};
 use crate::store::Store;
 use crate::time_zone::LocalZone;
 
+use contact::Acquaintance;
 pub use contact::LastSession;
 pub use start::{StartFailure, load_model};
 pub use status::Board;
@@ -90,8 +91,8 @@ pub struct Agent<'w> {
     going_down: bool,
     /// The planned reboots that the schedule knows of.
     followed: Followed,
-    /// The URL of an ACS that seems to speak CWMP 1.0 only (R84).
-    only_oldest: Option<String>,
+    /// What is known of the ACS beside its URL.
+    acs: Acquaintance,
     last_session: Option<LastSession>,
     /// When it ended, on the monotonic clock.
     session_ended: Option<Duration>,

@@ -37,6 +37,9 @@ fn lonely_agent() -> Agent {
     let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
     let agent = agent_with(&format!("http://127.0.0.1:{port}/acs"), &[], &[]);
     agent.wait_for_log("session failed", SOON);
+    // The log is a moment ahead of what `status` shows.
+    wait_for_socket(&agent);
+    eventually("the failed session", || status(&agent)["lastSession"]["ok"] == false);
     agent
 }
 

@@ -6,10 +6,10 @@ mod support;
 
 use std::path::Path;
 
-use gateway::{BOOT, PASSWORD, SOON, USERNAME, gateway, gateway_at};
+use gateway::{PASSWORD, SOON, USERNAME, gateway, gateway_at};
 use support::{
     Acs, AcsOptions, Agent, Authority, Flaw, ServerTls, empty_post, get_rpc_methods, inform, inform_response,
-    no_content, redirect, response,
+    no_content, redirect, response, set_parameter_values,
 };
 
 fn acs_of(tls: ServerTls) -> Acs {
@@ -137,18 +137,24 @@ fn redirects_between_http_and_https() {
     acs.handshake_failure(1, SOON);
 }
 
-/// R58: the server chooses Basic by its challenge; it is then told at once in later sessions of the same agent.
+/// R58: the server chooses Basic by its challenge; from then on it is told at once, but not to another server.
 #[test]
 fn basic_over_tls() {
     let directory = tempfile::tempdir().expect("a directory");
     let authority = Authority::new("test CA");
-    let options = AcsOptions::new().tls(authority.server(Flaw::None)).basic(USERNAME, PASSWORD);
-    let mut acs = Acs::start(options);
-    let mut agent = trusting(&authority, &acs, "localhost", directory.path());
+    let options = || AcsOptions::new().tls(authority.server(Flaw::None));
+    let mut other = Acs::start(options().digest(USERNAME, PASSWORD));
+    let mut acs = Acs::start(options().basic(USERNAME, PASSWORD));
+    let ca_file = authority.ca_file(directory.path());
+    let _agent = gateway(&acs)
+        .args(&["--ca-file".as_ref(), ca_file.as_os_str()])
+        .set("Device.ManagementServer.PeriodicInformEnable", "true")
+        .set("Device.ManagementServer.PeriodicInformInterval", "1")
+        .start();
     assert_eq!(acs.session(SOON).expect_complete().statuses(), [401, 200, 204]);
-    agent.wait_for_log("session done", SOON);
-    acs.expects(inform().only_events(&[BOOT])).replies(inform_response());
-    acs.expects(empty_post()).replies(no_content());
-    agent.reboot();
-    assert_eq!(acs.session(SOON).expect_complete().statuses(), [401, 200, 204]);
+    acs.enqueue(set_parameter_values(&[("Device.ManagementServer.URL", "string", &other.url())], ""));
+    assert_eq!(acs.session(SOON).expect_complete().statuses(), [200, 200, 204]);
+    let session = other.session(SOON).expect_complete();
+    assert_eq!(session.statuses(), [401, 200, 204]);
+    assert_eq!(session.exchanges[0].request.header("Authorization"), None);
 }

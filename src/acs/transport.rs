@@ -158,6 +158,13 @@ impl Tcp {
         }
     }
 
+    /// Waits a moment for whatever comes, an end of the connection too, without taking it.
+    pub fn linger(&self) {
+        let mut byte = [0];
+        // Whatever it says, `idle` says it again; the receive timeout ends it after a tick.
+        let _ = rustix::net::recv(&self.socket, byte.as_mut_slice(), RecvFlags::PEEK);
+    }
+
     /// Repeats `attempt` until it succeeds, fails, or a limit is reached.
     fn wait<T>(&self, mut attempt: impl FnMut(&OwnedFd) -> Result<T, Errno>) -> io::Result<T> {
         let silent_until = now() + self.patience.timeout;

@@ -27,6 +27,18 @@ pub struct LastSession {
     pub error: Option<SessionError>,
 }
 
+/// What earlier sessions have taught about the ACS at a URL; forgotten with the URL, and when the agent ends.
+#[derive(Debug, Default)]
+pub(super) struct Acquaintance {
+    url: String,
+    /// It seems to speak CWMP 1.0 only (R84).
+    only_oldest: bool,
+    /// It asks for Basic: over TLS the credentials go out with the first request (R58).
+    wants_basic: bool,
+    /// It closes TCP connections without saying so.
+    closes_silently: bool,
+}
+
 impl Agent<'_> {
     /// Holds one session, and decides what comes after it.
     pub(super) fn contact(&mut self) {
@@ -34,7 +46,10 @@ impl Agent<'_> {
         self.wanted = false;
         self.schedule.retry.started();
         let url = self.device.management_server_text("URL");
-        let offered = if self.only_oldest.as_ref() == Some(&url) { version::OLDEST } else { version::ALL };
+        if self.acs.url != url {
+            self.acs = Acquaintance { url: url.clone(), ..Acquaintance::default() };
+        }
+        let offered = if self.acs.only_oldest { version::OLDEST } else { version::ALL };
         let start = Start { current_time: self.current_time(), offered };
         let (session, first) = Session::start(&start, &mut self.device);
         let events: Vec<String> = self.device.state().events.announced().map(|event| event.code.to_string()).collect();
@@ -48,7 +63,7 @@ impl Agent<'_> {
         self.device.state_mut().events.session_ended();
         match &result {
             Ok(()) => self.succeeded(),
-            Err(error) => self.failed(error, &session, url),
+            Err(error) => self.failed(error, &session),
         }
         if let Err(error) = self.device.save() {
             log::error!("{error}");
@@ -58,17 +73,36 @@ impl Agent<'_> {
         self.last_session = Some(LastSession { began: began.wall, took, events, error: result.err() });
     }
 
-    /// Posts what the session says and hands it the answers, until it ends.
+    /// Opens the connection as the ACS is known to need it, and notes what it teaches.
     fn converse(
         &mut self,
         settings: acs::Settings,
-        mut session: Session,
-        mut output: Output,
+        session: Session,
+        first: Output,
     ) -> (Session, Result<(), SessionError>) {
         let mut connection = match Connection::open(settings) {
             Ok(connection) => connection,
             Err(error) => return (session, Err(error)),
         };
+        if self.acs.wants_basic {
+            connection.begin_with_basic();
+        }
+        if self.acs.closes_silently {
+            connection.expect_silent_closing();
+        }
+        let end = self.exchange(&mut connection, session, first);
+        self.acs.wants_basic = connection.is_basic();
+        self.acs.closes_silently = connection.closes_silently();
+        end
+    }
+
+    /// Posts what the session says and hands it the answers, until it ends.
+    fn exchange(
+        &mut self,
+        connection: &mut Connection,
+        mut session: Session,
+        mut output: Output,
+    ) -> (Session, Result<(), SessionError>) {
         loop {
             output = match output {
                 Output::End(result) => return (session, result),
@@ -90,12 +124,11 @@ impl Agent<'_> {
         self.device.state_mut().retry_count = 0; // R130
     }
 
-    fn failed(&mut self, error: &SessionError, session: &Session, url: String) {
+    fn failed(&mut self, error: &SessionError, session: &Session) {
         let now = self.clock.now();
         let wait = self.schedule.retry.failed(now, self.retry_policy(), error.retry_after(), random());
         self.device.state_mut().retry_count = self.schedule.retry.count();
-        let reverts = !session.is_initiated() && self.only_oldest.as_ref() != Some(&url) && suggests_oldest(error);
-        self.only_oldest = reverts.then_some(url);
+        self.acs.only_oldest = !session.is_initiated() && !self.acs.only_oldest && suggests_oldest(error);
         log::warn!("session failed: {error}; next attempt in {} s at the latest", wait.as_secs());
     }
 

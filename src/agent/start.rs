@@ -9,6 +9,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
+use super::contact::Acquaintance;
 use super::{Agent, Board, Followed, StoreJournal, Wake, random};
 use crate::clock::Clock;
 use crate::config::{Config, StartupError};
@@ -79,7 +80,7 @@ impl<'w> Agent<'w> {
             wakes,
             stop,
             wanted: false,
-            only_oldest: None,
+            acs: Acquaintance::default(),
             followed: Followed::default(),
             not_before: Duration::ZERO,
             going_down: false,
