@@ -251,11 +251,14 @@ impl Storm {
         self.started = Instant::now();
         self.agent.reboot();
         while !self.story.is_over() {
-            let mut call = self.line.accept(CALL_LIMIT).expect("a session for each event that is left");
-            initiate(&mut call, &mut self.story, self.started);
-            self.gateway.compare(&mut call, self.in_flight.take().as_ref());
-            call.dismiss();
-            assert!(call.is_hung_up()); // R50
+            // A scheduled Inform whose answer was never heard may not come at all.
+            if let Some(mut call) = self.line.accept(Duration::from_millis(50)) {
+                initiate(&mut call, &mut self.story, self.started);
+                self.gateway.compare(&mut call, self.in_flight.take().as_ref());
+                call.dismiss();
+                assert!(call.is_hung_up()); // R50
+            }
+            assert!(self.started.elapsed() < CALL_LIMIT, "events are left, and no session comes");
             self.story.forget_what_never_came();
         }
     }
