@@ -75,6 +75,7 @@ impl<'w> Agent<'w> {
             not_before: Duration::ZERO,
             going_down: false,
             last_session: None,
+            has_stored_state: !recovered.records.is_empty(),
         };
         agent.note_start();
         Ok(agent)
