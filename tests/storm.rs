@@ -7,6 +7,8 @@
 //!
 //! `STORM_ROUNDS` says how many rounds each model goes through, `STORM_SEED` repeats a storm; the seed is printed.
 
+#![allow(clippy::disallowed_methods)] // a storm has clocks and waits
+
 #[path = "storm/chance.rs"]
 mod chance;
 #[path = "storm/gateway.rs"]
