@@ -97,6 +97,7 @@ impl<'w> Agent<'w> {
             started: clock.now().monotonic,
             notices,
             board,
+            has_stored_state: !recovered.records.is_empty(),
         };
         agent.note_start();
         agent.publish(agent.clock.now(), false);
