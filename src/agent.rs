@@ -2,16 +2,19 @@
 //!
 //! ```text
 //! signals, control socket, … ──Wake──▶ Agent ──▶ sleep until a wake-up or the next deadline
+//!                                        ├─ commands.rs  what the control socket asks for; status.rs tells how it goes
 //!                                        ├─ contact.rs   one session with the ACS, driven to its end
 //!                                        ├─ promises.rs  what was promised in a session and is done after it
 //!                                        ├─ start.rs     from configuration and journal to a running agent
 //!                                        └─ schedule     what is due, and when
 //! ```
 
+mod commands;
 mod contact;
 pub mod daemon;
 mod promises;
 mod start;
+mod status;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -25,6 +28,7 @@ use rand::rngs::OsRng;
 
 use crate::clock::{Clock, Now};
 use crate::config::Config;
+use crate::control::Call;
 use crate::cwmp::device::{Device, Journal, JournalError};
 use crate::cwmp::event::{Event, EventCode};
 use crate::model::value::Value;
@@ -32,14 +36,18 @@ use crate::schedule::{Due, PeriodicSettings, Schedule};
 use crate::store::Store;
 use crate::time_zone::LocalZone;
 
+use contact::Acquaintance;
 pub use contact::LastSession;
 pub use start::{StartFailure, load_model};
+pub use status::Board;
 
 /// What makes the agent look up from its sleep.
 #[derive(Debug)]
 pub enum Wake {
     /// SIGTERM or SIGINT: end now.
     Stop,
+    /// A command from the control socket.
+    Command(Call),
 }
 
 /// Why [`Agent::run`] came back.
@@ -49,6 +57,8 @@ pub enum Ended {
     Stopped,
     /// Everything is as from the factory: start anew.
     FactoryReset,
+    /// The state directory, which could not be read, can be now and holds what was stored: start from that.
+    StateFound,
 }
 
 /// Values of the planned reboots, as the schedule has them (R156).
@@ -83,9 +93,19 @@ pub struct Agent<'w> {
     going_down: bool,
     /// The planned reboots that the schedule knows of.
     followed: Followed,
-    /// Whether the ACS seems to speak CWMP 1.0 only (R84).
-    only_oldest: bool,
+    /// What is known of the ACS beside its URL.
+    acs: Acquaintance,
     last_session: Option<LastSession>,
+    /// When it ended, on the monotonic clock.
+    session_ended: Option<Duration>,
+    /// When the agent started, on the monotonic clock.
+    started: Duration,
+    /// What was found damaged at the start, in words.
+    notices: Vec<String>,
+    /// Where `status` looks.
+    board: Arc<Board>,
+    /// Whether the journal held anything at the start.
+    has_stored_state: bool,
 }
 
 impl Agent<'_> {
@@ -93,7 +113,7 @@ impl Agent<'_> {
     pub fn run(mut self) -> Ended {
         let ended = loop {
             let now = self.clock.now();
-            if let Some(ended) = self.keep_promises(now) {
+            if let Some(ended) = self.tend_store(now).or_else(|| self.keep_promises(now)) {
                 break ended;
             }
             self.follow_settings(now);
@@ -101,11 +121,13 @@ impl Agent<'_> {
                 self.fall_due(due);
             }
             if self.wanted && self.is_enabled() && now.monotonic >= self.not_before {
-                self.contact();
+                self.hold_session(now);
                 continue;
             }
+            self.publish(now, false);
             match self.sleep(now) {
                 Some(Wake::Stop) => break Ended::Stopped,
+                Some(Wake::Command(call)) => self.carry_out(call),
                 None => {}
             }
         };
@@ -117,6 +139,32 @@ impl Agent<'_> {
         ended
     }
 
+    fn hold_session(&mut self, now: Now) {
+        self.schedule.notification.session_began();
+        self.publish(now, true);
+        self.contact();
+        let now = self.clock.now();
+        self.schedule.notification.session_ended(now);
+        self.session_ended = Some(now.monotonic);
+    }
+
+    /// Where nothing could be stored, looks whether it can be by now. Gives why the agent ends, if it does.
+    fn tend_store(&mut self, now: Now) -> Option<Ended> {
+        let mut store = self.store.borrow_mut();
+        let found = store.reopen(now)?;
+        if !self.has_stored_state && !found.records.is_empty() {
+            return Some(Ended::StateFound);
+        }
+        match store.compact(&self.device.snapshot()) {
+            Ok(()) => {
+                self.device.rewritten();
+                log::info!("the state directory can be written again");
+            }
+            Err(error) => log::error!("the state directory cannot be written yet: {error}"),
+        }
+        None
+    }
+
     /// Waits for a wake-up, at most until the next deadline.
     fn sleep(&mut self, now: Now) -> Option<Wake> {
         if self.stop.load(Ordering::Relaxed) {
@@ -124,7 +172,8 @@ impl Agent<'_> {
         }
         let deadline = self.schedule.deadline(&self.device.state().informs);
         let held_back = (self.not_before > now.monotonic).then_some(self.not_before);
-        let Some(deadline) = deadline.into_iter().chain(held_back).min() else {
+        let reopen = self.store.borrow().reopen_deadline();
+        let Some(deadline) = deadline.into_iter().chain(held_back).chain(reopen).min() else {
             return Some(self.wakes.recv().unwrap_or(Wake::Stop));
         };
         match self.wakes.recv_timeout(deadline.saturating_sub(now.monotonic)) {
@@ -137,6 +186,9 @@ impl Agent<'_> {
     /// Takes over the parameters that drive the schedule; they may have changed since the last look (R153).
     fn follow_settings(&mut self, now: Now) {
         self.schedule.periodic.set(self.periodic_settings(), now);
+        let throttle = self.device.management_server_number("DefaultActiveNotificationThrottle");
+        let throttle = throttle.and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or(0);
+        self.schedule.notification.set(Duration::from_secs(throttle));
         self.schedule.heartbeat.set(self.heartbeat_settings(), now);
         self.follow_planned_reboots(now);
     }
@@ -172,7 +224,7 @@ impl Agent<'_> {
 
     fn fall_due(&mut self, due: Due) {
         match due {
-            Due::Retry => self.wanted = true,
+            Due::Retry | Due::Notification => self.wanted = true,
             Due::Periodic => self.raise(Event::new(EventCode::Periodic)),
             Due::Heartbeat => self.raise(Event::new(EventCode::Heartbeat)),
             Due::ScheduledInform { command_key } => {

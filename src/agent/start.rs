@@ -10,7 +10,8 @@ use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
-use super::{Agent, Followed, StoreJournal, Wake, random};
+use super::contact::Acquaintance;
+use super::{Agent, Board, Followed, StoreJournal, Wake, random};
 use crate::clock::Clock;
 use crate::config::{Config, StartupError};
 use crate::cwmp::device::Device;
@@ -28,6 +29,9 @@ pub enum StartFailure {
     /// Another agent runs on the same state directory: exit status 1.
     AlreadyRunning(StoreError),
 }
+
+/// As many notices are kept for `status`; the log has had all.
+const MAX_NOTICES: usize = 16;
 
 /// Loads the data-model files that the configuration names, with its factory values.
 pub fn load_model(config: &Config) -> Result<Loaded, StartupError> {
@@ -50,7 +54,12 @@ fn read_text(path: &Path) -> io::Result<String> {
 
 impl<'w> Agent<'w> {
     /// Prepares everything up to the first session; nothing is contacted and nothing written yet.
-    pub fn start(config: Config, wakes: &'w Receiver<Wake>, stop: Arc<AtomicBool>) -> Result<Agent<'w>, StartFailure> {
+    pub fn start(
+        config: Config,
+        wakes: &'w Receiver<Wake>,
+        stop: Arc<AtomicBool>,
+        board: Arc<Board>,
+    ) -> Result<Agent<'w>, StartFailure> {
         let loaded = load_model(&config).map_err(StartFailure::Configuration)?;
         let (store, recovered) = match Store::open(&config.state_dir) {
             Ok(opened) => opened,
@@ -66,6 +75,7 @@ impl<'w> Agent<'w> {
         let clock = Clock::new();
         let (device, notices) = Device::restore(loaded, &recovered.records, journal, clock.now());
         notices.iter().for_each(|notice| log::warn!("{notice}"));
+        let notices = recovered.notices.into_iter().chain(notices).take(MAX_NOTICES).collect();
         let mut schedule = Schedule::default();
         schedule.retry = Retry::restore(device.state().retry_count, clock.now());
         let mut agent = Agent {
@@ -78,13 +88,19 @@ impl<'w> Agent<'w> {
             wakes,
             stop,
             wanted: false,
-            only_oldest: false,
+            acs: Acquaintance::default(),
             followed: Followed::default(),
             not_before: Duration::ZERO,
             going_down: false,
             last_session: None,
+            session_ended: None,
+            started: clock.now().monotonic,
+            notices,
+            board,
+            has_stored_state: !recovered.records.is_empty(),
         };
         agent.note_start();
+        agent.publish(agent.clock.now(), false);
         Ok(agent)
     }
 

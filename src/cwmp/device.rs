@@ -203,6 +203,11 @@ impl Device {
         vec![serde_json::json!({ "tree": changes, "state": self.state.to_json() }).to_string()]
     }
 
+    /// The journal was rewritten as what [`snapshot`](Device::snapshot) gave.
+    pub fn rewritten(&mut self) {
+        self.written = self.state.to_json().to_string();
+    }
+
     /// The record of a device that has forgotten everything but that it is to be reset.
     pub fn promise_of_reset(&self) -> String {
         let state = State { boot_id: self.state.boot_id.clone(), factory_reset: true, ..State::default() };
@@ -294,6 +299,14 @@ impl State {
         self.acs_url = Some(acs_url);
         self.changed.clear();
         self.events.raise(Event::new(EventCode::Bootstrap));
+    }
+
+    /// InformResponse has come: the ACS knows what Inform told (R92, R134).
+    pub(super) fn inform_delivered(&mut self) {
+        if !self.events.announced().any(|event| event.code == EventCode::Heartbeat) {
+            self.changed.clear(); // R303: a heartbeat tells no changes
+        }
+        self.events.inform_confirmed();
     }
 
     fn to_json(&self) -> Json {

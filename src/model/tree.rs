@@ -317,10 +317,10 @@ impl Tree {
             return Err(PathError::NotDeletable);
         };
         let table = &mut self.scope_mut(&steps).tables[index as usize];
-        if let Some(at) = table.position(number) {
-            if table.instances.remove(at).factory {
-                table.deleted.push(number);
-            }
+        if let Some(at) = table.position(number)
+            && table.instances.remove(at).factory
+        {
+            table.deleted.push(number);
         }
         Ok(())
     }

@@ -93,7 +93,9 @@ impl Type {
                 BASE64.decode(&text).map_err(|_| literal())?;
                 Ok(Value::Text(text.into()))
             }
-            Type::HexBinary if collapsed.len() % 2 == 0 && collapsed.bytes().all(|b| b.is_ascii_hexdigit()) => {
+            Type::HexBinary
+                if collapsed.len().is_multiple_of(2) && collapsed.bytes().all(|b| b.is_ascii_hexdigit()) =>
+            {
                 Ok(Value::Text(collapsed.into()))
             }
             Type::Decimal if is_decimal(collapsed) => Ok(Value::Text(collapsed.into())),
