@@ -2,16 +2,19 @@
 //!
 //! ```text
 //! signals, control socket, … ──Wake──▶ Agent ──▶ sleep until a wake-up or the next deadline
+//!                                        ├─ commands.rs  what the control socket asks for; status.rs tells how it goes
 //!                                        ├─ contact.rs   one session with the ACS, driven to its end
 //!                                        ├─ promises.rs  what was promised in a session and is done after it
 //!                                        ├─ start.rs     from configuration and journal to a running agent
 //!                                        └─ schedule     what is due, and when
 //! ```
 
+mod commands;
 mod contact;
 pub mod daemon;
 mod promises;
 mod start;
+mod status;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -25,6 +28,7 @@ use rand::rngs::OsRng;
 
 use crate::clock::{Clock, Now};
 use crate::config::Config;
+use crate::control::Call;
 use crate::cwmp::device::{Device, Journal, JournalError};
 use crate::cwmp::event::{Event, EventCode};
 use crate::model::value::Value;
@@ -32,14 +36,18 @@ use crate::schedule::{Due, PeriodicSettings, Schedule};
 use crate::store::Store;
 use crate::time_zone::LocalZone;
 
+use contact::Acquaintance;
 pub use contact::LastSession;
 pub use start::{StartFailure, load_model};
+pub use status::Board;
 
 /// What makes the agent look up from its sleep.
 #[derive(Debug)]
 pub enum Wake {
     /// SIGTERM or SIGINT: end now.
     Stop,
+    /// A command from the control socket.
+    Command(Call),
 }
 
 /// Why [`Agent::run`] came back.
@@ -85,9 +93,17 @@ pub struct Agent<'w> {
     going_down: bool,
     /// The planned reboots that the schedule knows of.
     followed: Followed,
-    /// Whether the ACS seems to speak CWMP 1.0 only (R84).
-    only_oldest: bool,
+    /// What is known of the ACS beside its URL.
+    acs: Acquaintance,
     last_session: Option<LastSession>,
+    /// When it ended, on the monotonic clock.
+    session_ended: Option<Duration>,
+    /// When the agent started, on the monotonic clock.
+    started: Duration,
+    /// What was found damaged at the start, in words.
+    notices: Vec<String>,
+    /// Where `status` looks.
+    board: Arc<Board>,
     /// Whether the journal held anything at the start.
     has_stored_state: bool,
 }
@@ -105,11 +121,13 @@ impl Agent<'_> {
                 self.fall_due(due);
             }
             if self.wanted && self.is_enabled() && now.monotonic >= self.not_before {
-                self.contact();
+                self.hold_session(now);
                 continue;
             }
+            self.publish(now, false);
             match self.sleep(now) {
                 Some(Wake::Stop) => break Ended::Stopped,
+                Some(Wake::Command(call)) => self.carry_out(call),
                 None => {}
             }
         };
@@ -119,6 +137,15 @@ impl Agent<'_> {
             log::error!("{error}");
         }
         ended
+    }
+
+    fn hold_session(&mut self, now: Now) {
+        self.schedule.notification.session_began();
+        self.publish(now, true);
+        self.contact();
+        let now = self.clock.now();
+        self.schedule.notification.session_ended(now);
+        self.session_ended = Some(now.monotonic);
     }
 
     /// Where nothing could be stored, looks whether it can be by now. Gives why the agent ends, if it does.
@@ -159,6 +186,9 @@ impl Agent<'_> {
     /// Takes over the parameters that drive the schedule; they may have changed since the last look (R153).
     fn follow_settings(&mut self, now: Now) {
         self.schedule.periodic.set(self.periodic_settings(), now);
+        let throttle = self.device.management_server_number("DefaultActiveNotificationThrottle");
+        let throttle = throttle.and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or(0);
+        self.schedule.notification.set(Duration::from_secs(throttle));
         self.schedule.heartbeat.set(self.heartbeat_settings(), now);
         self.follow_planned_reboots(now);
     }
@@ -194,7 +224,7 @@ impl Agent<'_> {
 
     fn fall_due(&mut self, due: Due) {
         match due {
-            Due::Retry => self.wanted = true,
+            Due::Retry | Due::Notification => self.wanted = true,
             Due::Periodic => self.raise(Event::new(EventCode::Periodic)),
             Due::Heartbeat => self.raise(Event::new(EventCode::Heartbeat)),
             Due::ScheduledInform { command_key } => {

@@ -334,6 +334,11 @@ fn help() -> String {
     }
     text.push_str("\nA PATH ending in a dot is an object with all that is below it.\n");
     text.push_str("get to status talk to the running daemon and take --control and --config.\n");
+    text.push_str(
+        "get writes a line end in a value as \\n, and so every backslash as \\\\; hidden values are empty.\n",
+    );
+    text.push_str("set, add and delete are bound to the access lists of the ACS. While a session runs, all but\n");
+    text.push_str("status wait for its end, two minutes at most. inform is done when the event is accepted.\n");
     text.push_str("\nOptions. Each is also a key of the JSON file, and wins over it; the key of --state-dir is\n");
     text.push_str("stateDir, and so on. --data-model and --set may be repeated.\n");
     let _ = writeln!(text, "  {:<24}  the JSON file", "--config FILE");

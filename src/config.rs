@@ -256,7 +256,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         key: "bootId",
         value: "FILE",
         default: Some("/proc/sys/kernel/random/boot_id"),
-        meaning: "changed content means that the device rebooted",
+        meaning: "changed content: the device rebooted",
         form: Form::One(|config, text| path(text).map(|path| config.boot_id = path)),
     },
     Setting {

@@ -7,9 +7,9 @@
 //! main.rs  cli  config     arguments in, exit code out
 //! agent                    the one thread that owns everything that can change
 //! ──────────────────────── drivers: sockets, files, processes, threads
-//! acs  store  log  clock  time_zone
+//! acs  control  store  log  clock  time_zone
 //! ──────────────────────── protocol: no socket, no file, no clock, no thread
-//! cwmp  schedule  digest
+//! cwmp  schedule  digest  url
 //! ──────────────────────── model: knows neither XML nor CWMP
 //! model
 //! ```
@@ -23,6 +23,7 @@ pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod control;
 pub mod cwmp;
 pub mod digest;
 pub mod log;
@@ -32,3 +33,4 @@ pub mod schedule;
 pub mod secret;
 pub mod store;
 pub mod time_zone;
+pub mod url;

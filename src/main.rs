@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use cpe_agent::cli::{self, Command};
+use cpe_agent::control::{self, Request};
 use cpe_agent::{agent, check};
 
 fn main() -> ExitCode {
@@ -14,16 +15,11 @@ fn carry_out(command: Command) -> ExitCode {
     match command {
         Command::Run(config) => agent::daemon::run(config),
         Command::Check(config) => check::run(&config),
-        Command::Get { .. } => absent("get"),
-        Command::Set { .. } => absent("set"),
-        Command::Add { .. } => absent("add"),
-        Command::Delete { .. } => absent("delete"),
-        Command::Inform { .. } => absent("inform"),
-        Command::Status { .. } => absent("status"),
+        Command::Get { control, paths } => control::run(&control, &Request::Get(paths)),
+        Command::Set { control, assignments } => control::run(&control, &Request::Set(assignments)),
+        Command::Add { control, path } => control::run(&control, &Request::Add(path)),
+        Command::Delete { control, path } => control::run(&control, &Request::Delete(path)),
+        Command::Inform { control, event } => control::run(&control, &Request::Inform(event)),
+        Command::Status { control, json } => control::run(&control, &Request::Status { json }),
     }
-}
-
-fn absent(command: &str) -> ExitCode {
-    eprintln!("cpe-agent: {command} is not part of this build");
-    ExitCode::FAILURE
 }

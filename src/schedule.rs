@@ -1,4 +1,4 @@
-//! When is the next session due: retries, periodic, scheduled, heartbeat, and planned reboots.
+//! When is the next session due: retries, notifications, periodic, scheduled, heartbeat, planned reboots.
 //!
 //! ```text
 //!   settings, requests, outcomes ──▶ Schedule ── deadline() ──▶ the agent sleeps until then
@@ -15,11 +15,13 @@ use std::time::Duration;
 use crate::clock::Now;
 
 mod inform_queue;
+mod notification;
 mod periodic;
 mod reboot;
 mod retry;
 
 pub use inform_queue::{InformQueue, QueueFull};
+pub use notification::Throttle;
 pub use periodic::{Periodic, PeriodicSettings};
 pub use reboot::PlannedReboots;
 pub use retry::{Retry, RetryPolicy, retry_wait};
@@ -33,6 +35,8 @@ const CLOCK_CHECK: Duration = Duration::from_secs(60);
 pub enum Due {
     /// The failed session is to be tried again (R125).
     Retry,
+    /// A session for an active notification (R210).
+    Notification,
     /// `2 PERIODIC` (R149).
     Periodic,
     /// `14 HEARTBEAT` (R302).
@@ -51,6 +55,8 @@ pub enum Due {
 pub struct Schedule {
     /// Sessions that failed.
     pub retry: Retry,
+    /// DefaultActiveNotificationThrottle.
+    pub notification: Throttle,
     /// PeriodicInformInterval and its kin.
     pub periodic: Periodic,
     /// HeartbeatPolicy, which works the same way.
@@ -71,6 +77,7 @@ impl Schedule {
         let clock_check = watches_clock.then(|| self.last_poll.saturating_add(CLOCK_CHECK));
         let deadlines = [
             self.retry.deadline(),
+            self.notification.deadline(),
             self.periodic.deadline(),
             self.heartbeat.deadline(),
             informs.deadline(),
@@ -85,6 +92,9 @@ impl Schedule {
         self.last_poll = now.monotonic;
         if self.retry.poll(now) {
             return Some(Due::Retry);
+        }
+        if self.notification.poll(now) {
+            return Some(Due::Notification);
         }
         if self.heartbeat.poll(now) {
             return Some(Due::Heartbeat);

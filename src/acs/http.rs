@@ -67,6 +67,16 @@ impl Wire {
         self.sent_all
     }
 
+    /// Whether the last answer allows another request, by what it says.
+    pub fn is_kept(&self) -> bool {
+        self.keep
+    }
+
+    /// Waits a moment for the server to close the connection, or to say something.
+    pub fn linger(&self) {
+        self.stream.tcp().linger();
+    }
+
     /// Whether another request may be sent: the last answer allowed it and was read to its end, and
     /// the server has not closed the connection since (R46). Costs one system call.
     pub fn is_reusable(&mut self) -> bool {

@@ -20,7 +20,6 @@ pub mod tls;
 pub mod transport;
 #[cfg(feature = "tls")]
 mod unset_clock;
-pub mod url;
 
 pub use stream::TlsSettings;
 
@@ -35,12 +34,12 @@ use ureq_proto::http::{HeaderMap, Request, header};
 use crate::cwmp::session_error::SessionError;
 use crate::digest::challenges;
 use crate::secret::Secret;
+use crate::url::Url;
 use authentication::{Attempt, Authentication};
 use cookie::Cookies;
 use http::{Answer, Wire};
 use stream::Connector;
 use transport::Patience;
-use url::Url;
 
 /// Consecutive redirects that are followed (R56).
 const MAX_REDIRECTS: usize = 5;
@@ -93,6 +92,7 @@ pub struct Connection {
     authentication: Authentication,
     cookies: Cookies,
     body_limit: usize,
+    closes_silently: bool,
     wire: Option<Wire>,
     local: Option<SocketAddr>,
     remote: Option<SocketAddr>,
@@ -111,6 +111,7 @@ impl Connection {
             authentication: Authentication::new(settings.username, settings.password),
             cookies: Cookies::default(),
             body_limit: settings.body_limit,
+            closes_silently: false,
             wire: None,
             local: None,
             remote: None,
@@ -133,10 +134,25 @@ impl Connection {
         self.authentication.is_basic()
     }
 
+    /// For a caller that knows from an earlier session ([`Connection::closes_silently`]) that this ACS
+    /// closes the connection behind an answer that does not say so.
+    ///
+    /// Then each request waits a moment for that first. A request that crosses with the closing would be
+    /// lost, and must not be sent again in this session (R46, R49). A server that turns out to keep its
+    /// connection is waited for once.
+    pub fn expect_silent_closing(&mut self) {
+        self.closes_silently = true;
+    }
+
+    /// Whether the ACS was seen to close the connection without saying so.
+    pub fn closes_silently(&self) -> bool {
+        self.closes_silently
+    }
+
     /// Connects now rather than with the first request, so that [`Connection::local_addr`] is known
     /// when Inform is written.
     pub fn connect(&mut self) -> Result<(), SessionError> {
-        self.ready().map(|_| ())
+        self.ready(false).map(|_| ())
     }
 
     /// Our own address on the last connection towards the ACS.
@@ -189,7 +205,7 @@ impl Connection {
     /// request, and never reads its repetition on the dead connection.
     fn exchange(&mut self, body: &[u8], is_answer_to_401: bool) -> Result<Answer, SessionError> {
         loop {
-            let is_reused = self.ready()?;
+            let is_reused = self.ready(is_answer_to_401)?;
             let request = self.request(body.len())?;
             let Some(wire) = &mut self.wire else {
                 return Err(SessionError::Closed); // not reached: `ready` left one
@@ -198,16 +214,28 @@ impl Connection {
                 Err(SessionError::Closed) if is_reused && (is_answer_to_401 || !wire.sent_all()) => {
                     self.wire = None;
                 }
+                Err(SessionError::Closed) if is_reused => {
+                    self.closes_silently = true;
+                    return Err(SessionError::Closed);
+                }
                 done => return done,
             }
         }
     }
 
     /// Leaves an open connection; true where it has served a request before (R45 to R47).
-    fn ready(&mut self) -> Result<bool, SessionError> {
+    fn ready(&mut self, is_answer_to_401: bool) -> Result<bool, SessionError> {
         self.patience.check()?;
-        if self.wire.as_mut().is_some_and(Wire::is_reusable) {
-            return Ok(true);
+        if let Some(wire) = &mut self.wire {
+            if self.closes_silently && wire.is_kept() {
+                wire.linger();
+            }
+            if wire.is_reusable() {
+                self.closes_silently = false;
+                return Ok(true);
+            }
+            // Behind a 401 it does no harm: the request is sent again anyway.
+            self.closes_silently |= wire.is_kept() && !is_answer_to_401;
         }
         self.wire = None;
         let stream = self.connector.open(&self.url, self.remote)?;

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::transport::{Idle, Patience, Tcp, session_error};
-use super::url::Url;
 use crate::cwmp::session_error::SessionError;
+use crate::url::Url;
 
 #[cfg(feature = "tls")]
 use super::tls::{TlsClient, TlsStream};

@@ -20,8 +20,8 @@ use rustls::{CertificateError, ClientConfig, Error, RootCertStore};
 use super::stream::TlsSettings;
 use super::transport::{Idle, Tcp, session_error};
 use super::unset_clock::IgnoringDates;
-use super::url::Host;
 use crate::cwmp::session_error::SessionError;
+use crate::url::Host;
 
 /// A server that takes no more bytes is not waited for.
 const GOODBYE: Duration = Duration::from_millis(200);

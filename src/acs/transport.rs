@@ -21,8 +21,8 @@ use rustix::io::Errno;
 use rustix::net::sockopt::{self, Timeout};
 use rustix::net::{AddressFamily, RecvFlags, SendAncillaryBuffer, SendFlags, SocketFlags, SocketType, ipproto};
 
-use super::url::{Host, Url};
 use crate::cwmp::session_error::SessionError;
+use crate::url::{Host, Url};
 
 /// How long a wait may go on before the stop flag is looked at again.
 const TICK: Duration = Duration::from_millis(200);
@@ -156,6 +156,13 @@ impl Tcp {
             Err(Errno::AGAIN | Errno::INTR) => Idle::Quiet,
             Err(_) => Idle::Closed,
         }
+    }
+
+    /// Waits a moment for whatever comes, an end of the connection too, without taking it.
+    pub fn linger(&self) {
+        let mut byte = [0];
+        // Whatever it says, `idle` says it again; the receive timeout ends it after a tick.
+        let _ = rustix::net::recv(&self.socket, byte.as_mut_slice(), RecvFlags::PEEK);
     }
 
     /// Repeats `attempt` until it succeeds, fails, or a limit is reached.

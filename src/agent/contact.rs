@@ -9,6 +9,7 @@ use crate::cwmp::session_error::SessionError;
 use crate::cwmp::version;
 use crate::model::date_time::DateTime;
 use crate::schedule::RetryPolicy;
+use crate::url::Url;
 
 /// The largest answer that is read: a SetParameterValues of 10,000 parameters fits in it twice.
 const BODY_LIMIT: usize = 4 << 20;
@@ -26,17 +27,35 @@ pub struct LastSession {
     pub error: Option<SessionError>,
 }
 
+/// What earlier sessions have taught about the ACS at a URL; forgotten with the URL, and when the agent ends.
+#[derive(Debug, Default)]
+pub(super) struct Acquaintance {
+    url: String,
+    /// It seems to speak CWMP 1.0 only (R84).
+    only_oldest: bool,
+    /// It asks for Basic: over TLS the credentials go out with the first request (R58).
+    wants_basic: bool,
+    /// It closes TCP connections without saying so.
+    closes_silently: bool,
+}
+
 impl Agent<'_> {
     /// Holds one session, and decides what comes after it.
     pub(super) fn contact(&mut self) {
         let began = self.clock.now();
         self.wanted = false;
         self.schedule.retry.started();
-        let offered = if self.only_oldest { version::OLDEST } else { version::ALL };
+        let url = self.device.management_server_text("URL");
+        if self.acs.url != url {
+            self.acs = Acquaintance { url: url.clone(), ..Acquaintance::default() };
+        }
+        let offered = if self.acs.only_oldest { version::OLDEST } else { version::ALL };
         let start = Start { current_time: self.current_time(), offered };
         let (session, first) = Session::start(&start, &mut self.device);
         let events: Vec<String> = self.device.state().events.announced().map(|event| event.code.to_string()).collect();
-        log::info!("session with {}: {}", self.device.management_server_text("URL"), events.join(", "));
+        // Neither user information nor a query belongs in the log.
+        let shown = Url::parse(&url).map_or_else(|error| error.to_string(), |url| url.to_string());
+        log::info!("session with {shown}: {}", events.join(", "));
         let settings = self.acs_settings(began.clock_is_set());
         let (session, result) = self.converse(settings, session, first);
         // Events that came while the session ran need one of their own (R134).
@@ -54,17 +73,36 @@ impl Agent<'_> {
         self.last_session = Some(LastSession { began: began.wall, took, events, error: result.err() });
     }
 
-    /// Posts what the session says and hands it the answers, until it ends.
+    /// Opens the connection as the ACS is known to need it, and notes what it teaches.
     fn converse(
         &mut self,
         settings: acs::Settings,
-        mut session: Session,
-        mut output: Output,
+        session: Session,
+        first: Output,
     ) -> (Session, Result<(), SessionError>) {
         let mut connection = match Connection::open(settings) {
             Ok(connection) => connection,
             Err(error) => return (session, Err(error)),
         };
+        if self.acs.wants_basic {
+            connection.begin_with_basic();
+        }
+        if self.acs.closes_silently {
+            connection.expect_silent_closing();
+        }
+        let end = self.exchange(&mut connection, session, first);
+        self.acs.wants_basic = connection.is_basic();
+        self.acs.closes_silently = connection.closes_silently();
+        end
+    }
+
+    /// Posts what the session says and hands it the answers, until it ends.
+    fn exchange(
+        &mut self,
+        connection: &mut Connection,
+        mut session: Session,
+        mut output: Output,
+    ) -> (Session, Result<(), SessionError>) {
         loop {
             output = match output {
                 Output::End(result) => return (session, result),
@@ -90,7 +128,7 @@ impl Agent<'_> {
         let now = self.clock.now();
         let wait = self.schedule.retry.failed(now, self.retry_policy(), error.retry_after(), random());
         self.device.state_mut().retry_count = self.schedule.retry.count();
-        self.only_oldest = !session.is_initiated() && !self.only_oldest && suggests_oldest(error);
+        self.acs.only_oldest = !session.is_initiated() && !self.acs.only_oldest && suggests_oldest(error);
         log::warn!("session failed: {error}; next attempt in {} s at the latest", wait.as_secs());
     }
 
@@ -132,7 +170,7 @@ impl Agent<'_> {
     }
 
     /// Rewrites the journal where it has grown, now that nobody waits for an answer.
-    fn compact(&mut self) {
+    pub(super) fn compact(&mut self) {
         let mut store = self.store.borrow_mut();
         if !store.wants_compaction() {
             return;

@@ -1,5 +1,6 @@
 //! The command `run`: signals and the agent, from the first log line to the exit code.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,8 +10,11 @@ use std::{io, thread};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::{Agent, Ended, StartFailure, Wake};
+use super::commands::Counter;
+use super::{Agent, Board, Ended, StartFailure, Wake};
 use crate::config::{Config, StartupError};
+use crate::control::Server;
+use crate::time_zone::LocalZone;
 
 /// Wake-ups that may wait while a session runs; a further one makes its sender wait.
 const WAKES: usize = 32;
@@ -26,13 +30,21 @@ pub fn run(config: Config) -> ExitCode {
     }
     let (sender, wakes) = sync_channel(WAKES);
     let stop = Arc::new(AtomicBool::new(false));
-    if let Err(error) = watch_signals(sender, Arc::clone(&stop)) {
+    if let Err(error) = watch_signals(sender.clone(), Arc::clone(&stop)) {
         log::error!("signals cannot be caught: {error}");
         return ExitCode::FAILURE;
     }
     log::info!("cpe-agent {} starts", env!("CARGO_PKG_VERSION"));
+    let board = Arc::new(Board::new(LocalZone::load()));
+    let mut server = None;
     loop {
-        match Agent::start(config.clone(), &wakes, Arc::clone(&stop)).map(Agent::run) {
+        let started = Agent::start(config.clone(), &wakes, Arc::clone(&stop), Arc::clone(&board));
+        if started.is_ok() && server.is_none() {
+            // Only now: a second agent on this state directory must not come as far as the socket.
+            let counter = Counter { wakes: sender.clone(), board: Arc::clone(&board) };
+            server = serve_commands(&config.control, counter);
+        }
+        match started.map(Agent::run) {
             Ok(Ended::FactoryReset) => log::info!("starting anew, as from the factory"),
             Ok(Ended::StateFound) => log::info!("the state directory is there now: starting from what it holds"),
             Ok(Ended::Stopped) => {
@@ -62,4 +74,15 @@ fn watch_signals(wakes: SyncSender<Wake>, stop: Arc<AtomicBool>) -> io::Result<(
         }
     };
     thread::Builder::new().name("signals".into()).stack_size(SIGNAL_STACK).spawn(watch).map(drop)
+}
+
+/// Opens the control socket; the agent goes on without it where that cannot be.
+fn serve_commands(path: &Path, counter: Counter) -> Option<Server> {
+    match Server::start(path, counter) {
+        Ok(server) => Some(server),
+        Err(error) => {
+            log::error!("no control socket {}: {error}", path.display());
+            None
+        }
+    }
 }

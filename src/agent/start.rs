@@ -1,7 +1,8 @@
 //! From the configuration and the journal to an agent that can run.
 
 use std::cell::RefCell;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -9,12 +10,13 @@ use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
-use super::{Agent, Followed, StoreJournal, Wake, random};
+use super::contact::Acquaintance;
+use super::{Agent, Board, Followed, StoreJournal, Wake, random};
 use crate::clock::Clock;
 use crate::config::{Config, StartupError};
 use crate::cwmp::device::{Device, Reset};
 use crate::cwmp::event::{Event, EventCode};
-use crate::model::{Loaded, ModelFile, load};
+use crate::model::{Loaded, ModelFile, OWN_PAGES, load};
 use crate::schedule::{Retry, Schedule};
 use crate::store::{Recovered, Store, StoreError};
 use crate::time_zone::LocalZone;
@@ -28,11 +30,14 @@ pub enum StartFailure {
     AlreadyRunning(StoreError),
 }
 
+/// As many notices are kept for `status`; the log has had all.
+const MAX_NOTICES: usize = 16;
+
 /// Loads the data-model files that the configuration names, with its factory values.
 pub fn load_model(config: &Config) -> Result<Loaded, StartupError> {
     let mut files = Vec::with_capacity(config.data_model.len());
     for path in &config.data_model {
-        match fs::read_to_string(path) {
+        match read_text(path) {
             Ok(text) => files.push(ModelFile { name: path.display().to_string(), text }),
             Err(error) => return Err(StartupError::new(path, "", &format!("cannot be read: {error}"))),
         }
@@ -40,9 +45,21 @@ pub fn load_model(config: &Config) -> Result<Loaded, StartupError> {
     load(&files, &config.set).map_err(|error| StartupError::new(Path::new(&error.file), &error.pointer, &error.reason))
 }
 
+/// A file that is needed for a moment only: its text must not leave a hole in the heap.
+fn read_text(path: &Path) -> io::Result<String> {
+    let mut text = String::with_capacity(OWN_PAGES);
+    File::open(path)?.read_to_string(&mut text)?;
+    Ok(text)
+}
+
 impl<'w> Agent<'w> {
     /// Prepares everything up to the first session; nothing is contacted and nothing written yet.
-    pub fn start(config: Config, wakes: &'w Receiver<Wake>, stop: Arc<AtomicBool>) -> Result<Agent<'w>, StartFailure> {
+    pub fn start(
+        config: Config,
+        wakes: &'w Receiver<Wake>,
+        stop: Arc<AtomicBool>,
+        board: Arc<Board>,
+    ) -> Result<Agent<'w>, StartFailure> {
         let loaded = load_model(&config).map_err(StartFailure::Configuration)?;
         let (store, recovered) = match Store::open(&config.state_dir) {
             Ok(opened) => opened,
@@ -58,6 +75,7 @@ impl<'w> Agent<'w> {
         let clock = Clock::new();
         let (device, notices) = Device::restore(loaded, &recovered.records, journal, clock.now());
         notices.iter().for_each(|notice| log::warn!("{notice}"));
+        let notices = recovered.notices.into_iter().chain(notices).take(MAX_NOTICES).collect();
         let mut schedule = Schedule::default();
         schedule.retry = Retry::restore(device.state().retry_count, clock.now());
         let mut agent = Agent {
@@ -70,14 +88,19 @@ impl<'w> Agent<'w> {
             wakes,
             stop,
             wanted: false,
-            only_oldest: false,
+            acs: Acquaintance::default(),
             followed: Followed::default(),
             not_before: Duration::ZERO,
             going_down: false,
             last_session: None,
+            session_ended: None,
+            started: clock.now().monotonic,
+            notices,
+            board,
             has_stored_state: !recovered.records.is_empty(),
         };
         agent.note_start();
+        agent.publish(agent.clock.now(), false);
         Ok(agent)
     }
 

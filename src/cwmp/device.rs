@@ -327,6 +327,14 @@ impl State {
         self.events.raise(Event::new(EventCode::Bootstrap));
     }
 
+    /// InformResponse has come: the ACS knows what Inform told (R92, R134).
+    pub(super) fn inform_delivered(&mut self) {
+        if !self.events.announced().any(|event| event.code == EventCode::Heartbeat) {
+            self.changed.clear(); // R303: a heartbeat tells no changes
+        }
+        self.events.inform_confirmed();
+    }
+
     fn to_json(&self) -> Json {
         serde_json::json!({
             "identity": self.identity,

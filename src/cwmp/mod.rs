@@ -6,7 +6,7 @@ pub mod device;
 pub mod event;
 pub mod fault;
 mod rpc;
-mod rules;
+pub(crate) mod rules;
 pub mod session;
 pub mod session_error;
 pub mod soap;

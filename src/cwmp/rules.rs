@@ -4,9 +4,10 @@ use super::event::EventCode;
 use crate::model::path::Path;
 use crate::model::tree::Tree;
 use crate::model::value::{Value, ValueError};
+use crate::url::Url;
 
-/// Holds a value that the ACS wants to set against the rules that the standard has for this very parameter.
-pub(super) fn check(tree: &Tree, name: &str, value: &Value) -> Result<(), ValueError> {
+/// Holds a value that somebody wants to set against the rules that the standard has for this very parameter.
+pub(crate) fn check(tree: &Tree, name: &str, value: &Value) -> Result<(), ValueError> {
     let Some(name) = name.strip_prefix(tree.root_name()) else { return Ok(()) };
     match name {
         ".ManagementServer.URL" => acs_url(value.as_str()),
@@ -44,13 +45,9 @@ fn inform_parameter(tree: &Tree, name: &str, text: &str) -> Result<(), ValueErro
 
 /// R10, R335: an absolute HTTP or HTTPS URL with a host, and without user information.
 fn acs_url(text: &str) -> Result<(), ValueError> {
-    let uri: Option<ureq_proto::http::Uri> = text.parse().ok();
-    let good = uri.is_some_and(|uri| {
-        let http = matches!(uri.scheme_str(), Some("http" | "https"));
-        http && uri
-            .authority()
-            .is_some_and(|authority| !authority.host().is_empty() && !authority.as_str().contains('@'))
-    });
+    // Credentials are parameters of their own.
+    let authority = text.split(['/', '?', '#']).nth(2).unwrap_or_default();
+    let good = Url::parse(text).is_ok() && text.trim() == text && !authority.contains('@');
     if good { Ok(()) } else { Err(ValueError::Prohibited("an absolute http or https URL is needed")) }
 }
 
@@ -64,7 +61,7 @@ mod tests {
             assert_eq!(acs_url(good), Ok(()), "{good}");
         }
         for bad in
-            ["", "acs.example", "/cwmp", "ftp://acs.example/", "http://", "http:///x", "http://a b/", "http://u:p@h/"]
+            ["", "acs.example", "/cwmp", "ftp://acs.example/", "http://", "http:///x", "http://a b/x", "http://u:p@h/"]
         {
             assert!(acs_url(bad).is_err(), "{bad}");
         }

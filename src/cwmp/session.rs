@@ -12,8 +12,7 @@
 //! It never reads a clock, a socket or a file. `agent.rs` posts what it says and hands it the answer; a test does so
 //! without any socket.
 
-use super::device::{Author, Device};
-use super::event::EventCode;
+use super::device::{Author, Device, State};
 use super::fault::AcsFaultCode;
 use super::rpc::{self, inform::Inform};
 use super::session_error::SessionError;
@@ -50,6 +49,8 @@ pub struct Session {
     offered: &'static [Version],
     /// The version that both sides speak (R82).
     version: Version,
+    /// Whether the ACS has confirmed the Inform (R92).
+    initiated: bool,
 }
 
 #[derive(Debug)]
@@ -79,12 +80,13 @@ impl Session {
         let inform = inform.encode(device);
         let post = Output::Post(inform.clone());
         let phase = Phase::Informing { inform, resends: 0 };
-        (Session { phase, offered: start.offered, version }, post)
+        (Session { phase, offered: start.offered, version, initiated: false }, post)
     }
 
-    /// Whether the ACS has confirmed the Inform, so that the session counts as initiated (R92).
+    /// Whether the ACS has confirmed the Inform, so that the session counts as initiated (R92); still known when it has
+    /// ended.
     pub fn is_initiated(&self) -> bool {
-        !matches!(self.phase, Phase::Informing { .. })
+        self.initiated
     }
 
     /// The version that both sides speak.
@@ -169,15 +171,13 @@ impl Session {
             Ok(version) => version,
             Err(error) => return self.fail(SessionError::Version(error.to_string())), // R82
         };
+        self.initiated = true;
         let hold = envelope.hold_requests;
-        let delivered = device.commit(Vec::new(), Author::Other, |state| {
-            if !state.events.announced().any(|event| event.code == EventCode::Heartbeat) {
-                state.changed.clear(); // R303: a heartbeat tells no changes
-            }
-            state.events.inform_confirmed();
-        });
+        let delivered = device.commit(Vec::new(), Author::Other, State::inform_delivered);
         if let Err(error) = delivered {
-            log::warn!("what was delivered may be told again: {error}");
+            // The ACS knows, whatever becomes of the journal: only a restart may tell it again.
+            device.state_mut().inform_delivered();
+            log::warn!("what was delivered may be told again after a restart: {error}");
         }
         self.empty_post(hold)
     }

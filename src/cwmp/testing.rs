@@ -131,6 +131,10 @@ impl Scenario {
         message[start..end].to_owned()
     }
 
+    pub(crate) fn is_initiated(&self) -> bool {
+        self.session.as_ref().expect("a session").is_initiated()
+    }
+
     pub(crate) fn posted(&self) -> String {
         match &self.output {
             Output::Post(body) => String::from_utf8(body.clone()).expect("UTF-8"),

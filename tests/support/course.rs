@@ -48,6 +48,7 @@ pub(super) struct Course {
 }
 
 /// A request of the ACS that waits for its answer.
+#[derive(Clone)]
 pub(super) struct Outstanding {
     pub(super) method: String,
     pub(super) id: Option<String>,

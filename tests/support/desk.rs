@@ -218,6 +218,7 @@ impl State {
         for problem in rules::in_session(&mut self.courses[at], options, &exchange.request) {
             self.violate(problem);
         }
+        let outstanding = self.courses[at].outstanding.clone();
         let verdict = self.authorize(options, &exchange);
         let reply = match verdict {
             Verdict::Refused { wrong, stale } => self.refuse(options, at, wrong, stale),
@@ -234,6 +235,9 @@ impl State {
                 }
             },
         };
+        if matches!(reply.kind, ReplyKind::Unauthorized { .. } | ReplyKind::Redirect(..)) {
+            self.courses[at].outstanding = outstanding; // the same POST will come again
+        }
         self.send(options, at, exchange, &reply)
     }
 

@@ -67,4 +67,4 @@ pub use rpc::{
 };
 pub use scenario::{Matcher, anything, empty_post, fault, inform, request, response};
 pub use tls::{Authority, Flaw, ServerTls};
-pub use transcript::transcript;
+pub use transcript::{narrated, transcript};

@@ -21,6 +21,7 @@ const GREEN: &str = "32";
 const BLUE: &str = "36";
 const RED: &str = "31";
 const DIM: &str = "2";
+const BOLD: &str = "1";
 
 /// Renders a session; in colour where standard output is a terminal.
 pub fn transcript(session: &Session) -> String {
@@ -29,8 +30,20 @@ pub fn transcript(session: &Session) -> String {
 
 /// Renders a session with or without colour.
 pub fn render(session: &Session, colour: bool) -> String {
+    tell(session, &[], colour)
+}
+
+/// Renders a session as a story. A remark stands before the answer of the ACS that it is about, such as
+/// `GetParameterValues` or `401`; the remarks are in the order of the session. In colour where standard
+/// output is a terminal.
+pub fn narrated(session: &Session, remarks: &[(&str, &str)]) -> String {
+    tell(session, remarks, std::io::stdout().is_terminal())
+}
+
+fn tell(session: &Session, remarks: &[(&str, &str)], colour: bool) -> String {
     let mut page = Page { text: String::new(), colour };
     page.line(&format!("session {}", session.number));
+    let mut remarks = remarks.iter().peekable();
     let mut connection = 0;
     for exchange in &session.exchanges {
         if connection != 0 && connection != exchange.connection {
@@ -38,6 +51,10 @@ pub fn render(session: &Session, colour: bool) -> String {
         }
         connection = exchange.connection;
         page.request(exchange);
+        let is_meant = |about: &str| about == exchange.answer.what || about == exchange.answer.status.to_string();
+        if let Some((_, remark)) = remarks.next_if(|(about, _)| is_meant(about)) {
+            page.remark(remark);
+        }
         page.answer(exchange);
     }
     let end = match &session.outcome {
@@ -107,6 +124,14 @@ impl Page {
         }
         if shown < lines.len() {
             self.note(&format!("… and {} more", lines.len() - shown));
+        }
+    }
+
+    fn remark(&mut self, text: &str) {
+        self.line("");
+        for line in text.lines() {
+            let line = self.paint(BOLD, line.trim());
+            self.line(&format!("  {line}"));
         }
     }
 

@@ -22,8 +22,11 @@ fn values(values: &[(&str, &str, &str)], key: &str) -> String {
     format!("<ParameterList>{list}</ParameterList><ParameterKey>{key}</ParameterKey>")
 }
 
-fn attributes(entries: &[(&str, Option<&str>, Option<&[&str]>)]) -> String {
-    let entry = |(name, notification, access): &(&str, Option<&str>, Option<&[&str]>)| {
+/// Name, Notification and AccessList of a SetParameterAttributesStruct; `None` where it changes nothing.
+type Entry<'a> = (&'a str, Option<&'a str>, Option<&'a [&'a str]>);
+
+fn attributes(entries: &[Entry<'_>]) -> String {
+    let entry = |(name, notification, access): &Entry<'_>| {
         let access_list: String = access.unwrap_or_default().iter().map(|e| format!("<string>{e}</string>")).collect();
         format!(
             "<SetParameterAttributesStruct><Name>{name}</Name><NotificationChange>{}</NotificationChange>\

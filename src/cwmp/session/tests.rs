@@ -1,6 +1,7 @@
 //! Sessions as scenarios: what the ACS says, what the CPE posts.
 
 use super::*;
+use crate::cwmp::event::EventCode;
 use crate::cwmp::testing::*;
 
 const EMPTY_POST: Output = Output::Post(Vec::new());
@@ -177,7 +178,7 @@ fn an_acs_of_version_1_0_is_answered_in_its_namespace() {
 #[test]
 fn a_retry_for_a_version_1_0_acs_offers_nothing_newer() {
     let (mut device, paper) = device(&[]);
-    device.state_mut().events.raise(crate::cwmp::event::EventCode::Boot);
+    device.state_mut().events.raise(EventCode::Boot);
     let scenario = Scenario::of(device, paper, version::OLDEST);
     let inform = scenario.posted();
     assert!(inform.contains("cwmp-1-0") && !inform.contains("SupportedCWMPVersions"), "{inform}"); // R84, R81
@@ -215,4 +216,16 @@ fn damaged_messages_never_panic() {
         }
         Scenario::serving().acs_bytes(&bytes);
     }
+}
+
+/// R92: what tells a failed first contact from a session that broke later is still known at its end.
+#[test]
+fn a_session_that_has_ended_still_knows_whether_it_was_initiated() {
+    let mut refused = Scenario::telling(&["1 BOOT"]);
+    refused.acs(&fault(8000));
+    assert!(matches!(refused.output, Output::End(Err(_))) && !refused.is_initiated());
+    let mut broken = Scenario::serving();
+    assert!(broken.is_initiated());
+    broken.acs("no XML");
+    assert!(matches!(broken.output, Output::End(Err(_))) && broken.is_initiated());
 }

@@ -1,0 +1,176 @@
+//! A gateway meets its ACS: the whole conversation, as a story on standard output.
+//!
+//! ```text
+//! cargo run --example demo
+//! ```
+//!
+//! The ACS is the reference ACS of the tests, on a free port of the loopback interface. The gateway is
+//! the agent itself, in a process of its own: this very program, started again with the first argument
+//! `agent`. Its state is in a temporary directory, and nothing is left when the demo ends.
+
+#[path = "../tests/support/mod.rs"]
+mod support;
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use cpe_agent::cli::{self, Command};
+use support::{
+    Acs, AcsOptions, Agent, Session, empty_post, fault, get_parameter_names, get_parameter_values, get_rpc_methods,
+    inform, inform_response, narrated, no_content, response, set_parameter_values,
+};
+
+/// What takes milliseconds may take this long on a busy machine.
+const SOON: Duration = Duration::from_secs(30);
+
+/// OUI, product class and serial number of the gateway, as TR-069 makes a user name of them.
+const USERNAME: &str = "00D09E-HomeGateway-0000000001";
+const PASSWORD: &str = "demo";
+
+const NTP_SERVER: &str = "Device.Time.NTPServer1";
+const INTERVAL: &str = "Device.ManagementServer.PeriodicInformInterval";
+const VERSION: &str = "Device.DeviceInfo.SoftwareVersion";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args_os();
+    if arguments.nth(1).is_some_and(|first| first == "agent") {
+        // `agent` stands where a command line has the name of the program.
+        return cli::main(std::env::args_os().skip(1), be_the_agent);
+    }
+    match std::panic::catch_unwind(tell) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => {
+            eprintln!("The demo did not go as it should; the reason stands above.");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn be_the_agent(command: Command) -> ExitCode {
+    match command {
+        Command::Run(config) => cpe_agent::agent::daemon::run(config),
+        _ => ExitCode::FAILURE, // the demo starts nothing else
+    }
+}
+
+fn tell() {
+    let mut acs = Acs::start(AcsOptions::new().digest(USERNAME, PASSWORD).cookie("session", "; Path=/"));
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("data-model/tr-181.json");
+
+    chapter(
+        "1. The gateway is switched on for the first time",
+        "It knows one thing from its factory: the URL of its ACS. It connects there and introduces itself.",
+    );
+    println!("ACS        {}", acs.url());
+    println!("gateway    {USERNAME}, data model {}\n", model.file_name().unwrap_or_default().to_string_lossy());
+    first_session(&acs);
+    let mut agent = Agent::builder(std::env::current_exe().expect("this program has a path"))
+        .leading_args(&["agent"])
+        .data_model(model)
+        .set("Device.ManagementServer.URL", &acs.url())
+        .set("Device.ManagementServer.Password", PASSWORD)
+        .fixed_ports()
+        .start();
+    let first = acs.session(SOON).expect_complete();
+    print!("{}", narrated(&first, FIRST_REMARKS));
+
+    chapter(
+        "2. The gateway is switched off and on",
+        "It is known by now, so its Inform says 1 BOOT and no longer 0 BOOTSTRAP. What the ACS has set must still hold.",
+    );
+    second_session(&acs);
+    agent.reboot();
+    let second = acs.session(SOON).expect_complete();
+    print!("{}", narrated(&second, SECOND_REMARKS));
+
+    let status = agent.terminate();
+    assert!(status.success(), "the agent ended with {status}");
+    let violations = acs.take_violations();
+    assert!(violations.is_empty(), "the gateway broke TR-069:\n{}", violations.join("\n"));
+    summary(&[first, second]);
+}
+
+/// What the ACS wants of a gateway that it has never seen.
+fn first_session(acs: &Acs) {
+    acs.expects(inform().only_events(&["0 BOOTSTRAP", "1 BOOT"]).retry_count(0)).replies(inform_response());
+    acs.expects(empty_post()).replies(get_rpc_methods());
+    acs.expects(response("GetRPCMethods")).replies(get_parameter_names("Device.", true));
+    acs.expects(response("GetParameterNames").name("Device.DeviceInfo.", false))
+        .replies(get_parameter_values(&["Device.DeviceInfo."]));
+    acs.expects(response("GetParameterValues").parameter(VERSION, "1.0.0")).replies(set_parameter_values(
+        &[(NTP_SERVER, "string", "ntp.example.net"), (INTERVAL, "unsignedInt", "3600")],
+        "first configuration",
+    ));
+    acs.expects(response("SetParameterValues").argument("Status", "0")).replies(set_parameter_values(
+        &[
+            (NTP_SERVER, "string", "another.example.net"),
+            (INTERVAL, "unsignedInt", "often"),
+            (VERSION, "string", "9.9.9"),
+            ("Device.Time.NoSuchThing", "string", ""),
+        ],
+        "second configuration",
+    ));
+    acs.expects(fault(9003).fault_on(INTERVAL, 9007).fault_on(VERSION, 9008).fault_on("Device.Time.NoSuchThing", 9005))
+        .replies(get_parameter_values(&[NTP_SERVER, INTERVAL, "Device.ManagementServer.ParameterKey"]));
+    acs.expects(
+        response("GetParameterValues")
+            .parameter(NTP_SERVER, "ntp.example.net")
+            .parameter(INTERVAL, "3600")
+            .parameter("Device.ManagementServer.ParameterKey", "first configuration"),
+    )
+    .replies(no_content());
+}
+
+const FIRST_REMARKS: &[(&str, &str)] = &[
+    ("401", "The ACS lets nobody in unknown: it challenges the gateway, which answers with a digest of its\npassword."),
+    ("InformResponse", "Now it is let in. The ACS confirms the Inform, so the two events count as delivered."),
+    (
+        "GetRPCMethods",
+        "The gateway has nothing to ask, and says so with an empty POST. From here on the ACS asks, each\nquestion in the answer to a POST. First: what can you do?",
+    ),
+    ("GetParameterNames", "What is there in your data model, one level below the root?"),
+    ("GetParameterValues", "Tell me about yourself: everything below Device.DeviceInfo."),
+    ("SetParameterValues", "The ACS configures the gateway: where to get the time, and to report every hour."),
+    (
+        "SetParameterValues",
+        "Done. Now a configuration with three mistakes in it: a number that is none, a value that only the\ngateway may change, and a name that does not exist.",
+    ),
+    (
+        "GetParameterValues",
+        "All of it is refused, the right value with the wrong ones, and each mistake is named. The ACS reads\nback what holds now:",
+    ),
+    ("an empty 204", "It is as it was set first. The ACS has nothing more to ask either: that ends the session."),
+];
+
+/// Only a look.
+fn second_session(acs: &Acs) {
+    acs.expects(inform().only_events(&["1 BOOT"]).retry_count(0)).replies(inform_response());
+    acs.expects(empty_post()).replies(get_parameter_values(&[NTP_SERVER, INTERVAL]));
+    acs.expects(response("GetParameterValues").parameter(NTP_SERVER, "ntp.example.net").parameter(INTERVAL, "3600"))
+        .replies(no_content());
+}
+
+const SECOND_REMARKS: &[(&str, &str)] = &[
+    ("401", "A new session, a new challenge."),
+    ("GetParameterValues", "Do you still have what I set?"),
+    ("an empty 204", "It has: it had written the values to its journal before it said that they are set."),
+];
+
+fn chapter(title: &str, why: &str) {
+    println!("\n{title}\n{}\n{why}\n", "=".repeat(title.len()));
+}
+
+fn summary(sessions: &[Session]) {
+    let exchanges: usize = sessions.iter().map(|session| session.exchanges.len()).sum();
+    let connections: usize = sessions.iter().map(|session| session.connections().len()).sum();
+    let time: Duration = sessions.iter().map(Session::duration).sum();
+    println!("\nSummary\n=======");
+    println!("{} sessions, each complete: {exchanges} exchanges over {connections} TCP connections,", sessions.len());
+    println!("{:.1} ms on the wire. The reference ACS held every message against TR-069 and found", millis(time));
+    println!("nothing wrong. `cargo run -- --help` tells how to let the agent meet an ACS of yours.");
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}

@@ -1,0 +1,289 @@
+//! The commands `get` to `inform`: what an operator, or an entity on the LAN side, may do to the device.
+
+use std::collections::HashSet;
+use std::fmt::{self, Write};
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, TrySendError};
+
+use super::status::{Board, Cause, JournalState, Next, Status};
+use super::{Agent, Wake};
+use crate::clock::Now;
+use crate::control::{self, Answer, Call, Request};
+use crate::cwmp::device::{Author, Device};
+use crate::cwmp::event::{Cumulative, Event, EventCode, Response};
+use crate::cwmp::rules;
+use crate::model::path::{Path, PathError};
+use crate::model::transaction::{Change, GivenType, SetError};
+use crate::model::value::Value;
+
+/// The longest answer to `get`: five times a tree of 10,000 parameters.
+const MAX_OUTPUT: usize = 4 << 20;
+
+const MAX_REASONS: usize = 20;
+
+/// The agent as the control socket sees it.
+pub(super) struct Counter {
+    pub(super) wakes: SyncSender<Wake>,
+    pub(super) board: Arc<Board>,
+}
+
+impl control::Daemon for Counter {
+    fn submit(&self, call: Call) -> Result<(), control::Refused> {
+        match self.wakes.try_send(Wake::Command(call)) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Full(Wake::Command(call))) => Err(control::Refused::Full(call)),
+            Err(_) => Err(control::Refused::Gone),
+        }
+    }
+
+    fn status(&self, json: bool) -> String {
+        self.board.describe(json)
+    }
+}
+
+impl Agent<'_> {
+    /// Carries out a command, unless its client has given up.
+    pub(super) fn carry_out(&mut self, call: Call) {
+        let Some((request, reply)) = call.take() else { return };
+        let now = self.clock.now();
+        self.device.set_now(now);
+        let answer = match request {
+            Request::Get(paths) => return reply.send(get(&self.device, &paths)),
+            // The socket answers it by itself, from the same board.
+            Request::Status { json } => return reply.send(Ok(self.board.describe(json))),
+            Request::Set(assignments) => self.local_change(now, |device| set(device, &assignments)),
+            Request::Add(table) => self.local_change(now, |device| add(device, &table)),
+            Request::Delete(instance) => self.local_change(now, |device| delete(device, &instance)),
+            Request::Inform(event) => self.inform(&event),
+        };
+        // Before the answer, so that a `status` that follows it tells of what was done.
+        self.publish(now, false);
+        reply.send(answer);
+        self.compact();
+    }
+
+    /// A change that the ACS did not make; sees to it that the ACS hears of it.
+    fn local_change(&mut self, now: Now, change: impl FnOnce(&mut Device) -> Result<Done, String>) -> Answer {
+        let bootstrap = |device: &Device| device.state().events.contains(&EventCode::Bootstrap);
+        let before = bootstrap(&self.device);
+        let done = change(&mut self.device)?;
+        if done.notify {
+            self.schedule.notification.changed(now);
+        }
+        self.wanted |= !before && bootstrap(&self.device); // R25: another ACS is contacted at once
+        Ok(done.output)
+    }
+
+    fn inform(&mut self, event: &str) -> Answer {
+        let code = event_code(event)?;
+        if !self.is_enabled() {
+            return Err("EnableCWMP is false: no session is started".into());
+        }
+        if code == EventCode::Bootstrap {
+            let url = self.device.management_server_text("URL");
+            self.device.state_mut().bootstrap(url);
+        }
+        self.raise(Event::new(code.clone()));
+        if !self.device.state().events.contains(&code) {
+            return Err("too many events wait to be told".into());
+        }
+        Ok(String::new())
+    }
+
+    /// Lets `status` know.
+    pub(super) fn publish(&self, now: Now, running: bool) {
+        let next = match () {
+            () if !self.is_enabled() => Next::Disabled,
+            () if self.wanted && !running && self.not_before > now.monotonic => {
+                Next::At(self.not_before, Cause::Restart)
+            }
+            () if self.wanted && !running => Next::Now,
+            () => Next::of(&self.schedule, &self.device.state().informs),
+        };
+        let software_version = format!("{}.DeviceInfo.SoftwareVersion", self.device.tree.root_name());
+        let store = self.store.borrow();
+        self.board.publish(Status {
+            clock: self.clock,
+            started: self.started,
+            device: Some(self.device.identity()),
+            software_version: self.device.tree.get(&software_version).map_or_else(String::new, |v| v.to_string()),
+            acs_url: self.device.management_server_text("URL"),
+            acs_username: self.device.acs_username(),
+            running: running.then_some(now.monotonic),
+            last: self.last_session.clone().zip(self.session_ended),
+            next,
+            events: self.device.state().events.pending().cloned().collect(),
+            retry_count: self.device.state().retry_count,
+            journal: JournalState {
+                directory: self.config.state_dir.clone(),
+                durable: store.is_durable(),
+                error: store.last_error().map(str::to_owned),
+                notices: self.notices.clone(),
+            },
+        });
+    }
+}
+
+/// What has come of a change.
+#[derive(Debug, PartialEq, Eq)]
+struct Done {
+    /// What the command prints.
+    output: String,
+    /// Whether an active notification is to be sent.
+    notify: bool,
+}
+
+fn get(device: &Device, paths: &[String]) -> Answer {
+    let mut output = String::new();
+    for text in paths {
+        let because = |error| refusal(device, text, error);
+        let path = Path::parse(text).map_err(because)?;
+        let visited = device.tree.visit_values(&path, &mut |parameter| {
+            if output.len() > MAX_OUTPUT {
+                return;
+            }
+            output.push_str(parameter.name);
+            output.push('=');
+            // What reads back as a null value to the ACS (R175) is nothing to say here.
+            if !parameter.spec.hidden {
+                // Writing to a String cannot fail.
+                let _ = parameter.with_value(|value| write!(OneLine(&mut output), "{value}"));
+            }
+            output.push('\n');
+        });
+        visited.map_err(because)?;
+        if output.len() > MAX_OUTPUT {
+            return Err(format!("the answer would be longer than {} MiB; ask for less at once", MAX_OUTPUT >> 20));
+        }
+    }
+    Ok(output)
+}
+
+/// A value on one line: a backslash as `\\`, a line end as `\n`, other control characters alike.
+struct OneLine<'a>(&'a mut String);
+
+impl Write for OneLine<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for c in text.chars() {
+            match c {
+                '\\' => self.0.push_str("\\\\"),
+                c if c.is_control() => self.0.extend(c.escape_default()),
+                c => self.0.push(c),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn set(device: &mut Device, assignments: &[(String, String)]) -> Result<Done, String> {
+    let mut names = HashSet::new();
+    let mut changes = Vec::with_capacity(assignments.len());
+    let mut refused = Vec::new();
+    for (name, text) in assignments {
+        if !names.insert(name) {
+            refused.push(format!("{name}: it is in the list more than once"));
+        }
+        match decide(device, name, text) {
+            Ok(value) => changes.push(Change::Set(name.clone(), value)),
+            Err(reason) => refused.push(reason),
+        }
+    }
+    if !refused.is_empty() {
+        return Err(first_of(refused));
+    }
+    let notify = device.commit(changes, Author::Other, |_| {}).map_err(|error| error.to_string())?;
+    // Never the values: a password may be among them.
+    log::info!("set locally: {}", assignments.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", "));
+    Ok(Done { output: String::new(), notify })
+}
+
+/// Reasons, one a line, as many as anybody reads.
+fn first_of(mut reasons: Vec<String>) -> String {
+    if reasons.len() > MAX_REASONS {
+        let more = format!("and {} more", reasons.len() - MAX_REASONS);
+        reasons.truncate(MAX_REASONS);
+        reasons.push(more);
+    }
+    reasons.join("\n")
+}
+
+fn decide(device: &Device, name: &str, text: &str) -> Result<Value, String> {
+    let tree = &device.tree;
+    let value = tree.check_set(name, GivenType::Any, text).and_then(|value| {
+        rules::check(tree, name, &value)?;
+        Ok(value)
+    });
+    let value = value.map_err(|error| match error {
+        SetError::Path(error) => refusal(device, name, error),
+        SetError::Value(error) => format!("{name}: {error}"),
+    })?;
+    match tree.parameter(name) {
+        Ok(parameter) if parameter.attributes().subscriber => Ok(value),
+        _ => Err(format!("{name}: {DENIED}")),
+    }
+}
+
+/// R204: Subscriber is not in the access list.
+const DENIED: &str = "the ACS has reserved it for itself";
+
+fn add(device: &mut Device, table: &str) -> Result<Done, String> {
+    let because = |device: &Device, error| refusal(device, table, error);
+    let path = Path::parse(table).map_err(|error| because(device, error))?;
+    let number = device.tree.check_add(&path).map_err(|error| because(device, error))?;
+    let change = Change::Add(table.to_owned(), number);
+    let notify = device.commit(vec![change], Author::Other, |_| {}).map_err(|error| error.to_string())?;
+    log::info!("added locally: {table}{number}.");
+    Ok(Done { output: format!("{number}\n"), notify })
+}
+
+fn delete(device: &mut Device, instance: &str) -> Result<Done, String> {
+    let because = |device: &Device, error| refusal(device, instance, error);
+    let path = Path::parse(instance).map_err(|error| because(device, error))?;
+    let changes = device.tree.check_delete(&path).map_err(|error| because(device, error))?;
+    let mut denied = None;
+    let visited = device.tree.visit_values(&path, &mut |parameter| {
+        if denied.is_none() && !parameter.attributes().subscriber {
+            denied = Some(format!("{}: {DENIED}", parameter.name));
+        }
+    });
+    visited.map_err(|error| because(device, error))?;
+    if let Some(reason) = denied {
+        return Err(reason);
+    }
+    let notify = device.commit(changes, Author::Other, |_| {}).map_err(|error| error.to_string())?;
+    log::info!("deleted locally: {instance}");
+    Ok(Done { output: String::new(), notify })
+}
+
+/// The event codes that make sense from outside: those that nothing but the Inform itself has to follow.
+fn event_code(text: &str) -> Result<EventCode, String> {
+    let code = EventCode::parse(text).ok_or_else(|| {
+        format!("there is no event code `{text}`, such as `2 PERIODIC`, `6 CONNECTION REQUEST` or `X OUI event`")
+    })?;
+    let rule = code.rule();
+    if rule.delivered != Response::Inform || rule.cumulative == Cumulative::Multiple {
+        return Err(format!("`{text}` tells the end of something that the ACS has asked for"));
+    }
+    if code == EventCode::ValueChange {
+        return Err(format!("`{text}` needs a value that has changed: use `set`")); // R101
+    }
+    Ok(code)
+}
+
+/// What is wrong with a name; for an object without its dot, that.
+fn refusal(device: &Device, name: &str, error: PathError) -> String {
+    let object = format!("{name}.");
+    let is_object = |path: Path<'_>| device.tree.visit_names(&path, true, &mut |_, _| {}).is_ok();
+    match error {
+        PathError::Unknown | PathError::NotAnObject | PathError::NotDeletable
+            if !name.ends_with('.') && Path::parse(&object).is_ok_and(is_object) =>
+        {
+            format!("{name}: an object is named with a dot at its end")
+        }
+        _ if name.is_empty() => error.to_string(),
+        _ => format!("{name}: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

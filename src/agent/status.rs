@@ -1,0 +1,345 @@
+//! How the daemon is doing: what `cpe-agent status` tells an operator at a glance.
+//!
+//! The agent publishes a [`Status`] on the [`Board`] whenever something in it changes; whoever asks is answered from
+//! there, even while the agent is busy with a session. Times in it are monotonic, so that "ago" and "in" are right at
+//! the moment of the question, whatever was done to the clock meanwhile.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::{Value as Json, json};
+
+use super::contact::LastSession;
+use crate::clock::{Clock, Now};
+use crate::cwmp::device::DeviceId;
+use crate::cwmp::event::Event;
+use crate::model::date_time::DateTime;
+use crate::schedule::{InformQueue, Schedule};
+use crate::time_zone::LocalZone;
+use crate::url::Url;
+
+/// Where the latest status hangs.
+pub struct Board {
+    latest: Mutex<Arc<Status>>,
+    zone: LocalZone,
+}
+
+impl Board {
+    /// A board on which nothing is published yet.
+    pub fn new(zone: LocalZone) -> Board {
+        Board { latest: Mutex::default(), zone }
+    }
+
+    pub(super) fn publish(&self, status: Status) {
+        *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(status);
+    }
+
+    /// The latest status as of now: for people, or as JSON with a line end.
+    pub fn describe(&self, json: bool) -> String {
+        let latest = Arc::clone(&self.latest.lock().unwrap_or_else(PoisonError::into_inner));
+        let view = View { status: &latest, now: latest.clock.now(), zone: &self.zone };
+        if json { format!("{:#}\n", view.json()) } else { view.text() }
+    }
+}
+
+/// A snapshot of what an operator may want to know. It holds no secret.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Status {
+    /// The agent's own, to which all instants belong.
+    pub(super) clock: Clock,
+    pub(super) started: Duration,
+    pub(super) device: Option<DeviceId>,
+    pub(super) software_version: String,
+    pub(super) acs_url: String,
+    pub(super) acs_username: String,
+    /// The session that is running: when it began.
+    pub(super) running: Option<Duration>,
+    /// The last session, and when it ended.
+    pub(super) last: Option<(LastSession, Duration)>,
+    pub(super) next: Next,
+    pub(super) events: Vec<Event>,
+    pub(super) retry_count: u32,
+    pub(super) journal: JournalState,
+}
+
+/// Whether what must survive a reboot does.
+#[derive(Clone, Debug, Default)]
+pub(super) struct JournalState {
+    pub(super) directory: PathBuf,
+    pub(super) durable: bool,
+    /// Why the last write failed.
+    pub(super) error: Option<String>,
+    /// What was damaged when it was read.
+    pub(super) notices: Vec<String>,
+}
+
+/// When the next session is due.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Nothing is planned.
+    #[default]
+    Unplanned,
+    /// EnableCWMP is false.
+    Disabled,
+    /// As soon as none runs.
+    Now,
+    /// At this monotonic instant.
+    At(Duration, Cause),
+}
+
+/// Why a session is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    Retry,
+    Notification,
+    Periodic,
+    Heartbeat,
+    Scheduled,
+    /// The device is restarting, or was to: not before.
+    Restart,
+}
+
+impl Next {
+    /// What the schedule says, where nothing is to happen at once.
+    pub(super) fn of(schedule: &Schedule, informs: &InformQueue) -> Next {
+        let deadlines = [
+            (schedule.retry.deadline(), Cause::Retry),
+            (schedule.notification.deadline(), Cause::Notification),
+            (schedule.periodic.deadline(), Cause::Periodic),
+            (schedule.heartbeat.deadline(), Cause::Heartbeat),
+            (informs.deadline(), Cause::Scheduled),
+        ];
+        let planned = deadlines.into_iter().filter_map(|(deadline, cause)| Some((deadline?, cause)));
+        planned.min_by_key(|(deadline, _)| *deadline).map_or(Next::Unplanned, |(at, cause)| Next::At(at, cause))
+    }
+}
+
+/// A status seen at a moment.
+struct View<'a> {
+    status: &'a Status,
+    now: Now,
+    zone: &'a LocalZone,
+}
+
+impl View<'_> {
+    /// The report of `status --json`. Keys may be added, never changed; times are ISO 8601 in local time and null while
+    /// the clock is not set.
+    ///
+    /// ```text
+    /// agent        version, upSeconds
+    /// device       manufacturer, oui, productClass, serialNumber, softwareVersion
+    /// acs          url (without query; null: none that can be used), username, enabled (EnableCWMP)
+    /// session      the one that is running: began, seconds; else null
+    /// lastSession  began, secondsAgo (since its end), milliseconds, events, ok, error (null where ok); null: none yet
+    /// nextSession  cause (now, retry, notification, periodic, heartbeat, scheduled, restart, disabled, none), at, inSeconds
+    /// events       queued, each with code and commandKey
+    /// retryCount
+    /// journal      directory, durable, error, notices
+    /// ```
+    fn json(&self) -> Json {
+        let Status { device, journal, .. } = self.status;
+        let device = device.as_ref();
+        json!({
+            "agent": { "version": env!("CARGO_PKG_VERSION"), "upSeconds": self.since(self.status.started).as_secs() },
+            "device": {
+                "manufacturer": device.map(|id| &id.manufacturer),
+                "oui": device.map(|id| &id.oui),
+                "productClass": device.map(|id| &id.product_class),
+                "serialNumber": device.map(|id| &id.serial_number),
+                "softwareVersion": self.status.software_version,
+            },
+            "acs": {
+                "url": public_url(&self.status.acs_url),
+                "username": self.status.acs_username,
+                "enabled": self.status.next != Next::Disabled,
+            },
+            "session": self.status.running.map(|began| json!({
+                "began": self.local(began),
+                "seconds": self.since(began).as_secs(),
+            })),
+            "lastSession": self.status.last.as_ref().map(|(session, ended)| json!({
+                "began": self.local(ended.saturating_sub(session.took)),
+                "secondsAgo": self.since(*ended).as_secs(),
+                "milliseconds": u64::try_from(session.took.as_millis()).unwrap_or(u64::MAX),
+                "events": session.events,
+                "ok": session.error.is_none(),
+                "error": session.error.as_ref().map(ToString::to_string),
+            })),
+            "nextSession": {
+                "cause": self.status.next.name(),
+                "at": self.next_at().and_then(|at| self.local(at)),
+                "inSeconds": self.next_at().map(|at| at.saturating_sub(self.now.monotonic).as_secs()),
+            },
+            "events": self.status.events.iter()
+                .map(|event| json!({ "code": event.code.as_str(), "commandKey": event.command_key }))
+                .collect::<Vec<_>>(),
+            "retryCount": self.status.retry_count,
+            "journal": {
+                "directory": journal.directory.display().to_string(),
+                "durable": journal.durable,
+                "error": journal.error,
+                "notices": journal.notices,
+            },
+        })
+    }
+
+    fn text(&self) -> String {
+        let mut report = Report(String::with_capacity(1024));
+        if let Some(device) = &self.status.device {
+            report.line("manufacturer", &device.manufacturer);
+            report.line("OUI", &device.oui);
+            report.line("product class", &device.product_class);
+            report.line("serial number", &device.serial_number);
+        }
+        report.line("software", &self.status.software_version);
+        let up = span(self.since(self.status.started));
+        report.line("agent", &format!("cpe-agent {}, up {up}", env!("CARGO_PKG_VERSION")));
+        report.line("ACS", &public_url(&self.status.acs_url).unwrap_or_else(|| "no usable URL".into()));
+        report.line("user name", &self.status.acs_username);
+        if let Some(began) = self.status.running {
+            report.line("session", &format!("running for {}", span(self.since(began))));
+        }
+        self.last_session(&mut report);
+        report.line("next session", &self.next_session());
+        let events: Vec<String> = self.status.events.iter().map(event_text).collect();
+        report.line("queued events", &listed(&events));
+        report.line("retry count", &self.status.retry_count.to_string());
+        self.journal(&mut report);
+        report.0
+    }
+
+    fn last_session(&self, report: &mut Report) {
+        let Some((session, ended)) = &self.status.last else {
+            report.line("last session", "none yet");
+            return;
+        };
+        let began = self.local(ended.saturating_sub(session.took)).map_or_else(String::new, |at| format!("{at}, "));
+        let took = format!("{}.{:03} s", session.took.as_secs(), session.took.subsec_millis());
+        let ago = span(self.since(*ended));
+        report.line("last session", &format!("{}{ago} ago, took {took}", began.replacen('T', " ", 1)));
+        report.line("  events", &listed(&session.events));
+        match &session.error {
+            None => report.line("  result", "success"),
+            Some(error) => report.line("  result", &format!("failed: {error}")),
+        }
+    }
+
+    fn next_session(&self) -> String {
+        let cause = match self.status.next {
+            Next::Unplanned => return "none planned".into(),
+            Next::Disabled => return "none: EnableCWMP is false".into(),
+            Next::Now if self.status.running.is_some() => return "as soon as this one ends".into(),
+            Next::Now => return "now".into(),
+            Next::At(_, Cause::Retry) => format!("retry {}", self.status.retry_count),
+            Next::At(_, Cause::Notification) => "a value has changed".into(),
+            Next::At(_, Cause::Periodic) => "periodic".into(),
+            Next::At(_, Cause::Heartbeat) => "heartbeat".into(),
+            Next::At(_, Cause::Scheduled) => "the ACS has asked for it".into(),
+            Next::At(_, Cause::Restart) => "unless the device has restarted by then".into(),
+        };
+        let at = self.next_at().unwrap_or_default();
+        let wait = span(at.saturating_sub(self.now.monotonic));
+        match self.local(at) {
+            Some(local) => format!("{}, in {wait}: {cause}", local.replacen('T', " ", 1)),
+            None => format!("in {wait}: {cause}"),
+        }
+    }
+
+    fn journal(&self, report: &mut Report) {
+        let JournalState { directory, durable, error, notices } = &self.status.journal;
+        let state = match (durable, error) {
+            (true, None) => format!("durable in {}", directory.display()),
+            (true, Some(error)) => format!("the last write failed: {error}"),
+            (false, Some(error)) => format!("nothing survives a restart: {error}"),
+            (false, None) => "nothing survives a restart".into(),
+        };
+        report.line("journal", &state);
+        for notice in notices {
+            report.line("  notice", notice);
+        }
+    }
+
+    fn next_at(&self) -> Option<Duration> {
+        match self.status.next {
+            Next::At(at, _) => Some(at),
+            Next::Now => Some(self.now.monotonic),
+            Next::Unplanned | Next::Disabled => None,
+        }
+    }
+
+    fn since(&self, instant: Duration) -> Duration {
+        self.now.monotonic.saturating_sub(instant)
+    }
+
+    /// A monotonic instant in local time, by the clock as it is set now.
+    fn local(&self, instant: Duration) -> Option<String> {
+        let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+        let ahead = seconds(instant).saturating_sub(seconds(self.now.monotonic));
+        let wall = self.now.wall.saturating_add(ahead);
+        let local = || DateTime::from_unix(wall, self.zone.offset_minutes(wall)).to_string();
+        self.now.clock_is_set().then(local)
+    }
+}
+
+impl Next {
+    fn name(self) -> &'static str {
+        match self {
+            Next::Unplanned => "none",
+            Next::Disabled => "disabled",
+            Next::Now => "now",
+            Next::At(_, Cause::Retry) => "retry",
+            Next::At(_, Cause::Notification) => "notification",
+            Next::At(_, Cause::Periodic) => "periodic",
+            Next::At(_, Cause::Heartbeat) => "heartbeat",
+            Next::At(_, Cause::Scheduled) => "scheduled",
+            Next::At(_, Cause::Restart) => "restart",
+        }
+    }
+}
+
+/// Lines of a label and a text.
+struct Report(String);
+
+impl Report {
+    fn line(&mut self, label: &str, text: &str) {
+        // Some of it comes from the network: it stays on its line, and moves no cursor.
+        let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let text = if text.is_empty() { "-" } else { &text };
+        // Writing to a String cannot fail.
+        let _ = writeln!(self.0, "{label:<14} {text}");
+    }
+}
+
+fn listed(items: &[String]) -> String {
+    if items.is_empty() { "none".into() } else { items.join(", ") }
+}
+
+fn event_text(event: &Event) -> String {
+    match event.command_key.as_str() {
+        "" => event.code.to_string(),
+        key => format!("{} ({key})", event.code),
+    }
+}
+
+/// The URL without user information and query, either of which may hold a key.
+fn public_url(url: &str) -> Option<String> {
+    Url::parse(url).ok().map(|url| url.to_string())
+}
+
+/// A span in its two greatest units.
+fn span(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, 1..10) => format!("{minutes} min {} s", seconds % 60),
+        (0, 0, _) => format!("{minutes} min"),
+        (0, ..) => format!("{hours} h {} min", minutes % 60),
+        _ => format!("{days} d {} h", hours % 24),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,171 @@
+use super::*;
+use crate::cwmp::event::EventCode;
+use crate::cwmp::session_error::SessionError;
+
+/// 2026-11-22T14:04:05Z, 10,000 s after the boot.
+const NOW: Now = Now { monotonic: Duration::from_secs(10_000), wall: 1_795_356_245 };
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn failed() -> Status {
+    let session = LastSession {
+        began: 0,
+        took: Duration::from_millis(1_234),
+        events: vec!["0 BOOTSTRAP".into(), "1 BOOT".into()],
+        error: Some(SessionError::InformFault { code: 8001, text: "not\nyou\u{1b}[31m".into() }),
+    };
+    Status {
+        clock: Clock::new(),
+        started: seconds(10_000 - 7_500),
+        device: Some(DeviceId {
+            manufacturer: "Example".into(),
+            oui: "00D09E".into(),
+            product_class: String::new(),
+            serial_number: "0001".into(),
+        }),
+        software_version: "1.0.0".into(),
+        acs_url: "https://user:hunter2@acs.example:7548/cwmp?key=hunter2".into(),
+        acs_username: "00D09E-0001".into(),
+        running: None,
+        last: Some((session, seconds(9_940))),
+        next: Next::At(seconds(10_012), Cause::Retry),
+        events: vec![EventCode::Bootstrap.into(), Event::of_command(EventCode::MReboot, "key")],
+        retry_count: 3,
+        journal: JournalState { directory: "/var/lib/cpe-agent".into(), durable: true, error: None, notices: vec![] },
+    }
+}
+
+fn text(status: &Status, now: Now) -> String {
+    View { status, now, zone: &LocalZone::utc() }.text()
+}
+
+fn line(status: &Status, label: &str) -> String {
+    let text = text(status, NOW);
+    let found = text.lines().find_map(|line| line.strip_prefix(&format!("{label:<14} ")));
+    found.unwrap_or_else(|| panic!("no {label} in\n{text}")).to_owned()
+}
+
+#[test]
+fn the_report_for_people() {
+    let expected = "\
+manufacturer   Example
+OUI            00D09E
+product class  -
+serial number  0001
+software       1.0.0
+agent          cpe-agent VERSION, up 2 h 5 min
+ACS            https://acs.example:7548/cwmp
+user name      00D09E-0001
+last session   2026-11-22 14:03:03Z, 1 min 0 s ago, took 1.234 s
+  events       0 BOOTSTRAP, 1 BOOT
+  result       failed: the ACS refused Inform with fault 8001: not you [31m
+next session   2026-11-22 14:04:17Z, in 12 s: retry 3
+queued events  0 BOOTSTRAP, M Reboot (key)
+retry count    3
+journal        durable in /var/lib/cpe-agent
+";
+    assert_eq!(text(&failed(), NOW), expected.replace("VERSION", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn without_a_clock_there_are_spans_only() {
+    let text = text(&failed(), Now { wall: 100, ..NOW });
+    assert!(text.contains("last session   1 min 0 s ago, took 1.234 s\n"), "{text}");
+    assert!(text.contains("next session   in 12 s: retry 3\n"), "{text}");
+    let json = View { status: &failed(), now: Now { wall: 100, ..NOW }, zone: &LocalZone::utc() }.json();
+    assert_eq!(json["lastSession"]["began"], Json::Null);
+    assert_eq!(json["lastSession"]["secondsAgo"], 60);
+    assert_eq!(json["nextSession"], json!({ "cause": "retry", "at": null, "inSeconds": 12 }));
+}
+
+#[test]
+fn every_state_of_sessions_has_its_words() {
+    let mut status = failed();
+    for (next, words) in [
+        (Next::Unplanned, "none planned"),
+        (Next::Disabled, "none: EnableCWMP is false"),
+        (Next::Now, "now"),
+        (Next::At(seconds(9_000), Cause::Notification), "2026-11-22 13:47:25Z, in 0 s: a value has changed"),
+        (Next::At(seconds(103_600), Cause::Periodic), "2026-11-23 16:04:05Z, in 1 d 2 h: periodic"),
+        (Next::At(seconds(10_060), Cause::Heartbeat), "2026-11-22 14:05:05Z, in 1 min 0 s: heartbeat"),
+        (Next::At(seconds(12_000), Cause::Scheduled), "2026-11-22 14:37:25Z, in 33 min: the ACS has asked for it"),
+        (
+            Next::At(seconds(10_060), Cause::Restart),
+            "2026-11-22 14:05:05Z, in 1 min 0 s: unless the device has restarted by then",
+        ),
+    ] {
+        status.next = next;
+        assert_eq!(line(&status, "next session"), words);
+    }
+    status.running = Some(seconds(9_970));
+    status.next = Next::Now;
+    assert_eq!(line(&status, "session"), "running for 30 s");
+    assert_eq!(line(&status, "next session"), "as soon as this one ends");
+    status.last = None;
+    assert_eq!(line(&status, "last session"), "none yet");
+    status.events.clear();
+    assert_eq!(line(&status, "queued events"), "none");
+}
+
+#[test]
+fn the_journal_says_what_is_wrong_with_it() {
+    let mut status = failed();
+    status.journal.error = Some("disk full".into());
+    assert_eq!(line(&status, "journal"), "the last write failed: disk full");
+    status.journal.durable = false;
+    status.journal.notices = vec!["the last record was cut off".into()];
+    assert_eq!(line(&status, "journal"), "nothing survives a restart: disk full");
+    assert_eq!(line(&status, "  notice"), "the last record was cut off");
+}
+
+#[test]
+fn the_report_for_programs() {
+    let status = failed();
+    let json = View { status: &status, now: NOW, zone: &LocalZone::utc() }.json();
+    let expected = json!({
+        "agent": { "version": env!("CARGO_PKG_VERSION"), "upSeconds": 7500 },
+        "device": { "manufacturer": "Example", "oui": "00D09E", "productClass": "", "serialNumber": "0001",
+                    "softwareVersion": "1.0.0" },
+        "acs": { "url": "https://acs.example:7548/cwmp", "username": "00D09E-0001", "enabled": true },
+        "session": null,
+        "lastSession": { "began": "2026-11-22T14:03:03Z", "secondsAgo": 60, "milliseconds": 1234,
+                         "events": ["0 BOOTSTRAP", "1 BOOT"], "ok": false,
+                         "error": "the ACS refused Inform with fault 8001: not\nyou\u{1b}[31m" },
+        "nextSession": { "cause": "retry", "at": "2026-11-22T14:04:17Z", "inSeconds": 12 },
+        "events": [{ "code": "0 BOOTSTRAP", "commandKey": "" }, { "code": "M Reboot", "commandKey": "key" }],
+        "retryCount": 3,
+        "journal": { "directory": "/var/lib/cpe-agent", "durable": true, "error": null, "notices": [] },
+    });
+    assert_eq!(json, expected);
+}
+
+#[test]
+fn no_credential_of_a_url_is_shown() {
+    assert_eq!(public_url("http://a:b@host/x?y=z#f").as_deref(), Some("http://host/x"));
+    for odd in ["", "acs.example", "http://u:p?w@host/", "http://u:p/w@host/", "http://user:pass"] {
+        assert_eq!(public_url(odd), None, "{odd}");
+    }
+}
+
+#[test]
+fn the_board_answers_before_and_after() {
+    let board = Board::new(LocalZone::utc());
+    assert!(board.describe(false).contains("next session   none planned\n"));
+    board.publish(failed());
+    let json: Json = serde_json::from_str(&board.describe(true)).expect("JSON");
+    assert_eq!(json["retryCount"], 3);
+    assert!(!board.describe(true).contains("hunter2") && !board.describe(false).contains("hunter2"));
+}
+
+#[test]
+fn the_earliest_deadline_is_the_next_session() {
+    let mut schedule = Schedule::default();
+    let mut informs = InformQueue::default();
+    assert_eq!(Next::of(&schedule, &informs), Next::Unplanned);
+    informs.add("", seconds(60), NOW).expect("room");
+    assert_eq!(Next::of(&schedule, &informs), Next::At(seconds(10_060), Cause::Scheduled));
+    schedule.notification.changed(NOW);
+    assert_eq!(Next::of(&schedule, &informs), Next::At(seconds(10_000), Cause::Notification));
+}

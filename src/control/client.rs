@@ -1,0 +1,149 @@
+//! The command's side: ask the running daemon, print what it says.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use super::message::{Answer, Request, parse_answer};
+use super::service::WAIT_LIMIT;
+use super::socket;
+use crate::clock::Clock;
+
+/// How long a daemon that lives may take to accept, to take the request, and to answer `status`.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// More than any answer; a daemon that says more is none.
+const MAX_ANSWER: u64 = 64 << 20;
+
+/// Has the daemon behind the socket `path` carry out `request`, and prints its answer: output on stdout, or the reason
+/// on stderr with status 1.
+pub fn run(path: &Path, request: &Request) -> ExitCode {
+    let output = match ask(path, request) {
+        Ok(output) => output,
+        Err(reason) => {
+            reason.lines().for_each(|line| eprintln!("cpe-agent: {line}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    match io::stdout().lock().write_all(output.as_bytes()) {
+        // A pipe whose reader has seen enough is no failure.
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("cpe-agent: the answer cannot be printed: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn ask(path: &Path, request: &Request) -> Answer {
+    let shown = path.display();
+    let mut stream = socket::connect(path, PATIENCE).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => format!("the daemon is not running: there is no control socket {shown}"),
+        ErrorKind::ConnectionRefused => format!("the daemon is not running: nobody answers on {shown}"),
+        ErrorKind::PermissionDenied => format!("the control socket {shown} may be opened by its owner only"),
+        ErrorKind::WouldBlock => format!("the daemon does not answer on {shown}"),
+        _ => format!("the control socket {shown} cannot be opened: {error}"),
+    })?;
+    // The daemon may have refused an overlong request before all of it was sent: what counts is its answer.
+    let sent = stream.write_all(&request.encode());
+    let limit = match request {
+        Request::Status { .. } => PATIENCE,
+        _ => WAIT_LIMIT + PATIENCE,
+    };
+    let line = receive(&mut stream, limit).map_err(|error| match error.kind() {
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => format!("the daemon does not answer on {shown}"),
+        _ => format!("the daemon has closed the connection: {error}"),
+    })?;
+    match (parse_answer(&line), sent) {
+        (Some(answer), _) => answer,
+        (None, Err(error)) => Err(format!("the daemon does not take the request: {error}")),
+        (None, Ok(())) if line.is_empty() => Err("the daemon has closed the connection without an answer".into()),
+        (None, Ok(())) => Err(format!("what answers on {shown} is no cpe-agent")),
+    }
+}
+
+/// Reads to the end of the stream, for `limit` in all.
+fn receive(stream: &mut UnixStream, limit: Duration) -> io::Result<Vec<u8>> {
+    let clock = Clock::new();
+    let deadline = clock.now().monotonic + limit;
+    let mut line = Vec::new();
+    let mut chunk = [0; 16 << 10];
+    while line.len() as u64 <= MAX_ANSWER {
+        let left = deadline.saturating_sub(clock.now().monotonic);
+        if left.is_zero() {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        stream.set_read_timeout(Some(left))?;
+        match stream.read(&mut chunk) {
+            Ok(0) => break,
+            Ok(length) => line.extend_from_slice(&chunk[..length]),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{BufRead, BufReader};
+    use std::os::unix::net::UnixListener;
+
+    const STATUS: Request = Request::Status { json: false };
+
+    /// What the client makes of a daemon that answers with these bytes.
+    fn asked(answer: &'static [u8]) -> Answer {
+        let home = tempfile::tempdir().expect("a directory");
+        let path = home.path().join("socket");
+        let listener = UnixListener::bind(&path).expect("a socket");
+        let daemon = std::thread::Builder::new().spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a client");
+            BufReader::new(&stream).read_line(&mut String::new()).expect("a request");
+            stream.write_all(answer).expect("answered");
+        });
+        let answer = ask(&path, &STATUS);
+        daemon.expect("a thread").join().expect("its end");
+        answer.map_err(|reason| reason.replace(&path.display().to_string(), "PATH"))
+    }
+
+    #[test]
+    fn whatever_answers_is_told_in_words() {
+        assert_eq!(asked(b"{\"output\":\"a\\n\"}\n"), Ok("a\n".into()));
+        assert_eq!(asked(b"{\"error\":\"no\"}\n"), Err("no".into()));
+        assert_eq!(asked(b""), Err("the daemon has closed the connection without an answer".into()));
+        assert_eq!(asked(b"SSH-2.0\r\n"), Err("what answers on PATH is no cpe-agent".into()));
+    }
+
+    #[test]
+    fn without_a_daemon() {
+        let home = tempfile::tempdir().expect("a directory");
+        let path = home.path().join("socket");
+        let nothing = ask(&path, &STATUS).expect_err("nobody is there");
+        assert_eq!(nothing, format!("the daemon is not running: there is no control socket {}", path.display()));
+        drop(UnixListener::bind(&path).expect("a socket that stays behind"));
+        let nobody = ask(&path, &STATUS).expect_err("nobody is there");
+        assert_eq!(nobody, format!("the daemon is not running: nobody answers on {}", path.display()));
+    }
+
+    #[test]
+    fn a_daemon_that_is_silent_or_trickles_is_given_up() {
+        let limit = Duration::from_millis(50);
+        let (mut ours, mut theirs) = UnixStream::pair().expect("a pair");
+        let gives_up = |stream: &mut UnixStream| {
+            let error = receive(stream, limit).expect_err("too slow");
+            assert!(matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{error}");
+        };
+        gives_up(&mut ours);
+        let trickle = std::thread::Builder::new().spawn(move || {
+            while theirs.write_all(b" ").is_ok() {
+                std::thread::sleep(limit / 5);
+            }
+        });
+        gives_up(&mut ours);
+        drop(ours);
+        trickle.expect("a thread").join().expect("its end");
+    }
+}

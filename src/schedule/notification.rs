@@ -1,0 +1,92 @@
+//! The session that an active notification asks for.
+
+use std::time::Duration;
+
+use crate::clock::Now;
+
+/// Holds sessions back that have no other cause than an active notification: DefaultActiveNotificationThrottle says
+/// how long after the end of the last session (R210). It holds back no other session, and does not outlive a restart.
+#[derive(Clone, Debug, Default)]
+pub struct Throttle {
+    interval: Duration,
+    last_session: Option<Duration>,
+    /// Since when something is to be told.
+    waiting: Option<Duration>,
+}
+
+impl Throttle {
+    /// DefaultActiveNotificationThrottle as it is now; it counts for what waits already.
+    pub fn set(&mut self, interval: Duration) {
+        self.interval = interval;
+    }
+
+    /// A change is to be told.
+    pub fn changed(&mut self, now: Now) {
+        self.waiting.get_or_insert(now.monotonic);
+    }
+
+    /// A session begins, for whatever reason, and tells all changes.
+    pub fn session_began(&mut self) {
+        self.waiting = None;
+    }
+
+    /// A session has ended, well or not.
+    pub fn session_ended(&mut self, now: Now) {
+        self.last_session = Some(now.monotonic);
+    }
+
+    /// When the session is due, on the monotonic clock.
+    pub fn deadline(&self) -> Option<Duration> {
+        let open = self.last_session.map_or(Duration::ZERO, |end| end.saturating_add(self.interval));
+        self.waiting.map(|since| since.max(open))
+    }
+
+    /// Whether it is due now; said once.
+    pub fn poll(&mut self, now: Now) -> bool {
+        let due = self.deadline().is_some_and(|at| at <= now.monotonic);
+        if due {
+            self.waiting = None;
+        }
+        due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Now {
+        Now { monotonic: Duration::from_secs(seconds), wall: 0 }
+    }
+
+    /// R210.
+    #[test]
+    fn a_change_waits_out_the_interval_after_the_last_session() {
+        let mut throttle = Throttle::default();
+        throttle.set(Duration::from_secs(60));
+        throttle.changed(at(5));
+        assert!(throttle.poll(at(5)) && !throttle.poll(at(6)), "no session yet: at once, and once");
+        throttle.session_ended(at(10));
+        throttle.changed(at(20));
+        throttle.changed(at(30));
+        assert_eq!(throttle.deadline(), Some(at(70).monotonic));
+        assert!(!throttle.poll(at(69)) && throttle.poll(at(70)));
+        throttle.changed(at(100));
+        assert_eq!(throttle.deadline(), Some(at(100).monotonic), "long ago");
+    }
+
+    #[test]
+    fn another_session_tells_it_and_a_new_interval_counts() {
+        let mut throttle = Throttle::default();
+        throttle.set(Duration::from_secs(60));
+        throttle.session_ended(at(10));
+        throttle.changed(at(20));
+        throttle.set(Duration::from_secs(15));
+        assert_eq!(throttle.deadline(), Some(at(25).monotonic));
+        throttle.session_began();
+        assert_eq!(throttle.deadline(), None);
+        throttle.set(Duration::MAX);
+        throttle.changed(at(30));
+        assert!(!throttle.poll(at(1 << 40)));
+    }
+}

@@ -1,0 +1,424 @@
+//! The commands `get` to `status` against the real daemon, and what clients of its socket may not do to it.
+#![allow(clippy::disallowed_methods, reason = "a test has clocks and threads")]
+
+mod support;
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::UnixStream;
+use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value as Json;
+use support::{Acs, AcsOptions, Agent, inform};
+
+const SOON: Duration = Duration::from_secs(5);
+const PROGRAM: &str = env!("CARGO_BIN_EXE_cpe-agent");
+const MAPPINGS: &str = "Device.NAT.PortMapping.";
+const CODE: &str = "Device.DeviceInfo.ProvisioningCode";
+const URL: &str = "Device.ManagementServer.URL";
+
+/// An agent with this ACS and these factory values, its socket open.
+fn agent_with(url: &str, settings: &[(&str, &str)], arguments: &[&str]) -> Agent {
+    let mut builder = Agent::builder(PROGRAM).data_model("data-model/tr-181.json").set(URL, url).args(arguments);
+    for (path, value) in settings {
+        builder = builder.set(path, value);
+    }
+    let agent = builder.start();
+    wait_for_socket(&agent);
+    agent
+}
+
+/// An agent whose ACS is a closed port.
+fn lonely_agent() -> Agent {
+    let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
+    let agent = agent_with(&format!("http://127.0.0.1:{port}/acs"), &[], &[]);
+    agent.wait_for_log("session failed", SOON);
+    // The log is a moment ahead of what `status` shows.
+    wait_for_socket(&agent);
+    eventually("the failed session", || status(&agent)["lastSession"]["ok"] == false);
+    agent
+}
+
+fn wait_for_socket(agent: &Agent) {
+    eventually("an open control socket", || agent.command(&["status"]).status.success());
+}
+
+fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + SOON;
+    while !holds() {
+        assert!(Instant::now() < deadline, "{what} did not come");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn status(agent: &Agent) -> Json {
+    serde_json::from_str(&agent.succeeds(&["status", "--json"])).expect("JSON")
+}
+
+/// The reason of a command that fails with status 1 and prints nothing.
+fn fails(agent: &Agent, arguments: &[&str]) -> String {
+    reason(&agent.command(arguments))
+}
+
+fn reason(output: &Output) -> String {
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(1), &b""[..]), "{text}");
+    assert!(text.lines().all(|line| line.starts_with("cpe-agent: ")) && !text.is_empty(), "{text:?}");
+    text.replace("cpe-agent: ", "").trim_end().to_owned()
+}
+
+fn connect(agent: &Agent) -> UnixStream {
+    let stream = UnixStream::connect(agent.control()).expect("the daemon listens");
+    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
+    stream
+}
+
+/// What the daemon says to these bytes before it closes the connection.
+fn says(agent: &Agent, bytes: &[u8]) -> String {
+    let mut stream = connect(agent);
+    stream.write_all(bytes).expect("sent");
+    rest(&mut stream)
+}
+
+fn rest(stream: &mut UnixStream) -> String {
+    let mut answer = String::new();
+    match stream.read_to_string(&mut answer) {
+        Ok(_) => answer,
+        // It did not read all that it was sent.
+        Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => answer,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[test]
+fn values_and_instances_come_and_go() {
+    let agent = lonely_agent();
+    assert_eq!(
+        agent.succeeds(&["get", "Device.DeviceInfo.SerialNumber"]),
+        "Device.DeviceInfo.SerialNumber=0000000001\n"
+    );
+    assert!(agent.succeeds(&["get", "Device."]).lines().count() > 500);
+    assert_eq!(
+        agent.succeeds(&["set", &format!("{CODE}=a b=c"), "Device.ManagementServer.PeriodicInformInterval=60"]),
+        ""
+    );
+    let both = agent.succeeds(&["get", CODE, "Device.ManagementServer.PeriodicInformInterval"]);
+    assert_eq!(both, format!("{CODE}=a b=c\nDevice.ManagementServer.PeriodicInformInterval=60\n"));
+    let number = agent.succeeds(&["add", MAPPINGS]);
+    let instance = format!("{MAPPINGS}{}.", number.trim_end());
+    assert!(agent.succeeds(&["get", &instance]).contains(&format!("{instance}Enable=false\n")));
+    assert_eq!(agent.succeeds(&["delete", &instance]), "");
+    assert_eq!(fails(&agent, &["get", &instance]), format!("{instance}: no such parameter or object"));
+    assert_ne!(agent.succeeds(&["add", MAPPINGS]), number);
+}
+
+#[test]
+fn what_was_set_survives_a_crash() {
+    let mut agent = lonely_agent();
+    agent.succeeds(&["set", &format!("{CODE}=kept")]);
+    let number = agent.succeeds(&["add", MAPPINGS]);
+    agent.crash_and_restart();
+    wait_for_socket(&agent);
+    assert_eq!(agent.succeeds(&["get", CODE]), format!("{CODE}=kept\n"));
+    agent.succeeds(&["delete", &format!("{MAPPINGS}{}.", number.trim_end())]);
+}
+
+#[test]
+fn a_command_that_fails_says_why() {
+    let agent = lonely_agent();
+    assert_eq!(fails(&agent, &["get", CODE, "Device.Nothing"]), "Device.Nothing: no such parameter or object");
+    let serial = "Device.DeviceInfo.SerialNumber";
+    let both = fails(&agent, &["set", &format!("{CODE}=new"), &format!("{serial}=1"), "Device.No=1"]);
+    assert_eq!(both, format!("{serial}: the parameter is read-only\nDevice.No: no such parameter or object"));
+    assert_eq!(agent.succeeds(&["get", CODE]), format!("{CODE}=\n"));
+    assert_eq!(fails(&agent, &["add", "Device.DeviceInfo."]), "Device.DeviceInfo.: no instance can be added here");
+    let transfer = fails(&agent, &["inform", "7 TRANSFER COMPLETE"]);
+    assert_eq!(transfer, "`7 TRANSFER COMPLETE` tells the end of something that the ACS has asked for");
+    assert!(fails(&agent, &["inform", "2"]).starts_with("there is no event code `2`"));
+    agent.succeeds(&["set", "Device.ManagementServer.EnableCWMP=false"]);
+    assert_eq!(fails(&agent, &["inform"]), "EnableCWMP is false: no session is started");
+    assert_eq!(status(&agent)["nextSession"]["cause"], "disabled");
+}
+
+#[test]
+fn without_a_daemon_there_is_a_word() {
+    let mut agent = lonely_agent();
+    agent.kill9();
+    assert!(fails(&agent, &["status"]).starts_with("the daemon is not running: nobody answers on "));
+    fs::remove_file(agent.control()).expect("left behind by the kill");
+    assert!(fails(&agent, &["get", "Device."]).starts_with("the daemon is not running: there is no control socket "));
+}
+
+#[test]
+fn secrets_stay_secret() {
+    let agent = lonely_agent();
+    agent.succeeds(&["set", "Device.ManagementServer.Password=hunter2"]);
+    let wrong = format!("Device.ManagementServer.Password=hunter2{}", "x".repeat(300));
+    fails(&agent, &["set", &wrong]);
+    let password = agent.succeeds(&["get", "Device.ManagementServer.Password"]);
+    assert_eq!(password, "Device.ManagementServer.Password=\n");
+    let texts = [
+        agent.succeeds(&["get", "Device."]),
+        agent.succeeds(&["status"]),
+        agent.succeeds(&["status", "--json"]),
+        fails(&agent, &["set", &wrong]),
+        agent.log(),
+    ];
+    assert!(texts.iter().all(|text| !text.contains("hunter2")), "{texts:?}");
+}
+
+#[test]
+fn status_tells_what_failed_and_what_comes() {
+    let agent = lonely_agent();
+    let json = status(&agent);
+    assert_eq!(json["lastSession"]["ok"], false);
+    assert_eq!(json["lastSession"]["events"], serde_json::json!(["0 BOOTSTRAP", "1 BOOT"]));
+    assert!(
+        json["lastSession"]["error"].as_str().is_some_and(|e| e.starts_with("no connection to 127.0.0.1:")),
+        "{json}"
+    );
+    assert_eq!((&json["nextSession"]["cause"], &json["retryCount"]), (&"retry".into(), &1.into()));
+    assert!(json["nextSession"]["inSeconds"].as_u64().is_some_and(|wait| wait <= 10), "{json}");
+    assert_eq!(json["events"][0]["code"], "0 BOOTSTRAP");
+    assert_eq!(json["journal"]["durable"], true);
+    let text = agent.succeeds(&["status"]);
+    for words in
+        ["serial number  0000000001\n", "  result       failed: no connection to", ": retry 1\n", "durable in /"]
+    {
+        assert!(text.contains(words), "{words} in\n{text}");
+    }
+    agent.succeeds(&["inform", "X 00D09E Test"]);
+    let told = |json: Json| json["events"].as_array().expect("a list").iter().any(|e| e["code"] == "X 00D09E Test");
+    assert!(told(status(&agent)));
+}
+
+#[test]
+fn the_socket_is_its_owners_and_goes_with_the_daemon() {
+    let mut agent = lonely_agent();
+    let metadata = fs::symlink_metadata(agent.control()).expect("the socket");
+    assert!(metadata.file_type().is_socket());
+    assert_eq!(metadata.permissions().mode() & 0o7777, 0o600);
+    assert!(agent.terminate().success());
+    assert!(!agent.control().exists());
+    agent.restart();
+    wait_for_socket(&agent);
+    agent.kill9();
+    assert!(agent.control().exists(), "left behind");
+    agent.restart();
+    wait_for_socket(&agent);
+}
+
+#[test]
+fn a_live_socket_is_not_taken() {
+    let agent = lonely_agent();
+    let control = agent.control();
+    let builder = Agent::builder(PROGRAM).data_model("data-model/tr-181.json").set(URL, "http://127.0.0.1:1/");
+    let mut second = builder.args(&["--control", control.to_str().expect("UTF-8")]).start();
+    second.wait_for_log("another daemon is using it", SOON);
+    agent.succeeds(&["set", &format!("{CODE}=first")]);
+    assert!(second.terminate().success(), "it ran without a socket");
+    assert_eq!(agent.succeeds(&["get", CODE]), format!("{CODE}=first\n"));
+}
+
+#[test]
+fn without_a_socket_the_daemon_goes_on() {
+    let long = format!("/tmp/{}", "x".repeat(120));
+    let builder = Agent::builder(PROGRAM).data_model("data-model/tr-181.json").set(URL, "http://127.0.0.1:1/");
+    let mut agent = builder.args(&["--control", &long]).start();
+    agent.wait_for_log("the path is too long for a Unix socket", SOON);
+    agent.wait_for_log("session failed", SOON);
+    assert!(agent.terminate().success());
+}
+
+#[test]
+fn fifty_clients_at_once_are_all_served() {
+    let agent = lonely_agent();
+    // And as many that say nothing, hold on and are not waited for.
+    let silent: Vec<UnixStream> = (0..25).map(|_| connect(&agent)).collect();
+    let began = Instant::now();
+    thread::scope(|scope| {
+        for n in 0..50 {
+            let agent = &agent;
+            scope.spawn(move || match n % 3 {
+                0 => assert!(says(agent, b"[\"get\",\"Device.\"]\n").contains("Device.DeviceInfo.SerialNumber=")),
+                1 => assert_eq!(says(agent, format!("[\"set\",\"{CODE}={n}\"]\n").as_bytes()), "{\"output\":\"\"}\n"),
+                _ => assert!(says(agent, b"[\"status\"]\n").starts_with("{\"output\":\"manufacturer")),
+            });
+        }
+    });
+    assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
+    drop(silent);
+}
+
+#[test]
+fn hundreds_of_commands_in_a_row() {
+    let agent = lonely_agent();
+    let began = Instant::now();
+    for n in 0..500 {
+        assert_eq!(says(&agent, format!("[\"set\",\"{CODE}={n}\"]\n").as_bytes()), "{\"output\":\"\"}\n");
+    }
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    assert_eq!(agent.succeeds(&["get", CODE]), format!("{CODE}=499\n"));
+}
+
+#[test]
+fn a_client_without_manners_harms_nobody() {
+    let agent = lonely_agent();
+    for bytes in [&b"\n"[..], b"\xff\xfe\0\n", b"[\"get\"]\n", b"[\"reboot\"]\n", b"GET / HTTP/1.1\r\n\r\n"] {
+        assert!(says(&agent, bytes).starts_with("{\"error\":\""), "{bytes:?}");
+    }
+    assert!(says(&agent, &[b"[".repeat(100_000).as_slice(), b"\n"].concat()).starts_with("{\"error\":\""));
+    // Ten megabytes without a line end.
+    let mut endless = connect(&agent);
+    let chunk = [b'x'; 64 << 10];
+    let sent = (0..160).take_while(|_| endless.write_all(&chunk).is_ok()).count();
+    assert!(sent < 160, "all of it was taken");
+    assert!(rest(&mut endless).starts_with("{\"error\":\"the request is longer than "));
+    // Gone before the answer, in the middle of the request, and while it is written.
+    for bytes in [&b"[\"get\",\"Device.\"]\n"[..], b"[\"get\",", b""] {
+        for _ in 0..50 {
+            connect(&agent).write_all(bytes).expect("sent");
+        }
+    }
+    // One that closes its side only is answered.
+    let mut half = connect(&agent);
+    half.write_all(format!("[\"get\",\"{CODE}\"]").as_bytes()).expect("sent");
+    half.shutdown(Shutdown::Write).expect("shut down");
+    assert_eq!(rest(&mut half), format!("{{\"output\":\"{CODE}=\\n\"}}\n"));
+    agent.succeeds(&["status"]);
+}
+
+#[test]
+fn who_says_nothing_or_takes_nothing_is_dropped() {
+    let agent = lonely_agent();
+    let mut silent = connect(&agent);
+    // More answers than the agent may have open, each larger than a socket's buffer, which nobody reads.
+    let everything = format!("[\"get\"{}]\n", ",\"Device.\"".repeat(20));
+    let deaf: Vec<UnixStream> = (0..8)
+        .map(|_| {
+            let mut stream = connect(&agent);
+            stream.write_all(everything.as_bytes()).expect("sent");
+            stream
+        })
+        .collect();
+    let began = Instant::now();
+    agent.succeeds(&["status"]);
+    assert!(began.elapsed() < Duration::from_secs(1), "status waits for nobody");
+    assert_eq!(rest(&mut silent), "{\"error\":\"the request did not come in time\"}\n");
+    let took = began.elapsed();
+    assert!((3..8).contains(&took.as_secs()), "{took:?}");
+    agent.succeeds(&["get", CODE]);
+    drop(deaf);
+}
+
+/// An ACS that accepts and never answers.
+fn silent_acs() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/acs", listener.local_addr().expect("an address"));
+    (listener, url)
+}
+
+#[test]
+fn while_a_session_hangs_status_answers_and_changes_wait() {
+    let (_listener, url) = silent_acs();
+    let agent = agent_with(&url, &[], &["--acs-timeout", "3"]);
+    agent.wait_for_log("session with", SOON);
+    let began = Instant::now();
+    let json = status(&agent);
+    assert!(began.elapsed() < Duration::from_secs(1));
+    assert!(json["session"]["seconds"].is_u64(), "{json}");
+    assert!(agent.succeeds(&["status"]).contains("session        running for "));
+    let waiting = |value: &str| {
+        let mut command = Command::new(PROGRAM);
+        command.arg("set").arg("--control").arg(agent.control()).arg(format!("{CODE}={value}"));
+        command.stdout(Stdio::null()).spawn().expect("a client")
+    };
+    let mut killed: Vec<_> = (0..10).map(|_| waiting("killed")).collect();
+    thread::sleep(Duration::from_millis(500));
+    killed.iter_mut().for_each(|client| client.kill().expect("killed"));
+    killed.iter_mut().for_each(|client| assert!(!client.wait().expect("gone").success()));
+    thread::sleep(Duration::from_millis(100));
+    assert!(status(&agent)["session"]["seconds"].is_u64(), "it still runs");
+    let patient: Vec<_> = (0..10).map(|_| waiting("patient")).collect();
+    for mut client in patient {
+        assert!(client.wait().expect("an end").success());
+    }
+    assert!(agent.log().contains("session failed"), "only then");
+    assert_eq!(agent.succeeds(&["get", CODE]), format!("{CODE}=patient\n"));
+    let log = agent.log();
+    assert_eq!(log.matches("set locally").count(), 10, "{log}");
+}
+
+#[test]
+fn a_daemon_that_stops_lets_its_clients_go() {
+    let (_listener, url) = silent_acs();
+    let mut agent = agent_with(&url, &[], &[]);
+    agent.wait_for_log("session with", SOON);
+    let control = agent.control();
+    let client = thread::spawn(move || {
+        Command::new(PROGRAM).args(["get", "Device.", "--control"]).arg(control).output().expect("a client")
+    });
+    thread::sleep(Duration::from_millis(300));
+    assert!(agent.terminate().success());
+    assert_eq!(reason(&client.join().expect("an end")), "the agent is stopping");
+}
+
+#[test]
+fn inform_starts_a_session_at_once() {
+    let mut acs = Acs::start(AcsOptions::new());
+    let agent = agent_with(&acs.url(), &[], &[]);
+    acs.session(SOON).expect_complete();
+    acs.expects(inform().only_events(&["6 CONNECTION REQUEST"])).replies(support::inform_response());
+    let began = Instant::now();
+    assert_eq!(agent.succeeds(&["inform", "6 CONNECTION REQUEST"]), "");
+    acs.story_told(SOON);
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    acs.session(SOON).expect_complete();
+    eventually("a status of success", || status(&agent)["lastSession"]["ok"] == true);
+    acs.expects(inform().only_events(&["2 PERIODIC"])).replies(support::inform_response());
+    agent.succeeds(&["inform"]);
+    acs.story_told(SOON);
+    acs.session(SOON).expect_complete();
+}
+
+/// R101, R134, R210.
+#[test]
+fn an_active_notification_starts_a_session_unless_it_is_held_back() {
+    let mut acs = Acs::start(AcsOptions::new());
+    let agent = agent_with(&acs.url(), &[], &[]);
+    acs.session(SOON).expect_complete();
+    acs.expects(inform().only_events(&["4 VALUE CHANGE"]).parameter(CODE, "new")).replies(support::inform_response());
+    agent.succeeds(&["set", &format!("{CODE}=new")]);
+    acs.story_told(SOON);
+    acs.session(SOON).expect_complete();
+    agent.succeeds(&["set", "Device.ManagementServer.DefaultActiveNotificationThrottle=3600"]);
+    agent.succeeds(&["set", &format!("{CODE}=newer")]);
+    acs.quiet_for(Duration::from_millis(500));
+    assert_eq!(status(&agent)["nextSession"]["cause"], "notification");
+    assert_eq!(status(&agent)["events"][0]["code"], "4 VALUE CHANGE");
+    // Another cause is not held back, and takes it along.
+    acs.expects(inform().event("2 PERIODIC").event("4 VALUE CHANGE").parameter(CODE, "newer"))
+        .replies(support::inform_response());
+    agent.succeeds(&["inform"]);
+    acs.story_told(SOON);
+    acs.session(SOON).expect_complete();
+    eventually("nothing more to tell", || status(&agent)["events"] == serde_json::json!([]));
+    assert_eq!(status(&agent)["nextSession"]["cause"], "periodic");
+}
+
+/// R25.
+#[test]
+fn another_acs_is_contacted_at_once() {
+    let mut first = Acs::start(AcsOptions::new());
+    let mut second = Acs::start(AcsOptions::new());
+    let agent = agent_with(&first.url(), &[], &[]);
+    first.session(SOON).expect_complete();
+    second.expects(inform().event("0 BOOTSTRAP")).replies(support::inform_response());
+    agent.succeeds(&["set", &format!("{URL}={}", second.url())]);
+    second.story_told(SOON);
+    second.session(SOON).expect_complete();
+}

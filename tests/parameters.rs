@@ -1,0 +1,363 @@
+//! GetParameterNames, GetParameterValues and SetParameterValues of the real agent, with both shipped models.
+
+mod gateway;
+mod support;
+
+use std::collections::BTreeMap;
+
+use gateway::{BOOT, SOON, gateway, model_file, tr_098_gateway};
+use serde_json::Value as Json;
+use support::{
+    Acs, AcsOptions, Message, empty_post, fault, get_parameter_names, get_parameter_values, inform, inform_response,
+    no_content, response, set_parameter_values,
+};
+
+const KEY: &str = "Device.ManagementServer.ParameterKey";
+const NTP: &str = "Device.Time.NTPServer1";
+const INTERVAL: &str = "Device.ManagementServer.PeriodicInformInterval";
+
+/// What a model file says of each of its parameters, `{i}` in the place of instance numbers.
+fn described(file: &str) -> BTreeMap<String, Json> {
+    fn collect(node: &Json, path: &str, found: &mut BTreeMap<String, Json>) {
+        for (name, member) in node.as_object().into_iter().flatten() {
+            let path = format!("{path}{name}");
+            if member.get("type").is_some() {
+                found.insert(path, member.clone());
+            } else if name.starts_with(|first: char| first.is_ascii_uppercase() || first == '{') {
+                collect(member, &format!("{path}."), found);
+            }
+        }
+    }
+    let text = std::fs::read_to_string(model_file(file)).expect("a shipped model");
+    let mut found = BTreeMap::new();
+    collect(&serde_json::from_str(&text).expect("JSON"), "", &mut found);
+    found
+}
+
+/// `Device.Hosts.Host.1.Active` as the model describes it: `Device.Hosts.Host.{i}.Active`.
+fn template(path: &str) -> String {
+    let parts = path.split('.').map(|part| match part.parse::<u32>() {
+        Ok(_) => "{i}",
+        Err(_) => part,
+    });
+    parts.collect::<Vec<_>>().join(".")
+}
+
+/// R72, R177, R178, R184 to R187, R191, R192: names, types and writability of everything are those of the model.
+fn the_whole_tree(file: &str, root: &str) {
+    let described = described(file);
+    let mut acs = Acs::start(AcsOptions::new());
+    acs.enqueue(get_parameter_names("", false));
+    acs.enqueue(get_parameter_values(&[""]));
+    let agent = if root == "Device." { gateway(&acs) } else { tr_098_gateway(&acs) };
+    let _agent = agent.start();
+    let session = acs.session(SOON).expect_complete();
+    let names = &session.response("GetParameterNames").names;
+    let values = &session.response("GetParameterValues").parameters;
+
+    assert_eq!(names[0].name, root, "R185");
+    let (objects, parameters): (Vec<_>, Vec<_>) = names.iter().partition(|entry| entry.name.ends_with('.'));
+    assert!(parameters.len() >= 500, "{} parameters", parameters.len());
+    let valued: Vec<&str> = values.iter().map(|entry| entry.name.as_str()).collect();
+    let named: Vec<&str> = parameters.iter().map(|entry| entry.name.as_str()).collect();
+    assert_eq!(named, valued, "R191");
+    for entry in &parameters {
+        let of_model = described.get(&template(&entry.name)).unwrap_or_else(|| panic!("{}", entry.name));
+        assert_eq!(entry.writable, of_model.get("access") == Some(&"readWrite".into()), "R192: {}", entry.name);
+    }
+    for entry in values {
+        let of_model = &described[&template(&entry.name)];
+        let is_list = of_model.get("list") == Some(&true.into());
+        let kind = if is_list { "string" } else { of_model["type"].as_str().expect("a type") };
+        let kind = if kind == "base64" { "base64Binary" } else { kind }; // as XML Schema calls it
+        assert_eq!(entry.kind, format!("xsd:{kind}"), "R72: {}", entry.name);
+        if of_model.get("hidden") == Some(&true.into()) {
+            assert_eq!(entry.value, "", "R334: {}", entry.name);
+        }
+    }
+    // No parameter of the model outside of tables is missing, and no placeholder is listed (R187).
+    for path in described.keys().filter(|path| template(path) == **path && !path.contains("{i}")) {
+        assert!(named.contains(&path.as_str()), "{path} is not listed");
+    }
+    assert!(!names.iter().any(|entry| entry.name.contains('{')));
+    // Every parent is listed, and before its children.
+    let mut seen = std::collections::HashSet::from([""]);
+    for entry in names {
+        let whole = entry.name.trim_end_matches('.');
+        let parent = whole.rsplit_once('.').map_or("", |(parent, _)| parent);
+        assert!(seen.contains(parent), "{} comes before its parent", entry.name);
+        assert!(seen.insert(whole), "{} twice", entry.name);
+    }
+    assert!(objects.iter().any(|entry| entry.writable), "tables that take instances");
+}
+
+#[test]
+fn the_whole_tree_of_tr_181() {
+    the_whole_tree("tr-181.json", "Device.");
+}
+
+#[test]
+fn the_whole_tree_of_tr_098() {
+    the_whole_tree("tr-098.json", "InternetGatewayDevice.");
+}
+
+/// R185, R186, R190: level by level, from the empty path down, the same names are found as all at once: so does
+/// GenieACS.
+#[test]
+fn level_by_level() {
+    let mut acs = Acs::start(AcsOptions::new());
+    acs.enqueue(get_parameter_names("", false));
+    let mut agent = gateway(&acs).start();
+    let session = acs.session(SOON).expect_complete();
+    let everything = session.response("GetParameterNames").names.clone();
+
+    let objects = everything.iter().filter(|entry| entry.name.ends_with('.'));
+    let paths: Vec<String> = std::iter::once(String::new()).chain(objects.map(|entry| entry.name.clone())).collect();
+    paths.iter().for_each(|path| acs.enqueue(get_parameter_names(path, true)));
+    agent.reboot();
+    let session = acs.session(SOON).expect_complete();
+    let levels = session.responses("GetParameterNames");
+    assert_eq!(levels.len(), paths.len());
+    let mut found = Vec::new();
+    for (path, level) in paths.iter().zip(levels) {
+        for entry in &level.names {
+            let rest = entry.name.strip_prefix(path.as_str()).unwrap_or_else(|| panic!("{} below {path}", entry.name));
+            assert_eq!(rest.trim_end_matches('.').matches('.').count(), 0, "{} in {path}", entry.name);
+            assert_ne!(rest, "", "the object itself in {path}");
+            found.push(entry.clone());
+        }
+    }
+    let sorted = |mut names: Vec<support::message::Name>| {
+        names.sort_by(|a, b| a.name.cmp(&b.name));
+        names
+    };
+    assert_eq!(sorted(found), sorted(everything));
+}
+
+/// R185 to R189, R76.
+#[test]
+fn get_parameter_names_at_its_edges() {
+    let mut acs = Acs::start(AcsOptions::new());
+    acs.expects(inform()).replies(inform_response());
+    acs.expects(empty_post()).replies(get_parameter_names("", true));
+    let only = |names: &'static [&str]| {
+        response("GetParameterNames").checked(&format!("just {names:?}"), move |message: &Message| {
+            message.names.iter().map(|entry| entry.name.as_str()).eq(names.iter().copied())
+        })
+    };
+    acs.expects(only(&["Device."])).replies(get_parameter_names(INTERVAL, false));
+    acs.expects(only(&[INTERVAL]).name(INTERVAL, true)).replies(get_parameter_names(INTERVAL, true));
+    acs.expects(fault(9003)).replies(get_parameter_names("Device.Hosts.Host.", true));
+    acs.expects(response("GetParameterNames")).replies(get_parameter_names("Device.Hosts.Host.9999.", true));
+    // The trailing dot tells an object from a parameter.
+    acs.expects(fault(9005)).replies(get_parameter_names("Device.Time", false));
+    acs.expects(fault(9005)).replies(get_parameter_names(&format!("{INTERVAL}."), false));
+    acs.expects(fault(9005)).replies(get_parameter_names("device.Time.", false));
+    acs.expects(fault(9005)).replies(get_parameter_names("Device.Hosts.Host.{i}.", true));
+    acs.expects(fault(9005)).replies(get_parameter_names("Device..", true));
+    acs.expects(fault(9005)).replies(get_parameter_names(".", true));
+    acs.expects(fault(9005)).replies(get_parameter_names(" Device.", true));
+    acs.expects(fault(9005)).replies(get_parameter_names(&format!("Device.{}.", "x".repeat(300)), true));
+    acs.expects(fault(9003)).replies(get_parameter_names("InternetGatewayDevice.", true));
+    acs.expects(fault(9005)).replies(no_content());
+    let _agent = gateway(&acs).start();
+    acs.session(SOON).expect_complete();
+}
+
+/// R179, R180, R183, R334.
+#[test]
+fn get_parameter_values_at_its_edges() {
+    let mut acs = Acs::start(AcsOptions::new());
+    acs.expects(inform()).replies(inform_response());
+    // An instance that has no parameters of its own would be rare; a table without instances is not.
+    let empty = "Device.ManagementServer.ManageableDevice.";
+    acs.expects(empty_post()).replies(get_parameter_values(&[empty]));
+    acs.expects(response("GetParameterValues").checked("an empty list", |message| message.parameters.is_empty()))
+        .replies(get_parameter_values(&[NTP, "Device.ManagementServer.Password", "Device.Time."]));
+    acs.expects(
+        response("GetParameterValues")
+            .parameter("Device.ManagementServer.Password", "")
+            .parameter(NTP, "0.pool.ntp.org")
+            .has_parameter("Device.Time.Enable"),
+    )
+    .replies(get_parameter_values(&[NTP, "Device.Time.NoSuchThing"]));
+    // One wrong name refuses the call.
+    acs.expects(fault(9005)).replies(get_parameter_values(&["Device.Time"]));
+    acs.expects(fault(9005)).replies(get_parameter_values(&["Device.Time.NTPServer1."]));
+    acs.expects(fault(9005)).replies(get_parameter_values(&["Device.Hosts.Host.9999."]));
+    acs.expects(fault(9005)).replies(get_parameter_values(&["Device.Hosts.Host.01."]));
+    acs.expects(fault(9005)).replies(get_parameter_values(&["Device.Time.ntpserver1"]));
+    acs.expects(fault(9005)).replies(get_parameter_values(&["Device.Hosts.Host.*.Active"]));
+    acs.expects(fault(9005)).replies(no_content());
+    let _agent = gateway(&acs).start();
+    acs.session(SOON).expect_complete();
+}
+
+/// R164 to R168: every mistake is named, and nothing of the call is done, its ParameterKey neither (R157).
+#[test]
+fn set_parameter_values_is_all_or_nothing() {
+    let mut acs = Acs::start(AcsOptions::new());
+    acs.expects(inform()).replies(inform_response());
+    acs.expects(empty_post()).replies(set_parameter_values(&[(NTP, "string", "good.example")], "good"));
+    acs.expects(response("SetParameterValues").argument("Status", "0")).replies(set_parameter_values(
+        &[
+            (NTP, "string", "bad.example"),
+            ("Device.Time.Nothing", "string", "x"),
+            ("Device.Hosts.Host.9999.Active", "boolean", "1"),
+            ("Device.Time.", "string", "x"),
+            ("Device.Time", "string", "x"),
+            (INTERVAL, "unsignedInt", "0"),
+            ("Device.Time.Enable", "boolean", "yes"),
+            (
+                "Device.Time.NTPServer2",
+                "string",
+                "0123456789012345678901234567890123456789012345678901234567890123456789",
+            ),
+            ("Device.ManagementServer.PeriodicInformTime", "dateTime", "2026-13-01T00:00:00Z"),
+            ("Device.ManagementServer.URL", "string", "ftp://elsewhere.example/"),
+            ("Device.ManagementServer.InstanceMode", "string", "InstanceAlias"),
+            ("Device.ManagementServer.PeriodicInformEnable", "int", "1"),
+            ("Device.DeviceInfo.SoftwareVersion", "string", "2"),
+            (KEY, "string", "by force"),
+            ("Device.DeviceInfo.ProvisioningCode", "string", "bad"),
+        ],
+        "bad",
+    ));
+    acs.expects(
+        fault(9003)
+            .fault_on("Device.Time.Nothing", 9005)
+            .fault_on("Device.Hosts.Host.9999.Active", 9005)
+            .fault_on("Device.Time.", 9005)
+            .fault_on("Device.Time", 9005)
+            .fault_on(INTERVAL, 9007)
+            .fault_on("Device.Time.Enable", 9007)
+            .fault_on("Device.Time.NTPServer2", 9007)
+            .fault_on("Device.ManagementServer.PeriodicInformTime", 9007)
+            .fault_on("Device.ManagementServer.URL", 9007)
+            .fault_on("Device.ManagementServer.InstanceMode", 9007)
+            .fault_on("Device.ManagementServer.PeriodicInformEnable", 9006)
+            .fault_on("Device.DeviceInfo.SoftwareVersion", 9008)
+            .fault_on(KEY, 9008)
+            .checked("13 mistakes", |message| message.fault.as_ref().is_some_and(|f| f.parameters.len() == 13)),
+    )
+    .replies(get_parameter_values(&[NTP, KEY, "Device.DeviceInfo.ProvisioningCode"]));
+    acs.expects(
+        response("GetParameterValues")
+            .parameter(NTP, "good.example")
+            .parameter(KEY, "good")
+            .parameter("Device.DeviceInfo.ProvisioningCode", ""),
+    )
+    .replies(no_content());
+    let _agent = gateway(&acs).start();
+    acs.session(SOON).expect_complete();
+}
+
+/// R157, R159, R163, R76: the same name twice, an empty list, keys.
+#[test]
+fn set_parameter_values_at_its_edges() {
+    let mut acs = Acs::start(AcsOptions::new());
+    acs.expects(inform()).replies(inform_response());
+    let twice = [(NTP, "string", "a.example"), ("Device.Time.Enable", "boolean", "0"), (NTP, "string", "a.example")];
+    acs.expects(empty_post()).replies(set_parameter_values(&twice, "twice"));
+    acs.expects(fault(9003).checked("no parameter faults", no_parameter_faults))
+        .replies(set_parameter_values(&[], "k\u{e4}\u{4e2d} <&>"));
+    acs.expects(response("SetParameterValues").argument("Status", "0")).replies(get_parameter_values(&[KEY, NTP]));
+    acs.expects(response("GetParameterValues").parameter(KEY, "k\u{e4}\u{4e2d} <&>").parameter(NTP, "0.pool.ntp.org"))
+        .replies(set_parameter_values(&[(NTP, "string", "")], &"x".repeat(33)));
+    acs.expects(fault(9003)).replies(set_parameter_values(&[(NTP, "string", "")], &"\u{4e2d}".repeat(32)));
+    acs.expects(response("SetParameterValues")).replies(get_parameter_values(&[KEY, NTP]));
+    acs.expects(response("GetParameterValues").parameter(KEY, &"\u{4e2d}".repeat(32)).parameter(NTP, ""))
+        .replies(set_parameter_values(&[], "").without("ParameterKey"));
+    acs.expects(fault(9003)).replies(set_parameter_values(&[], ""));
+    acs.expects(response("SetParameterValues")).replies(get_parameter_values(&[KEY]));
+    acs.expects(response("GetParameterValues").parameter(KEY, "")).replies(no_content());
+    let _agent = gateway(&acs).start();
+    acs.session(SOON).expect_complete();
+}
+
+fn no_parameter_faults(message: &Message) -> bool {
+    message.fault.as_ref().is_some_and(|fault| fault.parameters.is_empty())
+}
+
+/// Servers in the field write types loosely; what fits is taken, and reads back in the parameter's own type.
+#[test]
+fn set_parameter_values_takes_the_types_of_the_field() {
+    let enable = "Device.Time.Enable";
+    let taken = [
+        (enable, "boolean", "0", "false"),
+        (enable, "boolean", "true", "true"),
+        (enable, "string", "false", "false"),
+        (enable, "", "1", "true"),
+        (enable, "undeclared:boolean", "0", "false"),
+        (INTERVAL, "unsignedInt", "600", "600"),
+        (INTERVAL, "string", "601", "601"),
+        (INTERVAL, "", " 602 ", "602"),
+        (NTP, "string", "  <spaces> & \u{fc}ml\u{e4}ut\u{1F600}  ", "  <spaces> & \u{fc}ml\u{e4}ut\u{1F600}  "),
+        (NTP, "", "plain.example", "plain.example"),
+    ];
+    let mut acs = Acs::start(AcsOptions::new());
+    acs.expects(inform()).replies(inform_response());
+    let mut turn = Some(empty_post());
+    for (name, kind, text, read) in taken {
+        let before = turn.take().unwrap_or_else(|| response("GetParameterValues"));
+        acs.expects(before).replies(set_parameter_values(&[(name, kind, text)], ""));
+        acs.expects(response("SetParameterValues")).replies(get_parameter_values(&[name]));
+        let read = read.to_owned();
+        let is_read = move |message: &Message| {
+            let bit = |text: &str| text.replace("true", "1").replace("false", "0");
+            message.parameters.iter().all(|entry| bit(&entry.value) == bit(&read))
+        };
+        acs.expects(response("GetParameterValues").checked(&format!("{text:?} read back"), is_read))
+            .replies(get_parameter_values(&[name]));
+    }
+    for kind in ["xsd:foo", "dateTime", "int", "base64", "cwmp:ParameterValueStruct"] {
+        let before = turn.take().unwrap_or_else(|| response("GetParameterValues"));
+        acs.expects(before).replies(set_parameter_values(&[(enable, kind, "1")], ""));
+        acs.expects(fault(9003).fault_on(enable, 9006)).replies(get_parameter_values(&[enable]));
+    }
+    acs.expects(response("GetParameterValues")).replies(no_content());
+    let _agent = gateway(&acs).start();
+    acs.session(SOON).expect_complete();
+}
+
+/// R172: what the ACS itself has changed is never news to it.
+#[test]
+fn what_the_acs_sets_is_not_reported() {
+    let mut acs = Acs::start(AcsOptions::new());
+    let code = "Device.DeviceInfo.ProvisioningCode"; // active notification, in every Inform
+    acs.enqueue(set_parameter_values(&[(code, "string", "blue")], "k"));
+    let mut agent = gateway(&acs).start();
+    acs.session(SOON).expect_complete();
+    agent.wait_for_log("session done", SOON);
+    acs.quiet_for(std::time::Duration::from_millis(300));
+    acs.expects(inform().only_events(&[BOOT]).parameter(code, "blue").parameter(KEY, "k")).replies(inform_response());
+    acs.expects(empty_post()).replies(no_content());
+    agent.reboot();
+    acs.session(SOON).expect_complete();
+}
+
+/// R175, R334: a password can be set and never read, and is used in the next session.
+#[test]
+fn a_hidden_parameter() {
+    let password = "Device.ManagementServer.Password";
+    let username = "Device.ManagementServer.Username";
+    let mut acs = Acs::start(AcsOptions::new());
+    let set = [(password, "string", "n\u{e4}w \"secret\""), (username, "string", "somebody \"else\"")];
+    acs.enqueue(set_parameter_values(&set, ""));
+    acs.enqueue(get_parameter_values(&[password, "Device."]));
+    let mut agent = gateway(&acs).start();
+    let session = acs.session(SOON).expect_complete();
+    let read = session.response("GetParameterValues");
+    let passwords: Vec<&str> =
+        read.parameters.iter().filter(|p| p.name == password).map(|p| p.value.as_str()).collect();
+    assert!(!passwords.is_empty() && passwords.iter().all(|value| value.is_empty()), "{passwords:?}");
+    assert_eq!(read.value(username), Some("somebody \"else\""));
+    agent.terminate();
+    let port = acs.port();
+    drop(acs);
+    let strict = AcsOptions::new().port(port).digest("somebody \"else\"", "n\u{e4}w \"secret\"");
+    let mut acs = Acs::start(strict);
+    agent.reboot();
+    acs.session(SOON).expect_complete();
+    assert!(!agent.log().contains("secret"), "R63: the log keeps it too");
+}

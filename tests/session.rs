@@ -1,0 +1,409 @@
+//! Sessions of the real agent with the reference ACS: who says what, in which order, and how a session ends.
+
+mod gateway;
+mod support;
+
+use gateway::{BOOT, BOOTSTRAP, SOON, gateway, tr_098_gateway};
+use support::{
+    Acs, AcsOptions, Dialect, Ids, Reply, anything, drop_connection, empty_200, empty_post, fault, garbage,
+    get_parameter_values, get_rpc_methods, inform, inform_response, no_content, oversized, raw_envelope, raw_rpc,
+    response, set_parameter_values, soap_fault, status, truncated,
+};
+
+/// R90, R91, R94, R96, R98, R116, R117: the whole of the simplest session.
+#[test]
+fn the_first_contact() {
+    let mut acs = Acs::start(AcsOptions::new());
+    acs.expects(inform().only_events(&[BOOTSTRAP, BOOT]).retry_count(0)).replies(inform_response());
+    acs.expects(empty_post()).replies(no_content());
+    let agent = gateway(&acs).start();
+    let session = acs.session(SOON).expect_complete();
+    assert_eq!(session.connections().len(), 1, "R45");
+    let inform = session.inform();
+    let device = &inform.device;
+    let told = [&device.manufacturer, &device.oui, &device.product_class, &device.serial_number];
+    assert_eq!(told, ["Example", "00D09E", "HomeGateway", "0000000001"], "R93");
+    assert_eq!(inform.version, "1-2", "R68");
+    let versions = ("SupportedCWMPVersions".to_owned(), "1.0,1.1,1.2,1.3,1.4".to_owned());
+    assert!(inform.headers.contains(&versions), "R81: {:?}", inform.headers);
+    agent.wait_for_log("session done", SOON);
+    acs.quiet_for(std::time::Duration::from_millis(300));
+}
+
+/// R103.
+#[test]
+fn a_tr_181_inform_holds_the_forced_parameters() {
+    let mut acs = Acs::start(AcsOptions::new());
+    let _agent = gateway(&acs).start();
+    let session = acs.session(SOON).expect_complete();
+    let names: Vec<&str> = session.inform().parameters.iter().map(|parameter| parameter.name.as_str()).collect();
+    let forced = [
+        "Device.RootDataModelVersion",
+        "Device.DeviceInfo.HardwareVersion",
+        "Device.DeviceInfo.SoftwareVersion",
+        "Device.DeviceInfo.ProvisioningCode",
+        "Device.ManagementServer.ParameterKey",
+        "Device.ManagementServer.ConnectionRequestURL",
+        "Device.ManagementServer.AliasBasedAddressing",
+    ];
+    assert_eq!(names, forced);
+}
+
+/// R104.
+#[test]
+fn a_tr_098_inform_holds_the_forced_parameters() {
+    let mut acs = Acs::start(AcsOptions::new());
+    let _agent = tr_098_gateway(&acs).start();
+    let session = acs.session(SOON).expect_complete();
+    let forced = [
+        "DeviceSummary",
+        "DeviceInfo.SpecVersion",
+        "DeviceInfo.HardwareVersion",
+        "DeviceInfo.SoftwareVersion",
+        "DeviceInfo.ProvisioningCode",
+        "ManagementServer.ConnectionRequestURL",
+        "ManagementServer.ParameterKey",
+    ];
+    for name in forced {
+        let name = format!("InternetGatewayDevice.{name}");
+        assert!(session.inform().value(&name).is_some(), "{name} is not in\n{}", session.inform());
+    }
+    let addresses = session.inform().parameters.iter().filter(|p| p.name.ends_with(".ExternalIPAddress")).count();
+    assert_eq!(addresses, 1, "that of the default connection only");
+}
+
+/// R43, R77, R96: what servers do differently and mean alike.
+#[test]
+fn manners_of_servers_that_make_no_difference() {
+    let manners = [
+        AcsOptions::new().ends_with_200(),
+        AcsOptions::new().length_on_204(),
+        AcsOptions::new().max_envelopes(100),
+        AcsOptions::new().ids(Ids::Omitted),
+        AcsOptions::new().ids(Ids::OfInform),
+        AcsOptions::new().ids(Ids::Fixed("  <&\"'> \u{e4}\u{4e2d} ".into())),
+        AcsOptions::new().ids(Ids::Fixed("x".repeat(1000))),
+        AcsOptions::new().ids(Ids::Fixed(String::new())),
+    ];
+    for options in manners {
+        converses(options);
+    }
+}
+
+/// R67, R69, R75: prefixes mean nothing, namespaces all.
+#[test]
+fn every_dialect_of_soap() {
+    let dialects =
+        [Dialect::Usual, Dialect::OddPrefixes, Dialect::DefaultNamespace, Dialect::LateDeclarations, Dialect::Chatty];
+    for dialect in dialects {
+        converses(AcsOptions::new().dialect(dialect));
+        converses(AcsOptions::new().dialect(dialect).version("1-2"));
+    }
+}
+
+/// A session with a read, a write and a read of what was written.
+fn converses(options: AcsOptions) {
+    const NAME: &str = "Device.Time.NTPServer1";
+    let mut acs = Acs::start(options);
+    acs.expects(inform()).replies(inform_response());
+    acs.expects(empty_post()).replies(get_rpc_methods());
+    acs.expects(response("GetRPCMethods")).replies(set_parameter_values(&[(NAME, "string", "a<&>\u{e4}b")], "key"));
+    acs.expects(response("SetParameterValues")).replies(get_parameter_values(&[NAME]));
+    acs.expects(response("GetParameterValues").parameter(NAME, "a<&>\u{e4}b")).replies(Reply::from(get_rpc_methods()));
+    acs.expects(response("GetRPCMethods")).replies(support::nothing_more());
+    let _agent = gateway(&acs).start();
+    acs.session(SOON).expect_complete();
+}
+
+/// R82, R83: the version of the InformResponse is that of the rest of the session.
+#[test]
+fn the_acs_chooses_the_version() {
+    for (namespace, header, expected) in [
+        ("1-0", None, "1-0"),
+        ("1-1", None, "1-1"),
+        ("1-2", None, "1-2"),
+        ("1-0", Some("1.1"), "1-1"),
+        ("1-2", Some("1.0"), "1-0"),
+        ("1-2", Some("1.4"), "1-2"),
+        ("1-3", None, "1-2"), // does not exist, but GenieACS writes it (R341)
+    ] {
+        let mut acs = Acs::start(AcsOptions::new().version(namespace));
+        let reply = inform_response();
+        let reply = header.map_or(reply.clone(), |version| reply.use_cwmp_version(version));
+        acs.expects(inform()).replies(reply);
+        acs.expects(empty_post()).replies(get_rpc_methods());
+        acs.expects(response("GetRPCMethods")).replies(no_content());
+        if header == Some("1.1") {
+            acs.allow_violation("R82"); // this ACS writes its envelopes in an older namespace than it chose
+        }
+        let _agent = gateway(&acs).start();
+        let session = acs.session(SOON).expect_complete();
+        assert_eq!(session.response("GetRPCMethods").version, expected, "{namespace} {header:?}");
+    }
+}
+
+/// R82: a version that was not offered ends the session at once.
+#[test]
+fn a_version_that_was_not_offered() {
+    let mut acs = Acs::start(AcsOptions::new());
+    acs.expects(inform()).replies(inform_response().use_cwmp_version("2.0"));
+    let agent = gateway(&acs).start();
+    let session = acs.session(SOON).expect_failed();
+    assert_eq!(session.exchanges.len(), 1);
+    agent.wait_for_log("session failed: the ACS insists on CWMP version", SOON);
+}
+
+/// R84: an ACS of 2004 refuses what it does not know, each in its own way; the retry is in 1.0.
+#[test]
+fn an_acs_that_knows_version_1_0_only() {
+    for refusal in [status(400), status(500), soap_fault(8000), soap_fault(8003), garbage(b"<what/>")] {
+        let mut acs = Acs::start(AcsOptions::new());
+        acs.expects(inform().only_events(&[BOOTSTRAP, BOOT])).replies(refusal);
+        acs.expects(inform().only_events(&[BOOTSTRAP, BOOT]).retry_count(1)).replies(inform_response());
+        acs.expects(empty_post()).replies(get_rpc_methods());
+        acs.expects(response("GetRPCMethods")).replies(no_content());
+        let _agent = gateway(&acs).start();
+        assert_eq!(acs.session(SOON).expect_failed().inform().version, "1-2");
+        let retry = acs.session(SOON).expect_complete();
+        assert_eq!(retry.inform().version, "1-0");
+        let supported = retry.inform().headers.iter().any(|(name, _)| name == "SupportedCWMPVersions");
+        assert!(!supported, "R81: not before 1.4");
+        assert_eq!(retry.response("GetRPCMethods").version, "1-0");
+    }
+}
+
+/// R113, R114, R117, R118: an empty answer does not end the session while requests were held.
+#[test]
+fn hold_requests() {
+    let mut acs = Acs::start(AcsOptions::new());
+    acs.expects(inform()).replies(inform_response().hold_requests(true));
+    acs.expects(empty_post()).replies(get_rpc_methods().hold_requests(true));
+    acs.expects(response("GetRPCMethods")).replies(get_rpc_methods().hold_requests(false));
+    acs.expects(response("GetRPCMethods")).replies(no_content());
+    acs.expects(empty_post()).replies(get_rpc_methods());
+    acs.expects(response("GetRPCMethods")).replies(no_content());
+    let _agent = gateway(&acs).start();
+    acs.session(SOON).expect_complete();
+}
+
+/// R120: the identical Inform, three times more and no fourth time.
+#[test]
+fn fault_8005_asks_for_the_same_again() {
+    let mut acs = Acs::start(AcsOptions::new());
+    for _ in 0..3 {
+        acs.expects(inform().retry_count(0)).replies(soap_fault(8005));
+    }
+    acs.expects(inform().retry_count(0)).replies(inform_response());
+    acs.expects(empty_post()).replies(no_content());
+    let _agent = gateway(&acs).start();
+    assert_eq!(acs.session(SOON).expect_complete().exchanges.len(), 5);
+}
+
+#[test]
+fn fault_8005_once_too_often() {
+    let mut acs = Acs::start(AcsOptions::new());
+    for _ in 0..4 {
+        acs.expects(inform().retry_count(0)).replies(soap_fault(8005));
+    }
+    acs.expects(inform().only_events(&[BOOTSTRAP, BOOT]).retry_count(1)).replies(inform_response());
+    acs.expects(empty_post()).replies(no_content());
+    let _agent = gateway(&acs).start();
+    assert_eq!(acs.session(SOON).expect_failed().exchanges.len(), 4);
+    acs.session(SOON).expect_complete();
+}
+
+/// R92, R109: any other fault to Inform fails the session, and its events are told again.
+#[test]
+fn other_faults_to_inform() {
+    let codes = [8000, 8001, 8002, 8003, 8004, 8006, 8800];
+    let mut acs = Acs::start(AcsOptions::new());
+    for (count, code) in (0..).zip(&codes) {
+        acs.expects(inform().only_events(&[BOOTSTRAP, BOOT]).retry_count(count)).replies(soap_fault(*code));
+    }
+    let agent = gateway(&acs).start();
+    for code in codes {
+        let session = acs.session(SOON).expect_failed();
+        assert_eq!(session.exchanges.len(), 1);
+        agent.wait_for_log(&format!("session failed: the ACS refused Inform with fault {code}"), SOON);
+    }
+}
+
+/// R88, R118: what answers no Inform fails the session; nothing is sent after it.
+#[test]
+fn answers_to_inform_that_are_none() {
+    let soap = "xmlns:s=\"http://schemas.xmlsoap.org/soap/envelope/\" xmlns:c=\"urn:dslforum-org:cwmp-1-0\"";
+    let answer = "<c:InformResponse><MaxEnvelopes>1</MaxEnvelopes></c:InformResponse>";
+    let envelope = |body: &str| garbage(format!("<s:Envelope {soap}>{body}</s:Envelope>").as_bytes());
+    let soap_1_2 = soap.replace("schemas.xmlsoap.org/soap/envelope/", "www.w3.org/2003/05/soap-envelope");
+    let bombs = format!(
+        "<!DOCTYPE x [<!ENTITY a \"aaaaaaaaaa\"><!ENTITY b \"&a;&a;&a;&a;\">]><s:Envelope {soap}><s:Body>&b;{answer}</s:Body></s:Envelope>"
+    );
+    let cases: Vec<(&str, Reply)> = vec![
+        ("no XML", garbage(b"\x01 nonsense")),
+        ("no UTF-8", garbage(b"<a>\xff</a>")),
+        ("HTML", garbage(b"<!doctype html><html><body>Hello</body></html>")),
+        ("XML cut in the middle", truncated()),
+        ("nothing with 200", empty_200()),
+        ("nothing with 204", no_content()),
+        ("a request", get_rpc_methods().into()),
+        ("no Body", envelope("")),
+        ("an empty Body", envelope("<s:Body/>")),
+        ("two Bodies", envelope(&format!("<s:Body>{answer}</s:Body><s:Body>{answer}</s:Body>"))),
+        ("another response", envelope("<s:Body><c:TransferCompleteResponse/></s:Body>")),
+        ("a foreign namespace", envelope(&format!("<s:Body>{}</s:Body>", answer.replace("c:", "s:")))),
+        ("SOAP 1.2", garbage(format!("<s:Envelope {soap_1_2}><s:Body>{answer}</s:Body></s:Envelope>").as_bytes())),
+        ("a fault without detail", envelope("<s:Body><s:Fault><faultcode>s:Server</faultcode></s:Fault></s:Body>")),
+        ("entities", garbage(bombs.as_bytes())),
+        ("deep nesting", envelope(&format!("<s:Body>{}{}</s:Body>", "<a>".repeat(20_000), "</a>".repeat(20_000)))),
+    ];
+    for (what, reply) in cases {
+        let mut acs = Acs::start(AcsOptions::new());
+        acs.expects(inform()).replies(reply);
+        let agent = gateway(&acs).start();
+        let session = acs.session(SOON).expect_failed();
+        assert_eq!(session.exchanges.len(), 1, "{what}");
+        agent.wait_for_log("session failed: the ", SOON);
+    }
+}
+
+/// R86, R88: in the middle of a session too, and no fault is sent to what is no request.
+#[test]
+fn answers_in_the_middle_that_are_none() {
+    let unasked = |method: &str| Reply::from(raw_rpc(&format!("{method}Response"), ""));
+    let cases = [
+        ("garbage", garbage(b"nonsense")),
+        ("XML cut in the middle", truncated()),
+        ("a response that answers nothing", unasked("TransferComplete")),
+        ("a second InformResponse", unasked("Inform")),
+        ("a fault that answers nothing", soap_fault(8001)),
+        ("status 400", status(400)),
+    ];
+    for (what, reply) in cases {
+        let mut acs = Acs::start(AcsOptions::new());
+        acs.expects(inform()).replies(inform_response());
+        acs.expects(empty_post()).replies(reply);
+        // The events were delivered: the retry has nothing to tell but that it is one (R109, R134).
+        acs.expects(inform().only_events(&[]).retry_count(1)).replies(inform_response());
+        acs.expects(empty_post()).replies(no_content());
+        let _agent = gateway(&acs).start();
+        let session = acs.session(SOON);
+        assert_eq!(session.exchanges.len(), 2, "{what}: {}", session.describe());
+        acs.session(SOON).expect_complete();
+    }
+}
+
+/// R71: requests may be large.
+#[test]
+fn a_large_request() {
+    let mut acs = Acs::start(AcsOptions::new());
+    acs.expects(inform()).replies(inform_response());
+    acs.expects(empty_post()).replies(oversized(40_000));
+    acs.expects(response("GetRPCMethods")).replies(oversized(2_000_000));
+    acs.expects(response("GetRPCMethods")).replies(no_content());
+    let _agent = gateway(&acs).start();
+    acs.session(SOON).expect_complete();
+}
+
+/// R4, R76, R77: a request that cannot be answered is refused by a fault, and the session goes on.
+#[test]
+fn requests_that_are_refused() {
+    let unknown_header = "<soap-env:Envelope xmlns:soap-env=\"http://schemas.xmlsoap.org/soap/envelope/\" \
+        xmlns:cwmp=\"urn:dslforum-org:cwmp-1-0\" xmlns:x=\"urn:example\"><soap-env:Header>\
+        <cwmp:ID soap-env:mustUnderstand=\"1\">{id}</cwmp:ID><x:Price soap-env:mustUnderstand=\"0\">1</x:Price>\
+        </soap-env:Header><soap-env:Body><cwmp:GetRPCMethods/></soap-env:Body></soap-env:Envelope>";
+    let mut acs = Acs::start(AcsOptions::new());
+    acs.expects(inform()).replies(inform_response());
+    acs.expects(empty_post()).replies(raw_rpc("X_EXAMPLE-COM_Dance", "<Tempo>120</Tempo>"));
+    acs.expects(fault(9000)).replies(raw_rpc("getparametervalues", ""));
+    acs.expects(fault(9000)).replies(raw_rpc("GetParameterValues", ""));
+    acs.expects(fault(9003)).replies(raw_rpc("GetParameterNames", "<ParameterPath>Device.</ParameterPath>"));
+    acs.expects(fault(9003))
+        .replies(raw_rpc("GetParameterNames", "<ParameterPath>Device.</ParameterPath><NextLevel>perhaps</NextLevel>"));
+    acs.expects(fault(9003)).replies(raw_rpc("SetParameterValues", "<ParameterKey/>"));
+    acs.expects(fault(9003)).replies(raw_envelope("GetRPCMethods", unknown_header));
+    acs.expects(response("GetRPCMethods")).replies(no_content());
+    let _agent = gateway(&acs).start();
+    acs.session(SOON).expect_complete();
+}
+
+/// R5: the list of methods is what is really answered, no more and no less.
+#[test]
+fn the_list_of_methods_is_true() {
+    let known = [
+        "GetRPCMethods",
+        "SetParameterValues",
+        "GetParameterValues",
+        "GetParameterNames",
+        "SetParameterAttributes",
+        "GetParameterAttributes",
+        "AddObject",
+        "DeleteObject",
+        "Reboot",
+        "Download",
+        "Upload",
+        "ScheduleInform",
+        "ScheduleDownload",
+        "CancelTransfer",
+        "ChangeDUState",
+        "SetVouchers",
+        "GetOptions",
+    ];
+    let mut acs = Acs::start(AcsOptions::new());
+    acs.enqueue(get_rpc_methods());
+    for method in known {
+        acs.enqueue(raw_rpc(method, "")); // without its arguments
+    }
+    let _agent = gateway(&acs).start();
+    let session = acs.session(SOON).expect_complete();
+    let listed = &session.response("GetRPCMethods").methods;
+    let answers: Vec<_> = session.messages().skip(2).collect(); // after Inform and the list
+    assert_eq!(answers.len(), known.len());
+    for (method, answer) in known.iter().zip(answers) {
+        let refused = answer.fault.as_ref().is_some_and(|fault| answer.is_fault() && fault.code == 9000);
+        let is_listed = listed.iter().any(|name| name == method);
+        assert_eq!(is_listed, !refused, "{method}: {answer}");
+    }
+}
+
+/// A session of many exchanges is one like any other.
+#[test]
+fn a_long_session() {
+    let mut acs = Acs::start(AcsOptions::like_genieacs(gateway::USERNAME, gateway::PASSWORD));
+    for _ in 0..300 {
+        acs.enqueue(get_parameter_values(&["Device.DeviceInfo.UpTime", "Device.ManagementServer."]));
+    }
+    let _agent = gateway(&acs).start();
+    let session = acs.session(SOON).expect_complete();
+    assert_eq!(session.responses("GetParameterValues").len(), 300);
+    assert_eq!(session.connections().len(), 1);
+}
+
+/// R125, R126, R98, R131: the count goes up with each failure, whatever it is, and success sets it back.
+#[test]
+fn retries_are_counted_until_one_succeeds() {
+    let mut acs = Acs::start(AcsOptions::new());
+    let failures: [Reply; 3] = [status(500), drop_connection(), soap_fault(8002)];
+    for (count, failure) in (0..).zip(failures) {
+        acs.expects(inform().only_events(&[BOOTSTRAP, BOOT]).retry_count(count)).replies(failure);
+    }
+    acs.expects(inform().only_events(&[BOOTSTRAP, BOOT]).retry_count(3)).replies(inform_response());
+    acs.expects(anything()).replies(no_content());
+    acs.expects(inform().only_events(&[BOOT]).retry_count(0)).replies(inform_response());
+    acs.expects(anything()).replies(no_content());
+    let mut agent = gateway(&acs).start();
+    let mut last = None;
+    for _ in 0..3 {
+        let session = acs.session(SOON).expect_failed();
+        let began = session.exchanges[0].at;
+        if let Some(before) = last.replace(began) {
+            // m = 1 s, k = 1: one second, no more.
+            let wait = began - before;
+            assert!(wait.as_millis() >= 1000, "{wait:?}");
+            assert!(wait.as_millis() < 3000, "{wait:?}");
+        }
+    }
+    acs.session(SOON).expect_complete();
+    agent.wait_for_log("session done", SOON);
+    agent.reboot();
+    acs.session(SOON).expect_complete();
+}
