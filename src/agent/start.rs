@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::config::{Config, StartupError};
 use crate::cwmp::device::Device;
 use crate::cwmp::event::{Event, EventCode};
+use crate::cwmp::version;
 use crate::model::{Loaded, ModelFile, load};
 use crate::schedule::{Retry, Schedule};
 use crate::store::{Recovered, Store, StoreError};
@@ -124,7 +125,7 @@ impl<'w> Agent<'w> {
         if rebooted {
             self.forget_delayed_reboot();
         }
-        self.wanted = self.device.state().events.pending().next().is_some();
+        self.follow_up(version::newest(version::ALL));
     }
 
     /// What tells one boot of the device from another; none where the file cannot be read, and then every start of the
