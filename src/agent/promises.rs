@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::{Agent, Ended, Followed};
 use crate::clock::Now;
 use crate::cwmp::device::{Author, Reset};
+use crate::cwmp::event::EventCode;
 use crate::model::transaction::Change;
 use crate::model::value::Value;
 use crate::process;
@@ -30,6 +31,9 @@ impl Agent<'_> {
         if std::mem::take(&mut self.going_down) {
             log::error!("the device did not reboot within {} s", GOING_DOWN.as_secs());
             self.give_up_reboot();
+        }
+        if self.device.state().retry_count > 0 && self.is_enabled() {
+            return None; // R122, R226: not before the session that broke has come to a clean end
         }
         match self.device.state().reset {
             Reset::None => {}
@@ -71,7 +75,9 @@ impl Agent<'_> {
         let ended = self.device.commit(Vec::new(), Author::Other, |state| state.reboot = false);
         if let Err(error) = ended {
             log::error!("{error}");
+            self.device.state_mut().reboot = false; // only a restart may try again what has just failed
         }
+        self.wanted |= self.device.state().events.is_new(&EventCode::MReboot);
     }
 
     /// Forgets everything, then lets the device do the same (R226).

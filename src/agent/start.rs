@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::config::{Config, StartupError};
 use crate::cwmp::device::{Device, Reset};
 use crate::cwmp::event::{Event, EventCode};
+use crate::cwmp::version;
 use crate::model::{Loaded, ModelFile, OWN_PAGES, load};
 use crate::schedule::{Retry, Schedule};
 use crate::store::{Recovered, Store, StoreError};
@@ -136,7 +137,7 @@ impl<'w> Agent<'w> {
         if rebooted {
             self.forget_delayed_reboot();
         }
-        self.wanted = self.device.state().events.pending().next().is_some();
+        self.follow_up(version::newest(version::ALL));
     }
 
     /// What tells one boot of the device from another; none where the file cannot be read, and then every start of the
