@@ -226,7 +226,11 @@ impl Agent<'_> {
         match due {
             Due::Retry | Due::Notification => self.wanted = true,
             Due::Periodic => self.raise(Event::new(EventCode::Periodic)),
-            Due::Heartbeat => self.raise(Event::new(EventCode::Heartbeat)),
+            Due::Heartbeat => {
+                // R304: it waits for a session that is to be tried again, and a heartbeat that is takes it up.
+                self.device.state_mut().events.raise(Event::new(EventCode::Heartbeat));
+                self.wanted |= self.schedule.retry.count() == 0;
+            }
             Due::ScheduledInform { command_key } => {
                 self.device.state_mut().events.raise(Event::new(EventCode::Scheduled));
                 self.raise(Event::of_command(EventCode::MScheduleInform, command_key));

@@ -14,8 +14,9 @@ use super::contact::Acquaintance;
 use super::{Agent, Board, Followed, StoreJournal, Wake, random};
 use crate::clock::Clock;
 use crate::config::{Config, StartupError};
-use crate::cwmp::device::Device;
+use crate::cwmp::device::{Device, Reset};
 use crate::cwmp::event::{Event, EventCode};
+use crate::cwmp::version;
 use crate::model::{Loaded, ModelFile, OWN_PAGES, load};
 use crate::schedule::{Retry, Schedule};
 use crate::store::{Recovered, Store, StoreError};
@@ -117,6 +118,9 @@ impl<'w> Agent<'w> {
             state.events.rebooted();
             state.changed.clear(); // R110: with 4 VALUE CHANGE, which does not outlive a reboot
             state.reboot = false; // the promise is kept
+            if state.reset == Reset::Begun {
+                state.reset = Reset::Done;
+            }
         }
         let known = state.identity.as_deref() == Some(&identity) && state.acs_url.as_deref() == Some(&acs_url);
         if !known {
@@ -133,7 +137,7 @@ impl<'w> Agent<'w> {
         if rebooted {
             self.forget_delayed_reboot();
         }
-        self.wanted = self.device.state().events.pending().next().is_some();
+        self.follow_up(version::newest(version::ALL));
     }
 
     /// What tells one boot of the device from another; none where the file cannot be read, and then every start of the

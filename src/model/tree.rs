@@ -67,7 +67,7 @@ pub struct Parameter<'t> {
 impl Parameter<'_> {
     /// The value as the ACS reads it: the null value where the parameter is hidden (R175).
     pub fn value(&self) -> Value {
-        if self.spec.hidden { self.spec.wire_type().null() } else { self.stored() }
+        if self.spec.hidden { self.spec.wire_type().hidden() } else { self.stored() }
     }
 
     /// Calls `write` with the value as the ACS reads it, without copying it.

@@ -60,7 +60,7 @@ impl Type {
         Type::NAMES.iter().find(|(n, _)| *n == name).map(|(_, t)| *t)
     }
 
-    /// The value of a parameter that has none, and what a hidden parameter reads as (R175).
+    /// The value of a parameter that has none.
     pub fn null(self) -> Value {
         match self {
             Type::String | Type::Base64 | Type::HexBinary => Value::Text("".into()),
@@ -69,6 +69,14 @@ impl Type {
             Type::UnsignedInt | Type::UnsignedLong => Value::Unsigned(0),
             Type::Boolean => Value::Boolean(false),
             Type::DateTime => Value::DateTime(DateTime::UNKNOWN),
+        }
+    }
+
+    /// What a hidden parameter reads as: null, which in a signed number is -1 (R175).
+    pub fn hidden(self) -> Value {
+        match self {
+            Type::Int | Type::Long => Value::Int(-1),
+            other => other.null(),
         }
     }
 
@@ -391,7 +399,9 @@ mod tests {
             assert_eq!((Type::from_name(name), kind.name()), (Some(kind), name));
             assert!(kind.parse(&kind.null().to_string()).is_ok() || kind == Type::String);
         }
-        assert_eq!(Type::DateTime.null().to_string(), "0001-01-01T00:00:00Z"); // R175
+        let hidden = [Type::String, Type::UnsignedInt, Type::Int, Type::Long, Type::Boolean, Type::DateTime];
+        let read = hidden.map(|kind| kind.hidden().to_string());
+        assert_eq!(read, ["", "0", "-1", "-1", "false", "0001-01-01T00:00:00Z"]); // R175
     }
 
     #[test]
@@ -411,7 +421,9 @@ mod tests {
         for good in ["", "a", "a,b", "a, b"] {
             assert_eq!(facets.parse(Type::String, good).map(|v| v.to_string()), Ok(good.to_owned())); // R328
         }
-        assert_eq!(facets.parse(Type::String, "a,c"), Err(ValueError::NotInEnumeration));
+        for wrong in ["a,c", "A", "a,B", "a b"] {
+            assert_eq!(facets.parse(Type::String, wrong), Err(ValueError::NotInEnumeration), "{wrong}"); // R331
+        }
         assert_eq!(facets.parse(Type::String, "a,b,a"), Err(ValueError::TooManyItems(2)));
         let numbers = Facets { list: true, max: Some(9), ..Facets::default() };
         assert!(numbers.parse(Type::UnsignedInt, "1,9").is_ok());

@@ -1,7 +1,7 @@
 //! SetParameterAttributes and GetParameterAttributes.
 
 use crate::support::{Call, Message, get_parameter_attributes, set_parameter_attributes};
-use crate::visit::{Gateway, MODELS};
+use crate::visit::{Gateway, both};
 
 fn attributes(answer: &Message) -> Vec<(String, String, usize)> {
     let entries = answer.attributes.iter();
@@ -15,7 +15,7 @@ fn notification(call: &mut Call, name: &str) -> String {
 /// R195: what was set stays over a crash, a restart and a reboot.
 #[test]
 fn attributes_stay() {
-    for model in &MODELS {
+    both(|model| {
         let mut gateway = Gateway::new(model);
         let (username, code) = (gateway.management("Username"), gateway.info("ProvisioningCode"));
         let object = gateway.management("");
@@ -40,13 +40,13 @@ fn attributes_stay() {
             let answer = call.succeeds(&get_parameter_attributes(&[&object, &code]));
             assert_eq!(attributes(&answer), before); // R195
         });
-    }
+    });
 }
 
 /// R195: one entry that is refused refuses them all.
 #[test]
 fn attributes_are_all_or_nothing() {
-    for model in &MODELS {
+    both(|model| {
         let mut gateway = Gateway::new(model);
         let (username, key) = (gateway.management("Username"), gateway.management("ParameterKey"));
         let nowhere = gateway.management("Nothing");
@@ -75,5 +75,5 @@ fn attributes_are_all_or_nothing() {
             let without = call.ask(&get_parameter_attributes(&[&nowhere])).and_then(|answer| answer.fault);
             assert_eq!(without.map(|fault| fault.code), Some(9005)); // R211
         });
-    }
+    });
 }

@@ -2,12 +2,12 @@
 
 use crate::reboot::in_seconds;
 use crate::support::{add_object, schedule_inform, set_parameter_values};
-use crate::visit::{Gateway, MODELS, QUIET};
+use crate::visit::{Gateway, MODELS, QUIET, both};
 
 /// R108: parameters that the ACS wants to see with some events or with all.
 #[test]
 fn inform_parameters() {
-    for model in &MODELS {
+    both(|model| {
         let mut gateway = Gateway::new(model);
         let table = gateway.management("InformParameter.");
         let full = gateway.management("PeriodicInformInterval");
@@ -52,13 +52,13 @@ fn inform_parameters() {
             assert!(!inform.parameters.iter().any(|parameter| matches(&parameter.name))); // R102
             assert!(inform.value(&full).is_none());
         });
-    }
+    });
 }
 
 /// R99, R101, R106: another firmware is told, once.
 #[test]
 fn another_firmware() {
-    for model in &MODELS {
+    both(|model| {
         let mut gateway = Gateway::new(model);
         let version = gateway.info("SoftwareVersion");
         gateway.agent.set(&version, "99.1");
@@ -68,7 +68,7 @@ fn another_firmware() {
         });
         gateway.agent.reboot();
         gateway.visit(&["1 BOOT"], |_, _| {}); // R101
-    }
+    });
 }
 
 /// R302, R303: a heartbeat comes at its instant, alone, with forced parameters only.
@@ -96,7 +96,7 @@ fn a_heartbeat() {
 /// EnableCWMP: once it is false the gateway calls no more, whatever happens.
 #[test]
 fn a_gateway_that_is_not_to_call() {
-    for model in &MODELS {
+    both(|model| {
         let mut gateway = Gateway::new(model);
         let enable = gateway.management("EnableCWMP");
         gateway.agent.reboot();
@@ -107,13 +107,13 @@ fn a_gateway_that_is_not_to_call() {
         gateway.stays_quiet(2 * QUIET); // R7
         gateway.crash_and_reboot();
         gateway.stays_quiet(QUIET); // R7
-    }
+    });
 }
 
 /// R109, R98: the session fails when its events have been delivered; the retry has none to tell.
 #[test]
 fn a_failure_late_in_a_session() {
-    for model in &MODELS {
+    both(|model| {
         let mut gateway = Gateway::new(model);
         gateway.agent.reboot();
         let (_, call) = gateway.calls();
@@ -121,5 +121,5 @@ fn a_failure_late_in_a_session() {
         gateway.visit(&[], |inform, _| assert_eq!(inform.retry_count(), Some(1))); // R98, R109
         gateway.agent.reboot();
         gateway.visit(&["1 BOOT"], |inform, _| assert_eq!(inform.retry_count(), Some(0))); // R130
-    }
+    });
 }

@@ -4,11 +4,11 @@ use crate::support::{
     add_object, delete_object, get_parameter_attributes, get_parameter_names, get_parameter_values,
     set_parameter_attributes,
 };
-use crate::visit::{Gateway, MODELS};
+use crate::visit::{Gateway, MODELS, both};
 
 #[test]
 fn instances_with_tables_inside() {
-    for model in &MODELS {
+    both(|model| {
         let mut gateway = Gateway::new(model);
         let key = gateway.management("ParameterKey");
         gateway.agent.reboot();
@@ -58,12 +58,12 @@ fn instances_with_tables_inside() {
             assert_eq!(call.value(&format!("{again}{}", model.outer_text)), ""); // R215
             assert_eq!(call.value(&key), ""); // R157: an empty one counts too
         });
-    }
+    });
 }
 
 #[test]
 fn attributes_go_with_their_object() {
-    for model in &MODELS {
+    both(|model| {
         let mut gateway = Gateway::new(model);
         gateway.agent.reboot();
         gateway.visit(&["1 BOOT"], |_, call| {
@@ -87,12 +87,12 @@ fn attributes_go_with_their_object() {
         gateway.visit(&["1 BOOT"], |inform, _| {
             assert!(!inform.parameters.iter().any(|p| p.name.starts_with(model.outer))); // R207
         });
-    }
+    });
 }
 
 #[test]
 fn what_cannot_be_added_or_deleted() {
-    for model in &MODELS {
+    both(|model| {
         let mut gateway = Gateway::new(model);
         gateway.agent.reboot();
         gateway.visit(&["1 BOOT"], |_, call| {
@@ -120,7 +120,7 @@ fn what_cannot_be_added_or_deleted() {
             call.refuses(&add_object(model.outer, "refused"), 9004); // R216
             assert_eq!((call.value(model.outer_count), call.value(&key)), ("8".into(), "more".into()));
         });
-    }
+    });
 }
 
 /// R173: what strongly refers to an instance is cleared with it, out of lists too, at once and for good.

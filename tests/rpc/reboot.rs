@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use crate::support::{get_rpc_methods, reboot};
-use crate::visit::{Gateway, MODELS, Model, QUIET, SOON};
+use crate::visit::{Gateway, MODELS, Model, QUIET, SOON, both};
 
 /// A device whose command leaves a trace and makes the next start another boot.
 fn device(model: &'static Model) -> Gateway {
@@ -25,7 +25,7 @@ impl Gateway {
 /// R224: several requests, one reboot, each told.
 #[test]
 fn several_reboots_are_one() {
-    for model in &MODELS {
+    both(|model| {
         let mut gateway = device(model);
         gateway.agent.reboot();
         gateway.visit(&["1 BOOT"], |_, call| {
@@ -41,13 +41,13 @@ fn several_reboots_are_one() {
         gateway.agent.reboot();
         gateway.visit(&["1 BOOT"], |_, _| {}); // R134: told once
         assert_eq!(gateway.traces("reboots"), 1); // R224
-    }
+    });
 }
 
 /// R141, R224: what was answered holds, though the agent is killed before the session has ended.
 #[test]
 fn killed_between_answer_and_reboot() {
-    for model in &MODELS {
+    both(|model| {
         let mut gateway = device(model);
         gateway.agent.reboot();
         let (_, mut call) = gateway.calls();
@@ -57,7 +57,7 @@ fn killed_between_answer_and_reboot() {
         gateway.visit(&["1 BOOT", "M Reboot/k"], |_, _| {}); // R224
         gateway.stays_quiet(QUIET);
         assert_eq!(gateway.traces("reboots"), 1);
-    }
+    });
 }
 
 /// R141: the event is told until an InformResponse confirms it, and no longer.
@@ -81,7 +81,7 @@ fn a_reboot_is_told_until_it_is_confirmed() {
 /// A command that fails: the ACS hears of its request, and not of a boot that was none.
 #[test]
 fn a_reboot_that_fails() {
-    for model in &MODELS {
+    both(|model| {
         let mut gateway = Gateway::with_actions(model, |_, place| {
             format!("\"reboot\": [\"sh\", \"-c\", \"echo tried >> {place}/reboots; exit 3\"]")
         });
@@ -92,13 +92,13 @@ fn a_reboot_that_fails() {
         gateway.crash();
         gateway.stays_quiet(QUIET);
         assert_eq!(gateway.traces("reboots"), 1);
-    }
+    });
 }
 
 /// A device that cannot reboot says so.
 #[test]
 fn a_device_without_the_command() {
-    for model in &MODELS {
+    both(|model| {
         let mut gateway = Gateway::new(model);
         gateway.agent.reboot();
         gateway.visit(&["1 BOOT"], |_, call| {
@@ -109,7 +109,7 @@ fn a_device_without_the_command() {
             call.refuses(&crate::support::factory_reset(), 9000); // R4
         });
         gateway.stays_quiet(QUIET);
-    }
+    });
 }
 
 /// R156: so many seconds after the session; the reboot takes the parameter back.

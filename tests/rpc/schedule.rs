@@ -4,7 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::schedule_inform;
-use crate::visit::{Gateway, MODELS, QUIET, SOON};
+use crate::visit::{Gateway, MODELS, QUIET, SOON, both};
 
 /// The journal has whole seconds: a start in between moves what is scheduled by this much.
 const GRAIN: Duration = Duration::from_secs(1);
@@ -12,7 +12,7 @@ const GRAIN: Duration = Duration::from_secs(1);
 /// R154: after the delay, not before it.
 #[test]
 fn an_inform_after_a_delay() {
-    for model in &MODELS {
+    both(|model| {
         let mut gateway = Gateway::new(model);
         gateway.agent.reboot();
         let asked = gateway.visit(&["1 BOOT"], |_, call| {
@@ -24,13 +24,13 @@ fn an_inform_after_a_delay() {
         gateway.stays_quiet(QUIET); // R134
         gateway.crash_and_reboot();
         gateway.visit(&["1 BOOT"], |_, _| {}); // R134
-    }
+    });
 }
 
 /// R135, R136, R155: several that fall due while a session runs come in one Inform after it.
 #[test]
 fn several_at_once() {
-    for model in &MODELS {
+    both(|model| {
         let mut gateway = Gateway::new(model);
         gateway.agent.reboot();
         gateway.visit(&["1 BOOT"], |_, call| {
@@ -50,13 +50,13 @@ fn several_at_once() {
         events.extend(keys);
         gateway.visit(&events, |_, _| {}); // R135: 3 SCHEDULED once, M ScheduleInform for each
         gateway.stays_quiet(QUIET);
-    }
+    });
 }
 
 /// R155: kept over a crash of the agent and over a reboot of the device.
 #[test]
 fn a_scheduled_inform_outlives_the_agent() {
-    for model in &MODELS {
+    both(|model| {
         for reboots in [false, true] {
             let mut gateway = Gateway::new(model);
             gateway.agent.reboot();
@@ -75,7 +75,7 @@ fn a_scheduled_inform_outlives_the_agent() {
             gateway.crash();
             gateway.stays_quiet(QUIET); // R134
         }
-    }
+    });
 }
 
 /// R141, R155: due while the device was off, and told until it is confirmed.

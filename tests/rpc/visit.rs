@@ -53,6 +53,15 @@ pub(crate) const MODELS: [Model; 2] = [
     },
 ];
 
+/// Plays a scenario with both models at once: much of its time is waiting.
+pub(crate) fn both(scenario: impl Fn(&'static Model) + Sync) {
+    std::thread::scope(|scope| {
+        for model in &MODELS {
+            scope.spawn(|| scenario(model));
+        }
+    });
+}
+
 /// Where the gateway calls, the gateway, and a place for its commands.
 pub(crate) struct Gateway {
     pub(crate) model: &'static Model,
