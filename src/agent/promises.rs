@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use super::{Agent, Ended, Followed};
 use crate::clock::Now;
-use crate::cwmp::device::{Author, Reset};
+use crate::cwmp::device::{Author, Reset, State};
+use crate::cwmp::event::EventCode;
 use crate::model::transaction::Change;
 use crate::model::value::Value;
 use crate::process;
@@ -30,6 +31,9 @@ impl Agent<'_> {
         if std::mem::take(&mut self.going_down) {
             log::error!("the device did not reboot within {} s", GOING_DOWN.as_secs());
             self.give_up_reboot();
+        }
+        if self.last_session.as_ref().is_some_and(|session| session.error.is_some()) {
+            return None; // R122, R226: a session that ends well comes first
         }
         match self.device.state().reset {
             Reset::None => {}
@@ -68,10 +72,12 @@ impl Agent<'_> {
         if self.stop.load(std::sync::atomic::Ordering::Relaxed) {
             return; // the agent was told to stop meanwhile, as a device that goes down does
         }
-        let ended = self.device.commit(Vec::new(), Author::Other, |state| state.reboot = false);
+        let ended = self.device.commit(Vec::new(), Author::Other, State::reboot_is_over);
         if let Err(error) = ended {
             log::error!("{error}");
+            self.device.state_mut().reboot_is_over();
         }
+        self.wanted |= self.device.state().events.contains(&EventCode::MReboot);
     }
 
     /// Forgets everything, then lets the device do the same (R226).

@@ -116,7 +116,6 @@ impl<'w> Agent<'w> {
         if rebooted {
             state.events.rebooted();
             state.changed.clear(); // R110: with 4 VALUE CHANGE, which does not outlive a reboot
-            state.reboot = false; // the promise is kept
             if state.reset == Reset::Begun {
                 state.reset = Reset::Done;
             }
@@ -131,6 +130,7 @@ impl<'w> Agent<'w> {
         if rebooted {
             state.boot_id = boot_id.unwrap_or_default();
             state.events.raise(Event::new(EventCode::Boot));
+            state.reboot_is_over(); // the promise is kept
         }
         self.device.note_firmware_changes();
         if rebooted {

@@ -74,6 +74,8 @@ pub struct State {
     pub informs: InformQueue,
     /// A reboot was promised and is not done yet (R223).
     pub reboot: bool,
+    /// The command keys of the requests for it: each is told when it is done, and not before (R224).
+    pub reboot_keys: Vec<String>,
     /// How far a factory reset has come (R226).
     pub reset: Reset,
     /// What the watched parameters of the factory state were when the ACS last heard of them: names and digests of the
@@ -335,6 +337,14 @@ impl State {
         self.events.inform_confirmed();
     }
 
+    /// The reboot that was asked for is over, done or given up: each request is told (R224).
+    pub fn reboot_is_over(&mut self) {
+        self.reboot = false;
+        for key in std::mem::take(&mut self.reboot_keys) {
+            self.events.raise(Event::of_command(EventCode::MReboot, key));
+        }
+    }
+
     fn to_json(&self) -> Json {
         serde_json::json!({
             "identity": self.identity,
@@ -346,6 +356,7 @@ impl State {
             "phase": self.phase,
             "informs": self.informs_json,
             "reboot": self.reboot,
+            "rebootKeys": self.reboot_keys,
             "factoryReset": self.reset.name(),
             "told": self.told,
         })
@@ -357,7 +368,10 @@ impl State {
         let number =
             |name: &str| json.get(name).and_then(Json::as_u64).and_then(|n| u32::try_from(n).ok()).unwrap_or(0);
         let flag = |name: &str| json.get(name).and_then(Json::as_bool).unwrap_or(false);
-        let changed = json.get("changed").and_then(Json::as_array);
+        let texts = |name: &str| -> Vec<String> {
+            let list = json.get(name).and_then(Json::as_array).into_iter().flatten();
+            list.filter_map(Json::as_str).map(str::to_owned).collect()
+        };
         let told = json.get("told").and_then(Json::as_object).into_iter().flatten();
         let informs_json = json.get("informs").cloned().unwrap_or_default();
         State {
@@ -366,10 +380,11 @@ impl State {
             boot_id: text("bootId").unwrap_or_default(),
             events: json.get("events").map(EventQueue::from_json).unwrap_or_default(),
             retry_count: number("retryCount"),
-            changed: changed.into_iter().flatten().filter_map(Json::as_str).map(str::to_owned).collect(),
+            changed: texts("changed").into_iter().collect(),
             phase: number("phase"),
             informs: InformQueue::from_json(&informs_json, now),
             reboot: flag("reboot"),
+            reboot_keys: texts("rebootKeys"),
             reset: text("factoryReset").map_or(Reset::None, |name| Reset::from_name(&name)),
             told: told.filter_map(|(name, sum)| Some((name.clone(), sum.as_u64()?.try_into().ok()?))).collect(),
             informs_json,

@@ -1,7 +1,7 @@
 //! Reboot (TR-069 A6 §A.3.2.9).
 
 use crate::cwmp::device::{Author, Device};
-use crate::cwmp::event::{Event, EventCode};
+use crate::cwmp::event::MAX_EVENTS;
 use crate::cwmp::fault::Fault;
 use crate::cwmp::soap::{Element, Writer};
 
@@ -11,7 +11,10 @@ pub(super) fn answer(call: Element<'_>, device: &mut Device, _: &mut Writer) -> 
     let key = call.string("CommandKey", 32)?.into_owned();
     device.commit(Vec::new(), Author::Acs, |state| {
         state.reboot = true;
-        state.events.raise(Event::of_command(EventCode::MReboot, key));
+        if state.reboot_keys.len() >= MAX_EVENTS {
+            state.reboot_keys.remove(0); // R94: the oldest goes
+        }
+        state.reboot_keys.push(key);
     })?;
     Ok(())
 }

@@ -318,8 +318,9 @@ fn each_reboot_that_is_asked_for_is_told() {
     let answer = acs.call("Reboot", "<CommandKey></CommandKey>"); // R224
     assert!(answer.starts_with("<cwmp:RebootResponse"), "{answer}");
     assert_eq!(code(&acs.call("Reboot", &format!("<CommandKey>{}</CommandKey>", "k".repeat(33)))), 9003);
-    let (restarted, _) = device(&acs.paper.records());
-    assert!(restarted.state().reboot);
+    let (mut restarted, _) = device(&acs.paper.records());
+    assert!(restarted.state().reboot && restarted.state().events.pending().next().is_none());
+    restarted.state_mut().reboot_is_over();
     let told: Vec<_> =
         restarted.state().events.pending().map(|e| (e.code.to_string(), e.command_key.clone())).collect();
     assert_eq!(told, [("M Reboot".to_owned(), "a".to_owned()), ("M Reboot".to_owned(), String::new())]);
