@@ -13,7 +13,7 @@ use std::rc::Rc;
 
 use super::attributes::{Attributes, Notify};
 use super::path::{Path, PathError, instance_number};
-use super::schema::{Children, Kind, NodeId, ROOT, Schema, Spec, TableShape};
+use super::schema::{Children, Kind, Marks, NodeId, ROOT, Schema, Spec, TableShape};
 use super::value::{Type, Value};
 
 /// The data model of this device as it is now.
@@ -155,7 +155,7 @@ impl Tree {
     pub fn visit_values(&self, path: &Path<'_>, visit: &mut dyn FnMut(&Parameter<'_>)) -> Result<(), PathError> {
         let mut name = String::with_capacity(128);
         name.push_str(path.as_str());
-        let mut walk = Walk { schema: &self.schema, name, informs_only: false, visit };
+        let mut walk = Walk { schema: &self.schema, name, only: |_| true, visit };
         match self.place(path)? {
             Place::Parameter(node, scope) if !path.is_partial() => {
                 visit(&self.parameter_at(path.as_str(), node, scope))
@@ -185,7 +185,13 @@ impl Tree {
 
     /// Every parameter that is sent in each Inform.
     pub fn visit_inform(&self, visit: &mut dyn FnMut(&Parameter<'_>)) {
-        Walk { schema: &self.schema, name: String::with_capacity(128), informs_only: true, visit }
+        Walk { schema: &self.schema, name: String::with_capacity(128), only: |marks| marks.informs, visit }
+            .node(ROOT, &self.root);
+    }
+
+    /// Every parameter that strongly refers to others (R173).
+    pub(super) fn visit_strong_references(&self, visit: &mut dyn FnMut(&Parameter<'_>)) {
+        Walk { schema: &self.schema, name: String::with_capacity(128), only: |marks| marks.refers, visit }
             .node(ROOT, &self.root);
     }
 
@@ -506,14 +512,15 @@ impl Table {
 struct Walk<'w, 'v> {
     schema: &'w Schema,
     name: String,
-    informs_only: bool,
+    /// Which nodes it visits.
+    only: fn(Marks) -> bool,
     visit: &'v mut dyn FnMut(&Parameter<'_>),
 }
 
 impl Walk<'_, '_> {
     fn node(&mut self, id: NodeId, scope: &Scope) {
         let node = self.schema.node(id);
-        if self.informs_only && !node.informs {
+        if !(self.only)(node.marks) {
             return;
         }
         let length = self.name.len();
