@@ -181,10 +181,12 @@ impl Agent<'_> {
     /// Rewrites the journal where it has grown, now that nobody waits for an answer.
     pub(super) fn compact(&mut self) {
         let mut store = self.store.borrow_mut();
-        if store.wants_compaction()
-            && let Err(error) = store.compact(&self.device.snapshot())
-        {
-            log::warn!("the journal could not be rewritten and keeps growing: {error}");
+        if !store.wants_compaction() {
+            return;
+        }
+        match store.compact(&self.device.snapshot()) {
+            Ok(()) => self.device.rewritten(),
+            Err(error) => log::warn!("the journal could not be rewritten and keeps growing: {error}"),
         }
     }
 }

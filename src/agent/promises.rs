@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{Agent, Ended, Followed};
 use crate::clock::Now;
-use crate::cwmp::device::Author;
+use crate::cwmp::device::{Author, Reset};
 use crate::cwmp::event::EventCode;
 use crate::model::transaction::Change;
 use crate::model::value::Value;
@@ -35,8 +35,11 @@ impl Agent<'_> {
         if self.device.state().retry_count > 0 && self.is_enabled() {
             return None; // R122, R226: not before the session that broke has come to a clean end
         }
-        if self.device.state().factory_reset {
-            return self.factory_reset(now);
+        match self.device.state().reset {
+            Reset::None => {}
+            Reset::Promised | Reset::Begun => return self.factory_reset(now),
+            // Were the command run again, a device that it restarts would never come to an end with it.
+            Reset::Done => return self.forget_everything(now),
         }
         if self.device.state().reboot {
             self.reboot();
@@ -94,6 +97,11 @@ impl Agent<'_> {
                 return Some(Ended::Stopped);
             }
         }
+        self.forget_everything(now)
+    }
+
+    /// The end of a factory reset: the journal goes, with what was left in it.
+    fn forget_everything(&mut self, now: Now) -> Option<Ended> {
         match self.store.borrow_mut().destroy() {
             Ok(()) => Some(Ended::FactoryReset),
             Err(error) => {

@@ -75,13 +75,39 @@ pub struct State {
     pub informs: InformQueue,
     /// A reboot was promised and is not done yet (R223).
     pub reboot: bool,
-    /// A factory reset was promised and is not done yet (R226).
-    pub factory_reset: bool,
+    /// How far a factory reset has come (R226).
+    pub reset: Reset,
     /// What the watched parameters of the factory state were when the ACS last heard of them: names and digests of the
     /// values. A new firmware brings other values than these.
     pub told: BTreeMap<String, u32>,
     /// How the journal has `informs`. Its seconds run on, so that they are written only when an entry comes or goes.
     informs_json: Json,
+}
+
+/// How far a factory reset has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reset {
+    /// There is none to do.
+    #[default]
+    None,
+    /// It was promised to the ACS.
+    Promised,
+    /// The journal is forgotten, and the command of the device is about to run, or runs.
+    Begun,
+    /// The device has rebooted since the command began: that is how some of them end.
+    Done,
+}
+
+impl Reset {
+    const NAMES: [(Reset, &str); 3] = [(Reset::Promised, "promised"), (Reset::Begun, "begun"), (Reset::Done, "done")];
+
+    fn name(self) -> Option<&'static str> {
+        Reset::NAMES.iter().find(|(reset, _)| *reset == self).map(|(_, name)| *name)
+    }
+
+    fn from_name(name: &str) -> Reset {
+        Reset::NAMES.iter().find(|(_, known)| *known == name).map_or(Reset::None, |(reset, _)| *reset)
+    }
 }
 
 /// The data model and the state, with the journal that keeps them.
@@ -210,9 +236,14 @@ impl Device {
         vec![serde_json::json!({ "tree": changes, "state": self.state.to_json() }).to_string()]
     }
 
-    /// The record of a device that has forgotten everything but that it is to be reset.
+    /// The journal was rewritten as what [`snapshot`](Device::snapshot) gave.
+    pub fn rewritten(&mut self) {
+        self.written = self.state.to_json().to_string();
+    }
+
+    /// The record of a device that has forgotten everything but that it is being reset, and since which boot.
     pub fn promise_of_reset(&self) -> String {
-        let state = State { boot_id: self.state.boot_id.clone(), factory_reset: true, ..State::default() };
+        let state = State { boot_id: self.state.boot_id.clone(), reset: Reset::Begun, ..State::default() };
         serde_json::json!({ "state": state.to_json() }).to_string()
     }
 
@@ -357,7 +388,7 @@ impl State {
             "phase": self.phase,
             "informs": self.informs_json,
             "reboot": self.reboot,
-            "factoryReset": self.factory_reset,
+            "factoryReset": self.reset.name(),
             "told": self.told,
         })
     }
@@ -381,7 +412,7 @@ impl State {
             phase: number("phase"),
             informs: InformQueue::from_json(&informs_json, now),
             reboot: flag("reboot"),
-            factory_reset: flag("factoryReset"),
+            reset: text("factoryReset").map_or(Reset::None, |name| Reset::from_name(&name)),
             told: told.filter_map(|(name, sum)| Some((name.clone(), sum.as_u64()?.try_into().ok()?))).collect(),
             informs_json,
         }

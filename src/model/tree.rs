@@ -296,17 +296,17 @@ impl Tree {
         Ok(())
     }
 
+    /// What is outside every instance, for the loader.
+    pub(super) fn root_scope(&mut self) -> &mut Scope {
+        &mut self.root
+    }
+
     /// Creates instance `number` of a table with the defaults of its template.
     pub(super) fn add_instance(&mut self, table: &str, number: u32, factory: bool) -> Result<(), PathError> {
         let (place, steps) = self.locate(&Path::parse(table)?)?;
         let Place::Table(shape, _) = place else { return Err(PathError::NotCreatable) };
         let schema = Rc::clone(&self.schema);
-        let table = &mut self.scope_mut(&steps).tables[shape.index as usize];
-        if let Err(at) = table.instances.binary_search_by_key(&number, |instance| instance.number) {
-            let scope = Scope::new(&schema, shape.scope);
-            table.instances.insert(at, Instance { number, factory, scope });
-            table.last = table.last.max(number);
-        }
+        self.scope_mut(&steps).instance(&schema, &shape, number, factory);
         Ok(())
     }
 
@@ -451,6 +451,34 @@ impl Scope {
             tables: vec![Table::default(); shape.tables as usize].into(),
             changed: Vec::new(),
             attributes: Vec::new(),
+        }
+    }
+
+    /// Instance `number` of a table, created where it is not there.
+    fn instance(&mut self, schema: &Schema, table: &TableShape, number: u32, factory: bool) -> &mut Scope {
+        let Table { instances, last, .. } = &mut self.tables[table.index as usize];
+        let at = instances.binary_search_by_key(&number, |instance| instance.number).unwrap_or_else(|at| {
+            *last = number.max(*last);
+            instances.insert(at, Instance { number, factory, scope: Scope::new(schema, table.scope) });
+            at
+        });
+        &mut instances[at].scope
+    }
+
+    /// Makes room for so many instances and no more; few tables get others later.
+    pub(super) fn expect_instances(&mut self, table: &TableShape, instances: usize) {
+        self.tables[table.index as usize].instances.reserve_exact(instances);
+    }
+
+    /// An instance of the factory state, created where it is not there.
+    pub(super) fn factory_instance(&mut self, schema: &Schema, table: &TableShape, number: u32) -> &mut Scope {
+        self.instance(schema, table, number, true)
+    }
+
+    /// Gives a parameter of the factory state a value of its own, where there is one.
+    pub(super) fn set_factory(&mut self, slot: u32, value: Option<Value>) {
+        if value.is_some() {
+            self.values[slot as usize] = value;
         }
     }
 

@@ -1,9 +1,13 @@
 //! Typed values: the CWMP data types (R323 to R332), the literals that write them, and what a value must meet.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fmt;
+use std::rc::Rc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use regex_lite::Regex;
 
 use super::date_time::DateTime;
 
@@ -126,7 +130,7 @@ fn is_decimal(text: &str) -> bool {
 }
 
 /// A value of a parameter. `Display` writes the CWMP literal, unescaped.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Value {
     /// `string`, `base64`, `hexBinary`, `decimal`: the literal, so that it reads back just as it was set.
     Text(Box<str>),
@@ -195,16 +199,21 @@ pub struct Facets {
 impl Facets {
     /// Reads a literal of `kind` (or a list of them) and holds it against the facets.
     pub fn parse(&self, kind: Type, text: &str) -> Result<Value, ValueError> {
+        self.parse_with(kind, text, &Patterns::default())
+    }
+
+    /// The same with patterns that may have been compiled before.
+    pub(super) fn parse_with(&self, kind: Type, text: &str, patterns: &Patterns) -> Result<Value, ValueError> {
         if self.list {
-            self.check_list(kind, text)?;
+            self.check_list(kind, text, patterns)?;
             return Ok(Value::Text(text.into()));
         }
         let value = kind.parse(text)?;
-        self.check(kind, &value)?;
+        self.check(kind, &value, patterns)?;
         Ok(value)
     }
 
-    fn check_list(&self, kind: Type, text: &str) -> Result<(), ValueError> {
+    fn check_list(&self, kind: Type, text: &str, patterns: &Patterns) -> Result<(), ValueError> {
         if text.trim().is_empty() {
             return Ok(());
         }
@@ -212,7 +221,7 @@ impl Facets {
         for item in text.split(',') {
             count += 1;
             let value = kind.parse(item.trim())?;
-            self.check(kind, &value)?;
+            self.check(kind, &value, patterns)?;
         }
         match self.max_items {
             Some(most) if count > most => Err(ValueError::TooManyItems(most)),
@@ -220,7 +229,7 @@ impl Facets {
         }
     }
 
-    fn check(&self, kind: Type, value: &Value) -> Result<(), ValueError> {
+    fn check(&self, kind: Type, value: &Value, patterns: &Patterns) -> Result<(), ValueError> {
         self.check_range(kind, value)?;
         self.check_length(kind, value)?;
         let Value::Text(text) = value else { return Ok(()) };
@@ -228,7 +237,9 @@ impl Facets {
             return Err(ValueError::NotInEnumeration);
         }
         match &self.pattern {
-            Some(pattern) if !compile(pattern).is_ok_and(|regex| regex.is_match(text)) => Err(ValueError::Pattern),
+            Some(pattern) if !patterns.compile(pattern).is_ok_and(|regex| regex.is_match(text)) => {
+                Err(ValueError::Pattern)
+            }
             _ => Ok(()),
         }
     }
@@ -268,9 +279,21 @@ impl Facets {
     }
 }
 
-/// The regular expression of a `pattern` facet, anchored at both ends as XML Schema has it.
-pub(super) fn compile(pattern: &str) -> Result<regex_lite::Regex, regex_lite::Error> {
-    regex_lite::Regex::new(&format!("^(?:{pattern})$"))
+/// The regular expressions of `pattern` facets. They are compiled again and again, since each takes kilobytes; whoever
+/// has many values to check keeps this meanwhile, in which each is compiled once.
+#[derive(Debug, Default)]
+pub(super) struct Patterns(RefCell<HashMap<Box<str>, Rc<Regex>>>);
+
+impl Patterns {
+    /// Anchored at both ends as XML Schema has it.
+    pub(super) fn compile(&self, pattern: &str) -> Result<Rc<Regex>, regex_lite::Error> {
+        if let Some(regex) = self.0.borrow().get(pattern) {
+            return Ok(Rc::clone(regex));
+        }
+        let regex = Rc::new(Regex::new(&format!("^(?:{pattern})$"))?);
+        self.0.borrow_mut().insert(pattern.into(), Rc::clone(&regex));
+        Ok(regex)
+    }
 }
 
 /// Why a value cannot be set. It becomes a CWMP fault in `cwmp::fault` and nowhere else.
