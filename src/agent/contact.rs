@@ -100,7 +100,7 @@ impl Agent<'_> {
     pub(super) fn follow_up(&mut self, version: Version) {
         let state = self.device.state();
         self.wanted |= state.events.is_due(state.occasion(version));
-        if self.device.has_news() {
+        if self.device.has_news() && state.retry_count == 0 {
             self.schedule.notification.changed(self.clock.now());
         }
     }
