@@ -71,8 +71,9 @@ impl Gate {
 }
 
 /// A path that nobody guesses (R255).
-pub fn random_path(random: [u8; 16]) -> String {
-    format!("/{:032x}", u128::from_be_bytes(random))
+pub fn random_path(random: [[u8; 8]; 2]) -> String {
+    let [high, low] = random.map(u64::from_be_bytes);
+    format!("/{high:016x}{low:016x}")
 }
 
 /// The value of `ConnectionRequestURL`: an IPv6 address stands in brackets (R255).
@@ -96,7 +97,7 @@ mod tests {
     /// R255.
     #[test]
     fn the_url_carries_address_port_and_a_random_path() {
-        let path = random_path([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 255]);
+        let path = random_path([[0, 1, 2, 3, 4, 5, 6, 7], [8, 9, 10, 11, 12, 13, 14, 255]]);
         assert_eq!(path, "/000102030405060708090a0b0c0d0eff");
         for (address, url) in [
             ("192.0.2.1:7547", "http://192.0.2.1:7547/p"),

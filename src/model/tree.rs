@@ -282,6 +282,14 @@ impl Tree {
     }
 }
 
+impl Tree {
+    /// Gives a parameter the value that the agent itself has for it, such as an address. It is not stored, since the
+    /// agent finds it anew after each start.
+    pub fn provide(&mut self, name: &str, value: Value) -> Result<(), PathError> {
+        self.set_value(name, value, true)
+    }
+}
+
 /// What changes a tree: all of it already decided, none of it refused for its value.
 impl Tree {
     /// Gives a parameter a value. `factory`: as part of the factory state, which is not stored.
