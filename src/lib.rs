@@ -7,7 +7,7 @@
 //! main.rs  cli  config     arguments in, exit code out
 //! agent                    the one thread that owns everything that can change
 //! ──────────────────────── drivers: sockets, files, processes, threads
-//! acs  control  store  log  clock  time_zone
+//! acs  connection_request  control  store  log  clock  time_zone
 //! ──────────────────────── protocol: no socket, no file, no clock, no thread
 //! cwmp  schedule  digest  url
 //! ──────────────────────── model: knows neither XML nor CWMP
@@ -23,6 +23,7 @@ pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod connection_request;
 pub mod control;
 pub mod cwmp;
 pub mod digest;

@@ -187,7 +187,7 @@ impl Device {
         author: Author,
         edit: impl FnOnce(&mut State),
     ) -> Result<bool, JournalError> {
-        let changes: Vec<Change> = changes.into_iter().filter(|change| self.is_change(change)).collect();
+        let changes: Vec<Change> = changes.into_iter().filter(|change| self.is_change(change, author)).collect();
         let mut state = self.state.clone();
         let active = author == Author::Other && self.note(&changes, &mut state);
         for change in &changes {
@@ -247,9 +247,13 @@ impl Device {
         serde_json::json!({ "state": state.to_json() }).to_string()
     }
 
-    fn is_change(&self, change: &Change) -> bool {
+    fn is_change(&self, change: &Change, author: Author) -> bool {
         match change {
-            Change::Set(name, value) => self.tree.get(name).as_ref() != Some(value),
+            // R171: what the ACS has set stays, also where a later firmware has another default than this very value.
+            Change::Set(name, value) => self.tree.parameter(name).is_ok_and(|parameter| {
+                let pins = author == Author::Acs && parameter.spec.writable && !parameter.is_changed();
+                pins || parameter.stored() != *value
+            }),
             Change::Attributes(name, attributes) => {
                 self.tree.parameter(name).is_ok_and(|p| p.attributes() != *attributes)
             }

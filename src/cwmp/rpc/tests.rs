@@ -196,6 +196,14 @@ fn a_set_that_changes_nothing_writes_nothing() {
 }
 
 #[test]
+fn what_the_acs_has_set_outlives_another_default() {
+    let mut acs = Scenario::serving();
+    acs.call("SetParameterValues", &values(&[(INTERVAL, "", "3600")], "")); // the default of this firmware
+    let records = acs.paper.records().join("\n");
+    assert!(records.contains(&format!("[\"=\",\"{INTERVAL}\",\"3600\"]")), "{records}"); // R171
+}
+
+#[test]
 fn a_parameter_twice_in_a_set_is_refused() {
     let mut acs = Scenario::serving();
     let answer = acs.call("SetParameterValues", &values(&[(INTERVAL, "", "60"), (INTERVAL, "", "61")], ""));
