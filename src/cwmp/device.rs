@@ -370,7 +370,8 @@ impl Device {
             Change::Set(name, value) if *name == url => Some(value.to_string()),
             _ => None,
         });
-        if let Some(url) = set {
+        // R137: the same URL set once more is kept from now on (R171), and is no other ACS.
+        if let Some(url) = set.filter(|url| *url != self.management_server_text("URL")) {
             state.bootstrap(url);
         }
     }

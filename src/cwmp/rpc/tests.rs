@@ -240,6 +240,15 @@ fn another_acs_is_greeted_with_bootstrap_and_nothing_else() {
     assert_eq!(pending, ["0 BOOTSTRAP"]); // R139
 }
 
+/// R137: a URL that does not change.
+#[test]
+fn the_same_acs_is_not_greeted_again() {
+    let mut acs = Scenario::serving();
+    let url = acs.value("Device.ManagementServer.URL");
+    assert_eq!(code(&acs.call("SetParameterValues", &values(&[("Device.ManagementServer.URL", "", &url)], ""))), 0);
+    assert_eq!(acs.device.state().events.pending().count(), 0);
+}
+
 #[test]
 fn the_acs_is_not_told_of_its_own_changes() {
     let mut acs = Scenario::serving();
