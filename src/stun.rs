@@ -1,0 +1,2 @@
+//! STUN.
+pub mod message;
