@@ -57,6 +57,8 @@ pub enum Ended {
     Stopped,
     /// Everything is as from the factory: start anew.
     FactoryReset,
+    /// The state directory, which could not be read, can be now and holds what was stored: start from that.
+    StateFound,
 }
 
 /// Values of the planned reboots, as the schedule has them (R156).
@@ -102,6 +104,8 @@ pub struct Agent<'w> {
     notices: Vec<String>,
     /// Where `status` looks.
     board: Arc<Board>,
+    /// Whether the journal held anything at the start.
+    has_stored_state: bool,
 }
 
 impl Agent<'_> {
@@ -109,7 +113,7 @@ impl Agent<'_> {
     pub fn run(mut self) -> Ended {
         let ended = loop {
             let now = self.clock.now();
-            if let Some(ended) = self.keep_promises(now) {
+            if let Some(ended) = self.tend_store(now).or_else(|| self.keep_promises(now)) {
                 break ended;
             }
             self.follow_settings(now);
@@ -144,6 +148,23 @@ impl Agent<'_> {
         self.session_ended = Some(now.monotonic);
     }
 
+    /// Where nothing could be stored, looks whether it can be by now. Gives why the agent ends, if it does.
+    fn tend_store(&mut self, now: Now) -> Option<Ended> {
+        let mut store = self.store.borrow_mut();
+        let found = store.reopen(now)?;
+        if !self.has_stored_state && !found.records.is_empty() {
+            return Some(Ended::StateFound);
+        }
+        match store.compact(&self.device.snapshot()) {
+            Ok(()) => {
+                self.device.rewritten();
+                log::info!("the state directory can be written again");
+            }
+            Err(error) => log::error!("the state directory cannot be written yet: {error}"),
+        }
+        None
+    }
+
     /// Waits for a wake-up, at most until the next deadline.
     fn sleep(&mut self, now: Now) -> Option<Wake> {
         if self.stop.load(Ordering::Relaxed) {
@@ -151,7 +172,8 @@ impl Agent<'_> {
         }
         let deadline = self.schedule.deadline(&self.device.state().informs);
         let held_back = (self.not_before > now.monotonic).then_some(self.not_before);
-        let Some(deadline) = deadline.into_iter().chain(held_back).min() else {
+        let reopen = self.store.borrow().reopen_deadline();
+        let Some(deadline) = deadline.into_iter().chain(held_back).chain(reopen).min() else {
             return Some(self.wakes.recv().unwrap_or(Wake::Stop));
         };
         match self.wakes.recv_timeout(deadline.saturating_sub(now.monotonic)) {
@@ -204,7 +226,11 @@ impl Agent<'_> {
         match due {
             Due::Retry | Due::Notification => self.wanted = true,
             Due::Periodic => self.raise(Event::new(EventCode::Periodic)),
-            Due::Heartbeat => self.raise(Event::new(EventCode::Heartbeat)),
+            Due::Heartbeat => {
+                // R304: it waits for a session that is to be tried again, and a heartbeat that is takes it up.
+                self.device.state_mut().events.raise(Event::new(EventCode::Heartbeat));
+                self.wanted |= self.schedule.retry.count() == 0;
+            }
             Due::ScheduledInform { command_key } => {
                 self.device.state_mut().events.raise(Event::new(EventCode::Scheduled));
                 self.raise(Event::of_command(EventCode::MScheduleInform, command_key));

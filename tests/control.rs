@@ -37,6 +37,9 @@ fn lonely_agent() -> Agent {
     let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
     let agent = agent_with(&format!("http://127.0.0.1:{port}/acs"), &[], &[]);
     agent.wait_for_log("session failed", SOON);
+    // The log is a moment ahead of what `status` shows.
+    wait_for_socket(&agent);
+    eventually("the failed session", || status(&agent)["lastSession"]["ok"] == false);
     agent
 }
 
@@ -198,7 +201,7 @@ fn the_socket_is_its_owners_and_goes_with_the_daemon() {
     let mut agent = lonely_agent();
     let metadata = fs::symlink_metadata(agent.control()).expect("the socket");
     assert!(metadata.file_type().is_socket());
-    assert_eq!(metadata.permissions().mode() & 0o7777, 0o600);
+    assert_eq!(metadata.permissions().mode() & 0o7777, 0o600); // R24: nobody else sets the ACS URL
     assert!(agent.terminate().success());
     assert!(!agent.control().exists());
     agent.restart();
@@ -319,6 +322,7 @@ fn silent_acs() -> (TcpListener, String) {
     (listener, url)
 }
 
+/// R111, R124: what others want to change waits for the end of the session.
 #[test]
 fn while_a_session_hangs_status_answers_and_changes_wait() {
     let (_listener, url) = silent_acs();

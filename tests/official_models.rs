@@ -53,11 +53,13 @@ fn compare((json, xml): (&str, &str)) {
     println!("{json}: {} parameters in factory state", check.parameters.len());
 }
 
+/// R103, R106, R329, R333, R334 and table Z1: forced Inform, notification, facets, the whole of ManagementServer.
 #[test]
 fn tr_181_is_as_official() {
     compare(TR_181);
 }
 
+/// R104, R107 and the same.
 #[test]
 fn tr_098_is_as_official() {
     compare(TR_098);

@@ -1,4 +1,5 @@
 //! Periodic Informs of the real agent: interval, phase, changes by the ACS.
+#![allow(clippy::disallowed_methods, reason = "a test has clocks")]
 
 mod gateway;
 mod support;

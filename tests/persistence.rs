@@ -183,6 +183,7 @@ fn the_acs_sends_the_gateway_to_another() {
     old.session(SOON).expect_complete();
     over(&mut new, &agent);
     // R21: for good, whatever the factory says.
+    agent.set(URL, "http://127.0.0.1:1/factory");
     agent.reboot();
     new.session(SOON).expect_complete();
     old.quiet_for(Duration::ZERO);

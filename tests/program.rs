@@ -1,4 +1,5 @@
 //! The program as its operator meets it: exit statuses, signals, words on stderr.
+#![allow(clippy::disallowed_methods, reason = "a test has clocks")]
 
 mod gateway;
 mod support;

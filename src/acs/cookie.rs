@@ -84,6 +84,7 @@ mod tests {
         String::from_utf8(cookies.header().unwrap_or_default()).unwrap()
     }
 
+    /// R52; FreeACS with its JSESSIONID among them (R346).
     #[test]
     fn sends_back_what_was_set_and_replaces_by_name() {
         assert_eq!(after(&[]), "");

@@ -65,6 +65,7 @@ fn credentials(request: &Request) -> Authorization {
     read
 }
 
+/// R34 to R38, R42.
 #[test]
 fn an_envelope_and_an_empty_post_look_as_tr069_wants_them() {
     let server = Server::start(vec![vec![ok("<soap/>"), status("204 No Content", &[])]]);

@@ -6,7 +6,7 @@ use super::{Agent, random};
 use crate::acs::{self, Connection, TlsSettings};
 use crate::cwmp::session::{Output, Session, Start};
 use crate::cwmp::session_error::SessionError;
-use crate::cwmp::version;
+use crate::cwmp::version::{self, Version};
 use crate::model::date_time::DateTime;
 use crate::schedule::RetryPolicy;
 use crate::url::Url;
@@ -58,13 +58,12 @@ impl Agent<'_> {
         log::info!("session with {shown}: {}", events.join(", "));
         let settings = self.acs_settings(began.clock_is_set());
         let (session, result) = self.converse(settings, session, first);
-        // Events that came while the session ran need one of their own (R134).
-        self.wanted |= self.device.state().events.is_due(session.version());
         self.device.state_mut().events.session_ended();
         match &result {
             Ok(()) => self.succeeded(),
             Err(error) => self.failed(error, &session),
         }
+        self.follow_up(session.version());
         if let Err(error) = self.device.save() {
             log::error!("{error}");
         }
@@ -94,6 +93,16 @@ impl Agent<'_> {
         self.acs.wants_basic = connection.is_basic();
         self.acs.closes_silently = connection.closes_silently();
         end
+    }
+
+    /// What the session has not told needs one of its own: events that came while it ran (R134), and what it left
+    /// aside for a HEARTBEAT (R303).
+    pub(super) fn follow_up(&mut self, version: Version) {
+        let state = self.device.state();
+        self.wanted |= state.events.is_due(state.occasion(version));
+        if self.device.has_news() && state.retry_count == 0 {
+            self.schedule.notification.changed(self.clock.now());
+        }
     }
 
     /// Posts what the session says and hands it the answers, until it ends.
@@ -172,10 +181,12 @@ impl Agent<'_> {
     /// Rewrites the journal where it has grown, now that nobody waits for an answer.
     pub(super) fn compact(&mut self) {
         let mut store = self.store.borrow_mut();
-        if store.wants_compaction()
-            && let Err(error) = store.compact(&self.device.snapshot())
-        {
-            log::warn!("the journal could not be rewritten and keeps growing: {error}");
+        if !store.wants_compaction() {
+            return;
+        }
+        match store.compact(&self.device.snapshot()) {
+            Ok(()) => self.device.rewritten(),
+            Err(error) => log::warn!("the journal could not be rewritten and keeps growing: {error}"),
         }
     }
 }

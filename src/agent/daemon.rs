@@ -46,6 +46,7 @@ pub fn run(config: Config) -> ExitCode {
         }
         match started.map(Agent::run) {
             Ok(Ended::FactoryReset) => log::info!("starting anew, as from the factory"),
+            Ok(Ended::StateFound) => log::info!("the state directory is there now: starting from what it holds"),
             Ok(Ended::Stopped) => {
                 log::info!("stopped");
                 return ExitCode::SUCCESS;

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use super::{Agent, Ended, Followed};
 use crate::clock::Now;
-use crate::cwmp::device::Author;
+use crate::cwmp::device::{Author, Reset};
+use crate::cwmp::event::EventCode;
 use crate::model::transaction::Change;
 use crate::model::value::Value;
 use crate::process;
@@ -31,8 +32,14 @@ impl Agent<'_> {
             log::error!("the device did not reboot within {} s", GOING_DOWN.as_secs());
             self.give_up_reboot();
         }
-        if self.device.state().factory_reset {
-            return self.factory_reset(now);
+        if self.device.state().retry_count > 0 && self.is_enabled() {
+            return None; // R122, R226: not before the session that broke has come to a clean end
+        }
+        match self.device.state().reset {
+            Reset::None => {}
+            Reset::Promised | Reset::Begun => return self.factory_reset(now),
+            // Were the command run again, a device that it restarts would never come to an end with it.
+            Reset::Done => return self.forget_everything(now),
         }
         if self.device.state().reboot {
             self.reboot();
@@ -68,7 +75,9 @@ impl Agent<'_> {
         let ended = self.device.commit(Vec::new(), Author::Other, |state| state.reboot = false);
         if let Err(error) = ended {
             log::error!("{error}");
+            self.device.state_mut().reboot = false; // only a restart may try again what has just failed
         }
+        self.wanted |= self.device.state().events.is_new(&EventCode::MReboot);
     }
 
     /// Forgets everything, then lets the device do the same (R226).
@@ -88,6 +97,11 @@ impl Agent<'_> {
                 return Some(Ended::Stopped);
             }
         }
+        self.forget_everything(now)
+    }
+
+    /// The end of a factory reset: the journal goes, with what was left in it.
+    fn forget_everything(&mut self, now: Now) -> Option<Ended> {
         match self.store.borrow_mut().destroy() {
             Ok(()) => Some(Ended::FactoryReset),
             Err(error) => {

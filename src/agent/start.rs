@@ -1,7 +1,8 @@
 //! From the configuration and the journal to an agent that can run.
 
 use std::cell::RefCell;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,9 +14,10 @@ use super::contact::Acquaintance;
 use super::{Agent, Board, Followed, StoreJournal, Wake, random};
 use crate::clock::Clock;
 use crate::config::{Config, StartupError};
-use crate::cwmp::device::Device;
+use crate::cwmp::device::{Device, Reset};
 use crate::cwmp::event::{Event, EventCode};
-use crate::model::{Loaded, ModelFile, load};
+use crate::cwmp::version;
+use crate::model::{Loaded, ModelFile, OWN_PAGES, load};
 use crate::schedule::{Retry, Schedule};
 use crate::store::{Recovered, Store, StoreError};
 use crate::time_zone::LocalZone;
@@ -36,12 +38,19 @@ const MAX_NOTICES: usize = 16;
 pub fn load_model(config: &Config) -> Result<Loaded, StartupError> {
     let mut files = Vec::with_capacity(config.data_model.len());
     for path in &config.data_model {
-        match fs::read_to_string(path) {
+        match read_text(path) {
             Ok(text) => files.push(ModelFile { name: path.display().to_string(), text }),
             Err(error) => return Err(StartupError::new(path, "", &format!("cannot be read: {error}"))),
         }
     }
     load(&files, &config.set).map_err(|error| StartupError::new(Path::new(&error.file), &error.pointer, &error.reason))
+}
+
+/// A file that is needed for a moment only: its text must not leave a hole in the heap.
+fn read_text(path: &Path) -> io::Result<String> {
+    let mut text = String::with_capacity(OWN_PAGES);
+    File::open(path)?.read_to_string(&mut text)?;
+    Ok(text)
 }
 
 impl<'w> Agent<'w> {
@@ -89,6 +98,7 @@ impl<'w> Agent<'w> {
             started: clock.now().monotonic,
             notices,
             board,
+            has_stored_state: !recovered.records.is_empty(),
         };
         agent.note_start();
         agent.publish(agent.clock.now(), false);
@@ -108,6 +118,9 @@ impl<'w> Agent<'w> {
             state.events.rebooted();
             state.changed.clear(); // R110: with 4 VALUE CHANGE, which does not outlive a reboot
             state.reboot = false; // the promise is kept
+            if state.reset == Reset::Begun {
+                state.reset = Reset::Done;
+            }
         }
         let known = state.identity.as_deref() == Some(&identity) && state.acs_url.as_deref() == Some(&acs_url);
         if !known {
@@ -124,7 +137,7 @@ impl<'w> Agent<'w> {
         if rebooted {
             self.forget_delayed_reboot();
         }
-        self.wanted = self.device.state().events.pending().next().is_some();
+        self.follow_up(version::newest(version::ALL));
     }
 
     /// What tells one boot of the device from another; none where the file cannot be read, and then every start of the

@@ -12,7 +12,8 @@ use std::fmt;
 
 use serde_json::{Map, Value as Json};
 
-use super::event::{Event, EventCode, EventQueue};
+use super::event::{Event, EventCode, EventQueue, Occasion};
+use super::version::Version;
 use crate::clock::Now;
 use crate::model::Loaded;
 use crate::model::actions::Actions;
@@ -74,13 +75,39 @@ pub struct State {
     pub informs: InformQueue,
     /// A reboot was promised and is not done yet (R223).
     pub reboot: bool,
-    /// A factory reset was promised and is not done yet (R226).
-    pub factory_reset: bool,
+    /// How far a factory reset has come (R226).
+    pub reset: Reset,
     /// What the watched parameters of the factory state were when the ACS last heard of them: names and digests of the
     /// values. A new firmware brings other values than these.
     pub told: BTreeMap<String, u32>,
     /// How the journal has `informs`. Its seconds run on, so that they are written only when an entry comes or goes.
     informs_json: Json,
+}
+
+/// How far a factory reset has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reset {
+    /// There is none to do.
+    #[default]
+    None,
+    /// It was promised to the ACS.
+    Promised,
+    /// The journal is forgotten, and the command of the device is about to run, or runs.
+    Begun,
+    /// The device has rebooted since the command began: that is how some of them end.
+    Done,
+}
+
+impl Reset {
+    const NAMES: [(Reset, &str); 3] = [(Reset::Promised, "promised"), (Reset::Begun, "begun"), (Reset::Done, "done")];
+
+    fn name(self) -> Option<&'static str> {
+        Reset::NAMES.iter().find(|(reset, _)| *reset == self).map(|(_, name)| *name)
+    }
+
+    fn from_name(name: &str) -> Reset {
+        Reset::NAMES.iter().find(|(_, known)| *known == name).map_or(Reset::None, |(reset, _)| *reset)
+    }
 }
 
 /// The data model and the state, with the journal that keeps them.
@@ -120,6 +147,7 @@ impl Device {
                 written = stored.to_string();
             }
         }
+        state.forget_changes(|name| tree.parameter(name).is_err());
         (Device { tree, actions, state, journal, written, now }, notices)
     }
 
@@ -159,9 +187,14 @@ impl Device {
         author: Author,
         edit: impl FnOnce(&mut State),
     ) -> Result<bool, JournalError> {
-        let changes: Vec<Change> = changes.into_iter().filter(|change| self.is_change(change)).collect();
+        let changes: Vec<Change> = changes.into_iter().filter(|change| self.is_change(change, author)).collect();
         let mut state = self.state.clone();
         let active = author == Author::Other && self.note(&changes, &mut state);
+        for change in &changes {
+            if let Change::Delete(instance) = change {
+                state.forget_changes(|name| name.starts_with(instance.as_str()));
+            }
+        }
         self.watch_acs_url(&changes, &mut state);
         self.watch_attributes(&changes, &mut state);
         edit(&mut state);
@@ -203,15 +236,24 @@ impl Device {
         vec![serde_json::json!({ "tree": changes, "state": self.state.to_json() }).to_string()]
     }
 
-    /// The record of a device that has forgotten everything but that it is to be reset.
+    /// The journal was rewritten as what [`snapshot`](Device::snapshot) gave.
+    pub fn rewritten(&mut self) {
+        self.written = self.state.to_json().to_string();
+    }
+
+    /// The record of a device that has forgotten everything but that it is being reset, and since which boot.
     pub fn promise_of_reset(&self) -> String {
-        let state = State { boot_id: self.state.boot_id.clone(), factory_reset: true, ..State::default() };
+        let state = State { boot_id: self.state.boot_id.clone(), reset: Reset::Begun, ..State::default() };
         serde_json::json!({ "state": state.to_json() }).to_string()
     }
 
-    fn is_change(&self, change: &Change) -> bool {
+    fn is_change(&self, change: &Change, author: Author) -> bool {
         match change {
-            Change::Set(name, value) => self.tree.get(name).as_ref() != Some(value),
+            // R171: what the ACS has set stays, also where a later firmware has another default than this very value.
+            Change::Set(name, value) => self.tree.parameter(name).is_ok_and(|parameter| {
+                let pins = author == Author::Acs && parameter.spec.writable && !parameter.is_changed();
+                pins || parameter.stored() != *value
+            }),
             Change::Attributes(name, attributes) => {
                 self.tree.parameter(name).is_ok_and(|p| p.attributes() != *attributes)
             }
@@ -222,7 +264,9 @@ impl Device {
     /// R99, R101: what the ACS is to hear of. Gives whether it is to hear of it at once.
     fn note(&self, changes: &[Change], state: &mut State) -> bool {
         let mut active = false;
-        for name in changes.iter().flat_map(|change| self.tree.parameters_changed_by(change)) {
+        let by_change =
+            |change| self.tree.parameters_changed_by(change).into_iter().chain(self.address_chosen_by(change));
+        for name in changes.iter().flat_map(by_change) {
             let Ok(parameter) = self.tree.parameter(&name) else { continue };
             let notification = parameter.attributes().notification;
             if parameter.spec.inform || notification != Notification::Off {
@@ -232,6 +276,24 @@ impl Device {
             active |= notification == Notification::Active;
         }
         active
+    }
+
+    /// R107: the address of a TR-098 device changes with its default WAN connection, too.
+    fn address_chosen_by(&self, change: &Change) -> Option<String> {
+        match change {
+            Change::Set(name, Value::Text(path)) if *name == self.default_wan_connection_name() => {
+                Some(format!("{}.ExternalIPAddress", path.trim_end_matches('.')))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether a change that no Inform has told yet is to be told at once: its notification is active (R198).
+    pub fn has_news(&self) -> bool {
+        let is_active = |name: &String| {
+            self.tree.parameter(name).is_ok_and(|p| p.attributes().notification == Notification::Active)
+        };
+        self.state.events.is_new(&EventCode::ValueChange) && self.state.changed.iter().any(is_active)
     }
 
     /// A parameter of the factory state that the ACS begins to watch: from now on a firmware that brings another value
@@ -296,6 +358,21 @@ impl State {
         self.events.raise(Event::new(EventCode::Bootstrap));
     }
 
+    /// A session that is held now, with an ACS of that version.
+    pub fn occasion(&self, version: Version) -> Occasion {
+        Occasion { version, retrying: self.retry_count > 0, rebooting: self.reboot }
+    }
+
+    /// Forgets changes of parameters that are no longer there, and with the last of them `4 VALUE CHANGE`, which is not
+    /// told without a parameter (R101, R207).
+    fn forget_changes(&mut self, is_gone: impl Fn(&str) -> bool) {
+        let before = self.changed.len();
+        self.changed.retain(|name| !is_gone(name));
+        if self.changed.len() < before && self.changed.is_empty() {
+            self.events.discard(&EventCode::ValueChange);
+        }
+    }
+
     /// InformResponse has come: the ACS knows what Inform told (R92, R134).
     pub(super) fn inform_delivered(&mut self) {
         if !self.events.announced().any(|event| event.code == EventCode::Heartbeat) {
@@ -315,7 +392,7 @@ impl State {
             "phase": self.phase,
             "informs": self.informs_json,
             "reboot": self.reboot,
-            "factoryReset": self.factory_reset,
+            "factoryReset": self.reset.name(),
             "told": self.told,
         })
     }
@@ -339,7 +416,7 @@ impl State {
             phase: number("phase"),
             informs: InformQueue::from_json(&informs_json, now),
             reboot: flag("reboot"),
-            factory_reset: flag("factoryReset"),
+            reset: text("factoryReset").map_or(Reset::None, |name| Reset::from_name(&name)),
             told: told.filter_map(|(name, sum)| Some((name.clone(), sum.as_u64()?.try_into().ok()?))).collect(),
             informs_json,
         }
@@ -351,6 +428,11 @@ impl Device {
     /// The full name of a parameter of the ManagementServer object.
     pub fn management_server_name(&self, parameter: &str) -> String {
         format!("{}.ManagementServer.{parameter}", self.tree.root_name())
+    }
+
+    /// The parameter of a TR-098 device that holds the path of its default WAN connection.
+    pub(super) fn default_wan_connection_name(&self) -> String {
+        format!("{}.Layer3Forwarding.DefaultConnectionService", self.tree.root_name())
     }
 
     /// A parameter of the ManagementServer object, hidden ones too.

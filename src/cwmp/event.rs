@@ -4,7 +4,7 @@ use super::version::Version;
 
 mod queue;
 
-pub use queue::{EventQueue, MAX_EVENTS};
+pub use queue::{EventQueue, MAX_EVENTS, Occasion};
 
 /// The code of an event (R148).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -340,7 +340,7 @@ mod tests {
         assert_eq!(FaultCode::from_number(9900), None);
     }
 
-    /// R83: no code that an older ACS cannot know.
+    /// R83, R252: no code that an older ACS cannot know; 9014 to 9019 refine 9010.
     #[test]
     fn older_versions_get_older_codes() {
         use Version::*;

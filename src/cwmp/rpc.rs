@@ -58,7 +58,7 @@ pub(super) fn find(method: &str, actions: &Actions) -> Result<Answer, Fault> {
 
 /// Reads the array `ParameterNames` of a call, name by name.
 fn each_name(call: Element<'_>, mut read: impl FnMut(&str, &Path<'_>) -> Result<(), Fault>) -> Result<(), Fault> {
-    for name in call.members("ParameterNames")? {
+    for name in call.some_members("ParameterNames")? {
         let name = name.text().ok_or_else(|| Fault::because(FaultCode::InvalidArguments, "a name is a text"))?;
         let path = Path::parse(&name).map_err(|error| named(&name, error))?;
         read(&name, &path)?;

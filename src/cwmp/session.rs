@@ -73,8 +73,8 @@ impl Session {
     /// Opens a session with Inform, which tells all events that are due (R90, R134).
     pub fn start(start: &Start, device: &mut Device) -> (Session, Output) {
         let version = version::newest(start.offered);
-        let retrying = device.state().retry_count > 0;
-        let events = device.state_mut().events.announce(version, retrying);
+        let occasion = device.state().occasion(version);
+        let events = device.state_mut().events.announce(occasion);
         let inform =
             Inform { events: &events, current_time: start.current_time, offered: start.offered, id: INFORM_ID };
         let inform = inform.encode(device);

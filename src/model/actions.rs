@@ -33,13 +33,13 @@ type ReadError = (String, String);
 impl Actions {
     pub(super) fn read(raw: &Raw<'_>) -> Result<Actions, ReadError> {
         let mut actions = Actions::default();
-        for (name, value) in &object(raw, "/actions")?.members {
+        for (name, value) in object(raw, "/actions")?.members() {
             let at = format!("/actions/{}", super::load::escape(name));
-            match name.as_ref() {
-                "reboot" => actions.reboot = Some(command_line(value, &at)?),
-                "factoryReset" => actions.factory_reset = Some(command_line(value, &at)?),
-                "download" => actions.download = file_actions(value, &at)?,
-                "upload" => actions.upload = file_actions(value, &at)?,
+            match name {
+                "reboot" => actions.reboot = Some(command_line(&value, &at)?),
+                "factoryReset" => actions.factory_reset = Some(command_line(&value, &at)?),
+                "download" => actions.download = file_actions(&value, &at)?,
+                "upload" => actions.upload = file_actions(&value, &at)?,
                 _ => return Err((at, "not an action".into())),
             }
         }
@@ -47,7 +47,7 @@ impl Actions {
     }
 }
 
-fn object<'a, 'f>(raw: &'a Raw<'f>, at: &str) -> Result<&'a Object<'f>, ReadError> {
+fn object<'r, 't>(raw: &'r Raw<'t>, at: &str) -> Result<&'r Object<'t>, ReadError> {
     match raw {
         Raw::Object(object) => Ok(object),
         other => Err((at.into(), format!("an object is needed, not {}", other.kind()))),
@@ -58,26 +58,26 @@ fn command_line(raw: &Raw<'_>, at: &str) -> Result<CommandLine, ReadError> {
     let wrong = || (at.to_owned(), "a list of strings is needed: the program and its arguments".to_owned());
     let Raw::List(items) = raw else { return Err(wrong()) };
     let arguments: Option<CommandLine> =
-        items.iter().map(|item| if let Raw::Text(text) = item { Some(text.to_string()) } else { None }).collect();
+        items.items().map(|item| if let Raw::Text(text) = item { Some(text.to_owned()) } else { None }).collect();
     arguments.filter(|arguments| arguments.first().is_some_and(|program| !program.is_empty())).ok_or_else(wrong)
 }
 
 fn file_actions(raw: &Raw<'_>, at: &str) -> Result<Vec<(String, FileAction)>, ReadError> {
     let mut actions = Vec::new();
-    for (file_type, value) in &object(raw, at)?.members {
+    for (file_type, value) in object(raw, at)?.members() {
         let at = format!("{at}/{}", super::load::escape(file_type));
-        actions.push((file_type.to_string(), file_action(object(value, &at)?, &at)?));
+        actions.push((file_type.to_string(), file_action(object(&value, &at)?, &at)?));
     }
     Ok(actions)
 }
 
 fn file_action(raw: &Object<'_>, at: &str) -> Result<FileAction, ReadError> {
     let mut action = FileAction { run: Vec::new(), reboots: false };
-    for (name, value) in &raw.members {
+    for (name, value) in raw.members() {
         let at = format!("{at}/{}", super::load::escape(name));
-        match (name.as_ref(), value) {
-            ("run", value) => action.run = command_line(value, &at)?,
-            ("reboots", Raw::Boolean(reboots)) => action.reboots = *reboots,
+        match (name, value) {
+            ("run", value) => action.run = command_line(&value, &at)?,
+            ("reboots", Raw::Boolean(reboots)) => action.reboots = reboots,
             ("reboots", _) => return Err((at, "true or false is needed".into())),
             _ => return Err((at, "not a member of an action".into())),
         }

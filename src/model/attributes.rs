@@ -1,7 +1,7 @@
 //! Notification and access attributes of a parameter (TR-069 A6 §A.3.2.4).
 
 /// What the data model says of active notification on a parameter (`notify`; `activeNotify` of the official models).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Notify {
     /// Off until the ACS asks for it; active notification must be granted then.
     #[default]

@@ -1,14 +1,15 @@
 //! Builds the [`Schema`]: every member of every node is read here, and refused where it is wrong.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::rc::Rc;
 
 use super::attributes::Notify;
-use super::load::{LoadError, ModelFile, Names, Place, escape};
+use super::distinct::{Distinct, Names};
+use super::load::{LoadError, ModelFile, Place, escape};
 use super::path::{instance_number, is_name};
 use super::raw::{Number, Object, Raw, is_node};
-use super::schema::{Children, Kind, Node, NodeId, Reference, Schema, ScopeShape, Spec, TableShape};
-use super::value::{Facets, Type, compile};
+use super::schema::{Children, Kind, Marks, Node, NodeId, Reference, Schema, ScopeShape, Spec, TableShape};
+use super::value::{Facets, Patterns, Type};
 
 /// Deeper models are refused; the official ones have ten levels.
 const MAX_DEPTH: usize = 32;
@@ -16,142 +17,129 @@ const MAX_DEPTH: usize = 32;
 /// The schema under construction.
 pub(super) struct Builder<'a> {
     place: Place<'a>,
-    names: Names,
+    names: Names<'a>,
     nodes: Vec<Node>,
-    specs: Vec<Spec>,
+    /// Many parameters have the same.
+    specs: Distinct<Spec>,
     scopes: Vec<ScopeShape>,
-    /// Facets that many parameters have in common.
+    /// What many specs have in common.
     facets: HashSet<Rc<Facets>>,
-    references: HashMap<String, Rc<Reference>>,
+    references: HashSet<Rc<Reference>>,
+    patterns: &'a Patterns,
 }
 
 type Built<T> = Result<T, LoadError>;
 
+/// The tables among siblings, with their indexes in the scope.
+type Tables<'a> = Vec<(&'a str, u32)>;
+
 impl<'a> Builder<'a> {
-    pub(super) fn build(root: &str, raw: &Raw<'_>, files: &'a [ModelFile]) -> Built<Schema> {
-        let mut builder = Builder {
+    /// `objects`: how many nodes there are at most.
+    pub(super) fn new(root: &str, files: &'a [ModelFile], objects: usize, patterns: &'a Patterns) -> Builder<'a> {
+        Builder {
             place: Place { files, pointer: format!("/{root}") },
-            names: Names::default(),
-            nodes: Vec::new(),
-            specs: Vec::new(),
+            names: Names::with_capacity(objects / 4),
+            nodes: Vec::with_capacity(objects),
+            specs: Distinct::with_capacity(objects / 4),
             scopes: vec![ScopeShape::default()],
             facets: HashSet::new(),
-            references: HashMap::new(),
-        };
-        let node = builder.blank(root);
-        builder.nodes.push(node);
+            references: HashSet::new(),
+            patterns,
+        }
+    }
+
+    /// The schema of the root object.
+    pub(super) fn build(mut self, root: &'a str, raw: &Raw<'a>) -> Built<Schema> {
+        let node = self.blank(root);
+        self.nodes.push(node);
         let Raw::Object(object) = raw else {
-            return Err(builder.error(0, "", format!("an object is needed, not {}", raw.kind())));
+            return Err(self.error(0, "", format!("an object is needed, not {}", raw.kind())));
         };
         if object.get("type").is_some() || object.get("{i}").is_some() {
-            return Err(builder.error(object.file, "", "the root is an object, neither a parameter nor a table"));
+            return Err(self.error(object.file, "", "the root is an object, neither a parameter nor a table"));
         }
-        builder.check_members(object, &["access"])?;
-        let children = builder.children(object, 0, 0)?;
-        builder.nodes[0].kind = Kind::Object(children);
-        builder.nodes[0].informs = builder.informs(children);
+        self.check_members(object, &["access"])?;
+        let children = self.children(object, 0, 0)?;
+        self.nodes[0].kind = Kind::Object(children);
+        self.nodes[0].marks = self.marks(children);
         Ok(Schema {
-            names: builder.names.into_text(),
-            nodes: builder.nodes.into(),
-            specs: builder.specs.into(),
-            scopes: builder.scopes.into(),
+            names: self.names.into_text(),
+            nodes: self.nodes.into(),
+            specs: self.specs.into_list(),
+            scopes: self.scopes.into(),
         })
     }
 
     /// The children of one object or template, side by side; then everything below each of them.
-    fn children(&mut self, raw: &Object<'_>, scope: usize, depth: usize) -> Built<Children> {
+    fn children(&mut self, raw: &Object<'a>, scope: usize, depth: usize) -> Built<Children> {
         if depth > MAX_DEPTH {
             return Err(self.error(raw.file, "", format!("more than {MAX_DEPTH} levels")));
         }
-        let first = self.nodes.len() as NodeId;
-        let named: Vec<_> = raw.members.iter().filter(|(name, _)| is_node(name) && !is_instance(name)).collect();
-        for (at, (name, _)) in named.iter().enumerate() {
+        let first = self.nodes.len();
+        let mut tables = Tables::new();
+        for (name, value) in nodes(raw) {
             if !is_name(name) || name.len() > 255 {
                 return Err(self.error(raw.file, &pointer(name), "not a valid name of an object or parameter"));
             }
-            if named[..at].iter().any(|(earlier, _)| earlier == name) {
+            let node = self.blank(name);
+            if self.nodes[first..].iter().any(|earlier| earlier.name_start == node.name_start) {
                 return Err(self.error(raw.file, &pointer(name), "given twice"));
             }
-            let node = self.blank(name);
             self.nodes.push(node);
-        }
-        let tables = self.table_indexes(&named, scope);
-        for (offset, (name, value)) in named.iter().enumerate() {
-            let length = self.place.pointer.len();
-            self.place.pointer.push_str(&pointer(name));
-            let kind = self.node(value, raw, scope, depth, &tables, name)?;
-            let id = first as usize + offset;
-            self.nodes[id].informs = match kind {
-                Kind::Object(children) | Kind::Table(TableShape { children, .. }) => self.informs(children),
-                Kind::Parameter { spec, .. } => self.specs[spec as usize].inform,
-            };
-            self.nodes[id].kind = kind;
-            self.place.pointer.truncate(length);
-        }
-        Ok(Children { first, count: named.len() as u32 })
-    }
-
-    /// Numbers the tables among siblings before anything else, so that a parameter can count one that comes later.
-    fn table_indexes<'n>(
-        &mut self,
-        named: &[&'n (std::borrow::Cow<'_, str>, Raw<'_>)],
-        scope: usize,
-    ) -> HashMap<&'n str, u32> {
-        let mut tables = HashMap::new();
-        for (name, value) in named {
-            if matches!(value, Raw::Object(object) if is_table(object)) {
-                tables.insert(name.as_ref(), self.scopes[scope].tables);
+            // The tables are numbered before anything else, so that a parameter can count one that comes later.
+            if matches!(&value, Raw::Object(object) if is_table(object)) {
+                tables.push((name, self.scopes[scope].tables));
                 self.scopes[scope].tables += 1;
             }
         }
-        tables
+        let count = self.nodes.len() - first;
+        for (id, (name, value)) in (first..).zip(nodes(raw)) {
+            let outside = self.place.enter(name);
+            let (kind, marks) = self.node(&value, raw, scope, depth, &tables, name)?;
+            self.nodes[id].marks = marks;
+            self.nodes[id].kind = kind;
+            self.place.leave(outside);
+        }
+        Ok(Children { first: first as NodeId, count: count as u32 })
     }
 
+    /// What a child is, and whether a parameter in it is sent in every Inform.
     fn node(
         &mut self,
-        value: &Raw<'_>,
-        parent: &Object<'_>,
+        value: &Raw<'a>,
+        parent: &Object<'a>,
         scope: usize,
         depth: usize,
-        tables: &HashMap<&str, u32>,
+        tables: &Tables<'_>,
         name: &str,
-    ) -> Built<Kind> {
+    ) -> Built<(Kind, Marks)> {
         let Raw::Object(object) = value else {
-            return Err(self.error(
-                parent.file,
-                "",
-                format!("a parameter with a `type` or an object is needed, not {}", value.kind()),
-            ));
+            let reason = format!("a parameter with a `type` or an object is needed, not {}", value.kind());
+            return Err(self.error(parent.file, "", reason));
         };
         if object.get("source").is_some() {
-            return Err(self.error(
-                object.file,
-                "/source",
-                "this build has no sources: every value is kept by the agent itself",
-            ));
+            let reason = "this build has no sources: every value is kept by the agent itself";
+            return Err(self.error(object.file, "/source", reason));
         }
         if object.get("type").is_some() {
-            return self.parameter(object, scope, tables);
+            return self.parameter(&object.gathered(), scope, tables);
         }
-        match tables.get(name) {
-            Some(index) => self.table(object, *index, depth),
-            None => {
-                self.check_members(object, &["access"])?;
-                if self.writable(object)? {
-                    return Err(self.error(
-                        object.file,
-                        "/access",
-                        "only a table (with a template `{i}`) can be readWrite",
-                    ));
-                }
-                Ok(Kind::Object(self.children(object, scope, depth + 1)?))
-            }
+        if let Some(index) = table_index(tables, name) {
+            let table = self.table(object, index, depth)?;
+            return Ok((Kind::Table(table), self.marks(table.children)));
         }
+        self.check_members(object, &["access"])?;
+        if self.writable(object)? {
+            let reason = "only a table (with a template `{i}`) can be readWrite";
+            return Err(self.error(object.file, "/access", reason));
+        }
+        let children = self.children(object, scope, depth + 1)?;
+        Ok((Kind::Object(children), self.marks(children)))
     }
 
-    fn table(&mut self, raw: &Object<'_>, index: u32, depth: usize) -> Built<Kind> {
+    fn table(&mut self, raw: &Object<'a>, index: u32, depth: usize) -> Built<TableShape> {
         self.check_members(raw, &["access", "maxEntries"])?;
-        if let Some((name, _)) = raw.members.iter().find(|(name, _)| is_node(name) && !is_instance(name)) {
+        if let Some((name, _)) = nodes(raw).next() {
             return Err(self.error(
                 raw.file,
                 &pointer(name),
@@ -163,21 +151,20 @@ impl<'a> Builder<'a> {
         };
         let scope = self.scopes.len();
         self.scopes.push(ScopeShape::default());
-        let length = self.place.pointer.len();
-        self.place.pointer.push_str("/{i}");
-        self.check_members(template, &[])?;
-        if let Some((name, _)) = template.members.iter().find(|(name, _)| is_instance(name)) {
+        let outside = self.place.enter("{i}");
+        self.check_members(&template, &[])?;
+        if let Some((name, _)) = template.members().find(|(name, _)| is_instance(name)) {
             return Err(self.error(template.file, &pointer(name), "an instance stands beside the template, not in it"));
         }
-        let children = self.children(template, scope, depth + 1)?;
-        self.place.pointer.truncate(length);
+        let children = self.children(&template, scope, depth + 1)?;
+        self.place.leave(outside);
         let max_entries = self.bound(raw, "maxEntries")?.unwrap_or(u32::MAX);
-        Ok(Kind::Table(TableShape { children, index, scope: scope as u32, writable: self.writable(raw)?, max_entries }))
+        Ok(TableShape { children, index, scope: scope as u32, writable: self.writable(raw)?, max_entries })
     }
 
-    fn parameter(&mut self, raw: &Object<'_>, scope: usize, tables: &HashMap<&str, u32>) -> Built<Kind> {
+    fn parameter(&mut self, raw: &Object<'_>, scope: usize, tables: &Tables<'_>) -> Built<(Kind, Marks)> {
         self.check_members(raw, PARAMETER_MEMBERS)?;
-        if let Some((name, _)) = raw.members.iter().find(|(name, _)| is_node(name)) {
+        if let Some((name, _)) = raw.members().find(|(name, _)| is_node(name)) {
             return Err(self.error(raw.file, &pointer(name), "a parameter (a node with a `type`) holds no nodes"));
         }
         let kind = self.text(raw, "type")?.and_then(Type::from_name);
@@ -195,19 +182,22 @@ impl<'a> Builder<'a> {
         };
         spec.default = spec.wire_type().null();
         if let Some(text) = self.text(raw, "value")? {
-            spec.default = spec.parse(text).map_err(|reason| self.error(raw.file, "/value", reason.to_string()))?;
+            spec.default = spec
+                .parse_with(text, self.patterns)
+                .map_err(|reason| self.error(raw.file, "/value", reason.to_string()))?;
         }
         self.check_counts(raw, &spec)?;
         let slot = self.scopes[scope].slots;
         self.scopes[scope].slots += 1;
-        self.specs.push(spec);
-        Ok(Kind::Parameter { slot, spec: self.specs.len() as u32 - 1 })
+        let refers = spec.reference.as_ref().is_some_and(|reference| reference.strong);
+        let marks = Marks { informs: spec.inform, refers };
+        Ok((Kind::Parameter { slot, spec: self.specs.number(spec) }, marks))
     }
 
-    fn counts(&self, raw: &Object<'_>, tables: &HashMap<&str, u32>) -> Built<Option<u32>> {
+    fn counts(&self, raw: &Object<'_>, tables: &Tables<'_>) -> Built<Option<u32>> {
         match self.text(raw, "counts")? {
-            Some(table) => match tables.get(table) {
-                Some(index) => Ok(Some(*index)),
+            Some(table) => match table_index(tables, table) {
+                Some(index) => Ok(Some(index)),
                 None => Err(self.error(raw.file, "/counts", format!("no table `{table}` beside this parameter"))),
             },
             None => Ok(None),
@@ -282,7 +272,7 @@ impl<'a> Builder<'a> {
         if facets.max_items.is_some() && !facets.list {
             return Err(self.error(raw.file, "/maxItems", "only a `list` has items"));
         }
-        match facets.pattern.as_deref().map(compile) {
+        match facets.pattern.as_deref().map(|pattern| self.patterns.compile(pattern)) {
             Some(Err(reason)) => Err(self.error(raw.file, "/pattern", format!("not a regular expression: {reason}"))),
             _ => Ok(()),
         }
@@ -299,8 +289,12 @@ impl<'a> Builder<'a> {
             None => return Ok(None),
         };
         let reference = Reference { strong, targets: self.texts(raw, "targets")? };
-        let key = format!("{reference:?}");
-        Ok(Some(Rc::clone(self.references.entry(key).or_insert_with(|| Rc::new(reference)))))
+        if let Some(shared) = self.references.get(&reference) {
+            return Ok(Some(Rc::clone(shared)));
+        }
+        let shared = Rc::new(reference);
+        self.references.insert(Rc::clone(&shared));
+        Ok(Some(shared))
     }
 }
 
@@ -325,9 +319,9 @@ const PARAMETER_MEMBERS: &[&str] = &[
 ];
 
 /// Readers of single members.
-impl Builder<'_> {
+impl<'a> Builder<'a> {
     fn check_members(&self, raw: &Object<'_>, known: &[&str]) -> Built<()> {
-        let mut described = raw.members.iter().map(|(name, _)| name.as_ref()).filter(|name| !is_node(name));
+        let mut described = raw.members().map(|(name, _)| name).filter(|name| !is_node(name));
         match described.find(|name| !known.contains(name)) {
             Some(name) => Err(self.error(raw.file, &pointer(name), "an unknown member")),
             None => Ok(()),
@@ -342,7 +336,7 @@ impl Builder<'_> {
         }
     }
 
-    fn text<'r>(&self, raw: &'r Object<'_>, member: &str) -> Built<Option<&'r str>> {
+    fn text<'t>(&self, raw: &Object<'t>, member: &str) -> Built<Option<&'t str>> {
         match raw.get(member) {
             None => Ok(None),
             Some(Raw::Text(text)) => Ok(Some(text)),
@@ -357,8 +351,8 @@ impl Builder<'_> {
         match raw.get(member) {
             None => Ok(Box::default()),
             Some(Raw::List(items)) => items
-                .iter()
-                .map(|item| if let Raw::Text(text) = item { Ok(text.as_ref().into()) } else { Err(wrong()) })
+                .items()
+                .map(|item| if let Raw::Text(text) = item { Ok(text.into()) } else { Err(wrong()) })
                 .collect(),
             Some(_) => Err(wrong()),
         }
@@ -367,7 +361,7 @@ impl Builder<'_> {
     fn flag(&self, raw: &Object<'_>, member: &str) -> Built<bool> {
         match raw.get(member) {
             None => Ok(false),
-            Some(Raw::Boolean(flag)) => Ok(*flag),
+            Some(Raw::Boolean(flag)) => Ok(flag),
             Some(other) => {
                 Err(self.error(raw.file, &pointer(member), format!("true or false is needed, not {}", other.kind())))
             }
@@ -377,7 +371,7 @@ impl Builder<'_> {
     fn number(&self, raw: &Object<'_>, member: &str) -> Built<Option<i128>> {
         match raw.get(member) {
             None => Ok(None),
-            Some(Raw::Number(Number::Integer(number))) => Ok(Some(*number)),
+            Some(Raw::Number(Number::Integer(number))) => Ok(Some(number)),
             Some(other) => {
                 Err(self.error(raw.file, &pointer(member), format!("a whole number is needed, not {}", other.kind())))
             }
@@ -392,13 +386,19 @@ impl Builder<'_> {
         }
     }
 
-    fn informs(&self, children: Children) -> bool {
-        children.range().any(|id| self.nodes[id as usize].informs)
+    fn marks(&self, children: Children) -> Marks {
+        let marks = || children.range().map(|id| self.nodes[id as usize].marks);
+        Marks { informs: marks().any(|marks| marks.informs), refers: marks().any(|marks| marks.refers) }
     }
 
-    fn blank(&mut self, name: &str) -> Node {
+    fn blank(&mut self, name: &'a str) -> Node {
         let name_start = self.names.intern(name);
-        Node { name_start, name_length: name.len() as u16, informs: false, kind: Kind::Object(Children::default()) }
+        Node {
+            name_start,
+            name_length: name.len() as u16,
+            marks: Marks::default(),
+            kind: Kind::Object(Children::default()),
+        }
     }
 
     fn error(&self, file: usize, pointer: &str, reason: impl Into<String>) -> LoadError {
@@ -406,12 +406,21 @@ impl Builder<'_> {
     }
 }
 
+/// The objects, tables and parameters in an object or template.
+fn nodes<'t>(raw: &Object<'t>) -> impl Iterator<Item = (&'t str, Raw<'t>)> + use<'t> {
+    raw.members().filter(|(name, _)| is_node(name) && !is_instance(name))
+}
+
+fn table_index(tables: &Tables<'_>, name: &str) -> Option<u32> {
+    tables.iter().find(|(table, _)| *table == name).map(|(_, index)| *index)
+}
+
 fn is_instance(name: &str) -> bool {
     name == "{i}" || instance_number(name).is_some()
 }
 
 fn is_table(raw: &Object<'_>) -> bool {
-    raw.get("type").is_none() && raw.members.iter().any(|(name, _)| is_instance(name))
+    raw.get("type").is_none() && raw.members().any(|(name, _)| is_instance(name))
 }
 
 fn pointer(name: &str) -> String {

@@ -283,6 +283,7 @@ mod tests {
         assert_eq!(size_of::<DateTime>(), 16);
     }
 
+    /// R326: with fractions of a second too, as GenieACS sends them.
     #[test]
     fn reads_back_as_written() {
         for text in [
@@ -452,6 +453,7 @@ mod tests {
         assert!(!parsed("1000-01-01T00:00:00").is_since_boot());
     }
 
+    /// R326.
     #[test]
     fn unknown_and_infinite_are_recognised_in_every_spelling() {
         for text in ["0001-01-01T00:00:00Z", "0001-01-01T00:00:00.000Z", "0001-01-01T00:00:00-00:00"] {

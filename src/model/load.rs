@@ -1,22 +1,22 @@
 //! From data-model files to a [`Schema`] and the [`Tree`] of the factory state; the format is that of `interface.md`.
 //!
 //! ```text
-//! texts ──Raw::parse──▶ Raw, laid over each other ──Builder──▶ Schema ──fill──▶ Tree
+//! texts ──Tape::read──▶ Raw, laid over each other ──Builder──▶ Schema ──Filler──▶ Tree
 //! ```
 //!
 //! Everything is checked here, so that nothing further down meets a model that contradicts itself. An error names the
 //! file, the JSON pointer and the reason.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::rc::Rc;
 
 use super::actions::Actions;
 use super::build::Builder;
-use super::path::{Path, instance_number};
-use super::raw::{Object, Raw};
-use super::schema::{Children, Kind, NodeId, ROOT, Schema, TableShape};
-use super::tree::Tree;
+use super::path::instance_number;
+use super::raw::{Object, Raw, Tape};
+use super::schema::{Children, Kind, ROOT, Schema, TableShape};
+use super::tree::{Scope, Tree};
+use super::value::{Patterns, Value};
 
 /// The text of one data-model file.
 #[derive(Clone, Debug)]
@@ -57,54 +57,63 @@ impl std::error::Error for LoadError {}
 
 /// Loads files, a later one laid over the earlier ones, and then the factory values of the command line.
 pub fn load(files: &[ModelFile], factory_values: &[(String, String)]) -> Result<Loaded, LoadError> {
-    let mut merged = Raw::Object(Object::default());
-    for (number, file) in files.iter().enumerate() {
-        merged.lay_over(parse(file, number)?);
+    let tapes: Vec<Tape<'_>> =
+        files.iter().enumerate().map(|(number, file)| read(file, number)).collect::<Result<_, _>>()?;
+    let mut top = Object::empty();
+    for tape in &tapes {
+        let Raw::Object(object) = tape.top() else { unreachable!("`read` gives objects only") };
+        top.lay_over(&object);
     }
-    let place = Place { files, pointer: String::new() };
-    let Raw::Object(top) = merged else { unreachable!("`parse` gives objects only") };
-    let mut actions = Actions::default();
-    let mut root = None;
-    for (name, value) in &top.members {
-        match name.as_ref() {
-            "actions" => {
-                actions = Actions::read(value).map_err(|(at, reason)| place.error_at(top.file, &at, reason))?
-            }
-            "Device" | "InternetGatewayDevice" if root.is_some() => {
-                return Err(place.error_at(top.file, &format!("/{name}"), "a model has one root object"));
-            }
-            "Device" | "InternetGatewayDevice" => root = Some((name.as_ref(), value)),
-            _ => {
-                return Err(place.error_at(
-                    top.file,
-                    &format!("/{}", escape(name)),
-                    "not a root object; `Device` or `InternetGatewayDevice` is",
-                ));
-            }
-        }
-    }
-    let Some((name, value)) = root else {
-        return Err(place.error_at(top.file, "", "no root object, neither `Device` nor `InternetGatewayDevice`"));
-    };
-    let schema = Rc::new(Builder::build(name, value, files)?);
+    let (name, root, actions) = top_level(&top, files)?;
+    let patterns = Patterns::default();
+    let objects = tapes.iter().map(Tape::objects).sum();
+    let schema = Rc::new(Builder::new(name, files, objects, &patterns).build(name, &root)?);
     let mut tree = Tree::new(Rc::clone(&schema));
-    let Raw::Object(object) = value else { unreachable!("the builder takes objects only") };
-    let mut filler = Filler { schema: &schema, tree: &mut tree, files };
+    let Raw::Object(object) = root else { unreachable!("the builder takes objects only") };
+    let place = Place { files, pointer: format!("/{name}") };
+    let mut filler = Filler { schema: &schema, place, patterns: &patterns };
     let Kind::Object(children) = schema.node(ROOT).kind else { unreachable!("the root is an object") };
-    filler.object(object, children, &format!("{name}."), &format!("/{name}"))?;
-    filler.references(&format!("/{name}"))?;
+    filler.object(&object, children, tree.root_scope())?;
+    filler.references(&tree)?;
     for (path, text) in factory_values {
         set_factory_value(&mut tree, path, text)?;
     }
     Ok(Loaded { tree, actions })
 }
 
-fn parse(file: &ModelFile, number: usize) -> Result<Raw<'_>, LoadError> {
+fn read(file: &ModelFile, number: usize) -> Result<Tape<'_>, LoadError> {
     let error = |reason: String| LoadError { file: file.name.clone(), pointer: "/".into(), reason };
-    match Raw::parse(&file.text, number) {
-        Ok(raw @ Raw::Object(_)) => Ok(raw),
-        Ok(other) => Err(error(format!("an object is needed, not {}", other.kind()))),
-        Err(reason) => Err(error(format!("not JSON: {reason}"))),
+    let tape = Tape::read(&file.text, number).map_err(|reason| error(format!("not JSON: {reason}")))?;
+    match tape.top() {
+        Raw::Object(_) => Ok(tape),
+        other => Err(error(format!("an object is needed, not {}", other.kind()))),
+    }
+}
+
+/// The root object with its name, and the actions.
+fn top_level<'t>(top: &Object<'t>, files: &[ModelFile]) -> Result<(&'t str, Raw<'t>, Actions), LoadError> {
+    let place = Place { files, pointer: String::new() };
+    let error = |pointer: &str, reason: &str| place.error_at(top.file, pointer, reason);
+    let mut actions = Actions::default();
+    let mut root = None;
+    for (name, value) in top.members() {
+        match name {
+            "actions" => {
+                actions = Actions::read(&value).map_err(|(at, reason)| error(&at, &reason))?;
+            }
+            "Device" | "InternetGatewayDevice" if root.is_some() => {
+                return Err(error(&format!("/{name}"), "a model has one root object"));
+            }
+            "Device" | "InternetGatewayDevice" => root = Some((name, value)),
+            _ => {
+                let reason = "not a root object; `Device` or `InternetGatewayDevice` is";
+                return Err(error(&format!("/{}", escape(name)), reason));
+            }
+        }
+    }
+    match root {
+        Some((name, value)) => Ok((name, value, actions)),
+        None => Err(error("", "no root object, neither `Device` nor `InternetGatewayDevice`")),
     }
 }
 
@@ -126,6 +135,19 @@ pub(super) struct Place<'a> {
 }
 
 impl Place<'_> {
+    /// Goes down to a member; gives what [`Place::leave`] needs.
+    pub(super) fn enter(&mut self, name: &str) -> usize {
+        let outside = self.pointer.len();
+        self.pointer.push('/');
+        escape_into(name, &mut self.pointer);
+        outside
+    }
+
+    /// Comes back up.
+    pub(super) fn leave(&mut self, outside: usize) {
+        self.pointer.truncate(outside);
+    }
+
     pub(super) fn error_at(&self, file: usize, pointer: &str, reason: impl Into<String>) -> LoadError {
         let file = self.files.get(file).map_or("data model", |file| &file.name);
         let pointer = format!("{}{pointer}", self.pointer);
@@ -139,159 +161,139 @@ impl Place<'_> {
 
 /// A name as a part of a JSON pointer (RFC 6901 §3).
 pub(super) fn escape(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
+    let mut escaped = String::new();
+    escape_into(name, &mut escaped);
+    escaped
+}
+
+fn escape_into(name: &str, pointer: &mut String) {
+    if name.bytes().any(|byte| matches!(byte, b'~' | b'/')) {
+        pointer.push_str(&name.replace('~', "~0").replace('/', "~1"));
+    } else {
+        pointer.push_str(name);
+    }
 }
 
 /// Creates the instances of the factory state.
 struct Filler<'a> {
     schema: &'a Schema,
-    tree: &'a mut Tree,
-    files: &'a [ModelFile],
+    place: Place<'a>,
+    patterns: &'a Patterns,
 }
 
 impl Filler<'_> {
-    /// `raw` stands in the root's scope or in an instance; `path` and `pointer` name it.
-    fn object(&mut self, raw: &Object<'_>, children: Children, path: &str, pointer: &str) -> Result<(), LoadError> {
-        for (name, value) in &raw.members {
-            let Some(id) = self.schema.child(children, name) else { continue };
-            let pointer = format!("{pointer}/{}", escape(name));
-            if let (Kind::Object(children), Raw::Object(object)) = (self.schema.node(id).kind, value) {
-                self.object(object, children, &format!("{path}{name}."), &pointer)?;
+    /// `raw` stands in the root's scope, outside every instance.
+    fn object(&mut self, raw: &Object<'_>, children: Children, scope: &mut Scope) -> Result<(), LoadError> {
+        for (name, value) in raw.members() {
+            let (Raw::Object(object), Some(id)) = (value, self.schema.child(children, name)) else { continue };
+            let outside = self.place.enter(name);
+            match self.schema.node(id).kind {
+                Kind::Object(children) => self.object(&object, children, scope)?,
+                Kind::Table(table) => self.table(&object, &table, scope)?,
+                Kind::Parameter { .. } => {}
             }
-            if let (Kind::Table(table), Raw::Object(object)) = (self.schema.node(id).kind, value) {
-                self.table(object, &table, &format!("{path}{name}."), &pointer)?;
-            }
+            self.place.leave(outside);
         }
         Ok(())
     }
 
-    fn table(&mut self, raw: &Object<'_>, table: &TableShape, path: &str, pointer: &str) -> Result<(), LoadError> {
+    fn table(&mut self, raw: &Object<'_>, table: &TableShape, scope: &mut Scope) -> Result<(), LoadError> {
+        let instances = raw.members().filter(|(name, _)| instance_number(name).is_some()).count();
+        scope.expect_instances(table, instances);
         let mut entries = 0;
-        for (name, value) in &raw.members {
+        for (name, value) in raw.members() {
             let Some(number) = instance_number(name) else { continue };
-            let pointer = format!("{pointer}/{name}");
+            let outside = self.place.enter(name);
             let Raw::Object(object) = value else {
-                return Err(self.error(raw.file, &pointer, format!("an instance is an object, not {}", value.kind())));
+                return Err(self.error(raw.file, "", format!("an instance is an object, not {}", value.kind())));
             };
             entries += 1;
             if entries > table.max_entries {
-                return Err(self.error(
-                    raw.file,
-                    &pointer,
-                    format!("more instances than maxEntries {}", table.max_entries),
-                ));
+                let reason = format!("more instances than maxEntries {}", table.max_entries);
+                return Err(self.error(raw.file, "", reason));
             }
-            // The table was just found at this path.
-            let _ = self.tree.add_instance(path, number, true);
-            self.instance(object, table.children, &format!("{path}{number}."), &pointer)?;
+            let instance = scope.factory_instance(self.schema, table, number);
+            self.instance(&object, table.children, instance)?;
+            self.place.leave(outside);
         }
         Ok(())
     }
 
-    fn instance(&mut self, raw: &Object<'_>, children: Children, path: &str, pointer: &str) -> Result<(), LoadError> {
-        for (name, value) in &raw.members {
-            let pointer = format!("{pointer}/{}", escape(name));
+    fn instance(&mut self, raw: &Object<'_>, children: Children, scope: &mut Scope) -> Result<(), LoadError> {
+        for (name, value) in raw.members() {
+            let outside = self.place.enter(name);
             let Some(id) = self.schema.child(children, name) else {
-                return Err(self.error(raw.file, &pointer, "not in the template `{i}` of this table"));
+                return Err(self.error(raw.file, "", "not in the template `{i}` of this table"));
             };
             match (self.schema.node(id).kind, value) {
-                (Kind::Parameter { .. }, Raw::Text(text)) => {
-                    self.value(id, &format!("{path}{name}"), text, raw.file, &pointer)?
+                (Kind::Parameter { slot, spec }, Raw::Text(text)) => {
+                    scope.set_factory(slot, self.value(spec, text, raw.file, "")?)
                 }
-                (Kind::Parameter { .. }, Raw::Object(object)) => {
-                    self.long_value(id, object, &format!("{path}{name}"), &pointer)?
+                (Kind::Parameter { slot, spec }, Raw::Object(object)) => {
+                    scope.set_factory(slot, self.long_value(spec, &object)?)
                 }
-                (Kind::Object(children), Raw::Object(object)) => {
-                    self.instance(object, children, &format!("{path}{name}."), &pointer)?
-                }
+                (Kind::Object(children), Raw::Object(object)) => self.instance(&object, children, scope)?,
                 (Kind::Table(table), Raw::Object(object)) => {
-                    if let Some((other, _)) = object.members.iter().find(|(name, _)| instance_number(name).is_none()) {
-                        let pointer = format!("{pointer}/{}", escape(other));
+                    if let Some((other, _)) = object.members().find(|(name, _)| instance_number(name).is_none()) {
+                        let pointer = format!("/{}", escape(other));
                         return Err(self.error(
                             object.file,
                             &pointer,
                             "only instances stand in a table of an instance",
                         ));
                     }
-                    self.table(object, &table, &format!("{path}{name}."), &pointer)?;
+                    self.table(&object, &table, scope)?;
                 }
-                _ => return Err(self.error(raw.file, &pointer, format!("{} does not fit the template", value.kind()))),
+                (_, value) => {
+                    return Err(self.error(raw.file, "", format!("{} does not fit the template", value.kind())));
+                }
             }
+            self.place.leave(outside);
         }
         Ok(())
     }
 
-    fn long_value(&mut self, id: NodeId, raw: &Object<'_>, name: &str, pointer: &str) -> Result<(), LoadError> {
-        match raw.members.as_slice() {
-            [(member, Raw::Text(text))] if member == "value" => {
-                self.value(id, name, text, raw.file, &format!("{pointer}/value"))
-            }
-            _ => Err(self.error(raw.file, pointer, "a parameter of an instance has a `value` and nothing else")),
+    fn long_value(&self, spec: u32, raw: &Object<'_>) -> Result<Option<Value>, LoadError> {
+        let mut members = raw.members();
+        match (members.next(), members.next()) {
+            (Some(("value", Raw::Text(text))), None) => self.value(spec, text, raw.file, "/value"),
+            _ => Err(self.error(raw.file, "", "a parameter of an instance has a `value` and nothing else")),
         }
     }
 
-    fn value(&mut self, id: NodeId, name: &str, text: &str, file: usize, pointer: &str) -> Result<(), LoadError> {
-        let Kind::Parameter { spec, .. } = self.schema.node(id).kind else { unreachable!("called for parameters") };
+    /// The value that a parameter of an instance has; none where it is the default of the template.
+    fn value(&self, spec: u32, text: &str, file: usize, pointer: &str) -> Result<Option<Value>, LoadError> {
         let spec = self.schema.spec(spec);
         if spec.counts.is_some() {
             return Err(self.error(file, pointer, "it counts instances, so that it has no value of its own"));
         }
-        let value = spec.parse(text).map_err(|reason| self.error(file, pointer, reason.to_string()))?;
-        if value != spec.default {
-            // The instance was just created.
-            let _ = self.tree.set_value(name, value, true);
-        }
-        Ok(())
+        let value =
+            spec.parse_with(text, self.patterns).map_err(|reason| self.error(file, pointer, reason.to_string()))?;
+        Ok((value != spec.default).then_some(value))
     }
 
     /// R173: a strong reference of the factory state must have its target.
-    fn references(&self, root: &str) -> Result<(), LoadError> {
+    fn references(&self, tree: &Tree) -> Result<(), LoadError> {
         let mut broken = None;
-        let everything = Path::parse("").expect("the empty path is well formed");
-        let _ = self.tree.visit_values(&everything, &mut |parameter| {
-            if parameter.spec.reference.is_none() {
-                return; // most have none, and their values need not be written out
-            }
-            let text = parameter.stored().to_string();
-            if broken.is_none() && self.tree.check_reference(parameter.spec, &text).is_err() {
-                broken = Some((parameter.name.to_owned(), text));
+        tree.visit_strong_references(&mut |parameter| {
+            if broken.is_none() {
+                let text = parameter.stored().to_string();
+                if tree.check_reference(parameter.spec, &text).is_err() {
+                    broken = Some((parameter.name.to_owned(), text));
+                }
             }
         });
         match broken {
             Some((name, text)) => {
                 let inside = name.split('.').skip(1).collect::<Vec<_>>().join("/");
                 let reason = format!("`{text}` is a strong reference to what is not there");
-                Err(self.error(self.files.len().saturating_sub(1), &format!("{root}/{inside}"), reason))
+                Err(self.error(self.place.files.len().saturating_sub(1), &format!("/{inside}"), reason))
             }
             None => Ok(()),
         }
     }
 
     fn error(&self, file: usize, pointer: &str, reason: impl Into<String>) -> LoadError {
-        Place { files: self.files, pointer: String::new() }.error_at(file, pointer, reason)
-    }
-}
-
-/// Texts that are written once however often they occur.
-#[derive(Default)]
-pub(super) struct Names {
-    text: String,
-    starts: HashMap<String, u32>,
-}
-
-impl Names {
-    /// Where `name` stands in the text.
-    pub(super) fn intern(&mut self, name: &str) -> u32 {
-        if let Some(start) = self.starts.get(name) {
-            return *start;
-        }
-        let start = self.text.len() as u32;
-        self.text.push_str(name);
-        self.starts.insert(name.to_owned(), start);
-        start
-    }
-
-    pub(super) fn into_text(self) -> Box<str> {
-        self.text.into()
+        self.place.error_at(file, pointer, reason)
     }
 }

@@ -9,6 +9,7 @@ pub mod actions;
 pub mod attributes;
 mod build;
 pub mod date_time;
+mod distinct;
 pub mod load;
 pub mod path;
 mod raw;
@@ -19,5 +20,7 @@ pub mod value;
 
 #[cfg(test)]
 mod tests;
+
+pub(crate) use raw::OWN_PAGES;
 
 pub use load::{LoadError, Loaded, ModelFile, load};

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Schema ── nodes: one for each object, table and parameter; a node's children stand side by side
-//!        ├─ specs: one for each parameter
+//!        ├─ specs: what describes a parameter, shared by those that are alike
 //!        └─ scopes: what an instance of a table (or the root) holds outside tables of its own
 //! ```
 //!
@@ -14,7 +14,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use super::attributes::Notify;
-use super::value::{Facets, Type, Value};
+use super::value::{Facets, Patterns, Type, Value, ValueError};
 
 /// The immutable description of a device's data model.
 #[derive(Debug)]
@@ -44,12 +44,21 @@ impl Children {
     }
 }
 
+/// What some walks look for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Marks {
+    /// A parameter that is sent in every Inform.
+    pub(super) informs: bool,
+    /// A strong reference (R173).
+    pub(super) refers: bool,
+}
+
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Node {
     pub(super) name_start: u32,
     pub(super) name_length: u16,
-    /// Whether a parameter in here is sent in every Inform, so that the others need not be visited for it.
-    pub(super) informs: bool,
+    /// What there is in here, so that a walk that looks for that need not visit the others.
+    pub(super) marks: Marks,
     pub(super) kind: Kind,
 }
 
@@ -81,8 +90,8 @@ pub(super) struct ScopeShape {
     pub(super) tables: u32,
 }
 
-/// The description of one parameter.
-#[derive(Debug)]
+/// The description of a parameter, or of many alike.
+#[derive(Debug, PartialEq, Eq, Hash)]
 pub struct Spec {
     /// Its type; of the items where it is a list.
     pub kind: Type,
@@ -102,6 +111,14 @@ pub struct Spec {
 }
 
 impl Spec {
+    /// As [`Spec::parse`], with patterns that may have been compiled before.
+    pub(super) fn parse_with(&self, text: &str, patterns: &Patterns) -> Result<Value, ValueError> {
+        match &self.facets {
+            Some(facets) => facets.parse_with(self.kind, text, patterns),
+            None => Facets::default().parse_with(self.kind, text, patterns),
+        }
+    }
+
     /// Whether values are comma-separated lists.
     pub fn is_list(&self) -> bool {
         self.facets.as_ref().is_some_and(|facets| facets.list)
@@ -154,13 +171,8 @@ impl Schema {
         }
     }
 
-    /// Whether any parameter strongly refers to others (R173).
-    pub(super) fn has_strong_references(&self) -> bool {
-        self.specs.iter().any(|spec| spec.reference.as_ref().is_some_and(|reference| reference.strong))
-    }
-
     /// How many parameters the files describe; those of a table's template count once.
     pub fn parameter_count(&self) -> usize {
-        self.specs.len()
+        self.nodes.iter().filter(|node| matches!(node.kind, Kind::Parameter { .. })).count()
     }
 }

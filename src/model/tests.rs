@@ -140,6 +140,31 @@ fn a_strong_reference_needs_its_target() {
     assert_eq!(tree.check_set(name, GivenType::Any, "Device.Hosts"), broken);
 }
 
+/// R173: what goes takes the strong references to it along, the weak ones stay.
+#[test]
+fn references_to_what_is_deleted() {
+    const MODEL: &str = r#"{ "Device": {
+        "One": { "type": "string", "reference": "strong", "value": "Device.T.2.P" },
+        "Relative": { "type": "string", "reference": "strong", "value": ".T.2" },
+        "Several": { "type": "string", "list": true, "reference": "strong", "value": "Device.T.1,Device.T.2,Device.T.12" },
+        "Weak": { "type": "string", "reference": "weak", "value": "Device.T.2" },
+        "Other": { "type": "string", "reference": "strong", "value": "Device.T.12" },
+        "T": { "access": "readWrite",
+          "{i}": { "P": { "type": "string" }, "Self": { "type": "string", "reference": "strong" } },
+          "1": { "Self": "Device.T.2" }, "2": { "Self": "Device.T.2" }, "12": {} } } }"#;
+    let tree = load(&[file(MODEL)], &[]).unwrap().tree;
+    let changes = tree.check_delete(&Path::parse("Device.T.2.").unwrap()).unwrap();
+    let set = |name: &str, value: &str| Change::Set(name.into(), Type::String.parse(value).unwrap());
+    let expected = [
+        Change::Delete("Device.T.2.".into()),
+        set("Device.One", ""),
+        set("Device.Relative", ""),
+        set("Device.Several", "Device.T.1,Device.T.12"),
+        set("Device.T.1.Self", ""),
+    ];
+    assert_eq!(changes, expected);
+}
+
 #[test]
 fn instances_come_and_go_and_their_numbers_are_not_used_again() {
     let mut tree = gateway();
@@ -201,6 +226,101 @@ fn an_overlay_repeats_only_what_it_changes() {
     assert_eq!(tree.changes_from_factory(), []);
     assert_eq!(loaded.actions.reboot, Some(vec!["reboot".into()]));
     assert!(loaded.actions.download[0].1.reboots);
+}
+
+/// The files `0`, `1` and so on, laid over each other in this order.
+fn layers(texts: &[&str]) -> Result<Tree, LoadError> {
+    let numbered = texts.iter().enumerate();
+    let files: Vec<ModelFile> =
+        numbered.map(|(at, text)| ModelFile { name: at.to_string(), text: (*text).into() }).collect();
+    load(&files, &[]).map(|loaded| loaded.tree)
+}
+
+#[test]
+fn of_several_files_the_last_that_says_something_wins() {
+    let tree = layers(&[
+        r#"{ "Device": { "A": { "type": "string", "maxLength": 3, "value": "0" }, "B": { "C": { "type": "int", "value": "0" } },
+                         "D": { "type": "string", "enum": ["a", "b"], "value": "a" } } }"#,
+        r#"{ "Device": { "New": { "type": "string", "value": "1" }, "A": { "value": "11", "access": "readWrite" },
+                         "B": { "C": { "min": -9223372036854775808, "value": "1" }, "E": { "type": "boolean" } } } }"#,
+        r#"{ "Device": { "D": { "enum": ["c"], "value": "c" }, "B": { "C": "2", "E": "true" }, "New": "2", "A": "22" } }"#,
+    ])
+    .unwrap();
+    // In the order of the first file, then what the second one adds; a plain text is a value.
+    assert_eq!(
+        values(&tree, "").unwrap(),
+        ["Device.A=22", "Device.B.C=2", "Device.B.E=true", "Device.D=c", "Device.New=2"]
+    );
+    assert!(tree.check_set("Device.A", GivenType::Any, "333").is_ok());
+    assert!(tree.check_set("Device.A", GivenType::Any, "4444").is_err(), "maxLength of the first file holds");
+}
+
+#[test]
+fn files_share_tables_and_instances() {
+    let table = r#"{ "Device": { "T": { "maxEntries": 1, "access": "readWrite",
+        "{i}": { "A": { "type": "int" }, "U": { "{i}": { "B": { "type": "string" } } } },
+        "7": { "A": "7", "U": { "1": { "B": "seven" } } } }, "Count": { "type": "unsignedInt", "counts": "T" } } }"#;
+    let second = r#"{ "Device": { "T": { "maxEntries": 3, "{i}": { "C": { "type": "string", "value": "c" } },
+        "7": { "A": { "value": "70" }, "U": { "2": {} } }, "2": { "A": "2" } } } }"#;
+    let third = r#"{ "Device": { "T": { "7": { "A": "700", "U": { "1": { "B": { "value": "" } } } },
+        "2": { "C": { "value": "third" } }, "3": {} } } }"#;
+    let tree = layers(&[table, second, third]).unwrap();
+    assert_eq!(
+        values(&tree, "").unwrap(),
+        [
+            "Device.T.2.A=2",
+            "Device.T.2.C=third",
+            "Device.T.3.A=0",
+            "Device.T.3.C=c",
+            "Device.T.7.A=700",
+            "Device.T.7.U.1.B=",
+            "Device.T.7.U.2.B=",
+            "Device.T.7.C=c",
+            "Device.Count=3",
+        ]
+    );
+    assert_eq!(tree.changes_from_factory(), []);
+    assert_eq!(tree.check_add(&Path::parse("Device.T.").unwrap()), Err(PathError::TableFull));
+    let error = layers(&[table, second, third, r#"{ "Device": { "T": { "9": {} } } }"#]).unwrap_err();
+    assert_eq!(error.to_string(), "3: /Device/T/9: more instances than maxEntries 3");
+}
+
+#[test]
+fn what_does_not_fit_together_is_told_of_the_file_that_came_last() {
+    let base =
+        r#"{ "Device": { "A": { "type": "int" }, "T": { "{i}": { "B": { "type": "int" } }, "1": { "B": "1" } } } }"#;
+    let refused = |over: &[&str]| layers(&[&[base], over].concat()).unwrap_err().to_string();
+    assert_eq!(refused(&[r#"{ "Device": { "A": { "value": "x" } } }"#, "{}"]), "1: /Device/A/value: not a valid int");
+    // A plain text has no place of its own in the files.
+    assert_eq!(refused(&[r#"{ "Device": { "A": "x" } }"#]), "0: /Device/A/value: not a valid int");
+    assert_eq!(refused(&[r#"{ "Device": { "T": { "1": { "B": "x" } } } }"#]), "1: /Device/T/1/B: not a valid int");
+    assert_eq!(
+        refused(&["{}", r#"{ "Device": { "A": null } }"#]),
+        "2: /Device/A: a parameter with a `type` or an object is needed, not null"
+    );
+    assert_eq!(refused(&[r#"{ "Device": [] }"#, "{}"]), "0: /Device: an object is needed, not a list");
+    assert_eq!(
+        refused(&[r#"{ "Device": { "A": null } }"#, r#"{ "Device": { "A": { "min": 1 } } }"#]),
+        "2: /Device/A/min: an unknown member"
+    );
+    assert_eq!(refused(&["[]"]), "1: /: an object is needed, not a list");
+    assert_eq!(refused(&[r#"{ "Device": "text" }"#]), "0: /Device/value: an unknown member");
+}
+
+#[test]
+fn escapes_and_great_numbers_are_read_as_json_has_them() {
+    let tree = layers(&[
+        r#"{ "De\u0076ice": { "\u0041": { "type": "string", "enum": ["\"", "a\/\u00e4\ud83d\ude00"], "value": "a/\u00E4\uD83D\uDE00" },
+             "B": { "ty\u0070e": "unsignedLong", "max": 18446744073709551615, "value": "18446744073709551615" },
+             "C": { "type": "long", "min": -9223372036854775808, "value": "-9223372036854775808" } } }"#,
+        r#"{ "Device": { "\u0042": { "value": "1\u0030" }, "A": "\u0022" } }"#,
+    ])
+    .unwrap();
+    assert_eq!(values(&tree, "").unwrap(), ["Device.A=\"", "Device.B=10", "Device.C=-9223372036854775808"]);
+    let too_great = r#"{ "Device": { "A": { "type": "int", "max": 18446744073709551616 } } }"#;
+    assert_eq!(refused(too_great), ("/Device/A/max".into(), "a whole number is needed, not a number".into()));
+    let strange = r#"{ "Device": { "a\/b~\n": 1 } }"#;
+    assert_eq!(refused(strange), ("/Device/a~1b~0\n".into(), "an unknown member".into()));
 }
 
 /// A model whose `Device.A` is `node`.

@@ -13,7 +13,7 @@ use std::rc::Rc;
 
 use super::attributes::{Attributes, Notify};
 use super::path::{Path, PathError, instance_number};
-use super::schema::{Children, Kind, NodeId, ROOT, Schema, Spec, TableShape};
+use super::schema::{Children, Kind, Marks, NodeId, ROOT, Schema, Spec, TableShape};
 use super::value::{Type, Value};
 
 /// The data model of this device as it is now.
@@ -67,7 +67,7 @@ pub struct Parameter<'t> {
 impl Parameter<'_> {
     /// The value as the ACS reads it: the null value where the parameter is hidden (R175).
     pub fn value(&self) -> Value {
-        if self.spec.hidden { self.spec.wire_type().null() } else { self.stored() }
+        if self.spec.hidden { self.spec.wire_type().hidden() } else { self.stored() }
     }
 
     /// Calls `write` with the value as the ACS reads it, without copying it.
@@ -155,7 +155,7 @@ impl Tree {
     pub fn visit_values(&self, path: &Path<'_>, visit: &mut dyn FnMut(&Parameter<'_>)) -> Result<(), PathError> {
         let mut name = String::with_capacity(128);
         name.push_str(path.as_str());
-        let mut walk = Walk { schema: &self.schema, name, informs_only: false, visit };
+        let mut walk = Walk { schema: &self.schema, name, only: |_| true, visit };
         match self.place(path)? {
             Place::Parameter(node, scope) if !path.is_partial() => {
                 visit(&self.parameter_at(path.as_str(), node, scope))
@@ -185,7 +185,13 @@ impl Tree {
 
     /// Every parameter that is sent in each Inform.
     pub fn visit_inform(&self, visit: &mut dyn FnMut(&Parameter<'_>)) {
-        Walk { schema: &self.schema, name: String::with_capacity(128), informs_only: true, visit }
+        Walk { schema: &self.schema, name: String::with_capacity(128), only: |marks| marks.informs, visit }
+            .node(ROOT, &self.root);
+    }
+
+    /// Every parameter that strongly refers to others (R173).
+    pub(super) fn visit_strong_references(&self, visit: &mut dyn FnMut(&Parameter<'_>)) {
+        Walk { schema: &self.schema, name: String::with_capacity(128), only: |marks| marks.refers, visit }
             .node(ROOT, &self.root);
     }
 
@@ -296,17 +302,17 @@ impl Tree {
         Ok(())
     }
 
+    /// What is outside every instance, for the loader.
+    pub(super) fn root_scope(&mut self) -> &mut Scope {
+        &mut self.root
+    }
+
     /// Creates instance `number` of a table with the defaults of its template.
     pub(super) fn add_instance(&mut self, table: &str, number: u32, factory: bool) -> Result<(), PathError> {
         let (place, steps) = self.locate(&Path::parse(table)?)?;
         let Place::Table(shape, _) = place else { return Err(PathError::NotCreatable) };
         let schema = Rc::clone(&self.schema);
-        let table = &mut self.scope_mut(&steps).tables[shape.index as usize];
-        if let Err(at) = table.instances.binary_search_by_key(&number, |instance| instance.number) {
-            let scope = Scope::new(&schema, shape.scope);
-            table.instances.insert(at, Instance { number, factory, scope });
-            table.last = table.last.max(number);
-        }
+        self.scope_mut(&steps).instance(&schema, &shape, number, factory);
         Ok(())
     }
 
@@ -454,6 +460,34 @@ impl Scope {
         }
     }
 
+    /// Instance `number` of a table, created where it is not there.
+    fn instance(&mut self, schema: &Schema, table: &TableShape, number: u32, factory: bool) -> &mut Scope {
+        let Table { instances, last, .. } = &mut self.tables[table.index as usize];
+        let at = instances.binary_search_by_key(&number, |instance| instance.number).unwrap_or_else(|at| {
+            *last = number.max(*last);
+            instances.insert(at, Instance { number, factory, scope: Scope::new(schema, table.scope) });
+            at
+        });
+        &mut instances[at].scope
+    }
+
+    /// Makes room for so many instances and no more; few tables get others later.
+    pub(super) fn expect_instances(&mut self, table: &TableShape, instances: usize) {
+        self.tables[table.index as usize].instances.reserve_exact(instances);
+    }
+
+    /// An instance of the factory state, created where it is not there.
+    pub(super) fn factory_instance(&mut self, schema: &Schema, table: &TableShape, number: u32) -> &mut Scope {
+        self.instance(schema, table, number, true)
+    }
+
+    /// Gives a parameter of the factory state a value of its own, where there is one.
+    pub(super) fn set_factory(&mut self, slot: u32, value: Option<Value>) {
+        if value.is_some() {
+            self.values[slot as usize] = value;
+        }
+    }
+
     fn slot_differences(&self, slot: u32, spec: &Spec, name: &str, visit: &mut dyn FnMut(Difference<'_>)) {
         if self.changed.binary_search(&slot).is_ok() {
             visit(Difference::Value(name, self.values[slot as usize].as_ref().unwrap_or(&spec.default)));
@@ -478,14 +512,15 @@ impl Table {
 struct Walk<'w, 'v> {
     schema: &'w Schema,
     name: String,
-    informs_only: bool,
+    /// Which nodes it visits.
+    only: fn(Marks) -> bool,
     visit: &'v mut dyn FnMut(&Parameter<'_>),
 }
 
 impl Walk<'_, '_> {
     fn node(&mut self, id: NodeId, scope: &Scope) {
         let node = self.schema.node(id);
-        if self.informs_only && !node.informs {
+        if !(self.only)(node.marks) {
             return;
         }
         let length = self.name.len();

@@ -1,9 +1,13 @@
 //! Typed values: the CWMP data types (R323 to R332), the literals that write them, and what a value must meet.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fmt;
+use std::rc::Rc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use regex_lite::Regex;
 
 use super::date_time::DateTime;
 
@@ -56,7 +60,7 @@ impl Type {
         Type::NAMES.iter().find(|(n, _)| *n == name).map(|(_, t)| *t)
     }
 
-    /// The value of a parameter that has none, and what a hidden parameter reads as (R175).
+    /// The value of a parameter that has none.
     pub fn null(self) -> Value {
         match self {
             Type::String | Type::Base64 | Type::HexBinary => Value::Text("".into()),
@@ -65,6 +69,14 @@ impl Type {
             Type::UnsignedInt | Type::UnsignedLong => Value::Unsigned(0),
             Type::Boolean => Value::Boolean(false),
             Type::DateTime => Value::DateTime(DateTime::UNKNOWN),
+        }
+    }
+
+    /// What a hidden parameter reads as: null, which in a signed number is -1 (R175).
+    pub fn hidden(self) -> Value {
+        match self {
+            Type::Int | Type::Long => Value::Int(-1),
+            other => other.null(),
         }
     }
 
@@ -118,7 +130,7 @@ fn is_decimal(text: &str) -> bool {
 }
 
 /// A value of a parameter. `Display` writes the CWMP literal, unescaped.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Value {
     /// `string`, `base64`, `hexBinary`, `decimal`: the literal, so that it reads back just as it was set.
     Text(Box<str>),
@@ -187,16 +199,21 @@ pub struct Facets {
 impl Facets {
     /// Reads a literal of `kind` (or a list of them) and holds it against the facets.
     pub fn parse(&self, kind: Type, text: &str) -> Result<Value, ValueError> {
+        self.parse_with(kind, text, &Patterns::default())
+    }
+
+    /// The same with patterns that may have been compiled before.
+    pub(super) fn parse_with(&self, kind: Type, text: &str, patterns: &Patterns) -> Result<Value, ValueError> {
         if self.list {
-            self.check_list(kind, text)?;
+            self.check_list(kind, text, patterns)?;
             return Ok(Value::Text(text.into()));
         }
         let value = kind.parse(text)?;
-        self.check(kind, &value)?;
+        self.check(kind, &value, patterns)?;
         Ok(value)
     }
 
-    fn check_list(&self, kind: Type, text: &str) -> Result<(), ValueError> {
+    fn check_list(&self, kind: Type, text: &str, patterns: &Patterns) -> Result<(), ValueError> {
         if text.trim().is_empty() {
             return Ok(());
         }
@@ -204,7 +221,7 @@ impl Facets {
         for item in text.split(',') {
             count += 1;
             let value = kind.parse(item.trim())?;
-            self.check(kind, &value)?;
+            self.check(kind, &value, patterns)?;
         }
         match self.max_items {
             Some(most) if count > most => Err(ValueError::TooManyItems(most)),
@@ -212,7 +229,7 @@ impl Facets {
         }
     }
 
-    fn check(&self, kind: Type, value: &Value) -> Result<(), ValueError> {
+    fn check(&self, kind: Type, value: &Value, patterns: &Patterns) -> Result<(), ValueError> {
         self.check_range(kind, value)?;
         self.check_length(kind, value)?;
         let Value::Text(text) = value else { return Ok(()) };
@@ -220,7 +237,9 @@ impl Facets {
             return Err(ValueError::NotInEnumeration);
         }
         match &self.pattern {
-            Some(pattern) if !compile(pattern).is_ok_and(|regex| regex.is_match(text)) => Err(ValueError::Pattern),
+            Some(pattern) if !patterns.compile(pattern).is_ok_and(|regex| regex.is_match(text)) => {
+                Err(ValueError::Pattern)
+            }
             _ => Ok(()),
         }
     }
@@ -260,9 +279,21 @@ impl Facets {
     }
 }
 
-/// The regular expression of a `pattern` facet, anchored at both ends as XML Schema has it.
-pub(super) fn compile(pattern: &str) -> Result<regex_lite::Regex, regex_lite::Error> {
-    regex_lite::Regex::new(&format!("^(?:{pattern})$"))
+/// The regular expressions of `pattern` facets. They are compiled again and again, since each takes kilobytes; whoever
+/// has many values to check keeps this meanwhile, in which each is compiled once.
+#[derive(Debug, Default)]
+pub(super) struct Patterns(RefCell<HashMap<Box<str>, Rc<Regex>>>);
+
+impl Patterns {
+    /// Anchored at both ends as XML Schema has it.
+    pub(super) fn compile(&self, pattern: &str) -> Result<Rc<Regex>, regex_lite::Error> {
+        if let Some(regex) = self.0.borrow().get(pattern) {
+            return Ok(Rc::clone(regex));
+        }
+        let regex = Rc::new(Regex::new(&format!("^(?:{pattern})$"))?);
+        self.0.borrow_mut().insert(pattern.into(), Rc::clone(&regex));
+        Ok(regex)
+    }
 }
 
 /// Why a value cannot be set. It becomes a CWMP fault in `cwmp::fault` and nowhere else.
@@ -368,7 +399,9 @@ mod tests {
             assert_eq!((Type::from_name(name), kind.name()), (Some(kind), name));
             assert!(kind.parse(&kind.null().to_string()).is_ok() || kind == Type::String);
         }
-        assert_eq!(Type::DateTime.null().to_string(), "0001-01-01T00:00:00Z"); // R175
+        let hidden = [Type::String, Type::UnsignedInt, Type::Int, Type::Long, Type::Boolean, Type::DateTime];
+        let read = hidden.map(|kind| kind.hidden().to_string());
+        assert_eq!(read, ["", "0", "-1", "-1", "false", "0001-01-01T00:00:00Z"]); // R175
     }
 
     #[test]
@@ -388,7 +421,9 @@ mod tests {
         for good in ["", "a", "a,b", "a, b"] {
             assert_eq!(facets.parse(Type::String, good).map(|v| v.to_string()), Ok(good.to_owned())); // R328
         }
-        assert_eq!(facets.parse(Type::String, "a,c"), Err(ValueError::NotInEnumeration));
+        for wrong in ["a,c", "A", "a,B", "a b"] {
+            assert_eq!(facets.parse(Type::String, wrong), Err(ValueError::NotInEnumeration), "{wrong}"); // R331
+        }
         assert_eq!(facets.parse(Type::String, "a,b,a"), Err(ValueError::TooManyItems(2)));
         let numbers = Facets { list: true, max: Some(9), ..Facets::default() };
         assert!(numbers.parse(Type::UnsignedInt, "1,9").is_ok());

@@ -92,6 +92,7 @@ mod tests {
         Now { monotonic: Duration::from_secs(seconds), wall }
     }
 
+    /// R156: ScheduleReboot.
     #[test]
     fn at_an_instant() {
         let mut reboots = PlannedReboots::default();
@@ -129,6 +130,7 @@ mod tests {
         assert!(!reboots.poll(at(500, SET + 495)));
     }
 
+    /// R156: DelayReboot.
     #[test]
     fn after_a_delay() {
         let mut reboots = PlannedReboots::default();

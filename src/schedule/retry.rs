@@ -107,11 +107,12 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 mod tests {
     use super::*;
 
-    /// R127: the table itself.
+    /// R127, R128: the table itself.
     #[test]
     fn the_default_table() {
         let table = [5, 10, 20, 40, 80, 160, 320, 640, 1280, 2560];
         let policy = RetryPolicy::default();
+        assert_eq!((policy.minimum_wait, policy.multiplier), (5, 2000));
         for (retry, &least) in (1..).zip(&table) {
             assert_eq!(retry_wait(retry, policy, 0), Duration::from_secs(least));
             let span = least * 1000;

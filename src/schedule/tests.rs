@@ -10,6 +10,7 @@ fn due(schedule: &mut Schedule, informs: &mut InformQueue, now: Now) -> Vec<Due>
     std::iter::from_fn(|| schedule.poll(informs, now)).collect()
 }
 
+/// R302: the heartbeat has a schedule of its own, and comes before the periodic Inform (R304).
 #[test]
 fn the_earliest_comes_first() {
     let mut schedule = Schedule::default();

@@ -10,7 +10,7 @@
 //!          Durable                 Volatile    read-only, full, damaged beyond mending, not there
 //!   append, compact, destroy   append fails and says why
 //!             ▲                       │
-//!             └──────── reopen ───────┘        at most once a minute
+//!             └──────── reopen ───────┘        once in ten seconds
 //! ```
 
 mod disk;
@@ -31,7 +31,7 @@ use journal::Journal;
 
 const LOCK: &str = "lock";
 /// How long a directory that could not be used is left alone.
-const REOPEN_AFTER: Duration = Duration::from_secs(60);
+const REOPEN_AFTER: Duration = Duration::from_secs(10);
 
 /// The journal of one state directory, locked against a second agent while it lives.
 #[derive(Debug)]
@@ -130,8 +130,8 @@ impl Store {
         }
     }
 
-    /// Tries to make a volatile store durable, at most once a minute and first a minute after the
-    /// first call.
+    /// Tries to make a volatile store durable, at most once in ten seconds and first ten seconds after
+    /// the first call.
     ///
     /// On success it gives what the directory holds, and the caller makes both agree: as a rule by
     /// [`Store::compact`] with its own state, for the directory has missed what happened since.
@@ -165,6 +165,11 @@ impl Store {
                 None
             }
         }
+    }
+
+    /// When [`Store::reopen`] would try again, on the monotonic clock; none while the store is durable.
+    pub fn reopen_deadline(&self) -> Option<Duration> {
+        self.reopen_at.filter(|_| !self.is_durable())
     }
 
     /// Stores a record: one line of UTF-8, at most 16 MiB. Durable when it returns.

@@ -107,8 +107,8 @@ fn a_path_that_is_no_directory_is_unusable_until_it_is_one() {
     fs::remove_file(&dir).expect("removed");
     // Not at once, but a minute later.
     assert_eq!(store.reopen(at(1000)), None);
-    assert_eq!(store.reopen(at(1059)), None);
-    assert_eq!(store.reopen(at(1060)), Some(Recovered::default()));
+    assert_eq!(store.reopen(at(1009)), None);
+    assert_eq!(store.reopen(at(1010)), Some(Recovered::default()));
     assert_eq!((store.is_durable(), store.last_error(), store.stats().failures), (true, None, 1));
     store.append("b").expect("room");
     assert_eq!(store.reopen(at(9999)), None, "it is durable already");
@@ -123,10 +123,10 @@ fn a_directory_that_comes_late_gives_its_records() {
     fs::write(&dir, "").expect("a file");
     let mut store = Store::volatile(&dir, "not mounted yet");
     assert_eq!(store.reopen(at(0)), None);
-    assert_eq!(store.reopen(at(60)), None, "still in the way");
+    assert_eq!(store.reopen(at(10)), None, "still in the way");
     fs::remove_file(&dir).and_then(|()| fs::rename(&mounted, &dir)).expect("mounted");
-    assert_eq!(store.reopen(at(119)), None, "once a minute");
-    assert_eq!(store.reopen(at(120)).map(|recovered| recovered.records), Some(strings(&["before"])));
+    assert_eq!(store.reopen(at(19)), None, "not more often");
+    assert_eq!(store.reopen(at(20)).map(|recovered| recovered.records), Some(strings(&["before"])));
     store.compact(&strings(&["now"])).expect("room");
     drop(store);
     assert_eq!(Store::open(&dir).expect("a directory").1.records, ["now"]);
@@ -151,7 +151,7 @@ fn a_directory_that_cannot_be_written_gives_its_records_and_says_so() {
 
     fs::remove_dir(home.path().join(LOCK)).expect("out of the way");
     assert_eq!(store.reopen(at(0)), None);
-    assert_eq!(store.reopen(at(60)).map(|recovered| recovered.records), Some(strings(&["a"])));
+    assert_eq!(store.reopen(at(10)).map(|recovered| recovered.records), Some(strings(&["a"])));
     store.append("b").expect("room");
     drop(store);
     assert_eq!(Store::open(home.path()).expect("a directory").1.records, ["a", "b"]);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::support::agent::AgentBuilder;
-use crate::support::{Acs, Agent};
+use crate::support::{Acs, AcsOptions, Agent, Session, get_parameter_values, get_rpc_methods};
 
 /// What takes milliseconds may take this long on a busy machine.
 pub const SOON: Duration = Duration::from_secs(20);
@@ -52,4 +52,24 @@ fn gateway_of(model: &str, root: &str, url: &str) -> AgentBuilder {
     settings
         .iter()
         .fold(builder, |builder, (name, value)| builder.set(&format!("{root}.ManagementServer.{name}"), value))
+}
+
+/// A session in which the ACS asks two questions.
+pub fn converses(options: AcsOptions) -> Session {
+    converses_allowing("nothing", options)
+}
+
+pub fn converses_allowing(violation: &str, options: AcsOptions) -> Session {
+    let mut acs = Acs::start(options);
+    acs.allow_violation(violation);
+    acs.enqueue(get_rpc_methods());
+    acs.enqueue(get_parameter_values(&["Device.DeviceInfo."]));
+    let _agent = gateway(&acs).start();
+    acs.session(SOON).expect_complete()
+}
+
+/// The scheme of each request's credentials, `-` for none.
+pub fn schemes(session: &Session) -> Vec<&str> {
+    let headers = session.exchanges.iter().map(|exchange| exchange.request.header("Authorization"));
+    headers.map(|header| header.map_or("-", |header| header.split(' ').next().unwrap_or_default())).collect()
 }

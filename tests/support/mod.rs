@@ -13,6 +13,7 @@
 //!                            │   ▼
 //!   acs.rs ─── door.rs: a listener, a thread for each connection; http.rs, tls.rs
 //!                            │
+//!   line.rs      an ACS led by hand, without scenario or thread
 //!   message.rs (reads the CPE's envelopes)     shape.rs (holds them against the schema's shape)
 //!   envelope.rs, rpc.rs (write the ACS's)      record.rs, transcript.rs (what happened, for people)
 //!
@@ -36,6 +37,7 @@ pub mod digest;
 pub mod door;
 pub mod envelope;
 pub mod http;
+pub mod line;
 pub mod message;
 pub mod options;
 pub mod record;
@@ -52,6 +54,7 @@ pub use acs::Acs;
 pub use agent::Agent;
 pub use digest::{Algorithm, Challenge, basic, digest, other_scheme};
 pub use envelope::Dialect;
+pub use line::{Call, Line};
 pub use message::Message;
 pub use options::{AcsOptions, Closing, Ids, Refusal};
 pub use record::{Exchange, Outcome, Session};

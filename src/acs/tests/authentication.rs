@@ -59,6 +59,7 @@ fn every_kind_of_challenge_is_answered() {
         "Digest realm=\"r\", nonce=\"n\"",
         "Digest realm=\"r\", nonce=\"n\", algorithm=MD5-sess, qop=\"auth\", opaque=\"o\"",
         "Digest realm=\"r\", nonce=\"n\", algorithm=SHA-256, qop=\"auth\"",
+        "Digest realm=\"GenieACS\",qop=\"auth,auth-int\",nonce=\"n\",opaque=\"o\"", // R342
         "Negotiate, Basic realm=\"r\", Digest realm=\"r\", nonce=\"n\"",
         "Digest nonce=x, algorithm=SHA-512-256\r\nWWW-Authenticate: Digest nonce=n",
     ] {

@@ -223,6 +223,7 @@ fn only_trusted_roots_count() {
     }
 }
 
+/// R32.
 #[test]
 fn dates_count_once_the_clock_is_set_and_nothing_else_is_let_go_before() {
     let ca = Authority::new();
@@ -249,6 +250,7 @@ fn dates_count_once_the_clock_is_set_and_nothing_else_is_let_go_before() {
     assert!(reason.contains("for another name"), "{reason}");
 }
 
+/// R28.
 #[test]
 fn certificates_of_poor_make_are_refused_in_clear_words() {
     let ca = Authority::new();

@@ -121,6 +121,8 @@ fn set_is_that_of_a_subscriber() {
     let refused = assign(&mut device, &[(INTERVAL, "60"), (NAME, "c")]);
     assert_eq!(refused, Err(format!("{NAME}: the ACS has reserved it for itself")));
     assert_eq!((value(&device, NAME).as_str(), value(&device, INTERVAL).as_str()), ("b", "3600"));
+    let kept = device.tree.parameter(NAME).expect("a parameter").attributes();
+    assert_eq!(kept, Attributes { notification: Notification::Off, subscriber: false }); // R205
 }
 
 #[test]

@@ -35,6 +35,33 @@ struct Entry {
     attempted: bool,
 }
 
+/// When a session is to be held: what decides which events it tells.
+#[derive(Clone, Copy, Debug)]
+pub struct Occasion {
+    /// Codes newer than this wait (R83).
+    pub version: Version,
+    /// A session has failed and is to be tried again: a HEARTBEAT that it did not tell waits (R304).
+    pub retrying: bool,
+    /// The reboot that the ACS asked for has not taken place: nor is it told (R122).
+    pub rebooting: bool,
+}
+
+impl Entry {
+    fn is_new(&self) -> bool {
+        !self.announced && !self.attempted
+    }
+
+    /// Whether a session on that occasion tells it: one for the heartbeat, or for all others.
+    fn is_told(&self, occasion: Occasion, heartbeat: bool) -> bool {
+        let held = match self.event.code {
+            EventCode::Heartbeat => !heartbeat || (occasion.retrying && !self.attempted),
+            EventCode::MReboot => heartbeat || occasion.rebooting,
+            _ => heartbeat,
+        };
+        self.event.code.rule().since <= occasion.version && !held
+    }
+}
+
 impl EventQueue {
     /// Something has happened. What is raised first counts as first: on the first boot, raise
     /// BOOTSTRAP and then BOOT, since BOOTSTRAP discards whatever came before it (R139).
@@ -89,30 +116,35 @@ impl EventQueue {
     }
 
     /// Whether something calls for a session now, or right after the running one: it was raised
-    /// since the last Inform, and an ACS of that version can be told (R83, R125, R134).
+    /// since the last Inform, and that session would tell it (R83, R125, R134).
     ///
     /// What an Inform has announced in vain calls for none: it rides along with the retry, or
-    /// with the next session where the ACS keeps refusing the method it belongs to.
-    pub fn is_due(&self, version: Version) -> bool {
-        self.entries
-            .iter()
-            .any(|entry| !entry.announced && !entry.attempted && entry.event.code.rule().since <= version)
+    /// with the next session where the ACS keeps refusing the method it belongs to. Nor does
+    /// VALUE CHANGE, which a passive notification raises too; see [`EventQueue::is_new`].
+    pub fn is_due(&self, occasion: Occasion) -> bool {
+        let heartbeat = self.is_for_heartbeat(occasion);
+        let calls = |entry: &Entry| entry.is_new() && entry.event.code != EventCode::ValueChange;
+        self.entries.iter().any(|entry| calls(entry) && entry.is_told(occasion, heartbeat))
+    }
+
+    /// Whether no Inform has told this event yet.
+    pub fn is_new(&self, code: &EventCode) -> bool {
+        self.entries.iter().any(|entry| entry.event.code == *code && entry.is_new())
     }
 
     /// The events of the Inform that starts a session, which are announced from now on.
-    ///
-    /// Codes newer than `version` wait (R83). HEARTBEAT goes alone (R303) and before the others,
-    /// unless `retrying` a session that failed without it: then it waits (R304).
-    pub fn announce(&mut self, version: Version, retrying: bool) -> Vec<Event> {
-        let heartbeat_first =
-            self.entries.iter().any(|entry| entry.event.code == EventCode::Heartbeat && (entry.attempted || !retrying))
-                && EventCode::Heartbeat.rule().since <= version;
+    pub fn announce(&mut self, occasion: Occasion) -> Vec<Event> {
+        let heartbeat = self.is_for_heartbeat(occasion);
         for entry in &mut self.entries {
-            let heartbeat = entry.event.code == EventCode::Heartbeat;
-            entry.announced = heartbeat == heartbeat_first && entry.event.code.rule().since <= version;
+            entry.announced = entry.is_told(occasion, heartbeat);
         }
         let announced = self.entries.iter().filter(|entry| entry.announced);
         announced.map(|entry| entry.event.clone()).collect()
+    }
+
+    /// Whether the next session tells HEARTBEAT, which goes alone (R303) and before the others (R304).
+    fn is_for_heartbeat(&self, occasion: Occasion) -> bool {
+        self.entries.iter().any(|entry| !entry.announced && entry.is_told(occasion, true))
     }
 
     /// InformResponse has come: what it confirms of the announced events is delivered.

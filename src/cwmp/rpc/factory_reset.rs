@@ -1,11 +1,11 @@
 //! FactoryReset (TR-069 A6 §A.4.1.6).
 
-use crate::cwmp::device::{Author, Device};
+use crate::cwmp::device::{Author, Device, Reset};
 use crate::cwmp::fault::Fault;
 use crate::cwmp::soap::{Element, Writer};
 
 /// R226: done when the session is over.
 pub(super) fn answer(_: Element<'_>, device: &mut Device, _: &mut Writer) -> Result<(), Fault> {
-    device.commit(Vec::new(), Author::Acs, |state| state.factory_reset = true)?;
+    device.commit(Vec::new(), Author::Acs, |state| state.reset = Reset::Promised)?;
     Ok(())
 }

@@ -137,8 +137,7 @@ fn write_parameter(parameter: &Parameter<'_>, list: &mut Array<'_>) {
 
 /// R104: of all WAN connections of a TR-098 device, the address of the default one is told.
 fn default_wan_connection(device: &Device) -> Option<String> {
-    let name = format!("{}.Layer3Forwarding.DefaultConnectionService", device.tree.root_name());
-    let path = device.tree.get(&name)?.to_string();
+    let path = device.tree.get(&device.default_wan_connection_name())?.to_string();
     let path = path.trim_end_matches('.');
     if path.is_empty() { None } else { Some(format!("{path}.")) }
 }

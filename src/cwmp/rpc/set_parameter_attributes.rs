@@ -12,7 +12,7 @@ use crate::model::transaction::Change;
 /// Applied in the order of the list, a later entry over an earlier one, and all or nothing (R195).
 pub(super) fn answer(call: Element<'_>, device: &mut Device, _: &mut Writer) -> Result<(), Fault> {
     let mut decided = BTreeMap::new();
-    for entry in call.members("ParameterList")? {
+    for entry in call.some_members("ParameterList")? {
         let entry = Entry::read(entry)?;
         entry.decide(device, &mut decided)?;
     }

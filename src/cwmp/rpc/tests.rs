@@ -89,9 +89,13 @@ fn one_wrong_name_refuses_all_values() {
         "Device.DeviceInfo.SerialNumber.",
         "Device.Hosts.Host.2.",
         "Device.Hosts.Host.*.Name",
+        "Device.Hosts.Host.[cpe-1].Name",
     ] {
         let answer = acs.call("GetParameterValues", &names(&[INTERVAL, wrong]));
-        assert_eq!(code(&answer), 9005, "{wrong}"); // R180, R322
+        assert_eq!(code(&answer), 9005, "{wrong}"); // R180, R183, R317, R322
+    }
+    for method in ["GetParameterValues", "GetParameterAttributes"] {
+        assert_eq!(code(&acs.call(method, &names(&[]))), 9003); // R76, R177: one name at least
     }
     let long = format!("Device.{}", "a".repeat(250));
     assert_eq!(code(&acs.call("GetParameterValues", &names(&[&long]))), 9003); // R76
@@ -99,17 +103,29 @@ fn one_wrong_name_refuses_all_values() {
     assert_eq!(code(&acs.call("GetParameterValues", &names(&["Device.ManagementServer.Password"]))), 0);
 }
 
+/// R181: a parameter that several names stand for comes with each of them.
+#[test]
+fn names_may_overlap() {
+    let mut acs = Scenario::serving();
+    let answer =
+        acs.call("GetParameterValues", &names(&["Device.Hosts.", "Device.Hosts.Host.1.Name", "Device.Hosts."]));
+    assert_eq!(answer.matches("<Name>Device.Hosts.Host.1.Name</Name>").count(), 3, "{answer}");
+    assert!(answer.contains("cwmp:ParameterValueStruct[7]"), "{answer}");
+}
+
 #[test]
 fn names_come_with_what_can_be_written() {
     let mut acs = Scenario::serving();
     let ask = |path: &str, next: &str| format!("<ParameterPath>{path}</ParameterPath><NextLevel>{next}</NextLevel>");
     let answer = acs.call("GetParameterNames", &ask("Device.Hosts.Host.", "1"));
-    assert!(answer.contains("<Name>Device.Hosts.Host.1.</Name><Writable>1</Writable>"), "{answer}"); // R192
+    assert!(answer.contains("<Name>Device.Hosts.Host.1.</Name><Writable>1</Writable>"), "{answer}"); // R192, R343
     assert_eq!(answer.matches("<Name>").count(), 1); // R186
     assert_eq!(code(&acs.call("GetParameterNames", &ask(INTERVAL, "true"))), 9003); // R188
     assert_eq!(code(&acs.call("GetParameterNames", &ask(INTERVAL, "false"))), 0);
     assert_eq!(code(&acs.call("GetParameterNames", &ask("Device.Nothing.", "false"))), 9005); // R189
     assert_eq!(code(&acs.call("GetParameterNames", &ask("", "maybe"))), 9003);
+    let long = format!("Device.{}", "a".repeat(250));
+    assert_eq!(code(&acs.call("GetParameterNames", &ask(&long, "false"))), 9003); // R184, R193
 }
 
 #[test]
@@ -148,7 +164,7 @@ fn a_set_holds_after_a_restart() {
     let mut acs = Scenario::serving();
     let list = [(INTERVAL, "x:unsignedInt", "60"), ("Device.Hosts.Host.1.Name", "", " a b ")];
     let answer = acs.call("SetParameterValues", &values(&list, "k1"));
-    assert!(answer.contains("<Status>0</Status>"), "{answer}"); // R169
+    assert_eq!(answer, "<cwmp:SetParameterValuesResponse><Status>0</Status></cwmp:SetParameterValuesResponse>"); // R161, R169
     let (restarted, _) = device(&acs.paper.records());
     let value = |name: &str| restarted.tree.get(name).expect(name).to_string();
     assert_eq!(
@@ -177,6 +193,14 @@ fn a_set_that_changes_nothing_writes_nothing() {
     acs.call("GetParameterValues", &names(&[""]));
     acs.acs("");
     assert_eq!(acs.paper.records().len(), written);
+}
+
+#[test]
+fn what_the_acs_has_set_outlives_another_default() {
+    let mut acs = Scenario::serving();
+    acs.call("SetParameterValues", &values(&[(INTERVAL, "", "3600")], "")); // the default of this firmware
+    let records = acs.paper.records().join("\n");
+    assert!(records.contains(&format!("[\"=\",\"{INTERVAL}\",\"3600\"]")), "{records}"); // R171
 }
 
 #[test]
@@ -220,10 +244,71 @@ fn another_acs_is_greeted_with_bootstrap_and_nothing_else() {
 fn the_acs_is_not_told_of_its_own_changes() {
     let mut acs = Scenario::serving();
     acs.call("SetParameterValues", &values(&[("Device.DeviceInfo.ProvisioningCode", "", "a.b")], "")); // R172
+    // Nor of what follows from them: a counter (R208), an object with watched parameters that is deleted (R207).
+    let watched = attributes(&[("Device.Hosts.", Some("2"), None)]);
+    acs.call("SetParameterAttributes", &watched);
+    acs.call("AddObject", &object("Device.Hosts.Host.", ""));
+    acs.call("DeleteObject", &object("Device.Hosts.Host.1.", ""));
     assert_eq!(acs.device.state().events.pending().count(), 0);
+    assert!(acs.device.state().changed.is_empty());
     let change = Change::Set("Device.DeviceInfo.ProvisioningCode".into(), Type::String.parse("c").expect("text"));
     assert_eq!(acs.device.commit(vec![change], Author::Other, |_| {}), Ok(true));
     assert!(acs.device.state().changed.contains("Device.DeviceInfo.ProvisioningCode"));
+}
+
+const NUMBER: &str = "Device.Hosts.HostNumberOfEntries";
+
+fn set_by_other(device: &mut crate::cwmp::device::Device, name: &str, value: &str) -> bool {
+    let change = Change::Set(name.into(), Type::String.parse(value).expect("text"));
+    device.commit(vec![change], Author::Other, |_| {}).expect("stored")
+}
+
+fn pending(device: &crate::cwmp::device::Device) -> Vec<String> {
+    device.state().events.pending().map(|event| event.code.to_string()).collect()
+}
+
+/// R100, R209, R212: however often a parameter has changed, and if it is back where it was, it is told once.
+#[test]
+fn a_parameter_that_has_changed_and_changed_back_is_told_once() {
+    let (mut device, paper) = device(&[]);
+    let name = "Device.DeviceInfo.ProvisioningCode";
+    assert!(set_by_other(&mut device, name, "x") && set_by_other(&mut device, name, "y"));
+    assert!(set_by_other(&mut device, name, ""));
+    let inform = Scenario::of(device, paper, crate::cwmp::version::ALL).posted();
+    assert_eq!(inform.matches("<EventCode>4 VALUE CHANGE</EventCode>").count(), 1, "{inform}");
+    let told = format!("<Name>{name}</Name><Value xsi:type=\"xsd:string\"></Value>");
+    assert_eq!((inform.matches(name).count(), inform.matches(&told).count()), (1, 1), "{inform}");
+}
+
+/// R101, R207: what went with its object is not told, and VALUE CHANGE not without a parameter.
+#[test]
+fn a_change_that_went_with_its_object_is_not_told() {
+    let mut acs = Scenario::serving();
+    acs.call("AddObject", &object("Device.Hosts.Host.", ""));
+    acs.call("SetParameterAttributes", &attributes(&[("Device.Hosts.Host.", Some("1"), None)]));
+    for instance in [1, 2] {
+        assert!(!set_by_other(&mut acs.device, &format!("Device.Hosts.Host.{instance}.Name"), "new")); // R198: passive
+    }
+    acs.device.commit(vec![Change::Delete("Device.Hosts.Host.2.".into())], Author::Other, |_| {}).expect("stored");
+    assert_eq!(pending(&acs.device), ["4 VALUE CHANGE"], "there is the other");
+    assert!(!acs.device.has_news()); // R134: passive, so that it waits for a session
+    acs.device.commit(vec![Change::Delete("Device.Hosts.Host.1.".into())], Author::Other, |_| {}).expect("stored");
+    assert_eq!(pending(&acs.device), [""; 0]);
+    let (restarted, _) = device(&acs.paper.records());
+    assert_eq!(pending(&restarted), [""; 0]);
+}
+
+/// R198, R208: what somebody else does to a table changes its counter, which is told as the ACS wants it.
+#[test]
+fn a_counter_changes_with_its_table() {
+    let mut acs = Scenario::serving();
+    acs.call("SetParameterAttributes", &attributes(&[(NUMBER, Some("2"), None)]));
+    let add = Change::Add("Device.Hosts.Host.".into(), 2);
+    assert_eq!(acs.device.commit(vec![add], Author::Other, |_| {}), Ok(true));
+    assert!(acs.device.has_news() && acs.device.state().changed.contains(NUMBER));
+    acs.call("SetParameterAttributes", &attributes(&[(NUMBER, Some("0"), None)]));
+    let delete = Change::Delete("Device.Hosts.Host.2.".into());
+    assert_eq!(acs.device.commit(vec![delete], Author::Other, |_| {}), Ok(false));
 }
 
 #[test]
@@ -234,8 +319,9 @@ fn attributes_are_set_in_order_and_read_back() {
         (INTERVAL, Some("2"), Some(&["Nobody"])),      // R195, R204
         ("Device.ManagementServer.URL", None, None),   // R197
     ]);
-    let answer = acs.call("SetParameterAttributes", &entries);
-    assert!(answer.starts_with("<cwmp:SetParameterAttributesResponse"), "{answer}");
+    let answer = acs.call("SetParameterAttributes", &entries); // R194
+    assert_eq!(answer, "<cwmp:SetParameterAttributesResponse></cwmp:SetParameterAttributesResponse>");
+    assert_eq!(code(&acs.call("SetParameterAttributes", &attributes(&[]))), 9003); // R76: one entry at least
     let answer = acs.call("GetParameterAttributes", &names(&["Device.ManagementServer.URL", INTERVAL]));
     let url = "<Name>Device.ManagementServer.URL</Name><Notification>1</Notification>\
                <AccessList soap-enc:arrayType=\"xsd:string[1]\"><string>Subscriber</string></AccessList>";
@@ -282,11 +368,16 @@ fn instances_come_and_go() {
     assert!(answer.contains("<InstanceNumber>2</InstanceNumber><Status>0</Status>"), "{answer}"); // R213
     assert_eq!(acs.value(KEY), "k1");
     assert_eq!(acs.value("Device.Hosts.HostNumberOfEntries"), "2");
-    acs.call("SetParameterValues", &values(&[("Device.Hosts.Host.2.Name", "", "new")], "k2"));
+    let answer = acs.call("SetParameterValues", &values(&[("Device.Hosts.Host.2.Name", "", "new")], "k2"));
+    assert_eq!(code(&answer), 0); // R219
+    let answer = acs.call("GetParameterValues", &names(&["Device.Hosts.Host.2."]));
+    assert!(answer.contains("<Value xsi:type=\"xsd:string\">new</Value>"), "{answer}"); // R182
     acs.call("SetParameterAttributes", &attributes(&[("Device.Hosts.Host.2.Name", Some("2"), None)]));
     assert_eq!(code(&acs.call("DeleteObject", &object("Device.Hosts.Host.2.", "k3"))), 0);
     assert_eq!(acs.value(KEY), "k3");
-    assert_eq!(code(&acs.call("GetParameterValues", &names(&["Device.Hosts.Host.2."]))), 9005); // R222
+    assert_eq!(code(&acs.call("GetParameterValues", &names(&["Device.Hosts.Host.2."]))), 9005); // R182, R222
+    let all = acs.call("GetParameterValues", &names(&[""]));
+    assert!(!all.contains("Device.Hosts.Host.2."), "{all}"); // R220
     let answer = acs.call("AddObject", &object("Device.Hosts.Host.", "")); // R218
     assert!(answer.contains("<InstanceNumber>3</InstanceNumber>"), "{answer}");
     let name = acs.device.tree.parameter("Device.Hosts.Host.3.Name").expect("a parameter");
@@ -316,13 +407,33 @@ fn each_reboot_that_is_asked_for_is_told() {
     let mut acs = Scenario::serving();
     acs.call("Reboot", "<CommandKey>a</CommandKey>");
     let answer = acs.call("Reboot", "<CommandKey></CommandKey>"); // R224
-    assert!(answer.starts_with("<cwmp:RebootResponse"), "{answer}");
+    assert_eq!(answer, "<cwmp:RebootResponse></cwmp:RebootResponse>"); // R223
+    acs.call("Reboot", "<CommandKey> \u{e9}&lt;&amp;&#13; </CommandKey>");
     assert_eq!(code(&acs.call("Reboot", &format!("<CommandKey>{}</CommandKey>", "k".repeat(33)))), 9003);
     let (restarted, _) = device(&acs.paper.records());
     assert!(restarted.state().reboot);
     let told: Vec<_> =
         restarted.state().events.pending().map(|e| (e.code.to_string(), e.command_key.clone())).collect();
-    assert_eq!(told, [("M Reboot".to_owned(), "a".to_owned()), ("M Reboot".to_owned(), String::new())]);
+    let keys = ["a", "", " \u{e9}<&\r "]; // R160
+    assert_eq!(told, keys.map(|key| ("M Reboot".to_owned(), key.to_owned())));
+}
+
+/// R122, R224: a reboot that has not taken place, because its session broke, is not told by the retry.
+#[test]
+fn a_reboot_is_told_when_it_has_taken_place() {
+    let mut acs = Scenario::serving();
+    acs.call("Reboot", "<CommandKey>a</CommandKey>");
+    let inform = |records: &[String], has_rebooted: bool| {
+        let (mut device, paper) = device(records);
+        if has_rebooted {
+            device.state_mut().reboot = false;
+        }
+        Scenario::of(device, paper, crate::cwmp::version::ALL).posted()
+    };
+    let records = acs.paper.records();
+    assert!(!inform(&records, false).contains("M Reboot"));
+    let told = "<EventCode>M Reboot</EventCode><CommandKey>a</CommandKey>";
+    assert!(inform(&records, true).contains(told));
 }
 
 #[test]
@@ -342,7 +453,13 @@ fn informs_are_scheduled_and_kept() {
 #[test]
 fn what_the_device_cannot_do_is_not_listed() {
     let mut acs = Scenario::serving();
-    assert!(acs.call("GetRPCMethods", "").contains("<string>FactoryReset</string>"));
+    let answer = acs.call("GetRPCMethods", "");
+    assert!(answer.contains("<string>FactoryReset</string>")); // R3
+    let required = "GetRPCMethods SetParameterValues GetParameterValues GetParameterNames SetParameterAttributes \
+                    GetParameterAttributes AddObject DeleteObject Reboot";
+    for method in required.split_ascii_whitespace() {
+        assert!(answer.contains(&format!("<string>{method}</string>")), "{method} in {answer}"); // R1
+    }
     acs.device.actions.factory_reset = None;
     let answer = acs.call("GetRPCMethods", "");
     assert!(answer.contains("<string>Reboot</string>") && !answer.contains("FactoryReset"), "{answer}"); // R5

@@ -13,7 +13,7 @@ fn a_session_without_requests_ends_after_the_empty_post() {
     assert!(inform.contains("<EventCode>0 BOOTSTRAP</EventCode><CommandKey></CommandKey>"), "{inform}");
     assert!(inform.contains("<EventCode>1 BOOT</EventCode>"));
     scenario.acs(&inform_response(""));
-    assert_eq!(scenario.output, EMPTY_POST); // R114
+    assert_eq!(scenario.output, EMPTY_POST); // R114; exactly one, by which FreeACS decides (R345)
     scenario.acs("");
     assert_eq!(scenario.output, Output::End(Ok(()))); // R117
 }

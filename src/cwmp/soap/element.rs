@@ -148,6 +148,21 @@ impl<'a> Element<'a> {
         Ok(self.argument(name)?.children())
     }
 
+    /// The members of an array that has at least one.
+    ///
+    /// # Errors
+    /// It is missing or repeated, or has none.
+    pub fn some_members(
+        &self,
+        name: &'static str,
+    ) -> Result<impl Iterator<Item = Element<'a>> + use<'a>, ArgumentError> {
+        let mut members = self.members(name)?.peekable();
+        match members.peek() {
+            Some(_) => Ok(members),
+            None => Err(ArgumentError::Empty(name)),
+        }
+    }
+
     /// The type that the element says it has, where it says one.
     pub fn xsi_type(&self) -> Option<XsiType<'a>> {
         let text = self.attribute(INSTANCE, "type")?.trim_matches(SPACE);
@@ -200,6 +215,8 @@ pub enum ArgumentError {
     Missing(&'static str),
     /// It is there twice.
     Repeated(&'static str),
+    /// It is an array without members where one is needed.
+    Empty(&'static str),
     /// It holds elements where a text is expected.
     NotText(&'static str),
     /// It has more characters than allowed.
@@ -217,6 +234,7 @@ impl fmt::Display for ArgumentError {
         match self {
             ArgumentError::Missing(name) => write!(f, "{name} is missing"),
             ArgumentError::Repeated(name) => write!(f, "{name} is there more than once"),
+            ArgumentError::Empty(name) => write!(f, "{name} is empty"),
             ArgumentError::NotText(name) => write!(f, "{name} holds elements, not a text"),
             ArgumentError::TooLong(name, max) => {
                 write!(f, "{name} is longer than {max} characters")

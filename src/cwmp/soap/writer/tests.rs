@@ -51,7 +51,7 @@ fn escaped_text_is_read_back() {
     }
 }
 
-/// R67, R69, R74, R77, R81, R89.
+/// R67, R69, R74, R77, R80, R81, R89.
 #[test]
 fn an_inform() {
     let header = Header { id: Some("<1>"), supported_versions: version::ALL, session_timeout: Some(60) };

@@ -1,0 +1,51 @@
+//! What many nodes of a model have in common, kept once.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+/// Names in one text, each written once however often it occurs. They are found by what they borrow from the files.
+pub(super) struct Names<'t> {
+    text: String,
+    starts: HashMap<&'t str, u32>,
+}
+
+impl<'t> Names<'t> {
+    pub(super) fn with_capacity(names: usize) -> Names<'t> {
+        Names { text: String::new(), starts: HashMap::with_capacity(names) }
+    }
+
+    /// Where `name` stands in the text. Equal names, and only they, stand at the same place; but for the empty one.
+    pub(super) fn intern(&mut self, name: &'t str) -> u32 {
+        *self.starts.entry(name).or_insert_with(|| {
+            let start = self.text.len() as u32;
+            self.text.push_str(name);
+            start
+        })
+    }
+
+    pub(super) fn into_text(self) -> Box<str> {
+        self.text.into()
+    }
+}
+
+/// Things that are numbered from 0, equal ones alike.
+pub(super) struct Distinct<T>(HashMap<T, u32>);
+
+impl<T: Eq + Hash> Distinct<T> {
+    pub(super) fn with_capacity(things: usize) -> Distinct<T> {
+        Distinct(HashMap::with_capacity(things))
+    }
+
+    pub(super) fn number(&mut self, thing: T) -> u32 {
+        let next = self.0.len() as u32;
+        *self.0.entry(thing).or_insert(next)
+    }
+
+    /// The things in the order of their numbers.
+    pub(super) fn into_list(self) -> Box<[T]> {
+        let mut things: Vec<Option<T>> = Vec::new();
+        things.resize_with(self.0.len(), || None);
+        self.0.into_iter().for_each(|(thing, number)| things[number as usize] = Some(thing));
+        things.into_iter().flatten().collect() // every number was given once
+    }
+}

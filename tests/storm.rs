@@ -1,0 +1,303 @@
+//! The storm: the ACS changes the gateway at random while the agent is killed at random moments and started anew.
+//!
+//! ```text
+//! round:  start ──▶ Inform ──▶ InformResponse ──▶ everything is read back ──▶ changes ──▶ 204 ──▶ …
+//!           └──────────┴─────────── SIGKILL at any of these, some microseconds later ──────────┘
+//! ```
+//!
+//! `STORM_ROUNDS` says how many rounds each model goes through, `STORM_SEED` repeats a storm; the seed is printed.
+
+#![allow(clippy::disallowed_methods)] // a storm has clocks and waits
+
+#[path = "storm/chance.rs"]
+mod chance;
+#[path = "storm/gateway.rs"]
+mod gateway;
+#[path = "storm/story.rs"]
+mod story;
+mod support;
+
+use std::os::unix::fs::MetadataExt;
+use std::time::{Duration, Instant, SystemTime};
+
+use chance::Chance;
+use gateway::{Change, Gateway, Landscape, TR_098, TR_181};
+use story::Story;
+use support::{Agent, Call, Line, Message, Rpc, reboot, schedule_inform};
+
+/// Rounds where the environment does not say how many.
+const ROUNDS: usize = 60;
+
+/// How long the agent may take from its start to its Inform.
+const CALL_LIMIT: Duration = Duration::from_secs(20);
+
+/// How long after an exchange the agent is killed at most.
+const KILL_LIMIT: Duration = Duration::from_millis(8);
+
+#[test]
+fn a_storm_over_tr_181() {
+    Storm::over(&TR_181).blow(setting("STORM_ROUNDS", ROUNDS));
+}
+
+#[test]
+fn a_storm_over_tr_098() {
+    Storm::over(&TR_098).blow(setting("STORM_ROUNDS", ROUNDS));
+}
+
+fn setting(name: &str, default: usize) -> usize {
+    match std::env::var(name) {
+        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")),
+        Err(_) => default,
+    }
+}
+
+/// When the agent is killed.
+#[derive(Debug)]
+enum Moment {
+    /// On its way to its first session.
+    Start,
+    /// When it has just been sent InformResponse.
+    InformResponse,
+    /// When it has answered so many requests and works on the next one.
+    Request(usize),
+    /// When the session is over, after so many requests.
+    End(usize),
+}
+
+/// What the agent was asked for before it was killed, and has not answered.
+#[derive(Debug)]
+enum Asked {
+    Change(Change),
+    Reboot(String),
+    Schedule(String, Duration),
+}
+
+struct Storm {
+    line: Line,
+    agent: Agent,
+    chance: Chance,
+    gateway: Gateway,
+    story: Story,
+    started: Instant,
+    in_flight: Option<Change>,
+    keys: u32,
+    compactions: Compactions,
+}
+
+/// Counts how often the journal was rewritten: each time it is another file.
+#[derive(Default)]
+struct Compactions {
+    inode: Option<u64>,
+    count: usize,
+}
+
+impl Storm {
+    /// A gateway that has had its first session in peace.
+    fn over(landscape: &'static Landscape) -> Storm {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("a time after 1970");
+        let seed = setting("STORM_SEED", now.as_micros() as usize);
+        println!("{}: STORM_SEED={seed}", landscape.model);
+        let line = Line::open();
+        let root = landscape.root;
+        let mut agent = Agent::builder(env!("CARGO_BIN_EXE_cpe-agent"))
+            .data_model(landscape.model)
+            .data_model(write_actions())
+            .set(&format!("{root}.ManagementServer.URL"), &line.url())
+            .set(&format!("{root}.ManagementServer.PeriodicInformEnable"), "false")
+            .fixed_ports() // so that the connection-request URL does not change with each start
+            .log_level("warn")
+            .start();
+        let mut story = Story::from_the_factory();
+        let mut call = line.accept(CALL_LIMIT).expect("the first session");
+        initiate(&mut call, &mut story, Instant::now());
+        let gateway = Gateway::explore(landscape, &mut call);
+        agent.kill9();
+        Storm {
+            line,
+            agent,
+            chance: Chance::new(seed as u64),
+            gateway,
+            story,
+            started: Instant::now(),
+            in_flight: None,
+            keys: 0,
+            compactions: Compactions::default(),
+        }
+    }
+
+    fn blow(mut self, rounds: usize) {
+        for round in 0..rounds {
+            let moment = match self.chance.below(20) {
+                0 | 1 => Moment::Start,
+                2 | 3 => Moment::InformResponse,
+                4..=12 => Moment::Request(self.chance.below(6)),
+                _ => Moment::End(self.chance.below(10)),
+            };
+            println!("round {round}: killed at {moment:?}");
+            self.start();
+            self.round(&moment);
+            self.agent.kill9();
+            self.compactions.look(&self.agent);
+        }
+        self.calm_down();
+        let (done, undone) = self.gateway.interrupted;
+        println!("of the interrupted changes {done} were there, {undone} were not");
+        println!("the journal was rewritten {} times", self.compactions.count);
+        assert!(rounds < ROUNDS || self.compactions.count > 0, "the journal was never rewritten");
+    }
+
+    /// Starts the agent: as a rule as if the device had lost power, now and then alone.
+    fn start(&mut self) {
+        self.line.clear();
+        let alone = self.story.calls_for_a_session() && !self.story.expects_a_reboot() && self.chance.percent(40);
+        self.started = Instant::now();
+        if alone {
+            self.agent.restart(); // R146
+        } else {
+            self.story.booted();
+            self.agent.reboot();
+        }
+    }
+
+    fn round(&mut self, moment: &Moment) {
+        if let Moment::Start = moment {
+            return self.wait(5 * KILL_LIMIT);
+        }
+        let mut call = self.line.accept(CALL_LIMIT).expect("a session");
+        if let Moment::InformResponse = moment {
+            let inform = call.hear().expect("an Inform");
+            self.story.told(&inform, self.started);
+            self.story.confirm(&inform);
+            call.confirm();
+            self.wait(KILL_LIMIT);
+            self.agent.kill9();
+            if call.hear().is_some() {
+                self.story.delivered();
+            }
+            return;
+        }
+        initiate(&mut call, &mut self.story, self.started);
+        self.gateway.compare(&mut call, self.in_flight.take().as_ref());
+        match moment {
+            Moment::Request(count) => {
+                (0..*count).for_each(|_| self.ask(&mut call));
+                self.ask_and_kill(&mut call);
+            }
+            Moment::End(count) => {
+                (0..*count).for_each(|_| self.ask(&mut call));
+                call.dismiss();
+                self.wait(2 * KILL_LIMIT);
+            }
+            Moment::Start | Moment::InformResponse => {}
+        }
+    }
+
+    fn wait(&mut self, limit: Duration) {
+        // The moment is the point of it: nothing is waited for.
+        std::thread::sleep(self.chance.moment(limit));
+    }
+
+    fn ask(&mut self, call: &mut Call) {
+        let asked = self.anything();
+        let before = Instant::now();
+        let answer = call.ask(&asked.rpc()).expect("an answer");
+        self.answered(asked, before, &answer);
+    }
+
+    fn ask_and_kill(&mut self, call: &mut Call) {
+        let asked = self.anything();
+        let before = Instant::now();
+        call.say(&asked.rpc());
+        self.wait(KILL_LIMIT);
+        self.agent.kill9();
+        match call.hear() {
+            Some(answer) => self.answered(asked, before, &answer), // it was on its way already
+            None => match asked {
+                Asked::Change(change) => self.in_flight = Some(change),
+                Asked::Reboot(key) => self.story.reboot(&key, false),
+                Asked::Schedule(key, delay) => self.story.schedule(&key, before, delay, false),
+            },
+        }
+    }
+
+    fn answered(&mut self, asked: Asked, before: Instant, answer: &Message) {
+        match asked {
+            Asked::Change(change) => self.gateway.answered(&change, answer),
+            Asked::Reboot(key) => {
+                assert_eq!(answer.method, "RebootResponse", "{}", answer.xml);
+                self.story.reboot(&key, true);
+            }
+            Asked::Schedule(key, delay) => {
+                assert_eq!(answer.method, "ScheduleInformResponse", "{}", answer.xml);
+                self.story.schedule(&key, before, delay, true);
+            }
+        }
+    }
+
+    fn anything(&mut self) -> Asked {
+        self.keys += 1;
+        let key = format!("key {} <&>", self.keys);
+        match self.chance.below(20) {
+            0 => Asked::Reboot(key),
+            1 if self.story.scheduled() < 8 => {
+                Asked::Schedule(key, Duration::from_secs(1 + self.chance.below(2) as u64))
+            }
+            _ => Asked::Change(self.gateway.any_change(&mut self.chance, &key)),
+        }
+    }
+
+    /// The storm is over: everything is as it must be, and the last events come.
+    fn calm_down(&mut self) {
+        self.line.clear();
+        self.story.booted();
+        self.started = Instant::now();
+        self.agent.reboot();
+        while !self.story.is_over() {
+            // A scheduled Inform whose answer was never heard may not come at all.
+            if let Some(mut call) = self.line.accept(Duration::from_millis(50)) {
+                initiate(&mut call, &mut self.story, self.started);
+                self.gateway.compare(&mut call, self.in_flight.take().as_ref());
+                call.dismiss();
+                assert!(call.is_hung_up()); // R50
+            }
+            assert!(self.started.elapsed() < CALL_LIMIT, "events are left, and no session comes");
+            self.story.forget_what_never_came();
+        }
+    }
+}
+
+impl Asked {
+    fn rpc(&self) -> Rpc {
+        match self {
+            Asked::Change(change) => change.rpc(),
+            Asked::Reboot(key) => reboot(key),
+            Asked::Schedule(key, delay) => schedule_inform(delay.as_secs() as u32, key),
+        }
+    }
+}
+
+impl Compactions {
+    fn look(&mut self, agent: &Agent) {
+        let inode = std::fs::metadata(agent.state_dir().join("journal")).ok().map(|file| file.ino());
+        self.count += usize::from(self.inode.is_some() && inode != self.inode);
+        self.inode = inode;
+    }
+}
+
+/// From the Inform to the point where the agent listens.
+fn initiate(call: &mut Call, story: &mut Story, started: Instant) {
+    let inform = call.hear().expect("an Inform");
+    story.told(&inform, started);
+    story.confirm(&inform);
+    call.confirm();
+    let next = call.hear().expect("the empty POST");
+    assert!(next.method.is_empty(), "{}", next.xml); // R114
+    story.delivered();
+}
+
+/// The device reboots when the test says so: its command does nothing.
+fn write_actions() -> std::path::PathBuf {
+    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("storm-actions.json");
+    std::fs::write(&path, r#"{ "actions": { "reboot": ["true"] } }"#).expect("a file");
+    path
+}

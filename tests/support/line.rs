@@ -1,0 +1,160 @@
+//! An ACS that is led by hand, step by step: one connection, one request at a time, no thread.
+//!
+//! For tests that must know just how far the agent has come when they do something to it, such as killing it, and for
+//! measurements, where [`Acs`](super::Acs) keeps too much of what it saw.
+//!
+//! ```ignore
+//! let mut call = line.accept(LIMIT).expect("a session");
+//! let inform = call.hear().expect("an Inform");
+//! call.confirm();
+//! assert!(call.hear().expect("the empty POST").method.is_empty());
+//! let answer = call.ask(&get_rpc_methods()).expect("an answer");
+//! call.dismiss();
+//! ```
+
+use std::io::ErrorKind;
+use std::net::TcpListener;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::desk::keep_message;
+use super::envelope::{Body, Dialect};
+use super::http::{Gone, Stream, Wire};
+use super::message::Message;
+use super::rpc::Rpc;
+
+/// How long the agent may think about an answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often the listener is looked at.
+const LOOK: Duration = Duration::from_micros(200);
+
+/// The place where the agent calls.
+pub struct Line {
+    listener: TcpListener,
+    keeps_messages: bool,
+}
+
+/// One session.
+pub struct Call {
+    wire: Wire,
+    inform_id: String,
+    asked: u32,
+    keeps_messages: bool,
+}
+
+impl Line {
+    pub fn open() -> Line {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        listener.set_nonblocking(true).expect("a listener that does not block");
+        Line { listener, keeps_messages: false }
+    }
+
+    /// Keeps what it hears for the schema checker, where `CPE_AGENT_MESSAGES` says.
+    pub fn keeping_messages(mut self) -> Line {
+        self.keeps_messages = true;
+        self
+    }
+
+    /// The ACS URL.
+    pub fn url(&self) -> String {
+        format!("http://{}/acs", self.listener.local_addr().expect("an address"))
+    }
+
+    /// The next connection; `None` where none comes in time.
+    pub fn accept(&self, limit: Duration) -> Option<Call> {
+        let deadline = Instant::now() + limit;
+        loop {
+            match self.listener.accept() {
+                Ok((tcp, _)) => {
+                    tcp.set_nonblocking(false).expect("a connection that blocks");
+                    tcp.set_nodelay(true).expect("a connection without delay");
+                    let wire = Wire::new(Stream::Plain(tcp));
+                    wire.patience(Some(PATIENCE));
+                    return Some(Call {
+                        wire,
+                        inform_id: String::new(),
+                        asked: 0,
+                        keeps_messages: self.keeps_messages,
+                    });
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock && Instant::now() < deadline => thread::sleep(LOOK),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return None,
+                Err(error) => panic!("no connection: {error}"),
+            }
+        }
+    }
+
+    /// Forgets the connections that wait: they are of an agent that was killed.
+    pub fn clear(&self) {
+        while self.listener.accept().is_ok() {}
+    }
+}
+
+impl Call {
+    /// The next request, whole and held against the shape of its kind; the empty POST has no method. `None` where the
+    /// agent is gone.
+    pub fn hear(&mut self) -> Option<Message> {
+        let request = match self.wire.request() {
+            Ok(request) => request,
+            Err(Gone::Closed | Gone::Broken(_)) => return None,
+            Err(gone) => panic!("{gone:?}"),
+        };
+        if request.body.is_empty() {
+            return Some(Message::default());
+        }
+        if self.keeps_messages {
+            keep_message(&request.body);
+        }
+        let message = Message::parse(&request.body).unwrap_or_else(|problem| panic!("{problem}"));
+        assert!(message.problems.is_empty(), "{:?}\n{}", message.problems, message.xml);
+        if message.is_inform() {
+            self.inform_id = message.id.clone().unwrap_or_default();
+        }
+        Some(message)
+    }
+
+    /// InformResponse.
+    pub fn confirm(&mut self) {
+        let body = Body::Method("InformResponse".into(), "<MaxEnvelopes>1</MaxEnvelopes>".into());
+        let id = self.inform_id.clone();
+        self.send(&id, &body);
+    }
+
+    /// A request of the ACS.
+    pub fn say(&mut self, rpc: &Rpc) {
+        self.asked += 1;
+        let arguments = rpc.write(&Dialect::default().prefixes());
+        let id = format!("line-{}", self.asked);
+        self.send(&id, &Body::Method(rpc.method().into(), arguments));
+    }
+
+    /// A request of the ACS, and what the agent answers.
+    pub fn ask(&mut self, rpc: &Rpc) -> Option<Message> {
+        self.say(rpc);
+        let answer = self.hear()?;
+        assert_eq!(answer.id, Some(format!("line-{}", self.asked)), "the answer to another request"); // R77
+        Some(answer)
+    }
+
+    /// Nothing more to say.
+    pub fn dismiss(&mut self) {
+        let _ = self.wire.write_all(b"HTTP/1.1 204 No Content\r\n\r\n");
+    }
+
+    /// Whether the agent hangs up, as it must when a session is over (R50).
+    pub fn is_hung_up(&mut self) -> bool {
+        matches!(self.wire.request(), Err(Gone::Closed))
+    }
+
+    /// An agent that was killed takes no answer; what follows shows that.
+    fn send(&mut self, id: &str, body: &Body) {
+        let headers = [("ID".to_owned(), id.to_owned())];
+        let xml = Dialect::default().envelope("1-2", &headers, body);
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/xml; charset=utf-8\r\nContent-Length: {}\r\n\r\n",
+            xml.len()
+        );
+        let _ = self.wire.write_all((head + &xml).as_bytes());
+    }
+}
