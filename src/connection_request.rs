@@ -15,14 +15,18 @@ mod gatekeeper;
 mod http;
 mod http_request;
 mod limits;
+mod local_address;
 mod nonce;
 mod outcome;
 mod peer;
+mod resolver;
+mod udp;
 mod udp_request;
 
 pub use http::HttpListener;
 pub use limits::{Limits, Rate};
 pub use outcome::{HttpOutcome, Outcome, Tally, UdpOutcome};
+pub use udp::{Course, Report, UdpListener};
 pub use udp_request::{Replay, UdpRequest};
 
 use std::fmt;

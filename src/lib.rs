@@ -9,7 +9,7 @@
 //! ──────────────────────── drivers: sockets, files, processes, threads
 //! acs  connection_request  control  store  log  clock  time_zone
 //! ──────────────────────── protocol: no socket, no file, no clock, no thread
-//! cwmp  schedule  digest  url
+//! cwmp  schedule  digest  stun  url
 //! ──────────────────────── model: knows neither XML nor CWMP
 //! model
 //! ```
@@ -33,5 +33,6 @@ pub mod process;
 pub mod schedule;
 pub mod secret;
 pub mod store;
+pub mod stun;
 pub mod time_zone;
 pub mod url;

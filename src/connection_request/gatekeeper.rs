@@ -148,5 +148,4 @@ fn response(status: &str, fields: &str, persistent: bool) -> Vec<u8> {
 }
 
 #[cfg(test)]
-#[path = "gatekeeper_tests.rs"]
 mod tests;
