@@ -3,7 +3,8 @@
 //!
 //! What is left open by the standard is decided so: as long as no server answers, the address that was learnt
 //! last stays published, since the way may still be open and there is none better; where none was learnt from
-//! the present local address, that local address is.
+//! the present local address, that local address is. Until the first answer, or the first failure, nothing is
+//! published: what the device published before it restarted is the better guess meanwhile.
 
 use std::mem;
 use std::net::SocketAddr;
