@@ -31,7 +31,7 @@ pub(super) struct Scope {
     tables: Box<[Table]>,
     /// Slots whose value is not the factory's, ascending.
     changed: Vec<u32>,
-    /// Slots whose attributes are not the default.
+    /// Slots whose attributes are not the default, ascending.
     attributes: Vec<(u32, Attributes)>,
 }
 
@@ -94,8 +94,7 @@ impl Parameter<'_> {
 
     /// Its notification and access attributes.
     pub fn attributes(&self) -> Attributes {
-        let set = self.scope.attributes.iter().find(|(slot, _)| *slot == self.slot);
-        let attributes = set.map_or(self.spec.notify.default_attributes(), |(_, attributes)| *attributes);
+        let attributes = self.scope.attributes(self.slot).unwrap_or(self.spec.notify.default_attributes());
         match self.spec.notify {
             Notify::ForceEnabled => {
                 Attributes { subscriber: attributes.subscriber, ..self.spec.notify.default_attributes() }
@@ -291,8 +290,10 @@ impl Tree {
     /// Gives a parameter attributes.
     pub(super) fn set_attributes(&mut self, name: &str, attributes: Attributes) -> Result<(), PathError> {
         let (slot, scope) = self.slot_mut(name)?;
-        scope.attributes.retain(|(s, _)| *s != slot);
-        scope.attributes.push((slot, attributes));
+        match scope.attributes.binary_search_by_key(&slot, |(slot, _)| *slot) {
+            Ok(at) => scope.attributes[at].1 = attributes,
+            Err(at) => scope.attributes.insert(at, (slot, attributes)),
+        }
         Ok(())
     }
 
@@ -482,12 +483,18 @@ impl Scope {
         }
     }
 
+    /// The attributes that were set, where any were.
+    fn attributes(&self, slot: u32) -> Option<Attributes> {
+        let at = self.attributes.binary_search_by_key(&slot, |(slot, _)| *slot).ok()?;
+        Some(self.attributes[at].1)
+    }
+
     fn slot_differences(&self, slot: u32, spec: &Spec, name: &str, visit: &mut dyn FnMut(Difference<'_>)) {
         if self.changed.binary_search(&slot).is_ok() {
             visit(Difference::Value(name, self.values[slot as usize].as_ref().unwrap_or(&spec.default)));
         }
-        if let Some((_, attributes)) = self.attributes.iter().find(|(s, _)| *s == slot) {
-            visit(Difference::Attributes(name, *attributes));
+        if let Some(attributes) = self.attributes(slot) {
+            visit(Difference::Attributes(name, attributes));
         }
     }
 }
