@@ -13,8 +13,6 @@ mod schedule_inform;
 mod set_parameter_attributes;
 mod set_parameter_values;
 
-use std::collections::HashSet;
-
 use super::device::{Device, JournalError};
 use super::fault::{Fault, FaultCode};
 use super::soap::{Element, Writer};
@@ -59,17 +57,11 @@ pub(super) fn find(method: &str, actions: &Actions) -> Result<Answer, Fault> {
 }
 
 /// Reads the array `ParameterNames` of a call, name by name.
-///
-/// A name that is there again is passed over (R181): else a call of a megabyte, with the name of the root again and
-/// again, would ask for an answer of gigabytes.
 fn each_name(call: Element<'_>, mut read: impl FnMut(&str, &Path<'_>) -> Result<(), Fault>) -> Result<(), Fault> {
-    let mut names = HashSet::new();
     for name in call.some_members("ParameterNames")? {
         let name = name.text().ok_or_else(|| Fault::because(FaultCode::InvalidArguments, "a name is a text"))?;
         let path = Path::parse(&name).map_err(|error| named(&name, error))?;
-        if names.insert(name.clone()) {
-            read(&name, &path)?;
-        }
+        read(&name, &path)?;
     }
     Ok(())
 }
