@@ -272,7 +272,7 @@ impl Agent<'_> {
     }
 }
 
-/// Random bits from the kernel; without them the address of a stack variable must do, which is enough for a jitter.
+/// Random bits from the kernel; without them the number of the process must do, which is enough for a jitter.
 fn random() -> u64 {
     let mut bytes = [0; 8];
     match OsRng.try_fill_bytes(&mut bytes) {

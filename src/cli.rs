@@ -7,7 +7,9 @@ use std::process::ExitCode;
 
 use lexopt::{Arg, Parser};
 
-use crate::config::{self, CONTROL, Config, Options, SETTINGS, StartupError};
+use crate::config::{CONTROL, Config, Options, SETTINGS, StartupError};
+use crate::control::assignment;
+use crate::secret::Secret;
 
 /// `EX_USAGE`.
 const EXIT_USAGE: u8 = 64;
@@ -33,7 +35,7 @@ pub enum Command {
         /// Its control socket.
         control: PathBuf,
         /// At least one path and value.
-        assignments: Vec<(String, String)>,
+        assignments: Vec<(String, Secret)>,
     },
     /// Creates an instance.
     Add {
@@ -151,7 +153,7 @@ const COMMANDS: &[Form] = &[
         arguments: " PATH=VALUE...",
         meaning: "change values, all or none",
         build: Build::Client(|control, operands| {
-            let assignments = operands.some()?.iter().map(|text| config::assignment(text)).collect::<Result<_, _>>()?;
+            let assignments = operands.some()?.iter().map(|text| assignment(text)).collect::<Result<_, _>>()?;
             Ok(Command::Set { control, assignments })
         }),
     },
@@ -410,7 +412,7 @@ mod tests {
         let control = PathBuf::from("/var/run/cpe-agent.sock");
         let paths = vec!["Device.".to_owned(), "Device.A".to_owned()];
         assert_eq!(command(&["get", "Device.", "Device.A"]), Command::Get { control: control.clone(), paths });
-        let assignments = vec![("Device.A".to_owned(), "-1=".to_owned()), ("Device.B".to_owned(), String::new())];
+        let assignments = vec![("Device.A".to_owned(), "-1=".into()), ("Device.B".to_owned(), "".into())];
         assert_eq!(
             command(&["set", "Device.A=-1=", "Device.B="]),
             Command::Set { control: control.clone(), assignments }

@@ -13,7 +13,9 @@ use std::time::Duration;
 use ::log::LevelFilter;
 use serde_json::Value;
 
+use crate::control::assignment;
 use crate::log::Destination;
+use crate::secret::Secret;
 
 /// A configuration file is a few hundred bytes; what is larger is none.
 const MAX_FILE: u64 = 1024 * 1024;
@@ -24,7 +26,7 @@ pub struct Config {
     /// Data-model files; a later file is laid over the earlier ones.
     pub data_model: Vec<PathBuf>,
     /// Factory values laid over the model: full path and value, no path twice.
-    pub set: Vec<(String, String)>,
+    pub set: Vec<(String, Secret)>,
     /// Where everything lives that must survive a reboot.
     pub state_dir: PathBuf,
     /// Where connection requests over HTTP arrive; port 0 picks a free one.
@@ -123,7 +125,7 @@ impl Config {
                         return Err((below(), "a path is expected".to_owned()));
                     }
                     let value = string(value).map_err(|reason| (below(), reason))?;
-                    self.set.push((name.clone(), value.to_owned()));
+                    self.set.push((name.clone(), value.into()));
                 }
                 Ok(())
             }
@@ -323,7 +325,7 @@ pub struct Options {
 enum OptionValue {
     One(String),
     DataModel(Vec<PathBuf>),
-    Set(String, String),
+    Set(String, Secret),
 }
 
 impl Options {
@@ -403,14 +405,6 @@ impl fmt::Display for StartupError {
 }
 
 impl std::error::Error for StartupError {}
-
-/// Reads `PATH=VALUE`; the value may be empty and may hold further `=`.
-pub(crate) fn assignment(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err(format!("`{text}` is not PATH=VALUE")),
-    }
-}
 
 fn path(text: &str) -> Result<PathBuf, String> {
     if text.is_empty() || text.contains('\0') {
@@ -507,8 +501,17 @@ mod tests {
         })
     }
 
-    fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, Secret)> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect()
+    }
+
+    #[test]
+    fn a_factory_value_is_not_shown() {
+        let mut options = Options::default();
+        let setting = SETTINGS.iter().find(|setting| setting.option == "set").expect("the setting");
+        options.add(setting, "Device.ManagementServer.Password=hunter2").expect("an assignment");
+        let shown = format!("{:?}", Config::load(options).expect("a configuration"));
+        assert!(shown.contains("ManagementServer.Password") && !shown.contains("hunter2"), "{shown}");
     }
 
     #[test]

@@ -15,5 +15,6 @@ mod service;
 mod socket;
 
 pub use client::run;
+pub(crate) use message::assignment;
 pub use message::{Answer, Request};
 pub use server::{Call, Daemon, Refused, Reply, Server};

@@ -4,14 +4,16 @@
 //! again. A room imports only from floors below it.
 //!
 //! ```text
-//! main.rs  cli  config     arguments in, exit code out
+//! main.rs  cli  config  check   arguments in, exit code out
 //! agent                    the one thread that owns everything that can change
 //! ──────────────────────── drivers: sockets, files, processes, threads
-//! acs  connection_request  control  store  log  clock  time_zone
+//! acs  connection_request  control  process  store  log  clock  time_zone
 //! ──────────────────────── protocol: no socket, no file, no clock, no thread
 //! cwmp  schedule  digest  stun  url
 //! ──────────────────────── model: knows neither XML nor CWMP
 //! model
+//! ──────────────────────── what any floor may use
+//! secret
 //! ```
 //!
 //! Time, chance and storage are handed in: what is below the drivers is given the time as [`clock::Now`], random bytes

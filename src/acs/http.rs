@@ -138,7 +138,7 @@ impl Wire {
             return Ok(());
         };
         if let BodyMode::LengthDelimited(length) = call.body_mode()
-            && usize::try_from(length).is_ok_and(|length| length > limit)
+            && usize::try_from(length).map_or(true, |length| length > limit)
         {
             return Err(SessionError::TooLarge { limit });
         }

@@ -15,6 +15,7 @@ use crate::cwmp::rules;
 use crate::model::path::{Path, PathError};
 use crate::model::transaction::{Change, GivenType, SetError};
 use crate::model::value::Value;
+use crate::secret::Secret;
 
 /// The longest answer to `get`: five times a tree of 10,000 parameters.
 const MAX_OUTPUT: usize = 4 << 20;
@@ -175,7 +176,7 @@ impl Write for OneLine<'_> {
     }
 }
 
-fn set(device: &mut Device, assignments: &[(String, String)]) -> Result<Done, String> {
+fn set(device: &mut Device, assignments: &[(String, Secret)]) -> Result<Done, String> {
     let mut names = HashSet::new();
     let mut changes = Vec::with_capacity(assignments.len());
     let mut refused = Vec::new();
@@ -183,7 +184,7 @@ fn set(device: &mut Device, assignments: &[(String, String)]) -> Result<Done, St
         if !names.insert(name) {
             refused.push(format!("{name}: it is in the list more than once"));
         }
-        match decide(device, name, text) {
+        match decide(device, name, text.expose()) {
             Ok(value) => changes.push(Change::Set(name.clone(), value)),
             Err(reason) => refused.push(reason),
         }

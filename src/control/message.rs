@@ -5,15 +5,15 @@
 
 use serde_json::{Value, json};
 
-use crate::config::assignment;
+use crate::secret::Secret;
 
 /// A command to the running daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     /// Values of parameters and of parts of the tree.
     Get(Vec<String>),
-    /// New values: path and value.
-    Set(Vec<(String, String)>),
+    /// New values: path and value, which may be a password.
+    Set(Vec<(String, Secret)>),
     /// A new instance of this table.
     Add(String),
     /// This instance goes.
@@ -37,7 +37,7 @@ impl Request {
         match self {
             Request::Get(paths) => words.extend(paths.iter().cloned()),
             Request::Set(assignments) => {
-                words.extend(assignments.iter().map(|(path, value)| format!("{path}={value}")))
+                words.extend(assignments.iter().map(|(path, value)| format!("{path}={}", value.expose())))
             }
             Request::Add(argument) | Request::Delete(argument) | Request::Inform(argument) => {
                 words.push(argument.clone());
@@ -87,6 +87,14 @@ impl Request {
 
 const JSON: &str = "--json";
 
+/// Reads `PATH=VALUE`; the value may be empty and may hold further `=`.
+pub(crate) fn assignment(text: &str) -> Result<(String, Secret), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.into())),
+        _ => Err(format!("`{text}` is not PATH=VALUE")),
+    }
+}
+
 /// The answer line, with its line end.
 pub(super) fn encode_answer(answer: &Answer) -> Vec<u8> {
     line(&match answer {
@@ -121,7 +129,7 @@ mod tests {
         let texts = |list: &[&str]| list.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
         for request in [
             Request::Get(texts(&["Device.", "", "ünï \"\\\n\0"])),
-            Request::Set(vec![("Device.A".into(), "x=y\nz".into()), ("Device.B".into(), String::new())]),
+            Request::Set(vec![("Device.A".into(), "x=y\nz".into()), ("Device.B".into(), "".into())]),
             Request::Add("Device.T.".into()),
             Request::Delete("Device.T.1.".into()),
             Request::Inform("6 CONNECTION REQUEST".into()),

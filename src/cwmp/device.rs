@@ -140,8 +140,9 @@ impl Device {
                 continue;
             };
             for change in record.get("tree").and_then(Json::as_array).into_iter().flatten() {
-                let change =
-                    Change::from_json(change, &tree).and_then(|c| tree.apply(&c).map_err(|e| format!("{c:?}: {e}")));
+                // Never the value: it may be a password.
+                let change = Change::from_json(change, &tree)
+                    .and_then(|c| tree.apply(&c).map_err(|error| format!("{}: {error}", c.name())));
                 notices.extend(change.err().map(|reason| format!("left out of the stored values: {reason}")));
             }
             if let Some(stored) = record.remove("state") {
@@ -225,7 +226,7 @@ impl Device {
         for change in &changes {
             // Every change was decided on this very tree.
             let applied = self.tree.apply(change);
-            debug_assert!(applied.is_ok(), "{change:?}: {applied:?}");
+            debug_assert!(applied.is_ok(), "{}: {applied:?}", change.name());
         }
         self.state = state;
         self.written = encoded;

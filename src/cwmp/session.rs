@@ -120,6 +120,10 @@ impl Session {
     }
 
     fn envelope(self, envelope: &Envelope<'_>, device: &mut Device) -> (Session, Output) {
+        // SOAP 1.1 §4.2.3: what is not understood is not processed; nor is an answer answered with a fault (R86, R88).
+        if let (Phase::Informing { .. }, Some(entry)) = (&self.phase, envelope.not_understood) {
+            return self.fail(SessionError::Soap(format!("header {} not understood", excerpt(entry))));
+        }
         match (&self.phase, &envelope.body) {
             (Phase::Informing { .. }, Body::Fault(fault)) => {
                 let code = fault.code.map_or(0, AcsFaultCode::number);
@@ -139,7 +143,7 @@ impl Session {
             }
             // A response or a fault to a request that we never sent; it must not be answered (R86).
             (Phase::Serving { .. }, Body::Rpc { name, .. }) => {
-                let name = name.to_string();
+                let name = excerpt(name);
                 self.fail(SessionError::Unexpected(name))
             }
             (Phase::Serving { .. }, Body::Fault(fault)) => {
@@ -213,6 +217,11 @@ impl Session {
     fn end(self, result: Result<(), SessionError>) -> (Session, Output) {
         (Session { phase: Phase::Ended, ..self }, Output::End(result))
     }
+}
+
+/// Enough of a name to recognise it; the ACS may have made it as long as its message, and it is kept for `status`.
+fn excerpt(name: &str) -> String {
+    name.chars().take(64).collect()
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use super::raw::{Object, Raw, Tape};
 use super::schema::{Children, Kind, ROOT, Schema, TableShape};
 use super::tree::{Scope, Tree};
 use super::value::{Patterns, Value};
+use crate::secret::Secret;
 
 /// The text of one data-model file.
 #[derive(Clone, Debug)]
@@ -56,7 +57,7 @@ impl fmt::Display for LoadError {
 impl std::error::Error for LoadError {}
 
 /// Loads files, a later one laid over the earlier ones, and then the factory values of the command line.
-pub fn load(files: &[ModelFile], factory_values: &[(String, String)]) -> Result<Loaded, LoadError> {
+pub fn load(files: &[ModelFile], factory_values: &[(String, Secret)]) -> Result<Loaded, LoadError> {
     let tapes: Vec<Tape<'_>> =
         files.iter().enumerate().map(|(number, file)| read(file, number)).collect::<Result<_, _>>()?;
     let mut top = Object::empty();
@@ -76,7 +77,7 @@ pub fn load(files: &[ModelFile], factory_values: &[(String, String)]) -> Result<
     filler.object(&object, children, tree.root_scope())?;
     filler.references(&tree)?;
     for (path, text) in factory_values {
-        set_factory_value(&mut tree, path, text)?;
+        set_factory_value(&mut tree, path, text.expose())?;
     }
     Ok(Loaded { tree, actions })
 }

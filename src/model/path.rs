@@ -67,7 +67,7 @@ pub(super) fn instance_number(text: &str) -> Option<u32> {
     None
 }
 
-/// Why a name cannot be used. It becomes a CWMP fault in `cwmp::fault` and nowhere else.
+/// Why a name cannot be used. It becomes a CWMP fault in `cwmp::rpc` and nowhere else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PathError {
     /// More than 256 characters.

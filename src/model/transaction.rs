@@ -30,6 +30,16 @@ pub enum Change {
     LastNumber(String, u32),
 }
 
+impl Change {
+    /// What is changed: a parameter, a table or an instance.
+    pub fn name(&self) -> &str {
+        match self {
+            Change::Set(name, _) | Change::Attributes(name, _) => name,
+            Change::Add(path, _) | Change::Delete(path) | Change::LastNumber(path, _) => path,
+        }
+    }
+}
+
 /// Why a single parameter cannot be set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SetError {

@@ -8,13 +8,18 @@
 //!
 //! Everything here is done in memory and at once; [`transaction`](super::transaction) decides what may be done.
 
-use std::fmt::Write;
 use std::rc::Rc;
 
 use super::attributes::{Attributes, Notify};
 use super::path::{Path, PathError, instance_number};
-use super::schema::{Children, Kind, Marks, NodeId, ROOT, Schema, Spec, TableShape};
+use super::schema::{Children, Kind, NodeId, ROOT, Schema, Spec, TableShape};
 use super::value::{Type, Value};
+use walk::{NameWalk, Walk};
+
+mod difference;
+mod walk;
+
+pub(super) use difference::Difference;
 
 /// The data model of this device as it is now.
 #[derive(Clone, Debug)]
@@ -31,7 +36,7 @@ pub(super) struct Scope {
     tables: Box<[Table]>,
     /// Slots whose value is not the factory's, ascending.
     changed: Vec<u32>,
-    /// Slots whose attributes are not the default.
+    /// Slots whose attributes are not the default, ascending.
     attributes: Vec<(u32, Attributes)>,
 }
 
@@ -94,8 +99,7 @@ impl Parameter<'_> {
 
     /// Its notification and access attributes.
     pub fn attributes(&self) -> Attributes {
-        let set = self.scope.attributes.iter().find(|(slot, _)| *slot == self.slot);
-        let attributes = set.map_or(self.spec.notify.default_attributes(), |(_, attributes)| *attributes);
+        let attributes = self.scope.attributes(self.slot).unwrap_or(self.spec.notify.default_attributes());
         match self.spec.notify {
             Notify::ForceEnabled => {
                 Attributes { subscriber: attributes.subscriber, ..self.spec.notify.default_attributes() }
@@ -305,8 +309,10 @@ impl Tree {
     /// Gives a parameter attributes.
     pub(super) fn set_attributes(&mut self, name: &str, attributes: Attributes) -> Result<(), PathError> {
         let (slot, scope) = self.slot_mut(name)?;
-        scope.attributes.retain(|(s, _)| *s != slot);
-        scope.attributes.push((slot, attributes));
+        match scope.attributes.binary_search_by_key(&slot, |(slot, _)| *slot) {
+            Ok(at) => scope.attributes[at].1 = attributes,
+            Err(at) => scope.attributes.insert(at, (slot, attributes)),
+        }
         Ok(())
     }
 
@@ -391,70 +397,6 @@ impl Tree {
             _ => Err(PathError::NotCreatable),
         }
     }
-
-    /// Tells of everything that differs from the factory state, in an order in which it can be done again.
-    pub(super) fn visit_differences(&self, visit: &mut dyn FnMut(Difference<'_>)) {
-        let mut name = String::with_capacity(128);
-        self.differences(ROOT..ROOT + 1, &self.root, &mut name, visit);
-    }
-
-    fn differences(
-        &self,
-        nodes: std::ops::Range<NodeId>,
-        scope: &Scope,
-        name: &mut String,
-        visit: &mut dyn FnMut(Difference<'_>),
-    ) {
-        for id in nodes {
-            let length = name.len();
-            name.push_str(self.schema.name(id));
-            match self.schema.node(id).kind {
-                Kind::Parameter { slot, spec } => scope.slot_differences(slot, self.schema.spec(spec), name, visit),
-                Kind::Object(children) => {
-                    name.push('.');
-                    self.differences(children.range(), scope, name, visit);
-                }
-                Kind::Table(shape) => {
-                    name.push('.');
-                    self.table_differences(&shape, &scope.tables[shape.index as usize], name, visit);
-                }
-            }
-            name.truncate(length);
-        }
-    }
-
-    fn table_differences(
-        &self,
-        shape: &TableShape,
-        table: &Table,
-        name: &mut String,
-        visit: &mut dyn FnMut(Difference<'_>),
-    ) {
-        for number in &table.deleted {
-            visit(Difference::Deleted(name, *number));
-        }
-        for instance in &table.instances {
-            if !instance.factory {
-                visit(Difference::Added(name, instance.number));
-            }
-            let length = name.len();
-            push_number(name, instance.number);
-            self.differences(shape.children.range(), &instance.scope, name, visit);
-            name.truncate(length);
-        }
-        if table.last > table.instances.last().map_or(0, |instance| instance.number) {
-            visit(Difference::LastNumber(name, table.last));
-        }
-    }
-}
-
-/// One difference from the factory state: a table's path with its dot, or a parameter's name.
-pub(super) enum Difference<'t> {
-    Added(&'t str, u32),
-    Deleted(&'t str, u32),
-    LastNumber(&'t str, u32),
-    Value(&'t str, &'t Value),
-    Attributes(&'t str, Attributes),
 }
 
 impl Scope {
@@ -496,13 +438,10 @@ impl Scope {
         }
     }
 
-    fn slot_differences(&self, slot: u32, spec: &Spec, name: &str, visit: &mut dyn FnMut(Difference<'_>)) {
-        if self.changed.binary_search(&slot).is_ok() {
-            visit(Difference::Value(name, self.values[slot as usize].as_ref().unwrap_or(&spec.default)));
-        }
-        if let Some((_, attributes)) = self.attributes.iter().find(|(s, _)| *s == slot) {
-            visit(Difference::Attributes(name, *attributes));
-        }
+    /// The attributes that were set, where any were.
+    fn attributes(&self, slot: u32) -> Option<Attributes> {
+        let at = self.attributes.binary_search_by_key(&slot, |(slot, _)| *slot).ok()?;
+        Some(self.attributes[at].1)
     }
 }
 
@@ -514,111 +453,6 @@ impl Table {
     fn instance(&self, number: u32) -> Option<&Instance> {
         self.position(number).map(|at| &self.instances[at])
     }
-}
-
-/// A walk over parameters; `name` is that of the node where the walk is.
-struct Walk<'w, 'v> {
-    schema: &'w Schema,
-    name: String,
-    /// Which nodes it visits.
-    only: fn(Marks) -> bool,
-    visit: &'v mut dyn FnMut(&Parameter<'_>),
-}
-
-impl Walk<'_, '_> {
-    fn node(&mut self, id: NodeId, scope: &Scope) {
-        let node = self.schema.node(id);
-        if !(self.only)(node.marks) {
-            return;
-        }
-        let length = self.name.len();
-        self.name.push_str(self.schema.name(id));
-        match node.kind {
-            Kind::Parameter { slot, spec } => {
-                (self.visit)(&Parameter { name: &self.name, spec: self.schema.spec(spec), scope, slot });
-            }
-            Kind::Object(children) => {
-                self.name.push('.');
-                self.children(children, scope);
-            }
-            Kind::Table(table) => {
-                self.name.push('.');
-                self.table(&table, scope);
-            }
-        }
-        self.name.truncate(length);
-    }
-
-    fn children(&mut self, children: Children, scope: &Scope) {
-        for id in children.range() {
-            self.node(id, scope);
-        }
-    }
-
-    fn table(&mut self, table: &TableShape, scope: &Scope) {
-        for instance in &scope.tables[table.index as usize].instances {
-            let length = self.name.len();
-            push_number(&mut self.name, instance.number);
-            self.children(table.children, &instance.scope);
-            self.name.truncate(length);
-        }
-    }
-}
-
-/// A walk over names.
-struct NameWalk<'w, 'v> {
-    schema: &'w Schema,
-    name: String,
-    deep: bool,
-    visit: &'v mut dyn FnMut(&str, bool),
-}
-
-impl NameWalk<'_, '_> {
-    fn node(&mut self, id: NodeId, scope: &Scope) {
-        let length = self.name.len();
-        self.name.push_str(self.schema.name(id));
-        match self.schema.node(id).kind {
-            Kind::Parameter { spec, .. } => (self.visit)(&self.name, self.schema.spec(spec).writable),
-            Kind::Object(children) => {
-                self.name.push('.');
-                (self.visit)(&self.name, false);
-                if self.deep {
-                    self.children(children, scope);
-                }
-            }
-            Kind::Table(table) => {
-                self.name.push('.');
-                (self.visit)(&self.name, table.writable);
-                if self.deep {
-                    self.instances(&table, scope);
-                }
-            }
-        }
-        self.name.truncate(length);
-    }
-
-    fn children(&mut self, children: Children, scope: &Scope) {
-        for id in children.range() {
-            self.node(id, scope);
-        }
-    }
-
-    fn instances(&mut self, table: &TableShape, scope: &Scope) {
-        for instance in &scope.tables[table.index as usize].instances {
-            let length = self.name.len();
-            push_number(&mut self.name, instance.number);
-            (self.visit)(&self.name, table.writable);
-            if self.deep {
-                self.children(table.children, &instance.scope);
-            }
-            self.name.truncate(length);
-        }
-    }
-}
-
-fn push_number(name: &mut String, number: u32) {
-    // Writing to a String cannot fail.
-    let _ = write!(name, "{number}.");
 }
 
 /// The type of a value on the wire, for a parameter of the tree.

@@ -296,7 +296,7 @@ impl Patterns {
     }
 }
 
-/// Why a value cannot be set. It becomes a CWMP fault in `cwmp::fault` and nowhere else.
+/// Why a value cannot be set. It becomes a CWMP fault in `cwmp::rpc` and nowhere else.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ValueError {
     /// The `xsi:type` does not fit the parameter (9006).

@@ -5,6 +5,8 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use rustix::net::sockopt::{self, Timeout};
+
 /// What the server does on one connection, in order.
 #[derive(Clone, Debug)]
 pub(super) enum Step {
@@ -74,12 +76,14 @@ impl Server {
         wrap: impl Fn(TcpStream) -> S + Send + 'static,
     ) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        // A client that never comes must fail the test, not hang it.
+        sockopt::set_socket_timeout(&listener, Timeout::Recv, Some(Duration::from_secs(20))).unwrap();
         let address = listener.local_addr().unwrap();
         let thread = thread::Builder::new()
             .spawn(move || {
                 let mut requests = Vec::new();
                 for (connection, steps) in script.into_iter().enumerate() {
-                    let (stream, _) = listener.accept().unwrap();
+                    let (stream, _) = listener.accept().expect("the client connects");
                     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
                     stream.set_nodelay(true).unwrap();
                     serve(&mut wrap(stream), connection, steps, &mut requests);

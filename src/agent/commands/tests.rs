@@ -7,7 +7,7 @@ fn texts(list: &[&str]) -> Vec<String> {
 }
 
 fn assign(device: &mut Device, list: &[(&str, &str)]) -> Result<bool, String> {
-    let list: Vec<(String, String)> = list.iter().map(|&(n, v)| (n.to_owned(), v.to_owned())).collect();
+    let list: Vec<(String, Secret)> = list.iter().map(|&(n, v)| (n.to_owned(), v.into())).collect();
     set(device, &list).map(|done| {
         assert_eq!(done.output, "");
         done.notify
@@ -90,7 +90,7 @@ fn set_is_all_or_nothing() {
     assert_eq!(paper.records().len(), 1);
     let twice = assign(&mut device, &[(NAME, "a"), (NAME, "b")]);
     assert_eq!(twice, Err(format!("{NAME}: it is in the list more than once")));
-    let many: Vec<(String, String)> = (0..100).map(|n| (format!("Device.X{n}"), String::new())).collect();
+    let many: Vec<(String, Secret)> = (0..100).map(|n| (format!("Device.X{n}"), Secret::default())).collect();
     let reasons = set(&mut device, &many).expect_err("refused");
     assert_eq!((reasons.lines().count(), reasons.lines().last()), (21, Some("and 80 more")));
 }

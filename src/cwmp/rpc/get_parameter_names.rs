@@ -15,10 +15,7 @@ pub(super) fn answer(call: Element<'_>, device: &mut Device, response: &mut Writ
     }
     response.array("ParameterList", "cwmp:ParameterInfoStruct", |list| {
         device.tree.visit_names(&path, next_level, &mut |name, writable| {
-            list.element(|entry| {
-                entry.text("Name", name);
-                entry.text("Writable", u8::from(writable)); // acsrs takes 0 and 1 only
-            });
+            list.parameter_info(name, writable);
         })
     })?;
     Ok(())

@@ -92,6 +92,33 @@ fn a_method_that_is_not_there_is_fault_9000_and_the_session_goes_on() {
     assert_eq!(scenario.output, Output::End(Ok(())));
 }
 
+/// R88; a request with such a header is answered with a fault of SOAP instead.
+#[test]
+fn a_header_that_is_not_understood() {
+    let header = r#"<o:Route xmlns:o="urn:other" S:mustUnderstand="1">x</o:Route>"#;
+    let mut scenario = Scenario::telling(&["2 PERIODIC"]);
+    scenario.acs(&inform_response(header));
+    let refused = SessionError::Soap("header Route not understood".into());
+    assert_eq!(scenario.output, Output::End(Err(refused)));
+    assert!(!scenario.is_initiated());
+
+    let mut scenario = Scenario::serving();
+    let answer = scenario.acs(&envelope(header, "<c:GetRPCMethods/>"));
+    assert!(answer.contains("<faultcode>soap-env:MustUnderstand</faultcode>"), "{answer}");
+}
+
+/// What is kept of a failed session for `status` does not grow with what the ACS said.
+#[test]
+fn a_long_name_is_not_kept_whole() {
+    let long = "x".repeat(100_000);
+    for body in [envelope("", &format!("<c:{long}Response/>")), format!("<{long}></y>")] {
+        let mut scenario = Scenario::serving();
+        scenario.acs(&body);
+        let Output::End(Err(error)) = &scenario.output else { panic!("{:?}", scenario.output) };
+        assert!(error.to_string().len() < 400, "{}", error.to_string().len());
+    }
+}
+
 #[test]
 fn a_heartbeat_goes_alone_and_tells_no_changes() {
     let (mut device, paper) = device(&[]);

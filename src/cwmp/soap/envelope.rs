@@ -29,7 +29,8 @@ impl<'a> Document<'a> {
         match roxmltree::Document::parse_with_options(text, options) {
             Ok(document) => Ok(Document(document)),
             Err(roxmltree::Error::DtdDetected) => Err(EnvelopeError::Dtd),
-            Err(error) => Err(EnvelopeError::Xml(error.to_string())),
+            // It quotes names from the message, which may be as long as that.
+            Err(error) => Err(EnvelopeError::Xml(error.to_string().chars().take(200).collect())),
         }
     }
 

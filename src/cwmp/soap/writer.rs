@@ -155,6 +155,11 @@ impl Writer {
         }
     }
 
+    fn escaped_text(&mut self, text: &str) {
+        // A Vec takes whatever is written.
+        let _ = Escape(&mut self.out).write_str(text);
+    }
+
     fn escaped(&mut self, value: impl Display) {
         // A Vec takes whatever is written; only a Display that fails by itself could fail here,
         // and its text then ends where it stopped.
@@ -192,12 +197,23 @@ impl Array<'_> {
         self.writer.element(self.member, content)
     }
 
-    /// A member that is a ParameterValueStruct.
+    /// A member that is a ParameterValueStruct. There are thousands in an answer, so that its tags are written whole.
     pub fn parameter_value(&mut self, name: &str, kind: &str, value: impl Display) {
-        self.element(|member| {
-            member.text("Name", name);
-            member.typed("Value", kind, value);
-        });
+        self.count += 1;
+        self.writer.raw(&["<ParameterValueStruct><Name>"]);
+        self.writer.escaped_text(name);
+        self.writer.raw(&["</Name><Value xsi:type=\"xsd:", schema_type(kind), "\">"]);
+        self.writer.escaped(value);
+        self.writer.raw(&["</Value></ParameterValueStruct>"]);
+    }
+
+    /// A member that is a ParameterInfoStruct, written alike.
+    pub fn parameter_info(&mut self, name: &str, writable: bool) {
+        self.count += 1;
+        self.writer.raw(&["<ParameterInfoStruct><Name>"]);
+        self.writer.escaped_text(name);
+        // acsrs takes 0 and 1 only.
+        self.writer.raw(&["</Name><Writable>", if writable { "1" } else { "0" }, "</Writable></ParameterInfoStruct>"]);
     }
 
     /// How many members have been written.

@@ -1,0 +1,111 @@
+//! Walks over what is present, in the order of the data model, with the name of each place.
+
+use std::fmt::Write;
+
+use super::{Parameter, Scope};
+use crate::model::schema::{Children, Kind, Marks, NodeId, Schema, TableShape};
+
+/// A walk over parameters; `name` is that of the node where the walk is.
+pub(super) struct Walk<'w, 'v> {
+    pub(super) schema: &'w Schema,
+    pub(super) name: String,
+    /// Which nodes it visits.
+    pub(super) only: fn(Marks) -> bool,
+    pub(super) visit: &'v mut dyn FnMut(&Parameter<'_>),
+}
+
+impl Walk<'_, '_> {
+    pub(super) fn node(&mut self, id: NodeId, scope: &Scope) {
+        let node = self.schema.node(id);
+        if !(self.only)(node.marks) {
+            return;
+        }
+        let length = self.name.len();
+        self.name.push_str(self.schema.name(id));
+        match node.kind {
+            Kind::Parameter { slot, spec } => {
+                (self.visit)(&Parameter { name: &self.name, spec: self.schema.spec(spec), scope, slot });
+            }
+            Kind::Object(children) => {
+                self.name.push('.');
+                self.children(children, scope);
+            }
+            Kind::Table(table) => {
+                self.name.push('.');
+                self.table(&table, scope);
+            }
+        }
+        self.name.truncate(length);
+    }
+
+    pub(super) fn children(&mut self, children: Children, scope: &Scope) {
+        for id in children.range() {
+            self.node(id, scope);
+        }
+    }
+
+    pub(super) fn table(&mut self, table: &TableShape, scope: &Scope) {
+        for instance in &scope.tables[table.index as usize].instances {
+            let length = self.name.len();
+            push_number(&mut self.name, instance.number);
+            self.children(table.children, &instance.scope);
+            self.name.truncate(length);
+        }
+    }
+}
+
+/// A walk over names.
+pub(super) struct NameWalk<'w, 'v> {
+    pub(super) schema: &'w Schema,
+    pub(super) name: String,
+    pub(super) deep: bool,
+    pub(super) visit: &'v mut dyn FnMut(&str, bool),
+}
+
+impl NameWalk<'_, '_> {
+    pub(super) fn node(&mut self, id: NodeId, scope: &Scope) {
+        let length = self.name.len();
+        self.name.push_str(self.schema.name(id));
+        match self.schema.node(id).kind {
+            Kind::Parameter { spec, .. } => (self.visit)(&self.name, self.schema.spec(spec).writable),
+            Kind::Object(children) => {
+                self.name.push('.');
+                (self.visit)(&self.name, false);
+                if self.deep {
+                    self.children(children, scope);
+                }
+            }
+            Kind::Table(table) => {
+                self.name.push('.');
+                (self.visit)(&self.name, table.writable);
+                if self.deep {
+                    self.instances(&table, scope);
+                }
+            }
+        }
+        self.name.truncate(length);
+    }
+
+    pub(super) fn children(&mut self, children: Children, scope: &Scope) {
+        for id in children.range() {
+            self.node(id, scope);
+        }
+    }
+
+    pub(super) fn instances(&mut self, table: &TableShape, scope: &Scope) {
+        for instance in &scope.tables[table.index as usize].instances {
+            let length = self.name.len();
+            push_number(&mut self.name, instance.number);
+            (self.visit)(&self.name, table.writable);
+            if self.deep {
+                self.children(table.children, &instance.scope);
+            }
+            self.name.truncate(length);
+        }
+    }
+}
+
+pub(super) fn push_number(name: &mut String, number: u32) {
+    // Writing to a String cannot fail.
+    let _ = write!(name, "{number}.");
+}
