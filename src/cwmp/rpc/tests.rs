@@ -113,6 +113,16 @@ fn names_may_overlap() {
     assert!(answer.contains("cwmp:ParameterValueStruct[7]"), "{answer}");
 }
 
+/// R183, R211: a request that asks for the same again and again gets no answer of gigabytes.
+#[test]
+fn an_answer_has_a_limit() {
+    let mut acs = Scenario::serving();
+    for method in ["GetParameterValues", "GetParameterAttributes"] {
+        assert_eq!(code(&acs.call(method, &names(&["Device."; 100]))), 0, "{method}");
+        assert_eq!(code(&acs.call(method, &names(&[""; 15_000]))), 9004, "{method}");
+    }
+}
+
 #[test]
 fn names_come_with_what_can_be_written() {
     let mut acs = Scenario::serving();
