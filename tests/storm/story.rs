@@ -7,6 +7,8 @@
 //!     └──▶ Perhaps ─────┘──── not told ──▶ (gone)          ├── told again ──▶ Due
 //!                                                          └── not told ──▶ (gone)
 //! ```
+//!
+//! Where the disk fails, the agent cannot remember what was delivered: it goes to `Perhaps` then.
 
 use std::time::{Duration, Instant};
 
@@ -28,7 +30,8 @@ struct Event {
 
 #[derive(Clone, Copy, PartialEq)]
 enum State {
-    /// Asked for, and the agent was killed before its answer was heard: either way is right, once.
+    /// Asked for, and the agent was killed before its answer was heard; or delivered, and the agent could not store
+    /// that: either way is right, once.
     Perhaps,
     /// ScheduleInform was asked for at one instant and answered at the other, if it was.
     Later { due: Instant, answered: Option<Instant>, delay: Duration },
@@ -113,9 +116,15 @@ impl Story {
         }
     }
 
-    /// The agent goes on after InformResponse: what was told is delivered.
-    pub(crate) fn delivered(&mut self) {
-        self.events.retain(|event| event.state != State::Confirmed);
+    /// The agent goes on after InformResponse: what was told is delivered, and not told again if the agent could store
+    /// that.
+    pub(crate) fn delivered(&mut self, stored: bool) {
+        if stored {
+            self.events.retain(|event| event.state != State::Confirmed);
+        }
+        for event in self.events.iter_mut().filter(|event| event.state == State::Confirmed) {
+            event.state = State::Perhaps;
+        }
     }
 
     /// Whether the agent must call in by itself when only its process is started anew.
