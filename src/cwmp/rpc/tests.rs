@@ -1,6 +1,7 @@
 //! The RPCs as the ACS calls them, on the device of the tests.
 
 use crate::cwmp::device::Author;
+use crate::cwmp::event::EventCode;
 use crate::cwmp::testing::*;
 use crate::model::transaction::Change;
 use crate::model::value::{Type, Value};
@@ -309,6 +310,9 @@ fn a_counter_changes_with_its_table() {
     assert_eq!(acs.device.commit(vec![add], Author::Other, |_| {}), Ok(true));
     assert!(acs.device.has_news() && acs.device.state().changed.contains(NUMBER));
     acs.call("SetParameterAttributes", &attributes(&[(NUMBER, Some("0"), None)]));
+    let state = acs.device.state();
+    let told = state.changed.contains(NUMBER) || state.events.contains(&EventCode::ValueChange);
+    assert!(!told, "R99, R101: nobody asks for it any more");
     let delete = Change::Delete("Device.Hosts.Host.2.".into());
     assert_eq!(acs.device.commit(vec![delete], Author::Other, |_| {}), Ok(false));
 }
