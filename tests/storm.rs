@@ -1,4 +1,5 @@
-//! The storm: the ACS changes the gateway at random while the agent is killed at random moments and started anew.
+//! The storm: the ACS and an operator change the gateway at random while the agent is killed at random moments and started
+//! anew.
 //!
 //! ```text
 //! round:  start ──▶ Inform ──▶ InformResponse ──▶ everything is read back ──▶ changes ──▶ 204 ──▶ …
@@ -165,7 +166,7 @@ impl Storm {
         let seed = setting("STORM_SEED", now.as_micros() as usize);
         println!("{}: STORM_SEED={seed}", landscape.model);
         agent.restart();
-        let mut story = Story::from_the_factory();
+        let mut story = Story::from_the_factory(format!("{}.DeviceInfo.ProvisioningCode", landscape.root));
         let mut call = line.accept(CALL_LIMIT).expect("the first session");
         initiate(&mut call, &mut story, Instant::now(), true);
         let gateway = Gateway::explore(landscape, &mut call);
@@ -253,6 +254,9 @@ impl Storm {
             Moment::End(count) => {
                 (0..*count).for_each(|_| self.ask(&mut call));
                 call.dismiss();
+                if self.chance.percent(40) {
+                    self.change_locally();
+                }
                 self.wait(2 * KILL_LIMIT);
             }
             Moment::Start | Moment::InformResponse => {}
@@ -267,6 +271,20 @@ impl Storm {
     fn wait(&mut self, limit: Duration) {
         // The moment is the point of it: nothing is waited for.
         std::thread::sleep(self.chance.moment(limit));
+    }
+
+    /// What an operator changes, the ACS hears of, and of nothing else (R101).
+    fn change_locally(&mut self) {
+        self.keys += 1;
+        let value = format!("code {}", self.keys);
+        let output = self.agent.command(&["set", &format!("{}={value}", self.story.watched())]);
+        match &self.disk {
+            Some(disk) if !output.status.success() => assert!(disk.failed, "{output:?}"),
+            _ => {
+                assert!(output.status.success(), "{output:?}");
+                self.story.changed(value);
+            }
+        }
     }
 
     fn ask(&mut self, call: &mut Call) {
