@@ -260,7 +260,7 @@ impl Agent<'_> {
                 self.device.state_mut().events.raise(Event::new(EventCode::Scheduled));
                 self.raise(Event::of_command(EventCode::MScheduleInform, command_key));
             }
-            Due::Reboot => self.reboot(),
+            Due::Reboot => self.planned_reboot(),
         }
     }
 

@@ -112,6 +112,16 @@ impl Agent<'_> {
         }
     }
 
+    /// A reboot that was planned is due (R156). What the clock says after it may be earlier than now, so that it is noted
+    /// down first.
+    pub(super) fn planned_reboot(&mut self) {
+        let done = self.schedule.reboots.done();
+        if let Err(error) = self.device.commit(Vec::new(), Author::Other, |state| state.scheduled_reboot_done = done) {
+            log::error!("{error}");
+        }
+        self.reboot();
+    }
+
     /// ScheduleReboot and DelayReboot, as the session that has just ended left them (R156).
     pub(super) fn follow_planned_reboots(&mut self, now: Now) {
         let found = Followed {

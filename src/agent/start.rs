@@ -17,7 +17,7 @@ use crate::cwmp::device::{Device, Reset};
 use crate::cwmp::event::{Event, EventCode};
 use crate::cwmp::version;
 use crate::model::{Loaded, ModelFile, OWN_PAGES, load};
-use crate::schedule::{Retry, Schedule};
+use crate::schedule::{PlannedReboots, Retry, Schedule};
 use crate::store::{Recovered, Store, StoreError};
 use crate::time_zone::LocalZone;
 
@@ -73,6 +73,7 @@ impl<'w> Agent<'w> {
         let notices = recovered.notices.into_iter().chain(notices).take(MAX_NOTICES).collect();
         let mut schedule = Schedule::default();
         schedule.retry = Retry::restore(device.state().retry_count, clock.now());
+        schedule.reboots = PlannedReboots::restore(device.state().scheduled_reboot_done);
         let mut agent = Agent {
             config,
             clock,

@@ -110,7 +110,7 @@ fn setting_is_decided_by_access_type_and_facets() {
     assert_eq!(set(interval, GivenType::Any, " 060 "), Ok("60".into()));
     assert_eq!(
         set(interval, GivenType::Is(Type::Boolean), "1"),
-        Err(SetError::Value(ValueError::Type { expected: Type::UnsignedInt }))
+        Err(SetError::Value(ValueError::Type { expected: Type::UnsignedInt })) // R332
     );
     assert_eq!(set(interval, GivenType::Any, "soon"), Err(SetError::Value(ValueError::Literal(Type::UnsignedInt))));
     assert!(matches!(set(interval, GivenType::Any, "0"), Err(SetError::Value(ValueError::Range { .. }))));
