@@ -93,6 +93,8 @@ pub struct Connection {
     cookies: Cookies,
     body_limit: usize,
     closes_silently: bool,
+    /// Whether the connection was made ahead of the first request.
+    is_fresh: bool,
     wire: Option<Wire>,
     local: Option<SocketAddr>,
     remote: Option<SocketAddr>,
@@ -112,6 +114,7 @@ impl Connection {
             cookies: Cookies::default(),
             body_limit: settings.body_limit,
             closes_silently: false,
+            is_fresh: false,
             wire: None,
             local: None,
             remote: None,
@@ -152,7 +155,8 @@ impl Connection {
     /// Connects now rather than with the first request, so that [`Connection::local_addr`] is known
     /// when Inform is written.
     pub fn connect(&mut self) -> Result<(), SessionError> {
-        self.ready(false).map(|_| ())
+        self.is_fresh = !self.ready(false)?;
+        Ok(())
     }
 
     /// Our own address on the last connection towards the ACS.
@@ -226,6 +230,9 @@ impl Connection {
     /// Leaves an open connection; true where it has served a request before (R45 to R47).
     fn ready(&mut self, is_answer_to_401: bool) -> Result<bool, SessionError> {
         self.patience.check()?;
+        if std::mem::take(&mut self.is_fresh) {
+            return Ok(false); // it has answered nothing yet, so that it teaches nothing
+        }
         if let Some(wire) = &mut self.wire {
             if self.closes_silently && wire.is_kept() {
                 wire.linger();
