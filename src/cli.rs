@@ -341,11 +341,9 @@ fn help() -> String {
     text.push_str("list. While a session runs, all but status wait for its end, two minutes at most. inform is done\n");
     text.push_str("when the event is accepted; status tells how the session went.\n");
     text.push_str("\nOptions. Each is also a key of the JSON file, and wins over it; the key of --state-dir is\n");
-    text.push_str(
-        "stateDir, and so on. --data-model and --set may be repeated. --set gives factory values: needed at\n",
-    );
-    text.push_str("every start, and below what the ACS or `set` has changed. All users can read a command line:\n");
-    text.push_str("passwords belong in the file.\n");
+    text.push_str("stateDir, and so on. --data-model and --set may be repeated; the first --data-model replaces\n");
+    text.push_str("the default. --set gives factory values: needed at every start, and below what the ACS or `set`\n");
+    text.push_str("has changed. Every user can read a command line: passwords belong in the file.\n");
     let _ = writeln!(text, "  {:<24}  the JSON file", "--config FILE");
     for setting in SETTINGS {
         let usage = format!("--{} {}", setting.option, setting.value);

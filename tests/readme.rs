@@ -12,7 +12,8 @@ fn readme() -> String {
 /// The block of that language in which `word` stands.
 fn block(language: &str, word: &str) -> String {
     let readme = readme();
-    let blocks = readme.split(&format!("```{language}\n")).skip(1);
+    let opening = format!("```{language}\n");
+    let blocks = readme.split(&opening).skip(1);
     let mut blocks = blocks.filter_map(|rest| rest.split_once("\n```")).map(|(block, _)| block);
     blocks.find(|block| block.contains(word)).unwrap_or_else(|| panic!("no block with {word}")).to_owned()
 }
@@ -71,6 +72,9 @@ fn no_example_has_a_password_on_a_command_line() {
 fn every_option_has_its_row() {
     let output = Command::new(env!("CARGO_BIN_EXE_cpe-agent")).arg("--help").output().expect("cpe-agent starts");
     let help = String::from_utf8_lossy(&output.stdout).into_owned();
+    // The demo sends its readers there.
+    let last = help.lines().last().unwrap_or_default();
+    assert!(last.contains("--set Device.ManagementServer.URL="), "{last}");
     let readme = readme();
     let mut options = 0;
     for line in help.lines().map(str::trim_start).filter(|line| line.starts_with("--")) {
