@@ -218,7 +218,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         key: "set",
         value: "PATH=VALUE",
         default: None,
-        meaning: "factory value laid over the model",
+        meaning: "factory value laid over the model, at every start",
         form: Form::Set,
     },
     Setting {
@@ -242,7 +242,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         key: "udpListen",
         value: "ADDR:PORT",
         default: Some("0.0.0.0:7547"),
-        meaning: "connection requests over UDP, and STUN",
+        meaning: "without effect: no requests over UDP, no STUN",
         form: Form::One(|config, text| address(text).map(|address| config.udp_listen = address)),
     },
     Setting {
