@@ -227,6 +227,9 @@ impl Device {
             let applied = self.tree.apply(change);
             debug_assert!(applied.is_ok(), "{change:?}: {applied:?}");
         }
+        if state.acs_url != self.state.acs_url {
+            log::info!("0 BOOTSTRAP: the ACS URL has changed"); // R25
+        }
         self.state = state;
         self.written = encoded;
         Ok(active)
