@@ -71,6 +71,14 @@ pub struct Settings {
     pub stop: Arc<AtomicBool>,
 }
 
+/// Whether the files that TLS works with can be used; where not, the option that names the wrong one, and the reason.
+#[cfg_attr(not(feature = "tls"), expect(unused_variables, reason = "only TLS uses them"))]
+pub fn check_tls_files(settings: &TlsSettings) -> Result<(), (&'static str, SessionError)> {
+    #[cfg(feature = "tls")]
+    tls::check_files(settings)?;
+    Ok(())
+}
+
 /// An answer that keeps the session going.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {

@@ -234,6 +234,9 @@ impl Device {
             let applied = self.tree.apply(change);
             debug_assert!(applied.is_ok(), "{}: {applied:?}", change.name());
         }
+        if state.acs_url != self.state.acs_url {
+            log::info!("0 BOOTSTRAP: the ACS URL has changed"); // R25
+        }
         self.state = state;
         self.written = encoded;
         Ok(active)
