@@ -5,6 +5,7 @@
 //!                                        ├─ commands.rs  what the control socket asks for; status.rs tells how it goes
 //!                                        ├─ contact.rs   one session with the ACS, driven to its end
 //!                                        ├─ promises.rs  what was promised in a session and is done after it
+//!                                        ├─ reach.rs     how the ACS reaches the agent: listeners and their address
 //!                                        ├─ start.rs     from configuration and journal to a running agent
 //!                                        └─ schedule     what is due, and when
 //! ```
@@ -13,6 +14,7 @@ mod commands;
 mod contact;
 pub mod daemon;
 mod promises;
+mod reach;
 mod start;
 mod status;
 
@@ -20,7 +22,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::Duration;
 
 use rand::RngCore;
@@ -38,6 +40,7 @@ use crate::time_zone::LocalZone;
 
 use contact::Acquaintance;
 pub use contact::LastSession;
+use reach::Reach;
 pub use start::{StartFailure, load_model};
 pub use status::Board;
 
@@ -48,6 +51,21 @@ pub enum Wake {
     Stop,
     /// A command from the control socket.
     Command(Call),
+    /// A connection request was accepted: there is something to look at.
+    Requested,
+}
+
+/// What ties the agent to the other threads.
+#[derive(Clone)]
+pub struct Ties<'w> {
+    /// Where wake-ups arrive.
+    pub wakes: &'w Receiver<Wake>,
+    /// Where the listeners send them.
+    pub waker: SyncSender<Wake>,
+    /// Set when the agent is to end: whatever waits for the network looks at it.
+    pub stop: Arc<AtomicBool>,
+    /// Where `status` looks.
+    pub board: Arc<Board>,
 }
 
 /// Why [`Agent::run`] came back.
@@ -95,6 +113,8 @@ pub struct Agent<'w> {
     followed: Followed,
     /// What is known of the ACS beside its URL.
     acs: Acquaintance,
+    /// How the ACS reaches the agent.
+    reach: Reach,
     last_session: Option<LastSession>,
     /// When it ended, on the monotonic clock.
     session_ended: Option<Duration>,
@@ -117,6 +137,9 @@ impl Agent<'_> {
                 break ended;
             }
             self.follow_settings(now);
+            if self.reach.take_request() {
+                self.raise(Event::new(EventCode::ConnectionRequest)); // R260, R262: one session, however many asked
+            }
             while let Some(due) = self.schedule.poll(&mut self.device.state_mut().informs, now) {
                 self.fall_due(due);
             }
@@ -128,7 +151,7 @@ impl Agent<'_> {
             match self.sleep(now) {
                 Some(Wake::Stop) => break Ended::Stopped,
                 Some(Wake::Command(call)) => self.carry_out(call),
-                None => {}
+                Some(Wake::Requested) | None => {}
             }
         };
         if ended == Ended::Stopped
@@ -173,7 +196,8 @@ impl Agent<'_> {
         let deadline = self.schedule.deadline(&self.device.state().informs);
         let held_back = (self.not_before > now.monotonic).then_some(self.not_before);
         let reopen = self.store.borrow().reopen_deadline();
-        let Some(deadline) = deadline.into_iter().chain(held_back).chain(reopen).min() else {
+        let Some(deadline) = deadline.into_iter().chain(held_back).chain(reopen).chain(self.reach.deadline()).min()
+        else {
             return Some(self.wakes.recv().unwrap_or(Wake::Stop));
         };
         match self.wakes.recv_timeout(deadline.saturating_sub(now.monotonic)) {
@@ -191,6 +215,7 @@ impl Agent<'_> {
         self.schedule.notification.set(Duration::from_secs(throttle));
         self.schedule.heartbeat.set(self.heartbeat_settings(), now);
         self.follow_planned_reboots(now);
+        self.follow_listeners(now);
     }
 
     fn periodic_settings(&self) -> Option<PeriodicSettings> {

@@ -7,9 +7,9 @@
 //! main.rs  cli  config  check   arguments in, exit code out
 //! agent                    the one thread that owns everything that can change
 //! ──────────────────────── drivers: sockets, files, processes, threads
-//! acs  control  store  process  log  clock  time_zone
+//! acs  connection_request  control  store  process  log  clock  time_zone
 //! ──────────────────────── protocol: no socket, no file, no clock, no thread
-//! cwmp  schedule  digest  url
+//! cwmp  schedule  digest  stun  url
 //! ──────────────────────── model: knows neither XML nor CWMP
 //! model
 //! ──────────────────────── what any floor may use
@@ -25,6 +25,7 @@ pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod connection_request;
 pub mod control;
 pub mod cwmp;
 pub mod digest;
@@ -34,5 +35,6 @@ pub mod process;
 pub mod schedule;
 pub mod secret;
 pub mod store;
+pub mod stun;
 pub mod time_zone;
 pub mod url;

@@ -59,7 +59,7 @@ struct Requirement {
     number: u16,
     level: String,
     title: String,
-    /// The state where there is no test: `not applicable: …` or `open: …`.
+    /// What there is to say beside its tests: `in part: …`, or without one `not applicable: …` or `open: …`.
     reason: Option<String>,
 }
 
@@ -123,7 +123,7 @@ fn table(list: &str, tests: &[Test]) -> (String, Vec<String>) {
         }
     }
     let mut rows = String::new();
-    let mut count = BTreeMap::from([("tested", 0), ("not applicable", 0), ("open", 0)]);
+    let mut count = BTreeMap::from([("tested", 0), ("in part", 0), ("not applicable", 0), ("open", 0)]);
     let mut expected = 1;
     for entry in &entries {
         match entry {
@@ -140,7 +140,7 @@ fn table(list: &str, tests: &[Test]) -> (String, Vec<String>) {
                 match state(requirement, proofs) {
                     Ok((kind, state)) => {
                         *count.entry(kind).or_default() += 1;
-                        let proofs = if kind == "tested" { proofs } else { &[] };
+                        let proofs = if ["tested", "in part"].contains(&kind) { proofs } else { &[] };
                         rows.push_str(&row(requirement, proofs, state));
                     }
                     Err(complaint) => complaints.push(format!("R{}: {complaint}", requirement.number)),
@@ -151,7 +151,8 @@ fn table(list: &str, tests: &[Test]) -> (String, Vec<String>) {
     if expected != LAST + 1 {
         complaints.push(format!("the list ends before R{LAST}"));
     }
-    let sum = format!("{} tested, {} not applicable, {} open", count["tested"], count["not applicable"], count["open"]);
+    let kinds = ["tested", "in part", "not applicable", "open"].map(|kind| format!("{} {kind}", count[kind]));
+    let sum = kinds.join(", ");
     (format!("{HEAD}\n{sum}.\n{rows}"), complaints)
 }
 
@@ -160,22 +161,25 @@ const HEAD: &str = "# Conformance\n\n\
     proves each of them.\n\
     Written by `tests/conformance.rs` from the tests and from `tests/conformance.txt`; do not edit it.\n";
 
-/// Exactly one state for each: a test, or a reason why there is none.
+/// Exactly one state for each: tests, tests of a part, or a reason why there is none.
 fn state<'r>(requirement: &'r Requirement, proofs: &[&str]) -> Result<(&'static str, &'r str), String> {
-    match (&requirement.reason, proofs) {
-        (None, []) => Err("no test cites it, and the list does not say why".into()),
-        (None, _) => Ok(("tested", "tested")),
+    let Some(reason) = &requirement.reason else {
+        return match proofs {
+            [] => Err("no test cites it, and the list does not say why".into()),
+            _ => Ok(("tested", "tested")),
+        };
+    };
+    let known = |kind: &&str| reason.strip_prefix(*kind).is_some_and(|why| why.starts_with(": "));
+    let Some(kind) = ["in part", "not applicable", "open"].into_iter().find(known) else {
+        return Err(format!("`{reason}` is none of `in part: why`, `not applicable: why` and `open: why`"));
+    };
+    match proofs {
+        [] if kind == "in part" => Err(format!("no test cites it, and the list says `{reason}`")),
         // A rule for what the agent does not do yet waits for it.
-        (Some(reason), [first, ..]) if *first != RULES => {
+        [first, ..] if kind != "in part" && *first != RULES => {
             Err(format!("{first} cites it, and the list says `{reason}`"))
         }
-        (Some(reason), _) => {
-            let known = |kind: &&str| reason.strip_prefix(*kind).is_some_and(|why| why.starts_with(": "));
-            match ["not applicable", "open"].into_iter().find(known) {
-                Some(kind) => Ok((kind, reason)),
-                None => Err(format!("`{reason}` is neither `not applicable: why` nor `open: why`")),
-            }
-        }
+        _ => Ok((kind, reason)),
     }
 }
 
@@ -458,8 +462,11 @@ mod tests {
         assert_eq!(complaints("R7 MUST Title", &[7]), [""; 0]);
         assert_eq!(complaints("R7 MUST Title", &[]), ["R7: no test cites it, and the list does not say why"]);
         assert_eq!(complaints("", &[7]), ["R7: a::test cites it, and the list says `open: later`"]);
-        let maybe = "R7: `maybe` is neither `not applicable: why` nor `open: why`";
+        let maybe = "R7: `maybe` is none of `in part: why`, `not applicable: why` and `open: why`";
         assert_eq!(complaints("R7 MUST Title~maybe", &[]), [maybe]);
+        assert_eq!(complaints("R7 MUST Title~in part: half", &[7]), [""; 0]);
+        let half = "R7: no test cites it, and the list says `in part: half`";
+        assert_eq!(complaints("R7 MUST Title~in part: half", &[]), [half]);
         assert_eq!(complaints("", &[0, 347]).len(), 2);
         let (_, of_a_part) = table("R2 MUST Title\n    open: later\nR4 PERHAPS Title", &[]);
         let expected =

@@ -263,6 +263,28 @@ fn heartbeats_while_the_acs_refuses() {
     acs.session(SOON).expect_complete();
 }
 
+/// R125, R304: heartbeats that the ACS refuses are tried again in their time, whatever else there is to tell.
+#[test]
+fn heartbeats_that_the_acs_refuses() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut acs = Acs::start(AcsOptions::new());
+    let agent =
+        beating(&acs, directory.path()).set("Device.ManagementServer.CWMPRetryMinimumWaitInterval", "3").start();
+    over(&mut acs, &agent);
+    acs.expects(inform().only_events(&[HEARTBEAT])).replies(status(403));
+    acs.session(SOON).expect_failed();
+    acs.expects(inform().only_events(&[HEARTBEAT]).retry_count(1)).replies(status(403));
+    acs.expects(inform().only_events(&[HEARTBEAT]).retry_count(2)).replies(inform_response());
+    acs.expects(empty_post()).replies(no_content());
+    expect_session(&acs, &[VALUE_CHANGE], 0);
+    // An event of its own: one attempt at once, which the heartbeat takes; then the wait.
+    agent.succeeds(&["set", &format!("{CODE}=x")]);
+    let second = acs.session(SOON).expect_failed().exchanges[0].at;
+    let third = acs.session(SOON).expect_complete().exchanges[0].at;
+    assert!(third - second >= Duration::from_secs(3), "{:?}", third - second);
+    acs.session(SOON).expect_complete();
+}
+
 /// R107: another default WAN connection is another address, of which the ACS hears at once, even of the same text.
 #[test]
 fn another_default_wan_connection() {

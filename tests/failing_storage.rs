@@ -10,6 +10,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use support::agent::AgentBuilder;
@@ -47,12 +48,16 @@ struct Scene {
 impl Scene {
     fn new(model: &'static Model, builder: AgentBuilder) -> Scene {
         let line = Line::open();
-        let actions = Path::new(env!("CARGO_TARGET_TMPDIR")).join("failing-storage-actions.json");
-        fs::write(&actions, r#"{ "actions": { "reboot": ["true"] } }"#).expect("a file");
+        // Written once: an agent of another test may be reading it.
+        static ACTIONS: LazyLock<PathBuf> = LazyLock::new(|| {
+            let actions = Path::new(env!("CARGO_TARGET_TMPDIR")).join("failing-storage-actions.json");
+            fs::write(&actions, r#"{ "actions": { "reboot": ["true"] } }"#).expect("a file");
+            actions
+        });
         let name = |parameter: &str| format!("{}.ManagementServer.{parameter}", model.root);
         let agent = builder
             .data_model(model.file)
-            .data_model(actions)
+            .data_model(ACTIONS.as_path())
             .set(&name("URL"), &line.url())
             .set(&name("PeriodicInformEnable"), "true")
             .set(&name("PeriodicInformInterval"), "1")

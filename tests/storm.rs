@@ -297,7 +297,11 @@ fn initiate(call: &mut Call, story: &mut Story, started: Instant) {
 
 /// The device reboots when the test says so: its command does nothing.
 fn write_actions() -> std::path::PathBuf {
-    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("storm-actions.json");
-    std::fs::write(&path, r#"{ "actions": { "reboot": ["true"] } }"#).expect("a file");
-    path
+    // Once: the agent of the other storm may be reading it.
+    static PATH: std::sync::LazyLock<std::path::PathBuf> = std::sync::LazyLock::new(|| {
+        let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("storm-actions.json");
+        std::fs::write(&path, r#"{ "actions": { "reboot": ["true"] } }"#).expect("a file");
+        path
+    });
+    PATH.clone()
 }

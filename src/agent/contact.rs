@@ -49,6 +49,10 @@ impl Agent<'_> {
         if self.acs.url != url {
             self.acs = Acquaintance { url: url.clone(), ..Acquaintance::default() };
         }
+        let connection = self.connect(self.acs_settings(began.clock_is_set()));
+        if let Some(address) = connection.as_ref().ok().and_then(Connection::local_addr) {
+            self.follow_address(address.ip());
+        }
         let offered = if self.acs.only_oldest { version::OLDEST } else { version::ALL };
         let start = Start { current_time: self.current_time(), offered };
         let (session, first) = Session::start(&start, &mut self.device);
@@ -56,8 +60,10 @@ impl Agent<'_> {
         // Neither user information nor a query belongs in the log.
         let shown = Url::parse(&url).map_or_else(|error| error.to_string(), |url| url.to_string());
         log::info!("session with {shown}: {}", events.join(", "));
-        let settings = self.acs_settings(began.clock_is_set());
-        let (session, result) = self.converse(settings, session, first);
+        let (session, result) = match connection {
+            Ok(connection) => self.converse(connection, session, first),
+            Err(error) => (session, Err(error)),
+        };
         self.device.state_mut().events.session_ended();
         match &result {
             Ok(()) => self.succeeded(),
@@ -72,23 +78,27 @@ impl Agent<'_> {
         self.last_session = Some(LastSession { began: began.wall, took, events, error: result.err() });
     }
 
-    /// Opens the connection as the ACS is known to need it, and notes what it teaches.
-    fn converse(
-        &mut self,
-        settings: acs::Settings,
-        session: Session,
-        first: Output,
-    ) -> (Session, Result<(), SessionError>) {
-        let mut connection = match Connection::open(settings) {
-            Ok(connection) => connection,
-            Err(error) => return (session, Err(error)),
-        };
+    /// Opens the connection as the ACS is known to need it, before Inform is written: the address that it has on our
+    /// side is the one at which the ACS reaches us.
+    fn connect(&self, settings: acs::Settings) -> Result<Connection, SessionError> {
+        let mut connection = Connection::open(settings)?;
         if self.acs.wants_basic {
             connection.begin_with_basic();
         }
         if self.acs.closes_silently {
             connection.expect_silent_closing();
         }
+        connection.connect()?;
+        Ok(connection)
+    }
+
+    /// Holds the conversation, and notes what it teaches.
+    fn converse(
+        &mut self,
+        mut connection: Connection,
+        session: Session,
+        first: Output,
+    ) -> (Session, Result<(), SessionError>) {
         let end = self.exchange(&mut connection, session, first);
         self.acs.wants_basic = connection.is_basic();
         self.acs.closes_silently = connection.closes_silently();
@@ -100,7 +110,7 @@ impl Agent<'_> {
     pub(super) fn follow_up(&mut self, version: Version) {
         let state = self.device.state();
         self.wanted |= state.events.is_due(state.occasion(version));
-        if self.device.has_news() {
+        if self.device.has_news() && state.retry_count == 0 {
             self.schedule.notification.changed(self.clock.now());
         }
     }

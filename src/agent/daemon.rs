@@ -11,7 +11,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::commands::Counter;
-use super::{Agent, Board, Ended, StartFailure, Wake};
+use super::{Agent, Board, Ended, StartFailure, Ties, Wake};
 use crate::config::{Config, StartupError};
 use crate::control::Server;
 use crate::time_zone::LocalZone;
@@ -36,9 +36,10 @@ pub fn run(config: Config) -> ExitCode {
     }
     log::info!("cpe-agent {} starts", env!("CARGO_PKG_VERSION"));
     let board = Arc::new(Board::new(LocalZone::load()));
+    let ties = Ties { wakes: &wakes, waker: sender.clone(), stop, board: Arc::clone(&board) };
     let mut server = None;
     loop {
-        let started = Agent::start(config.clone(), &wakes, Arc::clone(&stop), Arc::clone(&board));
+        let started = Agent::start(config.clone(), ties.clone());
         if started.is_ok() && server.is_none() {
             // Only now: a second agent on this state directory must not come as far as the socket.
             let counter = Counter { wakes: sender.clone(), board: Arc::clone(&board) };

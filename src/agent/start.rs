@@ -5,15 +5,14 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use super::contact::Acquaintance;
-use super::{Agent, Board, Followed, StoreJournal, Wake, random};
+use super::reach::Reach;
+use super::{Agent, Followed, StoreJournal, Ties, random};
 use crate::clock::Clock;
 use crate::config::{Config, StartupError};
+use crate::connection_request::random_path;
 use crate::cwmp::device::{Device, Reset};
 use crate::cwmp::event::{Event, EventCode};
 use crate::cwmp::version;
@@ -55,12 +54,7 @@ fn read_text(path: &Path) -> io::Result<String> {
 
 impl<'w> Agent<'w> {
     /// Prepares everything up to the first session; nothing is contacted and nothing written yet.
-    pub fn start(
-        config: Config,
-        wakes: &'w Receiver<Wake>,
-        stop: Arc<AtomicBool>,
-        board: Arc<Board>,
-    ) -> Result<Agent<'w>, StartFailure> {
+    pub fn start(config: Config, ties: Ties<'w>) -> Result<Agent<'w>, StartFailure> {
         let loaded = load_model(&config).map_err(StartFailure::Configuration)?;
         let (store, recovered) = match Store::open(&config.state_dir) {
             Ok(opened) => opened,
@@ -86,18 +80,19 @@ impl<'w> Agent<'w> {
             device,
             store,
             schedule,
-            wakes,
-            stop,
+            wakes: ties.wakes,
+            stop: ties.stop,
             wanted: false,
             acs: Acquaintance::default(),
             followed: Followed::default(),
             not_before: Duration::ZERO,
             going_down: false,
+            reach: Reach::new(ties.waker),
             last_session: None,
             session_ended: None,
             started: clock.now().monotonic,
             notices,
-            board,
+            board: ties.board,
             has_stored_state: !recovered.records.is_empty(),
         };
         agent.note_start();
@@ -113,6 +108,9 @@ impl<'w> Agent<'w> {
         let identity = self.device.identity().username();
         let acs_url = self.device.management_server_text("URL");
         let state = self.device.state_mut();
+        if state.request_path.is_empty() {
+            state.request_path = random_path([random().to_ne_bytes(), random().to_ne_bytes()]);
+        }
         let rebooted = boot_id.as_ref().is_none_or(|id| *id != state.boot_id);
         if rebooted {
             state.events.rebooted();

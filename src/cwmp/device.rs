@@ -69,6 +69,8 @@ pub struct State {
     pub retry_count: u32,
     /// Names of parameters that somebody else than the ACS has changed and that are still to be told.
     pub changed: BTreeSet<String>,
+    /// The path of ConnectionRequestURL, chosen at random once for this device (R255).
+    pub request_path: String,
     /// The phase of periodic Informs that this device chose for itself (R151), in seconds.
     pub phase: u32,
     /// What ScheduleInform has asked for (R155).
@@ -188,7 +190,7 @@ impl Device {
         author: Author,
         edit: impl FnOnce(&mut State),
     ) -> Result<bool, JournalError> {
-        let changes: Vec<Change> = changes.into_iter().filter(|change| self.is_change(change)).collect();
+        let changes: Vec<Change> = changes.into_iter().filter(|change| self.is_change(change, author)).collect();
         let mut state = self.state.clone();
         let active = author == Author::Other && self.note(&changes, &mut state);
         for change in &changes {
@@ -248,9 +250,13 @@ impl Device {
         serde_json::json!({ "state": state.to_json() }).to_string()
     }
 
-    fn is_change(&self, change: &Change) -> bool {
+    fn is_change(&self, change: &Change, author: Author) -> bool {
         match change {
-            Change::Set(name, value) => self.tree.get(name).as_ref() != Some(value),
+            // R171: what the ACS has set stays, also where a later firmware has another default than this very value.
+            Change::Set(name, value) => self.tree.parameter(name).is_ok_and(|parameter| {
+                let pins = author == Author::Acs && parameter.spec.writable && !parameter.is_changed();
+                pins || parameter.stored() != *value
+            }),
             Change::Attributes(name, attributes) => {
                 self.tree.parameter(name).is_ok_and(|p| p.attributes() != *attributes)
             }
@@ -316,7 +322,8 @@ impl Device {
         let _ = self.tree.visit_values(&everything, &mut |parameter| {
             let notification = parameter.attributes().notification;
             let is_watched = parameter.spec.inform || notification != Notification::Off;
-            if is_watched && !parameter.is_changed() && !parameter.spec.is_count() {
+            let is_factory = !parameter.is_changed() && !parameter.spec.is_count() && !self.is_provided(parameter.name);
+            if is_watched && is_factory {
                 watched.insert(parameter.name.to_owned(), digest(&parameter.stored()));
             }
         });
@@ -326,7 +333,36 @@ impl Device {
                 self.state.events.raise(Event::new(EventCode::ValueChange));
             }
         }
+        let provided = std::mem::take(&mut self.state.told).into_iter().filter(|(name, _)| self.is_provided(name));
+        watched.extend(provided);
         self.state.told = watched;
+    }
+
+    /// Whether the agent itself has the value of this parameter, see [`Device::provide`].
+    fn is_provided(&self, name: &str) -> bool {
+        let parameter =
+            name.strip_prefix(self.tree.root_name()).and_then(|name| name.strip_prefix(".ManagementServer."));
+        matches!(parameter, Some("ConnectionRequestURL" | "UDPConnectionRequestAddress" | "NATDetected"))
+    }
+
+    /// Gives a parameter the value that the agent itself has for it, and notes where that is another than the ACS was
+    /// told. A model without the parameter is left as it is.
+    pub fn provide(&mut self, name: &str, text: &str) {
+        let Ok(parameter) = self.tree.parameter(name) else { return };
+        let Ok(value) = parameter.spec.parse(text) else {
+            log::warn!("{name}: the data model does not allow its value {text:?}");
+            return;
+        };
+        let is_watched = parameter.spec.inform || parameter.attributes().notification != Notification::Off;
+        let sum = digest(&value);
+        let differs = is_watched && self.state.told.insert(name.to_owned(), sum).is_some_and(|told| told != sum);
+        // An ACS that is yet to meet the device was told nothing (R101).
+        if differs && !self.state.events.contains(&EventCode::Bootstrap) {
+            self.state.changed.insert(name.to_owned());
+            self.state.events.raise(Event::new(EventCode::ValueChange));
+        }
+        // The parameter was just found.
+        let _ = self.tree.provide(name, value);
     }
 
     fn watch_acs_url(&self, changes: &[Change], state: &mut State) {
@@ -335,7 +371,8 @@ impl Device {
             Change::Set(name, value) if *name == url => Some(value.to_string()),
             _ => None,
         });
-        if let Some(url) = set {
+        // R137: the same URL set once more is kept from now on (R171), and is no other ACS.
+        if let Some(url) = set.filter(|url| *url != self.management_server_text("URL")) {
             state.bootstrap(url);
         }
     }
@@ -386,6 +423,7 @@ impl State {
             "events": self.events.to_json(),
             "retryCount": self.retry_count,
             "changed": self.changed,
+            "requestPath": self.request_path,
             "phase": self.phase,
             "informs": self.informs_json,
             "reboot": self.reboot,
@@ -410,6 +448,7 @@ impl State {
             events: json.get("events").map(EventQueue::from_json).unwrap_or_default(),
             retry_count: number("retryCount"),
             changed: changed.into_iter().flatten().filter_map(Json::as_str).map(str::to_owned).collect(),
+            request_path: text("requestPath").unwrap_or_default(),
             phase: number("phase"),
             informs: InformQueue::from_json(&informs_json, now),
             reboot: flag("reboot"),

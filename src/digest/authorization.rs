@@ -105,7 +105,7 @@ impl Authorization {
 }
 
 /// Looks at every byte whatever the first ones were; only the lengths may be told from the time.
-fn equal_in_constant_time(a: &[u8], b: &[u8]) -> bool {
+pub(crate) fn equal_in_constant_time(a: &[u8], b: &[u8]) -> bool {
     let differing = a.iter().zip(b).fold(0, |sum, (x, y)| sum | (x ^ y));
     std::hint::black_box(differing) == 0 && a.len() == b.len()
 }

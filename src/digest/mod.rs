@@ -12,10 +12,13 @@
 
 mod authorization;
 mod challenge;
+mod hmac;
 mod params;
 
 pub use authorization::Authorization;
+pub(crate) use authorization::equal_in_constant_time;
 pub use challenge::{Challenge, DigestChallenge, challenges, strongest};
+pub use hmac::hmac_sha1;
 
 use std::fmt;
 

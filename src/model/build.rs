@@ -8,7 +8,7 @@ use super::distinct::{Distinct, Names};
 use super::load::{LoadError, ModelFile, Place, escape};
 use super::path::{instance_number, is_name};
 use super::raw::{Number, Object, Raw, is_node};
-use super::schema::{Children, Kind, Node, NodeId, Reference, Schema, ScopeShape, Spec, TableShape};
+use super::schema::{Children, Kind, Marks, Node, NodeId, Reference, Schema, ScopeShape, Spec, TableShape};
 use super::value::{Facets, Patterns, Type};
 
 /// Deeper models are refused; the official ones have ten levels.
@@ -61,7 +61,7 @@ impl<'a> Builder<'a> {
         self.check_members(object, &["access"])?;
         let children = self.children(object, 0, 0)?;
         self.nodes[0].kind = Kind::Object(children);
-        self.nodes[0].informs = self.informs(children);
+        self.nodes[0].marks = self.marks(children);
         Ok(Schema {
             names: self.names.into_text(),
             nodes: self.nodes.into(),
@@ -95,8 +95,8 @@ impl<'a> Builder<'a> {
         let count = self.nodes.len() - first;
         for (id, (name, value)) in (first..).zip(nodes(raw)) {
             let outside = self.place.enter(name);
-            let (kind, informs) = self.node(&value, raw, scope, depth, &tables, name)?;
-            self.nodes[id].informs = informs;
+            let (kind, marks) = self.node(&value, raw, scope, depth, &tables, name)?;
+            self.nodes[id].marks = marks;
             self.nodes[id].kind = kind;
             self.place.leave(outside);
         }
@@ -112,7 +112,7 @@ impl<'a> Builder<'a> {
         depth: usize,
         tables: &Tables<'_>,
         name: &str,
-    ) -> Built<(Kind, bool)> {
+    ) -> Built<(Kind, Marks)> {
         let Raw::Object(object) = value else {
             let reason = format!("a parameter with a `type` or an object is needed, not {}", value.kind());
             return Err(self.error(parent.file, "", reason));
@@ -126,7 +126,7 @@ impl<'a> Builder<'a> {
         }
         if let Some(index) = table_index(tables, name) {
             let table = self.table(object, index, depth)?;
-            return Ok((Kind::Table(table), self.informs(table.children)));
+            return Ok((Kind::Table(table), self.marks(table.children)));
         }
         self.check_members(object, &["access"])?;
         if self.writable(object)? {
@@ -134,7 +134,7 @@ impl<'a> Builder<'a> {
             return Err(self.error(object.file, "/access", reason));
         }
         let children = self.children(object, scope, depth + 1)?;
-        Ok((Kind::Object(children), self.informs(children)))
+        Ok((Kind::Object(children), self.marks(children)))
     }
 
     fn table(&mut self, raw: &Object<'a>, index: u32, depth: usize) -> Built<TableShape> {
@@ -162,7 +162,7 @@ impl<'a> Builder<'a> {
         Ok(TableShape { children, index, scope: scope as u32, writable: self.writable(raw)?, max_entries })
     }
 
-    fn parameter(&mut self, raw: &Object<'_>, scope: usize, tables: &Tables<'_>) -> Built<(Kind, bool)> {
+    fn parameter(&mut self, raw: &Object<'_>, scope: usize, tables: &Tables<'_>) -> Built<(Kind, Marks)> {
         self.check_members(raw, PARAMETER_MEMBERS)?;
         if let Some((name, _)) = raw.members().find(|(name, _)| is_node(name)) {
             return Err(self.error(raw.file, &pointer(name), "a parameter (a node with a `type`) holds no nodes"));
@@ -189,8 +189,9 @@ impl<'a> Builder<'a> {
         self.check_counts(raw, &spec)?;
         let slot = self.scopes[scope].slots;
         self.scopes[scope].slots += 1;
-        let informs = spec.inform;
-        Ok((Kind::Parameter { slot, spec: self.specs.number(spec) }, informs))
+        let refers = spec.reference.as_ref().is_some_and(|reference| reference.strong);
+        let marks = Marks { informs: spec.inform, refers };
+        Ok((Kind::Parameter { slot, spec: self.specs.number(spec) }, marks))
     }
 
     fn counts(&self, raw: &Object<'_>, tables: &Tables<'_>) -> Built<Option<u32>> {
@@ -385,13 +386,19 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn informs(&self, children: Children) -> bool {
-        children.range().any(|id| self.nodes[id as usize].informs)
+    fn marks(&self, children: Children) -> Marks {
+        let marks = || children.range().map(|id| self.nodes[id as usize].marks);
+        Marks { informs: marks().any(|marks| marks.informs), refers: marks().any(|marks| marks.refers) }
     }
 
     fn blank(&mut self, name: &'a str) -> Node {
         let name_start = self.names.intern(name);
-        Node { name_start, name_length: name.len() as u16, informs: false, kind: Kind::Object(Children::default()) }
+        Node {
+            name_start,
+            name_length: name.len() as u16,
+            marks: Marks::default(),
+            kind: Kind::Object(Children::default()),
+        }
     }
 
     fn error(&self, file: usize, pointer: &str, reason: impl Into<String>) -> LoadError {

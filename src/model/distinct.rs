@@ -43,8 +43,9 @@ impl<T: Eq + Hash> Distinct<T> {
 
     /// The things in the order of their numbers.
     pub(super) fn into_list(self) -> Box<[T]> {
-        let mut numbered: Vec<(T, u32)> = self.0.into_iter().collect();
-        numbered.sort_unstable_by_key(|(_, number)| *number);
-        numbered.into_iter().map(|(thing, _)| thing).collect()
+        let mut things: Vec<Option<T>> = Vec::new();
+        things.resize_with(self.0.len(), || None);
+        self.0.into_iter().for_each(|(thing, number)| things[number as usize] = Some(thing));
+        things.into_iter().flatten().collect() // every number was given once
     }
 }

@@ -12,7 +12,7 @@ use std::rc::Rc;
 
 use super::actions::Actions;
 use super::build::Builder;
-use super::path::{Path, instance_number};
+use super::path::instance_number;
 use super::raw::{Object, Raw, Tape};
 use super::schema::{Children, Kind, ROOT, Schema, TableShape};
 use super::tree::{Scope, Tree};
@@ -275,13 +275,9 @@ impl Filler<'_> {
 
     /// R173: a strong reference of the factory state must have its target.
     fn references(&self, tree: &Tree) -> Result<(), LoadError> {
-        if !self.schema.has_strong_references() {
-            return Ok(());
-        }
         let mut broken = None;
-        let everything = Path::parse("").expect("the empty path is well formed");
-        let _ = tree.visit_values(&everything, &mut |parameter| {
-            if broken.is_none() && parameter.spec.reference.is_some() {
+        tree.visit_strong_references(&mut |parameter| {
+            if broken.is_none() {
                 let text = parameter.stored().to_string();
                 if tree.check_reference(parameter.spec, &text).is_err() {
                     broken = Some((parameter.name.to_owned(), text));

@@ -44,12 +44,21 @@ impl Children {
     }
 }
 
+/// What some walks look for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Marks {
+    /// A parameter that is sent in every Inform.
+    pub(super) informs: bool,
+    /// A strong reference (R173).
+    pub(super) refers: bool,
+}
+
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Node {
     pub(super) name_start: u32,
     pub(super) name_length: u16,
-    /// Whether a parameter in here is sent in every Inform, so that the others need not be visited for it.
-    pub(super) informs: bool,
+    /// What there is in here, so that a walk that looks for that need not visit the others.
+    pub(super) marks: Marks,
     pub(super) kind: Kind,
 }
 
@@ -160,11 +169,6 @@ impl Schema {
             Kind::Parameter { spec, .. } => self.spec(spec).counts,
             _ => None,
         }
-    }
-
-    /// Whether any parameter strongly refers to others (R173).
-    pub(super) fn has_strong_references(&self) -> bool {
-        self.specs.iter().any(|spec| spec.reference.as_ref().is_some_and(|reference| reference.strong))
     }
 
     /// How many parameters the files describe; those of a table's template count once.

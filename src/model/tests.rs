@@ -140,6 +140,31 @@ fn a_strong_reference_needs_its_target() {
     assert_eq!(tree.check_set(name, GivenType::Any, "Device.Hosts"), broken);
 }
 
+/// R173: what goes takes the strong references to it along, the weak ones stay.
+#[test]
+fn references_to_what_is_deleted() {
+    const MODEL: &str = r#"{ "Device": {
+        "One": { "type": "string", "reference": "strong", "value": "Device.T.2.P" },
+        "Relative": { "type": "string", "reference": "strong", "value": ".T.2" },
+        "Several": { "type": "string", "list": true, "reference": "strong", "value": "Device.T.1,Device.T.2,Device.T.12" },
+        "Weak": { "type": "string", "reference": "weak", "value": "Device.T.2" },
+        "Other": { "type": "string", "reference": "strong", "value": "Device.T.12" },
+        "T": { "access": "readWrite",
+          "{i}": { "P": { "type": "string" }, "Self": { "type": "string", "reference": "strong" } },
+          "1": { "Self": "Device.T.2" }, "2": { "Self": "Device.T.2" }, "12": {} } } }"#;
+    let tree = load(&[file(MODEL)], &[]).unwrap().tree;
+    let changes = tree.check_delete(&Path::parse("Device.T.2.").unwrap()).unwrap();
+    let set = |name: &str, value: &str| Change::Set(name.into(), Type::String.parse(value).unwrap());
+    let expected = [
+        Change::Delete("Device.T.2.".into()),
+        set("Device.One", ""),
+        set("Device.Relative", ""),
+        set("Device.Several", "Device.T.1,Device.T.12"),
+        set("Device.T.1.Self", ""),
+    ];
+    assert_eq!(changes, expected);
+}
+
 #[test]
 fn instances_come_and_go_and_their_numbers_are_not_used_again() {
     let mut tree = gateway();

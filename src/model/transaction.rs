@@ -153,20 +153,20 @@ impl Tree {
             _ => return Err(PathError::NotDeletable),
         }
         let mut changes = vec![Change::Delete(instance.as_str().to_owned())];
-        if self.schema().has_strong_references() {
-            self.visit_values(&Path::parse("")?, &mut |parameter| {
-                if !parameter.name.starts_with(instance.as_str()) {
-                    changes.extend(self.without_reference(parameter, instance.as_str()));
-                }
-            })?;
-        }
+        self.visit_strong_references(&mut |parameter| {
+            if !parameter.name.starts_with(instance.as_str()) {
+                changes.extend(self.without_reference(parameter, instance.as_str()));
+            }
+        });
         Ok(changes)
     }
 
     /// The change that takes references into `instance` out of a parameter, where it holds any.
     fn without_reference(&self, parameter: &Parameter<'_>, instance: &str) -> Option<Change> {
-        parameter.spec.reference.as_ref().filter(|reference| reference.strong)?;
         let text = parameter.stored().to_string();
+        if text.is_empty() {
+            return None;
+        }
         let inside =
             |item: &&str| format!("{}.", self.absolute(item.trim().trim_end_matches('.'))).starts_with(instance);
         let kept: Vec<&str> = text.split(',').filter(|item| !inside(item)).collect();

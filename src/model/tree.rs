@@ -159,7 +159,7 @@ impl Tree {
     pub fn visit_values(&self, path: &Path<'_>, visit: &mut dyn FnMut(&Parameter<'_>)) -> Result<(), PathError> {
         let mut name = String::with_capacity(128);
         name.push_str(path.as_str());
-        let mut walk = Walk { schema: &self.schema, name, informs_only: false, visit };
+        let mut walk = Walk { schema: &self.schema, name, only: |_| true, visit };
         match self.place(path)? {
             Place::Parameter(node, scope) if !path.is_partial() => {
                 visit(&self.parameter_at(path.as_str(), node, scope))
@@ -189,7 +189,13 @@ impl Tree {
 
     /// Every parameter that is sent in each Inform.
     pub fn visit_inform(&self, visit: &mut dyn FnMut(&Parameter<'_>)) {
-        Walk { schema: &self.schema, name: String::with_capacity(128), informs_only: true, visit }
+        Walk { schema: &self.schema, name: String::with_capacity(128), only: |marks| marks.informs, visit }
+            .node(ROOT, &self.root);
+    }
+
+    /// Every parameter that strongly refers to others (R173).
+    pub(super) fn visit_strong_references(&self, visit: &mut dyn FnMut(&Parameter<'_>)) {
+        Walk { schema: &self.schema, name: String::with_capacity(128), only: |marks| marks.refers, visit }
             .node(ROOT, &self.root);
     }
 
@@ -277,6 +283,14 @@ impl Tree {
     fn parameter_at<'t>(&'t self, name: &'t str, node: NodeId, scope: &'t Scope) -> Parameter<'t> {
         let Kind::Parameter { slot, spec } = self.schema.node(node).kind else { unreachable!("a parameter place") };
         Parameter { name, spec: self.schema.spec(spec), scope, slot }
+    }
+}
+
+impl Tree {
+    /// Gives a parameter the value that the agent itself has for it, such as an address. It is not stored, since the
+    /// agent finds it anew after each start.
+    pub fn provide(&mut self, name: &str, value: Value) -> Result<(), PathError> {
+        self.set_value(name, value, true)
     }
 }
 

@@ -60,6 +60,25 @@ fn killed_between_answer_and_reboot() {
     });
 }
 
+/// R122: after a session that failed, one that ends well comes first, and does not tell of a reboot that is still to come.
+#[test]
+fn a_session_that_fails_behind_the_answer() {
+    both(|model| {
+        let mut gateway = device(model);
+        gateway.agent.reboot();
+        let (_, mut call) = gateway.calls();
+        call.succeeds(&reboot("k"));
+        drop(call); // the connection is lost
+        gateway.visit(&[], |inform, call| {
+            assert_eq!(inform.retry_count(), Some(1)); // R98, R109
+            call.succeeds(&get_rpc_methods());
+            assert_eq!(gateway.traces("reboots"), 0); // R122
+        });
+        gateway.goes_down_and_comes_back(1);
+        gateway.visit(&["1 BOOT", "M Reboot/k"], |_, _| {}); // R224
+    });
+}
+
 /// R141: the event is told until an InformResponse confirms it, and no longer.
 #[test]
 fn a_reboot_is_told_until_it_is_confirmed() {

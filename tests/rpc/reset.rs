@@ -85,6 +85,27 @@ fn killed_in_the_middle_of_a_factory_reset() {
     });
 }
 
+/// R226: after a session that failed, one that ends well comes first.
+#[test]
+fn a_session_that_fails_behind_the_answer() {
+    both(|model| {
+        let mut gateway = Gateway::with_actions(model, |_, place| {
+            format!("\"factoryReset\": [\"sh\", \"-c\", \"echo done >> {place}/resets\"]")
+        });
+        gateway.agent.reboot();
+        let (_, mut call) = gateway.calls();
+        let made = add(&mut call, model);
+        call.succeeds(&factory_reset());
+        drop(call); // the connection is lost
+        gateway.visit(&[], |_, call| {
+            call.succeeds(&get_parameter_values(&[&made]));
+            assert_eq!(gateway.traces("resets"), 0); // R226
+        });
+        expect_factory_state(&mut gateway, &made);
+        assert_eq!(gateway.traces("resets"), 1);
+    });
+}
+
 /// A command that fails leaves a device that is managed from its factory state, and the log says why.
 #[test]
 fn a_factory_reset_whose_command_fails() {

@@ -83,7 +83,7 @@ impl Gateway {
     }
 
     pub(crate) fn not_started(model: &'static Model, actions: impl FnOnce(&str, &str) -> String) -> Gateway {
-        let line = Line::open();
+        let line = Line::open().keeping_messages();
         let place = tempfile::tempdir().expect("a temporary directory");
         let overlay = place.path().join("overlay.json");
         let agent = builder(model, &line.url()).data_model(&overlay).not_started();

@@ -358,7 +358,7 @@ impl State {
 }
 
 /// Writes a received body where `CPE_AGENT_MESSAGES` says, for a schema checker.
-fn keep_message(body: &[u8]) {
+pub(super) fn keep_message(body: &[u8]) {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let Some(directory) = std::env::var_os("CPE_AGENT_MESSAGES") else {
         return;

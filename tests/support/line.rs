@@ -17,6 +17,7 @@ use std::net::TcpListener;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::desk::keep_message;
 use super::envelope::{Body, Dialect};
 use super::http::{Gone, Stream, Wire};
 use super::message::Message;
@@ -31,6 +32,7 @@ const LOOK: Duration = Duration::from_micros(200);
 /// The place where the agent calls.
 pub struct Line {
     listener: TcpListener,
+    keeps_messages: bool,
 }
 
 /// One session.
@@ -38,15 +40,20 @@ pub struct Call {
     wire: Wire,
     inform_id: String,
     asked: u32,
-    /// Bytes of the last request's body.
-    pub heard_bytes: usize,
+    keeps_messages: bool,
 }
 
 impl Line {
     pub fn open() -> Line {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         listener.set_nonblocking(true).expect("a listener that does not block");
-        Line { listener }
+        Line { listener, keeps_messages: false }
+    }
+
+    /// Keeps what it hears for the schema checker, where `CPE_AGENT_MESSAGES` says.
+    pub fn keeping_messages(mut self) -> Line {
+        self.keeps_messages = true;
+        self
     }
 
     /// The ACS URL.
@@ -64,7 +71,12 @@ impl Line {
                     tcp.set_nodelay(true).expect("a connection without delay");
                     let wire = Wire::new(Stream::Plain(tcp));
                     wire.patience(Some(PATIENCE));
-                    return Some(Call { wire, inform_id: String::new(), asked: 0, heard_bytes: 0 });
+                    return Some(Call {
+                        wire,
+                        inform_id: String::new(),
+                        asked: 0,
+                        keeps_messages: self.keeps_messages,
+                    });
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock && Instant::now() < deadline => thread::sleep(LOOK),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return None,
@@ -88,9 +100,11 @@ impl Call {
             Err(Gone::Closed | Gone::Broken(_)) => return None,
             Err(gone) => panic!("{gone:?}"),
         };
-        self.heard_bytes = request.body.len();
         if request.body.is_empty() {
             return Some(Message::default());
+        }
+        if self.keeps_messages {
+            keep_message(&request.body);
         }
         let message = Message::parse(&request.body).unwrap_or_else(|problem| panic!("{problem}"));
         assert!(message.problems.is_empty(), "{:?}\n{}", message.problems, message.xml);

@@ -16,6 +16,8 @@
 //!   line.rs      an ACS led by hand, without scenario or thread
 //!   message.rs (reads the CPE's envelopes)     shape.rs (holds them against the schema's shape)
 //!   envelope.rs, rpc.rs (write the ACS's)      record.rs, transcript.rs (what happened, for people)
+//!
+//!   stun_server.rs    the STUN server of an ACS, on its own
 //! ```
 #![allow(
     dead_code,       // each test file compiles this module and uses a part of it
@@ -44,6 +46,7 @@ pub mod rpc;
 pub mod rules;
 pub mod scenario;
 pub mod shape;
+pub mod stun_server;
 pub mod tls;
 pub mod transcript;
 
@@ -66,5 +69,6 @@ pub use rpc::{
     upload,
 };
 pub use scenario::{Matcher, anything, empty_post, fault, inform, request, response};
+pub use stun_server::{StunRequest, StunServer};
 pub use tls::{Authority, Flaw, ServerTls};
 pub use transcript::{narrated, transcript};

@@ -46,20 +46,19 @@ pub struct Occasion {
     pub rebooting: bool,
 }
 
-impl Occasion {
-    fn permits(self, entry: &Entry) -> bool {
-        let held = match entry.event.code {
-            EventCode::Heartbeat => self.retrying && !entry.attempted,
-            EventCode::MReboot => self.rebooting,
-            _ => false,
-        };
-        entry.event.code.rule().since <= self.version && !held
-    }
-}
-
 impl Entry {
     fn is_new(&self) -> bool {
         !self.announced && !self.attempted
+    }
+
+    /// Whether a session on that occasion tells it: one for the heartbeat, or for all others.
+    fn is_told(&self, occasion: Occasion, heartbeat: bool) -> bool {
+        let held = match self.event.code {
+            EventCode::Heartbeat => !heartbeat || (occasion.retrying && !self.attempted),
+            EventCode::MReboot => heartbeat || occasion.rebooting,
+            _ => heartbeat,
+        };
+        self.event.code.rule().since <= occasion.version && !held
     }
 }
 
@@ -123,8 +122,9 @@ impl EventQueue {
     /// with the next session where the ACS keeps refusing the method it belongs to. Nor does
     /// VALUE CHANGE, which a passive notification raises too; see [`EventQueue::is_new`].
     pub fn is_due(&self, occasion: Occasion) -> bool {
+        let heartbeat = self.is_for_heartbeat(occasion);
         let calls = |entry: &Entry| entry.is_new() && entry.event.code != EventCode::ValueChange;
-        self.entries.iter().any(|entry| calls(entry) && occasion.permits(entry))
+        self.entries.iter().any(|entry| calls(entry) && entry.is_told(occasion, heartbeat))
     }
 
     /// Whether no Inform has told this event yet.
@@ -133,16 +133,18 @@ impl EventQueue {
     }
 
     /// The events of the Inform that starts a session, which are announced from now on.
-    ///
-    /// HEARTBEAT goes alone (R303) and before the others (R304).
     pub fn announce(&mut self, occasion: Occasion) -> Vec<Event> {
-        let heartbeat = |entry: &Entry| entry.event.code == EventCode::Heartbeat;
-        let heartbeat_first = self.entries.iter().any(|entry| heartbeat(entry) && occasion.permits(entry));
+        let heartbeat = self.is_for_heartbeat(occasion);
         for entry in &mut self.entries {
-            entry.announced = heartbeat(entry) == heartbeat_first && occasion.permits(entry);
+            entry.announced = entry.is_told(occasion, heartbeat);
         }
         let announced = self.entries.iter().filter(|entry| entry.announced);
         announced.map(|entry| entry.event.clone()).collect()
+    }
+
+    /// Whether the next session tells HEARTBEAT, which goes alone (R303) and before the others (R304).
+    fn is_for_heartbeat(&self, occasion: Occasion) -> bool {
+        self.entries.iter().any(|entry| !entry.announced && entry.is_told(occasion, true))
     }
 
     /// InformResponse has come: what it confirms of the announced events is delivered.

@@ -265,6 +265,23 @@ fn a_heartbeat_goes_alone() {
     assert_eq!(texts(&queue.announce(occasion(V1_4))), ["14 HEARTBEAT/"]);
 }
 
+/// R125, R304: while a heartbeat is being retried the others wait for its end, and hasten nothing.
+#[test]
+fn a_heartbeat_that_fails() {
+    let mut queue = queue([Heartbeat.into(), Periodic.into()]);
+    assert!(queue.is_due(occasion(V1_4)));
+    for _ in 0..2 {
+        queue.announce(occasion(V1_4));
+        queue.session_ended();
+        assert!(!queue.is_due(retrying(V1_4)));
+    }
+    assert_eq!(texts(&queue.announce(retrying(V1_4))), ["14 HEARTBEAT/"]);
+    queue.inform_confirmed();
+    queue.session_ended();
+    assert!(queue.is_due(occasion(V1_4)));
+    assert_eq!(texts(&queue.announce(occasion(V1_4))), ["2 PERIODIC/"]);
+}
+
 /// R134: a passive notification waits for the next session, an active one has a cause of its own.
 #[test]
 fn a_changed_value_is_told_with_the_next_session() {

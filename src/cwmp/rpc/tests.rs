@@ -196,6 +196,14 @@ fn a_set_that_changes_nothing_writes_nothing() {
 }
 
 #[test]
+fn what_the_acs_has_set_outlives_another_default() {
+    let mut acs = Scenario::serving();
+    acs.call("SetParameterValues", &values(&[(INTERVAL, "", "3600")], "")); // the default of this firmware
+    let records = acs.paper.records().join("\n");
+    assert!(records.contains(&format!("[\"=\",\"{INTERVAL}\",\"3600\"]")), "{records}"); // R171
+}
+
+#[test]
 fn a_parameter_twice_in_a_set_is_refused() {
     let mut acs = Scenario::serving();
     let answer = acs.call("SetParameterValues", &values(&[(INTERVAL, "", "60"), (INTERVAL, "", "61")], ""));
@@ -230,6 +238,15 @@ fn another_acs_is_greeted_with_bootstrap_and_nothing_else() {
     acs.call("SetParameterValues", &values(&[("Device.ManagementServer.URL", "", "https://other.example/")], "")); // R25
     let pending: Vec<_> = acs.device.state().events.pending().map(|event| event.code.to_string()).collect();
     assert_eq!(pending, ["0 BOOTSTRAP"]); // R139
+}
+
+/// R137: a URL that does not change.
+#[test]
+fn the_same_acs_is_not_greeted_again() {
+    let mut acs = Scenario::serving();
+    let url = acs.value("Device.ManagementServer.URL");
+    assert_eq!(code(&acs.call("SetParameterValues", &values(&[("Device.ManagementServer.URL", "", &url)], ""))), 0);
+    assert_eq!(acs.device.state().events.pending().count(), 0);
 }
 
 #[test]

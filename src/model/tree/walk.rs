@@ -3,20 +3,21 @@
 use std::fmt::Write;
 
 use super::{Parameter, Scope};
-use crate::model::schema::{Children, Kind, NodeId, Schema, TableShape};
+use crate::model::schema::{Children, Kind, Marks, NodeId, Schema, TableShape};
 
 /// A walk over parameters; `name` is that of the node where the walk is.
 pub(super) struct Walk<'w, 'v> {
     pub(super) schema: &'w Schema,
     pub(super) name: String,
-    pub(super) informs_only: bool,
+    /// Which nodes it visits.
+    pub(super) only: fn(Marks) -> bool,
     pub(super) visit: &'v mut dyn FnMut(&Parameter<'_>),
 }
 
 impl Walk<'_, '_> {
     pub(super) fn node(&mut self, id: NodeId, scope: &Scope) {
         let node = self.schema.node(id);
-        if self.informs_only && !node.informs {
+        if !(self.only)(node.marks) {
             return;
         }
         let length = self.name.len();

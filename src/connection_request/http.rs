@@ -1,0 +1,241 @@
+//! The HTTP listener: one thread for all connections, none of which it waits for.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use rand::RngCore;
+use rand::rngs::OsRng;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+
+use super::Gate;
+use super::gatekeeper::Gatekeeper;
+use super::limits::{Limits, Source};
+use super::outcome::HttpOutcome;
+use super::peer::Peer;
+use crate::clock::Clock;
+
+/// Room for a poll set, a chunk and the header fields of a request; only pages that are touched cost memory.
+const STACK: usize = 128 << 10;
+/// Connections accepted before those that are open are looked at again.
+const ACCEPTED_AT_ONCE: usize = 8;
+/// How long to leave a listener alone that has failed: too many files are open, for example.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// The running listener; its port is closed when it is dropped (R267).
+#[derive(Debug)]
+pub struct HttpListener {
+    address: SocketAddr,
+    stop: Arc<AtomicBool>,
+    waker: UnixStream,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl HttpListener {
+    /// Listens at `address`, where `[::]` stands for IPv4 and IPv6, and port 0 for a free one. `wake` is called from a
+    /// thread of its own after each accepted request has been answered, and must not wait (R259).
+    pub fn start(
+        address: SocketAddr,
+        limits: Limits,
+        gate: Arc<Gate>,
+        wake: impl Fn() + Send + 'static,
+    ) -> io::Result<HttpListener> {
+        let listener = bind(address)?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let (waker, woken) = UnixStream::pair()?;
+        waker.set_nonblocking(true)?;
+        woken.set_nonblocking(true)?;
+        let mut secret = [0; 28];
+        OsRng.try_fill_bytes(&mut secret).map_err(|error| io::Error::other(error.to_string()))?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let service = Service {
+            listener,
+            woken,
+            clock: Clock::new(),
+            limits,
+            gate,
+            gatekeeper: Gatekeeper::new(limits, secret),
+            wake,
+            peers: Vec::new(),
+            paused_until: None,
+        };
+        let serve = {
+            let stop = Arc::clone(&stop);
+            move || service.run(&stop)
+        };
+        let thread = thread::Builder::new().name("http".into()).stack_size(STACK).spawn(serve)?;
+        Ok(HttpListener { address, stop, waker, thread: Some(thread) })
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for HttpListener {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        // Where the byte finds no room, enough of them are there already.
+        let _ = self.waker.write(&[0]);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Binds; where the kernel has no IPv6, `[::]` means all of IPv4.
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let lacks_ipv6 = |error: &io::Error| {
+        let errno = error.raw_os_error();
+        [Errno::AFNOSUPPORT, Errno::ADDRNOTAVAIL].iter().any(|lack| errno == Some(lack.raw_os_error()))
+    };
+    match TcpListener::bind(address) {
+        Err(error) if address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) && lacks_ipv6(&error) => {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port()))
+        }
+        bound => bound,
+    }
+}
+
+/// What the thread owns.
+struct Service<W> {
+    listener: TcpListener,
+    woken: UnixStream,
+    clock: Clock,
+    limits: Limits,
+    gate: Arc<Gate>,
+    gatekeeper: Gatekeeper,
+    wake: W,
+    peers: Vec<Peer>,
+    /// Not before this is the listener tried again.
+    paused_until: Option<Duration>,
+}
+
+impl<W: Fn()> Service<W> {
+    fn run(mut self, stop: &AtomicBool) {
+        while !stop.load(Ordering::Acquire) {
+            let now = self.clock.now().monotonic;
+            self.expire(now);
+            self.peers.retain(|peer| !peer.is_closed());
+            let (incoming, flags) = self.wait(now);
+            let now = self.clock.now().monotonic;
+            for (at, flags) in flags.into_iter().enumerate() {
+                if !flags.is_empty() {
+                    self.step(at, now);
+                }
+            }
+            if incoming {
+                self.accept(now);
+            }
+        }
+    }
+
+    /// Ends what has taken too long.
+    fn expire(&mut self, now: Duration) {
+        self.paused_until = self.paused_until.filter(|until| *until > now);
+        for peer in self.peers.iter_mut().filter(|peer| peer.deadline(&self.limits) <= now) {
+            if peer.expire(now) {
+                self.gate.http.add(HttpOutcome::TimedOut);
+            }
+        }
+    }
+
+    /// Sleeps until something happens or is due: whether somebody wants in, and what is the matter with each peer.
+    fn wait(&mut self, now: Duration) -> (bool, Vec<PollFlags>) {
+        let deadlines = self.peers.iter().map(|peer| peer.deadline(&self.limits));
+        let timeout = deadlines.chain(self.paused_until).min().map(|deadline| {
+            let wait = deadline.saturating_sub(now);
+            // Seconds, which both fields hold everywhere.
+            Timespec { tv_sec: wait.as_secs() as _, tv_nsec: wait.subsec_nanos() as _ }
+        });
+        let mut fds = Vec::with_capacity(self.peers.len() + 2);
+        fds.push(PollFd::new(&self.woken, PollFlags::IN));
+        fds.extend(self.peers.iter().map(|peer| PollFd::from_borrowed_fd(peer.fd(), peer.interest())));
+        let listens = self.paused_until.is_none();
+        if listens {
+            fds.push(PollFd::new(&self.listener, PollFlags::IN));
+        }
+        // Interrupted, nothing has happened; the flags may be anything then.
+        let flags: Vec<PollFlags> = match poll(&mut fds, timeout.as_ref()) {
+            Ok(_) => fds.iter().map(PollFd::revents).collect(),
+            Err(_) => vec![PollFlags::empty(); fds.len()],
+        };
+        if !flags[0].is_empty() {
+            while matches!((&self.woken).read(&mut [0; 64]), Ok(1..)) {}
+        }
+        let incoming = listens && flags.last().is_some_and(|flags| !flags.is_empty());
+        (incoming, flags[1..=self.peers.len()].to_vec())
+    }
+
+    /// Lets new connections in, and others out where there is no room.
+    fn accept(&mut self, now: Duration) {
+        for _ in 0..ACCEPTED_AT_ONCE {
+            match self.listener.accept() {
+                Ok((stream, address)) if stream.set_nonblocking(true).is_ok() => {
+                    self.make_room(Source::of(address.ip()));
+                    self.peers.push(Peer::new(stream, address, now));
+                    // As a rule its request is there already.
+                    self.step(self.peers.len() - 1, now);
+                }
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionAborted) => {}
+                Err(error) => {
+                    log::warn!("connection requests cannot be accepted: {error}");
+                    self.paused_until = Some(now + PAUSE);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Closes a connection where another one of this source would be too many: one of the source that has most.
+    fn make_room(&mut self, incoming: Source) {
+        self.peers.retain(|peer| !peer.is_closed());
+        let count = |source: Source| self.peers.iter().filter(|peer| peer.source() == source).count();
+        let source = if count(incoming) >= self.limits.connections_per_source.max(1) {
+            Some(incoming)
+        } else if self.peers.len() >= self.limits.connections.max(1) {
+            self.peers.iter().map(Peer::source).max_by_key(|source| count(*source))
+        } else {
+            None
+        };
+        let candidates = self.peers.iter().enumerate().filter(|(_, peer)| Some(peer.source()) == source);
+        if let Some((at, _)) = candidates.min_by_key(|(_, peer)| peer.precedence()) {
+            let dropped = self.peers.swap_remove(at);
+            if !dropped.is_served() {
+                self.gate.http.add(HttpOutcome::CrowdedOut);
+            }
+        }
+    }
+
+    /// Goes on with a peer that something has happened to.
+    fn step(&mut self, at: usize, now: Duration) {
+        let peer = &mut self.peers[at];
+        let (address, source) = (peer.address(), peer.source());
+        let (gatekeeper, gate) = (&mut self.gatekeeper, &self.gate);
+        let mut accepted = false;
+        peer.step(
+            &mut |request, may_go_on| {
+                let reply = gatekeeper.reply(request, &gate.settings(), source, may_go_on, now);
+                gate.http.add(reply.outcome);
+                accepted |= reply.outcome == HttpOutcome::Accepted;
+                log::debug!("connection request from {address}: {:?}", reply.outcome);
+                reply
+            },
+            now,
+        );
+        // Answered first, woken then (R259); and woken even where the client has gone, since it was let in.
+        if accepted {
+            log::info!("connection request from {address}");
+            (self.wake)();
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! The head of a request, as far as a connection request needs it.
+
+/// The longest head, in bytes. GenieACS needs about 500.
+pub(super) const MAX_HEAD: usize = 4 << 10;
+/// The most header fields.
+const MAX_FIELDS: usize = 32;
+
+/// What the bytes that have come so far are.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Parsed<'a> {
+    /// The beginning of a request, maybe.
+    Incomplete,
+    Malformed,
+    /// A head within its limits, and the number of bytes that it takes.
+    Complete(Head<'a>, usize),
+}
+
+/// Why a request cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unreadable {
+    Malformed,
+    /// Its head does not end within [`MAX_HEAD`].
+    TooLong,
+}
+
+/// The head of a request.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Head<'a> {
+    pub(super) method: &'a str,
+    /// Without the query.
+    pub(super) path: &'a str,
+    /// The first `Authorization`; empty where it is no text.
+    pub(super) authorization: Option<&'a str>,
+    /// How many bytes of body follow, which nobody looks at (R261); none where that cannot be told in advance.
+    pub(super) body: Option<usize>,
+    /// Whether the client waits for more than one answer on this connection.
+    pub(super) persistent: bool,
+}
+
+impl Head<'_> {
+    pub(super) fn parse(bytes: &[u8]) -> Parsed<'_> {
+        let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
+        let mut request = httparse::Request::new(&mut fields);
+        let length = match request.parse(bytes) {
+            Ok(httparse::Status::Complete(length)) => length,
+            Ok(httparse::Status::Partial) => return Parsed::Incomplete,
+            Err(_) => return Parsed::Malformed,
+        };
+        let (Some(method), Some(target), Some(minor)) = (request.method, request.path, request.version) else {
+            return Parsed::Malformed;
+        };
+        let mut head = Head { method, path: path(target), authorization: None, body: Some(0), persistent: minor == 1 };
+        for field in request.headers.iter() {
+            head.note(field.name, field.value);
+        }
+        Parsed::Complete(head, length)
+    }
+}
+
+impl<'a> Head<'a> {
+    fn note(&mut self, name: &str, value: &'a [u8]) {
+        let value = str::from_utf8(value).unwrap_or_default();
+        if name.eq_ignore_ascii_case("authorization") {
+            self.authorization.get_or_insert(value);
+        } else if name.eq_ignore_ascii_case("content-length") {
+            self.body = self.body.and(value.parse().ok());
+        } else if name.eq_ignore_ascii_case("transfer-encoding") {
+            self.body = None;
+        } else if name.eq_ignore_ascii_case("connection") {
+            let closes = value.split(',').any(|option| option.trim().eq_ignore_ascii_case("close"));
+            self.persistent &= !closes;
+        }
+    }
+}
+
+/// The path of a request target; query parameters are added by some servers and mean nothing. A server must also take
+/// an absolute URI (RFC 9112 §3.2.2).
+fn path(target: &str) -> &str {
+    let path = match target.split_once("://") {
+        Some((scheme, rest)) if scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()) => {
+            &rest[rest.find(['/', '?']).unwrap_or(rest.len())..]
+        }
+        _ => target,
+    };
+    let path = &path[..path.find(['?', '#']).unwrap_or(path.len())];
+    if path.is_empty() { "/" } else { path }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(text: &str) -> Head<'_> {
+        match Head::parse(text.as_bytes()) {
+            Parsed::Complete(head, length) => {
+                assert_eq!(length, text.len(), "{text}");
+                head
+            }
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn reads_what_genieacs_sends() {
+        let text = "GET /abc?x=1 HTTP/1.1\r\nHost: 192.0.2.1:7547\r\nAuthorization: Digest a=b\r\n\
+                    Connection: keep-alive\r\n\r\n";
+        let expected =
+            Head { method: "GET", path: "/abc", authorization: Some("Digest a=b"), body: Some(0), persistent: true };
+        assert_eq!(head(text), expected);
+    }
+
+    #[test]
+    fn finds_the_path_in_every_form_of_target() {
+        for (target, path) in [
+            ("/abc", "/abc"),
+            ("/abc?", "/abc"),
+            ("/abc?a=/b://c#d", "/abc"),
+            ("/?http://x/abc", "/"),
+            ("http://192.0.2.1:7547/abc?a=b", "/abc"),
+            ("HTTP://[2001:db8::1]/abc", "/abc"),
+            ("http://host", "/"),
+            ("http://host?/abc", "/"),
+            ("/a://b/abc", "/a://b/abc"),
+            ("*", "*"),
+            ("?", "/"),
+        ] {
+            assert_eq!(head(&format!("GET {target} HTTP/1.1\r\n\r\n")).path, path, "{target}");
+        }
+    }
+
+    #[test]
+    fn tells_whether_the_connection_goes_on() {
+        let persistent = |text: &str| head(text).persistent;
+        assert!(persistent("GET / HTTP/1.1\r\n\r\n"));
+        assert!(!persistent("GET / HTTP/1.1\r\nConnection: x, CLOSE\r\n\r\n"));
+        assert!(!persistent("GET / HTTP/1.0\r\n\r\n"));
+    }
+
+    /// R261: a body is passed over, which takes knowing its length.
+    #[test]
+    fn tells_how_long_the_body_is() {
+        let body = |fields: &str| head(&format!("GET / HTTP/1.1\r\n{fields}\r\n")).body;
+        assert_eq!(body("Content-Length: 12\r\n"), Some(12));
+        assert_eq!(body("Content-Length: -1\r\n"), None);
+        assert_eq!(body("Content-Length: 99999999999999999999999\r\n"), None);
+        assert_eq!(body("Transfer-Encoding: chunked\r\nContent-Length: 3\r\n"), None);
+    }
+
+    #[test]
+    fn a_request_is_incomplete_until_its_empty_line() {
+        let whole = "GET /abc HTTP/1.1\r\nAuthorization: é\r\nHost: h\r\n\r\n".as_bytes();
+        for end in 0..whole.len() {
+            assert_eq!(Head::parse(&whole[..end]), Parsed::Incomplete, "{end}");
+        }
+        assert!(matches!(Head::parse(whole), Parsed::Complete(..)));
+    }
+
+    #[test]
+    fn refuses_what_is_no_request() {
+        let too_many = format!("GET / HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(MAX_FIELDS + 1));
+        for text in [
+            "\x16\x03\x01\x02\0\x01",
+            "GET /\r\n\r\n",
+            "GET / HTTP/2.0\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost\r\n\r\n",
+            "GET / HTTP/1.1\r\n Host: h\r\n\r\n",
+            "GET / HTTP/1.1\r\nA: \0\r\n\r\n",
+            "G\0T / HTTP/1.1\r\n\r\n",
+            &too_many,
+        ] {
+            assert_eq!(Head::parse(text.as_bytes()), Parsed::Malformed, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn survives_every_damaged_byte() {
+        let whole = b"GET http://h/abc?d HTTP/1.1\r\nContent-Length: 1\r\nConnection: close\r\n\r\n";
+        for at in 0..whole.len() {
+            for byte in 0..=255 {
+                let mut damaged = whole.to_vec();
+                damaged[at] = byte;
+                if let Parsed::Complete(head, length) = Head::parse(&damaged) {
+                    assert!(length <= whole.len() && !head.path.is_empty());
+                }
+            }
+        }
+    }
+}

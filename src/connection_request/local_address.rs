@@ -1,0 +1,96 @@
+//! The address of this device on the way to a server, and when it may have changed (R284).
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::os::fd::OwnedFd;
+
+use rustix::net::netlink::SocketAddrNetlink;
+use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType};
+
+/// RTMGRP_IPV4_IFADDR, RTMGRP_IPV4_ROUTE, RTMGRP_IPV6_IFADDR and RTMGRP_IPV6_ROUTE of `linux/rtnetlink.h`.
+const ADDRESSES_AND_ROUTES: u32 = 0x10 | 0x40 | 0x100 | 0x400;
+
+/// A socket that becomes readable when an address or a route of this device changes.
+pub(super) fn watch() -> io::Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?; // protocol 0: NETLINK_ROUTE
+    rustix::net::bind(&socket, &SocketAddrNetlink::new(0, ADDRESSES_AND_ROUTES))?;
+    Ok(socket)
+}
+
+/// Reads off what [`watch`] tells; what exactly has changed is found out by looking.
+pub(super) fn read_off(watch: &OwnedFd) {
+    let mut buffer = [0; 256];
+    loop {
+        match rustix::net::recv(watch, &mut buffer, RecvFlags::empty()) {
+            Ok(_) | Err(rustix::io::Errno::INTR | rustix::io::Errno::NOBUFS) => {}
+            Err(_) => return,
+        }
+    }
+}
+
+/// Where a socket bound to `bound` is reached from `destination`; with an unspecified address where there is no way.
+/// Nothing is sent.
+pub(super) fn towards(bound: SocketAddr, destination: SocketAddr) -> SocketAddr {
+    if !bound.ip().is_unspecified() {
+        return bound;
+    }
+    let unreachable = SocketAddr::new(bound.ip(), bound.port());
+    let any: IpAddr = if destination.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let probe = |()| {
+        let socket = UdpSocket::bind((any, 0))?;
+        socket.connect(destination)?;
+        socket.local_addr()
+    };
+    probe(()).map_or(unreachable, |local| SocketAddr::new(local.ip(), bound.port()))
+}
+
+/// A destination behind the default route, where nobody in particular is known: documentation addresses, which belong
+/// to nobody (RFC 5737, RFC 3849).
+pub(super) fn anywhere(bound: SocketAddr) -> SocketAddr {
+    let nobody: IpAddr = match bound {
+        SocketAddr::V4(_) => Ipv4Addr::new(192, 0, 2, 1).into(),
+        SocketAddr::V6(_) => Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into(),
+    };
+    SocketAddr::new(nobody, 9)
+}
+
+/// Whether a socket bound to `bound` can send there at all.
+pub(super) fn speaks_with(bound: SocketAddr, destination: SocketAddr) -> bool {
+    let is_dual = bound.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+    is_dual || bound.ip().to_canonical().is_ipv4() == destination.ip().to_canonical().is_ipv4()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn the_way_decides_which_address_is_ours() {
+        let to_loopback = address("127.0.0.9:3478");
+        assert_eq!(towards(address("0.0.0.0:7547"), to_loopback), address("127.0.0.1:7547"));
+        assert_eq!(towards(address("[::]:7547"), to_loopback), address("127.0.0.1:7547"));
+        assert_eq!(towards(address("127.0.0.3:7547"), to_loopback), address("127.0.0.3:7547"));
+        // There is no way to broadcast without asking for it.
+        assert_eq!(towards(address("0.0.0.0:7547"), address("255.255.255.255:1")), address("0.0.0.0:7547"));
+    }
+
+    #[test]
+    fn families_that_do_not_meet() {
+        let (v4, v6) = (address("192.0.2.1:1"), address("[2001:db8::1]:1"));
+        assert!(speaks_with(address("0.0.0.0:1"), v4) && !speaks_with(address("0.0.0.0:1"), v6));
+        assert!(speaks_with(address("[::]:1"), v4) && speaks_with(address("[::]:1"), v6));
+        assert!(!speaks_with(address("[::1]:1"), v4));
+    }
+
+    #[test]
+    fn nothing_to_read_does_not_block() {
+        if let Ok(watch) = watch() {
+            read_off(&watch);
+        }
+    }
+}

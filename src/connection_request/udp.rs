@@ -1,0 +1,350 @@
+//! The UDP port: connection requests come in here, and STUN keeps the way to it open (R272, R288, R289).
+//!
+//! ```text
+//!                 ┌ letter ─▶ UdpRequest ─▶ Replay ─▶ Report::Requested
+//!   datagram ─────┤
+//!                 └ 0 or 1 ─▶ Binding ──┬▶ datagrams from this port and a secondary one
+//!   time, local address, names ─────────┘▶ Report::Published
+//! ```
+//!
+//! To a connection request nothing is ever answered (R293).
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use rand::RngCore;
+use rand::rngs::OsRng;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::limits::{Bucket, Rate};
+use super::outcome::UdpOutcome;
+use super::resolver::Resolver;
+use super::udp_request::{Replay, UdpRequest};
+use super::{Gate, local_address};
+use crate::clock::Clock;
+use crate::stun::{Action, Binding, Port, Published, Settings as StunSettings, Status};
+
+/// Room for a datagram, its header fields and a STUN message; only pages that are touched cost memory.
+const STACK: usize = 128 << 10;
+/// The longest datagram that is looked at, in bytes; a longer one is garbage.
+const MAX_DATAGRAM: usize = 2 << 10;
+/// Datagrams taken from a socket before the time is looked at again.
+const TAKEN_AT_ONCE: usize = 32;
+/// How often the local address is looked up where nothing tells that it has changed.
+const LOOK: Duration = Duration::from_secs(30);
+
+/// What the agent is told, from the listener's thread.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// A connection request was accepted (R295). What is handed over here, and handed in at the next start, keeps
+    /// copies of it out for good.
+    Requested(Replay),
+    /// UDPConnectionRequestAddress and NATDetected have these values from now on (R285).
+    Published(Published),
+}
+
+/// What the STUN binding is to do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Course {
+    /// The parameters.
+    pub stun: StunSettings,
+    /// An address of the ACS. Until a STUN server is known, the local address is the one on the way there.
+    pub acs: Option<SocketAddr>,
+}
+
+/// The running listener; its port is closed when it is dropped.
+pub struct UdpListener {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    waker: Arc<UnixStream>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What both sides of the thread touch.
+#[derive(Debug, Default)]
+struct Shared {
+    stop: AtomicBool,
+    /// A new course, until the thread takes it.
+    course: Mutex<Option<Course>>,
+    status: Mutex<Option<Status>>,
+}
+
+impl UdpListener {
+    /// Listens at `address`. `report` is called from a thread of its own and must not wait.
+    pub fn start(
+        address: SocketAddr,
+        accepted: Rate,
+        gate: Arc<Gate>,
+        replay: Replay,
+        report: impl Fn(Report) + Send + 'static,
+    ) -> io::Result<UdpListener> {
+        let primary = UdpSocket::bind(address)?;
+        primary.set_nonblocking(true)?;
+        let address = primary.local_addr()?;
+        let (waker, woken) = UnixStream::pair()?;
+        waker.set_nonblocking(true)?;
+        woken.set_nonblocking(true)?;
+        let waker = Arc::new(waker);
+        let shared = Arc::new(Shared::default());
+        let watch = local_address::watch();
+        if let Err(error) = &watch {
+            log::debug!("changes of addresses are looked for every {LOOK:?} only: {error}");
+        }
+        let service = Service {
+            primary,
+            secondary: None,
+            address,
+            woken,
+            watch: watch.ok(),
+            clock: Clock::new(),
+            shared: Arc::clone(&shared),
+            gate,
+            replay,
+            accepted: Bucket::default(),
+            rate: accepted,
+            report,
+            binding: Binding::new(),
+            resolver: Resolver::new(Arc::clone(&waker)),
+            acs: None,
+            way: None,
+            look_at: Duration::ZERO,
+        };
+        let thread = thread::Builder::new().name("udp".into()).stack_size(STACK).spawn(move || service.run())?;
+        Ok(UdpListener { address, shared, waker, thread: Some(thread) })
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Sets the course of the STUN binding; before the first time it is off, and the local address is not looked for.
+    pub fn set_course(&self, course: Course) {
+        *self.shared.course.lock().unwrap_or_else(PoisonError::into_inner) = Some(course);
+        self.wake();
+    }
+
+    /// How the STUN binding is doing; none before the thread has begun.
+    pub fn status(&self) -> Option<Status> {
+        self.shared.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn wake(&self) {
+        // Where the byte finds no room, enough of them are there already.
+        let _ = (&*self.waker).write(&[0]);
+    }
+}
+
+impl Drop for UdpListener {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::Release);
+        self.wake();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// What the thread owns.
+struct Service<R> {
+    primary: UdpSocket,
+    /// For probes (R283); opened with the first.
+    secondary: Option<UdpSocket>,
+    address: SocketAddr,
+    woken: UnixStream,
+    watch: Option<OwnedFd>,
+    clock: Clock,
+    shared: Arc<Shared>,
+    gate: Arc<Gate>,
+    replay: Replay,
+    accepted: Bucket,
+    rate: Rate,
+    report: R,
+    binding: Binding,
+    resolver: Resolver,
+    acs: Option<SocketAddr>,
+    /// The destination that the local address was looked up for; none before there is a course.
+    way: Option<SocketAddr>,
+    /// When to look it up again.
+    look_at: Duration,
+}
+
+impl<R: Fn(Report)> Service<R> {
+    fn run(mut self) {
+        while !self.shared.stop.load(Ordering::Acquire) {
+            let now = self.clock.now().monotonic;
+            self.take_news(now);
+            self.carry_out(now);
+            self.look_for_local_address(now);
+            self.show();
+            self.wait(now);
+            let now = self.clock.now().monotonic;
+            self.receive(Port::Primary, now);
+            self.receive(Port::Secondary, now);
+        }
+    }
+
+    /// A new course, and names that have been resolved.
+    fn take_news(&mut self, now: Duration) {
+        let course = self.shared.course.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(course) = course {
+            self.acs = course.acs;
+            self.way.get_or_insert(local_address::anywhere(self.address));
+            self.look_at = now;
+            self.binding.configure(course.stun, now);
+        }
+        while let Some((server, addresses)) = self.resolver.answer() {
+            let usable = |address: &SocketAddr| local_address::speaks_with(self.address, *address);
+            let addresses: Vec<SocketAddr> = addresses.into_iter().filter(usable).collect();
+            self.binding.resolved(&server, &addresses);
+            // The way there may be another one.
+            if let Some(first) = addresses.first() {
+                self.way = Some(*first);
+                self.look_at = now;
+            }
+        }
+    }
+
+    /// Does what the binding decides.
+    fn carry_out(&mut self, now: Duration) {
+        while let Some(action) = self.binding.poll(now, &mut fill) {
+            match action {
+                Action::Send { port, to, bytes } => {
+                    if let Err(error) = self.send(port, to, &bytes) {
+                        log::debug!("STUN to {to}: {error}");
+                    }
+                }
+                Action::Resolve(server) => self.resolver.ask(server),
+                Action::Changed(published) => {
+                    self.show(); // who is told may look
+                    (self.report)(Report::Published(published));
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, port: Port, to: SocketAddr, bytes: &[u8]) -> io::Result<usize> {
+        let socket = match (port, &mut self.secondary) {
+            (Port::Primary, _) => &self.primary,
+            (Port::Secondary, Some(secondary)) => secondary,
+            (Port::Secondary, none) => {
+                let secondary = UdpSocket::bind((self.address.ip(), 0))?;
+                secondary.set_nonblocking(true)?;
+                none.insert(secondary)
+            }
+        };
+        socket.send_to(bytes, as_spoken_by(self.address, to))
+    }
+
+    /// R284.
+    fn look_for_local_address(&mut self, now: Duration) {
+        let Some(last_way) = self.way else { return };
+        let known =
+            self.binding.status().server.or(self.acs).filter(|to| local_address::speaks_with(self.address, *to));
+        let way = known.unwrap_or(last_way);
+        if now < self.look_at && way == last_way {
+            return;
+        }
+        (self.way, self.look_at) = (Some(way), now + LOOK);
+        let local = local_address::towards(self.address, way);
+        self.binding.local_address_changed(local, now);
+        self.carry_out(now);
+    }
+
+    fn show(&self) {
+        *self.shared.status.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.binding.status());
+    }
+
+    /// Sleeps until something happens or is due.
+    fn wait(&mut self, now: Duration) {
+        let look_at = self.way.map(|_| self.look_at);
+        let timeout = self.binding.deadline().into_iter().chain(look_at).min().map(|deadline| {
+            // Long enough, and held by both fields everywhere.
+            let wait = deadline.saturating_sub(now).min(Duration::from_secs(3600));
+            Timespec { tv_sec: wait.as_secs() as _, tv_nsec: wait.subsec_nanos() as _ }
+        });
+        let mut fds = Vec::with_capacity(4);
+        fds.push(PollFd::new(&self.woken, PollFlags::IN));
+        fds.push(PollFd::new(&self.primary, PollFlags::IN));
+        fds.extend(self.secondary.iter().map(|socket| PollFd::from_borrowed_fd(socket.as_fd(), PollFlags::IN)));
+        fds.extend(self.watch.iter().map(|socket| PollFd::from_borrowed_fd(socket.as_fd(), PollFlags::IN)));
+        // Interrupted, nothing has happened; the flags may be anything then.
+        if poll(&mut fds, timeout.as_ref()).is_err() {
+            return;
+        }
+        let is_woken = !fds[0].revents().is_empty();
+        let has_changed = self.watch.is_some() && fds.last().is_some_and(|last| !last.revents().is_empty());
+        if is_woken {
+            while matches!((&self.woken).read(&mut [0; 64]), Ok(1..)) {}
+        }
+        if let Some(watch) = self.watch.as_ref().filter(|_| has_changed) {
+            local_address::read_off(watch);
+            self.look_at = now;
+        }
+    }
+
+    /// Takes what has come in.
+    fn receive(&mut self, port: Port, now: Duration) {
+        let mut datagram = [0; MAX_DATAGRAM + 1];
+        for _ in 0..TAKEN_AT_ONCE {
+            let socket = match port {
+                Port::Primary => Some(&self.primary),
+                Port::Secondary => self.secondary.as_ref(),
+            };
+            match socket.map(|socket| socket.recv_from(&mut datagram)) {
+                Some(Ok((length, from))) => self.take(port, &datagram[..length], from, now),
+                Some(Err(error)) if error.kind() == ErrorKind::Interrupted => {}
+                Some(Err(_)) | None => return,
+            }
+        }
+    }
+
+    /// R289: the first byte tells what it is.
+    fn take(&mut self, port: Port, datagram: &[u8], from: SocketAddr, now: Duration) {
+        match datagram.first() {
+            Some(0 | 1) if datagram.len() <= MAX_DATAGRAM => self.binding.datagram(port, from, datagram, now),
+            _ if port == Port::Secondary => {} // nobody has been told of this port
+            first => {
+                self.binding.disturbed(now);
+                let is_request = first.is_some_and(u8::is_ascii_alphabetic) && datagram.len() <= MAX_DATAGRAM;
+                let outcome = if is_request { self.decide(datagram, now) } else { UdpOutcome::Garbage };
+                self.gate.udp.add(outcome);
+                log::debug!("UDP connection request from {from}: {outcome:?}");
+                if outcome == UdpOutcome::Accepted {
+                    log::info!("UDP connection request from {from}");
+                    (self.report)(Report::Requested(self.replay));
+                }
+            }
+        }
+    }
+
+    fn decide(&mut self, datagram: &[u8], now: Duration) -> UdpOutcome {
+        let settings = self.gate.settings();
+        let accepted = UdpRequest::parse(datagram).and_then(|request| self.replay.accept(&request, &settings));
+        match accepted {
+            Ok(()) if self.accepted.take(self.rate, now) => UdpOutcome::Accepted,
+            Ok(()) => UdpOutcome::RateLimited, // R264
+            Err(refused) => refused,
+        }
+    }
+}
+
+/// An address as a socket bound to `bound` wants it: IPv6 sockets speak IPv4 in IPv6 clothes.
+fn as_spoken_by(bound: SocketAddr, to: SocketAddr) -> SocketAddr {
+    match (bound, to.ip()) {
+        (SocketAddr::V6(_), IpAddr::V4(v4)) => SocketAddr::new(v4.to_ipv6_mapped().into(), to.port()),
+        _ => to,
+    }
+}
+
+fn fill(bytes: &mut [u8]) {
+    if let Err(error) = OsRng.try_fill_bytes(bytes) {
+        log::error!("no random bytes: {error}");
+    }
+}

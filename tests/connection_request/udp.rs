@@ -1,0 +1,148 @@
+//! Connection requests over UDP, and the STUN binding on the same port.
+
+use std::net::UdpSocket;
+use std::sync::mpsc::{Receiver, channel};
+
+use cpe_agent::connection_request::{Course, Replay, Report, UdpListener, UdpOutcome};
+use cpe_agent::digest::hmac_sha1;
+use cpe_agent::stun::{Published, Server, Settings as StunSettings};
+
+use super::*;
+
+/// A right request.
+pub(crate) fn signed(ts: u64, id: u64) -> String {
+    let texts = [ts.to_string(), id.to_string()];
+    let signature = hmac_sha1(b"secret", &[texts[0].as_bytes(), texts[1].as_bytes(), b"acs", b"x"]);
+    let signature: String = signature.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("GET http://127.0.0.1:7547?ts={ts}&id={id}&un=acs&cn=x&sig={signature} HTTP/1.1\r\nHost: h\r\n\r\n")
+}
+
+/// A listener on loopback that reports the `ts` of what it has accepted.
+pub(crate) fn listener(replay: Replay) -> (UdpListener, Arc<Gate>, Receiver<u64>) {
+    let gate = Arc::new(Gate::new(settings()));
+    let (sender, reports) = channel();
+    let report = move |report| {
+        if let Report::Requested(replay) = report {
+            let _ = sender.send(replay.timestamp);
+        }
+    };
+    let address = (Ipv4Addr::LOCALHOST, 0).into();
+    let listener =
+        UdpListener::start(address, generous().accepted, Arc::clone(&gate), replay, report).expect("a listener");
+    (listener, gate, reports)
+}
+
+fn acs() -> UdpSocket {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    socket.set_read_timeout(Some(SOON)).expect("a timeout");
+    socket
+}
+
+/// R288, R293: without STUN, three copies as GenieACS sends them.
+#[test]
+fn copies_of_a_request_wake_once_and_are_not_answered() {
+    let (listener, gate, reports) = listener(Replay::default());
+    let acs = acs();
+    (0..3).for_each(|_| drop(acs.send_to(signed(1_700_000_000, 5).as_bytes(), listener.local_addr())));
+    assert_eq!(reports.recv_timeout(SOON), Ok(1_700_000_000));
+    eventually("the copies", || gate.udp.count(UdpOutcome::OldTimestamp) == 2);
+    assert!(reports.try_recv().is_err());
+    acs.set_nonblocking(true).expect("a flag");
+    assert!(acs.recv(&mut [0]).is_err());
+}
+
+/// R292: what was accepted before a restart of the agent is not accepted again.
+#[test]
+fn the_window_is_handed_over() {
+    let (listener, gate, reports) = listener(Replay { timestamp: 100, id: Some(1) });
+    let acs = acs();
+    for (ts, id) in [(100, 2), (101, 1), (101, 2)] {
+        acs.send_to(signed(ts, id).as_bytes(), listener.local_addr()).expect("sends");
+    }
+    assert_eq!(reports.recv_timeout(SOON), Ok(101));
+    assert_eq!(gate.udp.count(UdpOutcome::OldTimestamp), 1);
+    assert_eq!(gate.udp.count(UdpOutcome::RepeatedId), 1);
+}
+
+/// R264.
+#[test]
+fn right_requests_are_limited() {
+    let gate = Arc::new(Gate::new(settings()));
+    let rate = Rate { burst: 2, every: Duration::from_secs(60) };
+    let listener =
+        UdpListener::start((Ipv4Addr::LOCALHOST, 0).into(), rate, Arc::clone(&gate), Replay::default(), drop)
+            .expect("a listener");
+    let acs = acs();
+    (1..=5).for_each(|ts| drop(acs.send_to(signed(ts, ts).as_bytes(), listener.local_addr())));
+    eventually("the refusals", || gate.udp.count(UdpOutcome::RateLimited) == 3);
+    assert_eq!(gate.udp.count(UdpOutcome::Accepted), 2);
+}
+
+#[test]
+fn the_port_is_closed_with_the_listener() {
+    let (listener, _, _) = listener(Replay::default());
+    let address = listener.local_addr();
+    drop(listener);
+    UdpSocket::bind(address).expect("free again");
+}
+
+/// The answer of a server that sees the request come from `mapped`.
+fn binding_response(request: &[u8], mapped: SocketAddr) -> Vec<u8> {
+    let SocketAddr::V4(mapped) = mapped else { panic!("IPv4 only") };
+    let mut answer = vec![0x01, 0x01, 0x00, 0x0c];
+    answer.extend(&request[4..20]);
+    answer.extend([0x00, 0x01, 0x00, 0x08, 0x00, 0x01]);
+    answer.extend(mapped.port().to_be_bytes());
+    answer.extend(mapped.ip().octets());
+    answer
+}
+
+/// R271, R272, R280, R285, R289: the binding and connection requests share a port.
+#[test]
+fn the_binding_is_learnt_on_the_port_that_receives_requests() {
+    let gate = Arc::new(Gate::new(settings()));
+    let (sender, reports) = channel();
+    let unspecified = (Ipv4Addr::UNSPECIFIED, 0).into();
+    let listener = UdpListener::start(unspecified, generous().accepted, gate, Replay::default(), move |report| {
+        let _ = sender.send(report);
+    })
+    .expect("a listener");
+    let port = listener.local_addr().port();
+    let server = acs();
+    let server_address = server.local_addr().expect("an address");
+    let stun = StunSettings {
+        enabled: true,
+        server: Server { host: "localhost".into(), port: server_address.port() },
+        ..StunSettings::default()
+    };
+    listener.set_course(Course { stun: stun.clone(), acs: Some(server_address) });
+
+    let mut datagram = [0; 600];
+    let mapped: SocketAddr = "192.0.2.7:50123".parse().expect("an address");
+    let mut kinds = Vec::new();
+    while kinds.len() < 2 {
+        let (length, from) = server.recv_from(&mut datagram).expect("a Binding Request");
+        assert_eq!((from.port(), &datagram[..2]), (port, &[0, 1][..])); // R272
+        let changed = datagram[..length].windows(4).any(|attribute| attribute == [0xc0, 0x02, 0, 0]);
+        if kinds.last() != Some(&changed) {
+            kinds.push(changed);
+        }
+        server.send_to(&binding_response(&datagram, mapped), from).expect("sends");
+    }
+    assert_eq!(kinds, [false, true]); // R280
+    let until = |wanted: Published| {
+        while reports.recv_timeout(SOON).expect("a report") != Report::Published(wanted) {}
+    };
+    until(Published { address: Some(mapped), nat_detected: true });
+    let status = listener.status().expect("a status");
+    assert_eq!((status.mapped, status.nat_detected), (Some(mapped), true));
+    assert_eq!(status.local, Some((Ipv4Addr::LOCALHOST, port).into()), "as the way to the server has it");
+
+    // A connection request from the server's port, on the binding.
+    server.send_to(signed(5, 5).as_bytes(), (Ipv4Addr::LOCALHOST, port)).expect("sends");
+    while !matches!(reports.recv_timeout(SOON).expect("a report"), Report::Requested(Replay { timestamp: 5, .. })) {}
+
+    // R285: without STUN, the local address.
+    listener.set_course(Course { stun: StunSettings { enabled: false, ..stun }, acs: Some(server_address) });
+    until(Published { address: Some((Ipv4Addr::LOCALHOST, port).into()), nat_detected: false });
+}
