@@ -65,6 +65,7 @@ pub fn run(config: Config) -> ExitCode {
 }
 
 /// Starts the thread that turns signals into wake-ups.
+#[expect(clippy::disallowed_methods, reason = "a driver: signals are waited for by a thread of their own")]
 fn watch_signals(wakes: SyncSender<Wake>, stop: Arc<AtomicBool>) -> io::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT])?;
     let watch = move || {
