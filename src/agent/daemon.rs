@@ -74,6 +74,7 @@ fn refuse(error: &dyn Error, log_to: Destination, status: u8) -> ExitCode {
 }
 
 /// Starts the thread that turns signals into wake-ups.
+#[expect(clippy::disallowed_methods, reason = "a driver: signals are waited for by a thread of their own")]
 fn watch_signals(wakes: SyncSender<Wake>, stop: Arc<AtomicBool>) -> io::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     let watch = move || {

@@ -39,6 +39,7 @@ pub struct HttpListener {
 impl HttpListener {
     /// Listens at `address`, where `[::]` stands for IPv4 and IPv6, and port 0 for a free one. `wake` is called from a
     /// thread of its own after each accepted request has been answered, and must not wait (R259).
+    #[expect(clippy::disallowed_methods, reason = "a driver: the thread of the listener")]
     pub fn start(
         address: SocketAddr,
         limits: Limits,

@@ -29,6 +29,7 @@ impl Resolver {
     }
 
     /// Begins to resolve; the answer comes with [`Resolver::answer`].
+    #[expect(clippy::disallowed_methods, reason = "a driver: names are resolved by a thread of their own")]
     pub(super) fn ask(&mut self, server: Server) {
         if self.busy {
             self.next = Some(server); // what was to be next is not of interest any more

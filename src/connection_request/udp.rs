@@ -77,6 +77,7 @@ struct Shared {
 
 impl UdpListener {
     /// Listens at `address`. `report` is called from a thread of its own and must not wait.
+    #[expect(clippy::disallowed_methods, reason = "a driver: the thread of the socket")]
     pub fn start(
         address: SocketAddr,
         accepted: Rate,

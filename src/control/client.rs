@@ -95,6 +95,7 @@ mod tests {
     const STATUS: Request = Request::Status { json: false };
 
     /// What the client makes of a daemon that answers with these bytes.
+    #[expect(clippy::disallowed_methods, reason = "the other side of the test")]
     fn asked(answer: &'static [u8]) -> Answer {
         let home = tempfile::tempdir().expect("a directory");
         let path = home.path().join("socket");
@@ -129,6 +130,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "the other side of the test")]
     fn a_daemon_that_is_silent_or_trickles_is_given_up() {
         let limit = Duration::from_millis(50);
         let (mut ours, mut theirs) = UnixStream::pair().expect("a pair");

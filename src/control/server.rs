@@ -130,6 +130,7 @@ pub struct Server {
 
 impl Server {
     /// Serves `daemon` at the socket `path`, which only its owner may open.
+    #[expect(clippy::disallowed_methods, reason = "a driver: the thread of the control socket")]
     pub fn start(path: &Path, daemon: impl Daemon) -> io::Result<Server> {
         let (file, listener) = SocketFile::listen(path)?;
         let (waker, woken) = UnixStream::pair()?;

@@ -87,6 +87,7 @@ fn a_server_that_takes_nothing_is_left_after_the_timeout() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "the other side of the test")]
 fn a_wait_ends_when_the_agent_is_told_to_stop() {
     let server = Server::start(vec![vec![Step::Take]]);
     let settings = settings(&server.url());

@@ -71,6 +71,7 @@ impl Server {
     }
 
     /// As `start`, with something (TLS) put onto each connection.
+    #[expect(clippy::disallowed_methods, reason = "the other side of the test")]
     pub(super) fn start_with<S: Read + Write>(
         script: Vec<Vec<Step>>,
         wrap: impl Fn(TcpStream) -> S + Send + 'static,
