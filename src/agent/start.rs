@@ -156,7 +156,9 @@ impl<'w> Agent<'w> {
     fn note_overruled_settings(&self) {
         for (name, text) in &self.config.set {
             let Ok(parameter) = self.device.tree.parameter(name) else { continue };
-            if parameter.is_changed() && parameter.spec.parse(text).is_ok_and(|value| value != parameter.stored()) {
+            if parameter.is_changed()
+                && parameter.spec.parse(text.expose()).is_ok_and(|value| value != parameter.stored())
+            {
                 let origin = self.config.origin_of_set(name).display();
                 log::info!("{name}: the stored value holds, not that of {origin}");
             }
