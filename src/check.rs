@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::agent::{check_tls_files, load_model};
+use crate::agent::{check_contact, load_model};
 use crate::config::{Config, StartupError};
 use crate::model::Loaded;
 use crate::model::path::Path;
@@ -10,7 +10,8 @@ use crate::url::Url;
 
 /// Prints what the configuration and the data model say, or what is wrong with them.
 pub fn run(config: &Config) -> ExitCode {
-    match check_tls_files(config).and_then(|()| load_model(config)) {
+    let checked = load_model(config).and_then(|loaded| check_contact(config, &loaded).map(|()| loaded));
+    match checked {
         Ok(loaded) => {
             print!("{}", describe(&loaded, config));
             for warning in warnings(&loaded) {

@@ -128,14 +128,13 @@ fn a_wrong_factory_value_and_an_absent_file() {
     assert!(stderr.contains("/nowhere/model.json"), "{stderr}");
 }
 
-/// What can never work is refused before anything starts, by `check` and by `run`.
+/// What can never work is refused by `check`; the daemon tells of it.
 #[test]
 fn an_acs_url_that_is_none() {
-    for command in ["check", "run"] {
-        let stderr = refused(gateway_at("ftp://user:hunter2@acs.example/"), command);
-        let expected = "--set: Device.ManagementServer.URL: 'ftp://acs.example/' is neither http nor https";
-        assert!(stderr.contains(expected), "{stderr}");
-    }
+    let expected = "--set: Device.ManagementServer.URL: 'ftp://acs.example/' is neither http nor https";
+    let stderr = refused(gateway_at("ftp://user:hunter2@acs.example/"), "check");
+    assert!(stderr.contains(expected), "{stderr}");
+    gateway_at("ftp://user:hunter2@acs.example/").start().wait_for_log(expected, SOON);
     let directory = tempfile::tempdir().expect("a directory");
     let file = written(&directory, r#"{"Device":{"ManagementServer":{"URL":{"value":"acs.example"}}}}"#);
     let builder = Agent::builder(env!("CARGO_BIN_EXE_cpe-agent")).data_model(model_file("tr-181.json"));
@@ -175,10 +174,12 @@ fn tls_files_that_cannot_be_used() {
         (vec!["--client-cert", &cert, "--client-key", &foreign], "--client-key: not the key of the certificate"),
     ];
     for (arguments, expected) in cases {
-        for command in ["check", "run"] {
-            let stderr = refused(gateway_at("https://acs.example/").args(&arguments), command);
-            assert!(stderr.contains(expected), "{arguments:?}: {stderr}");
-        }
+        let stderr = refused(gateway_at("https://acs.example/").args(&arguments), "check");
+        assert!(stderr.contains(expected), "{arguments:?}: {stderr}");
+        // The daemon tells of it and goes on: a device must not be lost for a file.
+        let agent = gateway_at("https://127.0.0.1:1/").args(&arguments).start();
+        agent.wait_for_log(expected, SOON);
+        agent.wait_for_log("session failed", SOON);
     }
     let usable = gateway_at("https://acs.example/");
     let output = usable.args(&["--ca-file", &ca, "--client-cert", &cert, "--client-key", &key]).run_to_end("check");

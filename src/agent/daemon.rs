@@ -12,7 +12,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::commands::Counter;
-use super::{Agent, Board, Ended, StartFailure, Ties, Wake, check_tls_files};
+use super::{Agent, Board, Ended, StartFailure, Ties, Wake};
 use crate::config::{Config, StartupError};
 use crate::control::Server;
 use crate::log::Destination;
@@ -31,9 +31,6 @@ pub fn run(config: Config) -> ExitCode {
         return ExitCode::FAILURE;
     }
     let log_to = config.log_to;
-    if let Err(error) = check_tls_files(&config) {
-        return refuse(&error, log_to, StartupError::EXIT);
-    }
     let (sender, wakes) = sync_channel(WAKES);
     let stop = Arc::new(AtomicBool::new(false));
     if let Err(error) = watch_signals(sender.clone(), Arc::clone(&stop)) {

@@ -45,12 +45,18 @@ pub fn load_model(config: &Config) -> Result<Loaded, StartupError> {
             Err(error) => return Err(StartupError::new(path, "", &format!("cannot be read: {error}"))),
         }
     }
-    let loaded = load(&files, &config.set).map_err(|error| match error.file.as_str() {
+    load(&files, &config.set).map_err(|error| match error.file.as_str() {
         COMMAND_LINE => config.error_in_set(&error.pointer, &error.reason),
         file => StartupError::new(Path::new(file), &error.pointer, &error.reason),
-    })?;
-    check_acs_url(config, &loaded)?;
-    Ok(loaded)
+    })
+}
+
+/// Whether the ACS can be contacted by what configuration and factory state say: `check` refuses what cannot work. The
+/// daemon tells of it and goes on, since what the ACS has set may be better, and a file may be there the next time.
+pub fn check_contact(config: &Config, loaded: &Loaded) -> Result<(), StartupError> {
+    acs::check_tls_files(&tls_settings(config))
+        .map_err(|(option, error)| StartupError::new(Path::new(option), "", &reason_of(error)))?;
+    check_acs_url(config, loaded)
 }
 
 /// The URL of the factory state may be empty, as that of a device which is told it later; otherwise it can be contacted
@@ -68,13 +74,6 @@ fn check_acs_url(config: &Config, loaded: &Loaded) -> Result<(), StartupError> {
     // Any of the files may have given it.
     let files: Vec<String> = config.data_model.iter().map(|file| file.display().to_string()).collect();
     Err(StartupError::new(Path::new(&files.join(", ")), &format!("/{}/value", name.replace('.', "/")), &reason))
-}
-
-/// Whether the files that TLS needs can be worked with. Asked at the start only: one that goes bad later fails sessions,
-/// which are tried again.
-pub fn check_tls_files(config: &Config) -> Result<(), StartupError> {
-    acs::check_tls_files(&tls_settings(config))
-        .map_err(|(option, error)| StartupError::new(Path::new(option), "", &reason_of(error)))
 }
 
 /// The files that TLS works with.
@@ -105,6 +104,9 @@ impl<'w> Agent<'w> {
     /// Prepares everything up to the first session; nothing is contacted and nothing written yet.
     pub fn start(config: Config, ties: Ties<'w>) -> Result<Agent<'w>, StartFailure> {
         let loaded = load_model(&config).map_err(StartFailure::Configuration)?;
+        if let Err(error) = check_contact(&config, &loaded) {
+            log::error!("{error}");
+        }
         let (store, recovered) = match Store::open(&config.state_dir) {
             Ok(opened) => opened,
             Err(error @ StoreError::Locked { .. }) => return Err(StartFailure::AlreadyRunning(error)),
