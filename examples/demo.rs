@@ -60,7 +60,7 @@ fn tell() {
 
     chapter(
         "1. The gateway is switched on for the first time",
-        "It knows one thing from its factory: the URL of its ACS. It connects there and introduces itself.",
+        "It knows two things from its factory: URL and password of its ACS. It connects there and introduces itself.",
     );
     println!("ACS        {}", acs.url());
     println!("gateway    {USERNAME}, data model {}\n", model.file_name().unwrap_or_default().to_string_lossy());

@@ -41,7 +41,7 @@ use crate::time_zone::LocalZone;
 use contact::Acquaintance;
 pub use contact::LastSession;
 use reach::Reach;
-pub use start::{StartFailure, load_model};
+pub use start::{StartFailure, check_tls_files, load_model};
 pub use status::Board;
 
 /// What makes the agent look up from its sleep.
@@ -260,7 +260,7 @@ impl Agent<'_> {
                 self.device.state_mut().events.raise(Event::new(EventCode::Scheduled));
                 self.raise(Event::of_command(EventCode::MScheduleInform, command_key));
             }
-            Due::Reboot => self.reboot(),
+            Due::Reboot => self.planned_reboot(),
         }
     }
 

@@ -2,16 +2,20 @@
 
 use std::process::ExitCode;
 
-use crate::agent::load_model;
+use crate::agent::{check_tls_files, load_model};
 use crate::config::{Config, StartupError};
 use crate::model::Loaded;
 use crate::model::path::Path;
+use crate::url::Url;
 
 /// Prints what the configuration and the data model say, or what is wrong with them.
 pub fn run(config: &Config) -> ExitCode {
-    match load_model(config) {
+    match check_tls_files(config).and_then(|()| load_model(config)) {
         Ok(loaded) => {
             print!("{}", describe(&loaded, config));
+            for warning in warnings(&loaded) {
+                println!("warning: {warning}");
+            }
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -21,10 +25,13 @@ pub fn run(config: &Config) -> ExitCode {
     }
 }
 
+/// What stands behind an action that nothing asks for yet.
+const UNSUPPORTED: &str = "(not supported by this version)";
+
 fn describe(loaded: &Loaded, config: &Config) -> String {
     let tree = &loaded.tree;
     let root = tree.root_name();
-    let text = |name: &str| tree.get(&format!("{root}.{name}")).map(|value| value.to_string()).unwrap_or_default();
+    let text = |name: &str| text(loaded, name);
     let mut parameters = 0;
     if let Ok(everything) = Path::parse("") {
         // The empty path is always there.
@@ -35,8 +42,8 @@ fn describe(loaded: &Loaded, config: &Config) -> String {
     let mut found: Vec<String> = Vec::new();
     found.extend(actions.reboot.is_some().then(|| "reboot".into()));
     found.extend(actions.factory_reset.is_some().then(|| "factoryReset".into()));
-    found.extend(actions.download.iter().map(|(file_type, _)| format!("download `{file_type}`")));
-    found.extend(actions.upload.iter().map(|(file_type, _)| format!("upload `{file_type}`")));
+    found.extend(actions.download.iter().map(|(file_type, _)| format!("download `{file_type}` {UNSUPPORTED}")));
+    found.extend(actions.upload.iter().map(|(file_type, _)| format!("upload `{file_type}` {UNSUPPORTED}")));
     let lines = [
         ("data model", files.join(", ")),
         ("root", format!("{root}.")),
@@ -46,9 +53,32 @@ fn describe(loaded: &Loaded, config: &Config) -> String {
         ("product class", text("DeviceInfo.ProductClass")),
         ("serial number", text("DeviceInfo.SerialNumber")),
         ("software", text("DeviceInfo.SoftwareVersion")),
-        ("ACS", text("ManagementServer.URL")),
+        // Without user information and query, either of which may hold a key.
+        ("ACS", Url::parse(&text("ManagementServer.URL")).map(|url| url.to_string()).unwrap_or_default()),
         ("actions", if found.is_empty() { "none".into() } else { found.join(", ") }),
         ("state", config.state_dir.display().to_string()),
     ];
     lines.iter().map(|(name, value)| format!("{name:<14} {value}\n")).collect()
+}
+
+/// What the agent can start with, though no ACS will be content.
+fn warnings(loaded: &Loaded) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for name in ["DeviceInfo.ManufacturerOUI", "DeviceInfo.SerialNumber"] {
+        if text(loaded, name).is_empty() {
+            let root = loaded.tree.root_name();
+            warnings.push(format!("{root}.{name} is empty: the ACS cannot tell this device from others"));
+        }
+    }
+    let needs_tls = Url::parse(&text(loaded, "ManagementServer.URL")).is_ok_and(|url| url.is_tls());
+    if needs_tls && !cfg!(feature = "tls") {
+        warnings.push("the URL of the ACS is https, and this build has no TLS".into());
+    }
+    warnings
+}
+
+/// The value of a parameter, named without the root; empty where there is none.
+fn text(loaded: &Loaded, name: &str) -> String {
+    let name = format!("{}.{name}", loaded.tree.root_name());
+    loaded.tree.get(&name).map(|value| value.to_string()).unwrap_or_default()
 }

@@ -171,8 +171,8 @@ const COMMANDS: &[Form] = &[
     },
     Form {
         name: "inform",
-        arguments: " [EVENT]",
-        meaning: "start a session now, with `2 PERIODIC` or that event code",
+        arguments: " [\"EVENT\"]",
+        meaning: "start a session now, with \"2 PERIODIC\" or that event code",
         build: Build::Client(|control, operands| {
             let event = operands.at_most_one()?.unwrap_or_else(|| DEFAULT_EVENT.to_owned());
             Ok(Command::Inform { control, event })
@@ -339,10 +339,13 @@ fn help() -> String {
     text.push_str(
         "get writes a line end in a value as \\n, and so every backslash as \\\\; hidden values are empty.\n",
     );
-    text.push_str("set, add and delete are bound to the access lists of the ACS. While a session runs, all but\n");
-    text.push_str("status wait for its end, two minutes at most. inform is done when the event is accepted.\n");
+    text.push_str("set, add and delete are refused where the ACS has taken `Subscriber` off a parameter's access\n");
+    text.push_str("list. While a session runs, all but status wait for its end, two minutes at most. inform is done\n");
+    text.push_str("when the event is accepted; status tells how the session went.\n");
     text.push_str("\nOptions. Each is also a key of the JSON file, and wins over it; the key of --state-dir is\n");
-    text.push_str("stateDir, and so on. --data-model and --set may be repeated.\n");
+    text.push_str("stateDir, and so on. --data-model and --set may be repeated; the first --data-model replaces\n");
+    text.push_str("the default. --set gives factory values: needed at every start, and below what the ACS or `set`\n");
+    text.push_str("has changed. Every user can read a command line: passwords belong in the file.\n");
     let _ = writeln!(text, "  {:<24}  the JSON file", "--config FILE");
     for setting in SETTINGS {
         let usage = format!("--{} {}", setting.option, setting.value);
@@ -355,6 +358,8 @@ fn help() -> String {
     let _ = writeln!(text, "  {:<24}  this text", "-h, --help");
     let _ = writeln!(text, "  {:<24}  the version", "-V, --version");
     text.push_str("\nExit status: 0 done, 1 failed, 64 bad usage, 78 bad configuration or data model.\n");
+    text.push_str("\nThe ACS is given by the data model, by \"set\" in the JSON file, or here:\n");
+    text.push_str("  cpe-agent run --set Device.ManagementServer.URL=https://acs.example.com/\n");
     text
 }
 

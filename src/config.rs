@@ -78,6 +78,23 @@ impl Config {
         Config::load(self.options.clone())
     }
 
+    /// An error in a factory value, named by its path: where it was given, the file or the command line.
+    pub fn error_in_set(&self, path: &str, reason: &str) -> StartupError {
+        let origin = self.origin_of_set(path);
+        let is_file = self.options.config.as_deref() == Some(origin);
+        let pointer = if is_file { format!("/set/{}", escaped(path)) } else { path.to_owned() };
+        StartupError::new(origin, &pointer, reason)
+    }
+
+    /// Where a factory value was given: the file, or `--set`.
+    pub fn origin_of_set(&self, path: &str) -> &Path {
+        let is_option = |(_, value): &(_, OptionValue)| matches!(value, OptionValue::Set(name, _) if name == path);
+        match &self.options.config {
+            Some(file) if !self.options.values.iter().any(is_option) => file,
+            _ => Path::new("--set"),
+        }
+    }
+
     fn read_file(&mut self, file: &Path) -> Result<(), StartupError> {
         let error = |pointer: &str, reason: String| StartupError::new(file, pointer, &reason);
         let text = read(file).map_err(|reason| error("", reason))?;
@@ -100,6 +117,11 @@ impl Config {
             Form::One(set) => {
                 let text = string(value).map_err(|reason| (String::new(), reason))?;
                 set(self, text).map_err(|reason| (String::new(), reason))
+            }
+            Form::Number(set) => {
+                let number = value.as_number().map(ToString::to_string);
+                let text = number.as_deref().map_or_else(|| string(value), Ok);
+                text.and_then(|text| set(self, text)).map_err(|reason| (String::new(), reason))
             }
             Form::DataModel => {
                 let Value::Array(items) = value else {
@@ -135,7 +157,7 @@ impl Config {
     /// Lays an option over what the file said. The value has been checked by [`Options::add`].
     fn lay_over(&mut self, setting: &Setting, value: &OptionValue) {
         match (setting.form, value) {
-            (Form::One(set), OptionValue::One(text)) => {
+            (Form::One(set) | Form::Number(set), OptionValue::One(text)) => {
                 let checked = set(self, text);
                 debug_assert!(checked.is_ok(), "checked when the option was taken");
             }
@@ -168,7 +190,7 @@ impl Default for Config {
             options: Options::default(),
         };
         for setting in SETTINGS {
-            if let (Form::One(set), Some(default)) = (setting.form, setting.default) {
+            if let (Form::One(set) | Form::Number(set), Some(default)) = (setting.form, setting.default) {
                 let valid = set(&mut config, default);
                 debug_assert!(valid.is_ok(), "the default of {}", setting.key);
             }
@@ -197,6 +219,8 @@ pub(crate) struct Setting {
 pub(crate) enum Form {
     /// One string, and where it goes.
     One(fn(&mut Config, &str) -> Result<(), String>),
+    /// The same for a number, which need not be a string in the file.
+    Number(fn(&mut Config, &str) -> Result<(), String>),
     /// The list of data-model files.
     DataModel,
     /// The factory values.
@@ -218,7 +242,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         key: "set",
         value: "PATH=VALUE",
         default: None,
-        meaning: "factory value laid over the model",
+        meaning: "factory value laid over the model, at every start",
         form: Form::Set,
     },
     Setting {
@@ -242,7 +266,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         key: "udpListen",
         value: "ADDR:PORT",
         default: Some("0.0.0.0:7547"),
-        meaning: "connection requests over UDP, and STUN",
+        meaning: "without effect: no requests over UDP, no STUN",
         form: Form::One(|config, text| address(text).map(|address| config.udp_listen = address)),
     },
     Setting {
@@ -291,7 +315,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         value: "SECONDS",
         default: Some("30"),
         meaning: "how long to wait for the ACS; 30 at least by TR-069",
-        form: Form::One(|config, text| seconds(text).map(|seconds| config.acs_timeout = seconds)),
+        form: Form::Number(|config, text| seconds(text).map(|seconds| config.acs_timeout = seconds)),
     },
     Setting {
         option: "log",
@@ -338,7 +362,7 @@ impl Options {
     /// Takes the value of an option, or says what is wrong with it.
     pub(crate) fn add(&mut self, setting: &'static Setting, text: &str) -> Result<(), String> {
         let value = match setting.form {
-            Form::One(set) => {
+            Form::One(set) | Form::Number(set) => {
                 set(&mut Config::default(), text)?;
                 OptionValue::One(text.to_owned())
             }
@@ -575,6 +599,12 @@ mod tests {
     }
 
     #[test]
+    fn a_number_needs_no_quotes_in_the_file() {
+        let config = load(r#"{"acsTimeout": 45}"#, &[]).expect("a valid file");
+        assert_eq!(config.acs_timeout, Duration::from_secs(45));
+    }
+
+    #[test]
     fn an_option_wins_over_the_file() {
         let said = [
             ("data-model", "c.json"),
@@ -615,6 +645,9 @@ mod tests {
             ("{\"set\": {\"\": \"1\"}}", "/set/", "a path is expected"),
             ("{\"listen\": \"7547\"}", "/listen", "`7547` is not ADDR:PORT, such as 0.0.0.0:7547 or [::]:7547"),
             ("{\"udpListen\": \"::1\"}", "/udpListen", "`::1` is not ADDR:PORT, such as 0.0.0.0:7547 or [::]:7547"),
+            ("{\"acsTimeout\": 0}", "/acsTimeout", "a number of seconds from 1 to 3600 is expected"),
+            ("{\"acsTimeout\": 2.5}", "/acsTimeout", "a number of seconds from 1 to 3600 is expected"),
+            ("{\"acsTimeout\": true}", "/acsTimeout", "a string is expected, not a boolean"),
             ("{\"log\": \"INFO\"}", "/log", "`INFO` is not error, warn, info, debug or trace"),
             ("{\"logTo\": \"file\"}", "/logTo", "`file` is not stderr or syslog"),
             ("{\"clientCert\": \"c\"}", "/clientKey", "clientCert and clientKey are needed together"),

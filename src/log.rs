@@ -68,18 +68,28 @@ impl Log for Logger {
         }
         match &self.0 {
             Sink::Stderr { colour } => {
-                let line = stderr_line(record, DateTime::from_unix(clock::wall(), 0), *colour);
-                // There is nowhere left to complain to.
-                let _ = io::stderr().lock().write_all(line.as_bytes());
+                write_stderr(record, *colour);
             }
             Sink::Syslog(syslog) => {
                 let packet = syslog_packet(record, std::process::id());
-                syslog.lock().unwrap_or_else(PoisonError::into_inner).send(packet.as_bytes());
+                let mut syslog = syslog.lock().unwrap_or_else(PoisonError::into_inner);
+                if !syslog.send(packet.as_bytes()) {
+                    if !std::mem::replace(&mut syslog.is_missed, true) {
+                        let _ = writeln!(io::stderr(), "cpe-agent: no syslog at {}", syslog.path.display());
+                    }
+                    write_stderr(record, false);
+                }
             }
         }
     }
 
     fn flush(&self) {}
+}
+
+fn write_stderr(record: &Record<'_>, colour: bool) {
+    let line = stderr_line(record, DateTime::from_unix(clock::wall(), 0), colour);
+    // There is nowhere left to complain to.
+    let _ = io::stderr().lock().write_all(line.as_bytes());
 }
 
 fn stderr_line(record: &Record<'_>, time: DateTime, colour: bool) -> String {
@@ -139,27 +149,29 @@ impl std::fmt::Write for Line {
 struct Syslog {
     path: PathBuf,
     socket: Option<UnixDatagram>,
+    /// Whether it was told that nobody listens.
+    is_missed: bool,
 }
 
 impl Syslog {
     fn new(path: &Path) -> Syslog {
-        Syslog { path: path.to_owned(), socket: None }
+        Syslog { path: path.to_owned(), socket: None, is_missed: false }
     }
 
-    /// Sends the packet, or drops it where nobody listens or the queue is full.
-    fn send(&mut self, packet: &[u8]) {
+    /// Sends the packet, or drops it where the queue is full; false where nobody listens.
+    fn send(&mut self, packet: &[u8]) -> bool {
         if let Some(socket) = &self.socket {
             match socket.send(packet) {
-                Ok(_) => return,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Ok(_) => return true,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
                 // The daemon has restarted and made its socket anew.
                 Err(_) => {}
             }
         }
         self.socket = connect(&self.path).ok();
-        if let Some(socket) = &self.socket {
-            let _ = socket.send(packet);
-        }
+        let Some(socket) = &self.socket else { return false };
+        let _ = socket.send(packet);
+        true
     }
 }
 
@@ -233,7 +245,7 @@ mod tests {
         let home = tempfile::tempdir().expect("a directory");
         let path = home.path().join("log");
         let mut syslog = Syslog::new(&path);
-        syslog.send(b"nobody listens");
+        assert!(!syslog.send(b"nobody listens"));
 
         let daemon = UnixDatagram::bind(&path).expect("a socket");
         let receive = |daemon: &UnixDatagram| {
@@ -241,7 +253,7 @@ mod tests {
             let length = daemon.recv(&mut packet).expect("a packet");
             String::from_utf8_lossy(&packet[..length]).into_owned()
         };
-        syslog.send(b"one");
+        assert!(syslog.send(b"one"));
         assert_eq!(receive(&daemon), "one");
 
         drop(daemon);
@@ -252,7 +264,7 @@ mod tests {
         assert_eq!(receive(&daemon), "two");
 
         // Nobody reads: far more than any queue holds, and it returns.
-        (0..10_000).for_each(|_| syslog.send(b"flood"));
+        assert!((0..10_000).all(|_| syslog.send(b"flood")));
         assert_eq!(receive(&daemon), "flood");
         syslog.send(b"room again");
     }

@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 
 use support::agent::AgentBuilder;
 use support::{
-    Agent, Call, Line, Rpc, add_object, delete_object, get_parameter_values, get_rpc_methods, reboot, schedule_inform,
-    set_parameter_attributes, set_parameter_values,
+    Agent, Call, Line, Mount, Rpc, add_object, delete_object, get_parameter_values, get_rpc_methods, reboot,
+    schedule_inform, set_parameter_attributes, set_parameter_values,
 };
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -139,46 +139,6 @@ impl Scene {
         self.line.clear();
         self.agent.restart();
     }
-}
-
-/// A file system of its own for the state, where the test may mount one.
-struct Mount(PathBuf);
-
-impl Mount {
-    fn at(path: PathBuf, options: &str) -> Option<Mount> {
-        fs::create_dir_all(&path).expect("a directory");
-        let mounted = mount(&["-t", "tmpfs", "-o", options, "none"], &path);
-        if !mounted {
-            // Not eprintln: the test harness would swallow it.
-            let _ = writeln!(std::io::stderr(), "SKIPPED: a file system cannot be mounted here; root can");
-        }
-        mounted.then(|| Mount(path))
-    }
-
-    fn change(&self, how: &str) {
-        assert!(mount(&["-o", &format!("remount,{how}")], &self.0), "remount,{how}");
-    }
-
-    /// Leaves no room for a single byte.
-    fn fill(&self) {
-        let mut filler = fs::File::create(self.0.join("filler")).expect("a file");
-        while filler.write_all(&[0; 4096]).is_ok() {}
-    }
-
-    fn make_room(&self) {
-        fs::remove_file(self.0.join("filler")).expect("the filler");
-    }
-}
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
-
-fn mount(arguments: &[&str], path: &Path) -> bool {
-    let output = Command::new("mount").args(arguments).arg(path).output();
-    output.is_ok_and(|output| output.status.success())
 }
 
 /// The agent looks at a bad directory every ten seconds, which need not pass twice.

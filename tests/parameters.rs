@@ -235,7 +235,7 @@ fn set_parameter_values_is_all_or_nothing() {
             .fault_on("Device.ManagementServer.PeriodicInformTime", 9007)
             .fault_on("Device.ManagementServer.URL", 9007)
             .fault_on("Device.ManagementServer.InstanceMode", 9007)
-            .fault_on("Device.ManagementServer.PeriodicInformEnable", 9006)
+            .fault_on("Device.ManagementServer.PeriodicInformEnable", 9006) // R332
             .fault_on("Device.DeviceInfo.SoftwareVersion", 9008)
             .fault_on(KEY, 9008)
             .checked("13 mistakes", |message| message.fault.as_ref().is_some_and(|f| f.parameters.len() == 13)),

@@ -128,6 +128,86 @@ fn a_wrong_factory_value_and_an_absent_file() {
     assert!(stderr.contains("/nowhere/model.json"), "{stderr}");
 }
 
+/// What can never work is refused before anything starts, by `check` and by `run`.
+#[test]
+fn an_acs_url_that_is_none() {
+    for command in ["check", "run"] {
+        let stderr = refused(gateway_at("ftp://user:hunter2@acs.example/"), command);
+        let expected = "--set: Device.ManagementServer.URL: 'ftp://acs.example/' is neither http nor https";
+        assert!(stderr.contains(expected), "{stderr}");
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = written(&directory, r#"{"Device":{"ManagementServer":{"URL":{"value":"acs.example"}}}}"#);
+    let builder = Agent::builder(env!("CARGO_BIN_EXE_cpe-agent")).data_model(model_file("tr-181.json"));
+    let stderr = refused(builder.data_model(file), "check");
+    assert!(stderr.contains("model.json: /Device/ManagementServer/URL/value: "), "{stderr}");
+}
+
+/// A factory value is named by the place where it stands.
+#[test]
+fn a_wrong_factory_value_of_the_configuration_file() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("config.json");
+    std::fs::write(&file, r#"{"set":{"Device.Time.Enable":"perhaps"}}"#).expect("a file");
+    let builder = gateway_at("http://acs.example/").args(&["--config".as_ref(), file.as_os_str()]);
+    let stderr = refused(builder, "check");
+    assert!(stderr.contains("config.json: /set/Device.Time.Enable: "), "{stderr}");
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn tls_files_that_cannot_be_used() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    let authority = support::Authority::new("test CA");
+    let (cert, key) = authority.client_files("gateway", directory.path());
+    let (cert, key) = (cert.display().to_string(), key.display().to_string());
+    let ca = authority.ca_file(directory.path()).display().to_string();
+    let (text, foreign) = (path("text"), path("other"));
+    std::fs::write(&text, "no PEM").expect("a file");
+    let other = rcgen::KeyPair::generate().expect("a key").serialize_pem();
+    std::fs::write(&foreign, other).expect("a file");
+    let cases = [
+        (vec!["--ca-file", "/nowhere/ca.pem"], "--ca-file: /nowhere/ca.pem cannot be read"),
+        (vec!["--ca-file", &text], "text holds no PEM certificate"),
+        (vec!["--client-cert", &text, "--client-key", &key], "--client-cert: "),
+        (vec!["--client-cert", &cert, "--client-key", &text], "--client-key: "),
+        (vec!["--client-cert", &cert, "--client-key", &foreign], "--client-key: not the key of the certificate"),
+    ];
+    for (arguments, expected) in cases {
+        for command in ["check", "run"] {
+            let stderr = refused(gateway_at("https://acs.example/").args(&arguments), command);
+            assert!(stderr.contains(expected), "{arguments:?}: {stderr}");
+        }
+    }
+    let usable = gateway_at("https://acs.example/");
+    let output = usable.args(&["--ca-file", &ca, "--client-cert", &cert, "--client-key", &key]).run_to_end("check");
+    assert!(output.status.success(), "{output:?}");
+}
+
+/// What the agent starts with, though it will not do, and what belongs on no screen.
+#[test]
+fn check_warns_and_masks() {
+    let builder = gateway_at("http://user:hunter2@acs.example/path?key=hunter2");
+    let output = builder.set("Device.DeviceInfo.SerialNumber", "").run_to_end("check");
+    assert!(output.status.success());
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(stdout.contains("warning: Device.DeviceInfo.SerialNumber is empty"), "{stdout}");
+    assert!(!stdout.contains("warning: Device.DeviceInfo.ManufacturerOUI"), "{stdout}");
+    assert!(stdout.contains("http://acs.example/path\n") && !stdout.contains("hunter2"), "{stdout}");
+}
+
+/// A hangup leaves the agent alone.
+#[test]
+fn a_hangup_does_not_end_it() {
+    let mut acs = Acs::start(AcsOptions::new());
+    let mut agent = gateway(&acs).start();
+    acs.session(SOON).expect_complete();
+    agent.signal("HUP");
+    agent.wait_for_log("SIGHUP is ignored", SOON);
+    assert!(agent.is_running());
+}
+
 #[test]
 fn bad_usage() {
     let builder = gateway_at("http://acs.example/");

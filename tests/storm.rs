@@ -1,9 +1,13 @@
-//! The storm: the ACS changes the gateway at random while the agent is killed at random moments and started anew.
+//! The storm: the ACS and an operator change the gateway at random while the agent is killed at random moments and started
+//! anew.
 //!
 //! ```text
 //! round:  start ──▶ Inform ──▶ InformResponse ──▶ everything is read back ──▶ changes ──▶ 204 ──▶ …
 //!           └──────────┴─────────── SIGKILL at any of these, some microseconds later ──────────┘
 //! ```
+//!
+//! The same on a disk that is now full, now read-only, and now well again: what cannot be stored is refused, and else
+//! nothing differs, but that the ACS may hear again what the agent could not note down as delivered.
 //!
 //! `STORM_ROUNDS` says how many rounds each model goes through, `STORM_SEED` repeats a storm; the seed is printed.
 
@@ -23,7 +27,7 @@ use std::time::{Duration, Instant, SystemTime};
 use chance::Chance;
 use gateway::{Change, Gateway, Landscape, TR_098, TR_181};
 use story::Story;
-use support::{Agent, Call, Line, Message, Rpc, reboot, schedule_inform};
+use support::{Agent, Call, Line, Message, Mount, Rpc, reboot, schedule_inform};
 
 /// Rounds where the environment does not say how many.
 const ROUNDS: usize = 60;
@@ -42,6 +46,20 @@ fn a_storm_over_tr_181() {
 #[test]
 fn a_storm_over_tr_098() {
     Storm::over(&TR_098).blow(setting("STORM_ROUNDS", ROUNDS));
+}
+
+#[test]
+fn a_storm_over_tr_181_on_a_failing_disk() {
+    if let Some(storm) = Storm::on_a_failing_disk(&TR_181) {
+        storm.blow(setting("STORM_ROUNDS", ROUNDS));
+    }
+}
+
+#[test]
+fn a_storm_over_tr_098_on_a_failing_disk() {
+    if let Some(storm) = Storm::on_a_failing_disk(&TR_098) {
+        storm.blow(setting("STORM_ROUNDS", ROUNDS));
+    }
 }
 
 fn setting(name: &str, default: usize) -> usize {
@@ -73,6 +91,8 @@ enum Asked {
 }
 
 struct Storm {
+    /// Where the state is kept, if that is to fail. Unmounted before the directory of the agent goes.
+    disk: Option<Disk>,
     line: Line,
     agent: Agent,
     chance: Chance,
@@ -82,6 +102,22 @@ struct Storm {
     in_flight: Option<Change>,
     keys: u32,
     compactions: Compactions,
+}
+
+/// A disk that fails.
+struct Disk {
+    mount: Mount,
+    condition: Condition,
+    /// Whether it has failed since the agent was started.
+    failed: bool,
+    refused: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Condition {
+    Well,
+    Full,
+    ReadOnly,
 }
 
 /// Counts how often the journal was rewritten: each time it is another file.
@@ -94,25 +130,49 @@ struct Compactions {
 impl Storm {
     /// A gateway that has had its first session in peace.
     fn over(landscape: &'static Landscape) -> Storm {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("a time after 1970");
-        let seed = setting("STORM_SEED", now.as_micros() as usize);
-        println!("{}: STORM_SEED={seed}", landscape.model);
         let line = Line::open();
+        let agent = Storm::agent(landscape, &line);
+        Storm::after_the_first_session(landscape, line, agent, None)
+    }
+
+    /// The same with its state on a disk of its own, where one can be mounted.
+    fn on_a_failing_disk(landscape: &'static Landscape) -> Option<Storm> {
+        let line = Line::open();
+        let agent = Storm::agent(landscape, &line);
+        let mount = Mount::at(agent.state_dir(), "size=1m,mode=700")?;
+        let disk = Disk { mount, condition: Condition::Well, failed: false, refused: 0 };
+        Some(Storm::after_the_first_session(landscape, line, agent, Some(disk)))
+    }
+
+    fn agent(landscape: &Landscape, line: &Line) -> Agent {
         let root = landscape.root;
-        let mut agent = Agent::builder(env!("CARGO_BIN_EXE_cpe-agent"))
+        Agent::builder(env!("CARGO_BIN_EXE_cpe-agent"))
             .data_model(landscape.model)
             .data_model(write_actions())
             .set(&format!("{root}.ManagementServer.URL"), &line.url())
             .set(&format!("{root}.ManagementServer.PeriodicInformEnable"), "false")
             .fixed_ports() // so that the connection-request URL does not change with each start
             .log_level("warn")
-            .start();
-        let mut story = Story::from_the_factory();
+            .not_started()
+    }
+
+    fn after_the_first_session(
+        landscape: &'static Landscape,
+        line: Line,
+        mut agent: Agent,
+        disk: Option<Disk>,
+    ) -> Storm {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("a time after 1970");
+        let seed = setting("STORM_SEED", now.as_micros() as usize);
+        println!("{}: STORM_SEED={seed}", landscape.model);
+        agent.restart();
+        let mut story = Story::from_the_factory(format!("{}.DeviceInfo.ProvisioningCode", landscape.root));
         let mut call = line.accept(CALL_LIMIT).expect("the first session");
-        initiate(&mut call, &mut story, Instant::now());
+        initiate(&mut call, &mut story, Instant::now(), true);
         let gateway = Gateway::explore(landscape, &mut call);
         agent.kill9();
         Storm {
+            disk,
             line,
             agent,
             chance: Chance::new(seed as u64),
@@ -144,11 +204,18 @@ impl Storm {
         println!("of the interrupted changes {done} were there, {undone} were not");
         println!("the journal was rewritten {} times", self.compactions.count);
         assert!(rounds < ROUNDS || self.compactions.count > 0, "the journal was never rewritten");
+        if let Some(disk) = &self.disk {
+            println!("{} calls were refused because of the disk", disk.refused);
+            assert!(rounds < ROUNDS || disk.refused > 0, "the disk was never missed");
+        }
     }
 
     /// Starts the agent: as a rule as if the device had lost power, now and then alone.
     fn start(&mut self) {
         self.line.clear();
+        if let Some(disk) = &mut self.disk {
+            disk.start(&mut self.chance);
+        }
         let alone = self.story.calls_for_a_session() && !self.story.expects_a_reboot() && self.chance.percent(40);
         self.started = Instant::now();
         if alone {
@@ -172,11 +239,12 @@ impl Storm {
             self.wait(KILL_LIMIT);
             self.agent.kill9();
             if call.hear().is_some() {
-                self.story.delivered();
+                self.story.delivered(self.can_store());
             }
             return;
         }
-        initiate(&mut call, &mut self.story, self.started);
+        let stored = self.can_store();
+        initiate(&mut call, &mut self.story, self.started, stored);
         self.gateway.compare(&mut call, self.in_flight.take().as_ref());
         match moment {
             Moment::Request(count) => {
@@ -186,10 +254,18 @@ impl Storm {
             Moment::End(count) => {
                 (0..*count).for_each(|_| self.ask(&mut call));
                 call.dismiss();
+                if self.chance.percent(40) {
+                    self.change_locally();
+                }
                 self.wait(2 * KILL_LIMIT);
             }
             Moment::Start | Moment::InformResponse => {}
         }
+    }
+
+    /// Whether the disk has been well since the agent was started.
+    fn can_store(&self) -> bool {
+        self.disk.as_ref().is_none_or(|disk| !disk.failed)
     }
 
     fn wait(&mut self, limit: Duration) {
@@ -197,7 +273,24 @@ impl Storm {
         std::thread::sleep(self.chance.moment(limit));
     }
 
+    /// What an operator changes, the ACS hears of, and of nothing else (R101).
+    fn change_locally(&mut self) {
+        self.keys += 1;
+        let value = format!("code {}", self.keys);
+        let output = self.agent.command(&["set", &format!("{}={value}", self.story.watched())]);
+        match &self.disk {
+            Some(disk) if !output.status.success() => assert!(disk.failed, "{output:?}"),
+            _ => {
+                assert!(output.status.success(), "{output:?}");
+                self.story.changed(value);
+            }
+        }
+    }
+
     fn ask(&mut self, call: &mut Call) {
+        if let Some(disk) = &mut self.disk {
+            disk.go_on(&mut self.chance);
+        }
         let asked = self.anything();
         let before = Instant::now();
         let answer = call.ask(&asked.rpc()).expect("an answer");
@@ -221,6 +314,12 @@ impl Storm {
     }
 
     fn answered(&mut self, asked: Asked, before: Instant, answer: &Message) {
+        if let (Some(fault), Some(disk)) = (&answer.fault, &mut self.disk) {
+            assert_eq!(fault.code, 9002, "{}", answer.xml); // R164, R171: refused, and so it leaves no trace
+            assert!(disk.failed, "refused although the disk is well: {}", answer.xml);
+            disk.refused += 1;
+            return;
+        }
         match asked {
             Asked::Change(change) => self.gateway.answered(&change, answer),
             Asked::Reboot(key) => {
@@ -249,13 +348,17 @@ impl Storm {
     /// The storm is over: everything is as it must be, and the last events come.
     fn calm_down(&mut self) {
         self.line.clear();
+        if let Some(disk) = &mut self.disk {
+            disk.turn(Condition::Well);
+            disk.failed = false;
+        }
         self.story.booted();
         self.started = Instant::now();
         self.agent.reboot();
         while !self.story.is_over() {
             // A scheduled Inform whose answer was never heard may not come at all.
             if let Some(mut call) = self.line.accept(Duration::from_millis(50)) {
-                initiate(&mut call, &mut self.story, self.started);
+                initiate(&mut call, &mut self.story, self.started, true);
                 self.gateway.compare(&mut call, self.in_flight.take().as_ref());
                 call.dismiss();
                 assert!(call.is_hung_up()); // R50
@@ -276,6 +379,45 @@ impl Asked {
     }
 }
 
+impl Disk {
+    /// Before the agent starts: only then, while no file is open, can it become read-only.
+    fn start(&mut self, chance: &mut Chance) {
+        self.turn(match chance.below(6) {
+            0 => Condition::ReadOnly,
+            1 => Condition::Full,
+            _ => Condition::Well,
+        });
+        self.failed = self.condition != Condition::Well;
+    }
+
+    /// While the agent runs: now and then there is no room, and then there is again.
+    fn go_on(&mut self, chance: &mut Chance) {
+        match self.condition {
+            Condition::Well if chance.percent(15) => self.turn(Condition::Full),
+            Condition::Full if chance.percent(30) => self.turn(Condition::Well),
+            _ => {}
+        }
+        self.failed |= self.condition != Condition::Well;
+    }
+
+    fn turn(&mut self, condition: Condition) {
+        if self.condition == condition {
+            return;
+        }
+        match self.condition {
+            Condition::Well => {}
+            Condition::Full => self.mount.make_room(),
+            Condition::ReadOnly => self.mount.change("rw"),
+        }
+        match condition {
+            Condition::Well => {}
+            Condition::Full => self.mount.fill(),
+            Condition::ReadOnly => self.mount.change("ro"),
+        }
+        self.condition = condition;
+    }
+}
+
 impl Compactions {
     fn look(&mut self, agent: &Agent) {
         let inode = std::fs::metadata(agent.state_dir().join("journal")).ok().map(|file| file.ino());
@@ -284,15 +426,15 @@ impl Compactions {
     }
 }
 
-/// From the Inform to the point where the agent listens.
-fn initiate(call: &mut Call, story: &mut Story, started: Instant) {
+/// From the Inform to the point where the agent listens, and has stored what was delivered if it can.
+fn initiate(call: &mut Call, story: &mut Story, started: Instant, stored: bool) {
     let inform = call.hear().expect("an Inform");
     story.told(&inform, started);
     story.confirm(&inform);
     call.confirm();
     let next = call.hear().expect("the empty POST");
     assert!(next.method.is_empty(), "{}", next.xml); // R114
-    story.delivered();
+    story.delivered(stored);
 }
 
 /// The device reboots when the test says so: its command does nothing.

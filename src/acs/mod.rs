@@ -71,6 +71,14 @@ pub struct Settings {
     pub stop: Arc<AtomicBool>,
 }
 
+/// Whether the files that TLS works with can be used; where not, the option that names the wrong one, and the reason.
+#[cfg_attr(not(feature = "tls"), expect(unused_variables, reason = "only TLS uses them"))]
+pub fn check_tls_files(settings: &TlsSettings) -> Result<(), (&'static str, SessionError)> {
+    #[cfg(feature = "tls")]
+    tls::check_files(settings)?;
+    Ok(())
+}
+
 /// An answer that keeps the session going.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
@@ -93,6 +101,8 @@ pub struct Connection {
     cookies: Cookies,
     body_limit: usize,
     closes_silently: bool,
+    /// Whether the connection was made ahead of the first request.
+    is_fresh: bool,
     wire: Option<Wire>,
     local: Option<SocketAddr>,
     remote: Option<SocketAddr>,
@@ -112,6 +122,7 @@ impl Connection {
             cookies: Cookies::default(),
             body_limit: settings.body_limit,
             closes_silently: false,
+            is_fresh: false,
             wire: None,
             local: None,
             remote: None,
@@ -152,7 +163,8 @@ impl Connection {
     /// Connects now rather than with the first request, so that [`Connection::local_addr`] is known
     /// when Inform is written.
     pub fn connect(&mut self) -> Result<(), SessionError> {
-        self.ready(false).map(|_| ())
+        self.is_fresh = !self.ready(false)?;
+        Ok(())
     }
 
     /// Our own address on the last connection towards the ACS.
@@ -230,6 +242,9 @@ impl Connection {
     /// Leaves an open connection; true where it has served a request before (R45 to R47).
     fn ready(&mut self, is_answer_to_401: bool) -> Result<bool, SessionError> {
         self.patience.check()?;
+        if std::mem::take(&mut self.is_fresh) {
+            return Ok(false); // it has answered nothing yet, so that it teaches nothing
+        }
         if let Some(wire) = &mut self.wire {
             if self.closes_silently && wire.is_kept() {
                 wire.linger();

@@ -15,6 +15,7 @@ use rustls::client::{ClientConnection, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::{Error as PemError, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::sign::CertifiedKey;
 use rustls::{CertificateError, ClientConfig, Error, RootCertStore};
 
 use super::stream::TlsSettings;
@@ -190,6 +191,24 @@ fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, SessionError> {
         }
     }
     Ok(roots)
+}
+
+/// Whether the files can be worked with; where not, the option that names the wrong one, and the reason.
+pub fn check_files(settings: &TlsSettings) -> Result<(), (&'static str, SessionError)> {
+    if let Some(file) = &settings.ca_file {
+        roots(Some(file)).map_err(|error| ("--ca-file", error))?;
+    }
+    let Some(certificate) = &settings.client_cert else { return Ok(()) };
+    certificates(certificate).map_err(|error| ("--client-cert", error))?;
+    let Some((chain, key)) = identity(settings).map_err(|error| ("--client-key", error))? else { return Ok(()) };
+    match CertifiedKey::from_der(chain, key, &rustls::crypto::ring::default_provider()) {
+        Ok(_) => Ok(()),
+        Err(Error::InconsistentKeys(_)) => {
+            let file = certificate.display();
+            Err(("--client-key", SessionError::Tls(format!("not the key of the certificate in {file}"))))
+        }
+        Err(error) => Err(("--client-cert", SessionError::Tls(format!("cannot be used with its key: {error}")))),
+    }
 }
 
 type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use super::start::tls_settings;
 use super::{Agent, random};
-use crate::acs::{self, Connection, TlsSettings};
+use crate::acs::{self, Connection};
 use crate::cwmp::session::{Output, Session, Start};
 use crate::cwmp::session_error::SessionError;
 use crate::cwmp::version::{self, Version};
@@ -57,9 +58,10 @@ impl Agent<'_> {
         let start = Start { current_time: self.current_time(), offered };
         let (session, first) = Session::start(&start, &mut self.device);
         let events: Vec<String> = self.device.state().events.announced().map(|event| event.code.to_string()).collect();
-        // Neither user information nor a query belongs in the log.
-        let shown = Url::parse(&url).map_or_else(|error| error.to_string(), |url| url.to_string());
-        log::info!("session with {shown}: {}", events.join(", "));
+        // Neither user information nor a query belongs in the log. What is wrong with one is told by the failure.
+        if let Ok(url) = Url::parse(&url) {
+            log::info!("session with {url}: {}", events.join(", "));
+        }
         let (session, result) = match connection {
             Ok(connection) => self.converse(connection, session, first),
             Err(error) => (session, Err(error)),
@@ -148,7 +150,7 @@ impl Agent<'_> {
         let wait = self.schedule.retry.failed(now, self.retry_policy(), error.retry_after(), random());
         self.device.state_mut().retry_count = self.schedule.retry.count();
         self.acs.only_oldest = !session.is_initiated() && !self.acs.only_oldest && suggests_oldest(error);
-        log::warn!("session failed: {error}; next attempt in {} s at the latest", wait.as_secs());
+        log::warn!("session failed: {error}; next attempt in {} s", wait.as_secs());
     }
 
     /// R128: what the ACS set last counts for the next interval.
@@ -176,11 +178,7 @@ impl Agent<'_> {
             url: self.device.management_server_text("URL"),
             username: self.device.acs_username(),
             password: self.device.management_server_text("Password").into(),
-            tls: TlsSettings {
-                ca_file: self.config.ca_file.clone(),
-                client_cert: self.config.client_cert.clone(),
-                client_key: self.config.client_key.clone(),
-            },
+            tls: tls_settings(&self.config),
             clock_is_set,
             timeout: self.config.acs_timeout,
             body_limit: BODY_LIMIT,

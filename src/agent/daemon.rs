@@ -1,5 +1,6 @@
 //! The command `run`: signals and the agent, from the first log line to the exit code.
 
+use std::error::Error;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -7,13 +8,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::{io, thread};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::commands::Counter;
-use super::{Agent, Board, Ended, StartFailure, Ties, Wake};
+use super::{Agent, Board, Ended, StartFailure, Ties, Wake, check_tls_files};
 use crate::config::{Config, StartupError};
 use crate::control::Server;
+use crate::log::Destination;
 use crate::time_zone::LocalZone;
 
 /// Wake-ups that may wait while a session runs; a further one makes its sender wait.
@@ -27,6 +29,10 @@ pub fn run(config: Config) -> ExitCode {
     if crate::log::init(config.log, config.log_to).is_err() {
         eprintln!("cpe-agent: the log is taken already");
         return ExitCode::FAILURE;
+    }
+    let log_to = config.log_to;
+    if let Err(error) = check_tls_files(&config) {
+        return refuse(&error, log_to, StartupError::EXIT);
     }
     let (sender, wakes) = sync_channel(WAKES);
     let stop = Arc::new(AtomicBool::new(false));
@@ -52,24 +58,32 @@ pub fn run(config: Config) -> ExitCode {
                 log::info!("stopped");
                 return ExitCode::SUCCESS;
             }
-            Err(StartFailure::Configuration(error)) => {
-                eprintln!("cpe-agent: {error}");
-                return ExitCode::from(StartupError::EXIT);
-            }
-            Err(StartFailure::AlreadyRunning(error)) => {
-                eprintln!("cpe-agent: {error}");
-                return ExitCode::FAILURE;
-            }
+            Err(StartFailure::Configuration(error)) => return refuse(&error, log_to, StartupError::EXIT),
+            Err(StartFailure::AlreadyRunning(error)) => return refuse(&error, log_to, 1),
         }
     }
+}
+
+/// Tells why the agent does not start: whoever started it by hand on stderr, and syslog, where it is looked for later.
+fn refuse(error: &dyn Error, log_to: Destination, status: u8) -> ExitCode {
+    eprintln!("cpe-agent: {error}");
+    if log_to == Destination::Syslog {
+        log::error!("{error}");
+    }
+    ExitCode::from(status)
 }
 
 /// Starts the thread that turns signals into wake-ups.
 #[expect(clippy::disallowed_methods, reason = "a driver: signals are waited for by a thread of their own")]
 fn watch_signals(wakes: SyncSender<Wake>, stop: Arc<AtomicBool>) -> io::Result<()> {
-    let mut signals = Signals::new([SIGTERM, SIGINT])?;
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     let watch = move || {
-        for _ in signals.forever() {
+        for signal in signals.forever() {
+            if signal == SIGHUP {
+                // Uncaught, it would end the agent.
+                log::info!("SIGHUP is ignored: a restart reads the configuration again");
+                continue;
+            }
             // First the flag, which ends a session that is waiting for the network.
             stop.store(true, Ordering::Relaxed);
             let _ = wakes.try_send(Wake::Stop);

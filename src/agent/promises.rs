@@ -9,6 +9,7 @@ use super::{Agent, Ended, Followed};
 use crate::clock::Now;
 use crate::cwmp::device::{Author, Reset};
 use crate::cwmp::event::EventCode;
+use crate::model::actions::with_command_key;
 use crate::model::transaction::Change;
 use crate::model::value::Value;
 use crate::process;
@@ -55,6 +56,7 @@ impl Agent<'_> {
             return;
         };
         log::info!("rebooting");
+        let command = with_command_key(&command, self.reboot_key());
         match process::run(&command, ACTION_LIMIT, &self.stop) {
             Ok(()) => {
                 self.not_before = self.clock.now().monotonic + GOING_DOWN;
@@ -65,6 +67,13 @@ impl Agent<'_> {
                 self.give_up_reboot();
             }
         }
+    }
+
+    /// The CommandKey of the last request for the reboot; empty where the ACS has not asked for it.
+    fn reboot_key(&self) -> &str {
+        let state = self.device.state();
+        let asked = state.events.pending().filter(|event| state.reboot && event.code == EventCode::MReboot);
+        asked.last().map_or("", |event| &event.command_key)
     }
 
     /// The ACS hears of the reboot that it asked for in the next session, without `1 BOOT`.
@@ -84,8 +93,11 @@ impl Agent<'_> {
     ///
     /// Only the promise itself stays in the journal until the command has succeeded.
     fn factory_reset(&mut self, now: Now) -> Option<Ended> {
-        let command = self.device.actions.factory_reset.clone()?;
+        let command = with_command_key(self.device.actions.factory_reset.as_ref()?, ""); // R226: it has no key
         log::info!("factory reset");
+        if self.device.state().reboot {
+            log::info!("the reboot that was asked for, too, is dropped");
+        }
         if let Err(error) = self.store.borrow_mut().compact(&[self.device.promise_of_reset()]) {
             log::error!("the factory reset waits: {error}");
             self.not_before = now.monotonic + RESET_GRACE;
@@ -110,6 +122,16 @@ impl Agent<'_> {
                 None
             }
         }
+    }
+
+    /// A reboot that was planned is due (R156). What the clock says after it may be earlier than now, so that it is noted
+    /// down first.
+    pub(super) fn planned_reboot(&mut self) {
+        let done = self.schedule.reboots.done();
+        if let Err(error) = self.device.commit(Vec::new(), Author::Other, |state| state.scheduled_reboot_done = done) {
+            log::error!("{error}");
+        }
+        self.reboot();
     }
 
     /// ScheduleReboot and DelayReboot, as the session that has just ended left them (R156).

@@ -10,16 +10,19 @@ use std::time::Duration;
 use super::contact::Acquaintance;
 use super::reach::Reach;
 use super::{Agent, Followed, StoreJournal, Ties, random};
+use crate::acs::{self, TlsSettings};
 use crate::clock::Clock;
 use crate::config::{Config, StartupError};
 use crate::connection_request::random_path;
 use crate::cwmp::device::{Device, Reset};
 use crate::cwmp::event::{Event, EventCode};
+use crate::cwmp::session_error::SessionError;
 use crate::cwmp::version;
-use crate::model::{Loaded, ModelFile, OWN_PAGES, load};
-use crate::schedule::{Retry, Schedule};
+use crate::model::{COMMAND_LINE, Loaded, ModelFile, OWN_PAGES, load};
+use crate::schedule::{PlannedReboots, Retry, Schedule};
 use crate::store::{Recovered, Store, StoreError};
 use crate::time_zone::LocalZone;
+use crate::url::Url;
 
 /// Why the agent does not start.
 #[derive(Debug)]
@@ -42,7 +45,53 @@ pub fn load_model(config: &Config) -> Result<Loaded, StartupError> {
             Err(error) => return Err(StartupError::new(path, "", &format!("cannot be read: {error}"))),
         }
     }
-    load(&files, &config.set).map_err(|error| StartupError::new(Path::new(&error.file), &error.pointer, &error.reason))
+    let loaded = load(&files, &config.set).map_err(|error| match error.file.as_str() {
+        COMMAND_LINE => config.error_in_set(&error.pointer, &error.reason),
+        file => StartupError::new(Path::new(file), &error.pointer, &error.reason),
+    })?;
+    check_acs_url(config, &loaded)?;
+    Ok(loaded)
+}
+
+/// The URL of the factory state may be empty, as that of a device which is told it later; otherwise it can be contacted
+/// (R10).
+fn check_acs_url(config: &Config, loaded: &Loaded) -> Result<(), StartupError> {
+    let name = format!("{}.ManagementServer.URL", loaded.tree.root_name());
+    let text = loaded.tree.get(&name).map(|value| value.to_string()).unwrap_or_default();
+    let reason = match Url::parse(&text) {
+        Err(error) if !text.is_empty() => reason_of(error),
+        _ => return Ok(()),
+    };
+    if config.set.iter().any(|(path, _)| *path == name) {
+        return Err(config.error_in_set(&name, &reason));
+    }
+    // Any of the files may have given it.
+    let files: Vec<String> = config.data_model.iter().map(|file| file.display().to_string()).collect();
+    Err(StartupError::new(Path::new(&files.join(", ")), &format!("/{}/value", name.replace('.', "/")), &reason))
+}
+
+/// Whether the files that TLS needs can be worked with. Asked at the start only: one that goes bad later fails sessions,
+/// which are tried again.
+pub fn check_tls_files(config: &Config) -> Result<(), StartupError> {
+    acs::check_tls_files(&tls_settings(config))
+        .map_err(|(option, error)| StartupError::new(Path::new(option), "", &reason_of(error)))
+}
+
+/// The files that TLS works with.
+pub(super) fn tls_settings(config: &Config) -> TlsSettings {
+    TlsSettings {
+        ca_file: config.ca_file.clone(),
+        client_cert: config.client_cert.clone(),
+        client_key: config.client_key.clone(),
+    }
+}
+
+/// The words of an error without what only a session would add.
+fn reason_of(error: SessionError) -> String {
+    match error {
+        SessionError::Url(reason) | SessionError::Tls(reason) => reason,
+        other => other.to_string(),
+    }
 }
 
 /// A file that is needed for a moment only: its text must not leave a hole in the heap.
@@ -73,6 +122,7 @@ impl<'w> Agent<'w> {
         let notices = recovered.notices.into_iter().chain(notices).take(MAX_NOTICES).collect();
         let mut schedule = Schedule::default();
         schedule.retry = Retry::restore(device.state().retry_count, clock.now());
+        schedule.reboots = PlannedReboots::restore(device.state().scheduled_reboot_done);
         let mut agent = Agent {
             config,
             clock,
@@ -95,9 +145,24 @@ impl<'w> Agent<'w> {
             board: ties.board,
             has_stored_state: !recovered.records.is_empty(),
         };
+        agent.note_overruled_settings();
         agent.note_start();
         agent.publish(agent.clock.now(), false);
         Ok(agent)
+    }
+
+    /// Tells which factory values of the configuration have no effect, since another value is stored. Neither is told:
+    /// it may be a password.
+    fn note_overruled_settings(&self) {
+        for (name, text) in &self.config.set {
+            let Ok(parameter) = self.device.tree.parameter(name) else { continue };
+            if parameter.is_changed()
+                && parameter.spec.parse(text.expose()).is_ok_and(|value| value != parameter.stored())
+            {
+                let origin = self.config.origin_of_set(name).display();
+                log::info!("{name}: the stored value holds, not that of {origin}");
+            }
+        }
     }
 
     /// Raises the events that a start can mean: `0 BOOTSTRAP`, `1 BOOT`, `4 VALUE CHANGE`, or none (R137, R146).
@@ -122,6 +187,12 @@ impl<'w> Agent<'w> {
         }
         let known = state.identity.as_deref() == Some(&identity) && state.acs_url.as_deref() == Some(&acs_url);
         if !known {
+            let cause = match &state.identity {
+                None => "first contact",
+                Some(earlier) if *earlier != identity => "the identity has changed",
+                Some(_) => "the ACS URL has changed",
+            };
+            log::info!("0 BOOTSTRAP: {cause}");
             state.phase = random() as u32; // R152
             state.identity = Some(identity);
             state.told.clear();

@@ -160,7 +160,7 @@ impl View<'_> {
                 "seconds": self.since(began).as_secs(),
             })),
             "lastSession": self.status.last.as_ref().map(|(session, ended)| json!({
-                "began": self.local(ended.saturating_sub(session.took)),
+                "began": self.began(session, *ended),
                 "secondsAgo": self.since(*ended).as_secs(),
                 "milliseconds": u64::try_from(session.took.as_millis()).unwrap_or(u64::MAX),
                 "events": session.events,
@@ -215,7 +215,7 @@ impl View<'_> {
             report.line("last session", "none yet");
             return;
         };
-        let began = self.local(ended.saturating_sub(session.took)).map_or_else(String::new, |at| format!("{at}, "));
+        let began = self.began(session, *ended).map_or_else(String::new, |at| format!("{at}, "));
         let took = format!("{}.{:03} s", session.took.as_secs(), session.took.subsec_millis());
         let ago = span(self.since(*ended));
         report.line("last session", &format!("{}{ago} ago, took {took}", began.replacen('T', " ", 1)));
@@ -273,13 +273,26 @@ impl View<'_> {
         self.now.monotonic.saturating_sub(instant)
     }
 
+    /// When a session began, in local time: by the clock of then, so that each answer tells the same; by that of now
+    /// where it was not set then.
+    fn began(&self, session: &LastSession, ended: Duration) -> Option<String> {
+        let then = Now { wall: session.began, ..self.now };
+        match self.now.clock_is_set() && then.clock_is_set() {
+            true => Some(self.local_wall(session.began)),
+            false => self.local(ended.saturating_sub(session.took)),
+        }
+    }
+
     /// A monotonic instant in local time, by the clock as it is set now.
     fn local(&self, instant: Duration) -> Option<String> {
         let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
         let ahead = seconds(instant).saturating_sub(seconds(self.now.monotonic));
         let wall = self.now.wall.saturating_add(ahead);
-        let local = || DateTime::from_unix(wall, self.zone.offset_minutes(wall)).to_string();
-        self.now.clock_is_set().then(local)
+        self.now.clock_is_set().then(|| self.local_wall(wall))
+    }
+
+    fn local_wall(&self, wall: i64) -> String {
+        DateTime::from_unix(wall, self.zone.offset_minutes(wall)).to_string()
     }
 }
 

@@ -17,7 +17,7 @@ use super::version::Version;
 use crate::clock::Now;
 use crate::model::Loaded;
 use crate::model::actions::Actions;
-use crate::model::attributes::Notification;
+use crate::model::attributes::{Attributes, Notification};
 use crate::model::path::Path;
 use crate::model::transaction::Change;
 use crate::model::tree::Tree;
@@ -77,6 +77,8 @@ pub struct State {
     pub informs: InformQueue,
     /// A reboot was promised and is not done yet (R223).
     pub reboot: bool,
+    /// The instant of ScheduleReboot that was obeyed (R156), in seconds since the Unix epoch.
+    pub scheduled_reboot_done: Option<i64>,
     /// How far a factory reset has come (R226).
     pub reset: Reset,
     /// What the watched parameters of the factory state were when the ACS last heard of them: names and digests of the
@@ -194,8 +196,12 @@ impl Device {
         let mut state = self.state.clone();
         let active = author == Author::Other && self.note(&changes, &mut state);
         for change in &changes {
-            if let Change::Delete(instance) = change {
-                state.forget_changes(|name| name.starts_with(instance.as_str()));
+            match change {
+                Change::Delete(instance) => state.forget_changes(|name| name.starts_with(instance.as_str())),
+                Change::Attributes(name, attributes) if !self.is_watched(name, *attributes) => {
+                    state.forget_changes(|changed| changed == name); // R99: nobody asks for it any more
+                }
+                _ => {}
             }
         }
         self.watch_acs_url(&changes, &mut state);
@@ -227,6 +233,9 @@ impl Device {
             // Every change was decided on this very tree.
             let applied = self.tree.apply(change);
             debug_assert!(applied.is_ok(), "{}: {applied:?}", change.name());
+        }
+        if state.acs_url != self.state.acs_url {
+            log::info!("0 BOOTSTRAP: the ACS URL has changed"); // R25
         }
         self.state = state;
         self.written = encoded;
@@ -262,6 +271,11 @@ impl Device {
             }
             _ => true,
         }
+    }
+
+    /// Whether changes of a parameter with these attributes are told (R99).
+    fn is_watched(&self, name: &str, attributes: Attributes) -> bool {
+        attributes.notification != Notification::Off || self.tree.parameter(name).is_ok_and(|p| p.spec.inform)
     }
 
     /// R99, R101: what the ACS is to hear of. Gives whether it is to hear of it at once.
@@ -427,6 +441,7 @@ impl State {
             "phase": self.phase,
             "informs": self.informs_json,
             "reboot": self.reboot,
+            "scheduledRebootDone": self.scheduled_reboot_done,
             "factoryReset": self.reset.name(),
             "told": self.told,
         })
@@ -452,6 +467,7 @@ impl State {
             phase: number("phase"),
             informs: InformQueue::from_json(&informs_json, now),
             reboot: flag("reboot"),
+            scheduled_reboot_done: json.get("scheduledRebootDone").and_then(Json::as_i64),
             reset: text("factoryReset").map_or(Reset::None, |name| Reset::from_name(&name)),
             told: told.filter_map(|(name, sum)| Some((name.clone(), sum.as_u64()?.try_into().ok()?))).collect(),
             informs_json,

@@ -15,7 +15,7 @@ mod set_parameter_values;
 
 use super::device::{Device, JournalError};
 use super::fault::{Fault, FaultCode};
-use super::soap::{Element, Writer};
+use super::soap::{Array, Element, Writer};
 use crate::model::actions::Actions;
 use crate::model::path::{Path, PathError};
 use crate::model::value::ValueError;
@@ -56,12 +56,24 @@ pub(super) fn find(method: &str, actions: &Actions) -> Result<Answer, Fault> {
     found.map(|(_, answer, _)| *answer).ok_or_else(|| Fault::new(FaultCode::MethodNotSupported))
 }
 
-/// Reads the array `ParameterNames` of a call, name by name.
-fn each_name(call: Element<'_>, mut read: impl FnMut(&str, &Path<'_>) -> Result<(), Fault>) -> Result<(), Fault> {
+/// The longest answer: four times all values of 10,000 parameters. Names may overlap (R181), so that a short request
+/// could ask for the whole tree ten thousand times.
+const MAX_ANSWER: usize = 8 << 20;
+
+/// Reads the array `ParameterNames` of a call, name by name, and writes what each stands for.
+fn each_name(
+    call: Element<'_>,
+    list: &mut Array<'_>,
+    mut write: impl FnMut(&str, &Path<'_>, &mut Array<'_>) -> Result<(), Fault>,
+) -> Result<(), Fault> {
     for name in call.some_members("ParameterNames")? {
         let name = name.text().ok_or_else(|| Fault::because(FaultCode::InvalidArguments, "a name is a text"))?;
         let path = Path::parse(&name).map_err(|error| named(&name, error))?;
-        read(&name, &path)?;
+        write(&name, &path, list)?;
+        if list.size() > MAX_ANSWER {
+            let text = format!("the answer would be longer than {} MiB", MAX_ANSWER >> 20);
+            return Err(Fault::because(FaultCode::ResourcesExceeded, text)); // R183, R211
+        }
     }
     Ok(())
 }

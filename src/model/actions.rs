@@ -27,6 +27,19 @@ pub struct FileAction {
     pub reboots: bool,
 }
 
+const COMMAND_KEY: &str = "{commandKey}";
+
+/// The placeholders of an action that has to do with a file.
+const OF_FILE: &[&str] = &[COMMAND_KEY, "{file}"];
+
+/// Those of any other.
+const OF_DEVICE: &[&str] = &[COMMAND_KEY];
+
+/// The command with `{commandKey}` filled in.
+pub fn with_command_key(command: &[String], key: &str) -> CommandLine {
+    command.iter().map(|argument| argument.replace(COMMAND_KEY, key)).collect()
+}
+
 /// JSON pointer below `actions`' parent, and the reason.
 type ReadError = (String, String);
 
@@ -36,8 +49,8 @@ impl Actions {
         for (name, value) in object(raw, "/actions")?.members() {
             let at = format!("/actions/{}", super::load::escape(name));
             match name {
-                "reboot" => actions.reboot = Some(command_line(&value, &at)?),
-                "factoryReset" => actions.factory_reset = Some(command_line(&value, &at)?),
+                "reboot" => actions.reboot = Some(command_line(&value, &at, OF_DEVICE)?),
+                "factoryReset" => actions.factory_reset = Some(command_line(&value, &at, OF_DEVICE)?),
                 "download" => actions.download = file_actions(&value, &at)?,
                 "upload" => actions.upload = file_actions(&value, &at)?,
                 _ => return Err((at, "not an action".into())),
@@ -54,12 +67,32 @@ fn object<'r, 't>(raw: &'r Raw<'t>, at: &str) -> Result<&'r Object<'t>, ReadErro
     }
 }
 
-fn command_line(raw: &Raw<'_>, at: &str) -> Result<CommandLine, ReadError> {
+fn command_line(raw: &Raw<'_>, at: &str, known: &[&str]) -> Result<CommandLine, ReadError> {
     let wrong = || (at.to_owned(), "a list of strings is needed: the program and its arguments".to_owned());
     let Raw::List(items) = raw else { return Err(wrong()) };
     let arguments: Option<CommandLine> =
         items.items().map(|item| if let Raw::Text(text) = item { Some(text.to_owned()) } else { None }).collect();
-    arguments.filter(|arguments| arguments.first().is_some_and(|program| !program.is_empty())).ok_or_else(wrong)
+    let arguments = arguments.filter(|arguments| arguments.first().is_some_and(|program| !program.is_empty()));
+    let arguments = arguments.ok_or_else(wrong)?;
+    for (number, argument) in arguments.iter().enumerate() {
+        let reason = match placeholders(argument).find(|name| !known.contains(name)) {
+            None => continue,
+            Some(name) if OF_FILE.contains(&name) => format!("there is no `{name}` in this action"),
+            Some(name) => format!("`{name}` is no placeholder; `{{file}}` and `{{commandKey}}` are"),
+        };
+        return Err((format!("{at}/{number}"), reason));
+    }
+    Ok(arguments)
+}
+
+/// What looks like a placeholder: a word in braces, unless it is a variable of a shell.
+fn placeholders(argument: &str) -> impl Iterator<Item = &str> {
+    argument.match_indices('{').filter_map(move |(start, _)| {
+        let word = &argument[start + 1..];
+        let length = word.find(|c: char| !c.is_ascii_alphanumeric()).filter(|length| *length > 0)?;
+        let is_closed = word[length..].starts_with('}') && !argument[..start].ends_with('$');
+        is_closed.then(|| &argument[start..start + length + 2])
+    })
 }
 
 fn file_actions(raw: &Raw<'_>, at: &str) -> Result<Vec<(String, FileAction)>, ReadError> {
@@ -76,7 +109,7 @@ fn file_action(raw: &Object<'_>, at: &str) -> Result<FileAction, ReadError> {
     for (name, value) in raw.members() {
         let at = format!("{at}/{}", super::load::escape(name));
         match (name, value) {
-            ("run", value) => action.run = command_line(&value, &at)?,
+            ("run", value) => action.run = command_line(&value, &at, OF_FILE)?,
             ("reboots", Raw::Boolean(reboots)) => action.reboots = reboots,
             ("reboots", _) => return Err((at, "true or false is needed".into())),
             _ => return Err((at, "not a member of an action".into())),

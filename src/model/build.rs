@@ -58,7 +58,7 @@ impl<'a> Builder<'a> {
         if object.get("type").is_some() || object.get("{i}").is_some() {
             return Err(self.error(object.file, "", "the root is an object, neither a parameter nor a table"));
         }
-        self.check_members(object, &["access"])?;
+        self.check_members(object, OBJECT_MEMBERS)?;
         let children = self.children(object, 0, 0)?;
         self.nodes[0].kind = Kind::Object(children);
         self.nodes[0].marks = self.marks(children);
@@ -128,7 +128,7 @@ impl<'a> Builder<'a> {
             let table = self.table(object, index, depth)?;
             return Ok((Kind::Table(table), self.marks(table.children)));
         }
-        self.check_members(object, &["access"])?;
+        self.check_members(object, OBJECT_MEMBERS)?;
         if self.writable(object)? {
             let reason = "only a table (with a template `{i}`) can be readWrite";
             return Err(self.error(object.file, "/access", reason));
@@ -298,6 +298,8 @@ impl<'a> Builder<'a> {
     }
 }
 
+const OBJECT_MEMBERS: &[&str] = &["access"];
+
 const PARAMETER_MEMBERS: &[&str] = &[
     "type",
     "access",
@@ -323,6 +325,14 @@ impl<'a> Builder<'a> {
     fn check_members(&self, raw: &Object<'_>, known: &[&str]) -> Built<()> {
         let mut described = raw.members().map(|(name, _)| name).filter(|name| !is_node(name));
         match described.find(|name| !known.contains(name)) {
+            // What is meant for a parameter of an earlier file, and does not meet it.
+            Some(name) if known == OBJECT_MEMBERS && PARAMETER_MEMBERS.contains(&name) => {
+                let reason = format!(
+                    "this node has no `type`, so it is an object, which takes no `{name}`; is its name misspelt, \
+                     or does the file that declares it come later?"
+                );
+                Err(self.error(raw.file, &pointer(name), reason))
+            }
             Some(name) => Err(self.error(raw.file, &pointer(name), "an unknown member")),
             None => Ok(()),
         }

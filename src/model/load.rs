@@ -10,6 +10,8 @@
 use std::fmt;
 use std::rc::Rc;
 
+use serde_json::error::Category;
+
 use super::actions::Actions;
 use super::build::Builder;
 use super::path::instance_number;
@@ -56,6 +58,9 @@ impl fmt::Display for LoadError {
 
 impl std::error::Error for LoadError {}
 
+/// What [`LoadError::file`] says for a factory value.
+pub const COMMAND_LINE: &str = "--set";
+
 /// Loads files, a later one laid over the earlier ones, and then the factory values of the command line.
 pub fn load(files: &[ModelFile], factory_values: &[(String, Secret)]) -> Result<Loaded, LoadError> {
     let tapes: Vec<Tape<'_>> =
@@ -84,7 +89,10 @@ pub fn load(files: &[ModelFile], factory_values: &[(String, Secret)]) -> Result<
 
 fn read(file: &ModelFile, number: usize) -> Result<Tape<'_>, LoadError> {
     let error = |reason: String| LoadError { file: file.name.clone(), pointer: "/".into(), reason };
-    let tape = Tape::read(&file.text, number).map_err(|reason| error(format!("not JSON: {reason}")))?;
+    let tape = Tape::read(&file.text, number).map_err(|reason| match reason.classify() {
+        Category::Data => error(reason.to_string()),
+        _ => error(format!("not JSON: {reason}")),
+    })?;
     match tape.top() {
         Raw::Object(_) => Ok(tape),
         other => Err(error(format!("an object is needed, not {}", other.kind()))),
@@ -120,7 +128,7 @@ fn top_level<'t>(top: &Object<'t>, files: &[ModelFile]) -> Result<(&'t str, Raw<
 
 /// `--set PATH=VALUE`: a value that is part of the factory state.
 fn set_factory_value(tree: &mut Tree, path: &str, text: &str) -> Result<(), LoadError> {
-    let error = |reason: String| LoadError { file: "--set".into(), pointer: path.into(), reason };
+    let error = |reason: String| LoadError { file: COMMAND_LINE.into(), pointer: path.into(), reason };
     let parameter = tree.parameter(path).map_err(|e| error(e.to_string()))?;
     if parameter.spec.counts.is_some() {
         return Err(error("it counts instances, so that it cannot be set".into()));

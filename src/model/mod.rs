@@ -23,4 +23,4 @@ mod tests;
 
 pub(crate) use raw::OWN_PAGES;
 
-pub use load::{LoadError, Loaded, ModelFile, load};
+pub use load::{COMMAND_LINE, LoadError, Loaded, ModelFile, load};

@@ -113,6 +113,24 @@ impl<'f> Tape<'f> {
         }
     }
 
+    /// The name at token `name` where it describes the object whose members begin at `first`, and has done so before.
+    ///
+    /// Nodes are left to the builder: of those there may be thousands beside each other.
+    fn described_twice(&self, first: usize, name: usize) -> Option<&str> {
+        let text = self.text(name as u32);
+        if is_node(text) {
+            return None;
+        }
+        let mut at = first as u32;
+        while at < name as u32 {
+            if self.text(at) == text {
+                return Some(text);
+            }
+            at = self.behind(at + 1);
+        }
+        None
+    }
+
     /// The token behind a value.
     fn behind(&self, at: u32) -> u32 {
         match self.tokens[at as usize] {
@@ -385,10 +403,17 @@ impl<'de> Visitor<'de> for Writer<'_, 'de> {
         self.enclose(
             |end| Token::Object { end },
             |writer| {
-                while members.next_key_seed(Writer(writer.0))?.is_some() {
+                let first = writer.0.tokens.len();
+                loop {
+                    let name = writer.0.tokens.len();
+                    if members.next_key_seed(Writer(writer.0))?.is_none() {
+                        return Ok(());
+                    }
+                    if let Some(name) = writer.0.described_twice(first, name) {
+                        return Err(A::Error::custom(format_args!("`{name}` is given twice")));
+                    }
                     members.next_value_seed(Writer(writer.0))?;
                 }
-                Ok(())
             },
         )
     }

@@ -110,7 +110,7 @@ fn setting_is_decided_by_access_type_and_facets() {
     assert_eq!(set(interval, GivenType::Any, " 060 "), Ok("60".into()));
     assert_eq!(
         set(interval, GivenType::Is(Type::Boolean), "1"),
-        Err(SetError::Value(ValueError::Type { expected: Type::UnsignedInt }))
+        Err(SetError::Value(ValueError::Type { expected: Type::UnsignedInt })) // R332
     );
     assert_eq!(set(interval, GivenType::Any, "soon"), Err(SetError::Value(ValueError::Literal(Type::UnsignedInt))));
     assert!(matches!(set(interval, GivenType::Any, "0"), Err(SetError::Value(ValueError::Range { .. }))));
@@ -301,10 +301,16 @@ fn what_does_not_fit_together_is_told_of_the_file_that_came_last() {
     assert_eq!(refused(&[r#"{ "Device": [] }"#, "{}"]), "0: /Device: an object is needed, not a list");
     assert_eq!(
         refused(&[r#"{ "Device": { "A": null } }"#, r#"{ "Device": { "A": { "min": 1 } } }"#]),
-        "2: /Device/A/min: an unknown member"
+        "2: /Device/A/min: this node has no `type`, so it is an object, which takes no `min`; is its name misspelt, \
+         or does the file that declares it come later?"
     );
+    let misspelt = refused(&[r#"{ "Device": { "AA": { "value": "1" } } }"#]);
+    assert!(misspelt.starts_with("1: /Device/AA/value: this node has no `type`"), "{misspelt}");
     assert_eq!(refused(&["[]"]), "1: /: an object is needed, not a list");
-    assert_eq!(refused(&[r#"{ "Device": "text" }"#]), "0: /Device/value: an unknown member");
+    let text = refused(&[r#"{ "Device": "text" }"#]);
+    assert!(text.starts_with("0: /Device/value: this node has no `type`"), "{text}");
+    let twice = refused(&[r#"{ "Device": { "A": { "value": "1", "min": 0, "value": "2" } } }"#]);
+    assert!(twice.starts_with("1: /: `value` is given twice at line 1 column "), "{twice}");
 }
 
 #[test]
@@ -380,8 +386,36 @@ fn a_file_that_is_no_model_is_refused() {
     assert_eq!(refused(r#"{ "Device": {}, "Other": {} }"#).0, "/Other");
     assert_eq!(refused(r#"{ "Device": {}, "actions": { "explode": ["x"] } }"#).0, "/actions/explode");
     assert_eq!(refused(r#"{ "Device": {}, "actions": { "reboot": "reboot" } }"#).0, "/actions/reboot");
+    let twice = refused(r#"{ "Device": { "A": { "type": "string", "B": {}, "type": "int" } } }"#);
+    assert!(twice.1.starts_with("`type` is given twice at line 1 column "), "{twice:?}");
     let deep = format!("{}{}", r#"{"A":"#.repeat(40), "{}".to_owned() + &"}".repeat(40));
     assert!(refused(&model(&deep)).1.contains("levels"));
+}
+
+#[test]
+fn placeholders_that_nothing_fills_in_are_refused() {
+    let with = |actions: &str| format!(r#"{{ "Device": {{}}, "actions": {{ {actions} }} }}"#);
+    for (actions, pointer, reason) in [
+        (r#""reboot": ["reboot", "--key={CommandKey}"]"#, "/actions/reboot/1", "`{CommandKey}` is no placeholder"),
+        (r#""reboot": ["reboot", "{file}"]"#, "/actions/reboot/1", "there is no `{file}` in this action"),
+        (r#""factoryReset": ["x", "a", "{file}"]"#, "/actions/factoryReset/2", "there is no `{file}`"),
+        (
+            r#""download": { "1": { "run": ["x", "{name}"] } }"#,
+            "/actions/download/1/run/1",
+            "`{name}` is no placeholder",
+        ),
+    ] {
+        let (at, why) = refused(&with(actions));
+        assert_eq!(at, pointer, "{why}");
+        assert!(why.contains(reason), "{actions}: {why}");
+    }
+    // Braces of shells and of awk are none.
+    for actions in [
+        r#""reboot": ["sh", "-c", "f() { echo ${x} {} {a,b} '{print $1}' }; f {commandKey}"]"#,
+        r#""download": { "1": { "run": ["x", "{file}", "{commandKey}"] } }"#,
+    ] {
+        assert!(load(&[file(&with(actions))], &[]).is_ok(), "{actions}");
+    }
 }
 
 #[test]

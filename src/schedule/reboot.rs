@@ -9,6 +9,8 @@ use crate::clock::Now;
 #[derive(Clone, Debug, Default)]
 pub struct PlannedReboots {
     scheduled: Scheduled,
+    /// The instant of ScheduleReboot that has been obeyed.
+    done: Option<i64>,
     /// DelayReboot: seconds after the end of the session that set it.
     delayed_until: Option<Duration>,
 }
@@ -25,10 +27,21 @@ enum Scheduled {
 }
 
 impl PlannedReboots {
+    /// After a start: the instant that was obeyed already. A device without a clock of its own
+    /// wakes up before it again, and must not reboot for it once more whenever the clock is set.
+    pub fn restore(done: Option<i64>) -> PlannedReboots {
+        PlannedReboots { done, ..PlannedReboots::default() }
+    }
+
+    /// What is to be kept for [`PlannedReboots::restore`].
+    pub fn done(&self) -> Option<i64> {
+        self.done
+    }
+
     /// ScheduleReboot has a new value, or is read at the start: seconds since the Unix epoch,
     /// none for the Unknown Time. An instant that has passed means nothing.
     pub fn schedule(&mut self, wall: Option<i64>, now: Now) {
-        self.scheduled = match wall {
+        self.scheduled = match wall.filter(|wall| Some(*wall) != self.done) {
             None => Scheduled::None,
             Some(wall) => Scheduled::AwaitsClock { wall }.look(now),
         };
@@ -52,8 +65,11 @@ impl PlannedReboots {
     /// Whether to reboot now; said once for each that was planned.
     pub fn poll(&mut self, now: Now) -> bool {
         self.scheduled = self.scheduled.look(now);
-        if matches!(self.scheduled, Scheduled::Ahead { wall, .. } if wall <= now.wall) {
+        if let Scheduled::Ahead { wall, .. } = self.scheduled
+            && wall <= now.wall
+        {
             self.scheduled = Scheduled::None;
+            self.done = Some(wall);
             return true;
         }
         let delayed = self.delayed_until.is_some_and(|until| until <= now.monotonic);
@@ -128,6 +144,19 @@ mod tests {
         reboots.schedule(Some(SET + 100), at(5, SET));
         reboots.schedule(None, at(6, SET));
         assert!(!reboots.poll(at(500, SET + 495)));
+    }
+
+    /// A device without a clock of its own: after the reboot it stands before the instant again.
+    #[test]
+    fn an_instant_that_was_obeyed() {
+        let mut reboots = PlannedReboots::restore(None);
+        reboots.schedule(Some(SET + 100), at(5, SET));
+        assert!(reboots.poll(at(105, SET + 100)));
+        let mut reboots = PlannedReboots::restore(reboots.done());
+        reboots.schedule(Some(SET + 100), at(5, SET - 7200));
+        assert!(!reboots.poll(at(65, SET + 160)));
+        reboots.schedule(Some(SET + 200), at(66, SET + 161));
+        assert!(reboots.poll(at(105, SET + 200)), "another one");
     }
 
     /// R156: DelayReboot.

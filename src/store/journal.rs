@@ -110,7 +110,7 @@ fn attach<D: Disk>(disk: D, contents: Contents) -> io::Result<Found<D>> {
     match contents.damage {
         None => {}
         // A power cut while a record was written: it was never promised to anybody.
-        Some(Damage::Torn) => log::debug!("the journal ends in an unfinished record, which is dropped"),
+        Some(Damage::Torn) => log::info!("the journal ends in an unfinished record, which is dropped"),
         Some(Damage::Bad) => notices.push(format!(
             "the journal is damaged at byte {}: the {kept} records before are kept, what follows is lost",
             contents.length

@@ -165,6 +165,9 @@ fn schedule_reboot() {
     gateway.visit(&["1 BOOT"], |_, call| call.set(&at, "dateTime", &instant));
     gateway.goes_down_and_comes_back(1);
     assert!(in_seconds(0) >= instant, "the device went down before {instant}"); // R156
+    // A device without a clock of its own comes back to an earlier time, and must not go down for it again.
+    let journal = std::fs::read_to_string(gateway.agent.state_dir().join("journal")).expect("the journal");
+    assert!(journal.contains("\"scheduledRebootDone\":1"), "{journal}");
     gateway.visit(&["1 BOOT"], |_, call| assert_eq!(call.value(&at), instant));
     gateway.stays_quiet(QUIET); // the instant has passed
     assert_eq!(gateway.traces("reboots"), 1);

@@ -7,6 +7,8 @@
 //!     └──▶ Perhaps ─────┘──── not told ──▶ (gone)          ├── told again ──▶ Due
 //!                                                          └── not told ──▶ (gone)
 //! ```
+//!
+//! Where the disk fails, the agent cannot remember what was delivered: it goes to `Perhaps` then.
 
 use std::time::{Duration, Instant};
 
@@ -15,9 +17,13 @@ use super::support::Message;
 /// How far the clock of the journal, which has whole seconds, may move what is scheduled when the agent starts anew.
 const GRAIN: Duration = Duration::from_secs(1);
 
+const VALUE_CHANGE: &str = "4 VALUE CHANGE";
+
 #[derive(Default)]
 pub(crate) struct Story {
     events: Vec<Event>,
+    /// A parameter that stands in every Inform and is changed by an operator, with its value.
+    watched: (String, String),
 }
 
 struct Event {
@@ -28,7 +34,8 @@ struct Event {
 
 #[derive(Clone, Copy, PartialEq)]
 enum State {
-    /// Asked for, and the agent was killed before its answer was heard: either way is right, once.
+    /// Asked for, and the agent was killed before its answer was heard; or delivered, and the agent could not store
+    /// that: either way is right, once.
     Perhaps,
     /// ScheduleInform was asked for at one instant and answered at the other, if it was.
     Later { due: Instant, answered: Option<Instant>, delay: Duration },
@@ -39,18 +46,30 @@ enum State {
 }
 
 impl Story {
-    /// Everything of a first boot.
-    pub(crate) fn from_the_factory() -> Story {
-        let mut story = Story::default();
+    /// Everything of a first boot; the parameter is one that an operator is going to change.
+    pub(crate) fn from_the_factory(watched: String) -> Story {
+        let mut story = Story { watched: (watched, String::new()), ..Story::default() };
         story.add("0 BOOTSTRAP", "", State::Due);
         story.booted();
         story
     }
 
-    /// The device has rebooted: a new `1 BOOT` in place of one that was not delivered (R142).
+    /// The device has rebooted: a new `1 BOOT` in place of one that was not delivered, and no `4 VALUE CHANGE` (R142).
     pub(crate) fn booted(&mut self) {
-        self.events.retain(|event| event.code != "1 BOOT");
+        self.events.retain(|event| !["1 BOOT", VALUE_CHANGE].contains(&event.code));
         self.add("1 BOOT", "", State::Due);
+    }
+
+    /// An operator has given the watched parameter this value.
+    pub(crate) fn changed(&mut self, value: String) {
+        self.watched.1 = value;
+        self.events.retain(|event| event.code != VALUE_CHANGE);
+        self.add(VALUE_CHANGE, "", State::Due);
+    }
+
+    /// The name of the watched parameter.
+    pub(crate) fn watched(&self) -> &str {
+        &self.watched.0
     }
 
     /// Reboot was asked for.
@@ -70,6 +89,8 @@ impl Story {
 
     /// Holds an Inform of an agent that was started at an instant against what it has to tell.
     pub(crate) fn told(&mut self, inform: &Message, started: Instant) {
+        let (watched, value) = &self.watched;
+        assert_eq!(inform.value(watched), Some(value.as_str()), "{watched}"); // R99, R171
         let told = || inform.events.iter().map(|event| (event.code.as_str(), event.command_key.as_str()));
         for (code, key) in told() {
             let times = told().filter(|other| *other == (code, key)).count();
@@ -87,7 +108,7 @@ impl Story {
             }
             known.state = State::Due;
         }
-        self.events.retain(|event| {
+        self.events.retain_mut(|event| {
             let is_told = told().any(|told| told == (event.code, event.key.as_str()));
             match event.state {
                 State::Due => assert!(is_told, "{} {:?} is lost", event.code, event.key), // R134, R138, R141
@@ -95,6 +116,10 @@ impl Story {
                 State::Later { answered: Some(answered), delay, .. } => {
                     let lost = !is_told && started > answered + delay + 2 * GRAIN;
                     assert!(!lost, "the Inform scheduled as {:?} is lost", event.key); // R155
+                }
+                // Started anew, the agent may think that it is a moment too early still.
+                State::Perhaps | State::Confirmed if !is_told && event.code == "M ScheduleInform" => {
+                    event.state = State::Later { due: Instant::now(), answered: None, delay: Duration::ZERO };
                 }
                 State::Perhaps | State::Confirmed => return is_told,
             }
@@ -113,9 +138,15 @@ impl Story {
         }
     }
 
-    /// The agent goes on after InformResponse: what was told is delivered.
-    pub(crate) fn delivered(&mut self) {
-        self.events.retain(|event| event.state != State::Confirmed);
+    /// The agent goes on after InformResponse: what was told is delivered, and not told again if the agent could store
+    /// that.
+    pub(crate) fn delivered(&mut self, stored: bool) {
+        if stored {
+            self.events.retain(|event| event.state != State::Confirmed);
+        }
+        for event in self.events.iter_mut().filter(|event| event.state == State::Confirmed) {
+            event.state = State::Perhaps;
+        }
     }
 
     /// Whether the agent must call in by itself when only its process is started anew.

@@ -39,6 +39,7 @@ pub mod envelope;
 pub mod http;
 pub mod line;
 pub mod message;
+pub mod mount;
 pub mod options;
 pub mod record;
 pub mod reply;
@@ -56,6 +57,7 @@ pub use digest::{Algorithm, Challenge, basic, digest, other_scheme};
 pub use envelope::Dialect;
 pub use line::{Call, Line};
 pub use message::Message;
+pub use mount::Mount;
 pub use options::{AcsOptions, Closing, Ids, Refusal};
 pub use record::{Exchange, Outcome, Session};
 pub use reply::{

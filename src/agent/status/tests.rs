@@ -11,7 +11,7 @@ fn seconds(seconds: u64) -> Duration {
 
 fn failed() -> Status {
     let session = LastSession {
-        began: 0,
+        began: NOW.wall - 62,
         took: Duration::from_millis(1_234),
         events: vec!["0 BOOTSTRAP".into(), "1 BOOT".into()],
         error: Some(SessionError::InformFault { code: 8001, text: "not\nyou\u{1b}[31m".into() }),
@@ -78,6 +78,21 @@ fn without_a_clock_there_are_spans_only() {
     assert_eq!(json["lastSession"]["began"], Json::Null);
     assert_eq!(json["lastSession"]["secondsAgo"], 60);
     assert_eq!(json["nextSession"], json!({ "cause": "retry", "at": null, "inSeconds": 12 }));
+}
+
+/// The clocks of the wall and since the boot do not tick together.
+#[test]
+fn the_last_session_began_when_it_began() {
+    for now in
+        [NOW, Now { monotonic: NOW.monotonic + Duration::from_millis(999), ..NOW }, Now { wall: NOW.wall + 1, ..NOW }]
+    {
+        let text = text(&failed(), now);
+        assert!(text.contains("last session   2026-11-22 14:03:03Z, "), "{text}");
+    }
+    // By the clock of now where it was not set then.
+    let mut status = failed();
+    status.last.as_mut().expect("a session").0.began = 5;
+    assert!(line(&status, "last session").starts_with("2026-11-22 14:03:03Z, "));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The RPCs as the ACS calls them, on the device of the tests.
 
 use crate::cwmp::device::Author;
+use crate::cwmp::event::EventCode;
 use crate::cwmp::testing::*;
 use crate::model::transaction::Change;
 use crate::model::value::{Type, Value};
@@ -111,6 +112,16 @@ fn names_may_overlap() {
         acs.call("GetParameterValues", &names(&["Device.Hosts.", "Device.Hosts.Host.1.Name", "Device.Hosts."]));
     assert_eq!(answer.matches("<Name>Device.Hosts.Host.1.Name</Name>").count(), 3, "{answer}");
     assert!(answer.contains("cwmp:ParameterValueStruct[7]"), "{answer}");
+}
+
+/// R183, R211: a request that asks for the same again and again gets no answer of gigabytes.
+#[test]
+fn an_answer_has_a_limit() {
+    let mut acs = Scenario::serving();
+    for method in ["GetParameterValues", "GetParameterAttributes"] {
+        assert_eq!(code(&acs.call(method, &names(&["Device."; 100]))), 0, "{method}");
+        assert_eq!(code(&acs.call(method, &names(&[""; 15_000]))), 9004, "{method}");
+    }
 }
 
 #[test]
@@ -316,6 +327,9 @@ fn a_counter_changes_with_its_table() {
     assert_eq!(acs.device.commit(vec![add], Author::Other, |_| {}), Ok(true));
     assert!(acs.device.has_news() && acs.device.state().changed.contains(NUMBER));
     acs.call("SetParameterAttributes", &attributes(&[(NUMBER, Some("0"), None)]));
+    let state = acs.device.state();
+    let told = state.changed.contains(NUMBER) || state.events.contains(&EventCode::ValueChange);
+    assert!(!told, "R99, R101: nobody asks for it any more");
     let delete = Change::Delete("Device.Hosts.Host.2.".into());
     assert_eq!(acs.device.commit(vec![delete], Author::Other, |_| {}), Ok(false));
 }

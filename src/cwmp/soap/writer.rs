@@ -220,6 +220,11 @@ impl Array<'_> {
     pub fn count(&self) -> usize {
         self.count
     }
+
+    /// How long the message is by now, in bytes.
+    pub fn size(&self) -> usize {
+        self.writer.out.len()
+    }
 }
 
 /// A fault in answer to a request with that ID (R85, R87); codes newer than the version are

@@ -1,0 +1,50 @@
+//! A file system that can fail: full, or read-only.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A file system of its own for the state, where the test may mount one.
+#[derive(Debug)]
+pub struct Mount(PathBuf);
+
+impl Mount {
+    /// Mounts it, empty; says so where that is not allowed.
+    pub fn at(path: PathBuf, options: &str) -> Option<Mount> {
+        fs::create_dir_all(&path).expect("a directory");
+        let mounted = mount(&["-t", "tmpfs", "-o", options, "none"], &path);
+        if !mounted {
+            // Not eprintln: the test harness would swallow it.
+            let _ = writeln!(std::io::stderr(), "SKIPPED: a file system cannot be mounted here; root can");
+        }
+        mounted.then(|| Mount(path))
+    }
+
+    /// Remounts it: `ro` or `rw`.
+    pub fn change(&self, how: &str) {
+        assert!(mount(&["-o", &format!("remount,{how}")], &self.0), "remount,{how}");
+    }
+
+    /// Leaves no room for a single byte.
+    pub fn fill(&self) {
+        let mut filler = fs::File::create(self.0.join("filler")).expect("a file");
+        while filler.write_all(&[0; 4096]).is_ok() {}
+    }
+
+    /// Takes back what [`Mount::fill`] did.
+    pub fn make_room(&self) {
+        fs::remove_file(self.0.join("filler")).expect("the filler");
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+fn mount(arguments: &[&str], path: &Path) -> bool {
+    let output = Command::new("mount").args(arguments).arg(path).output();
+    output.is_ok_and(|output| output.status.success())
+}
