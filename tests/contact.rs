@@ -58,7 +58,9 @@ impl Marked {
 
     fn actions(&self, builder: AgentBuilder) -> AgentBuilder {
         let touch = |name: &str| format!("[\"touch\", \"{}\"]", self.mark(name).display());
-        let (reboot, reset) = (touch("rebooted"), touch("reset"));
+        // The key that the ACS gave with its last request for a reboot tells on the second file.
+        let reboot = touch("rebooted").replace(']', &format!(", \"{}\"]", self.mark("key-{commandKey}").display()));
+        let reset = touch("reset");
         let text = format!("{{\"actions\":{{\"reboot\":{reboot},\"factoryReset\":{reset}}}}}");
         with_overlay(builder, self.directory.path(), &text)
     }
@@ -94,7 +96,7 @@ fn a_reboot_waits_for_the_clean_end_of_the_session() {
     acs.session(SOON).expect_failed();
     acs.session(SOON).expect_failed();
     acs.session(SOON).expect_complete();
-    device.wait_for("rebooted");
+    device.wait_for("key-second");
     acs.expects(
         inform()
             .only_events(&[BOOT, "M Reboot", "M Reboot"])
@@ -130,6 +132,22 @@ fn a_factory_reset_waits_for_the_clean_end_of_the_session() {
     acs.session(SOON).expect_complete();
     device.wait_for("reset");
     acs.session(SOON).expect_complete();
+}
+
+/// A device that is to do both only forgets everything; the reboot is dropped, with a word.
+#[test]
+fn a_factory_reset_comes_before_a_reboot() {
+    let device = Marked::new();
+    let mut acs = Acs::start(AcsOptions::new());
+    acs.enqueue(reboot("key"));
+    acs.enqueue(factory_reset());
+    let agent = device.actions(gateway(&acs)).start();
+    acs.session(SOON).expect_complete();
+    device.wait_for("reset");
+    agent.wait_for_log("the reboot that was asked for, too, is dropped", SOON);
+    acs.session(SOON).expect_complete();
+    assert!(!device.mark("rebooted").exists());
+    assert_eq!(agent.log().matches("0 BOOTSTRAP: first contact").count(), 2);
 }
 
 /// R156: a delay counts from the end of the session that set it.

@@ -211,6 +211,7 @@ fn another_url_from_the_factory() {
     agent.set(URL, &second.url());
     agent.restart();
     second.session(SOON).expect_complete();
+    agent.wait_for_log("0 BOOTSTRAP: the ACS URL has changed", SOON);
 }
 
 /// What the ACS has set wins over a factory value, a new one too.
@@ -223,8 +224,12 @@ fn a_factory_value_does_not_undo_what_was_set() {
     agent.set(NTP, "factory.example");
     agent.set("Device.Time.NTPServer2", "newer.example");
     acs.enqueue(get_parameter_values(&["Device.Time."]));
+    let position = agent.log_position();
     agent.reboot();
     let session = acs.session(SOON).expect_complete();
+    let told = agent.wait_for_log_after(position, "the stored value holds, not that of --set", SOON);
+    assert!(told.contains(&format!("{NTP}: ")) && !told.contains(".example"), "{told}");
+    assert_eq!(agent.log().matches("the stored value holds").count(), 1);
     let values = session.response("GetParameterValues");
     assert_eq!(values.value(NTP), Some("set.example"));
     assert_eq!(values.value("Device.Time.NTPServer2"), Some("newer.example"));
@@ -243,6 +248,7 @@ fn another_identity() {
         let position = agent.log_position();
         agent.restart();
         acs.session(SOON).expect_complete();
+        agent.wait_for_log_after(position, "0 BOOTSTRAP: the identity has changed", SOON);
         agent.wait_for_log_after(position, "session done", SOON);
     }
 }
