@@ -1,6 +1,6 @@
 //! The configuration: defaults, under a JSON file, under the command line.
 //!
-//! [`SETTINGS`] is the one list of what can be set: the option, the key of the file, the text of
+//! `SETTINGS` is the one list of what can be set: the option, the key of the file, the text of
 //! `--help` and what a value must look like stand side by side.
 
 use std::fmt;

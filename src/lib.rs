@@ -13,7 +13,7 @@
 //! ──────────────────────── model: knows neither XML nor CWMP
 //! model
 //! ──────────────────────── what any floor may use
-//! secret
+//! secret  clock::Now
 //! ```
 //!
 //! Time, chance and storage are handed in: what is below the drivers is given the time as [`clock::Now`], random bytes

@@ -17,8 +17,9 @@ fn acs_of(tls: ServerTls) -> Acs {
 }
 
 /// A gateway that trusts this authority and calls the ACS by that host name.
-fn trusting(authority: &Authority, acs: &Acs, host: &str, directory: &Path) -> Agent {
-    let ca_file = authority.ca_file(directory);
+///
+/// The file must be there and stay as it is: the agents read it while they start.
+fn trusting(ca_file: &Path, acs: &Acs, host: &str) -> Agent {
     gateway_at(&acs.url_at(host)).args(&["--ca-file".as_ref(), ca_file.as_os_str()]).start()
 }
 
@@ -27,10 +28,11 @@ fn trusting(authority: &Authority, acs: &Acs, host: &str, directory: &Path) -> A
 fn a_good_certificate() {
     let directory = tempfile::tempdir().expect("a directory");
     let authority = Authority::new("test CA");
+    let ca_file = authority.ca_file(directory.path());
     for (host, sni) in [("localhost", Some("localhost")), ("127.0.0.1", None)] {
         let mut acs = acs_of(authority.server(Flaw::None));
         acs.enqueue(get_rpc_methods());
-        let _agent = trusting(&authority, &acs, host, directory.path());
+        let _agent = trusting(&ca_file, &acs, host);
         let session = acs.session(SOON).expect_complete();
         assert_eq!(session.statuses(), [401, 200, 200, 204]);
         assert_eq!(session.exchanges[0].sni.as_deref(), sni);
@@ -42,6 +44,7 @@ fn a_good_certificate() {
 fn certificates_that_are_not_good() {
     let directory = tempfile::tempdir().expect("a directory");
     let authority = Authority::new("test CA");
+    let ca_file = authority.ca_file(directory.path());
     let stranger = Authority::new("another CA");
     let cases = [
         ("wrong name", "localhost", authority.server(Flaw::WrongName)),
@@ -54,7 +57,7 @@ fn certificates_that_are_not_good() {
     let mut running = Vec::new();
     for (what, host, tls) in cases {
         let acs = acs_of(tls);
-        let agent = trusting(&authority, &acs, host, directory.path());
+        let agent = trusting(&ca_file, &acs, host);
         running.push((what, acs, agent));
     }
     for (what, acs, agent) in running {
@@ -101,11 +104,11 @@ fn a_client_certificate() {
 fn a_file_that_holds_no_certificate_any_more() {
     let directory = tempfile::tempdir().expect("a directory");
     let authority = Authority::new("test CA");
+    let ca_file = authority.ca_file(directory.path());
     let mut acs = acs_of(authority.server(Flaw::None));
-    let mut agent = trusting(&authority, &acs, "localhost", directory.path());
+    let mut agent = trusting(&ca_file, &acs, "localhost");
     acs.session(SOON).expect_complete();
-    let file = authority.ca_file(directory.path());
-    std::fs::write(&file, "no certificate here\n").expect("a file");
+    std::fs::write(&ca_file, "no certificate here\n").expect("a file");
     agent.succeeds(&["inform"]);
     let line = agent.wait_for_log("session failed: ", SOON);
     assert!(line.contains(".pem"), "{line}");
@@ -117,6 +120,7 @@ fn a_file_that_holds_no_certificate_any_more() {
 fn redirects_between_http_and_https() {
     let directory = tempfile::tempdir().expect("a directory");
     let authority = Authority::new("test CA");
+    let ca_file = authority.ca_file(directory.path());
     let mut acs = Acs::start(AcsOptions::new().cookie("plain", ""));
     let here = acs.url();
     let secure = AcsOptions::new().path("/secure").cookie("secure", "; Secure");
@@ -126,14 +130,14 @@ fn redirects_between_http_and_https() {
     acs.expects(empty_post()).replies(get_rpc_methods());
     acs.expects(response("GetRPCMethods")).replies(redirect(307, &here));
     acs.expects(response("GetRPCMethods")).replies(no_content());
-    let agent = trusting(&authority, &acs, "127.0.0.1", directory.path());
+    let agent = trusting(&ca_file, &acs, "127.0.0.1");
     acs.session(SOON).expect_complete();
     drop(agent);
 
     let mut acs = Acs::start(AcsOptions::new());
     let there = acs.second_door(AcsOptions::new().path("/secure").tls(authority.server(Flaw::WrongName)));
     acs.expects(inform()).replies(redirect(302, &there));
-    let agent = trusting(&authority, &acs, "127.0.0.1", directory.path());
+    let agent = trusting(&ca_file, &acs, "127.0.0.1");
     agent.wait_for_log("session failed: no secure connection", SOON);
     acs.handshake_failure(1, SOON);
 }

@@ -217,6 +217,7 @@ impl Connection {
     /// request, and never reads its repetition on the dead connection.
     fn exchange(&mut self, body: &[u8], is_answer_to_401: bool) -> Result<Answer, SessionError> {
         loop {
+            let expected = self.closes_silently;
             let is_reused = self.ready(is_answer_to_401)?;
             let request = self.request(body.len())?;
             let Some(wire) = &mut self.wire else {
@@ -224,6 +225,9 @@ impl Connection {
             };
             match wire.exchange(request, body) {
                 Err(SessionError::Closed) if is_reused && (is_answer_to_401 || !wire.sent_all()) => {
+                    // It did so later than `ready` waited, or while the request went out. Of a close behind a 401
+                    // alone nothing follows.
+                    self.closes_silently |= expected || !is_answer_to_401;
                     self.wire = None;
                 }
                 Err(SessionError::Closed) if is_reused => {
