@@ -250,7 +250,13 @@ impl Agent<'_> {
     fn fall_due(&mut self, due: Due) {
         match due {
             Due::Retry | Due::Notification => self.wanted = true,
-            Due::Periodic => self.raise(Event::new(EventCode::Periodic)),
+            Due::Periodic => {
+                self.raise(Event::new(EventCode::Periodic));
+                // R141: it outlives whatever happens before the ACS has confirmed it.
+                if let Err(error) = self.device.save() {
+                    log::error!("{error}");
+                }
+            }
             Due::Heartbeat => {
                 // R304: it waits for a session that is to be tried again, and a heartbeat that is takes it up.
                 self.device.state_mut().events.raise(Event::new(EventCode::Heartbeat));
