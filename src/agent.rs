@@ -154,10 +154,8 @@ impl Agent<'_> {
                 Some(Wake::Requested) | None => {}
             }
         };
-        if ended == Ended::Stopped
-            && let Err(error) = self.device.save()
-        {
-            log::error!("{error}");
+        if ended == Ended::Stopped {
+            self.keep();
         }
         ended
     }
@@ -253,9 +251,7 @@ impl Agent<'_> {
             Due::Periodic => {
                 self.raise(Event::new(EventCode::Periodic));
                 // R141: it outlives whatever happens before the ACS has confirmed it.
-                if let Err(error) = self.device.save() {
-                    log::error!("{error}");
-                }
+                self.keep();
             }
             Due::Heartbeat => {
                 // R304: it waits for a session that is to be tried again, and a heartbeat that is takes it up.
@@ -267,6 +263,13 @@ impl Agent<'_> {
                 self.raise(Event::of_command(EventCode::MScheduleInform, command_key));
             }
             Due::Reboot => self.planned_reboot(),
+        }
+    }
+
+    /// Makes durable what is not yet.
+    fn keep(&mut self) {
+        if let Err(error) = self.device.save() {
+            log::error!("{error}");
         }
     }
 

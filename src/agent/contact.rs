@@ -72,9 +72,7 @@ impl Agent<'_> {
             Err(error) => self.failed(error, &session),
         }
         self.follow_up(session.version());
-        if let Err(error) = self.device.save() {
-            log::error!("{error}");
-        }
+        self.keep();
         self.compact();
         let took = self.clock.now().monotonic.saturating_sub(began.monotonic);
         self.last_session = Some(LastSession { began: began.wall, took, events, error: result.err() });
