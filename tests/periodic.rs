@@ -141,3 +141,17 @@ fn cwmp_switched_off() {
     agent.wait_for_log("starts", SOON);
     acs.quiet_for(Duration::from_millis(1500));
 }
+
+/// R141: what is due stands in the journal before the ACS hears of it, so that no kill can lose it.
+#[test]
+fn a_period_outlives_a_kill() {
+    let mut acs = Acs::start(AcsOptions::new());
+    let mut agent = periodic(&acs, "2").start();
+    let first = acs.session(SOON).expect_complete();
+    acs.whenever(inform().event(PERIODIC)).replies(support::silence());
+    acs.requests(first.exchanges.len() + 1, SOON);
+    agent.kill9();
+    let journal = std::fs::read_to_string(agent.state_dir().join("journal")).expect("a journal");
+    let last = journal.lines().rev().find(|record| record.contains("\"events\"")).expect("a state");
+    assert!(last.contains("2 PERIODIC"), "{last}");
+}
