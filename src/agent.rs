@@ -51,8 +51,8 @@ pub enum Wake {
     Stop,
     /// A command from the control socket.
     Command(Call),
-    /// A connection request was accepted: there is something to look at.
-    Requested,
+    /// The listeners have something: a connection request, or another address.
+    News,
 }
 
 /// What ties the agent to the other threads.
@@ -137,9 +137,7 @@ impl Agent<'_> {
                 break ended;
             }
             self.follow_settings(now);
-            if self.reach.take_request() {
-                self.raise(Event::new(EventCode::ConnectionRequest)); // R260, R262: one session, however many asked
-            }
+            self.take_news(now);
             while let Some(due) = self.schedule.poll(&mut self.device.state_mut().informs, now) {
                 self.fall_due(due);
             }
@@ -151,7 +149,7 @@ impl Agent<'_> {
             match self.sleep(now) {
                 Some(Wake::Stop) => break Ended::Stopped,
                 Some(Wake::Command(call)) => self.carry_out(call),
-                Some(Wake::Requested) | None => {}
+                Some(Wake::News) | None => {}
             }
         };
         if ended == Ended::Stopped {

@@ -26,7 +26,7 @@ mod udp_request;
 pub use http::HttpListener;
 pub use limits::{Limits, Rate};
 pub use outcome::{HttpOutcome, Outcome, Tally, UdpOutcome};
-pub use udp::{Course, Report, UdpListener};
+pub use udp::{Course, Report, StunView, UdpListener};
 pub use udp_request::{Replay, UdpRequest};
 
 use std::fmt;

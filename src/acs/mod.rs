@@ -172,6 +172,11 @@ impl Connection {
         self.local
     }
 
+    /// The address of the ACS on that connection.
+    pub fn remote_addr(&self) -> Option<SocketAddr> {
+        self.remote
+    }
+
     /// Sends an envelope, or the empty POST where `body` is empty, and waits for the answer. Follows
     /// challenges and redirects; any other status than 200 and 204 is an error that ends the session
     /// (R44), and so is every other error.

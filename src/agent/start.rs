@@ -148,6 +148,7 @@ impl<'w> Agent<'w> {
             has_stored_state: !recovered.records.is_empty(),
         };
         agent.note_overruled_settings();
+        agent.device.republish_udp_address();
         agent.note_start();
         agent.publish(agent.clock.now(), false);
         Ok(agent)
@@ -183,6 +184,7 @@ impl<'w> Agent<'w> {
             state.events.rebooted();
             state.changed.clear(); // R110: with 4 VALUE CHANGE, which does not outlive a reboot
             state.reboot = false; // the promise is kept
+            state.last_udp_request = None; // R292: a server whose clock was once wrong is not locked out for good
             if state.reset == Reset::Begun {
                 state.reset = Reset::Done;
             }

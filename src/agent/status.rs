@@ -4,6 +4,8 @@
 //! there, even while the agent is busy with a session. Times in it are monotonic, so that "ago" and "in" are right at
 //! the moment of the question, whatever was done to the clock meanwhile.
 
+mod ways_in;
+
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,6 +21,8 @@ use crate::model::date_time::DateTime;
 use crate::schedule::{InformQueue, Schedule};
 use crate::time_zone::LocalZone;
 use crate::url::Url;
+
+pub(super) use ways_in::WaysIn;
 
 /// Where the latest status hangs.
 pub struct Board {
@@ -61,6 +65,7 @@ pub(super) struct Status {
     pub(super) next: Next,
     pub(super) events: Vec<Event>,
     pub(super) retry_count: u32,
+    pub(super) ways_in: WaysIn,
     pub(super) journal: JournalState,
 }
 
@@ -136,6 +141,9 @@ impl View<'_> {
     /// nextSession  cause (now, retry, notification, periodic, heartbeat, scheduled, restart, disabled, none), at, inSeconds
     /// events       queued, each with code and commandKey
     /// retryCount
+    /// connectionRequests  http, udp: each with listening (null: closed) and counters by outcome
+    /// stun         state (unused, unresolved, asked, answers, silent, refuses), error, server, local, mapped, natDetected,
+    ///              keepAliveSeconds, keepAlive (how it came about), counters; null: the UDP port is closed
     /// journal      directory, durable, error, notices
     /// ```
     fn json(&self) -> Json {
@@ -176,6 +184,8 @@ impl View<'_> {
                 .map(|event| json!({ "code": event.code.as_str(), "commandKey": event.command_key }))
                 .collect::<Vec<_>>(),
             "retryCount": self.status.retry_count,
+            "connectionRequests": self.status.ways_in.json(),
+            "stun": self.status.ways_in.stun_json(),
             "journal": {
                 "directory": journal.directory.display().to_string(),
                 "durable": journal.durable,
@@ -206,6 +216,7 @@ impl View<'_> {
         let events: Vec<String> = self.status.events.iter().map(event_text).collect();
         report.line("queued events", &listed(&events));
         report.line("retry count", &self.status.retry_count.to_string());
+        self.status.ways_in.text(&mut report);
         self.journal(&mut report);
         report.0
     }

@@ -17,7 +17,7 @@
 //!   message.rs (reads the CPE's envelopes)     shape.rs (holds them against the schema's shape)
 //!   envelope.rs, rpc.rs (write the ACS's)      record.rs, transcript.rs (what happened, for people)
 //!
-//!   stun_server.rs    the STUN server of an ACS, on its own
+//!   stun_server.rs    the STUN server of an ACS, on its own     connection_request.rs    how an ACS asks for a session
 //! ```
 #![allow(
     dead_code,       // each test file compiles this module and uses a part of it
@@ -31,6 +31,7 @@ pub mod access;
 pub mod acs;
 pub mod agent;
 pub mod attribution;
+pub mod connection_request;
 pub mod course;
 pub mod desk;
 pub mod digest;
@@ -53,6 +54,7 @@ pub mod transcript;
 
 pub use acs::Acs;
 pub use agent::Agent;
+pub use connection_request::Caller;
 pub use digest::{Algorithm, Challenge, basic, digest, other_scheme};
 pub use envelope::Dialect;
 pub use line::{Call, Line};
