@@ -28,6 +28,8 @@ pub struct AgentBuilder {
     /// The environment named the program: arguments meant for another one are left out.
     replaced: bool,
     leading: Vec<String>,
+    /// What is run to run the program.
+    prefix: Vec<String>,
     models: Vec<PathBuf>,
     settings: Vec<(String, String)>,
     listen: String,
@@ -62,6 +64,7 @@ impl Agent {
             replaced: replacement.is_some(),
             program: replacement.map_or_else(|| program.into(), Into::into),
             leading: Vec::new(),
+            prefix: Vec::new(),
             models: Vec::new(),
             settings: Vec::new(),
             listen: "127.0.0.1:0".into(),
@@ -280,6 +283,12 @@ impl AgentBuilder {
         self
     }
 
+    /// Runs it by another program, such as `ip netns exec HOST`.
+    pub fn by(mut self, prefix: &[&str]) -> AgentBuilder {
+        self.prefix = prefix.iter().map(|text| (*text).to_owned()).collect();
+        self
+    }
+
     /// Adds a data-model file.
     pub fn data_model(mut self, file: impl Into<PathBuf>) -> AgentBuilder {
         self.models.push(file.into());
@@ -366,7 +375,7 @@ impl AgentBuilder {
 
     fn command(&self) -> Command {
         let runner = std::env::var("CPE_AGENT_RUNNER").unwrap_or_default();
-        let mut words = runner.split_whitespace();
+        let mut words = self.prefix.iter().map(String::as_str).chain(runner.split_whitespace());
         let mut command = match words.next() {
             None => Command::new(&self.program),
             Some(first) => {
