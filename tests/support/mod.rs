@@ -18,6 +18,7 @@
 //!   envelope.rs, rpc.rs (write the ACS's)      record.rs, transcript.rs (what happened, for people)
 //!
 //!   stun_server.rs    the STUN server of an ACS, on its own     connection_request.rs    how an ACS asks for a session
+//!   flood.rs          those who mean no good
 //! ```
 #![allow(
     dead_code,       // each test file compiles this module and uses a part of it
@@ -37,6 +38,7 @@ pub mod desk;
 pub mod digest;
 pub mod door;
 pub mod envelope;
+pub mod flood;
 pub mod http;
 pub mod line;
 pub mod message;
@@ -57,6 +59,7 @@ pub use agent::Agent;
 pub use connection_request::Caller;
 pub use digest::{Algorithm, Challenge, basic, digest, other_scheme};
 pub use envelope::Dialect;
+pub use flood::Flood;
 pub use line::{Call, Line};
 pub use message::Message;
 pub use mount::Mount;
