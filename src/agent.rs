@@ -41,6 +41,7 @@ use crate::time_zone::LocalZone;
 use contact::Acquaintance;
 pub use contact::LastSession;
 use reach::Reach;
+pub(crate) use start::tls_settings;
 pub use start::{StartFailure, check_contact, load_model};
 pub use status::Board;
 

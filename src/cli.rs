@@ -23,6 +23,8 @@ pub enum Command {
     Run(Config),
     /// Load and validate configuration and data model.
     Check(Config),
+    /// Checks, from the device, what the daemon needs of the world.
+    Doctor(Config),
     /// Values of the running daemon.
     Get {
         /// Its control socket.
@@ -143,6 +145,12 @@ const COMMANDS: &[Form] = &[
         build: Build::Daemon(Command::Check),
     },
     Form {
+        name: "doctor",
+        arguments: "",
+        meaning: "check name, ACS, TLS, clock, STUN and ports, one line each",
+        build: Build::Daemon(Command::Doctor),
+    },
+    Form {
         name: "get",
         arguments: " PATH...",
         meaning: "values, one path=value a line",
@@ -228,7 +236,7 @@ struct Line {
     command: Option<&'static Form>,
     operands: Vec<String>,
     options: Options,
-    /// The first option that only `run` and `check` take.
+    /// The first option that only `run`, `check` and `doctor` take.
     daemon_option: Option<&'static str>,
     json: bool,
 }
@@ -311,7 +319,7 @@ impl Command {
     /// The same command by that control socket.
     fn through(mut self, path: PathBuf) -> Command {
         match &mut self {
-            Command::Run(_) | Command::Check(_) => {}
+            Command::Run(_) | Command::Check(_) | Command::Doctor(_) => {}
             Command::Get { control, .. }
             | Command::Set { control, .. }
             | Command::Add { control, .. }
@@ -335,7 +343,10 @@ fn help() -> String {
         let _ = writeln!(text, "  cpe-agent {usage:<20}  {}", command.meaning);
     }
     text.push_str("\nA PATH ending in a dot is an object with all that is below it.\n");
-    text.push_str("get to status talk to the running daemon and take --control and --config.\n");
+    text.push_str(
+        "get to status talk to the running daemon and take --control and --config. doctor takes the options\n",
+    );
+    text.push_str("of run, sends the ACS one GET outside of any session, and changes nothing anywhere.\n");
     text.push_str(
         "get writes a line end in a value as \\n, and so every backslash as \\\\; hidden values are empty.\n",
     );

@@ -15,6 +15,7 @@ mod service;
 mod socket;
 
 pub use client::run;
+pub(crate) use client::{NoAnswer, ask};
 pub(crate) use message::assignment;
 pub use message::{Answer, Request};
 pub use server::{Call, Daemon, Refused, Reply, Server};
