@@ -80,8 +80,11 @@ impl<'a> Der<'a> {
         let (&[tag, first], mut rest) = self.0.split_first_chunk()?;
         let mut length = usize::from(first);
         if first >= 0x80 {
-            // Certificates are shorter than 16 MiB.
-            let (digits, behind) = rest.split_at_checked(usize::from(first & 0x7f)).filter(|(d, _)| d.len() <= 3)?;
+            // An indefinite length is no DER; certificates are shorter than 16 MiB.
+            let (digits, behind) = rest.split_at_checked(usize::from(first & 0x7f))?;
+            if !matches!(digits.len(), 1..=3) {
+                return None;
+            }
             length = digits.iter().fold(0, |length, digit| length << 8 | usize::from(*digit));
             rest = behind;
         }

@@ -217,6 +217,60 @@ mod tests {
         assert_eq!(verdicts, [Verdict::Ok, Verdict::Ok, Verdict::Warning, Verdict::Ok]);
     }
 
+    /// The answer is read by a crate of others: whatever comes, it must not panic.
+    #[cfg(feature = "doctor-stun")]
+    #[test]
+    fn no_damaged_answer_panics() {
+        let attributes: [(u16, &[u8]); 11] = [
+            (0x0001, &[0, 1, 0x17, 0x70, 203, 0, 113, 5]),
+            (0x0020, &[0, 1, 1, 2, 3, 4, 5, 6]),
+            (0x0006, b"user"),
+            (0x0009, &[0, 0, 4, 1, b'N', b'o', b'.', b' ']),
+            (0x000a, &[0, 1, 0, 2]),
+            (0x0014, b"realm   "),
+            (0x0015, b"nonce   "),
+            (0x8022, b"server  "),
+            (0x8023, &[0, 2, 0x17, 0x70, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]),
+            (0x0008, &[7; 20]),
+            (0x8028, &[1, 2, 3, 4]),
+        ];
+        let mut body = Vec::new();
+        for (kind, value) in attributes {
+            body.extend_from_slice(&kind.to_be_bytes());
+            body.extend_from_slice(&(value.len() as u16).to_be_bytes());
+            body.extend_from_slice(value);
+        }
+        let mut answer = vec![1, 1, 0, body.len() as u8, 0x21, 0x12, 0xa4, 0x42];
+        answer.extend_from_slice(&[9; 12]);
+        answer.extend_from_slice(&body);
+
+        let bind = || UdpSocket::bind("127.0.0.1:0").unwrap();
+        let (ours, server) = (bind(), bind());
+        let asked = |datagram: &[u8]| {
+            // The answer is there before the question: any transaction id will do.
+            server.send_to(datagram, ours.local_addr().unwrap()).unwrap();
+            let mut client = stunclient::StunClient::new(server.local_addr().unwrap());
+            client.set_timeout(Duration::from_secs(20)).set_retry_interval(Duration::from_secs(20));
+            client.query_external_address(&ours).ok()
+        };
+        let mapped = (20..answer.len()).filter_map(|end| {
+            answer[3] = (end - 20) as u8;
+            asked(&answer[..end])
+        });
+        assert!(mapped.count() > 0, "some of it is an answer");
+        answer[3] = body.len() as u8;
+        for end in 0..answer.len() {
+            asked(&answer[..end]);
+        }
+        for at in 0..answer.len() {
+            for flip in [0x01, 0x02, 0x04, 0x08, 0x10, 0x40, 0x80, 0xff] {
+                let mut damaged = answer.clone();
+                damaged[at] ^= flip;
+                asked(&damaged);
+            }
+        }
+    }
+
     #[test]
     fn only_servers_that_the_agents_socket_can_ask_are_asked() {
         let (v4, v6) = (at("192.0.2.1:1"), at("[2001:db8::1]:1"));
