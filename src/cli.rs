@@ -24,6 +24,7 @@ pub enum Command {
     /// Load and validate configuration and data model.
     Check(Config),
     /// Checks, from the device, what the daemon needs of the world.
+    #[cfg(feature = "doctor")]
     Doctor(Config),
     /// Values of the running daemon.
     Get {
@@ -144,6 +145,7 @@ const COMMANDS: &[Form] = &[
         meaning: "validate configuration and data model, contact nobody",
         build: Build::Daemon(Command::Check),
     },
+    #[cfg(feature = "doctor")]
     Form {
         name: "doctor",
         arguments: "",
@@ -319,7 +321,9 @@ impl Command {
     /// The same command by that control socket.
     fn through(mut self, path: PathBuf) -> Command {
         match &mut self {
-            Command::Run(_) | Command::Check(_) | Command::Doctor(_) => {}
+            Command::Run(_) | Command::Check(_) => {}
+            #[cfg(feature = "doctor")]
+            Command::Doctor(_) => {}
             Command::Get { control, .. }
             | Command::Set { control, .. }
             | Command::Add { control, .. }
@@ -343,10 +347,11 @@ fn help() -> String {
         let _ = writeln!(text, "  cpe-agent {usage:<20}  {}", command.meaning);
     }
     text.push_str("\nA PATH ending in a dot is an object with all that is below it.\n");
-    text.push_str(
-        "get to status talk to the running daemon and take --control and --config. doctor takes the options\n",
-    );
-    text.push_str("of run, sends the ACS one GET outside of any session, and changes nothing anywhere.\n");
+    text.push_str("get to status talk to the running daemon and take --control and --config.\n");
+    if cfg!(feature = "doctor") {
+        text.push_str("doctor takes the options of run, sends the ACS one GET outside of any session, and changes\n");
+        text.push_str("nothing; lines begin with ok, warning, skipped or FAILED, and one FAILED makes status 1.\n");
+    }
     text.push_str(
         "get writes a line end in a value as \\n, and so every backslash as \\\\; hidden values are empty.\n",
     );

@@ -29,6 +29,7 @@ pub mod connection_request;
 pub mod control;
 pub mod cwmp;
 pub mod digest;
+#[cfg(feature = "doctor")]
 pub mod doctor;
 pub mod log;
 pub mod model;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use cpe_agent::cli::{self, Command};
 use cpe_agent::control::{self, Request};
-use cpe_agent::{agent, check, doctor};
+use cpe_agent::{agent, check};
 
 fn main() -> ExitCode {
     cli::main(std::env::args_os(), carry_out)
@@ -15,7 +15,8 @@ fn carry_out(command: Command) -> ExitCode {
     match command {
         Command::Run(config) => agent::daemon::run(config),
         Command::Check(config) => check::run(&config),
-        Command::Doctor(config) => doctor::run(&config),
+        #[cfg(feature = "doctor")]
+        Command::Doctor(config) => cpe_agent::doctor::run(&config),
         Command::Get { control, paths } => control::run(&control, &Request::Get(paths)),
         Command::Set { control, assignments } => control::run(&control, &Request::Set(assignments)),
         Command::Add { control, path } => control::run(&control, &Request::Add(path)),

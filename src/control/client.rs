@@ -43,11 +43,11 @@ pub fn run(path: &Path, request: &Request) -> ExitCode {
 
 /// Why a request came to nothing, or was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct NoAnswer {
+pub struct NoAnswer {
     /// Whether nobody is there to answer.
-    pub(crate) is_not_running: bool,
+    pub is_not_running: bool,
     /// For people; a refusal may have several lines.
-    pub(crate) reason: String,
+    pub reason: String,
 }
 
 impl From<String> for NoAnswer {
@@ -57,7 +57,7 @@ impl From<String> for NoAnswer {
 }
 
 /// Has the daemon behind the socket `path` carry out `request`, for about `limit` at most.
-pub(crate) fn ask(path: &Path, request: &Request, limit: Duration) -> Result<String, NoAnswer> {
+pub fn ask(path: &Path, request: &Request, limit: Duration) -> Result<String, NoAnswer> {
     let shown = path.display();
     let mut stream = socket::connect(path, PATIENCE.min(limit)).map_err(|error| {
         let is_not_running = matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused);

@@ -41,15 +41,22 @@ fn http(config: &Config, in_force: &InForce, ours: Option<IpAddr>) -> Finding {
         ip => ip,
     };
     let path = published.map_or_else(|| in_force.request_path().to_owned(), |url| url.target().to_owned());
+    let is_path_known = !path.is_empty();
+    let target = if is_path_known { path.as_str() } else { "/" };
     let address = SocketAddr::new(ip, port);
     let answer = Tcp::reach(address, &super::patience(), LIMIT)
-        .map_err(|_| SessionError::Closed)
-        .map(|tcp| get(Stream::Plain(tcp), &address.to_string(), if path.is_empty() { "/" } else { &path }, LIMIT));
-    judge_http(address, answer.ok().as_ref(), in_force.agent)
+        .ok()
+        .map(|tcp| get(Stream::Plain(tcp), &address.to_string(), target, LIMIT));
+    judge_http(address, answer.as_ref(), is_path_known, in_force.agent)
 }
 
 /// `answer`: none where nobody accepts the connection.
-fn judge_http(address: SocketAddr, answer: Option<&Result<Head, SessionError>>, agent: AgentState) -> Finding {
+fn judge_http(
+    address: SocketAddr,
+    answer: Option<&Result<Head, SessionError>>,
+    is_path_known: bool,
+    agent: AgentState,
+) -> Finding {
     let other =
         |what: &str| Finding::failed(HTTP, format!("{address}: another program than the agent answers there: {what}"));
     match (answer, agent) {
@@ -59,6 +66,9 @@ fn judge_http(address: SocketAddr, answer: Option<&Result<Head, SessionError>>, 
         (None, _) => Finding::failed(HTTP, format!("{address}: nobody listens")),
         (Some(Ok(head)), _) if head.status == 401 && head.challenges.iter().any(|text| is_ours(text)) => {
             Finding::ok(HTTP, format!("{address}: open, the agent answers with its challenge"))
+        }
+        (Some(Ok(head)), AgentState::Answers | AgentState::Unknown) if head.status == 404 && !is_path_known => {
+            Finding::ok(HTTP, format!("{address}: open, 404 to a path that is not its own, as the agent answers"))
         }
         (Some(Ok(head)), AgentState::Answers | AgentState::Unknown) if head.status == 404 => {
             Finding::warning(HTTP, format!("{address}: open, but the path of ConnectionRequestURL is not known there"))
@@ -126,8 +136,9 @@ mod tests {
     fn whoever_answers_is_told_from_the_agent() {
         let head = |status, challenge: &str| Ok(Head { status, challenges: vec![challenge.into()], ..Head::default() });
         let ours = head(401, "Digest realm=\"cwmp\", nonce=\"x\"");
-        let verdict =
-            |answer: Option<&Result<Head, SessionError>>, agent| judge_http(at("10.0.0.2:7547"), answer, agent).verdict;
+        let verdict = |answer: Option<&Result<Head, SessionError>>, agent| {
+            judge_http(at("10.0.0.2:7547"), answer, true, agent).verdict
+        };
         use AgentState::{Answers, NotRunning, Unknown};
         assert_eq!(verdict(Some(&ours), Answers), Verdict::Ok);
         assert_eq!(verdict(None, Answers), Verdict::Failed);
@@ -135,6 +146,7 @@ mod tests {
         assert_eq!(verdict(None, NotRunning), Verdict::Skipped);
         assert_eq!(verdict(Some(&head(404, "")), Answers), Verdict::Warning);
         assert_eq!(verdict(Some(&head(404, "")), NotRunning), Verdict::Failed);
+        assert_eq!(judge_http(at("[::1]:1"), Some(&head(404, "")), false, Unknown).verdict, Verdict::Ok);
         assert_eq!(verdict(Some(&head(401, "Basic realm=\"router\"")), Answers), Verdict::Failed);
         assert_eq!(verdict(Some(&Err(SessionError::Closed)), Answers), Verdict::Failed);
     }

@@ -66,22 +66,24 @@ mod certificates {
         let Certificate { subject, issuer, names, not_before, not_after } = certificate;
         let names = if names.is_empty() { String::new() } else { format!(" for {}", names.join(", ")) };
         let who = format!("{subject}{names}, by {issuer}, valid {not_before} to {not_after}");
-        let days = |seconds: i64| seconds / DAY;
+        let days = |seconds: i64| match seconds / DAY {
+            1 => "1 day".to_owned(),
+            days => format!("{days} days"),
+        };
         let (before, left) = (not_before.unix().saturating_sub(now.wall), not_after.unix().saturating_sub(now.wall));
         if !now.clock_is_set() {
             return Finding::warning(SUBJECT, format!("{who}; not compared with a clock that nobody has set"));
         }
         if before > 0 {
-            let text =
-                format!("{who}: not valid yet, for {} days, or the clock of this device is behind", days(before));
+            let text = format!("{who}: not valid yet, for {}, or the clock of this device is behind", days(before));
             return Finding::failed(SUBJECT, text);
         }
         if left < 0 {
-            let text = format!("{who}: expired {} days ago, or the clock of this device is ahead", days(-left));
+            let text = format!("{who}: expired {} ago, or the clock of this device is ahead", days(-left));
             return Finding::failed(SUBJECT, text);
         }
-        let text = format!("{who}, {} days left", days(left));
-        match days(left) < SOON {
+        let text = format!("{who}, {} left", days(left));
+        match left / DAY < SOON {
             true => Finding::warning(SUBJECT, text),
             false => Finding::ok(SUBJECT, text),
         }
@@ -111,7 +113,7 @@ mod certificates {
                 "certificate    CN=acs for acs.example, by CN=CA, valid 2026-01-01T00:00:00Z to 2026-04-01T00:00:00Z";
             for (now, verdict, words) in [
                 ("2026-02-01T00:00:00Z", "ok      ", ", 59 days left"),
-                ("2026-03-31T00:00:00Z", "warning ", ", 1 days left"),
+                ("2026-03-31T00:00:00Z", "warning ", ", 1 day left"),
                 ("2026-04-11T00:00:00Z", "FAILED  ", ": expired 10 days ago, or the clock of this device is ahead"),
                 (
                     "2025-12-30T00:00:00Z",
