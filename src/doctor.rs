@@ -42,7 +42,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::url::Url;
 use answer::Contact;
-use finding::{Finding, Report};
+use finding::Report;
 use in_force::InForce;
 
 /// How long a server may be silent: whoever stands before the device will not wait for the 30 s of a session.
@@ -67,10 +67,6 @@ fn towards_acs(config: &Config, in_force: &InForce, url: &Url, clock: &Clock, re
     let addresses = name::check("ACS name", &name::host_of(url), url.port(), clock, report)?;
     let tcp = tcp::check(&addresses, &patience(), clock, report)?;
     let ours = tcp.local_addr().map(|local: SocketAddr| local.ip().to_canonical());
-    if url.is_tls() && !cfg!(feature = "tls") {
-        report.add(Finding::failed("TLS", "the URL is https, and this build has no TLS"));
-        return ours;
-    }
     let contact = Contact {
         url: url.clone(),
         tls: crate::agent::tls_settings(config),

@@ -94,7 +94,7 @@ fn beside_a_running_agent_all_is_well_and_nothing_is_disturbed() {
     let mut acs = tolerant(AcsOptions::new().digest(USERNAME, PASSWORD));
     let agent = gateway(&acs).start();
     acs.session(SOON).expect_complete();
-    agent.wait_for_log("session done", SOON);
+    agent.value("Device.ManagementServer.URL"); // answered when the session is over and kept
     let before = snapshot(&agent.state_dir());
     let told = Told::new(&agent.beside("doctor"));
     assert_eq!(told.status, Some(0));
@@ -291,6 +291,21 @@ mod tls {
         }
         let text = alone(gateway_at("https://127.0.0.1:1/").args(&["--ca-file", "/nowhere/ca.pem"]));
         text.has("FAILED", "configuration", &["--ca-file", "/nowhere/ca.pem cannot be read"]);
+    }
+
+    /// It has dates, too.
+    #[test]
+    fn our_own_certificate_is_shown() {
+        let authority = Authority::new("test CA");
+        let directory = tempfile::tempdir().expect("a directory");
+        let ca_file = authority.ca_file(directory.path());
+        let (certificate, key) = authority.client_files("gateway 7", directory.path());
+        let acs = tolerant(AcsOptions::new().tls(authority.server(Flaw::None).require_client_of(&authority)));
+        let options = ["--ca-file", "--client-cert", "--client-key"].map(std::ffi::OsStr::new);
+        let files = [ca_file.as_os_str(), certificate.as_os_str(), key.as_os_str()];
+        let arguments: Vec<_> = options.into_iter().zip(files).flat_map(|(option, file)| [option, file]).collect();
+        let told = alone(gateway_at(&acs.url_at("localhost")).args(&arguments));
+        told.has("ok", "our own", &["CN=gateway 7", "by CN=test CA", "days left"]).has("ok", "ACS answer", &["400"]);
     }
 
     #[test]

@@ -237,7 +237,7 @@ fn an_independent_client_agrees_on_the_mapped_address() {
     let published = driver.binding.published();
     assert_eq!(published.address, nat.outer_address(driver.local()));
     assert_ne!(published.address, Some(driver.local()));
-    assert!(published.nat_detected); // R273
+    assert!(published.nat_detected);
 
     driver.run(Duration::from_millis(100)); // answers to repeated questions are out of the way
     driver.primary.set_nonblocking(false).expect("blocking");

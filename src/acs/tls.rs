@@ -245,7 +245,8 @@ fn identity(settings: &TlsSettings) -> Result<Option<Identity>, SessionError> {
     }
 }
 
-fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, SessionError> {
+/// The certificates in a PEM file, at least one.
+pub fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, SessionError> {
     let unusable = |error| unusable(file, "certificate", error);
     let found =
         CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>).map_err(unusable)?;

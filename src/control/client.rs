@@ -41,40 +41,52 @@ pub fn run(path: &Path, request: &Request) -> ExitCode {
     }
 }
 
-/// Why a request came to nothing, or was refused.
+/// A request came to nothing, or was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NoAnswer {
-    /// Whether nobody is there to answer.
-    pub is_not_running: bool,
-    /// For people; a refusal may have several lines.
+    /// Why.
+    pub cause: Cause,
+    /// The same for people; a refusal may have several lines.
     pub reason: String,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// Nobody is there.
+    NotRunning,
+    /// It did not come in time: the daemon may be in a session.
+    Late,
+    /// It was refused, or is none.
+    Refused,
 }
 
 impl From<String> for NoAnswer {
     fn from(reason: String) -> NoAnswer {
-        NoAnswer { is_not_running: false, reason }
+        NoAnswer { cause: Cause::Refused, reason }
     }
 }
 
 /// Has the daemon behind the socket `path` carry out `request`, for about `limit` at most.
 pub fn ask(path: &Path, request: &Request, limit: Duration) -> Result<String, NoAnswer> {
     let shown = path.display();
-    let mut stream = socket::connect(path, PATIENCE.min(limit)).map_err(|error| {
-        let is_not_running = matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused);
-        let reason = match error.kind() {
-            ErrorKind::NotFound => format!("the daemon is not running: there is no control socket {shown}"),
-            ErrorKind::ConnectionRefused => format!("the daemon is not running: nobody answers on {shown}"),
-            ErrorKind::PermissionDenied => format!("the control socket {shown} may be opened by its owner only"),
-            ErrorKind::WouldBlock => format!("the daemon does not answer on {shown}"),
-            _ => format!("the control socket {shown} cannot be opened: {error}"),
-        };
-        NoAnswer { is_not_running, reason }
+    let late = || NoAnswer { cause: Cause::Late, reason: format!("the daemon does not answer on {shown}") };
+    let not_running = |why: &str| {
+        let reason = format!("the daemon is not running: {why} {shown}");
+        NoAnswer { cause: Cause::NotRunning, reason }
+    };
+    let mut stream = socket::connect(path, PATIENCE.min(limit)).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => not_running("there is no control socket"),
+        ErrorKind::ConnectionRefused => not_running("nobody answers on"),
+        ErrorKind::PermissionDenied => format!("the control socket {shown} may be opened by its owner only").into(),
+        ErrorKind::WouldBlock => late(),
+        _ => NoAnswer::from(format!("the control socket {shown} cannot be opened: {error}")),
     })?;
     // The daemon may have refused an overlong request before all of it was sent: what counts is its answer.
     let sent = stream.write_all(&request.encode());
     let line = receive(&mut stream, limit).map_err(|error| match error.kind() {
-        ErrorKind::WouldBlock | ErrorKind::TimedOut => format!("the daemon does not answer on {shown}"),
-        _ => format!("the daemon has closed the connection: {error}"),
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => late(),
+        _ => NoAnswer::from(format!("the daemon has closed the connection: {error}")),
     })?;
     let answer = match (parse_answer(&line), sent) {
         (Some(answer), _) => answer,
@@ -145,11 +157,11 @@ mod tests {
         let home = tempfile::tempdir().expect("a directory");
         let path = home.path().join("socket");
         let nothing = ask(&path, &STATUS, PATIENCE).expect_err("nobody is there");
-        assert!(nothing.is_not_running);
+        assert_eq!(nothing.cause, Cause::NotRunning);
         assert_eq!(nothing.reason, format!("the daemon is not running: there is no control socket {}", path.display()));
         drop(UnixListener::bind(&path).expect("a socket that stays behind"));
         let nobody = ask(&path, &STATUS, PATIENCE).expect_err("nobody is there");
-        assert!(nobody.is_not_running);
+        assert_eq!(nobody.cause, Cause::NotRunning);
         assert_eq!(nobody.reason, format!("the daemon is not running: nobody answers on {}", path.display()));
     }
 

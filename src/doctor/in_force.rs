@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::finding::{Finding, Report};
-use crate::agent::{check_contact, load_model};
+use crate::acs;
+use crate::agent::{check_contact, load_model, tls_settings};
 use crate::clock::Now;
 use crate::config::Config;
-use crate::control::{self, NoAnswer, Request};
+use crate::control::{self, Cause, NoAnswer, Request};
 use crate::cwmp::device::{Device, Journal, JournalError};
+use crate::model::Loaded;
 use crate::store::{Recovered, Store};
 use crate::url::Url;
 
@@ -48,13 +50,7 @@ impl InForce {
                 return None;
             }
         };
-        match check_contact(config, &loaded) {
-            Ok(()) => {
-                let files: Vec<String> = config.data_model.iter().map(|file| file.display().to_string()).collect();
-                report.add(Finding::ok("configuration", format!("valid, data model {}", files.join(", "))));
-            }
-            Err(error) => report.add(Finding::failed("configuration", error.to_string())),
-        }
+        report.add(judge_contact(config, &loaded));
         let state_dir = config.state_dir.display().to_string();
         let stored = Store::peek(&config.state_dir);
         let is_stored_known = stored.is_ok();
@@ -77,7 +73,7 @@ impl InForce {
         report.add(agent_line(&answer));
         let agent = match &answer {
             Ok(_) => AgentState::Answers,
-            Err(silence) if silence.is_not_running => AgentState::NotRunning,
+            Err(NoAnswer { cause: Cause::NotRunning, .. }) => AgentState::NotRunning,
             Err(_) => AgentState::Unknown,
         };
         let told = answer.unwrap_or_default();
@@ -130,6 +126,22 @@ impl InForce {
     }
 }
 
+/// A wrong file of TLS stops every session. A wrong URL of the factory state does not where another one is in force; the
+/// line of the URL tells.
+fn judge_contact(config: &Config, loaded: &Loaded) -> Finding {
+    let subject = "configuration";
+    match check_contact(config, loaded) {
+        Ok(()) => {
+            let files: Vec<String> = config.data_model.iter().map(|file| file.display().to_string()).collect();
+            Finding::ok(subject, format!("valid, data model {}", files.join(", ")))
+        }
+        Err(error) if acs::check_tls_files(&tls_settings(config)).is_ok() => {
+            Finding::warning(subject, error.to_string())
+        }
+        Err(error) => Finding::failed(subject, error.to_string()),
+    }
+}
+
 /// The URL that the agent contacts, where it can be.
 pub(super) fn acs_url(in_force: &InForce, report: &mut Report) -> Option<Url> {
     let origin = in_force.origin_of_url();
@@ -169,8 +181,10 @@ fn values(output: &str, object: &str) -> BTreeMap<String, String> {
 fn agent_line(answer: &Result<BTreeMap<String, String>, NoAnswer>) -> Finding {
     match answer {
         Ok(_) => Finding::ok("agent", "is running and answers"),
-        Err(silence) if silence.is_not_running => Finding::warning("agent", silence.reason.clone()),
-        Err(silence) => Finding::warning("agent", format!("{}; it may be busy with a session", silence.reason)),
+        Err(NoAnswer { cause: Cause::Late, reason }) => {
+            Finding::warning("agent", format!("{reason}; it may be busy with a session"))
+        }
+        Err(NoAnswer { reason, .. }) => Finding::warning("agent", reason.clone()),
     }
 }
 

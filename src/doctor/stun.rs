@@ -4,7 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
-use super::finding::{Finding, Report};
+use super::finding::{Finding, Report, Verdict};
 use super::in_force::InForce;
 use super::name;
 use crate::clock::Clock;
@@ -79,6 +79,8 @@ fn ask(ip: IpAddr, servers: &[SocketAddr], clock: &Clock) -> Vec<Finding> {
                 let again = query(&socket, *server, FURTHER);
                 let other = servers.iter().find(|other| *other != server && other.is_ipv4() == server.is_ipv4());
                 let elsewhere = other.map(|other| (*other, query(&socket, *other, FURTHER)));
+                // As the agent, which goes on to the next address.
+                findings.iter_mut().for_each(|earlier: &mut Finding| earlier.verdict = Verdict::Warning);
                 findings.extend(judge(&Answers { server: *server, local, mapped, took, again, elsewhere }));
                 return findings;
             }
@@ -168,7 +170,6 @@ fn judge(answers: &Answers) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::finding::Verdict;
 
     fn at(text: &str) -> SocketAddr {
         text.parse().unwrap()

@@ -29,7 +29,12 @@ pub(super) fn check(url: &Url, settings: &TlsSettings, now: Now, tcp: Tcp) -> (V
         Err(error) => (Finding::failed("TLS", format!("{error}; checked with {roots}")), None),
     };
     let mut findings = vec![finding];
-    findings.extend(certificates::judge(&examined.shown, now));
+    findings.extend(certificates::judge("certificate", &examined.shown, now));
+    // R33. One that cannot be read has been told of with the configuration.
+    if let Some(Ok(ours)) = settings.client_cert.as_deref().map(crate::acs::tls::certificates) {
+        let ours: Vec<Vec<u8>> = ours.iter().map(|certificate| certificate.to_vec()).collect();
+        findings.extend(certificates::judge("our own", &ours, now));
+    }
     (findings, stream)
 }
 
@@ -39,22 +44,21 @@ mod certificates {
     use super::super::finding::{Finding, Verdict};
     use crate::clock::Now;
 
-    const SUBJECT: &str = "certificate";
     const DAY: i64 = 24 * 60 * 60;
     /// Who renews in time has done so by then.
     const SOON: i64 = 14;
     /// Certificates of a chain that are looked at; a longer one is no chain of a server.
     const MAX_SHOWN: usize = 4;
 
-    /// The server's own certificate, and of those above it whose dates do not hold.
-    pub(super) fn judge(shown: &[Vec<u8>], now: Now) -> Vec<Finding> {
+    /// The first certificate, and of those above it the ones whose dates do not hold.
+    pub(super) fn judge(subject: &'static str, shown: &[Vec<u8>], now: Now) -> Vec<Finding> {
         let mut findings = Vec::new();
         for (at, der) in shown.iter().take(MAX_SHOWN).enumerate() {
             let Some(certificate) = Certificate::parse(der) else {
-                findings.push(Finding::failed(SUBJECT, "what the server showed is no X.509 certificate"));
+                findings.push(Finding::failed(subject, "not an X.509 certificate"));
                 continue;
             };
-            let finding = judge_one(&certificate, now);
+            let finding = judge_one(subject, &certificate, now);
             if at == 0 || finding.verdict != Verdict::Ok {
                 findings.push(finding);
             }
@@ -62,7 +66,7 @@ mod certificates {
         findings
     }
 
-    fn judge_one(certificate: &Certificate, now: Now) -> Finding {
+    fn judge_one(shown_as: &'static str, certificate: &Certificate, now: Now) -> Finding {
         let Certificate { subject, issuer, names, not_before, not_after } = certificate;
         let names = if names.is_empty() { String::new() } else { format!(" for {}", names.join(", ")) };
         let who = format!("{subject}{names}, by {issuer}, valid {not_before} to {not_after}");
@@ -72,20 +76,20 @@ mod certificates {
         };
         let (before, left) = (not_before.unix().saturating_sub(now.wall), not_after.unix().saturating_sub(now.wall));
         if !now.clock_is_set() {
-            return Finding::warning(SUBJECT, format!("{who}; not compared with a clock that nobody has set"));
+            return Finding::warning(shown_as, format!("{who}; not compared with a clock that nobody has set"));
         }
         if before > 0 {
             let text = format!("{who}: not valid yet, for {}, or the clock of this device is behind", days(before));
-            return Finding::failed(SUBJECT, text);
+            return Finding::failed(shown_as, text);
         }
         if left < 0 {
             let text = format!("{who}: expired {} ago, or the clock of this device is ahead", days(-left));
-            return Finding::failed(SUBJECT, text);
+            return Finding::failed(shown_as, text);
         }
         let text = format!("{who}, {} left", days(left));
         match left / DAY < SOON {
-            true => Finding::warning(SUBJECT, text),
-            false => Finding::ok(SUBJECT, text),
+            true => Finding::warning(shown_as, text),
+            false => Finding::ok(shown_as, text),
         }
     }
 
@@ -104,7 +108,8 @@ mod certificates {
                 not_before: date("2026-01-01T00:00:00Z"),
                 not_after: date("2026-04-01T00:00:00Z"),
             };
-            judge_one(&certificate, Now { monotonic: Duration::ZERO, wall: date(now).unix() }).to_string()
+            judge_one("certificate", &certificate, Now { monotonic: Duration::ZERO, wall: date(now).unix() })
+                .to_string()
         }
 
         #[test]
@@ -129,8 +134,8 @@ mod certificates {
         #[test]
         fn rubbish_is_no_certificate() {
             let now = Now { monotonic: Duration::ZERO, wall: 0 };
-            assert_eq!(judge(&[vec![0x30, 0x80]], now)[0].verdict, Verdict::Failed);
-            assert!(judge(&[], now).is_empty());
+            assert_eq!(judge("certificate", &[vec![0x30, 0x80]], now)[0].verdict, Verdict::Failed);
+            assert!(judge("certificate", &[], now).is_empty());
         }
     }
 }
