@@ -8,8 +8,8 @@ use super::limit::within;
 use crate::clock::Clock;
 use crate::url::{Host, Url};
 
-/// The system's resolver may try for half a minute.
-const LIMIT: Duration = Duration::from_secs(5);
+/// The system's resolver may try for half a minute; after 5 s, as a rule, it goes on to the second name server.
+const LIMIT: Duration = Duration::from_secs(7);
 /// As many are tried and shown; more than a host with several uplinks has.
 const MAX_ADDRESSES: usize = 8;
 
@@ -92,7 +92,7 @@ mod tests {
         let found = judged(Some(Ok(two.clone())));
         assert_eq!(found, Finding::ok("ACS name", "acs.example is 192.0.2.1, 2001:db8::1 (12 ms)"));
         let failures = [None, Some(Err("no such name".to_owned())), Some(Ok(vec![]))];
-        let words = ["no answer in 5 s", "no such name", "has no address"];
+        let words = ["no answer in 7 s", "no such name", "has no address"];
         for (answer, words) in failures.into_iter().zip(words) {
             let found = judged(answer);
             assert!(found.text.contains(words) && found == Finding::failed("ACS name", found.text.clone()), "{found}");

@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::cwmp::session_error::SessionError;
 
 /// For all addresses together; each gets an equal share of what is left.
-const LIMIT: Duration = Duration::from_secs(8);
+const LIMIT: Duration = Duration::from_secs(6);
 
 /// Tries every address; gives the first connection.
 pub(super) fn check(addresses: &[SocketAddr], patience: &Patience, clock: &Clock, report: &mut Report) -> Option<Tcp> {
