@@ -41,7 +41,7 @@ use crate::time_zone::LocalZone;
 use contact::Acquaintance;
 pub use contact::LastSession;
 use reach::Reach;
-pub use start::{StartFailure, check_contact, load_model};
+pub use start::{StartFailure, check_contact, load_model, tls_settings};
 pub use status::Board;
 
 /// What makes the agent look up from its sleep.

@@ -23,6 +23,7 @@ mod resolver;
 mod udp;
 mod udp_request;
 
+pub use gatekeeper::REALM;
 pub use http::HttpListener;
 pub use limits::{Limits, Rate};
 pub use outcome::{HttpOutcome, Outcome, Tally, UdpOutcome};

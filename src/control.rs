@@ -14,7 +14,7 @@ mod server;
 mod service;
 mod socket;
 
-pub use client::run;
+pub use client::{Cause, NoAnswer, ask, run};
 pub(crate) use message::assignment;
 pub use message::{Answer, Request};
 pub use server::{Call, Daemon, Refused, Reply, Server};

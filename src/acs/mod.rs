@@ -13,6 +13,8 @@
 
 mod authentication;
 mod cookie;
+#[cfg(feature = "tls")]
+pub mod examine;
 pub mod http;
 pub mod stream;
 #[cfg(feature = "tls")]
@@ -46,7 +48,7 @@ const MAX_REDIRECTS: usize = 5;
 /// A server may not silence the device for longer than this.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
-const USER_AGENT: &str = concat!("cpe-agent/", env!("CARGO_PKG_VERSION"));
+pub(crate) const USER_AGENT: &str = concat!("cpe-agent/", env!("CARGO_PKG_VERSION"));
 
 /// What a session needs to know to reach the ACS.
 #[derive(Clone, Debug)]

@@ -77,7 +77,7 @@ fn check_acs_url(config: &Config, loaded: &Loaded) -> Result<(), StartupError> {
 }
 
 /// The files that TLS works with.
-pub(super) fn tls_settings(config: &Config) -> TlsSettings {
+pub fn tls_settings(config: &Config) -> TlsSettings {
     TlsSettings {
         ca_file: config.ca_file.clone(),
         client_cert: config.client_cert.clone(),

@@ -224,10 +224,20 @@ impl Agent {
         std::fs::write(self.directory().join("boot-id"), id).expect("boot-id can be written");
     }
 
-    fn start_process(&mut self) {
-        self.kill9();
+    /// Runs another subcommand that takes the options of `run`, such as `doctor`, with those of this agent.
+    pub fn beside(&self, subcommand: &str) -> Output {
+        self.with_options(subcommand).output().expect("the command starts")
+    }
+
+    /// The same, while the test goes on.
+    pub fn spawn_beside(&self, subcommand: &str) -> Child {
+        let mut command = self.with_options(subcommand);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the command starts")
+    }
+
+    fn with_options(&self, subcommand: &str) -> Command {
         let mut command = self.builder.command();
-        command.arg("run");
+        command.arg(subcommand);
         for model in &self.builder.models {
             command.arg("--data-model").arg(model);
         }
@@ -240,8 +250,14 @@ impl Agent {
         command.args(["--listen", &self.builder.listen]);
         command.args(["--udp-listen", &self.builder.udp_listen]);
         command.args(["--log", &self.builder.log_level]);
-        command.args(&self.builder.extra);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command.args(&self.builder.extra).stdin(Stdio::null());
+        command
+    }
+
+    fn start_process(&mut self) {
+        self.kill9();
+        let mut command = self.with_options("run");
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the agent starts");
         let stderr = child.stderr.take().expect("a piped stderr");
         let log = Arc::clone(&self.log);

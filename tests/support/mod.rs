@@ -17,7 +17,7 @@
 //!   message.rs (reads the CPE's envelopes)     shape.rs (holds them against the schema's shape)
 //!   envelope.rs, rpc.rs (write the ACS's)      record.rs, transcript.rs (what happened, for people)
 //!
-//!   stun_server.rs    the STUN server of an ACS, on its own     connection_request.rs    how an ACS asks for a session
+//!   stun_server.rs    the STUN server of an ACS; nat.rs, a NAT before it     connection_request.rs    how an ACS asks
 //!   flood.rs          those who mean no good
 //! ```
 #![allow(
@@ -43,6 +43,7 @@ pub mod http;
 pub mod line;
 pub mod message;
 pub mod mount;
+pub mod nat;
 pub mod options;
 pub mod record;
 pub mod reply;
@@ -63,6 +64,7 @@ pub use flood::Flood;
 pub use line::{Call, Line};
 pub use message::Message;
 pub use mount::Mount;
+pub use nat::{Mapping, Nat};
 pub use options::{AcsOptions, Closing, Ids, Refusal};
 pub use record::{Exchange, Outcome, Session};
 pub use reply::{
