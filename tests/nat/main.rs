@@ -115,6 +115,30 @@ fn the_published_address_leads_through_the_nat() {
     });
 }
 
+/// What an engineer on the device is told.
+#[cfg(feature = "doctor-stun")]
+#[test]
+fn doctor_sees_the_nat() {
+    in_laboratory("doctor_sees_the_nat", |laboratory| {
+        let _server = stun_server();
+        let mut scene = Scene::of(laboratory, &EACH_SECOND);
+        let published = scene.told();
+        scene.acs.allow_violation("GET /acs");
+        scene.acs.allow_violation("a request outside of a session");
+        let doctor = scene.agent.beside("doctor");
+        let told = String::from_utf8_lossy(&doctor.stdout).into_owned();
+        for words in [
+            "ok       NAT            the address is rewritten",
+            "ok       NAT mapping    stable",
+            "ok       HTTP port      10.99.0.2:7547: open, the agent answers",
+            &format!("ok       UDP port       0.0.0.0:7547: bound, published as {published}"),
+        ] {
+            assert!(told.contains(words), "{words:?} is not in\n{told}");
+        }
+        assert!(doctor.status.success());
+    });
+}
+
 /// R266, R284: the device has moved to another address, and tells both of its new ones at once.
 #[test]
 fn another_address_of_the_device_is_told_at_once() {
