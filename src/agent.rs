@@ -6,6 +6,7 @@
 //!                                        ├─ contact.rs   one session with the ACS, driven to its end
 //!                                        ├─ promises.rs  what was promised in a session and is done after it
 //!                                        ├─ reach.rs     how the ACS reaches the agent: listeners and their address
+//!                                        ├─ reload.rs    SIGHUP: the configuration is read again
 //!                                        ├─ start.rs     from configuration and journal to a running agent
 //!                                        └─ schedule     what is due, and when
 //! ```
@@ -15,6 +16,7 @@ mod contact;
 pub mod daemon;
 mod promises;
 mod reach;
+mod reload;
 mod start;
 mod status;
 
@@ -49,6 +51,8 @@ pub use status::Board;
 pub enum Wake {
     /// SIGTERM or SIGINT: end now.
     Stop,
+    /// SIGHUP: there is a configuration to read again.
+    Reload,
     /// A command from the control socket.
     Command(Call),
     /// A connection request was accepted: there is something to look at.
@@ -64,6 +68,8 @@ pub struct Ties<'w> {
     pub waker: SyncSender<Wake>,
     /// Set when the agent is to end: whatever waits for the network looks at it.
     pub stop: Arc<AtomicBool>,
+    /// Set when the configuration is to be read again, as soon as no session runs.
+    pub reload: Arc<AtomicBool>,
     /// Where `status` looks.
     pub board: Arc<Board>,
 }
@@ -101,8 +107,11 @@ pub struct Agent<'w> {
     store: Rc<RefCell<Store>>,
     schedule: Schedule,
     wakes: &'w Receiver<Wake>,
+    waker: SyncSender<Wake>,
     /// Set when the agent is to end: whatever waits for the network looks at it.
     stop: Arc<AtomicBool>,
+    /// Set when the configuration is to be read again.
+    reload: Arc<AtomicBool>,
     /// Whether a session is to start as soon as none runs.
     wanted: bool,
     /// No session before this instant of the monotonic clock: the device is going down, or coming back.
@@ -136,6 +145,9 @@ impl Agent<'_> {
             if let Some(ended) = self.tend_store(now).or_else(|| self.keep_promises(now)) {
                 break ended;
             }
+            if self.reload.swap(false, Ordering::Relaxed) {
+                self.reload(now);
+            }
             self.follow_settings(now);
             if self.reach.take_request() {
                 self.raise(Event::new(EventCode::ConnectionRequest)); // R260, R262: one session, however many asked
@@ -151,7 +163,7 @@ impl Agent<'_> {
             match self.sleep(now) {
                 Some(Wake::Stop) => break Ended::Stopped,
                 Some(Wake::Command(call)) => self.carry_out(call),
-                Some(Wake::Requested) | None => {}
+                Some(Wake::Reload | Wake::Requested) | None => {}
             }
         };
         if ended == Ended::Stopped {

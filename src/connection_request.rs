@@ -25,6 +25,7 @@ mod udp_request;
 
 pub use http::HttpListener;
 pub use limits::{Limits, Rate};
+pub(crate) use local_address::towards;
 pub use outcome::{HttpOutcome, Outcome, Tally, UdpOutcome};
 pub use udp::{Course, Report, UdpListener};
 pub use udp_request::{Replay, UdpRequest};

@@ -5,7 +5,7 @@
 //!    ├─ Authentication, Cookies
 //!    └─ Wire        one request, one answer, over ureq-proto                (http.rs)
 //!        └─ Stream  plain or TLS                                            (stream.rs, tls.rs)
-//!            └─ Tcp limits on every wait                                    (transport.rs)
+//!            └─ Tcp limits on every wait, names resolved                    (transport.rs, resolver.rs)
 //! ```
 //!
 //! [`Connection::post`] is one step of the session as CWMP sees it, however many requests it takes.
@@ -14,6 +14,7 @@
 mod authentication;
 mod cookie;
 pub mod http;
+mod resolver;
 pub mod stream;
 #[cfg(feature = "tls")]
 pub mod tls;
@@ -170,6 +171,11 @@ impl Connection {
     /// Our own address on the last connection towards the ACS.
     pub fn local_addr(&self) -> Option<SocketAddr> {
         self.local
+    }
+
+    /// The address of the ACS on that connection.
+    pub fn remote_addr(&self) -> Option<SocketAddr> {
+        self.remote
     }
 
     /// Sends an envelope, or the empty POST where `body` is empty, and waits for the answer. Follows

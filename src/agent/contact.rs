@@ -1,5 +1,6 @@
 //! One session with the ACS, from the TCP connection to what follows from its end.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::start::tls_settings;
@@ -32,6 +33,8 @@ pub struct LastSession {
 #[derive(Debug, Default)]
 pub(super) struct Acquaintance {
     url: String,
+    /// Where it was met last.
+    pub(super) address: Option<SocketAddr>,
     /// It seems to speak CWMP 1.0 only (R84).
     only_oldest: bool,
     /// It asks for Basic: over TLS the credentials go out with the first request (R58).
@@ -54,6 +57,7 @@ impl Agent<'_> {
         if let Some(address) = connection.as_ref().ok().and_then(Connection::local_addr) {
             self.follow_address(address.ip());
         }
+        self.acs.address = connection.as_ref().ok().and_then(Connection::remote_addr).or(self.acs.address);
         let offered = if self.acs.only_oldest { version::OLDEST } else { version::ALL };
         let start = Start { current_time: self.current_time(), offered };
         let (session, first) = Session::start(&start, &mut self.device);

@@ -31,7 +31,7 @@ pub(super) fn read_off(watch: &OwnedFd) {
 
 /// Where a socket bound to `bound` is reached from `destination`; with an unspecified address where there is no way.
 /// Nothing is sent.
-pub(super) fn towards(bound: SocketAddr, destination: SocketAddr) -> SocketAddr {
+pub(crate) fn towards(bound: SocketAddr, destination: SocketAddr) -> SocketAddr {
     if !bound.ip().is_unspecified() {
         return bound;
     }
