@@ -138,8 +138,8 @@ pub struct Agent<'w> {
 }
 
 impl Agent<'_> {
-    /// Runs until it is told to stop, or until the device is as from the factory.
-    pub fn run(mut self) -> Ended {
+    /// Runs until it is told to stop, or until it must start anew; that by the configuration which was read last.
+    pub fn run(mut self) -> (Ended, Config) {
         let ended = loop {
             let now = self.clock.now();
             if let Some(ended) = self.tend_store(now).or_else(|| self.keep_promises(now)) {
@@ -169,7 +169,7 @@ impl Agent<'_> {
         if ended == Ended::Stopped {
             self.keep();
         }
-        ended
+        (ended, self.config)
     }
 
     fn hold_session(&mut self, now: Now) {

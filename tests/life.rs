@@ -17,7 +17,7 @@ use gateway::{BOOT, BOOTSTRAP, PASSWORD, SOON, VALUE_CHANGE, gateway, gateway_at
 use serde_json::{Value as Json, json};
 use support::agent::AgentBuilder;
 use support::{
-    Acs, AcsOptions, Agent, empty_post, get_rpc_methods, inform, inform_response, no_content, response,
+    Acs, AcsOptions, Agent, empty_post, factory_reset, get_rpc_methods, inform, inform_response, no_content, response,
     set_parameter_values, silence,
 };
 use tempfile::TempDir;
@@ -173,6 +173,26 @@ fn another_acs() {
     let told = session.inform().value("Device.ManagementServer.ConnectionRequestURL").map(str::to_owned);
     assert_eq!(told, Some(agent.value("Device.ManagementServer.ConnectionRequestURL")));
     first.quiet_for(Duration::from_millis(100));
+}
+
+/// A factory reset leads to the factory state that was read last.
+#[test]
+fn a_factory_reset_after_a_new_configuration() {
+    let mut acs = Acs::start(AcsOptions::new());
+    let mut configuration = Configuration::new(&acs.url());
+    let actions = configuration.directory.path().join("actions.json");
+    fs::write(&actions, r#"{ "actions": { "factoryReset": ["true"] } }"#).expect("a file");
+    configuration.change("dataModel", json!([model_file("tr-181.json"), actions.display().to_string()]));
+    let agent = configuration.agent().start();
+    acs.session(SOON).expect_complete();
+    configuration.set("Device.DeviceInfo.ModelName", "changed");
+    assert!(reload(&agent).contains("was read again"));
+    acs.enqueue(factory_reset());
+    agent.succeeds(&["inform"]);
+    acs.session(SOON).expect_complete();
+    let session = acs.session(SOON).expect_complete();
+    assert!(session.inform().has_event(BOOTSTRAP)); // R137
+    assert_eq!(agent.value("Device.DeviceInfo.ModelName"), "changed");
 }
 
 /// What is wrong is told by file, place and reason; what runs goes on.

@@ -404,8 +404,9 @@ impl Sysv {
         let sysv = Sysv { home: tempfile::tempdir().expect("a directory"), shell: shell.to_vec() };
         let at = |name: &str| sysv.home.path().join(name).display().to_string();
         let path = path.map_or_else(String::new, |path| format!("PATH={}:$PATH\n", path.display()));
-        // A copy, so that no agent of another test passes for this one's.
-        fs::copy(BINARY, at("cpe-agent")).expect("the program");
+        // A copy, so that no agent of another test passes for this one's; by a process of its own, since a child that
+        // another thread starts meanwhile would keep the file open for writing, and nobody could run it.
+        succeeds(Command::new("cp").arg(BINARY).arg(at("cpe-agent")));
         let defaults = format!(
             "{path}DAEMON={}\nPIDFILE={}\nCONFIG={}\nOPTIONS='--log debug --listen 127.0.0.1:0'\n",
             at("cpe-agent"),

@@ -27,12 +27,11 @@ const WAKES: usize = 32;
 const SIGNAL_STACK: usize = 64 << 10;
 
 /// Runs the agent until SIGTERM or SIGINT.
-pub fn run(config: Config) -> ExitCode {
+pub fn run(mut config: Config) -> ExitCode {
     if crate::log::init(config.log, config.log_to).is_err() {
         eprintln!("cpe-agent: the log is taken already");
         return ExitCode::FAILURE;
     }
-    let log_to = config.log_to;
     let (sender, wakes) = sync_channel(WAKES);
     let stop = Arc::new(AtomicBool::new(false));
     let reload = Arc::new(AtomicBool::new(false));
@@ -45,21 +44,25 @@ pub fn run(config: Config) -> ExitCode {
     let ties = Ties { wakes: &wakes, waker: sender.clone(), stop, reload, board: Arc::clone(&board) };
     let mut server = None;
     loop {
-        let started = Agent::start(config.clone(), ties.clone());
-        if started.is_ok() && server.is_none() {
+        let agent = match Agent::start(config.clone(), ties.clone()) {
+            Ok(agent) => agent,
+            Err(StartFailure::Configuration(error)) => return refuse(&error, config.log_to, StartupError::EXIT),
+            Err(StartFailure::AlreadyRunning(error)) => return refuse(&error, config.log_to, 1),
+        };
+        if server.is_none() {
             // Only now: a second agent on this state directory must not come as far as the socket.
             let counter = Counter { wakes: sender.clone(), board: Arc::clone(&board) };
             server = serve_commands(&config.control, counter);
         }
-        match started.map(Agent::run) {
-            Ok(Ended::FactoryReset) => log::info!("starting anew, as from the factory"),
-            Ok(Ended::StateFound) => log::info!("the state directory is there now: starting from what it holds"),
-            Ok(Ended::Stopped) => {
+        let ended;
+        (ended, config) = agent.run();
+        match ended {
+            Ended::FactoryReset => log::info!("starting anew, as from the factory"),
+            Ended::StateFound => log::info!("the state directory is there now: starting from what it holds"),
+            Ended::Stopped => {
                 log::info!("stopped");
                 return ExitCode::SUCCESS;
             }
-            Err(StartFailure::Configuration(error)) => return refuse(&error, log_to, StartupError::EXIT),
-            Err(StartFailure::AlreadyRunning(error)) => return refuse(&error, log_to, 1),
         }
     }
 }
