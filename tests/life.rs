@@ -175,6 +175,26 @@ fn another_acs() {
     first.quiet_for(Duration::from_millis(100));
 }
 
+/// Stored values that the new model has no room for are told by name, never by value; the others stay.
+#[test]
+fn a_model_that_lacks_what_is_stored() {
+    let mut acs = Acs::start(AcsOptions::new());
+    let mut configuration = Configuration::new(&acs.url());
+    let overlay = configuration.directory.path().join("overlay.json");
+    let pin = r#"{"Device":{"X_EXAMPLE_Pin":{"type":"string","access":"readWrite"}}}"#;
+    fs::write(&overlay, pin).expect("a file");
+    configuration.change("dataModel", json!([model_file("tr-181.json"), overlay.display().to_string()]));
+    let agent = configuration.agent().start();
+    acs.session(SOON).expect_complete();
+    agent.succeeds(&["set", "Device.X_EXAMPLE_Pin=hunter2", "Device.Time.NTPServer1=ntp.example"]);
+    configuration.change("dataModel", json!([model_file("tr-181.json")]));
+    assert!(reload(&agent).contains("was read again"));
+    assert!(agent.log().contains("left out of the stored values: Device.X_EXAMPLE_Pin"), "{}", agent.log());
+    assert!(!agent.log().contains("hunter2"), "{}", agent.log());
+    assert!(!agent.command(&["get", "Device.X_EXAMPLE_Pin"]).status.success());
+    assert_eq!(agent.value("Device.Time.NTPServer1"), "ntp.example");
+}
+
 /// A factory reset leads to the factory state that was read last.
 #[test]
 fn a_factory_reset_after_a_new_configuration() {
