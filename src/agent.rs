@@ -6,6 +6,7 @@
 //!                                        ├─ contact.rs   one session with the ACS, driven to its end
 //!                                        ├─ promises.rs  what was promised in a session and is done after it
 //!                                        ├─ reach.rs     how the ACS reaches the agent: listeners and their address
+//!                                        ├─ reload.rs    SIGHUP: the configuration is read again
 //!                                        ├─ start.rs     from configuration and journal to a running agent
 //!                                        └─ schedule     what is due, and when
 //! ```
@@ -15,6 +16,7 @@ mod contact;
 pub mod daemon;
 mod promises;
 mod reach;
+mod reload;
 mod start;
 mod status;
 
@@ -49,6 +51,8 @@ pub use status::Board;
 pub enum Wake {
     /// SIGTERM or SIGINT: end now.
     Stop,
+    /// SIGHUP: there is a configuration to read again.
+    Reload,
     /// A command from the control socket.
     Command(Call),
     /// The listeners have something: a connection request, or another address.
@@ -64,6 +68,8 @@ pub struct Ties<'w> {
     pub waker: SyncSender<Wake>,
     /// Set when the agent is to end: whatever waits for the network looks at it.
     pub stop: Arc<AtomicBool>,
+    /// Set when the configuration is to be read again, as soon as no session runs.
+    pub reload: Arc<AtomicBool>,
     /// Where `status` looks.
     pub board: Arc<Board>,
 }
@@ -103,6 +109,8 @@ pub struct Agent<'w> {
     wakes: &'w Receiver<Wake>,
     /// Set when the agent is to end: whatever waits for the network looks at it.
     stop: Arc<AtomicBool>,
+    /// Set when the configuration is to be read again.
+    reload: Arc<AtomicBool>,
     /// Whether a session is to start as soon as none runs.
     wanted: bool,
     /// No session before this instant of the monotonic clock: the device is going down, or coming back.
@@ -129,12 +137,15 @@ pub struct Agent<'w> {
 }
 
 impl Agent<'_> {
-    /// Runs until it is told to stop, or until the device is as from the factory.
-    pub fn run(mut self) -> Ended {
+    /// Runs until it is told to stop, or until it must start anew; that by the configuration which was read last.
+    pub fn run(mut self) -> (Ended, Config) {
         let ended = loop {
             let now = self.clock.now();
             if let Some(ended) = self.tend_store(now).or_else(|| self.keep_promises(now)) {
                 break ended;
+            }
+            if self.reload.swap(false, Ordering::Relaxed) {
+                self.reload(now);
             }
             self.follow_settings(now);
             self.take_news(now);
@@ -149,13 +160,13 @@ impl Agent<'_> {
             match self.sleep(now) {
                 Some(Wake::Stop) => break Ended::Stopped,
                 Some(Wake::Command(call)) => self.carry_out(call),
-                Some(Wake::News) | None => {}
+                Some(Wake::Reload | Wake::News) | None => {}
             }
         };
         if ended == Ended::Stopped {
             self.keep();
         }
-        ended
+        (ended, self.config)
     }
 
     fn hold_session(&mut self, now: Now) {

@@ -26,6 +26,7 @@ mod udp_request;
 pub use gatekeeper::REALM;
 pub use http::HttpListener;
 pub use limits::{Limits, Rate};
+pub(crate) use local_address::ours_towards;
 pub use outcome::{HttpOutcome, Outcome, Tally, UdpOutcome};
 pub use udp::{Course, Report, StunView, UdpListener};
 pub use udp_request::{Replay, UdpRequest};

@@ -20,7 +20,7 @@ use super::status::WaysIn;
 use super::{Agent, Wake};
 use crate::clock::Now;
 use crate::connection_request::{
-    Course, Gate, HttpListener, Limits, Replay, Report, Settings, UdpListener, connection_request_url,
+    Course, Gate, HttpListener, Limits, Replay, Report, Settings, UdpListener, connection_request_url, ours_towards,
 };
 use crate::cwmp::device::PublishedAddress;
 use crate::cwmp::event::{Event, EventCode};
@@ -168,6 +168,12 @@ impl Reach {
         }
     }
 
+    /// Closes the ports, so that they are opened where the configuration says now.
+    pub(super) fn close(&mut self) {
+        self.http.close();
+        self.udp.close();
+    }
+
     /// What the ACS is told; empty while it cannot reach us (R267).
     fn url(&self, path: &str) -> Option<String> {
         let Some(listener) = &self.http.listener else { return Some(String::new()) };
@@ -266,6 +272,17 @@ impl Agent<'_> {
         self.reach.acs = acs.or(self.reach.acs);
         if let Some(ours) = ours {
             self.follow_address(ours.ip(), now);
+        }
+    }
+
+    /// Looks whether the way to the ACS, or to the STUN server, begins at another address of ours than it did (R266,
+    /// R284). Nothing is sent to the ACS to find out; where there is no way at present, the address stays.
+    pub(super) fn look_at_addresses(&mut self, now: Now) {
+        if let Some(ours) = self.reach.acs.and_then(ours_towards) {
+            self.follow_address(ours, now);
+        }
+        if let Some(listener) = &self.reach.udp.listener {
+            listener.set_course(self.reach.course.clone());
         }
     }
 
