@@ -208,7 +208,8 @@ impl Agent<'_> {
             self.publish_udp_address(PublishedAddress::default());
         }
         if changed {
-            self.tell_url(now);
+            self.show_url();
+            self.notify(now);
         }
     }
 
@@ -243,7 +244,8 @@ impl Agent<'_> {
     pub(super) fn take_news(&mut self, now: Now) {
         let news = mem::take(&mut *read(&self.reach.news));
         if let Some(address) = news.address {
-            self.follow_address(address, now);
+            self.follow_address(address);
+            self.notify(now);
         }
         if let Some(published) = news.published {
             self.publish_udp_address(PublishedAddress {
@@ -261,27 +263,27 @@ impl Agent<'_> {
         }
     }
 
-    /// The ACS and our address towards it, as the connection to it shows.
-    pub(super) fn follow_connection(&mut self, acs: Option<SocketAddr>, ours: Option<SocketAddr>, now: Now) {
+    /// The ACS and our address towards it, as the connection to it shows. The session that is about to begin tells it,
+    /// and none of its own is needed.
+    pub(super) fn follow_connection(&mut self, acs: Option<SocketAddr>, ours: Option<SocketAddr>) {
         self.reach.acs = acs.or(self.reach.acs);
         if let Some(ours) = ours {
-            self.follow_address(ours.ip(), now);
+            self.follow_address(ours.ip());
         }
     }
 
     /// R266.
-    fn follow_address(&mut self, address: IpAddr, now: Now) {
+    fn follow_address(&mut self, address: IpAddr) {
         if self.reach.address != Some(address) {
             self.reach.address = Some(address);
-            self.tell_url(now);
+            self.show_url();
         }
     }
 
-    fn tell_url(&mut self, now: Now) {
+    fn show_url(&mut self) {
         if let Some(url) = self.reach.url(&self.device.state().request_path) {
             let name = self.device.management_server_name(URL);
             self.device.provide(&name, &url);
-            self.notify(now);
         }
     }
 
