@@ -197,18 +197,20 @@ impl<W: Fn()> Service<W> {
         }
     }
 
-    /// Closes a connection where another one of this source would be too many: one of the source that has most.
+    /// Closes a connection where another one of this source would be too many: one of the same source where that has
+    /// enough of them, else one of those sources that have most.
     fn make_room(&mut self, incoming: Source) {
         self.peers.retain(|peer| !peer.is_closed());
         let count = |source: Source| self.peers.iter().filter(|peer| peer.source() == source).count();
-        let source = if count(incoming) >= self.limits.connections_per_source.max(1) {
-            Some(incoming)
-        } else if self.peers.len() >= self.limits.connections.max(1) {
-            self.peers.iter().map(Peer::source).max_by_key(|source| count(*source))
-        } else {
+        let most = if count(incoming) >= self.limits.connections_per_source.max(1) {
             None
+        } else if self.peers.len() >= self.limits.connections.max(1) {
+            self.peers.iter().map(|peer| count(peer.source())).max()
+        } else {
+            return;
         };
-        let candidates = self.peers.iter().enumerate().filter(|(_, peer)| Some(peer.source()) == source);
+        let is_candidate = |source: Source| most.map_or(source == incoming, |most| count(source) == most);
+        let candidates = self.peers.iter().enumerate().filter(|(_, peer)| is_candidate(peer.source()));
         if let Some((at, _)) = candidates.min_by_key(|(_, peer)| peer.precedence()) {
             let dropped = self.peers.swap_remove(at);
             if !dropped.is_served() {
