@@ -189,6 +189,22 @@ fn without_cwmp_the_port_is_closed() {
     scene.port();
 }
 
+/// R285: nobody is told an address that leads to another program.
+#[test]
+fn a_port_that_is_taken_is_not_published() {
+    let mut scene = Scene::of("Device", &[]);
+    let port = scene.port();
+    let address = port.to_string();
+    eventually("an address", || (scene.value("UDPConnectionRequestAddress") == address).then_some(()));
+    scene.agent.terminate();
+    let other = UdpSocket::bind(port).expect("a free port");
+    scene.agent.reboot();
+    assert_eq!(scene.acs.session(SOON).expect_complete().events(), [BOOT]);
+    assert_eq!(scene.value("UDPConnectionRequestAddress"), "");
+    assert_eq!(scene.status()["connectionRequests"]["udp"]["listening"], serde_json::Value::Null);
+    drop(other);
+}
+
 /// R269, R285: without STUN the address is the local one, and there is no NAT. R286: nobody is told unasked.
 #[test]
 fn without_stun_the_local_address_is_published() {
