@@ -339,3 +339,21 @@ fn requests_are_signed_where_the_server_demands_it() {
     eventually("an answer", || (scene.status()["stun"]["state"] == "answers").then_some(()));
     assert!(!scene.agent.succeeds(&["status"]).contains("key\n"));
 }
+
+/// R285, R288, R296: a port for both families is found over both.
+#[test]
+fn a_port_of_both_families_hears_both() {
+    let outside: SocketAddr = "203.0.113.5:40000".parse().expect("an address");
+    let server = StunServer::start_with(Behaviour { lie: Some(outside), ..Behaviour::default() });
+    let acs = Acs::start(AcsOptions::new());
+    let builder = gateway(&acs).udp_listen("[::]:0");
+    let mut scene = Scene::with("Device", acs, builder, &borrowed(&stun(&server)));
+    eventually("the address", || (scene.value("UDPConnectionRequestAddress") == outside.to_string()).then_some(()));
+    assert_eq!(scene.status()["stun"]["local"], format!("127.0.0.1:{}", scene.port().port()));
+    for (number, host) in [(1, "127.0.0.1"), (2, "::1")] {
+        let to = SocketAddr::new(host.parse().expect("an address"), scene.port().port());
+        let Ok(caller) = UdpSocket::bind((to.ip(), 0)) else { continue }; // a machine without IPv6
+        caller.send_to(&CALLER.datagram(&to.to_string(), number, number), to).expect("sent");
+        scene.woken();
+    }
+}
