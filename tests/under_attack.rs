@@ -2,7 +2,7 @@
 #![allow(clippy::disallowed_methods, reason = "a test has clocks")]
 
 use std::fs;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
 mod gateway;
@@ -104,4 +104,26 @@ fn the_acs_gets_through_all_of_it() {
     // a few lines.
     let lines = scene.agent.log().lines().count();
     assert!(lines < 30 + 10 * wakes, "{lines} lines for {wakes} wake-ups");
+}
+
+/// Where the device has no descriptors left, the listener waits for better times, and says so once.
+#[test]
+fn without_descriptors_the_log_stays_short() {
+    const WORDS: &str = "connection requests cannot be accepted";
+    let mut acs = Acs::start(AcsOptions::new());
+    let agent = gateway(&acs).by(&["sh", "-c", "ulimit -n 24 && exec \"$@\"", "sh"]).start();
+    let first = acs.session(SOON).expect_complete();
+    let url = first.inform().value("Device.ManagementServer.ConnectionRequestURL").expect("a URL").to_owned();
+    let listener: SocketAddr = support::connection_request::authority(&url).parse().expect("an address");
+    let silent: Vec<TcpStream> = (0..24).map(|_| TcpStream::connect(listener).expect("connects")).collect();
+    agent.wait_for_log(&format!("warn: {WORDS}"), SOON);
+    let position = agent.log_position();
+    agent.wait_for_log_after(position, &format!("debug: {WORDS}"), SOON);
+    drop(silent);
+    assert_eq!(agent.log().matches(&format!("warn: {WORDS}")).count(), 1);
+    // As an ACS does: it tries again.
+    let end = Instant::now() + SOON;
+    while CALLER.try_request(&url).ok() != Some(401) {
+        assert!(Instant::now() < end, "nobody answers any more");
+    }
 }
