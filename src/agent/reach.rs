@@ -188,6 +188,9 @@ impl Reach {
         let Some(listener) = &self.http.listener else { return Some(String::new()) };
         let bound = listener.local_addr();
         let address = if bound.ip().is_unspecified() { self.address? } else { bound.ip() };
+        if bound.is_ipv4() && address.to_canonical().is_ipv6() {
+            return Some(String::new()); // nobody listens at the address that the ACS knows
+        }
         Some(connection_request_url(SocketAddr::new(address, bound.port()), path))
     }
 }
@@ -347,6 +350,7 @@ impl Agent<'_> {
 #[cfg(test)]
 mod tests {
     use std::io::ErrorKind;
+    use std::sync::mpsc::sync_channel;
 
     use super::*;
 
@@ -362,5 +366,19 @@ mod tests {
         assert!(!door.open("UDP", port, at(91), || Ok(())), "not yet");
         assert!(door.open("UDP", port, at(120), || Ok(())) && door.close());
         assert_eq!(door.failed(&taken, at(121)), Level::Error, "news again");
+    }
+    /// R255, R266.
+    #[test]
+    fn the_url_has_an_address_where_somebody_listens() {
+        let (waker, _wakes) = sync_channel(1);
+        let mut reach = Reach::new(waker);
+        assert_eq!(reach.url("/p").as_deref(), Some(""), "closed");
+        assert!(reach.open_http(([0, 0, 0, 0], 0).into(), Now { monotonic: Duration::ZERO, wall: 0 }));
+        assert_eq!(reach.url("/p"), None, "not known yet");
+        reach.address = Some([192, 0, 2, 1].into());
+        let url = reach.url("/p").unwrap();
+        assert!(url.starts_with("http://192.0.2.1:") && url.ends_with("/p"), "{url}");
+        reach.address = Some([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1].into());
+        assert_eq!(reach.url("/p").as_deref(), Some(""), "a port for IPv4 only");
     }
 }
