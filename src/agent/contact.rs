@@ -52,7 +52,7 @@ impl Agent<'_> {
         }
         let connection = self.connect(self.acs_settings(began.clock_is_set()));
         if let Ok(connection) = &connection {
-            self.follow_connection(connection.remote_addr(), connection.local_addr(), began);
+            self.follow_connection(connection.remote_addr(), connection.local_addr());
         }
         let tells_udp_address = self.tells_udp_address();
         let offered = if self.acs.only_oldest { version::OLDEST } else { version::ALL };
