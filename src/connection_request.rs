@@ -48,6 +48,13 @@ pub struct Settings {
     pub path: String,
 }
 
+impl Settings {
+    /// Whether these let the same requests in over UDP.
+    pub fn same_credentials(&self, other: &Settings) -> bool {
+        (&self.username, &self.password) == (&other.username, &other.password)
+    }
+}
+
 /// What the listeners share with the agent: the settings that hold now, and how often what has happened.
 #[derive(Debug, Default)]
 pub struct Gate {

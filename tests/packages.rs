@@ -500,6 +500,8 @@ fn sysv_life(shell: &[&'static str], path: Option<&Path>) {
         .stderr(std::process::Stdio::null())
         .spawn()
         .expect("it starts");
+    // R266: its port is another one, and the ACS hears of it.
+    assert_eq!(acs.session(SOON).expect_complete().events(), [VALUE_CHANGE]);
     acs.quiet_for(Duration::from_millis(300));
     assert!(sysv.says("start", 1).contains("did not start"));
     by_hand.kill().expect("it runs");

@@ -134,6 +134,13 @@ fn a_restart_does_not_let_copies_in() {
     scene.counts("oldTimestamp", 1);
     scene.asks(1_700_000_000_001, 6);
     scene.woken();
+    // Not even where the session that it asked for did not come to its end.
+    scene.asks(1_700_000_000_002, 7);
+    scene.counts("accepted", 2);
+    scene.agent.crash_and_restart();
+    scene.asks(1_700_000_000_002, 7);
+    scene.counts("oldTimestamp", 1);
+    while scene.acs.session_within(WHILE).is_some() {}
     // A reboot begins anew: a server that was once ahead of its time is not locked out for good.
     scene.agent.reboot();
     assert_eq!(scene.acs.session(SOON).expect_complete().events(), [BOOT]);

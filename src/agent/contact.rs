@@ -44,7 +44,6 @@ impl Agent<'_> {
     /// Holds one session, and decides what comes after it.
     pub(super) fn contact(&mut self) {
         let began = self.clock.now();
-        self.wanted = false;
         self.schedule.retry.started();
         let url = self.device.management_server_text("URL");
         if self.acs.url != url {
@@ -54,6 +53,10 @@ impl Agent<'_> {
         if let Ok(connection) = &connection {
             self.follow_connection(connection.remote_addr(), connection.local_addr());
         }
+        // What has come until now is told by this very Inform: GenieACS asks over HTTP and UDP at once (R262).
+        self.take_news(began);
+        self.wanted = false;
+        self.schedule.notification.session_began();
         let tells_udp_address = self.tells_udp_address();
         let offered = if self.acs.only_oldest { version::OLDEST } else { version::ALL };
         let start = Start { current_time: self.current_time(), offered };

@@ -214,7 +214,12 @@ impl Agent<'_> {
             password: self.device.management_server_text("ConnectionRequestPassword").into(),
             path: self.device.state().request_path.clone(),
         };
-        if *self.reach.gate.settings() != settings {
+        let before = self.reach.gate.settings();
+        if *before != settings {
+            // Before the first settings there were none, and the window is that of the last run.
+            if *before != Settings::default() && !before.same_credentials(&settings) {
+                self.device.state_mut().last_udp_request = None;
+            }
             self.reach.gate.replace(settings);
         }
         self.reach.set_course(Course { stun: self.stun_settings(), acs: self.reach.acs });
@@ -287,8 +292,8 @@ impl Agent<'_> {
             self.notify(now);
         }
         if let Some(Replay { timestamp, id: Some(id) }) = news.replay {
-            // R292: in the journal with the end of the session that follows.
             self.device.state_mut().last_udp_request = Some((timestamp, id));
+            self.keep(); // R292: copies of it may still come after a crash
         }
         if news.requested {
             self.raise(Event::new(EventCode::ConnectionRequest)); // R260, R262, R295: one session, however many asked
@@ -308,7 +313,8 @@ impl Agent<'_> {
     /// R284). Nothing is sent to the ACS to find out; where there is no way at present, the address stays.
     pub(super) fn look_at_addresses(&mut self, now: Now) {
         if let Some(ours) = self.reach.acs.and_then(ours_towards) {
-            self.follow_address(ours, now);
+            self.follow_address(ours);
+            self.notify(now);
         }
         if let Some(listener) = &self.reach.udp.listener {
             listener.set_course(self.reach.course.clone());
