@@ -6,6 +6,7 @@
 //!                                        ├─ contact.rs   one session with the ACS, driven to its end
 //!                                        ├─ promises.rs  what was promised in a session and is done after it
 //!                                        ├─ reach.rs     how the ACS reaches the agent: listeners and their address
+//!                                        ├─ transfers.rs files on their way, on a thread of their own
 //!                                        ├─ start.rs     from configuration and journal to a running agent
 //!                                        └─ schedule     what is due, and when
 //! ```
@@ -17,6 +18,7 @@ mod promises;
 mod reach;
 mod start;
 mod status;
+mod transfers;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -31,7 +33,7 @@ use rand::rngs::OsRng;
 use crate::clock::{Clock, Now};
 use crate::config::Config;
 use crate::control::Call;
-use crate::cwmp::device::{Device, Journal, JournalError};
+use crate::cwmp::device::{Device, Journal, JournalError, Reset};
 use crate::cwmp::event::{Event, EventCode};
 use crate::model::value::Value;
 use crate::schedule::{Due, PeriodicSettings, Schedule};
@@ -43,6 +45,7 @@ pub use contact::LastSession;
 use reach::Reach;
 pub use start::{StartFailure, check_contact, load_model};
 pub use status::Board;
+use transfers::Carrier;
 
 /// What makes the agent look up from its sleep.
 #[derive(Debug)]
@@ -53,6 +56,8 @@ pub enum Wake {
     Command(Call),
     /// A connection request was accepted: there is something to look at.
     Requested,
+    /// The thread that carries files has done something.
+    Transferred,
 }
 
 /// What ties the agent to the other threads.
@@ -115,6 +120,8 @@ pub struct Agent<'w> {
     acs: Acquaintance,
     /// How the ACS reaches the agent.
     reach: Reach,
+    /// Who carries files.
+    carrier: Carrier,
     last_session: Option<LastSession>,
     /// When it ended, on the monotonic clock.
     session_ended: Option<Duration>,
@@ -136,6 +143,7 @@ impl Agent<'_> {
             if let Some(ended) = self.tend_store(now).or_else(|| self.keep_promises(now)) {
                 break ended;
             }
+            self.tend_transfers(now);
             self.follow_settings(now);
             if self.reach.take_request() {
                 self.raise(Event::new(EventCode::ConnectionRequest)); // R260, R262: one session, however many asked
@@ -143,7 +151,7 @@ impl Agent<'_> {
             while let Some(due) = self.schedule.poll(&mut self.device.state_mut().informs, now) {
                 self.fall_due(due);
             }
-            if self.wanted && self.is_enabled() && now.monotonic >= self.not_before {
+            if self.wanted && self.is_enabled() && now.monotonic >= self.not_before && !self.awaits_restart() {
                 self.hold_session(now);
                 continue;
             }
@@ -151,13 +159,24 @@ impl Agent<'_> {
             match self.sleep(now) {
                 Some(Wake::Stop) => break Ended::Stopped,
                 Some(Wake::Command(call)) => self.carry_out(call),
-                Some(Wake::Requested) | None => {}
+                Some(Wake::Requested | Wake::Transferred) | None => {}
             }
         };
         if ended == Ended::Stopped {
+            self.finish_applying();
             self.keep();
         }
         ended
+    }
+
+    /// Whether a file that was applied is to restart the device, or has: no session until that is done (R231).
+    fn awaits_restart(&self) -> bool {
+        self.device.state().transfers.holds_sessions()
+    }
+
+    /// Whether the device is going down.
+    fn is_restarting(&self) -> bool {
+        self.going_down || self.device.state().reboot || self.device.state().reset != Reset::None
     }
 
     fn hold_session(&mut self, now: Now) {
@@ -194,8 +213,9 @@ impl Agent<'_> {
         let deadline = self.schedule.deadline(&self.device.state().informs);
         let held_back = (self.not_before > now.monotonic).then_some(self.not_before);
         let reopen = self.store.borrow().reopen_deadline();
-        let Some(deadline) = deadline.into_iter().chain(held_back).chain(reopen).chain(self.reach.deadline()).min()
-        else {
+        let transfers = self.carrier.deadline(&self.device.state().transfers);
+        let others = held_back.into_iter().chain(reopen).chain(self.reach.deadline()).chain(transfers);
+        let Some(deadline) = deadline.into_iter().chain(others).min() else {
             return Some(self.wakes.recv().unwrap_or(Wake::Stop));
         };
         match self.wakes.recv_timeout(deadline.saturating_sub(now.monotonic)) {

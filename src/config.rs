@@ -29,6 +29,8 @@ pub struct Config {
     pub set: Vec<(String, Secret)>,
     /// Where everything lives that must survive a reboot.
     pub state_dir: PathBuf,
+    /// Where files lie while they are transferred; `state_dir` where absent.
+    pub transfer_dir: Option<PathBuf>,
     /// Where connection requests over HTTP arrive; port 0 picks a free one.
     pub listen: SocketAddr,
     /// Where connection requests over UDP arrive, and from where STUN binding requests leave.
@@ -177,6 +179,7 @@ impl Default for Config {
             data_model: vec![PathBuf::from("/etc/cpe-agent/data-model.json")],
             set: Vec::new(),
             state_dir: PathBuf::new(),
+            transfer_dir: None,
             listen: SocketAddr::from(([0, 0, 0, 0], 0)),
             udp_listen: SocketAddr::from(([0, 0, 0, 0], 0)),
             control: PathBuf::new(),
@@ -252,6 +255,14 @@ pub(crate) const SETTINGS: &[Setting] = &[
         default: Some("/var/lib/cpe-agent"),
         meaning: "everything that must survive a reboot",
         form: Form::One(|config, text| path(text).map(|path| config.state_dir = path)),
+    },
+    Setting {
+        option: "transfer-dir",
+        key: "transferDir",
+        value: "DIR",
+        default: None,
+        meaning: "files on their way, large ones too [the state directory]",
+        form: Form::One(|config, text| path(text).map(|path| config.transfer_dir = Some(path))),
     },
     Setting {
         option: "listen",

@@ -13,7 +13,7 @@ use std::fmt;
 use serde_json::{Map, Value as Json};
 
 use super::event::{Event, EventCode, EventQueue, Occasion};
-use super::transfer::{Transfer, TransferQueue, is_listed};
+use super::transfer::{Situation, Step, Transfer, TransferQueue, is_listed};
 use super::version::Version;
 use crate::clock::Now;
 use crate::model::Loaded;
@@ -258,6 +258,35 @@ impl Device {
             state.raise_reports();
         })?;
         Ok(result)
+    }
+
+    /// The agent has started: transfers that were on are judged by what can be seen of them. Nothing is written yet.
+    pub fn resume_transfers(&mut self, rebooted: bool) {
+        let version = self.software_version();
+        let mut transfers = std::mem::take(&mut self.state.transfers);
+        let situation = Situation { actions: &self.actions, version: &version, may_restart: false };
+        transfers.restarted(rebooted, self.now, situation);
+        transfers.forget_autonomous(|transfer| self.tells_autonomous(transfer));
+        if transfers.is_unsaved() {
+            transfers.save(self.now);
+        }
+        self.state.transfers = transfers;
+        self.state.raise_reports();
+    }
+
+    /// What is to be done next about the transfers; it is in the journal when this returns.
+    pub fn next_transfer_step(&mut self, may_restart: bool) -> Result<Option<Step>, JournalError> {
+        let (version, now) = (self.software_version(), self.now);
+        let mut transfers = self.state.transfers.clone();
+        let step = transfers.poll(now, Situation { actions: &self.actions, version: &version, may_restart });
+        self.change_transfers(|current| *current = transfers)?;
+        Ok(step)
+    }
+
+    /// The version of the firmware that runs, as the model has it.
+    pub fn software_version(&self) -> String {
+        let name = format!("{}.DeviceInfo.SoftwareVersion", self.tree.root_name());
+        self.tree.get(&name).map(|value| value.to_string()).unwrap_or_default()
     }
 
     /// R247: whether AutonomousTransferCompletePolicy lets the ACS hear of this transfer.

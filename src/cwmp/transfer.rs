@@ -26,12 +26,14 @@
 //! one: a firmware is in use where `SoftwareVersion` is another than before (9018 where it is not); any other file whose
 //! action reboots is, when the device has rebooted; all else is 9002.
 
+mod admission;
 mod file_type;
 mod queue;
 mod record;
 mod timing;
 mod url;
 
+pub use admission::admit;
 pub use file_type::{as_reported, is_listed};
 pub use queue::{Ended, QueueFull, Situation, Step, TransferQueue, Wish};
 pub use timing::{Timing, Window, WindowError};

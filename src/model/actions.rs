@@ -38,7 +38,16 @@ pub struct FileAction {
     /// Of a download: whether the file is held against the SHA-256 sum that lies beside it, at `URL.sha256`.
     pub sha256: bool,
     /// Of a download: the Ed25519 key that must have signed the file; the signature lies beside it, at `URL.sig`.
-    pub ed25519: Option<[u8; 32]>,
+    pub ed25519: Option<SigningKey>,
+}
+
+/// The public half of an Ed25519 key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SigningKey {
+    /// The key itself.
+    Raw([u8; 32]),
+    /// The file that holds it, by its full path.
+    File(String),
 }
 
 /// How long a command may run where the model does not say: a slow flash takes minutes.
@@ -236,14 +245,17 @@ fn seconds(raw: &Raw<'_>, at: String) -> Result<Duration, ReadError> {
     number.filter(|seconds| (1..=86_400).contains(seconds)).map(Duration::from_secs).ok_or((at, "a number of seconds is needed, a day at most".into()))
 }
 
-fn public_key(raw: &Raw<'_>, at: String) -> Result<[u8; 32], ReadError> {
-    let key = match raw {
-        Raw::Text(text) => BASE64_STANDARD.decode(text.trim()).ok(),
-        _ => None,
-    };
-    let key = key.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
-    key.ok_or((at, "the 32 bytes of an Ed25519 public key in base64 are needed".into()))
+fn public_key(raw: &Raw<'_>, at: String) -> Result<SigningKey, ReadError> {
+    let Raw::Text(text) = raw else { return Err((at, KEY_NEEDED.into())) };
+    let key = BASE64_STANDARD.decode(text.trim()).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+    match key {
+        Some(key) => Ok(SigningKey::Raw(key)),
+        None if text.starts_with('/') => Ok(SigningKey::File((*text).to_owned())),
+        None => Err((at, KEY_NEEDED.into())),
+    }
 }
+
+const KEY_NEEDED: &str = "an Ed25519 public key is needed: its 32 bytes in base64, or the full path of its file";
 
 #[cfg(test)]
 mod tests {

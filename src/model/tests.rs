@@ -1,5 +1,6 @@
 //! The model as its callers use it: files in, values out.
 
+use super::actions::SigningKey;
 use super::path::{Path, PathError};
 use super::transaction::{Change, GivenType, SetError};
 use super::tree::Tree;
@@ -437,7 +438,7 @@ fn actions_for_files() {
                                 "3 Vendor Configuration File 2": { "run": ["c", "{file}"] } }"#;
     let actions = load(&[file(&with(&format!("{download}, {upload}")))], &[]).expect("actions").actions;
     let action = actions.download_of("1 Firmware Upgrade Image").expect("an action");
-    assert!(action.reboots && action.sha256 && action.ed25519.is_some_and(|key| key[0] == 0xd7));
+    assert!(action.reboots && action.sha256 && matches!(action.ed25519, Some(SigningKey::Raw([0xd7, ..]))));
     assert_eq!((action.time_limit.as_secs(), action.verify.as_deref()), (60, Some(&["ok".to_owned()][..])));
     assert!(actions.download_of("1 Vendor Configuration File").is_none());
     let made_by = |file_type: &str| actions.upload_of(file_type).map(|(action, number)| (action.run[0].as_str(), number));

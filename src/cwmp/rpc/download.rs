@@ -3,12 +3,12 @@
 use crate::cwmp::device::Device;
 use crate::cwmp::fault::{Fault, FaultCode};
 use crate::cwmp::soap::{Element, Writer};
-use crate::cwmp::transfer::{Order, Origin, Timing, check_url};
+use crate::cwmp::transfer::{Order, Origin, Timing, admit};
 use crate::model::date_time::DateTime;
 
 /// R227, R230: the transfer is queued, takes place after the session, and is told by TransferComplete.
 pub(super) fn answer(call: Element<'_>, device: &mut Device, response: &mut Writer) -> Result<(), Fault> {
-    let order = order(call, device, Origin::Download)?;
+    let order = order(call, Origin::Download)?;
     let timing = Timing::delayed(call.unsigned_int("DelaySeconds")?, device.now());
     // Pages for the browser of a user who is not there.
     call.string("SuccessURL", 256)?;
@@ -19,21 +19,17 @@ pub(super) fn answer(call: Element<'_>, device: &mut Device, response: &mut Writ
 }
 
 /// The arguments that Download and ScheduleDownload have in common.
-pub(super) fn order(call: Element<'_>, device: &Device, origin: Origin) -> Result<Order, Fault> {
-    let order = Order {
+pub(super) fn order(call: Element<'_>, origin: Origin) -> Result<Order, Fault> {
+    Ok(Order {
         file_size: call.unsigned_int("FileSize")?,
         target_file_name: call.string("TargetFileName", 256)?.into_owned(),
         ..order_of_either(call, origin)?
-    };
-    if device.actions.download_of(&order.file_type).is_none() {
-        return Err(unsupported(&order)); // R228
-    }
-    Ok(order)
+    })
 }
 
 /// The arguments that all of them have in common.
 pub(super) fn order_of_either(call: Element<'_>, origin: Origin) -> Result<Order, Fault> {
-    let order = Order {
+    Ok(Order {
         origin,
         command_key: call.string("CommandKey", 32)?.into_owned(),
         file_type: call.string("FileType", 64)?.into_owned(),
@@ -42,18 +38,12 @@ pub(super) fn order_of_either(call: Element<'_>, origin: Origin) -> Result<Order
         password: call.string("Password", 256)?.into_owned().into(),
         file_size: 0,
         target_file_name: String::new(),
-    };
-    check_url(&order.url)?; // R229
-    Ok(order)
-}
-
-pub(super) fn unsupported(order: &Order) -> Fault {
-    let direction = if order.origin.is_download() { "takes" } else { "gives" };
-    Fault::because(FaultCode::InvalidArguments, format!("this device {direction} no files of type {}", order.file_type))
+    })
 }
 
 /// R233: kept before it is answered.
 pub(super) fn queue(order: Order, timing: Timing, device: &mut Device) -> Result<(), Fault> {
+    admit(&order, device)?;
     let queued = device.change_transfers(|transfers| transfers.add(order, timing))?;
     queued.map(drop).map_err(|full| Fault::because(FaultCode::ResourcesExceeded, full.to_string()))
 }

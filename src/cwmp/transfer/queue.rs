@@ -121,6 +121,11 @@ impl TransferQueue {
         Ok(id)
     }
 
+    /// Whether there is nothing to do but to tell.
+    pub fn is_idle(&self) -> bool {
+        self.list.iter().all(|transfer| transfer.report().is_some())
+    }
+
     /// All of them, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &Transfer> {
         self.list.iter()
