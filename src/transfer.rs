@@ -30,7 +30,7 @@ mod version;
 
 pub use download::{Downloaded, download};
 pub use error::TransferError;
-pub use file_request::{FileRequest, TransferLimits, check_url};
+pub use file_request::{FileRequest, TransferLimits};
 pub use progress::{Moved, Progress};
 pub use space::free_space;
 pub use upload::upload;
