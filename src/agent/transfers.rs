@@ -70,7 +70,7 @@ struct Job {
     id: u32,
     attempt: u32,
     course: Arc<Course>,
-    thread: JoinHandle<()>,
+    thread: Option<JoinHandle<()>>,
 }
 
 /// What the thread shares with the agent, and with those who ask how far it is.
@@ -92,6 +92,8 @@ enum Outcome {
     Verified(Result<(), Failure>),
     /// It was told to stop, and did.
     Stopped,
+    /// There was no thread for it.
+    NotStarted(Failure),
 }
 
 impl Carrier {
@@ -121,7 +123,16 @@ impl Carrier {
     /// When to try again what the journal did not take.
     pub(super) fn deadline(&self, queue: &TransferQueue) -> Option<Duration> {
         let outcome = self.job.as_ref().filter(|job| job.course.outcome().is_some()).map(|_| self.hold_until);
-        queue.deadline().map(|deadline| deadline.max(self.hold_until)).into_iter().chain(outcome).min()
+        queue
+            .deadline(self.job.is_none())
+            .map(|deadline| deadline.max(self.hold_until))
+            .into_iter()
+            .chain(outcome)
+            .min()
+    }
+
+    fn is_idle(&self) -> bool {
+        self.job.is_none() && self.files.is_empty()
     }
 
     fn file(&self, id: u32) -> PathBuf {
@@ -172,13 +183,13 @@ impl Carrier {
             let _ = waker.try_send(Wake::Transferred);
         };
         let (id, attempt) = (transfer.id(), transfer.attempt());
-        match thread::Builder::new().name("transfer".into()).stack_size(STACK).spawn(carry) {
-            Ok(thread) => self.job = Some(Job { id, attempt, course, thread }),
-            Err(error) => {
-                // The journal has it as begun: it is found there by the next start, and judged.
-                log::error!("transfer {id}: no thread: {error}");
-            }
+        let thread = thread::Builder::new().name("transfer".into()).stack_size(STACK).spawn(carry);
+        if let Err(error) = &thread {
+            let text = format!("the device has no thread left: {error}");
+            course.end(Outcome::NotStarted(Failure::lasting(FaultCode::InternalError, text)));
+            let _ = self.waker.try_send(Wake::Transferred);
         }
+        self.job = Some(Job { id, attempt, course, thread: thread.ok() });
     }
 }
 
@@ -186,7 +197,7 @@ impl Drop for Carrier {
     fn drop(&mut self) {
         if let Some(job) = self.job.take() {
             job.course.stop.store(true, Ordering::Relaxed);
-            wait(JOIN_LIMIT, || job.thread.is_finished());
+            wait(JOIN_LIMIT, || job.thread.as_ref().is_none_or(JoinHandle::is_finished));
         }
     }
 }
@@ -204,7 +215,7 @@ impl Course {
 impl Agent<'_> {
     /// Takes up what the thread has done, and begins what is to be done next.
     pub(super) fn tend_transfers(&mut self, now: Now) {
-        if self.carrier.job.is_none() && self.device.state().transfers.is_idle() {
+        if self.carrier.is_idle() && self.device.state().transfers.is_idle() {
             return;
         }
         self.device.set_now(now);
@@ -213,7 +224,8 @@ impl Agent<'_> {
             return;
         }
         let may_restart = self.device.state().retry_count == 0 || !self.is_enabled(); // R122
-        let step = match self.device.next_transfer_step(may_restart && !self.is_restarting()) {
+        let may_restart = may_restart && !self.is_restarting();
+        let step = match self.device.next_transfer_step(may_restart, self.carrier.job.is_none()) {
             Ok(step) => step,
             Err(error) => return self.hold_transfers(&error, now),
         };
@@ -246,6 +258,12 @@ impl Agent<'_> {
             Outcome::Applied(result) => transfers.applied(id, result, now),
             Outcome::Verified(result) => transfers.verified(id, result, now),
             Outcome::Stopped => {}
+            // Only one of them is what it was to be started for.
+            Outcome::NotStarted(failure) => {
+                transfers.moved(id, attempt, Err(failure.clone()), now);
+                transfers.applied(id, Err(failure.clone()), now);
+                transfers.verified(id, Err(failure), now);
+            }
         });
         match told {
             Ok(()) => {
@@ -300,7 +318,14 @@ impl Agent<'_> {
                 let command = with_command_key(&action.verify.unwrap_or_default(), &transfer.order().command_key);
                 log::info!("transfer {id}: verifying that the file is in use");
                 self.carrier.start(&transfer, now, move |course| {
-                    outcome_of(process::run(&command, action.time_limit, &course.stop), Outcome::Verified)
+                    match process::run(&command, action.time_limit, &course.stop) {
+                        Ok(()) => Outcome::Verified(Ok(())),
+                        Err(ActionError::Stopped) => Outcome::Stopped,
+                        Err(error) => {
+                            let text = format!("the device does not use the file: {error}");
+                            Outcome::Verified(Err(Failure::lasting(FaultCode::FileCorrupted, text)))
+                        }
+                    }
                 });
             }
             Step::Restart(_) => {

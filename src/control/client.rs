@@ -37,7 +37,7 @@ pub fn run(path: &Path, request: &Request) -> ExitCode {
     }
 }
 
-fn ask(path: &Path, request: &Request) -> Answer {
+pub(super) fn ask(path: &Path, request: &Request) -> Answer {
     let shown = path.display();
     let mut stream = socket::connect(path, PATIENCE).map_err(|error| match error.kind() {
         ErrorKind::NotFound => format!("the daemon is not running: there is no control socket {shown}"),

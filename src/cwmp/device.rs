@@ -264,7 +264,7 @@ impl Device {
     pub fn resume_transfers(&mut self, rebooted: bool) {
         let version = self.software_version();
         let mut transfers = std::mem::take(&mut self.state.transfers);
-        let situation = Situation { actions: &self.actions, version: &version, may_restart: false };
+        let situation = Situation { actions: &self.actions, version: &version, may_restart: false, is_free: true };
         transfers.restarted(rebooted, self.now, situation);
         transfers.forget_autonomous(|transfer| self.tells_autonomous(transfer));
         if transfers.is_unsaved() {
@@ -275,10 +275,11 @@ impl Device {
     }
 
     /// What is to be done next about the transfers; it is in the journal when this returns.
-    pub fn next_transfer_step(&mut self, may_restart: bool) -> Result<Option<Step>, JournalError> {
+    pub fn next_transfer_step(&mut self, may_restart: bool, is_free: bool) -> Result<Option<Step>, JournalError> {
         let (version, now) = (self.software_version(), self.now);
         let mut transfers = self.state.transfers.clone();
-        let step = transfers.poll(now, Situation { actions: &self.actions, version: &version, may_restart });
+        let situation = Situation { actions: &self.actions, version: &version, may_restart, is_free };
+        let step = transfers.poll(now, situation);
         self.change_transfers(|current| *current = transfers)?;
         Ok(step)
     }

@@ -10,7 +10,7 @@ pub(crate) mod rules;
 pub mod session;
 pub mod session_error;
 pub mod soap;
-pub mod transfer;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod transfer;
 pub mod version;

@@ -226,7 +226,9 @@ impl Session {
                 self.inform_response(envelope, *version, device)
             }
             (Phase::Informing { .. }, Body::Rpc { .. }) => self.fail(SessionError::NoInformResponse),
-            (Phase::Calling { method, .. }, Body::Rpc { name, .. }) if name.strip_suffix("Response") == Some(method) => {
+            (Phase::Calling { method, .. }, Body::Rpc { name, .. })
+                if name.strip_suffix("Response") == Some(method) =>
+            {
                 self.call_confirmed(envelope.hold_requests, device)
             }
             (Phase::Calling { .. }, Body::Fault(fault)) => self.call_refused(fault, envelope.hold_requests, device),

@@ -189,14 +189,16 @@ fn file_actions(raw: &Raw<'_>, at: &str, direction: Direction) -> Result<Vec<(St
     Ok(actions)
 }
 
-/// What the schema of CWMP takes for a file type: a number and words, or a vendor's own.
-fn is_file_type(text: &str) -> bool {
+/// Whether the schema of CWMP takes that for a file type: a number and words, or a vendor's own.
+pub fn is_file_type(text: &str) -> bool {
     let mut words = text.split(' ');
     let is_number = |word: &str| !word.starts_with('0') && !word.is_empty() && word.bytes().all(|b| b.is_ascii_digit());
     let is_plain = text.chars().count() <= 64 && !text.chars().any(char::is_control);
     match words.next() {
         Some("X") => is_plain && words.next().is_some_and(|oui| !oui.is_empty()) && words.next().is_some(),
-        Some(number) => is_plain && is_number(number) && words.clone().count() > 0 && words.all(|word| !word.is_empty()),
+        Some(number) => {
+            is_plain && is_number(number) && words.clone().count() > 0 && words.all(|word| !word.is_empty())
+        }
         None => false,
     }
 }
@@ -242,7 +244,10 @@ fn seconds(raw: &Raw<'_>, at: String) -> Result<Duration, ReadError> {
         Raw::Number(Number::Integer(number)) => u64::try_from(*number).ok(),
         _ => None,
     };
-    number.filter(|seconds| (1..=86_400).contains(seconds)).map(Duration::from_secs).ok_or((at, "a number of seconds is needed, a day at most".into()))
+    number
+        .filter(|seconds| (1..=86_400).contains(seconds))
+        .map(Duration::from_secs)
+        .ok_or((at, "a number of seconds is needed, a day at most".into()))
 }
 
 fn public_key(raw: &Raw<'_>, at: String) -> Result<SigningKey, ReadError> {

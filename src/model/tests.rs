@@ -410,7 +410,11 @@ fn placeholders_that_nothing_fills_in_are_refused() {
             "/actions/download/1 x/run/1",
             "there is no `{instance}`",
         ),
-        (r#""download": { "1 x": { "run": ["x"], "verify": ["v", "{file}"] } }"#, "/actions/download/1 x/verify/1", "{file}"),
+        (
+            r#""download": { "1 x": { "run": ["x"], "verify": ["v", "{file}"] } }"#,
+            "/actions/download/1 x/verify/1",
+            "{file}",
+        ),
     ] {
         let (at, why) = refused(&with(actions));
         assert_eq!(at, pointer, "{why}");
@@ -441,11 +445,14 @@ fn actions_for_files() {
     assert!(action.reboots && action.sha256 && matches!(action.ed25519, Some(SigningKey::Raw([0xd7, ..]))));
     assert_eq!((action.time_limit.as_secs(), action.verify.as_deref()), (60, Some(&["ok".to_owned()][..])));
     assert!(actions.download_of("1 Vendor Configuration File").is_none());
-    let made_by = |file_type: &str| actions.upload_of(file_type).map(|(action, number)| (action.run[0].as_str(), number));
+    let made_by =
+        |file_type: &str| actions.upload_of(file_type).map(|(action, number)| (action.run[0].as_str(), number));
     assert_eq!(made_by("1 Vendor Configuration File"), Some(("a", None)));
     assert_eq!(made_by("3 Vendor Configuration File 2"), Some(("c", None)));
     assert_eq!(made_by("3 Vendor Configuration File 12"), Some(("b", Some(12)))); // R241
-    for unknown in ["1 Vendor Configuration File 1", "3 Vendor Configuration File 0", "3 Vendor Configuration File +1", "4 x"] {
+    for unknown in
+        ["1 Vendor Configuration File 1", "3 Vendor Configuration File 0", "3 Vendor Configuration File +1", "4 x"]
+    {
         assert_eq!(made_by(unknown), None, "{unknown}");
     }
 

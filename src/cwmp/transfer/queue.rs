@@ -80,6 +80,8 @@ pub struct Situation<'a> {
     pub version: &'a str,
     /// Whether the device may restart now: the last session has come to a clean end (R122).
     pub may_restart: bool,
+    /// Whether there is somebody to do something: what was stopped may take a moment to end.
+    pub is_free: bool,
 }
 
 /// What is to be done now, once it is in the journal that it is.
@@ -154,7 +156,7 @@ impl TransferQueue {
         if let Some(at) = self.position(|t| matches!(t.stage, Stage::Rebooting { .. })) {
             return self.await_restart(at, now, situation);
         }
-        if self.list.iter().any(Transfer::is_busy) {
+        if !situation.is_free || self.list.iter().any(Transfer::is_busy) {
             return None;
         }
         if let Some(at) = self.position(|t| t.stage == Stage::Verifying { runs: false }) {
@@ -172,9 +174,10 @@ impl TransferQueue {
         None
     }
 
-    /// When to call [`TransferQueue::poll`] again though nothing has happened, on the monotonic clock.
-    pub fn deadline(&self) -> Option<Duration> {
-        let is_busy = self.list.iter().any(|t| t.is_busy() || matches!(t.stage, Stage::Rebooting { .. }));
+    /// When to call [`TransferQueue::poll`] again though nothing has happened, on the monotonic clock. `is_free` as in
+    /// [`Situation`].
+    pub fn deadline(&self, is_free: bool) -> Option<Duration> {
+        let is_busy = !is_free || self.list.iter().any(|t| t.is_busy() || matches!(t.stage, Stage::Rebooting { .. }));
         let of = |transfer: &Transfer| match &transfer.stage {
             Stage::Rebooting { until, .. } => Some(*until),
             Stage::Waiting => {
