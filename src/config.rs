@@ -590,7 +590,7 @@ mod tests {
 
     const EVERYTHING: &str = r#"{
         "dataModel": ["a.json", "b.json"], "set": {"Device.A": "1", "Device.B": ""},
-        "stateDir": "state", "listen": "127.0.0.1:0", "udpListen": "[::1]:1", "control": "sock",
+        "stateDir": "state", "transferDir": "files", "listen": "127.0.0.1:0", "udpListen": "[::1]:1", "control": "sock",
         "bootId": "boot", "caFile": "ca.pem", "clientCert": "cert.pem", "clientKey": "key.pem",
         "acsTimeout": "60", "log": "trace", "logTo": "syslog" }"#;
 
@@ -600,6 +600,7 @@ mod tests {
         assert_eq!(config.data_model, [PathBuf::from("a.json"), PathBuf::from("b.json")]);
         assert_eq!(config.set, pairs(&[("Device.A", "1"), ("Device.B", "")]));
         assert_eq!((config.state_dir.as_path(), config.control.as_path()), (Path::new("state"), Path::new("sock")));
+        assert_eq!(config.transfer_dir.as_deref(), Some(Path::new("files")));
         assert_eq!((config.listen.port(), config.udp_listen.to_string().as_str()), (0, "[::1]:1"));
         assert_eq!((config.boot_id, config.ca_file), (PathBuf::from("boot"), Some(PathBuf::from("ca.pem"))));
         assert_eq!((config.client_cert, config.client_key), (Some("cert.pem".into()), Some("key.pem".into())));
