@@ -42,6 +42,8 @@ pub(super) struct FileServer<'a> {
     authentication: Authentication,
     /// The server has asked for credentials.
     has_challenged: bool,
+    /// It was not told the password.
+    is_stranger: bool,
     wire: Option<Wire>,
     remote: Option<SocketAddr>,
 }
@@ -65,6 +67,7 @@ impl<'a> FileServer<'a> {
             end,
             authentication: Authentication::new(request.username.clone(), request.password.clone()),
             has_challenged: false,
+            is_stranger: false,
             wire: None,
             remote: None,
         })
@@ -89,7 +92,10 @@ impl<'a> FileServer<'a> {
                     if self.request.username.is_empty() {
                         return Err(SessionError::Authentication);
                     }
-                    self.authentication.challenged(offered(&answer.headers), self.allows_basic(), &mut attempt)?;
+                    let allow_basic = self.allows_basic();
+                    let answered = self.authentication.challenged(offered(&answer.headers), allow_basic, &mut attempt);
+                    self.is_stranger = matches!(answered, Err(SessionError::Redirect(_)));
+                    answered?;
                 }
                 code if is_followed(method, code) => {
                     redirects += 1;
@@ -156,6 +162,9 @@ impl<'a> FileServer<'a> {
                 FaultCode::FileServerAuthentication,
                 "the file server asks for a user name, and none was given",
             ),
+            SessionError::Redirect(_) if self.is_stranger => {
+                TransferError::lasting(FaultCode::FileServerAuthentication, error.to_string())
+            }
             SessionError::Timeout(_) if self.is_over() => {
                 let begun = if direction == Direction::Download { Direction::PartOfDownload } else { direction };
                 let sentence = format!("the transfer took longer than its limit of {limit} s");
