@@ -17,9 +17,7 @@ use cpe_agent::transfer::{
     Checks, Downloaded, FileRequest, Moved, Progress, PublicKey, TransferError, TransferLimits, download,
     fetch_companion, upload, verify,
 };
-use support::{
-    Algorithm, Authority, FileServer, FileServerOptions, Flaw, Mount, Served, basic, digest, other_scheme, pattern,
-};
+use support::{Algorithm, FileServer, FileServerOptions, Mount, Served, basic, digest, other_scheme, pattern};
 
 /// Longer than anything here takes, even on a busy machine.
 const SOON: Duration = Duration::from_secs(30);
@@ -53,11 +51,6 @@ impl Attempt {
 
     fn impatient(mut self) -> Attempt {
         self.request.limits.silence = IMPATIENT;
-        self
-    }
-
-    fn trusting(mut self, authority: &Authority) -> Attempt {
-        self.request.tls.ca_file = Some(authority.ca_file(self.directory.path()));
         self
     }
 
@@ -123,6 +116,14 @@ fn a_file_comes_whole_in_every_framing() {
     for answer in [&http_1_0[..], interim] {
         assert_eq!(serving(Served::raw(answer)).1.content(), b"hello");
     }
+}
+
+/// No coding is asked for; a server that names one means the file as it lies there.
+#[test]
+fn a_file_is_taken_as_it_is() {
+    let (server, attempt) = serving(Served::file(b"\x1f\x8b no gzip").header("Content-Encoding", "gzip"));
+    assert_eq!(attempt.content(), b"\x1f\x8b no gzip");
+    assert_eq!(server.requests()[0].header("Accept-Encoding"), Some("identity"));
 }
 
 /// R236: the same URL twice is two downloads; what lay in the place of the file is gone, a link not followed.
@@ -383,9 +384,10 @@ fn redirects_are_followed() {
 
 #[test]
 fn redirects_that_lead_nowhere() {
-    for location in ["/fw.bin", "ftp://127.0.0.1/fw.bin", "http://127.0.0.1:0/", "http://"] {
+    for location in ["/fw.bin", "ftp://127.0.0.1/fw.bin?key=4711", "http://u:4711@127.0.0.1:0/", "http://"] {
         let (_server, attempt) = serving(Served::redirect(302, location));
-        assert_eq!(attempt.failure().0, 9010, "{location}");
+        let (code, sentence) = attempt.failure();
+        assert!(code == 9010 && !sentence.contains("4711"), "{location}: {code} {sentence}");
     }
     assert_eq!(serving(Served::status(302)).1.failure().0, 9010);
 }
@@ -460,49 +462,6 @@ fn answers_that_are_no_http() {
     assert_eq!(serving(Served::raw(huge.as_bytes())).1.failure().0, 9010);
 }
 
-/// R30, R32, R65: a file server must be as convincing as an ACS.
-#[cfg(feature = "tls")]
-#[test]
-fn tls_is_verified_as_towards_the_acs() {
-    let authority = Authority::new("test CA");
-    let secure = |flaw| {
-        let server = FileServer::start(FileServerOptions::new().tls(authority.server(flaw)).basic("cpe", "s3cret"));
-        server.serves("/f", Served::sized(SIZE).until_close().drops_after(100_000).times(1).etag("\"1\""));
-        server
-    };
-    // The end of the connection is the end of the file only with the farewell of TLS.
-    let server = secure(Flaw::None);
-    assert!(Attempt::at(&server.url("/f")).trusting(&authority).content() == pattern(SIZE));
-    assert_eq!(server.ranges().last(), Some(&Some("bytes=100000-".into())));
-
-    for flaw in [Flaw::WrongName, Flaw::Expired, Flaw::NotYetValid, Flaw::OnlyCommonName] {
-        let server = secure(flaw);
-        let (code, sentence) = Attempt::at(&server.url("/f")).trusting(&authority).failure();
-        assert!(code == 9015 && sentence.starts_with("no secure connection: "), "{code} {sentence}");
-        assert!(server.requests().is_empty());
-    }
-    let server = secure(Flaw::None);
-    assert_eq!(Attempt::at(&server.url("/f")).trusting(&Authority::new("other CA")).failure().0, 9015);
-
-    let server = secure(Flaw::Expired);
-    let mut attempt = Attempt::at(&server.url("/f")).trusting(&authority);
-    attempt.request.clock_is_set = false;
-    assert!(attempt.content() == pattern(SIZE));
-}
-
-/// A password that was to go over TLS is not told without.
-#[cfg(feature = "tls")]
-#[test]
-fn a_redirect_away_from_tls_does_not_take_the_password_along() {
-    let authority = Authority::new("test CA");
-    let open = FileServer::start(FileServerOptions::new().basic("cpe", "s3cret"));
-    open.serves("/f", Served::file("content"));
-    let secure = FileServer::start(FileServerOptions::new().tls(authority.server(Flaw::None)));
-    secure.serves("/f", Served::redirect(302, &open.url("/f")));
-    assert_eq!(Attempt::at(&secure.url("/f")).trusting(&authority).failure().0, 9012);
-    assert!(open.requests().iter().all(|request| request.header("Authorization").is_none()));
-}
-
 /// R235: 9010, before a byte is written where the size is known, and before the last one is where it is not.
 #[test]
 fn a_full_disk() {
@@ -560,11 +519,9 @@ fn an_upload_is_challenged() {
         assert!(server.uploaded("/log") == Some(large.clone()));
         assert_eq!((server.requests().len(), server.unwanted_bytes()), (2, 0));
 
-        for options in [options.clone(), options.closes_silently()] {
-            let server = FileServer::start(options);
-            Attempt::at(&server.url("/log")).upload(&large).expect("the right password");
-            assert!(server.uploaded("/log") == Some(large.clone()));
-        }
+        let server = FileServer::start(options.closes_silently());
+        Attempt::at(&server.url("/log")).upload(&large).expect("the right password");
+        assert!(server.uploaded("/log") == Some(large.clone()));
     }
     for options in [FileServerOptions::new().digest("cpe", "other"), FileServerOptions::new().basic("x", "s3cret")] {
         for options in [options.clone().hasty(), options] {
@@ -612,7 +569,9 @@ fn uploads_that_fail() {
         let options = FileServerOptions::new();
         let server = FileServer::start(if hasty { options.hasty() } else { options });
         server.serves("/log", served.clone());
-        let (code, sentence) = told(Attempt::at(&server.url("/log")).impatient().upload(&large));
+        let mut attempt = Attempt::at(&server.url("/log")).impatient();
+        attempt.request.username.clear(); // so that no challenge is waited for
+        let (code, sentence) = told(attempt.upload(&large));
         assert_eq!(code, 9011, "{served:?}: {sentence}");
     }
     assert_eq!(told(Attempt::at("http://files.invalid/log").upload(b"x")).0, 9011);
@@ -684,4 +643,72 @@ fn a_file_is_held_against_its_sum_and_its_signature() {
     let attempt = Attempt::at("http://files.invalid/fw.bin");
     assert_eq!(told(fetch_companion(&attempt.request, ".sig", &attempt.stop)).0, 9015);
     verify(&attempt.request, &attempt.file(), &Checks::default(), &attempt.stop).expect("nothing to check");
+}
+
+#[cfg(feature = "tls")]
+mod over_tls {
+    use super::support::{Authority, Flaw};
+    use super::*;
+
+    fn trusting(authority: &Authority, url: &str) -> Attempt {
+        let mut attempt = Attempt::at(url);
+        attempt.request.tls.ca_file = Some(authority.ca_file(attempt.directory.path()));
+        attempt
+    }
+
+    fn secure(authority: &Authority, flaw: Flaw) -> FileServer {
+        let server = FileServer::start(FileServerOptions::new().tls(authority.server(flaw)).basic("cpe", "s3cret"));
+        server.serves("/f", Served::sized(SIZE).until_close().drops_after(100_000).times(1).etag("\"1\""));
+        server
+    }
+
+    /// R30, R32, R65: a file server must be as convincing as an ACS.
+    #[test]
+    fn tls_is_verified_as_towards_the_acs() {
+        let authority = Authority::new("test CA");
+        // The end of the connection is the end of the file only with the farewell of TLS.
+        let server = secure(&authority, Flaw::None);
+        assert!(trusting(&authority, &server.url("/f")).content() == pattern(SIZE));
+        assert_eq!(server.ranges().last(), Some(&Some("bytes=100000-".into())));
+
+        for flaw in [Flaw::WrongName, Flaw::Expired, Flaw::NotYetValid, Flaw::OnlyCommonName] {
+            let server = secure(&authority, flaw);
+            let (code, sentence) = trusting(&authority, &server.url("/f")).failure();
+            assert!(code == 9015 && sentence.starts_with("no secure connection: "), "{code} {sentence}");
+            assert!(server.requests().is_empty());
+        }
+        let server = secure(&authority, Flaw::None);
+        assert_eq!(trusting(&Authority::new("other CA"), &server.url("/f")).failure().0, 9015);
+        assert!(server.requests().is_empty());
+
+        let server = secure(&authority, Flaw::Expired);
+        let mut attempt = trusting(&authority, &server.url("/f"));
+        attempt.request.clock_is_set = false;
+        assert!(attempt.content() == pattern(SIZE));
+    }
+
+    /// A password that was to go over TLS is not told without.
+    #[test]
+    fn a_redirect_away_from_tls_does_not_take_the_password_along() {
+        let authority = Authority::new("test CA");
+        let open = FileServer::start(FileServerOptions::new().basic("cpe", "s3cret"));
+        open.serves("/f", Served::file("content"));
+        let server = secure(&authority, Flaw::None);
+        server.serves("/f", Served::redirect(302, &open.url("/f")));
+        assert_eq!(trusting(&authority, &server.url("/f")).failure().0, 9012);
+        assert!(open.requests().iter().all(|request| request.header("Authorization").is_none()));
+    }
+
+    #[test]
+    fn an_upload_over_tls() {
+        let authority = Authority::new("test CA");
+        let large = pattern(4 << 20);
+        for challenge in [digest(), basic()] {
+            let options = FileServerOptions::new().tls(authority.server(Flaw::None));
+            let server = FileServer::start(options.challenges(&[challenge], "cpe", "s3cret").hasty());
+            trusting(&authority, &server.url("/log")).upload(&large).expect("the right password");
+            assert!(server.uploaded("/log") == Some(large.clone()));
+            assert_eq!(server.requests().len(), 2);
+        }
+    }
 }

@@ -156,20 +156,19 @@ impl<'a> FileServer<'a> {
 
     /// What an error of the exchange comes to, seen with what only this side knows.
     pub(super) fn error(&self, direction: Direction, error: SessionError) -> TransferError {
-        let limit = self.request.limits.attempt.as_secs();
+        use SessionError::{Authentication, Closed, Connect, Io, Redirect, Timeout};
         match error {
-            SessionError::Authentication if self.request.username.is_empty() => TransferError::lasting(
+            Authentication if self.request.username.is_empty() => TransferError::lasting(
                 FaultCode::FileServerAuthentication,
                 "the file server asks for a user name, and none was given",
             ),
-            SessionError::Redirect(_) if self.is_stranger => {
+            Redirect(_) if self.is_stranger => {
                 TransferError::lasting(FaultCode::FileServerAuthentication, error.to_string())
             }
-            SessionError::Timeout(_) if self.is_over() => {
-                let begun = if direction == Direction::Download { Direction::PartOfDownload } else { direction };
+            Timeout(_) | Connect { .. } | Closed | Io(_) if self.is_over() => {
+                let limit = self.request.limits.attempt.as_secs();
                 let sentence = format!("the transfer took longer than its limit of {limit} s");
-                let fault = begun.error(error).fault();
-                TransferError::passing(fault, sentence)
+                TransferError::passing(direction.error(error).fault(), sentence)
             }
             other => direction.error(other),
         }
@@ -257,7 +256,7 @@ impl<'a> FileServer<'a> {
     fn redirect(&mut self, answer: &mut Answer) -> Result<(), SessionError> {
         let location =
             location(&answer.headers).ok_or_else(|| SessionError::Redirect("it does not say where to".into()))?;
-        let target = self.url.join(&location).map_err(|error| SessionError::Redirect(error.to_string()))?;
+        let target = self.url.join(&location).map_err(|_| unfollowed(&location))?;
         if target.is_same_origin(&self.url) {
             self.discard_body(answer)?;
         } else {
@@ -299,6 +298,15 @@ fn is_followed(method: &Method, status: u16) -> bool {
         303 => *method == Method::GET,
         _ => false,
     }
+}
+
+/// Says where it leads, but for the query: that may hold a key.
+fn unfollowed(location: &str) -> SessionError {
+    let path = location.split(['?', '#']).next().unwrap_or_default();
+    SessionError::Redirect(match Url::parse(path) {
+        Err(error) => error.to_string(),
+        Ok(_) => "it leads to no valid URL".into(),
+    })
 }
 
 fn location(headers: &HeaderMap) -> Option<String> {
