@@ -87,6 +87,11 @@ impl Attempt {
 fn told<T: std::fmt::Debug>(result: Result<T, TransferError>) -> (u16, String) {
     let error = result.expect_err("a failure");
     let sentence = error.to_string();
+    // R238: no other code may stand in TransferComplete.
+    assert!(
+        [9001, 9002, 9010, 9011, 9012].contains(&error.fault().number())
+            || (9014..=9020).contains(&error.fault().number())
+    );
     assert!(!sentence.is_empty() && sentence.chars().count() <= 256 && !sentence.contains("s3cret"), "{sentence}");
     (error.fault().number(), sentence)
 }
@@ -213,7 +218,7 @@ fn a_file_that_changes_meanwhile_is_fetched_anew() {
     let old = || Served::sized(SIZE).drops_after(100_000);
     for (old, new) in [
         (old().etag("\"1\""), new().etag("\"2\"")),
-        // The server does not look at If-Range, but says which file it is.
+        // The same ETag by mistake, but another size.
         (old().etag("\"1\""), new().etag("\"1\"")),
         (old(), new()),
     ] {
@@ -462,6 +467,29 @@ fn answers_that_are_no_http() {
     assert_eq!(serving(Served::raw(huge.as_bytes())).1.failure().0, 9010);
 }
 
+/// No byte from a server makes more of it than a file or a failure.
+#[test]
+fn survives_every_truncation_and_byte_flip() {
+    let sized = "HTTP/1.1 200 OK\r\nContent-Length: 11\r\nETag: \"1\"\r\nAccept-Ranges: bytes\r\n\r\nhello world";
+    let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6;x=y\r\n world\r\n0\r\n\r\n";
+    let challenge = "HTTP/1.1 401 No\r\nWWW-Authenticate: Digest realm=\"r\", nonce=\"n\", qop=\"auth\"\r\n\r\n";
+    let server = FileServer::start(FileServerOptions::new());
+    let attempt = Attempt::at(&server.url("/f"));
+    for answer in [sized, chunked, challenge] {
+        for at in 0..answer.len() {
+            let mut damaged = answer.as_bytes().to_vec();
+            damaged[at] ^= [0x01, 0x20, 0x80][at % 3];
+            for bytes in [&answer.as_bytes()[..at], &damaged] {
+                server.serves("/f", Served::raw(bytes));
+                match attempt.download() {
+                    Ok(downloaded) => assert!(downloaded.size <= 100, "{downloaded:?}"),
+                    result => drop(told(result)),
+                }
+            }
+        }
+    }
+}
+
 /// R235: 9010, before a byte is written where the size is known, and before the last one is where it is not.
 #[test]
 fn a_full_disk() {
@@ -577,6 +605,17 @@ fn uploads_that_fail() {
     assert_eq!(told(Attempt::at("http://files.invalid/log").upload(b"x")).0, 9011);
     let attempt = Attempt::at("http://files.invalid/log");
     assert_eq!(told(upload(&attempt.request, &attempt.file(), &attempt.progress, &attempt.stop)).0, 9002);
+}
+
+/// Such a server says no while the file is on its way, and reads no more of it. What it says is heard all the same.
+#[test]
+fn a_refusal_in_the_middle_of_an_upload_is_heard() {
+    let server = FileServer::start(FileServerOptions::new().deaf(Duration::from_millis(300)));
+    server.serves("/log", Served::status(413));
+    let mut attempt = Attempt::at(&server.url("/log")).impatient();
+    attempt.request.username.clear();
+    let (code, sentence) = told(attempt.upload(&pattern(16 << 20)));
+    assert_eq!((code, sentence.as_str()), (9011, "the file server answered with HTTP status 413 (too large)"));
 }
 
 #[test]

@@ -37,6 +37,7 @@ pub struct FileServerOptions {
     username: String,
     password: String,
     hasty: bool,
+    deaf: Option<Duration>,
     forgetful: bool,
     closes: bool,
 }
@@ -51,6 +52,7 @@ impl FileServerOptions {
             username: String::new(),
             password: String::new(),
             hasty: false,
+            deaf: None,
             forgetful: false,
             closes: false,
         }
@@ -83,6 +85,12 @@ impl FileServerOptions {
     /// Answers a PUT by its header, before the body, where the answer is no.
     pub fn hasty(mut self) -> FileServerOptions {
         self.hasty = true;
+        self
+    }
+
+    /// Answers a PUT so long after its header, where the answer is no, and never reads its body.
+    pub fn deaf(mut self, delay: Duration) -> FileServerOptions {
+        self.deaf = Some(delay);
         self
     }
 
@@ -359,6 +367,11 @@ fn answer(wire: &mut Wire, desk: &Desk, options: &FileServerOptions, mut request
     if let (Some(refusal), true, true) = (&refusal, options.hasty, has_body) {
         wire.write_all(refusal.as_bytes())?;
         return Ok(Next::Drain);
+    }
+    if let (Some(refusal), Some(delay), true) = (&refusal, options.deaf, has_body) {
+        desk.pause(delay);
+        wire.write_all(refusal.as_bytes())?;
+        return stall(desk);
     }
     if let (None, Some(trouble), true) =
         (&refusal, served.as_ref().and_then(|served| served.trouble.as_ref()), has_body)
