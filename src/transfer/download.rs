@@ -131,12 +131,11 @@ impl Download<'_> {
         let mut answer = self.server.ask(&Method::GET, &fields, None).map_err(|error| self.interrupted(error))?;
         match (answer.status, known) {
             (200, _) => self.begin(FileVersion::of(&answer.headers, answer.length()))?,
-            (206, Some(known)) if known.is_continued_by(&answer.headers, offset) => {}
-            (206 | 416, Some(_)) => {
-                self.version = None; // so that the whole file is asked for
-                let sentence = "the file has changed on the server while it was downloaded";
-                return Err(Interruption::Broken(TransferError::passing(FaultCode::DownloadIncomplete, sentence)));
-            }
+            (206, Some(known)) => match known.continued_by(&answer.headers, offset) {
+                Some(version) => self.go_on(version),
+                None => return Err(self.changed()),
+            },
+            (416, Some(_)) => return Err(self.changed()),
             (code, _) => return Err(self.interrupted(SessionError::Status { code, retry_after: None })),
         }
         self.receive(&mut answer)
@@ -145,10 +144,22 @@ impl Download<'_> {
     /// The server gives the file from its first byte.
     fn begin(&mut self, version: FileVersion) -> Result<(), Interruption> {
         self.partial.restart().map_err(|error| Interruption::Failed(disk_error(&error)))?;
-        let expected = (self.expected_size > 0).then_some(self.expected_size);
-        self.progress.begins_at(0, version.total.or(expected));
-        self.version = Some(version);
+        self.go_on(version);
         Ok(())
+    }
+
+    /// The server gives the file from where we are.
+    fn go_on(&mut self, version: FileVersion) {
+        let expected = (self.expected_size > 0).then_some(self.expected_size);
+        self.progress.begins_at(self.partial.length, version.total.or(expected));
+        self.version = Some(version);
+    }
+
+    /// What is here is no part of what the server has now: the whole file must be asked for.
+    fn changed(&mut self) -> Interruption {
+        self.version = None;
+        let sentence = "the file has changed on the server while it was downloaded";
+        Interruption::Broken(TransferError::passing(FaultCode::DownloadIncomplete, sentence))
     }
 
     fn receive(&mut self, answer: &mut Answer) -> Result<(), Interruption> {

@@ -184,7 +184,7 @@ mod tests {
             .map(|direction| direction.error(error.clone()).fault().number())
     }
 
-    /// R238, R252.
+    /// R252.
     #[test]
     fn each_failure_has_its_code() {
         let text = String::new;
@@ -204,7 +204,7 @@ mod tests {
         }
     }
 
-    /// R245: what another window may mend, and what not.
+    /// What another window may mend, and what not.
     #[test]
     fn says_whether_another_attempt_may_succeed() {
         let lasting = |error| Direction::Download.error(error).is_lasting();

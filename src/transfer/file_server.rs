@@ -42,6 +42,8 @@ pub(super) struct FileServer<'a> {
     authentication: Authentication,
     /// The server has asked for credentials.
     has_challenged: bool,
+    /// It was not told the password.
+    is_stranger: bool,
     wire: Option<Wire>,
     remote: Option<SocketAddr>,
 }
@@ -65,6 +67,7 @@ impl<'a> FileServer<'a> {
             end,
             authentication: Authentication::new(request.username.clone(), request.password.clone()),
             has_challenged: false,
+            is_stranger: false,
             wire: None,
             remote: None,
         })
@@ -89,7 +92,10 @@ impl<'a> FileServer<'a> {
                     if self.request.username.is_empty() {
                         return Err(SessionError::Authentication);
                     }
-                    self.authentication.challenged(offered(&answer.headers), self.allows_basic(), &mut attempt)?;
+                    let allow_basic = self.allows_basic();
+                    let answered = self.authentication.challenged(offered(&answer.headers), allow_basic, &mut attempt);
+                    self.is_stranger = matches!(answered, Err(SessionError::Redirect(_)));
+                    answered?;
                 }
                 code if is_followed(method, code) => {
                     redirects += 1;
@@ -150,17 +156,19 @@ impl<'a> FileServer<'a> {
 
     /// What an error of the exchange comes to, seen with what only this side knows.
     pub(super) fn error(&self, direction: Direction, error: SessionError) -> TransferError {
-        let limit = self.request.limits.attempt.as_secs();
+        use SessionError::{Authentication, Closed, Connect, Io, Redirect, Timeout};
         match error {
-            SessionError::Authentication if self.request.username.is_empty() => TransferError::lasting(
+            Authentication if self.request.username.is_empty() => TransferError::lasting(
                 FaultCode::FileServerAuthentication,
                 "the file server asks for a user name, and none was given",
             ),
-            SessionError::Timeout(_) if self.is_over() => {
-                let begun = if direction == Direction::Download { Direction::PartOfDownload } else { direction };
+            Redirect(_) if self.is_stranger => {
+                TransferError::lasting(FaultCode::FileServerAuthentication, error.to_string())
+            }
+            Timeout(_) | Connect { .. } | Closed | Io(_) if self.is_over() => {
+                let limit = self.request.limits.attempt.as_secs();
                 let sentence = format!("the transfer took longer than its limit of {limit} s");
-                let fault = begun.error(error).fault();
-                TransferError::passing(fault, sentence)
+                TransferError::passing(direction.error(error).fault(), sentence)
             }
             other => direction.error(other),
         }
@@ -248,7 +256,7 @@ impl<'a> FileServer<'a> {
     fn redirect(&mut self, answer: &mut Answer) -> Result<(), SessionError> {
         let location =
             location(&answer.headers).ok_or_else(|| SessionError::Redirect("it does not say where to".into()))?;
-        let target = self.url.join(&location).map_err(|error| SessionError::Redirect(error.to_string()))?;
+        let target = self.url.join(&location).map_err(|_| unfollowed(&location))?;
         if target.is_same_origin(&self.url) {
             self.discard_body(answer)?;
         } else {
@@ -290,6 +298,15 @@ fn is_followed(method: &Method, status: u16) -> bool {
         303 => *method == Method::GET,
         _ => false,
     }
+}
+
+/// Says where it leads, but for the query: that may hold a key.
+fn unfollowed(location: &str) -> SessionError {
+    let path = location.split(['?', '#']).next().unwrap_or_default();
+    SessionError::Redirect(match Url::parse(path) {
+        Err(error) => error.to_string(),
+        Ok(_) => "it leads to no valid URL".into(),
+    })
 }
 
 fn location(headers: &HeaderMap) -> Option<String> {

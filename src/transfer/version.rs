@@ -49,17 +49,17 @@ impl FileVersion {
         self.etag.as_deref().or(date)
     }
 
-    /// Whether an answer with this header, a 206, goes on with this very file at that byte.
-    pub(super) fn is_continued_by(&self, headers: &HeaderMap, offset: u64) -> bool {
-        let Some(range) = text(headers, &header::CONTENT_RANGE).as_deref().and_then(ContentRange::parse) else {
-            return false;
-        };
+    /// The same version, with the total if that is told now, where an answer with this header, a 206, goes on with this
+    /// very file at that byte.
+    pub(super) fn continued_by(self, headers: &HeaderMap, offset: u64) -> Option<FileVersion> {
+        let range = ContentRange::parse(&text(headers, &header::CONTENT_RANGE)?)?;
         let now = FileVersion::of(headers, range.total);
-        range.first == offset
+        let is_the_same = range.first == offset
             && agree(self.total.as_ref(), now.total.as_ref())
             && self.total.is_none_or(|total| range.last < total)
             && agree(self.etag.as_ref(), now.etag.as_ref())
-            && agree(self.last_modified.as_ref(), now.last_modified.as_ref())
+            && agree(self.last_modified.as_ref(), now.last_modified.as_ref());
+        is_the_same.then(|| FileVersion { total: self.total.or(range.total), ..self })
     }
 }
 
@@ -140,7 +140,7 @@ mod tests {
         let goes_on = |range, others: &[(&HeaderName, &str)]| {
             let mut fields = vec![(&header::CONTENT_RANGE, range)];
             fields.extend_from_slice(others);
-            known.is_continued_by(&headers(&fields), 100)
+            known.clone().continued_by(&headers(&fields), 100).is_some()
         };
         for range in ["bytes 100-199/200", "Bytes 100-150/200", "bytes 100-199/*"] {
             assert!(goes_on(range, &[]), "{range}");
@@ -152,7 +152,11 @@ mod tests {
         assert!(goes_on(whole, &[etag("\"a\"")]));
         assert!(!goes_on(whole, &[etag("\"b\"")]));
         assert!(!goes_on(whole, &[(&header::LAST_MODIFIED, TUESDAY)]));
-        assert!(!known.is_continued_by(&HeaderMap::new(), 100));
+        assert_eq!(known.clone().continued_by(&HeaderMap::new(), 100), None);
+
+        let known = version(&[etag("\"a\"")], None);
+        let told = known.continued_by(&headers(&[(&header::CONTENT_RANGE, whole)]), 100);
+        assert_eq!(told.and_then(|version| version.total), Some(200));
     }
 
     #[test]

@@ -18,6 +18,7 @@
 //!   envelope.rs, rpc.rs (write the ACS's)      record.rs, transcript.rs (what happened, for people)
 //!
 //!   stun_server.rs    the STUN server of an ACS, on its own
+//!   file_server.rs ── served.rs    a file server, and what it serves with which bad habits
 //! ```
 #![allow(
     dead_code,       // each test file compiles this module and uses a part of it
@@ -36,6 +37,7 @@ pub mod desk;
 pub mod digest;
 pub mod door;
 pub mod envelope;
+pub mod file_server;
 pub mod http;
 pub mod line;
 pub mod message;
@@ -46,6 +48,7 @@ pub mod reply;
 pub mod rpc;
 pub mod rules;
 pub mod scenario;
+pub mod served;
 pub mod shape;
 pub mod stun_server;
 pub mod tls;
@@ -55,6 +58,7 @@ pub use acs::Acs;
 pub use agent::Agent;
 pub use digest::{Algorithm, Challenge, basic, digest, other_scheme};
 pub use envelope::Dialect;
+pub use file_server::{FileServer, FileServerOptions};
 pub use line::{Call, Line};
 pub use message::Message;
 pub use mount::Mount;
@@ -71,6 +75,7 @@ pub use rpc::{
     upload,
 };
 pub use scenario::{Matcher, anything, empty_post, fault, inform, request, response};
+pub use served::{Served, pattern};
 pub use stun_server::{StunRequest, StunServer};
 pub use tls::{Authority, Flaw, ServerTls};
 pub use transcript::{narrated, transcript};
