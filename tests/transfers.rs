@@ -10,6 +10,8 @@ mod downloads;
 mod firmware;
 #[path = "transfers/local.rs"]
 mod local;
+#[path = "transfers/memory.rs"]
+mod memory;
 #[path = "transfers/queue.rs"]
 mod queue;
 mod support;

@@ -159,7 +159,12 @@ impl Bench {
 
     /// Waits until the only transfer is in that state.
     pub(crate) fn waits_for_state(&self, state: &str) {
-        until(state, || self.status()["transfers"][0]["state"] == state);
+        until(state, || {
+            // It may just have been started.
+            let output = self.agent.command(&["status", "--json"]);
+            let status: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+            status["transfers"][0]["state"] == state
+        });
     }
 }
 
