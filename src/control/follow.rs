@@ -32,7 +32,7 @@ pub fn transfer(path: &Path, wanted: LocalTransfer) -> ExitCode {
 }
 
 fn carry_out(path: &Path, wanted: LocalTransfer, bar: &mut Bar) -> Result<(), String> {
-    let id: u32 = ask(path, &Request::Transfer(wanted))?
+    let id: u32 = ask(path, &Request::Transfer(Box::new(wanted)))?
         .trim()
         .parse()
         .map_err(|_| "the daemon does not say which transfer it is".to_owned())?;

@@ -21,7 +21,7 @@ pub enum Request {
     /// A session with this event code.
     Inform(String),
     /// An autonomous transfer.
-    Transfer(LocalTransfer),
+    Transfer(Box<LocalTransfer>),
     /// A download that the device wants of the ACS: file type, names and values.
     RequestDownload(String, Vec<(String, String)>),
     /// How the daemon is doing.
@@ -156,7 +156,9 @@ impl Request {
             ("add", [table]) => Ok(Request::Add(table.clone())),
             ("delete", [instance]) => Ok(Request::Delete(instance.clone())),
             ("inform", [event]) => Ok(Request::Inform(event.clone())),
-            ("download" | "upload", _) => LocalTransfer::parse(name == "download", &arguments).map(Request::Transfer),
+            ("download" | "upload", _) => {
+                LocalTransfer::parse(name == "download", &arguments).map(|transfer| Request::Transfer(transfer.into()))
+            }
             ("request-download", _) => {
                 wish(&arguments).map(|(file_type, arguments)| Request::RequestDownload(file_type, arguments))
             }
@@ -176,7 +178,7 @@ impl Request {
             Request::Add(_) => "add",
             Request::Delete(_) => "delete",
             Request::Inform(_) => "inform",
-            Request::Transfer(LocalTransfer { is_download: true, .. }) => "download",
+            Request::Transfer(transfer) if transfer.is_download => "download",
             Request::Transfer(_) => "upload",
             Request::RequestDownload(..) => "request-download",
             Request::Status { .. } => "status",
@@ -232,7 +234,7 @@ mod tests {
             Request::Add("Device.T.".into()),
             Request::Delete("Device.T.1.".into()),
             Request::Inform("6 CONNECTION REQUEST".into()),
-            Request::Transfer(LocalTransfer {
+            Request::Transfer(Box::new(LocalTransfer {
                 is_download: true,
                 file_type: "1 Firmware Upgrade Image".into(),
                 url: "http://h/f?a=b".into(),
@@ -240,8 +242,12 @@ mod tests {
                 password: "p".into(),
                 size: 7,
                 target: "t".into(),
-            }),
-            Request::Transfer(LocalTransfer { file_type: "X a b".into(), url: "u".into(), ..Default::default() }),
+            })),
+            Request::Transfer(Box::new(LocalTransfer {
+                file_type: "X a b".into(),
+                url: "u".into(),
+                ..Default::default()
+            })),
             Request::RequestDownload("2 Web Content".into(), vec![("a".into(), "b=c".into())]),
             Request::Status { json: false },
             Request::Status { json: true },
