@@ -261,7 +261,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         key: "transferDir",
         value: "DIR",
         default: None,
-        meaning: "files on their way, large ones too [the state directory]",
+        meaning: "files on their way; the state directory if absent",
         form: Form::One(|config, text| path(text).map(|path| config.transfer_dir = Some(path))),
     },
     Setting {

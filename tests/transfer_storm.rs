@@ -18,6 +18,7 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
 use chance::Chance;
@@ -89,11 +90,11 @@ impl Storm {
         let place = tempfile::tempdir().expect("a directory");
         let in_place = |name: &str| place.path().join(name);
         let directory = place.path().to_str().expect("a path that is text");
-        let counted = format!("cd {directory}; echo '{{commandKey}}' >> applies");
+        let counted = format!("cd {directory}; echo $$ > running; echo '{{commandKey}}' >> applies");
         let actions = serde_json::json!({ "actions": {
             "download": {
-                CONFIG: { "run": ["sh", "-c", format!("{counted}; cp {{file}} config && sleep 0.005")] },
-                FIRMWARE: { "run": ["sh", "-c", format!("{counted}; sleep 0.003; cp {{file}} new && mv new image")],
+                CONFIG: { "run": ["sh", "-c", format!("{counted}; cp {{file}} config && sleep 0.005; rm running")] },
+                FIRMWARE: { "run": ["sh", "-c", format!("{counted}; sleep 0.003; cp {{file}} new && mv new image; rm running")],
                             "reboots": true },
             },
             "upload": { LOG: { "run": ["sh", "-c", "sleep 0.003; echo log > {file}"] } },
@@ -121,15 +122,26 @@ impl Storm {
             let alone = self.chance.percent(40);
             self.line.clear();
             if alone {
-                self.agent.restart()
+                self.agent.restart();
             } else {
-                self.agent.reboot()
+                self.lose_power();
+                self.agent.reboot();
             }
             self.round(alone);
             self.agent.kill9();
         }
         self.calm_down();
         self.take_stock(rounds);
+    }
+
+    /// As a rule the action that runs goes down with the device; now and then it is through just before.
+    fn lose_power(&mut self) {
+        let running = fs::read_to_string(self.place.path().join("running")).unwrap_or_default();
+        if !running.trim().is_empty() && self.chance.percent(70) {
+            let group = format!("-{}", running.trim());
+            // It may have ended meanwhile.
+            let _ = Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status();
+        }
     }
 
     fn round(&mut self, alone: bool) {
@@ -245,7 +257,11 @@ impl Storm {
 
     fn wait(&mut self) {
         // The moment is the point of it: nothing is waited for.
-        std::thread::sleep(self.chance.moment(KILL_LIMIT));
+        let moment = match self.chance.percent(40) {
+            true => Duration::from_millis(self.chance.below(60) as u64),
+            false => self.chance.moment(KILL_LIMIT),
+        };
+        std::thread::sleep(moment);
     }
 
     /// The storm is over: everything that was promised is reported.
@@ -254,9 +270,9 @@ impl Storm {
         let mut silence = 0;
         self.line.clear();
         self.agent.reboot();
-        while silence < 3 {
+        while silence < 15 {
             assert!(Instant::now() < deadline, "never reported: {:?}", self.missing());
-            match self.line.accept(Duration::from_millis(1500)) {
+            match self.line.accept(Duration::from_millis(100)) {
                 Some(mut call) => {
                     if self.listen(&mut call, 0) {
                         call.dismiss();
