@@ -11,14 +11,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest, Sha256};
 use ureq_proto::http::Method;
 
 use super::error::{Direction, TransferError};
 use super::file_request::{FileRequest, TransferLimits};
 use super::file_server::FileServer;
+use super::signature::{PublicKey, Signature};
 use crate::cwmp::fault::FaultCode;
 use crate::cwmp::session_error::SessionError;
 
@@ -26,8 +25,6 @@ use crate::cwmp::session_error::SessionError;
 const MAX_COMPANION: usize = 16 * 1024;
 /// Longer than so few bytes may take.
 const COMPANION_LIMIT: Duration = Duration::from_secs(5 * 60);
-/// A key in any of its forms.
-const MAX_KEY_FILE: u64 = 4096;
 /// What is read at a time.
 const PIECE: usize = 8 * 1024;
 
@@ -117,8 +114,7 @@ pub fn verify_signature(
     stop: &AtomicBool,
 ) -> Result<(), TransferError> {
     let refused = || not_authentic("the signature of the file was not made with the key that this device trusts");
-    let signature = ed25519_compact::Signature::new(signature.0);
-    let mut state = key.0.verify_incremental(&signature).map_err(|_| refused())?;
+    let mut state = key.verify_incremental(signature).map_err(|_| refused())?;
     for_each_piece(file, stop, &mut |piece| state.absorb(piece))?;
     state.verify().map_err(|_| refused())
 }
@@ -157,66 +153,6 @@ impl Sha256Sum {
             *byte = u8::from_str_radix(str::from_utf8(digits).ok()?, 16).ok()?;
         }
         Some(Sha256Sum(sum))
-    }
-}
-
-/// A detached Ed25519 signature.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Signature([u8; 64]);
-
-impl Signature {
-    /// Reads 64 bytes as they are, the same in base64, or a file of `usign` and `signify` (a comment, then base64).
-    pub fn parse(content: &[u8]) -> Result<Signature, String> {
-        if let Ok(raw) = content.try_into() {
-            return Ok(Signature(raw));
-        }
-        let bytes = unarmoured(content);
-        of_signify(&bytes).map(Signature).ok_or_else(|| "the .sig file holds no Ed25519 signature".into())
-    }
-}
-
-/// The public half of an Ed25519 key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PublicKey(ed25519_compact::PublicKey);
-
-impl PublicKey {
-    /// Reads a key file; the error says what is wrong with it.
-    pub fn load(file: &Path) -> Result<PublicKey, String> {
-        let mut content = Vec::new();
-        let read = File::open(file).and_then(|file| file.take(MAX_KEY_FILE).read_to_end(&mut content));
-        read.map_err(|error| format!("{} cannot be read: {error}", file.display()))?;
-        PublicKey::parse(&content).map_err(|reason| format!("{}: {reason}", file.display()))
-    }
-
-    /// Reads PEM as `openssl pkey -pubout` writes it, 32 bytes as they are or in base64, or a public key file of `usign`
-    /// and `signify`.
-    pub fn parse(content: &[u8]) -> Result<PublicKey, String> {
-        let bytes = if content.len() == 32 { content.to_vec() } else { unarmoured(content) };
-        let raw = bytes.strip_prefix(SUBJECT_PUBLIC_KEY_INFO).and_then(|key| key.try_into().ok());
-        let raw: [u8; 32] = raw.or_else(|| of_signify(&bytes)).ok_or("no Ed25519 public key")?;
-        let key = ed25519_compact::PublicKey::new(raw);
-        // With a weak key, anybody can sign.
-        key.validate().map_err(|_| "not a usable Ed25519 public key")?;
-        Ok(PublicKey(key))
-    }
-}
-
-/// RFC 8410: what stands before the 32 bytes of an Ed25519 key in DER.
-const SUBJECT_PUBLIC_KEY_INFO: &[u8] = &[0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
-
-/// The base64 of a text, between whatever lines say what it is; empty where it is none.
-fn unarmoured(content: &[u8]) -> Vec<u8> {
-    let text = String::from_utf8_lossy(content);
-    let is_base64 = |line: &&str| !line.starts_with("-----") && !line.contains("comment:");
-    let joined: String = text.lines().map(str::trim).filter(is_base64).collect();
-    BASE64_STANDARD.decode(joined).unwrap_or_default()
-}
-
-/// The bytes themselves, or what is left of a `signify` structure: `Ed`, eight bytes that number the key, the bytes.
-fn of_signify<const N: usize>(bytes: &[u8]) -> Option<[u8; N]> {
-    match bytes.strip_prefix(b"Ed").filter(|rest| rest.len() == 8 + N) {
-        Some(rest) => rest[8..].try_into().ok(),
-        None => bytes.try_into().ok(),
     }
 }
 
@@ -330,7 +266,9 @@ mod tests {
         let (_directory, file) = file_of(&content);
         let key = PublicKey::parse(&*pair(1).pk).expect("a key");
         let stop = AtomicBool::new(false);
-        let check = |signature: [u8; 64]| verify_signature(&file, &Signature(signature), &key, &stop);
+        let check = |signature: [u8; 64]| {
+            verify_signature(&file, &Signature::parse(&signature).expect("64 bytes"), &key, &stop)
+        };
         let right = *pair(1).sk.sign(&content, None);
         assert!(check(right).is_ok());
         let mut damaged = right;
@@ -358,47 +296,5 @@ mod tests {
         let key = PublicKey::parse(&key).expect("a key");
         let signature = Signature::parse(&signature).expect("a signature");
         assert!(verify_signature(&file, &signature, &key, &AtomicBool::new(false)).is_ok());
-    }
-
-    #[test]
-    fn reads_every_form_of_a_key_and_a_signature() {
-        let pair = KeyPair::from_seed(Seed::new([1; 32]));
-        let base64 = |parts: &[&[u8]]| BASE64_STANDARD.encode(parts.concat());
-        let raw: &[u8] = &*pair.pk;
-        let key = PublicKey::parse(raw);
-        assert!(key.is_ok());
-        for text in [
-            format!("{}\n", base64(&[raw])),
-            format!(
-                "-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n",
-                base64(&[SUBJECT_PUBLIC_KEY_INFO, raw])
-            ),
-            format!("untrusted comment: public key 0102\n{}\n", base64(&[b"Ed", &[9; 8], raw])),
-        ] {
-            assert_eq!(PublicKey::parse(text.as_bytes()), key, "{text}");
-        }
-        let weak = [0; 32];
-        for wrong in [&weak[..], b"", b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", &raw[1..]] {
-            assert!(PublicKey::parse(wrong).is_err(), "{wrong:?}");
-        }
-
-        let raw: &[u8] = &[5; 64];
-        for content in [
-            raw.to_vec(),
-            base64(&[raw]).into_bytes(),
-            format!("untrusted comment: signed\n{}\n", base64(&[b"Ed", &[9; 8], raw])).into_bytes(),
-        ] {
-            assert_eq!(Signature::parse(&content), Ok(Signature([5; 64])));
-        }
-        for wrong in [&raw[1..], b"", b"AAAA", b"<html>not found</html>"] {
-            assert!(Signature::parse(wrong).is_err());
-        }
-    }
-
-    #[test]
-    fn a_key_file_says_what_is_wrong_with_it() {
-        let (directory, file) = file_of(b"no key");
-        assert!(PublicKey::load(&file).expect_err("no key").ends_with("file: no Ed25519 public key"));
-        assert!(PublicKey::load(&directory.path().join("missing")).expect_err("none").contains("cannot be read"));
     }
 }

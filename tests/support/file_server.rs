@@ -16,30 +16,28 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::access::random_hex;
-use super::digest::{Authorization, Challenge, Kind, Secret, basic, digest};
+use super::digest::{Challenge, basic, digest};
 use super::door::shake_hands;
-use super::http::{Gone, Request, Stream, Wire, reason};
-use super::served::{Content, Framing, Ranges, Served, ServedKind};
+use super::file_delivery::serve;
+use super::http::{Request, Stream, Wire};
+use super::served::Served;
 use super::tls::ServerTls;
 
 /// The tick at which an idle connection is looked at.
 const TICK: Duration = Duration::from_millis(50);
-/// What is written at a time.
-const PIECE: usize = 64 * 1024;
 
 /// How the server is set up, whatever it serves.
 #[derive(Clone)]
 pub struct FileServerOptions {
-    address: IpAddr,
-    tls: Option<ServerTls>,
-    challenges: Vec<Challenge>,
-    username: String,
-    password: String,
-    hasty: bool,
-    deaf: Option<Duration>,
-    forgetful: bool,
-    closes: bool,
+    pub(super) address: IpAddr,
+    pub(super) tls: Option<ServerTls>,
+    pub(super) challenges: Vec<Challenge>,
+    pub(super) username: String,
+    pub(super) password: String,
+    pub(super) hasty: bool,
+    pub(super) deaf: Option<Duration>,
+    pub(super) forgetful: bool,
+    pub(super) closes: bool,
 }
 
 impl FileServerOptions {
@@ -116,25 +114,25 @@ pub struct FileServer {
 }
 
 #[derive(Default)]
-struct Desk {
+pub(super) struct Desk {
     state: Mutex<State>,
-    told: Condvar,
+    pub(super) told: Condvar,
 }
 
 #[derive(Default)]
-struct State {
-    stopping: bool,
-    served: HashMap<String, Served>,
-    uploads: HashMap<String, Vec<u8>>,
-    requests: Vec<Request>,
-    connections: Vec<TcpStream>,
-    handshake_errors: Vec<String>,
+pub(super) struct State {
+    pub(super) stopping: bool,
+    pub(super) served: HashMap<String, Served>,
+    pub(super) uploads: HashMap<String, Vec<u8>>,
+    pub(super) requests: Vec<Request>,
+    pub(super) connections: Vec<TcpStream>,
+    pub(super) handshake_errors: Vec<String>,
     /// Nonces given out: their challenge, and the last count that came.
-    nonces: HashMap<String, (Challenge, u32)>,
+    pub(super) nonces: HashMap<String, (Challenge, u32)>,
     /// Bytes of bodies that came though the answer to the header was no.
-    unwanted: usize,
-    sent: u64,
-    violations: Vec<String>,
+    pub(super) unwanted: usize,
+    pub(super) sent: u64,
+    pub(super) violations: Vec<String>,
 }
 
 impl FileServer {
@@ -233,7 +231,7 @@ impl Drop for FileServer {
 }
 
 impl Desk {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("no thread of the server panics")
     }
 
@@ -250,11 +248,11 @@ impl Desk {
     }
 
     /// Passes the time; false where the server is stopping.
-    fn pause(&self, time: Duration) -> bool {
+    pub(super) fn pause(&self, time: Duration) -> bool {
         self.wait(time, |state| state.stopping.then_some(())).is_none()
     }
 
-    fn change(&self, change: impl FnOnce(&mut State)) {
+    pub(super) fn change(&self, change: impl FnOnce(&mut State)) {
         change(&mut self.lock());
         self.told.notify_all();
     }
@@ -288,307 +286,4 @@ fn listen(listener: &TcpListener, desk: &Arc<Desk>, options: &FileServerOptions)
     for thread in threads {
         let _ = thread.join();
     }
-}
-
-/// What becomes of the connection behind an answer.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Next {
-    Keep,
-    Close,
-    /// No farewell of TLS either.
-    Cut,
-    /// What is left of the body is counted.
-    Drain,
-}
-
-fn serve(mut wire: Wire, desk: &Desk, options: &FileServerOptions) {
-    loop {
-        let request = match wire.head() {
-            Ok(request) => request,
-            Err(Gone::TimedOut) if !desk.lock().stopping => continue,
-            Err(Gone::Malformed(problem)) => return desk.lock().violations.push(problem),
-            Err(_) => return,
-        };
-        let next = answer(&mut wire, desk, options, request);
-        match next {
-            Ok(Next::Keep) if !options.closes => {}
-            Ok(Next::Keep | Next::Close) => {
-                wire.close();
-                return;
-            }
-            Ok(Next::Drain) => {
-                let count = wire.drain();
-                return desk.change(|state| state.unwanted += count);
-            }
-            Ok(Next::Cut) | Err(_) => return wire.cut(),
-        }
-    }
-}
-
-/// The client is gone, or it is time to go.
-struct Over;
-
-impl From<std::io::Error> for Over {
-    fn from(_: std::io::Error) -> Over {
-        Over
-    }
-}
-
-impl From<Gone> for Over {
-    fn from(_: Gone) -> Over {
-        Over
-    }
-}
-
-fn answer(wire: &mut Wire, desk: &Desk, options: &FileServerOptions, mut request: Request) -> Result<Next, Over> {
-    let path = request.target.split('?').next().unwrap_or_default().to_owned();
-    let (refusal, served, at) = {
-        let mut state = desk.lock();
-        if request.header("Expect").is_some() {
-            state.violations.push("R42: Expect breaks servers".into());
-        }
-        state.requests.push(request.clone());
-        let refusal = state.refuse(options, &request);
-        let served = state.served.get(&path).cloned();
-        if let (Some(next), None) = (served.as_ref().and_then(|served| served.next.clone()), &refusal) {
-            state.served.insert(path.clone(), *next);
-        }
-        (refusal, served, state.requests.len() - 1)
-    };
-    desk.told.notify_all();
-    let refusal = refusal.or_else(|| match &served {
-        Some(Served { kind: ServedKind::Status(code, body), headers, .. }) => {
-            Some(head(*code, headers, &format!("Content-Length: {}\r\n", body.len())) + &String::from_utf8_lossy(body))
-        }
-        None if request.method == "GET" => Some(head(404, &[], "Content-Length: 0\r\n")),
-        _ => None,
-    });
-    let has_body = request.header("Content-Length").is_some_and(|length| length != "0");
-    if let (Some(refusal), true, true) = (&refusal, options.hasty, has_body) {
-        wire.write_all(refusal.as_bytes())?;
-        return Ok(Next::Drain);
-    }
-    if let (Some(refusal), Some(delay), true) = (&refusal, options.deaf, has_body) {
-        desk.pause(delay);
-        wire.write_all(refusal.as_bytes())?;
-        return stall(desk);
-    }
-    if let (None, Some(trouble), true) =
-        (&refusal, served.as_ref().and_then(|served| served.trouble.as_ref()), has_body)
-        && trouble.happens()
-    {
-        wire.part_of_body(usize::try_from(trouble.after).expect("a small part"))?;
-        return if trouble.stalls { stall(desk) } else { Ok(Next::Cut) };
-    }
-    wire.body_of(&mut request)?;
-    desk.lock().requests[at].body.clone_from(&request.body);
-    if let Some(refusal) = refusal {
-        wire.write_all(refusal.as_bytes())?;
-        return Ok(Next::Keep);
-    }
-    match (request.method.as_str(), served) {
-        ("PUT", None | Some(Served { kind: ServedKind::Content(_), .. })) => take(wire, desk, path, request),
-        (_, Some(served)) => give(wire, desk, &served, &request),
-        (method, None) => {
-            desk.lock().violations.push(format!("a {method} request"));
-            Err(Over)
-        }
-    }
-}
-
-fn take(wire: &mut Wire, desk: &Desk, path: String, request: Request) -> Result<Next, Over> {
-    let mut status = 201;
-    desk.change(|state| {
-        if state.uploads.insert(path, request.body).is_some() {
-            status = 204;
-        }
-    });
-    let length = if status == 204 { "" } else { "Content-Length: 0\r\n" };
-    wire.write_all(head(status, &[], length).as_bytes())?;
-    Ok(Next::Keep)
-}
-
-fn give(wire: &mut Wire, desk: &Desk, served: &Served, request: &Request) -> Result<Next, Over> {
-    let content = match &served.kind {
-        ServedKind::Content(content) => content,
-        ServedKind::Raw(bytes) => {
-            wire.write_all(bytes)?;
-            return Ok(Next::Close);
-        }
-        ServedKind::Silence | ServedKind::Status(..) => return stall(desk),
-    };
-    let size = content.size();
-    let (status, first, end, range) = match asked_range(served, request) {
-        None => (200, 0, size, String::new()),
-        Some(_) if served.ranges == Ranges::Refused => {
-            let length = format!("Content-Range: bytes */{size}\r\nContent-Length: 0\r\n");
-            wire.write_all(head(416, &[], &length).as_bytes())?;
-            return Ok(Next::Keep);
-        }
-        Some(first) if first >= size => {
-            let length = format!("Content-Range: bytes */{size}\r\nContent-Length: 0\r\n");
-            wire.write_all(head(416, &[], &length).as_bytes())?;
-            return Ok(Next::Keep);
-        }
-        Some(first) => {
-            let first = if served.ranges == Ranges::Wrong { first.saturating_sub(1) } else { first };
-            let end = match served.ranges {
-                Ranges::Rationed(bytes) => size.min(first + bytes),
-                _ => size,
-            };
-            (206, first, end, format!("Content-Range: bytes {first}-{}/{size}\r\n", end - 1))
-        }
-    };
-    let length = match served.framing {
-        Framing::Sized => format!("Content-Length: {}\r\n", served.announced.unwrap_or(end - first)),
-        Framing::Chunked | Framing::Endless => "Transfer-Encoding: chunked\r\n".into(),
-        Framing::UntilClose => String::new(),
-    };
-    wire.write_all(head(status, &served.headers, &format!("Accept-Ranges: bytes\r\n{range}{length}")).as_bytes())?;
-    give_body(wire, desk, served, content, first..end)
-}
-
-fn give_body(
-    wire: &mut Wire,
-    desk: &Desk,
-    served: &Served,
-    content: &Content,
-    range: std::ops::Range<u64>,
-) -> Result<Next, Over> {
-    let trouble = served.trouble.as_ref().filter(|trouble| trouble.happens());
-    let stop_at = trouble.map(|trouble| range.start + trouble.after);
-    let (mut at, mut odd) = (range.start, 1);
-    while at < range.end || served.framing == Framing::Endless {
-        let most = stop_at.map_or(u64::MAX, |stop| stop - at);
-        if most == 0 {
-            let stalls = trouble.is_some_and(|trouble| trouble.stalls);
-            return if stalls { stall(desk) } else { Ok(Next::Cut) };
-        }
-        let mut length = served.trickle.map_or(PIECE, |(length, _)| length);
-        if served.framing == Framing::Chunked {
-            odd = (odd * 3).min(PIECE);
-            length = length.min(odd);
-        }
-        let left = if served.framing == Framing::Endless { u64::MAX } else { range.end - at };
-        let length = (length as u64).min(most).min(left);
-        let from = if served.framing == Framing::Endless { at % content.size().max(1) } else { at };
-        let piece = content.piece(from, usize::try_from(length).expect("at most a piece"));
-        at += piece.len() as u64;
-        match served.framing {
-            Framing::Chunked | Framing::Endless => {
-                let size = format!("{:x};odd=\"yes\"\r\n", piece.len());
-                wire.write_all(&[size.as_bytes(), &piece, b"\r\n"].concat())?;
-            }
-            Framing::Sized | Framing::UntilClose => wire.write_all(&piece)?,
-        }
-        desk.change(|state| state.sent += piece.len() as u64);
-        if served.trickle.is_some_and(|(_, pause)| !desk.pause(pause)) || desk.lock().stopping {
-            return Err(Over);
-        }
-    }
-    match served.framing {
-        Framing::Chunked => {
-            wire.write_all(b"0\r\nX-Trailer: too\r\n\r\n")?;
-            Ok(Next::Keep)
-        }
-        Framing::UntilClose => Ok(Next::Close),
-        // It cannot keep what it has promised.
-        _ if served.announced.is_some() => Ok(Next::Close),
-        _ => Ok(Next::Keep),
-    }
-}
-
-/// The first byte that is asked for, where the request asks for a range, and of this very file.
-fn asked_range(served: &Served, request: &Request) -> Option<u64> {
-    let range = request.header("Range")?;
-    if served.ranges == Ranges::Ignored {
-        return None;
-    }
-    if let Some(condition) = request.header("If-Range") {
-        let is_ours = |(name, value): &(String, String)| {
-            (name.eq_ignore_ascii_case("ETag") || name.eq_ignore_ascii_case("Last-Modified")) && value == condition
-        };
-        if !served.headers.iter().any(is_ours) {
-            return None;
-        }
-    }
-    range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok()
-}
-
-fn stall(desk: &Desk) -> Result<Next, Over> {
-    while desk.pause(Duration::from_secs(1)) {}
-    Err(Over)
-}
-
-fn head(status: u16, headers: &[(String, String)], more: &str) -> String {
-    let mut head = format!("HTTP/1.1 {status} {}\r\n", reason(status));
-    for (name, value) in headers {
-        head += &format!("{name}: {value}\r\n");
-    }
-    head + more + "\r\n"
-}
-
-impl State {
-    /// A 401, where the request has not the right credentials.
-    fn refuse(&mut self, options: &FileServerOptions, request: &Request) -> Option<String> {
-        let authorization = request.header("Authorization").map(Authorization::parse);
-        let is_stale = match authorization {
-            _ if options.challenges.is_empty() => return None,
-            Some(Ok(authorization)) => match self.judge(options, request, &authorization) {
-                Verdict::Granted => return None,
-                Verdict::Refused { is_stale } => is_stale,
-            },
-            Some(Err(problem)) => {
-                self.violations.push(problem);
-                false
-            }
-            None => false,
-        };
-        let mut headers = Vec::new();
-        for challenge in &options.challenges {
-            let nonce = random_hex();
-            headers.push(("WWW-Authenticate".to_owned(), challenge.header(&nonce, is_stale)));
-            self.nonces.insert(nonce, (challenge.clone(), 0));
-        }
-        let body = "<html>who are you?</html>";
-        Some(head(401, &headers, &format!("Content-Length: {}\r\n", body.len())) + body)
-    }
-
-    fn judge(&mut self, options: &FileServerOptions, request: &Request, authorization: &Authorization) -> Verdict {
-        const REFUSED: Verdict = Verdict::Refused { is_stale: false };
-        let answer = match authorization {
-            Authorization::Basic { username, password } => {
-                if !options.challenges.iter().any(|challenge| matches!(challenge.kind, Kind::Basic)) {
-                    self.violations.push("R58: the password in clear text, though nobody asked for it".into());
-                }
-                let is_right = *username == options.username && *password == options.password;
-                return if is_right { Verdict::Granted } else { REFUSED };
-            }
-            Authorization::Digest(answer) => answer,
-        };
-        let Some((challenge, last)) = self.nonces.get_mut(answer.get("nonce").unwrap_or_default()) else {
-            return Verdict::Refused { is_stale: true };
-        };
-        let Kind::Digest { algorithm, .. } = challenge.kind else { return REFUSED };
-        self.violations.extend(answer.problems(&challenge.kind, &request.target));
-        let secret =
-            Secret { username: &options.username, password: &options.password, realm: &challenge.realm, algorithm };
-        if !answer.verifies(&secret, &request.method, &[]) {
-            return REFUSED;
-        }
-        let count = answer.count().unwrap_or_default();
-        if answer.get("qop").is_some() && count <= *last {
-            self.violations.push(format!("R61: nc {count} after {last}"));
-        }
-        *last = count;
-        match options.forgetful && count == 1 && self.nonces.len() == 1 {
-            true => Verdict::Refused { is_stale: true },
-            false => Verdict::Granted,
-        }
-    }
-}
-
-enum Verdict {
-    Granted,
-    Refused { is_stale: bool },
 }

@@ -19,6 +19,7 @@
 //!
 //!   stun_server.rs    the STUN server of an ACS, on its own
 //!   file_server.rs ── served.rs    a file server, and what it serves with which bad habits
+//!        └── file_delivery.rs, file_access.rs    what it answers, and to whom
 //! ```
 #![allow(
     dead_code,       // each test file compiles this module and uses a part of it
@@ -37,6 +38,8 @@ pub mod desk;
 pub mod digest;
 pub mod door;
 pub mod envelope;
+pub mod file_access;
+pub mod file_delivery;
 pub mod file_server;
 pub mod http;
 pub mod line;
