@@ -43,7 +43,7 @@ use crate::time_zone::LocalZone;
 use contact::Acquaintance;
 pub use contact::LastSession;
 use reach::Reach;
-pub use start::{StartFailure, check_contact, load_model};
+pub use start::{StartFailure, check_contact, load_model, tls_settings};
 pub use status::Board;
 use transfers::Carrier;
 
@@ -54,8 +54,8 @@ pub enum Wake {
     Stop,
     /// A command from the control socket.
     Command(Call),
-    /// A connection request was accepted: there is something to look at.
-    Requested,
+    /// The listeners have something: a connection request, or another address.
+    News,
     /// The thread that carries files has done something.
     Transferred,
 }
@@ -145,9 +145,7 @@ impl Agent<'_> {
             }
             self.tend_transfers(now);
             self.follow_settings(now);
-            if self.reach.take_request() {
-                self.raise(Event::new(EventCode::ConnectionRequest)); // R260, R262: one session, however many asked
-            }
+            self.take_news(now);
             while let Some(due) = self.schedule.poll(&mut self.device.state_mut().informs, now) {
                 self.fall_due(due);
             }
@@ -159,7 +157,7 @@ impl Agent<'_> {
             match self.sleep(now) {
                 Some(Wake::Stop) => break Ended::Stopped,
                 Some(Wake::Command(call)) => self.carry_out(call),
-                Some(Wake::Requested | Wake::Transferred) | None => {}
+                Some(Wake::News | Wake::Transferred) | None => {}
             }
         };
         if ended == Ended::Stopped {

@@ -23,6 +23,9 @@ pub enum Command {
     Run(Config),
     /// Load and validate configuration and data model.
     Check(Config),
+    /// Checks, from the device, what the daemon needs of the world.
+    #[cfg(feature = "doctor")]
+    Doctor(Config),
     /// Values of the running daemon.
     Get {
         /// Its control socket.
@@ -158,6 +161,13 @@ const COMMANDS: &[Form] = &[
         meaning: "validate configuration and data model, contact nobody",
         build: Build::Daemon(Command::Check),
     },
+    #[cfg(feature = "doctor")]
+    Form {
+        name: "doctor",
+        arguments: "",
+        meaning: "check name, ACS, TLS, clock, STUN and ports, one line each",
+        build: Build::Daemon(Command::Doctor),
+    },
     Form {
         name: "get",
         arguments: " PATH...",
@@ -276,7 +286,7 @@ struct Line {
     command: Option<&'static Form>,
     operands: Vec<String>,
     options: Options,
-    /// The first option that only `run` and `check` take.
+    /// The first option that only `run`, `check` and `doctor` take.
     daemon_option: Option<&'static str>,
     json: bool,
 }
@@ -360,6 +370,8 @@ impl Command {
     fn through(mut self, path: PathBuf) -> Command {
         match &mut self {
             Command::Run(_) | Command::Check(_) => {}
+            #[cfg(feature = "doctor")]
+            Command::Doctor(_) => {}
             Command::Get { control, .. }
             | Command::Set { control, .. }
             | Command::Add { control, .. }
@@ -386,6 +398,10 @@ fn help() -> String {
     }
     text.push_str("\nA PATH ending in a dot is an object with all that is below it.\n");
     text.push_str("get to status talk to the running daemon and take --control and --config.\n");
+    if cfg!(feature = "doctor") {
+        text.push_str("doctor takes the options of run, sends the ACS one GET outside of any session, and changes\n");
+        text.push_str("nothing; lines begin with ok, warning, skipped or FAILED, and one FAILED makes status 1.\n");
+    }
     text.push_str(
         "get writes a line end in a value as \\n, and so every backslash as \\\\; hidden values are empty.\n",
     );

@@ -277,7 +277,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         key: "udpListen",
         value: "ADDR:PORT",
         default: Some("0.0.0.0:7547"),
-        meaning: "without effect: no requests over UDP, no STUN",
+        meaning: "connection requests over UDP, and STUN",
         form: Form::One(|config, text| address(text).map(|address| config.udp_listen = address)),
     },
     Setting {

@@ -23,10 +23,11 @@ mod resolver;
 mod udp;
 mod udp_request;
 
+pub use gatekeeper::REALM;
 pub use http::HttpListener;
 pub use limits::{Limits, Rate};
 pub use outcome::{HttpOutcome, Outcome, Tally, UdpOutcome};
-pub use udp::{Course, Report, UdpListener};
+pub use udp::{Course, Report, StunView, UdpListener};
 pub use udp_request::{Replay, UdpRequest};
 
 use std::fmt;

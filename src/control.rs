@@ -15,7 +15,7 @@ mod server;
 mod service;
 mod socket;
 
-pub use client::run;
+pub use client::{Cause, NoAnswer, ask, run};
 pub use follow::transfer;
 pub use message::{Answer, LocalTransfer, Request};
 pub(crate) use message::{assignment, wish};

@@ -4,7 +4,7 @@
 //! again. A room imports only from floors below it.
 //!
 //! ```text
-//! main.rs  cli  config  check   arguments in, exit code out
+//! main.rs  cli  config  check  doctor   arguments in, exit code out
 //! agent                    the one thread that owns everything that can change
 //! ──────────────────────── drivers: sockets, files, processes, threads
 //! acs  connection_request  control  transfer  process  store  log  clock  time_zone
@@ -29,6 +29,8 @@ pub mod connection_request;
 pub mod control;
 pub mod cwmp;
 pub mod digest;
+#[cfg(feature = "doctor")]
+pub mod doctor;
 pub mod log;
 pub mod model;
 pub mod process;

@@ -15,6 +15,8 @@ fn carry_out(command: Command) -> ExitCode {
     match command {
         Command::Run(config) => agent::daemon::run(config),
         Command::Check(config) => check::run(&config),
+        #[cfg(feature = "doctor")]
+        Command::Doctor(config) => cpe_agent::doctor::run(&config),
         Command::Get { control, paths } => control::run(&control, &Request::Get(paths)),
         Command::Set { control, assignments } => control::run(&control, &Request::Set(assignments)),
         Command::Add { control, path } => control::run(&control, &Request::Add(path)),

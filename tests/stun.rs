@@ -12,7 +12,7 @@ use cpe_agent::stun::{Action, Binding, KeepAlivePeriods, Port, Search, Server, S
 use rand::RngCore;
 use rand::rngs::OsRng;
 use support::stun_server::Behaviour;
-use support::{StunRequest, StunServer};
+use support::{Mapping, Nat, StunRequest, StunServer};
 
 /// Two sockets and a clock around a binding.
 struct Driver {
@@ -224,4 +224,26 @@ fn keep_alives_go_on_while_the_server_is_away_and_the_second_port_answers_too() 
     let announced = server.wait_for("an announcement", |request| request.to_second_port && request.binding_change());
     assert_eq!(announced.from, driver.local()); // R272
     assert!(server.violations().is_empty(), "{:?}", server.violations());
+}
+
+/// Another client, which nobody here has written, is told the same of the same socket.
+#[test]
+fn an_independent_client_agrees_on_the_mapped_address() {
+    let server = StunServer::start();
+    let nat = Nat::start(server.address(), Mapping::Stable);
+    let mut driver = Driver::start(&server, settings(60, 60));
+    driver.server = nat.address();
+    driver.until("an answer", answers);
+    let published = driver.binding.published();
+    assert_eq!(published.address, nat.outer_address(driver.local()));
+    assert_ne!(published.address, Some(driver.local()));
+    assert!(published.nat_detected);
+
+    driver.run(Duration::from_millis(100)); // answers to repeated questions are out of the way
+    driver.primary.set_nonblocking(false).expect("blocking");
+    let mut client = stunclient::StunClient::new(nat.address());
+    client.set_timeout(Duration::from_secs(20)).set_retry_interval(Duration::from_secs(5)).set_software(None);
+    let seen = client.query_external_address(&driver.primary).expect("an answer");
+    assert_eq!(Some(seen), published.address);
+    assert_ne!(server.requests().last().expect("a request").transaction, server.requests()[0].transaction);
 }

@@ -1,10 +1,7 @@
 //! The ACS wakes the real agent: connection requests over HTTP, from the URL in Inform to the session that follows.
 
-use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
-
-use md5::{Digest, Md5};
 
 mod gateway;
 mod support;
@@ -30,45 +27,8 @@ fn registered(acs: &mut Acs) -> (Agent, String) {
     (agent, url)
 }
 
-fn hex(text: &str) -> String {
-    Md5::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// A GET for this URL; gives the status and the head of the answer.
-fn get(stream: &mut TcpStream, url: &str, authorization: &str) -> (u16, String) {
-    let (authority, path) = url.strip_prefix("http://").and_then(|rest| rest.split_once('/')).expect("an http URL");
-    write!(stream, "GET /{path} HTTP/1.1\r\nHost: {authority}\r\n{authorization}\r\n").expect("sent");
-    let mut answer = Vec::new();
-    let mut byte = [0];
-    while !answer.ends_with(b"\r\n\r\n") && stream.read(&mut byte).expect("an answer") == 1 {
-        answer.push(byte[0]);
-    }
-    let head = String::from_utf8(answer).expect("text");
-    let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status");
-    (status, head)
-}
-
-/// A quoted part of the challenge in the head of an answer.
-fn part<'a>(head: &'a str, name: &str) -> &'a str {
-    head.split(&format!("{name}=\"")).nth(1).and_then(|rest| rest.split('"').next()).expect("a digest challenge")
-}
-
-/// What GenieACS does: a request without credentials, then one with them on the same connection. Gives the last status.
 fn request(url: &str, password: &str) -> u16 {
-    let authority = url.strip_prefix("http://").and_then(|rest| rest.split('/').next()).expect("an http URL");
-    let mut stream = TcpStream::connect(authority).expect("the port of the URL");
-    stream.set_read_timeout(Some(SOON)).expect("a limit");
-    let (status, challenge) = get(&mut stream, url, "");
-    assert_eq!(status, 401); // R256
-    let (nonce, realm, opaque) = (part(&challenge, "nonce"), part(&challenge, "realm"), part(&challenge, "opaque"));
-    let path = url.split_at(url.find(authority).expect("its authority") + authority.len()).1;
-    let (ha1, ha2) = (hex(&format!("acs:{realm}:{password}")), hex(&format!("GET:{path}")));
-    let response = hex(&format!("{ha1}:{nonce}:00000001:abc:auth:{ha2}"));
-    let authorization = format!(
-        "Authorization: Digest username=\"acs\", realm=\"{realm}\", nonce=\"{nonce}\", uri=\"{path}\", qop=auth, \
-         opaque=\"{opaque}\", nc=00000001, cnonce=\"abc\", response=\"{response}\"\r\n"
-    );
-    get(&mut stream, url, &authorization).0
+    Caller { username: "acs", password }.requests(url)
 }
 
 /// R255, R256, R259, R260: a session with that event follows, to the configured ACS.

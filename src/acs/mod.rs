@@ -13,6 +13,8 @@
 
 pub(crate) mod authentication;
 mod cookie;
+#[cfg(feature = "tls")]
+pub mod examine;
 pub mod http;
 pub mod stream;
 #[cfg(feature = "tls")]
@@ -170,6 +172,11 @@ impl Connection {
     /// Our own address on the last connection towards the ACS.
     pub fn local_addr(&self) -> Option<SocketAddr> {
         self.local
+    }
+
+    /// The address of the ACS on that connection.
+    pub fn remote_addr(&self) -> Option<SocketAddr> {
+        self.remote
     }
 
     /// Sends an envelope, or the empty POST where `body` is empty, and waits for the answer. Follows

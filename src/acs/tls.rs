@@ -16,7 +16,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::{Error as PemError, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::sign::CertifiedKey;
-use rustls::{CertificateError, ClientConfig, Error, RootCertStore};
+use rustls::{CertificateError, ClientConfig, Error, ProtocolVersion, RootCertStore};
 
 use super::stream::TlsSettings;
 use super::transport::{Idle, Tcp, session_error};
@@ -36,6 +36,14 @@ impl TlsClient {
     pub fn load(settings: &TlsSettings, clock_is_set: bool) -> Result<TlsClient, SessionError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let verifier = verifier(settings.ca_file.as_deref(), clock_is_set, &provider)?;
+        TlsClient::with_verifier(settings, provider, verifier)
+    }
+
+    pub(super) fn with_verifier(
+        settings: &TlsSettings,
+        provider: Arc<CryptoProvider>,
+        verifier: Arc<dyn ServerCertVerifier>,
+    ) -> Result<TlsClient, SessionError> {
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|e| SessionError::Tls(e.to_string()))?
@@ -129,6 +137,17 @@ impl TlsStream {
         }
     }
 
+    /// Protocol version and cipher suite, such as `TLS 1.3, TLS13_AES_128_GCM_SHA256`.
+    pub fn agreement(&self) -> String {
+        let version = match self.tls.protocol_version() {
+            Some(ProtocolVersion::TLSv1_2) => "TLS 1.2",
+            Some(ProtocolVersion::TLSv1_3) => "TLS 1.3",
+            _ => "TLS", // not reached: rustls has no other
+        };
+        let suite = self.tls.negotiated_cipher_suite().map(|suite| format!(", {:?}", suite.suite()));
+        format!("{version}{}", suite.unwrap_or_default())
+    }
+
     /// The connection under it.
     pub fn tcp(&self) -> &Tcp {
         &self.tcp
@@ -156,7 +175,7 @@ impl Drop for TlsStream {
     }
 }
 
-fn verifier(
+pub(super) fn verifier(
     ca_file: Option<&Path>,
     clock_is_set: bool,
     provider: &Arc<CryptoProvider>,
@@ -226,7 +245,8 @@ fn identity(settings: &TlsSettings) -> Result<Option<Identity>, SessionError> {
     }
 }
 
-fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, SessionError> {
+/// The certificates in a PEM file, at least one.
+pub fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, SessionError> {
     let unusable = |error| unusable(file, "certificate", error);
     let found =
         CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>).map_err(unusable)?;

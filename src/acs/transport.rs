@@ -112,6 +112,11 @@ impl Tcp {
         Err(failure)
     }
 
+    /// Connects to this very address, for `limit` at most.
+    pub fn reach(remote: SocketAddr, patience: &Patience, limit: Duration) -> Result<Tcp, SessionError> {
+        Tcp::connect_to(remote, patience, now() + limit)
+    }
+
     fn connect_to(remote: SocketAddr, patience: &Patience, deadline: Instant) -> Result<Tcp, SessionError> {
         let failed = |reason: String| SessionError::Connect { addr: remote.to_string(), reason };
         let socket = connecting_socket(remote, patience).map_err(|e| failed(reason(e)))?;

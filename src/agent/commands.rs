@@ -73,7 +73,7 @@ impl Agent<'_> {
         let before = bootstrap(&self.device);
         let done = change(&mut self.device)?;
         if done.notify {
-            self.schedule.notification.changed(now);
+            self.schedule.notification.changed(now.monotonic);
         }
         self.wanted |= !before && bootstrap(&self.device); // R25: another ACS is contacted at once
         Ok(done.output)
@@ -116,6 +116,7 @@ impl Agent<'_> {
             running: running.then_some(now.monotonic),
             last: self.last_session.clone().zip(self.session_ended),
             next,
+            ways_in: self.reach.ways_in(),
             events: self.device.state().events.pending().cloned().collect(),
             retry_count: self.device.state().retry_count,
             transfers: self

@@ -51,9 +51,10 @@ impl Agent<'_> {
             self.acs = Acquaintance { url: url.clone(), ..Acquaintance::default() };
         }
         let connection = self.connect(self.acs_settings(began.clock_is_set()));
-        if let Some(address) = connection.as_ref().ok().and_then(Connection::local_addr) {
-            self.follow_address(address.ip());
+        if let Ok(connection) = &connection {
+            self.follow_connection(connection.remote_addr(), connection.local_addr(), began);
         }
+        let tells_udp_address = self.tells_udp_address();
         let offered = if self.acs.only_oldest { version::OLDEST } else { version::ALL };
         let start = Start { current_time: self.current_time(), offered };
         let (session, first) = Session::start(&start, &mut self.device);
@@ -67,6 +68,9 @@ impl Agent<'_> {
             Err(error) => (session, Err(error)),
         };
         self.device.state_mut().events.session_ended();
+        if tells_udp_address && !self.tells_udp_address() {
+            self.udp_address_was_told(self.clock.now());
+        }
         match &result {
             Ok(()) => self.succeeded(),
             Err(error) => self.failed(error, &session),
@@ -110,9 +114,7 @@ impl Agent<'_> {
     pub(super) fn follow_up(&mut self, version: Version) {
         let state = self.device.state();
         self.wanted |= state.events.is_due(state.occasion(version));
-        if self.device.has_news() && state.retry_count == 0 {
-            self.schedule.notification.changed(self.clock.now());
-        }
+        self.notify(self.clock.now());
     }
 
     /// Posts what the session says and hands it the answers, until it ends.

@@ -77,7 +77,7 @@ fn check_acs_url(config: &Config, loaded: &Loaded) -> Result<(), StartupError> {
 }
 
 /// The files that TLS works with.
-pub(super) fn tls_settings(config: &Config) -> TlsSettings {
+pub fn tls_settings(config: &Config) -> TlsSettings {
     TlsSettings {
         ca_file: config.ca_file.clone(),
         client_cert: config.client_cert.clone(),
@@ -151,6 +151,7 @@ impl<'w> Agent<'w> {
             has_stored_state: !recovered.records.is_empty(),
         };
         agent.note_overruled_settings();
+        agent.device.republish_udp_address();
         agent.note_start();
         agent.carrier.remove_leftovers(&agent.device.state().transfers);
         agent.publish(agent.clock.now(), false);
@@ -187,6 +188,7 @@ impl<'w> Agent<'w> {
             state.events.rebooted();
             state.changed.clear(); // R110: with 4 VALUE CHANGE, which does not outlive a reboot
             state.reboot = false; // the promise is kept
+            state.last_udp_request = None; // R292: a server whose clock was once wrong is not locked out for good
             if state.reset == Reset::Begun {
                 state.reset = Reset::Done;
             }

@@ -5,6 +5,7 @@
 //! the moment of the question, whatever was done to the clock meanwhile.
 
 mod transfers;
+mod ways_in;
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -24,6 +25,7 @@ use crate::time_zone::LocalZone;
 use crate::url::Url;
 
 pub(super) use transfers::TransferStatus;
+pub(super) use ways_in::WaysIn;
 
 /// Where the latest status hangs.
 pub struct Board {
@@ -69,6 +71,7 @@ pub(super) struct Status {
     pub(super) transfers: Vec<TransferStatus>,
     /// How the last of them ended.
     pub(super) ended: Vec<Ended>,
+    pub(super) ways_in: WaysIn,
     pub(super) journal: JournalState,
 }
 
@@ -148,6 +151,9 @@ impl View<'_> {
     ///              moving, moved, applying, rebooting, verifying, done, failed), attempt, bytes, totalBytes,
     ///              bytesPerSecond, secondsLeft, error
     /// endedTransfers  the last ones, each with id, error (null where it is done)
+    /// connectionRequests  http, udp: each with listening (null: closed) and counters by outcome
+    /// stun         state (unused, unresolved, asked, answers, silent, refuses), error, server, local, mapped, natDetected,
+    ///              keepAliveSeconds, keepAlive (how it came about), counters; null: the UDP port is closed
     /// journal      directory, durable, error, notices
     /// ```
     fn json(&self) -> Json {
@@ -190,6 +196,8 @@ impl View<'_> {
             "retryCount": self.status.retry_count,
             "transfers": self.status.transfers.iter().map(|t| t.json(self.now.monotonic)).collect::<Vec<_>>(),
             "endedTransfers": self.status.ended.iter().map(transfers::ended_json).collect::<Vec<_>>(),
+            "connectionRequests": self.status.ways_in.json(),
+            "stun": self.status.ways_in.stun_json(),
             "journal": {
                 "directory": journal.directory.display().to_string(),
                 "durable": journal.durable,
@@ -224,6 +232,7 @@ impl View<'_> {
             let (label, text) = transfer.line(self.now.monotonic);
             report.line(&label, &text);
         }
+        self.status.ways_in.text(&mut report);
         self.journal(&mut report);
         report.0
     }

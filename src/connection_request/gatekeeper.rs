@@ -10,7 +10,7 @@ use super::outcome::HttpOutcome;
 use crate::digest::{Algorithm, Authorization, DigestChallenge, equal_in_constant_time};
 
 /// The realm of the challenge; it tells nothing of the device.
-const REALM: &str = "cwmp";
+pub const REALM: &str = "cwmp";
 
 /// Who is let in, and what was let in lately.
 pub(super) struct Gatekeeper {

@@ -35,14 +35,15 @@ pub(super) fn towards(bound: SocketAddr, destination: SocketAddr) -> SocketAddr 
     if !bound.ip().is_unspecified() {
         return bound;
     }
-    let unreachable = SocketAddr::new(bound.ip(), bound.port());
+    SocketAddr::new(ours_towards(destination).unwrap_or(bound.ip()), bound.port())
+}
+
+/// Our address on the way to `destination`; none where there is no way. Nothing is sent.
+pub(super) fn ours_towards(destination: SocketAddr) -> Option<IpAddr> {
     let any: IpAddr = if destination.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-    let probe = |()| {
-        let socket = UdpSocket::bind((any, 0))?;
-        socket.connect(destination)?;
-        socket.local_addr()
-    };
-    probe(()).map_or(unreachable, |local| SocketAddr::new(local.ip(), bound.port()))
+    let socket = UdpSocket::bind((any, 0)).ok()?;
+    socket.connect(destination).ok()?;
+    Some(socket.local_addr().ok()?.ip())
 }
 
 /// A destination behind the default route, where nobody in particular is known: documentation addresses, which belong

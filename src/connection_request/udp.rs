@@ -47,6 +47,8 @@ pub enum Report {
     Requested(Replay),
     /// UDPConnectionRequestAddress and NATDetected have these values from now on (R285).
     Published(Published),
+    /// The address of this device on the way to the ACS may be another one than before: this one (R266).
+    Address(IpAddr),
 }
 
 /// What the STUN binding is to do.
@@ -113,6 +115,7 @@ impl UdpListener {
             binding: Binding::new(),
             resolver: Resolver::new(Arc::clone(&waker)),
             acs: None,
+            towards_acs: None,
             way: None,
             look_at: Duration::ZERO,
         };
@@ -131,14 +134,25 @@ impl UdpListener {
         self.wake();
     }
 
-    /// How the STUN binding is doing; none before the thread has begun.
-    pub fn status(&self) -> Option<Status> {
-        self.shared.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// A view of the STUN binding.
+    pub fn stun(&self) -> StunView {
+        StunView(Arc::clone(&self.shared))
     }
 
     fn wake(&self) {
         // Where the byte finds no room, enough of them are there already.
         let _ = (&*self.waker).write(&[0]);
+    }
+}
+
+/// How the STUN binding is doing, for as long as somebody wants to know.
+#[derive(Clone, Debug)]
+pub struct StunView(Arc<Shared>);
+
+impl StunView {
+    /// How it is doing now; none before the thread has begun.
+    pub fn status(&self) -> Option<Status> {
+        self.0.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -170,6 +184,8 @@ struct Service<R> {
     binding: Binding,
     resolver: Resolver,
     acs: Option<SocketAddr>,
+    /// Our address on the way to it.
+    towards_acs: Option<IpAddr>,
     /// The destination that the local address was looked up for; none before there is a course.
     way: Option<SocketAddr>,
     /// When to look it up again.
@@ -256,6 +272,11 @@ impl<R: Fn(Report)> Service<R> {
         let local = local_address::towards(self.address, way);
         self.binding.local_address_changed(local, now);
         self.carry_out(now);
+        let ours = self.acs.and_then(local_address::ours_towards);
+        if ours.is_some() && self.towards_acs != ours {
+            self.towards_acs = ours;
+            ours.into_iter().for_each(|address| (self.report)(Report::Address(address)));
+        }
     }
 
     fn show(&self) {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::message::{Answer, Request, parse_answer};
+use super::message::{Request, parse_answer};
 use super::service::WAIT_LIMIT;
 use super::socket;
 use crate::clock::Clock;
@@ -19,9 +19,9 @@ const MAX_ANSWER: u64 = 64 << 20;
 /// Has the daemon behind the socket `path` carry out `request`, and prints its answer: output on stdout, or the reason
 /// on stderr with status 1.
 pub fn run(path: &Path, request: &Request) -> ExitCode {
-    let output = match ask(path, request) {
+    let output = match ask(path, request, usual_limit(request)) {
         Ok(output) => output,
-        Err(reason) => {
+        Err(NoAnswer { reason, .. }) => {
             reason.lines().for_each(|line| eprintln!("cpe-agent: {line}"));
             return ExitCode::FAILURE;
         }
@@ -37,31 +37,68 @@ pub fn run(path: &Path, request: &Request) -> ExitCode {
     }
 }
 
-pub(super) fn ask(path: &Path, request: &Request) -> Answer {
+/// How long an agent that lives takes at most: all but `status` may have to wait for the end of a session.
+pub(super) fn usual_limit(request: &Request) -> Duration {
+    match request {
+        Request::Status { .. } => PATIENCE,
+        _ => WAIT_LIMIT + PATIENCE,
+    }
+}
+
+/// A request came to nothing, or was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoAnswer {
+    /// Why.
+    pub cause: Cause,
+    /// The same for people; a refusal may have several lines.
+    pub reason: String,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// Nobody is there.
+    NotRunning,
+    /// It did not come in time: the daemon may be in a session.
+    Late,
+    /// It was refused, or is none.
+    Refused,
+}
+
+impl From<String> for NoAnswer {
+    fn from(reason: String) -> NoAnswer {
+        NoAnswer { cause: Cause::Refused, reason }
+    }
+}
+
+/// Has the daemon behind the socket `path` carry out `request`, for about `limit` at most.
+pub fn ask(path: &Path, request: &Request, limit: Duration) -> Result<String, NoAnswer> {
     let shown = path.display();
-    let mut stream = socket::connect(path, PATIENCE).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => format!("the daemon is not running: there is no control socket {shown}"),
-        ErrorKind::ConnectionRefused => format!("the daemon is not running: nobody answers on {shown}"),
-        ErrorKind::PermissionDenied => format!("the control socket {shown} may be opened by its owner only"),
-        ErrorKind::WouldBlock => format!("the daemon does not answer on {shown}"),
-        _ => format!("the control socket {shown} cannot be opened: {error}"),
+    let late = || NoAnswer { cause: Cause::Late, reason: format!("the daemon does not answer on {shown}") };
+    let not_running = |why: &str| {
+        let reason = format!("the daemon is not running: {why} {shown}");
+        NoAnswer { cause: Cause::NotRunning, reason }
+    };
+    let mut stream = socket::connect(path, PATIENCE.min(limit)).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => not_running("there is no control socket"),
+        ErrorKind::ConnectionRefused => not_running("nobody answers on"),
+        ErrorKind::PermissionDenied => format!("the control socket {shown} may be opened by its owner only").into(),
+        ErrorKind::WouldBlock => late(),
+        _ => NoAnswer::from(format!("the control socket {shown} cannot be opened: {error}")),
     })?;
     // The daemon may have refused an overlong request before all of it was sent: what counts is its answer.
     let sent = stream.write_all(&request.encode());
-    let limit = match request {
-        Request::Status { .. } => PATIENCE,
-        _ => WAIT_LIMIT + PATIENCE,
-    };
     let line = receive(&mut stream, limit).map_err(|error| match error.kind() {
-        ErrorKind::WouldBlock | ErrorKind::TimedOut => format!("the daemon does not answer on {shown}"),
-        _ => format!("the daemon has closed the connection: {error}"),
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => late(),
+        _ => NoAnswer::from(format!("the daemon has closed the connection: {error}")),
     })?;
-    match (parse_answer(&line), sent) {
+    let answer = match (parse_answer(&line), sent) {
         (Some(answer), _) => answer,
         (None, Err(error)) => Err(format!("the daemon does not take the request: {error}")),
         (None, Ok(())) if line.is_empty() => Err("the daemon has closed the connection without an answer".into()),
         (None, Ok(())) => Err(format!("what answers on {shown} is no cpe-agent")),
-    }
+    };
+    Ok(answer?)
 }
 
 /// Reads to the end of the stream, for `limit` in all.
@@ -88,6 +125,7 @@ fn receive(stream: &mut UnixStream, limit: Duration) -> io::Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::message::Answer;
     use super::*;
     use std::io::{BufRead, BufReader};
     use std::os::unix::net::UnixListener;
@@ -105,7 +143,7 @@ mod tests {
             BufReader::new(&stream).read_line(&mut String::new()).expect("a request");
             stream.write_all(answer).expect("answered");
         });
-        let answer = ask(&path, &STATUS);
+        let answer = ask(&path, &STATUS, PATIENCE).map_err(|silence| silence.reason);
         daemon.expect("a thread").join().expect("its end");
         answer.map_err(|reason| reason.replace(&path.display().to_string(), "PATH"))
     }
@@ -122,11 +160,13 @@ mod tests {
     fn without_a_daemon() {
         let home = tempfile::tempdir().expect("a directory");
         let path = home.path().join("socket");
-        let nothing = ask(&path, &STATUS).expect_err("nobody is there");
-        assert_eq!(nothing, format!("the daemon is not running: there is no control socket {}", path.display()));
+        let nothing = ask(&path, &STATUS, PATIENCE).expect_err("nobody is there");
+        assert_eq!(nothing.cause, Cause::NotRunning);
+        assert_eq!(nothing.reason, format!("the daemon is not running: there is no control socket {}", path.display()));
         drop(UnixListener::bind(&path).expect("a socket that stays behind"));
-        let nobody = ask(&path, &STATUS).expect_err("nobody is there");
-        assert_eq!(nobody, format!("the daemon is not running: nobody answers on {}", path.display()));
+        let nobody = ask(&path, &STATUS, PATIENCE).expect_err("nobody is there");
+        assert_eq!(nobody.cause, Cause::NotRunning);
+        assert_eq!(nobody.reason, format!("the daemon is not running: nobody answers on {}", path.display()));
     }
 
     #[test]

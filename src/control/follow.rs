@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::client::ask;
+use super::client::{ask, usual_limit};
 use super::message::{LocalTransfer, Request};
 
 /// How often the daemon is asked how far it is.
@@ -32,12 +32,13 @@ pub fn transfer(path: &Path, wanted: LocalTransfer) -> ExitCode {
 }
 
 fn carry_out(path: &Path, wanted: LocalTransfer, bar: &mut Bar) -> Result<(), String> {
-    let id: u32 = ask(path, &Request::Transfer(Box::new(wanted)))?
+    let told = |request: &Request| ask(path, request, usual_limit(request)).map_err(|none| none.reason);
+    let id: u32 = told(&Request::Transfer(Box::new(wanted)))?
         .trim()
         .parse()
         .map_err(|_| "the daemon does not say which transfer it is".to_owned())?;
     loop {
-        let status = ask(path, &Request::Status { json: true })?;
+        let status = told(&Request::Status { json: true })?;
         let status: Value = serde_json::from_str(&status).map_err(|error| format!("the status is no JSON: {error}"))?;
         let find = |list: &str| status[list].as_array()?.iter().find(|entry| entry["id"] == id).cloned();
         match (find("endedTransfers"), find("transfers")) {

@@ -87,8 +87,21 @@ pub struct State {
     /// What the watched parameters of the factory state were when the ACS last heard of them: names and digests of the
     /// values. A new firmware brings other values than these.
     pub told: BTreeMap<String, u32>,
+    /// UDPConnectionRequestAddress and NATDetected as they were last.
+    pub udp_address: PublishedAddress,
+    /// `ts` and `id` of the last UDP connection request since the device booted: copies of it are not accepted (R292).
+    pub last_udp_request: Option<(u64, u64)>,
     /// How the journal has `informs`. Its seconds run on, so that they are written only when an entry comes or goes.
     informs_json: Json,
+}
+
+/// Where UDP connection requests are received (R285).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PublishedAddress {
+    /// UDPConnectionRequestAddress; empty where it is not known.
+    pub address: String,
+    /// NATDetected.
+    pub nat_detected: bool,
 }
 
 /// How far a factory reset has come.
@@ -365,12 +378,13 @@ impl Device {
         }
     }
 
-    /// Whether a change that no Inform has told yet is to be told at once: its notification is active (R198).
-    pub fn has_news(&self) -> bool {
-        let is_active = |name: &String| {
-            self.tree.parameter(name).is_ok_and(|p| p.attributes().notification == Notification::Active)
-        };
-        self.state.events.is_new(&EventCode::ValueChange) && self.state.changed.iter().any(is_active)
+    /// The names of changed parameters that no Inform has told yet and that are to be told at once: their notification
+    /// is active (R198).
+    pub fn news(&self) -> impl Iterator<Item = &str> {
+        let is_active =
+            |name: &&str| self.tree.parameter(name).is_ok_and(|p| p.attributes().notification == Notification::Active);
+        let changed = self.state.events.is_new(&EventCode::ValueChange).then_some(&self.state.changed);
+        changed.into_iter().flatten().map(String::as_str).filter(is_active)
     }
 
     /// A parameter of the factory state that the ACS begins to watch: from now on a firmware that brings another value
@@ -428,8 +442,8 @@ impl Device {
             return;
         };
         let is_watched = parameter.spec.inform || parameter.attributes().notification != Notification::Off;
-        let sum = digest(&value);
-        let differs = is_watched && self.state.told.insert(name.to_owned(), sum).is_some_and(|told| told != sum);
+        let (shown, sum) = (digest(&parameter.stored()), digest(&value));
+        let differs = is_watched && self.state.told.insert(name.to_owned(), sum).unwrap_or(shown) != sum;
         // An ACS that is yet to meet the device was told nothing (R101).
         if differs && !self.state.events.contains(&EventCode::Bootstrap) {
             self.state.changed.insert(name.to_owned());
@@ -437,6 +451,21 @@ impl Device {
         }
         // The parameter was just found.
         let _ = self.tree.provide(name, value);
+    }
+
+    /// Shows where UDP connection requests are received, and keeps it for the next start.
+    pub fn publish_udp_address(&mut self, published: PublishedAddress) {
+        self.state.udp_address = published;
+        self.republish_udp_address();
+    }
+
+    /// Shows where UDP connection requests were received last.
+    pub fn republish_udp_address(&mut self) {
+        let PublishedAddress { address, nat_detected } = self.state.udp_address.clone();
+        let literal = if nat_detected { "true" } else { "false" };
+        for (name, text) in [("UDPConnectionRequestAddress", address.as_str()), ("NATDetected", literal)] {
+            self.provide(&self.management_server_name(name), text);
+        }
     }
 
     fn watch_acs_url(&self, changes: &[Change], state: &mut State) {
@@ -528,6 +557,9 @@ impl State {
             "scheduledRebootDone": self.scheduled_reboot_done,
             "factoryReset": self.reset.name(),
             "told": self.told,
+            "udpAddress": self.udp_address.address,
+            "natDetected": self.udp_address.nat_detected,
+            "lastUdpRequest": self.last_udp_request,
         })
     }
 
@@ -540,6 +572,7 @@ impl State {
         let changed = json.get("changed").and_then(Json::as_array);
         let told = json.get("told").and_then(Json::as_object).into_iter().flatten();
         let informs_json = json.get("informs").cloned().unwrap_or_default();
+        let last_udp_request = json.get("lastUdpRequest").and_then(Json::as_array).map(Vec::as_slice);
         State {
             identity: text("identity"),
             acs_url: text("acsUrl"),
@@ -555,6 +588,14 @@ impl State {
             scheduled_reboot_done: json.get("scheduledRebootDone").and_then(Json::as_i64),
             reset: text("factoryReset").map_or(Reset::None, |name| Reset::from_name(&name)),
             told: told.filter_map(|(name, sum)| Some((name.clone(), sum.as_u64()?.try_into().ok()?))).collect(),
+            udp_address: PublishedAddress {
+                address: text("udpAddress").unwrap_or_default(),
+                nat_detected: flag("natDetected"),
+            },
+            last_udp_request: match last_udp_request {
+                Some([timestamp, id]) => timestamp.as_u64().zip(id.as_u64()),
+                _ => None,
+            },
             informs_json,
         }
     }

@@ -10,7 +10,7 @@ use crate::clock::Now;
 pub struct Throttle {
     interval: Duration,
     last_session: Option<Duration>,
-    /// Since when something is to be told.
+    /// Since, or from, when something is to be told.
     waiting: Option<Duration>,
 }
 
@@ -20,9 +20,9 @@ impl Throttle {
         self.interval = interval;
     }
 
-    /// A change is to be told.
-    pub fn changed(&mut self, now: Now) {
-        self.waiting.get_or_insert(now.monotonic);
+    /// A change is to be told, not before `at` on the monotonic clock.
+    pub fn changed(&mut self, at: Duration) {
+        self.waiting = Some(self.waiting.map_or(at, |waiting| waiting.min(at)));
     }
 
     /// A session begins, for whatever reason, and tells all changes.
@@ -64,15 +64,20 @@ mod tests {
     fn a_change_waits_out_the_interval_after_the_last_session() {
         let mut throttle = Throttle::default();
         throttle.set(Duration::from_secs(60));
-        throttle.changed(at(5));
+        throttle.changed(at(5).monotonic);
         assert!(throttle.poll(at(5)) && !throttle.poll(at(6)), "no session yet: at once, and once");
         throttle.session_ended(at(10));
-        throttle.changed(at(20));
-        throttle.changed(at(30));
+        throttle.changed(at(20).monotonic);
+        throttle.changed(at(30).monotonic);
         assert_eq!(throttle.deadline(), Some(at(70).monotonic));
         assert!(!throttle.poll(at(69)) && throttle.poll(at(70)));
-        throttle.changed(at(100));
+        throttle.changed(at(100).monotonic);
         assert_eq!(throttle.deadline(), Some(at(100).monotonic), "long ago");
+        throttle.session_began();
+        throttle.changed(at(200).monotonic);
+        assert!(!throttle.poll(at(199)), "not before it may be told");
+        throttle.changed(at(150).monotonic);
+        assert!(throttle.poll(at(150)), "the earlier of two");
     }
 
     #[test]
@@ -80,13 +85,13 @@ mod tests {
         let mut throttle = Throttle::default();
         throttle.set(Duration::from_secs(60));
         throttle.session_ended(at(10));
-        throttle.changed(at(20));
+        throttle.changed(at(20).monotonic);
         throttle.set(Duration::from_secs(15));
         assert_eq!(throttle.deadline(), Some(at(25).monotonic));
         throttle.session_began();
         assert_eq!(throttle.deadline(), None);
         throttle.set(Duration::MAX);
-        throttle.changed(at(30));
+        throttle.changed(at(30).monotonic);
         assert!(!throttle.poll(at(1 << 40)));
     }
 }

@@ -117,6 +117,12 @@ impl Store {
         Store::open_with(dir, None)
     }
 
+    /// What the journal in `dir` holds, without locking it and without changing anything, not even what is damaged: for
+    /// a look beside an agent that may be running. Nothing where there is no directory or no journal.
+    pub fn peek(dir: &Path) -> io::Result<Recovered> {
+        journal::recover(Directory::read_only(dir)).map(|found| found.recovered)
+    }
+
     /// A store without a usable directory: every append fails with `reason`, until
     /// [`Store::reopen`] finds the directory usable.
     pub fn volatile(dir: &Path, reason: &str) -> Store {

@@ -37,6 +37,33 @@ fn records_survive_in_a_file_that_a_person_can_read() {
 }
 
 #[test]
+fn a_look_beside_a_running_agent_changes_nothing() {
+    let home = tempfile::tempdir().expect("a directory");
+    assert_eq!(Store::peek(&home.path().join("nowhere")).expect("nothing to read"), Recovered::default());
+    let (mut store, _) = Store::open(home.path()).expect("a directory");
+    store.append("a").expect("room");
+    store.append("b").expect("room");
+    let content = || {
+        let files = fs::read_dir(home.path()).expect("a directory").map(|entry| entry.expect("an entry").path());
+        let mut files: Vec<_> = files.map(|path| (fs::read(&path).expect("a file"), path)).collect();
+        files.sort();
+        files
+    };
+    let before = content();
+    assert_eq!(Store::peek(home.path()).expect("readable").records, ["a", "b"]);
+    assert_eq!(content(), before);
+    // What is damaged is not mended either, and what a power cut has left stays.
+    fs::write(home.path().join("journal.new"), "half").expect("room");
+    let whole = fs::read(home.path().join("journal")).expect("a journal");
+    for (bytes, records) in [(&whole[..whole.len() - 3], 1), (&whole[..4], 0), (&[], 0)] {
+        fs::write(home.path().join("journal"), bytes).expect("room");
+        let before = content();
+        assert_eq!(Store::peek(home.path()).expect("readable").records.len(), records);
+        assert_eq!(content(), before);
+    }
+}
+
+#[test]
 fn everything_is_for_the_owner_only() {
     let home = tempfile::tempdir().expect("a directory");
     let dir = home.path().join("state");

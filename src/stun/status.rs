@@ -41,6 +41,20 @@ pub enum ServerState {
     Refuses(u16),
 }
 
+impl ServerState {
+    /// The name in `status --json`.
+    pub fn name(self) -> &'static str {
+        match self {
+            ServerState::Unused => "unused",
+            ServerState::Unresolved => "unresolved",
+            ServerState::Asked => "asked",
+            ServerState::Answers => "answers",
+            ServerState::Silent => "silent",
+            ServerState::Refuses(_) => "refuses",
+        }
+    }
+}
+
 impl fmt::Display for ServerState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

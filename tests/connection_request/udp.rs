@@ -134,7 +134,7 @@ fn the_binding_is_learnt_on_the_port_that_receives_requests() {
         while reports.recv_timeout(SOON).expect("a report") != Report::Published(wanted) {}
     };
     until(Published { address: Some(mapped), nat_detected: true });
-    let status = listener.status().expect("a status");
+    let status = listener.stun().status().expect("a status");
     assert_eq!((status.mapped, status.nat_detected), (Some(mapped), true));
     assert_eq!(status.local, Some((Ipv4Addr::LOCALHOST, port).into()), "as the way to the server has it");
 

@@ -28,6 +28,8 @@ pub struct AgentBuilder {
     /// The environment named the program: arguments meant for another one are left out.
     replaced: bool,
     leading: Vec<String>,
+    /// What is run to run the program.
+    prefix: Vec<String>,
     models: Vec<PathBuf>,
     settings: Vec<(String, String)>,
     listen: String,
@@ -62,6 +64,7 @@ impl Agent {
             replaced: replacement.is_some(),
             program: replacement.map_or_else(|| program.into(), Into::into),
             leading: Vec::new(),
+            prefix: Vec::new(),
             models: Vec::new(),
             settings: Vec::new(),
             listen: "127.0.0.1:0".into(),
@@ -221,10 +224,20 @@ impl Agent {
         std::fs::write(self.directory().join("boot-id"), id).expect("boot-id can be written");
     }
 
-    fn start_process(&mut self) {
-        self.kill9();
+    /// Runs another subcommand that takes the options of `run`, such as `doctor`, with those of this agent.
+    pub fn beside(&self, subcommand: &str) -> Output {
+        self.with_options(subcommand).output().expect("the command starts")
+    }
+
+    /// The same, while the test goes on.
+    pub fn spawn_beside(&self, subcommand: &str) -> Child {
+        let mut command = self.with_options(subcommand);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the command starts")
+    }
+
+    fn with_options(&self, subcommand: &str) -> Command {
         let mut command = self.builder.command();
-        command.arg("run");
+        command.arg(subcommand);
         for model in &self.builder.models {
             command.arg("--data-model").arg(model);
         }
@@ -237,8 +250,14 @@ impl Agent {
         command.args(["--listen", &self.builder.listen]);
         command.args(["--udp-listen", &self.builder.udp_listen]);
         command.args(["--log", &self.builder.log_level]);
-        command.args(&self.builder.extra);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command.args(&self.builder.extra).stdin(Stdio::null());
+        command
+    }
+
+    fn start_process(&mut self) {
+        self.kill9();
+        let mut command = self.with_options("run");
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the agent starts");
         let stderr = child.stderr.take().expect("a piped stderr");
         let log = Arc::clone(&self.log);
@@ -277,6 +296,12 @@ impl AgentBuilder {
     /// Arguments before the subcommand, where the program is not the agent itself.
     pub fn leading_args(mut self, arguments: &[&str]) -> AgentBuilder {
         self.leading = arguments.iter().map(|text| (*text).to_owned()).collect();
+        self
+    }
+
+    /// Runs it by another program, such as `ip netns exec HOST`.
+    pub fn by(mut self, prefix: &[&str]) -> AgentBuilder {
+        self.prefix = prefix.iter().map(|text| (*text).to_owned()).collect();
         self
     }
 
@@ -366,7 +391,7 @@ impl AgentBuilder {
 
     fn command(&self) -> Command {
         let runner = std::env::var("CPE_AGENT_RUNNER").unwrap_or_default();
-        let mut words = runner.split_whitespace();
+        let mut words = self.prefix.iter().map(String::as_str).chain(runner.split_whitespace());
         let mut command = match words.next() {
             None => Command::new(&self.program),
             Some(first) => {

@@ -20,6 +20,8 @@
 //!   stun_server.rs    the STUN server of an ACS, on its own
 //!   file_server.rs ── served.rs    a file server, and what it serves with which bad habits
 //!        └── file_delivery.rs, file_access.rs    what it answers, and to whom
+//!   stun_server.rs    the STUN server of an ACS; nat.rs, a NAT before it     connection_request.rs    how an ACS asks
+//!   flood.rs          those who mean no good
 //! ```
 #![allow(
     dead_code,       // each test file compiles this module and uses a part of it
@@ -33,6 +35,7 @@ pub mod access;
 pub mod acs;
 pub mod agent;
 pub mod attribution;
+pub mod connection_request;
 pub mod course;
 pub mod desk;
 pub mod digest;
@@ -41,10 +44,12 @@ pub mod envelope;
 pub mod file_access;
 pub mod file_delivery;
 pub mod file_server;
+pub mod flood;
 pub mod http;
 pub mod line;
 pub mod message;
 pub mod mount;
+pub mod nat;
 pub mod options;
 pub mod record;
 pub mod reply;
@@ -59,12 +64,15 @@ pub mod transcript;
 
 pub use acs::Acs;
 pub use agent::Agent;
+pub use connection_request::Caller;
 pub use digest::{Algorithm, Challenge, basic, digest, other_scheme};
 pub use envelope::Dialect;
 pub use file_server::{FileServer, FileServerOptions};
+pub use flood::Flood;
 pub use line::{Call, Line};
 pub use message::Message;
 pub use mount::Mount;
+pub use nat::{Mapping, Nat};
 pub use options::{AcsOptions, Closing, Ids, Refusal};
 pub use record::{Exchange, Outcome, Session};
 pub use reply::{

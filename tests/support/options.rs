@@ -146,6 +146,12 @@ impl AcsOptions {
         self
     }
 
+    /// Listens on this address.
+    pub fn address(mut self, address: impl Into<IpAddr>) -> AcsOptions {
+        self.address = address.into();
+        self
+    }
+
     /// Listens on this port, such as that of an ACS which was dropped; 0, the default, picks a free one.
     pub fn port(mut self, port: u16) -> AcsOptions {
         self.port = port;

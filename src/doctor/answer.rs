@@ -1,0 +1,188 @@
+//! What the ACS answers to a GET: whether HTTP is spoken there, and what its status means.
+//!
+//! Not an empty POST, though that is what a CPE sends: to a server that cannot place it, it is a session gone wrong.
+
+use std::time::Duration;
+
+use ureq_proto::client::header_raw;
+use ureq_proto::http::{HeaderMap, Request, header};
+
+use super::finding::{Finding, Verdict};
+use super::limit::within;
+use super::{clock, tls};
+use crate::acs::TlsSettings;
+use crate::acs::USER_AGENT;
+use crate::acs::http::Wire;
+use crate::acs::stream::Stream;
+use crate::acs::transport::Tcp;
+use crate::clock::Clock;
+use crate::cwmp::session_error::SessionError;
+use crate::url::Url;
+
+/// From the request to the last byte of the header, however slowly it trickles.
+const LIMIT: Duration = Duration::from_secs(5);
+const SUBJECT: &str = "ACS answer";
+
+/// What it takes to look closer at a server that accepts connections.
+pub(super) struct Contact {
+    pub(super) url: Url,
+    pub(super) tls: TlsSettings,
+    /// Whether there is a password to answer a challenge with, where that is known.
+    pub(super) has_password: Option<bool>,
+    pub(super) clock: Clock,
+}
+
+impl Contact {
+    /// TLS where the URL has it, one request, and what can be read from the answer.
+    pub(super) fn examine(self, tcp: Tcp) -> Vec<Finding> {
+        let (mut findings, stream) = match self.url.is_tls() {
+            true => tls::check(&self.url, &self.tls, self.clock.now(), tcp),
+            false => {
+                let text = "the URL is http: nothing is encrypted, and nobody knows who answers";
+                (vec![Finding::skipped("TLS", text)], Some(Stream::Plain(tcp)))
+            }
+        };
+        let Some(stream) = stream else { return findings };
+        let began = self.clock.now();
+        let answer = get(stream, &self.url.authority(), self.url.target(), LIMIT);
+        let now = self.clock.now();
+        findings.push(judge(&answer, &self.url, self.has_password, now.monotonic.saturating_sub(began.monotonic)));
+        if let Ok(head) = answer {
+            findings.push(clock::beside_acs(head.date.as_deref(), now.wall));
+        }
+        findings
+    }
+}
+
+/// What matters of the header of an answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Head {
+    pub(super) status: u16,
+    pub(super) date: Option<String>,
+    /// Each WWW-Authenticate.
+    pub(super) challenges: Vec<String>,
+    pub(super) location: Option<String>,
+}
+
+impl Head {
+    fn new(status: u16, headers: &HeaderMap) -> Head {
+        let texts = |name| {
+            let values = headers.get_all(name).iter();
+            values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect::<Vec<_>>()
+        };
+        Head {
+            status,
+            date: texts(header::DATE).into_iter().next(),
+            challenges: texts(header::WWW_AUTHENTICATE),
+            location: texts(header::LOCATION).into_iter().next(),
+        }
+    }
+}
+
+/// One GET without credentials on a connection of its own, which is closed afterwards; nothing of the body is read.
+pub(super) fn get(stream: Stream, authority: &str, target: &str, limit: Duration) -> Result<Head, SessionError> {
+    let fields = [("Host", authority), ("User-Agent", USER_AGENT), ("Connection", "close")];
+    let request = fields
+        .into_iter()
+        .fold(Request::get(target), |builder, (name, value)| header_raw(builder, name, value.as_bytes()))
+        .body(())
+        .map_err(|error| SessionError::Protocol(format!("no request possible: {error}")))?;
+    let exchange =
+        move || Wire::new(stream).exchange(request, b"").map(|answer| Head::new(answer.status, &answer.headers));
+    within(limit, exchange).unwrap_or(Err(SessionError::Timeout("waiting for the answer")))
+}
+
+fn judge(answer: &Result<Head, SessionError>, url: &Url, has_password: Option<bool>, took: Duration) -> Finding {
+    let took = took.as_millis();
+    let head = match answer {
+        Ok(head) => head,
+        Err(error) => return Finding::failed(SUBJECT, format!("{error} ({took} ms)")),
+    };
+    let (mut verdict, meaning) = meaning(head.status);
+    let mut text = format!("GET is answered with {}: {meaning}", head.status);
+    match head.status {
+        401 => {
+            let schemes: Vec<&str> = head.challenges.iter().filter_map(|text| text.split_whitespace().next()).collect();
+            match schemes.is_empty() {
+                true => text.push_str(", but says not in which way"),
+                false => text.push_str(&format!(" ({})", schemes.join(", "))),
+            }
+            if has_password == Some(false) {
+                verdict = Verdict::Warning;
+                text.push_str("; ManagementServer.Password is empty");
+            }
+        }
+        301 | 302 | 307 | 308 => {
+            let target = head.location.as_deref().map(|location| url.join(location));
+            match target {
+                Some(Ok(target)) => text.push_str(&format!(", {target}")), // without its query
+                _ => verdict = Verdict::Warning,
+            }
+        }
+        _ => {}
+    }
+    Finding { verdict, subject: SUBJECT, text: format!("{text} ({took} ms)") }
+}
+
+/// What a status says to somebody who expects an ACS.
+fn meaning(status: u16) -> (Verdict, &'static str) {
+    match status {
+        401 => (Verdict::Ok, "it asks for user name and password, as in a session"),
+        405 | 501 => (Verdict::Ok, "it takes no GET, as an ACS that wants a POST"),
+        400 | 411 | 415 => (Verdict::Ok, "it expects a CWMP message there"),
+        200 | 204 => (Verdict::Ok, "HTTP is served there"),
+        301 | 302 | 307 | 308 => (Verdict::Ok, "it sends elsewhere"),
+        403 => (Verdict::Warning, "it refuses us: this address, our certificate, or a GET"),
+        404 | 410 => (Verdict::Warning, "there is nothing at this path: is the path of the URL right?"),
+        407 => (Verdict::Warning, "a proxy stands in the way"),
+        429 | 503 => (Verdict::Warning, "it is overloaded or down for maintenance"),
+        502 | 504 => (Verdict::Warning, "a proxy answers, and the ACS behind it does not"),
+        500..=599 => (Verdict::Warning, "it has an error of its own"),
+        _ => (Verdict::Warning, "not what an ACS says"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(head: Head, has_password: Option<bool>) -> String {
+        let url = Url::parse("http://acs.example/a/b?key=hunter2").unwrap();
+        judge(&Ok(head), &url, has_password, Duration::from_millis(7)).to_string()
+    }
+
+    fn status(status: u16) -> Head {
+        Head { status, ..Head::default() }
+    }
+
+    #[test]
+    fn every_status_has_a_meaning() {
+        for (code, beginning) in
+            [(200, "ok "), (405, "ok "), (400, "ok "), (403, "warning "), (404, "warning "), (418, "warning ")]
+        {
+            assert!(line(status(code), None).starts_with(beginning), "{code}");
+        }
+        let busy = "warning  ACS answer     GET is answered with 503: it is overloaded or down for maintenance (7 ms)";
+        assert_eq!(line(status(503), None), busy);
+    }
+
+    #[test]
+    fn a_challenge_is_told_with_its_scheme_and_a_missing_password() {
+        let challenges = vec!["Digest realm=\"a\", nonce=\"n\"".into(), "Basic realm=\"a\"".into()];
+        let asks = Head { challenges, ..status(401) };
+        assert!(line(asks.clone(), Some(true)).ends_with("as in a session (Digest, Basic) (7 ms)"));
+        let unable = line(asks, Some(false));
+        assert!(unable.starts_with("warning") && unable.contains("Password is empty"), "{unable}");
+        assert!(line(status(401), None).contains("says not in which way"));
+    }
+
+    #[test]
+    fn a_redirect_is_told_without_its_query() {
+        let to = |location: &str| line(Head { location: Some(location.into()), ..status(302) }, None);
+        assert!(to("https://other/x?token=hunter2").contains("it sends elsewhere, https://other/x (7 ms)"));
+        assert!(to("c").contains("http://acs.example/a/c"));
+        assert!(to("ftp://other/").starts_with("warning"));
+        let lost = judge(&Err(SessionError::Closed), &Url::parse("http://a/").unwrap(), None, Duration::ZERO);
+        assert_eq!(lost.verdict, Verdict::Failed);
+    }
+}

@@ -1,0 +1,282 @@
+//! What a NAT makes of a socket of this device, asked by an independent client on a fresh socket: the agent's own
+//! binding is not touched, and what it holds to be true is not believed.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use super::finding::{Finding, Report, Verdict};
+use super::in_force::InForce;
+use super::name;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::url::Url;
+
+const SUBJECT: &str = "STUN";
+/// The IANA's, where the model has no STUNServerPort (R271).
+const DEFAULT_PORT: u16 = 3478;
+/// Addresses of the server's name that are asked before it counts as silent.
+const MAX_SERVERS: usize = 2;
+
+/// Asks the STUN server, where the agent is to use one.
+pub(super) fn check(config: &Config, in_force: &InForce, acs: Option<&Url>, clock: &Clock, report: &mut Report) {
+    if !in_force.flag("STUNEnable", false) {
+        report.add(Finding::skipped(SUBJECT, "STUNEnable is false: no UDP connection requests through a NAT"));
+        return;
+    }
+    if !cfg!(feature = "doctor-stun") {
+        report.add(Finding::skipped(SUBJECT, "built without the feature doctor-stun: nothing was asked"));
+        return;
+    }
+    let named = Some(in_force.text("STUNServerAddress")).filter(|host| !host.is_empty());
+    let Some(host) = named.or_else(|| acs.map(name::host_of)) else {
+        report.add(Finding::failed(SUBJECT, "no server: STUNServerAddress is empty, and so is the ACS URL"));
+        return;
+    };
+    let port = in_force.port("STUNServerPort").unwrap_or(DEFAULT_PORT);
+    let Some(addresses) = name::check("STUN name", &host, port, clock, report) else { return };
+    let usable: Vec<SocketAddr> =
+        addresses.into_iter().filter(|address| speaks_with(config.udp_listen, *address)).collect();
+    if usable.is_empty() {
+        let text = format!("no address of {host} can be reached from --udp-listen {}", config.udp_listen);
+        report.add(Finding::failed(SUBJECT, text));
+        return;
+    }
+    report.extend(ask(config.udp_listen.ip(), &usable, clock));
+}
+
+/// Whether a socket bound as the agent's can send there.
+fn speaks_with(bound: SocketAddr, server: SocketAddr) -> bool {
+    bound.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) || bound.is_ipv4() == server.is_ipv4()
+}
+
+/// What each question of [`ask`] came to.
+struct Answers {
+    server: SocketAddr,
+    /// This socket as the device knows it.
+    local: SocketAddr,
+    /// This socket as the server sees it, and how long the answer took.
+    mapped: SocketAddr,
+    took: Duration,
+    again: Result<SocketAddr, String>,
+    /// Another server, where there is one, and what it sees.
+    elsewhere: Option<(SocketAddr, Result<SocketAddr, String>)>,
+}
+
+fn ask(ip: IpAddr, servers: &[SocketAddr], clock: &Clock) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for server in servers.iter().take(MAX_SERVERS) {
+        let (socket, local) = match open(ip, *server) {
+            Ok(opened) => opened,
+            Err(reason) => {
+                findings.push(Finding::failed(SUBJECT, format!("no way to {server}: {reason}")));
+                continue;
+            }
+        };
+        let began = clock.now().monotonic;
+        match query(&socket, *server, FIRST) {
+            Ok(mapped) => {
+                let took = clock.now().monotonic.saturating_sub(began);
+                let again = query(&socket, *server, FURTHER);
+                let other = servers.iter().find(|other| *other != server && other.is_ipv4() == server.is_ipv4());
+                let elsewhere = other.map(|other| (*other, query(&socket, *other, FURTHER)));
+                // As the agent, which goes on to the next address.
+                findings.iter_mut().for_each(|earlier: &mut Finding| earlier.verdict = Verdict::Warning);
+                findings.extend(judge(&Answers { server: *server, local, mapped, took, again, elsewhere }));
+                return findings;
+            }
+            Err(reason) => findings.push(Finding::failed(SUBJECT, format!("{server}: {reason}"))),
+        }
+    }
+    findings
+}
+
+/// A fresh socket, and its address on the way to the server.
+fn open(ip: IpAddr, server: SocketAddr) -> Result<(UdpSocket, SocketAddr), String> {
+    let any: IpAddr = match server {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let ip = if ip.is_unspecified() { any } else { ip };
+    let words = |error: std::io::Error| error.to_string();
+    let socket = UdpSocket::bind((ip, 0)).map_err(words)?;
+    let port = socket.local_addr().map_err(words)?.port();
+    // Another socket, since a connected one would not hear the second server.
+    let way = UdpSocket::bind((ip, 0)).and_then(|way| way.connect(server).and_then(|()| way.local_addr()));
+    Ok((socket, SocketAddr::new(way.map_err(words)?.ip(), port)))
+}
+
+/// How long the first answer may take, with some repetitions of the question, and those that follow.
+const FIRST: Duration = Duration::from_secs(3);
+const FURTHER: Duration = Duration::from_secs(2);
+
+#[cfg(feature = "doctor-stun")]
+fn query(socket: &UdpSocket, server: SocketAddr, limit: Duration) -> Result<SocketAddr, String> {
+    use stunclient::{Error, StunClient};
+
+    // It takes an answer to an earlier question for one to this: none may be left.
+    let _ = socket.set_nonblocking(true);
+    while socket.recv_from(&mut [0]).is_ok() {}
+    let _ = socket.set_nonblocking(false);
+    let mut client = StunClient::new(server);
+    client.set_timeout(limit).set_retry_interval(Duration::from_millis(500)).set_software(None);
+    client.query_external_address(socket).map_err(|error| match error {
+        Error::Timeout(()) => format!("no answer in {} s", limit.as_secs()),
+        Error::NoAddress(()) => {
+            "the answer tells no address; it may ask for a user name, which is not sent here".into()
+        }
+        Error::Socket(error) => error.to_string(),
+        _ => "what answers does not speak STUN".into(),
+    })
+}
+
+#[cfg(not(feature = "doctor-stun"))]
+fn query(_: &UdpSocket, _: SocketAddr, _: Duration) -> Result<SocketAddr, String> {
+    Err("built without the feature doctor-stun".into()) // not reached: `check` has told so
+}
+
+fn judge(answers: &Answers) -> Vec<Finding> {
+    let Answers { server, local, mapped, took, .. } = answers;
+    let seen = format!("{server} sees {local} as {mapped} ({} ms)", took.as_millis());
+    let mut findings = vec![Finding::ok(SUBJECT, seen)];
+    findings.push(Finding::ok(
+        "NAT",
+        match (local.ip() == mapped.ip(), local.port() == mapped.port()) {
+            (true, true) => "none: this device is seen under its own address and port".to_owned(),
+            (_, true) => format!("the address is rewritten, port {} is kept", mapped.port()),
+            (_, false) => format!("the address is rewritten, port {} becomes {}", local.port(), mapped.port()),
+        },
+    ));
+    findings.push(match &answers.again {
+        Ok(again) if again == mapped => Finding::ok("NAT mapping", "stable: asked twice, the same address and port"),
+        Ok(again) => Finding::failed("NAT mapping", format!("not stable: asked again, it is {again}")),
+        Err(reason) => Finding::warning("NAT mapping", format!("the second question failed: {reason}")),
+    });
+    findings.push(match &answers.elsewhere {
+        None => Finding::skipped("NAT type", "the STUN server has one address only"),
+        Some((other, Ok(seen))) if seen == mapped => {
+            Finding::ok("NAT type", format!("independent of the destination: {other} sees the same"))
+        }
+        Some((other, Ok(seen))) => {
+            let text = format!(
+                "depends on the destination: {other} sees {seen}; only {server} reaches the address that is published"
+            );
+            Finding::warning("NAT type", text)
+        }
+        Some((other, Err(reason))) => Finding::skipped("NAT type", format!("{other}: {reason}")),
+    });
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    fn answers(mapped: &str) -> Answers {
+        Answers {
+            server: at("192.0.2.1:3478"),
+            local: at("10.0.0.2:5000"),
+            mapped: at(mapped),
+            took: Duration::from_millis(9),
+            again: Ok(at(mapped)),
+            elsewhere: None,
+        }
+    }
+
+    fn lines(answers: &Answers) -> Vec<String> {
+        judge(answers).iter().map(Finding::to_string).collect()
+    }
+
+    #[test]
+    fn a_nat_is_told_by_what_it_rewrites() {
+        assert_eq!(
+            lines(&answers("203.0.113.5:6000")),
+            [
+                "ok       STUN           192.0.2.1:3478 sees 10.0.0.2:5000 as 203.0.113.5:6000 (9 ms)",
+                "ok       NAT            the address is rewritten, port 5000 becomes 6000",
+                "ok       NAT mapping    stable: asked twice, the same address and port",
+                "skipped  NAT type       the STUN server has one address only",
+            ]
+        );
+        assert!(lines(&answers("203.0.113.5:5000"))[1].ends_with("port 5000 is kept"));
+        assert!(lines(&answers("10.0.0.2:5000"))[1].contains("none: "));
+    }
+
+    #[test]
+    fn mappings_that_move_are_told() {
+        let mut moving = answers("203.0.113.5:6000");
+        moving.again = Ok(at("203.0.113.5:6001"));
+        moving.elsewhere = Some((at("192.0.2.2:3478"), Ok(at("203.0.113.5:6002"))));
+        let verdicts: Vec<Verdict> = judge(&moving).iter().map(|finding| finding.verdict).collect();
+        assert_eq!(verdicts, [Verdict::Ok, Verdict::Ok, Verdict::Failed, Verdict::Warning]);
+        moving.again = Err("no answer in 2 s".into());
+        moving.elsewhere = Some((at("192.0.2.2:3478"), Ok(moving.mapped)));
+        let verdicts: Vec<Verdict> = judge(&moving).iter().map(|finding| finding.verdict).collect();
+        assert_eq!(verdicts, [Verdict::Ok, Verdict::Ok, Verdict::Warning, Verdict::Ok]);
+    }
+
+    /// The answer is read by a crate of others: whatever comes, it must not panic.
+    #[cfg(feature = "doctor-stun")]
+    #[test]
+    fn no_damaged_answer_panics() {
+        let attributes: [(u16, &[u8]); 11] = [
+            (0x0001, &[0, 1, 0x17, 0x70, 203, 0, 113, 5]),
+            (0x0020, &[0, 1, 1, 2, 3, 4, 5, 6]),
+            (0x0006, b"user"),
+            (0x0009, &[0, 0, 4, 1, b'N', b'o', b'.', b' ']),
+            (0x000a, &[0, 1, 0, 2]),
+            (0x0014, b"realm   "),
+            (0x0015, b"nonce   "),
+            (0x8022, b"server  "),
+            (0x8023, &[0, 2, 0x17, 0x70, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]),
+            (0x0008, &[7; 20]),
+            (0x8028, &[1, 2, 3, 4]),
+        ];
+        let mut body = Vec::new();
+        for (kind, value) in attributes {
+            body.extend_from_slice(&kind.to_be_bytes());
+            body.extend_from_slice(&(value.len() as u16).to_be_bytes());
+            body.extend_from_slice(value);
+        }
+        let mut answer = vec![1, 1, 0, body.len() as u8, 0x21, 0x12, 0xa4, 0x42];
+        answer.extend_from_slice(&[9; 12]);
+        answer.extend_from_slice(&body);
+
+        let bind = || UdpSocket::bind("127.0.0.1:0").unwrap();
+        let (ours, server) = (bind(), bind());
+        let asked = |datagram: &[u8]| {
+            // The answer is there before the question: any transaction id will do.
+            server.send_to(datagram, ours.local_addr().unwrap()).unwrap();
+            let mut client = stunclient::StunClient::new(server.local_addr().unwrap());
+            client.set_timeout(Duration::from_secs(20)).set_retry_interval(Duration::from_secs(20));
+            client.query_external_address(&ours).ok()
+        };
+        let mapped = (20..answer.len()).filter_map(|end| {
+            answer[3] = (end - 20) as u8;
+            asked(&answer[..end])
+        });
+        assert!(mapped.count() > 0, "some of it is an answer");
+        answer[3] = body.len() as u8;
+        for end in 0..answer.len() {
+            asked(&answer[..end]);
+        }
+        for at in 0..answer.len() {
+            for flip in [0x01, 0x02, 0x04, 0x08, 0x10, 0x40, 0x80, 0xff] {
+                let mut damaged = answer.clone();
+                damaged[at] ^= flip;
+                asked(&damaged);
+            }
+        }
+    }
+
+    #[test]
+    fn only_servers_that_the_agents_socket_can_ask_are_asked() {
+        let (v4, v6) = (at("192.0.2.1:1"), at("[2001:db8::1]:1"));
+        assert!(speaks_with(at("0.0.0.0:7547"), v4) && !speaks_with(at("0.0.0.0:7547"), v6));
+        assert!(speaks_with(at("[::]:7547"), v4) && speaks_with(at("[::]:7547"), v6));
+        assert!(!speaks_with(at("[::1]:7547"), v4));
+    }
+}

@@ -1,0 +1,81 @@
+//! TCP to each address of the ACS.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::finding::{Finding, Report};
+use crate::acs::transport::{Patience, Tcp};
+use crate::clock::Clock;
+use crate::cwmp::session_error::SessionError;
+
+/// For all addresses together; each gets an equal share of what is left.
+const LIMIT: Duration = Duration::from_secs(6);
+
+/// Tries every address; gives the first connection.
+pub(super) fn check(addresses: &[SocketAddr], patience: &Patience, clock: &Clock, report: &mut Report) -> Option<Tcp> {
+    let end = clock.now().monotonic + LIMIT;
+    let mut tried = Vec::with_capacity(addresses.len());
+    let mut first = None;
+    for (at, address) in addresses.iter().enumerate() {
+        let began = clock.now().monotonic;
+        let others = u32::try_from(addresses.len() - at).unwrap_or(1); // a handful
+        let share = (end.saturating_sub(began) / others).min(patience.timeout);
+        let outcome = Tcp::reach(*address, patience, share);
+        let took = clock.now().monotonic.saturating_sub(began);
+        let local = outcome.as_ref().map(Tcp::local_addr).map_err(Clone::clone);
+        tried.push(Try { address: *address, local, took });
+        if first.is_none() {
+            first = outcome.ok();
+        }
+    }
+    report.extend(judge(&tried));
+    first
+}
+
+struct Try {
+    address: SocketAddr,
+    local: Result<Option<SocketAddr>, SessionError>,
+    took: Duration,
+}
+
+/// An address that cannot be reached is a failure only where no other can: the agent goes on to the next.
+fn judge(tried: &[Try]) -> Vec<Finding> {
+    let is_reached = tried.iter().any(|one| one.local.is_ok());
+    let line = |one: &Try| {
+        let took = one.took.as_millis();
+        match &one.local {
+            Ok(local) => {
+                let ours = local.map_or_else(String::new, |local| format!(" from {}", local.ip()));
+                Finding::ok("TCP", format!("{} accepts{ours} ({took} ms)", one.address))
+            }
+            Err(error) if is_reached => Finding::warning("TCP", format!("{error} ({took} ms)")),
+            Err(error) => Finding::failed("TCP", format!("{error} ({took} ms)")),
+        }
+    };
+    tried.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tried(address: &str, local: Result<&str, &str>) -> Try {
+        let local = match local {
+            Ok(local) => Ok(Some(local.parse().unwrap())),
+            Err(reason) => Err(SessionError::Connect { addr: address.into(), reason: reason.into() }),
+        };
+        Try { address: address.parse().unwrap(), local, took: Duration::from_millis(3) }
+    }
+
+    #[test]
+    fn one_address_of_two_will_do() {
+        let good = tried("192.0.2.1:443", Ok("10.0.0.2:40000"));
+        let bad = tried("[2001:db8::1]:443", Err("Network is unreachable"));
+        let accepts = "192.0.2.1:443 accepts from 10.0.0.2 (3 ms)";
+        let unreachable = "no connection to [2001:db8::1]:443: Network is unreachable (3 ms)";
+        let both = judge(&[good, bad]);
+        assert_eq!(both, [Finding::ok("TCP", accepts), Finding::warning("TCP", unreachable)]);
+        let alone = judge(&[tried("[2001:db8::1]:443", Err("Network is unreachable"))]);
+        assert_eq!(alone, [Finding::failed("TCP", unreachable)]);
+    }
+}

@@ -1,0 +1,141 @@
+//! TLS to the ACS, and the certificate that it shows.
+
+use super::finding::Finding;
+use crate::acs::TlsSettings;
+use crate::acs::stream::Stream;
+use crate::acs::transport::Tcp;
+use crate::clock::Now;
+use crate::url::Url;
+
+/// What was found, and the stream where it may be used.
+#[cfg(not(feature = "tls"))]
+pub(super) fn check(_: &Url, _: &TlsSettings, _: Now, _: Tcp) -> (Vec<Finding>, Option<Stream>) {
+    (vec![Finding::failed("TLS", "the URL is https, and this build has no TLS")], None)
+}
+
+/// What was found, and the stream where it may be used.
+#[cfg(feature = "tls")]
+pub(super) fn check(url: &Url, settings: &TlsSettings, now: Now, tcp: Tcp) -> (Vec<Finding>, Option<Stream>) {
+    let examined = crate::acs::examine::examine(settings, now.clock_is_set(), url.host(), tcp);
+    let roots = match &settings.ca_file {
+        Some(file) => file.display().to_string(),
+        None => "the roots of the system".into(),
+    };
+    let (finding, stream) = match examined.outcome {
+        Ok(stream) => {
+            let text = format!("{}; chain and name verified with {roots}", stream.agreement());
+            (Finding::ok("TLS", text), Some(Stream::Tls(Box::new(stream))))
+        }
+        Err(error) => (Finding::failed("TLS", format!("{error}; checked with {roots}")), None),
+    };
+    let mut findings = vec![finding];
+    findings.extend(certificates::judge("certificate", &examined.shown, now));
+    // R33. One that cannot be read has been told of with the configuration.
+    if let Some(Ok(ours)) = settings.client_cert.as_deref().map(crate::acs::tls::certificates) {
+        let ours: Vec<Vec<u8>> = ours.iter().map(|certificate| certificate.to_vec()).collect();
+        findings.extend(certificates::judge("our own", &ours, now));
+    }
+    (findings, stream)
+}
+
+#[cfg(feature = "tls")]
+mod certificates {
+    use super::super::certificate::Certificate;
+    use super::super::finding::{Finding, Verdict};
+    use crate::clock::Now;
+
+    const DAY: i64 = 24 * 60 * 60;
+    /// Who renews in time has done so by then.
+    const SOON: i64 = 14;
+    /// Certificates of a chain that are looked at; a longer one is no chain of a server.
+    const MAX_SHOWN: usize = 4;
+
+    /// The first certificate, and of those above it the ones whose dates do not hold.
+    pub(super) fn judge(subject: &'static str, shown: &[Vec<u8>], now: Now) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        for (at, der) in shown.iter().take(MAX_SHOWN).enumerate() {
+            let Some(certificate) = Certificate::parse(der) else {
+                findings.push(Finding::failed(subject, "not an X.509 certificate"));
+                continue;
+            };
+            let finding = judge_one(subject, &certificate, now);
+            if at == 0 || finding.verdict != Verdict::Ok {
+                findings.push(finding);
+            }
+        }
+        findings
+    }
+
+    fn judge_one(shown_as: &'static str, certificate: &Certificate, now: Now) -> Finding {
+        let Certificate { subject, issuer, names, not_before, not_after } = certificate;
+        let names = if names.is_empty() { String::new() } else { format!(" for {}", names.join(", ")) };
+        let who = format!("{subject}{names}, by {issuer}, valid {not_before} to {not_after}");
+        let days = |seconds: i64| match seconds / DAY {
+            1 => "1 day".to_owned(),
+            days => format!("{days} days"),
+        };
+        let (before, left) = (not_before.unix().saturating_sub(now.wall), not_after.unix().saturating_sub(now.wall));
+        if !now.clock_is_set() {
+            return Finding::warning(shown_as, format!("{who}; not compared with a clock that nobody has set"));
+        }
+        if before > 0 {
+            let text = format!("{who}: not valid yet, for {}, or the clock of this device is behind", days(before));
+            return Finding::failed(shown_as, text);
+        }
+        if left < 0 {
+            let text = format!("{who}: expired {} ago, or the clock of this device is ahead", days(-left));
+            return Finding::failed(shown_as, text);
+        }
+        let text = format!("{who}, {} left", days(left));
+        match left / DAY < SOON {
+            true => Finding::warning(shown_as, text),
+            false => Finding::ok(shown_as, text),
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+        use crate::model::date_time::DateTime;
+        use std::time::Duration;
+
+        fn line(now: &str) -> String {
+            let date = |text| DateTime::parse(text).unwrap();
+            let certificate = Certificate {
+                subject: "CN=acs".into(),
+                issuer: "CN=CA".into(),
+                names: vec!["acs.example".into()],
+                not_before: date("2026-01-01T00:00:00Z"),
+                not_after: date("2026-04-01T00:00:00Z"),
+            };
+            judge_one("certificate", &certificate, Now { monotonic: Duration::ZERO, wall: date(now).unix() })
+                .to_string()
+        }
+
+        #[test]
+        fn dates_are_told_in_words() {
+            let who =
+                "certificate    CN=acs for acs.example, by CN=CA, valid 2026-01-01T00:00:00Z to 2026-04-01T00:00:00Z";
+            for (now, verdict, words) in [
+                ("2026-02-01T00:00:00Z", "ok      ", ", 59 days left"),
+                ("2026-03-31T00:00:00Z", "warning ", ", 1 day left"),
+                ("2026-04-11T00:00:00Z", "FAILED  ", ": expired 10 days ago, or the clock of this device is ahead"),
+                (
+                    "2025-12-30T00:00:00Z",
+                    "FAILED  ",
+                    ": not valid yet, for 2 days, or the clock of this device is behind",
+                ),
+                ("1970-01-01T00:00:10Z", "warning ", "; not compared with a clock that nobody has set"),
+            ] {
+                assert_eq!(line(now), format!("{verdict} {who}{words}"));
+            }
+        }
+
+        #[test]
+        fn rubbish_is_no_certificate() {
+            let now = Now { monotonic: Duration::ZERO, wall: 0 };
+            assert_eq!(judge("certificate", &[vec![0x30, 0x80]], now)[0].verdict, Verdict::Failed);
+            assert!(judge("certificate", &[], now).is_empty());
+        }
+    }
+}
