@@ -178,7 +178,6 @@ impl Agent<'_> {
     }
 
     fn hold_session(&mut self, now: Now) {
-        self.schedule.notification.session_began();
         self.publish(now, true);
         self.contact();
         let now = self.clock.now();

@@ -54,6 +54,8 @@ impl Agent<'_> {
         if let Ok(connection) = &connection {
             self.follow_connection(connection.remote_addr(), connection.local_addr(), began);
         }
+        // Only now: the connection may have shown another address, which this very Inform tells.
+        self.schedule.notification.session_began();
         let tells_udp_address = self.tells_udp_address();
         let offered = if self.acs.only_oldest { version::OLDEST } else { version::ALL };
         let start = Start { current_time: self.current_time(), offered };
