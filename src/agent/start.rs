@@ -153,7 +153,7 @@ impl<'w> Agent<'w> {
         agent.note_overruled_settings();
         agent.device.republish_udp_address();
         agent.note_start();
-        agent.carrier.remove_leftovers(&agent.device.state().transfers);
+        agent.carrier.remove_leftovers(&agent.device.state().transfers, clock.now());
         agent.publish(agent.clock.now(), false);
         Ok(agent)
     }

@@ -11,7 +11,7 @@
 //! has taken it, and until then it is tried again.
 
 use std::collections::BTreeSet;
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -33,6 +33,13 @@ use crate::transfer::{self, Checks, FileRequest, Progress, PublicKey, TransferEr
 
 /// Where files lie, below the configured directory; nothing else is kept there.
 const DIRECTORY: &str = "transfers";
+
+/// An empty file that is locked while an action runs, also when the agent that has started it is gone.
+const MARK: &str = "mark";
+
+/// How often it is looked whether an action of an earlier agent still runs, and for how long.
+const LOOK_FOR_OTHER: Duration = Duration::from_secs(1);
+const OTHER_LIMIT: Duration = Duration::from_secs(300);
 
 /// TLS and a few buffers; only pages that are touched cost memory.
 const STACK: usize = 512 << 10;
@@ -63,6 +70,17 @@ pub(super) struct Carrier {
     files: BTreeSet<u32>,
     /// The journal could not be written: not before this is it tried again.
     hold_until: Duration,
+    /// An action of an earlier agent still runs.
+    other: Option<Other>,
+}
+
+/// An action that has outlived the agent that has started it.
+#[derive(Clone, Copy, Debug)]
+struct Other {
+    /// When to look again whether it still runs, on the monotonic clock.
+    look_at: Duration,
+    /// From then on it is taken for something that the action has left behind, such as a daemon.
+    end: Duration,
 }
 
 /// What the thread does.
@@ -100,15 +118,21 @@ impl Carrier {
     /// Carries files to and from a directory below this one.
     pub(super) fn new(directory: &Path, waker: SyncSender<Wake>) -> Carrier {
         let directory = directory.join(DIRECTORY);
-        Carrier { directory, waker, job: None, files: BTreeSet::new(), hold_until: Duration::ZERO }
+        let (files, hold_until) = (BTreeSet::new(), Duration::ZERO);
+        Carrier { directory, waker, job: None, files, hold_until, other: None }
     }
 
     /// Removes what an earlier agent has left, but what its action may still read.
-    pub(super) fn remove_leftovers(&mut self, queue: &TransferQueue) {
+    pub(super) fn remove_leftovers(&mut self, queue: &TransferQueue, now: Now) {
+        if self.is_marked() {
+            log::info!("an action of an earlier start still runs");
+            self.other = Some(Other { look_at: now.monotonic, end: now.monotonic.saturating_add(OTHER_LIMIT) });
+        }
         for entry in fs::read_dir(&self.directory).into_iter().flatten().flatten() {
             let id = entry.file_name().to_str().and_then(|name| name.parse().ok());
             match id.filter(|id| queue.holds_file(*id)) {
                 Some(id) => drop(self.files.insert(id)),
+                None if entry.file_name() == MARK && self.other.is_some() => {}
                 None => remove(&entry.path()),
             }
         }
@@ -132,7 +156,34 @@ impl Carrier {
     }
 
     fn is_idle(&self) -> bool {
-        self.job.is_none() && self.files.is_empty()
+        self.is_free() && self.files.is_empty()
+    }
+
+    /// Whether nothing runs, of this agent or of an earlier one.
+    fn is_free(&self) -> bool {
+        self.job.is_none() && self.other.is_none()
+    }
+
+    /// Looks whether an action of an earlier agent still runs.
+    fn look_for_other(&mut self, now: Now) {
+        let Some(other) = self.other.filter(|other| other.look_at <= now.monotonic) else { return };
+        let runs = now.monotonic < other.end && self.is_marked();
+        self.other = runs.then_some(Other { look_at: now.monotonic + LOOK_FOR_OTHER, ..other });
+        if !runs {
+            remove(&self.directory.join(MARK));
+        }
+    }
+
+    fn is_marked(&self) -> bool {
+        File::open(self.directory.join(MARK)).is_ok_and(|mark| mark.try_lock().is_err())
+    }
+
+    /// What an action gets, so that the next agent can tell whether it still runs.
+    fn mark(&self) -> io::Result<File> {
+        let path = self.directory.join(MARK);
+        let mark = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+        mark.try_lock()?;
+        Ok(mark)
     }
 
     fn file(&self, id: u32) -> PathBuf {
@@ -163,6 +214,9 @@ impl Carrier {
         for id in gone {
             remove(&self.file(id));
             self.files.remove(&id);
+        }
+        if self.is_idle() {
+            remove(&self.directory.join(MARK));
         }
     }
 
@@ -220,12 +274,16 @@ impl Agent<'_> {
         }
         self.device.set_now(now);
         self.take_outcome(now);
+        self.carrier.look_for_other(now);
         if now.monotonic < self.carrier.hold_until || self.stop.load(Ordering::Relaxed) {
             return;
         }
         let may_restart = self.device.state().retry_count == 0 || !self.is_enabled(); // R122
         let may_restart = may_restart && !self.is_restarting();
-        let step = match self.device.next_transfer_step(may_restart, self.carrier.job.is_none()) {
+        if self.carrier.other.is_none() && self.device.state().transfers.awaits_action() {
+            self.device.state_mut().transfers.action_ended(now); // nothing that the journal would hold
+        }
+        let step = match self.device.next_transfer_step(may_restart, self.carrier.is_free()) {
             Ok(step) => step,
             Err(error) => return self.hold_transfers(&error, now),
         };
@@ -309,8 +367,14 @@ impl Agent<'_> {
                 log::info!("transfer {id}: applying the file");
                 let file = self.carrier.file(id);
                 let command = with_file(&action.run, &file.to_string_lossy(), &transfer.order().command_key, None);
+                let mark = self.carrier.mark();
                 self.carrier.start(&transfer, now, move |course| {
-                    outcome_of(process::run(&command, action.time_limit, &course.stop), Outcome::Applied)
+                    let (limit, stop) = (action.time_limit, &course.stop);
+                    let result = match mark {
+                        Ok(mark) => process::run_marked(&command, limit, stop, mark),
+                        Err(_) => process::run(&command, limit, stop), // a disk without room for a name
+                    };
+                    outcome_of(result, Outcome::Applied)
                 });
             }
             Step::Verify(_) => {

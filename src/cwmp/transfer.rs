@@ -180,7 +180,7 @@ enum Stage {
         before: Applying,
         /// The agent was killed while the action ran.
         interrupted: bool,
-        /// The agent has restarted the device itself.
+        /// The agent has restarted the device itself; or, where it was interrupted, the action has ended.
         asked: bool,
         /// Until when the device is waited for, on the monotonic clock.
         until: Duration,

@@ -108,7 +108,7 @@ fn a_power_cut_while_the_image_is_written() {
 /// Only the agent is killed: the action goes on, and the device comes back with the new image.
 #[test]
 fn an_agent_that_is_killed_while_the_image_is_written() {
-    let slow = format!("echo began >> began; while [ ! -e go ]; do sleep 0.01; done; {SWAPS}");
+    let slow = format!("echo began >> began; while [ -e began ] && [ ! -e go ]; do sleep 0.01; done; {SWAPS}");
     let mut bench = Bench::new(&action(&slow, ""));
     bench.upgrade("2.0.0");
     bench.waits_for_trace("began");
@@ -118,6 +118,19 @@ fn an_agent_that_is_killed_while_the_image_is_written() {
     std::fs::write(bench.place.path().join("go"), "").expect("a file");
     bench.goes_down_and_comes_back();
     bench.reports(0, "2.0.0");
+}
+
+/// The agent is killed with the action, and the device does not reboot: the action does not run again.
+#[test]
+fn an_agent_and_its_action_that_are_killed() {
+    let mut bench = Bench::new(&action(HANGS, ""));
+    bench.upgrade("2.0.0");
+    bench.waits_for_trace("applies");
+    let boot = std::fs::read_to_string(bench.agent.directory().join("boot-id")).expect("a file");
+    bench.loses_power(&boot);
+    bench.ends_with(9002);
+    bench.stays_quiet();
+    assert_eq!((bench.traces("applies").len(), bench.left_behind()), (1, 0));
 }
 
 /// An action that fails is told without a reboot.

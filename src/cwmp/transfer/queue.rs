@@ -215,6 +215,23 @@ impl TransferQueue {
         self.list.iter().any(|transfer| matches!(transfer.stage, Stage::Applying(_) | Stage::Rebooting { .. }))
     }
 
+    /// Whether an action that was interrupted is waited for; its end is to be told by
+    /// [`TransferQueue::action_ended`].
+    pub fn awaits_action(&self) -> bool {
+        self.list.iter().any(|t| matches!(t.stage, Stage::Rebooting { interrupted: true, asked: false, .. }))
+    }
+
+    /// The action that went on when the agent was killed has ended, one way or the other: the device goes down soon, or
+    /// not at all.
+    pub fn action_ended(&mut self, now: Now) {
+        for transfer in &mut self.list {
+            if let Stage::Rebooting { interrupted: true, asked, until, .. } = &mut transfer.stage {
+                *asked = true;
+                *until = (*until).min(now.monotonic.saturating_add(GOES_DOWN_BY_ITSELF));
+            }
+        }
+    }
+
     /// Whether somebody may still read the file of that transfer.
     pub fn holds_file(&self, id: u32) -> bool {
         self.get(id).is_some_and(|t| !matches!(t.stage, Stage::Waiting | Stage::Verifying { .. } | Stage::Finished(_)))

@@ -336,6 +336,16 @@ fn a_firmware_whose_agent_is_killed() {
     bench.pass(300);
     assert_eq!((bench.poll(), bench.code(id)), (None, 9002));
 
+    bench.queue = interrupted.clone();
+    assert!(bench.queue.awaits_action());
+    bench.now.monotonic -= Duration::from_secs(200);
+    bench.queue.action_ended(bench.now); // then the device goes down soon, or not at all
+    assert!(!bench.queue.awaits_action());
+    bench.pass(9);
+    assert_eq!((bench.poll(), bench.state(id)), (None, "rebooting"));
+    bench.pass(1);
+    assert_eq!((bench.poll(), bench.code(id)), (None, 9002));
+
     std::mem::swap(&mut bench.queue, &mut interrupted);
     bench.version = "2.0".into();
     bench.killed(true);
