@@ -144,7 +144,7 @@ mod tests {
         let mark = File::options().read(true).write(true).create_new(true).open(&path).expect("a file");
         mark.try_lock().expect("nobody has it");
         let script = format!(
-            "cat || exit 9; (while [ -e {0} ] && [ ! -e {0}.go ]; do sleep 0.01; done) <&0 & exit 0",
+            "cat || exit 9; exec 3<&0; (while [ -e {0} ] && [ ! -e {0}.go ]; do sleep 0.01; done) & exit 0",
             path.display()
         );
         let command = ["sh".into(), "-c".into(), script];
