@@ -198,3 +198,17 @@ fn a_report_is_repeated_until_it_is_confirmed() {
     bench.stays_quiet();
     assert_eq!(bench.traces("applies").len(), 1);
 }
+
+/// An agent that is told to stop waits a moment for the action: how it ended is known, and told by the next one.
+#[test]
+fn a_stop_while_a_file_is_applied() {
+    let script = "echo began >> began; sleep 0.5; echo done >> applies";
+    let mut bench = Bench::new(&format!("\"download\": {{ \"{CONFIG}\": {{ {} }} }}", shell(script)));
+    bench.files.serves("/f", Served::sized(100));
+    bench.ask(&[download(CONFIG, &bench.files.url("/f")).with("CommandKey", "k")]);
+    bench.waits_for_trace("began");
+    bench.agent.restart();
+    bench.ends_with(0);
+    bench.stays_quiet();
+    assert_eq!(bench.traces("applies").len(), 1);
+}
