@@ -6,6 +6,7 @@
 //!                                        ├─ contact.rs   one session with the ACS, driven to its end
 //!                                        ├─ promises.rs  what was promised in a session and is done after it
 //!                                        ├─ reach.rs     how the ACS reaches the agent: listeners and their address
+//!                                        ├─ reload.rs    SIGHUP: the configuration is read again
 //!                                        ├─ transfers.rs files on their way, on a thread of their own
 //!                                        ├─ start.rs     from configuration and journal to a running agent
 //!                                        └─ schedule     what is due, and when
@@ -16,6 +17,7 @@ mod contact;
 pub mod daemon;
 mod promises;
 mod reach;
+mod reload;
 mod start;
 mod status;
 mod transfers;
@@ -52,6 +54,8 @@ use transfers::Carrier;
 pub enum Wake {
     /// SIGTERM or SIGINT: end now.
     Stop,
+    /// SIGHUP: there is a configuration to read again.
+    Reload,
     /// A command from the control socket.
     Command(Call),
     /// The listeners have something: a connection request, or another address.
@@ -69,6 +73,8 @@ pub struct Ties<'w> {
     pub waker: SyncSender<Wake>,
     /// Set when the agent is to end: whatever waits for the network looks at it.
     pub stop: Arc<AtomicBool>,
+    /// Set when the configuration is to be read again, as soon as no session runs.
+    pub reload: Arc<AtomicBool>,
     /// Where `status` looks.
     pub board: Arc<Board>,
 }
@@ -108,6 +114,8 @@ pub struct Agent<'w> {
     wakes: &'w Receiver<Wake>,
     /// Set when the agent is to end: whatever waits for the network looks at it.
     stop: Arc<AtomicBool>,
+    /// Set when the configuration is to be read again.
+    reload: Arc<AtomicBool>,
     /// Whether a session is to start as soon as none runs.
     wanted: bool,
     /// No session before this instant of the monotonic clock: the device is going down, or coming back.
@@ -136,12 +144,15 @@ pub struct Agent<'w> {
 }
 
 impl Agent<'_> {
-    /// Runs until it is told to stop, or until the device is as from the factory.
-    pub fn run(mut self) -> Ended {
+    /// Runs until it is told to stop, or until it must start anew; that by the configuration which was read last.
+    pub fn run(mut self) -> (Ended, Config) {
         let ended = loop {
             let now = self.clock.now();
             if let Some(ended) = self.tend_store(now).or_else(|| self.keep_promises(now)) {
                 break ended;
+            }
+            if self.reload.swap(false, Ordering::Relaxed) {
+                self.reload(now);
             }
             self.tend_transfers(now);
             self.follow_settings(now);
@@ -157,14 +168,14 @@ impl Agent<'_> {
             match self.sleep(now) {
                 Some(Wake::Stop) => break Ended::Stopped,
                 Some(Wake::Command(call)) => self.carry_out(call),
-                Some(Wake::News | Wake::Transferred) | None => {}
+                Some(Wake::Reload | Wake::News | Wake::Transferred) | None => {}
             }
         };
         if ended == Ended::Stopped {
             self.finish_applying();
             self.keep();
         }
-        ended
+        (ended, self.config)
     }
 
     /// Whether a file that was applied is to restart the device, or has: no session until that is done (R231).

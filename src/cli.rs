@@ -424,6 +424,7 @@ fn help() -> String {
     }
     let _ = writeln!(text, "  {:<24}  this text", "-h, --help");
     let _ = writeln!(text, "  {:<24}  the version", "-V, --version");
+    text.push_str("\nSIGHUP has the daemon read file, data model and TLS files again; a wrong one changes nothing.\n");
     text.push_str("\nExit status: 0 done, 1 failed, 64 bad usage, 78 bad configuration or data model.\n");
     text.push_str("\nThe ACS is given by the data model, by \"set\" in the JSON file, or here:\n");
     text.push_str("  cpe-agent run --set Device.ManagementServer.URL=https://acs.example.com/\n");

@@ -80,6 +80,27 @@ impl Config {
         Config::load(self.options.clone())
     }
 
+    /// Keeps the places that a running agent cannot leave as `running` has them; gives the keys of those that were to
+    /// change.
+    pub fn keep_places(&mut self, running: &Config) -> Vec<&'static str> {
+        let places = [
+            ("stateDir", &mut self.state_dir, &running.state_dir),
+            ("control", &mut self.control, &running.control),
+            ("bootId", &mut self.boot_id, &running.boot_id),
+        ];
+        let moved = places.into_iter().filter(|(_, new, old)| new != old);
+        let kept = moved.map(|(key, new, old)| {
+            new.clone_from(old);
+            key
+        });
+        let mut kept: Vec<&'static str> = kept.collect();
+        if self.transfer_dir != running.transfer_dir {
+            self.transfer_dir.clone_from(&running.transfer_dir);
+            kept.push("transferDir");
+        }
+        kept
+    }
+
     /// An error in a factory value, named by its path: where it was given, the file or the command line.
     pub fn error_in_set(&self, path: &str, reason: &str) -> StartupError {
         let origin = self.origin_of_set(path);
@@ -733,6 +754,15 @@ mod tests {
         assert_eq!((again.log, again.control.as_path()), (LevelFilter::Debug, Path::new("b")));
         std::fs::write(&file, "{").expect("a file");
         assert!(config.reload().is_err());
+    }
+
+    #[test]
+    fn what_a_running_agent_cannot_leave_is_kept() {
+        let running = load(r#"{"stateDir": "a", "control": "b"}"#, &[]).expect("a valid file");
+        let mut again = load(r#"{"stateDir": "c", "control": "b", "log": "warn"}"#, &[]).expect("a valid file");
+        assert_eq!(again.keep_places(&running), ["stateDir"]);
+        assert_eq!((again.state_dir.as_path(), again.log), (Path::new("a"), LevelFilter::Warn));
+        assert!(again.keep_places(&running).is_empty());
     }
 
     #[test]

@@ -26,6 +26,7 @@ mod udp_request;
 pub use gatekeeper::REALM;
 pub use http::HttpListener;
 pub use limits::{Limits, Rate};
+pub(crate) use local_address::ours_towards;
 pub use outcome::{HttpOutcome, Outcome, Tally, UdpOutcome};
 pub use udp::{Course, Report, StunView, UdpListener};
 pub use udp_request::{Replay, UdpRequest};
@@ -45,6 +46,13 @@ pub struct Settings {
     pub password: Secret,
     /// The path of `ConnectionRequestURL`, with its leading slash.
     pub path: String,
+}
+
+impl Settings {
+    /// Whether these let the same requests in over UDP.
+    pub fn same_credentials(&self, other: &Settings) -> bool {
+        (&self.username, &self.password) == (&other.username, &other.password)
+    }
 }
 
 /// What the listeners share with the agent: the settings that hold now, and how often what has happened.

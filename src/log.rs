@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError, RwLock};
 
 use ::log::{Level, LevelFilter, Log, Metadata, Record, SetLoggerError};
 
@@ -31,27 +31,47 @@ pub enum Destination {
     Syslog,
 }
 
-/// Starts logging; once a process. The level may change later, by [`set_level`].
+/// Starts logging; once a process. Level and destination may change later, by [`redirect`].
 pub fn init(level: LevelFilter, to: Destination) -> Result<(), SetLoggerError> {
-    let sink = match to {
-        Destination::Stderr => Sink::Stderr { colour: io::stderr().is_terminal() },
-        Destination::Syslog => Sink::Syslog(Mutex::new(Syslog::new(Path::new("/dev/log")))),
-    };
-    ::log::set_boxed_logger(Box::new(Logger(sink)))?;
-    set_level(level);
+    ::log::set_logger(&LOGGER)?;
+    redirect(level, to);
     Ok(())
 }
 
-/// Changes what is logged from here on, when the configuration is read again.
-pub fn set_level(level: LevelFilter) {
+/// Changes what is logged from here on, and where.
+pub fn redirect(level: LevelFilter, to: Destination) {
     ::log::set_max_level(level);
+    let mut sink = LOGGER.0.write().unwrap_or_else(PoisonError::into_inner);
+    // The way to a syslog that is in use is not given up.
+    if sink.destination() != Some(to) {
+        *sink = match to {
+            Destination::Stderr => Sink::Stderr { colour: io::stderr().is_terminal() },
+            Destination::Syslog => Sink::Syslog(Mutex::new(Syslog::new(Path::new("/dev/log")))),
+        };
+    }
 }
 
-struct Logger(Sink);
+static LOGGER: Logger = Logger(RwLock::new(Sink::None));
+
+struct Logger(RwLock<Sink>);
 
 enum Sink {
-    Stderr { colour: bool },
+    /// Before [`init`].
+    None,
+    Stderr {
+        colour: bool,
+    },
     Syslog(Mutex<Syslog>),
+}
+
+impl Sink {
+    fn destination(&self) -> Option<Destination> {
+        match self {
+            Sink::None => None,
+            Sink::Stderr { .. } => Some(Destination::Stderr),
+            Sink::Syslog(_) => Some(Destination::Syslog),
+        }
+    }
 }
 
 impl Log for Logger {
@@ -66,7 +86,8 @@ impl Log for Logger {
         if !self.enabled(record.metadata()) {
             return;
         }
-        match &self.0 {
+        match &*self.0.read().unwrap_or_else(PoisonError::into_inner) {
+            Sink::None => {}
             Sink::Stderr { colour } => {
                 write_stderr(record, *colour);
             }
@@ -233,7 +254,7 @@ mod tests {
     #[test]
     fn libraries_are_heard_from_warnings_up() {
         ::log::set_max_level(LevelFilter::Trace);
-        let logger = Logger(Sink::Stderr { colour: false });
+        let logger = Logger(RwLock::new(Sink::Stderr { colour: false }));
         let heard = |level, target: &str| with_record(level, "", target, |record| logger.enabled(record.metadata()));
         assert!(heard(Level::Trace, "cpe_agent::acs") && heard(Level::Debug, "cpe_agent"));
         assert!(heard(Level::Warn, "rustls") && heard(Level::Error, "ureq::run"));

@@ -106,13 +106,25 @@ fn beside_a_running_agent_all_is_well_and_nothing_is_disturbed() {
         .has("skipped", "TLS", &["http"])
         .has("ok", "ACS answer", &["400", "expects a CWMP message"])
         .has("skipped", "STUN", &["STUNEnable is false"])
-        .has("ok", "HTTP port", &["open, the agent answers"]);
+        .has("ok", "HTTP port", &["open, the agent answers"])
+        .has("ok", "UDP port", &["bound"]);
     assert_eq!(snapshot(&agent.state_dir()), before, "nothing was written");
     // The agent has not noticed.
     let position = agent.log_position();
     agent.succeeds(&["inform"]);
     agent.wait_for_log_after(position, "session done", SOON);
     assert_eq!(acs.session(SOON).expect_complete().inform().events.len(), 1);
+}
+
+/// R7: what is closed on purpose is no fault.
+#[test]
+fn ports_that_are_to_be_closed_are_not_missed() {
+    let settings = [("EnableCWMP", "false"), ("STUNEnable", "true"), ("STUNServerAddress", "127.0.0.1")];
+    let builder = settings.iter().fold(gateway_at("http://127.0.0.1:1/"), |builder, (name, value)| {
+        builder.set(&format!("Device.ManagementServer.{name}"), value)
+    });
+    let told = alone(builder);
+    told.has("skipped", "HTTP port", &["EnableCWMP"]).has("skipped", "UDP port", &["EnableCWMP is false"]);
 }
 
 /// What the ACS has set counts, not the factory state; where the agent does not run, the journal tells.

@@ -198,17 +198,6 @@ fn check_warns_and_masks() {
     assert!(stdout.contains("http://acs.example/path\n") && !stdout.contains("hunter2"), "{stdout}");
 }
 
-/// A hangup leaves the agent alone.
-#[test]
-fn a_hangup_does_not_end_it() {
-    let mut acs = Acs::start(AcsOptions::new());
-    let mut agent = gateway(&acs).start();
-    acs.session(SOON).expect_complete();
-    agent.signal("HUP");
-    agent.wait_for_log("SIGHUP is ignored", SOON);
-    assert!(agent.is_running());
-}
-
 #[test]
 fn bad_usage() {
     let builder = gateway_at("http://acs.example/");

@@ -1,4 +1,5 @@
 //! The ACS wakes the real agent over UDP, and STUN tells where: both on one port, with both data models.
+#![allow(clippy::disallowed_methods, reason = "a test has clocks")]
 
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
@@ -133,6 +134,13 @@ fn a_restart_does_not_let_copies_in() {
     scene.counts("oldTimestamp", 1);
     scene.asks(1_700_000_000_001, 6);
     scene.woken();
+    // Not even where the session that it asked for did not come to its end.
+    scene.asks(1_700_000_000_002, 7);
+    scene.counts("accepted", 2);
+    scene.agent.crash_and_restart();
+    scene.asks(1_700_000_000_002, 7);
+    scene.counts("oldTimestamp", 1);
+    while scene.acs.session_within(WHILE).is_some() {}
     // A reboot begins anew: a server that was once ahead of its time is not locked out for good.
     scene.agent.reboot();
     assert_eq!(scene.acs.session(SOON).expect_complete().events(), [BOOT]);
@@ -187,6 +195,22 @@ fn without_cwmp_the_port_is_closed() {
     assert_eq!(scene.value("UDPConnectionRequestAddress"), "");
     scene.agent.succeeds(&["set", &format!("{enable}=true")]);
     scene.port();
+}
+
+/// R285: nobody is told an address that leads to another program.
+#[test]
+fn a_port_that_is_taken_is_not_published() {
+    let mut scene = Scene::of("Device", &[]);
+    let port = scene.port();
+    let address = port.to_string();
+    eventually("an address", || (scene.value("UDPConnectionRequestAddress") == address).then_some(()));
+    scene.agent.terminate();
+    let other = UdpSocket::bind(port).expect("a free port");
+    scene.agent.reboot();
+    assert_eq!(scene.acs.session(SOON).expect_complete().events(), [BOOT]);
+    assert_eq!(scene.value("UDPConnectionRequestAddress"), "");
+    assert_eq!(scene.status()["connectionRequests"]["udp"]["listening"], serde_json::Value::Null);
+    drop(other);
 }
 
 /// R269, R285: without STUN the address is the local one, and there is no NAT. R286: nobody is told unasked.
@@ -322,4 +346,22 @@ fn requests_are_signed_where_the_server_demands_it() {
     assert_eq!(signed.username().as_deref(), Some("user"));
     eventually("an answer", || (scene.status()["stun"]["state"] == "answers").then_some(()));
     assert!(!scene.agent.succeeds(&["status"]).contains("key\n"));
+}
+
+/// R285, R288, R296: a port for both families is found over both.
+#[test]
+fn a_port_of_both_families_hears_both() {
+    let outside: SocketAddr = "203.0.113.5:40000".parse().expect("an address");
+    let server = StunServer::start_with(Behaviour { lie: Some(outside), ..Behaviour::default() });
+    let acs = Acs::start(AcsOptions::new());
+    let builder = gateway(&acs).udp_listen("[::]:0");
+    let mut scene = Scene::with("Device", acs, builder, &borrowed(&stun(&server)));
+    eventually("the address", || (scene.value("UDPConnectionRequestAddress") == outside.to_string()).then_some(()));
+    assert_eq!(scene.status()["stun"]["local"], format!("127.0.0.1:{}", scene.port().port()));
+    for (number, host) in [(1, "127.0.0.1"), (2, "::1")] {
+        let to = SocketAddr::new(host.parse().expect("an address"), scene.port().port());
+        let Ok(caller) = UdpSocket::bind((to.ip(), 0)) else { continue }; // a machine without IPv6
+        caller.send_to(&CALLER.datagram(&to.to_string(), number, number), to).expect("sent");
+        scene.woken();
+    }
 }

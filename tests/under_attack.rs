@@ -1,7 +1,8 @@
 //! The real agent, its ports open to those who mean no good: the ACS still reaches it, and it does not swell.
+#![allow(clippy::disallowed_methods, reason = "a test has clocks")]
 
 use std::fs;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
 mod gateway;
@@ -87,9 +88,11 @@ fn the_acs_gets_through_all_of_it() {
         Flood::of_wrong_digests(&scene.url),
         Flood::of_datagrams(scene.udp, captured),
     ];
+    let mut wakes = 0;
     while floods.iter().any(|flood| flood.rounds() < 5) {
         scene.is_woken_over_http();
         scene.is_woken_over_udp();
+        wakes += 2;
         // 32 connections at once, those of the session, and what names and commands take.
         assert!(scene.descriptors() < descriptors + 48, "{} from {descriptors}", scene.descriptors());
         assert!(scene.memory() < memory + 3072, "{} kB from {memory} kB", scene.memory());
@@ -97,4 +100,30 @@ fn the_acs_gets_through_all_of_it() {
     drop(floods);
     assert_eq!(scene.acs.session_within(Duration::from_millis(500)).map(|session| session.number), None);
     assert!(scene.agent.is_running());
+    // What is refused is counted, not logged: flash and syslog would be full of it. A wake-up and its session are told in
+    // a few lines.
+    let lines = scene.agent.log().lines().count();
+    assert!(lines < 30 + 10 * wakes, "{lines} lines for {wakes} wake-ups");
+}
+
+/// Where the device has no descriptors left, the listener waits for better times, and says so once.
+#[test]
+fn without_descriptors_the_log_stays_short() {
+    const WORDS: &str = "connection requests cannot be accepted";
+    let mut acs = Acs::start(AcsOptions::new());
+    let agent = gateway(&acs).by(&["sh", "-c", "ulimit -n 24 && exec \"$@\"", "sh"]).start();
+    let first = acs.session(SOON).expect_complete();
+    let url = first.inform().value("Device.ManagementServer.ConnectionRequestURL").expect("a URL").to_owned();
+    let listener: SocketAddr = support::connection_request::authority(&url).parse().expect("an address");
+    let silent: Vec<TcpStream> = (0..24).map(|_| TcpStream::connect(listener).expect("connects")).collect();
+    agent.wait_for_log(&format!("warn: {WORDS}"), SOON);
+    let position = agent.log_position();
+    agent.wait_for_log_after(position, &format!("debug: {WORDS}"), SOON);
+    drop(silent);
+    assert_eq!(agent.log().matches(&format!("warn: {WORDS}")).count(), 1);
+    // As an ACS does: it tries again.
+    let end = Instant::now() + SOON;
+    while CALLER.try_request(&url).ok() != Some(401) {
+        assert!(Instant::now() < end, "nobody answers any more");
+    }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 mod gateway;
 mod support;
 
-use gateway::{BOOT, BOOTSTRAP, SOON, gateway};
+use gateway::{BOOT, BOOTSTRAP, SOON, VALUE_CHANGE, gateway};
 use support::*;
 
 const URL: &str = "Device.ManagementServer.ConnectionRequestURL";
@@ -89,6 +89,20 @@ fn the_url_is_kept_and_its_change_is_told() {
     let mut other = Acs::start(AcsOptions::new());
     let (_other_agent, other_url) = registered(&mut other);
     assert_ne!(url.rsplit('/').next(), other_url.rsplit('/').next());
+}
+
+/// R134, R266: with a port at all addresses, the URL is known with the connection to the ACS only. A new one is told by
+/// the session that is about to begin, and needs none of its own.
+#[test]
+fn a_url_that_is_new_with_the_connection_is_told_once() {
+    let mut acs = Acs::start(AcsOptions::new());
+    let mut agent = gateway(&acs).listen("0.0.0.0:0").start();
+    let first = acs.session(SOON).expect_complete();
+    agent.reboot(); // any other free port
+    let boot = acs.session(SOON).expect_complete();
+    assert_eq!(boot.events(), [BOOT, VALUE_CHANGE]);
+    assert_ne!(boot.inform().value(URL), first.inform().value(URL));
+    acs.quiet_for(WHILE);
 }
 
 /// R267: where connection requests are disabled the port is closed, and the URL empty; and open again afterwards.

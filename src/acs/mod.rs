@@ -5,7 +5,7 @@
 //!    ├─ Authentication, Cookies
 //!    └─ Wire        one request, one answer, over ureq-proto                (http.rs)
 //!        └─ Stream  plain or TLS                                            (stream.rs, tls.rs)
-//!            └─ Tcp limits on every wait                                    (transport.rs)
+//!            └─ Tcp limits on every wait, names resolved                    (transport.rs, resolver.rs)
 //! ```
 //!
 //! [`Connection::post`] is one step of the session as CWMP sees it, however many requests it takes.
@@ -16,6 +16,7 @@ mod cookie;
 #[cfg(feature = "tls")]
 pub mod examine;
 pub mod http;
+mod resolver;
 pub mod stream;
 #[cfg(feature = "tls")]
 pub mod tls;

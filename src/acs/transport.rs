@@ -9,7 +9,7 @@
 //! after byte does not hold us for ever.
 
 use std::io::{self, IoSlice, Read, Write};
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,11 +21,12 @@ use rustix::io::Errno;
 use rustix::net::sockopt::{self, Timeout};
 use rustix::net::{AddressFamily, RecvFlags, SendAncillaryBuffer, SendFlags, SocketFlags, SocketType, ipproto};
 
+use super::resolver::resolve;
 use crate::cwmp::session_error::SessionError;
-use crate::url::{Host, Url};
+use crate::url::Url;
 
 /// How long a wait may go on before the stop flag is looked at again.
-const TICK: Duration = Duration::from_millis(200);
+pub(super) const TICK: Duration = Duration::from_millis(200);
 
 /// Addresses of one host that are tried; more than a host with several uplinks has.
 const MAX_ADDRESSES: usize = 8;
@@ -89,9 +90,9 @@ impl Tcp {
     /// Connects to one of the host's addresses: to `preferred` if it is still among them, else in
     /// random order (R22). All tries together last `patience.timeout` at most, each an equal share of
     /// what is left. Resolving a name is left to the system's resolver with the limits of its
-    /// configuration, and cannot be interrupted.
+    /// configuration.
     pub fn connect(url: &Url, preferred: Option<SocketAddr>, patience: &Patience) -> Result<Tcp, SessionError> {
-        let mut addresses = resolve(url)?;
+        let mut addresses = resolve(url, patience)?;
         shuffle(&mut addresses);
         if let Some(at) = addresses.iter().position(|a| Some(*a) == preferred) {
             addresses.swap(0, at);
@@ -248,26 +249,6 @@ fn connecting_socket(remote: SocketAddr, patience: &Patience) -> Result<OwnedFd,
     Ok(socket)
 }
 
-fn resolve(url: &Url) -> Result<Vec<SocketAddr>, SessionError> {
-    match url.host() {
-        Host::Ip(ip) => Ok(vec![SocketAddr::new(*ip, url.port())]),
-        Host::Name(name) => (name.as_str(), url.port())
-            .to_socket_addrs()
-            .map(|addresses| distinct(addresses.collect()))
-            .map_err(|error| SessionError::Resolve { host: name.clone(), reason: plain(&error) }),
-    }
-}
-
-/// Resolvers name an address once for each entry in their tables.
-fn distinct(mut addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
-    addresses.sort_by_key(|address| match address.ip() {
-        IpAddr::V4(ip) => ip.to_ipv6_mapped(),
-        IpAddr::V6(ip) => ip,
-    });
-    addresses.dedup();
-    addresses
-}
-
 /// Random order; without random bytes the order stays.
 fn shuffle(addresses: &mut [SocketAddr]) {
     for last in (1..addresses.len()).rev() {
@@ -285,7 +266,7 @@ fn reason(errno: Errno) -> String {
 }
 
 /// The system's words without the number behind them.
-fn plain(error: &io::Error) -> String {
+pub(super) fn plain(error: &io::Error) -> String {
     let text = error.to_string();
     match text.find(" (os error") {
         Some(end) => text[..end].to_owned(),

@@ -44,7 +44,6 @@ impl Agent<'_> {
     /// Holds one session, and decides what comes after it.
     pub(super) fn contact(&mut self) {
         let began = self.clock.now();
-        self.wanted = false;
         self.schedule.retry.started();
         let url = self.device.management_server_text("URL");
         if self.acs.url != url {
@@ -52,9 +51,11 @@ impl Agent<'_> {
         }
         let connection = self.connect(self.acs_settings(began.clock_is_set()));
         if let Ok(connection) = &connection {
-            self.follow_connection(connection.remote_addr(), connection.local_addr(), began);
+            self.follow_connection(connection.remote_addr(), connection.local_addr());
         }
-        // Only now: the connection may have shown another address, which this very Inform tells.
+        // What has come until now is told by this very Inform: GenieACS asks over HTTP and UDP at once (R262).
+        self.take_news(began);
+        self.wanted = false;
         self.schedule.notification.session_began();
         let tells_udp_address = self.tells_udp_address();
         let offered = if self.acs.only_oldest { version::OLDEST } else { version::ALL };

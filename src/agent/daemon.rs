@@ -1,4 +1,6 @@
 //! The command `run`: signals and the agent, from the first log line to the exit code.
+//!
+//! SIGTERM and SIGINT end it, also in a session; SIGHUP has the configuration read again as soon as no session runs.
 
 use std::error::Error;
 use std::path::Path;
@@ -25,38 +27,42 @@ const WAKES: usize = 32;
 const SIGNAL_STACK: usize = 64 << 10;
 
 /// Runs the agent until SIGTERM or SIGINT.
-pub fn run(config: Config) -> ExitCode {
+pub fn run(mut config: Config) -> ExitCode {
     if crate::log::init(config.log, config.log_to).is_err() {
         eprintln!("cpe-agent: the log is taken already");
         return ExitCode::FAILURE;
     }
-    let log_to = config.log_to;
     let (sender, wakes) = sync_channel(WAKES);
     let stop = Arc::new(AtomicBool::new(false));
-    if let Err(error) = watch_signals(sender.clone(), Arc::clone(&stop)) {
+    let reload = Arc::new(AtomicBool::new(false));
+    if let Err(error) = watch_signals(sender.clone(), Arc::clone(&stop), Arc::clone(&reload)) {
         log::error!("signals cannot be caught: {error}");
         return ExitCode::FAILURE;
     }
     log::info!("cpe-agent {} starts", env!("CARGO_PKG_VERSION"));
     let board = Arc::new(Board::new(LocalZone::load()));
-    let ties = Ties { wakes: &wakes, waker: sender.clone(), stop, board: Arc::clone(&board) };
+    let ties = Ties { wakes: &wakes, waker: sender.clone(), stop, reload, board: Arc::clone(&board) };
     let mut server = None;
     loop {
-        let started = Agent::start(config.clone(), ties.clone());
-        if started.is_ok() && server.is_none() {
+        let agent = match Agent::start(config.clone(), ties.clone()) {
+            Ok(agent) => agent,
+            Err(StartFailure::Configuration(error)) => return refuse(&error, config.log_to, StartupError::EXIT),
+            Err(StartFailure::AlreadyRunning(error)) => return refuse(&error, config.log_to, 1),
+        };
+        if server.is_none() {
             // Only now: a second agent on this state directory must not come as far as the socket.
             let counter = Counter { wakes: sender.clone(), board: Arc::clone(&board) };
             server = serve_commands(&config.control, counter);
         }
-        match started.map(Agent::run) {
-            Ok(Ended::FactoryReset) => log::info!("starting anew, as from the factory"),
-            Ok(Ended::StateFound) => log::info!("the state directory is there now: starting from what it holds"),
-            Ok(Ended::Stopped) => {
+        let ended;
+        (ended, config) = agent.run();
+        match ended {
+            Ended::FactoryReset => log::info!("starting anew, as from the factory"),
+            Ended::StateFound => log::info!("the state directory is there now: starting from what it holds"),
+            Ended::Stopped => {
                 log::info!("stopped");
                 return ExitCode::SUCCESS;
             }
-            Err(StartFailure::Configuration(error)) => return refuse(&error, log_to, StartupError::EXIT),
-            Err(StartFailure::AlreadyRunning(error)) => return refuse(&error, log_to, 1),
         }
     }
 }
@@ -72,18 +78,14 @@ fn refuse(error: &dyn Error, log_to: Destination, status: u8) -> ExitCode {
 
 /// Starts the thread that turns signals into wake-ups.
 #[expect(clippy::disallowed_methods, reason = "a driver: signals are waited for by a thread of their own")]
-fn watch_signals(wakes: SyncSender<Wake>, stop: Arc<AtomicBool>) -> io::Result<()> {
+fn watch_signals(wakes: SyncSender<Wake>, stop: Arc<AtomicBool>, reload: Arc<AtomicBool>) -> io::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     let watch = move || {
         for signal in signals.forever() {
-            if signal == SIGHUP {
-                // Uncaught, it would end the agent.
-                log::info!("SIGHUP is ignored: a restart reads the configuration again");
-                continue;
-            }
-            // First the flag, which ends a session that is waiting for the network.
-            stop.store(true, Ordering::Relaxed);
-            let _ = wakes.try_send(Wake::Stop);
+            // First the flag, which is looked at also where there is no room for a wake-up.
+            let (flag, wake) = if signal == SIGHUP { (&reload, Wake::Reload) } else { (&stop, Wake::Stop) };
+            flag.store(true, Ordering::Relaxed);
+            let _ = wakes.try_send(wake);
         }
     };
     thread::Builder::new().name("signals".into()).stack_size(SIGNAL_STACK).spawn(watch).map(drop)

@@ -62,6 +62,8 @@ impl Agent<'_> {
                 self.not_before = self.clock.now().monotonic + GOING_DOWN;
                 self.going_down = true;
             }
+            // As a device that goes down tells it; otherwise the next start keeps the promise.
+            Err(process::ActionError::Stopped) => {}
             Err(error) => {
                 log::error!("the reboot failed: {error}");
                 self.give_up_reboot();

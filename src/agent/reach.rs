@@ -16,11 +16,13 @@ use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use log::Level;
+
 use super::status::WaysIn;
 use super::{Agent, Wake};
 use crate::clock::Now;
 use crate::connection_request::{
-    Course, Gate, HttpListener, Limits, Replay, Report, Settings, UdpListener, connection_request_url,
+    Course, Gate, HttpListener, Limits, Replay, Report, Settings, UdpListener, connection_request_url, ours_towards,
 };
 use crate::cwmp::device::PublishedAddress;
 use crate::cwmp::event::{Event, EventCode};
@@ -65,10 +67,12 @@ struct News {
 struct Door<L> {
     listener: Option<L>,
     again_at: Option<Duration>,
+    /// Why it could not be opened, as the log has it.
+    failure: Option<String>,
 }
 
 impl<L> Door<L> {
-    const CLOSED: Door<L> = Door { listener: None, again_at: None };
+    const CLOSED: Door<L> = Door { listener: None, again_at: None, failure: None };
 
     /// Opens it where it is closed; whether it was opened.
     fn open(&mut self, words: &str, at: SocketAddr, now: Now, start: impl FnOnce() -> io::Result<L>) -> bool {
@@ -76,13 +80,24 @@ impl<L> Door<L> {
             return false;
         }
         match start() {
-            Ok(listener) => *self = Door { listener: Some(listener), again_at: None },
+            Ok(listener) => *self = Door { listener: Some(listener), ..Door::CLOSED },
             Err(error) => {
-                log::error!("no connection requests over {words} at {at}: {error}");
-                self.again_at = Some(now.monotonic + LISTEN_AGAIN);
+                let level = self.failed(&error, now);
+                log::log!(level, "no connection requests over {words} at {at}: {error}");
             }
         }
         self.listener.is_some()
+    }
+
+    /// How loudly to tell it: once, since a port that is taken may be so for years.
+    fn failed(&mut self, error: &io::Error, now: Now) -> Level {
+        self.again_at = Some(now.monotonic + LISTEN_AGAIN);
+        let failure = Some(error.to_string());
+        if self.failure == failure {
+            return Level::Debug;
+        }
+        self.failure = failure;
+        Level::Error
     }
 
     /// Closes it; whether it was open.
@@ -168,11 +183,20 @@ impl Reach {
         }
     }
 
+    /// Closes the ports, so that they are opened where the configuration says now.
+    pub(super) fn close(&mut self) {
+        self.http.close();
+        self.udp.close();
+    }
+
     /// What the ACS is told; empty while it cannot reach us (R267).
     fn url(&self, path: &str) -> Option<String> {
         let Some(listener) = &self.http.listener else { return Some(String::new()) };
         let bound = listener.local_addr();
         let address = if bound.ip().is_unspecified() { self.address? } else { bound.ip() };
+        if bound.is_ipv4() && address.to_canonical().is_ipv6() {
+            return Some(String::new()); // nobody listens at the address that the ACS knows
+        }
         Some(connection_request_url(SocketAddr::new(address, bound.port()), path))
     }
 }
@@ -190,7 +214,12 @@ impl Agent<'_> {
             password: self.device.management_server_text("ConnectionRequestPassword").into(),
             path: self.device.state().request_path.clone(),
         };
-        if *self.reach.gate.settings() != settings {
+        let before = self.reach.gate.settings();
+        if *before != settings {
+            // Before the first settings there were none, and the window is that of the last run.
+            if *before != Settings::default() && !before.same_credentials(&settings) {
+                self.device.state_mut().last_udp_request = None;
+            }
             self.reach.gate.replace(settings);
         }
         self.reach.set_course(Course { stun: self.stun_settings(), acs: self.reach.acs });
@@ -204,11 +233,19 @@ impl Agent<'_> {
             let replay = self.device.state().last_udp_request;
             let replay = replay.map_or_else(Replay::default, |(timestamp, id)| Replay { timestamp, id: Some(id) });
             self.reach.open_udp(self.config.udp_listen, replay, now);
-        } else if self.reach.udp.close() {
+        } else {
+            self.reach.udp.close();
+        }
+        // What was published before the restart leads nowhere while the port is another program's.
+        if self.reach.udp.listener.is_none() && self.device.state().udp_address != PublishedAddress::default() {
             self.publish_udp_address(PublishedAddress::default());
+            if enabled {
+                self.notify(now);
+            }
         }
         if changed {
-            self.tell_url(now);
+            self.show_url();
+            self.notify(now);
         }
     }
 
@@ -243,9 +280,11 @@ impl Agent<'_> {
     pub(super) fn take_news(&mut self, now: Now) {
         let news = mem::take(&mut *read(&self.reach.news));
         if let Some(address) = news.address {
-            self.follow_address(address, now);
+            self.follow_address(address);
+            self.notify(now);
         }
-        if let Some(published) = news.published {
+        // Of a port that was closed meanwhile there may still be some.
+        if let Some(published) = news.published.filter(|_| self.reach.udp.listener.is_some()) {
             self.publish_udp_address(PublishedAddress {
                 address: published.address_text(),
                 nat_detected: published.nat_detected,
@@ -253,35 +292,47 @@ impl Agent<'_> {
             self.notify(now);
         }
         if let Some(Replay { timestamp, id: Some(id) }) = news.replay {
-            // R292: in the journal with the end of the session that follows.
             self.device.state_mut().last_udp_request = Some((timestamp, id));
+            self.keep(); // R292: copies of it may still come after a crash
         }
         if news.requested {
             self.raise(Event::new(EventCode::ConnectionRequest)); // R260, R262, R295: one session, however many asked
         }
     }
 
-    /// The ACS and our address towards it, as the connection to it shows.
-    pub(super) fn follow_connection(&mut self, acs: Option<SocketAddr>, ours: Option<SocketAddr>, now: Now) {
+    /// The ACS and our address towards it, as the connection to it shows. The session that is about to begin tells it,
+    /// and none of its own is needed.
+    pub(super) fn follow_connection(&mut self, acs: Option<SocketAddr>, ours: Option<SocketAddr>) {
         self.reach.acs = acs.or(self.reach.acs);
         if let Some(ours) = ours {
-            self.follow_address(ours.ip(), now);
+            self.follow_address(ours.ip());
+        }
+    }
+
+    /// Looks whether the way to the ACS, or to the STUN server, begins at another address of ours than it did (R266,
+    /// R284). Nothing is sent to the ACS to find out; where there is no way at present, the address stays.
+    pub(super) fn look_at_addresses(&mut self, now: Now) {
+        if let Some(ours) = self.reach.acs.and_then(ours_towards) {
+            self.follow_address(ours);
+            self.notify(now);
+        }
+        if let Some(listener) = &self.reach.udp.listener {
+            listener.set_course(self.reach.course.clone());
         }
     }
 
     /// R266.
-    fn follow_address(&mut self, address: IpAddr, now: Now) {
+    fn follow_address(&mut self, address: IpAddr) {
         if self.reach.address != Some(address) {
             self.reach.address = Some(address);
-            self.tell_url(now);
+            self.show_url();
         }
     }
 
-    fn tell_url(&mut self, now: Now) {
+    fn show_url(&mut self) {
         if let Some(url) = self.reach.url(&self.device.state().request_path) {
             let name = self.device.management_server_name(URL);
             self.device.provide(&name, &url);
-            self.notify(now);
         }
     }
 
@@ -316,5 +367,41 @@ impl Agent<'_> {
     /// It has been told.
     pub(super) fn udp_address_was_told(&mut self, now: Now) {
         self.reach.udp_address_told = Some(now.monotonic);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+    use std::sync::mpsc::sync_channel;
+
+    use super::*;
+
+    #[test]
+    fn a_port_that_stays_taken_does_not_fill_the_log() {
+        let mut door: Door<()> = Door::CLOSED;
+        let at = |seconds| Now { monotonic: Duration::from_secs(seconds), wall: 0 };
+        let [taken, forbidden] = [ErrorKind::AddrInUse, ErrorKind::PermissionDenied].map(io::Error::from);
+        assert_eq!([0, 30, 60].map(|now| door.failed(&taken, at(now))), [Level::Error, Level::Debug, Level::Debug]);
+        assert_eq!(door.again_at, Some(at(90).monotonic));
+        assert_eq!(door.failed(&forbidden, at(90)), Level::Error);
+        let port = SocketAddr::from(([127, 0, 0, 1], 0));
+        assert!(!door.open("UDP", port, at(91), || Ok(())), "not yet");
+        assert!(door.open("UDP", port, at(120), || Ok(())) && door.close());
+        assert_eq!(door.failed(&taken, at(121)), Level::Error, "news again");
+    }
+    /// R255, R266.
+    #[test]
+    fn the_url_has_an_address_where_somebody_listens() {
+        let (waker, _wakes) = sync_channel(1);
+        let mut reach = Reach::new(waker);
+        assert_eq!(reach.url("/p").as_deref(), Some(""), "closed");
+        assert!(reach.open_http(([0, 0, 0, 0], 0).into(), Now { monotonic: Duration::ZERO, wall: 0 }));
+        assert_eq!(reach.url("/p"), None, "not known yet");
+        reach.address = Some([192, 0, 2, 1].into());
+        let url = reach.url("/p").unwrap();
+        assert!(url.starts_with("http://192.0.2.1:") && url.ends_with("/p"), "{url}");
+        reach.address = Some([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1].into());
+        assert_eq!(reach.url("/p").as_deref(), Some(""), "a port for IPv4 only");
     }
 }

@@ -136,6 +136,7 @@ impl<'w> Agent<'w> {
             schedule,
             wakes: ties.wakes,
             stop: ties.stop,
+            reload: ties.reload,
             wanted: false,
             acs: Acquaintance::default(),
             followed: Followed::default(),
@@ -160,7 +161,7 @@ impl<'w> Agent<'w> {
 
     /// Tells which factory values of the configuration have no effect, since another value is stored. Neither is told:
     /// it may be a password.
-    fn note_overruled_settings(&self) {
+    pub(super) fn note_overruled_settings(&self) {
         for (name, text) in &self.config.set {
             let Ok(parameter) = self.device.tree.parameter(name) else { continue };
             if parameter.is_changed()
@@ -177,8 +178,6 @@ impl<'w> Agent<'w> {
     /// Nothing is written yet: a start that ends before its session does is found again by the next one.
     fn note_start(&mut self) {
         let boot_id = self.boot_id();
-        let identity = self.device.identity().username();
-        let acs_url = self.device.management_server_text("URL");
         let state = self.device.state_mut();
         if state.request_path.is_empty() {
             state.request_path = random_path([random().to_ne_bytes(), random().to_ne_bytes()]);
@@ -193,6 +192,25 @@ impl<'w> Agent<'w> {
                 state.reset = Reset::Done;
             }
         }
+        self.note_identity();
+        if rebooted {
+            let state = self.device.state_mut();
+            state.boot_id = boot_id.unwrap_or_default();
+            state.events.raise(Event::new(EventCode::Boot));
+        }
+        self.device.resume_transfers(rebooted);
+        self.device.note_firmware_changes();
+        if rebooted {
+            self.forget_delayed_reboot();
+        }
+        self.follow_up(version::newest(version::ALL));
+    }
+
+    /// Raises `0 BOOTSTRAP` where the device, or its ACS, is another than it was (R137).
+    pub(super) fn note_identity(&mut self) {
+        let identity = self.device.identity().username();
+        let acs_url = self.device.management_server_text("URL");
+        let state = self.device.state_mut();
         let known = state.identity.as_deref() == Some(&identity) && state.acs_url.as_deref() == Some(&acs_url);
         if !known {
             let cause = match &state.identity {
@@ -206,16 +224,6 @@ impl<'w> Agent<'w> {
             state.told.clear();
             state.bootstrap(acs_url);
         }
-        if rebooted {
-            state.boot_id = boot_id.unwrap_or_default();
-            state.events.raise(Event::new(EventCode::Boot));
-        }
-        self.device.resume_transfers(rebooted);
-        self.device.note_firmware_changes();
-        if rebooted {
-            self.forget_delayed_reboot();
-        }
-        self.follow_up(version::newest(version::ALL));
     }
 
     /// What tells one boot of the device from another; none where the file cannot be read, and then every start of the

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use log::Level;
 use rand::RngCore;
 use rand::rngs::OsRng;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -26,6 +27,8 @@ const STACK: usize = 128 << 10;
 const ACCEPTED_AT_ONCE: usize = 8;
 /// How long to leave a listener alone that has failed: too many files are open, for example.
 const PAUSE: Duration = Duration::from_millis(200);
+/// How often such a failure is told: what others do to this device must not fill its log.
+const TOLD_EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// The running listener; its port is closed when it is dropped (R267).
 #[derive(Debug)]
@@ -65,6 +68,7 @@ impl HttpListener {
             wake,
             peers: Vec::new(),
             paused_until: None,
+            told_at: None,
         };
         let serve = {
             let stop = Arc::clone(&stop);
@@ -117,6 +121,8 @@ struct Service<W> {
     peers: Vec<Peer>,
     /// Not before this is the listener tried again.
     paused_until: Option<Duration>,
+    /// When it was told last that the listener has failed.
+    told_at: Option<Duration>,
 }
 
 impl<W: Fn()> Service<W> {
@@ -189,26 +195,35 @@ impl<W: Fn()> Service<W> {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionAborted) => {}
                 Err(error) => {
-                    log::warn!("connection requests cannot be accepted: {error}");
-                    self.paused_until = Some(now + PAUSE);
+                    self.pause(&error, now);
                     return;
                 }
             }
         }
     }
 
-    /// Closes a connection where another one of this source would be too many: one of the source that has most.
+    fn pause(&mut self, error: &io::Error, now: Duration) {
+        let is_told = self.told_at.is_some_and(|at| now < at + TOLD_EVERY);
+        let level = if is_told { Level::Debug } else { Level::Warn };
+        log::log!(level, "connection requests cannot be accepted: {error}");
+        self.told_at = self.told_at.filter(|_| is_told).or(Some(now));
+        self.paused_until = Some(now + PAUSE);
+    }
+
+    /// Closes a connection where another one of this source would be too many: one of the same source where that has
+    /// enough of them, else one of those sources that have most.
     fn make_room(&mut self, incoming: Source) {
         self.peers.retain(|peer| !peer.is_closed());
         let count = |source: Source| self.peers.iter().filter(|peer| peer.source() == source).count();
-        let source = if count(incoming) >= self.limits.connections_per_source.max(1) {
-            Some(incoming)
-        } else if self.peers.len() >= self.limits.connections.max(1) {
-            self.peers.iter().map(Peer::source).max_by_key(|source| count(*source))
-        } else {
+        let most = if count(incoming) >= self.limits.connections_per_source.max(1) {
             None
+        } else if self.peers.len() >= self.limits.connections.max(1) {
+            self.peers.iter().map(|peer| count(peer.source())).max()
+        } else {
+            return;
         };
-        let candidates = self.peers.iter().enumerate().filter(|(_, peer)| Some(peer.source()) == source);
+        let is_candidate = |source: Source| most.map_or(source == incoming, |most| count(source) == most);
+        let candidates = self.peers.iter().enumerate().filter(|(_, peer)| is_candidate(peer.source()));
         if let Some((at, _)) = candidates.min_by_key(|(_, peer)| peer.precedence()) {
             let dropped = self.peers.swap_remove(at);
             if !dropped.is_served() {

@@ -39,7 +39,7 @@ pub(super) fn towards(bound: SocketAddr, destination: SocketAddr) -> SocketAddr 
 }
 
 /// Our address on the way to `destination`; none where there is no way. Nothing is sent.
-pub(super) fn ours_towards(destination: SocketAddr) -> Option<IpAddr> {
+pub(crate) fn ours_towards(destination: SocketAddr) -> Option<IpAddr> {
     let any: IpAddr = if destination.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let socket = UdpSocket::bind((any, 0)).ok()?;
     socket.connect(destination).ok()?;

@@ -26,7 +26,7 @@ use super::limits::{Bucket, Rate};
 use super::outcome::UdpOutcome;
 use super::resolver::Resolver;
 use super::udp_request::{Replay, UdpRequest};
-use super::{Gate, local_address};
+use super::{Gate, Settings, local_address};
 use crate::clock::Clock;
 use crate::stun::{Action, Binding, Port, Published, Settings as StunSettings, Status};
 
@@ -107,6 +107,7 @@ impl UdpListener {
             watch: watch.ok(),
             clock: Clock::new(),
             shared: Arc::clone(&shared),
+            credentials: gate.settings(),
             gate,
             replay,
             accepted: Bucket::default(),
@@ -178,6 +179,8 @@ struct Service<R> {
     shared: Arc<Shared>,
     gate: Arc<Gate>,
     replay: Replay,
+    /// With which the last request was accepted.
+    credentials: Arc<Settings>,
     accepted: Bucket,
     rate: Rate,
     report: R,
@@ -348,6 +351,12 @@ impl<R: Fn(Report)> Service<R> {
 
     fn decide(&mut self, datagram: &[u8], now: Duration) -> UdpOutcome {
         let settings = self.gate.settings();
+        // Nothing that was signed before can be used again, and the ACS may be another one, which counts its time in
+        // another way: seconds after milliseconds would never be late enough.
+        if !Arc::ptr_eq(&settings, &self.credentials) && !settings.same_credentials(&self.credentials) {
+            self.replay = Replay::default();
+        }
+        self.credentials = Arc::clone(&settings);
         let accepted = UdpRequest::parse(datagram).and_then(|request| self.replay.accept(&request, &settings));
         match accepted {
             Ok(()) if self.accepted.take(self.rate, now) => UdpOutcome::Accepted,

@@ -104,6 +104,9 @@ pub struct PublishedAddress {
     pub nat_detected: bool,
 }
 
+/// Parameters of the ManagementServer object that the agent itself has the values of, see [`Device::provide`].
+const PROVIDED: [&str; 3] = ["ConnectionRequestURL", "UDPConnectionRequestAddress", "NATDetected"];
+
 /// How far a factory reset has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reset {
@@ -170,6 +173,23 @@ impl Device {
         }
         state.forget_changes(|name| tree.parameter(name).is_err());
         (Device { tree, actions, state, journal, written, now }, notices)
+    }
+
+    /// Lays what differs from the factory state over another one. What does not fit that is left out and told in words;
+    /// values of the agent itself ([`Device::provide`]) are left out, too.
+    pub fn replace_model(&mut self, loaded: Loaded) -> Vec<String> {
+        let Loaded { mut tree, actions } = loaded;
+        let mut notices = Vec::new();
+        for change in self.tree.changes_from_factory() {
+            // As the journal has it: decided anew, by the constraints of the new model.
+            let change = Change::from_json(&change.to_json(), &tree)
+                .and_then(|c| tree.apply(&c).map_err(|error| format!("{}: {error}", c.name())));
+            notices.extend(change.err().map(|reason| format!("left out of the stored values: {reason}")));
+        }
+        (self.tree, self.actions) = (tree, actions);
+        let tree = &self.tree;
+        self.state.forget_changes(|name| tree.parameter(name).is_err());
+        notices
     }
 
     /// When the current step of the protocol takes place.
@@ -430,7 +450,13 @@ impl Device {
     fn is_provided(&self, name: &str) -> bool {
         let parameter =
             name.strip_prefix(self.tree.root_name()).and_then(|name| name.strip_prefix(".ManagementServer."));
-        matches!(parameter, Some("ConnectionRequestURL" | "UDPConnectionRequestAddress" | "NATDetected"))
+        parameter.is_some_and(|parameter| PROVIDED.contains(&parameter))
+    }
+
+    /// The parameters whose values the agent itself has, with what they are now.
+    pub fn provided(&self) -> Vec<(String, String)> {
+        let names = PROVIDED.iter().map(|parameter| self.management_server_name(parameter));
+        names.filter_map(|name| self.tree.get(&name).map(|value| (name, value.to_string()))).collect()
     }
 
     /// Gives a parameter the value that the agent itself has for it, and notes where that is another than the ACS was

@@ -83,8 +83,9 @@ fn is_ours(challenge: &str) -> bool {
 }
 
 fn udp(config: &Config, in_force: &InForce) -> Finding {
-    if !in_force.flag("STUNEnable", false) {
-        return Finding::skipped(UDP, "STUNEnable is false");
+    // R7; but R288: with STUN or without.
+    if !in_force.flag("EnableCWMP", true) {
+        return Finding::skipped(UDP, "closed: EnableCWMP is false");
     }
     let address = config.udp_listen;
     if address.port() == 0 {

@@ -39,6 +39,8 @@ pub struct Binding {
     failed_rounds: u32,
     server_state: ServerState,
     mapped: Option<Mapped>,
+    /// The one that is told: that of the last announcement, or the first.
+    shown: Option<Mapped>,
     /// When the new address is to be announced.
     announce_at: Option<Duration>,
     /// Answers in a row of which each told another address.
@@ -105,6 +107,7 @@ impl Binding {
             failed_rounds: 0,
             server_state: ServerState::Unused,
             mapped: None,
+            shown: None,
             announce_at: None,
             moves: 0,
             keep_alive: KeepAlive::new(KeepAlivePeriods::default()),
@@ -170,7 +173,7 @@ impl Binding {
         }
         self.finish_exchange();
         self.keep_alive = KeepAlive::new(self.settings.periods);
-        (self.failed_servers, self.failed_rounds) = (0, 0);
+        (self.failed_servers, self.failed_rounds, self.moves) = (0, 0, 0);
         self.state = State::Retrying { at: now }; // R282, R284: at once, whatever the minimum
     }
 

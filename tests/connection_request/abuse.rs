@@ -94,6 +94,24 @@ fn two_hundred_slow_clients_shut_nobody_out() {
     assert!(scene.count(HttpOutcome::CrowdedOut) >= 200 - most as u32);
 }
 
+/// As many as there is room for, each from an address of its own: who is about to answer a challenge keeps its place.
+#[test]
+fn slow_clients_from_everywhere_shut_nobody_out() {
+    let limits = Limits { head_time: SOON, connection_time: SOON, ..generous() };
+    let scene = Scene::with(limits, (Ipv4Addr::LOCALHOST, 0).into());
+    let slow = |network: u8| -> Vec<Client> {
+        let sources = (1..=40).map(|host| Ipv4Addr::new(127, 9, network, host));
+        sources.map(|source| Client::connect_from(source, scene.listener.local_addr())).collect()
+    };
+    let _before = slow(1);
+    let mut acs = scene.connect();
+    let challenge = acs.gets(PATH, None).challenge();
+    let _meanwhile = slow(2);
+    eventually("all of them", || scene.count(HttpOutcome::CrowdedOut) >= 40 + 1 + 40 - limits.connections as u32);
+    assert_eq!(acs.gets(PATH, Some(&right(&challenge))).status, 200);
+    scene.waits_for_wakes(1);
+}
+
 /// From the very address of the right ones.
 #[test]
 fn a_flood_of_wrong_digests_shuts_nobody_out() {

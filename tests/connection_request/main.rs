@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use cpe_agent::connection_request::{Gate, HttpListener, HttpOutcome, Limits, Rate, Settings};
 use cpe_agent::digest::{Challenge, DigestChallenge, challenges};
+use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 
 const PATH: &str = "/0123456789abcdef";
 /// For machines that are busy.
@@ -95,6 +96,14 @@ impl Client {
         let stream = TcpStream::connect(address).expect("connects");
         stream.set_read_timeout(Some(SOON)).expect("a timeout");
         Client(stream)
+    }
+
+    /// From another address of this machine.
+    fn connect_from(source: Ipv4Addr, address: SocketAddr) -> Client {
+        let socket = socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
+        bind(&socket, &SocketAddr::from((source, 0))).expect("an address of our own");
+        connect(&socket, &address).expect("connects");
+        Client(socket.into())
     }
 
     fn send(&mut self, bytes: impl AsRef<[u8]>) {

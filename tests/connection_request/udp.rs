@@ -64,6 +64,22 @@ fn the_window_is_handed_over() {
     assert_eq!(gate.udp.count(UdpOutcome::RepeatedId), 1);
 }
 
+/// Another password lets nothing in that was signed before; and the server that has set it may count its time in another
+/// unit (R294).
+#[test]
+fn another_password_begins_anew() {
+    let (listener, gate, reports) = listener(Replay { timestamp: 1_700_000_000_000, id: Some(1) });
+    let acs = acs();
+    acs.send_to(signed(1_700_000_000, 2).as_bytes(), listener.local_addr()).expect("sends");
+    eventually("the refusal", || gate.udp.count(UdpOutcome::OldTimestamp) == 1);
+    gate.replace(Settings { password: "other".into(), ..settings() });
+    acs.send_to(b"GET http://h?ts=1&id=2&un=acs&cn=x&sig=00 HTTP/1.1\r\n\r\n", listener.local_addr()).expect("sends");
+    eventually("the next refusal", || gate.udp.all().map(|(_, count)| count).sum::<u32>() == 2);
+    gate.replace(settings());
+    acs.send_to(signed(1_700_000_000, 2).as_bytes(), listener.local_addr()).expect("sends");
+    assert_eq!(reports.recv_timeout(SOON), Ok(1_700_000_000));
+}
+
 /// R264.
 #[test]
 fn right_requests_are_limited() {

@@ -19,7 +19,7 @@ impl Binding {
     /// Forgets the binding, and looks for it if there is reason to.
     pub(super) fn start_over(&mut self, now: Duration) {
         self.servers.clear();
-        self.mapped = None;
+        (self.mapped, self.shown) = (None, None);
         self.announce_at = None;
         (self.current, self.failed_servers, self.failed_rounds, self.moves) = (0, 0, 0, 0);
         (self.must_resolve, self.resolving) = (false, false);
@@ -64,7 +64,7 @@ impl Binding {
             password: task.signed.then_some(&self.settings.password), // R277
         };
         if task.purpose == Purpose::Announce {
-            self.announce_at = None; // R281: once for each change, whatever becomes of it
+            (self.announce_at, self.shown) = (None, self.mapped); // R281: once for each change, whatever becomes of it
         }
         if matches!(self.server_state, ServerState::Unused | ServerState::Unresolved) {
             self.server_state = ServerState::Asked;
@@ -90,7 +90,7 @@ impl Binding {
         match (message.kind, message.error_code, message.mapped_address.map(canonical).filter(is_sensible)) {
             (Kind::Error, Some(code), _) => self.refused(task, code),
             (Kind::Response, _, Some(mapped)) if task.purpose.port() == Port::Primary && port == Port::Primary => {
-                self.told(mapped, now);
+                self.told(mapped, task.purpose, now);
             }
             (Kind::Response, _, Some(_)) if task.purpose.port() == Port::Secondary => {
                 count(&mut self.counters.answered);
@@ -113,7 +113,7 @@ impl Binding {
     }
 
     /// The server has told the address of the primary port: each answer is held against what is known (R273).
-    pub(super) fn told(&mut self, address: SocketAddr, now: Duration) {
+    pub(super) fn told(&mut self, address: SocketAddr, purpose: Purpose, now: Duration) {
         let Some(local) = self.local else { return };
         count(&mut self.counters.answered);
         self.finish_exchange();
@@ -121,11 +121,19 @@ impl Binding {
         self.server_state = ServerState::Answers;
         let before = self.mapped.replace(Mapped { address, local });
         if before.map(|before| before.address) == Some(address) {
-            self.moves = 0;
+            if purpose == Purpose::Ask {
+                self.moves = 0; // it has outlived a rest
+                self.announce_at = self.announce_at.map(|at| at.min(now));
+            }
+            if self.announce_at.is_none() {
+                self.shown = self.mapped; // the local address may be another one
+            }
         } else {
             count(&mut self.counters.changes);
-            // R280: at once. But answers that each tell another address must not make a storm.
-            self.announce_at = Some(now.saturating_add(pace(self.moves)));
+            // R280: at once. But answers that each tell another address must not make a storm, neither here nor of
+            // sessions at the ACS: a NAT that forgets faster than we may ask moves us each time, for ever.
+            let due = now.saturating_add(pace(self.moves));
+            self.announce_at = Some(self.announce_at.map_or(due, |at| at.min(due)));
             self.moves = self.moves.saturating_add(1);
             self.keep_alive.binding_moved();
         }
@@ -207,7 +215,7 @@ impl Binding {
         self.failed_servers = 0;
         self.failed_rounds = self.failed_rounds.saturating_add(1);
         if self.mapped.is_some_and(|mapped| Some(mapped.local) != self.local) {
-            self.mapped = None; // learnt from an address that is no longer ours
+            (self.mapped, self.shown) = (None, None); // learnt from an address that is no longer ours
         }
         self.must_resolve = true;
         self.state = State::Retrying { at: now.saturating_add(self.retry_wait(random)) };
@@ -277,11 +285,13 @@ impl Binding {
     /// R285.
     pub(super) fn to_publish(&self) -> Published {
         let local = Published { address: self.local, nat_detected: false };
-        match self.mapped {
+        match self.shown {
             _ if !self.wanted() => local,
             _ if self.local.is_none() => self.published, // no network: nobody can be told anyway
             Some(mapped) => Published { address: Some(mapped.address), nat_detected: mapped.address != mapped.local },
-            None if self.failed_rounds > 0 => local,
+            None if self.failed_rounds > 1 => local,
+            // A name that does not resolve yet is no failure: after a boot that may take a while.
+            None if self.failed_rounds > 0 && self.server().is_some() => local,
             None => self.published,
         }
     }
@@ -291,7 +301,7 @@ impl Binding {
 fn pace(moves: u32) -> Duration {
     match moves {
         0 => Duration::ZERO,
-        moves => Duration::from_secs(1 << (moves - 1).min(6)),
+        moves => Duration::from_secs(1 << (moves - 1).min(10)),
     }
 }
 

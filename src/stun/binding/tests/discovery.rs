@@ -53,6 +53,7 @@ fn discovery_converges_on_nats_of_every_patience() {
             assert!(period < seconds(timeout), "{period:?} for {timeout}");
             assert!(period > seconds(timeout) * 3 / 4, "{period:?} for {timeout}"); // R283: the longest, less a margin
 
+            world.run(seconds(2 * timeout)); // until the last address is known to stay, and published
             let (before, lost) = (world.changes.len(), expired(&world));
             world.run(seconds(6 * 3600));
             assert_eq!(expired(&world), lost, "{timeout} s, found {period:?}");
@@ -113,7 +114,8 @@ fn minimum_and_maximum_hold_throughout() {
     }
 }
 
-/// Where even the minimum is too long nothing can be done; the port changes each time, and is published each time.
+/// Where even the minimum is too long nothing can be done; the port changes each time, and is published ever more
+/// rarely.
 #[test]
 fn a_nat_below_the_minimum_gets_the_minimum() {
     let mut world = World::started(Some(Nat::new(20)), KeepAlivePeriods::new(60, UNBOUNDED));
@@ -121,7 +123,7 @@ fn a_nat_below_the_minimum_gets_the_minimum() {
     assert_eq!(world.binding.status().period, seconds(60));
     let before = world.changes.len();
     world.run(seconds(600));
-    assert!(world.changes.len() >= before + 8);
+    assert!((before + 3..before + 9).contains(&world.changes.len()), "{}", world.changes.len() - before);
 }
 
 /// As coturn does, which answers to where the request came from; and as one that does not answer at all.

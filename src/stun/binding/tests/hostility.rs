@@ -84,6 +84,23 @@ fn a_lying_server_makes_no_storm() {
     assert!(world.published().starts_with("203.0.113.9:"));
 }
 
+/// A NAT that forgets sooner than STUNMinimumKeepAlivePeriod lets us ask (R282): each answer tells another address, and
+/// each that is published is a session at the ACS (R286).
+#[test]
+fn a_nat_that_always_forgets_makes_no_storm_of_sessions() {
+    let mut world = World::new(Some(Nat::new(20)), fixed(30));
+    world.start();
+    world.run(seconds(86_400));
+    let changes = world.binding.status().counters.changes;
+    assert!(changes > 1_000, "{changes} new addresses");
+    assert!(world.changes.len() < 120, "{} published", world.changes.len());
+    // A better NAT: at once it is known where we are.
+    world.nat = Some(Nat::new(120));
+    world.run(seconds(65));
+    let mapped = world.binding.status().mapped.expect("an address");
+    assert_eq!(world.published(), format!("{mapped} true"));
+}
+
 #[test]
 fn while_off_whatever_comes_is_counted_only() {
     let mut world = World::new(None, fixed(60));

@@ -1,0 +1,52 @@
+################################################################################
+#
+# cpe-agent
+#
+################################################################################
+
+# The clone that this tree belongs to, as it was committed. The download of it brings the crates
+# along, so that the build itself needs no network.
+CPE_AGENT_CLONE = $(abspath $(BR2_EXTERNAL_CPE_AGENT_PATH)/../..)
+CPE_AGENT_VERSION = $(shell git -C $(CPE_AGENT_CLONE) rev-parse HEAD)
+CPE_AGENT_SITE = file://$(CPE_AGENT_CLONE)
+CPE_AGENT_SITE_METHOD = git
+CPE_AGENT_LICENSE = MIT
+CPE_AGENT_LICENSE_FILES = LICENSE
+
+CPE_AGENT_CARGO_BUILD_OPTS = --bin cpe-agent
+CPE_AGENT_CARGO_INSTALL_OPTS = --bin cpe-agent
+
+ifneq ($(BR2_PACKAGE_CPE_AGENT_TLS),y)
+CPE_AGENT_CARGO_BUILD_OPTS += --no-default-features
+CPE_AGENT_CARGO_INSTALL_OPTS += --no-default-features
+endif
+
+CPE_AGENT_DEVICE = $(call qstrip,$(BR2_PACKAGE_CPE_AGENT_DATA_MODEL))
+CPE_AGENT_OWN_CONFIG = $(call qstrip,$(BR2_PACKAGE_CPE_AGENT_CONFIG))
+
+# Over the whole prefix of cargo, whose place for programs is /usr/bin.
+define CPE_AGENT_INSTALL_FILES
+	rm -f $(TARGET_DIR)/usr/bin/cpe-agent
+	$(INSTALL) -D -m 0755 $(@D)/target/$(RUSTC_TARGET_NAME)/$(if $(BR2_ENABLE_DEBUG),debug,release)/cpe-agent \
+		$(TARGET_DIR)/usr/sbin/cpe-agent
+	$(INSTALL) -D -m 0644 $(@D)/data-model/tr-181.json $(TARGET_DIR)/usr/share/cpe-agent/tr-181.json
+	$(INSTALL) -D -m 0644 $(@D)/data-model/tr-098.json $(TARGET_DIR)/usr/share/cpe-agent/tr-098.json
+	$(INSTALL) -D -m 0644 $(if $(CPE_AGENT_DEVICE),$(CPE_AGENT_DEVICE),$(@D)/cross/buildroot/package/cpe-agent/device.json) \
+		$(TARGET_DIR)/usr/share/cpe-agent/device.json
+	$(INSTALL) -D -m 0600 $(if $(CPE_AGENT_OWN_CONFIG),$(CPE_AGENT_OWN_CONFIG),$(@D)/cross/buildroot/package/cpe-agent/config.json) \
+		$(TARGET_DIR)/etc/cpe-agent/config.json
+endef
+CPE_AGENT_POST_INSTALL_TARGET_HOOKS += CPE_AGENT_INSTALL_FILES
+
+define CPE_AGENT_INSTALL_INIT_SYSV
+	$(INSTALL) -D -m 0755 $(@D)/cross/buildroot/package/cpe-agent/S80cpe-agent \
+		$(TARGET_DIR)/etc/init.d/S80cpe-agent
+	$(INSTALL) -D -m 0755 $(@D)/cross/sysv/cpe-agent $(TARGET_DIR)/usr/libexec/cpe-agent/init
+endef
+
+define CPE_AGENT_INSTALL_INIT_SYSTEMD
+	$(INSTALL) -D -m 0644 $(@D)/cross/systemd/cpe-agent.service \
+		$(TARGET_DIR)/usr/lib/systemd/system/cpe-agent.service
+endef
+
+$(eval $(cargo-package))

@@ -1,0 +1,61 @@
+//! SIGHUP: configuration, data model and TLS files are read again, and our address towards the ACS is looked at anew.
+//!
+//! ```text
+//! SIGHUP ──▶ no session runs ──▶ Config::reload ──▶ load_model ──▶ check_contact ──┬─ wrong: told, all stays as it was
+//!                                                                                  └─ right: taken over as a whole
+//! ```
+//!
+//! Nobody is contacted for it. The new model becomes the factory state under what is stored, as it would by a restart;
+//! but what is planned stays planned, and the state directory stays locked.
+
+use super::Agent;
+use super::start::{check_contact, load_model};
+use crate::clock::Now;
+use crate::config::{Config, StartupError};
+use crate::cwmp::version;
+use crate::model::Loaded;
+
+impl Agent<'_> {
+    /// Reads again what the start has read.
+    pub(super) fn reload(&mut self, now: Now) {
+        match self.read_again() {
+            Ok((config, loaded)) => self.take_over(config, loaded, now),
+            Err(error) => log::error!("the configuration stays as it was, the new one is wrong: {error}"),
+        }
+        // Before the address is told, the ports must be open that it is told with.
+        self.follow_settings(now);
+        self.look_at_addresses(now);
+        self.follow_up(version::newest(version::ALL));
+        self.keep();
+    }
+
+    /// The new configuration and its model, where `check` would have nothing against them.
+    fn read_again(&self) -> Result<(Config, Loaded), StartupError> {
+        let mut config = self.config.reload()?;
+        let loaded = load_model(&config)?;
+        check_contact(&config, &loaded)?;
+        for key in config.keep_places(&self.config) {
+            log::warn!("{key} has changed, and needs a restart");
+        }
+        Ok((config, loaded))
+    }
+
+    fn take_over(&mut self, config: Config, loaded: Loaded, now: Now) {
+        crate::log::redirect(config.log, config.log_to);
+        let ports = |config: &Config| (config.listen, config.udp_listen);
+        let is_elsewhere = ports(&config) != ports(&self.config);
+        let is_other_root = loaded.tree.root_name() != self.device.tree.root_name();
+        self.config = config;
+        let provided = self.device.provided();
+        self.device.set_now(now);
+        self.device.replace_model(loaded).iter().for_each(|notice| log::warn!("{notice}"));
+        self.note_overruled_settings();
+        self.note_identity();
+        self.device.note_firmware_changes();
+        provided.iter().for_each(|(name, value)| self.device.provide(name, value));
+        if is_elsewhere || is_other_root {
+            self.reach.close();
+        }
+        log::info!("the configuration was read again");
+    }
+}
