@@ -7,6 +7,7 @@
 //!                                        ├─ promises.rs  what was promised in a session and is done after it
 //!                                        ├─ reach.rs     how the ACS reaches the agent: listeners and their address
 //!                                        ├─ reload.rs    SIGHUP: the configuration is read again
+//!                                        ├─ transfers.rs files on their way, on a thread of their own
 //!                                        ├─ start.rs     from configuration and journal to a running agent
 //!                                        └─ schedule     what is due, and when
 //! ```
@@ -19,6 +20,7 @@ mod reach;
 mod reload;
 mod start;
 mod status;
+mod transfers;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -33,7 +35,7 @@ use rand::rngs::OsRng;
 use crate::clock::{Clock, Now};
 use crate::config::Config;
 use crate::control::Call;
-use crate::cwmp::device::{Device, Journal, JournalError};
+use crate::cwmp::device::{Device, Journal, JournalError, Reset};
 use crate::cwmp::event::{Event, EventCode};
 use crate::model::value::Value;
 use crate::schedule::{Due, PeriodicSettings, Schedule};
@@ -45,6 +47,7 @@ pub use contact::LastSession;
 use reach::Reach;
 pub use start::{StartFailure, check_contact, load_model, tls_settings};
 pub use status::Board;
+use transfers::Carrier;
 
 /// What makes the agent look up from its sleep.
 #[derive(Debug)]
@@ -57,6 +60,8 @@ pub enum Wake {
     Command(Call),
     /// The listeners have something: a connection request, or another address.
     News,
+    /// The thread that carries files has done something.
+    Transferred,
 }
 
 /// What ties the agent to the other threads.
@@ -123,6 +128,8 @@ pub struct Agent<'w> {
     acs: Acquaintance,
     /// How the ACS reaches the agent.
     reach: Reach,
+    /// Who carries files.
+    carrier: Carrier,
     last_session: Option<LastSession>,
     /// When it ended, on the monotonic clock.
     session_ended: Option<Duration>,
@@ -147,12 +154,13 @@ impl Agent<'_> {
             if self.reload.swap(false, Ordering::Relaxed) {
                 self.reload(now);
             }
+            self.tend_transfers(now);
             self.follow_settings(now);
             self.take_news(now);
             while let Some(due) = self.schedule.poll(&mut self.device.state_mut().informs, now) {
                 self.fall_due(due);
             }
-            if self.wanted && self.is_enabled() && now.monotonic >= self.not_before {
+            if self.wanted && self.is_enabled() && now.monotonic >= self.not_before && !self.awaits_restart() {
                 self.hold_session(now);
                 continue;
             }
@@ -160,13 +168,24 @@ impl Agent<'_> {
             match self.sleep(now) {
                 Some(Wake::Stop) => break Ended::Stopped,
                 Some(Wake::Command(call)) => self.carry_out(call),
-                Some(Wake::Reload | Wake::News) | None => {}
+                Some(Wake::Reload | Wake::News | Wake::Transferred) | None => {}
             }
         };
         if ended == Ended::Stopped {
+            self.finish_applying();
             self.keep();
         }
         (ended, self.config)
+    }
+
+    /// Whether a file that was applied is to restart the device, or has: no session until that is done (R231).
+    fn awaits_restart(&self) -> bool {
+        self.device.state().transfers.holds_sessions()
+    }
+
+    /// Whether the device is going down.
+    fn is_restarting(&self) -> bool {
+        self.going_down || self.device.state().reboot || self.device.state().reset != Reset::None
     }
 
     fn hold_session(&mut self, now: Now) {
@@ -202,8 +221,9 @@ impl Agent<'_> {
         let deadline = self.schedule.deadline(&self.device.state().informs);
         let held_back = (self.not_before > now.monotonic).then_some(self.not_before);
         let reopen = self.store.borrow().reopen_deadline();
-        let Some(deadline) = deadline.into_iter().chain(held_back).chain(reopen).chain(self.reach.deadline()).min()
-        else {
+        let transfers = self.carrier.deadline(&self.device.state().transfers);
+        let others = held_back.into_iter().chain(reopen).chain(self.reach.deadline()).chain(transfers);
+        let Some(deadline) = deadline.into_iter().chain(others).min() else {
             return Some(self.wakes.recv().unwrap_or(Wake::Stop));
         };
         match self.wakes.recv_timeout(deadline.saturating_sub(now.monotonic)) {

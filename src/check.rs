@@ -27,8 +27,6 @@ pub fn run(config: &Config) -> ExitCode {
 }
 
 /// What stands behind an action that nothing asks for yet.
-const UNSUPPORTED: &str = "(not supported by this version)";
-
 fn describe(loaded: &Loaded, config: &Config) -> String {
     let tree = &loaded.tree;
     let root = tree.root_name();
@@ -43,8 +41,8 @@ fn describe(loaded: &Loaded, config: &Config) -> String {
     let mut found: Vec<String> = Vec::new();
     found.extend(actions.reboot.is_some().then(|| "reboot".into()));
     found.extend(actions.factory_reset.is_some().then(|| "factoryReset".into()));
-    found.extend(actions.download.iter().map(|(file_type, _)| format!("download `{file_type}` {UNSUPPORTED}")));
-    found.extend(actions.upload.iter().map(|(file_type, _)| format!("upload `{file_type}` {UNSUPPORTED}")));
+    found.extend(actions.download.iter().map(|(file_type, _)| format!("download `{file_type}`")));
+    found.extend(actions.upload.iter().map(|(file_type, _)| format!("upload `{file_type}`")));
     let lines = [
         ("data model", files.join(", ")),
         ("root", format!("{root}.")),

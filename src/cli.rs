@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use lexopt::{Arg, Parser};
 
 use crate::config::{CONTROL, Config, Options, SETTINGS, StartupError};
-use crate::control::assignment;
+use crate::control::{LocalTransfer, assignment, wish};
 use crate::secret::Secret;
 
 /// `EX_USAGE`.
@@ -60,6 +60,22 @@ pub enum Command {
         control: PathBuf,
         /// The event code, such as `2 PERIODIC`.
         event: String,
+    },
+    /// Starts a transfer and waits for its end.
+    Transfer {
+        /// The control socket.
+        control: PathBuf,
+        /// What, from where or to where.
+        transfer: LocalTransfer,
+    },
+    /// Asks the ACS for a file.
+    RequestDownload {
+        /// The control socket.
+        control: PathBuf,
+        /// What kind of file.
+        file_type: String,
+        /// Names and values that describe it.
+        arguments: Vec<(String, String)>,
     },
     /// Tells how the daemon is doing.
     Status {
@@ -189,6 +205,31 @@ const COMMANDS: &[Form] = &[
         }),
     },
     Form {
+        name: "download",
+        arguments: " TYPE URL [OPTION=VALUE...]",
+        meaning: "download a file and apply it",
+        build: Build::Client(|control, operands| {
+            Ok(Command::Transfer { control, transfer: LocalTransfer::parse(true, &operands.any()?)? })
+        }),
+    },
+    Form {
+        name: "upload",
+        arguments: " TYPE URL [OPTION=VALUE...]",
+        meaning: "upload a file of the device",
+        build: Build::Client(|control, operands| {
+            Ok(Command::Transfer { control, transfer: LocalTransfer::parse(false, &operands.any()?)? })
+        }),
+    },
+    Form {
+        name: "request-download",
+        arguments: " TYPE [NAME=VALUE...]",
+        meaning: "ask the ACS for a file",
+        build: Build::Client(|control, operands| {
+            let (file_type, arguments) = wish(&operands.any()?)?;
+            Ok(Command::RequestDownload { control, file_type, arguments })
+        }),
+    },
+    Form {
         name: "status",
         arguments: " [--json]",
         meaning: "how the daemon is doing",
@@ -201,6 +242,13 @@ const COMMANDS: &[Form] = &[
 ];
 
 impl Operands {
+    fn any(self) -> Result<Vec<String>, String> {
+        match self.values.iter().any(String::is_empty) {
+            true => Err("an argument is empty".to_owned()),
+            false => Ok(self.values),
+        }
+    }
+
     fn none(self) -> Result<(), String> {
         self.values.first().map_or(Ok(()), |value| Err(unexpected(value)))
     }
@@ -329,6 +377,8 @@ impl Command {
             | Command::Add { control, .. }
             | Command::Delete { control, .. }
             | Command::Inform { control, .. }
+            | Command::Transfer { control, .. }
+            | Command::RequestDownload { control, .. }
             | Command::Status { control, .. } => *control = path,
         }
         self
@@ -357,7 +407,8 @@ fn help() -> String {
     );
     text.push_str("set, add and delete are refused where the ACS has taken `Subscriber` off a parameter's access\n");
     text.push_str("list. While a session runs, all but status wait for its end, two minutes at most. inform is done\n");
-    text.push_str("when the event is accepted; status tells how the session went.\n");
+    text.push_str("when the event is accepted; status tells how the session went. download and upload wait for the\n");
+    text.push_str("end of the transfer; OPTION is username, password, and for downloads size (in bytes) and target.\n");
     text.push_str("\nOptions. Each is also a key of the JSON file, and wins over it; the key of --state-dir is\n");
     text.push_str("stateDir, and so on. --data-model and --set may be repeated; the first --data-model replaces\n");
     text.push_str("the default. --set gives factory values: needed at every start, and below what the ACS or `set`\n");

@@ -29,6 +29,8 @@ pub struct Config {
     pub set: Vec<(String, Secret)>,
     /// Where everything lives that must survive a reboot.
     pub state_dir: PathBuf,
+    /// Where files lie while they are transferred; `state_dir` where absent.
+    pub transfer_dir: Option<PathBuf>,
     /// Where connection requests over HTTP arrive; port 0 picks a free one.
     pub listen: SocketAddr,
     /// Where connection requests over UDP arrive, and from where STUN binding requests leave.
@@ -87,12 +89,16 @@ impl Config {
             ("bootId", &mut self.boot_id, &running.boot_id),
         ];
         let moved = places.into_iter().filter(|(_, new, old)| new != old);
-        moved
-            .map(|(key, new, old)| {
-                new.clone_from(old);
-                key
-            })
-            .collect()
+        let kept = moved.map(|(key, new, old)| {
+            new.clone_from(old);
+            key
+        });
+        let mut kept: Vec<&'static str> = kept.collect();
+        if self.transfer_dir != running.transfer_dir {
+            self.transfer_dir.clone_from(&running.transfer_dir);
+            kept.push("transferDir");
+        }
+        kept
     }
 
     /// An error in a factory value, named by its path: where it was given, the file or the command line.
@@ -194,6 +200,7 @@ impl Default for Config {
             data_model: vec![PathBuf::from("/etc/cpe-agent/data-model.json")],
             set: Vec::new(),
             state_dir: PathBuf::new(),
+            transfer_dir: None,
             listen: SocketAddr::from(([0, 0, 0, 0], 0)),
             udp_listen: SocketAddr::from(([0, 0, 0, 0], 0)),
             control: PathBuf::new(),
@@ -269,6 +276,14 @@ pub(crate) const SETTINGS: &[Setting] = &[
         default: Some("/var/lib/cpe-agent"),
         meaning: "everything that must survive a reboot",
         form: Form::One(|config, text| path(text).map(|path| config.state_dir = path)),
+    },
+    Setting {
+        option: "transfer-dir",
+        key: "transferDir",
+        value: "DIR",
+        default: None,
+        meaning: "files on their way; the state directory if absent",
+        form: Form::One(|config, text| path(text).map(|path| config.transfer_dir = Some(path))),
     },
     Setting {
         option: "listen",
@@ -596,7 +611,7 @@ mod tests {
 
     const EVERYTHING: &str = r#"{
         "dataModel": ["a.json", "b.json"], "set": {"Device.A": "1", "Device.B": ""},
-        "stateDir": "state", "listen": "127.0.0.1:0", "udpListen": "[::1]:1", "control": "sock",
+        "stateDir": "state", "transferDir": "files", "listen": "127.0.0.1:0", "udpListen": "[::1]:1", "control": "sock",
         "bootId": "boot", "caFile": "ca.pem", "clientCert": "cert.pem", "clientKey": "key.pem",
         "acsTimeout": "60", "log": "trace", "logTo": "syslog" }"#;
 
@@ -606,6 +621,7 @@ mod tests {
         assert_eq!(config.data_model, [PathBuf::from("a.json"), PathBuf::from("b.json")]);
         assert_eq!(config.set, pairs(&[("Device.A", "1"), ("Device.B", "")]));
         assert_eq!((config.state_dir.as_path(), config.control.as_path()), (Path::new("state"), Path::new("sock")));
+        assert_eq!(config.transfer_dir.as_deref(), Some(Path::new("files")));
         assert_eq!((config.listen.port(), config.udp_listen.to_string().as_str()), (0, "[::1]:1"));
         assert_eq!((config.boot_id, config.ca_file), (PathBuf::from("boot"), Some(PathBuf::from("ca.pem"))));
         assert_eq!((config.client_cert, config.client_key), (Some("cert.pem".into()), Some("key.pem".into())));

@@ -9,12 +9,14 @@
 //! clients, none of which it waits for; what it needs of the agent it asks through [`Daemon`].
 
 mod client;
+mod follow;
 mod message;
 mod server;
 mod service;
 mod socket;
 
 pub use client::{Cause, NoAnswer, ask, run};
-pub(crate) use message::assignment;
-pub use message::{Answer, Request};
+pub use follow::transfer;
+pub use message::{Answer, LocalTransfer, Request};
+pub(crate) use message::{assignment, wish};
 pub use server::{Call, Daemon, Refused, Reply, Server};

@@ -78,5 +78,5 @@ fn towards_acs(config: &Config, in_force: &InForce, url: &Url, clock: &Clock, re
 }
 
 fn patience() -> Patience {
-    Patience { timeout: SILENCE, stop: Arc::new(AtomicBool::new(false)) }
+    Patience { timeout: SILENCE, stop: Arc::new(AtomicBool::new(false)), end: None }
 }

@@ -22,6 +22,10 @@ fn carry_out(command: Command) -> ExitCode {
         Command::Add { control, path } => control::run(&control, &Request::Add(path)),
         Command::Delete { control, path } => control::run(&control, &Request::Delete(path)),
         Command::Inform { control, event } => control::run(&control, &Request::Inform(event)),
+        Command::Transfer { control, transfer } => control::transfer(&control, transfer),
+        Command::RequestDownload { control, file_type, arguments } => {
+            control::run(&control, &Request::RequestDownload(file_type, arguments))
+        }
         Command::Status { control, json } => control::run(&control, &Request::Status { json }),
     }
 }

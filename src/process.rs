@@ -1,6 +1,7 @@
 //! Runs the commands of the device: without a shell, with a time limit, killed with their whole group when it passes.
 
 use std::fmt;
+use std::fs::File;
 use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -50,9 +51,19 @@ impl std::error::Error for ActionError {}
 ///
 /// A command that is still running when `stop` is set goes on by itself: it may be the one that stops the device.
 pub fn run(command: &[String], limit: Duration, stop: &AtomicBool) -> Result<(), ActionError> {
+    run_with(command, limit, stop, Stdio::null())
+}
+
+/// The same with `mark`, an empty file that is locked, as its input. The lock lasts as long as the command and those that
+/// it has started, whatever becomes of the agent: so the next one can tell whether it still runs.
+pub fn run_marked(command: &[String], limit: Duration, stop: &AtomicBool, mark: File) -> Result<(), ActionError> {
+    run_with(command, limit, stop, mark.into())
+}
+
+fn run_with(command: &[String], limit: Duration, stop: &AtomicBool, input: Stdio) -> Result<(), ActionError> {
     let Some((program, arguments)) = command.split_first() else { return Err(ActionError::Exit(0)) };
-    let mut child =
-        start(program, arguments).map_err(|reason| ActionError::NotStarted { program: program.clone(), reason })?;
+    let mut child = start(program, arguments, input)
+        .map_err(|reason| ActionError::NotStarted { program: program.clone(), reason })?;
     let mut waited = Duration::ZERO;
     loop {
         match child.try_wait() {
@@ -71,10 +82,10 @@ pub fn run(command: &[String], limit: Duration, stop: &AtomicBool) -> Result<(),
     }
 }
 
-fn start(program: &str, arguments: &[String]) -> io::Result<Child> {
+fn start(program: &str, arguments: &[String], input: Stdio) -> io::Result<Child> {
     let mut command = Command::new(program);
     command.args(arguments).process_group(0);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()
+    command.stdin(input).stdout(Stdio::null()).spawn()
 }
 
 fn judge(status: ExitStatus) -> Result<(), ActionError> {
@@ -123,6 +134,29 @@ mod tests {
             std::fs::read_to_string(&stat).map_or(true, |text| text.contains(") Z "))
         });
         assert!(gone, "the child outlived its group");
+    }
+
+    /// A command that outlives the one who has started it still holds its mark.
+    #[test]
+    fn a_mark_lasts_as_long_as_the_command() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("mark");
+        let mark = File::options().read(true).write(true).create_new(true).open(&path).expect("a file");
+        mark.try_lock().expect("nobody has it");
+        let script = format!(
+            "cat || exit 9; exec 3<&0; (while [ -e {0} ] && [ ! -e {0}.go ]; do sleep 0.01; done) & exit 0",
+            path.display()
+        );
+        let command = ["sh".into(), "-c".into(), script];
+        run_marked(&command, Duration::from_secs(20), &AtomicBool::new(false), mark).expect("it ends");
+        let again = File::open(&path).expect("a file");
+        assert!(again.try_lock().is_err(), "what it has started runs on");
+        File::create(format!("{}.go", path.display())).expect("a file");
+        let is_free = (0..1000).any(|_| {
+            std::thread::sleep(LOOK);
+            again.try_lock().is_ok()
+        });
+        assert!(is_free, "nobody runs any more");
     }
 
     #[test]

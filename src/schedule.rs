@@ -15,12 +15,14 @@ use std::time::Duration;
 use crate::clock::Now;
 
 mod inform_queue;
+mod moment;
 mod notification;
 mod periodic;
 mod reboot;
 mod retry;
 
 pub use inform_queue::{InformQueue, QueueFull};
+pub use moment::Moment;
 pub use notification::Throttle;
 pub use periodic::{Periodic, PeriodicSettings};
 pub use reboot::PlannedReboots;

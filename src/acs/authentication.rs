@@ -21,7 +21,7 @@ const MAX_STALE: u8 = 2;
 
 /// Credentials, and the scheme that the server chose.
 #[derive(Debug)]
-pub(super) struct Authentication {
+pub(crate) struct Authentication {
     username: String,
     password: Secret,
     scheme: Option<Scheme>,
@@ -40,18 +40,18 @@ enum Scheme {
 
 /// What happened so far to one request.
 #[derive(Debug, Default)]
-pub(super) struct Attempt {
+pub(crate) struct Attempt {
     answered: bool,
     stale: u8,
 }
 
 impl Authentication {
-    pub(super) fn new(username: String, password: Secret) -> Authentication {
+    pub(crate) fn new(username: String, password: Secret) -> Authentication {
         Authentication { username, password, scheme: None }
     }
 
     /// The `Authorization` of the next request; counts the use of the nonce.
-    pub(super) fn authorization(&mut self, method: &str, uri: &str) -> Option<String> {
+    pub(crate) fn authorization(&mut self, method: &str, uri: &str) -> Option<String> {
         let password = self.password.expose();
         match self.scheme.as_mut()? {
             Scheme::Basic => Some(digest::basic(&self.username, password)),
@@ -63,7 +63,7 @@ impl Authentication {
     }
 
     /// A new TCP connection gets a new client nonce (R61), except where it is part of the session key.
-    pub(super) fn connected(&mut self) -> Result<(), SessionError> {
+    pub(crate) fn connected(&mut self) -> Result<(), SessionError> {
         if let Some(Scheme::Digest { challenge, cnonce, .. }) = &mut self.scheme
             && !challenge.algorithm.is_some_and(Algorithm::is_session)
         {
@@ -74,7 +74,7 @@ impl Authentication {
 
     /// Takes a 401. `Ok`: send the request again, with what [`Authentication::authorization`] gives
     /// now. `allow_basic`: the password may be told to this server in clear text.
-    pub(super) fn challenged(
+    pub(crate) fn challenged(
         &mut self,
         offered: Vec<Challenge>,
         allow_basic: bool,
@@ -103,17 +103,17 @@ impl Authentication {
     }
 
     /// Another server: it has not chosen yet.
-    pub(super) fn forget(&mut self) {
+    pub(crate) fn forget(&mut self) {
         self.scheme = None;
     }
 
     /// As if the server had asked for Basic already.
-    pub(super) fn begin_with_basic(&mut self) {
+    pub(crate) fn begin_with_basic(&mut self) {
         self.scheme = Some(Scheme::Basic);
     }
 
     /// Whether Basic is in use.
-    pub(super) fn is_basic(&self) -> bool {
+    pub(crate) fn is_basic(&self) -> bool {
         matches!(self.scheme, Some(Scheme::Basic))
     }
 

@@ -26,6 +26,8 @@ const MAX_INTERIM: usize = 8;
 const PHASE: u32 = 4;
 /// A slower uplink than this has to live with failing large requests.
 const SLOWEST_UPLINK: usize = 1024; // bytes a second
+/// So many moments of [`Wire::linger`], a second in all, an answer to the header alone is waited for.
+const HESITATION: usize = 5;
 
 /// One open stream with what was read ahead from it.
 #[derive(Debug)]
@@ -49,6 +51,27 @@ pub struct Answer {
     /// Its header.
     pub headers: HeaderMap,
     body: Option<Call<RecvBody>>,
+}
+
+impl Answer {
+    /// The bytes of the body; none where only its end will tell.
+    pub fn length(&self) -> Option<u64> {
+        match self.body.as_ref().map(Call::body_mode) {
+            None | Some(BodyMode::NoBody) => Some(0),
+            Some(BodyMode::LengthDelimited(length)) => Some(length),
+            Some(BodyMode::CloseDelimited | BodyMode::Chunked) => None,
+        }
+    }
+}
+
+/// The body of a request, in pieces.
+pub trait Body {
+    /// All its bytes.
+    fn length(&self) -> u64;
+    /// The next piece of it.
+    fn read(&mut self, piece: &mut [u8]) -> Result<usize, SessionError>;
+    /// So many more bytes have been handed to the system.
+    fn sent(&mut self, bytes: usize);
 }
 
 impl Wire {
@@ -122,9 +145,81 @@ impl Wire {
             // Only with `Expect`, which is never sent (R42).
             Some(SendRequestResult::Await100(_)) | None => None,
         };
-        let call =
-            call.ok_or_else(|| SessionError::Protocol("the request's header and body do not fit together".into()))?;
-        self.receive(call)
+        self.receive(call.ok_or_else(unfit)?)
+    }
+
+    /// Sends a request whose body is too large to be held in memory, and reads the header of the answer. The request's
+    /// header names the length of the body, as `body` does.
+    ///
+    /// An answer that comes while the body goes out ends the sending: a challenge, a redirect, a refusal make the rest of
+    /// it useless. With `hesitate`, such an answer is waited for before the first byte, for about a second. That does
+    /// the work of `Expect: 100-continue`, which breaks servers (R42).
+    pub fn exchange_streamed(
+        &mut self,
+        request: Request<()>,
+        body: &mut dyn Body,
+        hesitate: bool,
+    ) -> Result<Answer, SessionError> {
+        self.keep = false;
+        self.sent_all = false;
+        let mut call = Call::new(request).map_err(invalid)?.proceed();
+        let head = head(&mut call)?;
+        let Some(SendRequestResult::SendBody(mut call)) = call.proceed().map_err(invalid)? else {
+            return Err(unfit());
+        };
+        let limit = Duration::from_secs(body.length() / SLOWEST_UPLINK as u64);
+        self.stream.begin("sending the file", self.phase() + limit);
+        match self.send_pieces(&head, body, hesitate) {
+            Ok(sent_all) => self.sent_all = sent_all,
+            // It may have refused the request early; then its answer is there to be read.
+            Err(SessionError::Closed) => {}
+            Err(error @ SessionError::Timeout(_)) => {
+                if self.stream.idle() != Idle::Bytes {
+                    return Err(error);
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        let mut left = body.length();
+        while left > 0 {
+            let some = usize::try_from(left).unwrap_or(usize::MAX); // there are files above 4 GiB
+            call.consume_direct_write(some).map_err(invalid)?;
+            left -= some as u64;
+        }
+        self.receive(call.proceed().ok_or_else(unfit)?)
+    }
+
+    /// False where the server had something to say before the end.
+    fn send_pieces(&mut self, head: &[u8], body: &mut dyn Body, hesitate: bool) -> Result<bool, SessionError> {
+        self.stream.send(head, &[])?;
+        for _ in 0..if hesitate { HESITATION } else { 0 } {
+            self.linger();
+            self.stream.tcp().check()?;
+            if self.stream.idle() != Idle::Quiet {
+                return Ok(false);
+            }
+        }
+        let mut left = body.length();
+        while left > 0 {
+            if self.stream.idle() != Idle::Quiet {
+                return Ok(false);
+            }
+            // Nothing of the answer is read yet, so that its room is free.
+            let room = INPUT.min(usize::try_from(left).unwrap_or(INPUT));
+            let length = body.read(&mut self.input[..room])?.min(room);
+            if length == 0 {
+                return Err(SessionError::Io("the file has become shorter".into()));
+            }
+            self.stream.send(&self.input[..length], &[])?;
+            left -= length as u64;
+            body.sent(length);
+        }
+        Ok(true)
+    }
+
+    /// A new phase begins, which may last for `limit` in all; `phase` completes "timed out while …".
+    pub fn begin(&mut self, phase: &'static str, limit: Duration) {
+        self.stream.begin(phase, limit);
     }
 
     /// Reads the body to its end, giving it to `take` piece by piece; at most `limit` bytes.
@@ -134,42 +229,56 @@ impl Wire {
         limit: usize,
         take: &mut dyn FnMut(&[u8]) -> Result<(), SessionError>,
     ) -> Result<(), SessionError> {
-        let Some(mut call) = answer.body.take() else {
-            return Ok(());
-        };
-        if let BodyMode::LengthDelimited(length) = call.body_mode()
-            && usize::try_from(length).map_or(true, |length| length > limit)
-        {
+        if answer.length().is_some_and(|length| usize::try_from(length).map_or(true, |length| length > limit)) {
             return Err(SessionError::TooLarge { limit });
         }
-        let ends_with_stream = call.body_mode() == BodyMode::CloseDelimited;
         let mut piece = [0; 4096];
         let mut total = 0;
-        while ends_with_stream || !call.can_proceed() {
-            let (used, made) = call.read(&self.input[self.start..self.end], &mut piece).map_err(invalid)?;
-            self.start += used;
+        loop {
+            let made = self.read(answer, &mut piece)?;
+            if made == 0 {
+                return Ok(());
+            }
             total += made;
             if total > limit {
                 return Err(SessionError::TooLarge { limit });
             }
             take(&piece[..made])?;
-            if used > 0 || made > 0 {
+        }
+    }
+
+    /// Reads the next piece of the body; 0 at its end.
+    pub fn read(&mut self, answer: &mut Answer, piece: &mut [u8]) -> Result<usize, SessionError> {
+        let Some(call) = &mut answer.body else {
+            return Ok(0);
+        };
+        let ends_with_stream = call.body_mode() == BodyMode::CloseDelimited;
+        while ends_with_stream || !call.can_proceed() {
+            let (used, made) = call.read(&self.input[self.start..self.end], piece).map_err(invalid)?;
+            self.start += used;
+            if made > 0 {
+                return Ok(made);
+            }
+            if used > 0 {
                 continue;
             }
             match self.fill() {
                 Ok(true) => {}
-                Ok(false) if ends_with_stream || call.is_ended_chunked() => return Ok(()),
+                Ok(false) if ends_with_stream || call.is_ended_chunked() => {
+                    answer.body = None;
+                    return Ok(0);
+                }
                 Ok(false) | Err(SessionError::Closed) => return Err(cut_short()),
                 Err(error) => return Err(error),
             }
         }
         self.keep = self.sent_all
-            && match call.proceed() {
+            && match answer.body.take().and_then(Call::<RecvBody>::proceed) {
                 Some(RecvBodyResult::Redirect(call)) => !call.must_close_connection(),
                 Some(RecvBodyResult::Cleanup(call)) => !call.must_close_connection(),
                 None => false,
             };
-        Ok(())
+        Ok(0)
     }
 
     fn receive(&mut self, mut call: Call<RecvResponse>) -> Result<Answer, SessionError> {
@@ -302,6 +411,10 @@ fn is_http_so_far(input: &[u8]) -> bool {
 
 fn invalid(error: Error) -> SessionError {
     SessionError::Protocol(error.to_string())
+}
+
+fn unfit() -> SessionError {
+    SessionError::Protocol("the request's header and body do not fit together".into())
 }
 
 fn cut_short() -> SessionError {

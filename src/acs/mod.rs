@@ -11,7 +11,7 @@
 //! [`Connection::post`] is one step of the session as CWMP sees it, however many requests it takes.
 //! The lower three know nothing of CWMP or POST; file transfers stand on them as well.
 
-mod authentication;
+pub(crate) mod authentication;
 mod cookie;
 #[cfg(feature = "tls")]
 pub mod examine;
@@ -115,7 +115,7 @@ impl Connection {
     /// Prepares a session; nothing is sent yet. Fails where the URL cannot be contacted (R10).
     pub fn open(settings: Settings) -> Result<Connection, SessionError> {
         let home = Url::parse(&settings.url)?;
-        let patience = Patience { timeout: settings.timeout, stop: settings.stop };
+        let patience = Patience { timeout: settings.timeout, stop: settings.stop, end: None };
         Ok(Connection {
             url: home.clone(),
             home,
@@ -336,7 +336,7 @@ impl Connection {
 }
 
 /// All challenges, whether in one header field or in several.
-fn offered(headers: &HeaderMap) -> Vec<crate::digest::Challenge> {
+pub(crate) fn offered(headers: &HeaderMap) -> Vec<crate::digest::Challenge> {
     headers
         .get_all(header::WWW_AUTHENTICATE)
         .iter()

@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     fn patience() -> Patience {
-        Patience { timeout: Duration::from_secs(30), stop: Arc::new(AtomicBool::new(false)) }
+        Patience { timeout: Duration::from_secs(30), stop: Arc::new(AtomicBool::new(false)), end: None }
     }
 
     #[test]

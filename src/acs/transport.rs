@@ -38,6 +38,8 @@ pub struct Patience {
     pub timeout: Duration,
     /// Set: every wait ends within a tick.
     pub stop: Arc<AtomicBool>,
+    /// Whatever waits ends then, whichever phase it is in; none where the phases alone say how long it may take.
+    pub end: Option<Instant>,
 }
 
 impl Patience {
@@ -47,6 +49,12 @@ impl Patience {
             true => Err(SessionError::Stopped),
             false => Ok(()),
         }
+    }
+
+    /// That time from now, or the end of everything.
+    fn deadline(&self, limit: Duration) -> Instant {
+        let deadline = now() + limit;
+        self.end.map_or(deadline, |end| deadline.min(end))
     }
 
     /// Never zero, which would mean no timeout at all to the kernel.
@@ -91,7 +99,7 @@ impl Tcp {
         }
         addresses.truncate(MAX_ADDRESSES);
 
-        let end = now() + patience.timeout;
+        let end = patience.deadline(patience.timeout);
         let mut failure = SessionError::Resolve { host: url.host().to_string(), reason: "it has no address".into() };
         for (index, address) in addresses.iter().enumerate() {
             let others = u32::try_from(addresses.len() - index).unwrap_or(1); // at most MAX_ADDRESSES
@@ -135,7 +143,12 @@ impl Tcp {
     /// A new phase begins, which may last for `limit` in all; `phase` completes "timed out while …".
     pub fn begin(&mut self, phase: &'static str, limit: Duration) {
         self.phase = phase;
-        self.deadline = now() + limit;
+        self.deadline = self.patience.deadline(limit);
+    }
+
+    /// Fails once the agent was told to stop.
+    pub fn check(&self) -> Result<(), SessionError> {
+        self.patience.check()
     }
 
     /// Our own address on this connection.

@@ -5,13 +5,15 @@ use std::fmt::{self, Write};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError};
 
-use super::status::{Board, Cause, JournalState, Next, Status};
+use super::status::{Board, Cause, JournalState, Next, Status, TransferStatus};
 use super::{Agent, Wake};
 use crate::clock::Now;
-use crate::control::{self, Answer, Call, Request};
+use crate::control::{self, Answer, Call, LocalTransfer, Request};
 use crate::cwmp::device::{Author, Device};
 use crate::cwmp::event::{Cumulative, Event, EventCode, Response};
 use crate::cwmp::rules;
+use crate::cwmp::transfer::{Order, Origin, Timing, TransferQueue, Wish, admit};
+use crate::model::actions::is_file_type;
 use crate::model::path::{Path, PathError};
 use crate::model::transaction::{Change, GivenType, SetError};
 use crate::model::value::Value;
@@ -56,6 +58,8 @@ impl Agent<'_> {
             Request::Add(table) => self.local_change(now, |device| add(device, &table)),
             Request::Delete(instance) => self.local_change(now, |device| delete(device, &instance)),
             Request::Inform(event) => self.inform(&event),
+            Request::Transfer(transfer) => self.local_transfer(&transfer, now),
+            Request::RequestDownload(file_type, arguments) => self.request_download(file_type, arguments),
         };
         // Before the answer, so that a `status` that follows it tells of what was done.
         self.publish(now, false);
@@ -101,13 +105,12 @@ impl Agent<'_> {
             () if self.wanted && !running => Next::Now,
             () => Next::of(&self.schedule, &self.device.state().informs),
         };
-        let software_version = format!("{}.DeviceInfo.SoftwareVersion", self.device.tree.root_name());
         let store = self.store.borrow();
         self.board.publish(Status {
             clock: self.clock,
             started: self.started,
             device: Some(self.device.identity()),
-            software_version: self.device.tree.get(&software_version).map_or_else(String::new, |v| v.to_string()),
+            software_version: self.device.software_version(),
             acs_url: self.device.management_server_text("URL"),
             acs_username: self.device.acs_username(),
             running: running.then_some(now.monotonic),
@@ -116,6 +119,14 @@ impl Agent<'_> {
             ways_in: self.reach.ways_in(),
             events: self.device.state().events.pending().cloned().collect(),
             retry_count: self.device.state().retry_count,
+            transfers: self
+                .device
+                .state()
+                .transfers
+                .iter()
+                .map(|t| TransferStatus::of(t, self.carrier.course_of(t)))
+                .collect(),
+            ended: self.device.state().transfers.ended().to_vec(),
             journal: JournalState {
                 directory: self.config.state_dir.clone(),
                 durable: store.is_durable(),
@@ -123,6 +134,53 @@ impl Agent<'_> {
                 notices: self.notices.clone(),
             },
         });
+    }
+}
+
+/// The longest TransferURL that the ACS can be told (R247).
+const MAX_URL: usize = 1024;
+
+/// The transfers that somebody at the device wants.
+impl Agent<'_> {
+    /// R247: gives the number of the transfer, by which `status` knows it.
+    fn local_transfer(&mut self, wanted: &LocalTransfer, now: Now) -> Answer {
+        let LocalTransfer { is_download, file_type, url, username, password, size, target } = wanted;
+        if url.len() > MAX_URL {
+            return Err(format!("the URL is longer than {MAX_URL} bytes"));
+        }
+        let order = Order {
+            origin: if *is_download { Origin::LocalDownload } else { Origin::LocalUpload },
+            command_key: String::new(),
+            file_type: file_type.clone(),
+            url: url.clone(),
+            username: username.clone(),
+            password: password.clone(),
+            file_size: *size,
+            target_file_name: target.clone(),
+        };
+        admit(&order, &self.device).map_err(|fault| fault.text)?;
+        let queued = self.device.change_transfers(|transfers| transfers.add(order, Timing::delayed(0, now)));
+        let id = queued.map_err(|error| error.to_string())?.map_err(|full| full.to_string())?;
+        self.tend_transfers(now);
+        Ok(format!("{id}\n"))
+    }
+
+    /// R248.
+    fn request_download(&mut self, file_type: String, arguments: Vec<(String, String)>) -> Answer {
+        if !self.is_enabled() {
+            return Err("EnableCWMP is false: no session is started".into());
+        }
+        if !is_file_type(&file_type) {
+            return Err(format!("`{file_type}` is no file type, such as `1 Firmware Upgrade Image`"));
+        }
+        let wish = Wish { file_type, arguments };
+        let taken =
+            self.device.change_transfers(|transfers| transfers.wish(wish)).map_err(|error| error.to_string())?;
+        if !taken {
+            return Err(format!("{} downloads are wished for already", TransferQueue::MAX_WISHES));
+        }
+        self.wanted = true;
+        Ok(String::new())
     }
 }
 

@@ -26,8 +26,8 @@ const RESET_GRACE: Duration = Duration::from_secs(5);
 impl Agent<'_> {
     /// Does what is promised; gives why the agent ends, if it does.
     pub(super) fn keep_promises(&mut self, now: Now) -> Option<Ended> {
-        if now.monotonic < self.not_before {
-            return None;
+        if now.monotonic < self.not_before || self.device.state().transfers.holds_restarts() {
+            return None; // a device that goes down while it writes its firmware may never come up again
         }
         if std::mem::take(&mut self.going_down) {
             log::error!("the device did not reboot within {} s", GOING_DOWN.as_secs());
@@ -133,7 +133,10 @@ impl Agent<'_> {
         if let Err(error) = self.device.commit(Vec::new(), Author::Other, |state| state.scheduled_reboot_done = done) {
             log::error!("{error}");
         }
-        self.reboot();
+        match self.device.state().transfers.holds_restarts() {
+            true => self.device.state_mut().reboot = true,
+            false => self.reboot(),
+        }
     }
 
     /// ScheduleReboot and DelayReboot, as the session that has just ended left them (R156).

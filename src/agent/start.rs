@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::contact::Acquaintance;
 use super::reach::Reach;
-use super::{Agent, Followed, StoreJournal, Ties, random};
+use super::{Agent, Carrier, Followed, StoreJournal, Ties, random};
 use crate::acs::{self, TlsSettings};
 use crate::clock::Clock;
 use crate::config::{Config, StartupError};
@@ -125,6 +125,8 @@ impl<'w> Agent<'w> {
         let mut schedule = Schedule::default();
         schedule.retry = Retry::restore(device.state().retry_count, clock.now());
         schedule.reboots = PlannedReboots::restore(device.state().scheduled_reboot_done);
+        let directory = config.transfer_dir.as_ref().unwrap_or(&config.state_dir);
+        let carrier = Carrier::new(directory, ties.waker.clone());
         let mut agent = Agent {
             config,
             clock,
@@ -140,7 +142,8 @@ impl<'w> Agent<'w> {
             followed: Followed::default(),
             not_before: Duration::ZERO,
             going_down: false,
-            reach: Reach::new(ties.waker),
+            reach: Reach::new(ties.waker.clone()),
+            carrier,
             last_session: None,
             session_ended: None,
             started: clock.now().monotonic,
@@ -151,6 +154,7 @@ impl<'w> Agent<'w> {
         agent.note_overruled_settings();
         agent.device.republish_udp_address();
         agent.note_start();
+        agent.carrier.remove_leftovers(&agent.device.state().transfers, clock.now());
         agent.publish(agent.clock.now(), false);
         Ok(agent)
     }
@@ -194,6 +198,7 @@ impl<'w> Agent<'w> {
             state.boot_id = boot_id.unwrap_or_default();
             state.events.raise(Event::new(EventCode::Boot));
         }
+        self.device.resume_transfers(rebooted);
         self.device.note_firmware_changes();
         if rebooted {
             self.forget_delayed_reboot();

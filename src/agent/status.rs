@@ -4,6 +4,7 @@
 //! there, even while the agent is busy with a session. Times in it are monotonic, so that "ago" and "in" are right at
 //! the moment of the question, whatever was done to the clock meanwhile.
 
+mod transfers;
 mod ways_in;
 
 use std::fmt::Write;
@@ -17,11 +18,13 @@ use super::contact::LastSession;
 use crate::clock::{Clock, Now};
 use crate::cwmp::device::DeviceId;
 use crate::cwmp::event::Event;
+use crate::cwmp::transfer::Ended;
 use crate::model::date_time::DateTime;
 use crate::schedule::{InformQueue, Schedule};
 use crate::time_zone::LocalZone;
 use crate::url::Url;
 
+pub(super) use transfers::TransferStatus;
 pub(super) use ways_in::WaysIn;
 
 /// Where the latest status hangs.
@@ -65,6 +68,9 @@ pub(super) struct Status {
     pub(super) next: Next,
     pub(super) events: Vec<Event>,
     pub(super) retry_count: u32,
+    pub(super) transfers: Vec<TransferStatus>,
+    /// How the last of them ended.
+    pub(super) ended: Vec<Ended>,
     pub(super) ways_in: WaysIn,
     pub(super) journal: JournalState,
 }
@@ -141,6 +147,10 @@ impl View<'_> {
     /// nextSession  cause (now, retry, notification, periodic, heartbeat, scheduled, restart, disabled, none), at, inSeconds
     /// events       queued, each with code and commandKey
     /// retryCount
+    /// transfers    not confirmed yet, each with id, origin, commandKey, fileType, url (without query), state (waiting,
+    ///              moving, moved, applying, rebooting, verifying, done, failed), attempt, bytes, totalBytes,
+    ///              bytesPerSecond, secondsLeft, error
+    /// endedTransfers  the last ones, each with id, error (null where it is done)
     /// connectionRequests  http, udp: each with listening (null: closed) and counters by outcome
     /// stun         state (unused, unresolved, asked, answers, silent, refuses), error, server, local, mapped, natDetected,
     ///              keepAliveSeconds, keepAlive (how it came about), counters; null: the UDP port is closed
@@ -184,6 +194,8 @@ impl View<'_> {
                 .map(|event| json!({ "code": event.code.as_str(), "commandKey": event.command_key }))
                 .collect::<Vec<_>>(),
             "retryCount": self.status.retry_count,
+            "transfers": self.status.transfers.iter().map(|t| t.json(self.now.monotonic)).collect::<Vec<_>>(),
+            "endedTransfers": self.status.ended.iter().map(transfers::ended_json).collect::<Vec<_>>(),
             "connectionRequests": self.status.ways_in.json(),
             "stun": self.status.ways_in.stun_json(),
             "journal": {
@@ -216,6 +228,10 @@ impl View<'_> {
         let events: Vec<String> = self.status.events.iter().map(event_text).collect();
         report.line("queued events", &listed(&events));
         report.line("retry count", &self.status.retry_count.to_string());
+        for transfer in &self.status.transfers {
+            let (label, text) = transfer.line(self.now.monotonic);
+            report.line(&label, &text);
+        }
         self.status.ways_in.text(&mut report);
         self.journal(&mut report);
         report.0

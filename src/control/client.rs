@@ -19,11 +19,7 @@ const MAX_ANSWER: u64 = 64 << 20;
 /// Has the daemon behind the socket `path` carry out `request`, and prints its answer: output on stdout, or the reason
 /// on stderr with status 1.
 pub fn run(path: &Path, request: &Request) -> ExitCode {
-    let limit = match request {
-        Request::Status { .. } => PATIENCE,
-        _ => WAIT_LIMIT + PATIENCE,
-    };
-    let output = match ask(path, request, limit) {
+    let output = match ask(path, request, usual_limit(request)) {
         Ok(output) => output,
         Err(NoAnswer { reason, .. }) => {
             reason.lines().for_each(|line| eprintln!("cpe-agent: {line}"));
@@ -38,6 +34,14 @@ pub fn run(path: &Path, request: &Request) -> ExitCode {
             eprintln!("cpe-agent: the answer cannot be printed: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// How long an agent that lives takes at most: all but `status` may have to wait for the end of a session.
+pub(super) fn usual_limit(request: &Request) -> Duration {
+    match request {
+        Request::Status { .. } => PATIENCE,
+        _ => WAIT_LIMIT + PATIENCE,
     }
 }
 

@@ -20,11 +20,98 @@ pub enum Request {
     Delete(String),
     /// A session with this event code.
     Inform(String),
+    /// An autonomous transfer.
+    Transfer(Box<LocalTransfer>),
+    /// A download that the device wants of the ACS: file type, names and values.
+    RequestDownload(String, Vec<(String, String)>),
     /// How the daemon is doing.
     Status {
         /// As JSON rather than for people.
         json: bool,
     },
+}
+
+/// A transfer that somebody at the device starts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LocalTransfer {
+    /// To the device, or from it.
+    pub is_download: bool,
+    /// As TR-069 names it.
+    pub file_type: String,
+    /// Where the file is, or is to go.
+    pub url: String,
+    /// For the file server.
+    pub username: String,
+    /// For the file server.
+    pub password: Secret,
+    /// Bytes of the file; 0 for unknown.
+    pub size: u32,
+    /// What the ACS is told of its name.
+    pub target: String,
+}
+
+impl LocalTransfer {
+    /// Reads `TYPE URL [username=…] [password=…] [size=…] [target=…]`.
+    pub(crate) fn parse(is_download: bool, words: &[String]) -> Result<LocalTransfer, String> {
+        let [file_type, url, options @ ..] = words else { return Err("a file type and a URL are needed".into()) };
+        let mut transfer =
+            LocalTransfer { is_download, file_type: file_type.clone(), url: url.clone(), ..LocalTransfer::default() };
+        for option in options {
+            let (name, value) = option.split_once('=').ok_or_else(|| format!("`{option}` is not NAME=VALUE"))?;
+            if value.chars().count() > MAX_VALUE {
+                return Err(format!("{name} is longer than {MAX_VALUE} characters"));
+            }
+            match name {
+                "username" => transfer.username = value.to_owned(),
+                "password" => transfer.password = value.into(),
+                "size" if is_download => {
+                    transfer.size = value.parse().map_err(|_| format!("size: `{value}` is no number of bytes"))?;
+                }
+                "target" if is_download => transfer.target = value.to_owned(),
+                _ => return Err(format!("`{name}` is none of username, password, and for downloads size, target")),
+            }
+        }
+        Ok(transfer)
+    }
+
+    fn words(&self) -> Vec<String> {
+        let mut words = vec![self.file_type.clone(), self.url.clone()];
+        let size = if self.size > 0 { self.size.to_string() } else { String::new() };
+        let options = [
+            ("username", &*self.username),
+            ("password", self.password.expose()),
+            ("size", &size),
+            ("target", &self.target),
+        ];
+        words.extend(
+            options.iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| format!("{name}={value}")),
+        );
+        words
+    }
+}
+
+/// The longest user name, password, file name, or value of RequestDownload (TR-069 A6 T33, T68).
+const MAX_VALUE: usize = 256;
+/// The longest name of an argument of RequestDownload, and how many there may be (R248).
+const MAX_NAME: usize = 64;
+const MAX_ARGUMENTS: usize = 16;
+
+/// Reads `TYPE [NAME=VALUE…]`.
+pub(crate) fn wish(words: &[String]) -> Result<(String, Vec<(String, String)>), String> {
+    let (file_type, arguments) = words.split_first().ok_or("a file type is needed")?;
+    if arguments.len() > MAX_ARGUMENTS {
+        return Err(format!("{MAX_ARGUMENTS} arguments at most"));
+    }
+    let argument = |text: &String| match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => {
+            match name.chars().count() <= MAX_NAME && value.chars().count() <= MAX_VALUE {
+                true => Ok((name.to_owned(), value.to_owned())),
+                false => Err(format!("{MAX_NAME} characters of a name at most, and {MAX_VALUE} of a value")),
+            }
+        }
+        _ => Err(format!("`{text}` is not NAME=VALUE")),
+    };
+    Ok((file_type.clone(), arguments.iter().map(argument).collect::<Result<_, _>>()?))
 }
 
 /// What the command prints, or why it failed.
@@ -41,6 +128,11 @@ impl Request {
             }
             Request::Add(argument) | Request::Delete(argument) | Request::Inform(argument) => {
                 words.push(argument.clone());
+            }
+            Request::Transfer(transfer) => words.extend(transfer.words()),
+            Request::RequestDownload(file_type, arguments) => {
+                words.push(file_type.clone());
+                words.extend(arguments.iter().map(|(name, value)| format!("{name}={value}")));
             }
             Request::Status { json } => words.extend(json.then(|| JSON.to_owned())),
         }
@@ -64,6 +156,12 @@ impl Request {
             ("add", [table]) => Ok(Request::Add(table.clone())),
             ("delete", [instance]) => Ok(Request::Delete(instance.clone())),
             ("inform", [event]) => Ok(Request::Inform(event.clone())),
+            ("download" | "upload", _) => {
+                LocalTransfer::parse(name == "download", &arguments).map(|transfer| Request::Transfer(transfer.into()))
+            }
+            ("request-download", _) => {
+                wish(&arguments).map(|(file_type, arguments)| Request::RequestDownload(file_type, arguments))
+            }
             ("status", []) => Ok(Request::Status { json: false }),
             ("status", [option]) if option == JSON => Ok(Request::Status { json: true }),
             ("get" | "set" | "add" | "delete" | "inform" | "status", _) => {
@@ -80,6 +178,9 @@ impl Request {
             Request::Add(_) => "add",
             Request::Delete(_) => "delete",
             Request::Inform(_) => "inform",
+            Request::Transfer(transfer) if transfer.is_download => "download",
+            Request::Transfer(_) => "upload",
+            Request::RequestDownload(..) => "request-download",
             Request::Status { .. } => "status",
         }
     }
@@ -133,6 +234,21 @@ mod tests {
             Request::Add("Device.T.".into()),
             Request::Delete("Device.T.1.".into()),
             Request::Inform("6 CONNECTION REQUEST".into()),
+            Request::Transfer(Box::new(LocalTransfer {
+                is_download: true,
+                file_type: "1 Firmware Upgrade Image".into(),
+                url: "http://h/f?a=b".into(),
+                username: "u=v".into(),
+                password: "p".into(),
+                size: 7,
+                target: "t".into(),
+            })),
+            Request::Transfer(Box::new(LocalTransfer {
+                file_type: "X a b".into(),
+                url: "u".into(),
+                ..Default::default()
+            })),
+            Request::RequestDownload("2 Web Content".into(), vec![("a".into(), "b=c".into())]),
             Request::Status { json: false },
             Request::Status { json: true },
         ] {
@@ -163,6 +279,12 @@ mod tests {
             "[\"add\",\"a.\",\"b.\"]",
             "[\"delete\"]",
             "[\"inform\"]",
+            "[\"download\",\"1 x\"]",
+            "[\"download\",\"1 x\",\"u\",\"size=x\"]",
+            "[\"upload\",\"1 x\",\"u\",\"size=1\"]",
+            "[\"upload\",\"1 x\",\"u\",\"v\"]",
+            "[\"request-download\"]",
+            "[\"request-download\",\"1 x\",\"=v\"]",
             "[\"status\",\"all\"]",
             "[\"get\",\"a\"",
             "[\"get\",\"a\"] x",

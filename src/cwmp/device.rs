@@ -13,6 +13,7 @@ use std::fmt;
 use serde_json::{Map, Value as Json};
 
 use super::event::{Event, EventCode, EventQueue, Occasion};
+use super::transfer::{Situation, Step, Transfer, TransferQueue, is_listed};
 use super::version::Version;
 use crate::clock::Now;
 use crate::model::Loaded;
@@ -75,6 +76,8 @@ pub struct State {
     pub phase: u32,
     /// What ScheduleInform has asked for (R155).
     pub informs: InformQueue,
+    /// The files that are to be moved, or whose moving is to be told (R233).
+    pub transfers: TransferQueue,
     /// A reboot was promised and is not done yet (R223).
     pub reboot: bool,
     /// The instant of ScheduleReboot that was obeyed (R156), in seconds since the Unix epoch.
@@ -244,6 +247,9 @@ impl Device {
             state.informs_json = state.informs.to_json(self.now);
             state.informs.saved(self.now);
         }
+        if state.transfers.is_unsaved() {
+            state.transfers.save(self.now);
+        }
         let encoded = state.to_json().to_string();
         if changes.is_empty() && encoded == self.written {
             self.state = state;
@@ -273,6 +279,60 @@ impl Device {
         self.state = state;
         self.written = encoded;
         Ok(active)
+    }
+
+    /// Changes the transfers, and raises what is to be told of them; durable when this returns.
+    pub fn change_transfers<R>(&mut self, edit: impl FnOnce(&mut TransferQueue) -> R) -> Result<R, JournalError> {
+        let mut transfers = self.state.transfers.clone();
+        let result = edit(&mut transfers);
+        transfers.forget_autonomous(|transfer| self.tells_autonomous(transfer));
+        self.commit(Vec::new(), Author::Other, |state| {
+            state.transfers = transfers;
+            state.raise_reports();
+        })?;
+        Ok(result)
+    }
+
+    /// The agent has started: transfers that were on are judged by what can be seen of them. Nothing is written yet.
+    pub fn resume_transfers(&mut self, rebooted: bool) {
+        let version = self.software_version();
+        let mut transfers = std::mem::take(&mut self.state.transfers);
+        let situation = Situation { actions: &self.actions, version: &version, may_restart: false, is_free: true };
+        transfers.restarted(rebooted, self.now, situation);
+        transfers.forget_autonomous(|transfer| self.tells_autonomous(transfer));
+        if transfers.is_unsaved() {
+            transfers.save(self.now);
+        }
+        self.state.transfers = transfers;
+        self.state.raise_reports();
+    }
+
+    /// What is to be done next about the transfers; it is in the journal when this returns.
+    pub fn next_transfer_step(&mut self, may_restart: bool, is_free: bool) -> Result<Option<Step>, JournalError> {
+        let (version, now) = (self.software_version(), self.now);
+        let mut transfers = self.state.transfers.clone();
+        let situation = Situation { actions: &self.actions, version: &version, may_restart, is_free };
+        let step = transfers.poll(now, situation);
+        self.change_transfers(|current| *current = transfers)?;
+        Ok(step)
+    }
+
+    /// The version of the firmware that runs, as the model has it.
+    pub fn software_version(&self) -> String {
+        let name = format!("{}.DeviceInfo.SoftwareVersion", self.tree.root_name());
+        self.tree.get(&name).map(|value| value.to_string()).unwrap_or_default()
+    }
+
+    /// R247: whether AutonomousTransferCompletePolicy lets the ACS hear of this transfer.
+    fn tells_autonomous(&self, transfer: &Transfer) -> bool {
+        let policy = |name: &str| self.management_server_text(&format!("AutonomousTransferCompletePolicy.{name}"));
+        let is_download = transfer.order().origin.is_download();
+        let has_failed = transfer.report().is_some_and(|report| report.failure.is_some());
+        let lets = |filter: &str, kind: &str| policy(filter) == "Both" || policy(filter) == kind;
+        policy("Enable") == "true"
+            && lets("TransferTypeFilter", if is_download { "Download" } else { "Upload" })
+            && lets("ResultTypeFilter", if has_failed { "Failure" } else { "Success" })
+            && is_listed(&transfer.order().file_type, is_download, &policy("FileTypeFilter"))
     }
 
     /// All records that lead from the factory state to this one, for the journal's compaction.
@@ -458,7 +518,30 @@ impl State {
     pub fn bootstrap(&mut self, acs_url: String) {
         self.acs_url = Some(acs_url);
         self.changed.clear();
+        self.transfers.forget_reports();
         self.events.raise(Event::new(EventCode::Bootstrap));
+    }
+
+    /// Raises what tells of finished transfers and of wishes, where it is not raised yet: `7 TRANSFER COMPLETE` with an
+    /// `M` event for each (R240), `10 AUTONOMOUS TRANSFER COMPLETE` (R247), `9 REQUEST DOWNLOAD` (R248).
+    pub fn raise_reports(&mut self) {
+        let mut pending: Vec<Event> = self.events.pending().cloned().collect();
+        let mut raise = |event: Event, events: &mut EventQueue| match pending.iter().position(|known| *known == event) {
+            Some(at) => drop(pending.swap_remove(at)),
+            None => events.raise(event),
+        };
+        let of_methods: Vec<Event> = self.transfers.finished().filter_map(Transfer::method_event).collect();
+        let is_autonomous = |transfer: &Transfer| transfer.order().origin.is_autonomous();
+        for (code, is_due) in [
+            (EventCode::TransferComplete, !of_methods.is_empty()),
+            (EventCode::AutonomousTransferComplete, self.transfers.finished().any(is_autonomous)),
+            (EventCode::RequestDownload, !self.transfers.wishes().is_empty()),
+        ] {
+            if is_due {
+                raise(Event::new(code), &mut self.events);
+            }
+        }
+        of_methods.into_iter().for_each(|event| raise(event, &mut self.events));
     }
 
     /// A session that is held now, with an ACS of that version.
@@ -495,6 +578,7 @@ impl State {
             "requestPath": self.request_path,
             "phase": self.phase,
             "informs": self.informs_json,
+            "transfers": self.transfers.json(),
             "reboot": self.reboot,
             "scheduledRebootDone": self.scheduled_reboot_done,
             "factoryReset": self.reset.name(),
@@ -525,6 +609,7 @@ impl State {
             request_path: text("requestPath").unwrap_or_default(),
             phase: number("phase"),
             informs: InformQueue::from_json(&informs_json, now),
+            transfers: TransferQueue::restore(json.get("transfers").cloned().unwrap_or_default(), now),
             reboot: flag("reboot"),
             scheduled_reboot_done: json.get("scheduledRebootDone").and_then(Json::as_i64),
             reset: text("factoryReset").map_or(Reset::None, |name| Reset::from_name(&name)),

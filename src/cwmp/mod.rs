@@ -12,4 +12,5 @@ pub mod session_error;
 pub mod soap;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod transfer;
 pub mod version;

@@ -1,17 +1,25 @@
 //! The RPCs that the ACS may call: one file each, and the one table that says which there are.
 
 mod add_object;
+mod cancel_transfer;
 mod delete_object;
+mod download;
 mod factory_reset;
+mod get_all_queued_transfers;
 mod get_parameter_attributes;
 mod get_parameter_names;
 mod get_parameter_values;
+mod get_queued_transfers;
 mod get_rpc_methods;
 pub(super) mod inform;
 mod reboot;
+pub(super) mod request_download;
+mod schedule_download;
 mod schedule_inform;
 mod set_parameter_attributes;
 mod set_parameter_values;
+pub(super) mod transfer_complete;
+mod upload;
 
 use super::device::{Device, JournalError};
 use super::fault::{Fault, FaultCode};
@@ -39,10 +47,24 @@ const METHODS: &[(&str, Answer, Available)] = &[
     ("Reboot", reboot::answer, |actions| actions.reboot.is_some()),
     ("FactoryReset", factory_reset::answer, |actions| actions.factory_reset.is_some()),
     ("ScheduleInform", schedule_inform::answer, always),
+    ("Download", download::answer, has_downloads),
+    ("Upload", upload::answer, |actions| !actions.upload.is_empty()),
+    ("ScheduleDownload", schedule_download::answer, has_downloads),
+    ("GetQueuedTransfers", get_queued_transfers::answer, has_transfers),
+    ("GetAllQueuedTransfers", get_all_queued_transfers::answer, has_transfers),
+    ("CancelTransfer", cancel_transfer::answer, has_transfers),
 ];
 
 fn always(_: &Actions) -> bool {
     true
+}
+
+fn has_downloads(actions: &Actions) -> bool {
+    !actions.download.is_empty()
+}
+
+fn has_transfers(actions: &Actions) -> bool {
+    has_downloads(actions) || !actions.upload.is_empty()
 }
 
 /// The names of the methods that this device answers.

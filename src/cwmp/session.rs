@@ -1,22 +1,33 @@
 //! One session with the ACS, as a value that is stepped (TR-069 A6 §3.7.1).
 //!
 //! ```text
-//!            ┌──8005, at most 3 times──┐
-//!            ▼                         │
-//! start ──▶ Informing ──InformResponse─┴─▶ Serving ──request──▶ Serving      (the answer is posted)
-//!                │                            │  └──empty, but our empty POST is still to come──▶ Serving
+//!            ┌──8005, at most 3 times──┐      ┌──8005, at most 3 times──┐
+//!            ▼                         │      ▼                         │
+//! start ──▶ Informing ──InformResponse─┴─▶ Calling ──its response───────┴─▶ Calling, while there is something to tell
+//!                │                            │  └──another fault, empty: it is told in the next session──▶ Calling
+//!                │                            └──nothing (more) to tell, the empty POST──▶ Serving
+//!                │
+//!                │                         Serving ──request──▶ Serving      (the answer is posted)
+//!                │                            │  └──empty, but our empty POST is still to come──▶ Calling
 //!                │                            └──empty, after our empty POST──▶ End(Ok)
 //!                └──anything else──▶ End(Err)◀──what is no envelope, or answers nothing we asked──┘
 //! ```
 //!
+//! Calling: TransferComplete for each transfer whose end the Inform has told (R240), AutonomousTransferComplete and
+//! RequestDownload (R247, R248), one by one, and only while the ACS does not hold our requests (R113).
+//!
 //! It never reads a clock, a socket or a file. `agent.rs` posts what it says and hands it the answer; a test does so
 //! without any socket.
 
+use std::collections::VecDeque;
+
 use super::device::{Author, Device, State};
-use super::fault::AcsFaultCode;
-use super::rpc::{self, inform::Inform};
+use super::event::{Event, EventCode};
+use super::fault::{AcsFault, AcsFaultCode};
+use super::rpc::{self, inform::Inform, request_download, transfer_complete};
 use super::session_error::SessionError;
 use super::soap::{self, Body, Document, Element, Envelope, Header, Writer};
+use super::transfer::Wish;
 use super::version::{self, Version};
 use crate::clock::Now;
 use crate::model::date_time::DateTime;
@@ -51,12 +62,18 @@ pub struct Session {
     version: Version,
     /// Whether the ACS has confirmed the Inform (R92).
     initiated: bool,
+    /// What the Inform has announced and we are still to call (R240).
+    calls: VecDeque<Call>,
+    /// For `cwmp:ID` of the last request of ours.
+    last_id: u32,
 }
 
 #[derive(Debug)]
 enum Phase {
     /// Inform is sent, its response is not there yet.
     Informing { inform: Vec<u8>, resends: u32 },
+    /// A call of ours is sent, its response is not there yet.
+    Calling { call: Call, method: &'static str, message: Vec<u8>, resends: u32 },
     /// The ACS may ask.
     Serving {
         /// Whether our empty POST was sent while HoldRequests was false: then we ask nothing more (R115, R117).
@@ -66,8 +83,74 @@ enum Phase {
     Ended,
 }
 
-/// The ID of our Inform; it is the only request of a session so far.
-const INFORM_ID: &str = "1";
+/// A call of ours after Inform.
+#[derive(Clone, Debug)]
+enum Call {
+    /// The end of the transfer with this number.
+    Transfer(u32),
+    /// A download that the device wants.
+    Wish(Wish),
+}
+
+impl Call {
+    /// Those that go with the events of an Inform, in the order of the transfers.
+    fn announced(device: &Device) -> VecDeque<Call> {
+        let mut events: Vec<Event> = device.state().events.announced().cloned().collect();
+        let transfers = &device.state().transfers;
+        let mut calls = VecDeque::new();
+        for transfer in transfers.finished() {
+            let is_told = match transfer.method_event() {
+                // One event for each transfer, though they may be equal.
+                Some(event) => {
+                    let at = events.iter().position(|announced| *announced == event);
+                    at.map(|at| events.swap_remove(at)).is_some()
+                }
+                None => events.contains(&EventCode::AutonomousTransferComplete.into()),
+            };
+            if is_told {
+                calls.push_back(Call::Transfer(transfer.id()));
+            }
+        }
+        if events.contains(&EventCode::RequestDownload.into()) {
+            calls.extend(transfers.wishes().iter().cloned().map(Call::Wish));
+        }
+        calls
+    }
+
+    /// The method and the message; none where there is nothing left to tell.
+    fn encode(&self, device: &Device, version: Version, id: &str) -> Option<(&'static str, Vec<u8>)> {
+        match self {
+            Call::Transfer(id_of_transfer) => {
+                let transfer = device.state().transfers.get(*id_of_transfer)?;
+                Some((transfer_complete::method(transfer), transfer_complete::encode(transfer, version, id)?))
+            }
+            Call::Wish(wish) => Some((request_download::METHOD, request_download::encode(wish, version, id))),
+        }
+    }
+
+    /// Its response has come: what it told is delivered (R145, R239).
+    fn confirmed(&self, state: &mut State) {
+        match self {
+            Call::Transfer(id) => {
+                let event = state.transfers.get(*id).and_then(|transfer| transfer.method_event());
+                state.transfers.confirmed(*id);
+                match event {
+                    Some(event) => state.events.method_confirmed(&event),
+                    None => state.events.method_confirmed(&EventCode::AutonomousTransferComplete.into()),
+                }
+            }
+            Call::Wish(wish) => {
+                state.transfers.wish_told(wish);
+                state.events.method_confirmed(&EventCode::RequestDownload.into());
+            }
+        }
+        // A code that stands for several goes with the last of them.
+        state.raise_reports();
+    }
+}
+
+/// The ID of our Inform; our further requests count on from it.
+const INFORM_ID: u32 = 1;
 
 impl Session {
     /// Opens a session with Inform, which tells all events that are due (R90, R134).
@@ -75,12 +158,13 @@ impl Session {
         let version = version::newest(start.offered);
         let occasion = device.state().occasion(version);
         let events = device.state_mut().events.announce(occasion);
-        let inform =
-            Inform { events: &events, current_time: start.current_time, offered: start.offered, id: INFORM_ID };
+        let id = INFORM_ID.to_string();
+        let inform = Inform { events: &events, current_time: start.current_time, offered: start.offered, id: &id };
         let inform = inform.encode(device);
         let post = Output::Post(inform.clone());
         let phase = Phase::Informing { inform, resends: 0 };
-        (Session { phase, offered: start.offered, version, initiated: false }, post)
+        let calls = Call::announced(device);
+        (Session { phase, offered: start.offered, version, initiated: false, calls, last_id: INFORM_ID }, post)
     }
 
     /// Whether the ACS has confirmed the Inform, so that the session counts as initiated (R92); still known when it has
@@ -98,7 +182,7 @@ impl Session {
     pub fn reply(self, body: &[u8], device: &mut Device, now: Now) -> (Session, Output) {
         device.set_now(now);
         if body.is_empty() {
-            return self.empty_reply();
+            return self.empty_reply(device);
         }
         let document = match Document::parse(body) {
             Ok(document) => document,
@@ -110,25 +194,31 @@ impl Session {
         }
     }
 
-    fn empty_reply(self) -> (Session, Output) {
+    fn empty_reply(self, device: &mut Device) -> (Session, Output) {
         match self.phase {
             Phase::Informing { .. } => self.fail(SessionError::UnexpectedEmpty), // R118
             Phase::Serving { finished: true } => self.end(Ok(())),               // R117
-            Phase::Serving { finished: false } => self.empty_post(false),        // R114: an empty answer holds nothing
+            // R114: an empty answer holds nothing. R118: nor does it confirm a call; FreeACS answers its errors so.
+            Phase::Serving { finished: false } | Phase::Calling { .. } => self.speak(false, device),
             Phase::Ended => self.end(Ok(())),
         }
     }
 
     fn envelope(self, envelope: &Envelope<'_>, device: &mut Device) -> (Session, Output) {
         // SOAP 1.1 §4.2.3: what is not understood is not processed; nor is an answer answered with a fault (R86, R88).
-        if let (Phase::Informing { .. }, Some(entry)) = (&self.phase, envelope.not_understood) {
+        let awaits_answer = match (&self.phase, &envelope.body) {
+            (Phase::Informing { .. }, _) | (Phase::Calling { .. }, Body::Fault(_)) => true,
+            (Phase::Calling { .. }, Body::Rpc { name, .. }) => name.ends_with("Response"),
+            _ => false,
+        };
+        if let (true, Some(entry)) = (awaits_answer, envelope.not_understood) {
             return self.fail(SessionError::Soap(format!("header {} not understood", excerpt(entry))));
         }
         match (&self.phase, &envelope.body) {
             (Phase::Informing { .. }, Body::Fault(fault)) => {
                 let code = fault.code.map_or(0, AcsFaultCode::number);
                 match fault.code {
-                    Some(AcsFaultCode::RetryRequest) => self.resend_inform(code, &fault.text),
+                    Some(AcsFaultCode::RetryRequest) => self.resend(fault),
                     _ => self.fail(SessionError::InformFault { code, text: fault.text.clone() }), // R92
                 }
             }
@@ -136,13 +226,22 @@ impl Session {
                 self.inform_response(envelope, *version, device)
             }
             (Phase::Informing { .. }, Body::Rpc { .. }) => self.fail(SessionError::NoInformResponse),
-            (Phase::Serving { .. }, Body::Rpc { name, element, .. }) if !name.ends_with("Response") => {
+            (Phase::Calling { method, .. }, Body::Rpc { name, .. })
+                if name.strip_suffix("Response") == Some(method) =>
+            {
+                self.call_confirmed(envelope.hold_requests, device)
+            }
+            (Phase::Calling { .. }, Body::Fault(fault)) => self.call_refused(fault, envelope.hold_requests, device),
+            // A request in place of the response: the call is not confirmed, and the ACS is answered all the same.
+            (Phase::Serving { .. } | Phase::Calling { .. }, Body::Rpc { name, element, .. })
+                if !name.ends_with("Response") =>
+            {
                 let answer = self.answer(envelope, name, *element, device);
                 let finished = matches!(self.phase, Phase::Serving { finished: true });
                 (Session { phase: Phase::Serving { finished }, ..self }, Output::Post(answer)) // R112
             }
             // A response or a fault to a request that we never sent; it must not be answered (R86).
-            (Phase::Serving { .. }, Body::Rpc { name, .. }) => {
+            (Phase::Serving { .. } | Phase::Calling { .. }, Body::Rpc { name, .. }) => {
                 let name = excerpt(name);
                 self.fail(SessionError::Unexpected(name))
             }
@@ -155,15 +254,17 @@ impl Session {
     }
 
     /// R120: fault 8005 asks for the very same request again.
-    fn resend_inform(mut self, code: u16, text: &str) -> (Session, Output) {
+    fn resend(mut self, fault: &AcsFault) -> (Session, Output) {
         match &mut self.phase {
-            Phase::Informing { inform, resends, .. } if *resends < MAX_RESENDS => {
+            Phase::Informing { inform: message, resends } | Phase::Calling { message, resends, .. }
+                if *resends < MAX_RESENDS =>
+            {
                 *resends += 1;
-                let again = Output::Post(inform.clone());
+                let again = Output::Post(message.clone());
                 (self, again)
             }
             _ => {
-                log::warn!("the ACS asked {MAX_RESENDS} times to repeat Inform, fault {code}: {text}");
+                log::warn!("the ACS asked {MAX_RESENDS} times to repeat a request: {fault}");
                 self.fail(SessionError::TooManyRetries)
             }
         }
@@ -183,7 +284,51 @@ impl Session {
             device.state_mut().inform_delivered();
             log::warn!("what was delivered may be told again after a restart: {error}");
         }
-        self.empty_post(hold)
+        self.speak(hold, device)
+    }
+
+    /// Our turn: the next call, or the empty POST where there is none, or where the ACS holds our requests (R113, R116).
+    fn speak(mut self, hold: bool, device: &Device) -> (Session, Output) {
+        if hold {
+            return self.empty_post(true);
+        }
+        while let Some(call) = self.calls.pop_front() {
+            self.last_id += 1;
+            if let Some((method, message)) = call.encode(device, self.version, &self.last_id.to_string()) {
+                log::debug!("calling {method}");
+                let post = Output::Post(message.clone());
+                let phase = Phase::Calling { call, method, message, resends: 0 };
+                return (Session { phase, ..self }, post);
+            }
+        }
+        self.empty_post(false)
+    }
+
+    /// The response to a call of ours: what it told is delivered, before anything else happens (R145, R239).
+    fn call_confirmed(self, hold: bool, device: &mut Device) -> (Session, Output) {
+        if let Phase::Calling { call, method, .. } = &self.phase {
+            log::info!("{method} confirmed");
+            if let Err(error) = device.commit(Vec::new(), Author::Other, |state| call.confirmed(state)) {
+                // As with Inform: only a restart may tell it again.
+                call.confirmed(device.state_mut());
+                log::warn!("what was delivered may be told again after a restart: {error}");
+            }
+        }
+        self.speak(hold, device)
+    }
+
+    /// A fault in answer to a call of ours: it is repeated in the next session, not in this one (R121, R239).
+    fn call_refused(self, fault: &AcsFault, hold: bool, device: &mut Device) -> (Session, Output) {
+        if fault.code == Some(AcsFaultCode::RetryRequest) {
+            return self.resend(fault);
+        }
+        if let Phase::Calling { call, method, .. } = &self.phase {
+            log::warn!("the ACS refused {method}: {fault}");
+            if let Call::Wish(_) = call {
+                call.confirmed(device.state_mut()); // R144: a wish that was refused is no more
+            }
+        }
+        self.speak(hold, device)
     }
 
     /// R114: an empty POST; while requests are held it does not yet mean that we have nothing more to ask.

@@ -23,9 +23,15 @@ pub(crate) const MODEL: &str = r#"{ "Device": {
       "ProductClass": { "type": "string", "value": "Home-Gateway" },
       "SerialNumber": { "type": "string", "value": "0001" },
       "SoftwareVersion": { "type": "string", "value": "1.0.0", "inform": true, "notify": "forceEnabled" },
+      "VendorConfigFile": { "{i}": { "Name": { "type": "string" } }, "2": {} },
       "ProvisioningCode": { "type": "string", "access": "readWrite", "inform": true, "notify": "forceEnabled" },
       "UpTime": { "type": "unsignedInt", "notify": "canDeny" } },
     "ManagementServer": {
+      "AutonomousTransferCompletePolicy": {
+        "Enable": { "type": "boolean", "access": "readWrite", "value": "true" },
+        "TransferTypeFilter": { "type": "string", "access": "readWrite", "value": "Both" },
+        "ResultTypeFilter": { "type": "string", "access": "readWrite", "value": "Failure" },
+        "FileTypeFilter": { "type": "string", "list": true, "access": "readWrite", "value": "3 Vendor Configuration File" } },
       "URL": { "type": "string", "access": "readWrite", "maxLength": 256, "value": "http://acs.example/" },
       "Password": { "type": "string", "access": "readWrite", "hidden": true, "value": "secret" },
       "PeriodicInformEnable": { "type": "boolean", "access": "readWrite", "value": "false" },
@@ -42,7 +48,11 @@ pub(crate) const MODEL: &str = r#"{ "Device": {
         "{i}": { "Active": { "type": "boolean", "access": "readWrite", "value": "false" },
                  "Name": { "type": "string", "access": "readWrite", "maxLength": 8 } },
         "1": { "Name": "<&\">" } } } },
-  "actions": { "reboot": ["true"], "factoryReset": ["true"] } }"#;
+  "actions": { "reboot": ["true"], "factoryReset": ["true"],
+    "download": { "1 Firmware Upgrade Image": { "run": ["true"], "reboots": true },
+                  "3 Vendor Configuration File": { "run": ["true"] } },
+    "upload": { "2 Vendor Log File": { "run": ["true"] },
+                "3 Vendor Configuration File": { "run": ["true"] } } } }"#;
 
 /// What was written to the journal, and whether writing fails.
 #[derive(Clone, Default)]

@@ -1,6 +1,11 @@
 //! What only the device can do: the `actions` object of a data-model file.
 
-use super::raw::{Object, Raw};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+
+use super::raw::{Number, Object, Raw};
 
 /// The command lines of a device's actions, as the model gives them; `{file}` and `{commandKey}` are not filled in yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,21 +28,74 @@ pub type CommandLine = Vec<String>;
 pub struct FileAction {
     /// The command.
     pub run: CommandLine,
-    /// Whether the device restarts when it has run.
+    /// How long each of its commands may run before it is killed with its group.
+    pub time_limit: Duration,
+    /// Of a download: whether the device restarts when it has run.
     pub reboots: bool,
+    /// Of a download: after the restart, or after an interruption, says by exit status 0 that the file is in use and
+    /// all is well.
+    pub verify: Option<CommandLine>,
+    /// Of a download: whether the file is held against the SHA-256 sum that lies beside it, at `URL.sha256`.
+    pub sha256: bool,
+    /// Of a download: the Ed25519 key that must have signed the file; the signature lies beside it, at `URL.sig`.
+    pub ed25519: Option<SigningKey>,
 }
 
-const COMMAND_KEY: &str = "{commandKey}";
+/// The public half of an Ed25519 key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SigningKey {
+    /// The key itself.
+    Raw([u8; 32]),
+    /// The file that holds it, by its full path.
+    File(String),
+}
 
-/// The placeholders of an action that has to do with a file.
-const OF_FILE: &[&str] = &[COMMAND_KEY, "{file}"];
+/// How long a command may run where the model does not say: a slow flash takes minutes.
+const TIME_LIMIT: Duration = Duration::from_secs(900);
+
+const COMMAND_KEY: &str = "{commandKey}";
+const FILE: &str = "{file}";
+const INSTANCE: &str = "{instance}";
+
+/// The placeholders of an action that applies a file.
+const OF_DOWNLOAD: &[&str] = &[COMMAND_KEY, FILE];
+
+/// Those of one that makes a file.
+const OF_UPLOAD: &[&str] = &[COMMAND_KEY, FILE, INSTANCE];
 
 /// Those of any other.
 const OF_DEVICE: &[&str] = &[COMMAND_KEY];
 
 /// The command with `{commandKey}` filled in.
 pub fn with_command_key(command: &[String], key: &str) -> CommandLine {
-    command.iter().map(|argument| argument.replace(COMMAND_KEY, key)).collect()
+    filled_in(command, &[(COMMAND_KEY, key)])
+}
+
+/// The command with `{file}`, `{commandKey}` and, for an upload, `{instance}` filled in.
+pub fn with_file(command: &[String], file: &str, key: &str, instance: Option<u32>) -> CommandLine {
+    let instance = instance.map(|number| number.to_string()).unwrap_or_default();
+    filled_in(command, &[(FILE, file), (COMMAND_KEY, key), (INSTANCE, &instance)])
+}
+
+/// Each argument is read once from its start to its end: what was filled in is not looked at again, whatever the ACS
+/// has put into its key.
+fn filled_in(command: &[String], values: &[(&str, &str)]) -> CommandLine {
+    command.iter().map(|argument| fill_in(argument, values)).collect()
+}
+
+fn fill_in(mut rest: &str, values: &[(&str, &str)]) -> String {
+    let mut filled = String::with_capacity(rest.len());
+    let next = |rest: &str| {
+        let found = values.iter().filter_map(|(name, value)| Some((rest.find(name)?, name.len(), *value)));
+        found.min_by_key(|(at, ..)| *at)
+    };
+    while let Some((at, length, value)) = next(rest) {
+        filled.push_str(&rest[..at]);
+        filled.push_str(value);
+        rest = &rest[at + length..];
+    }
+    filled.push_str(rest);
+    filled
 }
 
 /// JSON pointer below `actions`' parent, and the reason.
@@ -51,13 +109,37 @@ impl Actions {
             match name {
                 "reboot" => actions.reboot = Some(command_line(&value, &at, OF_DEVICE)?),
                 "factoryReset" => actions.factory_reset = Some(command_line(&value, &at, OF_DEVICE)?),
-                "download" => actions.download = file_actions(&value, &at)?,
-                "upload" => actions.upload = file_actions(&value, &at)?,
+                "download" => actions.download = file_actions(&value, &at, Direction::Download)?,
+                "upload" => actions.upload = file_actions(&value, &at, Direction::Upload)?,
                 _ => return Err((at, "not an action".into())),
             }
         }
         Ok(actions)
     }
+
+    /// What is done with a downloaded file of this type.
+    pub fn download_of(&self, file_type: &str) -> Option<&FileAction> {
+        self.download.iter().find(|(name, _)| name == file_type).map(|(_, action)| action)
+    }
+
+    /// What makes a file of this type, and the instance that the type names: `3 Vendor Configuration File 2` is also
+    /// made by the action of `3 Vendor Configuration File`, which is told the 2 (R241).
+    pub fn upload_of(&self, file_type: &str) -> Option<(&FileAction, Option<u32>)> {
+        let find = |wanted: &str| self.upload.iter().find(|(name, _)| name == wanted).map(|(_, action)| action);
+        if let Some(action) = find(file_type) {
+            return Some((action, None));
+        }
+        let (family, instance) = file_type.rsplit_once(' ')?;
+        let instance = instance.parse().ok().filter(|number| *number > 0 && !instance.starts_with(['0', '+']))?;
+        let is_numbered = family == "3 Vendor Configuration File" || family == "4 Vendor Log File";
+        find(family).filter(|_| is_numbered).map(|action| (action, Some(instance)))
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    Download,
+    Upload,
 }
 
 fn object<'r, 't>(raw: &'r Raw<'t>, at: &str) -> Result<&'r Object<'t>, ReadError> {
@@ -77,7 +159,7 @@ fn command_line(raw: &Raw<'_>, at: &str, known: &[&str]) -> Result<CommandLine, 
     for (number, argument) in arguments.iter().enumerate() {
         let reason = match placeholders(argument).find(|name| !known.contains(name)) {
             None => continue,
-            Some(name) if OF_FILE.contains(&name) => format!("there is no `{name}` in this action"),
+            Some(name) if OF_UPLOAD.contains(&name) => format!("there is no `{name}` in this action"),
             Some(name) => format!("`{name}` is no placeholder; `{{file}}` and `{{commandKey}}` are"),
         };
         return Err((format!("{at}/{number}"), reason));
@@ -95,25 +177,112 @@ fn placeholders(argument: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-fn file_actions(raw: &Raw<'_>, at: &str) -> Result<Vec<(String, FileAction)>, ReadError> {
+fn file_actions(raw: &Raw<'_>, at: &str, direction: Direction) -> Result<Vec<(String, FileAction)>, ReadError> {
     let mut actions = Vec::new();
     for (file_type, value) in object(raw, at)?.members() {
         let at = format!("{at}/{}", super::load::escape(file_type));
-        actions.push((file_type.to_string(), file_action(object(&value, &at)?, &at)?));
+        if !is_file_type(file_type) {
+            return Err((at, "a file type is needed, such as `1 Firmware Upgrade Image` or `X OUI name`".into()));
+        }
+        actions.push((file_type.to_string(), file_action(object(&value, &at)?, &at, direction)?));
     }
     Ok(actions)
 }
 
-fn file_action(raw: &Object<'_>, at: &str) -> Result<FileAction, ReadError> {
-    let mut action = FileAction { run: Vec::new(), reboots: false };
+/// Whether the schema of CWMP takes that for a file type: a number and words, or a vendor's own.
+pub fn is_file_type(text: &str) -> bool {
+    let mut words = text.split(' ');
+    let is_number = |word: &str| !word.starts_with('0') && !word.is_empty() && word.bytes().all(|b| b.is_ascii_digit());
+    let is_plain = text.chars().count() <= 64 && !text.chars().any(char::is_control);
+    match words.next() {
+        Some("X") => is_plain && words.next().is_some_and(|oui| !oui.is_empty()) && words.next().is_some(),
+        Some(number) => {
+            is_plain && is_number(number) && words.clone().count() > 0 && words.all(|word| !word.is_empty())
+        }
+        None => false,
+    }
+}
+
+fn file_action(raw: &Object<'_>, at: &str, direction: Direction) -> Result<FileAction, ReadError> {
+    let mut action = FileAction {
+        run: Vec::new(),
+        time_limit: TIME_LIMIT,
+        reboots: false,
+        verify: None,
+        sha256: false,
+        ed25519: None,
+    };
+    let of_file = if direction == Direction::Download { OF_DOWNLOAD } else { OF_UPLOAD };
     for (name, value) in raw.members() {
         let at = format!("{at}/{}", super::load::escape(name));
-        match (name, value) {
-            ("run", value) => action.run = command_line(&value, &at, OF_FILE)?,
-            ("reboots", Raw::Boolean(reboots)) => action.reboots = reboots,
-            ("reboots", _) => return Err((at, "true or false is needed".into())),
+        match name {
+            "run" => action.run = command_line(&value, &at, of_file)?,
+            "timeLimit" => action.time_limit = seconds(&value, at)?,
+            "reboots" | "verify" | "sha256" | "ed25519" if direction == Direction::Upload => {
+                return Err((at, "not a member of an upload".into()));
+            }
+            "reboots" => action.reboots = flag(&value, at)?,
+            // The file is gone by then.
+            "verify" => action.verify = Some(command_line(&value, &at, OF_DEVICE)?),
+            "sha256" => action.sha256 = flag(&value, at)?,
+            "ed25519" => action.ed25519 = Some(public_key(&value, at)?),
             _ => return Err((at, "not a member of an action".into())),
         }
     }
     if action.run.is_empty() { Err((at.into(), "`run` is missing".into())) } else { Ok(action) }
+}
+
+fn flag(raw: &Raw<'_>, at: String) -> Result<bool, ReadError> {
+    match raw {
+        Raw::Boolean(flag) => Ok(*flag),
+        _ => Err((at, "true or false is needed".into())),
+    }
+}
+
+fn seconds(raw: &Raw<'_>, at: String) -> Result<Duration, ReadError> {
+    let number = match raw {
+        Raw::Number(Number::Integer(number)) => u64::try_from(*number).ok(),
+        _ => None,
+    };
+    number
+        .filter(|seconds| (1..=86_400).contains(seconds))
+        .map(Duration::from_secs)
+        .ok_or((at, "a number of seconds is needed, a day at most".into()))
+}
+
+fn public_key(raw: &Raw<'_>, at: String) -> Result<SigningKey, ReadError> {
+    let Raw::Text(text) = raw else { return Err((at, KEY_NEEDED.into())) };
+    let key = BASE64_STANDARD.decode(text.trim()).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+    match key {
+        Some(key) => Ok(SigningKey::Raw(key)),
+        None if text.starts_with('/') => Ok(SigningKey::File((*text).to_owned())),
+        None => Err((at, KEY_NEEDED.into())),
+    }
+}
+
+const KEY_NEEDED: &str = "an Ed25519 public key is needed: its 32 bytes in base64, or the full path of its file";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A key that looks like a placeholder stays what the ACS wrote.
+    #[test]
+    fn placeholders_are_filled_in_once() {
+        let command = ["a {file} {commandKey}{file}".to_owned(), "{instance}-${file}".to_owned()];
+        let filled = with_file(&command, "/x", "{file}{commandKey}", Some(3));
+        assert_eq!(filled, ["a /x {file}{commandKey}/x", "3-$/x"]);
+        assert_eq!(with_command_key(&command, "k")[0], "a {file} k{file}");
+    }
+
+    #[test]
+    fn file_types_are_those_of_the_schema() {
+        for good in ["1 Firmware Upgrade Image", "3 Vendor Configuration File", "X 00D09E a b", "10 x"] {
+            assert!(is_file_type(good), "{good}");
+        }
+        let long = format!("1 {}", "x".repeat(63));
+        for bad in ["", "1", "firmware", "01 x", "1  x", "1 x ", "X", "X 00D09E", "1 a\nb", long.as_str()] {
+            assert!(!is_file_type(bad), "{bad:?}");
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! The model as its callers use it: files in, values out.
 
+use super::actions::SigningKey;
 use super::path::{Path, PathError};
 use super::transaction::{Change, GivenType, SetError};
 use super::tree::Tree;
@@ -400,9 +401,19 @@ fn placeholders_that_nothing_fills_in_are_refused() {
         (r#""reboot": ["reboot", "{file}"]"#, "/actions/reboot/1", "there is no `{file}` in this action"),
         (r#""factoryReset": ["x", "a", "{file}"]"#, "/actions/factoryReset/2", "there is no `{file}`"),
         (
-            r#""download": { "1": { "run": ["x", "{name}"] } }"#,
-            "/actions/download/1/run/1",
+            r#""download": { "1 x": { "run": ["x", "{name}"] } }"#,
+            "/actions/download/1 x/run/1",
             "`{name}` is no placeholder",
+        ),
+        (
+            r#""download": { "1 x": { "run": ["x", "{instance}"] } }"#,
+            "/actions/download/1 x/run/1",
+            "there is no `{instance}`",
+        ),
+        (
+            r#""download": { "1 x": { "run": ["x"], "verify": ["v", "{file}"] } }"#,
+            "/actions/download/1 x/verify/1",
+            "{file}",
         ),
     ] {
         let (at, why) = refused(&with(actions));
@@ -412,9 +423,50 @@ fn placeholders_that_nothing_fills_in_are_refused() {
     // Braces of shells and of awk are none.
     for actions in [
         r#""reboot": ["sh", "-c", "f() { echo ${x} {} {a,b} '{print $1}' }; f {commandKey}"]"#,
-        r#""download": { "1": { "run": ["x", "{file}", "{commandKey}"] } }"#,
+        r#""download": { "1 x": { "run": ["x", "{file}", "{commandKey}"] } }"#,
     ] {
         assert!(load(&[file(&with(actions))], &[]).is_ok(), "{actions}");
+    }
+}
+
+#[test]
+fn actions_for_files() {
+    let with = |actions: &str| format!(r#"{{ "Device": {{}}, "actions": {{ {actions} }} }}"#);
+    let key = "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
+    let download = format!(
+        r#""download": {{ "1 Firmware Upgrade Image": {{ "run": ["up", "{{file}}"], "reboots": true, "verify": ["ok"],
+            "timeLimit": 60, "sha256": true, "ed25519": "{key}" }} }}"#
+    );
+    let upload = r#""upload": { "1 Vendor Configuration File": { "run": ["a", "{file}"] },
+                                "3 Vendor Configuration File": { "run": ["b", "{instance}", "{file}"] },
+                                "3 Vendor Configuration File 2": { "run": ["c", "{file}"] } }"#;
+    let actions = load(&[file(&with(&format!("{download}, {upload}")))], &[]).expect("actions").actions;
+    let action = actions.download_of("1 Firmware Upgrade Image").expect("an action");
+    assert!(action.reboots && action.sha256 && matches!(action.ed25519, Some(SigningKey::Raw([0xd7, ..]))));
+    assert_eq!((action.time_limit.as_secs(), action.verify.as_deref()), (60, Some(&["ok".to_owned()][..])));
+    assert!(actions.download_of("1 Vendor Configuration File").is_none());
+    let made_by =
+        |file_type: &str| actions.upload_of(file_type).map(|(action, number)| (action.run[0].as_str(), number));
+    assert_eq!(made_by("1 Vendor Configuration File"), Some(("a", None)));
+    assert_eq!(made_by("3 Vendor Configuration File 2"), Some(("c", None)));
+    assert_eq!(made_by("3 Vendor Configuration File 12"), Some(("b", Some(12)))); // R241
+    for unknown in
+        ["1 Vendor Configuration File 1", "3 Vendor Configuration File 0", "3 Vendor Configuration File +1", "4 x"]
+    {
+        assert_eq!(made_by(unknown), None, "{unknown}");
+    }
+
+    for (actions, pointer) in [
+        (r#""download": { "firmware": { "run": ["x"] } }"#, "/actions/download/firmware"),
+        (r#""download": { "1 x": { "reboots": true } }"#, "/actions/download/1 x"),
+        (r#""download": { "1 x": { "run": ["x"], "reboot": true } }"#, "/actions/download/1 x/reboot"),
+        (r#""download": { "1 x": { "run": ["x"], "reboots": "yes" } }"#, "/actions/download/1 x/reboots"),
+        (r#""download": { "1 x": { "run": ["x"], "timeLimit": 0 } }"#, "/actions/download/1 x/timeLimit"),
+        (r#""download": { "1 x": { "run": ["x"], "sha256": "URL.sha256" } }"#, "/actions/download/1 x/sha256"),
+        (r#""download": { "1 x": { "run": ["x"], "ed25519": "AAAA" } }"#, "/actions/download/1 x/ed25519"),
+        (r#""upload": { "1 x": { "run": ["x"], "verify": ["x"] } }"#, "/actions/upload/1 x/verify"),
+    ] {
+        assert_eq!(refused(&with(actions)).0, pointer, "{actions}");
     }
 }
 

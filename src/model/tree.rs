@@ -233,7 +233,7 @@ impl Tree {
     }
 
     /// Whether an object or a parameter of this name is present; objects with or without the dot at the end.
-    pub(super) fn exists(&self, name: &str) -> bool {
+    pub fn exists(&self, name: &str) -> bool {
         let object = format!("{}.", name.trim_end_matches('.'));
         let present = |text: &str| Path::parse(text).and_then(|path| self.place(&path)).is_ok();
         present(name) || present(&object)

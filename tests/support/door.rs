@@ -154,7 +154,7 @@ fn serve(
     desk.closed(connection, problem);
 }
 
-fn shake_hands(mut tcp: TcpStream, config: Arc<ServerConfig>) -> io::Result<(Stream, Option<String>)> {
+pub(super) fn shake_hands(mut tcp: TcpStream, config: Arc<ServerConfig>) -> io::Result<(Stream, Option<String>)> {
     tcp.set_read_timeout(Some(Duration::from_secs(10)))?;
     let mut server = ServerConnection::new(config).map_err(io::Error::other)?;
     while server.is_handshaking() {

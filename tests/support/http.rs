@@ -130,6 +130,17 @@ impl Wire {
 
     /// Reads the next request.
     pub fn request(&mut self) -> Result<Request, Gone> {
+        let mut request = self.head()?;
+        if request.header("Expect").is_some() {
+            // Recorded as a violation later; answered so that the client gets on.
+            let _ = self.write_all(b"HTTP/1.1 100 Continue\r\n\r\n");
+        }
+        self.body_of(&mut request)?;
+        Ok(request)
+    }
+
+    /// Reads the header of the next request; its body is still to come.
+    pub fn head(&mut self) -> Result<Request, Gone> {
         (self.reads, self.ticks) = (0, 0);
         let head_end = loop {
             if let Some(at) = find(&self.buffer, b"\r\n\r\n") {
@@ -141,11 +152,11 @@ impl Wire {
             self.fill()?;
         };
         let head: Vec<u8> = self.buffer.drain(..head_end).collect();
-        let mut request = parse_head(&head)?;
-        if request.header("Expect").is_some() {
-            // Recorded as a violation later; answered so that the client gets on.
-            let _ = self.write_all(b"HTTP/1.1 100 Continue\r\n\r\n");
-        }
+        parse_head(&head)
+    }
+
+    /// Reads the body of a request whose header was read.
+    pub fn body_of(&mut self, request: &mut Request) -> Result<(), Gone> {
         request.body = if request
             .header("Transfer-Encoding")
             .is_some_and(|coding| coding.to_ascii_lowercase().contains("chunked"))
@@ -160,7 +171,24 @@ impl Wire {
         };
         request.reads = self.reads;
         request.bytes_after = self.buffer.len();
-        Ok(request)
+        Ok(())
+    }
+
+    /// Reads so many bytes of a body and no more.
+    pub fn part_of_body(&mut self, length: usize) -> Result<Vec<u8>, Gone> {
+        self.take(length)
+    }
+
+    /// Ends our side of the connection, and counts what still comes until the client ends its own; waits for that as
+    /// long as something comes within a second.
+    pub fn drain(mut self) -> usize {
+        let _ = self.stream.tcp().shutdown(Shutdown::Write);
+        self.patience(Some(Duration::from_secs(1)));
+        let (mut bytes, mut count) = ([0; 16 * 1024], self.buffer.len());
+        while let Ok(length @ 1..) = self.stream.read(&mut bytes) {
+            count += length;
+        }
+        count
     }
 
     pub fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -262,9 +290,12 @@ impl Wire {
 pub fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
+        201 => "Created",
         204 => "No Content",
+        206 => "Partial Content",
         301 => "Moved Permanently",
         302 => "Found",
+        303 => "See Other",
         307 => "Temporary Redirect",
         308 => "Permanent Redirect",
         400 => "Bad Request",
@@ -272,7 +303,9 @@ pub fn reason(status: u16) -> &'static str {
         403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
+        410 => "Gone",
         415 => "Unsupported Media Type",
+        416 => "Range Not Satisfiable",
         500 => "Internal Server Error",
         502 => "Bad Gateway",
         503 => "Service Unavailable",

@@ -121,6 +121,18 @@ impl Call {
         self.send(&id, &body);
     }
 
+    /// The response to a call of the agent's, such as TransferComplete.
+    pub fn respond(&mut self, message: &Message) {
+        let id = message.id.clone().unwrap_or_default();
+        self.send(&id, &Body::Method(format!("{}Response", message.method), String::new()));
+    }
+
+    /// A fault in answer to a call of the agent's.
+    pub fn refuse(&mut self, message: &Message, code: u16) {
+        let id = message.id.clone().unwrap_or_default();
+        self.send(&id, &Body::Fault(code, "not now".into()));
+    }
+
     /// A request of the ACS.
     pub fn say(&mut self, rpc: &Rpc) {
         self.asked += 1;

@@ -17,6 +17,9 @@
 //!   message.rs (reads the CPE's envelopes)     shape.rs (holds them against the schema's shape)
 //!   envelope.rs, rpc.rs (write the ACS's)      record.rs, transcript.rs (what happened, for people)
 //!
+//!   stun_server.rs    the STUN server of an ACS, on its own
+//!   file_server.rs ── served.rs    a file server, and what it serves with which bad habits
+//!        └── file_delivery.rs, file_access.rs    what it answers, and to whom
 //!   stun_server.rs    the STUN server of an ACS; nat.rs, a NAT before it     connection_request.rs    how an ACS asks
 //!   flood.rs          those who mean no good
 //! ```
@@ -38,6 +41,9 @@ pub mod desk;
 pub mod digest;
 pub mod door;
 pub mod envelope;
+pub mod file_access;
+pub mod file_delivery;
+pub mod file_server;
 pub mod flood;
 pub mod http;
 pub mod line;
@@ -50,6 +56,7 @@ pub mod reply;
 pub mod rpc;
 pub mod rules;
 pub mod scenario;
+pub mod served;
 pub mod shape;
 pub mod stun_server;
 pub mod tls;
@@ -60,6 +67,7 @@ pub use agent::Agent;
 pub use connection_request::Caller;
 pub use digest::{Algorithm, Challenge, basic, digest, other_scheme};
 pub use envelope::Dialect;
+pub use file_server::{FileServer, FileServerOptions};
 pub use flood::Flood;
 pub use line::{Call, Line};
 pub use message::Message;
@@ -78,6 +86,7 @@ pub use rpc::{
     upload,
 };
 pub use scenario::{Matcher, anything, empty_post, fault, inform, request, response};
+pub use served::{Served, pattern};
 pub use stun_server::{StunRequest, StunServer};
 pub use tls::{Authority, Flaw, ServerTls};
 pub use transcript::{narrated, transcript};

@@ -33,6 +33,8 @@ fn failed() -> Status {
         next: Next::At(seconds(10_012), Cause::Retry),
         events: vec![EventCode::Bootstrap.into(), Event::of_command(EventCode::MReboot, "key")],
         retry_count: 3,
+        transfers: Vec::new(),
+        ended: Vec::new(),
         ways_in: WaysIn { http: Some(([0, 0, 0, 0], 7547).into()), ..WaysIn::default() },
         journal: JournalState { directory: "/var/lib/cpe-agent".into(), durable: true, error: None, notices: vec![] },
     }
@@ -155,6 +157,8 @@ fn the_report_for_programs() {
         "nextSession": { "cause": "retry", "at": "2026-11-22T14:04:17Z", "inSeconds": 12 },
         "events": [{ "code": "0 BOOTSTRAP", "commandKey": "" }, { "code": "M Reboot", "commandKey": "key" }],
         "retryCount": 3,
+        "transfers": [],
+        "endedTransfers": [],
         "stun": null,
         "journal": { "directory": "/var/lib/cpe-agent", "durable": true, "error": null, "notices": [] },
     });

@@ -1,5 +1,7 @@
 //! The RPCs as the ACS calls them, on the device of the tests.
 
+mod transfers;
+
 use crate::cwmp::device::Author;
 use crate::cwmp::event::EventCode;
 use crate::cwmp::testing::*;

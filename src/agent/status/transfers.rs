@@ -1,0 +1,154 @@
+//! How the transfers are doing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value as Json, json};
+
+use super::{public_url, span};
+use crate::agent::transfers::Course;
+use crate::cwmp::transfer::{Ended, Transfer};
+use crate::transfer::Moved;
+
+/// One transfer, as it was when the status was published; its bytes are those of the moment of the question.
+#[derive(Clone, Debug)]
+pub(in crate::agent) struct TransferStatus {
+    id: u32,
+    origin: &'static str,
+    command_key: String,
+    file_type: String,
+    url: Option<String>,
+    state: &'static str,
+    attempt: u32,
+    size: u32,
+    failure: Option<String>,
+    course: Option<Arc<Course>>,
+}
+
+impl TransferStatus {
+    pub(in crate::agent) fn of(transfer: &Transfer, course: Option<Arc<Course>>) -> TransferStatus {
+        let order = transfer.order();
+        let failure = transfer.report().and_then(|report| report.failure.as_ref());
+        TransferStatus {
+            id: transfer.id(),
+            origin: order.origin.name(),
+            command_key: order.command_key.clone(),
+            file_type: order.file_type.clone(),
+            url: public_url(&order.url),
+            state: transfer.state_name(),
+            attempt: transfer.attempt(),
+            size: transfer.size(),
+            failure: failure.map(|failure| format!("{} {}", failure.code.number(), failure.text)),
+            course: course.filter(|_| transfer.state_name() == "moving"),
+        }
+    }
+
+    /// Keys as [`View::json`](super::View) lists them.
+    pub(super) fn json(&self, now: Duration) -> Json {
+        let pace = self.pace(now);
+        json!({
+            "id": self.id,
+            "origin": self.origin,
+            "commandKey": self.command_key,
+            "fileType": self.file_type,
+            "url": self.url,
+            "state": self.state,
+            "attempt": self.attempt,
+            "bytes": pace.as_ref().map(|pace| pace.moved.bytes),
+            "totalBytes": pace.as_ref().and_then(|pace| pace.moved.total).or((self.size > 0).then_some(self.size.into())),
+            "bytesPerSecond": pace.as_ref().and_then(|pace| pace.rate),
+            "secondsLeft": pace.as_ref().and_then(Pace::left),
+            "error": self.failure,
+        })
+    }
+
+    /// The label and the text of its line.
+    pub(super) fn line(&self, now: Duration) -> (String, String) {
+        let key = match self.command_key.as_str() {
+            "" => String::new(),
+            key => format!(" ({key})"),
+        };
+        let url = self.url.as_deref().unwrap_or("-");
+        let mut text = format!("{}{key}: {}, {}, {url}", self.origin, self.state, self.file_type);
+        if let Some(pace) = self.pace(now) {
+            text.push_str(&format!(", {}", pace.words()));
+        }
+        if let Some(failure) = &self.failure {
+            text.push_str(&format!(": {failure}"));
+        }
+        (format!("transfer {}", self.id), text)
+    }
+
+    fn pace(&self, now: Duration) -> Option<Pace> {
+        let course = self.course.as_ref()?;
+        let (moved, elapsed) = (course.progress.moved(), now.saturating_sub(course.began));
+        let elapsed = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+        let rate = (elapsed > 0).then(|| moved.bytes.saturating_mul(1000) / elapsed);
+        Some(Pace { moved, rate })
+    }
+}
+
+/// How fast a file moves.
+struct Pace {
+    moved: Moved,
+    /// Bytes a second.
+    rate: Option<u64>,
+}
+
+impl Pace {
+    /// Seconds.
+    fn left(&self) -> Option<u64> {
+        let left = self.moved.total?.saturating_sub(self.moved.bytes);
+        left.checked_div(self.rate?)
+    }
+
+    fn words(&self) -> String {
+        let mut words = size(self.moved.bytes);
+        if let Some(total) = self.moved.total {
+            words.push_str(&format!(" of {}", size(total)));
+        }
+        if let Some(rate) = self.rate {
+            words.push_str(&format!(", {}/s", size(rate)));
+        }
+        if let Some(left) = self.left() {
+            words.push_str(&format!(", {} left", span(Duration::from_secs(left))));
+        }
+        words
+    }
+}
+
+/// Bytes in the unit that leaves few digits.
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..10_000 => format!("{bytes} B"),
+        10_000..10_000_000 => format!("{} kB", bytes >> 10),
+        _ => format!("{}.{} MB", bytes >> 20, ((bytes % (1 << 20)) * 10) >> 20),
+    }
+}
+
+/// For those who wait for the end of a transfer that they have started.
+pub(super) fn ended_json(ended: &Ended) -> Json {
+    json!({ "id": ended.id, "error": ended.failure })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_at_a_glance() {
+        for (bytes, expected) in [(0, "0 B"), (9999, "9999 B"), (10_240, "10 kB"), (15 << 20 | 1 << 19, "15.5 MB")] {
+            assert_eq!(size(bytes), expected);
+        }
+    }
+
+    #[test]
+    fn the_time_left_follows_from_the_pace() {
+        let pace = |bytes, total, rate| Pace { moved: Moved { bytes, total }, rate };
+        assert_eq!(pace(100, Some(400), Some(10)).left(), Some(30));
+        assert_eq!(pace(100, Some(400), Some(10)).words(), "100 B of 400 B, 10 B/s, 30 s left");
+        for unknown in [pace(0, Some(400), Some(0)), pace(1, None, Some(1)), pace(1, Some(2), None)] {
+            assert_eq!(unknown.left(), None);
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Starts a transfer by the daemon, and watches it to its end.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::client::{ask, usual_limit};
+use super::message::{LocalTransfer, Request};
+
+/// How often the daemon is asked how far it is.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Characters of the bar.
+const WIDTH: usize = 40;
+
+/// Has the daemon behind the socket `path` carry out the transfer, and waits for its end: status 0 where the file was
+/// moved and is in use. Shows how far it is, where stderr is a terminal.
+pub fn transfer(path: &Path, wanted: LocalTransfer) -> ExitCode {
+    let mut bar = Bar { is_shown: io::stderr().is_terminal(), drawn: false };
+    let result = carry_out(path, wanted, &mut bar);
+    bar.clear();
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            reason.lines().for_each(|line| eprintln!("cpe-agent: {line}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn carry_out(path: &Path, wanted: LocalTransfer, bar: &mut Bar) -> Result<(), String> {
+    let told = |request: &Request| ask(path, request, usual_limit(request)).map_err(|none| none.reason);
+    let id: u32 = told(&Request::Transfer(Box::new(wanted)))?
+        .trim()
+        .parse()
+        .map_err(|_| "the daemon does not say which transfer it is".to_owned())?;
+    loop {
+        let status = told(&Request::Status { json: true })?;
+        let status: Value = serde_json::from_str(&status).map_err(|error| format!("the status is no JSON: {error}"))?;
+        let find = |list: &str| status[list].as_array()?.iter().find(|entry| entry["id"] == id).cloned();
+        match (find("endedTransfers"), find("transfers")) {
+            (Some(ended), _) => return ended["error"].as_str().map_or(Ok(()), |reason| Err(reason.to_owned())),
+            (None, Some(transfer)) => bar.draw(&transfer),
+            (None, None) => return Err("the daemon no longer knows the transfer: it was restarted".into()),
+        }
+        std::thread::sleep(LOOK);
+    }
+}
+
+/// One line on a terminal.
+struct Bar {
+    is_shown: bool,
+    drawn: bool,
+}
+
+impl Bar {
+    fn draw(&mut self, transfer: &Value) {
+        if self.is_shown {
+            self.drawn = true;
+            // Nothing depends on it.
+            let _ = write!(io::stderr(), "\r\x1b[K{}", line(transfer)).and_then(|()| io::stderr().flush());
+        }
+    }
+
+    fn clear(&mut self) {
+        if self.drawn {
+            let _ = write!(io::stderr(), "\r\x1b[K").and_then(|()| io::stderr().flush());
+        }
+    }
+}
+
+fn line(transfer: &Value) -> String {
+    let state = transfer["state"].as_str().unwrap_or_default();
+    let number = |name: &str| transfer[name].as_u64();
+    let Some(bytes) = number("bytes") else { return state.to_owned() };
+    let rate = number("bytesPerSecond").map_or_else(String::new, |rate| format!(" {} kB/s", rate >> 10));
+    match number("totalBytes").filter(|total| *total > 0) {
+        None => format!("{state} {} kB{rate}", bytes >> 10),
+        Some(total) => {
+            let share = |of: u64| bytes.min(total).saturating_mul(of) / total;
+            let full = usize::try_from(share(WIDTH as u64)).unwrap_or(WIDTH);
+            let left = number("secondsLeft").map_or_else(String::new, |seconds| format!(", {seconds} s left"));
+            format!("[{:<WIDTH$}] {}%{rate}{left}", "=".repeat(full), share(100))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_bar_grows() {
+        let at = |bytes: u64| {
+            line(
+                &json!({ "state": "moving", "bytes": bytes, "totalBytes": 1000, "bytesPerSecond": 2048, "secondsLeft": 3 }),
+            )
+        };
+        assert_eq!(at(0), format!("[{}] 0% 2 kB/s, 3 s left", " ".repeat(40)));
+        assert_eq!(at(500), format!("[{}{}] 50% 2 kB/s, 3 s left", "=".repeat(20), " ".repeat(20)));
+        assert_eq!(at(2000), format!("[{}] 100% 2 kB/s, 3 s left", "=".repeat(40)));
+        assert_eq!(line(&json!({ "state": "moving", "bytes": 4096, "totalBytes": null })), "moving 4 kB");
+        assert_eq!(line(&json!({ "state": "applying", "bytes": null })), "applying");
+    }
+}

@@ -1,0 +1,14 @@
+//! CancelTransfer (TR-069 A6 §A.4.1.9).
+
+use crate::cwmp::device::Device;
+use crate::cwmp::fault::{Fault, FaultCode};
+use crate::cwmp::soap::{Element, Writer};
+
+/// R246: what can be cancelled is, and is never told of; a key that is not there is a success.
+pub(super) fn answer(call: Element<'_>, device: &mut Device, _: &mut Writer) -> Result<(), Fault> {
+    let key = call.string("CommandKey", 32)?;
+    match device.change_transfers(|transfers| transfers.cancel(&key))? {
+        true => Ok(()),
+        false => Err(Fault::new(FaultCode::CancelNotPermitted)),
+    }
+}

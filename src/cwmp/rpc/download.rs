@@ -1,0 +1,56 @@
+//! Download (TR-069 A6 §A.3.2.8).
+
+use crate::cwmp::device::Device;
+use crate::cwmp::fault::{Fault, FaultCode};
+use crate::cwmp::soap::{Element, Writer};
+use crate::cwmp::transfer::{Order, Origin, Timing, admit};
+use crate::model::date_time::DateTime;
+
+/// R227, R230: the transfer is queued, takes place after the session, and is told by TransferComplete.
+pub(super) fn answer(call: Element<'_>, device: &mut Device, response: &mut Writer) -> Result<(), Fault> {
+    let order = order(call, Origin::Download)?;
+    let timing = Timing::delayed(call.unsigned_int("DelaySeconds")?, device.now());
+    // Pages for the browser of a user who is not there.
+    call.string("SuccessURL", 256)?;
+    call.string("FailureURL", 256)?;
+    queue(order, timing, device)?;
+    write_response(response);
+    Ok(())
+}
+
+/// The arguments that Download and ScheduleDownload have in common.
+pub(super) fn order(call: Element<'_>, origin: Origin) -> Result<Order, Fault> {
+    Ok(Order {
+        file_size: call.unsigned_int("FileSize")?,
+        target_file_name: call.string("TargetFileName", 256)?.into_owned(),
+        ..order_of_either(call, origin)?
+    })
+}
+
+/// The arguments that all of them have in common.
+pub(super) fn order_of_either(call: Element<'_>, origin: Origin) -> Result<Order, Fault> {
+    Ok(Order {
+        origin,
+        command_key: call.string("CommandKey", 32)?.into_owned(),
+        file_type: call.string("FileType", 64)?.into_owned(),
+        url: call.string("URL", 256)?.into_owned(),
+        username: call.string("Username", 256)?.into_owned(),
+        password: call.string("Password", 256)?.into_owned().into(),
+        file_size: 0,
+        target_file_name: String::new(),
+    })
+}
+
+/// R233: kept before it is answered.
+pub(super) fn queue(order: Order, timing: Timing, device: &mut Device) -> Result<(), Fault> {
+    admit(&order, device)?;
+    let queued = device.change_transfers(|transfers| transfers.add(order, timing))?;
+    queued.map(drop).map_err(|full| Fault::because(FaultCode::ResourcesExceeded, full.to_string()))
+}
+
+/// R230: it is yet to be done, and TransferComplete will tell.
+pub(super) fn write_response(response: &mut Writer) {
+    response.text("Status", 1);
+    response.text("StartTime", DateTime::UNKNOWN);
+    response.text("CompleteTime", DateTime::UNKNOWN);
+}

@@ -1,0 +1,18 @@
+//! GetQueuedTransfers (TR-069 A6 §A.4.1.1), deprecated.
+
+use crate::cwmp::device::Device;
+use crate::cwmp::fault::Fault;
+use crate::cwmp::soap::{Element, Writer};
+
+/// R243: those that the ACS has asked for.
+pub(super) fn answer(_: Element<'_>, device: &mut Device, response: &mut Writer) -> Result<(), Fault> {
+    response.array("TransferList", "cwmp:QueuedTransferStruct", |list| {
+        for transfer in device.state().transfers.iter().filter(|t| !t.order().origin.is_autonomous()) {
+            list.element(|entry| {
+                entry.text("CommandKey", &transfer.order().command_key);
+                entry.text("State", transfer.queued_state() as u8);
+            });
+        }
+    });
+    Ok(())
+}

@@ -1,0 +1,52 @@
+//! TransferComplete (TR-069 A6 §A.3.3.2) and AutonomousTransferComplete (§A.3.3.3): the CPE's own calls that tell of the
+//! end of a transfer.
+
+use crate::cwmp::soap::{Header, Writer};
+use crate::cwmp::transfer::{Failure, Report, Transfer, as_reported};
+use crate::cwmp::version::Version;
+use crate::model::date_time::DateTime;
+
+/// The whole message, with what it calls; none for a transfer that is not finished.
+pub(crate) fn encode(transfer: &Transfer, version: Version, id: &str) -> Option<Vec<u8>> {
+    let report = transfer.report()?;
+    let order = transfer.order();
+    let mut message = Writer::new(version, &Header::with_id(Some(id)), method(transfer));
+    if order.origin.is_autonomous() {
+        let is_download = order.origin.is_download();
+        message.text("AnnounceURL", ""); // it was not announced by multicast
+        message.text("TransferURL", &order.url);
+        message.text("IsDownload", u8::from(is_download));
+        message.text("FileType", as_reported(&order.file_type, is_download));
+        message.text("FileSize", transfer.size());
+        message.text("TargetFileName", &order.target_file_name);
+    } else {
+        message.text("CommandKey", &order.command_key);
+    }
+    write_end(&mut message, report, transfer.began(), version);
+    Some(message.finish())
+}
+
+/// What tells of such a transfer.
+pub(crate) fn method(transfer: &Transfer) -> &'static str {
+    match transfer.order().origin.is_autonomous() {
+        true => "AutonomousTransferComplete",
+        false => "TransferComplete",
+    }
+}
+
+/// R238: code 0 without words for a success, times in UTC, the Unknown Time where there is none.
+fn write_end(message: &mut Writer, report: &Report, began: Option<i64>, version: Version) {
+    message.element("FaultStruct", |fault| match &report.failure {
+        None => {
+            fault.text("FaultCode", 0);
+            fault.text("FaultString", "");
+        }
+        Some(Failure { code, text, .. }) => {
+            fault.text("FaultCode", code.in_version(version).number());
+            fault.text("FaultString", text);
+        }
+    });
+    let time = |wall: Option<i64>| wall.map_or(DateTime::UNKNOWN, |wall| DateTime::from_unix(wall, 0));
+    message.text("StartTime", time(began));
+    message.text("CompleteTime", time(report.complete));
+}

@@ -1,0 +1,60 @@
+//! File types: what Download and Upload call them, and what the list of all transfers does.
+
+/// What GetAllQueuedTransfers and AutonomousTransferComplete call a file: they have one list for both directions, in
+/// which uploads of an instance are 6 and 7, and a stored image is 8 (requirements, appendix 2, 13).
+pub fn as_reported(file_type: &str, is_download: bool) -> String {
+    let renumbered = |number: &str, rest: &str| format!("{number} {rest}");
+    let Some((number, rest)) = file_type.split_once(' ') else { return file_type.to_owned() };
+    match (is_download, number, rest) {
+        (true, "6", "Stored Firmware Image") => renumbered("8", rest),
+        (false, "1", "Vendor Configuration File") => renumbered("3", rest),
+        (false, "2", "Vendor Log File") => renumbered("4", rest),
+        (false, "3", _) if rest.starts_with("Vendor Configuration File ") => renumbered("6", rest),
+        (false, "4", _) if rest.starts_with("Vendor Log File ") => renumbered("7", rest),
+        _ => file_type.to_owned(),
+    }
+}
+
+/// Whether a FileTypeFilter, a comma-separated list, has that file (R247): the data model knows `3 Vendor Configuration
+/// File` and `4 Vendor Log File` for uploads of whatever instance. An empty list has none.
+pub fn is_listed(file_type: &str, is_download: bool, list: &str) -> bool {
+    let reported = as_reported(file_type, is_download);
+    let family = match (is_download, file_type.split_once(' ')) {
+        (false, Some(("3", rest))) if rest.starts_with("Vendor Configuration File ") => "3 Vendor Configuration File",
+        (false, Some(("4", rest))) if rest.starts_with("Vendor Log File ") => "4 Vendor Log File",
+        _ => &reported,
+    };
+    list.split(',').map(str::trim).any(|entry| entry == reported || entry == family)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// R243, R247.
+    #[test]
+    fn one_list_for_both_directions() {
+        for (file_type, is_download, expected) in [
+            ("1 Firmware Upgrade Image", true, "1 Firmware Upgrade Image"),
+            ("3 Vendor Configuration File", true, "3 Vendor Configuration File"),
+            ("6 Stored Firmware Image", true, "8 Stored Firmware Image"),
+            ("1 Vendor Configuration File", false, "3 Vendor Configuration File"),
+            ("2 Vendor Log File", false, "4 Vendor Log File"),
+            ("3 Vendor Configuration File 2", false, "6 Vendor Configuration File 2"),
+            ("4 Vendor Log File 1", false, "7 Vendor Log File 1"),
+            ("X 00D09E 6 thing", false, "X 00D09E 6 thing"),
+        ] {
+            assert_eq!(as_reported(file_type, is_download), expected);
+        }
+    }
+
+    /// R247.
+    #[test]
+    fn the_filter_names_what_is_told() {
+        let list = "1 Firmware Upgrade Image, 4 Vendor Log File";
+        assert!(is_listed("1 Firmware Upgrade Image", true, list));
+        assert!(is_listed("4 Vendor Log File 3", false, list) && is_listed("2 Vendor Log File", false, list));
+        assert!(!is_listed("1 Vendor Configuration File", false, list));
+        assert!(!is_listed("1 Firmware Upgrade Image", true, ""));
+    }
+}

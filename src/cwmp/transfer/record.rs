@@ -1,0 +1,180 @@
+//! The queue as the journal has it.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value as Json, json};
+
+use super::queue::{TransferQueue, Wish};
+use super::{Applying, Failure, Order, Origin, Report, Stage, Timing, Transfer, Window};
+use crate::clock::Now;
+use crate::cwmp::fault::FaultCode;
+use crate::schedule::Moment;
+
+impl TransferQueue {
+    /// `{"last": 7, "list": […], "wishes": […]}`; null where there never was a transfer.
+    pub(super) fn to_json(&self, now: Now) -> Json {
+        if self.last_id == 0 && self.wishes.is_empty() {
+            return Json::Null;
+        }
+        let list: Vec<Json> = self.list.iter().map(|transfer| transfer.to_json(now)).collect();
+        let wishes: Vec<Json> = self.wishes.iter().map(|wish| json!([wish.file_type, wish.arguments])).collect();
+        json!({ "last": self.last_id, "list": list, "wishes": wishes })
+    }
+
+    pub(super) fn from_json(json: &Json, now: Now) -> TransferQueue {
+        let members = |name: &str| json.get(name).and_then(Json::as_array).into_iter().flatten();
+        let list: Vec<Transfer> = members("list").filter_map(|entry| Transfer::from_json(entry, now)).collect();
+        let wishes = members("wishes").filter_map(|entry| {
+            let (file_type, arguments) = serde_json::from_value(entry.clone()).ok()?;
+            Some(Wish { file_type, arguments })
+        });
+        let last = list.iter().map(Transfer::id).max().unwrap_or(0);
+        let mut queue = TransferQueue::default();
+        queue.wishes = wishes.take(TransferQueue::MAX_WISHES).collect();
+        queue.last_id = number(json, "last").max(last);
+        queue.list = list.into_iter().take(TransferQueue::CAPACITY).collect();
+        queue
+    }
+}
+
+impl Transfer {
+    fn to_json(&self, now: Now) -> Json {
+        let Order { origin, command_key, file_type, url, username, password, file_size, target_file_name } =
+            &self.order;
+        let mut record = json!({
+            "id": self.id,
+            "origin": origin.name(),
+            "key": command_key,
+            "type": file_type,
+            "url": url,
+            "username": username,
+            "password": password.expose(),
+            "size": file_size,
+            "target": target_file_name,
+            "starts": self.starts,
+            "interruptions": self.interruptions,
+            "began": self.began,
+            "moved": self.moved,
+        });
+        if let Json::Object(record) = &mut record {
+            self.timing.write(record, now);
+            self.stage.write(record);
+        }
+        record
+    }
+
+    fn from_json(json: &Json, now: Now) -> Option<Transfer> {
+        let text = |name: &str| json.get(name).and_then(Json::as_str).unwrap_or_default().to_owned();
+        let order = Order {
+            origin: Origin::from_name(json.get("origin")?.as_str()?)?,
+            command_key: text("key"),
+            file_type: text("type"),
+            url: text("url"),
+            username: text("username"),
+            password: text("password").into(),
+            file_size: number(json, "size"),
+            target_file_name: text("target"),
+        };
+        Some(Transfer {
+            id: u32::try_from(json.get("id")?.as_u64()?).ok()?,
+            order,
+            timing: Timing::read(json, now),
+            stage: Stage::read(json)?,
+            starts: number(json, "starts"),
+            interruptions: number(json, "interruptions"),
+            began: json.get("began").and_then(Json::as_i64),
+            moved: json.get("moved").and_then(Json::as_u64),
+        })
+    }
+}
+
+impl Timing {
+    fn write(&self, record: &mut Map<String, Json>, now: Now) {
+        match self {
+            Timing::Delayed { due, latest } => {
+                record.insert("due".into(), due.to_json(now));
+                record.extend(latest.map(|latest| ("latest".to_owned(), latest.to_json(now))));
+            }
+            Timing::Windows { left, failures, .. } => {
+                let window = |w: &Window| json!([w.start.to_json(now), w.end.to_json(now), w.max_retries]);
+                record.insert("windows".into(), left.iter().map(window).collect());
+                record.insert("failures".into(), (*failures).into());
+            }
+        }
+    }
+
+    fn read(json: &Json, now: Now) -> Timing {
+        let moment = |json: &Json| Moment::from_json(json, now);
+        let window = |json: &Json| {
+            let max_retries = json.get(2).and_then(Json::as_u64).and_then(|n| u32::try_from(n).ok());
+            Some(Window { start: moment(json.get(0)?)?, end: moment(json.get(1)?)?, max_retries })
+        };
+        match json.get("windows").and_then(Json::as_array) {
+            Some(windows) => Timing::Windows {
+                left: windows.iter().filter_map(window).collect(),
+                failures: number(json, "failures"),
+                pause: None,
+            },
+            None => Timing::Delayed {
+                due: json.get("due").and_then(moment).unwrap_or(Moment::after(Duration::ZERO, now)),
+                latest: json.get("latest").and_then(moment),
+            },
+        }
+    }
+}
+
+impl Stage {
+    fn write(&self, record: &mut Map<String, Json>) {
+        let (name, before) = match self {
+            Stage::Waiting => ("waiting", None),
+            Stage::Moving | Stage::Moved => ("moving", None),
+            Stage::Applying(before) => ("applying", Some(before)),
+            Stage::Rebooting { before, interrupted: true, .. } => ("applying", Some(before)),
+            Stage::Rebooting { before, .. } => ("rebooting", Some(before)),
+            Stage::Verifying { .. } => ("verifying", None),
+            Stage::Finished(_) => ("finished", None),
+        };
+        record.insert("stage".into(), name.into());
+        if let Some(before) = before {
+            record.insert("version".into(), before.version.as_str().into());
+            record.insert("reboots".into(), before.reboots.into());
+        }
+        if let Stage::Finished(report) = self {
+            record.insert("complete".into(), report.complete.into());
+            let failure = report.failure.as_ref().map(|failure| json!([failure.code.number(), failure.text]));
+            record.extend(failure.map(|failure| ("failure".to_owned(), failure)));
+        }
+    }
+
+    fn read(json: &Json) -> Option<Stage> {
+        let before = || Applying {
+            version: json.get("version").and_then(Json::as_str).unwrap_or_default().to_owned(),
+            reboots: json.get("reboots").and_then(Json::as_bool).unwrap_or(false),
+        };
+        Some(match json.get("stage")?.as_str()? {
+            "waiting" => Stage::Waiting,
+            "moving" => Stage::Moving,
+            "applying" => Stage::Applying(before()),
+            "rebooting" => {
+                Stage::Rebooting { before: before(), interrupted: false, asked: false, until: Duration::ZERO }
+            }
+            "verifying" => Stage::Verifying { runs: false },
+            "finished" => Stage::Finished(Report {
+                failure: json.get("failure").map(failure),
+                complete: json.get("complete").and_then(Json::as_i64),
+            }),
+            _ => return None,
+        })
+    }
+}
+
+/// A failure whose code cannot be read was one all the same.
+fn failure(json: &Json) -> Failure {
+    let number = json.get(0).and_then(Json::as_u64).and_then(|number| u16::try_from(number).ok());
+    let code = number.and_then(FaultCode::from_number).unwrap_or(FaultCode::InternalError);
+    Failure::lasting(code, json.get(1).and_then(Json::as_str).unwrap_or_default())
+}
+
+fn number(json: &Json, name: &str) -> u32 {
+    json.get(name).and_then(Json::as_u64).and_then(|number| u32::try_from(number).ok()).unwrap_or(0)
+}

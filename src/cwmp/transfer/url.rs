@@ -1,0 +1,67 @@
+//! The URL of a transfer, before anything is queued.
+
+use crate::cwmp::fault::{Fault, FaultCode};
+use crate::url::Url;
+
+/// The URL of a transfer, before anything is queued (R229): 9003 where it has a user name in it or cannot be
+/// understood, 9013 where its scheme is none that this build speaks.
+///
+/// The `@` that some servers have in their paths is none that sets a user name apart.
+pub fn check_url(url: &str) -> Result<Url, Fault> {
+    let refuse = |text: String| Fault::because(FaultCode::InvalidArguments, text);
+    let trimmed = url.trim();
+    let Some((scheme, rest)) = trimmed.split_once("://") else {
+        return Err(refuse("the URL does not begin with http:// or https://".into()));
+    };
+    let is_scheme = |name: &str| scheme.eq_ignore_ascii_case(name);
+    if !is_scheme("http") && !is_scheme("https") {
+        let shown: String = scheme.chars().filter(|c| c.is_ascii_graphic()).take(20).collect();
+        let text = format!("files are transferred by http and https, not by '{shown}'");
+        return Err(Fault::because(FaultCode::UnsupportedProtocol, text));
+    }
+    if is_scheme("https") && !cfg!(feature = "tls") {
+        return Err(Fault::because(FaultCode::UnsupportedProtocol, "this build has no TLS, and so no https"));
+    }
+    let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
+    if authority.contains('@') {
+        return Err(refuse("the URL has a user name in it; Username and Password are arguments of their own".into()));
+    }
+    Url::parse(trimmed).map_err(|error| refuse(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(url: &str) -> u16 {
+        check_url(url).expect_err(url).code.number()
+    }
+
+    /// R229.
+    #[test]
+    fn refuses_user_names_and_foreign_schemes() {
+        for url in ["http://user@h/f", "http://user:pass@h/f", "HTTP://@h", "http://u@[::1]/f"] {
+            assert_eq!(refused(url), 9003, "{url}");
+        }
+        for url in ["ftp://h/f", "tftp://user@h/f", "sftp://h", "file:///etc/passwd", "httpx://h/"] {
+            assert_eq!(refused(url), 9013, "{url}");
+        }
+        for url in ["", "/f", "h/f", "http:/h", "http://", "http://h:0/", "http://a b/", "mailto:x@y"] {
+            assert_eq!(refused(url), 9003, "{url}");
+        }
+        let fault = check_url("http://user:s3cret@h/f").expect_err("a user name");
+        assert!(!fault.text.contains("s3cret"), "{}", fault.text);
+    }
+
+    #[test]
+    fn takes_what_servers_are_called() {
+        for (url, target) in [
+            ("http://h/fw@2.0/a%20b%2Fc.bin?x=a@b&y=%40", "/fw@2.0/a%20b%2Fc.bin?x=a@b&y=%40"),
+            ("http://[2001:db8::1]:8080/f", "/f"),
+            ("http://h?x@y", "/?x@y"),
+        ] {
+            assert_eq!(check_url(url).expect(url).target(), target);
+        }
+        assert_eq!(check_url("https://h/").is_ok(), cfg!(feature = "tls"));
+    }
+}

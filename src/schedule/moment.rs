@@ -1,0 +1,117 @@
+//! A moment to come that outlives a reboot.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::instant_of;
+use crate::clock::Now;
+
+/// A moment that was given as so many seconds from then.
+///
+/// It is counted on the monotonic clock, so setting the wall clock does not touch it. For the journal it becomes a
+/// wall-clock instant, if there is one: that alone outlives a reboot (R155, R234). Without one, the rest of the time is
+/// kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment(At);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum At {
+    /// At this monotonic instant.
+    Instant(Duration),
+    /// At this wall-clock instant, read from the journal before the clock was set; at the monotonic one if it never is.
+    Wall { wall: i64, fallback: Duration },
+}
+
+impl Moment {
+    /// So long from now.
+    pub fn after(wait: Duration, now: Now) -> Moment {
+        Moment(At::Instant(now.monotonic.saturating_add(wait)))
+    }
+
+    /// When that is, on the monotonic clock, by what is known.
+    pub fn instant(self) -> Duration {
+        match self.0 {
+            At::Instant(instant) | At::Wall { fallback: instant, .. } => instant,
+        }
+    }
+
+    /// Whether it has come.
+    pub fn has_come(self, now: Now) -> bool {
+        self.instant() <= now.monotonic
+    }
+
+    /// Whether its instant depends on a clock that was not set yet when it was last [looked at](Moment::look).
+    pub fn awaits_clock(self) -> bool {
+        matches!(self.0, At::Wall { .. })
+    }
+
+    /// The same moment, by what the clock says now.
+    #[must_use]
+    pub fn look(self, now: Now) -> Moment {
+        match self.0 {
+            At::Wall { wall, .. } if now.clock_is_set() => Moment(At::Instant(instant_of(wall, now))),
+            _ => self,
+        }
+    }
+
+    /// For the journal: seconds left, and the wall-clock instant if it is known.
+    pub fn to_json(self, now: Now) -> Value {
+        let left = self.instant().saturating_sub(now.monotonic);
+        // Rounded up: a moment may come late by a second, and never early.
+        let left = left.as_secs() + u64::from(left.subsec_nanos() > 0);
+        match self.0 {
+            At::Wall { wall, .. } => json!([left, wall]),
+            At::Instant(_) if now.clock_is_set() => json!([left, now.wall.saturating_add_unsigned(left)]),
+            At::Instant(_) => json!([left]),
+        }
+    }
+
+    /// What the journal holds; none where it holds something else.
+    pub fn from_json(json: &Value, now: Now) -> Option<Moment> {
+        let fallback = now.monotonic.saturating_add(Duration::from_secs(json.get(0)?.as_u64()?));
+        Some(match json.get(1).and_then(Value::as_i64) {
+            Some(wall) => Moment(At::Wall { wall, fallback }).look(now),
+            None => Moment(At::Instant(fallback)),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SET: i64 = 1_800_000_000;
+
+    fn at(seconds: u64, wall: i64) -> Now {
+        Now { monotonic: Duration::from_secs(seconds), wall }
+    }
+
+    /// R234: over a reboot by the wall clock, which may be set only after it.
+    #[test]
+    fn outlives_a_reboot() {
+        let moment = Moment::after(Duration::from_millis(99_001), at(1000, SET));
+        assert!(!moment.has_come(at(1099, SET)) && moment.has_come(at(1100, SET - 500)));
+        let json = moment.to_json(at(1050, SET + 50));
+        assert_eq!(json, json!([50, SET + 100]));
+        let known = Moment::from_json(&json, at(7, SET + 80)).expect("a moment");
+        assert_eq!(known.instant(), Duration::from_secs(27));
+        let awaits = Moment::from_json(&json, at(7, 5)).expect("a moment");
+        assert!(awaits.awaits_clock());
+        assert_eq!(awaits.instant(), Duration::from_secs(57));
+        assert_eq!(awaits.to_json(at(8, 6)), json!([49, SET + 100]));
+        assert_eq!(awaits.look(at(9, SET + 90)).instant(), Duration::from_secs(19));
+        assert!(awaits.look(at(9, SET + 500)).has_come(at(9, SET + 500)));
+    }
+
+    /// Without absolute time the rest of the wait is kept.
+    #[test]
+    fn without_a_clock() {
+        let json = Moment::after(Duration::from_secs(60), at(10, 0)).to_json(at(20, 10));
+        assert_eq!(json, json!([50]));
+        assert_eq!(Moment::from_json(&json, at(3, SET)).map(Moment::instant), Some(Duration::from_secs(53)));
+        for text in ["null", "[]", "[-1]", "7", "{}"] {
+            assert_eq!(Moment::from_json(&serde_json::from_str(text).unwrap(), at(0, 0)), None, "{text}");
+        }
+    }
+}

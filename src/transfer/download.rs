@@ -1,0 +1,349 @@
+//! GET: a file of the file server onto our disk (R227).
+//!
+//! ```text
+//!          ┌──────────── broken connection, while it comes further ──────────┐
+//!          ▼                                                                 │
+//!   ask for the file, or for the rest of it ──▶ 200, or 206 that fits ──▶ receive ──▶ all here: fsync
+//!          ▲                                     │ another file, 416
+//!          └──────────── start over ─────────────┘
+//! ```
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use ureq_proto::http::Method;
+
+use super::error::{Direction, TransferError};
+use super::file_request::FileRequest;
+use super::file_server::FileServer;
+use super::progress::Progress;
+use super::space::{RESERVE, free_space};
+use super::version::FileVersion;
+use crate::acs::http::Answer;
+use crate::cwmp::fault::FaultCode;
+use crate::cwmp::session_error::SessionError;
+
+/// Connections in a row that bring no byte that was not here before. With pauses of 1, 2, 4, 8 and 16 seconds between
+/// them a server has half a minute to come back, and a line to be set up again.
+const MAX_FRUITLESS: u32 = 6;
+/// The longest of these pauses is so many times the first one.
+const MAX_PAUSE: u32 = 16;
+/// What is read and written at a time.
+const PIECE: usize = 8 * 1024;
+/// How often it is looked whether there is room left.
+const LOOK_EVERY: u64 = 1024 * 1024;
+
+/// A file that is complete and on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Downloaded {
+    /// Its bytes.
+    pub size: u64,
+}
+
+/// Downloads a file to `into`, which must lie in a directory that belongs to the agent alone. What was there is
+/// removed; no link is followed. On success the file is complete, synced to disk, and for its owner only (0600); on
+/// failure there is none.
+///
+/// `expected_size`: FileSize of the request, 0 where it is unknown. It is used where the server does not tell the size,
+/// and a wrong one alone is no failure (R235).
+///
+/// The content coding of the answer is not looked at: none is asked for, and a server that names one all the same
+/// usually means the file as it lies there, a `.tar.gz` that it calls gzip.
+pub fn download(
+    request: &FileRequest,
+    into: &Path,
+    expected_size: u64,
+    progress: &Progress,
+    stop: &Arc<AtomicBool>,
+) -> Result<Downloaded, TransferError> {
+    let server = FileServer::open(request, &request.url, stop).map_err(|error| Direction::Download.error(error))?;
+    let partial = Partial::create(into)
+        .map_err(|error| TransferError::of_disk(Direction::Download, "creating the file", &error))?;
+    progress.begins_at(0, (expected_size > 0).then_some(expected_size));
+    let download = Download { request, server, partial, version: None, expected_size, progress, best: 0 };
+    let size = download.run()?;
+    if expected_size > 0 && size != expected_size {
+        log::warn!("the file has {size} bytes, and not the {expected_size} that were announced");
+    }
+    Ok(Downloaded { size })
+}
+
+/// A download under way.
+struct Download<'a> {
+    request: &'a FileRequest,
+    server: FileServer<'a>,
+    partial: Partial,
+    /// Which file it is that a part of is here.
+    version: Option<FileVersion>,
+    expected_size: u64,
+    progress: &'a Progress,
+    /// The most that was ever here: what a connection must exceed to have been of use.
+    best: u64,
+}
+
+/// Why a connection did not bring the file to its end.
+enum Interruption {
+    /// Another connection may bring the rest.
+    Broken(TransferError),
+    /// The attempt has failed.
+    Failed(TransferError),
+}
+
+impl Download<'_> {
+    /// Connects until the file is here, as long as that brings it further.
+    fn run(mut self) -> Result<u64, TransferError> {
+        let mut fruitless = 0;
+        while let Err(interruption) = self.fetch() {
+            let error = match interruption {
+                Interruption::Failed(error) => return Err(error),
+                Interruption::Broken(error) => error,
+            };
+            fruitless = if self.partial.length > self.best { 0 } else { fruitless + 1 };
+            self.best = self.best.max(self.partial.length);
+            // R232: what fails before a part of the file is here has failed.
+            if self.best == 0 || fruitless >= MAX_FRUITLESS {
+                return Err(error);
+            }
+            log::info!("{error}; connecting again");
+            self.server.hang_up();
+            let pause = self.request.limits.pause * (1 << fruitless).min(MAX_PAUSE);
+            self.server.pause(pause).map_err(|error| Direction::PartOfDownload.error(error))?;
+        }
+        let length = self.partial.length;
+        self.partial.complete().map_err(|error| disk_error(&error))?;
+        Ok(length)
+    }
+
+    /// One connection: what the server has, from where we are.
+    fn fetch(&mut self) -> Result<(), Interruption> {
+        let offset = self.partial.length;
+        let known = self.version.clone().filter(|version| offset > 0 && version.can_be_resumed());
+        let range = format!("bytes={offset}-");
+        let mut fields = vec![("Accept-Encoding", "identity")];
+        if let Some(version) = &known {
+            fields.push(("Range", &range));
+            fields.extend(version.validator().map(|validator| ("If-Range", validator)));
+        }
+        let mut answer = self.server.ask(&Method::GET, &fields, None).map_err(|error| self.interrupted(error))?;
+        match (answer.status, known) {
+            (200, _) => self.begin(FileVersion::of(&answer.headers, answer.length()))?,
+            (206, Some(known)) => match known.continued_by(&answer.headers, offset) {
+                Some(version) => self.go_on(version),
+                None => return Err(self.changed()),
+            },
+            (416, Some(_)) => return Err(self.changed()),
+            (code, _) => return Err(self.interrupted(SessionError::Status { code, retry_after: None })),
+        }
+        self.receive(&mut answer)
+    }
+
+    /// The server gives the file from its first byte.
+    fn begin(&mut self, version: FileVersion) -> Result<(), Interruption> {
+        self.partial.restart().map_err(|error| Interruption::Failed(disk_error(&error)))?;
+        self.go_on(version);
+        Ok(())
+    }
+
+    /// The server gives the file from where we are.
+    fn go_on(&mut self, version: FileVersion) {
+        let expected = (self.expected_size > 0).then_some(self.expected_size);
+        self.progress.begins_at(self.partial.length, version.total.or(expected));
+        self.version = Some(version);
+    }
+
+    /// What is here is no part of what the server has now: the whole file must be asked for.
+    fn changed(&mut self) -> Interruption {
+        self.version = None;
+        let sentence = "the file has changed on the server while it was downloaded";
+        Interruption::Broken(TransferError::passing(FaultCode::DownloadIncomplete, sentence))
+    }
+
+    fn receive(&mut self, answer: &mut Answer) -> Result<(), Interruption> {
+        let total = self.version.as_ref().and_then(|version| version.total);
+        // R235: FileSize may be wrong, so that it counts only where the server tells nothing.
+        let size = total.unwrap_or(self.expected_size);
+        self.check_room(size.saturating_sub(self.partial.length))?;
+        self.server.begin("receiving the file");
+        let mut piece = [0; PIECE];
+        let mut look_at = self.partial.length.saturating_add(LOOK_EVERY);
+        loop {
+            let length = self.server.read(answer, &mut piece).map_err(|error| self.interrupted(error))?;
+            if length == 0 {
+                break;
+            }
+            self.partial.append(&piece[..length]).map_err(|error| Interruption::Failed(disk_error(&error)))?;
+            self.progress.advance(length as u64);
+            if self.partial.length >= look_at {
+                look_at = self.partial.length.saturating_add(LOOK_EVERY);
+                self.check_room(0)?;
+            }
+        }
+        match total {
+            Some(total) if self.partial.length < total => {
+                Err(self.interrupted(SessionError::Io("the answer was cut short".into())))
+            }
+            Some(total) if self.partial.length > total => {
+                let sentence = format!("the server sent more than the {total} bytes that the file has");
+                Err(Interruption::Failed(TransferError::passing(FaultCode::DownloadFailure, sentence)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether so many bytes fit, and leave something to others.
+    fn check_room(&self, bytes: u64) -> Result<(), Interruption> {
+        // Where the system does not tell, the disk will.
+        let Ok(free) = free_space(self.partial.directory()) else { return Ok(()) };
+        if bytes.saturating_add(RESERVE) <= free {
+            return Ok(());
+        }
+        let sentence = match bytes {
+            0 => format!("the file does not fit on the device: {free} bytes are left after {}", self.partial.length),
+            bytes => format!("the file does not fit on the device: {bytes} bytes are to come, {free} are free"),
+        };
+        Err(Interruption::Failed(TransferError::passing(FaultCode::DownloadFailure, sentence)))
+    }
+
+    /// What a failure of the exchange means here.
+    fn interrupted(&self, error: SessionError) -> Interruption {
+        let may_be_resumed = match &error {
+            SessionError::Closed | SessionError::Io(_) | SessionError::Timeout(_) => true,
+            SessionError::Connect { .. } | SessionError::Resolve { .. } | SessionError::Tls(_) => true,
+            SessionError::Status { code, .. } => *code >= 500 || *code == 429,
+            _ => false,
+        };
+        let has_begun = self.best > 0 || self.partial.length > 0 || self.version.is_some();
+        if !has_begun {
+            return Interruption::Failed(self.server.error(Direction::Download, error));
+        }
+        let is_over = self.server.is_over();
+        let error = self.server.error(Direction::PartOfDownload, error);
+        if !may_be_resumed || is_over {
+            return Interruption::Failed(error);
+        }
+        let of_total = self.progress.moved().total.map(|total| format!(" of {total}")).unwrap_or_default();
+        let sentence = format!("the download ended after {}{of_total} bytes: {error}", self.partial.length);
+        Interruption::Broken(TransferError::passing(error.fault(), sentence))
+    }
+}
+
+fn disk_error(error: &io::Error) -> TransferError {
+    TransferError::of_disk(Direction::PartOfDownload, "writing the file", error)
+}
+
+/// A file that is not complete yet; gone with the value unless it was completed.
+#[derive(Debug)]
+struct Partial {
+    file: File,
+    path: PathBuf,
+    length: u64,
+    is_complete: bool,
+}
+
+impl Partial {
+    fn create(path: &Path) -> io::Result<Partial> {
+        // Removed and made anew: a link that lies there goes, and what it points to stays.
+        remove(path)?;
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        Ok(Partial { file, path: path.to_owned(), length: 0, is_complete: false })
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)?;
+        self.length = self.length.saturating_add(bytes.len() as u64);
+        Ok(())
+    }
+
+    fn restart(&mut self) -> io::Result<()> {
+        if self.length > 0 {
+            self.file.set_len(0)?;
+            self.file.rewind()?;
+            self.length = 0;
+        }
+        Ok(())
+    }
+
+    /// Makes the file durable under its name.
+    fn complete(mut self) -> io::Result<()> {
+        self.file.sync_all()?;
+        File::open(self.directory())?.sync_all()?;
+        self.is_complete = true;
+        Ok(())
+    }
+
+    fn directory(&self) -> &Path {
+        let parent = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        parent.unwrap_or(Path::new("."))
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        if !self.is_complete
+            && let Err(error) = remove(&self.path)
+        {
+            log::warn!("{} is left behind: {error}", self.path.display());
+        }
+    }
+}
+
+/// Not there is as good as removed.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{MetadataExt, symlink};
+
+    use super::*;
+
+    #[test]
+    fn a_partial_file_is_private_and_gone_unless_completed() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("file");
+        let mut partial = Partial::create(&path).expect("a file");
+        partial.append(b"abc").expect("room");
+        assert_eq!(fs::metadata(&path).expect("the file").mode() & 0o777, 0o600);
+        drop(partial);
+        assert!(!path.exists());
+
+        let mut partial = Partial::create(&path).expect("a file");
+        partial.append(b"abcdef").expect("room");
+        partial.restart().expect("a shorter file");
+        partial.append(b"xy").expect("room");
+        partial.complete().expect("a synced file");
+        assert_eq!(fs::read(&path).expect("the file"), b"xy");
+    }
+
+    #[test]
+    fn a_link_in_its_place_is_removed_and_not_followed() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (path, secret) = (directory.path().join("file"), directory.path().join("secret"));
+        fs::write(&secret, "keep").expect("a file");
+        symlink(&secret, &path).expect("a link");
+        let mut partial = Partial::create(&path).expect("a file of its own");
+        partial.append(b"overwritten").expect("room");
+        partial.complete().expect("a synced file");
+        assert_eq!(fs::read(&secret).expect("the other file"), b"keep");
+        assert!(!fs::symlink_metadata(&path).expect("the file").is_symlink());
+    }
+
+    /// ENOSPC in the middle, whatever the free space looked like before (R235).
+    #[test]
+    fn a_disk_that_fills_up_is_9010() {
+        let file = OpenOptions::new().write(true).open("/dev/full").expect("the full device");
+        let path = PathBuf::from("/nonexistent/file");
+        let mut partial = Partial { file, path, length: 0, is_complete: true };
+        let error = disk_error(&partial.append(b"x").expect_err("no room"));
+        assert_eq!(error.fault().number(), 9010);
+        assert_eq!(error.to_string(), "writing the file: the device has no room left for the file");
+    }
+}

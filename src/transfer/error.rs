@@ -1,0 +1,236 @@
+//! Why a transfer failed: a fault code for the ACS, and a sentence for its operator.
+
+use std::fmt;
+use std::io;
+
+use crate::cwmp::fault::FaultCode;
+use crate::cwmp::session_error::SessionError;
+
+/// `FaultString` of TransferComplete (R238).
+const MAX_SENTENCE: usize = 256;
+
+/// Why a transfer, or a check of a file, failed. `Display` is a sentence of at most 256 characters for the operator
+/// of the ACS, without secrets; it fits into the FaultString of TransferComplete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TransferError {
+    fault: FaultCode,
+    sentence: String,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Stopped,
+    /// Another attempt may succeed.
+    Passing,
+    /// Another attempt will fail as this one did, until somebody changes something.
+    Lasting,
+}
+
+impl TransferError {
+    /// The code for TransferComplete: one of 9001, 9002, 9010 to 9012, 9015 to 9019 (R238).
+    pub fn fault(&self) -> FaultCode {
+        self.fault
+    }
+
+    /// Whether it was ended by the stop flag. That is no failure to be reported: the transfer was cancelled, or goes
+    /// on when the agent runs again.
+    pub fn is_stopped(&self) -> bool {
+        self.kind == Kind::Stopped
+    }
+
+    /// Whether another attempt would fail as well, by what is known: a file that is not there, refused credentials, a
+    /// corrupted file. R245: such an error ends a ScheduleDownload in its first window.
+    pub fn is_lasting(&self) -> bool {
+        self.kind == Kind::Lasting
+    }
+
+    /// An error that may pass by itself.
+    pub(super) fn passing(fault: FaultCode, sentence: impl Into<String>) -> TransferError {
+        TransferError { fault, sentence: shortened(sentence.into()), kind: Kind::Passing }
+    }
+
+    /// An error that needs somebody to change something.
+    pub(super) fn lasting(fault: FaultCode, sentence: impl Into<String>) -> TransferError {
+        TransferError { kind: Kind::Lasting, ..TransferError::passing(fault, sentence) }
+    }
+
+    /// Our own disk failed us: full, or broken.
+    pub(super) fn of_disk(direction: Direction, what: &str, error: &io::Error) -> TransferError {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+                TransferError::passing(direction.failure(), format!("{what}: the device has no room left for the file"))
+            }
+            _ => TransferError::passing(FaultCode::InternalError, format!("{what}: {error}")),
+        }
+    }
+}
+
+impl fmt::Display for TransferError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.sentence)
+    }
+}
+
+impl std::error::Error for TransferError {}
+
+/// Which way a file goes, and how far it has come: what the code of a fault depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Direction {
+    /// A download of which nothing has come yet.
+    Download,
+    /// A download of which a part is here.
+    PartOfDownload,
+    Upload,
+}
+
+impl Direction {
+    /// The code that says no more than that it failed.
+    pub(super) fn failure(self) -> FaultCode {
+        match self {
+            Direction::Download | Direction::PartOfDownload => FaultCode::DownloadFailure,
+            Direction::Upload => FaultCode::UploadFailure,
+        }
+    }
+
+    /// What the failed exchange with the file server comes to.
+    ///
+    /// | what happened | download | upload |
+    /// |---|---|---|
+    /// | no such host, no connection, no TLS, silence or a lost connection before the file began | 9015 | 9011 |
+    /// | the same once a part of the file was here | 9017 | 9011 |
+    /// | credentials refused, or not told to a stranger | 9012 | 9012 |
+    /// | any other status than success: the server is there, the file is not to be had | 9016 | 9011 |
+    /// | a redirect that leads nowhere, an answer that is no HTTP | 9010 | 9011 |
+    ///
+    /// R252: 9014 to 9019 refine 9010, a failed download, and nothing refines 9011. A certificate that does not
+    /// convince is 9015 and not 9012, which operators read as "wrong user name or password".
+    pub(super) fn error(self, error: SessionError) -> TransferError {
+        use FaultCode::{FileInaccessible, FileServerAuthentication, FileServerUnreachable};
+        let sentence = error.to_string();
+        let refined = |fault| if self == Direction::Upload { FaultCode::UploadFailure } else { fault };
+        match error {
+            SessionError::Stopped => TransferError {
+                fault: FaultCode::RequestDenied,
+                sentence: "the transfer was stopped".into(),
+                kind: Kind::Stopped,
+            },
+            SessionError::Resolve { .. } | SessionError::Connect { .. } => {
+                TransferError::passing(refined(self.contact_lost()), sentence)
+            }
+            SessionError::Tls(_) => TransferError::passing(refined(FileServerUnreachable), sentence),
+            SessionError::Timeout(_) | SessionError::Closed | SessionError::Io(_) => {
+                TransferError::passing(refined(self.contact_lost()), sentence)
+            }
+            SessionError::Authentication => TransferError::lasting(FileServerAuthentication, sentence),
+            SessionError::Status { code, .. } => {
+                let sentence = format!("the file server answered with HTTP status {code}{}", meaning(code));
+                match code {
+                    408 | 425 | 429 | 500.. => TransferError::passing(refined(FileInaccessible), sentence),
+                    _ => TransferError::lasting(refined(FileInaccessible), sentence),
+                }
+            }
+            SessionError::Url(_) | SessionError::Redirect(_) => TransferError::lasting(self.failure(), sentence),
+            _ => TransferError::passing(self.failure(), sentence),
+        }
+    }
+
+    fn contact_lost(self) -> FaultCode {
+        match self {
+            Direction::PartOfDownload => FaultCode::DownloadIncomplete,
+            Direction::Download | Direction::Upload => FaultCode::FileServerUnreachable,
+        }
+    }
+}
+
+/// The statuses that a file server is likely to answer.
+fn meaning(status: u16) -> &'static str {
+    match status {
+        403 => " (forbidden)",
+        404 => " (not found)",
+        405 => " (method not allowed)",
+        409 => " (conflict)",
+        410 => " (gone)",
+        411 => " (length required)",
+        413 => " (too large)",
+        416 => " (range not satisfiable)",
+        500 => " (internal server error)",
+        502 => " (bad gateway)",
+        503 => " (service unavailable)",
+        507 => " (insufficient storage)",
+        _ => "",
+    }
+}
+
+/// At most [`MAX_SENTENCE`] characters, none of them a control character.
+fn shortened(sentence: String) -> String {
+    let is_fine = |c: char| !c.is_control();
+    if sentence.len() <= MAX_SENTENCE && sentence.chars().all(is_fine) {
+        return sentence;
+    }
+    let clean: Vec<char> = sentence.chars().map(|c| if is_fine(c) { c } else { ' ' }).collect();
+    match clean.len() > MAX_SENTENCE {
+        true => clean[..MAX_SENTENCE - 1].iter().chain(&['…']).collect(),
+        false => clean.into_iter().collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn codes(error: &SessionError) -> [u16; 3] {
+        [Direction::Download, Direction::PartOfDownload, Direction::Upload]
+            .map(|direction| direction.error(error.clone()).fault().number())
+    }
+
+    /// R252.
+    #[test]
+    fn each_failure_has_its_code() {
+        let text = String::new;
+        for (error, expected) in [
+            (SessionError::Resolve { host: text(), reason: text() }, [9015, 9017, 9011]),
+            (SessionError::Connect { addr: text(), reason: text() }, [9015, 9017, 9011]),
+            (SessionError::Tls(text()), [9015, 9015, 9011]),
+            (SessionError::Timeout("waiting"), [9015, 9017, 9011]),
+            (SessionError::Closed, [9015, 9017, 9011]),
+            (SessionError::Io(text()), [9015, 9017, 9011]),
+            (SessionError::Authentication, [9012, 9012, 9012]),
+            (SessionError::Status { code: 404, retry_after: None }, [9016, 9016, 9011]),
+            (SessionError::Redirect(text()), [9010, 9010, 9011]),
+            (SessionError::Protocol(text()), [9010, 9010, 9011]),
+        ] {
+            assert_eq!(codes(&error), expected, "{error:?}");
+        }
+    }
+
+    /// What another window may mend, and what not.
+    #[test]
+    fn says_whether_another_attempt_may_succeed() {
+        let lasting = |error| Direction::Download.error(error).is_lasting();
+        let status = |code| SessionError::Status { code, retry_after: None };
+        assert!(lasting(status(404)) && lasting(status(403)) && lasting(SessionError::Authentication));
+        assert!(!lasting(status(503)) && !lasting(status(429)) && !lasting(SessionError::Closed));
+        let stopped = Direction::Upload.error(SessionError::Stopped);
+        assert!(stopped.is_stopped() && !stopped.is_lasting());
+    }
+
+    #[test]
+    fn the_disk_has_codes_of_its_own() {
+        let full = io::Error::from(io::ErrorKind::StorageFull);
+        let broken = io::Error::other("input/output error");
+        let codes = |direction| {
+            [&full, &broken].map(|error| TransferError::of_disk(direction, "writing", error).fault().number())
+        };
+        assert_eq!(codes(Direction::PartOfDownload), [9010, 9002]);
+        assert_eq!(codes(Direction::Upload), [9011, 9002]);
+    }
+
+    #[test]
+    fn sentences_fit_into_a_fault_string() {
+        let error = TransferError::passing(FaultCode::DownloadFailure, "ü".repeat(300));
+        assert_eq!(error.to_string().chars().count(), 256);
+        let error = TransferError::passing(FaultCode::DownloadFailure, "two\r\nlines");
+        assert_eq!(error.to_string(), "two  lines");
+    }
+}

@@ -1,0 +1,300 @@
+//! Whether a file is what its maker made, before anything is done with it: 9019 where it is not.
+//!
+//! Both checks read the file from the disk, since that is what the action will read. What they are held against lies
+//! beside the file on the server: `URL.sha256` and `URL.sig`, in front of a query if there is one. A sum proves that
+//! the file came over whole, a signature also who made it.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use ureq_proto::http::Method;
+
+use super::error::{Direction, TransferError};
+use super::file_request::{FileRequest, TransferLimits};
+use super::file_server::FileServer;
+use super::signature::{PublicKey, Signature};
+use crate::cwmp::fault::FaultCode;
+use crate::cwmp::session_error::SessionError;
+
+/// A list of sums, or a signature with comments.
+const MAX_COMPANION: usize = 16 * 1024;
+/// Longer than so few bytes may take.
+const COMPANION_LIMIT: Duration = Duration::from_secs(5 * 60);
+/// What is read at a time.
+const PIECE: usize = 8 * 1024;
+
+/// What a file must pass before its action runs. Default: nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Checks {
+    /// It must have the SHA-256 that `URL.sha256` names.
+    pub sha256: bool,
+    /// `URL.sig` must hold a signature of it by the holder of this key.
+    pub signed_by: Option<PublicKey>,
+}
+
+/// Fetches what the checks need, and makes them. `request` is that of the download itself.
+pub fn verify(
+    request: &FileRequest,
+    file: &Path,
+    checks: &Checks,
+    stop: &Arc<AtomicBool>,
+) -> Result<(), TransferError> {
+    if checks.sha256 {
+        let text = fetch_companion(request, ".sha256", stop)?;
+        let expected = Sha256Sum::parse(&text, file_name(&request.url)).map_err(not_authentic)?;
+        verify_sha256(file, &expected, stop)?;
+    }
+    if let Some(key) = &checks.signed_by {
+        let signature = Signature::parse(&fetch_companion(request, ".sig", stop)?).map_err(not_authentic)?;
+        verify_signature(file, &signature, key, stop)?;
+    }
+    Ok(())
+}
+
+/// Fetches the small file whose URL is that of the request with `suffix` behind its path. 9019 where there is none:
+/// then nothing says that the file is authentic.
+pub fn fetch_companion(request: &FileRequest, suffix: &str, stop: &Arc<AtomicBool>) -> Result<Vec<u8>, TransferError> {
+    let limits = TransferLimits { attempt: request.limits.attempt.min(COMPANION_LIMIT), ..request.limits };
+    let request = FileRequest { limits, ..request.clone() };
+    let told = |error: TransferError| {
+        let sentence = format!("the {suffix} file of the download: {error}");
+        match error.fault() {
+            _ if error.is_stopped() => error,
+            FaultCode::FileInaccessible if error.is_lasting() => not_authentic(sentence),
+            fault => TransferError::passing(fault, sentence),
+        }
+    };
+    let url = with_suffix(&request.url, suffix);
+    let mut server = FileServer::open(&request, &url, stop).map_err(|error| told(Direction::Download.error(error)))?;
+    let result = fetch(&mut server);
+    result.map_err(|error| match error {
+        SessionError::TooLarge { .. } => not_authentic(format!("the {suffix} file of the download is no such file")),
+        error => told(server.error(Direction::Download, error)),
+    })
+}
+
+fn fetch(server: &mut FileServer<'_>) -> Result<Vec<u8>, SessionError> {
+    let mut answer = server.ask(&Method::GET, &[("Accept-Encoding", "identity")], None)?;
+    if answer.status != 200 {
+        return Err(SessionError::Status { code: answer.status, retry_after: None });
+    }
+    let (mut content, mut piece) = (Vec::new(), [0; 1024]);
+    loop {
+        let length = server.read(&mut answer, &mut piece)?;
+        content.extend_from_slice(&piece[..length]);
+        match length {
+            0 => return Ok(content),
+            _ if content.len() > MAX_COMPANION => return Err(SessionError::TooLarge { limit: MAX_COMPANION }),
+            _ => {}
+        }
+    }
+}
+
+/// Fails with 9019 where the file has another SHA-256.
+pub fn verify_sha256(file: &Path, expected: &Sha256Sum, stop: &AtomicBool) -> Result<(), TransferError> {
+    let mut hasher = Sha256::new();
+    for_each_piece(file, stop, &mut |piece| hasher.update(piece))?;
+    match hasher.finalize().as_slice() == expected.0 {
+        true => Ok(()),
+        false => Err(not_authentic("the file has another SHA-256 sum than its .sha256 file names")),
+    }
+}
+
+/// Fails with 9019 where the signature is none of this file by this key: Ed25519 over the whole file (RFC 8032), as
+/// `openssl pkeyutl -sign -rawin` and OpenWrt's `usign` make it.
+pub fn verify_signature(
+    file: &Path,
+    signature: &Signature,
+    key: &PublicKey,
+    stop: &AtomicBool,
+) -> Result<(), TransferError> {
+    let refused = || not_authentic("the signature of the file was not made with the key that this device trusts");
+    let mut state = key.verify_incremental(signature).map_err(|_| refused())?;
+    for_each_piece(file, stop, &mut |piece| state.absorb(piece))?;
+    state.verify().map_err(|_| refused())
+}
+
+/// The SHA-256 that a file must have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sha256Sum([u8; 32]);
+
+impl Sha256Sum {
+    /// Reads what `sha256sum` writes (`sum  name`), its BSD form (`SHA256 (name) = sum`), or the sum alone. A list may
+    /// name other files too; then the line that names `file_name` counts.
+    pub fn parse(text: &[u8], file_name: &str) -> Result<Sha256Sum, String> {
+        let text = String::from_utf8_lossy(text);
+        let found: Vec<(Sha256Sum, bool)> = text
+            .lines()
+            .filter_map(|line| {
+                let sum = line.split_ascii_whitespace().find_map(Sha256Sum::of_hex)?;
+                Some((sum, names(line, file_name)))
+            })
+            .collect();
+        let mut named = found.iter().filter(|(_, is_named)| *is_named);
+        match (found.as_slice(), named.next(), named.next()) {
+            ([], _, _) => Err("the .sha256 file holds no SHA-256 sum".into()),
+            ([(sum, _)], _, _) | (_, Some((sum, _)), None) => Ok(*sum),
+            _ => Err("the .sha256 file holds several sums, and does not say which is that of the file".into()),
+        }
+    }
+
+    fn of_hex(word: &str) -> Option<Sha256Sum> {
+        let word = word.strip_prefix('\\').unwrap_or(word); // `sha256sum` escapes odd names so
+        let mut sum = [0; 32];
+        if word.len() != 64 || !word.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return None;
+        }
+        for (byte, digits) in sum.iter_mut().zip(word.as_bytes().chunks(2)) {
+            *byte = u8::from_str_radix(str::from_utf8(digits).ok()?, 16).ok()?;
+        }
+        Some(Sha256Sum(sum))
+    }
+}
+
+/// Whether the line of a list names this file, with or without a directory.
+fn names(line: &str, file_name: &str) -> bool {
+    let is_name = |word: &str| {
+        let word = word.trim_start_matches(['*', '(']).trim_end_matches(')');
+        !file_name.is_empty() && word.rsplit('/').next() == Some(file_name)
+    };
+    line.split_ascii_whitespace().any(is_name)
+}
+
+/// The last part of a URL's path.
+fn file_name(url: &str) -> &str {
+    let path = &url[..path_end(url)];
+    path.rsplit('/').next().unwrap_or_default()
+}
+
+fn with_suffix(url: &str, suffix: &str) -> String {
+    let (path, query) = url.split_at(path_end(url));
+    format!("{path}{suffix}{query}")
+}
+
+fn path_end(url: &str) -> usize {
+    url.find(['?', '#']).unwrap_or(url.len())
+}
+
+fn for_each_piece(path: &Path, stop: &AtomicBool, take: &mut dyn FnMut(&[u8])) -> Result<(), TransferError> {
+    let failed = |error: io::Error| TransferError::of_disk(Direction::Download, "reading the downloaded file", &error);
+    let mut file = File::open(path).map_err(failed)?;
+    let mut piece = [0; PIECE];
+    loop {
+        if stop.load(Ordering::Relaxed) {
+            return Err(Direction::Download.error(SessionError::Stopped));
+        }
+        match file.read(&mut piece) {
+            Ok(0) => return Ok(()),
+            Ok(length) => take(&piece[..length]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(failed(error)),
+        }
+    }
+}
+
+fn not_authentic(sentence: impl Into<String>) -> TransferError {
+    TransferError::lasting(FaultCode::FileNotAuthentic, sentence)
+}
+
+#[cfg(test)]
+mod tests {
+    use ed25519_compact::{KeyPair, Seed};
+
+    use super::*;
+
+    const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+    fn sum(hex: &str) -> Sha256Sum {
+        Sha256Sum::of_hex(hex).expect("64 digits")
+    }
+
+    fn file_of(content: &[u8]) -> (tempfile::TempDir, std::path::PathBuf) {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("file");
+        std::fs::write(&file, content).expect("a file");
+        (directory, file)
+    }
+
+    #[test]
+    fn reads_every_form_of_a_sum() {
+        let other = format!("{EMPTY}  other.bin\n");
+        for text in [
+            ABC.to_owned(),
+            format!("{}\n", ABC.to_uppercase()),
+            format!("{ABC}  fw.bin\n"),
+            format!("{ABC} *./out/fw.bin\r\n"),
+            format!("SHA256 (fw.bin) = {ABC}\n"),
+            format!("# sums\n{other}{ABC}  fw.bin\n"),
+            format!("{ABC}  a-name-of-the-build.bin\n"),
+        ] {
+            assert_eq!(Sha256Sum::parse(text.as_bytes(), "fw.bin"), Ok(sum(ABC)), "{text}");
+        }
+        for text in ["", "<html>", &ABC[1..], &format!("{ABC}0"), &format!("{other}{ABC}  third.bin")] {
+            assert!(Sha256Sum::parse(text.as_bytes(), "fw.bin").is_err(), "{text}");
+        }
+        assert!(Sha256Sum::parse(b"\xff\xfe\0", "").is_err());
+    }
+
+    #[test]
+    fn companions_lie_beside_the_file() {
+        assert_eq!(with_suffix("http://h/a@b/fw.bin?key=1.2#x", ".sig"), "http://h/a@b/fw.bin.sig?key=1.2#x");
+        assert_eq!(with_suffix("http://h/fw.bin", ".sha256"), "http://h/fw.bin.sha256");
+        assert_eq!(file_name("http://h/a/fw.bin?x=/y"), "fw.bin");
+    }
+
+    #[test]
+    fn a_sum_must_be_right() {
+        let (_directory, file) = file_of(b"abc");
+        let stop = AtomicBool::new(false);
+        assert!(verify_sha256(&file, &sum(ABC), &stop).is_ok());
+        let error = verify_sha256(&file, &sum(EMPTY), &stop).expect_err("another sum");
+        assert!(error.fault().number() == 9019 && error.is_lasting());
+        stop.store(true, Ordering::Relaxed);
+        assert!(verify_sha256(&file, &sum(ABC), &stop).expect_err("stopped").is_stopped());
+    }
+
+    #[test]
+    fn a_signature_must_be_that_of_the_file_by_the_key() {
+        let pair = |byte| KeyPair::from_seed(Seed::new([byte; 32]));
+        let content = vec![7; 3 * PIECE + 1];
+        let (_directory, file) = file_of(&content);
+        let key = PublicKey::parse(&*pair(1).pk).expect("a key");
+        let stop = AtomicBool::new(false);
+        let check = |signature: [u8; 64]| {
+            verify_signature(&file, &Signature::parse(&signature).expect("64 bytes"), &key, &stop)
+        };
+        let right = *pair(1).sk.sign(&content, None);
+        assert!(check(right).is_ok());
+        let mut damaged = right;
+        for at in [0, 31, 32, 63] {
+            damaged[at] ^= 1;
+            assert_eq!(check(damaged).expect_err("damaged").fault().number(), 9019);
+            damaged[at] ^= 1;
+        }
+        assert!(check(*pair(2).sk.sign(&content, None)).is_err());
+        assert!(check(*pair(1).sk.sign(&content[1..], None)).is_err());
+        assert!(check([0; 64]).is_err());
+    }
+
+    /// RFC 8032 §7.1, test 3: not only what our own signer makes is right.
+    #[test]
+    fn agrees_with_the_standard() {
+        let hex = |text: &str| -> Vec<u8> {
+            let digits = text.as_bytes().chunks(2);
+            digits.map(|pair| u8::from_str_radix(str::from_utf8(pair).expect("ASCII"), 16).expect("hex")).collect()
+        };
+        let key = hex("fc51cd8e6218a1a38da47ed00230f0580816ed13ba3303ac5deb911548908025");
+        let signature = hex("6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac\
+             18ff9b538d16f290ae67f760984dc6594a7c15e9716ed28dc027beceea1ec40a");
+        let (_directory, file) = file_of(&[0xaf, 0x82]);
+        let key = PublicKey::parse(&key).expect("a key");
+        let signature = Signature::parse(&signature).expect("a signature");
+        assert!(verify_signature(&file, &signature, &key, &AtomicBool::new(false)).is_ok());
+    }
+}

@@ -1,0 +1,248 @@
+//! How a file server answers a request: whether it is welcome, and what is served, with its bad habits.
+
+use std::time::Duration;
+
+use super::file_server::{Desk, FileServerOptions};
+use super::http::{Gone, Request, Wire, reason};
+use super::served::{Content, Framing, Ranges, Served, ServedKind};
+
+/// What is written at a time.
+const PIECE: usize = 64 * 1024;
+
+/// What becomes of the connection behind an answer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Next {
+    Keep,
+    Close,
+    /// No farewell of TLS either.
+    Cut,
+    /// What is left of the body is counted.
+    Drain,
+}
+
+pub(super) fn serve(mut wire: Wire, desk: &Desk, options: &FileServerOptions) {
+    loop {
+        let request = match wire.head() {
+            Ok(request) => request,
+            Err(Gone::TimedOut) if !desk.lock().stopping => continue,
+            Err(Gone::Malformed(problem)) => return desk.lock().violations.push(problem),
+            Err(_) => return,
+        };
+        let next = answer(&mut wire, desk, options, request);
+        match next {
+            Ok(Next::Keep) if !options.closes => {}
+            Ok(Next::Keep | Next::Close) => {
+                wire.close();
+                return;
+            }
+            Ok(Next::Drain) => {
+                let count = wire.drain();
+                return desk.change(|state| state.unwanted += count);
+            }
+            Ok(Next::Cut) | Err(_) => return wire.cut(),
+        }
+    }
+}
+
+/// The client is gone, or it is time to go.
+struct Over;
+
+impl From<std::io::Error> for Over {
+    fn from(_: std::io::Error) -> Over {
+        Over
+    }
+}
+
+impl From<Gone> for Over {
+    fn from(_: Gone) -> Over {
+        Over
+    }
+}
+
+fn answer(wire: &mut Wire, desk: &Desk, options: &FileServerOptions, mut request: Request) -> Result<Next, Over> {
+    let path = request.target.split('?').next().unwrap_or_default().to_owned();
+    let (refusal, served, at) = {
+        let mut state = desk.lock();
+        if request.header("Expect").is_some() {
+            state.violations.push("R42: Expect breaks servers".into());
+        }
+        state.requests.push(request.clone());
+        let refusal = state.refuse(options, &request);
+        let served = state.served.get(&path).cloned();
+        if let (Some(next), None) = (served.as_ref().and_then(|served| served.next.clone()), &refusal) {
+            state.served.insert(path.clone(), *next);
+        }
+        (refusal, served, state.requests.len() - 1)
+    };
+    desk.told.notify_all();
+    let refusal = refusal.or_else(|| match &served {
+        Some(Served { kind: ServedKind::Status(code, body), headers, .. }) => {
+            Some(head(*code, headers, &format!("Content-Length: {}\r\n", body.len())) + &String::from_utf8_lossy(body))
+        }
+        None if request.method == "GET" => Some(head(404, &[], "Content-Length: 0\r\n")),
+        _ => None,
+    });
+    let has_body = request.header("Content-Length").is_some_and(|length| length != "0");
+    if let (Some(refusal), true, true) = (&refusal, options.hasty, has_body) {
+        wire.write_all(refusal.as_bytes())?;
+        return Ok(Next::Drain);
+    }
+    if let (Some(refusal), Some(delay), true) = (&refusal, options.deaf, has_body) {
+        desk.pause(delay);
+        wire.write_all(refusal.as_bytes())?;
+        return stall(desk);
+    }
+    if let (None, Some(trouble), true) =
+        (&refusal, served.as_ref().and_then(|served| served.trouble.as_ref()), has_body)
+        && trouble.happens()
+    {
+        wire.part_of_body(usize::try_from(trouble.after).expect("a small part"))?;
+        return if trouble.stalls { stall(desk) } else { Ok(Next::Cut) };
+    }
+    wire.body_of(&mut request)?;
+    desk.lock().requests[at].body.clone_from(&request.body);
+    if let Some(refusal) = refusal {
+        wire.write_all(refusal.as_bytes())?;
+        return Ok(Next::Keep);
+    }
+    match (request.method.as_str(), served) {
+        ("PUT", None | Some(Served { kind: ServedKind::Content(_), .. })) => take(wire, desk, path, request),
+        (_, Some(served)) => give(wire, desk, &served, &request),
+        (method, None) => {
+            desk.lock().violations.push(format!("a {method} request"));
+            Err(Over)
+        }
+    }
+}
+
+fn take(wire: &mut Wire, desk: &Desk, path: String, request: Request) -> Result<Next, Over> {
+    let mut status = 201;
+    desk.change(|state| {
+        if state.uploads.insert(path, request.body).is_some() {
+            status = 204;
+        }
+    });
+    let length = if status == 204 { "" } else { "Content-Length: 0\r\n" };
+    wire.write_all(head(status, &[], length).as_bytes())?;
+    Ok(Next::Keep)
+}
+
+fn give(wire: &mut Wire, desk: &Desk, served: &Served, request: &Request) -> Result<Next, Over> {
+    let content = match &served.kind {
+        ServedKind::Content(content) => content,
+        ServedKind::Raw(bytes) => {
+            wire.write_all(bytes)?;
+            return Ok(Next::Close);
+        }
+        ServedKind::Silence | ServedKind::Status(..) => return stall(desk),
+    };
+    let size = content.size();
+    let (status, first, end, range) = match asked_range(served, request) {
+        None => (200, 0, size, String::new()),
+        Some(_) if served.ranges == Ranges::Refused => {
+            let length = format!("Content-Range: bytes */{size}\r\nContent-Length: 0\r\n");
+            wire.write_all(head(416, &[], &length).as_bytes())?;
+            return Ok(Next::Keep);
+        }
+        Some(first) if first >= size => {
+            let length = format!("Content-Range: bytes */{size}\r\nContent-Length: 0\r\n");
+            wire.write_all(head(416, &[], &length).as_bytes())?;
+            return Ok(Next::Keep);
+        }
+        Some(first) => {
+            let first = if served.ranges == Ranges::Wrong { first.saturating_sub(1) } else { first };
+            let end = match served.ranges {
+                Ranges::Rationed(bytes) => size.min(first + bytes),
+                _ => size,
+            };
+            (206, first, end, format!("Content-Range: bytes {first}-{}/{size}\r\n", end - 1))
+        }
+    };
+    let length = match served.framing {
+        Framing::Sized => format!("Content-Length: {}\r\n", served.announced.unwrap_or(end - first)),
+        Framing::Chunked | Framing::Endless => "Transfer-Encoding: chunked\r\n".into(),
+        Framing::UntilClose => String::new(),
+    };
+    wire.write_all(head(status, &served.headers, &format!("Accept-Ranges: bytes\r\n{range}{length}")).as_bytes())?;
+    give_body(wire, desk, served, content, first..end)
+}
+
+fn give_body(
+    wire: &mut Wire,
+    desk: &Desk,
+    served: &Served,
+    content: &Content,
+    range: std::ops::Range<u64>,
+) -> Result<Next, Over> {
+    let trouble = served.trouble.as_ref().filter(|trouble| trouble.happens());
+    let stop_at = trouble.map(|trouble| range.start + trouble.after);
+    let (mut at, mut odd) = (range.start, 1);
+    while at < range.end || served.framing == Framing::Endless {
+        let most = stop_at.map_or(u64::MAX, |stop| stop - at);
+        if most == 0 {
+            let stalls = trouble.is_some_and(|trouble| trouble.stalls);
+            return if stalls { stall(desk) } else { Ok(Next::Cut) };
+        }
+        let mut length = served.trickle.map_or(PIECE, |(length, _)| length);
+        if served.framing == Framing::Chunked {
+            odd = (odd * 3).min(PIECE);
+            length = length.min(odd);
+        }
+        let left = if served.framing == Framing::Endless { u64::MAX } else { range.end - at };
+        let length = (length as u64).min(most).min(left);
+        let from = if served.framing == Framing::Endless { at % content.size().max(1) } else { at };
+        let piece = content.piece(from, usize::try_from(length).expect("at most a piece"));
+        at += piece.len() as u64;
+        match served.framing {
+            Framing::Chunked | Framing::Endless => {
+                let size = format!("{:x};odd=\"yes\"\r\n", piece.len());
+                wire.write_all(&[size.as_bytes(), &piece, b"\r\n"].concat())?;
+            }
+            Framing::Sized | Framing::UntilClose => wire.write_all(&piece)?,
+        }
+        desk.change(|state| state.sent += piece.len() as u64);
+        if served.trickle.is_some_and(|(_, pause)| !desk.pause(pause)) || desk.lock().stopping {
+            return Err(Over);
+        }
+    }
+    match served.framing {
+        Framing::Chunked => {
+            wire.write_all(b"0\r\nX-Trailer: too\r\n\r\n")?;
+            Ok(Next::Keep)
+        }
+        Framing::UntilClose => Ok(Next::Close),
+        // It cannot keep what it has promised.
+        _ if served.announced.is_some() => Ok(Next::Close),
+        _ => Ok(Next::Keep),
+    }
+}
+
+/// The first byte that is asked for, where the request asks for a range, and of this very file.
+fn asked_range(served: &Served, request: &Request) -> Option<u64> {
+    let range = request.header("Range")?;
+    if served.ranges == Ranges::Ignored {
+        return None;
+    }
+    if let Some(condition) = request.header("If-Range") {
+        let is_ours = |(name, value): &(String, String)| {
+            (name.eq_ignore_ascii_case("ETag") || name.eq_ignore_ascii_case("Last-Modified")) && value == condition
+        };
+        if !served.headers.iter().any(is_ours) {
+            return None;
+        }
+    }
+    range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok()
+}
+
+fn stall(desk: &Desk) -> Result<Next, Over> {
+    while desk.pause(Duration::from_secs(1)) {}
+    Err(Over)
+}
+
+pub(super) fn head(status: u16, headers: &[(String, String)], more: &str) -> String {
+    let mut head = format!("HTTP/1.1 {status} {}\r\n", reason(status));
+    for (name, value) in headers {
+        head += &format!("{name}: {value}\r\n");
+    }
+    head + more + "\r\n"
+}

@@ -1,0 +1,289 @@
+//! A file server that can misbehave in every way that a CPE has to cope with.
+//!
+//! ```ignore
+//! let server = FileServer::start(FileServerOptions::new().digest("u", "p"));
+//! server.serves("/fw.bin", Served::sized(1_000_000).drops_after(10_000).times(1));
+//! … the CPE downloads server.url("/fw.bin") …
+//! assert_eq!(server.ranges(), [None, Some("bytes=10000-".into())]);
+//! ```
+//!
+//! Any path takes a PUT, unless something is served there that says otherwise. When it goes, it panics if a client broke
+//! a rule of HTTP.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use super::digest::{Challenge, basic, digest};
+use super::door::shake_hands;
+use super::file_delivery::serve;
+use super::http::{Request, Stream, Wire};
+use super::served::Served;
+use super::tls::ServerTls;
+
+/// The tick at which an idle connection is looked at.
+const TICK: Duration = Duration::from_millis(50);
+
+/// How the server is set up, whatever it serves.
+#[derive(Clone)]
+pub struct FileServerOptions {
+    pub(super) address: IpAddr,
+    pub(super) tls: Option<ServerTls>,
+    pub(super) challenges: Vec<Challenge>,
+    pub(super) username: String,
+    pub(super) password: String,
+    pub(super) hasty: bool,
+    pub(super) deaf: Option<Duration>,
+    pub(super) forgetful: bool,
+    pub(super) closes: bool,
+}
+
+impl FileServerOptions {
+    /// Plain HTTP on 127.0.0.1, open to everybody.
+    pub fn new() -> FileServerOptions {
+        FileServerOptions {
+            address: Ipv4Addr::LOCALHOST.into(),
+            tls: None,
+            challenges: Vec::new(),
+            username: String::new(),
+            password: String::new(),
+            hasty: false,
+            deaf: None,
+            forgetful: false,
+            closes: false,
+        }
+    }
+
+    pub fn tls(mut self, tls: ServerTls) -> FileServerOptions {
+        self.tls = Some(tls);
+        self
+    }
+
+    pub fn ipv6(mut self) -> FileServerOptions {
+        self.address = Ipv6Addr::LOCALHOST.into();
+        self
+    }
+
+    pub fn basic(self, username: &str, password: &str) -> FileServerOptions {
+        self.challenges(&[basic()], username, password)
+    }
+
+    pub fn digest(self, username: &str, password: &str) -> FileServerOptions {
+        self.challenges(&[digest()], username, password)
+    }
+
+    pub fn challenges(mut self, challenges: &[Challenge], username: &str, password: &str) -> FileServerOptions {
+        self.challenges = challenges.to_vec();
+        (self.username, self.password) = (username.into(), password.into());
+        self
+    }
+
+    /// Answers a PUT by its header, before the body, where the answer is no.
+    pub fn hasty(mut self) -> FileServerOptions {
+        self.hasty = true;
+        self
+    }
+
+    /// Answers a PUT so long after its header, where the answer is no, and never reads its body.
+    pub fn deaf(mut self, delay: Duration) -> FileServerOptions {
+        self.deaf = Some(delay);
+        self
+    }
+
+    /// Finds every nonce stale the first time that it comes.
+    pub fn forgets_nonces(mut self) -> FileServerOptions {
+        self.forgetful = true;
+        self
+    }
+
+    /// Closes each connection behind an answer, without saying so.
+    pub fn closes_silently(mut self) -> FileServerOptions {
+        self.closes = true;
+        self
+    }
+}
+
+/// A running server.
+pub struct FileServer {
+    desk: Arc<Desk>,
+    address: SocketAddr,
+    is_tls: bool,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+pub(super) struct Desk {
+    state: Mutex<State>,
+    pub(super) told: Condvar,
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) stopping: bool,
+    pub(super) served: HashMap<String, Served>,
+    pub(super) uploads: HashMap<String, Vec<u8>>,
+    pub(super) requests: Vec<Request>,
+    pub(super) connections: Vec<TcpStream>,
+    pub(super) handshake_errors: Vec<String>,
+    /// Nonces given out: their challenge, and the last count that came.
+    pub(super) nonces: HashMap<String, (Challenge, u32)>,
+    /// Bytes of bodies that came though the answer to the header was no.
+    pub(super) unwanted: usize,
+    pub(super) sent: u64,
+    pub(super) violations: Vec<String>,
+}
+
+impl FileServer {
+    pub fn start(options: FileServerOptions) -> FileServer {
+        let listener = TcpListener::bind((options.address, 0)).expect("a free port");
+        let address = listener.local_addr().expect("a bound address");
+        let desk = Arc::new(Desk::default());
+        let (is_tls, given) = (options.tls.is_some(), Arc::clone(&desk));
+        let thread = thread::spawn(move || listen(&listener, &given, &options));
+        FileServer { desk, address, is_tls, thread: Some(thread) }
+    }
+
+    /// From now on, this is what is under that path: anew, or in place of what was there.
+    pub fn serves(&self, path: &str, served: Served) {
+        self.desk.lock().served.insert(path.into(), served);
+    }
+
+    /// The URL of a path, which may have a query.
+    pub fn url(&self, path: &str) -> String {
+        self.url_at(&self.address.to_string(), path)
+    }
+
+    /// The same under another name of the host, such as `localhost`.
+    pub fn url_of_host(&self, host: &str, path: &str) -> String {
+        self.url_at(&format!("{host}:{}", self.address.port()), path)
+    }
+
+    fn url_at(&self, authority: &str, path: &str) -> String {
+        let scheme = if self.is_tls { "https" } else { "http" };
+        format!("{scheme}://{authority}{path}")
+    }
+
+    /// Every request so far, in the order of their headers.
+    pub fn requests(&self) -> Vec<Request> {
+        self.desk.lock().requests.clone()
+    }
+
+    /// The `Range` of every request so far.
+    pub fn ranges(&self) -> Vec<Option<String>> {
+        self.requests().iter().map(|request| request.header("Range").map(str::to_owned)).collect()
+    }
+
+    /// Waits for so many requests.
+    pub fn requested(&self, count: usize, limit: Duration) -> Vec<Request> {
+        let enough = self.desk.wait(limit, |state| (state.requests.len() >= count).then(|| state.requests.clone()));
+        enough.unwrap_or_else(|| panic!("not {count} requests: {:?}", self.heads()))
+    }
+
+    /// Waits until so many bytes of bodies were sent.
+    pub fn sent(&self, bytes: u64, limit: Duration) {
+        let enough = self.desk.wait(limit, |state| (state.sent >= bytes).then_some(()));
+        assert!(enough.is_some(), "{bytes} bytes were not sent: {:?}", self.heads());
+    }
+
+    /// What was last put to that path, completely.
+    pub fn uploaded(&self, path: &str) -> Option<Vec<u8>> {
+        self.desk.lock().uploads.get(path).cloned()
+    }
+
+    /// Bytes of uploads that came though the answer to their header was no.
+    pub fn unwanted_bytes(&self) -> usize {
+        self.desk.lock().unwanted
+    }
+
+    /// How many TCP connections have come.
+    pub fn connections(&self) -> usize {
+        self.desk.lock().connections.len()
+    }
+
+    /// Why TLS handshakes failed.
+    pub fn handshake_errors(&self) -> Vec<String> {
+        self.desk.lock().handshake_errors.clone()
+    }
+
+    fn heads(&self) -> Vec<String> {
+        self.requests().iter().map(Request::head).collect()
+    }
+}
+
+impl Drop for FileServer {
+    fn drop(&mut self) {
+        let mut state = self.desk.lock();
+        state.stopping = true;
+        for connection in &state.connections {
+            let _ = connection.shutdown(Shutdown::Both);
+        }
+        drop(state);
+        self.desk.told.notify_all();
+        let _ = TcpStream::connect(self.address); // wakes `accept`
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+        let violations = std::mem::take(&mut self.desk.lock().violations);
+        assert!(violations.is_empty() || thread::panicking(), "the file server is not content: {violations:#?}");
+    }
+}
+
+impl Desk {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no thread of the server panics")
+    }
+
+    fn wait<T>(&self, limit: Duration, mut done: impl FnMut(&mut State) -> Option<T>) -> Option<T> {
+        let end = Instant::now() + limit;
+        let mut state = self.lock();
+        loop {
+            if let Some(value) = done(&mut state) {
+                return Some(value);
+            }
+            let left = end.checked_duration_since(Instant::now())?;
+            state = self.told.wait_timeout(state, left).expect("no thread of the server panics").0;
+        }
+    }
+
+    /// Passes the time; false where the server is stopping.
+    pub(super) fn pause(&self, time: Duration) -> bool {
+        self.wait(time, |state| state.stopping.then_some(())).is_none()
+    }
+
+    pub(super) fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.lock());
+        self.told.notify_all();
+    }
+}
+
+fn listen(listener: &TcpListener, desk: &Arc<Desk>, options: &FileServerOptions) {
+    let tls = options.tls.as_ref().map(ServerTls::config);
+    let mut threads = Vec::new();
+    for tcp in listener.incoming() {
+        if desk.lock().stopping {
+            break;
+        }
+        let Ok(tcp) = tcp else { continue };
+        let Ok(copy) = tcp.try_clone() else { continue };
+        let _ = tcp.set_nodelay(true);
+        desk.change(|state| state.connections.push(copy));
+        let (desk, options, tls) = (Arc::clone(desk), options.clone(), tls.clone());
+        threads.push(thread::spawn(move || {
+            let stream = match tls {
+                None => Stream::Plain(tcp),
+                Some(config) => match shake_hands(tcp, config) {
+                    Ok((stream, _)) => stream,
+                    Err(error) => return desk.change(|state| state.handshake_errors.push(error.to_string())),
+                },
+            };
+            let wire = Wire::new(stream);
+            wire.patience(Some(TICK));
+            serve(wire, &desk, &options);
+        }));
+    }
+    for thread in threads {
+        let _ = thread.join();
+    }
+}

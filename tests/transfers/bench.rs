@@ -1,0 +1,204 @@
+//! A gateway with its ACS, its file server, and a place where its actions leave traces.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::support::{Agent, Call, FileServer, FileServerOptions, Line, Message, Rpc};
+
+/// What takes milliseconds may take this long on a busy machine.
+pub(crate) const SOON: Duration = Duration::from_secs(30);
+
+/// Long enough for a session that should not come.
+pub(crate) const QUIET: Duration = Duration::from_millis(700);
+
+pub(crate) const CONFIG: &str = "3 Vendor Configuration File";
+pub(crate) const FIRMWARE: &str = "1 Firmware Upgrade Image";
+pub(crate) const UNKNOWN_TIME: &str = "0001-01-01T00:00:00Z";
+
+pub(crate) struct Bench {
+    pub(crate) line: Line,
+    pub(crate) agent: Agent,
+    pub(crate) files: FileServer,
+    pub(crate) place: TempDir,
+}
+
+/// An action of a shell, as the model writes it. It runs in the place of the traces.
+pub(crate) fn shell(script: &str) -> String {
+    format!("\"run\": [\"sh\", \"-c\", {:?}]", format!("cd PLACE; {script}"))
+}
+
+/// An action that keeps a copy of its file, and counts itself.
+pub(crate) fn keeps_its_file() -> String {
+    shell("cp {file} applied && echo 'key={commandKey}' >> applies")
+}
+
+impl Bench {
+    /// A gateway with that `actions` object, after its first session. `PLACE` and `AGENT` in it are the directories of
+    /// the traces and of the agent.
+    pub(crate) fn new(actions: &str) -> Bench {
+        Bench::with(FileServer::start(FileServerOptions::new()), actions, |builder, _| builder)
+    }
+
+    pub(crate) fn with(
+        files: FileServer,
+        actions: &str,
+        change: impl FnOnce(crate::support::agent::AgentBuilder, &str) -> crate::support::agent::AgentBuilder,
+    ) -> Bench {
+        let line = Line::open().keeping_messages();
+        let place = tempfile::tempdir().expect("a temporary directory");
+        let in_place = |name: &str| place.path().join(name);
+        let builder = Agent::builder(env!("CARGO_BIN_EXE_cpe-agent"))
+            .data_model("data-model/tr-181.json")
+            .data_model(in_place("overlay.json"))
+            .data_model(in_place("image"))
+            .set("Device.ManagementServer.URL", &line.url())
+            .set("Device.ManagementServer.CWMPRetryMinimumWaitInterval", "1")
+            .set("Device.ManagementServer.CWMPRetryIntervalMultiplier", "1000")
+            .set("Device.ManagementServer.PeriodicInformEnable", "false")
+            .fixed_ports();
+        let text = |path: PathBuf| path.to_str().expect("a path that is text").to_owned();
+        let agent = change(builder, &text(place.path().into())).not_started();
+        let actions = actions.replace("PLACE", &text(place.path().into()));
+        let actions = actions.replace("AGENT", &text(agent.directory().into()));
+        fs::write(in_place("overlay.json"), format!("{{ \"actions\": {{ {actions} }} }}")).expect("a file");
+        fs::write(in_place("image"), image("1.0.0")).expect("a file");
+        let mut bench = Bench { line, agent, files, place };
+        bench.agent.restart();
+        bench.visit(&["0 BOOTSTRAP", "1 BOOT"], |_| {});
+        bench
+    }
+
+    /// The next session up to where the gateway listens: its Inform, what it has called, and the line.
+    pub(crate) fn calls(&self) -> (Message, Vec<Message>, Call) {
+        let mut call = self.line.accept(SOON).expect("a session");
+        let inform = call.hear().expect("an Inform");
+        assert!(inform.is_inform(), "{}", inform.xml);
+        call.confirm();
+        let mut told = Vec::new();
+        loop {
+            let message = call.hear().expect("a call, or the empty POST");
+            if message.method.is_empty() {
+                return (inform, told, call); // R114, R116
+            }
+            call.respond(&message);
+            told.push(message);
+        }
+    }
+
+    /// The next session: just these events, written `M Download/key` where there is a key, and no call.
+    pub(crate) fn visit<R>(&self, events: &[&str], talk: impl FnOnce(&mut Call) -> R) -> R {
+        let (inform, told, mut call) = self.calls();
+        assert_eq!((events_of(&inform), told.len()), (sorted(events), 0));
+        let result = talk(&mut call);
+        call.dismiss();
+        assert!(call.is_hung_up());
+        result
+    }
+
+    /// A session in which the ACS asks for that.
+    pub(crate) fn ask(&self, rpcs: &[Rpc]) {
+        self.agent.succeeds(&["inform"]);
+        self.visit(&["2 PERIODIC"], |call| {
+            for rpc in rpcs {
+                let answer = call.ask(rpc).expect("an answer");
+                assert_eq!(answer.method, format!("{}Response", rpc.method()), "{}", answer.xml);
+                if let Some(status) = answer.argument("Status") {
+                    assert_eq!(status, "1"); // R230
+                    assert_eq!(answer.argument("StartTime"), Some(UNKNOWN_TIME)); // R227
+                    assert_eq!(answer.argument("CompleteTime"), Some(UNKNOWN_TIME)); // R227
+                }
+            }
+        });
+    }
+
+    /// The next session tells of the end of one transfer, with these events; gives the report.
+    pub(crate) fn told(&self, events: &[&str]) -> Message {
+        let (inform, mut told, mut call) = self.calls();
+        call.dismiss();
+        assert_eq!(events_of(&inform), sorted(events)); // R240
+        assert_eq!(told.len(), 1, "{}", inform.xml); // R239: once
+        told.remove(0)
+    }
+
+    /// The end of a download with the key `k`, by its code; 0 for a success.
+    pub(crate) fn ends_with(&self, code: u16) -> Message {
+        let report = self.told(&["7 TRANSFER COMPLETE", "M Download/k"]);
+        assert_eq!(code_of(&report), code, "{}", report.xml);
+        report
+    }
+
+    pub(crate) fn stays_quiet(&self) {
+        assert!(self.line.accept(QUIET).is_none(), "a session that should not come");
+    }
+
+    /// The lines that actions have left in a file.
+    pub(crate) fn traces(&self, file: &str) -> Vec<String> {
+        let text = fs::read_to_string(self.place.path().join(file)).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    pub(crate) fn waits_for_trace(&self, file: &str) {
+        until(&format!("a trace in {file}"), || !self.traces(file).is_empty());
+    }
+
+    pub(crate) fn content(&self, file: &str) -> Vec<u8> {
+        fs::read(self.place.path().join(file)).expect(file)
+    }
+
+    /// What lies in the directory of transfers.
+    pub(crate) fn left_behind(&self) -> usize {
+        fs::read_dir(self.agent.state_dir().join("transfers")).map_or(0, Iterator::count)
+    }
+
+    pub(crate) fn status(&self) -> serde_json::Value {
+        serde_json::from_str(&self.agent.succeeds(&["status", "--json"])).expect("JSON")
+    }
+
+    /// Waits until the only transfer is in that state.
+    pub(crate) fn waits_for_state(&self, state: &str) {
+        until(state, || {
+            // It may just have been started.
+            let output = self.agent.command(&["status", "--json"]);
+            let status: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+            status["transfers"][0]["state"] == state
+        });
+    }
+}
+
+/// A firmware: a piece of the data model.
+pub(crate) fn image(version: &str) -> String {
+    format!(r#"{{ "Device": {{ "DeviceInfo": {{ "SoftwareVersion": {{ "value": "{version}" }} }} }} }}"#)
+}
+
+pub(crate) fn until(what: &str, is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + SOON;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "{what} does not come");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The FaultCode of a report.
+pub(crate) fn code_of(report: &Message) -> u16 {
+    report.fault.as_ref().expect("a FaultStruct").code
+}
+
+/// The events of an Inform in order, each with its key behind a slash.
+pub(crate) fn events_of(inform: &Message) -> Vec<String> {
+    let event = |event: &crate::support::message::Event| match event.command_key.as_str() {
+        "" => event.code.clone(),
+        key => format!("{}/{key}", event.code),
+    };
+    let mut events: Vec<String> = inform.events.iter().map(event).collect();
+    events.sort();
+    events
+}
+
+fn sorted(events: &[&str]) -> Vec<String> {
+    let mut events: Vec<String> = events.iter().map(|event| (*event).to_owned()).collect();
+    events.sort();
+    events
+}
