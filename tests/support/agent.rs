@@ -25,8 +25,6 @@ const STOP_LIMIT: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub struct AgentBuilder {
     program: PathBuf,
-    /// The environment named the program: arguments meant for another one are left out.
-    replaced: bool,
     leading: Vec<String>,
     models: Vec<PathBuf>,
     settings: Vec<(String, String)>,
@@ -47,6 +45,23 @@ pub struct Agent {
     boots: u32,
 }
 
+/// The agent under test: the binary that cargo has built, unless `CPE_AGENT_BIN` names another program that takes its
+/// arguments, such as a script that runs one for another processor in an emulator.
+pub fn program(built: impl Into<PathBuf>) -> PathBuf {
+    std::env::var_os("CPE_AGENT_BIN").map_or_else(|| built.into(), Into::into)
+}
+
+/// Whether another program takes the agent's part: what its process costs is not what the agent costs.
+pub fn is_replaced() -> bool {
+    std::env::var_os("CPE_AGENT_BIN").is_some()
+}
+
+/// A limit on what the agent takes, longer by `CPE_AGENT_SLOWNESS` where it runs slower than here.
+pub fn patience(limit: Duration) -> Duration {
+    let slowness = std::env::var("CPE_AGENT_SLOWNESS").ok().map(|factor| factor.parse().expect("a whole number"));
+    limit * slowness.unwrap_or(1)
+}
+
 #[derive(Default)]
 struct Log {
     lines: Mutex<Vec<String>>,
@@ -54,13 +69,12 @@ struct Log {
 }
 
 impl Agent {
-    /// `program` is the binary, such as `env!("CARGO_BIN_EXE_cpe-agent")`; the variable `CPE_AGENT_BIN`
-    /// names another one, `CPE_AGENT_RUNNER` an emulator before it (`qemu-mips -cpu 24Kc`).
+    /// `program` is the binary, such as `env!("CARGO_BIN_EXE_cpe-agent")`; see [`program()`].
     pub fn builder(program: impl Into<PathBuf>) -> AgentBuilder {
-        let replacement = std::env::var_os("CPE_AGENT_BIN");
+        let program = program.into();
+        let is_the_agent = program.file_name() == Some("cpe-agent".as_ref());
         AgentBuilder {
-            replaced: replacement.is_some(),
-            program: replacement.map_or_else(|| program.into(), Into::into),
+            program: if is_the_agent { self::program(program) } else { program },
             leading: Vec::new(),
             models: Vec::new(),
             settings: Vec::new(),
@@ -365,19 +379,8 @@ impl AgentBuilder {
     }
 
     fn command(&self) -> Command {
-        let runner = std::env::var("CPE_AGENT_RUNNER").unwrap_or_default();
-        let mut words = runner.split_whitespace();
-        let mut command = match words.next() {
-            None => Command::new(&self.program),
-            Some(first) => {
-                let mut command = Command::new(first);
-                command.args(words).arg(&self.program);
-                command
-            }
-        };
-        if !self.replaced {
-            command.args(&self.leading);
-        }
+        let mut command = Command::new(&self.program);
+        command.args(&self.leading);
         command.envs(self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         command
     }
