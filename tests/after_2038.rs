@@ -72,7 +72,7 @@ fn the_clock_goes_on_after_2038() {
     agent.succeeds(&["set", "Device.ManagementServer.PeriodicInformInterval=1"]);
     agent.succeeds(&["set", "Device.ManagementServer.PeriodicInformEnable=true"]);
     let session = acs.session(SOON).expect_complete();
-    assert!(session.events().contains(&"2 PERIODIC"), "{:?}", session.events()); // R138
+    assert!(session.events().contains(&"2 PERIODIC"), "{:?}", session.events());
     agent.crash_and_restart();
     let session = acs.session(SOON).expect_complete();
     assert!(!session.events().contains(&BOOTSTRAP), "{:?}", session.events());
