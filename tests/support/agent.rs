@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+/// How long the agent may take to start.
+const START_LIMIT: Duration = Duration::from_secs(20);
 /// How long the agent may take to stop on SIGTERM.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 
@@ -133,6 +135,15 @@ impl Agent {
         command.arg(name).arg("--control").arg(self.control());
         command.args(rest).stdin(Stdio::null());
         command.output().expect("the client command starts")
+    }
+
+    /// Waits until it answers at its control socket.
+    pub fn wait_for_control(&self) {
+        let deadline = Instant::now() + START_LIMIT;
+        while !self.command(&["status"]).status.success() {
+            assert!(Instant::now() < deadline, "no control socket within {START_LIMIT:?}");
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// As [`Agent::command`]; panics unless it succeeds, and returns its standard output.
