@@ -47,7 +47,11 @@ fn a_signal_ends_it_soon() {
             agent.signal(signal);
             let status = agent.exit_status(SOON);
             assert_eq!(status.code(), Some(0), "{signal} at stage {stage}");
-            assert!(began.elapsed() < patience(Duration::from_secs(1)), "{signal} at stage {stage}: {:?}", began.elapsed());
+            assert!(
+                began.elapsed() < patience(Duration::from_secs(1)),
+                "{signal} at stage {stage}: {:?}",
+                began.elapsed()
+            );
             drop(agent);
             acs.take_violations();
         }
