@@ -7,7 +7,7 @@
 //! main.rs  cli  config  check   arguments in, exit code out
 //! agent                    the one thread that owns everything that can change
 //! ──────────────────────── drivers: sockets, files, processes, threads
-//! acs  connection_request  control  process  store  log  clock  time_zone
+//! acs  connection_request  control  process  readiness  store  log  clock  time_zone
 //! ──────────────────────── protocol: no socket, no file, no clock, no thread
 //! cwmp  schedule  digest  stun  url
 //! ──────────────────────── model: knows neither XML nor CWMP
@@ -32,6 +32,7 @@ pub mod digest;
 pub mod log;
 pub mod model;
 pub mod process;
+mod readiness;
 pub mod schedule;
 pub mod secret;
 pub mod store;
