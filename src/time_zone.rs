@@ -32,9 +32,7 @@ impl LocalZone {
             return LocalZone::parse(text).unwrap_or_else(LocalZone::utc);
         }
         let posix = read(&etc.join("TZ")).and_then(|bytes| LocalZone::parse(std::str::from_utf8(&bytes).ok()?));
-        posix
-            .or_else(|| LocalZone::from_file(&read(&etc.join("localtime"))?))
-            .unwrap_or_else(LocalZone::utc)
+        posix.or_else(|| LocalZone::from_file(&read(&etc.join("localtime"))?)).unwrap_or_else(LocalZone::utc)
     }
 
     /// Reads what may stand in `TZ`: a POSIX rule (`CET-1CEST,M3.5.0,M10.5.0/3`), or the name or
