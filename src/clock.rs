@@ -90,6 +90,19 @@ mod tests {
         assert!(at(1 << 33).clock_is_set());
     }
 
+    /// Where `time_t` has 32 bits, it is an error to ask for such a date, and to read it.
+    #[test]
+    fn files_have_dates_past_what_32_bits_hold() {
+        let path = std::env::temp_dir().join(format!("cpe-agent-2106-{}", std::process::id()));
+        let file = std::fs::File::create(&path).expect("a file");
+        for seconds in [1 << 31, 1 << 32, (1 << 32) + (1 << 31)] {
+            let date = UNIX_EPOCH + Duration::from_secs(seconds);
+            file.set_modified(date).expect("a date after 2038");
+            assert_eq!(std::fs::metadata(&path).and_then(|found| found.modified()).expect("its date"), date);
+        }
+        std::fs::remove_file(&path).expect("the file goes");
+    }
+
     #[test]
     fn the_monotonic_clock_advances_and_the_machine_has_a_date() {
         let clock = Clock::new();

@@ -32,9 +32,7 @@ impl LocalZone {
             return LocalZone::parse(text).unwrap_or_else(LocalZone::utc);
         }
         let posix = read(&etc.join("TZ")).and_then(|bytes| LocalZone::parse(std::str::from_utf8(&bytes).ok()?));
-        posix
-            .or_else(|| tz::TimeZone::from_tz_data(&read(&etc.join("localtime"))?).ok().map(LocalZone))
-            .unwrap_or_else(LocalZone::utc)
+        posix.or_else(|| LocalZone::from_file(&read(&etc.join("localtime"))?)).unwrap_or_else(LocalZone::utc)
     }
 
     /// Reads what may stand in `TZ`: a POSIX rule (`CET-1CEST,M3.5.0,M10.5.0/3`), or the name or
@@ -42,6 +40,17 @@ impl LocalZone {
     fn parse(text: &str) -> Option<LocalZone> {
         let text = text.trim_ascii();
         tz::TimeZone::from_posix_tz(text).ok().map(LocalZone)
+    }
+
+    /// Reads the content of a zone file (RFC 8536).
+    fn from_file(bytes: &[u8]) -> Option<LocalZone> {
+        // tz-rs multiplies the counts in its headers unchecked, which on 32 bits overflows with damaged ones.
+        let mut headers = bytes.windows(44).filter(|header| header.starts_with(b"TZif"));
+        let is_credible = |count: &[u8]| count < (MAX_ZONE_FILE as u32).to_be_bytes().as_slice();
+        if !headers.all(|header| header[20..].chunks_exact(4).all(is_credible)) {
+            return None;
+        }
+        tz::TimeZone::from_tz_data(bytes).ok().map(LocalZone)
     }
 
     /// Minutes that local time is ahead of UTC at `unix` seconds since the epoch, daylight saving
@@ -137,8 +146,8 @@ mod tests {
         for at in 0..whole.len() {
             let mut bytes = whole.clone();
             bytes[at] ^= 0xff;
-            if let Ok(zone) = tz::TimeZone::from_tz_data(&bytes) {
-                let _ = LocalZone(zone).offset_minutes(1_795_356_245);
+            if let Some(zone) = LocalZone::from_file(&bytes) {
+                let _ = zone.offset_minutes(1_795_356_245);
             }
         }
     }

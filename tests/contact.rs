@@ -197,6 +197,7 @@ fn a_passive_notification_waits() {
     acs.quiet_for(A_WHILE);
     // Nor is a restart of the agent a cause (R146).
     agent.restart();
+    agent.wait_for_control();
     acs.quiet_for(A_WHILE);
     acs.expects(inform().only_events(&[PERIODIC, VALUE_CHANGE]).parameter(NTP, "new.example"))
         .replies(inform_response());

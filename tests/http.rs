@@ -217,8 +217,10 @@ fn answers_without_measure() {
     for (what, mut acs, agent) in running {
         acs.session(SOON).expect_failed();
         acs.session(SOON).expect_complete();
-        let peak = peak_memory(&agent);
-        assert!(peak < 48 << 10, "{what}: {peak} kB");
+        if !support::agent::is_replaced() {
+            let peak = peak_memory(&agent);
+            assert!(peak < 48 << 10, "{what}: {peak} kB");
+        }
     }
 }
 

@@ -806,9 +806,6 @@ fn the_agent_harness_starts_signals_restarts_and_reboots() {
     let program = program.to_string_lossy().into_owned();
     let mut agent =
         Agent::builder("sh").leading_args(&[&program]).set("Device.ManagementServer.URL", "http://acs/").start();
-    if std::env::var_os("CPE_AGENT_BIN").is_some() {
-        return; // another program was asked for
-    }
     let line = agent.wait_for_log("--state-dir", SOON);
     assert!(line.contains("--set Device.ManagementServer.URL=http://acs/"));
     assert!(line.contains("--listen 127.0.0.1:0"), "{line}");

@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +12,6 @@ use std::time::Duration;
 use log::Level;
 use rand::RngCore;
 use rand::rngs::OsRng;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use super::Gate;
@@ -20,6 +20,7 @@ use super::limits::{Limits, Source};
 use super::outcome::HttpOutcome;
 use super::peer::Peer;
 use crate::clock::Clock;
+use crate::readiness::{self, PollFlags};
 
 /// Room for a poll set, a chunk and the header fields of a request; only pages that are touched cost memory.
 const STACK: usize = 128 << 10;
@@ -157,23 +158,15 @@ impl<W: Fn()> Service<W> {
     /// Sleeps until something happens or is due: whether somebody wants in, and what is the matter with each peer.
     fn wait(&mut self, now: Duration) -> (bool, Vec<PollFlags>) {
         let deadlines = self.peers.iter().map(|peer| peer.deadline(&self.limits));
-        let timeout = deadlines.chain(self.paused_until).min().map(|deadline| {
-            let wait = deadline.saturating_sub(now);
-            // Seconds, which both fields hold everywhere.
-            Timespec { tv_sec: wait.as_secs() as _, tv_nsec: wait.subsec_nanos() as _ }
-        });
-        let mut fds = Vec::with_capacity(self.peers.len() + 2);
-        fds.push(PollFd::new(&self.woken, PollFlags::IN));
-        fds.extend(self.peers.iter().map(|peer| PollFd::from_borrowed_fd(peer.fd(), peer.interest())));
+        let limit = deadlines.chain(self.paused_until).min().map(|deadline| deadline.saturating_sub(now));
+        let mut interests = Vec::with_capacity(self.peers.len() + 2);
+        interests.push((self.woken.as_fd(), PollFlags::IN));
+        interests.extend(self.peers.iter().map(|peer| (peer.fd(), peer.interest())));
         let listens = self.paused_until.is_none();
         if listens {
-            fds.push(PollFd::new(&self.listener, PollFlags::IN));
+            interests.push((self.listener.as_fd(), PollFlags::IN));
         }
-        // Interrupted, nothing has happened; the flags may be anything then.
-        let flags: Vec<PollFlags> = match poll(&mut fds, timeout.as_ref()) {
-            Ok(_) => fds.iter().map(PollFd::revents).collect(),
-            Err(_) => vec![PollFlags::empty(); fds.len()],
-        };
+        let flags = readiness::wait(&interests, limit);
         if !flags[0].is_empty() {
             while matches!((&self.woken).read(&mut [0; 64]), Ok(1..)) {}
         }

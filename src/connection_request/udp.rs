@@ -20,7 +20,6 @@ use std::time::Duration;
 
 use rand::RngCore;
 use rand::rngs::OsRng;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::limits::{Bucket, Rate};
 use super::outcome::UdpOutcome;
@@ -28,6 +27,7 @@ use super::resolver::Resolver;
 use super::udp_request::{Replay, UdpRequest};
 use super::{Gate, Settings, local_address};
 use crate::clock::Clock;
+use crate::readiness::{self, PollFlags};
 use crate::stun::{Action, Binding, Port, Published, Settings as StunSettings, Status};
 
 /// Room for a datagram, its header fields and a STUN message; only pages that are touched cost memory.
@@ -289,22 +289,15 @@ impl<R: Fn(Report)> Service<R> {
     /// Sleeps until something happens or is due.
     fn wait(&mut self, now: Duration) {
         let look_at = self.way.map(|_| self.look_at);
-        let timeout = self.binding.deadline().into_iter().chain(look_at).min().map(|deadline| {
-            // Long enough, and held by both fields everywhere.
-            let wait = deadline.saturating_sub(now).min(Duration::from_secs(3600));
-            Timespec { tv_sec: wait.as_secs() as _, tv_nsec: wait.subsec_nanos() as _ }
-        });
-        let mut fds = Vec::with_capacity(4);
-        fds.push(PollFd::new(&self.woken, PollFlags::IN));
-        fds.push(PollFd::new(&self.primary, PollFlags::IN));
-        fds.extend(self.secondary.iter().map(|socket| PollFd::from_borrowed_fd(socket.as_fd(), PollFlags::IN)));
-        fds.extend(self.watch.iter().map(|socket| PollFd::from_borrowed_fd(socket.as_fd(), PollFlags::IN)));
-        // Interrupted, nothing has happened; the flags may be anything then.
-        if poll(&mut fds, timeout.as_ref()).is_err() {
-            return;
-        }
-        let is_woken = !fds[0].revents().is_empty();
-        let has_changed = self.watch.is_some() && fds.last().is_some_and(|last| !last.revents().is_empty());
+        let deadline = self.binding.deadline().into_iter().chain(look_at).min();
+        let mut interests = Vec::with_capacity(4);
+        interests.push((self.woken.as_fd(), PollFlags::IN));
+        interests.push((self.primary.as_fd(), PollFlags::IN));
+        interests.extend(self.secondary.iter().map(|socket| (socket.as_fd(), PollFlags::IN)));
+        interests.extend(self.watch.iter().map(|socket| (socket.as_fd(), PollFlags::IN)));
+        let flags = readiness::wait(&interests, deadline.map(|deadline| deadline.saturating_sub(now)));
+        let is_woken = !flags[0].is_empty();
+        let has_changed = self.watch.is_some() && flags.last().is_some_and(|last| !last.is_empty());
         if is_woken {
             while matches!((&self.woken).read(&mut [0; 64]), Ok(1..)) {}
         }

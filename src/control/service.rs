@@ -19,11 +19,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-
 use super::message::{Answer, Request, encode_answer};
 use super::server::{Call, Claim, Daemon, Refused, Reply, STOPPING};
 use crate::clock::Clock;
+use crate::readiness::{self, PollFlags};
 
 /// Connections at once; further ones wait in the kernel.
 const MAX_PEERS: usize = 32;
@@ -134,23 +133,14 @@ impl<D: Daemon> Service<D> {
 
     /// Sleeps until something happens or is due: whether somebody wants in, and what is the matter with each peer.
     fn wait(&mut self, now: Duration) -> (bool, Vec<PollFlags>) {
-        let timeout = self.deadline().map(|deadline| {
-            let wait = deadline.saturating_sub(now);
-            // Minutes at most, which both fields hold everywhere.
-            Timespec { tv_sec: wait.as_secs() as _, tv_nsec: wait.subsec_nanos() as _ }
-        });
-        let mut fds = Vec::with_capacity(self.peers.len() + 2);
-        fds.push(PollFd::new(&self.woken, PollFlags::IN));
-        fds.extend(self.peers.iter().map(|peer| PollFd::from_borrowed_fd(peer.stream.as_fd(), peer.interest())));
+        let mut interests = Vec::with_capacity(self.peers.len() + 2);
+        interests.push((self.woken.as_fd(), PollFlags::IN));
+        interests.extend(self.peers.iter().map(|peer| (peer.stream.as_fd(), peer.interest())));
         let listening = !self.is_crowded() && self.paused_until <= now;
         if listening {
-            fds.push(PollFd::new(&self.listener, PollFlags::IN));
+            interests.push((self.listener.as_fd(), PollFlags::IN));
         }
-        // Interrupted, nothing has happened; the flags may be anything then.
-        let flags: Vec<PollFlags> = match poll(&mut fds, timeout.as_ref()) {
-            Ok(_) => fds.iter().map(PollFd::revents).collect(),
-            Err(_) => vec![PollFlags::empty(); fds.len()],
-        };
+        let flags = readiness::wait(&interests, self.deadline().map(|deadline| deadline.saturating_sub(now)));
         if !flags[0].is_empty() {
             while matches!((&self.woken).read(&mut [0; 64]), Ok(1..)) {}
         }

@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+/// How long the agent may take to start.
+const START_LIMIT: Duration = Duration::from_secs(20);
 /// How long the agent may take to stop on SIGTERM.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 
@@ -25,8 +27,6 @@ const STOP_LIMIT: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub struct AgentBuilder {
     program: PathBuf,
-    /// The environment named the program: arguments meant for another one are left out.
-    replaced: bool,
     leading: Vec<String>,
     /// What is run to run the program.
     prefix: Vec<String>,
@@ -49,6 +49,23 @@ pub struct Agent {
     boots: u32,
 }
 
+/// The agent under test: the binary that cargo has built, unless `CPE_AGENT_BIN` names another program that takes its
+/// arguments, such as a script that runs one for another processor in an emulator.
+pub fn program(built: impl Into<PathBuf>) -> PathBuf {
+    std::env::var_os("CPE_AGENT_BIN").map_or_else(|| built.into(), Into::into)
+}
+
+/// Whether another program takes the agent's part: what its process costs is not what the agent costs.
+pub fn is_replaced() -> bool {
+    std::env::var_os("CPE_AGENT_BIN").is_some()
+}
+
+/// A limit on what the agent takes, longer by `CPE_AGENT_SLOWNESS` where it runs slower than here.
+pub fn patience(limit: Duration) -> Duration {
+    let slowness = std::env::var("CPE_AGENT_SLOWNESS").ok().map(|factor| factor.parse().expect("a whole number"));
+    limit * slowness.unwrap_or(1)
+}
+
 #[derive(Default)]
 struct Log {
     lines: Mutex<Vec<String>>,
@@ -56,13 +73,12 @@ struct Log {
 }
 
 impl Agent {
-    /// `program` is the binary, such as `env!("CARGO_BIN_EXE_cpe-agent")`; the variable `CPE_AGENT_BIN`
-    /// names another one, `CPE_AGENT_RUNNER` an emulator before it (`qemu-mips -cpu 24Kc`).
+    /// `program` is the binary, such as `env!("CARGO_BIN_EXE_cpe-agent")`; see [`program()`].
     pub fn builder(program: impl Into<PathBuf>) -> AgentBuilder {
-        let replacement = std::env::var_os("CPE_AGENT_BIN");
+        let program = program.into();
+        let is_the_agent = program.file_name() == Some("cpe-agent".as_ref());
         AgentBuilder {
-            replaced: replacement.is_some(),
-            program: replacement.map_or_else(|| program.into(), Into::into),
+            program: if is_the_agent { self::program(program) } else { program },
             leading: Vec::new(),
             prefix: Vec::new(),
             models: Vec::new(),
@@ -122,6 +138,15 @@ impl Agent {
         command.arg(name).arg("--control").arg(self.control());
         command.args(rest).stdin(Stdio::null());
         command.output().expect("the client command starts")
+    }
+
+    /// Waits until it answers at its control socket.
+    pub fn wait_for_control(&self) {
+        let deadline = Instant::now() + START_LIMIT;
+        while !self.command(&["status"]).status.success() {
+            assert!(Instant::now() < deadline, "no control socket within {START_LIMIT:?}");
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// As [`Agent::command`]; panics unless it succeeds, and returns its standard output.
@@ -390,8 +415,7 @@ impl AgentBuilder {
     }
 
     fn command(&self) -> Command {
-        let runner = std::env::var("CPE_AGENT_RUNNER").unwrap_or_default();
-        let mut words = self.prefix.iter().map(String::as_str).chain(runner.split_whitespace());
+        let mut words = self.prefix.iter();
         let mut command = match words.next() {
             None => Command::new(&self.program),
             Some(first) => {
@@ -400,9 +424,7 @@ impl AgentBuilder {
                 command
             }
         };
-        if !self.replaced {
-            command.args(&self.leading);
-        }
+        command.args(&self.leading);
         command.envs(self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         command
     }

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::net::TcpStream;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -359,7 +359,7 @@ impl State {
 
 /// Writes a received body where `CPE_AGENT_MESSAGES` says, for a schema checker.
 pub(super) fn keep_message(body: &[u8]) {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
+    static COUNT: AtomicU32 = AtomicU32::new(0);
     let Some(directory) = std::env::var_os("CPE_AGENT_MESSAGES") else {
         return;
     };

@@ -1,0 +1,82 @@
+//! Driver: sleeping until a descriptor is ready.
+//!
+//! By poll(2), with whole milliseconds: the `timespec` that `rustix::event::poll` hands to ppoll lacks the four bytes
+//! that musl has before the nanoseconds on big-endian 32-bit processors, so that the wait there is of any length, or none.
+
+use std::os::fd::BorrowedFd;
+use std::time::Duration;
+
+use nix::poll::{PollFd, PollTimeout, poll};
+pub(crate) use rustix::event::PollFlags;
+
+/// What one of the descriptors is waited for.
+pub(crate) type Interest<'fd> = (BorrowedFd<'fd>, PollFlags);
+
+/// Sleeps until one of the descriptors is ready or the limit is over, and never less than the limit; gives what each is
+/// ready for, in their order. Interrupted by a signal, nothing has happened.
+pub(crate) fn wait(interests: &[Interest<'_>], limit: Option<Duration>) -> Vec<PollFlags> {
+    let mut fds: Vec<PollFd<'_>> = interests.iter().map(|(fd, flags)| PollFd::new(*fd, to_nix(*flags))).collect();
+    match poll(&mut fds, limit.map_or(PollTimeout::NONE, timeout)) {
+        Ok(_) => fds.iter().map(|fd| fd.revents().map_or(PollFlags::empty(), from_nix)).collect(),
+        // The flags may be anything then.
+        Err(_) => vec![PollFlags::empty(); fds.len()],
+    }
+}
+
+/// Rounded up, or the last fraction of a millisecond would be spent in a loop; at most 24 days.
+fn timeout(limit: Duration) -> PollTimeout {
+    PollTimeout::try_from(limit.as_nanos().div_ceil(1_000_000)).unwrap_or(PollTimeout::MAX)
+}
+
+/// Both are the constants of the system.
+fn to_nix(flags: PollFlags) -> nix::poll::PollFlags {
+    nix::poll::PollFlags::from_bits_retain(flags.bits() as _)
+}
+
+fn from_nix(flags: nix::poll::PollFlags) -> PollFlags {
+    PollFlags::from_bits_retain(flags.bits() as _)
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "a test has a clock")]
+mod tests {
+    use std::io::Write;
+    use std::os::fd::AsFd;
+    use std::os::unix::net::UnixStream;
+    use std::time::Instant;
+
+    use super::*;
+
+    /// Fails on big-endian MIPS with ppoll.
+    #[test]
+    fn the_limit_is_kept_whatever_was_on_the_stack() {
+        let (stream, _other) = UnixStream::pair().expect("a pair");
+        for limit in [0, 1, 999_999, 1_000_001, 20_500_000, 300_000_000] {
+            let (limit, began) = (Duration::from_nanos(limit), Instant::now());
+            assert_eq!(wait(&[(stream.as_fd(), PollFlags::IN)], Some(limit)), [PollFlags::empty()]);
+            assert!(began.elapsed() >= limit, "{:?} of {limit:?}", began.elapsed());
+        }
+    }
+
+    #[test]
+    fn each_descriptor_tells_what_it_is_ready_for() {
+        let (mut one, other) = UnixStream::pair().expect("a pair");
+        let both = PollFlags::IN | PollFlags::OUT;
+        let interests = [(one.as_fd(), PollFlags::IN), (other.as_fd(), both)];
+        assert_eq!(wait(&interests, None), [PollFlags::empty(), PollFlags::OUT]);
+        one.write_all(b"x").expect("sent");
+        let interests = [(one.as_fd(), PollFlags::IN), (other.as_fd(), both)];
+        assert_eq!(wait(&interests, None), [PollFlags::empty(), both]);
+        drop(one);
+        assert!(wait(&[(other.as_fd(), PollFlags::IN)], None)[0].contains(PollFlags::HUP));
+    }
+
+    #[test]
+    fn limits_are_rounded_up_and_bounded() {
+        let milliseconds = |limit| timeout(limit).as_millis();
+        assert_eq!(milliseconds(Duration::ZERO), Some(0));
+        assert_eq!(milliseconds(Duration::from_nanos(1)), Some(1));
+        assert_eq!(milliseconds(Duration::from_millis(7)), Some(7));
+        assert_eq!(timeout(Duration::MAX), PollTimeout::MAX);
+    }
+}
