@@ -133,6 +133,6 @@ fn a_window_that_passes() {
     bench.ask(&[rpc.with("CommandKey", "k")]);
     let report = bench.told(&["7 TRANSFER COMPLETE", "M ScheduleDownload/k"]);
     assert_eq!(code_of(&report), 9020, "{}", report.xml);
-    assert_eq!((bench.traces("applies").len(), bench.left_behind()), (0, 0));
-    assert_eq!(bench.files.requests().len(), 2);
+    until("the end of the file", || bench.left_behind() == 0); // its thread may be a moment behind
+    assert_eq!((bench.traces("applies").len(), bench.files.requests().len()), (0, 2));
 }
