@@ -95,7 +95,8 @@ fn the_acs_gets_through_all_of_it() {
         wakes += 2;
         // 32 connections at once, those of the session, and what names and commands take.
         assert!(scene.descriptors() < descriptors + 48, "{} from {descriptors}", scene.descriptors());
-        assert!(scene.memory() < memory + 3072, "{} kB from {memory} kB", scene.memory());
+        let is_emulated = support::agent::is_replaced(); // the emulator's memory says nothing
+        assert!(is_emulated || scene.memory() < memory + 3072, "{} kB from {memory} kB", scene.memory());
     }
     drop(floods);
     assert_eq!(scene.acs.session_within(Duration::from_millis(500)).map(|session| session.number), None);
