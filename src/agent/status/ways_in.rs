@@ -66,8 +66,10 @@ impl WaysIn {
         report.line("requests HTTP", &door_text(self.http, &self.gate.http));
         report.line("requests UDP", &door_text(self.udp, &self.gate.udp));
         if !self.has_password() {
-            report
-                .line("  notice", "ConnectionRequestPassword is empty: every request is refused until the ACS sets it");
+            report.line(
+                "  password",
+                "ConnectionRequestPassword is empty: every request is refused until the ACS sets it",
+            );
         }
         if let Some(status) = self.stun_status() {
             stun_text(&status, report);
