@@ -151,7 +151,7 @@ impl View<'_> {
     ///              moving, moved, applying, rebooting, verifying, done, failed), attempt, bytes, totalBytes,
     ///              bytesPerSecond, secondsLeft, error
     /// endedTransfers  the last ones, each with id, error (null where it is done)
-    /// connectionRequests  http, udp: each with listening (null: closed) and counters by outcome
+    /// connectionRequests  hasPassword (without one all are refused); http, udp: each with listening (null: closed) and counters by outcome
     /// stun         state (unused, unresolved, asked, answers, silent, refuses), error, server, local, mapped, natDetected,
     ///              keepAliveSeconds, keepAlive (how it came about), counters; null: the UDP port is closed
     /// journal      directory, durable, error, notices

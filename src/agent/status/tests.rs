@@ -69,6 +69,7 @@ queued events  0 BOOTSTRAP, M Reboot (key)
 retry count    3
 requests HTTP  0.0.0.0:7547: none yet
 requests UDP   port closed: none yet
+  password     ConnectionRequestPassword is empty: every request is refused until the ACS sets it
 journal        durable in /var/lib/cpe-agent
 ";
     assert_eq!(text(&failed(), NOW), expected.replace("VERSION", env!("CARGO_PKG_VERSION")));

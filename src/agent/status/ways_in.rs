@@ -26,6 +26,7 @@ impl WaysIn {
     pub(super) fn json(&self) -> Json {
         json!({
             "http": door_json(self.http, &self.gate.http),
+            "hasPassword": self.has_password(),
             "udp": door_json(self.udp, &self.gate.udp),
         })
     }
@@ -64,9 +65,20 @@ impl WaysIn {
     pub(super) fn text(&self, report: &mut Report) {
         report.line("requests HTTP", &door_text(self.http, &self.gate.http));
         report.line("requests UDP", &door_text(self.udp, &self.gate.udp));
+        if !self.has_password() {
+            report.line(
+                "  password",
+                "ConnectionRequestPassword is empty: every request is refused until the ACS sets it",
+            );
+        }
         if let Some(status) = self.stun_status() {
             stun_text(&status, report);
         }
+    }
+
+    /// R268.
+    fn has_password(&self) -> bool {
+        !self.gate.settings().password.expose().is_empty()
     }
 
     fn stun_status(&self) -> Option<StunStatus> {
@@ -167,6 +179,7 @@ mod tests {
         let expected = "\
 requests HTTP  0.0.0.0:7547: 1 accepted, 2 wrong path
 requests UDP   port closed: 1 old timestamp
+  password     ConnectionRequestPassword is empty: every request is refused until the ACS sets it
 ";
         assert_eq!(report.0, expected);
         let json = ways.json();
