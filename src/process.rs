@@ -183,6 +183,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "somebody must stop it")]
     fn a_stop_ends_what_nobody_would_take() {
         let directory = tempfile::tempdir().expect("a directory");
         let pid = directory.path().join("pid");
