@@ -2,6 +2,8 @@
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Read as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -209,7 +211,7 @@ const COMMANDS: &[Form] = &[
         arguments: " TYPE URL [OPTION=VALUE...]",
         meaning: "download a file and apply it",
         build: Build::Client(|control, operands| {
-            Ok(Command::Transfer { control, transfer: LocalTransfer::parse(true, &operands.any()?)? })
+            Ok(Command::Transfer { control, transfer: LocalTransfer::parse(true, &with_password(operands.any()?)?)? })
         }),
     },
     Form {
@@ -217,7 +219,7 @@ const COMMANDS: &[Form] = &[
         arguments: " TYPE URL [OPTION=VALUE...]",
         meaning: "upload a file of the device",
         build: Build::Client(|control, operands| {
-            Ok(Command::Transfer { control, transfer: LocalTransfer::parse(false, &operands.any()?)? })
+            Ok(Command::Transfer { control, transfer: LocalTransfer::parse(false, &with_password(operands.any()?)?)? })
         }),
     },
     Form {
@@ -240,6 +242,21 @@ const COMMANDS: &[Form] = &[
         }),
     },
 ];
+
+/// The longest file that is read for a password.
+const MAX_PASSWORD_FILE: u64 = 4096;
+
+/// Reads `password-file=FILE`: the password is the first line of that file, since every user can read a command line.
+fn with_password(words: Vec<String>) -> Result<Vec<String>, String> {
+    let read = |word: String| {
+        let Some(file) = word.strip_prefix("password-file=") else { return Ok(word) };
+        let mut text = String::new();
+        let result = File::open(file).and_then(|open| open.take(MAX_PASSWORD_FILE).read_to_string(&mut text));
+        result.map_err(|error| format!("{file} cannot be read: {error}"))?;
+        Ok(format!("password={}", text.lines().next().unwrap_or_default()))
+    };
+    words.into_iter().map(read).collect()
+}
 
 impl Operands {
     fn any(self) -> Result<Vec<String>, String> {
@@ -408,7 +425,10 @@ fn help() -> String {
     text.push_str("set, add and delete are refused where the ACS has taken `Subscriber` off a parameter's access\n");
     text.push_str("list. While a session runs, all but status wait for its end, two minutes at most. inform is done\n");
     text.push_str("when the event is accepted; status tells how the session went. download and upload wait for the\n");
-    text.push_str("end of the transfer; OPTION is username, password, and for downloads size (in bytes) and target.\n");
+    text.push_str(
+        "end of the transfer; OPTION is username, password, password-file (its first line is the password),\n",
+    );
+    text.push_str("and for downloads size (in bytes) and target.\n");
     text.push_str("\nOptions. Each is also a key of the JSON file, and wins over it; the key of --state-dir is\n");
     text.push_str("stateDir, and so on. --data-model and --set may be repeated; the first --data-model replaces\n");
     text.push_str("the default. --set gives factory values: needed at every start, and below what the ACS or `set`\n");

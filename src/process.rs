@@ -29,7 +29,7 @@ pub enum ActionError {
     Signal(i32),
     /// It ran longer than its limit, and was killed.
     TimedOut(Duration),
-    /// The agent was told to stop, and the command was left to itself.
+    /// The stop flag was set before it had ended.
     Stopped,
 }
 
@@ -51,16 +51,34 @@ impl std::error::Error for ActionError {}
 ///
 /// A command that is still running when `stop` is set goes on by itself: it may be the one that stops the device.
 pub fn run(command: &[String], limit: Duration, stop: &AtomicBool) -> Result<(), ActionError> {
-    run_with(command, limit, stop, Stdio::null())
+    run_with(command, limit, stop, Stdio::null(), AtStop::GoesOn)
+}
+
+/// The same for a command that makes something: a stop kills it with its group, since nobody would take what it makes.
+pub fn run_until_stopped(command: &[String], limit: Duration, stop: &AtomicBool) -> Result<(), ActionError> {
+    run_with(command, limit, stop, Stdio::null(), AtStop::IsKilled)
 }
 
 /// The same with `mark`, an empty file that is locked, as its input. The lock lasts as long as the command and those that
 /// it has started, whatever becomes of the agent: so the next one can tell whether it still runs.
 pub fn run_marked(command: &[String], limit: Duration, stop: &AtomicBool, mark: File) -> Result<(), ActionError> {
-    run_with(command, limit, stop, mark.into())
+    run_with(command, limit, stop, mark.into(), AtStop::GoesOn)
 }
 
-fn run_with(command: &[String], limit: Duration, stop: &AtomicBool, input: Stdio) -> Result<(), ActionError> {
+/// What becomes of a command that still runs when the stop flag is set.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum AtStop {
+    GoesOn,
+    IsKilled,
+}
+
+fn run_with(
+    command: &[String],
+    limit: Duration,
+    stop: &AtomicBool,
+    input: Stdio,
+    at_stop: AtStop,
+) -> Result<(), ActionError> {
     let Some((program, arguments)) = command.split_first() else { return Err(ActionError::Exit(0)) };
     let mut child = start(program, arguments, input)
         .map_err(|reason| ActionError::NotStarted { program: program.clone(), reason })?;
@@ -68,7 +86,12 @@ fn run_with(command: &[String], limit: Duration, stop: &AtomicBool, input: Stdio
     loop {
         match child.try_wait() {
             Ok(Some(status)) => return judge(status),
-            Ok(None) if stop.load(Ordering::Relaxed) => return Err(ActionError::Stopped),
+            Ok(None) if stop.load(Ordering::Relaxed) => {
+                if at_stop == AtStop::IsKilled {
+                    kill(&mut child);
+                }
+                return Err(ActionError::Stopped);
+            }
             Ok(None) if waited >= limit => {
                 kill(&mut child);
                 return Err(ActionError::TimedOut(limit));
@@ -157,6 +180,30 @@ mod tests {
             again.try_lock().is_ok()
         });
         assert!(is_free, "nobody runs any more");
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "somebody must stop it")]
+    fn a_stop_ends_what_nobody_would_take() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let pid = directory.path().join("pid");
+        let script = format!("echo $$ > {0}.new; mv {0}.new {0}; sleep 60", pid.display());
+        let stop = AtomicBool::new(false);
+        let ended = std::thread::scope(|scope| {
+            let command = ["sh".into(), "-c".into(), script];
+            let stop = &stop;
+            let run = scope.spawn(move || run_until_stopped(&command, Duration::from_secs(60), stop));
+            let began = (0..1000).any(|_| {
+                std::thread::sleep(LOOK);
+                pid.exists()
+            });
+            stop.store(true, Ordering::Relaxed);
+            assert!(began, "it does not start");
+            run.join().expect("its end")
+        });
+        assert!(matches!(ended, Err(ActionError::Stopped)));
+        let number = std::fs::read_to_string(&pid).expect("its number");
+        assert!(!std::path::Path::new("/proc").join(number.trim()).exists(), "it runs on, or was not waited for");
     }
 
     #[test]

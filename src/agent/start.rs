@@ -154,7 +154,8 @@ impl<'w> Agent<'w> {
         agent.note_overruled_settings();
         agent.device.republish_udp_address();
         agent.note_start();
-        agent.carrier.remove_leftovers(&agent.device.state().transfers, clock.now());
+        let transfers = &agent.device.state().transfers;
+        agent.carrier.remove_leftovers(transfers, &agent.device.actions, clock.now());
         agent.publish(agent.clock.now(), false);
         Ok(agent)
     }

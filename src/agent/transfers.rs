@@ -27,7 +27,7 @@ use crate::clock::Now;
 use crate::cwmp::fault::FaultCode;
 use crate::cwmp::transfer::{Failure, Order, Step, Transfer, TransferQueue};
 use crate::cwmp::version;
-use crate::model::actions::{CommandLine, FileAction, SigningKey, with_command_key, with_file};
+use crate::model::actions::{Actions, CommandLine, FileAction, SigningKey, with_command_key, with_file};
 use crate::process::{self, ActionError};
 use crate::transfer::{self, Checks, FileRequest, Progress, PublicKey, TransferError, TransferLimits};
 
@@ -37,7 +37,8 @@ const DIRECTORY: &str = "transfers";
 /// An empty file that is locked while an action runs, also when the agent that has started it is gone.
 const MARK: &str = "mark";
 
-/// How often it is looked whether an action of an earlier agent still runs, and for how long.
+/// How often it is looked whether an action of an earlier agent still runs, and for how long at least: a command with a
+/// longer time limit has that.
 const LOOK_FOR_OTHER: Duration = Duration::from_secs(1);
 const OTHER_LIMIT: Duration = Duration::from_secs(300);
 
@@ -123,14 +124,18 @@ impl Carrier {
     }
 
     /// Removes what an earlier agent has left, but what its action may still read.
-    pub(super) fn remove_leftovers(&mut self, queue: &TransferQueue, now: Now) {
+    pub(super) fn remove_leftovers(&mut self, queue: &TransferQueue, actions: &Actions, now: Now) {
+        if !self.is_ours().unwrap_or(false) {
+            return; // not there yet, or somebody else's, or a link to what must not be touched
+        }
         if self.is_marked() {
             log::info!("an action of an earlier start still runs");
-            self.other = Some(Other { look_at: now.monotonic, end: now.monotonic.saturating_add(OTHER_LIMIT) });
+            let limit = actions.download.iter().map(|(_, action)| action.time_limit).fold(OTHER_LIMIT, Duration::max);
+            self.other = Some(Other { look_at: now.monotonic, end: now.monotonic.saturating_add(limit) });
         }
         for entry in fs::read_dir(&self.directory).into_iter().flatten().flatten() {
             let id = entry.file_name().to_str().and_then(|name| name.parse().ok());
-            match id.filter(|id| queue.holds_file(*id)) {
+            match id.filter(|id| self.other.is_some() || queue.holds_file(*id)) {
                 Some(id) => drop(self.files.insert(id)),
                 None if entry.file_name() == MARK && self.other.is_some() => {}
                 None => remove(&entry.path()),
@@ -144,14 +149,16 @@ impl Carrier {
         Some(Arc::clone(&job.course))
     }
 
-    /// When to try again what the journal did not take.
+    /// When to go on: with the queue, with what the journal did not take, with the look at an action of an earlier agent.
     pub(super) fn deadline(&self, queue: &TransferQueue) -> Option<Duration> {
         let outcome = self.job.as_ref().filter(|job| job.course.outcome().is_some()).map(|_| self.hold_until);
+        let other = self.other.map(|other| other.look_at);
         queue
-            .deadline(self.job.is_none())
+            .deadline(self.is_free())
             .map(|deadline| deadline.max(self.hold_until))
             .into_iter()
             .chain(outcome)
+            .chain(other)
             .min()
     }
 
@@ -196,9 +203,12 @@ impl Carrier {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             _ => {}
         }
+        if self.is_ours()? { Ok(()) } else { Err(io::Error::other("the directory is not the agent's own")) }
+    }
+
+    fn is_ours(&self) -> io::Result<bool> {
         let found = fs::symlink_metadata(&self.directory)?;
-        let is_ours = found.is_dir() && found.uid() == rustix::process::geteuid().as_raw() && found.mode() & 0o022 == 0;
-        if is_ours { Ok(()) } else { Err(io::Error::other("the directory is not the agent's own")) }
+        Ok(found.is_dir() && found.uid() == rustix::process::geteuid().as_raw() && found.mode() & 0o022 == 0)
     }
 
     /// Stops a job that nobody wants any more, and removes files that nobody needs.
@@ -209,7 +219,8 @@ impl Carrier {
             job.course.stop.store(true, Ordering::Relaxed);
         }
         let working_on = self.job.as_ref().map(|job| job.id);
-        let needed = |id: &u32| Some(*id) == working_on || queue.holds_file(*id);
+        // Which file an action of an earlier agent reads is not known.
+        let needed = |id: &u32| self.other.is_some() || Some(*id) == working_on || queue.holds_file(*id);
         let gone: Vec<u32> = self.files.iter().copied().filter(|id| !needed(id)).collect();
         for id in gone {
             remove(&self.file(id));
@@ -432,7 +443,7 @@ impl Agent<'_> {
                 let text = format!("the device has no place for the file: {error}");
                 return Outcome::Moved(Err(Failure::lasting(FaultCode::UploadFailure, text)));
             }
-            match outcome_of(process::run(&command, limit, &course.stop), Outcome::Applied) {
+            match outcome_of(process::run_until_stopped(&command, limit, &course.stop), Outcome::Applied) {
                 Outcome::Applied(Ok(())) => {}
                 Outcome::Applied(Err(failure)) => return Outcome::Moved(Err(failure)),
                 other => return other,

@@ -532,6 +532,10 @@ impl State {
         };
         let of_methods: Vec<Event> = self.transfers.finished().filter_map(Transfer::method_event).collect();
         let is_autonomous = |transfer: &Transfer| transfer.order().origin.is_autonomous();
+        if !self.transfers.finished().any(is_autonomous) {
+            // A report that has given way, or that the policy no longer lets through: nothing would ever confirm it.
+            self.events.discard(&EventCode::AutonomousTransferComplete);
+        }
         for (code, is_due) in [
             (EventCode::TransferComplete, !of_methods.is_empty()),
             (EventCode::AutonomousTransferComplete, self.transfers.finished().any(is_autonomous)),

@@ -212,3 +212,21 @@ fn a_stop_while_a_file_is_applied() {
     bench.stays_quiet();
     assert_eq!(bench.traces("applies").len(), 1);
 }
+
+/// Somebody else has put a link where the files are to lie: nothing behind it is removed, and nothing is put there.
+#[test]
+fn a_link_in_place_of_the_directory() {
+    let bench = Bench::with(FileServer::start(FileServerOptions::new()), &config_action(), |builder, place| {
+        let place = std::path::Path::new(place);
+        std::fs::create_dir(place.join("precious")).expect("a directory");
+        std::fs::write(place.join("precious/file"), "text").expect("a file");
+        std::fs::create_dir(place.join("ram")).expect("a directory");
+        std::os::unix::fs::symlink(place.join("precious"), place.join("ram/transfers")).expect("a link");
+        builder.args(&["--transfer-dir".as_ref(), place.join("ram").as_os_str()])
+    });
+    bench.files.serves("/f", Served::sized(100));
+    bench.ask(&[download(CONFIG, &bench.files.url("/f")).with("CommandKey", "k")]);
+    bench.ends_with(9010);
+    assert_eq!(std::fs::read_dir(bench.place.path().join("precious")).expect("a directory").count(), 1);
+    assert_eq!(bench.content("precious/file"), b"text");
+}

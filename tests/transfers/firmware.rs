@@ -172,3 +172,22 @@ fn a_device_that_does_not_go_down_by_itself() {
     bench.goes_down_and_comes_back();
     bench.reports(0, "2.0.0");
 }
+
+/// The action outlives the agent that has started it: it may read its file until it ends, and is verified only then,
+/// though nothing else wakes the agent.
+#[test]
+fn an_action_that_outlives_its_agent_keeps_its_file() {
+    let waits = "echo began >> began; while [ -e began ] && [ ! -e go ]; do sleep 0.01; done";
+    let script = format!("{waits}; cp {{file}} applied && echo done >> applies");
+    let verify = format!("\"verify\": [\"sh\", \"-c\", {:?}]", "cd PLACE; test -e applied");
+    let mut bench = Bench::new(&format!("\"download\": {{ \"{CONFIG}\": {{ {}, {verify} }} }}", shell(&script)));
+    bench.files.serves("/f", Served::file("settings".to_owned()));
+    bench.ask(&[download(CONFIG, &bench.files.url("/f")).with("CommandKey", "k")]);
+    bench.waits_for_trace("began");
+    bench.comes_back();
+    bench.waits_for_state("verifying");
+    std::fs::write(bench.place.path().join("go"), "").expect("a file");
+    bench.ends_with(0);
+    assert_eq!((bench.traces("applied"), bench.traces("applies").len()), (vec!["settings".to_owned()], 1));
+    until("an empty directory", || bench.left_behind() == 0);
+}

@@ -52,7 +52,10 @@ fn the_policy_decides_what_is_told() {
     assert_eq!(code_of(&report), 0);
 
     let target = bench.files.url("/log");
-    bench.agent.succeeds(&["upload", "2 Vendor Log File", &target, "username=cpe", "password=s3cret"]);
+    let secret = bench.place.path().join("secret");
+    std::fs::write(&secret, "s3cret\n").expect("a file");
+    let password = format!("password-file={}", secret.display());
+    bench.agent.succeeds(&["upload", "2 Vendor Log File", &target, "username=cpe", &password]);
     let report = bench.told(&["10 AUTONOMOUS TRANSFER COMPLETE"]);
     assert_eq!((report.argument("IsDownload"), report.argument("FileType")), (Some("0"), Some("4 Vendor Log File")));
     assert_eq!(bench.files.uploaded("/log").as_deref(), Some(&b"log\n"[..]));
@@ -81,6 +84,8 @@ fn what_is_refused() {
         assert!(refused.status.code() == Some(1) && said.contains(words), "{arguments:?}: {said}");
     }
     assert_eq!(bench.agent.command(&["download", CONFIG]).status.code(), Some(64));
+    let missing = ["download", CONFIG, "http://h/", "password-file=/nonexistent"];
+    assert_eq!(bench.agent.command(&missing).status.code(), Some(64));
     bench.stays_quiet();
 }
 

@@ -1,7 +1,7 @@
 //! Upload: made, sent by PUT, told.
 
 use crate::bench::*;
-use crate::support::{FileServer, FileServerOptions, Served, upload};
+use crate::support::{FileServer, FileServerOptions, Served, cancel_transfer, upload};
 
 /// R241, R242: the file is made for its type, and sent.
 #[test]
@@ -44,5 +44,19 @@ fn an_upload_that_fails() {
         let report = bench.told(&["7 TRANSFER COMPLETE", "M Upload/k"]);
         assert_eq!(code_of(&report), 9011, "{}", report.xml);
     }
+    bench.stays_quiet();
+}
+
+/// R246: what is cancelled while it is made leaves nothing behind.
+#[test]
+fn an_upload_that_is_cancelled_while_it_is_made() {
+    let script = shell("echo $$ > began; echo log > {file}; exec sleep 600");
+    let bench = Bench::new(&format!("\"upload\": {{ \"2 Vendor Log File\": {{ {script} }} }}"));
+    bench.ask(&[upload("2 Vendor Log File", &bench.files.url("/log")).with("CommandKey", "k")]);
+    bench.waits_for_trace("began");
+    bench.ask(&[cancel_transfer("k")]);
+    let process = std::path::Path::new("/proc").join(&bench.traces("began")[0]);
+    until("the end of the command", || !process.exists());
+    until("an empty directory", || bench.left_behind() == 0);
     bench.stays_quiet();
 }

@@ -282,8 +282,9 @@ impl TransferQueue {
 
     /// The agent has started, with the device or alone: what was on is judged by what can be seen.
     pub fn restarted(&mut self, rebooted: bool, now: Now, situation: Situation<'_>) {
-        if rebooted {
+        if rebooted && !self.wishes.is_empty() {
             self.wishes.clear(); // with 9 REQUEST DOWNLOAD
+            self.unsaved = true;
         }
         for at in 0..self.list.len() {
             match self.list[at].stage.clone() {
@@ -447,6 +448,7 @@ impl TransferQueue {
             }
             let before = Applying { version: situation.version.to_owned(), reboots: action.reboots };
             transfer.stage = Stage::Applying(before);
+            transfer.interruptions = 0;
             self.unsaved = true;
             return Some(Step::Apply(transfer.id));
         }
@@ -514,13 +516,22 @@ impl TransferQueue {
     ) {
         let transfer = &mut self.list[at];
         self.unsaved = true;
+        let action = situation.actions.download_of(&transfer.order.file_type);
         if before.reboots && !rebooted {
             // The action goes on without the agent, or has just ended.
-            let until = now.monotonic.saturating_add(if has_succeeded { GOES_DOWN_BY_ITSELF } else { GOES_DOWN });
-            transfer.stage = Stage::Rebooting { before, interrupted: !has_succeeded, asked: false, until };
+            let runs = action.map_or(GOES_DOWN, |action| action.time_limit.max(GOES_DOWN));
+            transfer.interruptions = transfer.interruptions.saturating_add(1);
+            // Where no reboot can be told from a restart of the agent, the device must not be restarted for ever.
+            let asked = has_succeeded && transfer.interruptions > MAX_INTERRUPTIONS;
+            let wait = match has_succeeded {
+                true if asked => GOES_DOWN,
+                true => GOES_DOWN_BY_ITSELF,
+                false => runs,
+            };
+            let until = now.monotonic.saturating_add(wait);
+            transfer.stage = Stage::Rebooting { before, interrupted: !has_succeeded, asked, until };
             return;
         }
-        let action = situation.actions.download_of(&transfer.order.file_type);
         if action.is_some_and(|action| action.verify.is_some()) {
             transfer.stage = Stage::Verifying { runs: false };
             transfer.interruptions = 0;

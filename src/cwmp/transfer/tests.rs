@@ -584,3 +584,55 @@ fn whatever_is_killed_when() {
         }
     }
 }
+
+/// A boot id that never changes: the device is not restarted for ever.
+#[test]
+fn reboots_that_cannot_be_told_from_restarts() {
+    let mut bench = Bench::new();
+    let id = bench.download(FIRMWARE, 0);
+    assert_eq!(bench.poll(), Some(Step::Move(id)));
+    bench.moved(id, Ok(7));
+    assert_eq!(bench.poll(), Some(Step::Apply(id)));
+    bench.applied(id, Ok(()));
+    let mut restarts = 0;
+    for _ in 0..20 {
+        bench.killed(false);
+        bench.pass(11);
+        restarts += u32::from(bench.poll() == Some(Step::Restart(id)));
+    }
+    assert!((1..=5).contains(&restarts), "{restarts}");
+    bench.pass(300);
+    assert_eq!(bench.poll(), None);
+    assert_eq!(bench.code(id), 9002);
+}
+
+/// An action that outlives its agent has the time that the model gives it.
+#[test]
+fn a_slow_action_whose_agent_is_killed() {
+    let mut bench = Bench::new();
+    bench.actions.download[0].1.time_limit = Duration::from_secs(900);
+    let id = bench.download(FIRMWARE, 0);
+    assert_eq!(bench.poll(), Some(Step::Move(id)));
+    bench.moved(id, Ok(7));
+    assert_eq!(bench.poll(), Some(Step::Apply(id)));
+    bench.killed(false);
+    bench.pass(890);
+    assert_eq!((bench.poll(), bench.state(id)), (None, "rebooting"));
+    assert!(bench.queue.holds_file(id));
+    bench.version = "2.0".into();
+    bench.killed(true);
+    assert_eq!(bench.code(id), 0);
+}
+
+/// R144: what was wished for before a reboot is forgotten, also by the journal.
+#[test]
+fn wishes_end_with_a_reboot() {
+    let mut bench = Bench::new();
+    let wish = Wish { file_type: FIRMWARE.into(), arguments: Vec::new() };
+    assert!(bench.queue.wish(wish));
+    bench.killed(false);
+    assert_eq!(bench.queue.wishes().len(), 1);
+    bench.killed(true);
+    bench.killed(false);
+    assert_eq!(bench.queue.wishes().len(), 0);
+}

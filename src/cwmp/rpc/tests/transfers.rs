@@ -338,6 +338,20 @@ fn autonomous_transfers() {
     assert_eq!(acs.output, Output::Post(Vec::new()));
 }
 
+/// An event whose report has given way to other transfers goes with it.
+#[test]
+fn an_autonomous_report_that_gives_way() {
+    let acs = told(|device| {
+        finish(device, order(Origin::LocalDownload, "", CONFIG), Some(failure()));
+        assert!(device.state().events.contains(&EventCode::AutonomousTransferComplete));
+        for _ in 0..TransferQueue::CAPACITY {
+            let order = order(Origin::Download, "later", CONFIG);
+            device.change_transfers(|t| t.add(order, Timing::delayed(3600, NOW))).unwrap().unwrap();
+        }
+    });
+    assert_eq!(events(&acs).len(), 0);
+}
+
 /// R248; R144: a wish that is refused is dropped.
 #[test]
 fn downloads_that_the_device_wishes_for() {
