@@ -5,14 +5,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::instant_of;
+use super::moment::Moment;
 use crate::clock::Now;
 
 /// The Informs that were asked for and are not due yet.
-///
-/// A delay is counted on the monotonic clock, so setting the wall clock does not touch it. For
-/// the journal it becomes a wall-clock instant, if there is one: that alone outlives a reboot
-/// (R155).
 #[derive(Clone, Debug, Default)]
 pub struct InformQueue {
     entries: Vec<Entry>,
@@ -24,16 +20,7 @@ pub struct InformQueue {
 #[derive(Clone, Debug)]
 struct Entry {
     command_key: String,
-    due: Due,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Due {
-    /// At this monotonic instant.
-    At(Duration),
-    /// At this wall-clock instant, read from the journal before the clock was set; at the
-    /// monotonic one if it never is.
-    AtWall { wall: i64, fallback: Duration },
+    due: Moment,
 }
 
 /// The queue takes no more: ScheduleInform answers 9002, knowing no fault for it (R155).
@@ -58,7 +45,7 @@ impl InformQueue {
     /// # Errors
     /// [`InformQueue::CAPACITY`] of them wait already.
     pub fn add(&mut self, command_key: &str, delay: Duration, now: Now) -> Result<(), QueueFull> {
-        let due = Due::At(now.monotonic.saturating_add(delay));
+        let due = Moment::after(delay, now);
         let same = |entry: &Entry| !command_key.is_empty() && entry.command_key == command_key;
         match self.entries.iter().position(same) {
             Some(at) => self.entries[at].due = due,
@@ -105,9 +92,7 @@ impl InformQueue {
 
     fn clock_was_set(&mut self, now: Now) {
         for entry in &mut self.entries {
-            if let Due::AtWall { wall, .. } = entry.due {
-                entry.due = Due::At(instant_of(wall, now));
-            }
+            entry.due = entry.due.look(now);
         }
         // What the journal holds would not outlive a reboot; now it can.
         if self.saved_without_clock {
@@ -117,8 +102,7 @@ impl InformQueue {
     }
 
     pub(super) fn watches_clock(&self) -> bool {
-        let awaits = |entry: &Entry| matches!(entry.due, Due::AtWall { .. });
-        self.saved_without_clock || self.entries.iter().any(awaits)
+        self.saved_without_clock || self.entries.iter().any(|entry| entry.due.awaits_clock())
     }
 
     /// Whether the journal is to be written.
@@ -132,19 +116,9 @@ impl InformQueue {
         self.saved_without_clock = !now.clock_is_set() && !self.is_empty();
     }
 
-    /// The queue for the journal: command key, seconds left, and the wall-clock instant if known.
+    /// The queue for the journal.
     pub fn to_json(&self, now: Now) -> Value {
-        let record = |entry: &Entry| {
-            let left = entry.due.instant().saturating_sub(now.monotonic);
-            // Rounded up: an Inform may be late by a second, and never early.
-            let left = left.as_secs() + u64::from(left.subsec_nanos() > 0);
-            let due = match entry.due {
-                Due::AtWall { wall, .. } => Some(wall),
-                Due::At(_) if now.clock_is_set() => Some(now.wall.saturating_add_unsigned(left)),
-                Due::At(_) => None,
-            };
-            json!({ "key": entry.command_key, "left": left, "due": due })
-        };
+        let record = |entry: &Entry| json!({ "key": entry.command_key, "due": entry.due.to_json(now) });
         self.entries.iter().map(record).collect()
     }
 
@@ -152,32 +126,15 @@ impl InformQueue {
     pub fn from_json(journal: &Value, now: Now) -> InformQueue {
         let mut queue = InformQueue::default();
         for record in journal.as_array().into_iter().flatten() {
-            let Some(left) = record["left"].as_u64() else {
+            let Some(due) = Moment::from_json(&record["due"], now) else {
                 continue;
-            };
-            let fallback = now.monotonic.saturating_add(Duration::from_secs(left));
-            let due = match record["due"].as_i64() {
-                Some(wall) => Due::AtWall { wall, fallback },
-                None => Due::At(fallback),
             };
             if queue.len() < InformQueue::CAPACITY {
                 let command_key = record["key"].as_str().unwrap_or_default().to_owned();
                 queue.entries.push(Entry { command_key, due });
             }
         }
-        if now.clock_is_set() {
-            queue.clock_was_set(now);
-        }
         queue
-    }
-}
-
-impl Due {
-    fn instant(self) -> Duration {
-        match self {
-            Due::At(instant) => instant,
-            Due::AtWall { fallback, .. } => fallback,
-        }
     }
 }
 
@@ -243,7 +200,7 @@ mod tests {
         let mut waits = InformQueue::from_json(&journal, at(5, 0));
         assert_eq!(waits.deadline(), Some(seconds(505)));
         assert!(waits.watches_clock());
-        assert_eq!(waits.to_json(at(6, 0))[0]["due"], SET + 600);
+        assert_eq!(waits.to_json(at(6, 0))[0]["due"][1], SET + 600);
         assert_eq!(waits.poll(at(20, SET + 300)), None);
         assert_eq!(waits.deadline(), Some(seconds(320)));
 
@@ -264,18 +221,18 @@ mod tests {
 
         assert_eq!(queue.poll(at(200, SET)), None);
         assert!(queue.is_unsaved());
-        assert_eq!(queue.to_json(at(200, SET))[0]["due"], SET + 400);
+        assert_eq!(queue.to_json(at(200, SET))[0]["due"][1], SET + 400);
         queue.clear();
         assert!(queue.is_unsaved() && queue.is_empty());
     }
 
     #[test]
     fn a_strange_journal() {
-        for text in ["null", "7", "[1, null, {}, {\"left\": -1}]", "{\"left\": 1}"] {
+        for text in ["null", "7", "[1, null, {}, {\"due\": [-1]}]", "{\"due\": [1]}"] {
             let journal = serde_json::from_str(text).unwrap();
             assert!(InformQueue::from_json(&journal, at(0, 0)).is_empty());
         }
-        let endless: Value = json!([{ "left": u64::MAX, "due": i64::MAX }]);
+        let endless: Value = json!([{ "due": [u64::MAX, i64::MAX] }]);
         let mut queue = InformQueue::from_json(&endless, at(1, SET));
         assert_eq!(queue.poll(at(2, i64::MIN)), None);
     }
