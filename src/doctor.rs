@@ -16,7 +16,7 @@
 //!
 //! Nothing is written anywhere, and the running agent is asked only through its control socket and its open ports. The
 //! ACS is sent a GET, which no session begins with and no server may act upon (RFC 9110 §9.2.1). Every check has a time
-//! limit; all together they take less than a minute. Nothing catches SIGINT, which therefore ends it at once.
+//! limit; all together they take less than a minute. Nothing catches signals, which therefore end it at once.
 
 mod answer;
 #[cfg(feature = "tls")]
