@@ -1,0 +1,161 @@
+//! What the ACS is to hear of: changes that are not its own, and values that the agent itself has.
+
+use std::collections::BTreeMap;
+
+use super::{Device, PublishedAddress, State};
+use crate::cwmp::event::{Event, EventCode};
+use crate::model::attributes::{Attributes, Notification};
+use crate::model::path::Path;
+use crate::model::transaction::Change;
+use crate::model::value::Value;
+
+/// Parameters of the ManagementServer object that the agent itself has the values of, see [`Device::provide`].
+const PROVIDED: [&str; 3] = ["ConnectionRequestURL", "UDPConnectionRequestAddress", "NATDetected"];
+
+impl Device {
+    /// The names of changed parameters that no Inform has told yet and that are to be told at once: their notification
+    /// is active (R198).
+    pub fn news(&self) -> impl Iterator<Item = &str> {
+        let is_active =
+            |name: &&str| self.tree.parameter(name).is_ok_and(|p| p.attributes().notification == Notification::Active);
+        let changed = self.state.events.is_new(&EventCode::ValueChange).then_some(&self.state.changed);
+        changed.into_iter().flatten().map(String::as_str).filter(is_active)
+    }
+
+    /// The parameters whose values the agent itself has, with what they are now.
+    pub fn provided(&self) -> Vec<(String, String)> {
+        let names = PROVIDED.iter().map(|parameter| self.management_server_name(parameter));
+        names.filter_map(|name| self.tree.get(&name).map(|value| (name, value.to_string()))).collect()
+    }
+
+    /// Gives a parameter the value that the agent itself has for it, and notes where that is another than the ACS was
+    /// told. A model without the parameter is left as it is.
+    pub fn provide(&mut self, name: &str, text: &str) {
+        let Ok(parameter) = self.tree.parameter(name) else { return };
+        let Ok(value) = parameter.spec.parse(text) else {
+            log::warn!("{name}: the data model does not allow its value {text:?}");
+            return;
+        };
+        let is_watched = parameter.spec.inform || parameter.attributes().notification != Notification::Off;
+        let (shown, sum) = (digest(&parameter.stored()), digest(&value));
+        let differs = is_watched && self.state.told.insert(name.to_owned(), sum).unwrap_or(shown) != sum;
+        // An ACS that is yet to meet the device was told nothing (R101).
+        if differs && !self.state.events.contains(&EventCode::Bootstrap) {
+            self.state.changed.insert(name.to_owned());
+            self.state.events.raise(Event::new(EventCode::ValueChange));
+        }
+        // The parameter was just found.
+        let _ = self.tree.provide(name, value);
+    }
+
+    /// Shows where UDP connection requests are received, and keeps it for the next start.
+    pub fn publish_udp_address(&mut self, published: PublishedAddress) {
+        self.state.udp_address = published;
+        self.republish_udp_address();
+    }
+
+    /// Shows where UDP connection requests were received last.
+    pub fn republish_udp_address(&mut self) {
+        let PublishedAddress { address, nat_detected } = self.state.udp_address.clone();
+        let literal = if nat_detected { "true" } else { "false" };
+        for (name, text) in [("UDPConnectionRequestAddress", address.as_str()), ("NATDetected", literal)] {
+            self.provide(&self.management_server_name(name), text);
+        }
+    }
+
+    /// Compares what the ACS was told of the factory state with what that is now: a new firmware has its own versions
+    /// and defaults, and the ACS is to hear of those that it watches (R99, R106).
+    pub fn note_firmware_changes(&mut self) {
+        let mut watched = BTreeMap::new();
+        let Ok(everything) = Path::parse("") else { return };
+        // The empty path is always there.
+        let _ = self.tree.visit_values(&everything, &mut |parameter| {
+            let notification = parameter.attributes().notification;
+            let is_watched = parameter.spec.inform || notification != Notification::Off;
+            let is_factory = !parameter.is_changed() && !parameter.spec.is_count() && !self.is_provided(parameter.name);
+            if is_watched && is_factory {
+                watched.insert(parameter.name.to_owned(), digest(&parameter.stored()));
+            }
+        });
+        for (name, sum) in &watched {
+            if self.state.told.get(name).is_some_and(|told| told != sum) {
+                self.state.changed.insert(name.clone());
+                self.state.events.raise(Event::new(EventCode::ValueChange));
+            }
+        }
+        let provided = std::mem::take(&mut self.state.told).into_iter().filter(|(name, _)| self.is_provided(name));
+        watched.extend(provided);
+        self.state.told = watched;
+    }
+
+    /// R99, R101: what the ACS is to hear of. Gives whether it is to hear of it at once.
+    pub(super) fn note(&self, changes: &[Change], state: &mut State) -> bool {
+        let mut active = false;
+        let by_change =
+            |change| self.tree.parameters_changed_by(change).into_iter().chain(self.address_chosen_by(change));
+        for name in changes.iter().flat_map(by_change) {
+            let Ok(parameter) = self.tree.parameter(&name) else { continue };
+            let notification = parameter.attributes().notification;
+            if parameter.spec.inform || notification != Notification::Off {
+                state.changed.insert(name.clone());
+                state.events.raise(Event::new(EventCode::ValueChange));
+            }
+            active |= notification == Notification::Active;
+        }
+        active
+    }
+
+    /// Whether changes of a parameter with these attributes are told (R99).
+    fn is_watched(&self, name: &str, attributes: Attributes) -> bool {
+        attributes.notification != Notification::Off || self.tree.parameter(name).is_ok_and(|p| p.spec.inform)
+    }
+
+    /// R107: the address of a TR-098 device changes with its default WAN connection, too.
+    fn address_chosen_by(&self, change: &Change) -> Option<String> {
+        match change {
+            Change::Set(name, Value::Text(path)) if *name == self.default_wan_connection_name() => {
+                Some(format!("{}.ExternalIPAddress", path.trim_end_matches('.')))
+            }
+            _ => None,
+        }
+    }
+
+    /// What is deleted (R207), or watched by nobody any more (R99), is not to be told either.
+    pub(super) fn forget_unwatched(&self, changes: &[Change], state: &mut State) {
+        for change in changes {
+            match change {
+                Change::Delete(instance) => state.forget_changes(|name| name.starts_with(instance.as_str())),
+                Change::Attributes(name, attributes) if !self.is_watched(name, *attributes) => {
+                    state.forget_changes(|changed| changed == name);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// A parameter of the factory state that the ACS begins to watch: from now on a firmware that brings another value
+    /// for it is noticed.
+    pub(super) fn watch_attributes(&self, changes: &[Change], state: &mut State) {
+        for change in changes {
+            if let Change::Attributes(name, attributes) = change
+                && attributes.notification != Notification::Off
+                && let Ok(parameter) = self.tree.parameter(name)
+                && !parameter.is_changed()
+            {
+                state.told.insert(name.clone(), digest(&parameter.stored()));
+            }
+        }
+    }
+
+    /// Whether the agent itself has the value of this parameter, see [`Device::provide`].
+    fn is_provided(&self, name: &str) -> bool {
+        let parameter =
+            name.strip_prefix(self.tree.root_name()).and_then(|name| name.strip_prefix(".ManagementServer."));
+        parameter.is_some_and(|parameter| PROVIDED.contains(&parameter))
+    }
+}
+
+/// A short digest of a value (FNV-1a), to tell one from another without keeping either.
+fn digest(value: &Value) -> u32 {
+    value.to_string().bytes().fold(0x811C_9DC5, |sum: u32, byte| (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+}
