@@ -1,0 +1,264 @@
+//! The thread that works on a file, and the directory that files lie in.
+
+use std::collections::BTreeSet;
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use super::job::Outcome;
+use crate::agent::Wake;
+use crate::clock::Now;
+use crate::cwmp::fault::FaultCode;
+use crate::cwmp::transfer::{Failure, Transfer, TransferQueue};
+use crate::model::actions::Actions;
+use crate::transfer::Progress;
+
+/// Where files lie, below the configured directory; nothing else is kept there.
+const DIRECTORY: &str = "transfers";
+
+/// An empty file that is locked while an action runs, also when the agent that has started it is gone.
+const MARK: &str = "mark";
+
+/// How often it is looked whether an action of an earlier agent still runs, and for how long at least: a command with a
+/// longer time limit has that.
+const LOOK_FOR_OTHER: Duration = Duration::from_secs(1);
+const OTHER_LIMIT: Duration = Duration::from_secs(300);
+
+/// TLS and a few buffers; only pages that are touched cost memory.
+const STACK: usize = 512 << 10;
+
+/// How long an agent that starts anew waits for the thread of the last one.
+const JOIN_LIMIT: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether what is waited for is so.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// The one who carries the files.
+pub(in crate::agent) struct Carrier {
+    directory: PathBuf,
+    waker: SyncSender<Wake>,
+    pub(super) job: Option<Job>,
+    /// Transfers that may have a file.
+    pub(super) files: BTreeSet<u32>,
+    /// The journal could not be written: not before this is it tried again.
+    pub(super) hold_until: Duration,
+    /// An action of an earlier agent still runs.
+    pub(super) other: Option<Other>,
+}
+
+/// An action that has outlived the agent that has started it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Other {
+    /// When to look again whether it still runs, on the monotonic clock.
+    look_at: Duration,
+    /// From then on it is taken for something that the action has left behind, such as a daemon.
+    end: Duration,
+}
+
+/// What the thread does.
+pub(super) struct Job {
+    pub(super) id: u32,
+    pub(super) attempt: u32,
+    pub(super) course: Arc<Course>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What the thread shares with the agent, and with those who ask how far it is.
+#[derive(Debug)]
+pub(in crate::agent) struct Course {
+    /// Of the file that is moved.
+    pub(in crate::agent) progress: Progress,
+    /// When it began, on the monotonic clock.
+    pub(in crate::agent) began: Duration,
+    pub(super) stop: Arc<AtomicBool>,
+    outcome: Mutex<Option<Outcome>>,
+}
+
+impl Carrier {
+    /// Carries files to and from a directory below this one.
+    pub(in crate::agent) fn new(directory: &Path, waker: SyncSender<Wake>) -> Carrier {
+        let directory = directory.join(DIRECTORY);
+        let (files, hold_until) = (BTreeSet::new(), Duration::ZERO);
+        Carrier { directory, waker, job: None, files, hold_until, other: None }
+    }
+
+    /// Removes what an earlier agent has left, but what its action may still read.
+    pub(in crate::agent) fn remove_leftovers(&mut self, queue: &TransferQueue, actions: &Actions, now: Now) {
+        if !self.is_ours().unwrap_or(false) {
+            return; // not there yet, or somebody else's, or a link to what must not be touched
+        }
+        if self.is_marked() {
+            log::info!("an action of an earlier start still runs");
+            let limit = actions.download.iter().map(|(_, action)| action.time_limit).fold(OTHER_LIMIT, Duration::max);
+            self.other = Some(Other { look_at: now.monotonic, end: now.monotonic.saturating_add(limit) });
+        }
+        for entry in fs::read_dir(&self.directory).into_iter().flatten().flatten() {
+            let id = entry.file_name().to_str().and_then(|name| name.parse().ok());
+            match id.filter(|id| self.other.is_some() || queue.holds_file(*id)) {
+                Some(id) => drop(self.files.insert(id)),
+                None if entry.file_name() == MARK && self.other.is_some() => {}
+                None => remove(&entry.path()),
+            }
+        }
+    }
+
+    /// What the running job shares, if it works on this transfer.
+    pub(in crate::agent) fn course_of(&self, transfer: &Transfer) -> Option<Arc<Course>> {
+        let job = self.job.as_ref().filter(|job| job.id == transfer.id() && job.attempt == transfer.attempt())?;
+        Some(Arc::clone(&job.course))
+    }
+
+    /// When to go on: with the queue, with what the journal did not take, with the look at an action of an earlier agent.
+    pub(in crate::agent) fn deadline(&self, queue: &TransferQueue) -> Option<Duration> {
+        let outcome = self.job.as_ref().filter(|job| job.course.outcome().is_some()).map(|_| self.hold_until);
+        let other = self.other.map(|other| other.look_at);
+        queue
+            .deadline(self.is_free())
+            .map(|deadline| deadline.max(self.hold_until))
+            .into_iter()
+            .chain(outcome)
+            .chain(other)
+            .min()
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.is_free() && self.files.is_empty()
+    }
+
+    /// Whether nothing runs, of this agent or of an earlier one.
+    pub(super) fn is_free(&self) -> bool {
+        self.job.is_none() && self.other.is_none()
+    }
+
+    /// Looks whether an action of an earlier agent still runs.
+    pub(super) fn look_for_other(&mut self, now: Now) {
+        let Some(other) = self.other.filter(|other| other.look_at <= now.monotonic) else { return };
+        let runs = now.monotonic < other.end && self.is_marked();
+        self.other = runs.then_some(Other { look_at: now.monotonic + LOOK_FOR_OTHER, ..other });
+        if !runs {
+            remove(&self.directory.join(MARK));
+        }
+    }
+
+    fn is_marked(&self) -> bool {
+        File::open(self.directory.join(MARK)).is_ok_and(|mark| mark.try_lock().is_err())
+    }
+
+    /// What an action gets, so that the next agent can tell whether it still runs.
+    pub(super) fn mark(&self) -> io::Result<File> {
+        let path = self.directory.join(MARK);
+        let mark = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+        mark.try_lock()?;
+        Ok(mark)
+    }
+
+    pub(super) fn file(&self, id: u32) -> PathBuf {
+        self.directory.join(id.to_string())
+    }
+
+    /// Makes the directory, which must be ours alone: what lies in it may be run as a firmware.
+    pub(super) fn prepare(&self) -> io::Result<()> {
+        match DirBuilder::new().recursive(true).mode(0o700).create(&self.directory) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        if self.is_ours()? { Ok(()) } else { Err(io::Error::other("the directory is not the agent's own")) }
+    }
+
+    fn is_ours(&self) -> io::Result<bool> {
+        let found = fs::symlink_metadata(&self.directory)?;
+        Ok(found.is_dir() && found.uid() == rustix::process::geteuid().as_raw() && found.mode() & 0o022 == 0)
+    }
+
+    /// Stops a job that nobody wants any more, and removes files that nobody needs.
+    pub(super) fn tidy_up(&mut self, queue: &TransferQueue) {
+        if let Some(job) = &self.job
+            && !queue.wants(job.id, job.attempt)
+        {
+            job.course.stop.store(true, Ordering::Relaxed);
+        }
+        let working_on = self.job.as_ref().map(|job| job.id);
+        // Which file an action of an earlier agent reads is not known.
+        let needed = |id: &u32| self.other.is_some() || Some(*id) == working_on || queue.holds_file(*id);
+        let gone: Vec<u32> = self.files.iter().copied().filter(|id| !needed(id)).collect();
+        for id in gone {
+            remove(&self.file(id));
+            self.files.remove(&id);
+        }
+        if self.is_idle() {
+            remove(&self.directory.join(MARK));
+        }
+    }
+
+    /// Starts the thread of a job.
+    #[expect(clippy::disallowed_methods, reason = "a driver: a file is moved and applied by a thread of its own")]
+    pub(super) fn start(
+        &mut self,
+        transfer: &Transfer,
+        now: Now,
+        work: impl FnOnce(&Course) -> Outcome + Send + 'static,
+    ) {
+        let course = Arc::new(Course {
+            progress: Progress::new(),
+            began: now.monotonic,
+            stop: Arc::default(),
+            outcome: Mutex::default(),
+        });
+        let (mine, waker) = (Arc::clone(&course), self.waker.clone());
+        let carry = move || {
+            let outcome = work(&mine);
+            mine.end(outcome);
+            // Where the channel is full, the agent has enough to wake up for.
+            let _ = waker.try_send(Wake::Transferred);
+        };
+        let (id, attempt) = (transfer.id(), transfer.attempt());
+        let thread = thread::Builder::new().name("transfer".into()).stack_size(STACK).spawn(carry);
+        if let Err(error) = &thread {
+            let text = format!("the device has no thread left: {error}");
+            course.end(Outcome::NotStarted(Failure::lasting(FaultCode::InternalError, text)));
+            let _ = self.waker.try_send(Wake::Transferred);
+        }
+        self.job = Some(Job { id, attempt, course, thread: thread.ok() });
+    }
+}
+
+impl Drop for Carrier {
+    fn drop(&mut self) {
+        if let Some(job) = self.job.take() {
+            job.course.stop.store(true, Ordering::Relaxed);
+            wait(JOIN_LIMIT, || job.thread.as_ref().is_none_or(JoinHandle::is_finished));
+        }
+    }
+}
+
+impl Course {
+    pub(super) fn outcome(&self) -> Option<Outcome> {
+        self.outcome.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn end(&self, outcome: Outcome) {
+        *self.outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
+    }
+}
+
+pub(super) fn remove(file: &Path) {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => log::warn!("{} stays: {error}", file.display()),
+        _ => {}
+    }
+}
+
+/// Waits until it is so, at most that long.
+pub(super) fn wait(limit: Duration, is_so: impl Fn() -> bool) {
+    let mut waited = Duration::ZERO;
+    while waited < limit && !is_so() {
+        thread::sleep(LOOK);
+        waited += LOOK;
+    }
+}

@@ -1,0 +1,132 @@
+//! What the thread does for a transfer, and what comes of it in the words of the protocol.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use super::carrier::Course;
+use crate::cwmp::fault::FaultCode;
+use crate::cwmp::transfer::Failure;
+use crate::model::actions::{CommandLine, FileAction, SigningKey};
+use crate::process::{self, ActionError};
+use crate::transfer::{self, Checks, FileRequest, PublicKey, TransferError};
+
+/// An action ends with this status where the device refuses the file for now: `EX_NOPERM`, fault 9001.
+const REFUSED: i32 = 77;
+
+/// What has come of a job.
+#[derive(Clone, Debug)]
+pub(super) enum Outcome {
+    Moved(Result<u64, Failure>),
+    Applied(Result<(), Failure>),
+    Verified(Result<(), Failure>),
+    /// It was told to stop, and did.
+    Stopped,
+    /// There was no thread for it.
+    NotStarted(Failure),
+}
+
+/// Why a file was not moved.
+enum Refusal {
+    Transfer(TransferError),
+    Other(Failure),
+}
+
+impl From<TransferError> for Refusal {
+    fn from(error: TransferError) -> Refusal {
+        Refusal::Transfer(error)
+    }
+}
+
+/// Loads a file of that size, as far as it is known, and holds it against what the action demands.
+pub(super) fn download(request: &FileRequest, file: &Path, size: u32, action: &FileAction, course: &Course) -> Outcome {
+    let result = checks(action).and_then(|checks| {
+        let done = transfer::download(request, file, size.into(), &course.progress, &course.stop)?;
+        transfer::verify(request, file, &checks, &course.stop)?;
+        Ok(done.size)
+    });
+    moved(result)
+}
+
+/// Has the file made, and uploads it.
+pub(super) fn upload(
+    request: &FileRequest,
+    file: &Path,
+    command: &CommandLine,
+    limit: Duration,
+    course: &Course,
+) -> Outcome {
+    match outcome_of(process::run_until_stopped(command, limit, &course.stop), Outcome::Applied) {
+        Outcome::Applied(Ok(())) => {}
+        Outcome::Applied(Err(failure)) => return Outcome::Moved(Err(failure)),
+        other => return other,
+    }
+    let result = transfer::upload(request, file, &course.progress, &course.stop);
+    moved(result.map(|()| course.progress.moved().bytes).map_err(Refusal::from))
+}
+
+/// Has the file applied; by the mark, the next agent can tell whether that still goes on.
+pub(super) fn apply(command: &CommandLine, limit: Duration, mark: io::Result<File>, course: &Course) -> Outcome {
+    let result = match mark {
+        Ok(mark) => process::run_marked(command, limit, &course.stop, mark),
+        Err(_) => process::run(command, limit, &course.stop), // a disk without room for a name
+    };
+    outcome_of(result, Outcome::Applied)
+}
+
+/// Asks whether the file is in use.
+pub(super) fn verify(command: &CommandLine, limit: Duration, course: &Course) -> Outcome {
+    match process::run(command, limit, &course.stop) {
+        Ok(()) => Outcome::Verified(Ok(())),
+        Err(ActionError::Stopped) => Outcome::Stopped,
+        Err(error) => {
+            let text = format!("the device does not use the file: {error}");
+            Outcome::Verified(Err(Failure::lasting(FaultCode::FileCorrupted, text)))
+        }
+    }
+}
+
+/// There is no directory for the file.
+pub(super) fn no_place(code: FaultCode, error: &io::Error) -> Outcome {
+    Outcome::Moved(Err(Failure::lasting(code, format!("the device has no place for the file: {error}"))))
+}
+
+/// What the file is to be held against.
+fn checks(action: &FileAction) -> Result<Checks, Refusal> {
+    let key = match &action.ed25519 {
+        None => None,
+        Some(SigningKey::Raw(bytes)) => Some(PublicKey::parse(bytes)),
+        Some(SigningKey::File(file)) => Some(PublicKey::load(Path::new(file))),
+    };
+    let unusable = |reason| {
+        let text = format!("the key that must have signed the file: {reason}");
+        Refusal::Other(Failure::lasting(FaultCode::FileNotAuthentic, text))
+    };
+    Ok(Checks { sha256: action.sha256, signed_by: key.transpose().map_err(unusable)? })
+}
+
+fn moved(result: Result<u64, Refusal>) -> Outcome {
+    match result {
+        Ok(size) => Outcome::Moved(Ok(size)),
+        Err(Refusal::Transfer(error)) if error.is_stopped() => Outcome::Stopped,
+        Err(Refusal::Transfer(error)) => {
+            let failure = if error.is_lasting() { Failure::lasting } else { Failure::passing };
+            Outcome::Moved(Err(failure(error.fault(), error.to_string())))
+        }
+        Err(Refusal::Other(failure)) => Outcome::Moved(Err(failure)),
+    }
+}
+
+/// What the end of a command means: 9001 where the device refuses, 9018 where the file is of no use, 9002 where the
+/// command itself came to grief.
+fn outcome_of(result: Result<(), ActionError>, outcome: fn(Result<(), Failure>) -> Outcome) -> Outcome {
+    let failed = |code, text: String| outcome(Err(Failure::lasting(code, text)));
+    match result {
+        Ok(()) => outcome(Ok(())),
+        Err(ActionError::Stopped) => Outcome::Stopped,
+        Err(error @ ActionError::Exit(REFUSED)) => failed(FaultCode::RequestDenied, error.to_string()),
+        Err(error @ ActionError::Exit(_)) => failed(FaultCode::FileCorrupted, error.to_string()),
+        Err(error) => failed(FaultCode::InternalError, error.to_string()),
+    }
+}
