@@ -3,8 +3,6 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
-use crate::cwmp::session_error::SessionError;
-
 /// An absolute URL that can be contacted (R10).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Url {
@@ -23,12 +21,33 @@ pub enum Host {
     Ip(IpAddr),
 }
 
+/// A text is no URL that can be contacted (R10).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UrlError {
+    reason: String,
+}
+
+impl UrlError {
+    /// The text, without what may be secret in it, and what is wrong with it.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+}
+
+impl fmt::Display for UrlError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "unusable URL: {}", self.reason)
+    }
+}
+
+impl std::error::Error for UrlError {}
+
 impl Url {
     /// Parses an absolute URL. A user name or password in it is not used (credentials are parameters
     /// of their own), a fragment is dropped, and what may not stand in a request line is
     /// percent-encoded; escapes and `@` in the path stay as they are.
-    pub fn parse(text: &str) -> Result<Url, SessionError> {
-        let refuse = |why: &str| SessionError::Url(format!("'{}' {why}", shown(text)));
+    pub fn parse(text: &str) -> Result<Url, UrlError> {
+        let refuse = |why: &str| UrlError { reason: format!("'{}' {why}", shown(text)) };
         let trimmed = text.trim();
         let Some((scheme, rest)) = trimmed.split_once("://") else {
             return Err(refuse("does not begin with http:// or https://"));
@@ -55,7 +74,7 @@ impl Url {
     }
 
     /// The URL that a `Location` header points to, seen from here (RFC 3986 §5.2).
-    pub fn join(&self, location: &str) -> Result<Url, SessionError> {
+    pub fn join(&self, location: &str) -> Result<Url, UrlError> {
         let location = location.trim();
         let location = location.split('#').next().unwrap_or_default();
         let with_target = |target: &str| Url { target: request_target(target), ..self.clone() };
@@ -263,7 +282,7 @@ mod tests {
             "http://büro/",
             "http://h\r\nX: y/",
         ] {
-            assert!(matches!(Url::parse(text), Err(SessionError::Url(_))), "{text}");
+            assert!(Url::parse(text).is_err(), "{text}");
         }
     }
 

@@ -65,7 +65,7 @@ fn check_acs_url(config: &Config, loaded: &Loaded) -> Result<(), StartupError> {
     let name = format!("{}.ManagementServer.URL", loaded.tree.root_name());
     let text = loaded.tree.get(&name).map(|value| value.to_string()).unwrap_or_default();
     let reason = match Url::parse(&text) {
-        Err(error) if !text.is_empty() => reason_of(error),
+        Err(error) if !text.is_empty() => error.reason().to_owned(),
         _ => return Ok(()),
     };
     if config.set.iter().any(|(path, _)| *path == name) {
@@ -88,7 +88,7 @@ pub fn tls_settings(config: &Config) -> TlsSettings {
 /// The words of an error without what only a session would add.
 fn reason_of(error: SessionError) -> String {
     match error {
-        SessionError::Url(reason) | SessionError::Tls(reason) => reason,
+        SessionError::Tls(reason) => reason,
         other => other.to_string(),
     }
 }

@@ -3,11 +3,13 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::url::UrlError;
+
 /// Why a session with the ACS failed; `Display` says it in words for an operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SessionError {
-    /// The URL is not one that can be contacted (R10); says which and why.
-    Url(String),
+    /// The URL is not one that can be contacted (R10).
+    Url(UrlError),
     /// The host name could not be resolved.
     Resolve {
         /// The name asked for.
@@ -84,7 +86,7 @@ impl SessionError {
 impl fmt::Display for SessionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            SessionError::Url(reason) => write!(f, "unusable URL: {reason}"),
+            SessionError::Url(error) => error.fmt(f),
             SessionError::Resolve { host, reason } => {
                 write!(f, "the host name {host} does not resolve: {reason}")
             }
@@ -125,6 +127,12 @@ impl fmt::Display for SessionError {
 }
 
 impl std::error::Error for SessionError {}
+
+impl From<UrlError> for SessionError {
+    fn from(error: UrlError) -> SessionError {
+        SessionError::Url(error)
+    }
+}
 
 #[cfg(test)]
 mod tests {
