@@ -163,6 +163,12 @@ impl Connection {
         self.closes_silently
     }
 
+    /// For a caller that knows an address of the ACS that was good the last time ([`Connection::remote_addr`]): it is
+    /// tried before the others, as long as the host has it (R22).
+    pub fn prefer(&mut self, address: SocketAddr) {
+        self.remote = Some(address);
+    }
+
     /// Connects now rather than with the first request, so that [`Connection::local_addr`] is known
     /// when Inform is written.
     pub fn connect(&mut self) -> Result<(), SessionError> {

@@ -1,5 +1,6 @@
 //! One session with the ACS, from the TCP connection to what follows from its end.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::start::tls_settings;
@@ -38,6 +39,8 @@ pub(super) struct Acquaintance {
     wants_basic: bool,
     /// It closes TCP connections without saying so.
     closes_silently: bool,
+    /// Which of its addresses was good the last time (R22).
+    address: Option<SocketAddr>,
 }
 
 impl Agent<'_> {
@@ -51,6 +54,7 @@ impl Agent<'_> {
         }
         let connection = self.connect(self.acs_settings(began.clock_is_set()));
         if let Ok(connection) = &connection {
+            self.acs.address = connection.remote_addr();
             self.follow_connection(connection.remote_addr(), connection.local_addr());
         }
         // What has come until now is told by this very Inform: GenieACS asks over HTTP and UDP at once (R262).
@@ -94,6 +98,9 @@ impl Agent<'_> {
         }
         if self.acs.closes_silently {
             connection.expect_silent_closing();
+        }
+        if let Some(address) = self.acs.address {
+            connection.prefer(address);
         }
         connection.connect()?;
         Ok(connection)
@@ -150,6 +157,7 @@ impl Agent<'_> {
 
     fn failed(&mut self, error: &SessionError, session: &Session) {
         let now = self.clock.now();
+        self.acs.address = None; // R22: another may do better
         let wait = self.schedule.retry.failed(now, self.retry_policy(), error.retry_after(), random());
         self.device.state_mut().retry_count = self.schedule.retry.count();
         self.acs.only_oldest = !session.is_initiated() && !self.acs.only_oldest && suggests_oldest(error);

@@ -13,7 +13,7 @@
 //! ```
 
 use std::io::ErrorKind;
-use std::net::TcpListener;
+use std::net::{IpAddr, TcpListener};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -38,6 +38,7 @@ pub struct Line {
 /// One session.
 pub struct Call {
     wire: Wire,
+    address: IpAddr,
     inform_id: String,
     asked: u32,
     keeps_messages: bool,
@@ -45,7 +46,16 @@ pub struct Call {
 
 impl Line {
     pub fn open() -> Line {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        Line::open_at("127.0.0.1:0")
+    }
+
+    /// At all addresses of this host.
+    pub fn open_everywhere() -> Line {
+        Line::open_at("0.0.0.0:0")
+    }
+
+    fn open_at(address: &str) -> Line {
+        let listener = TcpListener::bind(address).expect("a free port");
         listener.set_nonblocking(true).expect("a listener that does not block");
         Line { listener, keeps_messages: false }
     }
@@ -61,6 +71,11 @@ impl Line {
         format!("http://{}/acs", self.listener.local_addr().expect("an address"))
     }
 
+    /// The port of the ACS.
+    pub fn port(&self) -> u16 {
+        self.listener.local_addr().expect("an address").port()
+    }
+
     /// The next connection; `None` where none comes in time.
     pub fn accept(&self, limit: Duration) -> Option<Call> {
         let deadline = Instant::now() + limit;
@@ -69,10 +84,12 @@ impl Line {
                 Ok((tcp, _)) => {
                     tcp.set_nonblocking(false).expect("a connection that blocks");
                     tcp.set_nodelay(true).expect("a connection without delay");
+                    let address = tcp.local_addr().expect("an address").ip();
                     let wire = Wire::new(Stream::Plain(tcp));
                     wire.patience(Some(PATIENCE));
                     return Some(Call {
                         wire,
+                        address,
                         inform_id: String::new(),
                         asked: 0,
                         keeps_messages: self.keeps_messages,
@@ -92,6 +109,11 @@ impl Line {
 }
 
 impl Call {
+    /// Where the agent has called.
+    pub fn address(&self) -> IpAddr {
+        self.address
+    }
+
     /// The next request, whole and held against the shape of its kind; the empty POST has no method. `None` where the
     /// agent is gone.
     pub fn hear(&mut self) -> Option<Message> {
