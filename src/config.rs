@@ -108,19 +108,21 @@ impl Config {
 
     /// An error in a factory value, named by its path: where it was given, the file or the command line.
     pub fn error_in_set(&self, path: &str, reason: &str) -> StartupError {
-        let origin = self.origin_of_set(path);
-        let is_file = self.options.config.as_deref() == Some(origin);
-        let pointer = if is_file { format!("/set/{}", escaped(path)) } else { path.to_owned() };
-        StartupError::new(origin, &pointer, reason)
+        match self.file_of_set(path) {
+            Some(file) => StartupError::new(file, &format!("/set/{}", escaped(path)), reason),
+            None => StartupError::new(self.origin_of_set(path), path, reason),
+        }
     }
 
     /// Where a factory value was given: the file, or `--set`.
     pub fn origin_of_set(&self, path: &str) -> &Path {
+        self.file_of_set(path).unwrap_or(Path::new("--set"))
+    }
+
+    /// The configuration file, where that is what gives this factory value.
+    pub fn file_of_set(&self, path: &str) -> Option<&Path> {
         let is_option = |(_, value): &(_, OptionValue)| matches!(value, OptionValue::Set(name, _) if name == path);
-        match &self.options.config {
-            Some(file) if !self.options.values.iter().any(is_option) => file,
-            _ => Path::new("--set"),
-        }
+        self.options.config.as_deref().filter(|_| !self.options.values.iter().any(is_option))
     }
 
     fn read_file(&mut self, file: &Path) -> Result<(), StartupError> {

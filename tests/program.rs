@@ -4,6 +4,8 @@
 mod gateway;
 mod support;
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -201,6 +203,29 @@ fn check_warns_and_masks() {
     assert!(stdout.contains("warning: Device.DeviceInfo.SerialNumber is empty"), "{stdout}");
     assert!(!stdout.contains("warning: Device.DeviceInfo.ManufacturerOUI"), "{stdout}");
     assert!(stdout.contains("http://acs.example/path\n") && !stdout.contains("hunter2"), "{stdout}");
+    assert!(stdout.contains("warning: every user can read Device.ManagementServer.Password off the command line"));
+    assert!(!stdout.contains("shipped data model"), "{stdout}");
+}
+
+#[test]
+fn check_warns_of_an_identity_that_is_not_its_own_and_of_a_file_that_all_can_read() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("config.json");
+    std::fs::write(&file, r#"{"set": {"Device.ManagementServer.Password": "hunter2"}}"#).expect("a file");
+    let model = model_file("tr-181.json");
+    let check = |mode: u32| {
+        std::fs::set_permissions(&file, Permissions::from_mode(mode)).expect("permissions");
+        let agent = Agent::builder(env!("CARGO_BIN_EXE_cpe-agent")).data_model(&model);
+        let output = agent.args(&["--config".as_ref(), file.as_os_str()]).run_to_end("check");
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let readable = format!("warning: {} holds Device.ManagementServer.Password, and others", file.display());
+    let stdout = check(0o644);
+    assert!(stdout.contains(&readable), "{stdout}");
+    assert!(stdout.contains("warning: the identity is that of the shipped data model"), "{stdout}");
+    assert!(!stdout.contains("off the command line") && !stdout.contains("hunter2"), "{stdout}");
+    assert!(!check(0o600).contains(&readable));
 }
 
 #[test]
