@@ -1,7 +1,8 @@
 //! Builds the [`Schema`]: every member of every node is read here, and refused where it is wrong.
 
-use std::collections::HashSet;
 use std::rc::Rc;
+
+use rustc_hash::FxHashSet;
 
 use super::attributes::Notify;
 use super::distinct::{Distinct, Names};
@@ -23,8 +24,8 @@ pub(super) struct Builder<'a> {
     specs: Distinct<Spec>,
     scopes: Vec<ScopeShape>,
     /// What many specs have in common.
-    facets: HashSet<Rc<Facets>>,
-    references: HashSet<Rc<Reference>>,
+    facets: FxHashSet<Rc<Facets>>,
+    references: FxHashSet<Rc<Reference>>,
     patterns: &'a Patterns,
 }
 
@@ -42,8 +43,8 @@ impl<'a> Builder<'a> {
             nodes: Vec::with_capacity(objects),
             specs: Distinct::with_capacity(objects / 4),
             scopes: vec![ScopeShape::default()],
-            facets: HashSet::new(),
-            references: HashSet::new(),
+            facets: FxHashSet::default(),
+            references: FxHashSet::default(),
             patterns,
         }
     }

@@ -1,17 +1,18 @@
 //! What many nodes of a model have in common, kept once.
 
-use std::collections::HashMap;
 use std::hash::Hash;
+
+use rustc_hash::{FxBuildHasher, FxHashMap};
 
 /// Names in one text, each written once however often it occurs. They are found by what they borrow from the files.
 pub(super) struct Names<'t> {
     text: String,
-    starts: HashMap<&'t str, u32>,
+    starts: FxHashMap<&'t str, u32>,
 }
 
 impl<'t> Names<'t> {
     pub(super) fn with_capacity(names: usize) -> Names<'t> {
-        Names { text: String::new(), starts: HashMap::with_capacity(names) }
+        Names { text: String::new(), starts: FxHashMap::with_capacity_and_hasher(names, FxBuildHasher) }
     }
 
     /// Where `name` stands in the text. Equal names, and only they, stand at the same place; but for the empty one.
@@ -29,11 +30,11 @@ impl<'t> Names<'t> {
 }
 
 /// Things that are numbered from 0, equal ones alike.
-pub(super) struct Distinct<T>(HashMap<T, u32>);
+pub(super) struct Distinct<T>(FxHashMap<T, u32>);
 
 impl<T: Eq + Hash> Distinct<T> {
     pub(super) fn with_capacity(things: usize) -> Distinct<T> {
-        Distinct(HashMap::with_capacity(things))
+        Distinct(FxHashMap::with_capacity_and_hasher(things, FxBuildHasher))
     }
 
     pub(super) fn number(&mut self, thing: T) -> u32 {

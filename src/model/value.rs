@@ -1,13 +1,13 @@
 //! Typed values: the CWMP data types (R323 to R332), the literals that write them, and what a value must meet.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::fmt;
 use std::rc::Rc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use regex_lite::Regex;
+use rustc_hash::FxHashMap;
 
 use super::date_time::DateTime;
 
@@ -282,7 +282,7 @@ impl Facets {
 /// The regular expressions of `pattern` facets. They are compiled again and again, since each takes kilobytes; whoever
 /// has many values to check keeps this meanwhile, in which each is compiled once.
 #[derive(Debug, Default)]
-pub(super) struct Patterns(RefCell<HashMap<Box<str>, Rc<Regex>>>);
+pub(super) struct Patterns(RefCell<FxHashMap<Box<str>, Rc<Regex>>>);
 
 impl Patterns {
     /// Anchored at both ends as XML Schema has it.
