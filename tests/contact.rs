@@ -7,7 +7,7 @@ mod support;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use gateway::{BOOT, BOOTSTRAP, PERIODIC, SOON, VALUE_CHANGE, gateway, tr_098_gateway};
+use gateway::{BOOT, BOOTSTRAP, PERIODIC, SOON, VALUE_CHANGE, gateway, tr_098};
 use support::agent::AgentBuilder;
 use support::{
     Acs, AcsOptions, Agent, drop_connection, empty_post, factory_reset, get_parameter_values, inform, inform_response,
@@ -310,7 +310,7 @@ fn another_default_wan_connection() {
     const SERVICE: &str = "InternetGatewayDevice.Layer3Forwarding.DefaultConnectionService";
     let device = "InternetGatewayDevice.WANDevice.1.WANConnectionDevice.1";
     let mut acs = Acs::start(AcsOptions::new());
-    let agent = tr_098_gateway(&acs).start();
+    let agent = tr_098::gateway(&acs).start();
     over(&mut acs, &agent);
     let connections = format!("{device}.WANIPConnection.");
     let number = agent.succeeds(&["add", &connections]);

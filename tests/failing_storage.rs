@@ -4,6 +4,7 @@
 //! on; and once there is room again, so does the rest.
 #![allow(clippy::disallowed_methods)] // a test has clocks and waits
 
+mod gateway;
 mod support;
 
 use std::fs;
@@ -12,6 +13,7 @@ use std::process::Command;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
+use gateway::{MODELS, Model, model_file};
 use support::agent::{AgentBuilder, program};
 use support::{
     Agent, Call, Line, Mount, Rpc, add_object, delete_object, get_parameter_values, get_rpc_methods, reboot,
@@ -20,22 +22,6 @@ use support::{
 
 const LIMIT: Duration = Duration::from_secs(20);
 const BINARY: &str = env!("CARGO_BIN_EXE_cpe-agent");
-
-/// A shipped model, with a table of it that has a first instance.
-struct Model {
-    root: &'static str,
-    file: &'static str,
-    table: &'static str,
-}
-
-const MODELS: [Model; 2] = [
-    Model { root: "Device", file: "data-model/tr-181.json", table: "Device.NAT.PortMapping." },
-    Model {
-        root: "InternetGatewayDevice",
-        file: "data-model/tr-098.json",
-        table: "InternetGatewayDevice.Layer3Forwarding.Forwarding.",
-    },
-];
 
 /// A gateway whose ACS sees it every second.
 struct Scene {
@@ -55,7 +41,7 @@ impl Scene {
         });
         let name = |parameter: &str| format!("{}.ManagementServer.{parameter}", model.root);
         let agent = builder
-            .data_model(model.file)
+            .data_model(model_file(model.file))
             .data_model(ACTIONS.as_path())
             .set(&name("URL"), &line.url())
             .set(&name("PeriodicInformEnable"), "true")
@@ -143,7 +129,7 @@ impl Scene {
 /// The agent looks at a bad directory every ten seconds, which need not pass twice.
 fn both_at_once(scenario: fn(&'static Model)) {
     std::thread::scope(|scope| {
-        for model in &MODELS {
+        for model in MODELS {
             scope.spawn(|| scenario(model));
         }
     });
@@ -154,7 +140,7 @@ fn both_at_once(scenario: fn(&'static Model)) {
 fn a_journal_that_cannot_grow() {
     let binary = program(BINARY);
     let trap = ["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", binary.to_str().expect("UTF-8")];
-    for model in &MODELS {
+    for model in MODELS {
         let mut scene = Scene::new(model, Agent::builder("sh").leading_args(&trap));
         scene.agent.restart();
         let mut call = scene.call();
@@ -184,7 +170,7 @@ fn limit_files(agent: &Agent, size: &str) {
 
 #[test]
 fn a_full_disk() {
-    for model in &MODELS {
+    for model in MODELS {
         let mut scene = Scene::new(model, Agent::builder(BINARY));
         let Some(disk) = Mount::at(scene.agent.state_dir(), "size=256k,mode=700") else { return };
         scene.agent.restart();

@@ -5,7 +5,7 @@ mod support;
 
 use std::collections::BTreeMap;
 
-use gateway::{BOOT, SOON, gateway, model_file, tr_098_gateway};
+use gateway::{BOOT, SOON, gateway, model_file, tr_098};
 use serde_json::Value as Json;
 use support::{
     Acs, AcsOptions, Message, empty_post, fault, get_parameter_names, get_parameter_values, inform, inform_response,
@@ -49,7 +49,7 @@ fn the_whole_tree(file: &str, root: &str) {
     let mut acs = Acs::start(AcsOptions::new());
     acs.enqueue(get_parameter_names("", false));
     acs.enqueue(get_parameter_values(&[""]));
-    let agent = if root == "Device." { gateway(&acs) } else { tr_098_gateway(&acs) };
+    let agent = if root == "Device." { gateway(&acs) } else { tr_098::gateway(&acs) };
     let _agent = agent.start();
     let session = acs.session(SOON).expect_complete();
     let names = &session.response("GetParameterNames").names;

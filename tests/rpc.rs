@@ -4,6 +4,7 @@
 
 #[path = "rpc/attributes.rs"]
 mod attributes;
+mod gateway;
 #[path = "rpc/inform.rs"]
 mod inform;
 #[path = "rpc/objects.rs"]

@@ -3,7 +3,7 @@
 mod gateway;
 mod support;
 
-use gateway::{BOOT, BOOTSTRAP, SOON, gateway, tr_098_gateway};
+use gateway::{BOOT, BOOTSTRAP, SOON, gateway, tr_098};
 use support::{
     Acs, AcsOptions, Dialect, Ids, Reply, anything, drop_connection, empty_200, empty_post, fault, garbage,
     get_parameter_values, get_rpc_methods, inform, inform_response, no_content, oversized, raw_envelope, raw_rpc,
@@ -53,7 +53,7 @@ fn a_tr_181_inform_holds_the_forced_parameters() {
 #[test]
 fn a_tr_098_inform_holds_the_forced_parameters() {
     let mut acs = Acs::start(AcsOptions::new());
-    let _agent = tr_098_gateway(&acs).start();
+    let _agent = tr_098::gateway(&acs).start();
     let session = acs.session(SOON).expect_complete();
     let forced = [
         "DeviceSummary",

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 mod gateway;
 mod support;
 
-use gateway::{BOOT, BOOTSTRAP, SOON, VALUE_CHANGE, gateway, tr_098_gateway};
+use gateway::{BOOT, BOOTSTRAP, MODELS, Model, SOON, VALUE_CHANGE, gateway, tr_098, tr_181};
 use support::agent::AgentBuilder;
 use support::stun_server::Behaviour;
 use support::*;
@@ -22,32 +22,31 @@ const WHILE: Duration = Duration::from_millis(700);
 struct Scene {
     acs: Acs,
     agent: Agent,
-    root: &'static str,
+    model: &'static Model,
     caller: UdpSocket,
 }
 
 impl Scene {
     /// Registered, with these parameters of ManagementServer.
-    fn of(root: &'static str, settings: &[(&str, &str)]) -> Scene {
+    fn of(model: &'static Model, settings: &[(&str, &str)]) -> Scene {
         let acs = Acs::start(AcsOptions::new());
-        let builder = if root == "Device" { gateway(&acs) } else { tr_098_gateway(&acs) };
-        Scene::with(root, acs, builder, settings)
+        let builder = model.gateway(&acs);
+        Scene::with(model, acs, builder, settings)
     }
 
-    fn with(root: &'static str, mut acs: Acs, builder: AgentBuilder, settings: &[(&str, &str)]) -> Scene {
+    fn with(model: &'static Model, mut acs: Acs, builder: AgentBuilder, settings: &[(&str, &str)]) -> Scene {
         let credentials =
             [("ConnectionRequestUsername", CALLER.username), ("ConnectionRequestPassword", CALLER.password)];
-        let builder = settings
-            .iter()
-            .chain(&credentials)
-            .fold(builder, |builder, (name, value)| builder.set(&format!("{root}.ManagementServer.{name}"), value));
+        let builder = settings.iter().chain(&credentials).fold(builder, |builder, (name, value)| {
+            builder.set(&format!("{}.ManagementServer.{name}", model.root), value)
+        });
         let agent = builder.start();
         assert_eq!(acs.session(SOON).expect_complete().events(), [BOOTSTRAP, BOOT]);
-        Scene { acs, agent, root, caller: UdpSocket::bind("127.0.0.1:0").expect("a socket") }
+        Scene { acs, agent, model, caller: UdpSocket::bind("127.0.0.1:0").expect("a socket") }
     }
 
     fn name(&self, parameter: &str) -> String {
-        format!("{}.ManagementServer.{parameter}", self.root)
+        format!("{}.ManagementServer.{parameter}", self.model.root)
     }
 
     fn value(&self, parameter: &str) -> String {
@@ -109,8 +108,8 @@ fn borrowed<'a>(settings: &'a [(&'static str, String)]) -> Vec<(&'a str, &'a str
 /// R288, R293, R295: without STUN, three copies as GenieACS sends them, one session.
 #[test]
 fn a_datagram_wakes_the_agent_once() {
-    for root in ["Device", "InternetGatewayDevice"] {
-        let mut scene = Scene::of(root, &[]);
+    for model in MODELS {
+        let mut scene = Scene::of(model, &[]);
         (0..3).for_each(|_| scene.asks(1_700_000_000, 5));
         scene.woken();
         scene.counts("oldTimestamp", 2);
@@ -125,7 +124,7 @@ fn a_datagram_wakes_the_agent_once() {
 /// R294: FreeACS counts milliseconds.
 #[test]
 fn a_restart_does_not_let_copies_in() {
-    let mut scene = Scene::of("Device", &[]);
+    let mut scene = Scene::of(&tr_181::MODEL, &[]);
     scene.asks(1_700_000_000_000, 5);
     scene.woken();
     eventually("a session in the journal", || (scene.status()["lastSession"]["events"][0] == REQUEST).then_some(()));
@@ -151,7 +150,7 @@ fn a_restart_does_not_let_copies_in() {
 /// R290, R292: whatever is wrong with it, nothing happens.
 #[test]
 fn what_fails_validation_changes_nothing() {
-    let mut scene = Scene::of("Device", &[]);
+    let mut scene = Scene::of(&tr_181::MODEL, &[]);
     let to = scene.port();
     let right = CALLER.datagram(&to.to_string(), 9, 9);
     let mut forged = right.clone();
@@ -173,7 +172,7 @@ fn what_fails_validation_changes_nothing() {
 /// R263, R295: in a session, however many requests: exactly one session follows.
 #[test]
 fn requests_in_a_session_are_followed_by_one() {
-    let mut scene = Scene::of("Device", &[]);
+    let mut scene = Scene::of(&tr_181::MODEL, &[]);
     scene.acs.expects(inform().event(REQUEST)).replies(inform_response().delay(Duration::from_secs(1)));
     scene.asks(1, 1);
     scene.counts("accepted", 1);
@@ -187,7 +186,7 @@ fn requests_in_a_session_are_followed_by_one() {
 /// R7: without CWMP nobody is listened to.
 #[test]
 fn without_cwmp_the_port_is_closed() {
-    let scene = Scene::of("Device", &[]);
+    let scene = Scene::of(&tr_181::MODEL, &[]);
     let port = scene.port();
     let enable = scene.name("EnableCWMP");
     scene.agent.succeeds(&["set", &format!("{enable}=false")]);
@@ -200,7 +199,7 @@ fn without_cwmp_the_port_is_closed() {
 /// R285: nobody is told an address that leads to another program.
 #[test]
 fn a_port_that_is_taken_is_not_published() {
-    let mut scene = Scene::of("Device", &[]);
+    let mut scene = Scene::of(&tr_181::MODEL, &[]);
     let port = scene.port();
     let address = port.to_string();
     eventually("an address", || (scene.value("UDPConnectionRequestAddress") == address).then_some(()));
@@ -216,8 +215,8 @@ fn a_port_that_is_taken_is_not_published() {
 /// R269, R285: without STUN the address is the local one, and there is no NAT. R286: nobody is told unasked.
 #[test]
 fn without_stun_the_local_address_is_published() {
-    for root in ["Device", "InternetGatewayDevice"] {
-        let mut scene = Scene::of(root, &[]);
+    for model in MODELS {
+        let mut scene = Scene::of(model, &[]);
         let port = scene.port().to_string();
         eventually("an address", || (scene.value("UDPConnectionRequestAddress") == port).then_some(()));
         assert_eq!(scene.value("NATDetected"), "false");
@@ -235,7 +234,7 @@ fn without_stun_the_local_address_is_published() {
 /// R271 to R274, R280, R285, R286: the public address, and its change, come to the ACS that wants to hear of them.
 #[test]
 fn the_public_address_is_told_when_it_changes() {
-    for root in ["Device", "InternetGatewayDevice"] {
+    for model in MODELS {
         let outside: SocketAddr = "203.0.113.5:40000".parse().expect("an address");
         let server = StunServer::start_with(Behaviour { lie: Some(outside), ..Behaviour::default() });
         let mut settings = stun(&server).to_vec();
@@ -245,7 +244,7 @@ fn the_public_address_is_told_when_it_changes() {
             // R271: nothing else is known of the server than that it is where the ACS is.
             ("STUNServerAddress", String::new()),
         ]);
-        let mut scene = Scene::of(root, &borrowed(&settings));
+        let mut scene = Scene::of(model, &borrowed(&settings));
         eventually("the address", || (scene.value("UDPConnectionRequestAddress") == outside.to_string()).then_some(()));
         assert_eq!(scene.value("NATDetected"), "true");
         let from = server.wait_for("R280: the announcement", StunRequest::binding_change).from;
@@ -272,7 +271,7 @@ fn the_public_address_is_told_when_it_changes() {
 fn the_address_outlives_a_restart() {
     let outside: SocketAddr = "203.0.113.5:40000".parse().expect("an address");
     let server = StunServer::start_with(Behaviour { lie: Some(outside), ..Behaviour::default() });
-    let mut scene = Scene::of("Device", &borrowed(&stun(&server)));
+    let mut scene = Scene::of(&tr_181::MODEL, &borrowed(&stun(&server)));
     eventually("the address", || (scene.value("UDPConnectionRequestAddress") == outside.to_string()).then_some(()));
     scene.agent.succeeds(&["inform"]);
     scene.acs.session(SOON).expect_complete();
@@ -295,7 +294,7 @@ fn notifications_of_the_address_keep_their_distance() {
         ("STUNMaximumKeepAlivePeriod", "1".into()),
         ("UDPConnectionRequestAddressNotificationLimit", "3600".into()),
     ]);
-    let mut scene = Scene::of("InternetGatewayDevice", &borrowed(&settings));
+    let mut scene = Scene::of(&tr_098::MODEL, &borrowed(&settings));
     let address = scene.name("UDPConnectionRequestAddress");
     scene.acs.enqueue(set_parameter_attributes(&[(&address, Some(2), None)]));
     scene.agent.succeeds(&["inform"]);
@@ -311,7 +310,7 @@ fn notifications_of_the_address_keep_their_distance() {
     assert_eq!(status["nextSession"]["cause"], "notification");
     assert!(status["nextSession"]["inSeconds"].as_u64().is_some_and(|seconds| seconds > 3000), "{status}");
     // Another change is not held back by it, and takes it along.
-    let code = "InternetGatewayDevice.DeviceInfo.ProvisioningCode";
+    let code = tr_098::at!("DeviceInfo.ProvisioningCode");
     scene.agent.succeeds(&["set", &format!("{code}=x")]);
     let told = scene.acs.session(SOON).expect_complete();
     assert_eq!(told.inform().value(&address), Some("203.0.113.5:2"));
@@ -323,7 +322,7 @@ fn the_keep_alive_goes_on_during_a_session() {
     let server = StunServer::start();
     let mut settings = stun(&server).to_vec();
     settings.extend([("STUNMinimumKeepAlivePeriod", "1".into()), ("STUNMaximumKeepAlivePeriod", "1".into())]);
-    let mut scene = Scene::of("Device", &borrowed(&settings));
+    let mut scene = Scene::of(&tr_181::MODEL, &borrowed(&settings));
     server.wait_for("a request", StunRequest::connection_request_binding);
     scene.acs.expects(inform()).replies(inform_response().delay(Duration::from_secs(4)));
     scene.agent.succeeds(&["inform"]);
@@ -340,7 +339,7 @@ fn requests_are_signed_where_the_server_demands_it() {
     let server = StunServer::start_with(Behaviour { credentials, ..Behaviour::default() });
     let mut settings = stun(&server).to_vec();
     settings.extend([("STUNUsername", "user".into()), ("STUNPassword", "key".into())]);
-    let scene = Scene::of("Device", &borrowed(&settings));
+    let scene = Scene::of(&tr_181::MODEL, &borrowed(&settings));
     let signed = server.wait_for("a signed request", StunRequest::is_signed);
     assert!(signed.is_signed_with("key"));
     assert_eq!(signed.username().as_deref(), Some("user"));
@@ -355,7 +354,7 @@ fn a_port_of_both_families_hears_both() {
     let server = StunServer::start_with(Behaviour { lie: Some(outside), ..Behaviour::default() });
     let acs = Acs::start(AcsOptions::new());
     let builder = gateway(&acs).udp_listen("[::]:0");
-    let mut scene = Scene::with("Device", acs, builder, &borrowed(&stun(&server)));
+    let mut scene = Scene::with(&tr_181::MODEL, acs, builder, &borrowed(&stun(&server)));
     eventually("the address", || (scene.value("UDPConnectionRequestAddress") == outside.to_string()).then_some(()));
     assert_eq!(scene.status()["stun"]["local"], format!("127.0.0.1:{}", scene.port().port()));
     for (number, host) in [(1, "127.0.0.1"), (2, "::1")] {

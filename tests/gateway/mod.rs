@@ -1,11 +1,35 @@
 //! The gateway under test: the real binary with a shipped data model, pointed at the reference ACS.
-#![allow(dead_code, unreachable_pub, missing_docs)] // each test file compiles this module and uses a part of it
+//!
+//! What holds for either model is written once and compiled for each, so that names are constants and a test that fails
+//! says with which model:
+//!
+//! ```ignore
+//! #[path = "session"]
+//! mod tr_181 {
+//!     use crate::gateway::tr_181 as model;
+//!     mod scenarios; // use super::model::{at, gateway};
+//! }
+//! #[path = "session"]
+//! mod tr_098 {
+//!     use crate::gateway::tr_098 as model;
+//!     mod scenarios;
+//! }
+//! ```
+//!
+//! Where the model makes no difference, it is TR-181.
+#![allow(dead_code, unused_imports, unreachable_pub, missing_docs)] // each test file uses a part of this module
+
+pub mod model;
+pub mod tr_098;
+pub mod tr_181;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::support::agent::AgentBuilder;
-use crate::support::{Acs, AcsOptions, Agent, Session, get_parameter_values, get_rpc_methods};
+pub use model::{MODELS, Model};
+pub use tr_181::{gateway, gateway_at};
+
+use crate::support::{Acs, AcsOptions, Session, get_parameter_values, get_rpc_methods};
 
 /// What takes milliseconds may take this long on a busy machine.
 pub const SOON: Duration = Duration::from_secs(20);
@@ -22,36 +46,6 @@ pub const VALUE_CHANGE: &str = "4 VALUE CHANGE";
 /// A file of `data-model/`.
 pub fn model_file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("data-model").join(name)
-}
-
-/// A TR-181 gateway that knows this ACS. It retries after just one second (R126), and has nothing to
-/// say by itself: periodic Informs are off.
-pub fn gateway(acs: &Acs) -> AgentBuilder {
-    gateway_at(&acs.url())
-}
-
-/// The same, with any ACS URL.
-pub fn gateway_at(url: &str) -> AgentBuilder {
-    gateway_of("tr-181.json", "Device", url)
-}
-
-/// The same for a TR-098 gateway.
-pub fn tr_098_gateway(acs: &Acs) -> AgentBuilder {
-    gateway_of("tr-098.json", "InternetGatewayDevice", &acs.url())
-}
-
-fn gateway_of(model: &str, root: &str, url: &str) -> AgentBuilder {
-    let settings = [
-        ("URL", url),
-        ("Password", PASSWORD),
-        ("CWMPRetryMinimumWaitInterval", "1"),
-        ("CWMPRetryIntervalMultiplier", "1000"),
-        ("PeriodicInformEnable", "false"),
-    ];
-    let builder = Agent::builder(env!("CARGO_BIN_EXE_cpe-agent")).data_model(model_file(model)).fixed_ports();
-    settings
-        .iter()
-        .fold(builder, |builder, (name, value)| builder.set(&format!("{root}.ManagementServer.{name}"), value))
 }
 
 /// A session in which the ACS asks two questions.

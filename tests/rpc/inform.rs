@@ -1,8 +1,9 @@
 //! What stands in an Inform, and when there is none.
 
+use crate::gateway::tr_181;
 use crate::reboot::in_seconds;
 use crate::support::{add_object, schedule_inform, set_parameter_values};
-use crate::visit::{Gateway, MODELS, QUIET, both};
+use crate::visit::{Gateway, QUIET, both};
 
 /// R108: parameters that the ACS wants to see with some events or with all.
 #[test]
@@ -74,7 +75,7 @@ fn another_firmware() {
 /// R302, R303: a heartbeat comes at its instant, alone, with forced parameters only.
 #[test]
 fn a_heartbeat() {
-    let mut gateway = Gateway::new(&MODELS[0]);
+    let mut gateway = Gateway::new(&tr_181::MODEL);
     let policy = gateway.management("HeartbeatPolicy.");
     gateway.agent.reboot();
     let forced = gateway.visit(&["1 BOOT"], |inform, call| {

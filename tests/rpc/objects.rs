@@ -1,10 +1,11 @@
 //! AddObject and DeleteObject.
 
+use crate::gateway::{tr_098, tr_181};
 use crate::support::{
     add_object, delete_object, get_parameter_attributes, get_parameter_names, get_parameter_values,
     set_parameter_attributes,
 };
-use crate::visit::{Gateway, MODELS, both};
+use crate::visit::{Gateway, both};
 
 #[test]
 fn instances_with_tables_inside() {
@@ -126,7 +127,7 @@ fn what_cannot_be_added_or_deleted() {
 /// R173: what strongly refers to an instance is cleared with it, out of lists too, at once and for good.
 #[test]
 fn strong_references_go_with_their_target() {
-    let mut gateway = Gateway::new(&MODELS[0]);
+    let mut gateway = Gateway::new(&tr_181::MODEL);
     gateway.agent.reboot();
     let single = "Device.NAT.PortMapping.1.Interface";
     let list = "Device.IP.Interface.1.LowerLayers";
@@ -151,7 +152,7 @@ fn strong_references_go_with_their_target() {
 /// R173: a weak reference keeps its text.
 #[test]
 fn weak_references_stay() {
-    let mut gateway = Gateway::new(&MODELS[1]);
+    let mut gateway = Gateway::new(&tr_098::MODEL);
     gateway.agent.reboot();
     let weak = "InternetGatewayDevice.Layer3Forwarding.Forwarding.1.Interface";
     let table = "InternetGatewayDevice.LANDevice.1.LANHostConfigManagement.IPInterface.";

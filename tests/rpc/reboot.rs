@@ -2,8 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
+use crate::gateway::{Model, SOON, tr_181};
 use crate::support::{get_rpc_methods, reboot};
-use crate::visit::{Gateway, MODELS, Model, QUIET, SOON, both};
+use crate::visit::{Gateway, QUIET, both};
 
 /// A device whose command leaves a trace and makes the next start another boot.
 fn device(model: &'static Model) -> Gateway {
@@ -82,19 +83,21 @@ fn a_session_that_fails_behind_the_answer() {
 /// R141: the event is told until an InformResponse confirms it, and no longer.
 #[test]
 fn a_reboot_is_told_until_it_is_confirmed() {
-    let mut gateway = device(&MODELS[0]);
-    gateway.agent.reboot();
-    gateway.visit(&["1 BOOT"], |_, call| drop(call.succeeds(&reboot("k"))));
-    gateway.goes_down_and_comes_back(1);
-    for _ in 0..2 {
-        let mut call = gateway.line.accept(SOON).expect("a session");
-        let inform = call.hear().expect("an Inform");
-        assert_eq!(crate::visit::told(&inform), ["1 BOOT", "M Reboot/k"]); // R141, R142
+    both(|model| {
+        let mut gateway = device(model);
+        gateway.agent.reboot();
+        gateway.visit(&["1 BOOT"], |_, call| drop(call.succeeds(&reboot("k"))));
+        gateway.goes_down_and_comes_back(1);
+        for _ in 0..2 {
+            let mut call = gateway.line.accept(SOON).expect("a session");
+            let inform = call.hear().expect("an Inform");
+            assert_eq!(crate::visit::told(&inform), ["1 BOOT", "M Reboot/k"]); // R141, R142
+            gateway.crash_and_reboot();
+        }
+        gateway.visit(&["1 BOOT", "M Reboot/k"], |_, _| {});
         gateway.crash_and_reboot();
-    }
-    gateway.visit(&["1 BOOT", "M Reboot/k"], |_, _| {});
-    gateway.crash_and_reboot();
-    gateway.visit(&["1 BOOT"], |_, _| {}); // R134
+        gateway.visit(&["1 BOOT"], |_, _| {}); // R134
+    });
 }
 
 /// A command that fails: the ACS hears of its request, and not of a boot that was none.
@@ -134,7 +137,7 @@ fn a_device_without_the_command() {
 /// R156: so many seconds after the session; the reboot takes the parameter back.
 #[test]
 fn delay_reboot() {
-    let mut gateway = device(&MODELS[0]);
+    let mut gateway = device(&tr_181::MODEL);
     let delay = gateway.management("DelayReboot");
     gateway.agent.reboot();
     gateway.visit(&["1 BOOT"], |_, call| {
@@ -154,7 +157,7 @@ fn delay_reboot() {
 /// R156: at an instant; one that has passed means nothing.
 #[test]
 fn schedule_reboot() {
-    let mut gateway = device(&MODELS[0]);
+    let mut gateway = device(&tr_181::MODEL);
     let at = gateway.management("ScheduleReboot");
     gateway.agent.reboot();
     gateway.visit(&["1 BOOT"], |_, call| call.set(&at, "dateTime", "2025-01-01T00:00:00Z"));

@@ -2,11 +2,12 @@
 
 use std::fs;
 
+use crate::gateway::{Model, SOON};
 use crate::support::{
     Call, add_object, factory_reset, get_parameter_attributes, get_parameter_values, schedule_inform,
     set_parameter_attributes, set_parameter_values,
 };
-use crate::visit::{Gateway, MODELS, Model, QUIET, SOON, both};
+use crate::visit::{Gateway, QUIET, both};
 
 /// Adds an instance to the table of the model.
 fn add(call: &mut Call, model: &Model) -> String {
@@ -109,10 +110,12 @@ fn a_session_that_fails_behind_the_answer() {
 /// A command that fails leaves a device that is managed from its factory state, and the log says why.
 #[test]
 fn a_factory_reset_whose_command_fails() {
-    let mut gateway = Gateway::with_actions(&MODELS[0], |_, _| "\"factoryReset\": [\"false\"]".into());
-    let made = fill_and_reset(&mut gateway);
-    expect_factory_state(&mut gateway, &made);
-    gateway.agent.wait_for_log("the device could not be reset: the command ended with exit status 1", SOON);
+    both(|model| {
+        let mut gateway = Gateway::with_actions(model, |_, _| "\"factoryReset\": [\"false\"]".into());
+        let made = fill_and_reset(&mut gateway);
+        expect_factory_state(&mut gateway, &made);
+        gateway.agent.wait_for_log("the device could not be reset: the command ended with exit status 1", SOON);
+    });
 }
 
 /// A command that restarts the device is not run again when that has come back.

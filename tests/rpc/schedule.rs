@@ -3,8 +3,9 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::gateway::SOON;
 use crate::support::schedule_inform;
-use crate::visit::{Gateway, MODELS, QUIET, SOON, both};
+use crate::visit::{Gateway, QUIET, both};
 
 /// The journal has whole seconds: a start in between moves what is scheduled by this much.
 const GRAIN: Duration = Duration::from_secs(1);
@@ -81,17 +82,19 @@ fn a_scheduled_inform_outlives_the_agent() {
 /// R141, R155: due while the device was off, and told until it is confirmed.
 #[test]
 fn due_while_the_device_was_off() {
-    let mut gateway = Gateway::new(&MODELS[0]);
-    gateway.agent.reboot();
-    gateway.visit(&["1 BOOT"], |_, call| drop(call.succeeds(&schedule_inform(1, "k"))));
-    gateway.agent.kill9();
-    thread::sleep(Duration::from_millis(2100)); // the journal's grain included
-    gateway.agent.reboot();
-    let mut call = gateway.line.accept(SOON).expect("a session");
-    let inform = call.hear().expect("an Inform");
-    assert_eq!(crate::visit::told(&inform), ["1 BOOT", "3 SCHEDULED", "M ScheduleInform/k"]); // R136
-    gateway.crash(); // without InformResponse
-    gateway.visit(&["1 BOOT", "3 SCHEDULED", "M ScheduleInform/k"], |_, _| {}); // R138, R141
-    gateway.crash_and_reboot();
-    gateway.visit(&["1 BOOT"], |_, _| {});
+    both(|model| {
+        let mut gateway = Gateway::new(model);
+        gateway.agent.reboot();
+        gateway.visit(&["1 BOOT"], |_, call| drop(call.succeeds(&schedule_inform(1, "k"))));
+        gateway.agent.kill9();
+        thread::sleep(Duration::from_millis(2100)); // the journal's grain included
+        gateway.agent.reboot();
+        let mut call = gateway.line.accept(SOON).expect("a session");
+        let inform = call.hear().expect("an Inform");
+        assert_eq!(crate::visit::told(&inform), ["1 BOOT", "3 SCHEDULED", "M ScheduleInform/k"]); // R136
+        gateway.crash(); // without InformResponse
+        gateway.visit(&["1 BOOT", "3 SCHEDULED", "M ScheduleInform/k"], |_, _| {}); // R138, R141
+        gateway.crash_and_reboot();
+        gateway.visit(&["1 BOOT"], |_, _| {});
+    });
 }

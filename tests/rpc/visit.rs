@@ -6,57 +6,16 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::support::agent::AgentBuilder;
+use crate::gateway::{MODELS, Model, SOON};
 use crate::support::{Agent, Call, Line, Message, Rpc, get_parameter_values, set_parameter_values};
-
-/// What takes milliseconds may take this long on a busy machine.
-pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 /// Long enough for a session that should not come.
 pub(crate) const QUIET: Duration = Duration::from_millis(700);
 
-/// A shipped model and the places in it that the tests use.
-pub(crate) struct Model {
-    pub(crate) root: &'static str,
-    pub(crate) file: &'static str,
-    /// A table that has a table in each instance, and room for eight instances.
-    pub(crate) outer: &'static str,
-    pub(crate) outer_count: &'static str,
-    /// A text in the outer table.
-    pub(crate) outer_text: &'static str,
-    pub(crate) inner: &'static str,
-    pub(crate) inner_count: &'static str,
-    /// Parameters whose names differ in one instance number.
-    pub(crate) pattern: &'static str,
-}
-
-pub(crate) const MODELS: [Model; 2] = [
-    Model {
-        root: "Device",
-        file: "data-model/tr-181.json",
-        outer: "Device.DHCPv4.Server.Pool.",
-        outer_count: "Device.DHCPv4.Server.PoolNumberOfEntries",
-        outer_text: "DomainName",
-        inner: "StaticAddress.",
-        inner_count: "StaticAddressNumberOfEntries",
-        pattern: "Device.Ethernet.Interface.*.Enable",
-    },
-    Model {
-        root: "InternetGatewayDevice",
-        file: "data-model/tr-098.json",
-        outer: "InternetGatewayDevice.LANDevice.1.LANHostConfigManagement.DHCPConditionalServingPool.",
-        outer_count: "InternetGatewayDevice.LANDevice.1.LANHostConfigManagement.DHCPConditionalPoolNumberOfEntries",
-        outer_text: "DomainName",
-        inner: "DHCPStaticAddress.",
-        inner_count: "DHCPStaticAddressNumberOfEntries",
-        pattern: "InternetGatewayDevice.LANDevice.*.LANEthernetInterfaceConfig.*.Enable",
-    },
-];
-
 /// Plays a scenario with both models at once: much of its time is waiting.
 pub(crate) fn both(scenario: impl Fn(&'static Model) + Sync) {
     std::thread::scope(|scope| {
-        for model in &MODELS {
+        for model in MODELS {
             scope.spawn(|| scenario(model));
         }
     });
@@ -86,7 +45,7 @@ impl Gateway {
         let line = Line::open().keeping_messages();
         let place = tempfile::tempdir().expect("a temporary directory");
         let overlay = place.path().join("overlay.json");
-        let agent = builder(model, &line.url()).data_model(&overlay).not_started();
+        let agent = model.gateway_at(&line.url()).data_model(&overlay).not_started();
         let actions = actions(&text(agent.directory().into()), &text(place.path().into()));
         fs::write(overlay, format!("{{ \"actions\": {{ {actions} }} }}")).expect("a file");
         Gateway { model, line, agent, place }
@@ -158,19 +117,6 @@ impl Gateway {
             std::thread::sleep(Duration::from_millis(2));
         }
     }
-}
-
-fn builder(model: &Model, url: &str) -> AgentBuilder {
-    let settings = [
-        ("URL", url),
-        ("CWMPRetryMinimumWaitInterval", "1"),
-        ("CWMPRetryIntervalMultiplier", "1000"),
-        ("PeriodicInformEnable", "false"),
-    ];
-    let builder = Agent::builder(env!("CARGO_BIN_EXE_cpe-agent")).data_model(model.file).fixed_ports();
-    settings
-        .iter()
-        .fold(builder, |builder, (name, value)| builder.set(&format!("{}.ManagementServer.{name}", model.root), value))
 }
 
 fn text(path: PathBuf) -> String {

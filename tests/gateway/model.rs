@@ -1,0 +1,50 @@
+//! The shipped data models, as far as tests know them.
+
+use super::{PASSWORD, model_file};
+use crate::support::agent::AgentBuilder;
+use crate::support::{Acs, Agent};
+
+/// A shipped model, and the places in it that are not the same below the root of each.
+pub struct Model {
+    pub root: &'static str,
+    /// In `data-model/`.
+    pub file: &'static str,
+    /// A table that nobody but the device adds to, with a boolean `Active` in each instance.
+    pub hosts: &'static str,
+    /// A table that takes instances and has a first one, with a boolean `Enable` in each that is false at first.
+    pub table: &'static str,
+    /// A table that has a table in each instance, and room for eight instances.
+    pub outer: &'static str,
+    pub outer_count: &'static str,
+    /// A text in the outer table.
+    pub outer_text: &'static str,
+    pub inner: &'static str,
+    pub inner_count: &'static str,
+    /// Parameters whose names differ in one instance number.
+    pub pattern: &'static str,
+}
+
+pub const MODELS: [&Model; 2] = [&super::tr_181::MODEL, &super::tr_098::MODEL];
+
+impl Model {
+    /// A gateway that knows this ACS. It retries after just one second (R126), and has nothing to say by itself:
+    /// periodic Informs are off.
+    pub fn gateway(&self, acs: &Acs) -> AgentBuilder {
+        self.gateway_at(&acs.url())
+    }
+
+    /// The same, with any ACS URL.
+    pub fn gateway_at(&self, url: &str) -> AgentBuilder {
+        let settings = [
+            ("URL", url),
+            ("Password", PASSWORD),
+            ("CWMPRetryMinimumWaitInterval", "1"),
+            ("CWMPRetryIntervalMultiplier", "1000"),
+            ("PeriodicInformEnable", "false"),
+        ];
+        let builder = Agent::builder(env!("CARGO_BIN_EXE_cpe-agent")).data_model(model_file(self.file)).fixed_ports();
+        settings.iter().fold(builder, |builder, (name, value)| {
+            builder.set(&format!("{}.ManagementServer.{name}", self.root), value)
+        })
+    }
+}
