@@ -1,6 +1,8 @@
 //! What survives a restart, a reboot, and a crash at the worst moment.
 
+#[path = "../gateway/mod.rs"]
 mod gateway;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::time::Duration;

@@ -3,7 +3,9 @@
 use std::net::TcpStream;
 use std::time::Duration;
 
+#[path = "../gateway/mod.rs"]
 mod gateway;
+#[path = "../support/mod.rs"]
 mod support;
 
 use gateway::{BOOT, BOOTSTRAP, SOON, VALUE_CHANGE, gateway};

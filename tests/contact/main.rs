@@ -1,7 +1,9 @@
 //! When the real agent contacts its ACS, what for, and what it does after: notifications, heartbeats, promises.
 #![allow(clippy::disallowed_methods, reason = "a test has clocks")]
 
+#[path = "../gateway/mod.rs"]
 mod gateway;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::path::{Path, PathBuf};

@@ -1,6 +1,8 @@
 //! Sessions of the real agent with the reference ACS: who says what, in which order, and how a session ends.
 
+#[path = "../gateway/mod.rs"]
 mod gateway;
+#[path = "../support/mod.rs"]
 mod support;
 
 use gateway::{BOOT, BOOTSTRAP, SOON, gateway, tr_098};

@@ -1,6 +1,8 @@
 //! GetParameterNames, GetParameterValues and SetParameterValues of the real agent, with both shipped models.
 
+#[path = "../gateway/mod.rs"]
 mod gateway;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::collections::BTreeMap;

@@ -1,6 +1,7 @@
 //! The commands `get` to `status` against the real daemon, and what clients of its socket may not do to it.
 #![allow(clippy::disallowed_methods, reason = "a test has clocks and threads")]
 
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::fs;

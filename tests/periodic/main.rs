@@ -1,7 +1,9 @@
 //! Periodic Informs of the real agent: interval, phase, changes by the ACS.
 #![allow(clippy::disallowed_methods, reason = "a test has clocks")]
 
+#[path = "../gateway/mod.rs"]
 mod gateway;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
