@@ -1,15 +1,11 @@
 //! Sessions of the real agent with the reference ACS: who says what, in which order, and how a session ends.
 
-#[path = "../gateway/mod.rs"]
-mod gateway;
-#[path = "../support/mod.rs"]
-mod support;
-
-use gateway::{BOOT, BOOTSTRAP, SOON, gateway, tr_098};
-use support::{
+use super::model::{at, gateway};
+use crate::gateway::{BOOT, BOOTSTRAP, PASSWORD, SOON, USERNAME};
+use crate::support::{
     Acs, AcsOptions, Dialect, Ids, Reply, anything, drop_connection, empty_200, empty_post, fault, garbage,
-    get_parameter_values, get_rpc_methods, inform, inform_response, no_content, oversized, raw_envelope, raw_rpc,
-    response, set_parameter_values, soap_fault, status, truncated,
+    get_parameter_values, get_rpc_methods, inform, inform_response, no_content, nothing_more, oversized, raw_envelope,
+    raw_rpc, response, set_parameter_values, soap_fault, status, truncated,
 };
 
 /// R90, R91, R94, R96, R98, R116, R117: the whole of the simplest session.
@@ -30,48 +26,6 @@ fn the_first_contact() {
     assert!(inform.headers.contains(&versions), "R81: {:?}", inform.headers);
     agent.wait_for_log("session done", SOON);
     acs.quiet_for(std::time::Duration::from_millis(300));
-}
-
-/// R103.
-#[test]
-fn a_tr_181_inform_holds_the_forced_parameters() {
-    let mut acs = Acs::start(AcsOptions::new());
-    let _agent = gateway(&acs).start();
-    let session = acs.session(SOON).expect_complete();
-    let names: Vec<&str> = session.inform().parameters.iter().map(|parameter| parameter.name.as_str()).collect();
-    let forced = [
-        "Device.RootDataModelVersion",
-        "Device.DeviceInfo.HardwareVersion",
-        "Device.DeviceInfo.SoftwareVersion",
-        "Device.DeviceInfo.ProvisioningCode",
-        "Device.ManagementServer.ParameterKey",
-        "Device.ManagementServer.ConnectionRequestURL",
-        "Device.ManagementServer.AliasBasedAddressing",
-    ];
-    assert_eq!(names, forced);
-}
-
-/// R104.
-#[test]
-fn a_tr_098_inform_holds_the_forced_parameters() {
-    let mut acs = Acs::start(AcsOptions::new());
-    let _agent = tr_098::gateway(&acs).start();
-    let session = acs.session(SOON).expect_complete();
-    let forced = [
-        "DeviceSummary",
-        "DeviceInfo.SpecVersion",
-        "DeviceInfo.HardwareVersion",
-        "DeviceInfo.SoftwareVersion",
-        "DeviceInfo.ProvisioningCode",
-        "ManagementServer.ConnectionRequestURL",
-        "ManagementServer.ParameterKey",
-    ];
-    for name in forced {
-        let name = format!("InternetGatewayDevice.{name}");
-        assert!(session.inform().value(&name).is_some(), "{name} is not in\n{}", session.inform());
-    }
-    let addresses = session.inform().parameters.iter().filter(|p| p.name.ends_with(".ExternalIPAddress")).count();
-    assert_eq!(addresses, 1, "that of the default connection only");
 }
 
 /// R43, R77, R96: what servers do differently and mean alike.
@@ -105,14 +59,14 @@ fn every_dialect_of_soap() {
 
 /// A session with a read, a write and a read of what was written.
 fn converses(options: AcsOptions) {
-    const NAME: &str = "Device.Time.NTPServer1";
+    const NAME: &str = at!("Time.NTPServer1");
     let mut acs = Acs::start(options);
     acs.expects(inform()).replies(inform_response());
     acs.expects(empty_post()).replies(get_rpc_methods());
     acs.expects(response("GetRPCMethods")).replies(set_parameter_values(&[(NAME, "string", "a<&>\u{e4}b")], "key"));
     acs.expects(response("SetParameterValues")).replies(get_parameter_values(&[NAME]));
     acs.expects(response("GetParameterValues").parameter(NAME, "a<&>\u{e4}b")).replies(Reply::from(get_rpc_methods()));
-    acs.expects(response("GetRPCMethods")).replies(support::nothing_more());
+    acs.expects(response("GetRPCMethods")).replies(nothing_more());
     let _agent = gateway(&acs).start();
     acs.session(SOON).expect_complete();
 }
@@ -313,14 +267,15 @@ fn requests_that_are_refused() {
         xmlns:cwmp=\"urn:dslforum-org:cwmp-1-0\" xmlns:x=\"urn:example\"><soap-env:Header>\
         <cwmp:ID soap-env:mustUnderstand=\"1\">{id}</cwmp:ID><x:Price soap-env:mustUnderstand=\"0\">1</x:Price>\
         </soap-env:Header><soap-env:Body><cwmp:GetRPCMethods/></soap-env:Body></soap-env:Envelope>";
+    let without_level = concat!("<ParameterPath>", at!(""), "</ParameterPath>");
+    let bad_level = concat!("<ParameterPath>", at!(""), "</ParameterPath><NextLevel>perhaps</NextLevel>");
     let mut acs = Acs::start(AcsOptions::new());
     acs.expects(inform()).replies(inform_response());
     acs.expects(empty_post()).replies(raw_rpc("X_EXAMPLE-COM_Dance", "<Tempo>120</Tempo>"));
     acs.expects(fault(9000)).replies(raw_rpc("getparametervalues", ""));
     acs.expects(fault(9000)).replies(raw_rpc("GetParameterValues", ""));
-    acs.expects(fault(9003)).replies(raw_rpc("GetParameterNames", "<ParameterPath>Device.</ParameterPath>"));
-    acs.expects(fault(9003))
-        .replies(raw_rpc("GetParameterNames", "<ParameterPath>Device.</ParameterPath><NextLevel>perhaps</NextLevel>"));
+    acs.expects(fault(9003)).replies(raw_rpc("GetParameterNames", without_level));
+    acs.expects(fault(9003)).replies(raw_rpc("GetParameterNames", bad_level));
     acs.expects(fault(9003)).replies(raw_rpc("SetParameterValues", "<ParameterKey/>"));
     acs.expects(fault(9003)).replies(raw_envelope("GetRPCMethods", unknown_header));
     acs.expects(response("GetRPCMethods")).replies(no_content());
@@ -370,9 +325,9 @@ fn the_list_of_methods_is_true() {
 /// A session of many exchanges is one like any other.
 #[test]
 fn a_long_session() {
-    let mut acs = Acs::start(AcsOptions::like_genieacs(gateway::USERNAME, gateway::PASSWORD));
+    let mut acs = Acs::start(AcsOptions::like_genieacs(USERNAME, PASSWORD));
     for _ in 0..300 {
-        acs.enqueue(get_parameter_values(&["Device.DeviceInfo.UpTime", "Device.ManagementServer."]));
+        acs.enqueue(get_parameter_values(&[at!("DeviceInfo.UpTime"), at!("ManagementServer.")]));
     }
     let _agent = gateway(&acs).start();
     let session = acs.session(SOON).expect_complete();
