@@ -1,25 +1,23 @@
-//! GetParameterNames, GetParameterValues and SetParameterValues of the real agent, with both shipped models.
-
-#[path = "../gateway/mod.rs"]
-mod gateway;
-#[path = "../support/mod.rs"]
-mod support;
+//! GetParameterNames, GetParameterValues and SetParameterValues of the real agent.
 
 use std::collections::BTreeMap;
 
-use gateway::{BOOT, SOON, gateway, model_file, tr_098};
 use serde_json::Value as Json;
-use support::{
+
+use super::model::{MODEL, at, gateway};
+use crate::gateway::{BOOT, MODELS, SOON, model_file};
+use crate::support::message::Name;
+use crate::support::{
     Acs, AcsOptions, Message, empty_post, fault, get_parameter_names, get_parameter_values, inform, inform_response,
     no_content, response, set_parameter_values,
 };
 
-const KEY: &str = "Device.ManagementServer.ParameterKey";
-const NTP: &str = "Device.Time.NTPServer1";
-const INTERVAL: &str = "Device.ManagementServer.PeriodicInformInterval";
+const KEY: &str = at!("ManagementServer.ParameterKey");
+const NTP: &str = at!("Time.NTPServer1");
+const INTERVAL: &str = at!("ManagementServer.PeriodicInformInterval");
 
-/// What a model file says of each of its parameters, `{i}` in the place of instance numbers.
-fn described(file: &str) -> BTreeMap<String, Json> {
+/// What the model file says of each of its parameters, `{i}` in the place of instance numbers.
+fn described() -> BTreeMap<String, Json> {
     fn collect(node: &Json, path: &str, found: &mut BTreeMap<String, Json>) {
         for (name, member) in node.as_object().into_iter().flatten() {
             let path = format!("{path}{name}");
@@ -30,13 +28,13 @@ fn described(file: &str) -> BTreeMap<String, Json> {
             }
         }
     }
-    let text = std::fs::read_to_string(model_file(file)).expect("a shipped model");
+    let text = std::fs::read_to_string(model_file(MODEL.file)).expect("a shipped model");
     let mut found = BTreeMap::new();
     collect(&serde_json::from_str(&text).expect("JSON"), "", &mut found);
     found
 }
 
-/// `Device.Hosts.Host.1.Active` as the model describes it: `Device.Hosts.Host.{i}.Active`.
+/// `Device.Hosts.Host.1.Active` as a model describes it: `Device.Hosts.Host.{i}.Active`.
 fn template(path: &str) -> String {
     let parts = path.split('.').map(|part| match part.parse::<u32>() {
         Ok(_) => "{i}",
@@ -46,18 +44,18 @@ fn template(path: &str) -> String {
 }
 
 /// R72, R177, R178, R184 to R187, R191, R192: names, types and writability of everything are those of the model.
-fn the_whole_tree(file: &str, root: &str) {
-    let described = described(file);
+#[test]
+fn the_whole_tree() {
+    let described = described();
     let mut acs = Acs::start(AcsOptions::new());
     acs.enqueue(get_parameter_names("", false));
     acs.enqueue(get_parameter_values(&[""]));
-    let agent = if root == "Device." { gateway(&acs) } else { tr_098::gateway(&acs) };
-    let _agent = agent.start();
+    let _agent = gateway(&acs).start();
     let session = acs.session(SOON).expect_complete();
     let names = &session.response("GetParameterNames").names;
     let values = &session.response("GetParameterValues").parameters;
 
-    assert_eq!(names[0].name, root, "R185");
+    assert_eq!(names[0].name, at!(""), "R185");
     let (objects, parameters): (Vec<_>, Vec<_>) = names.iter().partition(|entry| entry.name.ends_with('.'));
     assert!(parameters.len() >= 500, "{} parameters", parameters.len());
     let valued: Vec<&str> = values.iter().map(|entry| entry.name.as_str()).collect();
@@ -93,16 +91,6 @@ fn the_whole_tree(file: &str, root: &str) {
     assert!(objects.iter().any(|entry| entry.writable), "tables that take instances");
 }
 
-#[test]
-fn the_whole_tree_of_tr_181() {
-    the_whole_tree("tr-181.json", "Device.");
-}
-
-#[test]
-fn the_whole_tree_of_tr_098() {
-    the_whole_tree("tr-098.json", "InternetGatewayDevice.");
-}
-
 /// R185, R186, R190: level by level, from the empty path down, the same names are found as all at once: so does
 /// GenieACS.
 #[test]
@@ -129,7 +117,7 @@ fn level_by_level() {
             found.push(entry.clone());
         }
     }
-    let sorted = |mut names: Vec<support::message::Name>| {
+    let sorted = |mut names: Vec<Name>| {
         names.sort_by(|a, b| a.name.cmp(&b.name));
         names
     };
@@ -139,6 +127,9 @@ fn level_by_level() {
 /// R185 to R189, R76.
 #[test]
 fn get_parameter_names_at_its_edges() {
+    let (root, hosts) = (at!(""), MODEL.hosts);
+    let miscased = format!("{}{}", root[..1].to_lowercase(), &at!("Time.")[1..]);
+    let other = MODELS.into_iter().find(|model| model.root != MODEL.root).expect("another model");
     let mut acs = Acs::start(AcsOptions::new());
     acs.expects(inform()).replies(inform_response());
     acs.expects(empty_post()).replies(get_parameter_names("", true));
@@ -147,20 +138,20 @@ fn get_parameter_names_at_its_edges() {
             message.names.iter().map(|entry| entry.name.as_str()).eq(names.iter().copied())
         })
     };
-    acs.expects(only(&["Device."])).replies(get_parameter_names(INTERVAL, false));
+    acs.expects(only(&[at!("")])).replies(get_parameter_names(INTERVAL, false));
     acs.expects(only(&[INTERVAL]).name(INTERVAL, true)).replies(get_parameter_names(INTERVAL, true));
-    acs.expects(fault(9003)).replies(get_parameter_names("Device.Hosts.Host.", true));
-    acs.expects(response("GetParameterNames")).replies(get_parameter_names("Device.Hosts.Host.9999.", true));
+    acs.expects(fault(9003)).replies(get_parameter_names(hosts, true));
+    acs.expects(response("GetParameterNames")).replies(get_parameter_names(&format!("{hosts}9999."), true));
     // The trailing dot tells an object from a parameter.
-    acs.expects(fault(9005)).replies(get_parameter_names("Device.Time", false));
+    acs.expects(fault(9005)).replies(get_parameter_names(at!("Time"), false));
     acs.expects(fault(9005)).replies(get_parameter_names(&format!("{INTERVAL}."), false));
-    acs.expects(fault(9005)).replies(get_parameter_names("device.Time.", false));
-    acs.expects(fault(9005)).replies(get_parameter_names("Device.Hosts.Host.{i}.", true));
-    acs.expects(fault(9005)).replies(get_parameter_names("Device..", true));
+    acs.expects(fault(9005)).replies(get_parameter_names(&miscased, false));
+    acs.expects(fault(9005)).replies(get_parameter_names(&format!("{hosts}{{i}}."), true));
+    acs.expects(fault(9005)).replies(get_parameter_names(at!("."), true));
     acs.expects(fault(9005)).replies(get_parameter_names(".", true));
-    acs.expects(fault(9005)).replies(get_parameter_names(" Device.", true));
-    acs.expects(fault(9005)).replies(get_parameter_names(&format!("Device.{}.", "x".repeat(300)), true));
-    acs.expects(fault(9003)).replies(get_parameter_names("InternetGatewayDevice.", true));
+    acs.expects(fault(9005)).replies(get_parameter_names(&format!(" {root}"), true));
+    acs.expects(fault(9005)).replies(get_parameter_names(&format!("{root}{}.", "x".repeat(300)), true));
+    acs.expects(fault(9003)).replies(get_parameter_names(&format!("{}.", other.root), true));
     acs.expects(fault(9005)).replies(no_content());
     let _agent = gateway(&acs).start();
     acs.session(SOON).expect_complete();
@@ -172,24 +163,25 @@ fn get_parameter_values_at_its_edges() {
     let mut acs = Acs::start(AcsOptions::new());
     acs.expects(inform()).replies(inform_response());
     // An instance that has no parameters of its own would be rare; a table without instances is not.
-    let empty = "Device.ManagementServer.ManageableDevice.";
+    let empty = at!("ManagementServer.ManageableDevice.");
+    let hosts = MODEL.hosts;
     acs.expects(empty_post()).replies(get_parameter_values(&[empty]));
     acs.expects(response("GetParameterValues").checked("an empty list", |message| message.parameters.is_empty()))
-        .replies(get_parameter_values(&[NTP, "Device.ManagementServer.Password", "Device.Time."]));
+        .replies(get_parameter_values(&[NTP, at!("ManagementServer.Password"), at!("Time.")]));
     acs.expects(
         response("GetParameterValues")
-            .parameter("Device.ManagementServer.Password", "")
+            .parameter(at!("ManagementServer.Password"), "")
             .parameter(NTP, "0.pool.ntp.org")
-            .has_parameter("Device.Time.Enable"),
+            .has_parameter(at!("Time.Enable")),
     )
-    .replies(get_parameter_values(&[NTP, "Device.Time.NoSuchThing"]));
+    .replies(get_parameter_values(&[NTP, at!("Time.NoSuchThing")]));
     // One wrong name refuses the call.
-    acs.expects(fault(9005)).replies(get_parameter_values(&["Device.Time"]));
-    acs.expects(fault(9005)).replies(get_parameter_values(&["Device.Time.NTPServer1."]));
-    acs.expects(fault(9005)).replies(get_parameter_values(&["Device.Hosts.Host.9999."]));
-    acs.expects(fault(9005)).replies(get_parameter_values(&["Device.Hosts.Host.01."]));
-    acs.expects(fault(9005)).replies(get_parameter_values(&["Device.Time.ntpserver1"]));
-    acs.expects(fault(9005)).replies(get_parameter_values(&["Device.Hosts.Host.*.Active"]));
+    acs.expects(fault(9005)).replies(get_parameter_values(&[at!("Time")]));
+    acs.expects(fault(9005)).replies(get_parameter_values(&[at!("Time.NTPServer1.")]));
+    acs.expects(fault(9005)).replies(get_parameter_values(&[&format!("{hosts}9999.")]));
+    acs.expects(fault(9005)).replies(get_parameter_values(&[&format!("{hosts}01.")]));
+    acs.expects(fault(9005)).replies(get_parameter_values(&[at!("Time.ntpserver1")]));
+    acs.expects(fault(9005)).replies(get_parameter_values(&[&format!("{hosts}*.Active")]));
     acs.expects(fault(9005)).replies(no_content());
     let _agent = gateway(&acs).start();
     acs.session(SOON).expect_complete();
@@ -198,56 +190,57 @@ fn get_parameter_values_at_its_edges() {
 /// R164 to R168: every mistake is named, and nothing of the call is done, its ParameterKey neither (R157).
 #[test]
 fn set_parameter_values_is_all_or_nothing() {
+    let no_host = format!("{}9999.Active", MODEL.hosts);
     let mut acs = Acs::start(AcsOptions::new());
     acs.expects(inform()).replies(inform_response());
     acs.expects(empty_post()).replies(set_parameter_values(&[(NTP, "string", "good.example")], "good"));
     acs.expects(response("SetParameterValues").argument("Status", "0")).replies(set_parameter_values(
         &[
             (NTP, "string", "bad.example"),
-            ("Device.Time.Nothing", "string", "x"),
-            ("Device.Hosts.Host.9999.Active", "boolean", "1"),
-            ("Device.Time.", "string", "x"),
-            ("Device.Time", "string", "x"),
+            (at!("Time.Nothing"), "string", "x"),
+            (&no_host, "boolean", "1"),
+            (at!("Time."), "string", "x"),
+            (at!("Time"), "string", "x"),
             (INTERVAL, "unsignedInt", "0"),
-            ("Device.Time.Enable", "boolean", "yes"),
+            (at!("Time.Enable"), "boolean", "yes"),
             (
-                "Device.Time.NTPServer2",
+                at!("Time.NTPServer2"),
                 "string",
                 "0123456789012345678901234567890123456789012345678901234567890123456789",
             ),
-            ("Device.ManagementServer.PeriodicInformTime", "dateTime", "2026-13-01T00:00:00Z"),
-            ("Device.ManagementServer.URL", "string", "ftp://elsewhere.example/"),
-            ("Device.ManagementServer.InstanceMode", "string", "InstanceAlias"),
-            ("Device.ManagementServer.PeriodicInformEnable", "int", "1"),
-            ("Device.DeviceInfo.SoftwareVersion", "string", "2"),
+            (at!("ManagementServer.PeriodicInformTime"), "dateTime", "2026-13-01T00:00:00Z"),
+            (at!("ManagementServer.URL"), "string", "ftp://elsewhere.example/"),
+            (at!("ManagementServer.InstanceMode"), "string", "InstanceAlias"),
+            (at!("ManagementServer.PeriodicInformEnable"), "int", "1"),
+            (at!("DeviceInfo.SoftwareVersion"), "string", "2"),
             (KEY, "string", "by force"),
-            ("Device.DeviceInfo.ProvisioningCode", "string", "bad"),
+            (at!("DeviceInfo.ProvisioningCode"), "string", "bad"),
         ],
         "bad",
     ));
     acs.expects(
         fault(9003)
-            .fault_on("Device.Time.Nothing", 9005)
-            .fault_on("Device.Hosts.Host.9999.Active", 9005)
-            .fault_on("Device.Time.", 9005)
-            .fault_on("Device.Time", 9005)
+            .fault_on(at!("Time.Nothing"), 9005)
+            .fault_on(&no_host, 9005)
+            .fault_on(at!("Time."), 9005)
+            .fault_on(at!("Time"), 9005)
             .fault_on(INTERVAL, 9007)
-            .fault_on("Device.Time.Enable", 9007)
-            .fault_on("Device.Time.NTPServer2", 9007)
-            .fault_on("Device.ManagementServer.PeriodicInformTime", 9007)
-            .fault_on("Device.ManagementServer.URL", 9007)
-            .fault_on("Device.ManagementServer.InstanceMode", 9007)
-            .fault_on("Device.ManagementServer.PeriodicInformEnable", 9006) // R332
-            .fault_on("Device.DeviceInfo.SoftwareVersion", 9008)
+            .fault_on(at!("Time.Enable"), 9007)
+            .fault_on(at!("Time.NTPServer2"), 9007)
+            .fault_on(at!("ManagementServer.PeriodicInformTime"), 9007)
+            .fault_on(at!("ManagementServer.URL"), 9007)
+            .fault_on(at!("ManagementServer.InstanceMode"), 9007)
+            .fault_on(at!("ManagementServer.PeriodicInformEnable"), 9006) // R332
+            .fault_on(at!("DeviceInfo.SoftwareVersion"), 9008)
             .fault_on(KEY, 9008)
             .checked("13 mistakes", |message| message.fault.as_ref().is_some_and(|f| f.parameters.len() == 13)),
     )
-    .replies(get_parameter_values(&[NTP, KEY, "Device.DeviceInfo.ProvisioningCode"]));
+    .replies(get_parameter_values(&[NTP, KEY, at!("DeviceInfo.ProvisioningCode")]));
     acs.expects(
         response("GetParameterValues")
             .parameter(NTP, "good.example")
             .parameter(KEY, "good")
-            .parameter("Device.DeviceInfo.ProvisioningCode", ""),
+            .parameter(at!("DeviceInfo.ProvisioningCode"), ""),
     )
     .replies(no_content());
     let _agent = gateway(&acs).start();
@@ -259,7 +252,7 @@ fn set_parameter_values_is_all_or_nothing() {
 fn set_parameter_values_at_its_edges() {
     let mut acs = Acs::start(AcsOptions::new());
     acs.expects(inform()).replies(inform_response());
-    let twice = [(NTP, "string", "a.example"), ("Device.Time.Enable", "boolean", "0"), (NTP, "string", "a.example")];
+    let twice = [(NTP, "string", "a.example"), (at!("Time.Enable"), "boolean", "0"), (NTP, "string", "a.example")];
     acs.expects(empty_post()).replies(set_parameter_values(&twice, "twice"));
     acs.expects(fault(9003).checked("no parameter faults", no_parameter_faults))
         .replies(set_parameter_values(&[], "k\u{e4}\u{4e2d} <&>"));
@@ -284,7 +277,7 @@ fn no_parameter_faults(message: &Message) -> bool {
 /// Servers in the field write types loosely; what fits is taken, and reads back in the parameter's own type.
 #[test]
 fn set_parameter_values_takes_the_types_of_the_field() {
-    let enable = "Device.Time.Enable";
+    let enable = at!("Time.Enable");
     let taken = [
         (enable, "boolean", "0", "false"),
         (enable, "boolean", "true", "true"),
@@ -326,7 +319,7 @@ fn set_parameter_values_takes_the_types_of_the_field() {
 #[test]
 fn what_the_acs_sets_is_not_reported() {
     let mut acs = Acs::start(AcsOptions::new());
-    let code = "Device.DeviceInfo.ProvisioningCode"; // active notification, in every Inform
+    let code = at!("DeviceInfo.ProvisioningCode"); // active notification, in every Inform
     acs.enqueue(set_parameter_values(&[(code, "string", "blue")], "k"));
     let mut agent = gateway(&acs).start();
     acs.session(SOON).expect_complete();
@@ -341,12 +334,12 @@ fn what_the_acs_sets_is_not_reported() {
 /// R175, R334: a password can be set and never read, and is used in the next session.
 #[test]
 fn a_hidden_parameter() {
-    let password = "Device.ManagementServer.Password";
-    let username = "Device.ManagementServer.Username";
+    let password = at!("ManagementServer.Password");
+    let username = at!("ManagementServer.Username");
     let mut acs = Acs::start(AcsOptions::new());
     let set = [(password, "string", "n\u{e4}w \"secret\""), (username, "string", "somebody \"else\"")];
     acs.enqueue(set_parameter_values(&set, ""));
-    acs.enqueue(get_parameter_values(&[password, "Device."]));
+    acs.enqueue(get_parameter_values(&[password, at!("")]));
     let mut agent = gateway(&acs).start();
     let session = acs.session(SOON).expect_complete();
     let read = session.response("GetParameterValues");
