@@ -1,8 +1,4 @@
 //! The commands `get` to `status` against the real daemon, and what clients of its socket may not do to it.
-#![allow(clippy::disallowed_methods, reason = "a test has clocks and threads")]
-
-#[path = "../support/mod.rs"]
-mod support;
 
 use std::fs;
 use std::io::{Read, Write};
@@ -14,18 +10,30 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value as Json;
-use support::agent::{patience, program};
-use support::{Acs, AcsOptions, Agent, inform};
 
-const SOON: Duration = Duration::from_secs(20);
+use super::model::{MODEL, at};
+use crate::gateway::{SOON, model_file};
+use crate::support::agent::{AgentBuilder, patience, program};
+use crate::support::{Acs, AcsOptions, Agent, inform, inform_response};
+
 const PROGRAM: &str = env!("CARGO_BIN_EXE_cpe-agent");
-const MAPPINGS: &str = "Device.NAT.PortMapping.";
-const CODE: &str = "Device.DeviceInfo.ProvisioningCode";
-const URL: &str = "Device.ManagementServer.URL";
+const TABLE: &str = MODEL.table;
+const SERIAL: &str = at!("DeviceInfo.SerialNumber");
+const INTERVAL: &str = at!("ManagementServer.PeriodicInformInterval");
+const CODE: &str = at!("DeviceInfo.ProvisioningCode");
+const URL: &str = at!("ManagementServer.URL");
+const PASSWORD: &str = at!("ManagementServer.Password");
+
+/// A client that wants to know everything.
+const GET_ALL: &[u8] = concat!("[\"get\",\"", at!(""), "\"]\n").as_bytes();
+
+fn builder(url: &str) -> AgentBuilder {
+    Agent::builder(PROGRAM).data_model(model_file(MODEL.file)).set(URL, url)
+}
 
 /// An agent with this ACS and these factory values, its socket open.
 fn agent_with(url: &str, settings: &[(&str, &str)], arguments: &[&str]) -> Agent {
-    let mut builder = Agent::builder(PROGRAM).data_model("data-model/tr-181.json").set(URL, url).args(arguments);
+    let mut builder = builder(url).args(arguments);
     for (path, value) in settings {
         builder = builder.set(path, value);
     }
@@ -99,49 +107,44 @@ fn rest(stream: &mut UnixStream) -> String {
 #[test]
 fn values_and_instances_come_and_go() {
     let agent = lonely_agent();
-    assert_eq!(
-        agent.succeeds(&["get", "Device.DeviceInfo.SerialNumber"]),
-        "Device.DeviceInfo.SerialNumber=0000000001\n"
-    );
-    assert!(agent.succeeds(&["get", "Device."]).lines().count() > 500);
-    assert_eq!(
-        agent.succeeds(&["set", &format!("{CODE}=a b=c"), "Device.ManagementServer.PeriodicInformInterval=60"]),
-        ""
-    );
-    let both = agent.succeeds(&["get", CODE, "Device.ManagementServer.PeriodicInformInterval"]);
-    assert_eq!(both, format!("{CODE}=a b=c\nDevice.ManagementServer.PeriodicInformInterval=60\n"));
-    let number = agent.succeeds(&["add", MAPPINGS]);
-    let instance = format!("{MAPPINGS}{}.", number.trim_end());
+    assert_eq!(agent.succeeds(&["get", SERIAL]), format!("{SERIAL}=0000000001\n"));
+    assert!(agent.succeeds(&["get", at!("")]).lines().count() > 500);
+    assert_eq!(agent.succeeds(&["set", &format!("{CODE}=a b=c"), &format!("{INTERVAL}=60")]), "");
+    let both = agent.succeeds(&["get", CODE, INTERVAL]);
+    assert_eq!(both, format!("{CODE}=a b=c\n{INTERVAL}=60\n"));
+    let number = agent.succeeds(&["add", TABLE]);
+    let instance = format!("{TABLE}{}.", number.trim_end());
     assert!(agent.succeeds(&["get", &instance]).contains(&format!("{instance}Enable=false\n")));
     assert_eq!(agent.succeeds(&["delete", &instance]), "");
     assert_eq!(fails(&agent, &["get", &instance]), format!("{instance}: no such parameter or object"));
-    assert_ne!(agent.succeeds(&["add", MAPPINGS]), number);
+    assert_ne!(agent.succeeds(&["add", TABLE]), number);
 }
 
 #[test]
 fn what_was_set_survives_a_crash() {
     let mut agent = lonely_agent();
     agent.succeeds(&["set", &format!("{CODE}=kept")]);
-    let number = agent.succeeds(&["add", MAPPINGS]);
+    let number = agent.succeeds(&["add", TABLE]);
     agent.crash_and_restart();
     wait_for_socket(&agent);
     assert_eq!(agent.succeeds(&["get", CODE]), format!("{CODE}=kept\n"));
-    agent.succeeds(&["delete", &format!("{MAPPINGS}{}.", number.trim_end())]);
+    agent.succeeds(&["delete", &format!("{TABLE}{}.", number.trim_end())]);
 }
 
 #[test]
 fn a_command_that_fails_says_why() {
     let agent = lonely_agent();
-    assert_eq!(fails(&agent, &["get", CODE, "Device.Nothing"]), "Device.Nothing: no such parameter or object");
-    let serial = "Device.DeviceInfo.SerialNumber";
-    let both = fails(&agent, &["set", &format!("{CODE}=new"), &format!("{serial}=1"), "Device.No=1"]);
-    assert_eq!(both, format!("{serial}: the parameter is read-only\nDevice.No: no such parameter or object"));
+    let nothing = at!("Nothing");
+    assert_eq!(fails(&agent, &["get", CODE, nothing]), format!("{nothing}: no such parameter or object"));
+    let both = fails(&agent, &["set", &format!("{CODE}=new"), &format!("{SERIAL}=1"), &format!("{nothing}=1")]);
+    assert_eq!(both, format!("{SERIAL}: the parameter is read-only\n{nothing}: no such parameter or object"));
     assert_eq!(agent.succeeds(&["get", CODE]), format!("{CODE}=\n"));
-    assert_eq!(fails(&agent, &["add", "Device.DeviceInfo."]), "Device.DeviceInfo.: no instance can be added here");
+    let no_table = at!("DeviceInfo.");
+    assert_eq!(fails(&agent, &["add", no_table]), format!("{no_table}: no instance can be added here"));
     let transfer = fails(&agent, &["inform", "7 TRANSFER COMPLETE"]);
     assert_eq!(transfer, "`7 TRANSFER COMPLETE` tells the end of something that the ACS has asked for");
     assert!(fails(&agent, &["inform", "2"]).starts_with("there is no event code `2`"));
-    agent.succeeds(&["set", "Device.ManagementServer.EnableCWMP=false"]);
+    agent.succeeds(&["set", at!("ManagementServer.EnableCWMP=false")]);
     assert_eq!(fails(&agent, &["inform"]), "EnableCWMP is false: no session is started");
     assert_eq!(status(&agent)["nextSession"]["cause"], "disabled");
 }
@@ -152,19 +155,18 @@ fn without_a_daemon_there_is_a_word() {
     agent.kill9();
     assert!(fails(&agent, &["status"]).starts_with("the daemon is not running: nobody answers on "));
     fs::remove_file(agent.control()).expect("left behind by the kill");
-    assert!(fails(&agent, &["get", "Device."]).starts_with("the daemon is not running: there is no control socket "));
+    assert!(fails(&agent, &["get", at!("")]).starts_with("the daemon is not running: there is no control socket "));
 }
 
 #[test]
 fn secrets_stay_secret() {
     let agent = lonely_agent();
-    agent.succeeds(&["set", "Device.ManagementServer.Password=hunter2"]);
-    let wrong = format!("Device.ManagementServer.Password=hunter2{}", "x".repeat(300));
+    agent.succeeds(&["set", &format!("{PASSWORD}=hunter2")]);
+    let wrong = format!("{PASSWORD}=hunter2{}", "x".repeat(300));
     fails(&agent, &["set", &wrong]);
-    let password = agent.succeeds(&["get", "Device.ManagementServer.Password"]);
-    assert_eq!(password, "Device.ManagementServer.Password=\n");
+    assert_eq!(agent.succeeds(&["get", PASSWORD]), format!("{PASSWORD}=\n"));
     let texts = [
-        agent.succeeds(&["get", "Device."]),
+        agent.succeeds(&["get", at!("")]),
         agent.succeeds(&["status"]),
         agent.succeeds(&["status", "--json"]),
         fails(&agent, &["set", &wrong]),
@@ -218,8 +220,7 @@ fn the_socket_is_its_owners_and_goes_with_the_daemon() {
 fn a_live_socket_is_not_taken() {
     let agent = lonely_agent();
     let control = agent.control();
-    let builder = Agent::builder(PROGRAM).data_model("data-model/tr-181.json").set(URL, "http://127.0.0.1:1/");
-    let mut second = builder.args(&["--control", control.to_str().expect("UTF-8")]).start();
+    let mut second = builder("http://127.0.0.1:1/").args(&["--control", control.to_str().expect("UTF-8")]).start();
     second.wait_for_log("another daemon is using it", SOON);
     agent.succeeds(&["set", &format!("{CODE}=first")]);
     assert!(second.terminate().success(), "it ran without a socket");
@@ -229,8 +230,7 @@ fn a_live_socket_is_not_taken() {
 #[test]
 fn without_a_socket_the_daemon_goes_on() {
     let long = format!("/tmp/{}", "x".repeat(120));
-    let builder = Agent::builder(PROGRAM).data_model("data-model/tr-181.json").set(URL, "http://127.0.0.1:1/");
-    let mut agent = builder.args(&["--control", &long]).start();
+    let mut agent = builder("http://127.0.0.1:1/").args(&["--control", &long]).start();
     agent.wait_for_log("the path is too long for a Unix socket", SOON);
     agent.wait_for_log("session failed", SOON);
     assert!(agent.terminate().success());
@@ -246,7 +246,7 @@ fn fifty_clients_at_once_are_all_served() {
         for n in 0..50 {
             let agent = &agent;
             scope.spawn(move || match n % 3 {
-                0 => assert!(says(agent, b"[\"get\",\"Device.\"]\n").contains("Device.DeviceInfo.SerialNumber=")),
+                0 => assert!(says(agent, GET_ALL).contains(&format!("{SERIAL}="))),
                 1 => assert_eq!(says(agent, format!("[\"set\",\"{CODE}={n}\"]\n").as_bytes()), "{\"output\":\"\"}\n"),
                 _ => assert!(says(agent, b"[\"status\"]\n").starts_with("{\"output\":\"manufacturer")),
             });
@@ -281,7 +281,7 @@ fn a_client_without_manners_harms_nobody() {
     assert!(sent < 160, "all of it was taken");
     assert!(rest(&mut endless).starts_with("{\"error\":\"the request is longer than "));
     // Gone before the answer, in the middle of the request, and while it is written.
-    for bytes in [&b"[\"get\",\"Device.\"]\n"[..], b"[\"get\",", b""] {
+    for bytes in [GET_ALL, b"[\"get\",", b""] {
         for _ in 0..50 {
             connect(&agent).write_all(bytes).expect("sent");
         }
@@ -299,7 +299,7 @@ fn who_says_nothing_or_takes_nothing_is_dropped() {
     let agent = lonely_agent();
     let mut silent = connect(&agent);
     // More answers than the agent may have open, each larger than a socket's buffer, which nobody reads.
-    let everything = format!("[\"get\"{}]\n", ",\"Device.\"".repeat(20));
+    let everything = format!("[\"get\"{}]\n", concat!(",\"", at!(""), "\"").repeat(20));
     let deaf: Vec<UnixStream> = (0..8)
         .map(|_| {
             let mut stream = connect(&agent);
@@ -363,7 +363,7 @@ fn a_daemon_that_stops_lets_its_clients_go() {
     agent.wait_for_log("session with", SOON);
     let control = agent.control();
     let client = thread::spawn(move || {
-        Command::new(program(PROGRAM)).args(["get", "Device.", "--control"]).arg(control).output().expect("a client")
+        Command::new(program(PROGRAM)).args(["get", at!(""), "--control"]).arg(control).output().expect("a client")
     });
     thread::sleep(Duration::from_millis(300));
     assert!(agent.terminate().success());
@@ -375,14 +375,14 @@ fn inform_starts_a_session_at_once() {
     let mut acs = Acs::start(AcsOptions::new());
     let agent = agent_with(&acs.url(), &[], &[]);
     acs.session(SOON).expect_complete();
-    acs.expects(inform().only_events(&["6 CONNECTION REQUEST"])).replies(support::inform_response());
+    acs.expects(inform().only_events(&["6 CONNECTION REQUEST"])).replies(inform_response());
     let began = Instant::now();
     assert_eq!(agent.succeeds(&["inform", "6 CONNECTION REQUEST"]), "");
     acs.story_told(SOON);
     assert!(began.elapsed() < patience(Duration::from_secs(1)), "{:?}", began.elapsed());
     acs.session(SOON).expect_complete();
     eventually("a status of success", || status(&agent)["lastSession"]["ok"] == true);
-    acs.expects(inform().only_events(&["2 PERIODIC"])).replies(support::inform_response());
+    acs.expects(inform().only_events(&["2 PERIODIC"])).replies(inform_response());
     agent.succeeds(&["inform"]);
     acs.story_told(SOON);
     acs.session(SOON).expect_complete();
@@ -393,21 +393,21 @@ fn inform_starts_a_session_at_once() {
 fn an_active_notification_starts_a_session_unless_it_is_held_back() {
     let mut acs = Acs::start(AcsOptions::new());
     // A periodic session may be due before the notification that is held back.
-    let off = "Device.ManagementServer.PeriodicInformEnable=false";
+    let off = at!("ManagementServer.PeriodicInformEnable=false");
     let agent = agent_with(&acs.url(), &[], &["--set", off]);
     acs.session(SOON).expect_complete();
-    acs.expects(inform().only_events(&["4 VALUE CHANGE"]).parameter(CODE, "new")).replies(support::inform_response());
+    acs.expects(inform().only_events(&["4 VALUE CHANGE"]).parameter(CODE, "new")).replies(inform_response());
     agent.succeeds(&["set", &format!("{CODE}=new")]);
     acs.story_told(SOON);
     acs.session(SOON).expect_complete();
-    agent.succeeds(&["set", "Device.ManagementServer.DefaultActiveNotificationThrottle=3600"]);
+    agent.succeeds(&["set", at!("ManagementServer.DefaultActiveNotificationThrottle=3600")]);
     agent.succeeds(&["set", &format!("{CODE}=newer")]);
     acs.quiet_for(Duration::from_millis(500));
     assert_eq!(status(&agent)["nextSession"]["cause"], "notification");
     assert_eq!(status(&agent)["events"][0]["code"], "4 VALUE CHANGE");
     // Another cause is not held back, and takes it along.
     acs.expects(inform().event("2 PERIODIC").event("4 VALUE CHANGE").parameter(CODE, "newer"))
-        .replies(support::inform_response());
+        .replies(inform_response());
     agent.succeeds(&["inform"]);
     acs.story_told(SOON);
     acs.session(SOON).expect_complete();
@@ -422,7 +422,7 @@ fn another_acs_is_contacted_at_once() {
     let mut second = Acs::start(AcsOptions::new());
     let agent = agent_with(&first.url(), &[], &[]);
     first.session(SOON).expect_complete();
-    second.expects(inform().event("0 BOOTSTRAP")).replies(support::inform_response());
+    second.expects(inform().event("0 BOOTSTRAP")).replies(inform_response());
     agent.succeeds(&["set", &format!("{URL}={}", second.url())]);
     second.story_told(SOON);
     second.session(SOON).expect_complete();
