@@ -1,0 +1,97 @@
+//! Heartbeats. HeartbeatPolicy is not in TR-098.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::model::{at, gateway};
+use super::scenarios::{NTP, over, with_overlay};
+use crate::gateway::{BOOT, BOOTSTRAP, SOON, VALUE_CHANGE};
+use crate::support::agent::AgentBuilder;
+use crate::support::{
+    Acs, AcsOptions, empty_post, inform, inform_response, no_content, response, set_parameter_attributes, status,
+};
+
+const HEARTBEAT: &str = "14 HEARTBEAT";
+const CODE: &str = at!("DeviceInfo.ProvisioningCode");
+
+/// The next session tells just these events.
+fn expect_session(acs: &Acs, events: &[&str], retry_count: u32) {
+    acs.expects(inform().only_events(events).retry_count(retry_count)).replies(inform_response());
+    acs.expects(empty_post()).replies(no_content());
+}
+
+/// A gateway with a heartbeat each second.
+fn beating(acs: &Acs, directory: &Path) -> AgentBuilder {
+    let interval = r#""ReportingInterval":{"min":1,"value":"1"}"#;
+    let policy = format!(r#"{{"Device":{{"ManagementServer":{{"HeartbeatPolicy":{{{interval}}}}}}}}}"#);
+    let builder = with_overlay(gateway(acs), directory, &policy);
+    builder.set(at!("ManagementServer.HeartbeatPolicy.Enable"), "true")
+}
+
+/// R302, R303, R304: heartbeats come at their interval and tell no changes, of which a passive one starts no session
+/// of its own, and an active one does.
+#[test]
+fn heartbeats() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut acs = Acs::start(AcsOptions::new());
+    let passive = set_parameter_attributes(&[(NTP, Some(1), None)]);
+    acs.expects(inform().event(BOOT)).replies(inform_response());
+    acs.expects(empty_post()).replies(passive);
+    acs.expects(response("SetParameterAttributes")).replies(no_content());
+    let agent = beating(&acs, directory.path()).start();
+    acs.session(SOON).expect_complete();
+    agent.succeeds(&["set", &format!("{NTP}=new.example")]);
+    for _ in 0..2 {
+        let session = acs.session(SOON).expect_complete();
+        assert_eq!(session.events(), [HEARTBEAT]);
+        assert_eq!(session.inform().value(NTP), None);
+    }
+    agent.succeeds(&["set", &format!("{CODE}=x")]);
+    loop {
+        let session = acs.session(SOON).expect_complete();
+        if session.events() != [HEARTBEAT] {
+            assert_eq!(session.events(), [VALUE_CHANGE]);
+            assert_eq!((session.inform().value(NTP), session.inform().value(CODE)), (Some("new.example"), Some("x")));
+            break;
+        }
+    }
+}
+
+/// R125, R304: while another session is to be retried a heartbeat waits, and does not hasten the retry.
+#[test]
+fn heartbeats_while_the_acs_refuses() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut acs = Acs::start(AcsOptions::new());
+    let _agent = beating(&acs, directory.path()).set(at!("ManagementServer.CWMPRetryMinimumWaitInterval"), "3").start();
+    acs.expects(inform().event(BOOT).retry_count(0)).replies(status(500));
+    acs.expects(inform().only_events(&[BOOTSTRAP, BOOT]).retry_count(1)).replies(status(500));
+    expect_session(&acs, &[BOOTSTRAP, BOOT], 2);
+    expect_session(&acs, &[HEARTBEAT], 0);
+    let began: Vec<_> = (0..2).map(|_| acs.session(SOON).expect_failed().exchanges[0].at).collect();
+    let third = acs.session(SOON).expect_complete().exchanges[0].at;
+    for wait in [began[1] - began[0], third - began[1]] {
+        assert!(wait >= Duration::from_secs(3), "{wait:?}");
+    }
+    acs.session(SOON).expect_complete();
+}
+
+/// R125, R304: heartbeats that the ACS refuses are tried again in their time, whatever else there is to tell.
+#[test]
+fn heartbeats_that_the_acs_refuses() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut acs = Acs::start(AcsOptions::new());
+    let agent = beating(&acs, directory.path()).set(at!("ManagementServer.CWMPRetryMinimumWaitInterval"), "3").start();
+    over(&mut acs, &agent);
+    acs.expects(inform().only_events(&[HEARTBEAT])).replies(status(403));
+    acs.session(SOON).expect_failed();
+    acs.expects(inform().only_events(&[HEARTBEAT]).retry_count(1)).replies(status(403));
+    acs.expects(inform().only_events(&[HEARTBEAT]).retry_count(2)).replies(inform_response());
+    acs.expects(empty_post()).replies(no_content());
+    expect_session(&acs, &[VALUE_CHANGE], 0);
+    // An event of its own: one attempt at once, which the heartbeat takes; then the wait.
+    agent.succeeds(&["set", &format!("{CODE}=x")]);
+    let second = acs.session(SOON).expect_failed().exchanges[0].at;
+    let third = acs.session(SOON).expect_complete().exchanges[0].at;
+    assert!(third - second >= Duration::from_secs(3), "{:?}", third - second);
+    acs.session(SOON).expect_complete();
+}
