@@ -1,22 +1,17 @@
 //! Periodic Informs of the real agent: interval, phase, changes by the ACS.
-#![allow(clippy::disallowed_methods, reason = "a test has clocks")]
-
-#[path = "../gateway/mod.rs"]
-mod gateway;
-#[path = "../support/mod.rs"]
-mod support;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use gateway::{BOOT, BOOTSTRAP, PERIODIC, SOON, gateway};
-use support::agent::AgentBuilder;
-use support::{
-    Acs, AcsOptions, empty_post, inform, inform_response, no_content, response, set_parameter_values, status,
+use super::model::{at, gateway};
+use crate::gateway::{BOOT, BOOTSTRAP, PERIODIC, SOON};
+use crate::support::agent::AgentBuilder;
+use crate::support::{
+    Acs, AcsOptions, empty_post, inform, inform_response, no_content, response, set_parameter_values, silence, status,
 };
 
-const ENABLE: &str = "Device.ManagementServer.PeriodicInformEnable";
-const INTERVAL: &str = "Device.ManagementServer.PeriodicInformInterval";
-const TIME: &str = "Device.ManagementServer.PeriodicInformTime";
+const ENABLE: &str = at!("ManagementServer.PeriodicInformEnable");
+const INTERVAL: &str = at!("ManagementServer.PeriodicInformInterval");
+const TIME: &str = at!("ManagementServer.PeriodicInformTime");
 
 /// A gateway that informs so often.
 fn periodic(acs: &Acs, interval: &str) -> AgentBuilder {
@@ -139,7 +134,7 @@ fn periodic_events_add_up_to_one() {
 #[test]
 fn cwmp_switched_off() {
     let acs = Acs::start(AcsOptions::new());
-    let agent = periodic(&acs, "1").set("Device.ManagementServer.EnableCWMP", "false").start();
+    let agent = periodic(&acs, "1").set(at!("ManagementServer.EnableCWMP"), "false").start();
     agent.wait_for_log("starts", SOON);
     acs.quiet_for(Duration::from_millis(1500));
 }
@@ -150,7 +145,7 @@ fn a_period_outlives_a_kill() {
     let mut acs = Acs::start(AcsOptions::new());
     let mut agent = periodic(&acs, "2").start();
     let first = acs.session(SOON).expect_complete();
-    acs.whenever(inform().event(PERIODIC)).replies(support::silence());
+    acs.whenever(inform().event(PERIODIC)).replies(silence());
     acs.requests(first.exchanges.len() + 1, SOON);
     agent.kill9();
     let journal = std::fs::read_to_string(agent.state_dir().join("journal")).expect("a journal");
