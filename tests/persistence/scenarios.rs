@@ -1,21 +1,17 @@
 //! What survives a restart, a reboot, and a crash at the worst moment.
 
-#[path = "../gateway/mod.rs"]
-mod gateway;
-#[path = "../support/mod.rs"]
-mod support;
-
 use std::time::Duration;
 
-use gateway::{BOOT, BOOTSTRAP, PERIODIC, SOON, gateway, gateway_at};
-use support::{
+use super::model::{MODEL, at, gateway, gateway_at};
+use crate::gateway::{BOOT, BOOTSTRAP, PERIODIC, SOON};
+use crate::support::{
     Acs, AcsOptions, Agent, drop_connection, empty_post, fault, get_parameter_values, inform, inform_response,
     no_content, response, set_parameter_values, silence, status,
 };
 
-const NTP: &str = "Device.Time.NTPServer1";
-const KEY: &str = "Device.ManagementServer.ParameterKey";
-const URL: &str = "Device.ManagementServer.URL";
+const NTP: &str = at!("Time.NTPServer1");
+const KEY: &str = at!("ManagementServer.ParameterKey");
+const URL: &str = at!("ManagementServer.URL");
 
 /// Long enough for a start and a session that should not come.
 const A_WHILE: Duration = Duration::from_millis(500);
@@ -58,7 +54,7 @@ fn a_restart_while_the_acs_refuses() {
     acs.expects(inform().only_events(&[BOOTSTRAP, BOOT]).retry_count(1)).replies(status(500));
     expect_session(&acs, &[BOOTSTRAP, BOOT], 2);
     // So long a wait that only the restart can be what ends it.
-    let mut agent = gateway(&acs).set("Device.ManagementServer.CWMPRetryMinimumWaitInterval", "600").start();
+    let mut agent = gateway(&acs).set(at!("ManagementServer.CWMPRetryMinimumWaitInterval"), "600").start();
     for _ in 0..2 {
         let position = agent.log_position();
         acs.session(SOON).expect_failed();
@@ -73,7 +69,7 @@ fn a_restart_while_the_acs_refuses() {
 fn a_reboot_while_the_acs_refuses() {
     let mut acs = Acs::start(AcsOptions::new());
     expect_session(&acs, &[BOOTSTRAP, BOOT], 0);
-    let mut agent = gateway(&acs).set("Device.ManagementServer.CWMPRetryMinimumWaitInterval", "600").start();
+    let mut agent = gateway(&acs).set(at!("ManagementServer.CWMPRetryMinimumWaitInterval"), "600").start();
     over(&mut acs, &agent);
     acs.expects(inform().only_events(&[BOOT]).retry_count(0)).replies(status(403));
     acs.expects(inform().only_events(&[BOOT]).retry_count(1)).replies(drop_connection());
@@ -141,7 +137,7 @@ fn killed_right_after_an_answer() {
 /// Killed again and again while the ACS sets values: each answered value is there, none of a call is without the others.
 #[test]
 fn killed_in_a_storm_of_changes() {
-    const OTHER: &str = "Device.Time.NTPServer2";
+    const OTHER: &str = at!("Time.NTPServer2");
     let mut acs = Acs::start(AcsOptions::new());
     acs.allow_violation("R98");
     let mut agent = gateway(&acs).not_started();
@@ -221,11 +217,11 @@ fn another_url_from_the_factory() {
 fn a_factory_value_does_not_undo_what_was_set() {
     let mut acs = Acs::start(AcsOptions::new());
     acs.enqueue(set_parameter_values(&[(NTP, "string", "set.example")], ""));
-    let mut agent = gateway(&acs).set("Device.Time.NTPServer2", "factory.example").start();
+    let mut agent = gateway(&acs).set(at!("Time.NTPServer2"), "factory.example").start();
     over(&mut acs, &agent);
     agent.set(NTP, "factory.example");
-    agent.set("Device.Time.NTPServer2", "newer.example");
-    acs.enqueue(get_parameter_values(&["Device.Time."]));
+    agent.set(at!("Time.NTPServer2"), "newer.example");
+    acs.enqueue(get_parameter_values(&[at!("Time.")]));
     let position = agent.log_position();
     agent.reboot();
     let session = acs.session(SOON).expect_complete();
@@ -234,7 +230,7 @@ fn a_factory_value_does_not_undo_what_was_set() {
     assert_eq!(agent.log().matches("the stored value holds").count(), 1);
     let values = session.response("GetParameterValues");
     assert_eq!(values.value(NTP), Some("set.example"));
-    assert_eq!(values.value("Device.Time.NTPServer2"), Some("newer.example"));
+    assert_eq!(values.value(at!("Time.NTPServer2")), Some("newer.example"));
 }
 
 /// R93: another identity is another device.
@@ -245,7 +241,7 @@ fn another_identity() {
     let mut agent = gateway(&acs).start();
     over(&mut acs, &agent);
     for (name, value) in [("SerialNumber", "A-2"), ("ProductClass", "Other"), ("ManufacturerOUI", "00AABB")] {
-        agent.set(&format!("Device.DeviceInfo.{name}"), value);
+        agent.set(&format!("{}{name}", at!("DeviceInfo.")), value);
         expect_session(&acs, &[BOOTSTRAP], 0);
         let position = agent.log_position();
         agent.restart();
@@ -260,25 +256,26 @@ fn another_identity() {
 fn a_newer_model_without_a_stored_parameter() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("vendor.json");
+    let root = MODEL.root;
     let vendor = |name: &str| {
         let text = format!(
-            "{{\"Device\":{{\"X_EXAMPLE-COM_Vendor\":{{\"{name}\":{{\"type\":\"string\",\"access\":\"readWrite\"}}}}}}}}"
+            "{{\"{root}\":{{\"X_EXAMPLE-COM_Vendor\":{{\"{name}\":{{\"type\":\"string\",\"access\":\"readWrite\"}}}}}}}}"
         );
         std::fs::write(&file, text).expect("a model file");
     };
     vendor("Old");
     let mut acs = Acs::start(AcsOptions::new());
-    let old = "Device.X_EXAMPLE-COM_Vendor.Old";
+    let old = at!("X_EXAMPLE-COM_Vendor.Old");
     acs.enqueue(set_parameter_values(&[(old, "string", "x"), (NTP, "string", "kept.example")], ""));
     let mut agent = gateway(&acs).data_model(&file).start();
     over(&mut acs, &agent);
     agent.terminate();
     vendor("New");
-    acs.enqueue(get_parameter_values(&["Device.X_EXAMPLE-COM_Vendor.", NTP]));
+    acs.enqueue(get_parameter_values(&[at!("X_EXAMPLE-COM_Vendor."), NTP]));
     agent.reboot();
     let session = acs.session(SOON).expect_complete();
     let values = session.response("GetParameterValues");
-    assert_eq!(values.value("Device.X_EXAMPLE-COM_Vendor.New"), Some(""));
+    assert_eq!(values.value(at!("X_EXAMPLE-COM_Vendor.New")), Some(""));
     assert_eq!(values.value(NTP), Some("kept.example"));
     let line = agent.wait_for_log(old, SOON);
     assert!(line.contains("left out"), "{line}");
@@ -323,8 +320,8 @@ fn a_state_directory_that_cannot_be_written() {
         .replies(no_content());
     expect_session(&acs, &[PERIODIC], 0);
     let mut agent = gateway(&acs)
-        .set("Device.ManagementServer.PeriodicInformEnable", "true")
-        .set("Device.ManagementServer.PeriodicInformInterval", "1")
+        .set(at!("ManagementServer.PeriodicInformEnable"), "true")
+        .set(at!("ManagementServer.PeriodicInformInterval"), "1")
         .not_started();
     // A file where the directory should be: not even root can write into it.
     std::fs::write(agent.state_dir(), "").expect("a file");
