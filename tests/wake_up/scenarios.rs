@@ -1,35 +1,30 @@
 //! The ACS wakes the real agent: connection requests over HTTP, from the URL in Inform to the session that follows.
 
-use std::net::TcpStream;
 use std::time::Duration;
 
-#[path = "../gateway/mod.rs"]
-mod gateway;
-#[path = "../support/mod.rs"]
-mod support;
+use super::model::{at, gateway};
+use crate::gateway::{BOOT, BOOTSTRAP, SOON, VALUE_CHANGE};
+use crate::support::*;
 
-use gateway::{BOOT, BOOTSTRAP, SOON, VALUE_CHANGE, gateway};
-use support::*;
-
-const URL: &str = "Device.ManagementServer.ConnectionRequestURL";
+pub(super) const URL: &str = at!("ManagementServer.ConnectionRequestURL");
 const REQUEST: &str = "6 CONNECTION REQUEST";
 
 /// As long as nothing comes, nothing will: a session follows a request within milliseconds.
 const WHILE: Duration = Duration::from_millis(700);
 
 /// An ACS with the agent of this test registered at it.
-fn registered(acs: &mut Acs) -> (Agent, String) {
+pub(super) fn registered(acs: &mut Acs) -> (Agent, String) {
     let agent = gateway(acs)
-        .set("Device.ManagementServer.ConnectionRequestUsername", "acs")
-        .set("Device.ManagementServer.ConnectionRequestPassword", "wake up")
+        .set(at!("ManagementServer.ConnectionRequestUsername"), "acs")
+        .set(at!("ManagementServer.ConnectionRequestPassword"), "wake up")
         .start();
     let first = acs.session(SOON).expect_complete();
     assert_eq!(first.events(), [BOOTSTRAP, BOOT]);
-    let url = first.inform().value(URL).expect("a Forced Inform parameter").to_owned(); // R103
+    let url = first.inform().value(URL).expect("a Forced Inform parameter").to_owned(); // R103, R104
     (agent, url)
 }
 
-fn request(url: &str, password: &str) -> u16 {
+pub(super) fn request(url: &str, password: &str) -> u16 {
     Caller { username: "acs", password }.requests(url)
 }
 
@@ -105,25 +100,4 @@ fn a_url_that_is_new_with_the_connection_is_told_once() {
     assert_eq!(boot.events(), [BOOT, VALUE_CHANGE]);
     assert_ne!(boot.inform().value(URL), first.inform().value(URL));
     acs.quiet_for(WHILE);
-}
-
-/// R267: where connection requests are disabled the port is closed, and the URL empty; and open again afterwards.
-#[test]
-fn the_port_follows_its_parameter() {
-    let mut acs = Acs::start(AcsOptions::new());
-    let (agent, url) = registered(&mut acs);
-    let enable = "Device.ManagementServer.HTTPConnectionRequestEnable";
-    acs.enqueue(set_parameter_values(&[(enable, "boolean", "0")], "off"));
-    assert_eq!(request(&url, "wake up"), 200);
-    acs.session(SOON).expect_complete();
-    let authority = url.split('/').nth(2).expect("an authority").to_owned();
-    let closed = (0..2000).any(|_| {
-        std::thread::sleep(Duration::from_millis(10)); // until the agent has looked at its settings again
-        TcpStream::connect(&authority).is_err()
-    });
-    assert!(closed, "the port is still open");
-    assert_eq!(agent.value(URL), "");
-    agent.succeeds(&["set", &format!("{enable}=true")]);
-    assert_eq!(agent.value(URL), url);
-    assert_eq!(request(&url, "wake up"), 200);
 }
