@@ -138,12 +138,14 @@ fn an_acs_at_localhost() {
 /// R48, R125: an ACS that is not there yet is found when it is.
 #[test]
 fn nobody_listens() {
-    let gone = Acs::start(AcsOptions::new());
+    let options = AcsOptions::new().address_of_its_own();
+    let gone = Acs::start(options.clone());
     let port = gone.port();
+    let authority = gone.url().split('/').nth(2).expect("an authority").to_owned();
     let agent = gateway(&gone).start();
     drop(gone); // it may have got a session before that
-    agent.wait_for_log("session failed: no connection to 127.0.0.1", SOON);
-    let mut acs = Acs::start(AcsOptions::new().port(port));
+    agent.wait_for_log(&format!("session failed: no connection to {authority}"), SOON);
+    let mut acs = Acs::start(options.port(port));
     let session = acs.session(SOON).expect_complete();
     assert!(session.inform().retry_count() >= Some(1));
 }

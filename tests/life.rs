@@ -498,10 +498,13 @@ fn a_state_directory_that_cannot_be_used() {
 
 #[test]
 fn a_port_that_opens_later() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
-    let agent = gateway_at(&format!("http://127.0.0.1:{port}/acs")).start();
+    let options = AcsOptions::new().address_of_its_own();
+    let closed = Acs::start(options.clone());
+    let (port, url) = (closed.port(), closed.url());
+    drop(closed);
+    let agent = gateway_at(&url).start();
     agent.wait_for_log("session failed: no connection to", SOON);
-    let mut acs = Acs::start(AcsOptions::new().port(port).path("/acs"));
+    let mut acs = Acs::start(options.port(port));
     let session = acs.session(SOON).expect_complete();
     assert_eq!(session.inform().event_codes(), [BOOTSTRAP, BOOT]);
 }

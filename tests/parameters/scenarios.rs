@@ -336,7 +336,8 @@ fn what_the_acs_sets_is_not_reported() {
 fn a_hidden_parameter() {
     let password = at!("ManagementServer.Password");
     let username = at!("ManagementServer.Username");
-    let mut acs = Acs::start(AcsOptions::new());
+    let options = AcsOptions::new().address_of_its_own();
+    let mut acs = Acs::start(options.clone());
     let set = [(password, "string", "n\u{e4}w \"secret\""), (username, "string", "somebody \"else\"")];
     acs.enqueue(set_parameter_values(&set, ""));
     acs.enqueue(get_parameter_values(&[password, at!("")]));
@@ -350,7 +351,7 @@ fn a_hidden_parameter() {
     agent.terminate();
     let port = acs.port();
     drop(acs);
-    let strict = AcsOptions::new().port(port).digest("somebody \"else\"", "n\u{e4}w \"secret\"");
+    let strict = options.port(port).digest("somebody \"else\"", "n\u{e4}w \"secret\"");
     let mut acs = Acs::start(strict);
     agent.reboot();
     acs.session(SOON).expect_complete();

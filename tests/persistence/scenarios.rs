@@ -339,13 +339,14 @@ fn a_state_directory_that_cannot_be_written() {
 /// The next boot is one like any other: while the URL cannot be reached nothing is lost either.
 #[test]
 fn events_wait_for_an_acs_that_is_away() {
-    let away = Acs::start(AcsOptions::new());
+    let options = AcsOptions::new().address_of_its_own();
+    let away = Acs::start(options.clone());
     let (port, url) = (away.port(), away.url());
     drop(away);
     let mut agent = gateway_at(&url).start();
     agent.wait_for_log("session failed: no connection", SOON);
     agent.reboot();
-    let mut acs = Acs::start(AcsOptions::new().port(port));
+    let mut acs = Acs::start(options.port(port));
     let session = acs.session(SOON).expect_complete();
     assert_eq!(session.events(), [BOOTSTRAP, BOOT]);
 }

@@ -1,6 +1,7 @@
 //! What manners an ACS has. The default is a plain, polite one on 127.0.0.1 without authentication.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::digest::Challenge;
@@ -150,6 +151,13 @@ impl AcsOptions {
     pub fn address(mut self, address: impl Into<IpAddr>) -> AcsOptions {
         self.address = address.into();
         self
+    }
+
+    /// Listens on a loopback address that no other test uses: its port stays free while the ACS is away.
+    pub fn address_of_its_own(self) -> AcsOptions {
+        static TAKEN: AtomicU32 = AtomicU32::new(0);
+        let number = (std::process::id() << 6) + TAKEN.fetch_add(1, Ordering::Relaxed);
+        self.address(Ipv4Addr::from(0x7f80_0000 | (number & 0x3f_ffff))) // in 127.128.0.0/10
     }
 
     /// Listens on this port, such as that of an ACS which was dropped; 0, the default, picks a free one.
