@@ -54,8 +54,11 @@ pub fn load_model(config: &Config) -> Result<Loaded, StartupError> {
 /// Whether the ACS can be contacted by what configuration and factory state say: `check` refuses what cannot work. The
 /// daemon tells of it and goes on, since what the ACS has set may be better, and a file may be there the next time.
 pub fn check_contact(config: &Config, loaded: &Loaded) -> Result<(), StartupError> {
-    acs::check_tls_files(&tls_settings(config))
-        .map_err(|(option, error)| StartupError::new(Path::new(option), "", &reason_of(error)))?;
+    acs::check_tls_files(&tls_settings(config)).map_err(|(option, error)| match error {
+        // Without the words that only a session would add.
+        SessionError::Tls(reason) => StartupError::new(Path::new(option), "", &reason),
+        other => StartupError::new(Path::new(option), "", &other.to_string()),
+    })?;
     check_acs_url(config, loaded)
 }
 
@@ -82,14 +85,6 @@ pub fn tls_settings(config: &Config) -> TlsSettings {
         ca_file: config.ca_file.clone(),
         client_cert: config.client_cert.clone(),
         client_key: config.client_key.clone(),
-    }
-}
-
-/// The words of an error without what only a session would add.
-fn reason_of(error: SessionError) -> String {
-    match error {
-        SessionError::Tls(reason) => reason,
-        other => other.to_string(),
     }
 }
 

@@ -18,8 +18,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 pub(super) use self::carrier::{Carrier, Course};
-use self::carrier::{remove, wait};
-use self::job::Outcome;
+use self::carrier::{Outcome, remove, wait};
 use super::Agent;
 use super::start::tls_settings;
 use crate::clock::Now;
@@ -53,7 +52,7 @@ impl Agent<'_> {
         }
         let may_restart = self.device.state().retry_count == 0 || !self.is_enabled(); // R122
         let may_restart = may_restart && !self.is_restarting();
-        if self.carrier.other.is_none() && self.device.state().transfers.awaits_action() {
+        if !self.carrier.awaits_other() && self.device.state().transfers.awaits_action() {
             self.device.state_mut().transfers.action_ended(now); // nothing that the journal would hold
         }
         let step = match self.device.next_transfer_step(may_restart, self.carrier.is_free()) {
@@ -133,11 +132,9 @@ impl Agent<'_> {
         let Some(action) = self.device.actions.download_of(&order.file_type).cloned() else { return };
         log::info!("transfer {id} ({}): {}", order.origin.name(), order.file_type);
         let (request, size) = (self.file_request(order, now), order.file_size);
-        let file = self.carrier.file(id);
-        self.carrier.files.insert(id);
-        let prepared = self.carrier.prepare();
-        self.carrier.start(transfer, now, move |course| match prepared {
-            Ok(()) => job::download(&request, &file, size, &action, course),
+        let place = self.carrier.make_place(id);
+        self.carrier.start(transfer, now, move |course| match place {
+            Ok(file) => job::download(&request, &file, size, &action, course),
             Err(error) => job::no_place(FaultCode::DownloadFailure, &error),
         });
     }
@@ -150,11 +147,10 @@ impl Agent<'_> {
         let command = with_file(&action.run, &file.to_string_lossy(), &order.command_key, instance);
         let limit = action.time_limit;
         let request = self.file_request(order, now);
-        self.carrier.files.insert(id);
         remove(&file); // of an attempt that was interrupted
-        let prepared = self.carrier.prepare();
-        self.carrier.start(transfer, now, move |course| match prepared {
-            Ok(()) => job::upload(&request, &file, &command, limit, course),
+        let place = self.carrier.make_place(id);
+        self.carrier.start(transfer, now, move |course| match place {
+            Ok(file) => job::upload(&request, &file, &command, limit, course),
             Err(error) => job::no_place(FaultCode::UploadFailure, &error),
         });
     }

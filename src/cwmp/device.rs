@@ -13,7 +13,7 @@ mod news;
 mod state;
 mod transfers;
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use serde_json::Value as Json;
 
@@ -148,7 +148,7 @@ impl Device {
         let changes: Vec<Change> = changes.into_iter().filter(|change| self.is_change(change, author)).collect();
         let mut state = self.state.clone();
         let active = author == Author::Other && self.note(&changes, &mut state);
-        self.forget_unwatched(&changes, &mut state);
+        self.forget_untold(&changes, &mut state);
         self.watch_acs_url(&changes, &mut state);
         self.watch_attributes(&changes, &mut state);
         edit(&mut state);
@@ -225,10 +225,16 @@ fn apply(tree: &mut Tree, change: &Json) -> Result<(), String> {
 
 /// A record of the journal: the changes, where there are any, and the state, which is encoded already.
 fn record(changes: &[Change], state: Option<&str>) -> String {
-    let changes = (!changes.is_empty()).then(|| {
-        let list: Json = changes.iter().map(Change::to_json).collect();
-        format!("\"tree\":{list}")
-    });
-    let members: Vec<String> = changes.into_iter().chain(state.map(|state| format!("\"state\":{state}"))).collect();
-    format!("{{{}}}", members.join(","))
+    let list = (!changes.is_empty()).then(|| changes.iter().map(Change::to_json).collect::<Json>());
+    // Writing to a String cannot fail.
+    let mut text = String::from("{");
+    if let Some(list) = &list {
+        let _ = write!(text, "\"tree\":{list}");
+    }
+    if let Some(state) = state {
+        let comma = if list.is_some() { "," } else { "" };
+        let _ = write!(text, "{comma}\"state\":{state}");
+    }
+    text.push('}');
+    text
 }

@@ -11,7 +11,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::job::Outcome;
 use crate::agent::Wake;
 use crate::clock::Now;
 use crate::cwmp::fault::FaultCode;
@@ -45,16 +44,16 @@ pub(in crate::agent) struct Carrier {
     waker: SyncSender<Wake>,
     pub(super) job: Option<Job>,
     /// Transfers that may have a file.
-    pub(super) files: BTreeSet<u32>,
+    files: BTreeSet<u32>,
     /// The journal could not be written: not before this is it tried again.
     pub(super) hold_until: Duration,
     /// An action of an earlier agent still runs.
-    pub(super) other: Option<Other>,
+    other: Option<Other>,
 }
 
 /// An action that has outlived the agent that has started it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Other {
+struct Other {
     /// When to look again whether it still runs, on the monotonic clock.
     look_at: Duration,
     /// From then on it is taken for something that the action has left behind, such as a daemon.
@@ -78,6 +77,18 @@ pub(in crate::agent) struct Course {
     pub(in crate::agent) began: Duration,
     pub(super) stop: Arc<AtomicBool>,
     outcome: Mutex<Option<Outcome>>,
+}
+
+/// What has come of a job.
+#[derive(Clone, Debug)]
+pub(super) enum Outcome {
+    Moved(Result<u64, Failure>),
+    Applied(Result<(), Failure>),
+    Verified(Result<(), Failure>),
+    /// It was told to stop, and did.
+    Stopped,
+    /// There was no thread for it.
+    NotStarted(Failure),
 }
 
 impl Carrier {
@@ -136,6 +147,11 @@ impl Carrier {
         self.job.is_none() && self.other.is_none()
     }
 
+    /// Whether an action of an earlier agent still runs, as far as is known.
+    pub(super) fn awaits_other(&self) -> bool {
+        self.other.is_some()
+    }
+
     /// Looks whether an action of an earlier agent still runs.
     pub(super) fn look_for_other(&mut self, now: Now) {
         let Some(other) = self.other.filter(|other| other.look_at <= now.monotonic) else { return };
@@ -162,13 +178,15 @@ impl Carrier {
         self.directory.join(id.to_string())
     }
 
-    /// Makes the directory, which must be ours alone: what lies in it may be run as a firmware.
-    pub(super) fn prepare(&self) -> io::Result<()> {
+    /// Makes a place for the file of that transfer, in a directory that must be ours alone: what lies in it may be run as a
+    /// firmware.
+    pub(super) fn make_place(&mut self, id: u32) -> io::Result<PathBuf> {
+        self.files.insert(id);
         match DirBuilder::new().recursive(true).mode(0o700).create(&self.directory) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             _ => {}
         }
-        if self.is_ours()? { Ok(()) } else { Err(io::Error::other("the directory is not the agent's own")) }
+        if self.is_ours()? { Ok(self.file(id)) } else { Err(io::Error::other("the directory is not the agent's own")) }
     }
 
     fn is_ours(&self) -> io::Result<bool> {

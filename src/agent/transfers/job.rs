@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use super::carrier::Course;
+use super::carrier::{Course, Outcome};
 use crate::cwmp::fault::FaultCode;
 use crate::cwmp::transfer::Failure;
 use crate::model::actions::{CommandLine, FileAction, SigningKey};
@@ -14,18 +14,6 @@ use crate::transfer::{self, Checks, FileRequest, PublicKey, TransferError};
 
 /// An action ends with this status where the device refuses the file for now: `EX_NOPERM`, fault 9001.
 const REFUSED: i32 = 77;
-
-/// What has come of a job.
-#[derive(Clone, Debug)]
-pub(super) enum Outcome {
-    Moved(Result<u64, Failure>),
-    Applied(Result<(), Failure>),
-    Verified(Result<(), Failure>),
-    /// It was told to stop, and did.
-    Stopped,
-    /// There was no thread for it.
-    NotStarted(Failure),
-}
 
 /// Why a file was not moved.
 enum Refusal {

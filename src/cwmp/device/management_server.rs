@@ -9,11 +9,6 @@ impl Device {
         format!("{}.ManagementServer.{parameter}", self.tree.root_name())
     }
 
-    /// The parameter of a TR-098 device that holds the path of its default WAN connection.
-    pub(in crate::cwmp) fn default_wan_connection_name(&self) -> String {
-        format!("{}.Layer3Forwarding.DefaultConnectionService", self.tree.root_name())
-    }
-
     /// A parameter of the ManagementServer object, hidden ones too.
     pub fn management_server(&self, parameter: &str) -> Option<Value> {
         self.tree.get(&self.management_server_name(parameter))

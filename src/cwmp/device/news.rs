@@ -110,6 +110,11 @@ impl Device {
         attributes.notification != Notification::Off || self.tree.parameter(name).is_ok_and(|p| p.spec.inform)
     }
 
+    /// The parameter of a TR-098 device that holds the path of its default WAN connection.
+    pub(in crate::cwmp) fn default_wan_connection_name(&self) -> String {
+        format!("{}.Layer3Forwarding.DefaultConnectionService", self.tree.root_name())
+    }
+
     /// R107: the address of a TR-098 device changes with its default WAN connection, too.
     fn address_chosen_by(&self, change: &Change) -> Option<String> {
         match change {
@@ -121,7 +126,7 @@ impl Device {
     }
 
     /// What is deleted (R207), or watched by nobody any more (R99), is not to be told either.
-    pub(super) fn forget_unwatched(&self, changes: &[Change], state: &mut State) {
+    pub(super) fn forget_untold(&self, changes: &[Change], state: &mut State) {
         for change in changes {
             match change {
                 Change::Delete(instance) => state.forget_changes(|name| name.starts_with(instance.as_str())),
