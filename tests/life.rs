@@ -9,13 +9,14 @@ use std::fs;
 use std::io::Write as _;
 use std::net::UdpSocket;
 use std::os::unix::net::UnixDatagram;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use gateway::{BOOT, BOOTSTRAP, PASSWORD, SOON, VALUE_CHANGE, gateway, gateway_at, model_file};
 use serde_json::{Value as Json, json};
 use support::agent::AgentBuilder;
+use support::mount::with_mounts;
 use support::{
     Acs, AcsOptions, Agent, empty_post, factory_reset, get_rpc_methods, inform, inform_response, no_content, response,
     set_parameter_values, silence,
@@ -360,24 +361,6 @@ fn another_ca_file() {
     acs.session(SOON).expect_complete();
 }
 
-/// An agent in a mount namespace of its own, in which these files or directories lie over others; none where the test
-/// may not have one.
-fn with_mounts(agent: AgentBuilder, mounts: &[(&Path, &str)]) -> Option<AgentBuilder> {
-    let is_there = |(_, place): &(&Path, &str)| Path::new(place).exists();
-    if std::env::var_os("CPE_AGENT_BIN").is_some() || !may_mount() || !mounts.iter().all(is_there) {
-        // Not eprintln: the test harness would swallow it.
-        let _ = writeln!(std::io::stderr(), "SKIPPED: no mount namespace here; root may have one");
-        return None;
-    }
-    let bind = |(own, place): &(&Path, &str)| format!("mount --bind {} {place}; ", own.display());
-    let script = format!("set -e; {}exec \"$@\"", mounts.iter().map(bind).collect::<String>());
-    Some(agent.leading_args(&["--mount", "sh", "-c", &script, "sh", BINARY]))
-}
-
-fn may_mount() -> bool {
-    Command::new("unshare").args(["--mount", "true"]).output().is_ok_and(|output| output.status.success())
-}
-
 /// The name of the ACS cannot be resolved when the agent starts, and then it can.
 #[test]
 fn name_resolution_that_comes_late() {
@@ -385,7 +368,7 @@ fn name_resolution_that_comes_late() {
     let directory = tempfile::tempdir().expect("a directory");
     let hosts = directory.path().join("hosts");
     fs::write(&hosts, "127.0.0.1 localhost\n").expect("a file");
-    let Some(builder) = with_mounts(gateway_by("unshare", &acs.url_at("acs.test")), &[(&hosts, "/etc/hosts")]) else {
+    let Some(builder) = with_mounts(gateway_at(&acs.url_at("acs.test")), &[(&hosts, "/etc/hosts")]) else {
         return;
     };
     let agent = builder.start();
@@ -403,7 +386,7 @@ fn a_silent_name_server_does_not_hold_up_the_end() {
     fs::write(&resolv, "nameserver 127.0.0.153\n").expect("a file");
     fs::write(&nsswitch, "hosts: files dns\n").expect("a file");
     let mounts = [(resolv.as_path(), "/etc/resolv.conf"), (nsswitch.as_path(), "/etc/nsswitch.conf")];
-    let Some(builder) = with_mounts(gateway_by("unshare", "http://acs.test/"), &mounts) else { return };
+    let Some(builder) = with_mounts(gateway_at("http://acs.test/"), &mounts) else { return };
     let mut agent = builder.start();
     server.set_read_timeout(Some(SOON)).expect("a timeout");
     server.recv(&mut [0; 512]).expect("a question");
@@ -411,18 +394,6 @@ fn a_silent_name_server_does_not_hold_up_the_end() {
     assert!(agent.terminate().success());
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
     assert!(agent.log().contains("session failed: the agent was told to stop"), "{}", agent.log());
-}
-
-/// As [`gateway_at`], by another program that runs the agent.
-fn gateway_by(program: &str, url: &str) -> AgentBuilder {
-    let settings = [
-        (URL, url),
-        ("Device.ManagementServer.CWMPRetryMinimumWaitInterval", "1"),
-        ("Device.ManagementServer.CWMPRetryIntervalMultiplier", "1000"),
-        ("Device.ManagementServer.PeriodicInformEnable", "false"),
-    ];
-    let builder = Agent::builder(program).data_model(model_file("tr-181.json")).fixed_ports();
-    settings.iter().fold(builder, |builder, (name, value)| builder.set(name, value))
 }
 
 /// Syslog: a datagram a message, with priority and tag, without colour; also by a daemon that has restarted (RFC 3164).
@@ -438,7 +409,7 @@ fn syslog() {
     let daemon = listen();
     fs::write(directory.path().join("null"), "").expect("a file");
     let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
-    let builder = gateway_by("unshare", &format!("http://127.0.0.1:{port}/")).args(&["--log-to", "syslog"]);
+    let builder = gateway_at(&format!("http://127.0.0.1:{port}/")).args(&["--log-to", "syslog"]);
     let Some(builder) = with_mounts(builder.log_level("info"), &[(directory.path(), "/dev")]) else { return };
     let agent = builder.start();
     let tag = format!("cpe-agent[{}]: ", agent.pid());

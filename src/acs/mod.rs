@@ -109,6 +109,8 @@ pub struct Connection {
     wire: Option<Wire>,
     local: Option<SocketAddr>,
     remote: Option<SocketAddr>,
+    /// Which address of the host is tried first (R22).
+    preferred: Option<SocketAddr>,
 }
 
 impl Connection {
@@ -129,6 +131,7 @@ impl Connection {
             wire: None,
             local: None,
             remote: None,
+            preferred: None,
         })
     }
 
@@ -166,7 +169,7 @@ impl Connection {
     /// For a caller that knows an address of the ACS that was good the last time ([`Connection::remote_addr`]): it is
     /// tried before the others, as long as the host has it (R22).
     pub fn prefer(&mut self, address: SocketAddr) {
-        self.remote = Some(address);
+        self.preferred = Some(address);
     }
 
     /// Connects now rather than with the first request, so that [`Connection::local_addr`] is known
@@ -271,10 +274,11 @@ impl Connection {
             self.closes_silently |= wire.is_kept() && !is_answer_to_401;
         }
         self.wire = None;
-        let stream = self.connector.open(&self.url, self.remote)?;
+        let stream = self.connector.open(&self.url, self.preferred)?;
         self.authentication.connected()?;
         self.local = stream.tcp().local_addr();
         self.remote = Some(stream.tcp().remote_addr());
+        self.preferred = self.remote; // for the other connections of this session, too
         self.wire = Some(Wire::new(stream));
         Ok(false)
     }
@@ -333,6 +337,7 @@ impl Connection {
         } else {
             self.wire = None;
             self.remote = None;
+            self.preferred = None;
             self.authentication.forget();
         }
         log::info!("redirected to {target}");

@@ -54,7 +54,8 @@ impl Line {
         Line::open_at("0.0.0.0:0")
     }
 
-    fn open_at(address: &str) -> Line {
+    /// At this address and port.
+    pub fn open_at(address: &str) -> Line {
         let listener = TcpListener::bind(address).expect("a free port");
         listener.set_nonblocking(true).expect("a listener that does not block");
         Line { listener, keeps_messages: false }

@@ -1,9 +1,11 @@
-//! A file system that can fail: full, or read-only.
+//! File systems: one that can fail, full or read-only; and files that lie over others for one agent alone.
 
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use super::agent::{AgentBuilder, is_replaced};
 
 /// A file system of its own for the state, where the test may mount one.
 #[derive(Debug)]
@@ -47,4 +49,22 @@ impl Drop for Mount {
 fn mount(arguments: &[&str], path: &Path) -> bool {
     let output = Command::new("mount").args(arguments).arg(path).output();
     output.is_ok_and(|output| output.status.success())
+}
+
+/// An agent in a mount namespace of its own, in which these files or directories lie over others; none where the test
+/// may not have one, and it says so.
+pub fn with_mounts(agent: AgentBuilder, mounts: &[(&Path, &str)]) -> Option<AgentBuilder> {
+    let is_there = |(_, place): &(&Path, &str)| Path::new(place).exists();
+    if is_replaced() || !may_mount() || !mounts.iter().all(is_there) {
+        // Not eprintln: the test harness would swallow it.
+        let _ = writeln!(std::io::stderr(), "SKIPPED: no mount namespace here; root may have one");
+        return None;
+    }
+    let bind = |(own, place): &(&Path, &str)| format!("mount --bind {} {place}; ", own.display());
+    let script = format!("set -e; {}exec \"$@\"", mounts.iter().map(bind).collect::<String>());
+    Some(agent.by(&["unshare", "--mount", "sh", "-c", &script, "sh"]))
+}
+
+fn may_mount() -> bool {
+    Command::new("unshare").args(["--mount", "true"]).output().is_ok_and(|output| output.status.success())
 }
