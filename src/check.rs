@@ -8,10 +8,12 @@ use crate::agent::{check_contact, load_model};
 use crate::config::{Config, StartupError};
 use crate::model::Loaded;
 use crate::model::path::Path;
+use crate::secret::Secret;
 use crate::url::Url;
 
-/// OUI and serial number of the shipped data models.
-const EXAMPLE: [&str; 2] = ["00D09E", "0000000001"];
+/// What tells a device from others, and what it is in the shipped data models.
+const EXAMPLES: [(&str, &str); 2] =
+    [("DeviceInfo.ManufacturerOUI", "00D09E"), ("DeviceInfo.SerialNumber", "0000000001")];
 
 /// Prints what the configuration and the data model say, or what is wrong with them.
 pub fn run(config: &Config) -> ExitCode {
@@ -31,7 +33,7 @@ pub fn run(config: &Config) -> ExitCode {
     }
 }
 
-/// What stands behind an action that nothing asks for yet.
+/// What was loaded, one line each.
 fn describe(loaded: &Loaded, config: &Config) -> String {
     let tree = &loaded.tree;
     let root = tree.root_name();
@@ -65,18 +67,18 @@ fn describe(loaded: &Loaded, config: &Config) -> String {
     lines.iter().map(|(name, value)| format!("{name:<14} {value}\n")).collect()
 }
 
-/// What the agent can start with, though it will not do.
+/// What the agent starts with, though it should not stay so.
 fn warnings(loaded: &Loaded, config: &Config) -> Vec<String> {
-    let mut warnings: Vec<String> = config.set.iter().filter_map(|(name, _)| exposed(name, loaded, config)).collect();
-    for name in ["DeviceInfo.ManufacturerOUI", "DeviceInfo.SerialNumber"] {
-        if text(loaded, name).is_empty() {
-            let root = loaded.tree.root_name();
+    let mut warnings: Vec<String> =
+        config.set.iter().filter_map(|(name, value)| exposed(name, value, loaded, config)).collect();
+    let root = loaded.tree.root_name();
+    for (name, example) in EXAMPLES {
+        let value = text(loaded, name);
+        if value.is_empty() {
             warnings.push(format!("{root}.{name} is empty: the ACS cannot tell this device from others"));
+        } else if value == example {
+            warnings.push(format!("{root}.{name} is that of the shipped data model: so may be that of other devices"));
         }
-    }
-    let identity = ["DeviceInfo.ManufacturerOUI", "DeviceInfo.SerialNumber"].map(|name| text(loaded, name));
-    if identity == EXAMPLE {
-        warnings.push("the identity is that of the shipped data model: the ACS takes all such devices for one".into());
     }
     let needs_tls = Url::parse(&text(loaded, "ManagementServer.URL")).is_ok_and(|url| url.is_tls());
     if needs_tls && !cfg!(feature = "tls") {
@@ -85,9 +87,9 @@ fn warnings(loaded: &Loaded, config: &Config) -> Vec<String> {
     warnings
 }
 
-/// A secret where every user of the device can read it.
-fn exposed(name: &str, loaded: &Loaded, config: &Config) -> Option<String> {
-    if !loaded.tree.parameter(name).is_ok_and(|parameter| parameter.spec.hidden) {
+/// A secret of the configuration that every user of the device can read.
+fn exposed(name: &str, value: &Secret, loaded: &Loaded, config: &Config) -> Option<String> {
+    if value.expose().is_empty() || !loaded.tree.parameter(name).is_ok_and(|parameter| parameter.spec.hidden) {
         return None;
     }
     match config.file_of_set(name) {

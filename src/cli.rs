@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use lexopt::{Arg, Parser};
 
 pub use self::command::Command;
-use self::command::{Build, COMMANDS, Form, Operands};
+use self::command::{Build, COMMANDS, Entry, Operands};
 use self::help::help;
 use crate::config::{CONTROL, Config, Options, SETTINGS, StartupError};
 
@@ -65,7 +65,7 @@ impl From<String> for Refusal {
 /// What stands on the command line, still without meaning as a whole.
 #[derive(Default)]
 struct Line {
-    command: Option<&'static Form>,
+    command: Option<&'static Entry>,
     operands: Vec<String>,
     options: Options,
     /// The first option that only `run`, `check` and `doctor` take.

@@ -25,6 +25,9 @@ pub use self::startup_error::StartupError;
 /// A configuration file is a few hundred bytes; what is larger is none.
 const MAX_FILE: u64 = 1024 * 1024;
 
+/// Where a factory value comes from that is not in the file.
+const COMMAND_LINE: &str = "--set";
+
 /// Everything that `run` and `check` can be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -110,13 +113,13 @@ impl Config {
     pub fn error_in_set(&self, path: &str, reason: &str) -> StartupError {
         match self.file_of_set(path) {
             Some(file) => StartupError::new(file, &format!("/set/{}", escaped(path)), reason),
-            None => StartupError::new(self.origin_of_set(path), path, reason),
+            None => StartupError::new(Path::new(COMMAND_LINE), path, reason),
         }
     }
 
     /// Where a factory value was given: the file, or `--set`.
     pub fn origin_of_set(&self, path: &str) -> &Path {
-        self.file_of_set(path).unwrap_or(Path::new("--set"))
+        self.file_of_set(path).unwrap_or(Path::new(COMMAND_LINE))
     }
 
     /// The configuration file, where that is what gives this factory value.

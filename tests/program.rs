@@ -9,6 +9,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use gateway::model::{MODELS, Model};
 use gateway::{SOON, gateway, gateway_at, model_file};
 use support::agent::patience;
 use support::{Acs, AcsOptions, Agent, empty_post, get_rpc_methods, inform, inform_response, response, silence};
@@ -197,35 +198,41 @@ fn tls_files_that_cannot_be_used() {
 #[test]
 fn check_warns_and_masks() {
     let builder = gateway_at("http://user:hunter2@acs.example/path?key=hunter2");
-    let output = builder.set("Device.DeviceInfo.SerialNumber", "").run_to_end("check");
+    let builder = builder.set("Device.DeviceInfo.SerialNumber", "").set("Device.DeviceInfo.ManufacturerOUI", "A1B2C3");
+    let output = builder.run_to_end("check");
     assert!(output.status.success());
     let stdout = String::from_utf8_lossy(&output.stdout);
     assert!(stdout.contains("warning: Device.DeviceInfo.SerialNumber is empty"), "{stdout}");
     assert!(!stdout.contains("warning: Device.DeviceInfo.ManufacturerOUI"), "{stdout}");
     assert!(stdout.contains("http://acs.example/path\n") && !stdout.contains("hunter2"), "{stdout}");
-    assert!(stdout.contains("warning: every user can read Device.ManagementServer.Password off the command line"));
-    assert!(!stdout.contains("shipped data model"), "{stdout}");
+    let exposed = "warning: every user can read Device.ManagementServer.Password off the command line";
+    assert!(stdout.contains(exposed), "{stdout}");
 }
 
 #[test]
 fn check_warns_of_an_identity_that_is_not_its_own_and_of_a_file_that_all_can_read() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("config.json");
-    std::fs::write(&file, r#"{"set": {"Device.ManagementServer.Password": "hunter2"}}"#).expect("a file");
-    let model = model_file("tr-181.json");
-    let check = |mode: u32| {
-        std::fs::set_permissions(&file, Permissions::from_mode(mode)).expect("permissions");
-        let agent = Agent::builder(env!("CARGO_BIN_EXE_cpe-agent")).data_model(&model);
-        let output = agent.args(&["--config".as_ref(), file.as_os_str()]).run_to_end("check");
-        assert!(output.status.success(), "{output:?}");
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    };
-    let readable = format!("warning: {} holds Device.ManagementServer.Password, and others", file.display());
-    let stdout = check(0o644);
-    assert!(stdout.contains(&readable), "{stdout}");
-    assert!(stdout.contains("warning: the identity is that of the shipped data model"), "{stdout}");
-    assert!(!stdout.contains("off the command line") && !stdout.contains("hunter2"), "{stdout}");
-    assert!(!check(0o600).contains(&readable));
+    for Model { root, file: model, .. } in MODELS {
+        let password = format!("{root}.ManagementServer.Password");
+        std::fs::write(&file, format!(r#"{{"set": {{"{password}": "hunter2"}}}}"#)).expect("a file");
+        let check = |mode: u32| {
+            std::fs::set_permissions(&file, Permissions::from_mode(mode)).expect("permissions");
+            let agent = Agent::builder(env!("CARGO_BIN_EXE_cpe-agent")).data_model(model_file(model));
+            let output = agent.args(&["--config".as_ref(), file.as_os_str()]).run_to_end("check");
+            assert!(output.status.success(), "{output:?}");
+            String::from_utf8_lossy(&output.stdout).into_owned()
+        };
+        let readable = format!("warning: {} holds {password}, and others", file.display());
+        let stdout = check(0o644);
+        assert!(stdout.contains(&readable), "{stdout}");
+        for name in ["ManufacturerOUI", "SerialNumber"] {
+            let shipped = format!("warning: {root}.DeviceInfo.{name} is that of the shipped data model");
+            assert!(stdout.contains(&shipped), "{stdout}");
+        }
+        assert!(!stdout.contains("off the command line") && !stdout.contains("hunter2"), "{stdout}");
+        assert!(!check(0o600).contains(&readable));
+    }
 }
 
 #[test]

@@ -102,7 +102,7 @@ impl Command {
 const DEFAULT_EVENT: &str = "2 PERIODIC";
 
 /// A command before its arguments are looked at.
-pub(super) struct Form {
+pub(super) struct Entry {
     pub(super) name: &'static str,
     pub(super) arguments: &'static str,
     pub(super) meaning: &'static str,
@@ -117,28 +117,28 @@ pub(super) enum Build {
     Client(fn(PathBuf, Operands) -> Result<Command, String>),
 }
 
-pub(super) const COMMANDS: &[Form] = &[
-    Form { name: "run", arguments: "", meaning: "the daemon, in the foreground", build: Build::Daemon(Command::Run) },
-    Form {
+pub(super) const COMMANDS: &[Entry] = &[
+    Entry { name: "run", arguments: "", meaning: "the daemon, in the foreground", build: Build::Daemon(Command::Run) },
+    Entry {
         name: "check",
         arguments: "",
         meaning: "validate configuration and data model, contact nobody",
         build: Build::Daemon(Command::Check),
     },
     #[cfg(feature = "doctor")]
-    Form {
+    Entry {
         name: "doctor",
         arguments: "",
         meaning: "check name, ACS, TLS, clock, STUN and ports, one line each",
         build: Build::Daemon(Command::Doctor),
     },
-    Form {
+    Entry {
         name: "get",
         arguments: " PATH...",
         meaning: "values, one path=value a line",
         build: Build::Client(|control, operands| Ok(Command::Get { control, paths: operands.some()? })),
     },
-    Form {
+    Entry {
         name: "set",
         arguments: " PATH=VALUE...",
         meaning: "change values, all or none",
@@ -147,19 +147,19 @@ pub(super) const COMMANDS: &[Form] = &[
             Ok(Command::Set { control, assignments })
         }),
     },
-    Form {
+    Entry {
         name: "add",
         arguments: " PATH.",
         meaning: "create an instance, print its number",
         build: Build::Client(|control, operands| Ok(Command::Add { control, path: operands.one()? })),
     },
-    Form {
+    Entry {
         name: "delete",
         arguments: " PATH.",
         meaning: "delete an instance",
         build: Build::Client(|control, operands| Ok(Command::Delete { control, path: operands.one()? })),
     },
-    Form {
+    Entry {
         name: "inform",
         arguments: " [\"EVENT\"]",
         meaning: "start a session now, with \"2 PERIODIC\" or that event code",
@@ -168,7 +168,7 @@ pub(super) const COMMANDS: &[Form] = &[
             Ok(Command::Inform { control, event })
         }),
     },
-    Form {
+    Entry {
         name: "download",
         arguments: " TYPE URL [OPTION=VALUE...]",
         meaning: "download a file and apply it",
@@ -176,7 +176,7 @@ pub(super) const COMMANDS: &[Form] = &[
             Ok(Command::Transfer { control, transfer: LocalTransfer::parse(true, &with_password(operands.any()?)?)? })
         }),
     },
-    Form {
+    Entry {
         name: "upload",
         arguments: " TYPE URL [OPTION=VALUE...]",
         meaning: "upload a file of the device",
@@ -184,7 +184,7 @@ pub(super) const COMMANDS: &[Form] = &[
             Ok(Command::Transfer { control, transfer: LocalTransfer::parse(false, &with_password(operands.any()?)?)? })
         }),
     },
-    Form {
+    Entry {
         name: "request-download",
         arguments: " TYPE [NAME=VALUE...]",
         meaning: "ask the ACS for a file",
@@ -193,7 +193,7 @@ pub(super) const COMMANDS: &[Form] = &[
             Ok(Command::RequestDownload { control, file_type, arguments })
         }),
     },
-    Form {
+    Entry {
         name: "status",
         arguments: " [--json]",
         meaning: "how the daemon is doing",
