@@ -4,8 +4,8 @@
 //! cargo run --example acs -- 0.0.0.0:8080 Device.DeviceInfo. Device.ManagementServer.
 //! ```
 //!
-//! It lets everybody in, asks each gateway for these values, and shows every session; and what in it broke TR-069. It
-//! keeps nothing, and ends with Ctrl-C. An ACS for real gateways is another thing.
+//! It lets everybody in, asks the gateway for these values, and shows every session; and what in it broke TR-069. One
+//! gateway at a time: it tells nobody apart. It ends with Ctrl-C. An ACS for real gateways is another thing.
 
 #[path = "../tests/support/mod.rs"]
 mod support;
@@ -31,8 +31,10 @@ fn main() -> ExitCode {
     let paths: Vec<String> = arguments.collect();
     let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
     let mut acs = Acs::start(AcsOptions::new().address(address.ip()).port(address.port()).keeps_no_messages());
-    acs.allow_violation("R98"); // who calls may have retried before this has started
-    println!("ACS URL: {}", acs.url());
+    match address.ip().is_unspecified() {
+        true => println!("ACS URL: http://ADDRESS:{}/acs, with any address of this machine", acs.port()),
+        false => println!("ACS URL: {}", acs.url()),
+    }
     loop {
         acs.forget_tasks();
         if !paths.is_empty() {

@@ -222,8 +222,8 @@ impl Acs {
     fn stop(&mut self) {
         let mut state = self.desk.lock();
         state.stopping = true;
-        for connection in &state.connections {
-            let _ = connection.tcp.shutdown(Shutdown::Both);
+        for tcp in state.connections.iter().filter_map(|connection| connection.tcp.as_ref()) {
+            let _ = tcp.shutdown(Shutdown::Both);
         }
         drop(state);
         self.desk.tell();

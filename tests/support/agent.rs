@@ -67,17 +67,18 @@ pub fn patience(limit: Duration) -> Duration {
     limit * slowness.unwrap_or(1)
 }
 
-/// A free port below those that the system gives to whoever wants any: nobody takes it while the agent is down.
+/// A free port below those that Linux gives to whoever wants any (32768 and up, unless somebody has changed that): nobody
+/// takes it while the agent is down.
 fn port_of_its_own() -> u16 {
     static TAKEN: AtomicU32 = AtomicU32::new(0);
     let is_free =
         |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok() && UdpSocket::bind(("127.0.0.1", *port)).is_ok();
     // Test binaries that run at the same time begin at places of their own.
-    let mut ports = std::iter::repeat_with(|| {
-        let number = std::process::id().wrapping_mul(499).wrapping_add(TAKEN.fetch_add(1, Ordering::Relaxed));
+    let ports = std::iter::repeat_with(|| {
+        let number = std::process::id().wrapping_mul(509).wrapping_add(TAKEN.fetch_add(1, Ordering::Relaxed));
         10_000 + u16::try_from(number % 22_000).expect("less than 22,000")
     });
-    ports.find(is_free).expect("a free port")
+    ports.take(22_000).find(is_free).expect("a free port")
 }
 
 #[derive(Default)]

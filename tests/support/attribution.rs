@@ -52,6 +52,7 @@ impl State {
     pub(super) fn close(&mut self, number: usize) {
         let by_us = self.connection(number).closing;
         self.connection(number).open = false;
+        self.connection(number).tcp = None;
         let Some(at) = self.running() else { return };
         let course = &mut self.courses[at];
         if course.connections.last() != Some(&number) {

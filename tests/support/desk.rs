@@ -49,7 +49,8 @@ pub(super) struct State {
 
 /// A TCP connection.
 pub(super) struct Connection {
-    pub(super) tcp: TcpStream,
+    /// To tear it down; none once it is closed.
+    pub(super) tcp: Option<TcpStream>,
     pub(super) open: bool,
     /// The ACS has said, or decided, to close it.
     pub(super) closing: bool,
@@ -93,7 +94,7 @@ impl Desk {
     pub(super) fn connected(&self, tcp: TcpStream) -> usize {
         let mut state = self.lock();
         state.connections.push(Connection {
-            tcp,
+            tcp: Some(tcp),
             open: true,
             closing: false,
             granted: false,
@@ -119,6 +120,7 @@ impl Desk {
         let mut state = self.lock();
         state.connection(connection).handshake_error = Some(error);
         state.connection(connection).open = false;
+        state.connection(connection).tcp = None;
         self.tell();
     }
 

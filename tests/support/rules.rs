@@ -22,7 +22,8 @@ pub(super) fn http(request: &Request, port: u16) -> Vec<String> {
     rule(request.header("Expect").is_none(), "R42: Expect");
     rule(request.bytes_after == 0, "R40: pipelining");
     let hosts: Vec<&str> = request.headers_named("Host").collect();
-    let right = matches!(hosts[..], [host] if host.ends_with(&format!(":{port}")));
+    let is_usual = |host: &str| matches!(port, 80 | 443) && !host.contains(':');
+    let right = matches!(hosts[..], [host] if host.ends_with(&format!(":{port}")) || is_usual(host));
     rule(right, "RFC 7230: no single Host header of this server");
     rule(request.headers_named("Cookie").count() <= 1, "RFC 6265: several Cookie headers");
     let content_type = request.header("Content-Type");
