@@ -15,9 +15,9 @@ pub struct Model {
     pub table: &'static str,
     /// A table that has a table in each instance, and room for eight instances.
     pub outer: &'static str,
+    /// What counts its instances.
     pub outer_count: &'static str,
-    /// A text in the outer table.
-    pub outer_text: &'static str,
+    /// The table in each of its instances, and what counts those; relative to the instance.
     pub inner: &'static str,
     pub inner_count: &'static str,
     /// Parameters whose names differ in one instance number.

@@ -19,7 +19,6 @@ pub const MODEL: Model = Model {
     table: at!("Layer3Forwarding.Forwarding."),
     outer: at!("LANDevice.1.LANHostConfigManagement.DHCPConditionalServingPool."),
     outer_count: at!("LANDevice.1.LANHostConfigManagement.DHCPConditionalPoolNumberOfEntries"),
-    outer_text: "DomainName",
     inner: "DHCPStaticAddress.",
     inner_count: "DHCPStaticAddressNumberOfEntries",
     pattern: at!("LANDevice.*.LANEthernetInterfaceConfig.*.Enable"),

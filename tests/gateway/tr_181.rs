@@ -19,7 +19,6 @@ pub const MODEL: Model = Model {
     table: at!("NAT.PortMapping."),
     outer: at!("DHCPv4.Server.Pool."),
     outer_count: at!("DHCPv4.Server.PoolNumberOfEntries"),
-    outer_text: "DomainName",
     inner: "StaticAddress.",
     inner_count: "StaticAddressNumberOfEntries",
     pattern: at!("Ethernet.Interface.*.Enable"),

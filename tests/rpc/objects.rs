@@ -7,6 +7,9 @@ use crate::support::{
 };
 use crate::visit::{Gateway, both};
 
+/// A text in the outer table of each model.
+const OUTER_TEXT: &str = "DomainName";
+
 #[test]
 fn instances_with_tables_inside() {
     both(|model| {
@@ -34,7 +37,7 @@ fn instances_with_tables_inside() {
             assert_eq!(answer.argument("InstanceNumber"), Some("1"));
             assert_eq!(call.value(&inner_count), "1");
             call.set(&format!("{inner}1.Yiaddr"), "string", "192.0.2.7");
-            call.set(&format!("{pool}{}", model.outer_text), "string", "example.org");
+            call.set(&format!("{pool}{OUTER_TEXT}"), "string", "example.org");
             (pool, inner, inner_count)
         });
 
@@ -56,7 +59,7 @@ fn instances_with_tables_inside() {
             let answer = call.succeeds(&add_object(model.outer, ""));
             let again = format!("{}{}.", model.outer, answer.argument("InstanceNumber").expect("a number"));
             assert_ne!(again, deleted); // R218
-            assert_eq!(call.value(&format!("{again}{}", model.outer_text)), ""); // R215
+            assert_eq!(call.value(&format!("{again}{OUTER_TEXT}")), ""); // R215
             assert_eq!(call.value(&key), ""); // R157: an empty one counts too
         });
     });
@@ -71,7 +74,7 @@ fn attributes_go_with_their_object() {
             let mut add = |watch: bool| {
                 let answer = call.succeeds(&add_object(model.outer, ""));
                 let pool = format!("{}{}.", model.outer, answer.argument("InstanceNumber").expect("a number"));
-                let text = format!("{pool}{}", model.outer_text);
+                let text = format!("{pool}{OUTER_TEXT}");
                 let attributes = call.succeeds(&get_parameter_attributes(&[&text]));
                 assert_eq!(attributes.attributes[0].notification, "0", "{text}"); // R206, R215
                 assert_eq!(attributes.attributes[0].access_list, ["Subscriber"], "{text}"); // R206
