@@ -8,6 +8,7 @@ use crate::agent::{check_contact, load_model};
 use crate::config::{Config, StartupError};
 use crate::model::Loaded;
 use crate::model::path::Path;
+use crate::output::print;
 use crate::secret::Secret;
 use crate::url::Url;
 
@@ -20,11 +21,8 @@ pub fn run(config: &Config) -> ExitCode {
     let checked = load_model(config).and_then(|loaded| check_contact(config, &loaded).map(|()| loaded));
     match checked {
         Ok(loaded) => {
-            print!("{}", describe(&loaded, config));
-            for warning in warnings(&loaded, config) {
-                println!("warning: {warning}");
-            }
-            ExitCode::SUCCESS
+            let warnings = warnings(&loaded, config).into_iter().map(|warning| format!("warning: {warning}\n"));
+            print(&(describe(&loaded, config) + &warnings.collect::<String>()))
         }
         Err(error) => {
             eprintln!("cpe-agent: {error}");

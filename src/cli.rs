@@ -13,6 +13,7 @@ pub use self::command::Command;
 use self::command::{Build, COMMANDS, Entry, Operands};
 use self::help::help;
 use crate::config::{CONTROL, Config, Options, SETTINGS, StartupError};
+use crate::output::print;
 
 /// `EX_USAGE`.
 const EXIT_USAGE: u8 = 64;
@@ -22,14 +23,8 @@ const EXIT_USAGE: u8 = 64;
 pub fn main(arguments: impl IntoIterator<Item = OsString>, carry_out: impl FnOnce(Command) -> ExitCode) -> ExitCode {
     match parse(arguments) {
         Ok(Parsed::Command(command)) => carry_out(*command),
-        Ok(Parsed::Help) => {
-            print!("{}", help());
-            ExitCode::SUCCESS
-        }
-        Ok(Parsed::Version) => {
-            println!("cpe-agent {}", env!("CARGO_PKG_VERSION"));
-            ExitCode::SUCCESS
-        }
+        Ok(Parsed::Help) => print(&help()),
+        Ok(Parsed::Version) => print(concat!("cpe-agent ", env!("CARGO_PKG_VERSION"), "\n")),
         Err(Refusal::Usage(reason)) => {
             eprintln!("cpe-agent: {reason}\nTry `cpe-agent --help`.");
             ExitCode::from(EXIT_USAGE)

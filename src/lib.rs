@@ -7,7 +7,7 @@
 //! main.rs  cli  config  check  doctor   arguments in, exit code out
 //! agent                    the one thread that owns everything that can change
 //! ──────────────────────── drivers: sockets, files, processes, threads
-//! acs  connection_request  control  transfer  process  readiness  store  log  clock  time_zone
+//! acs  connection_request  control  transfer  process  readiness  store  log  output  clock  time_zone
 //! ──────────────────────── protocol: no socket, no file, no clock, no thread
 //! cwmp  schedule  digest  stun  url
 //! ──────────────────────── model: knows neither XML nor CWMP
@@ -33,6 +33,7 @@ pub mod digest;
 pub mod doctor;
 pub mod log;
 pub mod model;
+mod output;
 pub mod process;
 mod readiness;
 pub mod schedule;

@@ -4,14 +4,16 @@
 mod gateway;
 mod support;
 
+use std::ffi::OsStr;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use gateway::model::{MODELS, Model};
 use gateway::{SOON, gateway, gateway_at, model_file};
-use support::agent::patience;
+use support::agent::{patience, program};
 use support::{Acs, AcsOptions, Agent, empty_post, get_rpc_methods, inform, inform_response, response, silence};
 
 /// Configuration errors: status, and what stderr must hold.
@@ -232,6 +234,24 @@ fn check_warns_of_an_identity_that_is_not_its_own_and_of_a_file_that_all_can_rea
         }
         assert!(!stdout.contains("off the command line") && !stdout.contains("hunter2"), "{stdout}");
         assert!(!check(0o600).contains(&readable));
+    }
+}
+
+/// `cpe-agent check | head -1`.
+#[test]
+fn a_reader_that_has_seen_enough() {
+    let acs = Acs::start(AcsOptions::new());
+    let agent = gateway(&acs).start();
+    let model = model_file("tr-181.json");
+    let control = agent.control();
+    let check: [&OsStr; 3] = ["check".as_ref(), "--data-model".as_ref(), model.as_os_str()];
+    let get: [&OsStr; 4] = ["get".as_ref(), "Device.".as_ref(), "--control".as_ref(), control.as_os_str()];
+    for arguments in [&check[..], &get, &["--help".as_ref()], &["--version".as_ref()]] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let mut command = Command::new(program(env!("CARGO_BIN_EXE_cpe-agent")));
+        let output = command.args(arguments).stdout(writer).stderr(Stdio::piped()).output().expect("it starts");
+        assert!(output.status.success() && output.stderr.is_empty(), "{arguments:?}: {output:?}");
     }
 }
 

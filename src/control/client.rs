@@ -10,6 +10,7 @@ use super::message::{Request, parse_answer};
 use super::service::WAIT_LIMIT;
 use super::socket;
 use crate::clock::Clock;
+use crate::output::print;
 
 /// How long a daemon that lives may take to accept, to take the request, and to answer `status`.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -19,19 +20,10 @@ const MAX_ANSWER: u64 = 64 << 20;
 /// Has the daemon behind the socket `path` carry out `request`, and prints its answer: output on stdout, or the reason
 /// on stderr with status 1.
 pub fn run(path: &Path, request: &Request) -> ExitCode {
-    let output = match ask(path, request, usual_limit(request)) {
-        Ok(output) => output,
+    match ask(path, request, usual_limit(request)) {
+        Ok(output) => print(&output),
         Err(NoAnswer { reason, .. }) => {
             reason.lines().for_each(|line| eprintln!("cpe-agent: {line}"));
-            return ExitCode::FAILURE;
-        }
-    };
-    match io::stdout().lock().write_all(output.as_bytes()) {
-        // A pipe whose reader has seen enough is no failure.
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("cpe-agent: the answer cannot be printed: {error}");
             ExitCode::FAILURE
         }
     }
