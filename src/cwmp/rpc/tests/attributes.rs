@@ -1,0 +1,125 @@
+//! What the ACS asks to be told, and is told.
+
+use super::*;
+
+#[test]
+fn the_acs_is_not_told_of_its_own_changes() {
+    let mut acs = Scenario::serving();
+    acs.call("SetParameterValues", &values(&[("Device.DeviceInfo.ProvisioningCode", "", "a.b")], "")); // R172
+    // Nor of what follows from them: a counter (R208), an object with watched parameters that is deleted (R207).
+    let watched = attributes(&[("Device.Hosts.", Some("2"), None)]);
+    acs.call("SetParameterAttributes", &watched);
+    acs.call("AddObject", &object("Device.Hosts.Host.", ""));
+    acs.call("DeleteObject", &object("Device.Hosts.Host.1.", ""));
+    assert_eq!(acs.device.state().events.pending().count(), 0);
+    assert!(acs.device.state().changed.is_empty());
+    let change = Change::Set("Device.DeviceInfo.ProvisioningCode".into(), Type::String.parse("c").expect("text"));
+    assert_eq!(acs.device.commit(vec![change], Author::Other, |_| {}), Ok(true));
+    assert!(acs.device.state().changed.contains("Device.DeviceInfo.ProvisioningCode"));
+}
+
+fn set_by_other(device: &mut crate::cwmp::device::Device, name: &str, value: &str) -> bool {
+    let change = Change::Set(name.into(), Type::String.parse(value).expect("text"));
+    device.commit(vec![change], Author::Other, |_| {}).expect("stored")
+}
+
+fn pending(device: &crate::cwmp::device::Device) -> Vec<String> {
+    device.state().events.pending().map(|event| event.code.to_string()).collect()
+}
+
+/// R100, R209, R212: however often a parameter has changed, and if it is back where it was, it is told once.
+#[test]
+fn a_parameter_that_has_changed_and_changed_back_is_told_once() {
+    let (mut device, paper) = device(&[]);
+    let name = "Device.DeviceInfo.ProvisioningCode";
+    assert!(set_by_other(&mut device, name, "x") && set_by_other(&mut device, name, "y"));
+    assert!(set_by_other(&mut device, name, ""));
+    let inform = Scenario::of(device, paper, crate::cwmp::version::ALL).posted();
+    assert_eq!(inform.matches("<EventCode>4 VALUE CHANGE</EventCode>").count(), 1, "{inform}");
+    let told = format!("<Name>{name}</Name><Value xsi:type=\"xsd:string\"></Value>");
+    assert_eq!((inform.matches(name).count(), inform.matches(&told).count()), (1, 1), "{inform}");
+}
+
+/// R101, R207: what went with its object is not told, and VALUE CHANGE not without a parameter.
+#[test]
+fn a_change_that_went_with_its_object_is_not_told() {
+    let mut acs = Scenario::serving();
+    acs.call("AddObject", &object("Device.Hosts.Host.", ""));
+    acs.call("SetParameterAttributes", &attributes(&[("Device.Hosts.Host.", Some("1"), None)]));
+    for instance in [1, 2] {
+        assert!(!set_by_other(&mut acs.device, &format!("Device.Hosts.Host.{instance}.Name"), "new")); // R198: passive
+    }
+    acs.device.commit(vec![Change::Delete("Device.Hosts.Host.2.".into())], Author::Other, |_| {}).expect("stored");
+    assert_eq!(pending(&acs.device), ["4 VALUE CHANGE"], "there is the other");
+    assert_eq!(acs.device.news().next(), None); // R134: passive, so that it waits for a session
+    acs.device.commit(vec![Change::Delete("Device.Hosts.Host.1.".into())], Author::Other, |_| {}).expect("stored");
+    assert_eq!(pending(&acs.device), [""; 0]);
+    let (restarted, _) = device(&acs.paper.records());
+    assert_eq!(pending(&restarted), [""; 0]);
+}
+
+/// R198, R208: what somebody else does to a table changes its counter, which is told as the ACS wants it.
+#[test]
+fn a_counter_changes_with_its_table() {
+    let mut acs = Scenario::serving();
+    acs.call("SetParameterAttributes", &attributes(&[(NUMBER, Some("2"), None)]));
+    let add = Change::Add("Device.Hosts.Host.".into(), 2);
+    assert_eq!(acs.device.commit(vec![add], Author::Other, |_| {}), Ok(true));
+    assert!(acs.device.news().next().is_some() && acs.device.state().changed.contains(NUMBER));
+    acs.call("SetParameterAttributes", &attributes(&[(NUMBER, Some("0"), None)]));
+    let state = acs.device.state();
+    let told = state.changed.contains(NUMBER) || state.events.contains(&EventCode::ValueChange);
+    assert!(!told, "R99, R101: nobody asks for it any more");
+    let delete = Change::Delete("Device.Hosts.Host.2.".into());
+    assert_eq!(acs.device.commit(vec![delete], Author::Other, |_| {}), Ok(false));
+}
+
+#[test]
+fn attributes_are_set_in_order_and_read_back() {
+    let mut acs = Scenario::serving();
+    let entries = attributes(&[
+        ("Device.ManagementServer.", Some("1"), None), // R196
+        (INTERVAL, Some("2"), Some(&["Nobody"])),      // R195, R204
+        ("Device.ManagementServer.URL", None, None),   // R197
+    ]);
+    let answer = acs.call("SetParameterAttributes", &entries); // R194
+    assert_eq!(answer, "<cwmp:SetParameterAttributesResponse></cwmp:SetParameterAttributesResponse>");
+    assert_eq!(code(&acs.call("SetParameterAttributes", &attributes(&[]))), 9003); // R76: one entry at least
+    let answer = acs.call("GetParameterAttributes", &names(&["Device.ManagementServer.URL", INTERVAL]));
+    let url = "<Name>Device.ManagementServer.URL</Name><Notification>1</Notification>\
+               <AccessList soap-enc:arrayType=\"xsd:string[1]\"><string>Subscriber</string></AccessList>";
+    let interval = "<Notification>2</Notification><AccessList soap-enc:arrayType=\"xsd:string[0]\"></AccessList>";
+    assert!(answer.contains(url) && answer.contains(interval), "{answer}"); // R211
+    let (restarted, _) = device(&acs.paper.records());
+    let kept = restarted.tree.parameter(INTERVAL).expect("a parameter").attributes();
+    assert_eq!((kept.notification as u8, kept.subscriber), (2, false));
+}
+
+#[test]
+fn attributes_are_refused_as_a_whole() {
+    let mut acs = Scenario::serving();
+    let refused = |acs: &mut Scenario, entry: (&str, Option<&str>)| {
+        let arguments = attributes(&[(INTERVAL, Some("1"), None), (entry.0, entry.1, None)]);
+        let answer = code(&acs.call("SetParameterAttributes", &arguments));
+        let kept = acs.device.tree.parameter(INTERVAL).expect("a parameter").attributes();
+        assert_eq!(kept.notification as u8, 0);
+        answer
+    };
+    assert_eq!(refused(&mut acs, ("Device.Nothing", Some("1"))), 9005); // R203
+    assert_eq!(refused(&mut acs, (INTERVAL, Some("3"))), 9003); // R199
+    assert_eq!(refused(&mut acs, (INTERVAL, Some("7"))), 9003);
+    assert_eq!(refused(&mut acs, (INTERVAL, Some("x"))), 9003);
+    assert_eq!(refused(&mut acs, ("Device.DeviceInfo.UpTime", Some("2"))), 9009); // R201
+    assert_eq!(refused(&mut acs, ("Device.DeviceInfo.", Some("2"))), 9009);
+    let passive = attributes(&[("", Some("1"), None)]); // R200
+    assert_eq!(code(&acs.call("SetParameterAttributes", &passive)), 0);
+}
+
+#[test]
+fn forced_notification_cannot_be_turned_off() {
+    let mut acs = Scenario::serving();
+    let off = attributes(&[("Device.DeviceInfo.SoftwareVersion", Some("0"), None)]);
+    assert_eq!(code(&acs.call("SetParameterAttributes", &off)), 0); // R202
+    let answer = acs.call("GetParameterAttributes", &names(&["Device.DeviceInfo.SoftwareVersion"]));
+    assert!(answer.contains("<Notification>2</Notification>"), "{answer}");
+}
