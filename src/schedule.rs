@@ -69,6 +69,15 @@ pub struct Schedule {
 }
 
 impl Schedule {
+    /// As it goes on at a start: after so many retries (R98), with the instant of ScheduleReboot that was obeyed.
+    pub fn restore(retry_count: u32, scheduled_reboot_done: Option<i64>, now: Now) -> Schedule {
+        Schedule {
+            retry: Retry::restore(retry_count, now),
+            reboots: PlannedReboots::restore(scheduled_reboot_done),
+            ..Schedule::default()
+        }
+    }
+
     /// When to call [`Schedule::poll`] again, on the monotonic clock; none if nothing waits. `informs` is what
     /// ScheduleInform has asked for; it stands apart because it outlives the agent.
     pub fn deadline(&self, informs: &InformQueue) -> Option<Duration> {

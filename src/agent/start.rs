@@ -19,7 +19,7 @@ use crate::cwmp::event::{Event, EventCode};
 use crate::cwmp::session_error::SessionError;
 use crate::cwmp::version;
 use crate::model::{COMMAND_LINE, Loaded, ModelFile, OWN_PAGES, load};
-use crate::schedule::{PlannedReboots, Retry, Schedule};
+use crate::schedule::Schedule;
 use crate::store::{Recovered, Store, StoreError};
 use crate::time_zone::LocalZone;
 use crate::url::Url;
@@ -95,6 +95,18 @@ fn read_text(path: &Path) -> io::Result<String> {
     Ok(text)
 }
 
+/// The journal with what it holds; one in memory where there is no place for it.
+fn open_store(directory: &Path) -> Result<(Store, Recovered), StartFailure> {
+    match Store::open(directory) {
+        Ok(opened) => Ok(opened),
+        Err(error @ StoreError::Locked { .. }) => Err(StartFailure::AlreadyRunning(error)),
+        Err(error) => {
+            log::error!("{error}; nothing will survive a restart");
+            Ok((Store::volatile(directory, &error.to_string()), Recovered::default()))
+        }
+    }
+}
+
 impl<'w> Agent<'w> {
     /// Prepares everything up to the first session; nothing is contacted and nothing written yet.
     pub fn start(config: Config, ties: Ties<'w>) -> Result<Agent<'w>, StartFailure> {
@@ -102,14 +114,7 @@ impl<'w> Agent<'w> {
         if let Err(error) = check_contact(&config, &loaded) {
             log::error!("{error}");
         }
-        let (store, recovered) = match Store::open(&config.state_dir) {
-            Ok(opened) => opened,
-            Err(error @ StoreError::Locked { .. }) => return Err(StartFailure::AlreadyRunning(error)),
-            Err(error) => {
-                log::error!("{error}; nothing will survive a restart");
-                (Store::volatile(&config.state_dir, &error.to_string()), Recovered::default())
-            }
-        };
+        let (store, recovered) = open_store(&config.state_dir)?;
         recovered.notices.iter().for_each(|notice| log::warn!("{notice}"));
         let store = Rc::new(RefCell::new(store));
         let journal = Box::new(StoreJournal(Rc::clone(&store)));
@@ -117,9 +122,8 @@ impl<'w> Agent<'w> {
         let (device, notices) = Device::restore(loaded, &recovered.records, journal, clock.now());
         notices.iter().for_each(|notice| log::warn!("{notice}"));
         let notices = recovered.notices.into_iter().chain(notices).take(MAX_NOTICES).collect();
-        let mut schedule = Schedule::default();
-        schedule.retry = Retry::restore(device.state().retry_count, clock.now());
-        schedule.reboots = PlannedReboots::restore(device.state().scheduled_reboot_done);
+        let state = device.state();
+        let schedule = Schedule::restore(state.retry_count, state.scheduled_reboot_done, clock.now());
         let directory = config.transfer_dir.as_ref().unwrap_or(&config.state_dir);
         let carrier = Carrier::new(directory, ties.waker.clone());
         let mut agent = Agent {

@@ -172,17 +172,13 @@ pub(super) const COMMANDS: &[Entry] = &[
         name: "download",
         arguments: " TYPE URL [OPTION=VALUE...]",
         meaning: "download a file and apply it",
-        build: Build::Client(|control, operands| {
-            Ok(Command::Transfer { control, transfer: LocalTransfer::parse(true, &with_password(operands.any()?)?)? })
-        }),
+        build: Build::Client(|control, operands| transfer(control, operands, true)),
     },
     Entry {
         name: "upload",
         arguments: " TYPE URL [OPTION=VALUE...]",
         meaning: "upload a file of the device",
-        build: Build::Client(|control, operands| {
-            Ok(Command::Transfer { control, transfer: LocalTransfer::parse(false, &with_password(operands.any()?)?)? })
-        }),
+        build: Build::Client(|control, operands| transfer(control, operands, false)),
     },
     Entry {
         name: "request-download",
@@ -248,6 +244,11 @@ fn not_empty(value: String) -> Result<String, String> {
 
 fn unexpected(argument: &str) -> String {
     format!("unexpected argument `{argument}`")
+}
+
+fn transfer(control: PathBuf, operands: Operands, is_download: bool) -> Result<Command, String> {
+    let transfer = LocalTransfer::parse(is_download, &with_password(operands.any()?)?)?;
+    Ok(Command::Transfer { control, transfer })
 }
 
 /// The longest file that is read for a password.
