@@ -8,7 +8,6 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use gateway::{SOON, gateway_at};
-use support::agent::AgentBuilder;
 use support::mount::with_mounts;
 use support::{Agent, Line};
 use tempfile::TempDir;
@@ -36,9 +35,10 @@ impl Hosts {
         fs::write(&self.file, lines.concat()).expect("a file");
     }
 
-    fn gateway(&self, line: &Line) -> Option<AgentBuilder> {
+    /// A gateway that finds the ACS by this file.
+    fn gateway(&self, line: &Line) -> Option<Agent> {
         let url = format!("http://acs.test:{}/acs", line.port());
-        with_mounts(gateway_at(&url), &[(&self.file, "/etc/hosts")])
+        Some(with_mounts(gateway_at(&url), &[(&self.file, "/etc/hosts")])?.start())
     }
 }
 
@@ -64,8 +64,7 @@ fn calls_again_at(agent: &Agent, line: &Line) -> IpAddr {
 #[test]
 fn the_good_address_is_kept() {
     let (line, hosts) = (Line::open_everywhere(), Hosts::new());
-    let Some(gateway) = hosts.gateway(&line) else { return };
-    let agent = gateway.start();
+    let Some(agent) = hosts.gateway(&line) else { return };
     let good = called_at(&line, true);
     for _ in 0..3 {
         assert_eq!(calls_again_at(&agent, &line), good);
@@ -81,8 +80,7 @@ fn the_good_address_is_kept() {
 #[test]
 fn a_good_address_that_goes() {
     let (line, hosts) = (Line::open_everywhere(), Hosts::new());
-    let Some(gateway) = hosts.gateway(&line) else { return };
-    let agent = gateway.start();
+    let Some(agent) = hosts.gateway(&line) else { return };
     let good = called_at(&line, true);
     let port = line.port();
     drop(line);

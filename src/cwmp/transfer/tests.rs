@@ -56,6 +56,15 @@ impl Bench {
         self.order(Origin::Download, file_type, timing)
     }
 
+    /// A download whose file is here, and whose action has just begun.
+    fn applying(&mut self, file_type: &str) -> u32 {
+        let id = self.download(file_type, 0);
+        assert_eq!(self.poll(), Some(Step::Move(id)));
+        self.moved(id, Ok(4));
+        assert_eq!(self.poll(), Some(Step::Apply(id)));
+        id
+    }
+
     fn scheduled(&mut self, windows: &[(u32, u32, Option<u32>)]) -> u32 {
         let timing = Timing::windows(windows, self.now).expect("windows");
         self.order(Origin::ScheduleDownload, CONFIG, timing)

@@ -66,10 +66,7 @@ fn a_firmware_is_judged_after_the_reboot() {
 #[test]
 fn a_firmware_whose_agent_is_killed() {
     let mut bench = Bench::new();
-    let id = bench.download(FIRMWARE, 0);
-    bench.poll();
-    bench.moved(id, Ok(4));
-    assert_eq!(bench.poll(), Some(Step::Apply(id)));
+    let id = bench.applying(FIRMWARE);
     bench.killed(false);
     assert!(bench.queue.holds_sessions() && bench.queue.holds_file(id));
     bench.killed(false);
@@ -98,10 +95,7 @@ fn a_firmware_whose_agent_is_killed() {
 #[test]
 fn a_reboot_that_does_not_come() {
     let mut bench = Bench::new();
-    let id = bench.download(FIRMWARE, 0);
-    bench.poll();
-    bench.moved(id, Ok(4));
-    bench.poll();
+    let id = bench.applying(FIRMWARE);
     bench.applied(id, Ok(()));
     bench.killed(false); // waits anew, and not for ever
     bench.pass(10);
@@ -185,10 +179,7 @@ fn whatever_is_killed_when() {
 #[test]
 fn reboots_that_cannot_be_told_from_restarts() {
     let mut bench = Bench::new();
-    let id = bench.download(FIRMWARE, 0);
-    assert_eq!(bench.poll(), Some(Step::Move(id)));
-    bench.moved(id, Ok(7));
-    assert_eq!(bench.poll(), Some(Step::Apply(id)));
+    let id = bench.applying(FIRMWARE);
     bench.applied(id, Ok(()));
     let mut restarts = 0;
     for _ in 0..20 {
@@ -207,10 +198,7 @@ fn reboots_that_cannot_be_told_from_restarts() {
 fn a_slow_action_whose_agent_is_killed() {
     let mut bench = Bench::new();
     bench.actions.download[0].1.time_limit = Duration::from_secs(900);
-    let id = bench.download(FIRMWARE, 0);
-    assert_eq!(bench.poll(), Some(Step::Move(id)));
-    bench.moved(id, Ok(7));
-    assert_eq!(bench.poll(), Some(Step::Apply(id)));
+    let id = bench.applying(FIRMWARE);
     bench.killed(false);
     bench.pass(890);
     assert_eq!((bench.poll(), bench.state(id)), (None, "rebooting"));
