@@ -50,6 +50,7 @@ fn device(acsrs: &Acsrs) -> AgentBuilder {
         .set("Device.ManagementServer.URL", &acsrs.url())
         .set("Device.ManagementServer.Username", server::USERNAME)
         .set("Device.ManagementServer.Password", server::PASSWORD)
+        .set("Device.ManagementServer.PeriodicInformEnable", "false")
         .fixed_ports() // acsrs would take a changed ConnectionRequestURL for a reason to set its credentials again
 }
 

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use gateway::{PASSWORD, SOON, USERNAME, gateway, gateway_at};
 use support::agent::AgentBuilder;
+use support::port::closed_address;
 use support::{Acs, AcsOptions, Agent};
 
 /// The lines of a run by their subject, and the exit status.
@@ -187,8 +188,7 @@ fn without_an_agent_nothing_is_made() {
 
 #[test]
 fn what_cannot_work_is_told() {
-    let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port");
-    alone(gateway_at(&format!("http://{free}/"))).has("FAILED", "TCP", &["refused"]);
+    alone(gateway_at(&format!("http://{}/", closed_address()))).has("FAILED", "TCP", &["refused"]);
     alone(gateway_at("http://no-such-host.invalid/")).has("FAILED", "ACS name", &["does not resolve"]);
     alone(gateway_at("")).has("FAILED", "ACS URL", &["is empty"]);
     alone(gateway_at("ftp://user:hunter2@acs/")).has("FAILED", "ACS URL", &["neither http nor https"]).lacks("hunter2");

@@ -17,6 +17,7 @@ use gateway::{BOOT, BOOTSTRAP, PASSWORD, SOON, VALUE_CHANGE, gateway, gateway_at
 use serde_json::{Value as Json, json};
 use support::agent::AgentBuilder;
 use support::mount::with_mounts;
+use support::port::closed_address;
 use support::{
     Acs, AcsOptions, Agent, empty_post, factory_reset, get_rpc_methods, inform, inform_response, no_content, response,
     set_parameter_values, silence,
@@ -315,11 +316,7 @@ fn another_port() {
     let mut acs = Acs::start(AcsOptions::new());
     let mut configuration = Configuration::new(&acs.url());
     let directory = tempfile::tempdir().expect("a directory");
-    let port = || {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-        free.local_addr().expect("its address").to_string()
-    };
-    let (before, after) = (port(), port());
+    let (before, after) = (closed_address().to_string(), closed_address().to_string());
     configuration.change("listen", before.as_str().into());
     configuration.change("stateDir", json!(directory.path().join("state")));
     configuration.change("control", json!(directory.path().join("sock")));
@@ -408,13 +405,13 @@ fn syslog() {
     };
     let daemon = listen();
     fs::write(directory.path().join("null"), "").expect("a file");
-    let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
-    let builder = gateway_at(&format!("http://127.0.0.1:{port}/")).args(&["--log-to", "syslog"]);
+    let url = format!("http://{}/", closed_address());
+    let builder = gateway_at(&url).args(&["--log-to", "syslog"]);
     let Some(builder) = with_mounts(builder.log_level("info"), &[(directory.path(), "/dev")]) else { return };
     let agent = builder.start();
     let tag = format!("cpe-agent[{}]: ", agent.pid());
     expect_message(&daemon, &format!("<30>{tag}cpe-agent "), " starts");
-    expect_message(&daemon, &format!("<30>{tag}session with http://127.0.0.1:{port}/: "), "0 BOOTSTRAP, 1 BOOT");
+    expect_message(&daemon, &format!("<30>{tag}session with {url}: "), "0 BOOTSTRAP, 1 BOOT");
     expect_message(&daemon, &format!("<28>{tag}session failed: "), "next attempt in 1 s");
 
     drop(daemon);

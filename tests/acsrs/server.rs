@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+use crate::support::port;
 
 pub(crate) const USERNAME: &str = "figaro";
 pub(crate) const PASSWORD: &str = "a:b \"c\"";
@@ -32,7 +34,7 @@ impl Acsrs {
     /// Starts the program on free ports of the loopback interface, and waits until it listens.
     pub(crate) fn start(program: &Path) -> Acsrs {
         let home = tempfile::tempdir().expect("a temporary directory");
-        let [cwmp, tls, api] = free_ports();
+        let [cwmp, tls, api] = [(); 3].map(|()| port::of_its_own());
         let directory = home.path().join(".acsrs");
         fs::create_dir(&directory).expect("a directory for the configuration");
         // Without a host name it would ask a server in the internet for its address.
@@ -155,10 +157,4 @@ impl Api {
         self.0.read_exact(&mut body)?;
         Ok(serde_json::from_slice(&body)?)
     }
-}
-
-/// Ports that were free a moment ago.
-fn free_ports() -> [u16; 3] {
-    let listeners = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
-    listeners.map(|listener| listener.local_addr().expect("its address").port())
 }

@@ -14,6 +14,7 @@ use serde_json::Value as Json;
 use super::model::{MODEL, at};
 use crate::gateway::{SOON, model_file};
 use crate::support::agent::{AgentBuilder, patience, program};
+use crate::support::port::closed_address;
 use crate::support::{Acs, AcsOptions, Agent, inform, inform_response};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_cpe-agent");
@@ -27,8 +28,12 @@ const PASSWORD: &str = at!("ManagementServer.Password");
 /// A client that wants to know everything.
 const GET_ALL: &[u8] = concat!("[\"get\",\"", at!(""), "\"]\n").as_bytes();
 
+/// Periodic Informs are off: their phase is random, and one may come first, now and then.
 fn builder(url: &str) -> AgentBuilder {
-    Agent::builder(PROGRAM).data_model(model_file(MODEL.file)).set(URL, url)
+    Agent::builder(PROGRAM)
+        .data_model(model_file(MODEL.file))
+        .set(URL, url)
+        .set(at!("ManagementServer.PeriodicInformEnable"), "false")
 }
 
 /// An agent with this ACS and these factory values, its socket open.
@@ -44,8 +49,7 @@ fn agent_with(url: &str, settings: &[(&str, &str)], arguments: &[&str]) -> Agent
 
 /// An agent whose ACS is a closed port.
 fn lonely_agent() -> Agent {
-    let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
-    let agent = agent_with(&format!("http://127.0.0.1:{port}/acs"), &[], &[]);
+    let agent = agent_with(&format!("http://{}/acs", closed_address()), &[], &[]);
     agent.wait_for_log("session failed", SOON);
     // The log is a moment ahead of what `status` shows.
     wait_for_socket(&agent);
@@ -392,9 +396,7 @@ fn inform_starts_a_session_at_once() {
 #[test]
 fn an_active_notification_starts_a_session_unless_it_is_held_back() {
     let mut acs = Acs::start(AcsOptions::new());
-    // A periodic session may be due before the notification that is held back.
-    let off = at!("ManagementServer.PeriodicInformEnable=false");
-    let agent = agent_with(&acs.url(), &[], &["--set", off]);
+    let agent = agent_with(&acs.url(), &[], &[]);
     acs.session(SOON).expect_complete();
     acs.expects(inform().only_events(&["4 VALUE CHANGE"]).parameter(CODE, "new")).replies(inform_response());
     agent.succeeds(&["set", &format!("{CODE}=new")]);

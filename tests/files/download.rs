@@ -1,7 +1,6 @@
 //! What comes of a download, and when.
 
 use std::fs;
-use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -10,6 +9,7 @@ use std::time::{Duration, Instant};
 use cpe_agent::transfer::download;
 
 use crate::attempt::{Attempt, SIZE, SOON, serving, told};
+use crate::support::port::closed_address;
 use crate::support::{FileServer, FileServerOptions, Mount, Served, pattern};
 
 /// R229, R41: whatever says where the file ends.
@@ -164,9 +164,7 @@ fn servers_that_are_not_there() {
     assert_eq!(code, 9015);
     assert!(sentence.starts_with("the host name files.invalid does not resolve"), "{sentence}");
 
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("a bound address");
-    drop(listener);
+    let address = closed_address();
     let (code, sentence) = Attempt::at(&format!("http://{address}/f")).failure();
     assert_eq!(code, 9015);
     assert!(sentence.starts_with(&format!("no connection to {address}")), "{sentence}");

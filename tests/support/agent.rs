@@ -9,15 +9,15 @@
 //! ```
 
 use std::io::{BufRead as _, BufReader};
-use std::net::{TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+
+use super::port;
 
 /// How long the agent may take to start.
 const START_LIMIT: Duration = Duration::from_secs(20);
@@ -65,20 +65,6 @@ pub fn is_replaced() -> bool {
 pub fn patience(limit: Duration) -> Duration {
     let slowness = std::env::var("CPE_AGENT_SLOWNESS").ok().map(|factor| factor.parse().expect("a whole number"));
     limit * slowness.unwrap_or(1)
-}
-
-/// A free port below those that Linux gives to whoever wants any (32768 and up, unless somebody has changed that): nobody
-/// takes it while the agent is down.
-fn port_of_its_own() -> u16 {
-    static TAKEN: AtomicU32 = AtomicU32::new(0);
-    let is_free =
-        |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok() && UdpSocket::bind(("127.0.0.1", *port)).is_ok();
-    // Test binaries that run at the same time begin at places of their own.
-    let ports = std::iter::repeat_with(|| {
-        let number = std::process::id().wrapping_mul(509).wrapping_add(TAKEN.fetch_add(1, Ordering::Relaxed));
-        10_000 + u16::try_from(number % 22_000).expect("less than 22,000")
-    });
-    ports.take(22_000).find(is_free).expect("a free port")
 }
 
 #[derive(Default)]
@@ -370,7 +356,7 @@ impl AgentBuilder {
 
     /// Picks ports and keeps them over restarts, so that ConnectionRequestURL does not change with each start.
     pub fn fixed_ports(self) -> AgentBuilder {
-        let address = format!("127.0.0.1:{}", port_of_its_own());
+        let address = port::closed_address().to_string();
         self.listen(&address).udp_listen(&address)
     }
 

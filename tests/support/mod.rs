@@ -51,6 +51,7 @@ pub mod message;
 pub mod mount;
 pub mod nat;
 pub mod options;
+pub mod port;
 pub mod record;
 pub mod reply;
 pub mod rpc;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::bench::*;
+use crate::support::port::closed_address;
 use crate::support::{FileServer, FileServerOptions, Mount, Served, download, get_rpc_methods, pattern};
 
 fn config_action() -> String {
@@ -66,7 +67,7 @@ fn failures_are_told_by_their_codes() {
         shell("true"),
     );
     let bench = Bench::with(files, &actions, |builder, _| builder);
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port");
+    let nobody = closed_address();
     let (file, missing) = (bench.files.url("/file"), bench.files.url("/missing"));
     for (file_type, url, code, words) in [
         ("X 0 exit", file.as_str(), 9018, "exit status 3"),

@@ -1,6 +1,7 @@
 //! Upload: made, sent by PUT, told.
 
 use crate::bench::*;
+use crate::support::port::closed_address;
 use crate::support::{FileServer, FileServerOptions, Served, cancel_transfer, upload};
 
 /// R241, R242: the file is made for its type, and sent.
@@ -38,7 +39,7 @@ fn a_file_is_made_and_uploaded() {
 fn an_upload_that_fails() {
     let bench = Bench::new(&format!("\"upload\": {{ \"2 Vendor Log File\": {{ {} }} }}", shell("echo log > {file}")));
     bench.files.serves("/no", Served::status(403));
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port");
+    let nobody = closed_address();
     for url in [bench.files.url("/no"), format!("http://{nobody}/f")] {
         bench.ask(&[upload("2 Vendor Log File", &url).with("CommandKey", "k")]);
         let report = bench.told(&["7 TRANSFER COMPLETE", "M Upload/k"]);
