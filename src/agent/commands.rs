@@ -69,13 +69,12 @@ impl Agent<'_> {
 
     /// A change that the ACS did not make; sees to it that the ACS hears of it.
     fn local_change(&mut self, now: Now, change: impl FnOnce(&mut Device) -> Result<Done, String>) -> Answer {
-        let bootstrap = |device: &Device| device.state().events.contains(&EventCode::Bootstrap);
-        let before = bootstrap(&self.device);
         let done = change(&mut self.device)?;
         if done.notify {
             self.schedule.notification.changed(now.monotonic);
         }
-        self.wanted |= !before && bootstrap(&self.device); // R25: another ACS is contacted at once
+        // R25: another ACS is contacted at once, however long the one before it was to be left alone.
+        self.wanted |= self.device.state().events.is_new(&EventCode::Bootstrap);
         Ok(done.output)
     }
 

@@ -429,3 +429,16 @@ fn another_acs_is_contacted_at_once() {
     second.story_told(SOON);
     second.session(SOON).expect_complete();
 }
+
+/// R25: a device whose first ACS cannot be reached does not wait with the one that it is told of.
+#[test]
+fn another_acs_is_contacted_while_the_first_is_to_be_tried_again() {
+    let patient = (at!("ManagementServer.CWMPRetryMinimumWaitInterval"), "3600");
+    let agent = agent_with(&format!("http://{}/acs", closed_address()), &[patient], &[]);
+    agent.wait_for_log("session failed", SOON);
+    let mut acs = Acs::start(AcsOptions::new());
+    acs.expects(inform().event("0 BOOTSTRAP")).replies(inform_response());
+    agent.succeeds(&["set", &format!("{URL}={}", acs.url())]);
+    acs.story_told(SOON);
+    acs.session(SOON).expect_complete();
+}
