@@ -47,6 +47,7 @@ pub use contact::LastSession;
 use reach::Reach;
 pub use start::{StartFailure, check_contact, load_model, tls_settings};
 pub use status::Board;
+use status::Disabled;
 use transfers::Carrier;
 
 /// What makes the agent look up from its sleep.
@@ -268,9 +269,18 @@ impl Agent<'_> {
         Some(PeriodicSettings { interval: interval.max(1), reference, local_phase })
     }
 
-    /// EnableCWMP (R7): while it is false no Inform is sent.
+    /// Whether there are sessions at all: none while EnableCWMP is false (R7), or while nobody has told the device of an
+    /// ACS yet (R17).
     fn is_enabled(&self) -> bool {
-        self.device.management_server_flag("EnableCWMP", true)
+        self.why_disabled().is_none()
+    }
+
+    fn why_disabled(&self) -> Option<Disabled> {
+        match () {
+            () if !self.device.management_server_flag("EnableCWMP", true) => Some(Disabled::Cwmp),
+            () if self.device.management_server_text("URL").is_empty() => Some(Disabled::NoAcs),
+            () => None,
+        }
     }
 
     fn fall_due(&mut self, due: Due) {

@@ -80,9 +80,7 @@ impl Agent<'_> {
 
     fn inform(&mut self, event: &str) -> Answer {
         let code = event_code(event)?;
-        if !self.is_enabled() {
-            return Err("EnableCWMP is false: no session is started".into());
-        }
+        self.refuse_if_disabled()?;
         if code == EventCode::Bootstrap {
             let url = self.device.management_server_text("URL");
             self.device.state_mut().bootstrap(url);
@@ -94,15 +92,23 @@ impl Agent<'_> {
         Ok(String::new())
     }
 
+    /// What calls for a session is refused where there are none.
+    fn refuse_if_disabled(&self) -> Result<(), String> {
+        match self.why_disabled() {
+            None => Ok(()),
+            Some(why) => Err(format!("{}: no session is started", why.reason())),
+        }
+    }
+
     /// Lets `status` know.
     pub(super) fn publish(&self, now: Now, running: bool) {
-        let next = match () {
-            () if !self.is_enabled() => Next::Disabled,
-            () if self.wanted && !running && self.not_before > now.monotonic => {
+        let next = match self.why_disabled() {
+            Some(why) => Next::Disabled(why),
+            None if self.wanted && !running && self.not_before > now.monotonic => {
                 Next::At(self.not_before, Cause::Restart)
             }
-            () if self.wanted && !running => Next::Now,
-            () => Next::of(&self.schedule, &self.device.state().informs),
+            None if self.wanted && !running => Next::Now,
+            None => Next::of(&self.schedule, &self.device.state().informs),
         };
         let store = self.store.borrow();
         self.board.publish(Status {
@@ -166,9 +172,7 @@ impl Agent<'_> {
 
     /// R248.
     fn request_download(&mut self, file_type: String, arguments: Vec<(String, String)>) -> Answer {
-        if !self.is_enabled() {
-            return Err("EnableCWMP is false: no session is started".into());
-        }
+        self.refuse_if_disabled()?;
         if !is_file_type(&file_type) {
             return Err(format!("`{file_type}` is no file type, such as `1 Firmware Upgrade Image`"));
         }

@@ -19,7 +19,7 @@ use std::time::Duration;
 use log::Level;
 
 use super::status::WaysIn;
-use super::{Agent, Wake};
+use super::{Agent, Disabled, Wake};
 use crate::clock::Now;
 use crate::connection_request::{
     Course, Gate, HttpListener, Limits, Replay, Report, Settings, UdpListener, connection_request_url, ours_towards,
@@ -223,7 +223,7 @@ impl Agent<'_> {
             self.reach.gate.replace(settings);
         }
         self.reach.set_course(Course { stun: self.stun_settings(), acs: self.reach.acs });
-        let enabled = self.is_enabled();
+        let enabled = self.why_disabled() != Some(Disabled::Cwmp);
         let http_enabled = enabled && self.device.management_server_flag("HTTPConnectionRequestEnable", true);
         let changed = match http_enabled {
             true => self.reach.open_http(self.config.listen, now),

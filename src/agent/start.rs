@@ -153,6 +153,9 @@ impl<'w> Agent<'w> {
         agent.note_overruled_settings();
         agent.device.republish_udp_address();
         agent.note_start();
+        if let Some(why) = agent.why_disabled() {
+            log::warn!("no session is started: {}", why.reason());
+        }
         let transfers = &agent.device.state().transfers;
         agent.carrier.remove_leftovers(transfers, &agent.device.actions, clock.now());
         agent.publish(agent.clock.now(), false);

@@ -92,12 +92,30 @@ pub(super) enum Next {
     /// Nothing is planned.
     #[default]
     Unplanned,
-    /// EnableCWMP is false.
-    Disabled,
+    /// There are no sessions.
+    Disabled(Disabled),
     /// As soon as none runs.
     Now,
     /// At this monotonic instant.
     At(Duration, Cause),
+}
+
+/// Why there are no sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Disabled {
+    /// EnableCWMP is false (R7).
+    Cwmp,
+    /// Nobody has told the device of an ACS yet (R17).
+    NoAcs,
+}
+
+impl Disabled {
+    pub(super) fn reason(self) -> &'static str {
+        match self {
+            Disabled::Cwmp => "EnableCWMP is false",
+            Disabled::NoAcs => "ManagementServer.URL is empty",
+        }
+    }
 }
 
 /// Why a session is due.
@@ -144,7 +162,8 @@ impl View<'_> {
     /// acs          url (without query; null: none that can be used), username, enabled (EnableCWMP)
     /// session      the one that is running: began, seconds; else null
     /// lastSession  began, secondsAgo (since its end), milliseconds, events, ok, error (null where ok); null: none yet
-    /// nextSession  cause (now, retry, notification, periodic, heartbeat, scheduled, restart, disabled, none), at, inSeconds
+    /// nextSession  cause (now, retry, notification, periodic, heartbeat, scheduled, restart, disabled (EnableCWMP is
+    ///              false, or there is no ACS URL), none), at, inSeconds
     /// events       queued, each with code and commandKey
     /// retryCount
     /// transfers    not confirmed yet, each with id, origin, commandKey, fileType, url (without query), state (waiting,
@@ -171,7 +190,7 @@ impl View<'_> {
             "acs": {
                 "url": public_url(&self.status.acs_url),
                 "username": self.status.acs_username,
-                "enabled": self.status.next != Next::Disabled,
+                "enabled": self.status.next != Next::Disabled(Disabled::Cwmp),
             },
             "session": self.status.running.map(|began| json!({
                 "began": self.local(began),
@@ -256,7 +275,7 @@ impl View<'_> {
     fn next_session(&self) -> String {
         let cause = match self.status.next {
             Next::Unplanned => return "none planned".into(),
-            Next::Disabled => return "none: EnableCWMP is false".into(),
+            Next::Disabled(why) => return format!("none: {}", why.reason()),
             Next::Now if self.status.running.is_some() => return "as soon as this one ends".into(),
             Next::Now => return "now".into(),
             Next::At(_, Cause::Retry) => format!("retry {}", self.status.retry_count),
@@ -292,7 +311,7 @@ impl View<'_> {
         match self.status.next {
             Next::At(at, _) => Some(at),
             Next::Now => Some(self.now.monotonic),
-            Next::Unplanned | Next::Disabled => None,
+            Next::Unplanned | Next::Disabled(_) => None,
         }
     }
 
@@ -327,7 +346,7 @@ impl Next {
     fn name(self) -> &'static str {
         match self {
             Next::Unplanned => "none",
-            Next::Disabled => "disabled",
+            Next::Disabled(_) => "disabled",
             Next::Now => "now",
             Next::At(_, Cause::Retry) => "retry",
             Next::At(_, Cause::Notification) => "notification",

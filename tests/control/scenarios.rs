@@ -442,3 +442,20 @@ fn another_acs_is_contacted_while_the_first_is_to_be_tried_again() {
     acs.story_told(SOON);
     acs.session(SOON).expect_complete();
 }
+
+/// There are no sessions, and none that fail, before somebody such as the DHCP client tells the device of its ACS.
+#[test]
+fn a_device_that_knows_no_acs_waits_for_one() {
+    let agent = agent_with("", &[], &[]);
+    agent.wait_for_log("no session is started: ManagementServer.URL is empty", SOON);
+    assert_eq!(fails(&agent, &["inform"]), "ManagementServer.URL is empty: no session is started");
+    let json = status(&agent);
+    assert_eq!((&json["nextSession"]["cause"], &json["retryCount"]), (&"disabled".into(), &0.into()), "{json}");
+    assert_eq!(json["lastSession"], Json::Null);
+    assert!(agent.succeeds(&["status"]).contains("next session   none: ManagementServer.URL is empty\n"));
+    let mut acs = Acs::start(AcsOptions::new());
+    acs.expects(inform().event("0 BOOTSTRAP")).replies(inform_response());
+    agent.succeeds(&["set", &format!("{URL}={}", acs.url())]);
+    acs.story_told(SOON);
+    assert_eq!(acs.session(SOON).expect_complete().inform().retry_count(), Some(0));
+}

@@ -106,7 +106,8 @@ fn every_state_of_sessions_has_its_words() {
     let mut status = failed();
     for (next, words) in [
         (Next::Unplanned, "none planned"),
-        (Next::Disabled, "none: EnableCWMP is false"),
+        (Next::Disabled(Disabled::Cwmp), "none: EnableCWMP is false"),
+        (Next::Disabled(Disabled::NoAcs), "none: ManagementServer.URL is empty"),
         (Next::Now, "now"),
         (Next::At(seconds(9_000), Cause::Notification), "2026-11-22 13:47:25Z, in 0 s: a value has changed"),
         (Next::At(seconds(103_600), Cause::Periodic), "2026-11-23 16:04:05Z, in 1 d 2 h: periodic"),
