@@ -453,7 +453,6 @@ fn a_state_directory_that_cannot_be_used() {
     let mut agent = agent;
     agent.restart();
     acs.session(SOON).expect_complete();
-    eventually("the socket", || agent.command(&["status"]).status.success());
     let journal = &status(&agent)["journal"];
     assert_eq!(journal["durable"], false);
     let reason = journal["error"].as_str().expect("a reason");

@@ -242,6 +242,7 @@ fn check_warns_of_an_identity_that_is_not_its_own_and_of_a_file_that_all_can_rea
 fn a_reader_that_has_seen_enough() {
     let acs = Acs::start(AcsOptions::new());
     let agent = gateway(&acs).start();
+    agent.wait_for_control();
     let model = model_file("tr-181.json");
     let control = agent.control();
     let check: [&OsStr; 3] = ["check".as_ref(), "--data-model".as_ref(), model.as_os_str()];

@@ -43,7 +43,7 @@ fn agent_with(url: &str, settings: &[(&str, &str)], arguments: &[&str]) -> Agent
         builder = builder.set(path, value);
     }
     let agent = builder.start();
-    wait_for_socket(&agent);
+    agent.wait_for_control();
     agent
 }
 
@@ -52,13 +52,9 @@ fn lonely_agent() -> Agent {
     let agent = agent_with(&format!("http://{}/acs", closed_address()), &[], &[]);
     agent.wait_for_log("session failed", SOON);
     // The log is a moment ahead of what `status` shows.
-    wait_for_socket(&agent);
+    agent.wait_for_control();
     eventually("the failed session", || status(&agent)["lastSession"]["ok"] == false);
     agent
-}
-
-fn wait_for_socket(agent: &Agent) {
-    eventually("an open control socket", || agent.command(&["status"]).status.success());
 }
 
 fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
@@ -130,7 +126,7 @@ fn what_was_set_survives_a_crash() {
     agent.succeeds(&["set", &format!("{CODE}=kept")]);
     let number = agent.succeeds(&["add", TABLE]);
     agent.crash_and_restart();
-    wait_for_socket(&agent);
+    agent.wait_for_control();
     assert_eq!(agent.succeeds(&["get", CODE]), format!("{CODE}=kept\n"));
     agent.succeeds(&["delete", &format!("{TABLE}{}.", number.trim_end())]);
 }
@@ -213,11 +209,11 @@ fn the_socket_is_its_owners_and_goes_with_the_daemon() {
     assert!(agent.terminate().success());
     assert!(!agent.control().exists());
     agent.restart();
-    wait_for_socket(&agent);
+    agent.wait_for_control();
     agent.kill9();
     assert!(agent.control().exists(), "left behind");
     agent.restart();
-    wait_for_socket(&agent);
+    agent.wait_for_control();
 }
 
 #[test]

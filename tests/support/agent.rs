@@ -11,6 +11,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -48,6 +49,8 @@ pub struct Agent {
     log: Arc<Log>,
     reader: Option<JoinHandle<()>>,
     boots: u32,
+    /// Whether it has answered at its control socket since it was started.
+    answers: AtomicBool,
 }
 
 /// The agent under test: the binary that cargo has built, unless `CPE_AGENT_BIN` names another program that takes its
@@ -148,10 +151,15 @@ impl Agent {
             assert!(Instant::now() < deadline, "no control socket within {START_LIMIT:?}");
             thread::sleep(Duration::from_millis(5));
         }
+        self.answers.store(true, Ordering::Relaxed);
     }
 
-    /// As [`Agent::command`]; panics unless it succeeds, and returns its standard output.
+    /// As [`Agent::command`], as soon as the agent answers at all; panics unless it succeeds, and returns its standard
+    /// output.
     pub fn succeeds(&self, arguments: &[&str]) -> String {
+        if !self.answers.load(Ordering::Relaxed) {
+            self.wait_for_control();
+        }
         let output = self.command(arguments);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         assert!(
@@ -296,6 +304,7 @@ impl Agent {
             }
         }));
         self.child = Some(child);
+        self.answers = AtomicBool::new(false);
     }
 
     /// Waits for the log's last lines, but not for a grandchild that keeps stderr open.
@@ -394,6 +403,7 @@ impl AgentBuilder {
             log: Arc::default(),
             reader: None,
             boots: 1,
+            answers: AtomicBool::new(false),
         };
         agent.write_boot_id();
         agent

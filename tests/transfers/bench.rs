@@ -67,6 +67,7 @@ impl Bench {
         fs::write(in_place("image"), image("1.0.0")).expect("a file");
         let mut bench = Bench { line, agent, files, place };
         bench.agent.restart();
+        bench.agent.wait_for_control();
         bench.visit(&["0 BOOTSTRAP", "1 BOOT"], |_| {});
         bench
     }
