@@ -21,6 +21,7 @@ use super::desk::keep_message;
 use super::envelope::{Body, Dialect};
 use super::http::{Gone, Stream, Wire};
 use super::message::Message;
+use super::port;
 use super::rpc::Rpc;
 
 /// How long the agent may think about an answer.
@@ -49,9 +50,9 @@ impl Line {
         Line::open_at("127.0.0.1:0")
     }
 
-    /// At all addresses of this host.
+    /// At all addresses of this host, and at a port that stays free while the ACS is away.
     pub fn open_everywhere() -> Line {
-        Line::open_at("0.0.0.0:0")
+        Line::open_at(&format!("0.0.0.0:{}", port::of_its_own()))
     }
 
     /// At this address and port.

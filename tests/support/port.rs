@@ -12,7 +12,7 @@ pub fn closed_address() -> SocketAddr {
 pub fn of_its_own() -> u16 {
     static TAKEN: AtomicU32 = AtomicU32::new(0);
     let is_free =
-        |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok() && UdpSocket::bind(("127.0.0.1", *port)).is_ok();
+        |port: &u16| TcpListener::bind(("0.0.0.0", *port)).is_ok() && UdpSocket::bind(("0.0.0.0", *port)).is_ok();
     // Test binaries that run at the same time begin at places of their own.
     let ports = std::iter::repeat_with(|| {
         let number = std::process::id().wrapping_mul(509).wrapping_add(TAKEN.fetch_add(1, Ordering::Relaxed));
