@@ -13,6 +13,7 @@ use super::envelope::Body;
 use super::http::{Gone, Stream, Wire, reason};
 use super::message::Message;
 use super::options::AcsOptions;
+use super::port;
 use super::record::Answer;
 use super::reply::{Dropped, Reply, ReplyKind};
 use super::rpc::{Rpc, get_rpc_methods};
@@ -55,7 +56,7 @@ enum Form {
 
 impl Door {
     pub(super) fn open(desk: &Arc<Desk>, options: AcsOptions) -> Door {
-        let listener = TcpListener::bind((options.address, options.port)).expect("a free port");
+        let listener = port::listen((options.address, options.port));
         let address = listener.local_addr().expect("a bound address");
         let (desk, given) = (Arc::clone(desk), options.clone());
         let thread = thread::spawn(move || listen(&listener, address, &desk, &given));

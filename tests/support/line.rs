@@ -57,7 +57,7 @@ impl Line {
 
     /// At this address and port.
     pub fn open_at(address: &str) -> Line {
-        let listener = TcpListener::bind(address).expect("a free port");
+        let listener = port::listen(address);
         listener.set_nonblocking(true).expect("a listener that does not block");
         Line { listener, keeps_messages: false }
     }

@@ -1,7 +1,13 @@
 //! Ports that nobody has, and that nobody takes by chance.
 
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a port that was closed may take to be free.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// An address of this machine where nobody listens, by TCP or UDP, unless the test says so.
 pub fn closed_address() -> SocketAddr {
@@ -11,12 +17,26 @@ pub fn closed_address() -> SocketAddr {
 /// A free port below those that Linux gives to whoever wants any (32768 and up, unless somebody has changed that).
 pub fn of_its_own() -> u16 {
     static TAKEN: AtomicU32 = AtomicU32::new(0);
-    let is_free =
-        |port: &u16| TcpListener::bind(("0.0.0.0", *port)).is_ok() && UdpSocket::bind(("0.0.0.0", *port)).is_ok();
     // Test binaries that run at the same time begin at places of their own.
     let ports = std::iter::repeat_with(|| {
         let number = std::process::id().wrapping_mul(509).wrapping_add(TAKEN.fetch_add(1, Ordering::Relaxed));
         10_000 + u16::try_from(number % 22_000).expect("less than 22,000")
     });
+    let used = ["tcp", "tcp6", "udp", "udp6"].map(|kind| std::fs::read_to_string(format!("/proc/net/{kind}")));
+    let is_free = |port: &u16| !used.iter().flatten().any(|sockets| sockets.contains(&format!(":{port:04X} ")));
     ports.take(22_000).find(is_free).expect("a free port")
+}
+
+/// Listens at an address where somebody has just ceased to. What this process closes may stay open for a moment: in a
+/// child that another test is about to start, until that executes its program.
+pub fn listen(address: impl ToSocketAddrs) -> TcpListener {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match TcpListener::bind(&address) {
+            Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < deadline => {
+                thread::sleep(Duration::from_millis(1));
+            }
+            bound => return bound.expect("a free port"),
+        }
+    }
 }
