@@ -2,7 +2,10 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path as FilePath;
 use std::process::ExitCode;
+
+use serde_json::Value as Json;
 
 use crate::agent::{check_contact, load_model};
 use crate::config::{Config, StartupError};
@@ -69,6 +72,7 @@ fn describe(loaded: &Loaded, config: &Config) -> String {
 fn warnings(loaded: &Loaded, config: &Config) -> Vec<String> {
     let mut warnings: Vec<String> =
         config.set.iter().filter_map(|(name, value)| exposed(name, value, loaded, config)).collect();
+    warnings.extend(config.data_model.iter().flat_map(|file| exposed_by_model(file, loaded)));
     let root = loaded.tree.root_name();
     for (name, example) in EXAMPLES {
         let value = text(loaded, name);
@@ -87,17 +91,36 @@ fn warnings(loaded: &Loaded, config: &Config) -> Vec<String> {
 
 /// A secret of the configuration that every user of the device can read.
 fn exposed(name: &str, value: &Secret, loaded: &Loaded, config: &Config) -> Option<String> {
-    if value.expose().is_empty() || !loaded.tree.parameter(name).is_ok_and(|parameter| parameter.spec.hidden) {
+    if value.expose().is_empty() || !is_hidden(name, loaded) {
         return None;
     }
     match config.file_of_set(name) {
         None => Some(format!("every user can read {name} off the command line: it belongs in the file of --config")),
-        Some(file) => {
-            let mode = fs::metadata(file).ok()?.permissions().mode();
-            (mode & 0o044 != 0)
-                .then(|| format!("{} holds {name}, and others than its owner can read it", file.display()))
-        }
+        Some(file) => is_readable_by_all(file).then(|| held_openly(file, name)),
     }
+}
+
+/// What opens the ACS, or lets somebody wake the agent, in a data-model file that every user of the device can read.
+fn exposed_by_model(file: &FilePath, loaded: &Loaded) -> Vec<String> {
+    let text = fs::read_to_string(file).ok().filter(|_| is_readable_by_all(file));
+    let model: Json = text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    let root = loaded.tree.root_name();
+    let members = model[root]["ManagementServer"].as_object().into_iter().flatten();
+    let given = members.filter(|(_, member)| member["value"].as_str().is_some_and(|text| !text.is_empty()));
+    let names = given.map(|(name, _)| format!("{root}.ManagementServer.{name}"));
+    names.filter(|name| is_hidden(name, loaded)).map(|name| held_openly(file, &name)).collect()
+}
+
+fn is_hidden(name: &str, loaded: &Loaded) -> bool {
+    loaded.tree.parameter(name).is_ok_and(|parameter| parameter.spec.hidden)
+}
+
+fn is_readable_by_all(file: &FilePath) -> bool {
+    fs::metadata(file).is_ok_and(|metadata| metadata.permissions().mode() & 0o044 != 0)
+}
+
+fn held_openly(file: &FilePath, name: &str) -> String {
+    format!("{} holds {name}, and others than its owner can read it", file.display())
 }
 
 /// The value of a parameter, named without the root; empty where there is none.

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use gateway::model::{MODELS, Model};
 use gateway::{SOON, gateway, gateway_at, model_file};
-use support::agent::{patience, program};
+use support::agent::{AgentBuilder, patience, program};
 use support::{Acs, AcsOptions, Agent, empty_post, get_rpc_methods, inform, inform_response, response, silence};
 
 /// Configuration errors: status, and what stderr must hold.
@@ -212,29 +212,54 @@ fn check_warns_and_masks() {
 }
 
 #[test]
-fn check_warns_of_an_identity_that_is_not_its_own_and_of_a_file_that_all_can_read() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let file = directory.path().join("config.json");
-    for Model { root, file: model, .. } in MODELS {
-        let password = format!("{root}.ManagementServer.Password");
-        std::fs::write(&file, format!(r#"{{"set": {{"{password}": "hunter2"}}}}"#)).expect("a file");
-        let check = |mode: u32| {
-            std::fs::set_permissions(&file, Permissions::from_mode(mode)).expect("permissions");
-            let agent = Agent::builder(env!("CARGO_BIN_EXE_cpe-agent")).data_model(model_file(model));
-            let output = agent.args(&["--config".as_ref(), file.as_os_str()]).run_to_end("check");
-            assert!(output.status.success(), "{output:?}");
-            String::from_utf8_lossy(&output.stdout).into_owned()
-        };
-        let readable = format!("warning: {} holds {password}, and others", file.display());
-        let stdout = check(0o644);
-        assert!(stdout.contains(&readable), "{stdout}");
+fn check_warns_of_an_identity_that_is_not_its_own() {
+    for Model { root, file, .. } in MODELS {
+        let agent = Agent::builder(env!("CARGO_BIN_EXE_cpe-agent")).data_model(model_file(file));
+        let stdout = checked(&agent);
         for name in ["ManufacturerOUI", "SerialNumber"] {
             let shipped = format!("warning: {root}.DeviceInfo.{name} is that of the shipped data model");
             assert!(stdout.contains(&shipped), "{stdout}");
         }
-        assert!(!stdout.contains("off the command line") && !stdout.contains("hunter2"), "{stdout}");
-        assert!(!check(0o600).contains(&readable));
+        assert_eq!(stdout.matches("warning").count(), 2, "{stdout}");
     }
+}
+
+/// Whoever can read the configuration file or a data-model file knows what it holds.
+#[test]
+fn check_warns_of_secrets_in_files_that_all_can_read() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (config, overlay) = (directory.path().join("config.json"), directory.path().join("overlay.json"));
+    for Model { root, file, .. } in MODELS {
+        let (password, other) =
+            (format!("{root}.ManagementServer.Password"), format!("{root}.ManagementServer.STUNPassword"));
+        std::fs::write(&config, format!(r#"{{"set": {{"{password}": "hunter2"}}}}"#)).expect("a file");
+        let model = r#"{"STUNPassword": {"value": "hunter2"}, "Username": {"value": "cpe"}}"#;
+        std::fs::write(&overlay, format!(r#"{{"{root}": {{"ManagementServer": {model}}}}}"#)).expect("a file");
+        let agent = Agent::builder(env!("CARGO_BIN_EXE_cpe-agent"))
+            .data_model(model_file(file))
+            .data_model(&overlay)
+            .args(&["--config".as_ref(), config.as_os_str()]);
+        for (mode, warned) in [(0o644, true), (0o640, true), (0o600, false)] {
+            for file in [&config, &overlay] {
+                std::fs::set_permissions(file, Permissions::from_mode(mode)).expect("permissions");
+            }
+            let stdout = checked(&agent);
+            for (file, name) in [(&config, &password), (&overlay, &other)] {
+                let warning =
+                    format!("warning: {} holds {name}, and others than its owner can read it\n", file.display());
+                assert_eq!(stdout.contains(&warning), warned, "{warning}{mode:o}\n{stdout}");
+            }
+            assert_eq!(stdout.matches("and others").count(), if warned { 2 } else { 0 }, "{stdout}");
+            assert!(!stdout.contains("off the command line") && !stdout.contains("hunter2"), "{stdout}");
+        }
+    }
+}
+
+/// What `check` prints where nothing is wrong.
+fn checked(agent: &AgentBuilder) -> String {
+    let output = agent.run_to_end("check");
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// `cpe-agent check | head -1`.
