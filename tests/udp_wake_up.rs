@@ -231,6 +231,23 @@ fn without_stun_the_local_address_is_published() {
     }
 }
 
+/// R285: the local address is known before the first session begins, and needs none of its own.
+#[test]
+fn the_first_session_can_read_the_local_address() {
+    for model in MODELS {
+        let mut acs = Acs::start(AcsOptions::new());
+        let name = format!("{}.ManagementServer.UDPConnectionRequestAddress", model.root);
+        acs.enqueue(set_parameter_attributes(&[(&name, Some(2), None)]));
+        acs.enqueue(get_parameter_values(&[&name]));
+        let agent = model.gateway(&acs).start();
+        let session = acs.session(SOON).expect_complete();
+        let told = session.response("GetParameterValues").value(&name).map(str::to_owned);
+        assert_eq!(told.as_deref(), Some(agent.value(&name).as_str()));
+        assert!(told.is_some_and(|address| address.starts_with("127.0.0.1:")));
+        acs.quiet_for(WHILE);
+    }
+}
+
 /// R271 to R274, R280, R285, R286: the public address, and its change, come to the ACS that wants to hear of them.
 #[test]
 fn the_public_address_is_told_when_it_changes() {

@@ -166,11 +166,11 @@ impl Reach {
                 Report::Address(address) => news.address = Some(address),
             });
         };
-        let start = || UdpListener::start(at, Limits::default().accepted, gate, replay, report);
+        let course = self.course.clone();
+        let start = || UdpListener::start(at, Limits::default().accepted, gate, replay, course, report);
         let opened = self.udp.open("UDP", at, now, start);
         if let (true, Some(listener)) = (opened, &self.udp.listener) {
             log::info!("UDP connection requests at {}", listener.local_addr());
-            listener.set_course(self.course.clone());
         }
     }
 

@@ -78,13 +78,15 @@ struct Shared {
 }
 
 impl UdpListener {
-    /// Listens at `address`. `report` is called from a thread of its own and must not wait.
+    /// Listens at `address`. `report` is called from a thread of its own and must not wait; but what is known without
+    /// asking anybody, such as the local address, is reported before this comes back.
     #[expect(clippy::disallowed_methods, reason = "a driver: the thread of the socket")]
     pub fn start(
         address: SocketAddr,
         accepted: Rate,
         gate: Arc<Gate>,
         replay: Replay,
+        course: Course,
         report: impl Fn(Report) + Send + 'static,
     ) -> io::Result<UdpListener> {
         let primary = UdpSocket::bind(address)?;
@@ -94,12 +96,12 @@ impl UdpListener {
         waker.set_nonblocking(true)?;
         woken.set_nonblocking(true)?;
         let waker = Arc::new(waker);
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared { course: Mutex::new(Some(course)), ..Shared::default() });
         let watch = local_address::watch();
         if let Err(error) = &watch {
             log::debug!("changes of addresses are looked for every {LOOK:?} only: {error}");
         }
-        let service = Service {
+        let mut service = Service {
             primary,
             secondary: None,
             address,
@@ -117,9 +119,10 @@ impl UdpListener {
             resolver: Resolver::new(Arc::clone(&waker)),
             acs: None,
             towards_acs: None,
-            way: None,
+            way: local_address::anywhere(address),
             look_at: Duration::ZERO,
         };
+        service.turn();
         let thread = thread::Builder::new().name("udp".into()).stack_size(STACK).spawn(move || service.run())?;
         Ok(UdpListener { address, shared, waker, thread: Some(thread) })
     }
@@ -129,7 +132,7 @@ impl UdpListener {
         self.address
     }
 
-    /// Sets the course of the STUN binding; before the first time it is off, and the local address is not looked for.
+    /// Changes the course of the STUN binding.
     pub fn set_course(&self, course: Course) {
         *self.shared.course.lock().unwrap_or_else(PoisonError::into_inner) = Some(course);
         self.wake();
@@ -189,8 +192,8 @@ struct Service<R> {
     acs: Option<SocketAddr>,
     /// Our address on the way to it.
     towards_acs: Option<IpAddr>,
-    /// The destination that the local address was looked up for; none before there is a course.
-    way: Option<SocketAddr>,
+    /// The destination that the local address is looked up for.
+    way: SocketAddr,
     /// When to look it up again.
     look_at: Duration,
 }
@@ -198,11 +201,7 @@ struct Service<R> {
 impl<R: Fn(Report)> Service<R> {
     fn run(mut self) {
         while !self.shared.stop.load(Ordering::Acquire) {
-            let now = self.clock.now().monotonic;
-            self.take_news(now);
-            self.carry_out(now);
-            self.look_for_local_address(now);
-            self.show();
+            let now = self.turn();
             self.wait(now);
             let now = self.clock.now().monotonic;
             self.receive(Port::Primary, now);
@@ -210,12 +209,21 @@ impl<R: Fn(Report)> Service<R> {
         }
     }
 
+    /// Does what is to be done by now, and gives when that is.
+    fn turn(&mut self) -> Duration {
+        let now = self.clock.now().monotonic;
+        self.take_news(now);
+        self.carry_out(now);
+        self.look_for_local_address(now);
+        self.show();
+        now
+    }
+
     /// A new course, and names that have been resolved.
     fn take_news(&mut self, now: Duration) {
         let course = self.shared.course.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(course) = course {
             self.acs = course.acs;
-            self.way.get_or_insert(local_address::anywhere(self.address));
             self.look_at = now;
             self.binding.configure(course.stun, now);
         }
@@ -225,7 +233,7 @@ impl<R: Fn(Report)> Service<R> {
             self.binding.resolved(&server, &addresses);
             // The way there may be another one.
             if let Some(first) = addresses.first() {
-                self.way = Some(*first);
+                self.way = *first;
                 self.look_at = now;
             }
         }
@@ -264,14 +272,13 @@ impl<R: Fn(Report)> Service<R> {
 
     /// R284.
     fn look_for_local_address(&mut self, now: Duration) {
-        let Some(last_way) = self.way else { return };
         let known =
             self.binding.status().server.or(self.acs).filter(|to| local_address::speaks_with(self.address, *to));
-        let way = known.unwrap_or(last_way);
-        if now < self.look_at && way == last_way {
+        let way = known.unwrap_or(self.way);
+        if now < self.look_at && way == self.way {
             return;
         }
-        (self.way, self.look_at) = (Some(way), now + LOOK);
+        (self.way, self.look_at) = (way, now + LOOK);
         let local = local_address::towards(self.address, way);
         self.binding.local_address_changed(local, now);
         self.carry_out(now);
@@ -288,14 +295,13 @@ impl<R: Fn(Report)> Service<R> {
 
     /// Sleeps until something happens or is due.
     fn wait(&mut self, now: Duration) {
-        let look_at = self.way.map(|_| self.look_at);
-        let deadline = self.binding.deadline().into_iter().chain(look_at).min();
+        let deadline = self.binding.deadline().map_or(self.look_at, |deadline| deadline.min(self.look_at));
         let mut interests = Vec::with_capacity(4);
         interests.push((self.woken.as_fd(), PollFlags::IN));
         interests.push((self.primary.as_fd(), PollFlags::IN));
         interests.extend(self.secondary.iter().map(|socket| (socket.as_fd(), PollFlags::IN)));
         interests.extend(self.watch.iter().map(|socket| (socket.as_fd(), PollFlags::IN)));
-        let flags = readiness::wait(&interests, deadline.map(|deadline| deadline.saturating_sub(now)));
+        let flags = readiness::wait(&interests, Some(deadline.saturating_sub(now)));
         let is_woken = !flags[0].is_empty();
         let has_changed = self.watch.is_some() && flags.last().is_some_and(|last| !last.is_empty());
         if is_woken {

@@ -28,7 +28,8 @@ pub(crate) fn listener(replay: Replay) -> (UdpListener, Arc<Gate>, Receiver<u64>
     };
     let address = (Ipv4Addr::LOCALHOST, 0).into();
     let listener =
-        UdpListener::start(address, generous().accepted, Arc::clone(&gate), replay, report).expect("a listener");
+        UdpListener::start(address, generous().accepted, Arc::clone(&gate), replay, Course::default(), report)
+            .expect("a listener");
     (listener, gate, reports)
 }
 
@@ -85,9 +86,15 @@ fn another_password_begins_anew() {
 fn right_requests_are_limited() {
     let gate = Arc::new(Gate::new(settings()));
     let rate = Rate { burst: 2, every: Duration::from_secs(60) };
-    let listener =
-        UdpListener::start((Ipv4Addr::LOCALHOST, 0).into(), rate, Arc::clone(&gate), Replay::default(), drop)
-            .expect("a listener");
+    let listener = UdpListener::start(
+        (Ipv4Addr::LOCALHOST, 0).into(),
+        rate,
+        Arc::clone(&gate),
+        Replay::default(),
+        Course::default(),
+        drop,
+    )
+    .expect("a listener");
     let acs = acs();
     (1..=5).for_each(|ts| drop(acs.send_to(signed(ts, ts).as_bytes(), listener.local_addr())));
     eventually("the refusals", || gate.udp.count(UdpOutcome::RateLimited) == 3);
@@ -119,11 +126,6 @@ fn the_binding_is_learnt_on_the_port_that_receives_requests() {
     let gate = Arc::new(Gate::new(settings()));
     let (sender, reports) = channel();
     let unspecified = (Ipv4Addr::UNSPECIFIED, 0).into();
-    let listener = UdpListener::start(unspecified, generous().accepted, gate, Replay::default(), move |report| {
-        let _ = sender.send(report);
-    })
-    .expect("a listener");
-    let port = listener.local_addr().port();
     let server = acs();
     let server_address = server.local_addr().expect("an address");
     let stun = StunSettings {
@@ -131,7 +133,13 @@ fn the_binding_is_learnt_on_the_port_that_receives_requests() {
         server: Server { host: "localhost".into(), port: server_address.port() },
         ..StunSettings::default()
     };
-    listener.set_course(Course { stun: stun.clone(), acs: Some(server_address) });
+    let course = Course { stun: stun.clone(), acs: Some(server_address) };
+    let report = move |report| {
+        let _ = sender.send(report);
+    };
+    let listener = UdpListener::start(unspecified, generous().accepted, gate, Replay::default(), course, report)
+        .expect("a listener");
+    let port = listener.local_addr().port();
 
     let mut datagram = [0; 600];
     let mapped: SocketAddr = "192.0.2.7:50123".parse().expect("an address");
