@@ -51,9 +51,10 @@ fn a_wrong_password_wakes_nobody() {
 #[test]
 fn requests_in_a_session_are_followed_by_one() {
     let mut acs = Acs::start(AcsOptions::new());
-    let (_agent, url) = registered(&mut acs);
+    let (agent, url) = registered(&mut acs);
     acs.expects(inform().event(REQUEST)).replies(inform_response().delay(Duration::from_millis(500)));
     assert_eq!(request(&url, "wake up"), 200);
+    agent.wait_for_log(&format!(": {REQUEST}"), SOON); // the session has begun
     for _ in 0..5 {
         assert_eq!(request(&url, "wake up"), 200);
     }
