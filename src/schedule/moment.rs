@@ -17,8 +17,8 @@ pub struct Moment(At);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum At {
-    /// At this monotonic instant.
-    Instant(Duration),
+    /// At this monotonic instant, which the journal has as that one of the wall clock.
+    Instant { instant: Duration, kept: Option<i64> },
     /// At this wall-clock instant, read from the journal before the clock was set; at the monotonic one if it never is.
     Wall { wall: i64, fallback: Duration },
 }
@@ -26,13 +26,13 @@ enum At {
 impl Moment {
     /// So long from now.
     pub fn after(wait: Duration, now: Now) -> Moment {
-        Moment(At::Instant(now.monotonic.saturating_add(wait)))
+        Moment(At::Instant { instant: now.monotonic.saturating_add(wait), kept: None })
     }
 
     /// When that is, on the monotonic clock, by what is known.
     pub fn instant(self) -> Duration {
         match self.0 {
-            At::Instant(instant) | At::Wall { fallback: instant, .. } => instant,
+            At::Instant { instant, .. } | At::Wall { fallback: instant, .. } => instant,
         }
     }
 
@@ -50,7 +50,9 @@ impl Moment {
     #[must_use]
     pub fn look(self, now: Now) -> Moment {
         match self.0 {
-            At::Wall { wall, .. } if now.clock_is_set() => Moment(At::Instant(instant_of(wall, now))),
+            At::Wall { wall, .. } if now.clock_is_set() => {
+                Moment(At::Instant { instant: instant_of(wall, now), kept: Some(wall) })
+            }
             _ => self,
         }
     }
@@ -62,8 +64,13 @@ impl Moment {
         let left = left.as_secs() + u64::from(left.subsec_nanos() > 0);
         match self.0 {
             At::Wall { wall, .. } => json!([left, wall]),
-            At::Instant(_) if now.clock_is_set() => json!([left, now.wall.saturating_add_unsigned(left)]),
-            At::Instant(_) => json!([left]),
+            At::Instant { kept, .. } if now.clock_is_set() => {
+                let wall = now.wall.saturating_add_unsigned(left);
+                // The clock has whole seconds: were they rounded at each start, many in a row would put it off for ever.
+                let kept = kept.filter(|kept| kept.abs_diff(wall) <= 1);
+                json!([left, kept.unwrap_or(wall)])
+            }
+            At::Instant { .. } => json!([left]),
         }
     }
 
@@ -72,7 +79,7 @@ impl Moment {
         let fallback = now.monotonic.saturating_add(Duration::from_secs(json.get(0)?.as_u64()?));
         Some(match json.get(1).and_then(Value::as_i64) {
             Some(wall) => Moment(At::Wall { wall, fallback }).look(now),
-            None => Moment(At::Instant(fallback)),
+            None => Moment(At::Instant { instant: fallback, kept: None }),
         })
     }
 }
@@ -102,6 +109,22 @@ mod tests {
         assert_eq!(awaits.to_json(at(8, 6)), json!([49, SET + 100]));
         assert_eq!(awaits.look(at(9, SET + 90)).instant(), Duration::from_secs(19));
         assert!(awaits.look(at(9, SET + 500)).has_come(at(9, SET + 500)));
+    }
+
+    /// R155: an agent that starts again and again, and stores it each time, comes to it nevertheless.
+    #[test]
+    fn many_starts_do_not_put_it_off() {
+        let tenths = |count: u64| Now { monotonic: Duration::from_millis(100 * count), wall: SET + count as i64 / 10 };
+        let mut json = Moment::after(Duration::from_secs(2), tenths(9)).to_json(tenths(9));
+        let come = (9..100).step_by(2).find(|&now| {
+            let moment = Moment::from_json(&json, tenths(now)).expect("a moment");
+            json = moment.to_json(tenths(now + 1));
+            moment.has_come(tenths(now))
+        });
+        assert!(come.is_some_and(|now| (20..=39).contains(&now)), "{come:?} tenths, not 29");
+        // Where the clock was set meanwhile, it is the seconds that count.
+        let moment = Moment::from_json(&json!([50, SET + 100]), at(7, SET + 80)).expect("a moment");
+        assert_eq!(moment.to_json(at(8, SET + 581)), json!([19, SET + 600]));
     }
 
     /// Without absolute time the rest of the wait is kept.
