@@ -139,7 +139,7 @@ impl Storm {
     fn on_a_failing_disk(landscape: &'static Landscape) -> Option<Storm> {
         let line = Line::open();
         let agent = Storm::agent(landscape, &line);
-        let mount = Mount::at(agent.state_dir(), "size=1m,mode=700")?;
+        let mount = Mount::at(agent.state_dir(), "size=4m,mode=700")?;
         let disk = Disk { mount, condition: Condition::Well, failed: false, refused: 0 };
         Some(Storm::after_the_first_session(landscape, line, agent, Some(disk)))
     }
