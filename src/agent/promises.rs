@@ -152,7 +152,7 @@ impl Agent<'_> {
             };
             self.schedule.reboots.schedule(wall, now);
         }
-        if found.delay_reboot != self.followed.delay_reboot {
+        if self.device.take_delay_was_set() || found.delay_reboot != self.followed.delay_reboot {
             self.schedule.reboots.delay(i32::try_from(found.delay_reboot).unwrap_or(-1), now);
         }
         self.followed = found;

@@ -67,6 +67,8 @@ pub struct Device {
     written: String,
     /// When the current step of the protocol takes place.
     now: Now,
+    /// Whether DelayReboot was set since somebody looked, to whatever value.
+    delay_was_set: bool,
 }
 
 impl Device {
@@ -91,7 +93,7 @@ impl Device {
             }
         }
         state.forget_changes(|name| tree.parameter(name).is_err());
-        (Device { tree, actions, state, journal, written, now }, notices)
+        (Device { tree, actions, state, journal, written, now, delay_was_set: false }, notices)
     }
 
     /// Lays what differs from the factory state over another one. What does not fit that is left out and told in words;
@@ -145,6 +147,7 @@ impl Device {
         author: Author,
         edit: impl FnOnce(&mut State),
     ) -> Result<bool, JournalError> {
+        let delay_is_set = self.sets_delay(&changes);
         let changes: Vec<Change> = changes.into_iter().filter(|change| self.is_change(change, author)).collect();
         let mut state = self.state.clone();
         let active = author == Author::Other && self.note(&changes, &mut state);
@@ -167,7 +170,14 @@ impl Device {
         }
         self.state = state;
         self.written = encoded;
+        self.delay_was_set |= delay_is_set;
         Ok(active)
+    }
+
+    /// Whether DelayReboot was set since the last look. The value that it has already counts: the delay begins with each
+    /// session that sets it (R156).
+    pub fn take_delay_was_set(&mut self) -> bool {
+        std::mem::take(&mut self.delay_was_set)
     }
 
     /// All records that lead from the factory state to this one, for the journal's compaction.
@@ -201,6 +211,11 @@ impl Device {
             }
             _ => true,
         }
+    }
+
+    fn sets_delay(&self, changes: &[Change]) -> bool {
+        let delay = self.management_server_name("DelayReboot");
+        changes.iter().any(|change| matches!(change, Change::Set(name, _) if *name == delay))
     }
 
     fn watch_acs_url(&self, changes: &[Change], state: &mut State) {

@@ -154,6 +154,26 @@ fn delay_reboot() {
     assert_eq!(gateway.traces("reboots"), 1);
 }
 
+/// R156: the delay begins anew with each session that sets it, to the same value too; also where a reboot has failed.
+#[test]
+fn delay_reboot_set_once_more() {
+    let mut gateway = Gateway::with_actions(&tr_181::MODEL, |_, place| {
+        format!("\"reboot\": [\"sh\", \"-c\", \"echo tried >> {place}/reboots; exit 3\"]")
+    });
+    let delay = gateway.management("DelayReboot");
+    gateway.agent.reboot();
+    gateway.visit(&["1 BOOT"], |_, call| call.set(&delay, "int", "3"));
+    std::thread::sleep(Duration::from_secs(1));
+    gateway.agent.succeeds(&["inform"]);
+    gateway.visit(&["2 PERIODIC"], |_, call| call.set(&delay, "int", "3"));
+    let ended = std::time::Instant::now();
+    gateway.wait_for_trace("reboots", 1);
+    assert!(ended.elapsed() > Duration::from_millis(2400), "{:?}", ended.elapsed()); // R156
+    gateway.agent.succeeds(&["inform"]);
+    gateway.visit(&["2 PERIODIC"], |_, call| call.set(&delay, "int", "3"));
+    gateway.wait_for_trace("reboots", 2);
+}
+
 /// R156: at an instant; one that has passed means nothing.
 #[test]
 fn schedule_reboot() {
