@@ -310,7 +310,7 @@ fn places_that_stay() {
     assert!(agent.wait().expect("it ends").success());
 }
 
-/// The port of connection requests moves, and the ACS hears of it.
+/// The port of connection requests moves, and the ACS hears of it; also where the new one is another program's.
 #[test]
 fn another_port() {
     let mut acs = Acs::start(AcsOptions::new());
@@ -330,11 +330,19 @@ fn another_port() {
     let told = |acs: &mut Acs| acs.session(SOON).expect_complete().inform().value(name).map(str::to_owned);
     let first = told(&mut acs).expect("a URL");
     assert!(first.starts_with(&format!("http://{before}/")), "{first}");
-    configuration.change("listen", after.as_str().into());
-    assert!(Command::new("kill").args(["-HUP", &agent.id().to_string()]).status().expect("kill starts").success());
+    let mut moves_to = |port: &str| {
+        configuration.change("listen", port.into());
+        let told = Command::new("kill").args(["-HUP", &agent.id().to_string()]).status();
+        assert!(told.expect("kill starts").success());
+    };
+    moves_to(&after);
     assert_eq!(told(&mut acs), Some(first.replace(&before, &after))); // R104, R266: 4 VALUE CHANGE
     assert!(std::net::TcpStream::connect(&before).is_err());
     std::net::TcpStream::connect(&after).expect("the new port");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    moves_to(&taken.local_addr().expect("its address").to_string());
+    assert_eq!(told(&mut acs).as_deref(), Some("")); // R267: nobody listens any more
+    assert!(std::net::TcpStream::connect(&after).is_err());
     agent.kill().expect("it runs");
     agent.wait().expect("it ends");
 }

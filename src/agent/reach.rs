@@ -74,7 +74,7 @@ struct Door<L> {
 impl<L> Door<L> {
     const CLOSED: Door<L> = Door { listener: None, again_at: None, failure: None };
 
-    /// Opens it where it is closed; whether it was opened.
+    /// Tries to open it where it is closed; whether it was tried.
     fn open(&mut self, words: &str, at: SocketAddr, now: Now, start: impl FnOnce() -> io::Result<L>) -> bool {
         if self.listener.is_some() || self.again_at.is_some_and(|again| now.monotonic < again) {
             return false;
@@ -86,7 +86,7 @@ impl<L> Door<L> {
                 log::log!(level, "no connection requests over {words} at {at}: {error}");
             }
         }
-        self.listener.is_some()
+        true
     }
 
     /// How loudly to tell it: once, since a port that is taken may be so for years.
@@ -145,16 +145,16 @@ impl Reach {
         }
     }
 
-    /// Whether the port was opened just now.
+    /// Whether it was tried just now, well or not.
     fn open_http(&mut self, at: SocketAddr, now: Now) -> bool {
         let (report, gate) = (self.reporter(), Arc::clone(&self.gate));
         let accepted = move || report(&mut |news| news.requested = true);
         let start = || HttpListener::start(at, Limits::default(), gate, accepted);
-        let opened = self.http.open("HTTP", at, now, start);
-        if let (true, Some(listener)) = (opened, &self.http.listener) {
+        let tried = self.http.open("HTTP", at, now, start);
+        if let (true, Some(listener)) = (tried, &self.http.listener) {
             log::info!("connection requests at {}", listener.local_addr());
         }
-        opened
+        tried
     }
 
     fn open_udp(&mut self, at: SocketAddr, replay: Replay, now: Now) {
@@ -168,8 +168,8 @@ impl Reach {
         };
         let course = self.course.clone();
         let start = || UdpListener::start(at, Limits::default().accepted, gate, replay, course, report);
-        let opened = self.udp.open("UDP", at, now, start);
-        if let (true, Some(listener)) = (opened, &self.udp.listener) {
+        let tried = self.udp.open("UDP", at, now, start);
+        if let (true, Some(listener)) = (tried, &self.udp.listener) {
             log::info!("UDP connection requests at {}", listener.local_addr());
         }
     }
@@ -244,6 +244,7 @@ impl Agent<'_> {
             }
         }
         if changed {
+            // R267: also where a port that was closed for another could not be had.
             self.show_url();
             self.notify(now);
         }
