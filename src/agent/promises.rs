@@ -95,7 +95,8 @@ impl Agent<'_> {
     ///
     /// Only the promise itself stays in the journal until the command has succeeded.
     fn factory_reset(&mut self, now: Now) -> Option<Ended> {
-        let command = with_command_key(self.device.actions.factory_reset.as_ref()?, ""); // R226: it has no key
+        let Some(command) = &self.device.actions.factory_reset else { return self.give_up_reset(now) };
+        let command = with_command_key(command, ""); // R226: it has no key
         log::info!("factory reset");
         if self.device.state().reboot {
             log::info!("the reboot that was asked for, too, is dropped");
@@ -112,6 +113,20 @@ impl Agent<'_> {
             }
         }
         self.forget_everything(now)
+    }
+
+    /// A later model has no action for the reset, and a still later one that has must not find the promise: nobody would
+    /// expect it to be kept then. What has begun comes to its end.
+    fn give_up_reset(&mut self, now: Now) -> Option<Ended> {
+        log::error!("a factory reset is due, and the data model has no action for it");
+        if self.device.state().reset == Reset::Begun {
+            return self.forget_everything(now);
+        }
+        if let Err(error) = self.device.commit(Vec::new(), Author::Other, |state| state.reset = Reset::None) {
+            log::error!("{error}");
+            self.device.state_mut().reset = Reset::None;
+        }
+        None
     }
 
     /// The end of a factory reset: the journal goes, with what was left in it.

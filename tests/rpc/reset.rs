@@ -107,6 +107,31 @@ fn a_session_that_fails_behind_the_answer() {
     });
 }
 
+/// The action goes with a new model before the reset could be done: it is given up, and not done by surprise when a later
+/// model has an action again.
+#[test]
+fn a_factory_reset_whose_action_is_gone() {
+    both(|model| {
+        let action = |place: &str| format!("\"factoryReset\": [\"sh\", \"-c\", \"echo done >> {place}/resets\"]");
+        let mut gateway = Gateway::with_actions(model, |_, place| action(place));
+        let overlay = gateway.place.path().join("overlay.json");
+        let with_it = fs::read_to_string(&overlay).expect("the overlay");
+        gateway.agent.reboot();
+        let (_, mut call) = gateway.calls();
+        call.succeeds(&factory_reset());
+        fs::write(&overlay, "{}").expect("a file");
+        gateway.agent.signal("HUP");
+        drop(call); // the connection is lost
+        gateway.visit(&[], |_, call| assert_eq!(call.value(&gateway.management("Username")), ""));
+        gateway.agent.wait_for_log("a factory reset is due, and the data model has no action for it", SOON);
+        fs::write(&overlay, with_it).expect("a file");
+        gateway.crash_and_reboot();
+        gateway.visit(&["1 BOOT"], |_, _| {}); // R137: no BOOTSTRAP
+        gateway.stays_quiet(QUIET);
+        assert_eq!(gateway.traces("resets"), 0);
+    });
+}
+
 /// A command that fails leaves a device that is managed from its factory state, and the log says why.
 #[test]
 fn a_factory_reset_whose_command_fails() {
