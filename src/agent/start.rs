@@ -229,10 +229,14 @@ impl<'w> Agent<'w> {
         }
     }
 
-    /// What tells one boot of the device from another; none where the file cannot be read, and then every start of the
+    /// What tells one boot of the device from another; none where the file says nothing, and then every start of the
     /// agent counts as a boot.
     fn boot_id(&self) -> Option<String> {
         match fs::read_to_string(&self.config.boot_id) {
+            Ok(text) if text.trim().is_empty() => {
+                log::warn!("{}: it is empty; this start counts as a boot", self.config.boot_id.display());
+                None
+            }
             Ok(text) => Some(text.trim().to_owned()),
             Err(error) => {
                 log::warn!("{}: {error}; this start counts as a boot", self.config.boot_id.display());

@@ -46,6 +46,20 @@ fn a_restart_is_no_boot() {
     acs.session(SOON).expect_complete();
 }
 
+/// R136, R146: an empty boot id, as of a file that is about to be written, tells nothing: a start is a boot then.
+#[test]
+fn an_empty_boot_id() {
+    let mut acs = Acs::start(AcsOptions::new());
+    expect_session(&acs, &[BOOTSTRAP, BOOT], 0);
+    let mut agent = gateway(&acs).not_started();
+    std::fs::write(agent.directory().join("boot-id"), "\n").expect("a file");
+    agent.restart();
+    over(&mut acs, &agent);
+    expect_session(&acs, &[BOOT], 0);
+    agent.restart();
+    acs.session(SOON).expect_complete();
+}
+
 /// R98, R109, R129: what was not delivered is tried again after a restart, and the count goes on.
 #[test]
 fn a_restart_while_the_acs_refuses() {
