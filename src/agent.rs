@@ -50,6 +50,9 @@ pub use status::Board;
 use status::Disabled;
 use transfers::Carrier;
 
+/// As many wake-ups are taken up before a session that is wanted: all that can wait at a time.
+const BEFORE_A_SESSION: usize = daemon::WAKES;
+
 /// What makes the agent look up from its sleep.
 #[derive(Debug)]
 pub enum Wake {
@@ -119,6 +122,8 @@ pub struct Agent<'w> {
     reload: Arc<AtomicBool>,
     /// Whether a session is to start as soon as none runs.
     wanted: bool,
+    /// How much was taken up of what came before the session that is wanted.
+    taken: usize,
     /// No session before this instant of the monotonic clock: the device is going down, or coming back.
     not_before: Duration,
     /// Whether the command that reboots the device has succeeded, so that it should go down any moment.
@@ -162,7 +167,12 @@ impl Agent<'_> {
                 self.fall_due(due);
             }
             if self.wanted && self.is_enabled() && now.monotonic >= self.not_before && !self.awaits_restart() {
-                self.hold_session(now);
+                match self.take_waiting() {
+                    Some(Wake::Stop) => break Ended::Stopped,
+                    Some(Wake::Command(call)) => self.carry_out(call),
+                    Some(Wake::Reload | Wake::News | Wake::Transferred) => {}
+                    None => self.hold_session(now),
+                }
                 continue;
             }
             self.publish(now, false);
@@ -187,6 +197,14 @@ impl Agent<'_> {
     /// Whether the device is going down.
     fn is_restarting(&self) -> bool {
         self.going_down || self.device.state().reboot || self.device.state().reset != Reset::None
+    }
+
+    /// What came while the last session ran, for the next one to tell: each command would wait for a session of its own,
+    /// which takes long where the ACS is silent. None when all of it is taken up, or as much as a session may wait for.
+    fn take_waiting(&mut self) -> Option<Wake> {
+        let wake = (self.taken < BEFORE_A_SESSION).then(|| self.wakes.try_recv().ok()).flatten();
+        self.taken = wake.as_ref().map_or(0, |_| self.taken + 1);
+        wake
     }
 
     fn hold_session(&mut self, now: Now) {

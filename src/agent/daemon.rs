@@ -21,7 +21,7 @@ use crate::log::Destination;
 use crate::time_zone::LocalZone;
 
 /// Wake-ups that may wait while a session runs; a further one makes its sender wait.
-const WAKES: usize = 32;
+pub(super) const WAKES: usize = 32;
 
 /// A thread that waits for signals needs little more than a page.
 const SIGNAL_STACK: usize = 64 << 10;

@@ -15,7 +15,7 @@ use super::model::{MODEL, at};
 use crate::gateway::{SOON, model_file};
 use crate::support::agent::{AgentBuilder, patience, program};
 use crate::support::port::closed_address;
-use crate::support::{Acs, AcsOptions, Agent, inform, inform_response};
+use crate::support::{Acs, AcsOptions, Agent, Line, inform, inform_response};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_cpe-agent");
 const TABLE: &str = MODEL.table;
@@ -354,6 +354,42 @@ fn while_a_session_hangs_status_answers_and_changes_wait() {
     assert_eq!(agent.succeeds(&["get", CODE]), format!("{CODE}=patient\n"));
     let log = agent.log();
     assert_eq!(log.matches("set locally").count(), 10, "{log}");
+}
+
+/// R136: what was asked for while a session ran is told by one session, not by one each.
+#[test]
+fn commands_that_waited_share_a_session() {
+    const EVENTS: [&str; 3] = ["X 00D09E a", "X 00D09E b", "X 00D09E c"];
+    let line = Line::open().keeping_messages();
+    let agent = agent_with(&line.url(), &[], &[]);
+    let next = || {
+        let mut call = line.accept(SOON).expect("a session");
+        let inform = call.hear().expect("an Inform");
+        (inform.events.len(), call)
+    };
+    let (_, mut call) = next();
+    // On a busy machine a client may not have come to its word yet when the session ends.
+    let shared = (0..5).any(|_| {
+        thread::scope(|scope| {
+            let clients = EVENTS.map(|event| scope.spawn(|| agent.succeeds(&["inform", event])));
+            thread::sleep(Duration::from_millis(500));
+            agent.succeeds(&["status"]);
+            let mut told = Vec::new();
+            while told.iter().sum::<usize>() < EVENTS.len() {
+                call.confirm();
+                let _ = call.hear();
+                call.dismiss();
+                let (events, next_call) = next();
+                told.push(events);
+                call = next_call;
+            }
+            for client in clients {
+                client.join().expect("a client");
+            }
+            told == [EVENTS.len()]
+        })
+    });
+    assert!(shared, "{}", agent.log());
 }
 
 #[test]
