@@ -118,15 +118,15 @@ impl Agent<'_> {
     /// A later model has no action for the reset, and a still later one that has must not find the promise: nobody would
     /// expect it to be kept then. What has begun comes to its end.
     fn give_up_reset(&mut self, now: Now) -> Option<Ended> {
-        log::error!("a factory reset is due, and the data model has no action for it");
-        if self.device.state().reset == Reset::Begun {
-            return self.forget_everything(now);
-        }
-        if let Err(error) = self.device.commit(Vec::new(), Author::Other, |state| state.reset = Reset::None) {
+        let has_begun = self.device.state().reset == Reset::Begun;
+        if !has_begun
+            && let Err(error) = self.device.commit(Vec::new(), Author::Other, |state| state.reset = Reset::None)
+        {
             log::error!("{error}");
             self.device.state_mut().reset = Reset::None;
         }
-        None
+        log::error!("a factory reset is due, and the data model has no action for it");
+        if has_begun { self.forget_everything(now) } else { None }
     }
 
     /// The end of a factory reset: the journal goes, with what was left in it.
