@@ -19,8 +19,8 @@ use support::agent::AgentBuilder;
 use support::mount::with_mounts;
 use support::port::closed_address;
 use support::{
-    Acs, AcsOptions, Agent, empty_post, factory_reset, get_rpc_methods, inform, inform_response, no_content, response,
-    set_parameter_values, silence,
+    Acs, AcsOptions, Agent, add_object, delete_object, empty_post, factory_reset, get_rpc_methods, inform,
+    inform_response, no_content, response, set_parameter_attributes, set_parameter_values, silence,
 };
 use tempfile::TempDir;
 
@@ -195,6 +195,47 @@ fn a_model_that_lacks_what_is_stored() {
     assert!(!agent.log().contains("hunter2"), "{}", agent.log());
     assert!(!agent.command(&["get", "Device.X_EXAMPLE_Pin"]).status.success());
     assert_eq!(agent.value("Device.Time.NTPServer1"), "ntp.example");
+}
+
+/// R99, R208: instances that come and go with a data-model file change the number of entries, which the ACS is told as
+/// it has asked for. What it has added and deleted itself is no news to it.
+#[test]
+fn instances_of_a_new_model() {
+    const HOSTS: &str = "Device.Hosts.HostNumberOfEntries";
+    const MAPPINGS: &str = "Device.NAT.PortMappingNumberOfEntries";
+    let mut acs = Acs::start(AcsOptions::new());
+    let mut configuration = Configuration::new(&acs.url());
+    let overlay = configuration.directory.path().join("hosts.json");
+    let write = |hosts: Json| {
+        fs::write(&overlay, json!({ "Device": { "Hosts": { "Host": hosts } } }).to_string()).expect("a file");
+    };
+    write(json!({}));
+    configuration.change("dataModel", json!([model_file("tr-181.json"), overlay.display().to_string()]));
+    acs.enqueue(set_parameter_attributes(&[(HOSTS, Some(2), None), (MAPPINGS, Some(2), None)]));
+    acs.enqueue(add_object("Device.NAT.PortMapping.", ""));
+    acs.enqueue(delete_object("Device.NAT.PortMapping.1.", ""));
+    let mut agent = configuration.agent().start();
+    acs.session(SOON).expect_complete();
+    let hosts: u32 = agent.value(HOSTS).parse().expect("a number");
+    agent.terminate();
+    agent.restart();
+    acs.quiet_for(Duration::from_millis(300)); // R172
+
+    write(json!({ "8": { "Active": "true" }, "9": {} }));
+    assert!(reload(&agent).contains("was read again"));
+    let session = acs.session(SOON).expect_complete();
+    assert_eq!(session.inform().event_codes(), [VALUE_CHANGE]);
+    assert_eq!(session.inform().value(HOSTS), Some(&*(hosts + 2).to_string()));
+    assert_eq!(session.inform().value(MAPPINGS), None);
+    assert!(reload(&agent).contains("was read again"));
+    acs.quiet_for(Duration::from_millis(300));
+
+    agent.terminate();
+    write(json!({ "9": {} }));
+    agent.restart();
+    let session = acs.session(SOON).expect_complete();
+    assert_eq!(session.inform().event_codes(), [VALUE_CHANGE]);
+    assert_eq!(session.inform().value(HOSTS), Some(&*(hosts + 1).to_string()));
 }
 
 /// A factory reset leads to the factory state that was read last.

@@ -124,11 +124,6 @@ impl Spec {
         self.facets.as_ref().is_some_and(|facets| facets.list)
     }
 
-    /// Whether the value is the number of instances of a table.
-    pub fn is_count(&self) -> bool {
-        self.counts.is_some()
-    }
-
     /// The type of the whole value on the wire: a list is a string.
     pub fn wire_type(&self) -> Type {
         if self.is_list() { Type::String } else { self.kind }

@@ -92,6 +92,15 @@ impl Parameter<'_> {
         }
     }
 
+    /// What it is in the factory state while nobody has changed it; of a count, the instances of the factory state,
+    /// whatever has become of them.
+    pub fn factory(&self) -> Value {
+        match self.spec.counts {
+            Some(table) => Value::Unsigned(self.scope.tables[table as usize].factory_instances() as u64),
+            None => self.stored(),
+        }
+    }
+
     /// Whether its value is another than that of the factory state.
     pub fn is_changed(&self) -> bool {
         self.scope.changed.binary_search(&self.slot).is_ok()
@@ -452,6 +461,10 @@ impl Table {
 
     fn instance(&self, number: u32) -> Option<&Instance> {
         self.position(number).map(|at| &self.instances[at])
+    }
+
+    fn factory_instances(&self) -> usize {
+        self.instances.iter().filter(|instance| instance.factory).count() + self.deleted.len()
     }
 }
 

@@ -63,8 +63,8 @@ impl Device {
         }
     }
 
-    /// Compares what the ACS was told of the factory state with what that is now: a new firmware has its own versions
-    /// and defaults, and the ACS is to hear of those that it watches (R99, R106).
+    /// Compares what the ACS was told of the factory state with what that is now: a new firmware has its own versions,
+    /// defaults and instances, and the ACS is to hear of those that it watches (R99, R106).
     pub fn note_firmware_changes(&mut self) {
         let mut watched = BTreeMap::new();
         let Ok(everything) = Path::parse("") else { return };
@@ -72,9 +72,9 @@ impl Device {
         let _ = self.tree.visit_values(&everything, &mut |parameter| {
             let notification = parameter.attributes().notification;
             let is_watched = parameter.spec.inform || notification != Notification::Off;
-            let is_factory = !parameter.is_changed() && !parameter.spec.is_count() && !self.is_provided(parameter.name);
+            let is_factory = !parameter.is_changed() && !self.is_provided(parameter.name);
             if is_watched && is_factory {
-                watched.insert(parameter.name.to_owned(), digest(&parameter.stored()));
+                watched.insert(parameter.name.to_owned(), digest(&parameter.factory()));
             }
         });
         for (name, sum) in &watched {
@@ -147,7 +147,7 @@ impl Device {
                 && let Ok(parameter) = self.tree.parameter(name)
                 && !parameter.is_changed()
             {
-                state.told.insert(name.clone(), digest(&parameter.stored()));
+                state.told.insert(name.clone(), digest(&parameter.factory()));
             }
         }
     }
