@@ -273,6 +273,10 @@ impl<'a> Builder<'a> {
         if facets.max_items.is_some() && !facets.list {
             return Err(self.error(raw.file, "/maxItems", "only a `list` has items"));
         }
+        for allowed in &facets.enumeration {
+            let wrong = |reason| self.error(raw.file, "/enum", format!("`{allowed}`: {reason}"));
+            kind.parse(allowed).map_err(wrong)?;
+        }
         match facets.pattern.as_deref().map(|pattern| self.patterns.compile(pattern)) {
             Some(Err(reason)) => Err(self.error(raw.file, "/pattern", format!("not a regular expression: {reason}"))),
             _ => Ok(()),

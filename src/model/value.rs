@@ -232,12 +232,15 @@ impl Facets {
     fn check(&self, kind: Type, value: &Value, patterns: &Patterns) -> Result<(), ValueError> {
         self.check_range(kind, value)?;
         self.check_length(kind, value)?;
-        let Value::Text(text) = value else { return Ok(()) };
-        if !self.enumeration.is_empty() && !self.enumeration.iter().any(|allowed| **allowed == **text) {
+        let is_value = |allowed: &str| match value {
+            Value::Text(text) => *allowed == **text,
+            _ => kind.parse(allowed).is_ok_and(|allowed| allowed == *value),
+        };
+        if !self.enumeration.is_empty() && !self.enumeration.iter().any(|allowed| is_value(allowed)) {
             return Err(ValueError::NotInEnumeration);
         }
         match &self.pattern {
-            Some(pattern) if !patterns.compile(pattern).is_ok_and(|regex| regex.is_match(text)) => {
+            Some(pattern) if !patterns.compile(pattern).is_ok_and(|regex| regex.is_match(&value.to_string())) => {
                 Err(ValueError::Pattern)
             }
             _ => Ok(()),
@@ -436,5 +439,23 @@ mod tests {
         assert!(facets.parse(Type::String, "00D09E").is_ok());
         assert!(facets.parse(Type::String, "none").is_ok());
         assert_eq!(facets.parse(Type::String, "00D09E0"), Err(ValueError::Pattern));
+    }
+
+    /// Whatever literal writes it.
+    #[test]
+    fn a_number_is_held_against_enumeration_and_pattern() {
+        let enumeration: Box<[Box<str>]> = ["1".into(), "07".into()].into();
+        let facets = Facets { enumeration, ..Facets::default() };
+        for good in ["1", " 01", "+7"] {
+            assert!(facets.parse(Type::UnsignedInt, good).is_ok(), "{good}");
+        }
+        assert_eq!(facets.parse(Type::UnsignedInt, "2"), Err(ValueError::NotInEnumeration));
+        assert_eq!(Facets { list: true, ..facets }.parse(Type::Int, "1,2"), Err(ValueError::NotInEnumeration));
+        let facets = Facets { enumeration: ["true".into()].into(), ..Facets::default() };
+        assert!(facets.parse(Type::Boolean, "1").is_ok());
+        assert_eq!(facets.parse(Type::Boolean, "0"), Err(ValueError::NotInEnumeration));
+        let facets = Facets { pattern: Some("[0-9]{2}".into()), ..Facets::default() };
+        assert!(facets.parse(Type::Int, "10").is_ok());
+        assert_eq!(facets.parse(Type::Int, "9"), Err(ValueError::Pattern));
     }
 }
