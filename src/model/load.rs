@@ -134,6 +134,7 @@ fn set_factory_value(tree: &mut Tree, path: &str, text: &str) -> Result<(), Load
         return Err(error("it counts instances, so that it cannot be set".into()));
     }
     let value = parameter.spec.parse(text).map_err(|e| error(e.to_string()))?;
+    tree.check_reference(parameter.spec, text).map_err(|e| error(e.to_string()))?;
     tree.set_value(path, value, true).map_err(|e| error(e.to_string()))
 }
 

@@ -492,6 +492,10 @@ fn a_wrong_factory_value_of_the_command_line_is_refused() {
     );
     assert!(set("Device.Nothing", "x").reason.contains("no such"));
     assert!(set("Device.Hosts.HostNumberOfEntries", "3").reason.contains("counts"));
+    let model = r#"{ "Device": { "A": { "type": "string", "reference": "strong" }, "B": { "type": "int" } } }"#;
+    let refer = |to: &str| load(&[file(model)], &[("Device.A".into(), to.into())]).map(|_| ());
+    assert_eq!(refer("Device.B"), Ok(()));
+    assert!(refer("Device.C").unwrap_err().reason.contains("not there")); // R173
 }
 
 /// No file may stop the loader otherwise than with an error: each truncation, and many flipped bytes.
