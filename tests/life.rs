@@ -238,6 +238,48 @@ fn instances_of_a_new_model() {
     assert_eq!(session.inform().value(HOSTS), Some(&*(hosts + 1).to_string()));
 }
 
+/// R99, R101: a value that the ACS has set and watches, and that a new model does not allow, is replaced; the ACS hears
+/// of it once, and again when an older model brings it back.
+#[test]
+fn a_model_that_does_not_allow_what_is_stored() {
+    const BRIGHTNESS: &str = "Device.X_EXAMPLE_Brightness";
+    let mut acs = Acs::start(AcsOptions::new());
+    let mut configuration = Configuration::new(&acs.url());
+    let overlay = configuration.directory.path().join("overlay.json");
+    let allow = |max: u32| {
+        let parameter = json!({ "type": "unsignedInt", "access": "readWrite", "max": max, "value": "50" });
+        fs::write(&overlay, json!({ "Device": { "X_EXAMPLE_Brightness": parameter } }).to_string()).expect("a file");
+    };
+    allow(200);
+    configuration.change("dataModel", json!([model_file("tr-181.json"), overlay.display().to_string()]));
+    acs.enqueue(set_parameter_attributes(&[(BRIGHTNESS, Some(2), None)]));
+    acs.enqueue(set_parameter_values(&[(BRIGHTNESS, "unsignedInt", "150")], ""));
+    let mut agent = configuration.agent().start();
+    acs.session(SOON).expect_complete();
+    let is_told = |acs: &mut Acs, value: &str| {
+        let session = acs.session(SOON).expect_complete();
+        assert_eq!(session.inform().event_codes(), [VALUE_CHANGE]);
+        assert_eq!(session.inform().value(BRIGHTNESS), Some(value));
+    };
+
+    agent.terminate();
+    allow(100);
+    agent.restart();
+    is_told(&mut acs, "50");
+    agent.terminate();
+    agent.restart();
+    acs.quiet_for(Duration::from_millis(300));
+    agent.terminate();
+    allow(200);
+    agent.restart();
+    is_told(&mut acs, "150");
+    allow(100);
+    assert!(reload(&agent).contains("was read again"));
+    is_told(&mut acs, "50");
+    assert!(reload(&agent).contains("was read again"));
+    acs.quiet_for(Duration::from_millis(300));
+}
+
 /// A factory reset leads to the factory state that was read last.
 #[test]
 fn a_factory_reset_after_a_new_configuration() {

@@ -18,6 +18,7 @@ use std::fmt::{self, Write as _};
 use serde_json::Value as Json;
 
 pub use self::identity::DeviceId;
+use self::news::LostValue;
 pub use self::state::{PublishedAddress, Reset, State};
 use crate::clock::Now;
 use crate::model::Loaded;
@@ -78,14 +79,17 @@ impl Device {
         let Loaded { mut tree, actions } = loaded;
         let mut state = State::default();
         let mut written = String::new();
-        let mut notices = Vec::new();
+        let (mut notices, mut lost) = (Vec::new(), Vec::new());
         for record in records {
             let Ok(Json::Object(mut record)) = serde_json::from_str(record) else {
                 notices.push("a record of the journal is no JSON object".into());
                 continue;
             };
             for change in record.get("tree").and_then(Json::as_array).into_iter().flatten() {
-                notices.extend(apply(&mut tree, change).err());
+                if let Err(notice) = apply(&mut tree, change) {
+                    notices.push(notice);
+                    lost.extend(LostValue::of(change, &tree));
+                }
             }
             if let Some(stored) = record.remove("state") {
                 state = State::from_json(&stored, now);
@@ -93,6 +97,7 @@ impl Device {
             }
         }
         state.forget_changes(|name| tree.parameter(name).is_err());
+        Device::note_lost_values(&tree, &mut state, lost);
         (Device { tree, actions, state, journal, written, now, delay_was_set: false }, notices)
     }
 
@@ -100,11 +105,16 @@ impl Device {
     /// values of the agent itself ([`Device::provide`]) are left out, too.
     pub fn replace_model(&mut self, loaded: Loaded) -> Vec<String> {
         let Loaded { mut tree, actions } = loaded;
-        let mut notices = Vec::new();
+        let (mut notices, mut lost) = (Vec::new(), Vec::new());
         for change in self.tree.changes_from_factory() {
             // As the journal has it: decided anew, by the constraints of the new model.
-            notices.extend(apply(&mut tree, &change.to_json()).err());
+            let change = change.to_json();
+            if let Err(notice) = apply(&mut tree, &change) {
+                notices.push(notice);
+                lost.extend(LostValue::of(&change, &tree));
+            }
         }
+        Device::note_lost_values(&tree, &mut self.state, lost);
         (self.tree, self.actions) = (tree, actions);
         let tree = &self.tree;
         self.state.forget_changes(|name| tree.parameter(name).is_err());
@@ -152,6 +162,7 @@ impl Device {
         let mut state = self.state.clone();
         let active = author == Author::Other && self.note(&changes, &mut state);
         self.forget_untold(&changes, &mut state);
+        Device::forget_factory_values(&changes, &mut state);
         self.watch_acs_url(&changes, &mut state);
         self.watch_attributes(&changes, &mut state);
         edit(&mut state);

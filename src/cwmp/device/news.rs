@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value as Json;
+
 use super::{Device, PublishedAddress, State};
 use crate::cwmp::event::{Event, EventCode};
 use crate::model::attributes::{Attributes, Notification};
 use crate::model::path::Path;
 use crate::model::transaction::Change;
+use crate::model::tree::Tree;
 use crate::model::value::Value;
 
 /// Parameters of the ManagementServer object that the agent itself has the values of, see [`Device::provide`].
@@ -66,22 +69,25 @@ impl Device {
     /// Compares what the ACS was told of the factory state with what that is now: a new firmware has its own versions,
     /// defaults and instances, and the ACS is to hear of those that it watches (R99, R106).
     pub fn note_firmware_changes(&mut self) {
-        let mut watched = BTreeMap::new();
+        let (mut watched, mut news) = (BTreeMap::new(), Vec::new());
         let Ok(everything) = Path::parse("") else { return };
         // The empty path is always there.
         let _ = self.tree.visit_values(&everything, &mut |parameter| {
-            let notification = parameter.attributes().notification;
-            let is_watched = parameter.spec.inform || notification != Notification::Off;
-            let is_factory = !parameter.is_changed() && !self.is_provided(parameter.name);
-            if is_watched && is_factory {
-                watched.insert(parameter.name.to_owned(), digest(&parameter.factory()));
+            let name = parameter.name;
+            if !self.is_watched(name, parameter.attributes()) || self.is_provided(name) {
+                return;
+            }
+            let sum = digest(&parameter.factory());
+            if self.state.told.get(name).is_some_and(|told| *told != sum) {
+                news.push(name.to_owned());
+            }
+            if !parameter.is_changed() {
+                watched.insert(name.to_owned(), sum);
             }
         });
-        for (name, sum) in &watched {
-            if self.state.told.get(name).is_some_and(|told| told != sum) {
-                self.state.changed.insert(name.clone());
-                self.state.events.raise(Event::new(EventCode::ValueChange));
-            }
+        if !news.is_empty() {
+            self.state.changed.extend(news);
+            self.state.events.raise(Event::new(EventCode::ValueChange));
         }
         let provided = std::mem::take(&mut self.state.told).into_iter().filter(|(name, _)| self.is_provided(name));
         watched.extend(provided);
@@ -152,6 +158,26 @@ impl Device {
         }
     }
 
+    /// A value that somebody has set is no longer that of the factory state: no firmware brings another.
+    pub(super) fn forget_factory_values(changes: &[Change], state: &mut State) {
+        for change in changes {
+            if let Change::Set(name, _) = change {
+                state.told.remove(name);
+            }
+        }
+    }
+
+    /// Values that were stored, and that the model of today does not allow: the ACS knows these, and is to hear of what
+    /// is there instead (R99).
+    pub(super) fn note_lost_values(tree: &Tree, state: &mut State, lost: Vec<LostValue>) {
+        for LostValue(name, sum) in lost {
+            // A later one may have been allowed.
+            if tree.parameter(&name).is_ok_and(|parameter| !parameter.is_changed()) {
+                state.told.entry(name).or_insert(sum);
+            }
+        }
+    }
+
     /// Whether the agent itself has the value of this parameter, see [`Device::provide`].
     fn is_provided(&self, name: &str) -> bool {
         let parameter =
@@ -160,7 +186,23 @@ impl Device {
     }
 }
 
-/// A short digest of a value (FNV-1a), to tell one from another without keeping either.
+/// The name of a parameter, and the digest of a value that was stored for it.
+pub(super) struct LostValue(String, u32);
+
+impl LostValue {
+    /// The one that this change of the journal would have set, where the parameter is still there.
+    pub(super) fn of(change: &Json, tree: &Tree) -> Option<LostValue> {
+        let text = |at: usize| change.get(at).and_then(Json::as_str);
+        let (Some("="), Some(name), Some(value)) = (text(0), text(1), text(2)) else { return None };
+        tree.parameter(name).is_ok().then(|| LostValue(name.to_owned(), digest_of(value)))
+    }
+}
+
 fn digest(value: &Value) -> u32 {
-    value.to_string().bytes().fold(0x811C_9DC5, |sum: u32, byte| (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+    digest_of(&value.to_string())
+}
+
+/// A short digest of a value (FNV-1a), to tell one from another without keeping either.
+fn digest_of(literal: &str) -> u32 {
+    literal.bytes().fold(0x811C_9DC5, |sum: u32, byte| (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
