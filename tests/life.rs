@@ -280,6 +280,32 @@ fn a_model_that_does_not_allow_what_is_stored() {
     acs.quiet_for(Duration::from_millis(300));
 }
 
+/// A stored value of what a new model makes read-only would stay for good: the model has the value from then on.
+#[test]
+fn a_model_that_makes_what_is_stored_read_only() {
+    const MODE: &str = "Device.X_EXAMPLE_Mode";
+    let mut acs = Acs::start(AcsOptions::new());
+    let mut configuration = Configuration::new(&acs.url());
+    let overlay = configuration.directory.path().join("overlay.json");
+    let write = |access: &str, value: &str| {
+        let parameter = json!({ "type": "string", "access": access, "value": value });
+        fs::write(&overlay, json!({ "Device": { "X_EXAMPLE_Mode": parameter } }).to_string()).expect("a file");
+    };
+    write("readWrite", "factory");
+    configuration.change("dataModel", json!([model_file("tr-181.json"), overlay.display().to_string()]));
+    acs.enqueue(set_parameter_values(&[(MODE, "string", "stored")], "key"));
+    let mut agent = configuration.agent().start();
+    acs.session(SOON).expect_complete();
+    write("readOnly", "measured");
+    assert!(reload(&agent).contains("was read again"));
+    assert_eq!(agent.value(MODE), "measured");
+    assert!(agent.log().contains(&format!("{MODE}: the data model has made it read-only")), "{}", agent.log());
+    agent.terminate();
+    agent.restart();
+    assert_eq!(agent.value(MODE), "measured");
+    assert_eq!(agent.value("Device.ManagementServer.ParameterKey"), "key", "R157");
+}
+
 /// A factory reset leads to the factory state that was read last.
 #[test]
 fn a_factory_reset_after_a_new_configuration() {

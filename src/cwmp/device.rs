@@ -244,9 +244,20 @@ impl Device {
 
 /// Carries out a change of the journal, or tells in words why it is left out; never its value, which may be a password.
 fn apply(tree: &mut Tree, change: &Json) -> Result<(), String> {
-    let change = Change::from_json(change, tree);
+    let change = Change::from_json(change, tree).and_then(|change| match is_overruled(tree, &change) {
+        true => Err(format!("{}: the data model has made it read-only", change.name())),
+        false => Ok(change),
+    });
     let applied = change.and_then(|c| tree.apply(&c).map_err(|error| format!("{}: {error}", c.name())));
     applied.map_err(|reason| format!("left out of the stored values: {reason}"))
+}
+
+/// What is read-only has its value from the model: nobody could change a stored one. It may have been writable once.
+/// ParameterKey (R157) and references into what was deleted (R173) are changed by the agent itself.
+fn is_overruled(tree: &Tree, change: &Change) -> bool {
+    let Change::Set(name, _) = change else { return false };
+    let is_fixed = tree.parameter(name).is_ok_and(|p| !p.spec.writable && !p.spec.is_reference());
+    is_fixed && !name.ends_with(".ManagementServer.ParameterKey")
 }
 
 /// A record of the journal: the changes, where there are any, and the state, which is encoded already.

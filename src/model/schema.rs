@@ -124,6 +124,11 @@ impl Spec {
         self.facets.as_ref().is_some_and(|facets| facets.list)
     }
 
+    /// Whether values are paths of objects or parameters.
+    pub fn is_reference(&self) -> bool {
+        self.reference.is_some()
+    }
+
     /// The type of the whole value on the wire: a list is a string.
     pub fn wire_type(&self) -> Type {
         if self.is_list() { Type::String } else { self.kind }
