@@ -140,7 +140,7 @@ impl Spec {
 pub(super) struct Reference {
     /// Whether the target must exist.
     pub(super) strong: bool,
-    /// The tables whose instances it may name, with `{i}` for numbers and a dot at the end. Empty: anything.
+    /// The tables whose instances it may name, with `{i}` for numbers. Empty: anything.
     pub(super) targets: Box<[Box<str>]>,
 }
 

@@ -141,6 +141,22 @@ fn a_strong_reference_needs_its_target() {
     assert_eq!(tree.check_set(name, GivenType::Any, "Device.Hosts"), broken);
 }
 
+/// A table may be written with and without `{i}` at its end.
+#[test]
+fn the_targets_of_a_reference() {
+    for targets in ["Device.T.", "Device.T.{i}.", "Device.T.{i}.U.", "Device.T.{i}.U.{i}."] {
+        let reference = format!(
+            r#"{{ "type": "string", "access": "readWrite", "reference": "strong", "targets": ["{targets}"] }}"#
+        );
+        let table = r#"{ "{i}": { "U": { "{i}": { "P": { "type": "string" } } } }, "1": { "U": { "2": {} } } }"#;
+        let tree = layers(&[&format!(r#"{{ "Device": {{ "A": {reference}, "T": {table} }} }}"#)]).unwrap();
+        let fits = |path: &str| tree.check_set("Device.A", GivenType::Any, path).is_ok();
+        let is_inner = targets.contains("U");
+        assert_eq!((fits("Device.T.1"), fits("Device.T.1.U.2")), (!is_inner, is_inner), "{targets}");
+        assert!(!fits("Device.T") && !fits("Device.T.1.U") && !fits("Device.T.1.U.2.P"), "{targets}");
+    }
+}
+
 /// R173: what goes takes the strong references to it along, the weak ones stay.
 #[test]
 fn references_to_what_is_deleted() {

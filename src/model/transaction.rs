@@ -221,10 +221,12 @@ fn parent(path: &str) -> &str {
     &inside[..inside.rfind('.').map_or(0, |dot| dot + 1)]
 }
 
-/// Whether `path` names an instance of `table`, in which `{i}` stands for any number.
+/// Whether `path` names an instance of `table`, in which `{i}` stands for any number; it may also stand at the end, as
+/// the documents of the data models write a table.
 fn is_instance_of(path: &str, table: &str) -> bool {
     let mut segments = path.trim_end_matches('.').split('.');
-    let fits = table.trim_end_matches('.').split('.').all(|expected| match segments.next() {
+    let table = table.trim_end_matches('.');
+    let fits = table.strip_suffix(".{i}").unwrap_or(table).split('.').all(|expected| match segments.next() {
         Some(segment) => segment == expected || (expected == "{i}" && super::path::instance_number(segment).is_some()),
         None => false,
     });
