@@ -23,6 +23,7 @@ mod status;
 mod transfers;
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -143,6 +144,8 @@ pub struct Agent<'w> {
     started: Duration,
     /// What was found damaged at the start, in words.
     notices: Vec<String>,
+    /// What the model of today has no room for, in the words of the log: each is told once.
+    left_out: BTreeSet<String>,
     /// Where `status` looks.
     board: Arc<Board>,
     /// Whether the journal held anything at the start.

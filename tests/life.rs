@@ -195,6 +195,14 @@ fn a_model_that_lacks_what_is_stored() {
     assert!(!agent.log().contains("hunter2"), "{}", agent.log());
     assert!(!agent.command(&["get", "Device.X_EXAMPLE_Pin"]).status.success());
     assert_eq!(agent.value("Device.Time.NTPServer1"), "ntp.example");
+    assert!(reload(&agent).contains("was read again"));
+    assert_eq!(agent.log().matches("left out").count(), 1, "told once: {}", agent.log());
+
+    // The file was left out by mistake.
+    configuration.change("dataModel", json!([model_file("tr-181.json"), overlay.display().to_string()]));
+    assert!(reload(&agent).contains("was read again"));
+    assert_eq!(agent.value("Device.X_EXAMPLE_Pin"), "hunter2", "as after a restart");
+    assert_eq!(agent.value("Device.Time.NTPServer1"), "ntp.example");
 }
 
 /// R99, R208: instances that come and go with a data-model file change the number of entries, which the ACS is told as
@@ -278,6 +286,9 @@ fn a_model_that_does_not_allow_what_is_stored() {
     is_told(&mut acs, "50");
     assert!(reload(&agent).contains("was read again"));
     acs.quiet_for(Duration::from_millis(300));
+    allow(200);
+    assert!(reload(&agent).contains("was read again"));
+    is_told(&mut acs, "150");
 }
 
 /// A stored value of what a new model makes read-only would stay for good: the model has the value from then on.

@@ -14,6 +14,7 @@ use crate::clock::Now;
 use crate::config::{Config, StartupError};
 use crate::cwmp::version;
 use crate::model::Loaded;
+use crate::store::Store;
 
 impl Agent<'_> {
     /// Reads again what the start has read.
@@ -48,7 +49,10 @@ impl Agent<'_> {
         self.config = config;
         let provided = self.device.provided();
         self.device.set_now(now);
-        self.device.replace_model(loaded).iter().for_each(|notice| log::warn!("{notice}"));
+        let stored = self.stored();
+        let left_out = self.device.replace_model(loaded, &stored).into_iter().collect();
+        let told = std::mem::replace(&mut self.left_out, left_out);
+        self.left_out.difference(&told).for_each(|notice| log::warn!("{notice}"));
         self.note_overruled_settings();
         self.note_identity();
         self.device.note_firmware_changes();
@@ -57,5 +61,14 @@ impl Agent<'_> {
             self.reach.close();
         }
         log::info!("the configuration was read again");
+    }
+
+    /// What the journal holds. That may be more than the device has now: what the model of today has no room for is there
+    /// still, for the next model, as it is for the next start.
+    fn stored(&self) -> Vec<String> {
+        match Store::peek(&self.config.state_dir) {
+            Ok(found) if self.store.borrow().is_durable() => found.records,
+            _ => self.device.snapshot(),
+        }
     }
 }

@@ -121,6 +121,7 @@ impl<'w> Agent<'w> {
         let clock = Clock::new();
         let (device, notices) = Device::restore(loaded, &recovered.records, journal, clock.now());
         notices.iter().for_each(|notice| log::warn!("{notice}"));
+        let left_out = notices.iter().cloned().collect();
         let notices = recovered.notices.into_iter().chain(notices).take(MAX_NOTICES).collect();
         let state = device.state();
         let schedule = Schedule::restore(state.retry_count, state.scheduled_reboot_done, clock.now());
@@ -148,6 +149,7 @@ impl<'w> Agent<'w> {
             session_ended: None,
             started: clock.now().monotonic,
             notices,
+            left_out,
             board: ties.board,
             has_stored_state: !recovered.records.is_empty(),
         };

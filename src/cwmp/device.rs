@@ -85,12 +85,7 @@ impl Device {
                 notices.push("a record of the journal is no JSON object".into());
                 continue;
             };
-            for change in record.get("tree").and_then(Json::as_array).into_iter().flatten() {
-                if let Err(notice) = apply(&mut tree, change) {
-                    notices.push(notice);
-                    lost.extend(LostValue::of(change, &tree));
-                }
-            }
+            lay_over(&mut tree, record.get("tree"), &mut notices, &mut lost);
             if let Some(stored) = record.remove("state") {
                 state = State::from_json(&stored, now);
                 written = stored.to_string();
@@ -101,18 +96,13 @@ impl Device {
         (Device { tree, actions, state, journal, written, now, delay_was_set: false }, notices)
     }
 
-    /// Lays what differs from the factory state over another one. What does not fit that is left out and told in words;
-    /// values of the agent itself ([`Device::provide`]) are left out, too.
-    pub fn replace_model(&mut self, loaded: Loaded) -> Vec<String> {
+    /// Lays what the records say over the factory state of another model, as [`restore`](Device::restore) does; what has
+    /// happened beside the tree stays as it is. What does not fit is left out and told in words.
+    pub fn replace_model(&mut self, loaded: Loaded, records: &[String]) -> Vec<String> {
         let Loaded { mut tree, actions } = loaded;
         let (mut notices, mut lost) = (Vec::new(), Vec::new());
-        for change in self.tree.changes_from_factory() {
-            // As the journal has it: decided anew, by the constraints of the new model.
-            let change = change.to_json();
-            if let Err(notice) = apply(&mut tree, &change) {
-                notices.push(notice);
-                lost.extend(LostValue::of(&change, &tree));
-            }
+        for record in records.iter().filter_map(|record| serde_json::from_str::<Json>(record).ok()) {
+            lay_over(&mut tree, record.get("tree"), &mut notices, &mut lost);
         }
         Device::note_lost_values(&tree, &mut self.state, lost);
         (self.tree, self.actions) = (tree, actions);
@@ -238,6 +228,16 @@ impl Device {
         // R137: the same URL set once more is kept from now on (R171), and is no other ACS.
         if let Some(url) = set.filter(|url| *url != self.management_server_text("URL")) {
             state.bootstrap(url);
+        }
+    }
+}
+
+/// Carries out the changes of a record; notes which are left out, and which values are lost by that.
+fn lay_over(tree: &mut Tree, changes: Option<&Json>, notices: &mut Vec<String>, lost: &mut Vec<LostValue>) {
+    for change in changes.and_then(Json::as_array).into_iter().flatten() {
+        if let Err(notice) = apply(tree, change) {
+            notices.push(notice);
+            lost.extend(LostValue::of(change, tree));
         }
     }
 }
