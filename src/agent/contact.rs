@@ -160,7 +160,9 @@ impl Agent<'_> {
         self.acs.address = None; // R22: another may do better
         let wait = self.schedule.retry.failed(now, self.retry_policy(), error.retry_after(), random());
         self.device.state_mut().retry_count = self.schedule.retry.count();
-        self.acs.only_oldest = !session.is_initiated() && !self.acs.only_oldest && suggests_oldest(error);
+        if !session.is_initiated() && suggests_oldest(error) {
+            self.acs.only_oldest = !self.acs.only_oldest; // R84: and where it was that already, it was not the reason
+        }
         log::warn!("session failed: {error}; next attempt in {} s", wait.as_secs());
     }
 

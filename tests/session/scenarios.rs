@@ -128,6 +128,20 @@ fn an_acs_that_knows_version_1_0_only() {
     }
 }
 
+/// R84: what says nothing of versions, such as a broken connection, changes nothing; the next refusal does.
+#[test]
+fn an_old_acs_is_not_forgotten_when_it_breaks() {
+    let mut acs = Acs::start(AcsOptions::new());
+    for reply in [soap_fault(8003), drop_connection(), soap_fault(8003), inform_response()] {
+        acs.expects(inform()).replies(reply);
+    }
+    let _agent = gateway(&acs).start();
+    let mut versions: Vec<String> =
+        (0..3).map(|_| acs.session(SOON).expect_failed().inform().version.clone()).collect();
+    versions.push(acs.session(SOON).expect_complete().inform().version.clone());
+    assert_eq!(versions, ["1-2", "1-0", "1-0", "1-2"]);
+}
+
 /// R113, R114, R117, R118: an empty answer does not end the session while requests were held.
 #[test]
 fn hold_requests() {
