@@ -169,17 +169,12 @@ impl Agent<'_> {
             while let Some(due) = self.schedule.poll(&mut self.device.state_mut().informs, now) {
                 self.fall_due(due);
             }
-            if self.wanted && self.is_enabled() && now.monotonic >= self.not_before && !self.awaits_restart() {
-                match self.take_waiting() {
-                    Some(Wake::Stop) => break Ended::Stopped,
-                    Some(Wake::Command(call)) => self.carry_out(call),
-                    Some(Wake::Reload | Wake::News | Wake::Transferred) => {}
-                    None => self.hold_session(now),
-                }
-                continue;
+            let is_due = self.wanted && self.is_enabled() && now.monotonic >= self.not_before && !self.awaits_restart();
+            let wake = if is_due { self.take_waiting() } else { self.sleep(now) };
+            if is_due && wake.is_none() {
+                self.hold_session(now);
             }
-            self.publish(now, false);
-            match self.sleep(now) {
+            match wake {
                 Some(Wake::Stop) => break Ended::Stopped,
                 Some(Wake::Command(call)) => self.carry_out(call),
                 Some(Wake::Reload | Wake::News | Wake::Transferred) | None => {}
@@ -237,6 +232,7 @@ impl Agent<'_> {
 
     /// Waits for a wake-up, at most until the next deadline.
     fn sleep(&mut self, now: Now) -> Option<Wake> {
+        self.publish(now, false);
         if self.stop.load(Ordering::Relaxed) {
             return Some(Wake::Stop);
         }
