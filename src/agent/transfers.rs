@@ -50,7 +50,9 @@ impl Agent<'_> {
         if now.monotonic < self.carrier.hold_until || self.stop.load(Ordering::Relaxed) {
             return;
         }
-        let may_restart = self.device.state().retry_count == 0 || !self.is_enabled(); // R122
+        // R122, R231: what is to be told is told first, since there is no session until a device that restarts is back.
+        let has_news = self.wanted || self.device.state().retry_count > 0;
+        let may_restart = !has_news || !self.is_enabled();
         let may_restart = may_restart && !self.is_restarting();
         if !self.carrier.awaits_other() && self.device.state().transfers.awaits_action() {
             self.device.state_mut().transfers.action_ended(now); // nothing that the journal would hold
