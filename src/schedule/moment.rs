@@ -60,7 +60,8 @@ impl Moment {
     /// For the journal: seconds left, and the wall-clock instant if it is known.
     pub fn to_json(self, now: Now) -> Value {
         let left = self.instant().saturating_sub(now.monotonic);
-        // Rounded up: a moment may come late by a second, and never early.
+        // Rounded up: it comes late rather than early. By the wall clock, which is rounded down, it may come a second early
+        // where the agent is started in between.
         let left = left.as_secs() + u64::from(left.subsec_nanos() > 0);
         match self.0 {
             At::Wall { wall, .. } => json!([left, wall]),
