@@ -264,31 +264,33 @@ fn a_model_that_does_not_allow_what_is_stored() {
     acs.enqueue(set_parameter_values(&[(BRIGHTNESS, "unsignedInt", "150")], ""));
     let mut agent = configuration.agent().start();
     acs.session(SOON).expect_complete();
-    let is_told = |acs: &mut Acs, value: &str| {
+    assert_eq!(agent.value(BRIGHTNESS), "150"); // answered behind the session
+    let is_told = |acs: &mut Acs, agent: &Agent, value: &str| {
         let session = acs.session(SOON).expect_complete();
         assert_eq!(session.inform().event_codes(), [VALUE_CHANGE]);
         assert_eq!(session.inform().value(BRIGHTNESS), Some(value));
+        assert_eq!(agent.value(BRIGHTNESS), value);
     };
 
     agent.terminate();
     allow(100);
     agent.restart();
-    is_told(&mut acs, "50");
+    is_told(&mut acs, &agent, "50");
     agent.terminate();
     agent.restart();
     acs.quiet_for(Duration::from_millis(300));
     agent.terminate();
     allow(200);
     agent.restart();
-    is_told(&mut acs, "150");
+    is_told(&mut acs, &agent, "150");
     allow(100);
     assert!(reload(&agent).contains("was read again"));
-    is_told(&mut acs, "50");
+    is_told(&mut acs, &agent, "50");
     assert!(reload(&agent).contains("was read again"));
     acs.quiet_for(Duration::from_millis(300));
     allow(200);
     assert!(reload(&agent).contains("was read again"));
-    is_told(&mut acs, "150");
+    is_told(&mut acs, &agent, "150");
 }
 
 /// A stored value of what a new model makes read-only would stay for good: the model has the value from then on.
