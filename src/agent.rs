@@ -51,9 +51,6 @@ pub use status::Board;
 use status::Disabled;
 use transfers::Carrier;
 
-/// As many wake-ups are taken up before a session that is wanted: all that can wait at a time.
-const BEFORE_A_SESSION: usize = daemon::WAKES;
-
 /// What makes the agent look up from its sleep.
 #[derive(Debug)]
 pub enum Wake {
@@ -123,8 +120,6 @@ pub struct Agent<'w> {
     reload: Arc<AtomicBool>,
     /// Whether a session is to start as soon as none runs.
     wanted: bool,
-    /// How much was taken up of what came before the session that is wanted.
-    taken: usize,
     /// No session before this instant of the monotonic clock: the device is going down, or coming back.
     not_before: Duration,
     /// Whether the command that reboots the device has succeeded, so that it should go down any moment.
@@ -155,6 +150,7 @@ pub struct Agent<'w> {
 impl Agent<'_> {
     /// Runs until it is told to stop, or until it must start anew; that by the configuration which was read last.
     pub fn run(mut self) -> (Ended, Config) {
+        let mut taken = 0; // of the wake-ups before the session that is due
         let ended = loop {
             let now = self.clock.now();
             if let Some(ended) = self.tend_store(now).or_else(|| self.keep_promises(now)) {
@@ -170,7 +166,8 @@ impl Agent<'_> {
                 self.fall_due(due);
             }
             let is_due = self.wanted && self.is_enabled() && now.monotonic >= self.not_before && !self.awaits_restart();
-            let wake = if is_due { self.take_waiting() } else { self.sleep(now) };
+            let wake = if is_due { self.take_waiting(taken) } else { self.sleep(now) };
+            taken = if is_due && wake.is_some() { taken + 1 } else { 0 };
             if is_due && wake.is_none() {
                 self.hold_session(now);
             }
@@ -198,11 +195,9 @@ impl Agent<'_> {
     }
 
     /// What came while the last session ran, for the next one to tell: each command would wait for a session of its own,
-    /// which takes long where the ACS is silent. None when all of it is taken up, or as much as a session may wait for.
-    fn take_waiting(&mut self) -> Option<Wake> {
-        let wake = (self.taken < BEFORE_A_SESSION).then(|| self.wakes.try_recv().ok()).flatten();
-        self.taken = wake.as_ref().map_or(0, |_| self.taken + 1);
-        wake
+    /// which takes long where the ACS is silent. None when all of it is taken up, or as much as can wait at a time.
+    fn take_waiting(&self, taken: usize) -> Option<Wake> {
+        (taken < daemon::WAKES).then(|| self.wakes.try_recv().ok()).flatten()
     }
 
     fn hold_session(&mut self, now: Now) {

@@ -138,7 +138,6 @@ impl<'w> Agent<'w> {
             stop: ties.stop,
             reload: ties.reload,
             wanted: false,
-            taken: 0,
             acs: Acquaintance::default(),
             followed: Followed::default(),
             not_before: Duration::ZERO,
