@@ -15,7 +15,7 @@ use super::model::{MODEL, at};
 use crate::gateway::{SOON, model_file};
 use crate::support::agent::{AgentBuilder, patience, program};
 use crate::support::port::closed_address;
-use crate::support::{Acs, AcsOptions, Agent, Line, inform, inform_response};
+use crate::support::{Acs, AcsOptions, Agent, Line, Session, inform, inform_response};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_cpe-agent");
 const TABLE: &str = MODEL.table;
@@ -449,17 +449,22 @@ fn an_active_notification_starts_a_session_unless_it_is_held_back() {
     assert_eq!(status(&agent)["nextSession"]["cause"], "none");
 }
 
+/// The session of an agent that is told locally of another ACS, which follows at once.
+fn comes_to_another_acs(agent: &Agent) -> Session {
+    let mut acs = Acs::start(AcsOptions::new());
+    acs.expects(inform().event("0 BOOTSTRAP")).replies(inform_response());
+    agent.succeeds(&["set", &format!("{URL}={}", acs.url())]);
+    acs.story_told(SOON);
+    acs.session(SOON).expect_complete()
+}
+
 /// R25.
 #[test]
 fn another_acs_is_contacted_at_once() {
     let mut first = Acs::start(AcsOptions::new());
-    let mut second = Acs::start(AcsOptions::new());
     let agent = agent_with(&first.url(), &[], &[]);
     first.session(SOON).expect_complete();
-    second.expects(inform().event("0 BOOTSTRAP")).replies(inform_response());
-    agent.succeeds(&["set", &format!("{URL}={}", second.url())]);
-    second.story_told(SOON);
-    second.session(SOON).expect_complete();
+    comes_to_another_acs(&agent);
 }
 
 /// R25: a device whose first ACS cannot be reached does not wait with the one that it is told of.
@@ -468,11 +473,7 @@ fn another_acs_is_contacted_while_the_first_is_to_be_tried_again() {
     let patient = (at!("ManagementServer.CWMPRetryMinimumWaitInterval"), "3600");
     let agent = agent_with(&format!("http://{}/acs", closed_address()), &[patient], &[]);
     agent.wait_for_log("session failed", SOON);
-    let mut acs = Acs::start(AcsOptions::new());
-    acs.expects(inform().event("0 BOOTSTRAP")).replies(inform_response());
-    agent.succeeds(&["set", &format!("{URL}={}", acs.url())]);
-    acs.story_told(SOON);
-    acs.session(SOON).expect_complete();
+    comes_to_another_acs(&agent);
 }
 
 /// There are no sessions, and none that fail, before somebody such as the DHCP client tells the device of its ACS.
@@ -485,9 +486,5 @@ fn a_device_that_knows_no_acs_waits_for_one() {
     assert_eq!((&json["nextSession"]["cause"], &json["retryCount"]), (&"disabled".into(), &0.into()), "{json}");
     assert_eq!(json["lastSession"], Json::Null);
     assert!(agent.succeeds(&["status"]).contains("next session   none: ManagementServer.URL is empty\n"));
-    let mut acs = Acs::start(AcsOptions::new());
-    acs.expects(inform().event("0 BOOTSTRAP")).replies(inform_response());
-    agent.succeeds(&["set", &format!("{URL}={}", acs.url())]);
-    acs.story_told(SOON);
-    assert_eq!(acs.session(SOON).expect_complete().inform().retry_count(), Some(0));
+    assert_eq!(comes_to_another_acs(&agent).inform().retry_count(), Some(0));
 }
