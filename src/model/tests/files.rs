@@ -1,0 +1,312 @@
+//! What files say, alone and laid over each other, and what is refused of them.
+
+use super::*;
+
+#[test]
+fn an_overlay_repeats_only_what_it_changes() {
+    let overlay = r#"{ "Device": { "DeviceInfo": { "SoftwareVersion": { "value": "2.0" },
+                                                   "X_EXAMPLE_Led": { "type": "boolean" } },
+                                   "Hosts": { "Host": { "1": { "Active": "false" }, "9": {} } } },
+                       "actions": { "reboot": ["reboot"],
+                                    "download": { "1 Firmware Upgrade Image": { "run": ["up", "{file}"], "reboots": true } } } }"#;
+    let loaded =
+        load(&[file(GATEWAY), file(overlay)], &[("Device.ManagementServer.URL".into(), "http://b/".into())]).unwrap();
+    let tree = &loaded.tree;
+    assert_eq!(tree.get("Device.DeviceInfo.SoftwareVersion").unwrap().as_str(), "2.0");
+    assert_eq!(tree.get("Device.DeviceInfo.ManufacturerOUI").unwrap().as_str(), "00D09E");
+    assert_eq!(tree.get("Device.Hosts.Host.1.Active").unwrap().to_string(), "false");
+    assert_eq!(tree.get("Device.Hosts.Host.9.Active").unwrap().to_string(), "false");
+    assert_eq!(tree.get("Device.ManagementServer.URL").unwrap().as_str(), "http://b/");
+    assert_eq!(tree.changes_from_factory(), []);
+    assert_eq!(loaded.actions.reboot, Some(vec!["reboot".into()]));
+    assert!(loaded.actions.download[0].1.reboots);
+}
+
+/// The files `0`, `1` and so on, laid over each other in this order.
+pub(super) fn layers(texts: &[&str]) -> Result<Tree, LoadError> {
+    let numbered = texts.iter().enumerate();
+    let files: Vec<ModelFile> =
+        numbered.map(|(at, text)| ModelFile { name: at.to_string(), text: (*text).into() }).collect();
+    load(&files, &[]).map(|loaded| loaded.tree)
+}
+
+#[test]
+fn of_several_files_the_last_that_says_something_wins() {
+    let tree = layers(&[
+        r#"{ "Device": { "A": { "type": "string", "maxLength": 3, "value": "0" }, "B": { "C": { "type": "int", "value": "0" } },
+                         "D": { "type": "string", "enum": ["a", "b"], "value": "a" } } }"#,
+        r#"{ "Device": { "New": { "type": "string", "value": "1" }, "A": { "value": "11", "access": "readWrite" },
+                         "B": { "C": { "min": -9223372036854775808, "value": "1" }, "E": { "type": "boolean" } } } }"#,
+        r#"{ "Device": { "D": { "enum": ["c"], "value": "c" }, "B": { "C": "2", "E": "true" }, "New": "2", "A": "22" } }"#,
+    ])
+    .unwrap();
+    // In the order of the first file, then what the second one adds; a plain text is a value.
+    assert_eq!(
+        values(&tree, "").unwrap(),
+        ["Device.A=22", "Device.B.C=2", "Device.B.E=true", "Device.D=c", "Device.New=2"]
+    );
+    assert!(tree.check_set("Device.A", GivenType::Any, "333").is_ok());
+    assert!(tree.check_set("Device.A", GivenType::Any, "4444").is_err(), "maxLength of the first file holds");
+}
+
+#[test]
+fn files_share_tables_and_instances() {
+    let table = r#"{ "Device": { "T": { "maxEntries": 1, "access": "readWrite",
+        "{i}": { "A": { "type": "int" }, "U": { "{i}": { "B": { "type": "string" } } } },
+        "7": { "A": "7", "U": { "1": { "B": "seven" } } } }, "Count": { "type": "unsignedInt", "counts": "T" } } }"#;
+    let second = r#"{ "Device": { "T": { "maxEntries": 3, "{i}": { "C": { "type": "string", "value": "c" } },
+        "7": { "A": { "value": "70" }, "U": { "2": {} } }, "2": { "A": "2" } } } }"#;
+    let third = r#"{ "Device": { "T": { "7": { "A": "700", "U": { "1": { "B": { "value": "" } } } },
+        "2": { "C": { "value": "third" } }, "3": {} } } }"#;
+    let tree = layers(&[table, second, third]).unwrap();
+    assert_eq!(
+        values(&tree, "").unwrap(),
+        [
+            "Device.T.2.A=2",
+            "Device.T.2.C=third",
+            "Device.T.3.A=0",
+            "Device.T.3.C=c",
+            "Device.T.7.A=700",
+            "Device.T.7.U.1.B=",
+            "Device.T.7.U.2.B=",
+            "Device.T.7.C=c",
+            "Device.Count=3",
+        ]
+    );
+    assert_eq!(tree.changes_from_factory(), []);
+    assert_eq!(tree.check_add(&Path::parse("Device.T.").unwrap()), Err(PathError::TableFull));
+    let error = layers(&[table, second, third, r#"{ "Device": { "T": { "9": {} } } }"#]).unwrap_err();
+    assert_eq!(error.to_string(), "3: /Device/T/9: more instances than maxEntries 3");
+}
+
+#[test]
+fn what_does_not_fit_together_is_told_of_the_file_that_came_last() {
+    let base =
+        r#"{ "Device": { "A": { "type": "int" }, "T": { "{i}": { "B": { "type": "int" } }, "1": { "B": "1" } } } }"#;
+    let refused = |over: &[&str]| layers(&[&[base], over].concat()).unwrap_err().to_string();
+    assert_eq!(refused(&[r#"{ "Device": { "A": { "value": "x" } } }"#, "{}"]), "1: /Device/A/value: not a valid int");
+    // A plain text has no place of its own in the files.
+    assert_eq!(refused(&[r#"{ "Device": { "A": "x" } }"#]), "0: /Device/A/value: not a valid int");
+    assert_eq!(refused(&[r#"{ "Device": { "T": { "1": { "B": "x" } } } }"#]), "1: /Device/T/1/B: not a valid int");
+    assert_eq!(
+        refused(&["{}", r#"{ "Device": { "A": null } }"#]),
+        "2: /Device/A: a parameter with a `type` or an object is needed, not null"
+    );
+    assert_eq!(refused(&[r#"{ "Device": [] }"#, "{}"]), "0: /Device: an object is needed, not a list");
+    assert_eq!(
+        refused(&[r#"{ "Device": { "A": null } }"#, r#"{ "Device": { "A": { "min": 1 } } }"#]),
+        "2: /Device/A/min: this node has no `type`, so it is an object, which takes no `min`; is its name misspelt, \
+         or does the file that declares it come later?"
+    );
+    let misspelt = refused(&[r#"{ "Device": { "AA": { "value": "1" } } }"#]);
+    assert!(misspelt.starts_with("1: /Device/AA/value: this node has no `type`"), "{misspelt}");
+    assert_eq!(refused(&["[]"]), "1: /: an object is needed, not a list");
+    let text = refused(&[r#"{ "Device": "text" }"#]);
+    assert!(text.starts_with("0: /Device/value: this node has no `type`"), "{text}");
+    let twice = refused(&[r#"{ "Device": { "A": { "value": "1", "min": 0, "value": "2" } } }"#]);
+    assert!(twice.starts_with("1: /: `value` is given twice at line 1 column "), "{twice}");
+}
+
+#[test]
+fn escapes_and_great_numbers_are_read_as_json_has_them() {
+    let tree = layers(&[
+        r#"{ "De\u0076ice": { "\u0041": { "type": "string", "enum": ["\"", "a\/\u00e4\ud83d\ude00"], "value": "a/\u00E4\uD83D\uDE00" },
+             "B": { "ty\u0070e": "unsignedLong", "max": 18446744073709551615, "value": "18446744073709551615" },
+             "C": { "type": "long", "min": -9223372036854775808, "value": "-9223372036854775808" } } }"#,
+        r#"{ "Device": { "\u0042": { "value": "1\u0030" }, "A": "\u0022" } }"#,
+    ])
+    .unwrap();
+    assert_eq!(values(&tree, "").unwrap(), ["Device.A=\"", "Device.B=10", "Device.C=-9223372036854775808"]);
+    let too_great = r#"{ "Device": { "A": { "type": "int", "max": 18446744073709551616 } } }"#;
+    assert_eq!(refused(too_great), ("/Device/A/max".into(), "a whole number is needed, not a number".into()));
+    let strange = r#"{ "Device": { "a\/b~\n": 1 } }"#;
+    assert_eq!(refused(strange), ("/Device/a~1b~0\n".into(), "an unknown member".into()));
+}
+
+/// A model whose `Device.A` is `node`.
+fn model(node: &str) -> String {
+    format!(r#"{{ "Device": {{ "A": {node} }} }}"#)
+}
+
+fn refused(text: &str) -> (String, String) {
+    let LoadError { file: name, pointer, reason } = load(&[file(text)], &[]).expect_err(text);
+    assert_eq!(name, "model.json");
+    (pointer, reason)
+}
+
+#[test]
+fn a_wrong_model_names_the_place_and_the_reason() {
+    let cases = [
+        (r#"{ "type": "text" }"#, "/Device/A/type", "not a type"),
+        (r#"{ "type": "string", "maxlength": 5 }"#, "/Device/A/maxlength", "an unknown member"),
+        (r#"{ "type": "string", "maxLength": 2, "value": "abc" }"#, "/Device/A/value", "too long"),
+        (r#"{ "type": "int", "min": 5, "value": "4" }"#, "/Device/A/value", "less than 5"),
+        (r#"{ "type": "int", "min": 5, "max": 4 }"#, "/Device/A/min", "more than `max`"),
+        (r#"{ "type": "int", "value": 4 }"#, "/Device/A/value", "a string is needed, not a number"),
+        (r#"{ "type": "boolean", "min": 1 }"#, "/Device/A/min", "no range"),
+        (r#"{ "type": "string", "pattern": "(" }"#, "/Device/A/pattern", "not a regular expression"),
+        (r#"{ "type": "string", "enum": ["a"], "value": "b" }"#, "/Device/A/value", "not one of"),
+        (r#"{ "type": "int", "enum": ["1", "2"], "value": "3" }"#, "/Device/A/value", "not one of"),
+        (r#"{ "type": "int", "enum": ["1", "two"], "value": "1" }"#, "/Device/A/enum", "`two`: not a valid int"),
+        (r#"{ "type": "int", "pattern": "[0-9]{2}", "value": "3" }"#, "/Device/A/value", "does not have the form"),
+        (r#"{ "type": "string", "access": "write" }"#, "/Device/A/access", "needed"),
+        (r#"{ "type": "string", "notify": "always" }"#, "/Device/A/notify", "needed"),
+        (r#"{ "type": "unsignedInt", "counts": "B" }"#, "/Device/A/counts", "no table `B`"),
+        (r#"{ "type": "string", "maxItems": 2 }"#, "/Device/A/maxItems", "only a `list`"),
+        (r#"{ "type": "string", "B": { "type": "int" } }"#, "/Device/A/B", "holds no nodes"),
+        (r#""text""#, "/Device/A", "a parameter with a `type` or an object is needed"),
+        (r#"{ "1": {} }"#, "/Device/A", "needs its template"),
+        (r#"{ "{i}": {}, "B": {} }"#, "/Device/A/B", "nothing else"),
+        (r#"{ "access": "readWrite" }"#, "/Device/A/access", "only a table"),
+        (r#"{ "{i}": { "B": { "type": "int" } }, "1": { "C": "1" } }"#, "/Device/A/1/C", "not in the template"),
+        (r#"{ "{i}": { "B": { "type": "int" } }, "1": { "B": "x" } }"#, "/Device/A/1/B", "not a valid int"),
+        (r#"{ "{i}": { "B": { "type": "int" } }, "1": { "B": { "type": "int" } } }"#, "/Device/A/1/B", "nothing else"),
+        (r#"{ "maxEntries": 1, "{i}": {}, "1": {}, "2": {} }"#, "/Device/A/2", "maxEntries"),
+        (r#"{ "B": { "type": "int" }, "B": { "type": "int" } }"#, "/Device/A/B", "given twice"),
+        (r#"{ "B C": { "type": "int" } }"#, "/Device/A/B C", "not a valid name"),
+        (r#"{ "type": "string", "source": { "file": "/etc/x" } }"#, "/Device/A/source", "no sources"),
+        (r#"{ "type": "string", "reference": "strong", "value": "Device.B" }"#, "/Device/A", "strong reference"),
+    ];
+    for (node, pointer, reason) in cases {
+        let (at, why) = refused(&model(node));
+        assert_eq!(at, pointer, "{node}: {why}");
+        assert!(why.contains(reason), "{node}: {why}");
+    }
+}
+
+#[test]
+fn a_file_that_is_no_model_is_refused() {
+    assert!(refused("{").1.contains("not JSON"));
+    assert!(refused("[]").1.contains("an object is needed"));
+    assert!(refused("{}").1.contains("no root object"));
+    assert_eq!(refused(r#"{ "Device": {}, "InternetGatewayDevice": {} }"#).0, "/InternetGatewayDevice");
+    assert_eq!(refused(r#"{ "Device": {}, "Other": {} }"#).0, "/Other");
+    assert_eq!(refused(r#"{ "Device": {}, "actions": { "explode": ["x"] } }"#).0, "/actions/explode");
+    assert_eq!(refused(r#"{ "Device": {}, "actions": { "reboot": "reboot" } }"#).0, "/actions/reboot");
+    let twice = refused(r#"{ "Device": { "A": { "type": "string", "B": {}, "type": "int" } } }"#);
+    assert!(twice.1.starts_with("`type` is given twice at line 1 column "), "{twice:?}");
+    let deep = format!("{}{}", r#"{"A":"#.repeat(40), "{}".to_owned() + &"}".repeat(40));
+    assert!(refused(&model(&deep)).1.contains("levels"));
+}
+
+#[test]
+fn placeholders_that_nothing_fills_in_are_refused() {
+    let with = |actions: &str| format!(r#"{{ "Device": {{}}, "actions": {{ {actions} }} }}"#);
+    for (actions, pointer, reason) in [
+        (r#""reboot": ["reboot", "--key={CommandKey}"]"#, "/actions/reboot/1", "`{CommandKey}` is no placeholder"),
+        (r#""reboot": ["reboot", "{file}"]"#, "/actions/reboot/1", "there is no `{file}` in this action"),
+        (r#""factoryReset": ["x", "a", "{file}"]"#, "/actions/factoryReset/2", "there is no `{file}`"),
+        (
+            r#""download": { "1 x": { "run": ["x", "{name}"] } }"#,
+            "/actions/download/1 x/run/1",
+            "`{name}` is no placeholder",
+        ),
+        (
+            r#""download": { "1 x": { "run": ["x", "{instance}"] } }"#,
+            "/actions/download/1 x/run/1",
+            "there is no `{instance}`",
+        ),
+        (
+            r#""download": { "1 x": { "run": ["x"], "verify": ["v", "{file}"] } }"#,
+            "/actions/download/1 x/verify/1",
+            "{file}",
+        ),
+    ] {
+        let (at, why) = refused(&with(actions));
+        assert_eq!(at, pointer, "{why}");
+        assert!(why.contains(reason), "{actions}: {why}");
+    }
+    // Braces of shells and of awk are none.
+    for actions in [
+        r#""reboot": ["sh", "-c", "f() { echo ${x} {} {a,b} '{print $1}' }; f {commandKey}"]"#,
+        r#""download": { "1 x": { "run": ["x", "{file}", "{commandKey}"] } }"#,
+    ] {
+        assert!(load(&[file(&with(actions))], &[]).is_ok(), "{actions}");
+    }
+}
+
+#[test]
+fn actions_for_files() {
+    let with = |actions: &str| format!(r#"{{ "Device": {{}}, "actions": {{ {actions} }} }}"#);
+    let key = "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
+    let download = format!(
+        r#""download": {{ "1 Firmware Upgrade Image": {{ "run": ["up", "{{file}}"], "reboots": true, "verify": ["ok"],
+            "timeLimit": 60, "sha256": true, "ed25519": "{key}" }} }}"#
+    );
+    let upload = r#""upload": { "1 Vendor Configuration File": { "run": ["a", "{file}"] },
+                                "3 Vendor Configuration File": { "run": ["b", "{instance}", "{file}"] },
+                                "3 Vendor Configuration File 2": { "run": ["c", "{file}"] } }"#;
+    let actions = load(&[file(&with(&format!("{download}, {upload}")))], &[]).expect("actions").actions;
+    let action = actions.download_of("1 Firmware Upgrade Image").expect("an action");
+    assert!(action.reboots && action.sha256 && matches!(action.ed25519, Some(SigningKey::Raw([0xd7, ..]))));
+    assert_eq!((action.time_limit.as_secs(), action.verify.as_deref()), (60, Some(&["ok".to_owned()][..])));
+    assert!(actions.download_of("1 Vendor Configuration File").is_none());
+    let made_by =
+        |file_type: &str| actions.upload_of(file_type).map(|(action, number)| (action.run[0].as_str(), number));
+    assert_eq!(made_by("1 Vendor Configuration File"), Some(("a", None)));
+    assert_eq!(made_by("3 Vendor Configuration File 2"), Some(("c", None)));
+    assert_eq!(made_by("3 Vendor Configuration File 12"), Some(("b", Some(12)))); // R241
+    for unknown in
+        ["1 Vendor Configuration File 1", "3 Vendor Configuration File 0", "3 Vendor Configuration File +1", "4 x"]
+    {
+        assert_eq!(made_by(unknown), None, "{unknown}");
+    }
+
+    for (actions, pointer) in [
+        (r#""download": { "firmware": { "run": ["x"] } }"#, "/actions/download/firmware"),
+        (r#""download": { "1 x": { "reboots": true } }"#, "/actions/download/1 x"),
+        (r#""download": { "1 x": { "run": ["x"], "reboot": true } }"#, "/actions/download/1 x/reboot"),
+        (r#""download": { "1 x": { "run": ["x"], "reboots": "yes" } }"#, "/actions/download/1 x/reboots"),
+        (r#""download": { "1 x": { "run": ["x"], "timeLimit": 0 } }"#, "/actions/download/1 x/timeLimit"),
+        (r#""download": { "1 x": { "run": ["x"], "sha256": "URL.sha256" } }"#, "/actions/download/1 x/sha256"),
+        (r#""download": { "1 x": { "run": ["x"], "ed25519": "AAAA" } }"#, "/actions/download/1 x/ed25519"),
+        (r#""upload": { "1 x": { "run": ["x"], "verify": ["x"] } }"#, "/actions/upload/1 x/verify"),
+    ] {
+        assert_eq!(refused(&with(actions)).0, pointer, "{actions}");
+    }
+}
+
+#[test]
+fn an_error_names_the_file_that_wrote_it() {
+    let overlay = ModelFile {
+        name: "overlay.json".into(),
+        text: r#"{ "Device": { "Hosts": { "Host": { "1": { "Active": "maybe" } } } } }"#.into(),
+    };
+    let error = load(&[file(GATEWAY), overlay], &[]).unwrap_err();
+    assert_eq!(error.to_string(), "overlay.json: /Device/Hosts/Host/1/Active: not a valid boolean");
+}
+
+#[test]
+fn a_wrong_factory_value_of_the_command_line_is_refused() {
+    let set = |path: &str, text: &str| load(&[file(GATEWAY)], &[(path.into(), text.into())]).unwrap_err();
+    assert_eq!(
+        set("Device.ManagementServer.PeriodicInformInterval", "x").pointer,
+        "Device.ManagementServer.PeriodicInformInterval"
+    );
+    assert!(set("Device.Nothing", "x").reason.contains("no such"));
+    assert!(set("Device.Hosts.HostNumberOfEntries", "3").reason.contains("counts"));
+    let model = r#"{ "Device": { "A": { "type": "string", "reference": "strong" }, "B": { "type": "int" } } }"#;
+    let refer = |to: &str| load(&[file(model)], &[("Device.A".into(), to.into())]).map(|_| ());
+    assert_eq!(refer("Device.B"), Ok(()));
+    assert!(refer("Device.C").unwrap_err().reason.contains("not there")); // R173
+}
+
+/// No file may stop the loader otherwise than with an error: each truncation, and many flipped bytes.
+#[test]
+fn damaged_files_never_panic() {
+    for length in 0..GATEWAY.len() {
+        let _ = load(&[file(&GATEWAY[..length])], &[]);
+    }
+    let mut seed = 0x2545_F491_4F6C_DD1D_u64;
+    for _ in 0..4000 {
+        let mut bytes = GATEWAY.as_bytes().to_vec();
+        for _ in 0..3 {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            let at = (seed % bytes.len() as u64) as usize;
+            bytes[at] = (seed >> 32) as u8 & 0x7F;
+        }
+        let _ = load(&[file(&String::from_utf8(bytes).expect("ASCII"))], &[]);
+    }
+}
