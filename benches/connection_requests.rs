@@ -4,9 +4,9 @@
 //! request to the Inform on the wire.
 #![allow(clippy::disallowed_methods, missing_docs)] // a measurement has clocks
 
-#[path = "../tests/gateway/mod.rs"]
+#[path = "../tests/it/gateway/mod.rs"]
 mod gateway;
-#[path = "../tests/support/mod.rs"]
+#[path = "../tests/it/support/mod.rs"]
 mod support;
 
 use std::net::{SocketAddr, UdpSocket};

@@ -4,7 +4,7 @@
 //! `INSTANCES` say how far to go; the defaults are those of the README.
 #![allow(clippy::disallowed_methods, missing_docs)] // a measurement has clocks
 
-#[path = "../tests/support/mod.rs"]
+#[path = "../tests/it/support/mod.rs"]
 mod support;
 
 use std::fs;

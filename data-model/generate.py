@@ -6,7 +6,7 @@
 DIRECTORY holds the official tr-181-2-17-0-cwmp-full.xml and tr-098-1-8-0-full.xml. The files
 selection-181.txt and selection-098.txt beside this program say which objects the gateway has,
 which instances exist in factory state, and with which values. Run it again after each change of
-those; tests/official_models.rs checks the result against the XML independently.
+those; tests/it/official_models.rs checks the result against the XML independently.
 
 A selection consists of sections, each headed by a path that starts at the left margin. A path
 with `{i}`, or without any instance, takes an object from the official model with every parameter

@@ -7,7 +7,7 @@
 //! It lets everybody in, asks the gateway for these values, and shows every session; and what in it broke TR-069. One
 //! gateway at a time: it tells nobody apart. It ends with Ctrl-C. An ACS for real gateways is another thing.
 
-#[path = "../tests/support/mod.rs"]
+#[path = "../tests/it/support/mod.rs"]
 mod support;
 
 use std::net::SocketAddr;

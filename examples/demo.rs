@@ -8,7 +8,7 @@
 //! the agent itself, in a process of its own: this very program, started again with the first argument
 //! `agent`. Its state is in a temporary directory, and nothing is left when the demo ends.
 
-#[path = "../tests/support/mod.rs"]
+#[path = "../tests/it/support/mod.rs"]
 mod support;
 
 use std::path::Path;

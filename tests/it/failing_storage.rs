@@ -1,0 +1,276 @@
+//! A state directory that fails under the agent: full, read-only, or not there yet.
+//!
+//! What cannot be stored is refused with 9002 and leaves no trace; what was answered before stays; everything else goes
+//! on; and once there is room again, so does the rest.
+#![allow(clippy::disallowed_methods)] // a test has clocks and waits
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use crate::gateway::{MODELS, Model, model_file};
+use crate::support::agent::{AgentBuilder, program};
+use crate::support::{
+    Agent, Call, Line, Mount, Rpc, add_object, delete_object, get_parameter_values, get_rpc_methods, reboot,
+    schedule_inform, set_parameter_attributes, set_parameter_values,
+};
+
+const LIMIT: Duration = Duration::from_secs(20);
+const BINARY: &str = env!("CARGO_BIN_EXE_cpe-agent");
+
+/// A gateway whose ACS sees it every second.
+struct Scene {
+    model: &'static Model,
+    line: Line,
+    agent: Agent,
+}
+
+impl Scene {
+    fn new(model: &'static Model, builder: AgentBuilder) -> Scene {
+        let line = Line::open();
+        // Written once: an agent of another test may be reading it.
+        static ACTIONS: LazyLock<PathBuf> = LazyLock::new(|| {
+            let actions = Path::new(env!("CARGO_TARGET_TMPDIR")).join("failing-storage-actions.json");
+            fs::write(&actions, r#"{ "actions": { "reboot": ["true"] } }"#).expect("a file");
+            actions
+        });
+        let name = |parameter: &str| format!("{}.ManagementServer.{parameter}", model.root);
+        let agent = builder
+            .data_model(model_file(model.file))
+            .data_model(ACTIONS.as_path())
+            .set(&name("URL"), &line.url())
+            .set(&name("PeriodicInformEnable"), "true")
+            .set(&name("PeriodicInformInterval"), "1")
+            .fixed_ports()
+            .log_level("info")
+            .not_started();
+        Scene { model, line, agent }
+    }
+
+    /// The next session, up to where the agent listens.
+    fn call(&self) -> Call {
+        let mut call = self.line.accept(LIMIT).expect("a session");
+        let inform = call.hear().expect("an Inform");
+        assert!(inform.is_inform());
+        call.confirm();
+        assert!(call.hear().expect("the empty POST").method.is_empty());
+        call
+    }
+
+    fn set(&self, value: &str) -> Rpc {
+        let username = self.name("Username");
+        let code = format!("{}.DeviceInfo.ProvisioningCode", self.model.root);
+        set_parameter_values(&[(&username, "string", value), (&code, "string", value)], value)
+    }
+
+    fn name(&self, parameter: &str) -> String {
+        format!("{}.ManagementServer.{parameter}", self.model.root)
+    }
+
+    /// What was stored last is all there, and nothing else.
+    fn expect_stored(&self, call: &mut Call, value: &str) {
+        let code = format!("{}.DeviceInfo.ProvisioningCode", self.model.root);
+        let names = [self.name("Username"), code, self.name("ParameterKey")];
+        let answer = call.ask(&get_parameter_values(&names.each_ref().map(String::as_str))).expect("values");
+        for name in &names {
+            assert_eq!(answer.value(name), Some(value), "{name}"); // R157, R164, R171
+        }
+        let answer = call.ask(&get_parameter_values(&[self.model.table])).expect("values");
+        assert!(answer.value(&format!("{}1.Enable", self.model.table)).is_some(), "the first instance is gone"); // R222
+    }
+
+    /// Whatever would have to be stored is refused, and what needs no storage is not.
+    fn expect_refusals(&self, call: &mut Call, value: &str) {
+        let instance = format!("{}1.", self.model.table);
+        let calls = [
+            self.set("refused"),
+            add_object(self.model.table, "refused"),
+            delete_object(&instance, "refused"),
+            set_parameter_attributes(&[(&self.name("Username"), Some(1), None)]),
+            reboot("refused"),
+            schedule_inform(1, "refused"),
+        ];
+        for rpc in calls {
+            let answer = call.ask(&rpc).expect("an answer");
+            let fault = answer.fault.unwrap_or_else(|| panic!("{} was promised", rpc.method()));
+            assert_eq!((fault.code, fault.side.as_str()), (9002, "Server"), "{}", rpc.method()); // R164, R171
+        }
+        assert!(!call.ask(&get_rpc_methods()).expect("an answer").is_fault());
+        self.expect_stored(call, value);
+    }
+
+    /// What is left of the journal's last page can still be written, in small records.
+    fn use_up_the_last_page(&self, call: &mut Call) {
+        let url = self.name("URL");
+        let mut notification = 1;
+        while !call.ask(&set_parameter_attributes(&[(&url, Some(notification), None)])).expect("an answer").is_fault() {
+            notification = 1 - notification;
+        }
+    }
+
+    fn end(&self, mut call: Call) {
+        call.dismiss();
+        assert!(call.is_hung_up()); // R50
+    }
+
+    /// Kills the agent and starts it on what is stored.
+    fn crash(&mut self) {
+        self.agent.kill9();
+        self.line.clear();
+        self.agent.restart();
+    }
+}
+
+/// The agent looks at a bad directory every ten seconds, which need not pass twice.
+fn both_at_once(scenario: fn(&'static Model)) {
+    std::thread::scope(|scope| {
+        for model in MODELS {
+            scope.spawn(|| scenario(model));
+        }
+    });
+}
+
+/// A limit on the size of files: the write that passes it is done in part, as on a disk that runs full.
+#[test]
+fn a_journal_that_cannot_grow() {
+    let binary = program(BINARY);
+    let trap = ["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", binary.to_str().expect("UTF-8")];
+    for model in MODELS {
+        let mut scene = Scene::new(model, Agent::builder("sh").leading_args(&trap));
+        scene.agent.restart();
+        let mut call = scene.call();
+        assert!(!call.ask(&scene.set("before")).expect("an answer").is_fault());
+        let journal = fs::metadata(scene.agent.state_dir().join("journal")).expect("the journal").len();
+        limit_files(&scene.agent, &(journal + 20).to_string());
+        scene.expect_refusals(&mut call, "before");
+        scene.end(call);
+        scene.agent.wait_for_log("File too large", LIMIT);
+
+        let mut call = scene.call();
+        scene.expect_refusals(&mut call, "before");
+        limit_files(&scene.agent, "unlimited");
+        assert!(!call.ask(&scene.set("after")).expect("an answer").is_fault());
+        scene.expect_stored(&mut call, "after");
+        scene.crash();
+        scene.expect_stored(&mut scene.call(), "after"); // R171
+    }
+}
+
+fn limit_files(agent: &Agent, size: &str) {
+    // The soft limit alone, which may be raised again.
+    let limit = format!("--fsize={size}:");
+    let status = Command::new("prlimit").args(["--pid", &agent.pid().to_string(), &limit]).status();
+    assert!(status.expect("prlimit is part of util-linux").success());
+}
+
+#[test]
+fn a_full_disk() {
+    for model in MODELS {
+        let mut scene = Scene::new(model, Agent::builder(BINARY));
+        let Some(disk) = Mount::at(scene.agent.state_dir(), "size=256k,mode=700") else { return };
+        scene.agent.restart();
+        let mut call = scene.call();
+        assert!(!call.ask(&scene.set("before")).expect("an answer").is_fault());
+        disk.fill();
+        scene.use_up_the_last_page(&mut call);
+        scene.expect_refusals(&mut call, "before");
+        scene.end(call);
+        scene.agent.wait_for_log("No space left on device", LIMIT);
+
+        scene.crash(); // R146: no boot, and yet the agent calls every second
+        let mut call = scene.call();
+        scene.expect_refusals(&mut call, "before");
+        disk.make_room();
+        assert!(!call.ask(&scene.set("after")).expect("an answer").is_fault());
+        scene.crash();
+        scene.expect_stored(&mut scene.call(), "after"); // R171
+        scene.agent.kill9();
+    }
+}
+
+#[test]
+fn a_read_only_disk() {
+    both_at_once(a_read_only_disk_under);
+}
+
+fn a_read_only_disk_under(model: &'static Model) {
+    let mut scene = Scene::new(model, Agent::builder(BINARY));
+    let Some(disk) = Mount::at(scene.agent.state_dir(), "size=1m,mode=700") else { return };
+    scene.agent.restart();
+    let mut call = scene.call();
+    assert!(!call.ask(&scene.set("before")).expect("an answer").is_fault());
+    scene.end(call);
+    scene.agent.terminate();
+    scene.line.clear();
+    disk.change("ro");
+
+    scene.agent.restart();
+    let mut call = scene.call();
+    scene.expect_refusals(&mut call, "before");
+    scene.end(call);
+    scene.agent.wait_for_log("Read-only file system", LIMIT);
+
+    disk.change("rw");
+    scene.expect_storing_soon("after");
+    scene.crash();
+    scene.expect_stored(&mut scene.call(), "after"); // R171
+    scene.agent.kill9();
+}
+
+#[test]
+fn a_disk_that_comes_late() {
+    both_at_once(a_disk_that_comes_late_under);
+}
+
+/// The state directory is mounted after the agent has started: what it holds counts.
+fn a_disk_that_comes_late_under(model: &'static Model) {
+    let mut scene = Scene::new(model, Agent::builder(BINARY));
+    scene.agent.restart();
+    let mut call = scene.call();
+    assert!(!call.ask(&scene.set("before")).expect("an answer").is_fault());
+    scene.end(call);
+    scene.agent.terminate();
+    scene.line.clear();
+    let (state, away) = (scene.agent.state_dir(), scene.agent.directory().join("away"));
+    fs::rename(&state, &away).expect("a directory that can be moved");
+    fs::write(&state, "in the way").expect("a file");
+
+    scene.agent.restart();
+    let mut call = scene.call();
+    assert_eq!(call.ask(&scene.set("refused")).expect("an answer").fault.map(|fault| fault.code), Some(9002));
+    fs::remove_file(&state).expect("the file");
+    fs::rename(&away, &state).expect("a directory that can be moved");
+    scene.end(call);
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        let mut call = scene.call();
+        let answer = call.ask(&get_parameter_values(&[&scene.name("ParameterKey")])).expect("a value");
+        if answer.value(&scene.name("ParameterKey")) == Some("before") {
+            scene.expect_stored(&mut call, "before"); // R171
+            assert!(!call.ask(&scene.set("after")).expect("an answer").is_fault());
+            break;
+        }
+        scene.end(call);
+        assert!(Instant::now() < deadline, "what was stored has not come back");
+    }
+    scene.crash();
+    scene.expect_stored(&mut scene.call(), "after");
+}
+
+impl Scene {
+    /// The agent finds out by itself that it can store again.
+    fn expect_storing_soon(&self, value: &str) {
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            let mut call = self.call();
+            let answer = call.ask(&self.set(value)).expect("an answer");
+            self.end(call);
+            if !answer.is_fault() {
+                return;
+            }
+            assert!(Instant::now() < deadline, "still refused: {}", answer.xml);
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Challenges, redirects and TLS.
+
+use super::attempt::{Attempt, SIZE, serving};
+use crate::support::{Algorithm, FileServer, FileServerOptions, Served, basic, digest, other_scheme, pattern};
+
+/// R65, R61: the file server chooses.
+#[test]
+fn challenges_are_answered() {
+    let algorithms = [Algorithm::Unnamed, Algorithm::Md5, Algorithm::Md5Sess, Algorithm::Sha256, Algorithm::Sha256Sess];
+    let mut offers: Vec<Vec<_>> = algorithms.map(|algorithm| vec![digest().algorithm(algorithm)]).into();
+    offers.push(vec![digest().qop("auth,auth-int").opaque("o/p==")]);
+    offers.push(vec![digest().qop("")]);
+    offers.push(vec![basic()]);
+    offers.push(vec![other_scheme("Negotiate"), basic(), digest()]);
+    for offered in offers {
+        let options = FileServerOptions::new().challenges(&offered, "cpe", "s3cret");
+        for options in [options.clone(), options.clone().closes_silently(), options.forgets_nonces()] {
+            let server = FileServer::start(options);
+            server.serves("/a@b/fw.bin", Served::sized(SIZE).drops_after(100_000).times(1));
+            assert!(Attempt::at(&server.url("/a@b/fw.bin?x=%20y")).content() == pattern(SIZE));
+            assert_eq!(server.requests()[0].header("Authorization"), None);
+        }
+    }
+}
+
+/// 9012, and a sentence that says which of the two it is.
+#[test]
+fn refused_credentials() {
+    for options in [FileServerOptions::new().basic("cpe", "other"), FileServerOptions::new().digest("cpe", "other")] {
+        let server = FileServer::start(options);
+        server.serves("/f", Served::file("x"));
+        let mut attempt = Attempt::at(&server.url("/f"));
+        assert_eq!(attempt.failure(), (9012, "the server refused the user name or the password".into()));
+        assert_eq!(server.requests().len(), 2);
+        attempt.request.username.clear();
+        assert_eq!(attempt.failure(), (9012, "the file server asks for a user name, and none was given".into()));
+        assert_eq!(server.requests().len(), 3);
+    }
+}
+
+#[test]
+fn redirects_are_followed() {
+    for status in [301, 302, 303, 307, 308] {
+        let (server, attempt) = serving(Served::redirect(status, "../dir/./there?x=1"));
+        server.serves("/dir/there", Served::file("content"));
+        assert_eq!(attempt.content(), b"content");
+        assert_eq!(server.requests()[1].target, "/dir/there?x=1");
+        assert_eq!(server.connections(), 1);
+    }
+    let chain = |length: usize| {
+        let (server, attempt) = serving(Served::redirect(302, "/1"));
+        for at in 1..length {
+            server.serves(&format!("/{at}"), Served::redirect(302, &format!("/{}", at + 1)));
+        }
+        server.serves(&format!("/{length}"), Served::file("content"));
+        (server, attempt)
+    };
+    assert_eq!(chain(5).1.content(), b"content");
+    assert_eq!(chain(6).1.failure(), (9010, "a redirect was not followed: too many in a row".into()));
+}
+
+#[test]
+fn redirects_that_lead_nowhere() {
+    for location in ["/fw.bin", "ftp://127.0.0.1/fw.bin?key=4711", "http://u:4711@127.0.0.1:0/", "http://"] {
+        let (_server, attempt) = serving(Served::redirect(302, location));
+        let (code, sentence) = attempt.failure();
+        assert!(code == 9010 && !sentence.contains("4711"), "{location}: {code} {sentence}");
+    }
+    assert_eq!(serving(Served::status(302)).1.failure().0, 9010);
+}
+
+/// The password is for the server that was named, and told to no other in clear text.
+#[test]
+fn another_host_does_not_get_the_password() {
+    let other = FileServer::start(FileServerOptions::new().basic("cpe", "s3cret"));
+    other.serves("/f", Served::file("content"));
+    let (_server, attempt) = serving(Served::redirect(307, &other.url_of_host("localhost", "/f")));
+    let (code, sentence) = attempt.failure();
+    assert_eq!(code, 9012, "{sentence}");
+    assert!(other.requests().iter().all(|request| request.header("Authorization").is_none()));
+
+    let other = FileServer::start(FileServerOptions::new().digest("cpe", "s3cret"));
+    other.serves("/f", Served::file("content"));
+    let (_server, attempt) = serving(Served::redirect(307, &other.url_of_host("localhost", "/f")));
+    assert_eq!(attempt.content(), b"content");
+}
+
+#[cfg(feature = "tls")]
+mod over_tls {
+    use super::*;
+    use crate::support::{Authority, Flaw};
+
+    fn trusting(authority: &Authority, url: &str) -> Attempt {
+        let mut attempt = Attempt::at(url);
+        attempt.request.tls.ca_file = Some(authority.ca_file(attempt.directory.path()));
+        attempt
+    }
+
+    fn secure(authority: &Authority, flaw: Flaw) -> FileServer {
+        let server = FileServer::start(FileServerOptions::new().tls(authority.server(flaw)).basic("cpe", "s3cret"));
+        server.serves("/f", Served::sized(SIZE).until_close().drops_after(100_000).times(1).etag("\"1\""));
+        server
+    }
+
+    /// R30, R32, R65: a file server must be as convincing as an ACS.
+    #[test]
+    fn tls_is_verified_as_towards_the_acs() {
+        let authority = Authority::new("test CA");
+        // The end of the connection is the end of the file only with the farewell of TLS.
+        let server = secure(&authority, Flaw::None);
+        assert!(trusting(&authority, &server.url("/f")).content() == pattern(SIZE));
+        assert_eq!(server.ranges().last(), Some(&Some("bytes=100000-".into())));
+
+        for flaw in [Flaw::WrongName, Flaw::Expired, Flaw::NotYetValid, Flaw::OnlyCommonName] {
+            let server = secure(&authority, flaw);
+            let (code, sentence) = trusting(&authority, &server.url("/f")).failure();
+            assert!(code == 9015 && sentence.starts_with("no secure connection: "), "{code} {sentence}");
+            assert!(server.requests().is_empty());
+        }
+        let server = secure(&authority, Flaw::None);
+        assert_eq!(trusting(&Authority::new("other CA"), &server.url("/f")).failure().0, 9015);
+        assert!(server.requests().is_empty());
+
+        let server = secure(&authority, Flaw::Expired);
+        let mut attempt = trusting(&authority, &server.url("/f"));
+        attempt.request.clock_is_set = false;
+        assert!(attempt.content() == pattern(SIZE));
+    }
+
+    /// A password that was to go over TLS is not told without.
+    #[test]
+    fn a_redirect_away_from_tls_does_not_take_the_password_along() {
+        let authority = Authority::new("test CA");
+        let open = FileServer::start(FileServerOptions::new().basic("cpe", "s3cret"));
+        open.serves("/f", Served::file("content"));
+        let server = secure(&authority, Flaw::None);
+        server.serves("/f", Served::redirect(302, &open.url("/f")));
+        assert_eq!(trusting(&authority, &server.url("/f")).failure().0, 9012);
+        assert!(open.requests().iter().all(|request| request.header("Authorization").is_none()));
+    }
+
+    #[test]
+    fn an_upload_over_tls() {
+        let authority = Authority::new("test CA");
+        let large = pattern(4 << 20);
+        for challenge in [digest(), basic()] {
+            let options = FileServerOptions::new().tls(authority.server(Flaw::None));
+            let server = FileServer::start(options.challenges(&[challenge], "cpe", "s3cret").hasty());
+            trusting(&authority, &server.url("/log")).upload(&large).expect("the right password");
+            assert!(server.uploaded("/log") == Some(large.clone()));
+            assert_eq!(server.requests().len(), 2);
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! Compares the templates and single objects of a JSON model with the official one.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+use super::value::{Patterns, null, number, problem, text};
+use super::xml;
+
+pub(crate) type Node = Map<String, Value>;
+
+/// Where the gateway allows less than the official model: parameter, member, reason.
+const NARROWER: [(&str, &str, &str); 5] = [
+    ("ManagementServer.InstanceMode", "enum", "alias-based addressing is not supported"),
+    ("ManagementServer.AutoCreateInstances", "access", "alias-based addressing is not supported"),
+    ("ManagementServer.HTTPCompression", "enum", "HTTPCompressionSupported is empty"),
+    (
+        "ManagementServer.LightweightNotificationProtocolsUsed",
+        "enum",
+        "LightweightNotificationProtocolsSupported is empty",
+    ),
+    ("WiFi.AccessPoint.{i}.Security.ModeEnabled", "enum", "WEP, WPA and RADIUS are not offered"),
+];
+
+/// Strings of the official model without any facet are at most this long, if written by an ACS (R325).
+const DEFAULT_LENGTH: i128 = 16;
+
+const PARAMETER_MEMBERS: [&str; 18] = [
+    "type",
+    "access",
+    "value",
+    "minLength",
+    "maxLength",
+    "min",
+    "max",
+    "enum",
+    "pattern",
+    "list",
+    "maxItems",
+    "hidden",
+    "inform",
+    "notify",
+    "counts",
+    "reference",
+    "targets",
+    "source",
+];
+
+/// A JSON model beside its official one, and what was found wrong.
+pub(crate) struct Check<'a> {
+    pub(crate) official: &'a xml::Model,
+    pub(crate) complaints: Vec<String>,
+    pub(crate) patterns: Patterns,
+    /// Objects and parameters that exist in factory state, and every reference they hold.
+    pub(crate) objects: BTreeSet<String>,
+    pub(crate) parameters: BTreeSet<String>,
+    pub(crate) references: Vec<(String, String, Vec<String>)>,
+    /// Every parameter of the JSON by its official path.
+    pub(crate) defined: BTreeSet<String>,
+    pub(crate) informed: BTreeSet<String>,
+}
+
+impl<'a> Check<'a> {
+    pub(crate) fn of(model: &Value, official: &'a xml::Model) -> Check<'a> {
+        let mut check = Check {
+            official,
+            complaints: Vec::new(),
+            patterns: Patterns::new(),
+            objects: BTreeSet::new(),
+            parameters: BTreeSet::new(),
+            references: Vec::new(),
+            defined: BTreeSet::new(),
+            informed: BTreeSet::new(),
+        };
+        let (root, tree) = model.as_object().and_then(|top| top.iter().next()).expect("a root object");
+        let (path, tree) = (format!("{root}."), tree.as_object().expect("an object"));
+        check.object(&path, tree);
+        check.factory(&path, tree, tree);
+        check.references();
+        check.complete(&path);
+        check
+    }
+
+    pub(super) fn complain(&mut self, path: &str, what: impl std::fmt::Display) {
+        self.complaints.push(format!("{path}: {what}"));
+    }
+
+    /// Compares a template or single object, and all below it, with the official model.
+    fn object(&mut self, path: &str, node: &Node) {
+        let Some(official) = self.official.get(path) else {
+            return self.complain(path, "is no official object");
+        };
+        for (name, child) in node.iter().filter(|(name, _)| is_model_name(name)) {
+            let below = child.as_object().expect("every node of a template is a JSON object");
+            if below.contains_key("type") {
+                self.parameter(&format!("{path}{name}"), below, official.parameters.get(name), node);
+            } else if let Some(template) = below.get("{i}").and_then(Value::as_object) {
+                self.table(&format!("{path}{name}.{{i}}."), below, node);
+                self.object(&format!("{path}{name}.{{i}}."), template);
+            } else {
+                self.object(&format!("{path}{name}."), below);
+            }
+        }
+        for member in node.keys().filter(|name| !is_model_name(name) && name.parse::<u32>().is_err()) {
+            self.complain(path, format_args!("has the unknown member {member}"));
+        }
+    }
+
+    fn table(&mut self, path: &str, table: &Node, parent: &Node) {
+        let Some(official) = self.official.get(path) else {
+            return;
+        };
+        self.equal(path, "access", &(text(table, "access") == Some("readWrite")), &official.writable);
+        let limit = number(table, "maxEntries");
+        let instances = table.keys().filter(|name| name.parse::<u32>().is_ok()).count() as i128;
+        if limit.is_some_and(|limit| limit < instances) {
+            self.complain(path, "has more instances than maxEntries");
+        }
+        if let Some(most) = official.max_entries.map(i128::from)
+            && limit.is_none_or(|limit| limit > most)
+        {
+            self.complain(path, format_args!("has officially at most {most} entries"));
+        }
+        let name = path.split('.').nth_back(2).unwrap_or_default();
+        if let Some(counter) = &official.counter {
+            let counts = parent.get(counter).and_then(|node| node.get("counts"));
+            self.equal(path, counter, &counts.and_then(Value::as_str), &Some(name));
+        }
+        for member in table.keys().filter(|name| name.starts_with(char::is_lowercase)) {
+            if !["access", "maxEntries"].contains(&member.as_str()) {
+                self.complain(path, format_args!("has the unknown member {member}"));
+            }
+        }
+    }
+
+    fn parameter(&mut self, path: &str, node: &Node, official: Option<&xml::Parameter>, siblings: &Node) {
+        let Some(official) = official else {
+            return self.complain(path, "is no official parameter");
+        };
+        self.defined.insert(path.to_owned());
+        if node.get("inform") == Some(&Value::Bool(true)) {
+            self.informed.insert(path.to_owned());
+        }
+        for member in node.keys().filter(|member| !PARAMETER_MEMBERS.contains(&member.as_str())) {
+            self.complain(path, format_args!("has the unknown member {member}"));
+        }
+        self.facets(path, node, official);
+        let flag = |name| node.get(name) == Some(&Value::Bool(true));
+        self.equal(path, "hidden", &flag("hidden"), &official.hidden);
+        self.equal(path, "inform", &flag("inform"), &official.inform);
+        let notify = official.notify.as_deref().filter(|rule| *rule != "normal");
+        self.equal(path, "notify", &text(node, "notify"), &notify);
+        self.equal(path, "reference", &text(node, "reference"), &official.reference.as_deref());
+        self.equal(path, "targets", &strings(node, "targets"), &official.targets);
+        if let Some(table) = text(node, "counts") {
+            if siblings.get(table).is_none_or(|table| table.get("{i}").is_none()) {
+                self.complain(path, format_args!("counts {table}, which is no sibling table"));
+            }
+            return;
+        }
+        let value = text(node, "value").unwrap_or(null(&official.kind));
+        if let Some(default) = &official.default {
+            self.equal(path, "value", &value, &default.as_str());
+        }
+        if let Some(problem) = problem(node, value, &mut self.patterns) {
+            self.complain(path, format_args!("{value:?} {problem}"));
+        }
+    }
+
+    fn facets(&mut self, path: &str, node: &Node, official: &xml::Parameter) {
+        self.equal(path, "type", &text(node, "type"), &Some(official.kind.as_str()));
+        let narrower = |member| NARROWER.iter().any(|(end, what, _)| path.ends_with(end) && *what == member);
+        let writable = text(node, "access") == Some("readWrite");
+        if writable || !narrower("access") {
+            self.equal(path, "access", &writable, &official.writable);
+        }
+        self.equal(path, "list", &(node.get("list") == Some(&Value::Bool(true))), &official.list);
+        self.equal(path, "maxItems", &number(node, "maxItems"), &official.max_items.map(i128::from));
+
+        let range = official.range.unwrap_or_default();
+        let natural = official.kind.starts_with("unsigned").then_some(0);
+        self.equal(path, "min", &number(node, "min").or(natural), &range.0.or(natural));
+        self.equal(path, "max", &number(node, "max"), &range.1);
+        // The length of a list as a whole has no member in the format: only that of an item is compared.
+        let size = official.size.unwrap_or_default();
+        let unsaid = official.writable && is_plain(official);
+        let longest = size.1.or(unsaid.then_some(DEFAULT_LENGTH));
+        self.equal(path, "minLength", &number(node, "minLength").unwrap_or(0), &size.0.unwrap_or(0));
+        self.equal(path, "maxLength", &number(node, "maxLength"), &longest);
+
+        let allowed = strings(node, "enum");
+        if narrower("enum") && !allowed.is_empty() {
+            if let Some(more) = allowed.iter().find(|item| !official.enumeration.contains(item)) {
+                self.complain(path, format_args!("{more:?} is not in the official enumeration"));
+            }
+        } else {
+            self.equal(path, "enum", &allowed, &official.enumeration);
+        }
+        self.equal(path, "pattern", &text(node, "pattern"), &pattern(&official.patterns).as_deref());
+    }
+
+    fn equal<T: PartialEq + std::fmt::Debug>(&mut self, path: &str, what: &str, ours: &T, official: &T) {
+        if ours != official {
+            self.complain(path, format_args!("{what} is {ours:?}, officially {official:?}"));
+        }
+    }
+
+    /// The parameters that have to be there: forced Inform (R103, R104) and all of ManagementServer (table Z1).
+    fn complete(&mut self, root: &str) {
+        let managed = format!("{root}ManagementServer.");
+        let mut missing = Vec::new();
+        for (path, object) in self.official {
+            for (name, parameter) in &object.parameters {
+                let full = format!("{path}{name}");
+                let needed = parameter.inform || (path.starts_with(&managed) && name != "Alias");
+                if needed && !self.defined.contains(&full) {
+                    missing.push(full);
+                } else if parameter.inform && !self.informed.contains(&full) {
+                    missing.push(format!("{full} in every Inform"));
+                }
+            }
+        }
+        for path in missing {
+            self.complain(&path, "is missing");
+        }
+        if self.parameters.len() < 500 {
+            let count = self.parameters.len();
+            self.complain(root, format_args!("has only {count} parameters in factory state"));
+        }
+    }
+}
+
+pub(super) fn is_model_name(name: &str) -> bool {
+    name.starts_with(|letter: char| letter.is_ascii_uppercase())
+}
+
+fn is_plain(parameter: &xml::Parameter) -> bool {
+    let facets = parameter.list || !parameter.enumeration.is_empty() || !parameter.patterns.is_empty();
+    parameter.kind == "string" && parameter.size.is_none() && parameter.reference.is_none() && !facets
+}
+
+pub(super) fn strings(node: &Node, name: &str) -> Vec<String> {
+    let items = node.get(name).and_then(Value::as_array).into_iter().flatten();
+    items.map(|item| item.as_str().expect("a list of strings").to_owned()).collect()
+}
+
+/// One expression of the official alternatives, in the dialect that XML Schema and regex-lite share.
+fn pattern(alternatives: &[String]) -> Option<String> {
+    let alternatives: Vec<String> = alternatives.iter().map(|text| text.replace(r"\d", "[0-9]")).collect();
+    match alternatives.as_slice() {
+        [] => None,
+        [one] if !one.contains('|') => Some(one.clone()),
+        several => Some(format!("({})", several.join("|"))),
+    }
+}

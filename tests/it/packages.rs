@@ -1,0 +1,533 @@
+//! The init scripts and packages in `cross/`, as far as they run on this machine: OpenWrt's shell parts under busybox's
+//! `ash` with a `rc.common` of our own (`cross/tests/openwrt`), the sysv script with the real program, the others as
+//! what they install. `cross/tests/debian` does the same for the Debian package.
+//!
+//! What a test needs beside a shell may be missing, and then it says so; but not where `CPE_AGENT_TOOLS` is `required`.
+#![allow(clippy::disallowed_methods, reason = "a test has clocks")]
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use crate::gateway::{BOOT, BOOTSTRAP, SOON, VALUE_CHANGE};
+use crate::support::{Acs, AcsOptions};
+use serde_json::Value as Json;
+use tempfile::TempDir;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_cpe-agent");
+
+fn cross(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("cross").join(path)
+}
+
+/// Whether these programs are there.
+fn has(programs: &[&str]) -> bool {
+    let is_there = |program: &&str| {
+        let found = Command::new("sh").args(["-c", "command -v \"$1\"", "sh", program]).output();
+        found.expect("a shell").status.success()
+    };
+    let missing: Vec<&str> = programs.iter().copied().filter(|program| !is_there(program)).collect();
+    if missing.is_empty() {
+        return true;
+    }
+    let required = std::env::var_os("CPE_AGENT_TOOLS").is_some_and(|tools| tools == "required");
+    assert!(!required, "{missing:?} is not there");
+    // Not eprintln: the test harness would swallow it.
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {missing:?} is not there");
+    false
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn succeeds(command: &mut Command) -> String {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(
+        output.status.success(),
+        "{command:?}: {}\n{}{}",
+        output.status,
+        text(&output.stdout),
+        text(&output.stderr)
+    );
+    text(&output.stdout)
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).permissions().mode() & 0o777
+}
+
+/// Every shell script of the packages, the tests and the CI.
+#[test]
+fn shellcheck_has_nothing_to_say() {
+    if !has(&["shellcheck"]) {
+        return;
+    }
+    let is_shell = |text: &str| {
+        let first = text.lines().next().unwrap_or_default();
+        first.starts_with("#!") && (first.contains("sh") || first.ends_with("rc.common"))
+            || text.contains("# shellcheck shell=")
+    };
+    let mut scripts = Vec::new();
+    let mut directories = vec![cross(""), Path::new(env!("CARGO_MANIFEST_DIR")).join(".ci")];
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(&directory).expect("a directory") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                directories.push(path);
+            } else if fs::read_to_string(&path).is_ok_and(|text| is_shell(&text)) {
+                scripts.push(path);
+            }
+        }
+    }
+    assert!(scripts.len() > 10, "{scripts:?}");
+    succeeds(Command::new("shellcheck").args(scripts));
+}
+
+/// OpenWrt's files in a root of their own.
+struct OpenWrt {
+    root: TempDir,
+}
+
+impl OpenWrt {
+    fn new(configuration: &str) -> OpenWrt {
+        let openwrt = OpenWrt { root: tempfile::tempdir().expect("a directory") };
+        let stubs = cross("tests/openwrt");
+        symlink(stubs.join("lib"), openwrt.path("lib")).expect("a link");
+        for directory in ["etc/config", "usr/share/cpe-agent", "tmp/sysinfo", "run"] {
+            fs::create_dir_all(openwrt.path(directory)).expect("a directory");
+        }
+        fs::write(openwrt.path("etc/openwrt_release"), "DISTRIB_ID='OpenWrt'\nDISTRIB_RELEASE='23.05.5'\n")
+            .expect("a file");
+        fs::write(openwrt.path("tmp/sysinfo/model"), "Acme AC-1000\n").expect("a file");
+        fs::write(openwrt.path("etc/device_info"), "DEVICE_MANUFACTURER='Acme'\nDEVICE_REVISION='v3'\n")
+            .expect("a file");
+        // Where the package has put them, in this root.
+        let models = openwrt.path("usr/share/cpe-agent").display().to_string();
+        let configuration = configuration.replace("/usr/share/cpe-agent", &models);
+        for model in ["tr-181.json", "tr-098.json"] {
+            fs::copy(crate::gateway::model_file(model), openwrt.path("usr/share/cpe-agent").join(model))
+                .expect("a model");
+        }
+        fs::copy(cross("openwrt/files/openwrt.json"), openwrt.path("usr/share/cpe-agent/openwrt.json"))
+            .expect("a file");
+        fs::write(openwrt.path("etc/config/cpe-agent"), configuration).expect("a file");
+        openwrt
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.root.path().join(path)
+    }
+
+    /// A script under `ash`; gives what procd, ubus and logger were told.
+    fn run(&self, script: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> String {
+        let record = self.path("record");
+        let _ = fs::remove_file(&record);
+        let stubs = cross("tests/openwrt/bin").display().to_string();
+        let mut command = Command::new("busybox");
+        command.arg("ash").arg(script).args(arguments).envs(environment.iter().copied());
+        command.env("PATH", format!("{stubs}:{}", std::env::var("PATH").unwrap_or_default()));
+        command.env("IPKG_INSTROOT", self.root.path()).env("UCI_CONFIG_DIR", self.path("etc/config"));
+        command.env("CPE_AGENT_RUN", self.path("run/cpe-agent")).env("CPE_AGENT_PROGRAM", BINARY);
+        succeeds(command.env("RECORD", &record));
+        fs::read_to_string(record).unwrap_or_default()
+    }
+
+    /// An action of the init script.
+    fn init(&self, action: &str) -> String {
+        let script = cross("openwrt/files/cpe-agent.init").display().to_string();
+        self.run(&cross("tests/openwrt/rc.common"), &[&script, action], &[])
+    }
+
+    fn config(&self) -> PathBuf {
+        self.path("run/cpe-agent/config.json")
+    }
+}
+
+const SHIPPED: &str = include_str!("../../cross/openwrt/files/cpe-agent.config");
+
+fn openwrt_configuration(replacements: &[(&str, &str)]) -> String {
+    replacements.iter().fold(SHIPPED.to_owned(), |text, (from, to)| {
+        assert!(text.contains(from), "{from}");
+        text.replace(from, to)
+    })
+}
+
+/// As it is installed, it does nothing; switched on, it is a configuration that the agent takes.
+#[test]
+fn openwrt_starts_what_is_enabled() {
+    if !has(&["busybox"]) {
+        return;
+    }
+    let openwrt = OpenWrt::new(SHIPPED);
+    assert_eq!(openwrt.init("start"), "");
+    assert!(!openwrt.config().exists());
+    assert_eq!(openwrt.init("triggers"), "trigger cpe-agent\n");
+
+    let openwrt = OpenWrt::new(&openwrt_configuration(&[
+        ("option enabled '0'", "option enabled '1'"),
+        ("option url ''", "option url 'https://acs.example.com/'"),
+    ]));
+    let told = openwrt.init("start");
+    let config = openwrt.config().display().to_string();
+    assert!(told.contains(&format!("set command {BINARY} run --config {config}\n")), "{told}");
+    for line in ["set respawn ", "set reload_signal HUP\n", "append file ", "/tr-181.json\n", "/openwrt.json\n"] {
+        assert!(told.contains(line), "{line} is not in\n{told}");
+    }
+    assert!(told.starts_with("open\n") && told.ends_with("close\n"), "{told}");
+    let checked = succeeds(Command::new(BINARY).args(["check", "--config", &config]));
+    for part in ["https://acs.example.com/", "software       23.05.5", "reboot, factoryReset", "/etc/cpe-agent/state"] {
+        assert!(checked.contains(part), "{part} is not in\n{checked}");
+    }
+    let before = fs::read(openwrt.config()).expect("the file");
+    openwrt.init("reload");
+    assert_eq!(fs::read(openwrt.config()).expect("the file"), before, "procd would take it for a change");
+}
+
+/// Every option has its place, whatever stands in it, and a password stands nowhere else than in a file of root's.
+#[test]
+fn openwrt_options() {
+    if !has(&["busybox"]) {
+        return;
+    }
+    let odd = r#"a"b\c	d {e} $(f) `g` %s ü"#;
+    let openwrt = OpenWrt::new(&format!(
+        "config agent 'agent'\n\toption enabled 'yes'\n\tlist data_model '/usr/share/cpe-agent/tr-098.json'\n\
+         \toption state_dir '/overlay/x y'\n\toption listen '[::]:80'\n\toption udp_listen '0.0.0.0:81'\n\
+         \toption acs_timeout '40'\n\toption log 'warn'\n\
+         \tlist set 'InternetGatewayDevice.DeviceInfo.Description=x=y'\n\tlist set 'nonsense'\n\
+         config acs 'acs'\n\toption url 'http://acs.example/'\n\toption username 'me'\n\toption password '{odd}'\n\
+         \toption periodic_enable 'off'\n\toption periodic_interval '60'\n\toption stun_enable '1'\n\
+         \toption stun_server 'stun.example'\n\toption stun_port '1234'\n\
+         \toption connection_request_username 'acs'\n\toption connection_request_password 'it'\\''s'\n\
+         config device 'device'\n\toption oui 'A1B2C3'\n\toption serial_number '#7'\n\toption software_version '9'\n"
+    ));
+    let told = openwrt.init("start");
+    assert!(told.contains("logger -t cpe-agent -p daemon.err /etc/config/cpe-agent: set 'nonsense'"), "{told}");
+    assert!(!told.contains("acs.example") && !told.contains("a\"b") && !told.contains("it's"), "{told}");
+    assert_eq!((mode(&openwrt.config()), mode(&openwrt.path("run/cpe-agent"))), (0o600, 0o700));
+    let text = fs::read_to_string(openwrt.config()).expect("the file");
+    let json: Json = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    for (key, value) in [
+        ("stateDir", "/overlay/x y"),
+        ("listen", "[::]:80"),
+        ("udpListen", "0.0.0.0:81"),
+        ("acsTimeout", "40"),
+        ("log", "warn"),
+        ("logTo", "syslog"),
+    ] {
+        assert_eq!(json[key], value, "{text}");
+    }
+    for (name, value) in [
+        ("ManagementServer.URL", "http://acs.example/"),
+        ("ManagementServer.Username", "me"),
+        ("ManagementServer.Password", odd),
+        ("ManagementServer.PeriodicInformEnable", "false"),
+        ("ManagementServer.PeriodicInformInterval", "60"),
+        ("ManagementServer.ConnectionRequestUsername", "acs"),
+        ("ManagementServer.ConnectionRequestPassword", "it's"),
+        ("ManagementServer.STUNEnable", "true"),
+        ("ManagementServer.STUNServerAddress", "stun.example"),
+        ("ManagementServer.STUNServerPort", "1234"),
+        ("DeviceInfo.ManufacturerOUI", "A1B2C3"),
+        ("DeviceInfo.SerialNumber", "#7"),
+        ("DeviceInfo.SoftwareVersion", "9"),
+        ("DeviceInfo.Description", "x=y"),
+    ] {
+        assert_eq!(json["set"][format!("InternetGatewayDevice.{name}")], value, "{name}: {text}");
+    }
+    succeeds(Command::new(BINARY).args(["check", "--config"]).arg(openwrt.config()));
+}
+
+/// Who the device is is found out once, and stays.
+#[test]
+fn openwrt_defaults() {
+    if !has(&["busybox"]) {
+        return;
+    }
+    let openwrt = OpenWrt::new(SHIPPED);
+    let values = || fs::read_to_string(openwrt.path("etc/config/values")).unwrap_or_default();
+    let script = cross("openwrt/files/cpe-agent.defaults");
+    openwrt.run(&script, &[], &[("TEST_LABEL_MAC", "a4:2b:8c:00:0f:1e")]);
+    for value in [
+        "manufacturer=Acme",
+        "oui=A42B8C",
+        "product_class=acme,ac-1000",
+        "serial_number=A42B8C000F1E",
+        "model_name=Acme AC-1000",
+        "hardware_version=v3",
+    ] {
+        assert!(values().contains(&format!("cpe-agent.device.{value}\n")), "{value} is not in\n{}", values());
+    }
+    assert_eq!(fs::read_to_string(openwrt.path("etc/config/committed")).expect("a commit"), "cpe-agent\n");
+    assert_eq!(mode(&openwrt.path("etc/config/cpe-agent")), 0o600);
+    let first = values();
+    openwrt.run(&script, &[], &[("TEST_LABEL_MAC", "00:00:00:00:00:01")]);
+    assert_eq!(values(), first);
+}
+
+/// Only an address behind which the ACS is matters, and only a change of it.
+#[test]
+fn openwrt_hotplug() {
+    if !has(&["busybox"]) {
+        return;
+    }
+    let openwrt = OpenWrt::new(SHIPPED);
+    let hook = |environment: &[(&str, &str)]| openwrt.run(&cross("openwrt/files/cpe-agent.hotplug"), &[], environment);
+    let signal = "ubus -t 5 call service signal { \"name\": \"cpe-agent\", \"signal\": 1 }\n";
+    assert_eq!(hook(&[("ACTION", "ifup"), ("INTERFACE", "wan")]), signal);
+    assert_eq!(hook(&[("ACTION", "ifup"), ("INTERFACE", "wan6")]), signal);
+    assert_eq!(hook(&[("ACTION", "ifupdate"), ("INTERFACE", "wan"), ("IFUPDATE_ADDRESSES", "1")]), signal);
+    assert_eq!(hook(&[("ACTION", "ifupdate"), ("INTERFACE", "wan")]), "");
+    assert_eq!(hook(&[("ACTION", "ifdown"), ("INTERFACE", "wan")]), "");
+    assert_eq!(hook(&[("ACTION", "ifup"), ("INTERFACE", "lan")]), "");
+}
+
+fn version() -> &'static str {
+    env!("CARGO_PKG_VERSION")
+}
+
+#[test]
+fn openwrt_makefile() {
+    if !has(&["make"]) {
+        return;
+    }
+    let home = tempfile::tempdir().expect("a directory");
+    let built = home.path().join("install/bin/cpe-agent");
+    fs::create_dir_all(built.parent().expect("a directory")).expect("a directory");
+    fs::copy(BINARY, &built).expect("the program");
+    let root = home.path().join("root");
+    let make = |goal: &str, tls: &str| {
+        let mut make = Command::new("make");
+        make.arg("-C").arg(cross("openwrt")).args(["--no-print-directory", "-s", goal, tls]);
+        make.arg(format!("TOPDIR={}", cross("tests/openwrt").display()));
+        make.arg(format!("PKG_BUILD_DIR={}", home.path().join("build").display()));
+        make.arg(format!("PKG_INSTALL_DIR={}", home.path().join("install").display()));
+        succeeds(make.arg(format!("DESTDIR={}", root.display())))
+    };
+    let shown = make("show", "CONFIG_CPE_AGENT_TLS=y");
+    assert!(shown.starts_with(&format!("cpe-agent {}\n", version())), "{shown}");
+    assert!(shown.contains("--locked --bin cpe-agent") && !shown.contains("--no-default-features"), "{shown}");
+    assert!(make("show", "CONFIG_CPE_AGENT_TLS=").contains("--no-default-features"));
+    make("install", "CONFIG_CPE_AGENT_TLS=y");
+    assert!(home.path().join("build/src/main.rs").exists() && home.path().join("build/Cargo.lock").exists());
+    for (file, expected) in [
+        ("usr/sbin/cpe-agent", 0o755),
+        ("usr/share/cpe-agent/tr-181.json", 0o644),
+        ("usr/share/cpe-agent/tr-098.json", 0o644),
+        ("usr/share/cpe-agent/openwrt.json", 0o644),
+        ("etc/config/cpe-agent", 0o600),
+        ("etc/init.d/cpe-agent", 0o755),
+        ("etc/hotplug.d/iface/95-cpe-agent", 0o644),
+        ("etc/uci-defaults/95-cpe-agent", 0o755),
+        ("lib/upgrade/keep.d/cpe-agent", 0o644),
+    ] {
+        assert_eq!(mode(&root.join(file)), expected, "{file}");
+    }
+    // sysupgrade keeps what the state directory of the configuration is in.
+    let kept = fs::read_to_string(root.join("lib/upgrade/keep.d/cpe-agent")).expect("a file");
+    assert!(SHIPPED.contains(&format!("option state_dir '{}", kept.trim())), "{kept}");
+}
+
+#[test]
+fn buildroot_makefile() {
+    if !has(&["make", "git"]) {
+        return;
+    }
+    let home = tempfile::tempdir().expect("a directory");
+    let build = home.path().join("build");
+    let target = home.path().join("target");
+    fs::create_dir_all(build.join("target/mips-unknown-linux-musl/release")).expect("a directory");
+    fs::copy(BINARY, build.join("target/mips-unknown-linux-musl/release/cpe-agent")).expect("the program");
+    for directory in ["cross", "data-model"] {
+        symlink(Path::new(env!("CARGO_MANIFEST_DIR")).join(directory), build.join(directory)).expect("a link");
+    }
+    let make = |goal: &str, settings: &[&str]| {
+        let mut make = Command::new("make");
+        make.arg("-f").arg(cross("tests/buildroot.mk")).args(["--no-print-directory", "-s", goal]);
+        make.arg(format!("BR2_EXTERNAL_CPE_AGENT_PATH={}", cross("buildroot").display()));
+        make.arg(format!("TARGET_DIR={}", target.display())).arg(format!("BUILD={}", build.display()));
+        succeeds(make.arg("RUSTC_TARGET_NAME=mips-unknown-linux-musl").args(settings))
+    };
+    let shown = make("show", &["BR2_PACKAGE_CPE_AGENT_TLS=y"]);
+    assert!(shown.starts_with("git file:///") && !shown.contains("--no-default-features"), "{shown}");
+    assert!(make("show", &[]).contains("--no-default-features"));
+    make("install", &[]);
+    for (file, expected) in [
+        ("usr/sbin/cpe-agent", 0o755),
+        ("usr/share/cpe-agent/tr-181.json", 0o644),
+        ("usr/share/cpe-agent/device.json", 0o644),
+        ("etc/cpe-agent/config.json", 0o600),
+        ("etc/init.d/S80cpe-agent", 0o755),
+        ("usr/libexec/cpe-agent/init", 0o755),
+        ("usr/lib/systemd/system/cpe-agent.service", 0o644),
+    ] {
+        assert_eq!(mode(&target.join(file)), expected, "{file}");
+    }
+    let own = home.path().join("own.json");
+    fs::write(&own, "{}").expect("a file");
+    make("install", &[&format!("BR2_PACKAGE_CPE_AGENT_CONFIG=\"{}\"", own.display())]);
+    assert_eq!(fs::read_to_string(target.join("etc/cpe-agent/config.json")).expect("a file"), "{}");
+}
+
+/// The unit says nothing that systemd does not know, and keeps the agent apart from the rest.
+#[test]
+fn systemd_unit() {
+    if !has(&["systemd-analyze"]) {
+        return;
+    }
+    let home = tempfile::tempdir().expect("a directory");
+    let unit = fs::read_to_string(cross("systemd/cpe-agent.service")).expect("the unit");
+    let file = home.path().join("cpe-agent.service");
+    fs::write(&file, unit.replace("/usr/sbin/cpe-agent", BINARY)).expect("a file");
+    let verified = Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&file).output().expect("it starts");
+    assert!(verified.status.success() && verified.stderr.is_empty(), "{}", text(&verified.stderr));
+    let mut security = Command::new("systemd-analyze");
+    security.args(["security", "--offline=true", "--threshold=25", "--no-pager"]).arg(&file);
+    succeeds(&mut security); // an exposure of 2.5 of 10 at most
+}
+
+/// The sysv script with a real agent, in a directory of its own.
+struct Sysv {
+    home: TempDir,
+    /// What runs the script.
+    shell: Vec<&'static str>,
+}
+
+impl Sysv {
+    fn new(acs: &str, shell: &[&'static str], path: Option<&Path>) -> Sysv {
+        let sysv = Sysv { home: tempfile::tempdir().expect("a directory"), shell: shell.to_vec() };
+        let at = |name: &str| sysv.home.path().join(name).display().to_string();
+        let path = path.map_or_else(String::new, |path| format!("PATH={}:$PATH\n", path.display()));
+        // A copy, so that no agent of another test passes for this one's; by a process of its own, since a child that
+        // another thread starts meanwhile would keep the file open for writing, and nobody could run it.
+        succeeds(Command::new("cp").arg(BINARY).arg(at("cpe-agent")));
+        let defaults = format!(
+            "{path}DAEMON={}\nPIDFILE={}\nCONFIG={}\nOPTIONS='--log debug --listen 127.0.0.1:0'\n",
+            at("cpe-agent"),
+            at("pid"),
+            at("config.json")
+        );
+        fs::write(at("default"), defaults).expect("a file");
+        sysv.configure(acs, "1");
+        sysv
+    }
+
+    fn configure(&self, acs: &str, version: &str) {
+        let at = |name: &str| self.home.path().join(name);
+        let json = serde_json::json!({
+            "dataModel": [crate::gateway::model_file("tr-181.json")],
+            "set": { "Device.ManagementServer.URL": acs, "Device.DeviceInfo.SoftwareVersion": version },
+            "stateDir": at("state"), "control": at("sock"), "udpListen": "127.0.0.1:0",
+        });
+        fs::write(at("config.json"), json.to_string()).expect("a file");
+    }
+
+    fn run(&self, action: &str) -> Output {
+        let mut command = Command::new(self.shell[0]);
+        command.args(&self.shell[1..]).arg(cross("sysv/cpe-agent")).arg(action);
+        command.env("CPE_AGENT_DEFAULTS", self.home.path().join("default")).output().expect("a shell")
+    }
+
+    /// What an action says, which must end with that status.
+    fn says(&self, action: &str, status: i32) -> String {
+        let output = self.run(action);
+        let told = text(&output.stdout) + &text(&output.stderr);
+        assert_eq!(output.status.code(), Some(status), "{action}: {told}");
+        told
+    }
+
+    fn pid(&self) -> String {
+        fs::read_to_string(self.home.path().join("pid")).expect("the pid file").trim().to_owned()
+    }
+}
+
+impl Drop for Sysv {
+    fn drop(&mut self) {
+        let _ = self.run("stop");
+    }
+}
+
+/// Start, stop and all between, as an init system and an administrator do it.
+fn sysv_life(shell: &[&'static str], path: Option<&Path>) {
+    let mut acs = Acs::start(AcsOptions::new());
+    let sysv = Sysv::new(&acs.url(), shell, path);
+    assert!(sysv.says("status", 3).contains("is not running"));
+    assert!(sysv.says("reload", 7).contains("is not running"));
+    assert!(sysv.says("start", 0).contains("started"));
+    let first = acs.session(SOON).expect_complete();
+    assert_eq!(first.inform().event_codes(), [BOOTSTRAP, BOOT]);
+    assert!(sysv.says("status", 0).contains("is running"));
+    let pid = sysv.pid();
+    assert!(sysv.says("start", 0).contains("is running"));
+    assert_eq!(sysv.pid(), pid, "a second start starts nothing");
+
+    sysv.configure(&acs.url(), "2");
+    sysv.says("reload", 0);
+    let session = acs.session(SOON).expect_complete();
+    assert_eq!(session.inform().event_codes(), [VALUE_CHANGE]);
+    assert_eq!(sysv.pid(), pid);
+
+    // A wrong configuration is told to whoever asks, and harms nobody.
+    fs::write(sysv.home.path().join("config.json"), "{").expect("a file");
+    assert!(sysv.says("reload", 6).contains("config.json: EOF"));
+    assert!(sysv.says("status", 0).contains("is running"));
+    sysv.configure(&acs.url(), "3");
+
+    assert!(sysv.says("restart", 0).contains("started"));
+    assert_ne!(sysv.pid(), pid);
+    let session = acs.session(SOON).expect_complete();
+    assert_eq!(session.inform().event_codes(), [VALUE_CHANGE]);
+    // It ends by itself, and soon: nothing is killed.
+    let began = Instant::now();
+    assert!(sysv.says("stop", 0).contains("stopped"));
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    assert!(sysv.says("stop", 0).contains("is not running"));
+    assert!(!sysv.home.path().join("pid").exists());
+
+    // A wrong configuration, an agent that runs already, a switch.
+    fs::write(sysv.home.path().join("config.json"), r#"{"listen": "7547"}"#).expect("a file");
+    assert!(sysv.says("start", 6).contains("config.json: /listen: "));
+    sysv.configure(&acs.url(), "3");
+    let mut by_hand = Command::new(BINARY)
+        .args(["run", "--listen", "127.0.0.1:0", "--config"])
+        .arg(sysv.home.path().join("config.json"))
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("it starts");
+    // R266: its port is another one, and the ACS hears of it.
+    assert_eq!(acs.session(SOON).expect_complete().events(), [VALUE_CHANGE]);
+    acs.quiet_for(Duration::from_millis(300));
+    assert!(sysv.says("start", 1).contains("did not start"));
+    by_hand.kill().expect("it runs");
+    by_hand.wait().expect("it ends");
+    let defaults = sysv.home.path().join("default");
+    let text = fs::read_to_string(&defaults).expect("a file");
+    fs::write(&defaults, text + "ENABLED=no\n").expect("a file");
+    assert!(sysv.says("start", 0).contains("is disabled in"));
+    assert!(sysv.says("dance", 2).contains("Usage: "));
+}
+
+#[test]
+fn sysv_script_of_busybox() {
+    if !has(&["busybox"]) {
+        return;
+    }
+    let applets = tempfile::tempdir().expect("a directory");
+    for applet in ["start-stop-daemon", "sleep", "rm"] {
+        let busybox = succeeds(Command::new("sh").args(["-c", "command -v busybox"]));
+        symlink(busybox.trim(), applets.path().join(applet)).expect("a link");
+    }
+    sysv_life(&["busybox", "ash"], Some(applets.path()));
+}
+
+#[test]
+fn sysv_script_of_debian() {
+    if !has(&["dash", "/usr/sbin/start-stop-daemon"]) && !has(&["/sbin/start-stop-daemon"]) {
+        return;
+    }
+    sysv_life(&["dash"], None);
+}

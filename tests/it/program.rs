@@ -1,0 +1,341 @@
+//! The program as its operator meets it: exit statuses, signals, words on stderr.
+#![allow(clippy::disallowed_methods, reason = "a test has clocks")]
+
+use std::ffi::OsStr;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::gateway::model::{MODELS, Model};
+use crate::gateway::{SOON, gateway, gateway_at, model_file};
+use crate::support::agent::{AgentBuilder, patience, program};
+use crate::support::{Acs, AcsOptions, Agent, empty_post, get_rpc_methods, inform, inform_response, response, silence};
+
+/// Configuration errors: status, and what stderr must hold.
+fn refused(builder: crate::support::agent::AgentBuilder, command: &str) -> String {
+    let output = builder.run_to_end(command);
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(78), "{command}: {stderr}");
+    stderr
+}
+
+fn written(directory: &tempfile::TempDir, text: &str) -> PathBuf {
+    let file = directory.path().join("model.json");
+    std::fs::write(&file, text).expect("a file");
+    file
+}
+
+/// SIGTERM and SIGINT end the agent within a second, whatever it waits for; the exit status is 0.
+#[test]
+fn a_signal_ends_it_soon() {
+    for signal in ["TERM", "INT"] {
+        for stage in 0..4 {
+            let acs = Acs::start(AcsOptions::new());
+            let replies = [inform_response(), get_rpc_methods().into(), crate::support::no_content()];
+            let matchers = [inform(), empty_post(), response("GetRPCMethods")];
+            for (at, (matcher, reply)) in matchers.into_iter().zip(replies).enumerate() {
+                if at <= stage {
+                    acs.expects(matcher).replies(if at == stage { silence() } else { reply });
+                }
+            }
+            let mut agent = gateway(&acs).start();
+            match stage {
+                3 => drop(agent.wait_for_log("session done", SOON)),
+                _ => drop(acs.requests(stage + 1, SOON)),
+            }
+            let began = Instant::now();
+            agent.signal(signal);
+            let status = agent.exit_status(SOON);
+            assert_eq!(status.code(), Some(0), "{signal} at stage {stage}");
+            assert!(
+                began.elapsed() < patience(Duration::from_secs(1)),
+                "{signal} at stage {stage}: {:?}",
+                began.elapsed()
+            );
+            drop(agent);
+            acs.take_violations();
+        }
+    }
+}
+
+/// While it connects to a host that never answers, too.
+#[test]
+fn a_signal_ends_a_connection_attempt() {
+    // Reserved for documentation: packets to it lead nowhere, or are refused at once.
+    let mut agent = gateway_at("http://192.0.2.1:7547/").start();
+    agent.wait_for_log("session with http://192.0.2.1:7547/", SOON);
+    let began = Instant::now();
+    assert!(agent.terminate().success());
+    assert!(began.elapsed() < patience(Duration::from_secs(1)), "{:?}", began.elapsed());
+}
+
+/// Two agents on one state directory would tear each other's journal.
+#[test]
+fn a_second_agent_on_the_same_state() {
+    let mut acs = Acs::start(AcsOptions::new());
+    let mut first = gateway(&acs).start();
+    acs.session(SOON).expect_complete();
+    let state = first.state_dir();
+    let options = ["--state-dir".as_ref(), state.as_os_str()];
+    let mut second = gateway(&acs).args(&options).start();
+    let status = second.exit_status(SOON);
+    assert_eq!(status.code(), Some(1));
+    assert!(second.log().contains("another cpe-agent is running on the state directory"), "{}", second.log());
+    assert!(first.is_running());
+    acs.quiet_for(Duration::from_millis(200));
+    first.kill9();
+    // The lock goes with its holder, however that ended.
+    let mut third = gateway(&acs).args(&options).start();
+    third.wait_for_log("starts", SOON);
+    assert!(third.is_running());
+}
+
+/// A wrong model: exit status 78, and stderr names the file, the place in it, and the reason.
+#[test]
+fn a_wrong_model() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let cases = [
+        ("{", "", "EOF"),
+        ("[]", "", ""),
+        ("{}", "", ""),
+        (r#"{"Device":{"A":{"type":"text"}}}"#, "/Device/A/type", "not a type"),
+        (r#"{"Device":{"A":{"type":"string","colour":"red"}}}"#, "/Device/A/colour", ""),
+        (r#"{"Device":{"A":{"type":"unsignedInt","value":"-1"}}}"#, "/Device/A/value", ""),
+        (r#"{"Device":{"A":{"type":"string","maxLength":2,"value":"abc"}}}"#, "/Device/A/value", ""),
+        (r#"{"Device":{"A":{"type":"string","enum":["x","y"],"value":"z"}}}"#, "/Device/A/value", ""),
+        (r#"{"Device":{"N":{"type":"unsignedInt","counts":"Nothing"}}}"#, "/Device/N/counts", ""),
+        (r#"{"Device":{"T":{"{i}":{"A":{"type":"int"}},"1":{"A":"x"}}}}"#, "/Device/T/1/A", ""),
+        (r#"{"Gadget":{"A":{"type":"string"}}}"#, "", ""),
+    ];
+    for (text, pointer, reason) in cases {
+        let file = written(&directory, text);
+        for command in ["check", "run"] {
+            let builder = Agent::builder(env!("CARGO_BIN_EXE_cpe-agent")).data_model(&file);
+            let builder = match command {
+                "run" => builder.args(&["--state-dir".as_ref(), directory.path().join("state").as_os_str()]),
+                _ => builder,
+            };
+            let stderr = refused(builder, command);
+            for part in [file.to_string_lossy().as_ref(), pointer, reason] {
+                assert!(stderr.contains(part), "{text}: {part:?} is not in {stderr}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_wrong_factory_value_and_an_absent_file() {
+    let stderr = refused(gateway_at("http://acs.example/").set("Device.Time.Enable", "perhaps"), "check");
+    assert!(stderr.contains("Device.Time.Enable"), "{stderr}");
+    let stderr = refused(gateway_at("http://acs.example/").set("Device.Time.Nothing", "1"), "check");
+    assert!(stderr.contains("Device.Time.Nothing"), "{stderr}");
+    let stderr = refused(Agent::builder(env!("CARGO_BIN_EXE_cpe-agent")).data_model("/nowhere/model.json"), "check");
+    assert!(stderr.contains("/nowhere/model.json"), "{stderr}");
+}
+
+/// What can never work is refused by `check`; the daemon tells of it.
+#[test]
+fn an_acs_url_that_is_none() {
+    let expected = "--set: Device.ManagementServer.URL: 'ftp://acs.example/' is neither http nor https";
+    let stderr = refused(gateway_at("ftp://user:hunter2@acs.example/"), "check");
+    assert!(stderr.contains(expected), "{stderr}");
+    gateway_at("ftp://user:hunter2@acs.example/").start().wait_for_log(expected, SOON);
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = written(&directory, r#"{"Device":{"ManagementServer":{"URL":{"value":"acs.example"}}}}"#);
+    let builder = Agent::builder(env!("CARGO_BIN_EXE_cpe-agent")).data_model(model_file("tr-181.json"));
+    let stderr = refused(builder.data_model(file), "check");
+    assert!(stderr.contains("model.json: /Device/ManagementServer/URL/value: "), "{stderr}");
+}
+
+/// A factory value is named by the place where it stands.
+#[test]
+fn a_wrong_factory_value_of_the_configuration_file() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("config.json");
+    std::fs::write(&file, r#"{"set":{"Device.Time.Enable":"perhaps"}}"#).expect("a file");
+    let builder = gateway_at("http://acs.example/").args(&["--config".as_ref(), file.as_os_str()]);
+    let stderr = refused(builder, "check");
+    assert!(stderr.contains("config.json: /set/Device.Time.Enable: "), "{stderr}");
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn tls_files_that_cannot_be_used() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    let authority = crate::support::Authority::new("test CA");
+    let (cert, key) = authority.client_files("gateway", directory.path());
+    let (cert, key) = (cert.display().to_string(), key.display().to_string());
+    let ca = authority.ca_file(directory.path()).display().to_string();
+    let (text, foreign) = (path("text"), path("other"));
+    std::fs::write(&text, "no PEM").expect("a file");
+    let other = rcgen::KeyPair::generate().expect("a key").serialize_pem();
+    std::fs::write(&foreign, other).expect("a file");
+    let cases = [
+        (vec!["--ca-file", "/nowhere/ca.pem"], "--ca-file: /nowhere/ca.pem cannot be read"),
+        (vec!["--ca-file", &text], "text holds no PEM certificate"),
+        (vec!["--client-cert", &text, "--client-key", &key], "--client-cert: "),
+        (vec!["--client-cert", &cert, "--client-key", &text], "--client-key: "),
+        (vec!["--client-cert", &cert, "--client-key", &foreign], "--client-key: not the key of the certificate"),
+    ];
+    for (arguments, expected) in cases {
+        let stderr = refused(gateway_at("https://acs.example/").args(&arguments), "check");
+        assert!(stderr.contains(expected), "{arguments:?}: {stderr}");
+        // The daemon tells of it and goes on: a device must not be lost for a file.
+        let agent = gateway_at("https://127.0.0.1:1/").args(&arguments).start();
+        agent.wait_for_log(expected, SOON);
+        agent.wait_for_log("session failed", SOON);
+    }
+    let usable = gateway_at("https://acs.example/");
+    let output = usable.args(&["--ca-file", &ca, "--client-cert", &cert, "--client-key", &key]).run_to_end("check");
+    assert!(output.status.success(), "{output:?}");
+}
+
+/// What the agent starts with, though it will not do, and what belongs on no screen.
+#[test]
+fn check_warns_and_masks() {
+    let builder = gateway_at("http://user:hunter2@acs.example/path?key=hunter2");
+    let builder = builder.set("Device.DeviceInfo.SerialNumber", "").set("Device.DeviceInfo.ManufacturerOUI", "A1B2C3");
+    let output = builder.run_to_end("check");
+    assert!(output.status.success());
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(stdout.contains("warning: Device.DeviceInfo.SerialNumber is empty"), "{stdout}");
+    assert!(!stdout.contains("warning: Device.DeviceInfo.ManufacturerOUI"), "{stdout}");
+    assert!(stdout.contains("http://acs.example/path\n") && !stdout.contains("hunter2"), "{stdout}");
+    let exposed = "warning: every user can read Device.ManagementServer.Password off the command line";
+    assert!(stdout.contains(exposed), "{stdout}");
+}
+
+#[test]
+fn check_warns_of_an_identity_that_is_not_its_own() {
+    for Model { root, file, .. } in MODELS {
+        let agent = Agent::builder(env!("CARGO_BIN_EXE_cpe-agent")).data_model(model_file(file));
+        let stdout = checked(&agent);
+        for name in ["ManufacturerOUI", "SerialNumber"] {
+            let shipped = format!("warning: {root}.DeviceInfo.{name} is that of the shipped data model");
+            assert!(stdout.contains(&shipped), "{stdout}");
+        }
+        assert_eq!(stdout.matches("warning").count(), 2, "{stdout}");
+    }
+}
+
+/// Whoever can read the configuration file or a data-model file knows what it holds.
+#[test]
+fn check_warns_of_secrets_in_files_that_all_can_read() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (config, overlay) = (directory.path().join("config.json"), directory.path().join("overlay.json"));
+    for Model { root, file, .. } in MODELS {
+        let (password, other) =
+            (format!("{root}.ManagementServer.Password"), format!("{root}.ManagementServer.STUNPassword"));
+        std::fs::write(&config, format!(r#"{{"set": {{"{password}": "hunter2"}}}}"#)).expect("a file");
+        let model = r#"{"STUNPassword": {"value": "hunter2"}, "Username": {"value": "cpe"}}"#;
+        std::fs::write(&overlay, format!(r#"{{"{root}": {{"ManagementServer": {model}}}}}"#)).expect("a file");
+        let agent = Agent::builder(env!("CARGO_BIN_EXE_cpe-agent"))
+            .data_model(model_file(file))
+            .data_model(&overlay)
+            .args(&["--config".as_ref(), config.as_os_str()]);
+        for (mode, warned) in [(0o644, true), (0o640, true), (0o600, false)] {
+            for file in [&config, &overlay] {
+                std::fs::set_permissions(file, Permissions::from_mode(mode)).expect("permissions");
+            }
+            let stdout = checked(&agent);
+            for (file, name) in [(&config, &password), (&overlay, &other)] {
+                let warning =
+                    format!("warning: {} holds {name}, and others than its owner can read it\n", file.display());
+                assert_eq!(stdout.contains(&warning), warned, "{warning}{mode:o}\n{stdout}");
+            }
+            assert_eq!(stdout.matches("and others").count(), if warned { 2 } else { 0 }, "{stdout}");
+            assert!(!stdout.contains("off the command line") && !stdout.contains("hunter2"), "{stdout}");
+        }
+    }
+}
+
+/// What `check` prints where nothing is wrong.
+fn checked(agent: &AgentBuilder) -> String {
+    let output = agent.run_to_end("check");
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// `cpe-agent check | head -1`.
+#[test]
+fn a_reader_that_has_seen_enough() {
+    let acs = Acs::start(AcsOptions::new());
+    let agent = gateway(&acs).start();
+    agent.wait_for_control();
+    let model = model_file("tr-181.json");
+    let control = agent.control();
+    let check: [&OsStr; 3] = ["check".as_ref(), "--data-model".as_ref(), model.as_os_str()];
+    let get: [&OsStr; 4] = ["get".as_ref(), "Device.".as_ref(), "--control".as_ref(), control.as_os_str()];
+    for arguments in [&check[..], &get, &["--help".as_ref()], &["--version".as_ref()]] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let mut command = Command::new(program(env!("CARGO_BIN_EXE_cpe-agent")));
+        let output = command.args(arguments).stdout(writer).stderr(Stdio::piped()).output().expect("it starts");
+        assert!(output.status.success() && output.stderr.is_empty(), "{arguments:?}: {output:?}");
+    }
+}
+
+#[test]
+fn bad_usage() {
+    let builder = gateway_at("http://acs.example/");
+    for (command, extra) in [("dance", vec![]), ("check", vec!["--colour", "red"]), ("check", vec!["surplus"])] {
+        let output = builder.clone().args(&extra).run_to_end(command);
+        assert_eq!(output.status.code(), Some(64), "{command} {extra:?}");
+        assert!(!output.stderr.is_empty());
+    }
+}
+
+/// `check` tells what it found, and contacts nobody.
+#[test]
+fn check_contacts_nobody() {
+    let acs = Acs::start(AcsOptions::new());
+    let directory = tempfile::tempdir().expect("a directory");
+    let state = directory.path().join("state");
+    let output = gateway(&acs).args(&["--state-dir".as_ref(), state.as_os_str()]).run_to_end("check");
+    assert_eq!(output.status.code(), Some(0));
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    for part in ["Device.", "00D09E", "HomeGateway", "0000000001", &acs.url()] {
+        assert!(stdout.contains(part), "{part} is not in\n{stdout}");
+    }
+    assert_eq!(acs.connections(), 0);
+    assert!(!state.exists(), "nothing was written");
+}
+
+/// The smallest models that can be managed: nothing but what a session needs.
+#[test]
+fn a_minimal_model() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut acs = Acs::start(AcsOptions::new());
+    let text = format!(
+        r#"{{"Device":{{
+          "DeviceInfo":{{
+            "Manufacturer":{{"type":"string","value":"Example"}},
+            "ManufacturerOUI":{{"type":"string","value":"00D09E"}},
+            "ProductClass":{{"type":"string"}},
+            "SerialNumber":{{"type":"string","value":"1"}}}},
+          "ManagementServer":{{"URL":{{"type":"string","access":"readWrite","value":"{}"}}}}}}}}"#,
+        acs.url()
+    );
+    let file = written(&directory, &text);
+    acs.enqueue(crate::support::get_parameter_names("", false));
+    acs.enqueue(crate::support::set_parameter_values(&[], "nowhere to put it"));
+    let _agent = Agent::builder(env!("CARGO_BIN_EXE_cpe-agent")).data_model(file).fixed_ports().start();
+    let session = acs.session(SOON).expect_complete();
+    assert_eq!(session.response("GetParameterNames").names.len(), 8);
+    assert!(session.inform().parameters.is_empty());
+}
+
+/// Both shipped models, laid over by a vendor's own file.
+#[test]
+fn a_model_laid_over_another() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = written(&directory, r#"{"Device":{"DeviceInfo":{"SerialNumber":{"value":"overlaid"}}}}"#);
+    let builder =
+        Agent::builder(env!("CARGO_BIN_EXE_cpe-agent")).data_model(model_file("tr-181.json")).data_model(file);
+    let output = builder.run_to_end("check");
+    assert!(output.status.success());
+    assert!(String::from_utf8_lossy(&output.stdout).contains("overlaid"));
+}

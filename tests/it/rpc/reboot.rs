@@ -1,0 +1,213 @@
+//! Reboot, DelayReboot, ScheduleReboot: the device goes down when its command says so, and tells of it afterwards.
+
+use std::time::{Duration, SystemTime};
+
+use super::visit::{Gateway, QUIET, both};
+use crate::gateway::{Model, SOON, tr_181};
+use crate::support::{get_rpc_methods, reboot};
+
+/// A device whose command leaves a trace and makes the next start another boot.
+fn device(model: &'static Model) -> Gateway {
+    Gateway::with_actions(model, |agent, place| {
+        format!("\"reboot\": [\"sh\", \"-c\", \"echo boot-$$ > {agent}/boot-id; echo down >> {place}/reboots\"]")
+    })
+}
+
+impl Gateway {
+    /// The device goes down for the time of that number, and comes back.
+    fn goes_down_and_comes_back(&mut self, times: usize) {
+        self.wait_for_trace("reboots", times);
+        self.agent.terminate();
+        self.line.clear();
+        self.agent.restart();
+    }
+}
+
+/// R224: several requests, one reboot, each told.
+#[test]
+fn several_reboots_are_one() {
+    both(|model| {
+        let mut gateway = device(model);
+        gateway.agent.reboot();
+        gateway.visit(&["1 BOOT"], |_, call| {
+            for key in ["a", "b <&>", "", ""] {
+                call.succeeds(&reboot(key));
+            }
+            assert!(call.succeeds(&get_rpc_methods()).methods.contains(&"Reboot".to_owned())); // R5
+            assert_eq!(gateway.traces("reboots"), 0); // R122, R223
+        });
+        gateway.goes_down_and_comes_back(1);
+        gateway.visit(&["1 BOOT", "M Reboot/a", "M Reboot/b <&>", "M Reboot", "M Reboot"], |_, _| {}); // R160, R224
+        gateway.stays_quiet(QUIET);
+        gateway.agent.reboot();
+        gateway.visit(&["1 BOOT"], |_, _| {}); // R134: told once
+        assert_eq!(gateway.traces("reboots"), 1); // R224
+    });
+}
+
+/// R141, R224: what was answered holds, though the agent is killed before the session has ended.
+#[test]
+fn killed_between_answer_and_reboot() {
+    both(|model| {
+        let mut gateway = device(model);
+        gateway.agent.reboot();
+        let (_, mut call) = gateway.calls();
+        call.succeeds(&reboot("k"));
+        gateway.crash();
+        gateway.goes_down_and_comes_back(1); // R223: the promise is kept by the next agent
+        gateway.visit(&["1 BOOT", "M Reboot/k"], |_, _| {}); // R224
+        gateway.stays_quiet(QUIET);
+        assert_eq!(gateway.traces("reboots"), 1);
+    });
+}
+
+/// R122: after a session that failed, one that ends well comes first, and does not tell of a reboot that is still to come.
+#[test]
+fn a_session_that_fails_behind_the_answer() {
+    both(|model| {
+        let mut gateway = device(model);
+        gateway.agent.reboot();
+        let (_, mut call) = gateway.calls();
+        call.succeeds(&reboot("k"));
+        drop(call); // the connection is lost
+        gateway.visit(&[], |inform, call| {
+            assert_eq!(inform.retry_count(), Some(1)); // R98, R109
+            call.succeeds(&get_rpc_methods());
+            assert_eq!(gateway.traces("reboots"), 0); // R122
+        });
+        gateway.goes_down_and_comes_back(1);
+        gateway.visit(&["1 BOOT", "M Reboot/k"], |_, _| {}); // R224
+    });
+}
+
+/// R141: the event is told until an InformResponse confirms it, and no longer.
+#[test]
+fn a_reboot_is_told_until_it_is_confirmed() {
+    both(|model| {
+        let mut gateway = device(model);
+        gateway.agent.reboot();
+        gateway.visit(&["1 BOOT"], |_, call| drop(call.succeeds(&reboot("k"))));
+        gateway.goes_down_and_comes_back(1);
+        for _ in 0..2 {
+            let mut call = gateway.line.accept(SOON).expect("a session");
+            let inform = call.hear().expect("an Inform");
+            assert_eq!(super::visit::told(&inform), ["1 BOOT", "M Reboot/k"]); // R141, R142
+            gateway.crash_and_reboot();
+        }
+        gateway.visit(&["1 BOOT", "M Reboot/k"], |_, _| {});
+        gateway.crash_and_reboot();
+        gateway.visit(&["1 BOOT"], |_, _| {}); // R134
+    });
+}
+
+/// A command that fails: the ACS hears of its request, and not of a boot that was none.
+#[test]
+fn a_reboot_that_fails() {
+    both(|model| {
+        let mut gateway = Gateway::with_actions(model, |_, place| {
+            format!("\"reboot\": [\"sh\", \"-c\", \"echo tried >> {place}/reboots; exit 3\"]")
+        });
+        gateway.agent.reboot();
+        gateway.visit(&["1 BOOT"], |_, call| drop(call.succeeds(&reboot("k"))));
+        gateway.visit(&["M Reboot/k"], |_, _| {}); // R134, R146
+        gateway.agent.wait_for_log("the reboot failed: the command ended with exit status 3", SOON);
+        gateway.crash();
+        gateway.stays_quiet(QUIET);
+        assert_eq!(gateway.traces("reboots"), 1);
+    });
+}
+
+/// A device that cannot reboot says so.
+#[test]
+fn a_device_without_the_command() {
+    both(|model| {
+        let mut gateway = Gateway::new(model);
+        gateway.agent.reboot();
+        gateway.visit(&["1 BOOT"], |_, call| {
+            let methods = call.succeeds(&get_rpc_methods()).methods;
+            assert!(!methods.contains(&"Reboot".to_owned()), "{methods:?}"); // R5
+            assert!(!methods.contains(&"FactoryReset".to_owned()), "{methods:?}"); // R5
+            call.refuses(&reboot("k"), 9000); // R4
+            call.refuses(&crate::support::factory_reset(), 9000); // R4
+        });
+        gateway.stays_quiet(QUIET);
+    });
+}
+
+/// R156: so many seconds after the session; the reboot takes the parameter back.
+#[test]
+fn delay_reboot() {
+    let mut gateway = device(&tr_181::MODEL);
+    let delay = gateway.management("DelayReboot");
+    gateway.agent.reboot();
+    gateway.visit(&["1 BOOT"], |_, call| {
+        call.set(&delay, "int", "1");
+        std::thread::sleep(Duration::from_millis(1100)); // the delay begins with the end of the session
+        assert_eq!((gateway.traces("reboots"), call.value(&delay)), (0, "1".into()));
+    });
+    let ended = std::time::Instant::now();
+    gateway.wait_for_trace("reboots", 1);
+    assert!(ended.elapsed() > Duration::from_millis(900), "{:?}", ended.elapsed()); // R156
+    gateway.goes_down_and_comes_back(1);
+    gateway.visit(&["1 BOOT"], |_, call| assert_eq!(call.value(&delay), "-1")); // R156
+    gateway.stays_quiet(2 * QUIET);
+    assert_eq!(gateway.traces("reboots"), 1);
+}
+
+/// R156: the delay begins anew with each session that sets it, to the same value too; also where a reboot has failed.
+#[test]
+fn delay_reboot_set_once_more() {
+    let mut gateway = Gateway::with_actions(&tr_181::MODEL, |_, place| {
+        format!("\"reboot\": [\"sh\", \"-c\", \"echo tried >> {place}/reboots; exit 3\"]")
+    });
+    let delay = gateway.management("DelayReboot");
+    gateway.agent.reboot();
+    gateway.visit(&["1 BOOT"], |_, call| call.set(&delay, "int", "3"));
+    std::thread::sleep(Duration::from_secs(1));
+    gateway.agent.succeeds(&["inform"]);
+    gateway.visit(&["2 PERIODIC"], |_, call| call.set(&delay, "int", "3"));
+    let ended = std::time::Instant::now();
+    gateway.wait_for_trace("reboots", 1);
+    assert!(ended.elapsed() > Duration::from_millis(2400), "{:?}", ended.elapsed()); // R156
+    gateway.agent.succeeds(&["inform"]);
+    gateway.visit(&["2 PERIODIC"], |_, call| call.set(&delay, "int", "3"));
+    gateway.wait_for_trace("reboots", 2);
+}
+
+/// R156: at an instant; one that has passed means nothing.
+#[test]
+fn schedule_reboot() {
+    let mut gateway = device(&tr_181::MODEL);
+    let at = gateway.management("ScheduleReboot");
+    gateway.agent.reboot();
+    gateway.visit(&["1 BOOT"], |_, call| call.set(&at, "dateTime", "2025-01-01T00:00:00Z"));
+    gateway.stays_quiet(QUIET);
+    assert_eq!(gateway.traces("reboots"), 0); // R156
+    gateway.agent.reboot();
+    let instant = in_seconds(2);
+    gateway.visit(&["1 BOOT"], |_, call| call.set(&at, "dateTime", &instant));
+    gateway.goes_down_and_comes_back(1);
+    assert!(in_seconds(0) >= instant, "the device went down before {instant}"); // R156
+    // A device without a clock of its own comes back to an earlier time, and must not go down for it again.
+    let journal = std::fs::read_to_string(gateway.agent.state_dir().join("journal")).expect("the journal");
+    assert!(journal.contains("\"scheduledRebootDone\":1"), "{journal}");
+    gateway.visit(&["1 BOOT"], |_, call| assert_eq!(call.value(&at), instant));
+    gateway.stays_quiet(QUIET); // the instant has passed
+    assert_eq!(gateway.traces("reboots"), 1);
+}
+
+/// The time as XML Schema writes it, some seconds from now.
+pub(crate) fn in_seconds(seconds: u64) -> String {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("a time after 1970").as_secs() + seconds;
+    // Days to a date, after Howard Hinnant's civil_from_days.
+    let days = (now / 86_400) as i64 + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let (month, year) = (if month < 10 { month + 3 } else { month - 9 }, year_of_era + era * 400);
+    let year = year + i64::from(month <= 2);
+    let time = now % 86_400;
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", time / 3600, time / 60 % 60, time % 60)
+}

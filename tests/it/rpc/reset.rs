@@ -1,0 +1,168 @@
+//! FactoryReset: everything is as from the factory, whatever happens on the way.
+
+use std::fs;
+
+use super::visit::{Gateway, QUIET, both};
+use crate::gateway::{Model, SOON};
+use crate::support::{
+    Call, add_object, factory_reset, get_parameter_attributes, get_parameter_values, schedule_inform,
+    set_parameter_attributes, set_parameter_values,
+};
+
+/// Adds an instance to the table of the model.
+fn add(call: &mut Call, model: &Model) -> String {
+    let answer = call.succeeds(&add_object(model.outer, "key"));
+    format!("{}{}.", model.outer, answer.argument("InstanceNumber").expect("a number"))
+}
+
+/// Gives the gateway values, an instance, attributes and events to forget, and asks for the reset. Gives the instance.
+fn fill_and_reset(gateway: &mut Gateway) -> String {
+    let model = gateway.model;
+    let username = gateway.management("Username");
+    gateway.agent.reboot();
+    gateway.visit(&["1 BOOT"], |_, call| {
+        call.succeeds(&set_parameter_values(&[(&username, "string", "changed")], "key"));
+        let made = add(call, model);
+        call.succeeds(&set_parameter_attributes(&[(&username, Some(2), Some(&[]))]));
+        call.succeeds(&schedule_inform(1, "forgotten"));
+        call.succeeds(&factory_reset());
+        assert_eq!(call.value(&username), "changed"); // R226: not before the session has ended
+        assert_eq!((gateway.traces("resets"), gateway.traces("begun")), (0, 0)); // R226
+        made
+    })
+}
+
+/// The first session after the reset finds nothing of what was.
+fn expect_factory_state(gateway: &mut Gateway, made: &str) {
+    let model = gateway.model;
+    let username = gateway.management("Username");
+    gateway.visit(&["0 BOOTSTRAP", "1 BOOT"], |inform, call| {
+        assert_eq!(inform.value(&gateway.management("ParameterKey")), Some("")); // R157, R226
+        assert_eq!(call.value(&username), "");
+        let attributes = call.succeeds(&get_parameter_attributes(&[&username]));
+        assert_eq!(attributes.attributes[0].notification, "0");
+        assert_eq!(attributes.attributes[0].access_list, ["Subscriber"]);
+        call.refuses(&get_parameter_values(&[made]), 9005);
+        assert_eq!(add(call, model), made); // numbers start anew
+    });
+    gateway.stays_quiet(2 * QUIET); // what was scheduled is forgotten
+}
+
+#[test]
+fn a_factory_reset() {
+    both(|model| {
+        let mut gateway = Gateway::with_actions(model, |_, place| {
+            format!("\"factoryReset\": [\"sh\", \"-c\", \"echo done >> {place}/resets\"]")
+        });
+        let made = fill_and_reset(&mut gateway);
+        expect_factory_state(&mut gateway, &made);
+        assert_eq!(gateway.traces("resets"), 1);
+        gateway.crash_and_reboot();
+        gateway.visit(&["1 BOOT"], |_, _| {}); // R137: BOOTSTRAP was told
+        assert_eq!(gateway.traces("resets"), 1);
+    });
+}
+
+/// The agent is killed before the session has ended, and in the middle of the command: the reset is done all the same.
+#[test]
+fn killed_in_the_middle_of_a_factory_reset() {
+    both(|model| {
+        let mut gateway = Gateway::with_actions(model, |_, place| {
+            let wait = format!("while [ ! -e {place}/go ]; do sleep 0.01; done");
+            format!(
+                "\"factoryReset\": [\"sh\", \"-c\", \"echo begun >> {place}/begun; {wait}; echo done >> {place}/resets\"]"
+            )
+        });
+        gateway.agent.reboot();
+        let (_, mut call) = gateway.calls();
+        let made = add(&mut call, model);
+        call.succeeds(&factory_reset());
+        gateway.crash(); // R226: promised
+        gateway.wait_for_trace("begun", 1);
+        gateway.crash();
+        gateway.wait_for_trace("begun", 2);
+        fs::write(gateway.place.path().join("go"), "").expect("a file");
+        expect_factory_state(&mut gateway, &made);
+    });
+}
+
+/// R226: after a session that failed, one that ends well comes first.
+#[test]
+fn a_session_that_fails_behind_the_answer() {
+    both(|model| {
+        let mut gateway = Gateway::with_actions(model, |_, place| {
+            format!("\"factoryReset\": [\"sh\", \"-c\", \"echo done >> {place}/resets\"]")
+        });
+        gateway.agent.reboot();
+        let (_, mut call) = gateway.calls();
+        let made = add(&mut call, model);
+        call.succeeds(&factory_reset());
+        drop(call); // the connection is lost
+        gateway.visit(&[], |_, call| {
+            call.succeeds(&get_parameter_values(&[&made]));
+            assert_eq!(gateway.traces("resets"), 0); // R226
+        });
+        expect_factory_state(&mut gateway, &made);
+        assert_eq!(gateway.traces("resets"), 1);
+    });
+}
+
+/// The action goes with a new model before the reset could be done: it is given up, and not done by surprise when a later
+/// model has an action again.
+#[test]
+fn a_factory_reset_whose_action_is_gone() {
+    both(|model| {
+        let action = |place: &str| format!("\"factoryReset\": [\"sh\", \"-c\", \"echo done >> {place}/resets\"]");
+        let mut gateway = Gateway::with_actions(model, |_, place| action(place));
+        let overlay = gateway.place.path().join("overlay.json");
+        let with_it = fs::read_to_string(&overlay).expect("the overlay");
+        gateway.agent.reboot();
+        let (_, mut call) = gateway.calls();
+        call.succeeds(&factory_reset());
+        fs::write(&overlay, "{}").expect("a file");
+        gateway.agent.signal("HUP");
+        drop(call); // the connection is lost
+        gateway.visit(&[], |_, call| assert_eq!(call.value(&gateway.management("Username")), ""));
+        gateway.agent.wait_for_log("a factory reset is due, and the data model has no action for it", SOON);
+        fs::write(&overlay, with_it).expect("a file");
+        gateway.crash_and_reboot();
+        gateway.visit(&["1 BOOT"], |_, _| {}); // R137: no BOOTSTRAP
+        gateway.stays_quiet(QUIET);
+        assert_eq!(gateway.traces("resets"), 0);
+    });
+}
+
+/// A command that fails leaves a device that is managed from its factory state, and the log says why.
+#[test]
+fn a_factory_reset_whose_command_fails() {
+    both(|model| {
+        let mut gateway = Gateway::with_actions(model, |_, _| "\"factoryReset\": [\"false\"]".into());
+        let made = fill_and_reset(&mut gateway);
+        expect_factory_state(&mut gateway, &made);
+        gateway.agent.wait_for_log("the device could not be reset: the command ended with exit status 1", SOON);
+    });
+}
+
+/// A command that restarts the device is not run again when that has come back.
+#[test]
+fn a_factory_reset_that_restarts_the_device() {
+    both(|model| {
+        let mut gateway = device_that_restarts(model);
+        let made = fill_and_reset(&mut gateway);
+        gateway.wait_for_trace("resets", 1);
+        let status = gateway.agent.exit_status(SOON);
+        assert!(status.success(), "{status}");
+        gateway.line.clear();
+        gateway.agent.restart();
+        expect_factory_state(&mut gateway, &made);
+        assert_eq!(gateway.traces("resets"), 1);
+    });
+}
+
+/// Its command stops the agent, as init does when the device goes down, and makes the next start another boot.
+fn device_that_restarts(model: &'static Model) -> Gateway {
+    Gateway::with_actions(model, |agent, place| {
+        let command = format!("echo reset > {agent}/boot-id; echo done >> {place}/resets; kill -TERM $PPID; sleep 5");
+        format!("\"factoryReset\": [\"sh\", \"-c\", \"{command}\"]")
+    })
+}

@@ -1,0 +1,59 @@
+//! Sessions of the real agent with the reference ACS, with both shipped models.
+#![allow(clippy::duplicate_mod)] // scenarios are compiled for each model
+
+#[path = "session"]
+mod tr_181 {
+    use crate::gateway::tr_181 as model;
+    mod scenarios;
+}
+
+#[path = "session"]
+mod tr_098 {
+    use crate::gateway::tr_098 as model;
+    mod scenarios;
+}
+
+use crate::gateway::SOON;
+use crate::support::{Acs, AcsOptions};
+
+/// R103.
+#[test]
+fn a_tr_181_inform_holds_the_forced_parameters() {
+    let mut acs = Acs::start(AcsOptions::new());
+    let _agent = crate::gateway::tr_181::gateway(&acs).start();
+    let session = acs.session(SOON).expect_complete();
+    let names: Vec<&str> = session.inform().parameters.iter().map(|parameter| parameter.name.as_str()).collect();
+    let forced = [
+        "Device.RootDataModelVersion",
+        "Device.DeviceInfo.HardwareVersion",
+        "Device.DeviceInfo.SoftwareVersion",
+        "Device.DeviceInfo.ProvisioningCode",
+        "Device.ManagementServer.ParameterKey",
+        "Device.ManagementServer.ConnectionRequestURL",
+        "Device.ManagementServer.AliasBasedAddressing",
+    ];
+    assert_eq!(names, forced);
+}
+
+/// R104.
+#[test]
+fn a_tr_098_inform_holds_the_forced_parameters() {
+    let mut acs = Acs::start(AcsOptions::new());
+    let _agent = crate::gateway::tr_098::gateway(&acs).start();
+    let session = acs.session(SOON).expect_complete();
+    let forced = [
+        "DeviceSummary",
+        "DeviceInfo.SpecVersion",
+        "DeviceInfo.HardwareVersion",
+        "DeviceInfo.SoftwareVersion",
+        "DeviceInfo.ProvisioningCode",
+        "ManagementServer.ConnectionRequestURL",
+        "ManagementServer.ParameterKey",
+    ];
+    for name in forced {
+        let name = format!("InternetGatewayDevice.{name}");
+        assert!(session.inform().value(&name).is_some(), "{name} is not in\n{}", session.inform());
+    }
+    let addresses = session.inform().parameters.iter().filter(|p| p.name.ends_with(".ExternalIPAddress")).count();
+    assert_eq!(addresses, 1, "that of the default connection only");
+}

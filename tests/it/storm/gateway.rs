@@ -1,0 +1,459 @@
+//! What the ACS knows of the gateway: every value and attribute of some tables, and what each call does to them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::chance::Chance;
+use crate::support::{
+    Call, Message, Rpc, add_object, delete_object, get_parameter_attributes, get_parameter_values,
+    set_parameter_attributes, set_parameter_values,
+};
+
+/// A table that the storm blows through.
+pub(crate) struct Table {
+    /// Its path below the root, `{i}` for the instance of the table that it stands in.
+    pub(crate) path: &'static str,
+    /// The parameter beside it that counts its instances.
+    pub(crate) count: &'static str,
+    pub(crate) limit: usize,
+    pub(crate) fields: &'static [(&'static str, Kind)],
+}
+
+/// What a field holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Boolean,
+    /// An unsigned number, from the first to the second.
+    Number(usize, usize),
+    /// A number of the type `int`, up to this one.
+    Int(usize),
+    /// At most so many characters.
+    Text(usize),
+    /// An IPv4 address.
+    Address,
+    /// A strong reference to an instance of the table of this index.
+    Reference(usize),
+}
+
+/// A data model, as far as the storm goes.
+pub(crate) struct Landscape {
+    pub(crate) root: &'static str,
+    pub(crate) model: &'static str,
+    pub(crate) tables: &'static [Table],
+}
+
+pub(crate) const TR_181: Landscape = Landscape {
+    root: "Device",
+    model: "data-model/tr-181.json",
+    tables: &[
+        Table {
+            path: "IP.Interface.",
+            count: "IP.InterfaceNumberOfEntries",
+            limit: 16,
+            fields: &[("Enable", Kind::Boolean), ("MaxMTUSize", Kind::Number(64, 1500))],
+        },
+        Table {
+            path: "NAT.PortMapping.",
+            count: "NAT.PortMappingNumberOfEntries",
+            limit: 64,
+            fields: &[
+                ("Enable", Kind::Boolean),
+                ("ExternalPort", Kind::Number(0, 65535)),
+                ("InternalClient", Kind::Address),
+                ("Description", Kind::Text(256)),
+                ("Interface", Kind::Reference(0)),
+            ],
+        },
+        Table {
+            path: "DHCPv4.Server.Pool.",
+            count: "DHCPv4.Server.PoolNumberOfEntries",
+            limit: 8,
+            fields: &[
+                ("Enable", Kind::Boolean),
+                ("Order", Kind::Number(1, 99)),
+                ("DomainName", Kind::Text(64)),
+                ("Interface", Kind::Reference(0)),
+            ],
+        },
+        Table {
+            path: "DHCPv4.Server.Pool.{i}.StaticAddress.",
+            count: "DHCPv4.Server.Pool.{i}.StaticAddressNumberOfEntries",
+            limit: 64,
+            fields: &[("Enable", Kind::Boolean), ("Yiaddr", Kind::Address)],
+        },
+    ],
+};
+
+pub(crate) const TR_098: Landscape = Landscape {
+    root: "InternetGatewayDevice",
+    model: "data-model/tr-098.json",
+    tables: &[
+        Table {
+            path: "Layer3Forwarding.Forwarding.",
+            count: "Layer3Forwarding.ForwardNumberOfEntries",
+            limit: 64,
+            fields: &[
+                ("Enable", Kind::Boolean),
+                ("DestIPAddress", Kind::Address),
+                ("GatewayIPAddress", Kind::Address),
+                ("ForwardingMetric", Kind::Int(1000)),
+            ],
+        },
+        Table {
+            path: "LANDevice.1.LANHostConfigManagement.DHCPConditionalServingPool.",
+            count: "LANDevice.1.LANHostConfigManagement.DHCPConditionalPoolNumberOfEntries",
+            limit: 8,
+            fields: &[
+                ("Enable", Kind::Boolean),
+                ("PoolOrder", Kind::Number(1, 99)),
+                ("VendorClassID", Kind::Text(256)),
+                ("DomainName", Kind::Text(64)),
+            ],
+        },
+        Table {
+            path: "LANDevice.1.LANHostConfigManagement.DHCPConditionalServingPool.{i}.DHCPStaticAddress.",
+            count: "LANDevice.1.LANHostConfigManagement.DHCPConditionalServingPool.{i}.DHCPStaticAddressNumberOfEntries",
+            limit: 64,
+            fields: &[("Enable", Kind::Boolean), ("Yiaddr", Kind::Address)],
+        },
+        Table {
+            path: "LANDevice.1.LANHostConfigManagement.DHCPStaticAddress.",
+            count: "LANDevice.1.LANHostConfigManagement.DHCPStaticAddressNumberOfEntries",
+            limit: 64,
+            fields: &[("Enable", Kind::Boolean), ("Yiaddr", Kind::Address)],
+        },
+    ],
+};
+
+/// A call that changes the gateway.
+#[derive(Clone, Debug)]
+pub(crate) enum Change {
+    Set { values: Vec<(String, String, String)>, key: String },
+    Add { table: String, key: String },
+    Delete { instance: String, key: String },
+    Attributes { entries: Vec<(String, u8)> },
+}
+
+/// Values by their full names; the notification of a parameter under its name and `#`.
+type Values = BTreeMap<String, String>;
+
+/// The gateway as the ACS knows it.
+#[derive(Clone)]
+pub(crate) struct Gateway {
+    landscape: &'static Landscape,
+    values: Values,
+    /// What a new instance of each table holds, by the names inside of it.
+    templates: Vec<Values>,
+    /// Instances that were given once: they are gone or there, and never come again.
+    given: BTreeSet<String>,
+    /// How many of the changes whose answer never came were found done, and how many were not.
+    pub(crate) interrupted: (usize, usize),
+}
+
+impl Gateway {
+    /// Looks at a gateway in factory state, with an instance of each table made and deleted again to see what it holds.
+    pub(crate) fn explore(landscape: &'static Landscape, call: &mut Call) -> Gateway {
+        let mut gateway = Gateway {
+            landscape,
+            values: Values::new(),
+            templates: Vec::new(),
+            given: BTreeSet::new(),
+            interrupted: (0, 0),
+        };
+        let mut made: Vec<String> = Vec::new();
+        for table in landscape.tables {
+            let path = gateway.full(table.path);
+            let outer = path.split_once("{i}").map(|(outer, _)| outer.to_owned());
+            let parent = outer.and_then(|outer| made.iter().find(|instance| instance.starts_with(&outer)).cloned());
+            let path = match (&parent, path.split_once("{i}.")) {
+                (Some(parent), Some((_, inner))) => format!("{parent}{inner}"),
+                _ => path,
+            };
+            let answer = call.ask(&add_object(&path, "")).expect("an answer");
+            let instance = format!("{path}{}.", answer.argument("InstanceNumber").expect("AddObject succeeds"));
+            let inside = read(call, &[&instance]);
+            let inside = inside.into_iter().map(|(name, value)| (name[instance.len()..].to_owned(), value)).collect();
+            gateway.templates.push(inside);
+            made.push(instance);
+        }
+        for instance in made.iter().rev() {
+            let answer = call.ask(&delete_object(instance, "")).expect("an answer");
+            assert_eq!(answer.argument("Status"), Some("0"), "{}", answer.xml);
+            gateway.given.insert(instance.clone());
+        }
+        gateway.values = gateway.observe(call);
+        let there: Vec<String> = (0..landscape.tables.len()).flat_map(|table| gateway.instances(table)).collect();
+        gateway.given.extend(there);
+        gateway
+    }
+
+    fn full(&self, path: &str) -> String {
+        format!("{}.{path}", self.landscape.root)
+    }
+
+    fn key_name(&self) -> String {
+        self.full("ManagementServer.ParameterKey")
+    }
+
+    /// Reads all that the storm can change.
+    fn observe(&self, call: &mut Call) -> Values {
+        let outer = self.landscape.tables.iter().filter(|table| !table.path.contains("{i}"));
+        let mut paths: Vec<String> = outer.flat_map(|t| [self.full(t.path), self.full(t.count)]).collect();
+        paths.push(self.key_name());
+        read(call, &paths.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// Holds what is there against what must be: all that was answered, and of a call whose answer never came either
+    /// all or nothing.
+    pub(crate) fn compare(&mut self, call: &mut Call, in_flight: Option<&Change>) {
+        let seen = self.observe(call);
+        if let Some(change) = in_flight {
+            let mut done = self.clone();
+            if done.carry_out(change, self.new_instance(change, &seen).as_deref()) && done.values == seen {
+                done.interrupted.0 += 1;
+                *self = done; // R164, R215, R220: all of it, the ParameterKey too
+                return;
+            }
+        }
+        self.interrupted.1 += usize::from(in_flight.is_some());
+        // R164, R171, R195, R217, R222: just what was answered, whatever the crash interrupted
+        let differences = differences(&self.values, &seen);
+        assert!(differences.is_empty(), "after a crash in the middle of {in_flight:?}:\n{}", differences.join("\n"));
+    }
+
+    /// The instance that AddObject has made, where there is just one more than there was.
+    fn new_instance(&self, change: &Change, seen: &Values) -> Option<String> {
+        let Change::Add { table, .. } = change else { return None };
+        let mut new = seen.keys().filter_map(|name| {
+            let number = name.strip_prefix(table.as_str())?.split('.').next()?;
+            Some(format!("{table}{number}."))
+        });
+        new.find(|instance| !self.has(instance))
+    }
+
+    fn has(&self, instance: &str) -> bool {
+        self.values.range(instance.to_owned()..).next().is_some_and(|(name, _)| name.starts_with(instance))
+    }
+
+    /// What the answer to a call says happened.
+    pub(crate) fn answered(&mut self, change: &Change, answer: &Message) {
+        let instance = match change {
+            Change::Add { table, .. } => {
+                let number = answer.argument("InstanceNumber");
+                let number = number.unwrap_or_else(|| panic!("{change:?} was answered by {}", answer.xml));
+                Some(format!("{table}{number}."))
+            }
+            Change::Attributes { .. } => {
+                assert_eq!(answer.method, "SetParameterAttributesResponse", "{change:?}: {}", answer.xml);
+                None
+            }
+            _ => None,
+        };
+        if !matches!(change, Change::Attributes { .. }) {
+            assert_eq!(answer.argument("Status"), Some("0"), "{change:?} was answered by {}", answer.xml); // R169
+        }
+        assert!(self.carry_out(change, instance.as_deref()));
+    }
+
+    /// Does to the known gateway what the call does; false where AddObject lacks its instance.
+    fn carry_out(&mut self, change: &Change, new: Option<&str>) -> bool {
+        match change {
+            Change::Set { values, key } => {
+                self.values.extend(values.iter().map(|(name, _, value)| (name.clone(), value.clone())));
+                self.set_key(key);
+            }
+            Change::Attributes { entries } => {
+                self.values.extend(entries.iter().map(|(name, n)| (format!("{name}#"), n.to_string())));
+            }
+            Change::Add { table, key } => {
+                let Some(instance) = new else { return false };
+                assert!(self.given.insert(instance.to_owned()), "{instance} is given a second time"); // R218
+                let template = &self.templates[self.table_of(table)];
+                let inside = template.iter().map(|(name, value)| (format!("{instance}{name}"), value.clone()));
+                self.values.extend(inside.collect::<Values>()); // R215
+                self.count(table, 1);
+                self.set_key(key);
+            }
+            Change::Delete { instance, key } => {
+                self.values.retain(|name, _| !name.starts_with(instance.as_str()));
+                let target = instance.trim_end_matches('.');
+                self.values.values_mut().filter(|value| *value == target).for_each(String::clear); // R173
+                self.count(parent(instance), -1);
+                self.set_key(key);
+            }
+        }
+        true
+    }
+
+    fn set_key(&mut self, key: &str) {
+        self.values.insert(self.key_name(), key.to_owned()); // R157
+    }
+
+    fn count(&mut self, table: &str, step: i64) {
+        let count = self.landscape.tables[self.table_of(table)].count;
+        let name = match count.split_once("{i}.") {
+            None => self.full(count),
+            Some((_, inner)) => format!("{}{inner}", parent(table)),
+        };
+        let value = self.values.get_mut(&name).unwrap_or_else(|| panic!("{name} is not there"));
+        *value = (value.parse::<i64>().expect("a number") + step).to_string();
+    }
+
+    /// The index of the table with that path.
+    fn table_of(&self, path: &str) -> usize {
+        let fits = |table: &Table| match self.full(table.path).split_once("{i}") {
+            None => self.full(table.path) == path,
+            Some((outer, inner)) => path.starts_with(outer) && path.ends_with(inner) && path.len() > outer.len(),
+        };
+        let tables = self.landscape.tables;
+        tables.iter().rposition(fits).unwrap_or_else(|| panic!("{path} is not among the tables"))
+    }
+
+    /// The paths of tables of that index: one, or one in each instance of the outer table.
+    fn paths(&self, table: usize) -> Vec<String> {
+        let path = self.full(self.landscape.tables[table].path);
+        let Some((outer, inner)) = path.split_once("{i}.") else { return vec![path] };
+        let outer = self.table_of(outer);
+        self.instances(outer).iter().map(|instance| format!("{instance}{inner}")).collect()
+    }
+
+    /// The instances in all tables of that index.
+    fn instances(&self, table: usize) -> Vec<String> {
+        let mut found = Vec::new();
+        for path in self.paths(table) {
+            let names = self.values.range(path.clone()..).take_while(|(name, _)| name.starts_with(&path));
+            let numbers: BTreeSet<&str> = names.filter_map(|(name, _)| name[path.len()..].split('.').next()).collect();
+            found.extend(numbers.into_iter().map(|number| format!("{path}{number}.")));
+        }
+        found
+    }
+
+    /// Something to ask for, its arguments in order.
+    pub(crate) fn any_change(&self, chance: &mut Chance, key: &str) -> Change {
+        let change = match chance.below(10) {
+            0..=2 => self.any_add(chance, key),
+            3 => self.any_delete(chance, key),
+            4 => self.any_attributes(chance),
+            _ => None,
+        };
+        change.unwrap_or_else(|| self.any_set(chance, key))
+    }
+
+    fn any_add(&self, chance: &mut Chance, key: &str) -> Option<Change> {
+        let table = chance.below(self.landscape.tables.len());
+        let paths = self.paths(table);
+        let table = paths.get(chance.below(paths.len().max(1)))?.clone();
+        let index = self.table_of(&table);
+        let inside = self.instances(index).iter().filter(|instance| instance.starts_with(&table)).count();
+        (inside < self.landscape.tables[index].limit).then(|| Change::Add { table, key: key.to_owned() })
+    }
+
+    /// Instances of the factory state stay where others that the storm does not look at refer to them.
+    fn any_delete(&self, chance: &mut Chance, key: &str) -> Option<Change> {
+        let table = chance.below(self.landscape.tables.len());
+        let mut instances = self.instances(table);
+        let is_target = |table: usize| {
+            let fields = self.landscape.tables.iter().flat_map(|t| t.fields);
+            fields.into_iter().any(|(_, kind)| *kind == Kind::Reference(table))
+        };
+        if is_target(table) {
+            instances.retain(|instance| number(instance) > 3);
+        }
+        let instance = instances.get(chance.below(instances.len().max(1)))?.clone();
+        Some(Change::Delete { instance, key: key.to_owned() })
+    }
+
+    fn any_attributes(&self, chance: &mut Chance) -> Option<Change> {
+        let known: Vec<&String> = self.values.keys().filter(|name| name.ends_with('#')).collect();
+        let mut entries = BTreeMap::new();
+        for _ in 0..=chance.below(8) {
+            let name = chance.pick(&known).trim_end_matches('#').to_owned();
+            // Some parameters can deny active notification, and those that are forced cannot be changed: both are
+            // for other tests.
+            if name != self.key_name() {
+                entries.insert(name, chance.below(2) as u8);
+            }
+        }
+        (!entries.is_empty()).then(|| Change::Attributes { entries: entries.into_iter().collect() })
+    }
+
+    fn any_set(&self, chance: &mut Chance, key: &str) -> Change {
+        let mut values = BTreeMap::new();
+        let many = if chance.percent(15) { 120 } else { 12 };
+        for _ in 0..chance.below(many) {
+            let table = chance.below(self.landscape.tables.len());
+            let instances = self.instances(table);
+            let fields = self.landscape.tables[table].fields;
+            if instances.is_empty() {
+                continue;
+            }
+            let (field, kind) = *chance.pick(fields);
+            let name = format!("{}{field}", chance.pick(&instances));
+            values.insert(name, self.any_value(chance, kind));
+        }
+        let values = values.into_iter().map(|(name, (kind, value))| (name, kind, value)).collect();
+        Change::Set { values, key: key.to_owned() }
+    }
+
+    fn any_value(&self, chance: &mut Chance, kind: Kind) -> (String, String) {
+        let (kind, value) = match kind {
+            Kind::Boolean => ("boolean", chance.percent(50).to_string()),
+            Kind::Number(from, to) => ("unsignedInt", (from + chance.below(to - from + 1)).to_string()),
+            Kind::Int(to) => ("int", chance.below(to + 1).to_string()),
+            Kind::Text(limit) => {
+                let text = "häßlich & <quer> \"ü\" ".chars().cycle().skip(chance.below(20));
+                let text: String = text.take(chance.below(limit + 1)).collect();
+                ("string", text)
+            }
+            Kind::Address => ("string", format!("10.{}.{}.1", chance.below(256), chance.below(256))),
+            Kind::Reference(table) => {
+                let targets = self.instances(table);
+                ("string", chance.pick(&targets).trim_end_matches('.').to_owned())
+            }
+        };
+        (kind.to_owned(), value)
+    }
+}
+
+impl Change {
+    pub(crate) fn rpc(&self) -> Rpc {
+        match self {
+            Change::Set { values, key } => {
+                let values: Vec<_> = values.iter().map(|(n, t, v)| (n.as_str(), t.as_str(), v.as_str())).collect();
+                set_parameter_values(&values, key)
+            }
+            Change::Add { table, key } => add_object(table, key),
+            Change::Delete { instance, key } => delete_object(instance, key),
+            Change::Attributes { entries } => {
+                let entries: Vec<_> = entries.iter().map(|(name, n)| (name.as_str(), Some(*n), None)).collect();
+                set_parameter_attributes(&entries)
+            }
+        }
+    }
+}
+
+/// Values and notifications, without those that the gateway changes by itself.
+fn read(call: &mut Call, paths: &[&str]) -> Values {
+    let lives = |name: &str| name.contains(".Stats.") || name.ends_with(".LastChange") || name.ends_with(".Status");
+    let values = call.ask(&get_parameter_values(paths)).expect("values");
+    assert_eq!(values.method, "GetParameterValuesResponse", "{}", values.xml);
+    let attributes = call.ask(&get_parameter_attributes(paths)).expect("attributes");
+    let values = values.parameters.into_iter().map(|parameter| (parameter.name, parameter.value));
+    let attributes = attributes.attributes.into_iter().map(|entry| (format!("{}#", entry.name), entry.notification));
+    values.chain(attributes).filter(|(name, _)| !lives(name.trim_end_matches('#'))).collect()
+}
+
+fn differences(expected: &Values, seen: &Values) -> Vec<String> {
+    let names: BTreeSet<&String> = expected.keys().chain(seen.keys()).collect();
+    let differ = names.into_iter().filter(|name| expected.get(*name) != seen.get(*name));
+    differ.map(|name| format!("{name}: {:?} was answered, {:?} is there", expected.get(name), seen.get(name))).collect()
+}
+
+/// The path that an instance or a table stands in.
+fn parent(path: &str) -> &str {
+    let inside = path.trim_end_matches('.');
+    &inside[..inside.rfind('.').map_or(0, |dot| dot + 1)]
+}
+
+fn number(instance: &str) -> u32 {
+    instance.trim_end_matches('.').rsplit('.').next().and_then(|text| text.parse().ok()).unwrap_or(0)
+}

@@ -1,0 +1,177 @@
+//! Which events the agent has to tell, may tell, and must not tell any more.
+//!
+//! ```text
+//!            answered                     in an Inform              the next request heard
+//! (nothing) ──────────▶ Due ──────────────────────────▶ Confirmed ─────────────────────────▶ (gone for good)
+//!     │ asked, killed   ▲  told                            │ killed
+//!     └──▶ Perhaps ─────┘──── not told ──▶ (gone)          ├── told again ──▶ Due
+//!                                                          └── not told ──▶ (gone)
+//! ```
+//!
+//! Where the disk fails, the agent cannot remember what was delivered: it goes to `Perhaps` then.
+
+use std::time::{Duration, Instant};
+
+use crate::support::Message;
+
+/// How far the clock of the journal, which has whole seconds, may move what is scheduled when the agent starts anew.
+const GRAIN: Duration = Duration::from_secs(1);
+
+const VALUE_CHANGE: &str = "4 VALUE CHANGE";
+
+#[derive(Default)]
+pub(crate) struct Story {
+    events: Vec<Event>,
+    /// A parameter that stands in every Inform and is changed by an operator, with its value.
+    watched: (String, String),
+}
+
+struct Event {
+    code: &'static str,
+    key: String,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum State {
+    /// Asked for, and the agent was killed before its answer was heard; or delivered, and the agent could not store
+    /// that: either way is right, once.
+    Perhaps,
+    /// ScheduleInform was asked for at one instant and answered at the other, if it was.
+    Later { due: Instant, answered: Option<Instant>, delay: Duration },
+    /// It has to be in the next Inform.
+    Due,
+    /// InformResponse was said; whether it was heard is not known yet.
+    Confirmed,
+}
+
+impl Story {
+    /// Everything of a first boot; the parameter is one that an operator is going to change.
+    pub(crate) fn from_the_factory(watched: String) -> Story {
+        let mut story = Story { watched: (watched, String::new()), ..Story::default() };
+        story.add("0 BOOTSTRAP", "", State::Due);
+        story.booted();
+        story
+    }
+
+    /// The device has rebooted: a new `1 BOOT` in place of one that was not delivered, and no `4 VALUE CHANGE` (R142).
+    pub(crate) fn booted(&mut self) {
+        self.events.retain(|event| !["1 BOOT", VALUE_CHANGE].contains(&event.code));
+        self.add("1 BOOT", "", State::Due);
+    }
+
+    /// An operator has given the watched parameter this value.
+    pub(crate) fn changed(&mut self, value: String) {
+        self.watched.1 = value;
+        self.events.retain(|event| event.code != VALUE_CHANGE);
+        self.add(VALUE_CHANGE, "", State::Due);
+    }
+
+    /// The name of the watched parameter.
+    pub(crate) fn watched(&self) -> &str {
+        &self.watched.0
+    }
+
+    /// Reboot was asked for.
+    pub(crate) fn reboot(&mut self, key: &str, answered: bool) {
+        self.add("M Reboot", key, if answered { State::Due } else { State::Perhaps });
+    }
+
+    /// ScheduleInform was asked for at an instant.
+    pub(crate) fn schedule(&mut self, key: &str, asked: Instant, delay: Duration, answered: bool) {
+        let answered = answered.then(Instant::now);
+        self.add("M ScheduleInform", key, State::Later { due: asked + delay, answered, delay });
+    }
+
+    fn add(&mut self, code: &'static str, key: &str, state: State) {
+        self.events.push(Event { code, key: key.to_owned(), state });
+    }
+
+    /// Holds an Inform of an agent that was started at an instant against what it has to tell.
+    pub(crate) fn told(&mut self, inform: &Message, started: Instant) {
+        let (watched, value) = &self.watched;
+        assert_eq!(inform.value(watched), Some(value.as_str()), "{watched}"); // R99, R171
+        let told = || inform.events.iter().map(|event| (event.code.as_str(), event.command_key.as_str()));
+        for (code, key) in told() {
+            let times = told().filter(|other| *other == (code, key)).count();
+            assert_eq!(times, 1, "{code} {key:?} is told {times} times"); // R135
+            if code == "3 SCHEDULED" {
+                assert!(told().any(|(code, _)| code == "M ScheduleInform"), "{code} alone"); // R136
+                continue;
+            }
+            let known = self.events.iter_mut().find(|event| (event.code, event.key.as_str()) == (code, key));
+            // R134, R172: what was delivered, or what the ACS did itself, is not told
+            let known = known.unwrap_or_else(|| panic!("{code} {key:?} is told, and there is no reason to"));
+            if let State::Later { due, .. } = known.state {
+                assert!(Instant::now() + GRAIN >= due, "{code} {key:?} is told too early"); // R154
+                assert!(told().any(|(code, _)| code == "3 SCHEDULED"), "{key:?} without 3 SCHEDULED"); // R136
+            }
+            known.state = State::Due;
+        }
+        self.events.retain_mut(|event| {
+            let is_told = told().any(|told| told == (event.code, event.key.as_str()));
+            match event.state {
+                State::Due => assert!(is_told, "{} {:?} is lost", event.code, event.key), // R134, R138, R141
+                State::Later { due, answered: None, .. } => return Instant::now() < due + 3 * GRAIN,
+                State::Later { answered: Some(answered), delay, .. } => {
+                    let lost = !is_told && started > answered + delay + 2 * GRAIN;
+                    assert!(!lost, "the Inform scheduled as {:?} is lost", event.key); // R155
+                }
+                // Started anew, the agent may think that it is a moment too early still.
+                State::Perhaps | State::Confirmed if !is_told && event.code == "M ScheduleInform" => {
+                    event.state = State::Later { due: Instant::now(), answered: None, delay: Duration::ZERO };
+                }
+                State::Perhaps | State::Confirmed => return is_told,
+            }
+            true
+        });
+    }
+
+    /// InformResponse goes out: from here on what was told may count as delivered.
+    pub(crate) fn confirm(&mut self, inform: &Message) {
+        for event in &mut self.events {
+            let is_told =
+                |told: &&crate::support::message::Event| told.code == event.code && told.command_key == event.key;
+            if inform.events.iter().find(is_told).is_some() {
+                event.state = State::Confirmed;
+            }
+        }
+    }
+
+    /// The agent goes on after InformResponse: what was told is delivered, and not told again if the agent could store
+    /// that.
+    pub(crate) fn delivered(&mut self, stored: bool) {
+        if stored {
+            self.events.retain(|event| event.state != State::Confirmed);
+        }
+        for event in self.events.iter_mut().filter(|event| event.state == State::Confirmed) {
+            event.state = State::Perhaps;
+        }
+    }
+
+    /// Whether the agent must call in by itself when only its process is started anew.
+    pub(crate) fn calls_for_a_session(&self) -> bool {
+        self.events.iter().any(|event| event.state == State::Due)
+    }
+
+    /// Whether the device was, or may have been, asked to reboot.
+    pub(crate) fn expects_a_reboot(&self) -> bool {
+        self.events.iter().any(|event| event.code == "M Reboot")
+    }
+
+    /// How many scheduled Informs may wait.
+    pub(crate) fn scheduled(&self) -> usize {
+        self.events.iter().filter(|event| matches!(event.state, State::Later { .. })).count()
+    }
+
+    /// A scheduled Inform that was never answered and has not come in time was never stored.
+    pub(crate) fn forget_what_never_came(&mut self) {
+        let open = |event: &Event| matches!(event.state, State::Later { answered: None, due, .. } if due + 3 * GRAIN < Instant::now());
+        self.events.retain(|event| !open(event));
+    }
+
+    /// Whether nothing is left to tell.
+    pub(crate) fn is_over(&self) -> bool {
+        self.events.is_empty()
+    }
+}

@@ -1,0 +1,162 @@
+//! TLS between agent and ACS, with a certificate authority of the test's own making.
+#![cfg(feature = "tls")]
+
+use std::path::Path;
+
+use crate::gateway::{PASSWORD, SOON, USERNAME, gateway, gateway_at};
+use crate::support::{
+    Acs, AcsOptions, Agent, Authority, Flaw, ServerTls, empty_post, get_rpc_methods, inform, inform_response,
+    no_content, redirect, response, set_parameter_values,
+};
+
+fn acs_of(tls: ServerTls) -> Acs {
+    Acs::start(AcsOptions::new().tls(tls).digest(USERNAME, PASSWORD).cookie("session", "; Secure"))
+}
+
+/// A gateway that trusts this authority and calls the ACS by that host name.
+///
+/// The file must be there and stay as it is: the agents read it while they start.
+fn trusting(ca_file: &Path, acs: &Acs, host: &str) -> Agent {
+    gateway_at(&acs.url_at(host)).args(&["--ca-file".as_ref(), ca_file.as_os_str()]).start()
+}
+
+/// R27, R29, R30: chain and name are right, by name and by address; the name, and only a name, is told by SNI.
+#[test]
+fn a_good_certificate() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let authority = Authority::new("test CA");
+    let ca_file = authority.ca_file(directory.path());
+    for (host, sni) in [("localhost", Some("localhost")), ("127.0.0.1", None)] {
+        let mut acs = acs_of(authority.server(Flaw::None));
+        acs.enqueue(get_rpc_methods());
+        let _agent = trusting(&ca_file, &acs, host);
+        let session = acs.session(SOON).expect_complete();
+        assert_eq!(session.statuses(), [401, 200, 200, 204]);
+        assert_eq!(session.exchanges[0].sni.as_deref(), sni);
+    }
+}
+
+/// R30: nothing is said to a server whose certificate is not right, and it is tried again.
+#[test]
+fn certificates_that_are_not_good() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let authority = Authority::new("test CA");
+    let ca_file = authority.ca_file(directory.path());
+    let stranger = Authority::new("another CA");
+    let cases = [
+        ("wrong name", "localhost", authority.server(Flaw::WrongName)),
+        ("wrong address", "127.0.0.1", authority.server(Flaw::WrongName)),
+        ("expired", "localhost", authority.server(Flaw::Expired)),
+        ("not yet valid", "localhost", authority.server(Flaw::NotYetValid)),
+        ("only a common name", "127.0.0.1", authority.server(Flaw::OnlyCommonName)),
+        ("unknown authority", "localhost", stranger.server(Flaw::None)),
+    ];
+    let mut running = Vec::new();
+    for (what, host, tls) in cases {
+        let acs = acs_of(tls);
+        let agent = trusting(&ca_file, &acs, host);
+        running.push((what, acs, agent));
+    }
+    for (what, acs, agent) in running {
+        agent.wait_for_log("session failed: no secure connection", SOON);
+        acs.handshake_failure(2, SOON); // the retry too
+        assert!(agent.log().lines().filter(|line| line.contains("session failed")).count() >= 1, "{what}");
+        drop(agent);
+        assert!(acs.requests(0, SOON).is_empty(), "{what}: a request came through");
+    }
+}
+
+/// R30: without `--ca-file` a CA of our own making is unknown.
+#[test]
+fn an_authority_that_nobody_named() {
+    let acs = acs_of(Authority::new("test CA").server(Flaw::None));
+    let agent = gateway(&acs).start();
+    agent.wait_for_log("session failed: no secure connection", SOON);
+}
+
+/// R33.
+#[test]
+fn a_client_certificate() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let authority = Authority::new("test CA");
+    let ca_file = authority.ca_file(directory.path());
+    let (certificate, key) = authority.client_files(USERNAME, directory.path());
+    let picky = || acs_of(authority.server(Flaw::None).require_client_of(&authority));
+    let with_ca = |acs: &Acs| gateway(acs).args(&["--ca-file".as_ref(), ca_file.as_os_str()]);
+
+    let mut acs = picky();
+    let identity = ["--client-cert".as_ref(), certificate.as_os_str(), "--client-key".as_ref(), key.as_os_str()];
+    let agent = with_ca(&acs).args(&identity).start();
+    acs.session(SOON).expect_complete();
+    drop(agent);
+
+    let acs = picky();
+    let agent = with_ca(&acs).start();
+    agent.wait_for_log("session failed: ", SOON);
+    acs.handshake_failure(1, SOON);
+}
+
+/// A file that goes bad while the agent runs ends every session, with a word; the agent goes on.
+#[test]
+fn a_file_that_holds_no_certificate_any_more() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let authority = Authority::new("test CA");
+    let ca_file = authority.ca_file(directory.path());
+    let mut acs = acs_of(authority.server(Flaw::None));
+    let mut agent = trusting(&ca_file, &acs, "localhost");
+    acs.session(SOON).expect_complete();
+    std::fs::write(&ca_file, "no certificate here\n").expect("a file");
+    agent.succeeds(&["inform"]);
+    let line = agent.wait_for_log("session failed: ", SOON);
+    assert!(line.contains(".pem"), "{line}");
+    assert!(agent.is_running());
+}
+
+/// R31, R57: to https and back; the certificate must be that of the new host, and cookies go along.
+#[test]
+fn redirects_between_http_and_https() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let authority = Authority::new("test CA");
+    let ca_file = authority.ca_file(directory.path());
+    let mut acs = Acs::start(AcsOptions::new().cookie("plain", ""));
+    let here = acs.url();
+    let secure = AcsOptions::new().path("/secure").cookie("secure", "; Secure");
+    let there = acs.second_door(secure.tls(authority.server(Flaw::None)));
+    acs.expects(inform()).replies(redirect(302, &there));
+    acs.expects(inform()).replies(inform_response());
+    acs.expects(empty_post()).replies(get_rpc_methods());
+    acs.expects(response("GetRPCMethods")).replies(redirect(307, &here));
+    acs.expects(response("GetRPCMethods")).replies(no_content());
+    let agent = trusting(&ca_file, &acs, "127.0.0.1");
+    acs.session(SOON).expect_complete();
+    drop(agent);
+
+    let mut acs = Acs::start(AcsOptions::new());
+    let there = acs.second_door(AcsOptions::new().path("/secure").tls(authority.server(Flaw::WrongName)));
+    acs.expects(inform()).replies(redirect(302, &there));
+    let agent = trusting(&ca_file, &acs, "127.0.0.1");
+    agent.wait_for_log("session failed: no secure connection", SOON);
+    acs.handshake_failure(1, SOON);
+}
+
+/// R58: the server chooses Basic by its challenge; from then on it is told at once, but not to another server.
+#[test]
+fn basic_over_tls() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let authority = Authority::new("test CA");
+    let options = || AcsOptions::new().tls(authority.server(Flaw::None));
+    let mut other = Acs::start(options().digest(USERNAME, PASSWORD));
+    let mut acs = Acs::start(options().basic(USERNAME, PASSWORD));
+    let ca_file = authority.ca_file(directory.path());
+    let _agent = gateway(&acs)
+        .args(&["--ca-file".as_ref(), ca_file.as_os_str()])
+        .set("Device.ManagementServer.PeriodicInformEnable", "true")
+        .set("Device.ManagementServer.PeriodicInformInterval", "1")
+        .start();
+    assert_eq!(acs.session(SOON).expect_complete().statuses(), [401, 200, 204]);
+    acs.enqueue(set_parameter_values(&[("Device.ManagementServer.URL", "string", &other.url())], ""));
+    assert_eq!(acs.session(SOON).expect_complete().statuses(), [200, 200, 204]);
+    let session = other.session(SOON).expect_complete();
+    assert_eq!(session.statuses(), [401, 200, 204]);
+    assert_eq!(session.exchanges[0].request.header("Authorization"), None);
+}

@@ -1,0 +1,329 @@
+//! The storm over file transfers: the ACS asks for downloads and uploads while the agent, or the whole device, is killed
+//! at random moments of moving, applying and telling.
+//!
+//! ```text
+//! round:  start ──▶ Inform ──▶ TransferComplete … ──▶ Download, Upload … ──▶ 204 ──▶ moving, applying
+//!           └──────────┴──────────────┴──────────────────────┴──────────────────────────┴── SIGKILL at any of these
+//! ```
+//!
+//! Each transfer that was answered is reported once, none is lost, and no action runs twice. `STORM_ROUNDS` says how many
+//! rounds there are, `STORM_SEED` repeats a storm; the seed is printed.
+
+#![allow(clippy::disallowed_methods)] // a storm has clocks and waits
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::storm::chance::Chance;
+use crate::support::{Agent, Call, FileServer, FileServerOptions, Line, Message, Rpc, Served, download, upload};
+use tempfile::TempDir;
+
+/// Rounds where the environment does not say how many.
+const ROUNDS: usize = 60;
+
+/// How long the agent may take for what takes milliseconds.
+const SOON: Duration = Duration::from_secs(30);
+
+/// A session of an agent that has something to tell comes within this time, or the moment is as good as any to kill it.
+const SHORTLY: Duration = Duration::from_millis(40);
+
+/// How long after a step the agent is killed at most.
+const KILL_LIMIT: Duration = Duration::from_millis(40);
+
+const CONFIG: &str = "3 Vendor Configuration File";
+const FIRMWARE: &str = "1 Firmware Upgrade Image";
+const LOG: &str = "2 Vendor Log File";
+
+#[test]
+fn a_storm_over_files() {
+    Storm::new().blow(setting("STORM_ROUNDS", ROUNDS));
+}
+
+fn setting(name: &str, default: usize) -> usize {
+    match std::env::var(name) {
+        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")),
+        Err(_) => default,
+    }
+}
+
+/// What the ACS knows of a transfer that it has asked for.
+#[derive(Debug)]
+struct Asked {
+    file_type: &'static str,
+    /// The answer was heard: it must be reported.
+    answered: bool,
+    report: Report,
+    code: u16,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Report {
+    None,
+    /// Its response was sent, and it is not known whether it was heard.
+    Unsure,
+    Confirmed,
+}
+
+struct Storm {
+    line: Line,
+    agent: Agent,
+    files: FileServer,
+    place: TempDir,
+    chance: Chance,
+    asked: BTreeMap<String, Asked>,
+    keys: u32,
+}
+
+impl Storm {
+    fn new() -> Storm {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("a time after 1970");
+        let seed = setting("STORM_SEED", now.as_micros() as usize);
+        println!("STORM_SEED={seed}");
+        let line = Line::open();
+        let place = tempfile::tempdir().expect("a directory");
+        let in_place = |name: &str| place.path().join(name);
+        let directory = place.path().to_str().expect("a path that is text");
+        let counted = format!("cd {directory}; echo $$ > running; echo '{{commandKey}}' >> applies");
+        let actions = serde_json::json!({ "actions": {
+            "download": {
+                CONFIG: { "run": ["sh", "-c", format!("{counted}; cp {{file}} config && sleep 0.005; rm running")] },
+                FIRMWARE: { "run": ["sh", "-c", format!("{counted}; sleep 0.003; cp {{file}} new && mv new image; rm running")],
+                            "reboots": true },
+            },
+            "upload": { LOG: { "run": ["sh", "-c", "sleep 0.003; echo log > {file}"] } },
+        } });
+        fs::write(in_place("overlay.json"), actions.to_string()).expect("a file");
+        fs::write(in_place("image"), image("0")).expect("a file");
+        let agent = Agent::builder(env!("CARGO_BIN_EXE_cpe-agent"))
+            .data_model("data-model/tr-181.json")
+            .data_model(in_place("overlay.json"))
+            .data_model(in_place("image"))
+            .set("Device.ManagementServer.URL", &line.url())
+            .set("Device.ManagementServer.PeriodicInformEnable", "false")
+            .fixed_ports()
+            .log_level("info")
+            .not_started();
+        let files = FileServer::start(FileServerOptions::new());
+        files.serves("/config", Served::sized(200_000).trickles(50_000, Duration::from_millis(1)));
+        Storm { line, agent, files, place, chance: Chance::new(seed as u64), asked: BTreeMap::new(), keys: 0 }
+    }
+
+    fn blow(mut self, rounds: usize) {
+        let started = Instant::now();
+        for round in 0..rounds {
+            println!("round {round} at {:?}", started.elapsed());
+            let alone = self.chance.percent(40);
+            self.line.clear();
+            if alone {
+                self.agent.restart();
+            } else {
+                self.lose_power();
+                self.agent.reboot();
+            }
+            self.round(alone);
+            self.agent.kill9();
+        }
+        self.calm_down();
+        self.take_stock(rounds);
+    }
+
+    /// As a rule the action that runs goes down with the device; now and then it is through just before.
+    fn lose_power(&mut self) {
+        let running = fs::read_to_string(self.place.path().join("running")).unwrap_or_default();
+        if !running.trim().is_empty() && self.chance.percent(70) {
+            let group = format!("-{}", running.trim());
+            // It may have ended meanwhile.
+            let _ = Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status();
+        }
+    }
+
+    fn round(&mut self, alone: bool) {
+        if self.chance.percent(10) {
+            return self.wait();
+        }
+        let Some(mut call) = self.line.accept(if alone { SHORTLY } else { SOON }) else { return self.wait() };
+        if !self.listen(&mut call, 25) {
+            return;
+        }
+        for _ in 0..self.chance.below(4) {
+            let (key, rpc) = self.anything();
+            call.say(&rpc);
+            if self.chance.percent(15) {
+                self.wait();
+                self.agent.kill9();
+            }
+            let Some(answer) = call.hear() else { return };
+            self.answered(&key, &answer);
+        }
+        call.dismiss();
+        self.wait();
+    }
+
+    /// The session up to the empty POST; false where the agent was killed on the way, with that chance at each step.
+    fn listen(&mut self, call: &mut Call, percent: usize) -> bool {
+        let Some(inform) = call.hear() else { return false };
+        self.check(&inform);
+        if self.chance.percent(percent / 2) {
+            self.agent.kill9();
+            return false;
+        }
+        call.confirm();
+        let Some(mut message) = call.hear() else { return false };
+        while !message.method.is_empty() {
+            let key = self.reported(&message);
+            if self.chance.percent(percent / 2) {
+                self.agent.kill9();
+                return false;
+            }
+            call.respond(&message);
+            self.note(&key, Report::Unsure);
+            let killed = self.chance.percent(percent);
+            if killed {
+                std::thread::sleep(self.chance.moment(Duration::from_millis(4)));
+                self.agent.kill9();
+            }
+            // What it says next shows that it has heard, and so that the journal has it.
+            let Some(next) = call.hear() else { return false };
+            self.note(&key, Report::Confirmed);
+            if killed {
+                return false;
+            }
+            message = next;
+        }
+        true
+    }
+
+    /// R240: the Inform tells of transfers that are known and not confirmed.
+    fn check(&self, inform: &Message) {
+        for event in inform.events.iter().filter(|event| event.code.starts_with("M ")) {
+            let asked = self.asked.get(&event.command_key).expect("a transfer that was asked for");
+            assert_ne!(asked.report, Report::Confirmed, "{event:?} is told again");
+            assert_eq!(event.code, if asked.file_type == LOG { "M Upload" } else { "M Download" });
+        }
+    }
+
+    fn reported(&mut self, message: &Message) -> String {
+        assert_eq!(message.method, "TransferComplete", "{}", message.xml);
+        let key = message.argument("CommandKey").expect("a key").to_owned();
+        let code = message.fault.as_ref().expect("a FaultStruct").code;
+        let asked = self.asked.get_mut(&key).expect("a transfer that was asked for");
+        assert_ne!(asked.report, Report::Confirmed, "{key} is reported again: {}", message.xml); // R239
+        assert!(asked.report == Report::None || asked.code == code, "{key}: {code}, and not {} as before", asked.code);
+        let may_be: &[u16] = match asked.file_type {
+            LOG => &[0, 9011],
+            _ => &[0, 9002, 9017, 9018],
+        };
+        assert!(may_be.contains(&code), "{}", message.xml);
+        asked.code = code;
+        key
+    }
+
+    fn note(&mut self, key: &str, report: Report) {
+        self.asked.get_mut(key).expect("a transfer that was asked for").report = report;
+    }
+
+    fn answered(&mut self, key: &str, answer: &Message) {
+        if answer.fault.as_ref().is_some_and(|fault| fault.code == 9004) {
+            self.asked.remove(key); // R233
+            return;
+        }
+        assert_eq!(answer.argument("Status"), Some("1"), "{}", answer.xml);
+        self.asked.get_mut(key).expect("just asked for").answered = true;
+    }
+
+    fn anything(&mut self) -> (String, Rpc) {
+        self.keys += 1;
+        let key = format!("key {}", self.keys);
+        let (file_type, rpc) = match self.chance.below(10) {
+            0..=1 => (LOG, upload(LOG, &self.files.url("/log"))),
+            2..=4 => {
+                self.files.serves("/firmware", Served::file(image(&key)));
+                (FIRMWARE, download(FIRMWARE, &self.files.url("/firmware")))
+            }
+            _ => (CONFIG, download(CONFIG, &self.files.url("/config"))),
+        };
+        let asked = Asked { file_type, answered: false, report: Report::None, code: 0 };
+        self.asked.insert(key.clone(), asked);
+        let delay = if self.chance.percent(20) { 1 } else { 0 };
+        (key.clone(), rpc.with("CommandKey", key).with("DelaySeconds", delay))
+    }
+
+    fn wait(&mut self) {
+        // The moment is the point of it: nothing is waited for.
+        let moment = match self.chance.percent(40) {
+            true => Duration::from_millis(self.chance.below(60) as u64),
+            false => self.chance.moment(KILL_LIMIT),
+        };
+        std::thread::sleep(moment);
+    }
+
+    /// The storm is over: everything that was promised is reported.
+    fn calm_down(&mut self) {
+        let deadline = Instant::now() + 4 * SOON;
+        let mut silence = 0;
+        self.line.clear();
+        self.agent.reboot();
+        while silence < 15 {
+            assert!(Instant::now() < deadline, "never reported: {:?}", self.missing());
+            match self.line.accept(Duration::from_millis(100)) {
+                Some(mut call) => {
+                    if self.listen(&mut call, 0) {
+                        call.dismiss();
+                    }
+                }
+                // An image waits for the device to go down, or there is nothing left.
+                None => silence = if self.missing().is_empty() { silence + 1 } else { 0 },
+            }
+            if !self.missing().is_empty() && self.is_going_down() {
+                self.line.clear();
+                self.agent.reboot();
+            }
+        }
+        self.agent.kill9();
+    }
+
+    fn is_going_down(&self) -> bool {
+        let output = self.agent.command(&["status", "--json"]);
+        String::from_utf8_lossy(&output.stdout).contains("\"rebooting\"")
+    }
+
+    /// Promised, and not reported.
+    fn missing(&self) -> Vec<&String> {
+        self.asked
+            .iter()
+            .filter(|(_, asked)| asked.answered && asked.report == Report::None)
+            .map(|(key, _)| key)
+            .collect()
+    }
+
+    /// No action ran twice, and what was reported as done has run.
+    fn take_stock(&self, rounds: usize) {
+        let applies = fs::read_to_string(self.place.path().join("applies")).unwrap_or_default();
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        applies.lines().for_each(|key| *counts.entry(key).or_default() += 1);
+        let (mut done, mut failed) = (0, 0);
+        for (key, asked) in &self.asked {
+            let count = counts.get(key.as_str()).copied().unwrap_or(0);
+            assert!(count <= 1, "{key} was applied {count} times");
+            if asked.report != Report::None && asked.code == 0 && asked.file_type != LOG {
+                assert_eq!(count, 1, "{key} is reported as done");
+            }
+            match asked.report {
+                Report::None => {}
+                _ if asked.code == 0 => done += 1,
+                _ => failed += 1,
+            }
+        }
+        println!("{} transfers, {done} done, {failed} interrupted", self.asked.len());
+        assert!(rounds < ROUNDS || done > 0 && failed > 0, "a storm that meets nothing");
+        let left = fs::read_dir(self.agent.state_dir().join("transfers")).map_or(0, Iterator::count);
+        assert_eq!(left, 0, "files are left behind");
+    }
+}
+
+/// A firmware: a piece of the data model.
+fn image(version: &str) -> String {
+    format!(r#"{{ "Device": {{ "DeviceInfo": {{ "SoftwareVersion": {{ "value": "{version}" }} }} }} }}"#)
+}

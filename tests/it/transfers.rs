@@ -1,0 +1,11 @@
+//! File transfers by the real binary: an ACS that asks for them, a file server that they go to, actions that leave traces.
+
+#![allow(clippy::disallowed_methods)] // these tests have clocks and wait
+
+mod bench;
+mod downloads;
+mod firmware;
+mod local;
+mod memory;
+mod queue;
+mod uploads;

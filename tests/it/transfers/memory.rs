@@ -1,0 +1,46 @@
+//! A large file costs no more memory than a small one.
+
+use std::fs;
+use std::time::Duration;
+
+use super::bench::*;
+use crate::support::{Served, download};
+
+const SMALL: u64 = 2 << 20;
+const LARGE: u64 = 200 << 20;
+
+/// What may differ from one run to the next: allocator and stacks.
+const NOISE: u64 = 256 << 10;
+
+/// Anonymous memory of a process, in bytes: what it has allocated, and its stacks.
+fn anonymous(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap_or("0 kB");
+    line.trim().trim_end_matches("kB").trim().parse::<u64>().expect("a number") << 10
+}
+
+/// The most that the agent has while it downloads, checks and applies a file of that size.
+fn most_memory(size: u64) -> u64 {
+    let action = format!("\"download\": {{ \"{CONFIG}\": {{ {} }} }}", shell("wc -c < {file} > size"));
+    let bench = Bench::new(&action);
+    bench.files.serves("/f", Served::sized(size));
+    bench.ask(&[download(CONFIG, &bench.files.url("/f")).with("CommandKey", "k")]);
+    let pid = bench.agent.pid();
+    let mut most = 0;
+    while bench.traces("size").is_empty() {
+        most = most.max(anonymous(pid));
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    bench.ends_with(0);
+    assert_eq!(bench.traces("size")[0].trim(), size.to_string());
+    assert_eq!(bench.left_behind(), 0);
+    most.max(anonymous(pid))
+}
+
+/// The file is never held in memory.
+#[test]
+fn memory_does_not_grow_with_the_file() {
+    let (small, large) = (most_memory(SMALL), most_memory(LARGE));
+    println!("2 MB: {} kB, 200 MB: {} kB of anonymous memory", small >> 10, large >> 10);
+    assert!(small > 0 && large < small + NOISE, "{large} bytes, and {small} for a small file");
+}
