@@ -8,7 +8,7 @@
 //!   upload   ──▶ FileServer ──▶ 200, 201 or 204
 //!
 //!   FileServer   401, redirects, which connection to use          (file_server.rs)
-//!    └─ Wire ─ Stream ─ Tcp                                       (the ACS's: acs/)
+//!    └─ HttpConnection ─ Stream ─ Tcp                                       (the ACS's: acs/)
 //! ```
 //!
 //! A file is streamed in pieces of a few kilobytes and never held in memory. Everything ends: each wait by the silence

@@ -40,8 +40,8 @@ enum Scheme {
 
 /// What happened so far to one request.
 #[derive(Debug, Default)]
-pub(crate) struct Attempt {
-    answered: bool,
+pub(crate) struct AnsweredChallenges {
+    any: bool,
     stale: u8,
 }
 
@@ -78,7 +78,7 @@ impl Authentication {
         &mut self,
         offered: Vec<Challenge>,
         allow_basic: bool,
-        attempt: &mut Attempt,
+        answered: &mut AnsweredChallenges,
     ) -> Result<(), SessionError> {
         let Some(challenge) = digest::strongest(offered) else {
             return Err(match self.scheme {
@@ -86,10 +86,10 @@ impl Authentication {
                 None => SessionError::Protocol("status 401 without a challenge that could be answered".into()),
             });
         };
-        if self.is_refusal(&challenge, attempt) {
+        if self.is_refusal(&challenge, answered) {
             return Err(SessionError::Authentication);
         }
-        attempt.answered = true;
+        answered.any = true;
         self.scheme = Some(match challenge {
             Challenge::Basic if !allow_basic => {
                 return Err(SessionError::Redirect(
@@ -118,16 +118,16 @@ impl Authentication {
     }
 
     /// Whether this challenge says that the credentials are wrong.
-    fn is_refusal(&self, challenge: &Challenge, attempt: &mut Attempt) -> bool {
+    fn is_refusal(&self, challenge: &Challenge, answered: &mut AnsweredChallenges) -> bool {
         match (challenge, &self.scheme) {
             (Challenge::Basic, Some(Scheme::Basic)) => true,
             (Challenge::Digest(new), Some(Scheme::Digest { challenge: old, .. }))
-                if attempt.answered && new.stale && new.nonce != old.nonce =>
+                if answered.any && new.stale && new.nonce != old.nonce =>
             {
-                attempt.stale += 1;
-                attempt.stale > MAX_STALE
+                answered.stale += 1;
+                answered.stale > MAX_STALE
             }
-            _ => attempt.answered,
+            _ => answered.any,
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::url::Host;
 
 /// What came of a handshake.
 #[derive(Debug)]
-pub struct Examination {
+pub struct HandshakeReport {
     /// The certificates that the server showed, in DER, its own first; none where it came not that far.
     pub shown: Vec<Vec<u8>>,
     /// The stream, or why a session would fail.
@@ -23,39 +23,39 @@ pub struct Examination {
 }
 
 /// Sets up TLS as a session does: nothing is accepted here that would be refused there.
-pub fn examine(settings: &TlsSettings, clock_is_set: bool, host: &Host, tcp: Tcp) -> Examination {
-    let witness = match Witness::new(settings, clock_is_set) {
-        Ok(witness) => Arc::new(witness),
-        Err(error) => return Examination { shown: Vec::new(), outcome: Err(error) },
+pub fn examine(settings: &TlsSettings, clock_is_set: bool, host: &Host, tcp: Tcp) -> HandshakeReport {
+    let recorder = match RecordingVerifier::new(settings, clock_is_set) {
+        Ok(recorder) => Arc::new(recorder),
+        Err(error) => return HandshakeReport { shown: Vec::new(), outcome: Err(error) },
     };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let client = TlsClient::with_verifier(settings, provider, Arc::clone(&witness) as Arc<dyn ServerCertVerifier>);
+    let client = TlsClient::with_verifier(settings, provider, Arc::clone(&recorder) as Arc<dyn ServerCertVerifier>);
     let outcome = client.and_then(|client| client.handshake(host, tcp));
-    let shown = std::mem::take(&mut *witness.shown.lock().unwrap_or_else(PoisonError::into_inner));
-    Examination { shown, outcome }
+    let shown = std::mem::take(&mut *recorder.shown.lock().unwrap_or_else(PoisonError::into_inner));
+    HandshakeReport { shown, outcome }
 }
 
 /// The verifier of a session, with an eye on what it is given.
-struct Witness {
+struct RecordingVerifier {
     verifier: Arc<dyn ServerCertVerifier>,
     shown: Mutex<Vec<Vec<u8>>>,
 }
 
-impl Witness {
-    fn new(settings: &TlsSettings, clock_is_set: bool) -> Result<Witness, SessionError> {
+impl RecordingVerifier {
+    fn new(settings: &TlsSettings, clock_is_set: bool) -> Result<RecordingVerifier, SessionError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let verifier = verifier(settings.ca_file.as_deref(), clock_is_set, &provider)?;
-        Ok(Witness { verifier, shown: Mutex::default() })
+        Ok(RecordingVerifier { verifier, shown: Mutex::default() })
     }
 }
 
-impl fmt::Debug for Witness {
+impl fmt::Debug for RecordingVerifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Witness")
+        f.write_str("RecordingVerifier")
     }
 }
 
-impl ServerCertVerifier for Witness {
+impl ServerCertVerifier for RecordingVerifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,

@@ -15,7 +15,7 @@ use ureq_proto::http::{HeaderMap, Request};
 use ureq_proto::{BodyMode, Error, parser};
 
 use super::stream::Stream;
-use super::transport::Idle;
+use super::transport::Readiness;
 use crate::cwmp::session_error::SessionError;
 
 /// Room for the header of an answer, and for what is read of its body at a time.
@@ -26,12 +26,12 @@ const MAX_INTERIM: usize = 8;
 const PHASE: u32 = 4;
 /// A slower uplink than this has to live with failing large requests.
 const SLOWEST_UPLINK: usize = 1024; // bytes a second
-/// So many moments of [`Wire::linger`], a second in all, an answer to the header alone is waited for.
+/// So many moments of [`HttpConnection::wait_for_input`], a second in all, an answer to the header alone is waited for.
 const HESITATION: usize = 5;
 
 /// One open stream with what was read ahead from it.
 #[derive(Debug)]
-pub struct Wire {
+pub struct HttpConnection {
     stream: Stream,
     input: Vec<u8>,
     /// `input[start..end]` is read and not used yet.
@@ -45,7 +45,7 @@ pub struct Wire {
 
 /// An answer whose body is still to be read.
 #[derive(Debug)]
-pub struct Answer {
+pub struct ResponseHead {
     /// The status code.
     pub status: u16,
     /// Its header.
@@ -53,7 +53,7 @@ pub struct Answer {
     body: Option<Call<RecvBody>>,
 }
 
-impl Answer {
+impl ResponseHead {
     /// The bytes of the body; none where only its end will tell.
     pub fn length(&self) -> Option<u64> {
         match self.body.as_ref().map(Call::body_mode) {
@@ -65,7 +65,7 @@ impl Answer {
 }
 
 /// The body of a request, in pieces.
-pub trait Body {
+pub trait RequestBody {
     /// All its bytes.
     fn length(&self) -> u64;
     /// The next piece of it.
@@ -74,10 +74,10 @@ pub trait Body {
     fn sent(&mut self, bytes: usize);
 }
 
-impl Wire {
+impl HttpConnection {
     /// On a stream just opened.
-    pub fn new(stream: Stream) -> Wire {
-        Wire { stream, input: vec![0; INPUT], start: 0, end: 0, sent_all: true, keep: true }
+    pub fn new(stream: Stream) -> HttpConnection {
+        HttpConnection { stream, input: vec![0; INPUT], start: 0, end: 0, sent_all: true, keep: true }
     }
 
     /// The stream itself.
@@ -96,8 +96,8 @@ impl Wire {
     }
 
     /// Waits a moment for the server to close the connection, or to say something.
-    pub fn linger(&self) {
-        self.stream.tcp().linger();
+    pub fn wait_for_input(&self) {
+        self.stream.tcp().wait_for_input();
     }
 
     /// Whether another request may be sent: the last answer allowed it and was read to its end, and
@@ -110,10 +110,10 @@ impl Wire {
                 return false;
             }
             (self.start, self.end) = (0, 0);
-            match self.stream.idle() {
-                Idle::Quiet => return true,
-                Idle::Closed => return false,
-                Idle::Bytes => match self.fill() {
+            match self.stream.peek() {
+                Readiness::Idle => return true,
+                Readiness::Closed => return false,
+                Readiness::Input => match self.fill() {
                     Ok(true) => {}
                     _ => return false,
                 },
@@ -123,7 +123,7 @@ impl Wire {
 
     /// Sends a request and reads the header of the answer. The request's header names the length of
     /// `body`. [`SessionError::Closed`]: the connection ended before the first byte of an answer.
-    pub fn exchange(&mut self, request: Request<()>, body: &[u8]) -> Result<Answer, SessionError> {
+    pub fn exchange(&mut self, request: Request<()>, body: &[u8]) -> Result<ResponseHead, SessionError> {
         self.keep = false;
         self.sent_all = false;
         let mut call = Call::new(request).map_err(invalid)?.proceed();
@@ -157,9 +157,9 @@ impl Wire {
     pub fn exchange_streamed(
         &mut self,
         request: Request<()>,
-        body: &mut dyn Body,
+        body: &mut dyn RequestBody,
         hesitate: bool,
-    ) -> Result<Answer, SessionError> {
+    ) -> Result<ResponseHead, SessionError> {
         self.keep = false;
         self.sent_all = false;
         let mut call = Call::new(request).map_err(invalid)?.proceed();
@@ -174,7 +174,7 @@ impl Wire {
             // It may have refused the request early; then its answer is there to be read.
             Err(SessionError::Closed) => {}
             Err(error @ SessionError::Timeout(_)) => {
-                if self.stream.idle() != Idle::Bytes {
+                if self.stream.peek() != Readiness::Input {
                     return Err(error);
                 }
             }
@@ -190,18 +190,18 @@ impl Wire {
     }
 
     /// False where the server had something to say before the end.
-    fn send_pieces(&mut self, head: &[u8], body: &mut dyn Body, hesitate: bool) -> Result<bool, SessionError> {
+    fn send_pieces(&mut self, head: &[u8], body: &mut dyn RequestBody, hesitate: bool) -> Result<bool, SessionError> {
         self.stream.send(head, &[])?;
         for _ in 0..if hesitate { HESITATION } else { 0 } {
-            self.linger();
+            self.wait_for_input();
             self.stream.tcp().check()?;
-            if self.stream.idle() != Idle::Quiet {
+            if self.stream.peek() != Readiness::Idle {
                 return Ok(false);
             }
         }
         let mut left = body.length();
         while left > 0 {
-            if self.stream.idle() != Idle::Quiet {
+            if self.stream.peek() != Readiness::Idle {
                 return Ok(false);
             }
             // Nothing of the answer is read yet, so that its room is free.
@@ -225,7 +225,7 @@ impl Wire {
     /// Reads the body to its end, giving it to `take` piece by piece; at most `limit` bytes.
     pub fn read_body(
         &mut self,
-        answer: &mut Answer,
+        answer: &mut ResponseHead,
         limit: usize,
         take: &mut dyn FnMut(&[u8]) -> Result<(), SessionError>,
     ) -> Result<(), SessionError> {
@@ -248,7 +248,7 @@ impl Wire {
     }
 
     /// Reads the next piece of the body; 0 at its end.
-    pub fn read(&mut self, answer: &mut Answer, piece: &mut [u8]) -> Result<usize, SessionError> {
+    pub fn read(&mut self, answer: &mut ResponseHead, piece: &mut [u8]) -> Result<usize, SessionError> {
         let Some(call) = &mut answer.body else {
             return Ok(0);
         };
@@ -281,7 +281,7 @@ impl Wire {
         Ok(0)
     }
 
-    fn receive(&mut self, mut call: Call<RecvResponse>) -> Result<Answer, SessionError> {
+    fn receive(&mut self, mut call: Call<RecvResponse>) -> Result<ResponseHead, SessionError> {
         self.stream.begin("waiting for the answer", self.phase());
         let mut interim = 0;
         let mut searched = 0;
@@ -322,7 +322,7 @@ impl Wire {
         &mut self,
         call: Call<RecvResponse>,
         parts: ureq_proto::http::response::Parts,
-    ) -> Result<Answer, SessionError> {
+    ) -> Result<ResponseHead, SessionError> {
         let body = match call.proceed() {
             Some(RecvResponseResult::RecvBody(call)) => Some(call),
             Some(RecvResponseResult::Redirect(call)) => {
@@ -335,7 +335,7 @@ impl Wire {
             }
             None => return Err(SessionError::Protocol("no end of the header".into())),
         };
-        Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, body })
+        Ok(ResponseHead { status: parts.status.as_u16(), headers: parts.headers, body })
     }
 
     fn unread(&self) -> &[u8] {

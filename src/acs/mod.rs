@@ -1,14 +1,14 @@
 //! The HTTP side of one session with the ACS.
 //!
 //! ```text
-//!   Connection      401, redirects, cookies, which connection to use        (here)
+//!   AcsConnection   401, redirects, cookies, which connection to use        (here)
 //!    ├─ Authentication, Cookies
-//!    └─ Wire        one request, one answer, over ureq-proto                (http.rs)
+//!    └─ HttpConnection        one request, one answer, over ureq-proto                (http.rs)
 //!        └─ Stream  plain or TLS                                            (stream.rs, tls.rs)
 //!            └─ Tcp limits on every wait, names resolved                    (transport.rs, resolver.rs)
 //! ```
 //!
-//! [`Connection::post`] is one step of the session as CWMP sees it, however many requests it takes.
+//! [`AcsConnection::post`] is one step of the session as CWMP sees it, however many requests it takes.
 //! The lower three know nothing of CWMP or POST; file transfers stand on them as well.
 
 pub(crate) mod authentication;
@@ -38,11 +38,11 @@ use crate::cwmp::session_error::SessionError;
 use crate::digest::challenges;
 use crate::secret::Secret;
 use crate::url::Url;
-use authentication::{Attempt, Authentication};
+use authentication::{AnsweredChallenges, Authentication};
 use cookie::Cookies;
-use http::{Answer, Wire};
+use http::{HttpConnection, ResponseHead};
 use stream::Connector;
-use transport::Patience;
+use transport::IoLimits;
 
 /// Consecutive redirects that are followed (R56).
 const MAX_REDIRECTS: usize = 5;
@@ -53,7 +53,7 @@ pub(crate) const USER_AGENT: &str = concat!("cpe-agent/", env!("CARGO_PKG_VERSIO
 
 /// What a session needs to know to reach the ACS.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct AcsSettings {
     /// `ManagementServer.URL`.
     pub url: String,
     /// `ManagementServer.Username`.
@@ -84,7 +84,7 @@ pub fn check_tls_files(settings: &TlsSettings) -> Result<(), (&'static str, Sess
 
 /// An answer that keeps the session going.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reply {
+pub struct Response {
     /// 200 or 204.
     pub status: u16,
     /// Empty where the ACS has nothing to say, whatever the status (R43).
@@ -94,41 +94,41 @@ pub struct Reply {
 /// The HTTP side of one session. Cookies, credentials in use and the target of a redirect live as long
 /// as it does (R53, R55); dropping it closes the TCP connection (R50).
 #[derive(Debug)]
-pub struct Connection {
+pub struct AcsConnection {
     home: Url,
     /// Where requests go: home, or the target of the last redirect.
     url: Url,
     connector: Connector,
-    patience: Patience,
+    limits: IoLimits,
     authentication: Authentication,
     cookies: Cookies,
     body_limit: usize,
     closes_silently: bool,
     /// Whether the connection was made ahead of the first request.
     is_fresh: bool,
-    wire: Option<Wire>,
+    connection: Option<HttpConnection>,
     local: Option<SocketAddr>,
     remote: Option<SocketAddr>,
     /// Which address of the host is tried first (R22).
     preferred: Option<SocketAddr>,
 }
 
-impl Connection {
+impl AcsConnection {
     /// Prepares a session; nothing is sent yet. Fails where the URL cannot be contacted (R10).
-    pub fn open(settings: Settings) -> Result<Connection, SessionError> {
+    pub fn open(settings: AcsSettings) -> Result<AcsConnection, SessionError> {
         let home = Url::parse(&settings.url)?;
-        let patience = Patience { timeout: settings.timeout, stop: settings.stop, end: None };
-        Ok(Connection {
+        let limits = IoLimits { timeout: settings.timeout, stop: settings.stop, end: None };
+        Ok(AcsConnection {
             url: home.clone(),
             home,
-            connector: Connector::new(patience.clone(), settings.tls, settings.clock_is_set),
-            patience,
+            connector: Connector::new(limits.clone(), settings.tls, settings.clock_is_set),
+            limits,
             authentication: Authentication::new(settings.username, settings.password),
             cookies: Cookies::default(),
             body_limit: settings.body_limit,
             closes_silently: false,
             is_fresh: false,
-            wire: None,
+            connection: None,
             local: None,
             remote: None,
             preferred: None,
@@ -137,7 +137,7 @@ impl Connection {
 
     /// Sends the credentials by Basic with the first request already, where the URL is `https` (R58).
     ///
-    /// For a caller that knows from an earlier session ([`Connection::is_basic`]) that this ACS asks
+    /// For a caller that knows from an earlier session ([`AcsConnection::is_basic`]) that this ACS asks
     /// for Basic. Without that knowledge the first request waits for the challenge: an ACS that
     /// wants a digest must never be shown the password.
     pub fn begin_with_basic(&mut self) {
@@ -151,7 +151,7 @@ impl Connection {
         self.authentication.is_basic()
     }
 
-    /// For a caller that knows from an earlier session ([`Connection::closes_silently`]) that this ACS
+    /// For a caller that knows from an earlier session ([`AcsConnection::closes_silently`]) that this ACS
     /// closes the connection behind an answer that does not say so.
     ///
     /// Then each request waits a moment for that first. A request that crosses with the closing would be
@@ -166,13 +166,13 @@ impl Connection {
         self.closes_silently
     }
 
-    /// For a caller that knows an address of the ACS that was good the last time ([`Connection::remote_addr`]): it is
+    /// For a caller that knows an address of the ACS that was good the last time ([`AcsConnection::remote_addr`]): it is
     /// tried before the others, as long as the host has it (R22).
     pub fn prefer(&mut self, address: SocketAddr) {
         self.preferred = Some(address);
     }
 
-    /// Connects now rather than with the first request, so that [`Connection::local_addr`] is known
+    /// Connects now rather than with the first request, so that [`AcsConnection::local_addr`] is known
     /// when Inform is written.
     pub fn connect(&mut self) -> Result<(), SessionError> {
         self.is_fresh = !self.ready(false)?;
@@ -192,8 +192,8 @@ impl Connection {
     /// Sends an envelope, or the empty POST where `body` is empty, and waits for the answer. Follows
     /// challenges and redirects; any other status than 200 and 204 is an error that ends the session
     /// (R44), and so is every other error.
-    pub fn post(&mut self, body: &[u8]) -> Result<Reply, SessionError> {
-        let mut attempt = Attempt::default();
+    pub fn post(&mut self, body: &[u8]) -> Result<Response, SessionError> {
+        let mut answered = AnsweredChallenges::default();
         let mut redirects = 0;
         let mut is_answer_to_401 = false;
         loop {
@@ -203,12 +203,12 @@ impl Connection {
                 self.cookies.set(cookie.as_bytes());
             }
             match answer.status {
-                200 | 204 => return self.reply(answer),
+                200 | 204 => return self.response(answer),
                 401 => {
                     self.discard_body(&mut answer)?;
                     let allow_basic = self.url.is_tls() || self.url.host() == self.home.host();
                     let offered = offered(&answer.headers);
-                    self.authentication.challenged(offered, allow_basic, &mut attempt)?;
+                    self.authentication.challenged(offered, allow_basic, &mut answered)?;
                     is_answer_to_401 = true;
                 }
                 301 | 302 | 307 | 308 => {
@@ -217,7 +217,7 @@ impl Connection {
                         return Err(SessionError::Redirect("too many in a row".into()));
                     }
                     self.redirect(&mut answer)?;
-                    attempt = Attempt::default();
+                    answered = AnsweredChallenges::default();
                 }
                 code => {
                     return Err(SessionError::Status { code, retry_after: retry_after(&answer.headers) });
@@ -232,20 +232,20 @@ impl Connection {
     /// lost: the server cannot have acted on a request of which it did not get the end; and a server
     /// that drops the connection behind its 401 without announcing it (acsrs does) has refused the
     /// request, and never reads its repetition on the dead connection.
-    fn exchange(&mut self, body: &[u8], is_answer_to_401: bool) -> Result<Answer, SessionError> {
+    fn exchange(&mut self, body: &[u8], is_answer_to_401: bool) -> Result<ResponseHead, SessionError> {
         loop {
             let expected = self.closes_silently;
             let is_reused = self.ready(is_answer_to_401)?;
             let request = self.request(body.len())?;
-            let Some(wire) = &mut self.wire else {
+            let Some(connection) = &mut self.connection else {
                 return Err(SessionError::Closed); // not reached: `ready` left one
             };
-            match wire.exchange(request, body) {
-                Err(SessionError::Closed) if is_reused && (is_answer_to_401 || !wire.sent_all()) => {
+            match connection.exchange(request, body) {
+                Err(SessionError::Closed) if is_reused && (is_answer_to_401 || !connection.sent_all()) => {
                     // It did so later than `ready` waited, or while the request went out. Of a close behind a 401
                     // alone nothing follows.
                     self.closes_silently |= expected || !is_answer_to_401;
-                    self.wire = None;
+                    self.connection = None;
                 }
                 Err(SessionError::Closed) if is_reused => {
                     self.closes_silently = true;
@@ -258,28 +258,28 @@ impl Connection {
 
     /// Leaves an open connection; true where it has served a request before (R45 to R47).
     fn ready(&mut self, is_answer_to_401: bool) -> Result<bool, SessionError> {
-        self.patience.check()?;
+        self.limits.check()?;
         if std::mem::take(&mut self.is_fresh) {
             return Ok(false); // it has answered nothing yet, so that it teaches nothing
         }
-        if let Some(wire) = &mut self.wire {
-            if self.closes_silently && wire.is_kept() {
-                wire.linger();
+        if let Some(connection) = &mut self.connection {
+            if self.closes_silently && connection.is_kept() {
+                connection.wait_for_input();
             }
-            if wire.is_reusable() {
+            if connection.is_reusable() {
                 self.closes_silently = false;
                 return Ok(true);
             }
             // Behind a 401 it does no harm: the request is sent again anyway.
-            self.closes_silently |= wire.is_kept() && !is_answer_to_401;
+            self.closes_silently |= connection.is_kept() && !is_answer_to_401;
         }
-        self.wire = None;
+        self.connection = None;
         let stream = self.connector.open(&self.url, self.preferred)?;
         self.authentication.connected()?;
         self.local = stream.tcp().local_addr();
         self.remote = Some(stream.tcp().remote_addr());
         self.preferred = self.remote; // for the other connections of this session, too
-        self.wire = Some(Wire::new(stream));
+        self.connection = Some(HttpConnection::new(stream));
         Ok(false)
     }
 
@@ -304,28 +304,28 @@ impl Connection {
         request.body(()).map_err(|error| SessionError::Protocol(format!("no request possible: {error}")))
     }
 
-    fn reply(&mut self, mut answer: Answer) -> Result<Reply, SessionError> {
+    fn response(&mut self, mut answer: ResponseHead) -> Result<Response, SessionError> {
         let mut body = Vec::new();
-        if let Some(wire) = &mut self.wire {
-            wire.read_body(&mut answer, self.body_limit, &mut |piece| {
+        if let Some(connection) = &mut self.connection {
+            connection.read_body(&mut answer, self.body_limit, &mut |piece| {
                 body.extend_from_slice(piece);
                 Ok(())
             })?;
         }
         let status = answer.status;
-        Ok(Reply { status, body })
+        Ok(Response { status, body })
     }
 
     /// The body of a 401 or a redirect means nothing, but must be read where the connection is to be
     /// used again (R47, R57).
-    fn discard_body(&mut self, answer: &mut Answer) -> Result<(), SessionError> {
-        match &mut self.wire {
-            Some(wire) => wire.read_body(answer, self.body_limit, &mut |_| Ok(())),
+    fn discard_body(&mut self, answer: &mut ResponseHead) -> Result<(), SessionError> {
+        match &mut self.connection {
+            Some(connection) => connection.read_body(answer, self.body_limit, &mut |_| Ok(())),
             None => Ok(()),
         }
     }
 
-    fn redirect(&mut self, answer: &mut Answer) -> Result<(), SessionError> {
+    fn redirect(&mut self, answer: &mut ResponseHead) -> Result<(), SessionError> {
         let location = answer
             .headers
             .get(header::LOCATION)
@@ -335,7 +335,7 @@ impl Connection {
         if target.is_same_origin(&self.url) {
             self.discard_body(answer)?;
         } else {
-            self.wire = None;
+            self.connection = None;
             self.remote = None;
             self.preferred = None;
             self.authentication.forget();

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread;
 
-use super::transport::{Patience, TICK, plain};
+use super::transport::{IoLimits, TICK, plain};
 use crate::cwmp::session_error::SessionError;
 use crate::url::{Host, Url};
 
@@ -15,13 +15,13 @@ const STACK: usize = 256 << 10;
 
 /// The addresses of the URL's host, no one twice. A thread that is left behind when the agent is told to stop ends with
 /// the process.
-pub(super) fn resolve(url: &Url, patience: &Patience) -> Result<Vec<SocketAddr>, SessionError> {
+pub(super) fn resolve(url: &Url, limits: &IoLimits) -> Result<Vec<SocketAddr>, SessionError> {
     match url.host() {
         Host::Ip(ip) => Ok(vec![SocketAddr::new(*ip, url.port())]),
         Host::Name(name) => {
             let asked = (name.clone(), url.port());
             let look_up = move || (asked.0.as_str(), asked.1).to_socket_addrs().map(|found| distinct(found.collect()));
-            let addresses = wait_for(look_up, patience)?;
+            let addresses = wait_for(look_up, limits)?;
             addresses.map_err(|error| SessionError::Resolve { host: name.clone(), reason: plain(&error) })
         }
     }
@@ -31,7 +31,7 @@ pub(super) fn resolve(url: &Url, patience: &Patience) -> Result<Vec<SocketAddr>,
 #[expect(clippy::disallowed_methods, reason = "a driver: names are resolved by a thread of their own")]
 fn wait_for<T: Send + 'static>(
     look_up: impl FnOnce() -> io::Result<T> + Send + 'static,
-    patience: &Patience,
+    limits: &IoLimits,
 ) -> Result<io::Result<T>, SessionError> {
     let (sender, answer) = sync_channel(1);
     let look_up = move || {
@@ -42,7 +42,7 @@ fn wait_for<T: Send + 'static>(
         return Ok(Err(error));
     }
     loop {
-        patience.check()?;
+        limits.check()?;
         match answer.recv_timeout(TICK) {
             Ok(answer) => return Ok(answer),
             Err(RecvTimeoutError::Timeout) => {}
@@ -70,13 +70,13 @@ mod tests {
 
     use super::*;
 
-    fn patience() -> Patience {
-        Patience { timeout: Duration::from_secs(30), stop: Arc::new(AtomicBool::new(false)), end: None }
+    fn limits() -> IoLimits {
+        IoLimits { timeout: Duration::from_secs(30), stop: Arc::new(AtomicBool::new(false)), end: None }
     }
 
     #[test]
     fn a_name_and_an_address() {
-        let addresses = |url: &str| resolve(&Url::parse(url).expect("a URL"), &patience());
+        let addresses = |url: &str| resolve(&Url::parse(url).expect("a URL"), &limits());
         assert_eq!(addresses("http://192.0.2.1:7547/").expect("addresses"), ["192.0.2.1:7547".parse().unwrap()]);
         let local = addresses("http://localhost:80/").expect("addresses");
         assert!(!local.is_empty() && local.iter().all(|address| address.ip().is_loopback()), "{local:?}");
@@ -84,15 +84,15 @@ mod tests {
 
     #[test]
     fn a_resolver_that_hangs_does_not_hold_up_a_stop() {
-        let patience = patience();
+        let limits = limits();
         let (release, held) = channel::<()>();
-        let stop = Arc::clone(&patience.stop);
+        let stop = Arc::clone(&limits.stop);
         let hangs = move || {
             stop.store(true, Ordering::Relaxed);
             let _ = held.recv();
             Ok(())
         };
-        assert!(matches!(wait_for(hangs, &patience), Err(SessionError::Stopped)));
+        assert!(matches!(wait_for(hangs, &limits), Err(SessionError::Stopped)));
         drop(release);
     }
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::transport::{Idle, Patience, Tcp, session_error};
+use super::transport::{IoLimits, Readiness, Tcp, session_error};
 use crate::cwmp::session_error::SessionError;
 use crate::url::Url;
 
@@ -27,7 +27,7 @@ pub struct TlsSettings {
 /// they cost more than the rest of a session.
 #[derive(Debug)]
 pub struct Connector {
-    patience: Patience,
+    limits: IoLimits,
     #[cfg(feature = "tls")]
     tls: TlsSettings,
     #[cfg(feature = "tls")]
@@ -39,9 +39,9 @@ pub struct Connector {
 impl Connector {
     /// `clock_is_set`: false leaves the dates of certificates unchecked (R32).
     #[cfg_attr(not(feature = "tls"), expect(unused_variables, reason = "only TLS uses them"))]
-    pub fn new(patience: Patience, tls: TlsSettings, clock_is_set: bool) -> Connector {
+    pub fn new(limits: IoLimits, tls: TlsSettings, clock_is_set: bool) -> Connector {
         Connector {
-            patience,
+            limits,
             #[cfg(feature = "tls")]
             tls,
             #[cfg(feature = "tls")]
@@ -55,7 +55,7 @@ impl Connector {
     /// URL (R31). `preferred` is tried before the host's other addresses.
     pub fn open(&mut self, url: &Url, preferred: Option<SocketAddr>) -> Result<Stream, SessionError> {
         if !url.is_tls() {
-            return Tcp::connect(url, preferred, &self.patience).map(Stream::Plain);
+            return Tcp::connect(url, preferred, &self.limits).map(Stream::Plain);
         }
         #[cfg(feature = "tls")]
         {
@@ -65,7 +65,7 @@ impl Connector {
                 None => TlsClient::load(&self.tls, self.clock_is_set)?,
             };
             let client = self.client.insert(client);
-            let tcp = Tcp::connect(url, preferred, &self.patience)?;
+            let tcp = Tcp::connect(url, preferred, &self.limits)?;
             let stream = client.handshake(url.host(), tcp)?;
             Ok(Stream::Tls(Box::new(stream)))
         }
@@ -105,11 +105,11 @@ impl Stream {
     }
 
     /// Looks without waiting.
-    pub fn idle(&mut self) -> Idle {
+    pub fn peek(&mut self) -> Readiness {
         match self {
-            Stream::Plain(tcp) => tcp.idle(),
+            Stream::Plain(tcp) => tcp.peek(),
             #[cfg(feature = "tls")]
-            Stream::Tls(tls) => tls.idle(),
+            Stream::Tls(tls) => tls.peek(),
         }
     }
 

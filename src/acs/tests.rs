@@ -19,8 +19,8 @@ use server::{Request, Server, Step, answer, ok, status};
 const TIMEOUT: Duration = Duration::from_secs(2);
 const LIMIT: usize = 100_000;
 
-fn settings(url: &str) -> Settings {
-    Settings {
+fn settings(url: &str) -> AcsSettings {
+    AcsSettings {
         url: url.into(),
         username: "00D09E-4711".into(),
         password: "s3cret".into(),
@@ -32,12 +32,12 @@ fn settings(url: &str) -> Settings {
     }
 }
 
-fn connection(server: &Server) -> Connection {
-    Connection::open(settings(&server.url())).unwrap()
+fn connection(server: &Server) -> AcsConnection {
+    AcsConnection::open(settings(&server.url())).unwrap()
 }
 
 /// What one POST of `<inform/>` comes to, and what the server saw of it.
-fn one_post(script: Vec<Vec<Step>>) -> (Result<Reply, SessionError>, Vec<Request>) {
+fn one_post(script: Vec<Vec<Step>>) -> (Result<Response, SessionError>, Vec<Request>) {
     let server = Server::start(script);
     let mut acs = connection(&server);
     let result = acs.post(b"<inform/>");
@@ -45,7 +45,7 @@ fn one_post(script: Vec<Vec<Step>>) -> (Result<Reply, SessionError>, Vec<Request
     (result, server.requests())
 }
 
-fn body(reply: Result<Reply, SessionError>) -> String {
+fn body(reply: Result<Response, SessionError>) -> String {
     String::from_utf8(reply.unwrap().body).unwrap()
 }
 

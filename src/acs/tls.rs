@@ -19,7 +19,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{CertificateError, ClientConfig, Error, ProtocolVersion, RootCertStore};
 
 use super::stream::TlsSettings;
-use super::transport::{Idle, Tcp, session_error};
+use super::transport::{Readiness, Tcp, session_error};
 use super::unset_clock::IgnoringDates;
 use crate::cwmp::session_error::SessionError;
 use crate::url::Host;
@@ -121,18 +121,18 @@ impl TlsStream {
     }
 
     /// Looks without waiting. Session tickets come at any time and mean nothing.
-    pub fn idle(&mut self) -> Idle {
+    pub fn peek(&mut self) -> Readiness {
         loop {
-            match self.tcp.idle() {
-                Idle::Bytes => {}
+            match self.tcp.peek() {
+                Readiness::Input => {}
                 quiet_or_closed => return quiet_or_closed,
             }
             let taken = self.tls.read_tls(&mut self.tcp);
             match self.tls.process_new_packets() {
-                Ok(state) if state.peer_has_closed() => return Idle::Closed,
-                Ok(state) if state.plaintext_bytes_to_read() > 0 => return Idle::Bytes,
+                Ok(state) if state.peer_has_closed() => return Readiness::Closed,
+                Ok(state) if state.plaintext_bytes_to_read() > 0 => return Readiness::Input,
                 Ok(_) if taken.is_ok() => {}
-                _ => return Idle::Closed,
+                _ => return Readiness::Closed,
             }
         }
     }

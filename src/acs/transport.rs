@@ -4,7 +4,7 @@
 //! it back to look at the stop flag and the limits. So an exchange on an open connection costs one
 //! system call to look whether the server closed it, one to send and one to receive, and no thread.
 //!
-//! Two limits hold at a time: the server may be silent for `Patience::timeout` (R48, R119), and a
+//! Two limits hold at a time: the server may be silent for `IoLimits::timeout` (R48, R119), and a
 //! phase as a whole may last as long as [`Tcp::begin`] allows, so that a server that dribbles byte
 //! after byte does not hold us for ever.
 
@@ -33,7 +33,7 @@ const MAX_ADDRESSES: usize = 8;
 
 /// How long to wait for a server, and when to give up at once.
 #[derive(Clone, Debug)]
-pub struct Patience {
+pub struct IoLimits {
     /// How long the server may be silent, at least 30 s in production (R48).
     pub timeout: Duration,
     /// Set: every wait ends within a tick.
@@ -42,7 +42,7 @@ pub struct Patience {
     pub end: Option<Instant>,
 }
 
-impl Patience {
+impl IoLimits {
     /// Fails once the agent was told to stop.
     pub fn check(&self) -> Result<(), SessionError> {
         match self.stop.load(Ordering::Relaxed) {
@@ -65,11 +65,11 @@ impl Patience {
 
 /// What an open connection looks like before the next request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Idle {
+pub enum Readiness {
     /// Nothing came: it can be used.
-    Quiet,
+    Idle,
     /// Bytes that nobody asked for.
-    Bytes,
+    Input,
     /// The server closed it.
     Closed,
 }
@@ -81,30 +81,30 @@ pub struct Tcp {
     socket: OwnedFd,
     local: Option<SocketAddr>,
     remote: SocketAddr,
-    patience: Patience,
+    limits: IoLimits,
     phase: &'static str,
     deadline: Instant,
 }
 
 impl Tcp {
     /// Connects to one of the host's addresses: to `preferred` if it is still among them, else in
-    /// random order (R22). All tries together last `patience.timeout` at most, each an equal share of
+    /// random order (R22). All tries together last `limits.timeout` at most, each an equal share of
     /// what is left. Resolving a name is left to the system's resolver with the limits of its
     /// configuration.
-    pub fn connect(url: &Url, preferred: Option<SocketAddr>, patience: &Patience) -> Result<Tcp, SessionError> {
-        let mut addresses = resolve(url, patience)?;
+    pub fn connect(url: &Url, preferred: Option<SocketAddr>, limits: &IoLimits) -> Result<Tcp, SessionError> {
+        let mut addresses = resolve(url, limits)?;
         shuffle(&mut addresses);
         if let Some(at) = addresses.iter().position(|a| Some(*a) == preferred) {
             addresses.swap(0, at);
         }
         addresses.truncate(MAX_ADDRESSES);
 
-        let end = patience.deadline(patience.timeout);
+        let end = limits.deadline(limits.timeout);
         let mut failure = SessionError::Resolve { host: url.host().to_string(), reason: "it has no address".into() };
         for (index, address) in addresses.iter().enumerate() {
             let others = u32::try_from(addresses.len() - index).unwrap_or(1); // at most MAX_ADDRESSES
             let share = end.saturating_duration_since(now()) / others;
-            match Tcp::connect_to(*address, patience, now() + share) {
+            match Tcp::connect_to(*address, limits, now() + share) {
                 Ok(tcp) => return Ok(tcp),
                 Err(SessionError::Stopped) => return Err(SessionError::Stopped),
                 Err(error) => failure = error,
@@ -114,15 +114,15 @@ impl Tcp {
     }
 
     /// Connects to this very address, for `limit` at most.
-    pub fn reach(remote: SocketAddr, patience: &Patience, limit: Duration) -> Result<Tcp, SessionError> {
-        Tcp::connect_to(remote, patience, now() + limit)
+    pub fn reach(remote: SocketAddr, limits: &IoLimits, limit: Duration) -> Result<Tcp, SessionError> {
+        Tcp::connect_to(remote, limits, now() + limit)
     }
 
-    fn connect_to(remote: SocketAddr, patience: &Patience, deadline: Instant) -> Result<Tcp, SessionError> {
+    fn connect_to(remote: SocketAddr, limits: &IoLimits, deadline: Instant) -> Result<Tcp, SessionError> {
         let failed = |reason: String| SessionError::Connect { addr: remote.to_string(), reason };
-        let socket = connecting_socket(remote, patience).map_err(|e| failed(reason(e)))?;
+        let socket = connecting_socket(remote, limits).map_err(|e| failed(reason(e)))?;
         loop {
-            patience.check()?;
+            limits.check()?;
             // The send timeout ends a blocking connect; the next call waits on for the same one.
             match rustix::net::connect(&socket, &remote) {
                 Ok(()) | Err(Errno::ISCONN) => break,
@@ -135,20 +135,20 @@ impl Tcp {
         }
         // Without effect on what is sent if they fail, so that they need no handling.
         let _ = sockopt::set_tcp_nodelay(&socket, true);
-        sockopt::set_socket_timeout(&socket, Timeout::Recv, Some(patience.tick())).map_err(|e| failed(reason(e)))?;
+        sockopt::set_socket_timeout(&socket, Timeout::Recv, Some(limits.tick())).map_err(|e| failed(reason(e)))?;
         let local = rustix::net::getsockname(&socket).ok().and_then(|address| SocketAddr::try_from(address).ok());
-        Ok(Tcp { socket, local, remote, patience: patience.clone(), phase: "connecting", deadline })
+        Ok(Tcp { socket, local, remote, limits: limits.clone(), phase: "connecting", deadline })
     }
 
     /// A new phase begins, which may last for `limit` in all; `phase` completes "timed out while …".
     pub fn begin(&mut self, phase: &'static str, limit: Duration) {
         self.phase = phase;
-        self.deadline = self.patience.deadline(limit);
+        self.deadline = self.limits.deadline(limit);
     }
 
     /// Fails once the agent was told to stop.
     pub fn check(&self) -> Result<(), SessionError> {
-        self.patience.check()
+        self.limits.check()
     }
 
     /// Our own address on this connection.
@@ -163,32 +163,32 @@ impl Tcp {
 
     /// How long the server may be silent.
     pub fn timeout(&self) -> Duration {
-        self.patience.timeout
+        self.limits.timeout
     }
 
     /// Looks without waiting and without taking anything.
-    pub fn idle(&self) -> Idle {
+    pub fn peek(&self) -> Readiness {
         let mut byte = [0];
         match rustix::net::recv(&self.socket, byte.as_mut_slice(), RecvFlags::PEEK | RecvFlags::DONTWAIT) {
-            Ok((_, 0)) => Idle::Closed,
-            Ok(_) => Idle::Bytes,
-            Err(Errno::AGAIN | Errno::INTR) => Idle::Quiet,
-            Err(_) => Idle::Closed,
+            Ok((_, 0)) => Readiness::Closed,
+            Ok(_) => Readiness::Input,
+            Err(Errno::AGAIN | Errno::INTR) => Readiness::Idle,
+            Err(_) => Readiness::Closed,
         }
     }
 
     /// Waits a moment for whatever comes, an end of the connection too, without taking it.
-    pub fn linger(&self) {
+    pub fn wait_for_input(&self) {
         let mut byte = [0];
-        // Whatever it says, `idle` says it again; the receive timeout ends it after a tick.
+        // Whatever it says, `peek` says it again; the receive timeout ends it after a tick.
         let _ = rustix::net::recv(&self.socket, byte.as_mut_slice(), RecvFlags::PEEK);
     }
 
     /// Repeats `attempt` until it succeeds, fails, or a limit is reached.
     fn wait<T>(&self, mut attempt: impl FnMut(&OwnedFd) -> Result<T, Errno>) -> io::Result<T> {
-        let silent_until = now() + self.patience.timeout;
+        let silent_until = now() + self.limits.timeout;
         loop {
-            self.patience.check().map_err(io::Error::other)?;
+            self.limits.check().map_err(io::Error::other)?;
             if now() >= self.deadline.min(silent_until) {
                 return Err(io::Error::other(SessionError::Timeout(self.phase)));
             }
@@ -239,13 +239,13 @@ pub fn session_error(error: io::Error) -> SessionError {
 }
 
 /// A socket whose sends, and so its connect, come back after a tick.
-fn connecting_socket(remote: SocketAddr, patience: &Patience) -> Result<OwnedFd, Errno> {
+fn connecting_socket(remote: SocketAddr, limits: &IoLimits) -> Result<OwnedFd, Errno> {
     let family = match remote {
         SocketAddr::V4(_) => AddressFamily::INET,
         SocketAddr::V6(_) => AddressFamily::INET6,
     };
     let socket = rustix::net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, Some(ipproto::TCP))?;
-    sockopt::set_socket_timeout(&socket, Timeout::Send, Some(patience.tick()))?;
+    sockopt::set_socket_timeout(&socket, Timeout::Send, Some(limits.tick()))?;
     Ok(socket)
 }
 

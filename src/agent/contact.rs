@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::start::tls_settings;
 use super::{Agent, random};
-use crate::acs::{self, Connection};
+use crate::acs::{self, AcsConnection};
 use crate::cwmp::session::{Output, Session, Start};
 use crate::cwmp::session_error::SessionError;
 use crate::cwmp::version::{self, Version};
@@ -91,8 +91,8 @@ impl Agent<'_> {
 
     /// Opens the connection as the ACS is known to need it, before Inform is written: the address that it has on our
     /// side is the one at which the ACS reaches us.
-    fn connect(&self, settings: acs::Settings) -> Result<Connection, SessionError> {
-        let mut connection = Connection::open(settings)?;
+    fn connect(&self, settings: acs::AcsSettings) -> Result<AcsConnection, SessionError> {
+        let mut connection = AcsConnection::open(settings)?;
         if self.acs.wants_basic {
             connection.begin_with_basic();
         }
@@ -109,7 +109,7 @@ impl Agent<'_> {
     /// Holds the conversation, and notes what it teaches.
     fn converse(
         &mut self,
-        mut connection: Connection,
+        mut connection: AcsConnection,
         session: Session,
         first: Output,
     ) -> (Session, Result<(), SessionError>) {
@@ -130,7 +130,7 @@ impl Agent<'_> {
     /// Posts what the session says and hands it the answers, until it ends.
     fn exchange(
         &mut self,
-        connection: &mut Connection,
+        connection: &mut AcsConnection,
         mut session: Session,
         mut output: Output,
     ) -> (Session, Result<(), SessionError>) {
@@ -186,8 +186,8 @@ impl Agent<'_> {
         }
     }
 
-    fn acs_settings(&self, clock_is_set: bool) -> acs::Settings {
-        acs::Settings {
+    fn acs_settings(&self, clock_is_set: bool) -> acs::AcsSettings {
+        acs::AcsSettings {
             url: self.device.management_server_text("URL"),
             username: self.device.acs_username(),
             password: self.device.management_server_text("Password").into(),

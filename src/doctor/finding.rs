@@ -63,11 +63,11 @@ impl fmt::Display for Finding {
 
 /// Prints each line as it is found, since the next may take seconds.
 #[derive(Debug, Default)]
-pub(super) struct Report {
+pub(super) struct FindingPrinter {
     has_failed: bool,
 }
 
-impl Report {
+impl FindingPrinter {
     pub(super) fn add(&mut self, finding: Finding) {
         self.has_failed |= finding.verdict == Verdict::Failed;
         // Where nobody reads any more, the exit status still tells.

@@ -3,8 +3,8 @@
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
-use super::finding::{Finding, Report};
-use super::limit::within;
+use super::finding::{Finding, FindingPrinter};
+use super::timeout::with_timeout;
 use crate::clock::Clock;
 use crate::url::{Host, Url};
 
@@ -27,7 +27,7 @@ pub(super) fn check(
     host: &str,
     port: u16,
     clock: &Clock,
-    report: &mut Report,
+    report: &mut FindingPrinter,
 ) -> Option<Vec<SocketAddr>> {
     if let Ok(ip) = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
         report.add(Finding::skipped(subject, format!("{ip} is an address")));
@@ -35,7 +35,7 @@ pub(super) fn check(
     }
     let began = clock.now().monotonic;
     let asked = (host.to_owned(), port);
-    let answer = within(LIMIT, move || match asked.to_socket_addrs() {
+    let answer = with_timeout(LIMIT, move || match asked.to_socket_addrs() {
         Ok(addresses) => Ok(distinct(addresses)),
         Err(error) => Err(error.to_string()),
     });

@@ -5,9 +5,9 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use super::answer::{Head, get};
-use super::finding::{Finding, Report};
-use super::in_force::{AgentState, InForce};
+use super::effective_state::{AgentState, EffectiveState};
+use super::finding::{Finding, FindingPrinter};
+use super::http_probe::{ProbeResponse, get};
 use crate::acs::stream::Stream;
 use crate::acs::transport::Tcp;
 use crate::config::Config;
@@ -20,17 +20,17 @@ const HTTP: &str = "HTTP port";
 const UDP: &str = "UDP port";
 
 /// Looks at both ports; `ours` is our address towards the ACS.
-pub(super) fn check(config: &Config, in_force: &InForce, ours: Option<IpAddr>, report: &mut Report) {
-    report.add(http(config, in_force, ours));
-    report.add(udp(config, in_force));
+pub(super) fn check(config: &Config, state: &EffectiveState, ours: Option<IpAddr>, report: &mut FindingPrinter) {
+    report.add(http(config, state, ours));
+    report.add(udp(config, state));
 }
 
-fn http(config: &Config, in_force: &InForce, ours: Option<IpAddr>) -> Finding {
+fn http(config: &Config, state: &EffectiveState, ours: Option<IpAddr>) -> Finding {
     // R7, R267.
-    if !in_force.flag("EnableCWMP", true) || !in_force.flag("HTTPConnectionRequestEnable", true) {
+    if !state.flag("EnableCWMP", true) || !state.flag("HTTPConnectionRequestEnable", true) {
         return Finding::skipped(HTTP, "closed: EnableCWMP or HTTPConnectionRequestEnable is false");
     }
-    let published = in_force.connection_request_url();
+    let published = state.connection_request_url();
     let port = match (config.listen.port(), &published) {
         (0, None) => return Finding::skipped(HTTP, "any free one, and no agent tells which"),
         (0, Some(url)) => url.port(),
@@ -40,20 +40,20 @@ fn http(config: &Config, in_force: &InForce, ours: Option<IpAddr>) -> Finding {
         ip if ip.is_unspecified() => ours.unwrap_or(Ipv4Addr::LOCALHOST.into()),
         ip => ip,
     };
-    let path = published.map_or_else(|| in_force.request_path().to_owned(), |url| url.target().to_owned());
+    let path = published.map_or_else(|| state.request_path().to_owned(), |url| url.target().to_owned());
     let is_path_known = !path.is_empty();
     let target = if is_path_known { path.as_str() } else { "/" };
     let address = SocketAddr::new(ip, port);
-    let answer = Tcp::reach(address, &super::patience(), LIMIT)
+    let answer = Tcp::reach(address, &super::limits(), LIMIT)
         .ok()
         .map(|tcp| get(Stream::Plain(tcp), &address.to_string(), target, LIMIT));
-    judge_http(address, answer.as_ref(), is_path_known, in_force.agent)
+    judge_http(address, answer.as_ref(), is_path_known, state.agent)
 }
 
 /// `answer`: none where nobody accepts the connection.
 fn judge_http(
     address: SocketAddr,
-    answer: Option<&Result<Head, SessionError>>,
+    answer: Option<&Result<ProbeResponse, SessionError>>,
     is_path_known: bool,
     agent: AgentState,
 ) -> Finding {
@@ -82,9 +82,9 @@ fn is_ours(challenge: &str) -> bool {
     challenge.starts_with("Digest ") && challenge.contains(&format!("realm=\"{REALM}\""))
 }
 
-fn udp(config: &Config, in_force: &InForce) -> Finding {
+fn udp(config: &Config, state: &EffectiveState) -> Finding {
     // R7; but R288: with STUN or without.
-    if !in_force.flag("EnableCWMP", true) {
+    if !state.flag("EnableCWMP", true) {
         return Finding::skipped(UDP, "closed: EnableCWMP is false");
     }
     let address = config.udp_listen;
@@ -95,8 +95,8 @@ fn udp(config: &Config, in_force: &InForce) -> Finding {
     let tables: Vec<String> =
         ["/proc/net/udp", "/proc/net/udp6"].iter().filter_map(|table| std::fs::read_to_string(table).ok()).collect();
     let bound = (!tables.is_empty()).then(|| tables.iter().any(|table| is_bound(table, address.port())));
-    let published = Some(in_force.text("UDPConnectionRequestAddress")).filter(|text| !text.is_empty());
-    judge_udp(address, bound, in_force.agent, published.as_deref())
+    let published = Some(state.text("UDPConnectionRequestAddress")).filter(|text| !text.is_empty());
+    judge_udp(address, bound, state.agent, published.as_deref())
 }
 
 fn judge_udp(address: SocketAddr, bound: Option<bool>, agent: AgentState, published: Option<&str>) -> Finding {
@@ -135,9 +135,11 @@ mod tests {
 
     #[test]
     fn whoever_answers_is_told_from_the_agent() {
-        let head = |status, challenge: &str| Ok(Head { status, challenges: vec![challenge.into()], ..Head::default() });
+        let head = |status, challenge: &str| {
+            Ok(ProbeResponse { status, challenges: vec![challenge.into()], ..ProbeResponse::default() })
+        };
         let ours = head(401, "Digest realm=\"cwmp\", nonce=\"x\"");
-        let verdict = |answer: Option<&Result<Head, SessionError>>, agent| {
+        let verdict = |answer: Option<&Result<ProbeResponse, SessionError>>, agent| {
             judge_http(at("10.0.0.2:7547"), answer, true, agent).verdict
         };
         use AgentState::{Answers, NotRunning, Unknown};

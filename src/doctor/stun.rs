@@ -4,8 +4,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
-use super::finding::{Finding, Report, Verdict};
-use super::in_force::InForce;
+use super::effective_state::EffectiveState;
+use super::finding::{Finding, FindingPrinter, Verdict};
 use super::name;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -18,8 +18,14 @@ const DEFAULT_PORT: u16 = 3478;
 const MAX_SERVERS: usize = 2;
 
 /// Asks the STUN server, where the agent is to use one.
-pub(super) fn check(config: &Config, in_force: &InForce, acs: Option<&Url>, clock: &Clock, report: &mut Report) {
-    if !in_force.flag("STUNEnable", false) {
+pub(super) fn check(
+    config: &Config,
+    state: &EffectiveState,
+    acs: Option<&Url>,
+    clock: &Clock,
+    report: &mut FindingPrinter,
+) {
+    if !state.flag("STUNEnable", false) {
         report.add(Finding::skipped(SUBJECT, "STUNEnable is false: no UDP connection requests through a NAT"));
         return;
     }
@@ -27,15 +33,15 @@ pub(super) fn check(config: &Config, in_force: &InForce, acs: Option<&Url>, cloc
         report.add(Finding::skipped(SUBJECT, "built without the feature doctor-stun: nothing was asked"));
         return;
     }
-    let named = Some(in_force.text("STUNServerAddress")).filter(|host| !host.is_empty());
+    let named = Some(state.text("STUNServerAddress")).filter(|host| !host.is_empty());
     let Some(host) = named.or_else(|| acs.map(name::host_of)) else {
         report.add(Finding::failed(SUBJECT, "no server: STUNServerAddress is empty, and so is the ACS URL"));
         return;
     };
-    let port = in_force.port("STUNServerPort").unwrap_or(DEFAULT_PORT);
+    let port = state.port("STUNServerPort").unwrap_or(DEFAULT_PORT);
     let Some(addresses) = name::check("STUN name", &host, port, clock, report) else { return };
     let usable: Vec<SocketAddr> =
-        addresses.into_iter().filter(|address| speaks_with(config.udp_listen, *address)).collect();
+        addresses.into_iter().filter(|address| can_send_to(config.udp_listen, *address)).collect();
     if usable.is_empty() {
         let text = format!("no address of {host} can be reached from --udp-listen {}", config.udp_listen);
         report.add(Finding::failed(SUBJECT, text));
@@ -45,12 +51,12 @@ pub(super) fn check(config: &Config, in_force: &InForce, acs: Option<&Url>, cloc
 }
 
 /// Whether a socket bound as the agent's can send there.
-fn speaks_with(bound: SocketAddr, server: SocketAddr) -> bool {
+fn can_send_to(bound: SocketAddr, server: SocketAddr) -> bool {
     bound.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) || bound.is_ipv4() == server.is_ipv4()
 }
 
 /// What each question of [`ask`] came to.
-struct Answers {
+struct NatObservation {
     server: SocketAddr,
     /// This socket as the device knows it.
     local: SocketAddr,
@@ -81,7 +87,7 @@ fn ask(ip: IpAddr, servers: &[SocketAddr], clock: &Clock) -> Vec<Finding> {
                 let elsewhere = other.map(|other| (*other, query(&socket, *other, FURTHER)));
                 // As the agent, which goes on to the next address.
                 findings.iter_mut().for_each(|earlier: &mut Finding| earlier.verdict = Verdict::Warning);
-                findings.extend(judge(&Answers { server: *server, local, mapped, took, again, elsewhere }));
+                findings.extend(judge(&NatObservation { server: *server, local, mapped, took, again, elsewhere }));
                 return findings;
             }
             Err(reason) => findings.push(Finding::failed(SUBJECT, format!("{server}: {reason}"))),
@@ -134,8 +140,8 @@ fn query(_: &UdpSocket, _: SocketAddr, _: Duration) -> Result<SocketAddr, String
     Err("built without the feature doctor-stun".into()) // not reached: `check` has told so
 }
 
-fn judge(answers: &Answers) -> Vec<Finding> {
-    let Answers { server, local, mapped, took, .. } = answers;
+fn judge(answers: &NatObservation) -> Vec<Finding> {
+    let NatObservation { server, local, mapped, took, .. } = answers;
     let seen = format!("{server} sees {local} as {mapped} ({} ms)", took.as_millis());
     let mut findings = vec![Finding::ok(SUBJECT, seen)];
     findings.push(Finding::ok(
@@ -175,8 +181,8 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn answers(mapped: &str) -> Answers {
-        Answers {
+    fn answers(mapped: &str) -> NatObservation {
+        NatObservation {
             server: at("192.0.2.1:3478"),
             local: at("10.0.0.2:5000"),
             mapped: at(mapped),
@@ -186,7 +192,7 @@ mod tests {
         }
     }
 
-    fn lines(answers: &Answers) -> Vec<String> {
+    fn lines(answers: &NatObservation) -> Vec<String> {
         judge(answers).iter().map(Finding::to_string).collect()
     }
 
@@ -275,8 +281,8 @@ mod tests {
     #[test]
     fn only_servers_that_the_agents_socket_can_ask_are_asked() {
         let (v4, v6) = (at("192.0.2.1:1"), at("[2001:db8::1]:1"));
-        assert!(speaks_with(at("0.0.0.0:7547"), v4) && !speaks_with(at("0.0.0.0:7547"), v6));
-        assert!(speaks_with(at("[::]:7547"), v4) && speaks_with(at("[::]:7547"), v6));
-        assert!(!speaks_with(at("[::1]:7547"), v4));
+        assert!(can_send_to(at("0.0.0.0:7547"), v4) && !can_send_to(at("0.0.0.0:7547"), v6));
+        assert!(can_send_to(at("[::]:7547"), v4) && can_send_to(at("[::]:7547"), v6));
+        assert!(!can_send_to(at("[::1]:7547"), v4));
     }
 }

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::finding::{Finding, Report};
-use crate::acs::transport::{Patience, Tcp};
+use super::finding::{Finding, FindingPrinter};
+use crate::acs::transport::{IoLimits, Tcp};
 use crate::clock::Clock;
 use crate::cwmp::session_error::SessionError;
 
@@ -12,18 +12,23 @@ use crate::cwmp::session_error::SessionError;
 const LIMIT: Duration = Duration::from_secs(6);
 
 /// Tries every address; gives the first connection.
-pub(super) fn check(addresses: &[SocketAddr], patience: &Patience, clock: &Clock, report: &mut Report) -> Option<Tcp> {
+pub(super) fn check(
+    addresses: &[SocketAddr],
+    limits: &IoLimits,
+    clock: &Clock,
+    report: &mut FindingPrinter,
+) -> Option<Tcp> {
     let end = clock.now().monotonic + LIMIT;
     let mut tried = Vec::with_capacity(addresses.len());
     let mut first = None;
     for (at, address) in addresses.iter().enumerate() {
         let began = clock.now().monotonic;
         let others = u32::try_from(addresses.len() - at).unwrap_or(1); // a handful
-        let share = (end.saturating_sub(began) / others).min(patience.timeout);
-        let outcome = Tcp::reach(*address, patience, share);
+        let share = (end.saturating_sub(began) / others).min(limits.timeout);
+        let outcome = Tcp::reach(*address, limits, share);
         let took = clock.now().monotonic.saturating_sub(began);
         let local = outcome.as_ref().map(Tcp::local_addr).map_err(Clone::clone);
-        tried.push(Try { address: *address, local, took });
+        tried.push(Attempt { address: *address, local, took });
         if first.is_none() {
             first = outcome.ok();
         }
@@ -32,16 +37,16 @@ pub(super) fn check(addresses: &[SocketAddr], patience: &Patience, clock: &Clock
     first
 }
 
-struct Try {
+struct Attempt {
     address: SocketAddr,
     local: Result<Option<SocketAddr>, SessionError>,
     took: Duration,
 }
 
 /// An address that cannot be reached is a failure only where no other can: the agent goes on to the next.
-fn judge(tried: &[Try]) -> Vec<Finding> {
+fn judge(tried: &[Attempt]) -> Vec<Finding> {
     let is_reached = tried.iter().any(|one| one.local.is_ok());
-    let line = |one: &Try| {
+    let line = |one: &Attempt| {
         let took = one.took.as_millis();
         match &one.local {
             Ok(local) => {
@@ -59,12 +64,12 @@ fn judge(tried: &[Try]) -> Vec<Finding> {
 mod tests {
     use super::*;
 
-    fn tried(address: &str, local: Result<&str, &str>) -> Try {
+    fn tried(address: &str, local: Result<&str, &str>) -> Attempt {
         let local = match local {
             Ok(local) => Ok(Some(local.parse().unwrap())),
             Err(reason) => Err(SessionError::Connect { addr: address.into(), reason: reason.into() }),
         };
-        Try { address: address.parse().unwrap(), local, took: Duration::from_millis(3) }
+        Attempt { address: address.parse().unwrap(), local, took: Duration::from_millis(3) }
     }
 
     #[test]

@@ -17,13 +17,13 @@ use std::sync::atomic::AtomicBool;
 
 use ureq_proto::http::Method;
 
-use super::error::{Direction, TransferError};
+use super::error::{TransferError, TransferStage};
 use super::file_request::FileRequest;
 use super::file_server::FileServer;
 use super::progress::Progress;
 use super::space::{RESERVE, free_space};
 use super::version::FileVersion;
-use crate::acs::http::Answer;
+use crate::acs::http::ResponseHead;
 use crate::cwmp::fault::FaultCode;
 use crate::cwmp::session_error::SessionError;
 
@@ -60,9 +60,9 @@ pub fn download(
     progress: &Progress,
     stop: &Arc<AtomicBool>,
 ) -> Result<Downloaded, TransferError> {
-    let server = FileServer::open(request, &request.url, stop).map_err(|error| Direction::Download.error(error))?;
-    let partial = Partial::create(into)
-        .map_err(|error| TransferError::of_disk(Direction::Download, "creating the file", &error))?;
+    let server = FileServer::open(request, &request.url, stop).map_err(|error| TransferStage::Download.error(error))?;
+    let partial = PartialFile::create(into)
+        .map_err(|error| TransferError::of_disk(TransferStage::Download, "creating the file", &error))?;
     progress.begins_at(0, (expected_size > 0).then_some(expected_size));
     let download = Download { request, server, partial, version: None, expected_size, progress, best: 0 };
     let size = download.run()?;
@@ -76,7 +76,7 @@ pub fn download(
 struct Download<'a> {
     request: &'a FileRequest,
     server: FileServer<'a>,
-    partial: Partial,
+    partial: PartialFile,
     /// Which file it is that a part of is here.
     version: Option<FileVersion>,
     expected_size: u64,
@@ -111,7 +111,7 @@ impl Download<'_> {
             log::info!("{error}; connecting again");
             self.server.hang_up();
             let pause = self.request.limits.pause * (1 << fruitless).min(MAX_PAUSE);
-            self.server.pause(pause).map_err(|error| Direction::PartOfDownload.error(error))?;
+            self.server.pause(pause).map_err(|error| TransferStage::PartialDownload.error(error))?;
         }
         let length = self.partial.length;
         self.partial.complete().map_err(|error| disk_error(&error))?;
@@ -159,10 +159,10 @@ impl Download<'_> {
     fn changed(&mut self) -> Interruption {
         self.version = None;
         let sentence = "the file has changed on the server while it was downloaded";
-        Interruption::Broken(TransferError::passing(FaultCode::DownloadIncomplete, sentence))
+        Interruption::Broken(TransferError::transient(FaultCode::DownloadIncomplete, sentence))
     }
 
-    fn receive(&mut self, answer: &mut Answer) -> Result<(), Interruption> {
+    fn receive(&mut self, answer: &mut ResponseHead) -> Result<(), Interruption> {
         let total = self.version.as_ref().and_then(|version| version.total);
         // R235: FileSize may be wrong, so that it counts only where the server tells nothing.
         let size = total.unwrap_or(self.expected_size);
@@ -188,7 +188,7 @@ impl Download<'_> {
             }
             Some(total) if self.partial.length > total => {
                 let sentence = format!("the server sent more than the {total} bytes that the file has");
-                Err(Interruption::Failed(TransferError::passing(FaultCode::DownloadFailure, sentence)))
+                Err(Interruption::Failed(TransferError::transient(FaultCode::DownloadFailure, sentence)))
             }
             _ => Ok(()),
         }
@@ -205,7 +205,7 @@ impl Download<'_> {
             0 => format!("the file does not fit on the device: {free} bytes are left after {}", self.partial.length),
             bytes => format!("the file does not fit on the device: {bytes} bytes are to come, {free} are free"),
         };
-        Err(Interruption::Failed(TransferError::passing(FaultCode::DownloadFailure, sentence)))
+        Err(Interruption::Failed(TransferError::transient(FaultCode::DownloadFailure, sentence)))
     }
 
     /// What a failure of the exchange means here.
@@ -218,38 +218,38 @@ impl Download<'_> {
         };
         let has_begun = self.best > 0 || self.partial.length > 0 || self.version.is_some();
         if !has_begun {
-            return Interruption::Failed(self.server.error(Direction::Download, error));
+            return Interruption::Failed(self.server.error(TransferStage::Download, error));
         }
         let is_over = self.server.is_over();
-        let error = self.server.error(Direction::PartOfDownload, error);
+        let error = self.server.error(TransferStage::PartialDownload, error);
         if !may_be_resumed || is_over {
             return Interruption::Failed(error);
         }
         let of_total = self.progress.moved().total.map(|total| format!(" of {total}")).unwrap_or_default();
         let sentence = format!("the download ended after {}{of_total} bytes: {error}", self.partial.length);
-        Interruption::Broken(TransferError::passing(error.fault(), sentence))
+        Interruption::Broken(TransferError::transient(error.fault(), sentence))
     }
 }
 
 fn disk_error(error: &io::Error) -> TransferError {
-    TransferError::of_disk(Direction::PartOfDownload, "writing the file", error)
+    TransferError::of_disk(TransferStage::PartialDownload, "writing the file", error)
 }
 
 /// A file that is not complete yet; gone with the value unless it was completed.
 #[derive(Debug)]
-struct Partial {
+struct PartialFile {
     file: File,
     path: PathBuf,
     length: u64,
     is_complete: bool,
 }
 
-impl Partial {
-    fn create(path: &Path) -> io::Result<Partial> {
+impl PartialFile {
+    fn create(path: &Path) -> io::Result<PartialFile> {
         // Removed and made anew: a link that lies there goes, and what it points to stays.
         remove(path)?;
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-        Ok(Partial { file, path: path.to_owned(), length: 0, is_complete: false })
+        Ok(PartialFile { file, path: path.to_owned(), length: 0, is_complete: false })
     }
 
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -281,7 +281,7 @@ impl Partial {
     }
 }
 
-impl Drop for Partial {
+impl Drop for PartialFile {
     fn drop(&mut self) {
         if !self.is_complete
             && let Err(error) = remove(&self.path)
@@ -309,13 +309,13 @@ mod tests {
     fn a_partial_file_is_private_and_gone_unless_completed() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("file");
-        let mut partial = Partial::create(&path).expect("a file");
+        let mut partial = PartialFile::create(&path).expect("a file");
         partial.append(b"abc").expect("room");
         assert_eq!(fs::metadata(&path).expect("the file").mode() & 0o777, 0o600);
         drop(partial);
         assert!(!path.exists());
 
-        let mut partial = Partial::create(&path).expect("a file");
+        let mut partial = PartialFile::create(&path).expect("a file");
         partial.append(b"abcdef").expect("room");
         partial.restart().expect("a shorter file");
         partial.append(b"xy").expect("room");
@@ -329,7 +329,7 @@ mod tests {
         let (path, secret) = (directory.path().join("file"), directory.path().join("secret"));
         fs::write(&secret, "keep").expect("a file");
         symlink(&secret, &path).expect("a link");
-        let mut partial = Partial::create(&path).expect("a file of its own");
+        let mut partial = PartialFile::create(&path).expect("a file of its own");
         partial.append(b"overwritten").expect("room");
         partial.complete().expect("a synced file");
         assert_eq!(fs::read(&secret).expect("the other file"), b"keep");
@@ -341,7 +341,7 @@ mod tests {
     fn a_disk_that_fills_up_is_9010() {
         let file = OpenOptions::new().write(true).open("/dev/full").expect("the full device");
         let path = PathBuf::from("/nonexistent/file");
-        let mut partial = Partial { file, path, length: 0, is_complete: true };
+        let mut partial = PartialFile { file, path, length: 0, is_complete: true };
         let error = disk_error(&partial.append(b"x").expect_err("no room"));
         assert_eq!(error.fault().number(), 9010);
         assert_eq!(error.to_string(), "writing the file: the device has no room left for the file");

@@ -15,16 +15,16 @@ const MAX_SENTENCE: usize = 256;
 pub struct TransferError {
     fault: FaultCode,
     sentence: String,
-    kind: Kind,
+    kind: FailureKind,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum FailureKind {
     Stopped,
     /// Another attempt may succeed.
-    Passing,
+    Transient,
     /// Another attempt will fail as this one did, until somebody changes something.
-    Lasting,
+    Permanent,
 }
 
 impl TransferError {
@@ -36,32 +36,32 @@ impl TransferError {
     /// Whether it was ended by the stop flag. That is no failure to be reported: the transfer was cancelled, or goes
     /// on when the agent runs again.
     pub fn is_stopped(&self) -> bool {
-        self.kind == Kind::Stopped
+        self.kind == FailureKind::Stopped
     }
 
     /// Whether another attempt would fail as well, by what is known: a file that is not there, refused credentials, a
     /// corrupted file. R245: such an error ends a ScheduleDownload in its first window.
-    pub fn is_lasting(&self) -> bool {
-        self.kind == Kind::Lasting
+    pub fn is_permanent(&self) -> bool {
+        self.kind == FailureKind::Permanent
     }
 
     /// An error that may pass by itself.
-    pub(super) fn passing(fault: FaultCode, sentence: impl Into<String>) -> TransferError {
-        TransferError { fault, sentence: shortened(sentence.into()), kind: Kind::Passing }
+    pub(super) fn transient(fault: FaultCode, sentence: impl Into<String>) -> TransferError {
+        TransferError { fault, sentence: shortened(sentence.into()), kind: FailureKind::Transient }
     }
 
     /// An error that needs somebody to change something.
-    pub(super) fn lasting(fault: FaultCode, sentence: impl Into<String>) -> TransferError {
-        TransferError { kind: Kind::Lasting, ..TransferError::passing(fault, sentence) }
+    pub(super) fn permanent(fault: FaultCode, sentence: impl Into<String>) -> TransferError {
+        TransferError { kind: FailureKind::Permanent, ..TransferError::transient(fault, sentence) }
     }
 
     /// Our own disk failed us: full, or broken.
-    pub(super) fn of_disk(direction: Direction, what: &str, error: &io::Error) -> TransferError {
+    pub(super) fn of_disk(stage: TransferStage, what: &str, error: &io::Error) -> TransferError {
         match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-                TransferError::passing(direction.failure(), format!("{what}: the device has no room left for the file"))
+                TransferError::transient(stage.failure(), format!("{what}: the device has no room left for the file"))
             }
-            _ => TransferError::passing(FaultCode::InternalError, format!("{what}: {error}")),
+            _ => TransferError::transient(FaultCode::InternalError, format!("{what}: {error}")),
         }
     }
 }
@@ -76,20 +76,20 @@ impl std::error::Error for TransferError {}
 
 /// Which way a file goes, and how far it has come: what the code of a fault depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Direction {
+pub(super) enum TransferStage {
     /// A download of which nothing has come yet.
     Download,
     /// A download of which a part is here.
-    PartOfDownload,
+    PartialDownload,
     Upload,
 }
 
-impl Direction {
+impl TransferStage {
     /// The code that says no more than that it failed.
     pub(super) fn failure(self) -> FaultCode {
         match self {
-            Direction::Download | Direction::PartOfDownload => FaultCode::DownloadFailure,
-            Direction::Upload => FaultCode::UploadFailure,
+            TransferStage::Download | TransferStage::PartialDownload => FaultCode::DownloadFailure,
+            TransferStage::Upload => FaultCode::UploadFailure,
         }
     }
 
@@ -108,37 +108,37 @@ impl Direction {
     pub(super) fn error(self, error: SessionError) -> TransferError {
         use FaultCode::{FileInaccessible, FileServerAuthentication, FileServerUnreachable};
         let sentence = error.to_string();
-        let refined = |fault| if self == Direction::Upload { FaultCode::UploadFailure } else { fault };
+        let refined = |fault| if self == TransferStage::Upload { FaultCode::UploadFailure } else { fault };
         match error {
             SessionError::Stopped => TransferError {
                 fault: FaultCode::RequestDenied,
                 sentence: "the transfer was stopped".into(),
-                kind: Kind::Stopped,
+                kind: FailureKind::Stopped,
             },
             SessionError::Resolve { .. } | SessionError::Connect { .. } => {
-                TransferError::passing(refined(self.contact_lost()), sentence)
+                TransferError::transient(refined(self.contact_lost()), sentence)
             }
-            SessionError::Tls(_) => TransferError::passing(refined(FileServerUnreachable), sentence),
+            SessionError::Tls(_) => TransferError::transient(refined(FileServerUnreachable), sentence),
             SessionError::Timeout(_) | SessionError::Closed | SessionError::Io(_) => {
-                TransferError::passing(refined(self.contact_lost()), sentence)
+                TransferError::transient(refined(self.contact_lost()), sentence)
             }
-            SessionError::Authentication => TransferError::lasting(FileServerAuthentication, sentence),
+            SessionError::Authentication => TransferError::permanent(FileServerAuthentication, sentence),
             SessionError::Status { code, .. } => {
                 let sentence = format!("the file server answered with HTTP status {code}{}", meaning(code));
                 match code {
-                    408 | 425 | 429 | 500.. => TransferError::passing(refined(FileInaccessible), sentence),
-                    _ => TransferError::lasting(refined(FileInaccessible), sentence),
+                    408 | 425 | 429 | 500.. => TransferError::transient(refined(FileInaccessible), sentence),
+                    _ => TransferError::permanent(refined(FileInaccessible), sentence),
                 }
             }
-            SessionError::Url(_) | SessionError::Redirect(_) => TransferError::lasting(self.failure(), sentence),
-            _ => TransferError::passing(self.failure(), sentence),
+            SessionError::Url(_) | SessionError::Redirect(_) => TransferError::permanent(self.failure(), sentence),
+            _ => TransferError::transient(self.failure(), sentence),
         }
     }
 
     fn contact_lost(self) -> FaultCode {
         match self {
-            Direction::PartOfDownload => FaultCode::DownloadIncomplete,
-            Direction::Download | Direction::Upload => FaultCode::FileServerUnreachable,
+            TransferStage::PartialDownload => FaultCode::DownloadIncomplete,
+            TransferStage::Download | TransferStage::Upload => FaultCode::FileServerUnreachable,
         }
     }
 }
@@ -180,8 +180,8 @@ mod tests {
     use super::*;
 
     fn codes(error: &SessionError) -> [u16; 3] {
-        [Direction::Download, Direction::PartOfDownload, Direction::Upload]
-            .map(|direction| direction.error(error.clone()).fault().number())
+        [TransferStage::Download, TransferStage::PartialDownload, TransferStage::Upload]
+            .map(|stage| stage.error(error.clone()).fault().number())
     }
 
     /// R252.
@@ -207,30 +207,29 @@ mod tests {
     /// What another window may mend, and what not.
     #[test]
     fn says_whether_another_attempt_may_succeed() {
-        let lasting = |error| Direction::Download.error(error).is_lasting();
+        let permanent = |error| TransferStage::Download.error(error).is_permanent();
         let status = |code| SessionError::Status { code, retry_after: None };
-        assert!(lasting(status(404)) && lasting(status(403)) && lasting(SessionError::Authentication));
-        assert!(!lasting(status(503)) && !lasting(status(429)) && !lasting(SessionError::Closed));
-        let stopped = Direction::Upload.error(SessionError::Stopped);
-        assert!(stopped.is_stopped() && !stopped.is_lasting());
+        assert!(permanent(status(404)) && permanent(status(403)) && permanent(SessionError::Authentication));
+        assert!(!permanent(status(503)) && !permanent(status(429)) && !permanent(SessionError::Closed));
+        let stopped = TransferStage::Upload.error(SessionError::Stopped);
+        assert!(stopped.is_stopped() && !stopped.is_permanent());
     }
 
     #[test]
     fn the_disk_has_codes_of_its_own() {
         let full = io::Error::from(io::ErrorKind::StorageFull);
         let broken = io::Error::other("input/output error");
-        let codes = |direction| {
-            [&full, &broken].map(|error| TransferError::of_disk(direction, "writing", error).fault().number())
-        };
-        assert_eq!(codes(Direction::PartOfDownload), [9010, 9002]);
-        assert_eq!(codes(Direction::Upload), [9011, 9002]);
+        let codes =
+            |stage| [&full, &broken].map(|error| TransferError::of_disk(stage, "writing", error).fault().number());
+        assert_eq!(codes(TransferStage::PartialDownload), [9010, 9002]);
+        assert_eq!(codes(TransferStage::Upload), [9011, 9002]);
     }
 
     #[test]
     fn sentences_fit_into_a_fault_string() {
-        let error = TransferError::passing(FaultCode::DownloadFailure, "ü".repeat(300));
+        let error = TransferError::transient(FaultCode::DownloadFailure, "ü".repeat(300));
         assert_eq!(error.to_string().chars().count(), 256);
-        let error = TransferError::passing(FaultCode::DownloadFailure, "two\r\nlines");
+        let error = TransferError::transient(FaultCode::DownloadFailure, "two\r\nlines");
         assert_eq!(error.to_string(), "two  lines");
     }
 }

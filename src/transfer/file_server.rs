@@ -1,6 +1,6 @@
 //! The HTTP side of one attempt: challenges, redirects, and which connection to use.
 //!
-//! The same as towards the ACS (`acs::Connection`) in all that TR-069 asks for alike (R65), and otherwise where a file
+//! The same as towards the ACS (`acs::AcsConnection`) in all that TR-069 asks for alike (R65), and otherwise where a file
 //! differs from a session: there are no cookies, GET and PUT may be sent again, and a file is moved in pieces.
 
 use std::net::SocketAddr;
@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 use ureq_proto::client::header_raw;
 use ureq_proto::http::{HeaderMap, Method, Request, header};
 
-use super::error::{Direction, TransferError};
+use super::error::{TransferError, TransferStage};
 use super::file_request::FileRequest;
-use crate::acs::authentication::{Attempt, Authentication};
-use crate::acs::http::{Answer, Body, Wire};
+use crate::acs::authentication::{AnsweredChallenges, Authentication};
+use crate::acs::http::{HttpConnection, RequestBody, ResponseHead};
 use crate::acs::stream::Connector;
-use crate::acs::transport::Patience;
+use crate::acs::transport::IoLimits;
 use crate::acs::{USER_AGENT, offered};
 use crate::cwmp::fault::FaultCode;
 use crate::cwmp::session_error::SessionError;
@@ -37,14 +37,14 @@ pub(super) struct FileServer<'a> {
     /// Where requests go: home, or the target of the last redirect.
     url: Url,
     connector: Connector,
-    patience: Patience,
+    limits: IoLimits,
     end: Instant,
     authentication: Authentication,
     /// The server has asked for credentials.
     has_challenged: bool,
     /// It was not told the password.
     is_stranger: bool,
-    wire: Option<Wire>,
+    connection: Option<HttpConnection>,
     remote: Option<SocketAddr>,
 }
 
@@ -57,18 +57,18 @@ impl<'a> FileServer<'a> {
     ) -> Result<FileServer<'a>, SessionError> {
         let home = Url::parse(url)?;
         let end = now() + request.limits.attempt;
-        let patience = Patience { timeout: request.limits.silence, stop: Arc::clone(stop), end: Some(end) };
+        let limits = IoLimits { timeout: request.limits.silence, stop: Arc::clone(stop), end: Some(end) };
         Ok(FileServer {
             request,
             url: home.clone(),
             home,
-            connector: Connector::new(patience.clone(), request.tls.clone(), request.clock_is_set),
-            patience,
+            connector: Connector::new(limits.clone(), request.tls.clone(), request.clock_is_set),
+            limits,
             end,
             authentication: Authentication::new(request.username.clone(), request.password.clone()),
             has_challenged: false,
             is_stranger: false,
-            wire: None,
+            connection: None,
             remote: None,
         })
     }
@@ -80,8 +80,8 @@ impl<'a> FileServer<'a> {
         method: &Method,
         fields: &[(&str, &str)],
         mut body: Option<&mut dyn Content>,
-    ) -> Result<Answer, SessionError> {
-        let mut attempt = Attempt::default();
+    ) -> Result<ResponseHead, SessionError> {
+        let mut answered = AnsweredChallenges::default();
         let mut redirects = 0;
         loop {
             let mut answer = self.exchange(method, fields, &mut body)?;
@@ -93,9 +93,9 @@ impl<'a> FileServer<'a> {
                         return Err(SessionError::Authentication);
                     }
                     let allow_basic = self.allows_basic();
-                    let answered = self.authentication.challenged(offered(&answer.headers), allow_basic, &mut attempt);
-                    self.is_stranger = matches!(answered, Err(SessionError::Redirect(_)));
-                    answered?;
+                    let result = self.authentication.challenged(offered(&answer.headers), allow_basic, &mut answered);
+                    self.is_stranger = matches!(result, Err(SessionError::Redirect(_)));
+                    result?;
                 }
                 code if is_followed(method, code) => {
                     redirects += 1;
@@ -103,7 +103,7 @@ impl<'a> FileServer<'a> {
                         return Err(SessionError::Redirect("too many in a row".into()));
                     }
                     self.redirect(&mut answer)?;
-                    attempt = Attempt::default();
+                    answered = AnsweredChallenges::default();
                 }
                 _ => return Ok(answer),
             }
@@ -112,15 +112,15 @@ impl<'a> FileServer<'a> {
 
     /// A new phase of the transfer, which may take what is left of the attempt.
     pub(super) fn begin(&mut self, phase: &'static str) {
-        if let Some(wire) = &mut self.wire {
-            wire.begin(phase, self.request.limits.attempt);
+        if let Some(connection) = &mut self.connection {
+            connection.begin(phase, self.request.limits.attempt);
         }
     }
 
     /// The next piece of the body of the last answer; 0 at its end.
-    pub(super) fn read(&mut self, answer: &mut Answer, piece: &mut [u8]) -> Result<usize, SessionError> {
-        match &mut self.wire {
-            Some(wire) => wire.read(answer, piece),
+    pub(super) fn read(&mut self, answer: &mut ResponseHead, piece: &mut [u8]) -> Result<usize, SessionError> {
+        match &mut self.connection {
+            Some(connection) => connection.read(answer, piece),
             None => Ok(0),
         }
     }
@@ -128,7 +128,7 @@ impl<'a> FileServer<'a> {
     /// Gives up the connection. The next request begins at the URL as it was given: the target of a redirect may be
     /// good for one request only.
     pub(super) fn hang_up(&mut self) {
-        self.wire = None;
+        self.connection = None;
         if !self.url.is_same_origin(&self.home) {
             self.remote = None;
             self.authentication.forget();
@@ -140,7 +140,7 @@ impl<'a> FileServer<'a> {
     pub(super) fn pause(&self, limit: Duration) -> Result<(), SessionError> {
         let until = self.end.min(now() + limit);
         loop {
-            self.patience.check()?;
+            self.limits.check()?;
             let left = until.saturating_duration_since(now());
             if left.is_zero() {
                 return Ok(());
@@ -155,22 +155,22 @@ impl<'a> FileServer<'a> {
     }
 
     /// What an error of the exchange comes to, seen with what only this side knows.
-    pub(super) fn error(&self, direction: Direction, error: SessionError) -> TransferError {
+    pub(super) fn error(&self, stage: TransferStage, error: SessionError) -> TransferError {
         use SessionError::{Authentication, Closed, Connect, Io, Redirect, Timeout};
         match error {
-            Authentication if self.request.username.is_empty() => TransferError::lasting(
+            Authentication if self.request.username.is_empty() => TransferError::permanent(
                 FaultCode::FileServerAuthentication,
                 "the file server asks for a user name, and none was given",
             ),
             Redirect(_) if self.is_stranger => {
-                TransferError::lasting(FaultCode::FileServerAuthentication, error.to_string())
+                TransferError::permanent(FaultCode::FileServerAuthentication, error.to_string())
             }
             Timeout(_) | Connect { .. } | Closed | Io(_) if self.is_over() => {
                 let limit = self.request.limits.attempt.as_secs();
                 let sentence = format!("the transfer took longer than its limit of {limit} s");
-                TransferError::passing(direction.error(error).fault(), sentence)
+                TransferError::transient(stage.error(error).fault(), sentence)
             }
-            other => direction.error(other),
+            other => stage.error(other),
         }
     }
 
@@ -181,7 +181,7 @@ impl<'a> FileServer<'a> {
         method: &Method,
         fields: &[(&str, &str)],
         body: &mut Option<&mut dyn Content>,
-    ) -> Result<Answer, SessionError> {
+    ) -> Result<ResponseHead, SessionError> {
         loop {
             let is_reused = self.ready()?;
             let length = body.as_ref().map(|body| body.length());
@@ -190,20 +190,20 @@ impl<'a> FileServer<'a> {
             // file would be sent twice.
             let is_unasked = !self.has_challenged && !self.request.username.is_empty();
             let hesitate = is_unasked && length.is_some_and(|length| length > LIGHT);
-            let Some(wire) = &mut self.wire else {
+            let Some(connection) = &mut self.connection else {
                 return Err(SessionError::Closed); // not reached: `ready` left one
             };
             let result = match body {
                 Some(body) if body.length() > 0 => {
                     body.rewind()?;
-                    wire.exchange_streamed(request, &mut **body, hesitate)
+                    connection.exchange_streamed(request, &mut **body, hesitate)
                 }
-                _ => wire.exchange(request, &[]),
+                _ => connection.exchange(request, &[]),
             };
             match result {
-                Err(SessionError::Closed) if is_reused => self.wire = None,
+                Err(SessionError::Closed) if is_reused => self.connection = None,
                 Err(error) => {
-                    self.wire = None;
+                    self.connection = None;
                     return Err(error);
                 }
                 Ok(answer) => return Ok(answer),
@@ -213,15 +213,15 @@ impl<'a> FileServer<'a> {
 
     /// Leaves an open connection; true where it has served a request before.
     fn ready(&mut self) -> Result<bool, SessionError> {
-        self.patience.check()?;
-        if self.wire.as_mut().is_some_and(Wire::is_reusable) {
+        self.limits.check()?;
+        if self.connection.as_mut().is_some_and(HttpConnection::is_reusable) {
             return Ok(true);
         }
-        self.wire = None;
+        self.connection = None;
         let stream = self.connector.open(&self.url, self.remote)?;
         self.authentication.connected()?;
         self.remote = Some(stream.tcp().remote_addr());
-        self.wire = Some(Wire::new(stream));
+        self.connection = Some(HttpConnection::new(stream));
         Ok(false)
     }
 
@@ -253,14 +253,14 @@ impl<'a> FileServer<'a> {
         self.url.is_tls() || (!self.home.is_tls() && self.url.host() == self.home.host())
     }
 
-    fn redirect(&mut self, answer: &mut Answer) -> Result<(), SessionError> {
+    fn redirect(&mut self, answer: &mut ResponseHead) -> Result<(), SessionError> {
         let location =
             location(&answer.headers).ok_or_else(|| SessionError::Redirect("it does not say where to".into()))?;
         let target = self.url.join(&location).map_err(|_| unfollowed(&location))?;
         if target.is_same_origin(&self.url) {
             self.discard_body(answer)?;
         } else {
-            self.wire = None;
+            self.connection = None;
             self.remote = None;
             self.authentication.forget();
             self.has_challenged = false;
@@ -271,12 +271,12 @@ impl<'a> FileServer<'a> {
     }
 
     /// The body of a challenge or a redirect means nothing, but stands before the next answer.
-    fn discard_body(&mut self, answer: &mut Answer) -> Result<(), SessionError> {
-        let Some(wire) = &mut self.wire else { return Ok(()) };
-        match wire.read_body(answer, WORTH_READING, &mut |_| Ok(())) {
+    fn discard_body(&mut self, answer: &mut ResponseHead) -> Result<(), SessionError> {
+        let Some(connection) = &mut self.connection else { return Ok(()) };
+        match connection.read_body(answer, WORTH_READING, &mut |_| Ok(())) {
             Err(SessionError::Stopped) => Err(SessionError::Stopped),
             Err(_) => {
-                self.wire = None;
+                self.connection = None;
                 Ok(())
             }
             Ok(()) => Ok(()),
@@ -285,7 +285,7 @@ impl<'a> FileServer<'a> {
 }
 
 /// A body that may have to be sent more than once.
-pub(super) trait Content: Body {
+pub(super) trait Content: RequestBody {
     /// The next piece is the first one again.
     fn rewind(&mut self) -> Result<(), SessionError>;
 }

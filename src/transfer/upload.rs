@@ -10,11 +10,11 @@ use std::sync::atomic::AtomicBool;
 use rustix::fs::OFlags;
 use ureq_proto::http::Method;
 
-use super::error::{Direction, TransferError};
+use super::error::{TransferError, TransferStage};
 use super::file_request::FileRequest;
 use super::file_server::{Content, FileServer};
 use super::progress::Progress;
-use crate::acs::http::Body;
+use crate::acs::http::RequestBody;
 use crate::cwmp::session_error::SessionError;
 
 /// Sends the file `from`, which must be a regular file and no link, to the URL; returns once the server has confirmed
@@ -28,26 +28,27 @@ pub fn upload(
     progress: &Progress,
     stop: &Arc<AtomicBool>,
 ) -> Result<(), TransferError> {
-    let mut outgoing = Outgoing::open(from, progress)
-        .map_err(|error| TransferError::of_disk(Direction::Upload, "reading the file to be uploaded", &error))?;
-    let mut server = FileServer::open(request, &request.url, stop).map_err(|error| Direction::Upload.error(error))?;
+    let mut outgoing = OutgoingFile::open(from, progress)
+        .map_err(|error| TransferError::of_disk(TransferStage::Upload, "reading the file to be uploaded", &error))?;
+    let mut server =
+        FileServer::open(request, &request.url, stop).map_err(|error| TransferStage::Upload.error(error))?;
     let fields = [("Content-Type", "application/octet-stream")];
     let result = server.ask(&Method::PUT, &fields, Some(&mut outgoing));
     match (result, outgoing.failure) {
         (_, Some(failure)) => {
-            Err(TransferError::of_disk(Direction::Upload, "reading the file to be uploaded", &failure))
+            Err(TransferError::of_disk(TransferStage::Upload, "reading the file to be uploaded", &failure))
         }
         (Ok(answer), None) => match answer.status {
             200 | 201 | 204 => Ok(()),
-            code => Err(server.error(Direction::Upload, SessionError::Status { code, retry_after: None })),
+            code => Err(server.error(TransferStage::Upload, SessionError::Status { code, retry_after: None })),
         },
-        (Err(error), None) => Err(server.error(Direction::Upload, error)),
+        (Err(error), None) => Err(server.error(TransferStage::Upload, error)),
     }
 }
 
 /// The file on its way.
 #[derive(Debug)]
-struct Outgoing<'a> {
+struct OutgoingFile<'a> {
     file: File,
     length: u64,
     progress: &'a Progress,
@@ -55,8 +56,8 @@ struct Outgoing<'a> {
     failure: Option<io::Error>,
 }
 
-impl Outgoing<'_> {
-    fn open<'a>(from: &Path, progress: &'a Progress) -> io::Result<Outgoing<'a>> {
+impl OutgoingFile<'_> {
+    fn open<'a>(from: &Path, progress: &'a Progress) -> io::Result<OutgoingFile<'a>> {
         // Neither a link to somebody's secrets nor a pipe that never gives a byte.
         let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
         let file = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(from)?;
@@ -65,7 +66,7 @@ impl Outgoing<'_> {
             return Err(io::Error::other("not a regular file"));
         }
         progress.begins_at(0, Some(metadata.len()));
-        Ok(Outgoing { file, length: metadata.len(), progress, failure: None })
+        Ok(OutgoingFile { file, length: metadata.len(), progress, failure: None })
     }
 
     fn failed(&mut self, error: io::Error) -> SessionError {
@@ -75,7 +76,7 @@ impl Outgoing<'_> {
     }
 }
 
-impl Body for Outgoing<'_> {
+impl RequestBody for OutgoingFile<'_> {
     fn length(&self) -> u64 {
         self.length
     }
@@ -95,7 +96,7 @@ impl Body for Outgoing<'_> {
     }
 }
 
-impl Content for Outgoing<'_> {
+impl Content for OutgoingFile<'_> {
     fn rewind(&mut self) -> Result<(), SessionError> {
         self.progress.begins_at(0, Some(self.length));
         self.file.rewind().map_err(|error| self.failed(error))
@@ -112,13 +113,13 @@ mod tests {
         let progress = Progress::new();
         let file = directory.path().join("config");
         std::fs::write(&file, "abc").expect("a file");
-        assert_eq!(Outgoing::open(&file, &progress).expect("a regular file").length, 3);
+        assert_eq!(OutgoingFile::open(&file, &progress).expect("a regular file").length, 3);
         assert_eq!(progress.moved().total, Some(3));
 
         let link = directory.path().join("link");
         std::os::unix::fs::symlink(&file, &link).expect("a link");
         for other in [&link, directory.path(), Path::new("/dev/null"), &directory.path().join("missing")] {
-            assert!(Outgoing::open(other, &progress).is_err(), "{}", other.display());
+            assert!(OutgoingFile::open(other, &progress).is_err(), "{}", other.display());
         }
     }
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use ureq_proto::http::Method;
 
-use super::error::{Direction, TransferError};
+use super::error::{TransferError, TransferStage};
 use super::file_request::{FileRequest, TransferLimits};
 use super::file_server::FileServer;
 use super::signature::{PublicKey, Signature};
@@ -65,16 +65,17 @@ pub fn fetch_companion(request: &FileRequest, suffix: &str, stop: &Arc<AtomicBoo
         let sentence = format!("the {suffix} file of the download: {error}");
         match error.fault() {
             _ if error.is_stopped() => error,
-            FaultCode::FileInaccessible if error.is_lasting() => not_authentic(sentence),
-            fault => TransferError::passing(fault, sentence),
+            FaultCode::FileInaccessible if error.is_permanent() => not_authentic(sentence),
+            fault => TransferError::transient(fault, sentence),
         }
     };
     let url = with_suffix(&request.url, suffix);
-    let mut server = FileServer::open(&request, &url, stop).map_err(|error| told(Direction::Download.error(error)))?;
+    let mut server =
+        FileServer::open(&request, &url, stop).map_err(|error| told(TransferStage::Download.error(error)))?;
     let result = fetch(&mut server);
     result.map_err(|error| match error {
         SessionError::TooLarge { .. } => not_authentic(format!("the {suffix} file of the download is no such file")),
-        error => told(server.error(Direction::Download, error)),
+        error => told(server.error(TransferStage::Download, error)),
     })
 }
 
@@ -181,12 +182,13 @@ fn path_end(url: &str) -> usize {
 }
 
 fn for_each_piece(path: &Path, stop: &AtomicBool, take: &mut dyn FnMut(&[u8])) -> Result<(), TransferError> {
-    let failed = |error: io::Error| TransferError::of_disk(Direction::Download, "reading the downloaded file", &error);
+    let failed =
+        |error: io::Error| TransferError::of_disk(TransferStage::Download, "reading the downloaded file", &error);
     let mut file = File::open(path).map_err(failed)?;
     let mut piece = [0; PIECE];
     loop {
         if stop.load(Ordering::Relaxed) {
-            return Err(Direction::Download.error(SessionError::Stopped));
+            return Err(TransferStage::Download.error(SessionError::Stopped));
         }
         match file.read(&mut piece) {
             Ok(0) => return Ok(()),
@@ -198,7 +200,7 @@ fn for_each_piece(path: &Path, stop: &AtomicBool, take: &mut dyn FnMut(&[u8])) -
 }
 
 fn not_authentic(sentence: impl Into<String>) -> TransferError {
-    TransferError::lasting(FaultCode::FileNotAuthentic, sentence)
+    TransferError::permanent(FaultCode::FileNotAuthentic, sentence)
 }
 
 #[cfg(test)]
@@ -254,7 +256,7 @@ mod tests {
         let stop = AtomicBool::new(false);
         assert!(verify_sha256(&file, &sum(ABC), &stop).is_ok());
         let error = verify_sha256(&file, &sum(EMPTY), &stop).expect_err("another sum");
-        assert!(error.fault().number() == 9019 && error.is_lasting());
+        assert!(error.fault().number() == 9019 && error.is_permanent());
         stop.store(true, Ordering::Relaxed);
         assert!(verify_sha256(&file, &sum(ABC), &stop).expect_err("stopped").is_stopped());
     }

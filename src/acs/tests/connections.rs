@@ -86,17 +86,17 @@ fn a_lost_answer_ends_the_session_without_a_second_request() {
 #[test]
 fn nobody_listening_is_told_with_the_address() {
     let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let mut acs = Connection::open(settings(&format!("http://{address}/"))).unwrap();
+    let mut acs = AcsConnection::open(settings(&format!("http://{address}/"))).unwrap();
     let error = acs.connect().unwrap_err();
     assert_eq!(error.to_string(), format!("no connection to {address}: Connection refused"));
-    assert!(matches!(Connection::open(settings("ftp://acs/")), Err(SessionError::Url(_))));
+    assert!(matches!(AcsConnection::open(settings("ftp://acs/")), Err(SessionError::Url(_))));
 }
 
 #[test]
 fn connects_before_the_first_request_where_asked() {
     let server = Server::start(vec![vec![ok("in")]]);
     let url = server.url().replace("127.0.0.1", "localhost");
-    let mut acs = Connection::open(settings(&url)).unwrap();
+    let mut acs = AcsConnection::open(settings(&url)).unwrap();
     assert_eq!(acs.local_addr(), None);
     acs.connect().unwrap();
     assert!(acs.local_addr().unwrap().ip().is_loopback());
@@ -108,6 +108,6 @@ fn connects_before_the_first_request_where_asked() {
 #[cfg(not(feature = "tls"))]
 #[test]
 fn a_build_without_tls_says_so() {
-    let mut acs = Connection::open(settings("https://127.0.0.1:1/")).unwrap();
+    let mut acs = AcsConnection::open(settings("https://127.0.0.1:1/")).unwrap();
     assert_eq!(acs.connect().unwrap_err().to_string(), "no secure connection: this build has no TLS");
 }

@@ -51,7 +51,7 @@ fn a_silent_server_is_left_after_the_timeout() {
         let mut settings = settings(&server.url());
         settings.timeout = Duration::from_millis(300);
         let begun = now();
-        let result = Connection::open(settings).unwrap().post(b"<inform/>");
+        let result = AcsConnection::open(settings).unwrap().post(b"<inform/>");
         assert_eq!(result, Err(SessionError::Timeout("waiting for the answer")));
         let waited = begun.elapsed();
         assert!(waited >= Duration::from_millis(300), "{waited:?}");
@@ -68,7 +68,7 @@ fn a_dribbling_server_is_left_after_four_times_the_timeout() {
     let mut settings = settings(&server.url());
     settings.timeout = Duration::from_millis(100);
     let begun = now();
-    let result = Connection::open(settings).unwrap().post(b"<inform/>");
+    let result = AcsConnection::open(settings).unwrap().post(b"<inform/>");
     assert_eq!(result, Err(SessionError::Timeout("waiting for the answer")));
     let waited = begun.elapsed();
     assert!(waited >= Duration::from_millis(400), "{waited:?}");
@@ -81,7 +81,7 @@ fn a_server_that_takes_nothing_is_left_after_the_timeout() {
     let server = Server::start(vec![vec![Step::Pause(Duration::from_millis(1200)), Step::Close]]);
     let mut settings = settings(&server.url());
     settings.timeout = Duration::from_millis(300);
-    let result = Connection::open(settings).unwrap().post(&vec![b'x'; 20_000_000]);
+    let result = AcsConnection::open(settings).unwrap().post(&vec![b'x'; 20_000_000]);
     assert_eq!(result, Err(SessionError::Timeout("sending the request")));
     server.requests();
 }
@@ -99,7 +99,7 @@ fn a_wait_ends_when_the_agent_is_told_to_stop() {
             stop.store(true, Ordering::Relaxed);
         })
         .unwrap();
-    let mut acs = Connection::open(settings).unwrap();
+    let mut acs = AcsConnection::open(settings).unwrap();
     assert_eq!(acs.post(b"<inform/>"), Err(SessionError::Stopped));
     assert!(begun.elapsed() < TIMEOUT);
     assert_eq!(acs.post(b""), Err(SessionError::Stopped));
@@ -122,7 +122,7 @@ fn a_connect_without_an_answer_ends_with_the_timeout_or_the_stop() {
     let mut settings = settings(&format!("http://{address}/"));
     settings.timeout = Duration::from_millis(500);
     let stop = Arc::clone(&settings.stop);
-    let mut acs = Connection::open(settings).unwrap();
+    let mut acs = AcsConnection::open(settings).unwrap();
     let begun = now();
     let error = acs.post(b"<inform/>").unwrap_err();
     let waited = begun.elapsed();
@@ -155,24 +155,24 @@ fn survives_every_truncation_and_byte_flip() {
         use std::io::Write;
         let mut settings = settings(&url);
         settings.timeout = Duration::from_millis(500);
-        let mut acs = Connection::open(settings).unwrap();
+        let mut acs = AcsConnection::open(settings).unwrap();
         acs.connect().unwrap();
         let (mut stream, _) = listener.accept().unwrap();
         stream.write_all(&bytes).unwrap();
         stream.shutdown(std::net::Shutdown::Write).unwrap();
-        // The answer waits already, so the request may find it unasked for: then use the wire alone.
+        // The answer waits already, so the request may find it unasked for: then use the connection alone.
         let request = acs.request(9).unwrap();
-        let wire = acs.wire.as_mut().unwrap();
-        let Ok(mut answer) = wire.exchange(request, b"<inform/>") else {
+        let connection = acs.connection.as_mut().unwrap();
+        let Ok(mut answer) = connection.exchange(request, b"<inform/>") else {
             continue;
         };
         let mut taken = 0;
-        let _ = wire.read_body(&mut answer, LIMIT, &mut |piece| {
+        let _ = connection.read_body(&mut answer, LIMIT, &mut |piece| {
             taken += piece.len();
             Ok(())
         });
         assert!(taken <= bytes.len());
-        assert!(!wire.is_reusable());
+        assert!(!connection.is_reusable());
         for cookie in answer.headers.get_all(header::SET_COOKIE) {
             acs.cookies.set(cookie.as_bytes());
         }

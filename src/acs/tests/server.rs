@@ -11,7 +11,7 @@ use rustix::net::sockopt::{self, Timeout};
 #[derive(Clone, Debug)]
 pub(super) enum Step {
     /// Reads a request, then sends these bytes.
-    Answer(String),
+    Respond(String),
     /// Reads a request and says nothing more.
     Take,
     /// Reads a request, then sends these bytes one by one with a pause after each.
@@ -26,7 +26,7 @@ pub(super) enum Step {
 
 /// The step most tests are made of.
 pub(super) fn answer(bytes: impl Into<String>) -> Step {
-    Step::Answer(bytes.into())
+    Step::Respond(bytes.into())
 }
 
 /// A 200 with a body.
@@ -113,7 +113,7 @@ fn serve(stream: &mut (impl Read + Write), connection: usize, steps: Vec<Step>, 
     };
     for step in steps {
         match step {
-            Step::Answer(bytes) => {
+            Step::Respond(bytes) => {
                 take(stream);
                 let _ = stream.write_all(bytes.as_bytes());
                 let _ = stream.flush();

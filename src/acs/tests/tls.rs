@@ -80,7 +80,7 @@ impl Authority {
         self.directory.path().join("ca.pem")
     }
 
-    fn trusted(&self, server: &Server, host: &str) -> Settings {
+    fn trusted(&self, server: &Server, host: &str) -> AcsSettings {
         let mut settings = settings(&format!("https://{host}:{}/acs", server.address.port()));
         settings.tls.ca_file = Some(self.ca_file());
         settings
@@ -142,11 +142,11 @@ impl Drop for Goodbye {
 }
 
 /// One POST to a server that shows this identity; the error as the operator reads it.
-fn visit(ca: &Authority, identity: &Identity, host: &str, change: impl Fn(&mut Settings)) -> Result<String, String> {
+fn visit(ca: &Authority, identity: &Identity, host: &str, change: impl Fn(&mut AcsSettings)) -> Result<String, String> {
     let server = server(vec![vec![ok("in")]], identity, None);
     let mut settings = ca.trusted(&server, host);
     change(&mut settings);
-    let result = Connection::open(settings).and_then(|mut acs| acs.post(b"<inform/>"));
+    let result = AcsConnection::open(settings).and_then(|mut acs| acs.post(b"<inform/>"));
     if result.is_ok() {
         assert_eq!(server.requests().len(), 1);
     }
@@ -168,7 +168,7 @@ fn a_session_over_tls_with_digest_and_reconnects() {
         vec![ok("3")],
     ];
     let server = server(script, &identity, None);
-    let mut acs = Connection::open(ca.trusted(&server, "localhost")).unwrap();
+    let mut acs = AcsConnection::open(ca.trusted(&server, "localhost")).unwrap();
     assert_eq!(body(acs.post(b"<inform/>")), "1");
     let sent: Vec<u8> = (0..700_000_u32).map(|n| n.to_le_bytes()[0]).collect();
     assert_eq!(body(acs.post(&sent)), large);
@@ -186,7 +186,7 @@ fn a_session_over_tls_with_digest_and_reconnects() {
 fn basic_can_begin_unasked_over_tls() {
     let ca = Authority::new();
     let server = server(vec![vec![ok("in")]], &ca.sign(&["localhost"]), None);
-    let mut acs = Connection::open(ca.trusted(&server, "localhost")).unwrap();
+    let mut acs = AcsConnection::open(ca.trusted(&server, "localhost")).unwrap();
     acs.begin_with_basic();
     assert_eq!(body(acs.post(b"<inform/>")), "in");
     drop(acs);
@@ -196,7 +196,7 @@ fn basic_can_begin_unasked_over_tls() {
 #[test]
 fn names_and_addresses_are_checked() {
     let ca = Authority::new();
-    let same = |_: &mut Settings| {};
+    let same = |_: &mut AcsSettings| {};
     let both = ca.sign(&["localhost", "127.0.0.1"]);
     assert_eq!(visit(&ca, &both, "localhost", same), Ok("in".into()));
     assert_eq!(visit(&ca, &both, "127.0.0.1", same), Ok("in".into()));
@@ -285,7 +285,7 @@ fn a_client_certificate_is_shown_where_asked_for() {
     let mut settings = ca.trusted(&server, "localhost");
     settings.tls.client_cert = Some(ca.file("client.pem", &ours.certificate));
     settings.tls.client_key = Some(ca.file("client.key", &ours.key));
-    let mut acs = Connection::open(settings).unwrap();
+    let mut acs = AcsConnection::open(settings).unwrap();
     assert_eq!(body(acs.post(b"<inform/>")), "in");
     drop(acs);
     server.requests();
@@ -296,7 +296,7 @@ fn a_missing_client_certificate_is_told() {
     let ca = Authority::new();
     let identity = ca.sign(&["localhost"]);
     let server = server(vec![vec![ok("in")]], &identity, Some(&ca.ca_file()));
-    let mut acs = Connection::open(ca.trusted(&server, "localhost")).unwrap();
+    let mut acs = AcsConnection::open(ca.trusted(&server, "localhost")).unwrap();
     let error = acs.post(b"<inform/>").unwrap_err();
     assert!(matches!(error, SessionError::Tls(_)), "{error:?}");
     assert!(error.to_string().contains("CertificateRequired"), "{error}");
@@ -318,7 +318,7 @@ fn wrong_files_are_named() {
         let mut settings = settings("https://127.0.0.1:1/");
         settings.tls =
             TlsSettings { ca_file: Some(ca_file.clone()), client_cert: cert.cloned(), client_key: key.cloned() };
-        match Connection::open(settings).unwrap().connect() {
+        match AcsConnection::open(settings).unwrap().connect() {
             Err(SessionError::Tls(reason)) => reason,
             other => panic!("{other:?}"),
         }
@@ -357,7 +357,7 @@ fn a_redirect_leads_to_tls_and_back() {
 
     let mut settings = ca.trusted(&plain, "127.0.0.1");
     settings.url = plain.url();
-    let mut acs = Connection::open(settings).unwrap();
+    let mut acs = AcsConnection::open(settings).unwrap();
     // Over TLS, another host may be told the password by Basic.
     assert_eq!(body(acs.post(b"<inform/>")), "secure");
     assert_eq!(body(acs.post(b"<x/>")), "back");
@@ -371,18 +371,18 @@ fn a_redirect_leads_to_tls_and_back() {
 fn plain_http_on_a_tls_port_and_a_cut_are_told() {
     let ca = Authority::new();
     let plain = Server::start(vec![vec![Step::Say("HTTP/1.0 400 Bad Request\r\n\r\n".into())]]);
-    let mut acs = Connection::open(ca.trusted(&plain, "localhost")).unwrap();
+    let mut acs = AcsConnection::open(ca.trusted(&plain, "localhost")).unwrap();
     let error = acs.connect().unwrap_err();
     assert!(error.to_string().contains("does not speak TLS"), "{error}");
 
     let closing = Server::start(vec![vec![Step::Close]]);
-    let mut acs = Connection::open(ca.trusted(&closing, "localhost")).unwrap();
+    let mut acs = AcsConnection::open(ca.trusted(&closing, "localhost")).unwrap();
     let error = acs.connect().unwrap_err();
     assert!(error.to_string().contains("while TLS was being set up"), "{error}");
 
     let silent = Server::start(vec![vec![Step::Pause(TIMEOUT)]]);
     let mut settings = ca.trusted(&silent, "localhost");
     settings.timeout = Duration::from_millis(300);
-    let error = Connection::open(settings).unwrap().connect().unwrap_err();
+    let error = AcsConnection::open(settings).unwrap().connect().unwrap_err();
     assert_eq!(error, SessionError::Timeout("setting up TLS"));
 }

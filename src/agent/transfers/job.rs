@@ -99,7 +99,7 @@ fn moved(result: Result<u64, Refusal>) -> Outcome {
         Ok(size) => Outcome::Moved(Ok(size)),
         Err(Refusal::Transfer(error)) if error.is_stopped() => Outcome::Stopped,
         Err(Refusal::Transfer(error)) => {
-            let failure = if error.is_lasting() { Failure::lasting } else { Failure::passing };
+            let failure = if error.is_permanent() { Failure::lasting } else { Failure::passing };
             Outcome::Moved(Err(failure(error.fault(), error.to_string())))
         }
         Err(Refusal::Other(failure)) => Outcome::Moved(Err(failure)),

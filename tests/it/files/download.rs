@@ -147,12 +147,12 @@ fn a_stop_ends_it_at_once() {
 /// The server is there, the file is not to be had.
 #[test]
 fn statuses_that_are_no_file() {
-    for (status, is_lasting) in
+    for (status, is_permanent) in
         [(403, true), (404, true), (410, true), (204, true), (206, true), (304, true), (500, false), (503, false)]
     {
         let (_server, attempt) = serving(Served::status(status));
         let error = attempt.download().expect_err("no file");
-        assert_eq!((error.fault().number(), error.is_lasting()), (9016, is_lasting), "{status}");
+        assert_eq!((error.fault().number(), error.is_permanent()), (9016, is_permanent), "{status}");
         assert!(error.to_string().starts_with(&format!("the file server answered with HTTP status {status}")));
     }
 }

@@ -9,7 +9,7 @@ const STACK: usize = 512 << 10;
 
 /// What `work` gives; nothing where it takes longer than `limit`. It is then left to itself, until the command ends.
 #[expect(clippy::disallowed_methods, reason = "a driver: what cannot be interrupted is waited for beside it")]
-pub(super) fn within<T: Send + 'static>(limit: Duration, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+pub(super) fn with_timeout<T: Send + 'static>(limit: Duration, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     let (sender, results) = channel();
     let work = move || {
         // Too late, nobody listens.
@@ -25,7 +25,7 @@ mod tests {
 
     #[test]
     fn what_is_late_is_not_waited_for() {
-        assert_eq!(within(Duration::from_secs(20), || 7), Some(7));
-        assert_eq!(within(Duration::from_millis(20), || thread::sleep(Duration::from_secs(5))), None);
+        assert_eq!(with_timeout(Duration::from_secs(20), || 7), Some(7));
+        assert_eq!(with_timeout(Duration::from_millis(20), || thread::sleep(Duration::from_secs(5))), None);
     }
 }

@@ -8,11 +8,11 @@ use ureq_proto::client::header_raw;
 use ureq_proto::http::{HeaderMap, Request, header};
 
 use super::finding::{Finding, Verdict};
-use super::limit::within;
+use super::timeout::with_timeout;
 use super::{clock, tls};
 use crate::acs::TlsSettings;
 use crate::acs::USER_AGENT;
-use crate::acs::http::Wire;
+use crate::acs::http::HttpConnection;
 use crate::acs::stream::Stream;
 use crate::acs::transport::Tcp;
 use crate::clock::Clock;
@@ -24,7 +24,7 @@ const LIMIT: Duration = Duration::from_secs(5);
 const SUBJECT: &str = "ACS answer";
 
 /// What it takes to look closer at a server that accepts connections.
-pub(super) struct Contact {
+pub(super) struct AcsProbe {
     pub(super) url: Url,
     pub(super) tls: TlsSettings,
     /// Whether there is a password to answer a challenge with, where that is known.
@@ -32,7 +32,7 @@ pub(super) struct Contact {
     pub(super) clock: Clock,
 }
 
-impl Contact {
+impl AcsProbe {
     /// TLS where the URL has it, one request, and what can be read from the answer.
     pub(super) fn examine(self, tcp: Tcp) -> Vec<Finding> {
         let (mut findings, stream) = match self.url.is_tls() {
@@ -56,7 +56,7 @@ impl Contact {
 
 /// What matters of the header of an answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Head {
+pub(super) struct ProbeResponse {
     pub(super) status: u16,
     pub(super) date: Option<String>,
     /// Each WWW-Authenticate.
@@ -64,13 +64,13 @@ pub(super) struct Head {
     pub(super) location: Option<String>,
 }
 
-impl Head {
-    fn new(status: u16, headers: &HeaderMap) -> Head {
+impl ProbeResponse {
+    fn new(status: u16, headers: &HeaderMap) -> ProbeResponse {
         let texts = |name| {
             let values = headers.get_all(name).iter();
             values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect::<Vec<_>>()
         };
-        Head {
+        ProbeResponse {
             status,
             date: texts(header::DATE).into_iter().next(),
             challenges: texts(header::WWW_AUTHENTICATE),
@@ -80,19 +80,32 @@ impl Head {
 }
 
 /// One GET without credentials on a connection of its own, which is closed afterwards; nothing of the body is read.
-pub(super) fn get(stream: Stream, authority: &str, target: &str, limit: Duration) -> Result<Head, SessionError> {
+pub(super) fn get(
+    stream: Stream,
+    authority: &str,
+    target: &str,
+    limit: Duration,
+) -> Result<ProbeResponse, SessionError> {
     let fields = [("Host", authority), ("User-Agent", USER_AGENT), ("Connection", "close")];
     let request = fields
         .into_iter()
         .fold(Request::get(target), |builder, (name, value)| header_raw(builder, name, value.as_bytes()))
         .body(())
         .map_err(|error| SessionError::Protocol(format!("no request possible: {error}")))?;
-    let exchange =
-        move || Wire::new(stream).exchange(request, b"").map(|answer| Head::new(answer.status, &answer.headers));
-    within(limit, exchange).unwrap_or(Err(SessionError::Timeout("waiting for the answer")))
+    let exchange = move || {
+        HttpConnection::new(stream)
+            .exchange(request, b"")
+            .map(|answer| ProbeResponse::new(answer.status, &answer.headers))
+    };
+    with_timeout(limit, exchange).unwrap_or(Err(SessionError::Timeout("waiting for the answer")))
 }
 
-fn judge(answer: &Result<Head, SessionError>, url: &Url, has_password: Option<bool>, took: Duration) -> Finding {
+fn judge(
+    answer: &Result<ProbeResponse, SessionError>,
+    url: &Url,
+    has_password: Option<bool>,
+    took: Duration,
+) -> Finding {
     let took = took.as_millis();
     let head = match answer {
         Ok(head) => head,
@@ -146,13 +159,13 @@ fn meaning(status: u16) -> (Verdict, &'static str) {
 mod tests {
     use super::*;
 
-    fn line(head: Head, has_password: Option<bool>) -> String {
+    fn line(head: ProbeResponse, has_password: Option<bool>) -> String {
         let url = Url::parse("http://acs.example/a/b?key=hunter2").unwrap();
         judge(&Ok(head), &url, has_password, Duration::from_millis(7)).to_string()
     }
 
-    fn status(status: u16) -> Head {
-        Head { status, ..Head::default() }
+    fn status(status: u16) -> ProbeResponse {
+        ProbeResponse { status, ..ProbeResponse::default() }
     }
 
     #[test]
@@ -169,7 +182,7 @@ mod tests {
     #[test]
     fn a_challenge_is_told_with_its_scheme_and_a_missing_password() {
         let challenges = vec!["Digest realm=\"a\", nonce=\"n\"".into(), "Basic realm=\"a\"".into()];
-        let asks = Head { challenges, ..status(401) };
+        let asks = ProbeResponse { challenges, ..status(401) };
         assert!(line(asks.clone(), Some(true)).ends_with("as in a session (Digest, Basic) (7 ms)"));
         let unable = line(asks, Some(false));
         assert!(unable.starts_with("warning") && unable.contains("Password is empty"), "{unable}");
@@ -178,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_redirect_is_told_without_its_query() {
-        let to = |location: &str| line(Head { location: Some(location.into()), ..status(302) }, None);
+        let to = |location: &str| line(ProbeResponse { location: Some(location.into()), ..status(302) }, None);
         assert!(to("https://other/x?token=hunter2").contains("it sends elsewhere, https://other/x (7 ms)"));
         assert!(to("c").contains("http://acs.example/a/c"));
         assert!(to("ftp://other/").starts_with("warning"));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::finding::{Finding, Report};
+use super::finding::{Finding, FindingPrinter};
 use crate::acs;
 use crate::agent::{check_contact, load_model, tls_settings};
 use crate::clock::Now;
@@ -18,7 +18,7 @@ use crate::url::Url;
 const ANSWER: Duration = Duration::from_secs(3);
 
 /// The device as it is now, as far as it can be known from beside the agent.
-pub(super) struct InForce {
+pub(super) struct EffectiveState {
     /// The factory state with what the journal holds over it: hidden values too.
     device: Device,
     /// Values of ManagementServer as the running agent has them, by their names without the object's.
@@ -40,9 +40,9 @@ pub(super) enum AgentState {
     Unknown,
 }
 
-impl InForce {
+impl EffectiveState {
     /// Reads what there is; nothing where configuration or data model are unusable.
-    pub(super) fn find(config: &Config, now: Now, report: &mut Report) -> Option<InForce> {
+    pub(super) fn find(config: &Config, now: Now, report: &mut FindingPrinter) -> Option<EffectiveState> {
         let loaded = match load_model(config) {
             Ok(loaded) => loaded,
             Err(error) => {
@@ -77,7 +77,7 @@ impl InForce {
             Err(_) => AgentState::Unknown,
         };
         let told = answer.unwrap_or_default();
-        Some(InForce { device, told, agent, is_stored_known, state_dir })
+        Some(EffectiveState { device, told, agent, is_stored_known, state_dir })
     }
 
     /// A text of ManagementServer, by its name without the object's; empty where there is none.
@@ -143,9 +143,9 @@ fn judge_contact(config: &Config, loaded: &Loaded) -> Finding {
 }
 
 /// The URL that the agent contacts, where it can be.
-pub(super) fn acs_url(in_force: &InForce, report: &mut Report) -> Option<Url> {
-    let origin = in_force.origin_of_url();
-    let text = in_force.text("URL");
+pub(super) fn acs_url(state: &EffectiveState, report: &mut FindingPrinter) -> Option<Url> {
+    let origin = state.origin_of_url();
+    let text = state.text("URL");
     if text.is_empty() {
         report.add(Finding::failed("ACS URL", format!("ManagementServer.URL is empty, {origin}")));
         return None;
@@ -154,7 +154,7 @@ pub(super) fn acs_url(in_force: &InForce, report: &mut Report) -> Option<Url> {
         Ok(url) => {
             // Without user information and query, either of which may hold a key.
             report.add(Finding::ok("ACS URL", format!("{url}, {origin}")));
-            if !in_force.flag("EnableCWMP", true) {
+            if !state.flag("EnableCWMP", true) {
                 report.add(Finding::warning("ACS URL", "EnableCWMP is false: the agent does not contact it"));
             }
             Some(url)
