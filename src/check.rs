@@ -71,7 +71,7 @@ fn describe(loaded: &Loaded, config: &Config) -> String {
 /// What the agent starts with, though it should not stay so.
 fn warnings(loaded: &Loaded, config: &Config) -> Vec<String> {
     let mut warnings: Vec<String> =
-        config.set.iter().filter_map(|(name, value)| exposed(name, value, loaded, config)).collect();
+        config.factory_values.iter().filter_map(|(name, value)| exposed(name, value, loaded, config)).collect();
     warnings.extend(config.data_model.iter().flat_map(|file| exposed_by_model(file, loaded)));
     let root = loaded.tree.root_name();
     for (name, example) in EXAMPLES {
@@ -94,7 +94,7 @@ fn exposed(name: &str, value: &Secret, loaded: &Loaded, config: &Config) -> Opti
     if value.expose().is_empty() || !is_hidden(name, loaded) {
         return None;
     }
-    match config.file_of_set(name) {
+    match config.factory_value_file(name) {
         None => Some(format!("every user can read {name} off the command line: it belongs in the file of --config")),
         Some(file) => is_readable_by_all(file).then(|| held_openly(file, name)),
     }

@@ -14,7 +14,7 @@ use ::log::LevelFilter;
 use serde_json::Value;
 
 use self::options::OptionValue;
-use self::setting::{Form, Setting, path};
+use self::setting::{Setting, ValueForm, path};
 use crate::log::Destination;
 use crate::secret::Secret;
 
@@ -34,7 +34,7 @@ pub struct Config {
     /// Data-model files; a later file is laid over the earlier ones.
     pub data_model: Vec<PathBuf>,
     /// Factory values laid over the model: full path and value, no path twice.
-    pub set: Vec<(String, Secret)>,
+    pub factory_values: Vec<(String, Secret)>,
     /// Where everything lives that must survive a reboot.
     pub state_dir: PathBuf,
     /// Where files lie while they are transferred; `state_dir` where absent.
@@ -72,7 +72,7 @@ impl Config {
             config.read_file(file)?;
         }
         for (setting, value) in &options.values {
-            config.lay_over(setting, value);
+            config.overlay(setting, value);
         }
         if config.client_cert.is_some() != config.client_key.is_some() {
             let pointer = if config.client_key.is_none() { "/clientKey" } else { "/clientCert" };
@@ -90,7 +90,7 @@ impl Config {
 
     /// Keeps the places that a running agent cannot leave as `running` has them; gives the keys of those that were to
     /// change.
-    pub fn keep_places(&mut self, running: &Config) -> Vec<&'static str> {
+    pub fn keep_fixed_paths(&mut self, running: &Config) -> Vec<&'static str> {
         let places = [
             ("stateDir", &mut self.state_dir, &running.state_dir),
             ("control", &mut self.control, &running.control),
@@ -110,20 +110,20 @@ impl Config {
     }
 
     /// An error in a factory value, named by its path: where it was given, the file or the command line.
-    pub fn error_in_set(&self, path: &str, reason: &str) -> StartupError {
-        match self.file_of_set(path) {
+    pub fn factory_value_error(&self, path: &str, reason: &str) -> StartupError {
+        match self.factory_value_file(path) {
             Some(file) => StartupError::new(file, &format!("/set/{}", escaped(path)), reason),
             None => StartupError::new(Path::new(COMMAND_LINE), path, reason),
         }
     }
 
     /// Where a factory value was given: the file, or `--set`.
-    pub fn origin_of_set(&self, path: &str) -> &Path {
-        self.file_of_set(path).unwrap_or(Path::new(COMMAND_LINE))
+    pub fn factory_value_origin(&self, path: &str) -> &Path {
+        self.factory_value_file(path).unwrap_or(Path::new(COMMAND_LINE))
     }
 
     /// The configuration file, where that is what gives this factory value.
-    pub fn file_of_set(&self, path: &str) -> Option<&Path> {
+    pub fn factory_value_file(&self, path: &str) -> Option<&Path> {
         let is_option = |(_, value): &(_, OptionValue)| matches!(value, OptionValue::Set(name, _) if name == path);
         self.options.config.as_deref().filter(|_| !self.options.values.iter().any(is_option))
     }
@@ -147,16 +147,16 @@ impl Config {
     /// Fails with the pointer below the member, and the reason.
     fn read_member(&mut self, setting: &Setting, value: &Value) -> Result<(), (String, String)> {
         match setting.form {
-            Form::One(set) => {
+            ValueForm::Text(set) => {
                 let text = string(value).map_err(|reason| (String::new(), reason))?;
                 set(self, text).map_err(|reason| (String::new(), reason))
             }
-            Form::Number(set) => {
+            ValueForm::Number(set) => {
                 let number = value.as_number().map(ToString::to_string);
                 let text = number.as_deref().map_or_else(|| string(value), Ok);
                 text.and_then(|text| set(self, text)).map_err(|reason| (String::new(), reason))
             }
-            Form::DataModel => {
+            ValueForm::DataModel => {
                 let Value::Array(items) = value else {
                     return Err((String::new(), format!("a list of strings is expected, not {}", kind(value))));
                 };
@@ -170,7 +170,7 @@ impl Config {
                 self.data_model = paths.collect::<Result<_, _>>()?;
                 Ok(())
             }
-            Form::Set => {
+            ValueForm::Set => {
                 let Value::Object(members) = value else {
                     return Err((String::new(), format!("an object of strings is expected, not {}", kind(value))));
                 };
@@ -180,7 +180,7 @@ impl Config {
                         return Err((below(), "a path is expected".to_owned()));
                     }
                     let value = string(value).map_err(|reason| (below(), reason))?;
-                    self.set.push((name.clone(), value.into()));
+                    self.factory_values.push((name.clone(), value.into()));
                 }
                 Ok(())
             }
@@ -188,18 +188,18 @@ impl Config {
     }
 
     /// Lays an option over what the file said. The value has been checked by [`Options::add`].
-    fn lay_over(&mut self, setting: &Setting, value: &OptionValue) {
+    fn overlay(&mut self, setting: &Setting, value: &OptionValue) {
         match (setting.form, value) {
-            (Form::One(set) | Form::Number(set), OptionValue::One(text)) => {
+            (ValueForm::Text(set) | ValueForm::Number(set), OptionValue::Text(text)) => {
                 let checked = set(self, text);
                 debug_assert!(checked.is_ok(), "checked when the option was taken");
             }
             (_, OptionValue::DataModel(files)) => self.data_model.clone_from(files),
             (_, OptionValue::Set(name, value)) => {
-                self.set.retain(|(earlier, _)| earlier != name);
-                self.set.push((name.clone(), value.clone()));
+                self.factory_values.retain(|(earlier, _)| earlier != name);
+                self.factory_values.push((name.clone(), value.clone()));
             }
-            (Form::DataModel | Form::Set, OptionValue::One(_)) => {}
+            (ValueForm::DataModel | ValueForm::Set, OptionValue::Text(_)) => {}
         }
     }
 }
@@ -208,7 +208,7 @@ impl Default for Config {
     fn default() -> Config {
         let mut config = Config {
             data_model: vec![PathBuf::from("/etc/cpe-agent/data-model.json")],
-            set: Vec::new(),
+            factory_values: Vec::new(),
             state_dir: PathBuf::new(),
             transfer_dir: None,
             listen: SocketAddr::from(([0, 0, 0, 0], 0)),
@@ -224,7 +224,7 @@ impl Default for Config {
             options: Options::default(),
         };
         for setting in SETTINGS {
-            if let (Form::One(set) | Form::Number(set), Some(default)) = (setting.form, setting.default) {
+            if let (ValueForm::Text(set) | ValueForm::Number(set), Some(default)) = (setting.form, setting.default) {
                 let valid = set(&mut config, default);
                 debug_assert!(valid.is_ok(), "the default of {}", setting.key);
             }

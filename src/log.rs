@@ -31,15 +31,15 @@ pub enum Destination {
     Syslog,
 }
 
-/// Starts logging; once a process. Level and destination may change later, by [`redirect`].
+/// Starts logging; once a process. Level and destination may change later, by [`reconfigure`].
 pub fn init(level: LevelFilter, to: Destination) -> Result<(), SetLoggerError> {
     ::log::set_logger(&LOGGER)?;
-    redirect(level, to);
+    reconfigure(level, to);
     Ok(())
 }
 
 /// Changes what is logged from here on, and where.
-pub fn redirect(level: LevelFilter, to: Destination) {
+pub fn reconfigure(level: LevelFilter, to: Destination) {
     ::log::set_max_level(level);
     let mut sink = LOGGER.0.write().unwrap_or_else(PoisonError::into_inner);
     // The way to a syslog that is in use is not given up.
@@ -95,7 +95,7 @@ impl Log for Logger {
                 let packet = syslog_packet(record, std::process::id());
                 let mut syslog = syslog.lock().unwrap_or_else(PoisonError::into_inner);
                 if !syslog.send(packet.as_bytes()) {
-                    if !std::mem::replace(&mut syslog.is_missed, true) {
+                    if !std::mem::replace(&mut syslog.is_failure_reported, true) {
                         let _ = writeln!(io::stderr(), "cpe-agent: no syslog at {}", syslog.path.display());
                     }
                     write_stderr(record, false);
@@ -122,7 +122,7 @@ fn stderr_line(record: &Record<'_>, time: DateTime, colour: bool) -> String {
         Level::Trace => ("trace", "\x1b[2m"),
     };
     let (escape, reset) = if colour { (escape, "\x1b[0m") } else { ("", "") };
-    let mut line = Line { text: format!("{time} {escape}{name}{reset}: "), max: MAX_STDERR - 1 };
+    let mut line = LogLine { text: format!("{time} {escape}{name}{reset}: "), max: MAX_STDERR - 1 };
     // Cut, it is still a line.
     let _ = write!(line, "{}", record.args());
     line.text.push('\n');
@@ -137,18 +137,18 @@ fn syslog_packet(record: &Record<'_>, pid: u32) -> String {
         Level::Debug | Level::Trace => 7,
     };
     let priority = FACILITY_DAEMON * 8 + severity;
-    let mut packet = Line { text: format!("<{priority}>cpe-agent[{pid}]: "), max: MAX_SYSLOG };
+    let mut packet = LogLine { text: format!("<{priority}>cpe-agent[{pid}]: "), max: MAX_SYSLOG };
     let _ = write!(packet, "{}", record.args());
     packet.text
 }
 
 /// One line of bounded length, whatever is written into it.
-struct Line {
+struct LogLine {
     text: String,
     max: usize,
 }
 
-impl std::fmt::Write for Line {
+impl std::fmt::Write for LogLine {
     fn write_str(&mut self, text: &str) -> std::fmt::Result {
         for character in text.chars() {
             let before = self.text.len();
@@ -171,12 +171,12 @@ struct Syslog {
     path: PathBuf,
     socket: Option<UnixDatagram>,
     /// Whether it was told that nobody listens.
-    is_missed: bool,
+    is_failure_reported: bool,
 }
 
 impl Syslog {
     fn new(path: &Path) -> Syslog {
-        Syslog { path: path.to_owned(), socket: None, is_missed: false }
+        Syslog { path: path.to_owned(), socket: None, is_failure_reported: false }
     }
 
     /// Sends the packet, or drops it where the queue is full; false where nobody listens.

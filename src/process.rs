@@ -11,7 +11,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process_group};
 
 /// How often a running command is looked at.
-const LOOK: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Why a command did not succeed.
 #[derive(Debug)]
@@ -51,25 +51,25 @@ impl std::error::Error for ActionError {}
 ///
 /// A command that is still running when `stop` is set goes on by itself: it may be the one that stops the device.
 pub fn run(command: &[String], limit: Duration, stop: &AtomicBool) -> Result<(), ActionError> {
-    run_with(command, limit, stop, Stdio::null(), AtStop::GoesOn)
+    run_with(command, limit, stop, Stdio::null(), OnStop::LeaveRunning)
 }
 
 /// The same for a command that makes something: a stop kills it with its group, since nobody would take what it makes.
 pub fn run_until_stopped(command: &[String], limit: Duration, stop: &AtomicBool) -> Result<(), ActionError> {
-    run_with(command, limit, stop, Stdio::null(), AtStop::IsKilled)
+    run_with(command, limit, stop, Stdio::null(), OnStop::Kill)
 }
 
 /// The same with `mark`, an empty file that is locked, as its input. The lock lasts as long as the command and those that
 /// it has started, whatever becomes of the agent: so the next one can tell whether it still runs.
-pub fn run_marked(command: &[String], limit: Duration, stop: &AtomicBool, mark: File) -> Result<(), ActionError> {
-    run_with(command, limit, stop, mark.into(), AtStop::GoesOn)
+pub fn run_locked(command: &[String], limit: Duration, stop: &AtomicBool, lock: File) -> Result<(), ActionError> {
+    run_with(command, limit, stop, lock.into(), OnStop::LeaveRunning)
 }
 
 /// What becomes of a command that still runs when the stop flag is set.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum AtStop {
-    GoesOn,
-    IsKilled,
+enum OnStop {
+    LeaveRunning,
+    Kill,
 }
 
 fn run_with(
@@ -77,7 +77,7 @@ fn run_with(
     limit: Duration,
     stop: &AtomicBool,
     input: Stdio,
-    at_stop: AtStop,
+    on_stop: OnStop,
 ) -> Result<(), ActionError> {
     let Some((program, arguments)) = command.split_first() else { return Err(ActionError::Exit(0)) };
     let mut child = start(program, arguments, input)
@@ -85,9 +85,9 @@ fn run_with(
     let mut waited = Duration::ZERO;
     loop {
         match child.try_wait() {
-            Ok(Some(status)) => return judge(status),
+            Ok(Some(status)) => return exit_result(status),
             Ok(None) if stop.load(Ordering::Relaxed) => {
-                if at_stop == AtStop::IsKilled {
+                if on_stop == OnStop::Kill {
                     kill(&mut child);
                 }
                 return Err(ActionError::Stopped);
@@ -97,8 +97,8 @@ fn run_with(
                 return Err(ActionError::TimedOut(limit));
             }
             Ok(None) => {
-                std::thread::sleep(LOOK);
-                waited += LOOK;
+                std::thread::sleep(POLL_INTERVAL);
+                waited += POLL_INTERVAL;
             }
             Err(reason) => return Err(ActionError::NotStarted { program: program.clone(), reason }),
         }
@@ -111,7 +111,7 @@ fn start(program: &str, arguments: &[String], input: Stdio) -> io::Result<Child>
     command.stdin(input).stdout(Stdio::null()).spawn()
 }
 
-fn judge(status: ExitStatus) -> Result<(), ActionError> {
+fn exit_result(status: ExitStatus) -> Result<(), ActionError> {
     match (status.code(), status.signal()) {
         (Some(0), _) => Ok(()),
         (Some(code), _) => Err(ActionError::Exit(code)),
@@ -153,7 +153,7 @@ mod tests {
         let pid = std::fs::read_to_string(format!("{}.pid", mark.display())).expect("the child's number");
         let stat = format!("/proc/{}/stat", pid.trim());
         let gone = (0..500).any(|_| {
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL_INTERVAL);
             std::fs::read_to_string(&stat).map_or(true, |text| text.contains(") Z "))
         });
         assert!(gone, "the child outlived its group");
@@ -171,12 +171,12 @@ mod tests {
             path.display()
         );
         let command = ["sh".into(), "-c".into(), script];
-        run_marked(&command, Duration::from_secs(20), &AtomicBool::new(false), mark).expect("it ends");
+        run_locked(&command, Duration::from_secs(20), &AtomicBool::new(false), mark).expect("it ends");
         let again = File::open(&path).expect("a file");
         assert!(again.try_lock().is_err(), "what it has started runs on");
         File::create(format!("{}.go", path.display())).expect("a file");
         let is_free = (0..1000).any(|_| {
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL_INTERVAL);
             again.try_lock().is_ok()
         });
         assert!(is_free, "nobody runs any more");
@@ -194,7 +194,7 @@ mod tests {
             let stop = &stop;
             let run = scope.spawn(move || run_until_stopped(&command, Duration::from_secs(60), stop));
             let began = (0..1000).any(|_| {
-                std::thread::sleep(LOOK);
+                std::thread::sleep(POLL_INTERVAL);
                 pid.exists()
             });
             stop.store(true, Ordering::Relaxed);

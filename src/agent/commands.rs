@@ -15,7 +15,7 @@ use crate::cwmp::rules;
 use crate::cwmp::transfer::{Order, Origin, Timing, TransferQueue, Wish, admit};
 use crate::model::actions::is_file_type;
 use crate::model::path::{Path, PathError};
-use crate::model::transaction::{Change, GivenType, SetError};
+use crate::model::transaction::{Change, DeclaredType, SetError};
 use crate::model::value::Value;
 use crate::secret::Secret;
 
@@ -272,7 +272,7 @@ fn first_of(mut reasons: Vec<String>) -> String {
 
 fn decide(device: &Device, name: &str, text: &str) -> Result<Value, String> {
     let tree = &device.tree;
-    let value = tree.check_set(name, GivenType::Any, text).and_then(|value| {
+    let value = tree.check_set(name, DeclaredType::Any, text).and_then(|value| {
         rules::check(tree, name, &value)?;
         Ok(value)
     });

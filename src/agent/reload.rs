@@ -35,14 +35,14 @@ impl Agent<'_> {
         let mut config = self.config.reload()?;
         let loaded = load_model(&config)?;
         check_contact(&config, &loaded)?;
-        for key in config.keep_places(&self.config) {
+        for key in config.keep_fixed_paths(&self.config) {
             log::warn!("{key} has changed, and needs a restart");
         }
         Ok((config, loaded))
     }
 
     fn take_over(&mut self, config: Config, loaded: Loaded, now: Now) {
-        crate::log::redirect(config.log, config.log_to);
+        crate::log::reconfigure(config.log, config.log_to);
         let ports = |config: &Config| (config.listen, config.udp_listen);
         let is_elsewhere = ports(&config) != ports(&self.config);
         let is_other_root = loaded.tree.root_name() != self.device.tree.root_name();

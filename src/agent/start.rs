@@ -18,7 +18,7 @@ use crate::cwmp::device::{Device, Reset};
 use crate::cwmp::event::{Event, EventCode};
 use crate::cwmp::session_error::SessionError;
 use crate::cwmp::version;
-use crate::model::{COMMAND_LINE, Loaded, ModelFile, OWN_PAGES, load};
+use crate::model::{COMMAND_LINE, Loaded, MMAP_THRESHOLD, ModelFile, load};
 use crate::schedule::Schedule;
 use crate::store::{Recovered, Store, StoreError};
 use crate::time_zone::LocalZone;
@@ -45,8 +45,8 @@ pub fn load_model(config: &Config) -> Result<Loaded, StartupError> {
             Err(error) => return Err(StartupError::new(path, "", &format!("cannot be read: {error}"))),
         }
     }
-    load(&files, &config.set).map_err(|error| match error.file.as_str() {
-        COMMAND_LINE => config.error_in_set(&error.pointer, &error.reason),
+    load(&files, &config.factory_values).map_err(|error| match error.file.as_str() {
+        COMMAND_LINE => config.factory_value_error(&error.pointer, &error.reason),
         file => StartupError::new(Path::new(file), &error.pointer, &error.reason),
     })
 }
@@ -71,8 +71,8 @@ fn check_acs_url(config: &Config, loaded: &Loaded) -> Result<(), StartupError> {
         Err(error) if !text.is_empty() => error.reason().to_owned(),
         _ => return Ok(()),
     };
-    if config.set.iter().any(|(path, _)| *path == name) {
-        return Err(config.error_in_set(&name, &reason));
+    if config.factory_values.iter().any(|(path, _)| *path == name) {
+        return Err(config.factory_value_error(&name, &reason));
     }
     // Any of the files may have given it.
     let files: Vec<String> = config.data_model.iter().map(|file| file.display().to_string()).collect();
@@ -90,7 +90,7 @@ pub fn tls_settings(config: &Config) -> TlsSettings {
 
 /// A file that is needed for a moment only: its text must not leave a hole in the heap.
 fn read_text(path: &Path) -> io::Result<String> {
-    let mut text = String::with_capacity(OWN_PAGES);
+    let mut text = String::with_capacity(MMAP_THRESHOLD);
     File::open(path)?.read_to_string(&mut text)?;
     Ok(text)
 }
@@ -167,12 +167,12 @@ impl<'w> Agent<'w> {
     /// Tells which factory values of the configuration have no effect, since another value is stored. Neither is told:
     /// it may be a password.
     pub(super) fn note_overruled_settings(&self) {
-        for (name, text) in &self.config.set {
+        for (name, text) in &self.config.factory_values {
             let Ok(parameter) = self.device.tree.parameter(name) else { continue };
             if parameter.is_changed()
                 && parameter.spec.parse(text.expose()).is_ok_and(|value| value != parameter.stored())
             {
-                let origin = self.config.origin_of_set(name).display();
+                let origin = self.config.factory_value_origin(name).display();
                 log::info!("{name}: the stored value holds, not that of {origin}");
             }
         }

@@ -131,7 +131,7 @@ impl Agent<'_> {
 
     fn download(&mut self, transfer: &Transfer, now: Now) {
         let (id, order) = (transfer.id(), transfer.order());
-        let Some(action) = self.device.actions.download_of(&order.file_type).cloned() else { return };
+        let Some(action) = self.device.actions.download_action(&order.file_type).cloned() else { return };
         log::info!("transfer {id} ({}): {}", order.origin.name(), order.file_type);
         let (request, size) = (self.file_request(order, now), order.file_size);
         let place = self.carrier.make_place(id);
@@ -143,7 +143,7 @@ impl Agent<'_> {
 
     fn upload(&mut self, transfer: &Transfer, now: Now) {
         let (id, order) = (transfer.id(), transfer.order());
-        let Some((action, instance)) = self.device.actions.upload_of(&order.file_type) else { return };
+        let Some((action, instance)) = self.device.actions.upload_action(&order.file_type) else { return };
         log::info!("transfer {id} ({}): {}", order.origin.name(), order.file_type);
         let file = self.carrier.file(id);
         let command = with_file(&action.run, &file.to_string_lossy(), &order.command_key, instance);
@@ -159,7 +159,7 @@ impl Agent<'_> {
 
     fn apply(&mut self, transfer: &Transfer, now: Now) {
         let (id, order) = (transfer.id(), transfer.order());
-        let Some(action) = self.device.actions.download_of(&order.file_type) else { return };
+        let Some(action) = self.device.actions.download_action(&order.file_type) else { return };
         log::info!("transfer {id}: applying the file");
         let command = with_file(&action.run, &self.carrier.file(id).to_string_lossy(), &order.command_key, None);
         let (limit, mark) = (action.time_limit, self.carrier.mark());
@@ -168,7 +168,7 @@ impl Agent<'_> {
 
     fn verify(&mut self, transfer: &Transfer, now: Now) {
         let order = transfer.order();
-        let Some(action) = self.device.actions.download_of(&order.file_type) else { return };
+        let Some(action) = self.device.actions.download_action(&order.file_type) else { return };
         log::info!("transfer {}: verifying that the file is in use", transfer.id());
         let command = with_command_key(action.verify.as_deref().unwrap_or_default(), &order.command_key);
         let limit = action.time_limit;

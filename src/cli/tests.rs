@@ -27,7 +27,7 @@ fn run_and_check_take_every_option_anywhere() {
         panic!("run")
     };
     assert_eq!(config.state_dir, Path::new("a"));
-    assert_eq!(config.set, [("Device.A".into(), "1".into()), ("Device.B".into(), "x=y".into())]);
+    assert_eq!(config.factory_values, [("Device.A".into(), "1".into()), ("Device.B".into(), "x=y".into())]);
     let values = [
         ("FILE", "f"),
         ("DIR", "d"),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::Config;
-use super::setting::{Form, Setting, path};
+use super::setting::{Setting, ValueForm, path};
 use crate::control::assignment;
 use crate::secret::Secret;
 
@@ -16,7 +16,7 @@ pub struct Options {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum OptionValue {
-    One(String),
+    Text(String),
     DataModel(Vec<PathBuf>),
     Set(String, Secret),
 }
@@ -31,11 +31,11 @@ impl Options {
     /// Takes the value of an option, or says what is wrong with it.
     pub(crate) fn add(&mut self, setting: &'static Setting, text: &str) -> Result<(), String> {
         let value = match setting.form {
-            Form::One(set) | Form::Number(set) => {
+            ValueForm::Text(set) | ValueForm::Number(set) => {
                 set(&mut Config::default(), text)?;
-                OptionValue::One(text.to_owned())
+                OptionValue::Text(text.to_owned())
             }
-            Form::DataModel => {
+            ValueForm::DataModel => {
                 let file = path(text)?;
                 // The options make one list, which replaces that of the file.
                 let list = self.values.iter_mut().find_map(|(_, value)| match value {
@@ -48,7 +48,7 @@ impl Options {
                 }
                 OptionValue::DataModel(vec![file])
             }
-            Form::Set => {
+            ValueForm::Set => {
                 let (name, value) = assignment(text)?;
                 OptionValue::Set(name, value)
             }

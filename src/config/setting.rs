@@ -22,7 +22,7 @@ pub(crate) struct Setting {
     pub(crate) default: Option<&'static str>,
     /// One line for `--help`.
     pub(crate) meaning: &'static str,
-    pub(crate) form: Form,
+    pub(crate) form: ValueForm,
 }
 
 impl PartialEq for Setting {
@@ -35,9 +35,9 @@ impl Eq for Setting {}
 
 /// What a setting takes.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Form {
+pub(crate) enum ValueForm {
     /// One string, and where it goes.
-    One(fn(&mut Config, &str) -> Result<(), String>),
+    Text(fn(&mut Config, &str) -> Result<(), String>),
     /// The same for a number, which need not be a string in the file.
     Number(fn(&mut Config, &str) -> Result<(), String>),
     /// The list of data-model files.
@@ -54,7 +54,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         value: "FILE",
         default: Some("/etc/cpe-agent/data-model.json"),
         meaning: "data model; later ones are laid over",
-        form: Form::DataModel,
+        form: ValueForm::DataModel,
     },
     Setting {
         option: "set",
@@ -62,7 +62,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         value: "PATH=VALUE",
         default: None,
         meaning: "factory value laid over the model, at every start",
-        form: Form::Set,
+        form: ValueForm::Set,
     },
     Setting {
         option: "state-dir",
@@ -70,7 +70,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         value: "DIR",
         default: Some("/var/lib/cpe-agent"),
         meaning: "everything that must survive a reboot",
-        form: Form::One(|config, text| path(text).map(|path| config.state_dir = path)),
+        form: ValueForm::Text(|config, text| path(text).map(|path| config.state_dir = path)),
     },
     Setting {
         option: "transfer-dir",
@@ -78,7 +78,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         value: "DIR",
         default: None,
         meaning: "files on their way; the state directory if absent",
-        form: Form::One(|config, text| path(text).map(|path| config.transfer_dir = Some(path))),
+        form: ValueForm::Text(|config, text| path(text).map(|path| config.transfer_dir = Some(path))),
     },
     Setting {
         option: "listen",
@@ -86,7 +86,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         value: "ADDR:PORT",
         default: Some("[::]:7547"),
         meaning: "connection requests over HTTP; port 0: any",
-        form: Form::One(|config, text| address(text).map(|address| config.listen = address)),
+        form: ValueForm::Text(|config, text| address(text).map(|address| config.listen = address)),
     },
     Setting {
         option: "udp-listen",
@@ -94,7 +94,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         value: "ADDR:PORT",
         default: Some("0.0.0.0:7547"),
         meaning: "connection requests over UDP, and STUN",
-        form: Form::One(|config, text| address(text).map(|address| config.udp_listen = address)),
+        form: ValueForm::Text(|config, text| address(text).map(|address| config.udp_listen = address)),
     },
     Setting {
         option: CONTROL,
@@ -102,7 +102,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         value: "FILE",
         default: Some("/var/run/cpe-agent.sock"),
         meaning: "the control socket",
-        form: Form::One(|config, text| path(text).map(|path| config.control = path)),
+        form: ValueForm::Text(|config, text| path(text).map(|path| config.control = path)),
     },
     Setting {
         option: "boot-id",
@@ -110,7 +110,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         value: "FILE",
         default: Some("/proc/sys/kernel/random/boot_id"),
         meaning: "changed content: the device rebooted",
-        form: Form::One(|config, text| path(text).map(|path| config.boot_id = path)),
+        form: ValueForm::Text(|config, text| path(text).map(|path| config.boot_id = path)),
     },
     Setting {
         option: "ca-file",
@@ -118,7 +118,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         value: "FILE",
         default: None,
         meaning: "PEM roots instead of the system's",
-        form: Form::One(|config, text| path(text).map(|path| config.ca_file = Some(path))),
+        form: ValueForm::Text(|config, text| path(text).map(|path| config.ca_file = Some(path))),
     },
     Setting {
         option: "client-cert",
@@ -126,7 +126,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         value: "FILE",
         default: None,
         meaning: "PEM certificate to identify with",
-        form: Form::One(|config, text| path(text).map(|path| config.client_cert = Some(path))),
+        form: ValueForm::Text(|config, text| path(text).map(|path| config.client_cert = Some(path))),
     },
     Setting {
         option: "client-key",
@@ -134,7 +134,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         value: "FILE",
         default: None,
         meaning: "PEM key of that certificate",
-        form: Form::One(|config, text| path(text).map(|path| config.client_key = Some(path))),
+        form: ValueForm::Text(|config, text| path(text).map(|path| config.client_key = Some(path))),
     },
     Setting {
         option: "acs-timeout",
@@ -142,7 +142,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         value: "SECONDS",
         default: Some("30"),
         meaning: "how long to wait for the ACS; 30 at least by TR-069",
-        form: Form::Number(|config, text| seconds(text).map(|seconds| config.acs_timeout = seconds)),
+        form: ValueForm::Number(|config, text| seconds(text).map(|seconds| config.acs_timeout = seconds)),
     },
     Setting {
         option: "log",
@@ -150,7 +150,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         value: "LEVEL",
         default: Some("info"),
         meaning: "error, warn, info, debug or trace",
-        form: Form::One(|config, text| level(text).map(|level| config.log = level)),
+        form: ValueForm::Text(|config, text| level(text).map(|level| config.log = level)),
     },
     Setting {
         option: "log-to",
@@ -158,7 +158,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         value: "WHERE",
         default: Some("stderr"),
         meaning: "stderr or syslog",
-        form: Form::One(|config, text| destination(text).map(|to| config.log_to = to)),
+        form: ValueForm::Text(|config, text| destination(text).map(|to| config.log_to = to)),
     },
 ];
 

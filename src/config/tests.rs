@@ -44,7 +44,7 @@ fn a_factory_value_is_not_shown() {
 fn the_defaults_are_those_of_the_interface() {
     let config = Config::load(Options::default()).expect("defaults");
     assert_eq!(config.data_model, [PathBuf::from("/etc/cpe-agent/data-model.json")]);
-    assert!(config.set.is_empty());
+    assert!(config.factory_values.is_empty());
     assert_eq!(config.state_dir, Path::new("/var/lib/cpe-agent"));
     assert_eq!(config.listen.to_string(), "[::]:7547");
     assert_eq!(config.udp_listen.to_string(), "0.0.0.0:7547");
@@ -89,7 +89,7 @@ const EVERYTHING: &str = r#"{
 fn the_file_has_every_key() {
     let config = load(EVERYTHING, &[]).expect("a valid file");
     assert_eq!(config.data_model, [PathBuf::from("a.json"), PathBuf::from("b.json")]);
-    assert_eq!(config.set, pairs(&[("Device.A", "1"), ("Device.B", "")]));
+    assert_eq!(config.factory_values, pairs(&[("Device.A", "1"), ("Device.B", "")]));
     assert_eq!((config.state_dir.as_path(), config.control.as_path()), (Path::new("state"), Path::new("sock")));
     assert_eq!(config.transfer_dir.as_deref(), Some(Path::new("files")));
     assert_eq!((config.listen.port(), config.udp_listen.to_string().as_str()), (0, "[::1]:1"));
@@ -123,7 +123,7 @@ fn an_option_wins_over_the_file() {
     let config = load(EVERYTHING, &said).expect("a valid file");
     // The list replaces that of the file; single values are laid over it.
     assert_eq!(config.data_model, [PathBuf::from("c.json"), PathBuf::from("d.json")]);
-    assert_eq!(config.set, pairs(&[("Device.B", ""), ("Device.A", "2"), ("Device.C", "z")]));
+    assert_eq!(config.factory_values, pairs(&[("Device.B", ""), ("Device.A", "2"), ("Device.C", "z")]));
     assert_eq!((config.state_dir, config.listen.port()), (PathBuf::from("other"), 80));
     assert_eq!((config.log, config.log_to), (LevelFilter::Warn, Destination::Syslog));
 }
@@ -230,9 +230,9 @@ fn reading_again_takes_the_file_anew_under_the_same_options() {
 fn what_a_running_agent_cannot_leave_is_kept() {
     let running = load(r#"{"stateDir": "a", "control": "b"}"#, &[]).expect("a valid file");
     let mut again = load(r#"{"stateDir": "c", "control": "b", "log": "warn"}"#, &[]).expect("a valid file");
-    assert_eq!(again.keep_places(&running), ["stateDir"]);
+    assert_eq!(again.keep_fixed_paths(&running), ["stateDir"]);
     assert_eq!((again.state_dir.as_path(), again.log), (Path::new("a"), LevelFilter::Warn));
-    assert!(again.keep_places(&running).is_empty());
+    assert!(again.keep_fixed_paths(&running).is_empty());
 }
 
 #[test]

@@ -58,32 +58,32 @@ const FILE: &str = "{file}";
 const INSTANCE: &str = "{instance}";
 
 /// The placeholders of an action that applies a file.
-const OF_DOWNLOAD: &[&str] = &[COMMAND_KEY, FILE];
+const DOWNLOAD_PLACEHOLDERS: &[&str] = &[COMMAND_KEY, FILE];
 
 /// Those of one that makes a file.
-const OF_UPLOAD: &[&str] = &[COMMAND_KEY, FILE, INSTANCE];
+const UPLOAD_PLACEHOLDERS: &[&str] = &[COMMAND_KEY, FILE, INSTANCE];
 
 /// Those of any other.
-const OF_DEVICE: &[&str] = &[COMMAND_KEY];
+const DEVICE_PLACEHOLDERS: &[&str] = &[COMMAND_KEY];
 
 /// The command with `{commandKey}` filled in.
 pub fn with_command_key(command: &[String], key: &str) -> CommandLine {
-    filled_in(command, &[(COMMAND_KEY, key)])
+    substitute_all(command, &[(COMMAND_KEY, key)])
 }
 
 /// The command with `{file}`, `{commandKey}` and, for an upload, `{instance}` filled in.
 pub fn with_file(command: &[String], file: &str, key: &str, instance: Option<u32>) -> CommandLine {
     let instance = instance.map(|number| number.to_string()).unwrap_or_default();
-    filled_in(command, &[(FILE, file), (COMMAND_KEY, key), (INSTANCE, &instance)])
+    substitute_all(command, &[(FILE, file), (COMMAND_KEY, key), (INSTANCE, &instance)])
 }
 
 /// Each argument is read once from its start to its end: what was filled in is not looked at again, whatever the ACS
 /// has put into its key.
-fn filled_in(command: &[String], values: &[(&str, &str)]) -> CommandLine {
-    command.iter().map(|argument| fill_in(argument, values)).collect()
+fn substitute_all(command: &[String], values: &[(&str, &str)]) -> CommandLine {
+    command.iter().map(|argument| substitute(argument, values)).collect()
 }
 
-fn fill_in(mut rest: &str, values: &[(&str, &str)]) -> String {
+fn substitute(mut rest: &str, values: &[(&str, &str)]) -> String {
     let mut filled = String::with_capacity(rest.len());
     let next = |rest: &str| {
         let found = values.iter().filter_map(|(name, value)| Some((rest.find(name)?, name.len(), *value)));
@@ -107,10 +107,10 @@ impl Actions {
         for (name, value) in object(raw, "/actions")?.members() {
             let at = format!("/actions/{}", super::load::escape(name));
             match name {
-                "reboot" => actions.reboot = Some(command_line(&value, &at, OF_DEVICE)?),
-                "factoryReset" => actions.factory_reset = Some(command_line(&value, &at, OF_DEVICE)?),
-                "download" => actions.download = file_actions(&value, &at, Direction::Download)?,
-                "upload" => actions.upload = file_actions(&value, &at, Direction::Upload)?,
+                "reboot" => actions.reboot = Some(command_line(&value, &at, DEVICE_PLACEHOLDERS)?),
+                "factoryReset" => actions.factory_reset = Some(command_line(&value, &at, DEVICE_PLACEHOLDERS)?),
+                "download" => actions.download = file_actions(&value, &at, FileActionKind::Download)?,
+                "upload" => actions.upload = file_actions(&value, &at, FileActionKind::Upload)?,
                 _ => return Err((at, "not an action".into())),
             }
         }
@@ -118,13 +118,13 @@ impl Actions {
     }
 
     /// What is done with a downloaded file of this type.
-    pub fn download_of(&self, file_type: &str) -> Option<&FileAction> {
+    pub fn download_action(&self, file_type: &str) -> Option<&FileAction> {
         self.download.iter().find(|(name, _)| name == file_type).map(|(_, action)| action)
     }
 
     /// What makes a file of this type, and the instance that the type names: `3 Vendor Configuration File 2` is also
     /// made by the action of `3 Vendor Configuration File`, which is told the 2 (R241).
-    pub fn upload_of(&self, file_type: &str) -> Option<(&FileAction, Option<u32>)> {
+    pub fn upload_action(&self, file_type: &str) -> Option<(&FileAction, Option<u32>)> {
         let find = |wanted: &str| self.upload.iter().find(|(name, _)| name == wanted).map(|(_, action)| action);
         if let Some(action) = find(file_type) {
             return Some((action, None));
@@ -137,7 +137,7 @@ impl Actions {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Direction {
+enum FileActionKind {
     Download,
     Upload,
 }
@@ -159,7 +159,7 @@ fn command_line(raw: &Raw<'_>, at: &str, known: &[&str]) -> Result<CommandLine, 
     for (number, argument) in arguments.iter().enumerate() {
         let reason = match placeholders(argument).find(|name| !known.contains(name)) {
             None => continue,
-            Some(name) if OF_UPLOAD.contains(&name) => format!("there is no `{name}` in this action"),
+            Some(name) if UPLOAD_PLACEHOLDERS.contains(&name) => format!("there is no `{name}` in this action"),
             Some(name) => format!("`{name}` is no placeholder; `{{file}}` and `{{commandKey}}` are"),
         };
         return Err((format!("{at}/{number}"), reason));
@@ -177,14 +177,14 @@ fn placeholders(argument: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-fn file_actions(raw: &Raw<'_>, at: &str, direction: Direction) -> Result<Vec<(String, FileAction)>, ReadError> {
+fn file_actions(raw: &Raw<'_>, at: &str, kind: FileActionKind) -> Result<Vec<(String, FileAction)>, ReadError> {
     let mut actions = Vec::new();
     for (file_type, value) in object(raw, at)?.members() {
         let at = format!("{at}/{}", super::load::escape(file_type));
         if !is_file_type(file_type) {
             return Err((at, "a file type is needed, such as `1 Firmware Upgrade Image` or `X OUI name`".into()));
         }
-        actions.push((file_type.to_string(), file_action(object(&value, &at)?, &at, direction)?));
+        actions.push((file_type.to_string(), file_action(object(&value, &at)?, &at, kind)?));
     }
     Ok(actions)
 }
@@ -203,7 +203,7 @@ pub fn is_file_type(text: &str) -> bool {
     }
 }
 
-fn file_action(raw: &Object<'_>, at: &str, direction: Direction) -> Result<FileAction, ReadError> {
+fn file_action(raw: &Object<'_>, at: &str, kind: FileActionKind) -> Result<FileAction, ReadError> {
     let mut action = FileAction {
         run: Vec::new(),
         time_limit: TIME_LIMIT,
@@ -212,18 +212,18 @@ fn file_action(raw: &Object<'_>, at: &str, direction: Direction) -> Result<FileA
         sha256: false,
         ed25519: None,
     };
-    let of_file = if direction == Direction::Download { OF_DOWNLOAD } else { OF_UPLOAD };
+    let of_file = if kind == FileActionKind::Download { DOWNLOAD_PLACEHOLDERS } else { UPLOAD_PLACEHOLDERS };
     for (name, value) in raw.members() {
         let at = format!("{at}/{}", super::load::escape(name));
         match name {
             "run" => action.run = command_line(&value, &at, of_file)?,
             "timeLimit" => action.time_limit = seconds(&value, at)?,
-            "reboots" | "verify" | "sha256" | "ed25519" if direction == Direction::Upload => {
+            "reboots" | "verify" | "sha256" | "ed25519" if kind == FileActionKind::Upload => {
                 return Err((at, "not a member of an upload".into()));
             }
             "reboots" => action.reboots = flag(&value, at)?,
             // The file is gone by then.
-            "verify" => action.verify = Some(command_line(&value, &at, OF_DEVICE)?),
+            "verify" => action.verify = Some(command_line(&value, &at, DEVICE_PLACEHOLDERS)?),
             "sha256" => action.sha256 = flag(&value, at)?,
             "ed25519" => action.ed25519 = Some(public_key(&value, at)?),
             _ => return Err((at, "not a member of an action".into())),

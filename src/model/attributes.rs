@@ -2,7 +2,7 @@
 
 /// What the data model says of active notification on a parameter (`notify`; `activeNotify` of the official models).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Notify {
+pub enum ActiveNotify {
     /// Off until the ACS asks for it; active notification must be granted then.
     #[default]
     Normal,
@@ -47,10 +47,10 @@ pub struct Attributes {
     pub subscriber: bool,
 }
 
-impl Notify {
+impl ActiveNotify {
     /// The attributes of a parameter that nobody has changed (R206).
     pub fn default_attributes(self) -> Attributes {
-        let active = matches!(self, Notify::ForceEnabled | Notify::ForceDefaultEnabled);
+        let active = matches!(self, ActiveNotify::ForceEnabled | ActiveNotify::ForceDefaultEnabled);
         let notification = if active { Notification::Active } else { Notification::Off };
         Attributes { notification, subscriber: true }
     }

@@ -4,29 +4,29 @@ use std::rc::Rc;
 
 use rustc_hash::FxHashSet;
 
-use super::attributes::Notify;
-use super::distinct::{Distinct, Names};
-use super::load::{LoadError, ModelFile, Place, escape};
+use super::attributes::ActiveNotify;
+use super::intern::{Interner, NameInterner};
+use super::load::{JsonLocation, LoadError, ModelFile, escape};
 use super::path::{instance_number, is_name};
 use super::raw::{Number, Object, Raw, is_node};
-use super::schema::{Children, Kind, Marks, Node, NodeId, Reference, Schema, ScopeShape, Spec, TableShape};
-use super::value::{Facets, Patterns, Type};
+use super::schema::{Children, Contains, Node, NodeId, NodeKind, Reference, Schema, ScopeSize, Spec, TableSpec};
+use super::value::{Facets, PatternCache, Type};
 
 /// Deeper models are refused; the official ones have ten levels.
 const MAX_DEPTH: usize = 32;
 
 /// The schema under construction.
-pub(super) struct Builder<'a> {
-    place: Place<'a>,
-    names: Names<'a>,
+pub(super) struct SchemaBuilder<'a> {
+    location: JsonLocation<'a>,
+    names: NameInterner<'a>,
     nodes: Vec<Node>,
     /// Many parameters have the same.
-    specs: Distinct<Spec>,
-    scopes: Vec<ScopeShape>,
+    specs: Interner<Spec>,
+    scopes: Vec<ScopeSize>,
     /// What many specs have in common.
     facets: FxHashSet<Rc<Facets>>,
     references: FxHashSet<Rc<Reference>>,
-    patterns: &'a Patterns,
+    patterns: &'a PatternCache,
 }
 
 type Built<T> = Result<T, LoadError>;
@@ -34,15 +34,20 @@ type Built<T> = Result<T, LoadError>;
 /// The tables among siblings, with their indexes in the scope.
 type Tables<'a> = Vec<(&'a str, u32)>;
 
-impl<'a> Builder<'a> {
+impl<'a> SchemaBuilder<'a> {
     /// `objects`: how many nodes there are at most.
-    pub(super) fn new(root: &str, files: &'a [ModelFile], objects: usize, patterns: &'a Patterns) -> Builder<'a> {
-        Builder {
-            place: Place { files, pointer: format!("/{root}") },
-            names: Names::with_capacity(objects / 4),
+    pub(super) fn new(
+        root: &str,
+        files: &'a [ModelFile],
+        objects: usize,
+        patterns: &'a PatternCache,
+    ) -> SchemaBuilder<'a> {
+        SchemaBuilder {
+            location: JsonLocation { files, pointer: format!("/{root}") },
+            names: NameInterner::with_capacity(objects / 4),
             nodes: Vec::with_capacity(objects),
-            specs: Distinct::with_capacity(objects / 4),
-            scopes: vec![ScopeShape::default()],
+            specs: Interner::with_capacity(objects / 4),
+            scopes: vec![ScopeSize::default()],
             facets: FxHashSet::default(),
             references: FxHashSet::default(),
             patterns,
@@ -51,7 +56,7 @@ impl<'a> Builder<'a> {
 
     /// The schema of the root object.
     pub(super) fn build(mut self, root: &'a str, raw: &Raw<'a>) -> Built<Schema> {
-        let node = self.blank(root);
+        let node = self.new_node(root);
         self.nodes.push(node);
         let Raw::Object(object) = raw else {
             return Err(self.error(0, "", format!("an object is needed, not {}", raw.kind())));
@@ -61,8 +66,8 @@ impl<'a> Builder<'a> {
         }
         self.check_members(object, OBJECT_MEMBERS)?;
         let children = self.children(object, 0, 0)?;
-        self.nodes[0].kind = Kind::Object(children);
-        self.nodes[0].marks = self.marks(children);
+        self.nodes[0].kind = NodeKind::Object(children);
+        self.nodes[0].contains = self.contains(children);
         Ok(Schema {
             names: self.names.into_text(),
             nodes: self.nodes.into(),
@@ -82,7 +87,7 @@ impl<'a> Builder<'a> {
             if !is_name(name) || name.len() > 255 {
                 return Err(self.error(raw.file, &pointer(name), "not a valid name of an object or parameter"));
             }
-            let node = self.blank(name);
+            let node = self.new_node(name);
             if self.nodes[first..].iter().any(|earlier| earlier.name_start == node.name_start) {
                 return Err(self.error(raw.file, &pointer(name), "given twice"));
             }
@@ -95,11 +100,11 @@ impl<'a> Builder<'a> {
         }
         let count = self.nodes.len() - first;
         for (id, (name, value)) in (first..).zip(nodes(raw)) {
-            let outside = self.place.enter(name);
-            let (kind, marks) = self.node(&value, raw, scope, depth, &tables, name)?;
-            self.nodes[id].marks = marks;
+            let outside = self.location.enter(name);
+            let (kind, contains) = self.node(&value, raw, scope, depth, &tables, name)?;
+            self.nodes[id].contains = contains;
             self.nodes[id].kind = kind;
-            self.place.leave(outside);
+            self.location.leave(outside);
         }
         Ok(Children { first: first as NodeId, count: count as u32 })
     }
@@ -113,7 +118,7 @@ impl<'a> Builder<'a> {
         depth: usize,
         tables: &Tables<'_>,
         name: &str,
-    ) -> Built<(Kind, Marks)> {
+    ) -> Built<(NodeKind, Contains)> {
         let Raw::Object(object) = value else {
             let reason = format!("a parameter with a `type` or an object is needed, not {}", value.kind());
             return Err(self.error(parent.file, "", reason));
@@ -123,11 +128,11 @@ impl<'a> Builder<'a> {
             return Err(self.error(object.file, "/source", reason));
         }
         if object.get("type").is_some() {
-            return self.parameter(&object.gathered(), scope, tables);
+            return self.parameter(&object.collected(), scope, tables);
         }
         if let Some(index) = table_index(tables, name) {
             let table = self.table(object, index, depth)?;
-            return Ok((Kind::Table(table), self.marks(table.children)));
+            return Ok((NodeKind::Table(table), self.contains(table.children)));
         }
         self.check_members(object, OBJECT_MEMBERS)?;
         if self.writable(object)? {
@@ -135,10 +140,10 @@ impl<'a> Builder<'a> {
             return Err(self.error(object.file, "/access", reason));
         }
         let children = self.children(object, scope, depth + 1)?;
-        Ok((Kind::Object(children), self.marks(children)))
+        Ok((NodeKind::Object(children), self.contains(children)))
     }
 
-    fn table(&mut self, raw: &Object<'a>, index: u32, depth: usize) -> Built<TableShape> {
+    fn table(&mut self, raw: &Object<'a>, index: u32, depth: usize) -> Built<TableSpec> {
         self.check_members(raw, &["access", "maxEntries"])?;
         if let Some((name, _)) = nodes(raw).next() {
             return Err(self.error(
@@ -151,19 +156,19 @@ impl<'a> Builder<'a> {
             return Err(self.error(raw.file, "", "a table needs its template `{i}`"));
         };
         let scope = self.scopes.len();
-        self.scopes.push(ScopeShape::default());
-        let outside = self.place.enter("{i}");
+        self.scopes.push(ScopeSize::default());
+        let outside = self.location.enter("{i}");
         self.check_members(&template, &[])?;
         if let Some((name, _)) = template.members().find(|(name, _)| is_instance(name)) {
             return Err(self.error(template.file, &pointer(name), "an instance stands beside the template, not in it"));
         }
         let children = self.children(&template, scope, depth + 1)?;
-        self.place.leave(outside);
+        self.location.leave(outside);
         let max_entries = self.bound(raw, "maxEntries")?.unwrap_or(u32::MAX);
-        Ok(TableShape { children, index, scope: scope as u32, writable: self.writable(raw)?, max_entries })
+        Ok(TableSpec { children, index, scope: scope as u32, writable: self.writable(raw)?, max_entries })
     }
 
-    fn parameter(&mut self, raw: &Object<'_>, scope: usize, tables: &Tables<'_>) -> Built<(Kind, Marks)> {
+    fn parameter(&mut self, raw: &Object<'_>, scope: usize, tables: &Tables<'_>) -> Built<(NodeKind, Contains)> {
         self.check_members(raw, PARAMETER_MEMBERS)?;
         if let Some((name, _)) = raw.members().find(|(name, _)| is_node(name)) {
             return Err(self.error(raw.file, &pointer(name), "a parameter (a node with a `type`) holds no nodes"));
@@ -175,9 +180,9 @@ impl<'a> Builder<'a> {
             writable: self.writable(raw)?,
             hidden: self.flag(raw, "hidden")?,
             inform: self.flag(raw, "inform")?,
-            notify: self.notify(raw)?,
+            active_notify: self.active_notify(raw)?,
             default: kind.null(),
-            counts: self.counts(raw, tables)?,
+            counted_table: self.counted_table(raw, tables)?,
             facets: self.facets(raw, kind)?,
             reference: self.reference(raw)?,
         };
@@ -190,12 +195,12 @@ impl<'a> Builder<'a> {
         self.check_counts(raw, &spec)?;
         let slot = self.scopes[scope].slots;
         self.scopes[scope].slots += 1;
-        let refers = spec.reference.as_ref().is_some_and(|reference| reference.strong);
-        let marks = Marks { informs: spec.inform, refers };
-        Ok((Kind::Parameter { slot, spec: self.specs.number(spec) }, marks))
+        let strong_reference = spec.reference.as_ref().is_some_and(|reference| reference.strong);
+        let contains = Contains { inform: spec.inform, strong_reference };
+        Ok((NodeKind::Parameter { slot, spec: self.specs.intern(spec) }, contains))
     }
 
-    fn counts(&self, raw: &Object<'_>, tables: &Tables<'_>) -> Built<Option<u32>> {
+    fn counted_table(&self, raw: &Object<'_>, tables: &Tables<'_>) -> Built<Option<u32>> {
         match self.text(raw, "counts")? {
             Some(table) => match table_index(tables, table) {
                 Some(index) => Ok(Some(index)),
@@ -206,7 +211,7 @@ impl<'a> Builder<'a> {
     }
 
     fn check_counts(&self, raw: &Object<'_>, spec: &Spec) -> Built<()> {
-        if spec.counts.is_none() {
+        if spec.counted_table.is_none() {
             return Ok(());
         }
         if spec.kind != Type::UnsignedInt || spec.writable || spec.is_list() {
@@ -218,12 +223,12 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn notify(&self, raw: &Object<'_>) -> Built<Notify> {
+    fn active_notify(&self, raw: &Object<'_>) -> Built<ActiveNotify> {
         match self.text(raw, "notify")? {
-            None => Ok(Notify::Normal),
-            Some("forceEnabled") => Ok(Notify::ForceEnabled),
-            Some("forceDefaultEnabled") => Ok(Notify::ForceDefaultEnabled),
-            Some("canDeny") => Ok(Notify::CanDeny),
+            None => Ok(ActiveNotify::Normal),
+            Some("forceEnabled") => Ok(ActiveNotify::ForceEnabled),
+            Some("forceDefaultEnabled") => Ok(ActiveNotify::ForceDefaultEnabled),
+            Some("canDeny") => Ok(ActiveNotify::CanDeny),
             Some(_) => {
                 Err(self.error(raw.file, "/notify", "`forceEnabled`, `forceDefaultEnabled` or `canDeny` is needed"))
             }
@@ -326,7 +331,7 @@ const PARAMETER_MEMBERS: &[&str] = &[
 ];
 
 /// Readers of single members.
-impl<'a> Builder<'a> {
+impl<'a> SchemaBuilder<'a> {
     fn check_members(&self, raw: &Object<'_>, known: &[&str]) -> Built<()> {
         let mut described = raw.members().map(|(name, _)| name).filter(|name| !is_node(name));
         match described.find(|name| !known.contains(name)) {
@@ -401,23 +406,26 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn marks(&self, children: Children) -> Marks {
-        let marks = || children.range().map(|id| self.nodes[id as usize].marks);
-        Marks { informs: marks().any(|marks| marks.informs), refers: marks().any(|marks| marks.refers) }
+    fn contains(&self, children: Children) -> Contains {
+        let contains = || children.range().map(|id| self.nodes[id as usize].contains);
+        Contains {
+            inform: contains().any(|contains| contains.inform),
+            strong_reference: contains().any(|contains| contains.strong_reference),
+        }
     }
 
-    fn blank(&mut self, name: &'a str) -> Node {
+    fn new_node(&mut self, name: &'a str) -> Node {
         let name_start = self.names.intern(name);
         Node {
             name_start,
             name_length: name.len() as u16,
-            marks: Marks::default(),
-            kind: Kind::Object(Children::default()),
+            contains: Contains::default(),
+            kind: NodeKind::Object(Children::default()),
         }
     }
 
     fn error(&self, file: usize, pointer: &str, reason: impl Into<String>) -> LoadError {
-        self.place.error_at(file, pointer, reason)
+        self.location.error_at(file, pointer, reason)
     }
 }
 

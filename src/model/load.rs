@@ -1,7 +1,7 @@
 //! From data-model files to a [`Schema`] and the [`Tree`] of the factory state; the format is that of `interface.md`.
 //!
 //! ```text
-//! texts ──Tape::read──▶ Raw, laid over each other ──Builder──▶ Schema ──Filler──▶ Tree
+//! texts ──Tape::read──▶ Raw, laid over each other ──SchemaBuilder──▶ Schema ──InstanceLoader──▶ Tree
 //! ```
 //!
 //! Everything is checked here, so that nothing further down meets a model that contradicts itself. An error names the
@@ -13,12 +13,12 @@ use std::rc::Rc;
 use serde_json::error::Category;
 
 use super::actions::Actions;
-use super::build::Builder;
+use super::build::SchemaBuilder;
 use super::path::instance_number;
 use super::raw::{Object, Raw, Tape};
-use super::schema::{Children, Kind, ROOT, Schema, TableShape};
+use super::schema::{Children, NodeKind, ROOT, Schema, TableSpec};
 use super::tree::{Scope, Tree};
-use super::value::{Patterns, Value};
+use super::value::{PatternCache, Value};
 use crate::secret::Secret;
 
 /// The text of one data-model file.
@@ -67,20 +67,20 @@ pub fn load(files: &[ModelFile], factory_values: &[(String, Secret)]) -> Result<
         files.iter().enumerate().map(|(number, file)| read(file, number)).collect::<Result<_, _>>()?;
     let mut top = Object::empty();
     for tape in &tapes {
-        let Raw::Object(object) = tape.top() else { unreachable!("`read` gives objects only") };
-        top.lay_over(&object);
+        let Raw::Object(object) = tape.root() else { unreachable!("`read` gives objects only") };
+        top.overlay(&object);
     }
     let (name, root, actions) = top_level(&top, files)?;
-    let patterns = Patterns::default();
+    let patterns = PatternCache::default();
     let objects = tapes.iter().map(Tape::objects).sum();
-    let schema = Rc::new(Builder::new(name, files, objects, &patterns).build(name, &root)?);
+    let schema = Rc::new(SchemaBuilder::new(name, files, objects, &patterns).build(name, &root)?);
     let mut tree = Tree::new(Rc::clone(&schema));
     let Raw::Object(object) = root else { unreachable!("the builder takes objects only") };
-    let place = Place { files, pointer: format!("/{name}") };
-    let mut filler = Filler { schema: &schema, place, patterns: &patterns };
-    let Kind::Object(children) = schema.node(ROOT).kind else { unreachable!("the root is an object") };
-    filler.object(&object, children, tree.root_scope())?;
-    filler.references(&tree)?;
+    let location = JsonLocation { files, pointer: format!("/{name}") };
+    let mut loader = InstanceLoader { schema: &schema, location, patterns: &patterns };
+    let NodeKind::Object(children) = schema.node(ROOT).kind else { unreachable!("the root is an object") };
+    loader.object(&object, children, tree.root_scope())?;
+    loader.references(&tree)?;
     for (path, text) in factory_values {
         set_factory_value(&mut tree, path, text.expose())?;
     }
@@ -93,7 +93,7 @@ fn read(file: &ModelFile, number: usize) -> Result<Tape<'_>, LoadError> {
         Category::Data => error(reason.to_string()),
         _ => error(format!("not JSON: {reason}")),
     })?;
-    match tape.top() {
+    match tape.root() {
         Raw::Object(_) => Ok(tape),
         other => Err(error(format!("an object is needed, not {}", other.kind()))),
     }
@@ -101,8 +101,8 @@ fn read(file: &ModelFile, number: usize) -> Result<Tape<'_>, LoadError> {
 
 /// The root object with its name, and the actions.
 fn top_level<'t>(top: &Object<'t>, files: &[ModelFile]) -> Result<(&'t str, Raw<'t>, Actions), LoadError> {
-    let place = Place { files, pointer: String::new() };
-    let error = |pointer: &str, reason: &str| place.error_at(top.file, pointer, reason);
+    let location = JsonLocation { files, pointer: String::new() };
+    let error = |pointer: &str, reason: &str| location.error_at(top.file, pointer, reason);
     let mut actions = Actions::default();
     let mut root = None;
     for (name, value) in top.members() {
@@ -130,7 +130,7 @@ fn top_level<'t>(top: &Object<'t>, files: &[ModelFile]) -> Result<(&'t str, Raw<
 fn set_factory_value(tree: &mut Tree, path: &str, text: &str) -> Result<(), LoadError> {
     let error = |reason: String| LoadError { file: COMMAND_LINE.into(), pointer: path.into(), reason };
     let parameter = tree.parameter(path).map_err(|e| error(e.to_string()))?;
-    if parameter.spec.counts.is_some() {
+    if parameter.spec.counted_table.is_some() {
         return Err(error("it counts instances, so that it cannot be set".into()));
     }
     let value = parameter.spec.parse(text).map_err(|e| error(e.to_string()))?;
@@ -139,13 +139,13 @@ fn set_factory_value(tree: &mut Tree, path: &str, text: &str) -> Result<(), Load
 }
 
 /// Where the loader is, for error messages.
-pub(super) struct Place<'a> {
+pub(super) struct JsonLocation<'a> {
     pub(super) files: &'a [ModelFile],
     pub(super) pointer: String,
 }
 
-impl Place<'_> {
-    /// Goes down to a member; gives what [`Place::leave`] needs.
+impl JsonLocation<'_> {
+    /// Goes down to a member; gives what [`JsonLocation::leave`] needs.
     pub(super) fn enter(&mut self, name: &str) -> usize {
         let outside = self.pointer.len();
         self.pointer.push('/');
@@ -185,35 +185,35 @@ fn escape_into(name: &str, pointer: &mut String) {
 }
 
 /// Creates the instances of the factory state.
-struct Filler<'a> {
+struct InstanceLoader<'a> {
     schema: &'a Schema,
-    place: Place<'a>,
-    patterns: &'a Patterns,
+    location: JsonLocation<'a>,
+    patterns: &'a PatternCache,
 }
 
-impl Filler<'_> {
+impl InstanceLoader<'_> {
     /// `raw` stands in the root's scope, outside every instance.
     fn object(&mut self, raw: &Object<'_>, children: Children, scope: &mut Scope) -> Result<(), LoadError> {
         for (name, value) in raw.members() {
             let (Raw::Object(object), Some(id)) = (value, self.schema.child(children, name)) else { continue };
-            let outside = self.place.enter(name);
+            let outside = self.location.enter(name);
             match self.schema.node(id).kind {
-                Kind::Object(children) => self.object(&object, children, scope)?,
-                Kind::Table(table) => self.table(&object, &table, scope)?,
-                Kind::Parameter { .. } => {}
+                NodeKind::Object(children) => self.object(&object, children, scope)?,
+                NodeKind::Table(table) => self.table(&object, &table, scope)?,
+                NodeKind::Parameter { .. } => {}
             }
-            self.place.leave(outside);
+            self.location.leave(outside);
         }
         Ok(())
     }
 
-    fn table(&mut self, raw: &Object<'_>, table: &TableShape, scope: &mut Scope) -> Result<(), LoadError> {
+    fn table(&mut self, raw: &Object<'_>, table: &TableSpec, scope: &mut Scope) -> Result<(), LoadError> {
         let instances = raw.members().filter(|(name, _)| instance_number(name).is_some()).count();
         scope.expect_instances(table, instances);
         let mut entries = 0;
         for (name, value) in raw.members() {
             let Some(number) = instance_number(name) else { continue };
-            let outside = self.place.enter(name);
+            let outside = self.location.enter(name);
             let Raw::Object(object) = value else {
                 return Err(self.error(raw.file, "", format!("an instance is an object, not {}", value.kind())));
             };
@@ -224,26 +224,26 @@ impl Filler<'_> {
             }
             let instance = scope.factory_instance(self.schema, table, number);
             self.instance(&object, table.children, instance)?;
-            self.place.leave(outside);
+            self.location.leave(outside);
         }
         Ok(())
     }
 
     fn instance(&mut self, raw: &Object<'_>, children: Children, scope: &mut Scope) -> Result<(), LoadError> {
         for (name, value) in raw.members() {
-            let outside = self.place.enter(name);
+            let outside = self.location.enter(name);
             let Some(id) = self.schema.child(children, name) else {
                 return Err(self.error(raw.file, "", "not in the template `{i}` of this table"));
             };
             match (self.schema.node(id).kind, value) {
-                (Kind::Parameter { slot, spec }, Raw::Text(text)) => {
+                (NodeKind::Parameter { slot, spec }, Raw::Text(text)) => {
                     scope.set_factory(slot, self.value(spec, text, raw.file, "")?)
                 }
-                (Kind::Parameter { slot, spec }, Raw::Object(object)) => {
+                (NodeKind::Parameter { slot, spec }, Raw::Object(object)) => {
                     scope.set_factory(slot, self.long_value(spec, &object)?)
                 }
-                (Kind::Object(children), Raw::Object(object)) => self.instance(&object, children, scope)?,
-                (Kind::Table(table), Raw::Object(object)) => {
+                (NodeKind::Object(children), Raw::Object(object)) => self.instance(&object, children, scope)?,
+                (NodeKind::Table(table), Raw::Object(object)) => {
                     if let Some((other, _)) = object.members().find(|(name, _)| instance_number(name).is_none()) {
                         let pointer = format!("/{}", escape(other));
                         return Err(self.error(
@@ -258,7 +258,7 @@ impl Filler<'_> {
                     return Err(self.error(raw.file, "", format!("{} does not fit the template", value.kind())));
                 }
             }
-            self.place.leave(outside);
+            self.location.leave(outside);
         }
         Ok(())
     }
@@ -274,7 +274,7 @@ impl Filler<'_> {
     /// The value that a parameter of an instance has; none where it is the default of the template.
     fn value(&self, spec: u32, text: &str, file: usize, pointer: &str) -> Result<Option<Value>, LoadError> {
         let spec = self.schema.spec(spec);
-        if spec.counts.is_some() {
+        if spec.counted_table.is_some() {
             return Err(self.error(file, pointer, "it counts instances, so that it has no value of its own"));
         }
         let value =
@@ -297,13 +297,13 @@ impl Filler<'_> {
             Some((name, text)) => {
                 let inside = name.split('.').skip(1).collect::<Vec<_>>().join("/");
                 let reason = format!("`{text}` is a strong reference to what is not there");
-                Err(self.error(self.place.files.len().saturating_sub(1), &format!("/{inside}"), reason))
+                Err(self.error(self.location.files.len().saturating_sub(1), &format!("/{inside}"), reason))
             }
             None => Ok(()),
         }
     }
 
     fn error(&self, file: usize, pointer: &str, reason: impl Into<String>) -> LoadError {
-        self.place.error_at(file, pointer, reason)
+        self.location.error_at(file, pointer, reason)
     }
 }

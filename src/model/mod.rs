@@ -9,7 +9,7 @@ pub mod actions;
 pub mod attributes;
 mod build;
 pub mod date_time;
-mod distinct;
+mod intern;
 pub mod load;
 pub mod path;
 mod raw;
@@ -21,6 +21,6 @@ pub mod value;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use raw::OWN_PAGES;
+pub(crate) use raw::MMAP_THRESHOLD;
 
 pub use load::{COMMAND_LINE, LoadError, Loaded, ModelFile, load};

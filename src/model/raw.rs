@@ -15,13 +15,13 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 
 /// From this size on, the allocators of Linux keep a vector in pages of its own, which go back to the system when it is
 /// dropped: 128 KiB and a little. Pages that are not touched cost nothing.
-pub(crate) const OWN_PAGES: usize = 132 << 10;
+pub(crate) const MMAP_THRESHOLD: usize = 132 << 10;
 
 /// JSON spends at least this many bytes of a data model on a token, more or less.
-const BYTES_OF_A_TOKEN: usize = 8;
+const BYTES_PER_TOKEN: usize = 8;
 
 /// Few objects have more members.
-const MEMBERS: usize = 8;
+const USUAL_MEMBERS: usize = 8;
 
 /// One file: the tokens of its values, each followed by those of what it holds.
 #[derive(Debug)]
@@ -68,16 +68,16 @@ impl<'f> Tape<'f> {
         if u32::try_from(text.len()).is_err() {
             return Err(serde_json::Error::custom("more than 4 GiB"));
         }
-        let room = (text.len() / BYTES_OF_A_TOKEN).max(OWN_PAGES / size_of::<Token>());
+        let room = (text.len() / BYTES_PER_TOKEN).max(MMAP_THRESHOLD / size_of::<Token>());
         let mut tape = Tape { file, text, unescaped: String::new(), tokens: Vec::with_capacity(room) };
         let mut json = serde_json::Deserializer::from_str(text);
-        Writer(&mut tape).deserialize(&mut json)?;
+        TapeWriter(&mut tape).deserialize(&mut json)?;
         json.end()?;
         Ok(tape)
     }
 
     /// The value that is the file.
-    pub(super) fn top(&self) -> Raw<'_> {
+    pub(super) fn root(&self) -> Raw<'_> {
         self.value(0)
     }
 
@@ -116,7 +116,7 @@ impl<'f> Tape<'f> {
     /// The name at token `name` where it describes the object whose members begin at `first`, and has done so before.
     ///
     /// Nodes are left to the builder: of those there may be thousands beside each other.
-    fn described_twice(&self, first: usize, name: usize) -> Option<&str> {
+    fn duplicate_member(&self, first: usize, name: usize) -> Option<&str> {
         let text = self.text(name as u32);
         if is_node(text) {
             return None;
@@ -126,13 +126,13 @@ impl<'f> Tape<'f> {
             if self.text(at) == text {
                 return Some(text);
             }
-            at = self.behind(at + 1);
+            at = self.end_of(at + 1);
         }
         None
     }
 
     /// The token behind a value.
-    fn behind(&self, at: u32) -> u32 {
+    fn end_of(&self, at: u32) -> u32 {
         match self.tokens[at as usize] {
             Token::List { end } | Token::Object { end } => end,
             _ => at + 1,
@@ -152,7 +152,7 @@ impl<'t> Span<'t> {
     fn next_value(&mut self) -> Option<Raw<'t>> {
         (self.at < self.end).then(|| {
             let value = self.at;
-            self.at = self.tape.behind(value);
+            self.at = self.tape.end_of(value);
             self.tape.value(value)
         })
     }
@@ -164,7 +164,7 @@ impl<'t> Span<'t> {
             if self.tape.text(at) == name {
                 return Some(self.tape.value(at + 1));
             }
-            at = self.tape.behind(at + 1);
+            at = self.tape.end_of(at + 1);
         }
         None
     }
@@ -172,7 +172,7 @@ impl<'t> Span<'t> {
     fn next_member(&mut self) -> Option<(&'t str, Raw<'t>)> {
         (self.at < self.end).then(|| {
             let (name, value) = (self.at, self.at + 1);
-            self.at = self.tape.behind(value);
+            self.at = self.tape.end_of(value);
             (self.tape.text(name), self.tape.value(value))
         })
     }
@@ -227,10 +227,10 @@ impl<'t> Raw<'t> {
     /// Lays `over` on this value: objects member by member, anything else is replaced.
     ///
     /// A plain text laid over an object is its `value` (the short form of an instance's parameter).
-    fn lay_over(&mut self, over: Raw<'t>) {
+    fn overlay(&mut self, over: Raw<'t>) {
         match (self, over) {
-            (Raw::Object(base), Raw::Object(over)) => base.lay_over(&over),
-            (Raw::Object(base), text @ Raw::Text(_)) => base.lay_member("value", text),
+            (Raw::Object(base), Raw::Object(over)) => base.overlay(&over),
+            (Raw::Object(base), text @ Raw::Text(_)) => base.overlay_member("value", text),
             (base, over) => *base = over,
         }
     }
@@ -273,22 +273,22 @@ impl<'t> Object<'t> {
     }
 
     /// The same with its members side by side, for one that is asked for many of them.
-    pub(super) fn gathered(&self) -> Object<'t> {
-        let mut gathered = self.clone();
-        gathered.merged();
-        gathered
+    pub(super) fn collected(&self) -> Object<'t> {
+        let mut collected = self.clone();
+        collected.merged();
+        collected
     }
 
     /// Lays another object on this one: nodes member by member, what describes a node is replaced.
-    pub(super) fn lay_over(&mut self, over: &Object<'t>) {
+    pub(super) fn overlay(&mut self, over: &Object<'t>) {
         self.file = over.file;
-        over.members().for_each(|(name, value)| self.lay_member(name, value));
+        over.members().for_each(|(name, value)| self.overlay_member(name, value));
     }
 
-    fn lay_member(&mut self, name: &'t str, value: Raw<'t>) {
+    fn overlay_member(&mut self, name: &'t str, value: Raw<'t>) {
         let merged = self.merged();
         match merged.iter_mut().find(|(n, _)| *n == name) {
-            Some((_, below)) if is_node(name) => below.lay_over(value),
+            Some((_, below)) if is_node(name) => below.overlay(value),
             Some((_, below)) => *below = value,
             None => merged.push((name, value)),
         }
@@ -297,7 +297,7 @@ impl<'t> Object<'t> {
     /// The members as a list of their own.
     fn merged(&mut self) -> &mut Vec<(&'t str, Raw<'t>)> {
         if let Members::Read(_) = self.members {
-            let mut merged = Vec::with_capacity(MEMBERS);
+            let mut merged = Vec::with_capacity(USUAL_MEMBERS);
             merged.extend(self.members());
             self.members = Members::Merged(Rc::new(merged));
         }
@@ -313,9 +313,9 @@ pub(super) fn is_node(name: &str) -> bool {
 }
 
 /// Writes the tokens of one value at the end of a tape.
-struct Writer<'w, 'f>(&'w mut Tape<'f>);
+struct TapeWriter<'w, 'f>(&'w mut Tape<'f>);
 
-impl Writer<'_, '_> {
+impl TapeWriter<'_, '_> {
     /// Writes what `inside` writes between a list's or object's token and the end that it names.
     fn enclose<E>(
         self,
@@ -335,7 +335,7 @@ impl Writer<'_, '_> {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Writer<'_, 'de> {
+impl<'de> DeserializeSeed<'de> for TapeWriter<'_, 'de> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -343,7 +343,7 @@ impl<'de> DeserializeSeed<'de> for Writer<'_, 'de> {
     }
 }
 
-impl<'de> Visitor<'de> for Writer<'_, 'de> {
+impl<'de> Visitor<'de> for TapeWriter<'_, 'de> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -393,7 +393,7 @@ impl<'de> Visitor<'de> for Writer<'_, 'de> {
         self.enclose(
             |end| Token::List { end },
             |writer| {
-                while items.next_element_seed(Writer(writer.0))?.is_some() {}
+                while items.next_element_seed(TapeWriter(writer.0))?.is_some() {}
                 Ok(())
             },
         )
@@ -406,13 +406,13 @@ impl<'de> Visitor<'de> for Writer<'_, 'de> {
                 let first = writer.0.tokens.len();
                 loop {
                     let name = writer.0.tokens.len();
-                    if members.next_key_seed(Writer(writer.0))?.is_none() {
+                    if members.next_key_seed(TapeWriter(writer.0))?.is_none() {
                         return Ok(());
                     }
-                    if let Some(name) = writer.0.described_twice(first, name) {
+                    if let Some(name) = writer.0.duplicate_member(first, name) {
                         return Err(A::Error::custom(format_args!("`{name}` is given twice")));
                     }
-                    members.next_value_seed(Writer(writer.0))?;
+                    members.next_value_seed(TapeWriter(writer.0))?;
                 }
             },
         )

@@ -13,8 +13,8 @@
 use std::ops::Range;
 use std::rc::Rc;
 
-use super::attributes::Notify;
-use super::value::{Facets, Patterns, Type, Value, ValueError};
+use super::attributes::ActiveNotify;
+use super::value::{Facets, PatternCache, Type, Value, ValueError};
 
 /// The immutable description of a device's data model.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub struct Schema {
     pub(super) names: Box<str>,
     pub(super) nodes: Box<[Node]>,
     pub(super) specs: Box<[Spec]>,
-    pub(super) scopes: Box<[ScopeShape]>,
+    pub(super) scopes: Box<[ScopeSize]>,
 }
 
 /// The number of a node.
@@ -46,11 +46,11 @@ impl Children {
 
 /// What some walks look for.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Marks {
+pub(super) struct Contains {
     /// A parameter that is sent in every Inform.
-    pub(super) informs: bool,
+    pub(super) inform: bool,
     /// A strong reference (R173).
-    pub(super) refers: bool,
+    pub(super) strong_reference: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -58,19 +58,19 @@ pub(super) struct Node {
     pub(super) name_start: u32,
     pub(super) name_length: u16,
     /// What there is in here, so that a walk that looks for that need not visit the others.
-    pub(super) marks: Marks,
-    pub(super) kind: Kind,
+    pub(super) contains: Contains,
+    pub(super) kind: NodeKind,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Kind {
+pub(super) enum NodeKind {
     Object(Children),
-    Table(TableShape),
+    Table(TableSpec),
     Parameter { slot: u32, spec: u32 },
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(super) struct TableShape {
+pub(super) struct TableSpec {
     /// The nodes of the template `{i}`.
     pub(super) children: Children,
     /// Index among the tables of the scope that this table stands in.
@@ -85,7 +85,7 @@ pub(super) struct TableShape {
 
 /// How many values and tables a scope holds.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct ScopeShape {
+pub(super) struct ScopeSize {
     pub(super) slots: u32,
     pub(super) tables: u32,
 }
@@ -102,17 +102,17 @@ pub struct Spec {
     /// Whether it is sent in every Inform (R103 to R105).
     pub inform: bool,
     /// Its rule for active notification.
-    pub notify: Notify,
+    pub active_notify: ActiveNotify,
     /// The value that a new instance, or the device from the factory, has.
     pub default: Value,
-    pub(super) counts: Option<u32>,
+    pub(super) counted_table: Option<u32>,
     pub(super) facets: Option<Rc<Facets>>,
     pub(super) reference: Option<Rc<Reference>>,
 }
 
 impl Spec {
     /// As [`Spec::parse`], with patterns that may have been compiled before.
-    pub(super) fn parse_with(&self, text: &str, patterns: &Patterns) -> Result<Value, ValueError> {
+    pub(super) fn parse_with(&self, text: &str, patterns: &PatternCache) -> Result<Value, ValueError> {
         match &self.facets {
             Some(facets) => facets.parse_with(self.kind, text, patterns),
             None => Facets::default().parse_with(self.kind, text, patterns),
@@ -164,15 +164,15 @@ impl Schema {
     }
 
     /// The table, by its index in the scope, whose instances a node counts.
-    pub(super) fn counts(&self, id: NodeId) -> Option<u32> {
+    pub(super) fn counted_table(&self, id: NodeId) -> Option<u32> {
         match self.node(id).kind {
-            Kind::Parameter { spec, .. } => self.spec(spec).counts,
+            NodeKind::Parameter { spec, .. } => self.spec(spec).counted_table,
             _ => None,
         }
     }
 
     /// How many parameters the files describe; those of a table's template count once.
     pub fn parameter_count(&self) -> usize {
-        self.nodes.iter().filter(|node| matches!(node.kind, Kind::Parameter { .. })).count()
+        self.nodes.iter().filter(|node| matches!(node.kind, NodeKind::Parameter { .. })).count()
     }
 }

@@ -2,7 +2,7 @@
 
 use super::actions::SigningKey;
 use super::path::{Path, PathError};
-use super::transaction::{Change, GivenType, SetError};
+use super::transaction::{Change, DeclaredType, SetError};
 use super::tree::Tree;
 use super::value::{Type, ValueError};
 use super::{LoadError, ModelFile, load};
@@ -111,24 +111,24 @@ fn setting_is_decided_by_access_type_and_facets() {
     let tree = gateway();
     let set = |name: &str, given, text: &str| tree.check_set(name, given, text).map(|value| value.to_string());
     let interval = "Device.ManagementServer.PeriodicInformInterval";
-    assert_eq!(set(interval, GivenType::Is(Type::UnsignedInt), "60"), Ok("60".into()));
-    assert_eq!(set(interval, GivenType::Any, " 060 "), Ok("60".into()));
+    assert_eq!(set(interval, DeclaredType::Is(Type::UnsignedInt), "60"), Ok("60".into()));
+    assert_eq!(set(interval, DeclaredType::Any, " 060 "), Ok("60".into()));
     assert_eq!(
-        set(interval, GivenType::Is(Type::Boolean), "1"),
+        set(interval, DeclaredType::Is(Type::Boolean), "1"),
         Err(SetError::Value(ValueError::Type { expected: Type::UnsignedInt })) // R332
     );
-    assert_eq!(set(interval, GivenType::Any, "soon"), Err(SetError::Value(ValueError::Literal(Type::UnsignedInt))));
-    assert!(matches!(set(interval, GivenType::Any, "0"), Err(SetError::Value(ValueError::Range { .. }))));
-    assert!(matches!(set(interval, GivenType::Any, "4294967296"), Err(SetError::Value(ValueError::Range { .. }))));
+    assert_eq!(set(interval, DeclaredType::Any, "soon"), Err(SetError::Value(ValueError::Literal(Type::UnsignedInt))));
+    assert!(matches!(set(interval, DeclaredType::Any, "0"), Err(SetError::Value(ValueError::Range { .. }))));
+    assert!(matches!(set(interval, DeclaredType::Any, "4294967296"), Err(SetError::Value(ValueError::Range { .. }))));
     assert_eq!(
-        set("Device.DeviceInfo.SoftwareVersion", GivenType::Any, "2"),
+        set("Device.DeviceInfo.SoftwareVersion", DeclaredType::Any, "2"),
         Err(SetError::Value(ValueError::ReadOnly))
     );
-    assert_eq!(set("Device.Hosts.Host.2.Active", GivenType::Any, "1"), Err(SetError::Path(PathError::Unknown))); // R167
-    assert_eq!(set("Device.Hosts.", GivenType::Any, "1"), Err(SetError::Path(PathError::NotAParameter))); // R162
+    assert_eq!(set("Device.Hosts.Host.2.Active", DeclaredType::Any, "1"), Err(SetError::Path(PathError::Unknown))); // R167
+    assert_eq!(set("Device.Hosts.", DeclaredType::Any, "1"), Err(SetError::Path(PathError::NotAParameter))); // R162
     let long = "x".repeat(257);
     assert_eq!(
-        set("Device.ManagementServer.URL", GivenType::Any, &long),
+        set("Device.ManagementServer.URL", DeclaredType::Any, &long),
         Err(SetError::Value(ValueError::TooLong(256)))
     );
 }
@@ -138,11 +138,11 @@ fn a_strong_reference_needs_its_target() {
     let tree = gateway();
     let name = "Device.Hosts.Host.1.Interface";
     let broken = Err(SetError::Value(ValueError::Reference));
-    assert!(tree.check_set(name, GivenType::Any, "Device.Hosts.Host.7").is_ok()); // R173
-    assert!(tree.check_set(name, GivenType::Any, ".Hosts.Host.7").is_ok()); // R174
-    assert!(tree.check_set(name, GivenType::Any, "").is_ok());
-    assert_eq!(tree.check_set(name, GivenType::Any, "Device.Hosts.Host.2"), broken);
-    assert_eq!(tree.check_set(name, GivenType::Any, "Device.Hosts"), broken);
+    assert!(tree.check_set(name, DeclaredType::Any, "Device.Hosts.Host.7").is_ok()); // R173
+    assert!(tree.check_set(name, DeclaredType::Any, ".Hosts.Host.7").is_ok()); // R174
+    assert!(tree.check_set(name, DeclaredType::Any, "").is_ok());
+    assert_eq!(tree.check_set(name, DeclaredType::Any, "Device.Hosts.Host.2"), broken);
+    assert_eq!(tree.check_set(name, DeclaredType::Any, "Device.Hosts"), broken);
 }
 
 /// A table may be written with and without `{i}` at its end.
@@ -154,7 +154,7 @@ fn the_targets_of_a_reference() {
         );
         let table = r#"{ "{i}": { "U": { "{i}": { "P": { "type": "string" } } } }, "1": { "U": { "2": {} } } }"#;
         let tree = layers(&[&format!(r#"{{ "Device": {{ "A": {reference}, "T": {table} }} }}"#)]).unwrap();
-        let fits = |path: &str| tree.check_set("Device.A", GivenType::Any, path).is_ok();
+        let fits = |path: &str| tree.check_set("Device.A", DeclaredType::Any, path).is_ok();
         let is_inner = targets.contains("U");
         assert_eq!((fits("Device.T.1"), fits("Device.T.1.U.2")), (!is_inner, is_inner), "{targets}");
         assert!(!fits("Device.T") && !fits("Device.T.1.U") && !fits("Device.T.1.U.2.P"), "{targets}");

@@ -12,7 +12,7 @@ use serde_json::{Value as Json, json};
 use super::attributes::{Attributes, Notification};
 use super::path::{Path, PathError};
 use super::schema::Spec;
-use super::tree::{Difference, Parameter, Place, Tree};
+use super::tree::{Difference, Located, Parameter, Tree};
 use super::value::{Facets, Type, Value, ValueError};
 
 /// One change that a [`Tree`] can carry out; names are full and well formed.
@@ -72,13 +72,13 @@ impl std::fmt::Display for SetError {
 
 /// The type that comes with a value from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GivenType {
+pub enum DeclaredType {
     /// None, or `string`: the text is read as a literal of the parameter's own type.
     Any,
     /// This one; it must be the parameter's.
     Is(Type),
     /// One that no parameter has.
-    Foreign,
+    Unknown,
 }
 
 impl Spec {
@@ -93,7 +93,7 @@ impl Spec {
 
 impl Tree {
     /// Decides on setting one parameter from outside the agent.
-    pub fn check_set(&self, name: &str, given: GivenType, text: &str) -> Result<Value, SetError> {
+    pub fn check_set(&self, name: &str, given: DeclaredType, text: &str) -> Result<Value, SetError> {
         let parameter = self.parameter(name)?;
         let spec = parameter.spec;
         if !spec.writable {
@@ -101,8 +101,8 @@ impl Tree {
         }
         let expected = spec.wire_type();
         match given {
-            GivenType::Is(kind) if kind != expected => return Err(ValueError::Type { expected }.into()),
-            GivenType::Foreign => return Err(ValueError::Type { expected }.into()),
+            DeclaredType::Is(kind) if kind != expected => return Err(ValueError::Type { expected }.into()),
+            DeclaredType::Unknown => return Err(ValueError::Type { expected }.into()),
             _ => {}
         }
         self.check_reference(spec, text)?;
@@ -148,8 +148,8 @@ impl Tree {
     /// Decides on deleting an instance; gives that and what follows from it: strong references to anything in it are
     /// cleared, or taken out of their lists (R173).
     pub fn check_delete(&self, instance: &Path<'_>) -> Result<Vec<Change>, PathError> {
-        match self.place(instance)? {
-            Place::Instance(table, ..) if table.writable => {}
+        match self.locate(instance)? {
+            Located::Instance(table, ..) if table.writable => {}
             _ => return Err(PathError::NotDeletable),
         }
         let mut changes = vec![Change::Delete(instance.as_str().to_owned())];
@@ -196,7 +196,7 @@ impl Tree {
             Change::Delete(instance) => parent(instance),
             Change::Attributes(..) | Change::LastNumber(..) => return Vec::new(),
         };
-        self.counters_of(table)
+        self.count_parameters_of(table)
     }
 
     /// All changes that lead from the factory state to this one.
@@ -235,17 +235,17 @@ fn is_instance_of(path: &str, table: &str) -> bool {
 }
 
 impl Tree {
-    fn counters_of(&self, table: &str) -> Vec<String> {
+    fn count_parameters_of(&self, table: &str) -> Vec<String> {
         let object = parent(table);
         let Some(index) = Path::parse(table).ok().and_then(|path| Some(self.table(&path).ok()?.shape.index)) else {
             return Vec::new();
         };
-        let children = match Path::parse(object).map(|path| self.place(&path)) {
-            Ok(Ok(Place::Object(children, _))) => children,
-            Ok(Ok(Place::Instance(instance, _))) => instance.children,
+        let children = match Path::parse(object).map(|path| self.locate(&path)) {
+            Ok(Ok(Located::Object(children, _))) => children,
+            Ok(Ok(Located::Instance(instance, _))) => instance.children,
             _ => return Vec::new(),
         };
-        let counts = |id: &u32| self.schema().counts(*id) == Some(index);
+        let counts = |id: &u32| self.schema().counted_table(*id) == Some(index);
         children.range().filter(counts).map(|id| format!("{object}{}", self.schema().name(id))).collect()
     }
 }
@@ -296,6 +296,6 @@ impl Change {
 impl Tree {
     /// Whether a name is that of a parameter that is present.
     pub fn is_parameter(&self, path: &Path<'_>) -> bool {
-        matches!(self.place(path), Ok(Place::Parameter(..)))
+        matches!(self.locate(path), Ok(Located::Parameter(..)))
     }
 }

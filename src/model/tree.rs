@@ -10,11 +10,11 @@
 
 use std::rc::Rc;
 
-use super::attributes::{Attributes, Notify};
+use super::attributes::{ActiveNotify, Attributes};
 use super::path::{Path, PathError, instance_number};
-use super::schema::{Children, Kind, NodeId, ROOT, Schema, Spec, TableShape};
+use super::schema::{Children, NodeId, NodeKind, ROOT, Schema, Spec, TableSpec};
 use super::value::{Type, Value};
-use walk::{NameWalk, Walk};
+use walk::{NameWalk, ParameterWalk};
 
 mod difference;
 mod walk;
@@ -72,21 +72,21 @@ pub struct Parameter<'t> {
 impl Parameter<'_> {
     /// The value as the ACS reads it: the null value where the parameter is hidden (R175).
     pub fn value(&self) -> Value {
-        if self.spec.hidden { self.spec.wire_type().hidden() } else { self.stored() }
+        if self.spec.hidden { self.spec.wire_type().hidden_value() } else { self.stored() }
     }
 
     /// Calls `write` with the value as the ACS reads it, without copying it.
     pub fn with_value<R>(&self, write: impl FnOnce(&Value) -> R) -> R {
         match &self.scope.values[self.slot as usize] {
-            Some(value) if !self.spec.hidden && self.spec.counts.is_none() => write(value),
-            None if !self.spec.hidden && self.spec.counts.is_none() => write(&self.spec.default),
+            Some(value) if !self.spec.hidden && self.spec.counted_table.is_none() => write(value),
+            None if !self.spec.hidden && self.spec.counted_table.is_none() => write(&self.spec.default),
             _ => write(&self.value()),
         }
     }
 
     /// The value as it is kept, that of a hidden parameter too.
     pub fn stored(&self) -> Value {
-        match self.spec.counts {
+        match self.spec.counted_table {
             Some(table) => Value::Unsigned(self.scope.tables[table as usize].instances.len() as u64),
             None => self.scope.values[self.slot as usize].as_ref().unwrap_or(&self.spec.default).clone(),
         }
@@ -95,7 +95,7 @@ impl Parameter<'_> {
     /// What it is in the factory state while nobody has changed it; of a count, the instances of the factory state,
     /// whatever has become of them.
     pub fn factory(&self) -> Value {
-        match self.spec.counts {
+        match self.spec.counted_table {
             Some(table) => Value::Unsigned(self.scope.tables[table as usize].factory_instances() as u64),
             None => self.stored(),
         }
@@ -108,10 +108,10 @@ impl Parameter<'_> {
 
     /// Its notification and access attributes.
     pub fn attributes(&self) -> Attributes {
-        let attributes = self.scope.attributes(self.slot).unwrap_or(self.spec.notify.default_attributes());
-        match self.spec.notify {
-            Notify::ForceEnabled => {
-                Attributes { subscriber: attributes.subscriber, ..self.spec.notify.default_attributes() }
+        let attributes = self.scope.attributes(self.slot).unwrap_or(self.spec.active_notify.default_attributes());
+        match self.spec.active_notify {
+            ActiveNotify::ForceEnabled => {
+                Attributes { subscriber: attributes.subscriber, ..self.spec.active_notify.default_attributes() }
             } // R202
             _ => attributes,
         }
@@ -119,12 +119,12 @@ impl Parameter<'_> {
 }
 
 /// What a path names.
-pub(super) enum Place<'t> {
+pub(super) enum Located<'t> {
     /// The empty path.
-    Everything,
+    WholeTree,
     Object(Children, &'t Scope),
-    Table(TableShape, &'t Scope),
-    Instance(TableShape, &'t Scope),
+    Table(TableSpec, &'t Scope),
+    Instance(TableSpec, &'t Scope),
     Parameter(NodeId, &'t Scope),
 }
 
@@ -150,8 +150,8 @@ impl Tree {
 
     /// The parameter of exactly this name.
     pub fn parameter<'t>(&'t self, name: &'t str) -> Result<Parameter<'t>, PathError> {
-        match self.place(&Path::parse(name)?)? {
-            Place::Parameter(node, scope) => Ok(self.parameter_at(name, node, scope)),
+        match self.locate(&Path::parse(name)?)? {
+            Located::Parameter(node, scope) => Ok(self.parameter_at(name, node, scope)),
             _ if name.is_empty() || name.ends_with('.') => Err(PathError::NotAParameter),
             _ => Err(PathError::Unknown),
         }
@@ -168,16 +168,16 @@ impl Tree {
     pub fn visit_values(&self, path: &Path<'_>, visit: &mut dyn FnMut(&Parameter<'_>)) -> Result<(), PathError> {
         let mut name = String::with_capacity(128);
         name.push_str(path.as_str());
-        let mut walk = Walk { schema: &self.schema, name, only: |_| true, visit };
-        match self.place(path)? {
-            Place::Parameter(node, scope) if !path.is_partial() => {
+        let mut walk = ParameterWalk { schema: &self.schema, name, only: |_| true, visit };
+        match self.locate(path)? {
+            Located::Parameter(node, scope) if !path.is_partial() => {
                 visit(&self.parameter_at(path.as_str(), node, scope))
             }
-            Place::Everything => walk.node(ROOT, &self.root),
-            Place::Object(children, scope) => walk.children(children, scope),
-            Place::Instance(table, scope) => walk.children(table.children, scope),
-            Place::Table(table, scope) => walk.table(&table, scope),
-            Place::Parameter(..) => return Err(PathError::Unknown),
+            Located::WholeTree => walk.node(ROOT, &self.root),
+            Located::Object(children, scope) => walk.children(children, scope),
+            Located::Instance(table, scope) => walk.children(table.children, scope),
+            Located::Table(table, scope) => walk.table(&table, scope),
+            Located::Parameter(..) => return Err(PathError::Unknown),
         }
         Ok(())
     }
@@ -190,7 +190,7 @@ impl Tree {
             }
             return;
         };
-        let Ok(Ok(Place::Table(shape, scope))) = Path::parse(table).map(|path| self.place(&path)) else { return };
+        let Ok(Ok(Located::Table(shape, scope))) = Path::parse(table).map(|path| self.locate(&path)) else { return };
         for instance in &scope.tables[shape.index as usize].instances {
             self.visit_pattern(&format!("{table}{}.{rest}", instance.number), visit);
         }
@@ -198,14 +198,24 @@ impl Tree {
 
     /// Every parameter that is sent in each Inform.
     pub fn visit_inform(&self, visit: &mut dyn FnMut(&Parameter<'_>)) {
-        Walk { schema: &self.schema, name: String::with_capacity(128), only: |marks| marks.informs, visit }
-            .node(ROOT, &self.root);
+        ParameterWalk {
+            schema: &self.schema,
+            name: String::with_capacity(128),
+            only: |contains| contains.inform,
+            visit,
+        }
+        .node(ROOT, &self.root);
     }
 
     /// Every parameter that strongly refers to others (R173).
     pub(super) fn visit_strong_references(&self, visit: &mut dyn FnMut(&Parameter<'_>)) {
-        Walk { schema: &self.schema, name: String::with_capacity(128), only: |marks| marks.refers, visit }
-            .node(ROOT, &self.root);
+        ParameterWalk {
+            schema: &self.schema,
+            name: String::with_capacity(128),
+            only: |contains| contains.strong_reference,
+            visit,
+        }
+        .node(ROOT, &self.root);
     }
 
     /// Names and whether they are writable, as GetParameterNames gives them (R185 to R192).
@@ -217,26 +227,26 @@ impl Tree {
         next_level: bool,
         visit: &mut dyn FnMut(&str, bool),
     ) -> Result<(), PathError> {
-        let place = self.place(path)?;
+        let located = self.locate(path)?;
         let mut name = String::with_capacity(128);
         name.push_str(path.as_str());
         let mut walk = NameWalk { schema: &self.schema, name, deep: !next_level, visit };
         if !next_level && !path.as_str().is_empty() {
-            let writable = match &place {
-                Place::Parameter(node, _) => {
-                    matches!(self.schema.node(*node).kind, Kind::Parameter { spec, .. } if self.schema.spec(spec).writable)
+            let writable = match &located {
+                Located::Parameter(node, _) => {
+                    matches!(self.schema.node(*node).kind, NodeKind::Parameter { spec, .. } if self.schema.spec(spec).writable)
                 }
-                Place::Table(table, _) | Place::Instance(table, ..) => table.writable,
+                Located::Table(table, _) | Located::Instance(table, ..) => table.writable,
                 _ => false,
             };
             (walk.visit)(path.as_str(), writable);
         }
-        match place {
-            Place::Everything => walk.node(ROOT, &self.root),
-            Place::Object(children, scope) => walk.children(children, scope),
-            Place::Instance(table, scope) => walk.children(table.children, scope),
-            Place::Table(table, scope) => walk.instances(&table, scope),
-            Place::Parameter(..) => {}
+        match located {
+            Located::WholeTree => walk.node(ROOT, &self.root),
+            Located::Object(children, scope) => walk.children(children, scope),
+            Located::Instance(table, scope) => walk.children(table.children, scope),
+            Located::Table(table, scope) => walk.instances(&table, scope),
+            Located::Parameter(..) => {}
         }
         Ok(())
     }
@@ -244,53 +254,53 @@ impl Tree {
     /// Whether an object or a parameter of this name is present; objects with or without the dot at the end.
     pub fn exists(&self, name: &str) -> bool {
         let object = format!("{}.", name.trim_end_matches('.'));
-        let present = |text: &str| Path::parse(text).and_then(|path| self.place(&path)).is_ok();
+        let present = |text: &str| Path::parse(text).and_then(|path| self.locate(&path)).is_ok();
         present(name) || present(&object)
     }
 
-    pub(super) fn place(&self, path: &Path<'_>) -> Result<Place<'_>, PathError> {
-        self.locate(path).map(|(place, _)| place)
+    pub(super) fn locate(&self, path: &Path<'_>) -> Result<Located<'_>, PathError> {
+        self.locate_with_steps(path).map(|(located, _)| located)
     }
 
-    fn locate(&self, path: &Path<'_>) -> Result<(Place<'_>, Steps), PathError> {
+    fn locate_with_steps(&self, path: &Path<'_>) -> Result<(Located<'_>, Steps), PathError> {
         let mut steps = Steps::new();
         let mut segments = path.segments();
         match segments.next() {
-            None => return Ok((Place::Everything, steps)),
+            None => return Ok((Located::WholeTree, steps)),
             Some(root) if root != self.root_name() => return Err(PathError::Unknown),
             Some(_) => {}
         }
-        let Kind::Object(children) = self.schema.node(ROOT).kind else { return Err(PathError::Unknown) };
-        let mut place = Place::Object(children, &self.root);
+        let NodeKind::Object(children) = self.schema.node(ROOT).kind else { return Err(PathError::Unknown) };
+        let mut located = Located::Object(children, &self.root);
         for segment in segments {
-            place = match place {
-                Place::Object(children, scope) | Place::Instance(TableShape { children, .. }, scope) => {
+            located = match located {
+                Located::Object(children, scope) | Located::Instance(TableSpec { children, .. }, scope) => {
                     let node = self.schema.child(children, segment).ok_or(PathError::Unknown)?;
                     match self.schema.node(node).kind {
-                        Kind::Object(children) => Place::Object(children, scope),
-                        Kind::Table(table) => Place::Table(table, scope),
-                        Kind::Parameter { .. } => Place::Parameter(node, scope),
+                        NodeKind::Object(children) => Located::Object(children, scope),
+                        NodeKind::Table(table) => Located::Table(table, scope),
+                        NodeKind::Parameter { .. } => Located::Parameter(node, scope),
                     }
                 }
-                Place::Table(table, scope) => {
+                Located::Table(table, scope) => {
                     let number = instance_number(segment).ok_or(PathError::Unknown)?;
                     let instance = scope.tables[table.index as usize].instance(number).ok_or(PathError::Unknown)?;
                     steps.push((table.index, number));
-                    Place::Instance(table, &instance.scope)
+                    Located::Instance(table, &instance.scope)
                 }
-                Place::Parameter(..) | Place::Everything => return Err(PathError::Unknown),
+                Located::Parameter(..) | Located::WholeTree => return Err(PathError::Unknown),
             };
         }
-        match place {
-            Place::Parameter(..) if path.is_partial() => Err(PathError::Unknown), // R180: "Device.X.P." names nothing
-            Place::Parameter(..) => Ok((place, steps)),
+        match located {
+            Located::Parameter(..) if path.is_partial() => Err(PathError::Unknown), // R180: "Device.X.P." names nothing
+            Located::Parameter(..) => Ok((located, steps)),
             _ if !path.is_partial() => Err(PathError::Unknown), // R180: an object without its dot names nothing
-            _ => Ok((place, steps)),
+            _ => Ok((located, steps)),
         }
     }
 
     fn parameter_at<'t>(&'t self, name: &'t str, node: NodeId, scope: &'t Scope) -> Parameter<'t> {
-        let Kind::Parameter { slot, spec } = self.schema.node(node).kind else { unreachable!("a parameter place") };
+        let NodeKind::Parameter { slot, spec } = self.schema.node(node).kind else { unreachable!("a parameter place") };
         Parameter { name, spec: self.schema.spec(spec), scope, slot }
     }
 }
@@ -298,7 +308,7 @@ impl Tree {
 impl Tree {
     /// Gives a parameter the value that the agent itself has for it, such as an address. It is not stored, since the
     /// agent finds it anew after each start.
-    pub fn provide(&mut self, name: &str, value: Value) -> Result<(), PathError> {
+    pub fn set_runtime_value(&mut self, name: &str, value: Value) -> Result<(), PathError> {
         self.set_value(name, value, true)
     }
 }
@@ -332,8 +342,8 @@ impl Tree {
 
     /// Creates instance `number` of a table with the defaults of its template.
     pub(super) fn add_instance(&mut self, table: &str, number: u32, factory: bool) -> Result<(), PathError> {
-        let (place, steps) = self.locate(&Path::parse(table)?)?;
-        let Place::Table(shape, _) = place else { return Err(PathError::NotCreatable) };
+        let (located, steps) = self.locate_with_steps(&Path::parse(table)?)?;
+        let Located::Table(shape, _) = located else { return Err(PathError::NotCreatable) };
         let schema = Rc::clone(&self.schema);
         self.scope_mut(&steps).instance(&schema, &shape, number, factory);
         Ok(())
@@ -341,8 +351,8 @@ impl Tree {
 
     /// Removes an instance with everything in it (R220).
     pub(super) fn delete_instance(&mut self, instance: &str) -> Result<(), PathError> {
-        let (place, mut steps) = self.locate(&Path::parse(instance)?)?;
-        let (Place::Instance(..), Some((index, number))) = (place, steps.pop()) else {
+        let (located, mut steps) = self.locate_with_steps(&Path::parse(instance)?)?;
+        let (Located::Instance(..), Some((index, number))) = (located, steps.pop()) else {
             return Err(PathError::NotDeletable);
         };
         let table = &mut self.scope_mut(&steps).tables[index as usize];
@@ -356,17 +366,19 @@ impl Tree {
 
     /// Remembers that numbers up to `last` were given in a table (R218).
     pub(super) fn set_last_number(&mut self, table: &str, last: u32) -> Result<(), PathError> {
-        let (place, steps) = self.locate(&Path::parse(table)?)?;
-        let Place::Table(shape, _) = place else { return Err(PathError::NotCreatable) };
+        let (located, steps) = self.locate_with_steps(&Path::parse(table)?)?;
+        let Located::Table(shape, _) = located else { return Err(PathError::NotCreatable) };
         let table = &mut self.scope_mut(&steps).tables[shape.index as usize];
         table.last = table.last.max(last);
         Ok(())
     }
 
     fn slot_mut(&mut self, name: &str) -> Result<(u32, &mut Scope), PathError> {
-        let (place, steps) = self.locate(&Path::parse(name)?)?;
-        let Place::Parameter(node, _) = place else { return Err(PathError::NotAParameter) };
-        let Kind::Parameter { slot, .. } = self.schema.node(node).kind else { return Err(PathError::NotAParameter) };
+        let (located, steps) = self.locate_with_steps(&Path::parse(name)?)?;
+        let Located::Parameter(node, _) = located else { return Err(PathError::NotAParameter) };
+        let NodeKind::Parameter { slot, .. } = self.schema.node(node).kind else {
+            return Err(PathError::NotAParameter);
+        };
         Ok((slot, self.scope_mut(&steps)))
     }
 
@@ -384,7 +396,7 @@ impl Tree {
 
 /// What a table holds, for the transaction that changes it and for the journal.
 pub(super) struct TableView<'t> {
-    pub(super) shape: TableShape,
+    pub(super) shape: TableSpec,
     table: &'t Table,
 }
 
@@ -401,8 +413,8 @@ impl TableView<'_> {
 
 impl Tree {
     pub(super) fn table(&self, path: &Path<'_>) -> Result<TableView<'_>, PathError> {
-        match self.place(path)? {
-            Place::Table(shape, scope) => Ok(TableView { shape, table: &scope.tables[shape.index as usize] }),
+        match self.locate(path)? {
+            Located::Table(shape, scope) => Ok(TableView { shape, table: &scope.tables[shape.index as usize] }),
             _ => Err(PathError::NotCreatable),
         }
     }
@@ -420,7 +432,7 @@ impl Scope {
     }
 
     /// Instance `number` of a table, created where it is not there.
-    fn instance(&mut self, schema: &Schema, table: &TableShape, number: u32, factory: bool) -> &mut Scope {
+    fn instance(&mut self, schema: &Schema, table: &TableSpec, number: u32, factory: bool) -> &mut Scope {
         let Table { instances, last, .. } = &mut self.tables[table.index as usize];
         let at = instances.binary_search_by_key(&number, |instance| instance.number).unwrap_or_else(|at| {
             *last = number.max(*last);
@@ -431,12 +443,12 @@ impl Scope {
     }
 
     /// Makes room for so many instances and no more; few tables get others later.
-    pub(super) fn expect_instances(&mut self, table: &TableShape, instances: usize) {
+    pub(super) fn expect_instances(&mut self, table: &TableSpec, instances: usize) {
         self.tables[table.index as usize].instances.reserve_exact(instances);
     }
 
     /// An instance of the factory state, created where it is not there.
-    pub(super) fn factory_instance(&mut self, schema: &Schema, table: &TableShape, number: u32) -> &mut Scope {
+    pub(super) fn factory_instance(&mut self, schema: &Schema, table: &TableSpec, number: u32) -> &mut Scope {
         self.instance(schema, table, number, true)
     }
 

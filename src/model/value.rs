@@ -73,7 +73,7 @@ impl Type {
     }
 
     /// What a hidden parameter reads as: null, which in a signed number is -1 (R175).
-    pub fn hidden(self) -> Value {
+    pub fn hidden_value(self) -> Value {
         match self {
             Type::Int | Type::Long => Value::Int(-1),
             other => other.null(),
@@ -199,11 +199,11 @@ pub struct Facets {
 impl Facets {
     /// Reads a literal of `kind` (or a list of them) and holds it against the facets.
     pub fn parse(&self, kind: Type, text: &str) -> Result<Value, ValueError> {
-        self.parse_with(kind, text, &Patterns::default())
+        self.parse_with(kind, text, &PatternCache::default())
     }
 
     /// The same with patterns that may have been compiled before.
-    pub(super) fn parse_with(&self, kind: Type, text: &str, patterns: &Patterns) -> Result<Value, ValueError> {
+    pub(super) fn parse_with(&self, kind: Type, text: &str, patterns: &PatternCache) -> Result<Value, ValueError> {
         if self.list {
             self.check_list(kind, text, patterns)?;
             return Ok(Value::Text(text.into()));
@@ -213,7 +213,7 @@ impl Facets {
         Ok(value)
     }
 
-    fn check_list(&self, kind: Type, text: &str, patterns: &Patterns) -> Result<(), ValueError> {
+    fn check_list(&self, kind: Type, text: &str, patterns: &PatternCache) -> Result<(), ValueError> {
         if text.trim().is_empty() {
             return Ok(());
         }
@@ -229,7 +229,7 @@ impl Facets {
         }
     }
 
-    fn check(&self, kind: Type, value: &Value, patterns: &Patterns) -> Result<(), ValueError> {
+    fn check(&self, kind: Type, value: &Value, patterns: &PatternCache) -> Result<(), ValueError> {
         self.check_range(kind, value)?;
         self.check_length(kind, value)?;
         let is_value = |allowed: &str| match value {
@@ -285,9 +285,9 @@ impl Facets {
 /// The regular expressions of `pattern` facets. They are compiled again and again, since each takes kilobytes; whoever
 /// has many values to check keeps this meanwhile, in which each is compiled once.
 #[derive(Debug, Default)]
-pub(super) struct Patterns(RefCell<FxHashMap<Box<str>, Rc<Regex>>>);
+pub(super) struct PatternCache(RefCell<FxHashMap<Box<str>, Rc<Regex>>>);
 
-impl Patterns {
+impl PatternCache {
     /// Anchored at both ends as XML Schema has it.
     pub(super) fn compile(&self, pattern: &str) -> Result<Rc<Regex>, regex_lite::Error> {
         if let Some(regex) = self.0.borrow().get(pattern) {
@@ -403,7 +403,7 @@ mod tests {
             assert!(kind.parse(&kind.null().to_string()).is_ok() || kind == Type::String);
         }
         let hidden = [Type::String, Type::UnsignedInt, Type::Int, Type::Long, Type::Boolean, Type::DateTime];
-        let read = hidden.map(|kind| kind.hidden().to_string());
+        let read = hidden.map(|kind| kind.hidden_value().to_string());
         assert_eq!(read, ["", "0", "-1", "-1", "false", "0001-01-01T00:00:00Z"]); // R175
     }
 

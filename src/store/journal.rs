@@ -25,7 +25,7 @@
 use std::io::{self, ErrorKind};
 
 use super::disk::{Disk, DiskFile};
-use super::record::{self, Contents, Damage, Header};
+use super::record::{self, Damage, JournalContents, JournalHeader};
 use super::{Recovered, Stats};
 
 pub(super) const JOURNAL: &str = "journal";
@@ -33,33 +33,33 @@ pub(super) const OLD: &str = "journal.old";
 pub(super) const NEW: &str = "journal.new";
 
 /// Below this size a rewrite gains nothing: it is one erase block of a common NOR flash.
-const SMALL: u64 = 64 * 1024;
+const MIN_COMPACT_SIZE: u64 = 64 * 1024;
 /// A journal is rewritten when it is this many times its snapshot, so that rewriting adds a third
 /// at most to what is written anyway.
-const GROWTH: u64 = 4;
+const COMPACT_GROWTH: u64 = 4;
 /// A new generation is written in pieces of about this size.
-const PIECE: usize = 16 * 1024;
+const CHUNK: usize = 16 * 1024;
 
 /// An open journal.
 #[derive(Debug)]
-pub(super) struct Journal<D: Disk> {
+pub(super) struct JournalFile<D: Disk> {
     disk: D,
-    end: End<D::File>,
+    tail: Tail<D::File>,
     generation: u64,
     snapshot: u64,
     length: u64,
     chain: u32,
     /// A name was changed and the directory not synced yet.
-    names_unsynced: bool,
+    directory_unsynced: bool,
     /// A rewrite failed: not before the journal is longer than this is it worth another try, for
     /// on a full disk each one writes much and gains nothing.
-    compact_above: u64,
+    retry_compact_above: u64,
     pub(super) stats: Stats,
 }
 
 /// What the end of the file looks like.
 #[derive(Debug)]
-enum End<F> {
+enum Tail<F> {
     /// There is no file yet.
     Absent,
     /// The next record may follow.
@@ -69,74 +69,74 @@ enum End<F> {
 }
 
 /// What [`recover`] found.
-pub(super) struct Found<D: Disk> {
+pub(super) struct Recovery<D: Disk> {
     /// The journal, or why nothing can be appended.
-    pub(super) journal: io::Result<Journal<D>>,
+    pub(super) journal: io::Result<JournalFile<D>>,
     pub(super) recovered: Recovered,
 }
 
 /// Reads the journal and makes it sound. Fails only where it cannot even be read.
-pub(super) fn recover<D: Disk>(mut disk: D) -> io::Result<Found<D>> {
+pub(super) fn recover<D: Disk>(mut disk: D) -> io::Result<Recovery<D>> {
     if disk.read(NEW).is_ok() {
         // A power cut left it, and it takes room. Where it cannot go, the next rewrite will tell.
         let _ = disk.remove(NEW);
     }
     match load(&mut disk, JOURNAL)? {
-        File::Readable(contents) if contents.snapshot_is_damaged() => mend_snapshot(disk, contents),
-        File::Readable(contents) => attach(disk, contents),
-        File::Missing => fall_back(disk, None),
-        File::Unreadable => fall_back(disk, Some("the journal has lost its header")),
+        Loaded::Readable(contents) if contents.snapshot_is_damaged() => repair_snapshot(disk, contents),
+        Loaded::Readable(contents) => attach(disk, contents),
+        Loaded::Missing => fall_back(disk, None),
+        Loaded::Unreadable => fall_back(disk, Some("the journal has lost its header")),
     }
 }
 
-enum File {
+enum Loaded {
     Missing,
     Unreadable,
-    Readable(Contents),
+    Readable(JournalContents),
 }
 
-fn load(disk: &mut impl Disk, name: &str) -> io::Result<File> {
+fn load(disk: &mut impl Disk, name: &str) -> io::Result<Loaded> {
     match disk.read(name) {
-        Ok(input) => Ok(Contents::read(input).map_or(File::Unreadable, File::Readable)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(File::Missing),
+        Ok(input) => Ok(JournalContents::read(input).map_or(Loaded::Unreadable, Loaded::Readable)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Loaded::Missing),
         Err(error) => Err(error),
     }
 }
 
 /// The ordinary case: the snapshot is whole, and at most the end is damaged.
-fn attach<D: Disk>(disk: D, contents: Contents) -> io::Result<Found<D>> {
+fn attach<D: Disk>(disk: D, contents: JournalContents) -> io::Result<Recovery<D>> {
     let mut notices = Vec::new();
     let kept = contents.records.len();
     match contents.damage {
         None => {}
         // A power cut while a record was written: it was never promised to anybody.
         Some(Damage::Torn) => log::info!("the journal ends in an unfinished record, which is dropped"),
-        Some(Damage::Bad) => notices.push(format!(
+        Some(Damage::Corrupt) => notices.push(format!(
             "the journal is damaged at byte {}: the {kept} records before are kept, what follows is lost",
             contents.length
         )),
     }
     let recovered = Recovered { records: contents.records, notices };
-    let mut journal = Journal {
+    let mut journal = JournalFile {
         disk,
-        end: End::Absent,
+        tail: Tail::Absent,
         generation: contents.header.generation,
         snapshot: contents.header.snapshot,
         length: contents.length,
         chain: contents.chain,
-        names_unsynced: false,
-        compact_above: 0,
+        directory_unsynced: false,
+        retry_compact_above: 0,
         stats: Stats::default(),
     };
     let result = journal.attach_file(contents.damage.is_some());
-    Ok(Found { journal: result.map(|()| journal), recovered })
+    Ok(Recovery { journal: result.map(|()| journal), recovered })
 }
 
 /// The snapshot is damaged: the generation before it says the same.
-fn mend_snapshot<D: Disk>(mut disk: D, contents: Contents) -> io::Result<Found<D>> {
+fn repair_snapshot<D: Disk>(mut disk: D, contents: JournalContents) -> io::Result<Recovery<D>> {
     let header = contents.header;
     let old = match load(&mut disk, OLD) {
-        Ok(File::Readable(old)) => Some(old),
+        Ok(Loaded::Readable(old)) => Some(old),
         _ => None,
     };
     let same =
@@ -161,11 +161,11 @@ fn mend_snapshot<D: Disk>(mut disk: D, contents: Contents) -> io::Result<Found<D
 }
 
 /// There is no journal to speak of: what `journal.old` says is the best there is.
-fn fall_back<D: Disk>(mut disk: D, damage: Option<&str>) -> io::Result<Found<D>> {
+fn fall_back<D: Disk>(mut disk: D, damage: Option<&str>) -> io::Result<Recovery<D>> {
     let reason = damage.unwrap_or("the journal is missing");
     let old = match load(&mut disk, OLD) {
-        Ok(File::Readable(old)) => old,
-        Ok(File::Missing) if damage.is_none() => return Ok(absent(disk, Vec::new())),
+        Ok(Loaded::Readable(old)) => old,
+        Ok(Loaded::Missing) if damage.is_none() => return Ok(absent(disk, Vec::new())),
         _ => {
             let notice = format!("{reason}, and there is no older one to fall back to: starting as from the factory");
             return Ok(absent(disk, vec![notice]));
@@ -179,19 +179,19 @@ fn fall_back<D: Disk>(mut disk: D, damage: Option<&str>) -> io::Result<Found<D>>
     Ok(start_over(disk, generation, old.records, Vec::new(), vec![notice]))
 }
 
-fn absent<D: Disk>(disk: D, notices: Vec<String>) -> Found<D> {
-    let journal = Journal {
+fn absent<D: Disk>(disk: D, notices: Vec<String>) -> Recovery<D> {
+    let journal = JournalFile {
         disk,
-        end: End::Absent,
+        tail: Tail::Absent,
         generation: 0,
         snapshot: 0,
         length: 0,
         chain: 0,
-        names_unsynced: false,
-        compact_above: 0,
+        directory_unsynced: false,
+        retry_compact_above: 0,
         stats: Stats::default(),
     };
-    Found { journal: Ok(journal), recovered: Recovered { records: Vec::new(), notices } }
+    Recovery { journal: Ok(journal), recovered: Recovered { records: Vec::new(), notices } }
 }
 
 /// Writes what was saved as a new `journal`. `journal.old` stays as it is: it was the better one.
@@ -201,7 +201,7 @@ fn start_over<D: Disk>(
     mut snapshot: Vec<String>,
     appended: Vec<String>,
     notices: Vec<String>,
-) -> Found<D> {
+) -> Recovery<D> {
     let mut found = absent(disk, notices);
     found.journal = found.journal.and_then(|mut journal| {
         journal.replace(generation, &snapshot, &appended, false)?;
@@ -212,21 +212,21 @@ fn start_over<D: Disk>(
     found
 }
 
-impl<D: Disk> Journal<D> {
+impl<D: Disk> JournalFile<D> {
     /// Stores a record. Durable when it returns; nothing of it remains where it fails.
     pub(super) fn append(&mut self, record: &str) -> io::Result<()> {
         record::check(record)?;
-        self.make_sound()?;
-        let End::Sound(file) = &mut self.end else {
+        self.repair_tail()?;
+        let Tail::Sound(file) = &mut self.tail else {
             return Err(io::Error::other("the journal could not be opened"));
         };
         let mut line = Vec::new();
         let chain = record::frame(self.chain, record, &mut line);
         self.stats.syncs += 1;
         if let Err(error) = file.append(&line).and_then(|()| file.sync()) {
-            self.tear();
+            self.mark_torn();
             // Tried again before the next record where it does not succeed.
-            let _ = self.trim();
+            let _ = self.truncate_tail();
             return Err(error);
         }
         self.chain = chain;
@@ -243,18 +243,18 @@ impl<D: Disk> Journal<D> {
             record::check(record)?;
         }
         // A torn file must not become the one to fall back to: its end would be read as a record.
-        let keep = matches!(self.end, End::Sound(_));
+        let keep = matches!(self.tail, Tail::Sound(_));
         let result = self.replace(self.generation.saturating_add(1), records, &[], keep);
         match result {
             Ok(()) => self.stats.compactions += 1,
-            Err(_) => self.compact_above = self.length.saturating_add(SMALL),
+            Err(_) => self.retry_compact_above = self.length.saturating_add(MIN_COMPACT_SIZE),
         }
         result
     }
 
     /// Whether the journal has grown enough to be worth a rewrite.
     pub(super) fn wants_compaction(&self) -> bool {
-        self.length > SMALL.max(self.snapshot.saturating_mul(GROWTH)).max(self.compact_above)
+        self.length > MIN_COMPACT_SIZE.max(self.snapshot.saturating_mul(COMPACT_GROWTH)).max(self.retry_compact_above)
     }
 
     /// Removes everything, durably. The older generation goes first and for certain, or a power
@@ -262,64 +262,64 @@ impl<D: Disk> Journal<D> {
     pub(super) fn destroy(&mut self) -> io::Result<()> {
         self.disk.remove(OLD)?;
         self.disk.remove(NEW)?;
-        self.sync_names()?;
+        self.sync_directory()?;
         self.disk.remove(JOURNAL)?;
-        self.end = End::Absent;
+        self.tail = Tail::Absent;
         (self.generation, self.snapshot, self.length, self.chain) = (0, 0, 0, 0);
-        self.sync_names()
+        self.sync_directory()
     }
 
     /// Tells that the next snapshot may not say the same as the records before it, so that these
     /// never stand in for it: one generation is left out.
-    pub(super) fn break_succession(&mut self) {
+    pub(super) fn skip_generation(&mut self) {
         self.generation = self.generation.saturating_add(1);
     }
 
     fn attach_file(&mut self, damaged: bool) -> io::Result<()> {
         let file = self.disk.open(JOURNAL)?;
         if !damaged {
-            self.end = End::Sound(file);
+            self.tail = Tail::Sound(file);
             return Ok(());
         }
-        self.end = End::Torn(file);
-        self.trim()
+        self.tail = Tail::Torn(file);
+        self.truncate_tail()
     }
 
-    fn make_sound(&mut self) -> io::Result<()> {
-        match self.end {
-            End::Sound(_) => {}
+    fn repair_tail(&mut self) -> io::Result<()> {
+        match self.tail {
+            Tail::Sound(_) => {}
             // Empty first, and the record by the ordinary way: were it written along, it could
             // come back although the directory failed to sync.
-            End::Absent => self.replace(self.generation.saturating_add(1), &[], &[], false)?,
-            End::Torn(_) => self.trim().or_else(|_| self.copy())?,
+            Tail::Absent => self.replace(self.generation.saturating_add(1), &[], &[], false)?,
+            Tail::Torn(_) => self.truncate_tail().or_else(|_| self.rewrite_sound_records())?,
         }
-        if self.names_unsynced { self.sync_names() } else { Ok(()) }
+        if self.directory_unsynced { self.sync_directory() } else { Ok(()) }
     }
 
-    fn tear(&mut self) {
-        if let End::Sound(file) = std::mem::replace(&mut self.end, End::Absent) {
-            self.end = End::Torn(file);
+    fn mark_torn(&mut self) {
+        if let Tail::Sound(file) = std::mem::replace(&mut self.tail, Tail::Absent) {
+            self.tail = Tail::Torn(file);
         }
     }
 
     /// Cuts off what follows the last good record.
-    fn trim(&mut self) -> io::Result<()> {
-        let End::Torn(file) = &mut self.end else {
+    fn truncate_tail(&mut self) -> io::Result<()> {
+        let Tail::Torn(file) = &mut self.tail else {
             return Ok(());
         };
         file.set_len(self.length)?;
         self.stats.syncs += 1;
         file.sync()?;
-        if let End::Torn(file) = std::mem::replace(&mut self.end, End::Absent) {
-            self.end = End::Sound(file);
+        if let Tail::Torn(file) = std::mem::replace(&mut self.tail, Tail::Absent) {
+            self.tail = Tail::Sound(file);
         }
         Ok(())
     }
 
     /// Writes the good records anew, where the file cannot be cut.
-    fn copy(&mut self) -> io::Result<()> {
+    fn rewrite_sound_records(&mut self) -> io::Result<()> {
         let input = io::Read::take(self.disk.read(JOURNAL)?, self.length);
-        let contents = Contents::read(input).filter(|contents| contents.damage.is_none());
+        let contents = JournalContents::read(input).filter(|contents| contents.damage.is_none());
         let contents = contents.ok_or_else(|| io::Error::other("the journal cannot be read back"))?;
         self.replace(self.generation.saturating_add(1), &contents.records, &[], false)
     }
@@ -328,7 +328,7 @@ impl<D: Disk> Journal<D> {
     fn replace(&mut self, generation: u64, snapshot: &[String], appended: &[String], keep: bool) -> io::Result<()> {
         let written = self.write_new(generation, snapshot, appended).and_then(|written| {
             if keep {
-                self.keep_old();
+                self.link_old();
             }
             self.disk.rename(NEW, JOURNAL).map(|()| written)
         });
@@ -340,17 +340,17 @@ impl<D: Disk> Journal<D> {
                 return Err(error);
             }
         };
-        self.end = End::Sound(written.file);
+        self.tail = Tail::Sound(written.file);
         (self.generation, self.snapshot) = (written.header.generation, written.header.snapshot);
         (self.length, self.chain) = (written.length, written.chain);
-        self.compact_above = 0;
+        self.retry_compact_above = 0;
         // From here on the new file is the journal; only a power cut could still bring the other
         // back, so nothing may be appended before the names are durable.
-        self.names_unsynced = true;
-        self.sync_names()
+        self.directory_unsynced = true;
+        self.sync_directory()
     }
 
-    fn keep_old(&mut self) {
+    fn link_old(&mut self) {
         // Some file systems have no links; then there is nothing to fall back to, no more.
         if let Err(error) = self.disk.remove(OLD).and_then(|()| self.disk.link(JOURNAL, OLD)) {
             log::debug!("the older journal could not be kept: {error}");
@@ -359,42 +359,42 @@ impl<D: Disk> Journal<D> {
 
     fn write_new(&mut self, generation: u64, snapshot: &[String], appended: &[String]) -> io::Result<Written<D::File>> {
         let size = snapshot.iter().map(|record| record::framed_len(record) as u64).sum();
-        let header = Header { generation, snapshot: size };
+        let header = JournalHeader { generation, snapshot: size };
         let mut file = self.disk.create(NEW)?;
-        let mut piece = Vec::new();
-        let start = header.write(&mut piece);
+        let mut chunk = Vec::new();
+        let start = header.write(&mut chunk);
         let (mut chain, mut length) = (start, 0);
         for records in [snapshot, appended] {
             chain = start;
             for record in records {
-                chain = record::frame(chain, record, &mut piece);
-                if piece.len() >= PIECE {
-                    file.append(&piece)?;
-                    length += piece.len() as u64;
-                    piece.clear();
+                chain = record::frame(chain, record, &mut chunk);
+                if chunk.len() >= CHUNK {
+                    file.append(&chunk)?;
+                    length += chunk.len() as u64;
+                    chunk.clear();
                 }
             }
         }
-        file.append(&piece)?;
-        length += piece.len() as u64;
+        file.append(&chunk)?;
+        length += chunk.len() as u64;
         self.stats.syncs += 1;
         self.stats.bytes += length;
         file.sync()?;
         Ok(Written { file, header, length, chain })
     }
 
-    fn sync_names(&mut self) -> io::Result<()> {
-        self.names_unsynced = true;
+    fn sync_directory(&mut self) -> io::Result<()> {
+        self.directory_unsynced = true;
         self.stats.syncs += 1;
         self.disk.sync()?;
-        self.names_unsynced = false;
+        self.directory_unsynced = false;
         Ok(())
     }
 }
 
 struct Written<F> {
     file: F,
-    header: Header,
+    header: JournalHeader,
     length: u64,
     chain: u32,
 }

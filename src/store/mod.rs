@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use crate::clock::Now;
 use disk::Directory;
-use journal::Journal;
+use journal::JournalFile;
 
 const LOCK: &str = "lock";
 /// How long a directory that could not be used is left alone.
@@ -37,7 +37,7 @@ const REOPEN_AFTER: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Store {
     dir: PathBuf,
-    state: State,
+    state: StoreState,
     /// Held for as long as the store lives; the kernel frees it however the process ends.
     lock: Option<File>,
     stats: Stats,
@@ -46,8 +46,8 @@ pub struct Store {
 }
 
 #[derive(Debug)]
-enum State {
-    Durable(Box<Journal<Directory>>),
+enum StoreState {
+    Durable(Box<JournalFile<Directory>>),
     Volatile { reason: String },
 }
 
@@ -128,7 +128,7 @@ impl Store {
     pub fn volatile(dir: &Path, reason: &str) -> Store {
         Store {
             dir: dir.to_owned(),
-            state: State::Volatile { reason: reason.to_owned() },
+            state: StoreState::Volatile { reason: reason.to_owned() },
             lock: None,
             stats: Stats::default(),
             last_error: Some(reason.to_owned()),
@@ -160,13 +160,13 @@ impl Store {
         };
         self.lock = store.lock;
         match store.state {
-            State::Durable(mut journal) => {
-                journal.break_succession();
-                self.state = State::Durable(journal);
+            StoreState::Durable(mut journal) => {
+                journal.skip_generation();
+                self.state = StoreState::Durable(journal);
                 self.last_error = None;
                 Some(recovered)
             }
-            State::Volatile { reason } => {
+            StoreState::Volatile { reason } => {
                 self.fail(&reason);
                 None
             }
@@ -196,8 +196,8 @@ impl Store {
     /// Whether the journal has grown so much that [`Store::compact`] is worth its writes.
     pub fn wants_compaction(&self) -> bool {
         match &self.state {
-            State::Durable(journal) => journal.wants_compaction(),
-            State::Volatile { .. } => false,
+            StoreState::Durable(journal) => journal.wants_compaction(),
+            StoreState::Volatile { .. } => false,
         }
     }
 
@@ -209,7 +209,7 @@ impl Store {
 
     /// Whether appended records reach the disk.
     pub fn is_durable(&self) -> bool {
-        matches!(self.state, State::Durable(_))
+        matches!(self.state, StoreState::Durable(_))
     }
 
     /// Why records are not stored at present, for `status`; `None` once one was stored again.
@@ -220,15 +220,15 @@ impl Store {
     /// What was done so far.
     pub fn stats(&self) -> Stats {
         match &self.state {
-            State::Durable(journal) => Stats { failures: self.stats.failures, ..journal.stats },
-            State::Volatile { .. } => self.stats,
+            StoreState::Durable(journal) => Stats { failures: self.stats.failures, ..journal.stats },
+            StoreState::Volatile { .. } => self.stats,
         }
     }
 
     fn open_with(dir: &Path, lock: Option<File>) -> Result<(Store, Recovered), StoreError> {
         let unusable = |reason| StoreError::Unusable { dir: dir.to_owned(), reason };
         let warning = Directory::prepare(dir).map_err(unusable)?;
-        let lock = match lock.map_or_else(|| take_lock(dir), Ok) {
+        let lock = match lock.map_or_else(|| lock_directory(dir), Ok) {
             Err(TryLockError::WouldBlock) => {
                 return Err(StoreError::Locked { dir: dir.to_owned() });
             }
@@ -240,23 +240,23 @@ impl Store {
         let mut recovered = found.recovered;
         recovered.notices.extend(warning);
         let (lock, state) = match (lock, found.journal) {
-            (Ok(lock), Ok(journal)) => (Some(lock), State::Durable(Box::new(journal))),
+            (Ok(lock), Ok(journal)) => (Some(lock), StoreState::Durable(Box::new(journal))),
             (Ok(lock), Err(error)) => (Some(lock), volatile(dir, &error)),
             (Err(error), _) => (None, volatile(dir, &error)),
         };
         let last_error = match &state {
-            State::Volatile { reason } => Some(reason.clone()),
-            State::Durable(_) => None,
+            StoreState::Volatile { reason } => Some(reason.clone()),
+            StoreState::Durable(_) => None,
         };
         recovered.notices.extend(last_error.clone());
         let dir = dir.to_owned();
         Ok((Store { dir, state, lock, stats: Stats::default(), last_error, reopen_at: None }, recovered))
     }
 
-    fn attempt(&mut self, step: impl FnOnce(&mut Journal<Directory>) -> io::Result<()>) -> io::Result<()> {
+    fn attempt(&mut self, step: impl FnOnce(&mut JournalFile<Directory>) -> io::Result<()>) -> io::Result<()> {
         let result = match &mut self.state {
-            State::Durable(journal) => step(journal),
-            State::Volatile { reason } => Err(io::Error::other(reason.clone())),
+            StoreState::Durable(journal) => step(journal),
+            StoreState::Volatile { reason } => Err(io::Error::other(reason.clone())),
         };
         match &result {
             Ok(()) => self.last_error = None,
@@ -268,19 +268,19 @@ impl Store {
     fn fail(&mut self, reason: &str) {
         self.stats.failures += 1;
         self.last_error = Some(reason.to_owned());
-        if let State::Volatile { reason: current } = &mut self.state {
+        if let StoreState::Volatile { reason: current } = &mut self.state {
             reason.clone_into(current);
         }
     }
 }
 
-fn volatile(dir: &Path, error: &io::Error) -> State {
-    State::Volatile { reason: format!("the state directory {} cannot be written: {error}", dir.display()) }
+fn volatile(dir: &Path, error: &io::Error) -> StoreState {
+    StoreState::Volatile { reason: format!("the state directory {} cannot be written: {error}", dir.display()) }
 }
 
 /// Locks the directory, by a file of its own since the journal is replaced now and then. The lock
 /// is of the open file, so a killed agent leaves none behind.
-fn take_lock(dir: &Path) -> Result<File, TryLockError> {
+fn lock_directory(dir: &Path) -> Result<File, TryLockError> {
     let path = dir.join(LOCK);
     let file = disk::private().write(true).create(true).truncate(false).open(path);
     let file = file.map_err(TryLockError::Error)?;

@@ -50,23 +50,23 @@ pub(super) fn check(record: &str) -> io::Result<()> {
 
 /// The first line of a journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Header {
+pub(super) struct JournalHeader {
     /// Counts the rewrites.
     pub(super) generation: u64,
     /// Bytes of the records that were there from the start; what follows was appended.
     pub(super) snapshot: u64,
 }
 
-impl Header {
+impl JournalHeader {
     /// Appends the header's line to `out` and returns the link from which both chains start.
     pub(super) fn write(self, out: &mut Vec<u8>) -> u32 {
         frame(0, &format!("{FORMAT} generation {} snapshot {}", self.generation, self.snapshot), out)
     }
 
-    fn parse(text: &str) -> Option<Header> {
+    fn parse(text: &str) -> Option<JournalHeader> {
         let (generation, snapshot) =
             text.strip_prefix(FORMAT)?.strip_prefix(" generation ")?.split_once(" snapshot ")?;
-        Some(Header { generation: generation.parse().ok()?, snapshot: snapshot.parse().ok()? })
+        Some(JournalHeader { generation: generation.parse().ok()?, snapshot: snapshot.parse().ok()? })
     }
 }
 
@@ -76,13 +76,13 @@ pub(super) enum Damage {
     /// The last line has no end: what a power cut leaves of a write.
     Torn,
     /// Anything else.
-    Bad,
+    Corrupt,
 }
 
 /// What a journal file holds, up to its first bad record.
 #[derive(Debug)]
-pub(super) struct Contents {
-    pub(super) header: Header,
+pub(super) struct JournalContents {
+    pub(super) header: JournalHeader,
     pub(super) records: Vec<String>,
     /// Bytes up to the end of the last good record.
     pub(super) length: u64,
@@ -93,39 +93,45 @@ pub(super) struct Contents {
     pub(super) damage: Option<Damage>,
 }
 
-impl Contents {
+impl JournalContents {
     /// Reads a journal; `None` where its header is not whole.
-    pub(super) fn read(input: impl BufRead) -> Option<Contents> {
-        let mut lines = Lines { input, position: 0, chain: 0 };
-        let Ok(Some(first)) = lines.next(MAX_HEADER) else {
+    pub(super) fn read(input: impl BufRead) -> Option<JournalContents> {
+        let mut reader = RecordReader { input, position: 0, chain: 0 };
+        let Ok(Some(first)) = reader.next(MAX_HEADER) else {
             return None;
         };
-        let header = Header::parse(&first)?;
-        let (start, appended) = (lines.chain, lines.position.checked_add(header.snapshot)?);
-        let mut contents =
-            Contents { header, records: Vec::new(), length: lines.position, chain: start, appended, damage: None };
-        contents.damage = contents.fill(&mut lines, start).err();
+        let header = JournalHeader::parse(&first)?;
+        let (start, appended) = (reader.chain, reader.position.checked_add(header.snapshot)?);
+        let mut contents = JournalContents {
+            header,
+            records: Vec::new(),
+            length: reader.position,
+            chain: start,
+            appended,
+            damage: None,
+        };
+        contents.damage = contents.fill(&mut reader, start).err();
         Some(contents)
     }
 
-    fn fill(&mut self, lines: &mut Lines<impl BufRead>, start: u32) -> Result<(), Damage> {
+    fn fill(&mut self, reader: &mut RecordReader<impl BufRead>, start: u32) -> Result<(), Damage> {
         loop {
             if self.length == self.appended {
-                lines.chain = start;
+                reader.chain = start;
                 self.chain = start;
             }
-            let Some(record) = lines.next(MAX_RECORD)? else {
+            let Some(record) = reader.next(MAX_RECORD)? else {
                 break;
             };
-            if self.length < self.appended && lines.position > self.appended {
-                return Err(Damage::Bad);
+            if self.length < self.appended && reader.position > self.appended {
+                return Err(Damage::Corrupt);
             }
             self.records.push(record);
-            self.length = lines.position;
-            self.chain = lines.chain;
+            self.length = reader.position;
+            self.chain = reader.chain;
         }
         // A snapshot was written as a whole before its file got its name.
-        if self.length < self.appended { Err(Damage::Bad) } else { Ok(()) }
+        if self.length < self.appended { Err(Damage::Corrupt) } else { Ok(()) }
     }
 
     /// Whether the records of the snapshot are not all there.
@@ -142,35 +148,35 @@ impl Contents {
         if io::copy(&mut (&mut input).take(self.appended), &mut io::sink()).ok() != Some(self.appended) {
             return records;
         }
-        let mut lines = Lines { input, position: self.appended, chain: start };
-        while let Ok(Some(record)) = lines.next(MAX_RECORD) {
+        let mut reader = RecordReader { input, position: self.appended, chain: start };
+        while let Ok(Some(record)) = reader.next(MAX_RECORD) {
             records.push(record);
         }
         records
     }
 }
 
-struct Lines<R> {
+struct RecordReader<R> {
     input: R,
     position: u64,
     chain: u32,
 }
 
-impl<R: BufRead> Lines<R> {
+impl<R: BufRead> RecordReader<R> {
     /// The next record, or `None` at the end of the file.
     fn next(&mut self, max: usize) -> Result<Option<String>, Damage> {
         let mut line = Vec::new();
         let limit = (CHECKSUM + 1 + max + 1) as u64;
         // A medium that cannot be read is damaged at that place.
-        (&mut self.input).take(limit).read_until(b'\n', &mut line).map_err(|_| Damage::Bad)?;
+        (&mut self.input).take(limit).read_until(b'\n', &mut line).map_err(|_| Damage::Corrupt)?;
         if line.is_empty() {
             return Ok(None);
         }
         let length = line.len() as u64;
         if line.pop() != Some(b'\n') {
-            return Err(if length < limit { Damage::Torn } else { Damage::Bad });
+            return Err(if length < limit { Damage::Torn } else { Damage::Corrupt });
         }
-        let (record, sum) = unframe(self.chain, line).ok_or(Damage::Bad)?;
+        let (record, sum) = unframe(self.chain, line).ok_or(Damage::Corrupt)?;
         self.chain = sum;
         self.position += length;
         Ok(Some(record))
@@ -235,7 +241,7 @@ mod tests {
     fn file(snapshot: &[&str], appended: &[&str]) -> Vec<u8> {
         let size = snapshot.iter().map(|record| framed_len(record) as u64).sum();
         let mut bytes = Vec::new();
-        let start = Header { generation: 7, snapshot: size }.write(&mut bytes);
+        let start = JournalHeader { generation: 7, snapshot: size }.write(&mut bytes);
         for records in [snapshot, appended] {
             records.iter().fold(start, |chain, record| frame(chain, record, &mut bytes));
         }
@@ -252,7 +258,7 @@ mod tests {
     #[test]
     fn a_journal_reads_back() {
         let bytes = file(&["{\"a\":1}", ""], &["größer", "z"]);
-        let contents = Contents::read(&bytes[..]).expect("a header");
+        let contents = JournalContents::read(&bytes[..]).expect("a header");
         assert_eq!(contents.records, ["{\"a\":1}", "", "größer", "z"]);
         assert_eq!(contents.length, bytes.len() as u64);
         assert_eq!(contents.damage, None);
@@ -265,7 +271,7 @@ mod tests {
         let ends: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at] == b'\n').map(|at| at + 1).collect();
         for end in 0..=bytes.len() {
             let whole = ends.iter().filter(|line_end| **line_end <= end).count();
-            let contents = Contents::read(&bytes[..end]);
+            let contents = JournalContents::read(&bytes[..end]);
             assert_eq!(contents.is_some(), whole > 0, "cut at {end}");
             let Some(contents) = contents else { continue };
             assert_eq!(contents.records, ["one", "two", "three"][..whole - 1], "cut at {end}");
@@ -282,7 +288,7 @@ mod tests {
                 let mut bytes = bytes.clone();
                 bytes[at] ^= 1 << bit;
                 let before = bytes[..at].iter().filter(|byte| **byte == b'\n').count();
-                let contents = Contents::read(&bytes[..]);
+                let contents = JournalContents::read(&bytes[..]);
                 assert_eq!(contents.is_some(), before > 0, "bit {bit} of byte {at}");
                 let Some(contents) = contents else { continue };
                 assert_eq!(contents.records, ["one", "two", "three"][..before - 1], "bit {bit} of byte {at}");
@@ -295,19 +301,19 @@ mod tests {
     fn a_cut_snapshot_is_damage_even_between_records() {
         let bytes = file(&["one", "two"], &[]);
         let header = bytes.iter().position(|byte| *byte == b'\n').expect("a header") + 1;
-        let contents = Contents::read(&bytes[..header + framed_len("one")]).expect("a header");
-        assert_eq!((contents.records.len(), contents.damage), (1, Some(Damage::Bad)));
+        let contents = JournalContents::read(&bytes[..header + framed_len("one")]).expect("a header");
+        assert_eq!((contents.records.len(), contents.damage), (1, Some(Damage::Corrupt)));
         assert!(contents.snapshot_is_damaged());
     }
 
     #[test]
     fn lines_that_are_whole_but_misplaced_are_no_records() {
         let bytes = file(&[], &["one", "two", "three"]);
-        let lines: Vec<&[u8]> = bytes.split_inclusive(|byte| *byte == b'\n').collect();
+        let reader: Vec<&[u8]> = bytes.split_inclusive(|byte| *byte == b'\n').collect();
         for order in [&[0, 2, 3][..], &[0, 1, 3], &[0, 1, 1], &[0, 1, 0], &[0, 1, 2, 3, 1]] {
-            let shuffled: Vec<u8> = order.iter().flat_map(|line| lines[*line]).copied().collect();
-            let contents = Contents::read(&shuffled[..]).expect("a header");
-            assert_eq!(contents.damage, Some(Damage::Bad), "{order:?}");
+            let shuffled: Vec<u8> = order.iter().flat_map(|line| reader[*line]).copied().collect();
+            let contents = JournalContents::read(&shuffled[..]).expect("a header");
+            assert_eq!(contents.damage, Some(Damage::Corrupt), "{order:?}");
         }
     }
 
@@ -316,7 +322,7 @@ mod tests {
         let mut bytes = file(&["one", "two"], &["three", "four"]);
         let at = bytes.windows(3).position(|window| window == b"one").expect("the record");
         bytes[at] = b'0';
-        let contents = Contents::read(&bytes[..]).expect("a header");
+        let contents = JournalContents::read(&bytes[..]).expect("a header");
         assert!(contents.snapshot_is_damaged() && contents.records.is_empty());
         assert_eq!(contents.read_appended(&bytes[..]), ["three", "four"]);
         assert!(contents.read_appended(&bytes[..60]).is_empty());
@@ -325,12 +331,12 @@ mod tests {
     #[test]
     fn what_is_no_utf_8_or_no_line_is_no_record() {
         let mut bytes = file(&[], &[]);
-        let start = Header { generation: 7, snapshot: 0 }.write(&mut Vec::new());
+        let start = JournalHeader { generation: 7, snapshot: 0 }.write(&mut Vec::new());
         let sum = crc32(start, b"\xff");
         bytes.extend(hex(sum));
         bytes.extend(b" \xff\n");
-        let contents = Contents::read(&bytes[..]).expect("a header");
-        assert_eq!((contents.records.len(), contents.damage), (0, Some(Damage::Bad)));
+        let contents = JournalContents::read(&bytes[..]).expect("a header");
+        assert_eq!((contents.records.len(), contents.damage), (0, Some(Damage::Corrupt)));
         assert!(check("two\nlines").is_err());
         assert!(check(&"x".repeat(MAX_RECORD)).is_ok());
         assert!(check(&"x".repeat(MAX_RECORD + 1)).is_err());
@@ -339,10 +345,10 @@ mod tests {
     #[test]
     fn an_endless_line_costs_no_more_than_the_largest_record() {
         let mut whole = file(&[], &["one"]);
-        assert!(Contents::read(io::BufReader::new(io::repeat(b'x'))).is_none());
+        assert!(JournalContents::read(io::BufReader::new(io::repeat(b'x'))).is_none());
         whole.extend(vec![b'x'; MAX_RECORD + 100]);
-        let contents = Contents::read(&whole[..]).expect("a header");
-        assert_eq!((contents.records.len(), contents.damage), (1, Some(Damage::Bad)));
+        let contents = JournalContents::read(&whole[..]).expect("a header");
+        assert_eq!((contents.records.len(), contents.damage), (1, Some(Damage::Corrupt)));
     }
 
     #[test]
@@ -356,7 +362,7 @@ mod tests {
         ] {
             let mut bytes = Vec::new();
             frame(0, text, &mut bytes);
-            assert!(Contents::read(&bytes[..]).is_none(), "{text:?}");
+            assert!(JournalContents::read(&bytes[..]).is_none(), "{text:?}");
         }
     }
 }

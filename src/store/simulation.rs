@@ -9,11 +9,11 @@ use super::disk::{Disk, DiskFile};
 
 /// The disk as seen by the process and, through [`SimulatedDisk::after_power_cut`], by the next.
 #[derive(Clone, Debug, Default)]
-pub(super) struct SimulatedDisk(Rc<RefCell<Platter>>);
+pub(super) struct SimulatedDisk(Rc<RefCell<DiskContents>>);
 
 #[derive(Clone, Debug, Default)]
-struct Platter {
-    files: Vec<Content>,
+struct DiskContents {
+    files: Vec<FileContent>,
     names: BTreeMap<String, usize>,
     synced_names: BTreeMap<String, usize>,
     steps: usize,
@@ -27,14 +27,14 @@ struct Platter {
 }
 
 #[derive(Clone, Debug, Default)]
-struct Content {
+struct FileContent {
     seen: Vec<u8>,
     synced: Vec<u8>,
 }
 
 /// What a power cut leaves of changes that were not synced.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Left {
+pub(super) enum Kept {
     All,
     Nothing,
     NamesOnly,
@@ -43,7 +43,7 @@ pub(super) enum Left {
     LastName,
 }
 
-pub(super) const LEFT: [Left; 5] = [Left::All, Left::Nothing, Left::NamesOnly, Left::ContentOnly, Left::LastName];
+pub(super) const KEPT: [Kept; 5] = [Kept::All, Kept::Nothing, Kept::NamesOnly, Kept::ContentOnly, Kept::LastName];
 
 #[derive(Debug)]
 pub(super) struct SimulatedFile {
@@ -51,7 +51,7 @@ pub(super) struct SimulatedFile {
     index: usize,
 }
 
-impl Platter {
+impl DiskContents {
     fn change(&mut self, changes: Vec<(String, Option<usize>)>) {
         for (name, file) in &changes {
             match file {
@@ -66,8 +66,8 @@ impl Platter {
 impl SimulatedDisk {
     /// Makes `count` changing steps fail, the `first`-th from now being the first.
     pub(super) fn fail(&self, first: usize, count: usize) {
-        let mut platter = self.0.borrow_mut();
-        platter.failing = Some((platter.steps + first, count));
+        let mut contents = self.0.borrow_mut();
+        contents.failing = Some((contents.steps + first, count));
     }
 
     pub(super) fn steps(&self) -> usize {
@@ -88,16 +88,16 @@ impl SimulatedDisk {
     }
 
     pub(super) fn put(&self, name: &str, bytes: &[u8]) {
-        let mut platter = self.0.borrow_mut();
-        platter.files.push(Content { seen: bytes.to_vec(), synced: bytes.to_vec() });
-        let index = platter.files.len() - 1;
-        platter.names.insert(name.to_owned(), index);
-        platter.synced_names = platter.names.clone();
+        let mut contents = self.0.borrow_mut();
+        contents.files.push(FileContent { seen: bytes.to_vec(), synced: bytes.to_vec() });
+        let index = contents.files.len() - 1;
+        contents.names.insert(name.to_owned(), index);
+        contents.synced_names = contents.names.clone();
     }
 
     pub(super) fn get(&self, name: &str) -> Option<Vec<u8>> {
-        let platter = self.0.borrow();
-        platter.names.get(name).map(|index| platter.files[*index].seen.clone())
+        let contents = self.0.borrow();
+        contents.names.get(name).map(|index| contents.files[*index].seen.clone())
     }
 
     pub(super) fn names(&self) -> Vec<String> {
@@ -105,41 +105,41 @@ impl SimulatedDisk {
     }
 
     /// The disk that the next start finds if the power fails now.
-    pub(super) fn after_power_cut(&self, left: Left) -> SimulatedDisk {
-        let mut platter = self.0.borrow().clone();
-        let (names, content) = match left {
-            Left::All => (true, true),
-            Left::Nothing => (false, false),
-            Left::NamesOnly => (true, false),
-            Left::ContentOnly => (false, true),
-            Left::LastName => (false, false),
+    pub(super) fn after_power_cut(&self, kept: Kept) -> SimulatedDisk {
+        let mut contents = self.0.borrow().clone();
+        let (names, content) = match kept {
+            Kept::All => (true, true),
+            Kept::Nothing => (false, false),
+            Kept::NamesOnly => (true, false),
+            Kept::ContentOnly => (false, true),
+            Kept::LastName => (false, false),
         };
         if !names {
-            platter.names = platter.synced_names.clone();
+            contents.names = contents.synced_names.clone();
         }
-        if let Left::LastName = left {
-            let changes = std::mem::take(&mut platter.last_change);
-            platter.change(changes);
+        if let Kept::LastName = kept {
+            let changes = std::mem::take(&mut contents.last_change);
+            contents.change(changes);
         }
-        for file in &mut platter.files {
+        for file in &mut contents.files {
             if !content {
                 file.seen = file.synced.clone();
             }
         }
-        SimulatedDisk(Rc::new(RefCell::new(Platter {
-            files: platter.files,
-            synced_names: platter.names.clone(),
-            names: platter.names,
-            ..Platter::default()
+        SimulatedDisk(Rc::new(RefCell::new(DiskContents {
+            files: contents.files,
+            synced_names: contents.names.clone(),
+            names: contents.names,
+            ..DiskContents::default()
         })))
     }
 
     /// Counts a step that changes something, and fails it if that is wanted.
     fn step(&self) -> io::Result<()> {
-        let mut platter = self.0.borrow_mut();
-        let step = platter.steps;
-        platter.steps += 1;
-        match platter.failing {
+        let mut contents = self.0.borrow_mut();
+        let step = contents.steps;
+        contents.steps += 1;
+        match contents.failing {
             Some((first, count)) if step >= first && step - first < count => Err(io::Error::other("simulated")),
             _ => Ok(()),
         }
@@ -161,10 +161,10 @@ impl Disk for SimulatedDisk {
 
     fn create(&mut self, name: &str) -> io::Result<SimulatedFile> {
         self.step()?;
-        let mut platter = self.0.borrow_mut();
-        platter.files.push(Content::default());
-        let index = platter.files.len() - 1;
-        platter.change(vec![(name.to_owned(), Some(index))]);
+        let mut contents = self.0.borrow_mut();
+        contents.files.push(FileContent::default());
+        let index = contents.files.len() - 1;
+        contents.change(vec![(name.to_owned(), Some(index))]);
         Ok(SimulatedFile { disk: self.clone(), index })
     }
 
@@ -182,31 +182,31 @@ impl Disk for SimulatedDisk {
     fn link(&mut self, from: &str, to: &str) -> io::Result<()> {
         self.step()?;
         let index = self.index(from)?;
-        let mut platter = self.0.borrow_mut();
-        if platter.cannot_link {
+        let mut contents = self.0.borrow_mut();
+        if contents.cannot_link {
             return Err(io::ErrorKind::Unsupported.into());
         }
-        if platter.names.contains_key(to) {
+        if contents.names.contains_key(to) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
-        platter.change(vec![(to.to_owned(), Some(index))]);
+        contents.change(vec![(to.to_owned(), Some(index))]);
         Ok(())
     }
 
     fn remove(&mut self, name: &str) -> io::Result<()> {
         self.step()?;
-        let mut platter = self.0.borrow_mut();
-        if platter.names.contains_key(name) {
-            platter.change(vec![(name.to_owned(), None)]);
+        let mut contents = self.0.borrow_mut();
+        if contents.names.contains_key(name) {
+            contents.change(vec![(name.to_owned(), None)]);
         }
         Ok(())
     }
 
     fn sync(&mut self) -> io::Result<()> {
         self.step()?;
-        let mut platter = self.0.borrow_mut();
-        platter.synced_names = platter.names.clone();
-        platter.last_change.clear();
+        let mut contents = self.0.borrow_mut();
+        contents.synced_names = contents.names.clone();
+        contents.last_change.clear();
         Ok(())
     }
 }
@@ -215,11 +215,11 @@ impl DiskFile for SimulatedFile {
     /// A step that fails leaves half of the bytes, as a full disk does.
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         let result = self.disk.step();
-        let mut platter = self.disk.0.borrow_mut();
-        let used: usize = platter.names.values().map(|index| platter.files[*index].seen.len()).sum();
-        let free = platter.room.map_or(usize::MAX, |room| room.saturating_sub(used));
+        let mut contents = self.disk.0.borrow_mut();
+        let used: usize = contents.names.values().map(|index| contents.files[*index].seen.len()).sum();
+        let free = contents.room.map_or(usize::MAX, |room| room.saturating_sub(used));
         let written = if result.is_err() { bytes.len() / 2 } else { bytes.len().min(free) };
-        platter.files[self.index].seen.extend(&bytes[..written]);
+        contents.files[self.index].seen.extend(&bytes[..written]);
         match result {
             Ok(()) if written < bytes.len() => Err(io::ErrorKind::StorageFull.into()),
             result => result,
@@ -228,8 +228,8 @@ impl DiskFile for SimulatedFile {
 
     fn sync(&mut self) -> io::Result<()> {
         self.disk.step()?;
-        let mut platter = self.disk.0.borrow_mut();
-        let file = &mut platter.files[self.index];
+        let mut contents = self.disk.0.borrow_mut();
+        let file = &mut contents.files[self.index];
         file.synced = file.seen.clone();
         Ok(())
     }

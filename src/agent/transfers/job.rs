@@ -57,7 +57,7 @@ pub(super) fn upload(
 /// Has the file applied; by the mark, the next agent can tell whether that still goes on.
 pub(super) fn apply(command: &CommandLine, limit: Duration, mark: io::Result<File>, course: &Course) -> Outcome {
     let result = match mark {
-        Ok(mark) => process::run_marked(command, limit, &course.stop, mark),
+        Ok(mark) => process::run_locked(command, limit, &course.stop, mark),
         Err(_) => process::run(command, limit, &course.stop), // a disk without room for a name
     };
     outcome_of(result, Outcome::Applied)

@@ -48,7 +48,7 @@ impl Device {
             self.state.events.raise(Event::new(EventCode::ValueChange));
         }
         // The parameter was just found.
-        let _ = self.tree.provide(name, value);
+        let _ = self.tree.set_runtime_value(name, value);
     }
 
     /// Shows where UDP connection requests are received, and keeps it for the next start.

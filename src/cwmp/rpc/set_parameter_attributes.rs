@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::cwmp::device::{Author, Device};
 use crate::cwmp::fault::{Fault, FaultCode};
 use crate::cwmp::soap::{Element, Writer};
-use crate::model::attributes::{Attributes, Notification, Notify};
+use crate::model::attributes::{ActiveNotify, Attributes, Notification};
 use crate::model::path::{MAX_LENGTH, Path};
 use crate::model::transaction::Change;
 
@@ -52,14 +52,14 @@ impl Entry {
         let path = Path::parse(&self.name).map_err(|error| super::named(&self.name, error))?;
         let mut denied = None;
         let visited = device.tree.visit_values(&path, &mut |parameter| {
-            let notify = parameter.spec.notify;
-            if notify == Notify::CanDeny && self.notification == Some(Notification::Active) {
+            let notify = parameter.spec.active_notify;
+            if notify == ActiveNotify::CanDeny && self.notification == Some(Notification::Active) {
                 denied.get_or_insert_with(|| parameter.name.to_owned());
                 return;
             }
             let mut attributes = decided.get(parameter.name).copied().unwrap_or_else(|| parameter.attributes());
             // R202: on a parameter whose notification is forced the request succeeds without effect.
-            if let Some(notification) = self.notification.filter(|_| notify != Notify::ForceEnabled) {
+            if let Some(notification) = self.notification.filter(|_| notify != ActiveNotify::ForceEnabled) {
                 attributes.notification = notification;
             }
             attributes.subscriber = self.subscriber.unwrap_or(attributes.subscriber);

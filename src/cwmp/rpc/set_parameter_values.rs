@@ -6,7 +6,7 @@ use crate::cwmp::device::{Author, Device};
 use crate::cwmp::fault::{Fault, FaultCode, ParameterFault};
 use crate::cwmp::rules;
 use crate::cwmp::soap::{Element, Writer, XsiType};
-use crate::model::transaction::{Change, GivenType, SetError};
+use crate::model::transaction::{Change, DeclaredType, SetError};
 use crate::model::value::Type;
 
 /// All or nothing (R164): every parameter is decided on, all errors are told, then all is stored and set at once.
@@ -19,7 +19,7 @@ pub(super) fn answer(call: Element<'_>, device: &mut Device, response: &mut Writ
         let name = member.string("Name", usize::MAX)?;
         let value = member.argument("Value")?;
         let text = value.text().ok_or_else(|| Fault::because(FaultCode::InvalidArguments, "a Value is a text"))?;
-        match decide(device, &name, given_type(&value), &text) {
+        match decide(device, &name, declared_type(&value), &text) {
             Ok(change) => changes.push(change),
             Err(error) => refused.push(parameter_fault(&name, &error)),
         }
@@ -37,7 +37,7 @@ pub(super) fn answer(call: Element<'_>, device: &mut Device, response: &mut Writ
     Ok(())
 }
 
-fn decide(device: &Device, name: &str, given: GivenType, text: &str) -> Result<Change, SetError> {
+fn decide(device: &Device, name: &str, given: DeclaredType, text: &str) -> Result<Change, SetError> {
     let value = device.tree.check_set(name, given, text)?;
     rules::check(&device.tree, name, &value)?;
     Ok(Change::Set(name.to_owned(), value))
@@ -51,12 +51,12 @@ pub(super) fn parameter_key(device: &Device, key: &str) -> Option<Change> {
 }
 
 /// What comes with the value: nothing and `xsd:string` leave the choice to the parameter (R332).
-fn given_type(value: &Element<'_>) -> GivenType {
+fn declared_type(value: &Element<'_>) -> DeclaredType {
     match value.xsi_type() {
-        None | Some(XsiType::BuiltIn("string" | "anySimpleType")) => GivenType::Any,
-        Some(XsiType::BuiltIn("base64Binary")) => GivenType::Is(Type::Base64),
-        Some(XsiType::BuiltIn(name)) => Type::from_name(name).map_or(GivenType::Foreign, GivenType::Is),
-        Some(XsiType::Foreign(_)) => GivenType::Foreign,
+        None | Some(XsiType::BuiltIn("string" | "anySimpleType")) => DeclaredType::Any,
+        Some(XsiType::BuiltIn("base64Binary")) => DeclaredType::Is(Type::Base64),
+        Some(XsiType::BuiltIn(name)) => Type::from_name(name).map_or(DeclaredType::Unknown, DeclaredType::Is),
+        Some(XsiType::Foreign(_)) => DeclaredType::Unknown,
     }
 }
 

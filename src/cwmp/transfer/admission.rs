@@ -9,12 +9,12 @@ pub fn admit(order: &Order, device: &Device) -> Result<(), Fault> {
     check_url(&order.url)?;
     let refuse = |text: String| Err(Fault::because(FaultCode::InvalidArguments, text));
     if order.origin.is_download() {
-        return match device.actions.download_of(&order.file_type) {
+        return match device.actions.download_action(&order.file_type) {
             Some(_) => Ok(()),
             None => refuse(format!("this device takes no files of type {:?}", order.file_type)),
         };
     }
-    match device.actions.upload_of(&order.file_type) {
+    match device.actions.upload_action(&order.file_type) {
         Some((_, None)) => Ok(()),
         // R241: the instance must be there.
         Some((_, Some(number))) => {

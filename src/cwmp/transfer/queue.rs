@@ -397,7 +397,7 @@ impl TransferQueue {
             if transfer.stage != Stage::Moved || !transfer.timing.may_apply(now) {
                 continue;
             }
-            let Some(action) = situation.actions.download_of(&transfer.order.file_type) else {
+            let Some(action) = situation.actions.download_action(&transfer.order.file_type) else {
                 self.finish(at, Some(not_known()), now);
                 continue;
             };
@@ -447,8 +447,8 @@ impl Transfer {
 /// Whether the device has an action for such a file.
 fn is_known(order: &Order, actions: &Actions) -> bool {
     match order.origin.is_download() {
-        true => actions.download_of(&order.file_type).is_some(),
-        false => actions.upload_of(&order.file_type).is_some(),
+        true => actions.download_action(&order.file_type).is_some(),
+        false => actions.upload_action(&order.file_type).is_some(),
     }
 }
 

@@ -45,8 +45,8 @@ fn of_several_files_the_last_that_says_something_wins() {
         values(&tree, "").unwrap(),
         ["Device.A=22", "Device.B.C=2", "Device.B.E=true", "Device.D=c", "Device.New=2"]
     );
-    assert!(tree.check_set("Device.A", GivenType::Any, "333").is_ok());
-    assert!(tree.check_set("Device.A", GivenType::Any, "4444").is_err(), "maxLength of the first file holds");
+    assert!(tree.check_set("Device.A", DeclaredType::Any, "333").is_ok());
+    assert!(tree.check_set("Device.A", DeclaredType::Any, "4444").is_err(), "maxLength of the first file holds");
 }
 
 #[test]
@@ -237,12 +237,12 @@ fn actions_for_files() {
                                 "3 Vendor Configuration File": { "run": ["b", "{instance}", "{file}"] },
                                 "3 Vendor Configuration File 2": { "run": ["c", "{file}"] } }"#;
     let actions = load(&[file(&with(&format!("{download}, {upload}")))], &[]).expect("actions").actions;
-    let action = actions.download_of("1 Firmware Upgrade Image").expect("an action");
+    let action = actions.download_action("1 Firmware Upgrade Image").expect("an action");
     assert!(action.reboots && action.sha256 && matches!(action.ed25519, Some(SigningKey::Raw([0xd7, ..]))));
     assert_eq!((action.time_limit.as_secs(), action.verify.as_deref()), (60, Some(&["ok".to_owned()][..])));
-    assert!(actions.download_of("1 Vendor Configuration File").is_none());
+    assert!(actions.download_action("1 Vendor Configuration File").is_none());
     let made_by =
-        |file_type: &str| actions.upload_of(file_type).map(|(action, number)| (action.run[0].as_str(), number));
+        |file_type: &str| actions.upload_action(file_type).map(|(action, number)| (action.run[0].as_str(), number));
     assert_eq!(made_by("1 Vendor Configuration File"), Some(("a", None)));
     assert_eq!(made_by("3 Vendor Configuration File 2"), Some(("c", None)));
     assert_eq!(made_by("3 Vendor Configuration File 12"), Some(("b", Some(12)))); // R241

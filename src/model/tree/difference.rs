@@ -3,7 +3,7 @@
 use super::walk::push_number;
 use super::{Scope, Table, Tree};
 use crate::model::attributes::Attributes;
-use crate::model::schema::{Kind, NodeId, ROOT, Spec, TableShape};
+use crate::model::schema::{NodeId, NodeKind, ROOT, Spec, TableSpec};
 use crate::model::value::Value;
 
 /// One difference from the factory state: a table's path with its dot, or a parameter's name.
@@ -33,12 +33,12 @@ impl Tree {
             let length = name.len();
             name.push_str(self.schema.name(id));
             match self.schema.node(id).kind {
-                Kind::Parameter { slot, spec } => scope.slot_differences(slot, self.schema.spec(spec), name, visit),
-                Kind::Object(children) => {
+                NodeKind::Parameter { slot, spec } => scope.slot_differences(slot, self.schema.spec(spec), name, visit),
+                NodeKind::Object(children) => {
                     name.push('.');
                     self.differences(children.range(), scope, name, visit);
                 }
-                Kind::Table(shape) => {
+                NodeKind::Table(shape) => {
                     name.push('.');
                     self.table_differences(&shape, &scope.tables[shape.index as usize], name, visit);
                 }
@@ -49,7 +49,7 @@ impl Tree {
 
     fn table_differences(
         &self,
-        shape: &TableShape,
+        shape: &TableSpec,
         table: &Table,
         name: &mut String,
         visit: &mut dyn FnMut(Difference<'_>),

@@ -3,34 +3,34 @@
 use std::fmt::Write;
 
 use super::{Parameter, Scope};
-use crate::model::schema::{Children, Kind, Marks, NodeId, Schema, TableShape};
+use crate::model::schema::{Children, Contains, NodeId, NodeKind, Schema, TableSpec};
 
 /// A walk over parameters; `name` is that of the node where the walk is.
-pub(super) struct Walk<'w, 'v> {
+pub(super) struct ParameterWalk<'w, 'v> {
     pub(super) schema: &'w Schema,
     pub(super) name: String,
     /// Which nodes it visits.
-    pub(super) only: fn(Marks) -> bool,
+    pub(super) only: fn(Contains) -> bool,
     pub(super) visit: &'v mut dyn FnMut(&Parameter<'_>),
 }
 
-impl Walk<'_, '_> {
+impl ParameterWalk<'_, '_> {
     pub(super) fn node(&mut self, id: NodeId, scope: &Scope) {
         let node = self.schema.node(id);
-        if !(self.only)(node.marks) {
+        if !(self.only)(node.contains) {
             return;
         }
         let length = self.name.len();
         self.name.push_str(self.schema.name(id));
         match node.kind {
-            Kind::Parameter { slot, spec } => {
+            NodeKind::Parameter { slot, spec } => {
                 (self.visit)(&Parameter { name: &self.name, spec: self.schema.spec(spec), scope, slot });
             }
-            Kind::Object(children) => {
+            NodeKind::Object(children) => {
                 self.name.push('.');
                 self.children(children, scope);
             }
-            Kind::Table(table) => {
+            NodeKind::Table(table) => {
                 self.name.push('.');
                 self.table(&table, scope);
             }
@@ -44,7 +44,7 @@ impl Walk<'_, '_> {
         }
     }
 
-    pub(super) fn table(&mut self, table: &TableShape, scope: &Scope) {
+    pub(super) fn table(&mut self, table: &TableSpec, scope: &Scope) {
         for instance in &scope.tables[table.index as usize].instances {
             let length = self.name.len();
             push_number(&mut self.name, instance.number);
@@ -67,15 +67,15 @@ impl NameWalk<'_, '_> {
         let length = self.name.len();
         self.name.push_str(self.schema.name(id));
         match self.schema.node(id).kind {
-            Kind::Parameter { spec, .. } => (self.visit)(&self.name, self.schema.spec(spec).writable),
-            Kind::Object(children) => {
+            NodeKind::Parameter { spec, .. } => (self.visit)(&self.name, self.schema.spec(spec).writable),
+            NodeKind::Object(children) => {
                 self.name.push('.');
                 (self.visit)(&self.name, false);
                 if self.deep {
                     self.children(children, scope);
                 }
             }
-            Kind::Table(table) => {
+            NodeKind::Table(table) => {
                 self.name.push('.');
                 (self.visit)(&self.name, table.writable);
                 if self.deep {
@@ -92,7 +92,7 @@ impl NameWalk<'_, '_> {
         }
     }
 
-    pub(super) fn instances(&mut self, table: &TableShape, scope: &Scope) {
+    pub(super) fn instances(&mut self, table: &TableSpec, scope: &Scope) {
         for instance in &scope.tables[table.index as usize].instances {
             let length = self.name.len();
             push_number(&mut self.name, instance.number);

@@ -1,9 +1,9 @@
 //! The journal on a disk that fails at every step, and on one that loses power at every step.
 
 use super::*;
-use crate::store::simulation::{LEFT, Left, SimulatedDisk};
+use crate::store::simulation::{KEPT, Kept, SimulatedDisk};
 
-fn open(disk: &SimulatedDisk) -> (Journal<SimulatedDisk>, Recovered) {
+fn open(disk: &SimulatedDisk) -> (JournalFile<SimulatedDisk>, Recovered) {
     let found = recover(disk.clone()).expect("a disk that can be read");
     (found.journal.expect("a disk that can be written"), found.recovered)
 }
@@ -22,7 +22,7 @@ struct Life {
 }
 
 impl Life {
-    fn append(&mut self, journal: &mut Journal<SimulatedDisk>, record: &str) {
+    fn append(&mut self, journal: &mut JournalFile<SimulatedDisk>, record: &str) {
         match journal.append(record) {
             Ok(()) => {
                 self.promised.push(record.to_owned());
@@ -34,7 +34,7 @@ impl Life {
 
     /// Appends, rewrites, appends, rewrites again, appends. A snapshot says the same as the
     /// records before it, so here it is these very records.
-    fn live(&mut self, journal: &mut Journal<SimulatedDisk>) {
+    fn live(&mut self, journal: &mut JournalFile<SimulatedDisk>) {
         for round in ["a", "b", "c"] {
             self.append(journal, &format!("{round}1"));
             self.append(journal, &format!("{round}2"));
@@ -59,10 +59,10 @@ fn what_was_appended_comes_back_in_order() {
     let mut life = Life::default();
     life.live(&mut journal);
     assert_eq!(life.promised, ["a1", "a2", "a3", "b1", "b2", "b3", "c1", "c2", "c3"]);
-    for left in LEFT {
-        let after = disk.after_power_cut(left);
+    for kept in KEPT {
+        let after = disk.after_power_cut(kept);
         let (mut journal, recovered) = open(&after);
-        assert_eq!(recovered, Recovered { records: life.promised.clone(), notices: vec![] }, "{left:?}");
+        assert_eq!(recovered, Recovered { records: life.promised.clone(), notices: vec![] }, "{kept:?}");
         journal.append("d1").expect("room");
         assert_eq!(records(&after).last().map(String::as_str), Some("d1"));
     }
@@ -94,7 +94,7 @@ fn an_append_is_one_write_and_one_sync() {
 #[test]
 fn after_power_fails_at_any_step_every_promise_is_kept() {
     for step in 0..steps() {
-        for left in LEFT {
+        for kept in KEPT {
             let disk = SimulatedDisk::default();
             let (mut journal, _) = open(&disk);
             disk.fail(step, usize::MAX);
@@ -112,14 +112,14 @@ fn after_power_fails_at_any_step_every_promise_is_kept() {
                     }
                 }
             }
-            let found = open(&disk.after_power_cut(left)).1;
+            let found = open(&disk.after_power_cut(kept)).1;
             let (common, rest) = found.records.split_at_checked(life.promised.len()).unwrap_or_else(|| {
-                panic!("step {step}, {left:?}: promised {:?}, found {:?}", life.promised, found.records)
+                panic!("step {step}, {kept:?}: promised {:?}, found {:?}", life.promised, found.records)
             });
-            assert_eq!(common, life.promised, "step {step}, {left:?}");
+            assert_eq!(common, life.promised, "step {step}, {kept:?}");
             // The record under way may be there as a whole, but nothing else.
-            assert!(rest.len() <= 1 && rest.first() <= life.under_way.as_ref(), "step {step}, {left:?}: {rest:?}");
-            assert_eq!(found.notices, [""; 0], "step {step}, {left:?}");
+            assert!(rest.len() <= 1 && rest.first() <= life.under_way.as_ref(), "step {step}, {kept:?}: {rest:?}");
+            assert_eq!(found.notices, [""; 0], "step {step}, {kept:?}");
         }
     }
 }
@@ -136,9 +136,9 @@ fn a_failed_record_never_comes_back_once_the_disk_works_again() {
             disk.fail(0, 0);
             life.append(&mut journal, "last");
             assert_eq!(life.promised.last().map(String::as_str), Some("last"), "step {step}, {count} failures");
-            for left in LEFT {
-                let after = disk.after_power_cut(left);
-                assert_eq!(records(&after), life.promised, "step {step}, {count} failures, {left:?}");
+            for kept in KEPT {
+                let after = disk.after_power_cut(kept);
+                assert_eq!(records(&after), life.promised, "step {step}, {count} failures, {kept:?}");
             }
         }
     }
@@ -153,8 +153,8 @@ fn a_single_failure_is_undone_at_once() {
         let mut life = Life::default();
         for record in ["a", "b", "c"] {
             life.append(&mut journal, record);
-            for left in LEFT {
-                assert_eq!(records(&disk.after_power_cut(left)), life.promised, "step {step}, {left:?}");
+            for kept in KEPT {
+                assert_eq!(records(&disk.after_power_cut(kept)), life.promised, "step {step}, {kept:?}");
             }
         }
     }
@@ -178,7 +178,7 @@ fn a_full_disk_refuses_and_then_goes_on() {
         }
         assert_eq!(life.promised.len() == 20, room == whole);
         assert!(room == whole || journal.compact(&life.promised).is_err());
-        assert_eq!(records(&disk.after_power_cut(Left::All)), life.promised, "room {room}");
+        assert_eq!(records(&disk.after_power_cut(Kept::All)), life.promised, "room {room}");
         assert!(!disk.names().contains(&NEW.to_owned()), "a failed rewrite gives its room back");
         disk.limit(None);
         life.append(&mut journal, "after");
@@ -209,7 +209,7 @@ fn every_truncation_and_every_flipped_bit_leaves_a_journal_that_goes_on() {
         assert!(recovered.records == whole || recovered.records == whole[..whole.len() - 1]);
         journal.append("after").expect("room");
         let expected: Vec<String> = recovered.records.into_iter().chain(["after".to_owned()]).collect();
-        let (_, second) = open(&disk.after_power_cut(Left::Nothing));
+        let (_, second) = open(&disk.after_power_cut(Kept::Nothing));
         assert_eq!(second, Recovered { records: expected, notices: vec![] });
     }
 }
@@ -285,7 +285,7 @@ fn an_older_generation_that_does_not_say_the_same_never_stands_in() {
     // A snapshot of another history.
     let disk = two_generations();
     let (mut journal, _) = open(&disk);
-    journal.break_succession();
+    journal.skip_generation();
     journal.compact(&["A".into(), "B".into()]).expect("room");
     damage(&disk, JOURNAL, snapshot(&disk));
     assert_eq!(records(&disk), ["A"]);
@@ -350,17 +350,17 @@ fn destroying_is_all_or_nothing() {
         journal.destroy().expect("removed");
         assert_eq!(disk.names(), [""; 0]);
         journal.append("new life").expect("room");
-        assert_eq!(records(&disk.after_power_cut(Left::Nothing)), ["new life"]);
+        assert_eq!(records(&disk.after_power_cut(Kept::Nothing)), ["new life"]);
         disk.steps() - before
     };
     for step in 0..steps {
-        for left in LEFT {
+        for kept in KEPT {
             let disk = two_generations();
             let (mut journal, _) = open(&disk);
             disk.fail(step, usize::MAX);
             let done = journal.destroy().is_ok();
-            let after = records(&disk.after_power_cut(left));
-            assert!(after.is_empty() || !done && after == ["A", "B", "c"], "step {step}, {left:?}: {after:?}");
+            let after = records(&disk.after_power_cut(kept));
+            assert!(after.is_empty() || !done && after == ["A", "B", "c"], "step {step}, {kept:?}: {after:?}");
         }
     }
 }
@@ -413,8 +413,8 @@ fn a_file_that_cannot_be_cut_is_written_anew_before_the_next_record() {
     disk.fail(1, 1);
     journal.append("failed").expect_err("a failing disk");
     journal.append("next").expect("room");
-    for left in LEFT {
-        assert_eq!(records(&disk.after_power_cut(left)), ["A", "B", "c", "next"], "{left:?}");
+    for kept in KEPT {
+        assert_eq!(records(&disk.after_power_cut(kept)), ["A", "B", "c", "next"], "{kept:?}");
     }
 }
 

@@ -78,7 +78,7 @@ impl TransferQueue {
     ) {
         let transfer = &mut self.list[at];
         self.unsaved = true;
-        let action = situation.actions.download_of(&transfer.order.file_type);
+        let action = situation.actions.download_action(&transfer.order.file_type);
         if before.reboots && !rebooted {
             // The action goes on without the agent, or has just ended.
             let runs = action.map_or(GOES_DOWN, |action| action.time_limit.max(GOES_DOWN));
@@ -136,7 +136,7 @@ impl TransferQueue {
 
     pub(super) fn verify(&mut self, at: usize, now: Now, situation: Situation<'_>) -> Option<Step> {
         let transfer = &mut self.list[at];
-        let action = situation.actions.download_of(&transfer.order.file_type);
+        let action = situation.actions.download_action(&transfer.order.file_type);
         if action.is_some_and(|action| action.verify.is_some()) {
             transfer.stage = Stage::Verifying { runs: true };
             transfer.interruptions = transfer.interruptions.saturating_add(1);

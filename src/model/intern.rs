@@ -4,15 +4,15 @@ use std::hash::Hash;
 
 use rustc_hash::{FxBuildHasher, FxHashMap};
 
-/// Names in one text, each written once however often it occurs. They are found by what they borrow from the files.
-pub(super) struct Names<'t> {
+/// NameInterner in one text, each written once however often it occurs. They are found by what they borrow from the files.
+pub(super) struct NameInterner<'t> {
     text: String,
     starts: FxHashMap<&'t str, u32>,
 }
 
-impl<'t> Names<'t> {
-    pub(super) fn with_capacity(names: usize) -> Names<'t> {
-        Names { text: String::new(), starts: FxHashMap::with_capacity_and_hasher(names, FxBuildHasher) }
+impl<'t> NameInterner<'t> {
+    pub(super) fn with_capacity(names: usize) -> NameInterner<'t> {
+        NameInterner { text: String::new(), starts: FxHashMap::with_capacity_and_hasher(names, FxBuildHasher) }
     }
 
     /// Where `name` stands in the text. Equal names, and only they, stand at the same place; but for the empty one.
@@ -30,14 +30,14 @@ impl<'t> Names<'t> {
 }
 
 /// Things that are numbered from 0, equal ones alike.
-pub(super) struct Distinct<T>(FxHashMap<T, u32>);
+pub(super) struct Interner<T>(FxHashMap<T, u32>);
 
-impl<T: Eq + Hash> Distinct<T> {
-    pub(super) fn with_capacity(things: usize) -> Distinct<T> {
-        Distinct(FxHashMap::with_capacity_and_hasher(things, FxBuildHasher))
+impl<T: Eq + Hash> Interner<T> {
+    pub(super) fn with_capacity(things: usize) -> Interner<T> {
+        Interner(FxHashMap::with_capacity_and_hasher(things, FxBuildHasher))
     }
 
-    pub(super) fn number(&mut self, thing: T) -> u32 {
+    pub(super) fn intern(&mut self, thing: T) -> u32 {
         let next = self.0.len() as u32;
         *self.0.entry(thing).or_insert(next)
     }
