@@ -15,7 +15,7 @@
 //!       │                ▼                                                  │
 //!       │            Exchanging: announce (0xC001 + 0xC002) ── answer ──────┤
 //!       │                                                                   ▼
-//!       ├────── the period is over ──────────────────────────────────── Resting
+//!       ├────── the period is over ──────────────────────────────────── Idle
 //!       │                                                                   │ the time to measure is over
 //!       └────── answered, or 9.5 s of silence ──── Exchanging: probe ◀──────┘
 //!                                                  from the secondary port
@@ -33,5 +33,5 @@ mod status;
 
 pub use binding::Binding;
 pub use keep_alive::{KeepAlivePeriods, Search};
-pub use settings::{Action, Port, Server, Settings};
-pub use status::{Counters, Published, ServerState, Status};
+pub use settings::{Action, Port, StunServerName, StunSettings};
+pub use status::{PublishedBinding, ServerState, StunCounters, StunStatus};

@@ -26,7 +26,7 @@ use crate::connection_request::{
 };
 use crate::cwmp::device::PublishedAddress;
 use crate::cwmp::event::{Event, EventCode};
-use crate::stun::{KeepAlivePeriods, Published, Server, Settings as StunSettings};
+use crate::stun::{KeepAlivePeriods, PublishedBinding, StunServerName, StunSettings};
 use crate::url::Url;
 
 /// How long a port that could not be had is left alone.
@@ -59,7 +59,7 @@ struct News {
     requested: bool,
     /// The last request that was accepted over UDP.
     replay: Option<Replay>,
-    published: Option<Published>,
+    published: Option<PublishedBinding>,
     address: Option<IpAddr>,
 }
 
@@ -264,7 +264,7 @@ impl Agent<'_> {
         let maximum = number("STUNMaximumKeepAlivePeriod").and_then(|seconds| i32::try_from(seconds).ok());
         StunSettings {
             enabled: self.device.management_server_flag("STUNEnable", false),
-            server: Server {
+            server: StunServerName {
                 host,
                 port: number("STUNServerPort").and_then(|port| port.try_into().ok()).unwrap_or(3478),
             },

@@ -7,19 +7,19 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
-use crate::stun::Server;
+use crate::stun::StunServerName;
 
 /// Resolvers put packets of some kilobytes on the stack.
 const STACK: usize = 256 << 10;
 
 /// Resolves one name at a time.
 pub(super) struct Resolver {
-    sender: Sender<(Server, Vec<SocketAddr>)>,
-    answers: Receiver<(Server, Vec<SocketAddr>)>,
+    sender: Sender<(StunServerName, Vec<SocketAddr>)>,
+    answers: Receiver<(StunServerName, Vec<SocketAddr>)>,
     /// Written to when there is an answer.
     waker: Arc<UnixStream>,
     busy: bool,
-    next: Option<Server>,
+    next: Option<StunServerName>,
 }
 
 impl Resolver {
@@ -30,7 +30,7 @@ impl Resolver {
 
     /// Begins to resolve; the answer comes with [`Resolver::answer`].
     #[expect(clippy::disallowed_methods, reason = "a driver: names are resolved by a thread of their own")]
-    pub(super) fn ask(&mut self, server: Server) {
+    pub(super) fn ask(&mut self, server: StunServerName) {
         if self.busy {
             self.next = Some(server); // what was to be next is not of interest any more
             return;
@@ -50,7 +50,7 @@ impl Resolver {
     }
 
     /// An answer that has come; no addresses where the name has none.
-    pub(super) fn answer(&mut self) -> Option<(Server, Vec<SocketAddr>)> {
+    pub(super) fn answer(&mut self) -> Option<(StunServerName, Vec<SocketAddr>)> {
         let answer = self.answers.try_recv().ok()?;
         self.busy = false;
         if let Some(next) = self.next.take() {
@@ -60,7 +60,7 @@ impl Resolver {
     }
 }
 
-fn addresses(server: &Server) -> Vec<SocketAddr> {
+fn addresses(server: &StunServerName) -> Vec<SocketAddr> {
     let host = server.host.trim_start_matches('[').trim_end_matches(']');
     if let Ok(ip) = host.parse::<IpAddr>() {
         return vec![SocketAddr::new(ip, server.port)];
@@ -94,7 +94,7 @@ mod tests {
         let (waker, mut woken) = UnixStream::pair().unwrap();
         woken.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         let mut resolver = Resolver::new(Arc::new(waker));
-        let server = |host: &str| Server { host: host.into(), port: 3478 };
+        let server = |host: &str| StunServerName { host: host.into(), port: 3478 };
         for host in ["192.0.2.1", "192.0.2.2", "[2001:db8::1]"] {
             resolver.ask(server(host));
         }

@@ -28,7 +28,7 @@ use super::udp_request::{Replay, UdpRequest};
 use super::{Gate, Settings, local_address};
 use crate::clock::Clock;
 use crate::readiness::{self, PollFlags};
-use crate::stun::{Action, Binding, Port, Published, Settings as StunSettings, Status};
+use crate::stun::{Action, Binding, Port, PublishedBinding, StunSettings, StunStatus};
 
 /// Room for a datagram, its header fields and a STUN message; only pages that are touched cost memory.
 const STACK: usize = 128 << 10;
@@ -46,7 +46,7 @@ pub enum Report {
     /// copies of it out for good.
     Requested(Replay),
     /// UDPConnectionRequestAddress and NATDetected have these values from now on (R285).
-    Published(Published),
+    Published(PublishedBinding),
     /// The address of this device on the way to the ACS may be another one than before: this one (R266).
     Address(IpAddr),
 }
@@ -74,7 +74,7 @@ struct Shared {
     stop: AtomicBool,
     /// A new course, until the thread takes it.
     course: Mutex<Option<Course>>,
-    status: Mutex<Option<Status>>,
+    status: Mutex<Option<StunStatus>>,
 }
 
 impl UdpListener {
@@ -155,7 +155,7 @@ pub struct StunView(Arc<Shared>);
 
 impl StunView {
     /// How it is doing now; none before the thread has begun.
-    pub fn status(&self) -> Option<Status> {
+    pub fn status(&self) -> Option<StunStatus> {
         self.0.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -230,7 +230,7 @@ impl<R: Fn(Report)> Service<R> {
         while let Some((server, addresses)) = self.resolver.answer() {
             let usable = |address: &SocketAddr| local_address::speaks_with(self.address, *address);
             let addresses: Vec<SocketAddr> = addresses.into_iter().filter(usable).collect();
-            self.binding.resolved(&server, &addresses);
+            self.binding.on_resolved(&server, &addresses);
             // The way there may be another one.
             if let Some(first) = addresses.first() {
                 self.way = *first;
@@ -280,7 +280,7 @@ impl<R: Fn(Report)> Service<R> {
         }
         (self.way, self.look_at) = (way, now + LOOK);
         let local = local_address::towards(self.address, way);
-        self.binding.local_address_changed(local, now);
+        self.binding.on_local_address(local, now);
         self.carry_out(now);
         let ours = self.acs.and_then(local_address::ours_towards);
         if ours.is_some() && self.towards_acs != ours {
@@ -332,10 +332,10 @@ impl<R: Fn(Report)> Service<R> {
     /// R289: the first byte tells what it is.
     fn take(&mut self, port: Port, datagram: &[u8], from: SocketAddr, now: Duration) {
         match datagram.first() {
-            Some(0 | 1) if datagram.len() <= MAX_DATAGRAM => self.binding.datagram(port, from, datagram, now),
+            Some(0 | 1) if datagram.len() <= MAX_DATAGRAM => self.binding.on_datagram(port, from, datagram, now),
             _ if port == Port::Secondary => {} // nobody has been told of this port
             first => {
-                self.binding.disturbed(now);
+                self.binding.on_other_traffic(now);
                 let is_request = first.is_some_and(u8::is_ascii_alphabetic) && datagram.len() <= MAX_DATAGRAM;
                 let outcome = if is_request { self.decide(datagram, now) } else { UdpOutcome::Garbage };
                 self.gate.udp.add(outcome);

@@ -10,25 +10,25 @@ use std::mem;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::exchange::{Exchange, Purpose, Step, Task};
+use super::exchange::{Exchange, ExchangeStep, Purpose, RequestPlan};
 use super::keep_alive::{KeepAlive, KeepAlivePeriods};
-use super::message::{Kind, Message, TransactionId};
-use super::settings::{Action, Port, Server, Settings};
-use super::status::{Counters, Published, ServerState, Status};
+use super::message::{Message, MessageKind, TransactionId};
+use super::settings::{Action, Port, StunServerName, StunSettings};
+use super::status::{PublishedBinding, ServerState, StunCounters, StunStatus};
 
-mod course;
+mod transitions;
 
 /// Addresses behind one name that are tried; a name may have any number.
-const SERVERS_AT_MOST: usize = 8;
+const MAX_SERVERS: usize = 8;
 
 /// Copies of an answer may come this long after a request and not count as other traffic.
-const ECHO: Duration = Duration::from_secs(5);
+const DUPLICATE_WINDOW: Duration = Duration::from_secs(5);
 
 /// The state machine. After each input call [`Binding::poll`] until it gives no more, then come back at
 /// [`Binding::deadline`].
 #[derive(Debug)]
 pub struct Binding {
-    settings: Settings,
+    settings: StunSettings,
     local: Option<SocketAddr>,
     servers: Vec<SocketAddr>,
     /// Which of the servers is in use; counted among those that the local address can reach.
@@ -38,42 +38,42 @@ pub struct Binding {
     /// Rounds through all servers that have failed one after the other.
     failed_rounds: u32,
     server_state: ServerState,
-    mapped: Option<Mapped>,
+    mapped: Option<MappedAddress>,
     /// The one that is told: that of the last announcement, or the first.
-    shown: Option<Mapped>,
+    announced: Option<MappedAddress>,
     /// When the new address is to be announced.
     announce_at: Option<Duration>,
     /// Answers in a row of which each told another address.
-    moves: u32,
+    consecutive_changes: u32,
     keep_alive: KeepAlive,
     /// When the primary port sent last.
     last_sent: Duration,
-    state: State,
+    state: BindingState,
     /// The exchanges before the present one, whose answers may come twice or late.
     recent: [Option<TransactionId>; 4],
     must_resolve: bool,
     resolving: bool,
-    published: Published,
-    counters: Counters,
+    published: PublishedBinding,
+    counters: StunCounters,
 }
 
 /// What the server saw, and what it was the translation of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Mapped {
+struct MappedAddress {
     address: SocketAddr,
     local: SocketAddr,
 }
 
 #[derive(Debug)]
-enum State {
+enum BindingState {
     /// STUN is disabled, or there is no network.
     Off,
     /// An exchange begins with the next poll.
-    Due(Task),
+    Due(RequestPlan),
     Exchanging(Exchange),
     /// An exchange has come to nothing: nobody answered, or the answer was this error.
     Failed(Purpose, ServerState),
-    Resting(Rest),
+    Idle(Idle),
     /// No server answers, or none is known.
     Retrying {
         at: Duration,
@@ -81,12 +81,12 @@ enum State {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Rest {
+struct Idle {
     began: Duration,
     /// Since when nothing has come in on the primary port.
     quiet_since: Duration,
     /// Something came in later, which may have kept the binding open.
-    spoiled: bool,
+    other_traffic: bool,
 }
 
 impl Default for Binding {
@@ -99,7 +99,7 @@ impl Binding {
     /// A binding that is off, until it is told settings and a local address.
     pub fn new() -> Binding {
         Binding {
-            settings: Settings::default(),
+            settings: StunSettings::default(),
             local: None,
             servers: Vec::new(),
             current: 0,
@@ -107,46 +107,46 @@ impl Binding {
             failed_rounds: 0,
             server_state: ServerState::Unused,
             mapped: None,
-            shown: None,
+            announced: None,
             announce_at: None,
-            moves: 0,
+            consecutive_changes: 0,
             keep_alive: KeepAlive::new(KeepAlivePeriods::default()),
             last_sent: Duration::ZERO,
-            state: State::Off,
+            state: BindingState::Off,
             recent: [None; 4],
             must_resolve: false,
             resolving: false,
-            published: Published::default(),
-            counters: Counters::default(),
+            published: PublishedBinding::default(),
+            counters: StunCounters::default(),
         }
     }
 
     /// Takes over the parameters, as a whole; only what has changed has an effect.
-    pub fn configure(&mut self, settings: Settings, now: Duration) {
+    pub fn configure(&mut self, settings: StunSettings, now: Duration) {
         let before = mem::replace(&mut self.settings, settings);
         let (new, old) = (&self.settings, &before);
         if new.enabled != old.enabled || new.server != old.server {
-            self.start_over(now);
+            self.reset(now);
             return;
         }
         let other_credentials = new.username != old.username || new.password != old.password;
         if new.periods != old.periods {
             self.keep_alive = KeepAlive::new(new.periods); // R282: holds from the rest that is under way
         }
-        if other_credentials && matches!(self.state, State::Retrying { .. }) {
-            self.state = State::Retrying { at: now };
+        if other_credentials && matches!(self.state, BindingState::Retrying { .. }) {
+            self.state = BindingState::Retrying { at: now };
         }
     }
 
     /// The addresses of the server whose name was to be resolved; none if it has none.
-    pub fn resolved(&mut self, server: &Server, addresses: &[SocketAddr]) {
+    pub fn on_resolved(&mut self, server: &StunServerName, addresses: &[SocketAddr]) {
         if *server != self.settings.server {
             return; // the settings have changed meanwhile
         }
         self.resolving = false;
         let before = self.server();
         if !addresses.is_empty() {
-            self.servers = addresses.iter().take(SERVERS_AT_MOST).map(|&address| canonical(address)).collect();
+            self.servers = addresses.iter().take(MAX_SERVERS).map(|&address| canonical(address)).collect();
             // The answers of a name server come in any order: that alone is no reason to move.
             let same = self.reachable().position(|server| Some(server) == before);
             self.current = same.unwrap_or(0);
@@ -155,36 +155,36 @@ impl Binding {
             self.failed_rounds = self.failed_rounds.saturating_add(1);
             return;
         }
-        if before.is_none() && matches!(self.state, State::Retrying { .. }) {
-            self.state = State::Due(Task::new(Purpose::Ask));
+        if before.is_none() && matches!(self.state, BindingState::Retrying { .. }) {
+            self.state = BindingState::Due(RequestPlan::new(Purpose::Ask));
         }
     }
 
     /// The address and port at which UDP connection requests are received, as the way to the STUN server has
     /// it; an unspecified address where there is no network (R284).
-    pub fn local_address_changed(&mut self, local: SocketAddr, now: Duration) {
+    pub fn on_local_address(&mut self, local: SocketAddr, now: Duration) {
         let local = Some(canonical(local)).filter(|local| !local.ip().is_unspecified());
         if local == mem::replace(&mut self.local, local) {
             return;
         }
-        if local.is_none() || matches!(self.state, State::Off) {
-            self.start_over(now);
+        if local.is_none() || matches!(self.state, BindingState::Off) {
+            self.reset(now);
             return;
         }
         self.finish_exchange();
         self.keep_alive = KeepAlive::new(self.settings.periods);
-        (self.failed_servers, self.failed_rounds, self.moves) = (0, 0, 0);
-        self.state = State::Retrying { at: now }; // R282, R284: at once, whatever the minimum
+        (self.failed_servers, self.failed_rounds, self.consecutive_changes) = (0, 0, 0);
+        self.state = BindingState::Retrying { at: now }; // R282, R284: at once, whatever the minimum
     }
 
     /// A datagram came in whose first byte is that of STUN (R289).
-    pub fn datagram(&mut self, port: Port, from: SocketAddr, bytes: &[u8], now: Duration) {
+    pub fn on_datagram(&mut self, port: Port, from: SocketAddr, bytes: &[u8], now: Duration) {
         if port == Port::Primary {
-            self.disturbed(now);
+            self.on_other_traffic(now);
         }
         let Ok(message) = Message::parse(bytes) else { return count(&mut self.counters.malformed) };
         let exchange = match &mut self.state {
-            State::Exchanging(exchange) => exchange,
+            BindingState::Exchanging(exchange) => exchange,
             _ if self.recent.contains(&Some(message.transaction)) => return count(&mut self.counters.late),
             _ => return count(&mut self.counters.wrong_transaction),
         };
@@ -196,22 +196,22 @@ impl Binding {
             return count(if late { &mut self.counters.late } else { &mut self.counters.wrong_transaction });
         }
         // R278: without a right signature it is as if nothing had come.
-        if exchange.task.signed && !message.is_signed_with(&self.settings.password) {
-            exchange.unsigned_refusal = message.error_code.filter(|_| message.kind == Kind::Error);
+        if exchange.plan.signed && !message.is_signed_with(&self.settings.password) {
+            exchange.unsigned_refusal = message.error_code.filter(|_| message.kind == MessageKind::Error);
             return count(&mut self.counters.bad_integrity);
         }
-        let task = exchange.task;
-        self.answered(task, port, &message, now);
+        let plan = exchange.plan;
+        self.on_response(plan, port, &message, now);
     }
 
     /// Something else came in on the primary port, a UDP connection request for example. It may have kept the
     /// binding open, which spoils a measurement.
-    pub fn disturbed(&mut self, now: Duration) {
-        let State::Resting(rest) = &mut self.state else { return };
-        if now.saturating_sub(rest.began) <= ECHO {
+    pub fn on_other_traffic(&mut self, now: Duration) {
+        let BindingState::Idle(rest) = &mut self.state else { return };
+        if now.saturating_sub(rest.began) <= DUPLICATE_WINDOW {
             rest.quiet_since = now;
         } else {
-            rest.spoiled = true;
+            rest.other_traffic = true;
         }
     }
 
@@ -227,30 +227,30 @@ impl Binding {
                 return Some(Action::Resolve(self.settings.server.clone()));
             }
             match &mut self.state {
-                State::Off => return None,
-                State::Due(task) => {
-                    let task = *task;
-                    self.begin(task, now, random);
+                BindingState::Off => return None,
+                BindingState::Due(plan) => {
+                    let plan = *plan;
+                    self.start_exchange(plan, now, random);
                 }
-                State::Exchanging(exchange) => match exchange.poll(now) {
-                    Step::Send(bytes) => return Some(self.send(bytes, now)),
-                    Step::Failed => self.give_up(),
-                    Step::Wait if self.is_overdue(now) => self.give_up(),
-                    Step::Wait => return None,
+                BindingState::Exchanging(exchange) => match exchange.poll(now) {
+                    ExchangeStep::Send(bytes) => return Some(self.send(bytes, now)),
+                    ExchangeStep::Failed => self.on_timeout(),
+                    ExchangeStep::Wait if self.is_overdue(now) => self.on_timeout(),
+                    ExchangeStep::Wait => return None,
                 },
-                State::Failed(purpose, seen) => {
+                BindingState::Failed(purpose, seen) => {
                     let (purpose, seen) = (*purpose, *seen);
-                    self.fail(purpose, seen, now, random);
+                    self.on_failure(purpose, seen, now, random);
                 }
-                State::Resting(rest) => {
+                BindingState::Idle(rest) => {
                     let rest = *rest;
-                    if now < self.end_of(rest) {
+                    if now < self.idle_end(rest) {
                         return None;
                     }
-                    self.end_rest(rest, now);
+                    self.end_idle(rest, now);
                 }
-                State::Retrying { at } if now < *at => return None,
-                State::Retrying { .. } => self.retry(now, random),
+                BindingState::Retrying { at } if now < *at => return None,
+                BindingState::Retrying { .. } => self.retry(now, random),
             }
         }
     }
@@ -261,31 +261,31 @@ impl Binding {
             return Some(Duration::ZERO);
         }
         match &self.state {
-            State::Off => None,
-            State::Due(_) | State::Failed(..) => Some(Duration::ZERO),
-            State::Exchanging(exchange) if exchange.task.purpose.port() == Port::Secondary => {
+            BindingState::Off => None,
+            BindingState::Due(_) | BindingState::Failed(..) => Some(Duration::ZERO),
+            BindingState::Exchanging(exchange) if exchange.plan.purpose.port() == Port::Secondary => {
                 Some(self.overdue_at().map_or(exchange.deadline(), |at| at.min(exchange.deadline())))
             }
-            State::Exchanging(exchange) => Some(exchange.deadline()),
-            State::Resting(rest) => Some(self.end_of(*rest)),
-            State::Retrying { at } => Some(*at),
+            BindingState::Exchanging(exchange) => Some(exchange.deadline()),
+            BindingState::Idle(rest) => Some(self.idle_end(*rest)),
+            BindingState::Retrying { at } => Some(*at),
         }
     }
 
     /// What the data model shows.
-    pub fn published(&self) -> Published {
+    pub fn published(&self) -> PublishedBinding {
         self.published
     }
 
     /// For `cpe-agent status`.
-    pub fn status(&self) -> Status {
-        Status {
+    pub fn status(&self) -> StunStatus {
+        StunStatus {
             server_state: self.server_state,
             server: self.server(),
             local: self.local,
             mapped: self.mapped.map(|mapped| mapped.address),
             nat_detected: self.published.nat_detected,
-            period: self.keep_alive.idle(),
+            period: self.keep_alive.interval(),
             search: self.keep_alive.search(),
             counters: self.counters,
         }

@@ -34,22 +34,22 @@ impl Purpose {
 
 /// A request to be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Task {
+pub(super) struct RequestPlan {
     pub(super) purpose: Purpose,
     /// With MESSAGE-INTEGRITY: only after a 401 (R277).
     pub(super) signed: bool,
 }
 
-impl Task {
-    pub(super) fn new(purpose: Purpose) -> Task {
-        Task { purpose, signed: false }
+impl RequestPlan {
+    pub(super) fn new(purpose: Purpose) -> RequestPlan {
+        RequestPlan { purpose, signed: false }
     }
 }
 
 /// A request under way.
 #[derive(Debug)]
 pub(super) struct Exchange {
-    pub(super) task: Task,
+    pub(super) plan: RequestPlan,
     pub(super) to: SocketAddr,
     pub(super) transaction: TransactionId,
     bytes: Vec<u8>,
@@ -60,7 +60,7 @@ pub(super) struct Exchange {
 }
 
 /// What an exchange wants now.
-pub(super) enum Step {
+pub(super) enum ExchangeStep {
     /// This datagram is to be sent.
     Send(Vec<u8>),
     Wait,
@@ -70,13 +70,13 @@ pub(super) enum Step {
 
 impl Exchange {
     pub(super) fn new(
-        task: Task,
+        plan: RequestPlan,
         to: SocketAddr,
         transaction: TransactionId,
         bytes: Vec<u8>,
         now: Duration,
     ) -> Exchange {
-        Exchange { task, to, transaction, bytes, sent: 0, next_at: now, unsigned_refusal: None }
+        Exchange { plan, to, transaction, bytes, sent: 0, next_at: now, unsigned_refusal: None }
     }
 
     /// When to call [`Exchange::poll`] again.
@@ -85,13 +85,13 @@ impl Exchange {
     }
 
     /// Each wait counts from the transmission before it: after a long sleep of the device there is no burst.
-    pub(super) fn poll(&mut self, now: Duration) -> Step {
+    pub(super) fn poll(&mut self, now: Duration) -> ExchangeStep {
         if now < self.next_at {
-            return Step::Wait;
+            return ExchangeStep::Wait;
         }
-        let Some(&wait) = WAITS_MS.get(self.sent) else { return Step::Failed };
+        let Some(&wait) = WAITS_MS.get(self.sent) else { return ExchangeStep::Failed };
         self.sent += 1;
         self.next_at = now.saturating_add(Duration::from_millis(wait));
-        Step::Send(self.bytes.clone())
+        ExchangeStep::Send(self.bytes.clone())
     }
 }

@@ -6,7 +6,7 @@
 //!   Untested ──control answered──▶ Searching ──low and high are close──▶ Settled
 //!      │   ▲                          ▲   ▲                                 │
 //!      │   │ within an hour           │   └── the binding was closed after ─┘
-//!      └▶ Blind ◀─control unanswered──┘       a rest that it used to survive
+//!      └▶ NoResponseAddress ◀─ no answer ─┘       a rest that it used to survive
 //! ```
 //!
 //! The binding rests for a time, and then a probe from the secondary port tells whether it still lets datagrams
@@ -19,28 +19,28 @@ use std::fmt;
 use std::time::Duration;
 
 /// A rest that is never undercut for want of a minimum.
-const SHORTEST: Duration = Duration::from_secs(5);
+const MIN_INTERVAL: Duration = Duration::from_secs(5);
 
 /// A rest that is never exceeded in search of the longest: few NATs keep UDP for more than ten minutes.
-const LONGEST: Duration = Duration::from_secs(15 * 60);
+const MAX_INTERVAL: Duration = Duration::from_secs(15 * 60);
 
 /// Where nothing can be measured: well below the half minute after which the hastiest NATs in the field close.
-const CONSERVATIVE: Duration = Duration::from_secs(20);
+const CAUTIOUS_INTERVAL: Duration = Duration::from_secs(20);
 
 /// A measurement takes as much longer than the rest as a probe waits for its answer, twice if it must be signed.
 const PROBE_ALLOWANCE: Duration = Duration::from_secs(25);
 
 /// Once found, the period is tried again each so many rests.
-const RESTS_BETWEEN_CHECKS: u8 = 8;
+const PERIODS_BETWEEN_CHECKS: u8 = 8;
 
-/// How many rests in a row may be spoiled by other traffic before one is measured all the same.
-const SPOILED_AT_MOST: u8 = 3;
+/// How many rests in a row may be disturbed by other traffic before one is measured all the same.
+const MAX_DISTURBED_PERIODS: u8 = 3;
 
 /// How often a server is asked again whether it honours RESPONSE-ADDRESS.
-const BLIND_FOR: Duration = Duration::from_secs(60 * 60);
+const RESPONSE_ADDRESS_RETRY: Duration = Duration::from_secs(60 * 60);
 
 /// After this time a period that had to be shortened is put to the test once more.
-const SHRUNK_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+const SHORTENED_PERIOD_RETRY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// STUNMinimumKeepAlivePeriod and STUNMaximumKeepAlivePeriod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,24 +71,24 @@ impl KeepAlivePeriods {
     }
 
     /// The shortest rest of a search.
-    fn bottom(&self) -> Duration {
-        self.minimum.max(SHORTEST).min(self.maximum.unwrap_or(Duration::MAX))
+    fn shortest(&self) -> Duration {
+        self.minimum.max(MIN_INTERVAL).min(self.maximum.unwrap_or(Duration::MAX))
     }
 
     /// The longest rest of a search: the keep-alive after it must still come within the maximum.
-    fn top(&self) -> Duration {
-        let bottom = self.bottom();
-        let Some(maximum) = self.maximum else { return LONGEST.max(bottom) };
-        let roof = maximum.saturating_sub(PROBE_ALLOWANCE.min(maximum / 4)).min(LONGEST);
-        if roof > bottom {
-            return roof;
+    fn longest(&self) -> Duration {
+        let shortest = self.shortest();
+        let Some(maximum) = self.maximum else { return MAX_INTERVAL.max(shortest) };
+        let upper = maximum.saturating_sub(PROBE_ALLOWANCE.min(maximum / 4)).min(MAX_INTERVAL);
+        if upper > shortest {
+            return upper;
         }
-        let middle = bottom + maximum.saturating_sub(bottom) / 2;
-        middle.min(LONGEST).max(bottom)
+        let middle = shortest + maximum.saturating_sub(shortest) / 2;
+        middle.min(MAX_INTERVAL).max(shortest)
     }
 
-    fn conservative(&self) -> Duration {
-        self.minimum.max(CONSERVATIVE).min(self.maximum.unwrap_or(Duration::MAX))
+    fn cautious(&self) -> Duration {
+        self.minimum.max(CAUTIOUS_INTERVAL).min(self.maximum.unwrap_or(Duration::MAX))
     }
 }
 
@@ -141,15 +141,15 @@ impl fmt::Display for Search {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct KeepAlive {
     periods: KeepAlivePeriods,
-    phase: Phase,
+    phase: SearchPhase,
     /// A rest after which a probe got no answer, as long as the control has not shown what that means.
-    doubt: Option<Duration>,
-    /// Rests in a row that other traffic has spoiled.
-    spoiled: u8,
+    unconfirmed: Option<Duration>,
+    /// Rests in a row that other traffic has disturbed.
+    disturbed_periods: u8,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Phase {
+enum SearchPhase {
     Fixed(Duration),
     Untested,
     Searching {
@@ -160,10 +160,10 @@ enum Phase {
     },
     Settled {
         period: Duration,
-        rests_until_check: u8,
+        periods_until_check: u8,
         search_again_at: Option<Duration>,
     },
-    Blind {
+    NoResponseAddress {
         test_again_at: Duration,
     },
 }
@@ -171,71 +171,71 @@ enum Phase {
 impl KeepAlive {
     pub(super) fn new(periods: KeepAlivePeriods) -> KeepAlive {
         let phase = match periods.maximum {
-            Some(maximum) if maximum == periods.minimum => Phase::Fixed(maximum), // R283
-            _ => Phase::Untested,
+            Some(maximum) if maximum == periods.minimum => SearchPhase::Fixed(maximum), // R283
+            _ => SearchPhase::Untested,
         };
-        KeepAlive { periods, phase, doubt: None, spoiled: 0 }
+        KeepAlive { periods, phase, unconfirmed: None, disturbed_periods: 0 }
     }
 
     /// How long to rest before the next request.
-    pub(super) fn idle(&self) -> Duration {
+    pub(super) fn interval(&self) -> Duration {
         match self.phase {
-            Phase::Fixed(period) | Phase::Settled { period, .. } => period,
-            Phase::Untested => self.periods.bottom(),
-            Phase::Searching { low, high, .. } => self.candidate(low, high),
-            Phase::Blind { .. } => self.periods.conservative(),
+            SearchPhase::Fixed(period) | SearchPhase::Settled { period, .. } => period,
+            SearchPhase::Untested => self.periods.shortest(),
+            SearchPhase::Searching { low, high, .. } => self.candidate(low, high),
+            SearchPhase::NoResponseAddress { .. } => self.periods.cautious(),
         }
     }
 
     /// Whether that request is a probe.
     pub(super) fn measures(&self) -> bool {
         match self.phase {
-            Phase::Searching { .. } => true,
-            Phase::Settled { rests_until_check, .. } => rests_until_check == 0,
-            Phase::Fixed(_) | Phase::Untested | Phase::Blind { .. } => false,
+            SearchPhase::Searching { .. } => true,
+            SearchPhase::Settled { periods_until_check, .. } => periods_until_check == 0,
+            SearchPhase::Fixed(_) | SearchPhase::Untested | SearchPhase::NoResponseAddress { .. } => false,
         }
     }
 
-    /// A rest is over: whether a probe is to follow. `spoiled`: other traffic has kept the binding open.
-    pub(super) fn rested(&mut self, spoiled: bool, now: Duration) -> bool {
+    /// A rest is over: whether a probe is to follow. `other_traffic`: other traffic has kept the binding open.
+    pub(super) fn idle_ended(&mut self, other_traffic: bool, now: Duration) -> bool {
         if !self.measures() {
             self.count_down(now);
             return false;
         }
-        if spoiled && self.spoiled < SPOILED_AT_MOST {
-            self.spoiled += 1;
+        if other_traffic && self.disturbed_periods < MAX_DISTURBED_PERIODS {
+            self.disturbed_periods += 1;
             return false;
         }
-        self.spoiled = 0;
+        self.disturbed_periods = 0;
         true
     }
 
     /// Whether a control is due, right after a keep-alive.
-    pub(super) fn wants_control(&self, now: Duration) -> bool {
+    pub(super) fn wants_baseline_probe(&self, now: Duration) -> bool {
         match self.phase {
-            Phase::Fixed(_) => false,
-            Phase::Untested => true,
-            Phase::Blind { test_again_at } => test_again_at <= now,
-            Phase::Searching { .. } | Phase::Settled { .. } => self.doubt.is_some(),
+            SearchPhase::Fixed(_) => false,
+            SearchPhase::Untested => true,
+            SearchPhase::NoResponseAddress { test_again_at } => test_again_at <= now,
+            SearchPhase::Searching { .. } | SearchPhase::Settled { .. } => self.unconfirmed.is_some(),
         }
     }
 
     /// A control has got its answer, or not.
-    pub(super) fn controlled(&mut self, answered: bool, now: Duration) {
-        let doubt = self.doubt.take();
-        if let Phase::Fixed(_) = self.phase {
+    pub(super) fn baseline_probed(&mut self, answered: bool, now: Duration) {
+        let unconfirmed = self.unconfirmed.take();
+        if let SearchPhase::Fixed(_) = self.phase {
             return; // the periods have changed meanwhile
         }
         if !answered {
-            self.phase = Phase::Blind { test_again_at: now.saturating_add(BLIND_FOR) };
+            self.phase = SearchPhase::NoResponseAddress { test_again_at: now.saturating_add(RESPONSE_ADDRESS_RETRY) };
             return;
         }
         match self.phase {
-            Phase::Untested | Phase::Blind { .. } => {
-                self.phase = Phase::Searching { low: None, high: None, shrinking: false }
+            SearchPhase::Untested | SearchPhase::NoResponseAddress { .. } => {
+                self.phase = SearchPhase::Searching { low: None, high: None, shrinking: false }
             }
             _ => {
-                if let Some(idle) = doubt {
+                if let Some(idle) = unconfirmed {
                     self.expired(idle, now);
                 }
             }
@@ -244,62 +244,64 @@ impl KeepAlive {
 
     /// A probe after a rest of `idle` has got its answer, or not.
     pub(super) fn probed(&mut self, idle: Duration, answered: bool, now: Duration) {
-        if answered { self.endured(idle, now) } else { self.doubt = Some(idle) }
+        if answered { self.endured(idle, now) } else { self.unconfirmed = Some(idle) }
     }
 
     /// The server has told a new address: the period found may be too long by now.
     pub(super) fn binding_moved(&mut self) {
-        if let Phase::Settled { rests_until_check, .. } = &mut self.phase {
-            *rests_until_check = 0;
+        if let SearchPhase::Settled { periods_until_check, .. } = &mut self.phase {
+            *periods_until_check = 0;
         }
     }
 
     /// The server has failed, and perhaps had done so already when the last probe got no answer.
     pub(super) fn server_failed(&mut self) {
-        self.doubt = None;
+        self.unconfirmed = None;
     }
 
     /// Another server is asked: what the last one could not do, this one may.
     pub(super) fn server_changed(&mut self) {
-        if let Phase::Blind { .. } = self.phase {
-            self.phase = Phase::Untested;
+        if let SearchPhase::NoResponseAddress { .. } = self.phase {
+            self.phase = SearchPhase::Untested;
         }
     }
 
     pub(super) fn search(&self) -> Search {
         match self.phase {
-            Phase::Fixed(_) => Search::Fixed,
-            Phase::Untested => Search::NotBegun,
-            Phase::Searching { low, high, .. } => Search::Running { endured: low, expired: high },
-            Phase::Settled { .. } => Search::Found,
-            Phase::Blind { .. } => Search::Impossible,
+            SearchPhase::Fixed(_) => Search::Fixed,
+            SearchPhase::Untested => Search::NotBegun,
+            SearchPhase::Searching { low, high, .. } => Search::Running { endured: low, expired: high },
+            SearchPhase::Settled { .. } => Search::Found,
+            SearchPhase::NoResponseAddress { .. } => Search::Impossible,
         }
     }
 
     fn candidate(&self, low: Option<Duration>, high: Option<Duration>) -> Duration {
-        let (bottom, top) = (self.periods.bottom(), self.periods.top());
+        let (shortest, longest) = (self.periods.shortest(), self.periods.longest());
         match (low, high) {
-            (None, _) => bottom,
-            (Some(low), None) => low.saturating_mul(2).clamp(bottom, top),
-            (Some(low), Some(high)) => (low + high.saturating_sub(low) / 2).clamp(bottom, top),
+            (None, _) => shortest,
+            (Some(low), None) => low.saturating_mul(2).clamp(shortest, longest),
+            (Some(low), Some(high)) => (low + high.saturating_sub(low) / 2).clamp(shortest, longest),
         }
     }
 
     fn endured(&mut self, idle: Duration, now: Duration) {
         match &mut self.phase {
-            Phase::Searching { low, .. } => {
-                *low = Some(low.unwrap_or_default().max(idle.min(self.periods.top())));
+            SearchPhase::Searching { low, .. } => {
+                *low = Some(low.unwrap_or_default().max(idle.min(self.periods.longest())));
                 self.settle(now);
             }
-            Phase::Settled { rests_until_check, .. } => *rests_until_check = RESTS_BETWEEN_CHECKS,
+            SearchPhase::Settled { periods_until_check, .. } => *periods_until_check = PERIODS_BETWEEN_CHECKS,
             _ => {}
         }
     }
 
     fn expired(&mut self, idle: Duration, now: Duration) {
         match &mut self.phase {
-            Phase::Searching { high, .. } => *high = Some(high.map_or(idle, |high| high.min(idle))),
-            Phase::Settled { .. } => self.phase = Phase::Searching { low: None, high: Some(idle), shrinking: true },
+            SearchPhase::Searching { high, .. } => *high = Some(high.map_or(idle, |high| high.min(idle))),
+            SearchPhase::Settled { .. } => {
+                self.phase = SearchPhase::Searching { low: None, high: Some(idle), shrinking: true }
+            }
             _ => return,
         }
         self.settle(now);
@@ -307,26 +309,26 @@ impl KeepAlive {
 
     /// Ends the search where it cannot learn more that is of use.
     fn settle(&mut self, now: Duration) {
-        let Phase::Searching { low, high, shrinking } = self.phase else { return };
-        let (bottom, top) = (self.periods.bottom(), self.periods.top());
+        let SearchPhase::Searching { low, high, shrinking } = self.phase else { return };
+        let (shortest, longest) = (self.periods.shortest(), self.periods.longest());
         let endured = match (low, high) {
             // Even the shortest rest is too long: that is what the ACS allows.
-            (None, Some(high)) if high <= bottom.saturating_add(resolution(bottom)) => bottom,
+            (None, Some(high)) if high <= shortest.saturating_add(resolution(shortest)) => shortest,
             (Some(low), Some(high)) if high <= low.saturating_add(resolution(low)) => low,
-            (Some(low), None) if low >= top => low,
+            (Some(low), None) if low >= longest => low,
             _ => return,
         };
         // A tenth less: a keep-alive that is lost on the way must come in time when it is repeated.
-        let period = endured.saturating_sub(endured / 10).max(bottom);
-        let search_again_at = shrinking.then(|| now.saturating_add(SHRUNK_FOR));
-        self.phase = Phase::Settled { period, rests_until_check: RESTS_BETWEEN_CHECKS, search_again_at };
+        let period = endured.saturating_sub(endured / 10).max(shortest);
+        let search_again_at = shrinking.then(|| now.saturating_add(SHORTENED_PERIOD_RETRY));
+        self.phase = SearchPhase::Settled { period, periods_until_check: PERIODS_BETWEEN_CHECKS, search_again_at };
     }
 
     fn count_down(&mut self, now: Duration) {
-        let Phase::Settled { period, rests_until_check, search_again_at } = &mut self.phase else { return };
-        *rests_until_check = rests_until_check.saturating_sub(1);
+        let SearchPhase::Settled { period, periods_until_check, search_again_at } = &mut self.phase else { return };
+        *periods_until_check = periods_until_check.saturating_sub(1);
         if search_again_at.is_some_and(|at| at <= now) {
-            self.phase = Phase::Searching { low: Some(*period), high: None, shrinking: false };
+            self.phase = SearchPhase::Searching { low: Some(*period), high: None, shrinking: false };
         }
     }
 }

@@ -50,7 +50,7 @@ pub struct TransactionId(pub [u8; 16]);
 
 /// What a message is (R270).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum MessageKind {
     /// Binding Request.
     Request,
     /// Binding Response.
@@ -59,23 +59,25 @@ pub enum Kind {
     Error,
 }
 
-impl Kind {
+impl MessageKind {
     fn number(self) -> u16 {
         match self {
-            Kind::Request => 0x0001,
-            Kind::Response => 0x0101,
-            Kind::Error => 0x0111,
+            MessageKind::Request => 0x0001,
+            MessageKind::Response => 0x0101,
+            MessageKind::Error => 0x0111,
         }
     }
 
-    fn of(number: u16) -> Option<Kind> {
-        [Kind::Request, Kind::Response, Kind::Error].into_iter().find(|kind| kind.number() == number)
+    fn of(number: u16) -> Option<MessageKind> {
+        [MessageKind::Request, MessageKind::Response, MessageKind::Error]
+            .into_iter()
+            .find(|kind| kind.number() == number)
     }
 }
 
 /// A Binding Request to be sent.
 #[derive(Clone, Copy, Debug)]
-pub struct Request<'a> {
+pub struct BindingRequest<'a> {
     /// Fresh for each request, the same in its retransmissions (R281).
     pub transaction: TransactionId,
     /// CONNECTION-REQUEST-BINDING: from the primary port always, from the secondary never (R274).
@@ -90,10 +92,10 @@ pub struct Request<'a> {
     pub password: Option<&'a Secret>,
 }
 
-impl Request<'_> {
+impl BindingRequest<'_> {
     /// The datagram: 200 bytes at most (R296) as long as the user name has no more than 124.
     pub fn encode(&self) -> Vec<u8> {
-        let mut encoder = Encoder::new(Kind::Request, self.transaction);
+        let mut encoder = Encoder::new(MessageKind::Request, self.transaction);
         if let Some(address) = self.response_address {
             encoder.address(attribute::RESPONSE_ADDRESS, address);
         }
@@ -117,7 +119,7 @@ impl Request<'_> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message<'a> {
     /// Request, response or error.
-    pub kind: Kind,
+    pub kind: MessageKind,
     /// Whose answer it is.
     pub transaction: TransactionId,
     /// MAPPED-ADDRESS. An XOR-MAPPED-ADDRESS is never taken for it: RFC 3489 knows none, and what old servers
@@ -154,7 +156,7 @@ impl<'a> Message<'a> {
     pub fn parse(bytes: &'a [u8]) -> Result<Message<'a>, Malformed> {
         let (header, attributes) = bytes.split_first_chunk::<HEADER>().ok_or(Malformed)?;
         let (start, id) = header.split_first_chunk::<4>().ok_or(Malformed)?;
-        let kind = Kind::of(u16::from_be_bytes([start[0], start[1]])).ok_or(Malformed)?;
+        let kind = MessageKind::of(u16::from_be_bytes([start[0], start[1]])).ok_or(Malformed)?;
         if usize::from(u16::from_be_bytes([start[2], start[3]])) != attributes.len() {
             return Err(Malformed);
         }
@@ -170,7 +172,7 @@ impl<'a> Message<'a> {
         equal_in_constant_time(&signature(text, password), tag)
     }
 
-    fn empty(kind: Kind, transaction: TransactionId) -> Message<'a> {
+    fn empty(kind: MessageKind, transaction: TransactionId) -> Message<'a> {
         Message {
             kind,
             transaction,
@@ -239,7 +241,7 @@ pub(super) struct Encoder {
 }
 
 impl Encoder {
-    pub(super) fn new(kind: Kind, transaction: TransactionId) -> Encoder {
+    pub(super) fn new(kind: MessageKind, transaction: TransactionId) -> Encoder {
         let mut bytes = Vec::with_capacity(200); // R296
         bytes.extend_from_slice(&kind.number().to_be_bytes());
         bytes.extend_from_slice(&[0, 0]); // the length comes last

@@ -4,20 +4,20 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use super::keep_alive::KeepAlivePeriods;
-use super::status::Published;
+use super::status::PublishedBinding;
 use crate::secret::Secret;
 
 /// The name and port of the STUN server: STUNServerAddress, or the host of the ACS URL where that is empty, and
 /// STUNServerPort (R271).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Server {
+pub struct StunServerName {
     /// A name or an address; empty for none.
     pub host: String,
     /// The port.
     pub port: u16,
 }
 
-impl fmt::Display for Server {
+impl fmt::Display for StunServerName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} port {}", self.host, self.port)
     }
@@ -25,11 +25,11 @@ impl fmt::Display for Server {
 
 /// The STUN parameters of ManagementServer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Settings {
+pub struct StunSettings {
     /// STUNEnable.
     pub enabled: bool,
     /// Whom to ask.
-    pub server: Server,
+    pub server: StunServerName,
     /// STUNUsername.
     pub username: String,
     /// STUNPassword.
@@ -38,7 +38,7 @@ pub struct Settings {
     pub periods: KeepAlivePeriods,
 }
 
-impl Settings {
+impl StunSettings {
     /// R277: without both nothing is ever signed.
     pub(super) fn can_sign(&self) -> bool {
         !self.username.is_empty() && !self.password.expose().is_empty()
@@ -66,8 +66,8 @@ pub enum Action {
         /// The datagram.
         bytes: Vec<u8>,
     },
-    /// Resolve this name and hand the addresses to [`super::Binding::resolved`].
-    Resolve(Server),
+    /// Resolve this name and hand the addresses to [`super::Binding::on_resolved`].
+    Resolve(StunServerName),
     /// The data model has to show this from now on.
-    Changed(Published),
+    Changed(PublishedBinding),
 }

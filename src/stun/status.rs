@@ -8,14 +8,14 @@ use super::keep_alive::Search;
 
 /// What the data model shows (R285). Changes of it are what active notifications are about (R286).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Published {
+pub struct PublishedBinding {
     /// UDPConnectionRequestAddress; none while it is not known yet.
     pub address: Option<SocketAddr>,
     /// NATDetected.
     pub nat_detected: bool,
 }
 
-impl Published {
+impl PublishedBinding {
     /// UDPConnectionRequestAddress as the data model writes it: `host:port`, IPv6 in brackets, empty for none.
     pub fn address_text(&self) -> String {
         // `SocketAddr` writes the scope of a link-local address, which means nothing to anybody else.
@@ -73,7 +73,7 @@ impl fmt::Display for ServerState {
 
 /// For `cpe-agent status`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Status {
+pub struct StunStatus {
     /// What the server does.
     pub server_state: ServerState,
     /// The server in use, or tried last.
@@ -89,12 +89,12 @@ pub struct Status {
     /// How that time came about.
     pub search: Search,
     /// What was sent and received.
-    pub counters: Counters,
+    pub counters: StunCounters,
 }
 
 /// What was sent, received and ignored; each stops at its maximum.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
+pub struct StunCounters {
     /// Datagrams sent, retransmissions included.
     pub sent: u32,
     /// Answers that were taken.
@@ -119,7 +119,7 @@ pub struct Counters {
     pub unusable: u32,
 }
 
-impl Counters {
+impl StunCounters {
     /// All that was ignored.
     pub fn ignored(&self) -> u32 {
         let each =

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::support::stun_server::Behaviour;
 use crate::support::{Mapping, Nat, StunRequest, StunServer};
 use cpe_agent::secret::Secret;
-use cpe_agent::stun::{Action, Binding, KeepAlivePeriods, Port, Search, Server, ServerState, Settings};
+use cpe_agent::stun::{Action, Binding, KeepAlivePeriods, Port, Search, ServerState, StunServerName, StunSettings};
 use rand::RngCore;
 use rand::rngs::OsRng;
 
@@ -22,7 +22,7 @@ struct Driver {
 }
 
 impl Driver {
-    fn start(server: &StunServer, settings: Settings) -> Driver {
+    fn start(server: &StunServer, settings: StunSettings) -> Driver {
         let open = || {
             let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
             socket.set_nonblocking(true).expect("non-blocking");
@@ -30,7 +30,7 @@ impl Driver {
         };
         let (primary, secondary) = (open(), open());
         let mut binding = Binding::new();
-        binding.local_address_changed(primary.local_addr().expect("bound"), Duration::ZERO);
+        binding.on_local_address(primary.local_addr().expect("bound"), Duration::ZERO);
         binding.configure(settings, Duration::ZERO);
         Driver { binding, primary, secondary, server: server.address(), start: Instant::now() }
     }
@@ -59,7 +59,7 @@ impl Driver {
         for port in [Port::Primary, Port::Secondary] {
             let mut buffer = [0; 1500];
             match self.socket(port).recv_from(&mut buffer) {
-                Ok((length, from)) => self.binding.datagram(port, from, &buffer[..length], now),
+                Ok((length, from)) => self.binding.on_datagram(port, from, &buffer[..length], now),
                 Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}"),
             }
         }
@@ -68,7 +68,7 @@ impl Driver {
                 Action::Send { port, to, bytes } => {
                     self.socket(port).send_to(&bytes, to).expect("loopback");
                 }
-                Action::Resolve(server) => self.binding.resolved(&server, &[self.server]),
+                Action::Resolve(server) => self.binding.on_resolved(&server, &[self.server]),
                 Action::Changed(_) => {}
             }
         }
@@ -83,17 +83,17 @@ impl Driver {
     }
 }
 
-fn settings(minimum: u32, maximum: i32) -> Settings {
-    Settings {
+fn settings(minimum: u32, maximum: i32) -> StunSettings {
+    StunSettings {
         enabled: true,
-        server: Server { host: "localhost".to_owned(), port: 3478 },
+        server: StunServerName { host: "localhost".to_owned(), port: 3478 },
         periods: KeepAlivePeriods::new(minimum, maximum),
-        ..Settings::default()
+        ..StunSettings::default()
     }
 }
 
-fn with_credentials(password: &str) -> Settings {
-    Settings { username: "CPE-7".to_owned(), password: Secret::from(password), ..settings(30, -1) }
+fn with_credentials(password: &str) -> StunSettings {
+    StunSettings { username: "CPE-7".to_owned(), password: Secret::from(password), ..settings(30, -1) }
 }
 
 /// Without retransmissions, which a busy machine may see.
@@ -215,7 +215,7 @@ fn keep_alives_go_on_while_the_server_is_away_and_the_second_port_answers_too() 
 
     driver.server = server.second_address();
     driver.binding.configure(
-        Settings { server: Server { host: "other".to_owned(), port: 1 }, ..settings(1, 1) },
+        StunSettings { server: StunServerName { host: "other".to_owned(), port: 1 }, ..settings(1, 1) },
         driver.start.elapsed(),
     );
     driver.run(Duration::from_millis(100));

@@ -9,7 +9,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::{Report, span};
 use crate::connection_request::{Gate, Outcome, StunView, Tally};
-use crate::stun::{ServerState, Status as StunStatus};
+use crate::stun::{ServerState, StunStatus};
 
 /// What `status` shows of the ways in.
 #[derive(Clone, Debug, Default)]
@@ -147,7 +147,7 @@ mod tests {
 
     use super::*;
     use crate::connection_request::{HttpOutcome, UdpOutcome};
-    use crate::stun::{Counters, Search};
+    use crate::stun::{Search, StunCounters};
 
     fn binding() -> StunStatus {
         StunStatus {
@@ -158,7 +158,14 @@ mod tests {
             nat_detected: true,
             period: Duration::from_secs(115),
             search: Search::Found,
-            counters: Counters { sent: 9, answered: 7, unanswered: 1, changes: 2, late: 3, ..Counters::default() },
+            counters: StunCounters {
+                sent: 9,
+                answered: 7,
+                unanswered: 1,
+                changes: 2,
+                late: 3,
+                ..StunCounters::default()
+            },
         }
     }
 

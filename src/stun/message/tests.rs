@@ -8,13 +8,13 @@ const HEADER_OF_ID: &str = "000102030405060708090a0b0c0d0e0f";
 /// What a server writes, for the simulated ones of the binding's tests.
 impl Encoder {
     pub(in crate::stun) fn response(transaction: TransactionId, mapped: SocketAddr) -> Encoder {
-        let mut encoder = Encoder::new(Kind::Response, transaction);
+        let mut encoder = Encoder::new(MessageKind::Response, transaction);
         encoder.address(attribute::MAPPED_ADDRESS, mapped);
         encoder
     }
 
     pub(in crate::stun) fn error(transaction: TransactionId, code: u16) -> Encoder {
-        let mut encoder = Encoder::new(Kind::Error, transaction);
+        let mut encoder = Encoder::new(MessageKind::Error, transaction);
         let [hundreds, rest] = [code / 100, code % 100].map(|part| u8::try_from(part).expect("three digits"));
         encoder.attribute(attribute::ERROR_CODE, &[0, 0, hundreds, rest, b'N', b'o', b'.', b' ']);
         encoder
@@ -25,8 +25,8 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn request<'a>(username: &'a str, password: Option<&'a Secret>) -> Request<'a> {
-    Request {
+fn request<'a>(username: &'a str, password: Option<&'a Secret>) -> BindingRequest<'a> {
+    BindingRequest {
         transaction: ID,
         connection_request_binding: true,
         binding_change: false,
@@ -51,7 +51,7 @@ fn a_plain_request_is_these_bytes() {
 #[test]
 fn a_signed_announcement_is_these_bytes() {
     let secret = Secret::from("secret");
-    let bytes = Request { binding_change: true, ..request("CPE01", Some(&secret)) }.encode();
+    let bytes = BindingRequest { binding_change: true, ..request("CPE01", Some(&secret)) }.encode();
     let expected = [
         "00010040",
         HEADER_OF_ID,
@@ -66,7 +66,7 @@ fn a_signed_announcement_is_these_bytes() {
 #[test]
 fn a_signed_probe_is_these_bytes() {
     let secret = Secret::from("secret");
-    let probe = Request {
+    let probe = BindingRequest {
         connection_request_binding: false,
         response_address: Some(address("203.0.113.9:40000")),
         ..request("CPE01", Some(&secret))
@@ -105,7 +105,7 @@ fn user_names_are_padded_with_spaces_to_a_multiple_of_four() {
 fn requests_stay_within_200_bytes() {
     let secret = Secret::from("secret");
     let name = "n".repeat(124);
-    let bytes = Request { binding_change: true, ..request(&name, Some(&secret)) }.encode();
+    let bytes = BindingRequest { binding_change: true, ..request(&name, Some(&secret)) }.encode();
     assert_eq!(bytes.len(), 200);
     let absurd = "é".repeat(100_000);
     assert!(request(&absurd, None).encode().len() < 1100);
@@ -115,11 +115,14 @@ fn requests_stay_within_200_bytes() {
 fn requests_read_back_as_they_were_written() {
     let secret = Secret::from("secret");
     for mapped in ["203.0.113.9:40000", "[2001:db8::7]:1", "0.0.0.0:0"] {
-        let bytes =
-            Request { binding_change: true, response_address: Some(address(mapped)), ..request("abcd", Some(&secret)) }
-                .encode();
+        let bytes = BindingRequest {
+            binding_change: true,
+            response_address: Some(address(mapped)),
+            ..request("abcd", Some(&secret))
+        }
+        .encode();
         let message = Message::parse(&bytes).expect("our own message");
-        assert_eq!(message.kind, Kind::Request);
+        assert_eq!(message.kind, MessageKind::Request);
         assert_eq!(message.transaction, ID);
         assert_eq!(message.response_address, Some(address(mapped)));
         assert_eq!(message.username, Some("abcd".as_bytes()));
@@ -139,12 +142,12 @@ fn answers_read_back_as_they_were_written() {
     for mapped in ["203.0.113.9:40000", "[2001:db8::7]:65535"] {
         let bytes = Encoder::response(ID, address(mapped)).finish();
         let message = Message::parse(&bytes).expect("a response");
-        assert_eq!((message.kind, message.mapped_address), (Kind::Response, Some(address(mapped))));
+        assert_eq!((message.kind, message.mapped_address), (MessageKind::Response, Some(address(mapped))));
     }
     for code in [100, 401, 431, 600, 799] {
         let bytes = Encoder::error(ID, code).finish();
         let message = Message::parse(&bytes).expect("an error");
-        assert_eq!((message.kind, message.error_code), (Kind::Error, Some(code)));
+        assert_eq!((message.kind, message.error_code), (MessageKind::Error, Some(code)));
     }
 }
 
@@ -204,7 +207,7 @@ fn what_must_be_understood_and_is_not_makes_a_message_unusable() {
 #[test]
 fn an_xor_mapped_address_is_not_taken() {
     for kind in [0x0020, 0x8020] {
-        let mut encoder = Encoder::new(Kind::Response, ID);
+        let mut encoder = Encoder::new(MessageKind::Response, ID);
         encoder.address(kind, address("198.51.100.1:9"));
         let bytes = encoder.finish();
         assert_eq!(Message::parse(&bytes).expect("a response").mapped_address, None);
@@ -232,7 +235,7 @@ fn optional_text_of_any_length_is_stepped_over_with_its_padding() {
 #[test]
 fn attributes_of_the_wrong_shape_are_malformed() {
     let with = |kind: u16, value: &[u8]| {
-        let mut encoder = Encoder::new(Kind::Response, ID);
+        let mut encoder = Encoder::new(MessageKind::Response, ID);
         encoder.attribute(kind, value);
         let bytes = encoder.finish();
         Message::parse(&bytes).err()
@@ -256,7 +259,7 @@ fn no_truncation_and_no_flipped_byte_panics() {
     let whole = [
         response.finish_signed(&secret),
         Encoder::error(ID, 401).finish_signed(&secret),
-        Request { response_address: Some(address("1.2.3.4:5")), ..request("abc", Some(&secret)) }.encode(),
+        BindingRequest { response_address: Some(address("1.2.3.4:5")), ..request("abc", Some(&secret)) }.encode(),
     ];
     for mut bytes in whole {
         for end in 0..bytes.len() {

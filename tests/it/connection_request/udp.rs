@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, channel};
 
 use cpe_agent::connection_request::{Course, Replay, Report, UdpListener, UdpOutcome};
 use cpe_agent::digest::hmac_sha1;
-use cpe_agent::stun::{Published, Server, Settings as StunSettings};
+use cpe_agent::stun::{PublishedBinding, StunServerName, StunSettings};
 
 use super::*;
 
@@ -130,7 +130,7 @@ fn the_binding_is_learnt_on_the_port_that_receives_requests() {
     let server_address = server.local_addr().expect("an address");
     let stun = StunSettings {
         enabled: true,
-        server: Server { host: "localhost".into(), port: server_address.port() },
+        server: StunServerName { host: "localhost".into(), port: server_address.port() },
         ..StunSettings::default()
     };
     let course = Course { stun: stun.clone(), acs: Some(server_address) };
@@ -154,10 +154,10 @@ fn the_binding_is_learnt_on_the_port_that_receives_requests() {
         server.send_to(&binding_response(&datagram, mapped), from).expect("sends");
     }
     assert_eq!(kinds, [false, true]); // R280
-    let until = |wanted: Published| {
+    let until = |wanted: PublishedBinding| {
         while reports.recv_timeout(SOON).expect("a report") != Report::Published(wanted) {}
     };
-    until(Published { address: Some(mapped), nat_detected: true });
+    until(PublishedBinding { address: Some(mapped), nat_detected: true });
     let status = listener.stun().status().expect("a status");
     assert_eq!((status.mapped, status.nat_detected), (Some(mapped), true));
     assert_eq!(status.local, Some((Ipv4Addr::LOCALHOST, port).into()), "as the way to the server has it");
@@ -168,5 +168,5 @@ fn the_binding_is_learnt_on_the_port_that_receives_requests() {
 
     // R285: without STUN, the local address.
     listener.set_course(Course { stun: StunSettings { enabled: false, ..stun }, acs: Some(server_address) });
-    until(Published { address: Some((Ipv4Addr::LOCALHOST, port).into()), nat_detected: false });
+    until(PublishedBinding { address: Some((Ipv4Addr::LOCALHOST, port).into()), nat_detected: false });
 }

@@ -210,7 +210,7 @@ fn other_traffic_does_not_keep_it_from_measuring() {
         nat.refreshed_by_inbound = refreshed;
         let mut world = World::started(Some(nat), KeepAlivePeriods::new(30, UNBOUNDED));
         for _ in 0..4 * 3600 / 7 {
-            world.binding.disturbed(world.now);
+            world.binding.on_other_traffic(world.now);
             world.run(seconds(7));
         }
         assert!(found(&world));

@@ -124,7 +124,7 @@ fn mutated_answers_from_elsewhere_change_nothing_in_any_state() {
         bytes.truncate(if round % 5 == 0 { at } else { bytes.len() });
         let ports = [Port::Primary, Port::Secondary];
         let port = ports[usize::from(world.random_byte() % 2)];
-        world.binding.datagram(port, address("198.51.100.66:3478"), &bytes, world.now);
+        world.binding.on_datagram(port, address("198.51.100.66:3478"), &bytes, world.now);
         world.drain();
         world.run(millis(200));
     }

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::secret::Secret;
-use crate::stun::message::{Encoder, Kind, Message};
-use crate::stun::{Action, Binding, KeepAlivePeriods, Port, Published, Server, Settings};
+use crate::stun::message::{Encoder, Message, MessageKind};
+use crate::stun::{Action, Binding, KeepAlivePeriods, Port, PublishedBinding, StunServerName, StunSettings};
 
 pub(super) const LOCAL: &str = "192.168.1.2:7547";
 pub(super) const SERVER: &str = "198.51.100.1:3478";
@@ -140,11 +140,11 @@ struct Arrival {
 pub(super) struct World {
     pub(super) now: Duration,
     pub(super) binding: Binding,
-    pub(super) settings: Settings,
+    pub(super) settings: StunSettings,
     pub(super) nat: Option<Nat>,
     pub(super) server: SimulatedServer,
     pub(super) sent: Vec<Sent>,
-    pub(super) changes: Vec<(Duration, Published)>,
+    pub(super) changes: Vec<(Duration, PublishedBinding)>,
     pub(super) resolutions: u32,
     pub(super) local: SocketAddr,
     arrivals: Vec<Arrival>,
@@ -153,11 +153,11 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new(nat: Option<Nat>, periods: KeepAlivePeriods) -> World {
-        let server = Server { host: "stun.example".to_owned(), port: 3478 };
+        let server = StunServerName { host: "stun.example".to_owned(), port: 3478 };
         World {
             now: seconds(1000),
             binding: Binding::new(),
-            settings: Settings { enabled: true, server, periods, ..Settings::default() },
+            settings: StunSettings { enabled: true, server, periods, ..StunSettings::default() },
             nat,
             server: SimulatedServer {
                 addresses: vec![address(SERVER)],
@@ -187,7 +187,7 @@ impl World {
     }
 
     pub(super) fn start(&mut self) {
-        self.binding.local_address_changed(self.local, self.now);
+        self.binding.on_local_address(self.local, self.now);
         self.configure();
     }
 
@@ -198,7 +198,7 @@ impl World {
 
     pub(super) fn move_to(&mut self, local: &str) {
         self.local = address(local);
-        self.binding.local_address_changed(self.local, self.now);
+        self.binding.on_local_address(self.local, self.now);
         self.drain();
     }
 
@@ -226,7 +226,7 @@ impl World {
 
     /// Hands in a datagram as if it had come in on the primary port.
     pub(super) fn inject(&mut self, from: &str, bytes: &[u8]) {
-        self.binding.datagram(Port::Primary, address(from), bytes, self.now);
+        self.binding.on_datagram(Port::Primary, address(from), bytes, self.now);
         self.drain();
     }
 
@@ -266,7 +266,7 @@ impl World {
                 None => (arrival.to == address(SECONDARY)).then_some(Port::Secondary),
             };
             if let Some(port) = port {
-                self.binding.datagram(port, arrival.from, &arrival.bytes, self.now);
+                self.binding.on_datagram(port, arrival.from, &arrival.bytes, self.now);
                 self.drain();
             }
         }
@@ -282,7 +282,7 @@ impl World {
                 Some(Action::Resolve(server)) => {
                     self.resolutions += 1;
                     let addresses = self.server.addresses.clone();
-                    self.binding.resolved(&server, &addresses);
+                    self.binding.on_resolved(&server, &addresses);
                 }
                 Some(Action::Changed(published)) => self.changes.push((self.now, published)),
                 Some(Action::Send { port, to, bytes }) => self.transmit(Sent { at: self.now, port, to, bytes }),
@@ -311,7 +311,7 @@ impl World {
 
 impl SimulatedServer {
     fn answer(&mut self, request: &Message<'_>, source: SocketAddr) -> Option<(SocketAddr, Vec<u8>)> {
-        assert_eq!(request.kind, Kind::Request);
+        assert_eq!(request.kind, MessageKind::Request);
         if self.deaf_to_changes && request.binding_change {
             return None;
         }
