@@ -14,19 +14,19 @@ use std::time::Duration;
 
 use crate::clock::Now;
 
-mod inform_queue;
-mod moment;
-mod notification;
+mod deadline;
 mod periodic;
 mod reboot;
 mod retry;
+mod scheduled_informs;
+mod throttle;
 
-pub use inform_queue::{InformQueue, QueueFull};
-pub use moment::Moment;
-pub use notification::Throttle;
+pub use deadline::Deadline;
 pub use periodic::{Periodic, PeriodicSettings};
 pub use reboot::PlannedReboots;
 pub use retry::{Retry, RetryPolicy, retry_wait};
+pub use scheduled_informs::{ScheduledInforms, TooManyInforms};
+pub use throttle::Throttle;
 
 /// How often the wall clock is looked at while something follows it: after it is set, a new
 /// phase holds within a minute.
@@ -80,7 +80,7 @@ impl Schedule {
 
     /// When to call [`Schedule::poll`] again, on the monotonic clock; none if nothing waits. `informs` is what
     /// ScheduleInform has asked for; it stands apart because it outlives the agent.
-    pub fn deadline(&self, informs: &InformQueue) -> Option<Duration> {
+    pub fn deadline(&self, informs: &ScheduledInforms) -> Option<Duration> {
         let watches_clock = self.periodic.watches_clock()
             || self.heartbeat.watches_clock()
             || informs.watches_clock()
@@ -99,7 +99,7 @@ impl Schedule {
     }
 
     /// What is due, one at a time: to be called until there is none.
-    pub fn poll(&mut self, informs: &mut InformQueue, now: Now) -> Option<Due> {
+    pub fn poll(&mut self, informs: &mut ScheduledInforms, now: Now) -> Option<Due> {
         self.last_poll = now.monotonic;
         if self.retry.poll(now) {
             return Some(Due::Retry);

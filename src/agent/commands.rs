@@ -71,7 +71,7 @@ impl Agent<'_> {
     fn local_change(&mut self, now: Now, change: impl FnOnce(&mut Device) -> Result<Done, String>) -> Answer {
         let done = change(&mut self.device)?;
         if done.notify {
-            self.schedule.notification.changed(now.monotonic);
+            self.schedule.notification.session_wanted(now.monotonic);
         }
         // R25: another ACS is contacted at once, however long the one before it was to be left alone.
         self.wanted |= self.device.state().events.is_new(&EventCode::Bootstrap);

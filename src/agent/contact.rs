@@ -60,7 +60,7 @@ impl Agent<'_> {
         // What has come until now is told by this very Inform: GenieACS asks over HTTP and UDP at once (R262).
         self.take_news(began);
         self.wanted = false;
-        self.schedule.notification.session_began();
+        self.schedule.notification.session_started();
         let tells_udp_address = self.tells_udp_address();
         let offered = if self.acs.only_oldest { version::OLDEST } else { version::ALL };
         let start = Start { current_time: self.current_time(), offered };

@@ -144,7 +144,7 @@ impl Agent<'_> {
     /// A reboot that was planned is due (R156). What the clock says after it may be earlier than now, so that it is noted
     /// down first.
     pub(super) fn planned_reboot(&mut self) {
-        let done = self.schedule.reboots.done();
+        let done = self.schedule.reboots.executed();
         if let Err(error) = self.device.commit(Vec::new(), Author::Other, |state| state.scheduled_reboot_done = done) {
             log::error!("{error}");
         }

@@ -356,7 +356,7 @@ impl Agent<'_> {
         let free_at = self.reach.udp_address_told.map_or(Duration::ZERO, |told| told.saturating_add(limit));
         let due = |name: &str| if name == udp_address { now.monotonic.max(free_at) } else { now.monotonic };
         if let Some(at) = self.device.news().map(due).min() {
-            self.schedule.notification.changed(at);
+            self.schedule.notification.session_wanted(at);
         }
     }
 

@@ -20,7 +20,7 @@ use crate::cwmp::device::DeviceId;
 use crate::cwmp::event::Event;
 use crate::cwmp::transfer::Ended;
 use crate::model::date_time::DateTime;
-use crate::schedule::{InformQueue, Schedule};
+use crate::schedule::{Schedule, ScheduledInforms};
 use crate::time_zone::LocalZone;
 use crate::url::Url;
 
@@ -132,7 +132,7 @@ pub(super) enum Cause {
 
 impl Next {
     /// What the schedule says, where nothing is to happen at once.
-    pub(super) fn of(schedule: &Schedule, informs: &InformQueue) -> Next {
+    pub(super) fn of(schedule: &Schedule, informs: &ScheduledInforms) -> Next {
         let deadlines = [
             (schedule.retry.deadline(), Cause::Retry),
             (schedule.notification.deadline(), Cause::Notification),

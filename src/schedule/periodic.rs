@@ -24,10 +24,10 @@ const DRIFT: u64 = 2;
 
 /// Whether something happens periodically, and when it does next.
 #[derive(Clone, Debug, Default)]
-pub struct Periodic(Option<Running>);
+pub struct Periodic(Option<PeriodicTimer>);
 
 #[derive(Clone, Debug)]
-struct Running {
+struct PeriodicTimer {
     settings: PeriodicSettings,
     /// The wall clock's offset that the deadline was worked out with; none with a local phase.
     phase: Option<i64>,
@@ -43,7 +43,7 @@ impl Periodic {
         if self.0.as_ref().map(|running| running.settings) == settings {
             return false;
         }
-        self.0 = settings.map(|settings| Running::start(settings, now));
+        self.0 = settings.map(|settings| PeriodicTimer::start(settings, now));
         true
     }
 
@@ -63,10 +63,10 @@ impl Periodic {
     }
 }
 
-impl Running {
-    fn start(settings: PeriodicSettings, now: Now) -> Running {
-        let mut running = Running { settings, phase: None, not_before: now.monotonic, deadline: now.monotonic };
-        running.aim(now);
+impl PeriodicTimer {
+    fn start(settings: PeriodicSettings, now: Now) -> PeriodicTimer {
+        let mut running = PeriodicTimer { settings, phase: None, not_before: now.monotonic, deadline: now.monotonic };
+        running.set_deadline(now);
         running
     }
 
@@ -74,17 +74,17 @@ impl Running {
         if self.deadline <= now.monotonic {
             let half = Duration::from_millis(u64::from(self.interval()) * 500);
             self.not_before = now.monotonic.saturating_add(half);
-            self.aim(now);
+            self.set_deadline(now);
             return true;
         }
-        if self.has_slipped(now) {
-            self.aim(now);
+        if self.clock_has_shifted(now) {
+            self.set_deadline(now);
         }
         false
     }
 
     /// Whether the wall clock is no longer the one that the deadline was worked out with.
-    fn has_slipped(&self, now: Now) -> bool {
+    fn clock_has_shifted(&self, now: Now) -> bool {
         match (self.phase, self.absolute_phase(now)) {
             (Some(then), Some(today)) => then.abs_diff(today) > DRIFT,
             (None, None) => false,
@@ -95,7 +95,7 @@ impl Running {
     /// Aims at the first instant in phase after now, and not before `not_before`: the clock may
     /// jump back over an instant that was served, and must not serve it twice at once. However
     /// often it jumps, two intervals after `not_before` is the latest.
-    fn aim(&mut self, now: Now) {
+    fn set_deadline(&mut self, now: Now) {
         let interval = u64::from(self.interval());
         self.phase = self.absolute_phase(now);
         // Counted in whole seconds from now on, so as never to come out before the instant.

@@ -8,16 +8,16 @@ use crate::clock::Now;
 /// Reboots that the ACS has planned by setting parameters.
 #[derive(Clone, Debug, Default)]
 pub struct PlannedReboots {
-    scheduled: Scheduled,
+    scheduled: ScheduledReboot,
     /// The instant of ScheduleReboot that has been obeyed.
-    done: Option<i64>,
+    executed: Option<i64>,
     /// DelayReboot: seconds after the end of the session that set it.
     delayed_until: Option<Duration>,
 }
 
 /// ScheduleReboot: an instant of the wall clock.
 #[derive(Clone, Copy, Debug, Default)]
-enum Scheduled {
+enum ScheduledReboot {
     #[default]
     None,
     /// The clock is not set: whether the instant has passed cannot be told.
@@ -29,21 +29,21 @@ enum Scheduled {
 impl PlannedReboots {
     /// After a start: the instant that was obeyed already. A device without a clock of its own
     /// wakes up before it again, and must not reboot for it once more whenever the clock is set.
-    pub fn restore(done: Option<i64>) -> PlannedReboots {
-        PlannedReboots { done, ..PlannedReboots::default() }
+    pub fn restore(executed: Option<i64>) -> PlannedReboots {
+        PlannedReboots { executed, ..PlannedReboots::default() }
     }
 
     /// What is to be kept for [`PlannedReboots::restore`].
-    pub fn done(&self) -> Option<i64> {
-        self.done
+    pub fn executed(&self) -> Option<i64> {
+        self.executed
     }
 
     /// ScheduleReboot has a new value, or is read at the start: seconds since the Unix epoch,
     /// none for the Unknown Time. An instant that has passed means nothing.
     pub fn schedule(&mut self, wall: Option<i64>, now: Now) {
-        self.scheduled = match wall.filter(|wall| Some(*wall) != self.done) {
-            None => Scheduled::None,
-            Some(wall) => Scheduled::AwaitsClock { wall }.look(now),
+        self.scheduled = match wall.filter(|wall| Some(*wall) != self.executed) {
+            None => ScheduledReboot::None,
+            Some(wall) => ScheduledReboot::AwaitsClock { wall }.resync_clock(now),
         };
     }
 
@@ -56,20 +56,20 @@ impl PlannedReboots {
     /// When the next is due, on the monotonic clock.
     pub fn deadline(&self) -> Option<Duration> {
         let scheduled = match self.scheduled {
-            Scheduled::Ahead { instant, .. } => Some(instant),
-            Scheduled::None | Scheduled::AwaitsClock { .. } => None,
+            ScheduledReboot::Ahead { instant, .. } => Some(instant),
+            ScheduledReboot::None | ScheduledReboot::AwaitsClock { .. } => None,
         };
         scheduled.into_iter().chain(self.delayed_until).min()
     }
 
     /// Whether to reboot now; said once for each that was planned.
     pub fn poll(&mut self, now: Now) -> bool {
-        self.scheduled = self.scheduled.look(now);
-        if let Scheduled::Ahead { wall, .. } = self.scheduled
+        self.scheduled = self.scheduled.resync_clock(now);
+        if let ScheduledReboot::Ahead { wall, .. } = self.scheduled
             && wall <= now.wall
         {
-            self.scheduled = Scheduled::None;
-            self.done = Some(wall);
+            self.scheduled = ScheduledReboot::None;
+            self.executed = Some(wall);
             return true;
         }
         let delayed = self.delayed_until.is_some_and(|until| until <= now.monotonic);
@@ -80,19 +80,19 @@ impl PlannedReboots {
     }
 
     pub(super) fn watches_clock(&self) -> bool {
-        !matches!(self.scheduled, Scheduled::None)
+        !matches!(self.scheduled, ScheduledReboot::None)
     }
 }
 
-impl Scheduled {
+impl ScheduledReboot {
     /// What is known of the instant now that the clock stands there.
-    fn look(self, now: Now) -> Scheduled {
+    fn resync_clock(self, now: Now) -> ScheduledReboot {
         match self {
-            Scheduled::AwaitsClock { wall } if now.clock_is_set() => match wall > now.wall {
-                true => Scheduled::Ahead { wall, instant: instant_of(wall, now) },
-                false => Scheduled::None,
+            ScheduledReboot::AwaitsClock { wall } if now.clock_is_set() => match wall > now.wall {
+                true => ScheduledReboot::Ahead { wall, instant: instant_of(wall, now) },
+                false => ScheduledReboot::None,
             },
-            Scheduled::Ahead { wall, .. } => Scheduled::Ahead { wall, instant: instant_of(wall, now) },
+            ScheduledReboot::Ahead { wall, .. } => ScheduledReboot::Ahead { wall, instant: instant_of(wall, now) },
             unchanged => unchanged,
         }
     }
@@ -152,7 +152,7 @@ mod tests {
         let mut reboots = PlannedReboots::restore(None);
         reboots.schedule(Some(SET + 100), at(5, SET));
         assert!(reboots.poll(at(105, SET + 100)));
-        let mut reboots = PlannedReboots::restore(reboots.done());
+        let mut reboots = PlannedReboots::restore(reboots.executed());
         reboots.schedule(Some(SET + 100), at(5, SET - 7200));
         assert!(!reboots.poll(at(65, SET + 160)));
         reboots.schedule(Some(SET + 200), at(66, SET + 161));

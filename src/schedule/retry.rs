@@ -20,14 +20,14 @@ impl Default for RetryPolicy {
 }
 
 /// The longest wait: where the formula would go beyond, as it can by far (R132).
-const LONGEST: u64 = u32::MAX as u64 * 1000;
+const MAX_WAIT_MS: u64 = u32::MAX as u64 * 1000;
 
 /// How long to wait before retry number `retry` (from 1): uniformly random between
 /// m·(k/1000)^(n-1) and m·(k/1000)^n seconds, with n at most 10 (R126, R127).
 pub fn retry_wait(retry: u32, policy: RetryPolicy, random: u64) -> Duration {
     let multiplier = u64::from(policy.multiplier.max(1000));
     // Milliseconds; below 2^42 after each step, so that the product saturates at worst (R132).
-    let grow = |wait: u64| (wait.saturating_mul(multiplier) / 1000).min(LONGEST);
+    let grow = |wait: u64| (wait.saturating_mul(multiplier) / 1000).min(MAX_WAIT_MS);
     let mut least = u64::from(policy.minimum_wait.max(1)) * 1000;
     for _ in 1..retry.clamp(1, 10) {
         least = grow(least);
@@ -80,7 +80,7 @@ impl Retry {
         self.count = self.count.saturating_add(1);
         self.since_boot = self.since_boot.saturating_add(1);
         let wait = retry_wait(self.since_boot, policy, random);
-        let wait = wait.max(at_least.unwrap_or_default().min(LONGEST_RETRY_AFTER));
+        let wait = wait.max(at_least.unwrap_or_default().min(MAX_RETRY_AFTER));
         self.waiting = Some(Waiting { retry_at: now.monotonic.saturating_add(wait) });
         wait
     }
@@ -101,7 +101,7 @@ impl Retry {
 }
 
 /// An ACS may put us off for a day, not for good.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[cfg(test)]
 mod tests {
@@ -133,14 +133,14 @@ mod tests {
         let mut last = Duration::ZERO;
         for retry in 1..20 {
             let wait = retry_wait(retry, steep, u64::MAX);
-            assert!(wait >= last && wait <= Duration::from_millis(LONGEST));
+            assert!(wait >= last && wait <= Duration::from_millis(MAX_WAIT_MS));
             last = retry_wait(retry, steep, 0);
         }
-        assert_eq!(last, Duration::from_millis(LONGEST));
+        assert_eq!(last, Duration::from_millis(MAX_WAIT_MS));
         let wrong = RetryPolicy { minimum_wait: 0, multiplier: 0 };
         assert_eq!(retry_wait(7, wrong, u64::MAX), Duration::from_secs(1));
         let beyond = RetryPolicy { minimum_wait: u32::MAX, multiplier: u32::MAX };
-        assert!(retry_wait(10, beyond, 12345) >= Duration::from_millis(LONGEST));
+        assert!(retry_wait(10, beyond, 12345) >= Duration::from_millis(MAX_WAIT_MS));
     }
 
     fn at(seconds: u64) -> Now {

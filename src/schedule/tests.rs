@@ -6,7 +6,7 @@ fn at(seconds: u64, wall: i64) -> Now {
     Now { monotonic: Duration::from_secs(seconds), wall }
 }
 
-fn due(schedule: &mut Schedule, informs: &mut InformQueue, now: Now) -> Vec<Due> {
+fn due(schedule: &mut Schedule, informs: &mut ScheduledInforms, now: Now) -> Vec<Due> {
     std::iter::from_fn(|| schedule.poll(informs, now)).collect()
 }
 
@@ -15,7 +15,7 @@ fn due(schedule: &mut Schedule, informs: &mut InformQueue, now: Now) -> Vec<Due>
 fn the_earliest_comes_first() {
     let mut schedule = Schedule::default();
     let start = at(100, SET);
-    let mut informs = InformQueue::default();
+    let mut informs = ScheduledInforms::default();
     assert_eq!((schedule.deadline(&informs), schedule.poll(&mut informs, start)), (None, None));
 
     let policy = RetryPolicy::default();
@@ -44,7 +44,7 @@ fn the_earliest_comes_first() {
 #[test]
 fn the_clock_is_watched() {
     let mut schedule = Schedule::default();
-    let mut informs = InformQueue::default();
+    let mut informs = ScheduledInforms::default();
     let yearly = PeriodicSettings { interval: 365 * 86400, reference: Some(SET + 3600), local_phase: 0 };
     schedule.periodic.set(Some(yearly), at(0, 0));
     assert_eq!(due(&mut schedule, &mut informs, at(1, 1)), []);

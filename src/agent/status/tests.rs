@@ -188,10 +188,10 @@ fn the_board_answers_before_and_after() {
 #[test]
 fn the_earliest_deadline_is_the_next_session() {
     let mut schedule = Schedule::default();
-    let mut informs = InformQueue::default();
+    let mut informs = ScheduledInforms::default();
     assert_eq!(Next::of(&schedule, &informs), Next::Unplanned);
     informs.add("", seconds(60), NOW).expect("room");
     assert_eq!(Next::of(&schedule, &informs), Next::At(seconds(10_060), Cause::Scheduled));
-    schedule.notification.changed(NOW.monotonic);
+    schedule.notification.session_wanted(NOW.monotonic);
     assert_eq!(Next::of(&schedule, &informs), Next::At(seconds(10_000), Cause::Notification));
 }

@@ -8,7 +8,7 @@ use crate::clock::Now;
 use crate::cwmp::event::{Event, EventCode, EventQueue, Occasion};
 use crate::cwmp::transfer::{Transfer, TransferQueue};
 use crate::cwmp::version::Version;
-use crate::schedule::InformQueue;
+use crate::schedule::ScheduledInforms;
 
 /// What the device has to remember beside its values (table H1, R98, R137).
 #[derive(Clone, Debug, Default)]
@@ -30,7 +30,7 @@ pub struct State {
     /// The phase of periodic Informs that this device chose for itself (R151), in seconds.
     pub phase: u32,
     /// What ScheduleInform has asked for (R155).
-    pub informs: InformQueue,
+    pub informs: ScheduledInforms,
     /// The files that are to be moved, or whose moving is to be told (R233).
     pub transfers: TransferQueue,
     /// A reboot was promised and is not done yet (R223).
@@ -197,7 +197,7 @@ impl State {
             changed: changed.into_iter().flatten().filter_map(Json::as_str).map(str::to_owned).collect(),
             request_path: text("requestPath").unwrap_or_default(),
             phase: number("phase"),
-            informs: InformQueue::from_json(&informs_json, now),
+            informs: ScheduledInforms::from_json(&informs_json, now),
             transfers: TransferQueue::restore(json.get("transfers").cloned().unwrap_or_default(), now),
             reboot: flag("reboot"),
             scheduled_reboot_done: json.get("scheduledRebootDone").and_then(Json::as_i64),

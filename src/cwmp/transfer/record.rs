@@ -8,7 +8,7 @@ use super::queue::{TransferQueue, Wish};
 use super::{Applying, Failure, Order, Origin, Report, Stage, Timing, Transfer, Window};
 use crate::clock::Now;
 use crate::cwmp::fault::FaultCode;
-use crate::schedule::Moment;
+use crate::schedule::Deadline;
 
 impl TransferQueue {
     /// `{"last": 7, "list": […], "wishes": […]}`; null where there never was a transfer.
@@ -104,7 +104,7 @@ impl Timing {
     }
 
     fn read(json: &Json, now: Now) -> Timing {
-        let moment = |json: &Json| Moment::from_json(json, now);
+        let moment = |json: &Json| Deadline::from_json(json, now);
         let window = |json: &Json| {
             let max_retries = json.get(2).and_then(Json::as_u64).and_then(|n| u32::try_from(n).ok());
             Some(Window { start: moment(json.get(0)?)?, end: moment(json.get(1)?)?, max_retries })
@@ -116,7 +116,7 @@ impl Timing {
                 pause: None,
             },
             None => Timing::Delayed {
-                due: json.get("due").and_then(moment).unwrap_or(Moment::after(Duration::ZERO, now)),
+                due: json.get("due").and_then(moment).unwrap_or(Deadline::after(Duration::ZERO, now)),
                 latest: json.get("latest").and_then(moment),
             },
         }

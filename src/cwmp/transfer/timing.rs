@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Failure;
 use crate::clock::Now;
-use crate::schedule::Moment;
+use crate::schedule::Deadline;
 
 /// R234: a delayed transfer that has not begun so long after its time has failed.
 const LATEST: Duration = Duration::from_secs(3600);
@@ -23,9 +23,9 @@ pub enum Timing {
     /// From a moment on.
     Delayed {
         /// From then on.
-        due: Moment,
+        due: Deadline,
         /// It has failed where it has not begun by then; none for a transfer without delay.
-        latest: Option<Moment>,
+        latest: Option<Deadline>,
     },
     /// Within the first of these windows that serves.
     Windows {
@@ -46,9 +46,9 @@ pub enum Timing {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
     /// From then on.
-    pub start: Moment,
+    pub start: Deadline,
     /// Until then.
-    pub end: Moment,
+    pub end: Deadline,
     /// Attempts after the first; none leaves it to the CPE.
     pub max_retries: Option<u32>,
 }
@@ -80,8 +80,8 @@ impl Timing {
     /// After that many seconds; at once for 0.
     pub fn delayed(seconds: u32, now: Now) -> Timing {
         let delay = Duration::from_secs(seconds.into());
-        let latest = (seconds > 0).then(|| Moment::after(delay + LATEST, now));
-        Timing::Delayed { due: Moment::after(delay, now), latest }
+        let latest = (seconds > 0).then(|| Deadline::after(delay + LATEST, now));
+        Timing::Delayed { due: Deadline::after(delay, now), latest }
     }
 
     /// Within these windows: start and end in seconds from now, and the attempts after the first.
@@ -98,7 +98,7 @@ impl Timing {
         if windows.windows(2).any(|pair| pair[1].0 < pair[0].1) {
             return Err(WindowError::Overlap);
         }
-        let moment = |seconds: u32| Moment::after(Duration::from_secs(seconds.into()), now);
+        let moment = |seconds: u32| Deadline::after(Duration::from_secs(seconds.into()), now);
         let window = |(start, end, max_retries): &(u32, u32, Option<u32>)| Window {
             start: moment(*start),
             end: moment(*end),
@@ -120,14 +120,14 @@ impl Timing {
     /// When it will be too late for what has not begun, on the monotonic clock.
     pub(super) fn ends(&self) -> Option<Duration> {
         match self {
-            Timing::Delayed { latest, .. } => latest.map(Moment::instant),
+            Timing::Delayed { latest, .. } => latest.map(Deadline::instant),
             Timing::Windows { left, .. } => left.first().map(|window| window.end.instant()),
         }
     }
 
     /// Whether what has not begun has failed (R234).
     pub(super) fn is_too_late(&self, now: Now) -> bool {
-        matches!(self, Timing::Delayed { latest: Some(latest), .. } if latest.has_come(now))
+        matches!(self, Timing::Delayed { latest: Some(latest), .. } if latest.has_passed(now))
     }
 
     /// Whether the file may be applied now: never outside a window (R245).
@@ -135,7 +135,7 @@ impl Timing {
         match self {
             Timing::Delayed { .. } => true,
             Timing::Windows { left, .. } => {
-                left.first().is_some_and(|window| window.start.has_come(now) && !window.end.has_come(now))
+                left.first().is_some_and(|window| window.start.has_passed(now) && !window.end.has_passed(now))
             }
         }
     }
@@ -143,8 +143,8 @@ impl Timing {
     /// Leaves windows that are over behind; gives whether the first of them was one.
     pub(super) fn pass(&mut self, now: Now) -> bool {
         match self {
-            Timing::Windows { left, failures, pause } if left.first().is_some_and(|w| w.end.has_come(now)) => {
-                left.retain(|window| !window.end.has_come(now));
+            Timing::Windows { left, failures, pause } if left.first().is_some_and(|w| w.end.has_passed(now)) => {
+                left.retain(|window| !window.end.has_passed(now));
                 (*failures, *pause) = (0, None);
                 true
             }
@@ -171,12 +171,12 @@ impl Timing {
     pub(super) fn look(&mut self, now: Now) {
         match self {
             Timing::Delayed { due, latest } => {
-                *due = due.look(now);
-                *latest = latest.map(|latest| latest.look(now));
+                *due = due.resync_clock(now);
+                *latest = latest.map(|latest| latest.resync_clock(now));
             }
             Timing::Windows { left, .. } => {
                 for window in left {
-                    (window.start, window.end) = (window.start.look(now), window.end.look(now));
+                    (window.start, window.end) = (window.start.resync_clock(now), window.end.resync_clock(now));
                 }
             }
         }
@@ -185,7 +185,7 @@ impl Timing {
     /// Whether it depends on a clock that is not set yet.
     pub(super) fn awaits_clock(&self) -> bool {
         match self {
-            Timing::Delayed { due, latest } => due.awaits_clock() || latest.is_some_and(Moment::awaits_clock),
+            Timing::Delayed { due, latest } => due.awaits_clock() || latest.is_some_and(Deadline::awaits_clock),
             Timing::Windows { left, .. } => left.iter().any(|w| w.start.awaits_clock() || w.end.awaits_clock()),
         }
     }

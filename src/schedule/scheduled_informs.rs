@@ -5,37 +5,37 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::moment::Moment;
+use super::deadline::Deadline;
 use crate::clock::Now;
 
 /// The Informs that were asked for and are not due yet.
 #[derive(Clone, Debug, Default)]
-pub struct InformQueue {
-    entries: Vec<Entry>,
+pub struct ScheduledInforms {
+    entries: Vec<ScheduledInform>,
     unsaved: bool,
     /// The journal was written without absolute time, and can be written better once there is.
     saved_without_clock: bool,
 }
 
 #[derive(Clone, Debug)]
-struct Entry {
+struct ScheduledInform {
     command_key: String,
-    due: Moment,
+    due: Deadline,
 }
 
 /// The queue takes no more: ScheduleInform answers 9002, knowing no fault for it (R155).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct QueueFull;
+pub struct TooManyInforms;
 
-impl fmt::Display for QueueFull {
+impl fmt::Display for TooManyInforms {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} Informs are scheduled already", InformQueue::CAPACITY)
+        write!(f, "{} Informs are scheduled already", ScheduledInforms::CAPACITY)
     }
 }
 
-impl std::error::Error for QueueFull {}
+impl std::error::Error for TooManyInforms {}
 
-impl InformQueue {
+impl ScheduledInforms {
     /// How many Informs may wait; R155 demands three.
     pub const CAPACITY: usize = 16;
 
@@ -43,14 +43,14 @@ impl InformQueue {
     /// that is empty, gets the new delay instead (R155).
     ///
     /// # Errors
-    /// [`InformQueue::CAPACITY`] of them wait already.
-    pub fn add(&mut self, command_key: &str, delay: Duration, now: Now) -> Result<(), QueueFull> {
-        let due = Moment::after(delay, now);
-        let same = |entry: &Entry| !command_key.is_empty() && entry.command_key == command_key;
+    /// [`ScheduledInforms::CAPACITY`] of them wait already.
+    pub fn add(&mut self, command_key: &str, delay: Duration, now: Now) -> Result<(), TooManyInforms> {
+        let due = Deadline::after(delay, now);
+        let same = |entry: &ScheduledInform| !command_key.is_empty() && entry.command_key == command_key;
         match self.entries.iter().position(same) {
             Some(at) => self.entries[at].due = due,
-            None if self.entries.len() >= InformQueue::CAPACITY => return Err(QueueFull),
-            None => self.entries.push(Entry { command_key: command_key.to_owned(), due }),
+            None if self.entries.len() >= ScheduledInforms::CAPACITY => return Err(TooManyInforms),
+            None => self.entries.push(ScheduledInform { command_key: command_key.to_owned(), due }),
         }
         self.unsaved = true;
         Ok(())
@@ -92,7 +92,7 @@ impl InformQueue {
 
     fn clock_was_set(&mut self, now: Now) {
         for entry in &mut self.entries {
-            entry.due = entry.due.look(now);
+            entry.due = entry.due.resync_clock(now);
         }
         // What the journal holds would not outlive a reboot; now it can.
         if self.saved_without_clock {
@@ -110,7 +110,7 @@ impl InformQueue {
         self.unsaved
     }
 
-    /// The journal now holds what [`InformQueue::to_json`] gave.
+    /// The journal now holds what [`ScheduledInforms::to_json`] gave.
     pub fn saved(&mut self, now: Now) {
         self.unsaved = false;
         self.saved_without_clock = !now.clock_is_set() && !self.is_empty();
@@ -118,20 +118,20 @@ impl InformQueue {
 
     /// The queue for the journal.
     pub fn to_json(&self, now: Now) -> Value {
-        let record = |entry: &Entry| json!({ "key": entry.command_key, "due": entry.due.to_json(now) });
+        let record = |entry: &ScheduledInform| json!({ "key": entry.command_key, "due": entry.due.to_json(now) });
         self.entries.iter().map(record).collect()
     }
 
     /// The queue that a journal holds; what it does not understand there is passed over.
-    pub fn from_json(journal: &Value, now: Now) -> InformQueue {
-        let mut queue = InformQueue::default();
+    pub fn from_json(journal: &Value, now: Now) -> ScheduledInforms {
+        let mut queue = ScheduledInforms::default();
         for record in journal.as_array().into_iter().flatten() {
-            let Some(due) = Moment::from_json(&record["due"], now) else {
+            let Some(due) = Deadline::from_json(&record["due"], now) else {
                 continue;
             };
-            if queue.len() < InformQueue::CAPACITY {
+            if queue.len() < ScheduledInforms::CAPACITY {
                 let command_key = record["key"].as_str().unwrap_or_default().to_owned();
-                queue.entries.push(Entry { command_key, due });
+                queue.entries.push(ScheduledInform { command_key, due });
             }
         }
         queue
@@ -155,7 +155,7 @@ mod tests {
     /// R154, R155: at least three; the same key updates, the empty key never does.
     #[test]
     fn asked_for_and_due() {
-        let mut queue = InformQueue::default();
+        let mut queue = ScheduledInforms::default();
         let start = at(10, 0);
         queue.add("a", seconds(100), start).unwrap();
         queue.add("b", seconds(50), start).unwrap();
@@ -174,49 +174,49 @@ mod tests {
 
     #[test]
     fn a_full_queue() {
-        let mut queue = InformQueue::default();
-        for number in 0..InformQueue::CAPACITY {
+        let mut queue = ScheduledInforms::default();
+        for number in 0..ScheduledInforms::CAPACITY {
             let key = number.to_string();
             queue.add(&key, seconds(5), at(0, 0)).unwrap();
         }
-        assert_eq!(queue.add("more", seconds(5), at(0, 0)), Err(QueueFull));
+        assert_eq!(queue.add("more", seconds(5), at(0, 0)), Err(TooManyInforms));
         assert_eq!(queue.add("3", Duration::MAX, at(1, 0)), Ok(()));
-        assert_eq!(queue.len(), InformQueue::CAPACITY);
+        assert_eq!(queue.len(), ScheduledInforms::CAPACITY);
     }
 
     /// R155: over a reboot with absolute time, which may be missing for a while after it.
     #[test]
     fn over_a_reboot() {
-        let mut queue = InformQueue::default();
+        let mut queue = ScheduledInforms::default();
         queue.add("k", seconds(600), at(1000, SET)).unwrap();
         assert!(queue.is_unsaved());
         let journal = queue.to_json(at(1100, SET + 100));
         queue.saved(at(1100, SET + 100));
         assert!(!queue.is_unsaved() && !queue.watches_clock());
 
-        let known = InformQueue::from_json(&journal, at(5, SET + 200));
+        let known = ScheduledInforms::from_json(&journal, at(5, SET + 200));
         assert_eq!(known.deadline(), Some(seconds(405)));
 
-        let mut waits = InformQueue::from_json(&journal, at(5, 0));
+        let mut waits = ScheduledInforms::from_json(&journal, at(5, 0));
         assert_eq!(waits.deadline(), Some(seconds(505)));
         assert!(waits.watches_clock());
         assert_eq!(waits.to_json(at(6, 0))[0]["due"][1], SET + 600);
         assert_eq!(waits.poll(at(20, SET + 300)), None);
         assert_eq!(waits.deadline(), Some(seconds(320)));
 
-        let mut late = InformQueue::from_json(&journal, at(5, SET + 9999));
+        let mut late = ScheduledInforms::from_json(&journal, at(5, SET + 9999));
         assert_eq!(late.poll(at(5, SET + 9999)).as_deref(), Some("k"));
     }
 
     /// Without absolute time the rest of the delay is kept, and improved once there is a clock.
     #[test]
     fn without_a_clock() {
-        let mut queue = InformQueue::default();
+        let mut queue = ScheduledInforms::default();
         queue.add("k", seconds(600), at(0, 0)).unwrap();
         queue.saved(at(0, 0));
         assert!(queue.watches_clock());
         let journal = queue.to_json(at(100, 0));
-        let restarted = InformQueue::from_json(&journal, at(7, 0));
+        let restarted = ScheduledInforms::from_json(&journal, at(7, 0));
         assert_eq!(restarted.deadline(), Some(seconds(507)));
 
         assert_eq!(queue.poll(at(200, SET)), None);
@@ -230,10 +230,10 @@ mod tests {
     fn a_strange_journal() {
         for text in ["null", "7", "[1, null, {}, {\"due\": [-1]}]", "{\"due\": [1]}"] {
             let journal = serde_json::from_str(text).unwrap();
-            assert!(InformQueue::from_json(&journal, at(0, 0)).is_empty());
+            assert!(ScheduledInforms::from_json(&journal, at(0, 0)).is_empty());
         }
         let endless: Value = json!([{ "due": [u64::MAX, i64::MAX] }]);
-        let mut queue = InformQueue::from_json(&endless, at(1, SET));
+        let mut queue = ScheduledInforms::from_json(&endless, at(1, SET));
         assert_eq!(queue.poll(at(2, i64::MIN)), None);
     }
 }

@@ -21,12 +21,12 @@ impl Throttle {
     }
 
     /// A change is to be told, not before `at` on the monotonic clock.
-    pub fn changed(&mut self, at: Duration) {
+    pub fn session_wanted(&mut self, at: Duration) {
         self.waiting = Some(self.waiting.map_or(at, |waiting| waiting.min(at)));
     }
 
     /// A session begins, for whatever reason, and tells all changes.
-    pub fn session_began(&mut self) {
+    pub fn session_started(&mut self) {
         self.waiting = None;
     }
 
@@ -64,19 +64,19 @@ mod tests {
     fn a_change_waits_out_the_interval_after_the_last_session() {
         let mut throttle = Throttle::default();
         throttle.set(Duration::from_secs(60));
-        throttle.changed(at(5).monotonic);
+        throttle.session_wanted(at(5).monotonic);
         assert!(throttle.poll(at(5)) && !throttle.poll(at(6)), "no session yet: at once, and once");
         throttle.session_ended(at(10));
-        throttle.changed(at(20).monotonic);
-        throttle.changed(at(30).monotonic);
+        throttle.session_wanted(at(20).monotonic);
+        throttle.session_wanted(at(30).monotonic);
         assert_eq!(throttle.deadline(), Some(at(70).monotonic));
         assert!(!throttle.poll(at(69)) && throttle.poll(at(70)));
-        throttle.changed(at(100).monotonic);
+        throttle.session_wanted(at(100).monotonic);
         assert_eq!(throttle.deadline(), Some(at(100).monotonic), "long ago");
-        throttle.session_began();
-        throttle.changed(at(200).monotonic);
+        throttle.session_started();
+        throttle.session_wanted(at(200).monotonic);
         assert!(!throttle.poll(at(199)), "not before it may be told");
-        throttle.changed(at(150).monotonic);
+        throttle.session_wanted(at(150).monotonic);
         assert!(throttle.poll(at(150)), "the earlier of two");
     }
 
@@ -85,13 +85,13 @@ mod tests {
         let mut throttle = Throttle::default();
         throttle.set(Duration::from_secs(60));
         throttle.session_ended(at(10));
-        throttle.changed(at(20).monotonic);
+        throttle.session_wanted(at(20).monotonic);
         throttle.set(Duration::from_secs(15));
         assert_eq!(throttle.deadline(), Some(at(25).monotonic));
-        throttle.session_began();
+        throttle.session_started();
         assert_eq!(throttle.deadline(), None);
         throttle.set(Duration::MAX);
-        throttle.changed(at(30).monotonic);
+        throttle.session_wanted(at(30).monotonic);
         assert!(!throttle.poll(at(1 << 40)));
     }
 }
