@@ -2,22 +2,22 @@
 //!
 //! ```text
 //! signals, control socket, … ──Wake──▶ Agent ──▶ sleep until a wake-up or the next deadline
-//!                                        ├─ commands.rs  what the control socket asks for; status.rs tells how it goes
-//!                                        ├─ contact.rs   one session with the ACS, driven to its end
-//!                                        ├─ promises.rs  what was promised in a session and is done after it
-//!                                        ├─ reach.rs     how the ACS reaches the agent: listeners and their address
-//!                                        ├─ reload.rs    SIGHUP: the configuration is read again
-//!                                        ├─ transfers.rs files on their way, on a thread of their own
-//!                                        ├─ start.rs     from configuration and journal to a running agent
-//!                                        └─ schedule     what is due, and when
+//!                                        ├─ commands.rs        what the control socket asks for; status.rs tells how it goes
+//!                                        ├─ session_driver.rs  one session with the ACS, driven to its end
+//!                                        ├─ reboot.rs          what was promised in a session and is done after it
+//!                                        ├─ listeners.rs       how the ACS reaches the agent: listeners and their address
+//!                                        ├─ reload.rs          SIGHUP: the configuration is read again
+//!                                        ├─ transfers.rs       files on their way, on a thread of their own
+//!                                        ├─ start.rs           from configuration and journal to a running agent
+//!                                        └─ schedule           what is due, and when
 //! ```
 
 mod commands;
-mod contact;
 pub mod daemon;
-mod promises;
-mod reach;
+mod listeners;
+mod reboot;
 mod reload;
+mod session_driver;
 mod start;
 mod status;
 mod transfers;
@@ -43,13 +43,13 @@ use crate::schedule::{Due, PeriodicSettings, Schedule};
 use crate::store::Store;
 use crate::time_zone::LocalZone;
 
-use contact::Acquaintance;
-pub use contact::LastSession;
-use reach::Reach;
+use listeners::Listeners;
+use session_driver::AcsQuirks;
+pub use session_driver::LastSession;
 pub use start::{StartFailure, check_contact, load_model, tls_settings};
 pub use status::Board;
 use status::Disabled;
-use transfers::Carrier;
+use transfers::TransferWorker;
 
 /// What makes the agent look up from its sleep.
 #[derive(Debug)]
@@ -61,14 +61,14 @@ pub enum Wake {
     /// A command from the control socket.
     Command(Call),
     /// The listeners have something: a connection request, or another address.
-    News,
+    Listener,
     /// The thread that carries files has done something.
-    Transferred,
+    Transfer,
 }
 
 /// What ties the agent to the other threads.
 #[derive(Clone)]
-pub struct Ties<'w> {
+pub struct Handles<'w> {
     /// Where wake-ups arrive.
     pub wakes: &'w Receiver<Wake>,
     /// Where the listeners send them.
@@ -83,25 +83,25 @@ pub struct Ties<'w> {
 
 /// Why [`Agent::run`] came back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub enum ExitReason {
     /// It was told to.
     Stopped,
     /// Everything is as from the factory: start anew.
     FactoryReset,
     /// The state directory, which could not be read, can be now and holds what was stored: start from that.
-    StateFound,
+    StateRecovered,
 }
 
 /// Values of the planned reboots, as the schedule has them (R156).
 #[derive(Clone, Debug, PartialEq)]
-struct Followed {
+struct AppliedRebootSettings {
     schedule_reboot: Option<Value>,
     delay_reboot: i64,
 }
 
-impl Default for Followed {
-    fn default() -> Followed {
-        Followed { schedule_reboot: None, delay_reboot: -1 }
+impl Default for AppliedRebootSettings {
+    fn default() -> AppliedRebootSettings {
+        AppliedRebootSettings { schedule_reboot: None, delay_reboot: -1 }
     }
 }
 
@@ -119,19 +119,19 @@ pub struct Agent<'w> {
     /// Set when the configuration is to be read again.
     reload: Arc<AtomicBool>,
     /// Whether a session is to start as soon as none runs.
-    wanted: bool,
+    session_wanted: bool,
     /// No session before this instant of the monotonic clock: the device is going down, or coming back.
     not_before: Duration,
     /// Whether the command that reboots the device has succeeded, so that it should go down any moment.
     going_down: bool,
     /// The planned reboots that the schedule knows of.
-    followed: Followed,
+    applied_reboot_settings: AppliedRebootSettings,
     /// What is known of the ACS beside its URL.
-    acs: Acquaintance,
+    acs_quirks: AcsQuirks,
     /// How the ACS reaches the agent.
-    reach: Reach,
+    listeners: Listeners,
     /// Who carries files.
-    carrier: Carrier,
+    worker: TransferWorker,
     last_session: Option<LastSession>,
     /// When it ended, on the monotonic clock.
     session_ended: Option<Duration>,
@@ -140,7 +140,7 @@ pub struct Agent<'w> {
     /// What was found damaged at the start, in words.
     notices: Vec<String>,
     /// What the model of today has no room for, in the words of the log: each is told once.
-    left_out: BTreeSet<String>,
+    rejected_values: BTreeSet<String>,
     /// Where `status` looks.
     board: Arc<Board>,
     /// Whether the journal held anything at the start.
@@ -149,37 +149,38 @@ pub struct Agent<'w> {
 
 impl Agent<'_> {
     /// Runs until it is told to stop, or until it must start anew; that by the configuration which was read last.
-    pub fn run(mut self) -> (Ended, Config) {
+    pub fn run(mut self) -> (ExitReason, Config) {
         let mut taken = 0; // of the wake-ups before the session that is due
         let ended = loop {
             let now = self.clock.now();
-            if let Some(ended) = self.tend_store(now).or_else(|| self.keep_promises(now)) {
+            if let Some(ended) = self.reopen_store(now).or_else(|| self.run_pending_reboot(now)) {
                 break ended;
             }
             if self.reload.swap(false, Ordering::Relaxed) {
                 self.reload(now);
             }
-            self.tend_transfers(now);
-            self.follow_settings(now);
-            self.take_news(now);
+            self.poll_transfers(now);
+            self.apply_settings(now);
+            self.apply_listener_updates(now);
             while let Some(due) = self.schedule.poll(&mut self.device.state_mut().informs, now) {
-                self.fall_due(due);
+                self.on_due(due);
             }
-            let is_due = self.wanted && self.is_enabled() && now.monotonic >= self.not_before && !self.awaits_restart();
-            let wake = if is_due { self.take_waiting(taken) } else { self.sleep(now) };
+            let is_due =
+                self.session_wanted && self.is_enabled() && now.monotonic >= self.not_before && !self.awaits_restart();
+            let wake = if is_due { self.next_queued_wake(taken) } else { self.sleep(now) };
             taken = if is_due && wake.is_some() { taken + 1 } else { 0 };
             if is_due && wake.is_none() {
-                self.hold_session(now);
+                self.run_due_session(now);
             }
             match wake {
-                Some(Wake::Stop) => break Ended::Stopped,
-                Some(Wake::Command(call)) => self.carry_out(call),
-                Some(Wake::Reload | Wake::News | Wake::Transferred) | None => {}
+                Some(Wake::Stop) => break ExitReason::Stopped,
+                Some(Wake::Command(call)) => self.execute(call),
+                Some(Wake::Reload | Wake::Listener | Wake::Transfer) | None => {}
             }
         };
-        if ended == Ended::Stopped {
-            self.finish_applying();
-            self.keep();
+        if ended == ExitReason::Stopped {
+            self.await_apply();
+            self.save();
         }
         (ended, self.config)
     }
@@ -196,24 +197,24 @@ impl Agent<'_> {
 
     /// What came while the last session ran, for the next one to tell: each command would wait for a session of its own,
     /// which takes long where the ACS is silent. None when all of it is taken up, or as much as can wait at a time.
-    fn take_waiting(&self, taken: usize) -> Option<Wake> {
+    fn next_queued_wake(&self, taken: usize) -> Option<Wake> {
         (taken < daemon::WAKES).then(|| self.wakes.try_recv().ok()).flatten()
     }
 
-    fn hold_session(&mut self, now: Now) {
+    fn run_due_session(&mut self, now: Now) {
         self.publish(now, true);
-        self.contact();
+        self.run_session();
         let now = self.clock.now();
         self.schedule.notification.session_ended(now);
         self.session_ended = Some(now.monotonic);
     }
 
     /// Where nothing could be stored, looks whether it can be by now. Gives why the agent ends, if it does.
-    fn tend_store(&mut self, now: Now) -> Option<Ended> {
+    fn reopen_store(&mut self, now: Now) -> Option<ExitReason> {
         let mut store = self.store.borrow_mut();
         let found = store.reopen(now)?;
         if !self.has_stored_state && !found.records.is_empty() {
-            return Some(Ended::StateFound);
+            return Some(ExitReason::StateRecovered);
         }
         match store.compact(&self.device.snapshot()) {
             Ok(()) => {
@@ -234,8 +235,8 @@ impl Agent<'_> {
         let deadline = self.schedule.deadline(&self.device.state().informs);
         let held_back = (self.not_before > now.monotonic).then_some(self.not_before);
         let reopen = self.store.borrow().reopen_deadline();
-        let transfers = self.carrier.deadline(&self.device.state().transfers);
-        let others = held_back.into_iter().chain(reopen).chain(self.reach.deadline()).chain(transfers);
+        let transfers = self.worker.deadline(&self.device.state().transfers);
+        let others = held_back.into_iter().chain(reopen).chain(self.listeners.deadline()).chain(transfers);
         let Some(deadline) = deadline.into_iter().chain(others).min() else {
             return Some(self.wakes.recv().unwrap_or(Wake::Stop));
         };
@@ -247,14 +248,14 @@ impl Agent<'_> {
     }
 
     /// Takes over the parameters that drive the schedule; they may have changed since the last look (R153).
-    fn follow_settings(&mut self, now: Now) {
+    fn apply_settings(&mut self, now: Now) {
         self.schedule.periodic.set(self.periodic_settings(), now);
         let throttle = self.device.management_server_number("DefaultActiveNotificationThrottle");
         let throttle = throttle.and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or(0);
         self.schedule.notification.set(Duration::from_secs(throttle));
         self.schedule.heartbeat.set(self.heartbeat_settings(), now);
-        self.follow_planned_reboots(now);
-        self.follow_listeners(now);
+        self.apply_reboot_settings(now);
+        self.apply_listener_settings(now);
     }
 
     fn periodic_settings(&self) -> Option<PeriodicSettings> {
@@ -295,29 +296,29 @@ impl Agent<'_> {
         }
     }
 
-    fn fall_due(&mut self, due: Due) {
+    fn on_due(&mut self, due: Due) {
         match due {
-            Due::Retry | Due::Notification => self.wanted = true,
+            Due::Retry | Due::Notification => self.session_wanted = true,
             Due::Periodic => {
                 self.raise(Event::new(EventCode::Periodic));
                 // R141: it outlives whatever happens before the ACS has confirmed it.
-                self.keep();
+                self.save();
             }
             Due::Heartbeat => {
                 // R304: it waits for a session that is to be tried again, and a heartbeat that is takes it up.
                 self.device.state_mut().events.raise(Event::new(EventCode::Heartbeat));
-                self.wanted |= self.schedule.retry.count() == 0;
+                self.session_wanted |= self.schedule.retry.count() == 0;
             }
             Due::ScheduledInform { command_key } => {
                 self.device.state_mut().events.raise(Event::new(EventCode::Scheduled));
                 self.raise(Event::of_command(EventCode::MScheduleInform, command_key));
             }
-            Due::Reboot => self.planned_reboot(),
+            Due::Reboot => self.run_scheduled_reboot(),
         }
     }
 
     /// Makes durable what is not yet.
-    fn keep(&mut self) {
+    fn save(&mut self) {
         if let Err(error) = self.device.save() {
             log::error!("{error}");
         }
@@ -327,7 +328,7 @@ impl Agent<'_> {
     fn raise(&mut self, event: Event) {
         log::debug!("event {}", event.code.as_str());
         self.device.state_mut().events.raise(event);
-        self.wanted = true;
+        self.session_wanted = true;
     }
 }
 

@@ -25,12 +25,12 @@ const MAX_OUTPUT: usize = 4 << 20;
 const MAX_REASONS: usize = 20;
 
 /// The agent as the control socket sees it.
-pub(super) struct Counter {
+pub(super) struct ControlHandler {
     pub(super) wakes: SyncSender<Wake>,
     pub(super) board: Arc<Board>,
 }
 
-impl control::Daemon for Counter {
+impl control::Daemon for ControlHandler {
     fn submit(&self, call: Call) -> Result<(), control::Refused> {
         match self.wakes.try_send(Wake::Command(call)) {
             Ok(()) => Ok(()),
@@ -46,7 +46,7 @@ impl control::Daemon for Counter {
 
 impl Agent<'_> {
     /// Carries out a command, unless its client has given up.
-    pub(super) fn carry_out(&mut self, call: Call) {
+    pub(super) fn execute(&mut self, call: Call) {
         let Some((request, reply)) = call.take() else { return };
         let now = self.clock.now();
         self.device.set_now(now);
@@ -74,13 +74,13 @@ impl Agent<'_> {
             self.schedule.notification.session_wanted(now.monotonic);
         }
         // R25: another ACS is contacted at once, however long the one before it was to be left alone.
-        self.wanted |= self.device.state().events.is_new(&EventCode::Bootstrap);
+        self.session_wanted |= self.device.state().events.is_new(&EventCode::Bootstrap);
         Ok(done.output)
     }
 
     fn inform(&mut self, event: &str) -> Answer {
         let code = event_code(event)?;
-        self.refuse_if_disabled()?;
+        self.require_sessions()?;
         if code == EventCode::Bootstrap {
             let url = self.device.management_server_text("URL");
             self.device.state_mut().bootstrap(url);
@@ -93,7 +93,7 @@ impl Agent<'_> {
     }
 
     /// What calls for a session is refused where there are none.
-    fn refuse_if_disabled(&self) -> Result<(), String> {
+    fn require_sessions(&self) -> Result<(), String> {
         match self.why_disabled() {
             None => Ok(()),
             Some(why) => Err(format!("{}: no session is started", why.reason())),
@@ -104,10 +104,10 @@ impl Agent<'_> {
     pub(super) fn publish(&self, now: Now, running: bool) {
         let next = match self.why_disabled() {
             Some(why) => Next::Disabled(why),
-            None if self.wanted && !running && self.not_before > now.monotonic => {
+            None if self.session_wanted && !running && self.not_before > now.monotonic => {
                 Next::At(self.not_before, Cause::Restart)
             }
-            None if self.wanted && !running => Next::Now,
+            None if self.session_wanted && !running => Next::Now,
             None => Next::of(&self.schedule, &self.device.state().informs),
         };
         let store = self.store.borrow();
@@ -121,7 +121,7 @@ impl Agent<'_> {
             running: running.then_some(now.monotonic),
             last: self.last_session.clone().zip(self.session_ended),
             next,
-            ways_in: self.reach.ways_in(),
+            ways_in: self.listeners.ways_in(),
             events: self.device.state().events.pending().cloned().collect(),
             retry_count: self.device.state().retry_count,
             transfers: self
@@ -129,7 +129,7 @@ impl Agent<'_> {
                 .state()
                 .transfers
                 .iter()
-                .map(|t| TransferStatus::of(t, self.carrier.course_of(t)))
+                .map(|t| TransferStatus::of(t, self.worker.progress_of(t)))
                 .collect(),
             ended: self.device.state().transfers.ended().to_vec(),
             journal: JournalState {
@@ -166,13 +166,13 @@ impl Agent<'_> {
         admit(&order, &self.device).map_err(|fault| fault.text)?;
         let queued = self.device.change_transfers(|transfers| transfers.add(order, Timing::delayed(0, now)));
         let id = queued.map_err(|error| error.to_string())?.map_err(|full| full.to_string())?;
-        self.tend_transfers(now);
+        self.poll_transfers(now);
         Ok(format!("{id}\n"))
     }
 
     /// R248.
     fn request_download(&mut self, file_type: String, arguments: Vec<(String, String)>) -> Answer {
-        self.refuse_if_disabled()?;
+        self.require_sessions()?;
         if !is_file_type(&file_type) {
             return Err(format!("`{file_type}` is no file type, such as `1 Firmware Upgrade Image`"));
         }
@@ -182,7 +182,7 @@ impl Agent<'_> {
         if !taken {
             return Err(format!("{} downloads are wished for already", TransferQueue::MAX_WISHES));
         }
-        self.wanted = true;
+        self.session_wanted = true;
         Ok(String::new())
     }
 }

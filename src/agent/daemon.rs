@@ -13,8 +13,8 @@ use std::{io, thread};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::commands::Counter;
-use super::{Agent, Board, Ended, StartFailure, Ties, Wake};
+use super::commands::ControlHandler;
+use super::{Agent, Board, ExitReason, Handles, StartFailure, Wake};
 use crate::config::{Config, StartupError};
 use crate::control::Server;
 use crate::log::Destination;
@@ -41,25 +41,25 @@ pub fn run(mut config: Config) -> ExitCode {
     }
     log::info!("cpe-agent {} starts", env!("CARGO_PKG_VERSION"));
     let board = Arc::new(Board::new(LocalZone::load()));
-    let ties = Ties { wakes: &wakes, waker: sender.clone(), stop, reload, board: Arc::clone(&board) };
+    let handles = Handles { wakes: &wakes, waker: sender.clone(), stop, reload, board: Arc::clone(&board) };
     let mut server = None;
     loop {
-        let agent = match Agent::start(config.clone(), ties.clone()) {
+        let agent = match Agent::start(config.clone(), handles.clone()) {
             Ok(agent) => agent,
             Err(StartFailure::Configuration(error)) => return refuse(&error, config.log_to, StartupError::EXIT),
             Err(StartFailure::AlreadyRunning(error)) => return refuse(&error, config.log_to, 1),
         };
         if server.is_none() {
             // Only now: a second agent on this state directory must not come as far as the socket.
-            let counter = Counter { wakes: sender.clone(), board: Arc::clone(&board) };
-            server = serve_commands(&config.control, counter);
+            let handler = ControlHandler { wakes: sender.clone(), board: Arc::clone(&board) };
+            server = serve_commands(&config.control, handler);
         }
-        let ended;
-        (ended, config) = agent.run();
-        match ended {
-            Ended::FactoryReset => log::info!("starting anew, as from the factory"),
-            Ended::StateFound => log::info!("the state directory is there now: starting from what it holds"),
-            Ended::Stopped => {
+        let reason;
+        (reason, config) = agent.run();
+        match reason {
+            ExitReason::FactoryReset => log::info!("starting anew, as from the factory"),
+            ExitReason::StateRecovered => log::info!("the state directory is there now: starting from what it holds"),
+            ExitReason::Stopped => {
                 log::info!("stopped");
                 return ExitCode::SUCCESS;
             }
@@ -92,8 +92,8 @@ fn watch_signals(wakes: SyncSender<Wake>, stop: Arc<AtomicBool>, reload: Arc<Ato
 }
 
 /// Opens the control socket; the agent goes on without it where that cannot be.
-fn serve_commands(path: &Path, counter: Counter) -> Option<Server> {
-    match Server::start(path, counter) {
+fn serve_commands(path: &Path, handler: ControlHandler) -> Option<Server> {
+    match Server::start(path, handler) {
         Ok(server) => Some(server),
         Err(error) => {
             log::error!("no control socket {}: {error}", path.display());

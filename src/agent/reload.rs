@@ -19,19 +19,19 @@ use crate::store::Store;
 impl Agent<'_> {
     /// Reads again what the start has read.
     pub(super) fn reload(&mut self, now: Now) {
-        match self.read_again() {
-            Ok((config, loaded)) => self.take_over(config, loaded, now),
+        match self.read_config() {
+            Ok((config, loaded)) => self.apply_config(config, loaded, now),
             Err(error) => log::error!("the configuration stays as it was, the new one is wrong: {error}"),
         }
         // Before the address is told, the ports must be open that it is told with.
-        self.follow_settings(now);
-        self.look_at_addresses(now);
-        self.follow_up(version::newest(version::ALL));
-        self.keep();
+        self.apply_settings(now);
+        self.refresh_addresses(now);
+        self.request_follow_up(version::newest(version::ALL));
+        self.save();
     }
 
     /// The new configuration and its model, where `check` would have nothing against them.
-    fn read_again(&self) -> Result<(Config, Loaded), StartupError> {
+    fn read_config(&self) -> Result<(Config, Loaded), StartupError> {
         let mut config = self.config.reload()?;
         let loaded = load_model(&config)?;
         check_contact(&config, &loaded)?;
@@ -41,7 +41,7 @@ impl Agent<'_> {
         Ok((config, loaded))
     }
 
-    fn take_over(&mut self, config: Config, loaded: Loaded, now: Now) {
+    fn apply_config(&mut self, config: Config, loaded: Loaded, now: Now) {
         crate::log::reconfigure(config.log, config.log_to);
         let ports = |config: &Config| (config.listen, config.udp_listen);
         let is_elsewhere = ports(&config) != ports(&self.config);
@@ -50,15 +50,15 @@ impl Agent<'_> {
         let provided = self.device.provided();
         self.device.set_now(now);
         let stored = self.stored();
-        let left_out = self.device.replace_model(loaded, &stored).into_iter().collect();
-        let told = std::mem::replace(&mut self.left_out, left_out);
-        self.left_out.difference(&told).for_each(|notice| log::warn!("{notice}"));
-        self.note_overruled_settings();
-        self.note_identity();
+        let rejected_values = self.device.replace_model(loaded, &stored).into_iter().collect();
+        let told = std::mem::replace(&mut self.rejected_values, rejected_values);
+        self.rejected_values.difference(&told).for_each(|notice| log::warn!("{notice}"));
+        self.log_overridden_values();
+        self.check_identity();
         self.device.note_firmware_changes();
         provided.iter().for_each(|(name, value)| self.device.provide(name, value));
         if is_elsewhere || is_other_root {
-            self.reach.close();
+            self.listeners.close();
         }
         log::info!("the configuration was read again");
     }

@@ -7,9 +7,9 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::contact::Acquaintance;
-use super::reach::Reach;
-use super::{Agent, Carrier, Followed, StoreJournal, Ties, random};
+use super::listeners::Listeners;
+use super::session_driver::AcsQuirks;
+use super::{Agent, AppliedRebootSettings, Handles, StoreJournal, TransferWorker, random};
 use crate::acs::{self, TlsSettings};
 use crate::clock::Clock;
 use crate::config::{Config, StartupError};
@@ -109,7 +109,7 @@ fn open_store(directory: &Path) -> Result<(Store, Recovered), StartFailure> {
 
 impl<'w> Agent<'w> {
     /// Prepares everything up to the first session; nothing is contacted and nothing written yet.
-    pub fn start(config: Config, ties: Ties<'w>) -> Result<Agent<'w>, StartFailure> {
+    pub fn start(config: Config, handles: Handles<'w>) -> Result<Agent<'w>, StartFailure> {
         let loaded = load_model(&config).map_err(StartFailure::Configuration)?;
         if let Err(error) = check_contact(&config, &loaded) {
             log::error!("{error}");
@@ -121,12 +121,12 @@ impl<'w> Agent<'w> {
         let clock = Clock::new();
         let (device, notices) = Device::restore(loaded, &recovered.records, journal, clock.now());
         notices.iter().for_each(|notice| log::warn!("{notice}"));
-        let left_out = notices.iter().cloned().collect();
+        let rejected_values = notices.iter().cloned().collect();
         let notices = recovered.notices.into_iter().chain(notices).take(MAX_NOTICES).collect();
         let state = device.state();
         let schedule = Schedule::restore(state.retry_count, state.scheduled_reboot_done, clock.now());
         let directory = config.transfer_dir.as_ref().unwrap_or(&config.state_dir);
-        let carrier = Carrier::new(directory, ties.waker.clone());
+        let worker = TransferWorker::new(directory, handles.waker.clone());
         let mut agent = Agent {
             config,
             clock,
@@ -134,39 +134,39 @@ impl<'w> Agent<'w> {
             device,
             store,
             schedule,
-            wakes: ties.wakes,
-            stop: ties.stop,
-            reload: ties.reload,
-            wanted: false,
-            acs: Acquaintance::default(),
-            followed: Followed::default(),
+            wakes: handles.wakes,
+            stop: handles.stop,
+            reload: handles.reload,
+            session_wanted: false,
+            acs_quirks: AcsQuirks::default(),
+            applied_reboot_settings: AppliedRebootSettings::default(),
             not_before: Duration::ZERO,
             going_down: false,
-            reach: Reach::new(ties.waker.clone()),
-            carrier,
+            listeners: Listeners::new(handles.waker.clone()),
+            worker,
             last_session: None,
             session_ended: None,
             started: clock.now().monotonic,
             notices,
-            left_out,
-            board: ties.board,
+            rejected_values,
+            board: handles.board,
             has_stored_state: !recovered.records.is_empty(),
         };
-        agent.note_overruled_settings();
+        agent.log_overridden_values();
         agent.device.republish_udp_address();
-        agent.note_start();
+        agent.raise_start_events();
         if let Some(why) = agent.why_disabled() {
             log::warn!("no session is started: {}", why.reason());
         }
         let transfers = &agent.device.state().transfers;
-        agent.carrier.remove_leftovers(transfers, &agent.device.actions, clock.now());
+        agent.worker.remove_leftovers(transfers, &agent.device.actions, clock.now());
         agent.publish(agent.clock.now(), false);
         Ok(agent)
     }
 
     /// Tells which factory values of the configuration have no effect, since another value is stored. Neither is told:
     /// it may be a password.
-    pub(super) fn note_overruled_settings(&self) {
+    pub(super) fn log_overridden_values(&self) {
         for (name, text) in &self.config.factory_values {
             let Ok(parameter) = self.device.tree.parameter(name) else { continue };
             if parameter.is_changed()
@@ -181,7 +181,7 @@ impl<'w> Agent<'w> {
     /// Raises the events that a start can mean: `0 BOOTSTRAP`, `1 BOOT`, `4 VALUE CHANGE`, or none (R137, R146).
     ///
     /// Nothing is written yet: a start that ends before its session does is found again by the next one.
-    fn note_start(&mut self) {
+    fn raise_start_events(&mut self) {
         let boot_id = self.boot_id();
         let state = self.device.state_mut();
         if state.request_path.is_empty() {
@@ -197,7 +197,7 @@ impl<'w> Agent<'w> {
                 state.reset = Reset::Done;
             }
         }
-        self.note_identity();
+        self.check_identity();
         if rebooted {
             let state = self.device.state_mut();
             state.boot_id = boot_id.unwrap_or_default();
@@ -206,13 +206,13 @@ impl<'w> Agent<'w> {
         self.device.resume_transfers(rebooted);
         self.device.note_firmware_changes();
         if rebooted {
-            self.forget_delayed_reboot();
+            self.reset_delay_reboot();
         }
-        self.follow_up(version::newest(version::ALL));
+        self.request_follow_up(version::newest(version::ALL));
     }
 
     /// Raises `0 BOOTSTRAP` where the device, or its ACS, is another than it was (R137).
-    pub(super) fn note_identity(&mut self) {
+    pub(super) fn check_identity(&mut self) {
         let identity = self.device.identity().username();
         let acs_url = self.device.management_server_text("URL");
         let state = self.device.state_mut();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value as Json, json};
 
 use super::{public_url, span};
-use crate::agent::transfers::Course;
+use crate::agent::transfers::JobProgress;
 use crate::cwmp::transfer::{Ended, Transfer};
 use crate::transfer::Moved;
 
@@ -22,11 +22,11 @@ pub(in crate::agent) struct TransferStatus {
     attempt: u32,
     size: u32,
     failure: Option<String>,
-    course: Option<Arc<Course>>,
+    progress: Option<Arc<JobProgress>>,
 }
 
 impl TransferStatus {
-    pub(in crate::agent) fn of(transfer: &Transfer, course: Option<Arc<Course>>) -> TransferStatus {
+    pub(in crate::agent) fn of(transfer: &Transfer, progress: Option<Arc<JobProgress>>) -> TransferStatus {
         let order = transfer.order();
         let failure = transfer.report().and_then(|report| report.failure.as_ref());
         TransferStatus {
@@ -39,13 +39,13 @@ impl TransferStatus {
             attempt: transfer.attempt(),
             size: transfer.size(),
             failure: failure.map(|failure| format!("{} {}", failure.code.number(), failure.text)),
-            course: course.filter(|_| transfer.state_name() == "moving"),
+            progress: progress.filter(|_| transfer.state_name() == "moving"),
         }
     }
 
     /// Keys as [`View::json`](super::View) lists them.
     pub(super) fn json(&self, now: Duration) -> Json {
-        let pace = self.pace(now);
+        let rate = self.rate(now);
         json!({
             "id": self.id,
             "origin": self.origin,
@@ -54,10 +54,10 @@ impl TransferStatus {
             "url": self.url,
             "state": self.state,
             "attempt": self.attempt,
-            "bytes": pace.as_ref().map(|pace| pace.moved.bytes),
-            "totalBytes": pace.as_ref().and_then(|pace| pace.moved.total).or((self.size > 0).then_some(self.size.into())),
-            "bytesPerSecond": pace.as_ref().and_then(|pace| pace.rate),
-            "secondsLeft": pace.as_ref().and_then(Pace::left),
+            "bytes": rate.as_ref().map(|rate| rate.moved.bytes),
+            "totalBytes": rate.as_ref().and_then(|rate| rate.moved.total).or((self.size > 0).then_some(self.size.into())),
+            "bytesPerSecond": rate.as_ref().and_then(|rate| rate.rate),
+            "secondsLeft": rate.as_ref().and_then(TransferRate::left),
             "error": self.failure,
         })
     }
@@ -70,8 +70,8 @@ impl TransferStatus {
         };
         let url = self.url.as_deref().unwrap_or("-");
         let mut text = format!("{}{key}: {}, {}, {url}", self.origin, self.state, self.file_type);
-        if let Some(pace) = self.pace(now) {
-            text.push_str(&format!(", {}", pace.words()));
+        if let Some(rate) = self.rate(now) {
+            text.push_str(&format!(", {}", rate.words()));
         }
         if let Some(failure) = &self.failure {
             text.push_str(&format!(": {failure}"));
@@ -79,23 +79,23 @@ impl TransferStatus {
         (format!("transfer {}", self.id), text)
     }
 
-    fn pace(&self, now: Duration) -> Option<Pace> {
-        let course = self.course.as_ref()?;
-        let (moved, elapsed) = (course.progress.moved(), now.saturating_sub(course.began));
+    fn rate(&self, now: Duration) -> Option<TransferRate> {
+        let progress = self.progress.as_ref()?;
+        let (moved, elapsed) = (progress.file.moved(), now.saturating_sub(progress.began));
         let elapsed = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
         let rate = (elapsed > 0).then(|| moved.bytes.saturating_mul(1000) / elapsed);
-        Some(Pace { moved, rate })
+        Some(TransferRate { moved, rate })
     }
 }
 
 /// How fast a file moves.
-struct Pace {
+struct TransferRate {
     moved: Moved,
     /// Bytes a second.
     rate: Option<u64>,
 }
 
-impl Pace {
+impl TransferRate {
     /// Seconds.
     fn left(&self) -> Option<u64> {
         let left = self.moved.total?.saturating_sub(self.moved.bytes);
@@ -144,10 +144,10 @@ mod tests {
 
     #[test]
     fn the_time_left_follows_from_the_pace() {
-        let pace = |bytes, total, rate| Pace { moved: Moved { bytes, total }, rate };
-        assert_eq!(pace(100, Some(400), Some(10)).left(), Some(30));
-        assert_eq!(pace(100, Some(400), Some(10)).words(), "100 B of 400 B, 10 B/s, 30 s left");
-        for unknown in [pace(0, Some(400), Some(0)), pace(1, None, Some(1)), pace(1, Some(2), None)] {
+        let rate = |bytes, total, rate| TransferRate { moved: Moved { bytes, total }, rate };
+        assert_eq!(rate(100, Some(400), Some(10)).left(), Some(30));
+        assert_eq!(rate(100, Some(400), Some(10)).words(), "100 B of 400 B, 10 B/s, 30 s left");
+        for unknown in [rate(0, Some(400), Some(0)), rate(1, None, Some(1)), rate(1, Some(2), None)] {
             assert_eq!(unknown.left(), None);
         }
     }

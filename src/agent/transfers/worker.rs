@@ -22,12 +22,12 @@ use crate::transfer::Progress;
 const DIRECTORY: &str = "transfers";
 
 /// An empty file that is locked while an action runs, also when the agent that has started it is gone.
-const MARK: &str = "mark";
+const ACTION_LOCK: &str = "mark";
 
 /// How often it is looked whether an action of an earlier agent still runs, and for how long at least: a command with a
 /// longer time limit has that.
-const LOOK_FOR_OTHER: Duration = Duration::from_secs(1);
-const OTHER_LIMIT: Duration = Duration::from_secs(300);
+const ORPHAN_POLL: Duration = Duration::from_secs(1);
+const ORPHAN_LIMIT: Duration = Duration::from_secs(300);
 
 /// TLS and a few buffers; only pages that are touched cost memory.
 const STACK: usize = 512 << 10;
@@ -36,26 +36,26 @@ const STACK: usize = 512 << 10;
 const JOIN_LIMIT: Duration = Duration::from_secs(5);
 
 /// How often it is looked whether what is waited for is so.
-const LOOK: Duration = Duration::from_millis(5);
+const POLL: Duration = Duration::from_millis(5);
 
 /// The one who carries the files.
-pub(in crate::agent) struct Carrier {
+pub(in crate::agent) struct TransferWorker {
     directory: PathBuf,
     waker: SyncSender<Wake>,
     pub(super) job: Option<Job>,
     /// Transfers that may have a file.
     files: BTreeSet<u32>,
     /// The journal could not be written: not before this is it tried again.
-    pub(super) hold_until: Duration,
+    pub(super) retry_at: Duration,
     /// An action of an earlier agent still runs.
-    other: Option<Other>,
+    orphan: Option<OrphanAction>,
 }
 
 /// An action that has outlived the agent that has started it.
 #[derive(Clone, Copy, Debug)]
-struct Other {
+struct OrphanAction {
     /// When to look again whether it still runs, on the monotonic clock.
-    look_at: Duration,
+    poll_at: Duration,
     /// From then on it is taken for something that the action has left behind, such as a daemon.
     end: Duration,
 }
@@ -64,24 +64,24 @@ struct Other {
 pub(super) struct Job {
     pub(super) id: u32,
     pub(super) attempt: u32,
-    pub(super) course: Arc<Course>,
+    pub(super) progress: Arc<JobProgress>,
     thread: Option<JoinHandle<()>>,
 }
 
 /// What the thread shares with the agent, and with those who ask how far it is.
 #[derive(Debug)]
-pub(in crate::agent) struct Course {
+pub(in crate::agent) struct JobProgress {
     /// Of the file that is moved.
-    pub(in crate::agent) progress: Progress,
+    pub(in crate::agent) file: Progress,
     /// When it began, on the monotonic clock.
     pub(in crate::agent) began: Duration,
     pub(super) stop: Arc<AtomicBool>,
-    outcome: Mutex<Option<Outcome>>,
+    outcome: Mutex<Option<StepResult>>,
 }
 
 /// What has come of a job.
 #[derive(Clone, Debug)]
-pub(super) enum Outcome {
+pub(super) enum StepResult {
     Moved(Result<u64, Failure>),
     Applied(Result<(), Failure>),
     Verified(Result<(), Failure>),
@@ -91,12 +91,12 @@ pub(super) enum Outcome {
     NotStarted(Failure),
 }
 
-impl Carrier {
+impl TransferWorker {
     /// Carries files to and from a directory below this one.
-    pub(in crate::agent) fn new(directory: &Path, waker: SyncSender<Wake>) -> Carrier {
+    pub(in crate::agent) fn new(directory: &Path, waker: SyncSender<Wake>) -> TransferWorker {
         let directory = directory.join(DIRECTORY);
-        let (files, hold_until) = (BTreeSet::new(), Duration::ZERO);
-        Carrier { directory, waker, job: None, files, hold_until, other: None }
+        let (files, retry_at) = (BTreeSet::new(), Duration::ZERO);
+        TransferWorker { directory, waker, job: None, files, retry_at, orphan: None }
     }
 
     /// Removes what an earlier agent has left, but what its action may still read.
@@ -104,37 +104,37 @@ impl Carrier {
         if !self.is_ours().unwrap_or(false) {
             return; // not there yet, or somebody else's, or a link to what must not be touched
         }
-        if self.is_marked() {
+        if self.is_action_locked() {
             log::info!("an action of an earlier start still runs");
-            let limit = actions.download.iter().map(|(_, action)| action.time_limit).fold(OTHER_LIMIT, Duration::max);
-            self.other = Some(Other { look_at: now.monotonic, end: now.monotonic.saturating_add(limit) });
+            let limit = actions.download.iter().map(|(_, action)| action.time_limit).fold(ORPHAN_LIMIT, Duration::max);
+            self.orphan = Some(OrphanAction { poll_at: now.monotonic, end: now.monotonic.saturating_add(limit) });
         }
         for entry in fs::read_dir(&self.directory).into_iter().flatten().flatten() {
             let id = entry.file_name().to_str().and_then(|name| name.parse().ok());
-            match id.filter(|id| self.other.is_some() || queue.holds_file(*id)) {
+            match id.filter(|id| self.orphan.is_some() || queue.holds_file(*id)) {
                 Some(id) => drop(self.files.insert(id)),
-                None if entry.file_name() == MARK && self.other.is_some() => {}
+                None if entry.file_name() == ACTION_LOCK && self.orphan.is_some() => {}
                 None => remove(&entry.path()),
             }
         }
     }
 
     /// What the running job shares, if it works on this transfer.
-    pub(in crate::agent) fn course_of(&self, transfer: &Transfer) -> Option<Arc<Course>> {
+    pub(in crate::agent) fn progress_of(&self, transfer: &Transfer) -> Option<Arc<JobProgress>> {
         let job = self.job.as_ref().filter(|job| job.id == transfer.id() && job.attempt == transfer.attempt())?;
-        Some(Arc::clone(&job.course))
+        Some(Arc::clone(&job.progress))
     }
 
     /// When to go on: with the queue, with what the journal did not take, with the look at an action of an earlier agent.
     pub(in crate::agent) fn deadline(&self, queue: &TransferQueue) -> Option<Duration> {
-        let outcome = self.job.as_ref().filter(|job| job.course.outcome().is_some()).map(|_| self.hold_until);
-        let other = self.other.map(|other| other.look_at);
+        let outcome = self.job.as_ref().filter(|job| job.progress.outcome().is_some()).map(|_| self.retry_at);
+        let orphan = self.orphan.map(|orphan| orphan.poll_at);
         queue
             .deadline(self.is_free())
-            .map(|deadline| deadline.max(self.hold_until))
+            .map(|deadline| deadline.max(self.retry_at))
             .into_iter()
             .chain(outcome)
-            .chain(other)
+            .chain(orphan)
             .min()
     }
 
@@ -144,31 +144,31 @@ impl Carrier {
 
     /// Whether nothing runs, of this agent or of an earlier one.
     pub(super) fn is_free(&self) -> bool {
-        self.job.is_none() && self.other.is_none()
+        self.job.is_none() && self.orphan.is_none()
     }
 
     /// Whether an action of an earlier agent still runs, as far as is known.
-    pub(super) fn awaits_other(&self) -> bool {
-        self.other.is_some()
+    pub(super) fn has_orphan(&self) -> bool {
+        self.orphan.is_some()
     }
 
     /// Looks whether an action of an earlier agent still runs.
-    pub(super) fn look_for_other(&mut self, now: Now) {
-        let Some(other) = self.other.filter(|other| other.look_at <= now.monotonic) else { return };
-        let runs = now.monotonic < other.end && self.is_marked();
-        self.other = runs.then_some(Other { look_at: now.monotonic + LOOK_FOR_OTHER, ..other });
+    pub(super) fn poll_orphan(&mut self, now: Now) {
+        let Some(orphan) = self.orphan.filter(|orphan| orphan.poll_at <= now.monotonic) else { return };
+        let runs = now.monotonic < orphan.end && self.is_action_locked();
+        self.orphan = runs.then_some(OrphanAction { poll_at: now.monotonic + ORPHAN_POLL, ..orphan });
         if !runs {
-            remove(&self.directory.join(MARK));
+            remove(&self.directory.join(ACTION_LOCK));
         }
     }
 
-    fn is_marked(&self) -> bool {
-        File::open(self.directory.join(MARK)).is_ok_and(|mark| mark.try_lock().is_err())
+    fn is_action_locked(&self) -> bool {
+        File::open(self.directory.join(ACTION_LOCK)).is_ok_and(|mark| mark.try_lock().is_err())
     }
 
     /// What an action gets, so that the next agent can tell whether it still runs.
-    pub(super) fn mark(&self) -> io::Result<File> {
-        let path = self.directory.join(MARK);
+    pub(super) fn action_lock(&self) -> io::Result<File> {
+        let path = self.directory.join(ACTION_LOCK);
         let mark = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
         mark.try_lock()?;
         Ok(mark)
@@ -180,7 +180,7 @@ impl Carrier {
 
     /// Makes a place for the file of that transfer, in a directory that must be ours alone: what lies in it may be run as a
     /// firmware.
-    pub(super) fn make_place(&mut self, id: u32) -> io::Result<PathBuf> {
+    pub(super) fn prepare_file(&mut self, id: u32) -> io::Result<PathBuf> {
         self.files.insert(id);
         match DirBuilder::new().recursive(true).mode(0o700).create(&self.directory) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
@@ -199,18 +199,18 @@ impl Carrier {
         if let Some(job) = &self.job
             && !queue.wants(job.id, job.attempt)
         {
-            job.course.stop.store(true, Ordering::Relaxed);
+            job.progress.stop.store(true, Ordering::Relaxed);
         }
         let working_on = self.job.as_ref().map(|job| job.id);
         // Which file an action of an earlier agent reads is not known.
-        let needed = |id: &u32| self.other.is_some() || Some(*id) == working_on || queue.holds_file(*id);
+        let needed = |id: &u32| self.orphan.is_some() || Some(*id) == working_on || queue.holds_file(*id);
         let gone: Vec<u32> = self.files.iter().copied().filter(|id| !needed(id)).collect();
         for id in gone {
             remove(&self.file(id));
             self.files.remove(&id);
         }
         if self.is_idle() {
-            remove(&self.directory.join(MARK));
+            remove(&self.directory.join(ACTION_LOCK));
         }
     }
 
@@ -220,47 +220,47 @@ impl Carrier {
         &mut self,
         transfer: &Transfer,
         now: Now,
-        work: impl FnOnce(&Course) -> Outcome + Send + 'static,
+        work: impl FnOnce(&JobProgress) -> StepResult + Send + 'static,
     ) {
-        let course = Arc::new(Course {
-            progress: Progress::new(),
+        let progress = Arc::new(JobProgress {
+            file: Progress::new(),
             began: now.monotonic,
             stop: Arc::default(),
             outcome: Mutex::default(),
         });
-        let (mine, waker) = (Arc::clone(&course), self.waker.clone());
-        let carry = move || {
-            let outcome = work(&mine);
-            mine.end(outcome);
+        let (shared, waker) = (Arc::clone(&progress), self.waker.clone());
+        let run = move || {
+            let outcome = work(&shared);
+            shared.end(outcome);
             // Where the channel is full, the agent has enough to wake up for.
-            let _ = waker.try_send(Wake::Transferred);
+            let _ = waker.try_send(Wake::Transfer);
         };
         let (id, attempt) = (transfer.id(), transfer.attempt());
-        let thread = thread::Builder::new().name("transfer".into()).stack_size(STACK).spawn(carry);
+        let thread = thread::Builder::new().name("transfer".into()).stack_size(STACK).spawn(run);
         if let Err(error) = &thread {
             let text = format!("the device has no thread left: {error}");
-            course.end(Outcome::NotStarted(Failure::lasting(FaultCode::InternalError, text)));
-            let _ = self.waker.try_send(Wake::Transferred);
+            progress.end(StepResult::NotStarted(Failure::lasting(FaultCode::InternalError, text)));
+            let _ = self.waker.try_send(Wake::Transfer);
         }
-        self.job = Some(Job { id, attempt, course, thread: thread.ok() });
+        self.job = Some(Job { id, attempt, progress, thread: thread.ok() });
     }
 }
 
-impl Drop for Carrier {
+impl Drop for TransferWorker {
     fn drop(&mut self) {
         if let Some(job) = self.job.take() {
-            job.course.stop.store(true, Ordering::Relaxed);
+            job.progress.stop.store(true, Ordering::Relaxed);
             wait(JOIN_LIMIT, || job.thread.as_ref().is_none_or(JoinHandle::is_finished));
         }
     }
 }
 
-impl Course {
-    pub(super) fn outcome(&self) -> Option<Outcome> {
+impl JobProgress {
+    pub(super) fn outcome(&self) -> Option<StepResult> {
         self.outcome.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn end(&self, outcome: Outcome) {
+    fn end(&self, outcome: StepResult) {
         *self.outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
     }
 }
@@ -276,7 +276,7 @@ pub(super) fn remove(file: &Path) {
 pub(super) fn wait(limit: Duration, is_so: impl Fn() -> bool) {
     let mut waited = Duration::ZERO;
     while waited < limit && !is_so() {
-        thread::sleep(LOOK);
-        waited += LOOK;
+        thread::sleep(POLL);
+        waited += POLL;
     }
 }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{Agent, Ended, Followed};
+use super::{Agent, AppliedRebootSettings, ExitReason};
 use crate::clock::Now;
 use crate::cwmp::device::{Author, Reset};
 use crate::cwmp::event::EventCode;
@@ -25,13 +25,13 @@ const RESET_GRACE: Duration = Duration::from_secs(5);
 
 impl Agent<'_> {
     /// Does what is promised; gives why the agent ends, if it does.
-    pub(super) fn keep_promises(&mut self, now: Now) -> Option<Ended> {
+    pub(super) fn run_pending_reboot(&mut self, now: Now) -> Option<ExitReason> {
         if now.monotonic < self.not_before || self.device.state().transfers.holds_restarts() {
             return None; // a device that goes down while it writes its firmware may never come up again
         }
         if std::mem::take(&mut self.going_down) {
             log::error!("the device did not reboot within {} s", GOING_DOWN.as_secs());
-            self.give_up_reboot();
+            self.abandon_reboot();
         }
         if self.device.state().retry_count > 0 && self.is_enabled() {
             return None; // R122, R226: not before the session that broke has come to a clean end
@@ -40,7 +40,7 @@ impl Agent<'_> {
             Reset::None => {}
             Reset::Promised | Reset::Begun => return self.factory_reset(now),
             // Were the command run again, a device that it restarts would never come to an end with it.
-            Reset::Done => return self.forget_everything(now),
+            Reset::Done => return self.finish_reset(now),
         }
         if self.device.state().reboot {
             self.reboot();
@@ -52,7 +52,7 @@ impl Agent<'_> {
     pub(super) fn reboot(&mut self) {
         let Some(command) = self.device.actions.reboot.clone() else {
             log::error!("a reboot is due, and the data model has no action for it");
-            self.give_up_reboot();
+            self.abandon_reboot();
             return;
         };
         log::info!("rebooting");
@@ -66,7 +66,7 @@ impl Agent<'_> {
             Err(process::ActionError::Stopped) => {}
             Err(error) => {
                 log::error!("the reboot failed: {error}");
-                self.give_up_reboot();
+                self.abandon_reboot();
             }
         }
     }
@@ -79,7 +79,7 @@ impl Agent<'_> {
     }
 
     /// The ACS hears of the reboot that it asked for in the next session, without `1 BOOT`.
-    fn give_up_reboot(&mut self) {
+    fn abandon_reboot(&mut self) {
         if self.stop.load(std::sync::atomic::Ordering::Relaxed) {
             return; // the agent was told to stop meanwhile, as a device that goes down does
         }
@@ -88,14 +88,14 @@ impl Agent<'_> {
             log::error!("{error}");
             self.device.state_mut().reboot = false; // only a restart may try again what has just failed
         }
-        self.wanted |= self.device.state().events.is_new(&EventCode::MReboot);
+        self.session_wanted |= self.device.state().events.is_new(&EventCode::MReboot);
     }
 
     /// Forgets everything, then lets the device do the same (R226).
     ///
     /// Only the promise itself stays in the journal until the command has succeeded.
-    fn factory_reset(&mut self, now: Now) -> Option<Ended> {
-        let Some(command) = &self.device.actions.factory_reset else { return self.give_up_reset(now) };
+    fn factory_reset(&mut self, now: Now) -> Option<ExitReason> {
+        let Some(command) = &self.device.actions.factory_reset else { return self.drop_reset(now) };
         let command = with_command_key(command, ""); // R226: it has no key
         log::info!("factory reset");
         if self.device.state().reboot {
@@ -109,15 +109,15 @@ impl Agent<'_> {
         if let Err(error) = process::run(&command, ACTION_LIMIT, &self.stop) {
             log::error!("the device could not be reset: {error}");
             if self.stop.load(std::sync::atomic::Ordering::Relaxed) {
-                return Some(Ended::Stopped);
+                return Some(ExitReason::Stopped);
             }
         }
-        self.forget_everything(now)
+        self.finish_reset(now)
     }
 
     /// A later model has no action for the reset, and a still later one that has must not find the promise: nobody would
     /// expect it to be kept then. What has begun comes to its end.
-    fn give_up_reset(&mut self, now: Now) -> Option<Ended> {
+    fn drop_reset(&mut self, now: Now) -> Option<ExitReason> {
         let has_begun = self.device.state().reset == Reset::Begun;
         if !has_begun
             && let Err(error) = self.device.commit(Vec::new(), Author::Other, |state| state.reset = Reset::None)
@@ -126,13 +126,13 @@ impl Agent<'_> {
             self.device.state_mut().reset = Reset::None;
         }
         log::error!("a factory reset is due, and the data model has no action for it");
-        if has_begun { self.forget_everything(now) } else { None }
+        if has_begun { self.finish_reset(now) } else { None }
     }
 
     /// The end of a factory reset: the journal goes, with what was left in it.
-    fn forget_everything(&mut self, now: Now) -> Option<Ended> {
+    fn finish_reset(&mut self, now: Now) -> Option<ExitReason> {
         match self.store.borrow_mut().destroy() {
-            Ok(()) => Some(Ended::FactoryReset),
+            Ok(()) => Some(ExitReason::FactoryReset),
             Err(error) => {
                 log::error!("the factory reset is not finished: {error}");
                 self.not_before = now.monotonic + RESET_GRACE;
@@ -143,7 +143,7 @@ impl Agent<'_> {
 
     /// A reboot that was planned is due (R156). What the clock says after it may be earlier than now, so that it is noted
     /// down first.
-    pub(super) fn planned_reboot(&mut self) {
+    pub(super) fn run_scheduled_reboot(&mut self) {
         let done = self.schedule.reboots.executed();
         if let Err(error) = self.device.commit(Vec::new(), Author::Other, |state| state.scheduled_reboot_done = done) {
             log::error!("{error}");
@@ -155,26 +155,26 @@ impl Agent<'_> {
     }
 
     /// ScheduleReboot and DelayReboot, as the session that has just ended left them (R156).
-    pub(super) fn follow_planned_reboots(&mut self, now: Now) {
-        let found = Followed {
+    pub(super) fn apply_reboot_settings(&mut self, now: Now) {
+        let found = AppliedRebootSettings {
             schedule_reboot: self.device.management_server("ScheduleReboot"),
             delay_reboot: self.device.management_server_number("DelayReboot").unwrap_or(-1),
         };
-        if found.schedule_reboot != self.followed.schedule_reboot {
+        if found.schedule_reboot != self.applied_reboot_settings.schedule_reboot {
             let wall = match &found.schedule_reboot {
                 Some(Value::DateTime(time)) if !time.is_unknown() => Some(time.unix()),
                 _ => None,
             };
             self.schedule.reboots.schedule(wall, now);
         }
-        if self.device.take_delay_was_set() || found.delay_reboot != self.followed.delay_reboot {
+        if self.device.take_delay_was_set() || found.delay_reboot != self.applied_reboot_settings.delay_reboot {
             self.schedule.reboots.delay(i32::try_from(found.delay_reboot).unwrap_or(-1), now);
         }
-        self.followed = found;
+        self.applied_reboot_settings = found;
     }
 
     /// R156: every reboot sets DelayReboot back to -1.
-    pub(super) fn forget_delayed_reboot(&mut self) {
+    pub(super) fn reset_delay_reboot(&mut self) {
         if self.device.management_server_number("DelayReboot").is_some_and(|seconds| seconds >= 0) {
             let change = Change::Set(self.device.management_server_name("DelayReboot"), Value::Int(-1));
             if let Err(error) = self.device.commit(vec![change], Author::Other, |_| {}) {

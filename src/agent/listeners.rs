@@ -2,12 +2,12 @@
 //!
 //! ```text
 //! HttpListener ──accepted─────────────┐
-//! UdpListener ───accepted─────────────┴▶ News ──▶ Agent: 6 CONNECTION REQUEST, as soon as no session runs
-//!   └─ STUN ─────the public address──────▶ News ──▶ UDPConnectionRequestAddress, NATDetected
+//! UdpListener ───accepted─────────────┴▶ ListenerUpdates ──▶ Agent: 6 CONNECTION REQUEST, as soon as no session runs
+//!   └─ STUN ─────the public address──────▶ ListenerUpdates ──▶ UDPConnectionRequestAddress, NATDetected
 //! connection to the ACS, and the UDP thread ──our address──▶ ConnectionRequestURL
 //! ```
 //!
-//! The listeners never wait for the agent: what they have is kept in [`News`], the latest of each kind.
+//! The listeners never wait for the agent: what they have is kept in [`ListenerUpdates`], the latest of each kind.
 
 use std::io;
 use std::mem;
@@ -30,31 +30,31 @@ use crate::stun::{KeepAlivePeriods, PublishedBinding, StunServerName, StunSettin
 use crate::url::Url;
 
 /// How long a port that could not be had is left alone.
-const LISTEN_AGAIN: Duration = Duration::from_secs(30);
+const RETRY_INTERVAL: Duration = Duration::from_secs(30);
 
 const URL: &str = "ConnectionRequestURL";
 const UDP_ADDRESS: &str = "UDPConnectionRequestAddress";
 
 /// The listeners and what they share with the agent.
-pub(super) struct Reach {
+pub(super) struct Listeners {
     gate: Arc<Gate>,
     waker: SyncSender<Wake>,
-    news: Arc<Mutex<News>>,
-    http: Door<HttpListener>,
-    udp: Door<UdpListener>,
+    updates: Arc<Mutex<ListenerUpdates>>,
+    http: RetryingListener<HttpListener>,
+    udp: RetryingListener<UdpListener>,
     /// What the UDP listener was told to do.
     course: Course,
     /// Our address towards the ACS.
     address: Option<IpAddr>,
     /// An address of the ACS.
-    acs: Option<SocketAddr>,
+    acs_address: Option<SocketAddr>,
     /// When the ACS last heard of another UDPConnectionRequestAddress, on the monotonic clock.
-    udp_address_told: Option<Duration>,
+    udp_address_reported_at: Option<Duration>,
 }
 
 /// What the listeners have found out since the agent looked last.
 #[derive(Default)]
-struct News {
+struct ListenerUpdates {
     /// Whether a request was accepted that no session has answered yet.
     requested: bool,
     /// The last request that was accepted over UDP.
@@ -64,25 +64,25 @@ struct News {
 }
 
 /// A listener, or none and when to try again.
-struct Door<L> {
+struct RetryingListener<L> {
     listener: Option<L>,
-    again_at: Option<Duration>,
+    retry_at: Option<Duration>,
     /// Why it could not be opened, as the log has it.
     failure: Option<String>,
 }
 
-impl<L> Door<L> {
-    const CLOSED: Door<L> = Door { listener: None, again_at: None, failure: None };
+impl<L> RetryingListener<L> {
+    const CLOSED: RetryingListener<L> = RetryingListener { listener: None, retry_at: None, failure: None };
 
     /// Tries to open it where it is closed; whether it was tried.
     fn open(&mut self, words: &str, at: SocketAddr, now: Now, start: impl FnOnce() -> io::Result<L>) -> bool {
-        if self.listener.is_some() || self.again_at.is_some_and(|again| now.monotonic < again) {
+        if self.listener.is_some() || self.retry_at.is_some_and(|again| now.monotonic < again) {
             return false;
         }
         match start() {
-            Ok(listener) => *self = Door { listener: Some(listener), ..Door::CLOSED },
+            Ok(listener) => *self = RetryingListener { listener: Some(listener), ..RetryingListener::CLOSED },
             Err(error) => {
-                let level = self.failed(&error, now);
+                let level = self.on_failure(&error, now);
                 log::log!(level, "no connection requests over {words} at {at}: {error}");
             }
         }
@@ -90,8 +90,8 @@ impl<L> Door<L> {
     }
 
     /// How loudly to tell it: once, since a port that is taken may be so for years.
-    fn failed(&mut self, error: &io::Error, now: Now) -> Level {
-        self.again_at = Some(now.monotonic + LISTEN_AGAIN);
+    fn on_failure(&mut self, error: &io::Error, now: Now) -> Level {
+        self.retry_at = Some(now.monotonic + RETRY_INTERVAL);
         let failure = Some(error.to_string());
         if self.failure == failure {
             return Level::Debug;
@@ -102,28 +102,28 @@ impl<L> Door<L> {
 
     /// Closes it; whether it was open.
     fn close(&mut self) -> bool {
-        mem::replace(self, Door::CLOSED).listener.is_some()
+        mem::replace(self, RetryingListener::CLOSED).listener.is_some()
     }
 }
 
-impl Reach {
-    pub(super) fn new(waker: SyncSender<Wake>) -> Reach {
-        Reach {
+impl Listeners {
+    pub(super) fn new(waker: SyncSender<Wake>) -> Listeners {
+        Listeners {
             gate: Arc::default(),
             waker,
-            news: Arc::default(),
-            http: Door::CLOSED,
-            udp: Door::CLOSED,
+            updates: Arc::default(),
+            http: RetryingListener::CLOSED,
+            udp: RetryingListener::CLOSED,
             course: Course::default(),
             address: None,
-            acs: None,
-            udp_address_told: None,
+            acs_address: None,
+            udp_address_reported_at: None,
         }
     }
 
     /// When to try again to listen.
     pub(super) fn deadline(&self) -> Option<Duration> {
-        self.http.again_at.into_iter().chain(self.udp.again_at).min()
+        self.http.retry_at.into_iter().chain(self.udp.retry_at).min()
     }
 
     pub(super) fn ways_in(&self) -> WaysIn {
@@ -136,19 +136,19 @@ impl Reach {
     }
 
     /// How a listener hands over what it has.
-    fn reporter(&self) -> impl Fn(&mut dyn FnMut(&mut News)) + Send + 'static {
-        let (news, waker) = (Arc::clone(&self.news), self.waker.clone());
+    fn reporter(&self) -> impl Fn(&mut dyn FnMut(&mut ListenerUpdates)) + Send + 'static {
+        let (updates, waker) = (Arc::clone(&self.updates), self.waker.clone());
         move |edit| {
-            edit(&mut read(&news));
+            edit(&mut read(&updates));
             // Where the channel is full, the agent has enough to wake up for.
-            let _ = waker.try_send(Wake::News);
+            let _ = waker.try_send(Wake::Listener);
         }
     }
 
     /// Whether it was tried just now, well or not.
     fn open_http(&mut self, at: SocketAddr, now: Now) -> bool {
         let (report, gate) = (self.reporter(), Arc::clone(&self.gate));
-        let accepted = move || report(&mut |news| news.requested = true);
+        let accepted = move || report(&mut |updates| updates.requested = true);
         let start = || HttpListener::start(at, Limits::default(), gate, accepted);
         let tried = self.http.open("HTTP", at, now, start);
         if let (true, Some(listener)) = (tried, &self.http.listener) {
@@ -160,10 +160,10 @@ impl Reach {
     fn open_udp(&mut self, at: SocketAddr, replay: Replay, now: Now) {
         let (report, gate) = (self.reporter(), Arc::clone(&self.gate));
         let report = move |found: Report| {
-            report(&mut |news| match found {
-                Report::Requested(replay) => (news.requested, news.replay) = (true, Some(replay)),
-                Report::Published(published) => news.published = Some(published),
-                Report::Address(address) => news.address = Some(address),
+            report(&mut |updates| match found {
+                Report::Requested(replay) => (updates.requested, updates.replay) = (true, Some(replay)),
+                Report::Published(published) => updates.published = Some(published),
+                Report::Address(address) => updates.address = Some(address),
             });
         };
         let course = self.course.clone();
@@ -202,51 +202,51 @@ impl Reach {
 }
 
 /// A panic elsewhere leaves nothing half done: each member is replaced as a whole.
-fn read(news: &Mutex<News>) -> MutexGuard<'_, News> {
-    news.lock().unwrap_or_else(PoisonError::into_inner)
+fn read(updates: &Mutex<ListenerUpdates>) -> MutexGuard<'_, ListenerUpdates> {
+    updates.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Agent<'_> {
     /// Takes over the parameters that say who may reach the agent, and opens or closes the ports (R7, R267, R288).
-    pub(super) fn follow_listeners(&mut self, now: Now) {
+    pub(super) fn apply_listener_settings(&mut self, now: Now) {
         let settings = Settings {
             username: self.device.management_server_text("ConnectionRequestUsername"),
             password: self.device.management_server_text("ConnectionRequestPassword").into(),
             path: self.device.state().request_path.clone(),
         };
-        let before = self.reach.gate.settings();
+        let before = self.listeners.gate.settings();
         if *before != settings {
             // Before the first settings there were none, and the window is that of the last run.
             if *before != Settings::default() && !before.same_credentials(&settings) {
                 self.device.state_mut().last_udp_request = None;
             }
-            self.reach.gate.replace(settings);
+            self.listeners.gate.replace(settings);
         }
-        self.reach.set_course(Course { stun: self.stun_settings(), acs: self.reach.acs });
+        self.listeners.set_course(Course { stun: self.stun_settings(), acs: self.listeners.acs_address });
         let enabled = self.why_disabled() != Some(Disabled::Cwmp);
         let http_enabled = enabled && self.device.management_server_flag("HTTPConnectionRequestEnable", true);
         let changed = match http_enabled {
-            true => self.reach.open_http(self.config.listen, now),
-            false => self.reach.http.close(),
+            true => self.listeners.open_http(self.config.listen, now),
+            false => self.listeners.http.close(),
         };
         if enabled {
             let replay = self.device.state().last_udp_request;
             let replay = replay.map_or_else(Replay::default, |(timestamp, id)| Replay { timestamp, id: Some(id) });
-            self.reach.open_udp(self.config.udp_listen, replay, now);
+            self.listeners.open_udp(self.config.udp_listen, replay, now);
         } else {
-            self.reach.udp.close();
+            self.listeners.udp.close();
         }
         // What was published before the restart leads nowhere while the port is another program's.
-        if self.reach.udp.listener.is_none() && self.device.state().udp_address != PublishedAddress::default() {
+        if self.listeners.udp.listener.is_none() && self.device.state().udp_address != PublishedAddress::default() {
             self.publish_udp_address(PublishedAddress::default());
             if enabled {
-                self.notify(now);
+                self.schedule_notification(now);
             }
         }
         if changed {
             // R267: also where a port that was closed for another could not be had.
-            self.show_url();
-            self.notify(now);
+            self.publish_url();
+            self.schedule_notification(now);
         }
     }
 
@@ -278,60 +278,60 @@ impl Agent<'_> {
     }
 
     /// Takes what the listeners have found out.
-    pub(super) fn take_news(&mut self, now: Now) {
-        let news = mem::take(&mut *read(&self.reach.news));
-        if let Some(address) = news.address {
-            self.follow_address(address);
-            self.notify(now);
+    pub(super) fn apply_listener_updates(&mut self, now: Now) {
+        let updates = mem::take(&mut *read(&self.listeners.updates));
+        if let Some(address) = updates.address {
+            self.set_address(address);
+            self.schedule_notification(now);
         }
         // Of a port that was closed meanwhile there may still be some.
-        if let Some(published) = news.published.filter(|_| self.reach.udp.listener.is_some()) {
+        if let Some(published) = updates.published.filter(|_| self.listeners.udp.listener.is_some()) {
             self.publish_udp_address(PublishedAddress {
                 address: published.address_text(),
                 nat_detected: published.nat_detected,
             });
-            self.notify(now);
+            self.schedule_notification(now);
         }
-        if let Some(Replay { timestamp, id: Some(id) }) = news.replay {
+        if let Some(Replay { timestamp, id: Some(id) }) = updates.replay {
             self.device.state_mut().last_udp_request = Some((timestamp, id));
-            self.keep(); // R292: copies of it may still come after a crash
+            self.save(); // R292: copies of it may still come after a crash
         }
-        if news.requested {
+        if updates.requested {
             self.raise(Event::new(EventCode::ConnectionRequest)); // R260, R262, R295: one session, however many asked
         }
     }
 
     /// The ACS and our address towards it, as the connection to it shows. The session that is about to begin tells it,
     /// and none of its own is needed.
-    pub(super) fn follow_connection(&mut self, acs: Option<SocketAddr>, ours: Option<SocketAddr>) {
-        self.reach.acs = acs.or(self.reach.acs);
+    pub(super) fn on_connected(&mut self, acs_address: Option<SocketAddr>, ours: Option<SocketAddr>) {
+        self.listeners.acs_address = acs_address.or(self.listeners.acs_address);
         if let Some(ours) = ours {
-            self.follow_address(ours.ip());
+            self.set_address(ours.ip());
         }
     }
 
     /// Looks whether the way to the ACS, or to the STUN server, begins at another address of ours than it did (R266,
     /// R284). Nothing is sent to the ACS to find out; where there is no way at present, the address stays.
-    pub(super) fn look_at_addresses(&mut self, now: Now) {
-        if let Some(ours) = self.reach.acs.and_then(ours_towards) {
-            self.follow_address(ours);
-            self.notify(now);
+    pub(super) fn refresh_addresses(&mut self, now: Now) {
+        if let Some(ours) = self.listeners.acs_address.and_then(ours_towards) {
+            self.set_address(ours);
+            self.schedule_notification(now);
         }
-        if let Some(listener) = &self.reach.udp.listener {
-            listener.set_course(self.reach.course.clone());
+        if let Some(listener) = &self.listeners.udp.listener {
+            listener.set_course(self.listeners.course.clone());
         }
     }
 
     /// R266.
-    fn follow_address(&mut self, address: IpAddr) {
-        if self.reach.address != Some(address) {
-            self.reach.address = Some(address);
-            self.show_url();
+    fn set_address(&mut self, address: IpAddr) {
+        if self.listeners.address != Some(address) {
+            self.listeners.address = Some(address);
+            self.publish_url();
         }
     }
 
-    fn show_url(&mut self) {
-        if let Some(url) = self.reach.url(&self.device.state().request_path) {
+    fn publish_url(&mut self) {
+        if let Some(url) = self.listeners.url(&self.device.state().request_path) {
             let name = self.device.management_server_name(URL);
             self.device.provide(&name, &url);
         }
@@ -346,14 +346,14 @@ impl Agent<'_> {
     /// A session for what the ACS is to be told at once (R134, R198). Another UDPConnectionRequestAddress, and nothing
     /// else, waits as long after the last one as UDPConnectionRequestAddressNotificationLimit says, in the models that
     /// have it (R287).
-    pub(super) fn notify(&mut self, now: Now) {
+    pub(super) fn schedule_notification(&mut self, now: Now) {
         if self.device.state().retry_count > 0 {
             return; // the retry tells it
         }
         let udp_address = self.device.management_server_name(UDP_ADDRESS);
         let limit = self.device.management_server_number("UDPConnectionRequestAddressNotificationLimit");
         let limit = Duration::from_secs(limit.and_then(|seconds| seconds.try_into().ok()).unwrap_or(0));
-        let free_at = self.reach.udp_address_told.map_or(Duration::ZERO, |told| told.saturating_add(limit));
+        let free_at = self.listeners.udp_address_reported_at.map_or(Duration::ZERO, |told| told.saturating_add(limit));
         let due = |name: &str| if name == udp_address { now.monotonic.max(free_at) } else { now.monotonic };
         if let Some(at) = self.device.news().map(due).min() {
             self.schedule.notification.session_wanted(at);
@@ -361,13 +361,13 @@ impl Agent<'_> {
     }
 
     /// Whether the Inform of this session tells another UDPConnectionRequestAddress.
-    pub(super) fn tells_udp_address(&self) -> bool {
+    pub(super) fn reports_udp_address(&self) -> bool {
         self.device.state().changed.contains(&self.device.management_server_name(UDP_ADDRESS))
     }
 
     /// It has been told.
-    pub(super) fn udp_address_was_told(&mut self, now: Now) {
-        self.reach.udp_address_told = Some(now.monotonic);
+    pub(super) fn udp_address_was_reported(&mut self, now: Now) {
+        self.listeners.udp_address_reported_at = Some(now.monotonic);
     }
 }
 
@@ -380,29 +380,32 @@ mod tests {
 
     #[test]
     fn a_port_that_stays_taken_does_not_fill_the_log() {
-        let mut door: Door<()> = Door::CLOSED;
+        let mut listener: RetryingListener<()> = RetryingListener::CLOSED;
         let at = |seconds| Now { monotonic: Duration::from_secs(seconds), wall: 0 };
         let [taken, forbidden] = [ErrorKind::AddrInUse, ErrorKind::PermissionDenied].map(io::Error::from);
-        assert_eq!([0, 30, 60].map(|now| door.failed(&taken, at(now))), [Level::Error, Level::Debug, Level::Debug]);
-        assert_eq!(door.again_at, Some(at(90).monotonic));
-        assert_eq!(door.failed(&forbidden, at(90)), Level::Error);
+        assert_eq!(
+            [0, 30, 60].map(|now| listener.on_failure(&taken, at(now))),
+            [Level::Error, Level::Debug, Level::Debug]
+        );
+        assert_eq!(listener.retry_at, Some(at(90).monotonic));
+        assert_eq!(listener.on_failure(&forbidden, at(90)), Level::Error);
         let port = SocketAddr::from(([127, 0, 0, 1], 0));
-        assert!(!door.open("UDP", port, at(91), || Ok(())), "not yet");
-        assert!(door.open("UDP", port, at(120), || Ok(())) && door.close());
-        assert_eq!(door.failed(&taken, at(121)), Level::Error, "news again");
+        assert!(!listener.open("UDP", port, at(91), || Ok(())), "not yet");
+        assert!(listener.open("UDP", port, at(120), || Ok(())) && listener.close());
+        assert_eq!(listener.on_failure(&taken, at(121)), Level::Error, "logged again");
     }
     /// R255, R266.
     #[test]
     fn the_url_has_an_address_where_somebody_listens() {
         let (waker, _wakes) = sync_channel(1);
-        let mut reach = Reach::new(waker);
-        assert_eq!(reach.url("/p").as_deref(), Some(""), "closed");
-        assert!(reach.open_http(([0, 0, 0, 0], 0).into(), Now { monotonic: Duration::ZERO, wall: 0 }));
-        assert_eq!(reach.url("/p"), None, "not known yet");
-        reach.address = Some([192, 0, 2, 1].into());
-        let url = reach.url("/p").unwrap();
+        let mut listeners = Listeners::new(waker);
+        assert_eq!(listeners.url("/p").as_deref(), Some(""), "closed");
+        assert!(listeners.open_http(([0, 0, 0, 0], 0).into(), Now { monotonic: Duration::ZERO, wall: 0 }));
+        assert_eq!(listeners.url("/p"), None, "not known yet");
+        listeners.address = Some([192, 0, 2, 1].into());
+        let url = listeners.url("/p").unwrap();
         assert!(url.starts_with("http://192.0.2.1:") && url.ends_with("/p"), "{url}");
-        reach.address = Some([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1].into());
-        assert_eq!(reach.url("/p").as_deref(), Some(""), "a port for IPv4 only");
+        listeners.address = Some([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1].into());
+        assert_eq!(listeners.url("/p").as_deref(), Some(""), "a port for IPv4 only");
     }
 }

@@ -31,7 +31,7 @@ pub struct LastSession {
 
 /// What earlier sessions have taught about the ACS at a URL; forgotten with the URL, and when the agent ends.
 #[derive(Debug, Default)]
-pub(super) struct Acquaintance {
+pub(super) struct AcsQuirks {
     url: String,
     /// It seems to speak CWMP 1.0 only (R84).
     only_oldest: bool,
@@ -45,24 +45,24 @@ pub(super) struct Acquaintance {
 
 impl Agent<'_> {
     /// Holds one session, and decides what comes after it.
-    pub(super) fn contact(&mut self) {
+    pub(super) fn run_session(&mut self) {
         let began = self.clock.now();
         self.schedule.retry.started();
         let url = self.device.management_server_text("URL");
-        if self.acs.url != url {
-            self.acs = Acquaintance { url: url.clone(), ..Acquaintance::default() };
+        if self.acs_quirks.url != url {
+            self.acs_quirks = AcsQuirks { url: url.clone(), ..AcsQuirks::default() };
         }
         let connection = self.connect(self.acs_settings(began.clock_is_set()));
         if let Ok(connection) = &connection {
-            self.acs.address = connection.remote_addr();
-            self.follow_connection(connection.remote_addr(), connection.local_addr());
+            self.acs_quirks.address = connection.remote_addr();
+            self.on_connected(connection.remote_addr(), connection.local_addr());
         }
         // What has come until now is told by this very Inform: GenieACS asks over HTTP and UDP at once (R262).
-        self.take_news(began);
-        self.wanted = false;
+        self.apply_listener_updates(began);
+        self.session_wanted = false;
         self.schedule.notification.session_started();
-        let tells_udp_address = self.tells_udp_address();
-        let offered = if self.acs.only_oldest { version::OLDEST } else { version::ALL };
+        let reports_udp_address = self.reports_udp_address();
+        let offered = if self.acs_quirks.only_oldest { version::OLDEST } else { version::ALL };
         let start = Start { current_time: self.current_time(), offered };
         let (session, first) = Session::start(&start, &mut self.device);
         let events: Vec<String> = self.device.state().events.announced().map(|event| event.code.to_string()).collect();
@@ -71,19 +71,19 @@ impl Agent<'_> {
             log::info!("session with {url}: {}", events.join(", "));
         }
         let (session, result) = match connection {
-            Ok(connection) => self.converse(connection, session, first),
+            Ok(connection) => self.drive(connection, session, first),
             Err(error) => (session, Err(error)),
         };
         self.device.state_mut().events.session_ended();
-        if tells_udp_address && !self.tells_udp_address() {
-            self.udp_address_was_told(self.clock.now());
+        if reports_udp_address && !self.reports_udp_address() {
+            self.udp_address_was_reported(self.clock.now());
         }
         match &result {
             Ok(()) => self.succeeded(),
             Err(error) => self.failed(error, &session),
         }
-        self.follow_up(session.version());
-        self.keep();
+        self.request_follow_up(session.version());
+        self.save();
         self.compact();
         let took = self.clock.now().monotonic.saturating_sub(began.monotonic);
         self.last_session = Some(LastSession { began: began.wall, took, events, error: result.err() });
@@ -93,13 +93,13 @@ impl Agent<'_> {
     /// side is the one at which the ACS reaches us.
     fn connect(&self, settings: acs::AcsSettings) -> Result<AcsConnection, SessionError> {
         let mut connection = AcsConnection::open(settings)?;
-        if self.acs.wants_basic {
+        if self.acs_quirks.wants_basic {
             connection.begin_with_basic();
         }
-        if self.acs.closes_silently {
+        if self.acs_quirks.closes_silently {
             connection.expect_silent_closing();
         }
-        if let Some(address) = self.acs.address {
+        if let Some(address) = self.acs_quirks.address {
             connection.prefer(address);
         }
         connection.connect()?;
@@ -107,24 +107,24 @@ impl Agent<'_> {
     }
 
     /// Holds the conversation, and notes what it teaches.
-    fn converse(
+    fn drive(
         &mut self,
         mut connection: AcsConnection,
         session: Session,
         first: Output,
     ) -> (Session, Result<(), SessionError>) {
         let end = self.exchange(&mut connection, session, first);
-        self.acs.wants_basic = connection.is_basic();
-        self.acs.closes_silently = connection.closes_silently();
+        self.acs_quirks.wants_basic = connection.is_basic();
+        self.acs_quirks.closes_silently = connection.closes_silently();
         end
     }
 
     /// What the session has not told needs one of its own: events that came while it ran (R134), and what it left
     /// aside for a HEARTBEAT (R303).
-    pub(super) fn follow_up(&mut self, version: Version) {
+    pub(super) fn request_follow_up(&mut self, version: Version) {
         let state = self.device.state();
-        self.wanted |= state.events.is_due(state.occasion(version));
-        self.notify(self.clock.now());
+        self.session_wanted |= state.events.is_due(state.occasion(version));
+        self.schedule_notification(self.clock.now());
     }
 
     /// Posts what the session says and hands it the answers, until it ends.
@@ -157,11 +157,11 @@ impl Agent<'_> {
 
     fn failed(&mut self, error: &SessionError, session: &Session) {
         let now = self.clock.now();
-        self.acs.address = None; // R22: another may do better
+        self.acs_quirks.address = None; // R22: another may do better
         let wait = self.schedule.retry.failed(now, self.retry_policy(), error.retry_after(), random());
         self.device.state_mut().retry_count = self.schedule.retry.count();
         if !session.is_initiated() && suggests_oldest(error) {
-            self.acs.only_oldest = !self.acs.only_oldest; // R84: and where it was that already, it was not the reason
+            self.acs_quirks.only_oldest = !self.acs_quirks.only_oldest; // R84: and where it was that already, it was not the reason
         }
         log::warn!("session failed: {error}; next attempt in {} s", wait.as_secs());
     }
