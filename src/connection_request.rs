@@ -1,7 +1,7 @@
 //! Connection requests: how the ACS wakes the agent, over HTTP and over UDP (R255 to R268, R288 to R296).
 //!
 //! ```text
-//!   TCP ──▶ http.rs ─▶ peer.rs ─▶ http_request.rs ─▶ gatekeeper.rs ──┬─ nonce.rs     has this challenge been answered before?
+//!   TCP ──▶ http.rs ─▶ client_connection.rs ─▶ http_request.rs ─▶ authenticator.rs ──┬─ nonce.rs     has this challenge been answered before?
 //!           listener   one         parse             decide    └─ limits.rs    too often, from here or in all?
 //!                      connection
 //!   UDP ──▶ udp.rs ─────────────▶ udp_request.rs               parse, then compare with the last one accepted
@@ -9,27 +9,27 @@
 //! ```
 //!
 //! Both ports may face the Internet: whatever comes in costs a bounded time and a bounded memory, and says nothing about
-//! the credentials. What both need to know stands in a [`Gate`], which the agent replaces as a whole.
+//! the credentials. What both need to know stands in a [`ListenerState`], which the agent replaces as a whole.
 
-mod gatekeeper;
+mod authenticator;
+mod client_connection;
 mod http;
 mod http_request;
 mod limits;
 mod local_address;
 mod nonce;
 mod outcome;
-mod peer;
 mod resolver;
 mod udp;
 mod udp_request;
 
-pub use gatekeeper::REALM;
+pub use authenticator::REALM;
 pub use http::HttpListener;
 pub use limits::{Limits, Rate};
-pub(crate) use local_address::ours_towards;
-pub use outcome::{HttpOutcome, Outcome, Tally, UdpOutcome};
-pub use udp::{Course, Report, StunView, UdpListener};
-pub use udp_request::{Replay, UdpRequest};
+pub(crate) use local_address::local_addr_towards;
+pub use outcome::{HttpOutcome, Outcome, OutcomeCounters, UdpOutcome};
+pub use udp::{StunView, UdpConfig, UdpEvent, UdpListener};
+pub use udp_request::{ReplayWindow, UdpRequest};
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -39,7 +39,7 @@ use crate::secret::Secret;
 
 /// Who may wake the agent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Settings {
+pub struct AccessSettings {
     /// `ConnectionRequestUsername`.
     pub username: String,
     /// `ConnectionRequestPassword`; while it is empty everybody is refused (R268).
@@ -48,37 +48,37 @@ pub struct Settings {
     pub path: String,
 }
 
-impl Settings {
+impl AccessSettings {
     /// Whether these let the same requests in over UDP.
-    pub fn same_credentials(&self, other: &Settings) -> bool {
+    pub fn same_credentials(&self, other: &AccessSettings) -> bool {
         (&self.username, &self.password) == (&other.username, &other.password)
     }
 }
 
 /// What the listeners share with the agent: the settings that hold now, and how often what has happened.
 #[derive(Debug, Default)]
-pub struct Gate {
-    settings: Mutex<Arc<Settings>>,
-    /// Requests over HTTP since the gate was made.
-    pub http: Tally<HttpOutcome>,
-    /// Datagrams since the gate was made.
-    pub udp: Tally<UdpOutcome>,
+pub struct ListenerState {
+    settings: Mutex<Arc<AccessSettings>>,
+    /// Requests over HTTP since the state was made.
+    pub http: OutcomeCounters<HttpOutcome>,
+    /// Datagrams since the state was made.
+    pub udp: OutcomeCounters<UdpOutcome>,
 }
 
-impl Gate {
-    /// A gate with these settings and nothing counted.
-    pub fn new(settings: Settings) -> Gate {
-        Gate { settings: Mutex::new(Arc::new(settings)), ..Gate::default() }
+impl ListenerState {
+    /// A state with these settings and nothing counted.
+    pub fn new(settings: AccessSettings) -> ListenerState {
+        ListenerState { settings: Mutex::new(Arc::new(settings)), ..ListenerState::default() }
     }
 
     /// The settings that hold now.
-    pub fn settings(&self) -> Arc<Settings> {
+    pub fn settings(&self) -> Arc<AccessSettings> {
         // A whole value is replaced by a whole value, so that a panic elsewhere leaves nothing half done.
         Arc::clone(&self.settings.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Replaces the settings; requests that come from now on meet the new ones.
-    pub fn replace(&self, settings: Settings) {
+    pub fn replace(&self, settings: AccessSettings) {
         *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
     }
 }
@@ -123,11 +123,15 @@ mod tests {
 
     #[test]
     fn settings_are_replaced_as_a_whole_and_print_no_password() {
-        let gate = Gate::new(Settings { username: "acs".into(), password: "hunter2".into(), path: "/p".into() });
-        let before = gate.settings();
-        gate.replace(Settings::default());
+        let state = ListenerState::new(AccessSettings {
+            username: "acs".into(),
+            password: "hunter2".into(),
+            path: "/p".into(),
+        });
+        let before = state.settings();
+        state.replace(AccessSettings::default());
         assert_eq!(before.username, "acs");
-        assert_eq!(*gate.settings(), Settings::default());
+        assert_eq!(*state.settings(), AccessSettings::default());
         assert!(!format!("{before:?}").contains("hunter2"));
     }
 }

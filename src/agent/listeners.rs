@@ -22,7 +22,8 @@ use super::status::WaysIn;
 use super::{Agent, Disabled, Wake};
 use crate::clock::Now;
 use crate::connection_request::{
-    Course, Gate, HttpListener, Limits, Replay, Report, Settings, UdpListener, connection_request_url, ours_towards,
+    AccessSettings, HttpListener, Limits, ListenerState, ReplayWindow, UdpConfig, UdpEvent, UdpListener,
+    connection_request_url, local_addr_towards,
 };
 use crate::cwmp::device::PublishedAddress;
 use crate::cwmp::event::{Event, EventCode};
@@ -37,13 +38,13 @@ const UDP_ADDRESS: &str = "UDPConnectionRequestAddress";
 
 /// The listeners and what they share with the agent.
 pub(super) struct Listeners {
-    gate: Arc<Gate>,
+    state: Arc<ListenerState>,
     waker: SyncSender<Wake>,
     updates: Arc<Mutex<ListenerUpdates>>,
     http: RetryingListener<HttpListener>,
     udp: RetryingListener<UdpListener>,
     /// What the UDP listener was told to do.
-    course: Course,
+    course: UdpConfig,
     /// Our address towards the ACS.
     address: Option<IpAddr>,
     /// An address of the ACS.
@@ -58,7 +59,7 @@ struct ListenerUpdates {
     /// Whether a request was accepted that no session has answered yet.
     requested: bool,
     /// The last request that was accepted over UDP.
-    replay: Option<Replay>,
+    replay: Option<ReplayWindow>,
     published: Option<PublishedBinding>,
     address: Option<IpAddr>,
 }
@@ -109,12 +110,12 @@ impl<L> RetryingListener<L> {
 impl Listeners {
     pub(super) fn new(waker: SyncSender<Wake>) -> Listeners {
         Listeners {
-            gate: Arc::default(),
+            state: Arc::default(),
             waker,
             updates: Arc::default(),
             http: RetryingListener::CLOSED,
             udp: RetryingListener::CLOSED,
-            course: Course::default(),
+            course: UdpConfig::default(),
             address: None,
             acs_address: None,
             udp_address_reported_at: None,
@@ -128,7 +129,7 @@ impl Listeners {
 
     pub(super) fn ways_in(&self) -> WaysIn {
         WaysIn {
-            gate: Arc::clone(&self.gate),
+            state: Arc::clone(&self.state),
             http: self.http.listener.as_ref().map(HttpListener::local_addr),
             udp: self.udp.listener.as_ref().map(UdpListener::local_addr),
             stun: self.udp.listener.as_ref().map(UdpListener::stun),
@@ -147,9 +148,9 @@ impl Listeners {
 
     /// Whether it was tried just now, well or not.
     fn open_http(&mut self, at: SocketAddr, now: Now) -> bool {
-        let (report, gate) = (self.reporter(), Arc::clone(&self.gate));
+        let (report, state) = (self.reporter(), Arc::clone(&self.state));
         let accepted = move || report(&mut |updates| updates.requested = true);
-        let start = || HttpListener::start(at, Limits::default(), gate, accepted);
+        let start = || HttpListener::start(at, Limits::default(), state, accepted);
         let tried = self.http.open("HTTP", at, now, start);
         if let (true, Some(listener)) = (tried, &self.http.listener) {
             log::info!("connection requests at {}", listener.local_addr());
@@ -157,28 +158,28 @@ impl Listeners {
         tried
     }
 
-    fn open_udp(&mut self, at: SocketAddr, replay: Replay, now: Now) {
-        let (report, gate) = (self.reporter(), Arc::clone(&self.gate));
-        let report = move |found: Report| {
+    fn open_udp(&mut self, at: SocketAddr, replay: ReplayWindow, now: Now) {
+        let (report, state) = (self.reporter(), Arc::clone(&self.state));
+        let report = move |found: UdpEvent| {
             report(&mut |updates| match found {
-                Report::Requested(replay) => (updates.requested, updates.replay) = (true, Some(replay)),
-                Report::Published(published) => updates.published = Some(published),
-                Report::Address(address) => updates.address = Some(address),
+                UdpEvent::Requested(replay) => (updates.requested, updates.replay) = (true, Some(replay)),
+                UdpEvent::Published(published) => updates.published = Some(published),
+                UdpEvent::Address(address) => updates.address = Some(address),
             });
         };
         let course = self.course.clone();
-        let start = || UdpListener::start(at, Limits::default().accepted, gate, replay, course, report);
+        let start = || UdpListener::start(at, Limits::default().accepted, state, replay, course, report);
         let tried = self.udp.open("UDP", at, now, start);
         if let (true, Some(listener)) = (tried, &self.udp.listener) {
             log::info!("UDP connection requests at {}", listener.local_addr());
         }
     }
 
-    fn set_course(&mut self, course: Course) {
+    fn set_config(&mut self, course: UdpConfig) {
         if self.course != course {
             self.course = course;
             if let Some(listener) = &self.udp.listener {
-                listener.set_course(self.course.clone());
+                listener.set_config(self.course.clone());
             }
         }
     }
@@ -209,20 +210,20 @@ fn read(updates: &Mutex<ListenerUpdates>) -> MutexGuard<'_, ListenerUpdates> {
 impl Agent<'_> {
     /// Takes over the parameters that say who may reach the agent, and opens or closes the ports (R7, R267, R288).
     pub(super) fn apply_listener_settings(&mut self, now: Now) {
-        let settings = Settings {
+        let settings = AccessSettings {
             username: self.device.management_server_text("ConnectionRequestUsername"),
             password: self.device.management_server_text("ConnectionRequestPassword").into(),
             path: self.device.state().request_path.clone(),
         };
-        let before = self.listeners.gate.settings();
+        let before = self.listeners.state.settings();
         if *before != settings {
             // Before the first settings there were none, and the window is that of the last run.
-            if *before != Settings::default() && !before.same_credentials(&settings) {
+            if *before != AccessSettings::default() && !before.same_credentials(&settings) {
                 self.device.state_mut().last_udp_request = None;
             }
-            self.listeners.gate.replace(settings);
+            self.listeners.state.replace(settings);
         }
-        self.listeners.set_course(Course { stun: self.stun_settings(), acs: self.listeners.acs_address });
+        self.listeners.set_config(UdpConfig { stun: self.stun_settings(), acs: self.listeners.acs_address });
         let enabled = self.why_disabled() != Some(Disabled::Cwmp);
         let http_enabled = enabled && self.device.management_server_flag("HTTPConnectionRequestEnable", true);
         let changed = match http_enabled {
@@ -231,7 +232,8 @@ impl Agent<'_> {
         };
         if enabled {
             let replay = self.device.state().last_udp_request;
-            let replay = replay.map_or_else(Replay::default, |(timestamp, id)| Replay { timestamp, id: Some(id) });
+            let replay =
+                replay.map_or_else(ReplayWindow::default, |(timestamp, id)| ReplayWindow { timestamp, id: Some(id) });
             self.listeners.open_udp(self.config.udp_listen, replay, now);
         } else {
             self.listeners.udp.close();
@@ -292,7 +294,7 @@ impl Agent<'_> {
             });
             self.schedule_notification(now);
         }
-        if let Some(Replay { timestamp, id: Some(id) }) = updates.replay {
+        if let Some(ReplayWindow { timestamp, id: Some(id) }) = updates.replay {
             self.device.state_mut().last_udp_request = Some((timestamp, id));
             self.save(); // R292: copies of it may still come after a crash
         }
@@ -313,12 +315,12 @@ impl Agent<'_> {
     /// Looks whether the way to the ACS, or to the STUN server, begins at another address of ours than it did (R266,
     /// R284). Nothing is sent to the ACS to find out; where there is no way at present, the address stays.
     pub(super) fn refresh_addresses(&mut self, now: Now) {
-        if let Some(ours) = self.listeners.acs_address.and_then(ours_towards) {
+        if let Some(ours) = self.listeners.acs_address.and_then(local_addr_towards) {
             self.set_address(ours);
             self.schedule_notification(now);
         }
         if let Some(listener) = &self.listeners.udp.listener {
-            listener.set_course(self.listeners.course.clone());
+            listener.set_config(self.listeners.course.clone());
         }
     }
 

@@ -14,11 +14,11 @@ use rand::RngCore;
 use rand::rngs::OsRng;
 use rustix::io::Errno;
 
-use super::Gate;
-use super::gatekeeper::Gatekeeper;
-use super::limits::{Limits, Source};
+use super::ListenerState;
+use super::authenticator::Authenticator;
+use super::client_connection::ClientConnection;
+use super::limits::{ClientNetwork, Limits};
 use super::outcome::HttpOutcome;
-use super::peer::Peer;
 use crate::clock::Clock;
 use crate::readiness::{self, PollFlags};
 
@@ -47,7 +47,7 @@ impl HttpListener {
     pub fn start(
         address: SocketAddr,
         limits: Limits,
-        gate: Arc<Gate>,
+        state: Arc<ListenerState>,
         wake: impl Fn() + Send + 'static,
     ) -> io::Result<HttpListener> {
         let listener = bind(address)?;
@@ -59,13 +59,13 @@ impl HttpListener {
         let mut secret = [0; 28];
         OsRng.try_fill_bytes(&mut secret).map_err(|error| io::Error::other(error.to_string()))?;
         let stop = Arc::new(AtomicBool::new(false));
-        let service = Service {
+        let service = HttpThread {
             listener,
             woken,
             clock: Clock::new(),
             limits,
-            gate,
-            gatekeeper: Gatekeeper::new(limits, secret),
+            state,
+            authenticator: Authenticator::new(limits, secret),
             wake,
             peers: Vec::new(),
             paused_until: None,
@@ -111,22 +111,22 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// What the thread owns.
-struct Service<W> {
+struct HttpThread<W> {
     listener: TcpListener,
     woken: UnixStream,
     clock: Clock,
     limits: Limits,
-    gate: Arc<Gate>,
-    gatekeeper: Gatekeeper,
+    state: Arc<ListenerState>,
+    authenticator: Authenticator,
     wake: W,
-    peers: Vec<Peer>,
+    peers: Vec<ClientConnection>,
     /// Not before this is the listener tried again.
     paused_until: Option<Duration>,
     /// When it was told last that the listener has failed.
     told_at: Option<Duration>,
 }
 
-impl<W: Fn()> Service<W> {
+impl<W: Fn()> HttpThread<W> {
     fn run(mut self, stop: &AtomicBool) {
         while !stop.load(Ordering::Acquire) {
             let now = self.clock.now().monotonic;
@@ -150,7 +150,7 @@ impl<W: Fn()> Service<W> {
         self.paused_until = self.paused_until.filter(|until| *until > now);
         for peer in self.peers.iter_mut().filter(|peer| peer.deadline(&self.limits) <= now) {
             if peer.expire(now) {
-                self.gate.http.add(HttpOutcome::TimedOut);
+                self.state.http.add(HttpOutcome::TimedOut);
             }
         }
     }
@@ -179,8 +179,8 @@ impl<W: Fn()> Service<W> {
         for _ in 0..ACCEPTED_AT_ONCE {
             match self.listener.accept() {
                 Ok((stream, address)) if stream.set_nonblocking(true).is_ok() => {
-                    self.make_room(Source::of(address.ip()));
-                    self.peers.push(Peer::new(stream, address, now));
+                    self.make_room(ClientNetwork::of(address.ip()));
+                    self.peers.push(ClientConnection::new(stream, address, now));
                     // As a rule its request is there already.
                     self.step(self.peers.len() - 1, now);
                 }
@@ -205,22 +205,22 @@ impl<W: Fn()> Service<W> {
 
     /// Closes a connection where another one of this source would be too many: one of the same source where that has
     /// enough of them, else one of those sources that have most.
-    fn make_room(&mut self, incoming: Source) {
+    fn make_room(&mut self, incoming: ClientNetwork) {
         self.peers.retain(|peer| !peer.is_closed());
-        let count = |source: Source| self.peers.iter().filter(|peer| peer.source() == source).count();
-        let most = if count(incoming) >= self.limits.connections_per_source.max(1) {
+        let count = |source: ClientNetwork| self.peers.iter().filter(|peer| peer.source() == source).count();
+        let most = if count(incoming) >= self.limits.connections_per_network.max(1) {
             None
         } else if self.peers.len() >= self.limits.connections.max(1) {
             self.peers.iter().map(|peer| count(peer.source())).max()
         } else {
             return;
         };
-        let is_candidate = |source: Source| most.map_or(source == incoming, |most| count(source) == most);
+        let is_candidate = |source: ClientNetwork| most.map_or(source == incoming, |most| count(source) == most);
         let candidates = self.peers.iter().enumerate().filter(|(_, peer)| is_candidate(peer.source()));
         if let Some((at, _)) = candidates.min_by_key(|(_, peer)| peer.precedence()) {
             let dropped = self.peers.swap_remove(at);
             if !dropped.is_served() {
-                self.gate.http.add(HttpOutcome::CrowdedOut);
+                self.state.http.add(HttpOutcome::CrowdedOut);
             }
         }
     }
@@ -229,12 +229,12 @@ impl<W: Fn()> Service<W> {
     fn step(&mut self, at: usize, now: Duration) {
         let peer = &mut self.peers[at];
         let (address, source) = (peer.address(), peer.source());
-        let (gatekeeper, gate) = (&mut self.gatekeeper, &self.gate);
+        let (authenticator, state) = (&mut self.authenticator, &self.state);
         let mut accepted = false;
         peer.step(
             &mut |request, may_go_on| {
-                let reply = gatekeeper.reply(request, &gate.settings(), source, may_go_on, now);
-                gate.http.add(reply.outcome);
+                let reply = authenticator.reply(request, &state.settings(), source, may_go_on, now);
+                state.http.add(reply.outcome);
                 accepted |= reply.outcome == HttpOutcome::Accepted;
                 log::debug!("connection request from {address}: {:?}", reply.outcome);
                 reply

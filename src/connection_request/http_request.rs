@@ -7,17 +7,17 @@ const MAX_FIELDS: usize = 32;
 
 /// What the bytes that have come so far are.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Parsed<'a> {
+pub(super) enum ParsedRequest<'a> {
     /// The beginning of a request, maybe.
     Incomplete,
     Malformed,
     /// A head within its limits, and the number of bytes that it takes.
-    Complete(Head<'a>, usize),
+    Complete(RequestHead<'a>, usize),
 }
 
 /// Why a request cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unreadable {
+pub(super) enum HeadError {
     Malformed,
     /// Its head does not end within [`MAX_HEAD`].
     TooLong,
@@ -25,7 +25,7 @@ pub(super) enum Unreadable {
 
 /// The head of a request.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Head<'a> {
+pub(super) struct RequestHead<'a> {
     pub(super) method: &'a str,
     /// Without the query.
     pub(super) path: &'a str,
@@ -37,27 +37,28 @@ pub(super) struct Head<'a> {
     pub(super) persistent: bool,
 }
 
-impl Head<'_> {
-    pub(super) fn parse(bytes: &[u8]) -> Parsed<'_> {
+impl RequestHead<'_> {
+    pub(super) fn parse(bytes: &[u8]) -> ParsedRequest<'_> {
         let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
         let mut request = httparse::Request::new(&mut fields);
         let length = match request.parse(bytes) {
             Ok(httparse::Status::Complete(length)) => length,
-            Ok(httparse::Status::Partial) => return Parsed::Incomplete,
-            Err(_) => return Parsed::Malformed,
+            Ok(httparse::Status::Partial) => return ParsedRequest::Incomplete,
+            Err(_) => return ParsedRequest::Malformed,
         };
         let (Some(method), Some(target), Some(minor)) = (request.method, request.path, request.version) else {
-            return Parsed::Malformed;
+            return ParsedRequest::Malformed;
         };
-        let mut head = Head { method, path: path(target), authorization: None, body: Some(0), persistent: minor == 1 };
+        let mut head =
+            RequestHead { method, path: path(target), authorization: None, body: Some(0), persistent: minor == 1 };
         for field in request.headers.iter() {
             head.note(field.name, field.value);
         }
-        Parsed::Complete(head, length)
+        ParsedRequest::Complete(head, length)
     }
 }
 
-impl<'a> Head<'a> {
+impl<'a> RequestHead<'a> {
     fn note(&mut self, name: &str, value: &'a [u8]) {
         let value = str::from_utf8(value).unwrap_or_default();
         if name.eq_ignore_ascii_case("authorization") {
@@ -90,9 +91,9 @@ fn path(target: &str) -> &str {
 mod tests {
     use super::*;
 
-    fn head(text: &str) -> Head<'_> {
-        match Head::parse(text.as_bytes()) {
-            Parsed::Complete(head, length) => {
+    fn head(text: &str) -> RequestHead<'_> {
+        match RequestHead::parse(text.as_bytes()) {
+            ParsedRequest::Complete(head, length) => {
                 assert_eq!(length, text.len(), "{text}");
                 head
             }
@@ -104,8 +105,13 @@ mod tests {
     fn reads_what_genieacs_sends() {
         let text = "GET /abc?x=1 HTTP/1.1\r\nHost: 192.0.2.1:7547\r\nAuthorization: Digest a=b\r\n\
                     Connection: keep-alive\r\n\r\n";
-        let expected =
-            Head { method: "GET", path: "/abc", authorization: Some("Digest a=b"), body: Some(0), persistent: true };
+        let expected = RequestHead {
+            method: "GET",
+            path: "/abc",
+            authorization: Some("Digest a=b"),
+            body: Some(0),
+            persistent: true,
+        };
         assert_eq!(head(text), expected);
     }
 
@@ -150,9 +156,9 @@ mod tests {
     fn a_request_is_incomplete_until_its_empty_line() {
         let whole = "GET /abc HTTP/1.1\r\nAuthorization: é\r\nHost: h\r\n\r\n".as_bytes();
         for end in 0..whole.len() {
-            assert_eq!(Head::parse(&whole[..end]), Parsed::Incomplete, "{end}");
+            assert_eq!(RequestHead::parse(&whole[..end]), ParsedRequest::Incomplete, "{end}");
         }
-        assert!(matches!(Head::parse(whole), Parsed::Complete(..)));
+        assert!(matches!(RequestHead::parse(whole), ParsedRequest::Complete(..)));
     }
 
     #[test]
@@ -168,7 +174,7 @@ mod tests {
             "G\0T / HTTP/1.1\r\n\r\n",
             &too_many,
         ] {
-            assert_eq!(Head::parse(text.as_bytes()), Parsed::Malformed, "{text:?}");
+            assert_eq!(RequestHead::parse(text.as_bytes()), ParsedRequest::Malformed, "{text:?}");
         }
     }
 
@@ -179,7 +185,7 @@ mod tests {
             for byte in 0..=255 {
                 let mut damaged = whole.to_vec();
                 damaged[at] = byte;
-                if let Parsed::Complete(head, length) = Head::parse(&damaged) {
+                if let ParsedRequest::Complete(head, length) = RequestHead::parse(&damaged) {
                     assert!(length <= whole.len() && !head.path.is_empty());
                 }
             }

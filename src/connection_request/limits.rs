@@ -9,7 +9,7 @@ pub struct Limits {
     /// Connections at once; one more crowds out another, so that slow clients do not shut out the right one.
     pub connections: usize,
     /// Connections at once from one source.
-    pub connections_per_source: usize,
+    pub connections_per_network: usize,
     /// For the head of a request to arrive.
     pub head_time: Duration,
     /// For a connection to come to its final answer.
@@ -17,9 +17,9 @@ pub struct Limits {
     /// Accepted requests in all (R264).
     pub accepted: Rate,
     /// Accepted requests from one source (R264).
-    pub accepted_per_source: Rate,
+    pub accepted_per_network: Rate,
     /// Failed authentications from one source that are answered at once and on an open connection.
-    pub failures_per_source: Rate,
+    pub failures_per_network: Rate,
     /// How long the answer to further ones is held back. A right request is never slowed down (R265).
     pub penalty: Duration,
 }
@@ -28,12 +28,12 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             connections: 32,
-            connections_per_source: 24,
+            connections_per_network: 24,
             head_time: Duration::from_secs(3),
             connection_time: Duration::from_secs(5),
             accepted: Rate { burst: 60, every: Duration::from_secs(1) },
-            accepted_per_source: Rate { burst: 30, every: Duration::from_secs(2) },
-            failures_per_source: Rate { burst: 20, every: Duration::from_secs(1) },
+            accepted_per_network: Rate { burst: 30, every: Duration::from_secs(2) },
+            failures_per_network: Rate { burst: 20, every: Duration::from_secs(1) },
             penalty: Duration::from_millis(250),
         }
     }
@@ -50,11 +50,11 @@ pub struct Rate {
 
 /// Counts against a [`Rate`]. All it keeps is when it will have recovered in full.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Bucket {
+pub(super) struct TokenBucket {
     recovered_at: Duration,
 }
 
-impl Bucket {
+impl TokenBucket {
     /// Whether there is one more to take, which is then taken.
     pub(super) fn take(&mut self, rate: Rate, now: Duration) -> bool {
         let taken = self.recovered_at.max(now).saturating_add(rate.every);
@@ -73,52 +73,52 @@ impl Bucket {
 /// Where a request comes from: an IPv4 address, or the network of an IPv6 address, since whoever has one address of a
 /// network has them all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Source([u8; 8]);
+pub(super) struct ClientNetwork([u8; 8]);
 
-impl Source {
-    pub(super) fn of(address: IpAddr) -> Source {
+impl ClientNetwork {
+    pub(super) fn of(address: IpAddr) -> ClientNetwork {
         match address.to_canonical() {
             IpAddr::V4(v4) => {
                 let [a, b, c, d] = v4.octets();
-                Source([0, 0, 0xff, 0xff, a, b, c, d]) // 0:ffff::/32 is nobody's network
+                ClientNetwork([0, 0, 0xff, 0xff, a, b, c, d]) // 0:ffff::/32 is nobody's network
             }
             IpAddr::V6(v6) => {
                 let [a, b, c, d, e, f, g, h, ..] = v6.octets();
-                Source([a, b, c, d, e, f, g, h])
+                ClientNetwork([a, b, c, d, e, f, g, h])
             }
         }
     }
 }
 
 /// Sources that are remembered at once.
-const MAX_SOURCES: usize = 64;
+const MAX_NETWORKS: usize = 64;
 
 /// Buckets of the sources that have taken something lately. Where there are too many, the one that will have recovered
 /// first is forgotten.
 #[derive(Debug)]
-pub(super) struct PerSource {
+pub(super) struct NetworkBuckets {
     rate: Rate,
-    buckets: Vec<(Source, Bucket)>,
+    buckets: Vec<(ClientNetwork, TokenBucket)>,
 }
 
-impl PerSource {
-    pub(super) fn new(rate: Rate) -> PerSource {
-        PerSource { rate, buckets: Vec::new() }
+impl NetworkBuckets {
+    pub(super) fn new(rate: Rate) -> NetworkBuckets {
+        NetworkBuckets { rate, buckets: Vec::new() }
     }
 
     /// Whether this source has one more to take, which is then taken.
-    pub(super) fn take(&mut self, source: Source, now: Duration) -> bool {
+    pub(super) fn take(&mut self, source: ClientNetwork, now: Duration) -> bool {
         if let Some((_, bucket)) = self.buckets.iter_mut().find(|(known, _)| *known == source) {
             return bucket.take(self.rate, now);
         }
         self.buckets.retain(|(_, bucket)| !bucket.is_recovered(now));
-        if self.buckets.len() >= MAX_SOURCES {
+        if self.buckets.len() >= MAX_NETWORKS {
             let first = self.buckets.iter().enumerate().min_by_key(|(_, (_, bucket))| bucket.recovered_at);
             if let Some((at, _)) = first {
                 self.buckets.swap_remove(at);
             }
         }
-        let mut bucket = Bucket::default();
+        let mut bucket = TokenBucket::default();
         let allowed = bucket.take(self.rate, now);
         self.buckets.push((source, bucket));
         allowed
@@ -132,14 +132,14 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
     const RATE: Rate = Rate { burst: 3, every: SECOND };
 
-    fn source(text: &str) -> Source {
-        Source::of(text.parse().unwrap())
+    fn source(text: &str) -> ClientNetwork {
+        ClientNetwork::of(text.parse().unwrap())
     }
 
     /// R264.
     #[test]
     fn a_burst_and_then_one_at_a_time() {
-        let mut bucket = Bucket::default();
+        let mut bucket = TokenBucket::default();
         let mut takes = |now: Duration| bucket.take(RATE, now);
         assert_eq!([(); 5].map(|()| takes(10 * SECOND)), [true, true, true, false, false]);
         assert!(!takes(11 * SECOND - Duration::from_nanos(1)));
@@ -149,12 +149,12 @@ mod tests {
 
     #[test]
     fn rates_at_their_ends_neither_panic_nor_lock_out() {
-        let mut bucket = Bucket::default();
+        let mut bucket = TokenBucket::default();
         assert!(bucket.take(Rate { burst: 0, every: SECOND }, SECOND), "as if it were 1");
-        let mut bucket = Bucket::default();
+        let mut bucket = TokenBucket::default();
         assert!((0..100).all(|_| bucket.take(Rate { burst: 1, every: Duration::ZERO }, SECOND)));
         let forever = Rate { burst: u32::MAX, every: Duration::MAX };
-        assert!(Bucket::default().take(forever, SECOND));
+        assert!(TokenBucket::default().take(forever, SECOND));
     }
 
     #[test]
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn sources_do_not_spend_each_others_share() {
-        let mut sources = PerSource::new(RATE);
+        let mut sources = NetworkBuckets::new(RATE);
         let (a, b) = (source("192.0.2.1"), source("192.0.2.2"));
         assert_eq!([(); 4].map(|()| sources.take(a, SECOND)), [true, true, true, false]);
         assert!(sources.take(b, SECOND));
@@ -176,13 +176,13 @@ mod tests {
 
     #[test]
     fn a_thousand_sources_take_no_more_room_than_a_few() {
-        let mut sources = PerSource::new(RATE);
+        let mut sources = NetworkBuckets::new(RATE);
         let busy = source("192.0.2.1");
         while sources.take(busy, SECOND) {}
         for number in 0..1000_u32 {
-            assert!(sources.take(Source::of(std::net::Ipv4Addr::from(number << 8).into()), SECOND));
+            assert!(sources.take(ClientNetwork::of(std::net::Ipv4Addr::from(number << 8).into()), SECOND));
         }
-        assert_eq!(sources.buckets.len(), MAX_SOURCES);
+        assert_eq!(sources.buckets.len(), MAX_NETWORKS);
         assert!(!sources.take(busy, SECOND), "who took most is remembered longest");
         assert!(sources.take(source("192.0.2.9"), 100 * SECOND));
         assert_eq!(sources.buckets.len(), 1);

@@ -19,7 +19,7 @@ pub(super) fn watch() -> io::Result<OwnedFd> {
 }
 
 /// Reads off what [`watch`] tells; what exactly has changed is found out by looking.
-pub(super) fn read_off(watch: &OwnedFd) {
+pub(super) fn drain(watch: &OwnedFd) {
     let mut buffer = [0; 256];
     loop {
         match rustix::net::recv(watch, &mut buffer, RecvFlags::empty()) {
@@ -35,11 +35,11 @@ pub(super) fn towards(bound: SocketAddr, destination: SocketAddr) -> SocketAddr 
     if !bound.ip().is_unspecified() {
         return bound;
     }
-    SocketAddr::new(ours_towards(destination).unwrap_or(bound.ip()), bound.port())
+    SocketAddr::new(local_addr_towards(destination).unwrap_or(bound.ip()), bound.port())
 }
 
 /// Our address on the way to `destination`; none where there is no way. Nothing is sent.
-pub(crate) fn ours_towards(destination: SocketAddr) -> Option<IpAddr> {
+pub(crate) fn local_addr_towards(destination: SocketAddr) -> Option<IpAddr> {
     let any: IpAddr = if destination.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let socket = UdpSocket::bind((any, 0)).ok()?;
     socket.connect(destination).ok()?;
@@ -48,7 +48,7 @@ pub(crate) fn ours_towards(destination: SocketAddr) -> Option<IpAddr> {
 
 /// A destination behind the default route, where nobody in particular is known: documentation addresses, which belong
 /// to nobody (RFC 5737, RFC 3849).
-pub(super) fn anywhere(bound: SocketAddr) -> SocketAddr {
+pub(super) fn placeholder_addr(bound: SocketAddr) -> SocketAddr {
     let nobody: IpAddr = match bound {
         SocketAddr::V4(_) => Ipv4Addr::new(192, 0, 2, 1).into(),
         SocketAddr::V6(_) => Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into(),
@@ -57,7 +57,7 @@ pub(super) fn anywhere(bound: SocketAddr) -> SocketAddr {
 }
 
 /// Whether a socket bound to `bound` can send there at all.
-pub(super) fn speaks_with(bound: SocketAddr, destination: SocketAddr) -> bool {
+pub(super) fn same_family(bound: SocketAddr, destination: SocketAddr) -> bool {
     let is_dual = bound.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
     is_dual || bound.ip().to_canonical().is_ipv4() == destination.ip().to_canonical().is_ipv4()
 }
@@ -83,15 +83,15 @@ mod tests {
     #[test]
     fn families_that_do_not_meet() {
         let (v4, v6) = (address("192.0.2.1:1"), address("[2001:db8::1]:1"));
-        assert!(speaks_with(address("0.0.0.0:1"), v4) && !speaks_with(address("0.0.0.0:1"), v6));
-        assert!(speaks_with(address("[::]:1"), v4) && speaks_with(address("[::]:1"), v6));
-        assert!(!speaks_with(address("[::1]:1"), v4));
+        assert!(same_family(address("0.0.0.0:1"), v4) && !same_family(address("0.0.0.0:1"), v6));
+        assert!(same_family(address("[::]:1"), v4) && same_family(address("[::]:1"), v6));
+        assert!(!same_family(address("[::1]:1"), v4));
     }
 
     #[test]
     fn nothing_to_read_does_not_block() {
         if let Ok(watch) = watch() {
-            read_off(&watch);
+            drain(&watch);
         }
     }
 }

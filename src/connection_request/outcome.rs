@@ -8,14 +8,14 @@ const KINDS: usize = 12;
 
 /// How often each outcome occurred. Counting needs no lock; the counters are 32 bits since MIPS has no wider atomics.
 #[derive(Debug)]
-pub struct Tally<O> {
+pub struct OutcomeCounters<O> {
     counts: [AtomicU32; KINDS],
     kind: PhantomData<O>,
 }
 
-impl<O> Default for Tally<O> {
-    fn default() -> Tally<O> {
-        Tally { counts: Default::default(), kind: PhantomData }
+impl<O> Default for OutcomeCounters<O> {
+    fn default() -> OutcomeCounters<O> {
+        OutcomeCounters { counts: Default::default(), kind: PhantomData }
     }
 }
 
@@ -29,7 +29,7 @@ pub trait Outcome: Copy + 'static {
     fn index(self) -> usize;
 }
 
-impl<O: Outcome> Tally<O> {
+impl<O: Outcome> OutcomeCounters<O> {
     /// One more of these; wraps around after 2^32.
     pub fn add(&self, outcome: O) {
         if let Some(count) = self.counts.get(outcome.index()) {
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn every_outcome_has_a_counter_of_its_own() {
-        let tally = Tally::<HttpOutcome>::default();
+        let tally = OutcomeCounters::<HttpOutcome>::default();
         for (times, &outcome) in HttpOutcome::ALL.iter().enumerate() {
             (0..times).for_each(|_| tally.add(outcome));
         }

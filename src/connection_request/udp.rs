@@ -1,10 +1,10 @@
 //! The UDP port: connection requests come in here, and STUN keeps the way to it open (R272, R288, R289).
 //!
 //! ```text
-//!                 ┌ letter ─▶ UdpRequest ─▶ Replay ─▶ Report::Requested
+//!                 ┌ letter ─▶ UdpRequest ─▶ ReplayWindow ─▶ UdpEvent::Requested
 //!   datagram ─────┤
 //!                 └ 0 or 1 ─▶ Binding ──┬▶ datagrams from this port and a secondary one
-//!   time, local address, names ─────────┘▶ Report::Published
+//!   time, local address, names ─────────┘▶ UdpEvent::Published
 //! ```
 //!
 //! To a connection request nothing is ever answered (R293).
@@ -21,11 +21,11 @@ use std::time::Duration;
 use rand::RngCore;
 use rand::rngs::OsRng;
 
-use super::limits::{Bucket, Rate};
+use super::limits::{Rate, TokenBucket};
 use super::outcome::UdpOutcome;
 use super::resolver::Resolver;
-use super::udp_request::{Replay, UdpRequest};
-use super::{Gate, Settings, local_address};
+use super::udp_request::{ReplayWindow, UdpRequest};
+use super::{AccessSettings, ListenerState, local_address};
 use crate::clock::Clock;
 use crate::readiness::{self, PollFlags};
 use crate::stun::{Action, Binding, Port, PublishedBinding, StunSettings, StunStatus};
@@ -41,10 +41,10 @@ const LOOK: Duration = Duration::from_secs(30);
 
 /// What the agent is told, from the listener's thread.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Report {
+pub enum UdpEvent {
     /// A connection request was accepted (R295). What is handed over here, and handed in at the next start, keeps
     /// copies of it out for good.
-    Requested(Replay),
+    Requested(ReplayWindow),
     /// UDPConnectionRequestAddress and NATDetected have these values from now on (R285).
     Published(PublishedBinding),
     /// The address of this device on the way to the ACS may be another one than before: this one (R266).
@@ -53,7 +53,7 @@ pub enum Report {
 
 /// What the STUN binding is to do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Course {
+pub struct UdpConfig {
     /// The parameters.
     pub stun: StunSettings,
     /// An address of the ACS. Until a STUN server is known, the local address is the one on the way there.
@@ -63,17 +63,17 @@ pub struct Course {
 /// The running listener; its port is closed when it is dropped.
 pub struct UdpListener {
     address: SocketAddr,
-    shared: Arc<Shared>,
+    shared: Arc<UdpShared>,
     waker: Arc<UnixStream>,
     thread: Option<JoinHandle<()>>,
 }
 
 /// What both sides of the thread touch.
 #[derive(Debug, Default)]
-struct Shared {
+struct UdpShared {
     stop: AtomicBool,
     /// A new course, until the thread takes it.
-    course: Mutex<Option<Course>>,
+    course: Mutex<Option<UdpConfig>>,
     status: Mutex<Option<StunStatus>>,
 }
 
@@ -84,10 +84,10 @@ impl UdpListener {
     pub fn start(
         address: SocketAddr,
         accepted: Rate,
-        gate: Arc<Gate>,
-        replay: Replay,
-        course: Course,
-        report: impl Fn(Report) + Send + 'static,
+        state: Arc<ListenerState>,
+        replay: ReplayWindow,
+        course: UdpConfig,
+        on_event: impl Fn(UdpEvent) + Send + 'static,
     ) -> io::Result<UdpListener> {
         let primary = UdpSocket::bind(address)?;
         primary.set_nonblocking(true)?;
@@ -96,12 +96,12 @@ impl UdpListener {
         waker.set_nonblocking(true)?;
         woken.set_nonblocking(true)?;
         let waker = Arc::new(waker);
-        let shared = Arc::new(Shared { course: Mutex::new(Some(course)), ..Shared::default() });
+        let shared = Arc::new(UdpShared { course: Mutex::new(Some(course)), ..UdpShared::default() });
         let watch = local_address::watch();
         if let Err(error) = &watch {
             log::debug!("changes of addresses are looked for every {LOOK:?} only: {error}");
         }
-        let mut service = Service {
+        let mut service = UdpThread {
             primary,
             secondary: None,
             address,
@@ -109,20 +109,20 @@ impl UdpListener {
             watch: watch.ok(),
             clock: Clock::new(),
             shared: Arc::clone(&shared),
-            credentials: gate.settings(),
-            gate,
+            credentials: state.settings(),
+            state,
             replay,
-            accepted: Bucket::default(),
+            accepted: TokenBucket::default(),
             rate: accepted,
-            report,
+            on_event,
             binding: Binding::new(),
             resolver: Resolver::new(Arc::clone(&waker)),
             acs: None,
             towards_acs: None,
-            way: local_address::anywhere(address),
+            way: local_address::placeholder_addr(address),
             look_at: Duration::ZERO,
         };
-        service.turn();
+        service.step();
         let thread = thread::Builder::new().name("udp".into()).stack_size(STACK).spawn(move || service.run())?;
         Ok(UdpListener { address, shared, waker, thread: Some(thread) })
     }
@@ -133,7 +133,7 @@ impl UdpListener {
     }
 
     /// Changes the course of the STUN binding.
-    pub fn set_course(&self, course: Course) {
+    pub fn set_config(&self, course: UdpConfig) {
         *self.shared.course.lock().unwrap_or_else(PoisonError::into_inner) = Some(course);
         self.wake();
     }
@@ -151,7 +151,7 @@ impl UdpListener {
 
 /// How the STUN binding is doing, for as long as somebody wants to know.
 #[derive(Clone, Debug)]
-pub struct StunView(Arc<Shared>);
+pub struct StunView(Arc<UdpShared>);
 
 impl StunView {
     /// How it is doing now; none before the thread has begun.
@@ -171,7 +171,7 @@ impl Drop for UdpListener {
 }
 
 /// What the thread owns.
-struct Service<R> {
+struct UdpThread<R> {
     primary: UdpSocket,
     /// For probes (R283); opened with the first.
     secondary: Option<UdpSocket>,
@@ -179,14 +179,14 @@ struct Service<R> {
     woken: UnixStream,
     watch: Option<OwnedFd>,
     clock: Clock,
-    shared: Arc<Shared>,
-    gate: Arc<Gate>,
-    replay: Replay,
+    shared: Arc<UdpShared>,
+    state: Arc<ListenerState>,
+    replay: ReplayWindow,
     /// With which the last request was accepted.
-    credentials: Arc<Settings>,
-    accepted: Bucket,
+    credentials: Arc<AccessSettings>,
+    accepted: TokenBucket,
     rate: Rate,
-    report: R,
+    on_event: R,
     binding: Binding,
     resolver: Resolver,
     acs: Option<SocketAddr>,
@@ -198,10 +198,10 @@ struct Service<R> {
     look_at: Duration,
 }
 
-impl<R: Fn(Report)> Service<R> {
+impl<R: Fn(UdpEvent)> UdpThread<R> {
     fn run(mut self) {
         while !self.shared.stop.load(Ordering::Acquire) {
-            let now = self.turn();
+            let now = self.step();
             self.wait(now);
             let now = self.clock.now().monotonic;
             self.receive(Port::Primary, now);
@@ -210,17 +210,17 @@ impl<R: Fn(Report)> Service<R> {
     }
 
     /// Does what is to be done by now, and gives when that is.
-    fn turn(&mut self) -> Duration {
+    fn step(&mut self) -> Duration {
         let now = self.clock.now().monotonic;
-        self.take_news(now);
-        self.carry_out(now);
-        self.look_for_local_address(now);
+        self.apply_updates(now);
+        self.run_binding(now);
+        self.update_local_address(now);
         self.show();
         now
     }
 
     /// A new course, and names that have been resolved.
-    fn take_news(&mut self, now: Duration) {
+    fn apply_updates(&mut self, now: Duration) {
         let course = self.shared.course.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(course) = course {
             self.acs = course.acs;
@@ -228,7 +228,7 @@ impl<R: Fn(Report)> Service<R> {
             self.binding.configure(course.stun, now);
         }
         while let Some((server, addresses)) = self.resolver.answer() {
-            let usable = |address: &SocketAddr| local_address::speaks_with(self.address, *address);
+            let usable = |address: &SocketAddr| local_address::same_family(self.address, *address);
             let addresses: Vec<SocketAddr> = addresses.into_iter().filter(usable).collect();
             self.binding.on_resolved(&server, &addresses);
             // The way there may be another one.
@@ -240,7 +240,7 @@ impl<R: Fn(Report)> Service<R> {
     }
 
     /// Does what the binding decides.
-    fn carry_out(&mut self, now: Duration) {
+    fn run_binding(&mut self, now: Duration) {
         while let Some(action) = self.binding.poll(now, &mut fill) {
             match action {
                 Action::Send { port, to, bytes } => {
@@ -251,7 +251,7 @@ impl<R: Fn(Report)> Service<R> {
                 Action::Resolve(server) => self.resolver.ask(server),
                 Action::Changed(published) => {
                     self.show(); // who is told may look
-                    (self.report)(Report::Published(published));
+                    (self.on_event)(UdpEvent::Published(published));
                 }
             }
         }
@@ -267,13 +267,13 @@ impl<R: Fn(Report)> Service<R> {
                 none.insert(secondary)
             }
         };
-        socket.send_to(bytes, as_spoken_by(self.address, to))
+        socket.send_to(bytes, to_socket_family(self.address, to))
     }
 
     /// R284.
-    fn look_for_local_address(&mut self, now: Duration) {
+    fn update_local_address(&mut self, now: Duration) {
         let known =
-            self.binding.status().server.or(self.acs).filter(|to| local_address::speaks_with(self.address, *to));
+            self.binding.status().server.or(self.acs).filter(|to| local_address::same_family(self.address, *to));
         let way = known.unwrap_or(self.way);
         if now < self.look_at && way == self.way {
             return;
@@ -281,11 +281,11 @@ impl<R: Fn(Report)> Service<R> {
         (self.way, self.look_at) = (way, now + LOOK);
         let local = local_address::towards(self.address, way);
         self.binding.on_local_address(local, now);
-        self.carry_out(now);
-        let ours = self.acs.and_then(local_address::ours_towards);
+        self.run_binding(now);
+        let ours = self.acs.and_then(local_address::local_addr_towards);
         if ours.is_some() && self.towards_acs != ours {
             self.towards_acs = ours;
-            ours.into_iter().for_each(|address| (self.report)(Report::Address(address)));
+            ours.into_iter().for_each(|address| (self.on_event)(UdpEvent::Address(address)));
         }
     }
 
@@ -308,7 +308,7 @@ impl<R: Fn(Report)> Service<R> {
             while matches!((&self.woken).read(&mut [0; 64]), Ok(1..)) {}
         }
         if let Some(watch) = self.watch.as_ref().filter(|_| has_changed) {
-            local_address::read_off(watch);
+            local_address::drain(watch);
             self.look_at = now;
         }
     }
@@ -338,22 +338,22 @@ impl<R: Fn(Report)> Service<R> {
                 self.binding.on_other_traffic(now);
                 let is_request = first.is_some_and(u8::is_ascii_alphabetic) && datagram.len() <= MAX_DATAGRAM;
                 let outcome = if is_request { self.decide(datagram, now) } else { UdpOutcome::Garbage };
-                self.gate.udp.add(outcome);
+                self.state.udp.add(outcome);
                 log::debug!("UDP connection request from {from}: {outcome:?}");
                 if outcome == UdpOutcome::Accepted {
                     log::info!("UDP connection request from {from}");
-                    (self.report)(Report::Requested(self.replay));
+                    (self.on_event)(UdpEvent::Requested(self.replay));
                 }
             }
         }
     }
 
     fn decide(&mut self, datagram: &[u8], now: Duration) -> UdpOutcome {
-        let settings = self.gate.settings();
+        let settings = self.state.settings();
         // Nothing that was signed before can be used again, and the ACS may be another one, which counts its time in
         // another way: seconds after milliseconds would never be late enough.
         if !Arc::ptr_eq(&settings, &self.credentials) && !settings.same_credentials(&self.credentials) {
-            self.replay = Replay::default();
+            self.replay = ReplayWindow::default();
         }
         self.credentials = Arc::clone(&settings);
         let accepted = UdpRequest::parse(datagram).and_then(|request| self.replay.accept(&request, &settings));
@@ -366,7 +366,7 @@ impl<R: Fn(Report)> Service<R> {
 }
 
 /// An address as a socket bound to `bound` wants it: IPv6 sockets speak IPv4 in IPv6 clothes.
-fn as_spoken_by(bound: SocketAddr, to: SocketAddr) -> SocketAddr {
+fn to_socket_family(bound: SocketAddr, to: SocketAddr) -> SocketAddr {
     match (bound, to.ip()) {
         (SocketAddr::V6(_), IpAddr::V4(v4)) => SocketAddr::new(v4.to_ipv6_mapped().into(), to.port()),
         _ => to,

@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use super::Settings;
+use super::AccessSettings;
 use super::outcome::UdpOutcome;
 use crate::digest::{equal_in_constant_time, hmac_sha1};
 
@@ -25,16 +25,16 @@ pub struct UdpRequest<'a> {
 
 /// What is known of the last request that was accepted. It must be kept until the device reboots at least.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Replay {
+pub struct ReplayWindow {
     /// Its `ts`, whatever the unit: FreeACS sends milliseconds (R294). 0 where there was none.
     pub timestamp: u64,
     /// Its `id`.
     pub id: Option<u64>,
 }
 
-impl Replay {
+impl ReplayWindow {
     /// Accepts a request that is right in all respects; any other leaves no trace.
-    pub fn accept(&mut self, request: &UdpRequest<'_>, settings: &Settings) -> Result<(), UdpOutcome> {
+    pub fn accept(&mut self, request: &UdpRequest<'_>, settings: &AccessSettings) -> Result<(), UdpOutcome> {
         let (timestamp, id) = (request.timestamp.0, request.id.0);
         if timestamp <= self.timestamp {
             return Err(UdpOutcome::OldTimestamp); // R293: copies end here
@@ -48,7 +48,7 @@ impl Replay {
         if !request.is_signed_by(settings) {
             return Err(UdpOutcome::WrongSignature);
         }
-        *self = Replay { timestamp, id: Some(id) };
+        *self = ReplayWindow { timestamp, id: Some(id) };
         Ok(())
     }
 }
@@ -98,7 +98,7 @@ impl<'a> UdpRequest<'a> {
     }
 
     /// R291. The user name has been found right, so that it does not matter here how it was written.
-    fn is_signed_by(&self, settings: &Settings) -> bool {
+    fn is_signed_by(&self, settings: &AccessSettings) -> bool {
         let key = settings.password.expose().as_bytes();
         let (timestamp, id) = (self.timestamp.1.decoded(), self.id.1.decoded());
         let is_signature_over = |cnonce: &[u8]| {
@@ -177,11 +177,11 @@ mod tests {
     const VECTOR: &str = "GET http://203.0.113.7:50123?ts=1120673700&id=1234&un=CPE57689&cn=XTGRWIPC6D3IPXS3\
                           &sig=F749EE6D9E3BC469FB709EAD2A75EE7535F58552 HTTP/1.1\r\nHost: 203.0.113.7:50123\r\n\r\n";
 
-    fn settings(username: &str, password: &str) -> Settings {
-        Settings { username: username.into(), password: password.into(), path: "/p".into() }
+    fn settings(username: &str, password: &str) -> AccessSettings {
+        AccessSettings { username: username.into(), password: password.into(), path: "/p".into() }
     }
 
-    fn cpe() -> Settings {
+    fn cpe() -> AccessSettings {
         settings("CPE57689", "password")
     }
 
@@ -196,15 +196,15 @@ mod tests {
         signed(&ts.to_string(), &id.to_string(), ("CPE57689", "CPE57689"), ("x", "x"))
     }
 
-    fn accept(replay: &mut Replay, datagram: &str, settings: &Settings) -> Result<(), UdpOutcome> {
+    fn accept(replay: &mut ReplayWindow, datagram: &str, settings: &AccessSettings) -> Result<(), UdpOutcome> {
         let before = *replay;
         let result = UdpRequest::parse(datagram.as_bytes()).and_then(|request| replay.accept(&request, settings));
         assert_eq!(result.is_err(), *replay == before, "nothing that is refused leaves a trace (R292)");
         result
     }
 
-    fn accepts(datagram: &str, settings: &Settings) -> Result<(), UdpOutcome> {
-        accept(&mut Replay::default(), datagram, settings)
+    fn accepts(datagram: &str, settings: &AccessSettings) -> Result<(), UdpOutcome> {
+        accept(&mut ReplayWindow::default(), datagram, settings)
     }
 
     /// R291.
@@ -305,7 +305,7 @@ mod tests {
     /// R292, R293.
     #[test]
     fn copies_count_once_and_time_goes_on() {
-        let mut replay = Replay::default();
+        let mut replay = ReplayWindow::default();
         let mut sent = |ts, id| accept(&mut replay, &request(ts, id), &cpe());
         assert_eq!(sent(100, 1), Ok(()));
         assert_eq!(sent(100, 1), Err(UdpOutcome::OldTimestamp), "a copy");
@@ -323,7 +323,7 @@ mod tests {
     /// R292: a request that somebody has tampered with does not lock out the right one.
     #[test]
     fn what_is_refused_does_not_move_the_window() {
-        let mut replay = Replay { timestamp: 50, id: Some(9) };
+        let mut replay = ReplayWindow { timestamp: 50, id: Some(9) };
         for wrong in [
             request(1000, 1).replace("sig=", "sig=0").replacen("&cn", "&x", 1),
             request(1000, 1).replace("un=CPE57689", "un=other"),
@@ -333,14 +333,14 @@ mod tests {
         ] {
             assert!(accept(&mut replay, &wrong, &cpe()).is_err());
         }
-        assert_eq!(replay, Replay { timestamp: 50, id: Some(9) });
+        assert_eq!(replay, ReplayWindow { timestamp: 50, id: Some(9) });
         assert_eq!(accept(&mut replay, &request(51, 1), &cpe()), Ok(()));
     }
 
     #[test]
     fn survives_every_damaged_byte_and_every_cut() {
         let whole = VECTOR.as_bytes();
-        let mut replay = Replay::default();
+        let mut replay = ReplayWindow::default();
         for at in 0..whole.len() {
             assert!(UdpRequest::parse(&whole[..at]).is_err());
             for byte in 0..=255 {
@@ -352,6 +352,6 @@ mod tests {
             }
         }
         // Whatever was changed about host, header or case, the request was the same one.
-        assert_eq!(replay, Replay { timestamp: 1_120_673_700, id: Some(1234) });
+        assert_eq!(replay, ReplayWindow { timestamp: 1_120_673_700, id: Some(1234) });
     }
 }

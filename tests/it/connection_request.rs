@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cpe_agent::connection_request::{Gate, HttpListener, HttpOutcome, Limits, Rate, Settings};
+use cpe_agent::connection_request::{AccessSettings, HttpListener, HttpOutcome, Limits, ListenerState, Rate};
 use cpe_agent::digest::{Challenge, DigestChallenge, challenges};
 use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 
@@ -21,21 +21,21 @@ const PATH: &str = "/0123456789abcdef";
 const SLACK: Duration = Duration::from_secs(2);
 const SOON: Duration = Duration::from_secs(10);
 
-/// A listener, its gate, and how often it has woken the agent.
+/// A listener, its state, and how often it has woken the agent.
 struct Scene {
     listener: HttpListener,
-    gate: Arc<Gate>,
+    state: Arc<ListenerState>,
     wakes: Arc<AtomicUsize>,
 }
 
-fn settings() -> Settings {
-    Settings { username: "acs".into(), password: "secret".into(), path: PATH.into() }
+fn settings() -> AccessSettings {
+    AccessSettings { username: "acs".into(), password: "secret".into(), path: PATH.into() }
 }
 
 /// Limits of right requests that no test reaches by accident.
 fn generous() -> Limits {
     let rate = Rate { burst: 1_000_000, every: Duration::from_micros(1) };
-    Limits { accepted: rate, accepted_per_source: rate, ..Limits::default() }
+    Limits { accepted: rate, accepted_per_network: rate, ..Limits::default() }
 }
 
 impl Scene {
@@ -44,7 +44,7 @@ impl Scene {
     }
 
     fn with(limits: Limits, address: SocketAddr) -> Scene {
-        let gate = Arc::new(Gate::new(settings()));
+        let state = Arc::new(ListenerState::new(settings()));
         let wakes = Arc::new(AtomicUsize::new(0));
         let wake = {
             let wakes = Arc::clone(&wakes);
@@ -52,8 +52,8 @@ impl Scene {
                 wakes.fetch_add(1, Ordering::SeqCst);
             }
         };
-        let listener = HttpListener::start(address, limits, Arc::clone(&gate), wake).expect("a listener");
-        Scene { listener, gate, wakes }
+        let listener = HttpListener::start(address, limits, Arc::clone(&state), wake).expect("a listener");
+        Scene { listener, state, wakes }
     }
 
     fn connect(&self) -> Client {
@@ -65,7 +65,7 @@ impl Scene {
     }
 
     fn count(&self, outcome: HttpOutcome) -> u32 {
-        self.gate.http.count(outcome)
+        self.state.http.count(outcome)
     }
 
     /// The wake-up follows the answer, which the client may see first.

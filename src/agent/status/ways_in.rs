@@ -8,13 +8,13 @@ use std::sync::Arc;
 use serde_json::{Map, Value as Json, json};
 
 use super::{Report, span};
-use crate::connection_request::{Gate, Outcome, StunView, Tally};
+use crate::connection_request::{ListenerState, Outcome, OutcomeCounters, StunView};
 use crate::stun::{ServerState, StunStatus};
 
 /// What `status` shows of the ways in.
 #[derive(Clone, Debug, Default)]
 pub(in crate::agent) struct WaysIn {
-    pub(in crate::agent) gate: Arc<Gate>,
+    pub(in crate::agent) state: Arc<ListenerState>,
     /// Where the port for requests over HTTP is open.
     pub(in crate::agent) http: Option<SocketAddr>,
     /// Where that for requests over UDP is.
@@ -25,9 +25,9 @@ pub(in crate::agent) struct WaysIn {
 impl WaysIn {
     pub(super) fn json(&self) -> Json {
         json!({
-            "http": door_json(self.http, &self.gate.http),
+            "http": door_json(self.http, &self.state.http),
             "hasPassword": self.has_password(),
-            "udp": door_json(self.udp, &self.gate.udp),
+            "udp": door_json(self.udp, &self.state.udp),
         })
     }
 
@@ -63,8 +63,8 @@ impl WaysIn {
     }
 
     pub(super) fn text(&self, report: &mut Report) {
-        report.line("requests HTTP", &door_text(self.http, &self.gate.http));
-        report.line("requests UDP", &door_text(self.udp, &self.gate.udp));
+        report.line("requests HTTP", &door_text(self.http, &self.state.http));
+        report.line("requests UDP", &door_text(self.udp, &self.state.udp));
         if !self.has_password() {
             report.line(
                 "  password",
@@ -78,7 +78,7 @@ impl WaysIn {
 
     /// R268.
     fn has_password(&self) -> bool {
-        !self.gate.settings().password.expose().is_empty()
+        !self.state.settings().password.expose().is_empty()
     }
 
     fn stun_status(&self) -> Option<StunStatus> {
@@ -113,14 +113,14 @@ fn stun_text(status: &StunStatus, report: &mut Report) {
     report.line("  traffic", &traffic);
 }
 
-fn door_json<O: Outcome>(listening: Option<SocketAddr>, tally: &Tally<O>) -> Json {
-    let counters: Map<String, Json> = tally.all().map(|(name, count)| (name.to_owned(), count.into())).collect();
+fn door_json<O: Outcome>(listening: Option<SocketAddr>, counters: &OutcomeCounters<O>) -> Json {
+    let counters: Map<String, Json> = counters.all().map(|(name, count)| (name.to_owned(), count.into())).collect();
     json!({ "listening": listening, "counters": counters })
 }
 
 /// Outcomes that have not occurred are not worth a word.
-fn door_text<O: Outcome>(listening: Option<SocketAddr>, tally: &Tally<O>) -> String {
-    let occurred = tally.all().filter(|(_, count)| *count > 0);
+fn door_text<O: Outcome>(listening: Option<SocketAddr>, counters: &OutcomeCounters<O>) -> String {
+    let occurred = counters.all().filter(|(_, count)| *count > 0);
     let counts: Vec<String> = occurred.map(|(name, count)| format!("{count} {}", in_words(name))).collect();
     let counts = if counts.is_empty() { "none yet".into() } else { counts.join(", ") };
     match listening {
@@ -178,9 +178,9 @@ mod tests {
     #[test]
     fn what_came_in_is_told_by_reason() {
         let ways = WaysIn { http: Some(([0, 0, 0, 0], 7547).into()), ..WaysIn::default() };
-        (0..2).for_each(|_| ways.gate.http.add(HttpOutcome::WrongPath));
-        ways.gate.http.add(HttpOutcome::Accepted);
-        ways.gate.udp.add(UdpOutcome::OldTimestamp);
+        (0..2).for_each(|_| ways.state.http.add(HttpOutcome::WrongPath));
+        ways.state.http.add(HttpOutcome::Accepted);
+        ways.state.udp.add(UdpOutcome::OldTimestamp);
         let mut report = Report(String::new());
         ways.text(&mut report);
         let expected = "\

@@ -5,7 +5,7 @@ use std::net::UdpSocket;
 use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 
-use cpe_agent::connection_request::{Replay, UdpListener, UdpOutcome};
+use cpe_agent::connection_request::{ReplayWindow, UdpListener, UdpOutcome};
 
 use super::udp::{listener, signed};
 use super::*;
@@ -88,7 +88,7 @@ fn two_hundred_slow_clients_shut_nobody_out() {
         matches!(client.0.read(&mut [0]), Err(error) if error.kind() == ErrorKind::WouldBlock)
     };
     let open = |slow: &mut [Client]| slow.iter_mut().filter_map(|client| is_open(client).then_some(())).count();
-    let most = limits.connections_per_source;
+    let most = limits.connections_per_network;
     eventually("room", || open(&mut slow) <= most);
     assert!(open(&mut slow) > 0, "only as many are closed as must be");
     assert!(scene.count(HttpOutcome::CrowdedOut) >= 200 - most as u32);
@@ -169,7 +169,7 @@ fn a_flood_of_connections_that_say_nothing_or_nonsense() {
 /// R292: none of it moves the window; R293: nobody is answered.
 #[test]
 fn floods_of_datagrams_keep_no_right_request_out() {
-    let (listener, gate, reports) = listener(Replay::default());
+    let (listener, state, reports) = listener(ReplayWindow::default());
     let to = listener.local_addr();
     let socket = || UdpSocket::bind("127.0.0.1:0").expect("a socket");
     let attacker = Arc::new(socket());
@@ -209,9 +209,9 @@ fn floods_of_datagrams_keep_no_right_request_out() {
     drop(flood);
     assert!(reports.recv_timeout(Duration::from_millis(100)).is_err(), "one wake-up each");
     assert!(resident().saturating_sub(before) < 16 << 10);
-    assert_eq!(gate.udp.count(UdpOutcome::Accepted), 39);
+    assert_eq!(state.udp.count(UdpOutcome::Accepted), 39);
     for outcome in [UdpOutcome::OldTimestamp, UdpOutcome::WrongSignature, UdpOutcome::Malformed, UdpOutcome::Garbage] {
-        assert!(gate.udp.count(outcome) > 10, "{outcome:?}");
+        assert!(state.udp.count(outcome) > 10, "{outcome:?}");
     }
     for socket in [&acs, &*attacker] {
         socket.set_nonblocking(true).expect("a flag");

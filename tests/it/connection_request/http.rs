@@ -135,8 +135,8 @@ fn the_cut_of_segments_means_nothing() {
 /// R262, R264: a burst is answered; past the limit 503, without Retry-After, and nobody is woken.
 #[test]
 fn too_many_right_requests_are_told_so() {
-    let accepted_per_source = Rate { burst: 5, every: Duration::from_secs(60) };
-    let scene = Scene::with(Limits { accepted_per_source, ..Limits::default() }, (Ipv4Addr::LOCALHOST, 0).into());
+    let accepted_per_network = Rate { burst: 5, every: Duration::from_secs(60) };
+    let scene = Scene::with(Limits { accepted_per_network, ..Limits::default() }, (Ipv4Addr::LOCALHOST, 0).into());
     let statuses: Vec<u16> = (0..7).map(|_| scene.connect().wakes().expect("an answer")).collect();
     assert_eq!(statuses, [200, 200, 200, 200, 200, 503, 503]);
     let challenge = scene.connect().gets(PATH, None).challenge();
@@ -150,11 +150,11 @@ fn new_settings_hold_at_once() {
     let scene = Scene::new();
     let mut acs = scene.connect();
     let challenge = acs.gets(PATH, None).challenge();
-    scene.gate.replace(Settings { password: "".into(), ..settings() });
+    scene.state.replace(AccessSettings { password: "".into(), ..settings() });
     assert_eq!(acs.gets(PATH, Some(&right(&challenge))).status, 401); // R268
     let empty = challenge.answer("acs", "", "GET", PATH, "c", 1);
     assert_eq!(acs.gets(PATH, Some(&empty)).status, 401);
-    scene.gate.replace(Settings { path: "/moved".into(), ..settings() });
+    scene.state.replace(AccessSettings { path: "/moved".into(), ..settings() });
     assert_eq!(scene.connect().gets(PATH, None).status, 404);
     let challenge = scene.connect().gets("/moved", None).challenge();
     assert_eq!(scene.connect().gets("/moved", Some(&right(&challenge))).status, 200);

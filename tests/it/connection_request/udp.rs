@@ -3,7 +3,7 @@
 use std::net::UdpSocket;
 use std::sync::mpsc::{Receiver, channel};
 
-use cpe_agent::connection_request::{Course, Replay, Report, UdpListener, UdpOutcome};
+use cpe_agent::connection_request::{ReplayWindow, UdpConfig, UdpEvent, UdpListener, UdpOutcome};
 use cpe_agent::digest::hmac_sha1;
 use cpe_agent::stun::{PublishedBinding, StunServerName, StunSettings};
 
@@ -18,19 +18,19 @@ pub(crate) fn signed(ts: u64, id: u64) -> String {
 }
 
 /// A listener on loopback that reports the `ts` of what it has accepted.
-pub(crate) fn listener(replay: Replay) -> (UdpListener, Arc<Gate>, Receiver<u64>) {
-    let gate = Arc::new(Gate::new(settings()));
+pub(crate) fn listener(replay: ReplayWindow) -> (UdpListener, Arc<ListenerState>, Receiver<u64>) {
+    let state = Arc::new(ListenerState::new(settings()));
     let (sender, reports) = channel();
     let report = move |report| {
-        if let Report::Requested(replay) = report {
+        if let UdpEvent::Requested(replay) = report {
             let _ = sender.send(replay.timestamp);
         }
     };
     let address = (Ipv4Addr::LOCALHOST, 0).into();
     let listener =
-        UdpListener::start(address, generous().accepted, Arc::clone(&gate), replay, Course::default(), report)
+        UdpListener::start(address, generous().accepted, Arc::clone(&state), replay, UdpConfig::default(), report)
             .expect("a listener");
-    (listener, gate, reports)
+    (listener, state, reports)
 }
 
 fn acs() -> UdpSocket {
@@ -42,11 +42,11 @@ fn acs() -> UdpSocket {
 /// R288, R293: without STUN, three copies as GenieACS sends them.
 #[test]
 fn copies_of_a_request_wake_once_and_are_not_answered() {
-    let (listener, gate, reports) = listener(Replay::default());
+    let (listener, state, reports) = listener(ReplayWindow::default());
     let acs = acs();
     (0..3).for_each(|_| drop(acs.send_to(signed(1_700_000_000, 5).as_bytes(), listener.local_addr())));
     assert_eq!(reports.recv_timeout(SOON), Ok(1_700_000_000));
-    eventually("the copies", || gate.udp.count(UdpOutcome::OldTimestamp) == 2);
+    eventually("the copies", || state.udp.count(UdpOutcome::OldTimestamp) == 2);
     assert!(reports.try_recv().is_err());
     acs.set_nonblocking(true).expect("a flag");
     assert!(acs.recv(&mut [0]).is_err());
@@ -55,28 +55,28 @@ fn copies_of_a_request_wake_once_and_are_not_answered() {
 /// R292: what was accepted before a restart of the agent is not accepted again.
 #[test]
 fn the_window_is_handed_over() {
-    let (listener, gate, reports) = listener(Replay { timestamp: 100, id: Some(1) });
+    let (listener, state, reports) = listener(ReplayWindow { timestamp: 100, id: Some(1) });
     let acs = acs();
     for (ts, id) in [(100, 2), (101, 1), (101, 2)] {
         acs.send_to(signed(ts, id).as_bytes(), listener.local_addr()).expect("sends");
     }
     assert_eq!(reports.recv_timeout(SOON), Ok(101));
-    assert_eq!(gate.udp.count(UdpOutcome::OldTimestamp), 1);
-    assert_eq!(gate.udp.count(UdpOutcome::RepeatedId), 1);
+    assert_eq!(state.udp.count(UdpOutcome::OldTimestamp), 1);
+    assert_eq!(state.udp.count(UdpOutcome::RepeatedId), 1);
 }
 
 /// Another password lets nothing in that was signed before; and the server that has set it may count its time in another
 /// unit (R294).
 #[test]
 fn another_password_begins_anew() {
-    let (listener, gate, reports) = listener(Replay { timestamp: 1_700_000_000_000, id: Some(1) });
+    let (listener, state, reports) = listener(ReplayWindow { timestamp: 1_700_000_000_000, id: Some(1) });
     let acs = acs();
     acs.send_to(signed(1_700_000_000, 2).as_bytes(), listener.local_addr()).expect("sends");
-    eventually("the refusal", || gate.udp.count(UdpOutcome::OldTimestamp) == 1);
-    gate.replace(Settings { password: "other".into(), ..settings() });
+    eventually("the refusal", || state.udp.count(UdpOutcome::OldTimestamp) == 1);
+    state.replace(AccessSettings { password: "other".into(), ..settings() });
     acs.send_to(b"GET http://h?ts=1&id=2&un=acs&cn=x&sig=00 HTTP/1.1\r\n\r\n", listener.local_addr()).expect("sends");
-    eventually("the next refusal", || gate.udp.all().map(|(_, count)| count).sum::<u32>() == 2);
-    gate.replace(settings());
+    eventually("the next refusal", || state.udp.all().map(|(_, count)| count).sum::<u32>() == 2);
+    state.replace(settings());
     acs.send_to(signed(1_700_000_000, 2).as_bytes(), listener.local_addr()).expect("sends");
     assert_eq!(reports.recv_timeout(SOON), Ok(1_700_000_000));
 }
@@ -84,26 +84,26 @@ fn another_password_begins_anew() {
 /// R264.
 #[test]
 fn right_requests_are_limited() {
-    let gate = Arc::new(Gate::new(settings()));
+    let state = Arc::new(ListenerState::new(settings()));
     let rate = Rate { burst: 2, every: Duration::from_secs(60) };
     let listener = UdpListener::start(
         (Ipv4Addr::LOCALHOST, 0).into(),
         rate,
-        Arc::clone(&gate),
-        Replay::default(),
-        Course::default(),
+        Arc::clone(&state),
+        ReplayWindow::default(),
+        UdpConfig::default(),
         drop,
     )
     .expect("a listener");
     let acs = acs();
     (1..=5).for_each(|ts| drop(acs.send_to(signed(ts, ts).as_bytes(), listener.local_addr())));
-    eventually("the refusals", || gate.udp.count(UdpOutcome::RateLimited) == 3);
-    assert_eq!(gate.udp.count(UdpOutcome::Accepted), 2);
+    eventually("the refusals", || state.udp.count(UdpOutcome::RateLimited) == 3);
+    assert_eq!(state.udp.count(UdpOutcome::Accepted), 2);
 }
 
 #[test]
 fn the_port_is_closed_with_the_listener() {
-    let (listener, _, _) = listener(Replay::default());
+    let (listener, _, _) = listener(ReplayWindow::default());
     let address = listener.local_addr();
     drop(listener);
     UdpSocket::bind(address).expect("free again");
@@ -123,7 +123,7 @@ fn binding_response(request: &[u8], mapped: SocketAddr) -> Vec<u8> {
 /// R271, R272, R280, R285, R289: the binding and connection requests share a port.
 #[test]
 fn the_binding_is_learnt_on_the_port_that_receives_requests() {
-    let gate = Arc::new(Gate::new(settings()));
+    let state = Arc::new(ListenerState::new(settings()));
     let (sender, reports) = channel();
     let unspecified = (Ipv4Addr::UNSPECIFIED, 0).into();
     let server = acs();
@@ -133,11 +133,11 @@ fn the_binding_is_learnt_on_the_port_that_receives_requests() {
         server: StunServerName { host: "localhost".into(), port: server_address.port() },
         ..StunSettings::default()
     };
-    let course = Course { stun: stun.clone(), acs: Some(server_address) };
+    let course = UdpConfig { stun: stun.clone(), acs: Some(server_address) };
     let report = move |report| {
         let _ = sender.send(report);
     };
-    let listener = UdpListener::start(unspecified, generous().accepted, gate, Replay::default(), course, report)
+    let listener = UdpListener::start(unspecified, generous().accepted, state, ReplayWindow::default(), course, report)
         .expect("a listener");
     let port = listener.local_addr().port();
 
@@ -155,7 +155,7 @@ fn the_binding_is_learnt_on_the_port_that_receives_requests() {
     }
     assert_eq!(kinds, [false, true]); // R280
     let until = |wanted: PublishedBinding| {
-        while reports.recv_timeout(SOON).expect("a report") != Report::Published(wanted) {}
+        while reports.recv_timeout(SOON).expect("a report") != UdpEvent::Published(wanted) {}
     };
     until(PublishedBinding { address: Some(mapped), nat_detected: true });
     let status = listener.stun().status().expect("a status");
@@ -164,9 +164,12 @@ fn the_binding_is_learnt_on_the_port_that_receives_requests() {
 
     // A connection request from the server's port, on the binding.
     server.send_to(signed(5, 5).as_bytes(), (Ipv4Addr::LOCALHOST, port)).expect("sends");
-    while !matches!(reports.recv_timeout(SOON).expect("a report"), Report::Requested(Replay { timestamp: 5, .. })) {}
+    while !matches!(
+        reports.recv_timeout(SOON).expect("a report"),
+        UdpEvent::Requested(ReplayWindow { timestamp: 5, .. })
+    ) {}
 
     // R285: without STUN, the local address.
-    listener.set_course(Course { stun: StunSettings { enabled: false, ..stun }, acs: Some(server_address) });
+    listener.set_config(UdpConfig { stun: StunSettings { enabled: false, ..stun }, acs: Some(server_address) });
     until(PublishedBinding { address: Some((Ipv4Addr::LOCALHOST, port).into()), nat_detected: false });
 }

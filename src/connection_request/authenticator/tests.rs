@@ -1,15 +1,15 @@
 use super::*;
-use crate::connection_request::http_request::Parsed;
+use crate::connection_request::http_request::ParsedRequest;
 use crate::connection_request::limits::Rate;
 use crate::digest::{Challenge, basic, challenges};
 
 const NOW: Duration = Duration::from_secs(1000);
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A gatekeeper, its clock, and who asks.
+/// A authenticator, its clock, and who asks.
 struct Scene {
-    gatekeeper: Gatekeeper,
-    settings: Settings,
+    authenticator: Authenticator,
+    settings: AccessSettings,
     source: &'static str,
     now: Duration,
 }
@@ -20,19 +20,19 @@ impl Scene {
     }
 
     fn with(limits: Limits) -> Scene {
-        let settings = Settings { username: "acs".into(), password: "secret".into(), path: "/right".into() };
-        Scene { gatekeeper: Gatekeeper::new(limits, [3; 28]), settings, source: "192.0.2.1", now: NOW }
+        let settings = AccessSettings { username: "acs".into(), password: "secret".into(), path: "/right".into() };
+        Scene { authenticator: Authenticator::new(limits, [3; 28]), settings, source: "192.0.2.1", now: NOW }
     }
 
-    fn asks(&mut self, request_line: &str, authorization: Option<&str>) -> Reply {
+    fn asks(&mut self, request_line: &str, authorization: Option<&str>) -> HttpResponse {
         let field = authorization.map(|value| format!("Authorization: {value}\r\n")).unwrap_or_default();
         let text = format!("{request_line}\r\nHost: h\r\n{field}\r\n");
-        let Parsed::Complete(head, _) = Head::parse(text.as_bytes()) else { panic!("{text}") };
-        let source = Source::of(self.source.parse().unwrap());
-        self.gatekeeper.reply(Ok(head), &self.settings, source, true, self.now)
+        let ParsedRequest::Complete(head, _) = RequestHead::parse(text.as_bytes()) else { panic!("{text}") };
+        let source = ClientNetwork::of(self.source.parse().unwrap());
+        self.authenticator.reply(Ok(head), &self.settings, source, true, self.now)
     }
 
-    fn gets(&mut self, authorization: Option<&str>) -> Reply {
+    fn gets(&mut self, authorization: Option<&str>) -> HttpResponse {
         self.asks("GET /right HTTP/1.1", authorization)
     }
 
@@ -49,11 +49,11 @@ impl Scene {
     }
 }
 
-fn status(reply: &Reply) -> u16 {
+fn status(reply: &HttpResponse) -> u16 {
     str::from_utf8(&reply.bytes).unwrap()[9..12].parse().unwrap()
 }
 
-fn challenge_in(reply: &Reply) -> DigestChallenge {
+fn challenge_in(reply: &HttpResponse) -> DigestChallenge {
     let text = str::from_utf8(&reply.bytes).unwrap();
     let fields: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("WWW-Authenticate: ")).collect();
     assert_eq!((status(reply), fields.len()), (401, 1), "{text}"); // R258: a single one
@@ -193,8 +193,8 @@ fn a_right_answer_to_an_old_or_foreign_nonce_is_stale() {
 #[test]
 fn accepted_requests_are_limited_for_a_source_and_in_all() {
     let accepted = Rate { burst: 5, every: SECOND };
-    let accepted_per_source = Rate { burst: 3, every: 10 * SECOND };
-    let mut scene = Scene::with(Limits { accepted, accepted_per_source, ..Limits::default() });
+    let accepted_per_network = Rate { burst: 3, every: 10 * SECOND };
+    let mut scene = Scene::with(Limits { accepted, accepted_per_network, ..Limits::default() });
     let mut burst = |source| {
         scene.source = source;
         [(); 4].map(|()| scene.succeeds())
@@ -217,7 +217,7 @@ fn accepted_requests_are_limited_for_a_source_and_in_all() {
 fn guessing_is_slowed_down_and_nothing_else() {
     let mut scene = Scene::new();
     let wrong = scene.challenge().answer("acs", "guess", "GET", "/right", "c", 1);
-    let burst = Limits::default().failures_per_source.burst;
+    let burst = Limits::default().failures_per_network.burst;
     for _ in 0..burst {
         let reply = scene.gets(Some(&wrong));
         assert_eq!((status(&reply), reply.delay, reply.persistent), (401, Duration::ZERO, true));

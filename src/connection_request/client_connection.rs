@@ -17,9 +17,9 @@ use std::time::Duration;
 
 use rustix::event::PollFlags;
 
-use super::gatekeeper::Reply;
-use super::http_request::{Head, MAX_HEAD, Parsed, Unreadable};
-use super::limits::{Limits, Source};
+use super::authenticator::HttpResponse;
+use super::http_request::{HeadError, MAX_HEAD, ParsedRequest, RequestHead};
+use super::limits::{ClientNetwork, Limits};
 
 /// Requests on one connection: without credentials, with them, and once more where the nonce was stale.
 const MAX_REQUESTS: u8 = 4;
@@ -30,13 +30,13 @@ const LINGER_TIME: Duration = Duration::from_secs(1);
 const LINGER_SIZE: usize = 64 << 10;
 
 /// A client that is connected.
-pub(super) struct Peer {
+pub(super) struct ClientConnection {
     stream: TcpStream,
     address: SocketAddr,
     opened: Duration,
     /// When the phase began.
     since: Duration,
-    phase: Phase,
+    phase: ConnectionPhase,
     /// The request so far; never more than [`MAX_HEAD`].
     input: Vec<u8>,
     /// Bytes of a body to pass over before the next request.
@@ -45,24 +45,24 @@ pub(super) struct Peer {
 }
 
 /// Answers a request; told whether another one may follow on the connection.
-pub(super) type Ask<'a> = dyn FnMut(Result<Head<'_>, Unreadable>, bool) -> Reply + 'a;
+pub(super) type Ask<'a> = dyn FnMut(Result<RequestHead<'_>, HeadError>, bool) -> HttpResponse + 'a;
 
-enum Phase {
+enum ConnectionPhase {
     Reading,
-    Held { reply: Reply },
+    Held { reply: HttpResponse },
     Writing { bytes: Vec<u8>, sent: usize, persistent: bool },
     Lingering { left: usize },
     Closed,
 }
 
-impl Peer {
-    pub(super) fn new(stream: TcpStream, address: SocketAddr, now: Duration) -> Peer {
-        let (input, phase) = (Vec::new(), Phase::Reading);
-        Peer { stream, address, opened: now, since: now, phase, input, body: 0, requests: 0 }
+impl ClientConnection {
+    pub(super) fn new(stream: TcpStream, address: SocketAddr, now: Duration) -> ClientConnection {
+        let (input, phase) = (Vec::new(), ConnectionPhase::Reading);
+        ClientConnection { stream, address, opened: now, since: now, phase, input, body: 0, requests: 0 }
     }
 
-    pub(super) fn source(&self) -> Source {
-        Source::of(self.address.ip())
+    pub(super) fn source(&self) -> ClientNetwork {
+        ClientNetwork::of(self.address.ip())
     }
 
     pub(super) fn address(&self) -> SocketAddr {
@@ -74,30 +74,30 @@ impl Peer {
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        matches!(self.phase, Phase::Closed)
+        matches!(self.phase, ConnectionPhase::Closed)
     }
 
     /// Whether nothing is owed to the client any more.
     pub(super) fn is_served(&self) -> bool {
-        matches!(self.phase, Phase::Closed | Phase::Lingering { .. })
+        matches!(self.phase, ConnectionPhase::Closed | ConnectionPhase::Lingering { .. })
     }
 
     pub(super) fn interest(&self) -> PollFlags {
         match self.phase {
-            Phase::Reading | Phase::Lingering { .. } => PollFlags::IN,
-            Phase::Writing { .. } => PollFlags::OUT,
-            Phase::Held { .. } | Phase::Closed => PollFlags::empty(), // but that all is over is told unasked
+            ConnectionPhase::Reading | ConnectionPhase::Lingering { .. } => PollFlags::IN,
+            ConnectionPhase::Writing { .. } => PollFlags::OUT,
+            ConnectionPhase::Held { .. } | ConnectionPhase::Closed => PollFlags::empty(), // but that all is over is told unasked
         }
     }
 
     pub(super) fn deadline(&self, limits: &Limits) -> Duration {
         let end = self.opened.saturating_add(limits.connection_time);
         match &self.phase {
-            Phase::Reading => self.since.saturating_add(limits.head_time).min(end),
-            Phase::Held { reply } => self.since.saturating_add(reply.delay),
-            Phase::Writing { .. } => end,
-            Phase::Lingering { .. } => self.since.saturating_add(LINGER_TIME),
-            Phase::Closed => Duration::ZERO,
+            ConnectionPhase::Reading => self.since.saturating_add(limits.head_time).min(end),
+            ConnectionPhase::Held { reply } => self.since.saturating_add(reply.delay),
+            ConnectionPhase::Writing { .. } => end,
+            ConnectionPhase::Lingering { .. } => self.since.saturating_add(LINGER_TIME),
+            ConnectionPhase::Closed => Duration::ZERO,
         }
     }
 
@@ -105,38 +105,38 @@ impl Peer {
     /// is about to answer a challenge; the oldest among equals.
     pub(super) fn precedence(&self) -> (u8, Duration) {
         let rank = match self.phase {
-            Phase::Closed | Phase::Lingering { .. } => 0,
-            Phase::Held { .. } => 1,
-            Phase::Reading if self.requests == 0 => 2,
-            Phase::Reading | Phase::Writing { .. } => 3,
+            ConnectionPhase::Closed | ConnectionPhase::Lingering { .. } => 0,
+            ConnectionPhase::Held { .. } => 1,
+            ConnectionPhase::Reading if self.requests == 0 => 2,
+            ConnectionPhase::Reading | ConnectionPhase::Writing { .. } => 3,
         };
         (rank, self.opened)
     }
 
     /// The deadline has come; whether that was too early for the client.
     pub(super) fn expire(&mut self, now: Duration) -> bool {
-        match mem::replace(&mut self.phase, Phase::Closed) {
-            Phase::Held { reply } => {
+        match mem::replace(&mut self.phase, ConnectionPhase::Closed) {
+            ConnectionPhase::Held { reply } => {
                 self.begin_to_write(reply, now);
                 self.write(now);
                 false
             }
-            Phase::Reading => true,
-            Phase::Writing { .. } | Phase::Lingering { .. } | Phase::Closed => false,
+            ConnectionPhase::Reading => true,
+            ConnectionPhase::Writing { .. } | ConnectionPhase::Lingering { .. } | ConnectionPhase::Closed => false,
         }
     }
 
     /// Goes on, something having happened; `ask` is given each request.
     pub(super) fn step(&mut self, ask: &mut Ask<'_>, now: Duration) {
         match self.phase {
-            Phase::Reading => self.read(ask, now),
-            Phase::Writing { .. } => {
+            ConnectionPhase::Reading => self.read(ask, now),
+            ConnectionPhase::Writing { .. } => {
                 self.write(now);
                 // The next request may be there already, and nothing else would tell.
                 self.take_requests(ask, now);
             }
-            Phase::Lingering { .. } => self.drain(),
-            Phase::Held { .. } | Phase::Closed => self.phase = Phase::Closed, // the client is gone
+            ConnectionPhase::Lingering { .. } => self.drain(),
+            ConnectionPhase::Held { .. } | ConnectionPhase::Closed => self.phase = ConnectionPhase::Closed, // the client is gone
         }
     }
 
@@ -155,7 +155,7 @@ impl Peer {
                 }
             }
             Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => {}
-            Ok(0) | Err(_) => self.phase = Phase::Closed,
+            Ok(0) | Err(_) => self.phase = ConnectionPhase::Closed,
         }
     }
 
@@ -167,16 +167,16 @@ impl Peer {
 
     /// Has every whole request answered that stands in the buffer.
     fn take_requests(&mut self, ask: &mut Ask<'_>, now: Duration) {
-        while matches!(self.phase, Phase::Reading) && !self.input.is_empty() {
+        while matches!(self.phase, ConnectionPhase::Reading) && !self.input.is_empty() {
             let input = mem::take(&mut self.input);
-            let reply = match Head::parse(&input) {
-                Parsed::Incomplete if input.len() < MAX_HEAD => {
+            let reply = match RequestHead::parse(&input) {
+                ParsedRequest::Incomplete if input.len() < MAX_HEAD => {
                     self.input = input;
                     return;
                 }
-                Parsed::Incomplete => ask(Err(Unreadable::TooLong), false),
-                Parsed::Malformed => ask(Err(Unreadable::Malformed), false),
-                Parsed::Complete(head, length) => {
+                ParsedRequest::Incomplete => ask(Err(HeadError::TooLong), false),
+                ParsedRequest::Malformed => ask(Err(HeadError::Malformed), false),
+                ParsedRequest::Complete(head, length) => {
                     self.requests += 1;
                     self.body = head.body.unwrap_or(0);
                     self.take(&input[length..]);
@@ -188,47 +188,47 @@ impl Peer {
                 self.begin_to_write(reply, now);
                 self.write(now);
             } else {
-                self.phase = Phase::Held { reply };
+                self.phase = ConnectionPhase::Held { reply };
             }
         }
     }
 
-    fn begin_to_write(&mut self, reply: Reply, now: Duration) {
+    fn begin_to_write(&mut self, reply: HttpResponse, now: Duration) {
         self.since = now;
-        self.phase = Phase::Writing { bytes: reply.bytes, sent: 0, persistent: reply.persistent };
+        self.phase = ConnectionPhase::Writing { bytes: reply.bytes, sent: 0, persistent: reply.persistent };
     }
 
     fn write(&mut self, now: Duration) {
-        let Phase::Writing { bytes, sent, persistent } = &mut self.phase else { return };
+        let ConnectionPhase::Writing { bytes, sent, persistent } = &mut self.phase else { return };
         while *sent < bytes.len() {
             match self.stream.write(&bytes[*sent..]) {
                 Ok(written @ 1..) => *sent += written,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Ok(0) | Err(_) => {
-                    self.phase = Phase::Closed;
+                    self.phase = ConnectionPhase::Closed;
                     return;
                 }
             }
         }
         self.phase = if *persistent {
-            Phase::Reading
+            ConnectionPhase::Reading
         } else if self.stream.shutdown(Shutdown::Write).is_ok() {
-            Phase::Lingering { left: LINGER_SIZE }
+            ConnectionPhase::Lingering { left: LINGER_SIZE }
         } else {
-            Phase::Closed
+            ConnectionPhase::Closed
         };
         self.since = now;
     }
 
     fn drain(&mut self) {
         let mut chunk = [0; MAX_HEAD];
-        while let Phase::Lingering { left } = &mut self.phase {
+        while let ConnectionPhase::Lingering { left } = &mut self.phase {
             match self.stream.read(&mut chunk) {
                 Ok(length) if (1..*left).contains(&length) => *left -= length,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-                Ok(_) | Err(_) => self.phase = Phase::Closed,
+                Ok(_) | Err(_) => self.phase = ConnectionPhase::Closed,
             }
         }
     }

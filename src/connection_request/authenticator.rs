@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::Settings;
-use super::http_request::{Head, Unreadable};
-use super::limits::{Bucket, Limits, PerSource, Source};
+use super::AccessSettings;
+use super::http_request::{HeadError, RequestHead};
+use super::limits::{ClientNetwork, Limits, NetworkBuckets, TokenBucket};
 use super::nonce::{Freshness, Nonces};
 use super::outcome::HttpOutcome;
 use crate::digest::{Algorithm, Authorization, DigestChallenge, equal_in_constant_time};
@@ -13,18 +13,18 @@ use crate::digest::{Algorithm, Authorization, DigestChallenge, equal_in_constant
 pub const REALM: &str = "cwmp";
 
 /// Who is let in, and what was let in lately.
-pub(super) struct Gatekeeper {
+pub(super) struct Authenticator {
     limits: Limits,
     nonces: Nonces,
     opaque: String,
-    accepted: Bucket,
-    accepted_by: PerSource,
-    failures_by: PerSource,
+    accepted: TokenBucket,
+    accepted_by: NetworkBuckets,
+    failures_by: NetworkBuckets,
 }
 
 /// What goes back to the client.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Reply {
+pub(super) struct HttpResponse {
     pub(super) outcome: HttpOutcome,
     pub(super) bytes: Vec<u8>,
     /// Whether another request may follow on the connection.
@@ -33,56 +33,56 @@ pub(super) struct Reply {
     pub(super) delay: Duration,
 }
 
-impl Gatekeeper {
+impl Authenticator {
     /// `secret`: random bytes that are nobody else's.
-    pub(super) fn new(limits: Limits, secret: [u8; 28]) -> Gatekeeper {
+    pub(super) fn new(limits: Limits, secret: [u8; 28]) -> Authenticator {
         let (key, opaque) = secret.split_at(20);
         let mut nonce_key = [0; 20];
         nonce_key.copy_from_slice(key);
-        Gatekeeper {
+        Authenticator {
             limits,
             nonces: Nonces::new(nonce_key),
             opaque: opaque.iter().map(|byte| format!("{byte:02x}")).collect(),
-            accepted: Bucket::default(),
-            accepted_by: PerSource::new(limits.accepted_per_source),
-            failures_by: PerSource::new(limits.failures_per_source),
+            accepted: TokenBucket::default(),
+            accepted_by: NetworkBuckets::new(limits.accepted_per_network),
+            failures_by: NetworkBuckets::new(limits.failures_per_network),
         }
     }
 
     /// The answer to what comes in. `may_go_on` says whether the connection has room for another one.
     pub(super) fn reply(
         &mut self,
-        request: Result<Head<'_>, Unreadable>,
-        settings: &Settings,
-        source: Source,
+        request: Result<RequestHead<'_>, HeadError>,
+        settings: &AccessSettings,
+        source: ClientNetwork,
         may_go_on: bool,
         now: Duration,
-    ) -> Reply {
+    ) -> HttpResponse {
         let head = match request {
             Ok(head) => head,
-            Err(Unreadable::Malformed) => return Reply::last(HttpOutcome::Malformed, "400 Bad Request", ""),
-            Err(Unreadable::TooLong) => {
-                return Reply::last(HttpOutcome::Malformed, "431 Request Header Fields Too Large", "");
+            Err(HeadError::Malformed) => return HttpResponse::last(HttpOutcome::Malformed, "400 Bad Request", ""),
+            Err(HeadError::TooLong) => {
+                return HttpResponse::last(HttpOutcome::Malformed, "431 Request Header Fields Too Large", "");
             }
         };
         // The path is as good as a password to those who look for open ports (R255, R257).
         if !equal_in_constant_time(head.path.as_bytes(), settings.path.as_bytes()) {
-            return Reply::last(HttpOutcome::WrongPath, "404 Not Found", "");
+            return HttpResponse::last(HttpOutcome::WrongPath, "404 Not Found", "");
         }
         if head.method != "GET" {
-            return Reply::last(HttpOutcome::WrongMethod, "405 Method Not Allowed", "Allow: GET\r\n");
+            return HttpResponse::last(HttpOutcome::WrongMethod, "405 Method Not Allowed", "Allow: GET\r\n");
         }
         match self.authenticate(head.authorization, settings, now) {
             HttpOutcome::Accepted if self.has_room(source, now) => {
-                Reply::last(HttpOutcome::Accepted, "200 OK", "") // R259; acsrs takes 200 only
+                HttpResponse::last(HttpOutcome::Accepted, "200 OK", "") // R259; acsrs takes 200 only
             }
             // R264: without Retry-After.
-            HttpOutcome::Accepted => Reply::last(HttpOutcome::RateLimited, "503 Service Unavailable", ""),
+            HttpOutcome::Accepted => HttpResponse::last(HttpOutcome::RateLimited, "503 Service Unavailable", ""),
             refused => self.challenge(refused, source, may_go_on && head.persistent && head.body.is_some(), now),
         }
     }
 
-    fn authenticate(&mut self, authorization: Option<&str>, settings: &Settings, now: Duration) -> HttpOutcome {
+    fn authenticate(&mut self, authorization: Option<&str>, settings: &AccessSettings, now: Duration) -> HttpOutcome {
         let Some(value) = authorization else {
             return HttpOutcome::Challenged;
         };
@@ -106,12 +106,18 @@ impl Gatekeeper {
     }
 
     /// Whether one more may wake the agent (R264).
-    fn has_room(&mut self, source: Source, now: Duration) -> bool {
+    fn has_room(&mut self, source: ClientNetwork, now: Duration) -> bool {
         self.accepted_by.take(source, now) && self.accepted.take(self.limits.accepted, now)
     }
 
     /// One challenge, MD5 with qop `auth` (R256, R258).
-    fn challenge(&mut self, outcome: HttpOutcome, source: Source, persistent: bool, now: Duration) -> Reply {
+    fn challenge(
+        &mut self,
+        outcome: HttpOutcome,
+        source: ClientNetwork,
+        persistent: bool,
+        now: Duration,
+    ) -> HttpResponse {
         let challenge = DigestChallenge {
             realm: REALM.into(),
             nonce: self.nonces.issue(now),
@@ -125,7 +131,7 @@ impl Gatekeeper {
         let guesses = outcome == HttpOutcome::Unauthorized && !self.failures_by.take(source, now);
         let persistent = persistent && !guesses;
         let field = format!("WWW-Authenticate: {challenge}\r\n");
-        Reply {
+        HttpResponse {
             outcome,
             bytes: response("401 Unauthorized", &field, persistent),
             persistent,
@@ -134,10 +140,10 @@ impl Gatekeeper {
     }
 }
 
-impl Reply {
+impl HttpResponse {
     /// An answer that nothing follows.
-    fn last(outcome: HttpOutcome, status: &str, fields: &str) -> Reply {
-        Reply { outcome, bytes: response(status, fields, false), persistent: false, delay: Duration::ZERO }
+    fn last(outcome: HttpOutcome, status: &str, fields: &str) -> HttpResponse {
+        HttpResponse { outcome, bytes: response(status, fields, false), persistent: false, delay: Duration::ZERO }
     }
 }
 
