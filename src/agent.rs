@@ -35,7 +35,7 @@ use rand::rngs::OsRng;
 
 use crate::clock::{Clock, Now};
 use crate::config::Config;
-use crate::control::Call;
+use crate::control::PendingRequest;
 use crate::cwmp::device::{Device, Journal, JournalError, Reset};
 use crate::cwmp::event::{Event, EventCode};
 use crate::model::value::Value;
@@ -59,7 +59,7 @@ pub enum Wake {
     /// SIGHUP: there is a configuration to read again.
     Reload,
     /// A command from the control socket.
-    Command(Call),
+    Command(PendingRequest),
     /// The listeners have something: a connection request, or another address.
     Listener,
     /// The thread that carries files has done something.

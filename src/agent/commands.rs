@@ -8,7 +8,7 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 use super::status::{Board, Cause, JournalState, Next, Status, TransferStatus};
 use super::{Agent, Wake};
 use crate::clock::Now;
-use crate::control::{self, Answer, Call, LocalTransfer, Request};
+use crate::control::{self, CommandResult, LocalTransfer, PendingRequest, Request};
 use crate::cwmp::device::{Author, Device};
 use crate::cwmp::event::{Cumulative, Event, EventCode, Response};
 use crate::cwmp::rules;
@@ -30,12 +30,12 @@ pub(super) struct ControlHandler {
     pub(super) board: Arc<Board>,
 }
 
-impl control::Daemon for ControlHandler {
-    fn submit(&self, call: Call) -> Result<(), control::Refused> {
+impl control::RequestHandler for ControlHandler {
+    fn submit(&self, call: PendingRequest) -> Result<(), control::SubmitError> {
         match self.wakes.try_send(Wake::Command(call)) {
             Ok(()) => Ok(()),
-            Err(TrySendError::Full(Wake::Command(call))) => Err(control::Refused::Full(call)),
-            Err(_) => Err(control::Refused::Gone),
+            Err(TrySendError::Full(Wake::Command(call))) => Err(control::SubmitError::QueueFull(call)),
+            Err(_) => Err(control::SubmitError::Stopped),
         }
     }
 
@@ -46,7 +46,7 @@ impl control::Daemon for ControlHandler {
 
 impl Agent<'_> {
     /// Carries out a command, unless its client has given up.
-    pub(super) fn execute(&mut self, call: Call) {
+    pub(super) fn execute(&mut self, call: PendingRequest) {
         let Some((request, reply)) = call.take() else { return };
         let now = self.clock.now();
         self.device.set_now(now);
@@ -68,7 +68,7 @@ impl Agent<'_> {
     }
 
     /// A change that the ACS did not make; sees to it that the ACS hears of it.
-    fn local_change(&mut self, now: Now, change: impl FnOnce(&mut Device) -> Result<Done, String>) -> Answer {
+    fn local_change(&mut self, now: Now, change: impl FnOnce(&mut Device) -> Result<Done, String>) -> CommandResult {
         let done = change(&mut self.device)?;
         if done.notify {
             self.schedule.notification.session_wanted(now.monotonic);
@@ -78,7 +78,7 @@ impl Agent<'_> {
         Ok(done.output)
     }
 
-    fn inform(&mut self, event: &str) -> Answer {
+    fn inform(&mut self, event: &str) -> CommandResult {
         let code = event_code(event)?;
         self.require_sessions()?;
         if code == EventCode::Bootstrap {
@@ -148,7 +148,7 @@ const MAX_URL: usize = 1024;
 /// The transfers that somebody at the device wants.
 impl Agent<'_> {
     /// R247: gives the number of the transfer, by which `status` knows it.
-    fn local_transfer(&mut self, wanted: &LocalTransfer, now: Now) -> Answer {
+    fn local_transfer(&mut self, wanted: &LocalTransfer, now: Now) -> CommandResult {
         let LocalTransfer { is_download, file_type, url, username, password, size, target } = wanted;
         if url.len() > MAX_URL {
             return Err(format!("the URL is longer than {MAX_URL} bytes"));
@@ -171,7 +171,7 @@ impl Agent<'_> {
     }
 
     /// R248.
-    fn request_download(&mut self, file_type: String, arguments: Vec<(String, String)>) -> Answer {
+    fn request_download(&mut self, file_type: String, arguments: Vec<(String, String)>) -> CommandResult {
         self.require_sessions()?;
         if !is_file_type(&file_type) {
             return Err(format!("`{file_type}` is no file type, such as `1 Firmware Upgrade Image`"));
@@ -196,7 +196,7 @@ struct Done {
     notify: bool,
 }
 
-fn get(device: &Device, paths: &[String]) -> Answer {
+fn get(device: &Device, paths: &[String]) -> CommandResult {
     let mut output = String::new();
     for text in paths {
         let because = |error| refusal(device, text, error);

@@ -16,7 +16,7 @@ use signal_hook::iterator::Signals;
 use super::commands::ControlHandler;
 use super::{Agent, Board, ExitReason, Handles, StartFailure, Wake};
 use crate::config::{Config, StartupError};
-use crate::control::Server;
+use crate::control::ControlServer;
 use crate::log::Destination;
 use crate::time_zone::LocalZone;
 
@@ -92,8 +92,8 @@ fn watch_signals(wakes: SyncSender<Wake>, stop: Arc<AtomicBool>, reload: Arc<Ato
 }
 
 /// Opens the control socket; the agent goes on without it where that cannot be.
-fn serve_commands(path: &Path, handler: ControlHandler) -> Option<Server> {
-    match Server::start(path, handler) {
+fn serve_commands(path: &Path, handler: ControlHandler) -> Option<ControlServer> {
+    match ControlServer::start(path, handler) {
         Ok(server) => Some(server),
         Err(error) => {
             log::error!("no control socket {}: {error}", path.display());

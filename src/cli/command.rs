@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::path::PathBuf;
 
 use crate::config::Config;
-use crate::control::{LocalTransfer, assignment, wish};
+use crate::control::{LocalTransfer, parse_assignment, parse_request_download};
 use crate::secret::Secret;
 
 /// What the program is asked to do.
@@ -143,7 +143,7 @@ pub(super) const COMMANDS: &[Entry] = &[
         arguments: " PATH=VALUE...",
         meaning: "change values, all or none",
         build: Build::Client(|control, operands| {
-            let assignments = operands.some()?.iter().map(|text| assignment(text)).collect::<Result<_, _>>()?;
+            let assignments = operands.some()?.iter().map(|text| parse_assignment(text)).collect::<Result<_, _>>()?;
             Ok(Command::Set { control, assignments })
         }),
     },
@@ -185,7 +185,7 @@ pub(super) const COMMANDS: &[Entry] = &[
         arguments: " TYPE [NAME=VALUE...]",
         meaning: "ask the ACS for a file",
         build: Build::Client(|control, operands| {
-            let (file_type, arguments) = wish(&operands.any()?)?;
+            let (file_type, arguments) = parse_request_download(&operands.any()?)?;
             Ok(Command::RequestDownload { control, file_type, arguments })
         }),
     },

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::Config;
 use super::setting::{Setting, ValueForm, path};
-use crate::control::assignment;
+use crate::control::parse_assignment;
 use crate::secret::Secret;
 
 /// What the command line says, checked one by one.
@@ -49,7 +49,7 @@ impl Options {
                 OptionValue::DataModel(vec![file])
             }
             ValueForm::Set => {
-                let (name, value) = assignment(text)?;
+                let (name, value) = parse_assignment(text)?;
                 OptionValue::Set(name, value)
             }
         };

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use super::control_thread::WAIT_LIMIT;
 use super::message::{Request, parse_answer};
-use super::service::WAIT_LIMIT;
 use super::socket;
 use crate::clock::Clock;
 use crate::output::print;
@@ -22,7 +22,7 @@ const MAX_ANSWER: u64 = 64 << 20;
 pub fn run(path: &Path, request: &Request) -> ExitCode {
     match ask(path, request, usual_limit(request)) {
         Ok(output) => print(&output),
-        Err(NoAnswer { reason, .. }) => {
+        Err(ControlError { reason, .. }) => {
             reason.lines().for_each(|line| eprintln!("cpe-agent: {line}"));
             ExitCode::FAILURE
         }
@@ -39,50 +39,51 @@ pub(super) fn usual_limit(request: &Request) -> Duration {
 
 /// A request came to nothing, or was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NoAnswer {
+pub struct ControlError {
     /// Why.
-    pub cause: Cause,
+    pub kind: ControlErrorKind,
     /// The same for people; a refusal may have several lines.
     pub reason: String,
 }
 
 /// Why there is no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
+pub enum ControlErrorKind {
     /// Nobody is there.
     NotRunning,
     /// It did not come in time: the daemon may be in a session.
-    Late,
+    TimedOut,
     /// It was refused, or is none.
     Refused,
 }
 
-impl From<String> for NoAnswer {
-    fn from(reason: String) -> NoAnswer {
-        NoAnswer { cause: Cause::Refused, reason }
+impl From<String> for ControlError {
+    fn from(reason: String) -> ControlError {
+        ControlError { kind: ControlErrorKind::Refused, reason }
     }
 }
 
 /// Has the daemon behind the socket `path` carry out `request`, for about `limit` at most.
-pub fn ask(path: &Path, request: &Request, limit: Duration) -> Result<String, NoAnswer> {
+pub fn ask(path: &Path, request: &Request, limit: Duration) -> Result<String, ControlError> {
     let shown = path.display();
-    let late = || NoAnswer { cause: Cause::Late, reason: format!("the daemon does not answer on {shown}") };
+    let late =
+        || ControlError { kind: ControlErrorKind::TimedOut, reason: format!("the daemon does not answer on {shown}") };
     let not_running = |why: &str| {
         let reason = format!("the daemon is not running: {why} {shown}");
-        NoAnswer { cause: Cause::NotRunning, reason }
+        ControlError { kind: ControlErrorKind::NotRunning, reason }
     };
     let mut stream = socket::connect(path, PATIENCE.min(limit)).map_err(|error| match error.kind() {
         ErrorKind::NotFound => not_running("there is no control socket"),
         ErrorKind::ConnectionRefused => not_running("nobody answers on"),
         ErrorKind::PermissionDenied => format!("the control socket {shown} may be opened by its owner only").into(),
         ErrorKind::WouldBlock => late(),
-        _ => NoAnswer::from(format!("the control socket {shown} cannot be opened: {error}")),
+        _ => ControlError::from(format!("the control socket {shown} cannot be opened: {error}")),
     })?;
     // The daemon may have refused an overlong request before all of it was sent: what counts is its answer.
     let sent = stream.write_all(&request.encode());
     let line = receive(&mut stream, limit).map_err(|error| match error.kind() {
         ErrorKind::WouldBlock | ErrorKind::TimedOut => late(),
-        _ => NoAnswer::from(format!("the daemon has closed the connection: {error}")),
+        _ => ControlError::from(format!("the daemon has closed the connection: {error}")),
     })?;
     let answer = match (parse_answer(&line), sent) {
         (Some(answer), _) => answer,
@@ -117,7 +118,7 @@ fn receive(stream: &mut UnixStream, limit: Duration) -> io::Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::message::Answer;
+    use super::super::message::CommandResult;
     use super::*;
     use std::io::{BufRead, BufReader};
     use std::os::unix::net::UnixListener;
@@ -126,7 +127,7 @@ mod tests {
 
     /// What the client makes of a daemon that answers with these bytes.
     #[expect(clippy::disallowed_methods, reason = "the other side of the test")]
-    fn asked(answer: &'static [u8]) -> Answer {
+    fn asked(answer: &'static [u8]) -> CommandResult {
         let home = tempfile::tempdir().expect("a directory");
         let path = home.path().join("socket");
         let listener = UnixListener::bind(&path).expect("a socket");
@@ -153,11 +154,11 @@ mod tests {
         let home = tempfile::tempdir().expect("a directory");
         let path = home.path().join("socket");
         let nothing = ask(&path, &STATUS, PATIENCE).expect_err("nobody is there");
-        assert_eq!(nothing.cause, Cause::NotRunning);
+        assert_eq!(nothing.kind, ControlErrorKind::NotRunning);
         assert_eq!(nothing.reason, format!("the daemon is not running: there is no control socket {}", path.display()));
         drop(UnixListener::bind(&path).expect("a socket that stays behind"));
         let nobody = ask(&path, &STATUS, PATIENCE).expect_err("nobody is there");
-        assert_eq!(nobody.cause, Cause::NotRunning);
+        assert_eq!(nobody.kind, ControlErrorKind::NotRunning);
         assert_eq!(nobody.reason, format!("the daemon is not running: nobody answers on {}", path.display()));
     }
 

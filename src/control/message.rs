@@ -97,7 +97,7 @@ const MAX_NAME: usize = 64;
 const MAX_ARGUMENTS: usize = 16;
 
 /// Reads `TYPE [NAME=VALUE…]`.
-pub(crate) fn wish(words: &[String]) -> Result<(String, Vec<(String, String)>), String> {
+pub(crate) fn parse_request_download(words: &[String]) -> Result<(String, Vec<(String, String)>), String> {
     let (file_type, arguments) = words.split_first().ok_or("a file type is needed")?;
     if arguments.len() > MAX_ARGUMENTS {
         return Err(format!("{MAX_ARGUMENTS} arguments at most"));
@@ -115,7 +115,7 @@ pub(crate) fn wish(words: &[String]) -> Result<(String, Vec<(String, String)>), 
 }
 
 /// What the command prints, or why it failed.
-pub type Answer = Result<String, String>;
+pub type CommandResult = Result<String, String>;
 
 impl Request {
     /// The request line, with its line end.
@@ -151,7 +151,7 @@ impl Request {
         match (name.as_str(), arguments.as_slice()) {
             ("get", [_, ..]) => Ok(Request::Get(arguments)),
             ("set", [_, ..]) => {
-                arguments.iter().map(|text| assignment(text)).collect::<Result<_, _>>().map(Request::Set)
+                arguments.iter().map(|text| parse_assignment(text)).collect::<Result<_, _>>().map(Request::Set)
             }
             ("add", [table]) => Ok(Request::Add(table.clone())),
             ("delete", [instance]) => Ok(Request::Delete(instance.clone())),
@@ -159,9 +159,8 @@ impl Request {
             ("download" | "upload", _) => {
                 LocalTransfer::parse(name == "download", &arguments).map(|transfer| Request::Transfer(transfer.into()))
             }
-            ("request-download", _) => {
-                wish(&arguments).map(|(file_type, arguments)| Request::RequestDownload(file_type, arguments))
-            }
+            ("request-download", _) => parse_request_download(&arguments)
+                .map(|(file_type, arguments)| Request::RequestDownload(file_type, arguments)),
             ("status", []) => Ok(Request::Status { json: false }),
             ("status", [option]) if option == JSON => Ok(Request::Status { json: true }),
             ("get" | "set" | "add" | "delete" | "inform" | "status", _) => {
@@ -189,7 +188,7 @@ impl Request {
 const JSON: &str = "--json";
 
 /// Reads `PATH=VALUE`; the value may be empty and may hold further `=`.
-pub(crate) fn assignment(text: &str) -> Result<(String, Secret), String> {
+pub(crate) fn parse_assignment(text: &str) -> Result<(String, Secret), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.into())),
         _ => Err(format!("`{text}` is not PATH=VALUE")),
@@ -197,7 +196,7 @@ pub(crate) fn assignment(text: &str) -> Result<(String, Secret), String> {
 }
 
 /// The answer line, with its line end.
-pub(super) fn encode_answer(answer: &Answer) -> Vec<u8> {
+pub(super) fn encode_answer(answer: &CommandResult) -> Vec<u8> {
     line(&match answer {
         Ok(output) => json!({ "output": output }),
         Err(reason) => json!({ "error": reason }),
@@ -205,7 +204,7 @@ pub(super) fn encode_answer(answer: &Answer) -> Vec<u8> {
 }
 
 /// Reads an answer line; none where it is no answer.
-pub(super) fn parse_answer(line: &[u8]) -> Option<Answer> {
+pub(super) fn parse_answer(line: &[u8]) -> Option<CommandResult> {
     let Ok(Value::Object(mut members)) = serde_json::from_slice(line) else { return None };
     match (members.remove("output"), members.remove("error")) {
         (Some(Value::String(output)), None) => Some(Ok(output)),

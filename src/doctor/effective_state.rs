@@ -8,7 +8,7 @@ use crate::acs;
 use crate::agent::{check_contact, load_model, tls_settings};
 use crate::clock::Now;
 use crate::config::Config;
-use crate::control::{self, Cause, NoAnswer, Request};
+use crate::control::{self, ControlError, ControlErrorKind, Request};
 use crate::cwmp::device::{Device, Journal, JournalError};
 use crate::model::Loaded;
 use crate::store::{Recovered, Store};
@@ -73,7 +73,7 @@ impl EffectiveState {
         report.add(agent_line(&answer));
         let agent = match &answer {
             Ok(_) => AgentState::Answers,
-            Err(NoAnswer { cause: Cause::NotRunning, .. }) => AgentState::NotRunning,
+            Err(ControlError { kind: ControlErrorKind::NotRunning, .. }) => AgentState::NotRunning,
             Err(_) => AgentState::Unknown,
         };
         let told = answer.unwrap_or_default();
@@ -166,7 +166,7 @@ pub(super) fn acs_url(state: &EffectiveState, report: &mut FindingPrinter) -> Op
     }
 }
 
-fn ask(config: &Config, device: &Device) -> Result<BTreeMap<String, String>, NoAnswer> {
+fn ask(config: &Config, device: &Device) -> Result<BTreeMap<String, String>, ControlError> {
     let object = device.management_server_name("");
     let output = control::ask(&config.control, &Request::Get(vec![object.clone()]), ANSWER)?;
     Ok(values(&output, &object))
@@ -178,13 +178,13 @@ fn values(output: &str, object: &str) -> BTreeMap<String, String> {
     lines.map(|(name, value)| (name.to_owned(), value.replace("\\\\", "\\"))).collect()
 }
 
-fn agent_line(answer: &Result<BTreeMap<String, String>, NoAnswer>) -> Finding {
+fn agent_line(answer: &Result<BTreeMap<String, String>, ControlError>) -> Finding {
     match answer {
         Ok(_) => Finding::ok("agent", "is running and answers"),
-        Err(NoAnswer { cause: Cause::Late, reason }) => {
+        Err(ControlError { kind: ControlErrorKind::TimedOut, reason }) => {
             Finding::warning("agent", format!("{reason}; it may be busy with a session"))
         }
-        Err(NoAnswer { reason, .. }) => Finding::warning("agent", reason.clone()),
+        Err(ControlError { reason, .. }) => Finding::warning("agent", reason.clone()),
     }
 }
 

@@ -4,7 +4,7 @@
 //!              ┌ status ──────────────────────────────┐
 //!   Reading ───┤                                      ├──▶ Writing ──▶ closed
 //!              └ others ──▶ Queued ──▶ WithAgent ─────┘
-//!                           in turn    until the Reply
+//!                           in turn    until the Responder
 //! ```
 //!
 //! Every phase has a limit. A client that is late, says too much or goes away costs the others nothing, and a command
@@ -19,8 +19,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use super::message::{Answer, Request, encode_answer};
-use super::server::{Call, Claim, Daemon, Refused, Reply, STOPPING};
+use super::message::{CommandResult, Request, encode_answer};
+use super::server::{Claim, PendingRequest, RequestHandler, Responder, STOPPING, SubmitError};
 use crate::clock::Clock;
 use crate::readiness::{self, PollFlags};
 
@@ -41,32 +41,32 @@ const PAUSE: Duration = Duration::from_millis(20);
 const CHUNK: usize = 4 << 10;
 
 /// What the thread owns.
-pub(super) struct Service<D> {
+pub(super) struct ControlThread<D> {
     daemon: D,
     clock: Clock,
     listener: UnixListener,
     woken: UnixStream,
     waker: Arc<UnixStream>,
-    answers: Receiver<(u64, Answer)>,
-    sender: Sender<(u64, Answer)>,
+    answers: Receiver<(u64, CommandResult)>,
+    sender: Sender<(u64, CommandResult)>,
     /// Calls that the agent has and has not answered.
     open_calls: Arc<AtomicUsize>,
-    peers: Vec<Peer>,
+    peers: Vec<ControlConnection>,
     last_peer: u64,
     /// Not before this is the listener, or the agent's channel, tried again.
     paused_until: Duration,
 }
 
 /// A client that is connected.
-struct Peer {
+struct ControlConnection {
     id: u64,
     stream: UnixStream,
-    phase: Phase,
+    phase: RequestPhase,
     /// When the phase began, on the monotonic clock.
     since: Duration,
 }
 
-enum Phase {
+enum RequestPhase {
     /// What has come so far.
     Reading(Vec<u8>),
     Queued(Request),
@@ -78,10 +78,15 @@ enum Phase {
     Closed,
 }
 
-impl<D: Daemon> Service<D> {
-    pub(super) fn new(listener: UnixListener, woken: UnixStream, waker: Arc<UnixStream>, daemon: D) -> Service<D> {
+impl<D: RequestHandler> ControlThread<D> {
+    pub(super) fn new(
+        listener: UnixListener,
+        woken: UnixStream,
+        waker: Arc<UnixStream>,
+        daemon: D,
+    ) -> ControlThread<D> {
         let (sender, answers) = channel();
-        Service {
+        ControlThread {
             daemon,
             clock: Clock::new(),
             listener,
@@ -102,7 +107,7 @@ impl<D: Daemon> Service<D> {
             let now = self.clock.now().monotonic;
             self.expire(now);
             self.submit(now);
-            self.peers.retain(|peer| !matches!(peer.phase, Phase::Closed));
+            self.peers.retain(|peer| !matches!(peer.phase, RequestPhase::Closed));
             let (incoming, flags) = self.wait(now);
             let now = self.clock.now().monotonic;
             for (at, flags) in flags.into_iter().enumerate() {
@@ -113,15 +118,15 @@ impl<D: Daemon> Service<D> {
                 self.accept(now);
             }
         }
-        self.take_leave();
+        self.shutdown();
     }
 
     /// The last answers, as far as they are taken at once.
-    fn take_leave(&mut self) {
+    fn shutdown(&mut self) {
         let now = self.clock.now().monotonic;
         self.deliver(now);
         for peer in &mut self.peers {
-            if matches!(peer.phase, Phase::Queued(_) | Phase::WithAgent(_)) {
+            if matches!(peer.phase, RequestPhase::Queued(_) | RequestPhase::WithAgent(_)) {
                 peer.answer(&Err(STOPPING.into()), now);
             }
         }
@@ -164,40 +169,41 @@ impl<D: Daemon> Service<D> {
         let crowded = self.is_crowded();
         for peer in self.peers.iter_mut().filter(|peer| peer.deadline(crowded) <= now) {
             match &peer.phase {
-                Phase::Reading(_) => peer.answer(&Err("the request did not come in time".into()), now),
+                RequestPhase::Reading(_) => peer.answer(&Err("the request did not come in time".into()), now),
                 // The agent has it already, and will answer.
-                Phase::WithAgent(claim) if !claim.lay() => peer.since = now,
-                Phase::Queued(_) | Phase::WithAgent(_) => {
+                RequestPhase::WithAgent(claim) if !claim.take() => peer.since = now,
+                RequestPhase::Queued(_) | RequestPhase::WithAgent(_) => {
                     peer.answer(&Err("the agent is busy with a session; nothing was done".into()), now);
                 }
-                Phase::Writing { .. } | Phase::Closed => peer.phase = Phase::Closed,
+                RequestPhase::Writing { .. } | RequestPhase::Closed => peer.phase = RequestPhase::Closed,
             }
         }
     }
 
     /// Hands commands to the agent, in turn.
     fn submit(&mut self, now: Duration) {
-        let writing = self.peers.iter().filter(|peer| matches!(peer.phase, Phase::Writing { .. })).count();
+        let writing = self.peers.iter().filter(|peer| matches!(peer.phase, RequestPhase::Writing { .. })).count();
         for peer in &mut self.peers {
             if !self.paused_until.is_zero() || self.open_calls.load(Ordering::Acquire) + writing >= MAX_CALLS {
                 return;
             }
-            let request = match mem::replace(&mut peer.phase, Phase::Closed) {
-                Phase::Queued(request) => request,
+            let request = match mem::replace(&mut peer.phase, RequestPhase::Closed) {
+                RequestPhase::Queued(request) => request,
                 other => {
                     peer.phase = other;
                     continue;
                 }
             };
             let claim = Claim::default();
-            let reply = Reply::new(peer.id, self.sender.clone(), Arc::clone(&self.waker), Arc::clone(&self.open_calls));
-            peer.phase = match self.daemon.submit(Call::new(request, reply, claim.clone())) {
-                Err(Refused::Full(call)) => {
+            let reply =
+                Responder::new(peer.id, self.sender.clone(), Arc::clone(&self.waker), Arc::clone(&self.open_calls));
+            peer.phase = match self.daemon.submit(PendingRequest::new(request, reply, claim.clone())) {
+                Err(SubmitError::QueueFull(call)) => {
                     self.paused_until = now + PAUSE;
-                    Phase::Queued(call.withdraw())
+                    RequestPhase::Queued(call.withdraw())
                 }
                 // Where nobody is left, the dropped call answers for itself.
-                Ok(()) | Err(Refused::Gone) => Phase::WithAgent(claim),
+                Ok(()) | Err(SubmitError::Stopped) => RequestPhase::WithAgent(claim),
             };
         }
     }
@@ -205,7 +211,8 @@ impl<D: Daemon> Service<D> {
     /// Brings the agent's answers to the clients that still wait.
     fn deliver(&mut self, now: Duration) {
         while let Ok((id, answer)) = self.answers.try_recv() {
-            let waiting = |peer: &&mut Peer| peer.id == id && matches!(peer.phase, Phase::WithAgent(_));
+            let waiting =
+                |peer: &&mut ControlConnection| peer.id == id && matches!(peer.phase, RequestPhase::WithAgent(_));
             if let Some(peer) = self.peers.iter_mut().find(waiting) {
                 peer.answer(&answer, now);
             }
@@ -217,8 +224,8 @@ impl<D: Daemon> Service<D> {
             match self.listener.accept() {
                 Ok((stream, _)) if stream.set_nonblocking(true).is_ok() => {
                     self.last_peer += 1;
-                    let phase = Phase::Reading(Vec::new());
-                    self.peers.push(Peer { id: self.last_peer, stream, phase, since: now });
+                    let phase = RequestPhase::Reading(Vec::new());
+                    self.peers.push(ControlConnection { id: self.last_peer, stream, phase, since: now });
                     // As a rule its request is there already.
                     self.step(self.peers.len() - 1, PollFlags::IN, now);
                 }
@@ -241,59 +248,61 @@ impl<D: Daemon> Service<D> {
             return;
         }
         match &mut peer.phase {
-            Phase::Reading(line) => match read_line(&mut peer.stream, line) {
-                Line::Incomplete => {}
-                Line::Complete => match Request::parse(line) {
+            RequestPhase::Reading(line) => match read_line(&mut peer.stream, line) {
+                ReadProgress::Incomplete => {}
+                ReadProgress::Complete => match Request::parse(line) {
                     Ok(Request::Status { json }) => peer.answer(&Ok(self.daemon.status(json)), now),
-                    Ok(request) => peer.enter(Phase::Queued(request), now),
+                    Ok(request) => peer.enter(RequestPhase::Queued(request), now),
                     Err(reason) => peer.answer(&Err(reason), now),
                 },
-                Line::TooLong => peer.answer(&Err(format!("the request is longer than {MAX_REQUEST} bytes")), now),
-                Line::Closed => peer.phase = Phase::Closed,
+                ReadProgress::TooLong => {
+                    peer.answer(&Err(format!("the request is longer than {MAX_REQUEST} bytes")), now)
+                }
+                ReadProgress::Closed => peer.phase = RequestPhase::Closed,
             },
             // Nothing else is asked for in these phases but whether the client is still there.
-            Phase::Queued(_) => peer.phase = Phase::Closed,
-            Phase::WithAgent(claim) => {
-                claim.lay();
-                peer.phase = Phase::Closed;
+            RequestPhase::Queued(_) => peer.phase = RequestPhase::Closed,
+            RequestPhase::WithAgent(claim) => {
+                claim.take();
+                peer.phase = RequestPhase::Closed;
             }
-            Phase::Writing { .. } => peer.write(),
-            Phase::Closed => {}
+            RequestPhase::Writing { .. } => peer.write(),
+            RequestPhase::Closed => {}
         }
     }
 }
 
-impl Peer {
+impl ControlConnection {
     fn interest(&self) -> PollFlags {
         match self.phase {
-            Phase::Reading(_) => PollFlags::IN,
-            Phase::Writing { .. } => PollFlags::OUT,
+            RequestPhase::Reading(_) => PollFlags::IN,
+            RequestPhase::Writing { .. } => PollFlags::OUT,
             _ => PollFlags::empty(), // the end of the connection is told without being asked for
         }
     }
 
     fn deadline(&self, crowded: bool) -> Duration {
         let limit = match self.phase {
-            Phase::Reading(_) | Phase::Writing { .. } if crowded => CROWDED_LIMIT,
-            Phase::Reading(_) | Phase::Writing { .. } => TRANSFER_LIMIT,
-            Phase::Queued(_) | Phase::WithAgent(_) => WAIT_LIMIT,
-            Phase::Closed => Duration::ZERO,
+            RequestPhase::Reading(_) | RequestPhase::Writing { .. } if crowded => CROWDED_LIMIT,
+            RequestPhase::Reading(_) | RequestPhase::Writing { .. } => TRANSFER_LIMIT,
+            RequestPhase::Queued(_) | RequestPhase::WithAgent(_) => WAIT_LIMIT,
+            RequestPhase::Closed => Duration::ZERO,
         };
         self.since.saturating_add(limit)
     }
 
-    fn enter(&mut self, phase: Phase, now: Duration) {
+    fn enter(&mut self, phase: RequestPhase, now: Duration) {
         self.phase = phase;
         self.since = now;
     }
 
-    fn answer(&mut self, answer: &Answer, now: Duration) {
-        self.enter(Phase::Writing { line: encode_answer(answer), sent: 0 }, now);
+    fn answer(&mut self, answer: &CommandResult, now: Duration) {
+        self.enter(RequestPhase::Writing { line: encode_answer(answer), sent: 0 }, now);
         self.write();
     }
 
     fn write(&mut self) {
-        let Phase::Writing { line, sent } = &mut self.phase else { return };
+        let RequestPhase::Writing { line, sent } = &mut self.phase else { return };
         while *sent < line.len() {
             match self.stream.write(&line[*sent..]) {
                 Ok(0) => break,
@@ -303,12 +312,12 @@ impl Peer {
                 Err(_) => break,
             }
         }
-        self.phase = Phase::Closed;
+        self.phase = RequestPhase::Closed;
     }
 }
 
 /// How far a request line has come.
-enum Line {
+enum ReadProgress {
     Incomplete,
     Complete,
     TooLong,
@@ -317,24 +326,24 @@ enum Line {
 }
 
 /// Reads what is there; leaves in `line` what stands before the line end, or before the end of the stream.
-fn read_line(stream: &mut UnixStream, line: &mut Vec<u8>) -> Line {
+fn read_line(stream: &mut UnixStream, line: &mut Vec<u8>) -> ReadProgress {
     let mut chunk = [0; CHUNK];
     loop {
         let fresh = line.len();
         match stream.read(&mut chunk) {
-            Ok(0) if line.is_empty() => return Line::Closed,
-            Ok(0) => return Line::Complete,
+            Ok(0) if line.is_empty() => return ReadProgress::Closed,
+            Ok(0) => return ReadProgress::Complete,
             Ok(length) => line.extend_from_slice(&chunk[..length]),
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Line::Incomplete,
-            Err(_) => return Line::Closed,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return ReadProgress::Incomplete,
+            Err(_) => return ReadProgress::Closed,
         }
         if let Some(end) = line[fresh..].iter().position(|&byte| byte == b'\n') {
             line.truncate(fresh + end);
-            return Line::Complete;
+            return ReadProgress::Complete;
         }
         if line.len() > MAX_REQUEST {
-            return Line::TooLong;
+            return ReadProgress::TooLong;
         }
     }
 }

@@ -19,7 +19,7 @@ const WIDTH: usize = 40;
 /// Has the daemon behind the socket `path` carry out the transfer, and waits for its end: status 0 where the file was
 /// moved and is in use. Shows how far it is, where stderr is a terminal.
 pub fn transfer(path: &Path, wanted: LocalTransfer) -> ExitCode {
-    let mut bar = Bar { is_shown: io::stderr().is_terminal(), drawn: false };
+    let mut bar = ProgressBar { is_shown: io::stderr().is_terminal(), drawn: false };
     let result = carry_out(path, wanted, &mut bar);
     bar.clear();
     match result {
@@ -31,7 +31,7 @@ pub fn transfer(path: &Path, wanted: LocalTransfer) -> ExitCode {
     }
 }
 
-fn carry_out(path: &Path, wanted: LocalTransfer, bar: &mut Bar) -> Result<(), String> {
+fn carry_out(path: &Path, wanted: LocalTransfer, bar: &mut ProgressBar) -> Result<(), String> {
     let told = |request: &Request| ask(path, request, usual_limit(request)).map_err(|none| none.reason);
     let id: u32 = told(&Request::Transfer(Box::new(wanted)))?
         .trim()
@@ -51,12 +51,12 @@ fn carry_out(path: &Path, wanted: LocalTransfer, bar: &mut Bar) -> Result<(), St
 }
 
 /// One line on a terminal.
-struct Bar {
+struct ProgressBar {
     is_shown: bool,
     drawn: bool,
 }
 
-impl Bar {
+impl ProgressBar {
     fn draw(&mut self, transfer: &Value) {
         if self.is_shown {
             self.drawn = true;
