@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use lexopt::{Arg, Parser};
 
 pub use self::command::Command;
-use self::command::{Build, COMMANDS, Entry, Operands};
+use self::command::{COMMANDS, CommandParser, CommandSpec, Operands};
 use self::help::help;
 use crate::config::{CONTROL, Config, Options, SETTINGS, StartupError};
 use crate::output::print;
@@ -22,14 +22,14 @@ const EXIT_USAGE: u8 = 64;
 /// stderr, with status 64 or 78.
 pub fn main(arguments: impl IntoIterator<Item = OsString>, carry_out: impl FnOnce(Command) -> ExitCode) -> ExitCode {
     match parse(arguments) {
-        Ok(Parsed::Command(command)) => carry_out(*command),
-        Ok(Parsed::Help) => print(&help()),
-        Ok(Parsed::Version) => print(concat!("cpe-agent ", env!("CARGO_PKG_VERSION"), "\n")),
-        Err(Refusal::Usage(reason)) => {
+        Ok(Invocation::Command(command)) => carry_out(*command),
+        Ok(Invocation::Help) => print(&help()),
+        Ok(Invocation::Version) => print(concat!("cpe-agent ", env!("CARGO_PKG_VERSION"), "\n")),
+        Err(ArgumentError::Usage(reason)) => {
             eprintln!("cpe-agent: {reason}\nTry `cpe-agent --help`.");
             ExitCode::from(EXIT_USAGE)
         }
-        Err(Refusal::Startup(error)) => {
+        Err(ArgumentError::Startup(error)) => {
             eprintln!("cpe-agent: {error}");
             ExitCode::from(StartupError::EXIT)
         }
@@ -37,30 +37,30 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, carry_out: impl FnOnc
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Parsed {
+enum Invocation {
     Command(Box<Command>),
     Help,
     Version,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Refusal {
+enum ArgumentError {
     /// Status 64.
     Usage(String),
     /// Status 78.
     Startup(StartupError),
 }
 
-impl From<String> for Refusal {
-    fn from(reason: String) -> Refusal {
-        Refusal::Usage(reason)
+impl From<String> for ArgumentError {
+    fn from(reason: String) -> ArgumentError {
+        ArgumentError::Usage(reason)
     }
 }
 
 /// What stands on the command line, still without meaning as a whole.
 #[derive(Default)]
-struct Line {
-    command: Option<&'static Entry>,
+struct Arguments {
+    command: Option<&'static CommandSpec>,
     operands: Vec<String>,
     options: Options,
     /// The first option that only `run`, `check` and `doctor` take.
@@ -68,13 +68,13 @@ struct Line {
     json: bool,
 }
 
-fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Parsed, Refusal> {
+fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, ArgumentError> {
     let mut parser = Parser::from_iter(arguments);
-    let mut line = Line::default();
+    let mut line = Arguments::default();
     while let Some(argument) = parser.next().map_err(|error| error.to_string())? {
         match argument {
-            Arg::Short('h') | Arg::Long("help") => return Ok(Parsed::Help),
-            Arg::Short('V') | Arg::Long("version") => return Ok(Parsed::Version),
+            Arg::Short('h') | Arg::Long("help") => return Ok(Invocation::Help),
+            Arg::Short('V') | Arg::Long("version") => return Ok(Invocation::Version),
             Arg::Long("json") => line.json = true,
             Arg::Long(name) => {
                 let name = name.to_owned();
@@ -84,10 +84,10 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Parsed, Refusa
             Arg::Value(value) => line.take_operand(text(value)?)?,
         }
     }
-    line.finish().map(|command| Parsed::Command(Box::new(command)))
+    line.finish().map(|command| Invocation::Command(Box::new(command)))
 }
 
-impl Line {
+impl Arguments {
     fn take_option(&mut self, name: &str, parser: &mut Parser) -> Result<(), String> {
         let setting = SETTINGS.iter().find(|setting| setting.option == name);
         if setting.is_none() && name != "config" {
@@ -117,20 +117,20 @@ impl Line {
         Ok(())
     }
 
-    fn finish(self) -> Result<Command, Refusal> {
+    fn finish(self) -> Result<Command, ArgumentError> {
         let command = self.command.ok_or_else(|| "a command is missing".to_owned())?;
         let name = command.name;
         if self.json && name != "status" {
             return Err(format!("{name} takes no option --json").into());
         }
         let operands = Operands { values: self.operands, json: self.json };
-        let load = |options| Config::load(options).map_err(Refusal::Startup);
+        let load = |options| Config::load(options).map_err(ArgumentError::Startup);
         match command.build {
-            Build::Daemon(build) => {
+            CommandParser::Daemon(build) => {
                 operands.none().map_err(|reason| format!("{name}: {reason}"))?;
                 Ok(build(load(self.options)?))
             }
-            Build::Client(build) => {
+            CommandParser::Client(build) => {
                 if let Some(option) = self.daemon_option {
                     return Err(format!("{name} takes no option --{option}").into());
                 }

@@ -102,98 +102,103 @@ impl Command {
 const DEFAULT_EVENT: &str = "2 PERIODIC";
 
 /// A command before its arguments are looked at.
-pub(super) struct Entry {
+pub(super) struct CommandSpec {
     pub(super) name: &'static str,
     pub(super) arguments: &'static str,
     pub(super) meaning: &'static str,
-    pub(super) build: Build,
+    pub(super) build: CommandParser,
 }
 
 /// How a command is made.
-pub(super) enum Build {
+pub(super) enum CommandParser {
     /// Of the whole configuration.
     Daemon(fn(Config) -> Command),
     /// Of the control socket and what follows the command.
     Client(fn(PathBuf, Operands) -> Result<Command, String>),
 }
 
-pub(super) const COMMANDS: &[Entry] = &[
-    Entry { name: "run", arguments: "", meaning: "the daemon, in the foreground", build: Build::Daemon(Command::Run) },
-    Entry {
+pub(super) const COMMANDS: &[CommandSpec] = &[
+    CommandSpec {
+        name: "run",
+        arguments: "",
+        meaning: "the daemon, in the foreground",
+        build: CommandParser::Daemon(Command::Run),
+    },
+    CommandSpec {
         name: "check",
         arguments: "",
         meaning: "validate configuration and data model, contact nobody",
-        build: Build::Daemon(Command::Check),
+        build: CommandParser::Daemon(Command::Check),
     },
     #[cfg(feature = "doctor")]
-    Entry {
+    CommandSpec {
         name: "doctor",
         arguments: "",
         meaning: "check name, ACS, TLS, clock, STUN and ports, one line each",
-        build: Build::Daemon(Command::Doctor),
+        build: CommandParser::Daemon(Command::Doctor),
     },
-    Entry {
+    CommandSpec {
         name: "get",
         arguments: " PATH...",
         meaning: "values, one path=value a line",
-        build: Build::Client(|control, operands| Ok(Command::Get { control, paths: operands.some()? })),
+        build: CommandParser::Client(|control, operands| Ok(Command::Get { control, paths: operands.some()? })),
     },
-    Entry {
+    CommandSpec {
         name: "set",
         arguments: " PATH=VALUE...",
         meaning: "change values, all or none",
-        build: Build::Client(|control, operands| {
+        build: CommandParser::Client(|control, operands| {
             let assignments = operands.some()?.iter().map(|text| parse_assignment(text)).collect::<Result<_, _>>()?;
             Ok(Command::Set { control, assignments })
         }),
     },
-    Entry {
+    CommandSpec {
         name: "add",
         arguments: " PATH.",
         meaning: "create an instance, print its number",
-        build: Build::Client(|control, operands| Ok(Command::Add { control, path: operands.one()? })),
+        build: CommandParser::Client(|control, operands| Ok(Command::Add { control, path: operands.one()? })),
     },
-    Entry {
+    CommandSpec {
         name: "delete",
         arguments: " PATH.",
         meaning: "delete an instance",
-        build: Build::Client(|control, operands| Ok(Command::Delete { control, path: operands.one()? })),
+        build: CommandParser::Client(|control, operands| Ok(Command::Delete { control, path: operands.one()? })),
     },
-    Entry {
+    CommandSpec {
         name: "inform",
         arguments: " [\"EVENT\"]",
         meaning: "start a session now, with \"2 PERIODIC\" or that event code",
-        build: Build::Client(|control, operands| {
+        build: CommandParser::Client(|control, operands| {
             let event = operands.at_most_one()?.unwrap_or_else(|| DEFAULT_EVENT.to_owned());
             Ok(Command::Inform { control, event })
         }),
     },
-    Entry {
+    CommandSpec {
         name: "download",
         arguments: " TYPE URL [OPTION=VALUE...]",
         meaning: "download a file and apply it",
-        build: Build::Client(|control, operands| transfer(control, operands, true)),
+        build: CommandParser::Client(|control, operands| transfer(control, operands, true)),
     },
-    Entry {
+    CommandSpec {
         name: "upload",
         arguments: " TYPE URL [OPTION=VALUE...]",
         meaning: "upload a file of the device",
-        build: Build::Client(|control, operands| transfer(control, operands, false)),
+        build: CommandParser::Client(|control, operands| transfer(control, operands, false)),
     },
-    Entry {
+    CommandSpec {
         name: "request-download",
         arguments: " TYPE [NAME=VALUE...]",
         meaning: "ask the ACS for a file",
-        build: Build::Client(|control, operands| {
+        build: CommandParser::Client(|control, operands| {
             let (file_type, arguments) = parse_request_download(&operands.any()?)?;
             Ok(Command::RequestDownload { control, file_type, arguments })
         }),
     },
-    Entry {
+    CommandSpec {
         name: "status",
         arguments: " [--json]",
         meaning: "how the daemon is doing",
-        build: Build::Client(|control, operands| {
+        build: CommandParser::Client(|control, operands| {
             let json = operands.json;
             operands.none()?;
             Ok(Command::Status { control, json })

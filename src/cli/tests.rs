@@ -3,20 +3,20 @@
 use super::*;
 use std::path::Path;
 
-fn parse_line(line: &[&str]) -> Result<Parsed, Refusal> {
+fn parse_line(line: &[&str]) -> Result<Invocation, ArgumentError> {
     parse(["cpe-agent"].iter().chain(line).map(OsString::from))
 }
 
 fn command(line: &[&str]) -> Command {
     match parse_line(line) {
-        Ok(Parsed::Command(command)) => *command,
+        Ok(Invocation::Command(command)) => *command,
         other => panic!("{line:?}: {other:?}"),
     }
 }
 
 fn refused(line: &[&str]) -> String {
     match parse_line(line) {
-        Err(Refusal::Usage(reason)) => reason,
+        Err(ArgumentError::Usage(reason)) => reason,
         other => panic!("{line:?}: {other:?}"),
     }
 }
@@ -78,7 +78,7 @@ fn the_socket_may_come_from_the_file() {
     let control = PathBuf::from("x");
     assert_eq!(command(&["status", "--config", file, "--control=x"]), Command::Status { control, json: false });
     std::fs::write(file, "{\"nonsense\": 1}").expect("a file");
-    let Err(Refusal::Startup(error)) = parse_line(&["status", "--config", file]) else { panic!("a wrong file") };
+    let Err(ArgumentError::Startup(error)) = parse_line(&["status", "--config", file]) else { panic!("a wrong file") };
     assert_eq!(error.to_string(), format!("{file}: /nonsense: there is no such key"));
     // A wrong line is told as such, whatever the file says.
     assert_eq!(refused(&["get", "--config", file]), "get: a path is missing");
@@ -130,14 +130,14 @@ fn arguments_that_are_not_utf_8_are_refused() {
     use std::os::unix::ffi::OsStringExt;
     let odd = OsString::from_vec(vec![b'a', 0xff]);
     let refused = parse(["cpe-agent".into(), "get".into(), odd]);
-    assert_eq!(refused, Err(Refusal::Usage("`a\u{fffd}` is not UTF-8".to_owned())));
+    assert_eq!(refused, Err(ArgumentError::Usage("`a\u{fffd}` is not UTF-8".to_owned())));
 }
 
 #[test]
 fn help_names_every_command_option_and_default() {
-    assert_eq!(parse_line(&["run", "--help"]), Ok(Parsed::Help));
-    assert_eq!(parse_line(&["-h"]), Ok(Parsed::Help));
-    assert_eq!(parse_line(&["--version"]), Ok(Parsed::Version));
+    assert_eq!(parse_line(&["run", "--help"]), Ok(Invocation::Help));
+    assert_eq!(parse_line(&["-h"]), Ok(Invocation::Help));
+    assert_eq!(parse_line(&["--version"]), Ok(Invocation::Version));
     let help = help();
     for command in COMMANDS {
         assert!(help.contains(&format!("  cpe-agent {}{} ", command.name, command.arguments)), "{}", command.name);
