@@ -47,8 +47,8 @@ use listeners::Listeners;
 use session_driver::AcsQuirks;
 pub use session_driver::LastSession;
 pub use start::{StartFailure, check_contact, load_model, tls_settings};
-pub use status::Board;
 use status::Disabled;
+pub use status::LatestStatus;
 use transfers::TransferWorker;
 
 /// What makes the agent look up from its sleep.
@@ -78,7 +78,7 @@ pub struct Handles<'w> {
     /// Set when the configuration is to be read again, as soon as no session runs.
     pub reload: Arc<AtomicBool>,
     /// Where `status` looks.
-    pub board: Arc<Board>,
+    pub board: Arc<LatestStatus>,
 }
 
 /// Why [`Agent::run`] came back.
@@ -142,7 +142,7 @@ pub struct Agent<'w> {
     /// What the model of today has no room for, in the words of the log: each is told once.
     rejected_values: BTreeSet<String>,
     /// Where `status` looks.
-    board: Arc<Board>,
+    board: Arc<LatestStatus>,
     /// Whether the journal held anything at the start.
     has_stored_state: bool,
 }

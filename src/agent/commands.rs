@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError};
 
-use super::status::{Board, Cause, JournalState, Next, Status, TransferStatus};
+use super::status::{AgentStatus, JournalState, LatestStatus, NextSession, SessionCause, TransferStatus};
 use super::{Agent, Wake};
 use crate::clock::Now;
 use crate::control::{self, CommandResult, LocalTransfer, PendingRequest, Request};
@@ -27,7 +27,7 @@ const MAX_REASONS: usize = 20;
 /// The agent as the control socket sees it.
 pub(super) struct ControlHandler {
     pub(super) wakes: SyncSender<Wake>,
-    pub(super) board: Arc<Board>,
+    pub(super) board: Arc<LatestStatus>,
 }
 
 impl control::RequestHandler for ControlHandler {
@@ -103,15 +103,15 @@ impl Agent<'_> {
     /// Lets `status` know.
     pub(super) fn publish(&self, now: Now, running: bool) {
         let next = match self.why_disabled() {
-            Some(why) => Next::Disabled(why),
+            Some(why) => NextSession::Disabled(why),
             None if self.session_wanted && !running && self.not_before > now.monotonic => {
-                Next::At(self.not_before, Cause::Restart)
+                NextSession::At(self.not_before, SessionCause::Restart)
             }
-            None if self.session_wanted && !running => Next::Now,
-            None => Next::of(&self.schedule, &self.device.state().informs),
+            None if self.session_wanted && !running => NextSession::Now,
+            None => NextSession::of(&self.schedule, &self.device.state().informs),
         };
         let store = self.store.borrow();
-        self.board.publish(Status {
+        self.board.publish(AgentStatus {
             clock: self.clock,
             started: self.started,
             device: Some(self.device.identity()),
@@ -121,7 +121,7 @@ impl Agent<'_> {
             running: running.then_some(now.monotonic),
             last: self.last_session.clone().zip(self.session_ended),
             next,
-            ways_in: self.listeners.ways_in(),
+            listener_status: self.listeners.listener_status(),
             events: self.device.state().events.pending().cloned().collect(),
             retry_count: self.device.state().retry_count,
             transfers: self

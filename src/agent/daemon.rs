@@ -14,7 +14,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::commands::ControlHandler;
-use super::{Agent, Board, ExitReason, Handles, StartFailure, Wake};
+use super::{Agent, ExitReason, Handles, LatestStatus, StartFailure, Wake};
 use crate::config::{Config, StartupError};
 use crate::control::ControlServer;
 use crate::log::Destination;
@@ -40,7 +40,7 @@ pub fn run(mut config: Config) -> ExitCode {
         return ExitCode::FAILURE;
     }
     log::info!("cpe-agent {} starts", env!("CARGO_PKG_VERSION"));
-    let board = Arc::new(Board::new(LocalZone::load()));
+    let board = Arc::new(LatestStatus::new(LocalZone::load()));
     let handles = Handles { wakes: &wakes, waker: sender.clone(), stop, reload, board: Arc::clone(&board) };
     let mut server = None;
     loop {

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use log::Level;
 
-use super::status::WaysIn;
+use super::status::ListenerStatus;
 use super::{Agent, Disabled, Wake};
 use crate::clock::Now;
 use crate::connection_request::{
@@ -127,8 +127,8 @@ impl Listeners {
         self.http.retry_at.into_iter().chain(self.udp.retry_at).min()
     }
 
-    pub(super) fn ways_in(&self) -> WaysIn {
-        WaysIn {
+    pub(super) fn listener_status(&self) -> ListenerStatus {
+        ListenerStatus {
             state: Arc::clone(&self.state),
             http: self.http.listener.as_ref().map(HttpListener::local_addr),
             udp: self.udp.listener.as_ref().map(UdpListener::local_addr),

@@ -1,11 +1,11 @@
 //! How the daemon is doing: what `cpe-agent status` tells an operator at a glance.
 //!
-//! The agent publishes a [`Status`] on the [`Board`] whenever something in it changes; whoever asks is answered from
+//! The agent publishes a [`AgentStatus`] on the [`LatestStatus`] whenever something in it changes; whoever asks is answered from
 //! there, even while the agent is busy with a session. Times in it are monotonic, so that "ago" and "in" are right at
 //! the moment of the question, whatever was done to the clock meanwhile.
 
+mod listener_status;
 mod transfers;
-mod ways_in;
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -24,36 +24,36 @@ use crate::schedule::{Schedule, ScheduledInforms};
 use crate::time_zone::LocalZone;
 use crate::url::Url;
 
+pub(super) use listener_status::ListenerStatus;
 pub(super) use transfers::TransferStatus;
-pub(super) use ways_in::WaysIn;
 
 /// Where the latest status hangs.
-pub struct Board {
-    latest: Mutex<Arc<Status>>,
+pub struct LatestStatus {
+    latest: Mutex<Arc<AgentStatus>>,
     zone: LocalZone,
 }
 
-impl Board {
+impl LatestStatus {
     /// A board on which nothing is published yet.
-    pub fn new(zone: LocalZone) -> Board {
-        Board { latest: Mutex::default(), zone }
+    pub fn new(zone: LocalZone) -> LatestStatus {
+        LatestStatus { latest: Mutex::default(), zone }
     }
 
-    pub(super) fn publish(&self, status: Status) {
+    pub(super) fn publish(&self, status: AgentStatus) {
         *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(status);
     }
 
     /// The latest status as of now: for people, or as JSON with a line end.
     pub fn describe(&self, json: bool) -> String {
         let latest = Arc::clone(&self.latest.lock().unwrap_or_else(PoisonError::into_inner));
-        let view = View { status: &latest, now: latest.clock.now(), zone: &self.zone };
+        let view = StatusView { status: &latest, now: latest.clock.now(), zone: &self.zone };
         if json { format!("{:#}\n", view.json()) } else { view.text() }
     }
 }
 
 /// A snapshot of what an operator may want to know. It holds no secret.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Status {
+pub(super) struct AgentStatus {
     /// The agent's own, to which all instants belong.
     pub(super) clock: Clock,
     pub(super) started: Duration,
@@ -65,13 +65,13 @@ pub(super) struct Status {
     pub(super) running: Option<Duration>,
     /// The last session, and when it ended.
     pub(super) last: Option<(LastSession, Duration)>,
-    pub(super) next: Next,
+    pub(super) next: NextSession,
     pub(super) events: Vec<Event>,
     pub(super) retry_count: u32,
     pub(super) transfers: Vec<TransferStatus>,
     /// How the last of them ended.
     pub(super) ended: Vec<Ended>,
-    pub(super) ways_in: WaysIn,
+    pub(super) listener_status: ListenerStatus,
     pub(super) journal: JournalState,
 }
 
@@ -88,7 +88,7 @@ pub(super) struct JournalState {
 
 /// When the next session is due.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Next {
+pub(super) enum NextSession {
     /// Nothing is planned.
     #[default]
     Unplanned,
@@ -97,7 +97,7 @@ pub(super) enum Next {
     /// As soon as none runs.
     Now,
     /// At this monotonic instant.
-    At(Duration, Cause),
+    At(Duration, SessionCause),
 }
 
 /// Why there are no sessions.
@@ -120,7 +120,7 @@ impl Disabled {
 
 /// Why a session is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cause {
+pub(super) enum SessionCause {
     Retry,
     Notification,
     Periodic,
@@ -130,29 +130,31 @@ pub(super) enum Cause {
     Restart,
 }
 
-impl Next {
+impl NextSession {
     /// What the schedule says, where nothing is to happen at once.
-    pub(super) fn of(schedule: &Schedule, informs: &ScheduledInforms) -> Next {
+    pub(super) fn of(schedule: &Schedule, informs: &ScheduledInforms) -> NextSession {
         let deadlines = [
-            (schedule.retry.deadline(), Cause::Retry),
-            (schedule.notification.deadline(), Cause::Notification),
-            (schedule.periodic.deadline(), Cause::Periodic),
-            (schedule.heartbeat.deadline(), Cause::Heartbeat),
-            (informs.deadline(), Cause::Scheduled),
+            (schedule.retry.deadline(), SessionCause::Retry),
+            (schedule.notification.deadline(), SessionCause::Notification),
+            (schedule.periodic.deadline(), SessionCause::Periodic),
+            (schedule.heartbeat.deadline(), SessionCause::Heartbeat),
+            (informs.deadline(), SessionCause::Scheduled),
         ];
         let planned = deadlines.into_iter().filter_map(|(deadline, cause)| Some((deadline?, cause)));
-        planned.min_by_key(|(deadline, _)| *deadline).map_or(Next::Unplanned, |(at, cause)| Next::At(at, cause))
+        planned
+            .min_by_key(|(deadline, _)| *deadline)
+            .map_or(NextSession::Unplanned, |(at, cause)| NextSession::At(at, cause))
     }
 }
 
 /// A status seen at a moment.
-struct View<'a> {
-    status: &'a Status,
+struct StatusView<'a> {
+    status: &'a AgentStatus,
     now: Now,
     zone: &'a LocalZone,
 }
 
-impl View<'_> {
+impl StatusView<'_> {
     /// The report of `status --json`. Keys may be added, never changed; times are ISO 8601 in local time and null while
     /// the clock is not set.
     ///
@@ -176,7 +178,7 @@ impl View<'_> {
     /// journal      directory, durable, error, notices
     /// ```
     fn json(&self) -> Json {
-        let Status { device, journal, .. } = self.status;
+        let AgentStatus { device, journal, .. } = self.status;
         let device = device.as_ref();
         json!({
             "agent": { "version": env!("CARGO_PKG_VERSION"), "upSeconds": self.since(self.status.started).as_secs() },
@@ -190,7 +192,7 @@ impl View<'_> {
             "acs": {
                 "url": public_url(&self.status.acs_url),
                 "username": self.status.acs_username,
-                "enabled": self.status.next != Next::Disabled(Disabled::Cwmp),
+                "enabled": self.status.next != NextSession::Disabled(Disabled::Cwmp),
             },
             "session": self.status.running.map(|began| json!({
                 "began": self.local(began),
@@ -215,8 +217,8 @@ impl View<'_> {
             "retryCount": self.status.retry_count,
             "transfers": self.status.transfers.iter().map(|t| t.json(self.now.monotonic)).collect::<Vec<_>>(),
             "endedTransfers": self.status.ended.iter().map(transfers::ended_json).collect::<Vec<_>>(),
-            "connectionRequests": self.status.ways_in.json(),
-            "stun": self.status.ways_in.stun_json(),
+            "connectionRequests": self.status.listener_status.json(),
+            "stun": self.status.listener_status.stun_json(),
             "journal": {
                 "directory": journal.directory.display().to_string(),
                 "durable": journal.durable,
@@ -227,7 +229,7 @@ impl View<'_> {
     }
 
     fn text(&self) -> String {
-        let mut report = Report(String::with_capacity(1024));
+        let mut report = TextReport(String::with_capacity(1024));
         if let Some(device) = &self.status.device {
             report.line("manufacturer", &device.manufacturer);
             report.line("OUI", &device.oui);
@@ -251,12 +253,12 @@ impl View<'_> {
             let (label, text) = transfer.line(self.now.monotonic);
             report.line(&label, &text);
         }
-        self.status.ways_in.text(&mut report);
+        self.status.listener_status.text(&mut report);
         self.journal(&mut report);
         report.0
     }
 
-    fn last_session(&self, report: &mut Report) {
+    fn last_session(&self, report: &mut TextReport) {
         let Some((session, ended)) = &self.status.last else {
             report.line("last session", "none yet");
             return;
@@ -274,16 +276,16 @@ impl View<'_> {
 
     fn next_session(&self) -> String {
         let cause = match self.status.next {
-            Next::Unplanned => return "none planned".into(),
-            Next::Disabled(why) => return format!("none: {}", why.reason()),
-            Next::Now if self.status.running.is_some() => return "as soon as this one ends".into(),
-            Next::Now => return "now".into(),
-            Next::At(_, Cause::Retry) => format!("retry {}", self.status.retry_count),
-            Next::At(_, Cause::Notification) => "a value has changed".into(),
-            Next::At(_, Cause::Periodic) => "periodic".into(),
-            Next::At(_, Cause::Heartbeat) => "heartbeat".into(),
-            Next::At(_, Cause::Scheduled) => "the ACS has asked for it".into(),
-            Next::At(_, Cause::Restart) => "unless the device has restarted by then".into(),
+            NextSession::Unplanned => return "none planned".into(),
+            NextSession::Disabled(why) => return format!("none: {}", why.reason()),
+            NextSession::Now if self.status.running.is_some() => return "as soon as this one ends".into(),
+            NextSession::Now => return "now".into(),
+            NextSession::At(_, SessionCause::Retry) => format!("retry {}", self.status.retry_count),
+            NextSession::At(_, SessionCause::Notification) => "a value has changed".into(),
+            NextSession::At(_, SessionCause::Periodic) => "periodic".into(),
+            NextSession::At(_, SessionCause::Heartbeat) => "heartbeat".into(),
+            NextSession::At(_, SessionCause::Scheduled) => "the ACS has asked for it".into(),
+            NextSession::At(_, SessionCause::Restart) => "unless the device has restarted by then".into(),
         };
         let at = self.next_at().unwrap_or_default();
         let wait = span(at.saturating_sub(self.now.monotonic));
@@ -293,7 +295,7 @@ impl View<'_> {
         }
     }
 
-    fn journal(&self, report: &mut Report) {
+    fn journal(&self, report: &mut TextReport) {
         let JournalState { directory, durable, error, notices } = &self.status.journal;
         let state = match (durable, error) {
             (true, None) => format!("durable in {}", directory.display()),
@@ -309,9 +311,9 @@ impl View<'_> {
 
     fn next_at(&self) -> Option<Duration> {
         match self.status.next {
-            Next::At(at, _) => Some(at),
-            Next::Now => Some(self.now.monotonic),
-            Next::Unplanned | Next::Disabled(_) => None,
+            NextSession::At(at, _) => Some(at),
+            NextSession::Now => Some(self.now.monotonic),
+            NextSession::Unplanned | NextSession::Disabled(_) => None,
         }
     }
 
@@ -342,26 +344,26 @@ impl View<'_> {
     }
 }
 
-impl Next {
+impl NextSession {
     fn name(self) -> &'static str {
         match self {
-            Next::Unplanned => "none",
-            Next::Disabled(_) => "disabled",
-            Next::Now => "now",
-            Next::At(_, Cause::Retry) => "retry",
-            Next::At(_, Cause::Notification) => "notification",
-            Next::At(_, Cause::Periodic) => "periodic",
-            Next::At(_, Cause::Heartbeat) => "heartbeat",
-            Next::At(_, Cause::Scheduled) => "scheduled",
-            Next::At(_, Cause::Restart) => "restart",
+            NextSession::Unplanned => "none",
+            NextSession::Disabled(_) => "disabled",
+            NextSession::Now => "now",
+            NextSession::At(_, SessionCause::Retry) => "retry",
+            NextSession::At(_, SessionCause::Notification) => "notification",
+            NextSession::At(_, SessionCause::Periodic) => "periodic",
+            NextSession::At(_, SessionCause::Heartbeat) => "heartbeat",
+            NextSession::At(_, SessionCause::Scheduled) => "scheduled",
+            NextSession::At(_, SessionCause::Restart) => "restart",
         }
     }
 }
 
 /// Lines of a label and a text.
-struct Report(String);
+struct TextReport(String);
 
-impl Report {
+impl TextReport {
     fn line(&mut self, label: &str, text: &str) {
         // Some of it comes from the network: it stays on its line, and moves no cursor.
         let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();

@@ -9,14 +9,14 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-fn failed() -> Status {
+fn failed() -> AgentStatus {
     let session = LastSession {
         began: NOW.wall - 62,
         took: Duration::from_millis(1_234),
         events: vec!["0 BOOTSTRAP".into(), "1 BOOT".into()],
         error: Some(SessionError::InformFault { code: 8001, text: "not\nyou\u{1b}[31m".into() }),
     };
-    Status {
+    AgentStatus {
         clock: Clock::new(),
         started: seconds(10_000 - 7_500),
         device: Some(DeviceId {
@@ -30,21 +30,21 @@ fn failed() -> Status {
         acs_username: "00D09E-0001".into(),
         running: None,
         last: Some((session, seconds(9_940))),
-        next: Next::At(seconds(10_012), Cause::Retry),
+        next: NextSession::At(seconds(10_012), SessionCause::Retry),
         events: vec![EventCode::Bootstrap.into(), Event::of_command(EventCode::MReboot, "key")],
         retry_count: 3,
         transfers: Vec::new(),
         ended: Vec::new(),
-        ways_in: WaysIn { http: Some(([0, 0, 0, 0], 7547).into()), ..WaysIn::default() },
+        listener_status: ListenerStatus { http: Some(([0, 0, 0, 0], 7547).into()), ..ListenerStatus::default() },
         journal: JournalState { directory: "/var/lib/cpe-agent".into(), durable: true, error: None, notices: vec![] },
     }
 }
 
-fn text(status: &Status, now: Now) -> String {
-    View { status, now, zone: &LocalZone::utc() }.text()
+fn text(status: &AgentStatus, now: Now) -> String {
+    StatusView { status, now, zone: &LocalZone::utc() }.text()
 }
 
-fn line(status: &Status, label: &str) -> String {
+fn line(status: &AgentStatus, label: &str) -> String {
     let text = text(status, NOW);
     let found = text.lines().find_map(|line| line.strip_prefix(&format!("{label:<14} ")));
     found.unwrap_or_else(|| panic!("no {label} in\n{text}")).to_owned()
@@ -80,7 +80,7 @@ fn without_a_clock_there_are_spans_only() {
     let text = text(&failed(), Now { wall: 100, ..NOW });
     assert!(text.contains("last session   1 min 0 s ago, took 1.234 s\n"), "{text}");
     assert!(text.contains("next session   in 12 s: retry 3\n"), "{text}");
-    let json = View { status: &failed(), now: Now { wall: 100, ..NOW }, zone: &LocalZone::utc() }.json();
+    let json = StatusView { status: &failed(), now: Now { wall: 100, ..NOW }, zone: &LocalZone::utc() }.json();
     assert_eq!(json["lastSession"]["began"], Json::Null);
     assert_eq!(json["lastSession"]["secondsAgo"], 60);
     assert_eq!(json["nextSession"], json!({ "cause": "retry", "at": null, "inSeconds": 12 }));
@@ -105,16 +105,22 @@ fn the_last_session_began_when_it_began() {
 fn every_state_of_sessions_has_its_words() {
     let mut status = failed();
     for (next, words) in [
-        (Next::Unplanned, "none planned"),
-        (Next::Disabled(Disabled::Cwmp), "none: EnableCWMP is false"),
-        (Next::Disabled(Disabled::NoAcs), "none: ManagementServer.URL is empty"),
-        (Next::Now, "now"),
-        (Next::At(seconds(9_000), Cause::Notification), "2026-11-22 13:47:25Z, in 0 s: a value has changed"),
-        (Next::At(seconds(103_600), Cause::Periodic), "2026-11-23 16:04:05Z, in 1 d 2 h: periodic"),
-        (Next::At(seconds(10_060), Cause::Heartbeat), "2026-11-22 14:05:05Z, in 1 min 0 s: heartbeat"),
-        (Next::At(seconds(12_000), Cause::Scheduled), "2026-11-22 14:37:25Z, in 33 min: the ACS has asked for it"),
+        (NextSession::Unplanned, "none planned"),
+        (NextSession::Disabled(Disabled::Cwmp), "none: EnableCWMP is false"),
+        (NextSession::Disabled(Disabled::NoAcs), "none: ManagementServer.URL is empty"),
+        (NextSession::Now, "now"),
         (
-            Next::At(seconds(10_060), Cause::Restart),
+            NextSession::At(seconds(9_000), SessionCause::Notification),
+            "2026-11-22 13:47:25Z, in 0 s: a value has changed",
+        ),
+        (NextSession::At(seconds(103_600), SessionCause::Periodic), "2026-11-23 16:04:05Z, in 1 d 2 h: periodic"),
+        (NextSession::At(seconds(10_060), SessionCause::Heartbeat), "2026-11-22 14:05:05Z, in 1 min 0 s: heartbeat"),
+        (
+            NextSession::At(seconds(12_000), SessionCause::Scheduled),
+            "2026-11-22 14:37:25Z, in 33 min: the ACS has asked for it",
+        ),
+        (
+            NextSession::At(seconds(10_060), SessionCause::Restart),
             "2026-11-22 14:05:05Z, in 1 min 0 s: unless the device has restarted by then",
         ),
     ] {
@@ -122,7 +128,7 @@ fn every_state_of_sessions_has_its_words() {
         assert_eq!(line(&status, "next session"), words);
     }
     status.running = Some(seconds(9_970));
-    status.next = Next::Now;
+    status.next = NextSession::Now;
     assert_eq!(line(&status, "session"), "running for 30 s");
     assert_eq!(line(&status, "next session"), "as soon as this one ends");
     status.last = None;
@@ -145,7 +151,7 @@ fn the_journal_says_what_is_wrong_with_it() {
 #[test]
 fn the_report_for_programs() {
     let status = failed();
-    let mut json = View { status: &status, now: NOW, zone: &LocalZone::utc() }.json();
+    let mut json = StatusView { status: &status, now: NOW, zone: &LocalZone::utc() }.json();
     json.as_object_mut().and_then(|json| json.remove("connectionRequests")).expect("tested beside its module");
     let expected = json!({
         "agent": { "version": env!("CARGO_PKG_VERSION"), "upSeconds": 7500 },
@@ -177,7 +183,7 @@ fn no_credential_of_a_url_is_shown() {
 
 #[test]
 fn the_board_answers_before_and_after() {
-    let board = Board::new(LocalZone::utc());
+    let board = LatestStatus::new(LocalZone::utc());
     assert!(board.describe(false).contains("next session   none planned\n"));
     board.publish(failed());
     let json: Json = serde_json::from_str(&board.describe(true)).expect("JSON");
@@ -189,9 +195,9 @@ fn the_board_answers_before_and_after() {
 fn the_earliest_deadline_is_the_next_session() {
     let mut schedule = Schedule::default();
     let mut informs = ScheduledInforms::default();
-    assert_eq!(Next::of(&schedule, &informs), Next::Unplanned);
+    assert_eq!(NextSession::of(&schedule, &informs), NextSession::Unplanned);
     informs.add("", seconds(60), NOW).expect("room");
-    assert_eq!(Next::of(&schedule, &informs), Next::At(seconds(10_060), Cause::Scheduled));
+    assert_eq!(NextSession::of(&schedule, &informs), NextSession::At(seconds(10_060), SessionCause::Scheduled));
     schedule.notification.session_wanted(NOW.monotonic);
-    assert_eq!(Next::of(&schedule, &informs), Next::At(seconds(10_000), Cause::Notification));
+    assert_eq!(NextSession::of(&schedule, &informs), NextSession::At(seconds(10_000), SessionCause::Notification));
 }

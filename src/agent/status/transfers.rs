@@ -43,7 +43,7 @@ impl TransferStatus {
         }
     }
 
-    /// Keys as [`View::json`](super::View) lists them.
+    /// Keys as [`StatusView::json`](super::StatusView) lists them.
     pub(super) fn json(&self, now: Duration) -> Json {
         let rate = self.rate(now);
         json!({

@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value as Json, json};
 
-use super::{Report, span};
+use super::{TextReport, span};
 use crate::connection_request::{ListenerState, Outcome, OutcomeCounters, StunView};
 use crate::stun::{ServerState, StunStatus};
 
 /// What `status` shows of the ways in.
 #[derive(Clone, Debug, Default)]
-pub(in crate::agent) struct WaysIn {
+pub(in crate::agent) struct ListenerStatus {
     pub(in crate::agent) state: Arc<ListenerState>,
     /// Where the port for requests over HTTP is open.
     pub(in crate::agent) http: Option<SocketAddr>,
@@ -22,12 +22,12 @@ pub(in crate::agent) struct WaysIn {
     pub(in crate::agent) stun: Option<StunView>,
 }
 
-impl WaysIn {
+impl ListenerStatus {
     pub(super) fn json(&self) -> Json {
         json!({
-            "http": door_json(self.http, &self.state.http),
+            "http": listener_json(self.http, &self.state.http),
             "hasPassword": self.has_password(),
-            "udp": door_json(self.udp, &self.state.udp),
+            "udp": listener_json(self.udp, &self.state.udp),
         })
     }
 
@@ -62,9 +62,9 @@ impl WaysIn {
         })
     }
 
-    pub(super) fn text(&self, report: &mut Report) {
-        report.line("requests HTTP", &door_text(self.http, &self.state.http));
-        report.line("requests UDP", &door_text(self.udp, &self.state.udp));
+    pub(super) fn text(&self, report: &mut TextReport) {
+        report.line("requests HTTP", &listener_text(self.http, &self.state.http));
+        report.line("requests UDP", &listener_text(self.udp, &self.state.udp));
         if !self.has_password() {
             report.line(
                 "  password",
@@ -86,7 +86,7 @@ impl WaysIn {
     }
 }
 
-fn stun_text(status: &StunStatus, report: &mut Report) {
+fn stun_text(status: &StunStatus, report: &mut TextReport) {
     let server = status.server.map_or_else(String::new, |server| format!(" ({server})"));
     report.line("STUN", &format!("{}{server}", status.server_state));
     if status.server_state == ServerState::Unused {
@@ -113,13 +113,13 @@ fn stun_text(status: &StunStatus, report: &mut Report) {
     report.line("  traffic", &traffic);
 }
 
-fn door_json<O: Outcome>(listening: Option<SocketAddr>, counters: &OutcomeCounters<O>) -> Json {
+fn listener_json<O: Outcome>(listening: Option<SocketAddr>, counters: &OutcomeCounters<O>) -> Json {
     let counters: Map<String, Json> = counters.all().map(|(name, count)| (name.to_owned(), count.into())).collect();
     json!({ "listening": listening, "counters": counters })
 }
 
 /// Outcomes that have not occurred are not worth a word.
-fn door_text<O: Outcome>(listening: Option<SocketAddr>, counters: &OutcomeCounters<O>) -> String {
+fn listener_text<O: Outcome>(listening: Option<SocketAddr>, counters: &OutcomeCounters<O>) -> String {
     let occurred = counters.all().filter(|(_, count)| *count > 0);
     let counts: Vec<String> = occurred.map(|(name, count)| format!("{count} {}", in_words(name))).collect();
     let counts = if counts.is_empty() { "none yet".into() } else { counts.join(", ") };
@@ -170,18 +170,18 @@ mod tests {
     }
 
     fn lines(status: &StunStatus) -> String {
-        let mut report = Report(String::new());
+        let mut report = TextReport(String::new());
         stun_text(status, &mut report);
         report.0
     }
 
     #[test]
     fn what_came_in_is_told_by_reason() {
-        let ways = WaysIn { http: Some(([0, 0, 0, 0], 7547).into()), ..WaysIn::default() };
+        let ways = ListenerStatus { http: Some(([0, 0, 0, 0], 7547).into()), ..ListenerStatus::default() };
         (0..2).for_each(|_| ways.state.http.add(HttpOutcome::WrongPath));
         ways.state.http.add(HttpOutcome::Accepted);
         ways.state.udp.add(UdpOutcome::OldTimestamp);
-        let mut report = Report(String::new());
+        let mut report = TextReport(String::new());
         ways.text(&mut report);
         let expected = "\
 requests HTTP  0.0.0.0:7547: 1 accepted, 2 wrong path
