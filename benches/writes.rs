@@ -12,8 +12,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use support::{
-    Agent, Call, Line, Message, Rpc, add_object, delete_object, get_parameter_names, get_parameter_values, reboot,
-    schedule_inform, set_parameter_attributes, set_parameter_values,
+    AcsSession, Agent, ManualAcs, Message, Rpc, add_object, delete_object, get_parameter_names, get_parameter_values,
+    reboot, schedule_inform, set_parameter_attributes, set_parameter_values,
 };
 
 const SOON: Duration = Duration::from_secs(30);
@@ -31,7 +31,7 @@ fn setting(name: &str, default: usize) -> usize {
 
 /// A gateway and the place where it calls.
 struct Bench {
-    line: Line,
+    acs: ManualAcs,
     agent: Agent,
     overlay: tempfile::TempDir,
 }
@@ -45,7 +45,7 @@ struct Cost {
 
 impl Bench {
     fn new() -> Bench {
-        let line = Line::open();
+        let acs = ManualAcs::start();
         let overlay = tempfile::tempdir().expect("a temporary directory");
         let file = overlay.path().join("overlay.json");
         let text = r#"{ "actions": { "reboot": ["true"] },
@@ -54,33 +54,33 @@ impl Bench {
         let agent = Agent::builder(env!("CARGO_BIN_EXE_cpe-agent"))
             .data_model(Path::new(env!("CARGO_MANIFEST_DIR")).join("data-model/tr-181.json"))
             .data_model(file)
-            .set("Device.ManagementServer.URL", &line.url())
+            .set("Device.ManagementServer.URL", &acs.url())
             .set("Device.ManagementServer.PeriodicInformEnable", "false")
             .fixed_ports()
             .log_level("error")
             .start();
-        Bench { line, agent, overlay }
+        Bench { acs, agent, overlay }
     }
 
     /// The next session up to where the gateway listens.
-    fn call(&self) -> Call {
-        let mut call = self.line.accept(SOON).expect("a session");
-        assert!(call.hear().expect("an Inform").is_inform());
-        call.confirm();
-        assert!(call.hear().expect("the empty POST").method.is_empty());
-        call
+    fn call(&self) -> AcsSession {
+        let mut session = self.acs.accept(SOON).expect("a session");
+        assert!(session.recv().expect("an Inform").is_inform());
+        session.confirm_inform();
+        assert!(session.recv().expect("the empty POST").method.is_empty());
+        session
     }
 
-    fn end(&self, mut call: Call) {
-        call.dismiss();
-        assert!(call.is_hung_up());
+    fn end(&self, mut session: AcsSession) {
+        session.end_session();
+        assert!(session.is_closed());
     }
 
     /// What is written when a session has ended and nobody waits any more.
-    fn end_and_print(&self, what: &str, call: Call) {
+    fn end_and_print(&self, what: &str, session: AcsSession) {
         let settle = Duration::from_millis(200);
         let (_, mut cost) = self.measure(|| {
-            self.end(call);
+            self.end(session);
             std::thread::sleep(settle);
         });
         cost.time = cost.time.saturating_sub(settle);
@@ -103,8 +103,8 @@ impl Bench {
     }
 
     /// Asks, and prints what that cost.
-    fn ask(&self, call: &mut Call, what: &str, rpc: &Rpc) -> Message {
-        let (answer, cost) = self.measure(|| call.ask(rpc).expect("an answer"));
+    fn ask(&self, session: &mut AcsSession, what: &str, rpc: &Rpc) -> Message {
+        let (answer, cost) = self.measure(|| session.call(rpc).expect("an answer"));
         assert!(!answer.is_fault(), "{}", answer.xml);
         cost.print(what);
         answer
@@ -128,23 +128,23 @@ impl Cost {
 fn per_call() {
     println!("# What a session and its calls write");
     let mut bench = Bench::new();
-    let (call, cost) = bench.measure(|| bench.call());
+    let (session, cost) = bench.measure(|| bench.call());
     cost.print("first contact up to the empty POST (and its start)");
-    bench.end_and_print("its end", call);
+    bench.end_and_print("its end", session);
     bench.agent.reboot();
-    let (mut call, cost) = bench.measure(|| bench.call());
+    let (mut session, cost) = bench.measure(|| bench.call());
     cost.print("1 BOOT up to the empty POST (and its start)");
     let code = "Device.DeviceInfo.ProvisioningCode";
     let everything = get_parameter_values(&["Device."]);
-    bench.ask(&mut call, "GetParameterValues of everything", &everything);
-    bench.ask(&mut call, "GetParameterNames of everything", &get_parameter_names("", false));
+    bench.ask(&mut session, "GetParameterValues of everything", &everything);
+    bench.ask(&mut session, "GetParameterNames of everything", &get_parameter_names("", false));
     let set = set_parameter_values(&[(code, "string", "one")], "key");
-    bench.ask(&mut call, "SetParameterValues of 1", &set);
-    bench.ask(&mut call, "the same once more", &set);
-    bench.ask(&mut call, "SetParameterAttributes of 1", &set_parameter_attributes(&[(code, None, Some(&[]))]));
+    bench.ask(&mut session, "SetParameterValues of 1", &set);
+    bench.ask(&mut session, "the same once more", &set);
+    bench.ask(&mut session, "SetParameterAttributes of 1", &set_parameter_attributes(&[(code, None, Some(&[]))]));
     let mut instances = Vec::new();
     for _ in 0..50 {
-        let answer = call.ask(&add_object(TABLE, "key")).expect("an answer");
+        let answer = session.call(&add_object(TABLE, "key")).expect("an answer");
         instances.push(format!("{TABLE}{}.", answer.argument("InstanceNumber").expect("a number")));
     }
     let fields = [
@@ -165,20 +165,20 @@ fn per_call() {
         .collect();
     let values: Vec<(&str, &str, &str)> = values.iter().map(|(name, kind, value)| (&**name, *kind, *value)).collect();
     let many = set_parameter_values(&values, "key 500");
-    bench.ask(&mut call, &format!("SetParameterValues of {}", values.len()), &many);
-    bench.ask(&mut call, "the same once more", &many);
-    bench.ask(&mut call, "AddObject", &add_object(TABLE, "key"));
-    bench.ask(&mut call, "DeleteObject", &delete_object(&instances[0], "key"));
-    bench.ask(&mut call, "ScheduleInform", &schedule_inform(1, "key"));
-    bench.end_and_print("the end of the session", call);
-    let (mut call, cost) = bench.measure(|| bench.call());
+    bench.ask(&mut session, &format!("SetParameterValues of {}", values.len()), &many);
+    bench.ask(&mut session, "the same once more", &many);
+    bench.ask(&mut session, "AddObject", &add_object(TABLE, "key"));
+    bench.ask(&mut session, "DeleteObject", &delete_object(&instances[0], "key"));
+    bench.ask(&mut session, "ScheduleInform", &schedule_inform(1, "key"));
+    bench.end_and_print("the end of the session", session);
+    let (mut session, cost) = bench.measure(|| bench.call());
     cost.print("3 SCHEDULED up to the empty POST (after 1 s)");
-    bench.ask(&mut call, "GetParameterValues of everything", &everything);
-    bench.end_and_print("the end of a session that only read", call);
+    bench.ask(&mut session, "GetParameterValues of everything", &everything);
+    bench.end_and_print("the end of a session that only read", session);
     bench.agent.reboot();
-    let mut call = bench.call();
-    bench.ask(&mut call, "Reboot", &reboot("key"));
-    drop(call);
+    let mut session = bench.call();
+    bench.ask(&mut session, "Reboot", &reboot("key"));
+    drop(session);
     assert!(bench.overlay.path().exists());
 }
 
@@ -186,30 +186,33 @@ fn per_call() {
 fn many_instances(limit: usize) {
     println!("\n# AddObject and DeleteObject by the number of instances; each the mean of 50");
     let mut bench = Bench::new();
-    let mut call = bench.call();
+    let mut session = bench.call();
     let mut count = 1;
     for size in [10, 1_000, limit] {
         while count < size {
-            assert!(!call.ask(&add_object(TABLE, "")).expect("an answer").is_fault());
+            assert!(!session.call(&add_object(TABLE, "")).expect("an answer").is_fault());
             count += 1;
         }
         let mut added = Vec::new();
         let adding = mean(50, || {
-            let answer = call.ask(&add_object(TABLE, "")).expect("an answer");
+            let answer = session.call(&add_object(TABLE, "")).expect("an answer");
             added.push(format!("{TABLE}{}.", answer.argument("InstanceNumber").expect("a number")));
         });
         let setting = mean(50, || {
             let name = format!("{TABLE}{size}.ExternalPort");
             let value = (count % 65_536).to_string();
             assert!(
-                !call.ask(&set_parameter_values(&[(&name, "unsignedInt", &value)], "")).expect("an answer").is_fault()
+                !session
+                    .call(&set_parameter_values(&[(&name, "unsignedInt", &value)], ""))
+                    .expect("an answer")
+                    .is_fault()
             );
             count += 1;
         });
         count -= 50;
         let deleting = mean(50, || {
             let instance = added.pop().expect("as many as were added");
-            assert!(!call.ask(&delete_object(&instance, "")).expect("an answer").is_fault());
+            assert!(!session.call(&delete_object(&instance, "")).expect("an answer").is_fault());
         });
         println!(
             "{size:>6} instances: AddObject {adding:.3} ms, SetParameterValues of 1 {setting:.3} ms, \
@@ -218,14 +221,14 @@ fn many_instances(limit: usize) {
         );
     }
     let before = bench.journal();
-    bench.end(call);
+    bench.end(session);
     std::thread::sleep(Duration::from_secs(1)); // it is rewritten now
     println!("the journal of that session: {before:?} lines and bytes, and then {:?}", bench.journal());
     let started = Instant::now();
     bench.agent.reboot();
-    let call = bench.call();
+    let session = bench.call();
     println!("restart with {limit} instances up to the empty POST: {:.1} ms", started.elapsed().as_secs_f64() * 1000.0);
-    drop(call);
+    drop(session);
 }
 
 fn mean(times: u32, mut step: impl FnMut()) -> f64 {
@@ -238,19 +241,19 @@ fn mean(times: u32, mut step: impl FnMut()) -> f64 {
 fn many_sessions(limit: usize) {
     println!("\n# Memory over sessions in a row, each with a write (the ACS URL) and a read of 1,000 parameters or so");
     let bench = Bench::new();
-    let url = bench.line.url();
+    let url = bench.acs.url();
     let started = Instant::now();
-    for session in 1..=limit {
-        let mut call = bench.call();
-        let next = format!("{url}?{}", session % 7);
+    for number in 1..=limit {
+        let mut session = bench.call();
+        let next = format!("{url}?{}", number % 7);
         let set = set_parameter_values(&[("Device.ManagementServer.URL", "string", &next)], "");
-        assert!(!call.ask(&set).expect("an answer").is_fault());
-        assert!(!call.ask(&get_parameter_values(&["Device."])).expect("an answer").is_fault());
-        bench.end(call);
-        if session == 100 || session == limit || session.is_multiple_of(limit.div_ceil(5)) {
-            let each = started.elapsed().as_secs_f64() * 1000.0 / session as f64;
+        assert!(!session.call(&set).expect("an answer").is_fault());
+        assert!(!session.call(&get_parameter_values(&["Device."])).expect("an answer").is_fault());
+        bench.end(session);
+        if number == 100 || number == limit || number.is_multiple_of(limit.div_ceil(5)) {
+            let each = started.elapsed().as_secs_f64() * 1000.0 / number as f64;
             println!(
-                "{session:>6} sessions: {}, {each:.2} ms a session, journal {} bytes",
+                "{number:>6} sessions: {}, {each:.2} ms a session, journal {} bytes",
                 bench.memory(),
                 bench.journal().1
             );

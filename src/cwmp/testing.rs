@@ -56,9 +56,9 @@ pub(crate) const MODEL: &str = r#"{ "Device": {
 
 /// What was written to the journal, and whether writing fails.
 #[derive(Clone, Default)]
-pub(crate) struct Paper(Rc<RefCell<(Vec<String>, bool)>>);
+pub(crate) struct MemoryJournal(Rc<RefCell<(Vec<String>, bool)>>);
 
-impl Paper {
+impl MemoryJournal {
     pub(crate) fn records(&self) -> Vec<String> {
         self.0.borrow().0.clone()
     }
@@ -68,30 +68,30 @@ impl Paper {
     }
 }
 
-impl Journal for Paper {
+impl Journal for MemoryJournal {
     fn append(&mut self, record: &str) -> Result<(), JournalError> {
-        let mut paper = self.0.borrow_mut();
-        if paper.1 {
+        let mut journal = self.0.borrow_mut();
+        if journal.1 {
             return Err(JournalError("disk full".into()));
         }
-        paper.0.push(record.to_owned());
+        journal.0.push(record.to_owned());
         Ok(())
     }
 }
 
 /// The device as a journal with these records makes it.
-pub(crate) fn device(records: &[String]) -> (Device, Paper) {
+pub(crate) fn device(records: &[String]) -> (Device, MemoryJournal) {
     let loaded = load(&[ModelFile { name: "model".into(), text: MODEL.into() }], &[]).expect("the model of the tests");
-    let paper = Paper::default();
-    let (device, notices) = Device::restore(loaded, records, Box::new(paper.clone()), NOW);
+    let journal = MemoryJournal::default();
+    let (device, notices) = Device::restore(loaded, records, Box::new(journal.clone()), NOW);
     assert_eq!(notices, [""; 0]);
-    (device, paper)
+    (device, journal)
 }
 
 /// A session that a test leads, message by message.
 pub(crate) struct Scenario {
     pub(crate) device: Device,
-    pub(crate) paper: Paper,
+    pub(crate) journal: MemoryJournal,
     session: Option<Session>,
     pub(crate) output: Output,
 }
@@ -99,17 +99,17 @@ pub(crate) struct Scenario {
 impl Scenario {
     /// A session that tells these events, its Inform ready to be looked at.
     pub(crate) fn telling(events: &[&str]) -> Scenario {
-        let (mut device, paper) = device(&[]);
+        let (mut device, journal) = device(&[]);
         for event in events {
             device.state_mut().events.raise(Event::new(EventCode::parse(event).expect("an event code")));
         }
-        Scenario::of(device, paper, version::ALL)
+        Scenario::of(device, journal, version::ALL)
     }
 
-    pub(crate) fn of(mut device: Device, paper: Paper, offered: &'static [version::Version]) -> Scenario {
+    pub(crate) fn of(mut device: Device, journal: MemoryJournal, offered: &'static [version::Version]) -> Scenario {
         let current_time = DateTime::parse("2026-11-22T15:04:05+01:00").expect("a date");
         let (session, output) = Session::start(&Start { current_time, offered }, &mut device);
-        Scenario { device, paper, session: Some(session), output }
+        Scenario { device, journal, session: Some(session), output }
     }
 
     /// A session that is past its Inform.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use crate::gateway::{SOON, gateway_at};
 use crate::support::mount::with_mounts;
-use crate::support::{Agent, Line};
+use crate::support::{Agent, ManualAcs};
 use tempfile::TempDir;
 
 /// As many as are tried in one session.
@@ -33,61 +33,61 @@ impl Hosts {
     }
 
     /// A gateway that finds the ACS by this file.
-    fn gateway(&self, line: &Line) -> Option<Agent> {
-        let url = format!("http://acs.test:{}/acs", line.port());
+    fn gateway(&self, acs: &ManualAcs) -> Option<Agent> {
+        let url = format!("http://acs.test:{}/acs", acs.port());
         Some(with_mounts(gateway_at(&url), &[(&self.file, "/etc/hosts")])?.start())
     }
 }
 
 /// The next session, well to its end or broken off behind Inform; gives the address at which the gateway called.
-fn called_at(line: &Line, is_good: bool) -> IpAddr {
-    let mut call = line.accept(SOON).expect("a session");
-    assert!(call.hear().expect("an Inform").is_inform());
+fn called_at(acs: &ManualAcs, is_good: bool) -> IpAddr {
+    let mut session = acs.accept(SOON).expect("a session");
+    assert!(session.recv().expect("an Inform").is_inform());
     if is_good {
-        call.confirm();
-        assert!(call.hear().expect("the empty POST").method.is_empty());
-        call.dismiss();
-        assert!(call.is_hung_up());
+        session.confirm_inform();
+        assert!(session.recv().expect("the empty POST").method.is_empty());
+        session.end_session();
+        assert!(session.is_closed());
     }
-    call.address()
+    session.address()
 }
 
-fn calls_again_at(agent: &Agent, line: &Line) -> IpAddr {
+fn calls_again_at(agent: &Agent, acs: &ManualAcs) -> IpAddr {
     agent.succeeds(&["inform"]);
-    called_at(line, true)
+    called_at(acs, true)
 }
 
 /// R22: one of them at random, and the good one again as long as it is good.
 #[test]
 fn the_good_address_is_kept() {
-    let (line, hosts) = (Line::open_everywhere(), Hosts::new());
-    let Some(agent) = hosts.gateway(&line) else { return };
-    let good = called_at(&line, true);
+    let (acs, hosts) = (ManualAcs::start_everywhere(), Hosts::new());
+    let Some(agent) = hosts.gateway(&acs) else { return };
+    let good = called_at(&acs, true);
     for _ in 0..3 {
-        assert_eq!(calls_again_at(&agent, &line), good);
+        assert_eq!(calls_again_at(&agent, &acs), good);
     }
     agent.succeeds(&["inform"]);
-    assert_eq!(called_at(&line, false), good);
+    assert_eq!(called_at(&acs, false), good);
     // The retries are not bound to it: that all go there is less likely than one in 250,000.
-    assert!((0..6).any(|_| called_at(&line, false) != good), "only {good}");
+    assert!((0..6).any(|_| called_at(&acs, false) != good), "only {good}");
 }
 
 /// R22: where the good one no longer answers, another is found in the same session, and is the good one from then on;
 /// as is one of those that the host has now.
 #[test]
 fn a_good_address_that_goes() {
-    let (line, hosts) = (Line::open_everywhere(), Hosts::new());
-    let Some(agent) = hosts.gateway(&line) else { return };
-    let good = called_at(&line, true);
-    let port = line.port();
-    drop(line);
+    let (acs, hosts) = (ManualAcs::start_everywhere(), Hosts::new());
+    let Some(agent) = hosts.gateway(&acs) else { return };
+    let good = called_at(&acs, true);
+    let port = acs.port();
+    drop(acs);
     let other: IpAddr = [127, 0, 0, if good == IpAddr::from([127, 0, 0, 5]) { 6 } else { 5 }].into();
-    let line = Line::open_at(&format!("{other}:{port}"));
-    assert_eq!(calls_again_at(&agent, &line), other);
-    drop(line);
+    let acs = ManualAcs::start_at(&format!("{other}:{port}"));
+    assert_eq!(calls_again_at(&agent, &acs), other);
+    drop(acs);
 
-    let line = Line::open_at(&format!("0.0.0.0:{port}"));
-    assert_eq!(calls_again_at(&agent, &line), other);
+    let acs = ManualAcs::start_at(&format!("0.0.0.0:{port}"));
+    assert_eq!(calls_again_at(&agent, &acs), other);
     hosts.write(vec!["127.0.0.9".into()]);
-    assert_eq!(calls_again_at(&agent, &line), IpAddr::from([127, 0, 0, 9]));
+    assert_eq!(calls_again_at(&agent, &acs), IpAddr::from([127, 0, 0, 9]));
 }

@@ -1,6 +1,6 @@
 //! Authentication of the real agent: every challenge a server may give, at any time, and wrong passwords.
 
-use crate::gateway::{BOOT, BOOTSTRAP, PASSWORD, SOON, USERNAME, converses, gateway, schemes};
+use crate::gateway::{BOOT, BOOTSTRAP, PASSWORD, SOON, USERNAME, gateway, run_simple_session, schemes};
 use crate::support::{
     Acs, AcsOptions, Algorithm, Challenge, Reply, basic, digest, empty_post, get_rpc_methods, inform, inform_response,
     no_content, other_scheme, response, unauthorized_again,
@@ -18,7 +18,7 @@ fn every_kind_of_digest() {
     for algorithm in algorithms {
         for qop in ["auth", "auth,auth-int", "auth-int, auth", ""] {
             let challenge = digest().algorithm(algorithm).qop(qop).realm("a realm, nonce=x").opaque("o=, x");
-            let session = converses(with_challenges(&[challenge]));
+            let session = run_simple_session(with_challenges(&[challenge]));
             assert_eq!(session.statuses(), [401, 200, 200, 200, 204], "{algorithm:?} {qop:?}");
             assert_eq!(session.connections().len(), 1, "R47");
             assert_eq!(schemes(&session), ["-", "Digest", "Digest", "Digest", "Digest"], "R59");
@@ -28,9 +28,9 @@ fn every_kind_of_digest() {
 
 #[test]
 fn as_genieacs_and_as_acsrs() {
-    let session = converses(AcsOptions::like_genieacs(USERNAME, PASSWORD));
+    let session = run_simple_session(AcsOptions::like_genieacs(USERNAME, PASSWORD));
     assert_eq!(session.statuses(), [401, 200, 200, 200, 204]);
-    let session = converses(AcsOptions::like_acsrs(USERNAME, PASSWORD));
+    let session = run_simple_session(AcsOptions::like_acsrs(USERNAME, PASSWORD));
     assert_eq!(session.statuses(), [401, 200, 200, 200, 204]);
     assert_eq!(schemes(&session), ["-", "Basic", "Basic", "Basic", "Basic"]);
 }
@@ -50,7 +50,7 @@ fn several_challenges() {
     ];
     for (challenges, scheme) in cases {
         for options in [with_challenges(&challenges), with_challenges(&challenges).challenges_in_one_header()] {
-            let session = converses(options);
+            let session = run_simple_session(options);
             assert_eq!(session.statuses(), [401, 200, 200, 200, 204]);
             assert_eq!(schemes(&session)[1..], [scheme; 4]);
         }
@@ -60,7 +60,7 @@ fn several_challenges() {
 /// R59, R60: a nonce may wear out at any time, and each new TCP connection may ask anew.
 #[test]
 fn new_challenges_in_the_middle() {
-    let worn = converses(with_challenges(&[digest().nonce_uses(1)]));
+    let worn = run_simple_session(with_challenges(&[digest().nonce_uses(1)]));
     assert_eq!(worn.statuses(), [401, 200, 401, 200, 401, 200, 401, 204]);
 
     let mut acs = Acs::start(AcsOptions::like_genieacs(USERNAME, PASSWORD));

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use crate::gateway::{MODELS, Model, model_file};
 use crate::support::agent::{AgentBuilder, program};
 use crate::support::{
-    Agent, Call, Line, Mount, Rpc, add_object, delete_object, get_parameter_values, get_rpc_methods, reboot,
+    AcsSession, Agent, ManualAcs, Mount, Rpc, add_object, delete_object, get_parameter_values, get_rpc_methods, reboot,
     schedule_inform, set_parameter_attributes, set_parameter_values,
 };
 
@@ -23,13 +23,13 @@ const BINARY: &str = env!("CARGO_BIN_EXE_cpe-agent");
 /// A gateway whose ACS sees it every second.
 struct Scene {
     model: &'static Model,
-    line: Line,
+    acs: ManualAcs,
     agent: Agent,
 }
 
 impl Scene {
     fn new(model: &'static Model, builder: AgentBuilder) -> Scene {
-        let line = Line::open();
+        let acs = ManualAcs::start();
         // Written once: an agent of another test may be reading it.
         static ACTIONS: LazyLock<PathBuf> = LazyLock::new(|| {
             let actions = Path::new(env!("CARGO_TARGET_TMPDIR")).join("failing-storage-actions.json");
@@ -40,23 +40,23 @@ impl Scene {
         let agent = builder
             .data_model(model_file(model.file))
             .data_model(ACTIONS.as_path())
-            .set(&name("URL"), &line.url())
+            .set(&name("URL"), &acs.url())
             .set(&name("PeriodicInformEnable"), "true")
             .set(&name("PeriodicInformInterval"), "1")
             .fixed_ports()
             .log_level("info")
             .not_started();
-        Scene { model, line, agent }
+        Scene { model, acs, agent }
     }
 
     /// The next session, up to where the agent listens.
-    fn call(&self) -> Call {
-        let mut call = self.line.accept(LIMIT).expect("a session");
-        let inform = call.hear().expect("an Inform");
+    fn call(&self) -> AcsSession {
+        let mut session = self.acs.accept(LIMIT).expect("a session");
+        let inform = session.recv().expect("an Inform");
         assert!(inform.is_inform());
-        call.confirm();
-        assert!(call.hear().expect("the empty POST").method.is_empty());
-        call
+        session.confirm_inform();
+        assert!(session.recv().expect("the empty POST").method.is_empty());
+        session
     }
 
     fn set(&self, value: &str) -> Rpc {
@@ -70,19 +70,19 @@ impl Scene {
     }
 
     /// What was stored last is all there, and nothing else.
-    fn expect_stored(&self, call: &mut Call, value: &str) {
+    fn expect_stored(&self, session: &mut AcsSession, value: &str) {
         let code = format!("{}.DeviceInfo.ProvisioningCode", self.model.root);
         let names = [self.name("Username"), code, self.name("ParameterKey")];
-        let answer = call.ask(&get_parameter_values(&names.each_ref().map(String::as_str))).expect("values");
+        let answer = session.call(&get_parameter_values(&names.each_ref().map(String::as_str))).expect("values");
         for name in &names {
             assert_eq!(answer.value(name), Some(value), "{name}"); // R157, R164, R171
         }
-        let answer = call.ask(&get_parameter_values(&[self.model.table])).expect("values");
+        let answer = session.call(&get_parameter_values(&[self.model.table])).expect("values");
         assert!(answer.value(&format!("{}1.Enable", self.model.table)).is_some(), "the first instance is gone"); // R222
     }
 
     /// Whatever would have to be stored is refused, and what needs no storage is not.
-    fn expect_refusals(&self, call: &mut Call, value: &str) {
+    fn expect_refusals(&self, session: &mut AcsSession, value: &str) {
         let instance = format!("{}1.", self.model.table);
         let calls = [
             self.set("refused"),
@@ -93,32 +93,36 @@ impl Scene {
             schedule_inform(1, "refused"),
         ];
         for rpc in calls {
-            let answer = call.ask(&rpc).expect("an answer");
+            let answer = session.call(&rpc).expect("an answer");
             let fault = answer.fault.unwrap_or_else(|| panic!("{} was promised", rpc.method()));
             assert_eq!((fault.code, fault.side.as_str()), (9002, "Server"), "{}", rpc.method()); // R164, R171
         }
-        assert!(!call.ask(&get_rpc_methods()).expect("an answer").is_fault());
-        self.expect_stored(call, value);
+        assert!(!session.call(&get_rpc_methods()).expect("an answer").is_fault());
+        self.expect_stored(session, value);
     }
 
     /// What is left of the journal's last page can still be written, in small records.
-    fn use_up_the_last_page(&self, call: &mut Call) {
+    fn use_up_the_last_page(&self, session: &mut AcsSession) {
         let url = self.name("URL");
         let mut notification = 1;
-        while !call.ask(&set_parameter_attributes(&[(&url, Some(notification), None)])).expect("an answer").is_fault() {
+        while !session
+            .call(&set_parameter_attributes(&[(&url, Some(notification), None)]))
+            .expect("an answer")
+            .is_fault()
+        {
             notification = 1 - notification;
         }
     }
 
-    fn end(&self, mut call: Call) {
-        call.dismiss();
-        assert!(call.is_hung_up()); // R50
+    fn end(&self, mut session: AcsSession) {
+        session.end_session();
+        assert!(session.is_closed()); // R50
     }
 
     /// Kills the agent and starts it on what is stored.
     fn crash(&mut self) {
         self.agent.kill9();
-        self.line.clear();
+        self.acs.clear();
         self.agent.restart();
     }
 }
@@ -140,19 +144,19 @@ fn a_journal_that_cannot_grow() {
     for model in MODELS {
         let mut scene = Scene::new(model, Agent::builder("sh").leading_args(&trap));
         scene.agent.restart();
-        let mut call = scene.call();
-        assert!(!call.ask(&scene.set("before")).expect("an answer").is_fault());
+        let mut session = scene.call();
+        assert!(!session.call(&scene.set("before")).expect("an answer").is_fault());
         let journal = fs::metadata(scene.agent.state_dir().join("journal")).expect("the journal").len();
         limit_files(&scene.agent, &(journal + 20).to_string());
-        scene.expect_refusals(&mut call, "before");
-        scene.end(call);
+        scene.expect_refusals(&mut session, "before");
+        scene.end(session);
         scene.agent.wait_for_log("File too large", LIMIT);
 
-        let mut call = scene.call();
-        scene.expect_refusals(&mut call, "before");
+        let mut session = scene.call();
+        scene.expect_refusals(&mut session, "before");
         limit_files(&scene.agent, "unlimited");
-        assert!(!call.ask(&scene.set("after")).expect("an answer").is_fault());
-        scene.expect_stored(&mut call, "after");
+        assert!(!session.call(&scene.set("after")).expect("an answer").is_fault());
+        scene.expect_stored(&mut session, "after");
         scene.crash();
         scene.expect_stored(&mut scene.call(), "after"); // R171
     }
@@ -171,19 +175,19 @@ fn a_full_disk() {
         let mut scene = Scene::new(model, Agent::builder(BINARY));
         let Some(disk) = Mount::at(scene.agent.state_dir(), "size=256k,mode=700") else { return };
         scene.agent.restart();
-        let mut call = scene.call();
-        assert!(!call.ask(&scene.set("before")).expect("an answer").is_fault());
+        let mut session = scene.call();
+        assert!(!session.call(&scene.set("before")).expect("an answer").is_fault());
         disk.fill();
-        scene.use_up_the_last_page(&mut call);
-        scene.expect_refusals(&mut call, "before");
-        scene.end(call);
+        scene.use_up_the_last_page(&mut session);
+        scene.expect_refusals(&mut session, "before");
+        scene.end(session);
         scene.agent.wait_for_log("No space left on device", LIMIT);
 
         scene.crash(); // R146: no boot, and yet the agent calls every second
-        let mut call = scene.call();
-        scene.expect_refusals(&mut call, "before");
+        let mut session = scene.call();
+        scene.expect_refusals(&mut session, "before");
         disk.make_room();
-        assert!(!call.ask(&scene.set("after")).expect("an answer").is_fault());
+        assert!(!session.call(&scene.set("after")).expect("an answer").is_fault());
         scene.crash();
         scene.expect_stored(&mut scene.call(), "after"); // R171
         scene.agent.kill9();
@@ -199,17 +203,17 @@ fn a_read_only_disk_under(model: &'static Model) {
     let mut scene = Scene::new(model, Agent::builder(BINARY));
     let Some(disk) = Mount::at(scene.agent.state_dir(), "size=1m,mode=700") else { return };
     scene.agent.restart();
-    let mut call = scene.call();
-    assert!(!call.ask(&scene.set("before")).expect("an answer").is_fault());
-    scene.end(call);
+    let mut session = scene.call();
+    assert!(!session.call(&scene.set("before")).expect("an answer").is_fault());
+    scene.end(session);
     scene.agent.terminate();
-    scene.line.clear();
+    scene.acs.clear();
     disk.change("ro");
 
     scene.agent.restart();
-    let mut call = scene.call();
-    scene.expect_refusals(&mut call, "before");
-    scene.end(call);
+    let mut session = scene.call();
+    scene.expect_refusals(&mut session, "before");
+    scene.end(session);
     scene.agent.wait_for_log("Read-only file system", LIMIT);
 
     disk.change("rw");
@@ -228,31 +232,31 @@ fn a_disk_that_comes_late() {
 fn a_disk_that_comes_late_under(model: &'static Model) {
     let mut scene = Scene::new(model, Agent::builder(BINARY));
     scene.agent.restart();
-    let mut call = scene.call();
-    assert!(!call.ask(&scene.set("before")).expect("an answer").is_fault());
-    scene.end(call);
+    let mut session = scene.call();
+    assert!(!session.call(&scene.set("before")).expect("an answer").is_fault());
+    scene.end(session);
     scene.agent.terminate();
-    scene.line.clear();
+    scene.acs.clear();
     let (state, away) = (scene.agent.state_dir(), scene.agent.directory().join("away"));
     fs::rename(&state, &away).expect("a directory that can be moved");
     fs::write(&state, "in the way").expect("a file");
 
     scene.agent.restart();
-    let mut call = scene.call();
-    assert_eq!(call.ask(&scene.set("refused")).expect("an answer").fault.map(|fault| fault.code), Some(9002));
+    let mut session = scene.call();
+    assert_eq!(session.call(&scene.set("refused")).expect("an answer").fault.map(|fault| fault.code), Some(9002));
     fs::remove_file(&state).expect("the file");
     fs::rename(&away, &state).expect("a directory that can be moved");
-    scene.end(call);
+    scene.end(session);
     let deadline = Instant::now() + LIMIT;
     loop {
-        let mut call = scene.call();
-        let answer = call.ask(&get_parameter_values(&[&scene.name("ParameterKey")])).expect("a value");
+        let mut session = scene.call();
+        let answer = session.call(&get_parameter_values(&[&scene.name("ParameterKey")])).expect("a value");
         if answer.value(&scene.name("ParameterKey")) == Some("before") {
-            scene.expect_stored(&mut call, "before"); // R171
-            assert!(!call.ask(&scene.set("after")).expect("an answer").is_fault());
+            scene.expect_stored(&mut session, "before"); // R171
+            assert!(!session.call(&scene.set("after")).expect("an answer").is_fault());
             break;
         }
-        scene.end(call);
+        scene.end(session);
         assert!(Instant::now() < deadline, "what was stored has not come back");
     }
     scene.crash();
@@ -264,9 +268,9 @@ impl Scene {
     fn expect_storing_soon(&self, value: &str) {
         let deadline = Instant::now() + LIMIT;
         loop {
-            let mut call = self.call();
-            let answer = call.ask(&self.set(value)).expect("an answer");
-            self.end(call);
+            let mut session = self.call();
+            let answer = session.call(&self.set(value)).expect("an answer");
+            self.end(session);
             if !answer.is_fault() {
                 return;
             }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::gateway::{BOOT, BOOTSTRAP, PASSWORD, SOON, USERNAME, converses, converses_allowing, gateway, gateway_at};
+use crate::gateway::{
+    BOOT, BOOTSTRAP, PASSWORD, SOON, USERNAME, gateway, gateway_at, run_simple_session, run_simple_session_allowing,
+};
 use crate::support::{
     Acs, AcsOptions, Agent, Closing, Reply, anything, drop_connection, drop_mid_body, empty_post, endless,
     get_rpc_methods, inform, inform_response, no_content, oversized, raw, response, silence, status,
@@ -48,13 +50,13 @@ fn servers_that_close_after_an_answer() {
     let closings =
         [Closing::KeepAlive, Closing::EachAnswer, Closing::LastAnswer, Closing::Each401, Closing::Each401Silently];
     for closing in closings {
-        converses(AcsOptions::new().closing(closing).cookie("session", ""));
+        run_simple_session(AcsOptions::new().closing(closing).cookie("session", ""));
         // A request that crosses with the closing behind the 401 is sent again, and both count (RFC 7616 §3.4).
         let lost = if closing == Closing::Each401Silently { "R61: nc 2 after 0" } else { "nothing" };
-        converses_allowing(lost, AcsOptions::new().closing(closing).digest(USERNAME, PASSWORD));
-        converses(AcsOptions::new().closing(closing).basic(USERNAME, PASSWORD));
+        run_simple_session_allowing(lost, AcsOptions::new().closing(closing).digest(USERNAME, PASSWORD));
+        run_simple_session(AcsOptions::new().closing(closing).basic(USERNAME, PASSWORD));
     }
-    converses(AcsOptions::like_genieacs(USERNAME, PASSWORD).closing(Closing::KeepAlive));
+    run_simple_session(AcsOptions::like_genieacs(USERNAME, PASSWORD).closing(Closing::KeepAlive));
 }
 
 /// R46, R49: a server that closes after each answer and does not say so may do it while the next request is on its way.
@@ -115,12 +117,12 @@ fn dropped_connections() {
 #[test]
 fn answers_in_every_form() {
     let dribble = Duration::from_millis(5);
-    converses(AcsOptions::new().chunked());
-    converses(AcsOptions::new().interim());
-    converses(AcsOptions::new().dribble(dribble));
-    converses(AcsOptions::new().chunked().interim().dribble(dribble).digest(USERNAME, PASSWORD));
-    converses(AcsOptions::new().chunked().closing(Closing::EachAnswer));
-    converses(AcsOptions::new().ipv6());
+    run_simple_session(AcsOptions::new().chunked());
+    run_simple_session(AcsOptions::new().interim());
+    run_simple_session(AcsOptions::new().dribble(dribble));
+    run_simple_session(AcsOptions::new().chunked().interim().dribble(dribble).digest(USERNAME, PASSWORD));
+    run_simple_session(AcsOptions::new().chunked().closing(Closing::EachAnswer));
+    run_simple_session(AcsOptions::new().ipv6());
 }
 
 /// A name that resolves, where the ACS listens on just one of the addresses.

@@ -112,7 +112,7 @@ fn a_session_that_is_stopped_has_failed() {
     acs.expects(inform().only_events(&[]).retry_count(2)).replies(inform_response());
     acs.expects(empty_post()).replies(no_content());
     agent.restart();
-    acs.story_told(SOON);
+    acs.wait_until_met(SOON);
     eventually("the value", || agent.value(CODE) == "kept");
     for _ in 0..3 {
         acs.session(SOON);

@@ -11,7 +11,7 @@ use crate::support::{
 fn redirects_at_any_point() {
     for code in [301, 302, 307] {
         let mut acs = Acs::start(AcsOptions::new().digest(USERNAME, PASSWORD).cookie("a", "; Path=/acs"));
-        let there = acs.second_door(AcsOptions::new().digest(USERNAME, PASSWORD).path("/there").cookie("b", ""));
+        let there = acs.second_listener(AcsOptions::new().digest(USERNAME, PASSWORD).path("/there").cookie("b", ""));
         let here = acs.url();
         acs.expects(inform()).replies(redirect(code, &there));
         acs.expects(inform()).replies(inform_response());
@@ -67,7 +67,7 @@ fn how_many_redirects_in_a_row() {
 fn a_redirect_is_not_kept() {
     for code in [301, 302, 307] {
         let mut acs = Acs::start(AcsOptions::new());
-        let there = acs.second_door(AcsOptions::new().path("/there"));
+        let there = acs.second_listener(AcsOptions::new().path("/there"));
         let url = "Device.ManagementServer.URL";
         acs.expects(inform().retry_count(0)).replies(redirect(code, &there));
         acs.expects(inform().retry_count(0)).replies(status(404));
@@ -105,7 +105,7 @@ fn redirects_that_lead_nowhere() {
         let acs = Acs::start(AcsOptions::new());
         let what = reply.describe();
         acs.expects(inform()).replies(reply);
-        acs.whenever(inform().retry_count(1)).replies(inform_response());
+        acs.always(inform().retry_count(1)).replies(inform_response());
         let agent = gateway(&acs).start();
         running.push((what, acs, agent));
     }
@@ -122,7 +122,7 @@ fn redirects_that_lead_nowhere() {
 #[test]
 fn a_redirect_to_a_host_that_wants_the_password() {
     let mut acs = Acs::start(AcsOptions::new());
-    let there = acs.second_door(AcsOptions::new().ipv6().basic(USERNAME, PASSWORD));
+    let there = acs.second_listener(AcsOptions::new().ipv6().basic(USERNAME, PASSWORD));
     acs.expects(inform()).replies(redirect(302, &there));
     let agent = gateway(&acs).start();
     let session = acs.session(SOON).expect_failed();
@@ -132,7 +132,7 @@ fn a_redirect_to_a_host_that_wants_the_password() {
     drop(acs);
 
     let mut acs = Acs::start(AcsOptions::new().digest(USERNAME, PASSWORD));
-    let there = acs.second_door(AcsOptions::new().ipv6().digest(USERNAME, PASSWORD));
+    let there = acs.second_listener(AcsOptions::new().ipv6().digest(USERNAME, PASSWORD));
     acs.expects(inform()).replies(redirect(302, &there));
     acs.expects(inform()).replies(inform_response());
     acs.expects(empty_post()).replies(no_content());
@@ -154,7 +154,7 @@ fn cookies() {
     };
     for on_401 in [false, true] {
         let mut acs = Acs::start(options(on_401));
-        let there = acs.second_door(AcsOptions::new().ipv6().path("/there"));
+        let there = acs.second_listener(AcsOptions::new().ipv6().path("/there"));
         acs.expects(inform()).replies(inform_response());
         acs.expects(empty_post()).replies(redirect(307, &there));
         acs.expects(empty_post()).replies(Reply::from(get_rpc_methods()).header("Set-Cookie", "session=; Max-Age=0"));

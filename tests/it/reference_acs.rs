@@ -211,7 +211,7 @@ fn a_good_session_is_recorded_whole_and_violates_nothing() {
     assert_eq!(session.connections(), [1]);
     assert_eq!(session.inform().device.serial_number, "1");
     assert_eq!(session.response("GetParameterValues").parameters.len(), 1);
-    acs.story_told(SOON);
+    acs.wait_until_met(SOON);
 
     let told = crate::support::transcript::render(&session, false);
     for line in [
@@ -540,7 +540,7 @@ fn a_nonce_bound_to_its_connection_is_worth_nothing_on_another() {
 #[test]
 fn redirects_lead_through_a_second_door_and_the_post_must_be_the_same() {
     let mut acs = acs(AcsOptions::new());
-    let url = acs.second_door(AcsOptions::new().path("/there").keeps_no_messages());
+    let url = acs.second_listener(AcsOptions::new().path("/there").keeps_no_messages());
     acs.expects(inform()).replies(redirect(307, &url));
     acs.expects(inform()).replies(inform_response());
     let first = RawCpe::connect(&acs).post(SOAP, &inform_xml(0));

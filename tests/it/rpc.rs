@@ -3,9 +3,9 @@
 #![allow(clippy::disallowed_methods)] // tests have clocks and wait for what takes its time
 
 mod attributes;
+mod gateway;
 mod inform;
 mod objects;
 mod reboot;
 mod reset;
 mod schedule;
-mod visit;

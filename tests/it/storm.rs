@@ -13,17 +13,17 @@
 
 #![allow(clippy::disallowed_methods)] // a storm has clocks and waits
 
-pub(crate) mod chance;
-mod gateway;
-mod story;
+mod expected;
+mod history;
+pub(crate) mod rng;
 
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant, SystemTime};
 
-use self::chance::Chance;
-use self::gateway::{Change, Gateway, Landscape, TR_098, TR_181};
-use self::story::Story;
-use crate::support::{Agent, Call, Line, Message, Mount, Rpc, reboot, schedule_inform};
+use self::expected::{Change, ExpectedModel, StormModel, TR_098, TR_181};
+use self::history::History;
+use self::rng::SeededRng;
+use crate::support::{AcsSession, Agent, ManualAcs, Message, Mount, Rpc, reboot, schedule_inform};
 
 /// Rounds where the environment does not say how many.
 const ROUNDS: usize = 60;
@@ -36,25 +36,25 @@ const KILL_LIMIT: Duration = Duration::from_millis(8);
 
 #[test]
 fn a_storm_over_tr_181() {
-    Storm::over(&TR_181).blow(setting("STORM_ROUNDS", ROUNDS));
+    Storm::over(&TR_181).run(setting("STORM_ROUNDS", ROUNDS));
 }
 
 #[test]
 fn a_storm_over_tr_098() {
-    Storm::over(&TR_098).blow(setting("STORM_ROUNDS", ROUNDS));
+    Storm::over(&TR_098).run(setting("STORM_ROUNDS", ROUNDS));
 }
 
 #[test]
 fn a_storm_over_tr_181_on_a_failing_disk() {
     if let Some(storm) = Storm::on_a_failing_disk(&TR_181) {
-        storm.blow(setting("STORM_ROUNDS", ROUNDS));
+        storm.run(setting("STORM_ROUNDS", ROUNDS));
     }
 }
 
 #[test]
 fn a_storm_over_tr_098_on_a_failing_disk() {
     if let Some(storm) = Storm::on_a_failing_disk(&TR_098) {
-        storm.blow(setting("STORM_ROUNDS", ROUNDS));
+        storm.run(setting("STORM_ROUNDS", ROUNDS));
     }
 }
 
@@ -89,11 +89,11 @@ enum Asked {
 struct Storm {
     /// Where the state is kept, if that is to fail. Unmounted before the directory of the agent goes.
     disk: Option<Disk>,
-    line: Line,
+    acs: ManualAcs,
     agent: Agent,
-    chance: Chance,
-    gateway: Gateway,
-    story: Story,
+    rng: SeededRng,
+    expected: ExpectedModel,
+    history: History,
     started: Instant,
     in_flight: Option<Change>,
     keys: u32,
@@ -125,27 +125,27 @@ struct Compactions {
 
 impl Storm {
     /// A gateway that has had its first session in peace.
-    fn over(landscape: &'static Landscape) -> Storm {
-        let line = Line::open();
-        let agent = Storm::agent(landscape, &line);
-        Storm::after_the_first_session(landscape, line, agent, None)
+    fn over(model: &'static StormModel) -> Storm {
+        let acs = ManualAcs::start();
+        let agent = Storm::agent(model, &acs);
+        Storm::after_the_first_session(model, acs, agent, None)
     }
 
     /// The same with its state on a disk of its own, where one can be mounted.
-    fn on_a_failing_disk(landscape: &'static Landscape) -> Option<Storm> {
-        let line = Line::open();
-        let agent = Storm::agent(landscape, &line);
+    fn on_a_failing_disk(model: &'static StormModel) -> Option<Storm> {
+        let acs = ManualAcs::start();
+        let agent = Storm::agent(model, &acs);
         let mount = Mount::at(agent.state_dir(), "size=4m,mode=700")?;
         let disk = Disk { mount, condition: Condition::Well, failed: false, refused: 0 };
-        Some(Storm::after_the_first_session(landscape, line, agent, Some(disk)))
+        Some(Storm::after_the_first_session(model, acs, agent, Some(disk)))
     }
 
-    fn agent(landscape: &Landscape, line: &Line) -> Agent {
-        let root = landscape.root;
+    fn agent(model: &StormModel, acs: &ManualAcs) -> Agent {
+        let root = model.root;
         Agent::builder(env!("CARGO_BIN_EXE_cpe-agent"))
-            .data_model(landscape.model)
+            .data_model(model.model)
             .data_model(write_actions())
-            .set(&format!("{root}.ManagementServer.URL"), &line.url())
+            .set(&format!("{root}.ManagementServer.URL"), &acs.url())
             .set(&format!("{root}.ManagementServer.PeriodicInformEnable"), "false")
             .fixed_ports() // so that the connection-request URL does not change with each start
             .log_level("warn")
@@ -153,27 +153,27 @@ impl Storm {
     }
 
     fn after_the_first_session(
-        landscape: &'static Landscape,
-        line: Line,
+        model: &'static StormModel,
+        acs: ManualAcs,
         mut agent: Agent,
         disk: Option<Disk>,
     ) -> Storm {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("a time after 1970");
         let seed = setting("STORM_SEED", now.as_micros() as usize);
-        println!("{}: STORM_SEED={seed}", landscape.model);
+        println!("{}: STORM_SEED={seed}", model.model);
         agent.restart();
-        let mut story = Story::from_the_factory(format!("{}.DeviceInfo.ProvisioningCode", landscape.root));
-        let mut call = line.accept(CALL_LIMIT).expect("the first session");
-        initiate(&mut call, &mut story, Instant::now(), true);
-        let gateway = Gateway::explore(landscape, &mut call);
+        let mut history = History::from_the_factory(format!("{}.DeviceInfo.ProvisioningCode", model.root));
+        let mut session = acs.accept(CALL_LIMIT).expect("the first session");
+        initiate(&mut session, &mut history, Instant::now(), true);
+        let expected = ExpectedModel::explore(model, &mut session);
         agent.kill9();
         Storm {
             disk,
-            line,
+            acs,
             agent,
-            chance: Chance::new(seed as u64),
-            gateway,
-            story,
+            rng: SeededRng::new(seed as u64),
+            expected,
+            history,
             started: Instant::now(),
             in_flight: None,
             keys: 0,
@@ -181,13 +181,13 @@ impl Storm {
         }
     }
 
-    fn blow(mut self, rounds: usize) {
+    fn run(mut self, rounds: usize) {
         for round in 0..rounds {
-            let moment = match self.chance.below(20) {
+            let moment = match self.rng.below(20) {
                 0 | 1 => Moment::Start,
                 2 | 3 => Moment::InformResponse,
-                4..=12 => Moment::Request(self.chance.below(6)),
-                _ => Moment::End(self.chance.below(10)),
+                4..=12 => Moment::Request(self.rng.below(6)),
+                _ => Moment::End(self.rng.below(10)),
             };
             println!("round {round}: killed at {moment:?}");
             self.start();
@@ -195,8 +195,8 @@ impl Storm {
             self.agent.kill9();
             self.compactions.look(&self.agent);
         }
-        self.calm_down();
-        let (done, undone) = self.gateway.interrupted;
+        self.finish();
+        let (done, undone) = self.expected.interrupted;
         println!("of the interrupted changes {done} were there, {undone} were not");
         println!("the journal was rewritten {} times", self.compactions.count);
         assert!(rounds < ROUNDS || self.compactions.count > 0, "the journal was never rewritten");
@@ -208,16 +208,16 @@ impl Storm {
 
     /// Starts the agent: as a rule as if the device had lost power, now and then alone.
     fn start(&mut self) {
-        self.line.clear();
+        self.acs.clear();
         if let Some(disk) = &mut self.disk {
-            disk.start(&mut self.chance);
+            disk.start(&mut self.rng);
         }
-        let alone = self.story.calls_for_a_session() && !self.story.expects_a_reboot() && self.chance.percent(40);
+        let alone = self.history.calls_for_a_session() && !self.history.expects_a_reboot() && self.rng.percent(40);
         self.started = Instant::now();
         if alone {
             self.agent.restart(); // R146
         } else {
-            self.story.booted();
+            self.history.booted();
             self.agent.reboot();
         }
     }
@@ -226,31 +226,31 @@ impl Storm {
         if let Moment::Start = moment {
             return self.wait(5 * KILL_LIMIT);
         }
-        let mut call = self.line.accept(CALL_LIMIT).expect("a session");
+        let mut session = self.acs.accept(CALL_LIMIT).expect("a session");
         if let Moment::InformResponse = moment {
-            let inform = call.hear().expect("an Inform");
-            self.story.told(&inform, self.started);
-            self.story.confirm(&inform);
-            call.confirm();
+            let inform = session.recv().expect("an Inform");
+            self.history.told(&inform, self.started);
+            self.history.confirm(&inform);
+            session.confirm_inform();
             self.wait(KILL_LIMIT);
             self.agent.kill9();
-            if call.hear().is_some() {
-                self.story.delivered(self.can_store());
+            if session.recv().is_some() {
+                self.history.delivered(self.can_store());
             }
             return;
         }
         let stored = self.can_store();
-        initiate(&mut call, &mut self.story, self.started, stored);
-        self.gateway.compare(&mut call, self.in_flight.take().as_ref());
+        initiate(&mut session, &mut self.history, self.started, stored);
+        self.expected.compare(&mut session, self.in_flight.take().as_ref());
         match moment {
             Moment::Request(count) => {
-                (0..*count).for_each(|_| self.ask(&mut call));
-                self.ask_and_kill(&mut call);
+                (0..*count).for_each(|_| self.ask(&mut session));
+                self.ask_and_kill(&mut session);
             }
             Moment::End(count) => {
-                (0..*count).for_each(|_| self.ask(&mut call));
-                call.dismiss();
-                if self.chance.percent(40) {
+                (0..*count).for_each(|_| self.ask(&mut session));
+                session.end_session();
+                if self.rng.percent(40) {
                     self.change_locally();
                 }
                 self.wait(2 * KILL_LIMIT);
@@ -266,45 +266,45 @@ impl Storm {
 
     fn wait(&mut self, limit: Duration) {
         // The moment is the point of it: nothing is waited for.
-        std::thread::sleep(self.chance.moment(limit));
+        std::thread::sleep(self.rng.moment(limit));
     }
 
     /// What an operator changes, the ACS hears of, and of nothing else (R101).
     fn change_locally(&mut self) {
         self.keys += 1;
         let value = format!("code {}", self.keys);
-        let output = self.agent.command(&["set", &format!("{}={value}", self.story.watched())]);
+        let output = self.agent.command(&["set", &format!("{}={value}", self.history.watched())]);
         match &self.disk {
             Some(disk) if !output.status.success() => assert!(disk.failed, "{output:?}"),
             _ => {
                 assert!(output.status.success(), "{output:?}");
-                self.story.changed(value);
+                self.history.changed(value);
             }
         }
     }
 
-    fn ask(&mut self, call: &mut Call) {
+    fn ask(&mut self, session: &mut AcsSession) {
         if let Some(disk) = &mut self.disk {
-            disk.go_on(&mut self.chance);
+            disk.go_on(&mut self.rng);
         }
         let asked = self.anything();
         let before = Instant::now();
-        let answer = call.ask(&asked.rpc()).expect("an answer");
+        let answer = session.call(&asked.rpc()).expect("an answer");
         self.answered(asked, before, &answer);
     }
 
-    fn ask_and_kill(&mut self, call: &mut Call) {
+    fn ask_and_kill(&mut self, session: &mut AcsSession) {
         let asked = self.anything();
         let before = Instant::now();
-        call.say(&asked.rpc());
+        session.send(&asked.rpc());
         self.wait(KILL_LIMIT);
         self.agent.kill9();
-        match call.hear() {
+        match session.recv() {
             Some(answer) => self.answered(asked, before, &answer), // it was on its way already
             None => match asked {
                 Asked::Change(change) => self.in_flight = Some(change),
-                Asked::Reboot(key) => self.story.reboot(&key, false),
-                Asked::Schedule(key, delay) => self.story.schedule(&key, before, delay, false),
+                Asked::Reboot(key) => self.history.reboot(&key, false),
+                Asked::Schedule(key, delay) => self.history.schedule(&key, before, delay, false),
             },
         }
     }
@@ -317,14 +317,14 @@ impl Storm {
             return;
         }
         match asked {
-            Asked::Change(change) => self.gateway.answered(&change, answer),
+            Asked::Change(change) => self.expected.answered(&change, answer),
             Asked::Reboot(key) => {
                 assert_eq!(answer.method, "RebootResponse", "{}", answer.xml);
-                self.story.reboot(&key, true);
+                self.history.reboot(&key, true);
             }
             Asked::Schedule(key, delay) => {
                 assert_eq!(answer.method, "ScheduleInformResponse", "{}", answer.xml);
-                self.story.schedule(&key, before, delay, true);
+                self.history.schedule(&key, before, delay, true);
             }
         }
     }
@@ -332,35 +332,35 @@ impl Storm {
     fn anything(&mut self) -> Asked {
         self.keys += 1;
         let key = format!("key {} <&>", self.keys);
-        match self.chance.below(20) {
+        match self.rng.below(20) {
             0 => Asked::Reboot(key),
-            1 if self.story.scheduled() < 8 => {
-                Asked::Schedule(key, Duration::from_secs(1 + self.chance.below(2) as u64))
+            1 if self.history.scheduled() < 8 => {
+                Asked::Schedule(key, Duration::from_secs(1 + self.rng.below(2) as u64))
             }
-            _ => Asked::Change(self.gateway.any_change(&mut self.chance, &key)),
+            _ => Asked::Change(self.expected.any_change(&mut self.rng, &key)),
         }
     }
 
     /// The storm is over: everything is as it must be, and the last events come.
-    fn calm_down(&mut self) {
-        self.line.clear();
+    fn finish(&mut self) {
+        self.acs.clear();
         if let Some(disk) = &mut self.disk {
             disk.turn(Condition::Well);
             disk.failed = false;
         }
-        self.story.booted();
+        self.history.booted();
         self.started = Instant::now();
         self.agent.reboot();
-        while !self.story.is_over() {
+        while !self.history.is_over() {
             // A scheduled Inform whose answer was never heard may not come at all.
-            if let Some(mut call) = self.line.accept(Duration::from_millis(50)) {
-                initiate(&mut call, &mut self.story, self.started, true);
-                self.gateway.compare(&mut call, self.in_flight.take().as_ref());
-                call.dismiss();
-                assert!(call.is_hung_up()); // R50
+            if let Some(mut session) = self.acs.accept(Duration::from_millis(50)) {
+                initiate(&mut session, &mut self.history, self.started, true);
+                self.expected.compare(&mut session, self.in_flight.take().as_ref());
+                session.end_session();
+                assert!(session.is_closed()); // R50
             }
             assert!(self.started.elapsed() < CALL_LIMIT, "events are left, and no session comes");
-            self.story.forget_what_never_came();
+            self.history.forget_what_never_came();
         }
     }
 }
@@ -377,8 +377,8 @@ impl Asked {
 
 impl Disk {
     /// Before the agent starts: only then, while no file is open, can it become read-only.
-    fn start(&mut self, chance: &mut Chance) {
-        self.turn(match chance.below(6) {
+    fn start(&mut self, rng: &mut SeededRng) {
+        self.turn(match rng.below(6) {
             0 => Condition::ReadOnly,
             1 => Condition::Full,
             _ => Condition::Well,
@@ -387,10 +387,10 @@ impl Disk {
     }
 
     /// While the agent runs: now and then there is no room, and then there is again.
-    fn go_on(&mut self, chance: &mut Chance) {
+    fn go_on(&mut self, rng: &mut SeededRng) {
         match self.condition {
-            Condition::Well if chance.percent(15) => self.turn(Condition::Full),
-            Condition::Full if chance.percent(30) => self.turn(Condition::Well),
+            Condition::Well if rng.percent(15) => self.turn(Condition::Full),
+            Condition::Full if rng.percent(30) => self.turn(Condition::Well),
             _ => {}
         }
         self.failed |= self.condition != Condition::Well;
@@ -423,14 +423,14 @@ impl Compactions {
 }
 
 /// From the Inform to the point where the agent listens, and has stored what was delivered if it can.
-fn initiate(call: &mut Call, story: &mut Story, started: Instant, stored: bool) {
-    let inform = call.hear().expect("an Inform");
-    story.told(&inform, started);
-    story.confirm(&inform);
-    call.confirm();
-    let next = call.hear().expect("the empty POST");
+fn initiate(session: &mut AcsSession, history: &mut History, started: Instant, stored: bool) {
+    let inform = session.recv().expect("an Inform");
+    history.told(&inform, started);
+    history.confirm(&inform);
+    session.confirm_inform();
+    let next = session.recv().expect("the empty POST");
     assert!(next.method.is_empty(), "{}", next.xml); // R114
-    story.delivered(stored);
+    history.delivered(stored);
 }
 
 /// The device reboots when the test says so: its command does nothing.

@@ -121,7 +121,7 @@ fn redirects_between_http_and_https() {
     let mut acs = Acs::start(AcsOptions::new().cookie("plain", ""));
     let here = acs.url();
     let secure = AcsOptions::new().path("/secure").cookie("secure", "; Secure");
-    let there = acs.second_door(secure.tls(authority.server(Flaw::None)));
+    let there = acs.second_listener(secure.tls(authority.server(Flaw::None)));
     acs.expects(inform()).replies(redirect(302, &there));
     acs.expects(inform()).replies(inform_response());
     acs.expects(empty_post()).replies(get_rpc_methods());
@@ -132,7 +132,7 @@ fn redirects_between_http_and_https() {
     drop(agent);
 
     let mut acs = Acs::start(AcsOptions::new());
-    let there = acs.second_door(AcsOptions::new().path("/secure").tls(authority.server(Flaw::WrongName)));
+    let there = acs.second_listener(AcsOptions::new().path("/secure").tls(authority.server(Flaw::WrongName)));
     acs.expects(inform()).replies(redirect(302, &there));
     let agent = trusting(&ca_file, &acs, "127.0.0.1");
     agent.wait_for_log("session failed: no secure connection", SOON);

@@ -16,8 +16,10 @@ use std::fs;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::storm::chance::Chance;
-use crate::support::{Agent, Call, FileServer, FileServerOptions, Line, Message, Rpc, Served, download, upload};
+use crate::storm::rng::SeededRng;
+use crate::support::{
+    AcsSession, Agent, FileServer, FileServerOptions, FileSpec, ManualAcs, Message, Rpc, download, upload,
+};
 use tempfile::TempDir;
 
 /// Rounds where the environment does not say how many.
@@ -38,7 +40,7 @@ const LOG: &str = "2 Vendor Log File";
 
 #[test]
 fn a_storm_over_files() {
-    Storm::new().blow(setting("STORM_ROUNDS", ROUNDS));
+    Storm::new().run(setting("STORM_ROUNDS", ROUNDS));
 }
 
 fn setting(name: &str, default: usize) -> usize {
@@ -67,11 +69,11 @@ enum Report {
 }
 
 struct Storm {
-    line: Line,
+    acs: ManualAcs,
     agent: Agent,
     files: FileServer,
     place: TempDir,
-    chance: Chance,
+    rng: SeededRng,
     asked: BTreeMap<String, Asked>,
     keys: u32,
 }
@@ -81,7 +83,7 @@ impl Storm {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("a time after 1970");
         let seed = setting("STORM_SEED", now.as_micros() as usize);
         println!("STORM_SEED={seed}");
-        let line = Line::open();
+        let acs = ManualAcs::start();
         let place = tempfile::tempdir().expect("a directory");
         let in_place = |name: &str| place.path().join(name);
         let directory = place.path().to_str().expect("a path that is text");
@@ -100,22 +102,22 @@ impl Storm {
             .data_model("data-model/tr-181.json")
             .data_model(in_place("overlay.json"))
             .data_model(in_place("image"))
-            .set("Device.ManagementServer.URL", &line.url())
+            .set("Device.ManagementServer.URL", &acs.url())
             .set("Device.ManagementServer.PeriodicInformEnable", "false")
             .fixed_ports()
             .log_level("info")
             .not_started();
         let files = FileServer::start(FileServerOptions::new());
-        files.serves("/config", Served::sized(200_000).trickles(50_000, Duration::from_millis(1)));
-        Storm { line, agent, files, place, chance: Chance::new(seed as u64), asked: BTreeMap::new(), keys: 0 }
+        files.serves("/config", FileSpec::sized(200_000).trickles(50_000, Duration::from_millis(1)));
+        Storm { acs, agent, files, place, rng: SeededRng::new(seed as u64), asked: BTreeMap::new(), keys: 0 }
     }
 
-    fn blow(mut self, rounds: usize) {
+    fn run(mut self, rounds: usize) {
         let started = Instant::now();
         for round in 0..rounds {
             println!("round {round} at {:?}", started.elapsed());
-            let alone = self.chance.percent(40);
-            self.line.clear();
+            let alone = self.rng.percent(40);
+            self.acs.clear();
             if alone {
                 self.agent.restart();
             } else {
@@ -125,14 +127,14 @@ impl Storm {
             self.round(alone);
             self.agent.kill9();
         }
-        self.calm_down();
-        self.take_stock(rounds);
+        self.finish();
+        self.check_totals(rounds);
     }
 
     /// As a rule the action that runs goes down with the device; now and then it is through just before.
     fn lose_power(&mut self) {
         let running = fs::read_to_string(self.place.path().join("running")).unwrap_or_default();
-        if !running.trim().is_empty() && self.chance.percent(70) {
+        if !running.trim().is_empty() && self.rng.percent(70) {
             let group = format!("-{}", running.trim());
             // It may have ended meanwhile.
             let _ = Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status();
@@ -140,52 +142,52 @@ impl Storm {
     }
 
     fn round(&mut self, alone: bool) {
-        if self.chance.percent(10) {
+        if self.rng.percent(10) {
             return self.wait();
         }
-        let Some(mut call) = self.line.accept(if alone { SHORTLY } else { SOON }) else { return self.wait() };
-        if !self.listen(&mut call, 25) {
+        let Some(mut session) = self.acs.accept(if alone { SHORTLY } else { SOON }) else { return self.wait() };
+        if !self.listen(&mut session, 25) {
             return;
         }
-        for _ in 0..self.chance.below(4) {
+        for _ in 0..self.rng.below(4) {
             let (key, rpc) = self.anything();
-            call.say(&rpc);
-            if self.chance.percent(15) {
+            session.send(&rpc);
+            if self.rng.percent(15) {
                 self.wait();
                 self.agent.kill9();
             }
-            let Some(answer) = call.hear() else { return };
+            let Some(answer) = session.recv() else { return };
             self.answered(&key, &answer);
         }
-        call.dismiss();
+        session.end_session();
         self.wait();
     }
 
     /// The session up to the empty POST; false where the agent was killed on the way, with that chance at each step.
-    fn listen(&mut self, call: &mut Call, percent: usize) -> bool {
-        let Some(inform) = call.hear() else { return false };
+    fn listen(&mut self, session: &mut AcsSession, percent: usize) -> bool {
+        let Some(inform) = session.recv() else { return false };
         self.check(&inform);
-        if self.chance.percent(percent / 2) {
+        if self.rng.percent(percent / 2) {
             self.agent.kill9();
             return false;
         }
-        call.confirm();
-        let Some(mut message) = call.hear() else { return false };
+        session.confirm_inform();
+        let Some(mut message) = session.recv() else { return false };
         while !message.method.is_empty() {
             let key = self.reported(&message);
-            if self.chance.percent(percent / 2) {
+            if self.rng.percent(percent / 2) {
                 self.agent.kill9();
                 return false;
             }
-            call.respond(&message);
+            session.respond(&message);
             self.note(&key, Report::Unsure);
-            let killed = self.chance.percent(percent);
+            let killed = self.rng.percent(percent);
             if killed {
-                std::thread::sleep(self.chance.moment(Duration::from_millis(4)));
+                std::thread::sleep(self.rng.moment(Duration::from_millis(4)));
                 self.agent.kill9();
             }
             // What it says next shows that it has heard, and so that the journal has it.
-            let Some(next) = call.hear() else { return false };
+            let Some(next) = session.recv() else { return false };
             self.note(&key, Report::Confirmed);
             if killed {
                 return false;
@@ -236,48 +238,48 @@ impl Storm {
     fn anything(&mut self) -> (String, Rpc) {
         self.keys += 1;
         let key = format!("key {}", self.keys);
-        let (file_type, rpc) = match self.chance.below(10) {
+        let (file_type, rpc) = match self.rng.below(10) {
             0..=1 => (LOG, upload(LOG, &self.files.url("/log"))),
             2..=4 => {
-                self.files.serves("/firmware", Served::file(image(&key)));
+                self.files.serves("/firmware", FileSpec::file(image(&key)));
                 (FIRMWARE, download(FIRMWARE, &self.files.url("/firmware")))
             }
             _ => (CONFIG, download(CONFIG, &self.files.url("/config"))),
         };
         let asked = Asked { file_type, answered: false, report: Report::None, code: 0 };
         self.asked.insert(key.clone(), asked);
-        let delay = if self.chance.percent(20) { 1 } else { 0 };
+        let delay = if self.rng.percent(20) { 1 } else { 0 };
         (key.clone(), rpc.with("CommandKey", key).with("DelaySeconds", delay))
     }
 
     fn wait(&mut self) {
         // The moment is the point of it: nothing is waited for.
-        let moment = match self.chance.percent(40) {
-            true => Duration::from_millis(self.chance.below(60) as u64),
-            false => self.chance.moment(KILL_LIMIT),
+        let moment = match self.rng.percent(40) {
+            true => Duration::from_millis(self.rng.below(60) as u64),
+            false => self.rng.moment(KILL_LIMIT),
         };
         std::thread::sleep(moment);
     }
 
     /// The storm is over: everything that was promised is reported.
-    fn calm_down(&mut self) {
+    fn finish(&mut self) {
         let deadline = Instant::now() + 4 * SOON;
         let mut silence = 0;
-        self.line.clear();
+        self.acs.clear();
         self.agent.reboot();
         while silence < 15 {
             assert!(Instant::now() < deadline, "never reported: {:?}", self.missing());
-            match self.line.accept(Duration::from_millis(100)) {
-                Some(mut call) => {
-                    if self.listen(&mut call, 0) {
-                        call.dismiss();
+            match self.acs.accept(Duration::from_millis(100)) {
+                Some(mut session) => {
+                    if self.listen(&mut session, 0) {
+                        session.end_session();
                     }
                 }
                 // An image waits for the device to go down, or there is nothing left.
                 None => silence = if self.missing().is_empty() { silence + 1 } else { 0 },
             }
             if !self.missing().is_empty() && self.is_going_down() {
-                self.line.clear();
+                self.acs.clear();
                 self.agent.reboot();
             }
         }
@@ -299,7 +301,7 @@ impl Storm {
     }
 
     /// No action ran twice, and what was reported as done has run.
-    fn take_stock(&self, rounds: usize) {
+    fn check_totals(&self, rounds: usize) {
         let applies = fs::read_to_string(self.place.path().join("applies")).unwrap_or_default();
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
         applies.lines().for_each(|key| *counts.entry(key).or_default() += 1);

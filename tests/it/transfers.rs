@@ -2,9 +2,9 @@
 
 #![allow(clippy::disallowed_methods)] // these tests have clocks and wait
 
-mod bench;
 mod downloads;
 mod firmware;
+mod gateway;
 mod local;
 mod memory;
 mod queue;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::cwmp::testing::{Paper, device};
+use crate::cwmp::testing::{MemoryJournal, device};
 use crate::model::attributes::{Attributes, Notification};
 
 fn texts(list: &[&str]) -> Vec<String> {
@@ -76,7 +76,7 @@ fn get_has_an_end() {
 
 #[test]
 fn set_is_all_or_nothing() {
-    let (mut device, paper) = device(&[]);
+    let (mut device, journal) = device(&[]);
     let refused = assign(&mut device, &[(NAME, "new"), (INTERVAL, "0"), ("Device.DeviceInfo.UpTime", "1"), ("x", "1")]);
     let reasons = refused.expect_err("refused");
     let reasons: Vec<&str> = reasons.lines().collect();
@@ -84,10 +84,10 @@ fn set_is_all_or_nothing() {
     assert!(reasons[0].starts_with(INTERVAL), "{reasons:?}");
     assert_eq!(reasons[1], "Device.DeviceInfo.UpTime: the parameter is read-only");
     assert_eq!(reasons[2], "x: no such parameter or object");
-    assert_eq!((value(&device, NAME).as_str(), paper.records().len()), ("<&\">", 0));
+    assert_eq!((value(&device, NAME).as_str(), journal.records().len()), ("<&\">", 0));
     assert_eq!(assign(&mut device, &[(NAME, "new"), (INTERVAL, "60")]), Ok(false));
     assert_eq!((value(&device, NAME).as_str(), value(&device, INTERVAL).as_str()), ("new", "60"));
-    assert_eq!(paper.records().len(), 1);
+    assert_eq!(journal.records().len(), 1);
     let twice = assign(&mut device, &[(NAME, "a"), (NAME, "b")]);
     assert_eq!(twice, Err(format!("{NAME}: it is in the list more than once")));
     let many: Vec<(String, Secret)> = (0..100).map(|n| (format!("Device.X{n}"), Secret::default())).collect();
@@ -164,9 +164,9 @@ fn an_object_with_a_reserved_parameter_stays() {
 
 #[test]
 fn what_cannot_be_stored_is_not_done() {
-    let (mut device, paper) = device(&[]);
-    let failing = |paper: &Paper| paper.fail(true);
-    failing(&paper);
+    let (mut device, journal) = device(&[]);
+    let failing = |journal: &MemoryJournal| journal.fail(true);
+    failing(&journal);
     let reason = "the state cannot be stored: disk full".to_owned();
     assert_eq!(assign(&mut device, &[(NAME, "new")]), Err(reason.clone()));
     assert_eq!(add(&mut device, "Device.Hosts.Host."), Err(reason.clone()));

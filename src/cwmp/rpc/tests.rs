@@ -179,7 +179,7 @@ fn a_set_holds_after_a_restart() {
     let list = [(INTERVAL, "x:unsignedInt", "60"), ("Device.Hosts.Host.1.Name", "", " a b ")];
     let answer = acs.call("SetParameterValues", &values(&list, "k1"));
     assert_eq!(answer, "<cwmp:SetParameterValuesResponse><Status>0</Status></cwmp:SetParameterValuesResponse>"); // R161, R169
-    let (restarted, _) = device(&acs.paper.records());
+    let (restarted, _) = device(&acs.journal.records());
     let value = |name: &str| restarted.tree.get(name).expect(name).to_string();
     assert_eq!(
         (value(INTERVAL), value("Device.Hosts.Host.1.Name"), value(KEY)),
@@ -190,11 +190,11 @@ fn a_set_holds_after_a_restart() {
 #[test]
 fn what_cannot_be_stored_is_not_set() {
     let mut acs = Scenario::serving();
-    acs.paper.fail(true);
+    acs.journal.fail(true);
     let answer = acs.call("SetParameterValues", &values(&[(INTERVAL, "", "60")], "k"));
     assert_eq!(code(&answer), 9002);
     assert_eq!((acs.value(INTERVAL), acs.value(KEY)), ("3600".into(), "".into()));
-    acs.paper.fail(false);
+    acs.journal.fail(false);
     assert_eq!(code(&acs.call("SetParameterValues", &values(&[(INTERVAL, "", "60")], "k"))), 0);
 }
 
@@ -202,18 +202,18 @@ fn what_cannot_be_stored_is_not_set() {
 fn a_set_that_changes_nothing_writes_nothing() {
     let mut acs = Scenario::serving();
     acs.call("SetParameterValues", &values(&[(INTERVAL, "", "60")], "k"));
-    let written = acs.paper.records().len();
+    let written = acs.journal.records().len();
     acs.call("SetParameterValues", &values(&[(INTERVAL, "", "60")], "k"));
     acs.call("GetParameterValues", &names(&[""]));
     acs.acs("");
-    assert_eq!(acs.paper.records().len(), written);
+    assert_eq!(acs.journal.records().len(), written);
 }
 
 #[test]
 fn what_the_acs_has_set_outlives_another_default() {
     let mut acs = Scenario::serving();
     acs.call("SetParameterValues", &values(&[(INTERVAL, "", "3600")], "")); // the default of this firmware
-    let records = acs.paper.records().join("\n");
+    let records = acs.journal.records().join("\n");
     assert!(records.contains(&format!("[\"=\",\"{INTERVAL}\",\"3600\"]")), "{records}"); // R171
 }
 
@@ -286,7 +286,7 @@ fn instances_come_and_go() {
     assert!(answer.contains("<InstanceNumber>3</InstanceNumber>"), "{answer}");
     let name = acs.device.tree.parameter("Device.Hosts.Host.3.Name").expect("a parameter");
     assert_eq!((name.value(), name.attributes().notification as u8), (Value::Text("".into()), 0)); // R206, R215
-    let (restarted, _) = device(&acs.paper.records());
+    let (restarted, _) = device(&acs.journal.records());
     assert!(restarted.tree.get("Device.Hosts.Host.3.Name").is_some()); // R217
     assert!(restarted.tree.get("Device.Hosts.Host.2.Name").is_none());
 }
@@ -314,7 +314,7 @@ fn each_reboot_that_is_asked_for_is_told() {
     assert_eq!(answer, "<cwmp:RebootResponse></cwmp:RebootResponse>"); // R223
     acs.call("Reboot", "<CommandKey> \u{e9}&lt;&amp;&#13; </CommandKey>");
     assert_eq!(code(&acs.call("Reboot", &format!("<CommandKey>{}</CommandKey>", "k".repeat(33)))), 9003);
-    let (restarted, _) = device(&acs.paper.records());
+    let (restarted, _) = device(&acs.journal.records());
     assert!(restarted.state().reboot);
     let told: Vec<_> =
         restarted.state().events.pending().map(|e| (e.code.to_string(), e.command_key.clone())).collect();
@@ -328,13 +328,13 @@ fn a_reboot_is_told_when_it_has_taken_place() {
     let mut acs = Scenario::serving();
     acs.call("Reboot", "<CommandKey>a</CommandKey>");
     let inform = |records: &[String], has_rebooted: bool| {
-        let (mut device, paper) = device(records);
+        let (mut device, journal) = device(records);
         if has_rebooted {
             device.state_mut().reboot = false;
         }
-        Scenario::of(device, paper, crate::cwmp::version::ALL).posted()
+        Scenario::of(device, journal, crate::cwmp::version::ALL).posted()
     };
-    let records = acs.paper.records();
+    let records = acs.journal.records();
     assert!(!inform(&records, false).contains("M Reboot"));
     let told = "<EventCode>M Reboot</EventCode><CommandKey>a</CommandKey>";
     assert!(inform(&records, true).contains(told));
@@ -350,7 +350,7 @@ fn informs_are_scheduled_and_kept() {
         assert_eq!(code(&acs.call("ScheduleInform", &ask("60", key))), 0); // R155
     }
     assert_eq!(code(&acs.call("ScheduleInform", &ask("120", "a"))), 0);
-    let (restarted, _) = device(&acs.paper.records());
+    let (restarted, _) = device(&acs.journal.records());
     assert_eq!(restarted.state().informs.len(), 3);
 }
 
@@ -387,9 +387,9 @@ fn the_acs_chooses_parameters_for_the_inform() {
     assert_eq!(set(&mut acs, "EventList", "1 BOOT, 2 PERIODIC"), 0);
     assert_eq!(set(&mut acs, "Enable", "1"), 0);
     let inform = |event: &str| {
-        let (mut device, paper) = device(&acs.paper.records());
+        let (mut device, journal) = device(&acs.journal.records());
         device.state_mut().events.raise(crate::cwmp::event::EventCode::parse(event).expect("a code"));
-        Scenario::of(device, paper, crate::cwmp::version::ALL).posted()
+        Scenario::of(device, journal, crate::cwmp::version::ALL).posted()
     };
     assert!(inform("1 BOOT").contains("<Name>Device.Hosts.Host.1.Name</Name>"));
     assert!(!inform("0 BOOTSTRAP").contains("<Name>Device.Hosts.Host.1.Name</Name>"));

@@ -54,7 +54,7 @@ fn what_inform_told_is_delivered_when_its_response_has_come() {
     assert_eq!(scenario.device.state().events.pending().count(), 2); // a trap: not cleared before the response
     scenario.acs(&inform_response(""));
     assert_eq!(scenario.device.state().events.pending().count(), 0);
-    let (restored, _) = device(&scenario.paper.records());
+    let (restored, _) = device(&scenario.journal.records());
     assert_eq!(restored.state().events.pending().count(), 0);
 }
 
@@ -121,12 +121,12 @@ fn a_long_name_is_not_kept_whole() {
 
 #[test]
 fn a_heartbeat_goes_alone_and_tells_no_changes() {
-    let (mut device, paper) = device(&[]);
+    let (mut device, journal) = device(&[]);
     let name = "Device.DeviceInfo.ProvisioningCode";
     let value = crate::model::value::Type::String.parse("x").expect("a text");
     let change = crate::model::transaction::Change::Set(name.into(), value);
     device.commit(vec![change], Author::Other, |state| state.events.raise(EventCode::Heartbeat)).expect("stored");
-    let mut scenario = Scenario::of(device, paper, version::ALL);
+    let mut scenario = Scenario::of(device, journal, version::ALL);
     let inform = scenario.posted();
     assert!(inform.contains("14 HEARTBEAT") && !inform.contains("4 VALUE CHANGE"), "{inform}"); // R303
     scenario.acs(&inform_response(""));
@@ -204,9 +204,9 @@ fn an_acs_of_version_1_0_is_answered_in_its_namespace() {
 
 #[test]
 fn a_retry_for_a_version_1_0_acs_offers_nothing_newer() {
-    let (mut device, paper) = device(&[]);
+    let (mut device, journal) = device(&[]);
     device.state_mut().events.raise(EventCode::Boot);
-    let scenario = Scenario::of(device, paper, version::OLDEST);
+    let scenario = Scenario::of(device, journal, version::OLDEST);
     let inform = scenario.posted();
     assert!(inform.contains("cwmp-1-0") && !inform.contains("SupportedCWMPVersions"), "{inform}"); // R84, R81
 }

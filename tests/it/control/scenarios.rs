@@ -15,7 +15,7 @@ use super::model::{MODEL, at};
 use crate::gateway::{SOON, model_file};
 use crate::support::agent::{AgentBuilder, patience, program};
 use crate::support::port::closed_address;
-use crate::support::{Acs, AcsOptions, Agent, Line, Session, inform, inform_response};
+use crate::support::{Acs, AcsOptions, Agent, ManualAcs, Session, inform, inform_response};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_cpe-agent");
 const TABLE: &str = MODEL.table;
@@ -360,14 +360,14 @@ fn while_a_session_hangs_status_answers_and_changes_wait() {
 #[test]
 fn commands_that_waited_share_a_session() {
     const EVENTS: [&str; 3] = ["X 00D09E a", "X 00D09E b", "X 00D09E c"];
-    let line = Line::open().keeping_messages();
-    let agent = agent_with(&line.url(), &[], &[]);
+    let acs = ManualAcs::start().keeping_messages();
+    let agent = agent_with(&acs.url(), &[], &[]);
     let next = || {
-        let mut call = line.accept(SOON).expect("a session");
-        let inform = call.hear().expect("an Inform");
-        (inform.events.len(), call)
+        let mut session = acs.accept(SOON).expect("a session");
+        let inform = session.recv().expect("an Inform");
+        (inform.events.len(), session)
     };
-    let (_, mut call) = next();
+    let (_, mut session) = next();
     // On a busy machine a client may not have come to its word yet when the session ends.
     let shared = (0..5).any(|_| {
         thread::scope(|scope| {
@@ -376,12 +376,12 @@ fn commands_that_waited_share_a_session() {
             agent.succeeds(&["status"]);
             let mut told = Vec::new();
             while told.iter().sum::<usize>() < EVENTS.len() {
-                call.confirm();
-                let _ = call.hear();
-                call.dismiss();
+                session.confirm_inform();
+                let _ = session.recv();
+                session.end_session();
                 let (events, next_call) = next();
                 told.push(events);
-                call = next_call;
+                session = next_call;
             }
             for client in clients {
                 client.join().expect("a client");
@@ -414,13 +414,13 @@ fn inform_starts_a_session_at_once() {
     acs.expects(inform().only_events(&["6 CONNECTION REQUEST"])).replies(inform_response());
     let began = Instant::now();
     assert_eq!(agent.succeeds(&["inform", "6 CONNECTION REQUEST"]), "");
-    acs.story_told(SOON);
+    acs.wait_until_met(SOON);
     assert!(began.elapsed() < patience(Duration::from_secs(1)), "{:?}", began.elapsed());
     acs.session(SOON).expect_complete();
     eventually("a status of success", || status(&agent)["lastSession"]["ok"] == true);
     acs.expects(inform().only_events(&["2 PERIODIC"])).replies(inform_response());
     agent.succeeds(&["inform"]);
-    acs.story_told(SOON);
+    acs.wait_until_met(SOON);
     acs.session(SOON).expect_complete();
 }
 
@@ -432,7 +432,7 @@ fn an_active_notification_starts_a_session_unless_it_is_held_back() {
     acs.session(SOON).expect_complete();
     acs.expects(inform().only_events(&["4 VALUE CHANGE"]).parameter(CODE, "new")).replies(inform_response());
     agent.succeeds(&["set", &format!("{CODE}=new")]);
-    acs.story_told(SOON);
+    acs.wait_until_met(SOON);
     acs.session(SOON).expect_complete();
     agent.succeeds(&["set", at!("ManagementServer.DefaultActiveNotificationThrottle=3600")]);
     agent.succeeds(&["set", &format!("{CODE}=newer")]);
@@ -443,7 +443,7 @@ fn an_active_notification_starts_a_session_unless_it_is_held_back() {
     acs.expects(inform().event("2 PERIODIC").event("4 VALUE CHANGE").parameter(CODE, "newer"))
         .replies(inform_response());
     agent.succeeds(&["inform"]);
-    acs.story_told(SOON);
+    acs.wait_until_met(SOON);
     acs.session(SOON).expect_complete();
     eventually("nothing more to tell", || status(&agent)["events"] == serde_json::json!([]));
     assert_eq!(status(&agent)["nextSession"]["cause"], "none");
@@ -454,7 +454,7 @@ fn comes_to_another_acs(agent: &Agent) -> Session {
     let mut acs = Acs::start(AcsOptions::new());
     acs.expects(inform().event("0 BOOTSTRAP")).replies(inform_response());
     agent.succeeds(&["set", &format!("{URL}={}", acs.url())]);
-    acs.story_told(SOON);
+    acs.wait_until_met(SOON);
     acs.session(SOON).expect_complete()
 }
 

@@ -1,7 +1,7 @@
 //! Challenges, redirects and TLS.
 
 use super::attempt::{Attempt, SIZE, serving};
-use crate::support::{Algorithm, FileServer, FileServerOptions, Served, basic, digest, other_scheme, pattern};
+use crate::support::{Algorithm, FileServer, FileServerOptions, FileSpec, basic, digest, other_scheme, pattern};
 
 /// R65, R61: the file server chooses.
 #[test]
@@ -16,7 +16,7 @@ fn challenges_are_answered() {
         let options = FileServerOptions::new().challenges(&offered, "cpe", "s3cret");
         for options in [options.clone(), options.clone().closes_silently(), options.forgets_nonces()] {
             let server = FileServer::start(options);
-            server.serves("/a@b/fw.bin", Served::sized(SIZE).drops_after(100_000).times(1));
+            server.serves("/a@b/fw.bin", FileSpec::sized(SIZE).drops_after(100_000).times(1));
             assert!(Attempt::at(&server.url("/a@b/fw.bin?x=%20y")).content() == pattern(SIZE));
             assert_eq!(server.requests()[0].header("Authorization"), None);
         }
@@ -28,7 +28,7 @@ fn challenges_are_answered() {
 fn refused_credentials() {
     for options in [FileServerOptions::new().basic("cpe", "other"), FileServerOptions::new().digest("cpe", "other")] {
         let server = FileServer::start(options);
-        server.serves("/f", Served::file("x"));
+        server.serves("/f", FileSpec::file("x"));
         let mut attempt = Attempt::at(&server.url("/f"));
         assert_eq!(attempt.failure(), (9012, "the server refused the user name or the password".into()));
         assert_eq!(server.requests().len(), 2);
@@ -41,18 +41,18 @@ fn refused_credentials() {
 #[test]
 fn redirects_are_followed() {
     for status in [301, 302, 303, 307, 308] {
-        let (server, attempt) = serving(Served::redirect(status, "../dir/./there?x=1"));
-        server.serves("/dir/there", Served::file("content"));
+        let (server, attempt) = serving(FileSpec::redirect(status, "../dir/./there?x=1"));
+        server.serves("/dir/there", FileSpec::file("content"));
         assert_eq!(attempt.content(), b"content");
         assert_eq!(server.requests()[1].target, "/dir/there?x=1");
         assert_eq!(server.connections(), 1);
     }
     let chain = |length: usize| {
-        let (server, attempt) = serving(Served::redirect(302, "/1"));
+        let (server, attempt) = serving(FileSpec::redirect(302, "/1"));
         for at in 1..length {
-            server.serves(&format!("/{at}"), Served::redirect(302, &format!("/{}", at + 1)));
+            server.serves(&format!("/{at}"), FileSpec::redirect(302, &format!("/{}", at + 1)));
         }
-        server.serves(&format!("/{length}"), Served::file("content"));
+        server.serves(&format!("/{length}"), FileSpec::file("content"));
         (server, attempt)
     };
     assert_eq!(chain(5).1.content(), b"content");
@@ -62,26 +62,26 @@ fn redirects_are_followed() {
 #[test]
 fn redirects_that_lead_nowhere() {
     for location in ["/fw.bin", "ftp://127.0.0.1/fw.bin?key=4711", "http://u:4711@127.0.0.1:0/", "http://"] {
-        let (_server, attempt) = serving(Served::redirect(302, location));
+        let (_server, attempt) = serving(FileSpec::redirect(302, location));
         let (code, sentence) = attempt.failure();
         assert!(code == 9010 && !sentence.contains("4711"), "{location}: {code} {sentence}");
     }
-    assert_eq!(serving(Served::status(302)).1.failure().0, 9010);
+    assert_eq!(serving(FileSpec::status(302)).1.failure().0, 9010);
 }
 
 /// The password is for the server that was named, and told to no other in clear text.
 #[test]
 fn another_host_does_not_get_the_password() {
     let other = FileServer::start(FileServerOptions::new().basic("cpe", "s3cret"));
-    other.serves("/f", Served::file("content"));
-    let (_server, attempt) = serving(Served::redirect(307, &other.url_of_host("localhost", "/f")));
+    other.serves("/f", FileSpec::file("content"));
+    let (_server, attempt) = serving(FileSpec::redirect(307, &other.url_of_host("localhost", "/f")));
     let (code, sentence) = attempt.failure();
     assert_eq!(code, 9012, "{sentence}");
     assert!(other.requests().iter().all(|request| request.header("Authorization").is_none()));
 
     let other = FileServer::start(FileServerOptions::new().digest("cpe", "s3cret"));
-    other.serves("/f", Served::file("content"));
-    let (_server, attempt) = serving(Served::redirect(307, &other.url_of_host("localhost", "/f")));
+    other.serves("/f", FileSpec::file("content"));
+    let (_server, attempt) = serving(FileSpec::redirect(307, &other.url_of_host("localhost", "/f")));
     assert_eq!(attempt.content(), b"content");
 }
 
@@ -98,7 +98,7 @@ mod over_tls {
 
     fn secure(authority: &Authority, flaw: Flaw) -> FileServer {
         let server = FileServer::start(FileServerOptions::new().tls(authority.server(flaw)).basic("cpe", "s3cret"));
-        server.serves("/f", Served::sized(SIZE).until_close().drops_after(100_000).times(1).etag("\"1\""));
+        server.serves("/f", FileSpec::sized(SIZE).until_close().drops_after(100_000).times(1).etag("\"1\""));
         server
     }
 
@@ -132,9 +132,9 @@ mod over_tls {
     fn a_redirect_away_from_tls_does_not_take_the_password_along() {
         let authority = Authority::new("test CA");
         let open = FileServer::start(FileServerOptions::new().basic("cpe", "s3cret"));
-        open.serves("/f", Served::file("content"));
+        open.serves("/f", FileSpec::file("content"));
         let server = secure(&authority, Flaw::None);
-        server.serves("/f", Served::redirect(302, &open.url("/f")));
+        server.serves("/f", FileSpec::redirect(302, &open.url("/f")));
         assert_eq!(trusting(&authority, &server.url("/f")).failure().0, 9012);
         assert!(open.requests().iter().all(|request| request.header("Authorization").is_none()));
     }

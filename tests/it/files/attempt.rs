@@ -9,7 +9,7 @@ use std::time::Duration;
 use cpe_agent::acs::TlsSettings;
 use cpe_agent::transfer::{Downloaded, FileRequest, Progress, TransferError, TransferLimits, download, upload};
 
-use crate::support::{FileServer, FileServerOptions, Served};
+use crate::support::{FileServer, FileServerOptions, FileSpec};
 
 /// Longer than anything here takes, even on a busy machine.
 pub const SOON: Duration = Duration::from_secs(30);
@@ -89,7 +89,7 @@ pub fn told<T: std::fmt::Debug>(result: Result<T, TransferError>) -> (u16, Strin
 }
 
 /// A server with one file.
-pub fn serving(served: Served) -> (FileServer, Attempt) {
+pub fn serving(served: FileSpec) -> (FileServer, Attempt) {
     let server = FileServer::start(FileServerOptions::new());
     server.serves("/fw.bin", served);
     let attempt = Attempt::at(&server.url("/fw.bin"));

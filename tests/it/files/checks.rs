@@ -3,7 +3,7 @@
 use cpe_agent::transfer::{Checks, PublicKey, fetch_companion, verify};
 
 use super::attempt::{Attempt, told};
-use crate::support::{FileServer, FileServerOptions, Served, pattern};
+use crate::support::{FileServer, FileServerOptions, FileSpec, pattern};
 
 /// 9019: a file that nobody vouches for is not used.
 #[test]
@@ -15,12 +15,12 @@ fn a_file_is_held_against_its_sum_and_its_signature() {
     let sum = |content: &[u8]| {
         use sha2::Digest;
         let hex: String = sha2::Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
-        Served::file(format!("{hex}  fw.bin\n"))
+        FileSpec::file(format!("{hex}  fw.bin\n"))
     };
-    let signature = |pair: &ed25519_compact::KeyPair| Served::file(pair.sk.sign(&content, None).to_vec());
-    let run = |sum: Option<Served>, signature: Option<Served>| {
+    let signature = |pair: &ed25519_compact::KeyPair| FileSpec::file(pair.sk.sign(&content, None).to_vec());
+    let run = |sum: Option<FileSpec>, signature: Option<FileSpec>| {
         let server = FileServer::start(FileServerOptions::new().digest("cpe", "s3cret"));
-        server.serves("/fw.bin", Served::file(content.clone()));
+        server.serves("/fw.bin", FileSpec::file(content.clone()));
         for (path, companion) in [("/fw.bin.sha256", sum), ("/fw.bin.sig", signature)] {
             if let Some(companion) = companion {
                 server.serves(path, companion);
@@ -39,19 +39,19 @@ fn a_file_is_held_against_its_sum_and_its_signature() {
     for (sum, signature) in [
         (None, Some(signature(&pair))),
         (Some(sum(b"")), Some(signature(&pair))),
-        (Some(Served::file("<html>")), Some(signature(&pair))),
-        (Some(Served::file(vec![b'0'; 1 << 20])), Some(signature(&pair))),
-        (Some(Served::sized(1).endless()), Some(signature(&pair))),
+        (Some(FileSpec::file("<html>")), Some(signature(&pair))),
+        (Some(FileSpec::file(vec![b'0'; 1 << 20])), Some(signature(&pair))),
+        (Some(FileSpec::sized(1).endless()), Some(signature(&pair))),
         (Some(sum(&content)), None),
         (Some(sum(&content)), Some(signature(&other))),
-        (Some(sum(&content)), Some(Served::file(vec![0; 64]))),
-        (Some(sum(&content)), Some(Served::file(""))),
+        (Some(sum(&content)), Some(FileSpec::file(vec![0; 64]))),
+        (Some(sum(&content)), Some(FileSpec::file(""))),
     ] {
         let (code, sentence) = told(run(sum, signature));
         assert_eq!(code, 9019, "{sentence}");
     }
     // Out of reach is not the same as wrong.
-    assert_eq!(told(run(Some(Served::status(503)), None)).0, 9016);
+    assert_eq!(told(run(Some(FileSpec::status(503)), None)).0, 9016);
     let attempt = Attempt::at("http://files.invalid/fw.bin");
     assert_eq!(told(fetch_companion(&attempt.request, ".sig", &attempt.stop)).0, 9015);
     verify(&attempt.request, &attempt.file(), &Checks::default(), &attempt.stop).expect("nothing to check");

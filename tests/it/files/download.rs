@@ -10,13 +10,15 @@ use cpe_agent::transfer::download;
 
 use super::attempt::{Attempt, SIZE, SOON, serving, told};
 use crate::support::port::closed_address;
-use crate::support::{FileServer, FileServerOptions, Mount, Served, pattern};
+use crate::support::{FileServer, FileServerOptions, FileSpec, Mount, pattern};
 
 /// R229, R41: whatever says where the file ends.
 #[test]
 fn a_file_comes_whole_in_every_framing() {
     for size in [0, 1, 8192, SIZE] {
-        for form in [Served::sized, |size| Served::sized(size).chunked(), |size| Served::sized(size).until_close()] {
+        for form in
+            [FileSpec::sized, |size| FileSpec::sized(size).chunked(), |size| FileSpec::sized(size).until_close()]
+        {
             let (server, attempt) = serving(form(size));
             assert!(attempt.content() == pattern(size));
             let metadata = fs::metadata(attempt.file()).expect("the file");
@@ -27,14 +29,14 @@ fn a_file_comes_whole_in_every_framing() {
     let http_1_0 = b"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello";
     let interim = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
     for answer in [&http_1_0[..], interim] {
-        assert_eq!(serving(Served::raw(answer)).1.content(), b"hello");
+        assert_eq!(serving(FileSpec::raw(answer)).1.content(), b"hello");
     }
 }
 
 /// No coding is asked for; a server that names one means the file as it lies there.
 #[test]
 fn a_file_is_taken_as_it_is() {
-    let (server, attempt) = serving(Served::file(b"\x1f\x8b no gzip").header("Content-Encoding", "gzip"));
+    let (server, attempt) = serving(FileSpec::file(b"\x1f\x8b no gzip").header("Content-Encoding", "gzip"));
     assert_eq!(attempt.content(), b"\x1f\x8b no gzip");
     assert_eq!(server.requests()[0].header("Accept-Encoding"), Some("identity"));
 }
@@ -42,7 +44,7 @@ fn a_file_is_taken_as_it_is() {
 /// R236: the same URL twice is two downloads; what lay in the place of the file is gone, a link not followed.
 #[test]
 fn each_download_is_a_new_one() {
-    let (server, attempt) = serving(Served::file("first").then(Served::file("2nd")));
+    let (server, attempt) = serving(FileSpec::file("first").then(FileSpec::file("2nd")));
     let other = attempt.directory.path().join("other");
     fs::write(&other, "untouched").expect("a file");
     symlink(&other, attempt.file()).expect("a link");
@@ -60,21 +62,21 @@ fn urls_are_not_rewritten() {
     for target in ["/fw@1.2/a%2Fb%20c.bin?key=a@b%3D&x=/../y", "/%7Efw/./x//y.bin", "/?@"] {
         let server = FileServer::start(FileServerOptions::new());
         let path = target.split('?').next().expect("a path");
-        server.serves(path, Served::file("content"));
+        server.serves(path, FileSpec::file("content"));
         assert_eq!(Attempt::at(&server.url(target)).content(), b"content");
         assert_eq!(server.requests()[0].target, target);
     }
     let server = FileServer::start(FileServerOptions::new().ipv6());
-    server.serves("/f", Served::file("content"));
+    server.serves("/f", FileSpec::file("content"));
     assert!(server.url("/f").starts_with("http://[::1]:"));
     assert_eq!(Attempt::at(&server.url("/f")).content(), b"content");
 }
 
 #[test]
 fn a_truncated_file_is_9017_and_a_short_length_is_what_the_server_says() {
-    let (_server, attempt) = serving(Served::sized(SIZE).announces(SIZE + 1));
+    let (_server, attempt) = serving(FileSpec::sized(SIZE).announces(SIZE + 1));
     assert_eq!(attempt.failure().0, 9017);
-    let (_server, attempt) = serving(Served::sized(SIZE).announces(1000));
+    let (_server, attempt) = serving(FileSpec::sized(SIZE).announces(1000));
     assert!(attempt.content() == pattern(1000));
 }
 
@@ -82,7 +84,7 @@ fn a_truncated_file_is_9017_and_a_short_length_is_what_the_server_says() {
 #[test]
 fn a_wrong_file_size_is_no_failure() {
     for expected_size in [1, SIZE - 1, SIZE + 1, 1 << 62] {
-        let (_server, mut attempt) = serving(Served::sized(SIZE));
+        let (_server, mut attempt) = serving(FileSpec::sized(SIZE));
         attempt.expected_size = expected_size;
         assert!(attempt.content() == pattern(SIZE));
     }
@@ -91,18 +93,18 @@ fn a_wrong_file_size_is_no_failure() {
 /// 9015: nobody was there. 9017: somebody was, and the file did not come to its end.
 #[test]
 fn a_server_that_falls_silent_is_left() {
-    let (_server, attempt) = serving(Served::silence());
+    let (_server, attempt) = serving(FileSpec::silence());
     let (code, sentence) = attempt.impatient().failure();
     assert_eq!((code, sentence.as_str()), (9015, "timed out while waiting for the answer"));
 
-    let (server, mut attempt) = serving(Served::sized(SIZE).ignores_ranges().stalls_after(1000));
+    let (server, mut attempt) = serving(FileSpec::sized(SIZE).ignores_ranges().stalls_after(1000));
     attempt.request.limits.silence = Duration::from_millis(200);
     let (code, sentence) = attempt.failure();
     assert_eq!(code, 9017);
     assert!(sentence.ends_with("timed out while receiving the file"), "{sentence}");
     assert!(server.ranges().len() > 1);
 
-    let (server, attempt) = serving(Served::sized(SIZE).stalls_after(1000).times(1));
+    let (server, attempt) = serving(FileSpec::sized(SIZE).stalls_after(1000).times(1));
     assert!(attempt.impatient().content() == pattern(SIZE));
     assert_eq!(server.ranges(), [None, Some("bytes=1000-".into())]);
 }
@@ -112,9 +114,9 @@ fn a_server_that_falls_silent_is_left() {
 fn an_attempt_has_an_end() {
     let pause = Duration::from_millis(20);
     for served in [
-        Served::sized(SIZE).trickles(1, pause),
-        Served::sized(1000).endless().trickles(1000, pause),
-        Served::sized(SIZE).trickles(10, pause).drops_after(20),
+        FileSpec::sized(SIZE).trickles(1, pause),
+        FileSpec::sized(1000).endless().trickles(1000, pause),
+        FileSpec::sized(SIZE).trickles(10, pause).drops_after(20),
     ] {
         let (_server, mut attempt) = serving(served);
         attempt.request.limits.attempt = Duration::from_secs(1);
@@ -129,7 +131,9 @@ fn an_attempt_has_an_end() {
 #[test]
 fn a_stop_ends_it_at_once() {
     let pause = Duration::from_millis(20);
-    for served in [Served::silence(), Served::sized(SIZE).stalls_after(1000), Served::sized(SIZE).trickles(1, pause)] {
+    for served in
+        [FileSpec::silence(), FileSpec::sized(SIZE).stalls_after(1000), FileSpec::sized(SIZE).trickles(1, pause)]
+    {
         let (server, attempt) = serving(served);
         let stopped = thread::scope(|scope| {
             let running = scope.spawn(|| attempt.download());
@@ -150,7 +154,7 @@ fn statuses_that_are_no_file() {
     for (status, is_permanent) in
         [(403, true), (404, true), (410, true), (204, true), (206, true), (304, true), (500, false), (503, false)]
     {
-        let (_server, attempt) = serving(Served::status(status));
+        let (_server, attempt) = serving(FileSpec::status(status));
         let error = attempt.download().expect_err("no file");
         assert_eq!((error.fault().number(), error.is_permanent()), (9016, is_permanent), "{status}");
         assert!(error.to_string().starts_with(&format!("the file server answered with HTTP status {status}")));
@@ -190,13 +194,13 @@ fn answers_that_are_no_http() {
         format!("{ok}Transfer-Encoding: chunked\r\n\r\n{}", "0".repeat(100_000)),
         format!("{ok}Transfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFFFFFFFF\r\n"),
     ] {
-        let (_server, attempt) = serving(Served::raw(answer.as_bytes()));
+        let (_server, attempt) = serving(FileSpec::raw(answer.as_bytes()));
         let (code, sentence) = attempt.failure();
         assert_eq!(code, 9010, "{sentence}: {}", &answer[..answer.len().min(80)]);
     }
     // A length beyond every disk.
     let huge = format!("{ok}Content-Length: 18446744073709551615\r\n\r\nx");
-    assert_eq!(serving(Served::raw(huge.as_bytes())).1.failure().0, 9010);
+    assert_eq!(serving(FileSpec::raw(huge.as_bytes())).1.failure().0, 9010);
 }
 
 /// No byte from a server makes more of it than a file or a failure.
@@ -212,7 +216,7 @@ fn survives_every_truncation_and_byte_flip() {
             let mut damaged = answer.as_bytes().to_vec();
             damaged[at] ^= [0x01, 0x20, 0x80][at % 3];
             for bytes in [&answer.as_bytes()[..at], &damaged] {
-                server.serves("/f", Served::raw(bytes));
+                server.serves("/f", FileSpec::raw(bytes));
                 match attempt.download() {
                     Ok(downloaded) => assert!(downloaded.size <= 100, "{downloaded:?}"),
                     result => drop(told(result)),
@@ -228,23 +232,23 @@ fn a_full_disk() {
     let directory = tempfile::tempdir().expect("a directory");
     let Some(mount) = Mount::at(directory.path().join("small"), "size=3m") else { return };
     let into = directory.path().join("small/file");
-    let run = |served: Served, expected_size| {
+    let run = |served: FileSpec, expected_size| {
         let (_server, attempt) = serving(served);
         let result = download(&attempt.request, &into, expected_size, &attempt.progress, &attempt.stop);
         assert!(result.is_ok() || !into.exists());
         (result, attempt.progress.moved().bytes)
     };
-    let (result, bytes) = run(Served::sized(4 << 20), 0);
+    let (result, bytes) = run(FileSpec::sized(4 << 20), 0);
     let (code, sentence) = told(result);
     assert!(sentence.starts_with("the file does not fit on the device: 4194304 bytes are to come"), "{sentence}");
     assert_eq!((code, bytes), (9010, 0));
-    let (result, bytes) = run(Served::sized(4 << 20).chunked(), 4 << 20);
+    let (result, bytes) = run(FileSpec::sized(4 << 20).chunked(), 4 << 20);
     assert_eq!((told(result).0, bytes), (9010, 0));
-    let (result, bytes) = run(Served::sized(1000).endless(), 0);
+    let (result, bytes) = run(FileSpec::sized(1000).endless(), 0);
     assert_eq!(told(result).0, 9010);
     assert!(bytes >= 2 << 20, "{bytes}");
-    assert!(run(Served::sized(2 << 20), 0).0.is_ok());
+    assert!(run(FileSpec::sized(2 << 20), 0).0.is_ok());
     fs::remove_file(&into).expect("the file");
     mount.fill();
-    assert_eq!(told(run(Served::sized(1), 0).0).0, 9010);
+    assert_eq!(told(run(FileSpec::sized(1), 0).0).0, 9010);
 }

@@ -3,18 +3,18 @@
 use cpe_agent::transfer::Moved;
 
 use super::attempt::{SIZE, serving};
-use crate::support::{Served, pattern};
+use crate::support::{FileSpec, pattern};
 
 /// A broken connection costs what is on the way, and not what is here.
 #[test]
 fn the_rest_is_asked_for_behind_a_broken_connection() {
     let monday = "Mon, 09 Nov 2026 08:00:00 GMT";
     let cases = [
-        (Served::sized(SIZE).etag("\"v1\""), Some("\"v1\"")),
-        (Served::sized(SIZE).etag("\"v1\"").chunked(), Some("\"v1\"")),
-        (Served::sized(SIZE).last_modified(monday), Some(monday)),
-        (Served::sized(SIZE).etag("W/\"v1\""), None),
-        (Served::sized(SIZE), None),
+        (FileSpec::sized(SIZE).etag("\"v1\""), Some("\"v1\"")),
+        (FileSpec::sized(SIZE).etag("\"v1\"").chunked(), Some("\"v1\"")),
+        (FileSpec::sized(SIZE).last_modified(monday), Some(monday)),
+        (FileSpec::sized(SIZE).etag("W/\"v1\""), None),
+        (FileSpec::sized(SIZE), None),
     ];
     for (served, validator) in cases {
         let (server, attempt) = serving(served.drops_after(100_000).times(2));
@@ -31,7 +31,7 @@ fn the_rest_is_asked_for_behind_a_broken_connection() {
 /// Nothing tells one file from another there: it is fetched anew rather than patched together.
 #[test]
 fn a_file_without_a_sign_of_its_version_is_not_resumed() {
-    let (server, attempt) = serving(Served::sized(SIZE).chunked().drops_after(100_000).times(1));
+    let (server, attempt) = serving(FileSpec::sized(SIZE).chunked().drops_after(100_000).times(1));
     assert!(attempt.content() == pattern(SIZE));
     assert_eq!(server.ranges(), [None, None]);
 }
@@ -39,16 +39,16 @@ fn a_file_without_a_sign_of_its_version_is_not_resumed() {
 /// Servers that cannot do ranges, or do them wrong.
 #[test]
 fn the_download_starts_over_where_the_rest_is_not_to_be_had() {
-    type Habit = fn(Served) -> Served;
+    type Habit = fn(FileSpec) -> FileSpec;
     let cases: [(Habit, usize); 3] =
-        [(Served::ignores_ranges, 2), (Served::refuses_ranges, 3), (Served::misplaces_ranges, 3)];
+        [(FileSpec::ignores_ranges, 2), (FileSpec::refuses_ranges, 3), (FileSpec::misplaces_ranges, 3)];
     for (habit, requests) in cases {
-        let (server, attempt) = serving(habit(Served::sized(SIZE).drops_after(100_000).times(1)));
+        let (server, attempt) = serving(habit(FileSpec::sized(SIZE).drops_after(100_000).times(1)));
         assert!(attempt.content() == pattern(SIZE));
         assert_eq!(server.requests().len(), requests);
     }
     // As little as the server likes to give at a time.
-    let served = Served::sized(SIZE).rations_ranges(60_000).drops_after(100_000).times(1);
+    let served = FileSpec::sized(SIZE).rations_ranges(60_000).drops_after(100_000).times(1);
     let (server, attempt) = serving(served);
     assert!(attempt.content() == pattern(SIZE));
     assert_eq!(server.requests().len(), 5);
@@ -57,8 +57,8 @@ fn the_download_starts_over_where_the_rest_is_not_to_be_had() {
 /// Two halves of different files make no firmware.
 #[test]
 fn a_file_that_changes_meanwhile_is_fetched_anew() {
-    let new = || Served::file(vec![b'n'; 250_000]);
-    let old = || Served::sized(SIZE).drops_after(100_000);
+    let new = || FileSpec::file(vec![b'n'; 250_000]);
+    let old = || FileSpec::sized(SIZE).drops_after(100_000);
     for (old, new) in [
         (old().etag("\"1\""), new().etag("\"2\"")),
         // The same ETag by mistake, but another size.
@@ -74,7 +74,7 @@ fn a_file_that_changes_meanwhile_is_fetched_anew() {
 /// R232: what never comes further has failed, and is not tried for ever.
 #[test]
 fn a_download_that_comes_no_further_fails() {
-    let habit = Served::sized(SIZE).ignores_ranges().drops_after(1000);
+    let habit = FileSpec::sized(SIZE).ignores_ranges().drops_after(1000);
     let (server, attempt) = serving(habit);
     let (code, sentence) = attempt.failure();
     assert_eq!(code, 9017);
@@ -82,7 +82,7 @@ fn a_download_that_comes_no_further_fails() {
     assert_eq!(server.requests().len(), 7);
 
     // Nothing of the file came, and so there is nothing to go on with.
-    let (server, attempt) = serving(Served::sized(SIZE).drops_after(0));
+    let (server, attempt) = serving(FileSpec::sized(SIZE).drops_after(0));
     assert_eq!(attempt.failure().0, 9017);
     assert_eq!(server.requests().len(), 1);
 }
@@ -90,8 +90,8 @@ fn a_download_that_comes_no_further_fails() {
 /// The target of a redirect may be good for a moment only: the rest is asked for where the file was said to be.
 #[test]
 fn a_resumption_begins_at_the_url_that_was_given() {
-    let (server, attempt) = serving(Served::redirect(302, "/signed?1").then(Served::redirect(302, "/signed?2")));
-    server.serves("/signed", Served::sized(SIZE).etag("\"1\"").drops_after(100_000).times(1));
+    let (server, attempt) = serving(FileSpec::redirect(302, "/signed?1").then(FileSpec::redirect(302, "/signed?2")));
+    server.serves("/signed", FileSpec::sized(SIZE).etag("\"1\"").drops_after(100_000).times(1));
     assert!(attempt.content() == pattern(SIZE));
     let targets: Vec<String> = server.requests().into_iter().map(|request| request.target).collect();
     assert_eq!(targets, ["/fw.bin", "/signed?1", "/fw.bin", "/signed?2"]);

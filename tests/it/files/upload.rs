@@ -7,7 +7,7 @@ use std::time::Duration;
 use cpe_agent::transfer::{Moved, upload};
 
 use super::attempt::{Attempt, SIZE, SOON, told};
-use crate::support::{Algorithm, FileServer, FileServerOptions, Served, basic, digest, pattern};
+use crate::support::{Algorithm, FileServer, FileServerOptions, FileSpec, basic, digest, pattern};
 
 /// PUT, with the length of the file and nothing else.
 #[test]
@@ -59,7 +59,7 @@ fn an_upload_is_redirected() {
     for status in [301, 302, 307, 308] {
         let other = FileServer::start(FileServerOptions::new().digest("cpe", "s3cret").hasty());
         let server = FileServer::start(FileServerOptions::new().hasty());
-        server.serves("/log", Served::redirect(status, &other.url("/there")));
+        server.serves("/log", FileSpec::redirect(status, &other.url("/there")));
         let attempt = Attempt::at(&server.url("/log"));
         attempt.upload(&large).expect("followed");
         assert!(other.uploaded("/there") == Some(large.clone()));
@@ -67,7 +67,7 @@ fn an_upload_is_redirected() {
         assert_eq!(attempt.progress.moved(), Moved { bytes: 4 << 20, total: Some(4 << 20) });
     }
     let server = FileServer::start(FileServerOptions::new());
-    server.serves("/log", Served::redirect(307, "/log"));
+    server.serves("/log", FileSpec::redirect(307, "/log"));
     assert_eq!(told(Attempt::at(&server.url("/log")).upload(b"x")).0, 9011);
 }
 
@@ -76,15 +76,15 @@ fn an_upload_is_redirected() {
 fn uploads_that_fail() {
     let large = pattern(8 << 20);
     for (served, hasty) in [
-        (Served::status(403), false),
-        (Served::status(413), true),
-        (Served::status(500), false),
-        (Served::redirect(303, "/seen"), false),
-        (Served::sized(1).drops_after(100_000), false),
-        (Served::sized(1).stalls_after(100_000), false),
-        (Served::raw(b"who are you?"), false),
-        (Served::raw(b""), false),
-        (Served::silence(), false),
+        (FileSpec::status(403), false),
+        (FileSpec::status(413), true),
+        (FileSpec::status(500), false),
+        (FileSpec::redirect(303, "/seen"), false),
+        (FileSpec::sized(1).drops_after(100_000), false),
+        (FileSpec::sized(1).stalls_after(100_000), false),
+        (FileSpec::raw(b"who are you?"), false),
+        (FileSpec::raw(b""), false),
+        (FileSpec::silence(), false),
     ] {
         let options = FileServerOptions::new();
         let server = FileServer::start(if hasty { options.hasty() } else { options });
@@ -103,7 +103,7 @@ fn uploads_that_fail() {
 #[test]
 fn a_refusal_in_the_middle_of_an_upload_is_heard() {
     let server = FileServer::start(FileServerOptions::new().deaf(Duration::from_millis(300)));
-    server.serves("/log", Served::status(413));
+    server.serves("/log", FileSpec::status(413));
     let mut attempt = Attempt::at(&server.url("/log")).impatient();
     attempt.request.username.clear();
     let (code, sentence) = told(attempt.upload(&pattern(16 << 20)));
@@ -113,7 +113,7 @@ fn a_refusal_in_the_middle_of_an_upload_is_heard() {
 #[test]
 fn a_stop_ends_an_upload() {
     let server = FileServer::start(FileServerOptions::new());
-    server.serves("/log", Served::sized(1).stalls_after(1000));
+    server.serves("/log", FileSpec::sized(1).stalls_after(1000));
     let attempt = Attempt::at(&server.url("/log"));
     let stopped = thread::scope(|scope| {
         let running = scope.spawn(|| attempt.upload(&pattern(16 << 20)));

@@ -49,11 +49,11 @@ pub fn model_file(name: &str) -> PathBuf {
 }
 
 /// A session in which the ACS asks two questions.
-pub fn converses(options: AcsOptions) -> Session {
-    converses_allowing("nothing", options)
+pub fn run_simple_session(options: AcsOptions) -> Session {
+    run_simple_session_allowing("nothing", options)
 }
 
-pub fn converses_allowing(violation: &str, options: AcsOptions) -> Session {
+pub fn run_simple_session_allowing(violation: &str, options: AcsOptions) -> Session {
     let mut acs = Acs::start(options);
     acs.allow_violation(violation);
     acs.enqueue(get_rpc_methods());

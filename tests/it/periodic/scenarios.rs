@@ -145,7 +145,7 @@ fn a_period_outlives_a_kill() {
     let mut acs = Acs::start(AcsOptions::new());
     let mut agent = periodic(&acs, "2").start();
     let first = acs.session(SOON).expect_complete();
-    acs.whenever(inform().event(PERIODIC)).replies(silence());
+    acs.always(inform().event(PERIODIC)).replies(silence());
     acs.requests(first.exchanges.len() + 1, SOON);
     agent.kill9();
     let journal = std::fs::read_to_string(agent.state_dir().join("journal")).expect("a journal");

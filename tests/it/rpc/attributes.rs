@@ -1,15 +1,15 @@
 //! SetParameterAttributes and GetParameterAttributes.
 
-use super::visit::{Gateway, both};
-use crate::support::{Call, Message, get_parameter_attributes, set_parameter_attributes};
+use super::gateway::{Gateway, both};
+use crate::support::{AcsSession, Message, get_parameter_attributes, set_parameter_attributes};
 
 fn attributes(answer: &Message) -> Vec<(String, String, usize)> {
     let entries = answer.attributes.iter();
     entries.map(|entry| (entry.name.clone(), entry.notification.clone(), entry.access_list.len())).collect()
 }
 
-fn notification(call: &mut Call, name: &str) -> String {
-    call.succeeds(&get_parameter_attributes(&[name])).attributes[0].notification.clone()
+fn notification(session: &mut AcsSession, name: &str) -> String {
+    session.succeeds(&get_parameter_attributes(&[name])).attributes[0].notification.clone()
 }
 
 /// R195: what was set stays over a crash, a restart and a reboot.
@@ -20,13 +20,13 @@ fn attributes_stay() {
         let (username, code) = (gateway.management("Username"), gateway.info("ProvisioningCode"));
         let object = gateway.management("");
         gateway.agent.reboot();
-        let before = gateway.visit(&["1 BOOT"], |_, call| {
-            call.succeeds(&set_parameter_attributes(&[
+        let before = gateway.visit(&["1 BOOT"], |_, session| {
+            session.succeeds(&set_parameter_attributes(&[
                 (&object, Some(1), None),                  // R196, R200
                 (&username, Some(2), Some(&[])),           // R195: in order, the later over the earlier
                 (&code, None, Some(&["Subscriber", "X"])), // R197, R204
             ]));
-            let answer = call.succeeds(&get_parameter_attributes(&[&object, &code])); // R211
+            let answer = session.succeeds(&get_parameter_attributes(&[&object, &code])); // R211
             let url = gateway.management("ConnectionRequestUsername");
             let found = attributes(&answer);
             assert!(found.contains(&(username.clone(), "2".into(), 0)), "{found:?}"); // R195
@@ -34,10 +34,10 @@ fn attributes_stay() {
             assert!(found.contains(&(code.clone(), "2".into(), 1)), "{found:?}"); // R106, R204
             found
         });
-        gateway.stays_quiet(super::visit::QUIET); // R172
+        gateway.stays_quiet(super::gateway::QUIET); // R172
         gateway.crash_and_reboot();
-        gateway.visit(&["1 BOOT"], |_, call| {
-            let answer = call.succeeds(&get_parameter_attributes(&[&object, &code]));
+        gateway.visit(&["1 BOOT"], |_, session| {
+            let answer = session.succeeds(&get_parameter_attributes(&[&object, &code]));
             assert_eq!(attributes(&answer), before); // R195
         });
     });
@@ -51,7 +51,7 @@ fn attributes_are_all_or_nothing() {
         let (username, key) = (gateway.management("Username"), gateway.management("ParameterKey"));
         let nowhere = gateway.management("Nothing");
         gateway.agent.reboot();
-        gateway.visit(&["1 BOOT"], |_, call| {
+        gateway.visit(&["1 BOOT"], |_, session| {
             let refused: [(&str, u8, u16); 5] = [
                 (&username, 3, 9003), // R199
                 (&username, 6, 9003), // R199
@@ -60,19 +60,20 @@ fn attributes_are_all_or_nothing() {
                 (&nowhere, 1, 9005),  // R203
             ];
             for (name, value, code) in refused {
-                call.refuses(&set_parameter_attributes(&[(&username, Some(1), None), (name, Some(value), None)]), code);
-                assert_eq!(notification(call, &username), "0"); // R195
+                session
+                    .refuses(&set_parameter_attributes(&[(&username, Some(1), None), (name, Some(value), None)]), code);
+                assert_eq!(notification(session, &username), "0"); // R195
             }
             let everything = gateway.management("");
-            call.refuses(&set_parameter_attributes(&[(&everything, Some(2), None)]), 9009); // R201: it covers such a one
-            assert_eq!(notification(call, &username), "0"); // R195
+            session.refuses(&set_parameter_attributes(&[(&everything, Some(2), None)]), 9009); // R201: it covers such a one
+            assert_eq!(notification(session, &username), "0"); // R195
 
             let version = gateway.info("SoftwareVersion");
-            call.succeeds(&set_parameter_attributes(&[(&version, Some(0), None)])); // R202
-            assert_eq!(notification(call, &version), "2"); // R106, R202
-            call.succeeds(&set_parameter_attributes(&[(&key, Some(1), None)])); // R200
-            assert_eq!(notification(call, &key), "1");
-            let without = call.ask(&get_parameter_attributes(&[&nowhere])).and_then(|answer| answer.fault);
+            session.succeeds(&set_parameter_attributes(&[(&version, Some(0), None)])); // R202
+            assert_eq!(notification(session, &version), "2"); // R106, R202
+            session.succeeds(&set_parameter_attributes(&[(&key, Some(1), None)])); // R200
+            assert_eq!(notification(session, &key), "1");
+            let without = session.call(&get_parameter_attributes(&[&nowhere])).and_then(|answer| answer.fault);
             assert_eq!(without.map(|fault| fault.code), Some(9005)); // R211
         });
     });

@@ -1,7 +1,7 @@
 //! What stands in an Inform, and when there is none.
 
+use super::gateway::{Gateway, QUIET, both};
 use super::reboot::in_seconds;
-use super::visit::{Gateway, QUIET, both};
 use crate::gateway::tr_181;
 use crate::support::{add_object, schedule_inform, set_parameter_values};
 
@@ -13,23 +13,23 @@ fn inform_parameters() {
         let table = gateway.management("InformParameter.");
         let full = gateway.management("PeriodicInformInterval");
         gateway.agent.reboot();
-        gateway.visit(&["1 BOOT"], |_, call| {
+        gateway.visit(&["1 BOOT"], |_, session| {
             for (number, name, events) in [("1", model.pattern, "1 BOOT"), ("2", &*full, "")] {
-                let answer = call.succeeds(&add_object(&table, ""));
+                let answer = session.succeeds(&add_object(&table, ""));
                 assert_eq!(answer.argument("InstanceNumber"), Some(number));
                 let entry = format!("{table}{number}.");
-                call.set(&format!("{entry}ParameterName"), "string", name);
-                call.set(&format!("{entry}EventList"), "string", events);
-                call.set(&format!("{entry}Enable"), "boolean", "1");
+                session.set(&format!("{entry}ParameterName"), "string", name);
+                session.set(&format!("{entry}EventList"), "string", events);
+                session.set(&format!("{entry}Enable"), "boolean", "1");
             }
             let key = gateway.management("ParameterKey");
             let wrong = [("ParameterName", &*key), ("EventList", "4 VALUE CHANGE"), ("EventList", "1 BOOT,nonsense")];
             for (field, value) in wrong {
                 let set = set_parameter_values(&[(&format!("{table}1.{field}"), "string", value)], "");
-                let fault = call.refuses(&set, 9003).fault.expect("a fault");
+                let fault = session.refuses(&set, 9003).fault.expect("a fault");
                 assert_eq!(fault.parameters[0].1, 9007, "{field}={value}"); // R108, R165
             }
-            call.succeeds(&schedule_inform(1, ""));
+            session.succeeds(&schedule_inform(1, ""));
         });
         let matches = |name: &str| {
             let (start, end) = model.pattern.split_once('*').expect("a pattern");
@@ -40,11 +40,11 @@ fn inform_parameters() {
             assert!(!inform.parameters.iter().any(|parameter| matches(&parameter.name))); // R108
         });
         gateway.crash_and_reboot();
-        gateway.visit(&["1 BOOT"], |inform, call| {
+        gateway.visit(&["1 BOOT"], |inform, session| {
             assert!(inform.value(&full).is_some());
             let found = inform.parameters.iter().filter(|parameter| matches(&parameter.name)).count();
             assert!(found > 1, "{}", inform.xml); // R108
-            call.set(&format!("{table}2.Enable"), "boolean", "0");
+            session.set(&format!("{table}2.Enable"), "boolean", "0");
         });
         let version = gateway.info("SoftwareVersion");
         gateway.agent.set(&version, "2.0.0");
@@ -78,7 +78,7 @@ fn a_heartbeat() {
     let mut gateway = Gateway::new(&tr_181::MODEL);
     let policy = gateway.management("HeartbeatPolicy.");
     gateway.agent.reboot();
-    let forced = gateway.visit(&["1 BOOT"], |inform, call| {
+    let forced = gateway.visit(&["1 BOOT"], |inform, session| {
         let (enable, interval) = (format!("{policy}Enable"), format!("{policy}ReportingInterval"));
         let values = [
             (&*enable, "boolean", "true"),
@@ -86,8 +86,8 @@ fn a_heartbeat() {
             (&*format!("{policy}InitiationTime"), "dateTime", &*in_seconds(2)),
         ];
         let too_often = set_parameter_values(&[(&interval, "unsignedInt", "29")], "");
-        call.refuses(&too_often, 9003); // R302
-        call.succeeds(&set_parameter_values(&values, ""));
+        session.refuses(&too_often, 9003); // R302
+        session.succeeds(&set_parameter_values(&values, ""));
         inform.parameters.len()
     });
     gateway.visit(&["14 HEARTBEAT"], |inform, _| assert_eq!(inform.parameters.len(), forced)); // R303
@@ -101,9 +101,9 @@ fn a_gateway_that_is_not_to_call() {
         let mut gateway = Gateway::new(model);
         let enable = gateway.management("EnableCWMP");
         gateway.agent.reboot();
-        gateway.visit(&["1 BOOT"], |_, call| {
-            call.succeeds(&schedule_inform(1, ""));
-            call.set(&enable, "boolean", "false");
+        gateway.visit(&["1 BOOT"], |_, session| {
+            session.succeeds(&schedule_inform(1, ""));
+            session.set(&enable, "boolean", "false");
         });
         gateway.stays_quiet(2 * QUIET); // R7
         gateway.crash_and_reboot();
@@ -117,8 +117,8 @@ fn a_failure_late_in_a_session() {
     both(|model| {
         let mut gateway = Gateway::new(model);
         gateway.agent.reboot();
-        let (_, call) = gateway.calls();
-        drop(call); // the connection is lost
+        let (_, session) = gateway.calls();
+        drop(session); // the connection is lost
         gateway.visit(&[], |inform, _| assert_eq!(inform.retry_count(), Some(1))); // R98, R109
         gateway.agent.reboot();
         gateway.visit(&["1 BOOT"], |inform, _| assert_eq!(inform.retry_count(), Some(0))); // R130

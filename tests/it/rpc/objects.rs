@@ -1,6 +1,6 @@
 //! AddObject and DeleteObject.
 
-use super::visit::{Gateway, both};
+use super::gateway::{Gateway, both};
 use crate::gateway::{tr_098, tr_181};
 use crate::support::{
     add_object, delete_object, get_parameter_attributes, get_parameter_names, get_parameter_values,
@@ -16,51 +16,51 @@ fn instances_with_tables_inside() {
         let mut gateway = Gateway::new(model);
         let key = gateway.management("ParameterKey");
         gateway.agent.reboot();
-        let (pool, inner, inner_count) = gateway.visit(&["1 BOOT"], |_, call| {
-            let count: u32 = call.value(model.outer_count).parse().expect("a number");
-            let answer = call.succeeds(&add_object(model.outer, "k 1"));
+        let (pool, inner, inner_count) = gateway.visit(&["1 BOOT"], |_, session| {
+            let count: u32 = session.value(model.outer_count).parse().expect("a number");
+            let answer = session.succeeds(&add_object(model.outer, "k 1"));
             assert_eq!(answer.argument("Status"), Some("0")); // R213
             let pool = format!("{}{}.", model.outer, answer.argument("InstanceNumber").expect("a number"));
-            assert_eq!(call.value(&key), "k 1"); // R157, R158
-            assert_eq!(call.value(model.outer_count), (count + 1).to_string());
+            assert_eq!(session.value(&key), "k 1"); // R157, R158
+            assert_eq!(session.value(model.outer_count), (count + 1).to_string());
 
-            let names = call.succeeds(&get_parameter_names(model.outer, true));
+            let names = session.succeeds(&get_parameter_names(model.outer, true));
             assert_eq!(names.writable(&pool), Some(true)); // R186, R192
-            let names = call.succeeds(&get_parameter_names(&pool, true));
+            let names = session.succeeds(&get_parameter_names(&pool, true));
             let inner = format!("{pool}{}", model.inner);
             assert_eq!(names.writable(&inner), Some(true)); // R187, R192
-            assert!(call.succeeds(&get_parameter_values(&[&inner])).parameters.is_empty()); // R179
+            assert!(session.succeeds(&get_parameter_values(&[&inner])).parameters.is_empty()); // R179
 
             let inner_count = format!("{pool}{}", model.inner_count);
-            assert_eq!(call.value(&inner_count), "0"); // R215
-            let answer = call.succeeds(&add_object(&inner, "k 2")); // R219
+            assert_eq!(session.value(&inner_count), "0"); // R215
+            let answer = session.succeeds(&add_object(&inner, "k 2")); // R219
             assert_eq!(answer.argument("InstanceNumber"), Some("1"));
-            assert_eq!(call.value(&inner_count), "1");
-            call.set(&format!("{inner}1.Yiaddr"), "string", "192.0.2.7");
-            call.set(&format!("{pool}{OUTER_TEXT}"), "string", "example.org");
+            assert_eq!(session.value(&inner_count), "1");
+            session.set(&format!("{inner}1.Yiaddr"), "string", "192.0.2.7");
+            session.set(&format!("{pool}{OUTER_TEXT}"), "string", "example.org");
             (pool, inner, inner_count)
         });
 
         gateway.crash_and_reboot();
-        let deleted = gateway.visit(&["1 BOOT"], |_, call| {
-            assert_eq!(call.value(&format!("{inner}1.Yiaddr")), "192.0.2.7"); // R171, R217
-            assert_eq!(call.value(&inner_count), "1");
-            call.succeeds(&delete_object(&pool, "k 3"));
-            call.refuses(&get_parameter_values(&[&pool]), 9005); // R222
-            call.refuses(&get_parameter_names(&inner, false), 9005); // R220
-            call.refuses(&delete_object(&pool, "k 4"), 9005); // R221
-            assert_eq!(call.value(&key), "k 3"); // R157: no fault changes it
+        let deleted = gateway.visit(&["1 BOOT"], |_, session| {
+            assert_eq!(session.value(&format!("{inner}1.Yiaddr")), "192.0.2.7"); // R171, R217
+            assert_eq!(session.value(&inner_count), "1");
+            session.succeeds(&delete_object(&pool, "k 3"));
+            session.refuses(&get_parameter_values(&[&pool]), 9005); // R222
+            session.refuses(&get_parameter_names(&inner, false), 9005); // R220
+            session.refuses(&delete_object(&pool, "k 4"), 9005); // R221
+            assert_eq!(session.value(&key), "k 3"); // R157: no fault changes it
             pool.clone()
         });
 
         gateway.crash_and_reboot();
-        gateway.visit(&["1 BOOT"], |_, call| {
-            call.refuses(&get_parameter_values(&[&deleted]), 9005); // R222
-            let answer = call.succeeds(&add_object(model.outer, ""));
+        gateway.visit(&["1 BOOT"], |_, session| {
+            session.refuses(&get_parameter_values(&[&deleted]), 9005); // R222
+            let answer = session.succeeds(&add_object(model.outer, ""));
             let again = format!("{}{}.", model.outer, answer.argument("InstanceNumber").expect("a number"));
             assert_ne!(again, deleted); // R218
-            assert_eq!(call.value(&format!("{again}{OUTER_TEXT}")), ""); // R215
-            assert_eq!(call.value(&key), ""); // R157: an empty one counts too
+            assert_eq!(session.value(&format!("{again}{OUTER_TEXT}")), ""); // R215
+            assert_eq!(session.value(&key), ""); // R157: an empty one counts too
         });
     });
 }
@@ -70,23 +70,23 @@ fn attributes_go_with_their_object() {
     both(|model| {
         let mut gateway = Gateway::new(model);
         gateway.agent.reboot();
-        gateway.visit(&["1 BOOT"], |_, call| {
+        gateway.visit(&["1 BOOT"], |_, session| {
             let mut add = |watch: bool| {
-                let answer = call.succeeds(&add_object(model.outer, ""));
+                let answer = session.succeeds(&add_object(model.outer, ""));
                 let pool = format!("{}{}.", model.outer, answer.argument("InstanceNumber").expect("a number"));
                 let text = format!("{pool}{OUTER_TEXT}");
-                let attributes = call.succeeds(&get_parameter_attributes(&[&text]));
+                let attributes = session.succeeds(&get_parameter_attributes(&[&text]));
                 assert_eq!(attributes.attributes[0].notification, "0", "{text}"); // R206, R215
                 assert_eq!(attributes.attributes[0].access_list, ["Subscriber"], "{text}"); // R206
                 if watch {
-                    call.succeeds(&set_parameter_attributes(&[(&text, Some(2), Some(&[]))]));
+                    session.succeeds(&set_parameter_attributes(&[(&text, Some(2), Some(&[]))]));
                 }
-                call.succeeds(&delete_object(&pool, ""));
+                session.succeeds(&delete_object(&pool, ""));
             };
             add(true);
             add(false);
         });
-        gateway.stays_quiet(super::visit::QUIET); // R207, R208
+        gateway.stays_quiet(super::gateway::QUIET); // R207, R208
         gateway.agent.reboot();
         gateway.visit(&["1 BOOT"], |inform, _| {
             assert!(!inform.parameters.iter().any(|p| p.name.starts_with(model.outer))); // R207
@@ -99,30 +99,30 @@ fn what_cannot_be_added_or_deleted() {
     both(|model| {
         let mut gateway = Gateway::new(model);
         gateway.agent.reboot();
-        gateway.visit(&["1 BOOT"], |_, call| {
+        gateway.visit(&["1 BOOT"], |_, session| {
             let key = format!("{}.ManagementServer.ParameterKey", model.root);
-            call.succeeds(&add_object(model.outer, "last"));
+            session.succeeds(&add_object(model.outer, "last"));
             let server = format!("{}.ManagementServer.", model.root);
             let url = format!("{server}URL");
             let read_only = format!("{}.DeviceInfo.VendorLogFile.", model.root);
             for table in [&format!("{}1.", model.outer), &server, &read_only, &format!("{}.Nothing.", model.root)] {
-                call.refuses(&add_object(table, "refused"), 9005); // R214
+                session.refuses(&add_object(table, "refused"), 9005); // R214
             }
             for table in [&url, model.outer.trim_end_matches('.')] {
-                let code = call.ask(&add_object(table, "refused")).and_then(|answer| answer.fault).map(|f| f.code);
+                let code = session.call(&add_object(table, "refused")).and_then(|answer| answer.fault).map(|f| f.code);
                 assert!(matches!(code, Some(9003 | 9005)), "{table}: {code:?}"); // R213, R214
             }
             for instance in [model.outer, &server, &format!("{}99.", model.outer), &format!("{read_only}1.")] {
-                call.refuses(&delete_object(instance, "refused"), 9005); // R221
+                session.refuses(&delete_object(instance, "refused"), 9005); // R221
             }
-            assert_eq!(call.value(&key), "last"); // R157
-            let mut count: u32 = call.value(model.outer_count).parse().expect("a number");
+            assert_eq!(session.value(&key), "last"); // R157
+            let mut count: u32 = session.value(model.outer_count).parse().expect("a number");
             while count < 8 {
-                call.succeeds(&add_object(model.outer, "more"));
+                session.succeeds(&add_object(model.outer, "more"));
                 count += 1;
             }
-            call.refuses(&add_object(model.outer, "refused"), 9004); // R216
-            assert_eq!((call.value(model.outer_count), call.value(&key)), ("8".into(), "more".into()));
+            session.refuses(&add_object(model.outer, "refused"), 9004); // R216
+            assert_eq!((session.value(model.outer_count), session.value(&key)), ("8".into(), "more".into()));
         });
     });
 }
@@ -134,21 +134,21 @@ fn strong_references_go_with_their_target() {
     gateway.agent.reboot();
     let single = "Device.NAT.PortMapping.1.Interface";
     let list = "Device.IP.Interface.1.LowerLayers";
-    let refused = gateway.visit(&["1 BOOT"], |_, call| {
-        let answer = call.succeeds(&add_object("Device.IP.Interface.", ""));
+    let refused = gateway.visit(&["1 BOOT"], |_, session| {
+        let answer = session.succeeds(&add_object("Device.IP.Interface.", ""));
         let target = format!("Device.IP.Interface.{}", answer.argument("InstanceNumber").expect("a number"));
-        call.set(single, "string", &target);
-        call.set(list, "string", &format!("Device.Ethernet.Link.1,{target},Device.Ethernet.Interface.1"));
-        call.succeeds(&delete_object(&format!("{target}."), "gone"));
+        session.set(single, "string", &target);
+        session.set(list, "string", &format!("Device.Ethernet.Link.1,{target},Device.Ethernet.Interface.1"));
+        session.succeeds(&delete_object(&format!("{target}."), "gone"));
         let refused = crate::support::set_parameter_values(&[(single, "string", &target)], "");
-        let answer = call.refuses(&refused, 9003);
+        let answer = session.refuses(&refused, 9003);
         assert_eq!(answer.fault.expect("a fault").parameters[0].1, 9007); // R165, R173
         target
     });
     gateway.crash_and_reboot();
-    gateway.visit(&["1 BOOT"], |_, call| {
-        assert_eq!(call.value(single), "", "{refused}"); // R173
-        assert_eq!(call.value(list), "Device.Ethernet.Link.1,Device.Ethernet.Interface.1"); // R173
+    gateway.visit(&["1 BOOT"], |_, session| {
+        assert_eq!(session.value(single), "", "{refused}"); // R173
+        assert_eq!(session.value(list), "Device.Ethernet.Link.1,Device.Ethernet.Interface.1"); // R173
     });
 }
 
@@ -159,11 +159,11 @@ fn weak_references_stay() {
     gateway.agent.reboot();
     let weak = "InternetGatewayDevice.Layer3Forwarding.Forwarding.1.Interface";
     let table = "InternetGatewayDevice.LANDevice.1.LANHostConfigManagement.IPInterface.";
-    gateway.visit(&["1 BOOT"], |_, call| {
-        let answer = call.succeeds(&add_object(table, ""));
+    gateway.visit(&["1 BOOT"], |_, session| {
+        let answer = session.succeeds(&add_object(table, ""));
         let target = format!("{table}{}", answer.argument("InstanceNumber").expect("a number"));
-        call.set(weak, "string", &target);
-        call.succeeds(&delete_object(&format!("{target}."), ""));
-        assert_eq!(call.value(weak), target);
+        session.set(weak, "string", &target);
+        session.succeeds(&delete_object(&format!("{target}."), ""));
+        assert_eq!(session.value(weak), target);
     });
 }

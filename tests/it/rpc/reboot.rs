@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::visit::{Gateway, QUIET, both};
+use super::gateway::{Gateway, QUIET, both};
 use crate::gateway::{Model, SOON, tr_181};
 use crate::support::{get_rpc_methods, reboot};
 
@@ -18,7 +18,7 @@ impl Gateway {
     fn goes_down_and_comes_back(&mut self, times: usize) {
         self.wait_for_trace("reboots", times);
         self.agent.terminate();
-        self.line.clear();
+        self.acs.clear();
         self.agent.restart();
     }
 }
@@ -29,11 +29,11 @@ fn several_reboots_are_one() {
     both(|model| {
         let mut gateway = device(model);
         gateway.agent.reboot();
-        gateway.visit(&["1 BOOT"], |_, call| {
+        gateway.visit(&["1 BOOT"], |_, session| {
             for key in ["a", "b <&>", "", ""] {
-                call.succeeds(&reboot(key));
+                session.succeeds(&reboot(key));
             }
-            assert!(call.succeeds(&get_rpc_methods()).methods.contains(&"Reboot".to_owned())); // R5
+            assert!(session.succeeds(&get_rpc_methods()).methods.contains(&"Reboot".to_owned())); // R5
             assert_eq!(gateway.traces("reboots"), 0); // R122, R223
         });
         gateway.goes_down_and_comes_back(1);
@@ -51,8 +51,8 @@ fn killed_between_answer_and_reboot() {
     both(|model| {
         let mut gateway = device(model);
         gateway.agent.reboot();
-        let (_, mut call) = gateway.calls();
-        call.succeeds(&reboot("k"));
+        let (_, mut session) = gateway.calls();
+        session.succeeds(&reboot("k"));
         gateway.crash();
         gateway.goes_down_and_comes_back(1); // R223: the promise is kept by the next agent
         gateway.visit(&["1 BOOT", "M Reboot/k"], |_, _| {}); // R224
@@ -67,12 +67,12 @@ fn a_session_that_fails_behind_the_answer() {
     both(|model| {
         let mut gateway = device(model);
         gateway.agent.reboot();
-        let (_, mut call) = gateway.calls();
-        call.succeeds(&reboot("k"));
-        drop(call); // the connection is lost
-        gateway.visit(&[], |inform, call| {
+        let (_, mut session) = gateway.calls();
+        session.succeeds(&reboot("k"));
+        drop(session); // the connection is lost
+        gateway.visit(&[], |inform, session| {
             assert_eq!(inform.retry_count(), Some(1)); // R98, R109
-            call.succeeds(&get_rpc_methods());
+            session.succeeds(&get_rpc_methods());
             assert_eq!(gateway.traces("reboots"), 0); // R122
         });
         gateway.goes_down_and_comes_back(1);
@@ -86,12 +86,12 @@ fn a_reboot_is_told_until_it_is_confirmed() {
     both(|model| {
         let mut gateway = device(model);
         gateway.agent.reboot();
-        gateway.visit(&["1 BOOT"], |_, call| drop(call.succeeds(&reboot("k"))));
+        gateway.visit(&["1 BOOT"], |_, session| drop(session.succeeds(&reboot("k"))));
         gateway.goes_down_and_comes_back(1);
         for _ in 0..2 {
-            let mut call = gateway.line.accept(SOON).expect("a session");
-            let inform = call.hear().expect("an Inform");
-            assert_eq!(super::visit::told(&inform), ["1 BOOT", "M Reboot/k"]); // R141, R142
+            let mut session = gateway.acs.accept(SOON).expect("a session");
+            let inform = session.recv().expect("an Inform");
+            assert_eq!(super::gateway::told(&inform), ["1 BOOT", "M Reboot/k"]); // R141, R142
             gateway.crash_and_reboot();
         }
         gateway.visit(&["1 BOOT", "M Reboot/k"], |_, _| {});
@@ -108,7 +108,7 @@ fn a_reboot_that_fails() {
             format!("\"reboot\": [\"sh\", \"-c\", \"echo tried >> {place}/reboots; exit 3\"]")
         });
         gateway.agent.reboot();
-        gateway.visit(&["1 BOOT"], |_, call| drop(call.succeeds(&reboot("k"))));
+        gateway.visit(&["1 BOOT"], |_, session| drop(session.succeeds(&reboot("k"))));
         gateway.visit(&["M Reboot/k"], |_, _| {}); // R134, R146
         gateway.agent.wait_for_log("the reboot failed: the command ended with exit status 3", SOON);
         gateway.crash();
@@ -123,12 +123,12 @@ fn a_device_without_the_command() {
     both(|model| {
         let mut gateway = Gateway::new(model);
         gateway.agent.reboot();
-        gateway.visit(&["1 BOOT"], |_, call| {
-            let methods = call.succeeds(&get_rpc_methods()).methods;
+        gateway.visit(&["1 BOOT"], |_, session| {
+            let methods = session.succeeds(&get_rpc_methods()).methods;
             assert!(!methods.contains(&"Reboot".to_owned()), "{methods:?}"); // R5
             assert!(!methods.contains(&"FactoryReset".to_owned()), "{methods:?}"); // R5
-            call.refuses(&reboot("k"), 9000); // R4
-            call.refuses(&crate::support::factory_reset(), 9000); // R4
+            session.refuses(&reboot("k"), 9000); // R4
+            session.refuses(&crate::support::factory_reset(), 9000); // R4
         });
         gateway.stays_quiet(QUIET);
     });
@@ -140,16 +140,16 @@ fn delay_reboot() {
     let mut gateway = device(&tr_181::MODEL);
     let delay = gateway.management("DelayReboot");
     gateway.agent.reboot();
-    gateway.visit(&["1 BOOT"], |_, call| {
-        call.set(&delay, "int", "1");
+    gateway.visit(&["1 BOOT"], |_, session| {
+        session.set(&delay, "int", "1");
         std::thread::sleep(Duration::from_millis(1100)); // the delay begins with the end of the session
-        assert_eq!((gateway.traces("reboots"), call.value(&delay)), (0, "1".into()));
+        assert_eq!((gateway.traces("reboots"), session.value(&delay)), (0, "1".into()));
     });
     let ended = std::time::Instant::now();
     gateway.wait_for_trace("reboots", 1);
     assert!(ended.elapsed() > Duration::from_millis(900), "{:?}", ended.elapsed()); // R156
     gateway.goes_down_and_comes_back(1);
-    gateway.visit(&["1 BOOT"], |_, call| assert_eq!(call.value(&delay), "-1")); // R156
+    gateway.visit(&["1 BOOT"], |_, session| assert_eq!(session.value(&delay), "-1")); // R156
     gateway.stays_quiet(2 * QUIET);
     assert_eq!(gateway.traces("reboots"), 1);
 }
@@ -162,15 +162,15 @@ fn delay_reboot_set_once_more() {
     });
     let delay = gateway.management("DelayReboot");
     gateway.agent.reboot();
-    gateway.visit(&["1 BOOT"], |_, call| call.set(&delay, "int", "3"));
+    gateway.visit(&["1 BOOT"], |_, session| session.set(&delay, "int", "3"));
     std::thread::sleep(Duration::from_secs(1));
     gateway.agent.succeeds(&["inform"]);
-    gateway.visit(&["2 PERIODIC"], |_, call| call.set(&delay, "int", "3"));
+    gateway.visit(&["2 PERIODIC"], |_, session| session.set(&delay, "int", "3"));
     let ended = std::time::Instant::now();
     gateway.wait_for_trace("reboots", 1);
     assert!(ended.elapsed() > Duration::from_millis(2400), "{:?}", ended.elapsed()); // R156
     gateway.agent.succeeds(&["inform"]);
-    gateway.visit(&["2 PERIODIC"], |_, call| call.set(&delay, "int", "3"));
+    gateway.visit(&["2 PERIODIC"], |_, session| session.set(&delay, "int", "3"));
     gateway.wait_for_trace("reboots", 2);
 }
 
@@ -180,18 +180,18 @@ fn schedule_reboot() {
     let mut gateway = device(&tr_181::MODEL);
     let at = gateway.management("ScheduleReboot");
     gateway.agent.reboot();
-    gateway.visit(&["1 BOOT"], |_, call| call.set(&at, "dateTime", "2025-01-01T00:00:00Z"));
+    gateway.visit(&["1 BOOT"], |_, session| session.set(&at, "dateTime", "2025-01-01T00:00:00Z"));
     gateway.stays_quiet(QUIET);
     assert_eq!(gateway.traces("reboots"), 0); // R156
     gateway.agent.reboot();
     let instant = in_seconds(2);
-    gateway.visit(&["1 BOOT"], |_, call| call.set(&at, "dateTime", &instant));
+    gateway.visit(&["1 BOOT"], |_, session| session.set(&at, "dateTime", &instant));
     gateway.goes_down_and_comes_back(1);
     assert!(in_seconds(0) >= instant, "the device went down before {instant}"); // R156
     // A device without a clock of its own comes back to an earlier time, and must not go down for it again.
     let journal = std::fs::read_to_string(gateway.agent.state_dir().join("journal")).expect("the journal");
     assert!(journal.contains("\"scheduledRebootDone\":1"), "{journal}");
-    gateway.visit(&["1 BOOT"], |_, call| assert_eq!(call.value(&at), instant));
+    gateway.visit(&["1 BOOT"], |_, session| assert_eq!(session.value(&at), instant));
     gateway.stays_quiet(QUIET); // the instant has passed
     assert_eq!(gateway.traces("reboots"), 1);
 }

@@ -2,16 +2,16 @@
 
 use std::fs;
 
-use super::visit::{Gateway, QUIET, both};
+use super::gateway::{Gateway, QUIET, both};
 use crate::gateway::{Model, SOON};
 use crate::support::{
-    Call, add_object, factory_reset, get_parameter_attributes, get_parameter_values, schedule_inform,
+    AcsSession, add_object, factory_reset, get_parameter_attributes, get_parameter_values, schedule_inform,
     set_parameter_attributes, set_parameter_values,
 };
 
 /// Adds an instance to the table of the model.
-fn add(call: &mut Call, model: &Model) -> String {
-    let answer = call.succeeds(&add_object(model.outer, "key"));
+fn add(session: &mut AcsSession, model: &Model) -> String {
+    let answer = session.succeeds(&add_object(model.outer, "key"));
     format!("{}{}.", model.outer, answer.argument("InstanceNumber").expect("a number"))
 }
 
@@ -20,13 +20,13 @@ fn fill_and_reset(gateway: &mut Gateway) -> String {
     let model = gateway.model;
     let username = gateway.management("Username");
     gateway.agent.reboot();
-    gateway.visit(&["1 BOOT"], |_, call| {
-        call.succeeds(&set_parameter_values(&[(&username, "string", "changed")], "key"));
-        let made = add(call, model);
-        call.succeeds(&set_parameter_attributes(&[(&username, Some(2), Some(&[]))]));
-        call.succeeds(&schedule_inform(1, "forgotten"));
-        call.succeeds(&factory_reset());
-        assert_eq!(call.value(&username), "changed"); // R226: not before the session has ended
+    gateway.visit(&["1 BOOT"], |_, session| {
+        session.succeeds(&set_parameter_values(&[(&username, "string", "changed")], "key"));
+        let made = add(session, model);
+        session.succeeds(&set_parameter_attributes(&[(&username, Some(2), Some(&[]))]));
+        session.succeeds(&schedule_inform(1, "forgotten"));
+        session.succeeds(&factory_reset());
+        assert_eq!(session.value(&username), "changed"); // R226: not before the session has ended
         assert_eq!((gateway.traces("resets"), gateway.traces("begun")), (0, 0)); // R226
         made
     })
@@ -36,14 +36,14 @@ fn fill_and_reset(gateway: &mut Gateway) -> String {
 fn expect_factory_state(gateway: &mut Gateway, made: &str) {
     let model = gateway.model;
     let username = gateway.management("Username");
-    gateway.visit(&["0 BOOTSTRAP", "1 BOOT"], |inform, call| {
+    gateway.visit(&["0 BOOTSTRAP", "1 BOOT"], |inform, session| {
         assert_eq!(inform.value(&gateway.management("ParameterKey")), Some("")); // R157, R226
-        assert_eq!(call.value(&username), "");
-        let attributes = call.succeeds(&get_parameter_attributes(&[&username]));
+        assert_eq!(session.value(&username), "");
+        let attributes = session.succeeds(&get_parameter_attributes(&[&username]));
         assert_eq!(attributes.attributes[0].notification, "0");
         assert_eq!(attributes.attributes[0].access_list, ["Subscriber"]);
-        call.refuses(&get_parameter_values(&[made]), 9005);
-        assert_eq!(add(call, model), made); // numbers start anew
+        session.refuses(&get_parameter_values(&[made]), 9005);
+        assert_eq!(add(session, model), made); // numbers start anew
     });
     gateway.stays_quiet(2 * QUIET); // what was scheduled is forgotten
 }
@@ -74,9 +74,9 @@ fn killed_in_the_middle_of_a_factory_reset() {
             )
         });
         gateway.agent.reboot();
-        let (_, mut call) = gateway.calls();
-        let made = add(&mut call, model);
-        call.succeeds(&factory_reset());
+        let (_, mut session) = gateway.calls();
+        let made = add(&mut session, model);
+        session.succeeds(&factory_reset());
         gateway.crash(); // R226: promised
         gateway.wait_for_trace("begun", 1);
         gateway.crash();
@@ -94,12 +94,12 @@ fn a_session_that_fails_behind_the_answer() {
             format!("\"factoryReset\": [\"sh\", \"-c\", \"echo done >> {place}/resets\"]")
         });
         gateway.agent.reboot();
-        let (_, mut call) = gateway.calls();
-        let made = add(&mut call, model);
-        call.succeeds(&factory_reset());
-        drop(call); // the connection is lost
-        gateway.visit(&[], |_, call| {
-            call.succeeds(&get_parameter_values(&[&made]));
+        let (_, mut session) = gateway.calls();
+        let made = add(&mut session, model);
+        session.succeeds(&factory_reset());
+        drop(session); // the connection is lost
+        gateway.visit(&[], |_, session| {
+            session.succeeds(&get_parameter_values(&[&made]));
             assert_eq!(gateway.traces("resets"), 0); // R226
         });
         expect_factory_state(&mut gateway, &made);
@@ -117,12 +117,12 @@ fn a_factory_reset_whose_action_is_gone() {
         let overlay = gateway.place.path().join("overlay.json");
         let with_it = fs::read_to_string(&overlay).expect("the overlay");
         gateway.agent.reboot();
-        let (_, mut call) = gateway.calls();
-        call.succeeds(&factory_reset());
+        let (_, mut session) = gateway.calls();
+        session.succeeds(&factory_reset());
         fs::write(&overlay, "{}").expect("a file");
         gateway.agent.signal("HUP");
-        drop(call); // the connection is lost
-        gateway.visit(&[], |_, call| assert_eq!(call.value(&gateway.management("Username")), ""));
+        drop(session); // the connection is lost
+        gateway.visit(&[], |_, session| assert_eq!(session.value(&gateway.management("Username")), ""));
         gateway.agent.wait_for_log("a factory reset is due, and the data model has no action for it", SOON);
         fs::write(&overlay, with_it).expect("a file");
         gateway.crash_and_reboot();
@@ -152,7 +152,7 @@ fn a_factory_reset_that_restarts_the_device() {
         gateway.wait_for_trace("resets", 1);
         let status = gateway.agent.exit_status(SOON);
         assert!(status.success(), "{status}");
-        gateway.line.clear();
+        gateway.acs.clear();
         gateway.agent.restart();
         expect_factory_state(&mut gateway, &made);
         assert_eq!(gateway.traces("resets"), 1);

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::visit::{Gateway, QUIET, both};
+use super::gateway::{Gateway, QUIET, both};
 use crate::gateway::SOON;
 use crate::support::schedule_inform;
 
@@ -16,8 +16,8 @@ fn an_inform_after_a_delay() {
     both(|model| {
         let mut gateway = Gateway::new(model);
         gateway.agent.reboot();
-        let asked = gateway.visit(&["1 BOOT"], |_, call| {
-            call.succeeds(&schedule_inform(1, "key <&>"));
+        let asked = gateway.visit(&["1 BOOT"], |_, session| {
+            session.succeeds(&schedule_inform(1, "key <&>"));
             Instant::now()
         });
         gateway.visit(&["3 SCHEDULED", "M ScheduleInform/key <&>"], |_, _| {}); // R95, R136, R154
@@ -34,17 +34,17 @@ fn several_at_once() {
     both(|model| {
         let mut gateway = Gateway::new(model);
         gateway.agent.reboot();
-        gateway.visit(&["1 BOOT"], |_, call| {
+        gateway.visit(&["1 BOOT"], |_, session| {
             for key in ["a", "b", "", ""] {
-                call.succeeds(&schedule_inform(1, key));
+                session.succeeds(&schedule_inform(1, key));
             }
-            call.succeeds(&schedule_inform(3600, "later"));
-            call.succeeds(&schedule_inform(3600, "sooner"));
-            call.succeeds(&schedule_inform(1, "sooner")); // R155: the same key has a new delay
+            session.succeeds(&schedule_inform(3600, "later"));
+            session.succeeds(&schedule_inform(3600, "sooner"));
+            session.succeeds(&schedule_inform(1, "sooner")); // R155: the same key has a new delay
             thread::sleep(Duration::from_millis(1100)); // they fall due
-            call.refuses(&schedule_inform(0, "never"), 9003); // R154
-            call.refuses(&schedule_inform(0, "never").with("DelaySeconds", "soon"), 9003); // R76
-            call.refuses(&schedule_inform(1, &"long".repeat(9)), 9003); // R76
+            session.refuses(&schedule_inform(0, "never"), 9003); // R154
+            session.refuses(&schedule_inform(0, "never").with("DelaySeconds", "soon"), 9003); // R76
+            session.refuses(&schedule_inform(1, &"long".repeat(9)), 9003); // R76
         });
         let keys = ["M ScheduleInform", "M ScheduleInform", "M ScheduleInform/a", "M ScheduleInform/b"];
         let mut events = vec!["3 SCHEDULED", "M ScheduleInform/sooner"];
@@ -61,8 +61,8 @@ fn a_scheduled_inform_outlives_the_agent() {
         for reboots in [false, true] {
             let mut gateway = Gateway::new(model);
             gateway.agent.reboot();
-            let asked = gateway.visit(&["1 BOOT"], |_, call| {
-                call.succeeds(&schedule_inform(2, "k"));
+            let asked = gateway.visit(&["1 BOOT"], |_, session| {
+                session.succeeds(&schedule_inform(2, "k"));
                 Instant::now()
             });
             if reboots {
@@ -85,13 +85,13 @@ fn due_while_the_device_was_off() {
     both(|model| {
         let mut gateway = Gateway::new(model);
         gateway.agent.reboot();
-        gateway.visit(&["1 BOOT"], |_, call| drop(call.succeeds(&schedule_inform(1, "k"))));
+        gateway.visit(&["1 BOOT"], |_, session| drop(session.succeeds(&schedule_inform(1, "k"))));
         gateway.agent.kill9();
         thread::sleep(Duration::from_millis(2100)); // the journal's grain included
         gateway.agent.reboot();
-        let mut call = gateway.line.accept(SOON).expect("a session");
-        let inform = call.hear().expect("an Inform");
-        assert_eq!(super::visit::told(&inform), ["1 BOOT", "3 SCHEDULED", "M ScheduleInform/k"]); // R136
+        let mut session = gateway.acs.accept(SOON).expect("a session");
+        let inform = session.recv().expect("an Inform");
+        assert_eq!(super::gateway::told(&inform), ["1 BOOT", "3 SCHEDULED", "M ScheduleInform/k"]); // R136
         gateway.crash(); // without InformResponse
         gateway.visit(&["1 BOOT", "3 SCHEDULED", "M ScheduleInform/k"], |_, _| {}); // R138, R141
         gateway.crash_and_reboot();

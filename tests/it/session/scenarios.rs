@@ -42,7 +42,7 @@ fn manners_of_servers_that_make_no_difference() {
         AcsOptions::new().ids(Ids::Fixed(String::new())),
     ];
     for options in manners {
-        converses(options);
+        run_simple_session(options);
     }
 }
 
@@ -52,13 +52,13 @@ fn every_dialect_of_soap() {
     let dialects =
         [Dialect::Usual, Dialect::OddPrefixes, Dialect::DefaultNamespace, Dialect::LateDeclarations, Dialect::Chatty];
     for dialect in dialects {
-        converses(AcsOptions::new().dialect(dialect));
-        converses(AcsOptions::new().dialect(dialect).version("1-2"));
+        run_simple_session(AcsOptions::new().dialect(dialect));
+        run_simple_session(AcsOptions::new().dialect(dialect).version("1-2"));
     }
 }
 
 /// A session with a read, a write and a read of what was written.
-fn converses(options: AcsOptions) {
+fn run_simple_session(options: AcsOptions) {
     const NAME: &str = at!("Time.NTPServer1");
     let mut acs = Acs::start(options);
     acs.expects(inform()).replies(inform_response());

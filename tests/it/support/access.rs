@@ -3,7 +3,7 @@
 use rand::RngCore as _;
 use rand::rngs::OsRng;
 
-use super::desk::State;
+use super::acs_state::AcsState;
 use super::digest::{Algorithm, Authorization, Challenge, DigestAnswer, Kind, Secret, hex};
 use super::options::AcsOptions;
 use super::record::Exchange;
@@ -35,7 +35,7 @@ pub(super) fn random_hex() -> String {
     hex(&bytes)
 }
 
-impl State {
+impl AcsState {
     /// The headers of a 401.
     pub(super) fn challenge(&mut self, options: &AcsOptions, connection: usize, stale: bool) -> Vec<(String, String)> {
         let mut challenges = Vec::new();

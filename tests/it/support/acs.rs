@@ -4,8 +4,8 @@ use std::net::Shutdown;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::desk::Desk;
-use super::door::Door;
+use super::acs_state::SharedState;
+use super::listener::Listener;
 use super::options::AcsOptions;
 use super::record::{Exchange, Session};
 use super::reply::Reply;
@@ -15,8 +15,8 @@ use super::scenario::Matcher;
 /// An ACS on a port of its own. When it goes, it panics if the CPE broke a rule, if a request was not
 /// what the test expected, or if an expected one never came.
 pub struct Acs {
-    desk: Arc<Desk>,
-    doors: Vec<Door>,
+    shared: Arc<SharedState>,
+    listeners: Vec<Listener>,
     taken: usize,
 }
 
@@ -31,7 +31,7 @@ pub struct Expectation<'a> {
 impl Expectation<'_> {
     /// What the ACS answers when the expected request comes.
     pub fn replies(self, reply: impl Into<Reply>) {
-        let mut state = self.acs.desk.lock();
+        let mut state = self.acs.shared.lock();
         let step = (self.matcher, reply.into());
         match self.standing {
             true => state.standing.push(step),
@@ -42,32 +42,32 @@ impl Expectation<'_> {
 
 impl Acs {
     pub fn start(options: AcsOptions) -> Acs {
-        let desk = Arc::new(Desk::default());
-        let door = Door::open(&desk, options);
-        Acs { desk, doors: vec![door], taken: 0 }
+        let shared = Arc::new(SharedState::default());
+        let listener = Listener::open(&shared, options);
+        Acs { shared, listeners: vec![listener], taken: 0 }
     }
 
     /// The ACS URL.
     pub fn url(&self) -> String {
-        self.doors[0].url()
+        self.listeners[0].url()
     }
 
     /// The ACS URL under another host name, such as `localhost`.
     pub fn url_at(&self, host: &str) -> String {
-        let address = self.doors[0].address.to_string();
+        let address = self.listeners[0].address.to_string();
         self.url().replace(&address, &format!("{host}:{}", self.port()))
     }
 
     pub fn port(&self) -> u16 {
-        self.doors[0].address.port()
+        self.listeners[0].address.port()
     }
 
     /// Opens another listener with manners of its own on the same sessions, as a target for redirects;
     /// returns its URL.
-    pub fn second_door(&mut self, options: AcsOptions) -> String {
-        let door = Door::open(&self.desk, options);
-        let url = door.url();
-        self.doors.push(door);
+    pub fn second_listener(&mut self, options: AcsOptions) -> String {
+        let listener = Listener::open(&self.shared, options);
+        let url = listener.url();
+        self.listeners.push(listener);
         url
     }
 
@@ -77,40 +77,40 @@ impl Acs {
     }
 
     /// Every such request while no expectation is queued, the earliest rule first.
-    pub fn whenever(&self, matcher: Matcher) -> Expectation<'_> {
+    pub fn always(&self, matcher: Matcher) -> Expectation<'_> {
         Expectation { acs: self, matcher, standing: true }
     }
 
-    /// Drops all that [`Acs::whenever`] said.
-    pub fn back_to_good_manners(&self) {
-        self.desk.lock().standing.clear();
+    /// Drops all that [`Acs::always`] said.
+    pub fn clear_rules(&self) {
+        self.shared.lock().standing.clear();
     }
 
     /// Queues an RPC for whenever the CPE has nothing to say, in this session or the next.
     pub fn enqueue(&self, rpc: Rpc) {
-        self.desk.lock().tasks.push_back(rpc);
+        self.shared.lock().tasks.push_back(rpc);
     }
 
     /// Drops the RPCs that no session has taken yet.
     pub fn forget_tasks(&self) {
-        self.desk.lock().tasks.clear();
+        self.shared.lock().tasks.clear();
     }
 
     /// Lets violations pass whose text contains this.
     pub fn allow_violation(&self, text: &str) {
-        let mut state = self.desk.lock();
+        let mut state = self.shared.lock();
         state.violations.retain(|known| !known.contains(text));
         state.allowed.push(text.into());
     }
 
     /// Takes the violations noted so far.
     pub fn take_violations(&self) -> Vec<String> {
-        std::mem::take(&mut self.desk.lock().violations)
+        std::mem::take(&mut self.shared.lock().violations)
     }
 
     /// Takes the failed expectations so far.
     pub fn take_failures(&self) -> Vec<String> {
-        std::mem::take(&mut self.desk.lock().failures)
+        std::mem::take(&mut self.shared.lock().failures)
     }
 
     /// The next session that has ended, its TCP connections with it, in the order they began.
@@ -123,8 +123,8 @@ impl Acs {
     /// The same, where none may come.
     pub fn session_within(&mut self, limit: Duration) -> Option<Session> {
         let at = self.taken;
-        let desk = Arc::clone(&self.desk);
-        let found = desk.wait(limit, |state| match state.failures.is_empty() {
+        let shared = Arc::clone(&self.shared);
+        let found = shared.wait(limit, |state| match state.failures.is_empty() {
             true => state.finished(at).map(Some),
             false => Some(None),
         });
@@ -139,8 +139,8 @@ impl Acs {
     }
 
     /// Waits until every expectation was met.
-    pub fn story_told(&self, limit: Duration) {
-        let done = self.desk.wait(limit, |state| {
+    pub fn wait_until_met(&self, limit: Duration) {
+        let done = self.shared.wait(limit, |state| {
             let failed = !state.failures.is_empty();
             (state.script.is_empty() || failed).then_some(!failed)
         });
@@ -149,10 +149,10 @@ impl Acs {
 
     /// Waits until so many requests have come, those without a session included.
     pub fn requests(&self, count: usize, limit: Duration) -> Vec<Exchange> {
-        let enough = self.desk.wait(limit, |state| {
-            let courses = state.courses.iter();
-            let all = courses.flat_map(|course| &course.exchanges);
-            let all: Vec<Exchange> = all.chain(&state.strays).cloned().collect();
+        let enough = self.shared.wait(limit, |state| {
+            let sessions = state.sessions.iter();
+            let all = sessions.flat_map(|session| &session.exchanges);
+            let all: Vec<Exchange> = all.chain(&state.unattributed).cloned().collect();
             (all.len() >= count).then_some(all)
         });
         enough.unwrap_or_else(|| panic!("{}", self.report(&format!("not {count} requests"))))
@@ -160,29 +160,29 @@ impl Acs {
 
     /// Passes this time and panics if a request came meanwhile.
     pub fn quiet_for(&self, time: Duration) {
-        let count = |state: &super::desk::State| {
-            let exchanges = state.courses.iter().map(|course| course.exchanges.len());
-            exchanges.sum::<usize>() + state.strays.len()
+        let count = |state: &super::acs_state::AcsState| {
+            let exchanges = state.sessions.iter().map(|session| session.exchanges.len());
+            exchanges.sum::<usize>() + state.unattributed.len()
         };
-        let before = count(&self.desk.lock());
-        let came = self.desk.wait(time, |state| (count(state) != before).then_some(()));
+        let before = count(&self.shared.lock());
+        let came = self.shared.wait(time, |state| (count(state) != before).then_some(()));
         assert!(came.is_none(), "{}", self.report("a request that should not come"));
     }
 
     /// How many TCP connections have come.
     pub fn connections(&self) -> usize {
-        self.desk.lock().connections.len()
+        self.shared.lock().connections.len()
     }
 
     /// Waits for so many TCP connections to have come, whatever became of them.
     pub fn connected(&self, count: usize, limit: Duration) {
-        let enough = self.desk.wait(limit, |state| (state.connections.len() >= count).then_some(()));
+        let enough = self.shared.wait(limit, |state| (state.connections.len() >= count).then_some(()));
         assert!(enough.is_some(), "{}", self.report("too few connections"));
     }
 
     /// Waits for the failure of TLS handshake number `number`, counted from 1, and says why it failed.
     pub fn handshake_failure(&self, number: usize, limit: Duration) -> String {
-        let error = self.desk.wait(limit, |state| {
+        let error = self.shared.wait(limit, |state| {
             let errors = state.connections.iter();
             errors.filter_map(|connection| connection.handshake_error.clone()).nth(number - 1)
         });
@@ -191,7 +191,7 @@ impl Acs {
 
     /// What happened so far, for the failure of a test.
     pub fn report(&self, headline: &str) -> String {
-        let state = self.desk.lock();
+        let state = self.shared.lock();
         let mut text = format!("{headline}\n");
         for failure in &state.failures {
             text += &format!("{failure}\n");
@@ -202,13 +202,13 @@ impl Acs {
         for violation in &state.violations {
             text += &format!("violation: {violation}\n");
         }
-        for (at, course) in state.courses.iter().enumerate() {
-            text += &format!("session {} ({:?})\n", at + 1, course.outcome);
-            for exchange in &course.exchanges {
+        for (at, session) in state.sessions.iter().enumerate() {
+            text += &format!("session {} ({:?})\n", at + 1, session.outcome);
+            for exchange in &session.exchanges {
                 text += &format!("  {}\n", exchange.describe());
             }
         }
-        for exchange in &state.strays {
+        for exchange in &state.unattributed {
             text += &format!("outside of a session: {}\n", exchange.describe());
         }
         for connection in &state.connections {
@@ -220,15 +220,15 @@ impl Acs {
     }
 
     fn stop(&mut self) {
-        let mut state = self.desk.lock();
+        let mut state = self.shared.lock();
         state.stopping = true;
         for tcp in state.connections.iter().filter_map(|connection| connection.tcp.as_ref()) {
             let _ = tcp.shutdown(Shutdown::Both);
         }
         drop(state);
-        self.desk.tell();
-        for door in &mut self.doors {
-            door.shut();
+        self.shared.notify();
+        for listener in &mut self.listeners {
+            listener.stop();
         }
     }
 }
@@ -236,7 +236,7 @@ impl Acs {
 impl Drop for Acs {
     fn drop(&mut self) {
         self.stop();
-        let state = self.desk.lock();
+        let state = self.shared.lock();
         let fine = state.failures.is_empty() && state.violations.is_empty() && state.script.is_empty();
         drop(state);
         if fine {

@@ -3,10 +3,10 @@
 use super::access::random_hex;
 use super::digest::{Authorization, Kind, Secret};
 use super::file_delivery::head;
-use super::file_server::{FileServerOptions, State};
+use super::file_server::{FileServerOptions, FileServerState};
 use super::http::Request;
 
-impl State {
+impl FileServerState {
     /// A 401, where the request has not the right credentials.
     pub(super) fn refuse(&mut self, options: &FileServerOptions, request: &Request) -> Option<String> {
         let authorization = request.header("Authorization").map(Authorization::parse);

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::file_server::{Desk, FileServerOptions};
+use super::file_server::{FileServerOptions, SharedFiles};
+use super::file_spec::{Content, FileSpec, FileSpecKind, Framing, Ranges};
 use super::http::{Gone, Request, Wire, reason};
-use super::served::{Content, Framing, Ranges, Served, ServedKind};
 
 /// What is written at a time.
 const PIECE: usize = 64 * 1024;
@@ -20,15 +20,15 @@ enum Next {
     Drain,
 }
 
-pub(super) fn serve(mut wire: Wire, desk: &Desk, options: &FileServerOptions) {
+pub(super) fn serve(mut wire: Wire, shared: &SharedFiles, options: &FileServerOptions) {
     loop {
         let request = match wire.head() {
             Ok(request) => request,
-            Err(Gone::TimedOut) if !desk.lock().stopping => continue,
-            Err(Gone::Malformed(problem)) => return desk.lock().violations.push(problem),
+            Err(Gone::TimedOut) if !shared.lock().stopping => continue,
+            Err(Gone::Malformed(problem)) => return shared.lock().violations.push(problem),
             Err(_) => return,
         };
-        let next = answer(&mut wire, desk, options, request);
+        let next = answer(&mut wire, shared, options, request);
         match next {
             Ok(Next::Keep) if !options.closes => {}
             Ok(Next::Keep | Next::Close) => {
@@ -37,7 +37,7 @@ pub(super) fn serve(mut wire: Wire, desk: &Desk, options: &FileServerOptions) {
             }
             Ok(Next::Drain) => {
                 let count = wire.drain();
-                return desk.change(|state| state.unwanted += count);
+                return shared.change(|state| state.unwanted += count);
             }
             Ok(Next::Cut) | Err(_) => return wire.cut(),
         }
@@ -59,24 +59,29 @@ impl From<Gone> for Over {
     }
 }
 
-fn answer(wire: &mut Wire, desk: &Desk, options: &FileServerOptions, mut request: Request) -> Result<Next, Over> {
+fn answer(
+    wire: &mut Wire,
+    shared: &SharedFiles,
+    options: &FileServerOptions,
+    mut request: Request,
+) -> Result<Next, Over> {
     let path = request.target.split('?').next().unwrap_or_default().to_owned();
     let (refusal, served, at) = {
-        let mut state = desk.lock();
+        let mut state = shared.lock();
         if request.header("Expect").is_some() {
             state.violations.push("R42: Expect breaks servers".into());
         }
         state.requests.push(request.clone());
         let refusal = state.refuse(options, &request);
-        let served = state.served.get(&path).cloned();
+        let served = state.files.get(&path).cloned();
         if let (Some(next), None) = (served.as_ref().and_then(|served| served.next.clone()), &refusal) {
-            state.served.insert(path.clone(), *next);
+            state.files.insert(path.clone(), *next);
         }
         (refusal, served, state.requests.len() - 1)
     };
-    desk.told.notify_all();
+    shared.changed.notify_all();
     let refusal = refusal.or_else(|| match &served {
-        Some(Served { kind: ServedKind::Status(code, body), headers, .. }) => {
+        Some(FileSpec { kind: FileSpecKind::Status(code, body), headers, .. }) => {
             Some(head(*code, headers, &format!("Content-Length: {}\r\n", body.len())) + &String::from_utf8_lossy(body))
         }
         None if request.method == "GET" => Some(head(404, &[], "Content-Length: 0\r\n")),
@@ -88,36 +93,36 @@ fn answer(wire: &mut Wire, desk: &Desk, options: &FileServerOptions, mut request
         return Ok(Next::Drain);
     }
     if let (Some(refusal), Some(delay), true) = (&refusal, options.deaf, has_body) {
-        desk.pause(delay);
+        shared.pause(delay);
         wire.write_all(refusal.as_bytes())?;
-        return stall(desk);
+        return stall(shared);
     }
     if let (None, Some(trouble), true) =
         (&refusal, served.as_ref().and_then(|served| served.trouble.as_ref()), has_body)
         && trouble.happens()
     {
         wire.part_of_body(usize::try_from(trouble.after).expect("a small part"))?;
-        return if trouble.stalls { stall(desk) } else { Ok(Next::Cut) };
+        return if trouble.stalls { stall(shared) } else { Ok(Next::Cut) };
     }
     wire.body_of(&mut request)?;
-    desk.lock().requests[at].body.clone_from(&request.body);
+    shared.lock().requests[at].body.clone_from(&request.body);
     if let Some(refusal) = refusal {
         wire.write_all(refusal.as_bytes())?;
         return Ok(Next::Keep);
     }
     match (request.method.as_str(), served) {
-        ("PUT", None | Some(Served { kind: ServedKind::Content(_), .. })) => take(wire, desk, path, request),
-        (_, Some(served)) => give(wire, desk, &served, &request),
+        ("PUT", None | Some(FileSpec { kind: FileSpecKind::Content(_), .. })) => take(wire, shared, path, request),
+        (_, Some(served)) => give(wire, shared, &served, &request),
         (method, None) => {
-            desk.lock().violations.push(format!("a {method} request"));
+            shared.lock().violations.push(format!("a {method} request"));
             Err(Over)
         }
     }
 }
 
-fn take(wire: &mut Wire, desk: &Desk, path: String, request: Request) -> Result<Next, Over> {
+fn take(wire: &mut Wire, shared: &SharedFiles, path: String, request: Request) -> Result<Next, Over> {
     let mut status = 201;
-    desk.change(|state| {
+    shared.change(|state| {
         if state.uploads.insert(path, request.body).is_some() {
             status = 204;
         }
@@ -127,14 +132,14 @@ fn take(wire: &mut Wire, desk: &Desk, path: String, request: Request) -> Result<
     Ok(Next::Keep)
 }
 
-fn give(wire: &mut Wire, desk: &Desk, served: &Served, request: &Request) -> Result<Next, Over> {
+fn give(wire: &mut Wire, shared: &SharedFiles, served: &FileSpec, request: &Request) -> Result<Next, Over> {
     let content = match &served.kind {
-        ServedKind::Content(content) => content,
-        ServedKind::Raw(bytes) => {
+        FileSpecKind::Content(content) => content,
+        FileSpecKind::Raw(bytes) => {
             wire.write_all(bytes)?;
             return Ok(Next::Close);
         }
-        ServedKind::Silence | ServedKind::Status(..) => return stall(desk),
+        FileSpecKind::Silence | FileSpecKind::Status(..) => return stall(shared),
     };
     let size = content.size();
     let (status, first, end, range) = match asked_range(served, request) {
@@ -164,13 +169,13 @@ fn give(wire: &mut Wire, desk: &Desk, served: &Served, request: &Request) -> Res
         Framing::UntilClose => String::new(),
     };
     wire.write_all(head(status, &served.headers, &format!("Accept-Ranges: bytes\r\n{range}{length}")).as_bytes())?;
-    give_body(wire, desk, served, content, first..end)
+    give_body(wire, shared, served, content, first..end)
 }
 
 fn give_body(
     wire: &mut Wire,
-    desk: &Desk,
-    served: &Served,
+    shared: &SharedFiles,
+    served: &FileSpec,
     content: &Content,
     range: std::ops::Range<u64>,
 ) -> Result<Next, Over> {
@@ -181,7 +186,7 @@ fn give_body(
         let most = stop_at.map_or(u64::MAX, |stop| stop - at);
         if most == 0 {
             let stalls = trouble.is_some_and(|trouble| trouble.stalls);
-            return if stalls { stall(desk) } else { Ok(Next::Cut) };
+            return if stalls { stall(shared) } else { Ok(Next::Cut) };
         }
         let mut length = served.trickle.map_or(PIECE, |(length, _)| length);
         if served.framing == Framing::Chunked {
@@ -200,8 +205,8 @@ fn give_body(
             }
             Framing::Sized | Framing::UntilClose => wire.write_all(&piece)?,
         }
-        desk.change(|state| state.sent += piece.len() as u64);
-        if served.trickle.is_some_and(|(_, pause)| !desk.pause(pause)) || desk.lock().stopping {
+        shared.change(|state| state.sent += piece.len() as u64);
+        if served.trickle.is_some_and(|(_, pause)| !shared.pause(pause)) || shared.lock().stopping {
             return Err(Over);
         }
     }
@@ -218,7 +223,7 @@ fn give_body(
 }
 
 /// The first byte that is asked for, where the request asks for a range, and of this very file.
-fn asked_range(served: &Served, request: &Request) -> Option<u64> {
+fn asked_range(served: &FileSpec, request: &Request) -> Option<u64> {
     let range = request.header("Range")?;
     if served.ranges == Ranges::Ignored {
         return None;
@@ -234,8 +239,8 @@ fn asked_range(served: &Served, request: &Request) -> Option<u64> {
     range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok()
 }
 
-fn stall(desk: &Desk) -> Result<Next, Over> {
-    while desk.pause(Duration::from_secs(1)) {}
+fn stall(shared: &SharedFiles) -> Result<Next, Over> {
+    while shared.pause(Duration::from_secs(1)) {}
     Err(Over)
 }
 

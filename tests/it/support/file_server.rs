@@ -17,10 +17,10 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::digest::{Challenge, basic, digest};
-use super::door::shake_hands;
 use super::file_delivery::serve;
+use super::file_spec::FileSpec;
 use super::http::{Request, Stream, Wire};
-use super::served::Served;
+use super::listener::shake_hands;
 use super::tls::ServerTls;
 
 /// The tick at which an idle connection is looked at.
@@ -107,22 +107,22 @@ impl FileServerOptions {
 
 /// A running server.
 pub struct FileServer {
-    desk: Arc<Desk>,
+    shared: Arc<SharedFiles>,
     address: SocketAddr,
     is_tls: bool,
     thread: Option<JoinHandle<()>>,
 }
 
 #[derive(Default)]
-pub(super) struct Desk {
-    state: Mutex<State>,
-    pub(super) told: Condvar,
+pub(super) struct SharedFiles {
+    state: Mutex<FileServerState>,
+    pub(super) changed: Condvar,
 }
 
 #[derive(Default)]
-pub(super) struct State {
+pub(super) struct FileServerState {
     pub(super) stopping: bool,
-    pub(super) served: HashMap<String, Served>,
+    pub(super) files: HashMap<String, FileSpec>,
     pub(super) uploads: HashMap<String, Vec<u8>>,
     pub(super) requests: Vec<Request>,
     pub(super) connections: Vec<TcpStream>,
@@ -139,15 +139,15 @@ impl FileServer {
     pub fn start(options: FileServerOptions) -> FileServer {
         let listener = TcpListener::bind((options.address, 0)).expect("a free port");
         let address = listener.local_addr().expect("a bound address");
-        let desk = Arc::new(Desk::default());
-        let (is_tls, given) = (options.tls.is_some(), Arc::clone(&desk));
+        let shared = Arc::new(SharedFiles::default());
+        let (is_tls, given) = (options.tls.is_some(), Arc::clone(&shared));
         let thread = thread::spawn(move || listen(&listener, &given, &options));
-        FileServer { desk, address, is_tls, thread: Some(thread) }
+        FileServer { shared, address, is_tls, thread: Some(thread) }
     }
 
     /// From now on, this is what is under that path: anew, or in place of what was there.
-    pub fn serves(&self, path: &str, served: Served) {
-        self.desk.lock().served.insert(path.into(), served);
+    pub fn serves(&self, path: &str, served: FileSpec) {
+        self.shared.lock().files.insert(path.into(), served);
     }
 
     /// The URL of a path, which may have a query.
@@ -167,7 +167,7 @@ impl FileServer {
 
     /// Every request so far, in the order of their headers.
     pub fn requests(&self) -> Vec<Request> {
-        self.desk.lock().requests.clone()
+        self.shared.lock().requests.clone()
     }
 
     /// The `Range` of every request so far.
@@ -177,34 +177,34 @@ impl FileServer {
 
     /// Waits for so many requests.
     pub fn requested(&self, count: usize, limit: Duration) -> Vec<Request> {
-        let enough = self.desk.wait(limit, |state| (state.requests.len() >= count).then(|| state.requests.clone()));
+        let enough = self.shared.wait(limit, |state| (state.requests.len() >= count).then(|| state.requests.clone()));
         enough.unwrap_or_else(|| panic!("not {count} requests: {:?}", self.heads()))
     }
 
     /// Waits until so many bytes of bodies were sent.
     pub fn sent(&self, bytes: u64, limit: Duration) {
-        let enough = self.desk.wait(limit, |state| (state.sent >= bytes).then_some(()));
+        let enough = self.shared.wait(limit, |state| (state.sent >= bytes).then_some(()));
         assert!(enough.is_some(), "{bytes} bytes were not sent: {:?}", self.heads());
     }
 
     /// What was last put to that path, completely.
     pub fn uploaded(&self, path: &str) -> Option<Vec<u8>> {
-        self.desk.lock().uploads.get(path).cloned()
+        self.shared.lock().uploads.get(path).cloned()
     }
 
     /// Bytes of uploads that came though the answer to their header was no.
     pub fn unwanted_bytes(&self) -> usize {
-        self.desk.lock().unwanted
+        self.shared.lock().unwanted
     }
 
     /// How many TCP connections have come.
     pub fn connections(&self) -> usize {
-        self.desk.lock().connections.len()
+        self.shared.lock().connections.len()
     }
 
     /// Why TLS handshakes failed.
     pub fn handshake_errors(&self) -> Vec<String> {
-        self.desk.lock().handshake_errors.clone()
+        self.shared.lock().handshake_errors.clone()
     }
 
     fn heads(&self) -> Vec<String> {
@@ -214,28 +214,28 @@ impl FileServer {
 
 impl Drop for FileServer {
     fn drop(&mut self) {
-        let mut state = self.desk.lock();
+        let mut state = self.shared.lock();
         state.stopping = true;
         for connection in &state.connections {
             let _ = connection.shutdown(Shutdown::Both);
         }
         drop(state);
-        self.desk.told.notify_all();
+        self.shared.changed.notify_all();
         let _ = TcpStream::connect(self.address); // wakes `accept`
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
-        let violations = std::mem::take(&mut self.desk.lock().violations);
+        let violations = std::mem::take(&mut self.shared.lock().violations);
         assert!(violations.is_empty() || thread::panicking(), "the file server is not content: {violations:#?}");
     }
 }
 
-impl Desk {
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+impl SharedFiles {
+    pub(super) fn lock(&self) -> MutexGuard<'_, FileServerState> {
         self.state.lock().expect("no thread of the server panics")
     }
 
-    fn wait<T>(&self, limit: Duration, mut done: impl FnMut(&mut State) -> Option<T>) -> Option<T> {
+    fn wait<T>(&self, limit: Duration, mut done: impl FnMut(&mut FileServerState) -> Option<T>) -> Option<T> {
         let end = Instant::now() + limit;
         let mut state = self.lock();
         loop {
@@ -243,7 +243,7 @@ impl Desk {
                 return Some(value);
             }
             let left = end.checked_duration_since(Instant::now())?;
-            state = self.told.wait_timeout(state, left).expect("no thread of the server panics").0;
+            state = self.changed.wait_timeout(state, left).expect("no thread of the server panics").0;
         }
     }
 
@@ -252,35 +252,35 @@ impl Desk {
         self.wait(time, |state| state.stopping.then_some(())).is_none()
     }
 
-    pub(super) fn change(&self, change: impl FnOnce(&mut State)) {
+    pub(super) fn change(&self, change: impl FnOnce(&mut FileServerState)) {
         change(&mut self.lock());
-        self.told.notify_all();
+        self.changed.notify_all();
     }
 }
 
-fn listen(listener: &TcpListener, desk: &Arc<Desk>, options: &FileServerOptions) {
+fn listen(listener: &TcpListener, shared: &Arc<SharedFiles>, options: &FileServerOptions) {
     let tls = options.tls.as_ref().map(ServerTls::config);
     let mut threads = Vec::new();
     for tcp in listener.incoming() {
-        if desk.lock().stopping {
+        if shared.lock().stopping {
             break;
         }
         let Ok(tcp) = tcp else { continue };
         let Ok(copy) = tcp.try_clone() else { continue };
         let _ = tcp.set_nodelay(true);
-        desk.change(|state| state.connections.push(copy));
-        let (desk, options, tls) = (Arc::clone(desk), options.clone(), tls.clone());
+        shared.change(|state| state.connections.push(copy));
+        let (shared, options, tls) = (Arc::clone(shared), options.clone(), tls.clone());
         threads.push(thread::spawn(move || {
             let stream = match tls {
                 None => Stream::Plain(tcp),
                 Some(config) => match shake_hands(tcp, config) {
                     Ok((stream, _)) => stream,
-                    Err(error) => return desk.change(|state| state.handshake_errors.push(error.to_string())),
+                    Err(error) => return shared.change(|state| state.handshake_errors.push(error.to_string())),
                 },
             };
             let wire = Wire::new(stream);
             wire.patience(Some(TICK));
-            serve(wire, &desk, &options);
+            serve(wire, &shared, &options);
         }));
     }
     for thread in threads {

@@ -5,7 +5,7 @@ use std::fmt;
 use roxmltree::{Document, Node, ParsingOptions};
 
 use super::envelope::{CWMP, SOAP, XSI};
-use super::shape;
+use super::schema_check;
 
 /// One message of the CPE.
 #[derive(Clone, Debug, Default)]
@@ -113,10 +113,10 @@ impl Message {
             xml: xml.into(),
             ..Message::default()
         };
-        shape::check(&document, content, &mut message.problems);
+        schema_check::check(&document, content, &mut message.problems);
         message.read_headers(envelope);
         message.read_content(content);
-        shape::check_meaning(&mut message);
+        schema_check::check_meaning(&mut message);
         Ok(message)
     }
 

@@ -4,24 +4,23 @@
 //! the ACS checks the agent instead of mirroring its mistakes.
 //!
 //! ```text
-//!   scenario.rs   what a test expects, in order        reply.rs      what the ACS answers (or breaks)
+//!   scenario.rs   expected requests, in order          reply.rs      the ACS's replies, proper and broken
 //!        │                                                  │
-//!        └───────────────► desk.rs ◄────────────────────────┘   one lock: scenario, sessions, violations
-//!                            ▲   │ rules.rs      what a CPE may send, and when
-//!                            │   │ attribution.rs, course.rs     which session, and how far it has come
+//!        └────────────► acs_state.rs ◄──────────────────────┘   one lock: scenario, sessions, violations
+//!                            ▲   │ rules.rs      the requests that a CPE may send, and their order
+//!                            │   │ attribution.rs, session_state.rs     the session of a request, and its progress
 //!                            │   │ access.rs     401 and the credentials that answer it
 //!                            │   ▼
-//!   acs.rs ─── door.rs: a listener, a thread for each connection; http.rs, tls.rs
+//!   acs.rs ─── listener.rs: a listener, a thread for each connection; http.rs, tls.rs
 //!                            │
-//!   line.rs      an ACS led by hand, without scenario or thread
-//!   message.rs (reads the CPE's envelopes)     shape.rs (holds them against the schema's shape)
-//!   envelope.rs, rpc.rs (write the ACS's)      record.rs, transcript.rs (what happened, for people)
+//!   manual_acs.rs   an ACS that the test drives step by step, without scenario or thread
+//!   message.rs (reads the CPE's envelopes)     schema_check.rs (checks them against the schema)
+//!   envelope.rs, rpc.rs (write the ACS's)      record.rs, transcript.rs (the exchanges, for people)
 //!
-//!   stun_server.rs    the STUN server of an ACS, on its own
-//!   file_server.rs ── served.rs    a file server, and what it serves with which bad habits
-//!        └── file_delivery.rs, file_access.rs    what it answers, and to whom
-//!   stun_server.rs    the STUN server of an ACS; nat.rs, a NAT before it     connection_request.rs    how an ACS asks
-//!   flood.rs          those who mean no good
+//!   file_server.rs ── file_spec.rs    a file server, and the files it serves, with their faults
+//!        └── file_delivery.rs, file_access.rs    its answers, and its access control
+//!   stun_server.rs    the STUN server of an ACS; nat.rs, a NAT before it
+//!   connection_request.rs    the ACS's side of a connection request; flood.rs, attackers
 //! ```
 #![allow(
     dead_code,       // each test file compiles this module and uses a part of it
@@ -33,20 +32,20 @@
 
 pub mod access;
 pub mod acs;
+pub mod acs_state;
 pub mod agent;
 pub mod attribution;
 pub mod connection_request;
-pub mod course;
-pub mod desk;
 pub mod digest;
-pub mod door;
 pub mod envelope;
 pub mod file_access;
 pub mod file_delivery;
 pub mod file_server;
+pub mod file_spec;
 pub mod flood;
 pub mod http;
-pub mod line;
+pub mod listener;
+pub mod manual_acs;
 pub mod message;
 pub mod mount;
 pub mod nat;
@@ -57,8 +56,8 @@ pub mod reply;
 pub mod rpc;
 pub mod rules;
 pub mod scenario;
-pub mod served;
-pub mod shape;
+pub mod schema_check;
+pub mod session_state;
 pub mod stun_server;
 pub mod tls;
 pub mod transcript;
@@ -69,8 +68,9 @@ pub use connection_request::Caller;
 pub use digest::{Algorithm, Challenge, basic, digest, other_scheme};
 pub use envelope::Dialect;
 pub use file_server::{FileServer, FileServerOptions};
+pub use file_spec::{FileSpec, pattern};
 pub use flood::Flood;
-pub use line::{Call, Line};
+pub use manual_acs::{AcsSession, ManualAcs};
 pub use message::Message;
 pub use mount::Mount;
 pub use nat::{Mapping, Nat};
@@ -87,7 +87,6 @@ pub use rpc::{
     upload,
 };
 pub use scenario::{Matcher, anything, empty_post, fault, inform, request, response};
-pub use served::{Served, pattern};
 pub use stun_server::{StunRequest, StunServer};
 pub use tls::{Authority, Flaw, ServerTls};
 pub use transcript::{narrated, transcript};

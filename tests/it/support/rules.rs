@@ -1,10 +1,10 @@
 //! What a CPE may send, and when. Each function returns what breaks the rules, in words.
 
-use super::course::Course;
 use super::http::Request;
 use super::message::Message;
 use super::options::AcsOptions;
-use super::shape;
+use super::schema_check;
+use super::session_state::SessionState;
 
 /// Rules for a single HTTP request, whatever session it belongs to.
 pub(super) fn http(request: &Request, port: u16) -> Vec<String> {
@@ -44,26 +44,26 @@ pub(super) fn http(request: &Request, port: u16) -> Vec<String> {
 }
 
 /// Rules that tie a request to its session: the same POST after 401 and redirect, target, cookies.
-pub(super) fn in_session(course: &mut Course, options: &AcsOptions, request: &Request) -> Vec<String> {
+pub(super) fn in_session(session: &mut SessionState, options: &AcsOptions, request: &Request) -> Vec<String> {
     let mut broken = Vec::new();
-    if let Some(repeat) = course.repeat.take()
+    if let Some(repeat) = session.repeat.take()
         && repeat.body != request.body
     {
         let why = if repeat.redirect { "redirect" } else { "401" };
         broken.push(format!("R54, R47: the POST after a {why} is not the same again"));
     }
-    let target = course.target.as_ref().unwrap_or(&options.path);
+    let target = session.target.as_ref().unwrap_or(&options.path);
     if request.target != *target {
         broken.push(format!("R10: the target is {:?}, not {target:?}", request.target));
     }
     let sent = request.cookies();
-    for (name, value) in &course.jar {
+    for (name, value) in &session.jar {
         if !sent.contains(&(name.clone(), value.clone())) {
             broken.push(format!("R52: the cookie {name}={value} did not come back"));
         }
     }
     for cookie in sent {
-        if !course.jar.contains(&cookie) {
+        if !session.jar.contains(&cookie) {
             broken.push(format!("R53: the cookie {}={} is none of this session", cookie.0, cookie.1));
         }
     }
@@ -71,13 +71,13 @@ pub(super) fn in_session(course: &mut Course, options: &AcsOptions, request: &Re
 }
 
 /// Rules for the order of messages; `None` is the empty POST.
-pub(super) fn order(course: &mut Course, message: Option<&Message>) -> Vec<String> {
+pub(super) fn order(session: &mut SessionState, message: Option<&Message>) -> Vec<String> {
     let mut broken = Vec::new();
     if let Some(message) = message {
         broken.extend(message.problems.iter().cloned());
-        broken.extend(version(course, message));
+        broken.extend(version(session, message));
     }
-    if let Some(retry) = &course.retry
+    if let Some(retry) = &session.retry
         && message.is_none_or(|message| message.xml.as_bytes() != retry.body)
     {
         let method = &retry.method;
@@ -85,17 +85,17 @@ pub(super) fn order(course: &mut Course, message: Option<&Message>) -> Vec<Strin
     }
     match message {
         None => {
-            if let Some(outstanding) = course.outstanding.take() {
+            if let Some(outstanding) = session.outstanding.take() {
                 let method = outstanding.method;
                 broken.push(format!("R112: an empty POST is no answer to {method}"));
             }
-            if !course.initiated {
+            if !session.initiated {
                 broken.push("R118: an empty POST before InformResponse".into());
             }
-            course.own_requests_over |= !course.hold; // R113, R114
+            session.own_requests_over |= !session.hold; // R113, R114
         }
-        Some(message) if message.is_request() => broken.extend(own_request(course, message)),
-        Some(message) => broken.extend(answer(course, message)),
+        Some(message) if message.is_request() => broken.extend(own_request(session, message)),
+        Some(message) => broken.extend(answer(session, message)),
     }
     broken
 }
@@ -110,31 +110,31 @@ pub(super) fn target(url: &str) -> String {
     if path.is_empty() { "/" } else { path }.to_owned()
 }
 
-fn own_request(course: &mut Course, message: &Message) -> Vec<String> {
+fn own_request(session: &mut SessionState, message: &Message) -> Vec<String> {
     let mut broken = Vec::new();
     let method = &message.method;
-    if let Some(outstanding) = course.outstanding.take() {
+    if let Some(outstanding) = session.outstanding.take() {
         broken.push(format!("R112: {method} instead of an answer to {}", outstanding.method));
     }
     if message.is_inform() {
         return broken; // twice in a session is found where requests are given to sessions
     }
-    if !course.initiated {
+    if !session.initiated {
         broken.push(format!("R92: {method} before InformResponse"));
     }
-    if course.own_requests_over {
+    if session.own_requests_over {
         broken.push(format!("R115: {method} after the empty POST"));
     }
-    if course.hold {
+    if session.hold {
         broken.push(format!("R113: {method} though HoldRequests is true"));
     }
     broken
 }
 
-fn answer(course: &mut Course, message: &Message) -> Vec<String> {
+fn answer(session: &mut SessionState, message: &Message) -> Vec<String> {
     let mut broken = Vec::new();
     let method = &message.method;
-    let Some(outstanding) = course.outstanding.take() else {
+    let Some(outstanding) = session.outstanding.take() else {
         return vec![format!("R86: {method}, which nobody asked for")];
     };
     let asked = &outstanding.method;
@@ -147,7 +147,7 @@ fn answer(course: &mut Course, message: &Message) -> Vec<String> {
     if message.is_fault()
         && let Some(fault) = &message.fault
     {
-        let allowed = shape::allowed_faults(asked).unwrap_or(&[]);
+        let allowed = schema_check::allowed_faults(asked).unwrap_or(&[]);
         // 9000 and vendor codes go anywhere; arguments that break the schema are 9003 anywhere (R76).
         let anywhere = matches!(fault.code, 9000 | 9003 | 9800..=9899);
         if !anywhere && !allowed.contains(&fault.code) {
@@ -161,9 +161,9 @@ fn answer(course: &mut Course, message: &Message) -> Vec<String> {
 }
 
 /// R82, R83: nothing newer than the ACS's version once it is known.
-fn version(course: &Course, message: &Message) -> Option<String> {
+fn version(session: &SessionState, message: &Message) -> Option<String> {
     let minor = |version: &str| -> Option<u32> { version.strip_prefix("1-")?.parse().ok() };
-    let acs = minor(course.version.as_deref()?)?;
+    let acs = minor(session.version.as_deref()?)?;
     let cpe = minor(&message.version)?;
     (cpe > acs).then(|| format!("R82: {} in cwmp-{} to an ACS of cwmp-1-{acs}", message.method, message.version))
 }

@@ -161,11 +161,11 @@ impl StunRequest {
 
 /// The server: two ports of 127.0.0.1, each of which answers.
 pub struct StunServer {
-    desk: Arc<Desk>,
+    shared: Arc<SharedState>,
     threads: Vec<JoinHandle<()>>,
 }
 
-struct Desk {
+struct SharedState {
     sockets: [UdpSocket; 2],
     behaviour: Mutex<Behaviour>,
     requests: Mutex<Vec<StunRequest>>,
@@ -189,7 +189,7 @@ impl StunServer {
             socket.set_read_timeout(Some(TICK)).expect("a read timeout");
             socket
         };
-        let desk = Arc::new(Desk {
+        let shared = Arc::new(SharedState {
             sockets: [open(address), open(SocketAddr::new(address.ip(), 0))],
             behaviour: Mutex::new(behaviour),
             requests: Mutex::default(),
@@ -197,39 +197,39 @@ impl StunServer {
             stopping: AtomicBool::new(false),
         });
         let listen = |second: bool| {
-            let desk = Arc::clone(&desk);
-            thread::spawn(move || desk.listen(second))
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || shared.listen(second))
         };
         let threads = vec![listen(false), listen(true)];
-        StunServer { desk, threads }
+        StunServer { shared, threads }
     }
 
     pub fn address(&self) -> SocketAddr {
-        self.desk.sockets[0].local_addr().expect("a bound socket")
+        self.shared.sockets[0].local_addr().expect("a bound socket")
     }
 
     pub fn second_address(&self) -> SocketAddr {
-        self.desk.sockets[1].local_addr().expect("a bound socket")
+        self.shared.sockets[1].local_addr().expect("a bound socket")
     }
 
     /// From now on it behaves so.
     pub fn behave(&self, change: impl FnOnce(&mut Behaviour)) {
-        change(&mut lock(&self.desk.behaviour));
+        change(&mut lock(&self.shared.behaviour));
     }
 
     /// All that was asked so far.
     pub fn requests(&self) -> Vec<StunRequest> {
-        lock(&self.desk.requests).clone()
+        lock(&self.shared.requests).clone()
     }
 
     /// What a client did that Annex G forbids; empty for a good one.
     pub fn violations(&self) -> Vec<String> {
-        lock(&self.desk.violations).clone()
+        lock(&self.shared.violations).clone()
     }
 
     /// Sends from its port, as an ACS sends UDP connection requests: only that passes a NAT.
     pub fn send(&self, bytes: &[u8], to: SocketAddr) {
-        self.desk.send(0, bytes, to);
+        self.shared.send(0, bytes, to);
     }
 
     /// Waits until a request has come for which that holds.
@@ -247,15 +247,15 @@ impl StunServer {
 
 impl Drop for StunServer {
     fn drop(&mut self) {
-        self.desk.stopping.store(true, Ordering::Relaxed);
+        self.shared.stopping.store(true, Ordering::Relaxed);
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
     }
 }
 
-impl Desk {
-    fn listen(self: &Arc<Desk>, second: bool) {
+impl SharedState {
+    fn listen(self: &Arc<SharedState>, second: bool) {
         let mut buffer = [0; 2048];
         while !self.stopping.load(Ordering::Relaxed) {
             let Ok((length, from)) = self.sockets[usize::from(second)].recv_from(&mut buffer) else { continue };
@@ -266,7 +266,7 @@ impl Desk {
         }
     }
 
-    fn receive(self: &Arc<Desk>, request: StunRequest) {
+    fn receive(self: &Arc<SharedState>, request: StunRequest) {
         lock(&self.violations).extend(request.violations());
         lock(&self.requests).push(request.clone());
         let behaviour = {
@@ -284,10 +284,10 @@ impl Desk {
             self.answer(&request, &behaviour);
             return;
         }
-        let desk = Arc::clone(self);
+        let shared = Arc::clone(self);
         thread::spawn(move || {
             thread::sleep(behaviour.delay);
-            desk.answer(&request, &behaviour);
+            shared.answer(&request, &behaviour);
         });
     }
 

@@ -3,8 +3,8 @@
 use std::fs;
 use std::time::Duration;
 
-use super::bench::*;
-use crate::support::{Served, download};
+use super::gateway::*;
+use crate::support::{FileSpec, download};
 
 const SMALL: u64 = 2 << 20;
 const LARGE: u64 = 200 << 20;
@@ -22,18 +22,18 @@ fn anonymous(pid: u32) -> u64 {
 /// The most that the agent has while it downloads, checks and applies a file of that size.
 fn most_memory(size: u64) -> u64 {
     let action = format!("\"download\": {{ \"{CONFIG}\": {{ {} }} }}", shell("wc -c < {file} > size"));
-    let bench = Bench::new(&action);
-    bench.files.serves("/f", Served::sized(size));
-    bench.ask(&[download(CONFIG, &bench.files.url("/f")).with("CommandKey", "k")]);
-    let pid = bench.agent.pid();
+    let gateway = TransferGateway::new(&action);
+    gateway.files.serves("/f", FileSpec::sized(size));
+    gateway.ask(&[download(CONFIG, &gateway.files.url("/f")).with("CommandKey", "k")]);
+    let pid = gateway.agent.pid();
     let mut most = 0;
-    while bench.traces("size").is_empty() {
+    while gateway.traces("size").is_empty() {
         most = most.max(anonymous(pid));
         std::thread::sleep(Duration::from_millis(1));
     }
-    bench.ends_with(0);
-    assert_eq!(bench.traces("size")[0].trim(), size.to_string());
-    assert_eq!(bench.left_behind(), 0);
+    gateway.ends_with(0);
+    assert_eq!(gateway.traces("size")[0].trim(), size.to_string());
+    assert_eq!(gateway.left_behind(), 0);
     most.max(anonymous(pid))
 }
 

@@ -30,11 +30,11 @@ fn pending(device: &crate::cwmp::device::Device) -> Vec<String> {
 /// R100, R209, R212: however often a parameter has changed, and if it is back where it was, it is told once.
 #[test]
 fn a_parameter_that_has_changed_and_changed_back_is_told_once() {
-    let (mut device, paper) = device(&[]);
+    let (mut device, journal) = device(&[]);
     let name = "Device.DeviceInfo.ProvisioningCode";
     assert!(set_by_other(&mut device, name, "x") && set_by_other(&mut device, name, "y"));
     assert!(set_by_other(&mut device, name, ""));
-    let inform = Scenario::of(device, paper, crate::cwmp::version::ALL).posted();
+    let inform = Scenario::of(device, journal, crate::cwmp::version::ALL).posted();
     assert_eq!(inform.matches("<EventCode>4 VALUE CHANGE</EventCode>").count(), 1, "{inform}");
     let told = format!("<Name>{name}</Name><Value xsi:type=\"xsd:string\"></Value>");
     assert_eq!((inform.matches(name).count(), inform.matches(&told).count()), (1, 1), "{inform}");
@@ -54,7 +54,7 @@ fn a_change_that_went_with_its_object_is_not_told() {
     assert_eq!(acs.device.news().next(), None); // R134: passive, so that it waits for a session
     acs.device.commit(vec![Change::Delete("Device.Hosts.Host.1.".into())], Author::Other, |_| {}).expect("stored");
     assert_eq!(pending(&acs.device), [""; 0]);
-    let (restarted, _) = device(&acs.paper.records());
+    let (restarted, _) = device(&acs.journal.records());
     assert_eq!(pending(&restarted), [""; 0]);
 }
 
@@ -90,7 +90,7 @@ fn attributes_are_set_in_order_and_read_back() {
                <AccessList soap-enc:arrayType=\"xsd:string[1]\"><string>Subscriber</string></AccessList>";
     let interval = "<Notification>2</Notification><AccessList soap-enc:arrayType=\"xsd:string[0]\"></AccessList>";
     assert!(answer.contains(url) && answer.contains(interval), "{answer}"); // R211
-    let (restarted, _) = device(&acs.paper.records());
+    let (restarted, _) = device(&acs.journal.records());
     let kept = restarted.tree.parameter(INTERVAL).expect("a parameter").attributes();
     assert_eq!((kept.notification as u8, kept.subscriber), (2, false));
 }

@@ -74,9 +74,9 @@ fn finish(device: &mut Device, order: Order, failure: Option<Failure>) -> u32 {
 
 /// A session of a device that has done something, past its InformResponse.
 fn told(prepare: impl FnOnce(&mut Device)) -> Scenario {
-    let (mut device, paper) = device(&[]);
+    let (mut device, journal) = device(&[]);
     prepare(&mut device);
-    Scenario::of(device, paper, version::ALL)
+    Scenario::of(device, journal, version::ALL)
 }
 
 fn confirmed(method: &str) -> String {
@@ -96,11 +96,11 @@ fn a_download_is_queued_and_answered_with_1() {
         <CompleteTime>0001-01-01T00:00:00Z</CompleteTime></cwmp:DownloadResponse>";
     assert_eq!(answer, expected);
     assert_eq!(code(&acs.call("Download", &arguments(&[]))), 0); // R236: the same once more is another one
-    let (restored, _) = device(&acs.paper.records());
+    let (restored, _) = device(&acs.journal.records());
     let orders: Vec<&Order> = restored.state().transfers.iter().map(|transfer| transfer.order()).collect();
     assert_eq!(orders.len(), 2); // R233
     assert_eq!((orders[0].url.as_str(), orders[0].password.expose()), ("http://h/f?a=1&b=2", "p"));
-    acs.paper.fail(true);
+    acs.journal.fail(true);
     assert_eq!(code(&acs.call("Download", &arguments(&[]))), 9002); // R171: not kept, not promised
     assert_eq!(acs.device.state().transfers.iter().count(), 2);
 }
@@ -229,7 +229,7 @@ fn the_end_of_a_transfer_is_told() {
         <FaultString>the server hung up &lt;&amp;&gt;</FaultString></FaultStruct>";
     assert!(second.contains(expected) && second.contains("<CompleteTime>0001-01-01T00:00:00Z<"), "{second}");
     assert_eq!(events(&acs), ["7 TRANSFER COMPLETE/", "M Upload/second"]);
-    let (restored, _) = device(&acs.paper.records());
+    let (restored, _) = device(&acs.journal.records());
     assert_eq!(restored.state().transfers.iter().count(), 1); // R239: the journal has it before the next word
     acs.acs(&confirmed("TransferComplete"));
     assert_eq!((acs.output == Output::Post(Vec::new()), events(&acs)), (true, Vec::new())); // R114, R145
@@ -255,8 +255,8 @@ fn what_is_not_confirmed_is_told_again() {
         assert_eq!(acs.output, Output::End(Ok(())));
         acs.device.state_mut().events.session_ended();
         assert_eq!(events(&acs), ["7 TRANSFER COMPLETE/", "M Download/same"]);
-        let Scenario { device, paper, .. } = acs;
-        let mut acs = Scenario::of(device, paper, version::ALL);
+        let Scenario { device, journal, .. } = acs;
+        let mut acs = Scenario::of(device, journal, version::ALL);
         let again = acs.acs(&inform_response(""));
         assert!(again.contains("<FaultCode>0<"), "{again}");
         acs.acs(&confirmed("TransferComplete"));
@@ -389,9 +389,9 @@ fn another_acs_hears_nothing_of_it() {
 /// R83: an ACS of CWMP 1.0 gets the code that it knows.
 #[test]
 fn an_old_acs_gets_the_plain_code() {
-    let (mut device, paper) = device(&[]);
+    let (mut device, journal) = device(&[]);
     finish(&mut device, order(Origin::Download, "k", CONFIG), Some(failure()));
-    let mut acs = Scenario::of(device, paper, version::OLDEST);
+    let mut acs = Scenario::of(device, journal, version::OLDEST);
     let report = acs.acs(&inform_response("").replace("cwmp-1-2", "cwmp-1-0"));
     assert!(report.contains("<FaultCode>9010</FaultCode>"), "{report}");
 }

@@ -8,9 +8,8 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::access::{Nonce, Verdict};
-use super::course::Course;
-use super::door::Delivery;
 use super::http::Request;
+use super::listener::Delivery;
 use super::message::Message;
 use super::options::{AcsOptions, Closing, Refusal};
 use super::record::{Answer, Exchange, Outcome, Session};
@@ -18,25 +17,26 @@ use super::reply::{self, Reply, ReplyKind};
 use super::rpc::Rpc;
 use super::rules;
 use super::scenario::Matcher;
+use super::session_state::SessionState;
 
 /// How often waiting looks again at what no event announces.
 const TICK: Duration = Duration::from_millis(20);
 
 /// What all listeners and connections of an ACS share.
 #[derive(Default)]
-pub(super) struct Desk {
-    state: Mutex<State>,
+pub(super) struct SharedState {
+    state: Mutex<AcsState>,
     changed: Condvar,
 }
 
 /// What the lock guards.
 #[derive(Default)]
-pub(super) struct State {
+pub(super) struct AcsState {
     pub(super) script: VecDeque<(Matcher, Reply)>,
     pub(super) standing: Vec<(Matcher, Reply)>,
     pub(super) tasks: VecDeque<Rpc>,
-    pub(super) courses: Vec<Course>,
-    pub(super) strays: Vec<Exchange>,
+    pub(super) sessions: Vec<SessionState>,
+    pub(super) unattributed: Vec<Exchange>,
     pub(super) connections: Vec<Connection>,
     pub(super) nonces: HashMap<String, Nonce>,
     pub(super) violations: Vec<String>,
@@ -63,13 +63,13 @@ pub(super) struct Connection {
     pub(super) handshake_error: Option<String>,
 }
 
-impl Desk {
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+impl SharedState {
+    pub(super) fn lock(&self) -> MutexGuard<'_, AcsState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until `found` finds something; `None` when the time is over.
-    pub(super) fn wait<T>(&self, limit: Duration, mut found: impl FnMut(&mut State) -> Option<T>) -> Option<T> {
+    pub(super) fn wait<T>(&self, limit: Duration, mut found: impl FnMut(&mut AcsState) -> Option<T>) -> Option<T> {
         let deadline = Instant::now() + limit;
         let mut state = self.lock();
         loop {
@@ -87,7 +87,7 @@ impl Desk {
         self.wait(time, |state| state.stopping.then_some(()));
     }
 
-    pub(super) fn tell(&self) {
+    pub(super) fn notify(&self) {
         self.changed.notify_all();
     }
 
@@ -102,7 +102,7 @@ impl Desk {
             sni: None,
             handshake_error: None,
         });
-        self.tell();
+        self.notify();
         state.connections.len()
     }
 
@@ -113,7 +113,7 @@ impl Desk {
             state.violate(problem);
         }
         state.close(connection);
-        self.tell();
+        self.notify();
     }
 
     pub(super) fn handshake_failed(&self, connection: usize, error: String) {
@@ -121,15 +121,15 @@ impl Desk {
         state.connection(connection).handshake_error = Some(error);
         state.connection(connection).open = false;
         state.connection(connection).tcp = None;
-        self.tell();
+        self.notify();
     }
 
     /// Nothing comes over this connection; true where it must be closed now.
     pub(super) fn idle(&self, connection: usize, options: &AcsOptions) -> bool {
         let mut state = self.lock();
-        let overdue = state.courses.iter().any(|course| {
-            course.connections.contains(&connection)
-                && course.ended_at.is_some_and(|at| at.elapsed() > options.close_limit)
+        let overdue = state.sessions.iter().any(|session| {
+            session.connections.contains(&connection)
+                && session.ended_at.is_some_and(|at| at.elapsed() > options.close_limit)
         });
         if overdue {
             state.violate("R50: TCP kept open after the session's end".into());
@@ -147,12 +147,12 @@ impl Desk {
             true => Ok(None),
             false => Message::parse(&request.body).map(Some),
         };
-        let course = state.attribute(connection, message.as_ref().ok().and_then(Option::as_ref));
+        let session = state.attribute(connection, message.as_ref().ok().and_then(Option::as_ref));
         for problem in rules::http(&request, port) {
             state.violate(problem);
         }
         let exchange = Exchange {
-            session: course.map_or(0, |at| at + 1),
+            session: session.map_or(0, |at| at + 1),
             connection,
             at: Instant::now(),
             sni: state.connection(connection).sni.clone(),
@@ -160,17 +160,17 @@ impl Desk {
             request,
             answer: Answer::default(),
         };
-        let delivery = match course {
+        let delivery = match session {
             None => state.turn_away(options, exchange),
             Some(at) => state.proceed(options, at, exchange, message),
         };
-        self.tell();
+        self.notify();
         delivery
     }
 
     /// Locks once the other connection of the CPE, which it may just have closed, is known to be
     /// closed: its thread may be a moment behind.
-    fn settled(&self, connection: usize) -> MutexGuard<'_, State> {
+    fn settled(&self, connection: usize) -> MutexGuard<'_, AcsState> {
         let deadline = Instant::now() + Duration::from_secs(1);
         let mut state = self.lock();
         while state.has_rival(connection) && Instant::now() < deadline {
@@ -179,13 +179,13 @@ impl Desk {
         state
     }
 
-    fn doze<'a>(&self, state: MutexGuard<'a, State>, time: Duration) -> MutexGuard<'a, State> {
+    fn doze<'a>(&self, state: MutexGuard<'a, AcsState>, time: Duration) -> MutexGuard<'a, AcsState> {
         let (state, _) = self.changed.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner);
         state
     }
 }
 
-impl State {
+impl AcsState {
     pub(super) fn connection(&mut self, number: usize) -> &mut Connection {
         &mut self.connections[number - 1] // numbers are given out by `connected` only
     }
@@ -193,7 +193,7 @@ impl State {
     pub(super) fn violate(&mut self, what: String) {
         let known = self.allowed.iter().any(|allowed| what.contains(allowed));
         if !self.stopping && !known {
-            let session = self.courses.len();
+            let session = self.sessions.len();
             self.violations.push(format!("session {session}: {what}"));
         }
     }
@@ -202,9 +202,9 @@ impl State {
     fn turn_away(&mut self, options: &AcsOptions, mut exchange: Exchange) -> Delivery {
         self.connection(exchange.connection).closing = true;
         let reply = reply::status(400).body(b"Invalid session").close();
-        let (answer, mut delivery) = super::door::compose(options, &reply, Vec::new(), None, None);
+        let (answer, mut delivery) = super::listener::compose(options, &reply, Vec::new(), None, None);
         exchange.answer = answer;
-        self.strays.push(exchange);
+        self.unattributed.push(exchange);
         delivery.closing = Some(true);
         delivery
     }
@@ -217,10 +217,10 @@ impl State {
         exchange: Exchange,
         message: Result<Option<Message>, String>,
     ) -> Delivery {
-        for problem in rules::in_session(&mut self.courses[at], options, &exchange.request) {
+        for problem in rules::in_session(&mut self.sessions[at], options, &exchange.request) {
             self.violate(problem);
         }
-        let outstanding = self.courses[at].outstanding.clone();
+        let outstanding = self.sessions[at].outstanding.clone();
         let verdict = self.authorize(options, &exchange);
         let reply = match verdict {
             Verdict::Refused { wrong, stale } => self.refuse(options, at, wrong, stale),
@@ -230,7 +230,7 @@ impl State {
                     reply::status(400).body(problem.as_bytes())
                 }
                 Ok(message) => {
-                    for problem in rules::order(&mut self.courses[at], message.as_ref()) {
+                    for problem in rules::order(&mut self.sessions[at], message.as_ref()) {
                         self.violate(problem);
                     }
                     self.choose(message.as_ref())
@@ -238,7 +238,7 @@ impl State {
             },
         };
         if matches!(reply.kind, ReplyKind::Unauthorized { .. } | ReplyKind::Redirect(..)) {
-            self.courses[at].outstanding = outstanding; // the same POST will come again
+            self.sessions[at].outstanding = outstanding; // the same POST will come again
         }
         self.send(options, at, exchange, &reply)
     }
@@ -268,7 +268,7 @@ impl State {
     fn refuse(&mut self, options: &AcsOptions, at: usize, wrong: bool, stale: bool) -> Reply {
         if wrong {
             let why = "wrong credentials".to_owned();
-            self.courses[at].end(Outcome::Failed(why));
+            self.sessions[at].end(Outcome::Failed(why));
         }
         match options.refusal {
             Refusal::Forbidden if wrong => reply::status(403),
@@ -289,10 +289,10 @@ impl State {
         self.set_cookies(options, at, &reply, &mut headers);
         let id = self.id_for(options, at, &reply, exchange.message.as_ref());
         let message = exchange.message.as_ref();
-        let (answer, mut delivery) = super::door::compose(options, &reply, headers, id.as_deref(), message);
+        let (answer, mut delivery) = super::listener::compose(options, &reply, headers, id.as_deref(), message);
         exchange.answer = answer;
-        self.courses[at].after(options, &reply, &exchange, id);
-        let ended = self.courses[at].outcome.is_some();
+        self.sessions[at].after(options, &reply, &exchange, id);
+        let ended = self.sessions[at].outcome.is_some();
         let refused = exchange.answer.status == 401;
         delivery.closing = match options.closing {
             _ if reply.close => Some(true),
@@ -306,7 +306,7 @@ impl State {
         if delivery.closing.is_some() {
             self.connection(exchange.connection).closing = true;
         }
-        self.courses[at].exchanges.push(exchange);
+        self.sessions[at].exchanges.push(exchange);
         delivery
     }
 
@@ -327,10 +327,10 @@ impl State {
     }
 
     fn set_cookies(&mut self, options: &AcsOptions, at: usize, reply: &Reply, headers: &mut Vec<(String, String)>) {
-        let course = &mut self.courses[at];
+        let session = &mut self.sessions[at];
         let refused = matches!(reply.kind, ReplyKind::Unauthorized { .. });
-        if !course.cookies_sent && (!refused || options.cookies_on_401) {
-            course.cookies_sent = true;
+        if !session.cookies_sent && (!refused || options.cookies_on_401) {
+            session.cookies_sent = true;
             for (name, attributes) in &options.cookies {
                 let value = super::access::random_hex();
                 headers.push(("Set-Cookie".into(), format!("{name}={}-{value}{attributes}", at + 1)));
@@ -338,7 +338,7 @@ impl State {
         }
         for (name, value) in headers.iter().chain(&reply.headers) {
             if name.eq_ignore_ascii_case("Set-Cookie") {
-                course.remember_cookie(value);
+                session.remember_cookie(value);
             }
         }
     }
@@ -352,7 +352,7 @@ impl State {
         self.requests += 1;
         match &options.ids {
             Ids::Fresh => Some(format!("acs-{}", self.requests)),
-            Ids::OfInform => self.courses[at].inform_id.clone(),
+            Ids::OfInform => self.sessions[at].inform_id.clone(),
             Ids::Omitted => None,
             Ids::Fixed(id) => Some(id.clone()),
         }

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::chance::Chance;
+use super::rng::SeededRng;
 use crate::support::{
-    Call, Message, Rpc, add_object, delete_object, get_parameter_attributes, get_parameter_values,
+    AcsSession, Message, Rpc, add_object, delete_object, get_parameter_attributes, get_parameter_values,
     set_parameter_attributes, set_parameter_values,
 };
 
@@ -35,13 +35,13 @@ pub(crate) enum Kind {
 }
 
 /// A data model, as far as the storm goes.
-pub(crate) struct Landscape {
+pub(crate) struct StormModel {
     pub(crate) root: &'static str,
     pub(crate) model: &'static str,
     pub(crate) tables: &'static [Table],
 }
 
-pub(crate) const TR_181: Landscape = Landscape {
+pub(crate) const TR_181: StormModel = StormModel {
     root: "Device",
     model: "data-model/tr-181.json",
     tables: &[
@@ -83,7 +83,7 @@ pub(crate) const TR_181: Landscape = Landscape {
     ],
 };
 
-pub(crate) const TR_098: Landscape = Landscape {
+pub(crate) const TR_098: StormModel = StormModel {
     root: "InternetGatewayDevice",
     model: "data-model/tr-098.json",
     tables: &[
@@ -138,8 +138,8 @@ type Values = BTreeMap<String, String>;
 
 /// The gateway as the ACS knows it.
 #[derive(Clone)]
-pub(crate) struct Gateway {
-    landscape: &'static Landscape,
+pub(crate) struct ExpectedModel {
+    model: &'static StormModel,
     values: Values,
     /// What a new instance of each table holds, by the names inside of it.
     templates: Vec<Values>,
@@ -149,18 +149,18 @@ pub(crate) struct Gateway {
     pub(crate) interrupted: (usize, usize),
 }
 
-impl Gateway {
+impl ExpectedModel {
     /// Looks at a gateway in factory state, with an instance of each table made and deleted again to see what it holds.
-    pub(crate) fn explore(landscape: &'static Landscape, call: &mut Call) -> Gateway {
-        let mut gateway = Gateway {
-            landscape,
+    pub(crate) fn explore(model: &'static StormModel, session: &mut AcsSession) -> ExpectedModel {
+        let mut gateway = ExpectedModel {
+            model,
             values: Values::new(),
             templates: Vec::new(),
             given: BTreeSet::new(),
             interrupted: (0, 0),
         };
         let mut made: Vec<String> = Vec::new();
-        for table in landscape.tables {
+        for table in model.tables {
             let path = gateway.full(table.path);
             let outer = path.split_once("{i}").map(|(outer, _)| outer.to_owned());
             let parent = outer.and_then(|outer| made.iter().find(|instance| instance.starts_with(&outer)).cloned());
@@ -168,26 +168,26 @@ impl Gateway {
                 (Some(parent), Some((_, inner))) => format!("{parent}{inner}"),
                 _ => path,
             };
-            let answer = call.ask(&add_object(&path, "")).expect("an answer");
+            let answer = session.call(&add_object(&path, "")).expect("an answer");
             let instance = format!("{path}{}.", answer.argument("InstanceNumber").expect("AddObject succeeds"));
-            let inside = read(call, &[&instance]);
+            let inside = read(session, &[&instance]);
             let inside = inside.into_iter().map(|(name, value)| (name[instance.len()..].to_owned(), value)).collect();
             gateway.templates.push(inside);
             made.push(instance);
         }
         for instance in made.iter().rev() {
-            let answer = call.ask(&delete_object(instance, "")).expect("an answer");
+            let answer = session.call(&delete_object(instance, "")).expect("an answer");
             assert_eq!(answer.argument("Status"), Some("0"), "{}", answer.xml);
             gateway.given.insert(instance.clone());
         }
-        gateway.values = gateway.observe(call);
-        let there: Vec<String> = (0..landscape.tables.len()).flat_map(|table| gateway.instances(table)).collect();
+        gateway.values = gateway.observe(session);
+        let there: Vec<String> = (0..model.tables.len()).flat_map(|table| gateway.instances(table)).collect();
         gateway.given.extend(there);
         gateway
     }
 
     fn full(&self, path: &str) -> String {
-        format!("{}.{path}", self.landscape.root)
+        format!("{}.{path}", self.model.root)
     }
 
     fn key_name(&self) -> String {
@@ -195,17 +195,17 @@ impl Gateway {
     }
 
     /// Reads all that the storm can change.
-    fn observe(&self, call: &mut Call) -> Values {
-        let outer = self.landscape.tables.iter().filter(|table| !table.path.contains("{i}"));
+    fn observe(&self, session: &mut AcsSession) -> Values {
+        let outer = self.model.tables.iter().filter(|table| !table.path.contains("{i}"));
         let mut paths: Vec<String> = outer.flat_map(|t| [self.full(t.path), self.full(t.count)]).collect();
         paths.push(self.key_name());
-        read(call, &paths.iter().map(String::as_str).collect::<Vec<_>>())
+        read(session, &paths.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
     /// Holds what is there against what must be: all that was answered, and of a call whose answer never came either
     /// all or nothing.
-    pub(crate) fn compare(&mut self, call: &mut Call, in_flight: Option<&Change>) {
-        let seen = self.observe(call);
+    pub(crate) fn compare(&mut self, session: &mut AcsSession, in_flight: Option<&Change>) {
+        let seen = self.observe(session);
         if let Some(change) = in_flight {
             let mut done = self.clone();
             if done.carry_out(change, self.new_instance(change, &seen).as_deref()) && done.values == seen {
@@ -289,7 +289,7 @@ impl Gateway {
     }
 
     fn count(&mut self, table: &str, step: i64) {
-        let count = self.landscape.tables[self.table_of(table)].count;
+        let count = self.model.tables[self.table_of(table)].count;
         let name = match count.split_once("{i}.") {
             None => self.full(count),
             Some((_, inner)) => format!("{}{inner}", parent(table)),
@@ -304,13 +304,13 @@ impl Gateway {
             None => self.full(table.path) == path,
             Some((outer, inner)) => path.starts_with(outer) && path.ends_with(inner) && path.len() > outer.len(),
         };
-        let tables = self.landscape.tables;
+        let tables = self.model.tables;
         tables.iter().rposition(fits).unwrap_or_else(|| panic!("{path} is not among the tables"))
     }
 
     /// The paths of tables of that index: one, or one in each instance of the outer table.
     fn paths(&self, table: usize) -> Vec<String> {
-        let path = self.full(self.landscape.tables[table].path);
+        let path = self.full(self.model.tables[table].path);
         let Some((outer, inner)) = path.split_once("{i}.") else { return vec![path] };
         let outer = self.table_of(outer);
         self.instances(outer).iter().map(|instance| format!("{instance}{inner}")).collect()
@@ -328,86 +328,86 @@ impl Gateway {
     }
 
     /// Something to ask for, its arguments in order.
-    pub(crate) fn any_change(&self, chance: &mut Chance, key: &str) -> Change {
-        let change = match chance.below(10) {
-            0..=2 => self.any_add(chance, key),
-            3 => self.any_delete(chance, key),
-            4 => self.any_attributes(chance),
+    pub(crate) fn any_change(&self, rng: &mut SeededRng, key: &str) -> Change {
+        let change = match rng.below(10) {
+            0..=2 => self.any_add(rng, key),
+            3 => self.any_delete(rng, key),
+            4 => self.any_attributes(rng),
             _ => None,
         };
-        change.unwrap_or_else(|| self.any_set(chance, key))
+        change.unwrap_or_else(|| self.any_set(rng, key))
     }
 
-    fn any_add(&self, chance: &mut Chance, key: &str) -> Option<Change> {
-        let table = chance.below(self.landscape.tables.len());
+    fn any_add(&self, rng: &mut SeededRng, key: &str) -> Option<Change> {
+        let table = rng.below(self.model.tables.len());
         let paths = self.paths(table);
-        let table = paths.get(chance.below(paths.len().max(1)))?.clone();
+        let table = paths.get(rng.below(paths.len().max(1)))?.clone();
         let index = self.table_of(&table);
         let inside = self.instances(index).iter().filter(|instance| instance.starts_with(&table)).count();
-        (inside < self.landscape.tables[index].limit).then(|| Change::Add { table, key: key.to_owned() })
+        (inside < self.model.tables[index].limit).then(|| Change::Add { table, key: key.to_owned() })
     }
 
     /// Instances of the factory state stay where others that the storm does not look at refer to them.
-    fn any_delete(&self, chance: &mut Chance, key: &str) -> Option<Change> {
-        let table = chance.below(self.landscape.tables.len());
+    fn any_delete(&self, rng: &mut SeededRng, key: &str) -> Option<Change> {
+        let table = rng.below(self.model.tables.len());
         let mut instances = self.instances(table);
         let is_target = |table: usize| {
-            let fields = self.landscape.tables.iter().flat_map(|t| t.fields);
+            let fields = self.model.tables.iter().flat_map(|t| t.fields);
             fields.into_iter().any(|(_, kind)| *kind == Kind::Reference(table))
         };
         if is_target(table) {
             instances.retain(|instance| number(instance) > 3);
         }
-        let instance = instances.get(chance.below(instances.len().max(1)))?.clone();
+        let instance = instances.get(rng.below(instances.len().max(1)))?.clone();
         Some(Change::Delete { instance, key: key.to_owned() })
     }
 
-    fn any_attributes(&self, chance: &mut Chance) -> Option<Change> {
+    fn any_attributes(&self, rng: &mut SeededRng) -> Option<Change> {
         let known: Vec<&String> = self.values.keys().filter(|name| name.ends_with('#')).collect();
         let mut entries = BTreeMap::new();
-        for _ in 0..=chance.below(8) {
-            let name = chance.pick(&known).trim_end_matches('#').to_owned();
+        for _ in 0..=rng.below(8) {
+            let name = rng.pick(&known).trim_end_matches('#').to_owned();
             // Some parameters can deny active notification, and those that are forced cannot be changed: both are
             // for other tests.
             if name != self.key_name() {
-                entries.insert(name, chance.below(2) as u8);
+                entries.insert(name, rng.below(2) as u8);
             }
         }
         (!entries.is_empty()).then(|| Change::Attributes { entries: entries.into_iter().collect() })
     }
 
-    fn any_set(&self, chance: &mut Chance, key: &str) -> Change {
+    fn any_set(&self, rng: &mut SeededRng, key: &str) -> Change {
         let mut values = BTreeMap::new();
-        let many = if chance.percent(15) { 120 } else { 12 };
-        for _ in 0..chance.below(many) {
-            let table = chance.below(self.landscape.tables.len());
+        let many = if rng.percent(15) { 120 } else { 12 };
+        for _ in 0..rng.below(many) {
+            let table = rng.below(self.model.tables.len());
             let instances = self.instances(table);
-            let fields = self.landscape.tables[table].fields;
+            let fields = self.model.tables[table].fields;
             if instances.is_empty() {
                 continue;
             }
-            let (field, kind) = *chance.pick(fields);
-            let name = format!("{}{field}", chance.pick(&instances));
-            values.insert(name, self.any_value(chance, kind));
+            let (field, kind) = *rng.pick(fields);
+            let name = format!("{}{field}", rng.pick(&instances));
+            values.insert(name, self.any_value(rng, kind));
         }
         let values = values.into_iter().map(|(name, (kind, value))| (name, kind, value)).collect();
         Change::Set { values, key: key.to_owned() }
     }
 
-    fn any_value(&self, chance: &mut Chance, kind: Kind) -> (String, String) {
+    fn any_value(&self, rng: &mut SeededRng, kind: Kind) -> (String, String) {
         let (kind, value) = match kind {
-            Kind::Boolean => ("boolean", chance.percent(50).to_string()),
-            Kind::Number(from, to) => ("unsignedInt", (from + chance.below(to - from + 1)).to_string()),
-            Kind::Int(to) => ("int", chance.below(to + 1).to_string()),
+            Kind::Boolean => ("boolean", rng.percent(50).to_string()),
+            Kind::Number(from, to) => ("unsignedInt", (from + rng.below(to - from + 1)).to_string()),
+            Kind::Int(to) => ("int", rng.below(to + 1).to_string()),
             Kind::Text(limit) => {
-                let text = "häßlich & <quer> \"ü\" ".chars().cycle().skip(chance.below(20));
-                let text: String = text.take(chance.below(limit + 1)).collect();
+                let text = "häßlich & <quer> \"ü\" ".chars().cycle().skip(rng.below(20));
+                let text: String = text.take(rng.below(limit + 1)).collect();
                 ("string", text)
             }
-            Kind::Address => ("string", format!("10.{}.{}.1", chance.below(256), chance.below(256))),
+            Kind::Address => ("string", format!("10.{}.{}.1", rng.below(256), rng.below(256))),
             Kind::Reference(table) => {
                 let targets = self.instances(table);
-                ("string", chance.pick(&targets).trim_end_matches('.').to_owned())
+                ("string", rng.pick(&targets).trim_end_matches('.').to_owned())
             }
         };
         (kind.to_owned(), value)
@@ -432,11 +432,11 @@ impl Change {
 }
 
 /// Values and notifications, without those that the gateway changes by itself.
-fn read(call: &mut Call, paths: &[&str]) -> Values {
+fn read(session: &mut AcsSession, paths: &[&str]) -> Values {
     let lives = |name: &str| name.contains(".Stats.") || name.ends_with(".LastChange") || name.ends_with(".Status");
-    let values = call.ask(&get_parameter_values(paths)).expect("values");
+    let values = session.call(&get_parameter_values(paths)).expect("values");
     assert_eq!(values.method, "GetParameterValuesResponse", "{}", values.xml);
-    let attributes = call.ask(&get_parameter_attributes(paths)).expect("attributes");
+    let attributes = session.call(&get_parameter_attributes(paths)).expect("attributes");
     let values = values.parameters.into_iter().map(|parameter| (parameter.name, parameter.value));
     let attributes = attributes.attributes.into_iter().map(|entry| (format!("{}#", entry.name), entry.notification));
     values.chain(attributes).filter(|(name, _)| !lives(name.trim_end_matches('#'))).collect()

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 /// SplitMix64.
-pub(crate) struct Chance(u64);
+pub(crate) struct SeededRng(u64);
 
-impl Chance {
-    pub(crate) fn new(seed: u64) -> Chance {
-        Chance(seed)
+impl SeededRng {
+    pub(crate) fn new(seed: u64) -> SeededRng {
+        SeededRng(seed)
     }
 
     fn next(&mut self) -> u64 {

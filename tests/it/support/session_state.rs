@@ -16,7 +16,7 @@ use super::rules;
 
 /// A session on its way, or past.
 #[derive(Default)]
-pub(super) struct Course {
+pub(super) struct SessionState {
     pub(super) exchanges: Vec<Exchange>,
     pub(super) outcome: Option<Outcome>,
     pub(super) ended_at: Option<Instant>,
@@ -66,7 +66,7 @@ pub(super) struct Retry {
     pub(super) count: u32,
 }
 
-impl Course {
+impl SessionState {
     pub(super) fn end(&mut self, outcome: Outcome) {
         if self.outcome.is_none() {
             self.outcome = Some(outcome);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::support::{Agent, Call, FileServer, FileServerOptions, Line, Message, Rpc};
+use crate::support::{AcsSession, Agent, FileServer, FileServerOptions, ManualAcs, Message, Rpc};
 
 /// What takes milliseconds may take this long on a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
@@ -18,8 +18,8 @@ pub(crate) const CONFIG: &str = "3 Vendor Configuration File";
 pub(crate) const FIRMWARE: &str = "1 Firmware Upgrade Image";
 pub(crate) const UNKNOWN_TIME: &str = "0001-01-01T00:00:00Z";
 
-pub(crate) struct Bench {
-    pub(crate) line: Line,
+pub(crate) struct TransferGateway {
+    pub(crate) acs: ManualAcs,
     pub(crate) agent: Agent,
     pub(crate) files: FileServer,
     pub(crate) place: TempDir,
@@ -35,26 +35,26 @@ pub(crate) fn keeps_its_file() -> String {
     shell("cp {file} applied && echo 'key={commandKey}' >> applies")
 }
 
-impl Bench {
+impl TransferGateway {
     /// A gateway with that `actions` object, after its first session. `PLACE` and `AGENT` in it are the directories of
     /// the traces and of the agent.
-    pub(crate) fn new(actions: &str) -> Bench {
-        Bench::with(FileServer::start(FileServerOptions::new()), actions, |builder, _| builder)
+    pub(crate) fn new(actions: &str) -> TransferGateway {
+        TransferGateway::with(FileServer::start(FileServerOptions::new()), actions, |builder, _| builder)
     }
 
     pub(crate) fn with(
         files: FileServer,
         actions: &str,
         change: impl FnOnce(crate::support::agent::AgentBuilder, &str) -> crate::support::agent::AgentBuilder,
-    ) -> Bench {
-        let line = Line::open().keeping_messages();
+    ) -> TransferGateway {
+        let acs = ManualAcs::start().keeping_messages();
         let place = tempfile::tempdir().expect("a temporary directory");
         let in_place = |name: &str| place.path().join(name);
         let builder = Agent::builder(env!("CARGO_BIN_EXE_cpe-agent"))
             .data_model("data-model/tr-181.json")
             .data_model(in_place("overlay.json"))
             .data_model(in_place("image"))
-            .set("Device.ManagementServer.URL", &line.url())
+            .set("Device.ManagementServer.URL", &acs.url())
             .set("Device.ManagementServer.CWMPRetryMinimumWaitInterval", "1")
             .set("Device.ManagementServer.CWMPRetryIntervalMultiplier", "1000")
             .set("Device.ManagementServer.PeriodicInformEnable", "false")
@@ -65,46 +65,46 @@ impl Bench {
         let actions = actions.replace("AGENT", &text(agent.directory().into()));
         fs::write(in_place("overlay.json"), format!("{{ \"actions\": {{ {actions} }} }}")).expect("a file");
         fs::write(in_place("image"), image("1.0.0")).expect("a file");
-        let mut bench = Bench { line, agent, files, place };
-        bench.agent.restart();
-        bench.agent.wait_for_control();
-        bench.visit(&["0 BOOTSTRAP", "1 BOOT"], |_| {});
-        bench
+        let mut gateway = TransferGateway { acs, agent, files, place };
+        gateway.agent.restart();
+        gateway.agent.wait_for_control();
+        gateway.visit(&["0 BOOTSTRAP", "1 BOOT"], |_| {});
+        gateway
     }
 
     /// The next session up to where the gateway listens: its Inform, what it has called, and the line.
-    pub(crate) fn calls(&self) -> (Message, Vec<Message>, Call) {
-        let mut call = self.line.accept(SOON).expect("a session");
-        let inform = call.hear().expect("an Inform");
+    pub(crate) fn calls(&self) -> (Message, Vec<Message>, AcsSession) {
+        let mut session = self.acs.accept(SOON).expect("a session");
+        let inform = session.recv().expect("an Inform");
         assert!(inform.is_inform(), "{}", inform.xml);
-        call.confirm();
+        session.confirm_inform();
         let mut told = Vec::new();
         loop {
-            let message = call.hear().expect("a call, or the empty POST");
+            let message = session.recv().expect("a call, or the empty POST");
             if message.method.is_empty() {
-                return (inform, told, call); // R114, R116
+                return (inform, told, session); // R114, R116
             }
-            call.respond(&message);
+            session.respond(&message);
             told.push(message);
         }
     }
 
     /// The next session: just these events, written `M Download/key` where there is a key, and no call.
-    pub(crate) fn visit<R>(&self, events: &[&str], talk: impl FnOnce(&mut Call) -> R) -> R {
-        let (inform, told, mut call) = self.calls();
+    pub(crate) fn visit<R>(&self, events: &[&str], talk: impl FnOnce(&mut AcsSession) -> R) -> R {
+        let (inform, told, mut session) = self.calls();
         assert_eq!((events_of(&inform), told.len()), (sorted(events), 0));
-        let result = talk(&mut call);
-        call.dismiss();
-        assert!(call.is_hung_up());
+        let result = talk(&mut session);
+        session.end_session();
+        assert!(session.is_closed());
         result
     }
 
     /// A session in which the ACS asks for that.
     pub(crate) fn ask(&self, rpcs: &[Rpc]) {
         self.agent.succeeds(&["inform"]);
-        self.visit(&["2 PERIODIC"], |call| {
+        self.visit(&["2 PERIODIC"], |session| {
             for rpc in rpcs {
-                let answer = call.ask(rpc).expect("an answer");
+                let answer = session.call(rpc).expect("an answer");
                 assert_eq!(answer.method, format!("{}Response", rpc.method()), "{}", answer.xml);
                 if let Some(status) = answer.argument("Status") {
                     assert_eq!(status, "1"); // R230
@@ -117,8 +117,8 @@ impl Bench {
 
     /// The next session tells of the end of one transfer, with these events; gives the report.
     pub(crate) fn told(&self, events: &[&str]) -> Message {
-        let (inform, mut told, mut call) = self.calls();
-        call.dismiss();
+        let (inform, mut told, mut session) = self.calls();
+        session.end_session();
         assert_eq!(events_of(&inform), sorted(events)); // R240
         assert_eq!(told.len(), 1, "{}", inform.xml); // R239: once
         told.remove(0)
@@ -132,7 +132,7 @@ impl Bench {
     }
 
     pub(crate) fn stays_quiet(&self) {
-        assert!(self.line.accept(QUIET).is_none(), "a session that should not come");
+        assert!(self.acs.accept(QUIET).is_none(), "a session that should not come");
     }
 
     /// The lines that actions have left in a file.

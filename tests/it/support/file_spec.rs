@@ -10,8 +10,8 @@ use std::time::Duration;
 
 /// What is under a path. A file is given whole, with its length and `Accept-Ranges`, unless it is said otherwise.
 #[derive(Clone, Debug)]
-pub struct Served {
-    pub(super) kind: ServedKind,
+pub struct FileSpec {
+    pub(super) kind: FileSpecKind,
     pub(super) framing: Framing,
     /// A false `Content-Length`.
     pub(super) announced: Option<u64>,
@@ -22,11 +22,11 @@ pub struct Served {
     pub(super) trickle: Option<(usize, Duration)>,
     pub(super) trouble: Option<Trouble>,
     /// What is there for the next request.
-    pub(super) next: Option<Box<Served>>,
+    pub(super) next: Option<Box<FileSpec>>,
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum ServedKind {
+pub(super) enum FileSpecKind {
     Content(Content),
     /// Any status, with this body.
     Status(u16, Vec<u8>),
@@ -81,39 +81,39 @@ impl Trouble {
     }
 }
 
-impl Served {
+impl FileSpec {
     /// A file.
-    pub fn file(content: impl Into<Vec<u8>>) -> Served {
-        Served::of(ServedKind::Content(Content::Bytes(Arc::new(content.into()))))
+    pub fn file(content: impl Into<Vec<u8>>) -> FileSpec {
+        FileSpec::of(FileSpecKind::Content(Content::Bytes(Arc::new(content.into()))))
     }
 
     /// A file of that size, filled with [`pattern`]; costs no memory.
-    pub fn sized(size: u64) -> Served {
-        Served::of(ServedKind::Content(Content::Pattern(size)))
+    pub fn sized(size: u64) -> FileSpec {
+        FileSpec::of(FileSpecKind::Content(Content::Pattern(size)))
     }
 
     /// No file, but that status.
-    pub fn status(code: u16) -> Served {
-        Served::of(ServedKind::Status(code, b"<html>sorry</html>".to_vec()))
+    pub fn status(code: u16) -> FileSpec {
+        FileSpec::of(FileSpecKind::Status(code, b"<html>sorry</html>".to_vec()))
     }
 
     /// A redirect.
-    pub fn redirect(code: u16, location: &str) -> Served {
-        Served::status(code).header("Location", location)
+    pub fn redirect(code: u16, location: &str) -> FileSpec {
+        FileSpec::status(code).header("Location", location)
     }
 
     /// These bytes instead of an answer, then the end of the connection.
-    pub fn raw(bytes: &[u8]) -> Served {
-        Served::of(ServedKind::Raw(bytes.to_vec()))
+    pub fn raw(bytes: &[u8]) -> FileSpec {
+        FileSpec::of(FileSpecKind::Raw(bytes.to_vec()))
     }
 
     /// Takes the request and never says anything.
-    pub fn silence() -> Served {
-        Served::of(ServedKind::Silence)
+    pub fn silence() -> FileSpec {
+        FileSpec::of(FileSpecKind::Silence)
     }
 
-    fn of(kind: ServedKind) -> Served {
-        Served {
+    fn of(kind: FileSpecKind) -> FileSpec {
+        FileSpec {
             kind,
             framing: Framing::Sized,
             announced: None,
@@ -126,96 +126,96 @@ impl Served {
     }
 
     /// In chunks of odd sizes, without a length.
-    pub fn chunked(mut self) -> Served {
+    pub fn chunked(mut self) -> FileSpec {
         self.framing = Framing::Chunked;
         self
     }
 
     /// Without a length; the end of the connection is the end of the file.
-    pub fn until_close(mut self) -> Served {
+    pub fn until_close(mut self) -> FileSpec {
         self.framing = Framing::UntilClose;
         self
     }
 
     /// In chunks, over and over.
-    pub fn endless(mut self) -> Served {
+    pub fn endless(mut self) -> FileSpec {
         self.framing = Framing::Endless;
         self
     }
 
     /// A `Content-Length` that is not that of the file.
-    pub fn announces(mut self, length: u64) -> Served {
+    pub fn announces(mut self, length: u64) -> FileSpec {
         self.announced = Some(length);
         self
     }
 
-    pub fn etag(self, etag: &str) -> Served {
+    pub fn etag(self, etag: &str) -> FileSpec {
         self.header("ETag", etag)
     }
 
     /// A date that is well before now.
-    pub fn last_modified(self, date: &str) -> Served {
+    pub fn last_modified(self, date: &str) -> FileSpec {
         self.header("Last-Modified", date).header("Date", "Fri, 13 Nov 2026 12:00:00 GMT")
     }
 
-    pub fn header(mut self, name: &str, value: &str) -> Served {
+    pub fn header(mut self, name: &str, value: &str) -> FileSpec {
         self.headers.push((name.into(), value.into()));
         self
     }
 
     /// Answers a range with 200 and the whole file.
-    pub fn ignores_ranges(mut self) -> Served {
+    pub fn ignores_ranges(mut self) -> FileSpec {
         self.ranges = Ranges::Ignored;
         self
     }
 
     /// Answers every range with 416.
-    pub fn refuses_ranges(mut self) -> Served {
+    pub fn refuses_ranges(mut self) -> FileSpec {
         self.ranges = Ranges::Refused;
         self
     }
 
     /// Answers a range with another one.
-    pub fn misplaces_ranges(mut self) -> Served {
+    pub fn misplaces_ranges(mut self) -> FileSpec {
         self.ranges = Ranges::Wrong;
         self
     }
 
     /// Answers a range with so many bytes of it at most.
-    pub fn rations_ranges(mut self, bytes: u64) -> Served {
+    pub fn rations_ranges(mut self, bytes: u64) -> FileSpec {
         self.ranges = Ranges::Rationed(bytes);
         self
     }
 
     /// Pieces of so many bytes with a pause behind each.
-    pub fn trickles(mut self, bytes: usize, pause: Duration) -> Served {
+    pub fn trickles(mut self, bytes: usize, pause: Duration) -> FileSpec {
         self.trickle = Some((bytes, pause));
         self
     }
 
     /// Closes each connection behind so many bytes of its body; of an upload, too.
-    pub fn drops_after(self, bytes: u64) -> Served {
+    pub fn drops_after(self, bytes: u64) -> FileSpec {
         self.trouble(bytes, false)
     }
 
     /// Says nothing more behind so many bytes of a body; reads no more of an upload.
-    pub fn stalls_after(self, bytes: u64) -> Served {
+    pub fn stalls_after(self, bytes: u64) -> FileSpec {
         self.trouble(bytes, true)
     }
 
-    fn trouble(mut self, after: u64, stalls: bool) -> Served {
+    fn trouble(mut self, after: u64, stalls: bool) -> FileSpec {
         self.trouble = Some(Trouble { after, stalls, left: Arc::new(AtomicU32::new(u32::MAX)) });
         self
     }
 
     /// From the second request on, this is there instead.
-    pub fn then(mut self, next: Served) -> Served {
+    pub fn then(mut self, next: FileSpec) -> FileSpec {
         self.next = Some(Box::new(next));
         self
     }
 
     /// The trouble comes only so many times.
-    pub fn times(self, count: u32) -> Served {
+    pub fn times(self, count: u32) -> FileSpec {
         if let Some(trouble) = &self.trouble {
             trouble.left.store(count, Ordering::SeqCst);
         }
@@ -244,7 +244,7 @@ impl Content {
     }
 }
 
-/// The content of [`Served::sized`]: no two places look alike.
+/// The content of [`FileSpec::sized`]: no two places look alike.
 pub fn pattern(size: u64) -> Vec<u8> {
     (0..size).map(byte_at).collect()
 }

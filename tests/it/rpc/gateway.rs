@@ -7,7 +7,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::gateway::{MODELS, Model, SOON};
-use crate::support::{Agent, Call, Line, Message, Rpc, get_parameter_values, set_parameter_values};
+use crate::support::{AcsSession, Agent, ManualAcs, Message, Rpc, get_parameter_values, set_parameter_values};
 
 /// Long enough for a session that should not come.
 pub(crate) const QUIET: Duration = Duration::from_millis(700);
@@ -24,7 +24,7 @@ pub(crate) fn both(scenario: impl Fn(&'static Model) + Sync) {
 /// Where the gateway calls, the gateway, and a place for its commands.
 pub(crate) struct Gateway {
     pub(crate) model: &'static Model,
-    pub(crate) line: Line,
+    pub(crate) acs: ManualAcs,
     pub(crate) agent: Agent,
     pub(crate) place: TempDir,
 }
@@ -42,13 +42,13 @@ impl Gateway {
     }
 
     pub(crate) fn not_started(model: &'static Model, actions: impl FnOnce(&str, &str) -> String) -> Gateway {
-        let line = Line::open().keeping_messages();
+        let acs = ManualAcs::start().keeping_messages();
         let place = tempfile::tempdir().expect("a temporary directory");
         let overlay = place.path().join("overlay.json");
-        let agent = model.gateway_at(&line.url()).data_model(&overlay).not_started();
+        let agent = model.gateway_at(&acs.url()).data_model(&overlay).not_started();
         let actions = actions(&text(agent.directory().into()), &text(place.path().into()));
         fs::write(overlay, format!("{{ \"actions\": {{ {actions} }} }}")).expect("a file");
-        Gateway { model, line, agent, place }
+        Gateway { model, acs, agent, place }
     }
 
     pub(crate) fn started(mut self) -> Gateway {
@@ -58,28 +58,28 @@ impl Gateway {
     }
 
     /// The next session: its Inform has just these events, written `M Reboot/key` where there is a key.
-    pub(crate) fn visit<R>(&self, events: &[&str], talk: impl FnOnce(&Message, &mut Call) -> R) -> R {
-        let (inform, mut call) = self.calls();
+    pub(crate) fn visit<R>(&self, events: &[&str], talk: impl FnOnce(&Message, &mut AcsSession) -> R) -> R {
+        let (inform, mut session) = self.calls();
         assert_eq!(told(&inform), sorted(events)); // R94, R95, R135
-        let result = talk(&inform, &mut call);
-        call.dismiss();
-        assert!(call.is_hung_up()); // R50
+        let result = talk(&inform, &mut session);
+        session.end_session();
+        assert!(session.is_closed()); // R50
         result
     }
 
     /// The next session up to where the gateway listens, whatever it is about.
-    pub(crate) fn calls(&self) -> (Message, Call) {
-        let mut call = self.line.accept(SOON).expect("a session");
-        let inform = call.hear().expect("an Inform");
+    pub(crate) fn calls(&self) -> (Message, AcsSession) {
+        let mut session = self.acs.accept(SOON).expect("a session");
+        let inform = session.recv().expect("an Inform");
         assert!(inform.is_inform(), "{}", inform.xml); // R90
-        call.confirm();
-        assert!(call.hear().expect("the empty POST").method.is_empty()); // R114
-        (inform, call)
+        session.confirm_inform();
+        assert!(session.recv().expect("the empty POST").method.is_empty()); // R114
+        (inform, session)
     }
 
     /// No session comes.
     pub(crate) fn stays_quiet(&self, time: Duration) {
-        assert!(self.line.accept(time).is_none(), "a session that should not come");
+        assert!(self.acs.accept(time).is_none(), "a session that should not come");
     }
 
     pub(crate) fn management(&self, name: &str) -> String {
@@ -93,14 +93,14 @@ impl Gateway {
     /// A crash, after which the device comes back.
     pub(crate) fn crash_and_reboot(&mut self) {
         self.agent.kill9();
-        self.line.clear();
+        self.acs.clear();
         self.agent.reboot();
     }
 
     /// A crash of the agent alone.
     pub(crate) fn crash(&mut self) {
         self.agent.kill9();
-        self.line.clear();
+        self.acs.clear();
         self.agent.restart();
     }
 
@@ -141,17 +141,17 @@ fn sorted(events: &[&str]) -> Vec<String> {
 }
 
 /// What an ACS says in a few words.
-impl Call {
+impl AcsSession {
     /// The call is answered as it should be.
     pub(crate) fn succeeds(&mut self, rpc: &Rpc) -> Message {
-        let answer = self.ask(rpc).expect("an answer");
+        let answer = self.call(rpc).expect("an answer");
         assert_eq!(answer.method, format!("{}Response", rpc.method()), "{}", answer.xml);
         answer
     }
 
     /// The call is refused with this code.
     pub(crate) fn refuses(&mut self, rpc: &Rpc, code: u16) -> Message {
-        let answer = self.ask(rpc).expect("an answer");
+        let answer = self.call(rpc).expect("an answer");
         let found = answer.fault.as_ref().map(|fault| fault.code);
         assert_eq!(found, Some(code), "{rpc:?}: {}", answer.xml);
         answer

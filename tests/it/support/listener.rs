@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-use super::desk::Desk;
+use super::acs_state::SharedState;
 use super::envelope::Body;
 use super::http::{Gone, Stream, Wire, reason};
 use super::message::Message;
@@ -22,7 +22,7 @@ use super::rpc::{Rpc, get_rpc_methods};
 const TICK: Duration = Duration::from_millis(100);
 
 /// A listener of the ACS.
-pub(super) struct Door {
+pub(super) struct Listener {
     pub(super) address: SocketAddr,
     pub(super) options: AcsOptions,
     thread: Option<JoinHandle<()>>,
@@ -54,13 +54,13 @@ enum Form {
     Silence,
 }
 
-impl Door {
-    pub(super) fn open(desk: &Arc<Desk>, options: AcsOptions) -> Door {
+impl Listener {
+    pub(super) fn open(shared: &Arc<SharedState>, options: AcsOptions) -> Listener {
         let listener = port::listen((options.address, options.port));
         let address = listener.local_addr().expect("a bound address");
-        let (desk, given) = (Arc::clone(desk), options.clone());
-        let thread = thread::spawn(move || listen(&listener, address, &desk, &given));
-        Door { address, options, thread: Some(thread) }
+        let (shared, given) = (Arc::clone(shared), options.clone());
+        let thread = thread::spawn(move || listen(&listener, address, &shared, &given));
+        Listener { address, options, thread: Some(thread) }
     }
 
     pub(super) fn url(&self) -> String {
@@ -71,8 +71,8 @@ impl Door {
         format!("{scheme}://{}{}", self.address, self.options.path)
     }
 
-    /// Waits for the threads to end; `Desk` must be stopping.
-    pub(super) fn shut(&mut self) {
+    /// Waits for the threads to end; `SharedState` must be stopping.
+    pub(super) fn stop(&mut self) {
         let _ = TcpStream::connect(self.address); // wakes `accept`
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -80,20 +80,20 @@ impl Door {
     }
 }
 
-fn listen(listener: &TcpListener, address: SocketAddr, desk: &Arc<Desk>, options: &AcsOptions) {
+fn listen(listener: &TcpListener, address: SocketAddr, shared: &Arc<SharedState>, options: &AcsOptions) {
     let tls = options.tls.as_ref().map(super::tls::ServerTls::config);
     let mut threads = Vec::new();
     for tcp in listener.incoming() {
-        if desk.lock().stopping {
+        if shared.lock().stopping {
             break;
         }
         let Ok(tcp) = tcp else { continue };
         let Ok(copy) = tcp.try_clone() else { continue };
         let _ = tcp.set_nodelay(true);
-        let connection = desk.connected(copy);
-        let (desk, options, tls) = (Arc::clone(desk), options.clone(), tls.clone());
+        let connection = shared.connected(copy);
+        let (shared, options, tls) = (Arc::clone(shared), options.clone(), tls.clone());
         threads.push(thread::spawn(move || {
-            serve(tcp, tls, address.port(), connection, &desk, &options);
+            serve(tcp, tls, address.port(), connection, &shared, &options);
         }));
     }
     for thread in threads {
@@ -106,17 +106,17 @@ fn serve(
     tls: Option<Arc<ServerConfig>>,
     port: u16,
     connection: usize,
-    desk: &Desk,
+    shared: &SharedState,
     options: &AcsOptions,
 ) {
     let stream = match tls {
         None => Stream::Plain(tcp),
         Some(config) => match shake_hands(tcp, config) {
             Ok((stream, sni)) => {
-                desk.lock().connection(connection).sni = sni;
+                shared.lock().connection(connection).sni = sni;
                 stream
             }
-            Err(error) => return desk.handshake_failed(connection, error.to_string()),
+            Err(error) => return shared.handshake_failed(connection, error.to_string()),
         },
     };
     let mut wire = Wire::new(stream);
@@ -124,9 +124,9 @@ fn serve(
     let problem = loop {
         match wire.request() {
             Ok(request) => {
-                let delivery = desk.receive(options, port, connection, request);
+                let delivery = shared.receive(options, port, connection, request);
                 let (closing, form) = (delivery.closing, delivery.form);
-                match deliver(&mut wire, delivery, desk) {
+                match deliver(&mut wire, delivery, shared) {
                     Err(_) => break None, // the CPE has hung up
                     Ok(()) if closing.is_none() => {}
                     Ok(()) if matches!(form, Form::Nothing | Form::HalfOfIt) => {
@@ -140,7 +140,7 @@ fn serve(
                 }
             }
             Err(Gone::TimedOut) => {
-                if desk.idle(connection, options) {
+                if shared.idle(connection, options) {
                     break None;
                 }
             }
@@ -152,7 +152,7 @@ fn serve(
             Err(Gone::Malformed(error)) => break Some(format!("RFC 7230: malformed: {error}")),
         }
     };
-    desk.closed(connection, problem);
+    shared.closed(connection, problem);
 }
 
 pub(super) fn shake_hands(mut tcp: TcpStream, config: Arc<ServerConfig>) -> io::Result<(Stream, Option<String>)> {
@@ -165,16 +165,16 @@ pub(super) fn shake_hands(mut tcp: TcpStream, config: Arc<ServerConfig>) -> io::
     Ok((Stream::Tls(Box::new(StreamOwned::new(server, tcp))), sni))
 }
 
-fn deliver(wire: &mut Wire, delivery: Delivery, desk: &Desk) -> io::Result<()> {
+fn deliver(wire: &mut Wire, delivery: Delivery, shared: &SharedState) -> io::Result<()> {
     if !delivery.delay.is_zero() {
-        desk.pause(delivery.delay);
+        shared.pause(delivery.delay);
     }
     if delivery.interim {
         wire.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
     }
     match delivery.form {
         Form::Nothing => Ok(()),
-        Form::Silence => wait_for_hang_up(wire, desk),
+        Form::Silence => wait_for_hang_up(wire, shared),
         Form::Raw => wire.write_all(&delivery.body),
         Form::HalfOfIt => {
             let mut bytes = delivery.head();
@@ -196,17 +196,17 @@ fn deliver(wire: &mut Wire, delivery: Delivery, desk: &Desk) -> io::Result<()> {
             };
             for piece in bytes.chunks(bytes.len().div_ceil(16)) {
                 wire.write_all(piece)?;
-                desk.pause(pause);
+                shared.pause(pause);
             }
             Ok(())
         }
     }
 }
 
-fn wait_for_hang_up(wire: &mut Wire, desk: &Desk) -> io::Result<()> {
+fn wait_for_hang_up(wire: &mut Wire, shared: &SharedState) -> io::Result<()> {
     loop {
         match wire.request() {
-            Err(Gone::TimedOut) if !desk.lock().stopping => {}
+            Err(Gone::TimedOut) if !shared.lock().stopping => {}
             _ => return Err(io::ErrorKind::ConnectionAborted.into()),
         }
     }

@@ -20,7 +20,7 @@ const GRAIN: Duration = Duration::from_secs(1);
 const VALUE_CHANGE: &str = "4 VALUE CHANGE";
 
 #[derive(Default)]
-pub(crate) struct Story {
+pub(crate) struct History {
     events: Vec<Event>,
     /// A parameter that stands in every Inform and is changed by an operator, with its value.
     watched: (String, String),
@@ -45,13 +45,13 @@ enum State {
     Confirmed,
 }
 
-impl Story {
+impl History {
     /// Everything of a first boot; the parameter is one that an operator is going to change.
-    pub(crate) fn from_the_factory(watched: String) -> Story {
-        let mut story = Story { watched: (watched, String::new()), ..Story::default() };
-        story.add("0 BOOTSTRAP", "", State::Due);
-        story.booted();
-        story
+    pub(crate) fn from_the_factory(watched: String) -> History {
+        let mut history = History { watched: (watched, String::new()), ..History::default() };
+        history.add("0 BOOTSTRAP", "", State::Due);
+        history.booted();
+        history
     }
 
     /// The device has rebooted: a new `1 BOOT` in place of one that was not delivered, and no `4 VALUE CHANGE` (R142).

@@ -4,12 +4,12 @@
 //! measurements, where [`Acs`](super::Acs) keeps too much of what it saw.
 //!
 //! ```ignore
-//! let mut call = line.accept(LIMIT).expect("a session");
-//! let inform = call.hear().expect("an Inform");
-//! call.confirm();
-//! assert!(call.hear().expect("the empty POST").method.is_empty());
-//! let answer = call.ask(&get_rpc_methods()).expect("an answer");
-//! call.dismiss();
+//! let mut session = acs.accept(LIMIT).expect("a session");
+//! let inform = session.recv().expect("an Inform");
+//! session.confirm_inform();
+//! assert!(session.recv().expect("the empty POST").method.is_empty());
+//! let response = session.call(&get_rpc_methods()).expect("a response");
+//! session.end_session();
 //! ```
 
 use std::io::ErrorKind;
@@ -17,7 +17,7 @@ use std::net::{IpAddr, TcpListener};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::desk::keep_message;
+use super::acs_state::keep_message;
 use super::envelope::{Body, Dialect};
 use super::http::{Gone, Stream, Wire};
 use super::message::Message;
@@ -31,13 +31,13 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_micros(200);
 
 /// The place where the agent calls.
-pub struct Line {
+pub struct ManualAcs {
     listener: TcpListener,
     keeps_messages: bool,
 }
 
 /// One session.
-pub struct Call {
+pub struct AcsSession {
     wire: Wire,
     address: IpAddr,
     inform_id: String,
@@ -45,25 +45,25 @@ pub struct Call {
     keeps_messages: bool,
 }
 
-impl Line {
-    pub fn open() -> Line {
-        Line::open_at("127.0.0.1:0")
+impl ManualAcs {
+    pub fn start() -> ManualAcs {
+        ManualAcs::start_at("127.0.0.1:0")
     }
 
     /// At all addresses of this host, and at a port that stays free while the ACS is away.
-    pub fn open_everywhere() -> Line {
-        Line::open_at(&format!("0.0.0.0:{}", port::of_its_own()))
+    pub fn start_everywhere() -> ManualAcs {
+        ManualAcs::start_at(&format!("0.0.0.0:{}", port::of_its_own()))
     }
 
     /// At this address and port.
-    pub fn open_at(address: &str) -> Line {
+    pub fn start_at(address: &str) -> ManualAcs {
         let listener = port::listen(address);
         listener.set_nonblocking(true).expect("a listener that does not block");
-        Line { listener, keeps_messages: false }
+        ManualAcs { listener, keeps_messages: false }
     }
 
     /// Keeps what it hears for the schema checker, where `CPE_AGENT_MESSAGES` says.
-    pub fn keeping_messages(mut self) -> Line {
+    pub fn keeping_messages(mut self) -> ManualAcs {
         self.keeps_messages = true;
         self
     }
@@ -79,7 +79,7 @@ impl Line {
     }
 
     /// The next connection; `None` where none comes in time.
-    pub fn accept(&self, limit: Duration) -> Option<Call> {
+    pub fn accept(&self, limit: Duration) -> Option<AcsSession> {
         let deadline = Instant::now() + limit;
         loop {
             match self.listener.accept() {
@@ -89,7 +89,7 @@ impl Line {
                     let address = tcp.local_addr().expect("an address").ip();
                     let wire = Wire::new(Stream::Plain(tcp));
                     wire.patience(Some(PATIENCE));
-                    return Some(Call {
+                    return Some(AcsSession {
                         wire,
                         address,
                         inform_id: String::new(),
@@ -110,7 +110,7 @@ impl Line {
     }
 }
 
-impl Call {
+impl AcsSession {
     /// Where the agent has called.
     pub fn address(&self) -> IpAddr {
         self.address
@@ -118,7 +118,7 @@ impl Call {
 
     /// The next request, whole and held against the shape of its kind; the empty POST has no method. `None` where the
     /// agent is gone.
-    pub fn hear(&mut self) -> Option<Message> {
+    pub fn recv(&mut self) -> Option<Message> {
         let request = match self.wire.request() {
             Ok(request) => request,
             Err(Gone::Closed | Gone::Broken(_)) => return None,
@@ -139,52 +139,52 @@ impl Call {
     }
 
     /// InformResponse.
-    pub fn confirm(&mut self) {
+    pub fn confirm_inform(&mut self) {
         let body = Body::Method("InformResponse".into(), "<MaxEnvelopes>1</MaxEnvelopes>".into());
         let id = self.inform_id.clone();
-        self.send(&id, &body);
+        self.write_envelope(&id, &body);
     }
 
     /// The response to a call of the agent's, such as TransferComplete.
     pub fn respond(&mut self, message: &Message) {
         let id = message.id.clone().unwrap_or_default();
-        self.send(&id, &Body::Method(format!("{}Response", message.method), String::new()));
+        self.write_envelope(&id, &Body::Method(format!("{}Response", message.method), String::new()));
     }
 
     /// A fault in answer to a call of the agent's.
     pub fn refuse(&mut self, message: &Message, code: u16) {
         let id = message.id.clone().unwrap_or_default();
-        self.send(&id, &Body::Fault(code, "not now".into()));
+        self.write_envelope(&id, &Body::Fault(code, "not now".into()));
     }
 
     /// A request of the ACS.
-    pub fn say(&mut self, rpc: &Rpc) {
+    pub fn send(&mut self, rpc: &Rpc) {
         self.asked += 1;
         let arguments = rpc.write(&Dialect::default().prefixes());
         let id = format!("line-{}", self.asked);
-        self.send(&id, &Body::Method(rpc.method().into(), arguments));
+        self.write_envelope(&id, &Body::Method(rpc.method().into(), arguments));
     }
 
     /// A request of the ACS, and what the agent answers.
-    pub fn ask(&mut self, rpc: &Rpc) -> Option<Message> {
-        self.say(rpc);
-        let answer = self.hear()?;
+    pub fn call(&mut self, rpc: &Rpc) -> Option<Message> {
+        self.send(rpc);
+        let answer = self.recv()?;
         assert_eq!(answer.id, Some(format!("line-{}", self.asked)), "the answer to another request"); // R77
         Some(answer)
     }
 
     /// Nothing more to say.
-    pub fn dismiss(&mut self) {
+    pub fn end_session(&mut self) {
         let _ = self.wire.write_all(b"HTTP/1.1 204 No Content\r\n\r\n");
     }
 
     /// Whether the agent hangs up, as it must when a session is over (R50).
-    pub fn is_hung_up(&mut self) -> bool {
+    pub fn is_closed(&mut self) -> bool {
         matches!(self.wire.request(), Err(Gone::Closed))
     }
 
     /// An agent that was killed takes no answer; what follows shows that.
-    fn send(&mut self, id: &str, body: &Body) {
+    fn write_envelope(&mut self, id: &str, body: &Body) {
         let headers = [("ID".to_owned(), id.to_owned())];
         let xml = Dialect::default().envelope("1-2", &headers, body);
         let head = format!(
