@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use self::options::OptionValue;
 use self::setting::{Setting, ValueForm, path};
+use crate::json::{JsonType, escape};
 use crate::log::Destination;
 use crate::secret::Secret;
 
@@ -112,7 +113,7 @@ impl Config {
     /// An error in a factory value, named by its path: where it was given, the file or the command line.
     pub fn factory_value_error(&self, path: &str, reason: &str) -> StartupError {
         match self.factory_value_file(path) {
-            Some(file) => StartupError::new(file, &format!("/set/{}", escaped(path)), reason),
+            Some(file) => StartupError::new(file, &format!("/set/{}", escape(path)), reason),
             None => StartupError::new(Path::new(COMMAND_LINE), path, reason),
         }
     }
@@ -133,10 +134,10 @@ impl Config {
         let text = read(file).map_err(|reason| error("", reason))?;
         let value: Value = serde_json::from_str(&text).map_err(|reason| error("", reason.to_string()))?;
         let Value::Object(members) = value else {
-            return Err(error("", format!("an object is expected, not {}", kind(&value))));
+            return Err(error("", format!("an object is expected, not {}", JsonType::from(&value))));
         };
         for (key, value) in &members {
-            let pointer = format!("/{}", escaped(key));
+            let pointer = format!("/{}", escape(key));
             let setting = SETTINGS.iter().find(|setting| setting.key == key);
             let setting = setting.ok_or_else(|| error(&pointer, "there is no such key".to_owned()))?;
             self.read_member(setting, value).map_err(|(below, reason)| error(&format!("{pointer}{below}"), reason))?;
@@ -158,7 +159,10 @@ impl Config {
             }
             ValueForm::DataModel => {
                 let Value::Array(items) = value else {
-                    return Err((String::new(), format!("a list of strings is expected, not {}", kind(value))));
+                    return Err((
+                        String::new(),
+                        format!("a list of strings is expected, not {}", JsonType::from(value)),
+                    ));
                 };
                 if items.is_empty() {
                     return Err((String::new(), "at least one file is needed".to_owned()));
@@ -172,10 +176,13 @@ impl Config {
             }
             ValueForm::Set => {
                 let Value::Object(members) = value else {
-                    return Err((String::new(), format!("an object of strings is expected, not {}", kind(value))));
+                    return Err((
+                        String::new(),
+                        format!("an object of strings is expected, not {}", JsonType::from(value)),
+                    ));
                 };
                 for (name, value) in members {
-                    let below = || format!("/{}", escaped(name));
+                    let below = || format!("/{}", escape(name));
                     if name.is_empty() {
                         return Err((below(), "a path is expected".to_owned()));
                     }
@@ -242,23 +249,7 @@ fn read(file: &Path) -> Result<String, String> {
 }
 
 fn string(value: &Value) -> Result<&str, String> {
-    value.as_str().ok_or_else(|| format!("a string is expected, not {}", kind(value)))
-}
-
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
-    }
-}
-
-/// A name as it stands in a JSON pointer (RFC 6901 §3).
-pub(crate) fn escaped(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
+    value.as_str().ok_or_else(|| format!("a string is expected, not {}", JsonType::from(value)))
 }
 
 #[cfg(test)]

@@ -31,6 +31,7 @@ pub mod cwmp;
 pub mod digest;
 #[cfg(feature = "doctor")]
 pub mod doctor;
+mod json;
 pub mod log;
 pub mod model;
 mod output;

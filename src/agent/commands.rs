@@ -14,8 +14,9 @@ use crate::cwmp::event::{Cumulative, Event, EventCode, Response};
 use crate::cwmp::rules;
 use crate::cwmp::transfer::{Order, Origin, Timing, TransferQueue, Wish, admit};
 use crate::model::actions::is_file_type;
+use crate::model::change::Change;
 use crate::model::path::{Path, PathError};
-use crate::model::transaction::{Change, DeclaredType, SetError};
+use crate::model::tree::{DeclaredType, SetError};
 use crate::model::value::Value;
 use crate::secret::Secret;
 

@@ -10,7 +10,7 @@ use crate::clock::Now;
 use crate::cwmp::device::{Author, Reset};
 use crate::cwmp::event::EventCode;
 use crate::model::actions::with_command_key;
-use crate::model::transaction::Change;
+use crate::model::change::Change;
 use crate::model::value::Value;
 use crate::process;
 

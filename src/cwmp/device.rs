@@ -1,7 +1,7 @@
 //! The device as the protocol sees it: its data model, what it still has to tell, and the journal that keeps both.
 //!
 //! ```text
-//! decide (model::transaction) ──▶ Device::commit ──▶ journal ──▶ tree and state ──▶ answer
+//! decide (model::tree) ──▶ Device::commit ──▶ journal ──▶ tree and state ──▶ answer
 //! ```
 //!
 //! Nothing is changed before it is written, and nothing is answered before it is changed, so that what was answered
@@ -23,7 +23,7 @@ pub use self::state::{PublishedAddress, Reset, State};
 use crate::clock::Now;
 use crate::model::Loaded;
 use crate::model::actions::Actions;
-use crate::model::transaction::Change;
+use crate::model::change::Change;
 use crate::model::tree::Tree;
 
 /// Where changes are kept: one record a change, durable when `append` returns.

@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
 use super::raw::{Number, Object, Raw};
+use crate::json::escape;
 
 /// The command lines of a device's actions, as the model gives them; `{file}` and `{commandKey}` are not filled in yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -105,7 +106,7 @@ impl Actions {
     pub(super) fn read(raw: &Raw<'_>) -> Result<Actions, ReadError> {
         let mut actions = Actions::default();
         for (name, value) in object(raw, "/actions")?.members() {
-            let at = format!("/actions/{}", super::load::escape(name));
+            let at = format!("/actions/{}", escape(name));
             match name {
                 "reboot" => actions.reboot = Some(command_line(&value, &at, DEVICE_PLACEHOLDERS)?),
                 "factoryReset" => actions.factory_reset = Some(command_line(&value, &at, DEVICE_PLACEHOLDERS)?),
@@ -145,7 +146,7 @@ enum FileActionKind {
 fn object<'r, 't>(raw: &'r Raw<'t>, at: &str) -> Result<&'r Object<'t>, ReadError> {
     match raw {
         Raw::Object(object) => Ok(object),
-        other => Err((at.into(), format!("an object is needed, not {}", other.kind()))),
+        other => Err((at.into(), format!("an object is needed, not {}", other.json_type()))),
     }
 }
 
@@ -180,7 +181,7 @@ fn placeholders(argument: &str) -> impl Iterator<Item = &str> {
 fn file_actions(raw: &Raw<'_>, at: &str, kind: FileActionKind) -> Result<Vec<(String, FileAction)>, ReadError> {
     let mut actions = Vec::new();
     for (file_type, value) in object(raw, at)?.members() {
-        let at = format!("{at}/{}", super::load::escape(file_type));
+        let at = format!("{at}/{}", escape(file_type));
         if !is_file_type(file_type) {
             return Err((at, "a file type is needed, such as `1 Firmware Upgrade Image` or `X OUI name`".into()));
         }
@@ -214,7 +215,7 @@ fn file_action(raw: &Object<'_>, at: &str, kind: FileActionKind) -> Result<FileA
     };
     let of_file = if kind == FileActionKind::Download { DOWNLOAD_PLACEHOLDERS } else { UPLOAD_PLACEHOLDERS };
     for (name, value) in raw.members() {
-        let at = format!("{at}/{}", super::load::escape(name));
+        let at = format!("{at}/{}", escape(name));
         match name {
             "run" => action.run = command_line(&value, &at, of_file)?,
             "timeLimit" => action.time_limit = seconds(&value, at)?,

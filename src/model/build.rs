@@ -4,13 +4,18 @@ use std::rc::Rc;
 
 use rustc_hash::FxHashSet;
 
-use super::attributes::ActiveNotify;
+use super::facets::{Facets, PatternCache};
 use super::intern::{Interner, NameInterner};
-use super::load::{JsonLocation, LoadError, ModelFile, escape};
+use super::load_error::{JsonLocation, LoadError, ModelFile};
 use super::path::{instance_number, is_name};
-use super::raw::{Number, Object, Raw, is_node};
+use super::raw::{Object, Raw, is_node};
 use super::schema::{Children, Contains, Node, NodeId, NodeKind, Reference, Schema, ScopeSize, Spec, TableSpec};
-use super::value::{Facets, PatternCache, Type};
+use crate::json::escape;
+
+mod member;
+mod parameter;
+
+use member::OBJECT_MEMBERS;
 
 /// Deeper models are refused; the official ones have ten levels.
 const MAX_DEPTH: usize = 32;
@@ -59,7 +64,7 @@ impl<'a> SchemaBuilder<'a> {
         let node = self.new_node(root);
         self.nodes.push(node);
         let Raw::Object(object) = raw else {
-            return Err(self.error(0, "", format!("an object is needed, not {}", raw.kind())));
+            return Err(self.error(0, "", format!("an object is needed, not {}", raw.json_type())));
         };
         if object.get("type").is_some() || object.get("{i}").is_some() {
             return Err(self.error(object.file, "", "the root is an object, neither a parameter nor a table"));
@@ -120,7 +125,7 @@ impl<'a> SchemaBuilder<'a> {
         name: &str,
     ) -> Built<(NodeKind, Contains)> {
         let Raw::Object(object) = value else {
-            let reason = format!("a parameter with a `type` or an object is needed, not {}", value.kind());
+            let reason = format!("a parameter with a `type` or an object is needed, not {}", value.json_type());
             return Err(self.error(parent.file, "", reason));
         };
         if object.get("source").is_some() {
@@ -166,244 +171,6 @@ impl<'a> SchemaBuilder<'a> {
         self.location.leave(outside);
         let max_entries = self.bound(raw, "maxEntries")?.unwrap_or(u32::MAX);
         Ok(TableSpec { children, index, scope: scope as u32, writable: self.writable(raw)?, max_entries })
-    }
-
-    fn parameter(&mut self, raw: &Object<'_>, scope: usize, tables: &Tables<'_>) -> Built<(NodeKind, Contains)> {
-        self.check_members(raw, PARAMETER_MEMBERS)?;
-        if let Some((name, _)) = raw.members().find(|(name, _)| is_node(name)) {
-            return Err(self.error(raw.file, &pointer(name), "a parameter (a node with a `type`) holds no nodes"));
-        }
-        let kind = self.text(raw, "type")?.and_then(Type::from_name);
-        let Some(kind) = kind else { return Err(self.error(raw.file, "/type", "not a type")) };
-        let mut spec = Spec {
-            kind,
-            writable: self.writable(raw)?,
-            hidden: self.flag(raw, "hidden")?,
-            inform: self.flag(raw, "inform")?,
-            active_notify: self.active_notify(raw)?,
-            default: kind.null(),
-            counted_table: self.counted_table(raw, tables)?,
-            facets: self.facets(raw, kind)?,
-            reference: self.reference(raw)?,
-        };
-        spec.default = spec.wire_type().null();
-        if let Some(text) = self.text(raw, "value")? {
-            spec.default = spec
-                .parse_with(text, self.patterns)
-                .map_err(|reason| self.error(raw.file, "/value", reason.to_string()))?;
-        }
-        self.check_counts(raw, &spec)?;
-        let slot = self.scopes[scope].slots;
-        self.scopes[scope].slots += 1;
-        let strong_reference = spec.reference.as_ref().is_some_and(|reference| reference.strong);
-        let contains = Contains { inform: spec.inform, strong_reference };
-        Ok((NodeKind::Parameter { slot, spec: self.specs.intern(spec) }, contains))
-    }
-
-    fn counted_table(&self, raw: &Object<'_>, tables: &Tables<'_>) -> Built<Option<u32>> {
-        match self.text(raw, "counts")? {
-            Some(table) => match table_index(tables, table) {
-                Some(index) => Ok(Some(index)),
-                None => Err(self.error(raw.file, "/counts", format!("no table `{table}` beside this parameter"))),
-            },
-            None => Ok(None),
-        }
-    }
-
-    fn check_counts(&self, raw: &Object<'_>, spec: &Spec) -> Built<()> {
-        if spec.counted_table.is_none() {
-            return Ok(());
-        }
-        if spec.kind != Type::UnsignedInt || spec.writable || spec.is_list() {
-            return Err(self.error(raw.file, "/counts", "only a read-only unsignedInt can count instances"));
-        }
-        match raw.get("value") {
-            Some(_) => Err(self.error(raw.file, "/value", "it counts instances, so that it has no value of its own")),
-            None => Ok(()),
-        }
-    }
-
-    fn active_notify(&self, raw: &Object<'_>) -> Built<ActiveNotify> {
-        match self.text(raw, "notify")? {
-            None => Ok(ActiveNotify::Normal),
-            Some("forceEnabled") => Ok(ActiveNotify::ForceEnabled),
-            Some("forceDefaultEnabled") => Ok(ActiveNotify::ForceDefaultEnabled),
-            Some("canDeny") => Ok(ActiveNotify::CanDeny),
-            Some(_) => {
-                Err(self.error(raw.file, "/notify", "`forceEnabled`, `forceDefaultEnabled` or `canDeny` is needed"))
-            }
-        }
-    }
-
-    fn facets(&mut self, raw: &Object<'_>, kind: Type) -> Built<Option<Rc<Facets>>> {
-        let facets = Facets {
-            min_length: self.bound(raw, "minLength")?,
-            max_length: self.bound(raw, "maxLength")?,
-            min: self.number(raw, "min")?,
-            max: self.number(raw, "max")?,
-            enumeration: self.texts(raw, "enum")?,
-            pattern: self.text(raw, "pattern")?.map(Into::into),
-            list: self.flag(raw, "list")?,
-            max_items: self.bound(raw, "maxItems")?,
-        };
-        if facets == Facets::default() {
-            return Ok(None);
-        }
-        if let Some(shared) = self.facets.get(&facets) {
-            return Ok(Some(Rc::clone(shared)));
-        }
-        self.check_facets(raw, kind, &facets)?;
-        let shared = Rc::new(facets);
-        self.facets.insert(Rc::clone(&shared));
-        Ok(Some(shared))
-    }
-
-    fn check_facets(&self, raw: &Object<'_>, kind: Type, facets: &Facets) -> Built<()> {
-        let numeric = matches!(kind, Type::Int | Type::UnsignedInt | Type::Long | Type::UnsignedLong | Type::Decimal);
-        let of_texts = matches!(kind, Type::String | Type::Base64 | Type::HexBinary);
-        if !numeric && (facets.min.is_some() || facets.max.is_some()) {
-            let member = if facets.min.is_some() { "/min" } else { "/max" };
-            return Err(self.error(raw.file, member, format!("a {} has no range", kind.name())));
-        }
-        if !of_texts && (facets.min_length.is_some() || facets.max_length.is_some()) {
-            let member = if facets.min_length.is_some() { "/minLength" } else { "/maxLength" };
-            return Err(self.error(raw.file, member, format!("a {} has no length", kind.name())));
-        }
-        if facets.min.zip(facets.max).is_some_and(|(min, max)| min > max) {
-            return Err(self.error(raw.file, "/min", "more than `max`"));
-        }
-        if facets.min_length.zip(facets.max_length).is_some_and(|(min, max)| min > max) {
-            return Err(self.error(raw.file, "/minLength", "more than `maxLength`"));
-        }
-        if facets.max_items.is_some() && !facets.list {
-            return Err(self.error(raw.file, "/maxItems", "only a `list` has items"));
-        }
-        for allowed in &facets.enumeration {
-            let wrong = |reason| self.error(raw.file, "/enum", format!("`{allowed}`: {reason}"));
-            kind.parse(allowed).map_err(wrong)?;
-        }
-        match facets.pattern.as_deref().map(|pattern| self.patterns.compile(pattern)) {
-            Some(Err(reason)) => Err(self.error(raw.file, "/pattern", format!("not a regular expression: {reason}"))),
-            _ => Ok(()),
-        }
-    }
-
-    fn reference(&mut self, raw: &Object<'_>) -> Built<Option<Rc<Reference>>> {
-        let strong = match self.text(raw, "reference")? {
-            Some("strong") => true,
-            Some("weak") => false,
-            Some(_) => return Err(self.error(raw.file, "/reference", "`strong` or `weak` is needed")),
-            None if raw.get("targets").is_some() => {
-                return Err(self.error(raw.file, "/targets", "only a `reference` has targets"));
-            }
-            None => return Ok(None),
-        };
-        let reference = Reference { strong, targets: self.texts(raw, "targets")? };
-        if let Some(shared) = self.references.get(&reference) {
-            return Ok(Some(Rc::clone(shared)));
-        }
-        let shared = Rc::new(reference);
-        self.references.insert(Rc::clone(&shared));
-        Ok(Some(shared))
-    }
-}
-
-const OBJECT_MEMBERS: &[&str] = &["access"];
-
-const PARAMETER_MEMBERS: &[&str] = &[
-    "type",
-    "access",
-    "value",
-    "minLength",
-    "maxLength",
-    "min",
-    "max",
-    "enum",
-    "pattern",
-    "list",
-    "maxItems",
-    "hidden",
-    "inform",
-    "notify",
-    "counts",
-    "reference",
-    "targets",
-];
-
-/// Readers of single members.
-impl<'a> SchemaBuilder<'a> {
-    fn check_members(&self, raw: &Object<'_>, known: &[&str]) -> Built<()> {
-        let mut described = raw.members().map(|(name, _)| name).filter(|name| !is_node(name));
-        match described.find(|name| !known.contains(name)) {
-            // What is meant for a parameter of an earlier file, and does not meet it.
-            Some(name) if known == OBJECT_MEMBERS && PARAMETER_MEMBERS.contains(&name) => {
-                let reason = format!(
-                    "this node has no `type`, so it is an object, which takes no `{name}`; is its name misspelt, \
-                     or does the file that declares it come later?"
-                );
-                Err(self.error(raw.file, &pointer(name), reason))
-            }
-            Some(name) => Err(self.error(raw.file, &pointer(name), "an unknown member")),
-            None => Ok(()),
-        }
-    }
-
-    fn writable(&self, raw: &Object<'_>) -> Built<bool> {
-        match self.text(raw, "access")? {
-            None | Some("readOnly") => Ok(false),
-            Some("readWrite") => Ok(true),
-            Some(_) => Err(self.error(raw.file, "/access", "`readOnly` or `readWrite` is needed")),
-        }
-    }
-
-    fn text<'t>(&self, raw: &Object<'t>, member: &str) -> Built<Option<&'t str>> {
-        match raw.get(member) {
-            None => Ok(None),
-            Some(Raw::Text(text)) => Ok(Some(text)),
-            Some(other) => {
-                Err(self.error(raw.file, &pointer(member), format!("a string is needed, not {}", other.kind())))
-            }
-        }
-    }
-
-    fn texts(&self, raw: &Object<'_>, member: &str) -> Built<Box<[Box<str>]>> {
-        let wrong = || self.error(raw.file, &pointer(member), "a list of strings is needed");
-        match raw.get(member) {
-            None => Ok(Box::default()),
-            Some(Raw::List(items)) => items
-                .items()
-                .map(|item| if let Raw::Text(text) = item { Ok(text.into()) } else { Err(wrong()) })
-                .collect(),
-            Some(_) => Err(wrong()),
-        }
-    }
-
-    fn flag(&self, raw: &Object<'_>, member: &str) -> Built<bool> {
-        match raw.get(member) {
-            None => Ok(false),
-            Some(Raw::Boolean(flag)) => Ok(flag),
-            Some(other) => {
-                Err(self.error(raw.file, &pointer(member), format!("true or false is needed, not {}", other.kind())))
-            }
-        }
-    }
-
-    fn number(&self, raw: &Object<'_>, member: &str) -> Built<Option<i128>> {
-        match raw.get(member) {
-            None => Ok(None),
-            Some(Raw::Number(Number::Integer(number))) => Ok(Some(number)),
-            Some(other) => {
-                Err(self.error(raw.file, &pointer(member), format!("a whole number is needed, not {}", other.kind())))
-            }
-        }
-    }
-
-    fn bound(&self, raw: &Object<'_>, member: &str) -> Built<Option<u32>> {
-        match self.number(raw, member)?.map(u32::try_from) {
-            None => Ok(None),
-            Some(Ok(bound)) => Ok(Some(bound)),
-            Some(Err(_)) => Err(self.error(raw.file, &pointer(member), "not a whole number from 0 to 4294967295")),
-        }
     }
 
     fn contains(&self, children: Children) -> Contains {

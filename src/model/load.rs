@@ -7,28 +7,21 @@
 //! Everything is checked here, so that nothing further down meets a model that contradicts itself. An error names the
 //! file, the JSON pointer and the reason.
 
-use std::fmt;
 use std::rc::Rc;
 
 use serde_json::error::Category;
 
 use super::actions::Actions;
 use super::build::SchemaBuilder;
+use super::facets::PatternCache;
+use super::load_error::{COMMAND_LINE, JsonLocation, LoadError, ModelFile};
 use super::path::instance_number;
 use super::raw::{Object, Raw, Tape};
 use super::schema::{Children, NodeKind, ROOT, Schema, TableSpec};
 use super::tree::{Scope, Tree};
-use super::value::{PatternCache, Value};
+use super::value::Value;
+use crate::json::escape;
 use crate::secret::Secret;
-
-/// The text of one data-model file.
-#[derive(Clone, Debug)]
-pub struct ModelFile {
-    /// How error messages call it: its path.
-    pub name: String,
-    /// Its content.
-    pub text: String,
-}
 
 /// What the files describe.
 #[derive(Debug)]
@@ -38,28 +31,6 @@ pub struct Loaded {
     /// What only the device can do.
     pub actions: Actions,
 }
-
-/// Why files cannot be loaded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LoadError {
-    /// The file, or `--set` for a factory value of the command line.
-    pub file: String,
-    /// Where in it (RFC 6901), or the path of the parameter.
-    pub pointer: String,
-    /// What is wrong there.
-    pub reason: String,
-}
-
-impl fmt::Display for LoadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}: {}", self.file, self.pointer, self.reason)
-    }
-}
-
-impl std::error::Error for LoadError {}
-
-/// What [`LoadError::file`] says for a factory value.
-pub const COMMAND_LINE: &str = "--set";
 
 /// Loads files, a later one laid over the earlier ones, and then the factory values of the command line.
 pub fn load(files: &[ModelFile], factory_values: &[(String, Secret)]) -> Result<Loaded, LoadError> {
@@ -95,7 +66,7 @@ fn read(file: &ModelFile, number: usize) -> Result<Tape<'_>, LoadError> {
     })?;
     match tape.root() {
         Raw::Object(_) => Ok(tape),
-        other => Err(error(format!("an object is needed, not {}", other.kind()))),
+        other => Err(error(format!("an object is needed, not {}", other.json_type()))),
     }
 }
 
@@ -138,52 +109,6 @@ fn set_factory_value(tree: &mut Tree, path: &str, text: &str) -> Result<(), Load
     tree.set_value(path, value, true).map_err(|e| error(e.to_string()))
 }
 
-/// Where the loader is, for error messages.
-pub(super) struct JsonLocation<'a> {
-    pub(super) files: &'a [ModelFile],
-    pub(super) pointer: String,
-}
-
-impl JsonLocation<'_> {
-    /// Goes down to a member; gives what [`JsonLocation::leave`] needs.
-    pub(super) fn enter(&mut self, name: &str) -> usize {
-        let outside = self.pointer.len();
-        self.pointer.push('/');
-        escape_into(name, &mut self.pointer);
-        outside
-    }
-
-    /// Comes back up.
-    pub(super) fn leave(&mut self, outside: usize) {
-        self.pointer.truncate(outside);
-    }
-
-    pub(super) fn error_at(&self, file: usize, pointer: &str, reason: impl Into<String>) -> LoadError {
-        let file = self.files.get(file).map_or("data model", |file| &file.name);
-        let pointer = format!("{}{pointer}", self.pointer);
-        LoadError {
-            file: file.into(),
-            pointer: if pointer.is_empty() { "/".into() } else { pointer },
-            reason: reason.into(),
-        }
-    }
-}
-
-/// A name as a part of a JSON pointer (RFC 6901 §3).
-pub(super) fn escape(name: &str) -> String {
-    let mut escaped = String::new();
-    escape_into(name, &mut escaped);
-    escaped
-}
-
-fn escape_into(name: &str, pointer: &mut String) {
-    if name.bytes().any(|byte| matches!(byte, b'~' | b'/')) {
-        pointer.push_str(&name.replace('~', "~0").replace('/', "~1"));
-    } else {
-        pointer.push_str(name);
-    }
-}
-
 /// Creates the instances of the factory state.
 struct InstanceLoader<'a> {
     schema: &'a Schema,
@@ -215,7 +140,7 @@ impl InstanceLoader<'_> {
             let Some(number) = instance_number(name) else { continue };
             let outside = self.location.enter(name);
             let Raw::Object(object) = value else {
-                return Err(self.error(raw.file, "", format!("an instance is an object, not {}", value.kind())));
+                return Err(self.error(raw.file, "", format!("an instance is an object, not {}", value.json_type())));
             };
             entries += 1;
             if entries > table.max_entries {
@@ -255,7 +180,7 @@ impl InstanceLoader<'_> {
                     self.table(&object, &table, scope)?;
                 }
                 (_, value) => {
-                    return Err(self.error(raw.file, "", format!("{} does not fit the template", value.kind())));
+                    return Err(self.error(raw.file, "", format!("{} does not fit the template", value.json_type())));
                 }
             }
             self.location.leave(outside);

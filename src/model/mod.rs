@@ -2,19 +2,21 @@
 //!
 //! ```text
 //! files ──raw──load──build──▶ Schema (what may be there)
-//!                        └──▶ Tree   (what is there) ◀──apply── Change ◀──check── transaction
+//!                        └──▶ Tree   (what is there) ◀──apply── Change ◀──check── RPC, control socket
 //! ```
 
 pub mod actions;
 pub mod attributes;
 mod build;
+pub mod change;
 pub mod date_time;
+pub mod facets;
 mod intern;
-pub mod load;
+mod load;
+mod load_error;
 pub mod path;
 mod raw;
 pub mod schema;
-pub mod transaction;
 pub mod tree;
 pub mod value;
 
@@ -23,4 +25,5 @@ mod tests;
 
 pub(crate) use raw::MMAP_THRESHOLD;
 
-pub use load::{COMMAND_LINE, LoadError, Loaded, ModelFile, load};
+pub use load::{Loaded, load};
+pub use load_error::{COMMAND_LINE, LoadError, ModelFile};

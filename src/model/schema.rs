@@ -14,7 +14,8 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use super::attributes::ActiveNotify;
-use super::value::{Facets, PatternCache, Type, Value, ValueError};
+use super::facets::{Facets, PatternCache};
+use super::value::{Type, Value, ValueError};
 
 /// The immutable description of a device's data model.
 #[derive(Debug)]
@@ -111,11 +112,16 @@ pub struct Spec {
 }
 
 impl Spec {
+    /// Reads a literal and holds it against the facets.
+    pub fn parse(&self, text: &str) -> Result<Value, ValueError> {
+        self.parse_with(text, &PatternCache::default())
+    }
+
     /// As [`Spec::parse`], with patterns that may have been compiled before.
     pub(super) fn parse_with(&self, text: &str, patterns: &PatternCache) -> Result<Value, ValueError> {
         match &self.facets {
-            Some(facets) => facets.parse_with(self.kind, text, patterns),
-            None => Facets::default().parse_with(self.kind, text, patterns),
+            Some(facets) => facets.parse(self.kind, text, patterns),
+            None => self.kind.parse(text),
         }
     }
 

@@ -1,9 +1,9 @@
 //! The model as its callers use it: files in, values out.
 
 use super::actions::SigningKey;
+use super::change::Change;
 use super::path::{Path, PathError};
-use super::transaction::{Change, DeclaredType, SetError};
-use super::tree::Tree;
+use super::tree::{DeclaredType, SetError, Tree};
 use super::value::{Type, ValueError};
 use super::{LoadError, ModelFile, load};
 

@@ -1,13 +1,9 @@
 //! Typed values: the CWMP data types (R323 to R332), the literals that write them, and what a value must meet.
 
-use std::cell::RefCell;
 use std::fmt;
-use std::rc::Rc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use regex_lite::Regex;
-use rustc_hash::FxHashMap;
 
 use super::date_time::DateTime;
 
@@ -175,130 +171,6 @@ impl fmt::Display for Value {
     }
 }
 
-/// What a value of one parameter must meet beyond its type.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Facets {
-    /// Fewest characters; of the decoded bytes for `base64` and `hexBinary` (R327). Per item of a list.
-    pub min_length: Option<u32>,
-    /// Most characters, counted alike.
-    pub max_length: Option<u32>,
-    /// Least number.
-    pub min: Option<i128>,
-    /// Greatest number.
-    pub max: Option<i128>,
-    /// The texts allowed, case-sensitive (R331). Per item of a list. Empty: any.
-    pub enumeration: Box<[Box<str>]>,
-    /// A regular expression that the whole text (item) must match.
-    pub pattern: Option<Box<str>>,
-    /// A comma-separated list (R328).
-    pub list: bool,
-    /// Most items of a list.
-    pub max_items: Option<u32>,
-}
-
-impl Facets {
-    /// Reads a literal of `kind` (or a list of them) and holds it against the facets.
-    pub fn parse(&self, kind: Type, text: &str) -> Result<Value, ValueError> {
-        self.parse_with(kind, text, &PatternCache::default())
-    }
-
-    /// The same with patterns that may have been compiled before.
-    pub(super) fn parse_with(&self, kind: Type, text: &str, patterns: &PatternCache) -> Result<Value, ValueError> {
-        if self.list {
-            self.check_list(kind, text, patterns)?;
-            return Ok(Value::Text(text.into()));
-        }
-        let value = kind.parse(text)?;
-        self.check(kind, &value, patterns)?;
-        Ok(value)
-    }
-
-    fn check_list(&self, kind: Type, text: &str, patterns: &PatternCache) -> Result<(), ValueError> {
-        if text.trim().is_empty() {
-            return Ok(());
-        }
-        let mut count = 0;
-        for item in text.split(',') {
-            count += 1;
-            let value = kind.parse(item.trim())?;
-            self.check(kind, &value, patterns)?;
-        }
-        match self.max_items {
-            Some(most) if count > most => Err(ValueError::TooManyItems(most)),
-            _ => Ok(()),
-        }
-    }
-
-    fn check(&self, kind: Type, value: &Value, patterns: &PatternCache) -> Result<(), ValueError> {
-        self.check_range(kind, value)?;
-        self.check_length(kind, value)?;
-        let is_value = |allowed: &str| match value {
-            Value::Text(text) => *allowed == **text,
-            _ => kind.parse(allowed).is_ok_and(|allowed| allowed == *value),
-        };
-        if !self.enumeration.is_empty() && !self.enumeration.iter().any(|allowed| is_value(allowed)) {
-            return Err(ValueError::NotInEnumeration);
-        }
-        match &self.pattern {
-            Some(pattern) if !patterns.compile(pattern).is_ok_and(|regex| regex.is_match(&value.to_string())) => {
-                Err(ValueError::Pattern)
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn check_range(&self, kind: Type, value: &Value) -> Result<(), ValueError> {
-        if self.min.is_none() && self.max.is_none() {
-            return Ok(());
-        }
-        let error = ValueError::Range { min: self.min, max: self.max };
-        if kind == Type::Decimal {
-            let number: f64 = value.as_str().parse().map_err(|_| ValueError::Literal(kind))?;
-            let inside =
-                self.min.is_none_or(|min| number >= min as f64) && self.max.is_none_or(|max| number <= max as f64);
-            return if inside { Ok(()) } else { Err(error) };
-        }
-        match value.as_number() {
-            Some(n) if self.min.is_some_and(|min| n < min) || self.max.is_some_and(|max| n > max) => Err(error),
-            _ => Ok(()),
-        }
-    }
-
-    fn check_length(&self, kind: Type, value: &Value) -> Result<(), ValueError> {
-        let Value::Text(text) = value else { return Ok(()) };
-        if self.min_length.is_none() && self.max_length.is_none() {
-            return Ok(());
-        }
-        let length = match kind {
-            Type::Base64 => text.len() / 4 * 3 - text.bytes().rev().take_while(|b| *b == b'=').count(),
-            Type::HexBinary => text.len() / 2,
-            _ => text.chars().count(),
-        };
-        match (self.min_length, self.max_length) {
-            (Some(least), _) if length < least as usize => Err(ValueError::TooShort(least)),
-            (_, Some(most)) if length > most as usize => Err(ValueError::TooLong(most)),
-            _ => Ok(()),
-        }
-    }
-}
-
-/// The regular expressions of `pattern` facets. They are compiled again and again, since each takes kilobytes; whoever
-/// has many values to check keeps this meanwhile, in which each is compiled once.
-#[derive(Debug, Default)]
-pub(super) struct PatternCache(RefCell<FxHashMap<Box<str>, Rc<Regex>>>);
-
-impl PatternCache {
-    /// Anchored at both ends as XML Schema has it.
-    pub(super) fn compile(&self, pattern: &str) -> Result<Rc<Regex>, regex_lite::Error> {
-        if let Some(regex) = self.0.borrow().get(pattern) {
-            return Ok(Rc::clone(regex));
-        }
-        let regex = Rc::new(Regex::new(&format!("^(?:{pattern})$"))?);
-        self.0.borrow_mut().insert(pattern.into(), Rc::clone(&regex));
-        Ok(regex)
-    }
-}
-
 /// Why a value cannot be set. It becomes a CWMP fault in `cwmp::rpc` and nowhere else.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ValueError {
@@ -405,57 +277,5 @@ mod tests {
         let hidden = [Type::String, Type::UnsignedInt, Type::Int, Type::Long, Type::Boolean, Type::DateTime];
         let read = hidden.map(|kind| kind.hidden_value().to_string());
         assert_eq!(read, ["", "0", "-1", "-1", "false", "0001-01-01T00:00:00Z"]); // R175
-    }
-
-    #[test]
-    fn lengths_count_characters_and_decoded_bytes() {
-        let facets = Facets { min_length: Some(2), max_length: Some(3), ..Facets::default() };
-        assert!(facets.parse(Type::String, "äöü").is_ok()); // R325
-        assert_eq!(facets.parse(Type::String, "äöüß"), Err(ValueError::TooLong(3)));
-        assert!(facets.parse(Type::Base64, "TWE=").is_ok()); // R327: two bytes
-        assert_eq!(facets.parse(Type::Base64, "TQ=="), Err(ValueError::TooShort(2)));
-        assert_eq!(facets.parse(Type::HexBinary, "00112233"), Err(ValueError::TooLong(3)));
-    }
-
-    #[test]
-    fn a_list_is_held_against_the_facets_item_by_item() {
-        let enumeration: Box<[Box<str>]> = ["a".into(), "b".into()].into();
-        let facets = Facets { list: true, max_items: Some(2), enumeration, ..Facets::default() };
-        for good in ["", "a", "a,b", "a, b"] {
-            assert_eq!(facets.parse(Type::String, good).map(|v| v.to_string()), Ok(good.to_owned())); // R328
-        }
-        for wrong in ["a,c", "A", "a,B", "a b"] {
-            assert_eq!(facets.parse(Type::String, wrong), Err(ValueError::NotInEnumeration), "{wrong}"); // R331
-        }
-        assert_eq!(facets.parse(Type::String, "a,b,a"), Err(ValueError::TooManyItems(2)));
-        let numbers = Facets { list: true, max: Some(9), ..Facets::default() };
-        assert!(numbers.parse(Type::UnsignedInt, "1,9").is_ok());
-        assert!(numbers.parse(Type::UnsignedInt, "1,10").is_err());
-    }
-
-    #[test]
-    fn a_pattern_holds_for_the_whole_text() {
-        let facets = Facets { pattern: Some("[0-9A-F]{6}|none".into()), ..Facets::default() };
-        assert!(facets.parse(Type::String, "00D09E").is_ok());
-        assert!(facets.parse(Type::String, "none").is_ok());
-        assert_eq!(facets.parse(Type::String, "00D09E0"), Err(ValueError::Pattern));
-    }
-
-    /// Whatever literal writes it.
-    #[test]
-    fn a_number_is_held_against_enumeration_and_pattern() {
-        let enumeration: Box<[Box<str>]> = ["1".into(), "07".into()].into();
-        let facets = Facets { enumeration, ..Facets::default() };
-        for good in ["1", " 01", "+7"] {
-            assert!(facets.parse(Type::UnsignedInt, good).is_ok(), "{good}");
-        }
-        assert_eq!(facets.parse(Type::UnsignedInt, "2"), Err(ValueError::NotInEnumeration));
-        assert_eq!(Facets { list: true, ..facets }.parse(Type::Int, "1,2"), Err(ValueError::NotInEnumeration));
-        let facets = Facets { enumeration: ["true".into()].into(), ..Facets::default() };
-        assert!(facets.parse(Type::Boolean, "1").is_ok());
-        assert_eq!(facets.parse(Type::Boolean, "0"), Err(ValueError::NotInEnumeration));
-        let facets = Facets { pattern: Some("[0-9]{2}".into()), ..Facets::default() };
-        assert!(facets.parse(Type::Int, "10").is_ok());
-        assert_eq!(facets.parse(Type::Int, "9"), Err(ValueError::Pattern));
     }
 }

@@ -7,8 +7,8 @@ use serde_json::Value as Json;
 use super::{Device, PublishedAddress, State};
 use crate::cwmp::event::{Event, EventCode};
 use crate::model::attributes::{Attributes, Notification};
+use crate::model::change::Change;
 use crate::model::path::Path;
-use crate::model::transaction::Change;
 use crate::model::tree::Tree;
 use crate::model::value::Value;
 

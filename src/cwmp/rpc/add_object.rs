@@ -4,8 +4,8 @@ use super::set_parameter_values::parameter_key;
 use crate::cwmp::device::{Author, Device};
 use crate::cwmp::fault::Fault;
 use crate::cwmp::soap::{Element, Writer};
+use crate::model::change::Change;
 use crate::model::path::{MAX_LENGTH, Path};
-use crate::model::transaction::Change;
 
 /// R213 to R219: the instance comes with the defaults of its template, and with a number that was never used before.
 pub(super) fn answer(call: Element<'_>, device: &mut Device, response: &mut Writer) -> Result<(), Fault> {

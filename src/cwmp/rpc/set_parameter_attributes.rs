@@ -6,8 +6,8 @@ use crate::cwmp::device::{Author, Device};
 use crate::cwmp::fault::{Fault, FaultCode};
 use crate::cwmp::soap::{Element, Writer};
 use crate::model::attributes::{ActiveNotify, Attributes, Notification};
+use crate::model::change::Change;
 use crate::model::path::{MAX_LENGTH, Path};
-use crate::model::transaction::Change;
 
 /// Applied in the order of the list, a later entry over an earlier one, and all or nothing (R195).
 pub(super) fn answer(call: Element<'_>, device: &mut Device, _: &mut Writer) -> Result<(), Fault> {

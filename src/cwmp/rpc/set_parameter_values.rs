@@ -6,7 +6,8 @@ use crate::cwmp::device::{Author, Device};
 use crate::cwmp::fault::{Fault, FaultCode, ParameterFault};
 use crate::cwmp::rules;
 use crate::cwmp::soap::{Element, Writer, XsiType};
-use crate::model::transaction::{Change, DeclaredType, SetError};
+use crate::model::change::Change;
+use crate::model::tree::{DeclaredType, SetError};
 use crate::model::value::Type;
 
 /// All or nothing (R164): every parameter is decided on, all errors are told, then all is stored and set at once.

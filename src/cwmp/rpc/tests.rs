@@ -6,7 +6,7 @@ mod transfers;
 use crate::cwmp::device::Author;
 use crate::cwmp::event::EventCode;
 use crate::cwmp::testing::*;
-use crate::model::transaction::Change;
+use crate::model::change::Change;
 use crate::model::value::{Type, Value};
 
 fn names(names: &[&str]) -> String {

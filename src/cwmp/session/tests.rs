@@ -124,7 +124,7 @@ fn a_heartbeat_goes_alone_and_tells_no_changes() {
     let (mut device, journal) = device(&[]);
     let name = "Device.DeviceInfo.ProvisioningCode";
     let value = crate::model::value::Type::String.parse("x").expect("a text");
-    let change = crate::model::transaction::Change::Set(name.into(), value);
+    let change = crate::model::change::Change::Set(name.into(), value);
     device.commit(vec![change], Author::Other, |state| state.events.raise(EventCode::Heartbeat)).expect("stored");
     let mut scenario = Scenario::of(device, journal, version::ALL);
     let inform = scenario.posted();

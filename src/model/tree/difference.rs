@@ -3,11 +3,12 @@
 use super::walk::push_number;
 use super::{Scope, Table, Tree};
 use crate::model::attributes::Attributes;
+use crate::model::change::Change;
 use crate::model::schema::{NodeId, NodeKind, ROOT, Spec, TableSpec};
 use crate::model::value::Value;
 
 /// One difference from the factory state: a table's path with its dot, or a parameter's name.
-pub(in crate::model) enum Difference<'t> {
+enum Difference<'t> {
     Added(&'t str, u32),
     Deleted(&'t str, u32),
     LastNumber(&'t str, u32),
@@ -16,8 +17,23 @@ pub(in crate::model) enum Difference<'t> {
 }
 
 impl Tree {
+    /// All changes that lead from the factory state to this one.
+    pub fn changes_from_factory(&self) -> Vec<Change> {
+        let mut changes = Vec::new();
+        self.visit_differences(&mut |difference| {
+            changes.push(match difference {
+                Difference::Added(table, number) => Change::Add(table.into(), number),
+                Difference::Deleted(table, number) => Change::Delete(format!("{table}{number}.")),
+                Difference::LastNumber(table, last) => Change::LastNumber(table.into(), last),
+                Difference::Value(name, value) => Change::Set(name.into(), value.clone()),
+                Difference::Attributes(name, attributes) => Change::Attributes(name.into(), attributes),
+            });
+        });
+        changes
+    }
+
     /// Tells of everything that differs from the factory state, in an order in which it can be done again.
-    pub(in crate::model) fn visit_differences(&self, visit: &mut dyn FnMut(Difference<'_>)) {
+    fn visit_differences(&self, visit: &mut dyn FnMut(Difference<'_>)) {
         let mut name = String::with_capacity(128);
         self.differences(ROOT..ROOT + 1, &self.root, &mut name, visit);
     }

@@ -1,0 +1,86 @@
+//! Reading single members of a node, and refusing those that a node cannot have.
+
+use super::{Built, SchemaBuilder, parameter::PARAMETER_MEMBERS, pointer};
+use crate::model::raw::{Number, Object, Raw, is_node};
+
+pub(super) const OBJECT_MEMBERS: &[&str] = &["access"];
+
+impl SchemaBuilder<'_> {
+    pub(super) fn check_members(&self, raw: &Object<'_>, known: &[&str]) -> Built<()> {
+        let mut described = raw.members().map(|(name, _)| name).filter(|name| !is_node(name));
+        match described.find(|name| !known.contains(name)) {
+            // What is meant for a parameter of an earlier file, and does not meet it.
+            Some(name) if known == OBJECT_MEMBERS && PARAMETER_MEMBERS.contains(&name) => {
+                let reason = format!(
+                    "this node has no `type`, so it is an object, which takes no `{name}`; is its name misspelt, \
+                     or does the file that declares it come later?"
+                );
+                Err(self.error(raw.file, &pointer(name), reason))
+            }
+            Some(name) => Err(self.error(raw.file, &pointer(name), "an unknown member")),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn writable(&self, raw: &Object<'_>) -> Built<bool> {
+        match self.text(raw, "access")? {
+            None | Some("readOnly") => Ok(false),
+            Some("readWrite") => Ok(true),
+            Some(_) => Err(self.error(raw.file, "/access", "`readOnly` or `readWrite` is needed")),
+        }
+    }
+
+    pub(super) fn text<'t>(&self, raw: &Object<'t>, member: &str) -> Built<Option<&'t str>> {
+        match raw.get(member) {
+            None => Ok(None),
+            Some(Raw::Text(text)) => Ok(Some(text)),
+            Some(other) => {
+                Err(self.error(raw.file, &pointer(member), format!("a string is needed, not {}", other.json_type())))
+            }
+        }
+    }
+
+    pub(super) fn texts(&self, raw: &Object<'_>, member: &str) -> Built<Box<[Box<str>]>> {
+        let wrong = || self.error(raw.file, &pointer(member), "a list of strings is needed");
+        match raw.get(member) {
+            None => Ok(Box::default()),
+            Some(Raw::List(items)) => items
+                .items()
+                .map(|item| if let Raw::Text(text) = item { Ok(text.into()) } else { Err(wrong()) })
+                .collect(),
+            Some(_) => Err(wrong()),
+        }
+    }
+
+    pub(super) fn flag(&self, raw: &Object<'_>, member: &str) -> Built<bool> {
+        match raw.get(member) {
+            None => Ok(false),
+            Some(Raw::Boolean(flag)) => Ok(flag),
+            Some(other) => Err(self.error(
+                raw.file,
+                &pointer(member),
+                format!("true or false is needed, not {}", other.json_type()),
+            )),
+        }
+    }
+
+    pub(super) fn number(&self, raw: &Object<'_>, member: &str) -> Built<Option<i128>> {
+        match raw.get(member) {
+            None => Ok(None),
+            Some(Raw::Number(Number::Integer(number))) => Ok(Some(number)),
+            Some(other) => Err(self.error(
+                raw.file,
+                &pointer(member),
+                format!("a whole number is needed, not {}", other.json_type()),
+            )),
+        }
+    }
+
+    pub(super) fn bound(&self, raw: &Object<'_>, member: &str) -> Built<Option<u32>> {
+        match self.number(raw, member)?.map(u32::try_from) {
+            None => Ok(None),
+            Some(Ok(bound)) => Ok(Some(bound)),
+            Some(Err(_)) => Err(self.error(raw.file, &pointer(member), "not a whole number from 0 to 4294967295")),
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! A parameter as a file describes it, and its facets.
+
+use std::rc::Rc;
+
+use super::{Built, SchemaBuilder, Tables, pointer, table_index};
+use crate::model::attributes::ActiveNotify;
+use crate::model::facets::Facets;
+use crate::model::raw::{Object, is_node};
+use crate::model::schema::{Contains, NodeKind, Reference, Spec};
+use crate::model::value::Type;
+
+pub(super) const PARAMETER_MEMBERS: &[&str] = &[
+    "type",
+    "access",
+    "value",
+    "minLength",
+    "maxLength",
+    "min",
+    "max",
+    "enum",
+    "pattern",
+    "list",
+    "maxItems",
+    "hidden",
+    "inform",
+    "notify",
+    "counts",
+    "reference",
+    "targets",
+];
+
+impl SchemaBuilder<'_> {
+    pub(super) fn parameter(
+        &mut self,
+        raw: &Object<'_>,
+        scope: usize,
+        tables: &Tables<'_>,
+    ) -> Built<(NodeKind, Contains)> {
+        self.check_members(raw, PARAMETER_MEMBERS)?;
+        if let Some((name, _)) = raw.members().find(|(name, _)| is_node(name)) {
+            return Err(self.error(raw.file, &pointer(name), "a parameter (a node with a `type`) holds no nodes"));
+        }
+        let kind = self.text(raw, "type")?.and_then(Type::from_name);
+        let Some(kind) = kind else { return Err(self.error(raw.file, "/type", "not a type")) };
+        let mut spec = Spec {
+            kind,
+            writable: self.writable(raw)?,
+            hidden: self.flag(raw, "hidden")?,
+            inform: self.flag(raw, "inform")?,
+            active_notify: self.active_notify(raw)?,
+            default: kind.null(),
+            counted_table: self.counted_table(raw, tables)?,
+            facets: self.facets(raw, kind)?,
+            reference: self.reference(raw)?,
+        };
+        spec.default = spec.wire_type().null();
+        if let Some(text) = self.text(raw, "value")? {
+            spec.default = spec
+                .parse_with(text, self.patterns)
+                .map_err(|reason| self.error(raw.file, "/value", reason.to_string()))?;
+        }
+        self.check_counts(raw, &spec)?;
+        let slot = self.scopes[scope].slots;
+        self.scopes[scope].slots += 1;
+        let strong_reference = spec.reference.as_ref().is_some_and(|reference| reference.strong);
+        let contains = Contains { inform: spec.inform, strong_reference };
+        Ok((NodeKind::Parameter { slot, spec: self.specs.intern(spec) }, contains))
+    }
+
+    fn counted_table(&self, raw: &Object<'_>, tables: &Tables<'_>) -> Built<Option<u32>> {
+        match self.text(raw, "counts")? {
+            Some(table) => match table_index(tables, table) {
+                Some(index) => Ok(Some(index)),
+                None => Err(self.error(raw.file, "/counts", format!("no table `{table}` beside this parameter"))),
+            },
+            None => Ok(None),
+        }
+    }
+
+    fn check_counts(&self, raw: &Object<'_>, spec: &Spec) -> Built<()> {
+        if spec.counted_table.is_none() {
+            return Ok(());
+        }
+        if spec.kind != Type::UnsignedInt || spec.writable || spec.is_list() {
+            return Err(self.error(raw.file, "/counts", "only a read-only unsignedInt can count instances"));
+        }
+        match raw.get("value") {
+            Some(_) => Err(self.error(raw.file, "/value", "it counts instances, so that it has no value of its own")),
+            None => Ok(()),
+        }
+    }
+
+    fn active_notify(&self, raw: &Object<'_>) -> Built<ActiveNotify> {
+        match self.text(raw, "notify")? {
+            None => Ok(ActiveNotify::Normal),
+            Some("forceEnabled") => Ok(ActiveNotify::ForceEnabled),
+            Some("forceDefaultEnabled") => Ok(ActiveNotify::ForceDefaultEnabled),
+            Some("canDeny") => Ok(ActiveNotify::CanDeny),
+            Some(_) => {
+                Err(self.error(raw.file, "/notify", "`forceEnabled`, `forceDefaultEnabled` or `canDeny` is needed"))
+            }
+        }
+    }
+
+    fn facets(&mut self, raw: &Object<'_>, kind: Type) -> Built<Option<Rc<Facets>>> {
+        let facets = Facets {
+            min_length: self.bound(raw, "minLength")?,
+            max_length: self.bound(raw, "maxLength")?,
+            min: self.number(raw, "min")?,
+            max: self.number(raw, "max")?,
+            enumeration: self.texts(raw, "enum")?,
+            pattern: self.text(raw, "pattern")?.map(Into::into),
+            list: self.flag(raw, "list")?,
+            max_items: self.bound(raw, "maxItems")?,
+        };
+        if facets == Facets::default() {
+            return Ok(None);
+        }
+        if let Some(shared) = self.facets.get(&facets) {
+            return Ok(Some(Rc::clone(shared)));
+        }
+        self.check_facets(raw, kind, &facets)?;
+        let shared = Rc::new(facets);
+        self.facets.insert(Rc::clone(&shared));
+        Ok(Some(shared))
+    }
+
+    fn check_facets(&self, raw: &Object<'_>, kind: Type, facets: &Facets) -> Built<()> {
+        let numeric = matches!(kind, Type::Int | Type::UnsignedInt | Type::Long | Type::UnsignedLong | Type::Decimal);
+        let of_texts = matches!(kind, Type::String | Type::Base64 | Type::HexBinary);
+        if !numeric && (facets.min.is_some() || facets.max.is_some()) {
+            let member = if facets.min.is_some() { "/min" } else { "/max" };
+            return Err(self.error(raw.file, member, format!("a {} has no range", kind.name())));
+        }
+        if !of_texts && (facets.min_length.is_some() || facets.max_length.is_some()) {
+            let member = if facets.min_length.is_some() { "/minLength" } else { "/maxLength" };
+            return Err(self.error(raw.file, member, format!("a {} has no length", kind.name())));
+        }
+        if facets.min.zip(facets.max).is_some_and(|(min, max)| min > max) {
+            return Err(self.error(raw.file, "/min", "more than `max`"));
+        }
+        if facets.min_length.zip(facets.max_length).is_some_and(|(min, max)| min > max) {
+            return Err(self.error(raw.file, "/minLength", "more than `maxLength`"));
+        }
+        if facets.max_items.is_some() && !facets.list {
+            return Err(self.error(raw.file, "/maxItems", "only a `list` has items"));
+        }
+        for allowed in &facets.enumeration {
+            let wrong = |reason| self.error(raw.file, "/enum", format!("`{allowed}`: {reason}"));
+            kind.parse(allowed).map_err(wrong)?;
+        }
+        match facets.pattern.as_deref().map(|pattern| self.patterns.compile(pattern)) {
+            Some(Err(reason)) => Err(self.error(raw.file, "/pattern", format!("not a regular expression: {reason}"))),
+            _ => Ok(()),
+        }
+    }
+
+    fn reference(&mut self, raw: &Object<'_>) -> Built<Option<Rc<Reference>>> {
+        let strong = match self.text(raw, "reference")? {
+            Some("strong") => true,
+            Some("weak") => false,
+            Some(_) => return Err(self.error(raw.file, "/reference", "`strong` or `weak` is needed")),
+            None if raw.get("targets").is_some() => {
+                return Err(self.error(raw.file, "/targets", "only a `reference` has targets"));
+            }
+            None => return Ok(None),
+        };
+        let reference = Reference { strong, targets: self.texts(raw, "targets")? };
+        if let Some(shared) = self.references.get(&reference) {
+            return Ok(Some(Rc::clone(shared)));
+        }
+        let shared = Rc::new(reference);
+        self.references.insert(Rc::clone(&shared));
+        Ok(Some(shared))
+    }
+}
