@@ -1,7 +1,10 @@
 //! The journal on a disk that fails at every step, and on one that loses power at every step.
 
 use super::*;
+use crate::store::Recovered;
+use crate::store::disk::Disk;
 use crate::store::simulation::{KEPT, Kept, SimulatedDisk};
+use std::io::ErrorKind;
 
 fn open(disk: &SimulatedDisk) -> (JournalFile<SimulatedDisk>, Recovered) {
     let found = recover(disk.clone()).expect("a disk that can be read");
