@@ -36,7 +36,7 @@ use rand::rngs::OsRng;
 use crate::clock::{Clock, Now};
 use crate::config::Config;
 use crate::control::PendingRequest;
-use crate::cwmp::device::{Device, Journal, JournalError, Reset};
+use crate::cwmp::device::{Device, JournalError, JournalWriter, Reset};
 use crate::cwmp::event::{Event, EventCode};
 use crate::model::value::Value;
 use crate::schedule::{Due, PeriodicSettings, Schedule};
@@ -162,7 +162,7 @@ impl Agent<'_> {
             self.poll_transfers(now);
             self.apply_settings(now);
             self.apply_listener_updates(now);
-            while let Some(due) = self.schedule.poll(&mut self.device.state_mut().informs, now) {
+            while let Some(due) = self.schedule.poll(&mut self.device.state_mut().scheduled_informs, now) {
                 self.on_due(due);
             }
             let is_due =
@@ -232,7 +232,7 @@ impl Agent<'_> {
         if self.stop.load(Ordering::Relaxed) {
             return Some(Wake::Stop);
         }
-        let deadline = self.schedule.deadline(&self.device.state().informs);
+        let deadline = self.schedule.deadline(&self.device.state().scheduled_informs);
         let held_back = (self.not_before > now.monotonic).then_some(self.not_before);
         let reopen = self.store.borrow().reopen_deadline();
         let transfers = self.worker.deadline(&self.device.state().transfers);
@@ -278,7 +278,7 @@ impl Agent<'_> {
             Some(Value::DateTime(time)) if !time.is_unknown() && !time.is_since_boot() => Some(time.unix()),
             _ => None, // R151
         };
-        let local_phase = self.device.state().phase.into();
+        let local_phase = self.device.state().periodic_phase.into();
         Some(PeriodicSettings { interval: interval.max(1), reference, local_phase })
     }
 
@@ -344,7 +344,7 @@ fn random() -> u64 {
 /// The store as the device sees it.
 struct StoreJournal(Rc<RefCell<Store>>);
 
-impl Journal for StoreJournal {
+impl JournalWriter for StoreJournal {
     fn append(&mut self, record: &str) -> Result<(), JournalError> {
         self.0.borrow_mut().append(record).map_err(|error| JournalError(error.to_string()))
     }

@@ -10,7 +10,7 @@ use super::{Agent, Wake};
 use crate::clock::Now;
 use crate::control::{self, CommandResult, LocalTransfer, PendingRequest, Request};
 use crate::cwmp::device::{Author, Device};
-use crate::cwmp::event::{Cumulative, Event, EventCode, Response};
+use crate::cwmp::event::{ConfirmedBy, Cumulative, Event, EventCode};
 use crate::cwmp::rules;
 use crate::cwmp::transfer::{Order, Origin, Timing, TransferQueue, Wish, admit};
 use crate::model::actions::is_file_type;
@@ -109,7 +109,7 @@ impl Agent<'_> {
                 NextSession::At(self.not_before, SessionCause::Restart)
             }
             None if self.session_wanted && !running => NextSession::Now,
-            None => NextSession::of(&self.schedule, &self.device.state().informs),
+            None => NextSession::of(&self.schedule, &self.device.state().scheduled_informs),
         };
         let store = self.store.borrow();
         self.board.publish(AgentStatus {
@@ -325,7 +325,7 @@ fn event_code(text: &str) -> Result<EventCode, String> {
         format!("there is no event code `{text}`, such as `2 PERIODIC`, `6 CONNECTION REQUEST` or `X OUI event`")
     })?;
     let rule = code.rule();
-    if rule.delivered != Response::Inform || rule.cumulative == Cumulative::Multiple {
+    if rule.confirmed_by != ConfirmedBy::Inform || rule.cumulative == Cumulative::Multiple {
         return Err(format!("`{text}` tells the end of something that the ACS has asked for"));
     }
     if code == EventCode::ValueChange {

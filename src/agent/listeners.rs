@@ -335,7 +335,7 @@ impl Agent<'_> {
     fn publish_url(&mut self) {
         if let Some(url) = self.listeners.url(&self.device.state().request_path) {
             let name = self.device.management_server_name(URL);
-            self.device.provide(&name, &url);
+            self.device.set_runtime_value(&name, &url);
         }
     }
 
@@ -357,7 +357,7 @@ impl Agent<'_> {
         let limit = Duration::from_secs(limit.and_then(|seconds| seconds.try_into().ok()).unwrap_or(0));
         let free_at = self.listeners.udp_address_reported_at.map_or(Duration::ZERO, |told| told.saturating_add(limit));
         let due = |name: &str| if name == udp_address { now.monotonic.max(free_at) } else { now.monotonic };
-        if let Some(at) = self.device.news().map(due).min() {
+        if let Some(at) = self.device.pending_notifications().map(due).min() {
             self.schedule.notification.session_wanted(at);
         }
     }

@@ -101,7 +101,7 @@ impl Agent<'_> {
         if self.device.state().reboot {
             log::info!("the reboot that was asked for, too, is dropped");
         }
-        if let Err(error) = self.store.borrow_mut().compact(&[self.device.promise_of_reset()]) {
+        if let Err(error) = self.store.borrow_mut().compact(&[self.device.reset_record()]) {
             log::error!("the factory reset waits: {error}");
             self.not_before = now.monotonic + RESET_GRACE;
             return None;
@@ -167,7 +167,7 @@ impl Agent<'_> {
             };
             self.schedule.reboots.schedule(wall, now);
         }
-        if self.device.take_delay_was_set() || found.delay_reboot != self.applied_reboot_settings.delay_reboot {
+        if self.device.take_delay_reboot() || found.delay_reboot != self.applied_reboot_settings.delay_reboot {
             self.schedule.reboots.delay(i32::try_from(found.delay_reboot).unwrap_or(-1), now);
         }
         self.applied_reboot_settings = found;

@@ -47,7 +47,7 @@ impl Agent<'_> {
         let is_elsewhere = ports(&config) != ports(&self.config);
         let is_other_root = loaded.tree.root_name() != self.device.tree.root_name();
         self.config = config;
-        let provided = self.device.provided();
+        let provided = self.device.runtime_values();
         self.device.set_now(now);
         let stored = self.stored();
         let rejected_values = self.device.replace_model(loaded, &stored).into_iter().collect();
@@ -56,7 +56,7 @@ impl Agent<'_> {
         self.log_overridden_values();
         self.check_identity();
         self.device.note_firmware_changes();
-        provided.iter().for_each(|(name, value)| self.device.provide(name, value));
+        provided.iter().for_each(|(name, value)| self.device.set_runtime_value(name, value));
         if is_elsewhere || is_other_root {
             self.listeners.close();
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::start::tls_settings;
 use super::{Agent, random};
 use crate::acs::{self, AcsConnection};
-use crate::cwmp::session::{Output, Session, Start};
+use crate::cwmp::session::{Output, Session, SessionConfig};
 use crate::cwmp::session_error::SessionError;
 use crate::cwmp::version::{self, Version};
 use crate::model::date_time::DateTime;
@@ -63,8 +63,8 @@ impl Agent<'_> {
         self.schedule.notification.session_started();
         let reports_udp_address = self.reports_udp_address();
         let offered = if self.acs_quirks.only_oldest { version::OLDEST } else { version::ALL };
-        let start = Start { current_time: self.current_time(), offered };
-        let (session, first) = Session::start(&start, &mut self.device);
+        let config = SessionConfig { current_time: self.current_time(), offered };
+        let (session, first) = Session::start(&config, &mut self.device);
         let events: Vec<String> = self.device.state().events.announced().map(|event| event.code.to_string()).collect();
         // Neither user information nor a query belongs in the log. What is wrong with one is told by the failure.
         if let Ok(url) = Url::parse(&url) {
@@ -123,7 +123,7 @@ impl Agent<'_> {
     /// aside for a HEARTBEAT (R303).
     pub(super) fn request_follow_up(&mut self, version: Version) {
         let state = self.device.state();
-        self.session_wanted |= state.events.is_due(state.occasion(version));
+        self.session_wanted |= state.events.is_due(state.session_context(version));
         self.schedule_notification(self.clock.now());
     }
 

@@ -224,9 +224,9 @@ impl<'w> Agent<'w> {
                 Some(_) => "the ACS URL has changed",
             };
             log::info!("0 BOOTSTRAP: {cause}");
-            state.phase = random() as u32; // R152
+            state.periodic_phase = random() as u32; // R152
             state.identity = Some(identity);
-            state.told.clear();
+            state.reported.clear();
             state.bootstrap(acs_url);
         }
     }

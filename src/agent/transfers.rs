@@ -109,7 +109,7 @@ impl Agent<'_> {
     /// What is to be told, is told at once (R134).
     fn request_report_session(&mut self) {
         let state = self.device.state();
-        self.session_wanted |= state.events.is_due(state.occasion(version::newest(version::ALL)));
+        self.session_wanted |= state.events.is_due(state.session_context(version::newest(version::ALL)));
     }
 
     fn postpone_transfers(&mut self, error: &dyn std::error::Error, now: Now) {

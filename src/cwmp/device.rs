@@ -9,7 +9,7 @@
 
 mod identity;
 mod management_server;
-mod news;
+mod notification;
 mod state;
 mod transfers;
 
@@ -18,8 +18,8 @@ use std::fmt::{self, Write as _};
 use serde_json::Value as Json;
 
 pub use self::identity::DeviceId;
-use self::news::LostValue;
-pub use self::state::{PublishedAddress, Reset, State};
+use self::notification::DroppedValue;
+pub use self::state::{DeviceState, PublishedAddress, Reset};
 use crate::clock::Now;
 use crate::model::Loaded;
 use crate::model::actions::Actions;
@@ -27,7 +27,7 @@ use crate::model::change::Change;
 use crate::model::tree::Tree;
 
 /// Where changes are kept: one record a change, durable when `append` returns.
-pub trait Journal {
+pub trait JournalWriter {
     /// Writes one record, a line without line end.
     ///
     /// # Errors
@@ -62,22 +62,27 @@ pub struct Device {
     pub tree: Tree,
     /// What only the device can do.
     pub actions: Actions,
-    state: State,
-    journal: Box<dyn Journal>,
+    state: DeviceState,
+    journal: Box<dyn JournalWriter>,
     /// The state as the journal has it.
     written: String,
     /// When the current step of the protocol takes place.
     now: Now,
     /// Whether DelayReboot was set since somebody looked, to whatever value.
-    delay_was_set: bool,
+    delay_reboot_set: bool,
 }
 
 impl Device {
     /// Brings the device from its factory state to what the records say. What no longer fits the model is left out and
     /// told in words.
-    pub fn restore(loaded: Loaded, records: &[String], journal: Box<dyn Journal>, now: Now) -> (Device, Vec<String>) {
+    pub fn restore(
+        loaded: Loaded,
+        records: &[String],
+        journal: Box<dyn JournalWriter>,
+        now: Now,
+    ) -> (Device, Vec<String>) {
         let Loaded { mut tree, actions } = loaded;
-        let mut state = State::default();
+        let mut state = DeviceState::default();
         let mut written = String::new();
         let (mut notices, mut lost) = (Vec::new(), Vec::new());
         for record in records {
@@ -85,15 +90,15 @@ impl Device {
                 notices.push("a record of the journal is no JSON object".into());
                 continue;
             };
-            lay_over(&mut tree, record.get("tree"), &mut notices, &mut lost);
+            apply_record(&mut tree, record.get("tree"), &mut notices, &mut lost);
             if let Some(stored) = record.remove("state") {
-                state = State::from_json(&stored, now);
+                state = DeviceState::from_json(&stored, now);
                 written = stored.to_string();
             }
         }
-        state.forget_changes(|name| tree.parameter(name).is_err());
-        Device::note_lost_values(&tree, &mut state, lost);
-        (Device { tree, actions, state, journal, written, now, delay_was_set: false }, notices)
+        state.drop_changes(|name| tree.parameter(name).is_err());
+        Device::note_dropped_values(&tree, &mut state, lost);
+        (Device { tree, actions, state, journal, written, now, delay_reboot_set: false }, notices)
     }
 
     /// Lays what the records say over the factory state of another model, as [`restore`](Device::restore) does; what has
@@ -102,12 +107,12 @@ impl Device {
         let Loaded { mut tree, actions } = loaded;
         let (mut notices, mut lost) = (Vec::new(), Vec::new());
         for record in records.iter().filter_map(|record| serde_json::from_str::<Json>(record).ok()) {
-            lay_over(&mut tree, record.get("tree"), &mut notices, &mut lost);
+            apply_record(&mut tree, record.get("tree"), &mut notices, &mut lost);
         }
-        Device::note_lost_values(&tree, &mut self.state, lost);
+        Device::note_dropped_values(&tree, &mut self.state, lost);
         (self.tree, self.actions) = (tree, actions);
         let tree = &self.tree;
-        self.state.forget_changes(|name| tree.parameter(name).is_err());
+        self.state.drop_changes(|name| tree.parameter(name).is_err());
         notices
     }
 
@@ -122,13 +127,13 @@ impl Device {
     }
 
     /// What the device has to remember.
-    pub fn state(&self) -> &State {
+    pub fn state(&self) -> &DeviceState {
         &self.state
     }
 
     /// Changes what need not be durable at once. It becomes so with the next [`commit`](Device::commit) or
     /// [`save`](Device::save).
-    pub fn state_mut(&mut self) -> &mut State {
+    pub fn state_mut(&mut self) -> &mut DeviceState {
         &mut self.state
     }
 
@@ -145,16 +150,16 @@ impl Device {
         &mut self,
         changes: Vec<Change>,
         author: Author,
-        edit: impl FnOnce(&mut State),
+        edit: impl FnOnce(&mut DeviceState),
     ) -> Result<bool, JournalError> {
-        let delay_is_set = self.sets_delay(&changes);
+        let sets_delay_reboot = self.sets_delay_reboot(&changes);
         let changes: Vec<Change> = changes.into_iter().filter(|change| self.is_change(change, author)).collect();
         let mut state = self.state.clone();
-        let active = author == Author::Other && self.note(&changes, &mut state);
-        self.forget_untold(&changes, &mut state);
-        Device::forget_factory_values(&changes, &mut state);
-        self.watch_acs_url(&changes, &mut state);
-        self.watch_attributes(&changes, &mut state);
+        let active = author == Author::Other && self.note_value_changes(&changes, &mut state);
+        self.drop_unwatched_changes(&changes, &mut state);
+        Device::forget_reported_values(&changes, &mut state);
+        self.detect_other_acs(&changes, &mut state);
+        self.report_newly_watched(&changes, &mut state);
         edit(&mut state);
         let encoded = state.encode(self.now);
         let unwritten = (encoded != self.written).then_some(encoded.as_str());
@@ -171,14 +176,14 @@ impl Device {
         }
         self.state = state;
         self.written = encoded;
-        self.delay_was_set |= delay_is_set;
+        self.delay_reboot_set |= sets_delay_reboot;
         Ok(active)
     }
 
     /// Whether DelayReboot was set since the last look. The value that it has already counts: the delay begins with each
     /// session that sets it (R156).
-    pub fn take_delay_was_set(&mut self) -> bool {
-        std::mem::take(&mut self.delay_was_set)
+    pub fn take_delay_reboot(&mut self) -> bool {
+        std::mem::take(&mut self.delay_reboot_set)
     }
 
     /// All records that lead from the factory state to this one, for the journal's compaction.
@@ -193,8 +198,8 @@ impl Device {
     }
 
     /// The record of a device that has forgotten everything but that it is being reset, and since which boot.
-    pub fn promise_of_reset(&self) -> String {
-        let mut state = State::default();
+    pub fn reset_record(&self) -> String {
+        let mut state = DeviceState::default();
         state.boot_id.clone_from(&self.state.boot_id);
         state.reset = Reset::Begun;
         serde_json::json!({ "state": state.to_json() }).to_string()
@@ -214,12 +219,12 @@ impl Device {
         }
     }
 
-    fn sets_delay(&self, changes: &[Change]) -> bool {
+    fn sets_delay_reboot(&self, changes: &[Change]) -> bool {
         let delay = self.management_server_name("DelayReboot");
         changes.iter().any(|change| matches!(change, Change::Set(name, _) if *name == delay))
     }
 
-    fn watch_acs_url(&self, changes: &[Change], state: &mut State) {
+    fn detect_other_acs(&self, changes: &[Change], state: &mut DeviceState) {
         let url = self.management_server_name("URL");
         let set = changes.iter().rev().find_map(|change| match change {
             Change::Set(name, value) if *name == url => Some(value.to_string()),
@@ -233,11 +238,11 @@ impl Device {
 }
 
 /// Carries out the changes of a record; notes which are left out, and which values are lost by that.
-fn lay_over(tree: &mut Tree, changes: Option<&Json>, notices: &mut Vec<String>, lost: &mut Vec<LostValue>) {
+fn apply_record(tree: &mut Tree, changes: Option<&Json>, notices: &mut Vec<String>, lost: &mut Vec<DroppedValue>) {
     for change in changes.and_then(Json::as_array).into_iter().flatten() {
         if let Err(notice) = apply(tree, change) {
             notices.push(notice);
-            lost.extend(LostValue::of(change, tree));
+            lost.extend(DroppedValue::of(change, tree));
         }
     }
 }

@@ -4,7 +4,7 @@ use super::version::Version;
 
 mod queue;
 
-pub use queue::{EventQueue, MAX_EVENTS, Occasion};
+pub use queue::{EventQueue, MAX_EVENTS, SessionContext};
 
 /// The code of an event (R148).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -51,7 +51,7 @@ pub enum Cumulative {
 /// The response that confirms an event (R145).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // each is the response of that name
-pub enum Response {
+pub enum ConfirmedBy {
     Inform,
     Kicked,
     TransferComplete,
@@ -83,7 +83,7 @@ pub struct Rule {
     /// How often it may stand there.
     pub cumulative: Cumulative,
     /// What confirms it.
-    pub delivered: Response,
+    pub confirmed_by: ConfirmedBy,
     /// When it is given up.
     pub discard: Discard,
     /// Whether it outlives a reboot (R141).
@@ -102,7 +102,7 @@ static TABLE: [Rule; 21] = {
     use Cumulative::*;
     use Discard::*;
     use EventCode::*;
-    use Response as R;
+    use ConfirmedBy as R;
     use Version::*;
     [
         rule(Bootstrap,                       "0 BOOTSTRAP",                           Single,   R::Inform,                          Never,        YES, V1_0),
@@ -134,7 +134,7 @@ static VENDOR_EVENT: Rule = rule(
     EventCode::Periodic, // never compared
     "X",
     Cumulative::Single,
-    Response::Inform,
+    ConfirmedBy::Inform,
     Discard::OnBootstrap,
     YES,
     Version::V1_0,
@@ -143,7 +143,7 @@ static VENDOR_METHOD: Rule = rule(
     EventCode::MReboot, // never compared
     "M X_",
     Cumulative::Multiple,
-    Response::Inform,
+    ConfirmedBy::Inform,
     Discard::OnBootstrap,
     YES,
     Version::V1_0,
@@ -153,12 +153,12 @@ const fn rule(
     code: EventCode,
     text: &'static str,
     cumulative: Cumulative,
-    delivered: Response,
+    confirmed_by: ConfirmedBy,
     discard: Discard,
     persists: bool,
     since: Version,
 ) -> Rule {
-    Rule { code, text, cumulative, delivered, discard, persists, since }
+    Rule { code, text, cumulative, confirmed_by, discard, persists, since }
 }
 
 impl EventCode {

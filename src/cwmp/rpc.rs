@@ -29,30 +29,30 @@ use crate::model::path::{Path, PathError};
 use crate::model::value::ValueError;
 
 /// Answers one call: reads the arguments, does what is asked, writes the arguments of the response.
-type Answer = fn(Element<'_>, &mut Device, &mut Writer) -> Result<(), Fault>;
+type RpcHandler = fn(Element<'_>, &mut Device, &mut Writer) -> Result<(), Fault>;
 
 /// Whether a device with these actions has the method.
 type Available = fn(&Actions) -> bool;
 
 /// Every method that the ACS may call, with what answers it (R1, R5).
-const METHODS: &[(&str, Answer, Available)] = &[
-    ("GetRPCMethods", get_rpc_methods::answer, always),
-    ("SetParameterValues", set_parameter_values::answer, always),
-    ("GetParameterValues", get_parameter_values::answer, always),
-    ("GetParameterNames", get_parameter_names::answer, always),
-    ("SetParameterAttributes", set_parameter_attributes::answer, always),
-    ("GetParameterAttributes", get_parameter_attributes::answer, always),
-    ("AddObject", add_object::answer, always),
-    ("DeleteObject", delete_object::answer, always),
-    ("Reboot", reboot::answer, |actions| actions.reboot.is_some()),
-    ("FactoryReset", factory_reset::answer, |actions| actions.factory_reset.is_some()),
-    ("ScheduleInform", schedule_inform::answer, always),
-    ("Download", download::answer, has_downloads),
-    ("Upload", upload::answer, |actions| !actions.upload.is_empty()),
-    ("ScheduleDownload", schedule_download::answer, has_downloads),
-    ("GetQueuedTransfers", get_queued_transfers::answer, has_transfers),
-    ("GetAllQueuedTransfers", get_all_queued_transfers::answer, has_transfers),
-    ("CancelTransfer", cancel_transfer::answer, has_transfers),
+const METHODS: &[(&str, RpcHandler, Available)] = &[
+    ("GetRPCMethods", get_rpc_methods::handle, always),
+    ("SetParameterValues", set_parameter_values::handle, always),
+    ("GetParameterValues", get_parameter_values::handle, always),
+    ("GetParameterNames", get_parameter_names::handle, always),
+    ("SetParameterAttributes", set_parameter_attributes::handle, always),
+    ("GetParameterAttributes", get_parameter_attributes::handle, always),
+    ("AddObject", add_object::handle, always),
+    ("DeleteObject", delete_object::handle, always),
+    ("Reboot", reboot::handle, |actions| actions.reboot.is_some()),
+    ("FactoryReset", factory_reset::handle, |actions| actions.factory_reset.is_some()),
+    ("ScheduleInform", schedule_inform::handle, always),
+    ("Download", download::handle, has_downloads),
+    ("Upload", upload::handle, |actions| !actions.upload.is_empty()),
+    ("ScheduleDownload", schedule_download::handle, has_downloads),
+    ("GetQueuedTransfers", get_queued_transfers::handle, has_transfers),
+    ("GetAllQueuedTransfers", get_all_queued_transfers::handle, has_transfers),
+    ("CancelTransfer", cancel_transfer::handle, has_transfers),
 ];
 
 fn always(_: &Actions) -> bool {
@@ -73,9 +73,9 @@ fn methods(actions: &Actions) -> impl Iterator<Item = &'static str> {
 }
 
 /// What answers the method of this name; a method that is not there is fault 9000 (R4).
-pub(super) fn find(method: &str, actions: &Actions) -> Result<Answer, Fault> {
+pub(super) fn find(method: &str, actions: &Actions) -> Result<RpcHandler, Fault> {
     let found = METHODS.iter().find(|(name, _, available)| *name == method && available(actions));
-    found.map(|(_, answer, _)| *answer).ok_or_else(|| Fault::new(FaultCode::MethodNotSupported))
+    found.map(|(_, handler, _)| *handler).ok_or_else(|| Fault::new(FaultCode::MethodNotSupported))
 }
 
 /// The longest answer: four times all values of 10,000 parameters. Names may overlap (R181), so that a short request
@@ -83,12 +83,12 @@ pub(super) fn find(method: &str, actions: &Actions) -> Result<Answer, Fault> {
 const MAX_ANSWER: usize = 8 << 20;
 
 /// Reads the array `ParameterNames` of a call, name by name, and writes what each stands for.
-fn each_name(
-    call: Element<'_>,
+fn for_each_name(
+    request: Element<'_>,
     list: &mut Array<'_>,
     mut write: impl FnMut(&str, &Path<'_>, &mut Array<'_>) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
-    for name in call.some_members("ParameterNames")? {
+    for name in request.some_members("ParameterNames")? {
         let name = name.text().ok_or_else(|| Fault::because(FaultCode::InvalidArguments, "a name is a text"))?;
         let path = Path::parse(&name).map_err(|error| named(&name, error))?;
         write(&name, &path, list)?;

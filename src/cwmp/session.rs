@@ -21,7 +21,7 @@
 
 use std::collections::VecDeque;
 
-use super::device::{Author, Device, State};
+use super::device::{Author, Device, DeviceState};
 use super::event::{Event, EventCode};
 use super::fault::{AcsFault, AcsFaultCode};
 use super::rpc::{self, inform::Inform, request_download, transfer_complete};
@@ -46,7 +46,7 @@ pub enum Output {
 
 /// What a session starts with.
 #[derive(Debug)]
-pub struct Start {
+pub struct SessionConfig {
     /// R97: local time with its offset, or the time since boot.
     pub current_time: DateTime,
     /// The versions that are offered to the ACS: [`version::ALL`], or only the oldest (R84).
@@ -56,24 +56,24 @@ pub struct Start {
 /// A session in progress.
 #[derive(Debug)]
 pub struct Session {
-    phase: Phase,
+    stage: Stage,
     offered: &'static [Version],
     /// The version that both sides speak (R82).
     version: Version,
     /// Whether the ACS has confirmed the Inform (R92).
     initiated: bool,
     /// What the Inform has announced and we are still to call (R240).
-    calls: VecDeque<Call>,
+    requests: VecDeque<CpeRequest>,
     /// For `cwmp:ID` of the last request of ours.
     last_id: u32,
 }
 
 #[derive(Debug)]
-enum Phase {
+enum Stage {
     /// Inform is sent, its response is not there yet.
     Informing { inform: Vec<u8>, resends: u32 },
     /// A call of ours is sent, its response is not there yet.
-    Calling { call: Call, method: &'static str, message: Vec<u8>, resends: u32 },
+    AwaitingResponse { request: CpeRequest, method: &'static str, message: Vec<u8>, resends: u32 },
     /// The ACS may ask.
     Serving {
         /// Whether our empty POST was sent while HoldRequests was false: then we ask nothing more (R115, R117).
@@ -85,19 +85,19 @@ enum Phase {
 
 /// A call of ours after Inform.
 #[derive(Clone, Debug)]
-enum Call {
+enum CpeRequest {
     /// The end of the transfer with this number.
-    Transfer(u32),
+    TransferComplete(u32),
     /// A download that the device wants.
-    Wish(Wish),
+    RequestDownload(Wish),
 }
 
-impl Call {
+impl CpeRequest {
     /// Those that go with the events of an Inform, in the order of the transfers.
-    fn announced(device: &Device) -> VecDeque<Call> {
+    fn announced(device: &Device) -> VecDeque<CpeRequest> {
         let mut events: Vec<Event> = device.state().events.announced().cloned().collect();
         let transfers = &device.state().transfers;
-        let mut calls = VecDeque::new();
+        let mut requests = VecDeque::new();
         for transfer in transfers.finished() {
             let is_told = match transfer.method_event() {
                 // One event for each transfer, though they may be equal.
@@ -108,30 +108,32 @@ impl Call {
                 None => events.contains(&EventCode::AutonomousTransferComplete.into()),
             };
             if is_told {
-                calls.push_back(Call::Transfer(transfer.id()));
+                requests.push_back(CpeRequest::TransferComplete(transfer.id()));
             }
         }
         if events.contains(&EventCode::RequestDownload.into()) {
-            calls.extend(transfers.wishes().iter().cloned().map(Call::Wish));
+            requests.extend(transfers.wishes().iter().cloned().map(CpeRequest::RequestDownload));
         }
-        calls
+        requests
     }
 
     /// The method and the message; none where there is nothing left to tell.
     fn encode(&self, device: &Device, version: Version, id: &str) -> Option<(&'static str, Vec<u8>)> {
         match self {
-            Call::Transfer(id_of_transfer) => {
+            CpeRequest::TransferComplete(id_of_transfer) => {
                 let transfer = device.state().transfers.get(*id_of_transfer)?;
                 Some((transfer_complete::method(transfer), transfer_complete::encode(transfer, version, id)?))
             }
-            Call::Wish(wish) => Some((request_download::METHOD, request_download::encode(wish, version, id))),
+            CpeRequest::RequestDownload(wish) => {
+                Some((request_download::METHOD, request_download::encode(wish, version, id)))
+            }
         }
     }
 
     /// Its response has come: what it told is delivered (R145, R239).
-    fn confirmed(&self, state: &mut State) {
+    fn confirmed(&self, state: &mut DeviceState) {
         match self {
-            Call::Transfer(id) => {
+            CpeRequest::TransferComplete(id) => {
                 let event = state.transfers.get(*id).and_then(|transfer| transfer.method_event());
                 state.transfers.confirmed(*id);
                 match event {
@@ -139,13 +141,13 @@ impl Call {
                     None => state.events.method_confirmed(&EventCode::AutonomousTransferComplete.into()),
                 }
             }
-            Call::Wish(wish) => {
+            CpeRequest::RequestDownload(wish) => {
                 state.transfers.wish_told(wish);
                 state.events.method_confirmed(&EventCode::RequestDownload.into());
             }
         }
         // A code that stands for several goes with the last of them.
-        state.raise_reports();
+        state.raise_transfer_events();
     }
 }
 
@@ -154,17 +156,17 @@ const INFORM_ID: u32 = 1;
 
 impl Session {
     /// Opens a session with Inform, which tells all events that are due (R90, R134).
-    pub fn start(start: &Start, device: &mut Device) -> (Session, Output) {
+    pub fn start(start: &SessionConfig, device: &mut Device) -> (Session, Output) {
         let version = version::newest(start.offered);
-        let occasion = device.state().occasion(version);
-        let events = device.state_mut().events.announce(occasion);
+        let context = device.state().session_context(version);
+        let events = device.state_mut().events.announce(context);
         let id = INFORM_ID.to_string();
         let inform = Inform { events: &events, current_time: start.current_time, offered: start.offered, id: &id };
         let inform = inform.encode(device);
         let post = Output::Post(inform.clone());
-        let phase = Phase::Informing { inform, resends: 0 };
-        let calls = Call::announced(device);
-        (Session { phase, offered: start.offered, version, initiated: false, calls, last_id: INFORM_ID }, post)
+        let stage = Stage::Informing { inform, resends: 0 };
+        let requests = CpeRequest::announced(device);
+        (Session { stage, offered: start.offered, version, initiated: false, requests, last_id: INFORM_ID }, post)
     }
 
     /// Whether the ACS has confirmed the Inform, so that the session counts as initiated (R92); still known when it has
@@ -195,68 +197,70 @@ impl Session {
     }
 
     fn empty_reply(self, device: &mut Device) -> (Session, Output) {
-        match self.phase {
-            Phase::Informing { .. } => self.fail(SessionError::UnexpectedEmpty), // R118
-            Phase::Serving { finished: true } => self.end(Ok(())),               // R117
+        match self.stage {
+            Stage::Informing { .. } => self.fail(SessionError::UnexpectedEmpty), // R118
+            Stage::Serving { finished: true } => self.end(Ok(())),               // R117
             // R114: an empty answer holds nothing. R118: nor does it confirm a call; FreeACS answers its errors so.
-            Phase::Serving { finished: false } | Phase::Calling { .. } => self.speak(false, device),
-            Phase::Ended => self.end(Ok(())),
+            Stage::Serving { finished: false } | Stage::AwaitingResponse { .. } => self.send_next(false, device),
+            Stage::Ended => self.end(Ok(())),
         }
     }
 
     fn envelope(self, envelope: &Envelope<'_>, device: &mut Device) -> (Session, Output) {
         // SOAP 1.1 §4.2.3: what is not understood is not processed; nor is an answer answered with a fault (R86, R88).
-        let awaits_answer = match (&self.phase, &envelope.body) {
-            (Phase::Informing { .. }, _) | (Phase::Calling { .. }, Body::Fault(_)) => true,
-            (Phase::Calling { .. }, Body::Rpc { name, .. }) => name.ends_with("Response"),
+        let awaits_answer = match (&self.stage, &envelope.body) {
+            (Stage::Informing { .. }, _) | (Stage::AwaitingResponse { .. }, Body::Fault(_)) => true,
+            (Stage::AwaitingResponse { .. }, Body::Rpc { name, .. }) => name.ends_with("Response"),
             _ => false,
         };
         if let (true, Some(entry)) = (awaits_answer, envelope.not_understood) {
             return self.fail(SessionError::Soap(format!("header {} not understood", excerpt(entry))));
         }
-        match (&self.phase, &envelope.body) {
-            (Phase::Informing { .. }, Body::Fault(fault)) => {
+        match (&self.stage, &envelope.body) {
+            (Stage::Informing { .. }, Body::Fault(fault)) => {
                 let code = fault.code.map_or(0, AcsFaultCode::number);
                 match fault.code {
                     Some(AcsFaultCode::RetryRequest) => self.resend(fault),
                     _ => self.fail(SessionError::InformFault { code, text: fault.text.clone() }), // R92
                 }
             }
-            (Phase::Informing { .. }, Body::Rpc { name: "InformResponse", version, .. }) => {
+            (Stage::Informing { .. }, Body::Rpc { name: "InformResponse", version, .. }) => {
                 self.inform_response(envelope, *version, device)
             }
-            (Phase::Informing { .. }, Body::Rpc { .. }) => self.fail(SessionError::NoInformResponse),
-            (Phase::Calling { method, .. }, Body::Rpc { name, .. })
+            (Stage::Informing { .. }, Body::Rpc { .. }) => self.fail(SessionError::NoInformResponse),
+            (Stage::AwaitingResponse { method, .. }, Body::Rpc { name, .. })
                 if name.strip_suffix("Response") == Some(method) =>
             {
-                self.call_confirmed(envelope.hold_requests, device)
+                self.request_confirmed(envelope.hold_requests, device)
             }
-            (Phase::Calling { .. }, Body::Fault(fault)) => self.call_refused(fault, envelope.hold_requests, device),
+            (Stage::AwaitingResponse { .. }, Body::Fault(fault)) => {
+                self.request_refused(fault, envelope.hold_requests, device)
+            }
             // A request in place of the response: the call is not confirmed, and the ACS is answered all the same.
-            (Phase::Serving { .. } | Phase::Calling { .. }, Body::Rpc { name, element, .. })
+            (Stage::Serving { .. } | Stage::AwaitingResponse { .. }, Body::Rpc { name, element, .. })
                 if !name.ends_with("Response") =>
             {
-                let answer = self.answer(envelope, name, *element, device);
-                let finished = matches!(self.phase, Phase::Serving { finished: true });
-                (Session { phase: Phase::Serving { finished }, ..self }, Output::Post(answer)) // R112
+                let response = self.serve(envelope, name, *element, device);
+                let finished = matches!(self.stage, Stage::Serving { finished: true });
+                (Session { stage: Stage::Serving { finished }, ..self }, Output::Post(response)) // R112
             }
             // A response or a fault to a request that we never sent; it must not be answered (R86).
-            (Phase::Serving { .. } | Phase::Calling { .. }, Body::Rpc { name, .. }) => {
+            (Stage::Serving { .. } | Stage::AwaitingResponse { .. }, Body::Rpc { name, .. }) => {
                 let name = excerpt(name);
                 self.fail(SessionError::Unexpected(name))
             }
-            (Phase::Serving { .. }, Body::Fault(fault)) => {
+            (Stage::Serving { .. }, Body::Fault(fault)) => {
                 let text = format!("fault {}: {}", fault.code.map_or(0, AcsFaultCode::number), fault.text);
                 self.fail(SessionError::Unexpected(text))
             }
-            (Phase::Ended, _) => self.end(Ok(())),
+            (Stage::Ended, _) => self.end(Ok(())),
         }
     }
 
     /// R120: fault 8005 asks for the very same request again.
     fn resend(mut self, fault: &AcsFault) -> (Session, Output) {
-        match &mut self.phase {
-            Phase::Informing { inform: message, resends } | Phase::Calling { message, resends, .. }
+        match &mut self.stage {
+            Stage::Informing { inform: message, resends } | Stage::AwaitingResponse { message, resends, .. }
                 if *resends < MAX_RESENDS =>
             {
                 *resends += 1;
@@ -278,72 +282,72 @@ impl Session {
         };
         self.initiated = true;
         let hold = envelope.hold_requests;
-        let delivered = device.commit(Vec::new(), Author::Other, State::inform_delivered);
+        let delivered = device.commit(Vec::new(), Author::Other, DeviceState::inform_delivered);
         if let Err(error) = delivered {
             // The ACS knows, whatever becomes of the journal: only a restart may tell it again.
             device.state_mut().inform_delivered();
             log::warn!("what was delivered may be told again after a restart: {error}");
         }
-        self.speak(hold, device)
+        self.send_next(hold, device)
     }
 
     /// Our turn: the next call, or the empty POST where there is none, or where the ACS holds our requests (R113, R116).
-    fn speak(mut self, hold: bool, device: &Device) -> (Session, Output) {
+    fn send_next(mut self, hold: bool, device: &Device) -> (Session, Output) {
         if hold {
             return self.empty_post(true);
         }
-        while let Some(call) = self.calls.pop_front() {
+        while let Some(request) = self.requests.pop_front() {
             self.last_id += 1;
-            if let Some((method, message)) = call.encode(device, self.version, &self.last_id.to_string()) {
+            if let Some((method, message)) = request.encode(device, self.version, &self.last_id.to_string()) {
                 log::debug!("calling {method}");
                 let post = Output::Post(message.clone());
-                let phase = Phase::Calling { call, method, message, resends: 0 };
-                return (Session { phase, ..self }, post);
+                let stage = Stage::AwaitingResponse { request, method, message, resends: 0 };
+                return (Session { stage, ..self }, post);
             }
         }
         self.empty_post(false)
     }
 
     /// The response to a call of ours: what it told is delivered, before anything else happens (R145, R239).
-    fn call_confirmed(self, hold: bool, device: &mut Device) -> (Session, Output) {
-        if let Phase::Calling { call, method, .. } = &self.phase {
+    fn request_confirmed(self, hold: bool, device: &mut Device) -> (Session, Output) {
+        if let Stage::AwaitingResponse { request, method, .. } = &self.stage {
             log::info!("{method} confirmed");
-            if let Err(error) = device.commit(Vec::new(), Author::Other, |state| call.confirmed(state)) {
+            if let Err(error) = device.commit(Vec::new(), Author::Other, |state| request.confirmed(state)) {
                 // As with Inform: only a restart may tell it again.
-                call.confirmed(device.state_mut());
+                request.confirmed(device.state_mut());
                 log::warn!("what was delivered may be told again after a restart: {error}");
             }
         }
-        self.speak(hold, device)
+        self.send_next(hold, device)
     }
 
     /// A fault in answer to a call of ours: it is repeated in the next session, not in this one (R121, R239).
-    fn call_refused(self, fault: &AcsFault, hold: bool, device: &mut Device) -> (Session, Output) {
+    fn request_refused(self, fault: &AcsFault, hold: bool, device: &mut Device) -> (Session, Output) {
         if fault.code == Some(AcsFaultCode::RetryRequest) {
             return self.resend(fault);
         }
-        if let Phase::Calling { call, method, .. } = &self.phase {
+        if let Stage::AwaitingResponse { request, method, .. } = &self.stage {
             log::warn!("the ACS refused {method}: {fault}");
-            if let Call::Wish(_) = call {
-                call.confirmed(device.state_mut()); // R144: a wish that was refused is no more
+            if let CpeRequest::RequestDownload(_) = request {
+                request.confirmed(device.state_mut()); // R144: a wish that was refused is no more
             }
         }
-        self.speak(hold, device)
+        self.send_next(hold, device)
     }
 
     /// R114: an empty POST; while requests are held it does not yet mean that we have nothing more to ask.
     fn empty_post(self, hold: bool) -> (Session, Output) {
-        (Session { phase: Phase::Serving { finished: !hold }, ..self }, Output::Post(Vec::new()))
+        (Session { stage: Stage::Serving { finished: !hold }, ..self }, Output::Post(Vec::new()))
     }
 
     /// Answers a request of the ACS, with a response or with a fault.
-    fn answer(&self, envelope: &Envelope<'_>, method: &str, call: Element<'_>, device: &mut Device) -> Vec<u8> {
+    fn serve(&self, envelope: &Envelope<'_>, method: &str, request: Element<'_>, device: &mut Device) -> Vec<u8> {
         let id = envelope.id.as_deref(); // R77
         if let Some(entry) = envelope.not_understood {
             return soap::must_understand_fault(self.version, id, entry);
         }
         let mut response = Writer::new(self.version, &Header::with_id(id), &format!("{method}Response"));
-        match rpc::find(method, &device.actions).and_then(|answer| answer(call, device, &mut response)) {
+        match rpc::find(method, &device.actions).and_then(|handler| handler(request, device, &mut response)) {
             Ok(()) => {
                 log::info!("{method} answered");
                 response.finish()
@@ -360,7 +364,7 @@ impl Session {
     }
 
     fn end(self, result: Result<(), SessionError>) -> (Session, Output) {
-        (Session { phase: Phase::Ended, ..self }, Output::End(result))
+        (Session { stage: Stage::Ended, ..self }, Output::End(result))
     }
 }
 

@@ -4,9 +4,9 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::device::{Device, Journal, JournalError};
+use super::device::{Device, JournalError, JournalWriter};
 use super::event::{Event, EventCode};
-use super::session::{Output, Session, Start};
+use super::session::{Output, Session, SessionConfig};
 use super::version;
 use crate::clock::Now;
 use crate::model::date_time::DateTime;
@@ -68,7 +68,7 @@ impl MemoryJournal {
     }
 }
 
-impl Journal for MemoryJournal {
+impl JournalWriter for MemoryJournal {
     fn append(&mut self, record: &str) -> Result<(), JournalError> {
         let mut journal = self.0.borrow_mut();
         if journal.1 {
@@ -108,7 +108,7 @@ impl Scenario {
 
     pub(crate) fn of(mut device: Device, journal: MemoryJournal, offered: &'static [version::Version]) -> Scenario {
         let current_time = DateTime::parse("2026-11-22T15:04:05+01:00").expect("a date");
-        let (session, output) = Session::start(&Start { current_time, offered }, &mut device);
+        let (session, output) = Session::start(&SessionConfig { current_time, offered }, &mut device);
         Scenario { device, journal, session: Some(session), output }
     }
 

@@ -9,7 +9,7 @@ use crate::agent::{check_contact, load_model, tls_settings};
 use crate::clock::Now;
 use crate::config::Config;
 use crate::control::{self, ControlError, ControlErrorKind, Request};
-use crate::cwmp::device::{Device, Journal, JournalError};
+use crate::cwmp::device::{Device, JournalError, JournalWriter};
 use crate::model::Loaded;
 use crate::store::{Recovered, Store};
 use crate::url::Url;
@@ -191,7 +191,7 @@ fn agent_line(answer: &Result<BTreeMap<String, String>, ControlError>) -> Findin
 /// Whoever only looks writes nothing.
 struct NoJournal;
 
-impl Journal for NoJournal {
+impl JournalWriter for NoJournal {
     fn append(&mut self, _: &str) -> Result<(), JournalError> {
         Err(JournalError("doctor changes nothing".into()))
     }

@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value as Json;
 
 use crate::clock::Now;
-use crate::cwmp::event::{Event, EventCode, EventQueue, Occasion};
+use crate::cwmp::event::{Event, EventCode, EventQueue, SessionContext};
 use crate::cwmp::transfer::{Transfer, TransferQueue};
 use crate::cwmp::version::Version;
 use crate::schedule::ScheduledInforms;
 
 /// What the device has to remember beside its values (table H1, R98, R137).
 #[derive(Clone, Debug, Default)]
-pub struct State {
+pub struct DeviceState {
     /// Who the device was when `0 BOOTSTRAP` was last raised.
     pub identity: Option<String>,
     /// The ACS URL for which `0 BOOTSTRAP` was last raised.
@@ -28,9 +28,9 @@ pub struct State {
     /// The path of ConnectionRequestURL, chosen at random once for this device (R255).
     pub request_path: String,
     /// The phase of periodic Informs that this device chose for itself (R151), in seconds.
-    pub phase: u32,
+    pub periodic_phase: u32,
     /// What ScheduleInform has asked for (R155).
-    pub informs: ScheduledInforms,
+    pub scheduled_informs: ScheduledInforms,
     /// The files that are to be moved, or whose moving is to be told (R233).
     pub transfers: TransferQueue,
     /// A reboot was promised and is not done yet (R223).
@@ -41,13 +41,13 @@ pub struct State {
     pub reset: Reset,
     /// What the watched parameters of the factory state were when the ACS last heard of them: names and digests of the
     /// values. A new firmware brings other values than these.
-    pub told: BTreeMap<String, u32>,
+    pub reported: BTreeMap<String, u32>,
     /// UDPConnectionRequestAddress and NATDetected as they were last.
     pub udp_address: PublishedAddress,
     /// `ts` and `id` of the last UDP connection request since the device booted: copies of it are not accepted (R292).
     pub last_udp_request: Option<(u64, u64)>,
-    /// How the journal has `informs`. Its seconds run on, so that they are written only when an entry comes or goes.
-    informs_json: Json,
+    /// How the journal has `scheduled_informs`. Its seconds run on, so that they are written only when an entry comes or goes.
+    scheduled_informs_json: Json,
 }
 
 /// Where UDP connection requests are received (R285).
@@ -85,7 +85,7 @@ impl Reset {
     }
 }
 
-impl State {
+impl DeviceState {
     /// Raises `0 BOOTSTRAP` for this ACS; all other undelivered events are discarded, and with `4 VALUE CHANGE` its
     /// list of parameters (R139).
     pub fn bootstrap(&mut self, acs_url: String) {
@@ -97,7 +97,7 @@ impl State {
 
     /// Raises what tells of finished transfers and of wishes, where it is not raised yet: `7 TRANSFER COMPLETE` with an
     /// `M` event for each (R240), `10 AUTONOMOUS TRANSFER COMPLETE` (R247), `9 REQUEST DOWNLOAD` (R248).
-    pub fn raise_reports(&mut self) {
+    pub fn raise_transfer_events(&mut self) {
         let mut pending: Vec<Event> = self.events.pending().cloned().collect();
         let mut raise = |event: Event, events: &mut EventQueue| match pending.iter().position(|known| *known == event) {
             Some(at) => drop(pending.swap_remove(at)),
@@ -122,13 +122,13 @@ impl State {
     }
 
     /// A session that is held now, with an ACS of that version.
-    pub fn occasion(&self, version: Version) -> Occasion {
-        Occasion { version, retrying: self.retry_count > 0, rebooting: self.reboot }
+    pub fn session_context(&self, version: Version) -> SessionContext {
+        SessionContext { version, retrying: self.retry_count > 0, rebooting: self.reboot }
     }
 
     /// Forgets changes of parameters that are no longer there, and with the last of them `4 VALUE CHANGE`, which is not
     /// told without a parameter (R101, R207).
-    pub(super) fn forget_changes(&mut self, is_gone: impl Fn(&str) -> bool) {
+    pub(super) fn drop_changes(&mut self, is_gone: impl Fn(&str) -> bool) {
         let before = self.changed.len();
         self.changed.retain(|name| !is_gone(name));
         if self.changed.len() < before && self.changed.is_empty() {
@@ -146,9 +146,9 @@ impl State {
 
     /// What the journal is to hold. Queues are encoded where they have changed only: their seconds run on.
     pub(super) fn encode(&mut self, now: Now) -> String {
-        if self.informs.is_unsaved() {
-            self.informs_json = self.informs.to_json(now);
-            self.informs.saved(now);
+        if self.scheduled_informs.is_unsaved() {
+            self.scheduled_informs_json = self.scheduled_informs.to_json(now);
+            self.scheduled_informs.saved(now);
         }
         if self.transfers.is_unsaved() {
             self.transfers.save(now);
@@ -165,13 +165,13 @@ impl State {
             "retryCount": self.retry_count,
             "changed": self.changed,
             "requestPath": self.request_path,
-            "phase": self.phase,
-            "informs": self.informs_json,
+            "phase": self.periodic_phase,
+            "informs": self.scheduled_informs_json,
             "transfers": self.transfers.json(),
             "reboot": self.reboot,
             "scheduledRebootDone": self.scheduled_reboot_done,
             "factoryReset": self.reset.name(),
-            "told": self.told,
+            "told": self.reported,
             "udpAddress": self.udp_address.address,
             "natDetected": self.udp_address.nat_detected,
             "lastUdpRequest": self.last_udp_request,
@@ -179,16 +179,16 @@ impl State {
     }
 
     /// Reads what it can; a member that is missing or wrong is as from the factory.
-    pub(super) fn from_json(json: &Json, now: Now) -> State {
+    pub(super) fn from_json(json: &Json, now: Now) -> DeviceState {
         let text = |name: &str| json.get(name).and_then(Json::as_str).map(str::to_owned);
         let number =
             |name: &str| json.get(name).and_then(Json::as_u64).and_then(|n| u32::try_from(n).ok()).unwrap_or(0);
         let flag = |name: &str| json.get(name).and_then(Json::as_bool).unwrap_or(false);
         let changed = json.get("changed").and_then(Json::as_array);
-        let told = json.get("told").and_then(Json::as_object).into_iter().flatten();
-        let informs_json = json.get("informs").cloned().unwrap_or_default();
+        let reported = json.get("told").and_then(Json::as_object).into_iter().flatten();
+        let scheduled_informs_json = json.get("informs").cloned().unwrap_or_default();
         let last_udp_request = json.get("lastUdpRequest").and_then(Json::as_array).map(Vec::as_slice);
-        State {
+        DeviceState {
             identity: text("identity"),
             acs_url: text("acsUrl"),
             boot_id: text("bootId").unwrap_or_default(),
@@ -196,13 +196,13 @@ impl State {
             retry_count: number("retryCount"),
             changed: changed.into_iter().flatten().filter_map(Json::as_str).map(str::to_owned).collect(),
             request_path: text("requestPath").unwrap_or_default(),
-            phase: number("phase"),
-            informs: ScheduledInforms::from_json(&informs_json, now),
+            periodic_phase: number("phase"),
+            scheduled_informs: ScheduledInforms::from_json(&scheduled_informs_json, now),
             transfers: TransferQueue::restore(json.get("transfers").cloned().unwrap_or_default(), now),
             reboot: flag("reboot"),
             scheduled_reboot_done: json.get("scheduledRebootDone").and_then(Json::as_i64),
             reset: text("factoryReset").map_or(Reset::None, |name| Reset::from_name(&name)),
-            told: told.filter_map(|(name, sum)| Some((name.clone(), sum.as_u64()?.try_into().ok()?))).collect(),
+            reported: reported.filter_map(|(name, sum)| Some((name.clone(), sum.as_u64()?.try_into().ok()?))).collect(),
             udp_address: PublishedAddress {
                 address: text("udpAddress").unwrap_or_default(),
                 nat_detected: flag("natDetected"),
@@ -211,7 +211,7 @@ impl State {
                 Some([timestamp, id]) => timestamp.as_u64().zip(id.as_u64()),
                 _ => None,
             },
-            informs_json,
+            scheduled_informs_json,
         }
     }
 }

@@ -11,7 +11,7 @@ impl Device {
         transfers.forget_autonomous(|transfer| self.tells_autonomous(transfer));
         self.commit(Vec::new(), Author::Other, |state| {
             state.transfers = transfers;
-            state.raise_reports();
+            state.raise_transfer_events();
         })?;
         Ok(result)
     }
@@ -27,7 +27,7 @@ impl Device {
             transfers.save(self.now);
         }
         self.state.transfers = transfers;
-        self.state.raise_reports();
+        self.state.raise_transfer_events();
     }
 
     /// What is to be done next about the transfers; it is in the journal when this returns.

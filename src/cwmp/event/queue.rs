@@ -12,7 +12,7 @@
 
 use serde_json::Value;
 
-use super::{Cumulative, Discard, Event, EventCode, Response};
+use super::{ConfirmedBy, Cumulative, Discard, Event, EventCode};
 use crate::cwmp::version::Version;
 
 /// R94: as many events fit in an Inform, and as many are kept.
@@ -21,13 +21,13 @@ pub const MAX_EVENTS: usize = 64;
 /// The events that are not delivered yet, oldest first.
 #[derive(Clone, Debug, Default)]
 pub struct EventQueue {
-    entries: Vec<Entry>,
+    entries: Vec<QueuedEvent>,
     /// What the journal holds, as of the last [`EventQueue::saved`].
     journal: Vec<Event>,
 }
 
 #[derive(Clone, Debug)]
-struct Entry {
+struct QueuedEvent {
     event: Event,
     /// It stands in the Inform of the session that is running.
     announced: bool,
@@ -37,7 +37,7 @@ struct Entry {
 
 /// When a session is to be held: what decides which events it tells.
 #[derive(Clone, Copy, Debug)]
-pub struct Occasion {
+pub struct SessionContext {
     /// Codes newer than this wait (R83).
     pub version: Version,
     /// A session has failed and is to be tried again: a HEARTBEAT that it did not tell waits (R304).
@@ -46,19 +46,19 @@ pub struct Occasion {
     pub rebooting: bool,
 }
 
-impl Entry {
+impl QueuedEvent {
     fn is_new(&self) -> bool {
         !self.announced && !self.attempted
     }
 
-    /// Whether a session on that occasion tells it: one for the heartbeat, or for all others.
-    fn is_told(&self, occasion: Occasion, heartbeat: bool) -> bool {
+    /// Whether a session on that context tells it: one for the heartbeat, or for all others.
+    fn is_announced_in(&self, context: SessionContext, heartbeat: bool) -> bool {
         let held = match self.event.code {
-            EventCode::Heartbeat => !heartbeat || (occasion.retrying && !self.attempted),
-            EventCode::MReboot => heartbeat || occasion.rebooting,
+            EventCode::Heartbeat => !heartbeat || (context.retrying && !self.attempted),
+            EventCode::MReboot => heartbeat || context.rebooting,
             _ => heartbeat,
         };
-        self.event.code.rule().since <= occasion.version && !held
+        self.event.code.rule().since <= context.version && !held
     }
 }
 
@@ -68,7 +68,7 @@ impl EventQueue {
     pub fn raise(&mut self, event: impl Into<Event>) {
         let event = event.into();
         if event.code == EventCode::Bootstrap {
-            let bootstrap = |entry: &Entry| entry.event.code == EventCode::Bootstrap;
+            let bootstrap = |entry: &QueuedEvent| entry.event.code == EventCode::Bootstrap;
             self.entries.retain(bootstrap);
         }
         if let Some(known) = self.known(&event) {
@@ -78,12 +78,12 @@ impl EventQueue {
         if self.entries.len() >= MAX_EVENTS && !self.drop_oldest() {
             return;
         }
-        self.entries.push(Entry { event, announced: false, attempted: false });
+        self.entries.push(QueuedEvent { event, announced: false, attempted: false });
     }
 
     /// The entry that tells of the event already: Single codes are told once (R135). One that
     /// is being announced just now is told too early to count, except HEARTBEAT (R304).
-    fn known(&mut self, event: &Event) -> Option<&mut Entry> {
+    fn known(&mut self, event: &Event) -> Option<&mut QueuedEvent> {
         if event.code.rule().cumulative == Cumulative::Multiple {
             return None;
         }
@@ -93,8 +93,8 @@ impl EventQueue {
 
     /// R94: the oldest "M" event goes; failing that, the oldest of a vendor.
     fn drop_oldest(&mut self) -> bool {
-        let multiple = |entry: &Entry| entry.event.code.rule().cumulative == Cumulative::Multiple;
-        let vendor = |entry: &Entry| matches!(entry.event.code, EventCode::Vendor(_));
+        let multiple = |entry: &QueuedEvent| entry.event.code.rule().cumulative == Cumulative::Multiple;
+        let vendor = |entry: &QueuedEvent| matches!(entry.event.code, EventCode::Vendor(_));
         let oldest = self.entries.iter().position(multiple);
         let oldest = oldest.or_else(|| self.entries.iter().position(vendor));
         oldest.map(|at| self.entries.remove(at)).is_some()
@@ -121,10 +121,10 @@ impl EventQueue {
     /// What an Inform has announced in vain calls for none: it rides along with the retry, or
     /// with the next session where the ACS keeps refusing the method it belongs to. Nor does
     /// VALUE CHANGE, which a passive notification raises too; see [`EventQueue::is_new`].
-    pub fn is_due(&self, occasion: Occasion) -> bool {
-        let heartbeat = self.is_for_heartbeat(occasion);
-        let calls = |entry: &Entry| entry.is_new() && entry.event.code != EventCode::ValueChange;
-        self.entries.iter().any(|entry| calls(entry) && entry.is_told(occasion, heartbeat))
+    pub fn is_due(&self, context: SessionContext) -> bool {
+        let heartbeat = self.is_for_heartbeat(context);
+        let calls = |entry: &QueuedEvent| entry.is_new() && entry.event.code != EventCode::ValueChange;
+        self.entries.iter().any(|entry| calls(entry) && entry.is_announced_in(context, heartbeat))
     }
 
     /// Whether no Inform has told this event yet.
@@ -133,23 +133,23 @@ impl EventQueue {
     }
 
     /// The events of the Inform that starts a session, which are announced from now on.
-    pub fn announce(&mut self, occasion: Occasion) -> Vec<Event> {
-        let heartbeat = self.is_for_heartbeat(occasion);
+    pub fn announce(&mut self, context: SessionContext) -> Vec<Event> {
+        let heartbeat = self.is_for_heartbeat(context);
         for entry in &mut self.entries {
-            entry.announced = entry.is_told(occasion, heartbeat);
+            entry.announced = entry.is_announced_in(context, heartbeat);
         }
         let announced = self.entries.iter().filter(|entry| entry.announced);
         announced.map(|entry| entry.event.clone()).collect()
     }
 
     /// Whether the next session tells HEARTBEAT, which goes alone (R303) and before the others (R304).
-    fn is_for_heartbeat(&self, occasion: Occasion) -> bool {
-        self.entries.iter().any(|entry| !entry.announced && entry.is_told(occasion, true))
+    fn is_for_heartbeat(&self, context: SessionContext) -> bool {
+        self.entries.iter().any(|entry| !entry.announced && entry.is_announced_in(context, true))
     }
 
     /// InformResponse has come: what it confirms of the announced events is delivered.
     pub fn inform_confirmed(&mut self) {
-        self.entries.retain(|entry| !(entry.announced && entry.event.code.rule().delivered == Response::Inform));
+        self.entries.retain(|entry| !(entry.announced && entry.event.code.rule().confirmed_by == ConfirmedBy::Inform));
     }
 
     /// The response to the method that this event announces has come (R145): one occurrence of
@@ -158,16 +158,16 @@ impl EventQueue {
     ///
     /// For a code that stands alone (5, 9, 10, 12): to be called when the last call is confirmed.
     pub fn method_confirmed(&mut self, event: &Event) {
-        let delivered = event.code.rule().delivered;
+        let confirmed_by = event.code.rule().confirmed_by;
         if let Some(at) = self.entries.iter().position(|entry| entry.event == *event) {
             self.entries.remove(at);
         }
-        let of_its_kind = |entry: &Entry| entry.event.code.rule().delivered == delivered;
+        let of_its_kind = |entry: &QueuedEvent| entry.event.code.rule().confirmed_by == confirmed_by;
         let more = self
             .entries
             .iter()
             .any(|entry| of_its_kind(entry) && entry.event.code.rule().cumulative == Cumulative::Multiple);
-        if delivered != Response::Inform && !more {
+        if confirmed_by != ConfirmedBy::Inform && !more {
             self.entries.retain(|entry| !of_its_kind(entry));
         }
     }
@@ -175,7 +175,8 @@ impl EventQueue {
     /// The session has ended, well or not: what was announced and not confirmed is pending
     /// again, except `6 CONNECTION REQUEST` (R143).
     pub fn session_ended(&mut self) {
-        let given_up = |entry: &Entry| entry.announced && entry.event.code.rule().discard == Discard::AfterAttempt;
+        let given_up =
+            |entry: &QueuedEvent| entry.announced && entry.event.code.rule().discard == Discard::AfterAttempt;
         self.entries.retain(|entry| !given_up(entry));
         for entry in &mut self.entries {
             entry.attempted |= entry.announced;

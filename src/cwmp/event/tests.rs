@@ -22,12 +22,12 @@ fn queue<const N: usize>(events: [Event; N]) -> EventQueue {
     queue
 }
 
-fn occasion(version: Version) -> Occasion {
-    Occasion { version, retrying: false, rebooting: false }
+fn context(version: Version) -> SessionContext {
+    SessionContext { version, retrying: false, rebooting: false }
 }
 
-fn retrying(version: Version) -> Occasion {
-    Occasion { retrying: true, ..occasion(version) }
+fn retrying(version: Version) -> SessionContext {
+    SessionContext { retrying: true, ..context(version) }
 }
 
 /// Table H1 agrees with itself, and with the lists of R141, R142 and R145.
@@ -65,7 +65,7 @@ fn the_table() {
     for code in [Kicked, RequestDownload] {
         assert_eq!(code.rule().discard, Discard::OnReboot);
     }
-    let by_transfer = TABLE.iter().filter(|r| r.delivered == Response::TransferComplete);
+    let by_transfer = TABLE.iter().filter(|r| r.confirmed_by == ConfirmedBy::TransferComplete);
     let by_transfer: Vec<&str> = by_transfer.map(|r| r.text).collect();
     assert_eq!(by_transfer, ["7 TRANSFER COMPLETE", "M Download", "M ScheduleDownload", "M Upload"]);
 }
@@ -99,7 +99,7 @@ fn bootstrap_discards_what_came_before_it() {
     ]);
     assert_eq!(pending(&queue), ["0 BOOTSTRAP/", "1 BOOT/"]);
     // neither failure nor reboot discards it
-    queue.announce(occasion(V1_4));
+    queue.announce(context(V1_4));
     queue.session_ended();
     queue.rebooted();
     queue.raise(Boot);
@@ -129,40 +129,40 @@ fn single_codes_stand_once_multiple_codes_each_time() {
 #[test]
 fn raised_during_a_session() {
     let mut queue = queue([Periodic.into(), of(MReboot, "a")]);
-    assert!(queue.is_due(occasion(V1_0)));
-    assert_eq!(queue.announce(occasion(V1_4)).len(), 2);
-    assert!(!queue.is_due(occasion(V1_4)));
+    assert!(queue.is_due(context(V1_0)));
+    assert_eq!(queue.announce(context(V1_4)).len(), 2);
+    assert!(!queue.is_due(context(V1_4)));
     queue.raise(Periodic);
     queue.raise(of(MReboot, "a"));
-    assert!(queue.is_due(occasion(V1_4)));
+    assert!(queue.is_due(context(V1_4)));
     queue.inform_confirmed();
     queue.session_ended();
     assert_eq!(pending(&queue), ["2 PERIODIC/", "M Reboot/a"]);
-    assert!(queue.is_due(occasion(V1_4)));
+    assert!(queue.is_due(context(V1_4)));
     // and the same where the session fails
-    queue.announce(occasion(V1_4));
+    queue.announce(context(V1_4));
     queue.raise(Periodic);
     queue.session_ended();
     assert_eq!(pending(&queue), ["2 PERIODIC/", "M Reboot/a"]);
-    assert!(queue.is_due(occasion(V1_4))); // R125: a new event does not wait for the retry
+    assert!(queue.is_due(context(V1_4))); // R125: a new event does not wait for the retry
 }
 
 /// What was told in vain waits for the retry, and something new does not.
 #[test]
 fn a_failed_session_is_not_repeated_at_once() {
     let mut queue = queue([Periodic.into()]);
-    queue.announce(occasion(V1_4));
+    queue.announce(context(V1_4));
     queue.session_ended();
-    assert!(!queue.is_due(occasion(V1_4)));
+    assert!(!queue.is_due(context(V1_4)));
     queue.raise(Periodic);
-    assert!(queue.is_due(occasion(V1_4)));
+    assert!(queue.is_due(context(V1_4)));
 }
 
 /// R143.
 #[test]
 fn a_connection_request_is_not_retried() {
     let mut queue = queue([ConnectionRequest.into(), Periodic.into()]);
-    queue.announce(occasion(V1_4));
+    queue.announce(context(V1_4));
     queue.session_ended();
     assert_eq!(pending(&queue), ["2 PERIODIC/"]);
     // one that comes during the session causes exactly one session after it
@@ -173,7 +173,7 @@ fn a_connection_request_is_not_retried() {
     queue.inform_confirmed();
     queue.session_ended();
     assert_eq!(pending(&queue), ["6 CONNECTION REQUEST/"]);
-    assert!(queue.is_due(occasion(V1_4)));
+    assert!(queue.is_due(context(V1_4)));
 }
 
 /// R141, R142.
@@ -191,7 +191,7 @@ fn a_reboot() {
 fn transfers() {
     let mut queue =
         queue([TransferComplete.into(), of(MDownload, "a"), of(MUpload, "a"), of(MDownload, "a"), Boot.into()]);
-    queue.announce(occasion(V1_4));
+    queue.announce(context(V1_4));
     queue.inform_confirmed();
     queue.method_confirmed(&of(MDownload, "a"));
     let left = ["7 TRANSFER COMPLETE/", "M Upload/a", "M Download/a"];
@@ -200,8 +200,8 @@ fn transfers() {
     queue.session_ended();
     // the ACS refused the last: it is told again, in another session
     assert_eq!(pending(&queue), ["7 TRANSFER COMPLETE/", "M Download/a"]);
-    assert!(!queue.is_due(occasion(V1_4)));
-    queue.announce(occasion(V1_4));
+    assert!(!queue.is_due(context(V1_4)));
+    queue.announce(context(V1_4));
     queue.inform_confirmed();
     queue.raise(TransferComplete);
     queue.raise(of(MUpload, "new"));
@@ -230,11 +230,11 @@ fn an_older_acs() {
         Heartbeat.into(),
         of(MScheduleDownload, "k"),
     ]);
-    assert_eq!(texts(&queue.announce(occasion(V1_0))), ["1 BOOT/"]);
+    assert_eq!(texts(&queue.announce(context(V1_0))), ["1 BOOT/"]);
     queue.inform_confirmed();
     queue.session_ended();
-    assert!(!queue.is_due(occasion(V1_0)) && queue.is_due(occasion(V1_1)));
-    let announced = texts(&queue.announce(occasion(V1_1)));
+    assert!(!queue.is_due(context(V1_0)) && queue.is_due(context(V1_1)));
+    let announced = texts(&queue.announce(context(V1_1)));
     assert_eq!(announced, ["10 AUTONOMOUS TRANSFER COMPLETE/"]);
     assert_eq!(queue.pending().count(), 4);
 }
@@ -243,15 +243,15 @@ fn an_older_acs() {
 #[test]
 fn a_heartbeat_goes_alone() {
     let mut queue = queue([Periodic.into(), Heartbeat.into(), Heartbeat.into()]);
-    assert_eq!(texts(&queue.announce(occasion(V1_4))), ["14 HEARTBEAT/"]);
+    assert_eq!(texts(&queue.announce(context(V1_4))), ["14 HEARTBEAT/"]);
     queue.raise(Heartbeat); // in progress: dropped
-    assert!(queue.is_due(occasion(V1_4)));
+    assert!(queue.is_due(context(V1_4)));
     queue.session_ended();
     queue.raise(Heartbeat); // being retried: dropped
     assert_eq!(texts(&queue.announce(retrying(V1_4))), ["14 HEARTBEAT/"]);
     queue.inform_confirmed();
     queue.session_ended();
-    assert_eq!(texts(&queue.announce(occasion(V1_4))), ["2 PERIODIC/"]);
+    assert_eq!(texts(&queue.announce(context(V1_4))), ["2 PERIODIC/"]);
     queue.session_ended();
     // another session is being retried: the heartbeat waits, and does not hasten the retry
     queue.raise(Heartbeat);
@@ -262,35 +262,35 @@ fn a_heartbeat_goes_alone() {
     assert_eq!(texts(&queue.announce(retrying(V1_4))), ["2 PERIODIC/"]);
     queue.inform_confirmed();
     queue.session_ended();
-    assert_eq!(texts(&queue.announce(occasion(V1_4))), ["14 HEARTBEAT/"]);
+    assert_eq!(texts(&queue.announce(context(V1_4))), ["14 HEARTBEAT/"]);
 }
 
 /// R125, R304: while a heartbeat is being retried the others wait for its end, and hasten nothing.
 #[test]
 fn a_heartbeat_that_fails() {
     let mut queue = queue([Heartbeat.into(), Periodic.into()]);
-    assert!(queue.is_due(occasion(V1_4)));
+    assert!(queue.is_due(context(V1_4)));
     for _ in 0..2 {
-        queue.announce(occasion(V1_4));
+        queue.announce(context(V1_4));
         queue.session_ended();
         assert!(!queue.is_due(retrying(V1_4)));
     }
     assert_eq!(texts(&queue.announce(retrying(V1_4))), ["14 HEARTBEAT/"]);
     queue.inform_confirmed();
     queue.session_ended();
-    assert!(queue.is_due(occasion(V1_4)));
-    assert_eq!(texts(&queue.announce(occasion(V1_4))), ["2 PERIODIC/"]);
+    assert!(queue.is_due(context(V1_4)));
+    assert_eq!(texts(&queue.announce(context(V1_4))), ["2 PERIODIC/"]);
 }
 
 /// R134: a passive notification waits for the next session, an active one has a cause of its own.
 #[test]
 fn a_changed_value_is_told_with_the_next_session() {
     let mut queue = queue([ValueChange.into(), Heartbeat.into()]);
-    assert_eq!(texts(&queue.announce(occasion(V1_4))), ["14 HEARTBEAT/"]);
+    assert_eq!(texts(&queue.announce(context(V1_4))), ["14 HEARTBEAT/"]);
     queue.inform_confirmed();
     queue.session_ended();
-    assert!(!queue.is_due(occasion(V1_4)) && queue.is_new(&ValueChange));
-    assert_eq!(texts(&queue.announce(occasion(V1_4))), ["4 VALUE CHANGE/"]);
+    assert!(!queue.is_due(context(V1_4)) && queue.is_new(&ValueChange));
+    assert_eq!(texts(&queue.announce(context(V1_4))), ["4 VALUE CHANGE/"]);
     queue.session_ended();
     assert!(!queue.is_new(&ValueChange), "the retry tells it");
 }
@@ -299,11 +299,11 @@ fn a_changed_value_is_told_with_the_next_session() {
 #[test]
 fn a_promised_reboot() {
     let mut queue = queue([of(MReboot, "k"), Periodic.into()]);
-    let promised = Occasion { rebooting: true, ..occasion(V1_4) };
+    let promised = SessionContext { rebooting: true, ..context(V1_4) };
     assert_eq!(texts(&queue.announce(promised)), ["2 PERIODIC/"]);
     queue.inform_confirmed();
     queue.session_ended();
-    assert!(!queue.is_due(promised) && queue.is_due(occasion(V1_4)));
+    assert!(!queue.is_due(promised) && queue.is_due(context(V1_4)));
 }
 
 /// R94.
@@ -314,7 +314,7 @@ fn at_most_64() {
         queue.raise(of(MReboot, &number.to_string()));
     }
     queue.raise(Periodic);
-    let announced = queue.announce(occasion(V1_4));
+    let announced = queue.announce(context(V1_4));
     assert_eq!(announced.len(), MAX_EVENTS);
     assert_eq!(announced[0].code, Boot);
     assert_eq!(announced[1].command_key, "138");
@@ -355,8 +355,8 @@ fn the_journal() {
     assert_eq!(json.to_string(), r#"["0 BOOTSTRAP","1 BOOT",["M Reboot","k \"<"],["M Reboot","k \"<"],"X A b"]"#);
     queue.saved();
     let restored = EventQueue::from_json(&json);
-    assert!(!restored.is_unsaved() && restored.is_due(occasion(V1_0)));
-    queue.announce(occasion(V1_4));
+    assert!(!restored.is_unsaved() && restored.is_due(context(V1_0)));
+    queue.announce(context(V1_4));
     queue.session_ended();
     assert_eq!(pending(&restored), pending(&queue));
 
@@ -375,13 +375,13 @@ fn an_event_that_comes_and_goes_is_not_written() {
     assert!(!queue.is_unsaved());
     queue.raise(Periodic);
     assert!(queue.is_unsaved());
-    queue.announce(occasion(V1_4));
+    queue.announce(context(V1_4));
     queue.inform_confirmed();
     assert!(queue.is_unsaved()); // M Reboot was delivered
     queue.saved();
     queue.session_ended();
     queue.raise(Periodic);
-    queue.announce(occasion(V1_4));
+    queue.announce(context(V1_4));
     queue.inform_confirmed();
     queue.session_ended();
     assert!(!queue.is_unsaved());

@@ -8,9 +8,9 @@ use crate::model::change::Change;
 use crate::model::path::{MAX_LENGTH, Path};
 
 /// R213 to R219: the instance comes with the defaults of its template, and with a number that was never used before.
-pub(super) fn answer(call: Element<'_>, device: &mut Device, response: &mut Writer) -> Result<(), Fault> {
-    let table = call.string("ObjectName", MAX_LENGTH)?;
-    let key = call.string("ParameterKey", 32)?;
+pub(super) fn handle(request: Element<'_>, device: &mut Device, response: &mut Writer) -> Result<(), Fault> {
+    let table = request.string("ObjectName", MAX_LENGTH)?;
+    let key = request.string("ParameterKey", 32)?;
     let number = device.tree.check_add(&Path::parse(&table)?)?;
     let mut changes = vec![Change::Add(table.into_owned(), number)];
     changes.extend(parameter_key(device, &key));

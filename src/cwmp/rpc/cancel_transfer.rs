@@ -5,8 +5,8 @@ use crate::cwmp::fault::{Fault, FaultCode};
 use crate::cwmp::soap::{Element, Writer};
 
 /// R246: what can be cancelled is, and is never told of; a key that is not there is a success.
-pub(super) fn answer(call: Element<'_>, device: &mut Device, _: &mut Writer) -> Result<(), Fault> {
-    let key = call.string("CommandKey", 32)?;
+pub(super) fn handle(request: Element<'_>, device: &mut Device, _: &mut Writer) -> Result<(), Fault> {
+    let key = request.string("CommandKey", 32)?;
     match device.change_transfers(|transfers| transfers.cancel(&key))? {
         true => Ok(()),
         false => Err(Fault::new(FaultCode::CancelNotPermitted)),

@@ -7,9 +7,9 @@ use crate::cwmp::soap::{Element, Writer};
 use crate::model::path::{MAX_LENGTH, Path};
 
 /// R220 to R222: the instance goes with everything in it, and what strongly refers to it is cleared (R173).
-pub(super) fn answer(call: Element<'_>, device: &mut Device, response: &mut Writer) -> Result<(), Fault> {
-    let instance = call.string("ObjectName", MAX_LENGTH)?;
-    let key = call.string("ParameterKey", 32)?;
+pub(super) fn handle(request: Element<'_>, device: &mut Device, response: &mut Writer) -> Result<(), Fault> {
+    let instance = request.string("ObjectName", MAX_LENGTH)?;
+    let key = request.string("ParameterKey", 32)?;
     let mut changes = device.tree.check_delete(&Path::parse(&instance)?)?;
     changes.extend(parameter_key(device, &key));
     device.commit(changes, Author::Acs, |_| {})?;

@@ -7,35 +7,35 @@ use crate::cwmp::transfer::{Order, Origin, Timing, admit};
 use crate::model::date_time::DateTime;
 
 /// R227, R230: the transfer is queued, takes place after the session, and is told by TransferComplete.
-pub(super) fn answer(call: Element<'_>, device: &mut Device, response: &mut Writer) -> Result<(), Fault> {
-    let order = order(call, Origin::Download)?;
-    let timing = Timing::delayed(call.unsigned_int("DelaySeconds")?, device.now());
+pub(super) fn handle(request: Element<'_>, device: &mut Device, response: &mut Writer) -> Result<(), Fault> {
+    let order = order(request, Origin::Download)?;
+    let timing = Timing::delayed(request.unsigned_int("DelaySeconds")?, device.now());
     // Pages for the browser of a user who is not there.
-    call.string("SuccessURL", 256)?;
-    call.string("FailureURL", 256)?;
+    request.string("SuccessURL", 256)?;
+    request.string("FailureURL", 256)?;
     queue(order, timing, device)?;
     write_response(response);
     Ok(())
 }
 
 /// The arguments that Download and ScheduleDownload have in common.
-pub(super) fn order(call: Element<'_>, origin: Origin) -> Result<Order, Fault> {
+pub(super) fn order(request: Element<'_>, origin: Origin) -> Result<Order, Fault> {
     Ok(Order {
-        file_size: call.unsigned_int("FileSize")?,
-        target_file_name: call.string("TargetFileName", 256)?.into_owned(),
-        ..order_of_either(call, origin)?
+        file_size: request.unsigned_int("FileSize")?,
+        target_file_name: request.string("TargetFileName", 256)?.into_owned(),
+        ..order_of_either(request, origin)?
     })
 }
 
 /// The arguments that all of them have in common.
-pub(super) fn order_of_either(call: Element<'_>, origin: Origin) -> Result<Order, Fault> {
+pub(super) fn order_of_either(request: Element<'_>, origin: Origin) -> Result<Order, Fault> {
     Ok(Order {
         origin,
-        command_key: call.string("CommandKey", 32)?.into_owned(),
-        file_type: call.string("FileType", 64)?.into_owned(),
-        url: call.string("URL", 256)?.into_owned(),
-        username: call.string("Username", 256)?.into_owned(),
-        password: call.string("Password", 256)?.into_owned().into(),
+        command_key: request.string("CommandKey", 32)?.into_owned(),
+        file_type: request.string("FileType", 64)?.into_owned(),
+        url: request.string("URL", 256)?.into_owned(),
+        username: request.string("Username", 256)?.into_owned(),
+        password: request.string("Password", 256)?.into_owned().into(),
         file_size: 0,
         target_file_name: String::new(),
     })

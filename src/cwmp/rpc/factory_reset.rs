@@ -5,7 +5,7 @@ use crate::cwmp::fault::Fault;
 use crate::cwmp::soap::{Element, Writer};
 
 /// R226: done when the session is over.
-pub(super) fn answer(_: Element<'_>, device: &mut Device, _: &mut Writer) -> Result<(), Fault> {
+pub(super) fn handle(_: Element<'_>, device: &mut Device, _: &mut Writer) -> Result<(), Fault> {
     device.commit(Vec::new(), Author::Acs, |state| state.reset = Reset::Promised)?;
     Ok(())
 }

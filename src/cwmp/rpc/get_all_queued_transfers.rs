@@ -6,7 +6,7 @@ use crate::cwmp::soap::{Element, Writer};
 use crate::cwmp::transfer::as_reported;
 
 /// R243: all of them, those of the device's own with an empty key.
-pub(super) fn answer(_: Element<'_>, device: &mut Device, response: &mut Writer) -> Result<(), Fault> {
+pub(super) fn handle(_: Element<'_>, device: &mut Device, response: &mut Writer) -> Result<(), Fault> {
     response.array("TransferList", "cwmp:AllQueuedTransferStruct", |list| {
         for transfer in device.state().transfers.iter() {
             let order = transfer.order();

@@ -7,9 +7,9 @@ use crate::model::path::Path;
 use crate::model::tree::{Parameter, Tree};
 
 /// R211: one entry for each parameter, by its full name.
-pub(super) fn answer(call: Element<'_>, device: &mut Device, response: &mut Writer) -> Result<(), Fault> {
+pub(super) fn handle(request: Element<'_>, device: &mut Device, response: &mut Writer) -> Result<(), Fault> {
     response.array("ParameterList", "cwmp:ParameterAttributeStruct", |list| {
-        super::each_name(call, list, |name, path, list| write_attributes(&device.tree, name, path, list))
+        super::for_each_name(request, list, |name, path, list| write_attributes(&device.tree, name, path, list))
     })
 }
 

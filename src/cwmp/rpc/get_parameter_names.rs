@@ -6,9 +6,9 @@ use crate::cwmp::soap::{Element, Writer};
 use crate::model::path::{MAX_LENGTH, Path};
 
 /// R184 to R193.
-pub(super) fn answer(call: Element<'_>, device: &mut Device, response: &mut Writer) -> Result<(), Fault> {
-    let name = call.string("ParameterPath", MAX_LENGTH)?;
-    let next_level = call.boolean("NextLevel")?;
+pub(super) fn handle(request: Element<'_>, device: &mut Device, response: &mut Writer) -> Result<(), Fault> {
+    let name = request.string("ParameterPath", MAX_LENGTH)?;
+    let next_level = request.boolean("NextLevel")?;
     let path = Path::parse(&name)?;
     if next_level && device.tree.is_parameter(&path) {
         return Err(Fault::because(FaultCode::InvalidArguments, "NextLevel needs a partial path")); // R188

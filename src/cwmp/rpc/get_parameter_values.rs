@@ -7,9 +7,9 @@ use crate::model::path::Path;
 use crate::model::tree::Tree;
 
 /// R177 to R183: any name that is not there refuses the whole call.
-pub(super) fn answer(call: Element<'_>, device: &mut Device, response: &mut Writer) -> Result<(), Fault> {
+pub(super) fn handle(request: Element<'_>, device: &mut Device, response: &mut Writer) -> Result<(), Fault> {
     response.array("ParameterList", "cwmp:ParameterValueStruct", |list| {
-        super::each_name(call, list, |name, path, list| write_values(&device.tree, name, path, list))
+        super::for_each_name(request, list, |name, path, list| write_values(&device.tree, name, path, list))
     })
 }
 

@@ -5,7 +5,7 @@ use crate::cwmp::fault::Fault;
 use crate::cwmp::soap::{Element, Writer};
 
 /// R243: those that the ACS has asked for.
-pub(super) fn answer(_: Element<'_>, device: &mut Device, response: &mut Writer) -> Result<(), Fault> {
+pub(super) fn handle(_: Element<'_>, device: &mut Device, response: &mut Writer) -> Result<(), Fault> {
     response.array("TransferList", "cwmp:QueuedTransferStruct", |list| {
         for transfer in device.state().transfers.iter().filter(|t| !t.order().origin.is_autonomous()) {
             list.element(|entry| {

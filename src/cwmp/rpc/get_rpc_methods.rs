@@ -6,7 +6,7 @@ use crate::cwmp::fault::Fault;
 use crate::cwmp::soap::{Element, Writer};
 
 /// R5: just what is answered.
-pub(super) fn answer(_: Element<'_>, device: &mut Device, response: &mut Writer) -> Result<(), Fault> {
+pub(super) fn handle(_: Element<'_>, device: &mut Device, response: &mut Writer) -> Result<(), Fault> {
     response.array("MethodList", "xsd:string", |list| methods(&device.actions).for_each(|name| list.text(name)));
     Ok(())
 }

@@ -7,8 +7,8 @@ use crate::cwmp::soap::{Element, Writer};
 
 /// R223, R224: the device reboots when the session is over; however often it is asked, it does so once, and each request
 /// is told by an `M Reboot` of its own.
-pub(super) fn answer(call: Element<'_>, device: &mut Device, _: &mut Writer) -> Result<(), Fault> {
-    let key = call.string("CommandKey", 32)?.into_owned();
+pub(super) fn handle(request: Element<'_>, device: &mut Device, _: &mut Writer) -> Result<(), Fault> {
+    let key = request.string("CommandKey", 32)?.into_owned();
     device.commit(Vec::new(), Author::Acs, |state| {
         state.reboot = true;
         state.events.raise(Event::of_command(EventCode::MReboot, key));

@@ -7,16 +7,16 @@ use crate::cwmp::fault::{Fault, FaultCode};
 use crate::cwmp::soap::{Element, Writer};
 
 /// R154, R155: an Inform after the delay, kept over reboots where the date is known.
-pub(super) fn answer(call: Element<'_>, device: &mut Device, _: &mut Writer) -> Result<(), Fault> {
-    let delay = call.unsigned_int("DelaySeconds")?;
-    let key = call.string("CommandKey", 32)?;
+pub(super) fn handle(request: Element<'_>, device: &mut Device, _: &mut Writer) -> Result<(), Fault> {
+    let delay = request.unsigned_int("DelaySeconds")?;
+    let key = request.string("CommandKey", 32)?;
     if delay == 0 {
         return Err(Fault::because(FaultCode::InvalidArguments, "DelaySeconds is 0"));
     }
     let now = device.now();
-    let mut informs = device.state().informs.clone();
+    let mut informs = device.state().scheduled_informs.clone();
     let added = informs.add(&key, Duration::from_secs(delay.into()), now);
     added.map_err(|_| Fault::because(FaultCode::InternalError, "too many Informs are scheduled already"))?;
-    device.commit(Vec::new(), Author::Acs, |state| state.informs = informs)?;
+    device.commit(Vec::new(), Author::Acs, |state| state.scheduled_informs = informs)?;
     Ok(())
 }

@@ -10,10 +10,10 @@ use crate::model::change::Change;
 use crate::model::path::{MAX_LENGTH, Path};
 
 /// Applied in the order of the list, a later entry over an earlier one, and all or nothing (R195).
-pub(super) fn answer(call: Element<'_>, device: &mut Device, _: &mut Writer) -> Result<(), Fault> {
+pub(super) fn handle(request: Element<'_>, device: &mut Device, _: &mut Writer) -> Result<(), Fault> {
     let mut decided = BTreeMap::new();
-    for entry in call.some_members("ParameterList")? {
-        let entry = Entry::read(entry)?;
+    for entry in request.some_members("ParameterList")? {
+        let entry = AttributesRequest::read(entry)?;
         entry.decide(device, &mut decided)?;
     }
     let changes = decided.into_iter().map(|(name, attributes)| Change::Attributes(name, attributes)).collect();
@@ -22,16 +22,16 @@ pub(super) fn answer(call: Element<'_>, device: &mut Device, _: &mut Writer) -> 
 }
 
 /// A SetParameterAttributesStruct; `None` where the entry leaves an attribute as it is (R197).
-struct Entry {
+struct AttributesRequest {
     name: String,
     notification: Option<Notification>,
     subscriber: Option<bool>,
 }
 
-impl Entry {
-    fn read(entry: Element<'_>) -> Result<Entry, Fault> {
+impl AttributesRequest {
+    fn read(entry: Element<'_>) -> Result<AttributesRequest, Fault> {
         let name = entry.string("Name", MAX_LENGTH)?.into_owned();
-        let mut read = Entry { name, notification: None, subscriber: None };
+        let mut read = AttributesRequest { name, notification: None, subscriber: None };
         if entry.boolean("NotificationChange")? {
             let number = entry.int("Notification")?;
             let notification = Notification::from_number(number.into());

@@ -11,12 +11,12 @@ use crate::model::tree::{DeclaredType, SetError};
 use crate::model::value::Type;
 
 /// All or nothing (R164): every parameter is decided on, all errors are told, then all is stored and set at once.
-pub(super) fn answer(call: Element<'_>, device: &mut Device, response: &mut Writer) -> Result<(), Fault> {
-    let key = call.string("ParameterKey", 32)?;
+pub(super) fn handle(request: Element<'_>, device: &mut Device, response: &mut Writer) -> Result<(), Fault> {
+    let key = request.string("ParameterKey", 32)?;
     let mut names = HashSet::new();
     let mut changes = Vec::new();
     let mut refused = Vec::new();
-    for member in call.members("ParameterList")? {
+    for member in request.members("ParameterList")? {
         let name = member.string("Name", usize::MAX)?;
         let value = member.argument("Value")?;
         let text = value.text().ok_or_else(|| Fault::because(FaultCode::InvalidArguments, "a Value is a text"))?;

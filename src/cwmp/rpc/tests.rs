@@ -351,7 +351,7 @@ fn informs_are_scheduled_and_kept() {
     }
     assert_eq!(code(&acs.call("ScheduleInform", &ask("120", "a"))), 0);
     let (restarted, _) = device(&acs.journal.records());
-    assert_eq!(restarted.state().informs.len(), 3);
+    assert_eq!(restarted.state().scheduled_informs.len(), 3);
 }
 
 #[test]

@@ -7,9 +7,9 @@ use crate::cwmp::soap::{Element, Writer};
 use crate::cwmp::transfer::{Origin, Timing};
 
 /// R241, R242: as a download, in the other direction.
-pub(super) fn answer(call: Element<'_>, device: &mut Device, response: &mut Writer) -> Result<(), Fault> {
-    let order = download::order_of_either(call, Origin::Upload)?;
-    let timing = Timing::delayed(call.unsigned_int("DelaySeconds")?, device.now());
+pub(super) fn handle(request: Element<'_>, device: &mut Device, response: &mut Writer) -> Result<(), Fault> {
+    let order = download::order_of_either(request, Origin::Upload)?;
+    let timing = Timing::delayed(request.unsigned_int("DelaySeconds")?, device.now());
     download::queue(order, timing, device)?;
     download::write_response(response);
     Ok(())

@@ -51,7 +51,7 @@ fn a_change_that_went_with_its_object_is_not_told() {
     }
     acs.device.commit(vec![Change::Delete("Device.Hosts.Host.2.".into())], Author::Other, |_| {}).expect("stored");
     assert_eq!(pending(&acs.device), ["4 VALUE CHANGE"], "there is the other");
-    assert_eq!(acs.device.news().next(), None); // R134: passive, so that it waits for a session
+    assert_eq!(acs.device.pending_notifications().next(), None); // R134: passive, so that it waits for a session
     acs.device.commit(vec![Change::Delete("Device.Hosts.Host.1.".into())], Author::Other, |_| {}).expect("stored");
     assert_eq!(pending(&acs.device), [""; 0]);
     let (restarted, _) = device(&acs.journal.records());
@@ -65,7 +65,7 @@ fn a_counter_changes_with_its_table() {
     acs.call("SetParameterAttributes", &attributes(&[(NUMBER, Some("2"), None)]));
     let add = Change::Add("Device.Hosts.Host.".into(), 2);
     assert_eq!(acs.device.commit(vec![add], Author::Other, |_| {}), Ok(true));
-    assert!(acs.device.news().next().is_some() && acs.device.state().changed.contains(NUMBER));
+    assert!(acs.device.pending_notifications().next().is_some() && acs.device.state().changed.contains(NUMBER));
     acs.call("SetParameterAttributes", &attributes(&[(NUMBER, Some("0"), None)]));
     let state = acs.device.state();
     let told = state.changed.contains(NUMBER) || state.events.contains(&EventCode::ValueChange);

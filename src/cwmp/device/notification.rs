@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 
-use super::{Device, PublishedAddress, State};
+use super::{Device, DeviceState, PublishedAddress};
 use crate::cwmp::event::{Event, EventCode};
 use crate::model::attributes::{Attributes, Notification};
 use crate::model::change::Change;
@@ -12,13 +12,13 @@ use crate::model::path::Path;
 use crate::model::tree::Tree;
 use crate::model::value::Value;
 
-/// Parameters of the ManagementServer object that the agent itself has the values of, see [`Device::provide`].
-const PROVIDED: [&str; 3] = ["ConnectionRequestURL", "UDPConnectionRequestAddress", "NATDetected"];
+/// Parameters of the ManagementServer object that the agent itself has the values of, see [`Device::set_runtime_value`].
+const RUNTIME_PARAMETERS: [&str; 3] = ["ConnectionRequestURL", "UDPConnectionRequestAddress", "NATDetected"];
 
 impl Device {
     /// The names of changed parameters that no Inform has told yet and that are to be told at once: their notification
     /// is active (R198).
-    pub fn news(&self) -> impl Iterator<Item = &str> {
+    pub fn pending_notifications(&self) -> impl Iterator<Item = &str> {
         let is_active =
             |name: &&str| self.tree.parameter(name).is_ok_and(|p| p.attributes().notification == Notification::Active);
         let changed = self.state.events.is_new(&EventCode::ValueChange).then_some(&self.state.changed);
@@ -26,14 +26,14 @@ impl Device {
     }
 
     /// The parameters whose values the agent itself has, with what they are now.
-    pub fn provided(&self) -> Vec<(String, String)> {
-        let names = PROVIDED.iter().map(|parameter| self.management_server_name(parameter));
+    pub fn runtime_values(&self) -> Vec<(String, String)> {
+        let names = RUNTIME_PARAMETERS.iter().map(|parameter| self.management_server_name(parameter));
         names.filter_map(|name| self.tree.get(&name).map(|value| (name, value.to_string()))).collect()
     }
 
     /// Gives a parameter the value that the agent itself has for it, and notes where that is another than the ACS was
     /// told. A model without the parameter is left as it is.
-    pub fn provide(&mut self, name: &str, text: &str) {
+    pub fn set_runtime_value(&mut self, name: &str, text: &str) {
         let Ok(parameter) = self.tree.parameter(name) else { return };
         let Ok(value) = parameter.spec.parse(text) else {
             log::warn!("{name}: the data model does not allow its value {text:?}");
@@ -41,7 +41,7 @@ impl Device {
         };
         let is_watched = parameter.spec.inform || parameter.attributes().notification != Notification::Off;
         let (shown, sum) = (digest(&parameter.stored()), digest(&value));
-        let differs = is_watched && self.state.told.insert(name.to_owned(), sum).unwrap_or(shown) != sum;
+        let differs = is_watched && self.state.reported.insert(name.to_owned(), sum).unwrap_or(shown) != sum;
         // An ACS that is yet to meet the device was told nothing (R101).
         if differs && !self.state.events.contains(&EventCode::Bootstrap) {
             self.state.changed.insert(name.to_owned());
@@ -62,7 +62,7 @@ impl Device {
         let PublishedAddress { address, nat_detected } = self.state.udp_address.clone();
         let literal = if nat_detected { "true" } else { "false" };
         for (name, text) in [("UDPConnectionRequestAddress", address.as_str()), ("NATDetected", literal)] {
-            self.provide(&self.management_server_name(name), text);
+            self.set_runtime_value(&self.management_server_name(name), text);
         }
     }
 
@@ -74,11 +74,11 @@ impl Device {
         // The empty path is always there.
         let _ = self.tree.visit_values(&everything, &mut |parameter| {
             let name = parameter.name;
-            if !self.is_watched(name, parameter.attributes()) || self.is_provided(name) {
+            if !self.is_watched(name, parameter.attributes()) || self.is_runtime_value(name) {
                 return;
             }
             let sum = digest(&parameter.factory());
-            if self.state.told.get(name).is_some_and(|told| *told != sum) {
+            if self.state.reported.get(name).is_some_and(|told| *told != sum) {
                 news.push(name.to_owned());
             }
             if !parameter.is_changed() {
@@ -89,13 +89,14 @@ impl Device {
             self.state.changed.extend(news);
             self.state.events.raise(Event::new(EventCode::ValueChange));
         }
-        let provided = std::mem::take(&mut self.state.told).into_iter().filter(|(name, _)| self.is_provided(name));
+        let provided =
+            std::mem::take(&mut self.state.reported).into_iter().filter(|(name, _)| self.is_runtime_value(name));
         watched.extend(provided);
-        self.state.told = watched;
+        self.state.reported = watched;
     }
 
     /// R99, R101: what the ACS is to hear of. Gives whether it is to hear of it at once.
-    pub(super) fn note(&self, changes: &[Change], state: &mut State) -> bool {
+    pub(super) fn note_value_changes(&self, changes: &[Change], state: &mut DeviceState) -> bool {
         let mut active = false;
         let by_change =
             |change| self.tree.parameters_changed_by(change).into_iter().chain(self.address_chosen_by(change));
@@ -132,12 +133,12 @@ impl Device {
     }
 
     /// What is deleted (R207), or watched by nobody any more (R99), is not to be told either.
-    pub(super) fn forget_untold(&self, changes: &[Change], state: &mut State) {
+    pub(super) fn drop_unwatched_changes(&self, changes: &[Change], state: &mut DeviceState) {
         for change in changes {
             match change {
-                Change::Delete(instance) => state.forget_changes(|name| name.starts_with(instance.as_str())),
+                Change::Delete(instance) => state.drop_changes(|name| name.starts_with(instance.as_str())),
                 Change::Attributes(name, attributes) if !self.is_watched(name, *attributes) => {
-                    state.forget_changes(|changed| changed == name);
+                    state.drop_changes(|changed| changed == name);
                 }
                 _ => {}
             }
@@ -146,55 +147,55 @@ impl Device {
 
     /// A parameter of the factory state that the ACS begins to watch: from now on a firmware that brings another value
     /// for it is noticed.
-    pub(super) fn watch_attributes(&self, changes: &[Change], state: &mut State) {
+    pub(super) fn report_newly_watched(&self, changes: &[Change], state: &mut DeviceState) {
         for change in changes {
             if let Change::Attributes(name, attributes) = change
                 && attributes.notification != Notification::Off
                 && let Ok(parameter) = self.tree.parameter(name)
                 && !parameter.is_changed()
             {
-                state.told.insert(name.clone(), digest(&parameter.factory()));
+                state.reported.insert(name.clone(), digest(&parameter.factory()));
             }
         }
     }
 
     /// A value that somebody has set is no longer that of the factory state: no firmware brings another.
-    pub(super) fn forget_factory_values(changes: &[Change], state: &mut State) {
+    pub(super) fn forget_reported_values(changes: &[Change], state: &mut DeviceState) {
         for change in changes {
             if let Change::Set(name, _) = change {
-                state.told.remove(name);
+                state.reported.remove(name);
             }
         }
     }
 
     /// Values that were stored, and that the model of today does not allow: the ACS knows these, and is to hear of what
     /// is there instead (R99).
-    pub(super) fn note_lost_values(tree: &Tree, state: &mut State, lost: Vec<LostValue>) {
-        for LostValue(name, sum) in lost {
+    pub(super) fn note_dropped_values(tree: &Tree, state: &mut DeviceState, lost: Vec<DroppedValue>) {
+        for DroppedValue(name, sum) in lost {
             // A later one may have been allowed.
             if tree.parameter(&name).is_ok_and(|parameter| !parameter.is_changed()) {
-                state.told.entry(name).or_insert(sum);
+                state.reported.entry(name).or_insert(sum);
             }
         }
     }
 
-    /// Whether the agent itself has the value of this parameter, see [`Device::provide`].
-    fn is_provided(&self, name: &str) -> bool {
+    /// Whether the agent itself has the value of this parameter, see [`Device::set_runtime_value`].
+    fn is_runtime_value(&self, name: &str) -> bool {
         let parameter =
             name.strip_prefix(self.tree.root_name()).and_then(|name| name.strip_prefix(".ManagementServer."));
-        parameter.is_some_and(|parameter| PROVIDED.contains(&parameter))
+        parameter.is_some_and(|parameter| RUNTIME_PARAMETERS.contains(&parameter))
     }
 }
 
 /// The name of a parameter, and the digest of a value that was stored for it.
-pub(super) struct LostValue(String, u32);
+pub(super) struct DroppedValue(String, u32);
 
-impl LostValue {
+impl DroppedValue {
     /// The one that this change of the journal would have set, where the parameter is still there.
-    pub(super) fn of(change: &Json, tree: &Tree) -> Option<LostValue> {
+    pub(super) fn of(change: &Json, tree: &Tree) -> Option<DroppedValue> {
         let text = |at: usize| change.get(at).and_then(Json::as_str);
         let (Some("="), Some(name), Some(value)) = (text(0), text(1), text(2)) else { return None };
-        tree.parameter(name).is_ok().then(|| LostValue(name.to_owned(), digest_of(value)))
+        tree.parameter(name).is_ok().then(|| DroppedValue(name.to_owned(), digest_of(value)))
     }
 }
 
