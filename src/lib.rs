@@ -7,7 +7,7 @@
 //! main.rs  cli  config  check  doctor   arguments in, exit code out
 //! agent                    the one thread that owns everything that can change
 //! ──────────────────────── drivers: sockets, files, processes, threads
-//! acs  connection_request  control  transfer  process  readiness  store  log  output  clock  time_zone
+//! acs  connection_request  control  transfer  process  readiness  store  log  output  thread  clock  time_zone
 //! ──────────────────────── protocol: no socket, no file, no clock, no thread
 //! cwmp  schedule  digest  stun  url
 //! ──────────────────────── model: knows neither XML nor CWMP
@@ -41,6 +41,7 @@ pub mod schedule;
 pub mod secret;
 pub mod store;
 pub mod stun;
+mod thread;
 pub mod time_zone;
 pub mod transfer;
 pub mod url;

@@ -4,10 +4,10 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
-use std::thread;
 
 use super::transport::{IoLimits, TICK, plain};
 use crate::cwmp::session_error::SessionError;
+use crate::thread;
 use crate::url::{Host, Url};
 
 /// Resolvers put packets of some kilobytes on the stack.
@@ -28,7 +28,6 @@ pub(super) fn resolve(url: &Url, limits: &IoLimits) -> Result<Vec<SocketAddr>, S
 }
 
 /// Waits for what cannot be interrupted, unless the agent is told to stop meanwhile.
-#[expect(clippy::disallowed_methods, reason = "a driver: names are resolved by a thread of their own")]
 fn wait_for<T: Send + 'static>(
     look_up: impl FnOnce() -> io::Result<T> + Send + 'static,
     limits: &IoLimits,
@@ -38,7 +37,7 @@ fn wait_for<T: Send + 'static>(
         // Nobody waits for it any more where the agent was told to stop.
         let _ = sender.send(look_up());
     };
-    if let Err(error) = thread::Builder::new().name("resolver".into()).stack_size(STACK).spawn(look_up) {
+    if let Err(error) = thread::spawn("resolver", STACK, Box::new(look_up)) {
         return Ok(Err(error));
     }
     loop {

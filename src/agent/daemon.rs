@@ -3,12 +3,12 @@
 //! SIGTERM and SIGINT end it, also in a session; SIGHUP has the configuration read again as soon as no session runs.
 
 use std::error::Error;
+use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::{io, thread};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -18,6 +18,7 @@ use super::{Agent, ExitReason, Handles, LatestStatus, StartFailure, Wake};
 use crate::config::{Config, StartupError};
 use crate::control::ControlServer;
 use crate::log::Destination;
+use crate::thread;
 use crate::time_zone::LocalZone;
 
 /// Wake-ups that may wait while a session runs; a further one makes its sender wait.
@@ -77,7 +78,6 @@ fn refuse(error: &dyn Error, log_to: Destination, status: u8) -> ExitCode {
 }
 
 /// Starts the thread that turns signals into wake-ups.
-#[expect(clippy::disallowed_methods, reason = "a driver: signals are waited for by a thread of their own")]
 fn watch_signals(wakes: SyncSender<Wake>, stop: Arc<AtomicBool>, reload: Arc<AtomicBool>) -> io::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     let watch = move || {
@@ -88,7 +88,7 @@ fn watch_signals(wakes: SyncSender<Wake>, stop: Arc<AtomicBool>, reload: Arc<Ato
             let _ = wakes.try_send(wake);
         }
     };
-    thread::Builder::new().name("signals".into()).stack_size(SIGNAL_STACK).spawn(watch).map(drop)
+    thread::spawn("signals", SIGNAL_STACK, Box::new(watch)).map(drop)
 }
 
 /// Opens the control socket; the agent goes on without it where that cannot be.

@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use log::Level;
@@ -21,6 +21,7 @@ use super::limits::{ClientNetwork, Limits};
 use super::outcome::HttpOutcome;
 use crate::clock::Clock;
 use crate::readiness::{self, PollFlags};
+use crate::thread;
 
 /// Room for a poll set, a chunk and the header fields of a request; only pages that are touched cost memory.
 const STACK: usize = 128 << 10;
@@ -43,7 +44,6 @@ pub struct HttpListener {
 impl HttpListener {
     /// Listens at `address`, where `[::]` stands for IPv4 and IPv6, and port 0 for a free one. `wake` is called from a
     /// thread of its own after each accepted request has been answered, and must not wait (R259).
-    #[expect(clippy::disallowed_methods, reason = "a driver: the thread of the listener")]
     pub fn start(
         address: SocketAddr,
         limits: Limits,
@@ -75,7 +75,7 @@ impl HttpListener {
             let stop = Arc::clone(&stop);
             move || service.run(&stop)
         };
-        let thread = thread::Builder::new().name("http".into()).stack_size(STACK).spawn(serve)?;
+        let thread = thread::spawn("http", STACK, Box::new(serve))?;
         Ok(HttpListener { address, stop, waker, thread: Some(thread) })
     }
 

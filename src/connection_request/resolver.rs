@@ -5,9 +5,9 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread;
 
 use crate::stun::StunServerName;
+use crate::thread;
 
 /// Resolvers put packets of some kilobytes on the stack.
 const STACK: usize = 256 << 10;
@@ -29,7 +29,6 @@ impl Resolver {
     }
 
     /// Begins to resolve; the answer comes with [`Resolver::answer`].
-    #[expect(clippy::disallowed_methods, reason = "a driver: names are resolved by a thread of their own")]
     pub(super) fn ask(&mut self, server: StunServerName) {
         if self.busy {
             self.next = Some(server); // what was to be next is not of interest any more
@@ -43,7 +42,7 @@ impl Resolver {
             let _ = (&*waker).write(&[0]);
         };
         self.busy = true;
-        if let Err(error) = thread::Builder::new().name("resolver".into()).stack_size(STACK).spawn(resolve) {
+        if let Err(error) = thread::spawn("resolver", STACK, Box::new(resolve)) {
             log::warn!("cannot resolve {server}: {error}");
             let _ = self.sender.send((server, Vec::new())); // to ourselves
         }

@@ -15,7 +15,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rand::RngCore;
@@ -29,6 +29,7 @@ use super::{AccessSettings, ListenerState, local_address};
 use crate::clock::Clock;
 use crate::readiness::{self, PollFlags};
 use crate::stun::{Action, Binding, Port, PublishedBinding, StunSettings, StunStatus};
+use crate::thread;
 
 /// Room for a datagram, its header fields and a STUN message; only pages that are touched cost memory.
 const STACK: usize = 128 << 10;
@@ -80,7 +81,6 @@ struct UdpShared {
 impl UdpListener {
     /// Listens at `address`. `report` is called from a thread of its own and must not wait; but what is known without
     /// asking anybody, such as the local address, is reported before this comes back.
-    #[expect(clippy::disallowed_methods, reason = "a driver: the thread of the socket")]
     pub fn start(
         address: SocketAddr,
         accepted: Rate,
@@ -123,7 +123,7 @@ impl UdpListener {
             look_at: Duration::ZERO,
         };
         service.step();
-        let thread = thread::Builder::new().name("udp".into()).stack_size(STACK).spawn(move || service.run())?;
+        let thread = thread::spawn("udp", STACK, Box::new(move || service.run()))?;
         Ok(UdpListener { address, shared, waker, thread: Some(thread) })
     }
 

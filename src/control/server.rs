@@ -6,11 +6,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 
 use super::control_thread::ControlThread;
 use super::message::{CommandResult, Request};
 use super::socket::SocketFile;
+
+use crate::thread;
 
 /// Room for a poll set, a chunk of a request and the JSON writer; only pages that are touched cost memory.
 const STACK: usize = 128 << 10;
@@ -130,7 +132,6 @@ pub struct ControlServer {
 
 impl ControlServer {
     /// Serves `daemon` at the socket `path`, which only its owner may open.
-    #[expect(clippy::disallowed_methods, reason = "a driver: the thread of the control socket")]
     pub fn start(path: &Path, daemon: impl RequestHandler) -> io::Result<ControlServer> {
         let (file, listener) = SocketFile::listen(path)?;
         let (waker, woken) = UnixStream::pair()?;
@@ -143,7 +144,7 @@ impl ControlServer {
             let stop = Arc::clone(&stop);
             move || control_thread.run(&stop)
         };
-        let thread = thread::Builder::new().name("control".into()).stack_size(STACK).spawn(serve)?;
+        let thread = thread::spawn("control", STACK, Box::new(serve))?;
         Ok(ControlServer { file: Some(file), stop, waker, thread: Some(thread) })
     }
 }

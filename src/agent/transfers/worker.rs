@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::agent::Wake;
@@ -16,6 +16,7 @@ use crate::clock::Now;
 use crate::cwmp::fault::FaultCode;
 use crate::cwmp::transfer::{Failure, Transfer, TransferQueue};
 use crate::model::actions::Actions;
+use crate::thread;
 use crate::transfer::Progress;
 
 /// Where files lie, below the configured directory; nothing else is kept there.
@@ -215,7 +216,6 @@ impl TransferWorker {
     }
 
     /// Starts the thread of a job.
-    #[expect(clippy::disallowed_methods, reason = "a driver: a file is moved and applied by a thread of its own")]
     pub(super) fn start(
         &mut self,
         transfer: &Transfer,
@@ -236,7 +236,7 @@ impl TransferWorker {
             let _ = waker.try_send(Wake::Transfer);
         };
         let (id, attempt) = (transfer.id(), transfer.attempt());
-        let thread = thread::Builder::new().name("transfer".into()).stack_size(STACK).spawn(run);
+        let thread = thread::spawn("transfer", STACK, Box::new(run));
         if let Err(error) = &thread {
             let text = format!("the device has no thread left: {error}");
             progress.end(StepResult::NotStarted(Failure::lasting(FaultCode::InternalError, text)));
@@ -276,7 +276,7 @@ pub(super) fn remove(file: &Path) {
 pub(super) fn wait(limit: Duration, is_so: impl Fn() -> bool) {
     let mut waited = Duration::ZERO;
     while waited < limit && !is_so() {
-        thread::sleep(POLL);
+        std::thread::sleep(POLL);
         waited += POLL;
     }
 }
