@@ -4,9 +4,9 @@
     python3 data-model/generate.py DIRECTORY
 
 DIRECTORY holds the official tr-181-2-17-0-cwmp-full.xml and tr-098-1-8-0-full.xml. The files
-selection-181.txt and selection-098.txt beside this program say which objects the gateway has,
-which instances exist in factory state, and with which values. Run it again after each change of
-those; tests/it/official_models.rs checks the result against the XML independently.
+selection-181.txt and selection-098.txt beside this program list the objects of the gateway,
+its instances in the factory state, and their values. Run it again after each change of
+these files; tests/it/official_models.rs checks the result against the XML independently.
 
 A selection consists of sections, each headed by a path that starts at the left margin. A path
 with `{i}`, or without any instance, takes an object from the official model with every parameter
@@ -35,7 +35,7 @@ MODELS = [
     ("tr-181-2-17-0-cwmp-full.xml", "selection-181.txt", "tr-181.json"),
     ("tr-098-1-8-0-full.xml", "selection-098.txt", "tr-098.json"),
 ]
-# Left out everywhere: alias-based addressing is not supported.
+# The agent does not support alias-based addressing, so no object has these parameters.
 NEVER = {"Alias"}
 NULL = {
     "string": "", "int": "0", "unsignedInt": "0", "long": "0", "unsignedLong": "0",
@@ -92,7 +92,7 @@ def read_selection(file):
 
 
 def expand(path):
-    """`[1-3]` in a path stands for three paths."""
+    """Expands `[1-3]` in a path to three paths."""
     span = re.search(r"\[(\d+)-(\d+)\]", path)
     if not span:
         return [path]
@@ -181,7 +181,7 @@ class Generator:
                     yield parameter
 
     def counted(self, item, name):
-        """The table that a parameter counts; None: it counts none; "": one that is not selected."""
+        """Returns the table that a parameter counts; None: it counts none; "": a table that is not selected."""
         for path, table in self.model.objects.items():
             if table.table and table.counter == name and parent(path) == item.path:
                 return path.split(".")[-3] if path in self.templates else ""
@@ -232,7 +232,7 @@ class Generator:
             out["maxLength"] = high
         enum = syntax.enum
         if syntax.enum_of:
-            # The ACS may choose what the device says it supports: at most the target's enumeration.
+            # The ACS may choose among the values that the device supports: at most the target's enumeration.
             enum = list(item.parameters[syntax.enum_of].syntax.enum)
             if syntax.enum_null and enum:
                 enum.insert(0, syntax.enum_null)
@@ -272,7 +272,7 @@ class Generator:
             node[name] = value
 
     def add_interface_stack(self):
-        """InterfaceStack repeats what the LowerLayers parameters say (TR-181)."""
+        """Fills InterfaceStack, which repeats the LowerLayers parameters (TR-181)."""
         if "InterfaceStack" not in self.tree:
             return
         pairs = []
@@ -294,7 +294,7 @@ def plain_string(syntax):
 
 
 def hull(spans):
-    """One interval for several that touch; None stands for an open end."""
+    """Merges intervals that touch; None stands for an open end."""
     if not spans:
         return None, None
     spans = sorted(spans, key=lambda s: (s[0] is not None, s[0] or 0))
@@ -306,7 +306,7 @@ def hull(spans):
 
 
 def pattern(alternatives):
-    """One anchored-by-the-reader expression; \\d means ASCII digits in every dialect then."""
+    """Joins patterns to one expression, which its reader anchors; \\d becomes ASCII digits for every dialect."""
     text = [a.replace(r"\d", "[0-9]") for a in alternatives]
     return text[0] if len(text) == 1 and "|" not in text[0] else "(" + "|".join(text) + ")"
 
@@ -315,7 +315,7 @@ def pattern(alternatives):
 
 
 class Factory:
-    """The parameters that exist in factory state, instances counted, templates not."""
+    """Yields the parameters of the factory state: instances count, templates do not."""
 
     def __init__(self, tree, root):
         self.tree = tree
@@ -379,7 +379,7 @@ def dangling(schema, value, objects):
 
 
 def problem(schema, value):
-    """Why a value breaks its constraints, or None."""
+    """Returns the reason for which a value breaks its constraints, or None."""
     if not schema.get("list"):
         return item_problem(schema, value)
     items = value.split(",") if value else []
@@ -407,11 +407,11 @@ def item_problem(schema, value):
     return None
 
 
-# ---------------------------------------------------------------- JSON for human readers
+# ---------------------------------------------------------------- JSON in a readable layout
 
 
 def write(node, indent=0):
-    """Objects over several lines; a parameter, and an instance that is short, on one."""
+    """Writes an object over several lines, and a parameter or a short instance on one."""
     pad = "  " * (indent + 1)
     lines = []
     for name, child in node.items():

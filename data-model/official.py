@@ -1,6 +1,6 @@
 """Reads an official data model (cwmp-datamodel XML) into objects and parameters.
 
-Only facts are read: names, types, facets, defaults, flags. Descriptions are not looked at.
+Reads only facts: names, types, facets, defaults, flags. Ignores descriptions.
 """
 
 import re
@@ -16,7 +16,7 @@ GONE = {"deleted"}
 
 @dataclass
 class Syntax:
-    """What a parameter's value may be; also the form of a named data type."""
+    """The limits of a parameter's value, or of a named data type."""
 
     type: str = ""
     is_list: bool = False
@@ -133,7 +133,7 @@ class Model:
             syntax.max_items = int(element.get("maxItems"))
 
     def _facets(self, path, syntax, element):
-        """Facets that are given replace those that were inherited."""
+        """Replaces inherited facets by those that are given."""
         found = {"range": [], "size": [], "enumeration": [], "pattern": []}
         for child in element:
             if child.get("status") in GONE:
@@ -159,7 +159,7 @@ class Model:
 
     @staticmethod
     def _resolve(path, target):
-        """`#.` climbs one object (a table and its `{i}` are one), a leading dot starts at the root."""
+        """Resolves a relative path: `#.` climbs one object (a table and its `{i}` are one), a leading dot starts at the root."""
         own = re.findall(r"[^.]+(?:\.\{i\})?", path)
         climbed = len(target) - len(target.lstrip("#"))
         rest = target.lstrip("#").lstrip(".").rstrip(".")
@@ -172,7 +172,7 @@ class Model:
         return ".".join(base + ([rest] if rest else [])) + "."
 
     def _drop_unknown_targets(self):
-        """A target that is no table of the model (there are some) can never be met."""
+        """Drops targets that are no table of the model: no value could refer to them."""
         known = {p.removesuffix("{i}.") for p, item in self.objects.items() if item.table}
         for item in self.objects.values():
             for parameter in item.parameters.values():

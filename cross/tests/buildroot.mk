@@ -1,4 +1,4 @@
-# What cross/buildroot uses of Buildroot's infrastructure, and a goal that installs the package's files.
+# The part of Buildroot's infrastructure that cross/buildroot uses, and a goal that installs the package's files.
 INSTALL := install
 qstrip = $(strip $(subst ",,$(1)))
 define cargo-package

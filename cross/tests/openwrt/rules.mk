@@ -1,4 +1,4 @@
-# What cross/openwrt/Makefile uses of OpenWrt's rules.mk, and a goal that installs the package's files.
+# The part of OpenWrt's rules.mk that cross/openwrt/Makefile uses, and a goal that installs the package's files.
 INCLUDE_DIR:=$(TOPDIR)/include
 INSTALL_BIN:=install -m 0755
 INSTALL_DIR:=install -d -m 0755

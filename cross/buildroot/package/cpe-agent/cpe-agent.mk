@@ -4,8 +4,8 @@
 #
 ################################################################################
 
-# The clone that this tree belongs to, as it was committed. The download of it brings the crates
-# along, so that the build itself needs no network.
+# The committed state of the clone that this tree belongs to. The download vendors the crates, so
+# that the build itself needs no network.
 CPE_AGENT_CLONE = $(abspath $(BR2_EXTERNAL_CPE_AGENT_PATH)/../..)
 CPE_AGENT_VERSION = $(shell git -C $(CPE_AGENT_CLONE) rev-parse HEAD)
 CPE_AGENT_SITE = file://$(CPE_AGENT_CLONE)
@@ -24,7 +24,7 @@ endif
 CPE_AGENT_DEVICE = $(call qstrip,$(BR2_PACKAGE_CPE_AGENT_DATA_MODEL))
 CPE_AGENT_OWN_CONFIG = $(call qstrip,$(BR2_PACKAGE_CPE_AGENT_CONFIG))
 
-# Over the whole prefix of cargo, whose place for programs is /usr/bin.
+# cargo installs programs into /usr/bin; a daemon belongs into /usr/sbin.
 define CPE_AGENT_INSTALL_FILES
 	rm -f $(TARGET_DIR)/usr/bin/cpe-agent
 	$(INSTALL) -D -m 0755 $(@D)/target/$(RUSTC_TARGET_NAME)/$(if $(BR2_ENABLE_DEBUG),debug,release)/cpe-agent \

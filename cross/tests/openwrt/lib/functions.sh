@@ -1,6 +1,6 @@
 # shellcheck shell=dash
-# What the scripts use of OpenWrt's /lib/functions.sh, for one package: sections are read from
-# $UCI_CONFIG_DIR.
+# The part of OpenWrt's /lib/functions.sh that the scripts use, for one package: it reads sections
+# from $UCI_CONFIG_DIR.
 
 config_load() {
 	local line number section=''
