@@ -1,23 +1,30 @@
 //! `cpe-agent`: a small, synchronous TR-069 (CWMP) CPE agent for embedded gateways.
 //!
-//! A house with four floors. Data enters at the roof as bytes, goes down to become meaning, and comes up as bytes
-//! again. A room imports only from floors below it.
+//! Bytes of the ACS pass down through these layers, become changes of the data model, and the response passes up again.
+//! A module imports only from layers below it. `ARCHITECTURE.md` has the map, the threads, the errors and a glossary.
 //!
 //! ```text
-//! main.rs  cli  config  check  doctor   arguments in, exit code out
-//! agent                    the one thread that owns everything that can change
+//! main.rs  cli  config  check  doctor   arguments in, exit status out
+//! agent                    the agent thread, which owns everything that can change
 //! ──────────────────────── drivers: sockets, files, processes, threads
 //! acs  connection_request  control  transfer  process  readiness  store  log  output  thread  clock  time_zone
 //! ──────────────────────── protocol: no socket, no file, no clock, no thread
 //! cwmp  schedule  digest  stun  url
 //! ──────────────────────── model: knows neither XML nor CWMP
 //! model
-//! ──────────────────────── what any floor may use
+//! ──────────────────────── for every layer
 //! secret  clock::Now
 //! ```
 //!
-//! Time, chance and storage are handed in: what is below the drivers is given the time as [`clock::Now`], random bytes
-//! as arguments, and never touches a file.
+//! Time, random bytes and storage are arguments: the layers below the drivers get the time as [`clock::Now`], and never
+//! touch a file, so that a test can run them without waiting.
+//!
+//! # Citations
+//!
+//! `R145` in a comment is the requirement **R145** of `docs/requirements.md`, where its text and its source stand. Table
+//! H1 (events), table R1 (fault codes), table A1 (RPCs) and table Z1 (ManagementServer) stand there too. `A6 §3.7.1.5` is
+//! a section of TR-069 Amendment 6 Corrigendum 1, and `T8` its Table 8. `tests/conformance.md` names the tests of each
+//! requirement.
 
 pub mod acs;
 pub mod agent;

@@ -1,4 +1,4 @@
-//! From data-model files to a [`Schema`] and the [`Tree`] of the factory state; the format is that of `interface.md`.
+//! From data-model files to a [`Schema`] and the [`Tree`] of the factory state; the format is that of docs/data-model.md.
 //!
 //! ```text
 //! texts ──Tape::read──▶ Raw, laid over each other ──SchemaBuilder──▶ Schema ──InstanceLoader──▶ Tree

@@ -11,6 +11,9 @@
 //! A test cites a requirement by its number, such as `R164`, or `R134 to R136`, in its comments, in its messages, or in
 //! those of the functions of its file that it calls. The table is written from that, and this test fails where it is
 //! not what it would write: `CONFORMANCE=write cargo test --test it conformance` writes it anew.
+//!
+//! The text of each requirement stands in `docs/requirements.md`, and so do the tables that are cited by name, such as
+//! table H1. A citation without a text fails too.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -28,6 +31,7 @@ const RULES: &str = "every session with the reference ACS";
 
 const TABLE: &str = "tests/conformance.md";
 const LIST: &str = "tests/conformance.txt";
+const TEXTS: &str = "docs/requirements.md";
 
 #[test]
 fn the_table_is_that_of_the_tests() {
@@ -44,6 +48,75 @@ fn the_table_is_that_of_the_tests() {
          CONFORMANCE=write cargo test --test it conformance",
         first_difference(&found, &table)
     );
+}
+
+#[test]
+fn every_citation_has_a_text() {
+    let texts = Texts::of(&fs::read_to_string(TEXTS).expect(TEXTS));
+    let mut complaints = Vec::new();
+    let entries = entries(&fs::read_to_string(LIST).expect(LIST), &mut complaints);
+    for entry in entries {
+        if let Entry::Requirement(Requirement { number, level, .. }) = entry
+            && texts.levels.get(&number) != Some(&level)
+        {
+            complaints.push(format!("R{number}: {LIST} has {level}, {TEXTS} has {:?}", texts.levels.get(&number)));
+        }
+    }
+    let mut files = Vec::new();
+    for directory in ["src", "tests", "docs", "examples", "benches", "cross"] {
+        collect(Path::new(directory), &mut files);
+    }
+    files.extend(["ARCHITECTURE.md", "CONTRIBUTING.md", "README.md", "SECURITY.md"].map(PathBuf::from));
+    // The examples of its own tests cite numbers that do not exist.
+    for file in files.iter().filter(|file| !file.ends_with("conformance.rs")) {
+        let Ok(text) = fs::read_to_string(file) else { continue };
+        for citation in texts.missing(&text) {
+            complaints.push(format!("{}: {citation} has no text", file.display()));
+        }
+    }
+    assert!(complaints.is_empty(), "citations that {TEXTS} does not explain:\n{}", complaints.join("\n"));
+}
+
+/// The requirements and tables that have a text.
+struct Texts {
+    /// Number and level.
+    levels: BTreeMap<u16, String>,
+    /// Such as `H1`.
+    tables: BTreeSet<String>,
+}
+
+impl Texts {
+    /// A requirement is `- **R145** [MUST] …`, a table has the title `**Table H1 – …**`.
+    fn of(document: &str) -> Texts {
+        let requirement = |line: &str| {
+            let (number, rest) = line.strip_prefix("- **R")?.split_once("** [")?;
+            let (level, text) = rest.split_once("] ")?;
+            (!text.is_empty()).then_some((number.parse().ok()?, level.to_owned()))
+        };
+        let table = |line: &str| line.strip_prefix("**Table ")?.split(' ').next().map(str::to_owned);
+        let levels = document.lines().filter_map(requirement).collect();
+        Texts { levels, tables: document.lines().filter_map(table).collect() }
+    }
+
+    /// The citations of a text that have none here.
+    fn missing(&self, text: &str) -> Vec<String> {
+        let numbers = citations(text).into_iter().filter(|number| !self.levels.contains_key(number));
+        let mut missing: Vec<String> = numbers.map(|number| format!("R{number}")).collect();
+        for (at, before) in text.match_indices("able ") {
+            let word = text[at + before.len()..].split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default();
+            let is_cited = text[..at].ends_with(['t', 'T']) && is_table(word);
+            if is_cited && !self.tables.contains(word) {
+                missing.push(format!("table {word}"));
+            }
+        }
+        missing
+    }
+}
+
+/// Returns true for the name of a table, such as `H1`: capital letters, then digits.
+fn is_table(word: &str) -> bool {
+    let digits = word.trim_start_matches(|c: char| c.is_ascii_uppercase());
+    digits.len() < word.len() && !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn first_difference(found: &str, expected: &str) -> String {
@@ -159,6 +232,7 @@ fn table(list: &str, tests: &[Test]) -> (String, Vec<String>) {
 const HEAD: &str = "# Conformance\n\n\
     The requirements of TR-069 (Amendment 6, Corrigendum 1) by the numbers that the code and the tests cite, and what \
     proves each of them.\n\
+    [docs/requirements.md](../docs/requirements.md) has their text and their sources.\n\
     Written by `tests/it/conformance.rs` from the tests and from `tests/conformance.txt`; do not edit it.\n";
 
 /// Exactly one state for each: tests, tests of a part, or a reason why there is none.
@@ -208,6 +282,7 @@ fn tests_of_the_package() -> Vec<Test> {
     let mut files = Vec::new();
     collect(Path::new("src"), &mut files);
     collect(Path::new("tests"), &mut files);
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "rs"));
     files.sort();
     let others = ["tests/it/conformance.rs", "tests/it/reference_acs.rs"];
     let read = |file: &PathBuf| (module(file), fs::read_to_string(file).expect("a source file"));
@@ -240,7 +315,7 @@ fn collect(directory: &Path, files: &mut Vec<PathBuf>) {
         let path = entry.expect("an entry").path();
         if path.is_dir() {
             collect(&path, files);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+        } else {
             files.push(path);
         }
     }
@@ -454,6 +529,13 @@ mod tests {
         }
         let test = Test { name: "a::test".into(), cites: cites.iter().copied().collect() };
         table(&whole, &[test]).1
+    }
+
+    #[test]
+    fn a_citation_without_a_text_is_found() {
+        let texts = Texts::of("- **R1** [MUST] A text. — *A6*\n- **R2** [MUST NOT] \n\n**Table H1 – events** (T8)\n");
+        assert_eq!(texts.levels, BTreeMap::from([(1, "MUST".to_owned())]));
+        assert_eq!(texts.missing("R1, R2; table H1, Table Z1 and table 3; a table (R1)"), ["R2", "table Z1"]);
     }
 
     #[test]

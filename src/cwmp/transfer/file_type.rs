@@ -1,7 +1,7 @@
 //! File types: what Download and Upload call them, and what the list of all transfers does.
 
 /// What GetAllQueuedTransfers and AutonomousTransferComplete call a file: they have one list for both directions, in
-/// which uploads of an instance are 6 and 7, and a stored image is 8 (requirements, appendix 2, 13).
+/// which uploads of an instance are 6 and 7, and a stored image is 8 (C13 of docs/requirements.md).
 pub fn as_reported(file_type: &str, is_download: bool) -> String {
     let renumbered = |number: &str, rest: &str| format!("{number} {rest}");
     let Some((number, rest)) = file_type.split_once(' ') else { return file_type.to_owned() };
