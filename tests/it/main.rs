@@ -15,6 +15,7 @@ mod connection_request;
 mod contact;
 mod control;
 mod doctor;
+mod documents;
 mod failing_storage;
 mod files;
 mod http;
@@ -26,7 +27,7 @@ mod parameters;
 mod periodic;
 mod persistence;
 mod program;
-mod readme;
+
 mod redirects;
 mod reference_acs;
 mod rpc;

@@ -1,0 +1,198 @@
+//! The examples: JSON loads, command lines parse, and shown output is that of the program.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::Output;
+
+use tempfile::TempDir;
+
+use super::{agent, document, documents, root};
+use crate::gateway::SOON;
+use crate::support::{Acs, AcsOptions, Agent};
+
+/// The blocks of a language, without the fences.
+fn blocks<'t>(text: &'t str, language: &str) -> Vec<&'t str> {
+    let opening = format!("```{language}\n");
+    let blocks: Vec<&str> = text.split(&opening).skip(1).filter_map(|rest| rest.split("\n```").next()).collect();
+    assert_eq!(blocks.len(), text.matches(&opening).count());
+    blocks
+}
+
+/// A directory with the files that the examples name: the shipped models, `acme.json` and `config.json`.
+fn clone() -> TempDir {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let at = |name: &str| directory.path().join(name);
+    symlink(root().join("data-model"), at("data-model")).expect("a link");
+    symlink(root().join("data-model/tr-181.json"), at("data-model.json")).expect("a link");
+    fs::write(at("acme.json"), blocks(&document("docs/data-model.md"), "json")[0]).expect("a file");
+    fs::write(at("acme.key"), "secret\n").expect("a file");
+    // A public key of Ed25519, in base64: `check` reads the files that an action names.
+    fs::write(at("firmware.pub"), "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n").expect("a file");
+    let configuration = located(blocks(&document("README.md"), "json")[0], directory.path());
+    fs::write(at("config.json"), configuration).expect("a file");
+    directory
+}
+
+/// An example with the paths of the test in place of those of a device.
+fn located(example: &str, directory: &Path) -> String {
+    let directory = directory.display();
+    example.replace("/etc/cpe-agent/", &format!("{directory}/")).replace("=/etc/", &format!("={directory}/"))
+}
+
+fn run(clone: &TempDir, arguments: &[String]) -> Output {
+    agent().args(arguments).current_dir(clone.path()).output().expect("cpe-agent starts")
+}
+
+fn succeeds(clone: &TempDir, arguments: &[&str]) -> String {
+    let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
+    let output = run(clone, &arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn the_overlay_fits_the_shipped_model() {
+    let page = document("docs/data-model.md");
+    let example = page.lines().find_map(|line| line.strip_prefix("    target/release/cpe-agent ")).expect("a line");
+    assert!(example.starts_with("check "), "{example}");
+    let told = succeeds(&clone(), &example.split_whitespace().collect::<Vec<_>>());
+    for found in ["Acme", "A1B2C3", "AC-1000", "reboot, factoryReset"] {
+        assert!(told.contains(found), "{found} is missing:\n{told}");
+    }
+}
+
+#[test]
+fn the_configuration_fits_the_shipped_model() {
+    let told = succeeds(&clone(), &["check", "--config", "config.json"]);
+    for found in ["A1B2C3", "AC00012345", "http://acs.example.com:8080/acs"] {
+        assert!(told.contains(found), "{found} is missing:\n{told}");
+    }
+}
+
+/// JSON with `dataModel` is a configuration. All other JSON is laid over a shipped model.
+#[test]
+fn every_json_loads() {
+    let clone = clone();
+    let mut count = 0;
+    for document in documents() {
+        for block in blocks(&document.text, "json") {
+            count += 1;
+            let file = clone.path().join("example.json");
+            fs::write(&file, located(block, clone.path())).expect("a file");
+            let options: &[&str] = match block.contains("\"dataModel\"") {
+                true => &["check", "--config", "example.json"],
+                false => &["check", "--data-model", "data-model/tr-181.json", "--data-model", "example.json"],
+            };
+            let told = succeeds(&clone, options);
+            assert!(told.contains("parameters"), "{}: {told}", document.path.display());
+        }
+    }
+    assert!(count >= 4, "{count} examples");
+}
+
+/// The words of a command line, as a shell splits them.
+fn words(line: &str) -> Vec<String> {
+    let parts = line.split('"').enumerate();
+    let mut words = Vec::new();
+    for (number, part) in parts {
+        match number % 2 {
+            0 => words.extend(part.split_whitespace().map(str::to_owned)),
+            _ => words.push(part.to_owned()),
+        }
+    }
+    words
+}
+
+/// Every command line is one that the program understands: without an agent it fails, but not with status 64 (usage).
+#[test]
+fn every_command_line_parses() {
+    let clone = clone();
+    let mut count = 0;
+    for document in documents() {
+        let lines = document.text.lines().filter_map(|line| {
+            let line = line.strip_prefix("    ")?.trim_start();
+            line.strip_prefix("target/release/cpe-agent ").or_else(|| line.strip_prefix("cpe-agent "))
+        });
+        for line in lines {
+            count += 1;
+            let mut arguments = words(&located(line, clone.path()));
+            let place = format!("{}: {line}", document.path.display());
+            match arguments[0].as_str() {
+                // `check` takes the options of `run` and `doctor`, and loads what they load.
+                "run" | "doctor" | "check" => {
+                    arguments[0] = "check".to_owned();
+                    let output = run(&clone, &arguments);
+                    assert!(output.status.success(), "{place}: {}", String::from_utf8_lossy(&output.stderr));
+                }
+                _ => {
+                    arguments.extend(["--control".to_owned(), "no-agent.sock".to_owned()]);
+                    let output = run(&clone, &arguments);
+                    let told = String::from_utf8_lossy(&output.stderr);
+                    assert_eq!(output.status.code(), Some(1), "{place}: {told}");
+                }
+            }
+        }
+    }
+    assert!(count >= 6, "{count} command lines");
+}
+
+/// Every user can read a command line.
+#[test]
+fn no_example_has_a_password_on_a_command_line() {
+    for document in documents() {
+        for line in
+            document.text.lines().filter(|line| line.contains("--set Device") || line.contains("cpe-agent set "))
+        {
+            assert!(!line.contains("Password="), "{}: {line}", document.path.display());
+        }
+    }
+}
+
+/// The label of a line of `status`, in its columns.
+fn label(line: &str) -> &str {
+    line.get(..15).map_or(line, str::trim_end)
+}
+
+/// The README's `status` has the lines of the real one, and the values of the README's configuration.
+#[test]
+fn the_status_of_the_readme_is_that_of_its_configuration() {
+    let clone = clone();
+    let mut acs = Acs::start(AcsOptions::new());
+    let file = clone.path().join("config.json");
+    let configuration = fs::read_to_string(&file).expect("the configuration");
+    fs::write(&file, configuration.replace("http://acs.example.com:8080/acs", &acs.url())).expect("a file");
+    let agent = Agent::builder(env!("CARGO_BIN_EXE_cpe-agent")).args(&["--config"]).args(&[&file]).start();
+    acs.session(SOON).expect_complete();
+    let mut told = agent.succeeds(&["status"]);
+    for _ in 0..50 {
+        if told.contains("result") {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        told = agent.succeeds(&["status"]);
+    }
+    let readme = document("README.md");
+    let shown = blocks(&readme, "text").into_iter().find(|block| block.starts_with("manufacturer")).expect("a status");
+    let labels = |text: &str| text.lines().map(|line| label(line).to_owned()).collect::<Vec<_>>();
+    assert_eq!(labels(shown), labels(&told), "\n{told}");
+    for value in ["manufacturer", "OUI", "product class", "serial number", "software", "user name", "queued events"] {
+        let line = |text: &str| text.lines().find(|line| label(line) == value).map(str::to_owned);
+        assert_eq!(line(shown), line(&told));
+    }
+}
+
+/// The README's lines of the demo are printed by the demo. `cargo test` builds it; the run of one suite may not.
+#[test]
+fn the_readme_shows_lines_of_the_demo() {
+    let demo = Path::new(env!("CARGO_BIN_EXE_cpe-agent")).with_file_name("examples").join("demo");
+    if !demo.exists() {
+        return; // `.ci/run` runs the whole `cargo test`, which builds it
+    }
+    let output = std::process::Command::new(demo).output().expect("the demo starts");
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{told}");
+    let readme = document("README.md");
+    let shown = blocks(&readme, "text").into_iter().find(|block| block.contains("CPE ──▶ ACS")).expect("an exchange");
+    assert!(told.contains(shown), "\n{shown}\nis no part of\n{told}");
+}

@@ -1,0 +1,150 @@
+//! The manual page `docs/cpe-agent.8`: its lists of commands and options are those of `--help`.
+//!
+//! `MANUAL=write cargo test --test it documents::manual` writes the lists anew.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::Write as _;
+use std::process::Command;
+
+use super::{agent, document, root};
+
+const PAGE: &str = "docs/cpe-agent.8";
+
+fn help() -> String {
+    let output = agent().arg("--help").output().expect("cpe-agent starts");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Two columns of a line of `--help`.
+fn columns(line: &str) -> Option<(&str, &str)> {
+    let (usage, meaning) = line.strip_prefix("  ")?.split_once("  ")?;
+    Some((usage.trim(), meaning.trim()))
+}
+
+/// A text as mdoc has it: a sentence, with backslashes that are no escapes.
+fn sentence(text: &str) -> String {
+    let mut letters = text.replace('\\', "\\e").chars().collect::<Vec<_>>();
+    if let Some(first) = letters.first_mut() {
+        *first = first.to_ascii_uppercase();
+    }
+    letters.into_iter().collect::<String>() + "."
+}
+
+/// The arguments of a command in mdoc: `[--json]` is an optional flag, `[NAME=VALUE...]` an optional argument.
+fn arguments(usage: &str) -> String {
+    let words = usage.split(' ').map(|word| match word.strip_prefix('[').and_then(|word| word.strip_suffix(']')) {
+        Some(option) => match option.strip_prefix('-') {
+            Some(flag) => format!(" Op Fl {flag}"),
+            None => format!(" Op Ar {}", option.trim_matches('"')),
+        },
+        // A dot at the end of an argument is punctuation to mdoc, and stands apart.
+        None => format!(
+            " Ar {}",
+            word.strip_suffix('.')
+                .filter(|word| !word.ends_with('.'))
+                .map_or(word.to_owned(), |word| format!("{word} ."))
+        ),
+    });
+    words.collect()
+}
+
+/// The list of commands of `--help`.
+fn commands(help: &str) -> String {
+    let mut list = String::from(".Bl -tag -width Ds\n");
+    for line in help.lines().filter(|line| line.starts_with("  cpe-agent ")) {
+        // The example at the end of the help has no second column.
+        let Some((usage, meaning)) = columns(line) else { continue };
+        let usage = usage.strip_prefix("cpe-agent ").expect("the program");
+        let (name, rest) = usage.split_once(' ').unwrap_or((usage, ""));
+        let rest = if rest.is_empty() { String::new() } else { arguments(rest) };
+        // Writing to a String cannot fail.
+        let _ = write!(list, ".It Cm {name}{rest}\n{}\n", sentence(meaning));
+    }
+    list + ".El\n"
+}
+
+/// The key of an option in the configuration file: `--state-dir` is `stateDir`.
+fn key(option: &str) -> String {
+    let mut parts = option.split('-');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |key, part| key + &part[..1].to_uppercase() + &part[1..])
+}
+
+/// The list of options of `--help`, each with its key and its default.
+fn options(help: &str) -> String {
+    let mut list = String::from(".Bl -tag -width Ds\n");
+    for line in help.lines().filter(|line| line.starts_with("  -")) {
+        let (usage, meaning) = columns(line).expect("two columns");
+        let (meaning, default) = match meaning.split_once(" [") {
+            Some((meaning, default)) => (meaning, default.strip_suffix(']')),
+            None => (meaning, None),
+        };
+        let mut flags = usage.split(' ').map(|word| match word.strip_prefix('-') {
+            Some(flag) => format!(" Fl {}", flag.replace(',', " ,")),
+            None => format!(" Ar {word}"),
+        });
+        let first = flags.next().unwrap_or_default();
+        let _ = write!(list, ".It{first}{}\n{}\n", flags.collect::<String>(), sentence(meaning));
+        if let Some(option) = usage.strip_prefix("--").and_then(|usage| usage.split(' ').next())
+            && option != "config"
+        {
+            let _ = writeln!(list, "Key:\n.Ql {} .", key(option));
+        }
+        if let Some(default) = default {
+            let _ = writeln!(list, "Default:\n.Ql {default} .");
+        }
+    }
+    list + ".El\n"
+}
+
+/// The page with other text between the marks of a list.
+fn with_list(page: &str, name: &str, list: &str) -> String {
+    let (begin, end) = (format!(".\\\" {name}\n"), format!(".\\\" end of {name}\n"));
+    let (before, rest) = page.split_once(&begin).unwrap_or_else(|| panic!("{PAGE} has no list of {name}"));
+    let (_, after) = rest.split_once(&end).unwrap_or_else(|| panic!("{PAGE}: the list of {name} has no end"));
+    [before, &begin, list, &end, after].concat()
+}
+
+#[test]
+fn the_manual_page_has_the_commands_and_options_of_the_help() {
+    let (help, page) = (help(), document(PAGE));
+    let expected = with_list(&page, "commands", &commands(&help));
+    let expected = with_list(&expected, "options", &options(&help));
+    if std::env::var_os("MANUAL").is_some_and(|how| how == "write") {
+        fs::write(root().join(PAGE), &expected).expect(PAGE);
+        return;
+    }
+    let difference = page.lines().zip(expected.lines()).find(|(found, expected)| found != expected);
+    assert!(
+        page == expected,
+        "{PAGE} differs from --help: {difference:?}\nto write it anew: MANUAL=write cargo test --test it documents::manual"
+    );
+}
+
+/// The demo refers to the end of the help for the URL of an ACS.
+#[test]
+fn the_help_ends_with_the_url_of_the_acs() {
+    let help = help();
+    let last = help.lines().last().unwrap_or_default();
+    assert!(last.contains("--set Device.ManagementServer.URL="), "{last}");
+    assert!(options(&help).matches(".It ").count() > 10, "{help}");
+    assert!(commands(&help).matches(".It ").count() > 10, "{help}");
+}
+
+#[test]
+fn mandoc_finds_no_fault_in_the_manual_page() {
+    let lint = Command::new("mandoc").args(["-T", "lint", "-W", "style", PAGE]).current_dir(root()).output();
+    match lint {
+        Ok(output) => {
+            let told = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success() && told.is_empty(), "{told}");
+        }
+        Err(error) => {
+            let required = std::env::var_os("CPE_AGENT_TOOLS").is_some_and(|tools| tools == "required");
+            assert!(!required, "mandoc: {error}");
+            // Not eprintln: the test harness would swallow it.
+            let _ = writeln!(std::io::stderr(), "SKIPPED: mandoc: {error}");
+        }
+    }
+}
