@@ -1,10 +1,17 @@
-//! The command line: arguments in, a [`Command`] or a word on what is wrong out.
+//! The command line: turns the arguments into a [`Command`], or into a message that names the wrong argument.
+//!
+//! ```text
+//!   arguments ──▶ Arguments ──┬─▶ run, check, doctor ──▶ Config          ──▶ Command::Run, Check, Doctor
+//!                             └─▶ get … status       ──▶ socket, Request ──▶ Command::Client
+//! ```
+//!
+//! The commands stand in one table (`command.rs`), and so do the options (`config/setting.rs`). The parser and the help
+//! text both read these tables, so that a new row needs no second edit.
 
 mod command;
 mod help;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use lexopt::{Arg, Parser};
@@ -15,14 +22,15 @@ use self::help::help;
 use crate::config::{CONTROL, Config, Options, SETTINGS, StartupError};
 use crate::output::print;
 
-/// `EX_USAGE`.
+/// The exit status for a wrong command line: `EX_USAGE` of `sysexits.h`.
 const EXIT_USAGE: u8 = 64;
 
-/// Parses the arguments and hands the command to `carry_out`; what is wrong with them is told on
-/// stderr, with status 64 or 78.
-pub fn main(arguments: impl IntoIterator<Item = OsString>, carry_out: impl FnOnce(Command) -> ExitCode) -> ExitCode {
+/// Parses the arguments and passes the command to `execute`, whose exit code it returns.
+///
+/// A wrong argument is reported on stderr with exit status 64, a wrong configuration file with exit status 78.
+pub fn main(arguments: impl IntoIterator<Item = OsString>, execute: impl FnOnce(Command) -> ExitCode) -> ExitCode {
     match parse(arguments) {
-        Ok(Invocation::Command(command)) => carry_out(*command),
+        Ok(Invocation::Command(command)) => execute(*command),
         Ok(Invocation::Help) => print(&help()),
         Ok(Invocation::Version) => print(concat!("cpe-agent ", env!("CARGO_PKG_VERSION"), "\n")),
         Err(ArgumentError::Usage(reason)) => {
@@ -36,6 +44,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, carry_out: impl FnOnc
     }
 }
 
+/// The purpose for which the program was called.
 #[derive(Debug, PartialEq, Eq)]
 enum Invocation {
     Command(Box<Command>),
@@ -43,11 +52,12 @@ enum Invocation {
     Version,
 }
 
+/// The reason why the arguments are rejected.
 #[derive(Debug, PartialEq, Eq)]
 enum ArgumentError {
-    /// Status 64.
+    /// A wrong argument, as a message for the user; exit status 64.
     Usage(String),
-    /// Status 78.
+    /// A wrong configuration file; exit status 78.
     Startup(StartupError),
 }
 
@@ -57,45 +67,49 @@ impl From<String> for ArgumentError {
     }
 }
 
-/// What stands on the command line, still without meaning as a whole.
+/// The arguments, sorted by kind but not yet checked against the command.
 #[derive(Default)]
 struct Arguments {
     command: Option<&'static CommandSpec>,
     operands: Vec<String>,
     options: Options,
-    /// The first option that only `run`, `check` and `doctor` take.
+    /// The first option that only `run`, `check` and `doctor` accept.
     daemon_option: Option<&'static str>,
     json: bool,
 }
 
 fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, ArgumentError> {
     let mut parser = Parser::from_iter(arguments);
-    let mut line = Arguments::default();
+    let mut sorted = Arguments::default();
     while let Some(argument) = parser.next().map_err(|error| error.to_string())? {
         match argument {
+            // These two win over the rest, so that `run --help` works however wrong the other arguments are.
             Arg::Short('h') | Arg::Long("help") => return Ok(Invocation::Help),
             Arg::Short('V') | Arg::Long("version") => return Ok(Invocation::Version),
-            Arg::Long("json") => line.json = true,
+            Arg::Long("json") => sorted.json = true,
             Arg::Long(name) => {
+                // The name borrows from the parser, which is asked for the value next.
                 let name = name.to_owned();
-                line.take_option(&name, &mut parser)?;
+                sorted.take_option(&name, &mut parser)?;
             }
             Arg::Short(letter) => return Err(format!("there is no option -{letter}").into()),
-            Arg::Value(value) => line.take_operand(text(value)?)?,
+            Arg::Value(value) => sorted.take_operand(text(value)?)?,
         }
     }
-    line.finish().map(|command| Invocation::Command(Box::new(command)))
+    sorted.finish().map(|command| Invocation::Command(Box::new(command)))
 }
 
 impl Arguments {
+    /// Stores the value of an option. Each value is checked here, where its option can still be named in the message.
     fn take_option(&mut self, name: &str, parser: &mut Parser) -> Result<(), String> {
         let setting = SETTINGS.iter().find(|setting| setting.option == name);
+        // `--config` names the file of the settings and is therefore no setting itself.
         if setting.is_none() && name != "config" {
             return Err(format!("there is no option --{name}"));
         }
         let value = parser.value().map_err(|_| format!("--{name} needs a value"))?;
         let value = text(value)?;
-        let taken = match setting {
+        let result = match setting {
             Some(setting) => {
                 if setting.option != CONTROL {
                     self.daemon_option.get_or_insert(setting.option);
@@ -104,9 +118,10 @@ impl Arguments {
             }
             None => self.options.set_config(&value),
         };
-        taken.map_err(|reason| format!("--{name}: {reason}"))
+        result.map_err(|reason| format!("--{name}: {reason}"))
     }
 
+    /// Stores an argument that is no option: the first one names the command.
     fn take_operand(&mut self, value: String) -> Result<(), String> {
         if self.command.is_some() {
             self.operands.push(value);
@@ -117,31 +132,34 @@ impl Arguments {
         Ok(())
     }
 
+    /// Checks the arguments against the command and loads the configuration.
     fn finish(self) -> Result<Command, ArgumentError> {
         let command = self.command.ok_or_else(|| "a command is missing".to_owned())?;
         let name = command.name;
+        // An option without effect is an error: ignored, it would hide a mistake such as `check --json`.
         if self.json && name != "status" {
             return Err(format!("{name} takes no option --json").into());
         }
         let operands = Operands { values: self.operands, json: self.json };
         let load = |options| Config::load(options).map_err(ArgumentError::Startup);
-        match command.build {
+        match command.parser {
             CommandParser::Daemon(build) => {
                 operands.none().map_err(|reason| format!("{name}: {reason}"))?;
                 Ok(build(load(self.options)?))
             }
-            CommandParser::Client(build) => {
+            CommandParser::Client(parse) => {
                 if let Some(option) = self.daemon_option {
                     return Err(format!("{name} takes no option --{option}").into());
                 }
-                // The arguments first: they can be wrong whatever the file says.
-                let made = build(PathBuf::new(), operands).map_err(|reason| format!("{name}: {reason}"))?;
-                Ok(made.through(load(self.options)?.control))
+                // The operands come before the file: they can be wrong without it, and exit status 64 says so.
+                let request = parse(operands).map_err(|reason| format!("{name}: {reason}"))?;
+                Ok(Command::Client { socket: load(self.options)?.control, request })
             }
         }
     }
 }
 
+/// Converts an argument to text. The data model and the configuration file are UTF-8, so no other value can match them.
 fn text(value: OsString) -> Result<String, String> {
     value.into_string().map_err(|value| format!("`{}` is not UTF-8", value.display()))
 }

@@ -1,229 +1,169 @@
-//! What the program can be asked to do, and how each command is read.
+//! The table of commands: the name, the arguments, the line of the help text and the parser of each.
 
 use std::fs::File;
 use std::io::Read as _;
 use std::path::PathBuf;
 
 use crate::config::Config;
-use crate::control::{LocalTransfer, parse_assignment, parse_request_download};
-use crate::secret::Secret;
+use crate::control::{LocalTransfer, Request, parse_assignment, parse_request_download};
 
-/// What the program is asked to do.
+/// A command of the program, with everything that it needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// The daemon.
+    /// Runs the agent in the foreground.
     Run(Config),
-    /// Load and validate configuration and data model.
+    /// Validates the configuration and the data model.
     Check(Config),
-    /// Checks, from the device, what the daemon needs of the world.
+    /// Checks, from the device, that the ACS and the services around it can be reached.
     #[cfg(feature = "doctor")]
     Doctor(Config),
-    /// Values of the running daemon.
-    Get {
-        /// Its control socket.
-        control: PathBuf,
-        /// At least one; a path ending in a dot is a partial path.
-        paths: Vec<String>,
-    },
-    /// Changes values of the running daemon, all or none.
-    Set {
-        /// Its control socket.
-        control: PathBuf,
-        /// At least one path and value.
-        assignments: Vec<(String, Secret)>,
-    },
-    /// Creates an instance.
-    Add {
-        /// The control socket.
-        control: PathBuf,
-        /// The table.
-        path: String,
-    },
-    /// Deletes an instance.
-    Delete {
-        /// The control socket.
-        control: PathBuf,
-        /// The instance.
-        path: String,
-    },
-    /// Starts a session.
-    Inform {
-        /// The control socket.
-        control: PathBuf,
-        /// The event code, such as `2 PERIODIC`.
-        event: String,
-    },
-    /// Starts a transfer and waits for its end.
-    Transfer {
-        /// The control socket.
-        control: PathBuf,
-        /// What, from where or to where.
-        transfer: LocalTransfer,
-    },
-    /// Asks the ACS for a file.
-    RequestDownload {
-        /// The control socket.
-        control: PathBuf,
-        /// What kind of file.
-        file_type: String,
-        /// Names and values that describe it.
-        arguments: Vec<(String, String)>,
-    },
-    /// Tells how the daemon is doing.
-    Status {
-        /// The control socket.
-        control: PathBuf,
-        /// As JSON.
-        json: bool,
+    /// Sends a request to the running agent.
+    Client {
+        /// The path of the control socket.
+        socket: PathBuf,
+        /// The request.
+        request: Request,
     },
 }
 
-impl Command {
-    /// The same command by that control socket.
-    pub(super) fn through(mut self, path: PathBuf) -> Command {
-        match &mut self {
-            Command::Run(_) | Command::Check(_) => {}
-            #[cfg(feature = "doctor")]
-            Command::Doctor(_) => {}
-            Command::Get { control, .. }
-            | Command::Set { control, .. }
-            | Command::Add { control, .. }
-            | Command::Delete { control, .. }
-            | Command::Inform { control, .. }
-            | Command::Transfer { control, .. }
-            | Command::RequestDownload { control, .. }
-            | Command::Status { control, .. } => *control = path,
-        }
-        self
-    }
-}
-
-/// What `inform` says without an event: the session that would have come anyway, only sooner.
+/// The event code of `inform` without an argument: the session that would come anyway, only sooner.
 const DEFAULT_EVENT: &str = "2 PERIODIC";
 
-/// A command before its arguments are looked at.
+/// A row of the table of commands.
 pub(super) struct CommandSpec {
     pub(super) name: &'static str,
+    /// The operands as the help text shows them, with a space in front; empty if the command takes none.
     pub(super) arguments: &'static str,
+    /// The line of the help text.
     pub(super) meaning: &'static str,
-    pub(super) build: CommandParser,
+    pub(super) parser: CommandParser,
 }
 
-/// How a command is made.
+/// The function that makes a command from its arguments.
 pub(super) enum CommandParser {
-    /// Of the whole configuration.
+    /// Makes the command from the whole configuration. Operands are an error.
     Daemon(fn(Config) -> Command),
-    /// Of the control socket and what follows the command.
-    Client(fn(PathBuf, Operands) -> Result<Command, String>),
+    /// Makes the request to the running agent from the operands, or returns a message for the user.
+    Client(fn(Operands) -> Result<Request, String>),
 }
 
+/// All commands, in the order of the help text.
 pub(super) const COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: "run",
         arguments: "",
-        meaning: "the daemon, in the foreground",
-        build: CommandParser::Daemon(Command::Run),
+        meaning: "run the agent in the foreground",
+        parser: CommandParser::Daemon(Command::Run),
     },
     CommandSpec {
         name: "check",
         arguments: "",
-        meaning: "validate configuration and data model, contact nobody",
-        build: CommandParser::Daemon(Command::Check),
+        meaning: "validate the configuration and the data model; contact no server",
+        // The same configuration as for `run`, so that `check` accepts a file if and only if `run` does.
+        parser: CommandParser::Daemon(Command::Check),
     },
     #[cfg(feature = "doctor")]
     CommandSpec {
         name: "doctor",
         arguments: "",
         meaning: "check name, ACS, TLS, clock, STUN and ports, one line each",
-        build: CommandParser::Daemon(Command::Doctor),
+        parser: CommandParser::Daemon(Command::Doctor),
     },
     CommandSpec {
         name: "get",
         arguments: " PATH...",
-        meaning: "values, one path=value a line",
-        build: CommandParser::Client(|control, operands| Ok(Command::Get { control, paths: operands.some()? })),
+        meaning: "print values, one path=value a line",
+        // No path is checked here: only the agent has the data model.
+        parser: CommandParser::Client(|operands| Ok(Request::Get(operands.some()?))),
     },
     CommandSpec {
         name: "set",
         arguments: " PATH=VALUE...",
         meaning: "change values, all or none",
-        build: CommandParser::Client(|control, operands| {
+        parser: CommandParser::Client(|operands| {
             let assignments = operands.some()?.iter().map(|text| parse_assignment(text)).collect::<Result<_, _>>()?;
-            Ok(Command::Set { control, assignments })
+            Ok(Request::Set(assignments))
         }),
     },
     CommandSpec {
         name: "add",
         arguments: " PATH.",
-        meaning: "create an instance, print its number",
-        build: CommandParser::Client(|control, operands| Ok(Command::Add { control, path: operands.one()? })),
+        meaning: "create an instance and print its number",
+        parser: CommandParser::Client(|operands| Ok(Request::Add(operands.one()?))),
     },
     CommandSpec {
         name: "delete",
         arguments: " PATH.",
         meaning: "delete an instance",
-        build: CommandParser::Client(|control, operands| Ok(Command::Delete { control, path: operands.one()? })),
+        parser: CommandParser::Client(|operands| Ok(Request::Delete(operands.one()?))),
     },
     CommandSpec {
         name: "inform",
         arguments: " [\"EVENT\"]",
-        meaning: "start a session now, with \"2 PERIODIC\" or that event code",
-        build: CommandParser::Client(|control, operands| {
-            let event = operands.at_most_one()?.unwrap_or_else(|| DEFAULT_EVENT.to_owned());
-            Ok(Command::Inform { control, event })
+        meaning: "start a session now, with \"2 PERIODIC\" or the given event code",
+        parser: CommandParser::Client(|operands| {
+            Ok(Request::Inform(operands.at_most_one()?.unwrap_or_else(|| DEFAULT_EVENT.to_owned())))
         }),
     },
     CommandSpec {
         name: "download",
         arguments: " TYPE URL [OPTION=VALUE...]",
         meaning: "download a file and apply it",
-        build: CommandParser::Client(|control, operands| transfer(control, operands, true)),
+        parser: CommandParser::Client(|operands| transfer(operands, true)),
     },
     CommandSpec {
         name: "upload",
         arguments: " TYPE URL [OPTION=VALUE...]",
         meaning: "upload a file of the device",
-        build: CommandParser::Client(|control, operands| transfer(control, operands, false)),
+        parser: CommandParser::Client(|operands| transfer(operands, false)),
     },
     CommandSpec {
         name: "request-download",
         arguments: " TYPE [NAME=VALUE...]",
         meaning: "ask the ACS for a file",
-        build: CommandParser::Client(|control, operands| {
+        parser: CommandParser::Client(|operands| {
+            // The agent checks the same limits again: other programs write to its socket, too.
             let (file_type, arguments) = parse_request_download(&operands.any()?)?;
-            Ok(Command::RequestDownload { control, file_type, arguments })
+            Ok(Request::RequestDownload(file_type, arguments))
         }),
     },
     CommandSpec {
         name: "status",
         arguments: " [--json]",
-        meaning: "how the daemon is doing",
-        build: CommandParser::Client(|control, operands| {
+        meaning: "print the state of the agent",
+        parser: CommandParser::Client(|operands| {
+            // `none` consumes the operands, so the flag is read first.
             let json = operands.json;
             operands.none()?;
-            Ok(Command::Status { control, json })
+            Ok(Request::Status { json })
         }),
     },
 ];
 
-/// What follows a client command.
+/// The arguments after the name of a client command.
 pub(super) struct Operands {
     pub(super) values: Vec<String>,
+    /// True if `--json` was given; only `status` accepts it.
     pub(super) json: bool,
 }
 
+/// The number of operands that a command accepts. Each function returns a message for the user if there are others.
 impl Operands {
+    /// Returns any number of operands, none of them empty.
     fn any(self) -> Result<Vec<String>, String> {
+        // An empty word is an unset variable of a shell script, never a file type or a URL.
         match self.values.iter().any(String::is_empty) {
             true => Err("an argument is empty".to_owned()),
             false => Ok(self.values),
         }
     }
 
+    /// Returns an error if there is an operand.
     pub(super) fn none(self) -> Result<(), String> {
         self.values.first().map_or(Ok(()), |value| Err(unexpected(value)))
     }
 
+    /// Returns the operand, if there is one.
     fn at_most_one(mut self) -> Result<Option<String>, String> {
         match self.values.get(1) {
             Some(second) => Err(unexpected(second)),
@@ -231,10 +171,12 @@ impl Operands {
         }
     }
 
+    /// Returns the only operand, which is a path.
     fn one(self) -> Result<String, String> {
         self.at_most_one()?.ok_or_else(|| "a path is missing".to_owned())
     }
 
+    /// Returns one or more operands. An empty path is allowed here: it names the whole tree (R166).
     fn some(self) -> Result<Vec<String>, String> {
         if self.values.is_empty() {
             return Err("a path is missing".to_owned());
@@ -251,21 +193,25 @@ fn unexpected(argument: &str) -> String {
     format!("unexpected argument `{argument}`")
 }
 
-fn transfer(control: PathBuf, operands: Operands, is_download: bool) -> Result<Command, String> {
+fn transfer(operands: Operands, is_download: bool) -> Result<Request, String> {
+    // The file is read here and not by the agent, which may run as another user and must not read files on behalf of one.
     let transfer = LocalTransfer::parse(is_download, &with_password(operands.any()?)?)?;
-    Ok(Command::Transfer { control, transfer })
+    Ok(Request::Transfer(Box::new(transfer)))
 }
 
-/// The longest file that is read for a password.
+/// The number of bytes that are read of a password file. A wrong name such as `/dev/zero` must not fill the memory.
 const MAX_PASSWORD_FILE: u64 = 4096;
 
-/// Reads `password-file=FILE`: the password is the first line of that file, since every user can read a command line.
+/// Replaces `password-file=FILE` by `password=` and the first line of that file.
+///
+/// Every user of the device can read a command line in `/proc`, so a password belongs in a file.
 fn with_password(words: Vec<String>) -> Result<Vec<String>, String> {
     let read = |word: String| {
         let Some(file) = word.strip_prefix("password-file=") else { return Ok(word) };
         let mut text = String::new();
         let result = File::open(file).and_then(|open| open.take(MAX_PASSWORD_FILE).read_to_string(&mut text));
         result.map_err(|error| format!("{file} cannot be read: {error}"))?;
+        // An editor ends the line with a line break, which is no part of the password.
         Ok(format!("password={}", text.lines().next().unwrap_or_default()))
     };
     words.into_iter().map(read).collect()

@@ -1,59 +1,95 @@
-//! What `--help` says.
+//! The text of `--help`, made from the tables of commands and options and from the sections below.
 
 use std::fmt::Write as _;
 
 use super::command::COMMANDS;
 use crate::config::SETTINGS;
 
-const ON_COMMANDS: &str = "
-A PATH ending in a dot is an object with all that is below it.
-get to status talk to the running daemon and take --control and --config.
-";
+/// A section of prose: its heading and its lines, each of at most 98 characters so that an indented one fits 100 columns.
+struct Section {
+    heading: &'static str,
+    text: &'static str,
+}
 
-const ON_DOCTOR: &str = "\
-doctor takes the options of run, sends the ACS one GET outside of any session, and changes
-nothing; lines begin with ok, warning, skipped or FAILED, and one FAILED makes status 1.
-";
+const PATHS: Section = Section {
+    heading: "Paths",
+    text: "\
+A PATH that ends in a dot names an object and everything below it. The commands get to status talk
+to the running agent; of the options below they take only --control and --config.",
+};
 
-const ON_CLIENTS: &str = "\
-get writes a line end in a value as \\n, and so every backslash as \\\\; hidden values are empty.
-set, add and delete are refused where the ACS has taken `Subscriber` off a parameter's access
-list. While a session runs, all but status wait for its end, two minutes at most. inform is done
-when the event is accepted; status tells how the session went. download and upload wait for the
-end of the transfer; OPTION is username, password, password-file (its first line is the password),
-and for downloads size (in bytes) and target.
-";
+const DOCTOR: Section = Section {
+    heading: "Diagnosis",
+    text: "\
+doctor takes the options of run. It sends the ACS one GET outside of any session and changes
+nothing. Each line begins with ok, warning, skipped or FAILED; one FAILED makes exit status 1.",
+};
 
-const ON_OPTIONS: &str = "
-Options. Each is also a key of the JSON file, and wins over it; the key of --state-dir is
-stateDir, and so on. --data-model and --set may be repeated; the first --data-model replaces
-the default. --set gives factory values: needed at every start, and below what the ACS or `set`
-has changed. Every user can read a command line: passwords belong in the file.
-";
+const CLIENT_COMMANDS: Section = Section {
+    heading: "Commands to the running agent",
+    text: "\
+get prints a line break within a value as \\n and a backslash as \\\\; hidden values are empty.
+set, add and delete are refused if the ACS has removed `Subscriber` from the access list of a
+parameter. During a session all commands but status wait for its end, at most two minutes.
+inform returns when the event is accepted; status shows the result of the session.
+download and upload wait for the end of the transfer. OPTION is username, password, password-file
+(a file whose first line is the password), and for downloads also size (in bytes) and target.",
+};
 
-const ON_THE_REST: &str = "
-SIGHUP has the daemon read file, data model and TLS files again; a wrong one changes nothing.
+const OPTIONS: Section = Section {
+    heading: "Options",
+    text: "\
+Each option is also a key of the JSON file and overrides it; the key of --state-dir is stateDir,
+and so on. --data-model and --set may be repeated; the first --data-model replaces the default.
+--set gives factory values: they are needed at every start, and a value that the ACS or `set` has
+changed takes precedence. Every user can read a command line: passwords belong in the file.",
+};
 
-Exit status: 0 done, 1 failed, 64 bad usage, 78 bad configuration or data model.
+const SIGNALS: Section = Section {
+    heading: "Signals",
+    text: "\
+SIGHUP makes the agent read the JSON file, the data model and the TLS files again. If one of them
+is wrong, nothing changes.",
+};
 
-The ACS is given by the data model, by \"set\" in the JSON file, or here:
-  cpe-agent run --set Device.ManagementServer.URL=https://acs.example.com/
-";
+const EXIT_STATUS: Section = Section {
+    heading: "Exit status",
+    text: "0 success, 1 failure, 64 wrong usage, 78 wrong configuration or data model.",
+};
 
+const EXAMPLE: Section = Section {
+    heading: "Example",
+    text: "\
+The data model gives the URL of the ACS, or \"set\" in the JSON file, or an option:
+cpe-agent run --set Device.ManagementServer.URL=https://acs.example.com/",
+};
+
+/// Returns the whole text, which ends in a line break.
 pub(super) fn help() -> String {
-    let mut text = "cpe-agent: TR-069 (CWMP) CPE agent\n\nUsage:\n".to_owned();
-    // Writing to a String cannot fail.
+    let mut text = "cpe-agent: TR-069 (CWMP) agent for CPE devices\n\nUsage:\n".to_owned();
+    // Writing to a String cannot fail, here and below.
     for command in COMMANDS {
         let usage = format!("{}{}", command.name, command.arguments);
         let _ = writeln!(text, "  cpe-agent {usage:<20}  {}", command.meaning);
     }
-    text.push_str(ON_COMMANDS);
+    PATHS.append_to(&mut text);
+    // A build without the command must not describe it.
     if cfg!(feature = "doctor") {
-        text.push_str(ON_DOCTOR);
+        DOCTOR.append_to(&mut text);
     }
-    text.push_str(ON_CLIENTS);
-    text.push_str(ON_OPTIONS);
-    let _ = writeln!(text, "  {:<24}  the JSON file", "--config FILE");
+    CLIENT_COMMANDS.append_to(&mut text);
+    OPTIONS.append_to(&mut text);
+    append_options(&mut text);
+    // The example stays last: the demo and the README point to the end of this text.
+    for section in [SIGNALS, EXIT_STATUS, EXAMPLE] {
+        section.append_to(&mut text);
+    }
+    text
+}
+
+/// Appends a line for each option, with the default in brackets.
+fn append_options(text: &mut String) {
+    let _ = writeln!(text, "\n  {:<24}  the JSON file", "--config FILE");
     for setting in SETTINGS {
         let usage = format!("--{} {}", setting.option, setting.value);
         let _ = write!(text, "  {usage:<24}  {}", setting.meaning);
@@ -62,8 +98,15 @@ pub(super) fn help() -> String {
         }
         text.push('\n');
     }
-    let _ = writeln!(text, "  {:<24}  this text", "-h, --help");
-    let _ = writeln!(text, "  {:<24}  the version", "-V, --version");
-    text.push_str(ON_THE_REST);
-    text
+    let _ = writeln!(text, "  {:<24}  print this text", "-h, --help");
+    let _ = writeln!(text, "  {:<24}  print the version", "-V, --version");
+}
+
+impl Section {
+    fn append_to(&self, text: &mut String) {
+        let _ = writeln!(text, "\n{}:", self.heading);
+        self.text.lines().for_each(|line| {
+            let _ = writeln!(text, "  {line}");
+        });
+    }
 }

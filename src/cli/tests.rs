@@ -1,6 +1,7 @@
-//! What the arguments are taken for, and what is refused.
+//! Tests of the command line: the command that each line means, and the message for each wrong line.
 
 use super::*;
+use crate::control::Request;
 use std::path::Path;
 
 fn parse_line(line: &[&str]) -> Result<Invocation, ArgumentError> {
@@ -46,25 +47,28 @@ fn run_and_check_take_every_option_anywhere() {
     assert!(matches!(command(&line), Command::Check(config) if config.listen.to_string() == "[::1]:0"));
 }
 
+/// The command that sends `request` to the agent behind `socket`.
+fn client(socket: &str, request: Request) -> Command {
+    Command::Client { socket: socket.into(), request }
+}
+
 #[test]
 fn commands_to_the_daemon_carry_its_socket_and_their_arguments() {
-    let control = PathBuf::from("/var/run/cpe-agent.sock");
     let paths = vec!["Device.".to_owned(), "Device.A".to_owned()];
-    assert_eq!(command(&["get", "Device.", "Device.A"]), Command::Get { control: control.clone(), paths });
     let assignments = vec![("Device.A".to_owned(), "-1=".into()), ("Device.B".to_owned(), "".into())];
-    assert_eq!(command(&["set", "Device.A=-1=", "Device.B="]), Command::Set { control: control.clone(), assignments });
-    let path = "Device.T.".to_owned();
-    assert_eq!(command(&["add", "Device.T."]), Command::Add { control: control.clone(), path });
-    let path = "Device.T.1.".to_owned();
-    assert_eq!(command(&["delete", "Device.T.1."]), Command::Delete { control: control.clone(), path });
-    let event = "2 PERIODIC".to_owned();
-    assert_eq!(command(&["inform"]), Command::Inform { control: control.clone(), event });
-    let event = "6 CONNECTION REQUEST".to_owned();
-    assert_eq!(command(&["inform", "6 CONNECTION REQUEST"]), Command::Inform { control: control.clone(), event });
-    assert_eq!(command(&["status"]), Command::Status { control: control.clone(), json: false });
-    assert_eq!(command(&["--json", "status"]), Command::Status { control, json: true });
-    let control = PathBuf::from("x.sock");
-    assert_eq!(command(&["status", "--control", "x.sock"]), Command::Status { control, json: false });
+    for (line, request) in [
+        (&["get", "Device.", "Device.A"][..], Request::Get(paths)),
+        (&["set", "Device.A=-1=", "Device.B="], Request::Set(assignments)),
+        (&["add", "Device.T."], Request::Add("Device.T.".to_owned())),
+        (&["delete", "Device.T.1."], Request::Delete("Device.T.1.".to_owned())),
+        (&["inform"], Request::Inform("2 PERIODIC".to_owned())),
+        (&["inform", "6 CONNECTION REQUEST"], Request::Inform("6 CONNECTION REQUEST".to_owned())),
+        (&["status"], Request::Status { json: false }),
+        (&["--json", "status"], Request::Status { json: true }),
+    ] {
+        assert_eq!(command(line), client("/var/run/cpe-agent.sock", request), "{line:?}");
+    }
+    assert_eq!(command(&["status", "--control", "x.sock"]), client("x.sock", Request::Status { json: false }));
 }
 
 #[test]
@@ -73,14 +77,13 @@ fn the_socket_may_come_from_the_file() {
     let file = home.path().join("config.json");
     std::fs::write(&file, r#"{"control": "from-file", "log": "debug"}"#).expect("a file");
     let file = file.to_str().expect("UTF-8");
-    let control = PathBuf::from("from-file");
-    assert_eq!(command(&["status", "--config", file]), Command::Status { control, json: false });
-    let control = PathBuf::from("x");
-    assert_eq!(command(&["status", "--config", file, "--control=x"]), Command::Status { control, json: false });
+    let status = Request::Status { json: false };
+    assert_eq!(command(&["status", "--config", file]), client("from-file", status.clone()));
+    assert_eq!(command(&["status", "--config", file, "--control=x"]), client("x", status));
     std::fs::write(file, "{\"nonsense\": 1}").expect("a file");
     let Err(ArgumentError::Startup(error)) = parse_line(&["status", "--config", file]) else { panic!("a wrong file") };
     assert_eq!(error.to_string(), format!("{file}: /nonsense: there is no such key"));
-    // A wrong line is told as such, whatever the file says.
+    // A wrong line is reported even if the file is wrong, too.
     assert_eq!(refused(&["get", "--config", file]), "get: a path is missing");
 }
 

@@ -3,31 +3,17 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::ExitCode;
 use std::time::Duration;
 
 use super::control_thread::WAIT_LIMIT;
 use super::message::{Request, parse_answer};
 use super::socket;
 use crate::clock::Clock;
-use crate::output::print;
 
 /// How long a daemon that lives may take to accept, to take the request, and to answer `status`.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// More than any answer; a daemon that says more is none.
 const MAX_ANSWER: u64 = 64 << 20;
-
-/// Has the daemon behind the socket `path` carry out `request`, and prints its answer: output on stdout, or the reason
-/// on stderr with status 1.
-pub fn run(path: &Path, request: &Request) -> ExitCode {
-    match ask(path, request, usual_limit(request)) {
-        Ok(output) => print(&output),
-        Err(ControlError { reason, .. }) => {
-            reason.lines().for_each(|line| eprintln!("cpe-agent: {line}"));
-            ExitCode::FAILURE
-        }
-    }
-}
 
 /// How long an agent that lives takes at most: all but `status` may have to wait for the end of a session.
 pub(super) fn usual_limit(request: &Request) -> Duration {

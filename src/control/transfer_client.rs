@@ -2,7 +2,6 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
-use std::process::ExitCode;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -16,19 +15,13 @@ const LOOK: Duration = Duration::from_millis(200);
 /// Characters of the bar.
 const WIDTH: usize = 40;
 
-/// Has the daemon behind the socket `path` carry out the transfer, and waits for its end: status 0 where the file was
-/// moved and is in use. Shows how far it is, where stderr is a terminal.
-pub fn transfer(path: &Path, wanted: LocalTransfer) -> ExitCode {
+/// Starts the transfer by the agent behind the socket `path` and waits until the file was moved and is in use. Shows the
+/// progress if stderr is a terminal. Returns the reason of a failure.
+pub(super) fn transfer(path: &Path, wanted: LocalTransfer) -> Result<(), String> {
     let mut bar = ProgressBar { is_shown: io::stderr().is_terminal(), drawn: false };
     let result = carry_out(path, wanted, &mut bar);
     bar.clear();
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(reason) => {
-            reason.lines().for_each(|line| eprintln!("cpe-agent: {line}"));
-            ExitCode::FAILURE
-        }
-    }
+    result
 }
 
 fn carry_out(path: &Path, wanted: LocalTransfer, bar: &mut ProgressBar) -> Result<(), String> {
