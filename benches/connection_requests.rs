@@ -1,7 +1,7 @@
-//! How fast the ACS gets through: `cargo bench --bench connection_requests`
+//! Measures connection requests with and without attacks: `cargo bench --bench connection_requests`
 //!
-//! The real agent, in quiet and under attack: right requests answered in a second, and the time from the last byte of a
-//! request to the Inform on the wire.
+//! The table has the number of valid requests answered in a second, and the time from the last byte of a request to the
+//! Inform on the wire.
 #![allow(clippy::disallowed_methods, missing_docs)] // a measurement has clocks
 
 #[path = "../tests/it/gateway/mod.rs"]
@@ -27,16 +27,14 @@ struct Scene {
 }
 
 fn main() {
-    println!(
-        "| | right requests over HTTP answered | HTTP request to Inform | UDP request to Inform | memory (VmHWM) |"
-    );
+    println!("| | valid requests over HTTP | HTTP request to Inform | UDP request to Inform | memory (VmHWM) |");
     println!("|---|---|---|---|---|");
     let mut scene = Scene::new();
-    scene.row("in quiet", |_| Vec::new());
+    scene.row("no attack", |_| Vec::new());
     scene.row("200 slow clients", |scene| vec![Flood::of_slow_clients(200, scene.tcp())]);
     scene.row("wrong digests, as fast as they are answered", |scene| vec![Flood::of_wrong_digests(&scene.url)]);
     scene.row("12,000 wrong datagrams a second", |scene| vec![scene.datagrams()]);
-    scene.row("all of these", |scene| {
+    scene.row("all of these at once", |scene| {
         vec![Flood::of_slow_clients(200, scene.tcp()), Flood::of_wrong_digests(&scene.url), scene.datagrams()]
     });
 }
@@ -54,7 +52,7 @@ impl Scene {
         let status: serde_json::Value = serde_json::from_str(&agent.succeeds(&["status", "--json"])).expect("JSON");
         let udp = status["connectionRequests"]["udp"]["listening"].as_str().and_then(|text| text.parse().ok());
         let mut scene = Scene { acs, agent, url, udp: udp.expect("an address"), ts: 0 };
-        scene.over_udp(); // there is something to capture
+        scene.over_udp(); // the attacks repeat a datagram that was valid once
         scene
     }
 
@@ -68,7 +66,7 @@ impl Scene {
 
     fn row(&mut self, title: &str, attack: impl Fn(&Scene) -> Vec<Flood>) {
         let attack = attack(self);
-        // First the times, since the agent limits how many of the many that follow it accepts (R264).
+        // The times first: the agent accepts only a limited number of the requests that follow (R264).
         let http = median((0..ROUNDS).map(|_| self.over_http()).collect());
         let udp = median((0..ROUNDS).map(|_| self.over_udp()).collect());
         let answered = self.answered();
@@ -80,14 +78,14 @@ impl Scene {
             udp.as_secs_f64() * 1e3,
             self.peak()
         );
-        std::thread::sleep(Duration::from_secs(60)); // until all of the burst may be accepted again
+        std::thread::sleep(Duration::from_secs(60)); // until the limit allows the whole burst again
     }
 
     fn over_http(&mut self) -> Duration {
         let end = Instant::now() + SOON;
         let mut begun = Instant::now();
         while CALLER.try_request(&self.url).ok() != Some(200) {
-            assert!(Instant::now() < end, "the right request does not get through");
+            assert!(Instant::now() < end, "the valid request is not answered");
             begun = Instant::now();
         }
         let session = self.acs.session(SOON).expect_complete();
@@ -100,16 +98,17 @@ impl Scene {
         let datagram = CALLER.datagram(&self.udp.to_string(), self.ts, self.ts);
         let begun = Instant::now();
         loop {
-            // A full socket drops what comes: an ACS tries again.
+            // A full socket drops datagrams: an ACS sends its request again.
             socket.send_to(&datagram, self.udp).expect("sent");
             if let Some(session) = self.acs.session_within(Duration::from_millis(100)) {
                 return session.expect_complete().exchanges[0].at.saturating_duration_since(begun);
             }
-            assert!(begun.elapsed() < SOON, "the right request does not get through");
+            assert!(begun.elapsed() < SOON, "the valid request is not answered");
         }
     }
 
-    /// Right requests in a second, one after the other, each with its challenge: accepted, or 503 above the limit.
+    /// Returns the valid requests answered in a second, one after the other, each with its challenge: accepted, or 503
+    /// above the limit.
     fn answered(&self) -> f64 {
         let begun = Instant::now();
         let mut answered = 0;

@@ -1,7 +1,7 @@
-//! What a session costs: writes and bytes to the journal, time, memory. `cargo bench --bench writes`
+//! Measures the cost of a session: writes and bytes to the journal, time, memory. `cargo bench --bench writes`
 //!
-//! The state lies where temporary files do: `TMPDIR=/dev/shm` leaves the medium out of the times. `SESSIONS` and
-//! `INSTANCES` say how far to go; the defaults are those of the README.
+//! The state is in the directory of temporary files: `TMPDIR=/dev/shm` leaves the medium out of the times. `SESSIONS`
+//! and `INSTANCES` limit the run; the defaults are those of docs/figures.md.
 #![allow(clippy::disallowed_methods, missing_docs)] // a measurement has clocks
 
 #[path = "../tests/it/support/mod.rs"]
@@ -29,14 +29,14 @@ fn setting(name: &str, default: usize) -> usize {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
-/// A gateway and the place where it calls.
+/// A gateway and its ACS.
 struct Bench {
     acs: ManualAcs,
     agent: Agent,
     overlay: tempfile::TempDir,
 }
 
-/// What the journal has grown by, and how long that took.
+/// The growth of the journal, and the time of the step.
 struct Cost {
     writes: usize,
     bytes: u64,
@@ -62,7 +62,7 @@ impl Bench {
         Bench { acs, agent, overlay }
     }
 
-    /// The next session up to where the gateway listens.
+    /// Returns the next session, after the empty POST of the gateway.
     fn call(&self) -> AcsSession {
         let mut session = self.acs.accept(SOON).expect("a session");
         assert!(session.recv().expect("an Inform").is_inform());
@@ -76,18 +76,18 @@ impl Bench {
         assert!(session.is_closed());
     }
 
-    /// What is written when a session has ended and nobody waits any more.
-    fn end_and_print(&self, what: &str, session: AcsSession) {
+    /// Ends a session, and prints the writes after its end, which no response waits for.
+    fn end_and_print(&self, title: &str, session: AcsSession) {
         let settle = Duration::from_millis(200);
         let (_, mut cost) = self.measure(|| {
             self.end(session);
             std::thread::sleep(settle);
         });
         cost.time = cost.time.saturating_sub(settle);
-        cost.print(what);
+        cost.print(title);
     }
 
-    /// Lines and bytes of the journal.
+    /// Returns the lines and bytes of the journal.
     fn journal(&self) -> (usize, u64) {
         let journal = fs::read(self.agent.state_dir().join("journal")).unwrap_or_default();
         (journal.iter().filter(|byte| **byte == b'\n').count(), journal.len() as u64)
@@ -102,15 +102,15 @@ impl Bench {
         (result, Cost { writes: after.0.saturating_sub(before.0), bytes: after.1.saturating_sub(before.1), time })
     }
 
-    /// Asks, and prints what that cost.
-    fn ask(&self, session: &mut AcsSession, what: &str, rpc: &Rpc) -> Message {
+    /// Sends a request, and prints its cost.
+    fn ask(&self, session: &mut AcsSession, title: &str, rpc: &Rpc) -> Message {
         let (answer, cost) = self.measure(|| session.call(rpc).expect("an answer"));
         assert!(!answer.is_fault(), "{}", answer.xml);
-        cost.print(what);
+        cost.print(title);
         answer
     }
 
-    /// Kilobytes that the process holds.
+    /// Returns the resident memory of the process.
     fn memory(&self) -> String {
         let status = fs::read_to_string(format!("/proc/{}/status", self.agent.pid())).unwrap_or_default();
         let line = status.lines().find(|line| line.starts_with("VmRSS"));
@@ -119,14 +119,14 @@ impl Bench {
 }
 
 impl Cost {
-    fn print(&self, what: &str) {
+    fn print(&self, title: &str) {
         let time = self.time.as_secs_f64() * 1000.0;
-        println!("{what:52} {:>3} writes {:>9} bytes {time:>9.2} ms", self.writes, self.bytes);
+        println!("{title:52} {:>3} writes {:>9} bytes {time:>9.2} ms", self.writes, self.bytes);
     }
 }
 
 fn per_call() {
-    println!("# What a session and its calls write");
+    println!("# Writes of a session and its requests");
     let mut bench = Bench::new();
     let (session, cost) = bench.measure(|| bench.call());
     cost.print("first contact up to the empty POST (and its start)");
@@ -182,7 +182,7 @@ fn per_call() {
     assert!(bench.overlay.path().exists());
 }
 
-/// The cost of AddObject must not grow with the tree.
+/// Measures AddObject and DeleteObject in large tables: the cost of AddObject must not grow with the tree.
 fn many_instances(limit: usize) {
     println!("\n# AddObject and DeleteObject by the number of instances; each the mean of 50");
     let mut bench = Bench::new();
@@ -222,7 +222,7 @@ fn many_instances(limit: usize) {
     }
     let before = bench.journal();
     bench.end(session);
-    std::thread::sleep(Duration::from_secs(1)); // it is rewritten now
+    std::thread::sleep(Duration::from_secs(1)); // the agent rewrites the journal in this second
     println!("the journal of that session: {before:?} lines and bytes, and then {:?}", bench.journal());
     let started = Instant::now();
     bench.agent.reboot();
@@ -237,7 +237,7 @@ fn mean(times: u32, mut step: impl FnMut()) -> f64 {
     started.elapsed().as_secs_f64() * 1000.0 / f64::from(times)
 }
 
-/// Each session changes the ACS URL, so that the next one follows at once (R25).
+/// Measures memory over many sessions. Each changes the ACS URL, so that the next one follows at once (R25).
 fn many_sessions(limit: usize) {
     println!("\n# Memory over sessions in a row, each with a write (the ACS URL) and a read of 1,000 parameters or so");
     let bench = Bench::new();

@@ -1,11 +1,12 @@
-//! The reference ACS of the tests alone: a place for an agent of yours to call, on this machine or from a device.
+//! The reference ACS of the tests, for trials with an agent on this machine or on a device.
 //!
 //! ```text
 //! cargo run --example acs -- 0.0.0.0:8080 Device.DeviceInfo. Device.ManagementServer.
 //! ```
 //!
-//! It lets everybody in, asks the gateway for these values, and shows every session; and what in it broke TR-069. One
-//! gateway at a time: it tells nobody apart. It ends with Ctrl-C. An ACS for real gateways is another thing.
+//! Accepts every agent without credentials, reads these values, and prints each session with its violations of TR-069.
+//! Serves one gateway at a time, since it does not distinguish devices. Ctrl-C ends it. It is not fit to manage real
+//! gateways.
 
 #[path = "../tests/it/support/mod.rs"]
 mod support;
@@ -18,7 +19,7 @@ use support::{Acs, AcsOptions, get_parameter_values, transcript};
 
 const USUAL: &str = "127.0.0.1:8080";
 
-/// Nobody has to call.
+/// The time limit for the next session: the program waits until it is stopped.
 const A_DAY: Duration = Duration::from_secs(86_400);
 
 fn main() -> ExitCode {

@@ -1,12 +1,12 @@
-//! A gateway meets its ACS: the whole conversation, as a story on standard output.
+//! Runs a gateway against an ACS, and prints the whole conversation with remarks.
 //!
 //! ```text
 //! cargo run --example demo
 //! ```
 //!
 //! The ACS is the reference ACS of the tests, on a free port of the loopback interface. The gateway is
-//! the agent itself, in a process of its own: this very program, started again with the first argument
-//! `agent`. Its state is in a temporary directory, and nothing is left when the demo ends.
+//! the agent itself, in a process of its own: this program, started again with the first argument
+//! `agent`. Its state is in a temporary directory, which the demo deletes at its end.
 
 #[path = "../tests/it/support/mod.rs"]
 mod support;
@@ -21,7 +21,7 @@ use support::{
     inform, inform_response, narrated, no_content, response, set_parameter_values,
 };
 
-/// What takes milliseconds may take this long on a busy machine.
+/// The time limit for a session, which takes milliseconds unless the machine is busy.
 const SOON: Duration = Duration::from_secs(30);
 
 /// OUI, product class and serial number of the gateway, as TR-069 makes a user name of them.
@@ -41,7 +41,7 @@ fn main() -> ExitCode {
     match std::panic::catch_unwind(tell) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => {
-            eprintln!("The demo did not go as it should; the reason stands above.");
+            eprintln!("The demo failed; the reason is above.");
             ExitCode::FAILURE
         }
     }
@@ -50,7 +50,7 @@ fn main() -> ExitCode {
 fn be_the_agent(command: Command) -> ExitCode {
     match command {
         Command::Run(config) => cpe_agent::agent::daemon::run(config),
-        _ => ExitCode::FAILURE, // the demo starts nothing else
+        _ => ExitCode::FAILURE, // the demo starts no other command
     }
 }
 
@@ -60,7 +60,7 @@ fn tell() {
 
     chapter(
         "1. The gateway is switched on for the first time",
-        "It knows two things from its factory: URL and password of its ACS. It connects there and introduces itself.",
+        "Its factory values have the URL and the password of its ACS. It connects there and sends an Inform.",
     );
     println!("ACS        {}", acs.url());
     println!("gateway    {USERNAME}, data model {}\n", model.file_name().unwrap_or_default().to_string_lossy());
@@ -77,7 +77,7 @@ fn tell() {
 
     chapter(
         "2. The gateway is switched off and on",
-        "It is known by now, so its Inform says 1 BOOT and no longer 0 BOOTSTRAP. What the ACS has set must still hold.",
+        "The ACS knows it, so its Inform has 1 BOOT without 0 BOOTSTRAP. The values that the ACS has set must still hold.",
     );
     second_session(&acs);
     agent.reboot();
@@ -91,7 +91,7 @@ fn tell() {
     summary(&[first, second]);
 }
 
-/// What the ACS wants of a gateway that it has never seen.
+/// Scripts the requests of the ACS to a new gateway.
 fn first_session(acs: &Acs) {
     acs.expects(inform().only_events(&["0 BOOTSTRAP", "1 BOOT"]).retry_count(0)).replies(inform_response());
     acs.expects(empty_post()).replies(get_rpc_methods());
@@ -123,27 +123,30 @@ fn first_session(acs: &Acs) {
 }
 
 const FIRST_REMARKS: &[(&str, &str)] = &[
-    ("401", "The ACS lets nobody in unknown: it challenges the gateway, which answers with a digest of its\npassword."),
-    ("InformResponse", "Now it is let in. The ACS confirms the Inform, so the two events count as delivered."),
+    (
+        "401",
+        "The ACS demands credentials by a challenge. The gateway sends the Inform again, with a digest of\nits password.",
+    ),
+    ("InformResponse", "The credentials are right. The ACS confirms the Inform, so the two events count as delivered."),
     (
         "GetRPCMethods",
-        "The gateway has nothing to ask, and says so with an empty POST. From here on the ACS asks, each\nquestion in the answer to a POST. First: what can you do?",
+        "The gateway has no request of its own, and sends an empty POST. Now the ACS sends its requests, each\nin the response to a POST. The first one: which methods does the gateway support?",
     ),
-    ("GetParameterNames", "What is there in your data model, one level below the root?"),
-    ("GetParameterValues", "Tell me about yourself: everything below Device.DeviceInfo."),
-    ("SetParameterValues", "The ACS configures the gateway: where to get the time, and to report every hour."),
+    ("GetParameterNames", "Which objects does the data model have, one level below the root?"),
+    ("GetParameterValues", "Which values are below Device.DeviceInfo.?"),
+    ("SetParameterValues", "The ACS configures the gateway: a time server, and an Inform every hour."),
     (
         "SetParameterValues",
-        "Done. Now a configuration with three mistakes in it: a number that is none, a value that only the\ngateway may change, and a name that does not exist.",
+        "The values are set. Now a configuration with three mistakes: a text in place of a number, a read-only\nparameter, and a name that does not exist.",
     ),
     (
         "GetParameterValues",
-        "All of it is refused, the right value with the wrong ones, and each mistake is named. The ACS reads\nback what holds now:",
+        "The gateway refuses all of it, the valid value too, and names each mistake. The ACS reads the values\nback:",
     ),
-    ("an empty 204", "It is as it was set first. The ACS has nothing more to ask either: that ends the session."),
+    ("an empty 204", "They are those of the first configuration. The ACS has no further request: the session ends."),
 ];
 
-/// Only a look.
+/// Scripts the requests of the second session: the ACS reads the values back.
 fn second_session(acs: &Acs) {
     acs.expects(inform().only_events(&["1 BOOT"]).retry_count(0)).replies(inform_response());
     acs.expects(empty_post()).replies(get_parameter_values(&[NTP_SERVER, INTERVAL]));
@@ -152,9 +155,9 @@ fn second_session(acs: &Acs) {
 }
 
 const SECOND_REMARKS: &[(&str, &str)] = &[
-    ("401", "A new session, a new challenge."),
-    ("GetParameterValues", "Do you still have what I set?"),
-    ("an empty 204", "It has: it had written the values to its journal before it said that they are set."),
+    ("401", "Each session has a challenge of its own."),
+    ("GetParameterValues", "Are the values still those that the ACS has set?"),
+    ("an empty 204", "They are: the gateway has written them to its journal before it confirmed them."),
 ];
 
 fn chapter(title: &str, why: &str) {
@@ -167,8 +170,8 @@ fn summary(sessions: &[Session]) {
     let time: Duration = sessions.iter().map(Session::duration).sum();
     println!("\nSummary\n=======");
     println!("{} sessions, each complete: {exchanges} exchanges over {connections} TCP connections,", sessions.len());
-    println!("{:.1} ms on the wire. The reference ACS held every message against TR-069 and found", millis(time));
-    println!("nothing wrong. `cargo run -- --help` tells how to let the agent meet an ACS of yours.");
+    println!("{:.1} ms on the wire. The reference ACS checked every message against TR-069 and found", millis(time));
+    println!("no violation. `cargo run -- --help` tells how to connect the agent to an ACS of yours.");
 }
 
 fn millis(time: Duration) -> f64 {
