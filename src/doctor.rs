@@ -37,9 +37,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use crate::acs::transport::IoLimits;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::http::IoLimits;
 use crate::url::Url;
 use effective_state::EffectiveState;
 use finding::FindingPrinter;

@@ -7,7 +7,8 @@
 //! main.rs  cli  config  check  doctor   arguments in, exit status out
 //! agent                    the agent thread, which owns everything that can change
 //! ──────────────────────── drivers: sockets, files, processes, threads
-//! acs  connection_request  control  transfer  process  readiness  store  log  output  thread  clock  time_zone
+//! acs  transfer  connection_request  control  process  readiness  store  log  output  thread  clock  time_zone
+//! http                     an HTTP client for the ACS and for file servers
 //! ──────────────────────── protocol: no socket, no file, no clock, no thread
 //! cwmp  schedule  digest  stun  url
 //! ──────────────────────── model: knows neither XML nor CWMP
@@ -38,6 +39,7 @@ pub mod cwmp;
 pub mod digest;
 #[cfg(feature = "doctor")]
 pub mod doctor;
+pub mod http;
 mod json;
 pub mod log;
 pub mod model;

@@ -1,30 +1,6 @@
-//! The HTTP side of one session with the ACS.
-//!
-//! ```text
-//!   AcsConnection   401, redirects, cookies, which connection to use        (here)
-//!    ├─ Authentication, Cookies
-//!    └─ HttpConnection        one request, one answer, over ureq-proto                (http.rs)
-//!        └─ Stream  plain or TLS                                            (stream.rs, tls.rs)
-//!            └─ Tcp limits on every wait, names resolved                    (transport.rs, resolver.rs)
-//! ```
+//! The HTTP side of one session with the ACS: which connection to use, challenges, redirects and cookies.
 //!
 //! [`AcsConnection::post`] is one step of the session as CWMP sees it, however many requests it takes.
-//! The lower three know nothing of CWMP or POST; file transfers stand on them as well.
-
-pub(crate) mod authentication;
-mod cookie;
-#[cfg(feature = "tls")]
-pub mod examine;
-pub mod http;
-mod resolver;
-pub mod stream;
-#[cfg(feature = "tls")]
-pub mod tls;
-pub mod transport;
-#[cfg(feature = "tls")]
-mod unset_clock;
-
-pub use stream::TlsSettings;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -34,22 +10,18 @@ use std::time::Duration;
 use ureq_proto::client::header_raw;
 use ureq_proto::http::{HeaderMap, Request, header};
 
-use crate::cwmp::session_error::SessionError;
-use crate::digest::challenges;
+use crate::http::authentication::{AnsweredChallenges, Authentication};
+use crate::http::cookie::Cookies;
+use crate::http::{
+    Connector, HttpConnection, HttpError, IoLimits, ResponseHead, TlsSettings, USER_AGENT, offered_challenges,
+};
 use crate::secret::Secret;
 use crate::url::Url;
-use authentication::{AnsweredChallenges, Authentication};
-use cookie::Cookies;
-use http::{HttpConnection, ResponseHead};
-use stream::Connector;
-use transport::IoLimits;
 
 /// Consecutive redirects that are followed (R56).
 const MAX_REDIRECTS: usize = 5;
 /// A server may not silence the device for longer than this.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
-
-pub(crate) const USER_AGENT: &str = concat!("cpe-agent/", env!("CARGO_PKG_VERSION"));
 
 /// What a session needs to know to reach the ACS.
 #[derive(Clone, Debug)]
@@ -70,16 +42,8 @@ pub struct AcsSettings {
     pub timeout: Duration,
     /// Largest body of an answer, in bytes.
     pub body_limit: usize,
-    /// Set: whatever waits ends within about 200 ms with [`SessionError::Stopped`].
+    /// Set: whatever waits ends within about 200 ms with [`HttpError::Stopped`].
     pub stop: Arc<AtomicBool>,
-}
-
-/// Whether the files that TLS works with can be used; where not, the option that names the wrong one, and the reason.
-#[cfg_attr(not(feature = "tls"), expect(unused_variables, reason = "only TLS uses them"))]
-pub fn check_tls_files(settings: &TlsSettings) -> Result<(), (&'static str, SessionError)> {
-    #[cfg(feature = "tls")]
-    tls::check_files(settings)?;
-    Ok(())
 }
 
 /// An answer that keeps the session going.
@@ -115,7 +79,7 @@ pub struct AcsConnection {
 
 impl AcsConnection {
     /// Prepares a session; nothing is sent yet. Fails where the URL cannot be contacted (R10).
-    pub fn open(settings: AcsSettings) -> Result<AcsConnection, SessionError> {
+    pub fn open(settings: AcsSettings) -> Result<AcsConnection, HttpError> {
         let home = Url::parse(&settings.url)?;
         let limits = IoLimits { timeout: settings.timeout, stop: settings.stop, end: None };
         Ok(AcsConnection {
@@ -174,7 +138,7 @@ impl AcsConnection {
 
     /// Connects now rather than with the first request, so that [`AcsConnection::local_addr`] is known
     /// when Inform is written.
-    pub fn connect(&mut self) -> Result<(), SessionError> {
+    pub fn connect(&mut self) -> Result<(), HttpError> {
         self.is_fresh = !self.ready(false)?;
         Ok(())
     }
@@ -192,7 +156,7 @@ impl AcsConnection {
     /// Sends an envelope, or the empty POST where `body` is empty, and waits for the answer. Follows
     /// challenges and redirects; any other status than 200 and 204 is an error that ends the session
     /// (R44), and so is every other error.
-    pub fn post(&mut self, body: &[u8]) -> Result<Response, SessionError> {
+    pub fn post(&mut self, body: &[u8]) -> Result<Response, HttpError> {
         let mut answered = AnsweredChallenges::default();
         let mut redirects = 0;
         let mut is_answer_to_401 = false;
@@ -207,20 +171,20 @@ impl AcsConnection {
                 401 => {
                     self.discard_body(&mut answer)?;
                     let allow_basic = self.url.is_tls() || self.url.host() == self.home.host();
-                    let offered = offered(&answer.headers);
+                    let offered = offered_challenges(&answer.headers);
                     self.authentication.challenged(offered, allow_basic, &mut answered)?;
                     is_answer_to_401 = true;
                 }
                 301 | 302 | 307 | 308 => {
                     redirects += 1;
                     if redirects > MAX_REDIRECTS {
-                        return Err(SessionError::Redirect("too many in a row".into()));
+                        return Err(HttpError::Redirect("too many in a row".into()));
                     }
                     self.redirect(&mut answer)?;
                     answered = AnsweredChallenges::default();
                 }
                 code => {
-                    return Err(SessionError::Status { code, retry_after: retry_after(&answer.headers) });
+                    return Err(HttpError::Status { code, retry_after: retry_after(&answer.headers) });
                 }
             }
         }
@@ -232,24 +196,24 @@ impl AcsConnection {
     /// lost: the server cannot have acted on a request of which it did not get the end; and a server
     /// that drops the connection behind its 401 without announcing it (acsrs does) has refused the
     /// request, and never reads its repetition on the dead connection.
-    fn exchange(&mut self, body: &[u8], is_answer_to_401: bool) -> Result<ResponseHead, SessionError> {
+    fn exchange(&mut self, body: &[u8], is_answer_to_401: bool) -> Result<ResponseHead, HttpError> {
         loop {
             let expected = self.closes_silently;
             let is_reused = self.ready(is_answer_to_401)?;
             let request = self.request(body.len())?;
             let Some(connection) = &mut self.connection else {
-                return Err(SessionError::Closed); // not reached: `ready` left one
+                return Err(HttpError::Closed); // not reached: `ready` left one
             };
             match connection.exchange(request, body) {
-                Err(SessionError::Closed) if is_reused && (is_answer_to_401 || !connection.sent_all()) => {
+                Err(HttpError::Closed) if is_reused && (is_answer_to_401 || !connection.sent_all()) => {
                     // It did so later than `ready` waited, or while the request went out. Of a close behind a 401
                     // alone nothing follows.
                     self.closes_silently |= expected || !is_answer_to_401;
                     self.connection = None;
                 }
-                Err(SessionError::Closed) if is_reused => {
+                Err(HttpError::Closed) if is_reused => {
                     self.closes_silently = true;
-                    return Err(SessionError::Closed);
+                    return Err(HttpError::Closed);
                 }
                 done => return done,
             }
@@ -257,7 +221,7 @@ impl AcsConnection {
     }
 
     /// Leaves an open connection; true where it has served a request before (R45 to R47).
-    fn ready(&mut self, is_answer_to_401: bool) -> Result<bool, SessionError> {
+    fn ready(&mut self, is_answer_to_401: bool) -> Result<bool, HttpError> {
         self.limits.check()?;
         if std::mem::take(&mut self.is_fresh) {
             return Ok(false); // it has answered nothing yet, so that it teaches nothing
@@ -283,7 +247,7 @@ impl AcsConnection {
         Ok(false)
     }
 
-    fn request(&mut self, length: usize) -> Result<Request<()>, SessionError> {
+    fn request(&mut self, length: usize) -> Result<Request<()>, HttpError> {
         let url = &self.url;
         // In the usual spelling: there are servers that do not ignore its case.
         let add = |builder, name: &str, value: &str| header_raw(builder, name, value.as_bytes());
@@ -301,10 +265,10 @@ impl AcsConnection {
         if let Some(credentials) = self.authentication.authorization("POST", url.target()) {
             request = add(request, "Authorization", &credentials);
         }
-        request.body(()).map_err(|error| SessionError::Protocol(format!("no request possible: {error}")))
+        request.body(()).map_err(|error| HttpError::Protocol(format!("no request possible: {error}")))
     }
 
-    fn response(&mut self, mut answer: ResponseHead) -> Result<Response, SessionError> {
+    fn response(&mut self, mut answer: ResponseHead) -> Result<Response, HttpError> {
         let mut body = Vec::new();
         if let Some(connection) = &mut self.connection {
             connection.read_body(&mut answer, self.body_limit, &mut |piece| {
@@ -318,20 +282,20 @@ impl AcsConnection {
 
     /// The body of a 401 or a redirect means nothing, but must be read where the connection is to be
     /// used again (R47, R57).
-    fn discard_body(&mut self, answer: &mut ResponseHead) -> Result<(), SessionError> {
+    fn discard_body(&mut self, answer: &mut ResponseHead) -> Result<(), HttpError> {
         match &mut self.connection {
             Some(connection) => connection.read_body(answer, self.body_limit, &mut |_| Ok(())),
             None => Ok(()),
         }
     }
 
-    fn redirect(&mut self, answer: &mut ResponseHead) -> Result<(), SessionError> {
+    fn redirect(&mut self, answer: &mut ResponseHead) -> Result<(), HttpError> {
         let location = answer
             .headers
             .get(header::LOCATION)
             .map(|value| String::from_utf8_lossy(value.as_bytes()))
-            .ok_or_else(|| SessionError::Redirect("it does not say where to".into()))?;
-        let target = self.url.join(&location).map_err(|error| SessionError::Redirect(error.to_string()))?;
+            .ok_or_else(|| HttpError::Redirect("it does not say where to".into()))?;
+        let target = self.url.join(&location).map_err(|error| HttpError::Redirect(error.to_string()))?;
         if target.is_same_origin(&self.url) {
             self.discard_body(answer)?;
         } else {
@@ -344,15 +308,6 @@ impl AcsConnection {
         self.url = target;
         Ok(())
     }
-}
-
-/// All challenges, whether in one header field or in several.
-pub(crate) fn offered(headers: &HeaderMap) -> Vec<crate::digest::Challenge> {
-    headers
-        .get_all(header::WWW_AUTHENTICATE)
-        .iter()
-        .flat_map(|value| challenges(&String::from_utf8_lossy(value.as_bytes())))
-        .collect()
 }
 
 /// R66. Only the form in seconds: a date says nothing to a device whose clock may be wrong.

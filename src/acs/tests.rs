@@ -37,7 +37,7 @@ fn connection(server: &Server) -> AcsConnection {
 }
 
 /// What one POST of `<inform/>` comes to, and what the server saw of it.
-fn one_post(script: Vec<Vec<Step>>) -> (Result<Response, SessionError>, Vec<Request>) {
+fn one_post(script: Vec<Vec<Step>>) -> (Result<Response, HttpError>, Vec<Request>) {
     let server = Server::start(script);
     let mut acs = connection(&server);
     let result = acs.post(b"<inform/>");
@@ -45,7 +45,7 @@ fn one_post(script: Vec<Vec<Step>>) -> (Result<Response, SessionError>, Vec<Requ
     (result, server.requests())
 }
 
-fn body(reply: Result<Response, SessionError>) -> String {
+fn body(reply: Result<Response, HttpError>) -> String {
     String::from_utf8(reply.unwrap().body).unwrap()
 }
 
@@ -144,7 +144,7 @@ fn other_statuses_end_the_session() {
         let (result, requests) = one_post(vec![vec![status(line, &headers)]]);
         let error = result.unwrap_err();
         let retry_after = wait.map(Duration::from_secs);
-        assert_eq!(error, SessionError::Status { code, retry_after });
+        assert_eq!(error, HttpError::Status { code, retry_after });
         assert_eq!(error.retry_after(), retry_after);
         assert_eq!(requests.len(), 1);
     }
@@ -160,5 +160,5 @@ fn an_early_refusal_of_a_large_request_is_heard() {
     ]]);
     let result = connection(&server).post(&vec![b'x'; 20_000_000]);
     // Linux may drop the answer with the reset that follows it.
-    assert!(matches!(result, Err(SessionError::Status { code: 413, .. } | SessionError::Closed)), "{result:?}");
+    assert!(matches!(result, Err(HttpError::Status { code: 413, .. } | HttpError::Closed)), "{result:?}");
 }

@@ -9,6 +9,7 @@ use crate::acs::{self, AcsConnection};
 use crate::cwmp::session::{Output, Session, SessionConfig};
 use crate::cwmp::session_error::SessionError;
 use crate::cwmp::version::{self, Version};
+use crate::http::HttpError;
 use crate::model::date_time::DateTime;
 use crate::schedule::RetryPolicy;
 use crate::url::Url;
@@ -72,7 +73,7 @@ impl Agent<'_> {
         }
         let (session, result) = match connection {
             Ok(connection) => self.drive(connection, session, first),
-            Err(error) => (session, Err(error)),
+            Err(error) => (session, Err(error.into())),
         };
         self.device.state_mut().events.session_ended();
         if reports_udp_address && !self.reports_udp_address() {
@@ -91,7 +92,7 @@ impl Agent<'_> {
 
     /// Opens the connection as the ACS is known to need it, before Inform is written: the address that it has on our
     /// side is the one at which the ACS reaches us.
-    fn connect(&self, settings: acs::AcsSettings) -> Result<AcsConnection, SessionError> {
+    fn connect(&self, settings: acs::AcsSettings) -> Result<AcsConnection, HttpError> {
         let mut connection = AcsConnection::open(settings)?;
         if self.acs_quirks.wants_basic {
             connection.begin_with_basic();
@@ -143,7 +144,7 @@ impl Agent<'_> {
                         session = next;
                         output
                     }
-                    Err(error) => return (session, Err(error)),
+                    Err(error) => return (session, Err(error.into())),
                 },
             };
         }
@@ -217,7 +218,7 @@ fn suggests_oldest(error: &SessionError) -> bool {
     match error {
         SessionError::InformFault { .. } | SessionError::Soap(_) | SessionError::Version(_) => true,
         SessionError::UnexpectedEmpty | SessionError::NoInformResponse => true,
-        SessionError::Status { code, .. } => matches!(code, 400 | 405..=499 | 500 | 501),
+        SessionError::Http(HttpError::Status { code, .. }) => matches!(code, 400 | 405..=499 | 500 | 501),
         _ => false,
     }
 }

@@ -10,14 +10,13 @@ use std::time::Duration;
 use super::listeners::Listeners;
 use super::session_driver::AcsQuirks;
 use super::{Agent, AppliedRebootSettings, Handles, StoreJournal, TransferWorker, random};
-use crate::acs::{self, TlsSettings};
 use crate::clock::Clock;
 use crate::config::{Config, StartupError};
 use crate::connection_request::random_path;
 use crate::cwmp::device::{Device, Reset};
 use crate::cwmp::event::{Event, EventCode};
-use crate::cwmp::session_error::SessionError;
 use crate::cwmp::version;
+use crate::http::{self, HttpError, TlsSettings};
 use crate::model::{COMMAND_LINE, Loaded, MMAP_THRESHOLD, ModelFile, load};
 use crate::schedule::Schedule;
 use crate::store::{Recovered, Store, StoreError};
@@ -54,9 +53,9 @@ pub fn load_model(config: &Config) -> Result<Loaded, StartupError> {
 /// Whether the ACS can be contacted by what configuration and factory state say: `check` refuses what cannot work. The
 /// daemon tells of it and goes on, since what the ACS has set may be better, and a file may be there the next time.
 pub fn check_contact(config: &Config, loaded: &Loaded) -> Result<(), StartupError> {
-    acs::check_tls_files(&tls_settings(config)).map_err(|(option, error)| match error {
+    http::check_tls_files(&tls_settings(config)).map_err(|(option, error)| match error {
         // Without the words that only a session would add.
-        SessionError::Tls(reason) => StartupError::new(Path::new(option), "", &reason),
+        HttpError::Tls(reason) => StartupError::new(Path::new(option), "", &reason),
         other => StartupError::new(Path::new(option), "", &other.to_string()),
     })?;
     check_acs_url(config, loaded)

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::finding::{Finding, FindingPrinter};
-use crate::acs;
 use crate::agent::{check_contact, load_model, tls_settings};
 use crate::clock::Now;
 use crate::config::Config;
 use crate::control::{self, ControlError, ControlErrorKind, Request};
 use crate::cwmp::device::{Device, JournalError, JournalWriter};
+use crate::http;
 use crate::model::Loaded;
 use crate::store::{Recovered, Store};
 use crate::url::Url;
@@ -135,7 +135,7 @@ fn judge_contact(config: &Config, loaded: &Loaded) -> Finding {
             let files: Vec<String> = config.data_model.iter().map(|file| file.display().to_string()).collect();
             Finding::ok(subject, format!("valid, data model {}", files.join(", ")))
         }
-        Err(error) if acs::check_tls_files(&tls_settings(config)).is_ok() => {
+        Err(error) if http::check_tls_files(&tls_settings(config)).is_ok() => {
             Finding::warning(subject, error.to_string())
         }
         Err(error) => Finding::failed(subject, error.to_string()),

@@ -10,13 +10,13 @@ use ureq_proto::http::{HeaderMap, Request, header};
 use super::finding::{Finding, Verdict};
 use super::timeout::with_timeout;
 use super::{clock, tls};
-use crate::acs::TlsSettings;
-use crate::acs::USER_AGENT;
-use crate::acs::http::HttpConnection;
-use crate::acs::stream::Stream;
-use crate::acs::transport::Tcp;
 use crate::clock::Clock;
-use crate::cwmp::session_error::SessionError;
+use crate::http::HttpConnection;
+use crate::http::HttpError;
+use crate::http::Stream;
+use crate::http::Tcp;
+use crate::http::TlsSettings;
+use crate::http::USER_AGENT;
 use crate::url::Url;
 
 /// From the request to the last byte of the header, however slowly it trickles.
@@ -80,32 +80,22 @@ impl ProbeResponse {
 }
 
 /// One GET without credentials on a connection of its own, which is closed afterwards; nothing of the body is read.
-pub(super) fn get(
-    stream: Stream,
-    authority: &str,
-    target: &str,
-    limit: Duration,
-) -> Result<ProbeResponse, SessionError> {
+pub(super) fn get(stream: Stream, authority: &str, target: &str, limit: Duration) -> Result<ProbeResponse, HttpError> {
     let fields = [("Host", authority), ("User-Agent", USER_AGENT), ("Connection", "close")];
     let request = fields
         .into_iter()
         .fold(Request::get(target), |builder, (name, value)| header_raw(builder, name, value.as_bytes()))
         .body(())
-        .map_err(|error| SessionError::Protocol(format!("no request possible: {error}")))?;
+        .map_err(|error| HttpError::Protocol(format!("no request possible: {error}")))?;
     let exchange = move || {
         HttpConnection::new(stream)
             .exchange(request, b"")
             .map(|answer| ProbeResponse::new(answer.status, &answer.headers))
     };
-    with_timeout(limit, exchange).unwrap_or(Err(SessionError::Timeout("waiting for the answer")))
+    with_timeout(limit, exchange).unwrap_or(Err(HttpError::Timeout("waiting for the answer")))
 }
 
-fn judge(
-    answer: &Result<ProbeResponse, SessionError>,
-    url: &Url,
-    has_password: Option<bool>,
-    took: Duration,
-) -> Finding {
+fn judge(answer: &Result<ProbeResponse, HttpError>, url: &Url, has_password: Option<bool>, took: Duration) -> Finding {
     let took = took.as_millis();
     let head = match answer {
         Ok(head) => head,
@@ -195,7 +185,7 @@ mod tests {
         assert!(to("https://other/x?token=hunter2").contains("it sends elsewhere, https://other/x (7 ms)"));
         assert!(to("c").contains("http://acs.example/a/c"));
         assert!(to("ftp://other/").starts_with("warning"));
-        let lost = judge(&Err(SessionError::Closed), &Url::parse("http://a/").unwrap(), None, Duration::ZERO);
+        let lost = judge(&Err(HttpError::Closed), &Url::parse("http://a/").unwrap(), None, Duration::ZERO);
         assert_eq!(lost.verdict, Verdict::Failed);
     }
 }

@@ -8,11 +8,11 @@ use std::time::Duration;
 use super::effective_state::{AgentState, EffectiveState};
 use super::finding::{Finding, FindingPrinter};
 use super::http_probe::{ProbeResponse, get};
-use crate::acs::stream::Stream;
-use crate::acs::transport::Tcp;
 use crate::config::Config;
 use crate::connection_request::REALM;
-use crate::cwmp::session_error::SessionError;
+use crate::http::HttpError;
+use crate::http::Stream;
+use crate::http::Tcp;
 
 /// The port is on this very device.
 const LIMIT: Duration = Duration::from_secs(2);
@@ -53,7 +53,7 @@ fn http(config: &Config, state: &EffectiveState, ours: Option<IpAddr>) -> Findin
 /// `answer`: none where nobody accepts the connection.
 fn judge_http(
     address: SocketAddr,
-    answer: Option<&Result<ProbeResponse, SessionError>>,
+    answer: Option<&Result<ProbeResponse, HttpError>>,
     is_path_known: bool,
     agent: AgentState,
 ) -> Finding {
@@ -139,7 +139,7 @@ mod tests {
             Ok(ProbeResponse { status, challenges: vec![challenge.into()], ..ProbeResponse::default() })
         };
         let ours = head(401, "Digest realm=\"cwmp\", nonce=\"x\"");
-        let verdict = |answer: Option<&Result<ProbeResponse, SessionError>>, agent| {
+        let verdict = |answer: Option<&Result<ProbeResponse, HttpError>>, agent| {
             judge_http(at("10.0.0.2:7547"), answer, true, agent).verdict
         };
         use AgentState::{Answers, NotRunning, Unknown};
@@ -151,7 +151,7 @@ mod tests {
         assert_eq!(verdict(Some(&head(404, "")), NotRunning), Verdict::Failed);
         assert_eq!(judge_http(at("[::1]:1"), Some(&head(404, "")), false, Unknown).verdict, Verdict::Ok);
         assert_eq!(verdict(Some(&head(401, "Basic realm=\"router\"")), Answers), Verdict::Failed);
-        assert_eq!(verdict(Some(&Err(SessionError::Closed)), Answers), Verdict::Failed);
+        assert_eq!(verdict(Some(&Err(HttpError::Closed)), Answers), Verdict::Failed);
     }
 
     #[test]

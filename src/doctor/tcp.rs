@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::finding::{Finding, FindingPrinter};
-use crate::acs::transport::{IoLimits, Tcp};
 use crate::clock::Clock;
-use crate::cwmp::session_error::SessionError;
+use crate::http::HttpError;
+use crate::http::{IoLimits, Tcp};
 
 /// For all addresses together; each gets an equal share of what is left.
 const LIMIT: Duration = Duration::from_secs(6);
@@ -39,7 +39,7 @@ pub(super) fn check(
 
 struct Attempt {
     address: SocketAddr,
-    local: Result<Option<SocketAddr>, SessionError>,
+    local: Result<Option<SocketAddr>, HttpError>,
     took: Duration,
 }
 
@@ -67,7 +67,7 @@ mod tests {
     fn tried(address: &str, local: Result<&str, &str>) -> Attempt {
         let local = match local {
             Ok(local) => Ok(Some(local.parse().unwrap())),
-            Err(reason) => Err(SessionError::Connect { addr: address.into(), reason: reason.into() }),
+            Err(reason) => Err(HttpError::Connect { addr: address.into(), reason: reason.into() }),
         };
         Attempt { address: address.parse().unwrap(), local, took: Duration::from_millis(3) }
     }

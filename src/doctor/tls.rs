@@ -1,10 +1,10 @@
 //! TLS to the ACS, and the certificate that it shows.
 
 use super::finding::Finding;
-use crate::acs::TlsSettings;
-use crate::acs::stream::Stream;
-use crate::acs::transport::Tcp;
 use crate::clock::Now;
+use crate::http::Stream;
+use crate::http::Tcp;
+use crate::http::TlsSettings;
 use crate::url::Url;
 
 /// What was found, and the stream where it may be used.
@@ -16,7 +16,7 @@ pub(super) fn check(_: &Url, _: &TlsSettings, _: Now, _: Tcp) -> (Vec<Finding>, 
 /// What was found, and the stream where it may be used.
 #[cfg(feature = "tls")]
 pub(super) fn check(url: &Url, settings: &TlsSettings, now: Now, tcp: Tcp) -> (Vec<Finding>, Option<Stream>) {
-    let examined = crate::acs::examine::examine(settings, now.clock_is_set(), url.host(), tcp);
+    let examined = crate::http::handshake_report::examine(settings, now.clock_is_set(), url.host(), tcp);
     let roots = match &settings.ca_file {
         Some(file) => file.display().to_string(),
         None => "the roots of the system".into(),
@@ -31,7 +31,7 @@ pub(super) fn check(url: &Url, settings: &TlsSettings, now: Now, tcp: Tcp) -> (V
     let mut findings = vec![finding];
     findings.extend(certificates::judge("certificate", &examined.shown, now));
     // R33. One that cannot be read has been told of with the configuration.
-    if let Some(Ok(ours)) = settings.client_cert.as_deref().map(crate::acs::tls::certificates) {
+    if let Some(Ok(ours)) = settings.client_cert.as_deref().map(crate::http::tls::certificates) {
         let ours: Vec<Vec<u8>> = ours.iter().map(|certificate| certificate.to_vec()).collect();
         findings.extend(certificates::judge("our own", &ours, now));
     }

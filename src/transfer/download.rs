@@ -23,9 +23,9 @@ use super::file_server::FileServer;
 use super::progress::Progress;
 use super::space::{RESERVE, free_space};
 use super::version::FileVersion;
-use crate::acs::http::ResponseHead;
 use crate::cwmp::fault::FaultCode;
-use crate::cwmp::session_error::SessionError;
+use crate::http::HttpError;
+use crate::http::ResponseHead;
 
 /// Connections in a row that bring no byte that was not here before. With pauses of 1, 2, 4, 8 and 16 seconds between
 /// them a server has half a minute to come back, and a line to be set up again.
@@ -136,7 +136,7 @@ impl Download<'_> {
                 None => return Err(self.changed()),
             },
             (416, Some(_)) => return Err(self.changed()),
-            (code, _) => return Err(self.interrupted(SessionError::Status { code, retry_after: None })),
+            (code, _) => return Err(self.interrupted(HttpError::Status { code, retry_after: None })),
         }
         self.receive(&mut answer)
     }
@@ -184,7 +184,7 @@ impl Download<'_> {
         }
         match total {
             Some(total) if self.partial.length < total => {
-                Err(self.interrupted(SessionError::Io("the answer was cut short".into())))
+                Err(self.interrupted(HttpError::Io("the answer was cut short".into())))
             }
             Some(total) if self.partial.length > total => {
                 let sentence = format!("the server sent more than the {total} bytes that the file has");
@@ -209,11 +209,11 @@ impl Download<'_> {
     }
 
     /// What a failure of the exchange means here.
-    fn interrupted(&self, error: SessionError) -> Interruption {
+    fn interrupted(&self, error: HttpError) -> Interruption {
         let may_be_resumed = match &error {
-            SessionError::Closed | SessionError::Io(_) | SessionError::Timeout(_) => true,
-            SessionError::Connect { .. } | SessionError::Resolve { .. } | SessionError::Tls(_) => true,
-            SessionError::Status { code, .. } => *code >= 500 || *code == 429,
+            HttpError::Closed | HttpError::Io(_) | HttpError::Timeout(_) => true,
+            HttpError::Connect { .. } | HttpError::Resolve { .. } | HttpError::Tls(_) => true,
+            HttpError::Status { code, .. } => *code >= 500 || *code == 429,
             _ => false,
         };
         let has_begun = self.best > 0 || self.partial.length > 0 || self.version.is_some();

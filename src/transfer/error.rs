@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 
 use crate::cwmp::fault::FaultCode;
-use crate::cwmp::session_error::SessionError;
+use crate::http::HttpError;
 
 /// `FaultString` of TransferComplete (R238).
 const MAX_SENTENCE: usize = 256;
@@ -105,32 +105,32 @@ impl TransferStage {
     ///
     /// R252: 9014 to 9019 refine 9010, a failed download, and nothing refines 9011. A certificate that does not
     /// convince is 9015 and not 9012, which operators read as "wrong user name or password".
-    pub(super) fn error(self, error: SessionError) -> TransferError {
+    pub(super) fn error(self, error: HttpError) -> TransferError {
         use FaultCode::{FileInaccessible, FileServerAuthentication, FileServerUnreachable};
         let sentence = error.to_string();
         let refined = |fault| if self == TransferStage::Upload { FaultCode::UploadFailure } else { fault };
         match error {
-            SessionError::Stopped => TransferError {
+            HttpError::Stopped => TransferError {
                 fault: FaultCode::RequestDenied,
                 sentence: "the transfer was stopped".into(),
                 kind: FailureKind::Stopped,
             },
-            SessionError::Resolve { .. } | SessionError::Connect { .. } => {
+            HttpError::Resolve { .. } | HttpError::Connect { .. } => {
                 TransferError::transient(refined(self.contact_lost()), sentence)
             }
-            SessionError::Tls(_) => TransferError::transient(refined(FileServerUnreachable), sentence),
-            SessionError::Timeout(_) | SessionError::Closed | SessionError::Io(_) => {
+            HttpError::Tls(_) => TransferError::transient(refined(FileServerUnreachable), sentence),
+            HttpError::Timeout(_) | HttpError::Closed | HttpError::Io(_) => {
                 TransferError::transient(refined(self.contact_lost()), sentence)
             }
-            SessionError::Authentication => TransferError::permanent(FileServerAuthentication, sentence),
-            SessionError::Status { code, .. } => {
+            HttpError::Authentication => TransferError::permanent(FileServerAuthentication, sentence),
+            HttpError::Status { code, .. } => {
                 let sentence = format!("the file server answered with HTTP status {code}{}", meaning(code));
                 match code {
                     408 | 425 | 429 | 500.. => TransferError::transient(refined(FileInaccessible), sentence),
                     _ => TransferError::permanent(refined(FileInaccessible), sentence),
                 }
             }
-            SessionError::Url(_) | SessionError::Redirect(_) => TransferError::permanent(self.failure(), sentence),
+            HttpError::Url(_) | HttpError::Redirect(_) => TransferError::permanent(self.failure(), sentence),
             _ => TransferError::transient(self.failure(), sentence),
         }
     }
@@ -179,7 +179,7 @@ fn shortened(sentence: String) -> String {
 mod tests {
     use super::*;
 
-    fn codes(error: &SessionError) -> [u16; 3] {
+    fn codes(error: &HttpError) -> [u16; 3] {
         [TransferStage::Download, TransferStage::PartialDownload, TransferStage::Upload]
             .map(|stage| stage.error(error.clone()).fault().number())
     }
@@ -189,16 +189,16 @@ mod tests {
     fn each_failure_has_its_code() {
         let text = String::new;
         for (error, expected) in [
-            (SessionError::Resolve { host: text(), reason: text() }, [9015, 9017, 9011]),
-            (SessionError::Connect { addr: text(), reason: text() }, [9015, 9017, 9011]),
-            (SessionError::Tls(text()), [9015, 9015, 9011]),
-            (SessionError::Timeout("waiting"), [9015, 9017, 9011]),
-            (SessionError::Closed, [9015, 9017, 9011]),
-            (SessionError::Io(text()), [9015, 9017, 9011]),
-            (SessionError::Authentication, [9012, 9012, 9012]),
-            (SessionError::Status { code: 404, retry_after: None }, [9016, 9016, 9011]),
-            (SessionError::Redirect(text()), [9010, 9010, 9011]),
-            (SessionError::Protocol(text()), [9010, 9010, 9011]),
+            (HttpError::Resolve { host: text(), reason: text() }, [9015, 9017, 9011]),
+            (HttpError::Connect { addr: text(), reason: text() }, [9015, 9017, 9011]),
+            (HttpError::Tls(text()), [9015, 9015, 9011]),
+            (HttpError::Timeout("waiting"), [9015, 9017, 9011]),
+            (HttpError::Closed, [9015, 9017, 9011]),
+            (HttpError::Io(text()), [9015, 9017, 9011]),
+            (HttpError::Authentication, [9012, 9012, 9012]),
+            (HttpError::Status { code: 404, retry_after: None }, [9016, 9016, 9011]),
+            (HttpError::Redirect(text()), [9010, 9010, 9011]),
+            (HttpError::Protocol(text()), [9010, 9010, 9011]),
         ] {
             assert_eq!(codes(&error), expected, "{error:?}");
         }
@@ -208,10 +208,10 @@ mod tests {
     #[test]
     fn says_whether_another_attempt_may_succeed() {
         let permanent = |error| TransferStage::Download.error(error).is_permanent();
-        let status = |code| SessionError::Status { code, retry_after: None };
-        assert!(permanent(status(404)) && permanent(status(403)) && permanent(SessionError::Authentication));
-        assert!(!permanent(status(503)) && !permanent(status(429)) && !permanent(SessionError::Closed));
-        let stopped = TransferStage::Upload.error(SessionError::Stopped);
+        let status = |code| HttpError::Status { code, retry_after: None };
+        assert!(permanent(status(404)) && permanent(status(403)) && permanent(HttpError::Authentication));
+        assert!(!permanent(status(503)) && !permanent(status(429)) && !permanent(HttpError::Closed));
+        let stopped = TransferStage::Upload.error(HttpError::Stopped);
         assert!(stopped.is_stopped() && !stopped.is_permanent());
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::acs::TlsSettings;
+use crate::http::TlsSettings;
 use crate::secret::Secret;
 
 /// One attempt at one file.

@@ -13,13 +13,13 @@ use ureq_proto::http::{HeaderMap, Method, Request, header};
 
 use super::error::{TransferError, TransferStage};
 use super::file_request::FileRequest;
-use crate::acs::authentication::{AnsweredChallenges, Authentication};
-use crate::acs::http::{HttpConnection, RequestBody, ResponseHead};
-use crate::acs::stream::Connector;
-use crate::acs::transport::IoLimits;
-use crate::acs::{USER_AGENT, offered};
 use crate::cwmp::fault::FaultCode;
-use crate::cwmp::session_error::SessionError;
+use crate::http::Connector;
+use crate::http::HttpError;
+use crate::http::IoLimits;
+use crate::http::authentication::{AnsweredChallenges, Authentication};
+use crate::http::{HttpConnection, RequestBody, ResponseHead};
+use crate::http::{USER_AGENT, offered_challenges};
 use crate::url::Url;
 
 /// What the body of a challenge or a redirect may have, to keep the connection; a longer one costs the connection.
@@ -54,7 +54,7 @@ impl<'a> FileServer<'a> {
         request: &'a FileRequest,
         url: &str,
         stop: &Arc<AtomicBool>,
-    ) -> Result<FileServer<'a>, SessionError> {
+    ) -> Result<FileServer<'a>, HttpError> {
         let home = Url::parse(url)?;
         let end = now() + request.limits.attempt;
         let limits = IoLimits { timeout: request.limits.silence, stop: Arc::clone(stop), end: Some(end) };
@@ -80,7 +80,7 @@ impl<'a> FileServer<'a> {
         method: &Method,
         fields: &[(&str, &str)],
         mut body: Option<&mut dyn Content>,
-    ) -> Result<ResponseHead, SessionError> {
+    ) -> Result<ResponseHead, HttpError> {
         let mut answered = AnsweredChallenges::default();
         let mut redirects = 0;
         loop {
@@ -90,17 +90,18 @@ impl<'a> FileServer<'a> {
                     self.discard_body(&mut answer)?;
                     self.has_challenged = true;
                     if self.request.username.is_empty() {
-                        return Err(SessionError::Authentication);
+                        return Err(HttpError::Authentication);
                     }
                     let allow_basic = self.allows_basic();
-                    let result = self.authentication.challenged(offered(&answer.headers), allow_basic, &mut answered);
-                    self.is_stranger = matches!(result, Err(SessionError::Redirect(_)));
+                    let result =
+                        self.authentication.challenged(offered_challenges(&answer.headers), allow_basic, &mut answered);
+                    self.is_stranger = matches!(result, Err(HttpError::Redirect(_)));
                     result?;
                 }
                 code if is_followed(method, code) => {
                     redirects += 1;
                     if redirects > self.request.limits.redirects {
-                        return Err(SessionError::Redirect("too many in a row".into()));
+                        return Err(HttpError::Redirect("too many in a row".into()));
                     }
                     self.redirect(&mut answer)?;
                     answered = AnsweredChallenges::default();
@@ -118,7 +119,7 @@ impl<'a> FileServer<'a> {
     }
 
     /// The next piece of the body of the last answer; 0 at its end.
-    pub(super) fn read(&mut self, answer: &mut ResponseHead, piece: &mut [u8]) -> Result<usize, SessionError> {
+    pub(super) fn read(&mut self, answer: &mut ResponseHead, piece: &mut [u8]) -> Result<usize, HttpError> {
         match &mut self.connection {
             Some(connection) => connection.read(answer, piece),
             None => Ok(0),
@@ -137,7 +138,7 @@ impl<'a> FileServer<'a> {
     }
 
     /// Waits, unless the attempt is over or the agent stops.
-    pub(super) fn pause(&self, limit: Duration) -> Result<(), SessionError> {
+    pub(super) fn pause(&self, limit: Duration) -> Result<(), HttpError> {
         let until = self.end.min(now() + limit);
         loop {
             self.limits.check()?;
@@ -155,8 +156,8 @@ impl<'a> FileServer<'a> {
     }
 
     /// What an error of the exchange comes to, seen with what only this side knows.
-    pub(super) fn error(&self, stage: TransferStage, error: SessionError) -> TransferError {
-        use SessionError::{Authentication, Closed, Connect, Io, Redirect, Timeout};
+    pub(super) fn error(&self, stage: TransferStage, error: HttpError) -> TransferError {
+        use HttpError::{Authentication, Closed, Connect, Io, Redirect, Timeout};
         match error {
             Authentication if self.request.username.is_empty() => TransferError::permanent(
                 FaultCode::FileServerAuthentication,
@@ -181,7 +182,7 @@ impl<'a> FileServer<'a> {
         method: &Method,
         fields: &[(&str, &str)],
         body: &mut Option<&mut dyn Content>,
-    ) -> Result<ResponseHead, SessionError> {
+    ) -> Result<ResponseHead, HttpError> {
         loop {
             let is_reused = self.ready()?;
             let length = body.as_ref().map(|body| body.length());
@@ -191,7 +192,7 @@ impl<'a> FileServer<'a> {
             let is_unasked = !self.has_challenged && !self.request.username.is_empty();
             let hesitate = is_unasked && length.is_some_and(|length| length > LIGHT);
             let Some(connection) = &mut self.connection else {
-                return Err(SessionError::Closed); // not reached: `ready` left one
+                return Err(HttpError::Closed); // not reached: `ready` left one
             };
             let result = match body {
                 Some(body) if body.length() > 0 => {
@@ -201,7 +202,7 @@ impl<'a> FileServer<'a> {
                 _ => connection.exchange(request, &[]),
             };
             match result {
-                Err(SessionError::Closed) if is_reused => self.connection = None,
+                Err(HttpError::Closed) if is_reused => self.connection = None,
                 Err(error) => {
                     self.connection = None;
                     return Err(error);
@@ -212,7 +213,7 @@ impl<'a> FileServer<'a> {
     }
 
     /// Leaves an open connection; true where it has served a request before.
-    fn ready(&mut self) -> Result<bool, SessionError> {
+    fn ready(&mut self) -> Result<bool, HttpError> {
         self.limits.check()?;
         if self.connection.as_mut().is_some_and(HttpConnection::is_reusable) {
             return Ok(true);
@@ -230,7 +231,7 @@ impl<'a> FileServer<'a> {
         method: &Method,
         fields: &[(&str, &str)],
         length: Option<u64>,
-    ) -> Result<Request<()>, SessionError> {
+    ) -> Result<Request<()>, HttpError> {
         let url = &self.url;
         let add = |builder, name: &str, value: &str| header_raw(builder, name, value.as_bytes());
         let mut request = Request::builder().method(method).uri(url.target());
@@ -245,7 +246,7 @@ impl<'a> FileServer<'a> {
         if let Some(credentials) = self.authentication.authorization(method.as_str(), url.target()) {
             request = add(request, "Authorization", &credentials);
         }
-        request.body(()).map_err(|error| SessionError::Protocol(format!("no request possible: {error}")))
+        request.body(()).map_err(|error| HttpError::Protocol(format!("no request possible: {error}")))
     }
 
     /// Behind a redirect to another host, or from https to http, nobody is told the password in clear text.
@@ -253,9 +254,9 @@ impl<'a> FileServer<'a> {
         self.url.is_tls() || (!self.home.is_tls() && self.url.host() == self.home.host())
     }
 
-    fn redirect(&mut self, answer: &mut ResponseHead) -> Result<(), SessionError> {
+    fn redirect(&mut self, answer: &mut ResponseHead) -> Result<(), HttpError> {
         let location =
-            location(&answer.headers).ok_or_else(|| SessionError::Redirect("it does not say where to".into()))?;
+            location(&answer.headers).ok_or_else(|| HttpError::Redirect("it does not say where to".into()))?;
         let target = self.url.join(&location).map_err(|_| unfollowed(&location))?;
         if target.is_same_origin(&self.url) {
             self.discard_body(answer)?;
@@ -271,10 +272,10 @@ impl<'a> FileServer<'a> {
     }
 
     /// The body of a challenge or a redirect means nothing, but stands before the next answer.
-    fn discard_body(&mut self, answer: &mut ResponseHead) -> Result<(), SessionError> {
+    fn discard_body(&mut self, answer: &mut ResponseHead) -> Result<(), HttpError> {
         let Some(connection) = &mut self.connection else { return Ok(()) };
         match connection.read_body(answer, WORTH_READING, &mut |_| Ok(())) {
-            Err(SessionError::Stopped) => Err(SessionError::Stopped),
+            Err(HttpError::Stopped) => Err(HttpError::Stopped),
             Err(_) => {
                 self.connection = None;
                 Ok(())
@@ -287,7 +288,7 @@ impl<'a> FileServer<'a> {
 /// A body that may have to be sent more than once.
 pub(super) trait Content: RequestBody {
     /// The next piece is the first one again.
-    fn rewind(&mut self) -> Result<(), SessionError>;
+    fn rewind(&mut self) -> Result<(), HttpError>;
 }
 
 /// RFC 9110 §15.4: GET goes wherever it is sent; PUT where the server wants the same again. 303 says where to look at
@@ -301,9 +302,9 @@ fn is_followed(method: &Method, status: u16) -> bool {
 }
 
 /// Says where it leads, but for the query: that may hold a key.
-fn unfollowed(location: &str) -> SessionError {
+fn unfollowed(location: &str) -> HttpError {
     let path = location.split(['?', '#']).next().unwrap_or_default();
-    SessionError::Redirect(match Url::parse(path) {
+    HttpError::Redirect(match Url::parse(path) {
         Err(error) => error.to_string(),
         Ok(_) => "it leads to no valid URL".into(),
     })

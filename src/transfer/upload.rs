@@ -14,8 +14,8 @@ use super::error::{TransferError, TransferStage};
 use super::file_request::FileRequest;
 use super::file_server::{Content, FileServer};
 use super::progress::Progress;
-use crate::acs::http::RequestBody;
-use crate::cwmp::session_error::SessionError;
+use crate::http::HttpError;
+use crate::http::RequestBody;
 
 /// Sends the file `from`, which must be a regular file and no link, to the URL; returns once the server has confirmed
 /// that it has it.
@@ -40,7 +40,7 @@ pub fn upload(
         }
         (Ok(answer), None) => match answer.status {
             200 | 201 | 204 => Ok(()),
-            code => Err(server.error(TransferStage::Upload, SessionError::Status { code, retry_after: None })),
+            code => Err(server.error(TransferStage::Upload, HttpError::Status { code, retry_after: None })),
         },
         (Err(error), None) => Err(server.error(TransferStage::Upload, error)),
     }
@@ -69,8 +69,8 @@ impl OutgoingFile<'_> {
         Ok(OutgoingFile { file, length: metadata.len(), progress, failure: None })
     }
 
-    fn failed(&mut self, error: io::Error) -> SessionError {
-        let words = SessionError::Io(error.to_string());
+    fn failed(&mut self, error: io::Error) -> HttpError {
+        let words = HttpError::Io(error.to_string());
         self.failure = Some(error);
         words
     }
@@ -81,7 +81,7 @@ impl RequestBody for OutgoingFile<'_> {
         self.length
     }
 
-    fn read(&mut self, piece: &mut [u8]) -> Result<usize, SessionError> {
+    fn read(&mut self, piece: &mut [u8]) -> Result<usize, HttpError> {
         loop {
             match self.file.read(piece) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -97,7 +97,7 @@ impl RequestBody for OutgoingFile<'_> {
 }
 
 impl Content for OutgoingFile<'_> {
-    fn rewind(&mut self) -> Result<(), SessionError> {
+    fn rewind(&mut self) -> Result<(), HttpError> {
         self.progress.begins_at(0, Some(self.length));
         self.file.rewind().map_err(|error| self.failed(error))
     }

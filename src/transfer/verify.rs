@@ -19,7 +19,7 @@ use super::file_request::{FileRequest, TransferLimits};
 use super::file_server::FileServer;
 use super::signature::{PublicKey, Signature};
 use crate::cwmp::fault::FaultCode;
-use crate::cwmp::session_error::SessionError;
+use crate::http::HttpError;
 
 /// A list of sums, or a signature with comments.
 const MAX_COMPANION: usize = 16 * 1024;
@@ -74,15 +74,15 @@ pub fn fetch_companion(request: &FileRequest, suffix: &str, stop: &Arc<AtomicBoo
         FileServer::open(&request, &url, stop).map_err(|error| told(TransferStage::Download.error(error)))?;
     let result = fetch(&mut server);
     result.map_err(|error| match error {
-        SessionError::TooLarge { .. } => not_authentic(format!("the {suffix} file of the download is no such file")),
+        HttpError::TooLarge { .. } => not_authentic(format!("the {suffix} file of the download is no such file")),
         error => told(server.error(TransferStage::Download, error)),
     })
 }
 
-fn fetch(server: &mut FileServer<'_>) -> Result<Vec<u8>, SessionError> {
+fn fetch(server: &mut FileServer<'_>) -> Result<Vec<u8>, HttpError> {
     let mut answer = server.ask(&Method::GET, &[("Accept-Encoding", "identity")], None)?;
     if answer.status != 200 {
-        return Err(SessionError::Status { code: answer.status, retry_after: None });
+        return Err(HttpError::Status { code: answer.status, retry_after: None });
     }
     let (mut content, mut piece) = (Vec::new(), [0; 1024]);
     loop {
@@ -90,7 +90,7 @@ fn fetch(server: &mut FileServer<'_>) -> Result<Vec<u8>, SessionError> {
         content.extend_from_slice(&piece[..length]);
         match length {
             0 => return Ok(content),
-            _ if content.len() > MAX_COMPANION => return Err(SessionError::TooLarge { limit: MAX_COMPANION }),
+            _ if content.len() > MAX_COMPANION => return Err(HttpError::TooLarge { limit: MAX_COMPANION }),
             _ => {}
         }
     }
@@ -188,7 +188,7 @@ fn for_each_piece(path: &Path, stop: &AtomicBool, take: &mut dyn FnMut(&[u8])) -
     let mut piece = [0; PIECE];
     loop {
         if stop.load(Ordering::Relaxed) {
-            return Err(TransferStage::Download.error(SessionError::Stopped));
+            return Err(TransferStage::Download.error(HttpError::Stopped));
         }
         match file.read(&mut piece) {
             Ok(0) => return Ok(()),

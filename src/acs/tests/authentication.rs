@@ -75,7 +75,7 @@ fn a_second_401_is_a_refusal() {
     for second in [vec![], vec![MD5], vec!["WWW-Authenticate: Basic realm=x"]] {
         let (result, requests) =
             one_post(vec![vec![status("401 Unauthorized", &[MD5]), status("401 Unauthorized", &second), Step::Close]]);
-        assert_eq!(result, Err(SessionError::Authentication));
+        assert_eq!(result, Err(HttpError::Authentication));
         assert_eq!(requests.len(), 2);
     }
 }
@@ -93,12 +93,12 @@ fn a_stale_nonce_is_renewed_but_not_for_ever() {
 
     let script = vec![first.clone(), stale("n2"), stale("n3"), stale("n4"), stale("n5")];
     let (result, requests) = one_post(vec![script]);
-    assert_eq!(result, Err(SessionError::Authentication));
+    assert_eq!(result, Err(HttpError::Authentication));
     assert_eq!(requests.len(), 4);
 
     // The same nonce again is not stale, whatever the server says.
     let (result, requests) = one_post(vec![vec![first, stale("n1")]]);
-    assert_eq!(result, Err(SessionError::Authentication));
+    assert_eq!(result, Err(HttpError::Authentication));
     assert_eq!(requests.len(), 2);
 }
 
@@ -116,7 +116,7 @@ fn basic_is_sent_after_the_first_challenge_and_refused_by_the_next() {
     assert_eq!(body(acs.post(b"<inform/>")), "1");
     assert!(acs.is_basic());
     assert_eq!(body(acs.post(b"")), "2");
-    assert_eq!(acs.post(b""), Err(SessionError::Authentication));
+    assert_eq!(acs.post(b""), Err(HttpError::Authentication));
     drop(acs);
     let requests = server.requests();
     assert_eq!(requests.len(), 4);
@@ -140,6 +140,6 @@ fn basic_goes_out_unasked_only_over_tls() {
 fn a_401_without_a_known_challenge_is_told_apart() {
     for headers in [vec![], vec!["WWW-Authenticate: Negotiate"]] {
         let (result, _) = one_post(vec![vec![status("401 Unauthorized", &headers)]]);
-        assert!(matches!(result, Err(SessionError::Protocol(_))), "{result:?}");
+        assert!(matches!(result, Err(HttpError::Protocol(_))), "{result:?}");
     }
 }

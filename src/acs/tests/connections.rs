@@ -29,7 +29,7 @@ fn a_request_that_dies_behind_a_401_is_sent_on_a_new_connection_and_no_other_is(
     let server = Server::start(vec![dying(ok("1"))]);
     let mut acs = connection(&server);
     assert_eq!(body(acs.post(b"<inform/>")), "1");
-    assert_eq!(acs.post(b"<x/>"), Err(SessionError::Closed));
+    assert_eq!(acs.post(b"<x/>"), Err(HttpError::Closed));
     server.requests();
 }
 
@@ -77,7 +77,7 @@ fn a_lost_answer_ends_the_session_without_a_second_request() {
             }
             let result = acs.post(b"<x/>");
             drop(acs);
-            assert!(matches!(result, Err(SessionError::Closed | SessionError::Io(_))), "{last:?}: {result:?}");
+            assert!(matches!(result, Err(HttpError::Closed | HttpError::Io(_))), "{last:?}: {result:?}");
             assert_eq!(server.requests().len(), before.len() + 1);
         }
     }
@@ -89,7 +89,7 @@ fn nobody_listening_is_told_with_the_address() {
     let mut acs = AcsConnection::open(settings(&format!("http://{address}/"))).unwrap();
     let error = acs.connect().unwrap_err();
     assert_eq!(error.to_string(), format!("no connection to {address}: Connection refused"));
-    assert!(matches!(AcsConnection::open(settings("ftp://acs/")), Err(SessionError::Url(_))));
+    assert!(matches!(AcsConnection::open(settings("ftp://acs/")), Err(HttpError::Url(_))));
 }
 
 #[test]

@@ -14,7 +14,7 @@ fn too_large_an_answer_is_refused_whatever_its_framing() {
         format!("HTTP/1.1 401 No\r\n{MD5}\r\n\r\n{large}"),
     ] {
         let (result, _) = one_post(vec![vec![answer(bytes), Step::Close]]);
-        assert_eq!(result, Err(SessionError::TooLarge { limit: LIMIT }));
+        assert_eq!(result, Err(HttpError::TooLarge { limit: LIMIT }));
     }
     let whole = &large[1..];
     let length = whole.len();
@@ -39,7 +39,7 @@ fn what_is_no_http_is_refused_at_once() {
         format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: y\r\n".repeat(500)),
     ] {
         let (result, _) = one_post(vec![vec![answer(bytes.as_str())]]);
-        assert!(matches!(result, Err(SessionError::Protocol(_))), "{bytes}: {result:?}");
+        assert!(matches!(result, Err(HttpError::Protocol(_))), "{bytes}: {result:?}");
     }
     assert!(begun.elapsed() < TIMEOUT);
 }
@@ -52,7 +52,7 @@ fn a_silent_server_is_left_after_the_timeout() {
         settings.timeout = Duration::from_millis(300);
         let begun = now();
         let result = AcsConnection::open(settings).unwrap().post(b"<inform/>");
-        assert_eq!(result, Err(SessionError::Timeout("waiting for the answer")));
+        assert_eq!(result, Err(HttpError::Timeout("waiting for the answer")));
         let waited = begun.elapsed();
         assert!(waited >= Duration::from_millis(300), "{waited:?}");
         assert!(waited < Duration::from_millis(2500), "{waited:?}");
@@ -69,7 +69,7 @@ fn a_dribbling_server_is_left_after_four_times_the_timeout() {
     settings.timeout = Duration::from_millis(100);
     let begun = now();
     let result = AcsConnection::open(settings).unwrap().post(b"<inform/>");
-    assert_eq!(result, Err(SessionError::Timeout("waiting for the answer")));
+    assert_eq!(result, Err(HttpError::Timeout("waiting for the answer")));
     let waited = begun.elapsed();
     assert!(waited >= Duration::from_millis(400), "{waited:?}");
     assert!(waited < Duration::from_secs(5), "{waited:?}");
@@ -82,7 +82,7 @@ fn a_server_that_takes_nothing_is_left_after_the_timeout() {
     let mut settings = settings(&server.url());
     settings.timeout = Duration::from_millis(300);
     let result = AcsConnection::open(settings).unwrap().post(&vec![b'x'; 20_000_000]);
-    assert_eq!(result, Err(SessionError::Timeout("sending the request")));
+    assert_eq!(result, Err(HttpError::Timeout("sending the request")));
     server.requests();
 }
 
@@ -100,9 +100,9 @@ fn a_wait_ends_when_the_agent_is_told_to_stop() {
         })
         .unwrap();
     let mut acs = AcsConnection::open(settings).unwrap();
-    assert_eq!(acs.post(b"<inform/>"), Err(SessionError::Stopped));
+    assert_eq!(acs.post(b"<inform/>"), Err(HttpError::Stopped));
     assert!(begun.elapsed() < TIMEOUT);
-    assert_eq!(acs.post(b""), Err(SessionError::Stopped));
+    assert_eq!(acs.post(b""), Err(HttpError::Stopped));
     drop(acs);
     stopper.join().unwrap();
     server.requests();
@@ -130,7 +130,7 @@ fn a_connect_without_an_answer_ends_with_the_timeout_or_the_stop() {
     assert!(waited >= Duration::from_millis(500), "{waited:?}");
     assert!(waited < Duration::from_secs(3), "{waited:?}");
     stop.store(true, Ordering::Relaxed);
-    assert_eq!(acs.connect(), Err(SessionError::Stopped));
+    assert_eq!(acs.connect(), Err(HttpError::Stopped));
     drop(first);
 }
 
@@ -176,6 +176,6 @@ fn survives_every_truncation_and_byte_flip() {
         for cookie in answer.headers.get_all(header::SET_COOKIE) {
             acs.cookies.set(cookie.as_bytes());
         }
-        offered(&answer.headers);
+        offered_challenges(&answer.headers);
     }
 }

@@ -38,12 +38,12 @@ fn five_redirects_in_a_row_are_followed_and_a_sixth_is_not() {
     assert_eq!(requests.len(), 6);
 
     let (result, requests) = one_post(vec![vec![hop("302 Found"); 7]]);
-    assert!(matches!(result, Err(SessionError::Redirect(_))), "{result:?}");
+    assert!(matches!(result, Err(HttpError::Redirect(_))), "{result:?}");
     assert_eq!(requests.len(), 6);
 
     for headers in [vec![], vec!["Location: gopher://x/"], vec!["Location: http:///"]] {
         let (result, _) = one_post(vec![vec![status("302 Found", &headers)]]);
-        assert!(matches!(result, Err(SessionError::Redirect(_))), "{result:?}");
+        assert!(matches!(result, Err(HttpError::Redirect(_))), "{result:?}");
     }
 }
 
@@ -65,7 +65,7 @@ fn another_host_gets_no_password_in_clear_text() {
             assert_eq!(body(result), "in");
             credentials(&requests[1]);
         } else {
-            assert!(matches!(result, Err(SessionError::Redirect(_))), "{result:?}");
+            assert!(matches!(result, Err(HttpError::Redirect(_))), "{result:?}");
             assert_eq!(requests.len(), 1);
         }
     }

@@ -152,7 +152,7 @@ fn visit(ca: &Authority, identity: &Identity, host: &str, change: impl Fn(&mut A
     }
     match result {
         Ok(reply) => Ok(body(Ok(reply))),
-        Err(SessionError::Tls(reason)) => Err(reason),
+        Err(HttpError::Tls(reason)) => Err(reason),
         Err(other) => panic!("{other:?}"),
     }
 }
@@ -298,7 +298,7 @@ fn a_missing_client_certificate_is_told() {
     let server = server(vec![vec![ok("in")]], &identity, Some(&ca.ca_file()));
     let mut acs = AcsConnection::open(ca.trusted(&server, "localhost")).unwrap();
     let error = acs.post(b"<inform/>").unwrap_err();
-    assert!(matches!(error, SessionError::Tls(_)), "{error:?}");
+    assert!(matches!(error, HttpError::Tls(_)), "{error:?}");
     assert!(error.to_string().contains("CertificateRequired"), "{error}");
 }
 
@@ -319,7 +319,7 @@ fn wrong_files_are_named() {
         settings.tls =
             TlsSettings { ca_file: Some(ca_file.clone()), client_cert: cert.cloned(), client_key: key.cloned() };
         match AcsConnection::open(settings).unwrap().connect() {
-            Err(SessionError::Tls(reason)) => reason,
+            Err(HttpError::Tls(reason)) => reason,
             other => panic!("{other:?}"),
         }
     };
@@ -384,5 +384,5 @@ fn plain_http_on_a_tls_port_and_a_cut_are_told() {
     let mut settings = ca.trusted(&silent, "localhost");
     settings.timeout = Duration::from_millis(300);
     let error = AcsConnection::open(settings).unwrap().connect().unwrap_err();
-    assert_eq!(error, SessionError::Timeout("setting up TLS"));
+    assert_eq!(error, HttpError::Timeout("setting up TLS"));
 }

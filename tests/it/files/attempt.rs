@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use cpe_agent::acs::TlsSettings;
+use cpe_agent::http::TlsSettings;
 use cpe_agent::transfer::{Downloaded, FileRequest, Progress, TransferError, TransferLimits, download, upload};
 
 use crate::support::{FileServer, FileServerOptions, FileSpec};

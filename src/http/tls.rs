@@ -18,10 +18,10 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::sign::CertifiedKey;
 use rustls::{CertificateError, ClientConfig, Error, ProtocolVersion, RootCertStore};
 
-use super::stream::TlsSettings;
-use super::transport::{Readiness, Tcp, session_error};
+use super::error::HttpError;
+use super::tcp::{Readiness, Tcp, http_error};
+use super::tls_settings::TlsSettings;
 use super::unset_clock::IgnoringDates;
-use crate::cwmp::session_error::SessionError;
 use crate::url::Host;
 
 /// A server that takes no more bytes is not waited for.
@@ -33,7 +33,7 @@ pub struct TlsClient(Arc<ClientConfig>);
 impl TlsClient {
     /// Reads the files; fails naming the one that is wrong. With `clock_is_set` false, the dates of
     /// certificates are not checked (R32).
-    pub fn load(settings: &TlsSettings, clock_is_set: bool) -> Result<TlsClient, SessionError> {
+    pub fn load(settings: &TlsSettings, clock_is_set: bool) -> Result<TlsClient, HttpError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let verifier = verifier(settings.ca_file.as_deref(), clock_is_set, &provider)?;
         TlsClient::with_verifier(settings, provider, verifier)
@@ -43,17 +43,17 @@ impl TlsClient {
         settings: &TlsSettings,
         provider: Arc<CryptoProvider>,
         verifier: Arc<dyn ServerCertVerifier>,
-    ) -> Result<TlsClient, SessionError> {
+    ) -> Result<TlsClient, HttpError> {
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .map_err(|e| SessionError::Tls(e.to_string()))?
+            .map_err(|e| HttpError::Tls(e.to_string()))?
             .dangerous() // only in name: the verifier checks all but, before the clock is set, dates
             .with_custom_certificate_verifier(verifier);
         let mut config = match identity(settings)? {
             None => builder.with_no_client_auth(),
             Some((chain, key)) => builder
                 .with_client_auth_cert(chain, key)
-                .map_err(|e| SessionError::Tls(format!("the client certificate: {e}")))?,
+                .map_err(|e| HttpError::Tls(format!("the client certificate: {e}")))?,
         };
         // The ACS and the host of a redirect; the default keeps room for hundreds.
         config.resumption = Resumption::in_memory_sessions(2);
@@ -61,14 +61,14 @@ impl TlsClient {
     }
 
     /// Sets up TLS on a fresh connection.
-    pub fn handshake(&self, host: &Host, mut tcp: Tcp) -> Result<TlsStream, SessionError> {
+    pub fn handshake(&self, host: &Host, mut tcp: Tcp) -> Result<TlsStream, HttpError> {
         let name = match host {
             Host::Ip(ip) => ServerName::from(*ip),
             Host::Name(name) => ServerName::try_from(name.clone())
-                .map_err(|_| SessionError::Tls(format!("{name} is no valid host name")))?,
+                .map_err(|_| HttpError::Tls(format!("{name} is no valid host name")))?,
         };
-        let mut tls = ClientConnection::new(Arc::clone(&self.0), name)
-            .map_err(|error| SessionError::Tls(sentence(&error, host)))?;
+        let mut tls =
+            ClientConnection::new(Arc::clone(&self.0), name).map_err(|error| HttpError::Tls(sentence(&error, host)))?;
         tcp.begin("setting up TLS", tcp.timeout() * 2);
         while tls.is_handshaking() {
             tls.complete_io(&mut tcp).map_err(|error| handshake_error(error, host))?;
@@ -179,25 +179,25 @@ pub(super) fn verifier(
     ca_file: Option<&Path>,
     clock_is_set: bool,
     provider: &Arc<CryptoProvider>,
-) -> Result<Arc<dyn ServerCertVerifier>, SessionError> {
+) -> Result<Arc<dyn ServerCertVerifier>, HttpError> {
     let roots = Arc::new(roots(ca_file)?);
     let verifier = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(provider))
         .build()
-        .map_err(|error| SessionError::Tls(error.to_string()))?;
+        .map_err(|error| HttpError::Tls(error.to_string()))?;
     Ok(match clock_is_set {
         true => verifier,
         false => Arc::new(IgnoringDates(verifier)),
     })
 }
 
-fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, SessionError> {
+fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, HttpError> {
     let mut roots = RootCertStore::empty();
     match ca_file {
         Some(file) => {
             for (index, certificate) in certificates(file)?.into_iter().enumerate() {
                 roots.add(certificate).map_err(|error| {
                     let nth = index + 1;
-                    SessionError::Tls(format!("certificate {nth} of {} is no usable root: {error}", file.display()))
+                    HttpError::Tls(format!("certificate {nth} of {} is no usable root: {error}", file.display()))
                 })?;
             }
         }
@@ -205,7 +205,7 @@ fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, SessionError> {
             let found = rustls_native_certs::load_native_certs();
             roots.add_parsable_certificates(found.certs);
             if roots.is_empty() {
-                return Err(SessionError::Tls("the system has no trusted roots; name a file with --ca-file".into()));
+                return Err(HttpError::Tls("the system has no trusted roots; name a file with --ca-file".into()));
             }
         }
     }
@@ -213,7 +213,7 @@ fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, SessionError> {
 }
 
 /// Whether the files can be worked with; where not, the option that names the wrong one, and the reason.
-pub fn check_files(settings: &TlsSettings) -> Result<(), (&'static str, SessionError)> {
+pub fn check_files(settings: &TlsSettings) -> Result<(), (&'static str, HttpError)> {
     if let Some(file) = &settings.ca_file {
         roots(Some(file)).map_err(|error| ("--ca-file", error))?;
     }
@@ -224,15 +224,15 @@ pub fn check_files(settings: &TlsSettings) -> Result<(), (&'static str, SessionE
         Ok(_) => Ok(()),
         Err(Error::InconsistentKeys(_)) => {
             let file = certificate.display();
-            Err(("--client-key", SessionError::Tls(format!("not the key of the certificate in {file}"))))
+            Err(("--client-key", HttpError::Tls(format!("not the key of the certificate in {file}"))))
         }
-        Err(error) => Err(("--client-cert", SessionError::Tls(format!("cannot be used with its key: {error}")))),
+        Err(error) => Err(("--client-cert", HttpError::Tls(format!("cannot be used with its key: {error}")))),
     }
 }
 
 type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
-fn identity(settings: &TlsSettings) -> Result<Option<Identity>, SessionError> {
+fn identity(settings: &TlsSettings) -> Result<Option<Identity>, HttpError> {
     match (&settings.client_cert, &settings.client_key) {
         (None, None) => Ok(None),
         (Some(certificate), Some(key)) => {
@@ -240,13 +240,13 @@ fn identity(settings: &TlsSettings) -> Result<Option<Identity>, SessionError> {
             let key = PrivateKeyDer::from_pem_file(key).map_err(|e| unusable(key, "key", e))?;
             Ok(Some((chain, key)))
         }
-        (Some(_), None) => Err(SessionError::Tls("a client certificate needs its key (--client-key)".into())),
-        (None, Some(_)) => Err(SessionError::Tls("a client key needs its certificate (--client-cert)".into())),
+        (Some(_), None) => Err(HttpError::Tls("a client certificate needs its key (--client-key)".into())),
+        (None, Some(_)) => Err(HttpError::Tls("a client key needs its certificate (--client-cert)".into())),
     }
 }
 
 /// The certificates in a PEM file, at least one.
-pub fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, SessionError> {
+pub fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, HttpError> {
     let unusable = |error| unusable(file, "certificate", error);
     let found =
         CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>).map_err(unusable)?;
@@ -256,28 +256,28 @@ pub fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, Session
     }
 }
 
-fn unusable(file: &Path, what: &str, error: PemError) -> SessionError {
+fn unusable(file: &Path, what: &str, error: PemError) -> HttpError {
     let file = file.display();
-    SessionError::Tls(match error {
+    HttpError::Tls(match error {
         PemError::Io(error) => format!("{file} cannot be read: {error}"),
         PemError::NoItemsFound => format!("{file} holds no PEM {what}"),
         error => format!("{file} is not a valid PEM file: {error}"),
     })
 }
 
-fn handshake_error(error: io::Error, host: &Host) -> SessionError {
+fn handshake_error(error: io::Error, host: &Host) -> HttpError {
     if let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref()) {
-        return SessionError::Tls(sentence(error, host));
+        return HttpError::Tls(sentence(error, host));
     }
-    match session_error(error) {
-        SessionError::Closed => SessionError::Tls(format!("{host} closed the connection while TLS was being set up")),
+    match http_error(error) {
+        HttpError::Closed => HttpError::Tls(format!("{host} closed the connection while TLS was being set up")),
         other => other,
     }
 }
 
 /// An established stream that turns out broken.
 fn broken(error: Error) -> io::Error {
-    io::Error::other(SessionError::Tls(error.to_string()))
+    io::Error::other(HttpError::Tls(error.to_string()))
 }
 
 /// What went wrong, and what to do about it.

@@ -12,7 +12,7 @@
 use rand::RngCore;
 use rand::rngs::OsRng;
 
-use crate::cwmp::session_error::SessionError;
+use super::error::HttpError;
 use crate::digest::{self, Algorithm, Challenge, DigestChallenge};
 use crate::secret::Secret;
 
@@ -63,7 +63,7 @@ impl Authentication {
     }
 
     /// A new TCP connection gets a new client nonce (R61), except where it is part of the session key.
-    pub(crate) fn connected(&mut self) -> Result<(), SessionError> {
+    pub(crate) fn connected(&mut self) -> Result<(), HttpError> {
         if let Some(Scheme::Digest { challenge, cnonce, .. }) = &mut self.scheme
             && !challenge.algorithm.is_some_and(Algorithm::is_session)
         {
@@ -79,22 +79,20 @@ impl Authentication {
         offered: Vec<Challenge>,
         allow_basic: bool,
         answered: &mut AnsweredChallenges,
-    ) -> Result<(), SessionError> {
+    ) -> Result<(), HttpError> {
         let Some(challenge) = digest::strongest(offered) else {
             return Err(match self.scheme {
-                Some(_) => SessionError::Authentication,
-                None => SessionError::Protocol("status 401 without a challenge that could be answered".into()),
+                Some(_) => HttpError::Authentication,
+                None => HttpError::Protocol("status 401 without a challenge that could be answered".into()),
             });
         };
         if self.is_refusal(&challenge, answered) {
-            return Err(SessionError::Authentication);
+            return Err(HttpError::Authentication);
         }
         answered.any = true;
         self.scheme = Some(match challenge {
             Challenge::Basic if !allow_basic => {
-                return Err(SessionError::Redirect(
-                    "the new host wants the password in clear text, without TLS".into(),
-                ));
+                return Err(HttpError::Redirect("the new host wants the password in clear text, without TLS".into()));
             }
             Challenge::Basic => Scheme::Basic,
             Challenge::Digest(challenge) => Scheme::Digest { challenge, cnonce: fresh_cnonce()?, nc: 0 },
@@ -133,8 +131,8 @@ impl Authentication {
 }
 
 /// 128 random bits in hex.
-fn fresh_cnonce() -> Result<String, SessionError> {
+fn fresh_cnonce() -> Result<String, HttpError> {
     let mut bytes = [0; 16];
-    OsRng.try_fill_bytes(&mut bytes).map_err(|error| SessionError::Io(format!("no random bytes: {error}")))?;
+    OsRng.try_fill_bytes(&mut bytes).map_err(|error| HttpError::Io(format!("no random bytes: {error}")))?;
     Ok(format!("{:032x}", u128::from_ne_bytes(bytes)))
 }

@@ -14,9 +14,9 @@ use ureq_proto::client::{Call, RecvBodyResult, RecvResponseResult, SendRequestRe
 use ureq_proto::http::{HeaderMap, Request};
 use ureq_proto::{BodyMode, Error, parser};
 
+use super::error::HttpError;
 use super::stream::Stream;
-use super::transport::Readiness;
-use crate::cwmp::session_error::SessionError;
+use super::tcp::Readiness;
 
 /// Room for the header of an answer, and for what is read of its body at a time.
 const INPUT: usize = 16 * 1024;
@@ -69,7 +69,7 @@ pub trait RequestBody {
     /// All its bytes.
     fn length(&self) -> u64;
     /// The next piece of it.
-    fn read(&mut self, piece: &mut [u8]) -> Result<usize, SessionError>;
+    fn read(&mut self, piece: &mut [u8]) -> Result<usize, HttpError>;
     /// So many more bytes have been handed to the system.
     fn sent(&mut self, bytes: usize);
 }
@@ -122,8 +122,8 @@ impl HttpConnection {
     }
 
     /// Sends a request and reads the header of the answer. The request's header names the length of
-    /// `body`. [`SessionError::Closed`]: the connection ended before the first byte of an answer.
-    pub fn exchange(&mut self, request: Request<()>, body: &[u8]) -> Result<ResponseHead, SessionError> {
+    /// `body`. [`HttpError::Closed`]: the connection ended before the first byte of an answer.
+    pub fn exchange(&mut self, request: Request<()>, body: &[u8]) -> Result<ResponseHead, HttpError> {
         self.keep = false;
         self.sent_all = false;
         let mut call = Call::new(request).map_err(invalid)?.proceed();
@@ -133,7 +133,7 @@ impl HttpConnection {
         match self.stream.send(&head, body) {
             Ok(()) => self.sent_all = true,
             // It may have refused the request early; then its answer is there to be read.
-            Err(SessionError::Closed) => {}
+            Err(HttpError::Closed) => {}
             Err(error) => return Err(error),
         }
         let call = match call.proceed().map_err(invalid)? {
@@ -159,7 +159,7 @@ impl HttpConnection {
         request: Request<()>,
         body: &mut dyn RequestBody,
         hesitate: bool,
-    ) -> Result<ResponseHead, SessionError> {
+    ) -> Result<ResponseHead, HttpError> {
         self.keep = false;
         self.sent_all = false;
         let mut call = Call::new(request).map_err(invalid)?.proceed();
@@ -172,8 +172,8 @@ impl HttpConnection {
         match self.send_pieces(&head, body, hesitate) {
             Ok(sent_all) => self.sent_all = sent_all,
             // It may have refused the request early; then its answer is there to be read.
-            Err(SessionError::Closed) => {}
-            Err(error @ SessionError::Timeout(_)) => {
+            Err(HttpError::Closed) => {}
+            Err(error @ HttpError::Timeout(_)) => {
                 if self.stream.peek() != Readiness::Input {
                     return Err(error);
                 }
@@ -190,7 +190,7 @@ impl HttpConnection {
     }
 
     /// False where the server had something to say before the end.
-    fn send_pieces(&mut self, head: &[u8], body: &mut dyn RequestBody, hesitate: bool) -> Result<bool, SessionError> {
+    fn send_pieces(&mut self, head: &[u8], body: &mut dyn RequestBody, hesitate: bool) -> Result<bool, HttpError> {
         self.stream.send(head, &[])?;
         for _ in 0..if hesitate { HESITATION } else { 0 } {
             self.wait_for_input();
@@ -208,7 +208,7 @@ impl HttpConnection {
             let room = INPUT.min(usize::try_from(left).unwrap_or(INPUT));
             let length = body.read(&mut self.input[..room])?.min(room);
             if length == 0 {
-                return Err(SessionError::Io("the file has become shorter".into()));
+                return Err(HttpError::Io("the file has become shorter".into()));
             }
             self.stream.send(&self.input[..length], &[])?;
             left -= length as u64;
@@ -227,10 +227,10 @@ impl HttpConnection {
         &mut self,
         answer: &mut ResponseHead,
         limit: usize,
-        take: &mut dyn FnMut(&[u8]) -> Result<(), SessionError>,
-    ) -> Result<(), SessionError> {
+        take: &mut dyn FnMut(&[u8]) -> Result<(), HttpError>,
+    ) -> Result<(), HttpError> {
         if answer.length().is_some_and(|length| usize::try_from(length).map_or(true, |length| length > limit)) {
-            return Err(SessionError::TooLarge { limit });
+            return Err(HttpError::TooLarge { limit });
         }
         let mut piece = [0; 4096];
         let mut total = 0;
@@ -241,14 +241,14 @@ impl HttpConnection {
             }
             total += made;
             if total > limit {
-                return Err(SessionError::TooLarge { limit });
+                return Err(HttpError::TooLarge { limit });
             }
             take(&piece[..made])?;
         }
     }
 
     /// Reads the next piece of the body; 0 at its end.
-    pub fn read(&mut self, answer: &mut ResponseHead, piece: &mut [u8]) -> Result<usize, SessionError> {
+    pub fn read(&mut self, answer: &mut ResponseHead, piece: &mut [u8]) -> Result<usize, HttpError> {
         let Some(call) = &mut answer.body else {
             return Ok(0);
         };
@@ -268,7 +268,7 @@ impl HttpConnection {
                     answer.body = None;
                     return Ok(0);
                 }
-                Ok(false) | Err(SessionError::Closed) => return Err(cut_short()),
+                Ok(false) | Err(HttpError::Closed) => return Err(cut_short()),
                 Err(error) => return Err(error),
             }
         }
@@ -281,7 +281,7 @@ impl HttpConnection {
         Ok(0)
     }
 
-    fn receive(&mut self, mut call: Call<RecvResponse>) -> Result<ResponseHead, SessionError> {
+    fn receive(&mut self, mut call: Call<RecvResponse>) -> Result<ResponseHead, HttpError> {
         self.stream.begin("waiting for the answer", self.phase());
         let mut interim = 0;
         let mut searched = 0;
@@ -291,7 +291,7 @@ impl HttpConnection {
                 if let Some(length) = interim_length(self.unread())? {
                     interim += 1;
                     if interim > MAX_INTERIM {
-                        return Err(SessionError::Protocol("too many interim answers".into()));
+                        return Err(HttpError::Protocol("too many interim answers".into()));
                     }
                     self.start += length;
                     searched = 0;
@@ -305,14 +305,14 @@ impl HttpConnection {
             }
             searched = self.unread().len();
             if !is_http_so_far(self.unread()) {
-                return Err(SessionError::Protocol("the server does not speak HTTP on this port".into()));
+                return Err(HttpError::Protocol("the server does not speak HTTP on this port".into()));
             }
             match self.fill() {
                 Ok(true) => {}
-                Ok(false) | Err(SessionError::Closed) if searched == 0 && interim == 0 => {
-                    return Err(SessionError::Closed);
+                Ok(false) | Err(HttpError::Closed) if searched == 0 && interim == 0 => {
+                    return Err(HttpError::Closed);
                 }
-                Ok(false) | Err(SessionError::Closed) => return Err(cut_short()),
+                Ok(false) | Err(HttpError::Closed) => return Err(cut_short()),
                 Err(error) => return Err(error),
             }
         }
@@ -322,7 +322,7 @@ impl HttpConnection {
         &mut self,
         call: Call<RecvResponse>,
         parts: ureq_proto::http::response::Parts,
-    ) -> Result<ResponseHead, SessionError> {
+    ) -> Result<ResponseHead, HttpError> {
         let body = match call.proceed() {
             Some(RecvResponseResult::RecvBody(call)) => Some(call),
             Some(RecvResponseResult::Redirect(call)) => {
@@ -333,7 +333,7 @@ impl HttpConnection {
                 self.keep = self.sent_all && !call.must_close_connection();
                 None
             }
-            None => return Err(SessionError::Protocol("no end of the header".into())),
+            None => return Err(HttpError::Protocol("no end of the header".into())),
         };
         Ok(ResponseHead { status: parts.status.as_u16(), headers: parts.headers, body })
     }
@@ -344,12 +344,12 @@ impl HttpConnection {
 
     /// Waits for more bytes; false at the end of the stream. What is unread must fit into the buffer:
     /// a header, or one line of chunked coding.
-    fn fill(&mut self) -> Result<bool, SessionError> {
+    fn fill(&mut self) -> Result<bool, HttpError> {
         self.input.copy_within(self.start..self.end, 0);
         self.end -= self.start;
         self.start = 0;
         if self.end == self.input.len() {
-            return Err(SessionError::Protocol(format!("the header is larger than {INPUT} bytes")));
+            return Err(HttpError::Protocol(format!("the header is larger than {INPUT} bytes")));
         }
         let received = self.stream.receive(&mut self.input[self.end..])?;
         self.end += received;
@@ -362,7 +362,7 @@ impl HttpConnection {
 }
 
 /// Request line and header fields.
-fn head(call: &mut Call<SendRequest>) -> Result<Vec<u8>, SessionError> {
+fn head(call: &mut Call<SendRequest>) -> Result<Vec<u8>, HttpError> {
     let mut head = vec![0; 1024];
     let mut written = 0;
     loop {
@@ -382,14 +382,14 @@ fn head(call: &mut Call<SendRequest>) -> Result<Vec<u8>, SessionError> {
 
 /// The length of a 1xx answer in front. ureq-proto skips them as well, but refuses a 100 that has
 /// header fields, and servers do send `100 Continue` with a date.
-fn interim_length(input: &[u8]) -> Result<Option<usize>, SessionError> {
+fn interim_length(input: &[u8]) -> Result<Option<usize>, HttpError> {
     let status = input.trim_ascii_start().get("HTTP/1.1 ".len()..);
     if !status.is_some_and(|status| status.starts_with(b"1")) {
         return Ok(None);
     }
     match parser::try_parse_response::<64>(input).map_err(invalid)? {
         Some((_, response)) if response.status().as_u16() == 101 => {
-            Err(SessionError::Protocol("the server switches to another protocol".into()))
+            Err(HttpError::Protocol("the server switches to another protocol".into()))
         }
         Some((length, response)) if response.status().is_informational() => Ok(Some(length)),
         _ => Ok(None),
@@ -409,14 +409,14 @@ fn is_http_so_far(input: &[u8]) -> bool {
     input[begin..].iter().zip(b"HTTP/1.").all(|(a, b)| a == b)
 }
 
-fn invalid(error: Error) -> SessionError {
-    SessionError::Protocol(error.to_string())
+fn invalid(error: Error) -> HttpError {
+    HttpError::Protocol(error.to_string())
 }
 
-fn unfit() -> SessionError {
-    SessionError::Protocol("the request's header and body do not fit together".into())
+fn unfit() -> HttpError {
+    HttpError::Protocol("the request's header and body do not fit together".into())
 }
 
-fn cut_short() -> SessionError {
-    SessionError::Io("the answer was cut short".into())
+fn cut_short() -> HttpError {
+    HttpError::Io("the answer was cut short".into())
 }

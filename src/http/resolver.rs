@@ -5,8 +5,8 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 
-use super::transport::{IoLimits, TICK, plain};
-use crate::cwmp::session_error::SessionError;
+use super::error::HttpError;
+use super::io_limits::{IoLimits, TICK};
 use crate::thread;
 use crate::url::{Host, Url};
 
@@ -15,14 +15,14 @@ const STACK: usize = 256 << 10;
 
 /// The addresses of the URL's host, no one twice. A thread that is left behind when the agent is told to stop ends with
 /// the process.
-pub(super) fn resolve(url: &Url, limits: &IoLimits) -> Result<Vec<SocketAddr>, SessionError> {
+pub(super) fn resolve(url: &Url, limits: &IoLimits) -> Result<Vec<SocketAddr>, HttpError> {
     match url.host() {
         Host::Ip(ip) => Ok(vec![SocketAddr::new(*ip, url.port())]),
         Host::Name(name) => {
             let asked = (name.clone(), url.port());
             let look_up = move || (asked.0.as_str(), asked.1).to_socket_addrs().map(|found| distinct(found.collect()));
             let addresses = wait_for(look_up, limits)?;
-            addresses.map_err(|error| SessionError::Resolve { host: name.clone(), reason: plain(&error) })
+            addresses.map_err(|error| HttpError::Resolve { host: name.clone(), reason: without_errno(&error) })
         }
     }
 }
@@ -31,7 +31,7 @@ pub(super) fn resolve(url: &Url, limits: &IoLimits) -> Result<Vec<SocketAddr>, S
 fn wait_for<T: Send + 'static>(
     look_up: impl FnOnce() -> io::Result<T> + Send + 'static,
     limits: &IoLimits,
-) -> Result<io::Result<T>, SessionError> {
+) -> Result<io::Result<T>, HttpError> {
     let (sender, answer) = sync_channel(1);
     let look_up = move || {
         // Nobody waits for it any more where the agent was told to stop.
@@ -58,6 +58,15 @@ fn distinct(mut addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     });
     addresses.dedup();
     addresses
+}
+
+/// Returns the system's text for an error without the number behind it.
+pub(super) fn without_errno(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.find(" (os error") {
+        Some(end) => text[..end].to_owned(),
+        None => text,
+    }
 }
 
 #[cfg(test)]
@@ -91,7 +100,7 @@ mod tests {
             let _ = held.recv();
             Ok(())
         };
-        assert!(matches!(wait_for(hangs, &limits), Err(SessionError::Stopped)));
+        assert!(matches!(wait_for(hangs, &limits), Err(HttpError::Stopped)));
         drop(release);
     }
 }

@@ -7,10 +7,10 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{DigitallySignedStruct, Error, SignatureScheme};
 
-use super::stream::TlsSettings;
+use super::error::HttpError;
+use super::tcp::Tcp;
 use super::tls::{TlsClient, TlsStream, verifier};
-use super::transport::Tcp;
-use crate::cwmp::session_error::SessionError;
+use super::tls_settings::TlsSettings;
 use crate::url::Host;
 
 /// What came of a handshake.
@@ -19,7 +19,7 @@ pub struct HandshakeReport {
     /// The certificates that the server showed, in DER, its own first; none where it came not that far.
     pub shown: Vec<Vec<u8>>,
     /// The stream, or why a session would fail.
-    pub outcome: Result<TlsStream, SessionError>,
+    pub outcome: Result<TlsStream, HttpError>,
 }
 
 /// Sets up TLS as a session does: nothing is accepted here that would be refused there.
@@ -42,7 +42,7 @@ struct RecordingVerifier {
 }
 
 impl RecordingVerifier {
-    fn new(settings: &TlsSettings, clock_is_set: bool) -> Result<RecordingVerifier, SessionError> {
+    fn new(settings: &TlsSettings, clock_is_set: bool) -> Result<RecordingVerifier, HttpError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let verifier = verifier(settings.ca_file.as_deref(), clock_is_set, &provider)?;
         Ok(RecordingVerifier { verifier, shown: Mutex::default() })

@@ -11,8 +11,6 @@
 use std::io::{self, IoSlice, Read, Write};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rand::RngCore;
@@ -21,47 +19,13 @@ use rustix::io::Errno;
 use rustix::net::sockopt::{self, Timeout};
 use rustix::net::{AddressFamily, RecvFlags, SendAncillaryBuffer, SendFlags, SocketFlags, SocketType, ipproto};
 
-use super::resolver::resolve;
-use crate::cwmp::session_error::SessionError;
+use super::error::HttpError;
+use super::io_limits::{IoLimits, now};
+use super::resolver::{resolve, without_errno};
 use crate::url::Url;
-
-/// How long a wait may go on before the stop flag is looked at again.
-pub(super) const TICK: Duration = Duration::from_millis(200);
 
 /// Addresses of one host that are tried; more than a host with several uplinks has.
 const MAX_ADDRESSES: usize = 8;
-
-/// How long to wait for a server, and when to give up at once.
-#[derive(Clone, Debug)]
-pub struct IoLimits {
-    /// How long the server may be silent, at least 30 s in production (R48).
-    pub timeout: Duration,
-    /// Set: every wait ends within a tick.
-    pub stop: Arc<AtomicBool>,
-    /// Whatever waits ends then, whichever phase it is in; none where the phases alone say how long it may take.
-    pub end: Option<Instant>,
-}
-
-impl IoLimits {
-    /// Fails once the agent was told to stop.
-    pub fn check(&self) -> Result<(), SessionError> {
-        match self.stop.load(Ordering::Relaxed) {
-            true => Err(SessionError::Stopped),
-            false => Ok(()),
-        }
-    }
-
-    /// That time from now, or the end of everything.
-    fn deadline(&self, limit: Duration) -> Instant {
-        let deadline = now() + limit;
-        self.end.map_or(deadline, |end| deadline.min(end))
-    }
-
-    /// Never zero, which would mean no timeout at all to the kernel.
-    fn tick(&self) -> Duration {
-        TICK.min(self.timeout).max(Duration::from_millis(1))
-    }
-}
 
 /// What an open connection looks like before the next request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +39,7 @@ pub enum Readiness {
 }
 
 /// An open TCP connection. `Read` and `Write` keep to the limits; their errors turn into a
-/// [`SessionError`] by [`session_error`].
+/// [`HttpError`] by [`http_error`].
 #[derive(Debug)]
 pub struct Tcp {
     socket: OwnedFd,
@@ -91,7 +55,7 @@ impl Tcp {
     /// random order (R22). All tries together last `limits.timeout` at most, each an equal share of
     /// what is left. Resolving a name is left to the system's resolver with the limits of its
     /// configuration.
-    pub fn connect(url: &Url, preferred: Option<SocketAddr>, limits: &IoLimits) -> Result<Tcp, SessionError> {
+    pub fn connect(url: &Url, preferred: Option<SocketAddr>, limits: &IoLimits) -> Result<Tcp, HttpError> {
         let mut addresses = resolve(url, limits)?;
         shuffle(&mut addresses);
         if let Some(at) = addresses.iter().position(|a| Some(*a) == preferred) {
@@ -100,13 +64,13 @@ impl Tcp {
         addresses.truncate(MAX_ADDRESSES);
 
         let end = limits.deadline(limits.timeout);
-        let mut failure = SessionError::Resolve { host: url.host().to_string(), reason: "it has no address".into() };
+        let mut failure = HttpError::Resolve { host: url.host().to_string(), reason: "it has no address".into() };
         for (index, address) in addresses.iter().enumerate() {
             let others = u32::try_from(addresses.len() - index).unwrap_or(1); // at most MAX_ADDRESSES
             let share = end.saturating_duration_since(now()) / others;
             match Tcp::connect_to(*address, limits, now() + share) {
                 Ok(tcp) => return Ok(tcp),
-                Err(SessionError::Stopped) => return Err(SessionError::Stopped),
+                Err(HttpError::Stopped) => return Err(HttpError::Stopped),
                 Err(error) => failure = error,
             }
         }
@@ -114,12 +78,12 @@ impl Tcp {
     }
 
     /// Connects to this very address, for `limit` at most.
-    pub fn reach(remote: SocketAddr, limits: &IoLimits, limit: Duration) -> Result<Tcp, SessionError> {
+    pub fn reach(remote: SocketAddr, limits: &IoLimits, limit: Duration) -> Result<Tcp, HttpError> {
         Tcp::connect_to(remote, limits, now() + limit)
     }
 
-    fn connect_to(remote: SocketAddr, limits: &IoLimits, deadline: Instant) -> Result<Tcp, SessionError> {
-        let failed = |reason: String| SessionError::Connect { addr: remote.to_string(), reason };
+    fn connect_to(remote: SocketAddr, limits: &IoLimits, deadline: Instant) -> Result<Tcp, HttpError> {
+        let failed = |reason: String| HttpError::Connect { addr: remote.to_string(), reason };
         let socket = connecting_socket(remote, limits).map_err(|e| failed(reason(e)))?;
         loop {
             limits.check()?;
@@ -147,7 +111,7 @@ impl Tcp {
     }
 
     /// Fails once the agent was told to stop.
-    pub fn check(&self) -> Result<(), SessionError> {
+    pub fn check(&self) -> Result<(), HttpError> {
         self.limits.check()
     }
 
@@ -190,7 +154,7 @@ impl Tcp {
         loop {
             self.limits.check().map_err(io::Error::other)?;
             if now() >= self.deadline.min(silent_until) {
-                return Err(io::Error::other(SessionError::Timeout(self.phase)));
+                return Err(io::Error::other(HttpError::Timeout(self.phase)));
             }
             match attempt(&self.socket) {
                 Err(Errno::AGAIN | Errno::INTR) => {}
@@ -225,15 +189,15 @@ impl Write for Tcp {
 
 /// The session's view of an I/O error: what ended the wait, a connection closed, or the words of the
 /// system.
-pub fn session_error(error: io::Error) -> SessionError {
-    match error.downcast::<SessionError>() {
+pub(super) fn http_error(error: io::Error) -> HttpError {
+    match error.downcast::<HttpError>() {
         Ok(ours) => ours,
         Err(error) => match error.kind() {
             io::ErrorKind::ConnectionReset
             | io::ErrorKind::ConnectionAborted
             | io::ErrorKind::BrokenPipe
-            | io::ErrorKind::UnexpectedEof => SessionError::Closed,
-            _ => SessionError::Io(plain(&error)),
+            | io::ErrorKind::UnexpectedEof => HttpError::Closed,
+            _ => HttpError::Io(without_errno(&error)),
         },
     }
 }
@@ -262,19 +226,5 @@ fn shuffle(addresses: &mut [SocketAddr]) {
 }
 
 fn reason(errno: Errno) -> String {
-    plain(&io::Error::from(errno))
-}
-
-/// The system's words without the number behind them.
-pub(super) fn plain(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.find(" (os error") {
-        Some(end) => text[..end].to_owned(),
-        None => text,
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "a driver: the limits of a socket are its own")]
-fn now() -> Instant {
-    Instant::now()
+    without_errno(&io::Error::from(errno))
 }

@@ -2,26 +2,16 @@
 
 use std::io::{IoSlice, Read, Write};
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use super::transport::{IoLimits, Readiness, Tcp, session_error};
-use crate::cwmp::session_error::SessionError;
+use super::error::HttpError;
+use super::io_limits::IoLimits;
+use super::tcp::{Readiness, Tcp, http_error};
+use super::tls_settings::TlsSettings;
 use crate::url::Url;
 
 #[cfg(feature = "tls")]
 use super::tls::{TlsClient, TlsStream};
-
-/// The files that TLS works with; all PEM.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TlsSettings {
-    /// Roots to trust; the system's where absent.
-    pub ca_file: Option<PathBuf>,
-    /// Our own certificate and the chain above it (R33).
-    pub client_cert: Option<PathBuf>,
-    /// Its key.
-    pub client_key: Option<PathBuf>,
-}
 
 /// Opens streams. The trusted roots are read with the first `https` URL, not before: on slow flash
 /// they cost more than the rest of a session.
@@ -53,7 +43,7 @@ impl Connector {
 
     /// Connects, and for `https` sets up TLS and checks the certificate against the host of this very
     /// URL (R31). `preferred` is tried before the host's other addresses.
-    pub fn open(&mut self, url: &Url, preferred: Option<SocketAddr>) -> Result<Stream, SessionError> {
+    pub fn open(&mut self, url: &Url, preferred: Option<SocketAddr>) -> Result<Stream, HttpError> {
         if !url.is_tls() {
             return Tcp::connect(url, preferred, &self.limits).map(Stream::Plain);
         }
@@ -70,7 +60,7 @@ impl Connector {
             Ok(Stream::Tls(Box::new(stream)))
         }
         #[cfg(not(feature = "tls"))]
-        Err(SessionError::Tls("this build has no TLS".into()))
+        Err(HttpError::Tls("this build has no TLS".into()))
     }
 }
 
@@ -87,20 +77,20 @@ pub enum Stream {
 impl Stream {
     /// Sends the parts one after the other, in one write to the socket if it takes them: two writes
     /// would wait for each other through Nagle's algorithm and delayed acknowledgement.
-    pub fn send(&mut self, head: &[u8], body: &[u8]) -> Result<(), SessionError> {
+    pub fn send(&mut self, head: &[u8], body: &[u8]) -> Result<(), HttpError> {
         match self {
-            Stream::Plain(tcp) => write_all(tcp, head, body).map_err(session_error),
+            Stream::Plain(tcp) => write_all(tcp, head, body).map_err(http_error),
             #[cfg(feature = "tls")]
-            Stream::Tls(tls) => tls.send(&[head, body]).map_err(session_error),
+            Stream::Tls(tls) => tls.send(&[head, body]).map_err(http_error),
         }
     }
 
     /// Waits for bytes; 0 means that the server closed the stream.
-    pub fn receive(&mut self, buffer: &mut [u8]) -> Result<usize, SessionError> {
+    pub fn receive(&mut self, buffer: &mut [u8]) -> Result<usize, HttpError> {
         match self {
-            Stream::Plain(tcp) => tcp.read(buffer).map_err(session_error),
+            Stream::Plain(tcp) => tcp.read(buffer).map_err(http_error),
             #[cfg(feature = "tls")]
-            Stream::Tls(tls) => tls.read(buffer).map_err(session_error),
+            Stream::Tls(tls) => tls.read(buffer).map_err(http_error),
         }
     }
 

@@ -13,7 +13,7 @@ const MAX_TOTAL: usize = 16 * 1024;
 
 /// Cookies by name, in the order in which they were first set.
 #[derive(Debug, Default)]
-pub(super) struct Cookies(Vec<Cookie>);
+pub(crate) struct Cookies(Vec<Cookie>);
 
 #[derive(Debug)]
 struct Cookie {
@@ -23,7 +23,7 @@ struct Cookie {
 
 impl Cookies {
     /// Takes over one `Set-Cookie` value. One that is malformed, or goes over a limit, is ignored.
-    pub(super) fn set(&mut self, header: &[u8]) {
+    pub(crate) fn set(&mut self, header: &[u8]) {
         let mut parts = header.split(|b| *b == b';').map(<[u8]>::trim_ascii);
         let Some((name, value)) = parts.next().and_then(split_pair) else {
             return;
@@ -49,7 +49,7 @@ impl Cookies {
     }
 
     /// The value of the `Cookie` header; `None` without cookies.
-    pub(super) fn header(&self) -> Option<Vec<u8>> {
+    pub(crate) fn header(&self) -> Option<Vec<u8>> {
         if self.0.is_empty() {
             return None;
         }

@@ -1,0 +1,122 @@
+//! The error of every step between a URL and the last byte of a response.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::url::UrlError;
+
+/// A reason why an HTTP exchange failed. `Display` is a sentence for the operator and holds no secret.
+///
+/// The type is plain data, so that the protocol layer can carry it in its own error without touching a socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HttpError {
+    /// The URL cannot be contacted (R10).
+    Url(UrlError),
+    /// The host name could not be resolved.
+    Resolve {
+        /// The name that was looked up.
+        host: String,
+        /// The reason in the system resolver's words.
+        reason: String,
+    },
+    /// No address of the host accepted a TCP connection; names the last one tried (R48).
+    Connect {
+        /// Address and port.
+        addr: String,
+        /// The reason in the system's words.
+        reason: String,
+    },
+    /// TLS could not be set up: an unusable file, a rejected certificate, a failed handshake (R30).
+    Tls(String),
+    /// A time limit passed (R48, R119); the text completes "timed out while …".
+    Timeout(&'static str),
+    /// The server closed the connection before the first byte of a response: the response is lost (R49).
+    Closed,
+    /// Sending or receiving failed midway.
+    Io(String),
+    /// The server rejected the credentials by a second 401 (R60).
+    Authentication,
+    /// The server asks for credentials, and the caller gave none.
+    NoCredentials,
+    /// The target of a redirect asks for Basic authentication without TLS, which would expose the password.
+    InsecureBasic,
+    /// The response has a status that the caller cannot use (R44, R66).
+    Status {
+        /// The status code.
+        code: u16,
+        /// `Retry-After` of the response, where it is given in seconds; at most one day.
+        retry_after: Option<Duration>,
+    },
+    /// A redirect that cannot be followed (R54 to R57).
+    Redirect(String),
+    /// The body of the response is larger than the limit.
+    TooLarge {
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// The response is not valid HTTP.
+    Protocol(String),
+    /// The stop flag of the agent was set during the exchange.
+    Stopped,
+}
+
+impl HttpError {
+    /// Returns the shortest wait before the next attempt that the server asked for (R66).
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            HttpError::Status { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for HttpError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            HttpError::Url(error) => error.fmt(f),
+            HttpError::Resolve { host, reason } => write!(f, "the host name {host} does not resolve: {reason}"),
+            HttpError::Connect { addr, reason } => write!(f, "no connection to {addr}: {reason}"),
+            HttpError::Tls(reason) => write!(f, "no secure connection: {reason}"),
+            HttpError::Timeout(phase) => write!(f, "timed out while {phase}"),
+            HttpError::Closed => f.write_str("the server closed the connection without an answer"),
+            HttpError::Io(reason) => write!(f, "the connection broke: {reason}"),
+            HttpError::Authentication => f.write_str("the server refused the user name or the password"),
+            HttpError::NoCredentials => f.write_str("the server asks for a user name, and none was given"),
+            HttpError::InsecureBasic => {
+                f.write_str("a redirect was not followed: the new host wants the password in clear text, without TLS")
+            }
+            HttpError::Status { code, retry_after } => {
+                write!(f, "the server answered with HTTP status {code}")?;
+                match retry_after {
+                    Some(wait) => write!(f, " and asks to wait {} s", wait.as_secs()),
+                    None => Ok(()),
+                }
+            }
+            HttpError::Redirect(reason) => write!(f, "a redirect was not followed: {reason}"),
+            HttpError::TooLarge { limit } => write!(f, "the answer is larger than the limit of {limit} bytes"),
+            HttpError::Protocol(reason) => write!(f, "the answer is not valid HTTP: {reason}"),
+            HttpError::Stopped => f.write_str("the agent was told to stop"),
+        }
+    }
+}
+
+impl std::error::Error for HttpError {}
+
+impl From<UrlError> for HttpError {
+    fn from(error: UrlError) -> HttpError {
+        HttpError::Url(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn says_what_happened_and_when_to_come_back() {
+        let error = HttpError::Status { code: 503, retry_after: Some(Duration::from_secs(60)) };
+        assert_eq!(error.to_string(), "the server answered with HTTP status 503 and asks to wait 60 s");
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(60)));
+        assert_eq!(HttpError::Authentication.retry_after(), None);
+    }
+}
