@@ -187,7 +187,7 @@ impl Agent<'_> {
 
     /// Whether a file that was applied is to restart the device, or has: no session until that is done (R231).
     fn awaits_restart(&self) -> bool {
-        self.device.state().transfers.holds_sessions()
+        self.device.state().transfers.blocks_sessions()
     }
 
     /// Whether the device is going down.

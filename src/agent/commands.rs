@@ -12,7 +12,7 @@ use crate::control::{self, CommandResult, LocalTransfer, PendingRequest, Request
 use crate::cwmp::device::{Author, Device};
 use crate::cwmp::event::{ConfirmedBy, Cumulative, Event, EventCode};
 use crate::cwmp::rules;
-use crate::cwmp::transfer::{Order, Origin, Timing, TransferQueue, Wish, admit};
+use crate::cwmp::transfer::{DownloadRequest, Origin, Timing, TransferQueue, TransferRequest, admit};
 use crate::model::actions::is_file_type;
 use crate::model::change::Change;
 use crate::model::path::{Path, PathError};
@@ -132,7 +132,7 @@ impl Agent<'_> {
                 .iter()
                 .map(|t| TransferStatus::of(t, self.worker.progress_of(t)))
                 .collect(),
-            ended: self.device.state().transfers.ended().to_vec(),
+            ended: self.device.state().transfers.outcomes().to_vec(),
             journal: JournalState {
                 directory: self.config.state_dir.clone(),
                 durable: store.is_durable(),
@@ -154,7 +154,7 @@ impl Agent<'_> {
         if url.len() > MAX_URL {
             return Err(format!("the URL is longer than {MAX_URL} bytes"));
         }
-        let order = Order {
+        let order = TransferRequest {
             origin: if *is_download { Origin::LocalDownload } else { Origin::LocalUpload },
             command_key: String::new(),
             file_type: file_type.clone(),
@@ -177,11 +177,13 @@ impl Agent<'_> {
         if !is_file_type(&file_type) {
             return Err(format!("`{file_type}` is no file type, such as `1 Firmware Upgrade Image`"));
         }
-        let wish = Wish { file_type, arguments };
-        let taken =
-            self.device.change_transfers(|transfers| transfers.wish(wish)).map_err(|error| error.to_string())?;
+        let wish = DownloadRequest { file_type, arguments };
+        let taken = self
+            .device
+            .change_transfers(|transfers| transfers.request_download(wish))
+            .map_err(|error| error.to_string())?;
         if !taken {
-            return Err(format!("{} downloads are wished for already", TransferQueue::MAX_WISHES));
+            return Err(format!("{} downloads are wished for already", TransferQueue::MAX_DOWNLOAD_REQUESTS));
         }
         self.session_wanted = true;
         Ok(String::new())

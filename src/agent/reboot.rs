@@ -26,7 +26,7 @@ const RESET_GRACE: Duration = Duration::from_secs(5);
 impl Agent<'_> {
     /// Does what is promised; gives why the agent ends, if it does.
     pub(super) fn run_pending_reboot(&mut self, now: Now) -> Option<ExitReason> {
-        if now.monotonic < self.not_before || self.device.state().transfers.holds_restarts() {
+        if now.monotonic < self.not_before || self.device.state().transfers.blocks_reboots() {
             return None; // a device that goes down while it writes its firmware may never come up again
         }
         if std::mem::take(&mut self.going_down) {
@@ -148,7 +148,7 @@ impl Agent<'_> {
         if let Err(error) = self.device.commit(Vec::new(), Author::Other, |state| state.scheduled_reboot_done = done) {
             log::error!("{error}");
         }
-        match self.device.state().transfers.holds_restarts() {
+        match self.device.state().transfers.blocks_reboots() {
             true => self.device.state_mut().reboot = true,
             false => self.reboot(),
         }

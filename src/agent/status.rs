@@ -18,7 +18,7 @@ use super::session_driver::LastSession;
 use crate::clock::{Clock, Now};
 use crate::cwmp::device::DeviceId;
 use crate::cwmp::event::Event;
-use crate::cwmp::transfer::Ended;
+use crate::cwmp::transfer::TransferOutcome;
 use crate::model::date_time::DateTime;
 use crate::schedule::{Schedule, ScheduledInforms};
 use crate::time_zone::LocalZone;
@@ -70,7 +70,7 @@ pub(super) struct AgentStatus {
     pub(super) retry_count: u32,
     pub(super) transfers: Vec<TransferStatus>,
     /// How the last of them ended.
-    pub(super) ended: Vec<Ended>,
+    pub(super) ended: Vec<TransferOutcome>,
     pub(super) listener_status: ListenerStatus,
     pub(super) journal: JournalState,
 }

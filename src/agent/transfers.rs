@@ -23,7 +23,7 @@ use super::Agent;
 use super::start::tls_settings;
 use crate::clock::Now;
 use crate::cwmp::fault::FaultCode;
-use crate::cwmp::transfer::{Order, Step, Transfer};
+use crate::cwmp::transfer::{Transfer, TransferRequest, TransferStep};
 use crate::cwmp::version;
 use crate::model::actions::{with_command_key, with_file};
 use crate::process;
@@ -54,8 +54,8 @@ impl Agent<'_> {
         let has_news = self.session_wanted || self.device.state().retry_count > 0;
         let may_restart = !has_news || !self.is_enabled();
         let may_restart = may_restart && !self.is_restarting();
-        if !self.worker.has_orphan() && self.device.state().transfers.awaits_action() {
-            self.device.state_mut().transfers.action_ended(now); // nothing that the journal would hold
+        if !self.worker.has_orphan() && self.device.state().transfers.awaits_interrupted_action() {
+            self.device.state_mut().transfers.interrupted_action_ended(now); // nothing that the journal would hold
         }
         let step = match self.device.next_transfer_step(may_restart, self.worker.is_free()) {
             Ok(step) => step,
@@ -73,7 +73,7 @@ impl Agent<'_> {
     pub(super) fn await_apply(&mut self) {
         let Some(job) = &self.worker.job else { return };
         let transfers = &self.device.state().transfers;
-        if !transfers.holds_restarts() || transfers.holds_sessions() {
+        if !transfers.blocks_reboots() || transfers.blocks_sessions() {
             return; // what restarts the device goes on without us
         }
         let progress = Arc::clone(&job.progress);
@@ -86,15 +86,15 @@ impl Agent<'_> {
         let Some(outcome) = job.progress.outcome().filter(|_| now.monotonic >= self.worker.retry_at) else { return };
         let (id, attempt) = (job.id, job.attempt);
         let told = self.device.change_transfers(|transfers| match outcome {
-            StepResult::Moved(result) => transfers.moved(id, attempt, result, now),
-            StepResult::Applied(result) => transfers.applied(id, result, now),
-            StepResult::Verified(result) => transfers.verified(id, result, now),
+            StepResult::Moved(result) => transfers.move_ended(id, attempt, result, now),
+            StepResult::Applied(result) => transfers.apply_ended(id, result, now),
+            StepResult::Verified(result) => transfers.verify_ended(id, result, now),
             StepResult::Stopped => {}
             // Only one of them is what it was to be started for.
             StepResult::NotStarted(failure) => {
-                transfers.moved(id, attempt, Err(failure.clone()), now);
-                transfers.applied(id, Err(failure.clone()), now);
-                transfers.verified(id, Err(failure), now);
+                transfers.move_ended(id, attempt, Err(failure.clone()), now);
+                transfers.apply_ended(id, Err(failure.clone()), now);
+                transfers.verify_ended(id, Err(failure), now);
             }
         });
         match told {
@@ -117,20 +117,21 @@ impl Agent<'_> {
         self.worker.retry_at = now.monotonic.saturating_add(HOLD);
     }
 
-    fn start_step(&mut self, step: Step, now: Now) {
-        let (Step::Move(id) | Step::Apply(id) | Step::Restart(id) | Step::Verify(id)) = step;
+    fn start_step(&mut self, step: TransferStep, now: Now) {
+        let (TransferStep::Move(id) | TransferStep::Apply(id) | TransferStep::Restart(id) | TransferStep::Verify(id)) =
+            step;
         let Some(transfer) = self.device.state().transfers.get(id).cloned() else { return };
         match step {
-            Step::Move(_) if transfer.order().origin.is_download() => self.download(&transfer, now),
-            Step::Move(_) => self.upload(&transfer, now),
-            Step::Apply(_) => self.apply(&transfer, now),
-            Step::Verify(_) => self.verify(&transfer, now),
-            Step::Restart(_) => self.restart_device(&transfer),
+            TransferStep::Move(_) if transfer.request().origin.is_download() => self.download(&transfer, now),
+            TransferStep::Move(_) => self.upload(&transfer, now),
+            TransferStep::Apply(_) => self.apply(&transfer, now),
+            TransferStep::Verify(_) => self.verify(&transfer, now),
+            TransferStep::Restart(_) => self.restart_device(&transfer),
         }
     }
 
     fn download(&mut self, transfer: &Transfer, now: Now) {
-        let (id, order) = (transfer.id(), transfer.order());
+        let (id, order) = (transfer.id(), transfer.request());
         let Some(action) = self.device.actions.download_action(&order.file_type).cloned() else { return };
         log::info!("transfer {id} ({}): {}", order.origin.name(), order.file_type);
         let (request, size) = (self.file_request(order, now), order.file_size);
@@ -142,7 +143,7 @@ impl Agent<'_> {
     }
 
     fn upload(&mut self, transfer: &Transfer, now: Now) {
-        let (id, order) = (transfer.id(), transfer.order());
+        let (id, order) = (transfer.id(), transfer.request());
         let Some((action, instance)) = self.device.actions.upload_action(&order.file_type) else { return };
         log::info!("transfer {id} ({}): {}", order.origin.name(), order.file_type);
         let file = self.worker.file(id);
@@ -158,7 +159,7 @@ impl Agent<'_> {
     }
 
     fn apply(&mut self, transfer: &Transfer, now: Now) {
-        let (id, order) = (transfer.id(), transfer.order());
+        let (id, order) = (transfer.id(), transfer.request());
         let Some(action) = self.device.actions.download_action(&order.file_type) else { return };
         log::info!("transfer {id}: applying the file");
         let command = with_file(&action.run, &self.worker.file(id).to_string_lossy(), &order.command_key, None);
@@ -167,7 +168,7 @@ impl Agent<'_> {
     }
 
     fn verify(&mut self, transfer: &Transfer, now: Now) {
-        let order = transfer.order();
+        let order = transfer.request();
         let Some(action) = self.device.actions.download_action(&order.file_type) else { return };
         log::info!("transfer {}: verifying that the file is in use", transfer.id());
         let command = with_command_key(action.verify.as_deref().unwrap_or_default(), &order.command_key);
@@ -179,14 +180,14 @@ impl Agent<'_> {
     fn restart_device(&self, transfer: &Transfer) {
         let Some(command) = &self.device.actions.reboot else { return };
         log::info!("transfer {}: restarting the device", transfer.id());
-        let command = with_command_key(command, &transfer.order().command_key);
+        let command = with_command_key(command, &transfer.request().command_key);
         if let Err(error) = process::run(&command, RESTART_LIMIT, &self.stop) {
             log::error!("the restart failed: {error}");
         }
     }
 
     /// R65: towards the file server as towards the ACS.
-    fn file_request(&self, order: &Order, now: Now) -> FileRequest {
+    fn file_request(&self, order: &TransferRequest, now: Now) -> FileRequest {
         FileRequest {
             url: order.url.clone(),
             username: order.username.clone(),

@@ -27,7 +27,7 @@ use super::fault::{AcsFault, AcsFaultCode};
 use super::rpc::{self, inform::Inform, request_download, transfer_complete};
 use super::session_error::SessionError;
 use super::soap::{self, Body, Document, Element, Envelope, Header, Writer};
-use super::transfer::Wish;
+use super::transfer::DownloadRequest;
 use super::version::{self, Version};
 use crate::clock::Now;
 use crate::model::date_time::DateTime;
@@ -89,7 +89,7 @@ enum CpeRequest {
     /// The end of the transfer with this number.
     TransferComplete(u32),
     /// A download that the device wants.
-    RequestDownload(Wish),
+    RequestDownload(DownloadRequest),
 }
 
 impl CpeRequest {
@@ -112,7 +112,7 @@ impl CpeRequest {
             }
         }
         if events.contains(&EventCode::RequestDownload.into()) {
-            requests.extend(transfers.wishes().iter().cloned().map(CpeRequest::RequestDownload));
+            requests.extend(transfers.download_requests().iter().cloned().map(CpeRequest::RequestDownload));
         }
         requests
     }
@@ -142,7 +142,7 @@ impl CpeRequest {
                 }
             }
             CpeRequest::RequestDownload(wish) => {
-                state.transfers.wish_told(wish);
+                state.transfers.download_request_answered(wish);
                 state.events.method_confirmed(&EventCode::RequestDownload.into());
             }
         }

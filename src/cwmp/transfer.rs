@@ -34,8 +34,8 @@ mod timing;
 mod url;
 
 pub use admission::admit;
-pub use file_type::{as_reported, is_listed};
-pub use queue::{Ended, QueueFull, Situation, Step, TransferQueue, Wish};
+pub use file_type::{filter_includes, reported_file_type};
+pub use queue::{DeviceContext, DownloadRequest, TransferOutcome, TransferQueue, TransferQueueFull, TransferStep};
 pub use timing::{Timing, Window, WindowError};
 pub use url::check_url;
 
@@ -105,7 +105,7 @@ impl Origin {
 
 /// What was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Order {
+pub struct TransferRequest {
     /// By whom.
     pub origin: Origin,
     /// What the ACS calls it; empty for an autonomous transfer.
@@ -132,7 +132,7 @@ pub struct Failure {
     /// For the operator of the ACS, 256 characters at most.
     pub text: String,
     /// Whether another attempt would fail as well, so that later windows are not waited for (R245).
-    pub is_lasting: bool,
+    pub is_permanent: bool,
 }
 
 /// The longest FaultString (R238).
@@ -140,18 +140,18 @@ const MAX_FAULT_STRING: usize = 256;
 
 impl Failure {
     /// A failure that no other attempt would mend.
-    pub fn lasting(code: FaultCode, text: impl Into<String>) -> Failure {
+    pub fn permanent(code: FaultCode, text: impl Into<String>) -> Failure {
         let text: String = text.into().chars().take(MAX_FAULT_STRING).collect();
-        Failure { code, text, is_lasting: true }
+        Failure { code, text, is_permanent: true }
     }
 
     /// A failure that may pass.
-    pub fn passing(code: FaultCode, text: impl Into<String>) -> Failure {
-        Failure { is_lasting: false, ..Failure::lasting(code, text) }
+    pub fn transient(code: FaultCode, text: impl Into<String>) -> Failure {
+        Failure { is_permanent: false, ..Failure::permanent(code, text) }
     }
 
     /// With a code that the report of such a transfer may have (R238, R252).
-    fn told_for(self, origin: Origin) -> Failure {
+    fn with_reportable_code(self, origin: Origin) -> Failure {
         use FaultCode::*;
         let code = match (origin.is_download(), self.code) {
             (_, RequestDenied | InternalError | FileServerAuthentication | Vendor(_)) => self.code,
@@ -174,26 +174,26 @@ enum Stage {
     /// The file is here, complete and checked; where the journal says Moving, still.
     Moved,
     /// The action runs.
-    Applying(Applying),
+    Applying(ApplyRecord),
     /// The action has succeeded, or was interrupted, and the device is to go down.
     Rebooting {
-        before: Applying,
+        before: ApplyRecord,
         /// The agent was killed while the action ran.
         interrupted: bool,
         /// The agent has restarted the device itself; or, where it was interrupted, the action has ended.
-        asked: bool,
+        is_last_wait: bool,
         /// Until when the device is waited for, on the monotonic clock.
         until: Duration,
     },
     /// The device has restarted, or the agent has; whether the file is in use is yet to be found out.
     Verifying { runs: bool },
     /// To be told.
-    Finished(Report),
+    Finished(TransferReport),
 }
 
 /// What the device was like when an action began.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Applying {
+struct ApplyRecord {
     /// SoftwareVersion.
     version: String,
     reboots: bool,
@@ -201,7 +201,7 @@ struct Applying {
 
 /// What TransferComplete tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Report {
+pub struct TransferReport {
     /// None where the file was moved and is in use.
     pub failure: Option<Failure>,
     /// When it was done, in seconds since the Unix epoch, if that is known.
@@ -212,11 +212,11 @@ pub struct Report {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transfer {
     id: u32,
-    order: Order,
+    request: TransferRequest,
     timing: Timing,
     stage: Stage,
     /// How often it was begun.
-    starts: u32,
+    attempts: u32,
     /// How often it was interrupted while it was on.
     interruptions: u32,
     /// When it first began to move, in seconds since the Unix epoch, if that is known.
@@ -241,17 +241,17 @@ impl Transfer {
     }
 
     /// What was asked for.
-    pub fn order(&self) -> &Order {
-        &self.order
+    pub fn request(&self) -> &TransferRequest {
+        &self.request
     }
 
     /// Which of its attempts this is.
     pub fn attempt(&self) -> u32 {
-        self.starts
+        self.attempts
     }
 
     /// What is to be told; none while it is not finished.
-    pub fn report(&self) -> Option<&Report> {
+    pub fn report(&self) -> Option<&TransferReport> {
         match &self.stage {
             Stage::Finished(report) => Some(report),
             _ => None,
@@ -265,7 +265,7 @@ impl Transfer {
 
     /// Bytes of the file as they were moved; what was announced where it was not.
     pub fn size(&self) -> u32 {
-        self.moved.map_or(self.order.file_size, |bytes| u32::try_from(bytes).unwrap_or(u32::MAX))
+        self.moved.map_or(self.request.file_size, |bytes| u32::try_from(bytes).unwrap_or(u32::MAX))
     }
 
     /// For GetQueuedTransfers and GetAllQueuedTransfers (R243).
@@ -286,15 +286,15 @@ impl Transfer {
             Stage::Applying(_) => "applying",
             Stage::Rebooting { .. } => "rebooting",
             Stage::Verifying { .. } => "verifying",
-            Stage::Finished(Report { failure: None, .. }) => "done",
+            Stage::Finished(TransferReport { failure: None, .. }) => "done",
             Stage::Finished(_) => "failed",
         }
     }
 
     /// The event that tells of it, beside 7 or 10.
     pub fn method_event(&self) -> Option<Event> {
-        let code = self.order.origin.method_event()?;
-        Some(Event::of_command(code, self.order.command_key.clone()))
+        let code = self.request.origin.method_event()?;
+        Some(Event::of_command(code, self.request.command_key.clone()))
     }
 }
 

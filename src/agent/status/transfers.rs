@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 
 use super::{public_url, span};
 use crate::agent::transfers::JobProgress;
-use crate::cwmp::transfer::{Ended, Transfer};
+use crate::cwmp::transfer::{Transfer, TransferOutcome};
 use crate::transfer::Moved;
 
 /// One transfer, as it was when the status was published; its bytes are those of the moment of the question.
@@ -27,7 +27,7 @@ pub(in crate::agent) struct TransferStatus {
 
 impl TransferStatus {
     pub(in crate::agent) fn of(transfer: &Transfer, progress: Option<Arc<JobProgress>>) -> TransferStatus {
-        let order = transfer.order();
+        let order = transfer.request();
         let failure = transfer.report().and_then(|report| report.failure.as_ref());
         TransferStatus {
             id: transfer.id(),
@@ -127,7 +127,7 @@ fn size(bytes: u64) -> String {
 }
 
 /// For those who wait for the end of a transfer that they have started.
-pub(super) fn ended_json(ended: &Ended) -> Json {
+pub(super) fn ended_json(ended: &TransferOutcome) -> Json {
     json!({ "id": ended.id, "error": ended.failure })
 }
 

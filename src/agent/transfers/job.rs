@@ -81,14 +81,14 @@ pub(super) fn verify(command: &CommandLine, limit: Duration, progress: &JobProgr
         Err(ActionError::Stopped) => StepResult::Stopped,
         Err(error) => {
             let text = format!("the device does not use the file: {error}");
-            StepResult::Verified(Err(Failure::lasting(FaultCode::FileCorrupted, text)))
+            StepResult::Verified(Err(Failure::permanent(FaultCode::FileCorrupted, text)))
         }
     }
 }
 
 /// There is no directory for the file.
 pub(super) fn no_directory(code: FaultCode, error: &io::Error) -> StepResult {
-    StepResult::Moved(Err(Failure::lasting(code, format!("the device has no place for the file: {error}"))))
+    StepResult::Moved(Err(Failure::permanent(code, format!("the device has no place for the file: {error}"))))
 }
 
 /// What the file is to be held against.
@@ -100,7 +100,7 @@ fn checks(action: &FileAction) -> Result<Checks, JobError> {
     };
     let unusable = |reason| {
         let text = format!("the key that must have signed the file: {reason}");
-        JobError::Other(Failure::lasting(FaultCode::FileNotAuthentic, text))
+        JobError::Other(Failure::permanent(FaultCode::FileNotAuthentic, text))
     };
     Ok(Checks { sha256: action.sha256, signed_by: key.transpose().map_err(unusable)? })
 }
@@ -110,7 +110,7 @@ fn moved(result: Result<u64, JobError>) -> StepResult {
         Ok(size) => StepResult::Moved(Ok(size)),
         Err(JobError::Transfer(error)) if error.is_stopped() => StepResult::Stopped,
         Err(JobError::Transfer(error)) => {
-            let failure = if error.is_permanent() { Failure::lasting } else { Failure::passing };
+            let failure = if error.is_permanent() { Failure::permanent } else { Failure::transient };
             StepResult::Moved(Err(failure(error.fault(), error.to_string())))
         }
         Err(JobError::Other(failure)) => StepResult::Moved(Err(failure)),
@@ -120,7 +120,7 @@ fn moved(result: Result<u64, JobError>) -> StepResult {
 /// What the end of a command means: 9001 where the device refuses, 9018 where the file is of no use, 9002 where the
 /// command itself came to grief.
 fn action_result(result: Result<(), ActionError>, outcome: fn(Result<(), Failure>) -> StepResult) -> StepResult {
-    let failed = |code, text: String| outcome(Err(Failure::lasting(code, text)));
+    let failed = |code, text: String| outcome(Err(Failure::permanent(code, text)));
     match result {
         Ok(()) => outcome(Ok(())),
         Err(ActionError::Stopped) => StepResult::Stopped,

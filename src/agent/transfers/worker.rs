@@ -112,7 +112,7 @@ impl TransferWorker {
         }
         for entry in fs::read_dir(&self.directory).into_iter().flatten().flatten() {
             let id = entry.file_name().to_str().and_then(|name| name.parse().ok());
-            match id.filter(|id| self.orphan.is_some() || queue.holds_file(*id)) {
+            match id.filter(|id| self.orphan.is_some() || queue.needs_file(*id)) {
                 Some(id) => drop(self.files.insert(id)),
                 None if entry.file_name() == ACTION_LOCK && self.orphan.is_some() => {}
                 None => remove(&entry.path()),
@@ -198,13 +198,13 @@ impl TransferWorker {
     /// Stops a job that nobody wants any more, and removes files that nobody needs.
     pub(super) fn tidy_up(&mut self, queue: &TransferQueue) {
         if let Some(job) = &self.job
-            && !queue.wants(job.id, job.attempt)
+            && !queue.should_continue(job.id, job.attempt)
         {
             job.progress.stop.store(true, Ordering::Relaxed);
         }
         let working_on = self.job.as_ref().map(|job| job.id);
         // Which file an action of an earlier agent reads is not known.
-        let needed = |id: &u32| self.orphan.is_some() || Some(*id) == working_on || queue.holds_file(*id);
+        let needed = |id: &u32| self.orphan.is_some() || Some(*id) == working_on || queue.needs_file(*id);
         let gone: Vec<u32> = self.files.iter().copied().filter(|id| !needed(id)).collect();
         for id in gone {
             remove(&self.file(id));
@@ -239,7 +239,7 @@ impl TransferWorker {
         let thread = thread::spawn("transfer", STACK, Box::new(run));
         if let Err(error) = &thread {
             let text = format!("the device has no thread left: {error}");
-            progress.end(StepResult::NotStarted(Failure::lasting(FaultCode::InternalError, text)));
+            progress.end(StepResult::NotStarted(Failure::permanent(FaultCode::InternalError, text)));
             let _ = self.waker.try_send(Wake::Transfer);
         }
         self.job = Some(Job { id, attempt, progress, thread: thread.ok() });

@@ -104,7 +104,7 @@ impl DeviceState {
             None => events.raise(event),
         };
         let of_methods: Vec<Event> = self.transfers.finished().filter_map(Transfer::method_event).collect();
-        let is_autonomous = |transfer: &Transfer| transfer.order().origin.is_autonomous();
+        let is_autonomous = |transfer: &Transfer| transfer.request().origin.is_autonomous();
         if !self.transfers.finished().any(is_autonomous) {
             // A report that has given way, or that the policy no longer lets through: nothing would ever confirm it.
             self.events.discard(&EventCode::AutonomousTransferComplete);
@@ -112,7 +112,7 @@ impl DeviceState {
         for (code, is_due) in [
             (EventCode::TransferComplete, !of_methods.is_empty()),
             (EventCode::AutonomousTransferComplete, self.transfers.finished().any(is_autonomous)),
-            (EventCode::RequestDownload, !self.transfers.wishes().is_empty()),
+            (EventCode::RequestDownload, !self.transfers.download_requests().is_empty()),
         ] {
             if is_due {
                 raise(Event::new(code), &mut self.events);

@@ -3,7 +3,7 @@
 use crate::cwmp::device::Device;
 use crate::cwmp::fault::{Fault, FaultCode};
 use crate::cwmp::soap::{Element, Writer};
-use crate::cwmp::transfer::{Order, Origin, Timing, admit};
+use crate::cwmp::transfer::{Origin, Timing, TransferRequest, admit};
 use crate::model::date_time::DateTime;
 
 /// R227, R230: the transfer is queued, takes place after the session, and is told by TransferComplete.
@@ -19,8 +19,8 @@ pub(super) fn handle(request: Element<'_>, device: &mut Device, response: &mut W
 }
 
 /// The arguments that Download and ScheduleDownload have in common.
-pub(super) fn order(request: Element<'_>, origin: Origin) -> Result<Order, Fault> {
-    Ok(Order {
+pub(super) fn order(request: Element<'_>, origin: Origin) -> Result<TransferRequest, Fault> {
+    Ok(TransferRequest {
         file_size: request.unsigned_int("FileSize")?,
         target_file_name: request.string("TargetFileName", 256)?.into_owned(),
         ..order_of_either(request, origin)?
@@ -28,8 +28,8 @@ pub(super) fn order(request: Element<'_>, origin: Origin) -> Result<Order, Fault
 }
 
 /// The arguments that all of them have in common.
-pub(super) fn order_of_either(request: Element<'_>, origin: Origin) -> Result<Order, Fault> {
-    Ok(Order {
+pub(super) fn order_of_either(request: Element<'_>, origin: Origin) -> Result<TransferRequest, Fault> {
+    Ok(TransferRequest {
         origin,
         command_key: request.string("CommandKey", 32)?.into_owned(),
         file_type: request.string("FileType", 64)?.into_owned(),
@@ -42,7 +42,7 @@ pub(super) fn order_of_either(request: Element<'_>, origin: Origin) -> Result<Or
 }
 
 /// R233: kept before it is answered.
-pub(super) fn queue(order: Order, timing: Timing, device: &mut Device) -> Result<(), Fault> {
+pub(super) fn queue(order: TransferRequest, timing: Timing, device: &mut Device) -> Result<(), Fault> {
     admit(&order, device)?;
     let queued = device.change_transfers(|transfers| transfers.add(order, timing))?;
     queued.map(drop).map_err(|full| Fault::because(FaultCode::ResourcesExceeded, full.to_string()))

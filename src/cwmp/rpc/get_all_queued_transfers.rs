@@ -3,19 +3,19 @@
 use crate::cwmp::device::Device;
 use crate::cwmp::fault::Fault;
 use crate::cwmp::soap::{Element, Writer};
-use crate::cwmp::transfer::as_reported;
+use crate::cwmp::transfer::reported_file_type;
 
 /// R243: all of them, those of the device's own with an empty key.
 pub(super) fn handle(_: Element<'_>, device: &mut Device, response: &mut Writer) -> Result<(), Fault> {
     response.array("TransferList", "cwmp:AllQueuedTransferStruct", |list| {
         for transfer in device.state().transfers.iter() {
-            let order = transfer.order();
+            let order = transfer.request();
             let is_download = order.origin.is_download();
             list.element(|entry| {
                 entry.text("CommandKey", &order.command_key);
                 entry.text("State", transfer.queued_state() as u8);
                 entry.text("IsDownload", u8::from(is_download));
-                entry.text("FileType", as_reported(&order.file_type, is_download));
+                entry.text("FileType", reported_file_type(&order.file_type, is_download));
                 entry.text("FileSize", transfer.size());
                 entry.text("TargetFileName", &order.target_file_name);
             });

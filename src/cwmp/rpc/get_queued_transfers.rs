@@ -7,9 +7,9 @@ use crate::cwmp::soap::{Element, Writer};
 /// R243: those that the ACS has asked for.
 pub(super) fn handle(_: Element<'_>, device: &mut Device, response: &mut Writer) -> Result<(), Fault> {
     response.array("TransferList", "cwmp:QueuedTransferStruct", |list| {
-        for transfer in device.state().transfers.iter().filter(|t| !t.order().origin.is_autonomous()) {
+        for transfer in device.state().transfers.iter().filter(|t| !t.request().origin.is_autonomous()) {
             list.element(|entry| {
-                entry.text("CommandKey", &transfer.order().command_key);
+                entry.text("CommandKey", &transfer.request().command_key);
                 entry.text("State", transfer.queued_state() as u8);
             });
         }

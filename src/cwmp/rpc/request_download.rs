@@ -1,14 +1,14 @@
 //! RequestDownload (TR-069 A6 §A.4.2.2): the CPE asks the ACS for a file.
 
 use crate::cwmp::soap::{Header, Writer};
-use crate::cwmp::transfer::Wish;
+use crate::cwmp::transfer::DownloadRequest;
 use crate::cwmp::version::Version;
 
 /// What the call is named.
 pub(crate) const METHOD: &str = "RequestDownload";
 
 /// The whole message (R248).
-pub(crate) fn encode(wish: &Wish, version: Version, id: &str) -> Vec<u8> {
+pub(crate) fn encode(wish: &DownloadRequest, version: Version, id: &str) -> Vec<u8> {
     let mut message = Writer::new(version, &Header::with_id(Some(id)), METHOD);
     message.text("FileType", &wish.file_type);
     message.array("FileTypeArg", "cwmp:ArgStruct", |list| {

@@ -2,21 +2,21 @@
 //! end of a transfer.
 
 use crate::cwmp::soap::{Header, Writer};
-use crate::cwmp::transfer::{Failure, Report, Transfer, as_reported};
+use crate::cwmp::transfer::{Failure, Transfer, TransferReport, reported_file_type};
 use crate::cwmp::version::Version;
 use crate::model::date_time::DateTime;
 
 /// The whole message, with what it calls; none for a transfer that is not finished.
 pub(crate) fn encode(transfer: &Transfer, version: Version, id: &str) -> Option<Vec<u8>> {
     let report = transfer.report()?;
-    let order = transfer.order();
+    let order = transfer.request();
     let mut message = Writer::new(version, &Header::with_id(Some(id)), method(transfer));
     if order.origin.is_autonomous() {
         let is_download = order.origin.is_download();
         message.text("AnnounceURL", ""); // it was not announced by multicast
         message.text("TransferURL", &order.url);
         message.text("IsDownload", u8::from(is_download));
-        message.text("FileType", as_reported(&order.file_type, is_download));
+        message.text("FileType", reported_file_type(&order.file_type, is_download));
         message.text("FileSize", transfer.size());
         message.text("TargetFileName", &order.target_file_name);
     } else {
@@ -28,14 +28,14 @@ pub(crate) fn encode(transfer: &Transfer, version: Version, id: &str) -> Option<
 
 /// What tells of such a transfer.
 pub(crate) fn method(transfer: &Transfer) -> &'static str {
-    match transfer.order().origin.is_autonomous() {
+    match transfer.request().origin.is_autonomous() {
         true => "AutonomousTransferComplete",
         false => "TransferComplete",
     }
 }
 
 /// R238: code 0 without words for a success, times in UTC, the Unknown Time where there is none.
-fn write_end(message: &mut Writer, report: &Report, began: Option<i64>, version: Version) {
+fn write_end(message: &mut Writer, report: &TransferReport, began: Option<i64>, version: Version) {
     message.element("FaultStruct", |fault| match &report.failure {
         None => {
             fault.text("FaultCode", 0);

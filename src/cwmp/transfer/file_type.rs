@@ -2,7 +2,7 @@
 
 /// What GetAllQueuedTransfers and AutonomousTransferComplete call a file: they have one list for both directions, in
 /// which uploads of an instance are 6 and 7, and a stored image is 8 (C13 of docs/requirements.md).
-pub fn as_reported(file_type: &str, is_download: bool) -> String {
+pub fn reported_file_type(file_type: &str, is_download: bool) -> String {
     let renumbered = |number: &str, rest: &str| format!("{number} {rest}");
     let Some((number, rest)) = file_type.split_once(' ') else { return file_type.to_owned() };
     match (is_download, number, rest) {
@@ -17,8 +17,8 @@ pub fn as_reported(file_type: &str, is_download: bool) -> String {
 
 /// Whether a FileTypeFilter, a comma-separated list, has that file (R247): the data model knows `3 Vendor Configuration
 /// File` and `4 Vendor Log File` for uploads of whatever instance. An empty list has none.
-pub fn is_listed(file_type: &str, is_download: bool, list: &str) -> bool {
-    let reported = as_reported(file_type, is_download);
+pub fn filter_includes(file_type: &str, is_download: bool, list: &str) -> bool {
+    let reported = reported_file_type(file_type, is_download);
     let family = match (is_download, file_type.split_once(' ')) {
         (false, Some(("3", rest))) if rest.starts_with("Vendor Configuration File ") => "3 Vendor Configuration File",
         (false, Some(("4", rest))) if rest.starts_with("Vendor Log File ") => "4 Vendor Log File",
@@ -44,7 +44,7 @@ mod tests {
             ("4 Vendor Log File 1", false, "7 Vendor Log File 1"),
             ("X 00D09E 6 thing", false, "X 00D09E 6 thing"),
         ] {
-            assert_eq!(as_reported(file_type, is_download), expected);
+            assert_eq!(reported_file_type(file_type, is_download), expected);
         }
     }
 
@@ -52,9 +52,11 @@ mod tests {
     #[test]
     fn the_filter_names_what_is_told() {
         let list = "1 Firmware Upgrade Image, 4 Vendor Log File";
-        assert!(is_listed("1 Firmware Upgrade Image", true, list));
-        assert!(is_listed("4 Vendor Log File 3", false, list) && is_listed("2 Vendor Log File", false, list));
-        assert!(!is_listed("1 Vendor Configuration File", false, list));
-        assert!(!is_listed("1 Firmware Upgrade Image", true, ""));
+        assert!(filter_includes("1 Firmware Upgrade Image", true, list));
+        assert!(
+            filter_includes("4 Vendor Log File 3", false, list) && filter_includes("2 Vendor Log File", false, list)
+        );
+        assert!(!filter_includes("1 Vendor Configuration File", false, list));
+        assert!(!filter_includes("1 Firmware Upgrade Image", true, ""));
     }
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value as Json, json};
 
-use super::queue::{TransferQueue, Wish};
-use super::{Applying, Failure, Order, Origin, Report, Stage, Timing, Transfer, Window};
+use super::queue::{DownloadRequest, TransferQueue};
+use super::{ApplyRecord, Failure, Origin, Stage, Timing, Transfer, TransferReport, TransferRequest, Window};
 use crate::clock::Now;
 use crate::cwmp::fault::FaultCode;
 use crate::schedule::Deadline;
@@ -13,24 +13,25 @@ use crate::schedule::Deadline;
 impl TransferQueue {
     /// `{"last": 7, "list": […], "wishes": […]}`; null where there never was a transfer.
     pub(super) fn to_json(&self, now: Now) -> Json {
-        if self.last_id == 0 && self.wishes.is_empty() {
+        if self.last_id == 0 && self.download_requests.is_empty() {
             return Json::Null;
         }
         let list: Vec<Json> = self.list.iter().map(|transfer| transfer.to_json(now)).collect();
-        let wishes: Vec<Json> = self.wishes.iter().map(|wish| json!([wish.file_type, wish.arguments])).collect();
-        json!({ "last": self.last_id, "list": list, "wishes": wishes })
+        let download_requests: Vec<Json> =
+            self.download_requests.iter().map(|request| json!([request.file_type, request.arguments])).collect();
+        json!({ "last": self.last_id, "list": list, "wishes": download_requests })
     }
 
     pub(super) fn from_json(json: &Json, now: Now) -> TransferQueue {
         let members = |name: &str| json.get(name).and_then(Json::as_array).into_iter().flatten();
         let list: Vec<Transfer> = members("list").filter_map(|entry| Transfer::from_json(entry, now)).collect();
-        let wishes = members("wishes").filter_map(|entry| {
+        let download_requests = members("wishes").filter_map(|entry| {
             let (file_type, arguments) = serde_json::from_value(entry.clone()).ok()?;
-            Some(Wish { file_type, arguments })
+            Some(DownloadRequest { file_type, arguments })
         });
         let last = list.iter().map(Transfer::id).max().unwrap_or(0);
         let mut queue = TransferQueue::default();
-        queue.wishes = wishes.take(TransferQueue::MAX_WISHES).collect();
+        queue.download_requests = download_requests.take(TransferQueue::MAX_DOWNLOAD_REQUESTS).collect();
         queue.last_id = number(json, "last").max(last);
         queue.list = list.into_iter().take(TransferQueue::CAPACITY).collect();
         queue
@@ -39,8 +40,8 @@ impl TransferQueue {
 
 impl Transfer {
     fn to_json(&self, now: Now) -> Json {
-        let Order { origin, command_key, file_type, url, username, password, file_size, target_file_name } =
-            &self.order;
+        let TransferRequest { origin, command_key, file_type, url, username, password, file_size, target_file_name } =
+            &self.request;
         let mut record = json!({
             "id": self.id,
             "origin": origin.name(),
@@ -51,7 +52,7 @@ impl Transfer {
             "password": password.expose(),
             "size": file_size,
             "target": target_file_name,
-            "starts": self.starts,
+            "starts": self.attempts,
             "interruptions": self.interruptions,
             "began": self.began,
             "moved": self.moved,
@@ -65,7 +66,7 @@ impl Transfer {
 
     fn from_json(json: &Json, now: Now) -> Option<Transfer> {
         let text = |name: &str| json.get(name).and_then(Json::as_str).unwrap_or_default().to_owned();
-        let order = Order {
+        let request = TransferRequest {
             origin: Origin::from_name(json.get("origin")?.as_str()?)?,
             command_key: text("key"),
             file_type: text("type"),
@@ -77,10 +78,10 @@ impl Transfer {
         };
         Some(Transfer {
             id: u32::try_from(json.get("id")?.as_u64()?).ok()?,
-            order,
+            request,
             timing: Timing::read(json, now),
             stage: Stage::read(json)?,
-            starts: number(json, "starts"),
+            attempts: number(json, "starts"),
             interruptions: number(json, "interruptions"),
             began: json.get("began").and_then(Json::as_i64),
             moved: json.get("moved").and_then(Json::as_u64),
@@ -95,9 +96,9 @@ impl Timing {
                 record.insert("due".into(), due.to_json(now));
                 record.extend(latest.map(|latest| ("latest".to_owned(), latest.to_json(now))));
             }
-            Timing::Windows { left, failures, .. } => {
+            Timing::Windows { remaining, failures, .. } => {
                 let window = |w: &Window| json!([w.start.to_json(now), w.end.to_json(now), w.max_retries]);
-                record.insert("windows".into(), left.iter().map(window).collect());
+                record.insert("windows".into(), remaining.iter().map(window).collect());
                 record.insert("failures".into(), (*failures).into());
             }
         }
@@ -111,9 +112,9 @@ impl Timing {
         };
         match json.get("windows").and_then(Json::as_array) {
             Some(windows) => Timing::Windows {
-                left: windows.iter().filter_map(window).collect(),
+                remaining: windows.iter().filter_map(window).collect(),
                 failures: number(json, "failures"),
-                pause: None,
+                retry_at: None,
             },
             None => Timing::Delayed {
                 due: json.get("due").and_then(moment).unwrap_or(Deadline::after(Duration::ZERO, now)),
@@ -147,7 +148,7 @@ impl Stage {
     }
 
     fn read(json: &Json) -> Option<Stage> {
-        let before = || Applying {
+        let before = || ApplyRecord {
             version: json.get("version").and_then(Json::as_str).unwrap_or_default().to_owned(),
             reboots: json.get("reboots").and_then(Json::as_bool).unwrap_or(false),
         };
@@ -156,10 +157,10 @@ impl Stage {
             "moving" => Stage::Moving,
             "applying" => Stage::Applying(before()),
             "rebooting" => {
-                Stage::Rebooting { before: before(), interrupted: false, asked: false, until: Duration::ZERO }
+                Stage::Rebooting { before: before(), interrupted: false, is_last_wait: false, until: Duration::ZERO }
             }
             "verifying" => Stage::Verifying { runs: false },
-            "finished" => Stage::Finished(Report {
+            "finished" => Stage::Finished(TransferReport {
                 failure: json.get("failure").map(failure),
                 complete: json.get("complete").and_then(Json::as_i64),
             }),
@@ -172,7 +173,7 @@ impl Stage {
 fn failure(json: &Json) -> Failure {
     let number = json.get(0).and_then(Json::as_u64).and_then(|number| u16::try_from(number).ok());
     let code = number.and_then(FaultCode::from_number).unwrap_or(FaultCode::InternalError);
-    Failure::lasting(code, json.get(1).and_then(Json::as_str).unwrap_or_default())
+    Failure::permanent(code, json.get(1).and_then(Json::as_str).unwrap_or_default())
 }
 
 fn number(json: &Json, name: &str) -> u32 {

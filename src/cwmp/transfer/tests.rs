@@ -47,27 +47,27 @@ impl Bench {
         Bench { queue: TransferQueue::default(), actions, version: "1.0".into(), now, may_restart: true }
     }
 
-    fn order(&mut self, origin: Origin, file_type: &str, timing: Timing) -> u32 {
-        self.queue.add(order(origin, file_type, "key"), timing).expect("room")
+    fn queue(&mut self, origin: Origin, file_type: &str, timing: Timing) -> u32 {
+        self.queue.add(request(origin, file_type, "key"), timing).expect("room")
     }
 
     fn download(&mut self, file_type: &str, delay: u32) -> u32 {
         let timing = Timing::delayed(delay, self.now);
-        self.order(Origin::Download, file_type, timing)
+        self.queue(Origin::Download, file_type, timing)
     }
 
     /// A download whose file is here, and whose action has just begun.
     fn applying(&mut self, file_type: &str) -> u32 {
         let id = self.download(file_type, 0);
-        assert_eq!(self.poll(), Some(Step::Move(id)));
+        assert_eq!(self.poll(), Some(TransferStep::Move(id)));
         self.moved(id, Ok(4));
-        assert_eq!(self.poll(), Some(Step::Apply(id)));
+        assert_eq!(self.poll(), Some(TransferStep::Apply(id)));
         id
     }
 
     fn scheduled(&mut self, windows: &[(u32, u32, Option<u32>)]) -> u32 {
         let timing = Timing::windows(windows, self.now).expect("windows");
-        self.order(Origin::ScheduleDownload, CONFIG, timing)
+        self.queue(Origin::ScheduleDownload, CONFIG, timing)
     }
 
     fn pass(&mut self, seconds: u64) {
@@ -75,19 +75,23 @@ impl Bench {
         self.now.wall += seconds as i64;
     }
 
-    fn poll(&mut self) -> Option<Step> {
-        let situation =
-            Situation { actions: &self.actions, version: &self.version, may_restart: self.may_restart, is_free: true };
-        self.queue.poll(self.now, situation)
+    fn poll(&mut self) -> Option<TransferStep> {
+        let device = DeviceContext {
+            actions: &self.actions,
+            version: &self.version,
+            may_restart: self.may_restart,
+            is_worker_free: true,
+        };
+        self.queue.poll(self.now, device)
     }
 
     fn moved(&mut self, id: u32, result: Result<u64, Failure>) {
         let attempt = self.queue.get(id).expect("a transfer").attempt();
-        self.queue.moved(id, attempt, result, self.now);
+        self.queue.move_ended(id, attempt, result, self.now);
     }
 
     fn applied(&mut self, id: u32, result: Result<(), Failure>) {
-        self.queue.applied(id, result, self.now);
+        self.queue.apply_ended(id, result, self.now);
     }
 
     /// Everything but the journal is lost.
@@ -100,8 +104,9 @@ impl Bench {
             self.now.monotonic = Duration::from_secs(5);
         }
         self.queue = TransferQueue::restore(journal, self.now);
-        let situation = Situation { actions: &self.actions, version: &self.version, may_restart: false, is_free: true };
-        self.queue.restarted(rebooted, self.now, situation);
+        let device =
+            DeviceContext { actions: &self.actions, version: &self.version, may_restart: false, is_worker_free: true };
+        self.queue.resume_after_restart(rebooted, self.now, device);
     }
 
     fn state(&self, id: u32) -> &'static str {
@@ -115,8 +120,8 @@ impl Bench {
     }
 }
 
-fn order(origin: Origin, file_type: &str, key: &str) -> Order {
-    Order {
+fn request(origin: Origin, file_type: &str, key: &str) -> TransferRequest {
+    TransferRequest {
         origin,
         command_key: key.into(),
         file_type: file_type.into(),
@@ -128,8 +133,8 @@ fn order(origin: Origin, file_type: &str, key: &str) -> Order {
     }
 }
 
-fn passing() -> Failure {
-    Failure::passing(FaultCode::FileServerUnreachable, "no connection")
+fn transient_failure() -> Failure {
+    Failure::transient(FaultCode::FileServerUnreachable, "no connection")
 }
 
 #[test]
@@ -137,12 +142,12 @@ fn a_download_is_moved_applied_and_told() {
     let mut bench = Bench::new();
     let id = bench.download(CONFIG, 0);
     assert_eq!((bench.state(id), bench.queue.get(id).unwrap().queued_state()), ("waiting", QueuedState::NotStarted));
-    assert_eq!(bench.poll(), Some(Step::Move(id)));
+    assert_eq!(bench.poll(), Some(TransferStep::Move(id)));
     assert_eq!((bench.poll(), bench.state(id)), (None, "moving"));
     bench.pass(3);
     bench.moved(id, Ok(4));
-    assert_eq!(bench.poll(), Some(Step::Apply(id)));
-    assert!(bench.queue.holds_restarts() && !bench.queue.holds_sessions());
+    assert_eq!(bench.poll(), Some(TransferStep::Apply(id)));
+    assert!(bench.queue.blocks_reboots() && !bench.queue.blocks_sessions());
     assert_eq!(bench.queue.get(id).unwrap().queued_state(), QueuedState::InProgress);
     bench.applied(id, Ok(()));
     let transfer = bench.queue.get(id).unwrap();
@@ -169,23 +174,23 @@ fn a_failure_is_told() {
         (Origin::Download, 9012, 9012),
     ] {
         let id = bench.download(CONFIG, 0);
-        assert_eq!(bench.poll(), Some(Step::Move(id)), "{origin:?}");
-        bench.moved(id, Err(Failure::passing(FaultCode::from_number(code).unwrap(), "x".repeat(300))));
+        assert_eq!(bench.poll(), Some(TransferStep::Move(id)), "{origin:?}");
+        bench.moved(id, Err(Failure::transient(FaultCode::from_number(code).unwrap(), "x".repeat(300))));
         assert_eq!((bench.code(id), bench.poll()), (told, None));
         let report = bench.queue.get(id).unwrap().report().unwrap().clone();
         assert_eq!((report.complete, report.failure.unwrap().text.len()), (None, 256));
     }
-    let upload = bench.order(Origin::Upload, "1 Vendor Configuration File", Timing::delayed(0, bench.now));
-    assert_eq!(bench.poll(), Some(Step::Move(upload)));
-    bench.moved(upload, Err(passing()));
+    let upload = bench.queue(Origin::Upload, "1 Vendor Configuration File", Timing::delayed(0, bench.now));
+    assert_eq!(bench.poll(), Some(TransferStep::Move(upload)));
+    bench.moved(upload, Err(transient_failure()));
     assert_eq!(bench.code(upload), 9011); // R252: 9015 is none of an upload's
 }
 
 #[test]
 fn an_upload_is_done_when_it_is_moved() {
     let mut bench = Bench::new();
-    let id = bench.order(Origin::Upload, "1 Vendor Configuration File", Timing::delayed(0, bench.now));
-    assert_eq!(bench.poll(), Some(Step::Move(id)));
+    let id = bench.queue(Origin::Upload, "1 Vendor Configuration File", Timing::delayed(0, bench.now));
+    assert_eq!(bench.poll(), Some(TransferStep::Move(id)));
     bench.moved(id, Ok(100));
     assert_eq!((bench.code(id), bench.queue.get(id).unwrap().size()), (0, 100)); // R241, R242
     assert_eq!(bench.queue.get(id).unwrap().method_event(), Some(Event::of_command(EventCode::MUpload, "key")));
@@ -198,14 +203,17 @@ fn the_queue_and_its_end() {
     let second = bench.download(CONFIG, 20);
     let first = bench.download(CONFIG, 10);
     bench.pass(30);
-    assert_eq!(bench.poll(), Some(Step::Move(first)));
-    bench.moved(first, Err(passing()));
-    assert_eq!(bench.poll(), Some(Step::Move(second)));
+    assert_eq!(bench.poll(), Some(TransferStep::Move(first)));
+    bench.moved(first, Err(transient_failure()));
+    assert_eq!(bench.poll(), Some(TransferStep::Move(second)));
     for _ in 2..TransferQueue::CAPACITY {
         bench.download(CONFIG, 100);
     }
     let timing = Timing::delayed(0, bench.now);
-    assert_eq!(bench.queue.add(order(Origin::Upload, "1 Vendor Configuration File", ""), timing), Err(QueueFull));
+    assert_eq!(
+        bench.queue.add(request(Origin::Upload, "1 Vendor Configuration File", ""), timing),
+        Err(TransferQueueFull)
+    );
     bench.killed(true);
     assert_eq!(bench.queue.iter().count(), TransferQueue::CAPACITY);
     bench.queue.confirmed(first);
@@ -216,14 +224,14 @@ fn the_queue_and_its_end() {
 #[test]
 fn autonomous_reports_give_way() {
     let mut bench = Bench::new();
-    let local = bench.order(Origin::LocalDownload, CONFIG, Timing::delayed(0, bench.now));
-    assert_eq!(bench.poll(), Some(Step::Move(local)));
-    bench.moved(local, Err(passing()));
+    let local = bench.queue(Origin::LocalDownload, CONFIG, Timing::delayed(0, bench.now));
+    assert_eq!(bench.poll(), Some(TransferStep::Move(local)));
+    bench.moved(local, Err(transient_failure()));
     for _ in 0..TransferQueue::CAPACITY {
         bench.download(CONFIG, 100);
     }
     assert_eq!((bench.state(local), bench.queue.iter().count()), ("gone", TransferQueue::CAPACITY));
-    assert_eq!(bench.queue.ended().last().map(|ended| ended.id), Some(local));
+    assert_eq!(bench.queue.outcomes().last().map(|ended| ended.id), Some(local));
     bench.queue.cancel("key");
     bench.killed(false);
     assert!(bench.download(CONFIG, 0) > TransferQueue::CAPACITY as u32);
@@ -235,12 +243,12 @@ fn cancelling() {
     let mut bench = Bench::new();
     let moving = bench.download(CONFIG, 0);
     let waiting = bench.download(CONFIG, 100);
-    let autonomous = bench.order(Origin::LocalDownload, CONFIG, Timing::delayed(100, bench.now));
+    let autonomous = bench.queue(Origin::LocalDownload, CONFIG, Timing::delayed(100, bench.now));
     bench.poll();
     assert!(bench.queue.cancel("other") && bench.queue.cancel(""));
     assert!(bench.queue.cancel("key"));
     assert_eq!([moving, waiting, autonomous].map(|id| bench.state(id)), ["gone", "gone", "waiting"]);
-    assert!(!bench.queue.wants(moving, 1));
+    assert!(!bench.queue.should_continue(moving, 1));
 
     let applying = bench.download(CONFIG, 0);
     let other = bench.download(CONFIG, 10);
@@ -282,7 +290,7 @@ fn the_journal() {
 
     for text in ["null", "7", "[]", "{\"list\": 1}", "{\"list\": [1, {}, {\"id\": 1}], \"wishes\": [1, [2, 3]]}"] {
         let queue = TransferQueue::restore(serde_json::from_str(text).unwrap(), bench.now);
-        assert_eq!((queue.iter().count(), queue.wishes().len()), (0, 0), "{text}");
+        assert_eq!((queue.iter().count(), queue.download_requests().len()), (0, 0), "{text}");
     }
     // Windows that are not there are over.
     let text = r#"{ "list": [{ "id": 4, "origin": "ScheduleDownload", "stage": "waiting", "windows": [] }] }"#;

@@ -8,14 +8,14 @@ use crate::clock::Now;
 use crate::schedule::Deadline;
 
 /// R234: a delayed transfer that has not begun so long after its time has failed.
-const LATEST: Duration = Duration::from_secs(3600);
+const START_LIMIT: Duration = Duration::from_secs(3600);
 
 /// Attempts after the first in a window whose MaxRetries leaves it to the CPE.
-const OWN_RETRIES: u32 = 3;
+const DEFAULT_RETRIES: u32 = 3;
 
 /// The wait before the first attempt after a failed one, and the longest; it doubles from one to the next.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(64);
+const FIRST_RETRY_WAIT: Duration = Duration::from_secs(1);
+const MAX_RETRY_WAIT: Duration = Duration::from_secs(64);
 
 /// When a transfer may take place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,11 +30,11 @@ pub enum Timing {
     /// Within the first of these windows that serves.
     Windows {
         /// Those that are not over, in order.
-        left: Vec<Window>,
+        remaining: Vec<Window>,
         /// Attempts that have failed in the first of them.
         failures: u32,
         /// Not before that moment, after a failed attempt.
-        pause: Option<Duration>,
+        retry_at: Option<Duration>,
     },
 }
 
@@ -80,7 +80,7 @@ impl Timing {
     /// After that many seconds; at once for 0.
     pub fn delayed(seconds: u32, now: Now) -> Timing {
         let delay = Duration::from_secs(seconds.into());
-        let latest = (seconds > 0).then(|| Deadline::after(delay + LATEST, now));
+        let latest = (seconds > 0).then(|| Deadline::after(delay + START_LIMIT, now));
         Timing::Delayed { due: Deadline::after(delay, now), latest }
     }
 
@@ -104,24 +104,24 @@ impl Timing {
             end: moment(*end),
             max_retries: *max_retries,
         };
-        Ok(Timing::Windows { left: windows.iter().map(window).collect(), failures: 0, pause: None })
+        Ok(Timing::Windows { remaining: windows.iter().map(window).collect(), failures: 0, retry_at: None })
     }
 
     /// When it may begin, on the monotonic clock; none where that time is over.
-    pub(super) fn begins(&self) -> Option<Duration> {
+    pub(super) fn earliest_start(&self) -> Option<Duration> {
         match self {
             Timing::Delayed { due, .. } => Some(due.instant()),
-            Timing::Windows { left, pause, .. } => {
-                Some(left.first()?.start.instant().max(pause.unwrap_or(Duration::ZERO)))
+            Timing::Windows { remaining, retry_at, .. } => {
+                Some(remaining.first()?.start.instant().max(retry_at.unwrap_or(Duration::ZERO)))
             }
         }
     }
 
     /// When it will be too late for what has not begun, on the monotonic clock.
-    pub(super) fn ends(&self) -> Option<Duration> {
+    pub(super) fn expires_at(&self) -> Option<Duration> {
         match self {
             Timing::Delayed { latest, .. } => latest.map(Deadline::instant),
-            Timing::Windows { left, .. } => left.first().map(|window| window.end.instant()),
+            Timing::Windows { remaining, .. } => remaining.first().map(|window| window.end.instant()),
         }
     }
 
@@ -134,18 +134,20 @@ impl Timing {
     pub(super) fn may_apply(&self, now: Now) -> bool {
         match self {
             Timing::Delayed { .. } => true,
-            Timing::Windows { left, .. } => {
-                left.first().is_some_and(|window| window.start.has_passed(now) && !window.end.has_passed(now))
+            Timing::Windows { remaining, .. } => {
+                remaining.first().is_some_and(|window| window.start.has_passed(now) && !window.end.has_passed(now))
             }
         }
     }
 
     /// Leaves windows that are over behind; gives whether the first of them was one.
-    pub(super) fn pass(&mut self, now: Now) -> bool {
+    pub(super) fn drop_past_windows(&mut self, now: Now) -> bool {
         match self {
-            Timing::Windows { left, failures, pause } if left.first().is_some_and(|w| w.end.has_passed(now)) => {
-                left.retain(|window| !window.end.has_passed(now));
-                (*failures, *pause) = (0, None);
+            Timing::Windows { remaining, failures, retry_at }
+                if remaining.first().is_some_and(|w| w.end.has_passed(now)) =>
+            {
+                remaining.retain(|window| !window.end.has_passed(now));
+                (*failures, *retry_at) = (0, None);
                 true
             }
             _ => false,
@@ -153,29 +155,29 @@ impl Timing {
     }
 
     /// An attempt has failed: whether there is to be another one (R232, R245).
-    pub(super) fn tries_again(&mut self, failure: &Failure, now: Now) -> bool {
-        let Timing::Windows { left, failures, pause } = self else { return false };
-        let Some(window) = left.first().filter(|_| !failure.is_lasting) else { return false };
-        if *failures < window.max_retries.unwrap_or(OWN_RETRIES) {
-            let doubled = FIRST_PAUSE.saturating_mul(1 << (*failures).min(6));
-            *pause = Some(now.monotonic.saturating_add(doubled.min(LONGEST_PAUSE)));
+    pub(super) fn plans_retry(&mut self, failure: &Failure, now: Now) -> bool {
+        let Timing::Windows { remaining, failures, retry_at } = self else { return false };
+        let Some(window) = remaining.first().filter(|_| !failure.is_permanent) else { return false };
+        if *failures < window.max_retries.unwrap_or(DEFAULT_RETRIES) {
+            let doubled = FIRST_RETRY_WAIT.saturating_mul(1 << (*failures).min(6));
+            *retry_at = Some(now.monotonic.saturating_add(doubled.min(MAX_RETRY_WAIT)));
             *failures += 1;
             return true;
         }
-        left.remove(0);
-        (*failures, *pause) = (0, None);
-        !left.is_empty()
+        remaining.remove(0);
+        (*failures, *retry_at) = (0, None);
+        !remaining.is_empty()
     }
 
     /// The same by what the clock says now.
-    pub(super) fn look(&mut self, now: Now) {
+    pub(super) fn resync_clock(&mut self, now: Now) {
         match self {
             Timing::Delayed { due, latest } => {
                 *due = due.resync_clock(now);
                 *latest = latest.map(|latest| latest.resync_clock(now));
             }
-            Timing::Windows { left, .. } => {
-                for window in left {
+            Timing::Windows { remaining, .. } => {
+                for window in remaining {
                     (window.start, window.end) = (window.start.resync_clock(now), window.end.resync_clock(now));
                 }
             }
@@ -186,7 +188,9 @@ impl Timing {
     pub(super) fn awaits_clock(&self) -> bool {
         match self {
             Timing::Delayed { due, latest } => due.awaits_clock() || latest.is_some_and(Deadline::awaits_clock),
-            Timing::Windows { left, .. } => left.iter().any(|w| w.start.awaits_clock() || w.end.awaits_clock()),
+            Timing::Windows { remaining, .. } => {
+                remaining.iter().any(|w| w.start.awaits_clock() || w.end.awaits_clock())
+            }
         }
     }
 }

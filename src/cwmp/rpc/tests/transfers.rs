@@ -7,7 +7,9 @@ use crate::cwmp::fault::FaultCode;
 use crate::cwmp::session::Output;
 use crate::cwmp::session_error::SessionError;
 use crate::cwmp::testing::*;
-use crate::cwmp::transfer::{FIRMWARE, Failure, Order, Origin, Step, Timing, TransferQueue, Wish};
+use crate::cwmp::transfer::{
+    DownloadRequest, FIRMWARE, Failure, Origin, Timing, TransferQueue, TransferRequest, TransferStep,
+};
 use crate::cwmp::version;
 
 const CONFIG: &str = "3 Vendor Configuration File";
@@ -43,8 +45,8 @@ fn scheduled(windows: &[(&str, &str, &str, &str)]) -> String {
     format!("{}<TimeWindowList>{list}</TimeWindowList>", arguments(&[]))
 }
 
-fn order(origin: Origin, key: &str, file_type: &str) -> Order {
-    Order {
+fn order(origin: Origin, key: &str, file_type: &str) -> TransferRequest {
+    TransferRequest {
         origin,
         command_key: key.into(),
         file_type: file_type.into(),
@@ -57,17 +59,17 @@ fn order(origin: Origin, key: &str, file_type: &str) -> Order {
 }
 
 fn failure() -> Failure {
-    Failure::passing(FaultCode::DownloadIncomplete, "the server hung up <&>")
+    Failure::transient(FaultCode::DownloadIncomplete, "the server hung up <&>")
 }
 
 /// Lets the device finish a transfer, well or not.
-fn finish(device: &mut Device, order: Order, failure: Option<Failure>) -> u32 {
+fn finish(device: &mut Device, order: TransferRequest, failure: Option<Failure>) -> u32 {
     let id = device.change_transfers(|t| t.add(order, Timing::delayed(0, NOW))).unwrap().unwrap();
-    assert_eq!(device.next_transfer_step(true, true), Ok(Some(Step::Move(id))));
+    assert_eq!(device.next_transfer_step(true, true), Ok(Some(TransferStep::Move(id))));
     let result = failure.map_or(Ok(9), Err);
-    device.change_transfers(|transfers| transfers.moved(id, 1, result, NOW)).unwrap();
-    if device.next_transfer_step(true, true) == Ok(Some(Step::Apply(id))) {
-        device.change_transfers(|transfers| transfers.applied(id, Ok(()), NOW)).unwrap();
+    device.change_transfers(|transfers| transfers.move_ended(id, 1, result, NOW)).unwrap();
+    if device.next_transfer_step(true, true) == Ok(Some(TransferStep::Apply(id))) {
+        device.change_transfers(|transfers| transfers.apply_ended(id, Ok(()), NOW)).unwrap();
     }
     id
 }
@@ -97,7 +99,7 @@ fn a_download_is_queued_and_answered_with_1() {
     assert_eq!(answer, expected);
     assert_eq!(code(&acs.call("Download", &arguments(&[]))), 0); // R236: the same once more is another one
     let (restored, _) = device(&acs.journal.records());
-    let orders: Vec<&Order> = restored.state().transfers.iter().map(|transfer| transfer.order()).collect();
+    let orders: Vec<&TransferRequest> = restored.state().transfers.iter().map(|transfer| transfer.request()).collect();
     assert_eq!(orders.len(), 2); // R233
     assert_eq!((orders[0].url.as_str(), orders[0].password.expose()), ("http://h/f?a=1&b=2", "p"));
     acs.journal.fail(true);
@@ -201,8 +203,8 @@ fn the_queue_is_listed_and_cancelled() {
     }
     assert_eq!(acs.device.state().transfers.iter().count(), 2);
     let last = acs.device.state().transfers.iter().next().unwrap().id();
-    assert_eq!(acs.device.next_transfer_step(true, true), Ok(Some(Step::Move(last))));
-    acs.device.change_transfers(|transfers| transfers.moved(last, 1, Err(failure()), NOW)).unwrap();
+    assert_eq!(acs.device.next_transfer_step(true, true), Ok(Some(TransferStep::Move(last))));
+    acs.device.change_transfers(|transfers| transfers.move_ended(last, 1, Err(failure()), NOW)).unwrap();
     assert_eq!(code(&acs.call("CancelTransfer", "<CommandKey>b</CommandKey>")), 9021); // it is to be told already
 }
 
@@ -357,8 +359,9 @@ fn an_autonomous_report_that_gives_way() {
 fn downloads_that_the_device_wishes_for() {
     for (answer, is_known) in [(confirmed("RequestDownload"), true), (fault(8000), false)] {
         let mut acs = told(|device| {
-            let wish = Wish { file_type: "2 Web Content".into(), arguments: vec![("Model".into(), "<A>".into())] };
-            assert!(device.change_transfers(|transfers| transfers.wish(wish)).unwrap());
+            let wish =
+                DownloadRequest { file_type: "2 Web Content".into(), arguments: vec![("Model".into(), "<A>".into())] };
+            assert!(device.change_transfers(|transfers| transfers.request_download(wish)).unwrap());
         });
         assert!(acs.posted().contains("<EventCode>9 REQUEST DOWNLOAD</EventCode>"));
         let call = acs.acs(&inform_response(""));
@@ -368,7 +371,7 @@ fn downloads_that_the_device_wishes_for() {
         assert!(call.contains(expected), "{call}");
         acs.acs(&answer);
         assert_eq!(acs.output, Output::Post(Vec::new()), "{is_known}");
-        assert_eq!((events(&acs).len(), acs.device.state().transfers.wishes().len()), (0, 0));
+        assert_eq!((events(&acs).len(), acs.device.state().transfers.download_requests().len()), (0, 0));
     }
 }
 
@@ -381,7 +384,7 @@ fn another_acs_hears_nothing_of_it() {
     device.change_transfers(|t| t.add(order(Origin::Download, "later", CONFIG), timing)).unwrap().unwrap();
     device.state_mut().bootstrap("http://other/".into());
     device.save().unwrap();
-    let left: Vec<_> = device.state().transfers.iter().map(|t| t.order().command_key.as_str()).collect();
+    let left: Vec<_> = device.state().transfers.iter().map(|t| t.request().command_key.as_str()).collect();
     assert_eq!(left, ["later"]);
     assert!(!device.state().events.contains(&EventCode::TransferComplete));
 }

@@ -9,7 +9,7 @@ fn an_interrupted_download_begins_again() {
         let mut bench = Bench::new();
         let id = bench.download(FIRMWARE, 0);
         for interruption in 1..=5 {
-            assert_eq!(bench.poll(), Some(Step::Move(id)), "{interruption}");
+            assert_eq!(bench.poll(), Some(TransferStep::Move(id)), "{interruption}");
             if has_moved {
                 bench.moved(id, Ok(4));
             }
@@ -27,7 +27,7 @@ fn an_interrupted_action() {
         let id = bench.download(CONFIG, 0);
         bench.poll();
         bench.moved(id, Ok(4));
-        assert_eq!(bench.poll(), Some(Step::Apply(id)));
+        assert_eq!(bench.poll(), Some(TransferStep::Apply(id)));
         bench.killed(rebooted);
         assert_eq!((bench.poll(), bench.code(id)), (None, 9002));
     }
@@ -44,19 +44,19 @@ fn a_firmware_is_judged_after_the_reboot() {
         bench.may_restart = false;
         assert_eq!(bench.poll(), None); // R122
         bench.may_restart = true;
-        assert_eq!(bench.poll(), Some(Step::Apply(id)));
-        assert!(bench.queue.holds_sessions());
+        assert_eq!(bench.poll(), Some(TransferStep::Apply(id)));
+        assert!(bench.queue.blocks_sessions());
         if ends {
             bench.applied(id, Ok(()));
             assert_eq!((bench.poll(), bench.state(id)), (None, "rebooting"));
             bench.pass(10);
-            assert_eq!(bench.poll(), Some(Step::Restart(id)));
+            assert_eq!(bench.poll(), Some(TransferStep::Restart(id)));
             assert_eq!(bench.poll(), None);
         }
         bench.version = version.into();
         bench.killed(true);
         assert_eq!((bench.poll(), bench.code(id)), (None, code), "{ends} {version}"); // R231
-        assert!(!bench.queue.holds_sessions());
+        assert!(!bench.queue.blocks_sessions());
         bench.killed(true);
         assert_eq!((bench.poll(), bench.code(id)), (None, code));
     }
@@ -68,7 +68,7 @@ fn a_firmware_whose_agent_is_killed() {
     let mut bench = Bench::new();
     let id = bench.applying(FIRMWARE);
     bench.killed(false);
-    assert!(bench.queue.holds_sessions() && bench.queue.holds_file(id));
+    assert!(bench.queue.blocks_sessions() && bench.queue.needs_file(id));
     bench.killed(false);
     assert_eq!((bench.poll(), bench.state(id)), (None, "rebooting"));
     let mut interrupted = bench.queue.clone();
@@ -76,10 +76,10 @@ fn a_firmware_whose_agent_is_killed() {
     assert_eq!((bench.poll(), bench.code(id)), (None, 9002));
 
     bench.queue = interrupted.clone();
-    assert!(bench.queue.awaits_action());
+    assert!(bench.queue.awaits_interrupted_action());
     bench.now.monotonic -= Duration::from_secs(200);
-    bench.queue.action_ended(bench.now); // then the device goes down soon, or not at all
-    assert!(!bench.queue.awaits_action());
+    bench.queue.interrupted_action_ended(bench.now); // then the device goes down soon, or not at all
+    assert!(!bench.queue.awaits_interrupted_action());
     bench.pass(9);
     assert_eq!((bench.poll(), bench.state(id)), (None, "rebooting"));
     bench.pass(1);
@@ -99,7 +99,7 @@ fn a_reboot_that_does_not_come() {
     bench.applied(id, Ok(()));
     bench.killed(false); // waits anew, and not for ever
     bench.pass(10);
-    assert_eq!(bench.poll(), Some(Step::Restart(id)));
+    assert_eq!(bench.poll(), Some(TransferStep::Restart(id)));
     bench.pass(300);
     assert_eq!((bench.poll(), bench.code(id)), (None, 9002));
 }
@@ -107,19 +107,19 @@ fn a_reboot_that_does_not_come() {
 /// The verify action decides, whatever the version says; and it is no danger to run it again.
 #[test]
 fn the_verify_action_decides() {
-    for (result, code) in [(Ok(()), 0), (Err(Failure::lasting(FaultCode::FileCorrupted, "old")), 9018)] {
+    for (result, code) in [(Ok(()), 0), (Err(Failure::permanent(FaultCode::FileCorrupted, "old")), 9018)] {
         let mut bench = Bench::new();
         let id = bench.download(CHECKED, 0);
         bench.poll();
         bench.moved(id, Ok(4));
         bench.poll();
         bench.killed(true);
-        assert!(bench.queue.holds_sessions()); // R240: TransferComplete goes with 1 BOOT
-        assert_eq!(bench.poll(), Some(Step::Verify(id)));
+        assert!(bench.queue.blocks_sessions()); // R240: TransferComplete goes with 1 BOOT
+        assert_eq!(bench.poll(), Some(TransferStep::Verify(id)));
         assert_eq!(bench.poll(), None);
         bench.killed(false);
-        assert_eq!(bench.poll(), Some(Step::Verify(id)));
-        bench.queue.verified(id, result, bench.now);
+        assert_eq!(bench.poll(), Some(TransferStep::Verify(id)));
+        bench.queue.verify_ended(id, result, bench.now);
         assert_eq!((bench.poll(), bench.code(id)), (None, code));
     }
     let mut bench = Bench::new();
@@ -129,7 +129,7 @@ fn the_verify_action_decides() {
     bench.poll();
     bench.killed(true);
     for _ in 0..5 {
-        assert_eq!(bench.poll(), Some(Step::Verify(id)));
+        assert_eq!(bench.poll(), Some(TransferStep::Verify(id)));
         bench.killed(true);
     }
     assert_eq!((bench.poll(), bench.code(id)), (None, 9018));
@@ -148,16 +148,16 @@ fn whatever_is_killed_when() {
                     steps += 1;
                     assert!(steps < 100, "{file_type} {cut} {rebooted}: {}", bench.state(id));
                     let step = bench.poll();
-                    applied += u32::from(matches!(step, Some(Step::Apply(_))));
+                    applied += u32::from(matches!(step, Some(TransferStep::Apply(_))));
                     if steps % 2 == 0 && steps / 2 == cut / 2 || steps % 2 == 1 && steps / 2 + 20 == cut / 2 {
                         bench.killed(rebooted);
                         continue;
                     }
                     match step {
-                        Some(Step::Move(id)) => bench.moved(id, Ok(4)),
-                        Some(Step::Apply(id)) => bench.applied(id, Ok(())),
-                        Some(Step::Verify(id)) => bench.queue.verified(id, Ok(()), bench.now),
-                        Some(Step::Restart(_)) => {
+                        Some(TransferStep::Move(id)) => bench.moved(id, Ok(4)),
+                        Some(TransferStep::Apply(id)) => bench.applied(id, Ok(())),
+                        Some(TransferStep::Verify(id)) => bench.queue.verify_ended(id, Ok(()), bench.now),
+                        Some(TransferStep::Restart(_)) => {
                             bench.version = "2.0".into();
                             bench.killed(true);
                         }
@@ -185,7 +185,7 @@ fn reboots_that_cannot_be_told_from_restarts() {
     for _ in 0..20 {
         bench.killed(false);
         bench.pass(11);
-        restarts += u32::from(bench.poll() == Some(Step::Restart(id)));
+        restarts += u32::from(bench.poll() == Some(TransferStep::Restart(id)));
     }
     assert!((1..=5).contains(&restarts), "{restarts}");
     bench.pass(300);
@@ -202,7 +202,7 @@ fn a_slow_action_whose_agent_is_killed() {
     bench.killed(false);
     bench.pass(890);
     assert_eq!((bench.poll(), bench.state(id)), (None, "rebooting"));
-    assert!(bench.queue.holds_file(id));
+    assert!(bench.queue.needs_file(id));
     bench.version = "2.0".into();
     bench.killed(true);
     assert_eq!(bench.code(id), 0);
@@ -212,11 +212,11 @@ fn a_slow_action_whose_agent_is_killed() {
 #[test]
 fn wishes_end_with_a_reboot() {
     let mut bench = Bench::new();
-    let wish = Wish { file_type: FIRMWARE.into(), arguments: Vec::new() };
-    assert!(bench.queue.wish(wish));
+    let request = DownloadRequest { file_type: FIRMWARE.into(), arguments: Vec::new() };
+    assert!(bench.queue.request_download(request));
     bench.killed(false);
-    assert_eq!(bench.queue.wishes().len(), 1);
+    assert_eq!(bench.queue.download_requests().len(), 1);
     bench.killed(true);
     bench.killed(false);
-    assert_eq!(bench.queue.wishes().len(), 0);
+    assert_eq!(bench.queue.download_requests().len(), 0);
 }

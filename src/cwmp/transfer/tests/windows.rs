@@ -12,7 +12,7 @@ fn a_delay_and_its_hour() {
     bench.killed(true);
     assert_eq!((bench.poll(), bench.queue.deadline(true)), (None, Some(Duration::from_secs(105))));
     bench.pass(100);
-    assert_eq!(bench.poll(), Some(Step::Move(id)));
+    assert_eq!(bench.poll(), Some(TransferStep::Move(id)));
 
     let late = bench.download(CONFIG, 10);
     bench.pass(3600 + 9);
@@ -21,12 +21,12 @@ fn a_delay_and_its_hour() {
     bench.pass(1);
     assert_eq!((bench.poll(), bench.code(late)), (None, 9010)); // R234
     bench.moved(id, Ok(1)); // this one began in time, and is applied when it is here
-    assert_eq!(bench.poll(), Some(Step::Apply(id)));
+    assert_eq!(bench.poll(), Some(TransferStep::Apply(id)));
 
     let immediate = bench.download(CONFIG, 0);
     bench.now.wall += 7200;
     bench.killed(true);
-    assert_eq!((bench.poll(), bench.code(id)), (Some(Step::Move(immediate)), 9002));
+    assert_eq!((bench.poll(), bench.code(id)), (Some(TransferStep::Move(immediate)), 9002));
 }
 
 /// R234: a device without a clock of its own gets the date only after its start.
@@ -42,7 +42,7 @@ fn a_delay_without_a_clock() {
     assert_eq!(bench.poll(), None);
     assert_eq!(bench.queue.deadline(true), Some(Duration::from_secs(65))); // the clock is looked at again
     bench.now.wall = SET + 1600;
-    assert_eq!(bench.poll(), Some(Step::Move(id)));
+    assert_eq!(bench.poll(), Some(TransferStep::Move(id)));
 }
 
 /// R245: an attempt that failed is repeated as the window allows, then in the next one.
@@ -52,19 +52,19 @@ fn windows_and_their_retries() {
     let id = bench.scheduled(&[(10, 100, Some(1)), (200, 300, Some(0))]);
     assert_eq!((bench.poll(), bench.queue.deadline(true)), (None, Some(Duration::from_secs(1010))));
     bench.pass(10);
-    assert_eq!(bench.poll(), Some(Step::Move(id)));
-    bench.moved(id, Err(passing()));
+    assert_eq!(bench.poll(), Some(TransferStep::Move(id)));
+    bench.moved(id, Err(transient_failure()));
     assert_eq!((bench.poll(), bench.state(id)), (None, "waiting"));
     bench.pass(1);
-    assert_eq!(bench.poll(), Some(Step::Move(id)));
-    bench.moved(id, Err(passing()));
+    assert_eq!(bench.poll(), Some(TransferStep::Move(id)));
+    bench.moved(id, Err(transient_failure()));
     bench.pass(60);
     assert_eq!(bench.poll(), None); // the second window
     bench.killed(true);
     bench.pass(129);
-    assert_eq!(bench.poll(), Some(Step::Move(id)));
+    assert_eq!(bench.poll(), Some(TransferStep::Move(id)));
     bench.moved(id, Ok(4));
-    assert_eq!(bench.poll(), Some(Step::Apply(id)));
+    assert_eq!(bench.poll(), Some(TransferStep::Apply(id)));
     bench.pass(1000); // begun in time
     assert_eq!(bench.poll(), None);
     bench.applied(id, Ok(()));
@@ -78,16 +78,16 @@ fn windows_and_their_retries() {
 fn windows_that_are_missed() {
     let mut bench = Bench::new();
     let id = bench.scheduled(&[(0, 10, None), (20, 30, None)]);
-    assert_eq!(bench.poll(), Some(Step::Move(id)));
+    assert_eq!(bench.poll(), Some(TransferStep::Move(id)));
     let attempt = bench.queue.get(id).unwrap().attempt();
-    assert!(bench.queue.wants(id, attempt));
+    assert!(bench.queue.should_continue(id, attempt));
     assert_eq!(bench.queue.deadline(false), Some(Duration::from_secs(1010)));
     bench.pass(10);
     assert_eq!(bench.poll(), None);
-    assert!(!bench.queue.wants(id, attempt));
-    bench.queue.moved(id, attempt, Ok(4), bench.now); // too late
+    assert!(!bench.queue.should_continue(id, attempt));
+    bench.queue.move_ended(id, attempt, Ok(4), bench.now); // too late
     bench.pass(10);
-    assert_eq!(bench.poll(), Some(Step::Move(id)));
+    assert_eq!(bench.poll(), Some(TransferStep::Move(id)));
     bench.may_restart = false;
     bench.moved(id, Ok(4));
     bench.pass(10);
@@ -106,14 +106,14 @@ fn an_error_that_lasts() {
     let mut bench = Bench::new();
     let id = bench.scheduled(&[(0, 10, None), (20, 30, None)]);
     bench.poll();
-    bench.moved(id, Err(Failure::lasting(FaultCode::FileNotAuthentic, "wrong signature")));
+    bench.moved(id, Err(Failure::permanent(FaultCode::FileNotAuthentic, "wrong signature")));
     assert_eq!((bench.poll(), bench.code(id)), (None, 9019));
     // The CPE's own number of retries has an end, too.
     let id = bench.scheduled(&[(0, 3000, None)]);
     for _ in 0..4 {
         bench.pass(64);
-        assert_eq!(bench.poll(), Some(Step::Move(id)));
-        bench.moved(id, Err(passing()));
+        assert_eq!(bench.poll(), Some(TransferStep::Move(id)));
+        bench.moved(id, Err(transient_failure()));
     }
     assert_eq!((bench.poll(), bench.code(id)), (None, 9015));
 }
