@@ -118,9 +118,7 @@ impl Agent<'_> {
     }
 
     fn start_step(&mut self, step: TransferStep, now: Now) {
-        let (TransferStep::Move(id) | TransferStep::Apply(id) | TransferStep::Restart(id) | TransferStep::Verify(id)) =
-            step;
-        let Some(transfer) = self.device.state().transfers.get(id).cloned() else { return };
+        let Some(transfer) = self.device.state().transfers.get(step.transfer_id()).cloned() else { return };
         match step {
             TransferStep::Move(_) if transfer.request().origin.is_download() => self.download(&transfer, now),
             TransferStep::Move(_) => self.upload(&transfer, now),

@@ -268,6 +268,11 @@ impl Transfer {
         self.moved.map_or(self.request.file_size, |bytes| u32::try_from(bytes).unwrap_or(u32::MAX))
     }
 
+    /// Returns true while the file is being moved.
+    pub fn is_moving(&self) -> bool {
+        self.stage == Stage::Moving
+    }
+
     /// For GetQueuedTransfers and GetAllQueuedTransfers (R243).
     pub fn queued_state(&self) -> QueuedState {
         match &self.stage {

@@ -39,7 +39,7 @@ impl TransferStatus {
             attempt: transfer.attempt(),
             size: transfer.size(),
             failure: failure.map(|failure| format!("{} {}", failure.code.number(), failure.text)),
-            progress: progress.filter(|_| transfer.state_name() == "moving"),
+            progress: progress.filter(|_| transfer.is_moving()),
         }
     }
 

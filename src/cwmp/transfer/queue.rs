@@ -90,6 +90,17 @@ pub enum TransferStep {
     Verify(u32),
 }
 
+impl TransferStep {
+    /// Returns the number of the transfer that the step belongs to.
+    pub fn transfer_id(self) -> u32 {
+        match self {
+            TransferStep::Move(id) | TransferStep::Apply(id) | TransferStep::Restart(id) | TransferStep::Verify(id) => {
+                id
+            }
+        }
+    }
+}
+
 impl TransferQueue {
     /// How many transfers there may be, those that are yet to be reported included: as many as
     /// GetAllQueuedTransfers can list (R233, R243).
@@ -265,6 +276,17 @@ impl TransferQueue {
     pub fn verify_ended(&mut self, id: u32, result: Result<(), Failure>, now: Now) {
         if let Some(at) = self.position(|t| t.id == id && matches!(t.stage, Stage::Verifying { .. })) {
             self.finish(at, result.err(), now);
+        }
+    }
+
+    /// Records that a step could not be carried out at all. `attempt` is the attempt that the step belongs to.
+    pub fn step_failed(&mut self, step: TransferStep, attempt: u32, failure: Failure, now: Now) {
+        match step {
+            TransferStep::Move(id) => self.move_ended(id, attempt, Err(failure), now),
+            TransferStep::Apply(id) => self.apply_ended(id, Err(failure), now),
+            TransferStep::Verify(id) => self.verify_ended(id, Err(failure), now),
+            // The wait for the reboot ends by itself, with the failure that belongs to it.
+            TransferStep::Restart(_) => {}
         }
     }
 
