@@ -52,3 +52,10 @@ fn the_readme_is_short() {
     let lines = document("README.md").lines().count();
     assert!(lines <= 120, "README.md has {lines} lines; move a part of it to docs/");
 }
+
+#[test]
+fn the_readme_has_the_counts_of_the_conformance_table() {
+    let table = document("tests/conformance.md");
+    let counts = table.lines().find(|line| line.contains(" tested, ")).expect("the counts");
+    assert!(document("README.md").contains(counts), "README.md does not have: {counts}");
+}
