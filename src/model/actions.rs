@@ -1,4 +1,5 @@
-//! What only the device can do: the `actions` object of a data-model file.
+//! Actions: the commands by which the device reboots, resets itself, and handles files. They are the object `actions` of
+//! a data-model file.
 
 use std::time::Duration;
 
@@ -8,83 +9,86 @@ use base64::prelude::BASE64_STANDARD;
 use super::raw::{Number, Object, Raw};
 use crate::json::escape;
 
-/// The command lines of a device's actions, as the model gives them; `{file}` and `{commandKey}` are not filled in yet.
+/// The actions of a device with their placeholders, such as `{file}` and `{commandKey}`, not yet substituted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Actions {
-    /// Restarts the device.
+    /// The command that restarts the device (R223).
     pub reboot: Option<CommandLine>,
-    /// Brings the device back to its factory state.
+    /// The command that returns the device to its factory state (R226).
     pub factory_reset: Option<CommandLine>,
-    /// By file type.
+    /// The actions that apply a downloaded file, by file type (R228).
     pub download: Vec<(String, FileAction)>,
-    /// By file type.
+    /// The actions that make a file to be uploaded, by file type (R241).
     pub upload: Vec<(String, FileAction)>,
 }
 
-/// A program and its arguments; run without a shell.
+/// A program and its arguments, which run without a shell.
 pub type CommandLine = Vec<String>;
 
-/// What is done with a file that was downloaded, or to make one that is to be uploaded.
+/// The action that applies a downloaded file, or makes a file to be uploaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileAction {
-    /// The command.
+    /// The command that applies or makes the file.
     pub run: CommandLine,
-    /// How long each of its commands may run before it is killed with its group.
+    /// The longest time that each command may run before it is killed with its process group.
     pub time_limit: Duration,
-    /// Of a download: whether the device restarts when it has run.
+    /// True if the device restarts after the command of a download.
     pub reboots: bool,
-    /// Of a download: after the restart, or after an interruption, says by exit status 0 that the file is in use and
-    /// all is well.
+    /// The command that runs after the restart of a download, or after an interruption. Its exit status is 0 if the file
+    /// is in use and the device works.
     pub verify: Option<CommandLine>,
-    /// Of a download: whether the file is held against the SHA-256 sum that lies beside it, at `URL.sha256`.
+    /// True if a downloaded file is checked against the SHA-256 sum at `URL.sha256`.
     pub sha256: bool,
-    /// Of a download: the Ed25519 key that must have signed the file; the signature lies beside it, at `URL.sig`.
+    /// The Ed25519 key that must have signed a downloaded file; the signature is at `URL.sig`.
     pub ed25519: Option<SigningKey>,
 }
 
 /// The public half of an Ed25519 key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SigningKey {
-    /// The key itself.
+    /// The 32 bytes of the key.
     Raw([u8; 32]),
-    /// The file that holds it, by its full path.
+    /// The full path of the file that holds the key.
     File(String),
 }
 
-/// How long a command may run where the model does not say: a slow flash takes minutes.
+/// The time limit of a command without `timeLimit` in the model. Writing firmware to a slow flash takes minutes.
 const TIME_LIMIT: Duration = Duration::from_secs(900);
 
 const COMMAND_KEY: &str = "{commandKey}";
 const FILE: &str = "{file}";
 const INSTANCE: &str = "{instance}";
 
-/// The placeholders of an action that applies a file.
+/// The placeholders of an action that applies a downloaded file.
 const DOWNLOAD_PLACEHOLDERS: &[&str] = &[COMMAND_KEY, FILE];
 
-/// Those of one that makes a file.
+/// The placeholders of an action that makes a file.
 const UPLOAD_PLACEHOLDERS: &[&str] = &[COMMAND_KEY, FILE, INSTANCE];
 
-/// Those of any other.
+/// The placeholders of the other commands.
 const DEVICE_PLACEHOLDERS: &[&str] = &[COMMAND_KEY];
 
-/// The command with `{commandKey}` filled in.
+/// Returns the command with `{commandKey}` substituted.
 pub fn with_command_key(command: &[String], key: &str) -> CommandLine {
     substitute_all(command, &[(COMMAND_KEY, key)])
 }
 
-/// The command with `{file}`, `{commandKey}` and, for an upload, `{instance}` filled in.
+/// Returns the command with `{file}`, `{commandKey}` and, for an upload, `{instance}` substituted. Without an instance,
+/// `{instance}` becomes the empty text.
 pub fn with_file(command: &[String], file: &str, key: &str, instance: Option<u32>) -> CommandLine {
     let instance = instance.map(|number| number.to_string()).unwrap_or_default();
     substitute_all(command, &[(FILE, file), (COMMAND_KEY, key), (INSTANCE, &instance)])
 }
 
-/// Each argument is read once from its start to its end: what was filled in is not looked at again, whatever the ACS
-/// has put into its key.
+/// Substitutes the placeholders in every argument.
 fn substitute_all(command: &[String], values: &[(&str, &str)]) -> CommandLine {
     command.iter().map(|argument| substitute(argument, values)).collect()
 }
 
+/// Substitutes the placeholders in one argument.
 fn substitute(mut rest: &str, values: &[(&str, &str)]) -> String {
+    // One pass from start to end: a substituted text is not searched again, so that a CommandKey that reads `{file}`,
+    // which the ACS chooses, stays as it is.
     let mut filled = String::with_capacity(rest.len());
     let next = |rest: &str| {
         let found = values.iter().filter_map(|(name, value)| Some((rest.find(name)?, name.len(), *value)));
@@ -99,10 +103,11 @@ fn substitute(mut rest: &str, values: &[(&str, &str)]) -> String {
     filled
 }
 
-/// JSON pointer below `actions`' parent, and the reason.
+/// The JSON pointer from the top of the file, and the reason.
 type ReadError = (String, String);
 
 impl Actions {
+    /// Reads the object `actions`. Every member must be known, since an action that is misspelt would never run.
     pub(super) fn read(raw: &Raw<'_>) -> Result<Actions, ReadError> {
         let mut actions = Actions::default();
         for (name, value) in object(raw, "/actions")?.members() {
@@ -118,18 +123,19 @@ impl Actions {
         Ok(actions)
     }
 
-    /// What is done with a downloaded file of this type.
+    /// Returns the action that applies a downloaded file of this type.
     pub fn download_action(&self, file_type: &str) -> Option<&FileAction> {
         self.download.iter().find(|(name, _)| name == file_type).map(|(_, action)| action)
     }
 
-    /// What makes a file of this type, and the instance that the type names: `3 Vendor Configuration File 2` is also
-    /// made by the action of `3 Vendor Configuration File`, which is told the 2 (R241).
+    /// Returns the action that makes a file of this type, and the instance that the type names: without an action of its
+    /// own, `3 Vendor Configuration File 2` is made by that of `3 Vendor Configuration File` with instance 2 (R241).
     pub fn upload_action(&self, file_type: &str) -> Option<(&FileAction, Option<u32>)> {
         let find = |wanted: &str| self.upload.iter().find(|(name, _)| name == wanted).map(|(_, action)| action);
         if let Some(action) = find(file_type) {
             return Some((action, None));
         }
+        // An instance number has neither a leading zero nor a sign, both of which `parse` accepts.
         let (family, instance) = file_type.rsplit_once(' ')?;
         let instance = instance.parse().ok().filter(|number| *number > 0 && !instance.starts_with(['0', '+']))?;
         let is_numbered = family == "3 Vendor Configuration File" || family == "4 Vendor Log File";
@@ -137,6 +143,7 @@ impl Actions {
     }
 }
 
+/// The two kinds of file actions, which differ in their members and placeholders.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum FileActionKind {
     Download,
@@ -150,6 +157,7 @@ fn object<'r, 't>(raw: &'r Raw<'t>, at: &str) -> Result<&'r Object<'t>, ReadErro
     }
 }
 
+/// Reads a command: a list of strings with the program first, and placeholders of `known` only.
 fn command_line(raw: &Raw<'_>, at: &str, known: &[&str]) -> Result<CommandLine, ReadError> {
     let wrong = || (at.to_owned(), "a list of strings is needed: the program and its arguments".to_owned());
     let Raw::List(items) = raw else { return Err(wrong()) };
@@ -157,6 +165,7 @@ fn command_line(raw: &Raw<'_>, at: &str, known: &[&str]) -> Result<CommandLine, 
         items.items().map(|item| if let Raw::Text(text) = item { Some(text.to_owned()) } else { None }).collect();
     let arguments = arguments.filter(|arguments| arguments.first().is_some_and(|program| !program.is_empty()));
     let arguments = arguments.ok_or_else(wrong)?;
+    // A placeholder that is not substituted would reach the command as text, and the mistake would show in the field only.
     for (number, argument) in arguments.iter().enumerate() {
         let reason = match placeholders(argument).find(|name| !known.contains(name)) {
             None => continue,
@@ -168,7 +177,7 @@ fn command_line(raw: &Raw<'_>, at: &str, known: &[&str]) -> Result<CommandLine, 
     Ok(arguments)
 }
 
-/// What looks like a placeholder: a word in braces, unless it is a variable of a shell.
+/// Returns the parts of an argument that look like placeholders: words in braces, except for shell variables, `${…}`.
 fn placeholders(argument: &str) -> impl Iterator<Item = &str> {
     argument.match_indices('{').filter_map(move |(start, _)| {
         let word = &argument[start + 1..];
@@ -178,6 +187,7 @@ fn placeholders(argument: &str) -> impl Iterator<Item = &str> {
     })
 }
 
+/// Reads the file actions of one kind, by file type.
 fn file_actions(raw: &Raw<'_>, at: &str, kind: FileActionKind) -> Result<Vec<(String, FileAction)>, ReadError> {
     let mut actions = Vec::new();
     for (file_type, value) in object(raw, at)?.members() {
@@ -190,7 +200,8 @@ fn file_actions(raw: &Raw<'_>, at: &str, kind: FileActionKind) -> Result<Vec<(St
     Ok(actions)
 }
 
-/// Whether the schema of CWMP takes that for a file type: a number and words, or a vendor's own.
+/// Returns true if the schema of CWMP allows the text as a file type: a number and words, or `X`, a vendor and a name
+/// (R228). The first word is separated from the rest by one space.
 pub fn is_file_type(text: &str) -> bool {
     let mut words = text.split(' ');
     let is_number = |word: &str| !word.starts_with('0') && !word.is_empty() && word.bytes().all(|b| b.is_ascii_digit());
@@ -204,6 +215,7 @@ pub fn is_file_type(text: &str) -> bool {
     }
 }
 
+/// Reads one file action.
 fn file_action(raw: &Object<'_>, at: &str, kind: FileActionKind) -> Result<FileAction, ReadError> {
     let mut action = FileAction {
         run: Vec::new(),
@@ -223,7 +235,7 @@ fn file_action(raw: &Object<'_>, at: &str, kind: FileActionKind) -> Result<FileA
                 return Err((at, "not a member of an upload".into()));
             }
             "reboots" => action.reboots = flag(&value, at)?,
-            // The file is gone by then.
+            // The file is removed once it was applied, so that `{file}` has no meaning after the restart.
             "verify" => action.verify = Some(command_line(&value, &at, DEVICE_PLACEHOLDERS)?),
             "sha256" => action.sha256 = flag(&value, at)?,
             "ed25519" => action.ed25519 = Some(public_key(&value, at)?),
@@ -240,6 +252,7 @@ fn flag(raw: &Raw<'_>, at: String) -> Result<bool, ReadError> {
     }
 }
 
+/// Reads a time limit of 1 s to a day.
 fn seconds(raw: &Raw<'_>, at: String) -> Result<Duration, ReadError> {
     let number = match raw {
         Raw::Number(Number::Integer(number)) => u64::try_from(*number).ok(),
@@ -251,8 +264,10 @@ fn seconds(raw: &Raw<'_>, at: String) -> Result<Duration, ReadError> {
         .ok_or((at, "a number of seconds is needed, a day at most".into()))
 }
 
+/// Reads an Ed25519 key: in base64, or the full path of its file.
 fn public_key(raw: &Raw<'_>, at: String) -> Result<SigningKey, ReadError> {
     let Raw::Text(text) = raw else { return Err((at, KEY_NEEDED.into())) };
+    // A text of 44 digits that begins with a slash may be base64 as well; 32 decoded bytes decide for the key.
     let key = BASE64_STANDARD.decode(text.trim()).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
     match key {
         Some(key) => Ok(SigningKey::Raw(key)),
@@ -267,7 +282,7 @@ const KEY_NEEDED: &str = "an Ed25519 public key is needed: its 32 bytes in base6
 mod tests {
     use super::*;
 
-    /// A key that looks like a placeholder stays what the ACS wrote.
+    /// A CommandKey that looks like a placeholder stays as the ACS wrote it.
     #[test]
     fn placeholders_are_filled_in_once() {
         let command = ["a {file} {commandKey}{file}".to_owned(), "{instance}-${file}".to_owned()];

@@ -1,33 +1,35 @@
 //! Notification and access attributes of a parameter (TR-069 A6 §A.3.2.4).
 
-/// What the data model says of active notification on a parameter (`notify`; `activeNotify` of the official models).
+/// The rule of the data model for active notification on a parameter: the member `notify` of a data-model file,
+/// `activeNotify` in the official models.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ActiveNotify {
-    /// Off until the ACS asks for it; active notification must be granted then.
+    /// Notification is off until the ACS turns it on; a request for active notification is granted.
     #[default]
     Normal,
-    /// Always active; the ACS cannot turn it off (R202).
+    /// Notification is always active; a request to turn it off succeeds without effect (R202).
     ForceEnabled,
-    /// Active until the ACS turns it off.
+    /// Notification is active until the ACS turns it off.
     ForceDefaultEnabled,
-    /// Off; a request for active notification may be refused (R201).
+    /// Notification is off; a request for active notification may be refused with fault 9009 (R201).
     CanDeny,
 }
 
-/// How a change of value is told to the ACS. The lightweight kinds (3 to 6) are not supported (R199).
+/// The way in which a change of value is reported to the ACS (R198). The lightweight kinds, 3 to 6, are not supported
+/// (R199).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Notification {
-    /// 0: not at all.
+    /// 0: the change is not reported.
     #[default]
     Off,
-    /// 1: in the next Inform, whatever its cause.
+    /// 1: the next Inform, sent for any cause, carries the value.
     Passive,
-    /// 2: a session is started for it.
+    /// 2: a session is started to report the change.
     Active,
 }
 
 impl Notification {
-    /// The kind that CWMP writes as this number, where it is supported.
+    /// Returns the kind that CWMP writes as this number; `None` for a number that is not supported.
     pub fn from_number(number: i64) -> Option<Notification> {
         match number {
             0 => Some(Notification::Off),
@@ -38,17 +40,17 @@ impl Notification {
     }
 }
 
-/// The attributes of one parameter.
+/// The attributes of one parameter, as SetParameterAttributes sets them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attributes {
-    /// How changes are told.
+    /// The kind of notification.
     pub notification: Notification,
-    /// Whether LAN-side entities may write the parameter: `Subscriber` in its access list (R204).
+    /// True if LAN-side entities may write the parameter: `Subscriber` is in its access list (R204).
     pub subscriber: bool,
 }
 
 impl ActiveNotify {
-    /// The attributes of a parameter that nobody has changed (R206).
+    /// Returns the attributes of a parameter until an ACS sets others (R206).
     pub fn default_attributes(self) -> Attributes {
         let active = matches!(self, ActiveNotify::ForceEnabled | ActiveNotify::ForceDefaultEnabled);
         let notification = if active { Notification::Active } else { Notification::Off };

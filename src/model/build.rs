@@ -1,4 +1,10 @@
-//! Builds the [`Schema`]: every member of every node is read here, and refused where it is wrong.
+//! Builds the [`Schema`] from the raw values: reads every member of every node, and rejects those that are wrong.
+//!
+//! | file | part |
+//! |---|---|
+//! | `build.rs` | objects and tables |
+//! | `build/parameter.rs` | parameters and their facets |
+//! | `build/member.rs` | single members, such as a flag or a number |
 
 use std::rc::Rc;
 
@@ -17,7 +23,7 @@ mod parameter;
 
 use member::OBJECT_MEMBERS;
 
-/// Deeper models are refused; the official ones have ten levels.
+/// The most levels of a model; the official ones have ten. The limit bounds the recursion of the agent.
 const MAX_DEPTH: usize = 32;
 
 /// The schema under construction.
@@ -25,22 +31,23 @@ pub(super) struct SchemaBuilder<'a> {
     location: JsonLocation<'a>,
     names: NameInterner<'a>,
     nodes: Vec<Node>,
-    /// Many parameters have the same.
+    /// The descriptions of parameters, of which many are equal.
     specs: Interner<Spec>,
     scopes: Vec<ScopeSize>,
-    /// What many specs have in common.
+    /// The facets and references, which parameters with different names and values share.
     facets: FxHashSet<Rc<Facets>>,
     references: FxHashSet<Rc<Reference>>,
     patterns: &'a PatternCache,
 }
 
+/// The result of reading a part of the files.
 type Built<T> = Result<T, LoadError>;
 
-/// The tables among siblings, with their indexes in the scope.
+/// The names of the tables among siblings, with their indexes in the scope.
 type Tables<'a> = Vec<(&'a str, u32)>;
 
 impl<'a> SchemaBuilder<'a> {
-    /// `objects`: how many nodes there are at most.
+    /// Creates a builder. `objects` is the number of JSON objects in the files, which is at least that of the nodes.
     pub(super) fn new(
         root: &str,
         files: &'a [ModelFile],
@@ -49,6 +56,7 @@ impl<'a> SchemaBuilder<'a> {
     ) -> SchemaBuilder<'a> {
         SchemaBuilder {
             location: JsonLocation { files, pointer: format!("/{root}") },
+            // An estimate: most names and descriptions occur several times, and a map grows in steps of two.
             names: NameInterner::with_capacity(objects / 4),
             nodes: Vec::with_capacity(objects),
             specs: Interner::with_capacity(objects / 4),
@@ -59,7 +67,7 @@ impl<'a> SchemaBuilder<'a> {
         }
     }
 
-    /// The schema of the root object.
+    /// Builds the schema of the root object.
     pub(super) fn build(mut self, root: &'a str, raw: &Raw<'a>) -> Built<Schema> {
         let node = self.new_node(root);
         self.nodes.push(node);
@@ -81,7 +89,7 @@ impl<'a> SchemaBuilder<'a> {
         })
     }
 
-    /// The children of one object or template, side by side; then everything below each of them.
+    /// Builds the children of one object or template as consecutive nodes, and then everything below each of them.
     fn children(&mut self, raw: &Object<'a>, scope: usize, depth: usize) -> Built<Children> {
         if depth > MAX_DEPTH {
             return Err(self.error(raw.file, "", format!("more than {MAX_DEPTH} levels")));
@@ -89,15 +97,17 @@ impl<'a> SchemaBuilder<'a> {
         let first = self.nodes.len();
         let mut tables = Tables::new();
         for (name, value) in nodes(raw) {
+            // A longer name fits no path of 256 characters (R176).
             if !is_name(name) || name.len() > 255 {
                 return Err(self.error(raw.file, &pointer(name), "not a valid name of an object or parameter"));
             }
             let node = self.new_node(name);
+            // Equal names have equal offsets, so that comparing numbers finds the double.
             if self.nodes[first..].iter().any(|earlier| earlier.name_start == node.name_start) {
                 return Err(self.error(raw.file, &pointer(name), "given twice"));
             }
             self.nodes.push(node);
-            // The tables are numbered before anything else, so that a parameter can count one that comes later.
+            // Tables are numbered in this first pass, so that a parameter can count a table that stands behind it.
             if matches!(&value, Raw::Object(object) if is_table(object)) {
                 tables.push((name, self.scopes[scope].tables));
                 self.scopes[scope].tables += 1;
@@ -114,7 +124,7 @@ impl<'a> SchemaBuilder<'a> {
         Ok(Children { first: first as NodeId, count: count as u32 })
     }
 
-    /// What a child is, and whether a parameter in it is sent in every Inform.
+    /// Builds one child with everything below it; returns its kind, and the flags of its parameters.
     fn node(
         &mut self,
         value: &Raw<'a>,
@@ -128,6 +138,8 @@ impl<'a> SchemaBuilder<'a> {
             let reason = format!("a parameter with a `type` or an object is needed, not {}", value.json_type());
             return Err(self.error(parent.file, "", reason));
         };
+        // A member of the format that this build does not have. If it were ignored, the parameter would silently keep its
+        // default.
         if object.get("source").is_some() {
             let reason = "this build has no sources: every value is kept by the agent itself";
             return Err(self.error(object.file, "/source", reason));
@@ -148,6 +160,7 @@ impl<'a> SchemaBuilder<'a> {
         Ok((NodeKind::Object(children), self.contains(children)))
     }
 
+    /// Builds a table from its template; the instances of the factory state are left to the loader.
     fn table(&mut self, raw: &Object<'a>, index: u32, depth: usize) -> Built<TableSpec> {
         self.check_members(raw, &["access", "maxEntries"])?;
         if let Some((name, _)) = nodes(raw).next() {
@@ -160,12 +173,17 @@ impl<'a> SchemaBuilder<'a> {
         let Some(Raw::Object(template)) = raw.get("{i}") else {
             return Err(self.error(raw.file, "", "a table needs its template `{i}`"));
         };
+        // An instance is a scope of its own, with slots and tables counted from 0.
         let scope = self.scopes.len();
         self.scopes.push(ScopeSize::default());
         let outside = self.location.enter("{i}");
         self.check_members(&template, &[])?;
         if let Some((name, _)) = template.members().find(|(name, _)| is_instance(name)) {
-            return Err(self.error(template.file, &pointer(name), "an instance stands beside the template, not in it"));
+            return Err(self.error(
+                template.file,
+                &pointer(name),
+                "an instance belongs beside the template, not in it",
+            ));
         }
         let children = self.children(&template, scope, depth + 1)?;
         self.location.leave(outside);
@@ -173,6 +191,7 @@ impl<'a> SchemaBuilder<'a> {
         Ok(TableSpec { children, index, scope: scope as u32, writable: self.writable(raw)?, max_entries })
     }
 
+    /// Returns the flags of all children together.
     fn contains(&self, children: Children) -> Contains {
         let contains = || children.range().map(|id| self.nodes[id as usize].contains);
         Contains {
@@ -181,6 +200,7 @@ impl<'a> SchemaBuilder<'a> {
         }
     }
 
+    /// Returns a node of this name, whose kind is set once its children are built.
     fn new_node(&mut self, name: &'a str) -> Node {
         let name_start = self.names.intern(name);
         Node {
@@ -196,7 +216,7 @@ impl<'a> SchemaBuilder<'a> {
     }
 }
 
-/// The objects, tables and parameters in an object or template.
+/// Returns the objects, tables and parameters in an object or template.
 fn nodes<'t>(raw: &Object<'t>) -> impl Iterator<Item = (&'t str, Raw<'t>)> + use<'t> {
     raw.members().filter(|(name, _)| is_node(name) && !is_instance(name))
 }
@@ -205,14 +225,17 @@ fn table_index(tables: &Tables<'_>, name: &str) -> Option<u32> {
     tables.iter().find(|(table, _)| *table == name).map(|(_, index)| *index)
 }
 
+/// Returns true if a member of a table is its template or an instance.
 fn is_instance(name: &str) -> bool {
     name == "{i}" || instance_number(name).is_some()
 }
 
+/// Returns true if an object of the file is a table: it has a template or an instance, and is no parameter.
 fn is_table(raw: &Object<'_>) -> bool {
     raw.get("type").is_none() && raw.members().any(|(name, _)| is_instance(name))
 }
 
+/// Returns the JSON pointer to a member, relative to its object.
 fn pointer(name: &str) -> String {
     format!("/{}", escape(name))
 }

@@ -1,11 +1,11 @@
-//! One change of a tree, and how the journal writes it.
+//! A change of a tree, and its form in the journal.
 //!
 //! ```text
 //! Tree::check_set, check_add, check_delete ──▶ Change ──(journal)──▶ Tree::apply
 //! ```
 //!
-//! The changes are written to the journal between the decision and [`Tree::apply`], so that nothing is promised that a
-//! power cut could take back.
+//! The changes are written to the journal after the decision and before [`Tree::apply`] and the response, so that a
+//! power cut cannot undo a change that was confirmed to the ACS (R171).
 
 use serde_json::{Value as Json, json};
 
@@ -13,23 +13,23 @@ use super::attributes::{Attributes, Notification};
 use super::tree::Tree;
 use super::value::Value;
 
-/// One change that a [`Tree`] can carry out; names are full and well formed.
+/// A change that a [`Tree`] can apply. Names are full and well formed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
-    /// A parameter gets a value.
+    /// Gives the parameter of this name a value.
     Set(String, Value),
-    /// A table (its path, with the dot) gets an instance.
+    /// Adds the instance of this number to a table, given by its path with the dot.
     Add(String, u32),
-    /// An instance (its path, with the dot) goes, with everything in it.
+    /// Deletes an instance, given by its path with the dot, and everything in it.
     Delete(String),
-    /// A parameter gets attributes.
+    /// Gives the parameter of this name attributes.
     Attributes(String, Attributes),
-    /// Numbers up to this one were given in a table.
+    /// Marks the instance numbers of a table up to this one as used (R218).
     LastNumber(String, u32),
 }
 
 impl Change {
-    /// What is changed: a parameter, a table or an instance.
+    /// Returns the name of the parameter, or the path of the table or instance, that is changed.
     pub fn name(&self) -> &str {
         match self {
             Change::Set(name, _) | Change::Attributes(name, _) => name,
@@ -38,9 +38,8 @@ impl Change {
     }
 }
 
-/// How the journal writes a change, and how it is read back.
 impl Change {
-    /// A JSON list whose first item says what is changed.
+    /// Returns the form in the journal: a JSON list whose first item names the variant.
     pub fn to_json(&self) -> Json {
         match self {
             Change::Set(name, value) => json!(["=", name, value.to_string()]),
@@ -53,7 +52,8 @@ impl Change {
         }
     }
 
-    /// Reads a change against the model of today: it may have lost the parameter, or have a new type for it.
+    /// Reads a change from the journal and checks it against the present model, which may lack the parameter or have
+    /// another type for it since an update of its files. The error is the reason, for the log.
     pub fn from_json(json: &Json, tree: &Tree) -> Result<Change, String> {
         let field = |at: usize| json.get(at).ok_or("incomplete");
         let text = |at: usize| field(at)?.as_str().ok_or("not a string");
@@ -61,6 +61,7 @@ impl Change {
         let name = text(1)?.to_owned();
         match text(0)? {
             "=" => {
+                // The journal holds the literal only, so that the type of today decides how it reads.
                 let parameter = tree.parameter(&name).map_err(|e| format!("{name}: {e}"))?;
                 let value = parameter.spec.parse(text(2)?).map_err(|e| format!("{name}: {e}"))?;
                 Ok(Change::Set(name, value))

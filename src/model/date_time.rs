@@ -4,7 +4,7 @@
 //! - `24:00:00` becomes `00:00:00` of the next day;
 //! - digits of the second beyond nanoseconds are cut off.
 //!
-//! Pure: no clock, no time zone data.
+//! This module reads neither a clock nor time zone data.
 
 use std::fmt;
 use std::time::Duration;
@@ -16,48 +16,49 @@ const DAY: i64 = 86_400;
 const EPOCH: i64 = DAYS_TO_EPOCH * DAY;
 /// Seconds from 0001-01-01T00:00:00 to the last second of 9999.
 const LAST: i64 = 3_652_059 * DAY - 1;
-/// Seconds from 0001-01-01T00:00:00 to the last second of 999: above it, a time without a zone is
-/// a date, not a time since boot (TR-106 §3.2.2).
+/// Seconds from 0001-01-01T00:00:00 to the last second of the year 999. A later time without a zone is a date and not a
+/// time since boot (TR-106 §3.2.2).
 const LAST_SINCE_BOOT: i64 = 364_877 * DAY - 1;
-/// XML Schema part 2, §3.2.7.3: zones reach from -14:00 to +14:00.
+/// The greatest offset of a zone in minutes: zones reach from -14:00 to +14:00 (XML Schema part 2, §3.2.7.3).
 const MAX_OFFSET: i16 = 14 * 60;
-/// No sensible text is longer; the rest of a hostile one is not looked at.
+/// The longest text that is read, in bytes. A row of fraction digits has no limit in XML Schema; a hostile one has here.
 const MAX_TEXT: usize = 64;
 
 /// A date and time of the years 0001 to 9999, in 16 bytes.
 ///
-/// Equality is that of the text; use [`DateTime::same_instant`] to compare what is meant.
+/// Two values are equal if their texts are; [`DateTime::same_instant`] compares the instants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct DateTime {
     /// Seconds since 0001-01-01T00:00:00 of the written (local) time.
     local: i64,
     nanoseconds: u32,
-    /// How many digits of the fraction were written, 0 to 9.
+    /// The number of fraction digits that were written, 0 to 9.
     digits: u8,
     zone: Zone,
 }
 
-/// What was written behind the time.
+/// The zone that was written after the time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Zone {
     None,
     Utc,
-    /// Hours and minutes apart: a byte each keeps the whole value at 16 bytes.
+    /// Ahead of UTC by these hours and minutes. A byte each keeps the whole value at 16 bytes.
     East(u8, u8),
+    /// Behind UTC by these hours and minutes. `-00:00` is kept apart from `+00:00`, so that it reads back as written.
     West(u8, u8),
 }
 
 impl DateTime {
-    /// `0001-01-01T00:00:00Z`: the Unknown Time of TR-106 (R326).
+    /// The Unknown Time of TR-106, `0001-01-01T00:00:00Z` (R326).
     pub const UNKNOWN: DateTime = DateTime { local: 0, nanoseconds: 0, digits: 0, zone: Zone::Utc };
 
-    /// `9999-12-31T23:59:59Z`: the Infinite Time of TR-106 (R326).
+    /// The Infinite Time of TR-106, `9999-12-31T23:59:59Z` (R326).
     pub const INFINITE: DateTime = DateTime { local: LAST, nanoseconds: 0, digits: 0, zone: Zone::Utc };
 
     /// Reads the lexical form `CCYY-MM-DDThh:mm:ss[.f…][Z|±hh:mm]`, without white space around it.
     ///
-    /// `None` for everything else, for years outside 0001 to 9999, dates that do not exist and
-    /// leap seconds, which XML Schema does not have.
+    /// Returns `None` for any other text, for years outside 0001 to 9999, for dates that do not exist, and for leap
+    /// seconds, which XML Schema does not have.
     pub fn parse(text: &str) -> Option<DateTime> {
         if text.len() > MAX_TEXT {
             return None;
@@ -68,21 +69,24 @@ impl DateTime {
         let (hour, minute, second) = rest.time()?;
         let (nanoseconds, digits) = rest.fraction()?;
         let zone = rest.zone()?;
+        // `24:00:00` is the midnight at the end of the day (XML Schema part 2, §3.2.7.1).
         let midnight = hour == 24 && minute == 0 && second == 0 && nanoseconds == 0;
         if !rest.0.is_empty() || (hour > 23 && !midnight) || minute > 59 || second > 59 {
             return None;
         }
         let local = days * DAY + i64::from(hour) * 3600 + i64::from(minute) * 60 + i64::from(second);
+        // The midnight at the end of 9999 is outside the years that the text can write.
         (local <= LAST).then_some(DateTime { local, nanoseconds, digits, zone })
     }
 
-    /// The local time at `seconds` since the Unix epoch where clocks are `offset_minutes` ahead of
-    /// UTC (R97). An offset of 0 is written `Z`; what lies outside the years 0001 to 9999 or the
-    /// zones ±14:00 is brought to the nearest that lies inside.
+    /// Returns the local time at `seconds` since the Unix epoch in a zone that is `offset_minutes` ahead of UTC (R97).
+    ///
+    /// An offset of 0 is written `Z`. A time outside the years 0001 to 9999, or an offset outside ±14:00, becomes the
+    /// nearest one inside.
     pub fn from_unix(seconds: i64, offset_minutes: i32) -> DateTime {
         let minutes = offset_minutes.clamp(-i32::from(MAX_OFFSET), i32::from(MAX_OFFSET));
         let local = seconds.saturating_add(EPOCH).saturating_add(i64::from(minutes) * 60).clamp(0, LAST);
-        // At most 14 hours and 59 minutes, so both fit a byte.
+        // At most 14 hours and 59 minutes, so that both fit a byte.
         let (hours, rest) = ((minutes.unsigned_abs() / 60) as u8, (minutes.unsigned_abs() % 60) as u8);
         let zone = match minutes {
             0 => Zone::Utc,
@@ -92,41 +96,39 @@ impl DateTime {
         DateTime { local, nanoseconds: 0, digits: 0, zone }
     }
 
-    /// The form without a zone that tells the time since boot while there is no absolute time:
-    /// `0001-01-01T00:00:00` plus the duration, in whole seconds (R97, R326).
+    /// Returns the time since boot, for a device without absolute time: `0001-01-01T00:00:00` plus the uptime in whole
+    /// seconds, without a zone (R97, R326).
     pub fn since_boot(uptime: Duration) -> DateTime {
         let seconds = i64::try_from(uptime.as_secs()).unwrap_or(LAST_SINCE_BOOT);
         DateTime { local: seconds.min(LAST_SINCE_BOOT), nanoseconds: 0, digits: 0, zone: Zone::None }
     }
 
-    /// Seconds since the Unix epoch; the fraction is cut off, a time without a zone is taken as
-    /// UTC (R326).
+    /// Returns the seconds since the Unix epoch, without the fraction. A time without a zone is taken as UTC (R326).
     pub fn unix(&self) -> i64 {
         self.local - EPOCH - i64::from(self.offset_minutes()) * 60
     }
 
-    /// Nanoseconds within the second.
+    /// Returns the fraction of the second in nanoseconds.
     pub fn subsec_nanos(&self) -> u32 {
         self.nanoseconds
     }
 
-    /// Whether both name the same point in time, however written: `…00Z` and `…00.000Z` do.
+    /// Returns true if both are the same instant, as `…00Z` and `…00.000Z` are.
     pub fn same_instant(&self, other: &DateTime) -> bool {
         self.unix() == other.unix() && self.nanoseconds == other.nanoseconds
     }
 
-    /// Whether this is the Unknown Time, in whichever way it is written. Without a zone it is not:
-    /// that is the moment of boot.
+    /// Returns true if this is the Unknown Time in any spelling. Without a zone it is not: that is the instant of boot.
     pub fn is_unknown(&self) -> bool {
         self.zone != Zone::None && self.same_instant(&DateTime::UNKNOWN)
     }
 
-    /// Whether this is the Infinite Time, in whichever way it is written.
+    /// Returns true if this is the Infinite Time in any spelling.
     pub fn is_infinite(&self) -> bool {
         self.zone != Zone::None && self.same_instant(&DateTime::INFINITE)
     }
 
-    /// Whether this is a time since boot rather than a date: no zone, year below 1000 (R326).
+    /// Returns true if this is a time since boot and not a date: no zone, and a year below 1000 (R326).
     pub fn is_since_boot(&self) -> bool {
         self.zone == Zone::None && self.local <= LAST_SINCE_BOOT
     }
@@ -146,6 +148,7 @@ impl fmt::Display for DateTime {
         let second = self.local % DAY;
         write!(f, "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}", second / 3600, second / 60 % 60, second % 60)?;
         if self.digits > 0 {
+            // Zeros at the end are part of the text, so that the value reads back as it was set.
             let digits = usize::from(self.digits);
             let written = self.nanoseconds / 10u32.pow(9 - u32::from(self.digits));
             write!(f, ".{written:0digits$}")?;
@@ -159,11 +162,11 @@ impl fmt::Display for DateTime {
     }
 }
 
-/// What is left of the text.
+/// The rest of the text that was not read yet.
 struct Cursor<'a>(&'a [u8]);
 
 impl Cursor<'_> {
-    /// Days since 0001-01-01.
+    /// Reads a date; returns the days since 0001-01-01.
     fn date(&mut self) -> Option<i64> {
         let year = self.number(4)?;
         self.expect(b'-')?;
@@ -174,6 +177,7 @@ impl Cursor<'_> {
         exists.then(|| days_from_civil(year, month, day))
     }
 
+    /// Reads hour, minute and second, whose ranges the caller checks.
     fn time(&mut self) -> Option<(u32, u32, u32)> {
         let hour = self.number(2)?;
         self.expect(b':')?;
@@ -182,7 +186,7 @@ impl Cursor<'_> {
         Some((hour, minute, self.number(2)?))
     }
 
-    /// Nanoseconds and the number of digits to keep; (0, 0) where there is no fraction.
+    /// Reads the fraction; returns nanoseconds and the number of digits to keep, (0, 0) without a fraction.
     fn fraction(&mut self) -> Option<(u32, u8)> {
         if self.expect(b'.').is_none() {
             return Some((0, 0));
@@ -191,13 +195,15 @@ impl Cursor<'_> {
         if written == 0 {
             return None;
         }
+        // XML Schema has no limit for the digits. Those beyond nanoseconds are cut off.
         let kept = written.min(9);
         let digits = self.0[..kept].iter().fold(0, |sum, digit| sum * 10 + u32::from(digit - b'0'));
         self.0 = &self.0[written..];
-        // `kept` is 1 to 9.
+        // `kept` is 1 to 9, so that neither the power nor the product overflows.
         Some((digits * 10u32.pow(9 - kept as u32), kept as u8))
     }
 
+    /// Reads the zone, which must be the rest of the text.
     fn zone(&mut self) -> Option<Zone> {
         if self.0.is_empty() {
             return Some(Zone::None);
@@ -215,11 +221,12 @@ impl Cursor<'_> {
         if minutes > 59 || hours * 60 + minutes > MAX_OFFSET as u32 {
             return None;
         }
-        // Two digits each.
+        // Two digits each, so that both fit a byte.
         let (hours, minutes) = (hours as u8, minutes as u8);
         Some(if east { Zone::East(hours, minutes) } else { Zone::West(hours, minutes) })
     }
 
+    /// Reads exactly this many digits.
     fn number(&mut self, digits: usize) -> Option<u32> {
         let (head, rest) = self.0.split_at_checked(digits)?;
         if !head.iter().all(u8::is_ascii_digit) {
@@ -229,6 +236,7 @@ impl Cursor<'_> {
         Some(head.iter().fold(0, |sum, digit| sum * 10 + u32::from(digit - b'0')))
     }
 
+    /// Reads this byte; returns `None` and reads nothing if another one follows.
     fn expect(&mut self, byte: u8) -> Option<()> {
         self.0 = self.0.strip_prefix(&[byte])?;
         Some(())
@@ -248,21 +256,24 @@ fn days_in_month(year: u32, month: u32) -> u32 {
     }
 }
 
-/// Days from 0001-01-01 to the given date. The year is taken to begin in March, so that the leap
-/// day is its last and the months before it follow one linear rule.
+/// Returns the days from 0001-01-01 to a date of the proleptic Gregorian calendar.
 fn days_from_civil(year: u32, month: u32, day: u32) -> i64 {
+    // The year begins in March, so that the leap day is its last day and the lengths of the months before it follow one
+    // linear rule.
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let days = year * 365 + year / 4 - year / 100 + year / 400 + (month * 153 + 2) / 5 + day - 1;
     // 0000-03-01 is 306 days before 0001-01-01.
     i64::from(days) - 306
 }
 
-/// The inverse of [`days_from_civil`] for days 0 (0001-01-01) to 3652058 (9999-12-31).
+/// Returns the date (year, month, day) of a day from 0 (0001-01-01) to 3652058 (9999-12-31): the inverse of
+/// [`days_from_civil`].
 fn civil_from_days(days: i64) -> (i64, i64, i64) {
-    const CENTURIES: i64 = 146_097;
+    // The days of 400 years, after which the calendar repeats.
+    const ERA: i64 = 146_097;
     let days = days + 306;
-    let (era, day_of_era) = (days / CENTURIES, days % CENTURIES);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / (CENTURIES - 1)) / 365;
+    let (era, day_of_era) = (days / ERA, days % ERA);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / (ERA - 1)) / 365;
     let day_of_year = day_of_era - (year_of_era * 365 + year_of_era / 4 - year_of_era / 100);
     let month = (day_of_year * 5 + 2) / 153;
     let day = day_of_year - (month * 153 + 2) / 5 + 1;

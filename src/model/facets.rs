@@ -1,4 +1,4 @@
-//! Facets: what a value must meet beyond its type (R325 to R331).
+//! Facets: the restrictions of a value beyond its type (R325 to R331). The word is that of XML Schema.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -8,30 +8,31 @@ use rustc_hash::FxHashMap;
 
 use super::value::{Type, Value, ValueError};
 
-/// What a value of one parameter must meet beyond its type.
+/// The restrictions that the values of one parameter meet beyond their type.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Facets {
-    /// Fewest characters; of the decoded bytes for `base64` and `hexBinary` (R327). Per item of a list.
+    /// The fewest characters (R325); for `base64` and `hexBinary` the fewest decoded bytes (R327). In a list, of each item.
     pub min_length: Option<u32>,
-    /// Most characters, counted alike.
+    /// The most characters or bytes, counted as for `min_length`.
     pub max_length: Option<u32>,
-    /// Least number.
+    /// The least number.
     pub min: Option<i128>,
-    /// Greatest number.
+    /// The greatest number.
     pub max: Option<i128>,
-    /// The texts allowed, case-sensitive (R331). Per item of a list. Empty: any.
+    /// The texts allowed, case-sensitive (R331); empty if every text is allowed. In a list, those of each item.
     pub enumeration: Box<[Box<str>]>,
-    /// A regular expression that the whole text (item) must match.
+    /// A regular expression that the whole text, or each item of a list, matches.
     pub pattern: Option<Box<str>>,
-    /// A comma-separated list (R328).
+    /// True if the value is a comma-separated list (R328).
     pub list: bool,
-    /// Most items of a list.
+    /// The most items of a list.
     pub max_items: Option<u32>,
 }
 
 impl Facets {
-    /// Reads a literal of `kind` (or a list of them) and holds it against the facets.
+    /// Reads a literal of `kind`, or a list of such literals, and checks it against the facets.
     pub(super) fn parse(&self, kind: Type, text: &str, patterns: &PatternCache) -> Result<Value, ValueError> {
+        // A list is a string on the wire, so that the text is kept as it was set, with the white space around its commas.
         if self.list {
             self.check_list(kind, text, patterns)?;
             return Ok(Value::Text(text.into()));
@@ -42,6 +43,7 @@ impl Facets {
     }
 
     fn check_list(&self, kind: Type, text: &str, patterns: &PatternCache) -> Result<(), ValueError> {
+        // The empty list has no item; `split` would yield one, which is no literal of a numeric type.
         if text.trim().is_empty() {
             return Ok(());
         }
@@ -60,6 +62,7 @@ impl Facets {
     fn check(&self, kind: Type, value: &Value, patterns: &PatternCache) -> Result<(), ValueError> {
         self.check_range(kind, value)?;
         self.check_length(kind, value)?;
+        // Numbers are compared by value: `07` of the model allows the literal `7`.
         let is_value = |allowed: &str| match value {
             Value::Text(text) => *allowed == **text,
             _ => kind.parse(allowed).is_ok_and(|allowed| allowed == *value),
@@ -79,6 +82,7 @@ impl Facets {
         if self.min.is_none() && self.max.is_none() {
             return Ok(());
         }
+        // Decimals are kept as text. The bounds are whole numbers, so that an `f64`, exact up to 2^53, suffices.
         let error = ValueError::Range { min: self.min, max: self.max };
         if kind == Type::Decimal {
             let number: f64 = value.as_str().parse().map_err(|_| ValueError::Literal(kind))?;
@@ -97,6 +101,7 @@ impl Facets {
         if self.min_length.is_none() && self.max_length.is_none() {
             return Ok(());
         }
+        // R327: sizes of encoded types count the bytes, not the digits.
         let length = match kind {
             Type::Base64 => text.len() / 4 * 3 - text.bytes().rev().take_while(|b| *b == b'=').count(),
             Type::HexBinary => text.len() / 2,
@@ -110,13 +115,15 @@ impl Facets {
     }
 }
 
-/// The regular expressions of `pattern` facets. They are compiled again and again, since each takes kilobytes; whoever
-/// has many values to check keeps this meanwhile, in which each is compiled once.
+/// The compiled regular expressions of `pattern` facets.
+///
+/// A compiled pattern takes kilobytes, so a [`Facets`] holds its pattern as text and compiles it for each check. The
+/// loader, which checks many values, keeps this cache for as long as it runs.
 #[derive(Debug, Default)]
 pub(super) struct PatternCache(RefCell<FxHashMap<Box<str>, Rc<Regex>>>);
 
 impl PatternCache {
-    /// Anchored at both ends as XML Schema has it.
+    /// Returns the compiled pattern, anchored at both ends as XML Schema demands.
     pub(super) fn compile(&self, pattern: &str) -> Result<Rc<Regex>, regex_lite::Error> {
         if let Some(regex) = self.0.borrow().get(pattern) {
             return Ok(Rc::clone(regex));
@@ -169,7 +176,7 @@ mod tests {
         assert_eq!(parse(&facets, Type::String, "00D09E0"), Err(ValueError::Pattern));
     }
 
-    /// Whatever literal writes it.
+    /// The literals `1`, `01` and `+1` are one number.
     #[test]
     fn a_number_is_held_against_enumeration_and_pattern() {
         let enumeration: Box<[Box<str>]> = ["1".into(), "07".into()].into();

@@ -1,10 +1,13 @@
-//! What many nodes of a model have in common, kept once.
+//! Interning: equal names and equal descriptions of a model are stored once.
+//!
+//! The model of a gateway has thousands of parameters and a few hundred distinct names, and the device has little
+//! memory.
 
 use std::hash::Hash;
 
 use rustc_hash::{FxBuildHasher, FxHashMap};
 
-/// NameInterner in one text, each written once however often it occurs. They are found by what they borrow from the files.
+/// Names side by side in one text, each written once. The map that finds them borrows its keys from the files.
 pub(super) struct NameInterner<'t> {
     text: String,
     starts: FxHashMap<&'t str, u32>,
@@ -15,7 +18,9 @@ impl<'t> NameInterner<'t> {
         NameInterner { text: String::new(), starts: FxHashMap::with_capacity_and_hasher(names, FxBuildHasher) }
     }
 
-    /// Where `name` stands in the text. Equal names, and only they, stand at the same place; but for the empty one.
+    /// Returns the offset of `name` in the text, which it appends if it is new.
+    ///
+    /// Two names have the same offset only if they are equal; the empty name is the exception.
     pub(super) fn intern(&mut self, name: &'t str) -> u32 {
         *self.starts.entry(name).or_insert_with(|| {
             let start = self.text.len() as u32;
@@ -24,12 +29,13 @@ impl<'t> NameInterner<'t> {
         })
     }
 
+    /// Returns the text to which the offsets refer.
     pub(super) fn into_text(self) -> Box<str> {
         self.text.into()
     }
 }
 
-/// Things that are numbered from 0, equal ones alike.
+/// Values numbered from 0, in which equal values have the same number.
 pub(super) struct Interner<T>(FxHashMap<T, u32>);
 
 impl<T: Eq + Hash> Interner<T> {
@@ -37,16 +43,18 @@ impl<T: Eq + Hash> Interner<T> {
         Interner(FxHashMap::with_capacity_and_hasher(things, FxBuildHasher))
     }
 
+    /// Returns the number of `thing`, which is the next free one if it is new.
     pub(super) fn intern(&mut self, thing: T) -> u32 {
         let next = self.0.len() as u32;
         *self.0.entry(thing).or_insert(next)
     }
 
-    /// The things in the order of their numbers.
+    /// Returns the values in the order of their numbers.
     pub(super) fn into_list(self) -> Box<[T]> {
         let mut things: Vec<Option<T>> = Vec::new();
         things.resize_with(self.0.len(), || None);
         self.0.into_iter().for_each(|(thing, number)| things[number as usize] = Some(thing));
-        things.into_iter().flatten().collect() // every number was given once
+        // Each number was given to one value, so `flatten` drops none.
+        things.into_iter().flatten().collect()
     }
 }

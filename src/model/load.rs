@@ -1,11 +1,12 @@
-//! From data-model files to a [`Schema`] and the [`Tree`] of the factory state; the format is that of docs/data-model.md.
+//! Loads data-model files: their texts become a [`Schema`] and the [`Tree`] of the factory state. `docs/data-model.md`
+//! describes the format.
 //!
 //! ```text
-//! texts ──Tape::read──▶ Raw, laid over each other ──SchemaBuilder──▶ Schema ──InstanceLoader──▶ Tree
+//! texts ──Tape::read──▶ Raw, overlaid in order ──SchemaBuilder──▶ Schema ──InstanceLoader──▶ Tree
 //! ```
 //!
-//! Everything is checked here, so that nothing further down meets a model that contradicts itself. An error names the
-//! file, the JSON pointer and the reason.
+//! The loader checks everything, so that no later code meets a model that contradicts itself. An error names the file,
+//! the JSON pointer and the reason.
 
 use std::rc::Rc;
 
@@ -23,34 +24,36 @@ use super::value::Value;
 use crate::json::escape;
 use crate::secret::Secret;
 
-/// What the files describe.
+/// The device that the files describe.
 #[derive(Debug)]
 pub struct Loaded {
-    /// The device from the factory.
+    /// The parameters and instances of the factory state.
     pub tree: Tree,
-    /// What only the device can do.
+    /// The commands by which the device reboots, resets itself and handles files.
     pub actions: Actions,
 }
 
-/// Loads files, a later one laid over the earlier ones, and then the factory values of the command line.
+/// Loads files, of which a later one overlays the earlier ones, and then the factory values of the configuration.
 pub fn load(files: &[ModelFile], factory_values: &[(String, Secret)]) -> Result<Loaded, LoadError> {
     let tapes: Vec<Tape<'_>> =
         files.iter().enumerate().map(|(number, file)| read(file, number)).collect::<Result<_, _>>()?;
     let mut top = Object::empty();
     for tape in &tapes {
-        let Raw::Object(object) = tape.root() else { unreachable!("`read` gives objects only") };
+        let Raw::Object(object) = tape.root() else { unreachable!("`read` returns objects only") };
         top.overlay(&object);
     }
     let (name, root, actions) = top_level(&top, files)?;
+    // The cache is dropped with this function: at run time a pattern is compiled when a value is set, which is rare.
     let patterns = PatternCache::default();
     let objects = tapes.iter().map(Tape::objects).sum();
     let schema = Rc::new(SchemaBuilder::new(name, files, objects, &patterns).build(name, &root)?);
     let mut tree = Tree::new(Rc::clone(&schema));
-    let Raw::Object(object) = root else { unreachable!("the builder takes objects only") };
+    let Raw::Object(object) = root else { unreachable!("the builder accepts objects only") };
     let location = JsonLocation { files, pointer: format!("/{name}") };
     let mut loader = InstanceLoader { schema: &schema, location, patterns: &patterns };
     let NodeKind::Object(children) = schema.node(ROOT).kind else { unreachable!("the root is an object") };
     loader.object(&object, children, tree.root_scope())?;
+    // References come last: the target may stand behind the parameter that refers to it.
     loader.references(&tree)?;
     for (path, text) in factory_values {
         set_factory_value(&mut tree, path, text.expose())?;
@@ -58,9 +61,11 @@ pub fn load(files: &[ModelFile], factory_values: &[(String, Secret)]) -> Result<
     Ok(Loaded { tree, actions })
 }
 
+/// Reads one file, whose top level must be an object.
 fn read(file: &ModelFile, number: usize) -> Result<Tape<'_>, LoadError> {
     let error = |reason: String| LoadError { file: file.name.clone(), pointer: "/".into(), reason };
     let tape = Tape::read(&file.text, number).map_err(|reason| match reason.classify() {
+        // Our own errors, such as a member given twice, in a text that is valid JSON.
         Category::Data => error(reason.to_string()),
         _ => error(format!("not JSON: {reason}")),
     })?;
@@ -70,7 +75,7 @@ fn read(file: &ModelFile, number: usize) -> Result<Tape<'_>, LoadError> {
     }
 }
 
-/// The root object with its name, and the actions.
+/// Reads the top level: returns the name of the root object, the root object, and the actions.
 fn top_level<'t>(top: &Object<'t>, files: &[ModelFile]) -> Result<(&'t str, Raw<'t>, Actions), LoadError> {
     let location = JsonLocation { files, pointer: String::new() };
     let error = |pointer: &str, reason: &str| location.error_at(top.file, pointer, reason);
@@ -97,7 +102,7 @@ fn top_level<'t>(top: &Object<'t>, files: &[ModelFile]) -> Result<(&'t str, Raw<
     }
 }
 
-/// `--set PATH=VALUE`: a value that is part of the factory state.
+/// Sets a value of `--set PATH=VALUE` or of the configuration file, which is part of the factory state.
 fn set_factory_value(tree: &mut Tree, path: &str, text: &str) -> Result<(), LoadError> {
     let error = |reason: String| LoadError { file: COMMAND_LINE.into(), pointer: path.into(), reason };
     let parameter = tree.parameter(path).map_err(|e| error(e.to_string()))?;
@@ -109,7 +114,7 @@ fn set_factory_value(tree: &mut Tree, path: &str, text: &str) -> Result<(), Load
     tree.set_value(path, value, true).map_err(|e| error(e.to_string()))
 }
 
-/// Creates the instances of the factory state.
+/// Creates the instances of the factory state and gives their parameters values.
 struct InstanceLoader<'a> {
     schema: &'a Schema,
     location: JsonLocation<'a>,
@@ -117,7 +122,7 @@ struct InstanceLoader<'a> {
 }
 
 impl InstanceLoader<'_> {
-    /// `raw` stands in the root's scope, outside every instance.
+    /// Loads the instances below an object outside every instance. Its parameters have their values from the schema.
     fn object(&mut self, raw: &Object<'_>, children: Children, scope: &mut Scope) -> Result<(), LoadError> {
         for (name, value) in raw.members() {
             let (Raw::Object(object), Some(id)) = (value, self.schema.child(children, name)) else { continue };
@@ -132,9 +137,11 @@ impl InstanceLoader<'_> {
         Ok(())
     }
 
+    /// Loads the instances of a table.
     fn table(&mut self, raw: &Object<'_>, table: &TableSpec, scope: &mut Scope) -> Result<(), LoadError> {
         let instances = raw.members().filter(|(name, _)| instance_number(name).is_some()).count();
         scope.expect_instances(table, instances);
+        // Counted one by one, so that the error names the first instance above the limit.
         let mut entries = 0;
         for (name, value) in raw.members() {
             let Some(number) = instance_number(name) else { continue };
@@ -154,6 +161,7 @@ impl InstanceLoader<'_> {
         Ok(())
     }
 
+    /// Loads one instance, or an object in it. Each member must be in the template.
     fn instance(&mut self, raw: &Object<'_>, children: Children, scope: &mut Scope) -> Result<(), LoadError> {
         for (name, value) in raw.members() {
             let outside = self.location.enter(name);
@@ -161,6 +169,7 @@ impl InstanceLoader<'_> {
                 return Err(self.error(raw.file, "", "not in the template `{i}` of this table"));
             };
             match (self.schema.node(id).kind, value) {
+                // The short form of a parameter is its value, the long form an object with the member `value`.
                 (NodeKind::Parameter { slot, spec }, Raw::Text(text)) => {
                     scope.set_factory(slot, self.value(spec, text, raw.file, "")?)
                 }
@@ -171,11 +180,7 @@ impl InstanceLoader<'_> {
                 (NodeKind::Table(table), Raw::Object(object)) => {
                     if let Some((other, _)) = object.members().find(|(name, _)| instance_number(name).is_none()) {
                         let pointer = format!("/{}", escape(other));
-                        return Err(self.error(
-                            object.file,
-                            &pointer,
-                            "only instances stand in a table of an instance",
-                        ));
+                        return Err(self.error(object.file, &pointer, "a table of an instance holds instances only"));
                     }
                     self.table(&object, &table, scope)?;
                 }
@@ -188,6 +193,7 @@ impl InstanceLoader<'_> {
         Ok(())
     }
 
+    /// Reads the long form of a parameter in an instance.
     fn long_value(&self, spec: u32, raw: &Object<'_>) -> Result<Option<Value>, LoadError> {
         let mut members = raw.members();
         match (members.next(), members.next()) {
@@ -196,7 +202,7 @@ impl InstanceLoader<'_> {
         }
     }
 
-    /// The value that a parameter of an instance has; none where it is the default of the template.
+    /// Reads the value of a parameter in an instance; `None` if it is the default of the template.
     fn value(&self, spec: u32, text: &str, file: usize, pointer: &str) -> Result<Option<Value>, LoadError> {
         let spec = self.schema.spec(spec);
         if spec.counted_table.is_some() {
@@ -204,10 +210,11 @@ impl InstanceLoader<'_> {
         }
         let value =
             spec.parse_with(text, self.patterns).map_err(|reason| self.error(file, pointer, reason.to_string()))?;
+        // Instances of the factory state are many and alike; a default takes no room in the tree.
         Ok((value != spec.default).then_some(value))
     }
 
-    /// R173: a strong reference of the factory state must have its target.
+    /// Checks that every strong reference of the factory state has its target (R173).
     fn references(&self, tree: &Tree) -> Result<(), LoadError> {
         let mut broken = None;
         tree.visit_strong_references(&mut |parameter| {
@@ -221,7 +228,8 @@ impl InstanceLoader<'_> {
         match broken {
             Some((name, text)) => {
                 let inside = name.split('.').skip(1).collect::<Vec<_>>().join("/");
-                let reason = format!("`{text}` is a strong reference to what is not there");
+                // The value may come from any file, and its place is no longer known: the last file stands for all.
+                let reason = format!("`{text}` is a strong reference to an object or parameter that is not present");
                 Err(self.error(self.location.files.len().saturating_sub(1), &format!("/{inside}"), reason))
             }
             None => Ok(()),

@@ -1,4 +1,4 @@
-//! Why a data-model file cannot be loaded, and where in it.
+//! The error of a data-model file that cannot be loaded: file, JSON pointer and reason.
 
 use std::fmt;
 
@@ -7,20 +7,20 @@ use crate::json;
 /// The text of one data-model file.
 #[derive(Clone, Debug)]
 pub struct ModelFile {
-    /// How error messages call it: its path.
+    /// The name in error messages: the path of the file.
     pub name: String,
-    /// Its content.
+    /// The content of the file.
     pub text: String,
 }
 
-/// Why files cannot be loaded.
+/// A data-model file, or a factory value, that cannot be loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoadError {
     /// The file, or `--set` for a factory value of the command line.
     pub file: String,
-    /// Where in it (RFC 6901), or the path of the parameter.
+    /// The JSON pointer into the file (RFC 6901), or the path of the parameter.
     pub pointer: String,
-    /// What is wrong there.
+    /// The reason, in words.
     pub reason: String,
 }
 
@@ -32,17 +32,17 @@ impl fmt::Display for LoadError {
 
 impl std::error::Error for LoadError {}
 
-/// What [`LoadError::file`] says for a factory value.
+/// The value of [`LoadError::file`] for a factory value of the command line.
 pub const COMMAND_LINE: &str = "--set";
 
-/// Where the loader is, for error messages.
+/// The position of the loader in the files, for error messages.
 pub(super) struct JsonLocation<'a> {
     pub(super) files: &'a [ModelFile],
     pub(super) pointer: String,
 }
 
 impl JsonLocation<'_> {
-    /// Goes down to a member; gives what [`JsonLocation::leave`] needs.
+    /// Extends the pointer by a member. Returns the length that [`JsonLocation::leave`] restores.
     pub(super) fn enter(&mut self, name: &str) -> usize {
         let outside = self.pointer.len();
         self.pointer.push('/');
@@ -50,14 +50,16 @@ impl JsonLocation<'_> {
         outside
     }
 
-    /// Comes back up.
+    /// Shortens the pointer to the length that [`JsonLocation::enter`] returned.
     pub(super) fn leave(&mut self, outside: usize) {
         self.pointer.truncate(outside);
     }
 
+    /// Returns the error at `pointer` below this position, in the file of this number.
     pub(super) fn error_at(&self, file: usize, pointer: &str, reason: impl Into<String>) -> LoadError {
         let file = self.files.get(file).map_or("data model", |file| &file.name);
         let pointer = format!("{}{pointer}", self.pointer);
+        // The pointer to the whole document is empty (RFC 6901 §5), which a message would not show.
         LoadError {
             file: file.into(),
             pointer: if pointer.is_empty() { "/".into() } else { pointer },

@@ -1,8 +1,9 @@
-//! The data model of the device: what may be there, what is there, and how it changes. Knows neither XML nor CWMP.
+//! The data model of the device: its schema, its instances and values, and changes of these. It knows neither XML nor
+//! CWMP.
 //!
 //! ```text
-//! files ──raw──load──build──▶ Schema (what may be there)
-//!                        └──▶ Tree   (what is there) ◀──apply── Change ◀──check── RPC, control socket
+//! files ──raw──load──build──▶ Schema  (names, types, access, facets)
+//!                        └──▶ Tree    (instances and values) ◀──apply── Change ◀──check── RPC, control socket
 //! ```
 
 pub mod actions;

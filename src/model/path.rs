@@ -6,34 +6,37 @@ use std::fmt;
 pub const MAX_LENGTH: usize = 256;
 
 /// A well-formed name: a full parameter name (`Device.A.B`) or a partial path (`Device.A.`, or the empty string for the
-/// whole tree). Whether something stands there is for [`Tree`](super::tree::Tree) to say.
+/// whole tree). A [`Tree`](super::tree::Tree) decides if a parameter or object of that name is present.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Path<'a>(&'a str);
 
 impl<'a> Path<'a> {
-    /// Checks length and syntax, and refuses the addressing modes that this CPE does not support.
+    /// Checks length and syntax, and rejects the addressing modes that this CPE does not support: aliases (R317) and
+    /// instance wildcards (R322).
     pub fn parse(text: &'a str) -> Result<Path<'a>, PathError> {
+        // The limit counts characters. Names are ASCII as a rule, so the bytes decide without a pass over the text.
         if text.len() > MAX_LENGTH && text.chars().count() > MAX_LENGTH {
             return Err(PathError::TooLong);
         }
         let names = text.strip_suffix('.').unwrap_or(text);
+        // The empty path has no segment to check; `split` would yield one empty segment and reject it.
         if !text.is_empty() {
             names.split('.').try_for_each(check_segment)?;
         }
         Ok(Path(text))
     }
 
-    /// Whether the name stands for a part of the tree rather than for one parameter.
+    /// Returns true if the name stands for a part of the tree rather than for one parameter.
     pub fn is_partial(&self) -> bool {
         self.0.is_empty() || self.0.ends_with('.')
     }
 
-    /// The name as it was written.
+    /// Returns the name as it was written.
     pub fn as_str(&self) -> &'a str {
         self.0
     }
 
-    /// The node names in order; none for the empty path.
+    /// Returns the node names in order, without the dot at the end. The empty path has none.
     pub(super) fn segments(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         let names = self.0.strip_suffix('.').unwrap_or(self.0);
         names.split('.').filter(|segment| !segment.is_empty())
@@ -42,10 +45,12 @@ impl<'a> Path<'a> {
 
 fn check_segment(segment: &str) -> Result<(), PathError> {
     if segment.starts_with('[') {
-        return Err(PathError::AliasUnsupported); // R317: without alias support they are invalid names
+        // R317: a CPE without alias support answers such a path with fault 9005, as any invalid name.
+        return Err(PathError::AliasUnsupported);
     }
     if segment == "*" {
-        return Err(PathError::WildcardUnsupported); // R322
+        // R322: a CPE without instance wildcards answers them with fault 9005.
+        return Err(PathError::WildcardUnsupported);
     }
     if instance_number(segment).is_some() || is_name(segment) {
         return Ok(());
@@ -53,40 +58,41 @@ fn check_segment(segment: &str) -> Result<(), PathError> {
     Err(PathError::Syntax)
 }
 
-/// Whether `text` may name an object or a parameter: a letter or `_`, then letters, digits, `_` and `-`.
+/// Returns true if `text` may name an object or a parameter: a letter or `_`, then letters, digits, `_` and `-`.
 pub(super) fn is_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }
 
-/// The instance number that `text` writes: 1 or greater, without leading zeros.
+/// Returns the instance number that `text` writes: 1 or greater, without leading zeros.
 pub(super) fn instance_number(text: &str) -> Option<u32> {
+    // A leading zero would give one instance two names.
     if text.starts_with(|c: char| ('1'..='9').contains(&c)) && text.bytes().all(|b| b.is_ascii_digit()) {
         return text.parse().ok();
     }
     None
 }
 
-/// Why a name cannot be used. It becomes a CWMP fault in `cwmp::rpc` and nowhere else.
+/// The reason why a name cannot be used. It becomes a CWMP fault in `cwmp::rpc` and nowhere else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PathError {
     /// More than 256 characters.
     TooLong,
-    /// Not a sequence of names and instance numbers separated by dots.
+    /// The text is not a sequence of names and instance numbers separated by dots.
     Syntax,
     /// `[alias]` in place of an instance number.
     AliasUnsupported,
     /// `*` in place of an instance number.
     WildcardUnsupported,
-    /// Nothing of that name is present.
+    /// No parameter or object of that name is present.
     Unknown,
     /// A partial path where a full parameter name is needed.
     NotAParameter,
     /// A full parameter name where only a partial path makes sense.
     NotAnObject,
-    /// An object, but not a table to which instances can be added.
+    /// The object is no table to which instances can be added.
     NotCreatable,
-    /// An object, but not an instance that can be deleted.
+    /// The object is no instance that can be deleted.
     NotDeletable,
     /// The table is full (`maxEntries`, or no instance number is left).
     TableFull,

@@ -1,12 +1,12 @@
-//! Data-model files as they were written: JSON in the order of the file, before it has a meaning.
+//! Raw values: the JSON of the data-model files in the order of the file, not yet interpreted.
 //!
 //! ```text
-//! text ──Tape::read──▶ tokens side by side ◀──looks into── Raw (copied only where files are laid over each other)
+//! text ──Tape::read──▶ tokens side by side ◀──refers to── Raw (copied only where a file overlays another)
 //! ```
 //!
-//! A gateway has little memory, and what stands in the heap between longer-lived things is never given back to the
-//! system. So a file becomes one vector of small tokens that goes as a whole, the texts are borrowed from the file, and
-//! no node is allocated for itself.
+//! A gateway has little memory, and the allocator never returns memory to the system if it lies between longer-lived
+//! blocks of the heap. So a file becomes one vector of small tokens that is freed as a whole, texts are borrowed from
+//! the file, and no node has an allocation of its own.
 
 use std::rc::Rc;
 
@@ -18,10 +18,10 @@ mod tape;
 pub(crate) use tape::MMAP_THRESHOLD;
 pub(super) use tape::Tape;
 
-/// Few objects have more members.
+/// The room for the members of an object that is copied; few have more.
 const USUAL_MEMBERS: usize = 8;
 
-/// A JSON value.
+/// A JSON value of a file, or of several files that overlay each other.
 #[derive(Clone, Debug)]
 pub(super) enum Raw<'t> {
     Null,
@@ -32,44 +32,46 @@ pub(super) enum Raw<'t> {
     Object(Object<'t>),
 }
 
-/// A JSON number.
+/// A JSON number. The format has no member that is a fraction, so that its value is not kept.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Number {
     Integer(i128),
     Fraction,
 }
 
-/// The items of a list.
+/// The items of a JSON list.
 #[derive(Clone, Debug)]
 pub(super) struct List<'t>(Span<'t>);
 
 impl<'t> List<'t> {
+    /// Returns the items in the order of the file.
     pub(super) fn items(&self) -> impl Iterator<Item = Raw<'t>> + use<'t> {
         let mut span = self.0;
         std::iter::from_fn(move || span.next_value())
     }
 }
 
-/// The members of an object, in the order of the file.
+/// The members of a JSON object, in the order of the file.
 #[derive(Clone, Debug)]
 pub(super) struct Object<'t> {
-    /// The last file that wrote something here, for error messages.
+    /// The number of the last file that has this object, for error messages.
     pub(super) file: usize,
     members: Members<'t>,
 }
 
+/// The members of an object and the place where they are kept.
 #[derive(Clone, Debug)]
 enum Members<'t> {
-    /// As a file has them.
+    /// The tokens of one file.
     Read(Span<'t>),
-    /// In a list of their own, with what other files laid over them.
+    /// A list of their own, which has the members of several files.
     Merged(Rc<Vec<(&'t str, Raw<'t>)>>),
 }
 
 impl<'t> Raw<'t> {
-    /// Lays `over` on this value: objects member by member, anything else is replaced.
+    /// Overlays this value with `over`: objects member by member, any other value is replaced.
     ///
-    /// A plain text laid over an object is its `value` (the short form of an instance's parameter).
+    /// A text that overlays an object is its member `value`: the short form of a parameter.
     fn overlay(&mut self, over: Raw<'t>) {
         match (self, over) {
             (Raw::Object(base), Raw::Object(over)) => base.overlay(&over),
@@ -78,6 +80,7 @@ impl<'t> Raw<'t> {
         }
     }
 
+    /// Returns the JSON type, for error messages.
     pub(super) fn json_type(&self) -> JsonType {
         match self {
             Raw::Null => JsonType::Null,
@@ -91,11 +94,12 @@ impl<'t> Raw<'t> {
 }
 
 impl<'t> Object<'t> {
-    /// An object without members, on which files can be laid.
+    /// Creates an object without members, for files to overlay.
     pub(super) fn empty() -> Object<'t> {
         Object { file: 0, members: Members::Merged(Rc::default()) }
     }
 
+    /// Returns the members in the order of the file; those that an overlay adds come last.
     pub(super) fn members(&self) -> impl Iterator<Item = (&'t str, Raw<'t>)> + use<'t> {
         let mut members = self.members.clone();
         let mut at = 0;
@@ -108,6 +112,7 @@ impl<'t> Object<'t> {
         })
     }
 
+    /// Returns the member of this name.
     pub(super) fn get(&self, name: &str) -> Option<Raw<'t>> {
         match &self.members {
             Members::Read(span) => span.find(name),
@@ -115,14 +120,15 @@ impl<'t> Object<'t> {
         }
     }
 
-    /// The same with its members side by side, for one that is asked for many of them.
+    /// Returns this object with its members in a list. [`Object::get`] on the tokens of a file skips over every value
+    /// before the member, which is slow if many members are read.
     pub(super) fn collected(&self) -> Object<'t> {
         let mut collected = self.clone();
         collected.merged();
         collected
     }
 
-    /// Lays another object on this one: nodes member by member, what describes a node is replaced.
+    /// Overlays this object with another: nodes member by member; a member that describes a node is replaced.
     pub(super) fn overlay(&mut self, over: &Object<'t>) {
         self.file = over.file;
         over.members().for_each(|(name, value)| self.overlay_member(name, value));
@@ -131,26 +137,28 @@ impl<'t> Object<'t> {
     fn overlay_member(&mut self, name: &'t str, value: Raw<'t>) {
         let merged = self.merged();
         match merged.iter_mut().find(|(n, _)| *n == name) {
+            // A list such as `enum` is replaced as a whole, since an overlay could not remove an item otherwise.
             Some((_, below)) if is_node(name) => below.overlay(value),
             Some((_, below)) => *below = value,
             None => merged.push((name, value)),
         }
     }
 
-    /// The members as a list of their own.
+    /// Returns the members as a list, to which it copies the tokens of a file.
     fn merged(&mut self) -> &mut Vec<(&'t str, Raw<'t>)> {
         if let Members::Read(_) = self.members {
             let mut merged = Vec::with_capacity(USUAL_MEMBERS);
             merged.extend(self.members());
             self.members = Members::Merged(Rc::new(merged));
         }
-        let Members::Merged(merged) = &mut self.members else { unreachable!("they were just made one") };
+        // The list is shared with clones of this object until one of them is changed.
+        let Members::Merged(merged) = &mut self.members else { unreachable!("the members were just merged") };
         Rc::make_mut(merged)
     }
 }
 
-/// Whether a member's name is that of a node (`Hosts`, `{i}`, `12`) rather than a word that describes one (`type`).
-/// The actions of a device are laid over each other like nodes.
+/// Returns true if a member's name is that of a node (`Hosts`, `{i}`, `12`) rather than a word that describes one
+/// (`type`). The actions of a device overlay each other as nodes do.
 pub(super) fn is_node(name: &str) -> bool {
     !name.starts_with(|c: char| c.is_ascii_lowercase()) || matches!(name, "actions" | "download" | "upload")
 }

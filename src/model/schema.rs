@@ -1,9 +1,9 @@
-//! What the data-model files say of every node, without any instance: names, types, access, facets.
+//! The schema: the description of every node by the data-model files, without any instance.
 //!
 //! ```text
-//! Schema ── nodes: one for each object, table and parameter; a node's children stand side by side
-//!        ├─ specs: what describes a parameter, shared by those that are alike
-//!        └─ scopes: what an instance of a table (or the root) holds outside tables of its own
+//! Schema ── nodes: one for each object, table and parameter; the children of a node are consecutive
+//!        ├─ specs: the descriptions of parameters, shared by parameters with equal descriptions
+//!        └─ scopes: the number of values and tables in the root and in an instance of each table
 //! ```
 //!
 //! A *scope* is the root or an instance of a table, with everything below it that is not in a further table. Each
@@ -29,10 +29,10 @@ pub struct Schema {
 /// The number of a node.
 pub(super) type NodeId = u32;
 
-/// The root object is the first node.
+/// The number of the root object, which is the first node.
 pub(super) const ROOT: NodeId = 0;
 
-/// Children of a node: consecutive nodes.
+/// The children of a node, which are consecutive nodes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Children {
     pub(super) first: NodeId,
@@ -45,79 +45,87 @@ impl Children {
     }
 }
 
-/// What some walks look for.
+/// Flags of the parameters in a part of the schema, so that a walk for some of them skips the other parts.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Contains {
-    /// A parameter that is sent in every Inform.
+    /// True if a parameter in it is sent in every Inform (R103 to R105).
     pub(super) inform: bool,
-    /// A strong reference (R173).
+    /// True if a parameter in it is a strong reference (R173).
     pub(super) strong_reference: bool,
 }
 
+/// An object, table or parameter.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Node {
+    // The name is a range of `Schema::names`: 6 bytes instead of a string with an allocation for each node.
     pub(super) name_start: u32,
     pub(super) name_length: u16,
-    /// What there is in here, so that a walk that looks for that need not visit the others.
+    /// The flags of the node and everything below it.
     pub(super) contains: Contains,
     pub(super) kind: NodeKind,
 }
 
+/// The kind of a node.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum NodeKind {
+    /// An object with one instance only.
     Object(Children),
+    /// An object with any number of instances.
     Table(TableSpec),
+    /// A parameter: its slot in the scope, and the index of its description.
     Parameter { slot: u32, spec: u32 },
 }
 
+/// The description of a table.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TableSpec {
     /// The nodes of the template `{i}`.
     pub(super) children: Children,
-    /// Index among the tables of the scope that this table stands in.
+    /// The index among the tables of the scope to which this table belongs.
     pub(super) index: u32,
-    /// What an instance holds.
+    /// The index of the scope that an instance is.
     pub(super) scope: u32,
-    /// Whether instances may be added and deleted.
+    /// True if instances may be added and deleted.
     pub(super) writable: bool,
-    /// Most instances; `u32::MAX` where nothing is said.
+    /// The most instances; `u32::MAX` without `maxEntries` in the file.
     pub(super) max_entries: u32,
 }
 
-/// How many values and tables a scope holds.
+/// The number of values and tables that a scope holds.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ScopeSize {
     pub(super) slots: u32,
     pub(super) tables: u32,
 }
 
-/// The description of a parameter, or of many alike.
+/// The description of a parameter, shared by all parameters with an equal one.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct Spec {
-    /// Its type; of the items where it is a list.
+    /// The type of the value; of a list, the type of its items.
     pub kind: Type,
-    /// Whether the ACS may set it.
+    /// True if the ACS may set the parameter.
     pub writable: bool,
-    /// Whether it reads back as the null value (R175).
+    /// True if the ACS reads the null value instead of the value (R175).
     pub hidden: bool,
-    /// Whether it is sent in every Inform (R103 to R105).
+    /// True if every Inform carries the parameter (R103 to R105).
     pub inform: bool,
-    /// Its rule for active notification.
+    /// The rule for active notification (R201, R202).
     pub active_notify: ActiveNotify,
-    /// The value that a new instance, or the device from the factory, has.
+    /// The value in a new instance, and in the factory state of the device (R215).
     pub default: Value,
+    /// The index of the table whose instances are the value, for a parameter such as `HostNumberOfEntries`.
     pub(super) counted_table: Option<u32>,
     pub(super) facets: Option<Rc<Facets>>,
     pub(super) reference: Option<Rc<Reference>>,
 }
 
 impl Spec {
-    /// Reads a literal and holds it against the facets.
+    /// Reads a literal and checks it against the type and the facets.
     pub fn parse(&self, text: &str) -> Result<Value, ValueError> {
         self.parse_with(text, &PatternCache::default())
     }
 
-    /// As [`Spec::parse`], with patterns that may have been compiled before.
+    /// Reads a literal as [`Spec::parse`] does, with a cache of compiled patterns.
     pub(super) fn parse_with(&self, text: &str, patterns: &PatternCache) -> Result<Value, ValueError> {
         match &self.facets {
             Some(facets) => facets.parse(self.kind, text, patterns),
@@ -125,28 +133,28 @@ impl Spec {
         }
     }
 
-    /// Whether values are comma-separated lists.
+    /// Returns true if values are comma-separated lists.
     pub fn is_list(&self) -> bool {
         self.facets.as_ref().is_some_and(|facets| facets.list)
     }
 
-    /// Whether values are paths of objects or parameters.
+    /// Returns true if values are paths of objects or parameters.
     pub fn is_reference(&self) -> bool {
         self.reference.is_some()
     }
 
-    /// The type of the whole value on the wire: a list is a string.
+    /// Returns the type of the whole value in an envelope: a list is a string.
     pub fn wire_type(&self) -> Type {
         if self.is_list() { Type::String } else { self.kind }
     }
 }
 
-/// A parameter whose value is the path of an object or parameter (R173).
+/// The rule for a parameter whose value is the path of an object or parameter (R173).
 #[derive(Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Reference {
-    /// Whether the target must exist.
+    /// True if the target must be present.
     pub(super) strong: bool,
-    /// The tables whose instances it may name, with `{i}` for numbers. Empty: anything.
+    /// The tables whose instances the value may name, with `{i}` for numbers; empty if it may name any object.
     pub(super) targets: Box<[Box<str>]>,
 }
 
@@ -166,10 +174,11 @@ impl Schema {
     }
 
     pub(super) fn child(&self, children: Children, name: &str) -> Option<NodeId> {
+        // Objects have a dozen children as a rule: a search through them needs no map.
         children.range().find(|&id| self.name(id) == name)
     }
 
-    /// The table, by its index in the scope, whose instances a node counts.
+    /// Returns the index in the scope of the table whose instances a node counts.
     pub(super) fn counted_table(&self, id: NodeId) -> Option<u32> {
         match self.node(id).kind {
             NodeKind::Parameter { spec, .. } => self.spec(spec).counted_table,
@@ -177,7 +186,7 @@ impl Schema {
         }
     }
 
-    /// How many parameters the files describe; those of a table's template count once.
+    /// Returns the number of parameters that the files describe. A parameter of a table's template counts once.
     pub fn parameter_count(&self) -> usize {
         self.nodes.iter().filter(|node| matches!(node.kind, NodeKind::Parameter { .. })).count()
     }

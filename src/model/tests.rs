@@ -1,4 +1,4 @@
-//! The model as its callers use it: files in, values out.
+//! Tests of the model as its callers use it: from data-model files to values, names and changes.
 
 use super::actions::SigningKey;
 use super::change::Change;
@@ -69,7 +69,8 @@ fn values_are_read_in_the_order_of_the_file() {
         ]
     );
     assert_eq!(values(&tree, "").unwrap(), values(&tree, "Device.").unwrap());
-    assert_eq!(values(&tree, "Device.Hosts.Host.7.Address.").unwrap(), [""; 0]); // R179
+    // R179: an object without parameters is an empty list, not a fault.
+    assert_eq!(values(&tree, "Device.Hosts.Host.7.Address.").unwrap(), [""; 0]);
     assert_eq!(values(&tree, "Device.ManagementServer.Password").unwrap(), ["Device.ManagementServer.Password="]); // R175
     assert_eq!(tree.get("Device.ManagementServer.Password").unwrap().as_str(), "secret");
 }
@@ -77,7 +78,7 @@ fn values_are_read_in_the_order_of_the_file() {
 #[test]
 fn a_name_must_say_whether_it_is_an_object() {
     let tree = gateway();
-    // R180
+    // R180: the dot belongs to the name of an object, and only to that.
     for wrong in
         ["Device", "Device.Hosts", "Device.ManagementServer.URL.", "Device.Hosts.Host.2.", "Device.Nothing", "Root."]
     {
@@ -145,7 +146,7 @@ fn a_strong_reference_needs_its_target() {
     assert_eq!(tree.check_set(name, DeclaredType::Any, "Device.Hosts"), broken);
 }
 
-/// A table may be written with and without `{i}` at its end.
+/// The targets of a reference may be written with and without `{i}` at their end.
 #[test]
 fn the_targets_of_a_reference() {
     for targets in ["Device.T.", "Device.T.{i}.", "Device.T.{i}.U.", "Device.T.{i}.U.{i}."] {
@@ -161,7 +162,7 @@ fn the_targets_of_a_reference() {
     }
 }
 
-/// R173: what goes takes the strong references to it along, the weak ones stay.
+/// R173: deleting a target clears the strong references to it and leaves the weak ones.
 #[test]
 fn references_to_what_is_deleted() {
     const MODEL: &str = r#"{ "Device": {

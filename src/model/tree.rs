@@ -1,12 +1,17 @@
-//! The instances and values that are present, in memory.
+//! The tree: the instances and values that are present, in memory.
 //!
 //! ```text
-//! Tree ── root: Scope ── values   one a parameter, where it differs from the schema's default
-//!                     ├─ tables   one a table: its instances, each with a Scope of its own
+//! Tree ── root: Scope ── values      one for each parameter, if it differs from the default of the schema
+//!                     ├─ tables      one for each table: its instances, each with a Scope of its own
 //!                     └─ attributes, changed: sparse, by slot
 //! ```
 //!
-//! Everything here is done in memory and at once; [`transaction`](super::transaction) decides what may be done.
+//! | file | part |
+//! |---|---|
+//! | `read.rs` | values and names, in the order of the data model |
+//! | `check.rs` | decides if a change from outside is valid, without making it |
+//! | `apply.rs` | makes a change that was decided |
+//! | `difference.rs` | the changes that lead from the factory state to this one |
 
 use std::rc::Rc;
 
@@ -25,7 +30,7 @@ mod walk;
 pub use check::{DeclaredType, SetError};
 pub use parameter::Parameter;
 
-/// The data model of this device as it is now.
+/// The data model of this device with its present instances and values.
 #[derive(Clone, Debug)]
 pub struct Tree {
     schema: Rc<Schema>,
@@ -35,36 +40,38 @@ pub struct Tree {
 /// The values and tables of the root or of one instance.
 #[derive(Clone, Debug)]
 pub(super) struct Scope {
-    /// By slot; `None` where the value is the schema's default.
+    /// The values by slot; `None` stands for the default of the schema, so that most parameters cost no allocation.
     values: Box<[Option<Value>]>,
     tables: Box<[Table]>,
-    /// Slots whose value is not the factory's, ascending.
+    /// The slots whose value was changed since the factory state, ascending.
     changed: Vec<u32>,
-    /// Slots whose attributes are not the default, ascending.
+    /// The slots whose attributes were set, ascending.
     attributes: Vec<(u32, Attributes)>,
 }
 
+/// The instances of one table.
 #[derive(Clone, Debug, Default)]
 struct Table {
-    /// Ascending by number.
+    /// The instances, ascending by number.
     instances: Vec<Instance>,
-    /// The greatest number ever given: numbers are not used again (R218).
+    /// The greatest instance number ever used. Numbers are not used again (R218).
     last: u32,
-    /// Instances of the factory state that were deleted.
+    /// The numbers of the instances of the factory state that were deleted.
     deleted: Vec<u32>,
 }
 
+/// An instance of a table.
 #[derive(Clone, Debug)]
 struct Instance {
     number: u32,
-    /// Whether it is part of the factory state.
+    /// True if the instance is part of the factory state.
     factory: bool,
     scope: Scope,
 }
 
-/// What a path names.
+/// The node that a path names.
 pub(super) enum Located<'t> {
-    /// The empty path.
+    /// The empty path names the whole tree.
     WholeTree,
     Object(Children, &'t Scope),
     Table(TableSpec, &'t Scope),
@@ -72,39 +79,42 @@ pub(super) enum Located<'t> {
     Parameter(NodeId, &'t Scope),
 }
 
-/// Steps from the root to a scope: index of a table, number of the instance.
+/// The steps from the root to a scope: the index of a table and the number of an instance for each.
 type Steps = Vec<(u32, u32)>;
 
 impl Tree {
-    /// A tree without instances, every parameter at its default.
+    /// Creates a tree without instances, with every parameter at its default.
     pub(super) fn new(schema: Rc<Schema>) -> Tree {
         let root = Scope::new(&schema, 0);
         Tree { schema, root }
     }
 
-    /// The description that this tree follows.
+    /// Returns the schema of this tree.
     pub fn schema(&self) -> &Schema {
         &self.schema
     }
 
-    /// `Device` or `InternetGatewayDevice`.
+    /// Returns the name of the root object: `Device` or `InternetGatewayDevice`.
     pub fn root_name(&self) -> &str {
         self.schema.name(ROOT)
     }
 
-    /// What is outside every instance, for the loader.
+    /// Returns the scope outside every instance, for the loader.
     pub(super) fn root_scope(&mut self) -> &mut Scope {
         &mut self.root
     }
 
+    /// Finds the node that a path names. Names that do not fit are `PathError::Unknown` (R180, R189).
     pub(super) fn locate(&self, path: &Path<'_>) -> Result<Located<'_>, PathError> {
         self.locate_with_steps(path).map(|(located, _)| located)
     }
 
+    /// Finds the node that a path names, and the steps by which [`Tree::scope_mut`] finds its scope again.
     fn locate_with_steps(&self, path: &Path<'_>) -> Result<(Located<'_>, Steps), PathError> {
         let mut steps = Steps::new();
         let mut segments = path.segments();
         match segments.next() {
+            // The empty path (R178, R185).
             None => return Ok((Located::WholeTree, steps)),
             Some(root) if root != self.root_name() => return Err(PathError::Unknown),
             Some(_) => {}
@@ -131,9 +141,10 @@ impl Tree {
             };
         }
         match located {
-            Located::Parameter(..) if path.is_partial() => Err(PathError::Unknown), // R180: "Device.X.P." names nothing
+            // R180: the dot belongs to an object. `Device.X.P.` of a parameter and `Device.X` of an object are unknown.
+            Located::Parameter(..) if path.is_partial() => Err(PathError::Unknown),
             Located::Parameter(..) => Ok((located, steps)),
-            _ if !path.is_partial() => Err(PathError::Unknown), // R180: an object without its dot names nothing
+            _ if !path.is_partial() => Err(PathError::Unknown),
             _ => Ok((located, steps)),
         }
     }
@@ -141,16 +152,16 @@ impl Tree {
 
 impl Scope {
     fn new(schema: &Schema, scope: u32) -> Scope {
-        let shape = schema.scopes[scope as usize];
+        let size = schema.scopes[scope as usize];
         Scope {
-            values: vec![None; shape.slots as usize].into(),
-            tables: vec![Table::default(); shape.tables as usize].into(),
+            values: vec![None; size.slots as usize].into(),
+            tables: vec![Table::default(); size.tables as usize].into(),
             changed: Vec::new(),
             attributes: Vec::new(),
         }
     }
 
-    /// Instance `number` of a table, created where it is not there.
+    /// Returns instance `number` of a table, which it creates if it is not present.
     fn instance(&mut self, schema: &Schema, table: &TableSpec, number: u32, factory: bool) -> &mut Scope {
         let Table { instances, last, .. } = &mut self.tables[table.index as usize];
         let at = instances.binary_search_by_key(&number, |instance| instance.number).unwrap_or_else(|at| {
@@ -161,24 +172,25 @@ impl Scope {
         &mut instances[at].scope
     }
 
-    /// Makes room for so many instances and no more; few tables get others later.
+    /// Reserves room for exactly this number of instances.
     pub(super) fn expect_instances(&mut self, table: &TableSpec, instances: usize) {
+        // `reserve` would double the room, and most tables get no other instance later.
         self.tables[table.index as usize].instances.reserve_exact(instances);
     }
 
-    /// An instance of the factory state, created where it is not there.
+    /// Returns an instance of the factory state, which it creates if it is not present.
     pub(super) fn factory_instance(&mut self, schema: &Schema, table: &TableSpec, number: u32) -> &mut Scope {
         self.instance(schema, table, number, true)
     }
 
-    /// Gives a parameter of the factory state a value of its own, where there is one.
+    /// Gives a parameter its factory value; `None` leaves it at the default of the schema.
     pub(super) fn set_factory(&mut self, slot: u32, value: Option<Value>) {
         if value.is_some() {
             self.values[slot as usize] = value;
         }
     }
 
-    /// The attributes that were set, where any were.
+    /// Returns the attributes of a slot, if any were set.
     fn attributes(&self, slot: u32) -> Option<Attributes> {
         let at = self.attributes.binary_search_by_key(&slot, |(slot, _)| *slot).ok()?;
         Some(self.attributes[at].1)
@@ -186,6 +198,7 @@ impl Scope {
 }
 
 impl Table {
+    // Tables have few instances and are searched more often than changed: a sorted vector is smaller than a map.
     fn position(&self, number: u32) -> Option<usize> {
         self.instances.binary_search_by_key(&number, |instance| instance.number).ok()
     }
@@ -194,6 +207,7 @@ impl Table {
         self.position(number).map(|at| &self.instances[at])
     }
 
+    /// Returns the number of instances of the factory state, deleted ones included.
     fn factory_instances(&self) -> usize {
         self.instances.iter().filter(|instance| instance.factory).count() + self.deleted.len()
     }

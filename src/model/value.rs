@@ -1,4 +1,4 @@
-//! Typed values: the CWMP data types (R323 to R332), the literals that write them, and what a value must meet.
+//! Typed values: the CWMP data types and the literals that write them (R323 to R332).
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use super::date_time::DateTime;
 /// A CWMP data type (TR-106 A7, Appendix I).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Type {
-    /// Characters, white space kept.
+    /// Characters; white space is kept.
     String,
     /// 32 bits, signed.
     Int,
@@ -20,7 +20,7 @@ pub enum Type {
     Long,
     /// 64 bits, unsigned.
     UnsignedLong,
-    /// `true` or `false`; `1` and `0` are taken too.
+    /// `true` or `false`; `1` and `0` are accepted as well (R323).
     Boolean,
     /// An instant or a time since boot.
     DateTime,
@@ -33,6 +33,7 @@ pub enum Type {
 }
 
 impl Type {
+    // In the order of the variants, since `name` uses a variant as the index.
     const NAMES: [(&'static str, Type); 10] = [
         ("string", Type::String),
         ("int", Type::Int),
@@ -46,17 +47,17 @@ impl Type {
         ("decimal", Type::Decimal),
     ];
 
-    /// The name in a data-model file, such as `unsignedInt`.
+    /// Returns the name in a data-model file, such as `unsignedInt`.
     pub fn name(self) -> &'static str {
         Type::NAMES[self as usize].0
     }
 
-    /// The type that a data-model file names so.
+    /// Returns the type of this name in a data-model file.
     pub fn from_name(name: &str) -> Option<Type> {
         Type::NAMES.iter().find(|(n, _)| *n == name).map(|(_, t)| *t)
     }
 
-    /// The value of a parameter that has none.
+    /// Returns the null value, which a parameter has if the model gives it no value.
     pub fn null(self) -> Value {
         match self {
             Type::String | Type::Base64 | Type::HexBinary => Value::Text("".into()),
@@ -68,7 +69,7 @@ impl Type {
         }
     }
 
-    /// What a hidden parameter reads as: null, which in a signed number is -1 (R175).
+    /// Returns the value that an ACS reads from a hidden parameter: the null value, but -1 for a signed number (R175).
     pub fn hidden_value(self) -> Value {
         match self {
             Type::Int | Type::Long => Value::Int(-1),
@@ -76,10 +77,12 @@ impl Type {
         }
     }
 
-    /// Reads a literal of this type. Text that is none, or is out of the type's range, is fault 9007.
+    /// Reads a literal of this type. A text that is no such literal, or is out of the range of the type, is an error,
+    /// which the ACS sees as fault 9007 (R324).
     pub fn parse(self, text: &str) -> Result<Value, ValueError> {
         let literal = || ValueError::Literal(self);
-        let collapsed = text.trim_matches([' ', '\t', '\r', '\n']); // whiteSpace=collapse of XML Schema
+        // XML Schema collapses white space in every type but `string`; a pretty-printed envelope has some around values.
+        let collapsed = text.trim_matches([' ', '\t', '\r', '\n']);
         match self {
             Type::String => Ok(Value::Text(text.into())),
             Type::Int => integer(self, collapsed, i32::MIN.into(), i32::MAX.into()).map(|n| Value::Int(n as i64)),
@@ -87,12 +90,14 @@ impl Type {
             Type::UnsignedInt => integer(self, collapsed, 0, u32::MAX.into()).map(|n| Value::Unsigned(n as u64)),
             Type::UnsignedLong => integer(self, collapsed, 0, u64::MAX.into()).map(|n| Value::Unsigned(n as u64)),
             Type::Boolean => match collapsed {
-                "1" | "true" => Ok(Value::Boolean(true)), // R323
+                // R323: both spellings are literals; `Display` always writes the word.
+                "1" | "true" => Ok(Value::Boolean(true)),
                 "0" | "false" => Ok(Value::Boolean(false)),
                 _ => Err(literal()),
             },
             Type::DateTime => DateTime::parse(collapsed).map(Value::DateTime).ok_or_else(literal),
             Type::Base64 => {
+                // RFC 2045 allows line breaks within the digits, which the decoder does not.
                 let text: String = collapsed.chars().filter(|c| !c.is_ascii_whitespace()).collect();
                 BASE64.decode(&text).map_err(|_| literal())?;
                 Ok(Value::Text(text.into()))
@@ -108,18 +113,21 @@ impl Type {
     }
 }
 
+/// Reads a whole number from `min` to `max`.
 fn integer(kind: Type, text: &str, min: i128, max: i128) -> Result<i128, ValueError> {
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
     if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return Err(ValueError::Literal(kind));
     }
+    // 128 bits hold every number of the 64-bit types; a longer row of digits is out of range as well (R324).
     match text.parse::<i128>() {
         Ok(n) if (min..=max).contains(&n) => Ok(n),
-        _ => Err(ValueError::Range { min: Some(min), max: Some(max) }), // R324
+        _ => Err(ValueError::Range { min: Some(min), max: Some(max) }),
     }
 }
 
 fn is_decimal(text: &str) -> bool {
+    // XML Schema allows `5.` and `.5`, but no exponent and no lone dot.
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
     !(whole.is_empty() && fraction.is_empty()) && whole.bytes().chain(fraction.bytes()).all(|b| b.is_ascii_digit())
@@ -128,7 +136,7 @@ fn is_decimal(text: &str) -> bool {
 /// A value of a parameter. `Display` writes the CWMP literal, unescaped.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Value {
-    /// `string`, `base64`, `hexBinary`, `decimal`: the literal, so that it reads back just as it was set.
+    /// `string`, `base64`, `hexBinary` or `decimal`: the literal, so that it reads back exactly as it was set.
     Text(Box<str>),
     /// `int` and `long`.
     Int(i64),
@@ -141,7 +149,7 @@ pub enum Value {
 }
 
 impl Value {
-    /// The text of a `string`; empty for every other type.
+    /// Returns the text of a [`Value::Text`]; empty for every other variant.
     pub fn as_str(&self) -> &str {
         match self {
             Value::Text(text) => text,
@@ -149,7 +157,7 @@ impl Value {
         }
     }
 
-    /// A number of either sign, where this is one.
+    /// Returns the number of a [`Value::Int`] or [`Value::Unsigned`].
     pub fn as_number(&self) -> Option<i128> {
         match self {
             Value::Int(n) => Some((*n).into()),
@@ -171,17 +179,17 @@ impl fmt::Display for Value {
     }
 }
 
-/// Why a value cannot be set. It becomes a CWMP fault in `cwmp::rpc` and nowhere else.
+/// The reason why a value cannot be set. It becomes a CWMP fault in `cwmp::rpc` and nowhere else.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ValueError {
-    /// The `xsi:type` does not fit the parameter (9006).
+    /// The `xsi:type` is not that of the parameter (fault 9006).
     Type {
-        /// What the parameter is.
+        /// The type of the parameter.
         expected: Type,
     },
-    /// The parameter is not writable (9008).
+    /// The parameter is read-only (fault 9008).
     ReadOnly,
-    /// The text is no literal of the type.
+    /// The text is not a literal of this type.
     Literal(Type),
     /// The number is outside the allowed range.
     Range {
@@ -190,19 +198,19 @@ pub enum ValueError {
         /// Greatest number allowed.
         max: Option<i128>,
     },
-    /// Fewer characters or bytes than this.
+    /// The value has fewer characters or bytes than this.
     TooShort(u32),
-    /// More characters or bytes than this.
+    /// The value has more characters or bytes than this.
     TooLong(u32),
-    /// More list items than this.
+    /// The list has more items than this.
     TooManyItems(u32),
-    /// None of the texts allowed.
+    /// The value is not in the enumeration.
     NotInEnumeration,
-    /// Does not match the pattern.
+    /// The value does not match the pattern.
     Pattern,
-    /// A strong reference to what is not there (R173).
+    /// A strong reference names an object or parameter that is not present (R173).
     Reference,
-    /// Prohibited by a rule of the data model that no facet expresses; the text says which.
+    /// A rule of the data model that no facet expresses prohibits the value; the text states the rule.
     Prohibited(&'static str),
 }
 

@@ -1,15 +1,18 @@
-//! Reading single members of a node, and refusing those that a node cannot have.
+//! Reads single members of a node, and rejects those that the node cannot have.
 
 use super::{Built, SchemaBuilder, parameter::PARAMETER_MEMBERS, pointer};
 use crate::model::raw::{Number, Object, Raw, is_node};
 
+/// The members that an object may have beside its nodes.
 pub(super) const OBJECT_MEMBERS: &[&str] = &["access"];
 
 impl SchemaBuilder<'_> {
+    /// Rejects members that are neither nodes nor in `known`.
     pub(super) fn check_members(&self, raw: &Object<'_>, known: &[&str]) -> Built<()> {
         let mut described = raw.members().map(|(name, _)| name).filter(|name| !is_node(name));
         match described.find(|name| !known.contains(name)) {
-            // What is meant for a parameter of an earlier file, and does not meet it.
+            // An overlay that means a parameter of an earlier file, but names another node, declares an object: the
+            // message names the two likely causes.
             Some(name) if known == OBJECT_MEMBERS && PARAMETER_MEMBERS.contains(&name) => {
                 let reason = format!(
                     "this node has no `type`, so it is an object, which takes no `{name}`; is its name misspelt, \
@@ -22,6 +25,7 @@ impl SchemaBuilder<'_> {
         }
     }
 
+    /// Reads `access`; read-only by default.
     pub(super) fn writable(&self, raw: &Object<'_>) -> Built<bool> {
         match self.text(raw, "access")? {
             None | Some("readOnly") => Ok(false),
@@ -30,6 +34,7 @@ impl SchemaBuilder<'_> {
         }
     }
 
+    /// Reads a string.
     pub(super) fn text<'t>(&self, raw: &Object<'t>, member: &str) -> Built<Option<&'t str>> {
         match raw.get(member) {
             None => Ok(None),
@@ -40,6 +45,7 @@ impl SchemaBuilder<'_> {
         }
     }
 
+    /// Reads a list of strings; empty by default.
     pub(super) fn texts(&self, raw: &Object<'_>, member: &str) -> Built<Box<[Box<str>]>> {
         let wrong = || self.error(raw.file, &pointer(member), "a list of strings is needed");
         match raw.get(member) {
@@ -52,6 +58,7 @@ impl SchemaBuilder<'_> {
         }
     }
 
+    /// Reads a boolean; false by default.
     pub(super) fn flag(&self, raw: &Object<'_>, member: &str) -> Built<bool> {
         match raw.get(member) {
             None => Ok(false),
@@ -64,6 +71,7 @@ impl SchemaBuilder<'_> {
         }
     }
 
+    /// Reads a whole number.
     pub(super) fn number(&self, raw: &Object<'_>, member: &str) -> Built<Option<i128>> {
         match raw.get(member) {
             None => Ok(None),
@@ -76,6 +84,7 @@ impl SchemaBuilder<'_> {
         }
     }
 
+    /// Reads a whole number of 32 bits, such as a length.
     pub(super) fn bound(&self, raw: &Object<'_>, member: &str) -> Built<Option<u32>> {
         match self.number(raw, member)?.map(u32::try_from) {
             None => Ok(None),

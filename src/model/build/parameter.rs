@@ -1,4 +1,4 @@
-//! A parameter as a file describes it, and its facets.
+//! Builds parameters: their type, default, facets and references.
 
 use std::rc::Rc;
 
@@ -9,6 +9,7 @@ use crate::model::raw::{Object, is_node};
 use crate::model::schema::{Contains, NodeKind, Reference, Spec};
 use crate::model::value::Type;
 
+/// The members that a parameter may have; a member of another name is an error, since it may be misspelt.
 pub(super) const PARAMETER_MEMBERS: &[&str] = &[
     "type",
     "access",
@@ -30,6 +31,7 @@ pub(super) const PARAMETER_MEMBERS: &[&str] = &[
 ];
 
 impl SchemaBuilder<'_> {
+    /// Builds a parameter: gives it a slot in its scope, and shares its description with equal ones.
     pub(super) fn parameter(
         &mut self,
         raw: &Object<'_>,
@@ -53,6 +55,7 @@ impl SchemaBuilder<'_> {
             facets: self.facets(raw, kind)?,
             reference: self.reference(raw)?,
         };
+        // A list is a string, so that its null value is the empty list and not that of its items.
         spec.default = spec.wire_type().null();
         if let Some(text) = self.text(raw, "value")? {
             spec.default = spec
@@ -67,6 +70,7 @@ impl SchemaBuilder<'_> {
         Ok((NodeKind::Parameter { slot, spec: self.specs.intern(spec) }, contains))
     }
 
+    /// Returns the index of the table that the parameter counts, which must be its sibling.
     fn counted_table(&self, raw: &Object<'_>, tables: &Tables<'_>) -> Built<Option<u32>> {
         match self.text(raw, "counts")? {
             Some(table) => match table_index(tables, table) {
@@ -77,6 +81,7 @@ impl SchemaBuilder<'_> {
         }
     }
 
+    /// Rejects a parameter that counts instances and has another type, or a value, of its own.
     fn check_counts(&self, raw: &Object<'_>, spec: &Spec) -> Built<()> {
         if spec.counted_table.is_none() {
             return Ok(());
@@ -90,6 +95,7 @@ impl SchemaBuilder<'_> {
         }
     }
 
+    /// Reads the rule for active notification.
     fn active_notify(&self, raw: &Object<'_>) -> Built<ActiveNotify> {
         match self.text(raw, "notify")? {
             None => Ok(ActiveNotify::Normal),
@@ -102,6 +108,7 @@ impl SchemaBuilder<'_> {
         }
     }
 
+    /// Reads the facets; `None` if the parameter has none.
     fn facets(&mut self, raw: &Object<'_>, kind: Type) -> Built<Option<Rc<Facets>>> {
         let facets = Facets {
             min_length: self.bound(raw, "minLength")?,
@@ -119,12 +126,14 @@ impl SchemaBuilder<'_> {
         if let Some(shared) = self.facets.get(&facets) {
             return Ok(Some(Rc::clone(shared)));
         }
+        // Each set of facets is checked once, for the first parameter that has it.
         self.check_facets(raw, kind, &facets)?;
         let shared = Rc::new(facets);
         self.facets.insert(Rc::clone(&shared));
         Ok(Some(shared))
     }
 
+    /// Rejects facets that the type cannot have, or that no value could meet.
     fn check_facets(&self, raw: &Object<'_>, kind: Type, facets: &Facets) -> Built<()> {
         let numeric = matches!(kind, Type::Int | Type::UnsignedInt | Type::Long | Type::UnsignedLong | Type::Decimal);
         let of_texts = matches!(kind, Type::String | Type::Base64 | Type::HexBinary);
@@ -146,6 +155,7 @@ impl SchemaBuilder<'_> {
             return Err(self.error(raw.file, "/maxItems", "only a `list` has items"));
         }
         for allowed in &facets.enumeration {
+            // Values are compared with these texts, so that each must be a literal of the type.
             let wrong = |reason| self.error(raw.file, "/enum", format!("`{allowed}`: {reason}"));
             kind.parse(allowed).map_err(wrong)?;
         }
@@ -155,6 +165,7 @@ impl SchemaBuilder<'_> {
         }
     }
 
+    /// Reads the rule for references; `None` if the value is no path.
     fn reference(&mut self, raw: &Object<'_>) -> Built<Option<Rc<Reference>>> {
         let strong = match self.text(raw, "reference")? {
             Some("strong") => true,

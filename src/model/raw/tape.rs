@@ -1,4 +1,4 @@
-//! One data-model file as a vector of tokens.
+//! The tape: one data-model file as a vector of tokens. The word is that of simdjson.
 
 use std::fmt;
 
@@ -6,29 +6,32 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 
 use super::{List, Members, Number, Object, Raw, is_node};
 
-/// From this size on, the allocators of Linux keep a vector in pages of its own, which go back to the system when it is
-/// dropped: 128 KiB and a little. Pages that are not touched cost nothing.
+/// The size from which the allocators of Linux map a block with pages of its own (`M_MMAP_THRESHOLD`, 128 KiB), and a
+/// little more. The pages return to the system when the block is freed, and pages that are never written cost nothing.
 pub(crate) const MMAP_THRESHOLD: usize = 132 << 10;
 
-/// JSON spends at least this many bytes of a data model on a token, more or less.
+/// The bytes of a data-model file for each token, by a low estimate. Room for too many tokens costs nothing, see
+/// [`MMAP_THRESHOLD`]; room for too few would copy the vector.
 const BYTES_PER_TOKEN: usize = 8;
 
-/// One file: the tokens of its values, each followed by those of what it holds.
+/// The tokens of the values of one file, of which a list or an object is followed by the tokens of its content.
 #[derive(Debug)]
 pub(in crate::model) struct Tape<'f> {
-    /// Its number among the files that are laid over each other.
+    /// The number of the file among those that overlay each other.
     file: usize,
     text: &'f str,
-    /// The texts that hold escapes in the file, without them.
+    /// The texts that have escapes in the file, unescaped. All others are borrowed from it.
     unescaped: String,
     tokens: Vec<Token>,
 }
 
-/// Twelve bytes. Places are those in the text, or among the tokens, of a file of less than 4 GiB.
+/// A value, or the name of a member, in twelve bytes. Positions are those in the text, or among the tokens, of a file of
+/// less than 4 GiB.
 #[derive(Clone, Copy, Debug)]
 enum Token {
     Null,
     Boolean(bool),
+    // Two halves: one field of 64 bits would align the token to sixteen bytes.
     Integer {
         negative: bool,
         high: u32,
@@ -43,7 +46,7 @@ enum Token {
         start: u32,
         length: u32,
     },
-    /// `end` is the number of the first token behind the list.
+    /// `end` is the number of the first token after the list.
     List {
         end: u32,
     },
@@ -53,25 +56,28 @@ enum Token {
 }
 
 impl<'f> Tape<'f> {
-    /// Reads a file; `file` is its number among the files that are laid over each other.
+    /// Reads a file; `file` is its number among those that overlay each other. Fails if the text is not JSON, or if a
+    /// member that describes a node, such as `type`, is given twice.
     pub(in crate::model) fn read(text: &'f str, file: usize) -> Result<Tape<'f>, serde_json::Error> {
         if u32::try_from(text.len()).is_err() {
             return Err(serde_json::Error::custom("more than 4 GiB"));
         }
+        // At least as much as the allocator maps with pages of its own, so that the heap keeps no hole of a tape.
         let room = (text.len() / BYTES_PER_TOKEN).max(MMAP_THRESHOLD / size_of::<Token>());
         let mut tape = Tape { file, text, unescaped: String::new(), tokens: Vec::with_capacity(room) };
         let mut json = serde_json::Deserializer::from_str(text);
         TapeWriter(&mut tape).deserialize(&mut json)?;
+        // Rejects a second value after the first.
         json.end()?;
         Ok(tape)
     }
 
-    /// The value that is the file.
+    /// Returns the value that is the whole file.
     pub(in crate::model) fn root(&self) -> Raw<'_> {
         self.value(0)
     }
 
-    /// How many objects there are.
+    /// Returns the number of objects.
     pub(in crate::model) fn objects(&self) -> usize {
         self.tokens.iter().filter(|token| matches!(token, Token::Object { .. })).count()
     }
@@ -94,7 +100,7 @@ impl<'f> Tape<'f> {
         }
     }
 
-    /// The text that a token stands for; empty for other tokens.
+    /// Returns the text of a token; empty for a token that is none.
     fn text(&self, at: u32) -> &str {
         match self.tokens[at as usize] {
             Token::Text { start, length } => &self.text[start as usize..][..length as usize],
@@ -103,9 +109,11 @@ impl<'f> Tape<'f> {
         }
     }
 
-    /// The name at token `name` where it describes the object whose members begin at `first`, and has done so before.
+    /// Returns the name at token `name` if it describes a node, and if the object whose members begin at `first` has a
+    /// member of that name already.
     ///
-    /// Nodes are left to the builder: of those there may be thousands beside each other.
+    /// The builder finds nodes given twice: an object may have thousands of them, which this search would compare each
+    /// with all others.
     fn duplicate_member(&self, first: usize, name: usize) -> Option<&str> {
         let text = self.text(name as u32);
         if is_node(text) {
@@ -121,7 +129,7 @@ impl<'f> Tape<'f> {
         None
     }
 
-    /// The token behind a value.
+    /// Returns the number of the token after a value.
     fn end_of(&self, at: u32) -> u32 {
         match self.tokens[at as usize] {
             Token::List { end } | Token::Object { end } => end,
@@ -130,7 +138,7 @@ impl<'f> Tape<'f> {
     }
 }
 
-/// Tokens of a file that have not been looked at yet.
+/// The tokens of a list or an object that were not read yet.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Span<'t> {
     tape: &'t Tape<'t>,
@@ -139,15 +147,17 @@ pub(super) struct Span<'t> {
 }
 
 impl<'t> Span<'t> {
+    /// Returns the next item of a list.
     pub(super) fn next_value(&mut self) -> Option<Raw<'t>> {
         (self.at < self.end).then(|| {
             let value = self.at;
+            // The end skips the content of a list or an object, which is read by a span of its own.
             self.at = self.tape.end_of(value);
             self.tape.value(value)
         })
     }
 
-    /// The first member of this name; the values of others are not looked at.
+    /// Returns the first member of this name, and skips the values of the others.
     pub(super) fn find(self, name: &str) -> Option<Raw<'t>> {
         let mut at = self.at;
         while at < self.end {
@@ -159,6 +169,7 @@ impl<'t> Span<'t> {
         None
     }
 
+    /// Returns the next member of an object with its name.
     pub(super) fn next_member(&mut self) -> Option<(&'t str, Raw<'t>)> {
         (self.at < self.end).then(|| {
             let (name, value) = (self.at, self.at + 1);
@@ -168,11 +179,11 @@ impl<'t> Span<'t> {
     }
 }
 
-/// Writes the tokens of one value at the end of a tape.
+/// Writes the tokens of one value at the end of a tape, as serde visits it.
 struct TapeWriter<'w, 'f>(&'w mut Tape<'f>);
 
 impl TapeWriter<'_, '_> {
-    /// Writes what `inside` writes between a list's or object's token and the end that it names.
+    /// Writes the token of a list or an object, then its content by `inside`, and then the end into the token.
     fn enclose<E>(
         self,
         token: impl Fn(u32) -> Token,
@@ -180,6 +191,7 @@ impl TapeWriter<'_, '_> {
     ) -> Result<(), E> {
         let mut writer = self;
         let at = writer.0.tokens.len();
+        // The end is known only after the content; until then the token holds 0.
         writer.0.tokens.push(token(0));
         inside(&mut writer)?;
         writer.0.tokens[at] = token(writer.0.tokens.len() as u32);
@@ -226,18 +238,20 @@ impl<'de> Visitor<'de> for TapeWriter<'_, 'de> {
         Ok(())
     }
 
+    // serde_json reads a whole number beyond 64 bits as a float, too: such a bound is rejected as a fraction is.
     fn visit_f64<E>(self, _: f64) -> Result<(), E> {
         self.0.tokens.push(Token::Fraction);
         Ok(())
     }
 
     fn visit_borrowed_str<E>(self, value: &'de str) -> Result<(), E> {
-        // What serde_json lends is a part of the text that it reads.
+        // serde_json lends a part of the text that it reads, so that the distance of the pointers is the position.
         let start = value.as_ptr().addr() - self.0.text.as_ptr().addr();
         self.0.tokens.push(Token::Text { start: start as u32, length: value.len() as u32 });
         Ok(())
     }
 
+    // Called for a text with escapes, which serde_json unescapes into a buffer that it uses again.
     fn visit_str<E>(self, value: &str) -> Result<(), E> {
         let start = self.0.unescaped.len() as u32;
         self.0.unescaped.push_str(value);
@@ -249,6 +263,7 @@ impl<'de> Visitor<'de> for TapeWriter<'_, 'de> {
         self.enclose(
             |end| Token::List { end },
             |writer| {
+                // The seed writes each item to the tape; its value is the unit.
                 while items.next_element_seed(TapeWriter(writer.0))?.is_some() {}
                 Ok(())
             },
@@ -265,6 +280,7 @@ impl<'de> Visitor<'de> for TapeWriter<'_, 'de> {
                     if members.next_key_seed(TapeWriter(writer.0))?.is_none() {
                         return Ok(());
                     }
+                    // serde_json accepts a name given twice; one of the two values would be ignored silently.
                     if let Some(name) = writer.0.duplicate_member(first, name) {
                         return Err(A::Error::custom(format_args!("`{name}` is given twice")));
                     }

@@ -1,4 +1,4 @@
-//! What files say, alone and laid over each other, and what is refused of them.
+//! Tests of loading: single files, files that overlay each other, and files with mistakes.
 
 use super::*;
 
@@ -22,7 +22,7 @@ fn an_overlay_repeats_only_what_it_changes() {
     assert!(loaded.actions.download[0].1.reboots);
 }
 
-/// The files `0`, `1` and so on, laid over each other in this order.
+/// Loads the files `0`, `1` and so on, of which each overlays the earlier ones.
 pub(super) fn layers(texts: &[&str]) -> Result<Tree, LoadError> {
     let numbered = texts.iter().enumerate();
     let files: Vec<ModelFile> =
@@ -40,7 +40,7 @@ fn of_several_files_the_last_that_says_something_wins() {
         r#"{ "Device": { "D": { "enum": ["c"], "value": "c" }, "B": { "C": "2", "E": "true" }, "New": "2", "A": "22" } }"#,
     ])
     .unwrap();
-    // In the order of the first file, then what the second one adds; a plain text is a value.
+    // The members of the first file come first, then those that the second one adds. A plain text is a value.
     assert_eq!(
         values(&tree, "").unwrap(),
         ["Device.A=22", "Device.B.C=2", "Device.B.E=true", "Device.D=c", "Device.New=2"]
@@ -85,7 +85,7 @@ fn what_does_not_fit_together_is_told_of_the_file_that_came_last() {
         r#"{ "Device": { "A": { "type": "int" }, "T": { "{i}": { "B": { "type": "int" } }, "1": { "B": "1" } } } }"#;
     let refused = |over: &[&str]| layers(&[&[base], over].concat()).unwrap_err().to_string();
     assert_eq!(refused(&[r#"{ "Device": { "A": { "value": "x" } } }"#, "{}"]), "1: /Device/A/value: not a valid int");
-    // A plain text has no place of its own in the files.
+    // A plain text is no object, so that it does not name its own file.
     assert_eq!(refused(&[r#"{ "Device": { "A": "x" } }"#]), "0: /Device/A/value: not a valid int");
     assert_eq!(refused(&[r#"{ "Device": { "T": { "1": { "B": "x" } } } }"#]), "1: /Device/T/1/B: not a valid int");
     assert_eq!(
@@ -123,7 +123,7 @@ fn escapes_and_great_numbers_are_read_as_json_has_them() {
     assert_eq!(refused(strange), ("/Device/a~1b~0\n".into(), "an unknown member".into()));
 }
 
-/// A model whose `Device.A` is `node`.
+/// Returns a model whose `Device.A` is `node`.
 fn model(node: &str) -> String {
     format!(r#"{{ "Device": {{ "A": {node} }} }}"#)
 }
@@ -291,7 +291,7 @@ fn a_wrong_factory_value_of_the_command_line_is_refused() {
     assert!(refer("Device.C").unwrap_err().reason.contains("not there")); // R173
 }
 
-/// No file may stop the loader otherwise than with an error: each truncation, and many flipped bytes.
+/// Every truncated and every damaged file yields an error or a model, never a panic.
 #[test]
 fn damaged_files_never_panic() {
     for length in 0..GATEWAY.len() {

@@ -1,4 +1,4 @@
-//! Changing a tree: all of it already decided, none of it refused for its value.
+//! Changing a tree: makes changes that were decided before, and rejects none for its value.
 
 use std::rc::Rc;
 
@@ -10,35 +10,39 @@ use crate::model::schema::NodeKind;
 use crate::model::value::Value;
 
 impl Tree {
-    /// Carries out a change. An error means that the change names what is not there; nothing was touched then.
+    /// Makes a change. An error means that the change names a parameter or object that is not present; the tree is then
+    /// as it was.
     pub fn apply(&mut self, change: &Change) -> Result<(), PathError> {
         match change {
             Change::Set(name, value) => self.set_value(name, value.clone(), false),
-            Change::Add(table, number) => self.add_instance(table, *number, false),
+            Change::Add(table, number) => self.add_instance(table, *number),
             Change::Delete(instance) => self.delete_instance(instance),
             Change::Attributes(name, attributes) => self.set_attributes(name, *attributes),
             Change::LastNumber(table, last) => self.set_last_number(table, *last),
         }
     }
 
-    /// Gives a parameter the value that the agent itself has for it, such as an address. It is not stored, since the
-    /// agent finds it anew after each start.
+    /// Gives a parameter a value that the agent finds anew after each start, such as its address. The journal does not
+    /// store the value.
     pub fn set_runtime_value(&mut self, name: &str, value: Value) -> Result<(), PathError> {
+        // The journal stores changed slots only, so that a value outside them costs no write to the flash.
         self.set_value(name, value, true)
     }
 
-    /// Gives a parameter a value. `factory`: as part of the factory state, which is not stored.
+    /// Gives a parameter a value. With `factory` the value is part of the factory state, which the journal does not
+    /// store.
     pub(in crate::model) fn set_value(&mut self, name: &str, value: Value, factory: bool) -> Result<(), PathError> {
         let (slot, scope) = self.slot_mut(name)?;
         scope.values[slot as usize] = Some(value);
+        // A value equal to that of the factory is a change as well: an update of the model may bring another default,
+        // which must not replace a value that the ACS has set.
         if !factory && let Err(at) = scope.changed.binary_search(&slot) {
             scope.changed.insert(at, slot);
         }
         Ok(())
     }
 
-    /// Gives a parameter attributes.
-    pub(super) fn set_attributes(&mut self, name: &str, attributes: Attributes) -> Result<(), PathError> {
+    fn set_attributes(&mut self, name: &str, attributes: Attributes) -> Result<(), PathError> {
         let (slot, scope) = self.slot_mut(name)?;
         match scope.attributes.binary_search_by_key(&slot, |(slot, _)| *slot) {
             Ok(at) => scope.attributes[at].1 = attributes,
@@ -47,22 +51,25 @@ impl Tree {
         Ok(())
     }
 
-    /// Creates instance `number` of a table with the defaults of its template.
-    pub(super) fn add_instance(&mut self, table: &str, number: u32, factory: bool) -> Result<(), PathError> {
+    /// Creates instance `number` of a table with the defaults of its template (R215).
+    fn add_instance(&mut self, table: &str, number: u32) -> Result<(), PathError> {
         let (located, steps) = self.locate_with_steps(&Path::parse(table)?)?;
-        let Located::Table(shape, _) = located else { return Err(PathError::NotCreatable) };
+        let Located::Table(spec, _) = located else { return Err(PathError::NotCreatable) };
         let schema = Rc::clone(&self.schema);
-        self.scope_mut(&steps).instance(&schema, &shape, number, factory);
+        self.scope_mut(&steps).instance(&schema, &spec, number, false);
         Ok(())
     }
 
     /// Removes an instance with everything in it (R220).
-    pub(super) fn delete_instance(&mut self, instance: &str) -> Result<(), PathError> {
+    fn delete_instance(&mut self, instance: &str) -> Result<(), PathError> {
         let (located, mut steps) = self.locate_with_steps(&Path::parse(instance)?)?;
+        // Without its last step, which leads into the instance, the path leads to the scope that holds the table.
         let (Located::Instance(..), Some((index, number))) = (located, steps.pop()) else {
             return Err(PathError::NotDeletable);
         };
         let table = &mut self.scope_mut(&steps).tables[index as usize];
+        // A factory instance is loaded from the files at each start, so that its deletion must be stored (R222). An
+        // added instance leaves nothing but its number behind.
         if let Some(at) = table.position(number)
             && table.instances.remove(at).factory
         {
@@ -71,15 +78,16 @@ impl Tree {
         Ok(())
     }
 
-    /// Remembers that numbers up to `last` were given in a table (R218).
-    pub(super) fn set_last_number(&mut self, table: &str, last: u32) -> Result<(), PathError> {
+    /// Marks the instance numbers of a table up to `last` as used (R218).
+    fn set_last_number(&mut self, table: &str, last: u32) -> Result<(), PathError> {
         let (located, steps) = self.locate_with_steps(&Path::parse(table)?)?;
-        let Located::Table(shape, _) = located else { return Err(PathError::NotCreatable) };
-        let table = &mut self.scope_mut(&steps).tables[shape.index as usize];
+        let Located::Table(spec, _) = located else { return Err(PathError::NotCreatable) };
+        let table = &mut self.scope_mut(&steps).tables[spec.index as usize];
         table.last = table.last.max(last);
         Ok(())
     }
 
+    /// Finds a parameter: its slot, and its scope to be changed.
     fn slot_mut(&mut self, name: &str) -> Result<(u32, &mut Scope), PathError> {
         let (located, steps) = self.locate_with_steps(&Path::parse(name)?)?;
         let Located::Parameter(node, _) = located else { return Err(PathError::NotAParameter) };
@@ -89,11 +97,12 @@ impl Tree {
         Ok((slot, self.scope_mut(&steps)))
     }
 
+    /// Follows the steps that [`Tree::locate_with_steps`] has returned.
     fn scope_mut(&mut self, steps: &[(u32, u32)]) -> &mut Scope {
         let mut scope = &mut self.root;
         for (index, number) in steps {
             let table = &mut scope.tables[*index as usize];
-            // The steps come from `locate` on this very tree, so that the instance is there.
+            // The steps come from `locate_with_steps` on this very tree, so that the instance is present.
             let at = table.position(*number).expect("an instance that was just located");
             scope = &mut table.instances[at].scope;
         }

@@ -1,4 +1,7 @@
-//! Deciding on a change from outside: in full, before anything is touched.
+//! Deciding on a change from outside: completely, before the tree is touched, so that a request is applied in whole or
+//! not at all (R164).
+
+use std::fmt;
 
 use super::{Located, Parameter, Table, Tree};
 use crate::model::change::Change;
@@ -6,12 +9,12 @@ use crate::model::path::{Path, PathError, instance_number};
 use crate::model::schema::{Spec, TableSpec};
 use crate::model::value::{Type, Value, ValueError};
 
-/// Why a single parameter cannot be set.
+/// The reason why a single parameter cannot be set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SetError {
-    /// The name is the reason.
+    /// The name cannot be used.
     Path(PathError),
-    /// The value is the reason.
+    /// The value cannot be used.
     Value(ValueError),
 }
 
@@ -27,8 +30,8 @@ impl From<ValueError> for SetError {
     }
 }
 
-impl std::fmt::Display for SetError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for SetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             SetError::Path(error) => error.fmt(f),
             SetError::Value(error) => error.fmt(f),
@@ -36,27 +39,27 @@ impl std::fmt::Display for SetError {
     }
 }
 
-/// The type that comes with a value from outside.
+/// The type that a request declares for a value: the `xsi:type` of SetParameterValues (R332).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeclaredType {
-    /// None, or `string`: the text is read as a literal of the parameter's own type.
+    /// No type, or `string`: the text is read as a literal of the parameter's own type.
     Any,
-    /// This one; it must be the parameter's.
+    /// The declared type, which must be that of the parameter.
     Is(Type),
-    /// One that no parameter has.
+    /// A type that no parameter has.
     Unknown,
 }
 
 impl Tree {
-    /// Decides on setting one parameter from outside the agent.
-    pub fn check_set(&self, name: &str, given: DeclaredType, text: &str) -> Result<Value, SetError> {
+    /// Decides if a parameter may be set from outside the agent, and returns its new value.
+    pub fn check_set(&self, name: &str, declared: DeclaredType, text: &str) -> Result<Value, SetError> {
         let parameter = self.parameter(name)?;
         let spec = parameter.spec;
         if !spec.writable {
             return Err(ValueError::ReadOnly.into());
         }
         let expected = spec.wire_type();
-        match given {
+        match declared {
             DeclaredType::Is(kind) if kind != expected => return Err(ValueError::Type { expected }.into()),
             DeclaredType::Unknown => return Err(ValueError::Type { expected }.into()),
             _ => {}
@@ -65,10 +68,12 @@ impl Tree {
         Ok(spec.parse(text)?)
     }
 
-    /// R173: a strong reference names what is there; a weak one may name anything.
+    /// Decides if `text` is a valid reference: a strong one names an object or parameter that is present, a weak one
+    /// may name any (R173).
     pub(in crate::model) fn check_reference(&self, spec: &Spec, text: &str) -> Result<(), ValueError> {
         let Some(reference) = spec.reference.as_ref().filter(|reference| reference.strong) else { return Ok(()) };
         let items: Vec<&str> = if spec.is_list() { text.split(',').map(str::trim).collect() } else { vec![text] };
+        // The empty text refers to no object; deleting a target leaves it behind.
         for item in items.into_iter().filter(|item| !item.is_empty()) {
             let target = self.absolute(item);
             let fits =
@@ -80,7 +85,7 @@ impl Tree {
         Ok(())
     }
 
-    /// R174: a leading dot means relative to the root.
+    /// Returns a reference as a path from the root: a leading dot means relative to the root object (R174).
     fn absolute(&self, reference: &str) -> String {
         match reference.strip_prefix('.') {
             Some(relative) => format!("{}.{relative}", self.root_name()),
@@ -88,21 +93,22 @@ impl Tree {
         }
     }
 
-    /// Decides on a new instance; gives its number.
-    pub fn check_add(&self, table: &Path<'_>) -> Result<u32, PathError> {
-        let view =
-            self.table(table).map_err(|error| if table.is_partial() { error } else { PathError::NotAnObject })?;
-        if !view.shape.writable {
+    /// Decides if a table may get another instance, and returns the number of it.
+    pub fn check_add(&self, path: &Path<'_>) -> Result<u32, PathError> {
+        let (spec, table) =
+            self.table(path).map_err(|error| if path.is_partial() { error } else { PathError::NotAnObject })?;
+        if !spec.writable {
             return Err(PathError::NotCreatable);
         }
-        if view.len() >= view.shape.max_entries as usize {
+        if table.instances.len() >= spec.max_entries as usize {
             return Err(PathError::TableFull);
         }
-        view.next_number().ok_or(PathError::TableFull)
+        // R218: deleted numbers are not used again. The table is full once all 2^32 - 1 of them were used.
+        table.last.checked_add(1).ok_or(PathError::TableFull)
     }
 
-    /// Decides on deleting an instance; gives that and what follows from it: strong references to anything in it are
-    /// cleared, or taken out of their lists (R173).
+    /// Decides if an instance may be deleted, and returns the changes that this takes: strong references to it or to a
+    /// node in it are cleared, or taken out of their lists (R173).
     pub fn check_delete(&self, instance: &Path<'_>) -> Result<Vec<Change>, PathError> {
         match self.locate(instance)? {
             Located::Instance(table, ..) if table.writable => {}
@@ -110,6 +116,7 @@ impl Tree {
         }
         let mut changes = vec![Change::Delete(instance.as_str().to_owned())];
         self.visit_strong_references(&mut |parameter| {
+            // A reference in the instance itself is deleted with it, and could not be set afterwards.
             if !parameter.name.starts_with(instance.as_str()) {
                 changes.extend(self.without_reference(parameter, instance.as_str()));
             }
@@ -117,12 +124,13 @@ impl Tree {
         Ok(changes)
     }
 
-    /// The change that takes references into `instance` out of a parameter, where it holds any.
+    /// Returns the change that takes the references into `instance` out of a parameter; `None` if it holds none.
     fn without_reference(&self, parameter: &Parameter<'_>, instance: &str) -> Option<Change> {
         let text = parameter.stored().to_string();
         if text.is_empty() {
             return None;
         }
+        // With the dot at its end, `T.1` does not match a reference to `T.12`.
         let inside =
             |item: &&str| format!("{}.", self.absolute(item.trim().trim_end_matches('.'))).starts_with(instance);
         let kept: Vec<&str> = text.split(',').filter(|item| !inside(item)).collect();
@@ -132,8 +140,8 @@ impl Tree {
         Some(Change::Set(parameter.name.to_owned(), Value::Text(kept.join(",").into())))
     }
 
-    /// The parameters that get another value by a change: the one that is set, or those that count the instances of the
-    /// table.
+    /// Returns the names of the parameters whose value a change alters: the one that is set, or those that count the
+    /// instances of the table.
     pub fn parameters_changed_by(&self, change: &Change) -> Vec<String> {
         let table = match change {
             Change::Set(name, _) => return vec![name.clone()],
@@ -141,12 +149,13 @@ impl Tree {
             Change::Delete(instance) => parent(instance),
             Change::Attributes(..) | Change::LastNumber(..) => return Vec::new(),
         };
-        self.count_parameters_of(table)
+        self.counts_of(table)
     }
 
-    fn count_parameters_of(&self, table: &str) -> Vec<String> {
+    /// Returns the names of the parameters that count the instances of a table, which are its siblings.
+    fn counts_of(&self, table: &str) -> Vec<String> {
         let object = parent(table);
-        let Some(index) = Path::parse(table).ok().and_then(|path| Some(self.table(&path).ok()?.shape.index)) else {
+        let Some(index) = Path::parse(table).ok().and_then(|path| Some(self.table(&path).ok()?.0.index)) else {
             return Vec::new();
         };
         let children = match Path::parse(object).map(|path| self.locate(&path)) {
@@ -157,45 +166,29 @@ impl Tree {
         let counts = |id: &u32| self.schema().counted_table(*id) == Some(index);
         children.range().filter(counts).map(|id| format!("{object}{}", self.schema().name(id))).collect()
     }
-    pub(super) fn table(&self, path: &Path<'_>) -> Result<TableView<'_>, PathError> {
+
+    fn table(&self, path: &Path<'_>) -> Result<(TableSpec, &Table), PathError> {
         match self.locate(path)? {
-            Located::Table(shape, scope) => Ok(TableView { shape, table: &scope.tables[shape.index as usize] }),
+            Located::Table(spec, scope) => Ok((spec, &scope.tables[spec.index as usize])),
             _ => Err(PathError::NotCreatable),
         }
     }
 }
 
-/// The object that a path with a dot at its end stands in, with the dot.
+/// Returns the path of the object that holds the table or instance at `path`, with the dot.
 fn parent(path: &str) -> &str {
     let inside = path.trim_end_matches('.');
     &inside[..inside.rfind('.').map_or(0, |dot| dot + 1)]
 }
 
-/// Whether `path` names an instance of `table`, in which `{i}` stands for any number; it may also stand at the end, as
-/// the documents of the data models write a table.
+/// Returns true if `path` names an instance of `table`, in which `{i}` stands for any number.
 fn is_instance_of(path: &str, table: &str) -> bool {
     let mut segments = path.trim_end_matches('.').split('.');
+    // The data models of the Broadband Forum write a table with and without `{i}` at its end.
     let table = table.trim_end_matches('.');
     let fits = table.strip_suffix(".{i}").unwrap_or(table).split('.').all(|expected| match segments.next() {
         Some(segment) => segment == expected || (expected == "{i}" && instance_number(segment).is_some()),
         None => false,
     });
     fits && segments.next().is_some_and(|number| instance_number(number).is_some()) && segments.next().is_none()
-}
-
-/// What a table holds, for the transaction that changes it and for the journal.
-pub(super) struct TableView<'t> {
-    pub(super) shape: TableSpec,
-    table: &'t Table,
-}
-
-impl TableView<'_> {
-    pub(super) fn len(&self) -> usize {
-        self.table.instances.len()
-    }
-
-    /// The number that the next instance gets; none once all are used.
-    pub(super) fn next_number(&self) -> Option<u32> {
-        self.table.last.checked_add(1)
-    }
 }

@@ -1,100 +1,75 @@
-//! What is no longer as it was at the factory: all that the journal has to hold of a tree.
+//! The changes that lead from the factory state to the present one: all that the journal stores of a tree.
 
 use super::walk::push_number;
 use super::{Scope, Table, Tree};
-use crate::model::attributes::Attributes;
 use crate::model::change::Change;
 use crate::model::schema::{NodeId, NodeKind, ROOT, Spec, TableSpec};
-use crate::model::value::Value;
-
-/// One difference from the factory state: a table's path with its dot, or a parameter's name.
-enum Difference<'t> {
-    Added(&'t str, u32),
-    Deleted(&'t str, u32),
-    LastNumber(&'t str, u32),
-    Value(&'t str, &'t Value),
-    Attributes(&'t str, Attributes),
-}
 
 impl Tree {
-    /// All changes that lead from the factory state to this one.
+    /// Returns all changes that lead from the factory state to this one, in an order in which they can be applied.
     pub fn changes_from_factory(&self) -> Vec<Change> {
         let mut changes = Vec::new();
-        self.visit_differences(&mut |difference| {
-            changes.push(match difference {
-                Difference::Added(table, number) => Change::Add(table.into(), number),
-                Difference::Deleted(table, number) => Change::Delete(format!("{table}{number}.")),
-                Difference::LastNumber(table, last) => Change::LastNumber(table.into(), last),
-                Difference::Value(name, value) => Change::Set(name.into(), value.clone()),
-                Difference::Attributes(name, attributes) => Change::Attributes(name.into(), attributes),
-            });
-        });
+        self.node_changes(ROOT..ROOT + 1, &self.root, &mut String::new(), &mut changes);
         changes
     }
 
-    /// Tells of everything that differs from the factory state, in an order in which it can be done again.
-    fn visit_differences(&self, visit: &mut dyn FnMut(Difference<'_>)) {
-        let mut name = String::with_capacity(128);
-        self.differences(ROOT..ROOT + 1, &self.root, &mut name, visit);
-    }
-
-    fn differences(
+    /// Appends the changes of `nodes` and everything below them; `name` is the path of their parent.
+    fn node_changes(
         &self,
         nodes: std::ops::Range<NodeId>,
         scope: &Scope,
         name: &mut String,
-        visit: &mut dyn FnMut(Difference<'_>),
+        changes: &mut Vec<Change>,
     ) {
         for id in nodes {
             let length = name.len();
             name.push_str(self.schema.name(id));
             match self.schema.node(id).kind {
-                NodeKind::Parameter { slot, spec } => scope.slot_differences(slot, self.schema.spec(spec), name, visit),
+                NodeKind::Parameter { slot, spec } => {
+                    scope.parameter_changes(slot, self.schema.spec(spec), name, changes)
+                }
                 NodeKind::Object(children) => {
                     name.push('.');
-                    self.differences(children.range(), scope, name, visit);
+                    self.node_changes(children.range(), scope, name, changes);
                 }
-                NodeKind::Table(shape) => {
+                NodeKind::Table(spec) => {
                     name.push('.');
-                    self.table_differences(&shape, &scope.tables[shape.index as usize], name, visit);
+                    self.table_changes(&spec, &scope.tables[spec.index as usize], name, changes);
                 }
             }
             name.truncate(length);
         }
     }
 
-    fn table_differences(
-        &self,
-        shape: &TableSpec,
-        table: &Table,
-        name: &mut String,
-        visit: &mut dyn FnMut(Difference<'_>),
-    ) {
+    fn table_changes(&self, spec: &TableSpec, table: &Table, name: &mut String, changes: &mut Vec<Change>) {
         for number in &table.deleted {
-            visit(Difference::Deleted(name, *number));
+            changes.push(Change::Delete(format!("{name}{number}.")));
         }
         for instance in &table.instances {
+            // The instance comes before the values in it, which could not be applied without it.
             if !instance.factory {
-                visit(Difference::Added(name, instance.number));
+                changes.push(Change::Add(name.clone(), instance.number));
             }
             let length = name.len();
             push_number(name, instance.number);
-            self.differences(shape.children.range(), &instance.scope, name, visit);
+            self.node_changes(spec.children.range(), &instance.scope, name, changes);
             name.truncate(length);
         }
+        // R218: if the instance of the greatest number was deleted, no other change tells that the number was used.
         if table.last > table.instances.last().map_or(0, |instance| instance.number) {
-            visit(Difference::LastNumber(name, table.last));
+            changes.push(Change::LastNumber(name.clone(), table.last));
         }
     }
 }
 
 impl Scope {
-    fn slot_differences(&self, slot: u32, spec: &Spec, name: &str, visit: &mut dyn FnMut(Difference<'_>)) {
+    fn parameter_changes(&self, slot: u32, spec: &Spec, name: &str, changes: &mut Vec<Change>) {
         if self.changed.binary_search(&slot).is_ok() {
-            visit(Difference::Value(name, self.values[slot as usize].as_ref().unwrap_or(&spec.default)));
+            let value = self.values[slot as usize].as_ref().unwrap_or(&spec.default);
+            changes.push(Change::Set(name.to_owned(), value.clone()));
         }
         if let Some(attributes) = self.attributes(slot) {
-            visit(Difference::Attributes(name, attributes));
+            changes.push(Change::Attributes(name.to_owned(), attributes));
         }
     }
 }

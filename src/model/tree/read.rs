@@ -1,13 +1,16 @@
 //! Reading a tree: values and names, in the order of the data model.
 
 use super::walk::{NameWalk, ParameterWalk};
-use super::{Located, Parameter, Tree};
+use super::{Located, Parameter, Scope, Tree};
 use crate::model::path::{Path, PathError};
-use crate::model::schema::{NodeId, NodeKind, ROOT};
+use crate::model::schema::{Contains, NodeId, NodeKind, ROOT};
 use crate::model::value::Value;
 
+/// The room for a name while the tree is walked: most are shorter, so that the walk allocates once.
+const NAME_CAPACITY: usize = 128;
+
 impl Tree {
-    /// The parameter of exactly this name.
+    /// Returns the parameter of exactly this name. A partial path is [`PathError::NotAParameter`].
     pub fn parameter<'t>(&'t self, name: &'t str) -> Result<Parameter<'t>, PathError> {
         match self.locate(&Path::parse(name)?)? {
             Located::Parameter(node, scope) => Ok(self.parameter_at(name, node, scope)),
@@ -16,18 +19,17 @@ impl Tree {
         }
     }
 
-    /// The value that is kept for the parameter of this name, that of a hidden parameter too.
+    /// Returns the stored value of the parameter of this name, also of a hidden one.
     pub fn get(&self, name: &str) -> Option<Value> {
         self.parameter(name).ok().map(|parameter| parameter.stored())
     }
 
-    /// Every parameter at or below `path`, in the order of the data model (R178).
+    /// Calls `visit` with every parameter at or below `path`, in the order of the data model (R178).
     ///
-    /// A full name must be that of a parameter, and a partial path that of an object (R180).
+    /// A full name must be that of a parameter, and a partial path that of an object; any other is
+    /// [`PathError::Unknown`] (R180).
     pub fn visit_values(&self, path: &Path<'_>, visit: &mut dyn FnMut(&Parameter<'_>)) -> Result<(), PathError> {
-        let mut name = String::with_capacity(128);
-        name.push_str(path.as_str());
-        let mut walk = ParameterWalk { schema: &self.schema, name, only: |_| true, visit };
+        let mut walk = ParameterWalk { schema: &self.schema, name: buffer(path), filter: |_| true, visit };
         match self.locate(path)? {
             Located::Parameter(node, scope) if !path.is_partial() => {
                 visit(&self.parameter_at(path.as_str(), node, scope))
@@ -41,7 +43,8 @@ impl Tree {
         Ok(())
     }
 
-    /// Every parameter whose name fits a pattern: a full name in which `*` stands for any instance number.
+    /// Calls `visit` with every parameter whose name matches a pattern: a full name in which `*` stands for any
+    /// instance number. A pattern that matches no parameter is no error.
     pub fn visit_pattern(&self, pattern: &str, visit: &mut dyn FnMut(&Parameter<'_>)) {
         let Some((table, rest)) = pattern.split_once("*.") else {
             if let Ok(parameter) = self.parameter(pattern) {
@@ -49,37 +52,31 @@ impl Tree {
             }
             return;
         };
-        let Ok(Ok(Located::Table(shape, scope))) = Path::parse(table).map(|path| self.locate(&path)) else { return };
-        for instance in &scope.tables[shape.index as usize].instances {
+        let Ok(Ok(Located::Table(spec, scope))) = Path::parse(table).map(|path| self.locate(&path)) else { return };
+        for instance in &scope.tables[spec.index as usize].instances {
+            // Each level replaces one `*` and recurses for the next.
             self.visit_pattern(&format!("{table}{}.{rest}", instance.number), visit);
         }
     }
 
-    /// Every parameter that is sent in each Inform.
+    /// Calls `visit` with every parameter that each Inform carries (R103 to R105).
     pub fn visit_inform(&self, visit: &mut dyn FnMut(&Parameter<'_>)) {
-        ParameterWalk {
-            schema: &self.schema,
-            name: String::with_capacity(128),
-            only: |contains| contains.inform,
-            visit,
-        }
-        .node(ROOT, &self.root);
+        self.visit_filtered(|contains| contains.inform, visit);
     }
 
-    /// Every parameter that strongly refers to others (R173).
+    /// Calls `visit` with every parameter that is a strong reference (R173).
     pub(in crate::model) fn visit_strong_references(&self, visit: &mut dyn FnMut(&Parameter<'_>)) {
-        ParameterWalk {
-            schema: &self.schema,
-            name: String::with_capacity(128),
-            only: |contains| contains.strong_reference,
-            visit,
-        }
-        .node(ROOT, &self.root);
+        self.visit_filtered(|contains| contains.strong_reference, visit);
     }
 
-    /// Names and whether they are writable, as GetParameterNames gives them (R185 to R192).
+    fn visit_filtered(&self, filter: fn(Contains) -> bool, visit: &mut dyn FnMut(&Parameter<'_>)) {
+        let name = String::with_capacity(NAME_CAPACITY);
+        ParameterWalk { schema: &self.schema, name, filter, visit }.node(ROOT, &self.root);
+    }
+
+    /// Calls `visit` with each name and true if it is writable, as GetParameterNames lists them (R185 to R192).
     ///
-    /// With `next_level` the path must be partial; that it is not is for the caller to refuse (R188).
+    /// With `next_level` the path must be partial; the caller rejects any other (R188).
     pub fn visit_names(
         &self,
         path: &Path<'_>,
@@ -87,18 +84,11 @@ impl Tree {
         visit: &mut dyn FnMut(&str, bool),
     ) -> Result<(), PathError> {
         let located = self.locate(path)?;
-        let mut name = String::with_capacity(128);
-        name.push_str(path.as_str());
-        let mut walk = NameWalk { schema: &self.schema, name, deep: !next_level, visit };
+        let mut walk = NameWalk { schema: &self.schema, name: buffer(path), deep: !next_level, visit };
+        // R185: without NextLevel the named node itself comes first. The empty path has no entry of its own: the list
+        // begins with the root object, which the walk visits.
         if !next_level && !path.as_str().is_empty() {
-            let writable = match &located {
-                Located::Parameter(node, _) => {
-                    matches!(self.schema.node(*node).kind, NodeKind::Parameter { spec, .. } if self.schema.spec(spec).writable)
-                }
-                Located::Table(table, _) | Located::Instance(table, ..) => table.writable,
-                _ => false,
-            };
-            (walk.visit)(path.as_str(), writable);
+            (walk.visit)(path.as_str(), self.is_writable(&located));
         }
         match located {
             Located::WholeTree => walk.node(ROOT, &self.root),
@@ -110,20 +100,42 @@ impl Tree {
         Ok(())
     }
 
-    /// Whether an object or a parameter of this name is present; objects with or without the dot at the end.
+    /// Returns true if the ACS can set the parameter, add an instance to the table, or delete the instance (R192).
+    fn is_writable(&self, located: &Located<'_>) -> bool {
+        match located {
+            Located::Parameter(node, _) => match self.schema.node(*node).kind {
+                NodeKind::Parameter { spec, .. } => self.schema.spec(spec).writable,
+                _ => false,
+            },
+            Located::Table(table, _) | Located::Instance(table, ..) => table.writable,
+            Located::WholeTree | Located::Object(..) => false,
+        }
+    }
+
+    /// Returns true if an object or a parameter of this name is present. The name of an object may lack its dot.
     pub fn exists(&self, name: &str) -> bool {
+        // R174: path-valued parameters write objects without the dot.
         let object = format!("{}.", name.trim_end_matches('.'));
         let present = |text: &str| Path::parse(text).and_then(|path| self.locate(&path)).is_ok();
         present(name) || present(&object)
     }
 
-    /// Whether a name is that of a parameter that is present.
+    /// Returns true if the name is that of a parameter that is present.
     pub fn is_parameter(&self, path: &Path<'_>) -> bool {
         matches!(self.locate(path), Ok(Located::Parameter(..)))
     }
 
-    fn parameter_at<'t>(&'t self, name: &'t str, node: NodeId, scope: &'t super::Scope) -> Parameter<'t> {
-        let NodeKind::Parameter { slot, spec } = self.schema.node(node).kind else { unreachable!("a parameter place") };
+    fn parameter_at<'t>(&'t self, name: &'t str, node: NodeId, scope: &'t Scope) -> Parameter<'t> {
+        let NodeKind::Parameter { slot, spec } = self.schema.node(node).kind else {
+            unreachable!("a located parameter is the node of one")
+        };
         Parameter { name, spec: self.schema.spec(spec), scope, slot }
     }
+}
+
+/// Returns the name with which a walk below `path` begins.
+fn buffer(path: &Path<'_>) -> String {
+    let mut name = String::with_capacity(NAME_CAPACITY);
+    name.push_str(path.as_str());
+    name
 }

@@ -1,23 +1,28 @@
-//! Walks over what is present, in the order of the data model, with the name of each place.
+//! Walks over the nodes that are present, in the order of the data model, with the full name of each.
+//!
+//! A walk has one name, which it extends on its way down and truncates on its way up, so that it allocates nothing for
+//! a node.
 
 use std::fmt::Write;
 
 use super::{Parameter, Scope};
 use crate::model::schema::{Children, Contains, NodeId, NodeKind, Schema, TableSpec};
 
-/// A walk over parameters; `name` is that of the node where the walk is.
+/// A walk over parameters.
 pub(super) struct ParameterWalk<'w, 'v> {
     pub(super) schema: &'w Schema,
+    /// The name of the present node.
     pub(super) name: String,
-    /// Which nodes it visits.
-    pub(super) only: fn(Contains) -> bool,
+    /// Returns true for the nodes to visit.
+    pub(super) filter: fn(Contains) -> bool,
     pub(super) visit: &'v mut dyn FnMut(&Parameter<'_>),
 }
 
 impl ParameterWalk<'_, '_> {
     pub(super) fn node(&mut self, id: NodeId, scope: &Scope) {
         let node = self.schema.node(id);
-        if !(self.only)(node.contains) {
+        // The flags cover everything below the node, so that an Inform does not walk the whole tree.
+        if !(self.filter)(node.contains) {
             return;
         }
         let length = self.name.len();
@@ -54,10 +59,12 @@ impl ParameterWalk<'_, '_> {
     }
 }
 
-/// A walk over names.
+/// A walk over the names of objects, tables, instances and parameters.
 pub(super) struct NameWalk<'w, 'v> {
     pub(super) schema: &'w Schema,
+    /// The name of the present node.
     pub(super) name: String,
+    /// True if the walk enters the nodes below the first level: GetParameterNames without NextLevel.
     pub(super) deep: bool,
     pub(super) visit: &'v mut dyn FnMut(&str, bool),
 }
@@ -70,6 +77,7 @@ impl NameWalk<'_, '_> {
             NodeKind::Parameter { spec, .. } => (self.visit)(&self.name, self.schema.spec(spec).writable),
             NodeKind::Object(children) => {
                 self.name.push('.');
+                // R192: an object with one instance only can be neither added nor deleted.
                 (self.visit)(&self.name, false);
                 if self.deep {
                     self.children(children, scope);
@@ -77,6 +85,7 @@ impl NameWalk<'_, '_> {
             }
             NodeKind::Table(table) => {
                 self.name.push('.');
+                // R187: an empty table is listed, too.
                 (self.visit)(&self.name, table.writable);
                 if self.deep {
                     self.instances(&table, scope);
@@ -105,6 +114,7 @@ impl NameWalk<'_, '_> {
     }
 }
 
+/// Appends the number of an instance and a dot.
 pub(super) fn push_number(name: &mut String, number: u32) {
     // Writing to a String cannot fail.
     let _ = write!(name, "{number}.");
