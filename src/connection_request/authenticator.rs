@@ -97,7 +97,7 @@ impl Authenticator {
             return HttpOutcome::Unauthorized; // R256, R268
         }
         let is_ours = given.opaque.as_ref().is_none_or(|opaque| *opaque == self.opaque);
-        let nc = given.protection.map(|(_, nc)| nc);
+        let nc = given.qop_auth.map(|(_, nc)| nc);
         match self.nonces.spend(&given.nonce, nc, now) {
             Freshness::Fresh if is_ours => HttpOutcome::Accepted,
             Freshness::Replayed => HttpOutcome::Replayed,

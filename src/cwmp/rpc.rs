@@ -23,13 +23,13 @@ mod upload;
 
 use super::device::{Device, JournalError};
 use super::fault::{Fault, FaultCode};
-use super::soap::{Array, Element, Writer};
+use super::soap::{ArrayWriter, Element, EnvelopeWriter};
 use crate::model::actions::Actions;
 use crate::model::path::{Path, PathError};
 use crate::model::value::ValueError;
 
 /// Answers one call: reads the arguments, does what is asked, writes the arguments of the response.
-type RpcHandler = fn(Element<'_>, &mut Device, &mut Writer) -> Result<(), Fault>;
+type RpcHandler = fn(Element<'_>, &mut Device, &mut EnvelopeWriter) -> Result<(), Fault>;
 
 /// Whether a device with these actions has the method.
 type Available = fn(&Actions) -> bool;
@@ -85,10 +85,10 @@ const MAX_ANSWER: usize = 8 << 20;
 /// Reads the array `ParameterNames` of a call, name by name, and writes what each stands for.
 fn for_each_name(
     request: Element<'_>,
-    list: &mut Array<'_>,
-    mut write: impl FnMut(&str, &Path<'_>, &mut Array<'_>) -> Result<(), Fault>,
+    list: &mut ArrayWriter<'_>,
+    mut write: impl FnMut(&str, &Path<'_>, &mut ArrayWriter<'_>) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
-    for name in request.some_members("ParameterNames")? {
+    for name in request.nonempty_members("ParameterNames")? {
         let name = name.text().ok_or_else(|| Fault::because(FaultCode::InvalidArguments, "a name is a text"))?;
         let path = Path::parse(&name).map_err(|error| named(&name, error))?;
         write(&name, &path, list)?;

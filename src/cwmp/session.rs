@@ -26,7 +26,7 @@ use super::event::{Event, EventCode};
 use super::fault::{AcsFault, AcsFaultCode};
 use super::rpc::{self, inform::Inform, request_download, transfer_complete};
 use super::session_error::SessionError;
-use super::soap::{self, Body, Document, Element, Envelope, Header, Writer};
+use super::soap::{self, Document, Element, Envelope, EnvelopeBody, EnvelopeHeader, EnvelopeWriter};
 use super::transfer::DownloadRequest;
 use super::version::{self, Version};
 use crate::clock::Now;
@@ -209,35 +209,35 @@ impl Session {
     fn envelope(self, envelope: &Envelope<'_>, device: &mut Device) -> (Session, Output) {
         // SOAP 1.1 §4.2.3: what is not understood is not processed; nor is an answer answered with a fault (R86, R88).
         let awaits_answer = match (&self.stage, &envelope.body) {
-            (Stage::Informing { .. }, _) | (Stage::AwaitingResponse { .. }, Body::Fault(_)) => true,
-            (Stage::AwaitingResponse { .. }, Body::Rpc { name, .. }) => name.ends_with("Response"),
+            (Stage::Informing { .. }, _) | (Stage::AwaitingResponse { .. }, EnvelopeBody::Fault(_)) => true,
+            (Stage::AwaitingResponse { .. }, EnvelopeBody::Rpc { name, .. }) => name.ends_with("Response"),
             _ => false,
         };
         if let (true, Some(entry)) = (awaits_answer, envelope.not_understood) {
             return self.fail(SessionError::Soap(format!("header {} not understood", excerpt(entry))));
         }
         match (&self.stage, &envelope.body) {
-            (Stage::Informing { .. }, Body::Fault(fault)) => {
+            (Stage::Informing { .. }, EnvelopeBody::Fault(fault)) => {
                 let code = fault.code.map_or(0, AcsFaultCode::number);
                 match fault.code {
                     Some(AcsFaultCode::RetryRequest) => self.resend(fault),
                     _ => self.fail(SessionError::InformFault { code, text: fault.text.clone() }), // R92
                 }
             }
-            (Stage::Informing { .. }, Body::Rpc { name: "InformResponse", version, .. }) => {
+            (Stage::Informing { .. }, EnvelopeBody::Rpc { name: "InformResponse", version, .. }) => {
                 self.inform_response(envelope, *version, device)
             }
-            (Stage::Informing { .. }, Body::Rpc { .. }) => self.fail(SessionError::NoInformResponse),
-            (Stage::AwaitingResponse { method, .. }, Body::Rpc { name, .. })
+            (Stage::Informing { .. }, EnvelopeBody::Rpc { .. }) => self.fail(SessionError::NoInformResponse),
+            (Stage::AwaitingResponse { method, .. }, EnvelopeBody::Rpc { name, .. })
                 if name.strip_suffix("Response") == Some(method) =>
             {
                 self.request_confirmed(envelope.hold_requests, device)
             }
-            (Stage::AwaitingResponse { .. }, Body::Fault(fault)) => {
+            (Stage::AwaitingResponse { .. }, EnvelopeBody::Fault(fault)) => {
                 self.request_refused(fault, envelope.hold_requests, device)
             }
             // A request in place of the response: the call is not confirmed, and the ACS is answered all the same.
-            (Stage::Serving { .. } | Stage::AwaitingResponse { .. }, Body::Rpc { name, element, .. })
+            (Stage::Serving { .. } | Stage::AwaitingResponse { .. }, EnvelopeBody::Rpc { name, element, .. })
                 if !name.ends_with("Response") =>
             {
                 let response = self.serve(envelope, name, *element, device);
@@ -245,11 +245,11 @@ impl Session {
                 (Session { stage: Stage::Serving { finished }, ..self }, Output::Post(response)) // R112
             }
             // A response or a fault to a request that we never sent; it must not be answered (R86).
-            (Stage::Serving { .. } | Stage::AwaitingResponse { .. }, Body::Rpc { name, .. }) => {
+            (Stage::Serving { .. } | Stage::AwaitingResponse { .. }, EnvelopeBody::Rpc { name, .. }) => {
                 let name = excerpt(name);
                 self.fail(SessionError::Unexpected(name))
             }
-            (Stage::Serving { .. }, Body::Fault(fault)) => {
+            (Stage::Serving { .. }, EnvelopeBody::Fault(fault)) => {
                 let text = format!("fault {}: {}", fault.code.map_or(0, AcsFaultCode::number), fault.text);
                 self.fail(SessionError::Unexpected(text))
             }
@@ -346,7 +346,8 @@ impl Session {
         if let Some(entry) = envelope.not_understood {
             return soap::must_understand_fault(self.version, id, entry);
         }
-        let mut response = Writer::new(self.version, &Header::with_id(id), &format!("{method}Response"));
+        let mut response =
+            EnvelopeWriter::new(self.version, &EnvelopeHeader::with_id(id), &format!("{method}Response"));
         match rpc::find(method, &device.actions).and_then(|handler| handler(request, device, &mut response)) {
             Ok(()) => {
                 log::info!("{method} answered");

@@ -1,11 +1,11 @@
 //! SOAP 1.1 as CWMP uses it: envelopes read, envelopes written.
 //!
 //! ```text
-//!   bytes ── limits ──▶ Document ──▶ Envelope ──▶ Body::Rpc ──▶ Element, by argument
-//!             │                         │     └─▶ Body::Fault
+//!   bytes ── limits ──▶ Document ──▶ Envelope ──▶ EnvelopeBody::Rpc ──▶ Element, by argument
+//!             │                         │     └─▶ EnvelopeBody::Fault
 //!             └────── EnvelopeError ◀───┘
 //!
-//!   Header + Version ──▶ Writer ── element, array, text ──▶ bytes
+//!   EnvelopeHeader + Version ──▶ EnvelopeWriter ── element, array, text ──▶ bytes
 //! ```
 //!
 //! Names are compared by namespace, never by prefix (R67). What arrives may come from anyone:
@@ -17,9 +17,9 @@ mod limits;
 mod writer;
 
 pub use element::{ArgumentError, Element, XsiType};
-pub use envelope::{Body, Document, Envelope, EnvelopeError};
+pub use envelope::{Document, Envelope, EnvelopeBody, EnvelopeError};
 pub use limits::{MAX_ATTRIBUTES, MAX_DEPTH, MAX_MARKUP};
-pub use writer::{Array, Escape, Header, Writer, fault, must_understand_fault};
+pub use writer::{ArrayWriter, EnvelopeHeader, EnvelopeWriter, XmlEscaper, fault, must_understand_fault};
 
 /// SOAP 1.1 envelopes.
 pub const ENVELOPE: &str = "http://schemas.xmlsoap.org/soap/envelope/";

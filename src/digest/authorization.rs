@@ -1,7 +1,7 @@
 //! What a client answers: `Authorization`, as a server reads it.
 
-use super::params::{Piece, Pieces};
-use super::{Algorithm, Digested, Protection};
+use super::params::{AuthItem, AuthItems};
+use super::{Algorithm, DigestInput, QopAuth};
 
 /// The credentials of one digest request. The fields are the client's claims: a server compares
 /// `nonce`, `realm`, `uri` and `algorithm` with what it gave out and received, and `nc` with what it
@@ -21,7 +21,7 @@ pub struct Authorization {
     /// MD5 where the header names none.
     pub algorithm: Algorithm,
     /// Present exactly where qop is `auth`.
-    pub protection: Option<(String, u32)>,
+    pub qop_auth: Option<(String, u32)>,
     /// The client nonce; a `-sess` algorithm without qop has one, too.
     cnonce: String,
     /// `nc` as it was written, since it is hashed as text.
@@ -33,9 +33,9 @@ impl Authorization {
     /// Reads the value of an `Authorization` header; `None` where it is no complete digest answer of
     /// a kind this agent offers.
     pub fn parse(value: &str) -> Option<Authorization> {
-        let mut pieces = Pieces::of(value);
+        let mut pieces = AuthItems::of(value);
         match pieces.next()? {
-            Piece::Scheme(name) if name.eq_ignore_ascii_case("digest") => {}
+            AuthItem::Scheme(name) if name.eq_ignore_ascii_case("digest") => {}
             _ => return None,
         }
         let mut read = Authorization {
@@ -45,14 +45,14 @@ impl Authorization {
             uri: String::new(),
             opaque: None,
             algorithm: Algorithm::Md5,
-            protection: None,
+            qop_auth: None,
             cnonce: String::new(),
             nc: String::new(),
             response: String::new(),
         };
         let mut qop = None;
         for piece in pieces {
-            let Piece::Param(name, value) = piece else {
+            let AuthItem::Param(name, value) = piece else {
                 return None;
             };
             match name.to_ascii_lowercase().as_str() {
@@ -74,7 +74,7 @@ impl Authorization {
                 // RFC 7616 §3.4: exactly 8 hexadecimal digits.
                 let is_count = read.nc.len() == 8 && !read.nc.starts_with('+');
                 let nc = u32::from_str_radix(&read.nc, 16).ok().filter(|_| is_count)?;
-                read.protection = Some((read.cnonce.clone(), nc));
+                read.qop_auth = Some((read.cnonce.clone(), nc));
             }
             Some(_) => return None,
             None => {}
@@ -86,7 +86,7 @@ impl Authorization {
     /// Whether the client proved to be `username` with `password` for a request of this method. The
     /// time taken does not tell how much of the answer was right.
     pub fn verify(&self, username: &str, password: &str, method: &str) -> bool {
-        let expected = Digested {
+        let expected = DigestInput {
             algorithm: self.algorithm,
             username,
             realm: &self.realm,
@@ -95,7 +95,7 @@ impl Authorization {
             cnonce: &self.cnonce,
             method,
             uri: &self.uri,
-            qop_auth: self.protection.as_ref().map(|_| Protection { nc: &self.nc, cnonce: &self.cnonce }),
+            qop_auth: self.qop_auth.as_ref().map(|_| QopAuth { nc: &self.nc, cnonce: &self.cnonce }),
         }
         .response();
         let proved = equal_in_constant_time(expected.as_bytes(), self.response.as_bytes());

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::params::{Piece, Pieces, Quoted};
-use super::{Algorithm, Digested, Protection};
+use super::params::{AuthItem, AuthItems, Quoted};
+use super::{Algorithm, DigestInput, QopAuth};
 
 /// A challenge this agent can answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,18 +35,18 @@ pub struct DigestChallenge {
 /// algorithms and a digest that offers nothing but `auth-int` are left out.
 pub fn challenges(value: &str) -> Vec<Challenge> {
     let mut found = Vec::new();
-    let mut open: Option<Draft> = None;
-    for piece in Pieces::of(value) {
+    let mut open: Option<ChallengeBuilder> = None;
+    for piece in AuthItems::of(value) {
         match (piece, &mut open) {
-            (Piece::Scheme(name), _) => {
-                found.extend(open.take().and_then(Draft::finish));
-                open = Draft::begin(name);
+            (AuthItem::Scheme(name), _) => {
+                found.extend(open.take().and_then(ChallengeBuilder::finish));
+                open = ChallengeBuilder::begin(name);
             }
-            (Piece::Param(name, value), Some(draft)) => draft.param(name, value),
-            (Piece::Param(..), None) | (Piece::Token68(_), _) => {}
+            (AuthItem::Param(name, value), Some(draft)) => draft.param(name, value),
+            (AuthItem::Param(..), None) | (AuthItem::Token68(_), _) => {}
         }
     }
-    found.extend(open.and_then(Draft::finish));
+    found.extend(open.and_then(ChallengeBuilder::finish));
     found
 }
 
@@ -68,7 +68,7 @@ impl DigestChallenge {
     pub fn answer(&self, username: &str, password: &str, method: &str, uri: &str, cnonce: &str, nc: u32) -> String {
         let nc = format!("{nc:08x}");
         let algorithm = self.algorithm.unwrap_or(Algorithm::Md5);
-        let response = Digested {
+        let response = DigestInput {
             algorithm,
             username,
             realm: &self.realm,
@@ -77,7 +77,7 @@ impl DigestChallenge {
             cnonce,
             method,
             uri,
-            qop_auth: self.qop_auth.then_some(Protection { nc: &nc, cnonce }),
+            qop_auth: self.qop_auth.then_some(QopAuth { nc: &nc, cnonce }),
         }
         .response();
 
@@ -134,7 +134,7 @@ impl fmt::Display for DigestChallenge {
 }
 
 /// A challenge while its parameters arrive.
-enum Draft {
+enum ChallengeBuilder {
     Basic,
     Digest {
         realm: Option<String>,
@@ -146,19 +146,26 @@ enum Draft {
     },
 }
 
-impl Draft {
-    fn begin(scheme: &str) -> Option<Draft> {
+impl ChallengeBuilder {
+    fn begin(scheme: &str) -> Option<ChallengeBuilder> {
         if scheme.eq_ignore_ascii_case("basic") {
-            Some(Draft::Basic)
+            Some(ChallengeBuilder::Basic)
         } else if scheme.eq_ignore_ascii_case("digest") {
-            Some(Draft::Digest { realm: None, nonce: None, opaque: None, algorithm: None, qop: None, stale: false })
+            Some(ChallengeBuilder::Digest {
+                realm: None,
+                nonce: None,
+                opaque: None,
+                algorithm: None,
+                qop: None,
+                stale: false,
+            })
         } else {
             None
         }
     }
 
     fn param(&mut self, name: &str, value: String) {
-        let Draft::Digest { realm, nonce, opaque, algorithm, qop, stale } = self else {
+        let ChallengeBuilder::Digest { realm, nonce, opaque, algorithm, qop, stale } = self else {
             return;
         };
         match name.to_ascii_lowercase().as_str() {
@@ -173,7 +180,7 @@ impl Draft {
     }
 
     fn finish(self) -> Option<Challenge> {
-        let Draft::Digest { realm, nonce, opaque, algorithm, qop, stale } = self else {
+        let ChallengeBuilder::Digest { realm, nonce, opaque, algorithm, qop, stale } = self else {
             return Some(Challenge::Basic);
         };
         let algorithm = match algorithm {

@@ -84,13 +84,13 @@ pub fn basic(username: &str, password: &str) -> String {
 }
 
 /// What the client adds when qop is `auth`.
-struct Protection<'a> {
+struct QopAuth<'a> {
     nc: &'a str,
     cnonce: &'a str,
 }
 
 /// All that a digest is computed over, seen alike from both sides.
-struct Digested<'a> {
+struct DigestInput<'a> {
     algorithm: Algorithm,
     username: &'a str,
     realm: &'a str,
@@ -101,10 +101,10 @@ struct Digested<'a> {
     method: &'a str,
     uri: &'a str,
     /// `None`: no qop, as in RFC 2069.
-    qop_auth: Option<Protection<'a>>,
+    qop_auth: Option<QopAuth<'a>>,
 }
 
-impl Digested<'_> {
+impl DigestInput<'_> {
     /// RFC 7616 §3.4.1: the `response` parameter.
     fn response(&self) -> String {
         let hash = |parts: &[&str]| self.algorithm.hash(parts);

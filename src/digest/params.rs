@@ -4,7 +4,7 @@ use std::fmt;
 
 /// One piece of a `WWW-Authenticate` or `Authorization` value, in order.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Piece<'a> {
+pub(super) enum AuthItem<'a> {
     /// A scheme begins: what follows belongs to it.
     Scheme(&'a str),
     /// `name=value` or `name="value"`, the value without its quotes and escapes.
@@ -15,19 +15,19 @@ pub(super) enum Piece<'a> {
 
 /// Splits a header value into pieces. Text that fits no rule is skipped up to the next comma, so
 /// that one odd challenge does not hide the next.
-pub(super) struct Pieces<'a> {
+pub(super) struct AuthItems<'a> {
     rest: &'a str,
     /// A scheme stood just before: a token68 may follow.
     after_scheme: bool,
 }
 
-impl<'a> Pieces<'a> {
-    pub(super) fn of(value: &'a str) -> Pieces<'a> {
-        Pieces { rest: value, after_scheme: false }
+impl<'a> AuthItems<'a> {
+    pub(super) fn of(value: &'a str) -> AuthItems<'a> {
+        AuthItems { rest: value, after_scheme: false }
     }
 
     /// `name = value` at the start of the rest, or nothing taken.
-    fn param(&mut self) -> Option<Piece<'a>> {
+    fn param(&mut self) -> Option<AuthItem<'a>> {
         let (name, after) = split_while(self.rest, is_token);
         let after = after.trim_start_matches(is_blank).strip_prefix('=')?;
         let after = after.trim_start_matches(is_blank);
@@ -43,11 +43,11 @@ impl<'a> Pieces<'a> {
             }
         };
         self.rest = after;
-        Some(Piece::Param(name, value))
+        Some(AuthItem::Param(name, value))
     }
 
     /// A token68 that fills its element, or nothing taken: `abc==` but not `realm=x`.
-    fn token68(&mut self) -> Option<Piece<'a>> {
+    fn token68(&mut self) -> Option<AuthItem<'a>> {
         let element = self.rest.split(',').next().unwrap_or_default();
         let element = element.trim_matches(is_blank);
         let text = element.trim_end_matches('=');
@@ -56,23 +56,23 @@ impl<'a> Pieces<'a> {
             return None;
         }
         self.rest = &self.rest[self.rest.find(',').unwrap_or(self.rest.len())..];
-        Some(Piece::Token68(element))
+        Some(AuthItem::Token68(element))
     }
 
-    fn scheme(&mut self) -> Option<Piece<'a>> {
+    fn scheme(&mut self) -> Option<AuthItem<'a>> {
         let (name, after) = split_while(self.rest, is_token);
         if name.is_empty() || !after.chars().next().is_none_or(|c| is_blank(c) || c == ',') {
             return None;
         }
         self.rest = after;
-        Some(Piece::Scheme(name))
+        Some(AuthItem::Scheme(name))
     }
 }
 
-impl<'a> Iterator for Pieces<'a> {
-    type Item = Piece<'a>;
+impl<'a> Iterator for AuthItems<'a> {
+    type Item = AuthItem<'a>;
 
-    fn next(&mut self) -> Option<Piece<'a>> {
+    fn next(&mut self) -> Option<AuthItem<'a>> {
         loop {
             let begun = self.rest.trim_start_matches(is_blank);
             // A comma ends the place where a token68 may stand.

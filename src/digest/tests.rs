@@ -47,7 +47,7 @@ fn rfc_7616_section_3_9_1() {
         assert!(header.contains(&format!("response=\"{response}\"")), "{header}");
         assert!(header.contains(&format!(", algorithm={algorithm}, ")), "{header}");
         let read = Authorization::parse(&header).unwrap();
-        assert_eq!(read.protection, Some((cnonce.to_owned(), 1)));
+        assert_eq!(read.qop_auth, Some((cnonce.to_owned(), 1)));
         assert!(read.verify("Mufasa", "Circle of Life", "GET"));
         assert!(!read.verify("Mufasa", "Circle of life", "GET"));
         assert!(!read.verify("mufasa", "Circle of Life", "GET"));
@@ -92,7 +92,7 @@ fn every_kind_of_answer_verifies() {
             assert_eq!(read.username, "u\"\\,=");
             assert!(read.verify("u\"\\,=", "p", "POST"), "{challenge}");
             assert!(!read.verify("u\"\\,=", "P", "POST"), "{challenge}");
-            assert_eq!(read.protection.is_some(), !qop.is_empty());
+            assert_eq!(read.qop_auth.is_some(), !qop.is_empty());
         }
     }
 }

@@ -24,10 +24,10 @@ fn digest_is_answered_on_the_same_connection_and_goes_on() {
     assert_eq!(requests[0].header("Authorization"), None);
     assert_eq!(requests[0].body, requests[1].body);
     let sent: Vec<_> = requests[1..].iter().map(credentials).collect();
-    let (cnonce, _) = sent[0].protection.clone().unwrap();
+    let (cnonce, _) = sent[0].qop_auth.clone().unwrap();
     assert_eq!(cnonce.len(), 32);
     for (read, nc) in sent.iter().zip(1..) {
-        assert_eq!(read.protection, Some((cnonce.clone(), nc)));
+        assert_eq!(read.qop_auth, Some((cnonce.clone(), nc)));
     }
     assert_eq!(requests[1].header("Cookie"), Some("session=1"));
 }
@@ -46,7 +46,7 @@ fn a_nonce_bound_to_the_connection_is_renewed_on_the_next() {
 
     let requests = server.requests();
     let sent: Vec<_> = requests[1..].iter().map(credentials).collect();
-    let (cnonces, counts): (Vec<_>, Vec<_>) = sent.iter().map(|read| read.protection.clone().unwrap()).unzip();
+    let (cnonces, counts): (Vec<_>, Vec<_>) = sent.iter().map(|read| read.qop_auth.clone().unwrap()).unzip();
     assert_eq!(counts, [1, 2, 1]);
     assert_ne!(cnonces[0], cnonces[1]);
     let nonces: Vec<_> = sent.iter().map(|read| read.nonce.as_str()).collect();

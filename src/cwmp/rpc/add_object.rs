@@ -3,12 +3,12 @@
 use super::set_parameter_values::parameter_key;
 use crate::cwmp::device::{Author, Device};
 use crate::cwmp::fault::Fault;
-use crate::cwmp::soap::{Element, Writer};
+use crate::cwmp::soap::{Element, EnvelopeWriter};
 use crate::model::change::Change;
 use crate::model::path::{MAX_LENGTH, Path};
 
 /// R213 to R219: the instance comes with the defaults of its template, and with a number that was never used before.
-pub(super) fn handle(request: Element<'_>, device: &mut Device, response: &mut Writer) -> Result<(), Fault> {
+pub(super) fn handle(request: Element<'_>, device: &mut Device, response: &mut EnvelopeWriter) -> Result<(), Fault> {
     let table = request.string("ObjectName", MAX_LENGTH)?;
     let key = request.string("ParameterKey", 32)?;
     let number = device.tree.check_add(&Path::parse(&table)?)?;

@@ -2,10 +2,10 @@
 
 use crate::cwmp::device::Device;
 use crate::cwmp::fault::{Fault, FaultCode};
-use crate::cwmp::soap::{Element, Writer};
+use crate::cwmp::soap::{Element, EnvelopeWriter};
 
 /// R246: what can be cancelled is, and is never told of; a key that is not there is a success.
-pub(super) fn handle(request: Element<'_>, device: &mut Device, _: &mut Writer) -> Result<(), Fault> {
+pub(super) fn handle(request: Element<'_>, device: &mut Device, _: &mut EnvelopeWriter) -> Result<(), Fault> {
     let key = request.string("CommandKey", 32)?;
     match device.change_transfers(|transfers| transfers.cancel(&key))? {
         true => Ok(()),

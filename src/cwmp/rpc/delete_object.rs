@@ -3,11 +3,11 @@
 use super::set_parameter_values::parameter_key;
 use crate::cwmp::device::{Author, Device};
 use crate::cwmp::fault::Fault;
-use crate::cwmp::soap::{Element, Writer};
+use crate::cwmp::soap::{Element, EnvelopeWriter};
 use crate::model::path::{MAX_LENGTH, Path};
 
 /// R220 to R222: the instance goes with everything in it, and what strongly refers to it is cleared (R173).
-pub(super) fn handle(request: Element<'_>, device: &mut Device, response: &mut Writer) -> Result<(), Fault> {
+pub(super) fn handle(request: Element<'_>, device: &mut Device, response: &mut EnvelopeWriter) -> Result<(), Fault> {
     let instance = request.string("ObjectName", MAX_LENGTH)?;
     let key = request.string("ParameterKey", 32)?;
     let mut changes = device.tree.check_delete(&Path::parse(&instance)?)?;

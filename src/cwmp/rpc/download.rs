@@ -2,12 +2,12 @@
 
 use crate::cwmp::device::Device;
 use crate::cwmp::fault::{Fault, FaultCode};
-use crate::cwmp::soap::{Element, Writer};
+use crate::cwmp::soap::{Element, EnvelopeWriter};
 use crate::cwmp::transfer::{Origin, Timing, TransferRequest, admit};
 use crate::model::date_time::DateTime;
 
 /// R227, R230: the transfer is queued, takes place after the session, and is told by TransferComplete.
-pub(super) fn handle(request: Element<'_>, device: &mut Device, response: &mut Writer) -> Result<(), Fault> {
+pub(super) fn handle(request: Element<'_>, device: &mut Device, response: &mut EnvelopeWriter) -> Result<(), Fault> {
     let order = order(request, Origin::Download)?;
     let timing = Timing::delayed(request.unsigned_int("DelaySeconds")?, device.now());
     // Pages for the browser of a user who is not there.
@@ -49,7 +49,7 @@ pub(super) fn queue(order: TransferRequest, timing: Timing, device: &mut Device)
 }
 
 /// R230: it is yet to be done, and TransferComplete will tell.
-pub(super) fn write_response(response: &mut Writer) {
+pub(super) fn write_response(response: &mut EnvelopeWriter) {
     response.text("Status", 1);
     response.text("StartTime", DateTime::UNKNOWN);
     response.text("CompleteTime", DateTime::UNKNOWN);

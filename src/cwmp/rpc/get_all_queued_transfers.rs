@@ -2,11 +2,11 @@
 
 use crate::cwmp::device::Device;
 use crate::cwmp::fault::Fault;
-use crate::cwmp::soap::{Element, Writer};
+use crate::cwmp::soap::{Element, EnvelopeWriter};
 use crate::cwmp::transfer::reported_file_type;
 
 /// R243: all of them, those of the device's own with an empty key.
-pub(super) fn handle(_: Element<'_>, device: &mut Device, response: &mut Writer) -> Result<(), Fault> {
+pub(super) fn handle(_: Element<'_>, device: &mut Device, response: &mut EnvelopeWriter) -> Result<(), Fault> {
     response.array("TransferList", "cwmp:AllQueuedTransferStruct", |list| {
         for transfer in device.state().transfers.iter() {
             let order = transfer.request();

@@ -2,22 +2,22 @@
 
 use crate::cwmp::device::Device;
 use crate::cwmp::fault::Fault;
-use crate::cwmp::soap::{Array, Element, Writer};
+use crate::cwmp::soap::{ArrayWriter, Element, EnvelopeWriter};
 use crate::model::path::Path;
 use crate::model::tree::{Parameter, Tree};
 
 /// R211: one entry for each parameter, by its full name.
-pub(super) fn handle(request: Element<'_>, device: &mut Device, response: &mut Writer) -> Result<(), Fault> {
+pub(super) fn handle(request: Element<'_>, device: &mut Device, response: &mut EnvelopeWriter) -> Result<(), Fault> {
     response.array("ParameterList", "cwmp:ParameterAttributeStruct", |list| {
         super::for_each_name(request, list, |name, path, list| write_attributes(&device.tree, name, path, list))
     })
 }
 
-fn write_attributes(tree: &Tree, name: &str, path: &Path<'_>, list: &mut Array<'_>) -> Result<(), Fault> {
+fn write_attributes(tree: &Tree, name: &str, path: &Path<'_>, list: &mut ArrayWriter<'_>) -> Result<(), Fault> {
     tree.visit_values(path, &mut |parameter| write(parameter, list)).map_err(|error| super::named(name, error))
 }
 
-fn write(parameter: &Parameter<'_>, list: &mut Array<'_>) {
+fn write(parameter: &Parameter<'_>, list: &mut ArrayWriter<'_>) {
     let attributes = parameter.attributes();
     list.element(|entry| {
         entry.text("Name", parameter.name);

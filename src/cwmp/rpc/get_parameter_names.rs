@@ -2,11 +2,11 @@
 
 use crate::cwmp::device::Device;
 use crate::cwmp::fault::{Fault, FaultCode};
-use crate::cwmp::soap::{Element, Writer};
+use crate::cwmp::soap::{Element, EnvelopeWriter};
 use crate::model::path::{MAX_LENGTH, Path};
 
 /// R184 to R193.
-pub(super) fn handle(request: Element<'_>, device: &mut Device, response: &mut Writer) -> Result<(), Fault> {
+pub(super) fn handle(request: Element<'_>, device: &mut Device, response: &mut EnvelopeWriter) -> Result<(), Fault> {
     let name = request.string("ParameterPath", MAX_LENGTH)?;
     let next_level = request.boolean("NextLevel")?;
     let path = Path::parse(&name)?;

@@ -2,18 +2,18 @@
 
 use crate::cwmp::device::Device;
 use crate::cwmp::fault::Fault;
-use crate::cwmp::soap::{Array, Element, Writer};
+use crate::cwmp::soap::{ArrayWriter, Element, EnvelopeWriter};
 use crate::model::path::Path;
 use crate::model::tree::Tree;
 
 /// R177 to R183: any name that is not there refuses the whole call.
-pub(super) fn handle(request: Element<'_>, device: &mut Device, response: &mut Writer) -> Result<(), Fault> {
+pub(super) fn handle(request: Element<'_>, device: &mut Device, response: &mut EnvelopeWriter) -> Result<(), Fault> {
     response.array("ParameterList", "cwmp:ParameterValueStruct", |list| {
         super::for_each_name(request, list, |name, path, list| write_values(&device.tree, name, path, list))
     })
 }
 
-fn write_values(tree: &Tree, name: &str, path: &Path<'_>, list: &mut Array<'_>) -> Result<(), Fault> {
+fn write_values(tree: &Tree, name: &str, path: &Path<'_>, list: &mut ArrayWriter<'_>) -> Result<(), Fault> {
     let visited = tree.visit_values(path, &mut |parameter| {
         let kind = parameter.wire_type().name();
         parameter.with_value(|value| list.parameter_value(parameter.name, kind, value));

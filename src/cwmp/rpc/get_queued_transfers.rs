@@ -2,10 +2,10 @@
 
 use crate::cwmp::device::Device;
 use crate::cwmp::fault::Fault;
-use crate::cwmp::soap::{Element, Writer};
+use crate::cwmp::soap::{Element, EnvelopeWriter};
 
 /// R243: those that the ACS has asked for.
-pub(super) fn handle(_: Element<'_>, device: &mut Device, response: &mut Writer) -> Result<(), Fault> {
+pub(super) fn handle(_: Element<'_>, device: &mut Device, response: &mut EnvelopeWriter) -> Result<(), Fault> {
     response.array("TransferList", "cwmp:QueuedTransferStruct", |list| {
         for transfer in device.state().transfers.iter().filter(|t| !t.request().origin.is_autonomous()) {
             list.element(|entry| {

@@ -3,10 +3,10 @@
 use super::methods;
 use crate::cwmp::device::Device;
 use crate::cwmp::fault::Fault;
-use crate::cwmp::soap::{Element, Writer};
+use crate::cwmp::soap::{Element, EnvelopeWriter};
 
 /// R5: just what is answered.
-pub(super) fn handle(_: Element<'_>, device: &mut Device, response: &mut Writer) -> Result<(), Fault> {
+pub(super) fn handle(_: Element<'_>, device: &mut Device, response: &mut EnvelopeWriter) -> Result<(), Fault> {
     response.array("MethodList", "xsd:string", |list| methods(&device.actions).for_each(|name| list.text(name)));
     Ok(())
 }

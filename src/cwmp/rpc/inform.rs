@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::cwmp::device::Device;
 use crate::cwmp::event::{Event, EventCode};
-use crate::cwmp::soap::{Array, Header, Writer};
+use crate::cwmp::soap::{ArrayWriter, EnvelopeHeader, EnvelopeWriter};
 use crate::cwmp::version::{self, Version};
 use crate::model::date_time::DateTime;
 use crate::model::path::Path;
@@ -25,8 +25,8 @@ pub(crate) struct Inform<'a> {
 impl Inform<'_> {
     /// The whole message.
     pub(crate) fn encode(&self, device: &Device) -> Vec<u8> {
-        let header = Header { id: Some(self.id), supported_versions: self.offered, session_timeout: None };
-        let mut message = Writer::new(version::newest(self.offered), &header, "Inform");
+        let header = EnvelopeHeader { id: Some(self.id), supported_versions: self.offered, session_timeout: None };
+        let mut message = EnvelopeWriter::new(version::newest(self.offered), &header, "Inform");
         let identity = device.identity();
         message.element("DeviceId", |id| {
             id.text("Manufacturer", &identity.manufacturer);
@@ -59,7 +59,7 @@ struct Parameters<'a> {
 }
 
 impl Parameters<'_> {
-    fn write(mut self, list: &mut Array<'_>) {
+    fn write(mut self, list: &mut ArrayWriter<'_>) {
         let default_connection = default_wan_connection(self.device);
         self.device.tree.visit_inform(&mut |parameter| {
             if is_of_default_connection(parameter.name, default_connection.as_deref()) {
@@ -81,7 +81,7 @@ impl Parameters<'_> {
     }
 
     /// R108: what the ACS wants to see with these events.
-    fn write_asked_for(&mut self, list: &mut Array<'_>) {
+    fn write_asked_for(&mut self, list: &mut ArrayWriter<'_>) {
         for wanted in InformParameter::all(self.device) {
             if wanted.is_wanted_with(self.events) {
                 let tree = &self.device.tree;
@@ -94,7 +94,7 @@ impl Parameters<'_> {
         self.events.iter().any(|event| event.code == *code)
     }
 
-    fn once(&mut self, parameter: &Parameter<'_>, list: &mut Array<'_>) {
+    fn once(&mut self, parameter: &Parameter<'_>, list: &mut ArrayWriter<'_>) {
         if self.told.insert(parameter.name.to_owned()) {
             write_parameter(parameter, list);
         }
@@ -130,7 +130,7 @@ impl InformParameter {
     }
 }
 
-fn write_parameter(parameter: &Parameter<'_>, list: &mut Array<'_>) {
+fn write_parameter(parameter: &Parameter<'_>, list: &mut ArrayWriter<'_>) {
     let kind = parameter.wire_type().name();
     parameter.with_value(|value| list.parameter_value(parameter.name, kind, value));
 }

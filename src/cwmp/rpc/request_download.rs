@@ -1,6 +1,6 @@
 //! RequestDownload (TR-069 A6 §A.4.2.2): the CPE asks the ACS for a file.
 
-use crate::cwmp::soap::{Header, Writer};
+use crate::cwmp::soap::{EnvelopeHeader, EnvelopeWriter};
 use crate::cwmp::transfer::DownloadRequest;
 use crate::cwmp::version::Version;
 
@@ -9,7 +9,7 @@ pub(crate) const METHOD: &str = "RequestDownload";
 
 /// The whole message (R248).
 pub(crate) fn encode(wish: &DownloadRequest, version: Version, id: &str) -> Vec<u8> {
-    let mut message = Writer::new(version, &Header::with_id(Some(id)), METHOD);
+    let mut message = EnvelopeWriter::new(version, &EnvelopeHeader::with_id(Some(id)), METHOD);
     message.text("FileType", &wish.file_type);
     message.array("FileTypeArg", "cwmp:ArgStruct", |list| {
         for (name, value) in &wish.arguments {

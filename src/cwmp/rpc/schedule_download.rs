@@ -3,13 +3,13 @@
 use super::download;
 use crate::cwmp::device::Device;
 use crate::cwmp::fault::{Fault, FaultCode};
-use crate::cwmp::soap::{Element, Writer};
+use crate::cwmp::soap::{Element, EnvelopeWriter};
 use crate::cwmp::transfer::{Origin, Timing};
 
 /// R244, R245: a download within windows of time.
-pub(super) fn handle(request: Element<'_>, device: &mut Device, _: &mut Writer) -> Result<(), Fault> {
+pub(super) fn handle(request: Element<'_>, device: &mut Device, _: &mut EnvelopeWriter) -> Result<(), Fault> {
     let order = download::order(request, Origin::ScheduleDownload)?;
-    let windows: Vec<_> = request.some_members("TimeWindowList")?.take(3).map(window).collect::<Result<_, _>>()?;
+    let windows: Vec<_> = request.nonempty_members("TimeWindowList")?.take(3).map(window).collect::<Result<_, _>>()?;
     let timing = Timing::windows(&windows, device.now());
     let timing = timing.map_err(|error| Fault::because(FaultCode::InvalidArguments, error.to_string()))?;
     download::queue(order, timing, device)

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use crate::cwmp::device::{Author, Device};
 use crate::cwmp::fault::{Fault, FaultCode};
-use crate::cwmp::soap::{Element, Writer};
+use crate::cwmp::soap::{Element, EnvelopeWriter};
 
 /// R154, R155: an Inform after the delay, kept over reboots where the date is known.
-pub(super) fn handle(request: Element<'_>, device: &mut Device, _: &mut Writer) -> Result<(), Fault> {
+pub(super) fn handle(request: Element<'_>, device: &mut Device, _: &mut EnvelopeWriter) -> Result<(), Fault> {
     let delay = request.unsigned_int("DelaySeconds")?;
     let key = request.string("CommandKey", 32)?;
     if delay == 0 {

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use crate::cwmp::device::{Author, Device};
 use crate::cwmp::fault::{Fault, FaultCode};
-use crate::cwmp::soap::{Element, Writer};
+use crate::cwmp::soap::{Element, EnvelopeWriter};
 use crate::model::attributes::{ActiveNotify, Attributes, Notification};
 use crate::model::change::Change;
 use crate::model::path::{MAX_LENGTH, Path};
 
 /// Applied in the order of the list, a later entry over an earlier one, and all or nothing (R195).
-pub(super) fn handle(request: Element<'_>, device: &mut Device, _: &mut Writer) -> Result<(), Fault> {
+pub(super) fn handle(request: Element<'_>, device: &mut Device, _: &mut EnvelopeWriter) -> Result<(), Fault> {
     let mut decided = BTreeMap::new();
-    for entry in request.some_members("ParameterList")? {
+    for entry in request.nonempty_members("ParameterList")? {
         let entry = AttributesRequest::read(entry)?;
         entry.decide(device, &mut decided)?;
     }

@@ -5,13 +5,13 @@ use std::collections::HashSet;
 use crate::cwmp::device::{Author, Device};
 use crate::cwmp::fault::{Fault, FaultCode, ParameterFault};
 use crate::cwmp::rules;
-use crate::cwmp::soap::{Element, Writer, XsiType};
+use crate::cwmp::soap::{Element, EnvelopeWriter, XsiType};
 use crate::model::change::Change;
 use crate::model::tree::{DeclaredType, SetError};
 use crate::model::value::Type;
 
 /// All or nothing (R164): every parameter is decided on, all errors are told, then all is stored and set at once.
-pub(super) fn handle(request: Element<'_>, device: &mut Device, response: &mut Writer) -> Result<(), Fault> {
+pub(super) fn handle(request: Element<'_>, device: &mut Device, response: &mut EnvelopeWriter) -> Result<(), Fault> {
     let key = request.string("ParameterKey", 32)?;
     let mut names = HashSet::new();
     let mut changes = Vec::new();

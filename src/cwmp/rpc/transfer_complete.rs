@@ -1,7 +1,7 @@
 //! TransferComplete (TR-069 A6 §A.3.3.2) and AutonomousTransferComplete (§A.3.3.3): the CPE's own calls that tell of the
 //! end of a transfer.
 
-use crate::cwmp::soap::{Header, Writer};
+use crate::cwmp::soap::{EnvelopeHeader, EnvelopeWriter};
 use crate::cwmp::transfer::{Failure, Transfer, TransferReport, reported_file_type};
 use crate::cwmp::version::Version;
 use crate::model::date_time::DateTime;
@@ -10,7 +10,7 @@ use crate::model::date_time::DateTime;
 pub(crate) fn encode(transfer: &Transfer, version: Version, id: &str) -> Option<Vec<u8>> {
     let report = transfer.report()?;
     let order = transfer.request();
-    let mut message = Writer::new(version, &Header::with_id(Some(id)), method(transfer));
+    let mut message = EnvelopeWriter::new(version, &EnvelopeHeader::with_id(Some(id)), method(transfer));
     if order.origin.is_autonomous() {
         let is_download = order.origin.is_download();
         message.text("AnnounceURL", ""); // it was not announced by multicast
@@ -35,7 +35,7 @@ pub(crate) fn method(transfer: &Transfer) -> &'static str {
 }
 
 /// R238: code 0 without words for a success, times in UTC, the Unknown Time where there is none.
-fn write_end(message: &mut Writer, report: &TransferReport, began: Option<i64>, version: Version) {
+fn write_end(message: &mut EnvelopeWriter, report: &TransferReport, began: Option<i64>, version: Version) {
     message.element("FaultStruct", |fault| match &report.failure {
         None => {
             fault.text("FaultCode", 0);

@@ -152,7 +152,7 @@ impl<'a> Element<'a> {
     ///
     /// # Errors
     /// It is missing or repeated, or has none.
-    pub fn some_members(
+    pub fn nonempty_members(
         &self,
         name: &'static str,
     ) -> Result<impl Iterator<Item = Element<'a>> + use<'a>, ArgumentError> {

@@ -76,12 +76,12 @@ pub struct Envelope<'a> {
     /// an answer with one is invalid (R88).
     pub not_understood: Option<&'a str>,
     /// What it is about.
-    pub body: Body<'a>,
+    pub body: EnvelopeBody<'a>,
 }
 
 /// What the body of an envelope holds.
 #[derive(Debug)]
-pub enum Body<'a> {
+pub enum EnvelopeBody<'a> {
     /// A request or a response.
     Rpc {
         /// Its local name, such as `GetParameterValues` or `InformResponse`.
@@ -149,15 +149,15 @@ fn at_most_one<'a>(root: Element<'a>, name: &'static str) -> Result<Option<Eleme
 }
 
 /// R70: one RPC or fault. Elements of other namespaces are passed over (R75).
-fn read_body(body: Element<'_>) -> Result<Body<'_>, EnvelopeError> {
+fn read_body(body: Element<'_>) -> Result<EnvelopeBody<'_>, EnvelopeError> {
     let mut found = None;
     for element in body.children() {
         let version = element.namespace().and_then(Version::from_namespace);
         // Some servers put cwmp:Fault, or a Fault without namespace, straight into the body.
         let foreign = element.namespace().is_some_and(|name| name != ENVELOPE) && version.is_none();
         let content = match (version, element.name()) {
-            (_, "Fault") if !foreign => Body::Fault(read_fault(element)),
-            (Some(version), name) => Body::Rpc { name, version, element },
+            (_, "Fault") if !foreign => EnvelopeBody::Fault(read_fault(element)),
+            (Some(version), name) => EnvelopeBody::Rpc { name, version, element },
             _ => continue,
         };
         if found.replace(content).is_some() {

@@ -8,7 +8,7 @@ use crate::cwmp::version::{self, Version};
 
 /// The header of an envelope.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Header<'a> {
+pub struct EnvelopeHeader<'a> {
     /// The ID: the request's own in an answer to it (R77).
     pub id: Option<&'a str>,
     /// In Inform: the versions offered (R81).
@@ -17,10 +17,10 @@ pub struct Header<'a> {
     pub session_timeout: Option<u32>,
 }
 
-impl<'a> Header<'a> {
+impl<'a> EnvelopeHeader<'a> {
     /// A header with that ID, or none.
-    pub fn with_id(id: Option<&'a str>) -> Header<'a> {
-        Header { id, ..Header::default() }
+    pub fn with_id(id: Option<&'a str>) -> EnvelopeHeader<'a> {
+        EnvelopeHeader { id, ..EnvelopeHeader::default() }
     }
 }
 
@@ -29,34 +29,34 @@ impl<'a> Header<'a> {
 /// Whatever is text is escaped on its way into the message (R39); names are the caller's own.
 ///
 /// ```
-/// use cpe_agent::cwmp::soap::{Header, Writer};
+/// use cpe_agent::cwmp::soap::{EnvelopeHeader, EnvelopeWriter};
 /// use cpe_agent::cwmp::version::Version;
 ///
-/// let header = Header::with_id(Some("7"));
-/// let mut message = Writer::new(Version::V1_2, &header, "SetParameterValuesResponse");
+/// let header = EnvelopeHeader::with_id(Some("7"));
+/// let mut message = EnvelopeWriter::new(Version::V1_2, &header, "SetParameterValuesResponse");
 /// message.text("Status", 0);
 /// let bytes: Vec<u8> = message.finish();
 /// # assert!(String::from_utf8(bytes).unwrap().contains("<Status>0</Status></cwmp:Set"));
 /// ```
 #[derive(Debug)]
-pub struct Writer {
+pub struct EnvelopeWriter {
     out: Vec<u8>,
     /// The RPC that the body holds; none in a fault, which closes itself.
     rpc: Option<String>,
 }
 
-impl Writer {
+impl EnvelopeWriter {
     /// A message that calls or answers the method of that name, such as `GetRPCMethodsResponse`.
-    pub fn new(version: Version, header: &Header<'_>, rpc: &str) -> Writer {
-        let mut writer = Writer::envelope(version, header);
+    pub fn new(version: Version, header: &EnvelopeHeader<'_>, rpc: &str) -> EnvelopeWriter {
+        let mut writer = EnvelopeWriter::envelope(version, header);
         writer.rpc = Some(rpc.to_owned());
         writer.raw(&["<cwmp:", rpc, ">"]);
         writer
     }
 
     /// The envelope up to the content of its body.
-    fn envelope(version: Version, header: &Header<'_>) -> Writer {
-        let mut writer = Writer { out: Vec::with_capacity(1024), rpc: None };
+    fn envelope(version: Version, header: &EnvelopeHeader<'_>) -> EnvelopeWriter {
+        let mut writer = EnvelopeWriter { out: Vec::with_capacity(1024), rpc: None };
         // R89: prefix `cwmp` and double quotes, since FreeACS looks for this very text; `xsd`,
         // since GenieACS compares types with their prefix.
         writer.raw(&[
@@ -78,7 +78,7 @@ impl Writer {
         writer
     }
 
-    fn header(&mut self, header: &Header<'_>) {
+    fn header(&mut self, header: &EnvelopeHeader<'_>) {
         let versions = version::supported_header(header.supported_versions);
         if header.id.is_none() && versions.is_none() && header.session_timeout.is_none() {
             return;
@@ -118,7 +118,7 @@ impl Writer {
     }
 
     /// An argument that is a structure, its elements written by `content`.
-    pub fn element<R>(&mut self, name: &str, content: impl FnOnce(&mut Writer) -> R) -> R {
+    pub fn element<R>(&mut self, name: &str, content: impl FnOnce(&mut EnvelopeWriter) -> R) -> R {
         self.raw(&["<", name, ">"]);
         let result = content(self);
         self.raw(&["</", name, ">"]);
@@ -127,11 +127,12 @@ impl Writer {
 
     /// An argument that is an array, its members written by `members` and counted on the way.
     /// `of` is their type with its prefix, such as `cwmp:EventStruct` or `xsd:string` (R73).
-    pub fn array<R>(&mut self, name: &str, of: &str, members: impl FnOnce(&mut Array<'_>) -> R) -> R {
+    pub fn array<R>(&mut self, name: &str, of: &str, members: impl FnOnce(&mut ArrayWriter<'_>) -> R) -> R {
         self.raw(&["<", name, " soap-enc:arrayType=\"", of, "["]);
         let count_at = self.out.len();
         self.raw(&["]\">"]);
-        let mut array = Array { writer: self, member: of.split_once(':').map_or(of, |(_, local)| local), count: 0 };
+        let mut array =
+            ArrayWriter { writer: self, member: of.split_once(':').map_or(of, |(_, local)| local), count: 0 };
         let result = members(&mut array);
         let count = array.count.to_string();
         self.raw(&["</", name, ">"]);
@@ -157,13 +158,13 @@ impl Writer {
 
     fn escaped_text(&mut self, text: &str) {
         // A Vec takes whatever is written.
-        let _ = Escape(&mut self.out).write_str(text);
+        let _ = XmlEscaper(&mut self.out).write_str(text);
     }
 
     fn escaped(&mut self, value: impl Display) {
         // A Vec takes whatever is written; only a Display that fails by itself could fail here,
         // and its text then ends where it stopped.
-        let _ = write!(Escape(&mut self.out), "{value}");
+        let _ = write!(XmlEscaper(&mut self.out), "{value}");
     }
 }
 
@@ -178,13 +179,13 @@ fn schema_type(kind: &str) -> &str {
 
 /// Writes the members of an array.
 #[derive(Debug)]
-pub struct Array<'w> {
-    writer: &'w mut Writer,
+pub struct ArrayWriter<'w> {
+    writer: &'w mut EnvelopeWriter,
     member: &'w str,
     count: usize,
 }
 
-impl Array<'_> {
+impl ArrayWriter<'_> {
     /// A member that is a text or a number.
     pub fn text(&mut self, value: impl Display) {
         self.count += 1;
@@ -192,7 +193,7 @@ impl Array<'_> {
     }
 
     /// A member that is a structure, its elements written by `content`.
-    pub fn element<R>(&mut self, content: impl FnOnce(&mut Writer) -> R) -> R {
+    pub fn element<R>(&mut self, content: impl FnOnce(&mut EnvelopeWriter) -> R) -> R {
         self.count += 1;
         self.writer.element(self.member, content)
     }
@@ -230,7 +231,7 @@ impl Array<'_> {
 /// A fault in answer to a request with that ID (R85, R87); codes newer than the version are
 /// replaced by what it knows (R83).
 pub fn fault(version: Version, id: Option<&str>, fault: &Fault) -> Vec<u8> {
-    let mut writer = Writer::envelope(version, &Header::with_id(id));
+    let mut writer = EnvelopeWriter::envelope(version, &EnvelopeHeader::with_id(id));
     let code = fault.code.in_version(version);
     writer.element("soap-env:Fault", |soap| {
         soap.text("faultcode", code.side().as_str());
@@ -256,7 +257,7 @@ pub fn fault(version: Version, id: Option<&str>, fault: &Fault) -> Vec<u8> {
 /// The answer to a request with a header entry that must be understood and is not: a fault of
 /// SOAP itself (SOAP 1.1 §4.4.1), so without the detail of CWMP.
 pub fn must_understand_fault(version: Version, id: Option<&str>, entry: &str) -> Vec<u8> {
-    let mut writer = Writer::envelope(version, &Header::with_id(id));
+    let mut writer = EnvelopeWriter::envelope(version, &EnvelopeHeader::with_id(id));
     writer.element("soap-env:Fault", |soap| {
         soap.text("faultcode", "soap-env:MustUnderstand");
         soap.text("faultstring", format_args!("header {entry} not understood"));
@@ -267,9 +268,9 @@ pub fn must_understand_fault(version: Version, id: Option<&str>, entry: &str) ->
 /// Escapes what is written through it (R39): markup as entities, everything outside printable
 /// ASCII as decimal character references. What XML 1.0 cannot hold becomes U+FFFD.
 #[derive(Debug)]
-pub struct Escape<'a>(pub &'a mut Vec<u8>);
+pub struct XmlEscaper<'a>(pub &'a mut Vec<u8>);
 
-impl Write for Escape<'_> {
+impl Write for XmlEscaper<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let mut rest = text;
         // Runs of plain bytes are copied whole; a byte that is not plain starts a character,
@@ -287,7 +288,7 @@ impl Write for Escape<'_> {
     }
 }
 
-impl Escape<'_> {
+impl XmlEscaper<'_> {
     fn reference(&mut self, special: char) {
         let entity = match special {
             '&' => "&amp;",

@@ -42,8 +42,8 @@ fn with_body(body: &str) -> String {
 
 fn fault_in(body: &str) -> (Option<u16>, String) {
     with(with_body(body), |envelope| match envelope.body {
-        Body::Fault(fault) => (fault.code.map(AcsFaultCode::number), fault.text),
-        Body::Rpc { name, .. } => panic!("taken for {name}"),
+        EnvelopeBody::Fault(fault) => (fault.code.map(AcsFaultCode::number), fault.text),
+        EnvelopeBody::Rpc { name, .. } => panic!("taken for {name}"),
     })
     .unwrap()
 }
@@ -54,7 +54,7 @@ fn a_request() {
         assert_eq!(envelope.id.as_deref(), Some("1894fe 0"));
         assert!(!envelope.hold_requests && envelope.use_cwmp_version.is_none());
         assert_eq!(envelope.not_understood, None);
-        let Body::Rpc { name, version, element } = envelope.body else {
+        let EnvelopeBody::Rpc { name, version, element } = envelope.body else {
             panic!("no RPC");
         };
         assert_eq!((name, version), ("SetParameterValues", Version::V1_0));
@@ -86,7 +86,7 @@ fn prefixes_do_not_matter() {
     ] {
         with(text, |envelope| {
             assert_eq!(envelope.id.as_deref(), Some("i"));
-            let Body::Rpc { name, version, element } = envelope.body else {
+            let EnvelopeBody::Rpc { name, version, element } = envelope.body else {
                 panic!("no RPC");
             };
             assert_eq!((name, version), ("Reboot", Version::V1_1));
@@ -237,7 +237,7 @@ fn a_large_request() {
     let request =
         with_body(&format!("<c:GetParameterValues><ParameterNames>{names}</ParameterNames></c:GetParameterValues>"));
     with(request, |envelope| {
-        let Body::Rpc { element, .. } = envelope.body else {
+        let EnvelopeBody::Rpc { element, .. } = envelope.body else {
             panic!("no RPC");
         };
         assert_eq!(element.members("ParameterNames").unwrap().count(), 9_000);
@@ -248,8 +248,8 @@ fn a_large_request() {
 /// Reads everything that can be read.
 fn exercise(bytes: &[u8]) -> bool {
     with(bytes, |envelope| match envelope.body {
-        Body::Fault(fault) => drop(fault.to_string()),
-        Body::Rpc { element, .. } => {
+        EnvelopeBody::Fault(fault) => drop(fault.to_string()),
+        EnvelopeBody::Rpc { element, .. } => {
             let _ = (element.string("ParameterKey", 32), element.boolean("ParameterKey"));
             let _ = (element.int("ParameterKey"), element.unsigned_int("ParameterKey"));
             for member in element.members("ParameterList").into_iter().flatten() {

@@ -1,6 +1,6 @@
 use super::*;
 use crate::cwmp::fault::{FaultCode, ParameterFault};
-use crate::cwmp::soap::{Body, Document};
+use crate::cwmp::soap::{Document, EnvelopeBody};
 
 fn text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap()
@@ -8,7 +8,7 @@ fn text(bytes: Vec<u8>) -> String {
 
 fn escape(value: &str) -> String {
     let mut out = Vec::new();
-    Escape(&mut out).write_str(value).unwrap();
+    XmlEscaper(&mut out).write_str(value).unwrap();
     text(out)
 }
 
@@ -35,7 +35,7 @@ fn escaping() {
 fn escaped_text_is_read_back() {
     for first in (0..=0x2FFF).chain(0xD7F0..0xE010).chain(0xFFF0..0x10010).filter_map(char::from_u32) {
         let value = format!("a{first}b{first}{first}");
-        let mut message = Writer::new(Version::V1_2, &Header::with_id(Some(&value)), "Test");
+        let mut message = EnvelopeWriter::new(Version::V1_2, &EnvelopeHeader::with_id(Some(&value)), "Test");
         message.text("Value", &value);
         let bytes = message.finish();
         assert!(bytes.is_ascii());
@@ -43,7 +43,7 @@ fn escaped_text_is_read_back() {
         let envelope = document.envelope().unwrap();
         let illegal = |c| matches!(c, '\0'..='\x08' | '\x0B' | '\x0C' | '\x0E'..='\x1F' | '\u{FFFE}' | '\u{FFFF}');
         let expected = value.replace(illegal, "\u{FFFD}");
-        let Body::Rpc { element, .. } = envelope.body else {
+        let EnvelopeBody::Rpc { element, .. } = envelope.body else {
             panic!("no RPC");
         };
         assert_eq!(element.string("Value", 9).unwrap(), expected);
@@ -54,8 +54,8 @@ fn escaped_text_is_read_back() {
 /// R67, R69, R74, R77, R80, R81, R89.
 #[test]
 fn an_inform() {
-    let header = Header { id: Some("<1>"), supported_versions: version::ALL, session_timeout: Some(60) };
-    let mut inform = Writer::new(Version::V1_4, &header, "Inform");
+    let header = EnvelopeHeader { id: Some("<1>"), supported_versions: version::ALL, session_timeout: Some(60) };
+    let mut inform = EnvelopeWriter::new(Version::V1_4, &header, "Inform");
     inform.element("DeviceId", |id| {
         id.text("Manufacturer", "A & B");
         id.text("OUI", "00D09E");
@@ -101,7 +101,7 @@ fn an_inform() {
 #[test]
 fn without_a_header() {
     for &version in version::ALL {
-        let mut response = Writer::new(version, &Header::default(), "GetRPCMethodsResponse");
+        let mut response = EnvelopeWriter::new(version, &EnvelopeHeader::default(), "GetRPCMethodsResponse");
         response.array("MethodList", "xsd:string", |methods| {
             methods.text("Inform");
             methods.text("Reboot");
@@ -120,7 +120,7 @@ fn without_a_header() {
 /// R73: the count is that of the members, in nested arrays too, and results pass through.
 #[test]
 fn arrays_are_counted() {
-    let mut message = Writer::new(Version::V1_2, &Header::default(), "Test");
+    let mut message = EnvelopeWriter::new(Version::V1_2, &EnvelopeHeader::default(), "Test");
     let result: Result<(), u8> = message.array("Outer", "cwmp:S", |outer| {
         for number in 0..12 {
             outer.element(|member| {
@@ -180,7 +180,7 @@ fn faults_are_read_back() {
     let document = Document::parse(&bytes).unwrap();
     let envelope = document.envelope().unwrap();
     assert_eq!(envelope.id.as_deref(), Some("x"));
-    let Body::Fault(read) = envelope.body else {
+    let EnvelopeBody::Fault(read) = envelope.body else {
         panic!("no fault");
     };
     assert_eq!(read.code.unwrap().number(), 9002);
@@ -188,7 +188,7 @@ fn faults_are_read_back() {
 
     let bytes = must_understand_fault(Version::V1_1, None, "Secu<rity");
     let document = Document::parse(&bytes).unwrap();
-    let Body::Fault(read) = document.envelope().unwrap().body else {
+    let EnvelopeBody::Fault(read) = document.envelope().unwrap().body else {
         panic!("no fault");
     };
     assert_eq!(read.code, None);
