@@ -342,7 +342,11 @@ struct Function<'t> {
 
 /// The tests of one file.
 fn tests_of(module: &str, text: &str) -> Vec<Test> {
-    let functions = functions(text);
+    let mut functions = functions(text);
+    for function in &mut functions {
+        // Two tests, one for each data model, are made of it by the macro below it.
+        function.is_test |= text.contains(&format!("\nboth_models!({});", function.name));
+    }
     let tests = functions.iter().filter(|function| function.is_test);
     tests
         .map(|test| {

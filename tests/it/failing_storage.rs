@@ -10,7 +10,7 @@ use std::process::Command;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use crate::gateway::{MODELS, Model, model_file};
+use crate::gateway::{Model, model_file};
 use crate::support::agent::{AgentBuilder, program};
 use crate::support::{
     AcsSession, Agent, ManualAcs, Mount, Rpc, add_object, delete_object, get_parameter_values, get_rpc_methods, reboot,
@@ -127,40 +127,29 @@ impl Scene {
     }
 }
 
-/// The agent looks at a bad directory every ten seconds, which need not pass twice.
-fn both_at_once(scenario: fn(&'static Model)) {
-    std::thread::scope(|scope| {
-        for model in MODELS {
-            scope.spawn(|| scenario(model));
-        }
-    });
-}
-
 /// A limit on the size of files: the write that passes it is done in part, as on a disk that runs full.
-#[test]
-fn a_journal_that_cannot_grow() {
+fn a_journal_that_cannot_grow(model: &'static Model) {
     let binary = program(BINARY);
     let trap = ["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", binary.to_str().expect("UTF-8")];
-    for model in MODELS {
-        let mut scene = Scene::new(model, Agent::builder("sh").leading_args(&trap));
-        scene.agent.restart();
-        let mut session = scene.call();
-        assert!(!session.call(&scene.set("before")).expect("an answer").is_fault());
-        let journal = fs::metadata(scene.agent.state_dir().join("journal")).expect("the journal").len();
-        limit_files(&scene.agent, &(journal + 20).to_string());
-        scene.expect_refusals(&mut session, "before");
-        scene.end(session);
-        scene.agent.wait_for_log("File too large", LIMIT);
+    let mut scene = Scene::new(model, Agent::builder("sh").leading_args(&trap));
+    scene.agent.restart();
+    let mut session = scene.call();
+    assert!(!session.call(&scene.set("before")).expect("an answer").is_fault());
+    let journal = fs::metadata(scene.agent.state_dir().join("journal")).expect("the journal").len();
+    limit_files(&scene.agent, &(journal + 20).to_string());
+    scene.expect_refusals(&mut session, "before");
+    scene.end(session);
+    scene.agent.wait_for_log("File too large", LIMIT);
 
-        let mut session = scene.call();
-        scene.expect_refusals(&mut session, "before");
-        limit_files(&scene.agent, "unlimited");
-        assert!(!session.call(&scene.set("after")).expect("an answer").is_fault());
-        scene.expect_stored(&mut session, "after");
-        scene.crash();
-        scene.expect_stored(&mut scene.call(), "after"); // R171
-    }
+    let mut session = scene.call();
+    scene.expect_refusals(&mut session, "before");
+    limit_files(&scene.agent, "unlimited");
+    assert!(!session.call(&scene.set("after")).expect("an answer").is_fault());
+    scene.expect_stored(&mut session, "after");
+    scene.crash();
+    scene.expect_stored(&mut scene.call(), "after"); // R171
 }
+both_models!(a_journal_that_cannot_grow);
 
 fn limit_files(agent: &Agent, size: &str) {
     // The soft limit alone, which may be raised again.
@@ -169,37 +158,30 @@ fn limit_files(agent: &Agent, size: &str) {
     assert!(status.expect("prlimit is part of util-linux").success());
 }
 
-#[test]
-fn a_full_disk() {
-    for model in MODELS {
-        let mut scene = Scene::new(model, Agent::builder(BINARY));
-        let Some(disk) = Mount::at(scene.agent.state_dir(), "size=256k,mode=700") else { return };
-        scene.agent.restart();
-        let mut session = scene.call();
-        assert!(!session.call(&scene.set("before")).expect("an answer").is_fault());
-        disk.fill();
-        scene.use_up_the_last_page(&mut session);
-        scene.expect_refusals(&mut session, "before");
-        scene.end(session);
-        scene.agent.wait_for_log("No space left on device", LIMIT);
+fn a_full_disk(model: &'static Model) {
+    let mut scene = Scene::new(model, Agent::builder(BINARY));
+    let Some(disk) = Mount::at(scene.agent.state_dir(), "size=256k,mode=700") else { return };
+    scene.agent.restart();
+    let mut session = scene.call();
+    assert!(!session.call(&scene.set("before")).expect("an answer").is_fault());
+    disk.fill();
+    scene.use_up_the_last_page(&mut session);
+    scene.expect_refusals(&mut session, "before");
+    scene.end(session);
+    scene.agent.wait_for_log("No space left on device", LIMIT);
 
-        scene.crash(); // R146: no boot, and yet the agent calls every second
-        let mut session = scene.call();
-        scene.expect_refusals(&mut session, "before");
-        disk.make_room();
-        assert!(!session.call(&scene.set("after")).expect("an answer").is_fault());
-        scene.crash();
-        scene.expect_stored(&mut scene.call(), "after"); // R171
-        scene.agent.kill9();
-    }
+    scene.crash(); // R146: no boot, and yet the agent calls every second
+    let mut session = scene.call();
+    scene.expect_refusals(&mut session, "before");
+    disk.make_room();
+    assert!(!session.call(&scene.set("after")).expect("an answer").is_fault());
+    scene.crash();
+    scene.expect_stored(&mut scene.call(), "after"); // R171
+    scene.agent.kill9();
 }
+both_models!(a_full_disk);
 
-#[test]
-fn a_read_only_disk() {
-    both_at_once(a_read_only_disk_under);
-}
-
-fn a_read_only_disk_under(model: &'static Model) {
+fn a_read_only_disk(model: &'static Model) {
     let mut scene = Scene::new(model, Agent::builder(BINARY));
     let Some(disk) = Mount::at(scene.agent.state_dir(), "size=1m,mode=700") else { return };
     scene.agent.restart();
@@ -222,14 +204,10 @@ fn a_read_only_disk_under(model: &'static Model) {
     scene.expect_stored(&mut scene.call(), "after"); // R171
     scene.agent.kill9();
 }
-
-#[test]
-fn a_disk_that_comes_late() {
-    both_at_once(a_disk_that_comes_late_under);
-}
+both_models!(a_read_only_disk);
 
 /// The state directory is mounted after the agent has started: what it holds counts.
-fn a_disk_that_comes_late_under(model: &'static Model) {
+fn a_disk_that_comes_late(model: &'static Model) {
     let mut scene = Scene::new(model, Agent::builder(BINARY));
     scene.agent.restart();
     let mut session = scene.call();
@@ -262,6 +240,7 @@ fn a_disk_that_comes_late_under(model: &'static Model) {
     scene.crash();
     scene.expect_stored(&mut scene.call(), "after");
 }
+both_models!(a_disk_that_comes_late);
 
 impl Scene {
     /// The agent finds out by itself that it can store again.

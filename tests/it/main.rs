@@ -3,6 +3,8 @@
 //! All suites are modules of this one program, so that `support` is compiled and linked once. A suite is chosen by the
 //! name of its module: `cargo test --test it session::`.
 
+#[macro_use]
+mod both_models;
 mod gateway;
 mod support;
 

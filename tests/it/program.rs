@@ -8,8 +8,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::gateway::model::{MODELS, Model};
-use crate::gateway::{SOON, gateway, gateway_at, model_file};
+use crate::gateway::{Model, SOON, gateway, gateway_at, model_file};
 use crate::support::agent::{AgentBuilder, patience, program};
 use crate::support::{Acs, AcsOptions, Agent, empty_post, get_rpc_methods, inform, inform_response, response, silence};
 
@@ -208,49 +207,44 @@ fn check_warns_and_masks() {
     assert!(stdout.contains(exposed), "{stdout}");
 }
 
-#[test]
-fn check_warns_of_an_identity_that_is_not_its_own() {
-    for Model { root, file, .. } in MODELS {
-        let agent = Agent::builder(env!("CARGO_BIN_EXE_cpe-agent")).data_model(model_file(file));
-        let stdout = checked(&agent);
-        for name in ["ManufacturerOUI", "SerialNumber"] {
-            let shipped = format!("warning: {root}.DeviceInfo.{name} is that of the shipped data model");
-            assert!(stdout.contains(&shipped), "{stdout}");
-        }
-        assert_eq!(stdout.matches("warning").count(), 2, "{stdout}");
+fn check_warns_of_an_identity_that_is_not_its_own(Model { root, file, .. }: &'static Model) {
+    let agent = Agent::builder(env!("CARGO_BIN_EXE_cpe-agent")).data_model(model_file(file));
+    let stdout = checked(&agent);
+    for name in ["ManufacturerOUI", "SerialNumber"] {
+        let shipped = format!("warning: {root}.DeviceInfo.{name} is that of the shipped data model");
+        assert!(stdout.contains(&shipped), "{stdout}");
     }
+    assert_eq!(stdout.matches("warning").count(), 2, "{stdout}");
 }
+both_models!(check_warns_of_an_identity_that_is_not_its_own);
 
 /// Whoever can read the configuration file or a data-model file knows what it holds.
-#[test]
-fn check_warns_of_secrets_in_files_that_all_can_read() {
+fn check_warns_of_secrets_in_files_that_all_can_read(Model { root, file, .. }: &'static Model) {
     let directory = tempfile::tempdir().expect("a directory");
     let (config, overlay) = (directory.path().join("config.json"), directory.path().join("overlay.json"));
-    for Model { root, file, .. } in MODELS {
-        let (password, other) =
-            (format!("{root}.ManagementServer.Password"), format!("{root}.ManagementServer.STUNPassword"));
-        std::fs::write(&config, format!(r#"{{"set": {{"{password}": "hunter2"}}}}"#)).expect("a file");
-        let model = r#"{"STUNPassword": {"value": "hunter2"}, "Username": {"value": "cpe"}}"#;
-        std::fs::write(&overlay, format!(r#"{{"{root}": {{"ManagementServer": {model}}}}}"#)).expect("a file");
-        let agent = Agent::builder(env!("CARGO_BIN_EXE_cpe-agent"))
-            .data_model(model_file(file))
-            .data_model(&overlay)
-            .args(&["--config".as_ref(), config.as_os_str()]);
-        for (mode, warned) in [(0o644, true), (0o640, true), (0o600, false)] {
-            for file in [&config, &overlay] {
-                std::fs::set_permissions(file, Permissions::from_mode(mode)).expect("permissions");
-            }
-            let stdout = checked(&agent);
-            for (file, name) in [(&config, &password), (&overlay, &other)] {
-                let warning =
-                    format!("warning: {} holds {name}, and others than its owner can read it\n", file.display());
-                assert_eq!(stdout.contains(&warning), warned, "{warning}{mode:o}\n{stdout}");
-            }
-            assert_eq!(stdout.matches("and others").count(), if warned { 2 } else { 0 }, "{stdout}");
-            assert!(!stdout.contains("off the command line") && !stdout.contains("hunter2"), "{stdout}");
+    let (password, other) =
+        (format!("{root}.ManagementServer.Password"), format!("{root}.ManagementServer.STUNPassword"));
+    std::fs::write(&config, format!(r#"{{"set": {{"{password}": "hunter2"}}}}"#)).expect("a file");
+    let model = r#"{"STUNPassword": {"value": "hunter2"}, "Username": {"value": "cpe"}}"#;
+    std::fs::write(&overlay, format!(r#"{{"{root}": {{"ManagementServer": {model}}}}}"#)).expect("a file");
+    let agent = Agent::builder(env!("CARGO_BIN_EXE_cpe-agent"))
+        .data_model(model_file(file))
+        .data_model(&overlay)
+        .args(&["--config".as_ref(), config.as_os_str()]);
+    for (mode, warned) in [(0o644, true), (0o640, true), (0o600, false)] {
+        for file in [&config, &overlay] {
+            std::fs::set_permissions(file, Permissions::from_mode(mode)).expect("permissions");
         }
+        let stdout = checked(&agent);
+        for (file, name) in [(&config, &password), (&overlay, &other)] {
+            let warning = format!("warning: {} holds {name}, and others than its owner can read it\n", file.display());
+            assert_eq!(stdout.contains(&warning), warned, "{warning}{mode:o}\n{stdout}");
+        }
+        assert_eq!(stdout.matches("and others").count(), if warned { 2 } else { 0 }, "{stdout}");
+        assert!(!stdout.contains("off the command line") && !stdout.contains("hunter2"), "{stdout}");
     }
 }
+both_models!(check_warns_of_secrets_in_files_that_all_can_read);
 
 /// What `check` prints where nothing is wrong.
 fn checked(agent: &AgentBuilder) -> String {

@@ -1,26 +1,15 @@
 //! Sessions of the real agent with the reference ACS, with both shipped models.
-#![allow(clippy::duplicate_mod)] // scenarios are compiled for each model
 
-#[path = "session"]
-mod tr_181 {
-    use crate::gateway::tr_181 as model;
-    mod scenarios;
-}
+mod scenarios;
 
-#[path = "session"]
-mod tr_098 {
-    use crate::gateway::tr_098 as model;
-    mod scenarios;
-}
-
-use crate::gateway::SOON;
+use crate::gateway::{SOON, TR_098, TR_181};
 use crate::support::{Acs, AcsOptions};
 
 /// R103.
 #[test]
 fn a_tr_181_inform_holds_the_forced_parameters() {
     let mut acs = Acs::start(AcsOptions::new());
-    let _agent = crate::gateway::tr_181::gateway(&acs).start();
+    let _agent = TR_181.gateway(&acs).start();
     let session = acs.session(SOON).expect_complete();
     let names: Vec<&str> = session.inform().parameters.iter().map(|parameter| parameter.name.as_str()).collect();
     let forced = [
@@ -39,7 +28,7 @@ fn a_tr_181_inform_holds_the_forced_parameters() {
 #[test]
 fn a_tr_098_inform_holds_the_forced_parameters() {
     let mut acs = Acs::start(AcsOptions::new());
-    let _agent = crate::gateway::tr_098::gateway(&acs).start();
+    let _agent = TR_098.gateway(&acs).start();
     let session = acs.session(SOON).expect_complete();
     let forced = [
         "DeviceSummary",

@@ -4,7 +4,7 @@
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
-use crate::gateway::{BOOT, BOOTSTRAP, MODELS, Model, SOON, VALUE_CHANGE, gateway, tr_098, tr_181};
+use crate::gateway::{BOOT, BOOTSTRAP, Model, SOON, TR_098, TR_181, VALUE_CHANGE, gateway};
 use crate::support::agent::AgentBuilder;
 use crate::support::stun_server::Behaviour;
 use crate::support::*;
@@ -103,25 +103,23 @@ fn borrowed<'a>(settings: &'a [(&'static str, String)]) -> Vec<(&'a str, &'a str
 }
 
 /// R288, R293, R295: without STUN, three copies as GenieACS sends them, one session.
-#[test]
-fn a_datagram_wakes_the_agent_once() {
-    for model in MODELS {
-        let mut scene = Scene::of(model, &[]);
-        (0..3).for_each(|_| scene.asks(1_700_000_000, 5));
-        scene.woken();
-        scene.counts("oldTimestamp", 2);
-        scene.counts("accepted", 1);
-        scene.acs.quiet_for(WHILE);
-        scene.caller.set_nonblocking(true).expect("a flag");
-        assert!(scene.caller.recv(&mut [0]).is_err(), "answered");
-    }
+fn a_datagram_wakes_the_agent_once(model: &'static Model) {
+    let mut scene = Scene::of(model, &[]);
+    (0..3).for_each(|_| scene.asks(1_700_000_000, 5));
+    scene.woken();
+    scene.counts("oldTimestamp", 2);
+    scene.counts("accepted", 1);
+    scene.acs.quiet_for(WHILE);
+    scene.caller.set_nonblocking(true).expect("a flag");
+    assert!(scene.caller.recv(&mut [0]).is_err(), "answered");
 }
+both_models!(a_datagram_wakes_the_agent_once);
 
 /// R292: what was accepted is not accepted again, neither after a restart of the agent nor after `kill -9`.
 /// R294: FreeACS counts milliseconds.
 #[test]
 fn a_restart_does_not_let_copies_in() {
-    let mut scene = Scene::of(&tr_181::MODEL, &[]);
+    let mut scene = Scene::of(&TR_181, &[]);
     scene.asks(1_700_000_000_000, 5);
     scene.woken();
     eventually("a session in the journal", || (scene.status()["lastSession"]["events"][0] == REQUEST).then_some(()));
@@ -147,7 +145,7 @@ fn a_restart_does_not_let_copies_in() {
 /// R290, R292: whatever is wrong with it, nothing happens.
 #[test]
 fn what_fails_validation_changes_nothing() {
-    let mut scene = Scene::of(&tr_181::MODEL, &[]);
+    let mut scene = Scene::of(&TR_181, &[]);
     let to = scene.port();
     let right = CALLER.datagram(&to.to_string(), 9, 9);
     let mut forged = right.clone();
@@ -169,7 +167,7 @@ fn what_fails_validation_changes_nothing() {
 /// R263, R295: in a session, however many requests: exactly one session follows.
 #[test]
 fn requests_in_a_session_are_followed_by_one() {
-    let mut scene = Scene::of(&tr_181::MODEL, &[]);
+    let mut scene = Scene::of(&TR_181, &[]);
     scene.acs.expects(inform().event(REQUEST)).replies(inform_response().delay(Duration::from_secs(1)));
     scene.asks(1, 1);
     scene.counts("accepted", 1);
@@ -183,7 +181,7 @@ fn requests_in_a_session_are_followed_by_one() {
 /// R7: without CWMP nobody is listened to.
 #[test]
 fn without_cwmp_the_port_is_closed() {
-    let scene = Scene::of(&tr_181::MODEL, &[]);
+    let scene = Scene::of(&TR_181, &[]);
     let port = scene.port();
     let enable = scene.name("EnableCWMP");
     scene.agent.succeeds(&["set", &format!("{enable}=false")]);
@@ -196,7 +194,7 @@ fn without_cwmp_the_port_is_closed() {
 /// R285: nobody is told an address that leads to another program.
 #[test]
 fn a_port_that_is_taken_is_not_published() {
-    let mut scene = Scene::of(&tr_181::MODEL, &[]);
+    let mut scene = Scene::of(&TR_181, &[]);
     let port = scene.port();
     let address = port.to_string();
     eventually("an address", || (scene.value("UDPConnectionRequestAddress") == address).then_some(()));
@@ -210,82 +208,76 @@ fn a_port_that_is_taken_is_not_published() {
 }
 
 /// R269, R285: without STUN the address is the local one, and there is no NAT. R286: nobody is told unasked.
-#[test]
-fn without_stun_the_local_address_is_published() {
-    for model in MODELS {
-        let mut scene = Scene::of(model, &[]);
-        let port = scene.port().to_string();
-        eventually("an address", || (scene.value("UDPConnectionRequestAddress") == port).then_some(()));
-        assert_eq!(scene.value("NATDetected"), "false");
-        scene.acs.quiet_for(WHILE);
-        let [address, nat] = [scene.name("UDPConnectionRequestAddress"), scene.name("NATDetected")];
-        scene.acs.enqueue(get_parameter_attributes(&[&address, &nat]));
-        scene.agent.succeeds(&["inform"]);
-        let session = scene.acs.session(SOON).expect_complete();
-        let attributes = &session.response("GetParameterAttributes").attributes;
-        let levels: Vec<&str> = attributes.iter().map(|entry| entry.notification.as_str()).collect();
-        assert_eq!(levels, ["0", "0"]);
-    }
+fn without_stun_the_local_address_is_published(model: &'static Model) {
+    let mut scene = Scene::of(model, &[]);
+    let port = scene.port().to_string();
+    eventually("an address", || (scene.value("UDPConnectionRequestAddress") == port).then_some(()));
+    assert_eq!(scene.value("NATDetected"), "false");
+    scene.acs.quiet_for(WHILE);
+    let [address, nat] = [scene.name("UDPConnectionRequestAddress"), scene.name("NATDetected")];
+    scene.acs.enqueue(get_parameter_attributes(&[&address, &nat]));
+    scene.agent.succeeds(&["inform"]);
+    let session = scene.acs.session(SOON).expect_complete();
+    let attributes = &session.response("GetParameterAttributes").attributes;
+    let levels: Vec<&str> = attributes.iter().map(|entry| entry.notification.as_str()).collect();
+    assert_eq!(levels, ["0", "0"]);
 }
+both_models!(without_stun_the_local_address_is_published);
 
 /// R285: the local address is known before the first session begins, and needs none of its own.
-#[test]
-fn the_first_session_can_read_the_local_address() {
-    for model in MODELS {
-        let mut acs = Acs::start(AcsOptions::new());
-        let name = format!("{}.ManagementServer.UDPConnectionRequestAddress", model.root);
-        acs.enqueue(set_parameter_attributes(&[(&name, Some(2), None)]));
-        acs.enqueue(get_parameter_values(&[&name]));
-        let agent = model.gateway(&acs).start();
-        let session = acs.session(SOON).expect_complete();
-        let told = session.response("GetParameterValues").value(&name).map(str::to_owned);
-        assert_eq!(told.as_deref(), Some(agent.value(&name).as_str()));
-        assert!(told.is_some_and(|address| address.starts_with("127.0.0.1:")));
-        acs.quiet_for(WHILE);
-    }
+fn the_first_session_can_read_the_local_address(model: &'static Model) {
+    let mut acs = Acs::start(AcsOptions::new());
+    let name = format!("{}.ManagementServer.UDPConnectionRequestAddress", model.root);
+    acs.enqueue(set_parameter_attributes(&[(&name, Some(2), None)]));
+    acs.enqueue(get_parameter_values(&[&name]));
+    let agent = model.gateway(&acs).start();
+    let session = acs.session(SOON).expect_complete();
+    let told = session.response("GetParameterValues").value(&name).map(str::to_owned);
+    assert_eq!(told.as_deref(), Some(agent.value(&name).as_str()));
+    assert!(told.is_some_and(|address| address.starts_with("127.0.0.1:")));
+    acs.quiet_for(WHILE);
 }
+both_models!(the_first_session_can_read_the_local_address);
 
 /// R271 to R274, R280, R285, R286: the public address, and its change, come to the ACS that wants to hear of them.
-#[test]
-fn the_public_address_is_told_when_it_changes() {
-    for model in MODELS {
-        let outside: SocketAddr = "203.0.113.5:40000".parse().expect("an address");
-        let server = StunServer::start_with(Behaviour { lie: Some(outside), ..Behaviour::default() });
-        let mut settings = stun(&server).to_vec();
-        settings.extend([
-            ("STUNMinimumKeepAlivePeriod", "1".into()),
-            ("STUNMaximumKeepAlivePeriod", "1".into()),
-            // R271: nothing else is known of the server than that it is where the ACS is.
-            ("STUNServerAddress", String::new()),
-        ]);
-        let mut scene = Scene::of(model, &borrowed(&settings));
-        eventually("the address", || (scene.value("UDPConnectionRequestAddress") == outside.to_string()).then_some(()));
-        assert_eq!(scene.value("NATDetected"), "true");
-        let from = server.wait_for("R280: the announcement", StunRequest::binding_change).from;
-        assert_eq!(from, scene.port(), "R272");
-        let stun =
-            eventually("an answer", || Some(scene.status()["stun"].clone()).filter(|stun| stun["state"] == "answers"));
-        assert_eq!((&stun["mapped"], &stun["natDetected"]), (&outside.to_string().into(), &true.into()));
-        assert_eq!((&stun["keepAliveSeconds"], &stun["keepAlive"]), (&1.into(), &"fixed by the ACS".into()));
+fn the_public_address_is_told_when_it_changes(model: &'static Model) {
+    let outside: SocketAddr = "203.0.113.5:40000".parse().expect("an address");
+    let server = StunServer::start_with(Behaviour { lie: Some(outside), ..Behaviour::default() });
+    let mut settings = stun(&server).to_vec();
+    settings.extend([
+        ("STUNMinimumKeepAlivePeriod", "1".into()),
+        ("STUNMaximumKeepAlivePeriod", "1".into()),
+        // R271: nothing else is known of the server than that it is where the ACS is.
+        ("STUNServerAddress", String::new()),
+    ]);
+    let mut scene = Scene::of(model, &borrowed(&settings));
+    eventually("the address", || (scene.value("UDPConnectionRequestAddress") == outside.to_string()).then_some(()));
+    assert_eq!(scene.value("NATDetected"), "true");
+    let from = server.wait_for("R280: the announcement", StunRequest::binding_change).from;
+    assert_eq!(from, scene.port(), "R272");
+    let stun =
+        eventually("an answer", || Some(scene.status()["stun"].clone()).filter(|stun| stun["state"] == "answers"));
+    assert_eq!((&stun["mapped"], &stun["natDetected"]), (&outside.to_string().into(), &true.into()));
+    assert_eq!((&stun["keepAliveSeconds"], &stun["keepAlive"]), (&1.into(), &"fixed by the ACS".into()));
 
-        let address = scene.name("UDPConnectionRequestAddress");
-        scene.acs.enqueue(set_parameter_attributes(&[(&address, Some(2), None)]));
-        scene.agent.succeeds(&["inform"]);
-        scene.acs.session(SOON).expect_complete();
-        server.behave(|server| server.lie = Some("203.0.113.5:40001".parse().expect("an address")));
-        let told = scene.acs.session(SOON).expect_complete();
-        assert_eq!(told.events(), [VALUE_CHANGE]);
-        assert_eq!(told.inform().value(&address), Some("203.0.113.5:40001"));
-        assert_eq!(server.violations(), [""; 0]);
-    }
+    let address = scene.name("UDPConnectionRequestAddress");
+    scene.acs.enqueue(set_parameter_attributes(&[(&address, Some(2), None)]));
+    scene.agent.succeeds(&["inform"]);
+    scene.acs.session(SOON).expect_complete();
+    server.behave(|server| server.lie = Some("203.0.113.5:40001".parse().expect("an address")));
+    let told = scene.acs.session(SOON).expect_complete();
+    assert_eq!(told.events(), [VALUE_CHANGE]);
+    assert_eq!(told.inform().value(&address), Some("203.0.113.5:40001"));
+    assert_eq!(server.violations(), [""; 0]);
 }
+both_models!(the_public_address_is_told_when_it_changes);
 
 /// R285: after a restart, the address that was published last stays until the server has spoken.
 #[test]
 fn the_address_outlives_a_restart() {
     let outside: SocketAddr = "203.0.113.5:40000".parse().expect("an address");
     let server = StunServer::start_with(Behaviour { lie: Some(outside), ..Behaviour::default() });
-    let mut scene = Scene::of(&tr_181::MODEL, &borrowed(&stun(&server)));
+    let mut scene = Scene::of(&TR_181, &borrowed(&stun(&server)));
     eventually("the address", || (scene.value("UDPConnectionRequestAddress") == outside.to_string()).then_some(()));
     scene.agent.succeeds(&["inform"]);
     scene.acs.session(SOON).expect_complete();
@@ -308,7 +300,7 @@ fn notifications_of_the_address_keep_their_distance() {
         ("STUNMaximumKeepAlivePeriod", "1".into()),
         ("UDPConnectionRequestAddressNotificationLimit", "3600".into()),
     ]);
-    let mut scene = Scene::of(&tr_098::MODEL, &borrowed(&settings));
+    let mut scene = Scene::of(&TR_098, &borrowed(&settings));
     let address = scene.name("UDPConnectionRequestAddress");
     scene.acs.enqueue(set_parameter_attributes(&[(&address, Some(2), None)]));
     scene.agent.succeeds(&["inform"]);
@@ -324,7 +316,7 @@ fn notifications_of_the_address_keep_their_distance() {
     assert_eq!(status["nextSession"]["cause"], "notification");
     assert!(status["nextSession"]["inSeconds"].as_u64().is_some_and(|seconds| seconds > 3000), "{status}");
     // Another change is not held back by it, and takes it along.
-    let code = tr_098::at!("DeviceInfo.ProvisioningCode");
+    let code = TR_098.at("DeviceInfo.ProvisioningCode");
     scene.agent.succeeds(&["set", &format!("{code}=x")]);
     let told = scene.acs.session(SOON).expect_complete();
     assert_eq!(told.inform().value(&address), Some("203.0.113.5:2"));
@@ -336,7 +328,7 @@ fn the_keep_alive_goes_on_during_a_session() {
     let server = StunServer::start();
     let mut settings = stun(&server).to_vec();
     settings.extend([("STUNMinimumKeepAlivePeriod", "1".into()), ("STUNMaximumKeepAlivePeriod", "1".into())]);
-    let mut scene = Scene::of(&tr_181::MODEL, &borrowed(&settings));
+    let mut scene = Scene::of(&TR_181, &borrowed(&settings));
     server.wait_for("a request", StunRequest::connection_request_binding);
     scene.acs.expects(inform()).replies(inform_response().delay(Duration::from_secs(4)));
     scene.agent.succeeds(&["inform"]);
@@ -353,7 +345,7 @@ fn requests_are_signed_where_the_server_demands_it() {
     let server = StunServer::start_with(Behaviour { credentials, ..Behaviour::default() });
     let mut settings = stun(&server).to_vec();
     settings.extend([("STUNUsername", "user".into()), ("STUNPassword", "key".into())]);
-    let scene = Scene::of(&tr_181::MODEL, &borrowed(&settings));
+    let scene = Scene::of(&TR_181, &borrowed(&settings));
     let signed = server.wait_for("a signed request", StunRequest::is_signed);
     assert!(signed.is_signed_with("key"));
     assert_eq!(signed.username().as_deref(), Some("user"));
@@ -368,7 +360,7 @@ fn a_port_of_both_families_hears_both() {
     let server = StunServer::start_with(Behaviour { lie: Some(outside), ..Behaviour::default() });
     let acs = Acs::start(AcsOptions::new());
     let builder = gateway(&acs).udp_listen("[::]:0");
-    let mut scene = Scene::with(&tr_181::MODEL, acs, builder, &borrowed(&stun(&server)));
+    let mut scene = Scene::with(&TR_181, acs, builder, &borrowed(&stun(&server)));
     eventually("the address", || (scene.value("UDPConnectionRequestAddress") == outside.to_string()).then_some(()));
     assert_eq!(scene.status()["stun"]["local"], format!("127.0.0.1:{}", scene.port().port()));
     for (number, host) in [(1, "127.0.0.1"), (2, "::1")] {

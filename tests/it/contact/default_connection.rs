@@ -1,17 +1,16 @@
 //! The default WAN connection, which only TR-098 has.
 
-use super::model::{at, gateway};
 use super::scenarios::over;
-use crate::gateway::VALUE_CHANGE;
+use crate::gateway::{TR_098, VALUE_CHANGE};
 use crate::support::{Acs, AcsOptions, empty_post, inform, inform_response, no_content};
 
 /// R107: another default WAN connection is another address, of which the ACS hears at once, even of the same text.
 #[test]
 fn another_default_wan_connection() {
-    const SERVICE: &str = at!("Layer3Forwarding.DefaultConnectionService");
-    let device = at!("WANDevice.1.WANConnectionDevice.1");
+    const SERVICE: &str = "InternetGatewayDevice.Layer3Forwarding.DefaultConnectionService";
+    let device = "InternetGatewayDevice.WANDevice.1.WANConnectionDevice.1";
     let mut acs = Acs::start(AcsOptions::new());
-    let agent = gateway(&acs).start();
+    let agent = TR_098.gateway(&acs).start();
     over(&mut acs, &agent);
     let connections = format!("{device}.WANIPConnection.");
     let number = agent.succeeds(&["add", &connections]);

@@ -3,16 +3,16 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::model::{at, gateway};
-use super::scenarios::{NTP, over, with_overlay};
-use crate::gateway::{BOOT, BOOTSTRAP, SOON, VALUE_CHANGE};
+use super::scenarios::{over, with_overlay};
+use crate::gateway::{BOOT, BOOTSTRAP, SOON, TR_181, VALUE_CHANGE};
 use crate::support::agent::AgentBuilder;
 use crate::support::{
     Acs, AcsOptions, empty_post, inform, inform_response, no_content, response, set_parameter_attributes, status,
 };
 
 const HEARTBEAT: &str = "14 HEARTBEAT";
-const CODE: &str = at!("DeviceInfo.ProvisioningCode");
+const NTP: &str = "Device.Time.NTPServer1";
+const CODE: &str = "Device.DeviceInfo.ProvisioningCode";
 
 /// The next session tells just these events.
 fn expect_session(acs: &Acs, events: &[&str], retry_count: u32) {
@@ -24,8 +24,8 @@ fn expect_session(acs: &Acs, events: &[&str], retry_count: u32) {
 fn beating(acs: &Acs, directory: &Path) -> AgentBuilder {
     let interval = r#""ReportingInterval":{"min":1,"value":"1"}"#;
     let policy = format!(r#"{{"Device":{{"ManagementServer":{{"HeartbeatPolicy":{{{interval}}}}}}}}}"#);
-    let builder = with_overlay(gateway(acs), directory, &policy);
-    builder.set(at!("ManagementServer.HeartbeatPolicy.Enable"), "true")
+    let builder = with_overlay(TR_181.gateway(acs), directory, &policy);
+    builder.set("Device.ManagementServer.HeartbeatPolicy.Enable", "true")
 }
 
 /// R302, R303, R304: heartbeats come at their interval and tell no changes, of which a passive one starts no session
@@ -62,7 +62,8 @@ fn heartbeats() {
 fn heartbeats_while_the_acs_refuses() {
     let directory = tempfile::tempdir().expect("a directory");
     let mut acs = Acs::start(AcsOptions::new());
-    let _agent = beating(&acs, directory.path()).set(at!("ManagementServer.CWMPRetryMinimumWaitInterval"), "3").start();
+    let _agent =
+        beating(&acs, directory.path()).set("Device.ManagementServer.CWMPRetryMinimumWaitInterval", "3").start();
     acs.expects(inform().event(BOOT).retry_count(0)).replies(status(500));
     acs.expects(inform().only_events(&[BOOTSTRAP, BOOT]).retry_count(1)).replies(status(500));
     expect_session(&acs, &[BOOTSTRAP, BOOT], 2);
@@ -80,7 +81,8 @@ fn heartbeats_while_the_acs_refuses() {
 fn heartbeats_that_the_acs_refuses() {
     let directory = tempfile::tempdir().expect("a directory");
     let mut acs = Acs::start(AcsOptions::new());
-    let agent = beating(&acs, directory.path()).set(at!("ManagementServer.CWMPRetryMinimumWaitInterval"), "3").start();
+    let agent =
+        beating(&acs, directory.path()).set("Device.ManagementServer.CWMPRetryMinimumWaitInterval", "3").start();
     over(&mut acs, &agent);
     acs.expects(inform().only_events(&[HEARTBEAT])).replies(status(403));
     acs.session(SOON).expect_failed();

@@ -3,16 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::model::{at, gateway};
-use crate::gateway::{BOOT, BOOTSTRAP, PERIODIC, SOON, VALUE_CHANGE};
+use crate::gateway::{BOOT, BOOTSTRAP, Model, PERIODIC, SOON, VALUE_CHANGE};
 use crate::support::agent::AgentBuilder;
 use crate::support::{
     Acs, AcsOptions, Agent, drop_connection, empty_post, factory_reset, get_parameter_values, inform, inform_response,
     no_content, reboot, response, set_parameter_attributes, set_parameter_values, status,
 };
 
-const ENABLE: &str = at!("ManagementServer.EnableCWMP");
-pub(super) const NTP: &str = at!("Time.NTPServer1");
+const ENABLE: &str = "ManagementServer.EnableCWMP";
+const NTP: &str = "Time.NTPServer1";
 
 /// Long enough for a session that should not come.
 const A_WHILE: Duration = Duration::from_millis(500);
@@ -67,8 +66,8 @@ impl Marked {
 
 /// R122, R123, R223, R224: a session that broke behind Reboot is held again, and does not tell of the reboot, which is
 /// done when it has come to a clean end, and told after it.
-#[test]
-fn a_reboot_waits_for_the_clean_end_of_the_session() {
+fn a_reboot_waits_for_the_clean_end_of_the_session(model: &'static Model) {
+    let ntp = model.at(NTP);
     let device = Marked::new();
     let mut acs = Acs::start(AcsOptions::new());
     acs.expects(inform()).replies(inform_response());
@@ -77,11 +76,11 @@ fn a_reboot_waits_for_the_clean_end_of_the_session() {
     acs.expects(response("Reboot")).replies(drop_connection());
     acs.expects(inform().only_events(&[]).retry_count(1)).replies(status(500));
     acs.expects(inform().only_events(&[]).retry_count(2)).replies(inform_response());
-    acs.expects(empty_post()).replies(get_parameter_values(&[NTP]));
+    acs.expects(empty_post()).replies(get_parameter_values(&[ntp]));
     let mark = device.mark("rebooted");
     acs.expects(response("GetParameterValues").checked("not before the end", move |_| !mark.exists()))
         .replies(no_content());
-    let mut agent = device.actions(gateway(&acs)).start();
+    let mut agent = device.actions(model.gateway(&acs)).start();
     acs.session(SOON).expect_failed();
     acs.session(SOON).expect_failed();
     acs.session(SOON).expect_complete();
@@ -97,40 +96,44 @@ fn a_reboot_waits_for_the_clean_end_of_the_session() {
     agent.reboot();
     acs.session(SOON).expect_complete();
 }
+both_models!(a_reboot_waits_for_the_clean_end_of_the_session);
 
 /// R122, R157, R226: the same of FactoryReset; what comes after it comes from the factory.
-#[test]
-fn a_factory_reset_waits_for_the_clean_end_of_the_session() {
+fn a_factory_reset_waits_for_the_clean_end_of_the_session(model: &'static Model) {
+    let ntp = model.at(NTP);
     let device = Marked::new();
     let mut acs = Acs::start(AcsOptions::new());
     acs.expects(inform()).replies(inform_response());
-    acs.expects(empty_post()).replies(set_parameter_values(&[(NTP, "string", "x.example")], "key"));
+    acs.expects(empty_post()).replies(set_parameter_values(&[(ntp, "string", "x.example")], "key"));
     acs.expects(response("SetParameterValues")).replies(factory_reset());
     acs.expects(response("FactoryReset")).replies(drop_connection());
     acs.expects(inform().only_events(&[]).retry_count(1)).replies(inform_response());
     let mark = device.mark("reset");
     acs.expects(empty_post().checked("not before the end", move |_| !mark.exists())).replies(no_content());
     acs.expects(
-        inform().only_events(&[BOOTSTRAP, BOOT]).retry_count(0).parameter(at!("ManagementServer.ParameterKey"), ""),
+        inform()
+            .only_events(&[BOOTSTRAP, BOOT])
+            .retry_count(0)
+            .parameter(model.at("ManagementServer.ParameterKey"), ""),
     )
     .replies(inform_response());
-    acs.expects(empty_post()).replies(get_parameter_values(&[NTP]));
-    acs.expects(response("GetParameterValues").parameter(NTP, "0.pool.ntp.org")).replies(no_content());
-    let _agent = device.actions(gateway(&acs)).start();
+    acs.expects(empty_post()).replies(get_parameter_values(&[ntp]));
+    acs.expects(response("GetParameterValues").parameter(ntp, "0.pool.ntp.org")).replies(no_content());
+    let _agent = device.actions(model.gateway(&acs)).start();
     acs.session(SOON).expect_failed();
     acs.session(SOON).expect_complete();
     device.wait_for("reset");
     acs.session(SOON).expect_complete();
 }
+both_models!(a_factory_reset_waits_for_the_clean_end_of_the_session);
 
 /// A device that is to do both only forgets everything; the reboot is dropped, with a word.
-#[test]
-fn a_factory_reset_comes_before_a_reboot() {
+fn a_factory_reset_comes_before_a_reboot(model: &'static Model) {
     let device = Marked::new();
     let mut acs = Acs::start(AcsOptions::new());
     acs.enqueue(reboot("key"));
     acs.enqueue(factory_reset());
-    let agent = device.actions(gateway(&acs)).start();
+    let agent = device.actions(model.gateway(&acs)).start();
     acs.session(SOON).expect_complete();
     device.wait_for("reset");
     agent.wait_for_log("the reboot that was asked for, too, is dropped", SOON);
@@ -138,61 +141,66 @@ fn a_factory_reset_comes_before_a_reboot() {
     assert!(!device.mark("rebooted").exists());
     assert_eq!(agent.log().matches("0 BOOTSTRAP: first contact").count(), 2);
 }
+both_models!(a_factory_reset_comes_before_a_reboot);
 
 /// R7: no Inform while EnableCWMP is false, which only somebody on the LAN side can undo; then what has happened is told.
-#[test]
-fn a_silenced_gateway() {
+fn a_silenced_gateway(model: &'static Model) {
+    let enable = model.at(ENABLE);
     let mut acs = Acs::start(AcsOptions::new());
-    acs.enqueue(set_parameter_values(&[(ENABLE, "boolean", "0")], ""));
-    let mut agent = gateway(&acs)
-        .set(at!("ManagementServer.PeriodicInformEnable"), "true")
-        .set(at!("ManagementServer.PeriodicInformInterval"), "1")
+    acs.enqueue(set_parameter_values(&[(enable, "boolean", "0")], ""));
+    let mut agent = model
+        .gateway(&acs)
+        .set(model.at("ManagementServer.PeriodicInformEnable"), "true")
+        .set(model.at("ManagementServer.PeriodicInformInterval"), "1")
         .start();
     over(&mut acs, &agent);
     agent.reboot();
     acs.quiet_for(Duration::from_millis(1500));
     acs.expects(inform().event(BOOT)).replies(inform_response());
     acs.expects(empty_post()).replies(no_content());
-    agent.succeeds(&["set", &format!("{ENABLE}=true")]);
+    agent.succeeds(&["set", &format!("{enable}=true")]);
     acs.session(SOON).expect_complete();
 }
+both_models!(a_silenced_gateway);
 
 /// R99, R134, R198: a passive notification waits for a session that has another cause.
-#[test]
-fn a_passive_notification_waits() {
+fn a_passive_notification_waits(model: &'static Model) {
+    let ntp = model.at(NTP);
     let mut acs = Acs::start(AcsOptions::new());
-    acs.enqueue(set_parameter_attributes(&[(NTP, Some(1), None)]));
-    let mut agent = gateway(&acs).start();
+    acs.enqueue(set_parameter_attributes(&[(ntp, Some(1), None)]));
+    let mut agent = model.gateway(&acs).start();
     over(&mut acs, &agent);
-    agent.succeeds(&["set", &format!("{NTP}=new.example")]);
+    agent.succeeds(&["set", &format!("{ntp}=new.example")]);
     acs.quiet_for(A_WHILE);
     // Nor is a restart of the agent a cause (R146).
     agent.restart();
     agent.wait_for_control();
     acs.quiet_for(A_WHILE);
-    acs.expects(inform().only_events(&[PERIODIC, VALUE_CHANGE]).parameter(NTP, "new.example"))
+    acs.expects(inform().only_events(&[PERIODIC, VALUE_CHANGE]).parameter(ntp, "new.example"))
         .replies(inform_response());
     acs.expects(empty_post()).replies(no_content());
     agent.succeeds(&["inform"]);
     over(&mut acs, &agent);
 }
+both_models!(a_passive_notification_waits);
 
 /// R110, R142: a reboot takes the change and its event with it, and leaves the attribute.
-#[test]
-fn a_reboot_clears_what_was_to_be_told() {
+fn a_reboot_clears_what_was_to_be_told(model: &'static Model) {
+    let ntp = model.at(NTP);
     let mut acs = Acs::start(AcsOptions::new());
-    acs.enqueue(set_parameter_attributes(&[(NTP, Some(1), None)]));
-    let mut agent = gateway(&acs).start();
+    acs.enqueue(set_parameter_attributes(&[(ntp, Some(1), None)]));
+    let mut agent = model.gateway(&acs).start();
     over(&mut acs, &agent);
-    agent.succeeds(&["set", &format!("{NTP}=new.example")]);
-    acs.expects(inform().only_events(&[BOOT]).without_parameter(NTP)).replies(inform_response());
+    agent.succeeds(&["set", &format!("{ntp}=new.example")]);
+    acs.expects(inform().only_events(&[BOOT]).without_parameter(ntp)).replies(inform_response());
     acs.expects(empty_post()).replies(no_content());
     agent.reboot();
     over(&mut acs, &agent);
-    agent.succeeds(&["set", &format!("{NTP}=newer.example")]);
-    acs.expects(inform().only_events(&[PERIODIC, VALUE_CHANGE]).parameter(NTP, "newer.example"))
+    agent.succeeds(&["set", &format!("{ntp}=newer.example")]);
+    acs.expects(inform().only_events(&[PERIODIC, VALUE_CHANGE]).parameter(ntp, "newer.example"))
         .replies(inform_response());
     acs.expects(empty_post()).replies(no_content());
     agent.succeeds(&["inform"]);
     over(&mut acs, &agent);
 }
+both_models!(a_reboot_clears_what_was_to_be_told);

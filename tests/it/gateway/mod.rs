@@ -1,34 +1,27 @@
 //! The gateway under test: the real binary with a shipped data model, pointed at the reference ACS.
 //!
-//! What holds for either model is written once and compiled for each, so that names are constants and a test that fails
-//! says with which model:
+//! A scenario that holds for either model is a function of the [`Model`], with `both_models!` below it:
 //!
 //! ```ignore
-//! #[path = "session"]
-//! mod tr_181 {
-//!     use crate::gateway::tr_181 as model;
-//!     mod scenarios; // use super::model::{at, gateway};
+//! fn a_session(model: &'static Model) {
+//!     let mut acs = Acs::start(AcsOptions::new());
+//!     let _agent = model.gateway(&acs).start();
+//!     acs.session(SOON).expect_complete();
 //! }
-//! #[path = "session"]
-//! mod tr_098 {
-//!     use crate::gateway::tr_098 as model;
-//!     mod scenarios;
-//! }
+//! both_models!(a_session); // the tests a_session::tr_181 and a_session::tr_098
 //! ```
 //!
 //! Where the model makes no difference, it is TR-181.
 #![allow(dead_code, unused_imports, unreachable_pub, missing_docs)] // each test file uses a part of this module
 
 pub mod model;
-pub mod tr_098;
-pub mod tr_181;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use model::{MODELS, Model};
-pub use tr_181::{gateway, gateway_at};
+pub use model::{Model, TR_098, TR_181};
 
+use crate::support::agent::AgentBuilder;
 use crate::support::{Acs, AcsOptions, Session, get_parameter_values, get_rpc_methods};
 
 /// What takes milliseconds may take this long on a busy machine.
@@ -46,6 +39,16 @@ pub const VALUE_CHANGE: &str = "4 VALUE CHANGE";
 /// A file of `data-model/`.
 pub fn model_file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("data-model").join(name)
+}
+
+/// Returns a TR-181 gateway that knows this ACS; see [`Model::gateway`].
+pub fn gateway(acs: &Acs) -> AgentBuilder {
+    TR_181.gateway(acs)
+}
+
+/// Returns a TR-181 gateway with this ACS URL; see [`Model::gateway_at`].
+pub fn gateway_at(url: &str) -> AgentBuilder {
+    TR_181.gateway_at(url)
 }
 
 /// A session in which the ACS asks two questions.

@@ -24,9 +24,39 @@ pub struct Model {
     pub pattern: &'static str,
 }
 
-pub const MODELS: [&Model; 2] = [&super::tr_181::MODEL, &super::tr_098::MODEL];
+/// The shipped TR-181 gateway.
+pub static TR_181: Model = Model {
+    root: "Device",
+    file: "tr-181.json",
+    hosts: "Device.Hosts.Host.",
+    table: "Device.NAT.PortMapping.",
+    outer: "Device.DHCPv4.Server.Pool.",
+    outer_count: "Device.DHCPv4.Server.PoolNumberOfEntries",
+    inner: "StaticAddress.",
+    inner_count: "StaticAddressNumberOfEntries",
+    pattern: "Device.Ethernet.Interface.*.Enable",
+};
+
+/// The shipped TR-098 gateway.
+pub static TR_098: Model = Model {
+    root: "InternetGatewayDevice",
+    file: "tr-098.json",
+    hosts: "InternetGatewayDevice.LANDevice.1.Hosts.Host.",
+    table: "InternetGatewayDevice.Layer3Forwarding.Forwarding.",
+    outer: "InternetGatewayDevice.LANDevice.1.LANHostConfigManagement.DHCPConditionalServingPool.",
+    outer_count: "InternetGatewayDevice.LANDevice.1.LANHostConfigManagement.DHCPConditionalPoolNumberOfEntries",
+    inner: "DHCPStaticAddress.",
+    inner_count: "DHCPStaticAddressNumberOfEntries",
+    pattern: "InternetGatewayDevice.LANDevice.*.LANEthernetInterfaceConfig.*.Enable",
+};
 
 impl Model {
+    /// Returns the full name of a parameter or object that is named below the root. The text is leaked: a test needs
+    /// few names, and one that lives for ever fits into every array of names.
+    pub fn at(&self, name: &str) -> &'static str {
+        Box::leak(format!("{}.{name}", self.root).into_boxed_str())
+    }
+
     /// A gateway that knows this ACS. It retries after just one second (R126), and has nothing to say by itself:
     /// periodic Informs are off.
     pub fn gateway(&self, acs: &Acs) -> AgentBuilder {

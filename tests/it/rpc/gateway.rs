@@ -6,20 +6,11 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::gateway::{MODELS, Model, SOON};
+use crate::gateway::{Model, SOON};
 use crate::support::{AcsSession, Agent, ManualAcs, Message, Rpc, get_parameter_values, set_parameter_values};
 
 /// Long enough for a session that should not come.
 pub(crate) const QUIET: Duration = Duration::from_millis(700);
-
-/// Plays a scenario with both models at once: much of its time is waiting.
-pub(crate) fn both(scenario: impl Fn(&'static Model) + Sync) {
-    std::thread::scope(|scope| {
-        for model in MODELS {
-            scope.spawn(|| scenario(model));
-        }
-    });
-}
 
 /// Where the gateway calls, the gateway, and a place for its commands.
 pub(crate) struct Gateway {

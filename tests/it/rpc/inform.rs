@@ -1,81 +1,77 @@
 //! What stands in an Inform, and when there is none.
 
-use super::gateway::{Gateway, QUIET, both};
+use super::gateway::{Gateway, QUIET};
 use super::reboot::in_seconds;
-use crate::gateway::tr_181;
+use crate::gateway::{Model, TR_181};
 use crate::support::{add_object, schedule_inform, set_parameter_values};
 
 /// R108: parameters that the ACS wants to see with some events or with all.
-#[test]
-fn inform_parameters() {
-    both(|model| {
-        let mut gateway = Gateway::new(model);
-        let table = gateway.management("InformParameter.");
-        let full = gateway.management("PeriodicInformInterval");
-        gateway.agent.reboot();
-        gateway.visit(&["1 BOOT"], |_, session| {
-            for (number, name, events) in [("1", model.pattern, "1 BOOT"), ("2", &*full, "")] {
-                let answer = session.succeeds(&add_object(&table, ""));
-                assert_eq!(answer.argument("InstanceNumber"), Some(number));
-                let entry = format!("{table}{number}.");
-                session.set(&format!("{entry}ParameterName"), "string", name);
-                session.set(&format!("{entry}EventList"), "string", events);
-                session.set(&format!("{entry}Enable"), "boolean", "1");
-            }
-            let key = gateway.management("ParameterKey");
-            let wrong = [("ParameterName", &*key), ("EventList", "4 VALUE CHANGE"), ("EventList", "1 BOOT,nonsense")];
-            for (field, value) in wrong {
-                let set = set_parameter_values(&[(&format!("{table}1.{field}"), "string", value)], "");
-                let fault = session.refuses(&set, 9003).fault.expect("a fault");
-                assert_eq!(fault.parameters[0].1, 9007, "{field}={value}"); // R108, R165
-            }
-            session.succeeds(&schedule_inform(1, ""));
-        });
-        let matches = |name: &str| {
-            let (start, end) = model.pattern.split_once('*').expect("a pattern");
-            name.starts_with(start) && name.ends_with(end.rsplit('*').next().unwrap_or(end))
-        };
-        gateway.visit(&["3 SCHEDULED", "M ScheduleInform"], |inform, _| {
-            assert!(inform.value(&full).is_some()); // R108: with every event
-            assert!(!inform.parameters.iter().any(|parameter| matches(&parameter.name))); // R108
-        });
-        gateway.crash_and_reboot();
-        gateway.visit(&["1 BOOT"], |inform, session| {
-            assert!(inform.value(&full).is_some());
-            let found = inform.parameters.iter().filter(|parameter| matches(&parameter.name)).count();
-            assert!(found > 1, "{}", inform.xml); // R108
-            session.set(&format!("{table}2.Enable"), "boolean", "0");
-        });
-        let version = gateway.info("SoftwareVersion");
-        gateway.agent.set(&version, "2.0.0");
-        gateway.agent.reboot();
-        gateway.visit(&["1 BOOT", "4 VALUE CHANGE"], |inform, _| {
-            assert!(!inform.parameters.iter().any(|parameter| matches(&parameter.name))); // R102
-            assert!(inform.value(&full).is_none());
-        });
+fn inform_parameters(model: &'static Model) {
+    let mut gateway = Gateway::new(model);
+    let table = gateway.management("InformParameter.");
+    let full = gateway.management("PeriodicInformInterval");
+    gateway.agent.reboot();
+    gateway.visit(&["1 BOOT"], |_, session| {
+        for (number, name, events) in [("1", model.pattern, "1 BOOT"), ("2", &*full, "")] {
+            let answer = session.succeeds(&add_object(&table, ""));
+            assert_eq!(answer.argument("InstanceNumber"), Some(number));
+            let entry = format!("{table}{number}.");
+            session.set(&format!("{entry}ParameterName"), "string", name);
+            session.set(&format!("{entry}EventList"), "string", events);
+            session.set(&format!("{entry}Enable"), "boolean", "1");
+        }
+        let key = gateway.management("ParameterKey");
+        let wrong = [("ParameterName", &*key), ("EventList", "4 VALUE CHANGE"), ("EventList", "1 BOOT,nonsense")];
+        for (field, value) in wrong {
+            let set = set_parameter_values(&[(&format!("{table}1.{field}"), "string", value)], "");
+            let fault = session.refuses(&set, 9003).fault.expect("a fault");
+            assert_eq!(fault.parameters[0].1, 9007, "{field}={value}"); // R108, R165
+        }
+        session.succeeds(&schedule_inform(1, ""));
+    });
+    let matches = |name: &str| {
+        let (start, end) = model.pattern.split_once('*').expect("a pattern");
+        name.starts_with(start) && name.ends_with(end.rsplit('*').next().unwrap_or(end))
+    };
+    gateway.visit(&["3 SCHEDULED", "M ScheduleInform"], |inform, _| {
+        assert!(inform.value(&full).is_some()); // R108: with every event
+        assert!(!inform.parameters.iter().any(|parameter| matches(&parameter.name))); // R108
+    });
+    gateway.crash_and_reboot();
+    gateway.visit(&["1 BOOT"], |inform, session| {
+        assert!(inform.value(&full).is_some());
+        let found = inform.parameters.iter().filter(|parameter| matches(&parameter.name)).count();
+        assert!(found > 1, "{}", inform.xml); // R108
+        session.set(&format!("{table}2.Enable"), "boolean", "0");
+    });
+    let version = gateway.info("SoftwareVersion");
+    gateway.agent.set(&version, "2.0.0");
+    gateway.agent.reboot();
+    gateway.visit(&["1 BOOT", "4 VALUE CHANGE"], |inform, _| {
+        assert!(!inform.parameters.iter().any(|parameter| matches(&parameter.name))); // R102
+        assert!(inform.value(&full).is_none());
     });
 }
+both_models!(inform_parameters);
 
 /// R99, R101, R106: another firmware is told, once.
-#[test]
-fn another_firmware() {
-    both(|model| {
-        let mut gateway = Gateway::new(model);
-        let version = gateway.info("SoftwareVersion");
-        gateway.agent.set(&version, "99.1");
-        gateway.agent.reboot();
-        gateway.visit(&["1 BOOT", "4 VALUE CHANGE"], |inform, _| {
-            assert_eq!(inform.value(&version), Some("99.1")); // R99, R101, R106
-        });
-        gateway.agent.reboot();
-        gateway.visit(&["1 BOOT"], |_, _| {}); // R101
+fn another_firmware(model: &'static Model) {
+    let mut gateway = Gateway::new(model);
+    let version = gateway.info("SoftwareVersion");
+    gateway.agent.set(&version, "99.1");
+    gateway.agent.reboot();
+    gateway.visit(&["1 BOOT", "4 VALUE CHANGE"], |inform, _| {
+        assert_eq!(inform.value(&version), Some("99.1")); // R99, R101, R106
     });
+    gateway.agent.reboot();
+    gateway.visit(&["1 BOOT"], |_, _| {}); // R101
 }
+both_models!(another_firmware);
 
 /// R302, R303: a heartbeat comes at its instant, alone, with forced parameters only.
 #[test]
 fn a_heartbeat() {
-    let mut gateway = Gateway::new(&tr_181::MODEL);
+    let mut gateway = Gateway::new(&TR_181);
     let policy = gateway.management("HeartbeatPolicy.");
     gateway.agent.reboot();
     let forced = gateway.visit(&["1 BOOT"], |inform, session| {
@@ -95,32 +91,28 @@ fn a_heartbeat() {
 }
 
 /// EnableCWMP: once it is false the gateway calls no more, whatever happens.
-#[test]
-fn a_gateway_that_is_not_to_call() {
-    both(|model| {
-        let mut gateway = Gateway::new(model);
-        let enable = gateway.management("EnableCWMP");
-        gateway.agent.reboot();
-        gateway.visit(&["1 BOOT"], |_, session| {
-            session.succeeds(&schedule_inform(1, ""));
-            session.set(&enable, "boolean", "false");
-        });
-        gateway.stays_quiet(2 * QUIET); // R7
-        gateway.crash_and_reboot();
-        gateway.stays_quiet(QUIET); // R7
+fn a_gateway_that_is_not_to_call(model: &'static Model) {
+    let mut gateway = Gateway::new(model);
+    let enable = gateway.management("EnableCWMP");
+    gateway.agent.reboot();
+    gateway.visit(&["1 BOOT"], |_, session| {
+        session.succeeds(&schedule_inform(1, ""));
+        session.set(&enable, "boolean", "false");
     });
+    gateway.stays_quiet(2 * QUIET); // R7
+    gateway.crash_and_reboot();
+    gateway.stays_quiet(QUIET); // R7
 }
+both_models!(a_gateway_that_is_not_to_call);
 
 /// R109, R98: the session fails when its events have been delivered; the retry has none to tell.
-#[test]
-fn a_failure_late_in_a_session() {
-    both(|model| {
-        let mut gateway = Gateway::new(model);
-        gateway.agent.reboot();
-        let (_, session) = gateway.calls();
-        drop(session); // the connection is lost
-        gateway.visit(&[], |inform, _| assert_eq!(inform.retry_count(), Some(1))); // R98, R109
-        gateway.agent.reboot();
-        gateway.visit(&["1 BOOT"], |inform, _| assert_eq!(inform.retry_count(), Some(0))); // R130
-    });
+fn a_failure_late_in_a_session(model: &'static Model) {
+    let mut gateway = Gateway::new(model);
+    gateway.agent.reboot();
+    let (_, session) = gateway.calls();
+    drop(session); // the connection is lost
+    gateway.visit(&[], |inform, _| assert_eq!(inform.retry_count(), Some(1))); // R98, R109
+    gateway.agent.reboot();
+    gateway.visit(&["1 BOOT"], |inform, _| assert_eq!(inform.retry_count(), Some(0))); // R130
 }
+both_models!(a_failure_late_in_a_session);

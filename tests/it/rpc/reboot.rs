@@ -2,8 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::gateway::{Gateway, QUIET, both};
-use crate::gateway::{Model, SOON, tr_181};
+use super::gateway::{Gateway, QUIET};
+use crate::gateway::{Model, SOON, TR_181};
 use crate::support::{get_rpc_methods, reboot};
 
 /// A device whose command leaves a trace and makes the next start another boot.
@@ -24,120 +24,108 @@ impl Gateway {
 }
 
 /// R224: several requests, one reboot, each told.
-#[test]
-fn several_reboots_are_one() {
-    both(|model| {
-        let mut gateway = device(model);
-        gateway.agent.reboot();
-        gateway.visit(&["1 BOOT"], |_, session| {
-            for key in ["a", "b <&>", "", ""] {
-                session.succeeds(&reboot(key));
-            }
-            assert!(session.succeeds(&get_rpc_methods()).methods.contains(&"Reboot".to_owned())); // R5
-            assert_eq!(gateway.traces("reboots"), 0); // R122, R223
-        });
-        gateway.goes_down_and_comes_back(1);
-        gateway.visit(&["1 BOOT", "M Reboot/a", "M Reboot/b <&>", "M Reboot", "M Reboot"], |_, _| {}); // R160, R224
-        gateway.stays_quiet(QUIET);
-        gateway.agent.reboot();
-        gateway.visit(&["1 BOOT"], |_, _| {}); // R134: told once
-        assert_eq!(gateway.traces("reboots"), 1); // R224
+fn several_reboots_are_one(model: &'static Model) {
+    let mut gateway = device(model);
+    gateway.agent.reboot();
+    gateway.visit(&["1 BOOT"], |_, session| {
+        for key in ["a", "b <&>", "", ""] {
+            session.succeeds(&reboot(key));
+        }
+        assert!(session.succeeds(&get_rpc_methods()).methods.contains(&"Reboot".to_owned())); // R5
+        assert_eq!(gateway.traces("reboots"), 0); // R122, R223
     });
+    gateway.goes_down_and_comes_back(1);
+    gateway.visit(&["1 BOOT", "M Reboot/a", "M Reboot/b <&>", "M Reboot", "M Reboot"], |_, _| {}); // R160, R224
+    gateway.stays_quiet(QUIET);
+    gateway.agent.reboot();
+    gateway.visit(&["1 BOOT"], |_, _| {}); // R134: told once
+    assert_eq!(gateway.traces("reboots"), 1); // R224
 }
+both_models!(several_reboots_are_one);
 
 /// R141, R224: what was answered holds, though the agent is killed before the session has ended.
-#[test]
-fn killed_between_answer_and_reboot() {
-    both(|model| {
-        let mut gateway = device(model);
-        gateway.agent.reboot();
-        let (_, mut session) = gateway.calls();
-        session.succeeds(&reboot("k"));
-        gateway.crash();
-        gateway.goes_down_and_comes_back(1); // R223: the promise is kept by the next agent
-        gateway.visit(&["1 BOOT", "M Reboot/k"], |_, _| {}); // R224
-        gateway.stays_quiet(QUIET);
-        assert_eq!(gateway.traces("reboots"), 1);
-    });
+fn killed_between_answer_and_reboot(model: &'static Model) {
+    let mut gateway = device(model);
+    gateway.agent.reboot();
+    let (_, mut session) = gateway.calls();
+    session.succeeds(&reboot("k"));
+    gateway.crash();
+    gateway.goes_down_and_comes_back(1); // R223: the promise is kept by the next agent
+    gateway.visit(&["1 BOOT", "M Reboot/k"], |_, _| {}); // R224
+    gateway.stays_quiet(QUIET);
+    assert_eq!(gateway.traces("reboots"), 1);
 }
+both_models!(killed_between_answer_and_reboot);
 
 /// R122: after a session that failed, one that ends well comes first, and does not tell of a reboot that is still to come.
-#[test]
-fn a_session_that_fails_behind_the_answer() {
-    both(|model| {
-        let mut gateway = device(model);
-        gateway.agent.reboot();
-        let (_, mut session) = gateway.calls();
-        session.succeeds(&reboot("k"));
-        drop(session); // the connection is lost
-        gateway.visit(&[], |inform, session| {
-            assert_eq!(inform.retry_count(), Some(1)); // R98, R109
-            session.succeeds(&get_rpc_methods());
-            assert_eq!(gateway.traces("reboots"), 0); // R122
-        });
-        gateway.goes_down_and_comes_back(1);
-        gateway.visit(&["1 BOOT", "M Reboot/k"], |_, _| {}); // R224
+fn a_session_that_fails_behind_the_answer(model: &'static Model) {
+    let mut gateway = device(model);
+    gateway.agent.reboot();
+    let (_, mut session) = gateway.calls();
+    session.succeeds(&reboot("k"));
+    drop(session); // the connection is lost
+    gateway.visit(&[], |inform, session| {
+        assert_eq!(inform.retry_count(), Some(1)); // R98, R109
+        session.succeeds(&get_rpc_methods());
+        assert_eq!(gateway.traces("reboots"), 0); // R122
     });
+    gateway.goes_down_and_comes_back(1);
+    gateway.visit(&["1 BOOT", "M Reboot/k"], |_, _| {}); // R224
 }
+both_models!(a_session_that_fails_behind_the_answer);
 
 /// R141: the event is told until an InformResponse confirms it, and no longer.
-#[test]
-fn a_reboot_is_told_until_it_is_confirmed() {
-    both(|model| {
-        let mut gateway = device(model);
-        gateway.agent.reboot();
-        gateway.visit(&["1 BOOT"], |_, session| drop(session.succeeds(&reboot("k"))));
-        gateway.goes_down_and_comes_back(1);
-        for _ in 0..2 {
-            let mut session = gateway.acs.accept(SOON).expect("a session");
-            let inform = session.recv().expect("an Inform");
-            assert_eq!(super::gateway::told(&inform), ["1 BOOT", "M Reboot/k"]); // R141, R142
-            gateway.crash_and_reboot();
-        }
-        gateway.visit(&["1 BOOT", "M Reboot/k"], |_, _| {});
+fn a_reboot_is_told_until_it_is_confirmed(model: &'static Model) {
+    let mut gateway = device(model);
+    gateway.agent.reboot();
+    gateway.visit(&["1 BOOT"], |_, session| drop(session.succeeds(&reboot("k"))));
+    gateway.goes_down_and_comes_back(1);
+    for _ in 0..2 {
+        let mut session = gateway.acs.accept(SOON).expect("a session");
+        let inform = session.recv().expect("an Inform");
+        assert_eq!(super::gateway::told(&inform), ["1 BOOT", "M Reboot/k"]); // R141, R142
         gateway.crash_and_reboot();
-        gateway.visit(&["1 BOOT"], |_, _| {}); // R134
-    });
+    }
+    gateway.visit(&["1 BOOT", "M Reboot/k"], |_, _| {});
+    gateway.crash_and_reboot();
+    gateway.visit(&["1 BOOT"], |_, _| {}); // R134
 }
+both_models!(a_reboot_is_told_until_it_is_confirmed);
 
 /// A command that fails: the ACS hears of its request, and not of a boot that was none.
-#[test]
-fn a_reboot_that_fails() {
-    both(|model| {
-        let mut gateway = Gateway::with_actions(model, |_, place| {
-            format!("\"reboot\": [\"sh\", \"-c\", \"echo tried >> {place}/reboots; exit 3\"]")
-        });
-        gateway.agent.reboot();
-        gateway.visit(&["1 BOOT"], |_, session| drop(session.succeeds(&reboot("k"))));
-        gateway.visit(&["M Reboot/k"], |_, _| {}); // R134, R146
-        gateway.agent.wait_for_log("the reboot failed: the command ended with exit status 3", SOON);
-        gateway.crash();
-        gateway.stays_quiet(QUIET);
-        assert_eq!(gateway.traces("reboots"), 1);
+fn a_reboot_that_fails(model: &'static Model) {
+    let mut gateway = Gateway::with_actions(model, |_, place| {
+        format!("\"reboot\": [\"sh\", \"-c\", \"echo tried >> {place}/reboots; exit 3\"]")
     });
+    gateway.agent.reboot();
+    gateway.visit(&["1 BOOT"], |_, session| drop(session.succeeds(&reboot("k"))));
+    gateway.visit(&["M Reboot/k"], |_, _| {}); // R134, R146
+    gateway.agent.wait_for_log("the reboot failed: the command ended with exit status 3", SOON);
+    gateway.crash();
+    gateway.stays_quiet(QUIET);
+    assert_eq!(gateway.traces("reboots"), 1);
 }
+both_models!(a_reboot_that_fails);
 
 /// A device that cannot reboot says so.
-#[test]
-fn a_device_without_the_command() {
-    both(|model| {
-        let mut gateway = Gateway::new(model);
-        gateway.agent.reboot();
-        gateway.visit(&["1 BOOT"], |_, session| {
-            let methods = session.succeeds(&get_rpc_methods()).methods;
-            assert!(!methods.contains(&"Reboot".to_owned()), "{methods:?}"); // R5
-            assert!(!methods.contains(&"FactoryReset".to_owned()), "{methods:?}"); // R5
-            session.refuses(&reboot("k"), 9000); // R4
-            session.refuses(&crate::support::factory_reset(), 9000); // R4
-        });
-        gateway.stays_quiet(QUIET);
+fn a_device_without_the_command(model: &'static Model) {
+    let mut gateway = Gateway::new(model);
+    gateway.agent.reboot();
+    gateway.visit(&["1 BOOT"], |_, session| {
+        let methods = session.succeeds(&get_rpc_methods()).methods;
+        assert!(!methods.contains(&"Reboot".to_owned()), "{methods:?}"); // R5
+        assert!(!methods.contains(&"FactoryReset".to_owned()), "{methods:?}"); // R5
+        session.refuses(&reboot("k"), 9000); // R4
+        session.refuses(&crate::support::factory_reset(), 9000); // R4
     });
+    gateway.stays_quiet(QUIET);
 }
+both_models!(a_device_without_the_command);
 
 /// R156: so many seconds after the session; the reboot takes the parameter back.
 #[test]
 fn delay_reboot() {
-    let mut gateway = device(&tr_181::MODEL);
+    let mut gateway = device(&TR_181);
     let delay = gateway.management("DelayReboot");
     gateway.agent.reboot();
     gateway.visit(&["1 BOOT"], |_, session| {
@@ -157,7 +145,7 @@ fn delay_reboot() {
 /// R156: the delay begins anew with each session that sets it, to the same value too; also where a reboot has failed.
 #[test]
 fn delay_reboot_set_once_more() {
-    let mut gateway = Gateway::with_actions(&tr_181::MODEL, |_, place| {
+    let mut gateway = Gateway::with_actions(&TR_181, |_, place| {
         format!("\"reboot\": [\"sh\", \"-c\", \"echo tried >> {place}/reboots; exit 3\"]")
     });
     let delay = gateway.management("DelayReboot");
@@ -177,7 +165,7 @@ fn delay_reboot_set_once_more() {
 /// R156: at an instant; one that has passed means nothing.
 #[test]
 fn schedule_reboot() {
-    let mut gateway = device(&tr_181::MODEL);
+    let mut gateway = device(&TR_181);
     let at = gateway.management("ScheduleReboot");
     gateway.agent.reboot();
     gateway.visit(&["1 BOOT"], |_, session| session.set(&at, "dateTime", "2025-01-01T00:00:00Z"));

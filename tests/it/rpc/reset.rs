@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::gateway::{Gateway, QUIET, both};
+use super::gateway::{Gateway, QUIET};
 use crate::gateway::{Model, SOON};
 use crate::support::{
     AcsSession, add_object, factory_reset, get_parameter_attributes, get_parameter_values, schedule_inform,
@@ -48,116 +48,104 @@ fn expect_factory_state(gateway: &mut Gateway, made: &str) {
     gateway.stays_quiet(2 * QUIET); // what was scheduled is forgotten
 }
 
-#[test]
-fn a_factory_reset() {
-    both(|model| {
-        let mut gateway = Gateway::with_actions(model, |_, place| {
-            format!("\"factoryReset\": [\"sh\", \"-c\", \"echo done >> {place}/resets\"]")
-        });
-        let made = fill_and_reset(&mut gateway);
-        expect_factory_state(&mut gateway, &made);
-        assert_eq!(gateway.traces("resets"), 1);
-        gateway.crash_and_reboot();
-        gateway.visit(&["1 BOOT"], |_, _| {}); // R137: BOOTSTRAP was told
-        assert_eq!(gateway.traces("resets"), 1);
+fn a_factory_reset(model: &'static Model) {
+    let mut gateway = Gateway::with_actions(model, |_, place| {
+        format!("\"factoryReset\": [\"sh\", \"-c\", \"echo done >> {place}/resets\"]")
     });
+    let made = fill_and_reset(&mut gateway);
+    expect_factory_state(&mut gateway, &made);
+    assert_eq!(gateway.traces("resets"), 1);
+    gateway.crash_and_reboot();
+    gateway.visit(&["1 BOOT"], |_, _| {}); // R137: BOOTSTRAP was told
+    assert_eq!(gateway.traces("resets"), 1);
 }
+both_models!(a_factory_reset);
 
 /// The agent is killed before the session has ended, and in the middle of the command: the reset is done all the same.
-#[test]
-fn killed_in_the_middle_of_a_factory_reset() {
-    both(|model| {
-        let mut gateway = Gateway::with_actions(model, |_, place| {
-            let wait = format!("while [ ! -e {place}/go ]; do sleep 0.01; done");
-            format!(
-                "\"factoryReset\": [\"sh\", \"-c\", \"echo begun >> {place}/begun; {wait}; echo done >> {place}/resets\"]"
-            )
-        });
-        gateway.agent.reboot();
-        let (_, mut session) = gateway.calls();
-        let made = add(&mut session, model);
-        session.succeeds(&factory_reset());
-        gateway.crash(); // R226: promised
-        gateway.wait_for_trace("begun", 1);
-        gateway.crash();
-        gateway.wait_for_trace("begun", 2);
-        fs::write(gateway.place.path().join("go"), "").expect("a file");
-        expect_factory_state(&mut gateway, &made);
+fn killed_in_the_middle_of_a_factory_reset(model: &'static Model) {
+    let mut gateway = Gateway::with_actions(model, |_, place| {
+        let wait = format!("while [ ! -e {place}/go ]; do sleep 0.01; done");
+        format!(
+            "\"factoryReset\": [\"sh\", \"-c\", \"echo begun >> {place}/begun; {wait}; echo done >> {place}/resets\"]"
+        )
     });
+    gateway.agent.reboot();
+    let (_, mut session) = gateway.calls();
+    let made = add(&mut session, model);
+    session.succeeds(&factory_reset());
+    gateway.crash(); // R226: promised
+    gateway.wait_for_trace("begun", 1);
+    gateway.crash();
+    gateway.wait_for_trace("begun", 2);
+    fs::write(gateway.place.path().join("go"), "").expect("a file");
+    expect_factory_state(&mut gateway, &made);
 }
+both_models!(killed_in_the_middle_of_a_factory_reset);
 
 /// R226: after a session that failed, one that ends well comes first.
-#[test]
-fn a_session_that_fails_behind_the_answer() {
-    both(|model| {
-        let mut gateway = Gateway::with_actions(model, |_, place| {
-            format!("\"factoryReset\": [\"sh\", \"-c\", \"echo done >> {place}/resets\"]")
-        });
-        gateway.agent.reboot();
-        let (_, mut session) = gateway.calls();
-        let made = add(&mut session, model);
-        session.succeeds(&factory_reset());
-        drop(session); // the connection is lost
-        gateway.visit(&[], |_, session| {
-            session.succeeds(&get_parameter_values(&[&made]));
-            assert_eq!(gateway.traces("resets"), 0); // R226
-        });
-        expect_factory_state(&mut gateway, &made);
-        assert_eq!(gateway.traces("resets"), 1);
+fn a_session_that_fails_behind_the_answer(model: &'static Model) {
+    let mut gateway = Gateway::with_actions(model, |_, place| {
+        format!("\"factoryReset\": [\"sh\", \"-c\", \"echo done >> {place}/resets\"]")
     });
+    gateway.agent.reboot();
+    let (_, mut session) = gateway.calls();
+    let made = add(&mut session, model);
+    session.succeeds(&factory_reset());
+    drop(session); // the connection is lost
+    gateway.visit(&[], |_, session| {
+        session.succeeds(&get_parameter_values(&[&made]));
+        assert_eq!(gateway.traces("resets"), 0); // R226
+    });
+    expect_factory_state(&mut gateway, &made);
+    assert_eq!(gateway.traces("resets"), 1);
 }
+both_models!(a_session_that_fails_behind_the_answer);
 
 /// The action goes with a new model before the reset could be done: it is given up, and not done by surprise when a later
 /// model has an action again.
-#[test]
-fn a_factory_reset_whose_action_is_gone() {
-    both(|model| {
-        let action = |place: &str| format!("\"factoryReset\": [\"sh\", \"-c\", \"echo done >> {place}/resets\"]");
-        let mut gateway = Gateway::with_actions(model, |_, place| action(place));
-        let overlay = gateway.place.path().join("overlay.json");
-        let with_it = fs::read_to_string(&overlay).expect("the overlay");
-        gateway.agent.reboot();
-        let (_, mut session) = gateway.calls();
-        session.succeeds(&factory_reset());
-        fs::write(&overlay, "{}").expect("a file");
-        gateway.agent.signal("HUP");
-        drop(session); // the connection is lost
-        gateway.visit(&[], |_, session| assert_eq!(session.value(&gateway.management("Username")), ""));
-        gateway.agent.wait_for_log("a factory reset is due, and the data model has no action for it", SOON);
-        fs::write(&overlay, with_it).expect("a file");
-        gateway.crash_and_reboot();
-        gateway.visit(&["1 BOOT"], |_, _| {}); // R137: no BOOTSTRAP
-        gateway.stays_quiet(QUIET);
-        assert_eq!(gateway.traces("resets"), 0);
-    });
+fn a_factory_reset_whose_action_is_gone(model: &'static Model) {
+    let action = |place: &str| format!("\"factoryReset\": [\"sh\", \"-c\", \"echo done >> {place}/resets\"]");
+    let mut gateway = Gateway::with_actions(model, |_, place| action(place));
+    let overlay = gateway.place.path().join("overlay.json");
+    let with_it = fs::read_to_string(&overlay).expect("the overlay");
+    gateway.agent.reboot();
+    let (_, mut session) = gateway.calls();
+    session.succeeds(&factory_reset());
+    fs::write(&overlay, "{}").expect("a file");
+    gateway.agent.signal("HUP");
+    drop(session); // the connection is lost
+    gateway.visit(&[], |_, session| assert_eq!(session.value(&gateway.management("Username")), ""));
+    gateway.agent.wait_for_log("a factory reset is due, and the data model has no action for it", SOON);
+    fs::write(&overlay, with_it).expect("a file");
+    gateway.crash_and_reboot();
+    gateway.visit(&["1 BOOT"], |_, _| {}); // R137: no BOOTSTRAP
+    gateway.stays_quiet(QUIET);
+    assert_eq!(gateway.traces("resets"), 0);
 }
+both_models!(a_factory_reset_whose_action_is_gone);
 
 /// A command that fails leaves a device that is managed from its factory state, and the log says why.
-#[test]
-fn a_factory_reset_whose_command_fails() {
-    both(|model| {
-        let mut gateway = Gateway::with_actions(model, |_, _| "\"factoryReset\": [\"false\"]".into());
-        let made = fill_and_reset(&mut gateway);
-        expect_factory_state(&mut gateway, &made);
-        gateway.agent.wait_for_log("the device could not be reset: the command ended with exit status 1", SOON);
-    });
+fn a_factory_reset_whose_command_fails(model: &'static Model) {
+    let mut gateway = Gateway::with_actions(model, |_, _| "\"factoryReset\": [\"false\"]".into());
+    let made = fill_and_reset(&mut gateway);
+    expect_factory_state(&mut gateway, &made);
+    gateway.agent.wait_for_log("the device could not be reset: the command ended with exit status 1", SOON);
 }
+both_models!(a_factory_reset_whose_command_fails);
 
 /// A command that restarts the device is not run again when that has come back.
-#[test]
-fn a_factory_reset_that_restarts_the_device() {
-    both(|model| {
-        let mut gateway = device_that_restarts(model);
-        let made = fill_and_reset(&mut gateway);
-        gateway.wait_for_trace("resets", 1);
-        let status = gateway.agent.exit_status(SOON);
-        assert!(status.success(), "{status}");
-        gateway.acs.clear();
-        gateway.agent.restart();
-        expect_factory_state(&mut gateway, &made);
-        assert_eq!(gateway.traces("resets"), 1);
-    });
+fn a_factory_reset_that_restarts_the_device(model: &'static Model) {
+    let mut gateway = device_that_restarts(model);
+    let made = fill_and_reset(&mut gateway);
+    gateway.wait_for_trace("resets", 1);
+    let status = gateway.agent.exit_status(SOON);
+    assert!(status.success(), "{status}");
+    gateway.acs.clear();
+    gateway.agent.restart();
+    expect_factory_state(&mut gateway, &made);
+    assert_eq!(gateway.traces("resets"), 1);
 }
+both_models!(a_factory_reset_that_restarts_the_device);
 
 /// Its command stops the agent, as init does when the device goes down, and makes the next start another boot.
 fn device_that_restarts(model: &'static Model) -> Gateway {

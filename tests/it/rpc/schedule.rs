@@ -3,98 +3,90 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::gateway::{Gateway, QUIET, both};
-use crate::gateway::SOON;
+use super::gateway::{Gateway, QUIET};
+use crate::gateway::{Model, SOON};
 use crate::support::schedule_inform;
 
 /// The journal has whole seconds: a start in between moves what is scheduled by this much.
 const GRAIN: Duration = Duration::from_secs(1);
 
 /// R154: after the delay, not before it.
-#[test]
-fn an_inform_after_a_delay() {
-    both(|model| {
+fn an_inform_after_a_delay(model: &'static Model) {
+    let mut gateway = Gateway::new(model);
+    gateway.agent.reboot();
+    let asked = gateway.visit(&["1 BOOT"], |_, session| {
+        session.succeeds(&schedule_inform(1, "key <&>"));
+        Instant::now()
+    });
+    gateway.visit(&["3 SCHEDULED", "M ScheduleInform/key <&>"], |_, _| {}); // R95, R136, R154
+    assert!(asked.elapsed() > Duration::from_millis(950), "{:?}", asked.elapsed()); // R154
+    gateway.stays_quiet(QUIET); // R134
+    gateway.crash_and_reboot();
+    gateway.visit(&["1 BOOT"], |_, _| {}); // R134
+}
+both_models!(an_inform_after_a_delay);
+
+/// R135, R136, R155: several that fall due while a session runs come in one Inform after it.
+fn several_at_once(model: &'static Model) {
+    let mut gateway = Gateway::new(model);
+    gateway.agent.reboot();
+    gateway.visit(&["1 BOOT"], |_, session| {
+        for key in ["a", "b", "", ""] {
+            session.succeeds(&schedule_inform(1, key));
+        }
+        session.succeeds(&schedule_inform(3600, "later"));
+        session.succeeds(&schedule_inform(3600, "sooner"));
+        session.succeeds(&schedule_inform(1, "sooner")); // R155: the same key has a new delay
+        thread::sleep(Duration::from_millis(1100)); // they fall due
+        session.refuses(&schedule_inform(0, "never"), 9003); // R154
+        session.refuses(&schedule_inform(0, "never").with("DelaySeconds", "soon"), 9003); // R76
+        session.refuses(&schedule_inform(1, &"long".repeat(9)), 9003); // R76
+    });
+    let keys = ["M ScheduleInform", "M ScheduleInform", "M ScheduleInform/a", "M ScheduleInform/b"];
+    let mut events = vec!["3 SCHEDULED", "M ScheduleInform/sooner"];
+    events.extend(keys);
+    gateway.visit(&events, |_, _| {}); // R135: 3 SCHEDULED once, M ScheduleInform for each
+    gateway.stays_quiet(QUIET);
+}
+both_models!(several_at_once);
+
+/// R155: kept over a crash of the agent and over a reboot of the device.
+fn a_scheduled_inform_outlives_the_agent(model: &'static Model) {
+    for reboots in [false, true] {
         let mut gateway = Gateway::new(model);
         gateway.agent.reboot();
         let asked = gateway.visit(&["1 BOOT"], |_, session| {
-            session.succeeds(&schedule_inform(1, "key <&>"));
+            session.succeeds(&schedule_inform(2, "k"));
             Instant::now()
         });
-        gateway.visit(&["3 SCHEDULED", "M ScheduleInform/key <&>"], |_, _| {}); // R95, R136, R154
-        assert!(asked.elapsed() > Duration::from_millis(950), "{:?}", asked.elapsed()); // R154
-        gateway.stays_quiet(QUIET); // R134
-        gateway.crash_and_reboot();
-        gateway.visit(&["1 BOOT"], |_, _| {}); // R134
-    });
-}
-
-/// R135, R136, R155: several that fall due while a session runs come in one Inform after it.
-#[test]
-fn several_at_once() {
-    both(|model| {
-        let mut gateway = Gateway::new(model);
-        gateway.agent.reboot();
-        gateway.visit(&["1 BOOT"], |_, session| {
-            for key in ["a", "b", "", ""] {
-                session.succeeds(&schedule_inform(1, key));
-            }
-            session.succeeds(&schedule_inform(3600, "later"));
-            session.succeeds(&schedule_inform(3600, "sooner"));
-            session.succeeds(&schedule_inform(1, "sooner")); // R155: the same key has a new delay
-            thread::sleep(Duration::from_millis(1100)); // they fall due
-            session.refuses(&schedule_inform(0, "never"), 9003); // R154
-            session.refuses(&schedule_inform(0, "never").with("DelaySeconds", "soon"), 9003); // R76
-            session.refuses(&schedule_inform(1, &"long".repeat(9)), 9003); // R76
-        });
-        let keys = ["M ScheduleInform", "M ScheduleInform", "M ScheduleInform/a", "M ScheduleInform/b"];
-        let mut events = vec!["3 SCHEDULED", "M ScheduleInform/sooner"];
-        events.extend(keys);
-        gateway.visit(&events, |_, _| {}); // R135: 3 SCHEDULED once, M ScheduleInform for each
-        gateway.stays_quiet(QUIET);
-    });
-}
-
-/// R155: kept over a crash of the agent and over a reboot of the device.
-#[test]
-fn a_scheduled_inform_outlives_the_agent() {
-    both(|model| {
-        for reboots in [false, true] {
-            let mut gateway = Gateway::new(model);
-            gateway.agent.reboot();
-            let asked = gateway.visit(&["1 BOOT"], |_, session| {
-                session.succeeds(&schedule_inform(2, "k"));
-                Instant::now()
-            });
-            if reboots {
-                gateway.crash_and_reboot();
-                gateway.visit(&["1 BOOT"], |_, _| {});
-            } else {
-                gateway.crash(); // R146
-            }
-            gateway.visit(&["3 SCHEDULED", "M ScheduleInform/k"], |_, _| {}); // R155
-            assert!(asked.elapsed() + GRAIN > Duration::from_secs(2), "{:?}", asked.elapsed()); // R154
-            gateway.crash();
-            gateway.stays_quiet(QUIET); // R134
+        if reboots {
+            gateway.crash_and_reboot();
+            gateway.visit(&["1 BOOT"], |_, _| {});
+        } else {
+            gateway.crash(); // R146
         }
-    });
+        gateway.visit(&["3 SCHEDULED", "M ScheduleInform/k"], |_, _| {}); // R155
+        assert!(asked.elapsed() + GRAIN > Duration::from_secs(2), "{:?}", asked.elapsed()); // R154
+        gateway.crash();
+        gateway.stays_quiet(QUIET); // R134
+    }
 }
+both_models!(a_scheduled_inform_outlives_the_agent);
 
 /// R141, R155: due while the device was off, and told until it is confirmed.
-#[test]
-fn due_while_the_device_was_off() {
-    both(|model| {
-        let mut gateway = Gateway::new(model);
-        gateway.agent.reboot();
-        gateway.visit(&["1 BOOT"], |_, session| drop(session.succeeds(&schedule_inform(1, "k"))));
-        gateway.agent.kill9();
-        thread::sleep(Duration::from_millis(2100)); // the journal's grain included
-        gateway.agent.reboot();
-        let mut session = gateway.acs.accept(SOON).expect("a session");
-        let inform = session.recv().expect("an Inform");
-        assert_eq!(super::gateway::told(&inform), ["1 BOOT", "3 SCHEDULED", "M ScheduleInform/k"]); // R136
-        gateway.crash(); // without InformResponse
-        gateway.visit(&["1 BOOT", "3 SCHEDULED", "M ScheduleInform/k"], |_, _| {}); // R138, R141
-        gateway.crash_and_reboot();
-        gateway.visit(&["1 BOOT"], |_, _| {});
-    });
+fn due_while_the_device_was_off(model: &'static Model) {
+    let mut gateway = Gateway::new(model);
+    gateway.agent.reboot();
+    gateway.visit(&["1 BOOT"], |_, session| drop(session.succeeds(&schedule_inform(1, "k"))));
+    gateway.agent.kill9();
+    thread::sleep(Duration::from_millis(2100)); // the journal's grain included
+    gateway.agent.reboot();
+    let mut session = gateway.acs.accept(SOON).expect("a session");
+    let inform = session.recv().expect("an Inform");
+    assert_eq!(super::gateway::told(&inform), ["1 BOOT", "3 SCHEDULED", "M ScheduleInform/k"]); // R136
+    gateway.crash(); // without InformResponse
+    gateway.visit(&["1 BOOT", "3 SCHEDULED", "M ScheduleInform/k"], |_, _| {}); // R138, R141
+    gateway.crash_and_reboot();
+    gateway.visit(&["1 BOOT"], |_, _| {});
 }
+both_models!(due_while_the_device_was_off);

@@ -1,7 +1,6 @@
 //! Sessions of the real agent with the reference ACS: who says what, in which order, and how a session ends.
 
-use super::model::{at, gateway};
-use crate::gateway::{BOOT, BOOTSTRAP, PASSWORD, SOON, USERNAME};
+use crate::gateway::{BOOT, BOOTSTRAP, Model, PASSWORD, SOON, USERNAME};
 use crate::support::{
     Acs, AcsOptions, Dialect, Ids, Reply, anything, drop_connection, empty_200, empty_post, fault, garbage,
     get_parameter_values, get_rpc_methods, inform, inform_response, no_content, nothing_more, oversized, raw_envelope,
@@ -9,12 +8,11 @@ use crate::support::{
 };
 
 /// R90, R91, R94, R96, R98, R116, R117: the whole of the simplest session.
-#[test]
-fn the_first_contact() {
+fn the_first_contact(model: &'static Model) {
     let mut acs = Acs::start(AcsOptions::new());
     acs.expects(inform().only_events(&[BOOTSTRAP, BOOT]).retry_count(0)).replies(inform_response());
     acs.expects(empty_post()).replies(no_content());
-    let agent = gateway(&acs).start();
+    let agent = model.gateway(&acs).start();
     let session = acs.session(SOON).expect_complete();
     assert_eq!(session.connections().len(), 1, "R45");
     let inform = session.inform();
@@ -27,10 +25,10 @@ fn the_first_contact() {
     agent.wait_for_log("session done", SOON);
     acs.quiet_for(std::time::Duration::from_millis(300));
 }
+both_models!(the_first_contact);
 
 /// R43, R77, R96: what servers do differently and mean alike.
-#[test]
-fn manners_of_servers_that_make_no_difference() {
+fn manners_of_servers_that_make_no_difference(model: &'static Model) {
     let manners = [
         AcsOptions::new().ends_with_200(),
         AcsOptions::new().length_on_204(),
@@ -42,38 +40,38 @@ fn manners_of_servers_that_make_no_difference() {
         AcsOptions::new().ids(Ids::Fixed(String::new())),
     ];
     for options in manners {
-        run_simple_session(options);
+        run_simple_session(model, options);
     }
 }
+both_models!(manners_of_servers_that_make_no_difference);
 
 /// R67, R69, R75: prefixes mean nothing, namespaces all.
-#[test]
-fn every_dialect_of_soap() {
+fn every_dialect_of_soap(model: &'static Model) {
     let dialects =
         [Dialect::Usual, Dialect::OddPrefixes, Dialect::DefaultNamespace, Dialect::LateDeclarations, Dialect::Chatty];
     for dialect in dialects {
-        run_simple_session(AcsOptions::new().dialect(dialect));
-        run_simple_session(AcsOptions::new().dialect(dialect).version("1-2"));
+        run_simple_session(model, AcsOptions::new().dialect(dialect));
+        run_simple_session(model, AcsOptions::new().dialect(dialect).version("1-2"));
     }
 }
+both_models!(every_dialect_of_soap);
 
 /// A session with a read, a write and a read of what was written.
-fn run_simple_session(options: AcsOptions) {
-    const NAME: &str = at!("Time.NTPServer1");
+fn run_simple_session(model: &'static Model, options: AcsOptions) {
+    let name = model.at("Time.NTPServer1");
     let mut acs = Acs::start(options);
     acs.expects(inform()).replies(inform_response());
     acs.expects(empty_post()).replies(get_rpc_methods());
-    acs.expects(response("GetRPCMethods")).replies(set_parameter_values(&[(NAME, "string", "a<&>\u{e4}b")], "key"));
-    acs.expects(response("SetParameterValues")).replies(get_parameter_values(&[NAME]));
-    acs.expects(response("GetParameterValues").parameter(NAME, "a<&>\u{e4}b")).replies(Reply::from(get_rpc_methods()));
+    acs.expects(response("GetRPCMethods")).replies(set_parameter_values(&[(name, "string", "a<&>\u{e4}b")], "key"));
+    acs.expects(response("SetParameterValues")).replies(get_parameter_values(&[name]));
+    acs.expects(response("GetParameterValues").parameter(name, "a<&>\u{e4}b")).replies(Reply::from(get_rpc_methods()));
     acs.expects(response("GetRPCMethods")).replies(nothing_more());
-    let _agent = gateway(&acs).start();
+    let _agent = model.gateway(&acs).start();
     acs.session(SOON).expect_complete();
 }
 
 /// R82, R83: the version of the InformResponse is that of the rest of the session.
-#[test]
-fn the_acs_chooses_the_version() {
+fn the_acs_chooses_the_version(model: &'static Model) {
     for (namespace, header, expected) in [
         ("1-0", None, "1-0"),
         ("1-1", None, "1-1"),
@@ -92,33 +90,33 @@ fn the_acs_chooses_the_version() {
         if header == Some("1.1") {
             acs.allow_violation("R82"); // this ACS writes its envelopes in an older namespace than it chose
         }
-        let _agent = gateway(&acs).start();
+        let _agent = model.gateway(&acs).start();
         let session = acs.session(SOON).expect_complete();
         assert_eq!(session.response("GetRPCMethods").version, expected, "{namespace} {header:?}");
     }
 }
+both_models!(the_acs_chooses_the_version);
 
 /// R82: a version that was not offered ends the session at once.
-#[test]
-fn a_version_that_was_not_offered() {
+fn a_version_that_was_not_offered(model: &'static Model) {
     let mut acs = Acs::start(AcsOptions::new());
     acs.expects(inform()).replies(inform_response().use_cwmp_version("2.0"));
-    let agent = gateway(&acs).start();
+    let agent = model.gateway(&acs).start();
     let session = acs.session(SOON).expect_failed();
     assert_eq!(session.exchanges.len(), 1);
     agent.wait_for_log("session failed: the ACS insists on CWMP version", SOON);
 }
+both_models!(a_version_that_was_not_offered);
 
 /// R84: an ACS of 2004 refuses what it does not know, each in its own way; the retry is in 1.0.
-#[test]
-fn an_acs_that_knows_version_1_0_only() {
+fn an_acs_that_knows_version_1_0_only(model: &'static Model) {
     for refusal in [status(400), status(500), soap_fault(8000), soap_fault(8003), garbage(b"<what/>")] {
         let mut acs = Acs::start(AcsOptions::new());
         acs.expects(inform().only_events(&[BOOTSTRAP, BOOT])).replies(refusal);
         acs.expects(inform().only_events(&[BOOTSTRAP, BOOT]).retry_count(1)).replies(inform_response());
         acs.expects(empty_post()).replies(get_rpc_methods());
         acs.expects(response("GetRPCMethods")).replies(no_content());
-        let _agent = gateway(&acs).start();
+        let _agent = model.gateway(&acs).start();
         assert_eq!(acs.session(SOON).expect_failed().inform().version, "1-2");
         let retry = acs.session(SOON).expect_complete();
         assert_eq!(retry.inform().version, "1-0");
@@ -127,24 +125,24 @@ fn an_acs_that_knows_version_1_0_only() {
         assert_eq!(retry.response("GetRPCMethods").version, "1-0");
     }
 }
+both_models!(an_acs_that_knows_version_1_0_only);
 
 /// R84: what says nothing of versions, such as a broken connection, changes nothing; the next refusal does.
-#[test]
-fn an_old_acs_is_not_forgotten_when_it_breaks() {
+fn an_old_acs_is_not_forgotten_when_it_breaks(model: &'static Model) {
     let mut acs = Acs::start(AcsOptions::new());
     for reply in [soap_fault(8003), drop_connection(), soap_fault(8003), inform_response()] {
         acs.expects(inform()).replies(reply);
     }
-    let _agent = gateway(&acs).start();
+    let _agent = model.gateway(&acs).start();
     let mut versions: Vec<String> =
         (0..3).map(|_| acs.session(SOON).expect_failed().inform().version.clone()).collect();
     versions.push(acs.session(SOON).expect_complete().inform().version.clone());
     assert_eq!(versions, ["1-2", "1-0", "1-0", "1-2"]);
 }
+both_models!(an_old_acs_is_not_forgotten_when_it_breaks);
 
 /// R113, R114, R117, R118: an empty answer does not end the session while requests were held.
-#[test]
-fn hold_requests() {
+fn hold_requests(model: &'static Model) {
     let mut acs = Acs::start(AcsOptions::new());
     acs.expects(inform()).replies(inform_response().hold_requests(true));
     acs.expects(empty_post()).replies(get_rpc_methods().hold_requests(true));
@@ -152,55 +150,55 @@ fn hold_requests() {
     acs.expects(response("GetRPCMethods")).replies(no_content());
     acs.expects(empty_post()).replies(get_rpc_methods());
     acs.expects(response("GetRPCMethods")).replies(no_content());
-    let _agent = gateway(&acs).start();
+    let _agent = model.gateway(&acs).start();
     acs.session(SOON).expect_complete();
 }
+both_models!(hold_requests);
 
 /// R120: the identical Inform, three times more and no fourth time.
-#[test]
-fn fault_8005_asks_for_the_same_again() {
+fn fault_8005_asks_for_the_same_again(model: &'static Model) {
     let mut acs = Acs::start(AcsOptions::new());
     for _ in 0..3 {
         acs.expects(inform().retry_count(0)).replies(soap_fault(8005));
     }
     acs.expects(inform().retry_count(0)).replies(inform_response());
     acs.expects(empty_post()).replies(no_content());
-    let _agent = gateway(&acs).start();
+    let _agent = model.gateway(&acs).start();
     assert_eq!(acs.session(SOON).expect_complete().exchanges.len(), 5);
 }
+both_models!(fault_8005_asks_for_the_same_again);
 
-#[test]
-fn fault_8005_once_too_often() {
+fn fault_8005_once_too_often(model: &'static Model) {
     let mut acs = Acs::start(AcsOptions::new());
     for _ in 0..4 {
         acs.expects(inform().retry_count(0)).replies(soap_fault(8005));
     }
     acs.expects(inform().only_events(&[BOOTSTRAP, BOOT]).retry_count(1)).replies(inform_response());
     acs.expects(empty_post()).replies(no_content());
-    let _agent = gateway(&acs).start();
+    let _agent = model.gateway(&acs).start();
     assert_eq!(acs.session(SOON).expect_failed().exchanges.len(), 4);
     acs.session(SOON).expect_complete();
 }
+both_models!(fault_8005_once_too_often);
 
 /// R92, R109: any other fault to Inform fails the session, and its events are told again.
-#[test]
-fn other_faults_to_inform() {
+fn other_faults_to_inform(model: &'static Model) {
     let codes = [8000, 8001, 8002, 8003, 8004, 8006, 8800];
     let mut acs = Acs::start(AcsOptions::new());
     for (count, code) in (0..).zip(&codes) {
         acs.expects(inform().only_events(&[BOOTSTRAP, BOOT]).retry_count(count)).replies(soap_fault(*code));
     }
-    let agent = gateway(&acs).start();
+    let agent = model.gateway(&acs).start();
     for code in codes {
         let session = acs.session(SOON).expect_failed();
         assert_eq!(session.exchanges.len(), 1);
         agent.wait_for_log(&format!("session failed: the ACS refused Inform with fault {code}"), SOON);
     }
 }
+both_models!(other_faults_to_inform);
 
 /// R88, R118: what answers no Inform fails the session; nothing is sent after it.
-#[test]
-fn answers_to_inform_that_are_none() {
+fn answers_to_inform_that_are_none(model: &'static Model) {
     let soap = "xmlns:s=\"http://schemas.xmlsoap.org/soap/envelope/\" xmlns:c=\"urn:dslforum-org:cwmp-1-0\"";
     let answer = "<c:InformResponse><MaxEnvelopes>1</MaxEnvelopes></c:InformResponse>";
     let envelope = |body: &str| garbage(format!("<s:Envelope {soap}>{body}</s:Envelope>").as_bytes());
@@ -229,16 +227,16 @@ fn answers_to_inform_that_are_none() {
     for (what, reply) in cases {
         let mut acs = Acs::start(AcsOptions::new());
         acs.expects(inform()).replies(reply);
-        let agent = gateway(&acs).start();
+        let agent = model.gateway(&acs).start();
         let session = acs.session(SOON).expect_failed();
         assert_eq!(session.exchanges.len(), 1, "{what}");
         agent.wait_for_log("session failed: the ", SOON);
     }
 }
+both_models!(answers_to_inform_that_are_none);
 
 /// R86, R88: in the middle of a session too, and no fault is sent to what is no request.
-#[test]
-fn answers_in_the_middle_that_are_none() {
+fn answers_in_the_middle_that_are_none(model: &'static Model) {
     let unasked = |method: &str| Reply::from(raw_rpc(&format!("{method}Response"), ""));
     let cases = [
         ("garbage", garbage(b"nonsense")),
@@ -255,51 +253,51 @@ fn answers_in_the_middle_that_are_none() {
         // The events were delivered: the retry has nothing to tell but that it is one (R109, R134).
         acs.expects(inform().only_events(&[]).retry_count(1)).replies(inform_response());
         acs.expects(empty_post()).replies(no_content());
-        let _agent = gateway(&acs).start();
+        let _agent = model.gateway(&acs).start();
         let session = acs.session(SOON);
         assert_eq!(session.exchanges.len(), 2, "{what}: {}", session.describe());
         acs.session(SOON).expect_complete();
     }
 }
+both_models!(answers_in_the_middle_that_are_none);
 
 /// R71: requests may be large.
-#[test]
-fn a_large_request() {
+fn a_large_request(model: &'static Model) {
     let mut acs = Acs::start(AcsOptions::new());
     acs.expects(inform()).replies(inform_response());
     acs.expects(empty_post()).replies(oversized(40_000));
     acs.expects(response("GetRPCMethods")).replies(oversized(2_000_000));
     acs.expects(response("GetRPCMethods")).replies(no_content());
-    let _agent = gateway(&acs).start();
+    let _agent = model.gateway(&acs).start();
     acs.session(SOON).expect_complete();
 }
+both_models!(a_large_request);
 
 /// R4, R76, R77: a request that cannot be answered is refused by a fault, and the session goes on.
-#[test]
-fn requests_that_are_refused() {
+fn requests_that_are_refused(model: &'static Model) {
     let unknown_header = "<soap-env:Envelope xmlns:soap-env=\"http://schemas.xmlsoap.org/soap/envelope/\" \
         xmlns:cwmp=\"urn:dslforum-org:cwmp-1-0\" xmlns:x=\"urn:example\"><soap-env:Header>\
         <cwmp:ID soap-env:mustUnderstand=\"1\">{id}</cwmp:ID><x:Price soap-env:mustUnderstand=\"0\">1</x:Price>\
         </soap-env:Header><soap-env:Body><cwmp:GetRPCMethods/></soap-env:Body></soap-env:Envelope>";
-    let without_level = concat!("<ParameterPath>", at!(""), "</ParameterPath>");
-    let bad_level = concat!("<ParameterPath>", at!(""), "</ParameterPath><NextLevel>perhaps</NextLevel>");
+    let without_level = format!("<ParameterPath>{}</ParameterPath>", model.at(""));
+    let bad_level = format!("{without_level}<NextLevel>perhaps</NextLevel>");
     let mut acs = Acs::start(AcsOptions::new());
     acs.expects(inform()).replies(inform_response());
     acs.expects(empty_post()).replies(raw_rpc("X_EXAMPLE-COM_Dance", "<Tempo>120</Tempo>"));
     acs.expects(fault(9000)).replies(raw_rpc("getparametervalues", ""));
     acs.expects(fault(9000)).replies(raw_rpc("GetParameterValues", ""));
-    acs.expects(fault(9003)).replies(raw_rpc("GetParameterNames", without_level));
-    acs.expects(fault(9003)).replies(raw_rpc("GetParameterNames", bad_level));
+    acs.expects(fault(9003)).replies(raw_rpc("GetParameterNames", &without_level));
+    acs.expects(fault(9003)).replies(raw_rpc("GetParameterNames", &bad_level));
     acs.expects(fault(9003)).replies(raw_rpc("SetParameterValues", "<ParameterKey/>"));
     acs.expects(fault(9003)).replies(raw_envelope("GetRPCMethods", unknown_header));
     acs.expects(response("GetRPCMethods")).replies(no_content());
-    let _agent = gateway(&acs).start();
+    let _agent = model.gateway(&acs).start();
     acs.session(SOON).expect_complete();
 }
+both_models!(requests_that_are_refused);
 
 /// R5: the list of methods is what is really answered, no more and no less.
-#[test]
-fn the_list_of_methods_is_true() {
+fn the_list_of_methods_is_true(model: &'static Model) {
     let known = [
         "GetRPCMethods",
         "SetParameterValues",
@@ -324,7 +322,7 @@ fn the_list_of_methods_is_true() {
     for method in known {
         acs.enqueue(raw_rpc(method, "")); // without its arguments
     }
-    let _agent = gateway(&acs).start();
+    let _agent = model.gateway(&acs).start();
     let session = acs.session(SOON).expect_complete();
     let listed = &session.response("GetRPCMethods").methods;
     let answers: Vec<_> = session.messages().skip(2).collect(); // after Inform and the list
@@ -335,23 +333,23 @@ fn the_list_of_methods_is_true() {
         assert_eq!(is_listed, !refused, "{method}: {answer}");
     }
 }
+both_models!(the_list_of_methods_is_true);
 
 /// A session of many exchanges is one like any other.
-#[test]
-fn a_long_session() {
+fn a_long_session(model: &'static Model) {
     let mut acs = Acs::start(AcsOptions::like_genieacs(USERNAME, PASSWORD));
     for _ in 0..300 {
-        acs.enqueue(get_parameter_values(&[at!("DeviceInfo.UpTime"), at!("ManagementServer.")]));
+        acs.enqueue(get_parameter_values(&[model.at("DeviceInfo.UpTime"), model.at("ManagementServer.")]));
     }
-    let _agent = gateway(&acs).start();
+    let _agent = model.gateway(&acs).start();
     let session = acs.session(SOON).expect_complete();
     assert_eq!(session.responses("GetParameterValues").len(), 300);
     assert_eq!(session.connections().len(), 1);
 }
+both_models!(a_long_session);
 
 /// R125, R126, R98, R131: the count goes up with each failure, whatever it is, and success sets it back.
-#[test]
-fn retries_are_counted_until_one_succeeds() {
+fn retries_are_counted_until_one_succeeds(model: &'static Model) {
     let mut acs = Acs::start(AcsOptions::new());
     let failures: [Reply; 3] = [status(500), drop_connection(), soap_fault(8002)];
     for (count, failure) in (0..).zip(failures) {
@@ -361,7 +359,7 @@ fn retries_are_counted_until_one_succeeds() {
     acs.expects(anything()).replies(no_content());
     acs.expects(inform().only_events(&[BOOT]).retry_count(0)).replies(inform_response());
     acs.expects(anything()).replies(no_content());
-    let mut agent = gateway(&acs).start();
+    let mut agent = model.gateway(&acs).start();
     let mut last = None;
     for _ in 0..3 {
         let session = acs.session(SOON).expect_failed();
@@ -378,3 +376,4 @@ fn retries_are_counted_until_one_succeeds() {
     agent.reboot();
     acs.session(SOON).expect_complete();
 }
+both_models!(retries_are_counted_until_one_succeeds);

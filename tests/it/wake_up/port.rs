@@ -3,17 +3,18 @@
 use std::net::TcpStream;
 use std::time::Duration;
 
-use super::model::at;
-use super::scenarios::{URL, registered, request};
-use crate::gateway::SOON;
+use super::scenarios::{registered, request};
+use crate::gateway::{SOON, TR_181};
 use crate::support::{Acs, AcsOptions, set_parameter_values};
+
+const URL: &str = "Device.ManagementServer.ConnectionRequestURL";
 
 /// R267: where connection requests are disabled the port is closed, and the URL empty; and open again afterwards.
 #[test]
 fn the_port_follows_its_parameter() {
     let mut acs = Acs::start(AcsOptions::new());
-    let (agent, url) = registered(&mut acs);
-    let enable = at!("ManagementServer.HTTPConnectionRequestEnable");
+    let (agent, url) = registered(&TR_181, &mut acs);
+    let enable = "Device.ManagementServer.HTTPConnectionRequestEnable";
     acs.enqueue(set_parameter_values(&[(enable, "boolean", "0")], "off"));
     assert_eq!(request(&url, "wake up"), 200);
     acs.session(SOON).expect_complete();

@@ -2,25 +2,26 @@
 
 use std::time::Duration;
 
-use super::model::{at, gateway};
-use crate::gateway::{BOOT, BOOTSTRAP, SOON, VALUE_CHANGE};
+use crate::gateway::{BOOT, BOOTSTRAP, Model, SOON, VALUE_CHANGE};
 use crate::support::*;
 
-pub(super) const URL: &str = at!("ManagementServer.ConnectionRequestURL");
+const URL: &str = "ManagementServer.ConnectionRequestURL";
 const REQUEST: &str = "6 CONNECTION REQUEST";
 
 /// As long as nothing comes, nothing will: a session follows a request within milliseconds.
 const WHILE: Duration = Duration::from_millis(700);
 
 /// An ACS with the agent of this test registered at it.
-pub(super) fn registered(acs: &mut Acs) -> (Agent, String) {
-    let agent = gateway(acs)
-        .set(at!("ManagementServer.ConnectionRequestUsername"), "acs")
-        .set(at!("ManagementServer.ConnectionRequestPassword"), "wake up")
+pub(super) fn registered(model: &'static Model, acs: &mut Acs) -> (Agent, String) {
+    let url_name = model.at(URL);
+    let agent = model
+        .gateway(acs)
+        .set(model.at("ManagementServer.ConnectionRequestUsername"), "acs")
+        .set(model.at("ManagementServer.ConnectionRequestPassword"), "wake up")
         .start();
     let first = acs.session(SOON).expect_complete();
     assert_eq!(first.events(), [BOOTSTRAP, BOOT]);
-    let url = first.inform().value(URL).expect("a Forced Inform parameter").to_owned(); // R103, R104
+    let url = first.inform().value(url_name).expect("a Forced Inform parameter").to_owned(); // R103, R104
     (agent, url)
 }
 
@@ -29,29 +30,28 @@ pub(super) fn request(url: &str, password: &str) -> u16 {
 }
 
 /// R255, R256, R259, R260: a session with that event follows, to the configured ACS.
-#[test]
-fn the_acs_wakes_the_agent() {
+fn the_acs_wakes_the_agent(model: &'static Model) {
     let mut acs = Acs::start(AcsOptions::new());
-    let (_agent, url) = registered(&mut acs);
+    let (_agent, url) = registered(model, &mut acs);
     assert!(url.starts_with("http://127.0.0.1:"), "{url}");
     assert_eq!(request(&url, "wake up"), 200);
     assert_eq!(acs.session(SOON).expect_complete().events(), [REQUEST]);
 }
+both_models!(the_acs_wakes_the_agent);
 
 /// R256, R268: nothing happens without the right password.
-#[test]
-fn a_wrong_password_wakes_nobody() {
+fn a_wrong_password_wakes_nobody(model: &'static Model) {
     let mut acs = Acs::start(AcsOptions::new());
-    let (_agent, url) = registered(&mut acs);
+    let (_agent, url) = registered(model, &mut acs);
     assert_eq!(request(&url, "wrong"), 401);
     acs.quiet_for(WHILE);
 }
+both_models!(a_wrong_password_wakes_nobody);
 
 /// R262, R263: however many requests are accepted while a session runs, exactly one session follows it.
-#[test]
-fn requests_in_a_session_are_followed_by_one() {
+fn requests_in_a_session_are_followed_by_one(model: &'static Model) {
     let mut acs = Acs::start(AcsOptions::new());
-    let (agent, url) = registered(&mut acs);
+    let (agent, url) = registered(model, &mut acs);
     acs.expects(inform().event(REQUEST)).replies(inform_response().delay(Duration::from_millis(500)));
     assert_eq!(request(&url, "wake up"), 200);
     agent.wait_for_log(&format!(": {REQUEST}"), SOON); // the session has begun
@@ -62,12 +62,12 @@ fn requests_in_a_session_are_followed_by_one() {
     assert_eq!(acs.session(SOON).expect_complete().events(), [REQUEST]);
     acs.quiet_for(WHILE);
 }
+both_models!(requests_in_a_session_are_followed_by_one);
 
 /// R143: the retry of a session that failed does not say that it was asked for.
-#[test]
-fn a_request_is_not_retried() {
+fn a_request_is_not_retried(model: &'static Model) {
     let mut acs = Acs::start(AcsOptions::new());
-    let (_agent, url) = registered(&mut acs);
+    let (_agent, url) = registered(model, &mut acs);
     acs.expects(inform().event(REQUEST)).replies(drop_connection());
     assert_eq!(request(&url, "wake up"), 200);
     acs.session(SOON).expect_failed();
@@ -75,30 +75,33 @@ fn a_request_is_not_retried() {
     assert_eq!(retry.events(), [""; 0]);
     assert_eq!(retry.inform().retry_count(), Some(1));
 }
+both_models!(a_request_is_not_retried);
 
 /// R255, R266: the path is the device's own and stays; with another port the ACS is told of the new URL.
-#[test]
-fn the_url_is_kept_and_its_change_is_told() {
+fn the_url_is_kept_and_its_change_is_told(model: &'static Model) {
+    let url_name = model.at(URL);
     let mut acs = Acs::start(AcsOptions::new());
-    let (mut agent, url) = registered(&mut acs);
+    let (mut agent, url) = registered(model, &mut acs);
     agent.reboot();
     let boot = acs.session(SOON).expect_complete();
-    assert_eq!((boot.events(), boot.inform().value(URL)), (vec![BOOT], Some(url.as_str())));
+    assert_eq!((boot.events(), boot.inform().value(url_name)), (vec![BOOT], Some(url.as_str())));
     let mut other = Acs::start(AcsOptions::new());
-    let (_other_agent, other_url) = registered(&mut other);
+    let (_other_agent, other_url) = registered(model, &mut other);
     assert_ne!(url.rsplit('/').next(), other_url.rsplit('/').next());
 }
+both_models!(the_url_is_kept_and_its_change_is_told);
 
 /// R134, R266: with a port at all addresses, the URL is known with the connection to the ACS only. A new one is told by
 /// the session that is about to begin, and needs none of its own.
-#[test]
-fn a_url_that_is_new_with_the_connection_is_told_once() {
+fn a_url_that_is_new_with_the_connection_is_told_once(model: &'static Model) {
+    let url = model.at(URL);
     let mut acs = Acs::start(AcsOptions::new());
-    let mut agent = gateway(&acs).listen("0.0.0.0:0").start();
+    let mut agent = model.gateway(&acs).listen("0.0.0.0:0").start();
     let first = acs.session(SOON).expect_complete();
     agent.reboot(); // any other free port
     let boot = acs.session(SOON).expect_complete();
     assert_eq!(boot.events(), [BOOT, VALUE_CHANGE]);
-    assert_ne!(boot.inform().value(URL), first.inform().value(URL));
+    assert_ne!(boot.inform().value(url), first.inform().value(url));
     acs.quiet_for(WHILE);
 }
+both_models!(a_url_that_is_new_with_the_connection_is_told_once);
