@@ -39,7 +39,7 @@ use crate::control::PendingRequest;
 use crate::cwmp::device::{Device, JournalError, JournalWriter, Reset};
 use crate::cwmp::event::{Event, EventCode};
 use crate::model::value::Value;
-use crate::schedule::{Due, PeriodicSettings, Schedule};
+use crate::schedule::{Due, Schedule};
 use crate::store::Store;
 use crate::time_zone::LocalZone;
 
@@ -249,37 +249,13 @@ impl Agent<'_> {
 
     /// Takes over the parameters that drive the schedule; they may have changed since the last look (R153).
     fn apply_settings(&mut self, now: Now) {
-        self.schedule.periodic.set(self.periodic_settings(), now);
-        let throttle = self.device.management_server_number("DefaultActiveNotificationThrottle");
-        let throttle = throttle.and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or(0);
-        self.schedule.notification.set(Duration::from_secs(throttle));
-        self.schedule.heartbeat.set(self.heartbeat_settings(), now);
+        // Without an ACS, or with CWMP disabled, the schedule must not wake the agent for sessions that cannot run.
+        let enabled = self.is_enabled();
+        self.schedule.periodic.set(self.device.periodic_settings().filter(|_| enabled), now);
+        self.schedule.notification.set(self.device.notification_throttle());
+        self.schedule.heartbeat.set(self.device.heartbeat_settings().filter(|_| enabled), now);
         self.apply_reboot_settings(now);
         self.apply_listener_settings(now);
-    }
-
-    fn periodic_settings(&self) -> Option<PeriodicSettings> {
-        let enabled = self.is_enabled() && self.device.management_server_flag("PeriodicInformEnable", false);
-        self.phased(enabled, "PeriodicInformInterval", "PeriodicInformTime")
-    }
-
-    /// R302.
-    fn heartbeat_settings(&self) -> Option<PeriodicSettings> {
-        let enabled = self.is_enabled() && self.device.management_server_flag("HeartbeatPolicy.Enable", false);
-        self.phased(enabled, "HeartbeatPolicy.ReportingInterval", "HeartbeatPolicy.InitiationTime")
-    }
-
-    fn phased(&self, enabled: bool, interval: &str, reference: &str) -> Option<PeriodicSettings> {
-        if !enabled {
-            return None;
-        }
-        let interval = u32::try_from(self.device.management_server_number(interval)?).ok()?;
-        let reference = match self.device.management_server(reference) {
-            Some(Value::DateTime(time)) if !time.is_unknown() && !time.is_since_boot() => Some(time.unix()),
-            _ => None, // R151
-        };
-        let local_phase = self.device.state().periodic_phase.into();
-        Some(PeriodicSettings { interval: interval.max(1), reference, local_phase })
     }
 
     /// Whether there are sessions at all: none while EnableCWMP is false (R7), or while nobody has told the device of an
@@ -290,8 +266,8 @@ impl Agent<'_> {
 
     fn why_disabled(&self) -> Option<Disabled> {
         match () {
-            () if !self.device.management_server_flag("EnableCWMP", true) => Some(Disabled::Cwmp),
-            () if self.device.management_server_text("URL").is_empty() => Some(Disabled::NoAcs),
+            () if !self.device.is_cwmp_enabled() => Some(Disabled::Cwmp),
+            () if self.device.acs_url().is_empty() => Some(Disabled::NoAcs),
             () => None,
         }
     }
@@ -319,7 +295,7 @@ impl Agent<'_> {
 
     /// Makes durable what is not yet.
     fn save(&mut self) {
-        if let Err(error) = self.device.save() {
+        if let Err(error) = self.device.save(self.clock.now()) {
             log::error!("{error}");
         }
     }

@@ -50,17 +50,16 @@ impl Agent<'_> {
     pub(super) fn execute(&mut self, call: PendingRequest) {
         let Some((request, reply)) = call.take() else { return };
         let now = self.clock.now();
-        self.device.set_now(now);
         let answer = match request {
             Request::Get(paths) => return reply.send(get(&self.device, &paths)),
             // The socket answers it by itself, from the same board.
             Request::Status { json } => return reply.send(Ok(self.board.describe(json))),
-            Request::Set(assignments) => self.local_change(now, |device| set(device, &assignments)),
-            Request::Add(table) => self.local_change(now, |device| add(device, &table)),
-            Request::Delete(instance) => self.local_change(now, |device| delete(device, &instance)),
+            Request::Set(assignments) => self.local_change(now, |device| set(device, &assignments, now)),
+            Request::Add(table) => self.local_change(now, |device| add(device, &table, now)),
+            Request::Delete(instance) => self.local_change(now, |device| delete(device, &instance, now)),
             Request::Inform(event) => self.inform(&event),
             Request::Transfer(transfer) => self.local_transfer(&transfer, now),
-            Request::RequestDownload(file_type, arguments) => self.request_download(file_type, arguments),
+            Request::RequestDownload(file_type, arguments) => self.request_download(file_type, arguments, now),
         };
         // Before the answer, so that a `status` that follows it tells of what was done.
         self.publish(now, false);
@@ -83,7 +82,7 @@ impl Agent<'_> {
         let code = event_code(event)?;
         self.require_sessions()?;
         if code == EventCode::Bootstrap {
-            let url = self.device.management_server_text("URL");
+            let url = self.device.acs_url();
             self.device.state_mut().bootstrap(url);
         }
         self.raise(Event::new(code.clone()));
@@ -117,7 +116,7 @@ impl Agent<'_> {
             started: self.started,
             device: Some(self.device.identity()),
             software_version: self.device.software_version(),
-            acs_url: self.device.management_server_text("URL"),
+            acs_url: self.device.acs_url(),
             acs_username: self.device.acs_username(),
             running: running.then_some(now.monotonic),
             last: self.last_session.clone().zip(self.session_ended),
@@ -165,14 +164,14 @@ impl Agent<'_> {
             target_file_name: target.clone(),
         };
         admit(&order, &self.device).map_err(|fault| fault.text)?;
-        let queued = self.device.change_transfers(|transfers| transfers.add(order, Timing::delayed(0, now)));
+        let queued = self.device.change_transfers(now, |transfers| transfers.add(order, Timing::delayed(0, now)));
         let id = queued.map_err(|error| error.to_string())?.map_err(|full| full.to_string())?;
         self.poll_transfers(now);
         Ok(format!("{id}\n"))
     }
 
     /// R248.
-    fn request_download(&mut self, file_type: String, arguments: Vec<(String, String)>) -> CommandResult {
+    fn request_download(&mut self, file_type: String, arguments: Vec<(String, String)>, now: Now) -> CommandResult {
         self.require_sessions()?;
         if !is_file_type(&file_type) {
             return Err(format!("`{file_type}` is no file type, such as `1 Firmware Upgrade Image`"));
@@ -180,7 +179,7 @@ impl Agent<'_> {
         let wish = DownloadRequest { file_type, arguments };
         let taken = self
             .device
-            .change_transfers(|transfers| transfers.request_download(wish))
+            .change_transfers(now, |transfers| transfers.request_download(wish))
             .map_err(|error| error.to_string())?;
         if !taken {
             return Err(format!("{} downloads are wished for already", TransferQueue::MAX_DOWNLOAD_REQUESTS));
@@ -204,7 +203,7 @@ fn get(device: &Device, paths: &[String]) -> CommandResult {
     for text in paths {
         let because = |error| refusal(device, text, error);
         let path = Path::parse(text).map_err(because)?;
-        let visited = device.tree.visit_values(&path, &mut |parameter| {
+        let visited = device.tree().visit_values(&path, &mut |parameter| {
             if output.len() > MAX_OUTPUT {
                 return;
             }
@@ -241,7 +240,7 @@ impl Write for OneLine<'_> {
     }
 }
 
-fn set(device: &mut Device, assignments: &[(String, Secret)]) -> Result<Done, String> {
+fn set(device: &mut Device, assignments: &[(String, Secret)], now: Now) -> Result<Done, String> {
     let mut names = HashSet::new();
     let mut changes = Vec::with_capacity(assignments.len());
     let mut refused = Vec::new();
@@ -257,7 +256,7 @@ fn set(device: &mut Device, assignments: &[(String, Secret)]) -> Result<Done, St
     if !refused.is_empty() {
         return Err(first_of(refused));
     }
-    let notify = device.commit(changes, Author::Other, |_| {}).map_err(|error| error.to_string())?;
+    let notify = device.apply(changes, Author::Other, now).map_err(|error| error.to_string())?;
     // Never the values: a password may be among them.
     log::info!("set locally: {}", assignments.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", "));
     Ok(Done { output: String::new(), notify })
@@ -274,7 +273,7 @@ fn first_of(mut reasons: Vec<String>) -> String {
 }
 
 fn decide(device: &Device, name: &str, text: &str) -> Result<Value, String> {
-    let tree = &device.tree;
+    let tree = device.tree();
     let value = tree.check_set(name, DeclaredType::Any, text).and_then(|value| {
         rules::check(tree, name, &value)?;
         Ok(value)
@@ -292,22 +291,22 @@ fn decide(device: &Device, name: &str, text: &str) -> Result<Value, String> {
 /// R204: Subscriber is not in the access list.
 const DENIED: &str = "the ACS has reserved it for itself";
 
-fn add(device: &mut Device, table: &str) -> Result<Done, String> {
+fn add(device: &mut Device, table: &str, now: Now) -> Result<Done, String> {
     let because = |device: &Device, error| refusal(device, table, error);
     let path = Path::parse(table).map_err(|error| because(device, error))?;
-    let number = device.tree.check_add(&path).map_err(|error| because(device, error))?;
+    let number = device.tree().check_add(&path).map_err(|error| because(device, error))?;
     let change = Change::Add(table.to_owned(), number);
-    let notify = device.commit(vec![change], Author::Other, |_| {}).map_err(|error| error.to_string())?;
+    let notify = device.apply(vec![change], Author::Other, now).map_err(|error| error.to_string())?;
     log::info!("added locally: {table}{number}.");
     Ok(Done { output: format!("{number}\n"), notify })
 }
 
-fn delete(device: &mut Device, instance: &str) -> Result<Done, String> {
+fn delete(device: &mut Device, instance: &str, now: Now) -> Result<Done, String> {
     let because = |device: &Device, error| refusal(device, instance, error);
     let path = Path::parse(instance).map_err(|error| because(device, error))?;
-    let changes = device.tree.check_delete(&path).map_err(|error| because(device, error))?;
+    let changes = device.tree().check_delete(&path).map_err(|error| because(device, error))?;
     let mut denied = None;
-    let visited = device.tree.visit_values(&path, &mut |parameter| {
+    let visited = device.tree().visit_values(&path, &mut |parameter| {
         if denied.is_none() && !parameter.attributes().subscriber {
             denied = Some(format!("{}: {DENIED}", parameter.name));
         }
@@ -316,7 +315,7 @@ fn delete(device: &mut Device, instance: &str) -> Result<Done, String> {
     if let Some(reason) = denied {
         return Err(reason);
     }
-    let notify = device.commit(changes, Author::Other, |_| {}).map_err(|error| error.to_string())?;
+    let notify = device.apply(changes, Author::Other, now).map_err(|error| error.to_string())?;
     log::info!("deleted locally: {instance}");
     Ok(Done { output: String::new(), notify })
 }
@@ -339,7 +338,7 @@ fn event_code(text: &str) -> Result<EventCode, String> {
 /// What is wrong with a name; for an object without its dot, that.
 fn refusal(device: &Device, name: &str, error: PathError) -> String {
     let object = format!("{name}.");
-    let is_object = |path: Path<'_>| device.tree.visit_names(&path, true, &mut |_, _| {}).is_ok();
+    let is_object = |path: Path<'_>| device.tree().visit_names(&path, true, &mut |_, _| {}).is_ok();
     match error {
         PathError::Unknown | PathError::NotAnObject | PathError::NotDeletable
             if !name.ends_with('.') && Path::parse(&object).is_ok_and(is_object) =>

@@ -27,14 +27,10 @@ use crate::connection_request::{
 };
 use crate::cwmp::device::PublishedAddress;
 use crate::cwmp::event::{Event, EventCode};
-use crate::stun::{KeepAlivePeriods, PublishedBinding, StunServerName, StunSettings};
-use crate::url::Url;
+use crate::stun::PublishedBinding;
 
 /// How long a port that could not be had is left alone.
 const RETRY_INTERVAL: Duration = Duration::from_secs(30);
-
-const URL: &str = "ConnectionRequestURL";
-const UDP_ADDRESS: &str = "UDPConnectionRequestAddress";
 
 /// The listeners and what they share with the agent.
 pub(super) struct Listeners {
@@ -211,8 +207,8 @@ impl Agent<'_> {
     /// Takes over the parameters that say who may reach the agent, and opens or closes the ports (R7, R267, R288).
     pub(super) fn apply_listener_settings(&mut self, now: Now) {
         let settings = AccessSettings {
-            username: self.device.management_server_text("ConnectionRequestUsername"),
-            password: self.device.management_server_text("ConnectionRequestPassword").into(),
+            username: self.device.connection_request_username(),
+            password: self.device.connection_request_password(),
             path: self.device.state().request_path.clone(),
         };
         let before = self.listeners.state.settings();
@@ -223,9 +219,9 @@ impl Agent<'_> {
             }
             self.listeners.state.replace(settings);
         }
-        self.listeners.set_config(UdpConfig { stun: self.stun_settings(), acs: self.listeners.acs_address });
+        self.listeners.set_config(UdpConfig { stun: self.device.stun_settings(), acs: self.listeners.acs_address });
         let enabled = self.why_disabled() != Some(Disabled::Cwmp);
-        let http_enabled = enabled && self.device.management_server_flag("HTTPConnectionRequestEnable", true);
+        let http_enabled = enabled && self.device.is_http_connection_request_enabled();
         let changed = match http_enabled {
             true => self.listeners.open_http(self.config.listen, now),
             false => self.listeners.http.close(),
@@ -249,33 +245,6 @@ impl Agent<'_> {
             // R267: also where a port that was closed for another could not be had.
             self.publish_url();
             self.schedule_notification(now);
-        }
-    }
-
-    /// R271, R282.
-    fn stun_settings(&self) -> StunSettings {
-        let number = |name: &str| self.device.management_server_number(name);
-        let host = match self.device.management_server_text("STUNServerAddress") {
-            host if host.is_empty() => {
-                Url::parse(&self.device.management_server_text("URL")).map_or(host, |url| url.host().to_string())
-            }
-            host => host,
-        };
-        let usual = KeepAlivePeriods::default();
-        let minimum = number("STUNMinimumKeepAlivePeriod").and_then(|seconds| u32::try_from(seconds).ok());
-        let maximum = number("STUNMaximumKeepAlivePeriod").and_then(|seconds| i32::try_from(seconds).ok());
-        StunSettings {
-            enabled: self.device.management_server_flag("STUNEnable", false),
-            server: StunServerName {
-                host,
-                port: number("STUNServerPort").and_then(|port| port.try_into().ok()).unwrap_or(3478),
-            },
-            username: self.device.management_server_text("STUNUsername"),
-            password: self.device.management_server_text("STUNPassword").into(),
-            periods: match (minimum, maximum) {
-                (None, None) => usual,
-                (minimum, maximum) => KeepAlivePeriods::new(minimum.unwrap_or(30), maximum.unwrap_or(-1)),
-            },
         }
     }
 
@@ -334,8 +303,7 @@ impl Agent<'_> {
 
     fn publish_url(&mut self) {
         if let Some(url) = self.listeners.url(&self.device.state().request_path) {
-            let name = self.device.management_server_name(URL);
-            self.device.set_runtime_value(&name, &url);
+            self.device.publish_connection_request_url(&url);
         }
     }
 
@@ -352,9 +320,8 @@ impl Agent<'_> {
         if self.device.state().retry_count > 0 {
             return; // the retry tells it
         }
-        let udp_address = self.device.management_server_name(UDP_ADDRESS);
-        let limit = self.device.management_server_number("UDPConnectionRequestAddressNotificationLimit");
-        let limit = Duration::from_secs(limit.and_then(|seconds| seconds.try_into().ok()).unwrap_or(0));
+        let udp_address = self.device.udp_address_name();
+        let limit = self.device.udp_notification_limit();
         let free_at = self.listeners.udp_address_reported_at.map_or(Duration::ZERO, |told| told.saturating_add(limit));
         let due = |name: &str| if name == udp_address { now.monotonic.max(free_at) } else { now.monotonic };
         if let Some(at) = self.device.pending_notifications().map(due).min() {
@@ -364,7 +331,7 @@ impl Agent<'_> {
 
     /// Whether the Inform of this session tells another UDPConnectionRequestAddress.
     pub(super) fn reports_udp_address(&self) -> bool {
-        self.device.state().changed.contains(&self.device.management_server_name(UDP_ADDRESS))
+        self.device.state().changed.contains(&self.device.udp_address_name())
     }
 
     /// It has been told.

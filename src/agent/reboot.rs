@@ -10,7 +10,6 @@ use crate::clock::Now;
 use crate::cwmp::device::{Author, Reset};
 use crate::cwmp::event::EventCode;
 use crate::model::actions::with_command_key;
-use crate::model::change::Change;
 use crate::model::value::Value;
 use crate::process;
 
@@ -50,7 +49,7 @@ impl Agent<'_> {
 
     /// Restarts the device (R223). The promise stays until another boot is seen.
     pub(super) fn reboot(&mut self) {
-        let Some(command) = self.device.actions.reboot.clone() else {
+        let Some(command) = self.device.actions().reboot.clone() else {
             log::error!("a reboot is due, and the data model has no action for it");
             self.abandon_reboot();
             return;
@@ -83,7 +82,7 @@ impl Agent<'_> {
         if self.stop.load(std::sync::atomic::Ordering::Relaxed) {
             return; // the agent was told to stop meanwhile, as a device that goes down does
         }
-        let ended = self.device.commit(Vec::new(), Author::Other, |state| state.reboot = false);
+        let ended = self.device.update(self.clock.now(), |state| state.reboot = false);
         if let Err(error) = ended {
             log::error!("{error}");
             self.device.state_mut().reboot = false; // only a restart may try again what has just failed
@@ -95,7 +94,7 @@ impl Agent<'_> {
     ///
     /// Only the promise itself stays in the journal until the command has succeeded.
     fn factory_reset(&mut self, now: Now) -> Option<ExitReason> {
-        let Some(command) = &self.device.actions.factory_reset else { return self.drop_reset(now) };
+        let Some(command) = &self.device.actions().factory_reset else { return self.drop_reset(now) };
         let command = with_command_key(command, ""); // R226: it has no key
         log::info!("factory reset");
         if self.device.state().reboot {
@@ -119,9 +118,7 @@ impl Agent<'_> {
     /// expect it to be kept then. What has begun comes to its end.
     fn drop_reset(&mut self, now: Now) -> Option<ExitReason> {
         let has_begun = self.device.state().reset == Reset::Begun;
-        if !has_begun
-            && let Err(error) = self.device.commit(Vec::new(), Author::Other, |state| state.reset = Reset::None)
-        {
+        if !has_begun && let Err(error) = self.device.update(self.clock.now(), |state| state.reset = Reset::None) {
             log::error!("{error}");
             self.device.state_mut().reset = Reset::None;
         }
@@ -145,7 +142,7 @@ impl Agent<'_> {
     /// down first.
     pub(super) fn run_scheduled_reboot(&mut self) {
         let done = self.schedule.reboots.executed();
-        if let Err(error) = self.device.commit(Vec::new(), Author::Other, |state| state.scheduled_reboot_done = done) {
+        if let Err(error) = self.device.update(self.clock.now(), |state| state.scheduled_reboot_done = done) {
             log::error!("{error}");
         }
         match self.device.state().transfers.blocks_reboots() {
@@ -157,8 +154,8 @@ impl Agent<'_> {
     /// ScheduleReboot and DelayReboot, as the session that has just ended left them (R156).
     pub(super) fn apply_reboot_settings(&mut self, now: Now) {
         let found = AppliedRebootSettings {
-            schedule_reboot: self.device.management_server("ScheduleReboot"),
-            delay_reboot: self.device.management_server_number("DelayReboot").unwrap_or(-1),
+            schedule_reboot: self.device.schedule_reboot(),
+            delay_reboot: self.device.delay_reboot(),
         };
         if found.schedule_reboot != self.applied_reboot_settings.schedule_reboot {
             let wall = match &found.schedule_reboot {
@@ -175,11 +172,10 @@ impl Agent<'_> {
 
     /// R156: every reboot sets DelayReboot back to -1.
     pub(super) fn reset_delay_reboot(&mut self) {
-        if self.device.management_server_number("DelayReboot").is_some_and(|seconds| seconds >= 0) {
-            let change = Change::Set(self.device.management_server_name("DelayReboot"), Value::Int(-1));
-            if let Err(error) = self.device.commit(vec![change], Author::Other, |_| {}) {
-                log::error!("{error}");
-            }
+        if let Some(change) = self.device.cancel_delay_reboot()
+            && let Err(error) = self.device.apply(vec![change], Author::Other, self.clock.now())
+        {
+            log::error!("{error}");
         }
     }
 }

@@ -20,7 +20,7 @@ impl Agent<'_> {
     /// Reads again what the start has read.
     pub(super) fn reload(&mut self, now: Now) {
         match self.read_config() {
-            Ok((config, loaded)) => self.apply_config(config, loaded, now),
+            Ok((config, loaded)) => self.apply_config(config, loaded),
             Err(error) => log::error!("the configuration stays as it was, the new one is wrong: {error}"),
         }
         // Before the address is told, the ports must be open that it is told with.
@@ -41,14 +41,13 @@ impl Agent<'_> {
         Ok((config, loaded))
     }
 
-    fn apply_config(&mut self, config: Config, loaded: Loaded, now: Now) {
+    fn apply_config(&mut self, config: Config, loaded: Loaded) {
         crate::log::reconfigure(config.log, config.log_to);
         let ports = |config: &Config| (config.listen, config.udp_listen);
         let is_elsewhere = ports(&config) != ports(&self.config);
-        let is_other_root = loaded.tree.root_name() != self.device.tree.root_name();
+        let is_other_root = loaded.tree.root_name() != self.device.tree().root_name();
         self.config = config;
         let provided = self.device.runtime_values();
-        self.device.set_now(now);
         let stored = self.stored();
         let rejected_values = self.device.replace_model(loaded, &stored).into_iter().collect();
         let told = std::mem::replace(&mut self.rejected_values, rejected_values);

@@ -11,7 +11,6 @@ use crate::cwmp::session_error::SessionError;
 use crate::cwmp::version::{self, Version};
 use crate::http::HttpError;
 use crate::model::date_time::DateTime;
-use crate::schedule::RetryPolicy;
 use crate::url::Url;
 
 /// The largest answer that is read: a SetParameterValues of 10,000 parameters fits in it twice.
@@ -49,7 +48,7 @@ impl Agent<'_> {
     pub(super) fn run_session(&mut self) {
         let began = self.clock.now();
         self.schedule.retry.started();
-        let url = self.device.management_server_text("URL");
+        let url = self.device.acs_url();
         if self.acs_quirks.url != url {
             self.acs_quirks = AcsQuirks { url: url.clone(), ..AcsQuirks::default() };
         }
@@ -159,22 +158,12 @@ impl Agent<'_> {
     fn failed(&mut self, error: &SessionError, session: &Session) {
         let now = self.clock.now();
         self.acs_quirks.address = None; // R22: another may do better
-        let wait = self.schedule.retry.failed(now, self.retry_policy(), error.retry_after(), random());
+        let wait = self.schedule.retry.failed(now, self.device.retry_policy(), error.retry_after(), random());
         self.device.state_mut().retry_count = self.schedule.retry.count();
         if !session.is_initiated() && suggests_oldest(error) {
             self.acs_quirks.only_oldest = !self.acs_quirks.only_oldest; // R84: and where it was that already, it was not the reason
         }
         log::warn!("session failed: {error}; next attempt in {} s", wait.as_secs());
-    }
-
-    /// R128: what the ACS set last counts for the next interval.
-    fn retry_policy(&self) -> RetryPolicy {
-        let number = |name: &str| self.device.management_server_number(name).and_then(|n| u32::try_from(n).ok());
-        let usual = RetryPolicy::default();
-        RetryPolicy {
-            minimum_wait: number("CWMPRetryMinimumWaitInterval").unwrap_or(usual.minimum_wait),
-            multiplier: number("CWMPRetryIntervalMultiplier").unwrap_or(usual.multiplier),
-        }
     }
 
     /// R97: local time with its offset to UTC, or the time since boot while the date is not known.
@@ -189,9 +178,9 @@ impl Agent<'_> {
 
     fn acs_settings(&self, clock_is_set: bool) -> acs::AcsSettings {
         acs::AcsSettings {
-            url: self.device.management_server_text("URL"),
+            url: self.device.acs_url(),
             username: self.device.acs_username(),
-            password: self.device.management_server_text("Password").into(),
+            password: self.device.acs_password(),
             tls: tls_settings(&self.config),
             clock_is_set,
             timeout: self.config.acs_timeout,

@@ -13,6 +13,7 @@ use super::{Agent, AppliedRebootSettings, Handles, StoreJournal, TransferWorker,
 use crate::clock::Clock;
 use crate::config::{Config, StartupError};
 use crate::connection_request::random_path;
+use crate::cwmp::device::management_server::{self, parameter};
 use crate::cwmp::device::{Device, Reset};
 use crate::cwmp::event::{Event, EventCode};
 use crate::cwmp::version;
@@ -64,7 +65,7 @@ pub fn check_contact(config: &Config, loaded: &Loaded) -> Result<(), StartupErro
 /// The URL of the factory state may be empty, as that of a device which is told it later; otherwise it can be contacted
 /// (R10).
 fn check_acs_url(config: &Config, loaded: &Loaded) -> Result<(), StartupError> {
-    let name = format!("{}.ManagementServer.URL", loaded.tree.root_name());
+    let name = management_server::full_name(&loaded.tree, parameter::URL);
     let text = loaded.tree.get(&name).map(|value| value.to_string()).unwrap_or_default();
     let reason = match Url::parse(&text) {
         Err(error) if !text.is_empty() => error.reason().to_owned(),
@@ -158,7 +159,7 @@ impl<'w> Agent<'w> {
             log::warn!("no session is started: {}", why.reason());
         }
         let transfers = &agent.device.state().transfers;
-        agent.worker.remove_leftovers(transfers, &agent.device.actions, clock.now());
+        agent.worker.remove_leftovers(transfers, agent.device.actions(), clock.now());
         agent.publish(agent.clock.now(), false);
         Ok(agent)
     }
@@ -167,7 +168,7 @@ impl<'w> Agent<'w> {
     /// it may be a password.
     pub(super) fn log_overridden_values(&self) {
         for (name, text) in &self.config.factory_values {
-            let Ok(parameter) = self.device.tree.parameter(name) else { continue };
+            let Ok(parameter) = self.device.tree().parameter(name) else { continue };
             if parameter.is_changed()
                 && parameter.spec.parse(text.expose()).is_ok_and(|value| value != parameter.stored())
             {
@@ -202,7 +203,7 @@ impl<'w> Agent<'w> {
             state.boot_id = boot_id.unwrap_or_default();
             state.events.raise(Event::new(EventCode::Boot));
         }
-        self.device.resume_transfers(rebooted);
+        self.device.resume_transfers(rebooted, self.clock.now());
         self.device.note_firmware_changes();
         if rebooted {
             self.reset_delay_reboot();
@@ -213,7 +214,7 @@ impl<'w> Agent<'w> {
     /// Raises `0 BOOTSTRAP` where the device, or its ACS, is another than it was (R137).
     pub(super) fn check_identity(&mut self) {
         let identity = self.device.identity().username();
-        let acs_url = self.device.management_server_text("URL");
+        let acs_url = self.device.acs_url();
         let state = self.device.state_mut();
         let known = state.identity.as_deref() == Some(&identity) && state.acs_url.as_deref() == Some(&acs_url);
         if !known {

@@ -44,7 +44,6 @@ impl Agent<'_> {
         if self.worker.is_idle() && self.device.state().transfers.is_idle() {
             return;
         }
-        self.device.set_now(now);
         self.apply_step_result(now);
         self.worker.poll_orphan(now);
         if now.monotonic < self.worker.retry_at || self.stop.load(Ordering::Relaxed) {
@@ -57,7 +56,7 @@ impl Agent<'_> {
         if !self.worker.has_orphan() && self.device.state().transfers.awaits_interrupted_action() {
             self.device.state_mut().transfers.interrupted_action_ended(now); // nothing that the journal would hold
         }
-        let step = match self.device.next_transfer_step(may_restart, self.worker.is_free()) {
+        let step = match self.device.next_transfer_step(may_restart, self.worker.is_free(), now) {
             Ok(step) => step,
             Err(error) => return self.postpone_transfers(&error, now),
         };
@@ -85,7 +84,7 @@ impl Agent<'_> {
         let Some(job) = &self.worker.job else { return };
         let Some(outcome) = job.progress.outcome().filter(|_| now.monotonic >= self.worker.retry_at) else { return };
         let (id, attempt) = (job.id, job.attempt);
-        let told = self.device.change_transfers(|transfers| match outcome {
+        let told = self.device.change_transfers(now, |transfers| match outcome {
             StepResult::Moved(result) => transfers.move_ended(id, attempt, result, now),
             StepResult::Applied(result) => transfers.apply_ended(id, result, now),
             StepResult::Verified(result) => transfers.verify_ended(id, result, now),
@@ -130,7 +129,7 @@ impl Agent<'_> {
 
     fn download(&mut self, transfer: &Transfer, now: Now) {
         let (id, order) = (transfer.id(), transfer.request());
-        let Some(action) = self.device.actions.download_action(&order.file_type).cloned() else { return };
+        let Some(action) = self.device.actions().download_action(&order.file_type).cloned() else { return };
         log::info!("transfer {id} ({}): {}", order.origin.name(), order.file_type);
         let (request, size) = (self.file_request(order, now), order.file_size);
         let place = self.worker.prepare_file(id);
@@ -142,7 +141,7 @@ impl Agent<'_> {
 
     fn upload(&mut self, transfer: &Transfer, now: Now) {
         let (id, order) = (transfer.id(), transfer.request());
-        let Some((action, instance)) = self.device.actions.upload_action(&order.file_type) else { return };
+        let Some((action, instance)) = self.device.actions().upload_action(&order.file_type) else { return };
         log::info!("transfer {id} ({}): {}", order.origin.name(), order.file_type);
         let file = self.worker.file(id);
         let command = with_file(&action.run, &file.to_string_lossy(), &order.command_key, instance);
@@ -158,7 +157,7 @@ impl Agent<'_> {
 
     fn apply(&mut self, transfer: &Transfer, now: Now) {
         let (id, order) = (transfer.id(), transfer.request());
-        let Some(action) = self.device.actions.download_action(&order.file_type) else { return };
+        let Some(action) = self.device.actions().download_action(&order.file_type) else { return };
         log::info!("transfer {id}: applying the file");
         let command = with_file(&action.run, &self.worker.file(id).to_string_lossy(), &order.command_key, None);
         let (limit, mark) = (action.time_limit, self.worker.action_lock());
@@ -167,7 +166,7 @@ impl Agent<'_> {
 
     fn verify(&mut self, transfer: &Transfer, now: Now) {
         let order = transfer.request();
-        let Some(action) = self.device.actions.download_action(&order.file_type) else { return };
+        let Some(action) = self.device.actions().download_action(&order.file_type) else { return };
         log::info!("transfer {}: verifying that the file is in use", transfer.id());
         let command = with_command_key(action.verify.as_deref().unwrap_or_default(), &order.command_key);
         let limit = action.time_limit;
@@ -176,7 +175,7 @@ impl Agent<'_> {
 
     /// The device has not gone down by itself.
     fn restart_device(&self, transfer: &Transfer) {
-        let Some(command) = &self.device.actions.reboot else { return };
+        let Some(command) = &self.device.actions().reboot else { return };
         log::info!("transfer {}: restarting the device", transfer.id());
         let command = with_command_key(command, &transfer.request().command_key);
         if let Err(error) = process::run(&command, RESTART_LIMIT, &self.stop) {

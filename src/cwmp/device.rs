@@ -1,14 +1,17 @@
-//! The device as the protocol sees it: its data model, what it still has to tell, and the journal that keeps both.
+//! The device as the protocol sees it: the data model, the state of the protocol, and the journal that stores both.
 //!
 //! ```text
-//! decide (model::tree) ──▶ Device::commit ──▶ journal ──▶ tree and state ──▶ answer
+//! decide (Tree::check_set, …) ──▶ Device::apply or Device::update ──▶ journal ──▶ tree and state ──▶ response
 //! ```
 //!
-//! Nothing is changed before it is written, and nothing is answered before it is changed, so that what was answered
-//! survives a power cut (R164, R171).
+//! Every change is stored before it takes effect, and takes effect before it is answered, so that a confirmed change
+//! survives a power cut (R164, R171). The tree and the state are private to this module, and no caller can bypass that
+//! order. Two kinds of change are exempt: [`Device::set_runtime_value`] sets values that the agent knows anew after each
+//! start, and [`Device::state_mut`] edits state that may be stored later.
+
+pub(crate) mod management_server;
 
 mod identity;
-mod management_server;
 mod notification;
 mod state;
 mod transfers;
@@ -18,6 +21,7 @@ use std::fmt::{self, Write as _};
 use serde_json::Value as Json;
 
 pub use self::identity::DeviceId;
+use self::management_server::parameter;
 use self::notification::DroppedValue;
 pub use self::state::{DeviceState, PublishedAddress, Reset};
 use crate::clock::Now;
@@ -26,55 +30,52 @@ use crate::model::actions::Actions;
 use crate::model::change::Change;
 use crate::model::tree::Tree;
 
-/// Where changes are kept: one record a change, durable when `append` returns.
+/// Durable storage for changes, one record for each.
 pub trait JournalWriter {
-    /// Writes one record, a line without line end.
+    /// Appends one record, a line without line end, and returns when it is durable.
     ///
     /// # Errors
-    /// It is not durable, and nothing of it will come back.
+    /// The record is not stored, and no part of it appears after a restart.
     fn append(&mut self, record: &str) -> Result<(), JournalError>;
 }
 
-/// A record could not be kept; nothing of it will come back.
+/// The failure to store a record; holds the reason. No part of the record appears after a restart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JournalError(pub String);
 
 impl fmt::Display for JournalError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the state cannot be stored: {}", self.0)
+        write!(f, "cannot store the state: {}", self.0)
     }
 }
 
 impl std::error::Error for JournalError {}
 
-/// Who changes something.
+/// The originator of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Author {
-    /// The ACS: what it changes is never told to it (R172).
+    /// The ACS, which gets no notification of its own changes (R172).
     Acs,
-    /// Anyone else: the agent itself, or an entity on the LAN side.
+    /// Any other entity: the agent itself, or a program or user on the LAN side.
     Other,
 }
 
-/// The data model and the state, with the journal that keeps them.
+/// The data model and the state of the protocol, with the journal that stores both.
 pub struct Device {
-    /// The data model as it is now.
-    pub tree: Tree,
-    /// What only the device can do.
-    pub actions: Actions,
+    tree: Tree,
+    actions: Actions,
     state: DeviceState,
     journal: Box<dyn JournalWriter>,
-    /// The state as the journal has it.
+    /// The state as the journal holds it, in JSON. A state that encodes to the same text is not written again, since
+    /// each write wears out the flash memory.
     written: String,
-    /// When the current step of the protocol takes place.
-    now: Now,
-    /// Whether DelayReboot was set since somebody looked, to whatever value.
+    /// True if DelayReboot was set, to any value, since the last [`Device::take_delay_reboot`].
     delay_reboot_set: bool,
 }
 
 impl Device {
-    /// Brings the device from its factory state to what the records say. What no longer fits the model is left out and
-    /// told in words.
+    /// Restores the device: applies the records of the journal to the factory state. Also returns a notice, for the log,
+    /// for each record or value that the model rejects.
     pub fn restore(
         loaded: Loaded,
         records: &[String],
@@ -84,74 +85,78 @@ impl Device {
         let Loaded { mut tree, actions } = loaded;
         let mut state = DeviceState::default();
         let mut written = String::new();
-        let (mut notices, mut lost) = (Vec::new(), Vec::new());
+        let (mut notices, mut dropped) = (Vec::new(), Vec::new());
         for record in records {
             let Ok(Json::Object(mut record)) = serde_json::from_str(record) else {
                 notices.push("a record of the journal is no JSON object".into());
                 continue;
             };
-            apply_record(&mut tree, record.get("tree"), &mut notices, &mut lost);
+            apply_record(&mut tree, record.get("tree"), &mut notices, &mut dropped);
             if let Some(stored) = record.remove("state") {
                 state = DeviceState::from_json(&stored, now);
                 written = stored.to_string();
             }
         }
+        // A pending notification of a parameter that the model no longer has could never be sent, and its
+        // 4 VALUE CHANGE would go out without a parameter, which R101 forbids.
         state.drop_changes(|name| tree.parameter(name).is_err());
-        Device::note_dropped_values(&tree, &mut state, lost);
-        (Device { tree, actions, state, journal, written, now, delay_reboot_set: false }, notices)
+        Device::note_dropped_values(&tree, &mut state, dropped);
+        (Device { tree, actions, state, journal, written, delay_reboot_set: false }, notices)
     }
 
-    /// Lays what the records say over the factory state of another model, as [`restore`](Device::restore) does; what has
-    /// happened beside the tree stays as it is. What does not fit is left out and told in words.
+    /// Replaces the data model: applies the values in the records to the factory state of the new model, as
+    /// [`restore`](Device::restore) does, and keeps the state of the protocol. Returns a notice, for the log, for each
+    /// value that the new model rejects.
     pub fn replace_model(&mut self, loaded: Loaded, records: &[String]) -> Vec<String> {
         let Loaded { mut tree, actions } = loaded;
-        let (mut notices, mut lost) = (Vec::new(), Vec::new());
+        let (mut notices, mut dropped) = (Vec::new(), Vec::new());
         for record in records.iter().filter_map(|record| serde_json::from_str::<Json>(record).ok()) {
-            apply_record(&mut tree, record.get("tree"), &mut notices, &mut lost);
+            apply_record(&mut tree, record.get("tree"), &mut notices, &mut dropped);
         }
-        Device::note_dropped_values(&tree, &mut self.state, lost);
+        Device::note_dropped_values(&tree, &mut self.state, dropped);
         (self.tree, self.actions) = (tree, actions);
         let tree = &self.tree;
         self.state.drop_changes(|name| tree.parameter(name).is_err());
         notices
     }
 
-    /// When the current step of the protocol takes place.
-    pub fn now(&self) -> Now {
-        self.now
+    /// Returns the data model with its current values. Only [`apply`](Device::apply) changes it, after the journal.
+    pub fn tree(&self) -> &Tree {
+        &self.tree
     }
 
-    /// Begins a step of the protocol.
-    pub fn set_now(&mut self, now: Now) {
-        self.now = now;
+    /// Returns the commands of the data model that reboot or reset the device and process files.
+    pub fn actions(&self) -> &Actions {
+        &self.actions
     }
 
-    /// What the device has to remember.
+    /// Returns the state of the protocol.
     pub fn state(&self) -> &DeviceState {
         &self.state
     }
 
-    /// Changes what need not be durable at once. It becomes so with the next [`commit`](Device::commit) or
-    /// [`save`](Device::save).
+    /// Returns the state for an edit that may be lost in a crash. The next [`apply`](Device::apply),
+    /// [`update`](Device::update) or [`save`](Device::save) stores it.
     pub fn state_mut(&mut self) -> &mut DeviceState {
         &mut self.state
     }
 
-    /// Makes the state durable, where it differs from what the journal has.
-    pub fn save(&mut self) -> Result<(), JournalError> {
-        self.commit(Vec::new(), Author::Other, |_| {}).map(drop)
+    /// Stores the state, unless the journal already holds it.
+    ///
+    /// # Errors
+    /// The journal cannot be written; the next call tries again.
+    pub fn save(&mut self, now: Now) -> Result<(), JournalError> {
+        self.update(now, |_| {})
     }
 
-    /// Carries out changes together with an edit of the state: all of it or, on an error, nothing.
+    /// Stores changes of the data model, then applies all of them, with the state that follows from them: notifications,
+    /// and `0 BOOTSTRAP` after a changed ACS URL (R25). A value that is already set is not written again.
     ///
-    /// Changes that change nothing are not written. A changed ACS URL raises `0 BOOTSTRAP` (R25). Gives whether an
-    /// active notification is to be sent.
-    pub fn commit(
-        &mut self,
-        changes: Vec<Change>,
-        author: Author,
-        edit: impl FnOnce(&mut DeviceState),
-    ) -> Result<bool, JournalError> {
+    /// The changes must have been decided on this very tree. Returns true if one of them requires an active notification.
+    ///
+    /// # Errors
+    /// The journal cannot be written; then nothing has changed.
+    pub fn apply(&mut self, changes: Vec<Change>, author: Author, now: Now) -> Result<bool, JournalError> {
         let sets_delay_reboot = self.sets_delay_reboot(&changes);
         let changes: Vec<Change> = changes.into_iter().filter(|change| self.is_change(change, author)).collect();
         let mut state = self.state.clone();
@@ -160,14 +165,33 @@ impl Device {
         Device::forget_reported_values(&changes, &mut state);
         self.detect_other_acs(&changes, &mut state);
         self.report_newly_watched(&changes, &mut state);
+        self.commit(&changes, state, now)?;
+        self.delay_reboot_set |= sets_delay_reboot;
+        Ok(active)
+    }
+
+    /// Stores an edit of the state, then puts it into effect.
+    ///
+    /// # Errors
+    /// The journal cannot be written; then nothing has changed.
+    pub fn update(&mut self, now: Now, edit: impl FnOnce(&mut DeviceState)) -> Result<(), JournalError> {
+        let mut state = self.state.clone();
         edit(&mut state);
-        let encoded = state.encode(self.now);
+        self.commit(&[], state, now)
+    }
+
+    /// Writes changes and a new state to the journal, then puts both into effect; on an error, neither.
+    ///
+    /// This function is not generic: with a closure as argument, the compiler copied it into each of its 23 callers,
+    /// which cost about 30 kB on MIPS.
+    fn commit(&mut self, changes: &[Change], mut state: DeviceState, now: Now) -> Result<(), JournalError> {
+        let encoded = state.encode(now);
         let unwritten = (encoded != self.written).then_some(encoded.as_str());
         if !changes.is_empty() || unwritten.is_some() {
-            self.journal.append(&record(&changes, unwritten))?;
+            self.journal.append(&record(changes, unwritten))?;
         }
-        for change in &changes {
-            // Every change was decided on this very tree.
+        for change in changes {
+            // Cannot fail: each change was decided on this very tree, which has not changed since.
             let applied = self.tree.apply(change);
             debug_assert!(applied.is_ok(), "{}: {applied:?}", change.name());
         }
@@ -176,28 +200,30 @@ impl Device {
         }
         self.state = state;
         self.written = encoded;
-        self.delay_reboot_set |= sets_delay_reboot;
-        Ok(active)
+        Ok(())
     }
 
-    /// Whether DelayReboot was set since the last look. The value that it has already counts: the delay begins with each
-    /// session that sets it (R156).
+    /// Returns true if DelayReboot was set since the last call, even to the value that it had: the delay begins anew
+    /// with each session that sets it (R156).
     pub fn take_delay_reboot(&mut self) -> bool {
         std::mem::take(&mut self.delay_reboot_set)
     }
 
-    /// All records that lead from the factory state to this one, for the journal's compaction.
+    /// Returns the records that lead from the factory state to the current one, for the compaction of the journal.
     pub fn snapshot(&self) -> Vec<String> {
         let changes: Vec<Json> = self.tree.changes_from_factory().iter().map(Change::to_json).collect();
         vec![serde_json::json!({ "tree": changes, "state": self.state.to_json() }).to_string()]
     }
 
-    /// The journal was rewritten as what [`snapshot`](Device::snapshot) gave.
+    /// Notes that the journal now holds the result of [`snapshot`](Device::snapshot).
     pub fn rewritten(&mut self) {
         self.written = self.state.to_json().to_string();
     }
 
-    /// The record of a device that has forgotten everything but that it is being reset, and since which boot.
+    /// Returns the only record that a factory reset leaves in the journal: the reset has begun, and in which boot.
+    ///
+    /// An agent that is killed during the reset finds it and finishes the reset; the boot id shows whether the device
+    /// has rebooted in between (R226).
     pub fn reset_record(&self) -> String {
         let mut state = DeviceState::default();
         state.boot_id.clone_from(&self.state.boot_id);
@@ -205,9 +231,11 @@ impl Device {
         serde_json::json!({ "state": state.to_json() }).to_string()
     }
 
+    /// Returns true if the change is worth a record.
     fn is_change(&self, change: &Change, author: Author) -> bool {
         match change {
-            // R171: what the ACS has set stays, also where a later firmware has another default than this very value.
+            // A default that the ACS sets explicitly is stored, too. Otherwise a later firmware with another default
+            // would silently replace the value that the ACS has chosen (R171).
             Change::Set(name, value) => self.tree.parameter(name).is_ok_and(|parameter| {
                 let pins = author == Author::Acs && parameter.spec.writable && !parameter.is_changed();
                 pins || parameter.stored() != *value
@@ -220,35 +248,38 @@ impl Device {
     }
 
     fn sets_delay_reboot(&self, changes: &[Change]) -> bool {
-        let delay = self.management_server_name("DelayReboot");
+        let delay = self.management_server_name(parameter::DELAY_REBOOT);
         changes.iter().any(|change| matches!(change, Change::Set(name, _) if *name == delay))
     }
 
+    /// Raises `0 BOOTSTRAP` if the changes set another ACS URL.
     fn detect_other_acs(&self, changes: &[Change], state: &mut DeviceState) {
-        let url = self.management_server_name("URL");
+        let url = self.management_server_name(parameter::URL);
+        // The last entry wins, as it does in the tree.
         let set = changes.iter().rev().find_map(|change| match change {
             Change::Set(name, value) if *name == url => Some(value.to_string()),
             _ => None,
         });
-        // R137: the same URL set once more is kept from now on (R171), and is no other ACS.
-        if let Some(url) = set.filter(|url| *url != self.management_server_text("URL")) {
+        // The current URL, set once more, gets a record (R171) and yet is no other ACS: a BOOTSTRAP would discard all
+        // undelivered events (R137, R139).
+        if let Some(url) = set.filter(|url| *url != self.acs_url()) {
             state.bootstrap(url);
         }
     }
 }
 
-/// Carries out the changes of a record; notes which are left out, and which values are lost by that.
-fn apply_record(tree: &mut Tree, changes: Option<&Json>, notices: &mut Vec<String>, lost: &mut Vec<DroppedValue>) {
+/// Applies the changes of a record. Collects a notice for each rejected change, and the values that are lost with it.
+fn apply_record(tree: &mut Tree, changes: Option<&Json>, notices: &mut Vec<String>, dropped: &mut Vec<DroppedValue>) {
     for change in changes.and_then(Json::as_array).into_iter().flatten() {
-        if let Err(notice) = apply(tree, change) {
+        if let Err(notice) = apply_stored(tree, change) {
             notices.push(notice);
-            lost.extend(DroppedValue::of(change, tree));
+            dropped.extend(DroppedValue::of(change, tree));
         }
     }
 }
 
-/// Carries out a change of the journal, or tells in words why it is left out; never its value, which may be a password.
-fn apply(tree: &mut Tree, change: &Json) -> Result<(), String> {
+/// Applies a change of the journal. The error text never holds the value, which may be a password.
+fn apply_stored(tree: &mut Tree, change: &Json) -> Result<(), String> {
     let change = Change::from_json(change, tree).and_then(|change| match is_overruled(tree, &change) {
         true => Err(format!("{}: the data model has made it read-only", change.name())),
         false => Ok(change),
@@ -257,18 +288,20 @@ fn apply(tree: &mut Tree, change: &Json) -> Result<(), String> {
     applied.map_err(|reason| format!("left out of the stored values: {reason}"))
 }
 
-/// What is read-only has its value from the model: nobody could change a stored one. It may have been writable once.
-/// ParameterKey (R157) and references into what was deleted (R173) are changed by the agent itself.
+/// Returns true if a later model has made the parameter read-only. Such a parameter takes its value from the model: a
+/// stored value would hide that of each later firmware, and the ACS could not change it.
+///
+/// Exempt are ParameterKey (R157) and references (R173), which are read-only and yet changed by the agent itself.
 fn is_overruled(tree: &Tree, change: &Change) -> bool {
     let Change::Set(name, _) = change else { return false };
     let is_fixed = tree.parameter(name).is_ok_and(|p| !p.spec.writable && !p.spec.is_reference());
-    is_fixed && !name.ends_with(".ManagementServer.ParameterKey")
+    is_fixed && *name != management_server::full_name(tree, parameter::PARAMETER_KEY)
 }
 
-/// A record of the journal: the changes, where there are any, and the state, which is encoded already.
+/// Formats a record of the journal from the changes, if any, and the state, if given, which is JSON already.
 fn record(changes: &[Change], state: Option<&str>) -> String {
     let list = (!changes.is_empty()).then(|| changes.iter().map(Change::to_json).collect::<Json>());
-    // Writing to a String cannot fail.
+    // The results are ignored: writing to a String cannot fail.
     let mut text = String::from("{");
     if let Some(list) = &list {
         let _ = write!(text, "\"tree\":{list}");

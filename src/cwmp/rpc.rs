@@ -24,12 +24,13 @@ mod upload;
 use super::device::{Device, JournalError};
 use super::fault::{Fault, FaultCode};
 use super::soap::{ArrayWriter, Element, EnvelopeWriter};
+use crate::clock::Now;
 use crate::model::actions::Actions;
 use crate::model::path::{Path, PathError};
 use crate::model::value::ValueError;
 
 /// Answers one call: reads the arguments, does what is asked, writes the arguments of the response.
-type RpcHandler = fn(Element<'_>, &mut Device, &mut EnvelopeWriter) -> Result<(), Fault>;
+type RpcHandler = fn(Element<'_>, &mut Device, Now, &mut EnvelopeWriter) -> Result<(), Fault>;
 
 /// Whether a device with these actions has the method.
 type Available = fn(&Actions) -> bool;

@@ -1,5 +1,6 @@
 //! What the data model prohibits beyond the facets of a single parameter (R168).
 
+use super::device::management_server::{parameter, short_name};
 use super::event::EventCode;
 use crate::model::path::Path;
 use crate::model::tree::Tree;
@@ -8,10 +9,9 @@ use crate::url::Url;
 
 /// Holds a value that somebody wants to set against the rules that the standard has for this very parameter.
 pub(crate) fn check(tree: &Tree, name: &str, value: &Value) -> Result<(), ValueError> {
-    let Some(name) = name.strip_prefix(tree.root_name()) else { return Ok(()) };
-    match name {
-        ".ManagementServer.URL" => acs_url(value.as_str()),
-        _ if name.starts_with(".ManagementServer.InformParameter.") => inform_parameter(tree, name, value.as_str()),
+    match short_name(tree, name) {
+        Some(parameter::URL) => acs_url(value.as_str()),
+        Some(name) if name.starts_with(parameter::INFORM_PARAMETER) => inform_parameter(tree, name, value.as_str()),
         _ if name.ends_with(".DiagnosticsState") => Err(ValueError::Prohibited("this device does not run diagnostics")), // R308
         _ => Ok(()),
     }

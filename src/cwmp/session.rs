@@ -21,7 +21,7 @@
 
 use std::collections::VecDeque;
 
-use super::device::{Author, Device, DeviceState};
+use super::device::{Device, DeviceState};
 use super::event::{Event, EventCode};
 use super::fault::{AcsFault, AcsFaultCode};
 use super::rpc::{self, inform::Inform, request_download, transfer_complete};
@@ -182,7 +182,6 @@ impl Session {
 
     /// Takes the body of an HTTP answer with status 200 or 204.
     pub fn reply(self, body: &[u8], device: &mut Device, now: Now) -> (Session, Output) {
-        device.set_now(now);
         if body.is_empty() {
             return self.empty_reply(device);
         }
@@ -191,7 +190,7 @@ impl Session {
             Err(error) => return self.fail(SessionError::Soap(error.to_string())), // R88
         };
         match document.envelope() {
-            Ok(envelope) => self.envelope(&envelope, device),
+            Ok(envelope) => self.envelope(&envelope, device, now),
             Err(error) => self.fail(SessionError::Soap(error.to_string())),
         }
     }
@@ -206,7 +205,7 @@ impl Session {
         }
     }
 
-    fn envelope(self, envelope: &Envelope<'_>, device: &mut Device) -> (Session, Output) {
+    fn envelope(self, envelope: &Envelope<'_>, device: &mut Device, now: Now) -> (Session, Output) {
         // SOAP 1.1 §4.2.3: what is not understood is not processed; nor is an answer answered with a fault (R86, R88).
         let awaits_answer = match (&self.stage, &envelope.body) {
             (Stage::Informing { .. }, _) | (Stage::AwaitingResponse { .. }, EnvelopeBody::Fault(_)) => true,
@@ -225,13 +224,13 @@ impl Session {
                 }
             }
             (Stage::Informing { .. }, EnvelopeBody::Rpc { name: "InformResponse", version, .. }) => {
-                self.inform_response(envelope, *version, device)
+                self.inform_response(envelope, *version, device, now)
             }
             (Stage::Informing { .. }, EnvelopeBody::Rpc { .. }) => self.fail(SessionError::NoInformResponse),
             (Stage::AwaitingResponse { method, .. }, EnvelopeBody::Rpc { name, .. })
                 if name.strip_suffix("Response") == Some(method) =>
             {
-                self.request_confirmed(envelope.hold_requests, device)
+                self.request_confirmed(envelope.hold_requests, device, now)
             }
             (Stage::AwaitingResponse { .. }, EnvelopeBody::Fault(fault)) => {
                 self.request_refused(fault, envelope.hold_requests, device)
@@ -240,7 +239,7 @@ impl Session {
             (Stage::Serving { .. } | Stage::AwaitingResponse { .. }, EnvelopeBody::Rpc { name, element, .. })
                 if !name.ends_with("Response") =>
             {
-                let response = self.serve(envelope, name, *element, device);
+                let response = self.serve(envelope, name, *element, device, now);
                 let finished = matches!(self.stage, Stage::Serving { finished: true });
                 (Session { stage: Stage::Serving { finished }, ..self }, Output::Post(response)) // R112
             }
@@ -275,14 +274,20 @@ impl Session {
     }
 
     /// The session is initiated: what Inform told counts as delivered, before anything else happens (R92, R134).
-    fn inform_response(mut self, envelope: &Envelope<'_>, version: Version, device: &mut Device) -> (Session, Output) {
+    fn inform_response(
+        mut self,
+        envelope: &Envelope<'_>,
+        version: Version,
+        device: &mut Device,
+        now: Now,
+    ) -> (Session, Output) {
         self.version = match version::negotiate(envelope.use_cwmp_version.as_deref(), version, self.offered) {
             Ok(version) => version,
             Err(error) => return self.fail(SessionError::Version(error.to_string())), // R82
         };
         self.initiated = true;
         let hold = envelope.hold_requests;
-        let delivered = device.commit(Vec::new(), Author::Other, DeviceState::inform_delivered);
+        let delivered = device.update(now, DeviceState::inform_delivered);
         if let Err(error) = delivered {
             // The ACS knows, whatever becomes of the journal: only a restart may tell it again.
             device.state_mut().inform_delivered();
@@ -309,10 +314,10 @@ impl Session {
     }
 
     /// The response to a call of ours: what it told is delivered, before anything else happens (R145, R239).
-    fn request_confirmed(self, hold: bool, device: &mut Device) -> (Session, Output) {
+    fn request_confirmed(self, hold: bool, device: &mut Device, now: Now) -> (Session, Output) {
         if let Stage::AwaitingResponse { request, method, .. } = &self.stage {
             log::info!("{method} confirmed");
-            if let Err(error) = device.commit(Vec::new(), Author::Other, |state| request.confirmed(state)) {
+            if let Err(error) = device.update(now, |state| request.confirmed(state)) {
                 // As with Inform: only a restart may tell it again.
                 request.confirmed(device.state_mut());
                 log::warn!("what was delivered may be told again after a restart: {error}");
@@ -341,14 +346,21 @@ impl Session {
     }
 
     /// Answers a request of the ACS, with a response or with a fault.
-    fn serve(&self, envelope: &Envelope<'_>, method: &str, request: Element<'_>, device: &mut Device) -> Vec<u8> {
+    fn serve(
+        &self,
+        envelope: &Envelope<'_>,
+        method: &str,
+        request: Element<'_>,
+        device: &mut Device,
+        now: Now,
+    ) -> Vec<u8> {
         let id = envelope.id.as_deref(); // R77
         if let Some(entry) = envelope.not_understood {
             return soap::must_understand_fault(self.version, id, entry);
         }
         let mut response =
             EnvelopeWriter::new(self.version, &EnvelopeHeader::with_id(id), &format!("{method}Response"));
-        match rpc::find(method, &device.actions).and_then(|handler| handler(request, device, &mut response)) {
+        match rpc::find(method, device.actions()).and_then(|handler| handler(request, device, now, &mut response)) {
             Ok(()) => {
                 log::info!("{method} answered");
                 response.finish()

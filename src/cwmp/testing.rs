@@ -79,9 +79,14 @@ impl JournalWriter for MemoryJournal {
     }
 }
 
-/// The device as a journal with these records makes it.
+/// Restores the device from a journal with these records.
 pub(crate) fn device(records: &[String]) -> (Device, MemoryJournal) {
-    let loaded = load(&[ModelFile { name: "model".into(), text: MODEL.into() }], &[]).expect("the model of the tests");
+    device_with(MODEL, records)
+}
+
+/// Restores a device with another model than [`MODEL`].
+pub(crate) fn device_with(model: &str, records: &[String]) -> (Device, MemoryJournal) {
+    let loaded = load(&[ModelFile { name: "model".into(), text: model.into() }], &[]).expect("a valid model");
     let journal = MemoryJournal::default();
     let (device, notices) = Device::restore(loaded, records, Box::new(journal.clone()), NOW);
     assert_eq!(notices, [""; 0]);
@@ -154,7 +159,7 @@ impl Scenario {
 
     /// The parameter as the device has it now.
     pub(crate) fn value(&self, name: &str) -> String {
-        self.device.tree.get(name).expect(name).to_string()
+        self.device.tree().get(name).expect(name).to_string()
     }
 }
 

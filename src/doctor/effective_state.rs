@@ -8,6 +8,7 @@ use crate::agent::{check_contact, load_model, tls_settings};
 use crate::clock::Now;
 use crate::config::Config;
 use crate::control::{self, ControlError, ControlErrorKind, Request};
+use crate::cwmp::device::management_server::parameter;
 use crate::cwmp::device::{Device, JournalError, JournalWriter};
 use crate::http;
 use crate::model::Loaded;
@@ -101,12 +102,12 @@ impl EffectiveState {
     /// Whether there is a password for the ACS; nothing where that cannot be known. It is hidden in what the agent
     /// tells.
     pub(super) fn has_password(&self) -> Option<bool> {
-        self.is_stored_known.then(|| !self.device.management_server_text("Password").is_empty())
+        self.is_stored_known.then(|| !self.device.acs_password().expose().is_empty())
     }
 
     /// Where connection requests arrive, as the agent publishes it.
     pub(super) fn connection_request_url(&self) -> Option<Url> {
-        Url::parse(self.told.get("ConnectionRequestURL")?).ok()
+        Url::parse(self.told.get(parameter::CONNECTION_REQUEST_URL)?).ok()
     }
 
     /// The random path of ConnectionRequestURL; empty where none was chosen yet.
@@ -115,10 +116,10 @@ impl EffectiveState {
     }
 
     fn origin_of_url(&self) -> String {
-        let name = self.device.management_server_name("URL");
-        if self.told.contains_key("URL") {
+        let name = self.device.management_server_name(parameter::URL);
+        if self.told.contains_key(parameter::URL) {
             "as the running agent has it".into()
-        } else if self.device.tree.parameter(&name).is_ok_and(|parameter| parameter.is_changed()) {
+        } else if self.device.tree().parameter(&name).is_ok_and(|parameter| parameter.is_changed()) {
             format!("stored in {}", self.state_dir)
         } else {
             "from the factory state".into()
@@ -145,7 +146,7 @@ fn judge_contact(config: &Config, loaded: &Loaded) -> Finding {
 /// The URL that the agent contacts, where it can be.
 pub(super) fn acs_url(state: &EffectiveState, report: &mut FindingPrinter) -> Option<Url> {
     let origin = state.origin_of_url();
-    let text = state.text("URL");
+    let text = state.text(parameter::URL);
     if text.is_empty() {
         report.add(Finding::failed("ACS URL", format!("ManagementServer.URL is empty, {origin}")));
         return None;
@@ -154,7 +155,7 @@ pub(super) fn acs_url(state: &EffectiveState, report: &mut FindingPrinter) -> Op
         Ok(url) => {
             // Without user information and query, either of which may hold a key.
             report.add(Finding::ok("ACS URL", format!("{url}, {origin}")));
-            if !state.flag("EnableCWMP", true) {
+            if !state.flag(parameter::ENABLE_CWMP, true) {
                 report.add(Finding::warning("ACS URL", "EnableCWMP is false: the agent does not contact it"));
             }
             Some(url)

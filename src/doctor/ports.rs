@@ -10,6 +10,7 @@ use super::finding::{Finding, FindingPrinter};
 use super::http_probe::{ProbeResponse, get};
 use crate::config::Config;
 use crate::connection_request::REALM;
+use crate::cwmp::device::management_server::parameter;
 use crate::http::HttpError;
 use crate::http::Stream;
 use crate::http::Tcp;
@@ -27,7 +28,7 @@ pub(super) fn check(config: &Config, state: &EffectiveState, ours: Option<IpAddr
 
 fn http(config: &Config, state: &EffectiveState, ours: Option<IpAddr>) -> Finding {
     // R7, R267.
-    if !state.flag("EnableCWMP", true) || !state.flag("HTTPConnectionRequestEnable", true) {
+    if !state.flag(parameter::ENABLE_CWMP, true) || !state.flag(parameter::HTTP_CONNECTION_REQUEST_ENABLE, true) {
         return Finding::skipped(HTTP, "closed: EnableCWMP or HTTPConnectionRequestEnable is false");
     }
     let published = state.connection_request_url();
@@ -84,7 +85,7 @@ fn is_ours(challenge: &str) -> bool {
 
 fn udp(config: &Config, state: &EffectiveState) -> Finding {
     // R7; but R288: with STUN or without.
-    if !state.flag("EnableCWMP", true) {
+    if !state.flag(parameter::ENABLE_CWMP, true) {
         return Finding::skipped(UDP, "closed: EnableCWMP is false");
     }
     let address = config.udp_listen;
@@ -95,7 +96,7 @@ fn udp(config: &Config, state: &EffectiveState) -> Finding {
     let tables: Vec<String> =
         ["/proc/net/udp", "/proc/net/udp6"].iter().filter_map(|table| std::fs::read_to_string(table).ok()).collect();
     let bound = (!tables.is_empty()).then(|| tables.iter().any(|table| is_bound(table, address.port())));
-    let published = Some(state.text("UDPConnectionRequestAddress")).filter(|text| !text.is_empty());
+    let published = Some(state.text(parameter::UDP_CONNECTION_REQUEST_ADDRESS)).filter(|text| !text.is_empty());
     judge_udp(address, bound, state.agent, published.as_deref())
 }
 

@@ -9,11 +9,10 @@ use super::finding::{Finding, FindingPrinter, Verdict};
 use super::name;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::cwmp::device::management_server::{DEFAULT_STUN_PORT, parameter};
 use crate::url::Url;
 
 const SUBJECT: &str = "STUN";
-/// The IANA's, where the model has no STUNServerPort (R271).
-const DEFAULT_PORT: u16 = 3478;
 /// Addresses of the server's name that are asked before it counts as silent.
 const MAX_SERVERS: usize = 2;
 
@@ -25,7 +24,7 @@ pub(super) fn check(
     clock: &Clock,
     report: &mut FindingPrinter,
 ) {
-    if !state.flag("STUNEnable", false) {
+    if !state.flag(parameter::STUN_ENABLE, false) {
         report.add(Finding::skipped(SUBJECT, "STUNEnable is false: no UDP connection requests through a NAT"));
         return;
     }
@@ -33,12 +32,12 @@ pub(super) fn check(
         report.add(Finding::skipped(SUBJECT, "built without the feature doctor-stun: nothing was asked"));
         return;
     }
-    let named = Some(state.text("STUNServerAddress")).filter(|host| !host.is_empty());
+    let named = Some(state.text(parameter::STUN_SERVER_ADDRESS)).filter(|host| !host.is_empty());
     let Some(host) = named.or_else(|| acs.map(name::host_of)) else {
         report.add(Finding::failed(SUBJECT, "no server: STUNServerAddress is empty, and so is the ACS URL"));
         return;
     };
-    let port = state.port("STUNServerPort").unwrap_or(DEFAULT_PORT);
+    let port = state.port(parameter::STUN_SERVER_PORT).unwrap_or(DEFAULT_STUN_PORT);
     let Some(addresses) = name::check("STUN name", &host, port, clock, report) else { return };
     let usable: Vec<SocketAddr> =
         addresses.into_iter().filter(|address| can_send_to(config.udp_listen, *address)).collect();

@@ -1,5 +1,5 @@
 use super::*;
-use crate::cwmp::testing::{MemoryJournal, device};
+use crate::cwmp::testing::{MemoryJournal, NOW, device};
 use crate::model::attributes::{Attributes, Notification};
 
 fn texts(list: &[&str]) -> Vec<String> {
@@ -8,7 +8,7 @@ fn texts(list: &[&str]) -> Vec<String> {
 
 fn assign(device: &mut Device, list: &[(&str, &str)]) -> Result<bool, String> {
     let list: Vec<(String, Secret)> = list.iter().map(|&(n, v)| (n.to_owned(), v.into())).collect();
-    set(device, &list).map(|done| {
+    set(device, &list, NOW).map(|done| {
         assert_eq!(done.output, "");
         done.notify
     })
@@ -17,7 +17,7 @@ fn assign(device: &mut Device, list: &[(&str, &str)]) -> Result<bool, String> {
 /// What the ACS does to a parameter's attributes.
 fn attributes(device: &mut Device, name: &str, notification: Notification, subscriber: bool) {
     let change = Change::Attributes(name.into(), Attributes { notification, subscriber });
-    device.commit(vec![change], Author::Acs, |_| {}).expect("stored");
+    device.apply(vec![change], Author::Acs, NOW).expect("stored");
 }
 
 fn pending(device: &Device) -> Vec<String> {
@@ -25,7 +25,7 @@ fn pending(device: &Device) -> Vec<String> {
 }
 
 fn value(device: &Device, name: &str) -> String {
-    device.tree.get(name).expect(name).to_string()
+    device.tree().get(name).expect(name).to_string()
 }
 
 const NAME: &str = "Device.Hosts.Host.1.Name";
@@ -91,7 +91,7 @@ fn set_is_all_or_nothing() {
     let twice = assign(&mut device, &[(NAME, "a"), (NAME, "b")]);
     assert_eq!(twice, Err(format!("{NAME}: it is in the list more than once")));
     let many: Vec<(String, Secret)> = (0..100).map(|n| (format!("Device.X{n}"), Secret::default())).collect();
-    let reasons = set(&mut device, &many).expect_err("refused");
+    let reasons = set(&mut device, &many, NOW).expect_err("refused");
     assert_eq!((reasons.lines().count(), reasons.lines().last()), (21, Some("and 80 more")));
 }
 
@@ -121,7 +121,7 @@ fn set_is_that_of_a_subscriber() {
     let refused = assign(&mut device, &[(INTERVAL, "60"), (NAME, "c")]);
     assert_eq!(refused, Err(format!("{NAME}: the ACS has reserved it for itself")));
     assert_eq!((value(&device, NAME).as_str(), value(&device, INTERVAL).as_str()), ("b", "3600"));
-    let kept = device.tree.parameter(NAME).expect("a parameter").attributes();
+    let kept = device.tree().parameter(NAME).expect("a parameter").attributes();
     assert_eq!(kept, Attributes { notification: Notification::Off, subscriber: false }); // R205
 }
 
@@ -129,7 +129,7 @@ fn set_is_that_of_a_subscriber() {
 fn instances_come_and_go() {
     let (mut device, _) = device(&[]);
     let done = Done { output: "2\n".into(), notify: false };
-    assert_eq!(add(&mut device, "Device.Hosts.Host."), Ok(done));
+    assert_eq!(add(&mut device, "Device.Hosts.Host.", NOW), Ok(done));
     assert_eq!(value(&device, "Device.Hosts.HostNumberOfEntries"), "2");
     for (path, reason) in [
         ("Device.Hosts.Host", "Device.Hosts.Host: an object is named with a dot at its end"),
@@ -137,18 +137,18 @@ fn instances_come_and_go() {
         ("Device.Nothing.", "Device.Nothing.: no such parameter or object"),
         ("", "no instance can be added here"),
     ] {
-        assert_eq!(add(&mut device, path), Err(reason.to_owned()), "{path}");
+        assert_eq!(add(&mut device, path, NOW), Err(reason.to_owned()), "{path}");
     }
     for (path, reason) in [
         ("Device.Hosts.Host.1", "Device.Hosts.Host.1: an object is named with a dot at its end"),
         ("Device.Hosts.Host.", "Device.Hosts.Host.: this is no instance that can be deleted"),
         ("Device.Hosts.Host.9.", "Device.Hosts.Host.9.: no such parameter or object"),
     ] {
-        assert_eq!(delete(&mut device, path).map(|_| ()), Err(reason.to_owned()), "{path}");
+        assert_eq!(delete(&mut device, path, NOW).map(|_| ()), Err(reason.to_owned()), "{path}");
     }
-    assert!(delete(&mut device, "Device.Hosts.Host.2.").is_ok());
+    assert!(delete(&mut device, "Device.Hosts.Host.2.", NOW).is_ok());
     assert_eq!(value(&device, "Device.Hosts.HostNumberOfEntries"), "1");
-    assert_eq!(add(&mut device, "Device.Hosts.Host.").map(|done| done.output).as_deref(), Ok("3\n")); // R218
+    assert_eq!(add(&mut device, "Device.Hosts.Host.", NOW).map(|done| done.output).as_deref(), Ok("3\n")); // R218
 }
 
 /// R204: creation is not blocked, deletion is.
@@ -156,10 +156,10 @@ fn instances_come_and_go() {
 fn an_object_with_a_reserved_parameter_stays() {
     let (mut device, _) = device(&[]);
     attributes(&mut device, NAME, Notification::Off, false);
-    assert!(add(&mut device, "Device.Hosts.Host.").is_ok());
-    let refused = delete(&mut device, "Device.Hosts.Host.1.").map(|_| ());
+    assert!(add(&mut device, "Device.Hosts.Host.", NOW).is_ok());
+    let refused = delete(&mut device, "Device.Hosts.Host.1.", NOW).map(|_| ());
     assert_eq!(refused, Err(format!("{NAME}: the ACS has reserved it for itself")));
-    assert!(delete(&mut device, "Device.Hosts.Host.2.").is_ok());
+    assert!(delete(&mut device, "Device.Hosts.Host.2.", NOW).is_ok());
 }
 
 #[test]
@@ -167,10 +167,10 @@ fn what_cannot_be_stored_is_not_done() {
     let (mut device, journal) = device(&[]);
     let failing = |journal: &MemoryJournal| journal.fail(true);
     failing(&journal);
-    let reason = "the state cannot be stored: disk full".to_owned();
+    let reason = "cannot store the state: disk full".to_owned();
     assert_eq!(assign(&mut device, &[(NAME, "new")]), Err(reason.clone()));
-    assert_eq!(add(&mut device, "Device.Hosts.Host."), Err(reason.clone()));
-    assert_eq!(delete(&mut device, "Device.Hosts.Host.1."), Err(reason));
+    assert_eq!(add(&mut device, "Device.Hosts.Host.", NOW), Err(reason.clone()));
+    assert_eq!(delete(&mut device, "Device.Hosts.Host.1.", NOW), Err(reason));
     assert_eq!(value(&device, NAME), "<&\">");
 }
 

@@ -1,52 +1,46 @@
-//! Who the device is.
+//! The identity of the device: manufacturer, OUI, product class, serial number and firmware version.
 
 use super::Device;
 
 impl Device {
-    /// Who the device is, as Inform tells (R93).
+    /// Returns the identity that Inform sends as DeviceId (R93).
     pub fn identity(&self) -> DeviceId {
-        let text = |name: &str| {
-            let name = format!("{}.DeviceInfo.{name}", self.tree.root_name());
-            self.tree.get(&name).map(|value| value.to_string()).unwrap_or_default()
-        };
         DeviceId {
-            manufacturer: text("Manufacturer"),
-            oui: text("ManufacturerOUI"),
-            product_class: text("ProductClass"),
-            serial_number: text("SerialNumber"),
+            manufacturer: self.device_info("Manufacturer"),
+            oui: self.device_info("ManufacturerOUI"),
+            product_class: self.device_info("ProductClass"),
+            serial_number: self.device_info("SerialNumber"),
         }
     }
 
-    /// The user name towards the ACS: the configured one, or else that of R62.
-    pub fn acs_username(&self) -> String {
-        match self.management_server_text("Username") {
-            configured if !configured.is_empty() => configured,
-            _ => self.identity().username(),
-        }
-    }
-
-    /// The version of the firmware that runs, as the model has it.
+    /// Returns the version of the running firmware, as the data model states it.
     pub fn software_version(&self) -> String {
-        let name = format!("{}.DeviceInfo.SoftwareVersion", self.tree.root_name());
+        self.device_info("SoftwareVersion")
+    }
+
+    /// Returns the text of a parameter of DeviceInfo; empty in a model without it.
+    fn device_info(&self, parameter: &str) -> String {
+        let name = format!("{}.DeviceInfo.{parameter}", self.tree.root_name());
         self.tree.get(&name).map(|value| value.to_string()).unwrap_or_default()
     }
 }
 
-/// Manufacturer, OUI, product class and serial number (TR-069 A6 Table 39).
+/// The identity of a device towards the ACS (TR-069 A6 Table 39).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceId {
-    /// For display only.
+    /// The name of the manufacturer, for display only.
     pub manufacturer: String,
-    /// Six hexadecimal digits.
+    /// The organisation of the manufacturer: six hexadecimal digits.
     pub oui: String,
-    /// May be empty.
+    /// The class of products within which the serial number is unique; may be empty.
     pub product_class: String,
-    /// Unique within the OUI and product class.
+    /// The serial number, unique within the OUI and the product class.
     pub serial_number: String,
 }
 
 impl DeviceId {
-    /// `OUI-ProductClass-SerialNumber`, escaped, or `OUI-SerialNumber` without product class (R62).
+    /// Returns `OUI-ProductClass-SerialNumber`, or `OUI-SerialNumber` without a product class: the default user name
+    /// towards the ACS (R62).
     pub fn username(&self) -> String {
         let mut name = self.oui.clone();
         for part in [&self.product_class, &self.serial_number] {
@@ -54,6 +48,8 @@ impl DeviceId {
                 continue;
             }
             name.push('-');
+            // A hyphen within a part is escaped, too. Otherwise two devices could get the same name: `A-B` with serial
+            // number `1`, and `A` with serial number `B-1`.
             for byte in part.bytes() {
                 match byte {
                     b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'_' => name.push(byte.into()),

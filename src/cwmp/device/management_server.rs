@@ -1,31 +1,304 @@
-//! The parameters by which the protocol itself is driven.
+//! The parameters of the ManagementServer object that the agent obeys or publishes: their names, and a typed accessor
+//! for each. No other file reads one of them by its name, so that this list is complete.
+
+use std::time::Duration;
 
 use super::Device;
-use crate::model::value::Value;
+use crate::model::change::Change;
+use crate::model::tree::Tree;
+use crate::model::value::{Type, Value};
+use crate::schedule::{PeriodicSettings, RetryPolicy};
+use crate::secret::Secret;
+use crate::stun::{KeepAlivePeriods, StunServerName, StunSettings};
+use crate::url::Url;
 
+/// The port of a STUN server in models without STUNServerPort, which IANA has assigned (R271).
+pub(crate) const DEFAULT_STUN_PORT: u16 = 3478;
+
+/// The names of the parameters, without `Device.ManagementServer.` before them.
+pub(crate) mod parameter {
+    // Contact with the ACS.
+
+    /// False forbids sessions and connection requests (R7).
+    pub(crate) const ENABLE_CWMP: &str = "EnableCWMP";
+    /// The URL of the ACS; empty until the device learns it (R10).
+    pub(crate) const URL: &str = "URL";
+    /// The user name towards the ACS (R62).
+    pub(crate) const USERNAME: &str = "Username";
+    /// The password towards the ACS.
+    pub(crate) const PASSWORD: &str = "Password";
+    /// The key that the last successful SetParameterValues, AddObject or DeleteObject carried (R157).
+    pub(crate) const PARAMETER_KEY: &str = "ParameterKey";
+    /// The table of parameters that the ACS requests in each Inform (R108).
+    pub(crate) const INFORM_PARAMETER: &str = "InformParameter.";
+
+    // Schedule of sessions.
+
+    /// True starts a session in each interval (R149).
+    pub(crate) const PERIODIC_INFORM_ENABLE: &str = "PeriodicInformEnable";
+    /// The interval in seconds.
+    pub(crate) const PERIODIC_INFORM_INTERVAL: &str = "PeriodicInformInterval";
+    /// An instant with which the intervals are in phase (R150, R151).
+    pub(crate) const PERIODIC_INFORM_TIME: &str = "PeriodicInformTime";
+    /// True starts a session with `14 HEARTBEAT` in each interval (R302).
+    pub(crate) const HEARTBEAT_ENABLE: &str = "HeartbeatPolicy.Enable";
+    /// The interval of heartbeats in seconds.
+    pub(crate) const HEARTBEAT_INTERVAL: &str = "HeartbeatPolicy.ReportingInterval";
+    /// An instant with which the heartbeats are in phase.
+    pub(crate) const HEARTBEAT_TIME: &str = "HeartbeatPolicy.InitiationTime";
+    /// The minimum wait before the first retry, in seconds (R126).
+    pub(crate) const RETRY_MINIMUM_WAIT: &str = "CWMPRetryMinimumWaitInterval";
+    /// The factor between two retries, in thousandths (R126).
+    pub(crate) const RETRY_MULTIPLIER: &str = "CWMPRetryIntervalMultiplier";
+    /// The minimum time between sessions for active notifications, in seconds (R210).
+    pub(crate) const NOTIFICATION_THROTTLE: &str = "DefaultActiveNotificationThrottle";
+
+    // Reboots.
+
+    /// The instant of a planned reboot (R156).
+    pub(crate) const SCHEDULE_REBOOT: &str = "ScheduleReboot";
+    /// The delay of a planned reboot in seconds, -1 for none (R156).
+    pub(crate) const DELAY_REBOOT: &str = "DelayReboot";
+
+    // Connection requests.
+
+    /// The address of the HTTP listener, published by the agent (R255).
+    pub(crate) const CONNECTION_REQUEST_URL: &str = "ConnectionRequestURL";
+    /// The user name that a connection request must carry (R256).
+    pub(crate) const CONNECTION_REQUEST_USERNAME: &str = "ConnectionRequestUsername";
+    /// The password that a connection request must prove (R256).
+    pub(crate) const CONNECTION_REQUEST_PASSWORD: &str = "ConnectionRequestPassword";
+    /// False closes the HTTP listener (R267).
+    pub(crate) const HTTP_CONNECTION_REQUEST_ENABLE: &str = "HTTPConnectionRequestEnable";
+    /// The address of the UDP listener, published by the agent (R285).
+    pub(crate) const UDP_CONNECTION_REQUEST_ADDRESS: &str = "UDPConnectionRequestAddress";
+    /// The minimum time between notifications of that address, in seconds (R287).
+    pub(crate) const UDP_NOTIFICATION_LIMIT: &str = "UDPConnectionRequestAddressNotificationLimit";
+    /// True if that address is the one of a NAT, published by the agent (R285).
+    pub(crate) const NAT_DETECTED: &str = "NATDetected";
+    /// True keeps a binding in the NAT open with the help of a STUN server (R271).
+    pub(crate) const STUN_ENABLE: &str = "STUNEnable";
+    /// The host of the STUN server; if empty, that of the ACS (R271).
+    pub(crate) const STUN_SERVER_ADDRESS: &str = "STUNServerAddress";
+    /// The port of the STUN server.
+    pub(crate) const STUN_SERVER_PORT: &str = "STUNServerPort";
+    /// The user name for signed STUN requests (R277).
+    pub(crate) const STUN_USERNAME: &str = "STUNUsername";
+    /// The password for signed STUN requests (R277).
+    pub(crate) const STUN_PASSWORD: &str = "STUNPassword";
+    /// The minimum time between two STUN requests, in seconds (R282).
+    pub(crate) const STUN_MINIMUM_PERIOD: &str = "STUNMinimumKeepAlivePeriod";
+    /// The maximum time between two STUN requests, in seconds, -1 for none (R282).
+    pub(crate) const STUN_MAXIMUM_PERIOD: &str = "STUNMaximumKeepAlivePeriod";
+
+    // Transfers that the ACS has not requested (R247).
+
+    /// True reports such transfers to the ACS.
+    pub(crate) const AUTONOMOUS_ENABLE: &str = "AutonomousTransferCompletePolicy.Enable";
+    /// `Upload`, `Download` or `Both`.
+    pub(crate) const AUTONOMOUS_TRANSFER_TYPE: &str = "AutonomousTransferCompletePolicy.TransferTypeFilter";
+    /// `Success`, `Failure` or `Both`.
+    pub(crate) const AUTONOMOUS_RESULT_TYPE: &str = "AutonomousTransferCompletePolicy.ResultTypeFilter";
+    /// The file types to report, separated by commas.
+    pub(crate) const AUTONOMOUS_FILE_TYPE: &str = "AutonomousTransferCompletePolicy.FileTypeFilter";
+}
+
+/// The parameters that the agent publishes; the ACS and the journal never set them.
+pub(super) const PUBLISHED: [&str; 3] =
+    [parameter::CONNECTION_REQUEST_URL, parameter::UDP_CONNECTION_REQUEST_ADDRESS, parameter::NAT_DETECTED];
+
+/// Returns the full name of a parameter of the ManagementServer object.
+pub(crate) fn full_name(tree: &Tree, parameter: &str) -> String {
+    format!("{}.ManagementServer.{parameter}", tree.root_name())
+}
+
+/// Returns the name of a parameter below `ManagementServer.`; `None` for a parameter of another object.
+pub(crate) fn short_name<'n>(tree: &Tree, name: &'n str) -> Option<&'n str> {
+    name.strip_prefix(tree.root_name())?.strip_prefix(".ManagementServer.")
+}
+
+/// Contact with the ACS.
 impl Device {
-    /// The full name of a parameter of the ManagementServer object.
-    pub fn management_server_name(&self, parameter: &str) -> String {
-        format!("{}.ManagementServer.{parameter}", self.tree.root_name())
+    /// Returns true unless EnableCWMP is false, which forbids sessions and connection requests (R7).
+    pub fn is_cwmp_enabled(&self) -> bool {
+        self.flag(parameter::ENABLE_CWMP, true)
     }
 
-    /// A parameter of the ManagementServer object, hidden ones too.
-    pub fn management_server(&self, parameter: &str) -> Option<Value> {
-        self.tree.get(&self.management_server_name(parameter))
+    /// Returns the URL of the ACS; empty if the device knows none yet.
+    pub fn acs_url(&self) -> String {
+        self.management_server_text(parameter::URL)
     }
 
-    /// A text of the ManagementServer object; empty where the model has no such parameter.
-    pub fn management_server_text(&self, parameter: &str) -> String {
+    /// Returns the user name towards the ACS: the configured one, or else the one that is made of the identity (R62).
+    pub fn acs_username(&self) -> String {
+        match self.management_server_text(parameter::USERNAME) {
+            configured if !configured.is_empty() => configured,
+            _ => self.identity().username(),
+        }
+    }
+
+    /// Returns the password towards the ACS.
+    pub fn acs_password(&self) -> Secret {
+        self.management_server_text(parameter::PASSWORD).into()
+    }
+
+    /// Returns the change that a request with this ParameterKey makes, an empty one too (R157); `None` in a model
+    /// without the parameter.
+    pub(in crate::cwmp) fn parameter_key(&self, key: &str) -> Option<Change> {
+        let name = self.management_server_name(parameter::PARAMETER_KEY);
+        self.tree.parameter(&name).ok()?;
+        Some(Change::Set(name, Type::String.parse(key).ok()?))
+    }
+
+    /// Returns the full name of the table InformParameter (R108).
+    pub(in crate::cwmp) fn inform_parameter_table(&self) -> String {
+        self.management_server_name(parameter::INFORM_PARAMETER)
+    }
+}
+
+/// The schedule of sessions and reboots.
+impl Device {
+    /// Returns the settings of periodic Informs; `None` if they are disabled (R149).
+    pub fn periodic_settings(&self) -> Option<PeriodicSettings> {
+        self.flag(parameter::PERIODIC_INFORM_ENABLE, false)
+            .then(|| self.interval(parameter::PERIODIC_INFORM_INTERVAL, parameter::PERIODIC_INFORM_TIME))
+            .flatten()
+    }
+
+    /// Returns the settings of heartbeats; `None` if they are disabled (R302).
+    pub fn heartbeat_settings(&self) -> Option<PeriodicSettings> {
+        self.flag(parameter::HEARTBEAT_ENABLE, false)
+            .then(|| self.interval(parameter::HEARTBEAT_INTERVAL, parameter::HEARTBEAT_TIME))
+            .flatten()
+    }
+
+    fn interval(&self, interval: &str, reference: &str) -> Option<PeriodicSettings> {
+        let interval = u32::try_from(self.number(interval)?).ok()?;
+        let reference = match self.management_server(reference) {
+            Some(Value::DateTime(time)) if !time.is_unknown() && !time.is_since_boot() => Some(time.unix()),
+            // Without a date the device chooses the phase, so that not all devices of a network contact the ACS in
+            // the same second (R151, R152).
+            _ => None,
+        };
+        let local_phase = self.state.periodic_phase.into();
+        // A model may allow 0, and an interval of 0 would start sessions without a pause.
+        Some(PeriodicSettings { interval: interval.max(1), reference, local_phase })
+    }
+
+    /// Returns the policy for retries of a failed session (R126), with the defaults where the model has no parameter.
+    pub fn retry_policy(&self) -> RetryPolicy {
+        let number = |name: &str| self.number(name).and_then(|n| u32::try_from(n).ok());
+        let default = RetryPolicy::default();
+        RetryPolicy {
+            minimum_wait: number(parameter::RETRY_MINIMUM_WAIT).unwrap_or(default.minimum_wait),
+            multiplier: number(parameter::RETRY_MULTIPLIER).unwrap_or(default.multiplier),
+        }
+    }
+
+    /// Returns the minimum time between two sessions for active notifications (R210).
+    pub fn notification_throttle(&self) -> Duration {
+        self.seconds(parameter::NOTIFICATION_THROTTLE)
+    }
+
+    /// Returns ScheduleReboot, the instant of a planned reboot; `None` in a model without it (R156).
+    pub fn schedule_reboot(&self) -> Option<Value> {
+        self.management_server(parameter::SCHEDULE_REBOOT)
+    }
+
+    /// Returns DelayReboot, the delay of a planned reboot in seconds; -1 for none (R156).
+    pub fn delay_reboot(&self) -> i64 {
+        self.number(parameter::DELAY_REBOOT).unwrap_or(-1)
+    }
+
+    /// Returns the change that cancels DelayReboot, as each reboot does (R156); `None` if no delay is set.
+    pub fn cancel_delay_reboot(&self) -> Option<Change> {
+        let name = self.management_server_name(parameter::DELAY_REBOOT);
+        (self.delay_reboot() >= 0).then_some(Change::Set(name, Value::Int(-1)))
+    }
+}
+
+/// Connection requests.
+impl Device {
+    /// Returns the user name that a connection request must carry.
+    pub fn connection_request_username(&self) -> String {
+        self.management_server_text(parameter::CONNECTION_REQUEST_USERNAME)
+    }
+
+    /// Returns the password that a connection request must prove.
+    pub fn connection_request_password(&self) -> Secret {
+        self.management_server_text(parameter::CONNECTION_REQUEST_PASSWORD).into()
+    }
+
+    /// Returns true unless HTTPConnectionRequestEnable is false, which closes the HTTP listener (R267).
+    pub fn is_http_connection_request_enabled(&self) -> bool {
+        self.flag(parameter::HTTP_CONNECTION_REQUEST_ENABLE, true)
+    }
+
+    /// Publishes the URL of the HTTP listener; empty while the ACS cannot reach it (R267).
+    pub fn publish_connection_request_url(&mut self, url: &str) {
+        let name = self.management_server_name(parameter::CONNECTION_REQUEST_URL);
+        self.set_runtime_value(&name, url);
+    }
+
+    /// Returns the full name of UDPConnectionRequestAddress.
+    pub fn udp_address_name(&self) -> String {
+        self.management_server_name(parameter::UDP_CONNECTION_REQUEST_ADDRESS)
+    }
+
+    /// Returns the minimum time between two notifications of UDPConnectionRequestAddress; zero in a Device:2 model,
+    /// which has no such parameter (R287).
+    pub fn udp_notification_limit(&self) -> Duration {
+        self.seconds(parameter::UDP_NOTIFICATION_LIMIT)
+    }
+
+    /// Returns the STUN settings (R271, R282). Without STUNServerAddress the server is the host of the ACS.
+    pub fn stun_settings(&self) -> StunSettings {
+        let host = match self.management_server_text(parameter::STUN_SERVER_ADDRESS) {
+            host if host.is_empty() => Url::parse(&self.acs_url()).map_or(host, |url| url.host().to_string()),
+            host => host,
+        };
+        let port = self.number(parameter::STUN_SERVER_PORT).and_then(|port| port.try_into().ok());
+        let minimum = self.number(parameter::STUN_MINIMUM_PERIOD).and_then(|seconds| u32::try_from(seconds).ok());
+        let maximum = self.number(parameter::STUN_MAXIMUM_PERIOD).and_then(|seconds| i32::try_from(seconds).ok());
+        StunSettings {
+            enabled: self.flag(parameter::STUN_ENABLE, false),
+            server: StunServerName { host, port: port.unwrap_or(DEFAULT_STUN_PORT) },
+            username: self.management_server_text(parameter::STUN_USERNAME),
+            password: self.management_server_text(parameter::STUN_PASSWORD).into(),
+            periods: match (minimum, maximum) {
+                (None, None) => KeepAlivePeriods::default(),
+                (minimum, maximum) => KeepAlivePeriods::new(minimum.unwrap_or(30), maximum.unwrap_or(-1)),
+            },
+        }
+    }
+}
+
+/// Access by name.
+impl Device {
+    /// Returns the full name of a parameter of the ManagementServer object.
+    pub(crate) fn management_server_name(&self, parameter: &str) -> String {
+        full_name(&self.tree, parameter)
+    }
+
+    /// Returns the text of a parameter of the ManagementServer object, a hidden one too; empty in a model without it.
+    pub(crate) fn management_server_text(&self, parameter: &str) -> String {
         self.management_server(parameter).map(|value| value.to_string()).unwrap_or_default()
     }
 
-    /// A number of the ManagementServer object, where the model has it.
-    pub fn management_server_number(&self, parameter: &str) -> Option<i64> {
+    fn management_server(&self, parameter: &str) -> Option<Value> {
+        self.tree.get(&self.management_server_name(parameter))
+    }
+
+    fn number(&self, parameter: &str) -> Option<i64> {
         self.management_server(parameter)?.as_number().and_then(|n| n.try_into().ok())
     }
 
-    /// Whether a flag of the ManagementServer object is set; `absent` where the model has no such parameter.
-    pub fn management_server_flag(&self, parameter: &str, absent: bool) -> bool {
+    fn seconds(&self, parameter: &str) -> Duration {
+        let seconds = self.number(parameter).and_then(|seconds| u64::try_from(seconds).ok());
+        Duration::from_secs(seconds.unwrap_or(0))
+    }
+
+    fn flag(&self, parameter: &str, absent: bool) -> bool {
         self.management_server(parameter).map_or(absent, |value| value == Value::Boolean(true))
     }
 }

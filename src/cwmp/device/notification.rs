@@ -1,9 +1,18 @@
-//! What the ACS is to hear of: changes that are not its own, and values that the agent itself has.
+//! Notification of changed values: those that other entities than the ACS have set, those that the agent publishes, and
+//! those that a new firmware brings.
+//!
+//! ```text
+//! changed by another entity ─▶ note_value_changes ──────┐
+//! published by the agent ────▶ set_runtime_value ───────┼▶ state.changed, 4 VALUE CHANGE ──▶ Inform
+//! other factory value ───────▶ note_firmware_changes ───┘
+//!        └─ compared with state.reported, digests of the values that the ACS was last able to read
+//! ```
 
 use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 
+use super::management_server::{PUBLISHED, parameter, short_name};
 use super::{Device, DeviceState, PublishedAddress};
 use crate::cwmp::event::{Event, EventCode};
 use crate::model::attributes::{Attributes, Notification};
@@ -12,90 +21,98 @@ use crate::model::path::Path;
 use crate::model::tree::Tree;
 use crate::model::value::Value;
 
-/// Parameters of the ManagementServer object that the agent itself has the values of, see [`Device::set_runtime_value`].
-const RUNTIME_PARAMETERS: [&str; 3] = ["ConnectionRequestURL", "UDPConnectionRequestAddress", "NATDetected"];
-
 impl Device {
-    /// The names of changed parameters that no Inform has told yet and that are to be told at once: their notification
-    /// is active (R198).
+    /// Returns the names of changed parameters with active notification that no Inform has carried yet. Each of them
+    /// requires a session at once (R198).
     pub fn pending_notifications(&self) -> impl Iterator<Item = &str> {
         let is_active =
             |name: &&str| self.tree.parameter(name).is_ok_and(|p| p.attributes().notification == Notification::Active);
+        // Once an Inform has carried the event, the retry of that session repeats it (R125); a second session for it
+        // would ignore the wait between retries.
         let changed = self.state.events.is_new(&EventCode::ValueChange).then_some(&self.state.changed);
         changed.into_iter().flatten().map(String::as_str).filter(is_active)
     }
 
-    /// The parameters whose values the agent itself has, with what they are now.
+    /// Returns the full names and the current values of the parameters that the agent publishes.
     pub fn runtime_values(&self) -> Vec<(String, String)> {
-        let names = RUNTIME_PARAMETERS.iter().map(|parameter| self.management_server_name(parameter));
+        let names = PUBLISHED.iter().map(|parameter| self.management_server_name(parameter));
         names.filter_map(|name| self.tree.get(&name).map(|value| (name, value.to_string()))).collect()
     }
 
-    /// Gives a parameter the value that the agent itself has for it, and notes where that is another than the ACS was
-    /// told. A model without the parameter is left as it is.
+    /// Sets a parameter that the agent publishes, and notes a change if the ACS was able to read another value.
+    ///
+    /// The value is not stored, since the agent finds it anew after each start. A model without the parameter stays as
+    /// it is.
     pub fn set_runtime_value(&mut self, name: &str, text: &str) {
         let Ok(parameter) = self.tree.parameter(name) else { return };
         let Ok(value) = parameter.spec.parse(text) else {
-            log::warn!("{name}: the data model does not allow its value {text:?}");
+            log::warn!("{name}: the data model does not allow the value {text:?}");
             return;
         };
         let is_watched = parameter.spec.inform || parameter.attributes().notification != Notification::Off;
         let (shown, sum) = (digest(&parameter.stored()), digest(&value));
         let differs = is_watched && self.state.reported.insert(name.to_owned(), sum).unwrap_or(shown) != sum;
-        // An ACS that is yet to meet the device was told nothing (R101).
+        // R101 counts the changes since the last Inform to the same ACS. With 0 BOOTSTRAP pending there was none, and
+        // that Inform carries the value anyway.
         if differs && !self.state.events.contains(&EventCode::Bootstrap) {
             self.state.changed.insert(name.to_owned());
             self.state.events.raise(Event::new(EventCode::ValueChange));
         }
-        // The parameter was just found.
+        // Cannot fail: the parameter was found above.
         let _ = self.tree.set_runtime_value(name, value);
     }
 
-    /// Shows where UDP connection requests are received, and keeps it for the next start.
+    /// Publishes the address that receives UDP connection requests, and keeps it for the next start (R285).
     pub fn publish_udp_address(&mut self, published: PublishedAddress) {
         self.state.udp_address = published;
         self.republish_udp_address();
     }
 
-    /// Shows where UDP connection requests were received last.
+    /// Publishes the last address that received UDP connection requests: the best guess until the STUN server answers.
     pub fn republish_udp_address(&mut self) {
         let PublishedAddress { address, nat_detected } = self.state.udp_address.clone();
         let literal = if nat_detected { "true" } else { "false" };
-        for (name, text) in [("UDPConnectionRequestAddress", address.as_str()), ("NATDetected", literal)] {
-            self.set_runtime_value(&self.management_server_name(name), text);
+        for (parameter, text) in
+            [(parameter::UDP_CONNECTION_REQUEST_ADDRESS, address.as_str()), (parameter::NAT_DETECTED, literal)]
+        {
+            self.set_runtime_value(&self.management_server_name(parameter), text);
         }
     }
 
-    /// Compares what the ACS was told of the factory state with what that is now: a new firmware has its own versions,
-    /// defaults and instances, and the ACS is to hear of those that it watches (R99, R106).
+    /// Compares the factory values with those that the ACS was last able to read, and notes the differences. A new
+    /// firmware brings its own version, defaults and instances, and the ACS must learn of those that it watches (R99,
+    /// R106).
     pub fn note_firmware_changes(&mut self) {
-        let (mut watched, mut news) = (BTreeMap::new(), Vec::new());
+        let (mut watched, mut changed) = (BTreeMap::new(), Vec::new());
         let Ok(everything) = Path::parse("") else { return };
-        // The empty path is always there.
+        // Cannot fail: the empty path names the root, which every model has.
         let _ = self.tree.visit_values(&everything, &mut |parameter| {
             let name = parameter.name;
-            if !self.is_watched(name, parameter.attributes()) || self.is_runtime_value(name) {
+            if !self.is_watched(name, parameter.attributes()) || self.is_published(name) {
                 return;
             }
             let sum = digest(&parameter.factory());
-            if self.state.reported.get(name).is_some_and(|told| *told != sum) {
-                news.push(name.to_owned());
+            if self.state.reported.get(name).is_some_and(|reported| *reported != sum) {
+                changed.push(name.to_owned());
             }
+            // A value that was set hides the factory value, so that a firmware cannot change it.
             if !parameter.is_changed() {
                 watched.insert(name.to_owned(), sum);
             }
         });
-        if !news.is_empty() {
-            self.state.changed.extend(news);
+        if !changed.is_empty() {
+            self.state.changed.extend(changed);
             self.state.events.raise(Event::new(EventCode::ValueChange));
         }
-        let provided =
-            std::mem::take(&mut self.state.reported).into_iter().filter(|(name, _)| self.is_runtime_value(name));
-        watched.extend(provided);
+        // The agent publishes its values only later in the start: their digests must last until then.
+        let published =
+            std::mem::take(&mut self.state.reported).into_iter().filter(|(name, _)| self.is_published(name));
+        watched.extend(published);
         self.state.reported = watched;
     }
 
-    /// R99, R101: what the ACS is to hear of. Gives whether it is to hear of it at once.
+    /// Notes the changes of another entity that the ACS watches or that each Inform carries (R99, R101). Returns true
+    /// if one of the parameters has active notification.
     pub(super) fn note_value_changes(&self, changes: &[Change], state: &mut DeviceState) -> bool {
         let mut active = false;
         let by_change =
@@ -112,17 +129,18 @@ impl Device {
         active
     }
 
-    /// Whether changes of a parameter with these attributes are told (R99).
+    /// Returns true if a change of a parameter with these attributes is reported to the ACS (R99).
     fn is_watched(&self, name: &str, attributes: Attributes) -> bool {
         attributes.notification != Notification::Off || self.tree.parameter(name).is_ok_and(|p| p.spec.inform)
     }
 
-    /// The parameter of a TR-098 device that holds the path of its default WAN connection.
+    /// Returns the name of the parameter that holds the path of the default WAN connection of a TR-098 device.
     pub(in crate::cwmp) fn default_wan_connection_name(&self) -> String {
         format!("{}.Layer3Forwarding.DefaultConnectionService", self.tree.root_name())
     }
 
-    /// R107: the address of a TR-098 device changes with its default WAN connection, too.
+    /// Returns the address parameter of the WAN connection that the change makes the default one. The address of the
+    /// device in Inform changes with it, though no parameter of the connection does (R107).
     fn address_chosen_by(&self, change: &Change) -> Option<String> {
         match change {
             Change::Set(name, Value::Text(path)) if *name == self.default_wan_connection_name() => {
@@ -132,7 +150,8 @@ impl Device {
         }
     }
 
-    /// What is deleted (R207), or watched by nobody any more (R99), is not to be told either.
+    /// Drops the pending notifications of parameters that the changes delete (R207) or that the ACS no longer watches
+    /// (R99).
     pub(super) fn drop_unwatched_changes(&self, changes: &[Change], state: &mut DeviceState) {
         for change in changes {
             match change {
@@ -145,8 +164,8 @@ impl Device {
         }
     }
 
-    /// A parameter of the factory state that the ACS begins to watch: from now on a firmware that brings another value
-    /// for it is noticed.
+    /// Records the factory values of parameters that the ACS begins to watch, so that a firmware with another value for
+    /// one of them is noticed.
     pub(super) fn report_newly_watched(&self, changes: &[Change], state: &mut DeviceState) {
         for change in changes {
             if let Change::Attributes(name, attributes) = change
@@ -159,7 +178,7 @@ impl Device {
         }
     }
 
-    /// A value that somebody has set is no longer that of the factory state: no firmware brings another.
+    /// Forgets the factory values of parameters that the changes set: a set value outlasts each firmware.
     pub(super) fn forget_reported_values(changes: &[Change], state: &mut DeviceState) {
         for change in changes {
             if let Change::Set(name, _) = change {
@@ -168,30 +187,28 @@ impl Device {
         }
     }
 
-    /// Values that were stored, and that the model of today does not allow: the ACS knows these, and is to hear of what
-    /// is there instead (R99).
-    pub(super) fn note_dropped_values(tree: &Tree, state: &mut DeviceState, lost: Vec<DroppedValue>) {
-        for DroppedValue(name, sum) in lost {
-            // A later one may have been allowed.
+    /// Records stored values that the current model rejects as known to the ACS. The comparison with the factory values
+    /// then reports the value that replaces them (R99).
+    pub(super) fn note_dropped_values(tree: &Tree, state: &mut DeviceState, dropped: Vec<DroppedValue>) {
+        for DroppedValue(name, sum) in dropped {
+            // A later record may have set the parameter to a value that the model accepts.
             if tree.parameter(&name).is_ok_and(|parameter| !parameter.is_changed()) {
                 state.reported.entry(name).or_insert(sum);
             }
         }
     }
 
-    /// Whether the agent itself has the value of this parameter, see [`Device::set_runtime_value`].
-    fn is_runtime_value(&self, name: &str) -> bool {
-        let parameter =
-            name.strip_prefix(self.tree.root_name()).and_then(|name| name.strip_prefix(".ManagementServer."));
-        parameter.is_some_and(|parameter| RUNTIME_PARAMETERS.contains(&parameter))
+    /// Returns true if the agent publishes this parameter.
+    fn is_published(&self, name: &str) -> bool {
+        short_name(&self.tree, name).is_some_and(|parameter| PUBLISHED.contains(&parameter))
     }
 }
 
-/// The name of a parameter, and the digest of a value that was stored for it.
+/// A stored value that the current model rejects: the name of its parameter, and the digest of the value.
 pub(super) struct DroppedValue(String, u32);
 
 impl DroppedValue {
-    /// The one that this change of the journal would have set, where the parameter is still there.
+    /// Reads the value that a change of the journal would have set; `None` if the model no longer has the parameter.
     pub(super) fn of(change: &Json, tree: &Tree) -> Option<DroppedValue> {
         let text = |at: usize| change.get(at).and_then(Json::as_str);
         let (Some("="), Some(name), Some(value)) = (text(0), text(1), text(2)) else { return None };
@@ -203,7 +220,8 @@ fn digest(value: &Value) -> u32 {
     digest_of(&value.to_string())
 }
 
-/// A short digest of a value (FNV-1a), to tell one from another without keeping either.
+/// Returns a short digest of a value (FNV-1a). The state compares values and has no need of their text, which would
+/// cost flash memory and might be a password.
 fn digest_of(literal: &str) -> u32 {
     literal.bytes().fold(0x811C_9DC5, |sum: u32, byte| (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }

@@ -1,4 +1,4 @@
-//! What the device has to remember beside its values.
+//! The state of the protocol: undelivered events, changed parameters, transfers, and pending reboots and resets.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,70 +10,74 @@ use crate::cwmp::transfer::{Transfer, TransferQueue};
 use crate::cwmp::version::Version;
 use crate::schedule::ScheduledInforms;
 
-/// What the device has to remember beside its values (table H1, R98, R137).
+/// The state of the protocol, which the journal stores beside the values of the data model (R98, R137, R141).
 #[derive(Clone, Debug, Default)]
 pub struct DeviceState {
-    /// Who the device was when `0 BOOTSTRAP` was last raised.
+    /// The identity of the device when `0 BOOTSTRAP` was last raised; `None` before the first start.
     pub identity: Option<String>,
     /// The ACS URL for which `0 BOOTSTRAP` was last raised.
     pub acs_url: Option<String>,
     /// The boot id for which `1 BOOT` was last raised.
     pub boot_id: String,
-    /// Events that no ACS has confirmed yet.
+    /// The events that no ACS has confirmed yet.
     pub events: EventQueue,
-    /// Attempts to retry the session that failed.
+    /// The number of retries of the session that failed last; 0 after a successful session (R98).
     pub retry_count: u32,
-    /// Names of parameters that somebody else than the ACS has changed and that are still to be told.
+    /// The names of parameters that another entity than the ACS has changed since the last confirmed Inform (R99).
     pub changed: BTreeSet<String>,
     /// The path of ConnectionRequestURL, chosen at random once for this device (R255).
     pub request_path: String,
-    /// The phase of periodic Informs that this device chose for itself (R151), in seconds.
+    /// The phase of periodic Informs without PeriodicInformTime, in seconds, chosen at random for this device (R152).
     pub periodic_phase: u32,
-    /// What ScheduleInform has asked for (R155).
+    /// The Informs that ScheduleInform has requested (R155).
     pub scheduled_informs: ScheduledInforms,
-    /// The files that are to be moved, or whose moving is to be told (R233).
+    /// The file transfers that are requested, in progress, or not yet reported to the ACS (R233).
     pub transfers: TransferQueue,
-    /// A reboot was promised and is not done yet (R223).
+    /// True from the request for a reboot until the device has rebooted (R223).
     pub reboot: bool,
-    /// The instant of ScheduleReboot that was obeyed (R156), in seconds since the Unix epoch.
+    /// The last instant of ScheduleReboot at which the device has rebooted (R156), in seconds since the Unix epoch.
     pub scheduled_reboot_done: Option<i64>,
-    /// How far a factory reset has come (R226).
+    /// The progress of a factory reset (R226).
     pub reset: Reset,
-    /// What the watched parameters of the factory state were when the ACS last heard of them: names and digests of the
-    /// values. A new firmware brings other values than these.
+    /// Digests of the values that the ACS was last able to read, by parameter name: published values, and factory values
+    /// of watched parameters. A different value after a firmware upgrade is a value change (R99).
     pub reported: BTreeMap<String, u32>,
-    /// UDPConnectionRequestAddress and NATDetected as they were last.
+    /// The last published values of UDPConnectionRequestAddress and NATDetected.
     pub udp_address: PublishedAddress,
-    /// `ts` and `id` of the last UDP connection request since the device booted: copies of it are not accepted (R292).
+    /// `ts` and `id` of the last UDP connection request since the device booted. A copy of that request is rejected,
+    /// even after a restart of the agent (R292).
     pub last_udp_request: Option<(u64, u64)>,
-    /// How the journal has `scheduled_informs`. Its seconds run on, so that they are written only when an entry comes or goes.
+    /// The JSON of `scheduled_informs` as the journal holds it. The remaining seconds in it change with each encoding, so
+    /// that it is encoded only after an entry was added or removed. Otherwise every record would hold the state.
     scheduled_informs_json: Json,
 }
 
-/// Where UDP connection requests are received (R285).
+/// The address that receives UDP connection requests (R285).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PublishedAddress {
-    /// UDPConnectionRequestAddress; empty where it is not known.
+    /// The value of UDPConnectionRequestAddress; empty while it is unknown.
     pub address: String,
-    /// NATDetected.
+    /// The value of NATDetected: true if the address is that of a NAT.
     pub nat_detected: bool,
 }
 
-/// How far a factory reset has come.
+/// The progress of a factory reset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reset {
-    /// There is none to do.
+    /// No reset is requested.
     #[default]
     None,
-    /// It was promised to the ACS.
+    /// The ACS has requested a reset, which begins after the session.
     Promised,
-    /// The journal is forgotten, and the command of the device is about to run, or runs.
+    /// The journal is erased, and the command that resets the device is about to run or runs.
     Begun,
-    /// The device has rebooted since the command began: that is how some of them end.
+    /// The device has rebooted since the command began, which is the last step of some commands. Running the command
+    /// again would reboot the device for ever.
     Done,
 }
 
 impl Reset {
+    /// The names in the journal.
     const NAMES: [(Reset, &str); 3] = [(Reset::Promised, "promised"), (Reset::Begun, "begun"), (Reset::Done, "done")];
 
     fn name(self) -> Option<&'static str> {
@@ -86,8 +90,8 @@ impl Reset {
 }
 
 impl DeviceState {
-    /// Raises `0 BOOTSTRAP` for this ACS; all other undelivered events are discarded, and with `4 VALUE CHANGE` its
-    /// list of parameters (R139).
+    /// Raises `0 BOOTSTRAP` for this ACS. Discards all other undelivered events (R139), with the lists of changed
+    /// parameters and finished transfers that belong to them.
     pub fn bootstrap(&mut self, acs_url: String) {
         self.acs_url = Some(acs_url);
         self.changed.clear();
@@ -95,8 +99,9 @@ impl DeviceState {
         self.events.raise(Event::new(EventCode::Bootstrap));
     }
 
-    /// Raises what tells of finished transfers and of wishes, where it is not raised yet: `7 TRANSFER COMPLETE` with an
-    /// `M` event for each (R240), `10 AUTONOMOUS TRANSFER COMPLETE` (R247), `9 REQUEST DOWNLOAD` (R248).
+    /// Raises the events of finished transfers and of requested downloads that are not pending yet:
+    /// `7 TRANSFER COMPLETE` with an `M` event for each transfer (R240), `10 AUTONOMOUS TRANSFER COMPLETE` (R247),
+    /// `9 REQUEST DOWNLOAD` (R248).
     pub fn raise_transfer_events(&mut self) {
         let mut pending: Vec<Event> = self.events.pending().cloned().collect();
         let mut raise = |event: Event, events: &mut EventQueue| match pending.iter().position(|known| *known == event) {
@@ -106,7 +111,8 @@ impl DeviceState {
         let of_methods: Vec<Event> = self.transfers.finished().filter_map(Transfer::method_event).collect();
         let is_autonomous = |transfer: &Transfer| transfer.request().origin.is_autonomous();
         if !self.transfers.finished().any(is_autonomous) {
-            // A report that has given way, or that the policy no longer lets through: nothing would ever confirm it.
+            // A report may have been dropped for lack of room, or because the policy no longer allows it. Its event
+            // must go too: no AutonomousTransferComplete would ever confirm it.
             self.events.discard(&EventCode::AutonomousTransferComplete);
         }
         for (code, is_due) in [
@@ -121,13 +127,13 @@ impl DeviceState {
         of_methods.into_iter().for_each(|event| raise(event, &mut self.events));
     }
 
-    /// A session that is held now, with an ACS of that version.
+    /// Returns the context of a session that starts now, with an ACS of this version.
     pub fn session_context(&self, version: Version) -> SessionContext {
         SessionContext { version, retrying: self.retry_count > 0, rebooting: self.reboot }
     }
 
-    /// Forgets changes of parameters that are no longer there, and with the last of them `4 VALUE CHANGE`, which is not
-    /// told without a parameter (R101, R207).
+    /// Drops the pending notifications of parameters that are gone. With the last of them goes `4 VALUE CHANGE`, which
+    /// must not be sent without a parameter (R101, R207).
     pub(super) fn drop_changes(&mut self, is_gone: impl Fn(&str) -> bool) {
         let before = self.changed.len();
         self.changed.retain(|name| !is_gone(name));
@@ -136,15 +142,16 @@ impl DeviceState {
         }
     }
 
-    /// InformResponse has come: the ACS knows what Inform told (R92, R134).
+    /// Removes the events and changes that the ACS has confirmed with InformResponse (R92, R134).
     pub(in crate::cwmp) fn inform_delivered(&mut self) {
         if !self.events.announced().any(|event| event.code == EventCode::Heartbeat) {
-            self.changed.clear(); // R303: a heartbeat tells no changes
+            self.changed.clear(); // an Inform with HEARTBEAT carries no changed parameters (R303)
         }
         self.events.inform_confirmed();
     }
 
-    /// What the journal is to hold. Queues are encoded where they have changed only: their seconds run on.
+    /// Encodes the state for the journal. A queue is encoded anew only after a change: the remaining seconds in it would
+    /// otherwise make each encoding differ, and each record would hold the whole state.
     pub(super) fn encode(&mut self, now: Now) -> String {
         if self.scheduled_informs.is_unsaved() {
             self.scheduled_informs_json = self.scheduled_informs.to_json(now);
@@ -156,6 +163,7 @@ impl DeviceState {
         self.to_json().to_string()
     }
 
+    /// Encodes the state as the journal holds it. The names of the members are part of the file format and must stay.
     pub(super) fn to_json(&self) -> Json {
         serde_json::json!({
             "identity": self.identity,
@@ -178,7 +186,8 @@ impl DeviceState {
         })
     }
 
-    /// Reads what it can; a member that is missing or wrong is as from the factory.
+    /// Decodes the state. A member that is missing or malformed gets its initial value, so that a journal of an older
+    /// version, or a damaged one, does not keep the device from the ACS.
     pub(super) fn from_json(json: &Json, now: Now) -> DeviceState {
         let text = |name: &str| json.get(name).and_then(Json::as_str).map(str::to_owned);
         let number =

@@ -1,6 +1,6 @@
 //! AddObject (TR-069 A6 §A.3.2.6).
 
-use super::set_parameter_values::parameter_key;
+use crate::clock::Now;
 use crate::cwmp::device::{Author, Device};
 use crate::cwmp::fault::Fault;
 use crate::cwmp::soap::{Element, EnvelopeWriter};
@@ -8,13 +8,18 @@ use crate::model::change::Change;
 use crate::model::path::{MAX_LENGTH, Path};
 
 /// R213 to R219: the instance comes with the defaults of its template, and with a number that was never used before.
-pub(super) fn handle(request: Element<'_>, device: &mut Device, response: &mut EnvelopeWriter) -> Result<(), Fault> {
+pub(super) fn handle(
+    request: Element<'_>,
+    device: &mut Device,
+    now: Now,
+    response: &mut EnvelopeWriter,
+) -> Result<(), Fault> {
     let table = request.string("ObjectName", MAX_LENGTH)?;
     let key = request.string("ParameterKey", 32)?;
-    let number = device.tree.check_add(&Path::parse(&table)?)?;
+    let number = device.tree().check_add(&Path::parse(&table)?)?;
     let mut changes = vec![Change::Add(table.into_owned(), number)];
-    changes.extend(parameter_key(device, &key));
-    device.commit(changes, Author::Acs, |_| {})?;
+    changes.extend(device.parameter_key(&key));
+    device.apply(changes, Author::Acs, now)?;
     response.text("InstanceNumber", number);
     response.text("Status", 0);
     Ok(())

@@ -1,13 +1,14 @@
 //! CancelTransfer (TR-069 A6 §A.4.1.9).
 
+use crate::clock::Now;
 use crate::cwmp::device::Device;
 use crate::cwmp::fault::{Fault, FaultCode};
 use crate::cwmp::soap::{Element, EnvelopeWriter};
 
 /// R246: what can be cancelled is, and is never told of; a key that is not there is a success.
-pub(super) fn handle(request: Element<'_>, device: &mut Device, _: &mut EnvelopeWriter) -> Result<(), Fault> {
+pub(super) fn handle(request: Element<'_>, device: &mut Device, now: Now, _: &mut EnvelopeWriter) -> Result<(), Fault> {
     let key = request.string("CommandKey", 32)?;
-    match device.change_transfers(|transfers| transfers.cancel(&key))? {
+    match device.change_transfers(now, |transfers| transfers.cancel(&key))? {
         true => Ok(()),
         false => Err(Fault::new(FaultCode::CancelNotPermitted)),
     }

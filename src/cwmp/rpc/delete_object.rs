@@ -1,18 +1,23 @@
 //! DeleteObject (TR-069 A6 §A.3.2.7).
 
-use super::set_parameter_values::parameter_key;
+use crate::clock::Now;
 use crate::cwmp::device::{Author, Device};
 use crate::cwmp::fault::Fault;
 use crate::cwmp::soap::{Element, EnvelopeWriter};
 use crate::model::path::{MAX_LENGTH, Path};
 
 /// R220 to R222: the instance goes with everything in it, and what strongly refers to it is cleared (R173).
-pub(super) fn handle(request: Element<'_>, device: &mut Device, response: &mut EnvelopeWriter) -> Result<(), Fault> {
+pub(super) fn handle(
+    request: Element<'_>,
+    device: &mut Device,
+    now: Now,
+    response: &mut EnvelopeWriter,
+) -> Result<(), Fault> {
     let instance = request.string("ObjectName", MAX_LENGTH)?;
     let key = request.string("ParameterKey", 32)?;
-    let mut changes = device.tree.check_delete(&Path::parse(&instance)?)?;
-    changes.extend(parameter_key(device, &key));
-    device.commit(changes, Author::Acs, |_| {})?;
+    let mut changes = device.tree().check_delete(&Path::parse(&instance)?)?;
+    changes.extend(device.parameter_key(&key));
+    device.apply(changes, Author::Acs, now)?;
     response.text("Status", 0);
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Download (TR-069 A6 §A.3.2.8).
 
+use crate::clock::Now;
 use crate::cwmp::device::Device;
 use crate::cwmp::fault::{Fault, FaultCode};
 use crate::cwmp::soap::{Element, EnvelopeWriter};
@@ -7,13 +8,18 @@ use crate::cwmp::transfer::{Origin, Timing, TransferRequest, admit};
 use crate::model::date_time::DateTime;
 
 /// R227, R230: the transfer is queued, takes place after the session, and is told by TransferComplete.
-pub(super) fn handle(request: Element<'_>, device: &mut Device, response: &mut EnvelopeWriter) -> Result<(), Fault> {
+pub(super) fn handle(
+    request: Element<'_>,
+    device: &mut Device,
+    now: Now,
+    response: &mut EnvelopeWriter,
+) -> Result<(), Fault> {
     let order = order(request, Origin::Download)?;
-    let timing = Timing::delayed(request.unsigned_int("DelaySeconds")?, device.now());
+    let timing = Timing::delayed(request.unsigned_int("DelaySeconds")?, now);
     // Pages for the browser of a user who is not there.
     request.string("SuccessURL", 256)?;
     request.string("FailureURL", 256)?;
-    queue(order, timing, device)?;
+    queue(order, timing, device, now)?;
     write_response(response);
     Ok(())
 }
@@ -42,9 +48,9 @@ pub(super) fn order_of_either(request: Element<'_>, origin: Origin) -> Result<Tr
 }
 
 /// R233: kept before it is answered.
-pub(super) fn queue(order: TransferRequest, timing: Timing, device: &mut Device) -> Result<(), Fault> {
+pub(super) fn queue(order: TransferRequest, timing: Timing, device: &mut Device, now: Now) -> Result<(), Fault> {
     admit(&order, device)?;
-    let queued = device.change_transfers(|transfers| transfers.add(order, timing))?;
+    let queued = device.change_transfers(now, |transfers| transfers.add(order, timing))?;
     queued.map(drop).map_err(|full| Fault::because(FaultCode::ResourcesExceeded, full.to_string()))
 }
 

@@ -1,11 +1,12 @@
 //! FactoryReset (TR-069 A6 §A.4.1.6).
 
-use crate::cwmp::device::{Author, Device, Reset};
+use crate::clock::Now;
+use crate::cwmp::device::{Device, Reset};
 use crate::cwmp::fault::Fault;
 use crate::cwmp::soap::{Element, EnvelopeWriter};
 
 /// R226: done when the session is over.
-pub(super) fn handle(_: Element<'_>, device: &mut Device, _: &mut EnvelopeWriter) -> Result<(), Fault> {
-    device.commit(Vec::new(), Author::Acs, |state| state.reset = Reset::Promised)?;
+pub(super) fn handle(_: Element<'_>, device: &mut Device, now: Now, _: &mut EnvelopeWriter) -> Result<(), Fault> {
+    device.update(now, |state| state.reset = Reset::Promised)?;
     Ok(())
 }

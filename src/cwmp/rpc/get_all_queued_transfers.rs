@@ -1,12 +1,13 @@
 //! GetAllQueuedTransfers (TR-069 A6 §A.4.1.7).
 
+use crate::clock::Now;
 use crate::cwmp::device::Device;
 use crate::cwmp::fault::Fault;
 use crate::cwmp::soap::{Element, EnvelopeWriter};
 use crate::cwmp::transfer::reported_file_type;
 
 /// R243: all of them, those of the device's own with an empty key.
-pub(super) fn handle(_: Element<'_>, device: &mut Device, response: &mut EnvelopeWriter) -> Result<(), Fault> {
+pub(super) fn handle(_: Element<'_>, device: &mut Device, _: Now, response: &mut EnvelopeWriter) -> Result<(), Fault> {
     response.array("TransferList", "cwmp:AllQueuedTransferStruct", |list| {
         for transfer in device.state().transfers.iter() {
             let order = transfer.request();

@@ -1,20 +1,26 @@
 //! GetParameterNames (TR-069 A6 §A.3.2.3).
 
+use crate::clock::Now;
 use crate::cwmp::device::Device;
 use crate::cwmp::fault::{Fault, FaultCode};
 use crate::cwmp::soap::{Element, EnvelopeWriter};
 use crate::model::path::{MAX_LENGTH, Path};
 
 /// R184 to R193.
-pub(super) fn handle(request: Element<'_>, device: &mut Device, response: &mut EnvelopeWriter) -> Result<(), Fault> {
+pub(super) fn handle(
+    request: Element<'_>,
+    device: &mut Device,
+    _: Now,
+    response: &mut EnvelopeWriter,
+) -> Result<(), Fault> {
     let name = request.string("ParameterPath", MAX_LENGTH)?;
     let next_level = request.boolean("NextLevel")?;
     let path = Path::parse(&name)?;
-    if next_level && device.tree.is_parameter(&path) {
+    if next_level && device.tree().is_parameter(&path) {
         return Err(Fault::because(FaultCode::InvalidArguments, "NextLevel needs a partial path")); // R188
     }
     response.array("ParameterList", "cwmp:ParameterInfoStruct", |list| {
-        device.tree.visit_names(&path, next_level, &mut |name, writable| {
+        device.tree().visit_names(&path, next_level, &mut |name, writable| {
             list.parameter_info(name, writable);
         })
     })?;

@@ -1,5 +1,6 @@
 //! GetParameterValues (TR-069 A6 §A.3.2.2).
 
+use crate::clock::Now;
 use crate::cwmp::device::Device;
 use crate::cwmp::fault::Fault;
 use crate::cwmp::soap::{ArrayWriter, Element, EnvelopeWriter};
@@ -7,9 +8,14 @@ use crate::model::path::Path;
 use crate::model::tree::Tree;
 
 /// R177 to R183: any name that is not there refuses the whole call.
-pub(super) fn handle(request: Element<'_>, device: &mut Device, response: &mut EnvelopeWriter) -> Result<(), Fault> {
+pub(super) fn handle(
+    request: Element<'_>,
+    device: &mut Device,
+    _: Now,
+    response: &mut EnvelopeWriter,
+) -> Result<(), Fault> {
     response.array("ParameterList", "cwmp:ParameterValueStruct", |list| {
-        super::for_each_name(request, list, |name, path, list| write_values(&device.tree, name, path, list))
+        super::for_each_name(request, list, |name, path, list| write_values(device.tree(), name, path, list))
     })
 }
 

@@ -1,11 +1,12 @@
 //! GetQueuedTransfers (TR-069 A6 §A.4.1.1), deprecated.
 
+use crate::clock::Now;
 use crate::cwmp::device::Device;
 use crate::cwmp::fault::Fault;
 use crate::cwmp::soap::{Element, EnvelopeWriter};
 
 /// R243: those that the ACS has asked for.
-pub(super) fn handle(_: Element<'_>, device: &mut Device, response: &mut EnvelopeWriter) -> Result<(), Fault> {
+pub(super) fn handle(_: Element<'_>, device: &mut Device, _: Now, response: &mut EnvelopeWriter) -> Result<(), Fault> {
     response.array("TransferList", "cwmp:QueuedTransferStruct", |list| {
         for transfer in device.state().transfers.iter().filter(|t| !t.request().origin.is_autonomous()) {
             list.element(|entry| {

@@ -1,12 +1,13 @@
 //! GetRPCMethods (TR-069 A6 §A.3.1.1).
 
 use super::methods;
+use crate::clock::Now;
 use crate::cwmp::device::Device;
 use crate::cwmp::fault::Fault;
 use crate::cwmp::soap::{Element, EnvelopeWriter};
 
 /// R5: just what is answered.
-pub(super) fn handle(_: Element<'_>, device: &mut Device, response: &mut EnvelopeWriter) -> Result<(), Fault> {
-    response.array("MethodList", "xsd:string", |list| methods(&device.actions).for_each(|name| list.text(name)));
+pub(super) fn handle(_: Element<'_>, device: &mut Device, _: Now, response: &mut EnvelopeWriter) -> Result<(), Fault> {
+    response.array("MethodList", "xsd:string", |list| methods(device.actions()).for_each(|name| list.text(name)));
     Ok(())
 }

@@ -61,7 +61,7 @@ struct Parameters<'a> {
 impl Parameters<'_> {
     fn write(mut self, list: &mut ArrayWriter<'_>) {
         let default_connection = default_wan_connection(self.device);
-        self.device.tree.visit_inform(&mut |parameter| {
+        self.device.tree().visit_inform(&mut |parameter| {
             if is_of_default_connection(parameter.name, default_connection.as_deref()) {
                 self.once(parameter, list);
             }
@@ -71,7 +71,7 @@ impl Parameters<'_> {
         }
         for name in &self.device.state().changed {
             // A parameter that went with its object is not told (R207).
-            if let Ok(parameter) = self.device.tree.parameter(name) {
+            if let Ok(parameter) = self.device.tree().parameter(name) {
                 self.once(&parameter, list);
             }
         }
@@ -84,7 +84,7 @@ impl Parameters<'_> {
     fn write_asked_for(&mut self, list: &mut ArrayWriter<'_>) {
         for wanted in InformParameter::all(self.device) {
             if wanted.is_wanted_with(self.events) {
-                let tree = &self.device.tree;
+                let tree = self.device.tree();
                 tree.visit_pattern(&wanted.pattern, &mut |parameter| self.once(parameter, list));
             }
         }
@@ -111,12 +111,12 @@ struct InformParameter {
 
 impl InformParameter {
     fn all(device: &Device) -> Vec<InformParameter> {
-        let table = device.management_server_name("InformParameter.");
+        let table = device.inform_parameter_table();
         let Ok(path) = Path::parse(&table) else { return Vec::new() };
         let mut entries = Vec::new();
         // A model without the table has no entries.
-        let _ = device.tree.visit_names(&path, true, &mut |entry, _| {
-            let text = |name: &str| device.tree.get(&format!("{entry}{name}")).map(|value| value.to_string());
+        let _ = device.tree().visit_names(&path, true, &mut |entry, _| {
+            let text = |name: &str| device.tree().get(&format!("{entry}{name}")).map(|value| value.to_string());
             if let (Some("true"), Some(pattern)) = (text("Enable").as_deref(), text("ParameterName")) {
                 entries.push(InformParameter { pattern, events: text("EventList").unwrap_or_default() });
             }
@@ -137,7 +137,7 @@ fn write_parameter(parameter: &Parameter<'_>, list: &mut ArrayWriter<'_>) {
 
 /// R104: of all WAN connections of a TR-098 device, the address of the default one is told.
 fn default_wan_connection(device: &Device) -> Option<String> {
-    let path = device.tree.get(&device.default_wan_connection_name())?.to_string();
+    let path = device.tree().get(&device.default_wan_connection_name())?.to_string();
     let path = path.trim_end_matches('.');
     if path.is_empty() { None } else { Some(format!("{path}.")) }
 }

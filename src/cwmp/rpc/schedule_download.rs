@@ -1,18 +1,19 @@
 //! ScheduleDownload (TR-069 A6 §A.4.1.8).
 
 use super::download;
+use crate::clock::Now;
 use crate::cwmp::device::Device;
 use crate::cwmp::fault::{Fault, FaultCode};
 use crate::cwmp::soap::{Element, EnvelopeWriter};
 use crate::cwmp::transfer::{Origin, Timing};
 
 /// R244, R245: a download within windows of time.
-pub(super) fn handle(request: Element<'_>, device: &mut Device, _: &mut EnvelopeWriter) -> Result<(), Fault> {
+pub(super) fn handle(request: Element<'_>, device: &mut Device, now: Now, _: &mut EnvelopeWriter) -> Result<(), Fault> {
     let order = download::order(request, Origin::ScheduleDownload)?;
     let windows: Vec<_> = request.nonempty_members("TimeWindowList")?.take(3).map(window).collect::<Result<_, _>>()?;
-    let timing = Timing::windows(&windows, device.now());
+    let timing = Timing::windows(&windows, now);
     let timing = timing.map_err(|error| Fault::because(FaultCode::InvalidArguments, error.to_string()))?;
-    download::queue(order, timing, device)
+    download::queue(order, timing, device, now)
 }
 
 /// Start, end, and the attempts after the first; none where the CPE decides.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::clock::Now;
 use crate::cwmp::device::{Author, Device};
 use crate::cwmp::fault::{Fault, FaultCode};
 use crate::cwmp::soap::{Element, EnvelopeWriter};
@@ -10,14 +11,14 @@ use crate::model::change::Change;
 use crate::model::path::{MAX_LENGTH, Path};
 
 /// Applied in the order of the list, a later entry over an earlier one, and all or nothing (R195).
-pub(super) fn handle(request: Element<'_>, device: &mut Device, _: &mut EnvelopeWriter) -> Result<(), Fault> {
+pub(super) fn handle(request: Element<'_>, device: &mut Device, now: Now, _: &mut EnvelopeWriter) -> Result<(), Fault> {
     let mut decided = BTreeMap::new();
     for entry in request.nonempty_members("ParameterList")? {
         let entry = AttributesRequest::read(entry)?;
         entry.decide(device, &mut decided)?;
     }
     let changes = decided.into_iter().map(|(name, attributes)| Change::Attributes(name, attributes)).collect();
-    device.commit(changes, Author::Acs, |_| {})?;
+    device.apply(changes, Author::Acs, now)?;
     Ok(())
 }
 
@@ -51,7 +52,7 @@ impl AttributesRequest {
     fn decide(&self, device: &Device, decided: &mut BTreeMap<String, Attributes>) -> Result<(), Fault> {
         let path = Path::parse(&self.name).map_err(|error| super::named(&self.name, error))?;
         let mut denied = None;
-        let visited = device.tree.visit_values(&path, &mut |parameter| {
+        let visited = device.tree().visit_values(&path, &mut |parameter| {
             let notify = parameter.spec.active_notify;
             if notify == ActiveNotify::CanDeny && self.notification == Some(Notification::Active) {
                 denied.get_or_insert_with(|| parameter.name.to_owned());

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use crate::clock::Now;
 use crate::cwmp::device::{Author, Device};
 use crate::cwmp::fault::{Fault, FaultCode, ParameterFault};
 use crate::cwmp::rules;
@@ -11,7 +12,12 @@ use crate::model::tree::{DeclaredType, SetError};
 use crate::model::value::Type;
 
 /// All or nothing (R164): every parameter is decided on, all errors are told, then all is stored and set at once.
-pub(super) fn handle(request: Element<'_>, device: &mut Device, response: &mut EnvelopeWriter) -> Result<(), Fault> {
+pub(super) fn handle(
+    request: Element<'_>,
+    device: &mut Device,
+    now: Now,
+    response: &mut EnvelopeWriter,
+) -> Result<(), Fault> {
     let key = request.string("ParameterKey", 32)?;
     let mut names = HashSet::new();
     let mut changes = Vec::new();
@@ -32,23 +38,16 @@ pub(super) fn handle(request: Element<'_>, device: &mut Device, response: &mut E
     if !refused.is_empty() {
         return Err(Fault::of_parameters(refused)); // R165
     }
-    changes.extend(parameter_key(device, &key));
-    device.commit(changes, Author::Acs, |_| {})?;
+    changes.extend(device.parameter_key(&key));
+    device.apply(changes, Author::Acs, now)?;
     response.text("Status", 0); // R169
     Ok(())
 }
 
 fn decide(device: &Device, name: &str, given: DeclaredType, text: &str) -> Result<Change, SetError> {
-    let value = device.tree.check_set(name, given, text)?;
-    rules::check(&device.tree, name, &value)?;
+    let value = device.tree().check_set(name, given, text)?;
+    rules::check(device.tree(), name, &value)?;
     Ok(Change::Set(name.to_owned(), value))
-}
-
-/// R157: ParameterKey is set by each successful call that carries one, an empty one too.
-pub(super) fn parameter_key(device: &Device, key: &str) -> Option<Change> {
-    let name = device.management_server_name("ParameterKey");
-    device.tree.parameter(&name).ok()?;
-    Some(Change::Set(name, Type::String.parse(key).ok()?))
 }
 
 /// What comes with the value: nothing and `xsd:string` leave the choice to the parameter (R332).

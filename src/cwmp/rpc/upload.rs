@@ -1,16 +1,22 @@
 //! Upload (TR-069 A6 §A.4.1.5).
 
 use super::download;
+use crate::clock::Now;
 use crate::cwmp::device::Device;
 use crate::cwmp::fault::Fault;
 use crate::cwmp::soap::{Element, EnvelopeWriter};
 use crate::cwmp::transfer::{Origin, Timing};
 
 /// R241, R242: as a download, in the other direction.
-pub(super) fn handle(request: Element<'_>, device: &mut Device, response: &mut EnvelopeWriter) -> Result<(), Fault> {
+pub(super) fn handle(
+    request: Element<'_>,
+    device: &mut Device,
+    now: Now,
+    response: &mut EnvelopeWriter,
+) -> Result<(), Fault> {
     let order = download::order_of_either(request, Origin::Upload)?;
-    let timing = Timing::delayed(request.unsigned_int("DelaySeconds")?, device.now());
-    download::queue(order, timing, device)?;
+    let timing = Timing::delayed(request.unsigned_int("DelaySeconds")?, now);
+    download::queue(order, timing, device, now)?;
     download::write_response(response);
     Ok(())
 }

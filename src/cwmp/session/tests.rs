@@ -1,6 +1,7 @@
 //! Sessions as scenarios: what the ACS says, what the CPE posts.
 
 use super::*;
+use crate::cwmp::device::Author;
 use crate::cwmp::event::EventCode;
 use crate::cwmp::testing::*;
 
@@ -125,7 +126,8 @@ fn a_heartbeat_goes_alone_and_tells_no_changes() {
     let name = "Device.DeviceInfo.ProvisioningCode";
     let value = crate::model::value::Type::String.parse("x").expect("a text");
     let change = crate::model::change::Change::Set(name.into(), value);
-    device.commit(vec![change], Author::Other, |state| state.events.raise(EventCode::Heartbeat)).expect("stored");
+    device.apply(vec![change], Author::Other, NOW).expect("stored");
+    device.state_mut().events.raise(EventCode::Heartbeat);
     let mut scenario = Scenario::of(device, journal, version::ALL);
     let inform = scenario.posted();
     assert!(inform.contains("14 HEARTBEAT") && !inform.contains("4 VALUE CHANGE"), "{inform}"); // R303

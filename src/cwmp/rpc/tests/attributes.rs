@@ -14,13 +14,13 @@ fn the_acs_is_not_told_of_its_own_changes() {
     assert_eq!(acs.device.state().events.pending().count(), 0);
     assert!(acs.device.state().changed.is_empty());
     let change = Change::Set("Device.DeviceInfo.ProvisioningCode".into(), Type::String.parse("c").expect("text"));
-    assert_eq!(acs.device.commit(vec![change], Author::Other, |_| {}), Ok(true));
+    assert_eq!(acs.device.apply(vec![change], Author::Other, NOW), Ok(true));
     assert!(acs.device.state().changed.contains("Device.DeviceInfo.ProvisioningCode"));
 }
 
 fn set_by_other(device: &mut crate::cwmp::device::Device, name: &str, value: &str) -> bool {
     let change = Change::Set(name.into(), Type::String.parse(value).expect("text"));
-    device.commit(vec![change], Author::Other, |_| {}).expect("stored")
+    device.apply(vec![change], Author::Other, NOW).expect("stored")
 }
 
 fn pending(device: &crate::cwmp::device::Device) -> Vec<String> {
@@ -49,10 +49,10 @@ fn a_change_that_went_with_its_object_is_not_told() {
     for instance in [1, 2] {
         assert!(!set_by_other(&mut acs.device, &format!("Device.Hosts.Host.{instance}.Name"), "new")); // R198: passive
     }
-    acs.device.commit(vec![Change::Delete("Device.Hosts.Host.2.".into())], Author::Other, |_| {}).expect("stored");
+    acs.device.apply(vec![Change::Delete("Device.Hosts.Host.2.".into())], Author::Other, NOW).expect("stored");
     assert_eq!(pending(&acs.device), ["4 VALUE CHANGE"], "there is the other");
     assert_eq!(acs.device.pending_notifications().next(), None); // R134: passive, so that it waits for a session
-    acs.device.commit(vec![Change::Delete("Device.Hosts.Host.1.".into())], Author::Other, |_| {}).expect("stored");
+    acs.device.apply(vec![Change::Delete("Device.Hosts.Host.1.".into())], Author::Other, NOW).expect("stored");
     assert_eq!(pending(&acs.device), [""; 0]);
     let (restarted, _) = device(&acs.journal.records());
     assert_eq!(pending(&restarted), [""; 0]);
@@ -64,14 +64,14 @@ fn a_counter_changes_with_its_table() {
     let mut acs = Scenario::serving();
     acs.call("SetParameterAttributes", &attributes(&[(NUMBER, Some("2"), None)]));
     let add = Change::Add("Device.Hosts.Host.".into(), 2);
-    assert_eq!(acs.device.commit(vec![add], Author::Other, |_| {}), Ok(true));
+    assert_eq!(acs.device.apply(vec![add], Author::Other, NOW), Ok(true));
     assert!(acs.device.pending_notifications().next().is_some() && acs.device.state().changed.contains(NUMBER));
     acs.call("SetParameterAttributes", &attributes(&[(NUMBER, Some("0"), None)]));
     let state = acs.device.state();
     let told = state.changed.contains(NUMBER) || state.events.contains(&EventCode::ValueChange);
     assert!(!told, "R99, R101: nobody asks for it any more");
     let delete = Change::Delete("Device.Hosts.Host.2.".into());
-    assert_eq!(acs.device.commit(vec![delete], Author::Other, |_| {}), Ok(false));
+    assert_eq!(acs.device.apply(vec![delete], Author::Other, NOW), Ok(false));
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn attributes_are_set_in_order_and_read_back() {
     let interval = "<Notification>2</Notification><AccessList soap-enc:arrayType=\"xsd:string[0]\"></AccessList>";
     assert!(answer.contains(url) && answer.contains(interval), "{answer}"); // R211
     let (restarted, _) = device(&acs.journal.records());
-    let kept = restarted.tree.parameter(INTERVAL).expect("a parameter").attributes();
+    let kept = restarted.tree().parameter(INTERVAL).expect("a parameter").attributes();
     assert_eq!((kept.notification as u8, kept.subscriber), (2, false));
 }
 
@@ -101,7 +101,7 @@ fn attributes_are_refused_as_a_whole() {
     let refused = |acs: &mut Scenario, entry: (&str, Option<&str>)| {
         let arguments = attributes(&[(INTERVAL, Some("1"), None), (entry.0, entry.1, None)]);
         let answer = code(&acs.call("SetParameterAttributes", &arguments));
-        let kept = acs.device.tree.parameter(INTERVAL).expect("a parameter").attributes();
+        let kept = acs.device.tree().parameter(INTERVAL).expect("a parameter").attributes();
         assert_eq!(kept.notification as u8, 0);
         answer
     };

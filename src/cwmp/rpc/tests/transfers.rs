@@ -64,12 +64,12 @@ fn failure() -> Failure {
 
 /// Lets the device finish a transfer, well or not.
 fn finish(device: &mut Device, order: TransferRequest, failure: Option<Failure>) -> u32 {
-    let id = device.change_transfers(|t| t.add(order, Timing::delayed(0, NOW))).unwrap().unwrap();
-    assert_eq!(device.next_transfer_step(true, true), Ok(Some(TransferStep::Move(id))));
+    let id = device.change_transfers(NOW, |t| t.add(order, Timing::delayed(0, NOW))).unwrap().unwrap();
+    assert_eq!(device.next_transfer_step(true, true, NOW), Ok(Some(TransferStep::Move(id))));
     let result = failure.map_or(Ok(9), Err);
-    device.change_transfers(|transfers| transfers.move_ended(id, 1, result, NOW)).unwrap();
-    if device.next_transfer_step(true, true) == Ok(Some(TransferStep::Apply(id))) {
-        device.change_transfers(|transfers| transfers.apply_ended(id, Ok(()), NOW)).unwrap();
+    device.change_transfers(NOW, |transfers| transfers.move_ended(id, 1, result, NOW)).unwrap();
+    if device.next_transfer_step(true, true, NOW) == Ok(Some(TransferStep::Apply(id))) {
+        device.change_transfers(NOW, |transfers| transfers.apply_ended(id, Ok(()), NOW)).unwrap();
     }
     id
 }
@@ -181,7 +181,7 @@ fn the_queue_is_listed_and_cancelled() {
     acs.call("Download", &arguments(&[("CommandKey", "a&lt;"), ("DelaySeconds", "60")]));
     acs.call("Upload", &arguments(&[("CommandKey", "b"), ("FileType", "3 Vendor Configuration File 2")]));
     let local = order(Origin::LocalDownload, "", FIRMWARE);
-    acs.device.change_transfers(|transfers| transfers.add(local, Timing::delayed(0, NOW))).unwrap().unwrap();
+    acs.device.change_transfers(NOW, |transfers| transfers.add(local, Timing::delayed(0, NOW))).unwrap().unwrap();
     let list = acs.call("GetAllQueuedTransfers", "");
     let expected = "<cwmp:GetAllQueuedTransfersResponse>\
         <TransferList soap-enc:arrayType=\"cwmp:AllQueuedTransferStruct[3]\">\
@@ -203,8 +203,8 @@ fn the_queue_is_listed_and_cancelled() {
     }
     assert_eq!(acs.device.state().transfers.iter().count(), 2);
     let last = acs.device.state().transfers.iter().next().unwrap().id();
-    assert_eq!(acs.device.next_transfer_step(true, true), Ok(Some(TransferStep::Move(last))));
-    acs.device.change_transfers(|transfers| transfers.move_ended(last, 1, Err(failure()), NOW)).unwrap();
+    assert_eq!(acs.device.next_transfer_step(true, true, NOW), Ok(Some(TransferStep::Move(last))));
+    acs.device.change_transfers(NOW, |transfers| transfers.move_ended(last, 1, Err(failure()), NOW)).unwrap();
     assert_eq!(code(&acs.call("CancelTransfer", "<CommandKey>b</CommandKey>")), 9021); // it is to be told already
 }
 
@@ -348,7 +348,7 @@ fn an_autonomous_report_that_gives_way() {
         assert!(device.state().events.contains(&EventCode::AutonomousTransferComplete));
         for _ in 0..TransferQueue::CAPACITY {
             let order = order(Origin::Download, "later", CONFIG);
-            device.change_transfers(|t| t.add(order, Timing::delayed(3600, NOW))).unwrap().unwrap();
+            device.change_transfers(NOW, |t| t.add(order, Timing::delayed(3600, NOW))).unwrap().unwrap();
         }
     });
     assert_eq!(events(&acs).len(), 0);
@@ -361,7 +361,7 @@ fn downloads_that_the_device_wishes_for() {
         let mut acs = told(|device| {
             let wish =
                 DownloadRequest { file_type: "2 Web Content".into(), arguments: vec![("Model".into(), "<A>".into())] };
-            assert!(device.change_transfers(|transfers| transfers.request_download(wish)).unwrap());
+            assert!(device.change_transfers(NOW, |transfers| transfers.request_download(wish)).unwrap());
         });
         assert!(acs.posted().contains("<EventCode>9 REQUEST DOWNLOAD</EventCode>"));
         let call = acs.acs(&inform_response(""));
@@ -381,9 +381,9 @@ fn another_acs_hears_nothing_of_it() {
     let (mut device, _) = device(&[]);
     finish(&mut device, order(Origin::Download, "done", CONFIG), None);
     let timing = Timing::delayed(60, NOW);
-    device.change_transfers(|t| t.add(order(Origin::Download, "later", CONFIG), timing)).unwrap().unwrap();
+    device.change_transfers(NOW, |t| t.add(order(Origin::Download, "later", CONFIG), timing)).unwrap().unwrap();
     device.state_mut().bootstrap("http://other/".into());
-    device.save().unwrap();
+    device.save(NOW).unwrap();
     let left: Vec<_> = device.state().transfers.iter().map(|t| t.request().command_key.as_str()).collect();
     assert_eq!(left, ["later"]);
     assert!(!device.state().events.contains(&EventCode::TransferComplete));
