@@ -1,6 +1,6 @@
-//! The manual page `docs/cpe-agent.8`: its lists of commands and options are those of `--help`.
+//! The manual page `docs/cpe-agent.8`: its commands, its options and their explanations are those of `--help`.
 //!
-//! `MANUAL=write cargo test --test it documents::manual` writes the lists anew.
+//! `MANUAL=write cargo test --test it documents::manual` writes these parts anew.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -49,7 +49,41 @@ fn arguments(usage: &str) -> String {
     words.collect()
 }
 
-/// The list of commands of `--help`.
+/// The longest line of the page's source.
+const WIDTH: usize = 78;
+
+/// A paragraph as mdoc has it: each sentence begins a line.
+fn paragraph<'t>(lines: impl Iterator<Item = &'t str>) -> String {
+    let (mut text, mut column) = (String::new(), 0);
+    for word in lines.flat_map(str::split_whitespace) {
+        let breaks = text.ends_with('.') || column + word.len() >= WIDTH;
+        if column > 0 {
+            text.push(if breaks { '\n' } else { ' ' });
+            column = if breaks { 0 } else { column + 1 };
+        }
+        // A dot or an apostrophe at the begin of a line would be a macro.
+        if column == 0 && word.starts_with(['.', '\'']) {
+            text.push_str("\\&");
+        }
+        text.push_str(&word.replace('\\', "\\e"));
+        column += word.len();
+    }
+    text + "\n"
+}
+
+/// The sections of `--help` with their titles. The text before the first title has none.
+fn sections(help: &str) -> Vec<(&str, Vec<&str>)> {
+    let mut sections = vec![("", Vec::new())];
+    for line in help.lines() {
+        match line.strip_suffix(':').filter(|title| !title.starts_with(' ')) {
+            Some(title) => sections.push((title, Vec::new())),
+            None => sections.last_mut().expect("at least one").1.push(line),
+        }
+    }
+    sections
+}
+
+/// The list of commands of `--help`, and the sections between the list and the options.
 fn commands(help: &str) -> String {
     let mut list = String::from(".Bl -tag -width Ds\n");
     for line in help.lines().filter(|line| line.starts_with("  cpe-agent ")) {
@@ -61,7 +95,13 @@ fn commands(help: &str) -> String {
         // Writing to a String cannot fail.
         let _ = write!(list, ".It Cm {name}{rest}\n{}\n", sentence(meaning));
     }
-    list + ".El\n"
+    list.push_str(".El\n");
+    let sections = sections(help);
+    let explanations = sections.iter().skip_while(|(title, _)| *title != "Usage").skip(1);
+    for (_, lines) in explanations.take_while(|(title, _)| *title != "Options") {
+        let _ = write!(list, ".Pp\n{}", paragraph(lines.iter().copied()));
+    }
+    list
 }
 
 /// The key of an option in the configuration file: `--state-dir` is `stateDir`.
@@ -71,11 +111,14 @@ fn key(option: &str) -> String {
     parts.fold(first, |key, part| key + &part[..1].to_uppercase() + &part[1..])
 }
 
-/// The list of options of `--help`, each with its key and its default.
+/// The explanation and the list of options of `--help`, each with its key and its default.
 fn options(help: &str) -> String {
-    let mut list = String::from(".Bl -tag -width Ds\n");
-    for line in help.lines().filter(|line| line.starts_with("  -")) {
-        let (usage, meaning) = columns(line).expect("two columns");
+    let sections = sections(help);
+    let (_, lines) = sections.iter().find(|(title, _)| *title == "Options").expect("the options");
+    let mut list = paragraph(lines.iter().copied().take_while(|line| !line.is_empty()));
+    list.push_str(".Bl -tag -width Ds\n");
+    for line in lines.iter().skip_while(|line| !line.is_empty()) {
+        let Some((usage, meaning)) = columns(line) else { continue };
         let (meaning, default) = match meaning.split_once(" [") {
             Some((meaning, default)) => (meaning, default.strip_suffix(']')),
             None => (meaning, None),
