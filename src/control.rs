@@ -1,16 +1,17 @@
-//! The control socket: how `get` to `status` reach the running daemon.
+//! The control socket: the way of the commands `get` to `status` to the running agent.
 //!
 //! ```text
-//!   cpe-agent get …        client.rs ──request line──▶ control_thread.rs ──PendingRequest──▶ the agent's channel
-//!                                    ◀──answer line──             ◀──Responder──
+//!   cpe-agent get …        client.rs ──request line──▶ control_thread.rs ──PendingRequest──▶ inbox of the agent
+//!                                    ◀──result line──                    ◀──Responder──────
 //! ```
 //!
-//! A connection carries one request and one answer, a line of JSON each ([`message`](Request)). One thread serves all
-//! clients, none of which it waits for; what it needs of the agent it asks through [`RequestHandler`].
+//! A connection carries one request and one result, a line of JSON each (`message.rs`). One thread serves all clients and
+//! waits for none of them. It reaches the agent through [`RequestHandler`] only.
 
 mod client;
 mod control_thread;
 mod message;
+mod pending_request;
 mod server;
 mod socket;
 mod transfer_client;
@@ -23,7 +24,8 @@ use crate::output::print;
 pub use client::{ControlError, ControlErrorKind, ask};
 pub use message::{CommandResult, LocalTransfer, Request};
 pub(crate) use message::{parse_assignment, parse_request_download};
-pub use server::{ControlServer, PendingRequest, RequestHandler, Responder, SubmitError};
+pub use pending_request::{PendingRequest, RequestHandler, Responder, SubmitError};
+pub use server::ControlServer;
 
 /// Sends `request` to the agent behind the socket `path` and prints the output on stdout. A transfer is watched until it
 /// ends.

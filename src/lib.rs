@@ -44,6 +44,7 @@ mod json;
 pub mod log;
 pub mod model;
 mod output;
+mod poll_thread;
 pub mod process;
 mod readiness;
 pub mod schedule;

@@ -50,7 +50,7 @@ impl Authenticator {
     }
 
     /// The answer to what comes in. `may_go_on` says whether the connection has room for another one.
-    pub(super) fn reply(
+    pub(super) fn respond(
         &mut self,
         request: Result<RequestHead<'_>, HeadError>,
         settings: &AccessSettings,

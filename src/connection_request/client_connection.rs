@@ -1,13 +1,14 @@
 //! One connection to the HTTP listener.
 //!
 //! ```text
-//!              ┌───────────── a challenge ─────────────┐
+//!              ┌────────── after a challenge ──────────┐
 //!              ▼                                       │
-//!   ───▶ Reading ──▶ Held ──▶ Writing ────────────────┴──▶ Lingering ──▶ Closed
-//!                    guesses           the final answer     until the client has it
+//!   ───▶ Reading ──▶ Delayed ──▶ Writing ─────────────┴──▶ Lingering ──▶ Closed
+//!                    after a guess       after any other     until the client
+//!                                        response            has received it
 //! ```
 //!
-//! Every phase has a deadline, and the whole has one.
+//! Each phase has a deadline, and the connection as a whole has one, so that no client holds a place in the table.
 
 use std::io::{ErrorKind, Read, Write};
 use std::mem;
@@ -21,35 +22,36 @@ use super::authenticator::HttpResponse;
 use super::http_request::{HeadError, MAX_HEAD, ParsedRequest, RequestHead};
 use super::limits::{ClientNetwork, Limits};
 
-/// Requests on one connection: without credentials, with them, and once more where the nonce was stale.
+/// The most requests on one connection: without credentials, with them, and once more after a stale nonce.
 const MAX_REQUESTS: u8 = 4;
-/// How long a client is given to take the final answer and close. Closed at once, with something of its body unread, the
-/// answer would be lost on its way.
+/// The time that a client has to receive the final response and to close. A close at once, with a part of the request's
+/// body unread, would send a reset that can overtake the response.
 const LINGER_TIME: Duration = Duration::from_secs(1);
-/// How much of what it still says is passed over meanwhile, in bytes.
+/// The most bytes of further input that are discarded meanwhile.
 const LINGER_SIZE: usize = 64 << 10;
 
-/// A client that is connected.
+/// The connection of a client.
 pub(super) struct ClientConnection {
     stream: TcpStream,
     address: SocketAddr,
     opened: Duration,
-    /// When the phase began.
+    /// The instant at which the phase began.
     since: Duration,
     phase: ConnectionPhase,
-    /// The request so far; never more than [`MAX_HEAD`].
+    /// The part of the request that has arrived, at most [`MAX_HEAD`] bytes.
     input: Vec<u8>,
-    /// Bytes of a body to pass over before the next request.
+    /// The bytes of a body that are still to be discarded before the next request.
     body: usize,
     requests: u8,
 }
 
-/// Answers a request; told whether another one may follow on the connection.
-pub(super) type Ask<'a> = dyn FnMut(Result<RequestHead<'_>, HeadError>, bool) -> HttpResponse + 'a;
+/// The function that returns the response to a request. Its second argument is true if the connection has room for
+/// another request.
+pub(super) type Respond<'a> = dyn FnMut(Result<RequestHead<'_>, HeadError>, bool) -> HttpResponse + 'a;
 
 enum ConnectionPhase {
     Reading,
-    Held { reply: HttpResponse },
+    Delayed { response: HttpResponse },
     Writing { bytes: Vec<u8>, sent: usize, persistent: bool },
     Lingering { left: usize },
     Closed,
@@ -61,10 +63,12 @@ impl ClientConnection {
         ClientConnection { stream, address, opened: now, since: now, phase, input, body: 0, requests: 0 }
     }
 
-    pub(super) fn source(&self) -> ClientNetwork {
+    /// Returns the network of the client, to which its limits belong.
+    pub(super) fn network(&self) -> ClientNetwork {
         ClientNetwork::of(self.address.ip())
     }
 
+    /// Returns the address of the client for the log.
     pub(super) fn address(&self) -> SocketAddr {
         SocketAddr::new(self.address.ip().to_canonical(), self.address.port())
     }
@@ -77,47 +81,52 @@ impl ClientConnection {
         matches!(self.phase, ConnectionPhase::Closed)
     }
 
-    /// Whether nothing is owed to the client any more.
+    /// Returns true if the client has had its final response.
     pub(super) fn is_served(&self) -> bool {
         matches!(self.phase, ConnectionPhase::Closed | ConnectionPhase::Lingering { .. })
     }
 
+    /// Returns the readiness to wait for.
     pub(super) fn interest(&self) -> PollFlags {
         match self.phase {
             ConnectionPhase::Reading | ConnectionPhase::Lingering { .. } => PollFlags::IN,
             ConnectionPhase::Writing { .. } => PollFlags::OUT,
-            ConnectionPhase::Held { .. } | ConnectionPhase::Closed => PollFlags::empty(), // but that all is over is told unasked
+            // A hang-up is reported even with empty flags.
+            ConnectionPhase::Delayed { .. } | ConnectionPhase::Closed => PollFlags::empty(),
         }
     }
 
+    /// Returns the instant at which [`expire`](Self::expire) is to be called.
     pub(super) fn deadline(&self, limits: &Limits) -> Duration {
         let end = self.opened.saturating_add(limits.connection_time);
         match &self.phase {
             ConnectionPhase::Reading => self.since.saturating_add(limits.head_time).min(end),
-            ConnectionPhase::Held { reply } => self.since.saturating_add(reply.delay),
+            ConnectionPhase::Delayed { response } => self.since.saturating_add(response.delay),
             ConnectionPhase::Writing { .. } => end,
             ConnectionPhase::Lingering { .. } => self.since.saturating_add(LINGER_TIME),
             ConnectionPhase::Closed => Duration::ZERO,
         }
     }
 
-    /// Who goes first when there is no room: first who has been served, then who has asked nothing so far, and last who
-    /// is about to answer a challenge; the oldest among equals.
+    /// Returns the rank among the connections that may be closed for want of room; the least is closed first.
+    ///
+    /// A served client loses nothing. A client that is about to answer a challenge comes last, because the ACS is one of
+    /// them. Among equals the oldest is closed.
     pub(super) fn precedence(&self) -> (u8, Duration) {
         let rank = match self.phase {
             ConnectionPhase::Closed | ConnectionPhase::Lingering { .. } => 0,
-            ConnectionPhase::Held { .. } => 1,
+            ConnectionPhase::Delayed { .. } => 1,
             ConnectionPhase::Reading if self.requests == 0 => 2,
             ConnectionPhase::Reading | ConnectionPhase::Writing { .. } => 3,
         };
         (rank, self.opened)
     }
 
-    /// The deadline has come; whether that was too early for the client.
+    /// Ends the phase at its deadline. Returns true if the client had not sent its request by then.
     pub(super) fn expire(&mut self, now: Duration) -> bool {
         match mem::replace(&mut self.phase, ConnectionPhase::Closed) {
-            ConnectionPhase::Held { reply } => {
-                self.begin_to_write(reply, now);
+            ConnectionPhase::Delayed { response } => {
+                self.begin_to_write(response, now);
                 self.write(now);
                 false
             }
@@ -126,32 +135,33 @@ impl ClientConnection {
         }
     }
 
-    /// Goes on, something having happened; `ask` is given each request.
-    pub(super) fn step(&mut self, ask: &mut Ask<'_>, now: Duration) {
+    /// Serves a connection that is ready; `respond` is called for each request.
+    pub(super) fn step(&mut self, respond: &mut Respond<'_>, now: Duration) {
         match self.phase {
-            ConnectionPhase::Reading => self.read(ask, now),
+            ConnectionPhase::Reading => self.read(respond, now),
             ConnectionPhase::Writing { .. } => {
                 self.write(now);
-                // The next request may be there already, and nothing else would tell.
-                self.take_requests(ask, now);
+                // The next request may stand in the buffer already, and poll(2) would not report it again.
+                self.take_requests(respond, now);
             }
             ConnectionPhase::Lingering { .. } => self.drain(),
-            ConnectionPhase::Held { .. } | ConnectionPhase::Closed => self.phase = ConnectionPhase::Closed, // the client is gone
+            // Only a hang-up is reported in these phases, so the client has left.
+            ConnectionPhase::Delayed { .. } | ConnectionPhase::Closed => self.phase = ConnectionPhase::Closed,
         }
     }
 
-    /// Reads once, so that nobody who says much keeps the others waiting.
-    fn read(&mut self, ask: &mut Ask<'_>, now: Duration) {
+    /// Reads once and not until the input is used up, so that a client that sends much does not delay the others.
+    fn read(&mut self, respond: &mut Respond<'_>, now: Duration) {
         let mut chunk = [0; MAX_HEAD];
-        // There is room: a full buffer has been answered.
+        // There is room for at least one byte: a full buffer was answered and emptied.
         let room = MAX_HEAD - self.input.len();
         match self.stream.read(&mut chunk[..room]) {
             Ok(length @ 1..) => {
                 let begins = self.input.is_empty();
                 self.take(&chunk[..length]);
-                // Byte by byte, a head is not parsed anew for each.
+                // A head that arrives byte by byte is not parsed anew for each: only a line end can complete it.
                 if begins || chunk[..length].contains(&b'\n') || self.input.len() == MAX_HEAD {
-                    self.take_requests(ask, now);
+                    self.take_requests(respond, now);
                 }
             }
             Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => {}
@@ -159,45 +169,48 @@ impl ClientConnection {
         }
     }
 
+    /// Appends input to the buffer, without the bytes of a body (R261).
     fn take(&mut self, bytes: &[u8]) {
-        let passed_over = self.body.min(bytes.len());
-        self.body -= passed_over;
-        self.input.extend_from_slice(&bytes[passed_over..]);
+        let discarded = self.body.min(bytes.len());
+        self.body -= discarded;
+        self.input.extend_from_slice(&bytes[discarded..]);
     }
 
-    /// Has every whole request answered that stands in the buffer.
-    fn take_requests(&mut self, ask: &mut Ask<'_>, now: Duration) {
+    /// Responds to each complete request in the buffer.
+    fn take_requests(&mut self, respond: &mut Respond<'_>, now: Duration) {
         while matches!(self.phase, ConnectionPhase::Reading) && !self.input.is_empty() {
             let input = mem::take(&mut self.input);
-            let reply = match RequestHead::parse(&input) {
+            let response = match RequestHead::parse(&input) {
                 ParsedRequest::Incomplete if input.len() < MAX_HEAD => {
                     self.input = input;
                     return;
                 }
-                ParsedRequest::Incomplete => ask(Err(HeadError::TooLong), false),
-                ParsedRequest::Malformed => ask(Err(HeadError::Malformed), false),
+                ParsedRequest::Incomplete => respond(Err(HeadError::TooLong), false),
+                ParsedRequest::Malformed => respond(Err(HeadError::Malformed), false),
                 ParsedRequest::Complete(head, length) => {
                     self.requests += 1;
                     self.body = head.body.unwrap_or(0);
+                    // The rest is the body, or a further request that was sent without waiting for the response.
                     self.take(&input[length..]);
-                    ask(Ok(head), self.requests < MAX_REQUESTS)
+                    respond(Ok(head), self.requests < MAX_REQUESTS)
                 }
             };
             self.since = now;
-            if reply.delay.is_zero() {
-                self.begin_to_write(reply, now);
+            if response.delay.is_zero() {
+                self.begin_to_write(response, now);
                 self.write(now);
             } else {
-                self.phase = ConnectionPhase::Held { reply };
+                self.phase = ConnectionPhase::Delayed { response };
             }
         }
     }
 
-    fn begin_to_write(&mut self, reply: HttpResponse, now: Duration) {
+    fn begin_to_write(&mut self, response: HttpResponse, now: Duration) {
         self.since = now;
-        self.phase = ConnectionPhase::Writing { bytes: reply.bytes, sent: 0, persistent: reply.persistent };
+        self.phase = ConnectionPhase::Writing { bytes: response.bytes, sent: 0, persistent: response.persistent };
     }
 
+    /// Writes as much as the socket takes, and enters the next phase after the last byte.
     fn write(&mut self, now: Duration) {
         let ConnectionPhase::Writing { bytes, sent, persistent } = &mut self.phase else { return };
         while *sent < bytes.len() {
@@ -211,6 +224,7 @@ impl ClientConnection {
                 }
             }
         }
+        // The write side is shut down at once, so that the client sees the end of the response without waiting.
         self.phase = if *persistent {
             ConnectionPhase::Reading
         } else if self.stream.shutdown(Shutdown::Write).is_ok() {
@@ -221,6 +235,7 @@ impl ClientConnection {
         self.since = now;
     }
 
+    /// Discards further input until the client closes. The limit stops a client that sends without end.
     fn drain(&mut self) {
         let mut chunk = [0; MAX_HEAD];
         while let ConnectionPhase::Lingering { left } = &mut self.phase {

@@ -1,4 +1,4 @@
-//! The address of this device on the way to a server, and when it may have changed (R284).
+//! The address of this device on the route to a server, and the events after which it may be another one (R284).
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -10,54 +10,59 @@ use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType};
 /// RTMGRP_IPV4_IFADDR, RTMGRP_IPV4_ROUTE, RTMGRP_IPV6_IFADDR and RTMGRP_IPV6_ROUTE of `linux/rtnetlink.h`.
 const ADDRESSES_AND_ROUTES: u32 = 0x10 | 0x40 | 0x100 | 0x400;
 
-/// A socket that becomes readable when an address or a route of this device changes.
+/// Opens a netlink socket that becomes readable when an address or a route of this device changes.
 pub(super) fn watch() -> io::Result<OwnedFd> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?; // protocol 0: NETLINK_ROUTE
+    // No protocol means protocol 0, which is NETLINK_ROUTE.
+    let socket = rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?;
     rustix::net::bind(&socket, &SocketAddrNetlink::new(0, ADDRESSES_AND_ROUTES))?;
     Ok(socket)
 }
 
-/// Reads off what [`watch`] tells; what exactly has changed is found out by looking.
+/// Reads and discards the messages of a socket from [`watch`], which would stay readable otherwise.
 pub(super) fn drain(watch: &OwnedFd) {
+    // A message longer than the buffer is cut off, which does no harm to a message that is discarded.
     let mut buffer = [0; 256];
     loop {
         match rustix::net::recv(watch, &mut buffer, RecvFlags::empty()) {
+            // NOBUFS reports that messages were lost. The caller looks the address up in any case.
             Ok(_) | Err(rustix::io::Errno::INTR | rustix::io::Errno::NOBUFS) => {}
             Err(_) => return,
         }
     }
 }
 
-/// Where a socket bound to `bound` is reached from `destination`; with an unspecified address where there is no way.
-/// Nothing is sent.
-pub(super) fn towards(bound: SocketAddr, destination: SocketAddr) -> SocketAddr {
+/// Returns the address at which `destination` reaches a socket that is bound to `bound`. The address is unspecified if
+/// there is no route. Sends nothing.
+pub(super) fn reachable_addr(bound: SocketAddr, destination: SocketAddr) -> SocketAddr {
     if !bound.ip().is_unspecified() {
         return bound;
     }
     SocketAddr::new(local_addr_towards(destination).unwrap_or(bound.ip()), bound.port())
 }
 
-/// Our address on the way to `destination`; none where there is no way. Nothing is sent.
+/// Returns the address of this device on the route to `destination`; `None` if there is no route. Sends nothing.
 pub(crate) fn local_addr_towards(destination: SocketAddr) -> Option<IpAddr> {
     let any: IpAddr = if destination.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let socket = UdpSocket::bind((any, 0)).ok()?;
+    // To connect a UDP socket only asks the routing table, without a datagram.
     socket.connect(destination).ok()?;
     Some(socket.local_addr().ok()?.ip())
 }
 
-/// A destination behind the default route, where nobody in particular is known: documentation addresses, which belong
-/// to nobody (RFC 5737, RFC 3849).
+/// Returns a destination behind the default route, for the time before a server is known: an address for documentation,
+/// which belongs to no host (RFC 5737, RFC 3849).
 pub(super) fn placeholder_addr(bound: SocketAddr) -> SocketAddr {
-    let nobody: IpAddr = match bound {
+    let address: IpAddr = match bound {
         SocketAddr::V4(_) => Ipv4Addr::new(192, 0, 2, 1).into(),
         SocketAddr::V6(_) => Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into(),
     };
-    SocketAddr::new(nobody, 9)
+    SocketAddr::new(address, 9)
 }
 
-/// Whether a socket bound to `bound` can send there at all.
+/// Returns true if a socket that is bound to `bound` can send to the address family of `destination`.
 pub(super) fn same_family(bound: SocketAddr, destination: SocketAddr) -> bool {
+    // A socket at `[::]` also serves IPv4, as IPv4-mapped IPv6.
     let is_dual = bound.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
     is_dual || bound.ip().to_canonical().is_ipv4() == destination.ip().to_canonical().is_ipv4()
 }
@@ -73,11 +78,11 @@ mod tests {
     #[test]
     fn the_way_decides_which_address_is_ours() {
         let to_loopback = address("127.0.0.9:3478");
-        assert_eq!(towards(address("0.0.0.0:7547"), to_loopback), address("127.0.0.1:7547"));
-        assert_eq!(towards(address("[::]:7547"), to_loopback), address("127.0.0.1:7547"));
-        assert_eq!(towards(address("127.0.0.3:7547"), to_loopback), address("127.0.0.3:7547"));
-        // There is no way to broadcast without asking for it.
-        assert_eq!(towards(address("0.0.0.0:7547"), address("255.255.255.255:1")), address("0.0.0.0:7547"));
+        assert_eq!(reachable_addr(address("0.0.0.0:7547"), to_loopback), address("127.0.0.1:7547"));
+        assert_eq!(reachable_addr(address("[::]:7547"), to_loopback), address("127.0.0.1:7547"));
+        assert_eq!(reachable_addr(address("127.0.0.3:7547"), to_loopback), address("127.0.0.3:7547"));
+        // The kernel has no route to the broadcast address for a socket without SO_BROADCAST.
+        assert_eq!(reachable_addr(address("0.0.0.0:7547"), address("255.255.255.255:1")), address("0.0.0.0:7547"));
     }
 
     #[test]

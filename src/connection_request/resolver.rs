@@ -1,11 +1,9 @@
 //! Names of STUN servers, resolved by a thread of its own: a resolver may take half a minute to give up.
 
-use std::io::Write;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::os::unix::net::UnixStream;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
+use crate::poll_thread::Waker;
 use crate::stun::StunServerName;
 use crate::thread;
 
@@ -16,14 +14,14 @@ const STACK: usize = 256 << 10;
 pub(super) struct Resolver {
     sender: Sender<(StunServerName, Vec<SocketAddr>)>,
     answers: Receiver<(StunServerName, Vec<SocketAddr>)>,
-    /// Written to when there is an answer.
-    waker: Arc<UnixStream>,
+    /// Wakes the listener when there is an answer.
+    waker: Waker,
     busy: bool,
     next: Option<StunServerName>,
 }
 
 impl Resolver {
-    pub(super) fn new(waker: Arc<UnixStream>) -> Resolver {
+    pub(super) fn new(waker: Waker) -> Resolver {
         let (sender, answers) = channel();
         Resolver { sender, answers, waker, busy: false, next: None }
     }
@@ -34,12 +32,12 @@ impl Resolver {
             self.next = Some(server); // what was to be next is not of interest any more
             return;
         }
-        let (sender, waker, asked) = (self.sender.clone(), Arc::clone(&self.waker), server.clone());
+        let (sender, waker, asked) = (self.sender.clone(), self.waker.clone(), server.clone());
         let resolve = move || {
             let addresses = addresses(&asked);
             // The listener may be gone.
             let _ = sender.send((asked, addresses));
-            let _ = (&*waker).write(&[0]);
+            waker.wake();
         };
         self.busy = true;
         if let Err(error) = thread::spawn("resolver", STACK, Box::new(resolve)) {
@@ -90,9 +88,10 @@ mod tests {
 
     #[test]
     fn answers_come_one_after_the_other_and_wake_the_listener() {
-        let (waker, mut woken) = UnixStream::pair().unwrap();
+        let (waker, mut woken) = Waker::pair().unwrap();
+        woken.set_nonblocking(false).unwrap();
         woken.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        let mut resolver = Resolver::new(Arc::new(waker));
+        let mut resolver = Resolver::new(waker);
         let server = |host: &str| StunServerName { host: host.into(), port: 3478 };
         for host in ["192.0.2.1", "192.0.2.2", "[2001:db8::1]"] {
             resolver.ask(server(host));

@@ -1,21 +1,18 @@
-//! The UDP port: connection requests come in here, and STUN keeps the way to it open (R272, R288, R289).
+//! The UDP listener: receives connection requests and STUN responses on one port (R272, R288, R289).
 //!
 //! ```text
 //!                 ┌ letter ─▶ UdpRequest ─▶ ReplayWindow ─▶ UdpEvent::Requested
 //!   datagram ─────┤
-//!                 └ 0 or 1 ─▶ Binding ──┬▶ datagrams from this port and a secondary one
+//!                 └ 0 or 1 ─▶ Binding ──┬▶ datagrams from this port and from a secondary one
 //!   time, local address, names ─────────┘▶ UdpEvent::Published
 //! ```
 //!
-//! To a connection request nothing is ever answered (R293).
+//! The listener never answers a connection request (R293), so that a forged sender address brings no packets to another host.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rand::RngCore;
@@ -27,162 +24,145 @@ use super::resolver::Resolver;
 use super::udp_request::{ReplayWindow, UdpRequest};
 use super::{AccessSettings, ListenerState, local_address};
 use crate::clock::Clock;
-use crate::readiness::{self, PollFlags};
+use crate::poll_thread::{EventRegistry, PollHandler, PollThread};
+use crate::readiness::PollFlags;
 use crate::stun::{Action, Binding, Port, PublishedBinding, StunSettings, StunStatus};
-use crate::thread;
 
-/// Room for a datagram, its header fields and a STUN message; only pages that are touched cost memory.
-const STACK: usize = 128 << 10;
-/// The longest datagram that is looked at, in bytes; a longer one is garbage.
+/// The longest accepted datagram in bytes; a longer one counts as garbage.
 const MAX_DATAGRAM: usize = 2 << 10;
-/// Datagrams taken from a socket before the time is looked at again.
-const TAKEN_AT_ONCE: usize = 32;
-/// How often the local address is looked up where nothing tells that it has changed.
-const LOOK: Duration = Duration::from_secs(30);
+/// The number of datagrams that are received from a socket before the STUN deadlines are checked again.
+const RECEIVED_AT_ONCE: usize = 32;
+/// The interval at which the local address is determined again. Without netlink no event reports its change.
+const LOOKUP_INTERVAL: Duration = Duration::from_secs(30);
 
-/// What the agent is told, from the listener's thread.
+/// A message from the listener to the agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UdpEvent {
-    /// A connection request was accepted (R295). What is handed over here, and handed in at the next start, keeps
-    /// copies of it out for good.
+    /// A connection request was accepted (R295). The agent must store the window and pass it in at the next start, so
+    /// that a copy of the request stays rejected (R292).
     Requested(ReplayWindow),
-    /// UDPConnectionRequestAddress and NATDetected have these values from now on (R285).
+    /// UDPConnectionRequestAddress and NATDetected have new values (R285).
     Published(PublishedBinding),
-    /// The address of this device on the way to the ACS may be another one than before: this one (R266).
+    /// The address of this device on the route to the ACS, after a possible change (R266).
     Address(IpAddr),
 }
 
-/// What the STUN binding is to do.
+/// The configuration of the UDP listener.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UdpConfig {
-    /// The parameters.
+    /// The STUN parameters of the data model.
     pub stun: StunSettings,
-    /// An address of the ACS. Until a STUN server is known, the local address is the one on the way there.
+    /// An address of the ACS. Until the address of a STUN server is known, the route to the ACS decides about the local
+    /// address.
     pub acs: Option<SocketAddr>,
 }
 
-/// The running listener; its port is closed when it is dropped.
+/// The running UDP listener. Dropping it closes the port.
 pub struct UdpListener {
     address: SocketAddr,
     shared: Arc<UdpShared>,
-    waker: Arc<UnixStream>,
-    thread: Option<JoinHandle<()>>,
+    thread: PollThread,
 }
 
-/// What both sides of the thread touch.
+/// The state shared between the handle of the listener and its thread.
 #[derive(Debug, Default)]
 struct UdpShared {
-    stop: AtomicBool,
-    /// A new course, until the thread takes it.
-    course: Mutex<Option<UdpConfig>>,
+    /// A new configuration, until the thread takes it.
+    config: Mutex<Option<UdpConfig>>,
     status: Mutex<Option<StunStatus>>,
 }
 
 impl UdpListener {
-    /// Listens at `address`. `report` is called from a thread of its own and must not wait; but what is known without
-    /// asking anybody, such as the local address, is reported before this comes back.
+    /// Listens at `address` and accepts requests at the given rate. `replay` is the window of the last run.
+    ///
+    /// `on_event` is called from the listener's thread and must not block. Events that need no network, such as the local
+    /// address, are reported before this function returns.
+    ///
+    /// # Errors
+    /// The refusal of the kernel to bind the address or to start the thread.
     pub fn start(
         address: SocketAddr,
-        accepted: Rate,
+        rate: Rate,
         state: Arc<ListenerState>,
         replay: ReplayWindow,
-        course: UdpConfig,
+        config: UdpConfig,
         on_event: impl Fn(UdpEvent) + Send + 'static,
     ) -> io::Result<UdpListener> {
         let primary = UdpSocket::bind(address)?;
         primary.set_nonblocking(true)?;
         let address = primary.local_addr()?;
-        let (waker, woken) = UnixStream::pair()?;
-        waker.set_nonblocking(true)?;
-        woken.set_nonblocking(true)?;
-        let waker = Arc::new(waker);
-        let shared = Arc::new(UdpShared { course: Mutex::new(Some(course)), ..UdpShared::default() });
-        let watch = local_address::watch();
-        if let Err(error) = &watch {
-            log::debug!("changes of addresses are looked for every {LOOK:?} only: {error}");
+        let shared = Arc::new(UdpShared { config: Mutex::new(Some(config)), ..UdpShared::default() });
+        let address_watch = local_address::watch();
+        if let Err(error) = &address_watch {
+            log::debug!("changes of the local address are found only every {LOOKUP_INTERVAL:?}: {error}");
         }
-        let mut service = UdpThread {
-            primary,
-            secondary: None,
-            address,
-            woken,
-            watch: watch.ok(),
-            clock: Clock::new(),
-            shared: Arc::clone(&shared),
-            credentials: state.settings(),
-            state,
-            replay,
-            accepted: TokenBucket::default(),
-            rate: accepted,
-            on_event,
-            binding: Binding::new(),
-            resolver: Resolver::new(Arc::clone(&waker)),
-            acs: None,
-            towards_acs: None,
-            way: local_address::placeholder_addr(address),
-            look_at: Duration::ZERO,
-        };
-        service.step();
-        let thread = thread::spawn("udp", STACK, Box::new(move || service.run()))?;
-        Ok(UdpListener { address, shared, waker, thread: Some(thread) })
+        let thread = PollThread::start("udp", |waker| {
+            let mut thread = UdpThread {
+                primary,
+                secondary: None,
+                address,
+                address_watch: address_watch.ok(),
+                shared: Arc::clone(&shared),
+                credentials: state.settings(),
+                state,
+                replay,
+                accepted: TokenBucket::default(),
+                rate,
+                on_event,
+                binding: Binding::new(),
+                resolver: Resolver::new(waker.clone()),
+                acs: None,
+                towards_acs: None,
+                destination: local_address::placeholder_addr(address),
+                lookup_at: Duration::ZERO,
+            };
+            // The first turn runs on the calling thread: the agent needs the local address for its first Inform (R285).
+            thread.on_turn(Clock::new().now().monotonic);
+            thread
+        })?;
+        Ok(UdpListener { address, shared, thread })
     }
 
-    /// Where it listens.
+    /// Returns the address of the listener, with the port that the kernel chose for port 0.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
     }
 
-    /// Changes the course of the STUN binding.
-    pub fn set_config(&self, course: UdpConfig) {
-        *self.shared.course.lock().unwrap_or_else(PoisonError::into_inner) = Some(course);
-        self.wake();
+    /// Replaces the configuration and determines the local address again.
+    pub fn set_config(&self, config: UdpConfig) {
+        *self.shared.config.lock().unwrap_or_else(PoisonError::into_inner) = Some(config);
+        self.thread.wake();
     }
 
-    /// A view of the STUN binding.
+    /// Returns a handle for the state of the STUN binding.
     pub fn stun(&self) -> StunView {
         StunView(Arc::clone(&self.shared))
     }
-
-    fn wake(&self) {
-        // Where the byte finds no room, enough of them are there already.
-        let _ = (&*self.waker).write(&[0]);
-    }
 }
 
-/// How the STUN binding is doing, for as long as somebody wants to know.
+/// A handle for the state of the STUN binding, which may outlive the listener.
 #[derive(Clone, Debug)]
 pub struct StunView(Arc<UdpShared>);
 
 impl StunView {
-    /// How it is doing now; none before the thread has begun.
+    /// Returns the state of the binding at this moment; `None` before the first turn of the listener.
     pub fn status(&self) -> Option<StunStatus> {
         self.0.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-impl Drop for UdpListener {
-    fn drop(&mut self) {
-        self.shared.stop.store(true, Ordering::Release);
-        self.wake();
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-/// What the thread owns.
+/// The state of the listener's thread.
 struct UdpThread<R> {
     primary: UdpSocket,
-    /// For probes (R283); opened with the first.
+    /// The socket for the search of the keep-alive period (R283); opened with its first datagram.
     secondary: Option<UdpSocket>,
     address: SocketAddr,
-    woken: UnixStream,
-    watch: Option<OwnedFd>,
-    clock: Clock,
+    /// A netlink socket that becomes readable when an address or a route changes, if the kernel has one.
+    address_watch: Option<OwnedFd>,
     shared: Arc<UdpShared>,
     state: Arc<ListenerState>,
     replay: ReplayWindow,
-    /// With which the last request was accepted.
+    /// The credentials at the time of the last request.
     credentials: Arc<AccessSettings>,
     accepted: TokenBucket,
     rate: Rate,
@@ -190,67 +170,92 @@ struct UdpThread<R> {
     binding: Binding,
     resolver: Resolver,
     acs: Option<SocketAddr>,
-    /// Our address on the way to it.
+    /// The address of this device on the route to the ACS, as it was last reported.
     towards_acs: Option<IpAddr>,
-    /// The destination that the local address is looked up for.
-    way: SocketAddr,
-    /// When to look it up again.
-    look_at: Duration,
+    /// The destination whose route decides about the local address of the binding.
+    destination: SocketAddr,
+    /// The instant at which the local address is determined again.
+    lookup_at: Duration,
 }
 
-impl<R: Fn(UdpEvent)> UdpThread<R> {
-    fn run(mut self) {
-        while !self.shared.stop.load(Ordering::Acquire) {
-            let now = self.step();
-            self.wait(now);
-            let now = self.clock.now().monotonic;
-            self.receive(Port::Primary, now);
-            self.receive(Port::Secondary, now);
-        }
-    }
+/// A descriptor that is ready.
+enum UdpReady {
+    Port(Port),
+    /// An address or a route of the device has changed.
+    AddressWatch,
+}
 
-    /// Does what is to be done by now, and gives when that is.
-    fn step(&mut self) -> Duration {
-        let now = self.clock.now().monotonic;
+impl<R: Fn(UdpEvent) + Send + 'static> PollHandler for UdpThread<R> {
+    type Event = UdpReady;
+
+    fn on_turn(&mut self, now: Duration) {
         self.apply_updates(now);
         self.run_binding(now);
         self.update_local_address(now);
-        self.show();
-        now
+        self.publish_status();
     }
 
-    /// A new course, and names that have been resolved.
+    fn deadline(&self) -> Option<Duration> {
+        Some(self.binding.deadline().map_or(self.lookup_at, |deadline| deadline.min(self.lookup_at)))
+    }
+
+    fn register<'fd>(&'fd self, registry: &mut EventRegistry<'fd, UdpReady>) {
+        if let Some(watch) = &self.address_watch {
+            registry.register(watch.as_fd(), PollFlags::IN, UdpReady::AddressWatch);
+        }
+        registry.register(self.primary.as_fd(), PollFlags::IN, UdpReady::Port(Port::Primary));
+        if let Some(secondary) = &self.secondary {
+            registry.register(secondary.as_fd(), PollFlags::IN, UdpReady::Port(Port::Secondary));
+        }
+    }
+
+    fn on_event(&mut self, event: UdpReady, _flags: PollFlags, now: Duration) {
+        match event {
+            UdpReady::Port(port) => self.receive(port, now),
+            UdpReady::AddressWatch => {
+                self.address_watch.iter().for_each(local_address::drain);
+                // The message says what has changed, but only the routing table says what that means for our route.
+                self.lookup_at = now;
+            }
+        }
+    }
+}
+
+impl<R: Fn(UdpEvent)> UdpThread<R> {
+    /// Takes a new configuration and the addresses of resolved names.
     fn apply_updates(&mut self, now: Duration) {
-        let course = self.shared.course.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(course) = course {
-            self.acs = course.acs;
-            self.look_at = now;
-            self.binding.configure(course.stun, now);
+        let config = self.shared.config.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(config) = config {
+            self.acs = config.acs;
+            self.lookup_at = now;
+            self.binding.configure(config.stun, now);
         }
         while let Some((server, addresses)) = self.resolver.answer() {
             let usable = |address: &SocketAddr| local_address::same_family(self.address, *address);
             let addresses: Vec<SocketAddr> = addresses.into_iter().filter(usable).collect();
             self.binding.on_resolved(&server, &addresses);
-            // The way there may be another one.
+            // Another server may be reached by another route, which begins at another local address.
             if let Some(first) = addresses.first() {
-                self.way = *first;
-                self.look_at = now;
+                self.destination = *first;
+                self.lookup_at = now;
             }
         }
     }
 
-    /// Does what the binding decides.
+    /// Executes the actions of the STUN binding.
     fn run_binding(&mut self, now: Duration) {
         while let Some(action) = self.binding.poll(now, &mut fill) {
             match action {
                 Action::Send { port, to, bytes } => {
+                    // A datagram that cannot be sent is lost like any other: the binding sends it again (R281).
                     if let Err(error) = self.send(port, to, &bytes) {
                         log::debug!("STUN to {to}: {error}");
                     }
                 }
                 Action::Resolve(server) => self.resolver.ask(server),
                 Action::Changed(published) => {
-                    self.show(); // who is told may look
+                    // The status comes first, so that the agent finds the new state when it handles the event.
+                    self.publish_status();
                     (self.on_event)(UdpEvent::Published(published));
                 }
             }
@@ -270,74 +275,59 @@ impl<R: Fn(UdpEvent)> UdpThread<R> {
         socket.send_to(bytes, to_socket_family(self.address, to))
     }
 
-    /// R284.
+    /// Determines the local address on the routes to the STUN server and to the ACS, and reports a change (R266, R284).
     fn update_local_address(&mut self, now: Duration) {
         let known =
             self.binding.status().server.or(self.acs).filter(|to| local_address::same_family(self.address, *to));
-        let way = known.unwrap_or(self.way);
-        if now < self.look_at && way == self.way {
+        let destination = known.unwrap_or(self.destination);
+        if now < self.lookup_at && destination == self.destination {
             return;
         }
-        (self.way, self.look_at) = (way, now + LOOK);
-        let local = local_address::towards(self.address, way);
+        (self.destination, self.lookup_at) = (destination, now + LOOKUP_INTERVAL);
+        let local = local_address::reachable_addr(self.address, destination);
         self.binding.on_local_address(local, now);
+        // A new local address starts a discovery at once and not in the next turn (R284).
         self.run_binding(now);
         let ours = self.acs.and_then(local_address::local_addr_towards);
+        // While there is no route to the ACS, the last address stays the best answer.
         if ours.is_some() && self.towards_acs != ours {
             self.towards_acs = ours;
             ours.into_iter().for_each(|address| (self.on_event)(UdpEvent::Address(address)));
         }
     }
 
-    fn show(&self) {
+    fn publish_status(&self) {
         *self.shared.status.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.binding.status());
     }
 
-    /// Sleeps until something happens or is due.
-    fn wait(&mut self, now: Duration) {
-        let deadline = self.binding.deadline().map_or(self.look_at, |deadline| deadline.min(self.look_at));
-        let mut interests = Vec::with_capacity(4);
-        interests.push((self.woken.as_fd(), PollFlags::IN));
-        interests.push((self.primary.as_fd(), PollFlags::IN));
-        interests.extend(self.secondary.iter().map(|socket| (socket.as_fd(), PollFlags::IN)));
-        interests.extend(self.watch.iter().map(|socket| (socket.as_fd(), PollFlags::IN)));
-        let flags = readiness::wait(&interests, Some(deadline.saturating_sub(now)));
-        let is_woken = !flags[0].is_empty();
-        let has_changed = self.watch.is_some() && flags.last().is_some_and(|last| !last.is_empty());
-        if is_woken {
-            while matches!((&self.woken).read(&mut [0; 64]), Ok(1..)) {}
-        }
-        if let Some(watch) = self.watch.as_ref().filter(|_| has_changed) {
-            local_address::drain(watch);
-            self.look_at = now;
-        }
-    }
-
-    /// Takes what has come in.
+    /// Receives the datagrams that have arrived, up to a limit, so that a flood delays no STUN deadline.
     fn receive(&mut self, port: Port, now: Duration) {
+        // One byte more than the limit, so that a datagram that was cut off can be told from one of full length.
         let mut datagram = [0; MAX_DATAGRAM + 1];
-        for _ in 0..TAKEN_AT_ONCE {
+        for _ in 0..RECEIVED_AT_ONCE {
             let socket = match port {
                 Port::Primary => Some(&self.primary),
                 Port::Secondary => self.secondary.as_ref(),
             };
             match socket.map(|socket| socket.recv_from(&mut datagram)) {
-                Some(Ok((length, from))) => self.take(port, &datagram[..length], from, now),
+                Some(Ok((length, from))) => self.handle_datagram(port, &datagram[..length], from, now),
                 Some(Err(error)) if error.kind() == ErrorKind::Interrupted => {}
                 Some(Err(_)) | None => return,
             }
         }
     }
 
-    /// R289: the first byte tells what it is.
-    fn take(&mut self, port: Port, datagram: &[u8], from: SocketAddr, now: Duration) {
+    /// Passes a datagram to STUN or to the check of connection requests; its first byte decides (R289).
+    fn handle_datagram(&mut self, port: Port, datagram: &[u8], from: SocketAddr, now: Duration) {
         match datagram.first() {
             Some(0 | 1) if datagram.len() <= MAX_DATAGRAM => self.binding.on_datagram(port, from, datagram, now),
-            _ if port == Port::Secondary => {} // nobody has been told of this port
+            // No ACS knows the secondary port, so nothing but STUN is expected there.
+            _ if port == Port::Secondary => {}
             first => {
+                // Traffic from outside renews the mapping in the NAT, which would spoil a measurement of its lifetime.
                 self.binding.on_other_traffic(now);
                 let is_request = first.is_some_and(u8::is_ascii_alphabetic) && datagram.len() <= MAX_DATAGRAM;
-                let outcome = if is_request { self.decide(datagram, now) } else { UdpOutcome::Garbage };
+                let outcome = if is_request { self.check_request(datagram, now) } else { UdpOutcome::Garbage };
                 self.state.udp.add(outcome);
                 log::debug!("UDP connection request from {from}: {outcome:?}");
                 if outcome == UdpOutcome::Accepted {
@@ -348,24 +338,25 @@ impl<R: Fn(UdpEvent)> UdpThread<R> {
         }
     }
 
-    fn decide(&mut self, datagram: &[u8], now: Duration) -> UdpOutcome {
+    fn check_request(&mut self, datagram: &[u8], now: Duration) -> UdpOutcome {
         let settings = self.state.settings();
-        // Nothing that was signed before can be used again, and the ACS may be another one, which counts its time in
-        // another way: seconds after milliseconds would never be late enough.
+        // Under new credentials no older signature is valid, so the window can start anew. It must: the new ACS may count
+        // seconds where the old one counted milliseconds, and would never exceed the old timestamp (R294).
         if !Arc::ptr_eq(&settings, &self.credentials) && !settings.same_credentials(&self.credentials) {
             self.replay = ReplayWindow::default();
         }
         self.credentials = Arc::clone(&settings);
         let accepted = UdpRequest::parse(datagram).and_then(|request| self.replay.accept(&request, &settings));
         match accepted {
+            // The limit comes after the signature, so that forged requests cannot use up the tokens of the ACS (R264).
             Ok(()) if self.accepted.take(self.rate, now) => UdpOutcome::Accepted,
-            Ok(()) => UdpOutcome::RateLimited, // R264
+            Ok(()) => UdpOutcome::RateLimited,
             Err(refused) => refused,
         }
     }
 }
 
-/// An address as a socket bound to `bound` wants it: IPv6 sockets speak IPv4 in IPv6 clothes.
+/// Converts an address to the family of the socket. An IPv6 socket addresses IPv4 peers as IPv4-mapped IPv6.
 fn to_socket_family(bound: SocketAddr, to: SocketAddr) -> SocketAddr {
     match (bound, to.ip()) {
         (SocketAddr::V6(_), IpAddr::V4(v4)) => SocketAddr::new(v4.to_ipv6_mapped().into(), to.port()),
@@ -373,6 +364,7 @@ fn to_socket_family(bound: SocketAddr, to: SocketAddr) -> SocketAddr {
     }
 }
 
+/// Fills the bytes of a transaction id at random, so that a response cannot be guessed.
 fn fill(bytes: &mut [u8]) {
     if let Err(error) = OsRng.try_fill_bytes(bytes) {
         log::error!("no random bytes: {error}");

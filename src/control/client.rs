@@ -1,45 +1,44 @@
-//! The command's side: ask the running daemon, print what it says.
+//! The client of the control socket: sends a request to the running agent and reads the result.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-use super::control_thread::WAIT_LIMIT;
-use super::message::{Request, parse_answer};
+use super::message::{Request, WAIT_LIMIT, parse_result};
 use super::socket;
 use crate::clock::Clock;
 
-/// How long a daemon that lives may take to accept, to take the request, and to answer `status`.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// More than any answer; a daemon that says more is none.
-const MAX_ANSWER: u64 = 64 << 20;
+/// The longest time that a running agent takes to accept, to read the request and to answer `status`.
+const RESPONSE_LIMIT: Duration = Duration::from_secs(10);
+/// The most bytes of a result. No agent sends more, so a longer one comes from another program.
+const MAX_RESULT: u64 = 64 << 20;
 
-/// How long an agent that lives takes at most: all but `status` may have to wait for the end of a session.
+/// Returns the longest time that a running agent takes for a request. All but `status` may wait for the end of a session.
 pub(super) fn usual_limit(request: &Request) -> Duration {
     match request {
-        Request::Status { .. } => PATIENCE,
-        _ => WAIT_LIMIT + PATIENCE,
+        Request::Status { .. } => RESPONSE_LIMIT,
+        _ => WAIT_LIMIT + RESPONSE_LIMIT,
     }
 }
 
-/// A request came to nothing, or was refused.
+/// The failure of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ControlError {
-    /// Why.
+    /// The kind of failure.
     pub kind: ControlErrorKind,
-    /// The same for people; a refusal may have several lines.
+    /// The reason for the user; that of a refusal may have several lines.
     pub reason: String,
 }
 
-/// Why there is no answer.
+/// A kind of failure, as far as callers treat it differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ControlErrorKind {
-    /// Nobody is there.
+    /// No agent listens at the socket.
     NotRunning,
-    /// It did not come in time: the daemon may be in a session.
+    /// The result did not come in time. The agent may be in a session.
     TimedOut,
-    /// It was refused, or is none.
+    /// The agent refused the request, or sent no valid result.
     Refused,
 }
 
@@ -49,7 +48,10 @@ impl From<String> for ControlError {
     }
 }
 
-/// Has the daemon behind the socket `path` carry out `request`, for about `limit` at most.
+/// Sends `request` to the agent behind the socket `path` and returns the output. Gives up after about `limit`.
+///
+/// # Errors
+/// The agent does not run, does not answer in time, or refuses the request.
 pub fn ask(path: &Path, request: &Request, limit: Duration) -> Result<String, ControlError> {
     let shown = path.display();
     let late =
@@ -58,35 +60,39 @@ pub fn ask(path: &Path, request: &Request, limit: Duration) -> Result<String, Co
         let reason = format!("the daemon is not running: {why} {shown}");
         ControlError { kind: ControlErrorKind::NotRunning, reason }
     };
-    let mut stream = socket::connect(path, PATIENCE.min(limit)).map_err(|error| match error.kind() {
+    let mut stream = socket::connect(path, RESPONSE_LIMIT.min(limit)).map_err(|error| match error.kind() {
         ErrorKind::NotFound => not_running("there is no control socket"),
+        // The file stays behind after a crash.
         ErrorKind::ConnectionRefused => not_running("nobody answers on"),
         ErrorKind::PermissionDenied => format!("the control socket {shown} may be opened by its owner only").into(),
+        // The queue of the listener is full.
         ErrorKind::WouldBlock => late(),
         _ => ControlError::from(format!("the control socket {shown} cannot be opened: {error}")),
     })?;
-    // The daemon may have refused an overlong request before all of it was sent: what counts is its answer.
+    // A failed write is no failure yet: the agent may have refused a long request before it had read all of it, and its
+    // result says why.
     let sent = stream.write_all(&request.encode());
     let line = receive(&mut stream, limit).map_err(|error| match error.kind() {
         ErrorKind::WouldBlock | ErrorKind::TimedOut => late(),
         _ => ControlError::from(format!("the daemon has closed the connection: {error}")),
     })?;
-    let answer = match (parse_answer(&line), sent) {
-        (Some(answer), _) => answer,
+    let result = match (parse_result(&line), sent) {
+        (Some(result), _) => result,
         (None, Err(error)) => Err(format!("the daemon does not take the request: {error}")),
         (None, Ok(())) if line.is_empty() => Err("the daemon has closed the connection without an answer".into()),
-        (None, Ok(())) => Err(format!("what answers on {shown} is no cpe-agent")),
+        (None, Ok(())) => Err(format!("the program that answers on {shown} is not cpe-agent")),
     };
-    Ok(answer?)
+    Ok(result?)
 }
 
-/// Reads to the end of the stream, for `limit` in all.
+/// Reads to the end of the stream, for `limit` at most.
 fn receive(stream: &mut UnixStream, limit: Duration) -> io::Result<Vec<u8>> {
     let clock = Clock::new();
     let deadline = clock.now().monotonic + limit;
     let mut line = Vec::new();
     let mut chunk = [0; 16 << 10];
-    while line.len() as u64 <= MAX_ANSWER {
+    while line.len() as u64 <= MAX_RESULT {
+        // The limit holds for the whole line and not for each read: a program that sends byte by byte would never end.
         let left = deadline.saturating_sub(clock.now().monotonic);
         if left.is_zero() {
             return Err(ErrorKind::TimedOut.into());
@@ -111,7 +117,7 @@ mod tests {
 
     const STATUS: Request = Request::Status { json: false };
 
-    /// What the client makes of a daemon that answers with these bytes.
+    /// The result that the client reads from a daemon that sends these bytes.
     #[expect(clippy::disallowed_methods, reason = "the other side of the test")]
     fn asked(answer: &'static [u8]) -> CommandResult {
         let home = tempfile::tempdir().expect("a directory");
@@ -122,7 +128,7 @@ mod tests {
             BufReader::new(&stream).read_line(&mut String::new()).expect("a request");
             stream.write_all(answer).expect("answered");
         });
-        let answer = ask(&path, &STATUS, PATIENCE).map_err(|silence| silence.reason);
+        let answer = ask(&path, &STATUS, RESPONSE_LIMIT).map_err(|silence| silence.reason);
         daemon.expect("a thread").join().expect("its end");
         answer.map_err(|reason| reason.replace(&path.display().to_string(), "PATH"))
     }
@@ -132,18 +138,18 @@ mod tests {
         assert_eq!(asked(b"{\"output\":\"a\\n\"}\n"), Ok("a\n".into()));
         assert_eq!(asked(b"{\"error\":\"no\"}\n"), Err("no".into()));
         assert_eq!(asked(b""), Err("the daemon has closed the connection without an answer".into()));
-        assert_eq!(asked(b"SSH-2.0\r\n"), Err("what answers on PATH is no cpe-agent".into()));
+        assert_eq!(asked(b"SSH-2.0\r\n"), Err("the program that answers on PATH is not cpe-agent".into()));
     }
 
     #[test]
     fn without_a_daemon() {
         let home = tempfile::tempdir().expect("a directory");
         let path = home.path().join("socket");
-        let nothing = ask(&path, &STATUS, PATIENCE).expect_err("nobody is there");
+        let nothing = ask(&path, &STATUS, RESPONSE_LIMIT).expect_err("no daemon");
         assert_eq!(nothing.kind, ControlErrorKind::NotRunning);
         assert_eq!(nothing.reason, format!("the daemon is not running: there is no control socket {}", path.display()));
         drop(UnixListener::bind(&path).expect("a socket that stays behind"));
-        let nobody = ask(&path, &STATUS, PATIENCE).expect_err("nobody is there");
+        let nobody = ask(&path, &STATUS, RESPONSE_LIMIT).expect_err("no daemon");
         assert_eq!(nobody.kind, ControlErrorKind::NotRunning);
         assert_eq!(nobody.reason, format!("the daemon is not running: nobody answers on {}", path.display()));
     }

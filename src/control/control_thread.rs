@@ -1,73 +1,71 @@
-//! The thread behind the control socket: all clients at once, no waiting for any of them.
+//! The thread behind the control socket: serves all clients at once and waits for none of them.
 //!
 //! ```text
-//!              ┌ status ──────────────────────────────┐
-//!   Reading ───┤                                      ├──▶ Writing ──▶ closed
-//!              └ others ──▶ Queued ──▶ WithAgent ─────┘
-//!                           in turn    until the Responder
+//!              ┌ status ───────────────────────────────────┐
+//!   Reading ───┤                                           ├──▶ Writing ──▶ Closed
+//!              └ others ──▶ Queued ──▶ WithAgent ──────────┘
+//!                           in turn    until the Responder sends
 //! ```
 //!
-//! Every phase has a limit. A client that is late, says too much or goes away costs the others nothing, and a command
-//! whose client is gone before the agent has taken it up is not carried out.
+//! Each phase has a limit. A client that is slow, sends too much or leaves costs the others nothing, and a request whose
+//! client leaves before the agent has taken it is not executed.
 
 use std::io::{ErrorKind, Read, Write};
 use std::mem;
 use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use super::message::{CommandResult, Request, encode_answer};
-use super::server::{Claim, PendingRequest, RequestHandler, Responder, STOPPING, SubmitError};
-use crate::clock::Clock;
-use crate::readiness::{self, PollFlags};
+use super::message::{CommandResult, Request, WAIT_LIMIT, encode_result};
+use super::pending_request::{Claim, PendingRequest, RequestHandler, Responder, STOPPING, SubmitError};
+use crate::poll_thread::{self, EventRegistry, PollHandler, Waker};
+use crate::readiness::PollFlags;
 
-/// Connections at once; further ones wait in the kernel.
-const MAX_PEERS: usize = 32;
-/// The longest request line, in bytes: a `set` of a thousand parameters.
+/// The most connections at once; further ones wait in the kernel.
+const MAX_CONNECTIONS: usize = 32;
+/// The longest request line in bytes: a `set` of a thousand parameters.
 const MAX_REQUEST: usize = 256 << 10;
-/// Commands that the agent has at once, so that its channel stays open to others and few answers are in memory.
-const MAX_CALLS: usize = 4;
-/// For the request to arrive, and again for the answer to be taken.
+/// The most requests that the agent has at once, so that its queue keeps room for other events and few results are in
+/// memory.
+const MAX_OPEN_REQUESTS: usize = 4;
+/// The time for the request to arrive, and again for the result to be read.
 const TRANSFER_LIMIT: Duration = Duration::from_secs(5);
-/// The same while there is no room for another client.
+/// The same time while there is no room for another client.
 const CROWDED_LIMIT: Duration = Duration::from_secs(1);
-/// How long a command may wait for the end of a session.
-pub(super) const WAIT_LIMIT: Duration = Duration::from_secs(120);
-/// How long to leave a full channel, or a listener that has failed, alone.
+/// The pause after a failure to accept, and while the queue of the agent is full.
 const PAUSE: Duration = Duration::from_millis(20);
+/// The number of bytes that are read at a time.
 const CHUNK: usize = 4 << 10;
 
-/// What the thread owns.
-pub(super) struct ControlThread<D> {
-    daemon: D,
-    clock: Clock,
+/// The state of the server's thread.
+pub(super) struct ControlThread<H> {
+    handler: H,
     listener: UnixListener,
-    woken: UnixStream,
-    waker: Arc<UnixStream>,
-    answers: Receiver<(u64, CommandResult)>,
+    waker: Waker,
+    results: Receiver<(u64, CommandResult)>,
     sender: Sender<(u64, CommandResult)>,
-    /// Calls that the agent has and has not answered.
-    open_calls: Arc<AtomicUsize>,
-    peers: Vec<ControlConnection>,
-    last_peer: u64,
-    /// Not before this is the listener, or the agent's channel, tried again.
+    /// The number of requests that the agent has and has not answered.
+    open_requests: Arc<AtomicUsize>,
+    connections: Vec<ControlConnection>,
+    last_id: u64,
+    /// The end of the pause in which neither the listener nor the queue of the agent is tried; zero outside of one.
     paused_until: Duration,
 }
 
-/// A client that is connected.
+/// The connection of a client.
 struct ControlConnection {
     id: u64,
     stream: UnixStream,
     phase: RequestPhase,
-    /// When the phase began, on the monotonic clock.
+    /// The instant at which the phase began, on the monotonic clock.
     since: Duration,
 }
 
 enum RequestPhase {
-    /// What has come so far.
+    /// The part of the request line that has arrived.
     Reading(Vec<u8>),
     Queued(Request),
     WithAgent(Claim),
@@ -78,162 +76,153 @@ enum RequestPhase {
     Closed,
 }
 
-impl<D: RequestHandler> ControlThread<D> {
-    pub(super) fn new(
-        listener: UnixListener,
-        woken: UnixStream,
-        waker: Arc<UnixStream>,
-        daemon: D,
-    ) -> ControlThread<D> {
-        let (sender, answers) = channel();
-        ControlThread {
-            daemon,
-            clock: Clock::new(),
-            listener,
-            woken,
-            waker,
-            answers,
-            sender,
-            open_calls: Arc::default(),
-            peers: Vec::new(),
-            last_peer: 0,
-            paused_until: Duration::ZERO,
-        }
-    }
+/// A descriptor that is ready.
+pub(super) enum ControlEvent {
+    /// The connection with this index.
+    Connection(usize),
+    /// A new connection waits.
+    Incoming,
+}
 
-    /// Serves until `stop` is set and the waker is written to.
-    pub(super) fn run(mut self, stop: &AtomicBool) {
-        while !stop.load(Ordering::Acquire) {
-            let now = self.clock.now().monotonic;
-            self.expire(now);
-            self.submit(now);
-            self.peers.retain(|peer| !matches!(peer.phase, RequestPhase::Closed));
-            let (incoming, flags) = self.wait(now);
-            let now = self.clock.now().monotonic;
-            for (at, flags) in flags.into_iter().enumerate() {
-                self.step(at, flags, now);
-            }
-            self.deliver(now);
-            if incoming {
-                self.accept(now);
-            }
-        }
-        self.shutdown();
-    }
+impl<H: RequestHandler> PollHandler for ControlThread<H> {
+    type Event = ControlEvent;
 
-    /// The last answers, as far as they are taken at once.
-    fn shutdown(&mut self) {
-        let now = self.clock.now().monotonic;
+    fn on_turn(&mut self, now: Duration) {
         self.deliver(now);
-        for peer in &mut self.peers {
-            if matches!(peer.phase, RequestPhase::Queued(_) | RequestPhase::WithAgent(_)) {
-                peer.answer(&Err(STOPPING.into()), now);
-            }
-        }
+        self.expire(now);
+        self.submit(now);
+        self.connections.retain(|connection| !matches!(connection.phase, RequestPhase::Closed));
     }
 
-    fn is_crowded(&self) -> bool {
-        self.peers.len() >= MAX_PEERS
-    }
-
-    /// Sleeps until something happens or is due: whether somebody wants in, and what is the matter with each peer.
-    fn wait(&mut self, now: Duration) -> (bool, Vec<PollFlags>) {
-        let mut interests = Vec::with_capacity(self.peers.len() + 2);
-        interests.push((self.woken.as_fd(), PollFlags::IN));
-        interests.extend(self.peers.iter().map(|peer| (peer.stream.as_fd(), peer.interest())));
-        let listening = !self.is_crowded() && self.paused_until <= now;
-        if listening {
-            interests.push((self.listener.as_fd(), PollFlags::IN));
-        }
-        let flags = readiness::wait(&interests, self.deadline().map(|deadline| deadline.saturating_sub(now)));
-        if !flags[0].is_empty() {
-            while matches!((&self.woken).read(&mut [0; 64]), Ok(1..)) {}
-        }
-        let peers = flags[1..=self.peers.len()].to_vec();
-        (listening && flags.last().is_some_and(|flags| !flags.is_empty()), peers)
-    }
-
-    /// When something is to be done even though nothing happens.
     fn deadline(&self) -> Option<Duration> {
         let crowded = self.is_crowded();
-        let limits = self.peers.iter().map(|peer| peer.deadline(crowded));
+        let limits = self.connections.iter().map(|connection| connection.deadline(crowded));
         let paused = Some(self.paused_until).filter(|until| !until.is_zero());
         limits.chain(paused).min()
     }
 
-    /// Ends what has taken too long.
+    fn register<'fd>(&'fd self, registry: &mut EventRegistry<'fd, ControlEvent>) {
+        for (at, connection) in self.connections.iter().enumerate() {
+            registry.register(connection.stream.as_fd(), connection.interest(), ControlEvent::Connection(at));
+        }
+        if !self.is_crowded() && self.paused_until.is_zero() {
+            registry.register(self.listener.as_fd(), PollFlags::IN, ControlEvent::Incoming);
+        }
+    }
+
+    fn on_event(&mut self, event: ControlEvent, _flags: PollFlags, now: Duration) {
+        match event {
+            ControlEvent::Connection(at) => self.step(at, now),
+            ControlEvent::Incoming => self.accept(now),
+        }
+    }
+
+    /// Writes the last results, as far as the clients take them at once. The agent has ended, and no result follows.
+    fn on_stop(&mut self, now: Duration) {
+        self.deliver(now);
+        for connection in &mut self.connections {
+            if matches!(connection.phase, RequestPhase::Queued(_) | RequestPhase::WithAgent(_)) {
+                connection.respond(&Err(STOPPING.into()), now);
+            }
+        }
+    }
+}
+
+impl<H: RequestHandler> ControlThread<H> {
+    pub(super) fn new(listener: UnixListener, waker: Waker, handler: H) -> ControlThread<H> {
+        let (sender, results) = channel();
+        ControlThread {
+            handler,
+            listener,
+            waker,
+            results,
+            sender,
+            open_requests: Arc::default(),
+            connections: Vec::new(),
+            last_id: 0,
+            paused_until: Duration::ZERO,
+        }
+    }
+
+    fn is_crowded(&self) -> bool {
+        self.connections.len() >= MAX_CONNECTIONS
+    }
+
+    /// Passes the results of the agent to the clients that still wait.
+    fn deliver(&mut self, now: Duration) {
+        while let Ok((id, result)) = self.results.try_recv() {
+            let waits =
+                |known: &&mut ControlConnection| known.id == id && matches!(known.phase, RequestPhase::WithAgent(_));
+            if let Some(connection) = self.connections.iter_mut().find(waits) {
+                connection.respond(&result, now);
+            }
+        }
+    }
+
+    /// Ends the phases that have reached their limit.
     fn expire(&mut self, now: Duration) {
         if self.paused_until <= now {
             self.paused_until = Duration::ZERO;
         }
         let crowded = self.is_crowded();
-        for peer in self.peers.iter_mut().filter(|peer| peer.deadline(crowded) <= now) {
-            match &peer.phase {
-                RequestPhase::Reading(_) => peer.answer(&Err("the request did not come in time".into()), now),
-                // The agent has it already, and will answer.
-                RequestPhase::WithAgent(claim) if !claim.take() => peer.since = now,
+        for connection in self.connections.iter_mut().filter(|connection| connection.deadline(crowded) <= now) {
+            match &connection.phase {
+                RequestPhase::Reading(_) => connection.respond(&Err("the request did not come in time".into()), now),
+                // The agent executes the request already and will send the result.
+                RequestPhase::WithAgent(claim) if !claim.take() => connection.since = now,
                 RequestPhase::Queued(_) | RequestPhase::WithAgent(_) => {
-                    peer.answer(&Err("the agent is busy with a session; nothing was done".into()), now);
+                    connection.respond(&Err("the agent is busy with a session; nothing was done".into()), now);
                 }
-                RequestPhase::Writing { .. } | RequestPhase::Closed => peer.phase = RequestPhase::Closed,
+                RequestPhase::Writing { .. } | RequestPhase::Closed => connection.phase = RequestPhase::Closed,
             }
         }
     }
 
-    /// Hands commands to the agent, in turn.
+    /// Passes queued requests to the agent, the oldest connection first.
     fn submit(&mut self, now: Duration) {
-        let writing = self.peers.iter().filter(|peer| matches!(peer.phase, RequestPhase::Writing { .. })).count();
-        for peer in &mut self.peers {
-            if !self.paused_until.is_zero() || self.open_calls.load(Ordering::Acquire) + writing >= MAX_CALLS {
+        let is_writing = |known: &&ControlConnection| matches!(known.phase, RequestPhase::Writing { .. });
+        let writing = self.connections.iter().filter(is_writing).count();
+        for connection in &mut self.connections {
+            // A result that is being written counts as well: it may have 4 MiB, and a client may read slowly.
+            if !self.paused_until.is_zero() || self.open_requests.load(Ordering::Acquire) + writing >= MAX_OPEN_REQUESTS
+            {
                 return;
             }
-            let request = match mem::replace(&mut peer.phase, RequestPhase::Closed) {
+            let request = match mem::replace(&mut connection.phase, RequestPhase::Closed) {
                 RequestPhase::Queued(request) => request,
                 other => {
-                    peer.phase = other;
+                    connection.phase = other;
                     continue;
                 }
             };
             let claim = Claim::default();
-            let reply =
-                Responder::new(peer.id, self.sender.clone(), Arc::clone(&self.waker), Arc::clone(&self.open_calls));
-            peer.phase = match self.daemon.submit(PendingRequest::new(request, reply, claim.clone())) {
-                Err(SubmitError::QueueFull(call)) => {
+            let responder =
+                Responder::new(connection.id, self.sender.clone(), self.waker.clone(), Arc::clone(&self.open_requests));
+            connection.phase = match self.handler.submit(PendingRequest::new(request, responder, claim.clone())) {
+                Err(SubmitError::QueueFull(pending)) => {
                     self.paused_until = now + PAUSE;
-                    RequestPhase::Queued(call.withdraw())
+                    RequestPhase::Queued(pending.withdraw())
                 }
-                // Where nobody is left, the dropped call answers for itself.
+                // After the end of the agent, the dropped responder has sent a result already.
                 Ok(()) | Err(SubmitError::Stopped) => RequestPhase::WithAgent(claim),
             };
         }
     }
 
-    /// Brings the agent's answers to the clients that still wait.
-    fn deliver(&mut self, now: Duration) {
-        while let Ok((id, answer)) = self.answers.try_recv() {
-            let waiting =
-                |peer: &&mut ControlConnection| peer.id == id && matches!(peer.phase, RequestPhase::WithAgent(_));
-            if let Some(peer) = self.peers.iter_mut().find(waiting) {
-                peer.answer(&answer, now);
-            }
-        }
-    }
-
     fn accept(&mut self, now: Duration) {
         while !self.is_crowded() {
-            match self.listener.accept() {
-                Ok((stream, _)) if stream.set_nonblocking(true).is_ok() => {
-                    self.last_peer += 1;
+            match poll_thread::accept(|| self.listener.accept()) {
+                Ok(Some((stream, _))) if stream.set_nonblocking(true).is_ok() => {
+                    self.last_id += 1;
                     let phase = RequestPhase::Reading(Vec::new());
-                    self.peers.push(ControlConnection { id: self.last_peer, stream, phase, since: now });
-                    // As a rule its request is there already.
-                    self.step(self.peers.len() - 1, PollFlags::IN, now);
+                    self.connections.push(ControlConnection { id: self.last_id, stream, phase, since: now });
+                    // The request has usually arrived with the connection, so one poll(2) is saved.
+                    self.step(self.connections.len() - 1, now);
                 }
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Ok(Some(_)) => {}
+                Ok(None) => return,
                 Err(error) => {
-                    log::warn!("the control socket cannot be accepted from: {error}");
+                    log::warn!("connections to the control socket cannot be accepted: {error}");
                     self.paused_until = now + PAUSE;
                     return;
                 }
@@ -241,43 +230,44 @@ impl<D: RequestHandler> ControlThread<D> {
         }
     }
 
-    /// Goes on with a peer that something has happened to.
-    fn step(&mut self, at: usize, flags: PollFlags, now: Duration) {
-        let peer = &mut self.peers[at];
-        if flags.is_empty() {
-            return;
-        }
-        match &mut peer.phase {
-            RequestPhase::Reading(line) => match read_line(&mut peer.stream, line) {
+    /// Serves a connection that is ready.
+    fn step(&mut self, at: usize, now: Duration) {
+        let connection = &mut self.connections[at];
+        match &mut connection.phase {
+            RequestPhase::Reading(line) => match read_line(&mut connection.stream, line) {
                 ReadProgress::Incomplete => {}
                 ReadProgress::Complete => match Request::parse(line) {
-                    Ok(Request::Status { json }) => peer.answer(&Ok(self.daemon.status(json)), now),
-                    Ok(request) => peer.enter(RequestPhase::Queued(request), now),
-                    Err(reason) => peer.answer(&Err(reason), now),
+                    // The status is answered here, so that it can be read during a session.
+                    Ok(Request::Status { json }) => connection.respond(&Ok(self.handler.status(json)), now),
+                    Ok(request) => connection.enter(RequestPhase::Queued(request), now),
+                    Err(reason) => connection.respond(&Err(reason), now),
                 },
                 ReadProgress::TooLong => {
-                    peer.answer(&Err(format!("the request is longer than {MAX_REQUEST} bytes")), now)
+                    connection.respond(&Err(format!("the request is longer than {MAX_REQUEST} bytes")), now);
                 }
-                ReadProgress::Closed => peer.phase = RequestPhase::Closed,
+                ReadProgress::Closed => connection.phase = RequestPhase::Closed,
             },
-            // Nothing else is asked for in these phases but whether the client is still there.
-            RequestPhase::Queued(_) => peer.phase = RequestPhase::Closed,
+            // Only a hang-up is reported in these two phases, so the client has left.
+            RequestPhase::Queued(_) => connection.phase = RequestPhase::Closed,
             RequestPhase::WithAgent(claim) => {
+                // Taken here, the request is not executed; too late, it is, and its result is dropped.
                 claim.take();
-                peer.phase = RequestPhase::Closed;
+                connection.phase = RequestPhase::Closed;
             }
-            RequestPhase::Writing { .. } => peer.write(),
+            RequestPhase::Writing { .. } => connection.write(),
             RequestPhase::Closed => {}
         }
     }
 }
 
 impl ControlConnection {
+    /// Returns the readiness to wait for.
     fn interest(&self) -> PollFlags {
         match self.phase {
             RequestPhase::Reading(_) => PollFlags::IN,
             RequestPhase::Writing { .. } => PollFlags::OUT,
-            _ => PollFlags::empty(), // the end of the connection is told without being asked for
+            // A hang-up is reported even with empty flags.
+            _ => PollFlags::empty(),
         }
     }
 
@@ -296,8 +286,9 @@ impl ControlConnection {
         self.since = now;
     }
 
-    fn answer(&mut self, answer: &CommandResult, now: Duration) {
-        self.enter(RequestPhase::Writing { line: encode_answer(answer), sent: 0 }, now);
+    /// Begins to write a result. Most results fit into the buffer of the socket at once.
+    fn respond(&mut self, result: &CommandResult, now: Duration) {
+        self.enter(RequestPhase::Writing { line: encode_result(result), sent: 0 }, now);
         self.write();
     }
 
@@ -316,28 +307,30 @@ impl ControlConnection {
     }
 }
 
-/// How far a request line has come.
+/// The progress of a request line.
 enum ReadProgress {
     Incomplete,
     Complete,
     TooLong,
-    /// Nothing was asked.
+    /// The client has closed the connection without a request.
     Closed,
 }
 
-/// Reads what is there; leaves in `line` what stands before the line end, or before the end of the stream.
+/// Reads the available input into `line`, up to the line end or the end of the stream.
 fn read_line(stream: &mut UnixStream, line: &mut Vec<u8>) -> ReadProgress {
     let mut chunk = [0; CHUNK];
     loop {
         let fresh = line.len();
         match stream.read(&mut chunk) {
             Ok(0) if line.is_empty() => return ReadProgress::Closed,
+            // The end of the stream stands for the line end, so that `printf` and `nc` work as clients.
             Ok(0) => return ReadProgress::Complete,
             Ok(length) => line.extend_from_slice(&chunk[..length]),
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             Err(error) if error.kind() == ErrorKind::WouldBlock => return ReadProgress::Incomplete,
             Err(_) => return ReadProgress::Closed,
         }
+        // Only the new bytes are searched, so that a long line in small pieces takes linear time.
         if let Some(end) = line[fresh..].iter().position(|&byte| byte == b'\n') {
             line.truncate(fresh + end);
             return ReadProgress::Complete;

@@ -1,79 +1,89 @@
-//! What goes over the control socket: one request line, one answer line.
+//! The protocol of the control socket: one request line and one result line.
 //!
-//! A request is a JSON list of the words of the command: `["set","Device.X=1"]`, `["status","--json"]`. An answer is
-//! `{"output":"…"}`, the text that the command prints, or `{"error":"…"}`, why it failed.
+//! A request is a JSON list of the words of the command: `["set","Device.X=1"]`, `["status","--json"]`. A result is
+//! `{"output":"…"}` with the text that the command prints, or `{"error":"…"}` with the reason of the failure.
+
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::secret::Secret;
 
-/// A command to the running daemon.
+/// The longest time that a request waits for the end of a session. Server and client agree on it here.
+pub(super) const WAIT_LIMIT: Duration = Duration::from_secs(120);
+
+/// A command to the running agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// Values of parameters and of parts of the tree.
+    /// Reads parameters and partial paths.
     Get(Vec<String>),
-    /// New values: path and value, which may be a password.
+    /// Sets parameters: path and value. A value may be a password.
     Set(Vec<(String, Secret)>),
-    /// A new instance of this table.
+    /// Creates an instance of this table.
     Add(String),
-    /// This instance goes.
+    /// Deletes this instance.
     Delete(String),
-    /// A session with this event code.
+    /// Starts a session with this event code.
     Inform(String),
-    /// An autonomous transfer.
+    /// Starts an autonomous transfer (R247).
     Transfer(Box<LocalTransfer>),
-    /// A download that the device wants of the ACS: file type, names and values.
+    /// Asks the ACS for a download (R248): the file type, and arguments of name and value.
     RequestDownload(String, Vec<(String, String)>),
-    /// How the daemon is doing.
+    /// Reads the state of the agent.
     Status {
-        /// As JSON rather than for people.
+        /// True for JSON, false for text.
         json: bool,
     },
 }
 
-/// A transfer that somebody at the device starts.
+/// A transfer that is started at the device and not by the ACS (R247).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LocalTransfer {
-    /// To the device, or from it.
+    /// True for a download to the device, false for an upload.
     pub is_download: bool,
-    /// As TR-069 names it.
+    /// The FileType argument of Download or Upload, such as `1 Firmware Upgrade Image`.
     pub file_type: String,
-    /// Where the file is, or is to go.
+    /// The URL of the file.
     pub url: String,
-    /// For the file server.
+    /// The user name at the file server; empty for none.
     pub username: String,
-    /// For the file server.
+    /// The password at the file server; empty for none.
     pub password: Secret,
-    /// Bytes of the file; 0 for unknown.
+    /// The size of the file in bytes; 0 if it is unknown.
     pub size: u32,
-    /// What the ACS is told of its name.
+    /// The TargetFileName that the ACS reads in AutonomousTransferComplete.
     pub target: String,
 }
 
 impl LocalTransfer {
-    /// Reads `TYPE URL [username=…] [password=…] [size=…] [target=…]`.
+    /// Reads `TYPE URL [username=…] [password=…] [size=…] [target=…]`. Returns a message for the user if a word is wrong.
     pub(crate) fn parse(is_download: bool, words: &[String]) -> Result<LocalTransfer, String> {
         let [file_type, url, options @ ..] = words else { return Err("a file type and a URL are needed".into()) };
         let mut transfer =
             LocalTransfer { is_download, file_type: file_type.clone(), url: url.clone(), ..LocalTransfer::default() };
         for option in options {
             let (name, value) = option.split_once('=').ok_or_else(|| format!("`{option}` is not NAME=VALUE"))?;
+            // The limit counts characters and not bytes, as the data types of TR-069 do.
             if value.chars().count() > MAX_VALUE {
                 return Err(format!("{name} is longer than {MAX_VALUE} characters"));
             }
             match name {
                 "username" => transfer.username = value.to_owned(),
                 "password" => transfer.password = value.into(),
+                // An upload has no size and no target: the device itself makes the file.
                 "size" if is_download => {
-                    transfer.size = value.parse().map_err(|_| format!("size: `{value}` is no number of bytes"))?;
+                    transfer.size = value.parse().map_err(|_| format!("size: `{value}` is not a number of bytes"))?;
                 }
                 "target" if is_download => transfer.target = value.to_owned(),
-                _ => return Err(format!("`{name}` is none of username, password, and for downloads size, target")),
+                _ => {
+                    return Err(format!("`{name}` is not username, password, or for a download size or target"));
+                }
             }
         }
         Ok(transfer)
     }
 
+    /// Returns the words that [`parse`](Self::parse) reads.
     fn words(&self) -> Vec<String> {
         let mut words = vec![self.file_type.clone(), self.url.clone()];
         let size = if self.size > 0 { self.size.to_string() } else { String::new() };
@@ -90,23 +100,24 @@ impl LocalTransfer {
     }
 }
 
-/// The longest user name, password, file name, or value of RequestDownload (TR-069 A6 T33, T68).
+/// The most characters of a user name, password or file name, and of a value of RequestDownload (TR-069 A6 T33, T68).
 const MAX_VALUE: usize = 256;
-/// The longest name of an argument of RequestDownload, and how many there may be (R248).
+/// The most characters of the name of an argument of RequestDownload (R248).
 const MAX_NAME: usize = 64;
+/// The most arguments of RequestDownload (R248).
 const MAX_ARGUMENTS: usize = 16;
 
-/// Reads `TYPE [NAME=VALUE…]`.
+/// Reads `TYPE [NAME=VALUE…]`. Returns the file type and the arguments, or a message for the user.
 pub(crate) fn parse_request_download(words: &[String]) -> Result<(String, Vec<(String, String)>), String> {
     let (file_type, arguments) = words.split_first().ok_or("a file type is needed")?;
     if arguments.len() > MAX_ARGUMENTS {
-        return Err(format!("{MAX_ARGUMENTS} arguments at most"));
+        return Err(format!("at most {MAX_ARGUMENTS} arguments are allowed"));
     }
     let argument = |text: &String| match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => {
             match name.chars().count() <= MAX_NAME && value.chars().count() <= MAX_VALUE {
                 true => Ok((name.to_owned(), value.to_owned())),
-                false => Err(format!("{MAX_NAME} characters of a name at most, and {MAX_VALUE} of a value")),
+                false => Err(format!("a name has at most {MAX_NAME} characters, and a value {MAX_VALUE}")),
             }
         }
         _ => Err(format!("`{text}` is not NAME=VALUE")),
@@ -114,11 +125,11 @@ pub(crate) fn parse_request_download(words: &[String]) -> Result<(String, Vec<(S
     Ok((file_type.clone(), arguments.iter().map(argument).collect::<Result<_, _>>()?))
 }
 
-/// What the command prints, or why it failed.
+/// The result of a request: the text that the command prints, or the reason of the failure.
 pub type CommandResult = Result<String, String>;
 
 impl Request {
-    /// The request line, with its line end.
+    /// Returns the request line with its line end.
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut words: Vec<String> = vec![self.name().to_owned()];
         match self {
@@ -136,13 +147,12 @@ impl Request {
             }
             Request::Status { json } => words.extend(json.then(|| JSON.to_owned())),
         }
-        line(&json!(words))
+        encode_line(&json!(words))
     }
 
-    /// Reads a request line, with or without its line end; fails with words for the answer.
-    ///
-    /// A list of strings is read without recursion, so that no nesting can exhaust a small stack.
+    /// Reads a request line, with or without its line end. Returns a message for the client if it is wrong.
     pub(super) fn parse(line: &[u8]) -> Result<Request, String> {
+        // A list of strings is read without recursion, so that deep nesting cannot exhaust the small stack of the thread.
         let words: Vec<String> = serde_json::from_slice(line)
             .map_err(|error| format!("the request is not a JSON list of words: {error}"))?;
         let mut words = words.into_iter();
@@ -163,6 +173,7 @@ impl Request {
                 .map(|(file_type, arguments)| Request::RequestDownload(file_type, arguments)),
             ("status", []) => Ok(Request::Status { json: false }),
             ("status", [option]) if option == JSON => Ok(Request::Status { json: true }),
+            // The commands above with another number of arguments.
             ("get" | "set" | "add" | "delete" | "inform" | "status", _) => {
                 Err(format!("{name} does not take {} arguments", arguments.len()))
             }
@@ -185,9 +196,10 @@ impl Request {
     }
 }
 
+/// The argument of `status` that asks for JSON.
 const JSON: &str = "--json";
 
-/// Reads `PATH=VALUE`; the value may be empty and may hold further `=`.
+/// Reads `PATH=VALUE`. The value may be empty, and everything after the first `=` belongs to it.
 pub(crate) fn parse_assignment(text: &str) -> Result<(String, Secret), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.into())),
@@ -195,26 +207,27 @@ pub(crate) fn parse_assignment(text: &str) -> Result<(String, Secret), String> {
     }
 }
 
-/// The answer line, with its line end.
-pub(super) fn encode_answer(answer: &CommandResult) -> Vec<u8> {
-    line(&match answer {
+/// Returns the result line with its line end.
+pub(super) fn encode_result(result: &CommandResult) -> Vec<u8> {
+    encode_line(&match result {
         Ok(output) => json!({ "output": output }),
         Err(reason) => json!({ "error": reason }),
     })
 }
 
-/// Reads an answer line; none where it is no answer.
-pub(super) fn parse_answer(line: &[u8]) -> Option<CommandResult> {
+/// Reads a result line; `None` if it has another form.
+pub(super) fn parse_result(line: &[u8]) -> Option<CommandResult> {
     let Ok(Value::Object(mut members)) = serde_json::from_slice(line) else { return None };
     match (members.remove("output"), members.remove("error")) {
         (Some(Value::String(output)), None) => Some(Ok(output)),
         (None, Some(Value::String(reason))) => Some(Err(reason)),
+        // With both members the result would be ambiguous.
         _ => None,
     }
 }
 
-fn line(json: &Value) -> Vec<u8> {
-    // JSON escapes every line end inside a text.
+fn encode_line(json: &Value) -> Vec<u8> {
+    // JSON escapes each line end within a text, so that the only one is the end of the line.
     let mut line = json.to_string().into_bytes();
     line.push(b'\n');
     line
@@ -298,12 +311,12 @@ mod tests {
     }
 
     #[test]
-    fn answers_make_the_round_trip() {
-        for answer in [Ok("a=1\nb=\n".to_owned()), Ok(String::new()), Err("no such parameter".to_owned())] {
-            assert_eq!(parse_answer(&encode_answer(&answer)), Some(answer));
+    fn results_make_the_round_trip() {
+        for result in [Ok("a=1\nb=\n".to_owned()), Ok(String::new()), Err("no such parameter".to_owned())] {
+            assert_eq!(parse_result(&encode_result(&result)), Some(result));
         }
         for line in ["", "[]", "{}", "{\"output\":1}", "{\"error\":null}", "{\"output\":\"\",\"error\":\"\"}", "{"] {
-            assert_eq!(parse_answer(line.as_bytes()), None, "{line}");
+            assert_eq!(parse_result(line.as_bytes()), None, "{line}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The socket file: made for its owner only, never taken from a daemon that is alive, gone with its daemon.
+//! The socket file: only its owner may open it, no running agent loses it to another one, and it ends with its agent.
 
 use std::fs::{self, Permissions};
 use std::io::{self, ErrorKind};
@@ -12,18 +12,21 @@ use rustix::io::Errno;
 use rustix::net::sockopt::{self, Timeout};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
-/// Connections that the kernel holds until they are accepted.
+/// The number of connections that the kernel holds until they are accepted.
 const BACKLOG: i32 = 128;
 
-/// A listening socket with its file, which goes with it.
+/// The file of a listening socket. Dropping it removes the file.
 pub(super) struct SocketFile {
     path: PathBuf,
-    /// Device and inode: somebody may have put another file in its place.
+    /// The device and inode of the file, so that a file that has replaced it is not removed.
     id: (u64, u64),
 }
 
 impl SocketFile {
-    /// Listens at `path`, in a directory that is made where it is missing. A socket that nobody answers on is replaced.
+    /// Listens at `path` and creates missing directories. A socket file without a listener is replaced.
+    ///
+    /// # Errors
+    /// Another agent listens there, the path is in use by another file, or the file system refuses.
     pub(super) fn listen(path: &Path) -> io::Result<(SocketFile, UnixListener)> {
         if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
             fs::create_dir_all(directory)?;
@@ -35,7 +38,7 @@ impl SocketFile {
             }
             bound => bound?,
         };
-        // Nobody can connect before `listen`, so that the file is never open to others, whatever the umask.
+        // No client can connect before `listen`, so that the file is never open to other users, even with a loose umask.
         fs::set_permissions(path, Permissions::from_mode(0o600))?;
         let file = SocketFile { path: path.to_owned(), id: identity(path)? };
         rustix::net::listen(&socket, BACKLOG)?;
@@ -48,17 +51,17 @@ impl SocketFile {
 impl Drop for SocketFile {
     fn drop(&mut self) {
         if identity(&self.path).is_ok_and(|id| id == self.id) {
-            // At the worst it is found stale by the next daemon.
+            // A file that stays behind is harmless: the next agent finds that it has no listener.
             let _ = fs::remove_file(&self.path);
         }
     }
 }
 
-/// Connects to the daemon at `path`; a daemon that does not accept is given up after `patience`.
-pub(super) fn connect(path: &Path, patience: Duration) -> io::Result<UnixStream> {
+/// Connects to the agent at `path`. Fails with `WouldBlock` if the agent does not accept within `limit`.
+pub(super) fn connect(path: &Path, limit: Duration) -> io::Result<UnixStream> {
     let socket = socket()?;
-    // It limits connecting as well, which waits where the backlog is full.
-    sockopt::set_socket_timeout(&socket, Timeout::Send, Some(patience))?;
+    // The send timeout also limits connect(2), which waits while the backlog is full.
+    sockopt::set_socket_timeout(&socket, Timeout::Send, Some(limit))?;
     rustix::net::connect(&socket, &address(path)?)?;
     Ok(UnixStream::from(socket))
 }
@@ -74,18 +77,20 @@ fn socket() -> io::Result<OwnedFd> {
 }
 
 fn address(path: &Path) -> io::Result<SocketAddrUnix> {
+    // The message of the kernel, "File name too long", would send the user to the limits of the file system.
     SocketAddrUnix::new(path).map_err(|errno| match errno {
         Errno::NAMETOOLONG => io::Error::new(ErrorKind::InvalidInput, "the path is too long for a Unix socket"),
         other => other.into(),
     })
 }
 
-/// Removes what a daemon left behind that did not end well, and nothing else.
+/// Removes the socket file of an agent that was killed. Any other file and a live socket stay.
 fn remove_stale(path: &Path) -> io::Result<()> {
     let in_use = |reason| Err(io::Error::new(ErrorKind::AddrInUse, reason));
     if !fs::symlink_metadata(path)?.file_type().is_socket() {
         return in_use("there is a file of that name that is no socket");
     }
+    // A listener accepts the connection even if its agent is busy, since the kernel does so on its behalf.
     match connect(path, Duration::from_secs(1)) {
         Err(error) if error.kind() == ErrorKind::ConnectionRefused => fs::remove_file(path),
         _ => in_use("another daemon is using it"),
@@ -117,7 +122,7 @@ mod tests {
         let metadata = fs::symlink_metadata(&path).expect("a file");
         assert!(metadata.file_type().is_socket());
         assert_eq!(metadata.permissions().mode() & 0o7777, 0o600);
-        connect(&path, Duration::from_secs(1)).expect("somebody listens");
+        connect(&path, Duration::from_secs(1)).expect("a listener");
         drop(file);
         assert!(!path.exists());
     }
@@ -130,7 +135,7 @@ mod tests {
         let (file, _listener) = SocketFile::listen(&path).expect("a socket");
         assert_eq!(refusal(&path), "another daemon is using it");
         assert!(path.exists());
-        // The file of another is not removed.
+        // A file that has replaced the socket is not removed.
         fs::remove_file(&path).expect("removed");
         fs::write(&path, "mine").expect("written");
         drop(file);

@@ -1,4 +1,4 @@
-//! Starts a transfer by the daemon, and watches it to its end.
+//! The client of a local transfer: starts it, shows its progress, and waits for its end.
 
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
@@ -9,41 +9,46 @@ use serde_json::Value;
 use super::client::{ask, usual_limit};
 use super::message::{LocalTransfer, Request};
 
-/// How often the daemon is asked how far it is.
-const LOOK: Duration = Duration::from_millis(200);
+/// The interval at which the agent is asked for the progress.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Characters of the bar.
+/// The width of the progress bar in characters.
 const WIDTH: usize = 40;
 
 /// Starts the transfer by the agent behind the socket `path` and waits until the file was moved and is in use. Shows the
 /// progress if stderr is a terminal. Returns the reason of a failure.
 pub(super) fn transfer(path: &Path, wanted: LocalTransfer) -> Result<(), String> {
+    // A log file or a pipe must not collect a line for each step.
     let mut bar = ProgressBar { is_shown: io::stderr().is_terminal(), drawn: false };
-    let result = carry_out(path, wanted, &mut bar);
+    let result = follow(path, wanted, &mut bar);
+    // The bar goes before the message of a failure, which would start in the middle of its line.
     bar.clear();
     result
 }
 
-fn carry_out(path: &Path, wanted: LocalTransfer, bar: &mut ProgressBar) -> Result<(), String> {
-    let told = |request: &Request| ask(path, request, usual_limit(request)).map_err(|none| none.reason);
-    let id: u32 = told(&Request::Transfer(Box::new(wanted)))?
+/// Starts the transfer and reads the status until it lists the transfer as ended.
+fn follow(path: &Path, wanted: LocalTransfer, bar: &mut ProgressBar) -> Result<(), String> {
+    let send = |request: &Request| ask(path, request, usual_limit(request)).map_err(|error| error.reason);
+    let id: u32 = send(&Request::Transfer(Box::new(wanted)))?
         .trim()
         .parse()
-        .map_err(|_| "the daemon does not say which transfer it is".to_owned())?;
+        .map_err(|_| "the daemon does not return the number of the transfer".to_owned())?;
     loop {
-        let status = told(&Request::Status { json: true })?;
-        let status: Value = serde_json::from_str(&status).map_err(|error| format!("the status is no JSON: {error}"))?;
+        let status = send(&Request::Status { json: true })?;
+        let status: Value =
+            serde_json::from_str(&status).map_err(|error| format!("the status is not JSON: {error}"))?;
         let find = |list: &str| status[list].as_array()?.iter().find(|entry| entry["id"] == id).cloned();
+        // The list of ended transfers comes first: while the ACS has not confirmed the end, both lists have the transfer.
         match (find("endedTransfers"), find("transfers")) {
             (Some(ended), _) => return ended["error"].as_str().map_or(Ok(()), |reason| Err(reason.to_owned())),
             (None, Some(transfer)) => bar.draw(&transfer),
             (None, None) => return Err("the daemon no longer knows the transfer: it was restarted".into()),
         }
-        std::thread::sleep(LOOK);
+        std::thread::sleep(POLL_INTERVAL);
     }
 }
 
-/// One line on a terminal.
+/// The progress bar: one line of the terminal that is drawn over and over.
 struct ProgressBar {
     is_shown: bool,
     drawn: bool,
@@ -53,7 +58,7 @@ impl ProgressBar {
     fn draw(&mut self, transfer: &Value) {
         if self.is_shown {
             self.drawn = true;
-            // Nothing depends on it.
+            // A bar that cannot be drawn must not fail the transfer. ESC [ K clears the line.
             let _ = write!(io::stderr(), "\r\x1b[K{}", line(transfer)).and_then(|()| io::stderr().flush());
         }
     }
@@ -65,6 +70,7 @@ impl ProgressBar {
     }
 }
 
+/// Returns the line for a transfer as the JSON of `status` describes it. Without a total size there is no bar.
 fn line(transfer: &Value) -> String {
     let state = transfer["state"].as_str().unwrap_or_default();
     let number = |name: &str| transfer[name].as_u64();

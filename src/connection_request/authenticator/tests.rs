@@ -29,7 +29,7 @@ impl Scene {
         let text = format!("{request_line}\r\nHost: h\r\n{field}\r\n");
         let ParsedRequest::Complete(head, _) = RequestHead::parse(text.as_bytes()) else { panic!("{text}") };
         let source = ClientNetwork::of(self.source.parse().unwrap());
-        self.authenticator.reply(Ok(head), &self.settings, source, true, self.now)
+        self.authenticator.respond(Ok(head), &self.settings, source, true, self.now)
     }
 
     fn gets(&mut self, authorization: Option<&str>) -> HttpResponse {
