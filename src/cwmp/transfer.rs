@@ -1,30 +1,30 @@
-//! File transfers as the protocol sees them: what was asked for, how far it has come, and what is to be reported
-//! (TR-069 A6 §A.3.2.8, §A.3.3.2, §A.4.1).
+//! File transfers on the protocol's side: the request, its progress, and the report to the ACS (TR-069 A6 §A.3.2.8,
+//! §A.3.3.2, §A.4.1).
 //!
 //! ```text
 //!                   ┌── interrupted, failed within a window ──┐
 //!                   ▼                                         │
-//!   asked for ──▶ Waiting ──▶ Moving ──▶ Moved ──▶ Applying ──┼──▶ Rebooting ──▶ Verifying
+//!   requested ──▶ Waiting ──▶ Moving ──▶ Moved ──▶ Applying ──┼──▶ Rebooting ──▶ Verifying
 //!                   │ too late   │ failed  │ window over   │   └── of an upload, or without a reboot ──┐   │
 //!                   └────────────┴─────────┴───────────────┴──────────────────────────▶ Finished ◀─────┴───┘
-//!                                                                      told, and confirmed by the ACS ──▶ gone
+//!                                                                   reported, and confirmed by the ACS ──▶ gone
 //! ```
 //!
-//! Each arrow is one record of the journal, written before anything of what follows happens. A kill or a power cut
-//! finds the transfer where the journal has it:
+//! Each arrow but the one to Moved is a record of the journal, written before the next step begins. After a kill or a power cut, the
+//! transfer resumes from its stage in the journal:
 //!
-//! | in the journal | may have happened | what the next start does |
+//! | in the journal | possibly done | action of the next start |
 //! |---|---|---|
-//! | Waiting | nothing | waits on |
-//! | Moving, Moved | a part of the file, or all of it, was moved | moves it again from its start: nothing was applied; after five interruptions it has failed |
+//! | Waiting | nothing | keeps waiting |
+//! | Moving, Moved | a part of the file, or all of it, was moved | moves it again from its start: nothing was applied; fails after five interruptions |
 //! | Applying | the action has not begun, runs, or has ended | never runs it again; see below |
-//! | Rebooting | the action has succeeded | waits for the reboot, and judges after it |
+//! | Rebooting | the action has succeeded | waits for the reboot, then decides whether the file is in use |
 //! | Verifying | the verify action runs, which changes nothing | runs it again |
-//! | Finished | the ACS was told, and may have confirmed | tells it again until it is known to have confirmed |
+//! | Finished | the ACS has the report, and may have confirmed it | reports again until the ACS has confirmed |
 //!
-//! An interrupted Applying is judged by what can be seen. Where the model has a `verify` action, that decides. Without
-//! one: a firmware is in use where `SoftwareVersion` is another than before (9018 where it is not); any other file whose
-//! action reboots is, when the device has rebooted; all else is 9002.
+//! The result of an interrupted Applying follows from the state of the device. A `verify` action of the model decides.
+//! Without one, firmware is in use if `SoftwareVersion` has changed (9018 if not), and any other file with a rebooting
+//! action is in use once the device has rebooted; every other case fails with 9002.
 
 mod admission;
 mod file_type;
@@ -45,10 +45,10 @@ use super::event::{Event, EventCode};
 use super::fault::FaultCode;
 use crate::secret::Secret;
 
-/// The file type by which a device gets a new firmware (R228).
+/// The file type that carries new firmware (R228).
 pub const FIRMWARE: &str = "1 Firmware Upgrade Image";
 
-/// Who has asked for a transfer, and for what.
+/// The RPC or local command that requested a transfer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// The ACS, by Download.
@@ -57,13 +57,14 @@ pub enum Origin {
     Upload,
     /// The ACS, by ScheduleDownload.
     ScheduleDownload,
-    /// Somebody at the device: an autonomous transfer (R247).
+    /// A local download command: an autonomous transfer (R247).
     LocalDownload,
-    /// The same in the other direction.
+    /// A local upload command: an autonomous transfer (R247).
     LocalUpload,
 }
 
 impl Origin {
+    // The journal stores these names, so that changing one loses the transfers of an older journal.
     const NAMES: [(Origin, &str); 5] = [
         (Origin::Download, "Download"),
         (Origin::Upload, "Upload"),
@@ -72,9 +73,9 @@ impl Origin {
         (Origin::LocalUpload, "local upload"),
     ];
 
-    /// In words, for log, journal and `status`.
+    /// Returns the name for log, journal and `status`.
     pub fn name(self) -> &'static str {
-        // Proof: each is in the list.
+        // Every variant is in the list, so that the empty name never occurs.
         Origin::NAMES.iter().find(|(origin, _)| *origin == self).map_or("", |(_, name)| name)
     }
 
@@ -82,17 +83,17 @@ impl Origin {
         Origin::NAMES.iter().find(|(_, known)| *known == name).map(|(origin, _)| *origin)
     }
 
-    /// Whether the file comes to the device.
+    /// Returns true if the file moves to the device.
     pub fn is_download(self) -> bool {
         !matches!(self, Origin::Upload | Origin::LocalUpload)
     }
 
-    /// Whether the ACS has not asked for it.
+    /// Returns true if the transfer was not requested by the ACS.
     pub fn is_autonomous(self) -> bool {
         matches!(self, Origin::LocalDownload | Origin::LocalUpload)
     }
 
-    /// The event of its end, beside `7 TRANSFER COMPLETE` (R240); none for an autonomous transfer.
+    /// Returns the method event of the report, beside `7 TRANSFER COMPLETE` (R240); `None` for an autonomous transfer.
     pub fn method_event(self) -> Option<EventCode> {
         match self {
             Origin::Download => Some(EventCode::MDownload),
@@ -103,131 +104,136 @@ impl Origin {
     }
 }
 
-/// What was asked for.
+/// The arguments of a transfer, as requested.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TransferRequest {
-    /// By whom.
+    /// The source of the request.
     pub origin: Origin,
-    /// What the ACS calls it; empty for an autonomous transfer.
+    /// The CommandKey of the ACS; empty for an autonomous transfer.
     pub command_key: String,
-    /// As the RPC names it.
+    /// The FileType argument, such as `1 Firmware Upgrade Image`.
     pub file_type: String,
-    /// Where the file is, or is to go.
+    /// The source of a download, or the destination of an upload.
     pub url: String,
-    /// For the file server.
+    /// The user name for the file server; empty for none.
     pub username: String,
-    /// For the file server.
+    /// The password for the file server.
     pub password: Secret,
-    /// In bytes; 0 for unknown (R235).
+    /// The announced size in bytes; 0 for unknown (R235).
     pub file_size: u32,
-    /// Not looked at, only told back (R236).
+    /// The TargetFileName, which is only reported back (R236).
     pub target_file_name: String,
 }
 
-/// Why a transfer failed, as it is reported.
+/// The reason for a failed transfer, as the report carries it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// One that TransferComplete may carry (R238).
+    /// The fault code; [`Failure::with_reportable_code`] limits it to those of TransferComplete (R238).
     pub code: FaultCode,
-    /// For the operator of the ACS, 256 characters at most.
+    /// The FaultString, at most 256 characters.
     pub text: String,
-    /// Whether another attempt would fail as well, so that later windows are not waited for (R245).
+    /// True if another attempt would fail as well, so that no later window is used (R245).
     pub is_permanent: bool,
 }
 
-/// The longest FaultString (R238).
+/// The maximum length of FaultString in characters (R238).
 const MAX_FAULT_STRING: usize = 256;
 
 impl Failure {
-    /// A failure that no other attempt would mend.
+    /// Returns a failure that another attempt would repeat.
     pub fn permanent(code: FaultCode, text: impl Into<String>) -> Failure {
+        // Characters, not bytes: R238 counts characters, and a cut inside a character would be invalid UTF-8.
         let text: String = text.into().chars().take(MAX_FAULT_STRING).collect();
         Failure { code, text, is_permanent: true }
     }
 
-    /// A failure that may pass.
+    /// Returns a failure that another attempt may avoid.
     pub fn transient(code: FaultCode, text: impl Into<String>) -> Failure {
         Failure { is_permanent: false, ..Failure::permanent(code, text) }
     }
 
-    /// With a code that the report of such a transfer may have (R238, R252).
+    /// Returns the failure with a code that the report may carry in its direction (R238, R252).
     fn with_reportable_code(self, origin: Origin) -> Failure {
         use FaultCode::*;
         let code = match (origin.is_download(), self.code) {
             (_, RequestDenied | InternalError | FileServerAuthentication | Vendor(_)) => self.code,
             (true, DownloadFailure | MulticastGroup | FileServerUnreachable | FileInaccessible) => self.code,
             (true, DownloadIncomplete | FileCorrupted | FileNotAuthentic | OutsideTimeWindow) => self.code,
+            // 9013 is a fault of the response alone (R229, R237); a report calls it 9010.
             (true, _) => DownloadFailure,
+            // 9010 and its refinements 9014 to 9019 belong to downloads (R252).
             (false, _) => UploadFailure,
         };
         Failure { code, ..self }
     }
 }
 
-/// How far a transfer has come.
+/// The progress of a transfer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Stage {
-    /// Its time has not come, or another is on.
+enum TransferStage {
+    /// The transfer waits for its time, or for another transfer to end.
     Waiting,
-    /// The file is on its way.
+    /// The file is being moved.
     Moving,
-    /// The file is here, complete and checked; where the journal says Moving, still.
+    /// The file is here, complete and checked. The journal keeps it as Moving, because a restart loses it.
     Moved,
-    /// The action runs.
+    /// The action of the model runs on the file.
     Applying(ApplyRecord),
-    /// The action has succeeded, or was interrupted, and the device is to go down.
+    /// The action has succeeded or was interrupted, and the device is about to reboot.
     Rebooting {
         before: ApplyRecord,
-        /// The agent was killed while the action ran.
+        /// True if the agent was killed while the action ran.
         interrupted: bool,
-        /// The agent has restarted the device itself; or, where it was interrupted, the action has ended.
+        /// True if nothing but the reboot itself is awaited: the agent has run the reboot command, or the interrupted
+        /// action has ended.
         is_last_wait: bool,
-        /// Until when the device is waited for, on the monotonic clock.
+        /// The end of the wait, on the monotonic clock.
         until: Duration,
     },
-    /// The device has restarted, or the agent has; whether the file is in use is yet to be found out.
+    /// The device or the agent has restarted, and the `verify` action decides whether the file is in use.
     Verifying { runs: bool },
-    /// To be told.
+    /// The transfer is over, and its report awaits the confirmation of the ACS.
     Finished(TransferReport),
 }
 
-/// What the device was like when an action began.
+/// The state of the device before an action began, kept to judge the result after a reboot.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct ApplyRecord {
-    /// SoftwareVersion.
+    /// The value of SoftwareVersion.
     version: String,
+    /// True if the action ends with a reboot.
     reboots: bool,
 }
 
-/// What TransferComplete tells.
+/// The content of TransferComplete or AutonomousTransferComplete.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TransferReport {
-    /// None where the file was moved and is in use.
+    /// The failure; `None` if the file was moved and is in use.
     pub failure: Option<Failure>,
-    /// When it was done, in seconds since the Unix epoch, if that is known.
+    /// The CompleteTime in seconds since the Unix epoch; `None` if it is unknown.
     pub complete: Option<i64>,
 }
 
-/// A transfer on its way.
+/// A transfer in the queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transfer {
     id: u32,
     request: TransferRequest,
     timing: Timing,
-    stage: Stage,
-    /// How often it was begun.
+    stage: TransferStage,
+    /// The number of attempts so far.
     attempts: u32,
-    /// How often it was interrupted while it was on.
+    /// The number of interruptions in the current stage, by a kill or a power cut.
     interruptions: u32,
-    /// When it first began to move, in seconds since the Unix epoch, if that is known.
+    /// The StartTime of the first attempt in seconds since the Unix epoch; `None` if it is unknown.
     began: Option<i64>,
-    /// Bytes of the file, once it was moved.
+    /// The size of the file in bytes, once it was moved.
     moved: Option<u64>,
 }
 
-/// Table of §A.4.1.7: what GetAllQueuedTransfers says of a transfer.
+/// The State of a transfer in GetAllQueuedTransfers (§A.4.1.7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)] // the numbers of the standard
+#[allow(missing_docs)] // the names of the standard
 pub enum QueuedState {
     NotStarted = 1,
     InProgress = 2,
@@ -235,68 +241,70 @@ pub enum QueuedState {
 }
 
 impl Transfer {
-    /// Its number, never given to another one while the device lives.
+    /// Returns the number of the transfer, which no other transfer ever gets.
     pub fn id(&self) -> u32 {
         self.id
     }
 
-    /// What was asked for.
+    /// Returns the arguments of the request.
     pub fn request(&self) -> &TransferRequest {
         &self.request
     }
 
-    /// Which of its attempts this is.
+    /// Returns the number of the current attempt, from 1; 0 before the first.
     pub fn attempt(&self) -> u32 {
         self.attempts
     }
 
-    /// What is to be told; none while it is not finished.
+    /// Returns the report; `None` while the transfer is not finished.
     pub fn report(&self) -> Option<&TransferReport> {
         match &self.stage {
-            Stage::Finished(report) => Some(report),
+            TransferStage::Finished(report) => Some(report),
             _ => None,
         }
     }
 
-    /// When it began, in seconds since the Unix epoch, if that is known.
+    /// Returns the StartTime in seconds since the Unix epoch; `None` if it is unknown.
     pub fn began(&self) -> Option<i64> {
         self.began
     }
 
-    /// Bytes of the file as they were moved; what was announced where it was not.
+    /// Returns the size of the moved file in bytes, or else the announced size.
     pub fn size(&self) -> u32 {
         self.moved.map_or(self.request.file_size, |bytes| u32::try_from(bytes).unwrap_or(u32::MAX))
     }
 
     /// Returns true while the file is being moved.
     pub fn is_moving(&self) -> bool {
-        self.stage == Stage::Moving
+        self.stage == TransferStage::Moving
     }
 
-    /// For GetQueuedTransfers and GetAllQueuedTransfers (R243).
+    /// Returns the State for GetQueuedTransfers and GetAllQueuedTransfers (R243).
     pub fn queued_state(&self) -> QueuedState {
         match &self.stage {
-            Stage::Waiting => QueuedState::NotStarted,
-            Stage::Moving | Stage::Moved | Stage::Applying(_) => QueuedState::InProgress,
-            Stage::Rebooting { .. } | Stage::Verifying { .. } | Stage::Finished(_) => QueuedState::Finishing,
+            TransferStage::Waiting => QueuedState::NotStarted,
+            TransferStage::Moving | TransferStage::Moved | TransferStage::Applying(_) => QueuedState::InProgress,
+            TransferStage::Rebooting { .. } | TransferStage::Verifying { .. } | TransferStage::Finished(_) => {
+                QueuedState::Finishing
+            }
         }
     }
 
-    /// For `status`.
+    /// Returns the stage in words, for `status`.
     pub fn state_name(&self) -> &'static str {
         match &self.stage {
-            Stage::Waiting => "waiting",
-            Stage::Moving => "moving",
-            Stage::Moved => "moved",
-            Stage::Applying(_) => "applying",
-            Stage::Rebooting { .. } => "rebooting",
-            Stage::Verifying { .. } => "verifying",
-            Stage::Finished(TransferReport { failure: None, .. }) => "done",
-            Stage::Finished(_) => "failed",
+            TransferStage::Waiting => "waiting",
+            TransferStage::Moving => "moving",
+            TransferStage::Moved => "moved",
+            TransferStage::Applying(_) => "applying",
+            TransferStage::Rebooting { .. } => "rebooting",
+            TransferStage::Verifying { .. } => "verifying",
+            TransferStage::Finished(TransferReport { failure: None, .. }) => "done",
+            TransferStage::Finished(_) => "failed",
         }
     }
 
-    /// The event that tells of it, beside 7 or 10.
+    /// Returns the method event of the report with its CommandKey, beside event 7; `None` for an autonomous transfer.
     pub fn method_event(&self) -> Option<Event> {
         let code = self.request.origin.method_event()?;
         Some(Event::of_command(code, self.request.command_key.clone()))

@@ -1,10 +1,13 @@
-//! What must be right about a request before it is queued, whoever gives it.
+//! Checks of a request before it is queued, for RPCs and local commands alike.
 
 use super::{TransferRequest, check_url};
 use crate::cwmp::device::Device;
 use crate::cwmp::fault::{Fault, FaultCode};
 
-/// The URL is one that can be used (R229), and the device has an action for the type of file (R228, R241).
+/// Checks that the URL is usable (R229) and that the device has an action for the file type (R228, R241).
+///
+/// # Errors
+/// Returns fault 9003, or 9013 for an unsupported scheme.
 pub fn admit(request: &TransferRequest, device: &Device) -> Result<(), Fault> {
     check_url(&request.url)?;
     let refuse = |text: String| Err(Fault::because(FaultCode::InvalidArguments, text));
@@ -16,7 +19,7 @@ pub fn admit(request: &TransferRequest, device: &Device) -> Result<(), Fault> {
     }
     match device.actions().upload_action(&request.file_type) {
         Some((_, None)) => Ok(()),
-        // R241: the instance must be there.
+        // R241: the file type names an instance of the data model, which must exist.
         Some((_, Some(number))) => {
             let table = if request.file_type.contains("Log") { "VendorLogFile" } else { "VendorConfigFile" };
             let object = format!("{}.DeviceInfo.{table}.{number}.", device.tree().root_name());

@@ -1,7 +1,8 @@
-//! File types: what Download and Upload call them, and what the list of all transfers does.
+//! The numbers of file types, which differ between Download, Upload and the list of all transfers.
 
-/// What GetAllQueuedTransfers and AutonomousTransferComplete call a file: they have one list for both directions, in
-/// which uploads of an instance are 6 and 7, and a stored image is 8 (C13 of docs/requirements.md).
+/// Returns the name of a file type in GetAllQueuedTransfers and AutonomousTransferComplete. Both use one list for the
+/// two directions, in which uploads of an instance have the numbers 6 and 7, and a stored image has 8 (C13 of
+/// docs/requirements.md).
 pub fn reported_file_type(file_type: &str, is_download: bool) -> String {
     let renumbered = |number: &str, rest: &str| format!("{number} {rest}");
     let Some((number, rest)) = file_type.split_once(' ') else { return file_type.to_owned() };
@@ -15,10 +16,11 @@ pub fn reported_file_type(file_type: &str, is_download: bool) -> String {
     }
 }
 
-/// Whether a FileTypeFilter, a comma-separated list, has that file (R247): the data model knows `3 Vendor Configuration
-/// File` and `4 Vendor Log File` for uploads of whatever instance. An empty list has none.
+/// Returns true if a FileTypeFilter, a comma-separated list, includes the file type (R247). The data model has `3
+/// Vendor Configuration File` and `4 Vendor Log File` for uploads of every instance. An empty list includes no type.
 pub fn filter_includes(file_type: &str, is_download: bool, list: &str) -> bool {
     let reported = reported_file_type(file_type, is_download);
+    // A filter names a type without the number of an instance.
     let family = match (is_download, file_type.split_once(' ')) {
         (false, Some(("3", rest))) if rest.starts_with("Vendor Configuration File ") => "3 Vendor Configuration File",
         (false, Some(("4", rest))) if rest.starts_with("Vendor Log File ") => "4 Vendor Log File",
@@ -31,7 +33,7 @@ pub fn filter_includes(file_type: &str, is_download: bool, list: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// R243, R247.
+    /// R243, R247: the reported name of each type.
     #[test]
     fn one_list_for_both_directions() {
         for (file_type, is_download, expected) in [
@@ -48,7 +50,7 @@ mod tests {
         }
     }
 
-    /// R247.
+    /// R247: the filter contains reported names.
     #[test]
     fn the_filter_names_what_is_told() {
         let list = "1 Firmware Upgrade Image, 4 Vendor Log File";

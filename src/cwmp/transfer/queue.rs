@@ -1,4 +1,4 @@
-//! The transfers that are not reported yet, and what is to be done next.
+//! The queue of transfers that the ACS has not confirmed yet, and the next step of each.
 
 mod restart;
 
@@ -8,18 +8,18 @@ use std::time::Duration;
 use serde_json::Value as Json;
 
 use self::restart::REBOOT_GRACE;
-use super::{ApplyRecord, Failure, Stage, Timing, Transfer, TransferReport, TransferRequest};
+use super::{ApplyRecord, Failure, Timing, Transfer, TransferReport, TransferRequest, TransferStage};
 use crate::clock::Now;
 use crate::cwmp::fault::FaultCode;
 use crate::model::actions::Actions;
 
-/// As many ended transfers are remembered for those who have started them by hand.
+/// The number of outcomes kept for local commands that wait for their transfer.
 const MAX_OUTCOMES: usize = 16;
 
-/// How often the wall clock is looked at while something waits for it to be set.
+/// The interval of checks whether the wall clock has been set.
 const CLOCK_CHECK: Duration = Duration::from_secs(60);
 
-/// The transfers that are not reported yet, oldest first, and the downloads that the device wants of the ACS.
+/// The transfers without a confirmed report, oldest first, and the downloads that the device asks of the ACS.
 #[derive(Clone, Debug, Default)]
 pub struct TransferQueue {
     pub(super) list: Vec<Transfer>,
@@ -27,32 +27,33 @@ pub struct TransferQueue {
     pub(super) last_id: u32,
     outcomes: Vec<TransferOutcome>,
     unsaved: bool,
-    /// The journal was written without absolute time, and can be written better once there is.
+    /// True if the journal was written without absolute time, and should be rewritten once the clock is set.
     saved_without_clock: bool,
-    /// What the journal has; the seconds in it run on, so that it is made anew only when something changes.
+    /// The JSON of the journal. The remaining seconds in it change all the time, so that it is made again only after a
+    /// change.
     json: Json,
     last_poll: Duration,
 }
 
-/// A file that the device asks the ACS for, by RequestDownload (R248).
+/// A request of the device to the ACS for a file, sent by RequestDownload (R248).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DownloadRequest {
-    /// What kind of file.
+    /// The FileType argument.
     pub file_type: String,
-    /// Names and values that describe it further, at most 16.
+    /// The FileTypeArg names and values, at most 16.
     pub arguments: Vec<(String, String)>,
 }
 
-/// The end of a transfer, for those who wait for it at the device.
+/// The end of a transfer, for the local command that waits for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TransferOutcome {
     /// The number of the transfer.
     pub id: u32,
-    /// Why it failed, if it did; and not, where it was cancelled, as the ACS would be told.
+    /// The failure text; `None` on success and after a cancel.
     pub failure: Option<String>,
 }
 
-/// The queue takes no more: fault 9004 (R233).
+/// The error of a full queue: fault 9004 (R233).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TransferQueueFull;
 
@@ -64,29 +65,29 @@ impl fmt::Display for TransferQueueFull {
 
 impl std::error::Error for TransferQueueFull {}
 
-/// What the queue has to know of the device to go on.
+/// The state of the device that the next step depends on.
 #[derive(Clone, Copy, Debug)]
 pub struct DeviceContext<'a> {
-    /// What the device does with files.
+    /// The actions of the model on files.
     pub actions: &'a Actions,
-    /// SoftwareVersion, as it is now.
+    /// The current value of SoftwareVersion.
     pub version: &'a str,
-    /// Whether the device may restart now: the last session has come to a clean end (R122).
+    /// True if the device may reboot now, because the last session has ended cleanly (R122).
     pub may_restart: bool,
-    /// Whether there is somebody to do something: what was stopped may take a moment to end.
+    /// True if the worker can start a job. A stopped job may take a moment to end.
     pub is_worker_free: bool,
 }
 
-/// What is to be done now, once it is in the journal that it is.
+/// A step to be carried out, once the journal holds that it was begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TransferStep {
-    /// Move the file of this transfer; then [`TransferQueue::move_ended`].
+    /// Moves the file, and ends with [`TransferQueue::move_ended`].
     Move(u32),
-    /// Run its action; then [`TransferQueue::apply_ended`].
+    /// Runs the action on the file, and ends with [`TransferQueue::apply_ended`].
     Apply(u32),
-    /// Restart the device, which has not gone down by itself.
+    /// Runs the reboot command, because the device has not rebooted by itself.
     Restart(u32),
-    /// Run its `verify` action; then [`TransferQueue::verify_ended`].
+    /// Runs the `verify` action, and ends with [`TransferQueue::verify_ended`].
     Verify(u32),
 }
 
@@ -102,26 +103,27 @@ impl TransferStep {
 }
 
 impl TransferQueue {
-    /// How many transfers there may be, those that are yet to be reported included: as many as
-    /// GetAllQueuedTransfers can list (R233, R243).
+    /// The maximum number of transfers, unconfirmed reports included: the longest list of GetAllQueuedTransfers (R233,
+    /// R243).
     pub const CAPACITY: usize = 16;
 
-    /// As many downloads may be wished for.
+    /// The maximum number of requests for a download.
     pub const MAX_DOWNLOAD_REQUESTS: usize = 4;
 
-    /// Takes a transfer in; gives its number.
+    /// Adds a transfer and returns its number.
     ///
     /// # Errors
-    /// There are too many. The report of an autonomous transfer gives way, the oldest first: an ACS that does not take
-    /// it must not stop all transfers.
+    /// Returns an error if the queue is full. The oldest report of an autonomous transfer makes room, so that an ACS
+    /// that never confirms one cannot stop all transfers.
     pub fn add(&mut self, request: TransferRequest, timing: Timing) -> Result<u32, TransferQueueFull> {
         if self.list.len() >= TransferQueue::CAPACITY {
             let gives_way = |t: &Transfer| t.report().is_some() && t.request.origin.is_autonomous();
             let at = self.list.iter().position(gives_way).ok_or(TransferQueueFull)?;
             self.list.remove(at);
         }
+        // 0 is the number of no transfer, so that the journal shows a queue that was never used.
         self.last_id = self.last_id.wrapping_add(1).max(1);
-        let (id, stage) = (self.last_id, Stage::Waiting);
+        let (id, stage) = (self.last_id, TransferStage::Waiting);
         self.list.push(Transfer {
             id,
             request,
@@ -136,43 +138,46 @@ impl TransferQueue {
         Ok(id)
     }
 
-    /// Whether there is nothing to do but to tell.
+    /// Returns true if all transfers are finished and only reports are left.
     pub fn is_idle(&self) -> bool {
         self.list.iter().all(|transfer| transfer.report().is_some())
     }
 
-    /// All of them, oldest first.
+    /// Returns all transfers, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &Transfer> {
         self.list.iter()
     }
 
-    /// The transfer of that number.
+    /// Returns the transfer with that number.
     pub fn get(&self, id: u32) -> Option<&Transfer> {
         self.list.iter().find(|transfer| transfer.id == id)
     }
 
-    /// Those that are to be reported.
+    /// Returns the transfers with a report for the ACS.
     pub fn finished(&self) -> impl Iterator<Item = &Transfer> {
         self.list.iter().filter(|transfer| transfer.report().is_some())
     }
 
-    /// How the last transfers ended.
+    /// Returns the outcomes of the last transfers, oldest first.
     pub fn outcomes(&self) -> &[TransferOutcome] {
         &self.outcomes
     }
 
-    /// What is to be done now, if anything. The change that goes with it is to be in the journal before it is done.
+    /// Returns the next step, if one is due. The caller writes the journal before carrying it out, so that a power cut
+    /// cannot repeat the step unnoticed.
     pub fn poll(&mut self, now: Now, device: DeviceContext<'_>) -> Option<TransferStep> {
         self.last_poll = now.monotonic;
         self.resync_clock(now);
         (0..self.list.len()).for_each(|at| self.expire(at, now));
-        if let Some(at) = self.position(|t| matches!(t.stage, Stage::Rebooting { .. })) {
+        // The device is about to reboot, and would interrupt every other step.
+        if let Some(at) = self.position(|t| matches!(t.stage, TransferStage::Rebooting { .. })) {
             return self.poll_reboot(at, now, device);
         }
         if !device.is_worker_free || self.list.iter().any(Transfer::is_busy) {
             return None;
         }
-        if let Some(at) = self.position(|t| t.stage == Stage::Verifying { runs: false }) {
+        // A file that may be in use is verified first, because no session runs before its result is known (R240).
+        if let Some(at) = self.position(|t| t.stage == TransferStage::Verifying { runs: false }) {
             return self.verify(at, now, device);
         }
         if let Some(step) = self.apply(now, device) {
@@ -187,56 +192,65 @@ impl TransferQueue {
         None
     }
 
-    /// When to call [`TransferQueue::poll`] again though nothing has happened, on the monotonic clock. `is_worker_free` as in
-    /// [`DeviceContext`].
+    /// Returns the time of the next [`TransferQueue::poll`] on the monotonic clock, if no event comes earlier.
+    /// `is_worker_free` as in [`DeviceContext`].
     pub fn deadline(&self, is_worker_free: bool) -> Option<Duration> {
-        let is_busy =
-            !is_worker_free || self.list.iter().any(|t| t.is_busy() || matches!(t.stage, Stage::Rebooting { .. }));
+        let is_busy = !is_worker_free
+            || self.list.iter().any(|t| t.is_busy() || matches!(t.stage, TransferStage::Rebooting { .. }));
         let of = |transfer: &Transfer| match &transfer.stage {
-            Stage::Rebooting { until, .. } => Some(*until),
-            Stage::Waiting => {
+            TransferStage::Rebooting { until, .. } => Some(*until),
+            TransferStage::Waiting => {
                 let begins = transfer.timing.earliest_start().filter(|_| !is_busy);
                 begins.into_iter().chain(transfer.timing.expires_at().filter(|_| transfer.must_start_in_time())).min()
             }
-            Stage::Moving | Stage::Moved => match transfer.timing {
+            // R245: a window ends also while the file is being moved. A delay does not stop a transfer that began in
+            // time.
+            TransferStage::Moving | TransferStage::Moved => match transfer.timing {
                 Timing::Windows { .. } => transfer.timing.expires_at(),
                 Timing::Delayed { .. } => None,
             },
-            Stage::Applying(_) | Stage::Verifying { .. } | Stage::Finished(_) => None,
+            // The end of the action, or the confirmation of the ACS, causes the next poll.
+            TransferStage::Applying(_) | TransferStage::Verifying { .. } | TransferStage::Finished(_) => None,
         };
         let awaits_clock = self.saved_without_clock || self.list.iter().any(|t| t.timing.awaits_clock());
         let clock_check = awaits_clock.then(|| self.last_poll.saturating_add(CLOCK_CHECK));
         self.list.iter().filter_map(of).chain(clock_check).min()
     }
 
-    /// Whether that attempt is to go on: it was not cancelled, and its window is not over.
+    /// Returns true if the attempt is to go on: the transfer was not cancelled, and its window is not over.
     pub fn should_continue(&self, id: u32, attempt: u32) -> bool {
         self.get(id).is_some_and(|transfer| transfer.attempts == attempt && transfer.is_busy())
     }
 
-    /// Whether no session is to begin: the device is to go down any moment, or to tell first how it has come back
-    /// (R231, R240).
+    /// Returns true if no session may begin: a reboot would interrupt it, or the report has to come with the first
+    /// session after the reboot (R231, R240).
     pub fn blocks_sessions(&self) -> bool {
         self.list.iter().any(|transfer| match &transfer.stage {
-            Stage::Applying(before) => before.reboots,
-            Stage::Rebooting { .. } | Stage::Verifying { .. } => true,
+            TransferStage::Applying(before) => before.reboots,
+            TransferStage::Rebooting { .. } | TransferStage::Verifying { .. } => true,
             _ => false,
         })
     }
 
-    /// Whether the device must not be restarted: a file is being applied.
+    /// Returns true if the device must not reboot, because a file is being applied.
     pub fn blocks_reboots(&self) -> bool {
-        self.list.iter().any(|transfer| matches!(transfer.stage, Stage::Applying(_) | Stage::Rebooting { .. }))
+        self.list
+            .iter()
+            .any(|transfer| matches!(transfer.stage, TransferStage::Applying(_) | TransferStage::Rebooting { .. }))
     }
 
-    /// Whether somebody may still read the file of that transfer.
+    /// Returns true if the file of the transfer may still be read.
     pub fn needs_file(&self, id: u32) -> bool {
-        self.get(id).is_some_and(|t| !matches!(t.stage, Stage::Waiting | Stage::Verifying { .. } | Stage::Finished(_)))
+        self.get(id).is_some_and(|t| {
+            !matches!(t.stage, TransferStage::Waiting | TransferStage::Verifying { .. } | TransferStage::Finished(_))
+        })
     }
 
-    /// An attempt to move a file has ended: with the size of the file, complete and checked, or with what went wrong.
+    /// Records the end of an attempt to move a file: the size of the complete and checked file, or the failure. The
+    /// attempt number rejects a late result of an attempt that was stopped.
     pub fn move_ended(&mut self, id: u32, attempt: u32, result: Result<u64, Failure>, now: Now) {
-        let Some(at) = self.position(|t| t.id == id && t.attempts == attempt && t.stage == Stage::Moving) else {
+        let Some(at) = self.position(|t| t.id == id && t.attempts == attempt && t.stage == TransferStage::Moving)
+        else {
             return;
         };
         let transfer = &mut self.list[at];
@@ -244,37 +258,40 @@ impl TransferQueue {
             Ok(bytes) => {
                 transfer.moved = Some(bytes);
                 if transfer.request.origin.is_download() {
-                    transfer.stage = Stage::Moved;
+                    // No journal record here: after a restart the file is moved again anyway.
+                    transfer.stage = TransferStage::Moved;
                 } else {
+                    // R241: an upload is complete once the server has taken the file.
                     self.finish(at, None, now);
                 }
             }
             Err(failure) if transfer.timing.plans_retry(&failure, now) => {
                 log::warn!("transfer {id}: {}; it will be tried again within its windows", failure.text);
-                transfer.stage = Stage::Waiting;
+                transfer.stage = TransferStage::Waiting;
                 self.unsaved = true;
             }
             Err(failure) => self.finish(at, Some(failure), now),
         }
     }
 
-    /// The action has ended.
+    /// Records the end of the action.
     pub fn apply_ended(&mut self, id: u32, result: Result<(), Failure>, now: Now) {
-        let Some(at) = self.position(|t| t.id == id && matches!(t.stage, Stage::Applying(_))) else { return };
-        let Stage::Applying(before) = self.list[at].stage.clone() else { return };
+        let Some(at) = self.position(|t| t.id == id && matches!(t.stage, TransferStage::Applying(_))) else { return };
+        let TransferStage::Applying(before) = self.list[at].stage.clone() else { return };
         match result {
             Ok(()) if before.reboots => {
                 let until = now.monotonic.saturating_add(REBOOT_GRACE);
-                self.list[at].stage = Stage::Rebooting { before, interrupted: false, is_last_wait: false, until };
+                self.list[at].stage =
+                    TransferStage::Rebooting { before, interrupted: false, is_last_wait: false, until };
                 self.unsaved = true;
             }
             result => self.finish(at, result.err(), now),
         }
     }
 
-    /// The `verify` action has ended.
+    /// Records the end of the `verify` action.
     pub fn verify_ended(&mut self, id: u32, result: Result<(), Failure>, now: Now) {
-        if let Some(at) = self.position(|t| t.id == id && matches!(t.stage, Stage::Verifying { .. })) {
+        if let Some(at) = self.position(|t| t.id == id && matches!(t.stage, TransferStage::Verifying { .. })) {
             self.finish(at, result.err(), now);
         }
     }
@@ -290,29 +307,31 @@ impl TransferQueue {
         }
     }
 
-    /// Cancels every transfer of that key that can be (R246); gives whether that was all of them.
+    /// Cancels all transfers with the CommandKey that can be cancelled, and returns true if none is left (R246).
     pub fn cancel(&mut self, command_key: &str) -> bool {
         let matches = |t: &Transfer| !t.request.origin.is_autonomous() && t.request.command_key == command_key;
-        let can_be = |t: &Transfer| matches!(t.stage, Stage::Waiting | Stage::Moving | Stage::Moved);
+        // An action must not be interrupted: a half-written firmware may make the device unusable.
+        let can_be =
+            |t: &Transfer| matches!(t.stage, TransferStage::Waiting | TransferStage::Moving | TransferStage::Moved);
         let before = self.list.len();
         self.list.retain(|transfer| !(matches(transfer) && can_be(transfer)));
         self.unsaved |= self.list.len() < before;
         !self.list.iter().any(matches)
     }
 
-    /// The ACS has confirmed the report of that transfer.
+    /// Removes a transfer after the ACS has confirmed its report.
     pub fn confirmed(&mut self, id: u32) {
         self.forget(|transfer| transfer.id == id && transfer.report().is_some());
     }
 
-    /// Forgets reports, with the events that would tell of them: a BOOTSTRAP (R139).
+    /// Drops all reports and requests, as BOOTSTRAP discards the events that announce them (R139).
     pub fn forget_reports(&mut self) {
         self.forget(|transfer| transfer.report().is_some());
         self.unsaved |= !self.download_requests.is_empty();
         self.download_requests.clear();
     }
 
-    /// Forgets the reports of autonomous transfers that are not to be told (R247).
+    /// Drops the reports of autonomous transfers that the ACS has not asked for (R247).
     pub fn forget_autonomous(&mut self, is_reported: impl Fn(&Transfer) -> bool) {
         self.forget(|t| t.report().is_some() && t.request.origin.is_autonomous() && !is_reported(t));
     }
@@ -323,7 +342,7 @@ impl TransferQueue {
         self.unsaved |= self.list.len() < before;
     }
 
-    /// The device wants a file of the ACS; false where it wants too many already.
+    /// Adds a request for a download; returns false if there are too many.
     pub fn request_download(&mut self, request: DownloadRequest) -> bool {
         let has_room = self.download_requests.len() < TransferQueue::MAX_DOWNLOAD_REQUESTS;
         if has_room {
@@ -333,12 +352,12 @@ impl TransferQueue {
         has_room
     }
 
-    /// What the device wants of the ACS.
+    /// Returns the requests for downloads.
     pub fn download_requests(&self) -> &[DownloadRequest] {
         &self.download_requests
     }
 
-    /// The ACS has answered a request, one way or the other.
+    /// Removes a request that the ACS has accepted or refused. R144 leaves a retry open, and there is none.
     pub fn download_request_answered(&mut self, request: &DownloadRequest) {
         if let Some(at) = self.download_requests.iter().position(|known| known == request) {
             self.download_requests.remove(at);
@@ -346,24 +365,24 @@ impl TransferQueue {
         }
     }
 
-    /// Whether the journal is to be written.
+    /// Returns true if the journal must be written.
     pub fn is_unsaved(&self) -> bool {
         self.unsaved
     }
 
-    /// Makes [`TransferQueue::json`] what the journal is to hold.
+    /// Renews [`TransferQueue::json`] for the journal.
     pub fn save(&mut self, now: Now) {
         self.json = self.to_json(now);
         self.unsaved = false;
         self.saved_without_clock = !now.clock_is_set() && self.list.iter().any(|t| t.report().is_none());
     }
 
-    /// What the journal holds, as of the last [`TransferQueue::save`].
+    /// Returns the JSON of the last [`TransferQueue::save`].
     pub fn json(&self) -> &Json {
         &self.json
     }
 
-    /// The queue that a journal holds; what it does not understand there is passed over.
+    /// Reads the queue from a journal, and skips entries that it cannot read.
     pub fn restore(json: Json, now: Now) -> TransferQueue {
         let mut queue = TransferQueue::from_json(&json, now);
         queue.json = json;
@@ -382,19 +401,20 @@ impl TransferQueue {
             transfer.timing.resync_clock(now);
         }
         if std::mem::take(&mut self.saved_without_clock) {
-            // What the journal holds would not outlive a reboot; now it can.
+            // A journal without absolute time loses its deadlines in a reboot, and now it can be written with it.
             self.unsaved = true;
         }
     }
 
-    /// Ends what is too late: R234, R245.
+    /// Ends transfers whose time is over (R234, R245).
     fn expire(&mut self, at: usize, now: Now) {
         let transfer = &mut self.list[at];
-        if !matches!(transfer.stage, Stage::Waiting | Stage::Moving | Stage::Moved) {
+        if !matches!(transfer.stage, TransferStage::Waiting | TransferStage::Moving | TransferStage::Moved) {
             return;
         }
+        // R245: nothing is applied outside a window, so that a file of a past window is moved again in the next one.
         if transfer.timing.drop_past_windows(now) {
-            transfer.stage = Stage::Waiting;
+            transfer.stage = TransferStage::Waiting;
             self.unsaved = true;
         }
         let transfer = &self.list[at];
@@ -409,7 +429,7 @@ impl TransferQueue {
 
     fn next_due(&self, now: Now) -> Option<usize> {
         let due = |(at, transfer): (usize, &Transfer)| {
-            let begins = transfer.timing.earliest_start().filter(|_| transfer.stage == Stage::Waiting)?;
+            let begins = transfer.timing.earliest_start().filter(|_| transfer.stage == TransferStage::Waiting)?;
             (begins <= now.monotonic).then_some((begins, at))
         };
         self.list.iter().enumerate().filter_map(due).min().map(|(_, at)| at)
@@ -417,29 +437,31 @@ impl TransferQueue {
 
     fn start(&mut self, at: usize, now: Now) -> TransferStep {
         let transfer = &mut self.list[at];
-        transfer.stage = Stage::Moving;
+        transfer.stage = TransferStage::Moving;
         transfer.attempts = transfer.attempts.saturating_add(1);
+        // R238: StartTime is that of the first attempt; without a clock it stays unknown.
         transfer.began = transfer.began.or(now.clock_is_set().then_some(now.wall));
         self.unsaved = true;
         TransferStep::Move(transfer.id)
     }
 
-    /// Begins to apply a file that is here and may be applied.
+    /// Starts to apply a file that is here, if its timing and the device allow it.
     fn apply(&mut self, now: Now, device: DeviceContext<'_>) -> Option<TransferStep> {
         for at in 0..self.list.len() {
             let transfer = &mut self.list[at];
-            if transfer.stage != Stage::Moved || !transfer.timing.may_apply(now) {
+            if transfer.stage != TransferStage::Moved || !transfer.timing.may_apply(now) {
                 continue;
             }
             let Some(action) = device.actions.download_action(&transfer.request.file_type) else {
                 self.finish(at, Some(unsupported_type()), now);
                 continue;
             };
+            // R122: a reboot waits until the session has ended cleanly, and other files may go first.
             if action.reboots && !device.may_restart {
                 continue;
             }
             let before = ApplyRecord { version: device.version.to_owned(), reboots: action.reboots };
-            transfer.stage = Stage::Applying(before);
+            transfer.stage = TransferStage::Applying(before);
             transfer.interruptions = 0;
             self.unsaved = true;
             return Some(TransferStep::Apply(transfer.id));
@@ -447,6 +469,7 @@ impl TransferQueue {
         None
     }
 
+    /// Ends a transfer with its report. The outcome also goes to the local command that waits for it.
     fn finish(&mut self, at: usize, failure: Option<Failure>, now: Now) {
         let transfer = &mut self.list[at];
         let failure = failure.map(|failure| failure.with_reportable_code(transfer.request.origin));
@@ -455,30 +478,35 @@ impl TransferQueue {
             None => log::info!("transfer {id} ({origin}) is done"),
             Some(failure) => log::warn!("transfer {id} ({origin}) failed: {} {}", failure.code.number(), failure.text),
         }
+        // A command may have started a transfer without waiting for its outcome, and must not fill the memory.
         if self.outcomes.len() >= MAX_OUTCOMES {
             self.outcomes.remove(0);
         }
         self.outcomes.push(TransferOutcome { id, failure: failure.as_ref().map(|failure| failure.text.clone()) });
         let is_success = failure.is_none();
+        // R238: an unknown CompleteTime is reported as such, and so is that of a failure.
         let complete = (is_success && now.clock_is_set()).then_some(now.wall);
-        transfer.stage = Stage::Finished(TransferReport { failure, complete });
+        transfer.stage = TransferStage::Finished(TransferReport { failure, complete });
         self.unsaved = true;
     }
 }
 
 impl Transfer {
-    /// Whether somebody works on it.
+    /// Returns true if the worker is busy with the transfer.
     fn is_busy(&self) -> bool {
-        matches!(self.stage, Stage::Moving | Stage::Applying(_) | Stage::Verifying { runs: true })
+        matches!(
+            self.stage,
+            TransferStage::Moving | TransferStage::Applying(_) | TransferStage::Verifying { runs: true }
+        )
     }
 
-    /// Whether it fails where it does not begin in time.
+    /// Returns true if the transfer fails unless it starts in time.
     fn must_start_in_time(&self) -> bool {
         self.attempts == 0 || matches!(self.timing, Timing::Windows { .. })
     }
 }
 
-/// Whether the device has an action for such a file.
+/// Returns true if the device has an action for the file type.
 fn has_action(request: &TransferRequest, actions: &Actions) -> bool {
     match request.origin.is_download() {
         true => actions.download_action(&request.file_type).is_some(),
@@ -486,7 +514,8 @@ fn has_action(request: &TransferRequest, actions: &Actions) -> bool {
     }
 }
 
-/// Another firmware may come with another model, while the queue stays.
+/// Returns the failure of a transfer whose action is gone: new firmware may come with another model, while the queue
+/// stays.
 fn unsupported_type() -> Failure {
     Failure::permanent(FaultCode::RequestDenied, "the device no longer takes files of this type")
 }

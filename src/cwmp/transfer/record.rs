@@ -1,17 +1,18 @@
-//! The queue as the journal has it.
+//! The JSON form of the queue in the journal. Its names are fixed, because a new version reads the journal of an old
+//! one.
 
 use std::time::Duration;
 
 use serde_json::{Map, Value as Json, json};
 
 use super::queue::{DownloadRequest, TransferQueue};
-use super::{ApplyRecord, Failure, Origin, Stage, Timing, Transfer, TransferReport, TransferRequest, Window};
+use super::{ApplyRecord, Failure, Origin, Timing, Transfer, TransferReport, TransferRequest, TransferStage, Window};
 use crate::clock::Now;
 use crate::cwmp::fault::FaultCode;
 use crate::schedule::Deadline;
 
 impl TransferQueue {
-    /// `{"last": 7, "list": […], "wishes": […]}`; null where there never was a transfer.
+    /// Returns `{"last": 7, "list": […], "wishes": […]}`; null if there never was a transfer.
     pub(super) fn to_json(&self, now: Now) -> Json {
         if self.last_id == 0 && self.download_requests.is_empty() {
             return Json::Null;
@@ -22,6 +23,7 @@ impl TransferQueue {
         json!({ "last": self.last_id, "list": list, "wishes": download_requests })
     }
 
+    /// Reads the queue and skips entries that it cannot read, so that one damaged entry does not lose the others.
     pub(super) fn from_json(json: &Json, now: Now) -> TransferQueue {
         let members = |name: &str| json.get(name).and_then(Json::as_array).into_iter().flatten();
         let list: Vec<Transfer> = members("list").filter_map(|entry| Transfer::from_json(entry, now)).collect();
@@ -29,10 +31,12 @@ impl TransferQueue {
             let (file_type, arguments) = serde_json::from_value(entry.clone()).ok()?;
             Some(DownloadRequest { file_type, arguments })
         });
+        // The last number may be missing in a damaged journal, and no number may be given twice.
         let last = list.iter().map(Transfer::id).max().unwrap_or(0);
         let mut queue = TransferQueue::default();
         queue.download_requests = download_requests.take(TransferQueue::MAX_DOWNLOAD_REQUESTS).collect();
         queue.last_id = number(json, "last").max(last);
+        // A longer list comes from another version or from damage, and would break the limit of R243.
         queue.list = list.into_iter().take(TransferQueue::CAPACITY).collect();
         queue
     }
@@ -49,6 +53,7 @@ impl Transfer {
             "type": file_type,
             "url": url,
             "username": username,
+            // Needed again after a reboot; the state directory belongs to the agent alone.
             "password": password.expose(),
             "size": file_size,
             "target": target_file_name,
@@ -80,7 +85,7 @@ impl Transfer {
             id: u32::try_from(json.get("id")?.as_u64()?).ok()?,
             request,
             timing: Timing::read(json, now),
-            stage: Stage::read(json)?,
+            stage: TransferStage::read(json)?,
             attempts: number(json, "starts"),
             interruptions: number(json, "interruptions"),
             began: json.get("began").and_then(Json::as_i64),
@@ -116,6 +121,7 @@ impl Timing {
                 failures: number(json, "failures"),
                 retry_at: None,
             },
+            // A transfer whose time cannot be read is due at once, because it would otherwise stay for ever.
             None => Timing::Delayed {
                 due: json.get("due").and_then(moment).unwrap_or(Deadline::after(Duration::ZERO, now)),
                 latest: json.get("latest").and_then(moment),
@@ -124,43 +130,51 @@ impl Timing {
     }
 }
 
-impl Stage {
+impl TransferStage {
     fn write(&self, record: &mut Map<String, Json>) {
         let (name, before) = match self {
-            Stage::Waiting => ("waiting", None),
-            Stage::Moving | Stage::Moved => ("moving", None),
-            Stage::Applying(before) => ("applying", Some(before)),
-            Stage::Rebooting { before, interrupted: true, .. } => ("applying", Some(before)),
-            Stage::Rebooting { before, .. } => ("rebooting", Some(before)),
-            Stage::Verifying { .. } => ("verifying", None),
-            Stage::Finished(_) => ("finished", None),
+            TransferStage::Waiting => ("waiting", None),
+            // The moved file is not trusted after a restart, and is moved again.
+            TransferStage::Moving | TransferStage::Moved => ("moving", None),
+            TransferStage::Applying(before) => ("applying", Some(before)),
+            // The result of the action is unknown, and stays so over another restart.
+            TransferStage::Rebooting { before, interrupted: true, .. } => ("applying", Some(before)),
+            TransferStage::Rebooting { before, .. } => ("rebooting", Some(before)),
+            TransferStage::Verifying { .. } => ("verifying", None),
+            TransferStage::Finished(_) => ("finished", None),
         };
         record.insert("stage".into(), name.into());
         if let Some(before) = before {
             record.insert("version".into(), before.version.as_str().into());
             record.insert("reboots".into(), before.reboots.into());
         }
-        if let Stage::Finished(report) = self {
+        if let TransferStage::Finished(report) = self {
             record.insert("complete".into(), report.complete.into());
             let failure = report.failure.as_ref().map(|failure| json!([failure.code.number(), failure.text]));
             record.extend(failure.map(|failure| ("failure".to_owned(), failure)));
         }
     }
 
-    fn read(json: &Json) -> Option<Stage> {
+    fn read(json: &Json) -> Option<TransferStage> {
         let before = || ApplyRecord {
             version: json.get("version").and_then(Json::as_str).unwrap_or_default().to_owned(),
             reboots: json.get("reboots").and_then(Json::as_bool).unwrap_or(false),
         };
         Some(match json.get("stage")?.as_str()? {
-            "waiting" => Stage::Waiting,
-            "moving" => Stage::Moving,
-            "applying" => Stage::Applying(before()),
+            "waiting" => TransferStage::Waiting,
+            "moving" => TransferStage::Moving,
+            "applying" => TransferStage::Applying(before()),
             "rebooting" => {
-                Stage::Rebooting { before: before(), interrupted: false, is_last_wait: false, until: Duration::ZERO }
+                // The end of the wait follows in `resume_after_restart`, since the monotonic clock begins anew.
+                TransferStage::Rebooting {
+                    before: before(),
+                    interrupted: false,
+                    is_last_wait: false,
+                    until: Duration::ZERO,
+                }
             }
-            "verifying" => Stage::Verifying { runs: false },
-            "finished" => Stage::Finished(TransferReport {
+            "verifying" => TransferStage::Verifying { runs: false },
+            "finished" => TransferStage::Finished(TransferReport {
                 failure: json.get("failure").map(failure),
                 complete: json.get("complete").and_then(Json::as_i64),
             }),
@@ -169,7 +183,7 @@ impl Stage {
     }
 }
 
-/// A failure whose code cannot be read was one all the same.
+/// Reads a failure. An unreadable code still is a failure, and becomes 9002.
 fn failure(json: &Json) -> Failure {
     let number = json.get(0).and_then(Json::as_u64).and_then(|number| u16::try_from(number).ok());
     let code = number.and_then(FaultCode::from_number).unwrap_or(FaultCode::InternalError);

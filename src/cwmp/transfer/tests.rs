@@ -1,4 +1,4 @@
-//! The queue as scenarios: what is asked for, what happens, what is reported, whatever interrupts it.
+//! Scenarios of the queue: requests, results and reports, with and without interruptions.
 
 mod restarts;
 mod windows;
@@ -237,7 +237,7 @@ fn autonomous_reports_give_way() {
     assert!(bench.download(CONFIG, 0) > TransferQueue::CAPACITY as u32);
 }
 
-/// R246: what has not come too far is cancelled and never told; the rest stays.
+/// R246: transfers before their action are cancelled without a report; the others stay.
 #[test]
 fn cancelling() {
     let mut bench = Bench::new();
@@ -262,7 +262,7 @@ fn cancelling() {
     assert_eq!(bench.state(applying), "done");
 }
 
-/// Another firmware may come with another model.
+/// R228: a transfer fails if new firmware comes with a model that lacks its action.
 #[test]
 fn a_type_that_is_no_longer_taken() {
     let mut bench = Bench::new();
@@ -273,7 +273,7 @@ fn a_type_that_is_no_longer_taken() {
     assert_eq!((bench.poll(), bench.code(id)), (None, 9001));
 }
 
-/// The journal is written only where something has changed, and what it holds is never trusted.
+/// The journal is written only after a change, and its content is checked when it is read.
 #[test]
 fn the_journal() {
     let mut bench = Bench::new();

@@ -1,4 +1,4 @@
-//! When a transfer may take place: after a delay (R234), or within windows (R244, R245).
+//! The time of a transfer: after a delay (R234), or within windows (R244, R245).
 
 use std::fmt;
 use std::time::Duration;
@@ -7,60 +7,60 @@ use super::Failure;
 use crate::clock::Now;
 use crate::schedule::Deadline;
 
-/// R234: a delayed transfer that has not begun so long after its time has failed.
+/// The longest time from the due time of a delayed transfer to its start, after which it has failed (R234).
 const START_LIMIT: Duration = Duration::from_secs(3600);
 
-/// Attempts after the first in a window whose MaxRetries leaves it to the CPE.
+/// The retries in a window whose MaxRetries leaves the number to the CPE.
 const DEFAULT_RETRIES: u32 = 3;
 
-/// The wait before the first attempt after a failed one, and the longest; it doubles from one to the next.
+/// The first and the longest wait between two attempts; the wait doubles from one to the next.
 const FIRST_RETRY_WAIT: Duration = Duration::from_secs(1);
 const MAX_RETRY_WAIT: Duration = Duration::from_secs(64);
 
-/// When a transfer may take place.
+/// The times at which a transfer may run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Timing {
-    /// From a moment on.
+    /// A transfer with a single due time, as Download and Upload request it.
     Delayed {
-        /// From then on.
+        /// The earliest start.
         due: Deadline,
-        /// It has failed where it has not begun by then; none for a transfer without delay.
+        /// The latest start, after which the transfer fails; `None` for a transfer without delay.
         latest: Option<Deadline>,
     },
-    /// Within the first of these windows that serves.
+    /// A transfer within windows, as ScheduleDownload requests it.
     Windows {
-        /// Those that are not over, in order.
+        /// The windows that are not over, in order.
         remaining: Vec<Window>,
-        /// Attempts that have failed in the first of them.
+        /// The number of failed attempts in the first window.
         failures: u32,
-        /// Not before that moment, after a failed attempt.
+        /// The earliest next attempt after a failed one, on the monotonic clock.
         retry_at: Option<Duration>,
     },
 }
 
 /// A window of ScheduleDownload (TR-069 A6 T65).
 ///
-/// Its mode is not kept: the modes that are taken, `1 At Any Time`, `2 Immediately` and `3 When Idle`, all come to the
-/// same here. A download begins with its window, the file is applied between two sessions, and the agent knows of no
-/// other idleness.
+/// The mode is not kept, because the supported modes `1 At Any Time`, `2 Immediately` and `3 When Idle` mean the same
+/// here. A download begins with its window, and the file is applied between two sessions; the agent has no other
+/// measure of idleness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// From then on.
+    /// The begin of the window.
     pub start: Deadline,
-    /// Until then.
+    /// The end of the window; nothing is applied from then on (R245).
     pub end: Deadline,
-    /// Attempts after the first; none leaves it to the CPE.
+    /// The attempts after the first; `None` leaves the number to the CPE.
     pub max_retries: Option<u32>,
 }
 
-/// What is wrong with windows that the ACS asks for: fault 9003 (R245).
+/// An error in the windows of a request: fault 9003 (R245).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WindowError {
-    /// There must be one or two.
+    /// There are none, or more than two.
     Count,
-    /// It ends before it has begun.
+    /// A window does not end after its start.
     Empty,
-    /// They overlap, or are in the wrong order.
+    /// The windows overlap, or are in the wrong order.
     Overlap,
 }
 
@@ -77,17 +77,18 @@ impl fmt::Display for WindowError {
 impl std::error::Error for WindowError {}
 
 impl Timing {
-    /// After that many seconds; at once for 0.
+    /// Returns the timing of a transfer after a delay in seconds; 0 for at once.
     pub fn delayed(seconds: u32, now: Now) -> Timing {
         let delay = Duration::from_secs(seconds.into());
+        // R234 sets the limit of an hour for a delay only; a transfer without one may wait its turn for longer.
         let latest = (seconds > 0).then(|| Deadline::after(delay + START_LIMIT, now));
         Timing::Delayed { due: Deadline::after(delay, now), latest }
     }
 
-    /// Within these windows: start and end in seconds from now, and the attempts after the first.
+    /// Returns the timing for windows: start and end in seconds from now, and MaxRetries.
     ///
     /// # Errors
-    /// They are none, too many, empty, or overlap.
+    /// Returns an error if there is no window or more than two, or if a window is empty or overlaps another.
     pub fn windows(windows: &[(u32, u32, Option<u32>)], now: Now) -> Result<Timing, WindowError> {
         if windows.is_empty() || windows.len() > 2 {
             return Err(WindowError::Count);
@@ -107,7 +108,7 @@ impl Timing {
         Ok(Timing::Windows { remaining: windows.iter().map(window).collect(), failures: 0, retry_at: None })
     }
 
-    /// When it may begin, on the monotonic clock; none where that time is over.
+    /// Returns the earliest start on the monotonic clock; `None` once all windows are over.
     pub(super) fn earliest_start(&self) -> Option<Duration> {
         match self {
             Timing::Delayed { due, .. } => Some(due.instant()),
@@ -117,7 +118,7 @@ impl Timing {
         }
     }
 
-    /// When it will be too late for what has not begun, on the monotonic clock.
+    /// Returns the time, on the monotonic clock, after which the transfer can no longer start.
     pub(super) fn expires_at(&self) -> Option<Duration> {
         match self {
             Timing::Delayed { latest, .. } => latest.map(Deadline::instant),
@@ -125,12 +126,12 @@ impl Timing {
         }
     }
 
-    /// Whether what has not begun has failed (R234).
+    /// Returns true if a transfer that has not started has failed (R234).
     pub(super) fn is_too_late(&self, now: Now) -> bool {
         matches!(self, Timing::Delayed { latest: Some(latest), .. } if latest.has_passed(now))
     }
 
-    /// Whether the file may be applied now: never outside a window (R245).
+    /// Returns true if the file may be applied now: never outside a window (R245).
     pub(super) fn may_apply(&self, now: Now) -> bool {
         match self {
             Timing::Delayed { .. } => true,
@@ -140,13 +141,14 @@ impl Timing {
         }
     }
 
-    /// Leaves windows that are over behind; gives whether the first of them was one.
+    /// Drops the windows that are over, and returns true if the first one was among them.
     pub(super) fn drop_past_windows(&mut self, now: Now) -> bool {
         match self {
             Timing::Windows { remaining, failures, retry_at }
                 if remaining.first().is_some_and(|w| w.end.has_passed(now)) =>
             {
                 remaining.retain(|window| !window.end.has_passed(now));
+                // MaxRetries counts within each window anew.
                 (*failures, *retry_at) = (0, None);
                 true
             }
@@ -154,22 +156,25 @@ impl Timing {
         }
     }
 
-    /// An attempt has failed: whether there is to be another one (R232, R245).
+    /// Returns true if a failed attempt is to be repeated, and plans the repetition. Only ScheduleDownload allows it
+    /// (R232, R245).
     pub(super) fn plans_retry(&mut self, failure: &Failure, now: Now) -> bool {
         let Timing::Windows { remaining, failures, retry_at } = self else { return false };
         let Some(window) = remaining.first().filter(|_| !failure.is_permanent) else { return false };
         if *failures < window.max_retries.unwrap_or(DEFAULT_RETRIES) {
+            // The shift is bounded, because a window may allow any number of retries.
             let doubled = FIRST_RETRY_WAIT.saturating_mul(1 << (*failures).min(6));
             *retry_at = Some(now.monotonic.saturating_add(doubled.min(MAX_RETRY_WAIT)));
             *failures += 1;
             return true;
         }
+        // The retries of this window are used up, and the next window begins with a fresh count.
         remaining.remove(0);
         (*failures, *retry_at) = (0, None);
         !remaining.is_empty()
     }
 
-    /// The same by what the clock says now.
+    /// Recomputes the deadlines after the wall clock was set.
     pub(super) fn resync_clock(&mut self, now: Now) {
         match self {
             Timing::Delayed { due, latest } => {
@@ -184,7 +189,7 @@ impl Timing {
         }
     }
 
-    /// Whether it depends on a clock that is not set yet.
+    /// Returns true if a deadline depends on a wall clock that is not set yet.
     pub(super) fn awaits_clock(&self) -> bool {
         match self {
             Timing::Delayed { due, latest } => due.awaits_clock() || latest.is_some_and(Deadline::awaits_clock),

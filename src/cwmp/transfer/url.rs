@@ -1,12 +1,15 @@
-//! The URL of a transfer, before anything is queued.
+//! The check of a transfer's URL before the transfer is queued.
 
 use crate::cwmp::fault::{Fault, FaultCode};
 use crate::url::Url;
 
-/// The URL of a transfer, before anything is queued (R229): 9003 where it has a user name in it or cannot be
-/// understood, 9013 where its scheme is none that this build speaks.
+/// Checks the URL of a transfer and returns it parsed.
 ///
-/// The `@` that some servers have in their paths is none that sets a user name apart.
+/// An `@` after the authority is a part of the path, as some servers use it, and is accepted.
+///
+/// # Errors
+/// Returns fault 9003 if the URL contains a user name or is malformed, and 9013 if this build does not support its
+/// scheme (R229).
 pub fn check_url(url: &str) -> Result<Url, Fault> {
     let refuse = |text: String| Fault::because(FaultCode::InvalidArguments, text);
     let trimmed = url.trim();
@@ -15,6 +18,7 @@ pub fn check_url(url: &str) -> Result<Url, Fault> {
     };
     let is_scheme = |name: &str| scheme.eq_ignore_ascii_case(name);
     if !is_scheme("http") && !is_scheme("https") {
+        // The scheme comes from the ACS and returns to it in a fault; control characters would break the log line.
         let shown: String = scheme.chars().filter(|c| c.is_ascii_graphic()).take(20).collect();
         let text = format!("files are transferred by http and https, not by '{shown}'");
         return Err(Fault::because(FaultCode::UnsupportedProtocol, text));
@@ -22,6 +26,7 @@ pub fn check_url(url: &str) -> Result<Url, Fault> {
     if is_scheme("https") && !cfg!(feature = "tls") {
         return Err(Fault::because(FaultCode::UnsupportedProtocol, "this build has no TLS, and so no https"));
     }
+    // The user name is searched in the text itself, so that a fault never repeats a password of a URL.
     let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
     if authority.contains('@') {
         return Err(refuse("the URL has a user name in it; Username and Password are arguments of their own".into()));
@@ -37,7 +42,7 @@ mod tests {
         check_url(url).expect_err(url).code.number()
     }
 
-    /// R229.
+    /// R229: user names and unsupported schemes.
     #[test]
     fn refuses_user_names_and_foreign_schemes() {
         for url in ["http://user@h/f", "http://user:pass@h/f", "HTTP://@h", "http://u@[::1]/f"] {

@@ -1,4 +1,4 @@
-//! Whatever is interrupted, and what is made of it at the next start.
+//! Interruptions of a transfer, and its result after the next start.
 
 use super::*;
 
@@ -62,7 +62,7 @@ fn a_firmware_is_judged_after_the_reboot() {
     }
 }
 
-/// Where only the agent is killed, the action goes on without it: the device is waited for, and the action not repeated.
+/// After a kill of the agent alone, the action goes on without it: the agent waits for the reboot and does not repeat it.
 #[test]
 fn a_firmware_whose_agent_is_killed() {
     let mut bench = Bench::new();
@@ -104,7 +104,7 @@ fn a_reboot_that_does_not_come() {
     assert_eq!((bench.poll(), bench.code(id)), (None, 9002));
 }
 
-/// The verify action decides, whatever the version says; and it is no danger to run it again.
+/// The verify action decides, not the version; and it may run again without danger.
 #[test]
 fn the_verify_action_decides() {
     for (result, code) in [(Ok(()), 0), (Err(Failure::permanent(FaultCode::FileCorrupted, "old")), 9018)] {
@@ -208,7 +208,7 @@ fn a_slow_action_whose_agent_is_killed() {
     assert_eq!(bench.code(id), 0);
 }
 
-/// R144: what was wished for before a reboot is forgotten, also by the journal.
+/// R144: a reboot drops the requests for downloads, also from the journal.
 #[test]
 fn wishes_end_with_a_reboot() {
     let mut bench = Bench::new();

@@ -1,4 +1,4 @@
-//! When a transfer begins, and when it is too late.
+//! The start of a transfer, and the failure of one that starts too late.
 
 use super::*;
 
@@ -100,7 +100,7 @@ fn windows_that_are_missed() {
     assert_eq!((bench.poll(), bench.code(asleep)), (None, 9020)); // also while it was switched off
 }
 
-/// R245: what no other attempt can mend ends it in the first window.
+/// R245: a permanent failure ends the transfer in its first window.
 #[test]
 fn an_error_that_lasts() {
     let mut bench = Bench::new();
