@@ -14,6 +14,7 @@
 
 mod commands;
 pub mod daemon;
+mod inbox;
 mod listeners;
 mod reboot;
 mod reload;
@@ -26,8 +27,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use rand::RngCore;
@@ -35,7 +35,6 @@ use rand::rngs::OsRng;
 
 use crate::clock::{Clock, Now};
 use crate::config::Config;
-use crate::control::PendingRequest;
 use crate::cwmp::device::{Device, JournalError, JournalWriter, Reset};
 use crate::cwmp::event::{Event, EventCode};
 use crate::model::value::Value;
@@ -43,6 +42,7 @@ use crate::schedule::{Due, Schedule};
 use crate::store::Store;
 use crate::time_zone::LocalZone;
 
+use inbox::{Inbox, Wake};
 use listeners::Listeners;
 use session_driver::AcsQuirks;
 pub use session_driver::LastSession;
@@ -51,39 +51,20 @@ use status::Disabled;
 pub use status::LatestStatus;
 use transfers::TransferWorker;
 
-/// What makes the agent look up from its sleep.
-#[derive(Debug)]
-pub enum Wake {
-    /// SIGTERM or SIGINT: end now.
-    Stop,
-    /// SIGHUP: there is a configuration to read again.
-    Reload,
-    /// A command from the control socket.
-    Command(PendingRequest),
-    /// The listeners have something: a connection request, or another address.
-    Listener,
-    /// The thread that carries files has done something.
-    Transfer,
-}
-
-/// What ties the agent to the other threads.
+/// Handles that the agent shares with other threads.
 #[derive(Clone)]
-pub struct Handles<'w> {
-    /// Where wake-ups arrive.
-    pub wakes: &'w Receiver<Wake>,
-    /// Where the listeners send them.
-    pub waker: SyncSender<Wake>,
-    /// Set when the agent is to end: whatever waits for the network looks at it.
-    pub stop: Arc<AtomicBool>,
-    /// Set when the configuration is to be read again, as soon as no session runs.
-    pub reload: Arc<AtomicBool>,
-    /// Where `status` looks.
-    pub board: Arc<LatestStatus>,
+pub(crate) struct Handles {
+    /// The reasons to wake the agent thread.
+    inbox: Arc<Inbox>,
+    /// Set when the agent is to end; waits for the network and for processes look at it.
+    stop: Arc<AtomicBool>,
+    /// The latest status, for `status`.
+    board: Arc<LatestStatus>,
 }
 
 /// Why [`Agent::run`] came back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ExitReason {
+pub(crate) enum ExitReason {
     /// It was told to.
     Stopped,
     /// Everything is as from the factory: start anew.
@@ -106,18 +87,16 @@ impl Default for AppliedRebootSettings {
 }
 
 /// The running agent.
-pub struct Agent<'w> {
+pub(crate) struct Agent {
     config: Config,
     clock: Clock,
     zone: LocalZone,
     device: Device,
     store: Rc<RefCell<Store>>,
     schedule: Schedule,
-    wakes: &'w Receiver<Wake>,
+    inbox: Arc<Inbox>,
     /// Set when the agent is to end: whatever waits for the network looks at it.
     stop: Arc<AtomicBool>,
-    /// Set when the configuration is to be read again.
-    reload: Arc<AtomicBool>,
     /// Whether a session is to start as soon as none runs.
     session_wanted: bool,
     /// No session before this instant of the monotonic clock: the device is going down, or coming back.
@@ -147,42 +126,65 @@ pub struct Agent<'w> {
     has_stored_state: bool,
 }
 
-impl Agent<'_> {
-    /// Runs until it is told to stop, or until it must start anew; that by the configuration which was read last.
-    pub fn run(mut self) -> (ExitReason, Config) {
-        let mut taken = 0; // of the wake-ups before the session that is due
-        let ended = loop {
+impl Agent {
+    /// Runs until a stop is requested or the agent must start anew. Returns the reason and the configuration that was
+    /// read last.
+    pub(crate) fn run(mut self) -> (ExitReason, Config) {
+        let mut taken = 0; // wake-ups handled since the session fell due
+        let reason = loop {
             let now = self.clock.now();
-            if let Some(ended) = self.reopen_store(now).or_else(|| self.run_pending_reboot(now)) {
-                break ended;
-            }
-            if self.reload.swap(false, Ordering::Relaxed) {
-                self.reload(now);
+            if let Some(reason) = self.reopen_store(now).or_else(|| self.run_pending_reboot(now)) {
+                break reason;
             }
             self.poll_transfers(now);
             self.apply_settings(now);
-            self.apply_listener_updates(now);
             while let Some(due) = self.schedule.poll(&mut self.device.state_mut().scheduled_informs, now) {
                 self.on_due(due);
             }
-            let is_due =
-                self.session_wanted && self.is_enabled() && now.monotonic >= self.not_before && !self.awaits_restart();
-            let wake = if is_due { self.next_queued_wake(taken) } else { self.sleep(now) };
-            taken = if is_due && wake.is_some() { taken + 1 } else { 0 };
-            if is_due && wake.is_none() {
+            let is_due = self.is_session_due(now);
+            let wakes = match is_due {
+                false => self.sleep(now),
+                // Commands that arrived during the last session run before the next one: each would otherwise wait for a
+                // session of its own, which takes long where the ACS is silent. The bound keeps a client that sends
+                // command after command from putting the session off without end.
+                true if taken < inbox::MAX_COMMANDS => self.inbox.take(),
+                true => Vec::new(),
+            };
+            taken = if is_due { taken + wakes.len() } else { 0 };
+            if is_due && wakes.is_empty() {
                 self.run_due_session(now);
+                taken = 0;
             }
-            match wake {
-                Some(Wake::Stop) => break ExitReason::Stopped,
-                Some(Wake::Command(call)) => self.execute(call),
-                Some(Wake::Reload | Wake::Listener | Wake::Transfer) | None => {}
+            if let Some(reason) = wakes.into_iter().find_map(|wake| self.handle(wake)) {
+                break reason;
             }
         };
-        if ended == ExitReason::Stopped {
+        if reason == ExitReason::Stopped {
             self.await_apply();
             self.save();
         }
-        (ended, self.config)
+        (reason, self.config)
+    }
+
+    /// Handles a wake-up. Returns the reason if the agent ends for it.
+    fn handle(&mut self, wake: Wake) -> Option<ExitReason> {
+        let now = self.clock.now();
+        match wake {
+            Wake::Stop => return Some(ExitReason::Stopped),
+            Wake::Reload => self.reload(now),
+            Wake::Command(command) => self.execute(command, now),
+            Wake::AddressChanged(address) => self.on_address_changed(address, now),
+            Wake::UdpAddressChanged(binding) => self.on_udp_address_changed(binding, now),
+            Wake::ConnectionRequest(replay_window) => self.on_connection_request(replay_window),
+            Wake::StepFinished(step) => self.worker.finish(step),
+        }
+        None
+    }
+
+    /// Returns true if a session is to start now.
+    fn is_session_due(&self, now: Now) -> bool {
+        let is_wanted = self.session_wanted && self.is_enabled();
+        is_wanted && now.monotonic >= self.not_before && !self.awaits_restart()
     }
 
     /// Whether a file that was applied is to restart the device, or has: no session until that is done (R231).
@@ -193,12 +195,6 @@ impl Agent<'_> {
     /// Whether the device is going down.
     fn is_restarting(&self) -> bool {
         self.going_down || self.device.state().reboot || self.device.state().reset != Reset::None
-    }
-
-    /// What came while the last session ran, for the next one to tell: each command would wait for a session of its own,
-    /// which takes long where the ACS is silent. None when all of it is taken up, or as much as can wait at a time.
-    fn next_queued_wake(&self, taken: usize) -> Option<Wake> {
-        (taken < daemon::WAKES).then(|| self.wakes.try_recv().ok()).flatten()
     }
 
     fn run_due_session(&mut self, now: Now) {
@@ -226,25 +222,19 @@ impl Agent<'_> {
         None
     }
 
-    /// Waits for a wake-up, at most until the next deadline.
-    fn sleep(&mut self, now: Now) -> Option<Wake> {
+    /// Waits for wake-ups, at most until the next deadline.
+    fn sleep(&mut self, now: Now) -> Vec<Wake> {
         self.publish(now, false);
-        if self.stop.load(Ordering::Relaxed) {
-            return Some(Wake::Stop);
-        }
-        let deadline = self.schedule.deadline(&self.device.state().scheduled_informs);
-        let held_back = (self.not_before > now.monotonic).then_some(self.not_before);
-        let reopen = self.store.borrow().reopen_deadline();
-        let transfers = self.worker.deadline(&self.device.state().transfers);
-        let others = held_back.into_iter().chain(reopen).chain(self.listeners.deadline()).chain(transfers);
-        let Some(deadline) = deadline.into_iter().chain(others).min() else {
-            return Some(self.wakes.recv().unwrap_or(Wake::Stop));
-        };
-        match self.wakes.recv_timeout(deadline.saturating_sub(now.monotonic)) {
-            Ok(wake) => Some(wake),
-            Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => Some(Wake::Stop),
-        }
+        let state = self.device.state();
+        let deadlines = [
+            self.schedule.deadline(&state.scheduled_informs),
+            (self.not_before > now.monotonic).then_some(self.not_before),
+            self.store.borrow().reopen_deadline(),
+            self.listeners.deadline(),
+            self.worker.deadline(&state.transfers),
+        ];
+        let deadline = deadlines.into_iter().flatten().min();
+        self.inbox.wait(deadline.map(|deadline| deadline.saturating_sub(now.monotonic)))
     }
 
     /// Takes over the parameters that drive the schedule; they may have changed since the last look (R153).

@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 use std::fmt::{self, Write};
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, TrySendError};
 
+use super::Agent;
+use super::inbox::Inbox;
 use super::status::{AgentStatus, JournalState, LatestStatus, NextSession, SessionCause, TransferStatus};
-use super::{Agent, Wake};
 use crate::clock::Now;
 use crate::control::{self, CommandResult, LocalTransfer, PendingRequest, Request};
 use crate::cwmp::device::{Author, Device};
@@ -27,17 +27,13 @@ const MAX_REASONS: usize = 20;
 
 /// The agent as the control socket sees it.
 pub(super) struct ControlHandler {
-    pub(super) wakes: SyncSender<Wake>,
+    pub(super) inbox: Arc<Inbox>,
     pub(super) board: Arc<LatestStatus>,
 }
 
 impl control::RequestHandler for ControlHandler {
     fn submit(&self, call: PendingRequest) -> Result<(), control::SubmitError> {
-        match self.wakes.try_send(Wake::Command(call)) {
-            Ok(()) => Ok(()),
-            Err(TrySendError::Full(Wake::Command(call))) => Err(control::SubmitError::QueueFull(call)),
-            Err(_) => Err(control::SubmitError::Stopped),
-        }
+        self.inbox.submit(call).map_err(control::SubmitError::QueueFull)
     }
 
     fn status(&self, json: bool) -> String {
@@ -45,11 +41,10 @@ impl control::RequestHandler for ControlHandler {
     }
 }
 
-impl Agent<'_> {
+impl Agent {
     /// Carries out a command, unless its client has given up.
-    pub(super) fn execute(&mut self, call: PendingRequest) {
-        let Some((request, reply)) = call.take() else { return };
-        let now = self.clock.now();
+    pub(super) fn execute(&mut self, command: PendingRequest, now: Now) {
+        let Some((request, reply)) = command.take() else { return };
         let answer = match request {
             Request::Get(paths) => return reply.send(get(&self.device, &paths)),
             // The socket answers it by itself, from the same board.
@@ -146,7 +141,7 @@ impl Agent<'_> {
 const MAX_URL: usize = 1024;
 
 /// The transfers that somebody at the device wants.
-impl Agent<'_> {
+impl Agent {
     /// R247: gives the number of the transfer, by which `status` knows it.
     fn local_transfer(&mut self, wanted: &LocalTransfer, now: Now) -> CommandResult {
         let LocalTransfer { is_download, file_type, url, username, password, size, target } = wanted;

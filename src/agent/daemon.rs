@@ -8,21 +8,18 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::commands::ControlHandler;
-use super::{Agent, ExitReason, Handles, LatestStatus, StartFailure, Wake};
+use super::inbox::Inbox;
+use super::{Agent, ExitReason, Handles, LatestStatus, StartFailure};
 use crate::config::{Config, StartupError};
 use crate::control::ControlServer;
 use crate::log::Destination;
 use crate::thread;
 use crate::time_zone::LocalZone;
-
-/// Wake-ups that may wait while a session runs; a further one makes its sender wait.
-pub(super) const WAKES: usize = 32;
 
 /// A thread that waits for signals needs little more than a page.
 const SIGNAL_STACK: usize = 64 << 10;
@@ -33,16 +30,15 @@ pub fn run(mut config: Config) -> ExitCode {
         eprintln!("cpe-agent: the log is taken already");
         return ExitCode::FAILURE;
     }
-    let (sender, wakes) = sync_channel(WAKES);
+    let inbox = Arc::new(Inbox::default());
     let stop = Arc::new(AtomicBool::new(false));
-    let reload = Arc::new(AtomicBool::new(false));
-    if let Err(error) = watch_signals(sender.clone(), Arc::clone(&stop), Arc::clone(&reload)) {
+    if let Err(error) = watch_signals(Arc::clone(&inbox), Arc::clone(&stop)) {
         log::error!("signals cannot be caught: {error}");
         return ExitCode::FAILURE;
     }
     log::info!("cpe-agent {} starts", env!("CARGO_PKG_VERSION"));
     let board = Arc::new(LatestStatus::new(LocalZone::load()));
-    let handles = Handles { wakes: &wakes, waker: sender.clone(), stop, reload, board: Arc::clone(&board) };
+    let handles = Handles { inbox: Arc::clone(&inbox), stop, board: Arc::clone(&board) };
     let mut server = None;
     loop {
         let agent = match Agent::start(config.clone(), handles.clone()) {
@@ -52,11 +48,12 @@ pub fn run(mut config: Config) -> ExitCode {
         };
         if server.is_none() {
             // Only now: a second agent on this state directory must not come as far as the socket.
-            let handler = ControlHandler { wakes: sender.clone(), board: Arc::clone(&board) };
+            let handler = ControlHandler { inbox: Arc::clone(&inbox), board: Arc::clone(&board) };
             server = serve_commands(&config.control, handler);
         }
         let reason;
         (reason, config) = agent.run();
+        inbox.discard_updates();
         match reason {
             ExitReason::FactoryReset => log::info!("starting anew, as from the factory"),
             ExitReason::StateRecovered => log::info!("the state directory is there now: starting from what it holds"),
@@ -77,15 +74,18 @@ fn refuse(error: &dyn Error, log_to: Destination, status: u8) -> ExitCode {
     ExitCode::from(status)
 }
 
-/// Starts the thread that turns signals into wake-ups.
-fn watch_signals(wakes: SyncSender<Wake>, stop: Arc<AtomicBool>, reload: Arc<AtomicBool>) -> io::Result<()> {
+/// Starts the thread that puts signals into the inbox.
+fn watch_signals(inbox: Arc<Inbox>, stop: Arc<AtomicBool>) -> io::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     let watch = move || {
         for signal in signals.forever() {
-            // First the flag, which is looked at also where there is no room for a wake-up.
-            let (flag, wake) = if signal == SIGHUP { (&reload, Wake::Reload) } else { (&stop, Wake::Stop) };
-            flag.store(true, Ordering::Relaxed);
-            let _ = wakes.try_send(wake);
+            if signal == SIGHUP {
+                inbox.reload();
+            } else {
+                // First the flag, so that a session or an action in progress ends before the agent reads its inbox.
+                stop.store(true, Ordering::Relaxed);
+                inbox.stop();
+            }
         }
     };
     thread::spawn("signals", SIGNAL_STACK, Box::new(watch)).map(drop)

@@ -2,24 +2,22 @@
 //!
 //! ```text
 //! HttpListener ──accepted─────────────┐
-//! UdpListener ───accepted─────────────┴▶ ListenerUpdates ──▶ Agent: 6 CONNECTION REQUEST, as soon as no session runs
-//!   └─ STUN ─────the public address──────▶ ListenerUpdates ──▶ UDPConnectionRequestAddress, NATDetected
+//! UdpListener ───accepted─────────────┴▶ Inbox ──▶ Agent: 6 CONNECTION REQUEST, as soon as no session runs
+//!   └─ STUN ─────the public address──────▶ Inbox ──▶ UDPConnectionRequestAddress, NATDetected
 //! connection to the ACS, and the UDP thread ──our address──▶ ConnectionRequestURL
 //! ```
-//!
-//! The listeners never wait for the agent: what they have is kept in [`ListenerUpdates`], the latest of each kind.
 
 use std::io;
 use std::mem;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::mpsc::SyncSender;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use log::Level;
 
+use super::inbox::Inbox;
 use super::status::ListenerStatus;
-use super::{Agent, Disabled, Wake};
+use super::{Agent, Disabled};
 use crate::clock::Now;
 use crate::connection_request::{
     AccessSettings, HttpListener, Limits, ListenerState, ReplayWindow, UdpConfig, UdpEvent, UdpListener,
@@ -35,8 +33,7 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(30);
 /// The listeners and what they share with the agent.
 pub(super) struct Listeners {
     state: Arc<ListenerState>,
-    waker: SyncSender<Wake>,
-    updates: Arc<Mutex<ListenerUpdates>>,
+    inbox: Arc<Inbox>,
     http: RetryingListener<HttpListener>,
     udp: RetryingListener<UdpListener>,
     /// What the UDP listener was told to do.
@@ -47,17 +44,6 @@ pub(super) struct Listeners {
     acs_address: Option<SocketAddr>,
     /// When the ACS last heard of another UDPConnectionRequestAddress, on the monotonic clock.
     udp_address_reported_at: Option<Duration>,
-}
-
-/// What the listeners have found out since the agent looked last.
-#[derive(Default)]
-struct ListenerUpdates {
-    /// Whether a request was accepted that no session has answered yet.
-    requested: bool,
-    /// The last request that was accepted over UDP.
-    replay: Option<ReplayWindow>,
-    published: Option<PublishedBinding>,
-    address: Option<IpAddr>,
 }
 
 /// A listener, or none and when to try again.
@@ -104,11 +90,10 @@ impl<L> RetryingListener<L> {
 }
 
 impl Listeners {
-    pub(super) fn new(waker: SyncSender<Wake>) -> Listeners {
+    pub(super) fn new(inbox: Arc<Inbox>) -> Listeners {
         Listeners {
             state: Arc::default(),
-            waker,
-            updates: Arc::default(),
+            inbox,
             http: RetryingListener::CLOSED,
             udp: RetryingListener::CLOSED,
             course: UdpConfig::default(),
@@ -132,20 +117,10 @@ impl Listeners {
         }
     }
 
-    /// How a listener hands over what it has.
-    fn reporter(&self) -> impl Fn(&mut dyn FnMut(&mut ListenerUpdates)) + Send + 'static {
-        let (updates, waker) = (Arc::clone(&self.updates), self.waker.clone());
-        move |edit| {
-            edit(&mut read(&updates));
-            // Where the channel is full, the agent has enough to wake up for.
-            let _ = waker.try_send(Wake::Listener);
-        }
-    }
-
     /// Whether it was tried just now, well or not.
     fn open_http(&mut self, at: SocketAddr, now: Now) -> bool {
-        let (report, state) = (self.reporter(), Arc::clone(&self.state));
-        let accepted = move || report(&mut |updates| updates.requested = true);
+        let (inbox, state) = (Arc::clone(&self.inbox), Arc::clone(&self.state));
+        let accepted = move || inbox.request_session(None);
         let start = || HttpListener::start(at, Limits::default(), state, accepted);
         let tried = self.http.open("HTTP", at, now, start);
         if let (true, Some(listener)) = (tried, &self.http.listener) {
@@ -155,13 +130,11 @@ impl Listeners {
     }
 
     fn open_udp(&mut self, at: SocketAddr, replay: ReplayWindow, now: Now) {
-        let (report, state) = (self.reporter(), Arc::clone(&self.state));
-        let report = move |found: UdpEvent| {
-            report(&mut |updates| match found {
-                UdpEvent::Requested(replay) => (updates.requested, updates.replay) = (true, Some(replay)),
-                UdpEvent::Published(published) => updates.published = Some(published),
-                UdpEvent::Address(address) => updates.address = Some(address),
-            });
+        let (inbox, state) = (Arc::clone(&self.inbox), Arc::clone(&self.state));
+        let report = move |event: UdpEvent| match event {
+            UdpEvent::Requested(window) => inbox.request_session(Some(window)),
+            UdpEvent::Published(binding) => inbox.set_udp_address(binding),
+            UdpEvent::Address(address) => inbox.set_address(address),
         };
         let course = self.course.clone();
         let start = || UdpListener::start(at, Limits::default().accepted, state, replay, course, report);
@@ -198,12 +171,7 @@ impl Listeners {
     }
 }
 
-/// A panic elsewhere leaves nothing half done: each member is replaced as a whole.
-fn read(updates: &Mutex<ListenerUpdates>) -> MutexGuard<'_, ListenerUpdates> {
-    updates.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Agent<'_> {
+impl Agent {
     /// Takes over the parameters that say who may reach the agent, and opens or closes the ports (R7, R267, R288).
     pub(super) fn apply_listener_settings(&mut self, now: Now) {
         let settings = AccessSettings {
@@ -248,28 +216,32 @@ impl Agent<'_> {
         }
     }
 
-    /// Takes what the listeners have found out.
-    pub(super) fn apply_listener_updates(&mut self, now: Now) {
-        let updates = mem::take(&mut *read(&self.listeners.updates));
-        if let Some(address) = updates.address {
-            self.set_address(address);
-            self.schedule_notification(now);
+    /// Takes over the address of this device towards the ACS (R266).
+    pub(super) fn on_address_changed(&mut self, address: IpAddr, now: Now) {
+        self.set_address(address);
+        self.schedule_notification(now);
+    }
+
+    /// Takes over the public address of the UDP port (R285).
+    pub(super) fn on_udp_address_changed(&mut self, published: PublishedBinding, now: Now) {
+        // The inbox may still hold an address of a port that was closed meanwhile: nothing is reached there any more.
+        if self.listeners.udp.listener.is_none() {
+            return;
         }
-        // Of a port that was closed meanwhile there may still be some.
-        if let Some(published) = updates.published.filter(|_| self.listeners.udp.listener.is_some()) {
-            self.publish_udp_address(PublishedAddress {
-                address: published.address_text(),
-                nat_detected: published.nat_detected,
-            });
-            self.schedule_notification(now);
-        }
-        if let Some(ReplayWindow { timestamp, id: Some(id) }) = updates.replay {
+        self.publish_udp_address(PublishedAddress {
+            address: published.address_text(),
+            nat_detected: published.nat_detected,
+        });
+        self.schedule_notification(now);
+    }
+
+    /// Requests a session for the ACS that asked for one (R260, R262, R295).
+    pub(super) fn on_connection_request(&mut self, replay_window: Option<ReplayWindow>) {
+        if let Some(ReplayWindow { timestamp, id: Some(id) }) = replay_window {
             self.device.state_mut().last_udp_request = Some((timestamp, id));
             self.save(); // R292: copies of it may still come after a crash
         }
-        if updates.requested {
-            self.raise(Event::new(EventCode::ConnectionRequest)); // R260, R262, R295: one session, however many asked
-        }
+        self.raise(Event::new(EventCode::ConnectionRequest));
     }
 
     /// The ACS and our address towards it, as the connection to it shows. The session that is about to begin tells it,
@@ -343,7 +315,6 @@ impl Agent<'_> {
 #[cfg(test)]
 mod tests {
     use std::io::ErrorKind;
-    use std::sync::mpsc::sync_channel;
 
     use super::*;
 
@@ -366,8 +337,7 @@ mod tests {
     /// R255, R266.
     #[test]
     fn the_url_has_an_address_where_somebody_listens() {
-        let (waker, _wakes) = sync_channel(1);
-        let mut listeners = Listeners::new(waker);
+        let mut listeners = Listeners::new(Arc::default());
         assert_eq!(listeners.url("/p").as_deref(), Some(""), "closed");
         assert!(listeners.open_http(([0, 0, 0, 0], 0).into(), Now { monotonic: Duration::ZERO, wall: 0 }));
         assert_eq!(listeners.url("/p"), None, "not known yet");

@@ -22,7 +22,7 @@ const GOING_DOWN: Duration = Duration::from_secs(300);
 /// How long a factory reset that also reboots may take to do so, before the agent starts anew by itself.
 const RESET_GRACE: Duration = Duration::from_secs(5);
 
-impl Agent<'_> {
+impl Agent {
     /// Does what is promised; gives why the agent ends, if it does.
     pub(super) fn run_pending_reboot(&mut self, now: Now) -> Option<ExitReason> {
         if now.monotonic < self.not_before || self.device.state().transfers.blocks_reboots() {

@@ -16,7 +16,7 @@ use crate::cwmp::version;
 use crate::model::Loaded;
 use crate::store::Store;
 
-impl Agent<'_> {
+impl Agent {
     /// Reads again what the start has read.
     pub(super) fn reload(&mut self, now: Now) {
         match self.read_config() {

@@ -43,7 +43,7 @@ pub(super) struct AcsQuirks {
     address: Option<SocketAddr>,
 }
 
-impl Agent<'_> {
+impl Agent {
     /// Holds one session, and decides what comes after it.
     pub(super) fn run_session(&mut self) {
         let began = self.clock.now();
@@ -58,7 +58,9 @@ impl Agent<'_> {
             self.on_connected(connection.remote_addr(), connection.local_addr());
         }
         // What has come until now is told by this very Inform: GenieACS asks over HTTP and UDP at once (R262).
-        self.apply_listener_updates(began);
+        for wake in self.inbox.take_listener_updates() {
+            self.handle(wake);
+        }
         self.session_wanted = false;
         self.schedule.notification.session_started();
         let reports_udp_address = self.reports_udp_address();

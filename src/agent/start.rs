@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::listeners::Listeners;
@@ -107,9 +108,9 @@ fn open_store(directory: &Path) -> Result<(Store, Recovered), StartFailure> {
     }
 }
 
-impl<'w> Agent<'w> {
+impl Agent {
     /// Prepares everything up to the first session; nothing is contacted and nothing written yet.
-    pub fn start(config: Config, handles: Handles<'w>) -> Result<Agent<'w>, StartFailure> {
+    pub(crate) fn start(config: Config, handles: Handles) -> Result<Agent, StartFailure> {
         let loaded = load_model(&config).map_err(StartFailure::Configuration)?;
         if let Err(error) = check_contact(&config, &loaded) {
             log::error!("{error}");
@@ -126,7 +127,7 @@ impl<'w> Agent<'w> {
         let state = device.state();
         let schedule = Schedule::restore(state.retry_count, state.scheduled_reboot_done, clock.now());
         let directory = config.transfer_dir.as_ref().unwrap_or(&config.state_dir);
-        let worker = TransferWorker::new(directory, handles.waker.clone());
+        let worker = TransferWorker::new(directory, Arc::clone(&handles.inbox));
         let mut agent = Agent {
             config,
             clock,
@@ -134,16 +135,15 @@ impl<'w> Agent<'w> {
             device,
             store,
             schedule,
-            wakes: handles.wakes,
             stop: handles.stop,
-            reload: handles.reload,
             session_wanted: false,
             acs_quirks: AcsQuirks::default(),
             applied_reboot_settings: AppliedRebootSettings::default(),
             not_before: Duration::ZERO,
             going_down: false,
-            listeners: Listeners::new(handles.waker.clone()),
+            listeners: Listeners::new(Arc::clone(&handles.inbox)),
             worker,
+            inbox: handles.inbox,
             last_session: None,
             session_ended: None,
             started: clock.now().monotonic,

@@ -3,7 +3,7 @@
 //! ```text
 //! TransferQueue ──Step, in the journal──▶ TransferWorker ──▶ Job, a thread of its own: transfer::download, process::run, …
 //!        ▲                                               │
-//!        └────── poll_transfers ◀── Wake::Transfer ───┘
+//!        └────── poll_transfers ◀── Wake::StepFinished ─┘
 //! ```
 //!
 //! One job at a time: gateways have little memory, and one line. Sessions, connection requests and STUN go on
@@ -11,14 +11,16 @@
 //! has taken it, and until then it is tried again.
 
 mod job;
+mod step;
 mod worker;
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-pub(super) use self::worker::{JobProgress, TransferWorker};
-use self::worker::{StepResult, remove, wait};
+use self::step::StepResult;
+pub(super) use self::step::{FinishedStep, JobProgress};
+pub(super) use self::worker::TransferWorker;
+use self::worker::remove;
 use super::Agent;
 use super::start::tls_settings;
 use crate::clock::Now;
@@ -38,7 +40,7 @@ const RESTART_LIMIT: Duration = Duration::from_secs(120);
 /// How long an agent that is told to stop waits for a command that applies a file.
 const LAST_WAIT: Duration = Duration::from_secs(3);
 
-impl Agent<'_> {
+impl Agent {
     /// Takes up what the thread has done, and begins what is to be done next.
     pub(super) fn poll_transfers(&mut self, now: Now) {
         if self.worker.is_idle() && self.device.state().transfers.is_idle() {
@@ -75,26 +77,23 @@ impl Agent<'_> {
         if !transfers.blocks_reboots() || transfers.blocks_sessions() {
             return; // what restarts the device goes on without us
         }
-        let progress = Arc::clone(&job.progress);
-        wait(LAST_WAIT, || progress.outcome().is_some());
+        if job.result.is_none()
+            && let Some(step) = self.inbox.wait_for_step(LAST_WAIT)
+        {
+            self.worker.finish(step);
+        }
         self.apply_step_result(self.clock.now());
     }
 
     fn apply_step_result(&mut self, now: Now) {
         let Some(job) = &self.worker.job else { return };
-        let Some(outcome) = job.progress.outcome().filter(|_| now.monotonic >= self.worker.retry_at) else { return };
+        let Some(result) = job.result.clone().filter(|_| now.monotonic >= self.worker.retry_at) else { return };
         let (id, attempt) = (job.id, job.attempt);
-        let told = self.device.change_transfers(now, |transfers| match outcome {
+        let told = self.device.change_transfers(now, |transfers| match result {
             StepResult::Moved(result) => transfers.move_ended(id, attempt, result, now),
             StepResult::Applied(result) => transfers.apply_ended(id, result, now),
             StepResult::Verified(result) => transfers.verify_ended(id, result, now),
             StepResult::Stopped => {}
-            // Only one of them is what it was to be started for.
-            StepResult::NotStarted(failure) => {
-                transfers.move_ended(id, attempt, Err(failure.clone()), now);
-                transfers.apply_ended(id, Err(failure.clone()), now);
-                transfers.verify_ended(id, Err(failure), now);
-            }
         });
         match told {
             Ok(()) => {
@@ -133,10 +132,11 @@ impl Agent<'_> {
         log::info!("transfer {id} ({}): {}", order.origin.name(), order.file_type);
         let (request, size) = (self.file_request(order, now), order.file_size);
         let place = self.worker.prepare_file(id);
-        self.worker.start(transfer, now, move |progress| match place {
+        let work = move |progress: &JobProgress| match place {
             Ok(file) => job::download(&request, &file, size, &action, progress),
             Err(error) => job::no_directory(FaultCode::DownloadFailure, &error),
-        });
+        };
+        self.worker.start(transfer, now, |failure| StepResult::Moved(Err(failure)), Box::new(work));
     }
 
     fn upload(&mut self, transfer: &Transfer, now: Now) {
@@ -149,10 +149,11 @@ impl Agent<'_> {
         let request = self.file_request(order, now);
         remove(&file); // of an attempt that was interrupted
         let place = self.worker.prepare_file(id);
-        self.worker.start(transfer, now, move |progress| match place {
+        let work = move |progress: &JobProgress| match place {
             Ok(file) => job::upload(&request, &file, &command, limit, progress),
             Err(error) => job::no_directory(FaultCode::UploadFailure, &error),
-        });
+        };
+        self.worker.start(transfer, now, |failure| StepResult::Moved(Err(failure)), Box::new(work));
     }
 
     fn apply(&mut self, transfer: &Transfer, now: Now) {
@@ -161,7 +162,8 @@ impl Agent<'_> {
         log::info!("transfer {id}: applying the file");
         let command = with_file(&action.run, &self.worker.file(id).to_string_lossy(), &order.command_key, None);
         let (limit, mark) = (action.time_limit, self.worker.action_lock());
-        self.worker.start(transfer, now, move |progress| job::apply(&command, limit, mark, progress));
+        let work = move |progress: &JobProgress| job::apply(&command, limit, mark, progress);
+        self.worker.start(transfer, now, |failure| StepResult::Applied(Err(failure)), Box::new(work));
     }
 
     fn verify(&mut self, transfer: &Transfer, now: Now) {
@@ -170,7 +172,8 @@ impl Agent<'_> {
         log::info!("transfer {}: verifying that the file is in use", transfer.id());
         let command = with_command_key(action.verify.as_deref().unwrap_or_default(), &order.command_key);
         let limit = action.time_limit;
-        self.worker.start(transfer, now, move |progress| job::verify(&command, limit, progress));
+        let work = move |progress: &JobProgress| job::verify(&command, limit, progress);
+        self.worker.start(transfer, now, |failure| StepResult::Verified(Err(failure)), Box::new(work));
     }
 
     /// The device has not gone down by itself.

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use super::worker::{JobProgress, StepResult};
+use super::step::{JobProgress, StepResult};
 use crate::cwmp::fault::FaultCode;
 use crate::cwmp::transfer::Failure;
 use crate::model::actions::{CommandLine, FileAction, SigningKey};

@@ -5,13 +5,13 @@ use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::SyncSender;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::agent::Wake;
+use super::step::{FinishedStep, JobProgress, StepResult};
+use crate::agent::inbox::Inbox;
 use crate::clock::Now;
 use crate::cwmp::fault::FaultCode;
 use crate::cwmp::transfer::{Failure, Transfer, TransferQueue};
@@ -42,7 +42,7 @@ const POLL: Duration = Duration::from_millis(5);
 /// The one who carries the files.
 pub(in crate::agent) struct TransferWorker {
     directory: PathBuf,
-    waker: SyncSender<Wake>,
+    inbox: Arc<Inbox>,
     pub(super) job: Option<Job>,
     /// Transfers that may have a file.
     files: BTreeSet<u32>,
@@ -66,38 +66,17 @@ pub(super) struct Job {
     pub(super) id: u32,
     pub(super) attempt: u32,
     pub(super) progress: Arc<JobProgress>,
+    /// Its result, until the journal has taken it.
+    pub(super) result: Option<StepResult>,
     thread: Option<JoinHandle<()>>,
-}
-
-/// What the thread shares with the agent, and with those who ask how far it is.
-#[derive(Debug)]
-pub(in crate::agent) struct JobProgress {
-    /// Of the file that is moved.
-    pub(in crate::agent) file: Progress,
-    /// When it began, on the monotonic clock.
-    pub(in crate::agent) began: Duration,
-    pub(super) stop: Arc<AtomicBool>,
-    outcome: Mutex<Option<StepResult>>,
-}
-
-/// What has come of a job.
-#[derive(Clone, Debug)]
-pub(super) enum StepResult {
-    Moved(Result<u64, Failure>),
-    Applied(Result<(), Failure>),
-    Verified(Result<(), Failure>),
-    /// It was told to stop, and did.
-    Stopped,
-    /// There was no thread for it.
-    NotStarted(Failure),
 }
 
 impl TransferWorker {
     /// Carries files to and from a directory below this one.
-    pub(in crate::agent) fn new(directory: &Path, waker: SyncSender<Wake>) -> TransferWorker {
+    pub(in crate::agent) fn new(directory: &Path, inbox: Arc<Inbox>) -> TransferWorker {
         let directory = directory.join(DIRECTORY);
         let (files, retry_at) = (BTreeSet::new(), Duration::ZERO);
-        TransferWorker { directory, waker, job: None, files, retry_at, orphan: None }
+        TransferWorker { directory, inbox, job: None, files, retry_at, orphan: None }
     }
 
     /// Removes what an earlier agent has left, but what its action may still read.
@@ -128,13 +107,13 @@ impl TransferWorker {
 
     /// When to go on: with the queue, with what the journal did not take, with the look at an action of an earlier agent.
     pub(in crate::agent) fn deadline(&self, queue: &TransferQueue) -> Option<Duration> {
-        let outcome = self.job.as_ref().filter(|job| job.progress.outcome().is_some()).map(|_| self.retry_at);
+        let result = self.job.as_ref().filter(|job| job.result.is_some()).map(|_| self.retry_at);
         let orphan = self.orphan.map(|orphan| orphan.poll_at);
         queue
             .deadline(self.is_free())
             .map(|deadline| deadline.max(self.retry_at))
             .into_iter()
-            .chain(outcome)
+            .chain(result)
             .chain(orphan)
             .min()
     }
@@ -215,34 +194,35 @@ impl TransferWorker {
         }
     }
 
-    /// Starts the thread of a job.
+    /// Starts a step on a thread of its own. `not_started` gives its result where the device has no thread left.
     pub(super) fn start(
         &mut self,
         transfer: &Transfer,
         now: Now,
-        work: impl FnOnce(&JobProgress) -> StepResult + Send + 'static,
+        not_started: fn(Failure) -> StepResult,
+        work: Box<dyn FnOnce(&JobProgress) -> StepResult + Send>,
     ) {
-        let progress = Arc::new(JobProgress {
-            file: Progress::new(),
-            began: now.monotonic,
-            stop: Arc::default(),
-            outcome: Mutex::default(),
-        });
-        let (shared, waker) = (Arc::clone(&progress), self.waker.clone());
+        let progress = Arc::new(JobProgress { file: Progress::new(), began: now.monotonic, stop: Arc::default() });
+        let (shared, inbox) = (Arc::clone(&progress), Arc::clone(&self.inbox));
         let run = move || {
-            let outcome = work(&shared);
-            shared.end(outcome);
-            // Where the channel is full, the agent has enough to wake up for.
-            let _ = waker.try_send(Wake::Transfer);
+            let result = work(&shared);
+            inbox.finish_step(FinishedStep { progress: shared, result });
         };
-        let (id, attempt) = (transfer.id(), transfer.attempt());
         let thread = thread::spawn("transfer", STACK, Box::new(run));
-        if let Err(error) = &thread {
+        let result = thread.as_ref().err().map(|error| {
             let text = format!("the device has no thread left: {error}");
-            progress.end(StepResult::NotStarted(Failure::permanent(FaultCode::InternalError, text)));
-            let _ = self.waker.try_send(Wake::Transfer);
+            not_started(Failure::permanent(FaultCode::InternalError, text))
+        });
+        let (id, attempt) = (transfer.id(), transfer.attempt());
+        self.job = Some(Job { id, attempt, progress, result, thread: thread.ok() });
+    }
+
+    /// Keeps the result of the running step until the journal has taken it.
+    pub(in crate::agent) fn finish(&mut self, step: FinishedStep) {
+        // Another step is that of an agent which ended with a factory reset, and whose thread outlived it.
+        if let Some(job) = self.job.as_mut().filter(|job| Arc::ptr_eq(&job.progress, &step.progress)) {
+            job.result = Some(step.result);
         }
-        self.job = Some(Job { id, attempt, progress, thread: thread.ok() });
     }
 }
 
@@ -250,18 +230,12 @@ impl Drop for TransferWorker {
     fn drop(&mut self) {
         if let Some(job) = self.job.take() {
             job.progress.stop.store(true, Ordering::Relaxed);
-            wait(JOIN_LIMIT, || job.thread.as_ref().is_none_or(JoinHandle::is_finished));
+            let mut waited = Duration::ZERO;
+            while waited < JOIN_LIMIT && job.thread.as_ref().is_some_and(|thread| !thread.is_finished()) {
+                std::thread::sleep(POLL);
+                waited += POLL;
+            }
         }
-    }
-}
-
-impl JobProgress {
-    pub(super) fn outcome(&self) -> Option<StepResult> {
-        self.outcome.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn end(&self, outcome: StepResult) {
-        *self.outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
     }
 }
 
@@ -269,14 +243,5 @@ pub(super) fn remove(file: &Path) {
     match fs::remove_file(file) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => log::warn!("{} stays: {error}", file.display()),
         _ => {}
-    }
-}
-
-/// Waits until it is so, at most that long.
-pub(super) fn wait(limit: Duration, is_so: impl Fn() -> bool) {
-    let mut waited = Duration::ZERO;
-    while waited < limit && !is_so() {
-        std::thread::sleep(POLL);
-        waited += POLL;
     }
 }

@@ -1,0 +1,270 @@
+//! The inbox of the agent thread: the one place where it waits, and where all other threads leave reasons to wake it.
+//!
+//! ```text
+//! signals ────────── stop, reload ───────────┐
+//! control socket ─── commands, at most 32 ───┤
+//! listeners ──────── the latest of each kind ┼─▶ Inbox ──Vec<Wake>──▶ Agent::run
+//! transfer worker ── finished steps ─────────┘
+//! ```
+//!
+//! The agent thread may spend minutes in a session. No sender waits for it: one lock guards a bounded set of values and
+//! is held only while a value is stored or fetched.
+
+use std::net::IpAddr;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::transfers::FinishedStep;
+use crate::connection_request::ReplayWindow;
+use crate::control::PendingRequest;
+use crate::stun::PublishedBinding;
+
+/// The most commands that wait at a time, and that run before a session that is due.
+pub(super) const MAX_COMMANDS: usize = 32;
+
+/// A reason to wake the agent thread.
+#[derive(Debug)]
+pub(super) enum Wake {
+    /// SIGTERM or SIGINT was received.
+    Stop,
+    /// SIGHUP was received: the configuration is to be read again.
+    Reload,
+    /// A command arrived on the control socket.
+    Command(PendingRequest),
+    /// The address of this device towards the ACS changed (R266).
+    AddressChanged(IpAddr),
+    /// The STUN binding changed UDPConnectionRequestAddress or NATDetected (R285).
+    UdpAddressChanged(PublishedBinding),
+    /// The ACS requested a session; over UDP with the replay window that now holds (R260, R292, R295).
+    ConnectionRequest(Option<ReplayWindow>),
+    /// The transfer worker finished a step.
+    StepFinished(FinishedStep),
+}
+
+/// Reasons to wake the agent thread, stored by other threads until it fetches them.
+#[derive(Default)]
+pub(super) struct Inbox {
+    pending: Mutex<Pending>,
+    arrival: Condvar,
+}
+
+/// The values that the agent thread has not fetched yet.
+#[derive(Default)]
+struct Pending {
+    /// Never reset: the agent ends at the next chance.
+    stop: bool,
+    reload: bool,
+    commands: Vec<PendingRequest>,
+    listeners: ListenerUpdates,
+    steps: Vec<FinishedStep>,
+}
+
+/// The latest update of each kind from the listeners. Earlier ones are superseded: one session answers any number of
+/// connection requests (R262), and only the newest address counts.
+#[derive(Default)]
+struct ListenerUpdates {
+    address: Option<IpAddr>,
+    udp_address: Option<PublishedBinding>,
+    /// True if a connection request was accepted.
+    is_session_requested: bool,
+    /// The replay window after the latest request over UDP.
+    replay_window: Option<ReplayWindow>,
+}
+
+impl Inbox {
+    /// Asks the agent to end.
+    pub(super) fn stop(&self) {
+        self.store(|pending| pending.stop = true);
+    }
+
+    /// Asks the agent to read its configuration again.
+    pub(super) fn reload(&self) {
+        self.store(|pending| pending.reload = true);
+    }
+
+    /// Queues a command. Returns it where [`MAX_COMMANDS`] wait already.
+    pub(super) fn submit(&self, command: PendingRequest) -> Result<(), PendingRequest> {
+        let mut pending = self.lock();
+        if pending.commands.len() >= MAX_COMMANDS {
+            return Err(command);
+        }
+        pending.commands.push(command);
+        self.arrival.notify_one();
+        Ok(())
+    }
+
+    /// Stores the address of this device towards the ACS.
+    pub(super) fn set_address(&self, address: IpAddr) {
+        self.store(|pending| pending.listeners.address = Some(address));
+    }
+
+    /// Stores the public UDP address and whether there is a NAT.
+    pub(super) fn set_udp_address(&self, binding: PublishedBinding) {
+        self.store(|pending| pending.listeners.udp_address = Some(binding));
+    }
+
+    /// Requests a session; a request over UDP comes with the replay window that keeps copies of it out.
+    pub(super) fn request_session(&self, replay_window: Option<ReplayWindow>) {
+        self.store(|pending| {
+            pending.listeners.is_session_requested = true;
+            // A request over HTTP has no window, and must not erase that of an earlier one over UDP (R292).
+            pending.listeners.replay_window = replay_window.or(pending.listeners.replay_window);
+        });
+    }
+
+    /// Stores the result of a transfer step. The worker runs one step at a time, so that the list stays short.
+    pub(super) fn finish_step(&self, step: FinishedStep) {
+        self.store(|pending| pending.steps.push(step));
+    }
+
+    /// Waits until a value is there, at most for `limit` (`None`: without end), and returns all that are.
+    pub(super) fn wait(&self, limit: Option<Duration>) -> Vec<Wake> {
+        self.wait_while(limit, |pending| pending.is_empty()).take_wakes()
+    }
+
+    /// Returns the values that are there, without waiting.
+    pub(super) fn take(&self) -> Vec<Wake> {
+        self.lock().take_wakes()
+    }
+
+    /// Returns the updates of the listeners that are there, without waiting, and leaves all other values.
+    pub(super) fn take_listener_updates(&self) -> Vec<Wake> {
+        self.lock().listeners.take_wakes().collect()
+    }
+
+    /// Waits for the end of a transfer step, at most for `limit`, and leaves all other values.
+    pub(super) fn wait_for_step(&self, limit: Duration) -> Option<FinishedStep> {
+        self.wait_while(Some(limit), |pending| pending.steps.is_empty()).steps.pop()
+    }
+
+    /// Drops the values whose senders ended with the agent that ran before: after a factory reset, a connection request
+    /// or an address of the time before it must not reach the new agent.
+    pub(super) fn discard_updates(&self) {
+        let mut pending = self.lock();
+        pending.listeners = ListenerUpdates::default();
+        pending.steps.clear();
+    }
+
+    fn store(&self, store: impl FnOnce(&mut Pending)) {
+        store(&mut self.lock());
+        self.arrival.notify_one();
+    }
+
+    fn wait_while(&self, limit: Option<Duration>, is_missing: fn(&Pending) -> bool) -> MutexGuard<'_, Pending> {
+        let pending = self.lock();
+        match limit {
+            None => self.arrival.wait_while(pending, |pending| is_missing(pending)),
+            Some(limit) => {
+                let waited = self.arrival.wait_timeout_while(pending, limit, |pending| is_missing(pending));
+                return waited.unwrap_or_else(PoisonError::into_inner).0;
+            }
+        }
+        .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A sender that panicked leaves nothing half done: each value is replaced as a whole.
+    fn lock(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pending {
+    fn is_empty(&self) -> bool {
+        let updates = &self.listeners;
+        let has_update = updates.is_session_requested || updates.address.is_some() || updates.udp_address.is_some();
+        !(self.stop || self.reload || has_update) && self.commands.is_empty() && self.steps.is_empty()
+    }
+
+    /// Returns all values as wake-ups and forgets them. A stop comes alone: the agent ends at once, and the result of a
+    /// transfer step stays here for [`Inbox::wait_for_step`].
+    fn take_wakes(&mut self) -> Vec<Wake> {
+        if self.stop {
+            return vec![Wake::Stop];
+        }
+        let reload = std::mem::take(&mut self.reload).then_some(Wake::Reload);
+        let commands = self.commands.drain(..).map(Wake::Command);
+        let steps = self.steps.drain(..).map(Wake::StepFinished);
+        reload.into_iter().chain(commands).chain(self.listeners.take_wakes()).chain(steps).collect()
+    }
+}
+
+impl ListenerUpdates {
+    /// The addresses precede the request, so that the session which answers it reports them.
+    fn take_wakes(&mut self) -> impl Iterator<Item = Wake> + use<> {
+        let ListenerUpdates { address, udp_address, is_session_requested, replay_window } = std::mem::take(self);
+        let address = address.map(Wake::AddressChanged);
+        let udp_address = udp_address.map(Wake::UdpAddressChanged);
+        let request = is_session_requested.then_some(Wake::ConnectionRequest(replay_window));
+        address.into_iter().chain(udp_address).chain(request)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(10);
+
+    fn window(timestamp: u64) -> ReplayWindow {
+        ReplayWindow { timestamp, id: Some(timestamp) }
+    }
+
+    /// R262, R292.
+    #[test]
+    fn requests_over_http_and_udp_make_one_wake_up_and_keep_the_latest_window() {
+        let inbox = Inbox::default();
+        inbox.request_session(Some(window(1)));
+        inbox.request_session(Some(window(2)));
+        inbox.request_session(None);
+        let wakes = inbox.wait(Some(LIMIT));
+        let [Wake::ConnectionRequest(Some(latest))] = wakes.as_slice() else { panic!("{wakes:?}") };
+        assert_eq!(*latest, window(2));
+        assert!(inbox.take().is_empty());
+    }
+
+    #[test]
+    fn addresses_precede_the_request_and_only_the_newest_counts() {
+        let inbox = Inbox::default();
+        inbox.request_session(None);
+        inbox.set_address([192, 0, 2, 1].into());
+        inbox.set_address([192, 0, 2, 2].into());
+        inbox.reload();
+        let updates = inbox.take_listener_updates();
+        let [Wake::AddressChanged(address), Wake::ConnectionRequest(None)] = updates.as_slice() else {
+            panic!("{updates:?}")
+        };
+        assert_eq!(*address, IpAddr::from([192, 0, 2, 2]));
+        assert!(matches!(inbox.take().as_slice(), [Wake::Reload]));
+    }
+
+    #[test]
+    fn a_stop_comes_alone_and_stays() {
+        let inbox = Inbox::default();
+        inbox.reload();
+        inbox.stop();
+        for _ in 0..2 {
+            assert!(matches!(inbox.take().as_slice(), [Wake::Stop]));
+        }
+    }
+
+    #[test]
+    fn updates_of_an_earlier_agent_are_discarded_and_signals_are_not() {
+        let inbox = Inbox::default();
+        inbox.request_session(Some(window(1)));
+        inbox.reload();
+        inbox.discard_updates();
+        assert!(matches!(inbox.take().as_slice(), [Wake::Reload]));
+    }
+
+    #[test]
+    fn a_wait_ends_at_its_limit_or_with_the_first_value() {
+        let inbox = Arc::new(Inbox::default());
+        assert!(inbox.wait(Some(Duration::from_millis(5))).is_empty());
+        let sender = Arc::clone(&inbox);
+        let thread = crate::thread::spawn("sender", 64 << 10, Box::new(move || sender.request_session(None)));
+        assert!(matches!(inbox.wait(None).as_slice(), [Wake::ConnectionRequest(None)]));
+        thread.expect("a thread").join().expect("no panic");
+    }
+}
