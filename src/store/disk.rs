@@ -1,4 +1,4 @@
-//! What the journal needs of a directory, so that tests can make every step of it fail.
+//! The file operations of the journal as a trait, so that tests can make each of them fail.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
@@ -13,25 +13,25 @@ pub(super) trait Disk {
     fn read(&mut self, name: &str) -> io::Result<Box<dyn BufRead + '_>>;
     /// Creates a file anew, empty.
     fn create(&mut self, name: &str) -> io::Result<Self::File>;
-    /// Opens a file that exists.
+    /// Opens a file that exists, for appending.
     fn open(&mut self, name: &str) -> io::Result<Self::File>;
-    /// Gives a file another name, in place of what had it.
+    /// Renames a file, in place of the file that has the new name.
     fn rename(&mut self, from: &str, to: &str) -> io::Result<()>;
     /// Gives a file a second name.
     fn link(&mut self, from: &str, to: &str) -> io::Result<()>;
-    /// Removes a file; not there is as good as removed.
+    /// Removes a file; a missing file is no error.
     fn remove(&mut self, name: &str) -> io::Result<()>;
-    /// Makes names durable.
+    /// Makes the names of the directory durable.
     fn sync(&mut self) -> io::Result<()>;
 }
 
 /// A file open for appending.
 pub(super) trait DiskFile {
-    /// Appends all of it, or fails having appended some.
+    /// Appends all bytes; a failed call may have appended some of them.
     fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
-    /// Makes content and length durable.
+    /// Makes the content and the length durable.
     fn sync(&mut self) -> io::Result<()>;
-    /// Cuts the file.
+    /// Truncates the file to this length.
     fn set_len(&mut self, length: u64) -> io::Result<()>;
 }
 
@@ -43,22 +43,23 @@ pub(super) struct Directory {
 }
 
 impl Directory {
+    /// Creates a view of a directory that this process has locked.
     pub(super) fn new(path: &Path) -> Directory {
         Directory { path: path.to_owned(), writable: true }
     }
 
-    /// A view that refuses every change, for a directory that we hold no lock of.
+    /// Creates a view that rejects every change, for a directory without a lock by this process.
     pub(super) fn read_only(path: &Path) -> Directory {
         Directory { path: path.to_owned(), writable: false }
     }
 
-    /// Creates the directory, for its owner only, with what leads to it. Answers with a word of
-    /// warning where one that exists is open to others.
+    /// Creates the directory, with mode 0700, and its missing parents. Returns a warning if the directory exists and is
+    /// open to other users.
     pub(super) fn prepare(path: &Path) -> io::Result<Option<String>> {
         if !path.is_dir() {
             DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-            // The new name must not be lost with a power cut. What cannot be synced here will
-            // fail again, and be told, at the first append.
+            // A power cut must not lose the new name. If the sync fails here, the first append fails as well and
+            // reports it.
             if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
                 let _ = File::open(parent).and_then(|parent| parent.sync_all());
             }
@@ -68,9 +69,9 @@ impl Directory {
         if others == 0 {
             return Ok(None);
         }
-        // A package may have made it with other rights; where there is nothing in it yet, it is
-        // made right. Otherwise it may be anything, `/etc` by a slip, and is left alone: the
-        // files in it are for their owner only in any case.
+        // A package may have created the directory with other rights, which an empty one gets corrected. A directory
+        // with files may be any, such as `/etc` by mistake, and keeps its rights; the files of the store are for their
+        // owner only in any case.
         let empty = fs::read_dir(path)?.next().is_none();
         if empty && fs::set_permissions(path, fs::Permissions::from_mode(0o700)).is_ok() {
             return Ok(None);
@@ -82,12 +83,13 @@ impl Directory {
         self.path.join(name)
     }
 
+    /// Fails if this view is read-only.
     fn writable(&self) -> io::Result<()> {
         if self.writable { Ok(()) } else { Err(io::ErrorKind::ReadOnlyFilesystem.into()) }
     }
 }
 
-/// How files of the state directory are opened for writing: for their owner only.
+/// Returns the options for files of the state directory: they are for their owner only, since they hold passwords.
 pub(super) fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.mode(0o600);
@@ -102,7 +104,7 @@ impl Disk for Directory {
     }
 
     fn create(&mut self, name: &str) -> io::Result<File> {
-        // Removed, not truncated: the file may still be known under another name.
+        // Removed, not truncated: the file may have a second name, `journal.old`, which must keep its content.
         self.remove(name)?;
         private().append(true).create_new(true).open(self.path(name))
     }
@@ -125,6 +127,7 @@ impl Disk for Directory {
     fn remove(&mut self, name: &str) -> io::Result<()> {
         self.writable()?;
         match fs::remove_file(self.path(name)) {
+            // A power cut may have removed the file already.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             result => result,
         }
@@ -141,6 +144,7 @@ impl DiskFile for File {
     }
 
     fn sync(&mut self) -> io::Result<()> {
+        // `fdatasync` writes the length as well, and spares the flash the time of the last change.
         self.sync_data()
     }
 

@@ -1,26 +1,26 @@
-//! The journal: a file that grows by whole records, and is rewritten now and then.
+//! The journal: a file that grows by whole records and is rewritten from time to time.
 //!
 //! ```text
-//!   journal       what counts: a snapshot, and what was appended since
-//!   journal.old   the generation before: together with nothing else, it says what the snapshot
-//!                 of `journal` says
-//!   journal.new   a generation being written; left over only by a power cut, and never read
+//!   journal       the valid one: a snapshot of the state, and the records appended since
+//!   journal.old   the generation before: all its records together have the state of the snapshot
+//!                 of `journal`
+//!   journal.new   a generation being written; only a power cut leaves one, which is never read
 //! ```
 //!
-//! `compact` walks through these, and a power cut between any two leaves a whole `journal`:
+//! `compact` takes these steps, and a power cut between any two leaves a whole `journal`:
 //!
-//! 1. `journal.new` is written and synced
-//! 2. `journal.old` is removed, and `journal` linked to that name
-//! 3. `journal.new` is renamed to `journal`
-//! 4. the directory is synced
+//! 1. write and sync `journal.new`
+//! 2. remove `journal.old`, and link `journal` to that name
+//! 3. rename `journal.new` to `journal`
+//! 4. sync the directory
 //!
-//! When is `journal.old` read? Only when
-//! - `journal` is missing, or its header is unreadable: its records, which are then older than
-//!   what was last stored, are all there is; or
-//! - the snapshot of `journal` is damaged, and `journal.old` is undamaged and exactly one
-//!   generation older: its records stand in for the snapshot, and nothing is lost.
+//! Recovery reads `journal.old` in two cases only:
+//! - `journal` is missing, or its header is damaged. The records of `journal.old`, which lack the
+//!   latest changes, are all that remains.
+//! - The snapshot of `journal` is damaged, and `journal.old` is sound and exactly one generation
+//!   older. Its records replace the snapshot, and no change is lost.
 //!
-//! In any other damage the records before it are kept and those behind it dropped.
+//! After any other damage the records before it are kept, and those after it are dropped.
 
 use std::io;
 
@@ -32,16 +32,17 @@ mod recover;
 
 pub(super) use recover::recover;
 
+/// The names of the files in the state directory.
 pub(super) const JOURNAL: &str = "journal";
 pub(super) const OLD: &str = "journal.old";
 pub(super) const NEW: &str = "journal.new";
 
-/// Below this size a rewrite gains nothing: it is one erase block of a common NOR flash.
+/// The size below which the journal is never rewritten: one erase block of a common NOR flash.
 const MIN_COMPACT_SIZE: u64 = 64 * 1024;
-/// A journal is rewritten when it is this many times its snapshot, so that rewriting adds a third
-/// at most to what is written anyway.
+/// The size, in snapshots, at which the journal is rewritten: the rewrites add a third at most to the bytes that are
+/// written anyway.
 const COMPACT_GROWTH: u64 = 4;
-/// A new generation is written in pieces of about this size.
+/// The bytes of a new generation that are gathered before they are written.
 const CHUNK: usize = 16 * 1024;
 
 /// An open journal.
@@ -50,30 +51,33 @@ pub(super) struct JournalFile<D: Disk> {
     disk: D,
     tail: Tail<D::File>,
     generation: u64,
+    /// The bytes of the snapshot.
     snapshot: u64,
+    /// The bytes up to the end of the last sound record.
     length: u64,
+    /// The link of the chain for the next record.
     chain: u32,
-    /// A name was changed and the directory not synced yet.
+    /// True if a name was changed and the directory was not synced yet.
     directory_unsynced: bool,
-    /// A rewrite failed: not before the journal is longer than this is it worth another try, for
-    /// on a full disk each one writes much and gains nothing.
+    /// The length above which a rewrite that failed is tried again: on a full disk each attempt writes many bytes and
+    /// gains none.
     retry_compact_above: u64,
     pub(super) stats: Stats,
 }
 
-/// What the end of the file looks like.
+/// The end of the file.
 #[derive(Debug)]
 enum Tail<F> {
     /// There is no file yet.
     Absent,
     /// The next record may follow.
     Sound(F),
-    /// Bytes of a record that failed follow; they must go before anything else.
+    /// Bytes of a record that failed follow, which must be removed before the next record.
     Torn(F),
 }
 
 impl<D: Disk> JournalFile<D> {
-    /// Stores a record. Durable when it returns; nothing of it remains where it fails.
+    /// Stores a record, which is durable when the call returns. A record that failed is never read back.
     pub(super) fn append(&mut self, record: &str) -> io::Result<()> {
         record::check(record)?;
         self.repair_tail()?;
@@ -85,7 +89,7 @@ impl<D: Disk> JournalFile<D> {
         self.stats.syncs += 1;
         if let Err(error) = file.append(&line).and_then(|()| file.sync()) {
             self.mark_torn();
-            // Tried again before the next record where it does not succeed.
+            // If this fails as well, `repair_tail` does it before the next record.
             let _ = self.truncate_tail();
             return Err(error);
         }
@@ -96,13 +100,12 @@ impl<D: Disk> JournalFile<D> {
         Ok(())
     }
 
-    /// Rewrites the journal as these records, which say the same as all that is in it. Where it
-    /// fails, the journal is as it was.
+    /// Rewrites the journal as these records, which contain the same state. If it fails, the journal is unchanged.
     pub(super) fn compact(&mut self, records: &[String]) -> io::Result<()> {
         for record in records {
             record::check(record)?;
         }
-        // A torn file must not become the one to fall back to: its end would be read as a record.
+        // A torn file must not become `journal.old`: its end may hold a whole record that was reported as failed.
         let keep = matches!(self.tail, Tail::Sound(_));
         let result = self.replace(self.generation.saturating_add(1), records, &[], keep);
         match result {
@@ -112,14 +115,15 @@ impl<D: Disk> JournalFile<D> {
         result
     }
 
-    /// Whether the journal has grown enough to be worth a rewrite.
+    /// Returns true if the journal has grown enough to be worth a rewrite.
     pub(super) fn wants_compaction(&self) -> bool {
         self.length > MIN_COMPACT_SIZE.max(self.snapshot.saturating_mul(COMPACT_GROWTH)).max(self.retry_compact_above)
     }
 
-    /// Removes everything, durably. The older generation goes first and for certain, or a power
-    /// cut in between would bring it back.
+    /// Removes all files durably.
     pub(super) fn destroy(&mut self) -> io::Result<()> {
+        // The older generation first, and synced: otherwise a power cut could leave it alone, and recovery would bring the
+        // state before the factory reset back.
         self.disk.remove(OLD)?;
         self.disk.remove(NEW)?;
         self.sync_directory()?;
@@ -129,12 +133,13 @@ impl<D: Disk> JournalFile<D> {
         self.sync_directory()
     }
 
-    /// Tells that the next snapshot may not say the same as the records before it, so that these
-    /// never stand in for it: one generation is left out.
+    /// Skips one generation number, so that the present generation never replaces the snapshot of the next one. Called if
+    /// the next snapshot will not have the state of the records before it.
     pub(super) fn skip_generation(&mut self) {
         self.generation = self.generation.saturating_add(1);
     }
 
+    /// Opens the file for appending, and truncates it after the last sound record if it is damaged.
     fn attach_file(&mut self, damaged: bool) -> io::Result<()> {
         let file = self.disk.open(JOURNAL)?;
         if !damaged {
@@ -145,28 +150,31 @@ impl<D: Disk> JournalFile<D> {
         self.truncate_tail()
     }
 
+    /// Makes the file ready for the next record.
     fn repair_tail(&mut self) -> io::Result<()> {
         match self.tail {
             Tail::Sound(_) => {}
-            // Empty first, and the record by the ordinary way: were it written along, it could
-            // come back although the directory failed to sync.
+            // The new file begins empty, and the record is appended to it: written along with it, the record could be
+            // read back although the sync of the directory failed.
             Tail::Absent => self.replace(self.generation.saturating_add(1), &[], &[], false)?,
             Tail::Torn(_) => self.truncate_tail().or_else(|_| self.rewrite_sound_records())?,
         }
         if self.directory_unsynced { self.sync_directory() } else { Ok(()) }
     }
 
+    /// Marks the bytes after the last sound record as invalid.
     fn mark_torn(&mut self) {
         if let Tail::Sound(file) = std::mem::replace(&mut self.tail, Tail::Absent) {
             self.tail = Tail::Torn(file);
         }
     }
 
-    /// Cuts off what follows the last good record.
+    /// Truncates a torn file after its last sound record.
     fn truncate_tail(&mut self) -> io::Result<()> {
         let Tail::Torn(file) = &mut self.tail else {
             return Ok(());
         };
+        // Without the sync, a power cut could bring the bytes back after a record was appended in their place.
         file.set_len(self.length)?;
         self.stats.syncs += 1;
         file.sync()?;
@@ -176,7 +184,7 @@ impl<D: Disk> JournalFile<D> {
         Ok(())
     }
 
-    /// Writes the good records anew, where the file cannot be cut.
+    /// Writes the sound records to a new file, for a file system that cannot truncate.
     fn rewrite_sound_records(&mut self) -> io::Result<()> {
         let input = io::Read::take(self.disk.read(JOURNAL)?, self.length);
         let contents = JournalContents::read(input).filter(|contents| contents.damage.is_none());
@@ -184,7 +192,7 @@ impl<D: Disk> JournalFile<D> {
         self.replace(self.generation.saturating_add(1), &contents.records, &[], false)
     }
 
-    /// Puts a new generation in place of `journal`, which becomes `journal.old` if that is wanted.
+    /// Replaces `journal` by a new generation. With `keep` the replaced one becomes `journal.old`.
     fn replace(&mut self, generation: u64, snapshot: &[String], appended: &[String], keep: bool) -> io::Result<()> {
         let written = self.write_new(generation, snapshot, appended).and_then(|written| {
             if keep {
@@ -195,7 +203,7 @@ impl<D: Disk> JournalFile<D> {
         let written = match written {
             Ok(written) => written,
             Err(error) => {
-                // It takes room that may be needed; the error that matters is the first.
+                // The disk may be full, and the file takes room. Of two errors the first is the useful one.
                 let _ = self.disk.remove(NEW);
                 return Err(error);
             }
@@ -204,19 +212,21 @@ impl<D: Disk> JournalFile<D> {
         (self.generation, self.snapshot) = (written.header.generation, written.header.snapshot);
         (self.length, self.chain) = (written.length, written.chain);
         self.retry_compact_above = 0;
-        // From here on the new file is the journal; only a power cut could still bring the other
-        // back, so nothing may be appended before the names are durable.
+        // From here on the new file is the journal. A power cut could still bring the replaced one back, so that no record
+        // may be appended before the names are durable.
         self.directory_unsynced = true;
         self.sync_directory()
     }
 
+    /// Keeps the present `journal` as `journal.old`.
     fn link_old(&mut self) {
-        // Some file systems have no links; then there is nothing to fall back to, no more.
+        // Some file systems have no links. The agent works without `journal.old`, which only repairs damage.
         if let Err(error) = self.disk.remove(OLD).and_then(|()| self.disk.link(JOURNAL, OLD)) {
-            log::debug!("the older journal could not be kept: {error}");
+            log::debug!("cannot keep the journal as journal.old: {error}");
         }
     }
 
+    /// Writes and syncs `journal.new`.
     fn write_new(&mut self, generation: u64, snapshot: &[String], appended: &[String]) -> io::Result<Written<D::File>> {
         let size = snapshot.iter().map(|record| record::framed_len(record) as u64).sum();
         let header = JournalHeader { generation, snapshot: size };
@@ -224,6 +234,7 @@ impl<D: Disk> JournalFile<D> {
         let mut chunk = Vec::new();
         let start = header.write(&mut chunk);
         let (mut chain, mut length) = (start, 0);
+        // Both chains begin at the header, so that the appended records do not depend on the snapshot.
         for records in [snapshot, appended] {
             chain = start;
             for record in records {
@@ -243,7 +254,9 @@ impl<D: Disk> JournalFile<D> {
         Ok(Written { file, header, length, chain })
     }
 
+    /// Makes the names durable.
     fn sync_directory(&mut self) -> io::Result<()> {
+        // Set first: if the sync fails, the next call of `repair_tail` tries again.
         self.directory_unsynced = true;
         self.stats.syncs += 1;
         self.disk.sync()?;
@@ -252,6 +265,7 @@ impl<D: Disk> JournalFile<D> {
     }
 }
 
+/// A new generation that was written and synced.
 struct Written<F> {
     file: F,
     header: JournalHeader,

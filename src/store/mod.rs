@@ -1,14 +1,14 @@
-//! The store: everything that must survive a power cut, in one journal in the state directory.
+//! The store: all data that must survive a power cut, in one journal in the state directory.
 //!
-//! A record is one line of text, opaque here. What was appended is durable when [`Store::append`]
-//! returns, and comes back in order from [`Store::open`]; what failed never comes back. Opening
-//! writes nothing unless there is damage to mend, for flash wears out.
+//! A record is one line of text, which the store does not interpret. A record is durable when [`Store::append`]
+//! returns, and [`Store::open`] returns all of them in order; a record that failed is never read back. Opening writes
+//! nothing unless there is damage to repair, because flash wears out.
 //!
 //! ```text
 //!             ┌───────── open ────────┐
 //!             ▼                       ▼
-//!          Durable                 Volatile    read-only, full, damaged beyond mending, not there
-//!   append, compact, destroy   append fails and says why
+//!          Durable                 Volatile    read-only, full, damaged beyond repair, or missing
+//!   append, compact, destroy   append fails with the reason
 //!             ▲                       │
 //!             └──────── reopen ───────┘        once in ten seconds
 //! ```
@@ -29,8 +29,9 @@ use crate::clock::Now;
 use disk::Directory;
 use journal::JournalFile;
 
+/// The name of the lock file in the state directory.
 const LOCK: &str = "lock";
-/// How long a directory that could not be used is left alone.
+/// The time between two attempts to use a directory that could not be used.
 const REOPEN_AFTER: Duration = Duration::from_secs(10);
 
 /// The journal of one state directory, locked against a second agent while it lives.
@@ -38,56 +39,57 @@ const REOPEN_AFTER: Duration = Duration::from_secs(10);
 pub struct Store {
     dir: PathBuf,
     state: StoreState,
-    /// Held for as long as the store lives; the kernel frees it however the process ends.
+    /// The lock, held until the store is dropped. The kernel frees it also if the process is killed.
     lock: Option<File>,
     stats: Stats,
     last_error: Option<String>,
     reopen_at: Option<Duration>,
 }
 
+/// The states of the diagram at the top of this module.
 #[derive(Debug)]
 enum StoreState {
     Durable(Box<JournalFile<Directory>>),
     Volatile { reason: String },
 }
 
-/// What was found on opening.
+/// The content of a journal that was opened.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Recovered {
     /// The records, oldest first.
     pub records: Vec<String>,
-    /// For the log and `status`, in plain words: what was damaged, and what was made of it.
+    /// Sentences for the log and for `status`: the damage, and the records that it has cost.
     pub notices: Vec<String>,
 }
 
-/// What the store has done since it was opened.
+/// Counts of the work of the store since it was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// Records appended.
+    /// The records appended.
     pub appends: u64,
-    /// Rewrites done.
+    /// The rewrites of the journal.
     pub compactions: u64,
-    /// Bytes written.
+    /// The bytes written.
     pub bytes: u64,
-    /// Calls that made content or names durable, each of which wakes the flash.
+    /// The syncs of a file or of the directory, each of which writes to the flash.
     pub syncs: u64,
-    /// Calls that failed.
+    /// The calls that failed.
     pub failures: u64,
 }
 
-/// Why a state directory cannot be had.
+/// The reason why a state directory cannot be used.
 #[derive(Debug)]
 pub enum StoreError {
-    /// Another agent runs on it; this one must not.
+    /// The directory is in use by another agent.
     Locked {
         /// The state directory.
         dir: PathBuf,
     },
-    /// It cannot be created or read. The agent can go on with [`Store::volatile`].
+    /// The directory cannot be created or read. The agent can continue with [`Store::volatile`].
     Unusable {
         /// The state directory.
         dir: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         reason: io::Error,
     },
 }
@@ -108,23 +110,22 @@ impl fmt::Display for StoreError {
 impl std::error::Error for StoreError {}
 
 impl Store {
-    /// Opens the journal in `dir`, creating the directory (0700) where it is missing, and gives
-    /// back what it holds.
+    /// Opens the journal in `dir` and returns its records. Creates the directory, with mode 0700, if it is missing.
     ///
-    /// A damaged journal is mended and never an error. A directory that can be read but not
-    /// written gives its records and a store that is volatile, see [`Store::reopen`].
+    /// A damaged journal is repaired and never an error. A directory that can be read but not written yields its
+    /// records and a volatile store, see [`Store::reopen`].
     pub fn open(dir: &Path) -> Result<(Store, Recovered), StoreError> {
         Store::open_with(dir, None)
     }
 
-    /// What the journal in `dir` holds, without locking it and without changing anything, not even what is damaged: for
-    /// a look beside an agent that may be running. Nothing where there is no directory or no journal.
+    /// Reads the journal in `dir` without locking it and without repairing it, for a command that runs beside an agent.
+    /// Returns no records if the directory or the journal is missing.
     pub fn peek(dir: &Path) -> io::Result<Recovered> {
         journal::recover(Directory::read_only(dir)).map(|found| found.recovered)
     }
 
-    /// A store without a usable directory: every append fails with `reason`, until
-    /// [`Store::reopen`] finds the directory usable.
+    /// Creates a store without a usable directory: every append fails with `reason` until [`Store::reopen`] finds the
+    /// directory usable.
     pub fn volatile(dir: &Path, reason: &str) -> Store {
         Store {
             dir: dir.to_owned(),
@@ -136,21 +137,23 @@ impl Store {
         }
     }
 
-    /// Tries to make a volatile store durable, at most once in ten seconds and first ten seconds after
-    /// the first call.
+    /// Tries to make a volatile store durable: at most once in ten seconds, and the first time ten seconds after the
+    /// first call.
     ///
-    /// On success it gives what the directory holds, and the caller makes both agree: as a rule by
-    /// [`Store::compact`] with its own state, for the directory has missed what happened since.
-    /// Records where there were none before mean that the file system was mounted late.
+    /// On success it returns the content of the journal, which lacks all changes made meanwhile. The caller stores its
+    /// own state, as a rule by [`Store::compact`]. If the store had no records before, those of the journal mean that the
+    /// file system was mounted late.
     pub fn reopen(&mut self, now: Now) -> Option<Recovered> {
         if self.is_durable() {
             return None;
         }
+        // The first call sets the time and does not try: the directory was unusable a moment ago.
         let due = *self.reopen_at.get_or_insert(now.monotonic + REOPEN_AFTER);
         if now.monotonic < due {
             return None;
         }
         self.reopen_at = Some(now.monotonic + REOPEN_AFTER);
+        // The lock is handed over, not taken again: a second lock by this process would fail.
         let (store, recovered) = match Store::open_with(&self.dir, self.lock.take()) {
             Ok(opened) => opened,
             Err(error) => {
@@ -161,6 +164,8 @@ impl Store {
         self.lock = store.lock;
         match store.state {
             StoreState::Durable(mut journal) => {
+                // The caller has changed its state without the journal, so that the next snapshot does not contain all
+                // records before it. After this, `journal.old` never replaces that snapshot.
                 journal.skip_generation();
                 self.state = StoreState::Durable(journal);
                 self.last_error = None;
@@ -173,27 +178,26 @@ impl Store {
         }
     }
 
-    /// When [`Store::reopen`] would try again, on the monotonic clock; none while the store is durable.
+    /// Returns the monotonic time of the next attempt of [`Store::reopen`]; `None` while the store is durable.
     pub fn reopen_deadline(&self) -> Option<Duration> {
         self.reopen_at.filter(|_| !self.is_durable())
     }
 
-    /// Stores a record: one line of UTF-8, at most 16 MiB. Durable when it returns.
+    /// Stores a record: one line of UTF-8, at most 16 MiB. The record is durable when the call returns.
     ///
-    /// Where it fails (disk full, I/O error), nothing of the record will ever be read back, and
-    /// the records before it are as they were. The one exception is a disk that also refuses to
-    /// take the record back, and then loses power before it accepts the next.
+    /// If it fails (disk full, I/O error), the record is never read back, and the records before it are unchanged. The
+    /// one exception is a disk that also fails to remove the record, and then loses power before it accepts the next.
     pub fn append(&mut self, record: &str) -> io::Result<()> {
         self.attempt(|journal| journal.append(record))
     }
 
-    /// Rewrites the journal as `records`, which must say the same as everything stored so far.
-    /// Where it fails, the journal is as it was.
+    /// Rewrites the journal as `records`, which must contain the same state as all records stored so far. If it fails,
+    /// the journal is unchanged.
     pub fn compact(&mut self, records: &[String]) -> io::Result<()> {
         self.attempt(|journal| journal.compact(records))
     }
 
-    /// Whether the journal has grown so much that [`Store::compact`] is worth its writes.
+    /// Returns true if the journal has grown so much that [`Store::compact`] is worth its writes.
     pub fn wants_compaction(&self) -> bool {
         match &self.state {
             StoreState::Durable(journal) => journal.wants_compaction(),
@@ -201,23 +205,23 @@ impl Store {
         }
     }
 
-    /// Forgets everything, durably: for a factory reset. The store stays open and empty. Where it
-    /// fails, call it again; what is left then is either all or nothing.
+    /// Removes all records durably, for a factory reset (R226). The store stays open and empty. If it fails, the journal
+    /// has either all records or none, and the caller may try again.
     pub fn destroy(&mut self) -> io::Result<()> {
         self.attempt(|journal| journal.destroy())
     }
 
-    /// Whether appended records reach the disk.
+    /// Returns true if appended records reach the disk.
     pub fn is_durable(&self) -> bool {
         matches!(self.state, StoreState::Durable(_))
     }
 
-    /// Why records are not stored at present, for `status`; `None` once one was stored again.
+    /// Returns the reason why records are not stored at present, for `status`; `None` once a record was stored again.
     pub fn last_error(&self) -> Option<&str> {
         self.last_error.as_deref()
     }
 
-    /// What was done so far.
+    /// Returns the counts since the store was opened.
     pub fn stats(&self) -> Stats {
         match &self.state {
             StoreState::Durable(journal) => Stats { failures: self.stats.failures, ..journal.stats },
@@ -225,6 +229,7 @@ impl Store {
         }
     }
 
+    /// Opens the journal with a lock that the caller may have already.
     fn open_with(dir: &Path, lock: Option<File>) -> Result<(Store, Recovered), StoreError> {
         let unusable = |reason| StoreError::Unusable { dir: dir.to_owned(), reason };
         let warning = Directory::prepare(dir).map_err(unusable)?;
@@ -235,6 +240,7 @@ impl Store {
             Err(TryLockError::Error(error)) => Err(error),
             Ok(lock) => Ok(lock),
         };
+        // Without the lock another agent may be writing, so that even the repair of damage is left out.
         let view = if lock.is_ok() { Directory::new(dir) } else { Directory::read_only(dir) };
         let found = journal::recover(view).map_err(unusable)?;
         let mut recovered = found.recovered;
@@ -253,6 +259,7 @@ impl Store {
         Ok((Store { dir, state, lock, stats: Stats::default(), last_error, reopen_at: None }, recovered))
     }
 
+    /// Runs one step on the journal, and records its success or failure.
     fn attempt(&mut self, step: impl FnOnce(&mut JournalFile<Directory>) -> io::Result<()>) -> io::Result<()> {
         let result = match &mut self.state {
             StoreState::Durable(journal) => step(journal),
@@ -268,19 +275,22 @@ impl Store {
     fn fail(&mut self, reason: &str) {
         self.stats.failures += 1;
         self.last_error = Some(reason.to_owned());
+        // The latest reason is the useful one: the directory may be missing first, and read-only later.
         if let StoreState::Volatile { reason: current } = &mut self.state {
             reason.clone_into(current);
         }
     }
 }
 
+/// Returns the volatile state of a directory that can be read and not written.
 fn volatile(dir: &Path, error: &io::Error) -> StoreState {
     StoreState::Volatile { reason: format!("the state directory {} cannot be written: {error}", dir.display()) }
 }
 
-/// Locks the directory, by a file of its own since the journal is replaced now and then. The lock
-/// is of the open file, so a killed agent leaves none behind.
+/// Locks the directory against a second agent.
 fn lock_directory(dir: &Path) -> Result<File, TryLockError> {
+    // A file of its own: `compact` replaces the journal, and with it a lock on the journal. The lock belongs to the open
+    // file, so that a killed agent leaves none behind.
     let path = dir.join(LOCK);
     let file = disk::private().write(true).create(true).truncate(false).open(path);
     let file = file.map_err(TryLockError::Error)?;

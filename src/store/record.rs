@@ -1,4 +1,4 @@
-//! How records lie in a file: one line each, so that `cat` shows them.
+//! The format of the journal file: one line for each record, so that `cat` shows them.
 //!
 //! ```text
 //! 5f0c1a2b cpe-agent journal 1 generation 7 snapshot 1234      header
@@ -6,22 +6,24 @@
 //! 9e8d7c6b {"…":…}                                             appended since
 //! ```
 //!
-//! The checksum before a record covers it and, chained, every record before it back to the header
-//! (once from the first of the snapshot, once from the first appended). So a line that is whole
-//! but in the wrong place, such as one that a file system brings back from a freed block, does
-//! not pass for a record.
+//! The checksum before a record covers the record and the checksum before it, back to the header. So a line that is
+//! whole but in the wrong place, such as one that a file system brings back from a freed block, is no valid record. The
+//! snapshot and the appended records are two chains, so that the latter can be read if the former is damaged.
 
 use std::io::{self, BufRead, Read};
 
-/// The largest record accepted: a SetParameterValues of 10,000 parameters with names of 256 bytes
-/// and values of 1 kB fits. It bounds the memory that a damaged file can cost.
+/// The largest record accepted, in bytes: a SetParameterValues of 10,000 parameters with names of 256 bytes and values
+/// of 1 kB fits. The limit bounds the memory that a damaged file can cost.
 pub(super) const MAX_RECORD: usize = 16 * 1024 * 1024;
 
+/// The hexadecimal digits of a checksum.
 const CHECKSUM: usize = 8;
+/// The longest header, in bytes.
 const MAX_HEADER: usize = 128;
+/// The first words of a header; the number is the version of the format.
 const FORMAT: &str = "cpe-agent journal 1";
 
-/// Appends `record` as a line to `out` and returns the chain's next link.
+/// Appends `record` as a line to `out`. Returns its checksum, the link of the chain for the next record.
 pub(super) fn frame(chain: u32, record: &str, out: &mut Vec<u8>) -> u32 {
     let sum = crc32(chain, record.as_bytes());
     out.reserve(framed_len(record));
@@ -32,12 +34,12 @@ pub(super) fn frame(chain: u32, record: &str, out: &mut Vec<u8>) -> u32 {
     sum
 }
 
-/// The bytes that [`frame`] makes of a record.
+/// Returns the length of the line that [`frame`] makes of a record.
 pub(super) fn framed_len(record: &str) -> usize {
     CHECKSUM + 1 + record.len() + 1
 }
 
-/// Whether a record can be stored at all.
+/// Checks that a record can be stored: its size, and that it is one line.
 pub(super) fn check(record: &str) -> io::Result<()> {
     if record.len() > MAX_RECORD {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "the record is larger than 16 MiB"));
@@ -51,14 +53,14 @@ pub(super) fn check(record: &str) -> io::Result<()> {
 /// The first line of a journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct JournalHeader {
-    /// Counts the rewrites.
+    /// The number of rewrites, by which `journal.old` is recognised as the predecessor.
     pub(super) generation: u64,
-    /// Bytes of the records that were there from the start; what follows was appended.
+    /// The bytes of the snapshot, which was written with the header; the records after it were appended.
     pub(super) snapshot: u64,
 }
 
 impl JournalHeader {
-    /// Appends the header's line to `out` and returns the link from which both chains start.
+    /// Appends the line of the header to `out`. Returns the link with which both chains begin.
     pub(super) fn write(self, out: &mut Vec<u8>) -> u32 {
         frame(0, &format!("{FORMAT} generation {} snapshot {}", self.generation, self.snapshot), out)
     }
@@ -70,31 +72,31 @@ impl JournalHeader {
     }
 }
 
-/// Why reading stopped before the end of a file.
+/// The reason why reading stopped before the end of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Damage {
-    /// The last line has no end: what a power cut leaves of a write.
+    /// The last line has no newline: a power cut has interrupted a write.
     Torn,
-    /// Anything else.
+    /// Any other damage: a wrong checksum, a medium that cannot be read, a snapshot that is cut off.
     Corrupt,
 }
 
-/// What a journal file holds, up to its first bad record.
+/// The content of a journal file up to its first damaged record.
 #[derive(Debug)]
 pub(super) struct JournalContents {
     pub(super) header: JournalHeader,
     pub(super) records: Vec<String>,
-    /// Bytes up to the end of the last good record.
+    /// The bytes up to the end of the last sound record.
     pub(super) length: u64,
-    /// The link for the next record.
+    /// The link of the chain for the next record.
     pub(super) chain: u32,
-    /// Where the appended records begin.
+    /// The position of the first appended record.
     pub(super) appended: u64,
     pub(super) damage: Option<Damage>,
 }
 
 impl JournalContents {
-    /// Reads a journal; `None` where its header is not whole.
+    /// Reads a journal; returns `None` if its header is damaged.
     pub(super) fn read(input: impl BufRead) -> Option<JournalContents> {
         let mut reader = RecordReader { input, position: 0, chain: 0 };
         let Ok(Some(first)) = reader.next(MAX_HEADER) else {
@@ -114,6 +116,7 @@ impl JournalContents {
         Some(contents)
     }
 
+    /// Reads the records of both chains, of which each begins with `start`.
     fn fill(&mut self, reader: &mut RecordReader<impl BufRead>, start: u32) -> Result<(), Damage> {
         loop {
             if self.length == self.appended {
@@ -123,6 +126,7 @@ impl JournalContents {
             let Some(record) = reader.next(MAX_RECORD)? else {
                 break;
             };
+            // The header gives the end of the snapshot; a record across it belongs to neither chain.
             if self.length < self.appended && reader.position > self.appended {
                 return Err(Damage::Corrupt);
             }
@@ -130,17 +134,16 @@ impl JournalContents {
             self.length = reader.position;
             self.chain = reader.chain;
         }
-        // A snapshot was written as a whole before its file got its name.
+        // A snapshot is written and synced before its file gets its name, so that a power cut cannot cut it off.
         if self.length < self.appended { Err(Damage::Corrupt) } else { Ok(()) }
     }
 
-    /// Whether the records of the snapshot are not all there.
+    /// Returns true if a record of the snapshot is missing.
     pub(super) fn snapshot_is_damaged(&self) -> bool {
         self.length < self.appended
     }
 
-    /// The good records behind the snapshot, whatever the snapshot looks like. `input` is the
-    /// same file, read from its start.
+    /// Returns the sound records after a snapshot that may be damaged. `input` is the same file, read from its start.
     pub(super) fn read_appended(&self, mut input: impl BufRead) -> Vec<String> {
         let mut header = Vec::new();
         let start = self.header.write(&mut header);
@@ -156,6 +159,7 @@ impl JournalContents {
     }
 }
 
+/// A reader of lines, which checks the chain.
 struct RecordReader<R> {
     input: R,
     position: u64,
@@ -163,17 +167,18 @@ struct RecordReader<R> {
 }
 
 impl<R: BufRead> RecordReader<R> {
-    /// The next record, or `None` at the end of the file.
+    /// Returns the next record, or `None` at the end of the file. `max` bounds the bytes read for it.
     fn next(&mut self, max: usize) -> Result<Option<String>, Damage> {
         let mut line = Vec::new();
         let limit = (CHECKSUM + 1 + max + 1) as u64;
-        // A medium that cannot be read is damaged at that place.
+        // A worn flash fails to read single blocks: the records before them are still of use.
         (&mut self.input).take(limit).read_until(b'\n', &mut line).map_err(|_| Damage::Corrupt)?;
         if line.is_empty() {
             return Ok(None);
         }
         let length = line.len() as u64;
         if line.pop() != Some(b'\n') {
+            // A line that reaches the limit was cut by it; the file may go on.
             return Err(if length < limit { Damage::Torn } else { Damage::Corrupt });
         }
         let (record, sum) = unframe(self.chain, line).ok_or(Damage::Corrupt)?;
@@ -183,7 +188,7 @@ impl<R: BufRead> RecordReader<R> {
     }
 }
 
-/// The record in a line without its newline, and the chain's next link.
+/// Returns the record in a line without its newline, and the link for the next; `None` if the checksum is wrong.
 fn unframe(chain: u32, mut line: Vec<u8>) -> Option<(String, u32)> {
     let (sum, record) = line.split_at_checked(CHECKSUM)?;
     let record = record.strip_prefix(b" ")?;
@@ -191,11 +196,13 @@ fn unframe(chain: u32, mut line: Vec<u8>) -> Option<(String, u32)> {
     if sum != hex(expected) {
         return None;
     }
+    // The buffer of the line becomes the record, without a second allocation.
     line.drain(..=CHECKSUM);
     line.shrink_to_fit();
     Some((String::from_utf8(line).ok()?, expected))
 }
 
+/// Returns a checksum in hexadecimal digits.
 fn hex(sum: u32) -> [u8; CHECKSUM] {
     let mut digits = [0; CHECKSUM];
     for (at, digit) in digits.iter_mut().enumerate() {
@@ -204,9 +211,10 @@ fn hex(sum: u32) -> [u8; CHECKSUM] {
     digits
 }
 
-/// CRC-32 (IEEE 802.3), continued from `sum`; 0 starts one. Our own, with a table of 64 bytes: two
-/// steps a byte are fast enough for a megabyte at start, and a crate would bring 8 kB of tables.
+/// Returns the CRC-32 (IEEE 802.3) of `bytes`, continued from `sum`; 0 begins a new one.
 fn crc32(sum: u32, bytes: &[u8]) -> u32 {
+    // An implementation of our own with a table of 64 bytes: two steps a byte are fast enough for a megabyte at start, and
+    // a crate would add 8 kB of tables to the binary.
     const TABLE: [u32; 16] = table();
     let mut register = !sum;
     for byte in bytes {
@@ -217,6 +225,7 @@ fn crc32(sum: u32, bytes: &[u8]) -> u32 {
     !register
 }
 
+/// Returns the remainders of all half bytes, for the reflected polynomial 0xedb88320.
 const fn table() -> [u32; 16] {
     let mut table = [0; 16];
     let mut index = 0;

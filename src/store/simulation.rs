@@ -1,4 +1,4 @@
-//! A directory in memory that fails, and loses power, at any step a test names.
+//! A simulated disk in memory, which fails or loses power at any step that a test chooses.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -17,12 +17,12 @@ struct DiskContents {
     names: BTreeMap<String, usize>,
     synced_names: BTreeMap<String, usize>,
     steps: usize,
-    /// Steps that fail: from the first for that many.
+    /// The steps that fail: the first of them and their number.
     failing: Option<(usize, usize)>,
     room: Option<usize>,
     cannot_link: bool,
     cannot_cut: bool,
-    /// The last change of names since they were synced: what a name means after it.
+    /// The last change of names since the directory was synced: each name, and its file after the change.
     last_change: Vec<(String, Option<usize>)>,
 }
 
@@ -32,14 +32,14 @@ struct FileContent {
     synced: Vec<u8>,
 }
 
-/// What a power cut leaves of changes that were not synced.
+/// The part of the unsynced changes that survives a power cut.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kept {
     All,
     Nothing,
     NamesOnly,
     ContentOnly,
-    /// Of the names only the last change: file systems need not keep the order.
+    /// The last change of names without the earlier ones: file systems need not keep the order.
     LastName,
 }
 
@@ -134,7 +134,7 @@ impl SimulatedDisk {
         })))
     }
 
-    /// Counts a step that changes something, and fails it if that is wanted.
+    /// Counts a step that changes the disk, and fails if it is one of the failing steps.
     fn step(&self) -> io::Result<()> {
         let mut contents = self.0.borrow_mut();
         let step = contents.steps;
@@ -212,7 +212,7 @@ impl Disk for SimulatedDisk {
 }
 
 impl DiskFile for SimulatedFile {
-    /// A step that fails leaves half of the bytes, as a full disk does.
+    /// Appends half of the bytes if the step fails, as a full disk may.
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         let result = self.disk.step();
         let mut contents = self.disk.0.borrow_mut();

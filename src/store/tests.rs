@@ -1,4 +1,4 @@
-//! The store on a real directory.
+//! Tests of the store on a real directory.
 
 use super::*;
 use std::fs;
@@ -52,7 +52,7 @@ fn a_look_beside_a_running_agent_changes_nothing() {
     let before = content();
     assert_eq!(Store::peek(home.path()).expect("readable").records, ["a", "b"]);
     assert_eq!(content(), before);
-    // What is damaged is not mended either, and what a power cut has left stays.
+    // Damage is not repaired either, and the remains of a power cut stay.
     fs::write(home.path().join("journal.new"), "half").expect("room");
     let whole = fs::read(home.path().join("journal")).expect("a journal");
     for (bytes, records) in [(&whole[..whole.len() - 3], 1), (&whole[..4], 0), (&[], 0)] {

@@ -1,4 +1,4 @@
-//! The journal on a disk that fails at every step, and on one that loses power at every step.
+//! Tests of the journal on a disk that fails at every step, and on one that loses power at every step.
 
 use super::*;
 use crate::store::Recovered;
@@ -11,46 +11,46 @@ fn open(disk: &SimulatedDisk) -> (JournalFile<SimulatedDisk>, Recovered) {
     (found.journal.expect("a disk that can be written"), found.recovered)
 }
 
-/// What the next start reads.
+/// Returns the records that the next start reads.
 fn records(disk: &SimulatedDisk) -> Vec<String> {
     open(disk).1.records
 }
 
-/// A life of the agent: what it was told is stored, and what was under way when it ended.
+/// A run of the agent: the records that were confirmed as stored, and the one that was being written at its end.
 #[derive(Default)]
-struct Life {
-    promised: Vec<String>,
-    /// A record that failed last, with no step after it that succeeded.
-    under_way: Option<String>,
+struct Run {
+    stored: Vec<String>,
+    /// The record that failed last, if no step after it succeeded.
+    in_progress: Option<String>,
 }
 
-impl Life {
+impl Run {
     fn append(&mut self, journal: &mut JournalFile<SimulatedDisk>, record: &str) {
         match journal.append(record) {
             Ok(()) => {
-                self.promised.push(record.to_owned());
-                self.under_way = None;
+                self.stored.push(record.to_owned());
+                self.in_progress = None;
             }
-            Err(_) => self.under_way = Some(record.to_owned()),
+            Err(_) => self.in_progress = Some(record.to_owned()),
         }
     }
 
     /// Appends, rewrites, appends, rewrites again, appends. A snapshot says the same as the
     /// records before it, so here it is these very records.
-    fn live(&mut self, journal: &mut JournalFile<SimulatedDisk>) {
+    fn run(&mut self, journal: &mut JournalFile<SimulatedDisk>) {
         for round in ["a", "b", "c"] {
             self.append(journal, &format!("{round}1"));
             self.append(journal, &format!("{round}2"));
-            let _ = journal.compact(&self.promised);
+            let _ = journal.compact(&self.stored);
             self.append(journal, &format!("{round}3"));
         }
     }
 }
 
-/// The number of steps of an undisturbed life.
+/// Returns the number of steps of a run without failures.
 fn steps() -> usize {
     let disk = SimulatedDisk::default();
-    Life::default().live(&mut open(&disk).0);
+    Run::default().run(&mut open(&disk).0);
     disk.steps()
 }
 
@@ -59,13 +59,13 @@ fn what_was_appended_comes_back_in_order() {
     let disk = SimulatedDisk::default();
     let (mut journal, recovered) = open(&disk);
     assert_eq!(recovered, Recovered::default());
-    let mut life = Life::default();
-    life.live(&mut journal);
-    assert_eq!(life.promised, ["a1", "a2", "a3", "b1", "b2", "b3", "c1", "c2", "c3"]);
+    let mut run = Run::default();
+    run.run(&mut journal);
+    assert_eq!(run.stored, ["a1", "a2", "a3", "b1", "b2", "b3", "c1", "c2", "c3"]);
     for kept in KEPT {
         let after = disk.after_power_cut(kept);
         let (mut journal, recovered) = open(&after);
-        assert_eq!(recovered, Recovered { records: life.promised.clone(), notices: vec![] }, "{kept:?}");
+        assert_eq!(recovered, Recovered { records: run.stored.clone(), notices: vec![] }, "{kept:?}");
         journal.append("d1").expect("room");
         assert_eq!(records(&after).last().map(String::as_str), Some("d1"));
     }
@@ -76,7 +76,7 @@ fn opening_writes_nothing() {
     let disk = SimulatedDisk::default();
     drop(open(&disk));
     assert_eq!((disk.steps(), disk.names()), (0, vec![]));
-    Life::default().live(&mut open(&disk).0);
+    Run::default().run(&mut open(&disk).0);
     let before = disk.steps();
     let (journal, _) = open(&disk);
     assert_eq!((disk.steps(), journal.stats), (before, Stats::default()));
@@ -101,27 +101,28 @@ fn after_power_fails_at_any_step_every_promise_is_kept() {
             let disk = SimulatedDisk::default();
             let (mut journal, _) = open(&disk);
             disk.fail(step, usize::MAX);
-            let mut life = Life::default();
-            // Nothing gets through once the power has failed, so the first error ends this life.
+            let mut run = Run::default();
+            // Nothing gets through once the power has failed, so the first error ends this run.
             for round in ["a", "b", "c"] {
                 for record in ["1", "2", "compact", "3"] {
-                    if life.under_way.is_some() {
+                    if run.in_progress.is_some() {
                         break;
                     }
                     match record {
-                        "compact" if journal.compact(&life.promised).is_err() => life.under_way = Some("-".into()),
+                        "compact" if journal.compact(&run.stored).is_err() => run.in_progress = Some("-".into()),
                         "compact" => {}
-                        _ => life.append(&mut journal, &format!("{round}{record}")),
+                        _ => run.append(&mut journal, &format!("{round}{record}")),
                     }
                 }
             }
             let found = open(&disk.after_power_cut(kept)).1;
-            let (common, rest) = found.records.split_at_checked(life.promised.len()).unwrap_or_else(|| {
-                panic!("step {step}, {kept:?}: promised {:?}, found {:?}", life.promised, found.records)
-            });
-            assert_eq!(common, life.promised, "step {step}, {kept:?}");
+            let (common, rest) = found
+                .records
+                .split_at_checked(run.stored.len())
+                .unwrap_or_else(|| panic!("step {step}, {kept:?}: stored {:?}, found {:?}", run.stored, found.records));
+            assert_eq!(common, run.stored, "step {step}, {kept:?}");
             // The record under way may be there as a whole, but nothing else.
-            assert!(rest.len() <= 1 && rest.first() <= life.under_way.as_ref(), "step {step}, {kept:?}: {rest:?}");
+            assert!(rest.len() <= 1 && rest.first() <= run.in_progress.as_ref(), "step {step}, {kept:?}: {rest:?}");
             assert_eq!(found.notices, [""; 0], "step {step}, {kept:?}");
         }
     }
@@ -134,14 +135,14 @@ fn a_failed_record_never_comes_back_once_the_disk_works_again() {
             let disk = SimulatedDisk::default();
             let (mut journal, _) = open(&disk);
             disk.fail(step, count);
-            let mut life = Life::default();
-            life.live(&mut journal);
+            let mut run = Run::default();
+            run.run(&mut journal);
             disk.fail(0, 0);
-            life.append(&mut journal, "last");
-            assert_eq!(life.promised.last().map(String::as_str), Some("last"), "step {step}, {count} failures");
+            run.append(&mut journal, "last");
+            assert_eq!(run.stored.last().map(String::as_str), Some("last"), "step {step}, {count} failures");
             for kept in KEPT {
                 let after = disk.after_power_cut(kept);
-                assert_eq!(records(&after), life.promised, "step {step}, {count} failures, {kept:?}");
+                assert_eq!(records(&after), run.stored, "step {step}, {count} failures, {kept:?}");
             }
         }
     }
@@ -153,11 +154,11 @@ fn a_single_failure_is_undone_at_once() {
         let disk = SimulatedDisk::default();
         let (mut journal, _) = open(&disk);
         disk.fail(step, 1);
-        let mut life = Life::default();
+        let mut run = Run::default();
         for record in ["a", "b", "c"] {
-            life.append(&mut journal, record);
+            run.append(&mut journal, record);
             for kept in KEPT {
-                assert_eq!(records(&disk.after_power_cut(kept)), life.promised, "step {step}, {kept:?}");
+                assert_eq!(records(&disk.after_power_cut(kept)), run.stored, "step {step}, {kept:?}");
             }
         }
     }
@@ -175,25 +176,25 @@ fn a_full_disk_refuses_and_then_goes_on() {
         let disk = SimulatedDisk::default();
         disk.limit(Some(room));
         let (mut journal, _) = open(&disk);
-        let mut life = Life::default();
+        let mut run = Run::default();
         for number in 0..20 {
-            life.append(&mut journal, &format!("record {number}"));
+            run.append(&mut journal, &format!("record {number}"));
         }
-        assert_eq!(life.promised.len() == 20, room == whole);
-        assert!(room == whole || journal.compact(&life.promised).is_err());
-        assert_eq!(records(&disk.after_power_cut(Kept::All)), life.promised, "room {room}");
+        assert_eq!(run.stored.len() == 20, room == whole);
+        assert!(room == whole || journal.compact(&run.stored).is_err());
+        assert_eq!(records(&disk.after_power_cut(Kept::All)), run.stored, "room {room}");
         assert!(!disk.names().contains(&NEW.to_owned()), "a failed rewrite gives its room back");
         disk.limit(None);
-        life.append(&mut journal, "after");
-        assert_eq!(records(&disk), life.promised, "room {room}");
-        assert_eq!(life.promised.last().map(String::as_str), Some("after"));
+        run.append(&mut journal, "after");
+        assert_eq!(records(&disk), run.stored, "room {room}");
+        assert_eq!(run.stored.last().map(String::as_str), Some("after"));
     }
 }
 
 #[test]
 fn every_truncation_and_every_flipped_bit_leaves_a_journal_that_goes_on() {
     let disk = SimulatedDisk::default();
-    Life::default().live(&mut open(&disk).0);
+    Run::default().run(&mut open(&disk).0);
     let (journal, old) = (disk.get(JOURNAL).expect("journal"), disk.get(OLD).expect("journal.old"));
     let whole = records(&disk);
     let truncated = (0..journal.len()).map(|end| journal[..end].to_vec());
@@ -207,8 +208,8 @@ fn every_truncation_and_every_flipped_bit_leaves_a_journal_that_goes_on() {
         disk.put(JOURNAL, &bytes);
         disk.put(OLD, &old);
         let (mut journal, recovered) = open(&disk);
-        // The snapshot is always saved, by itself or by journal.old; of what was appended to it
-        // (one record) only what is whole.
+        // The snapshot is always saved, by itself or by journal.old. The one record appended to it is lost if it is
+        // damaged.
         assert!(recovered.records == whole || recovered.records == whole[..whole.len() - 1]);
         journal.append("after").expect("room");
         let expected: Vec<String> = recovered.records.into_iter().chain(["after".to_owned()]).collect();
@@ -233,7 +234,7 @@ fn a_torn_end_is_no_news_but_damage_is_told() {
     disk.put(JOURNAL, &damaged);
     let (_, recovered) = open(&disk);
     assert_eq!(recovered.records, ["one"]);
-    assert!(recovered.notices[0].contains("the 1 records before are kept"), "{:?}", recovered.notices);
+    assert!(recovered.notices[0].contains("the 1 records before it are kept"), "{:?}", recovered.notices);
     assert_eq!(open(&disk).1.notices, [""; 0], "told once, then mended");
 }
 
@@ -261,9 +262,13 @@ fn a_damaged_snapshot_is_replaced_by_the_older_generation_without_loss() {
     let snapshot = disk.get(JOURNAL).expect("journal").windows(2).position(|line| line == b"A\n").expect("A");
     damage(&disk, JOURNAL, snapshot);
     let (_, recovered) = open(&disk);
-    // The older generation says "A" and "b" where the snapshot says "A" and "B".
+    // The older generation has "A" and "b" in place of "A" and "B" of the snapshot.
     assert_eq!(recovered.records, ["A", "b", "c"]);
-    assert!(recovered.notices[0].contains("stands in for it"), "{:?}", recovered.notices);
+    assert!(
+        recovered.notices[0].contains("journal.old, which has the same state, replaces it"),
+        "{:?}",
+        recovered.notices
+    );
     assert_eq!(open(&disk).1, Recovered { records: recovered.records, notices: vec![] });
 }
 
@@ -317,7 +322,7 @@ fn with_nothing_to_fall_back_to_it_starts_empty_and_says_so() {
     disk.put(OLD, b"garbage");
     let (mut journal, recovered) = open(&disk);
     assert!(recovered.records.is_empty());
-    assert!(recovered.notices[0].contains("as from the factory"), "{:?}", recovered.notices);
+    assert!(recovered.notices[0].contains("from the factory state"), "{:?}", recovered.notices);
     journal.append("new").expect("room");
     assert_eq!(open(&disk).1, Recovered { records: vec!["new".into()], notices: vec![] });
 }
@@ -338,10 +343,10 @@ fn a_disk_that_cannot_be_mended_still_gives_its_records() {
 fn a_disk_without_links_keeps_no_older_generation_and_works() {
     let disk = SimulatedDisk::default();
     disk.forbid_links();
-    let mut life = Life::default();
-    life.live(&mut open(&disk).0);
-    assert_eq!(life.promised.len(), 9);
-    assert_eq!((records(&disk), disk.names()), (life.promised, vec![JOURNAL.to_owned()]));
+    let mut run = Run::default();
+    run.run(&mut open(&disk).0);
+    assert_eq!(run.stored.len(), 9);
+    assert_eq!((records(&disk), disk.names()), (run.stored, vec![JOURNAL.to_owned()]));
 }
 
 #[test]
