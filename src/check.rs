@@ -1,4 +1,5 @@
-//! The command `check`: loads and validates, tells what was found, contacts nobody.
+//! The command `check`: loads and validates the configuration and the data model, prints a summary and warnings, and
+//! connects to no server.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -15,11 +16,11 @@ use crate::output::print;
 use crate::secret::Secret;
 use crate::url::Url;
 
-/// What tells a device from others, and what it is in the shipped data models.
+/// The parameters that identify a device, with their example values in the shipped data models.
 const EXAMPLES: [(&str, &str); 2] =
     [("DeviceInfo.ManufacturerOUI", "00D09E"), ("DeviceInfo.SerialNumber", "0000000001")];
 
-/// Prints what the configuration and the data model say, or what is wrong with them.
+/// Prints the summary, or the error that would keep the agent from starting. Returns the exit status.
 pub fn run(config: &Config) -> ExitCode {
     let checked = load_model(config).and_then(|loaded| check_contact(config, &loaded).map(|()| loaded));
     match checked {
@@ -34,14 +35,14 @@ pub fn run(config: &Config) -> ExitCode {
     }
 }
 
-/// What was loaded, one line each.
+/// Returns the summary of the loaded files, one line for each item.
 fn describe(loaded: &Loaded, config: &Config) -> String {
     let tree = &loaded.tree;
     let root = tree.root_name();
     let text = |name: &str| text(loaded, name);
     let mut parameters = 0;
     if let Ok(everything) = Path::parse("") {
-        // The empty path is always there.
+        // The empty path names the whole tree, so that it cannot be unknown.
         let _ = tree.visit_values(&everything, &mut |_| parameters += 1);
     }
     let files: Vec<String> = config.data_model.iter().map(|file| file.display().to_string()).collect();
@@ -60,7 +61,7 @@ fn describe(loaded: &Loaded, config: &Config) -> String {
         ("product class", text("DeviceInfo.ProductClass")),
         ("serial number", text("DeviceInfo.SerialNumber")),
         ("software", text("DeviceInfo.SoftwareVersion")),
-        // Without user information and query, either of which may hold a key.
+        // `Url` prints neither user information nor query, either of which may hold a key.
         ("ACS", Url::parse(&text("ManagementServer.URL")).map(|url| url.to_string()).unwrap_or_default()),
         ("actions", if found.is_empty() { "none".into() } else { found.join(", ") }),
         ("state", config.state_dir.display().to_string()),
@@ -68,20 +69,24 @@ fn describe(loaded: &Loaded, config: &Config) -> String {
     lines.iter().map(|(name, value)| format!("{name:<14} {value}\n")).collect()
 }
 
-/// What the agent starts with, though it should not stay so.
+/// Returns warnings: conditions under which the agent starts, and which an operator should correct.
 fn warnings(loaded: &Loaded, config: &Config) -> Vec<String> {
     let mut warnings: Vec<String> =
         config.factory_values.iter().filter_map(|(name, value)| exposed(name, value, loaded, config)).collect();
     warnings.extend(config.data_model.iter().flat_map(|file| exposed_by_model(file, loaded)));
     let root = loaded.tree.root_name();
+    // The ACS identifies a device by OUI and serial number (R93): two devices with the same ones are one to it.
     for (name, example) in EXAMPLES {
         let value = text(loaded, name);
         if value.is_empty() {
             warnings.push(format!("{root}.{name} is empty: the ACS cannot tell this device from others"));
         } else if value == example {
-            warnings.push(format!("{root}.{name} is that of the shipped data model: so may be that of other devices"));
+            warnings.push(format!(
+                "{root}.{name} is the example of the shipped data model: other devices may have the same"
+            ));
         }
     }
+    // The URL is valid, so that the agent starts; every session of it would fail.
     let needs_tls = Url::parse(&text(loaded, "ManagementServer.URL")).is_ok_and(|url| url.is_tls());
     if needs_tls && !cfg!(feature = "tls") {
         warnings.push("the URL of the ACS is https, and this build has no TLS".into());
@@ -89,19 +94,22 @@ fn warnings(loaded: &Loaded, config: &Config) -> Vec<String> {
     warnings
 }
 
-/// A secret of the configuration that every user of the device can read.
+/// Returns a warning if every user of the device can read a factory value that is a password.
 fn exposed(name: &str, value: &Secret, loaded: &Loaded, config: &Config) -> Option<String> {
     if value.expose().is_empty() || !is_hidden(name, loaded) {
         return None;
     }
     match config.factory_value_file(name) {
+        // `ps` shows the command line of every process to every user.
         None => Some(format!("every user can read {name} off the command line: it belongs in the file of --config")),
         Some(file) => is_readable_by_all(file).then(|| held_openly(file, name)),
     }
 }
 
-/// What opens the ACS, or lets somebody wake the agent, in a data-model file that every user of the device can read.
+/// Returns a warning for each password of the ManagementServer object in a data-model file that every user of the device
+/// can read.
 fn exposed_by_model(file: &FilePath, loaded: &Loaded) -> Vec<String> {
+    // The file itself is read again: the loaded model has the values of all files without their origin.
     let text = fs::read_to_string(file).ok().filter(|_| is_readable_by_all(file));
     let model: Json = text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
     let root = loaded.tree.root_name();
@@ -111,19 +119,22 @@ fn exposed_by_model(file: &FilePath, loaded: &Loaded) -> Vec<String> {
     names.filter(|name| is_hidden(name, loaded)).map(|name| held_openly(file, &name)).collect()
 }
 
+/// Returns true if a parameter is hidden, as passwords are (R334).
 fn is_hidden(name: &str, loaded: &Loaded) -> bool {
     loaded.tree.parameter(name).is_ok_and(|parameter| parameter.spec.hidden)
 }
 
+/// Returns true if the group or all users may read a file.
 fn is_readable_by_all(file: &FilePath) -> bool {
     fs::metadata(file).is_ok_and(|metadata| metadata.permissions().mode() & 0o044 != 0)
 }
 
+/// Returns the warning for a file.
 fn held_openly(file: &FilePath, name: &str) -> String {
-    format!("{} holds {name}, and others than its owner can read it", file.display())
+    format!("{} holds {name}, and users other than its owner can read it", file.display())
 }
 
-/// The value of a parameter, named without the root; empty where there is none.
+/// Returns the value of a parameter, named without the root; empty if the parameter is missing.
 fn text(loaded: &Loaded, name: &str) -> String {
     let name = format!("{}.{name}", loaded.tree.root_name());
     loaded.tree.get(&name).map(|value| value.to_string()).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! The configuration: defaults, under a JSON file, under the command line.
+//! The configuration: the defaults, overlaid by a JSON file, overlaid by the command line.
 
 mod options;
 mod setting;
@@ -23,49 +23,49 @@ pub use self::options::Options;
 pub(crate) use self::setting::{CONTROL, SETTINGS};
 pub use self::startup_error::StartupError;
 
-/// A configuration file is a few hundred bytes; what is larger is none.
+/// The largest configuration file, in bytes. A real one has a few hundred; the limit catches a wrong path.
 const MAX_FILE: u64 = 1024 * 1024;
 
-/// Where a factory value comes from that is not in the file.
+/// The origin of a factory value that is not in the file, for error messages.
 const COMMAND_LINE: &str = "--set";
 
-/// Everything that `run` and `check` can be told.
+/// The configuration of `run` and `check`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Data-model files; a later file is laid over the earlier ones.
+    /// The data-model files; a later file overlays the earlier ones.
     pub data_model: Vec<PathBuf>,
-    /// Factory values laid over the model: full path and value, no path twice.
+    /// The factory values that replace those of the model: full path and value, each path once.
     pub factory_values: Vec<(String, Secret)>,
-    /// Where everything lives that must survive a reboot.
+    /// The directory of the journal, which must survive a reboot.
     pub state_dir: PathBuf,
-    /// Where files lie while they are transferred; `state_dir` where absent.
+    /// The directory of files during their transfer; `state_dir` if absent.
     pub transfer_dir: Option<PathBuf>,
-    /// Where connection requests over HTTP arrive; port 0 picks a free one.
+    /// The local address for connection requests over HTTP; port 0 picks a free one.
     pub listen: SocketAddr,
-    /// Where connection requests over UDP arrive, and from where STUN binding requests leave.
+    /// The local address for connection requests over UDP, and the source of STUN binding requests.
     pub udp_listen: SocketAddr,
-    /// The control socket.
+    /// The path of the control socket.
     pub control: PathBuf,
-    /// Changed content of this file means that the device rebooted.
+    /// The file whose content changes with each boot of the device, which tells a reboot from a restart of the agent.
     pub boot_id: PathBuf,
-    /// PEM roots that may sign the ACS and file servers; the system's where absent.
+    /// The PEM file of the root certificates for the ACS and file servers; the roots of the system if absent (R30).
     pub ca_file: Option<PathBuf>,
-    /// PEM certificate of the client; never without `client_key`.
+    /// The PEM file of the client certificate (R33); present only together with `client_key`.
     pub client_cert: Option<PathBuf>,
-    /// PEM key of the client; never without `client_cert`.
+    /// The PEM file of the client key; present only together with `client_cert`.
     pub client_key: Option<PathBuf>,
-    /// How long the ACS may be silent before a session is given up.
+    /// The longest silence of the ACS before a session fails (R48).
     pub acs_timeout: Duration,
-    /// What is logged.
+    /// The least severe level that is logged.
     pub log: LevelFilter,
-    /// Where it is logged.
+    /// The destination of the log.
     pub log_to: Destination,
-    /// What it was made from, so that it can be read again.
+    /// The command line, for [`Config::reload`].
     options: Options,
 }
 
 impl Config {
-    /// Lays the file that `options` names, if any, over the defaults, and `options` over that.
+    /// Overlays the defaults with the file that `options` names, if any, and the result with `options`.
     pub fn load(options: Options) -> Result<Config, StartupError> {
         let mut config = Config::default();
         let file = options.config.clone();
@@ -75,34 +75,39 @@ impl Config {
         for (setting, value) in &options.values {
             config.overlay(setting, value);
         }
+        // Checked last: the certificate may come from the file and its key from the command line.
         if config.client_cert.is_some() != config.client_key.is_some() {
             let pointer = if config.client_key.is_none() { "/clientKey" } else { "/clientCert" };
             let file = file.unwrap_or_else(|| PathBuf::from("command line"));
             return Err(StartupError::new(&file, pointer, "clientCert and clientKey are needed together"));
         }
+        // Kept whole, so that a reload is the same command line on another file.
         config.options = options;
         Ok(config)
     }
 
-    /// Reads the file again, under the same command line (SIGHUP).
+    /// Reads the file again and overlays it with the same command line, for SIGHUP.
     pub fn reload(&self) -> Result<Config, StartupError> {
         Config::load(self.options.clone())
     }
 
-    /// Keeps the places that a running agent cannot leave as `running` has them; gives the keys of those that were to
-    /// change.
+    /// Keeps the paths of `running` that cannot change while the agent runs. Returns the keys of those that the file
+    /// changes.
     pub fn keep_fixed_paths(&mut self, running: &Config) -> Vec<&'static str> {
-        let places = [
+        // The lock of the state directory and the control socket are held for the whole run, and the boot identifier was
+        // compared at start.
+        let paths = [
             ("stateDir", &mut self.state_dir, &running.state_dir),
             ("control", &mut self.control, &running.control),
             ("bootId", &mut self.boot_id, &running.boot_id),
         ];
-        let moved = places.into_iter().filter(|(_, new, old)| new != old);
-        let kept = moved.map(|(key, new, old)| {
+        let changed = paths.into_iter().filter(|(_, new, old)| new != old);
+        let kept = changed.map(|(key, new, old)| {
             new.clone_from(old);
             key
         });
         let mut kept: Vec<&'static str> = kept.collect();
+        // Files of a transfer that was interrupted lie in the present directory.
         if self.transfer_dir != running.transfer_dir {
             self.transfer_dir.clone_from(&running.transfer_dir);
             kept.push("transferDir");
@@ -110,7 +115,7 @@ impl Config {
         kept
     }
 
-    /// An error in a factory value, named by its path: where it was given, the file or the command line.
+    /// Returns the error of a factory value, with the file or the command line as its origin.
     pub fn factory_value_error(&self, path: &str, reason: &str) -> StartupError {
         match self.factory_value_file(path) {
             Some(file) => StartupError::new(file, &format!("/set/{}", escape(path)), reason),
@@ -118,17 +123,18 @@ impl Config {
         }
     }
 
-    /// Where a factory value was given: the file, or `--set`.
+    /// Returns the origin of a factory value: the configuration file, or `--set`.
     pub fn factory_value_origin(&self, path: &str) -> &Path {
         self.factory_value_file(path).unwrap_or(Path::new(COMMAND_LINE))
     }
 
-    /// The configuration file, where that is what gives this factory value.
+    /// Returns the configuration file if the factory value is in it and not on the command line.
     pub fn factory_value_file(&self, path: &str) -> Option<&Path> {
         let is_option = |(_, value): &(_, OptionValue)| matches!(value, OptionValue::Set(name, _) if name == path);
         self.options.config.as_deref().filter(|_| !self.options.values.iter().any(is_option))
     }
 
+    /// Overlays this configuration with a file.
     fn read_file(&mut self, file: &Path) -> Result<(), StartupError> {
         let error = |pointer: &str, reason: String| StartupError::new(file, pointer, &reason);
         let text = read(file).map_err(|reason| error("", reason))?;
@@ -139,13 +145,14 @@ impl Config {
         for (key, value) in &members {
             let pointer = format!("/{}", escape(key));
             let setting = SETTINGS.iter().find(|setting| setting.key == key);
+            // An unknown key is an error: a misspelt one would silently leave the default.
             let setting = setting.ok_or_else(|| error(&pointer, "there is no such key".to_owned()))?;
             self.read_member(setting, value).map_err(|(below, reason)| error(&format!("{pointer}{below}"), reason))?;
         }
         Ok(())
     }
 
-    /// Fails with the pointer below the member, and the reason.
+    /// Reads one member of the file. The error is the JSON pointer below the member, and the reason.
     fn read_member(&mut self, setting: &Setting, value: &Value) -> Result<(), (String, String)> {
         match setting.form {
             ValueForm::Text(set) => {
@@ -153,6 +160,7 @@ impl Config {
                 set(self, text).map_err(|reason| (String::new(), reason))
             }
             ValueForm::Number(set) => {
+                // The text of the number goes through the same check as that of the option.
                 let number = value.as_number().map(ToString::to_string);
                 let text = number.as_deref().map_or_else(|| string(value), Ok);
                 text.and_then(|text| set(self, text)).map_err(|reason| (String::new(), reason))
@@ -194,7 +202,7 @@ impl Config {
         }
     }
 
-    /// Lays an option over what the file said. The value has been checked by [`Options::add`].
+    /// Overlays a setting with an option, which [`Options::add`] has checked.
     fn overlay(&mut self, setting: &Setting, value: &OptionValue) {
         match (setting.form, value) {
             (ValueForm::Text(set) | ValueForm::Number(set), OptionValue::Text(text)) => {
@@ -203,6 +211,7 @@ impl Config {
             }
             (_, OptionValue::DataModel(files)) => self.data_model.clone_from(files),
             (_, OptionValue::Set(name, value)) => {
+                // The option replaces the value of the file, and a later option the earlier one.
                 self.factory_values.retain(|(earlier, _)| earlier != name);
                 self.factory_values.push((name.clone(), value.clone()));
             }
@@ -230,6 +239,7 @@ impl Default for Config {
             log_to: Destination::Stderr,
             options: Options::default(),
         };
+        // The defaults are those of the table, which `--help` prints, so that the two cannot differ.
         for setting in SETTINGS {
             if let (ValueForm::Text(set) | ValueForm::Number(set), Some(default)) = (setting.form, setting.default) {
                 let valid = set(&mut config, default);
@@ -240,9 +250,11 @@ impl Default for Config {
     }
 }
 
+/// Reads a configuration file of at most [`MAX_FILE`] bytes.
 fn read(file: &Path) -> Result<String, String> {
     let mut text = String::new();
     let opened = File::open(file).map_err(|error| format!("cannot be opened: {error}"))?;
+    // One byte above the limit, which tells a file of the full size from a larger one.
     let length = opened.take(MAX_FILE + 1).read_to_string(&mut text);
     let length = length.map_err(|error| format!("cannot be read: {error}"))?;
     if length as u64 > MAX_FILE { Err("is larger than 1 MiB".to_owned()) } else { Ok(text) }

@@ -1,4 +1,4 @@
-//! What the command line says of the configuration.
+//! The options of the command line that belong to the configuration.
 
 use std::path::PathBuf;
 
@@ -7,37 +7,44 @@ use super::setting::{Setting, ValueForm, path};
 use crate::control::parse_assignment;
 use crate::secret::Secret;
 
-/// What the command line says, checked one by one.
+/// The options of the command line, each checked when it was added.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
+    /// The file of `--config`.
     pub(super) config: Option<PathBuf>,
+    // In the order of the command line, so that a later option overlays an earlier one.
     pub(super) values: Vec<(&'static Setting, OptionValue)>,
 }
 
+/// The value of an option.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum OptionValue {
+    /// The text of an option with a single value.
     Text(String),
+    /// The files of all `--data-model` options.
     DataModel(Vec<PathBuf>),
+    /// The path and the value of one `--set` option.
     Set(String, Secret),
 }
 
 impl Options {
-    /// `--config FILE`; the last one counts.
+    /// Sets the file of `--config FILE`; the last such option is used.
     pub(crate) fn set_config(&mut self, text: &str) -> Result<(), String> {
         self.config = Some(path(text)?);
         Ok(())
     }
 
-    /// Takes the value of an option, or says what is wrong with it.
+    /// Adds an option. The error is the reason why its value is not valid.
     pub(crate) fn add(&mut self, setting: &'static Setting, text: &str) -> Result<(), String> {
         let value = match setting.form {
             ValueForm::Text(set) | ValueForm::Number(set) => {
+                // Checked on a configuration that is dropped, so that the error names the option and not the file.
                 set(&mut Config::default(), text)?;
                 OptionValue::Text(text.to_owned())
             }
             ValueForm::DataModel => {
                 let file = path(text)?;
-                // The options make one list, which replaces that of the file.
+                // All these options are one list, which replaces the list of the file.
                 let list = self.values.iter_mut().find_map(|(_, value)| match value {
                     OptionValue::DataModel(files) => Some(files),
                     _ => None,

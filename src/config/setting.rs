@@ -1,5 +1,5 @@
-//! The one list of what can be set: the option, the key of the file, the text of `--help` and what a value must look like
-//! stand side by side.
+//! The table of all settings: the option, the key of the file, the text of `--help` and the check of the value side by
+//! side. A new setting is one row here and one field of [`Config`].
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,18 +10,20 @@ use ::log::LevelFilter;
 use super::Config;
 use crate::log::Destination;
 
-/// One thing that can be set, as option and as key.
+/// A setting of the configuration, given as an option or as a key of the file.
 #[derive(Debug)]
 pub(crate) struct Setting {
     /// The option without its dashes.
     pub(crate) option: &'static str,
     /// The key of the JSON file.
     pub(crate) key: &'static str,
-    /// What follows the option, for `--help`.
+    /// The placeholder of the value in `--help`.
     pub(crate) value: &'static str,
+    /// The value without an option and a key.
     pub(crate) default: Option<&'static str>,
-    /// One line for `--help`.
+    /// The line of `--help`.
     pub(crate) meaning: &'static str,
+    /// The form of the value, and the function that checks and stores it.
     pub(crate) form: ValueForm,
 }
 
@@ -33,27 +35,27 @@ impl PartialEq for Setting {
 
 impl Eq for Setting {}
 
-/// What a setting takes.
+/// The form of a value.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum ValueForm {
-    /// One string, and where it goes.
+    /// A string, with the function that checks it and stores it.
     Text(fn(&mut Config, &str) -> Result<(), String>),
-    /// The same for a number, which need not be a string in the file.
+    /// A number, which the file may write without quotes, with such a function.
     Number(fn(&mut Config, &str) -> Result<(), String>),
-    /// The list of data-model files.
+    /// The list of data-model files, of which each option gives one.
     DataModel,
-    /// The factory values.
+    /// The factory values, of which each option gives one.
     Set,
 }
 
-/// Everything that can be set, in the order of `--help`.
+/// All settings, in the order of `--help`.
 pub(crate) const SETTINGS: &[Setting] = &[
     Setting {
         option: "data-model",
         key: "dataModel",
         value: "FILE",
         default: Some("/etc/cpe-agent/data-model.json"),
-        meaning: "data model; later ones are laid over",
+        meaning: "data model; a later file overlays earlier ones",
         form: ValueForm::DataModel,
     },
     Setting {
@@ -61,15 +63,16 @@ pub(crate) const SETTINGS: &[Setting] = &[
         key: "set",
         value: "PATH=VALUE",
         default: None,
-        meaning: "factory value laid over the model, at every start",
+        meaning: "factory value in place of the model's, at every start",
         form: ValueForm::Set,
     },
     Setting {
         option: "state-dir",
         key: "stateDir",
         value: "DIR",
+        // Packages for systems with /var in memory, such as OpenWrt, set a directory on the flash.
         default: Some("/var/lib/cpe-agent"),
-        meaning: "everything that must survive a reboot",
+        meaning: "the journal, which must survive a reboot",
         form: ValueForm::Text(|config, text| path(text).map(|path| config.state_dir = path)),
     },
     Setting {
@@ -77,13 +80,14 @@ pub(crate) const SETTINGS: &[Setting] = &[
         key: "transferDir",
         value: "DIR",
         default: None,
-        meaning: "files on their way; the state directory if absent",
+        meaning: "files in transfer; the state directory if absent",
         form: ValueForm::Text(|config, text| path(text).map(|path| config.transfer_dir = Some(path))),
     },
     Setting {
         option: "listen",
         key: "listen",
         value: "ADDR:PORT",
+        // The port that IANA has assigned to CWMP. An IPv6 socket accepts IPv4 as well.
         default: Some("[::]:7547"),
         meaning: "connection requests over HTTP; port 0: any",
         form: ValueForm::Text(|config, text| address(text).map(|address| config.listen = address)),
@@ -92,6 +96,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         option: "udp-listen",
         key: "udpListen",
         value: "ADDR:PORT",
+        // IPv4 only: STUN (Annex G) serves gateways behind a NAT, which IPv6 has not.
         default: Some("0.0.0.0:7547"),
         meaning: "connection requests over UDP, and STUN",
         form: ValueForm::Text(|config, text| address(text).map(|address| config.udp_listen = address)),
@@ -108,6 +113,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         option: "boot-id",
         key: "bootId",
         value: "FILE",
+        // The kernel draws it at random with each boot.
         default: Some("/proc/sys/kernel/random/boot_id"),
         meaning: "changed content: the device rebooted",
         form: ValueForm::Text(|config, text| path(text).map(|path| config.boot_id = path)),
@@ -162,20 +168,24 @@ pub(crate) const SETTINGS: &[Setting] = &[
     },
 ];
 
-/// The one setting that commands to the running daemon take too.
+/// The option of the control socket, which the commands to a running agent have as well.
 pub(crate) const CONTROL: &str = "control";
 
+/// Reads a file name.
 pub(super) fn path(text: &str) -> Result<PathBuf, String> {
+    // The operating system cannot open a name with a NUL byte; an empty name is a variable of a script that was not set.
     if text.is_empty() || text.contains('\0') {
         return Err("a file name is expected".to_owned());
     }
     Ok(PathBuf::from(text))
 }
 
+/// Reads an address with its port. A name is not resolved, since DNS may be unavailable when the agent starts.
 fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| format!("`{text}` is not ADDR:PORT, such as 0.0.0.0:7547 or [::]:7547"))
 }
 
+/// Reads a log level, in lower case as `--help` writes it.
 fn level(text: &str) -> Result<LevelFilter, String> {
     match text {
         "error" => Ok(LevelFilter::Error),
@@ -187,14 +197,16 @@ fn level(text: &str) -> Result<LevelFilter, String> {
     }
 }
 
-/// R48, R119 demand 30 s; less is for tests.
+/// Reads the time limit of the ACS, 1 s to an hour.
 fn seconds(text: &str) -> Result<Duration, String> {
+    // TR-069 demands 30 s at least (R48, R119). Less is allowed for tests, which would take minutes otherwise.
     match text.parse() {
         Ok(seconds @ 1..=3600) => Ok(Duration::from_secs(seconds)),
         _ => Err("a number of seconds from 1 to 3600 is expected".to_owned()),
     }
 }
 
+/// Reads the destination of the log.
 fn destination(text: &str) -> Result<Destination, String> {
     match text {
         "stderr" => Ok(Destination::Stderr),

@@ -1,4 +1,4 @@
-//! What the file, the command line and the defaults come to, and what is refused.
+//! Tests of the configuration: the file, the command line and the defaults together, and mistakes in them.
 
 use super::*;
 
@@ -14,7 +14,7 @@ fn options(pairs: &[(&str, &str)]) -> Options {
     options
 }
 
-/// Loads `text` as the configuration file under these options.
+/// Loads `text` as the configuration file, overlaid by these options.
 fn load(text: &str, pairs: &[(&str, &str)]) -> Result<Config, (String, String)> {
     let home = tempfile::tempdir().expect("a directory");
     let file = home.path().join("config.json");
@@ -121,7 +121,7 @@ fn an_option_wins_over_the_file() {
         ("log", "warn"),
     ];
     let config = load(EVERYTHING, &said).expect("a valid file");
-    // The list replaces that of the file; single values are laid over it.
+    // The list replaces that of the file; single values overlay it.
     assert_eq!(config.data_model, [PathBuf::from("c.json"), PathBuf::from("d.json")]);
     assert_eq!(config.factory_values, pairs(&[("Device.B", ""), ("Device.A", "2"), ("Device.C", "z")]));
     assert_eq!((config.state_dir, config.listen.port()), (PathBuf::from("other"), 80));

@@ -211,7 +211,7 @@ fn check_warns_of_an_identity_that_is_not_its_own(Model { root, file, .. }: &'st
     let agent = Agent::builder(env!("CARGO_BIN_EXE_cpe-agent")).data_model(model_file(file));
     let stdout = checked(&agent);
     for name in ["ManufacturerOUI", "SerialNumber"] {
-        let shipped = format!("warning: {root}.DeviceInfo.{name} is that of the shipped data model");
+        let shipped = format!("warning: {root}.DeviceInfo.{name} is the example of the shipped data model");
         assert!(stdout.contains(&shipped), "{stdout}");
     }
     assert_eq!(stdout.matches("warning").count(), 2, "{stdout}");
@@ -237,7 +237,8 @@ fn check_warns_of_secrets_in_files_that_all_can_read(Model { root, file, .. }: &
         }
         let stdout = checked(&agent);
         for (file, name) in [(&config, &password), (&overlay, &other)] {
-            let warning = format!("warning: {} holds {name}, and others than its owner can read it\n", file.display());
+            let warning =
+                format!("warning: {} holds {name}, and users other than its owner can read it\n", file.display());
             assert_eq!(stdout.contains(&warning), warned, "{warning}{mode:o}\n{stdout}");
         }
         assert_eq!(stdout.matches("and others").count(), if warned { 2 } else { 0 }, "{stdout}");
