@@ -117,6 +117,7 @@ impl Actions {
                 "factoryReset" => actions.factory_reset = Some(command_line(&value, &at, DEVICE_PLACEHOLDERS)?),
                 "download" => actions.download = file_actions(&value, &at, FileActionKind::Download)?,
                 "upload" => actions.upload = file_actions(&value, &at, FileActionKind::Upload)?,
+                // A misspelt action would never run, and its RPC would be refused without a visible reason.
                 _ => return Err((at, "not an action".into())),
             }
         }
@@ -163,6 +164,7 @@ fn command_line(raw: &Raw<'_>, at: &str, known: &[&str]) -> Result<CommandLine, 
     let Raw::List(items) = raw else { return Err(wrong()) };
     let arguments: Option<CommandLine> =
         items.items().map(|item| if let Raw::Text(text) = item { Some(text.to_owned()) } else { None }).collect();
+    // An empty program name cannot be started; the mistake shows at load time instead of at the first Reboot.
     let arguments = arguments.filter(|arguments| arguments.first().is_some_and(|program| !program.is_empty()));
     let arguments = arguments.ok_or_else(wrong)?;
     // A placeholder that is not substituted would reach the command as text, and the mistake would show in the field only.
@@ -192,6 +194,7 @@ fn file_actions(raw: &Raw<'_>, at: &str, kind: FileActionKind) -> Result<Vec<(St
     let mut actions = Vec::new();
     for (file_type, value) in object(raw, at)?.members() {
         let at = format!("{at}/{}", escape(file_type));
+        // An ACS can never request a file type that the schema of CWMP forbids.
         if !is_file_type(file_type) {
             return Err((at, "a file type is needed, such as `1 Firmware Upgrade Image` or `X OUI name`".into()));
         }
@@ -259,6 +262,7 @@ fn seconds(raw: &Raw<'_>, at: String) -> Result<Duration, ReadError> {
         _ => None,
     };
     number
+        // A limit of zero would kill each command at once; one of weeks would block all later transfers.
         .filter(|seconds| (1..=86_400).contains(seconds))
         .map(Duration::from_secs)
         .ok_or((at, "a number of seconds is needed, a day at most".into()))

@@ -35,6 +35,7 @@ impl Notification {
             0 => Some(Notification::Off),
             1 => Some(Notification::Passive),
             2 => Some(Notification::Active),
+            // R199: a CPE without lightweight notification rejects 3 to 6 with fault 9003.
             _ => None,
         }
     }
@@ -52,8 +53,10 @@ pub struct Attributes {
 impl ActiveNotify {
     /// Returns the attributes of a parameter until an ACS sets others (R206).
     pub fn default_attributes(self) -> Attributes {
+        // R106, R107: the models list the parameters that notify without a request of the ACS.
         let active = matches!(self, ActiveNotify::ForceEnabled | ActiveNotify::ForceDefaultEnabled);
         let notification = if active { Notification::Active } else { Notification::Off };
+        // R204: until an ACS sets an access list, all entities may write.
         Attributes { notification, subscriber: true }
     }
 }

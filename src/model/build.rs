@@ -144,6 +144,7 @@ impl<'a> SchemaBuilder<'a> {
             let reason = "this build has no sources: every value is kept by the agent itself";
             return Err(self.error(object.file, "/source", reason));
         }
+        // The member `type` alone tells a parameter from an object.
         if object.get("type").is_some() {
             return self.parameter(&object.collected(), scope, tables);
         }
@@ -152,6 +153,7 @@ impl<'a> SchemaBuilder<'a> {
             return Ok((NodeKind::Table(table), self.contains(table.children)));
         }
         self.check_members(object, OBJECT_MEMBERS)?;
+        // R192: an object with one instance cannot be added or deleted, so that `readWrite` is a mistake.
         if self.writable(object)? {
             let reason = "only a table (with a template `{i}`) can be readWrite";
             return Err(self.error(object.file, "/access", reason));
@@ -177,6 +179,7 @@ impl<'a> SchemaBuilder<'a> {
         let scope = self.scopes.len();
         self.scopes.push(ScopeSize::default());
         let outside = self.location.enter("{i}");
+        // The template is not a node of its own: access and limits belong to the table.
         self.check_members(&template, &[])?;
         if let Some((name, _)) = template.members().find(|(name, _)| is_instance(name)) {
             return Err(self.error(

@@ -42,10 +42,12 @@ impl Change {
     /// Returns the form in the journal: a JSON list whose first item names the variant.
     pub fn to_json(&self) -> Json {
         match self {
+            // One character for each variant: a journal of a large model has thousands of changes.
             Change::Set(name, value) => json!(["=", name, value.to_string()]),
             Change::Add(table, number) => json!(["+", table, number]),
             Change::Delete(instance) => json!(["-", instance]),
             Change::Attributes(name, attributes) => {
+                // The number of CWMP, which `from_number` reads back.
                 json!(["@", name, attributes.notification as u8, attributes.subscriber])
             }
             Change::LastNumber(table, last) => json!(["#", table, last]),
@@ -75,6 +77,7 @@ impl Change {
                     Attributes { notification, subscriber: field(3)?.as_bool().ok_or("not a boolean")? },
                 ))
             }
+            // The names of "+", "-", "@" and "#" are checked when the change is applied.
             "#" => Ok(Change::LastNumber(name, number(2)?)),
             _ => Err("unknown change".into()),
         }

@@ -45,6 +45,7 @@ impl<T: Eq + Hash> Interner<T> {
 
     /// Returns the number of `thing`, which is the next free one if it is new.
     pub(super) fn intern(&mut self, thing: T) -> u32 {
+        // The number of a new value; `entry` drops the value if the map has an equal one.
         let next = self.0.len() as u32;
         *self.0.entry(thing).or_insert(next)
     }

@@ -86,6 +86,7 @@ fn top_level<'t>(top: &Object<'t>, files: &[ModelFile]) -> Result<(&'t str, Raw<
             "actions" => {
                 actions = Actions::read(&value).map_err(|(at, reason)| error(&at, &reason))?;
             }
+            // A CPE has one root object: an ACS recognises the data model by it.
             "Device" | "InternetGatewayDevice" if root.is_some() => {
                 return Err(error(&format!("/{name}"), "a model has one root object"));
             }
@@ -106,6 +107,7 @@ fn top_level<'t>(top: &Object<'t>, files: &[ModelFile]) -> Result<(&'t str, Raw<
 fn set_factory_value(tree: &mut Tree, path: &str, text: &str) -> Result<(), LoadError> {
     let error = |reason: String| LoadError { file: COMMAND_LINE.into(), pointer: path.into(), reason };
     let parameter = tree.parameter(path).map_err(|e| error(e.to_string()))?;
+    // The count is computed from the table, so that a value would have no effect.
     if parameter.spec.counted_table.is_some() {
         return Err(error("it counts instances, so that it cannot be set".into()));
     }
@@ -125,6 +127,7 @@ impl InstanceLoader<'_> {
     /// Loads the instances below an object outside every instance. Its parameters have their values from the schema.
     fn object(&mut self, raw: &Object<'_>, children: Children, scope: &mut Scope) -> Result<(), LoadError> {
         for (name, value) in raw.members() {
+            // A text is the value of a parameter, and a member without a node describes the object.
             let (Raw::Object(object), Some(id)) = (value, self.schema.child(children, name)) else { continue };
             let outside = self.location.enter(name);
             match self.schema.node(id).kind {
@@ -144,6 +147,7 @@ impl InstanceLoader<'_> {
         // Counted one by one, so that the error names the first instance above the limit.
         let mut entries = 0;
         for (name, value) in raw.members() {
+            // The template and the members that describe the table were read by the builder.
             let Some(number) = instance_number(name) else { continue };
             let outside = self.location.enter(name);
             let Raw::Object(object) = value else {

@@ -24,6 +24,7 @@ pub mod value;
 #[cfg(test)]
 mod tests;
 
+// The reader of the files reserves as much for a text, which is freed as a whole as well.
 pub(crate) use raw::MMAP_THRESHOLD;
 
 pub use load::{Loaded, load};

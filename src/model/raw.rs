@@ -75,6 +75,7 @@ impl<'t> Raw<'t> {
     fn overlay(&mut self, over: Raw<'t>) {
         match (self, over) {
             (Raw::Object(base), Raw::Object(over)) => base.overlay(&over),
+            // A vendor writes `"URL": "http://…"` to change the default of a parameter and nothing else.
             (Raw::Object(base), text @ Raw::Text(_)) => base.overlay_member("value", text),
             (base, over) => *base = over,
         }
@@ -130,6 +131,7 @@ impl<'t> Object<'t> {
 
     /// Overlays this object with another: nodes member by member; a member that describes a node is replaced.
     pub(super) fn overlay(&mut self, over: &Object<'t>) {
+        // An error in the merged object is reported for the last file: the earlier ones loaded without it.
         self.file = over.file;
         over.members().for_each(|(name, value)| self.overlay_member(name, value));
     }
@@ -148,6 +150,7 @@ impl<'t> Object<'t> {
     fn merged(&mut self) -> &mut Vec<(&'t str, Raw<'t>)> {
         if let Members::Read(_) = self.members {
             let mut merged = Vec::with_capacity(USUAL_MEMBERS);
+            // Texts stay borrowed and lists stay spans of the tape: a member costs one small copy.
             merged.extend(self.members());
             self.members = Members::Merged(Rc::new(merged));
         }

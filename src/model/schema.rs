@@ -20,6 +20,7 @@ use super::value::{Type, Value, ValueError};
 /// The immutable description of a device's data model.
 #[derive(Debug)]
 pub struct Schema {
+    // Boxed slices and one text for all names: four allocations for the whole model, which never grows.
     pub(super) names: Box<str>,
     pub(super) nodes: Box<[Node]>,
     pub(super) specs: Box<[Spec]>,
@@ -94,6 +95,7 @@ pub(super) struct TableSpec {
 /// The number of values and tables that a scope holds.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ScopeSize {
+    // Known before the first instance, so that the vectors of a scope are allocated once and never grow.
     pub(super) slots: u32,
     pub(super) tables: u32,
 }
@@ -115,6 +117,7 @@ pub struct Spec {
     pub default: Value,
     /// The index of the table whose instances are the value, for a parameter such as `HostNumberOfEntries`.
     pub(super) counted_table: Option<u32>,
+    // Shared: specs that differ in their default only have the same facets and the same reference.
     pub(super) facets: Option<Rc<Facets>>,
     pub(super) reference: Option<Rc<Reference>>,
 }
@@ -129,6 +132,7 @@ impl Spec {
     pub(super) fn parse_with(&self, text: &str, patterns: &PatternCache) -> Result<Value, ValueError> {
         match &self.facets {
             Some(facets) => facets.parse(self.kind, text, patterns),
+            // Most parameters have no facets, and so nothing but their type to check.
             None => self.kind.parse(text),
         }
     }

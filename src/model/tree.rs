@@ -119,6 +119,7 @@ impl Tree {
             Some(root) if root != self.root_name() => return Err(PathError::Unknown),
             Some(_) => {}
         }
+        // The builder accepts an object only as the root.
         let NodeKind::Object(children) = self.schema.node(ROOT).kind else { return Err(PathError::Unknown) };
         let mut located = Located::Object(children, &self.root);
         for segment in segments {
@@ -134,6 +135,7 @@ impl Tree {
                 Located::Table(table, scope) => {
                     let number = instance_number(segment).ok_or(PathError::Unknown)?;
                     let instance = scope.tables[table.index as usize].instance(number).ok_or(PathError::Unknown)?;
+                    // Borrowing rules: the scope found here is shared, so that a change finds it again by the steps.
                     steps.push((table.index, number));
                     Located::Instance(table, &instance.scope)
                 }

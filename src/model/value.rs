@@ -60,6 +60,7 @@ impl Type {
     /// Returns the null value, which a parameter has if the model gives it no value.
     pub fn null(self) -> Value {
         match self {
+            // The empty text has no allocation, also in a boxed form.
             Type::String | Type::Base64 | Type::HexBinary => Value::Text("".into()),
             Type::Decimal => Value::Text("0".into()),
             Type::Int | Type::Long => Value::Int(0),
@@ -84,6 +85,7 @@ impl Type {
         // XML Schema collapses white space in every type but `string`; a pretty-printed envelope has some around values.
         let collapsed = text.trim_matches([' ', '\t', '\r', '\n']);
         match self {
+            // The one type whose white space is part of the value.
             Type::String => Ok(Value::Text(text.into())),
             Type::Int => integer(self, collapsed, i32::MIN.into(), i32::MAX.into()).map(|n| Value::Int(n as i64)),
             Type::Long => integer(self, collapsed, i64::MIN.into(), i64::MAX.into()).map(|n| Value::Int(n as i64)),
@@ -115,6 +117,7 @@ impl Type {
 
 /// Reads a whole number from `min` to `max`.
 fn integer(kind: Type, text: &str, min: i128, max: i128) -> Result<i128, ValueError> {
+    // Checked first, so that a text that is no number is an error of another kind than a number out of range.
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
     if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return Err(ValueError::Literal(kind));

@@ -47,6 +47,7 @@ impl SchemaBuilder<'_> {
 
     /// Reads a list of strings; empty by default.
     pub(super) fn texts(&self, raw: &Object<'_>, member: &str) -> Built<Box<[Box<str>]>> {
+        // The tape has no pointer to single items, so that the error names the list.
         let wrong = || self.error(raw.file, &pointer(member), "a list of strings is needed");
         match raw.get(member) {
             None => Ok(Box::default()),
@@ -75,6 +76,7 @@ impl SchemaBuilder<'_> {
     pub(super) fn number(&self, raw: &Object<'_>, member: &str) -> Built<Option<i128>> {
         match raw.get(member) {
             None => Ok(None),
+            // A fraction or an exponent is no bound: the values themselves are whole numbers or decimals as text.
             Some(Raw::Number(Number::Integer(number))) => Ok(Some(number)),
             Some(other) => Err(self.error(
                 raw.file,

@@ -63,6 +63,7 @@ impl SchemaBuilder<'_> {
                 .map_err(|reason| self.error(raw.file, "/value", reason.to_string()))?;
         }
         self.check_counts(raw, &spec)?;
+        // The slot is the index of the value in every instance of the scope.
         let slot = self.scopes[scope].slots;
         self.scopes[scope].slots += 1;
         let strong_reference = spec.reference.as_ref().is_some_and(|reference| reference.strong);
@@ -86,6 +87,7 @@ impl SchemaBuilder<'_> {
         if spec.counted_table.is_none() {
             return Ok(());
         }
+        // The data models define every `…NumberOfEntries` as such a parameter.
         if spec.kind != Type::UnsignedInt || spec.writable || spec.is_list() {
             return Err(self.error(raw.file, "/counts", "only a read-only unsignedInt can count instances"));
         }
@@ -120,6 +122,7 @@ impl SchemaBuilder<'_> {
             list: self.flag(raw, "list")?,
             max_items: self.bound(raw, "maxItems")?,
         };
+        // `None` stands for empty facets, which most parameters have.
         if facets == Facets::default() {
             return Ok(None);
         }
@@ -135,6 +138,7 @@ impl SchemaBuilder<'_> {
 
     /// Rejects facets that the type cannot have, or that no value could meet.
     fn check_facets(&self, raw: &Object<'_>, kind: Type, facets: &Facets) -> Built<()> {
+        // Facets that the type cannot have would be ignored by every check of a value: the author expects a limit.
         let numeric = matches!(kind, Type::Int | Type::UnsignedInt | Type::Long | Type::UnsignedLong | Type::Decimal);
         let of_texts = matches!(kind, Type::String | Type::Base64 | Type::HexBinary);
         if !numeric && (facets.min.is_some() || facets.max.is_some()) {
@@ -171,11 +175,13 @@ impl SchemaBuilder<'_> {
             Some("strong") => true,
             Some("weak") => false,
             Some(_) => return Err(self.error(raw.file, "/reference", "`strong` or `weak` is needed")),
+            // The targets would never be checked.
             None if raw.get("targets").is_some() => {
                 return Err(self.error(raw.file, "/targets", "only a `reference` has targets"));
             }
             None => return Ok(None),
         };
+        // Few distinct rules serve hundreds of parameters, so that equal ones are shared.
         let reference = Reference { strong, targets: self.texts(raw, "targets")? };
         if let Some(shared) = self.references.get(&reference) {
             return Ok(Some(Rc::clone(shared)));
