@@ -1,30 +1,32 @@
-//! The clock: the one place that asks the system for the time.
+//! The clock: the only module that reads the time of the system.
 //!
-//! `agent.rs` takes a [`Now`] once a turn and hands it down; nothing below reads a clock.
+//! The agent thread takes a [`Now`] once a turn and passes it on. Neither the protocol nor the model reads a clock, so
+//! that tests choose the time.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// 2024-01-01T00:00:00Z. A gateway without a battery-backed clock starts in 1970 or at the date
-/// its firmware was built, so anything earlier is a clock that nobody has set.
+/// The earliest date of a clock that was set: 2024-01-01T00:00:00Z in Unix time. A gateway without a battery starts in
+/// 1970, or at the date on which its firmware was built.
 const EARLIEST_CREDIBLE: i64 = 1_704_067_200;
 
-/// A moment, on both clocks.
+/// An instant on both clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Now {
-    /// Since an arbitrary start, the boot of the device where that is known; never jumps.
+    /// The monotonic time, which never jumps: since the boot of the device if the kernel tells its uptime, otherwise since
+    /// the start of the agent. Deadlines are of this clock.
     pub monotonic: Duration,
-    /// Seconds since the Unix epoch, UTC; jumps when the clock is set.
+    /// The seconds since the Unix epoch, UTC. This clock jumps when it is set.
     pub wall: i64,
 }
 
 impl Now {
-    /// Whether the device has absolute time (R32, R97).
+    /// Returns true if the device has absolute time (R32, R97).
     pub fn clock_is_set(&self) -> bool {
         self.wall > EARLIEST_CREDIBLE
     }
 }
 
-/// Gives the time. Driver: created once, by the thread that owns the state.
+/// The clock of the agent, created once by the agent thread.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     start: Instant,
@@ -32,15 +34,16 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// A clock whose monotonic time counts from the boot of the device, or from now where the
-    /// kernel does not tell its uptime.
+    /// Creates a clock whose monotonic time counts from the boot of the device, or from now if the kernel does not tell
+    /// its uptime.
     pub fn new() -> Clock {
         let uptime = std::fs::read_to_string("/proc/uptime").ok();
         Clock { start: instant(), uptime_at_start: uptime.as_deref().and_then(parse_uptime).unwrap_or_default() }
     }
 
-    /// The time at this moment.
+    /// Returns the present time.
     pub fn now(&self) -> Now {
+        // The uptime is read once: its file has hundredths of a second, too coarse for a deadline.
         let monotonic = self.uptime_at_start.saturating_add(instant().saturating_duration_since(self.start));
         Now { monotonic, wall: wall() }
     }
@@ -52,13 +55,13 @@ impl Default for Clock {
     }
 }
 
-/// Seconds since the Unix epoch, UTC, for drivers that stamp what they write.
+/// Returns the seconds since the Unix epoch, UTC, for the log and other drivers that write a date.
 #[allow(clippy::disallowed_methods, reason = "this is where the time is taken")]
 pub(crate) fn wall() -> i64 {
     let seconds = |span: Duration| i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
     match SystemTime::now().duration_since(UNIX_EPOCH) {
         Ok(since) => seconds(since),
-        // A clock before 1970; the fraction is of no interest to anybody.
+        // A clock before 1970. The fraction is dropped; no caller needs it.
         Err(before) => -seconds(before.duration()),
     }
 }
@@ -68,9 +71,9 @@ fn instant() -> Instant {
     Instant::now()
 }
 
-/// The first field of `/proc/uptime`, in whole seconds: floating point would be the only one of its
-/// kind in a binary for CPUs that have none.
+/// Reads the first field of `/proc/uptime`, in whole seconds.
 fn parse_uptime(text: &str) -> Option<Duration> {
+    // As an integer: many CPUs of gateways lack floating point, whose emulation would be linked for this alone.
     let (seconds, _) = text.split_once('.')?;
     seconds.parse().ok().map(Duration::from_secs)
 }
@@ -86,11 +89,11 @@ mod tests {
         assert!(!at(-1).clock_is_set());
         assert!(!at(EARLIEST_CREDIBLE).clock_is_set());
         assert!(at(EARLIEST_CREDIBLE + 1).clock_is_set());
-        // Past what 32 bits hold.
+        // A date beyond 32 bits.
         assert!(at(1 << 33).clock_is_set());
     }
 
-    /// Where `time_t` has 32 bits, it is an error to ask for such a date, and to read it.
+    /// With a `time_t` of 32 bits, setting or reading such a date is an error.
     #[test]
     fn files_have_dates_past_what_32_bits_hold() {
         let path = std::env::temp_dir().join(format!("cpe-agent-2106-{}", std::process::id()));

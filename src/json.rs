@@ -1,4 +1,4 @@
-//! The words in which error messages speak of JSON: the type of a value, and the pointer to it.
+//! JSON in error messages: the name of the type of a value, and the pointer to it.
 
 use std::fmt;
 
@@ -21,6 +21,7 @@ pub(crate) enum JsonType {
 
 impl fmt::Display for JsonType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // "A list" as in the description of the file formats, whose readers need not know the terms of RFC 8259.
         f.write_str(match self {
             JsonType::Null => "null",
             JsonType::Boolean => "a boolean",

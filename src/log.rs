@@ -1,7 +1,7 @@
-//! Where the log goes: lines on stderr, or datagrams to syslog.
+//! The log: lines on stderr, or datagrams to syslog.
 //!
-//! A record is one line whatever it quotes: control characters are escaped, so that no text from
-//! the network can forge a line of its own, and length is bounded.
+//! A record is always one line of bounded length. Control characters are escaped, so that a text from the network, which
+//! a record may quote, cannot forge a line of its own.
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
@@ -14,35 +14,35 @@ use ::log::{Level, LevelFilter, Log, Metadata, Record, SetLoggerError};
 use crate::clock;
 use crate::model::date_time::DateTime;
 
-/// Long enough for any message of ours; what is longer quotes something from outside.
+/// The longest line on stderr, in bytes. A longer one quotes a text from the network.
 const MAX_STDERR: usize = 8 * 1024;
-/// RFC 3164 §4.1: a packet is at most 1024 bytes.
+/// The longest syslog packet, in bytes (RFC 3164 §4.1).
 const MAX_SYSLOG: usize = 1024;
-/// RFC 3164 §4.1.1: system daemons.
+/// The facility of system daemons (RFC 3164 §4.1.1).
 const FACILITY_DAEMON: u8 = 3;
 
-/// Where log lines go (`--log-to`).
+/// The destination of the log (`--log-to`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Destination {
-    /// `2026-11-22T15:04:05Z info: text`, a line each.
+    /// Lines such as `2026-11-22T15:04:05Z info: text` on stderr.
     #[default]
     Stderr,
-    /// Datagrams to `/dev/log`: `<30>cpe-agent[123]: text`.
+    /// Datagrams such as `<30>cpe-agent[123]: text` to `/dev/log`.
     Syslog,
 }
 
-/// Starts logging; once a process. Level and destination may change later, by [`reconfigure`].
+/// Starts logging. Fails if it was called before: level and destination change by [`reconfigure`] only.
 pub fn init(level: LevelFilter, to: Destination) -> Result<(), SetLoggerError> {
     ::log::set_logger(&LOGGER)?;
     reconfigure(level, to);
     Ok(())
 }
 
-/// Changes what is logged from here on, and where.
+/// Changes the level and the destination of the log.
 pub fn reconfigure(level: LevelFilter, to: Destination) {
     ::log::set_max_level(level);
     let mut sink = LOGGER.0.write().unwrap_or_else(PoisonError::into_inner);
-    // The way to a syslog that is in use is not given up.
+    // A syslog in use keeps its socket, and with it the records in the queue of the daemon.
     if sink.destination() != Some(to) {
         *sink = match to {
             Destination::Stderr => Sink::Stderr { colour: io::stderr().is_terminal() },
@@ -51,12 +51,15 @@ pub fn reconfigure(level: LevelFilter, to: Destination) {
     }
 }
 
+/// The logger of the process, as the crate `log` demands a static one.
 static LOGGER: Logger = Logger(RwLock::new(Sink::None));
 
+/// The logger behind the macros of the crate `log`.
 struct Logger(RwLock<Sink>);
 
+/// The open destination of the log.
 enum Sink {
-    /// Before [`init`].
+    /// No destination, before [`init`].
     None,
     Stderr {
         colour: bool,
@@ -75,9 +78,10 @@ impl Sink {
 }
 
 impl Log for Logger {
-    /// Below a warning only this crate is heard: libraries tell of their insides there, request
-    /// headers with credentials among them.
+    // Libraries are logged from warnings up: below, they write out internals, request headers with credentials among
+    // them.
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        // The first segment is compared as a whole, since another crate may have a longer name with the same beginning.
         let ours = metadata.target().split("::").next() == Some("cpe_agent");
         (ours || metadata.level() <= Level::Warn) && metadata.level() <= ::log::max_level()
     }
@@ -88,12 +92,11 @@ impl Log for Logger {
         }
         match &*self.0.read().unwrap_or_else(PoisonError::into_inner) {
             Sink::None => {}
-            Sink::Stderr { colour } => {
-                write_stderr(record, *colour);
-            }
+            Sink::Stderr { colour } => write_stderr(record, *colour),
             Sink::Syslog(syslog) => {
                 let packet = syslog_packet(record, std::process::id());
                 let mut syslog = syslog.lock().unwrap_or_else(PoisonError::into_inner);
+                // Without a daemon the record goes to stderr, which a supervisor may collect; the reason is given once.
                 if !syslog.send(packet.as_bytes()) {
                     if !std::mem::replace(&mut syslog.is_failure_reported, true) {
                         let _ = writeln!(io::stderr(), "cpe-agent: no syslog at {}", syslog.path.display());
@@ -107,12 +110,14 @@ impl Log for Logger {
     fn flush(&self) {}
 }
 
+/// Writes a record to stderr.
 fn write_stderr(record: &Record<'_>, colour: bool) {
     let line = stderr_line(record, DateTime::from_unix(clock::wall(), 0), colour);
-    // There is nowhere left to complain to.
+    // An error of stderr cannot be reported.
     let _ = io::stderr().lock().write_all(line.as_bytes());
 }
 
+/// Returns the line for stderr: time, level and text.
 fn stderr_line(record: &Record<'_>, time: DateTime, colour: bool) -> String {
     let (name, escape) = match record.level() {
         Level::Error => ("error", "\x1b[31m"),
@@ -123,13 +128,15 @@ fn stderr_line(record: &Record<'_>, time: DateTime, colour: bool) -> String {
     };
     let (escape, reset) = if colour { (escape, "\x1b[0m") } else { ("", "") };
     let mut line = LogLine { text: format!("{time} {escape}{name}{reset}: "), max: MAX_STDERR - 1 };
-    // Cut, it is still a line.
+    // `LogLine` fails at its limit; the truncated text is still a line.
     let _ = write!(line, "{}", record.args());
     line.text.push('\n');
     line.text
 }
 
+/// Returns the packet for syslog: priority, tag and text. The daemon adds the time.
 fn syslog_packet(record: &Record<'_>, pid: u32) -> String {
+    // The severities of RFC 3164 §4.1.1; syslog has none below debug.
     let severity = match record.level() {
         Level::Error => 3,
         Level::Warn => 4,
@@ -142,7 +149,7 @@ fn syslog_packet(record: &Record<'_>, pid: u32) -> String {
     packet.text
 }
 
-/// One line of bounded length, whatever is written into it.
+/// A line of bounded length, which escapes the control characters of the texts that are written to it.
 struct LogLine {
     text: String,
     max: usize,
@@ -157,6 +164,7 @@ impl std::fmt::Write for LogLine {
             } else {
                 self.text.push(character);
             }
+            // Truncated before a whole character, so that the line stays UTF-8.
             if self.text.len() > self.max {
                 self.text.truncate(before);
                 return Err(std::fmt::Error);
@@ -166,11 +174,11 @@ impl std::fmt::Write for LogLine {
     }
 }
 
-/// The local syslog daemon: found again when it restarts, and never waited for.
+/// The connection to the local syslog daemon, which may restart.
 struct Syslog {
     path: PathBuf,
     socket: Option<UnixDatagram>,
-    /// Whether it was told that nobody listens.
+    /// True if the missing daemon was reported on stderr.
     is_failure_reported: bool,
 }
 
@@ -179,13 +187,14 @@ impl Syslog {
         Syslog { path: path.to_owned(), socket: None, is_failure_reported: false }
     }
 
-    /// Sends the packet, or drops it where the queue is full; false where nobody listens.
+    /// Sends the packet, or drops it if the queue of the daemon is full. Returns false if no daemon is listening.
     fn send(&mut self, packet: &[u8]) -> bool {
         if let Some(socket) = &self.socket {
             match socket.send(packet) {
                 Ok(_) => return true,
+                // The agent never waits for the daemon: a session must not fail because of a full log.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
-                // The daemon has restarted and made its socket anew.
+                // The daemon has restarted and created a new socket.
                 Err(_) => {}
             }
         }
@@ -196,6 +205,7 @@ impl Syslog {
     }
 }
 
+/// Connects a non-blocking socket to the daemon.
 fn connect(path: &Path) -> io::Result<UnixDatagram> {
     let socket = UnixDatagram::unbound()?;
     socket.set_nonblocking(true)?;

@@ -1,4 +1,5 @@
-//! Runs the commands of the device: without a shell, with a time limit, killed with their whole group when it passes.
+//! Runs the commands of the device: without a shell, in a process group of their own, and with a time limit after which
+//! the whole group is killed.
 
 use std::fmt;
 use std::fs::File;
@@ -10,26 +11,26 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-/// How often a running command is looked at.
+/// The interval at which a running command is checked for its end.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Why a command did not succeed.
+/// The reason why a command did not succeed.
 #[derive(Debug)]
 pub enum ActionError {
-    /// It could not be started.
+    /// The command could not be started.
     NotStarted {
         /// The program.
         program: String,
-        /// What the system said.
+        /// The error of the operating system.
         reason: io::Error,
     },
-    /// It ended with this exit status.
+    /// The command ended with this exit status.
     Exit(i32),
-    /// It was ended by this signal.
+    /// A signal of this number ended the command.
     Signal(i32),
-    /// It ran longer than its limit, and was killed.
+    /// The command ran longer than its limit and was killed.
     TimedOut(Duration),
-    /// The stop flag was set before it had ended.
+    /// The stop flag was set before the command had ended.
     Stopped,
 }
 
@@ -47,31 +48,35 @@ impl fmt::Display for ActionError {
 
 impl std::error::Error for ActionError {}
 
-/// Runs a command to its end. Its input and output are `/dev/null`; what it says on stderr goes where the agent's goes.
+/// Runs a command to its end. Its standard input and output are `/dev/null`; its stderr is that of the agent.
 ///
-/// A command that is still running when `stop` is set goes on by itself: it may be the one that stops the device.
+/// A command that is running when `stop` is set continues: it may be the reboot that stops the agent.
 pub fn run(command: &[String], limit: Duration, stop: &AtomicBool) -> Result<(), ActionError> {
     run_with(command, limit, stop, Stdio::null(), OnStop::LeaveRunning)
 }
 
-/// The same for a command that makes something: a stop kills it with its group, since nobody would take what it makes.
+/// Runs a command as [`run`] does, but kills it with its group when `stop` is set: for a command that makes a file, which
+/// no thread would use.
 pub fn run_until_stopped(command: &[String], limit: Duration, stop: &AtomicBool) -> Result<(), ActionError> {
     run_with(command, limit, stop, Stdio::null(), OnStop::Kill)
 }
 
-/// The same with `mark`, an empty file that is locked, as its input. The lock lasts as long as the command and those that
-/// it has started, whatever becomes of the agent: so the next one can tell whether it still runs.
+/// Runs a command as [`run`] does, with a locked, empty file as its standard input.
+///
+/// The lock lasts as long as the command and the processes that it has started, also if the agent ends before. By the
+/// lock the next agent can tell that the command is still running.
 pub fn run_locked(command: &[String], limit: Duration, stop: &AtomicBool, lock: File) -> Result<(), ActionError> {
     run_with(command, limit, stop, lock.into(), OnStop::LeaveRunning)
 }
 
-/// What becomes of a command that still runs when the stop flag is set.
+/// The fate of a command that is running when the stop flag is set.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum OnStop {
     LeaveRunning,
     Kill,
 }
 
+/// Starts a command and waits for its end, the limit or the stop flag.
 fn run_with(
     command: &[String],
     limit: Duration,
@@ -82,10 +87,12 @@ fn run_with(
     let Some((program, arguments)) = command.split_first() else { return Err(ActionError::Exit(0)) };
     let mut child = start(program, arguments, input)
         .map_err(|reason| ActionError::NotStarted { program: program.clone(), reason })?;
+    // The sum of the pauses serves as a clock: it may run behind on a busy device, which only prolongs the limit.
     let mut waited = Duration::ZERO;
     loop {
         match child.try_wait() {
             Ok(Some(status)) => return exit_result(status),
+            // The flag before the limit: a device that goes down must not wait for a command that hangs.
             Ok(None) if stop.load(Ordering::Relaxed) => {
                 if on_stop == OnStop::Kill {
                     kill(&mut child);
@@ -96,6 +103,7 @@ fn run_with(
                 kill(&mut child);
                 return Err(ActionError::TimedOut(limit));
             }
+            // Polled, since the standard library has neither a wait with a limit nor one that a flag ends.
             Ok(None) => {
                 std::thread::sleep(POLL_INTERVAL);
                 waited += POLL_INTERVAL;
@@ -105,12 +113,15 @@ fn run_with(
     }
 }
 
+/// Starts a command in a process group of its own.
 fn start(program: &str, arguments: &[String], input: Stdio) -> io::Result<Child> {
     let mut command = Command::new(program);
+    // The group makes `kill` reach the children of a script as well, and keeps signals to the agent from the command.
     command.args(arguments).process_group(0);
     command.stdin(input).stdout(Stdio::null()).spawn()
 }
 
+/// Returns the result of a command that has ended.
 fn exit_result(status: ExitStatus) -> Result<(), ActionError> {
     match (status.code(), status.signal()) {
         (Some(0), _) => Ok(()),
@@ -119,10 +130,12 @@ fn exit_result(status: ExitStatus) -> Result<(), ActionError> {
     }
 }
 
+/// Kills a command with its process group.
 fn kill(child: &mut Child) {
     if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
         let _ = kill_process_group(group, Signal::KILL);
     }
+    // Without the wait, the killed command would stay in the process table until the agent ends.
     let _ = child.wait();
 }
 
@@ -159,13 +172,13 @@ mod tests {
         assert!(gone, "the child outlived its group");
     }
 
-    /// A command that outlives the one who has started it still holds its mark.
+    /// A process that outlives the command which started it still holds the lock.
     #[test]
     fn a_mark_lasts_as_long_as_the_command() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("mark");
         let mark = File::options().read(true).write(true).create_new(true).open(&path).expect("a file");
-        mark.try_lock().expect("nobody has it");
+        mark.try_lock().expect("the lock is free");
         let script = format!(
             "cat || exit 9; exec 3<&0; (while [ -e {0} ] && [ ! -e {0}.go ]; do sleep 0.01; done) & exit 0",
             path.display()
@@ -173,17 +186,17 @@ mod tests {
         let command = ["sh".into(), "-c".into(), script];
         run_locked(&command, Duration::from_secs(20), &AtomicBool::new(false), mark).expect("it ends");
         let again = File::open(&path).expect("a file");
-        assert!(again.try_lock().is_err(), "what it has started runs on");
+        assert!(again.try_lock().is_err(), "the child is running");
         File::create(format!("{}.go", path.display())).expect("a file");
         let is_free = (0..1000).any(|_| {
             std::thread::sleep(POLL_INTERVAL);
             again.try_lock().is_ok()
         });
-        assert!(is_free, "nobody runs any more");
+        assert!(is_free, "no child is running");
     }
 
     #[test]
-    #[expect(clippy::disallowed_methods, reason = "somebody must stop it")]
+    #[expect(clippy::disallowed_methods, reason = "the test sets the stop flag meanwhile")]
     fn a_stop_ends_what_nobody_would_take() {
         let directory = tempfile::tempdir().expect("a directory");
         let pid = directory.path().join("pid");
@@ -198,12 +211,15 @@ mod tests {
                 pid.exists()
             });
             stop.store(true, Ordering::Relaxed);
-            assert!(began, "it does not start");
+            assert!(began, "the command does not start");
             run.join().expect("its end")
         });
         assert!(matches!(ended, Err(ActionError::Stopped)));
         let number = std::fs::read_to_string(&pid).expect("its number");
-        assert!(!std::path::Path::new("/proc").join(number.trim()).exists(), "it runs on, or was not waited for");
+        assert!(
+            !std::path::Path::new("/proc").join(number.trim()).exists(),
+            "the command is running, or was not waited for"
+        );
     }
 
     #[test]

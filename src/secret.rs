@@ -1,13 +1,14 @@
-//! Passwords and keys: a text that never reaches a log by accident.
+//! Secrets: a type for passwords and keys that keeps them out of logs and error messages.
 
 use std::fmt;
 
-/// A text that prints as `***`; [`Secret::expose`] is the only way to read it.
+/// A text that prints as `***`; only [`Secret::expose`] returns it.
+// `Debug` is not derived: a structure that holds a secret is logged as a whole now and then.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// The text itself, for the one place that needs it.
+    /// Returns the text. Call it only where the text leaves the agent, such as in a digest.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -27,6 +28,7 @@ impl From<&str> for Secret {
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Stars of a fixed number, since the length of a password helps to guess it.
         f.write_str("***")
     }
 }

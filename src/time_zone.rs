@@ -1,42 +1,43 @@
-//! The local time zone: how far local time is ahead of UTC at a moment (R97).
+//! The local time zone: the offset of local time from UTC at an instant (R97).
 //!
-//! Found as the C library finds it, and as OpenWrt has it: the `TZ` variable, else `/etc/TZ`,
-//! else `/etc/localtime`, else UTC. A zone that cannot be read falls through to the next.
+//! The zone is the first of these that can be read: the variable `TZ`, `/etc/TZ` (OpenWrt), `/etc/localtime`, UTC. The C
+//! library uses the same order.
 
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-/// Zone files are a few kilobytes; what is larger is none.
+/// The bytes of a zone file that are read. Real files have a few kilobytes.
 const MAX_ZONE_FILE: u64 = 64 * 1024;
 
-/// The rules of the local time zone. Load it again when the device's zone may have changed.
+/// The rules of the local time zone. The zone of a device may change, so that callers load it again from time to time.
 #[derive(Clone, Debug)]
 pub struct LocalZone(tz::TimeZone);
 
 impl LocalZone {
-    /// UTC, for a device that has no zone.
+    /// Returns UTC, for a device without a zone.
     pub fn utc() -> LocalZone {
         LocalZone(tz::TimeZone::utc())
     }
 
-    /// Loads the zone of this device. Driver: reads the environment and files.
+    /// Loads the zone of this device from the environment and files.
     pub fn load() -> LocalZone {
         let variable = std::env::var("TZ").ok();
         LocalZone::load_from(variable.as_deref(), Path::new("/etc"))
     }
 
+    /// Loads the zone from the content of `TZ` and the files in `etc`.
     fn load_from(variable: Option<&str>, etc: &Path) -> LocalZone {
         if let Some(text) = variable {
-            // POSIX leaves an empty or wrong TZ to the system; every C library takes it as UTC.
+            // POSIX does not define an empty or wrong TZ; every C library reads it as UTC.
             return LocalZone::parse(text).unwrap_or_else(LocalZone::utc);
         }
         let posix = read(&etc.join("TZ")).and_then(|bytes| LocalZone::parse(std::str::from_utf8(&bytes).ok()?));
         posix.or_else(|| LocalZone::from_file(&read(&etc.join("localtime"))?)).unwrap_or_else(LocalZone::utc)
     }
 
-    /// Reads what may stand in `TZ`: a POSIX rule (`CET-1CEST,M3.5.0,M10.5.0/3`), or the name or
-    /// path of a zone file, with or without a leading colon.
+    /// Reads the content of `TZ`: a POSIX rule (`CET-1CEST,M3.5.0,M10.5.0/3`), or the name or path of a zone file, with or
+    /// without a leading colon.
     fn parse(text: &str) -> Option<LocalZone> {
         let text = text.trim_ascii();
         tz::TimeZone::from_posix_tz(text).ok().map(LocalZone)
@@ -44,7 +45,7 @@ impl LocalZone {
 
     /// Reads the content of a zone file (RFC 8536).
     fn from_file(bytes: &[u8]) -> Option<LocalZone> {
-        // tz-rs multiplies the counts in its headers unchecked, which on 32 bits overflows with damaged ones.
+        // tz-rs multiplies the counts of a header unchecked, which overflows on 32 bits if the header is damaged.
         let mut headers = bytes.windows(44).filter(|header| header.starts_with(b"TZif"));
         let is_credible = |count: &[u8]| count < (MAX_ZONE_FILE as u32).to_be_bytes().as_slice();
         if !headers.all(|header| header[20..].chunks_exact(4).all(is_credible)) {
@@ -53,13 +54,14 @@ impl LocalZone {
         tz::TimeZone::from_tz_data(bytes).ok().map(LocalZone)
     }
 
-    /// Minutes that local time is ahead of UTC at `unix` seconds since the epoch, daylight saving
-    /// included. Pure. Where the rules say nothing about that moment, UTC.
+    /// Returns the minutes by which local time is ahead of UTC at `unix` seconds since the epoch, with daylight saving
+    /// time. If the rules do not cover the instant, the offset is 0.
     pub fn offset_minutes(&self, unix: i64) -> i32 {
         self.0.find_local_time_type(unix).map_or(0, |local| local.ut_offset().div_euclid(60))
     }
 }
 
+/// Reads the beginning of a file.
 fn read(path: &Path) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path).ok()?.take(MAX_ZONE_FILE).read_to_end(&mut bytes).ok()?;

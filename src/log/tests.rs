@@ -1,4 +1,4 @@
-//! Log lines and syslog packets, and a syslog daemon that restarts.
+//! Tests of log lines and syslog packets, and of a syslog daemon that restarts.
 
 use super::*;
 
@@ -79,7 +79,7 @@ fn syslog_is_found_again_after_a_restart_and_never_waited_for() {
     syslog.send(b"two");
     assert_eq!(receive(&daemon), "two");
 
-    // Nobody reads: far more than any queue holds, and it returns.
+    // The daemon does not read: `send` returns although the packets exceed every queue.
     assert!((0..10_000).all(|_| syslog.send(b"flood")));
     assert_eq!(receive(&daemon), "flood");
     syslog.send(b"room again");
