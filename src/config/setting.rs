@@ -55,7 +55,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         key: "dataModel",
         value: "FILE",
         default: Some("/etc/cpe-agent/data-model.json"),
-        meaning: "data model; a later file overlays earlier ones",
+        meaning: "data model; later files overlay it",
         form: ValueForm::DataModel,
     },
     Setting {
