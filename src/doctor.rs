@@ -28,7 +28,6 @@ mod name;
 mod ports;
 mod stun;
 mod tcp;
-mod timeout;
 mod tls;
 
 use std::net::{IpAddr, SocketAddr};
@@ -73,13 +72,13 @@ fn towards_acs(
     let addresses = name::check("ACS name", &name::host_of(url), url.port(), clock, report)?;
     let tcp = tcp::check(&addresses, &limits(), clock, report)?;
     let ours = tcp.local_addr().map(|local: SocketAddr| local.ip().to_canonical());
-    let contact = AcsProbe {
+    let probe = AcsProbe {
         url: url.clone(),
         tls: crate::agent::tls_settings(config),
         has_password: state.has_password(),
         clock: *clock,
     };
-    report.extend(contact.examine(tcp));
+    report.extend(probe.run(tcp));
     ours
 }
 

@@ -1,36 +1,48 @@
 //! The HTTP client for sessions with the ACS and for file servers.
 //!
 //! ```text
-//!   Authentication, Cookies   credentials and cookies that a client repeats   (authentication.rs, cookie.rs)
-//!   HttpConnection            one request and one response, over ureq-proto   (connection.rs)
-//!    └─ Stream                plain or TLS                                    (stream.rs, tls.rs)
-//!        └─ Tcp               limits on every wait                            (tcp.rs, io_limits.rs)
-//!            └─ resolve       names into addresses                            (resolver.rs)
+//!   HttpClient                challenges, redirects, which connection to use  (client.rs)
+//!    ├─ Authentication        credentials that every request repeats          (authentication.rs)
+//!    ├─ Cookies               cookies that every request repeats              (cookie.rs)
+//!    └─ HttpConnection        one request and one response, over ureq-proto   (connection.rs)
+//!        └─ Stream            plain or TLS                                    (stream.rs, tls.rs)
+//!            └─ Tcp           limits on every wait                            (tcp.rs, io_limits.rs)
+//!                └─ resolve   names into addresses                            (resolver.rs)
 //! ```
 //!
 //! The room knows nothing of CWMP, of sessions or of transfers: those build on it.
 
-pub(crate) mod authentication;
+mod authentication;
+mod client;
 mod connection;
-pub(crate) mod cookie;
+mod cookie;
 mod error;
 #[cfg(feature = "tls")]
-pub mod handshake_report;
+mod handshake_report;
 mod io_limits;
+#[cfg(feature = "tls")]
+mod recording_verifier;
 mod resolver;
 mod stream;
 mod tcp;
 #[cfg(feature = "tls")]
-pub mod tls;
-mod tls_settings;
+mod tls;
 #[cfg(feature = "tls")]
-mod unset_clock;
+mod tls_files;
+mod tls_settings;
 
-pub use connection::{HttpConnection, RequestBody, ResponseHead};
+pub use authentication::Credentials;
+pub use client::{ClientPolicy, ClientSettings, HttpClient};
+pub use connection::{BodyStream, HttpConnection, RequestBody, ResponseHead};
 pub use error::HttpError;
+#[cfg(feature = "tls")]
+pub use handshake_report::HandshakeReport;
 pub use io_limits::IoLimits;
-pub use stream::{Connector, Stream};
+pub use resolver::{literal, look_up, resolve};
+pub use stream::Stream;
 pub use tcp::Tcp;
+#[cfg(feature = "tls")]
+pub use tls_files::certificates;
 pub use tls_settings::TlsSettings;
 
 use ureq_proto::http::{HeaderMap, header};
@@ -44,12 +56,12 @@ pub(crate) const USER_AGENT: &str = concat!("cpe-agent/", env!("CARGO_PKG_VERSIO
 #[cfg_attr(not(feature = "tls"), expect(unused_variables, reason = "only TLS uses them"))]
 pub fn check_tls_files(settings: &TlsSettings) -> Result<(), (&'static str, HttpError)> {
     #[cfg(feature = "tls")]
-    tls::check_files(settings)?;
+    tls_files::check_files(settings)?;
     Ok(())
 }
 
 /// Returns all challenges of a 401, whether they stand in one header field or in several.
-pub(crate) fn offered_challenges(headers: &HeaderMap) -> Vec<Challenge> {
+fn offered_challenges(headers: &HeaderMap) -> Vec<Challenge> {
     headers
         .get_all(header::WWW_AUTHENTICATE)
         .iter()

@@ -96,13 +96,13 @@ impl Agent {
     fn connect(&self, settings: acs::AcsSettings) -> Result<AcsConnection, HttpError> {
         let mut connection = AcsConnection::open(settings)?;
         if self.acs_quirks.wants_basic {
-            connection.begin_with_basic();
+            connection.assume_basic();
         }
         if self.acs_quirks.closes_silently {
-            connection.expect_silent_closing();
+            connection.expect_silent_close();
         }
         if let Some(address) = self.acs_quirks.address {
-            connection.prefer(address);
+            connection.prefer_address(address);
         }
         connection.connect()?;
         Ok(connection)

@@ -1,52 +1,55 @@
-//! Names of STUN servers, resolved by a thread of its own: a resolver may take half a minute to give up.
+//! The lookups of STUN server names, one at a time, for a listener that must never wait.
 
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
+use crate::http;
 use crate::poll_thread::Waker;
 use crate::stun::StunServerName;
-use crate::thread;
-
-/// Resolvers put packets of some kilobytes on the stack.
-const STACK: usize = 256 << 10;
 
 /// Resolves one name at a time.
 pub(super) struct Resolver {
     sender: Sender<(StunServerName, Vec<SocketAddr>)>,
     answers: Receiver<(StunServerName, Vec<SocketAddr>)>,
-    /// Wakes the listener when there is an answer.
+    /// Wakes the listener when an answer is ready.
     waker: Waker,
     busy: bool,
     next: Option<StunServerName>,
 }
 
 impl Resolver {
+    /// Returns a resolver that wakes the listener by `waker`.
     pub(super) fn new(waker: Waker) -> Resolver {
         let (sender, answers) = channel();
         Resolver { sender, answers, waker, busy: false, next: None }
     }
 
-    /// Begins to resolve; the answer comes with [`Resolver::answer`].
+    /// Starts a lookup, whose result [`Resolver::answer`] returns.
     pub(super) fn ask(&mut self, server: StunServerName) {
         if self.busy {
-            self.next = Some(server); // what was to be next is not of interest any more
+            // Replaces a name that waited before: only the STUN server that is configured last is of use.
+            self.next = Some(server);
             return;
         }
         let (sender, waker, asked) = (self.sender.clone(), self.waker.clone(), server.clone());
-        let resolve = move || {
-            let addresses = addresses(&asked);
-            // The listener may be gone.
+        let done = move |found: std::io::Result<Vec<SocketAddr>>| {
+            let addresses = found.unwrap_or_else(|error| {
+                log::debug!("{asked}: {error}");
+                Vec::new()
+            });
+            // Fails only if the listener is gone.
             let _ = sender.send((asked, addresses));
             waker.wake();
         };
         self.busy = true;
-        if let Err(error) = thread::spawn("resolver", STACK, Box::new(resolve)) {
+        if let Err(error) = http::look_up(&server.host, server.port, Box::new(done)) {
             log::warn!("cannot resolve {server}: {error}");
-            let _ = self.sender.send((server, Vec::new())); // to ourselves
+            // An answer without addresses, so that the binding tries again as after any other failed lookup.
+            let _ = self.sender.send((server, Vec::new()));
         }
     }
 
-    /// An answer that has come; no addresses where the name has none.
+    /// Returns an answer that is ready; without addresses if the name has none.
     pub(super) fn answer(&mut self) -> Option<(StunServerName, Vec<SocketAddr>)> {
         let answer = self.answers.try_recv().ok()?;
         self.busy = false;
@@ -54,28 +57,6 @@ impl Resolver {
             self.ask(next);
         }
         Some(answer)
-    }
-}
-
-fn addresses(server: &StunServerName) -> Vec<SocketAddr> {
-    let host = server.host.trim_start_matches('[').trim_end_matches(']');
-    if let Ok(ip) = host.parse::<IpAddr>() {
-        return vec![SocketAddr::new(ip, server.port)];
-    }
-    match (host, server.port).to_socket_addrs() {
-        Ok(addresses) => {
-            let mut distinct = Vec::new();
-            addresses.for_each(|address| {
-                if !distinct.contains(&address) {
-                    distinct.push(address)
-                }
-            });
-            distinct
-        }
-        Err(error) => {
-            log::debug!("{server}: {error}");
-            Vec::new()
-        }
     }
 }
 
@@ -102,7 +83,7 @@ mod tests {
             answers.extend(std::iter::from_fn(|| resolver.answer()));
         }
         let expected = |host: &str, address: &str| (server(host), vec![address.parse().unwrap()]);
-        // The second had been replaced before its turn came.
+        // The second name was replaced before its turn.
         assert_eq!(answers[0], expected("192.0.2.1", "192.0.2.1:3478"));
         assert_eq!(answers[1], expected("[2001:db8::1]", "[2001:db8::1]:3478"));
         assert!(!resolver.busy && resolver.next.is_none());

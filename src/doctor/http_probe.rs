@@ -1,6 +1,6 @@
-//! What the ACS answers to a GET: whether HTTP is spoken there, and what its status means.
+//! A GET to the ACS: shows whether an HTTP server responds there, and explains its status.
 //!
-//! Not an empty POST, though that is what a CPE sends: to a server that cannot place it, it is a session gone wrong.
+//! The probe is no empty POST, though a session consists of POSTs: an ACS would take it for a session that went wrong.
 
 use std::time::Duration;
 
@@ -8,37 +8,31 @@ use ureq_proto::client::header_raw;
 use ureq_proto::http::{HeaderMap, Request, header};
 
 use super::finding::{Finding, Verdict};
-use super::timeout::with_timeout;
 use super::{clock, tls};
 use crate::clock::Clock;
-use crate::http::HttpConnection;
-use crate::http::HttpError;
-use crate::http::Stream;
-use crate::http::Tcp;
-use crate::http::TlsSettings;
-use crate::http::USER_AGENT;
+use crate::http::{HttpConnection, HttpError, RequestBody, Stream, Tcp, TlsSettings, USER_AGENT};
 use crate::url::Url;
 
-/// From the request to the last byte of the header, however slowly it trickles.
+/// The longest time from the request to the last byte of the header, also if it arrives byte by byte.
 const LIMIT: Duration = Duration::from_secs(5);
 const SUBJECT: &str = "ACS answer";
 
-/// What it takes to look closer at a server that accepts connections.
+/// The parameters of a probe of an ACS that accepts connections.
 pub(super) struct AcsProbe {
     pub(super) url: Url,
     pub(super) tls: TlsSettings,
-    /// Whether there is a password to answer a challenge with, where that is known.
+    /// True if the device has a password to answer a challenge with; `None` if that is unknown.
     pub(super) has_password: Option<bool>,
     pub(super) clock: Clock,
 }
 
 impl AcsProbe {
-    /// TLS where the URL has it, one request, and what can be read from the answer.
-    pub(super) fn examine(self, tcp: Tcp) -> Vec<Finding> {
+    /// Sets up TLS if the URL is `https`, sends one request, and returns the findings from the response.
+    pub(super) fn run(self, tcp: Tcp) -> Vec<Finding> {
         let (mut findings, stream) = match self.url.is_tls() {
             true => tls::check(&self.url, &self.tls, self.clock.now(), tcp),
             false => {
-                let text = "the URL is http: nothing is encrypted, and nobody knows who answers";
+                let text = "the URL is http: nothing is encrypted, and the identity of the server is not checked";
                 (vec![Finding::skipped("TLS", text)], Some(Stream::Plain(tcp)))
             }
         };
@@ -46,7 +40,7 @@ impl AcsProbe {
         let began = self.clock.now();
         let answer = get(stream, &self.url.authority(), self.url.target(), LIMIT);
         let now = self.clock.now();
-        findings.push(judge(&answer, &self.url, self.has_password, now.monotonic.saturating_sub(began.monotonic)));
+        findings.push(assess(&answer, &self.url, self.has_password, now.monotonic.saturating_sub(began.monotonic)));
         if let Ok(head) = answer {
             findings.push(clock::beside_acs(head.date.as_deref(), now.wall));
         }
@@ -54,12 +48,12 @@ impl AcsProbe {
     }
 }
 
-/// What matters of the header of an answer.
+/// The part of a response header from which the findings are made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct ProbeResponse {
     pub(super) status: u16,
     pub(super) date: Option<String>,
-    /// Each WWW-Authenticate.
+    /// The values of all `WWW-Authenticate` fields.
     pub(super) challenges: Vec<String>,
     pub(super) location: Option<String>,
 }
@@ -79,23 +73,26 @@ impl ProbeResponse {
     }
 }
 
-/// One GET without credentials on a connection of its own, which is closed afterwards; nothing of the body is read.
-pub(super) fn get(stream: Stream, authority: &str, target: &str, limit: Duration) -> Result<ProbeResponse, HttpError> {
+/// Sends one GET without credentials, reads the header of the response and closes the connection.
+pub(super) fn get(
+    mut stream: Stream,
+    authority: &str,
+    target: &str,
+    limit: Duration,
+) -> Result<ProbeResponse, HttpError> {
     let fields = [("Host", authority), ("User-Agent", USER_AGENT), ("Connection", "close")];
     let request = fields
         .into_iter()
         .fold(Request::get(target), |builder, (name, value)| header_raw(builder, name, value.as_bytes()))
         .body(())
         .map_err(|error| HttpError::Protocol(format!("no request possible: {error}")))?;
-    let exchange = move || {
-        HttpConnection::new(stream)
-            .exchange(request, b"")
-            .map(|answer| ProbeResponse::new(answer.status, &answer.headers))
-    };
-    with_timeout(limit, exchange).unwrap_or(Err(HttpError::Timeout("waiting for the answer")))
+    stream.end_within(limit);
+    let response = HttpConnection::new(stream).exchange(request, &mut RequestBody::Bytes(&[]), false)?;
+    Ok(ProbeResponse::new(response.status, &response.headers))
 }
 
-fn judge(answer: &Result<ProbeResponse, HttpError>, url: &Url, has_password: Option<bool>, took: Duration) -> Finding {
+/// Turns the response to a GET into a finding.
+fn assess(answer: &Result<ProbeResponse, HttpError>, url: &Url, has_password: Option<bool>, took: Duration) -> Finding {
     let took = took.as_millis();
     let head = match answer {
         Ok(head) => head,
@@ -107,7 +104,7 @@ fn judge(answer: &Result<ProbeResponse, HttpError>, url: &Url, has_password: Opt
         401 => {
             let schemes: Vec<&str> = head.challenges.iter().filter_map(|text| text.split_whitespace().next()).collect();
             match schemes.is_empty() {
-                true => text.push_str(", but says not in which way"),
+                true => text.push_str(", but does not name a scheme"),
                 false => text.push_str(&format!(" ({})", schemes.join(", "))),
             }
             if has_password == Some(false) {
@@ -127,7 +124,7 @@ fn judge(answer: &Result<ProbeResponse, HttpError>, url: &Url, has_password: Opt
     Finding { verdict, subject: SUBJECT, text: format!("{text} ({took} ms)") }
 }
 
-/// What a status says to somebody who expects an ACS.
+/// Returns the meaning of a status for an operator who expects an ACS at the URL.
 fn meaning(status: u16) -> (Verdict, &'static str) {
     match status {
         401 => (Verdict::Ok, "it asks for user name and password, as in a session"),
@@ -141,7 +138,7 @@ fn meaning(status: u16) -> (Verdict, &'static str) {
         429 | 503 => (Verdict::Warning, "it is overloaded or down for maintenance"),
         502 | 504 => (Verdict::Warning, "a proxy answers, and the ACS behind it does not"),
         500..=599 => (Verdict::Warning, "it has an error of its own"),
-        _ => (Verdict::Warning, "not what an ACS says"),
+        _ => (Verdict::Warning, "an ACS does not use this status"),
     }
 }
 
@@ -151,7 +148,7 @@ mod tests {
 
     fn line(head: ProbeResponse, has_password: Option<bool>) -> String {
         let url = Url::parse("http://acs.example/a/b?key=hunter2").unwrap();
-        judge(&Ok(head), &url, has_password, Duration::from_millis(7)).to_string()
+        assess(&Ok(head), &url, has_password, Duration::from_millis(7)).to_string()
     }
 
     fn status(status: u16) -> ProbeResponse {
@@ -176,7 +173,7 @@ mod tests {
         assert!(line(asks.clone(), Some(true)).ends_with("as in a session (Digest, Basic) (7 ms)"));
         let unable = line(asks, Some(false));
         assert!(unable.starts_with("warning") && unable.contains("Password is empty"), "{unable}");
-        assert!(line(status(401), None).contains("says not in which way"));
+        assert!(line(status(401), None).contains("does not name a scheme"));
     }
 
     #[test]
@@ -185,7 +182,7 @@ mod tests {
         assert!(to("https://other/x?token=hunter2").contains("it sends elsewhere, https://other/x (7 ms)"));
         assert!(to("c").contains("http://acs.example/a/c"));
         assert!(to("ftp://other/").starts_with("warning"));
-        let lost = judge(&Err(HttpError::Closed), &Url::parse("http://a/").unwrap(), None, Duration::ZERO);
+        let lost = assess(&Err(HttpError::Closed), &Url::parse("http://a/").unwrap(), None, Duration::ZERO);
         assert_eq!(lost.verdict, Verdict::Failed);
     }
 }

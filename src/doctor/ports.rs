@@ -45,7 +45,7 @@ fn http(config: &Config, state: &EffectiveState, ours: Option<IpAddr>) -> Findin
     let is_path_known = !path.is_empty();
     let target = if is_path_known { path.as_str() } else { "/" };
     let address = SocketAddr::new(ip, port);
-    let answer = Tcp::reach(address, &super::limits(), LIMIT)
+    let answer = Tcp::connect_addr(address, &super::limits(), LIMIT)
         .ok()
         .map(|tcp| get(Stream::Plain(tcp), &address.to_string(), target, LIMIT));
     judge_http(address, answer.as_ref(), is_path_known, state.agent)

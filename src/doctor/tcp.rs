@@ -25,7 +25,7 @@ pub(super) fn check(
         let began = clock.now().monotonic;
         let others = u32::try_from(addresses.len() - at).unwrap_or(1); // a handful
         let share = (end.saturating_sub(began) / others).min(limits.timeout);
-        let outcome = Tcp::reach(*address, limits, share);
+        let outcome = Tcp::connect_addr(*address, limits, share);
         let took = clock.now().monotonic.saturating_sub(began);
         let local = outcome.as_ref().map(Tcp::local_addr).map_err(Clone::clone);
         tried.push(Attempt { address: *address, local, took });

@@ -2,9 +2,7 @@
 
 use super::finding::Finding;
 use crate::clock::Now;
-use crate::http::Stream;
-use crate::http::Tcp;
-use crate::http::TlsSettings;
+use crate::http::{Stream, Tcp, TlsSettings};
 use crate::url::Url;
 
 /// What was found, and the stream where it may be used.
@@ -16,12 +14,12 @@ pub(super) fn check(_: &Url, _: &TlsSettings, _: Now, _: Tcp) -> (Vec<Finding>, 
 /// What was found, and the stream where it may be used.
 #[cfg(feature = "tls")]
 pub(super) fn check(url: &Url, settings: &TlsSettings, now: Now, tcp: Tcp) -> (Vec<Finding>, Option<Stream>) {
-    let examined = crate::http::handshake_report::examine(settings, now.clock_is_set(), url.host(), tcp);
+    let report = crate::http::HandshakeReport::connect(settings, now.clock_is_set(), url.host(), tcp);
     let roots = match &settings.ca_file {
         Some(file) => file.display().to_string(),
         None => "the roots of the system".into(),
     };
-    let (finding, stream) = match examined.outcome {
+    let (finding, stream) = match report.outcome {
         Ok(stream) => {
             let text = format!("{}; chain and name verified with {roots}", stream.agreement());
             (Finding::ok("TLS", text), Some(Stream::Tls(Box::new(stream))))
@@ -29,9 +27,9 @@ pub(super) fn check(url: &Url, settings: &TlsSettings, now: Now, tcp: Tcp) -> (V
         Err(error) => (Finding::failed("TLS", format!("{error}; checked with {roots}")), None),
     };
     let mut findings = vec![finding];
-    findings.extend(certificates::judge("certificate", &examined.shown, now));
+    findings.extend(certificates::judge("certificate", &report.chain, now));
     // R33. One that cannot be read has been told of with the configuration.
-    if let Some(Ok(ours)) = settings.client_cert.as_deref().map(crate::http::tls::certificates) {
+    if let Some(Ok(ours)) = settings.client_cert.as_deref().map(crate::http::certificates) {
         let ours: Vec<Vec<u8>> = ours.iter().map(|certificate| certificate.to_vec()).collect();
         findings.extend(certificates::judge("our own", &ours, now));
     }

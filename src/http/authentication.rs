@@ -1,13 +1,13 @@
-//! The client's side of HTTP authentication through one session.
+//! The client's side of HTTP authentication towards one server.
 //!
 //! ```text
-//!   no scheme ──401──▶ Basic or Digest ──401──▶ the next challenge, or refused
+//!   no scheme ──401──▶ Basic or Digest ──401──▶ the next challenge, or rejected
 //! ```
 //!
-//! The server chooses the scheme by its challenge; from then on every request carries credentials
-//! (R59), also on a new TCP connection. A server that binds its nonce to the connection answers those
-//! with a fresh challenge, which is answered in turn; only a challenge to a request that was itself the
-//! answer to one means that the credentials are wrong (R60).
+//! The server chooses the scheme by its challenge. All later requests carry credentials (R59), also those on a new TCP
+//! connection. A server that binds its nonce to the connection responds to those with a fresh challenge, which is
+//! answered in turn. Only a challenge to a request that was itself the answer to one means that the credentials are
+//! wrong (R60).
 
 use rand::RngCore;
 use rand::rngs::OsRng;
@@ -16,14 +16,22 @@ use super::error::HttpError;
 use crate::digest::{self, Algorithm, Challenge, DigestChallenge};
 use crate::secret::Secret;
 
-/// Fresh nonces in a row for one request, from a server that calls ours stale.
+/// The number of fresh nonces in a row that one request accepts from a server which calls ours stale.
 const MAX_STALE: u8 = 2;
 
-/// Credentials, and the scheme that the server chose.
+/// The user name and password for a server.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    /// The user name.
+    pub username: String,
+    /// The password.
+    pub password: Secret,
+}
+
+/// The credentials, and the scheme that the server chose.
 #[derive(Debug)]
-pub(crate) struct Authentication {
-    username: String,
-    password: Secret,
+pub(super) struct Authentication {
+    credentials: Option<Credentials>,
     scheme: Option<Scheme>,
 }
 
@@ -33,37 +41,39 @@ enum Scheme {
     Digest {
         challenge: DigestChallenge,
         cnonce: String,
-        /// Requests sent with this nonce.
+        /// The number of requests sent with this nonce.
         nc: u32,
     },
 }
 
-/// What happened so far to one request.
+/// The challenges that one request has answered so far.
 #[derive(Debug, Default)]
-pub(crate) struct AnsweredChallenges {
+pub(super) struct AnsweredChallenges {
     any: bool,
     stale: u8,
 }
 
 impl Authentication {
-    pub(crate) fn new(username: String, password: Secret) -> Authentication {
-        Authentication { username, password, scheme: None }
+    /// Returns the state before the first challenge. Without credentials, a challenge is an error.
+    pub(super) fn new(credentials: Option<Credentials>) -> Authentication {
+        Authentication { credentials, scheme: None }
     }
 
-    /// The `Authorization` of the next request; counts the use of the nonce.
-    pub(crate) fn authorization(&mut self, method: &str, uri: &str) -> Option<String> {
-        let password = self.password.expose();
+    /// Returns the value of `Authorization` for the next request, and counts the use of the nonce.
+    pub(super) fn authorization(&mut self, method: &str, uri: &str) -> Option<String> {
+        let Credentials { username, password } = self.credentials.as_ref()?;
         match self.scheme.as_mut()? {
-            Scheme::Basic => Some(digest::basic(&self.username, password)),
+            Scheme::Basic => Some(digest::basic(username, password.expose())),
             Scheme::Digest { challenge, cnonce, nc } => {
                 *nc = nc.saturating_add(1);
-                Some(challenge.answer(&self.username, password, method, uri, cnonce, *nc))
+                Some(challenge.answer(username, password.expose(), method, uri, cnonce, *nc))
             }
         }
     }
 
-    /// A new TCP connection gets a new client nonce (R61), except where it is part of the session key.
-    pub(crate) fn connected(&mut self) -> Result<(), HttpError> {
+    /// Notes that a new TCP connection was opened. It gets a client nonce of its own (R61).
+    pub(super) fn connected(&mut self) -> Result<(), HttpError> {
+        // The key of a session algorithm contains the client nonce, so that a new one would invalidate the key.
         if let Some(Scheme::Digest { challenge, cnonce, .. }) = &mut self.scheme
             && !challenge.algorithm.is_some_and(Algorithm::is_session)
         {
@@ -72,53 +82,65 @@ impl Authentication {
         Ok(())
     }
 
-    /// Takes a 401. `Ok`: send the request again, with what [`Authentication::authorization`] gives
-    /// now. `allow_basic`: the password may be told to this server in clear text.
-    pub(crate) fn challenged(
+    /// Takes the challenges of a 401. On success the request is to be sent again, with the value that
+    /// [`Authentication::authorization`] returns now. `allow_basic`: the password may be sent to this server in clear
+    /// text.
+    ///
+    /// # Errors
+    /// The challenge shows that the credentials are wrong, or there is none that may be answered.
+    pub(super) fn challenged(
         &mut self,
         offered: Vec<Challenge>,
         allow_basic: bool,
         answered: &mut AnsweredChallenges,
     ) -> Result<(), HttpError> {
+        if self.credentials.is_none() {
+            return Err(HttpError::NoCredentials);
+        }
         let Some(challenge) = digest::strongest(offered) else {
             return Err(match self.scheme {
                 Some(_) => HttpError::Authentication,
-                None => HttpError::Protocol("status 401 without a challenge that could be answered".into()),
+                None => HttpError::Protocol("status 401 without a supported challenge".into()),
             });
         };
-        if self.is_refusal(&challenge, answered) {
+        if self.is_rejection(&challenge, answered) {
             return Err(HttpError::Authentication);
         }
         answered.any = true;
         self.scheme = Some(match challenge {
-            Challenge::Basic if !allow_basic => {
-                return Err(HttpError::Redirect("the new host wants the password in clear text, without TLS".into()));
-            }
+            Challenge::Basic if !allow_basic => return Err(HttpError::InsecureBasic),
             Challenge::Basic => Scheme::Basic,
             Challenge::Digest(challenge) => Scheme::Digest { challenge, cnonce: fresh_cnonce()?, nc: 0 },
         });
         Ok(())
     }
 
-    /// Another server: it has not chosen yet.
-    pub(crate) fn forget(&mut self) {
+    /// Returns to the state before the first challenge, since another server has not chosen a scheme yet.
+    pub(super) fn forget(&mut self) {
         self.scheme = None;
     }
 
-    /// As if the server had asked for Basic already.
-    pub(crate) fn begin_with_basic(&mut self) {
+    /// Behaves as if the server had asked for Basic already.
+    pub(super) fn assume_basic(&mut self) {
         self.scheme = Some(Scheme::Basic);
     }
 
-    /// Whether Basic is in use.
-    pub(crate) fn is_basic(&self) -> bool {
+    /// Returns true if Basic is in use.
+    pub(super) fn is_basic(&self) -> bool {
         matches!(self.scheme, Some(Scheme::Basic))
     }
 
-    /// Whether this challenge says that the credentials are wrong.
-    fn is_refusal(&self, challenge: &Challenge, answered: &mut AnsweredChallenges) -> bool {
+    /// Returns true if there are credentials and the server has not asked for them yet, so that a challenge is likely.
+    pub(super) fn is_unchallenged(&self) -> bool {
+        self.credentials.is_some() && self.scheme.is_none()
+    }
+
+    /// Returns true if this challenge means that the credentials are wrong.
+    fn is_rejection(&self, challenge: &Challenge, answered: &mut AnsweredChallenges) -> bool {
         match (challenge, &self.scheme) {
+            // Basic has no nonce that could be stale: the same credentials would be rejected again.
             (Challenge::Basic, Some(Scheme::Basic)) => true,
+            // The number of stale nonces is limited, since a broken server may call every nonce stale.
             (Challenge::Digest(new), Some(Scheme::Digest { challenge: old, .. }))
                 if answered.any && new.stale && new.nonce != old.nonce =>
             {
@@ -130,7 +152,7 @@ impl Authentication {
     }
 }
 
-/// 128 random bits in hex.
+/// Returns 128 random bits in hexadecimal digits.
 fn fresh_cnonce() -> Result<String, HttpError> {
     let mut bytes = [0; 16];
     OsRng.try_fill_bytes(&mut bytes).map_err(|error| HttpError::Io(format!("no random bytes: {error}")))?;

@@ -1,15 +1,15 @@
-//! HTTP/1.1 exchanges over one open stream: request out, answer in, nothing in between.
+//! HTTP/1.1 exchanges over one open stream: one request out, one response in, without pipelining.
 //!
 //! ```text
 //!   is_reusable? ──▶ exchange ──▶ read_body ──▶ is_reusable? …
 //! ```
 //!
-//! ureq-proto knows the protocol; this file moves the bytes and sets the limits. A request is sent
-//! once and never repeated here: whether it may be sent again is for the caller to say (R49).
+//! ureq-proto implements the protocol; this file moves the bytes and sets the limits. A request is sent once and never
+//! repeated here: only the caller knows whether a repetition is harmless (R49).
 
 use std::time::Duration;
 
-use ureq_proto::client::state::{RecvBody, RecvResponse, SendRequest};
+use ureq_proto::client::state::{RecvBody, RecvResponse, SendBody, SendRequest};
 use ureq_proto::client::{Call, RecvBodyResult, RecvResponseResult, SendRequestResult};
 use ureq_proto::http::{HeaderMap, Request};
 use ureq_proto::{BodyMode, Error, parser};
@@ -18,18 +18,18 @@ use super::error::HttpError;
 use super::stream::Stream;
 use super::tcp::Readiness;
 
-/// Room for the header of an answer, and for what is read of its body at a time.
+/// The largest header of a response, and the most that one read takes of a body, in bytes.
 const INPUT: usize = 16 * 1024;
-/// Interim answers (R42) before the one that counts.
+/// The largest number of interim responses (R42) before the final one.
 const MAX_INTERIM: usize = 8;
-/// A phase of an exchange may last so many times as long as the server may be silent.
+/// The length of one phase of an exchange, in multiples of the silence that the server is allowed.
 const PHASE: u32 = 4;
-/// A slower uplink than this has to live with failing large requests.
-const SLOWEST_UPLINK: usize = 1024; // bytes a second
-/// So many moments of [`HttpConnection::wait_for_input`], a second in all, an answer to the header alone is waited for.
+/// The slowest uplink on which a large request still succeeds, in bytes a second.
+const SLOWEST_UPLINK: u64 = 1024;
+/// The ticks of [`HttpConnection::wait_for_input`] for which a request waits between header and body: one second in all.
 const HESITATION: usize = 5;
 
-/// One open stream with what was read ahead from it.
+/// One open stream with the bytes that were read ahead from it.
 #[derive(Debug)]
 pub struct HttpConnection {
     stream: Stream,
@@ -37,24 +37,24 @@ pub struct HttpConnection {
     /// `input[start..end]` is read and not used yet.
     start: usize,
     end: usize,
-    /// A whole request went out with the last exchange.
+    /// True if the whole of the last request was sent.
     sent_all: bool,
-    /// The last answer allows another request.
+    /// True if the last response allows another request on this connection.
     keep: bool,
 }
 
-/// An answer whose body is still to be read.
+/// The status and header of a response whose body is still to be read.
 #[derive(Debug)]
 pub struct ResponseHead {
     /// The status code.
     pub status: u16,
-    /// Its header.
+    /// The header fields.
     pub headers: HeaderMap,
     body: Option<Call<RecvBody>>,
 }
 
 impl ResponseHead {
-    /// The bytes of the body; none where only its end will tell.
+    /// Returns the length of the body in bytes; `None` if only its end will show it.
     pub fn length(&self) -> Option<u64> {
         match self.body.as_ref().map(Call::body_mode) {
             None | Some(BodyMode::NoBody) => Some(0),
@@ -64,47 +64,79 @@ impl ResponseHead {
     }
 }
 
-/// The body of a request, in pieces.
-pub trait RequestBody {
-    /// All its bytes.
+/// The body of a request.
+pub enum RequestBody<'a> {
+    /// A body in memory. It is sent together with the header in one write.
+    Bytes(&'a [u8]),
+    /// A body that is too large for memory and is read piece by piece.
+    Stream(&'a mut dyn BodyStream),
+}
+
+/// A body that is read while it is sent, such as a file.
+pub trait BodyStream {
+    /// Returns the length of the whole body in bytes.
     fn length(&self) -> u64;
-    /// The next piece of it.
+    /// Reads the next piece and returns its length.
     fn read(&mut self, piece: &mut [u8]) -> Result<usize, HttpError>;
-    /// So many more bytes have been handed to the system.
+    /// Records that the system has taken so many more bytes.
     fn sent(&mut self, bytes: usize);
+    /// Starts over at the first byte, since a request may have to be sent again.
+    fn rewind(&mut self) -> Result<(), HttpError>;
+}
+
+impl RequestBody<'_> {
+    /// Returns the length of the body in bytes.
+    pub fn length(&self) -> u64 {
+        match self {
+            RequestBody::Bytes(bytes) => bytes.len() as u64,
+            RequestBody::Stream(stream) => stream.length(),
+        }
+    }
+
+    /// Starts over at the first byte.
+    pub(super) fn rewind(&mut self) -> Result<(), HttpError> {
+        match self {
+            RequestBody::Bytes(_) => Ok(()),
+            RequestBody::Stream(stream) => stream.rewind(),
+        }
+    }
+
+    /// Returns the name of the phase that sends the body.
+    fn phase(&self) -> &'static str {
+        match self {
+            RequestBody::Bytes(_) => "sending the request",
+            RequestBody::Stream(_) => "sending the file",
+        }
+    }
 }
 
 impl HttpConnection {
-    /// On a stream just opened.
+    /// Returns a connection on a stream that was just opened.
     pub fn new(stream: Stream) -> HttpConnection {
         HttpConnection { stream, input: vec![0; INPUT], start: 0, end: 0, sent_all: true, keep: true }
     }
 
-    /// The stream itself.
-    pub fn stream(&self) -> &Stream {
-        &self.stream
-    }
-
-    /// Whether the server got the whole of the last request.
-    pub fn sent_all(&self) -> bool {
+    /// Returns true if the whole of the last request was sent.
+    pub(super) fn sent_all(&self) -> bool {
         self.sent_all
     }
 
-    /// Whether the last answer allows another request, by what it says.
-    pub fn is_kept(&self) -> bool {
+    /// Returns true if the header of the last response allows another request.
+    pub(super) fn is_kept(&self) -> bool {
         self.keep
     }
 
-    /// Waits a moment for the server to close the connection, or to say something.
-    pub fn wait_for_input(&self) {
+    /// Waits one tick for the server to close the connection or to send something.
+    pub(super) fn wait_for_input(&self) {
         self.stream.tcp().wait_for_input();
     }
 
-    /// Whether another request may be sent: the last answer allowed it and was read to its end, and
-    /// the server has not closed the connection since (R46). Costs one system call.
+    /// Returns true if another request may be sent: the last response allowed it and was read to its end, and the
+    /// server has not closed the connection since (R46). Costs one system call.
     pub fn is_reusable(&mut self) -> bool {
         loop {
-            // A line end too many is a common slip; anything else belongs to no request of ours.
+            // Some servers send a line end too many behind a body. Other bytes answer no request of ours, so that the
+            // next response could not be told from them.
             let is_blank = self.unread().iter().all(|b| b"\r\n".contains(b));
             if !self.keep || !is_blank {
                 return false;
@@ -121,57 +153,34 @@ impl HttpConnection {
         }
     }
 
-    /// Sends a request and reads the header of the answer. The request's header names the length of
-    /// `body`. [`HttpError::Closed`]: the connection ended before the first byte of an answer.
-    pub fn exchange(&mut self, request: Request<()>, body: &[u8]) -> Result<ResponseHead, HttpError> {
-        self.keep = false;
-        self.sent_all = false;
-        let mut call = Call::new(request).map_err(invalid)?.proceed();
-        let head = head(&mut call)?;
-        let seconds = u64::try_from((head.len() + body.len()) / SLOWEST_UPLINK).unwrap_or(0);
-        self.stream.begin("sending the request", self.phase() + Duration::from_secs(seconds));
-        match self.stream.send(&head, body) {
-            Ok(()) => self.sent_all = true,
-            // It may have refused the request early; then its answer is there to be read.
-            Err(HttpError::Closed) => {}
-            Err(error) => return Err(error),
-        }
-        let call = match call.proceed().map_err(invalid)? {
-            Some(SendRequestResult::RecvResponse(call)) => Some(call),
-            Some(SendRequestResult::SendBody(mut call)) => {
-                call.consume_direct_write(body.len()).map_err(invalid)?;
-                call.proceed()
-            }
-            // Only with `Expect`, which is never sent (R42).
-            Some(SendRequestResult::Await100(_)) | None => None,
-        };
-        self.receive(call.ok_or_else(unfit)?)
-    }
-
-    /// Sends a request whose body is too large to be held in memory, and reads the header of the answer. The request's
-    /// header names the length of the body, as `body` does.
+    /// Sends a request and reads the header of the response. The header of the request names the length of `body`.
     ///
-    /// An answer that comes while the body goes out ends the sending: a challenge, a redirect, a refusal make the rest of
-    /// it useless. With `hesitate`, such an answer is waited for before the first byte, for about a second. That does
-    /// the work of `Expect: 100-continue`, which breaks servers (R42).
-    pub fn exchange_streamed(
+    /// A response that arrives while a [`BodyStream`] is being sent ends the sending: a challenge, a redirect or a
+    /// rejection makes the rest of the body useless. With `hesitate`, such a response is awaited for about a second
+    /// before the first byte. That does the work of `Expect: 100-continue`, which some servers cannot handle (R42).
+    ///
+    /// # Errors
+    /// [`HttpError::Closed`] if the connection ended before the first byte of a response.
+    pub fn exchange(
         &mut self,
         request: Request<()>,
-        body: &mut dyn RequestBody,
+        body: &mut RequestBody<'_>,
         hesitate: bool,
     ) -> Result<ResponseHead, HttpError> {
         self.keep = false;
         self.sent_all = false;
         let mut call = Call::new(request).map_err(invalid)?.proceed();
-        let head = head(&mut call)?;
-        let Some(SendRequestResult::SendBody(mut call)) = call.proceed().map_err(invalid)? else {
-            return Err(unfit());
+        let head = request_head(&mut call)?;
+        let seconds = (head.len() as u64).saturating_add(body.length()) / SLOWEST_UPLINK;
+        self.stream.begin(body.phase(), self.phase() + Duration::from_secs(seconds));
+        let sent = match body {
+            RequestBody::Bytes(bytes) => self.stream.send(&head, bytes).map(|()| true),
+            RequestBody::Stream(stream) => self.send_pieces(&head, &mut **stream, hesitate),
         };
-        let limit = Duration::from_secs(body.length() / SLOWEST_UPLINK as u64);
-        self.stream.begin("sending the file", self.phase() + limit);
-        match self.send_pieces(&head, body, hesitate) {
+        match sent {
             Ok(sent_all) => self.sent_all = sent_all,
-            // It may have refused the request early; then its answer is there to be read.
+            // A server that rejects a request early closes the connection while we still send. Its response is
+            // waiting to be read, and says more than the broken connection does.
             Err(HttpError::Closed) => {}
             Err(error @ HttpError::Timeout(_)) => {
                 if self.stream.peek() != Readiness::Input {
@@ -180,17 +189,18 @@ impl HttpConnection {
             }
             Err(error) => return Err(error),
         }
-        let mut left = body.length();
-        while left > 0 {
-            let some = usize::try_from(left).unwrap_or(usize::MAX); // there are files above 4 GiB
-            call.consume_direct_write(some).map_err(invalid)?;
-            left -= some as u64;
-        }
-        self.receive(call.proceed().ok_or_else(unfit)?)
+        let call = match call.proceed().map_err(invalid)? {
+            Some(SendRequestResult::RecvResponse(call)) => Some(call),
+            Some(SendRequestResult::SendBody(call)) => skip_body(call, body.length())?,
+            // ureq-proto waits for 100 only behind `Expect`, which is never sent (R42).
+            Some(SendRequestResult::Await100(_)) | None => None,
+        };
+        let mismatch = || HttpError::Protocol("the request's header and body do not fit together".into());
+        self.receive(call.ok_or_else(mismatch)?)
     }
 
-    /// False where the server had something to say before the end.
-    fn send_pieces(&mut self, head: &[u8], body: &mut dyn RequestBody, hesitate: bool) -> Result<bool, HttpError> {
+    /// Sends the header and then the body piece by piece. Returns false if the server sent something before the end.
+    fn send_pieces(&mut self, head: &[u8], body: &mut dyn BodyStream, hesitate: bool) -> Result<bool, HttpError> {
         self.stream.send(head, &[])?;
         for _ in 0..if hesitate { HESITATION } else { 0 } {
             self.wait_for_input();
@@ -204,7 +214,8 @@ impl HttpConnection {
             if self.stream.peek() != Readiness::Idle {
                 return Ok(false);
             }
-            // Nothing of the answer is read yet, so that its room is free.
+            // The input buffer serves as the piece: nothing of the response is read yet, and a file of any size needs
+            // no second buffer.
             let room = INPUT.min(usize::try_from(left).unwrap_or(INPUT));
             let length = body.read(&mut self.input[..room])?.min(room);
             if length == 0 {
@@ -217,42 +228,46 @@ impl HttpConnection {
         Ok(true)
     }
 
-    /// A new phase begins, which may last for `limit` in all; `phase` completes "timed out while …".
-    pub fn begin(&mut self, phase: &'static str, limit: Duration) {
+    /// Begins a new phase, which may last for `limit` in all; `phase` completes "timed out while …".
+    pub(super) fn begin(&mut self, phase: &'static str, limit: Duration) {
         self.stream.begin(phase, limit);
     }
 
-    /// Reads the body to its end, giving it to `take` piece by piece; at most `limit` bytes.
+    /// Reads the body to its end and gives it to `take` piece by piece.
+    ///
+    /// # Errors
+    /// [`HttpError::TooLarge`] if the body has more than `limit` bytes.
     pub fn read_body(
         &mut self,
-        answer: &mut ResponseHead,
+        response: &mut ResponseHead,
         limit: usize,
-        take: &mut dyn FnMut(&[u8]) -> Result<(), HttpError>,
+        take: &mut dyn FnMut(&[u8]),
     ) -> Result<(), HttpError> {
-        if answer.length().is_some_and(|length| usize::try_from(length).map_or(true, |length| length > limit)) {
+        if response.length().is_some_and(|length| usize::try_from(length).map_or(true, |length| length > limit)) {
             return Err(HttpError::TooLarge { limit });
         }
         let mut piece = [0; 4096];
         let mut total = 0;
         loop {
-            let made = self.read(answer, &mut piece)?;
-            if made == 0 {
+            let length = self.read(response, &mut piece)?;
+            if length == 0 {
                 return Ok(());
             }
-            total += made;
+            total += length;
             if total > limit {
                 return Err(HttpError::TooLarge { limit });
             }
-            take(&piece[..made])?;
+            take(&piece[..length]);
         }
     }
 
-    /// Reads the next piece of the body; 0 at its end.
-    pub fn read(&mut self, answer: &mut ResponseHead, piece: &mut [u8]) -> Result<usize, HttpError> {
-        let Some(call) = &mut answer.body else {
+    /// Reads the next piece of the body and returns its length; 0 at the end of the body.
+    pub fn read(&mut self, response: &mut ResponseHead, piece: &mut [u8]) -> Result<usize, HttpError> {
+        let Some(call) = &mut response.body else {
             return Ok(0);
         };
         let ends_with_stream = call.body_mode() == BodyMode::CloseDelimited;
+        // A body without a length ends where the server closes the stream, so that `can_proceed` says nothing there.
         while ends_with_stream || !call.can_proceed() {
             let (used, made) = call.read(&self.input[self.start..self.end], piece).map_err(invalid)?;
             self.start += used;
@@ -265,7 +280,7 @@ impl HttpConnection {
             match self.fill() {
                 Ok(true) => {}
                 Ok(false) if ends_with_stream || call.is_ended_chunked() => {
-                    answer.body = None;
+                    response.body = None;
                     return Ok(0);
                 }
                 Ok(false) | Err(HttpError::Closed) => return Err(cut_short()),
@@ -273,7 +288,7 @@ impl HttpConnection {
             }
         }
         self.keep = self.sent_all
-            && match answer.body.take().and_then(Call::<RecvBody>::proceed) {
+            && match response.body.take().and_then(Call::<RecvBody>::proceed) {
                 Some(RecvBodyResult::Redirect(call)) => !call.must_close_connection(),
                 Some(RecvBodyResult::Cleanup(call)) => !call.must_close_connection(),
                 None => false,
@@ -281,17 +296,19 @@ impl HttpConnection {
         Ok(0)
     }
 
+    /// Reads up to the end of the header of the final response.
     fn receive(&mut self, mut call: Call<RecvResponse>) -> Result<ResponseHead, HttpError> {
         self.stream.begin("waiting for the answer", self.phase());
         let mut interim = 0;
         let mut searched = 0;
         loop {
-            // Parsing starts over each time, so only where a blank line has come.
+            // The parser starts over at each call. A server that sends byte after byte would cost quadratic time, so it
+            // is called only once a blank line has arrived.
             if has_blank_line(self.unread(), searched) {
                 if let Some(length) = interim_length(self.unread())? {
                     interim += 1;
                     if interim > MAX_INTERIM {
-                        return Err(HttpError::Protocol("too many interim answers".into()));
+                        return Err(HttpError::Protocol("too many interim responses".into()));
                     }
                     self.start += length;
                     searched = 0;
@@ -300,7 +317,7 @@ impl HttpConnection {
                 let (used, response) = call.try_response(self.unread(), false).map_err(invalid)?;
                 self.start += used;
                 if let Some(response) = response {
-                    return self.answer(call, response.into_parts().0);
+                    return self.response_head(call, response.into_parts().0);
                 }
             }
             searched = self.unread().len();
@@ -309,6 +326,8 @@ impl HttpConnection {
             }
             match self.fill() {
                 Ok(true) => {}
+                // Without a byte of a response the request is lost as a whole, which the caller treats differently from a
+                // response that was cut short (R49).
                 Ok(false) | Err(HttpError::Closed) if searched == 0 && interim == 0 => {
                     return Err(HttpError::Closed);
                 }
@@ -318,7 +337,8 @@ impl HttpConnection {
         }
     }
 
-    fn answer(
+    /// Separates the header from the body. A response without a body leaves the connection ready at once.
+    fn response_head(
         &mut self,
         call: Call<RecvResponse>,
         parts: ureq_proto::http::response::Parts,
@@ -338,12 +358,13 @@ impl HttpConnection {
         Ok(ResponseHead { status: parts.status.as_u16(), headers: parts.headers, body })
     }
 
+    /// Returns the bytes that were read from the stream and not used yet.
     fn unread(&self) -> &[u8] {
         &self.input[self.start..self.end]
     }
 
-    /// Waits for more bytes; false at the end of the stream. What is unread must fit into the buffer:
-    /// a header, or one line of chunked coding.
+    /// Waits for more bytes and returns false at the end of the stream. The unread bytes must fit into the buffer: they
+    /// are a header, or one line of the chunked coding.
     fn fill(&mut self) -> Result<bool, HttpError> {
         self.input.copy_within(self.start..self.end, 0);
         self.end -= self.start;
@@ -356,13 +377,14 @@ impl HttpConnection {
         Ok(received > 0)
     }
 
+    /// Returns the longest time of one phase.
     fn phase(&self) -> Duration {
         self.stream.tcp().timeout() * PHASE
     }
 }
 
-/// Request line and header fields.
-fn head(call: &mut Call<SendRequest>) -> Result<Vec<u8>, HttpError> {
+/// Returns the request line and the header fields as they are sent.
+fn request_head(call: &mut Call<SendRequest>) -> Result<Vec<u8>, HttpError> {
     let mut head = vec![0; 1024];
     let mut written = 0;
     loop {
@@ -375,13 +397,26 @@ fn head(call: &mut Call<SendRequest>) -> Result<Vec<u8>, HttpError> {
             head.truncate(written);
             return Ok(head);
         }
-        // Cookies and Authorization are bounded, and so is this.
+        // Doubling ends: the cookies and the credentials, which make up most of the header, are bounded.
         head.resize(head.len() * 2, 0);
     }
 }
 
-/// The length of a 1xx answer in front. ureq-proto skips them as well, but refuses a 100 that has
-/// header fields, and servers do send `100 Continue` with a date.
+/// Tells ureq-proto that the body was sent, so that it goes on to the response.
+fn skip_body(mut call: Call<SendBody>, length: u64) -> Result<Option<Call<RecvResponse>>, HttpError> {
+    let mut left = length;
+    loop {
+        let some = usize::try_from(left).unwrap_or(usize::MAX); // a file may be larger than the address space
+        call.consume_direct_write(some).map_err(invalid)?;
+        left -= some as u64;
+        if left == 0 {
+            return Ok(call.proceed());
+        }
+    }
+}
+
+/// Returns the length of a 1xx response at the start of the input, if there is one. ureq-proto skips interim responses
+/// as well, but rejects a 100 with header fields, and there are servers that send `100 Continue` with a date.
 fn interim_length(input: &[u8]) -> Result<Option<usize>, HttpError> {
     let status = input.trim_ascii_start().get("HTTP/1.1 ".len()..);
     if !status.is_some_and(|status| status.starts_with(b"1")) {
@@ -396,14 +431,14 @@ fn interim_length(input: &[u8]) -> Result<Option<usize>, HttpError> {
     }
 }
 
-/// Whether a blank line is in the input, the first `searched` bytes of which held none.
+/// Returns true if the input holds a blank line. The first `searched` bytes are known to hold none.
 fn has_blank_line(input: &[u8], searched: usize) -> bool {
     let from = searched.saturating_sub(3);
     (from..input.len())
         .any(|at| input[at] == b'\n' && (input[at + 1..].starts_with(b"\n") || input[at + 1..].starts_with(b"\r\n")))
 }
 
-/// False as soon as the bytes cannot be the beginning of an answer.
+/// Returns false as soon as the bytes cannot be the beginning of a response.
 fn is_http_so_far(input: &[u8]) -> bool {
     let begin = input.iter().position(|b| !b"\r\n".contains(b)).unwrap_or(input.len());
     input[begin..].iter().zip(b"HTTP/1.").all(|(a, b)| a == b)
@@ -411,10 +446,6 @@ fn is_http_so_far(input: &[u8]) -> bool {
 
 fn invalid(error: Error) -> HttpError {
     HttpError::Protocol(error.to_string())
-}
-
-fn unfit() -> HttpError {
-    HttpError::Protocol("the request's header and body do not fit together".into())
 }
 
 fn cut_short() -> HttpError {

@@ -1,19 +1,19 @@
 //! The cookies of one session.
 //!
-//! TR-069 §3.4.2 asks for less than a browser does: every cookie goes back in every further request of
-//! the session, also to the host of a redirect, whatever its attributes say (R52, R57). Only
-//! `Max-Age=0` is honoured, as the usual way to take a cookie back.
+//! TR-069 §3.4.2 asks for less than a browser does: every cookie is returned in all further requests of the session,
+//! also to the host of a redirect and without regard to its attributes (R52, R57). Only `Max-Age=0` is obeyed, as the
+//! usual way to delete a cookie.
 
-/// More than an ACS and its load balancer set; R52 asks for 512 bytes in all.
+/// The largest number of cookies: more than an ACS and its load balancer set. R52 asks for 512 bytes in all.
 const MAX_COOKIES: usize = 32;
-/// Name and value of one cookie.
+/// The largest name and value of one cookie, in bytes.
 const MAX_COOKIE: usize = 4096;
-/// All names and values.
+/// The largest sum of all names and values, in bytes.
 const MAX_TOTAL: usize = 16 * 1024;
 
-/// Cookies by name, in the order in which they were first set.
+/// The cookies by name, in the order in which they were first set.
 #[derive(Debug, Default)]
-pub(crate) struct Cookies(Vec<Cookie>);
+pub(super) struct Cookies(Vec<Cookie>);
 
 #[derive(Debug)]
 struct Cookie {
@@ -22,21 +22,22 @@ struct Cookie {
 }
 
 impl Cookies {
-    /// Takes over one `Set-Cookie` value. One that is malformed, or goes over a limit, is ignored.
-    pub(crate) fn set(&mut self, header: &[u8]) {
+    /// Sets a cookie from the value of `Set-Cookie`. Ignores a malformed value and one that exceeds a limit.
+    pub(super) fn set(&mut self, header: &[u8]) {
         let mut parts = header.split(|b| *b == b';').map(<[u8]>::trim_ascii);
         let Some((name, value)) = parts.next().and_then(split_pair) else {
             return;
         };
-        let is_taken_back = parts.filter_map(split_pair).any(|(attribute, value)| {
+        let is_deletion = parts.filter_map(split_pair).any(|(attribute, value)| {
             attribute.eq_ignore_ascii_case(b"max-age") && (value == b"0" || value.starts_with(b"-"))
         });
-        if is_taken_back {
+        if is_deletion {
             self.0.retain(|cookie| cookie.name != name);
             return;
         }
         let held = self.0.iter().position(|cookie| cookie.name == name);
         let others: usize = self.0.iter().map(Cookie::size).sum::<usize>() - held.map_or(0, |at| self.0[at].size());
+        // A server without bounds on its cookies must not fill the memory of the device.
         let size = name.len() + value.len();
         if size > MAX_COOKIE || others + size > MAX_TOTAL {
             return;
@@ -48,8 +49,8 @@ impl Cookies {
         }
     }
 
-    /// The value of the `Cookie` header; `None` without cookies.
-    pub(crate) fn header(&self) -> Option<Vec<u8>> {
+    /// Returns the value of the `Cookie` header; `None` without cookies.
+    pub(super) fn header(&self) -> Option<Vec<u8>> {
         if self.0.is_empty() {
             return None;
         }
@@ -65,7 +66,7 @@ impl Cookie {
     }
 }
 
-/// `name=value` without white space around either; a name must be there.
+/// Splits `name=value` and removes the white space around both. The name must not be empty.
 fn split_pair(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let at = text.iter().position(|b| *b == b'=')?;
     let (name, value) = (text[..at].trim_ascii(), text[at + 1..].trim_ascii());

@@ -36,6 +36,34 @@ impl IoLimits {
         self.end.map_or(deadline, |end| deadline.min(end))
     }
 
+    /// Returns the same limits with an end after `limit` from now, which holds for all waits together.
+    pub fn end_within(self, limit: Duration) -> IoLimits {
+        IoLimits { end: Some(self.deadline(limit)), ..self }
+    }
+
+    /// Returns true if the end has passed.
+    pub fn is_over(&self) -> bool {
+        self.remaining().is_zero()
+    }
+
+    /// Returns the time until the end; unlimited without one.
+    pub(super) fn remaining(&self) -> Duration {
+        self.end.map_or(Duration::MAX, |end| end.saturating_duration_since(now()))
+    }
+
+    /// Waits for `limit`, or until the end if that is earlier. Fails once the stop flag is set.
+    pub fn pause(&self, limit: Duration) -> Result<(), HttpError> {
+        let until = self.deadline(limit);
+        loop {
+            self.check()?;
+            let left = until.saturating_duration_since(now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            std::thread::sleep(left.min(TICK));
+        }
+    }
+
     /// Returns the timeout to set on the socket.
     pub(super) fn tick(&self) -> Duration {
         // Never zero: the kernel reads a zero timeout as "no timeout", and the wait would never end.

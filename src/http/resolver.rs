@@ -1,62 +1,82 @@
-//! The addresses of a host, found by a thread of its own: the system's resolver may take half a minute to give up, and
-//! nothing interrupts it.
+//! Host names into addresses. The system's resolver may take half a minute to give up, and nothing interrupts it, so
+//! each lookup runs on a thread of its own, and the caller waits beside it as long as its limits allow.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 
 use super::error::HttpError;
 use super::io_limits::{IoLimits, TICK};
 use crate::thread;
-use crate::url::{Host, Url};
 
-/// Resolvers put packets of some kilobytes on the stack.
+/// The stack of a lookup thread, in bytes: resolvers put packets of some kilobytes on the stack.
 const STACK: usize = 256 << 10;
 
-/// The addresses of the URL's host, no one twice. A thread that is left behind when the agent is told to stop ends with
-/// the process.
-pub(super) fn resolve(url: &Url, limits: &IoLimits) -> Result<Vec<SocketAddr>, HttpError> {
-    match url.host() {
-        Host::Ip(ip) => Ok(vec![SocketAddr::new(*ip, url.port())]),
-        Host::Name(name) => {
-            let asked = (name.clone(), url.port());
-            let look_up = move || (asked.0.as_str(), asked.1).to_socket_addrs().map(|found| distinct(found.collect()));
-            let addresses = wait_for(look_up, limits)?;
-            addresses.map_err(|error| HttpError::Resolve { host: name.clone(), reason: without_errno(&error) })
-        }
+/// The addresses of a host, or the resolver's reason for having none.
+type Addresses = io::Result<Vec<SocketAddr>>;
+
+/// Returns the addresses of a host in the resolver's order, each once. A literal address stands for itself.
+///
+/// # Errors
+/// [`HttpError::Resolve`] if the name has no address, [`HttpError::Timeout`] at the end of the limits, and
+/// [`HttpError::Stopped`]. A lookup that is left behind ends with the process.
+pub fn resolve(host: &str, port: u16, limits: &IoLimits) -> Result<Vec<SocketAddr>, HttpError> {
+    if let Some(ip) = literal(host) {
+        return Ok(vec![SocketAddr::new(ip, port)]);
     }
+    let (sender, addresses) = sync_channel(1);
+    let done = move |found| {
+        // The receiver is gone if the caller gave up.
+        let _ = sender.send(found);
+    };
+    let found = match look_up(host, port, Box::new(done)) {
+        Ok(()) => wait_for(&addresses, limits)?,
+        Err(error) => Err(error),
+    };
+    found.map_err(|error| HttpError::Resolve { host: host.to_owned(), reason: without_errno(&error) })
 }
 
-/// Waits for what cannot be interrupted, unless the agent is told to stop meanwhile.
-fn wait_for<T: Send + 'static>(
-    look_up: impl FnOnce() -> io::Result<T> + Send + 'static,
-    limits: &IoLimits,
-) -> Result<io::Result<T>, HttpError> {
-    let (sender, answer) = sync_channel(1);
-    let look_up = move || {
-        // Nobody waits for it any more where the agent was told to stop.
-        let _ = sender.send(look_up());
+/// Looks a host up on a thread of its own, which calls `done` with the result.
+///
+/// # Errors
+/// The system's refusal to start a thread.
+pub fn look_up(host: &str, port: u16, done: Box<dyn FnOnce(Addresses) + Send>) -> io::Result<()> {
+    let host = host.to_owned();
+    let work = move || {
+        done(match literal(&host) {
+            Some(ip) => Ok(vec![SocketAddr::new(ip, port)]),
+            None => (host.as_str(), port).to_socket_addrs().map(distinct),
+        });
     };
-    if let Err(error) = thread::spawn("resolver", STACK, Box::new(look_up)) {
-        return Ok(Err(error));
-    }
+    thread::spawn("resolver", STACK, Box::new(work)).map(drop)
+}
+
+/// Returns the address that a host already is, with or without the brackets of an IPv6 address in a URL.
+pub fn literal(host: &str) -> Option<IpAddr> {
+    host.trim_start_matches('[').trim_end_matches(']').parse().ok()
+}
+
+/// Waits for the result of a lookup in ticks, so that a stop does not wait for the resolver.
+fn wait_for(addresses: &Receiver<Addresses>, limits: &IoLimits) -> Result<Addresses, HttpError> {
     loop {
         limits.check()?;
-        match answer.recv_timeout(TICK) {
-            Ok(answer) => return Ok(answer),
+        match addresses.recv_timeout(limits.remaining().min(TICK)) {
+            Ok(found) => return Ok(found),
+            Err(RecvTimeoutError::Timeout) if limits.is_over() => return Err(HttpError::Timeout("resolving the name")),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return Ok(Err(io::Error::other("the resolver has failed"))),
         }
     }
 }
 
-/// Resolvers name an address once for each entry in their tables.
-fn distinct(mut addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
-    addresses.sort_by_key(|address| match address.ip() {
-        IpAddr::V4(ip) => ip.to_ipv6_mapped(),
-        IpAddr::V6(ip) => ip,
-    });
-    addresses.dedup();
+/// Drops repetitions: a resolver names an address once for each entry in its tables.
+fn distinct(found: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
+    let mut addresses = Vec::new();
+    for address in found {
+        if !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
     addresses
 }
 
@@ -73,7 +93,6 @@ pub(super) fn without_errno(error: &io::Error) -> String {
 mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
-    use std::sync::mpsc::channel;
     use std::time::Duration;
 
     use super::*;
@@ -84,23 +103,22 @@ mod tests {
 
     #[test]
     fn a_name_and_an_address() {
-        let addresses = |url: &str| resolve(&Url::parse(url).expect("a URL"), &limits());
-        assert_eq!(addresses("http://192.0.2.1:7547/").expect("addresses"), ["192.0.2.1:7547".parse().unwrap()]);
-        let local = addresses("http://localhost:80/").expect("addresses");
+        for host in ["192.0.2.1", "2001:db8::1", "[2001:db8::1]"] {
+            let found = resolve(host, 7547, &limits()).expect("an address");
+            assert_eq!((found.len(), found[0].port(), Some(found[0].ip())), (1, 7547, literal(host)));
+        }
+        let local = resolve("localhost", 80, &limits()).expect("addresses");
         assert!(!local.is_empty() && local.iter().all(|address| address.ip().is_loopback()), "{local:?}");
+        assert_eq!(distinct(local.iter().chain(&local).copied()), local);
     }
 
     #[test]
-    fn a_resolver_that_hangs_does_not_hold_up_a_stop() {
-        let limits = limits();
-        let (release, held) = channel::<()>();
-        let stop = Arc::clone(&limits.stop);
-        let hangs = move || {
-            stop.store(true, Ordering::Relaxed);
-            let _ = held.recv();
-            Ok(())
-        };
-        assert!(matches!(wait_for(hangs, &limits), Err(HttpError::Stopped)));
-        drop(release);
+    fn a_resolver_that_hangs_delays_neither_a_stop_nor_the_end() {
+        let (_hangs, addresses) = sync_channel(1);
+        let ending = limits().end_within(Duration::from_millis(20));
+        assert!(matches!(wait_for(&addresses, &ending), Err(HttpError::Timeout(_))));
+        let stopped = limits();
+        stopped.stop.store(true, Ordering::Relaxed);
+        assert!(matches!(wait_for(&addresses, &stopped), Err(HttpError::Stopped)));
     }
 }

@@ -1,4 +1,4 @@
-//! A byte stream to a server, plain or over TLS, and what it takes to open one.
+//! A byte stream to a server, plain or over TLS, and the connector that opens it.
 
 use std::io::{IoSlice, Read, Write};
 use std::net::SocketAddr;
@@ -13,10 +13,10 @@ use crate::url::Url;
 #[cfg(feature = "tls")]
 use super::tls::{TlsClient, TlsStream};
 
-/// Opens streams. The trusted roots are read with the first `https` URL, not before: on slow flash
-/// they cost more than the rest of a session.
+/// Opens streams. The trusted roots are read with the first `https` URL and not before: on slow flash they take longer
+/// than the rest of a session.
 #[derive(Debug)]
-pub struct Connector {
+pub(super) struct Connector {
     limits: IoLimits,
     #[cfg(feature = "tls")]
     tls: TlsSettings,
@@ -27,9 +27,9 @@ pub struct Connector {
 }
 
 impl Connector {
-    /// `clock_is_set`: false leaves the dates of certificates unchecked (R32).
+    /// Returns a connector. `clock_is_set`: false leaves the dates of certificates unchecked (R32).
     #[cfg_attr(not(feature = "tls"), expect(unused_variables, reason = "only TLS uses them"))]
-    pub fn new(limits: IoLimits, tls: TlsSettings, clock_is_set: bool) -> Connector {
+    pub(super) fn new(limits: IoLimits, tls: TlsSettings, clock_is_set: bool) -> Connector {
         Connector {
             limits,
             #[cfg(feature = "tls")]
@@ -41,15 +41,16 @@ impl Connector {
         }
     }
 
-    /// Connects, and for `https` sets up TLS and checks the certificate against the host of this very
-    /// URL (R31). `preferred` is tried before the host's other addresses.
-    pub fn open(&mut self, url: &Url, preferred: Option<SocketAddr>) -> Result<Stream, HttpError> {
+    /// Connects, and for `https` sets up TLS and checks the certificate against the host of this URL, which may be the
+    /// target of a redirect (R31). `preferred` is tried before the other addresses of the host.
+    pub(super) fn open(&mut self, url: &Url, preferred: Option<SocketAddr>) -> Result<Stream, HttpError> {
         if !url.is_tls() {
             return Tcp::connect(url, preferred, &self.limits).map(Stream::Plain);
         }
         #[cfg(feature = "tls")]
         {
-            // Before the connection, so that a wrong file does not leave a trace at the server.
+            // The files are read before the connection is made, so that a wrong file never shows up in the log of the
+            // server as a handshake that was broken off.
             let client = match self.client.take() {
                 Some(client) => client,
                 None => TlsClient::load(&self.tls, self.clock_is_set)?,
@@ -64,10 +65,10 @@ impl Connector {
     }
 }
 
-/// An open stream.
+/// An open stream to a server.
 #[derive(Debug)]
 pub enum Stream {
-    /// TCP alone.
+    /// TCP without TLS.
     Plain(Tcp),
     /// TLS over TCP.
     #[cfg(feature = "tls")]
@@ -75,9 +76,9 @@ pub enum Stream {
 }
 
 impl Stream {
-    /// Sends the parts one after the other, in one write to the socket if it takes them: two writes
-    /// would wait for each other through Nagle's algorithm and delayed acknowledgement.
-    pub fn send(&mut self, head: &[u8], body: &[u8]) -> Result<(), HttpError> {
+    /// Sends header and body, in one write to the socket if the system takes both.
+    pub(super) fn send(&mut self, head: &[u8], body: &[u8]) -> Result<(), HttpError> {
+        // Two writes would wait for each other by Nagle's algorithm and delayed acknowledgements, up to 40 ms each time.
         match self {
             Stream::Plain(tcp) => write_all(tcp, head, body).map_err(http_error),
             #[cfg(feature = "tls")]
@@ -85,8 +86,8 @@ impl Stream {
         }
     }
 
-    /// Waits for bytes; 0 means that the server closed the stream.
-    pub fn receive(&mut self, buffer: &mut [u8]) -> Result<usize, HttpError> {
+    /// Waits for bytes and returns their number; 0 once the server has closed the stream.
+    pub(super) fn receive(&mut self, buffer: &mut [u8]) -> Result<usize, HttpError> {
         match self {
             Stream::Plain(tcp) => tcp.read(buffer).map_err(http_error),
             #[cfg(feature = "tls")]
@@ -94,8 +95,8 @@ impl Stream {
         }
     }
 
-    /// Looks without waiting.
-    pub fn peek(&mut self) -> Readiness {
+    /// Returns the state of the stream without waiting.
+    pub(super) fn peek(&mut self) -> Readiness {
         match self {
             Stream::Plain(tcp) => tcp.peek(),
             #[cfg(feature = "tls")]
@@ -103,18 +104,23 @@ impl Stream {
         }
     }
 
-    /// As [`Tcp::begin`].
-    pub fn begin(&mut self, phase: &'static str, limit: Duration) {
+    /// Begins a new phase, as [`Tcp::begin`] does.
+    pub(super) fn begin(&mut self, phase: &'static str, limit: Duration) {
         self.tcp_mut().begin(phase, limit);
     }
 
-    /// The connection under it.
+    /// Returns the TCP connection below.
     pub fn tcp(&self) -> &Tcp {
         match self {
             Stream::Plain(tcp) => tcp,
             #[cfg(feature = "tls")]
             Stream::Tls(tls) => tls.tcp(),
         }
+    }
+
+    /// Ends all waits on the stream after `limit` from now, whichever phase it is in.
+    pub fn end_within(&mut self, limit: Duration) {
+        self.tcp_mut().end_within(limit);
     }
 
     fn tcp_mut(&mut self) -> &mut Tcp {
@@ -126,11 +132,11 @@ impl Stream {
     }
 }
 
-/// Both parts without copying the second, however large.
+/// Writes both parts without copying the second, however large it is.
 fn write_all(tcp: &mut Tcp, head: &[u8], body: &[u8]) -> std::io::Result<()> {
     let mut parts = [IoSlice::new(head), IoSlice::new(body)];
     let mut left = parts.as_mut_slice();
-    IoSlice::advance_slices(&mut left, 0); // drops what is empty
+    IoSlice::advance_slices(&mut left, 0); // drops empty parts: a write of none would return 0 for ever
     while !left.is_empty() {
         let sent = tcp.write_vectored(left)?;
         IoSlice::advance_slices(&mut left, sent);

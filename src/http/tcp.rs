@@ -1,12 +1,11 @@
 //! One TCP connection, with a limit on every wait.
 //!
-//! The socket blocks, but never longer than a tick: the kernel's own send and receive timeouts bring
-//! it back to look at the stop flag and the limits. So an exchange on an open connection costs one
-//! system call to look whether the server closed it, one to send and one to receive, and no thread.
+//! The socket blocks, but never longer than a tick: the kernel's send and receive timeouts end each call, so that the
+//! stop flag and the limits can be checked. An exchange on an open connection thus costs one system call to see whether
+//! the server has closed it, one to send and one to receive, and no thread.
 //!
-//! Two limits hold at a time: the server may be silent for `IoLimits::timeout` (R48, R119), and a
-//! phase as a whole may last as long as [`Tcp::begin`] allows, so that a server that dribbles byte
-//! after byte does not hold us for ever.
+//! Two limits hold at a time: the server may be silent for `IoLimits::timeout` (R48, R119), and a phase as a whole may
+//! last as long as [`Tcp::begin`] allows, so that a server that sends byte after byte cannot occupy the agent for ever.
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::SocketAddr;
@@ -24,22 +23,22 @@ use super::io_limits::{IoLimits, now};
 use super::resolver::{resolve, without_errno};
 use crate::url::Url;
 
-/// Addresses of one host that are tried; more than a host with several uplinks has.
+/// The largest number of addresses of one host that are tried: more than a host with several uplinks has.
 const MAX_ADDRESSES: usize = 8;
 
-/// What an open connection looks like before the next request.
+/// The state of an open connection before the next request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Readiness {
-    /// Nothing came: it can be used.
+pub(super) enum Readiness {
+    /// No byte has arrived: the connection can be used.
     Idle,
-    /// Bytes that nobody asked for.
+    /// Bytes have arrived that answer no request.
     Input,
-    /// The server closed it.
+    /// The server has closed the connection.
     Closed,
 }
 
-/// An open TCP connection. `Read` and `Write` keep to the limits; their errors turn into a
-/// [`HttpError`] by [`http_error`].
+/// An open TCP connection. `Read` and `Write` keep to the limits; [`http_error`] turns their errors into an
+/// [`HttpError`].
 #[derive(Debug)]
 pub struct Tcp {
     socket: OwnedFd,
@@ -51,12 +50,12 @@ pub struct Tcp {
 }
 
 impl Tcp {
-    /// Connects to one of the host's addresses: to `preferred` if it is still among them, else in
-    /// random order (R22). All tries together last `limits.timeout` at most, each an equal share of
-    /// what is left. Resolving a name is left to the system's resolver with the limits of its
-    /// configuration.
-    pub fn connect(url: &Url, preferred: Option<SocketAddr>, limits: &IoLimits) -> Result<Tcp, HttpError> {
-        let mut addresses = resolve(url, limits)?;
+    /// Connects to one of the host's addresses: first to `preferred` if the host still has it, then in random order
+    /// (R22). All attempts together last `limits.timeout` at most, each an equal share of the time that is left. The
+    /// lookup of the name counts separately, with the limits of the system's resolver.
+    pub(super) fn connect(url: &Url, preferred: Option<SocketAddr>, limits: &IoLimits) -> Result<Tcp, HttpError> {
+        let host = url.host().to_string();
+        let mut addresses = resolve(&host, url.port(), limits)?;
         shuffle(&mut addresses);
         if let Some(at) = addresses.iter().position(|a| Some(*a) == preferred) {
             addresses.swap(0, at);
@@ -64,7 +63,7 @@ impl Tcp {
         addresses.truncate(MAX_ADDRESSES);
 
         let end = limits.deadline(limits.timeout);
-        let mut failure = HttpError::Resolve { host: url.host().to_string(), reason: "it has no address".into() };
+        let mut failure = HttpError::Resolve { host, reason: "it has no address".into() };
         for (index, address) in addresses.iter().enumerate() {
             let others = u32::try_from(addresses.len() - index).unwrap_or(1); // at most MAX_ADDRESSES
             let share = end.saturating_duration_since(now()) / others;
@@ -77,8 +76,8 @@ impl Tcp {
         Err(failure)
     }
 
-    /// Connects to this very address, for `limit` at most.
-    pub fn reach(remote: SocketAddr, limits: &IoLimits, limit: Duration) -> Result<Tcp, HttpError> {
+    /// Connects to one address, within `limit`.
+    pub fn connect_addr(remote: SocketAddr, limits: &IoLimits, limit: Duration) -> Result<Tcp, HttpError> {
         Tcp::connect_to(remote, limits, now() + limit)
     }
 
@@ -87,7 +86,7 @@ impl Tcp {
         let socket = connecting_socket(remote, limits).map_err(|e| failed(reason(e)))?;
         loop {
             limits.check()?;
-            // The send timeout ends a blocking connect; the next call waits on for the same one.
+            // The send timeout ends a blocking connect. The next call goes on waiting for the same connection attempt.
             match rustix::net::connect(&socket, &remote) {
                 Ok(()) | Err(Errno::ISCONN) => break,
                 Err(Errno::INPROGRESS | Errno::ALREADY | Errno::INTR) if now() < deadline => {}
@@ -97,41 +96,46 @@ impl Tcp {
                 Err(errno) => return Err(failed(reason(errno))),
             }
         }
-        // Without effect on what is sent if they fail, so that they need no handling.
+        // A failure only makes small writes slower, so that it needs no handling.
         let _ = sockopt::set_tcp_nodelay(&socket, true);
         sockopt::set_socket_timeout(&socket, Timeout::Recv, Some(limits.tick())).map_err(|e| failed(reason(e)))?;
         let local = rustix::net::getsockname(&socket).ok().and_then(|address| SocketAddr::try_from(address).ok());
         Ok(Tcp { socket, local, remote, limits: limits.clone(), phase: "connecting", deadline })
     }
 
-    /// A new phase begins, which may last for `limit` in all; `phase` completes "timed out while …".
-    pub fn begin(&mut self, phase: &'static str, limit: Duration) {
+    /// Begins a new phase, which may last for `limit` in all; `phase` completes "timed out while …".
+    pub(super) fn begin(&mut self, phase: &'static str, limit: Duration) {
         self.phase = phase;
         self.deadline = self.limits.deadline(limit);
     }
 
-    /// Fails once the agent was told to stop.
-    pub fn check(&self) -> Result<(), HttpError> {
+    /// Ends all waits after `limit` from now, whichever phase the connection is in.
+    pub(super) fn end_within(&mut self, limit: Duration) {
+        self.limits = self.limits.clone().end_within(limit);
+    }
+
+    /// Fails with [`HttpError::Stopped`] once the stop flag is set.
+    pub(super) fn check(&self) -> Result<(), HttpError> {
         self.limits.check()
     }
 
-    /// Our own address on this connection.
+    /// Returns our own address on this connection.
     pub fn local_addr(&self) -> Option<SocketAddr> {
         self.local
     }
 
-    /// The server's address on this connection.
+    /// Returns the server's address on this connection.
     pub fn remote_addr(&self) -> SocketAddr {
         self.remote
     }
 
-    /// How long the server may be silent.
-    pub fn timeout(&self) -> Duration {
+    /// Returns the time for which the server may send nothing.
+    pub(super) fn timeout(&self) -> Duration {
         self.limits.timeout
     }
 
-    /// Looks without waiting and without taking anything.
-    pub fn peek(&self) -> Readiness {
+    /// Returns the state of the connection, without waiting and without taking a byte.
+    pub(super) fn peek(&self) -> Readiness {
         let mut byte = [0];
         match rustix::net::recv(&self.socket, byte.as_mut_slice(), RecvFlags::PEEK | RecvFlags::DONTWAIT) {
             Ok((_, 0)) => Readiness::Closed,
@@ -141,14 +145,14 @@ impl Tcp {
         }
     }
 
-    /// Waits a moment for whatever comes, an end of the connection too, without taking it.
-    pub fn wait_for_input(&self) {
+    /// Waits one tick for bytes or for the end of the connection, without taking a byte.
+    pub(super) fn wait_for_input(&self) {
         let mut byte = [0];
-        // Whatever it says, `peek` says it again; the receive timeout ends it after a tick.
+        // The result is of no use: `peek` returns it again. The receive timeout ends the call after a tick.
         let _ = rustix::net::recv(&self.socket, byte.as_mut_slice(), RecvFlags::PEEK);
     }
 
-    /// Repeats `attempt` until it succeeds, fails, or a limit is reached.
+    /// Repeats `attempt` until it succeeds, fails, or a limit passes.
     fn wait<T>(&self, mut attempt: impl FnMut(&OwnedFd) -> Result<T, Errno>) -> io::Result<T> {
         let silent_until = now() + self.limits.timeout;
         loop {
@@ -187,8 +191,7 @@ impl Write for Tcp {
     }
 }
 
-/// The session's view of an I/O error: what ended the wait, a connection closed, or the words of the
-/// system.
+/// Returns the meaning of an I/O error: the limit that ended the wait, a closed connection, or the system's text.
 pub(super) fn http_error(error: io::Error) -> HttpError {
     match error.downcast::<HttpError>() {
         Ok(ours) => ours,
@@ -202,7 +205,7 @@ pub(super) fn http_error(error: io::Error) -> HttpError {
     }
 }
 
-/// A socket whose sends, and so its connect, come back after a tick.
+/// Opens a socket whose sends, and so its connect, return after a tick.
 fn connecting_socket(remote: SocketAddr, limits: &IoLimits) -> Result<OwnedFd, Errno> {
     let family = match remote {
         SocketAddr::V4(_) => AddressFamily::INET,
@@ -213,7 +216,8 @@ fn connecting_socket(remote: SocketAddr, limits: &IoLimits) -> Result<OwnedFd, E
     Ok(socket)
 }
 
-/// Random order; without random bytes the order stays.
+/// Puts the addresses in random order, so that many devices spread over the addresses of an ACS (R22). Without random
+/// bytes the order stays.
 fn shuffle(addresses: &mut [SocketAddr]) {
     for last in (1..addresses.len()).rev() {
         let mut bytes = [0; 4];

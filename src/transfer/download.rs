@@ -24,8 +24,7 @@ use super::progress::Progress;
 use super::space::{RESERVE, free_space};
 use super::version::FileVersion;
 use crate::cwmp::fault::FaultCode;
-use crate::http::HttpError;
-use crate::http::ResponseHead;
+use crate::http::{HttpError, ResponseHead};
 
 /// Connections in a row that bring no byte that was not here before. With pauses of 1, 2, 4, 8 and 16 seconds between
 /// them a server has half a minute to come back, and a line to be set up again.
@@ -128,7 +127,7 @@ impl Download<'_> {
             fields.push(("Range", &range));
             fields.extend(version.validator().map(|validator| ("If-Range", validator)));
         }
-        let mut answer = self.server.ask(&Method::GET, &fields, None).map_err(|error| self.interrupted(error))?;
+        let mut answer = self.server.request(&Method::GET, &fields, None).map_err(|error| self.interrupted(error))?;
         match (answer.status, known) {
             (200, _) => self.begin(FileVersion::of(&answer.headers, answer.length()))?,
             (206, Some(known)) => match known.continued_by(&answer.headers, offset) {
@@ -167,7 +166,7 @@ impl Download<'_> {
         // R235: FileSize may be wrong, so that it counts only where the server tells nothing.
         let size = total.unwrap_or(self.expected_size);
         self.check_room(size.saturating_sub(self.partial.length))?;
-        self.server.begin("receiving the file");
+        self.server.begin_receiving();
         let mut piece = [0; PIECE];
         let mut look_at = self.partial.length.saturating_add(LOOK_EVERY);
         loop {

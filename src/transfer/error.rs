@@ -122,7 +122,13 @@ impl TransferStage {
             HttpError::Timeout(_) | HttpError::Closed | HttpError::Io(_) => {
                 TransferError::transient(refined(self.contact_lost()), sentence)
             }
-            HttpError::Authentication => TransferError::permanent(FileServerAuthentication, sentence),
+            HttpError::Authentication | HttpError::InsecureBasic => {
+                TransferError::permanent(FileServerAuthentication, sentence)
+            }
+            HttpError::NoCredentials => TransferError::permanent(
+                FileServerAuthentication,
+                "the file server asks for a user name, and none was given",
+            ),
             HttpError::Status { code, .. } => {
                 let sentence = format!("the file server answered with HTTP status {code}{}", meaning(code));
                 match code {

@@ -12,10 +12,9 @@ use ureq_proto::http::Method;
 
 use super::error::{TransferError, TransferStage};
 use super::file_request::FileRequest;
-use super::file_server::{Content, FileServer};
+use super::file_server::FileServer;
 use super::progress::Progress;
-use crate::http::HttpError;
-use crate::http::RequestBody;
+use crate::http::{BodyStream, HttpError, RequestBody};
 
 /// Sends the file `from`, which must be a regular file and no link, to the URL; returns once the server has confirmed
 /// that it has it.
@@ -33,7 +32,7 @@ pub fn upload(
     let mut server =
         FileServer::open(request, &request.url, stop).map_err(|error| TransferStage::Upload.error(error))?;
     let fields = [("Content-Type", "application/octet-stream")];
-    let result = server.ask(&Method::PUT, &fields, Some(&mut outgoing));
+    let result = server.request(&Method::PUT, &fields, Some(RequestBody::Stream(&mut outgoing)));
     match (result, outgoing.failure) {
         (_, Some(failure)) => {
             Err(TransferError::of_disk(TransferStage::Upload, "reading the file to be uploaded", &failure))
@@ -76,7 +75,7 @@ impl OutgoingFile<'_> {
     }
 }
 
-impl RequestBody for OutgoingFile<'_> {
+impl BodyStream for OutgoingFile<'_> {
     fn length(&self) -> u64 {
         self.length
     }
@@ -94,9 +93,7 @@ impl RequestBody for OutgoingFile<'_> {
     fn sent(&mut self, bytes: usize) {
         self.progress.advance(bytes as u64);
     }
-}
 
-impl Content for OutgoingFile<'_> {
     fn rewind(&mut self) -> Result<(), HttpError> {
         self.progress.begins_at(0, Some(self.length));
         self.file.rewind().map_err(|error| self.failed(error))

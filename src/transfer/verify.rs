@@ -80,20 +80,11 @@ pub fn fetch_companion(request: &FileRequest, suffix: &str, stop: &Arc<AtomicBoo
 }
 
 fn fetch(server: &mut FileServer<'_>) -> Result<Vec<u8>, HttpError> {
-    let mut answer = server.ask(&Method::GET, &[("Accept-Encoding", "identity")], None)?;
+    let mut answer = server.request(&Method::GET, &[("Accept-Encoding", "identity")], None)?;
     if answer.status != 200 {
         return Err(HttpError::Status { code: answer.status, retry_after: None });
     }
-    let (mut content, mut piece) = (Vec::new(), [0; 1024]);
-    loop {
-        let length = server.read(&mut answer, &mut piece)?;
-        content.extend_from_slice(&piece[..length]);
-        match length {
-            0 => return Ok(content),
-            _ if content.len() > MAX_COMPANION => return Err(HttpError::TooLarge { limit: MAX_COMPANION }),
-            _ => {}
-        }
-    }
+    server.read_body(&mut answer, MAX_COMPANION)
 }
 
 /// Fails with 9019 where the file has another SHA-256.

@@ -130,7 +130,7 @@ fn basic_is_sent_after_the_first_challenge_and_refused_by_the_next() {
 fn basic_goes_out_unasked_only_over_tls() {
     let server = Server::start(vec![vec![ok("1")]]);
     let mut acs = connection(&server);
-    acs.begin_with_basic();
+    acs.assume_basic();
     assert_eq!(body(acs.post(b"<inform/>")), "1");
     drop(acs);
     assert_eq!(server.requests()[0].header("Authorization"), None);

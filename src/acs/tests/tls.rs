@@ -187,7 +187,7 @@ fn basic_can_begin_unasked_over_tls() {
     let ca = Authority::new();
     let server = server(vec![vec![ok("in")]], &ca.sign(&["localhost"]), None);
     let mut acs = AcsConnection::open(ca.trusted(&server, "localhost")).unwrap();
-    acs.begin_with_basic();
+    acs.assume_basic();
     assert_eq!(body(acs.post(b"<inform/>")), "in");
     drop(acs);
     assert!(server.requests()[0].header("Authorization").is_some());

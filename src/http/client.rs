@@ -1,0 +1,491 @@
+//! An HTTP client for one server: which connection to use, challenges, redirects and cookies.
+//!
+//! ```text
+//!             ┌──── 401: credentials ─────┐
+//!             ▼                           │
+//!   request ──▶ ready ──▶ exchange ──▶ status ──▶ any other: the caller's
+//!             ▲  open or   once, or again │
+//!             │  reuse     where harmless │
+//!             └──── redirect: new URL ────┘
+//! ```
+//!
+//! A session with the ACS and the transfer of a file use the same client (R65). The points in which TR-069 treats them
+//! differently are the fields of [`ClientPolicy`].
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use ureq_proto::client::header_raw;
+use ureq_proto::http::{Method, Request, header};
+
+use super::authentication::{AnsweredChallenges, Authentication, Credentials};
+use super::connection::{HttpConnection, RequestBody, ResponseHead};
+use super::cookie::Cookies;
+use super::error::HttpError;
+use super::io_limits::IoLimits;
+use super::stream::Connector;
+use super::tls_settings::TlsSettings;
+use super::{USER_AGENT, offered_challenges};
+use crate::url::Url;
+
+/// The points in which a session with the ACS and the transfer of a file differ.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientPolicy {
+    /// The number of consecutive redirects that are followed (R56).
+    pub max_redirects: usize,
+    /// The largest body of a challenge or a redirect, in bytes, that is read to keep the connection.
+    pub discard_limit: usize,
+    /// True if such a body that cannot be read fails the request. Otherwise it only costs the connection.
+    pub must_discard: bool,
+    /// True if cookies are returned to the server (R52).
+    pub keeps_cookies: bool,
+    /// True if the password may be sent in clear text to the host of the URL once a redirect has led from `https` to
+    /// `http`.
+    pub basic_after_downgrade: bool,
+    /// The size of a body, in bytes, above which the first request waits a moment for a challenge before it sends the
+    /// body: otherwise a large file would be sent twice.
+    pub hesitate_above: u64,
+}
+
+/// The parameters of a client.
+#[derive(Debug)]
+pub struct ClientSettings {
+    /// The URL to which requests go until a redirect.
+    pub url: Url,
+    /// The answer to a challenge; `None` makes every challenge an error.
+    pub credentials: Option<Credentials>,
+    /// The files that TLS works with.
+    pub tls: TlsSettings,
+    /// True if the device knows the absolute time; otherwise the dates of certificates are not checked (R32).
+    pub clock_is_set: bool,
+    /// The time limits of all waits.
+    pub limits: IoLimits,
+    /// The rules of the caller's protocol.
+    pub policy: ClientPolicy,
+}
+
+/// An HTTP client for one server. Credentials in use, cookies and the target of a redirect live as long as the client
+/// (R53, R55). Dropping it closes the TCP connection (R50).
+#[derive(Debug)]
+pub struct HttpClient {
+    policy: ClientPolicy,
+    home: Url,
+    /// The URL of the next request: `home`, or the target of the last redirect.
+    url: Url,
+    limits: IoLimits,
+    connector: Connector,
+    authentication: Authentication,
+    cookies: Cookies,
+    connection: Option<HttpConnection>,
+    /// True if the connection was opened ahead of the first request.
+    is_fresh: bool,
+    closes_silently: bool,
+    local: Option<SocketAddr>,
+    remote: Option<SocketAddr>,
+    /// The address of the host that is tried first (R22).
+    preferred: Option<SocketAddr>,
+}
+
+impl HttpClient {
+    /// Returns a client that has not sent anything yet.
+    pub fn new(settings: ClientSettings) -> HttpClient {
+        HttpClient {
+            policy: settings.policy,
+            url: settings.url.clone(),
+            home: settings.url,
+            connector: Connector::new(settings.limits.clone(), settings.tls, settings.clock_is_set),
+            limits: settings.limits,
+            authentication: Authentication::new(settings.credentials),
+            cookies: Cookies::default(),
+            connection: None,
+            is_fresh: false,
+            closes_silently: false,
+            local: None,
+            remote: None,
+            preferred: None,
+        }
+    }
+
+    /// Sends the credentials by Basic from the first request on, if the URL is `https` (R58). Use it only if an earlier
+    /// session has shown that this server asks for Basic ([`HttpClient::is_basic`]).
+    pub fn assume_basic(&mut self) {
+        // Without TLS the first request waits for the challenge: a server that asks for a digest must never receive the
+        // password itself.
+        if self.home.is_tls() {
+            self.authentication.assume_basic();
+        }
+    }
+
+    /// Returns true if the server has asked for Basic.
+    pub fn is_basic(&self) -> bool {
+        self.authentication.is_basic()
+    }
+
+    /// Makes each request wait a moment for the server to close the connection. Use it if an earlier session has shown
+    /// that this server closes connections without announcing it ([`HttpClient::closes_silently`]).
+    ///
+    /// A request that crosses with the close would be lost, and a POST must not be sent again in the same session (R46,
+    /// R49). If the server turns out to keep its connection, only one request waits.
+    pub fn expect_silent_close(&mut self) {
+        self.closes_silently = true;
+    }
+
+    /// Returns true if the server has closed a connection without announcing it in a response.
+    pub fn closes_silently(&self) -> bool {
+        self.closes_silently
+    }
+
+    /// Sets the address that is tried before the others, provided that the host name still resolves to it (R22).
+    pub fn prefer_address(&mut self, address: SocketAddr) {
+        self.preferred = Some(address);
+    }
+
+    /// Opens the connection before the first request, so that [`HttpClient::local_addr`] is known by then.
+    pub fn connect(&mut self) -> Result<(), HttpError> {
+        self.is_fresh = !self.ready(false)?;
+        Ok(())
+    }
+
+    /// Returns our own address on the last connection.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.local
+    }
+
+    /// Returns the server's address on the last connection.
+    pub fn remote_addr(&self) -> Option<SocketAddr> {
+        self.remote
+    }
+
+    /// Sends a request with the header fields of `fields` and reads the header of the final response. Answers challenges
+    /// and follows redirects; every other status is for the caller to judge. Without a body, the request has no
+    /// `Content-Length`.
+    pub fn request(
+        &mut self,
+        method: &Method,
+        fields: &[(&str, &str)],
+        mut body: Option<RequestBody<'_>>,
+    ) -> Result<ResponseHead, HttpError> {
+        let mut answered = AnsweredChallenges::default();
+        let mut redirects = 0;
+        let mut follows_401 = false;
+        loop {
+            let mut response = self.exchange(method, fields, &mut body, follows_401)?;
+            follows_401 = false;
+            if self.policy.keeps_cookies {
+                for cookie in response.headers.get_all(header::SET_COOKIE) {
+                    self.cookies.set(cookie.as_bytes());
+                }
+            }
+            match response.status {
+                401 => {
+                    self.discard_body(&mut response)?;
+                    let allow_basic = self.allows_basic();
+                    let offered = offered_challenges(&response.headers);
+                    self.authentication.challenged(offered, allow_basic, &mut answered)?;
+                    follows_401 = true;
+                }
+                code if is_followed(method, code) => {
+                    redirects += 1;
+                    if redirects > self.policy.max_redirects {
+                        return Err(HttpError::Redirect("too many in a row".into()));
+                    }
+                    self.redirect(&mut response)?;
+                    // The new target counts its challenges from the start: it may ask for another nonce.
+                    answered = AnsweredChallenges::default();
+                }
+                _ => return Ok(response),
+            }
+        }
+    }
+
+    /// Reads the body of the last response; at most `limit` bytes, otherwise [`HttpError::TooLarge`].
+    pub fn read_body(&mut self, response: &mut ResponseHead, limit: usize) -> Result<Vec<u8>, HttpError> {
+        let mut body = Vec::new();
+        if let Some(connection) = &mut self.connection {
+            connection.read_body(response, limit, &mut |piece| body.extend_from_slice(piece))?;
+        }
+        Ok(body)
+    }
+
+    /// Reads the next piece of the body of the last response and returns its length; 0 at its end.
+    pub fn read(&mut self, response: &mut ResponseHead, piece: &mut [u8]) -> Result<usize, HttpError> {
+        match &mut self.connection {
+            Some(connection) => connection.read(response, piece),
+            None => Ok(0),
+        }
+    }
+
+    /// Begins a new phase on the open connection, which may last for `limit` in all; `phase` completes "timed out
+    /// while …".
+    pub fn begin(&mut self, phase: &'static str, limit: Duration) {
+        if let Some(connection) = &mut self.connection {
+            connection.begin(phase, limit);
+        }
+    }
+
+    /// Closes the connection. The next request goes to the original URL: the target of a redirect may be valid for one
+    /// request only.
+    pub fn hang_up(&mut self) {
+        self.connection = None;
+        if !self.url.is_same_origin(&self.home) {
+            self.forget_server();
+        }
+        self.url = self.home.clone();
+    }
+
+    /// Sends one request and reads the header of its response.
+    ///
+    /// A POST whose response was lost is not sent again (R49). Only two cases lose none: the server cannot have acted on
+    /// a request of which it did not receive the end; and a server that drops the connection behind its 401 without
+    /// announcing it (acsrs does) has rejected the request, and never reads its repetition on the dead connection. GET
+    /// and PUT are sent again in either case, since they do no more when they arrive twice (RFC 9110 §9.2.2).
+    fn exchange(
+        &mut self,
+        method: &Method,
+        fields: &[(&str, &str)],
+        body: &mut Option<RequestBody<'_>>,
+        follows_401: bool,
+    ) -> Result<ResponseHead, HttpError> {
+        let is_repeatable = follows_401 || method.is_idempotent();
+        loop {
+            let expected = self.closes_silently;
+            let is_reused = self.ready(is_repeatable)?;
+            let length = body.as_ref().map(RequestBody::length);
+            let request = self.build_request(method, fields, length)?;
+            let hesitate = self.authentication.is_unchallenged()
+                && length.is_some_and(|length| length > self.policy.hesitate_above);
+            let Some(connection) = &mut self.connection else {
+                return Err(HttpError::Closed); // not reached: `ready` has left a connection
+            };
+            let result = match body {
+                Some(body) => {
+                    body.rewind()?;
+                    connection.exchange(request, body, hesitate)
+                }
+                None => connection.exchange(request, &mut RequestBody::Bytes(&[]), false),
+            };
+            match result {
+                Err(HttpError::Closed) if is_reused && (is_repeatable || !connection.sent_all()) => {
+                    // The close came later than `ready` waited, or while the request was sent. A close behind a 401
+                    // alone shows nothing, since the repetition makes it harmless.
+                    self.closes_silently |= expected || !is_repeatable;
+                    self.connection = None;
+                }
+                Err(error) => {
+                    self.closes_silently |= is_reused && error == HttpError::Closed && !is_repeatable;
+                    self.connection = None;
+                    return Err(error);
+                }
+                Ok(response) => return Ok(response),
+            }
+        }
+    }
+
+    /// Opens a connection unless one can be reused (R45 to R47). Returns true if it has served a request before.
+    fn ready(&mut self, is_repeatable: bool) -> Result<bool, HttpError> {
+        self.limits.check()?;
+        if std::mem::take(&mut self.is_fresh) {
+            return Ok(false); // it has carried no response yet, so that its end would show nothing about the server
+        }
+        if let Some(connection) = &mut self.connection {
+            if self.closes_silently && connection.is_kept() {
+                connection.wait_for_input();
+            }
+            if connection.is_reusable() {
+                self.closes_silently = false;
+                return Ok(true);
+            }
+            // A request that can be repeated needs no wait, so that the close is not noted.
+            self.closes_silently |= connection.is_kept() && !is_repeatable;
+        }
+        self.connection = None;
+        let stream = self.connector.open(&self.url, self.preferred)?;
+        self.authentication.connected()?;
+        self.local = stream.tcp().local_addr();
+        self.remote = Some(stream.tcp().remote_addr());
+        // The other connections of this client go to the same address: a session of one load-balanced ACS may not be
+        // known to its neighbour.
+        self.preferred = self.remote;
+        self.connection = Some(HttpConnection::new(stream));
+        Ok(false)
+    }
+
+    fn build_request(
+        &mut self,
+        method: &Method,
+        fields: &[(&str, &str)],
+        length: Option<u64>,
+    ) -> Result<Request<()>, HttpError> {
+        let url = &self.url;
+        // `header_raw` keeps the usual spelling of the names: some servers do not ignore their case.
+        let add = |builder, name: &str, value: &str| header_raw(builder, name, value.as_bytes());
+        let mut request = Request::builder().method(method).uri(url.target());
+        request = add(request, "Host", &url.authority());
+        request = add(request, "User-Agent", USER_AGENT);
+        for (name, value) in fields {
+            request = add(request, name, value);
+        }
+        if let Some(length) = length {
+            request = add(request, "Content-Length", &length.to_string());
+        }
+        if let Some(cookies) = self.cookies.header() {
+            request = header_raw(request, "Cookie", &cookies);
+        }
+        if let Some(credentials) = self.authentication.authorization(method.as_str(), url.target()) {
+            request = add(request, "Authorization", &credentials);
+        }
+        request.body(()).map_err(|error| HttpError::Protocol(format!("no request possible: {error}")))
+    }
+
+    /// Returns true if the password may be sent to the current URL by Basic: over TLS, or to the host for which it was
+    /// configured.
+    fn allows_basic(&self) -> bool {
+        let is_downgraded = self.home.is_tls() && !self.policy.basic_after_downgrade;
+        self.url.is_tls() || (!is_downgraded && self.url.host() == self.home.host())
+    }
+
+    /// Points the client to the target of a redirect.
+    fn redirect(&mut self, response: &mut ResponseHead) -> Result<(), HttpError> {
+        let location = response
+            .headers
+            .get(header::LOCATION)
+            .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+            .ok_or_else(|| HttpError::Redirect("it does not say where to".into()))?;
+        let target = self.url.join(&location).map_err(|_| invalid_location(&location))?;
+        if target.is_same_origin(&self.url) {
+            self.discard_body(response)?;
+        } else {
+            self.connection = None;
+            self.forget_server();
+        }
+        log::info!("redirected to {target}");
+        self.url = target;
+        Ok(())
+    }
+
+    /// Reads the body of a challenge or a redirect to its end. The body itself is of no use, but stands in front of the
+    /// next response on the same connection (R47, R57).
+    fn discard_body(&mut self, response: &mut ResponseHead) -> Result<(), HttpError> {
+        let Some(connection) = &mut self.connection else { return Ok(()) };
+        match connection.read_body(response, self.policy.discard_limit, &mut |_| {}) {
+            Err(error) if self.policy.must_discard || error == HttpError::Stopped => Err(error),
+            Err(_) => {
+                self.connection = None;
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Drops all that belongs to the server of the last connection, before another server is contacted. Cookies stay: a
+    /// redirect within a session takes them along (R57).
+    fn forget_server(&mut self) {
+        self.remote = None;
+        self.preferred = None;
+        self.authentication.forget();
+    }
+}
+
+/// Returns true if a redirect with this status is followed (RFC 9110 §15.4). 303 names a page about the result, which
+/// only a GET asks for.
+fn is_followed(method: &Method, status: u16) -> bool {
+    match status {
+        301 | 302 | 307 | 308 => true,
+        303 => *method == Method::GET,
+        _ => false,
+    }
+}
+
+/// Names the target of a redirect without its query, which may hold a key.
+fn invalid_location(location: &str) -> HttpError {
+    let path = location.split(['?', '#']).next().unwrap_or_default();
+    HttpError::Redirect(match Url::parse(path) {
+        Err(error) => error.to_string(),
+        Ok(_) => "it leads to no valid URL".into(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use ureq_proto::http::HeaderMap;
+
+    use super::*;
+
+    #[test]
+    fn challenges_of_all_header_fields_are_offered() {
+        let mut fields = HeaderMap::new();
+        fields.append(header::WWW_AUTHENTICATE, "Digest realm=\"a\", nonce=\"n\"".parse().unwrap());
+        fields.append(header::WWW_AUTHENTICATE, "Basic realm=\"a\"".parse().unwrap());
+        assert_eq!(offered_challenges(&fields).len(), 2);
+    }
+
+    #[test]
+    fn only_a_get_follows_a_303() {
+        assert!(is_followed(&Method::GET, 303) && !is_followed(&Method::PUT, 303) && !is_followed(&Method::POST, 303));
+        assert!(is_followed(&Method::POST, 302) && !is_followed(&Method::GET, 304));
+    }
+
+    #[test]
+    fn an_invalid_target_is_named_without_its_query() {
+        let text = invalid_location("ftp://other/x?key=hunter2").to_string();
+        assert!(text.contains("ftp://other/x") && !text.contains("hunter2"), "{text}");
+    }
+
+    /// The client returns in good time and without a panic, whichever bytes the server sends.
+    #[test]
+    fn survives_every_truncation_and_byte_flip() {
+        use std::io::Write;
+        const LIMIT: usize = 100_000;
+        let right = "HTTP/1.1 401 No\r\n\
+            WWW-Authenticate: Digest realm=\"GenieACS\",qop=\"auth,auth-int\",nonce=\"n1\"\r\n\
+            Set-Cookie: a=b; Max-Age=9\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n";
+        let mut answers: Vec<Vec<u8>> = (0..right.len()).map(|end| right.as_bytes()[..end].to_vec()).collect();
+        for at in 0..right.len() {
+            for flip in [0x01, 0x20, 0x80] {
+                let mut damaged = right.as_bytes().to_vec();
+                damaged[at] ^= flip;
+                answers.push(damaged);
+            }
+        }
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
+        for bytes in answers {
+            let mut client = HttpClient::new(ClientSettings {
+                url: url.clone(),
+                credentials: None,
+                tls: TlsSettings::default(),
+                clock_is_set: true,
+                limits: IoLimits { timeout: Duration::from_millis(500), stop: Arc::default(), end: None },
+                policy: ClientPolicy {
+                    max_redirects: 0,
+                    discard_limit: LIMIT,
+                    must_discard: true,
+                    keeps_cookies: true,
+                    basic_after_downgrade: false,
+                    hesitate_above: u64::MAX,
+                },
+            });
+            client.connect().unwrap();
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.write_all(&bytes).unwrap();
+            stream.shutdown(std::net::Shutdown::Write).unwrap();
+            // The response is there before the request, for which a client would not reuse the connection: so the test
+            // uses the connection alone.
+            let request = client.build_request(&Method::POST, &[], Some(9)).unwrap();
+            let connection = client.connection.as_mut().unwrap();
+            let Ok(mut response) = connection.exchange(request, &mut RequestBody::Bytes(b"<inform/>"), false) else {
+                continue;
+            };
+            let mut taken = 0;
+            let _ = connection.read_body(&mut response, LIMIT, &mut |piece| taken += piece.len());
+            assert!(taken <= bytes.len());
+            assert!(!connection.is_reusable());
+            for cookie in response.headers.get_all(header::SET_COOKIE) {
+                client.cookies.set(cookie.as_bytes());
+            }
+            offered_challenges(&response.headers);
+        }
+    }
+}
