@@ -1,5 +1,5 @@
-//! STUN as TR-069 Annex G uses it: which public address leads to the port that receives UDP connection
-//! requests, and how often that way must be walked for the NAT to keep it open (R269 to R287).
+//! STUN as TR-069 Annex G uses it: the public address that leads to the port of UDP connection requests, and the
+//! interval of keep-alives that hold the NAT's binding open (R269 to R287).
 //!
 //! ```text
 //!    settings, addresses, datagrams, time ──▶ Binding ── deadline() ──▶ the driver sleeps until then
@@ -9,20 +9,20 @@
 //!    Off ──enabled──▶ Retrying ◀──────────── no server answers, or none is known ─────────┐
 //!                        │ in time, or resolved                                           │
 //!                        ▼                                                                │
-//!       ┌──────────▶ Exchanging: ask (0xC001) ── answer, the same address ──┐             │
+//!       ┌──────────▶ Exchanging: bind (0xC001) ─ answer, the same address ──┐             │
 //!       │                │    │                                             │             │
 //!       │   a new address│    └── 9.5 s of silence, refusal ── next server ─┼─ (none) ────┘
 //!       │                ▼                                                  │
 //!       │            Exchanging: announce (0xC001 + 0xC002) ── answer ──────┤
 //!       │                                                                   ▼
-//!       ├────── the period is over ──────────────────────────────────── Idle
+//!       ├────── the interval is over ────────────────────────────────── Idle
 //!       │                                                                   │ the time to measure is over
 //!       └────── answered, or 9.5 s of silence ──── Exchanging: probe ◀──────┘
 //!                                                  from the secondary port
 //! ```
 //!
-//! A request that is answered with 401 is sent once more, signed (R277). How long to rest is the matter of
-//! `keep_alive.rs`, the bytes that of [`message`]. Nothing here has a socket, a clock or a thread.
+//! A request that is answered with 401 is sent once more, signed (R277). The length of the idle time is decided in
+//! `keep_alive.rs`, and the bytes are written in [`message`]. This room has no socket, clock or thread.
 
 mod binding;
 mod exchange;

@@ -1,10 +1,10 @@
-//! The binding between the port that receives UDP connection requests and its public address: learnt, announced,
-//! kept, and learnt anew when it is lost (R271 to R285). The states are drawn in `stun.rs`.
+//! The state machine of the binding between the port for UDP connection requests and its public address: learnt,
+//! announced, kept open, and learnt anew after a loss (R271 to R285). The states are drawn in `stun.rs`.
 //!
-//! What is left open by the standard is decided so: as long as no server answers, the address that was learnt
-//! last stays published, since the way may still be open and there is none better; where none was learnt from
-//! the present local address, that local address is. Until the first answer, or the first failure, nothing is
-//! published: what the device published before it restarted is the better guess meanwhile.
+//! Annex G leaves open which address is published without a server. Here the last mapped address stays published while
+//! no server answers, because it may still work and no better one is known. If none was learnt from the present local
+//! address, the local address is published. Nothing is published before the first answer or the first failure, because
+//! the address from before a restart is the better guess until then.
 
 use std::mem;
 use std::net::SocketAddr;
@@ -18,74 +18,85 @@ use super::status::{PublishedBinding, ServerState, StunCounters, StunStatus};
 
 mod transitions;
 
-/// Addresses behind one name that are tried; a name may have any number.
+/// The maximum number of addresses of one server name. A name may resolve to any number, and a round of failures takes
+/// 9.5 s for each.
 const MAX_SERVERS: usize = 8;
 
-/// Copies of an answer may come this long after a request and not count as other traffic.
+/// The time after a request in which copies of its answer may arrive without counting as other traffic.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(5);
 
-/// The state machine. After each input call [`Binding::poll`] until it gives no more, then come back at
+/// The state machine. After each input the driver calls [`Binding::poll`] until it returns `None`, and again at
 /// [`Binding::deadline`].
 #[derive(Debug)]
 pub struct Binding {
     settings: StunSettings,
+    /// The address of the primary port, as towards the STUN server; `None` without a network.
     local: Option<SocketAddr>,
+    /// The resolved addresses of the server, of both families.
     servers: Vec<SocketAddr>,
-    /// Which of the servers is in use; counted among those that the local address can reach.
+    /// The index of the server in use, among those that the local address can reach.
     current: usize,
-    /// Servers that have failed one after the other.
+    /// The number of servers that have failed one after the other.
     failed_servers: usize,
-    /// Rounds through all servers that have failed one after the other.
+    /// The number of rounds through all servers that have failed one after the other.
     failed_rounds: u32,
     server_state: ServerState,
+    /// The mapped address of the last answer.
     mapped: Option<MappedAddress>,
-    /// The one that is told: that of the last announcement, or the first.
+    /// The mapped address of the last announcement, or the first one; this is the published one.
     announced: Option<MappedAddress>,
-    /// When the new address is to be announced.
+    /// The time at which the new address is to be announced.
     announce_at: Option<Duration>,
-    /// Answers in a row of which each told another address.
+    /// The number of answers in a row with a new mapped address each.
     consecutive_changes: u32,
     keep_alive: KeepAlive,
-    /// When the primary port sent last.
+    /// The time of the last transmission from the primary port.
     last_sent: Duration,
     state: BindingState,
-    /// The exchanges before the present one, whose answers may come twice or late.
+    /// The last exchanges, whose answers may arrive twice or late.
     recent: [Option<TransactionId>; 4],
+    /// True if the next poll is to ask for the addresses of the server.
     must_resolve: bool,
+    /// True while the driver resolves the name.
     resolving: bool,
     published: PublishedBinding,
     counters: StunCounters,
 }
 
-/// What the server saw, and what it was the translation of.
+/// An address that the server saw, with the local address that the NAT translated to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct MappedAddress {
     address: SocketAddr,
     local: SocketAddr,
 }
 
+/// The states drawn in `stun.rs`, with the two that pass within one poll.
 #[derive(Debug)]
 enum BindingState {
     /// STUN is disabled, or there is no network.
     Off,
-    /// An exchange begins with the next poll.
+    /// The next poll starts an exchange.
     Due(RequestPlan),
+    /// A request awaits its answer.
     Exchanging(Exchange),
-    /// An exchange has come to nothing: nobody answered, or the answer was this error.
+    /// An exchange has failed, without an answer or with the error that [`ServerState`] holds.
     Failed(Purpose, ServerState),
+    /// The binding is left alone until the next keep-alive or probe.
     Idle(Idle),
     /// No server answers, or none is known.
     Retrying {
+        /// The time of the next attempt.
         at: Duration,
     },
 }
 
+/// An idle time between two exchanges.
 #[derive(Clone, Copy, Debug)]
 struct Idle {
     began: Duration,
-    /// Since when nothing has come in on the primary port.
+    /// The time of the last datagram on the primary port.
     quiet_since: Duration,
-    /// Something came in later, which may have kept the binding open.
+    /// True if a datagram came later, and may have kept the binding open.
     other_traffic: bool,
 }
 
@@ -96,7 +107,7 @@ impl Default for Binding {
 }
 
 impl Binding {
-    /// A binding that is off, until it is told settings and a local address.
+    /// Returns a binding that is off until it gets settings and a local address.
     pub fn new() -> Binding {
         Binding {
             settings: StunSettings::default(),
@@ -121,7 +132,7 @@ impl Binding {
         }
     }
 
-    /// Takes over the parameters, as a whole; only what has changed has an effect.
+    /// Replaces all parameters. Only a changed parameter has an effect.
     pub fn configure(&mut self, settings: StunSettings, now: Duration) {
         let before = mem::replace(&mut self.settings, settings);
         let (new, old) = (&self.settings, &before);
@@ -131,37 +142,40 @@ impl Binding {
         }
         let other_credentials = new.username != old.username || new.password != old.password;
         if new.periods != old.periods {
-            self.keep_alive = KeepAlive::new(new.periods); // R282: holds from the rest that is under way
+            self.keep_alive = KeepAlive::new(new.periods); // R282: applies to the present idle time
         }
+        // With the old credentials the wait may be long, and the new ones may end the refusals at once.
         if other_credentials && matches!(self.state, BindingState::Retrying { .. }) {
             self.state = BindingState::Retrying { at: now };
         }
     }
 
-    /// The addresses of the server whose name was to be resolved; none if it has none.
+    /// Records the addresses of a server whose name was to be resolved; none if the resolution failed.
     pub fn on_resolved(&mut self, server: &StunServerName, addresses: &[SocketAddr]) {
         if *server != self.settings.server {
-            return; // the settings have changed meanwhile
+            return; // the settings have changed since
         }
         self.resolving = false;
         let before = self.server();
         if !addresses.is_empty() {
             self.servers = addresses.iter().take(MAX_SERVERS).map(|&address| canonical(address)).collect();
-            // The answers of a name server come in any order: that alone is no reason to move.
+            // A name server changes the order of its answers, and that is no reason to change the server.
             let same = self.reachable().position(|server| Some(server) == before);
             self.current = same.unwrap_or(0);
         }
         if self.server().is_none() {
+            // Counts as a failed round, so that the local address is published in the end.
             self.failed_rounds = self.failed_rounds.saturating_add(1);
             return;
         }
+        // A wait for the first address ends here. A wait after refusals goes on, as the same servers may be back.
         if before.is_none() && matches!(self.state, BindingState::Retrying { .. }) {
-            self.state = BindingState::Due(RequestPlan::new(Purpose::Ask));
+            self.state = BindingState::Due(RequestPlan::new(Purpose::Bind));
         }
     }
 
-    /// The address and port at which UDP connection requests are received, as the way to the STUN server has
-    /// it; an unspecified address where there is no network (R284).
+    /// Records the address and port of the primary port as towards the STUN server; an unspecified address for no
+    /// network (R284).
     pub fn on_local_address(&mut self, local: SocketAddr, now: Duration) {
         let local = Some(canonical(local)).filter(|local| !local.ip().is_unspecified());
         if local == mem::replace(&mut self.local, local) {
@@ -171,14 +185,16 @@ impl Binding {
             self.reset(now);
             return;
         }
+        // The answer to the present request would tell the address of the old local one.
         self.finish_exchange();
         self.keep_alive = KeepAlive::new(self.settings.periods);
         (self.failed_servers, self.failed_rounds, self.consecutive_changes) = (0, 0, 0);
         self.state = BindingState::Retrying { at: now }; // R282, R284: at once, whatever the minimum
     }
 
-    /// A datagram came in whose first byte is that of STUN (R289).
+    /// Handles a datagram on either port whose first byte marks STUN (R289).
     pub fn on_datagram(&mut self, port: Port, from: SocketAddr, bytes: &[u8], now: Duration) {
+        // Any datagram may refresh the binding in the NAT, also one that is rejected below.
         if port == Port::Primary {
             self.on_other_traffic(now);
         }
@@ -188,6 +204,7 @@ impl Binding {
             _ if self.recent.contains(&Some(message.transaction)) => return count(&mut self.counters.late),
             _ => return count(&mut self.counters.wrong_transaction),
         };
+        // Anyone may send to the port; only the server that was asked is believed.
         if canonical(from) != exchange.to {
             return count(&mut self.counters.foreign_source);
         }
@@ -195,7 +212,7 @@ impl Binding {
             let late = self.recent.contains(&Some(message.transaction));
             return count(if late { &mut self.counters.late } else { &mut self.counters.wrong_transaction });
         }
-        // R278: without a right signature it is as if nothing had come.
+        // R278: an answer without a valid signature is discarded. Its error code is kept for the status alone.
         if exchange.plan.signed && !message.is_signed_with(&self.settings.password) {
             exchange.unsigned_refusal = message.error_code.filter(|_| message.kind == MessageKind::Error);
             return count(&mut self.counters.bad_integrity);
@@ -204,21 +221,22 @@ impl Binding {
         self.on_response(plan, port, &message, now);
     }
 
-    /// Something else came in on the primary port, a UDP connection request for example. It may have kept the
-    /// binding open, which spoils a measurement.
+    /// Records other traffic on the primary port, such as a UDP connection request. It may have kept the binding open,
+    /// which disturbs a measurement.
     pub fn on_other_traffic(&mut self, now: Duration) {
-        let BindingState::Idle(rest) = &mut self.state else { return };
-        if now.saturating_sub(rest.began) <= DUPLICATE_WINDOW {
-            rest.quiet_since = now;
+        let BindingState::Idle(idle) = &mut self.state else { return };
+        if now.saturating_sub(idle.began) <= DUPLICATE_WINDOW {
+            idle.quiet_since = now;
         } else {
-            rest.other_traffic = true;
+            idle.other_traffic = true;
         }
     }
 
-    /// What to do now, one thing at a time: to be called until there is none. `random` fills a slice with
-    /// unpredictable bytes.
+    /// Returns the next action; the caller repeats until there is none. `random` fills a slice with unpredictable
+    /// bytes.
     pub fn poll(&mut self, now: Duration, random: &mut dyn FnMut(&mut [u8])) -> Option<Action> {
         loop {
+            // First, so that the data model never lags behind the state.
             if let Some(published) = self.newly_published() {
                 return Some(Action::Changed(published));
             }
@@ -235,6 +253,7 @@ impl Binding {
                 BindingState::Exchanging(exchange) => match exchange.poll(now) {
                     ExchangeStep::Send(bytes) => return Some(self.send(bytes, now)),
                     ExchangeStep::Failed => self.on_timeout(),
+                    // R282: the maximum period takes precedence over a probe without an answer.
                     ExchangeStep::Wait if self.is_overdue(now) => self.on_timeout(),
                     ExchangeStep::Wait => return None,
                 },
@@ -242,12 +261,12 @@ impl Binding {
                     let (purpose, seen) = (*purpose, *seen);
                     self.on_failure(purpose, seen, now, random);
                 }
-                BindingState::Idle(rest) => {
-                    let rest = *rest;
-                    if now < self.idle_end(rest) {
+                BindingState::Idle(idle) => {
+                    let idle = *idle;
+                    if now < self.idle_end(idle) {
                         return None;
                     }
-                    self.end_idle(rest, now);
+                    self.end_idle(idle, now);
                 }
                 BindingState::Retrying { at } if now < *at => return None,
                 BindingState::Retrying { .. } => self.retry(now, random),
@@ -255,7 +274,7 @@ impl Binding {
         }
     }
 
-    /// When to call [`Binding::poll`] again, on the monotonic clock.
+    /// Returns the time of the next [`Binding::poll`], on the monotonic clock.
     pub fn deadline(&self) -> Option<Duration> {
         if self.must_resolve || self.to_publish() != self.published {
             return Some(Duration::ZERO);
@@ -263,21 +282,22 @@ impl Binding {
         match &self.state {
             BindingState::Off => None,
             BindingState::Due(_) | BindingState::Failed(..) => Some(Duration::ZERO),
+            // A probe yields to the keep-alive that the maximum period demands (R282).
             BindingState::Exchanging(exchange) if exchange.plan.purpose.port() == Port::Secondary => {
                 Some(self.overdue_at().map_or(exchange.deadline(), |at| at.min(exchange.deadline())))
             }
             BindingState::Exchanging(exchange) => Some(exchange.deadline()),
-            BindingState::Idle(rest) => Some(self.idle_end(*rest)),
+            BindingState::Idle(idle) => Some(self.idle_end(*idle)),
             BindingState::Retrying { at } => Some(*at),
         }
     }
 
-    /// What the data model shows.
+    /// Returns the values for the data model.
     pub fn published(&self) -> PublishedBinding {
         self.published
     }
 
-    /// For `cpe-agent status`.
+    /// Returns the state for `cpe-agent status`.
     pub fn status(&self) -> StunStatus {
         StunStatus {
             server_state: self.server_state,
@@ -292,11 +312,12 @@ impl Binding {
     }
 }
 
-/// An IPv4 address as such, also where an IPv6 socket has dressed it up; no scope.
+/// Returns the address without scope; an IPv4-mapped address, as an IPv6 socket reports it, becomes IPv4.
 fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
+/// Increments a counter that stops at its maximum.
 fn count(counter: &mut u32) {
     *counter = counter.saturating_add(1);
 }

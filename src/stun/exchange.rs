@@ -1,4 +1,4 @@
-//! One request, its retransmissions, and what it was sent for.
+//! A request with its retransmissions and its purpose.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -6,37 +6,37 @@ use std::time::Duration;
 use super::message::TransactionId;
 use super::settings::Port;
 
-/// RFC 3489 §9.3, R281: the wait after each transmission, so that they go out at 0, 100, 300, 700, 1500, 3100,
-/// 4700, 6300 and 7900 ms and the exchange fails at 9500 ms.
+/// The wait after each transmission (RFC 3489 §9.3, R281). Transmissions leave at 0, 100, 300, 700, 1500, 3100, 4700,
+/// 6300 and 7900 ms, and the exchange fails at 9500 ms.
 const WAITS_MS: [u64; 9] = [100, 200, 400, 800, 1600, 1600, 1600, 1600, 1600];
 
-/// Why a request is sent.
+/// The purpose of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// To learn the binding, or to keep it (R272).
-    Ask,
-    /// To tell the server that the binding is new (R280).
+    /// Learns the mapped address, or keeps the binding open (R272).
+    Bind,
+    /// Announces a new mapped address to the server (R280).
     Announce,
-    /// To learn whether the binding still lets datagrams in, after it has been idle for so long; without a
-    /// time: whether the server honours RESPONSE-ADDRESS at all (R283).
+    /// Tests whether the binding still accepts datagrams after the given idle time. Without a time, tests whether the
+    /// server honours RESPONSE-ADDRESS at all: the baseline probe (R283).
     Probe(Option<Duration>),
 }
 
 impl Purpose {
-    /// Where the request leaves: a probe must not refresh what it is to test (R272, R283).
+    /// Returns the port that sends the request. A probe must not refresh the binding that it tests (R272, R283).
     pub(super) fn port(self) -> Port {
         match self {
-            Purpose::Ask | Purpose::Announce => Port::Primary,
+            Purpose::Bind | Purpose::Announce => Port::Primary,
             Purpose::Probe(_) => Port::Secondary,
         }
     }
 }
 
-/// A request to be made.
+/// A request to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct RequestPlan {
     pub(super) purpose: Purpose,
-    /// With MESSAGE-INTEGRITY: only after a 401 (R277).
+    /// True for a request with MESSAGE-INTEGRITY, which only follows a 401 (R277).
     pub(super) signed: bool,
 }
 
@@ -55,16 +55,16 @@ pub(super) struct Exchange {
     bytes: Vec<u8>,
     sent: usize,
     next_at: Duration,
-    /// What an answer said that had to be discarded for want of a signature (R278): only words for the operator.
+    /// The error code of an answer that was discarded for its missing signature (R278); shown in the status only.
     pub(super) unsigned_refusal: Option<u16>,
 }
 
-/// What an exchange wants now.
+/// The next step of an exchange.
 pub(super) enum ExchangeStep {
-    /// This datagram is to be sent.
+    /// The datagram is to be sent.
     Send(Vec<u8>),
     Wait,
-    /// Nobody has answered in time.
+    /// The last wait is over without an answer.
     Failed,
 }
 
@@ -79,12 +79,13 @@ impl Exchange {
         Exchange { plan, to, transaction, bytes, sent: 0, next_at: now, unsigned_refusal: None }
     }
 
-    /// When to call [`Exchange::poll`] again.
+    /// Returns the time of the next [`Exchange::poll`].
     pub(super) fn deadline(&self) -> Duration {
         self.next_at
     }
 
-    /// Each wait counts from the transmission before it: after a long sleep of the device there is no burst.
+    /// Returns the next step. Each wait counts from the transmission before it, so that no burst follows a long sleep
+    /// of the device.
     pub(super) fn poll(&mut self, now: Duration) -> ExchangeStep {
         if now < self.next_at {
             return ExchangeStep::Wait;
@@ -92,6 +93,7 @@ impl Exchange {
         let Some(&wait) = WAITS_MS.get(self.sent) else { return ExchangeStep::Failed };
         self.sent += 1;
         self.next_at = now.saturating_add(Duration::from_millis(wait));
+        // R281: retransmissions carry the same transaction id, and so the same bytes.
         ExchangeStep::Send(self.bytes.clone())
     }
 }

@@ -1,81 +1,82 @@
-//! How long to rest between keep-alives, and how that is found out (R282, R283).
+//! The interval of keep-alives, and the search for the longest one that works (R282, R283).
 //!
 //! ```text
 //!   Fixed          the ACS has set minimum = maximum
 //!
-//!   Untested ──control answered──▶ Searching ──low and high are close──▶ Settled
-//!      │   ▲                          ▲   ▲                                 │
-//!      │   │ within an hour           │   └── the binding was closed after ─┘
-//!      └▶ NoResponseAddress ◀─ no answer ─┘       a rest that it used to survive
+//!   Untested ──baseline answered──▶ Searching ──low and high are close──▶ Settled
+//!      │   ▲                            ▲   ▲                                 │
+//!      │   │ within an hour             │   └── the binding was closed after ─┘
+//!      └▶ NoResponseAddress ◀─ no answer ─┘       an idle time that it used to survive
 //! ```
 //!
-//! The binding rests for a time, and then a probe from the secondary port tells whether it still lets datagrams
-//! in. That time is doubled from the minimum until a probe gets no answer, then halved in between: an unlucky
-//! guess leaves the device unreachable for the shortest time so. A probe without an answer proves something only
-//! if another one, right after a fresh keep-alive, gets its answer: the control. A server that does not honour
-//! RESPONSE-ADDRESS leaves even that unanswered.
+//! The binding is left idle for a time, and then a probe from the secondary port tests whether it still accepts
+//! datagrams. The idle time doubles from the minimum until a probe stays unanswered, and then halves the gap: a wrong
+//! guess leaves the device unreachable only for a short time. An unanswered probe proves something only if another one,
+//! right after a fresh keep-alive, is answered: the baseline probe. A server that does not honour RESPONSE-ADDRESS
+//! leaves even that one unanswered.
 
 use std::fmt;
 use std::time::Duration;
 
-/// A rest that is never undercut for want of a minimum.
+/// The shortest interval of a search, also if the minimum period is shorter or zero.
 const MIN_INTERVAL: Duration = Duration::from_secs(5);
 
-/// A rest that is never exceeded in search of the longest: few NATs keep UDP for more than ten minutes.
+/// The longest interval of a search: few NATs keep UDP bindings for more than ten minutes.
 const MAX_INTERVAL: Duration = Duration::from_secs(15 * 60);
 
-/// Where nothing can be measured: well below the half minute after which the hastiest NATs in the field close.
+/// The interval without a measurement: well below the 30 s after which the fastest NATs in the field close a binding.
 const CAUTIOUS_INTERVAL: Duration = Duration::from_secs(20);
 
-/// A measurement takes as much longer than the rest as a probe waits for its answer, twice if it must be signed.
+/// The extra time of a measurement: a probe waits for its answer, twice if it must be signed.
 const PROBE_ALLOWANCE: Duration = Duration::from_secs(25);
 
-/// Once found, the period is tried again each so many rests.
+/// The number of intervals between two checks of a settled interval.
 const PERIODS_BETWEEN_CHECKS: u8 = 8;
 
-/// How many rests in a row may be disturbed by other traffic before one is measured all the same.
+/// The number of idle times in a row that other traffic may disturb before a measurement is made all the same.
 const MAX_DISTURBED_PERIODS: u8 = 3;
 
-/// How often a server is asked again whether it honours RESPONSE-ADDRESS.
+/// The interval of tests whether the server honours RESPONSE-ADDRESS.
 const RESPONSE_ADDRESS_RETRY: Duration = Duration::from_secs(60 * 60);
 
-/// After this time a period that had to be shortened is put to the test once more.
+/// The time after which a shortened interval is tested for a longer one again.
 const SHORTENED_PERIOD_RETRY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// STUNMinimumKeepAlivePeriod and STUNMaximumKeepAlivePeriod.
+/// The values of STUNMinimumKeepAlivePeriod and STUNMaximumKeepAlivePeriod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeepAlivePeriods {
-    /// Not more often than this.
+    /// The shortest interval that the ACS allows.
     minimum: Duration,
-    /// At least as often as this.
+    /// The longest interval that the ACS allows; `None` for no limit.
     maximum: Option<Duration>,
 }
 
 impl KeepAlivePeriods {
-    /// From the two parameters, in seconds; a negative maximum is none (R282). Where the minimum exceeds the
-    /// maximum the maximum holds: reachability is what both are for.
+    /// Returns the periods from the two parameters in seconds; a negative maximum is none (R282). The maximum limits
+    /// the minimum if the two contradict each other, since reachability is the purpose of both.
     pub fn new(minimum: u32, maximum: i32) -> KeepAlivePeriods {
+        // At least a second: a maximum of 0 would send keep-alives without a pause.
         let maximum = u64::try_from(maximum).ok().map(|seconds| Duration::from_secs(seconds.max(1)));
         let minimum = Duration::from_secs(minimum.into());
         KeepAlivePeriods { minimum: minimum.min(maximum.unwrap_or(Duration::MAX)), maximum }
     }
 
-    /// Not more often than this.
+    /// Returns the shortest interval between keep-alives.
     pub fn minimum(&self) -> Duration {
         self.minimum
     }
 
-    /// At least as often as this.
+    /// Returns the longest interval between keep-alives; `None` for no limit.
     pub fn maximum(&self) -> Option<Duration> {
         self.maximum
     }
 
-    /// The shortest rest of a search.
+    /// Returns the shortest interval of the search.
     fn shortest(&self) -> Duration {
         self.minimum.max(MIN_INTERVAL).min(self.maximum.unwrap_or(Duration::MAX))
     }
 
-    /// The longest rest of a search: the keep-alive after it must still come within the maximum.
+    /// Returns the longest interval of the search. The keep-alive after a probe must still meet the maximum period.
     fn longest(&self) -> Duration {
         let shortest = self.shortest();
         let Some(maximum) = self.maximum else { return MAX_INTERVAL.max(shortest) };
@@ -83,39 +84,41 @@ impl KeepAlivePeriods {
         if upper > shortest {
             return upper;
         }
+        // The allowance does not fit, so that only a smaller range is searched.
         let middle = shortest + maximum.saturating_sub(shortest) / 2;
         middle.min(MAX_INTERVAL).max(shortest)
     }
 
+    /// Returns the interval for a server that allows no measurement, within the two periods.
     fn cautious(&self) -> Duration {
         self.minimum.max(CAUTIOUS_INTERVAL).min(self.maximum.unwrap_or(Duration::MAX))
     }
 }
 
 impl Default for KeepAlivePeriods {
-    /// Half a minute and no maximum, as in the data models that come with the agent.
+    /// Returns 30 s and no maximum, as in the data models of the project.
     fn default() -> KeepAlivePeriods {
         KeepAlivePeriods::new(30, -1)
     }
 }
 
-/// How the period came about, for the operator.
+/// The origin of the interval, for the operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Search {
-    /// The ACS has fixed it.
+    /// The ACS has fixed the interval.
     Fixed,
-    /// Nothing has been measured yet.
+    /// No measurement was made yet.
     NotBegun,
-    /// Between what the NAT is known to endure and what it is known not to.
+    /// A search is under way, between an interval that works and one that does not.
     Running {
-        /// The longest rest that the binding has survived.
+        /// The longest idle time that the binding has survived.
         endured: Option<Duration>,
-        /// The shortest that it has not.
+        /// The shortest idle time that it has not survived.
         expired: Option<Duration>,
     },
-    /// It is the longest that works, less a margin.
+    /// The search has ended with the longest interval that works, less a margin.
     Found,
-    /// The server does not honour RESPONSE-ADDRESS, so nothing can be measured.
+    /// The server does not honour RESPONSE-ADDRESS, so that nothing can be measured.
     Impossible,
 }
 
@@ -137,17 +140,18 @@ impl fmt::Display for Search {
     }
 }
 
-/// The period, and the search for it.
+/// The interval and the search for it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct KeepAlive {
     periods: KeepAlivePeriods,
     phase: SearchPhase,
-    /// A rest after which a probe got no answer, as long as the control has not shown what that means.
+    /// The idle time before an unanswered probe, until the baseline probe has shown its meaning.
     unconfirmed: Option<Duration>,
-    /// Rests in a row that other traffic has disturbed.
+    /// The number of idle times in a row that other traffic has disturbed.
     disturbed_periods: u8,
 }
 
+/// The phases drawn at the head of this file.
 #[derive(Clone, Copy, Debug)]
 enum SearchPhase {
     Fixed(Duration),
@@ -155,7 +159,7 @@ enum SearchPhase {
     Searching {
         low: Option<Duration>,
         high: Option<Duration>,
-        /// The search began because a period that was found has failed.
+        /// True if the search began because a settled interval had failed.
         shrinking: bool,
     },
     Settled {
@@ -171,13 +175,13 @@ enum SearchPhase {
 impl KeepAlive {
     pub(super) fn new(periods: KeepAlivePeriods) -> KeepAlive {
         let phase = match periods.maximum {
-            Some(maximum) if maximum == periods.minimum => SearchPhase::Fixed(maximum), // R283
+            Some(maximum) if maximum == periods.minimum => SearchPhase::Fixed(maximum), // R283: the ACS leaves no range to search
             _ => SearchPhase::Untested,
         };
         KeepAlive { periods, phase, unconfirmed: None, disturbed_periods: 0 }
     }
 
-    /// How long to rest before the next request.
+    /// Returns the idle time before the next request.
     pub(super) fn interval(&self) -> Duration {
         match self.phase {
             SearchPhase::Fixed(period) | SearchPhase::Settled { period, .. } => period,
@@ -187,7 +191,7 @@ impl KeepAlive {
         }
     }
 
-    /// Whether that request is a probe.
+    /// Returns true if the next request is a probe.
     pub(super) fn measures(&self) -> bool {
         match self.phase {
             SearchPhase::Searching { .. } => true,
@@ -196,12 +200,13 @@ impl KeepAlive {
         }
     }
 
-    /// A rest is over: whether a probe is to follow. `other_traffic`: other traffic has kept the binding open.
+    /// Ends an idle time, and returns true if a probe is to follow. `other_traffic` may have kept the binding open.
     pub(super) fn idle_ended(&mut self, other_traffic: bool, now: Duration) -> bool {
         if !self.measures() {
             self.count_down(now);
             return false;
         }
+        // A busy port never has an undisturbed idle time; after some tries, a doubtful result is better than none.
         if other_traffic && self.disturbed_periods < MAX_DISTURBED_PERIODS {
             self.disturbed_periods += 1;
             return false;
@@ -210,7 +215,7 @@ impl KeepAlive {
         true
     }
 
-    /// Whether a control is due, right after a keep-alive.
+    /// Returns true if a baseline probe is due after this keep-alive.
     pub(super) fn wants_baseline_probe(&self, now: Duration) -> bool {
         match self.phase {
             SearchPhase::Fixed(_) => false,
@@ -220,11 +225,11 @@ impl KeepAlive {
         }
     }
 
-    /// A control has got its answer, or not.
+    /// Records the result of a baseline probe.
     pub(super) fn baseline_probed(&mut self, answered: bool, now: Duration) {
         let unconfirmed = self.unconfirmed.take();
         if let SearchPhase::Fixed(_) = self.phase {
-            return; // the periods have changed meanwhile
+            return; // the periods have changed since
         }
         if !answered {
             self.phase = SearchPhase::NoResponseAddress { test_again_at: now.saturating_add(RESPONSE_ADDRESS_RETRY) };
@@ -235,6 +240,7 @@ impl KeepAlive {
                 self.phase = SearchPhase::Searching { low: None, high: None, shrinking: false }
             }
             _ => {
+                // The server answers probes, so that the unanswered one before means a closed binding.
                 if let Some(idle) = unconfirmed {
                     self.expired(idle, now);
                 }
@@ -242,30 +248,31 @@ impl KeepAlive {
         }
     }
 
-    /// A probe after a rest of `idle` has got its answer, or not.
+    /// Records the result of a probe after an idle time.
     pub(super) fn probed(&mut self, idle: Duration, answered: bool, now: Duration) {
         if answered { self.endured(idle, now) } else { self.unconfirmed = Some(idle) }
     }
 
-    /// The server has told a new address: the period found may be too long by now.
+    /// Plans a check after the mapped address has changed, since the NAT may have closed the binding too early.
     pub(super) fn binding_moved(&mut self) {
         if let SearchPhase::Settled { periods_until_check, .. } = &mut self.phase {
             *periods_until_check = 0;
         }
     }
 
-    /// The server has failed, and perhaps had done so already when the last probe got no answer.
+    /// Forgets an unanswered probe, because the server may have failed before it.
     pub(super) fn server_failed(&mut self) {
         self.unconfirmed = None;
     }
 
-    /// Another server is asked: what the last one could not do, this one may.
+    /// Starts the search again with another server, which may honour RESPONSE-ADDRESS.
     pub(super) fn server_changed(&mut self) {
         if let SearchPhase::NoResponseAddress { .. } = self.phase {
             self.phase = SearchPhase::Untested;
         }
     }
 
+    /// Returns the state of the search for the operator.
     pub(super) fn search(&self) -> Search {
         match self.phase {
             SearchPhase::Fixed(_) => Search::Fixed,
@@ -276,6 +283,7 @@ impl KeepAlive {
         }
     }
 
+    /// Returns the next idle time to test: doubled while no limit is known, then halfway between the limits.
     fn candidate(&self, low: Option<Duration>, high: Option<Duration>) -> Duration {
         let (shortest, longest) = (self.periods.shortest(), self.periods.longest());
         match (low, high) {
@@ -285,9 +293,11 @@ impl KeepAlive {
         }
     }
 
+    /// Records an idle time that the binding has survived.
     fn endured(&mut self, idle: Duration, now: Duration) {
         match &mut self.phase {
             SearchPhase::Searching { low, .. } => {
+                // A late poll may have made the idle time longer than any that the search allows.
                 *low = Some(low.unwrap_or_default().max(idle.min(self.periods.longest())));
                 self.settle(now);
             }
@@ -296,6 +306,7 @@ impl KeepAlive {
         }
     }
 
+    /// Records an idle time that the binding has not survived.
     fn expired(&mut self, idle: Duration, now: Duration) {
         match &mut self.phase {
             SearchPhase::Searching { high, .. } => *high = Some(high.map_or(idle, |high| high.min(idle))),
@@ -307,33 +318,35 @@ impl KeepAlive {
         self.settle(now);
     }
 
-    /// Ends the search where it cannot learn more that is of use.
+    /// Ends the search once it cannot improve the interval.
     fn settle(&mut self, now: Duration) {
         let SearchPhase::Searching { low, high, shrinking } = self.phase else { return };
         let (shortest, longest) = (self.periods.shortest(), self.periods.longest());
         let endured = match (low, high) {
-            // Even the shortest rest is too long: that is what the ACS allows.
+            // Even the shortest interval is too long for the NAT, and the ACS allows no shorter one.
             (None, Some(high)) if high <= shortest.saturating_add(resolution(shortest)) => shortest,
             (Some(low), Some(high)) if high <= low.saturating_add(resolution(low)) => low,
             (Some(low), None) if low >= longest => low,
             _ => return,
         };
-        // A tenth less: a keep-alive that is lost on the way must come in time when it is repeated.
+        // A tenth less, so that the repetition of a lost keep-alive still comes in time.
         let period = endured.saturating_sub(endured / 10).max(shortest);
         let search_again_at = shrinking.then(|| now.saturating_add(SHORTENED_PERIOD_RETRY));
         self.phase = SearchPhase::Settled { period, periods_until_check: PERIODS_BETWEEN_CHECKS, search_again_at };
     }
 
+    /// Counts idle times until the next check, and restarts the search of a shortened interval after a day.
     fn count_down(&mut self, now: Duration) {
         let SearchPhase::Settled { period, periods_until_check, search_again_at } = &mut self.phase else { return };
         *periods_until_check = periods_until_check.saturating_sub(1);
+        // The NAT may have lost bindings for another reason on that day, such as a restart.
         if search_again_at.is_some_and(|at| at <= now) {
             self.phase = SearchPhase::Searching { low: Some(*period), high: None, shrinking: false };
         }
     }
 }
 
-/// How close low and high must be for the search to end.
+/// Returns the gap between low and high at which the search ends.
 fn resolution(low: Duration) -> Duration {
     (low / 16).max(Duration::from_secs(1))
 }

@@ -7,36 +7,36 @@
 //!   attribute:  │ type 2 │ length 2 │ value, padded to a multiple of 4
 //! ```
 //!
-//! RFC 5389 is explicitly not the design (R270): the transaction id takes all 16 bytes where that has its
-//! magic cookie, and MESSAGE-INTEGRITY is computed over a text padded with zeros.
+//! RFC 5389 is explicitly not the design (R270): here the transaction id takes all 16 bytes, without a magic cookie,
+//! and MESSAGE-INTEGRITY is computed over a text padded with zeros.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::digest::{equal_in_constant_time, hmac_sha1};
 use crate::secret::Secret;
 
-/// Bytes before the attributes.
+/// The length of the header in bytes.
 const HEADER: usize = 20;
 
-/// RFC 3489 §11.2.8: what MESSAGE-INTEGRITY is computed over is padded to a multiple of this.
+/// The block size to which the text of MESSAGE-INTEGRITY is padded (RFC 3489 §11.2.8).
 const HMAC_BLOCK: usize = 64;
 
-/// STUNUsername has 256 characters at most, each of 4 bytes at most.
+/// The longest USERNAME: STUNUsername has at most 256 characters of at most 4 bytes.
 const LONGEST_USERNAME: usize = 1024;
 
-/// The value of CONNECTION-REQUEST-BINDING, trailing space included (R274).
+/// The value of CONNECTION-REQUEST-BINDING, with its trailing space (R274).
 const CONNECTION_REQUEST_BINDING_VALUE: &[u8; 20] = b"dslforum.org/TR-111 ";
 
-/// Attribute types (R270, R274, R275).
+/// The types of attributes (R270, R274, R275).
 mod attribute {
     pub(super) const MAPPED_ADDRESS: u16 = 0x0001;
     pub(super) const RESPONSE_ADDRESS: u16 = 0x0002;
     pub(super) const USERNAME: u16 = 0x0006;
     pub(super) const MESSAGE_INTEGRITY: u16 = 0x0008;
     pub(super) const ERROR_CODE: u16 = 0x0009;
-    /// The last one that RFC 3489 defines.
+    /// The last type that RFC 3489 defines.
     pub(super) const REFLECTED_FROM: u16 = 0x000B;
-    /// REALM, NONCE and XOR-MAPPED-ADDRESS of RFC 5389: mandatory by their number, known, and no use here.
+    /// REALM, NONCE and XOR-MAPPED-ADDRESS of RFC 5389: mandatory by their number, known here, and ignored.
     pub(super) const OF_RFC_5389: [u16; 3] = [0x0014, 0x0015, 0x0020];
     /// The last type that a receiver must understand.
     pub(super) const LAST_MANDATORY: u16 = 0x7FFF;
@@ -44,18 +44,18 @@ mod attribute {
     pub(super) const BINDING_CHANGE: u16 = 0xC002;
 }
 
-/// What ties an answer to its request: 128 random bits (R270).
+/// The id that ties an answer to its request: 128 random bits (R270).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TransactionId(pub [u8; 16]);
 
-/// What a message is (R270).
+/// The type of a message (R270).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MessageKind {
-    /// Binding Request.
+    /// Binding Request, from the agent to the server.
     Request,
-    /// Binding Response.
+    /// Binding Response, with the mapped address.
     Response,
-    /// Binding Error Response.
+    /// Binding Error Response, with an error code.
     Error,
 }
 
@@ -78,22 +78,22 @@ impl MessageKind {
 /// A Binding Request to be sent.
 #[derive(Clone, Copy, Debug)]
 pub struct BindingRequest<'a> {
-    /// Fresh for each request, the same in its retransmissions (R281).
+    /// The transaction id: fresh for each request, the same in its retransmissions (R281).
     pub transaction: TransactionId,
-    /// CONNECTION-REQUEST-BINDING: from the primary port always, from the secondary never (R274).
+    /// True for CONNECTION-REQUEST-BINDING: always from the primary port, never from the secondary (R274).
     pub connection_request_binding: bool,
-    /// BINDING-CHANGE (R275).
+    /// True for BINDING-CHANGE, which announces a new mapped address (R275).
     pub binding_change: bool,
-    /// Where the answer shall go, instead of where the request came from (R283).
+    /// The destination of the answer, if not the source of the request (R283).
     pub response_address: Option<SocketAddr>,
     /// STUNUsername; empty for none.
     pub username: &'a str,
-    /// STUNPassword, where the message shall carry MESSAGE-INTEGRITY (R277).
+    /// STUNPassword, if the message is to carry MESSAGE-INTEGRITY (R277).
     pub password: Option<&'a Secret>,
 }
 
 impl BindingRequest<'_> {
-    /// The datagram: 200 bytes at most (R296) as long as the user name has no more than 124.
+    /// Returns the datagram: at most 200 bytes for a user name of up to 124 bytes (R296).
     pub fn encode(&self) -> Vec<u8> {
         let mut encoder = Encoder::new(MessageKind::Request, self.transaction);
         if let Some(address) = self.response_address {
@@ -115,48 +115,52 @@ impl BindingRequest<'_> {
     }
 }
 
-/// A message that was received, whole and well-formed.
+/// A received message, complete and well-formed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message<'a> {
-    /// Request, response or error.
+    /// The type of the message.
     pub kind: MessageKind,
-    /// Whose answer it is.
+    /// The transaction id, which is that of the request.
     pub transaction: TransactionId,
-    /// MAPPED-ADDRESS. An XOR-MAPPED-ADDRESS is never taken for it: RFC 3489 knows none, and what old servers
-    /// send under that name is wrong.
+    /// MAPPED-ADDRESS. XOR-MAPPED-ADDRESS is not taken for it: RFC 3489 does not define it, and old servers send wrong
+    /// values in it.
     pub mapped_address: Option<SocketAddr>,
-    /// RESPONSE-ADDRESS.
+    /// RESPONSE-ADDRESS of a request; only the simulated server of the tests reads it.
     pub response_address: Option<SocketAddr>,
-    /// USERNAME, its padding included.
+    /// USERNAME with its padding.
     pub username: Option<&'a [u8]>,
-    /// ERROR-CODE: 100 to 799.
+    /// ERROR-CODE, from 100 to 799.
     pub error_code: Option<u16>,
-    /// Whether CONNECTION-REQUEST-BINDING is there.
+    /// True if CONNECTION-REQUEST-BINDING is present.
     pub connection_request_binding: bool,
-    /// Whether BINDING-CHANGE is there.
+    /// True if BINDING-CHANGE is present.
     pub binding_change: bool,
-    /// An attribute that a receiver must understand, and that this one does not: the message is of no use.
+    /// The first unknown attribute that a receiver must understand. It makes the message unusable.
     pub unknown_mandatory: Option<u16>,
     integrity: Option<Integrity<'a>>,
 }
 
-/// What was signed, and the signature.
+/// The signed text and its signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Integrity<'a> {
     text: &'a [u8],
     tag: &'a [u8],
 }
 
-/// Not a message of RFC 3489, or one with an attribute that cannot be.
+/// The error of a datagram that is no message of RFC 3489, or has an invalid attribute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed;
 
 impl<'a> Message<'a> {
-    /// Reads one datagram.
+    /// Reads a datagram.
+    ///
+    /// # Errors
+    /// Returns an error for a wrong length or type, or for an attribute that ends too late.
     pub fn parse(bytes: &'a [u8]) -> Result<Message<'a>, Malformed> {
         let (header, attributes) = bytes.split_first_chunk::<HEADER>().ok_or(Malformed)?;
         let (start, id) = header.split_first_chunk::<4>().ok_or(Malformed)?;
         let kind = MessageKind::of(u16::from_be_bytes([start[0], start[1]])).ok_or(Malformed)?;
+        // A shorter length would leave bytes that the signature does not cover.
         if usize::from(u16::from_be_bytes([start[2], start[3]])) != attributes.len() {
             return Err(Malformed);
         }
@@ -166,7 +170,7 @@ impl<'a> Message<'a> {
         Ok(message)
     }
 
-    /// Whether it carries MESSAGE-INTEGRITY made with this password (R278, R279).
+    /// Returns true if the message has a MESSAGE-INTEGRITY made with the password (R278, R279).
     pub fn is_signed_with(&self, password: &Secret) -> bool {
         let Some(Integrity { text, tag }) = &self.integrity else { return false };
         equal_in_constant_time(&signature(text, password), tag)
@@ -187,7 +191,7 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// Reads up to MESSAGE-INTEGRITY, which is the last: nobody vouches for what might follow it (R279).
+    /// Reads the attributes up to MESSAGE-INTEGRITY, which is the last: nothing after it is signed (R279).
     fn read_attributes(&mut self, bytes: &'a [u8]) -> Result<(), Malformed> {
         let mut at = HEADER;
         while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
@@ -206,7 +210,7 @@ impl<'a> Message<'a> {
         Ok(())
     }
 
-    /// RFC 3489 §11.2: of an attribute that stands there twice the first holds.
+    /// Reads one attribute. The first of several with the same type counts (RFC 3489 §11.2).
     fn read_attribute(&mut self, kind: u16, value: &'a [u8]) -> Result<(), Malformed> {
         match kind {
             attribute::MAPPED_ADDRESS => {
@@ -226,6 +230,7 @@ impl<'a> Message<'a> {
             }
             attribute::CONNECTION_REQUEST_BINDING => self.connection_request_binding = true,
             attribute::BINDING_CHANGE => self.binding_change = true,
+            // The rest of the message is still read, so that it is counted as unusable and not as malformed.
             other if is_unknown_mandatory(other) => {
                 self.unknown_mandatory.get_or_insert(other);
             }
@@ -235,7 +240,7 @@ impl<'a> Message<'a> {
     }
 }
 
-/// Writes a message, attribute by attribute.
+/// A writer of one message, attribute by attribute.
 pub(super) struct Encoder {
     bytes: Vec<u8>,
 }
@@ -244,11 +249,12 @@ impl Encoder {
     pub(super) fn new(kind: MessageKind, transaction: TransactionId) -> Encoder {
         let mut bytes = Vec::with_capacity(200); // R296
         bytes.extend_from_slice(&kind.number().to_be_bytes());
-        bytes.extend_from_slice(&[0, 0]); // the length comes last
+        bytes.extend_from_slice(&[0, 0]); // the length is known at the end
         bytes.extend_from_slice(&transaction.0);
         Encoder { bytes }
     }
 
+    /// Appends an address attribute: a zero byte, the family, the port and the address.
     pub(super) fn address(&mut self, kind: u16, address: SocketAddr) {
         let mut value = vec![0, family(address.ip())];
         value.extend_from_slice(&address.port().to_be_bytes());
@@ -259,14 +265,15 @@ impl Encoder {
         self.attribute(kind, &value);
     }
 
-    /// R276: padded with trailing spaces to a multiple of 4 bytes, which its length counts.
+    /// Appends USERNAME, padded with spaces to a multiple of 4 bytes; the padding counts in its length (R276).
     pub(super) fn username(&mut self, name: &str) {
         let mut value = name.as_bytes()[..name.len().min(LONGEST_USERNAME)].to_vec();
+        // The data model limits the name; the cut only keeps the length field valid.
         value.resize(value.len().next_multiple_of(4), b' ');
         self.attribute(attribute::USERNAME, &value);
     }
 
-    /// Appends a value whose length is a multiple of 4, as all those of RFC 3489 are.
+    /// Appends an attribute. The length of the value is a multiple of 4, as in all attributes of RFC 3489.
     pub(super) fn attribute(&mut self, kind: u16, value: &[u8]) {
         debug_assert!(value.len().is_multiple_of(4));
         self.bytes.extend_from_slice(&kind.to_be_bytes());
@@ -274,13 +281,14 @@ impl Encoder {
         self.bytes.extend_from_slice(value);
     }
 
+    /// Returns the message without a signature.
     pub(super) fn finish(mut self) -> Vec<u8> {
         let attributes = length(self.bytes.len() - HEADER);
         self.bytes[2..4].copy_from_slice(&attributes);
         self.bytes
     }
 
-    /// Ends the message with MESSAGE-INTEGRITY; the header that is signed counts it already (R279).
+    /// Returns the message with MESSAGE-INTEGRITY. The signed header counts that attribute already (R279).
     pub(super) fn finish_signed(mut self, password: &Secret) -> Vec<u8> {
         let unsigned = self.bytes.len();
         self.attribute(attribute::MESSAGE_INTEGRITY, &[0; 20]);
@@ -291,23 +299,24 @@ impl Encoder {
     }
 }
 
-/// A length as it stands on the wire; what this agent sends is far from the limit.
+/// Returns a length as it stands on the wire. Messages of this agent never reach its limit.
 fn length(bytes: usize) -> [u8; 2] {
     u16::try_from(bytes).unwrap_or(u16::MAX).to_be_bytes()
 }
 
-/// R279: over the text, filled up with zeros to a multiple of 64 bytes.
+/// Returns the HMAC-SHA1 over the text, padded with zeros to a multiple of 64 bytes (R279).
 fn signature(text: &[u8], password: &Secret) -> [u8; 20] {
     const ZEROS: [u8; HMAC_BLOCK] = [0; HMAC_BLOCK];
     let missing = text.len().next_multiple_of(HMAC_BLOCK) - text.len();
     hmac_sha1(password.expose().as_bytes(), &[text, &ZEROS[..missing]])
 }
 
+/// Returns the number of the address family in an address attribute.
 fn family(ip: IpAddr) -> u8 {
     if ip.is_ipv4() { 1 } else { 2 }
 }
 
-/// MAPPED-ADDRESS and its like: a zero byte that nobody looks at, family, port, address.
+/// Reads MAPPED-ADDRESS and the like: an ignored byte, the family, the port and the address.
 fn read_address(value: &[u8]) -> Result<SocketAddr, Malformed> {
     let (start, address) = value.split_first_chunk::<4>().ok_or(Malformed)?;
     let ip = match start[1] {
@@ -318,7 +327,7 @@ fn read_address(value: &[u8]) -> Result<SocketAddr, Malformed> {
     Ok(SocketAddr::new(ip, u16::from_be_bytes([start[2], start[3]])))
 }
 
-/// ERROR-CODE: the hundreds in three bits, the rest in a byte; the reason phrase is for people.
+/// Reads ERROR-CODE: the hundreds in three bits, the rest in a byte. The reason phrase is for people.
 fn read_error_code(value: &[u8]) -> Result<u16, Malformed> {
     let start = value.first_chunk::<4>().ok_or(Malformed)?;
     let (hundreds, rest) = (start[2] & 7, start[3]);
@@ -328,6 +337,7 @@ fn read_error_code(value: &[u8]) -> Result<u16, Malformed> {
     Ok(u16::from(hundreds) * 100 + u16::from(rest))
 }
 
+/// Returns true if a receiver must understand the attribute, and neither RFC 3489 nor RFC 5389 defines it.
 fn is_unknown_mandatory(kind: u16) -> bool {
     let known = (attribute::MAPPED_ADDRESS..=attribute::REFLECTED_FROM).contains(&kind);
     kind <= attribute::LAST_MANDATORY && !known && !attribute::OF_RFC_5389.contains(&kind)

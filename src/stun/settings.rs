@@ -1,4 +1,4 @@
-//! What goes into the binding and what comes out, apart from time and datagrams.
+//! The settings and actions of the binding.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -7,13 +7,13 @@ use super::keep_alive::KeepAlivePeriods;
 use super::status::PublishedBinding;
 use crate::secret::Secret;
 
-/// The name and port of the STUN server: STUNServerAddress, or the host of the ACS URL where that is empty, and
+/// The name and port of the STUN server: STUNServerAddress, or the host of the ACS URL if that is empty, and
 /// STUNServerPort (R271).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StunServerName {
-    /// A name or an address; empty for none.
+    /// The host name or address; empty for none.
     pub host: String,
-    /// The port.
+    /// The UDP port.
     pub port: u16,
 }
 
@@ -26,48 +26,48 @@ impl fmt::Display for StunServerName {
 /// The STUN parameters of ManagementServer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StunSettings {
-    /// STUNEnable.
+    /// STUNEnable: requests are sent only if true.
     pub enabled: bool,
-    /// Whom to ask.
+    /// The server to ask.
     pub server: StunServerName,
-    /// STUNUsername.
+    /// STUNUsername, sent in every request of the primary port unless empty (R276).
     pub username: String,
-    /// STUNPassword.
+    /// STUNPassword, the key of MESSAGE-INTEGRITY.
     pub password: Secret,
     /// STUNMinimumKeepAlivePeriod and STUNMaximumKeepAlivePeriod.
     pub periods: KeepAlivePeriods,
 }
 
 impl StunSettings {
-    /// R277: without both nothing is ever signed.
+    /// Returns true if requests can be signed, which takes both credentials (R277).
     pub(super) fn can_sign(&self) -> bool {
         !self.username.is_empty() && !self.password.expose().is_empty()
     }
 }
 
-/// The sockets of the driver.
+/// The two sockets of the driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Port {
-    /// The one that receives UDP connection requests (R272).
+    /// The socket that receives UDP connection requests (R272).
     Primary,
-    /// Any other port, for probes only (R283).
+    /// A socket on any other port, for probes only (R283).
     Secondary,
 }
 
-/// What the driver is to do.
+/// An action for the driver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Send a datagram; that it cannot be sent need not be told.
+    /// Send a datagram. A failure to send needs no report, since the answer is then missing anyway.
     Send {
-        /// From which socket.
+        /// The sending socket.
         port: Port,
-        /// The STUN server.
+        /// The address of the STUN server.
         to: SocketAddr,
-        /// The datagram.
+        /// The bytes of the datagram.
         bytes: Vec<u8>,
     },
-    /// Resolve this name and hand the addresses to [`super::Binding::on_resolved`].
+    /// Resolve the name and pass the addresses to [`super::Binding::on_resolved`].
     Resolve(StunServerName),
-    /// The data model has to show this from now on.
+    /// Show these values in the data model.
     Changed(PublishedBinding),
 }

@@ -1,4 +1,4 @@
-//! What the binding tells others: the data model, and the operator.
+//! The output of the binding: values for the data model and figures for the operator.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -6,43 +6,43 @@ use std::time::Duration;
 
 use super::keep_alive::Search;
 
-/// What the data model shows (R285). Changes of it are what active notifications are about (R286).
+/// The values in the data model (R285). The ACS may ask for active notification of their changes (R286).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PublishedBinding {
-    /// UDPConnectionRequestAddress; none while it is not known yet.
+    /// UDPConnectionRequestAddress; `None` while it is unknown.
     pub address: Option<SocketAddr>,
-    /// NATDetected.
+    /// NATDetected: true if the address is that of a NAT.
     pub nat_detected: bool,
 }
 
 impl PublishedBinding {
-    /// UDPConnectionRequestAddress as the data model writes it: `host:port`, IPv6 in brackets, empty for none.
+    /// Returns UDPConnectionRequestAddress as the data model writes it: `host:port`, IPv6 in brackets, empty for none.
     pub fn address_text(&self) -> String {
-        // `SocketAddr` writes the scope of a link-local address, which means nothing to anybody else.
+        // `SocketAddr` writes the scope of a link-local address, which has no meaning on another host.
         self.address.map(|address| SocketAddr::new(address.ip(), address.port()).to_string()).unwrap_or_default()
     }
 }
 
-/// What is known of the STUN server.
+/// The knowledge about the STUN server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ServerState {
     /// STUN is off, or there is no network.
     #[default]
     Unused,
-    /// The name has not been resolved.
+    /// The name of the server is not resolved.
     Unresolved,
-    /// It has been asked and has not answered yet.
+    /// A request was sent, and no answer has come yet.
     Asked,
-    /// It answers.
+    /// The server has answered the last request.
     Answers,
-    /// It did not answer the last request.
+    /// The server has not answered the last request.
     Silent,
-    /// It refused the last request, with this error code.
+    /// The server has refused the last request with this error code.
     Refuses(u16),
 }
 
 impl ServerState {
-    /// The name in `status --json`.
+    /// Returns the name in `status --json`.
     pub fn name(self) -> &'static str {
         match self {
             ServerState::Unused => "unused",
@@ -71,56 +71,56 @@ impl fmt::Display for ServerState {
     }
 }
 
-/// For `cpe-agent status`.
+/// The state of the binding for `cpe-agent status`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StunStatus {
-    /// What the server does.
+    /// The state of the server.
     pub server_state: ServerState,
-    /// The server in use, or tried last.
+    /// The server in use, or the last one tried.
     pub server: Option<SocketAddr>,
-    /// Where UDP connection requests are received, seen from inside.
+    /// The local address of the primary port.
     pub local: Option<SocketAddr>,
-    /// The same seen from the server, as it said last.
+    /// The mapped address in the last answer of the server.
     pub mapped: Option<SocketAddr>,
-    /// NATDetected.
+    /// NATDetected in the data model.
     pub nat_detected: bool,
-    /// The time between keep-alives.
+    /// The interval of keep-alives.
     pub period: Duration,
-    /// How that time came about.
+    /// The state of the search for that interval.
     pub search: Search,
-    /// What was sent and received.
+    /// The counts of datagrams.
     pub counters: StunCounters,
 }
 
-/// What was sent, received and ignored; each stops at its maximum.
+/// Counts of datagrams sent, received and ignored; each stops at its maximum.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StunCounters {
     /// Datagrams sent, retransmissions included.
     pub sent: u32,
-    /// Answers that were taken.
+    /// Answers that were accepted.
     pub answered: u32,
-    /// Requests from the primary port that nobody answered in time.
+    /// Requests from the primary port without an answer.
     pub unanswered: u32,
-    /// Answers that told a new address, the first included.
+    /// Answers with a new mapped address, the first included.
     pub changes: u32,
-    /// Errors that the server answered with, 401 included.
+    /// Error responses, 401 included.
     pub refused: u32,
-    /// Ignored: from another source than the server.
+    /// Ignored datagrams from another source than the server.
     pub foreign_source: u32,
-    /// Ignored: with the transaction id of no request of ours.
+    /// Ignored messages with a transaction id of no request.
     pub wrong_transaction: u32,
-    /// Ignored: a second answer to a request, or one that came too late.
+    /// Ignored answers that came twice or too late.
     pub late: u32,
-    /// Ignored: not a STUN message.
+    /// Ignored datagrams that are no STUN message.
     pub malformed: u32,
-    /// Ignored: no MESSAGE-INTEGRITY, or a wrong one, where it is due (R278).
+    /// Ignored answers with a missing or wrong MESSAGE-INTEGRITY (R278).
     pub bad_integrity: u32,
-    /// Ignored: a well-formed message that is no answer, or no use.
+    /// Ignored messages that are well-formed but no usable answer.
     pub unusable: u32,
 }
 
 impl StunCounters {
-    /// All that was ignored.
+    /// Returns the sum of all ignored datagrams.
     pub fn ignored(&self) -> u32 {
         let each =
             [self.foreign_source, self.wrong_transaction, self.late, self.malformed, self.bad_integrity, self.unusable];

@@ -1,4 +1,4 @@
-//! Scenarios: what is sent, when, and what is published.
+//! Scenarios: requests with their times, and the published address.
 
 mod discovery;
 mod hostility;
@@ -11,7 +11,7 @@ use world::*;
 use crate::secret::Secret;
 use crate::stun::{KeepAlivePeriods, Port, Search, ServerState};
 
-/// RFC 3489 §9.3, R281.
+/// The times of transmission in milliseconds (RFC 3489 §9.3, R281).
 const SCHEDULE: [u64; 9] = [0, 100, 300, 700, 1500, 3100, 4700, 6300, 7900];
 
 const PUBLIC: &str = "203.0.113.9:50001 true";
@@ -144,12 +144,12 @@ fn another_local_address_is_looked_for_at_once() {
     world.run(seconds(1));
     assert_eq!(world.published(), "203.0.113.9:50002 true"); // R284
 
-    // Nobody answers there: the old address is certainly wrong.
+    // No server answers there, and the old address is certainly wrong.
     world.server.down = world.server.addresses.clone();
     world.move_to("10.0.0.1:7547");
     world.run(seconds(10));
     assert_eq!(world.published(), "10.0.0.1:7547 false");
-    // The network goes away: there is nobody to be told.
+    // Without a network, no ACS can be informed.
     world.move_to("0.0.0.0:7547");
     let before = world.sent.len();
     world.run(seconds(1000));
@@ -227,7 +227,7 @@ fn a_name_that_does_not_resolve_is_tried_again() {
     assert_eq!(world.published(), PUBLIC);
 }
 
-/// R277: without it first, and then as an answer to the 401, in each exchange.
+/// R277: each exchange begins without a signature, and continues with one after the 401.
 #[test]
 fn a_server_that_demands_credentials_gets_them_after_its_401() {
     let mut world = World::new(Some(Nat::new(120)), fixed(60));
@@ -284,7 +284,7 @@ fn nothing_is_signed_without_both_name_and_password() {
     }
 }
 
-/// R278: a 401 without a signature is discarded too; what the operator reads says so all the same.
+/// R278: a 401 without a signature is discarded too, and the status shows its code all the same.
 #[test]
 fn a_wrong_password_is_told_as_such() {
     let mut world = World::new(Some(Nat::new(120)), fixed(60));

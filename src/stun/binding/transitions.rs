@@ -1,4 +1,4 @@
-//! The course of things: which state follows which.
+//! The transitions between the states of the binding.
 
 use std::mem;
 use std::net::{IpAddr, SocketAddr};
@@ -11,12 +11,12 @@ use crate::stun::message::{BindingRequest, Message, MessageKind, TransactionId};
 use crate::stun::settings::{Action, Port};
 use crate::stun::status::{PublishedBinding, ServerState};
 
-/// The first wait after all servers have failed, and the longest; the minimum period holds as well.
+/// The first and the longest wait after all servers have failed; the minimum period holds as well.
 const RETRY_FIRST: Duration = Duration::from_secs(15);
 const RETRY_LONGEST: Duration = Duration::from_secs(600);
 
 impl Binding {
-    /// Forgets the binding, and looks for it if there is reason to.
+    /// Forgets the binding, and starts to learn it again if STUN is enabled and there is a network.
     pub(super) fn reset(&mut self, now: Duration) {
         self.servers.clear();
         (self.mapped, self.announced) = (None, None);
@@ -29,16 +29,17 @@ impl Binding {
         self.state = if wanted { BindingState::Retrying { at: now } } else { BindingState::Off };
     }
 
-    /// Whether the ACS wants a binding, and has said from whom.
+    /// Returns true if STUN is enabled and a server is configured.
     fn wanted(&self) -> bool {
         self.settings.enabled && !self.settings.server.host.is_empty()
     }
 
-    /// The server in use: one that the local address can reach.
+    /// Returns the server in use, which the local address can reach.
     pub(super) fn server(&self) -> Option<SocketAddr> {
         self.reachable().nth(self.current)
     }
 
+    /// Returns the servers of the same address family as the local address.
     pub(super) fn reachable(&self) -> impl Iterator<Item = SocketAddr> {
         let local = self.local;
         self.servers
@@ -47,11 +48,13 @@ impl Binding {
             .filter(move |server| local.is_some_and(|local| local.is_ipv4() == server.is_ipv4()))
     }
 
+    /// Starts an exchange with a fresh transaction id.
     pub(super) fn start_exchange(&mut self, plan: RequestPlan, now: Duration, random: &mut dyn FnMut(&mut [u8])) {
         let Some(to) = self.server() else {
             self.state = BindingState::Retrying { at: now };
             return;
         };
+        // R270: the id ties the answer to the request, and an unpredictable one cannot be forged from outside.
         let mut transaction = TransactionId([0; 16]);
         random(&mut transaction.0);
         let primary = plan.purpose.port() == Port::Primary;
@@ -64,7 +67,7 @@ impl Binding {
             password: plan.signed.then_some(&self.settings.password), // R277
         };
         if plan.purpose == Purpose::Announce {
-            (self.announce_at, self.announced) = (None, self.mapped); // R281: once for each change, whatever becomes of it
+            (self.announce_at, self.announced) = (None, self.mapped); // R281: one announcement per change, answered or not
         }
         if matches!(self.server_state, ServerState::Unused | ServerState::Unresolved) {
             self.server_state = ServerState::Asked;
@@ -72,6 +75,7 @@ impl Binding {
         self.state = BindingState::Exchanging(Exchange::new(plan, to, transaction, request.encode(), now));
     }
 
+    /// Returns the action that sends a datagram of the present exchange.
     pub(super) fn send(&mut self, bytes: Vec<u8>, now: Duration) -> Action {
         count(&mut self.counters.sent);
         let BindingState::Exchanging(exchange) = &self.state else { unreachable!("only an exchange sends") };
@@ -82,8 +86,9 @@ impl Binding {
         Action::Send { port, to: exchange.to, bytes }
     }
 
-    /// An answer to the exchange under way, from the right source, signed where it must be.
+    /// Handles an answer to the present exchange, from the right source and with the signature that is due.
     pub(super) fn on_response(&mut self, plan: RequestPlan, port: Port, message: &Message<'_>, now: Duration) {
+        // RFC 3489 §11.2: a message with an unknown mandatory attribute cannot be processed.
         if message.unknown_mandatory.is_some() {
             return count(&mut self.counters.unusable);
         }
@@ -97,13 +102,14 @@ impl Binding {
             (MessageKind::Response, _, Some(_)) if plan.purpose.port() == Port::Secondary => {
                 count(&mut self.counters.answered);
                 self.finish_exchange();
-                // R283: back to where it came from means that the server ignores RESPONSE-ADDRESS.
+                // R283: a server that ignores RESPONSE-ADDRESS answers to the secondary port.
                 self.probed(plan.purpose, port == Port::Primary, now);
             }
             _ => count(&mut self.counters.unusable),
         }
     }
 
+    /// Handles an error response: a 401 leads to one signed repetition (R277), every other error fails the exchange.
     pub(super) fn on_error_response(&mut self, plan: RequestPlan, code: u16) {
         count(&mut self.counters.refused);
         self.finish_exchange();
@@ -114,26 +120,28 @@ impl Binding {
         };
     }
 
-    /// The server has told the address of the primary port: each answer is held against what is known (R273).
+    /// Compares the mapped address of an answer with the known one (R273).
     pub(super) fn on_mapped(&mut self, address: SocketAddr, purpose: Purpose, now: Duration) {
         let Some(local) = self.local else { return };
         count(&mut self.counters.answered);
         self.finish_exchange();
+        // An answer of any kind shows that the server lives.
         (self.failed_servers, self.failed_rounds) = (0, 0);
         self.server_state = ServerState::Answers;
         let before = self.mapped.replace(MappedAddress { address, local });
         if before.map(|before| before.address) == Some(address) {
-            if purpose == Purpose::Ask {
-                self.consecutive_changes = 0; // it has outlived a rest
+            if purpose == Purpose::Bind {
+                self.consecutive_changes = 0; // the address has outlived an idle time
                 self.announce_at = self.announce_at.map(|at| at.min(now));
             }
             if self.announce_at.is_none() {
-                self.announced = self.mapped; // the local address may be another one
+                self.announced = self.mapped; // the local address may have changed
             }
         } else {
             count(&mut self.counters.changes);
-            // R280: at once. But answers that each tell another address must not make a storm, neither here nor of
-            // sessions at the ACS: a NAT that forgets faster than we may ask moves us each time, for ever.
+            // R280: announced at once. A NAT that forgets faster than the minimum period allows would change the
+            // address with each answer for ever, and so each further change in a row is announced later: otherwise
+            // every keep-alive would start a session at the ACS.
             let due = now.saturating_add(announcement_delay(self.consecutive_changes));
             self.announce_at = Some(self.announce_at.map_or(due, |at| at.min(due)));
             self.consecutive_changes = self.consecutive_changes.saturating_add(1);
@@ -142,7 +150,7 @@ impl Binding {
         self.follow_response(now);
     }
 
-    /// What follows an answer: the announcement, a control, or rest.
+    /// Enters the state after an answer: an announcement, a baseline probe, or the idle time.
     pub(super) fn follow_response(&mut self, now: Duration) {
         self.state = if self.announce_at.is_some_and(|at| at <= now) {
             BindingState::Due(RequestPlan::new(Purpose::Announce))
@@ -153,25 +161,28 @@ impl Binding {
         };
     }
 
-    /// The way in was open, or not. After a measurement the binding is kept, whatever came out.
+    /// Records the result of a probe: `open` if its answer arrived on the primary port.
     pub(super) fn probed(&mut self, purpose: Purpose, open: bool, now: Duration) {
         match purpose {
             Purpose::Probe(Some(idle)) => {
                 self.keep_alive.probed(idle, open, now);
-                self.state = BindingState::Due(RequestPlan::new(Purpose::Ask));
+                // A measurement delays the keep-alive, which follows now with either result.
+                self.state = BindingState::Due(RequestPlan::new(Purpose::Bind));
             }
             Purpose::Probe(None) => {
                 self.keep_alive.baseline_probed(open, now);
                 self.follow_response(now);
             }
-            Purpose::Ask | Purpose::Announce => {}
+            Purpose::Bind | Purpose::Announce => {}
         }
     }
 
+    /// Ends an exchange without an answer.
     pub(super) fn on_timeout(&mut self) {
         let BindingState::Exchanging(exchange) = &self.state else { return };
         let seen = exchange.unsigned_refusal.map_or(ServerState::Silent, ServerState::Refuses);
         let purpose = exchange.plan.purpose;
+        // A probe without an answer is a measurement, and no failure of the server.
         if purpose.port() == Port::Primary {
             count(&mut self.counters.unanswered);
         }
@@ -179,6 +190,7 @@ impl Binding {
         self.state = BindingState::Failed(purpose, seen);
     }
 
+    /// Remembers the transaction of the present exchange, so that a late answer is counted as such.
     pub(super) fn finish_exchange(&mut self) {
         if let BindingState::Exchanging(exchange) = &self.state {
             self.recent.rotate_right(1);
@@ -186,6 +198,7 @@ impl Binding {
         }
     }
 
+    /// Chooses the state after a failed exchange.
     pub(super) fn on_failure(
         &mut self,
         purpose: Purpose,
@@ -195,15 +208,18 @@ impl Binding {
     ) {
         match purpose {
             Purpose::Probe(_) => self.probed(purpose, false, now),
-            // R281: nothing but the announcement is lost; whether the server is, the next keep-alive will tell.
+            // R281: a failed announcement is not repeated. The next keep-alive shows whether the server is lost.
             Purpose::Announce => self.follow_response(now),
-            Purpose::Ask => self.server_failed(seen, now, random),
+            Purpose::Bind => self.server_failed(seen, now, random),
         }
     }
 
+    /// Changes to the next server, or waits if all of them have failed.
     pub(super) fn server_failed(&mut self, seen: ServerState, now: Duration, random: &mut dyn FnMut(&mut [u8])) {
         let servers = self.reachable().count();
         self.server_state = seen;
+        // The server may have been down already when the last probe stayed unanswered, so that the probe proves
+        // nothing.
         self.keep_alive.server_failed();
         self.failed_servers += 1;
         self.current = (self.current + 1) % servers.max(1);
@@ -211,98 +227,108 @@ impl Binding {
             self.keep_alive.server_changed();
         }
         if self.failed_servers < servers {
-            self.state = BindingState::Due(RequestPlan::new(Purpose::Ask));
+            self.state = BindingState::Due(RequestPlan::new(Purpose::Bind));
             return;
         }
         self.failed_servers = 0;
         self.failed_rounds = self.failed_rounds.saturating_add(1);
         if self.mapped.is_some_and(|mapped| Some(mapped.local) != self.local) {
-            (self.mapped, self.announced) = (None, None); // learnt from an address that is no longer ours
+            (self.mapped, self.announced) = (None, None); // learnt from a former local address
         }
+        // The name may have other addresses by now.
         self.must_resolve = true;
         self.state = BindingState::Retrying { at: now.saturating_add(self.retry_wait(random)) };
     }
 
+    /// Ends the wait for a server: asks one, or resolves the name again.
     pub(super) fn retry(&mut self, now: Duration, random: &mut dyn FnMut(&mut [u8])) {
         if self.server().is_some() {
-            self.state = BindingState::Due(RequestPlan::new(Purpose::Ask));
+            self.state = BindingState::Due(RequestPlan::new(Purpose::Bind));
             return;
         }
         if self.resolving {
-            self.failed_rounds = self.failed_rounds.saturating_add(1); // nobody has answered that
+            self.failed_rounds = self.failed_rounds.saturating_add(1); // the last resolution has not ended
         }
         (self.current, self.must_resolve) = (0, true);
         self.server_state = ServerState::Unresolved;
         self.state = BindingState::Retrying { at: now.saturating_add(self.retry_wait(random)) };
     }
 
-    /// Doubles with each round that fails, and differs from device to device: a server that comes back is not
-    /// met by all at once. As long as there is a binding it is kept, though nobody answers, so that the address
-    /// that stays published stays true. R282: within the two periods.
+    /// Returns the wait before the next round, within the two periods of R282. It doubles with each failed round. A
+    /// random share differs from device to device, so that a server that comes back does not meet all of them at once.
+    /// A known binding is kept open although no server answers, because its address stays published.
     pub(super) fn retry_wait(&self, random: &mut dyn FnMut(&mut [u8])) -> Duration {
         let least = self.settings.periods.minimum();
         let first = RETRY_FIRST.max(least);
+        // Requests keep the binding of the NAT open even without an answer.
         let longest = if self.mapped.is_some() { self.keep_alive.interval() } else { RETRY_LONGEST };
         let doublings = self.failed_rounds.saturating_sub(1).min(6);
         let wait = first.saturating_mul(1 << doublings).min(longest.max(first));
         let mut share = [0; 1];
         random(&mut share);
+        // The random share only shortens the wait, because R282 limits it from above.
         let wait = wait.saturating_sub(wait / 8 * u32::from(share[0]) / 256).max(least);
         wait.min(self.settings.periods.maximum().unwrap_or(Duration::MAX))
     }
 
-    /// R282: when the next request must leave the primary port, whatever is being measured.
+    /// Returns the time at which the next request must leave the primary port, even during a measurement (R282).
     pub(super) fn overdue_at(&self) -> Option<Duration> {
         Some(self.last_sent.saturating_add(self.settings.periods.maximum()?))
     }
 
+    /// Returns true if a probe has to give way to the keep-alive.
     pub(super) fn is_overdue(&self, now: Duration) -> bool {
         let BindingState::Exchanging(exchange) = &self.state else { return false };
         exchange.plan.purpose.port() == Port::Secondary && self.overdue_at().is_some_and(|at| at <= now)
     }
 
-    pub(super) fn idle_end(&self, rest: Idle) -> Duration {
-        let since = if self.keep_alive.measures() { rest.quiet_since } else { self.last_sent };
+    /// Returns the end of the idle time: the interval, the maximum period, or an announcement, whichever is first.
+    pub(super) fn idle_end(&self, idle: Idle) -> Duration {
+        // A measurement counts from the last datagram in either direction, a keep-alive from the last one sent.
+        let since = if self.keep_alive.measures() { idle.quiet_since } else { self.last_sent };
         let end = since.saturating_add(self.keep_alive.interval());
         let end = self.overdue_at().map_or(end, |at| at.min(end));
         self.announce_at.map_or(end, |at| at.min(end))
     }
 
-    pub(super) fn end_idle(&mut self, rest: Idle, now: Duration) {
+    /// Ends the idle time with an announcement, a probe or a keep-alive.
+    pub(super) fn end_idle(&mut self, idle: Idle, now: Duration) {
         if self.announce_at.is_some_and(|at| at <= now) {
             self.state = BindingState::Due(RequestPlan::new(Purpose::Announce));
             return;
         }
-        let idle = now.saturating_sub(rest.quiet_since);
-        let other_traffic = rest.other_traffic || idle < self.keep_alive.interval();
+        let quiet = now.saturating_sub(idle.quiet_since);
+        let other_traffic = idle.other_traffic || quiet < self.keep_alive.interval();
         let purpose =
-            if self.keep_alive.idle_ended(other_traffic, now) { Purpose::Probe(Some(idle)) } else { Purpose::Ask };
+            if self.keep_alive.idle_ended(other_traffic, now) { Purpose::Probe(Some(quiet)) } else { Purpose::Bind };
         self.state = BindingState::Due(RequestPlan::new(purpose));
     }
 
+    /// Returns the values for the data model if they have changed.
     pub(super) fn newly_published(&mut self) -> Option<PublishedBinding> {
         let published = self.to_publish();
         (published != mem::replace(&mut self.published, published)).then_some(published)
     }
 
-    /// R285.
+    /// Returns the values that the data model is to show (R285).
     pub(super) fn to_publish(&self) -> PublishedBinding {
         let local = PublishedBinding { address: self.local, nat_detected: false };
         match self.announced {
             _ if !self.wanted() => local,
-            _ if self.local.is_none() => self.published, // no network: nobody can be told anyway
+            _ if self.local.is_none() => self.published, // no network: no session can report a change
             Some(mapped) => {
                 PublishedBinding { address: Some(mapped.address), nat_detected: mapped.address != mapped.local }
             }
+            // No mapped address is expected after two failed rounds, or after one with a resolved server.
             None if self.failed_rounds > 1 => local,
-            // A name that does not resolve yet is no failure: after a boot that may take a while.
+            // A name that does not resolve yet is no failure, since that may take a while after a boot.
             None if self.failed_rounds > 0 && self.server().is_some() => local,
             None => self.published,
         }
     }
 }
 
-/// The wait before an announcement, after so many answers that each told another address.
+/// Returns the wait before an announcement, after a number of changes in a row.
 fn announcement_delay(consecutive_changes: u32) -> Duration {
     match consecutive_changes {
         0 => Duration::ZERO,
@@ -310,7 +336,8 @@ fn announcement_delay(consecutive_changes: u32) -> Duration {
     }
 }
 
-/// Whether it can be the address of anybody: a server that tells another one is not believed.
+/// Returns true if the address can be a public one. Others are not believed: unspecified, multicast, broadcast, or port
+/// 0.
 fn is_plausible(address: &SocketAddr) -> bool {
     let ip = address.ip();
     address.port() != 0 && !ip.is_unspecified() && !ip.is_multicast() && ip != IpAddr::from([255; 4])

@@ -1,11 +1,11 @@
 use super::*;
 
-/// The ids of these tests: what the vectors were computed with, by Python's `hmac`.
+/// The transaction id of these tests, with which Python's `hmac` computed the vectors.
 const ID: TransactionId = TransactionId([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
 
 const HEADER_OF_ID: &str = "000102030405060708090a0b0c0d0e0f";
 
-/// What a server writes, for the simulated ones of the binding's tests.
+/// Messages of a server, for the simulated servers in the tests of the binding.
 impl Encoder {
     pub(in crate::stun) fn response(transaction: TransactionId, mapped: SocketAddr) -> Encoder {
         let mut encoder = Encoder::new(MessageKind::Response, transaction);
@@ -89,7 +89,7 @@ fn a_text_of_64_bytes_is_signed_as_it_is() {
     assert_eq!(hex(&bytes[64..]), "00080014bcdc830085d6a093819b2cb0ad10b51264191eab");
 }
 
-/// R276.
+/// R276: USERNAME is padded with spaces.
 #[test]
 fn user_names_are_padded_with_spaces_to_a_multiple_of_four() {
     for (name, padded) in [("a", "a   "), ("abc", "abc "), ("abcd", "abcd"), ("abcde", "abcde   "), ("é", "é  ")] {
@@ -100,7 +100,7 @@ fn user_names_are_padded_with_spaces_to_a_multiple_of_four() {
     }
 }
 
-/// R296: what FreeACS can receive.
+/// R296: FreeACS receives at most 200 bytes.
 #[test]
 fn requests_stay_within_200_bytes() {
     let secret = Secret::from("secret");
@@ -151,7 +151,7 @@ fn answers_read_back_as_they_were_written() {
     }
 }
 
-/// A response as a server of somebody else's making would write it, signed over zero-padded text (R279).
+/// A response as another implementation would write it, signed over zero-padded text (R279).
 #[test]
 fn a_signed_response_of_another_making_is_verified() {
     let tag = "c5dcf5fbd982335b5abe1094c59fa5e50b457d71";
@@ -174,7 +174,7 @@ fn a_signed_response_of_another_making_is_verified() {
     }
 }
 
-/// R279: nobody vouches for what follows MESSAGE-INTEGRITY, so it is not read.
+/// R279: attributes after MESSAGE-INTEGRITY are not signed, and are not read.
 #[test]
 fn attributes_behind_the_signature_are_not_read() {
     let secret = Secret::from("secret");
@@ -203,7 +203,7 @@ fn what_must_be_understood_and_is_not_makes_a_message_unusable() {
     assert_eq!(with(0x0020), None); // XOR-MAPPED-ADDRESS beside MAPPED-ADDRESS does no harm
 }
 
-/// RFC 3489 knows no XOR-MAPPED-ADDRESS, and stund's is wrong.
+/// RFC 3489 does not define XOR-MAPPED-ADDRESS, and stund sends a wrong one.
 #[test]
 fn an_xor_mapped_address_is_not_taken() {
     for kind in [0x0020, 0x8020] {
@@ -250,7 +250,7 @@ fn attributes_of_the_wrong_shape_are_malformed() {
     assert_eq!(with(attribute::MESSAGE_INTEGRITY, &[0; 24]), Some(Malformed));
 }
 
-/// Neither a cut nor a flipped bit brings it down; a cut message is never taken for a whole one.
+/// Cut and damaged messages cause no panic, and a cut message is never accepted.
 #[test]
 fn no_truncation_and_no_flipped_byte_panics() {
     let secret = Secret::from("secret");

@@ -14,7 +14,7 @@ fn expired(world: &World) -> u32 {
     world.nat.as_ref().map_or(0, |nat| nat.expired)
 }
 
-/// R282: from request to request, apart from announcements, retransmissions and what answers a 401.
+/// R282: the time from request to request, apart from announcements, retransmissions and signed repetitions.
 fn assert_within(world: &World, minimum: u64, maximum: u64) {
     let requests = world.requests(Port::Primary);
     let plain: Vec<Duration> =
@@ -94,7 +94,7 @@ fn the_open_internet_gets_the_longest_period_there_is() {
     assert!(period >= seconds(600) && period <= seconds(900), "{period:?}");
 }
 
-/// R282: whatever is measured.
+/// R282: the maximum period holds during a measurement.
 #[test]
 fn minimum_and_maximum_hold_throughout() {
     for (minimum, maximum) in [(30, 60), (30, 35), (1, 4), (0, 20), (60, 3600), (10, 300), (1000, 3000)] {
@@ -114,8 +114,7 @@ fn minimum_and_maximum_hold_throughout() {
     }
 }
 
-/// Where even the minimum is too long nothing can be done; the port changes each time, and is published ever more
-/// rarely.
+/// A minimum longer than the NAT's timeout changes the port each time, and the changes are published ever more rarely.
 #[test]
 fn a_nat_below_the_minimum_gets_the_minimum() {
     let mut world = World::started(Some(Nat::new(20)), KeepAlivePeriods::new(60, UNBOUNDED));
@@ -126,7 +125,7 @@ fn a_nat_below_the_minimum_gets_the_minimum() {
     assert!((before + 3..before + 9).contains(&world.changes.len()), "{}", world.changes.len() - before);
 }
 
-/// As coturn does, which answers to where the request came from; and as one that does not answer at all.
+/// A server without RESPONSE-ADDRESS: coturn answers to the source of the request, another does not answer at all.
 #[test]
 fn a_server_that_does_not_honour_response_address_gets_a_cautious_period() {
     for (minimum, maximum, period) in [(30, UNBOUNDED, 30), (5, UNBOUNDED, 20), (5, 12, 12), (100, 200, 100)] {

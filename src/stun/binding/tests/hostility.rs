@@ -1,4 +1,4 @@
-//! What a hostile network sends.
+//! Datagrams of a hostile network.
 
 use super::*;
 use crate::stun::message::{Encoder, TransactionId};
@@ -31,7 +31,7 @@ fn what_is_no_answer_is_ignored_and_counted() {
     assert_eq!((counters.ignored(), counters.answered), (11, 0));
     assert_eq!((world.changes.len(), world.binding.status().server_state), (0, ServerState::Asked));
 
-    // None of it has harmed the exchange: the right answer is taken, at whatever transmission.
+    // The exchange is unharmed: the right answer is accepted after any transmission.
     world.inject(SERVER, &forged(&world, "203.0.113.9:4711"));
     assert_eq!(world.published(), "203.0.113.9:4711 true");
 }
@@ -65,8 +65,8 @@ fn copies_of_an_answer_are_late_and_no_more() {
     assert_eq!((counters.late, counters.wrong_transaction), (1, 0));
 }
 
-/// R280 asks for an announcement at once after each change; a server that tells another address each time must
-/// not make a storm of it.
+/// R280 demands an announcement at once after each change; a server with a new address in each answer must not cause a
+/// storm of them.
 #[test]
 fn a_lying_server_makes_no_storm() {
     let mut world = World::new(Some(Nat::new(120)), KeepAlivePeriods::new(30, -1));
@@ -84,8 +84,8 @@ fn a_lying_server_makes_no_storm() {
     assert!(world.published().starts_with("203.0.113.9:"));
 }
 
-/// A NAT that forgets sooner than STUNMinimumKeepAlivePeriod lets us ask (R282): each answer tells another address, and
-/// each that is published is a session at the ACS (R286).
+/// A NAT whose timeout is below STUNMinimumKeepAlivePeriod (R282): each answer has a new address, and each published
+/// address is a session at the ACS (R286).
 #[test]
 fn a_nat_that_always_forgets_makes_no_storm_of_sessions() {
     let mut world = World::new(Some(Nat::new(20)), fixed(30));
@@ -112,7 +112,7 @@ fn while_off_whatever_comes_is_counted_only() {
     assert_eq!((world.published().as_str(), world.sent.len()), (LOCAL_ONLY, 0));
 }
 
-/// Neither panic nor change of anything that is published, whatever state it is in.
+/// Random datagrams cause no panic and change nothing that is published, in any state.
 #[test]
 fn mutated_answers_from_elsewhere_change_nothing_in_any_state() {
     let mut world = World::started(Some(Nat::new(50)), KeepAlivePeriods::new(10, -1));

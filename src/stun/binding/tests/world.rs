@@ -13,7 +13,7 @@ pub(super) const SERVER: &str = "198.51.100.1:3478";
 pub(super) const OTHER_SERVER: &str = "198.51.100.2:3478";
 const SECONDARY: &str = "192.168.1.2:40001";
 
-/// From the NAT to the server, or back.
+/// The travel time between the NAT and the server, in one direction.
 const WAY: Duration = Duration::from_millis(20);
 
 pub(super) fn address(text: &str) -> SocketAddr {
@@ -31,13 +31,13 @@ pub(super) fn millis(millis: u64) -> Duration {
 /// A NAT with one public address; ports are its own choice.
 pub(super) struct Nat {
     pub(super) timeout: Duration,
-    /// Whether what comes in keeps a binding open too.
+    /// True if inbound datagrams keep a binding open too.
     pub(super) refreshed_by_inbound: bool,
-    /// Whether a binding that is gone comes back with the same port.
+    /// True if an expired binding returns with the same port.
     pub(super) keeps_ports: bool,
     next_port: u16,
     bindings: BTreeMap<u8, Translation>,
-    /// How often the primary port's binding was found gone when it was needed.
+    /// The number of times that the primary port needed its binding after it had expired.
     pub(super) expired: u32,
 }
 
@@ -58,7 +58,7 @@ impl Nat {
         }
     }
 
-    /// As `conntrack -F` does.
+    /// Drops all bindings, as `conntrack -F` does.
     pub(super) fn flush(&mut self) {
         for translation in self.bindings.values_mut() {
             translation.until = Duration::ZERO;
@@ -94,23 +94,23 @@ impl Nat {
     }
 }
 
-/// What the server does.
+/// A server with its habits and faults.
 pub(super) struct SimulatedServer {
     pub(super) addresses: Vec<SocketAddr>,
-    /// Those of them that are silent.
+    /// The addresses that do not answer.
     pub(super) down: Vec<SocketAddr>,
     pub(super) honours_response_address: bool,
-    /// Answers 0xC002 no more than the dead.
+    /// True if requests with BINDING-CHANGE stay unanswered.
     pub(super) deaf_to_changes: bool,
-    /// Demands this password (R277).
+    /// The password that requests must be signed with (R277).
     pub(super) password: Option<Secret>,
-    /// Signs with this one instead.
+    /// The wrong password that answers are signed with instead.
     pub(super) signs_with: Option<Secret>,
     pub(super) error: Option<u16>,
-    /// Tells these addresses, one after the other, instead of the true ones.
+    /// The mapped addresses that answers contain in turn, instead of the true ones.
     pub(super) lies: Vec<SocketAddr>,
     answers: usize,
-    /// Of a hundred datagrams, how many are lost on their way to it.
+    /// The percentage of datagrams that are lost on the way to the server.
     pub(super) loss: u8,
 }
 
@@ -136,7 +136,7 @@ struct Arrival {
     bytes: Vec<u8>,
 }
 
-/// All of it.
+/// The simulated world: clock, binding, NAT and server.
 pub(super) struct World {
     pub(super) now: Duration,
     pub(super) binding: Binding,
@@ -202,7 +202,7 @@ impl World {
         self.drain();
     }
 
-    /// Lets so much time pass.
+    /// Advances the clock.
     pub(super) fn run(&mut self, time: Duration) {
         let end = self.now + time;
         let mut turns = 0;
