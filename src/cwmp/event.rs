@@ -1,4 +1,4 @@
-//! Events: what the ACS is to be told, and table H1, which says how each is delivered.
+//! Events: the causes of a session, and the table of the rules by which each of them is delivered.
 
 use super::version::Version;
 
@@ -8,7 +8,7 @@ pub use queue::{EventQueue, MAX_EVENTS, SessionContext};
 
 /// The code of an event (R148).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)] // the table below says what each is
+#[allow(missing_docs)] // the table below has the text of each
 pub enum EventCode {
     Bootstrap,
     Boot,
@@ -35,16 +35,16 @@ pub enum EventCode {
     Vendor(VendorEvent),
 }
 
-/// The text of a vendor's own event code, known to be one.
+/// The text of a vendor-specific event code; only [`EventCode::parse`] makes one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct VendorEvent(Box<str>);
 
-/// How often a code may stand in one Inform (R135).
+/// The number of times that a code may occur in one Inform (R135).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cumulative {
     /// At most once.
     Single,
-    /// Once for each occurrence, each with its command key.
+    /// Once for each occurrence, each with its CommandKey.
     Multiple,
 }
 
@@ -61,42 +61,44 @@ pub enum ConfirmedBy {
     AutonomousDuStateChangeComplete,
 }
 
-/// When an event that was not delivered is given up.
+/// The condition that discards an undelivered event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Discard {
-    /// Never.
+    /// No condition: the event stays until it is delivered (R138).
     Never,
-    /// When a BOOTSTRAP is raised: the `never*` of table H1.
+    /// A `0 BOOTSTRAP` (R139).
     OnBootstrap,
-    /// When the device reboots, or a BOOTSTRAP is raised.
+    /// A reboot (R142), or a `0 BOOTSTRAP`.
     OnReboot,
-    /// After one attempt.
+    /// The first attempt to deliver the event (R143).
     AfterAttempt,
 }
 
-/// What TR-069 says of an event: a row of table H1 (A6 §3.7.1.5 T8).
+/// The rules of TR-069 for an event: a row of A6 §3.7.1.5 Table 8.
 #[derive(Debug)]
 pub struct Rule {
     code: EventCode,
-    /// The code as it stands in Inform.
+    /// The code as Inform carries it.
     pub text: &'static str,
-    /// How often it may stand there.
+    /// The number of times that the code may occur in one Inform.
     pub cumulative: Cumulative,
-    /// What confirms it.
+    /// The response that confirms the event.
     pub confirmed_by: ConfirmedBy,
-    /// When it is given up.
+    /// The condition that discards the event.
     pub discard: Discard,
-    /// Whether it outlives a reboot (R141).
+    /// True if the event survives a reboot (R141).
     pub persists: bool,
-    /// The version that brought it (R83).
+    /// The CWMP version that introduced the event (R83).
     pub since: Version,
 }
 
 const YES: bool = true;
 const NO: bool = false;
 
-/// Table H1. Code, text, cumulative, delivered by, discarded, persists over reboot, since.
-/// `5 KICKED` and `9 REQUEST DOWNLOAD` MAY be retried (R144): until the device reboots.
+/// The rules of each standard event: code, text, cumulative behaviour, confirming response, discard condition,
+/// persistence over a reboot, and version.
+///
+/// `5 KICKED` and `9 REQUEST DOWNLOAD` MAY be retried (R144); here they are, until the device reboots.
 #[rustfmt::skip]
 static TABLE: [Rule; 21] = {
     use Cumulative::*;
@@ -129,7 +131,7 @@ static TABLE: [Rule; 21] = {
     ]
 };
 
-/// What table H1 leaves to the vendor, decided as for its nearest kin, and kept in the same form.
+/// The rules of vendor events, which TR-069 leaves to the vendor: those of the most similar standard event.
 static VENDOR_EVENT: Rule = rule(
     EventCode::Periodic, // never compared
     "X",
@@ -139,6 +141,7 @@ static VENDOR_EVENT: Rule = rule(
     YES,
     Version::V1_0,
 );
+/// The rules of events of vendor methods.
 static VENDOR_METHOD: Rule = rule(
     EventCode::MReboot, // never compared
     "M X_",
@@ -162,16 +165,17 @@ const fn rule(
 }
 
 impl EventCode {
-    /// The code with exactly that text, case and all; a vendor's own in either form (R148).
+    /// Returns the code with exactly this text, in the same case; or a vendor-specific code of either form. `None` for any
+    /// other text (R148).
     pub fn parse(text: &str) -> Option<EventCode> {
         if let Some(rule) = TABLE.iter().find(|rule| rule.text == text) {
             return Some(rule.code.clone());
         }
-        let vendor = is_vendor_event(text) && text.chars().count() <= 64;
+        let vendor = is_vendor_event(text) && text.chars().count() <= 64; // string(64) in EventStruct
         vendor.then(|| EventCode::Vendor(VendorEvent(text.into())))
     }
 
-    /// The text that stands in Inform.
+    /// Returns the text that Inform carries.
     pub fn as_str(&self) -> &str {
         match self {
             EventCode::Vendor(VendorEvent(text)) => text,
@@ -179,19 +183,20 @@ impl EventCode {
         }
     }
 
-    /// What TR-069 says of it.
+    /// Returns the rules for the event.
     pub fn rule(&self) -> &'static Rule {
         match self {
             EventCode::Vendor(VendorEvent(text)) if text.starts_with("M ") => &VENDOR_METHOD,
             EventCode::Vendor(_) => &VENDOR_EVENT,
-            // Proof: a test finds each standard code in the table.
+            // The default is unreachable: a test finds each standard code in the table.
             standard => TABLE.iter().find(|rule| rule.code == *standard).unwrap_or(&VENDOR_EVENT),
         }
     }
 }
 
-/// `X <VENDOR> <event>` or `M X_<VENDOR>_<method>`; a method's name has no spaces.
+/// Returns true for `X <VENDOR> <event>` and `M X_<VENDOR>_<method>`, where the name of the method has no space.
 fn is_vendor_event(text: &str) -> bool {
+    // A control character would make the Inform malformed XML, and no session could succeed any more.
     let control = text.chars().any(char::is_control);
     let spaceless = |part: &str| !part.is_empty() && !part.contains(' ');
     if let Some((vendor, event)) = text.strip_prefix("X ").and_then(|t| t.split_once(' ')) {
@@ -200,22 +205,22 @@ fn is_vendor_event(text: &str) -> bool {
     text.strip_prefix("M X_").is_some_and(spaceless) && !control
 }
 
-/// Something that the ACS is to be told.
+/// A cause of a session, which Inform reports to the ACS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// What kind of thing.
+    /// The kind of the event.
     pub code: EventCode,
-    /// The CommandKey of the request that caused it; empty for every code without `M` (R95).
+    /// The CommandKey of the request that caused the event; empty for every code without `M` (R95).
     pub command_key: String,
 }
 
 impl Event {
-    /// An event without command key.
+    /// Returns an event without CommandKey.
     pub fn new(code: EventCode) -> Event {
         Event::of_command(code, "")
     }
 
-    /// An event of a method that was called with that command key.
+    /// Returns an event of a method that was called with this CommandKey.
     pub fn of_command(code: EventCode, command_key: impl Into<String>) -> Event {
         Event { code, command_key: command_key.into() }
     }

@@ -1,20 +1,20 @@
-//! Faults, both ways: ours to the ACS (9000 and up) and the ACS's to us (8000 and up).
+//! Faults of both sides: those of the CPE, from 9000, and those of the ACS, from 8000.
 
 use std::fmt;
 
 use super::version::Version;
 
-/// Whose mistake a fault is: the SOAP `faultcode` (R85, R251).
+/// The side at fault, which is the SOAP `faultcode` (R85, R251).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// The request was wrong.
+    /// The sender: the request is wrong.
     Client,
-    /// The request was right, but it cannot be done.
+    /// The receiver: the request is correct, but cannot be executed.
     Server,
 }
 
 impl Side {
-    /// The text of the `faultcode` element.
+    /// Returns the text of the element `faultcode`.
     pub fn as_str(self) -> &'static str {
         match self {
             Side::Client => "Client",
@@ -23,9 +23,9 @@ impl Side {
     }
 }
 
-/// The fault codes of a CPE; with its table, table R1 of TR-069 (T87).
+/// The fault codes of a CPE (TR-069 A6 §A.5.1, T87).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)] // the table below says what each means
+#[allow(missing_docs)] // the table below has the meaning of each
 pub enum FaultCode {
     MethodNotSupported,
     RequestDenied,
@@ -64,13 +64,14 @@ pub enum FaultCode {
     Vendor(VendorCode),
 }
 
-/// A code that is known to lie in the vendors' range.
+/// A code from 9800 to 9899, the range of vendors; only [`FaultCode::vendor`] makes one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct VendorCode(u16);
 
+/// A row of the table below.
 struct Row(FaultCode, u16, Side, Version, &'static str);
 
-/// Code, number, side, the version that brought it (R83), text.
+/// Each standard code with its number, its side, the CWMP version that introduced it (R83), and its text.
 #[rustfmt::skip]
 const TABLE: &[Row] = {
     use FaultCode::*;
@@ -116,19 +117,19 @@ const TABLE: &[Row] = {
 const VENDOR_CODES: std::ops::RangeInclusive<u16> = 9800..=9899;
 
 impl FaultCode {
-    /// The code with that number, which a journal may hold.
+    /// Returns the code with this number, as the journal stores it; `None` for a number that no CPE may send.
     pub fn from_number(number: u16) -> Option<FaultCode> {
         let standard = TABLE.iter().find(|row| row.1 == number);
         standard.map(|row| row.0).or_else(|| FaultCode::vendor(number))
     }
 
-    /// A vendor's own code; none outside 9800 to 9899 (R254).
+    /// Returns the code of a vendor with this number; `None` outside 9800 to 9899 (R254).
     pub fn vendor(number: u16) -> Option<FaultCode> {
         let own = VENDOR_CODES.contains(&number);
         own.then_some(FaultCode::Vendor(VendorCode(number)))
     }
 
-    /// The number that goes over the wire.
+    /// Returns the number that the message carries.
     pub fn number(self) -> u16 {
         match self {
             FaultCode::Vendor(VendorCode(number)) => number,
@@ -136,7 +137,7 @@ impl FaultCode {
         }
     }
 
-    /// Whose mistake it is.
+    /// Returns the side at fault. A vendor code is a fault of the CPE.
     pub fn side(self) -> Side {
         match self {
             FaultCode::Vendor(_) => Side::Server,
@@ -144,7 +145,7 @@ impl FaultCode {
         }
     }
 
-    /// What it means, in words.
+    /// Returns the text of the standard for this code.
     pub fn text(self) -> &'static str {
         match self {
             FaultCode::Vendor(_) => "Vendor-specific fault",
@@ -152,8 +153,8 @@ impl FaultCode {
         }
     }
 
-    /// The code that stands for this one where the session speaks an older version (R83):
-    /// refinements of a failed transfer (R252) become 9010, all others 9001.
+    /// Returns the code to send in a session of this version (R83). A code that the version does not know becomes a more
+    /// general one: 9010 for the refinements of a failed transfer (R252), 9001 for all others.
     pub fn in_version(self, version: Version) -> FaultCode {
         match self {
             FaultCode::Vendor(_) => self,
@@ -164,7 +165,7 @@ impl FaultCode {
     }
 
     fn row(self) -> &'static Row {
-        // Proof: a test walks every variant but `Vendor`, which no caller passes.
+        // The default, 9002, is unreachable: a test finds each standard code in the table, and no caller passes `Vendor`.
         TABLE.iter().find(|row| row.0 == self).unwrap_or(&TABLE[2])
     }
 }
@@ -175,40 +176,40 @@ impl fmt::Display for FaultCode {
     }
 }
 
-/// A fault that answers a request; the session goes on.
+/// A fault in reply to a request of the ACS. The session goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// What kind of fault.
+    /// The fault code.
     pub code: FaultCode,
-    /// What happened, for the operator of the ACS.
+    /// The reason, for the operator of the ACS.
     pub text: String,
-    /// For SetParameterValues: each parameter that was refused (R87).
+    /// Each parameter that SetParameterValues has rejected (R87); empty for other methods.
     pub parameters: Vec<ParameterFault>,
 }
 
-/// One parameter that SetParameterValues refused.
+/// A parameter that SetParameterValues has rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParameterFault {
-    /// Its full path, as the request wrote it.
+    /// The full name, as the request writes it.
     pub name: String,
-    /// Why it was refused.
+    /// The fault code.
     pub code: FaultCode,
-    /// The same in words.
+    /// The reason, for the operator of the ACS.
     pub text: String,
 }
 
 impl Fault {
-    /// A fault with the words of the table.
+    /// Returns a fault with the text of the standard.
     pub fn new(code: FaultCode) -> Fault {
         Fault::because(code, code.text())
     }
 
-    /// A fault with words of its own.
+    /// Returns a fault with a more precise text.
     pub fn because(code: FaultCode, text: impl Into<String>) -> Fault {
         Fault { code, text: text.into(), parameters: Vec::new() }
     }
 
-    /// SetParameterValues refused these parameters, and so changed nothing: 9003 (R85, R87).
+    /// Returns fault 9003 of a SetParameterValues that rejected these parameters and changed none (R85, R87).
     pub fn of_parameters(parameters: Vec<ParameterFault>) -> Fault {
         Fault { parameters, ..Fault::new(FaultCode::InvalidArguments) }
     }
@@ -231,23 +232,24 @@ impl fmt::Display for Fault {
     }
 }
 
-/// What an ACS may answer instead of a response (T88, R253).
+/// The fault codes of an ACS (T88, R253).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)] // the table below says what each means
+#[allow(missing_docs)] // the table below has the meaning of each
 pub enum AcsFaultCode {
     MethodNotSupported,
     RequestDenied,
     InternalError,
     InvalidArguments,
     ResourcesExceeded,
-    /// Send the same request again (R120).
+    /// The CPE must send the same request again (R120).
     RetryRequest,
-    /// The ACS does not speak our version.
+    /// The ACS does not support the CWMP version of the CPE.
     VersionIncompatible,
-    /// 8800 to 8899, or a number that TR-069 does not know: a plain failure.
+    /// A vendor code from 8800 to 8899, or a number that TR-069 does not define. It counts as a general failure.
     Other(u16),
 }
 
+/// A row of the table below: code, number, text.
 struct AcsRow(AcsFaultCode, u16, &'static str);
 
 #[rustfmt::skip]
@@ -265,13 +267,13 @@ const ACS_TABLE: &[AcsRow] = {
 };
 
 impl AcsFaultCode {
-    /// The code with that number; every number is one.
+    /// Returns the code with this number. Every number is accepted, since an ACS may send any.
     pub fn from_number(number: u16) -> AcsFaultCode {
         let known = ACS_TABLE.iter().find(|row| row.1 == number);
         known.map_or(AcsFaultCode::Other(number), |row| row.0)
     }
 
-    /// The number that came over the wire.
+    /// Returns the number that the message carries.
     pub fn number(self) -> u16 {
         match self {
             AcsFaultCode::Other(number) => number,
@@ -279,24 +281,24 @@ impl AcsFaultCode {
         }
     }
 
-    /// What it means, in words.
+    /// Returns the meaning of the code.
     pub fn text(self) -> &'static str {
         let row = ACS_TABLE.iter().find(|row| row.0 == self);
         row.map_or("fault unknown to TR-069", |row| row.2)
     }
 }
 
-/// A fault that the ACS answered.
+/// A fault in reply to a request of the CPE.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AcsFault {
-    /// Its code; none where the fault carries no number, or one that is none (R88).
+    /// The fault code; `None` if the fault carries no valid number (R88).
     pub code: Option<AcsFaultCode>,
-    /// The words of the ACS, shortened to [`AcsFault::MAX_TEXT`] characters.
+    /// The text of the ACS, shortened to [`AcsFault::MAX_TEXT`] characters.
     pub text: String,
 }
 
 impl AcsFault {
-    /// As many characters of the ACS's words are kept for log and status.
+    /// The maximum length of the text in characters. Log and `status` show it, and an ACS may send megabytes.
     pub const MAX_TEXT: usize = 256;
 }
 
@@ -340,7 +342,7 @@ mod tests {
         assert_eq!(FaultCode::from_number(9900), None);
     }
 
-    /// R83, R252: no code that an older ACS cannot know; 9014 to 9019 refine 9010.
+    /// An older ACS gets no code that it cannot know; 9014 to 9019 refine 9010 (R83, R252).
     #[test]
     fn older_versions_get_older_codes() {
         use Version::*;

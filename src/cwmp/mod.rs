@@ -1,6 +1,7 @@
-//! CWMP as TR-069 writes it: envelopes, faults, events, versions, RPCs and the session that they make up.
+//! The CPE WAN Management Protocol: envelopes, faults, events, versions, RPCs, and the session that consists of them.
 //!
-//! Nothing here opens a socket or a file, reads a clock or starts a thread.
+//! No module here opens a socket or a file, reads a clock or starts a thread. Time and replies are arguments, so that a
+//! test runs whole sessions in memory.
 
 pub mod device;
 pub mod event;

@@ -1,4 +1,4 @@
-//! The RPCs that the ACS may call: one file each, and the one table that says which there are.
+//! The RPC methods that the ACS may call: one file for each, and one table of all.
 
 mod add_object;
 mod cancel_transfer;
@@ -29,13 +29,14 @@ use crate::model::actions::Actions;
 use crate::model::path::{Path, PathError};
 use crate::model::value::ValueError;
 
-/// Answers one call: reads the arguments, does what is asked, writes the arguments of the response.
+/// A function that executes one request: it reads the arguments, changes the device, and writes the arguments of the
+/// response. The session drops the response if the function returns a fault.
 type RpcHandler = fn(Element<'_>, &mut Device, Now, &mut EnvelopeWriter) -> Result<(), Fault>;
 
-/// Whether a device with these actions has the method.
+/// A function that returns true if a device with these actions supports the method.
 type Available = fn(&Actions) -> bool;
 
-/// Every method that the ACS may call, with what answers it (R1, R5).
+/// Every method that the ACS may call, with its handler and the condition for its support (R1, R5).
 const METHODS: &[(&str, RpcHandler, Available)] = &[
     ("GetRPCMethods", get_rpc_methods::handle, always),
     ("SetParameterValues", set_parameter_values::handle, always),
@@ -68,49 +69,57 @@ fn has_transfers(actions: &Actions) -> bool {
     has_downloads(actions) || !actions.upload.is_empty()
 }
 
-/// The names of the methods that this device answers.
+/// Returns the names of the methods that this device supports.
 fn methods(actions: &Actions) -> impl Iterator<Item = &'static str> {
     METHODS.iter().filter(|(_, _, available)| available(actions)).map(|(name, ..)| *name)
 }
 
-/// What answers the method of this name; a method that is not there is fault 9000 (R4).
+/// Returns the handler of a method.
+///
+/// # Errors
+/// Fault 9000: the device does not support the method (R4).
 pub(super) fn find(method: &str, actions: &Actions) -> Result<RpcHandler, Fault> {
     let found = METHODS.iter().find(|(name, _, available)| *name == method && available(actions));
     found.map(|(_, handler, _)| *handler).ok_or_else(|| Fault::new(FaultCode::MethodNotSupported))
 }
 
-/// The longest answer: four times all values of 10,000 parameters. Names may overlap (R181), so that a short request
-/// could ask for the whole tree ten thousand times.
-const MAX_ANSWER: usize = 8 << 20;
+/// The maximum size of a response in bytes: four times all values of 10,000 parameters. Names may overlap (R181), so that
+/// a short request could demand the whole tree ten thousand times and exhaust the memory of the gateway.
+const MAX_RESPONSE: usize = 8 << 20;
 
-/// Reads the array `ParameterNames` of a call, name by name, and writes what each stands for.
+/// Calls `write` for each name in the array `ParameterNames` of a request.
+///
+/// # Errors
+/// An invalid or unknown name, an error of `write`, or a response that becomes too large (R183, R211).
 fn for_each_name(
     request: Element<'_>,
     list: &mut ArrayWriter<'_>,
     mut write: impl FnMut(&str, &Path<'_>, &mut ArrayWriter<'_>) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
     for name in request.nonempty_members("ParameterNames")? {
-        let name = name.text().ok_or_else(|| Fault::because(FaultCode::InvalidArguments, "a name is a text"))?;
-        let path = Path::parse(&name).map_err(|error| named(&name, error))?;
+        let name = name
+            .text()
+            .ok_or_else(|| Fault::because(FaultCode::InvalidArguments, "a parameter name must be a text"))?;
+        let path = Path::parse(&name).map_err(|error| fault_of_name(&name, error))?;
         write(&name, &path, list)?;
-        if list.size() > MAX_ANSWER {
-            let text = format!("the answer would be longer than {} MiB", MAX_ANSWER >> 20);
+        if list.size() > MAX_RESPONSE {
+            let text = format!("the response would be larger than {} MiB", MAX_RESPONSE >> 20);
             return Err(Fault::because(FaultCode::ResourcesExceeded, text)); // R183, R211
         }
     }
     Ok(())
 }
 
-/// A fault that says which of several names is meant.
-fn named(name: &str, error: PathError) -> Fault {
+/// Returns the fault for a path error in one of several names, which the text tells.
+fn fault_of_name(name: &str, error: PathError) -> Fault {
     Fault { text: format!("{name}: {error}"), ..Fault::from(error) }
 }
 
-/// The one place where an error of the model becomes a fault.
+/// Converts a path error of the model; no other place does.
 impl From<PathError> for Fault {
     fn from(error: PathError) -> Fault {
         let code = match error {
-            PathError::TooLong => FaultCode::InvalidArguments, // R76: it breaks string(256)
+            PathError::TooLong => FaultCode::InvalidArguments, // longer than string(256), which breaks the type of the argument (R76)
             PathError::TableFull => FaultCode::ResourcesExceeded, // R216
             _ => FaultCode::InvalidParameterName,
         };
@@ -118,7 +127,7 @@ impl From<PathError> for Fault {
     }
 }
 
-/// The one place where a refused value becomes a fault.
+/// Converts the rejection of a value; no other place does.
 impl From<ValueError> for Fault {
     fn from(error: ValueError) -> Fault {
         let code = match error {
@@ -130,7 +139,7 @@ impl From<ValueError> for Fault {
     }
 }
 
-/// What cannot be stored is not done (R171); an ACS may try again later.
+/// Converts a failure to store: a change that would not survive a reboot is not made (R171). The ACS may try again.
 impl From<JournalError> for Fault {
     fn from(error: JournalError) -> Fault {
         Fault::because(FaultCode::InternalError, error.to_string())

@@ -1,4 +1,4 @@
-//! What the data model prohibits beyond the facets of a single parameter (R168).
+//! Rules of the standard for the values of certain parameters, beyond the facets of the data model (R168).
 
 use super::device::management_server::{parameter, short_name};
 use super::event::EventCode;
@@ -7,18 +7,23 @@ use crate::model::tree::Tree;
 use crate::model::value::{Value, ValueError};
 use crate::url::Url;
 
-/// Holds a value that somebody wants to set against the rules that the standard has for this very parameter.
+/// Checks a value that the ACS or a local entity wants to set, by the rules of the standard for this parameter.
+///
+/// # Errors
+/// The standard prohibits the value; the error gives the reason.
 pub(crate) fn check(tree: &Tree, name: &str, value: &Value) -> Result<(), ValueError> {
     match short_name(tree, name) {
         Some(parameter::URL) => acs_url(value.as_str()),
         Some(name) if name.starts_with(parameter::INFORM_PARAMETER) => inform_parameter(tree, name, value.as_str()),
-        _ if name.ends_with(".DiagnosticsState") => Err(ValueError::Prohibited("this device does not run diagnostics")), // R308
+        // A device that accepted `Requested` would have to report the end of the test, or the ACS waits for ever (R308).
+        _ if name.ends_with(".DiagnosticsState") => Err(ValueError::Prohibited("this device does not run diagnostics")),
         _ => Ok(()),
     }
 }
 
-/// R108: a full name with `*` for instance numbers, of a parameter that is not in every Inform already; and events that
-/// leave room for it.
+/// Checks an entry of the table InformParameter (R108). ParameterName must be a full name, with `*` for instance numbers,
+/// of a parameter that is not in every Inform already. EventList must not name `4 VALUE CHANGE`, with which the Inform
+/// carries no requested parameters (R102).
 fn inform_parameter(tree: &Tree, name: &str, text: &str) -> Result<(), ValueError> {
     if name.ends_with(".EventList") {
         let mut codes = text.split(',').map(str::trim).filter(|code| !code.is_empty());
@@ -26,12 +31,13 @@ fn inform_parameter(tree: &Tree, name: &str, text: &str) -> Result<(), ValueErro
         return if codes.all(fits) {
             Ok(())
         } else {
-            Err(ValueError::Prohibited("not a list of event codes that can be used here"))
+            Err(ValueError::Prohibited("a list of event codes without 4 VALUE CHANGE is needed"))
         };
     }
     if !name.ends_with(".ParameterName") || text.is_empty() {
         return Ok(());
     }
+    // The pattern with instance numbers in place of the wildcards must be a valid name; the instances need not exist yet.
     let example = text.replace(".*.", ".1.");
     if Path::parse(&example).map_or(true, |path| path.is_partial()) {
         return Err(ValueError::Prohibited(
@@ -43,9 +49,9 @@ fn inform_parameter(tree: &Tree, name: &str, text: &str) -> Result<(), ValueErro
     if forced { Err(ValueError::Prohibited("this parameter is in every Inform already")) } else { Ok(()) }
 }
 
-/// R10, R335: an absolute HTTP or HTTPS URL with a host, and without user information.
+/// Checks the ACS URL: an absolute HTTP or HTTPS URL with a host and without user information (R10, R335).
 fn acs_url(text: &str) -> Result<(), ValueError> {
-    // Credentials are parameters of their own.
+    // Username and Password are parameters of their own, and the URL appears in logs, where no password belongs.
     let authority = text.split(['/', '?', '#']).nth(2).unwrap_or_default();
     let good = Url::parse(text).is_ok() && text.trim() == text && !authority.contains('@');
     if good { Ok(()) } else { Err(ValueError::Prohibited("an absolute http or https URL is needed")) }

@@ -1,186 +1,124 @@
-//! One session with the ACS, as a value that is stepped (TR-069 A6 §3.7.1).
+//! The session with the ACS, as a state machine (TR-069 A6 §3.7.1).
 //!
 //! ```text
 //!            ┌──8005, at most 3 times──┐      ┌──8005, at most 3 times──┐
 //!            ▼                         │      ▼                         │
-//! start ──▶ Informing ──InformResponse─┴─▶ Calling ──its response───────┴─▶ Calling, while there is something to tell
-//!                │                            │  └──another fault, empty: it is told in the next session──▶ Calling
-//!                │                            └──nothing (more) to tell, the empty POST──▶ Serving
-//!                │
-//!                │                         Serving ──request──▶ Serving      (the answer is posted)
-//!                │                            │  └──empty, but our empty POST is still to come──▶ Calling
-//!                │                            └──empty, after our empty POST──▶ End(Ok)
-//!                └──anything else──▶ End(Err)◀──what is no envelope, or answers nothing we asked──┘
+//! start ──▶ Informing ──InformResponse─┴─▶ AwaitingResponse ──response──┴─▶ AwaitingResponse, for the next request
+//!                │                            │  ├──other fault, empty reply: next session──▶ AwaitingResponse
+//!                │                            │  └──no request left: empty POST──▶ Serving
+//!                │                            │
+//!                │                         Serving ──request of the ACS──▶ Serving     (posts the response)
+//!                │                            │  ├──empty reply while HoldRequests was true──▶ AwaitingResponse
+//!                │                            │  └──empty reply to the empty POST──▶ End(Ok)
+//!                └──anything else──▶ End(Err)◀──malformed envelope, or a response without a request
 //! ```
 //!
-//! Calling: TransferComplete for each transfer whose end the Inform has told (R240), AutonomousTransferComplete and
-//! RequestDownload (R247, R248), one by one, and only while the ACS does not hold our requests (R113).
+//! The requests of the CPE after Inform are TransferComplete for each finished transfer that the Inform has announced
+//! (R240), AutonomousTransferComplete and RequestDownload (R247, R248). They are sent one by one, and only while the ACS
+//! does not hold them back with HoldRequests (R113).
 //!
-//! It never reads a clock, a socket or a file. `agent.rs` posts what it says and hands it the answer; a test does so
-//! without any socket.
+//! The session reads no clock, socket or file. The agent posts the [`Output`] and passes the reply to
+//! [`Session::reply`]; a test does the same without a socket.
+
+mod cpe_request;
 
 use std::collections::VecDeque;
 
+use self::cpe_request::CpeRequest;
 use super::device::{Device, DeviceState};
-use super::event::{Event, EventCode};
 use super::fault::{AcsFault, AcsFaultCode};
-use super::rpc::{self, inform::Inform, request_download, transfer_complete};
+use super::rpc::{self, inform::Inform};
 use super::session_error::SessionError;
 use super::soap::{self, Document, Element, Envelope, EnvelopeBody, EnvelopeHeader, EnvelopeWriter};
-use super::transfer::DownloadRequest;
 use super::version::{self, Version};
 use crate::clock::Now;
 use crate::model::date_time::DateTime;
 
-/// How often a request is sent again in a session because the ACS asks for it (R120).
+/// The maximum number of times that a session repeats one request after fault 8005 (R120).
 const MAX_RESENDS: u32 = 3;
 
-/// What is to be done next.
+/// The next action of the driver of a session.
 #[derive(Debug, PartialEq)]
 pub enum Output {
-    /// Post this body, and hand the body of the answer to [`Session::reply`]; an empty one is the empty POST.
+    /// Post this body, and pass the body of the HTTP response to [`Session::reply`]. An empty body is the empty POST.
     Post(Vec<u8>),
-    /// The session is over; the connection is to be closed (R50).
+    /// Close the connection (R50): the session has ended, successfully or with this error.
     End(Result<(), SessionError>),
 }
 
-/// What a session starts with.
+/// The parameters of a session that the agent chooses.
 #[derive(Debug)]
 pub struct SessionConfig {
-    /// R97: local time with its offset, or the time since boot.
+    /// The CurrentTime of Inform: local time with its UTC offset, or the time since boot (R97).
     pub current_time: DateTime,
-    /// The versions that are offered to the ACS: [`version::ALL`], or only the oldest (R84).
+    /// The CWMP versions to offer: [`version::ALL`], or only the oldest for an ACS that rejected the others (R84).
     pub offered: &'static [Version],
 }
 
-/// A session in progress.
+/// A session with the ACS, in progress or ended.
 #[derive(Debug)]
 pub struct Session {
     stage: Stage,
     offered: &'static [Version],
-    /// The version that both sides speak (R82).
+    /// The CWMP version of the session: the newest offered one until InformResponse, then the negotiated one (R82).
     version: Version,
-    /// Whether the ACS has confirmed the Inform (R92).
+    /// True from InformResponse on (R92).
     initiated: bool,
-    /// What the Inform has announced and we are still to call (R240).
+    /// The requests of the CPE that the Inform has announced and that are not sent yet (R240).
     requests: VecDeque<CpeRequest>,
-    /// For `cwmp:ID` of the last request of ours.
+    /// The number in `cwmp:ID` of the last request of the CPE.
     last_id: u32,
 }
 
+/// The stage of a session; the drawing above shows the transitions.
 #[derive(Debug)]
 enum Stage {
-    /// Inform is sent, its response is not there yet.
+    /// Inform is sent and not answered yet.
     Informing { inform: Vec<u8>, resends: u32 },
-    /// A call of ours is sent, its response is not there yet.
+    /// A request of the CPE after Inform is sent and not answered yet.
     AwaitingResponse { request: CpeRequest, method: &'static str, message: Vec<u8>, resends: u32 },
-    /// The ACS may ask.
+    /// The ACS may send requests.
     Serving {
-        /// Whether our empty POST was sent while HoldRequests was false: then we ask nothing more (R115, R117).
+        /// True if the CPE sent its empty POST while HoldRequests was false. The CPE then must not send further requests
+        /// (R115), and an empty reply ends the session (R117).
         finished: bool,
     },
-    /// Nothing more is sent.
+    /// The session has ended; no message follows.
     Ended,
 }
 
-/// A call of ours after Inform.
-#[derive(Clone, Debug)]
-enum CpeRequest {
-    /// The end of the transfer with this number.
-    TransferComplete(u32),
-    /// A download that the device wants.
-    RequestDownload(DownloadRequest),
-}
-
-impl CpeRequest {
-    /// Those that go with the events of an Inform, in the order of the transfers.
-    fn announced(device: &Device) -> VecDeque<CpeRequest> {
-        let mut events: Vec<Event> = device.state().events.announced().cloned().collect();
-        let transfers = &device.state().transfers;
-        let mut requests = VecDeque::new();
-        for transfer in transfers.finished() {
-            let is_told = match transfer.method_event() {
-                // One event for each transfer, though they may be equal.
-                Some(event) => {
-                    let at = events.iter().position(|announced| *announced == event);
-                    at.map(|at| events.swap_remove(at)).is_some()
-                }
-                None => events.contains(&EventCode::AutonomousTransferComplete.into()),
-            };
-            if is_told {
-                requests.push_back(CpeRequest::TransferComplete(transfer.id()));
-            }
-        }
-        if events.contains(&EventCode::RequestDownload.into()) {
-            requests.extend(transfers.download_requests().iter().cloned().map(CpeRequest::RequestDownload));
-        }
-        requests
-    }
-
-    /// The method and the message; none where there is nothing left to tell.
-    fn encode(&self, device: &Device, version: Version, id: &str) -> Option<(&'static str, Vec<u8>)> {
-        match self {
-            CpeRequest::TransferComplete(id_of_transfer) => {
-                let transfer = device.state().transfers.get(*id_of_transfer)?;
-                Some((transfer_complete::method(transfer), transfer_complete::encode(transfer, version, id)?))
-            }
-            CpeRequest::RequestDownload(wish) => {
-                Some((request_download::METHOD, request_download::encode(wish, version, id)))
-            }
-        }
-    }
-
-    /// Its response has come: what it told is delivered (R145, R239).
-    fn confirmed(&self, state: &mut DeviceState) {
-        match self {
-            CpeRequest::TransferComplete(id) => {
-                let event = state.transfers.get(*id).and_then(|transfer| transfer.method_event());
-                state.transfers.confirmed(*id);
-                match event {
-                    Some(event) => state.events.method_confirmed(&event),
-                    None => state.events.method_confirmed(&EventCode::AutonomousTransferComplete.into()),
-                }
-            }
-            CpeRequest::RequestDownload(wish) => {
-                state.transfers.download_request_answered(wish);
-                state.events.method_confirmed(&EventCode::RequestDownload.into());
-            }
-        }
-        // A code that stands for several goes with the last of them.
-        state.raise_transfer_events();
-    }
-}
-
-/// The ID of our Inform; our further requests count on from it.
+/// The number in `cwmp:ID` of Inform; later requests of the CPE count up from it.
 const INFORM_ID: u32 = 1;
 
 impl Session {
-    /// Opens a session with Inform, which tells all events that are due (R90, R134).
-    pub fn start(start: &SessionConfig, device: &mut Device) -> (Session, Output) {
-        let version = version::newest(start.offered);
+    /// Starts a session: marks the events that are due as announced, and returns the Inform that carries them (R90,
+    /// R134).
+    pub fn start(config: &SessionConfig, device: &mut Device) -> (Session, Output) {
+        let version = version::newest(config.offered);
         let context = device.state().session_context(version);
         let events = device.state_mut().events.announce(context);
         let id = INFORM_ID.to_string();
-        let inform = Inform { events: &events, current_time: start.current_time, offered: start.offered, id: &id };
+        let inform = Inform { events: &events, current_time: config.current_time, offered: config.offered, id: &id };
         let inform = inform.encode(device);
         let post = Output::Post(inform.clone());
         let stage = Stage::Informing { inform, resends: 0 };
         let requests = CpeRequest::announced(device);
-        (Session { stage, offered: start.offered, version, initiated: false, requests, last_id: INFORM_ID }, post)
+        (Session { stage, offered: config.offered, version, initiated: false, requests, last_id: INFORM_ID }, post)
     }
 
-    /// Whether the ACS has confirmed the Inform, so that the session counts as initiated (R92); still known when it has
-    /// ended.
+    /// Returns true if the ACS has confirmed the Inform, which initiates the session (R92). Stays valid after the end of
+    /// the session.
     pub fn is_initiated(&self) -> bool {
         self.initiated
     }
 
-    /// The version that both sides speak.
+    /// Returns the CWMP version of the session (R82).
     pub fn version(&self) -> Version {
         self.version
     }
 
-    /// Takes the body of an HTTP answer with status 200 or 204.
+    /// Processes the body of an HTTP response with status 200 or 204. Returns the next stage of the session and the next
+    /// action.
     pub fn reply(self, body: &[u8], device: &mut Device, now: Now) -> (Session, Output) {
         if body.is_empty() {
             return self.empty_reply(device);
@@ -199,20 +137,22 @@ impl Session {
         match self.stage {
             Stage::Informing { .. } => self.fail(SessionError::UnexpectedEmpty), // R118
             Stage::Serving { finished: true } => self.end(Ok(())),               // R117
-            // R114: an empty answer holds nothing. R118: nor does it confirm a call; FreeACS answers its errors so.
+            // An empty reply has no header, so that HoldRequests is false now (R114). It also confirms no request: FreeACS
+            // replies so after an error of its own, and a report that counted as delivered would be lost (R118).
             Stage::Serving { finished: false } | Stage::AwaitingResponse { .. } => self.send_next(false, device),
             Stage::Ended => self.end(Ok(())),
         }
     }
 
     fn envelope(self, envelope: &Envelope<'_>, device: &mut Device, now: Now) -> (Session, Output) {
-        // SOAP 1.1 §4.2.3: what is not understood is not processed; nor is an answer answered with a fault (R86, R88).
-        let awaits_answer = match (&self.stage, &envelope.body) {
+        // A message with an unknown header that must be understood is not processed (SOAP 1.1 §4.2.3). If it replies to
+        // the CPE, the session fails, since a fault must not answer a response (R86, R88).
+        let is_response = match (&self.stage, &envelope.body) {
             (Stage::Informing { .. }, _) | (Stage::AwaitingResponse { .. }, EnvelopeBody::Fault(_)) => true,
             (Stage::AwaitingResponse { .. }, EnvelopeBody::Rpc { name, .. }) => name.ends_with("Response"),
             _ => false,
         };
-        if let (true, Some(entry)) = (awaits_answer, envelope.not_understood) {
+        if let (true, Some(entry)) = (is_response, envelope.not_understood) {
             return self.fail(SessionError::Soap(format!("header {} not understood", excerpt(entry))));
         }
         match (&self.stage, &envelope.body) {
@@ -235,7 +175,8 @@ impl Session {
             (Stage::AwaitingResponse { .. }, EnvelopeBody::Fault(fault)) => {
                 self.request_refused(fault, envelope.hold_requests, device)
             }
-            // A request in place of the response: the call is not confirmed, and the ACS is answered all the same.
+            // Some ACS send their request in place of the response. It is answered, since the session would otherwise hang
+            // on both sides, but the report of the CPE stays unconfirmed and goes out again in the next session.
             (Stage::Serving { .. } | Stage::AwaitingResponse { .. }, EnvelopeBody::Rpc { name, element, .. })
                 if !name.ends_with("Response") =>
             {
@@ -243,7 +184,7 @@ impl Session {
                 let finished = matches!(self.stage, Stage::Serving { finished: true });
                 (Session { stage: Stage::Serving { finished }, ..self }, Output::Post(response)) // R112
             }
-            // A response or a fault to a request that we never sent; it must not be answered (R86).
+            // A response or a fault to a request that was never sent must not be answered, not even with a fault (R86).
             (Stage::Serving { .. } | Stage::AwaitingResponse { .. }, EnvelopeBody::Rpc { name, .. }) => {
                 let name = excerpt(name);
                 self.fail(SessionError::Unexpected(name))
@@ -256,7 +197,7 @@ impl Session {
         }
     }
 
-    /// R120: fault 8005 asks for the very same request again.
+    /// Sends the last request once more, byte for byte, as fault 8005 demands; fails after [`MAX_RESENDS`] times (R120).
     fn resend(mut self, fault: &AcsFault) -> (Session, Output) {
         match &mut self.stage {
             Stage::Informing { inform: message, resends } | Stage::AwaitingResponse { message, resends, .. }
@@ -273,7 +214,7 @@ impl Session {
         }
     }
 
-    /// The session is initiated: what Inform told counts as delivered, before anything else happens (R92, R134).
+    /// Initiates the session: negotiates the version, and removes the events that the ACS has confirmed (R92, R134).
     fn inform_response(
         mut self,
         envelope: &Envelope<'_>,
@@ -287,20 +228,23 @@ impl Session {
         };
         self.initiated = true;
         let hold = envelope.hold_requests;
-        let delivered = device.update(now, DeviceState::inform_delivered);
-        if let Err(error) = delivered {
-            // The ACS knows, whatever becomes of the journal: only a restart may tell it again.
+        // Stored before the next message: a crash in between must not repeat events that the ACS has confirmed.
+        if let Err(error) = device.update(now, DeviceState::inform_delivered) {
+            // The events are delivered, even if the journal cannot say so. Kept in memory, they would go out again in
+            // each session until the journal can be written.
             device.state_mut().inform_delivered();
-            log::warn!("what was delivered may be told again after a restart: {error}");
+            log::warn!("delivered events may be sent again after a restart: {error}");
         }
         self.send_next(hold, device)
     }
 
-    /// Our turn: the next call, or the empty POST where there is none, or where the ACS holds our requests (R113, R116).
+    /// Sends the next request of the CPE; or the empty POST if none is left, or if the ACS holds the requests back (R113,
+    /// R116).
     fn send_next(mut self, hold: bool, device: &Device) -> (Session, Output) {
         if hold {
             return self.empty_post(true);
         }
+        // A request without a message is skipped: its report has given way to newer transfers since the Inform.
         while let Some(request) = self.requests.pop_front() {
             self.last_id += 1;
             if let Some((method, message)) = request.encode(device, self.version, &self.last_id.to_string()) {
@@ -313,20 +257,21 @@ impl Session {
         self.empty_post(false)
     }
 
-    /// The response to a call of ours: what it told is delivered, before anything else happens (R145, R239).
+    /// Removes the report that the ACS has confirmed, and its event, then sends the next request (R145, R239).
     fn request_confirmed(self, hold: bool, device: &mut Device, now: Now) -> (Session, Output) {
         if let Stage::AwaitingResponse { request, method, .. } = &self.stage {
             log::info!("{method} confirmed");
             if let Err(error) = device.update(now, |state| request.confirmed(state)) {
-                // As with Inform: only a restart may tell it again.
+                // As after Inform, the report is delivered even if the journal cannot say so.
                 request.confirmed(device.state_mut());
-                log::warn!("what was delivered may be told again after a restart: {error}");
+                log::warn!("a delivered report may be sent again after a restart: {error}");
             }
         }
         self.send_next(hold, device)
     }
 
-    /// A fault in answer to a call of ours: it is repeated in the next session, not in this one (R121, R239).
+    /// Handles a fault in reply to a request of the CPE. The request is repeated in the next session, not in this one
+    /// (R121, R239); after fault 8005 at once (R120).
     fn request_refused(self, fault: &AcsFault, hold: bool, device: &mut Device) -> (Session, Output) {
         if fault.code == Some(AcsFaultCode::RetryRequest) {
             return self.resend(fault);
@@ -334,18 +279,19 @@ impl Session {
         if let Stage::AwaitingResponse { request, method, .. } = &self.stage {
             log::warn!("the ACS refused {method}: {fault}");
             if let CpeRequest::RequestDownload(_) = request {
-                request.confirmed(device.state_mut()); // R144: a wish that was refused is no more
+                // R144 allows to give up a refused RequestDownload. Repeating it in each session would only fill the log.
+                request.confirmed(device.state_mut());
             }
         }
         self.send_next(hold, device)
     }
 
-    /// R114: an empty POST; while requests are held it does not yet mean that we have nothing more to ask.
+    /// Sends the empty POST (R114). With `hold`, it does not end the requests of the CPE, which the ACS only holds back.
     fn empty_post(self, hold: bool) -> (Session, Output) {
         (Session { stage: Stage::Serving { finished: !hold }, ..self }, Output::Post(Vec::new()))
     }
 
-    /// Answers a request of the ACS, with a response or with a fault.
+    /// Executes a request of the ACS and returns the envelope with the response or the fault.
     fn serve(
         &self,
         envelope: &Envelope<'_>,
@@ -381,7 +327,7 @@ impl Session {
     }
 }
 
-/// Enough of a name to recognise it; the ACS may have made it as long as its message, and it is kept for `status`.
+/// Shortens a name for an error text. The ACS may make a name as long as its whole message, and `status` keeps the text.
 fn excerpt(name: &str) -> String {
     name.chars().take(64).collect()
 }

@@ -1,33 +1,33 @@
-//! Why a session failed. It is told in the log and in `status`, then comes the retry wait (R125).
+//! The error that ends a session. The log and `status` show it, and the session is retried after a wait (R125).
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::http::HttpError;
 
-/// Why a session with the ACS failed; `Display` says it in words for an operator.
+/// The reason for which a session with the ACS has failed. `Display` writes it for an operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SessionError {
     /// An HTTP exchange with the ACS failed.
     Http(HttpError),
-    /// The answer is not proper SOAP (R88).
+    /// A reply of the ACS is no valid SOAP envelope (R88); holds the reason.
     Soap(String),
     /// The ACS answered Inform with a fault (R92).
     InformFault {
         /// The CWMP fault code, 0 where the fault had none.
         code: u16,
-        /// Its text.
+        /// The text of the fault.
         text: String,
     },
-    /// Inform was answered by something that is no InformResponse (R92).
+    /// The ACS replied to Inform with a request instead of InformResponse (R92).
     NoInformResponse,
-    /// Inform was answered by an empty response (R118).
+    /// The ACS replied to Inform with an empty message (R118).
     UnexpectedEmpty,
-    /// A response or a fault came that belongs to no request of ours; says what it was.
+    /// The ACS sent a response or a fault without a request of the CPE (R86); holds its name.
     Unexpected(String),
-    /// The ACS asked for a retry of the same request (fault 8005) too often (R120).
+    /// The ACS demanded the same request once more, by fault 8005, after the last permitted time (R120).
     TooManyRetries,
-    /// The ACS chose a CWMP version that was not offered (R82).
+    /// The ACS chose a CWMP version that was not offered (R82); holds the reason.
     Version(String),
 }
 
@@ -45,17 +45,15 @@ impl fmt::Display for SessionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             SessionError::Http(error) => error.fmt(f),
-            SessionError::Soap(reason) => write!(f, "the answer is not valid SOAP: {reason}"),
+            SessionError::Soap(reason) => write!(f, "the reply of the ACS is not valid SOAP: {reason}"),
             SessionError::InformFault { code, text } => {
                 write!(f, "the ACS refused Inform with fault {code}: {text}")
             }
             SessionError::NoInformResponse => f.write_str("the ACS answered Inform with another message"),
             SessionError::UnexpectedEmpty => f.write_str("the ACS answered Inform with an empty response"),
-            SessionError::Unexpected(what) => write!(f, "the ACS answered a request that was never sent: {what}"),
-            SessionError::TooManyRetries => f.write_str("the ACS asked again and again to repeat the same request"),
-            SessionError::Version(version) => {
-                write!(f, "the ACS insists on CWMP version {version}")
-            }
+            SessionError::Unexpected(name) => write!(f, "the ACS answered a request that was never sent: {name}"),
+            SessionError::TooManyRetries => f.write_str("the ACS demanded the same request too often (fault 8005)"),
+            SessionError::Version(reason) => f.write_str(reason),
         }
     }
 }

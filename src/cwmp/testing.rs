@@ -1,4 +1,4 @@
-//! A device and an ACS for the tests of the protocol: no socket, no file, no clock.
+//! A device and a scripted ACS for unit tests of the protocol, without sockets, files or clocks.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -12,10 +12,10 @@ use crate::clock::Now;
 use crate::model::date_time::DateTime;
 use crate::model::{ModelFile, load};
 
-/// When the tests take place.
+/// The time of all tests.
 pub(crate) const NOW: Now = Now { monotonic: Duration::from_secs(1000), wall: 1_795_360_000 };
 
-/// A small gateway with everything that the protocol treats in a way of its own.
+/// The model of a small gateway, with an example of each kind of parameter that the protocol treats specially.
 pub(crate) const MODEL: &str = r#"{ "Device": {
     "DeviceInfo": {
       "Manufacturer": { "type": "string", "value": "Example & Sons" },
@@ -54,7 +54,7 @@ pub(crate) const MODEL: &str = r#"{ "Device": {
     "upload": { "2 Vendor Log File": { "run": ["true"] },
                 "3 Vendor Configuration File": { "run": ["true"] } } } }"#;
 
-/// What was written to the journal, and whether writing fails.
+/// A journal in memory: the records, and true if writing fails.
 #[derive(Clone, Default)]
 pub(crate) struct MemoryJournal(Rc<RefCell<(Vec<String>, bool)>>);
 
@@ -93,7 +93,7 @@ pub(crate) fn device_with(model: &str, records: &[String]) -> (Device, MemoryJou
     (device, journal)
 }
 
-/// A session that a test leads, message by message.
+/// A session that a test drives message by message.
 pub(crate) struct Scenario {
     pub(crate) device: Device,
     pub(crate) journal: MemoryJournal,
@@ -102,7 +102,7 @@ pub(crate) struct Scenario {
 }
 
 impl Scenario {
-    /// A session that tells these events, its Inform ready to be looked at.
+    /// Starts a session with these events; the output is its Inform.
     pub(crate) fn telling(events: &[&str]) -> Scenario {
         let (mut device, journal) = device(&[]);
         for event in events {
@@ -117,7 +117,7 @@ impl Scenario {
         Scenario { device, journal, session: Some(session), output }
     }
 
-    /// A session that is past its Inform.
+    /// Starts a session and completes its Inform, so that the ACS may send requests.
     pub(crate) fn serving() -> Scenario {
         let mut scenario = Scenario::telling(&["2 PERIODIC"]);
         scenario.acs(&inform_response(""));
@@ -125,7 +125,8 @@ impl Scenario {
         scenario
     }
 
-    /// The ACS answers; gives what is posted next, empty for the empty POST and for an end.
+    /// Passes a reply of the ACS to the session. Returns the next message of the CPE; empty for the empty POST and for
+    /// the end of the session.
     pub(crate) fn acs(&mut self, body: &str) -> String {
         self.acs_bytes(body.as_bytes());
         self.posted()
@@ -138,7 +139,7 @@ impl Scenario {
         self.output = output;
     }
 
-    /// The ACS calls a method; gives the body of the answer, from `<cwmp:` or `<soap-env:Fault>` on.
+    /// Sends a request of the ACS. Returns the content of the body of the response, from `<cwmp:` or `<soap-env:Fault>` on.
     pub(crate) fn call(&mut self, method: &str, arguments: &str) -> String {
         let message = self.acs(&call(method, arguments));
         let start = message.find("<soap-env:Body>").map_or(0, |at| at + "<soap-env:Body>".len());
@@ -157,13 +158,13 @@ impl Scenario {
         }
     }
 
-    /// The parameter as the device has it now.
+    /// Returns the current value of a parameter.
     pub(crate) fn value(&self, name: &str) -> String {
         self.device.tree().get(name).expect(name).to_string()
     }
 }
 
-/// An envelope of the ACS with other prefixes than ours.
+/// Returns an envelope of the ACS, with other namespace prefixes than those of the CPE.
 pub(crate) fn envelope(header: &str, body: &str) -> String {
     format!(
         r#"<?xml version="1.0" encoding="UTF-8"?>

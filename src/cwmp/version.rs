@@ -1,7 +1,7 @@
-//! The versions of CWMP, their namespaces, and which one a session speaks.
+//! The versions of CWMP, their namespaces, and the negotiation of the version of a session.
 //!
 //! ```text
-//!   version   namespace                   the ACS learns our list from
+//!   version   namespace                   the offered list is in
 //!   1.0       urn:dslforum-org:cwmp-1-0   the namespace of Inform
 //!   1.1       urn:dslforum-org:cwmp-1-1   the namespace of Inform
 //!   1.2, 1.3  urn:dslforum-org:cwmp-1-2   the namespace of Inform
@@ -25,17 +25,17 @@ pub enum Version {
     V1_4,
 }
 
-/// What an Inform offers when nothing is known against it.
+/// The versions that an Inform offers, unless the ACS has rejected it before.
 pub const ALL: &[Version] = &[Version::V1_0, Version::V1_1, Version::V1_2, Version::V1_3, Version::V1_4];
 
-/// What an Inform offers once the ACS is suspected to know version 1.0 only (R84).
+/// The version that an Inform offers to an ACS that seems to support 1.0 only (R84).
 pub const OLDEST: &[Version] = &[Version::V1_0];
 
-/// Everything before the digit in a CWMP namespace.
+/// A CWMP namespace up to its last digit.
 const NAMESPACE_STEM: &str = "urn:dslforum-org:cwmp-1-";
 
 impl Version {
-    /// The namespace of the version's messages (R68): 1.3 and 1.4 have none of their own.
+    /// Returns the namespace of the messages (R68). Versions 1.3 and 1.4 use that of 1.2.
     pub fn namespace(self) -> &'static str {
         match self {
             Version::V1_0 => "urn:dslforum-org:cwmp-1-0",
@@ -44,10 +44,10 @@ impl Version {
         }
     }
 
-    /// The version that a namespace stands for: the oldest of those that share it (R82).
+    /// Returns the version of a namespace: the oldest of those that share it (R82). `None` for another namespace.
     ///
-    /// `cwmp-1-3` and `cwmp-1-4` do not exist, yet servers in the field write them; they are
-    /// taken for `cwmp-1-2`, which is what their authors mean.
+    /// `cwmp-1-3` and `cwmp-1-4` do not exist, yet servers in the field write them. They count as `cwmp-1-2`, which their
+    /// authors mean.
     pub fn from_namespace(namespace: &str) -> Option<Version> {
         match namespace.strip_prefix(NAMESPACE_STEM)? {
             "0" => Some(Version::V1_0),
@@ -57,13 +57,13 @@ impl Version {
         }
     }
 
-    /// The version written as `1.0` to `1.4`, white space around it allowed.
+    /// Parses `1.0` to `1.4`, with optional white space around it; `None` for another text.
     pub fn parse(text: &str) -> Option<Version> {
         let text = text.trim_matches([' ', '\t', '\r', '\n']);
         ALL.iter().copied().find(|version| version.as_str() == text)
     }
 
-    /// The version as the headers write it.
+    /// Returns the version as the SOAP headers write it.
     pub fn as_str(self) -> &'static str {
         match self {
             Version::V1_0 => "1.0",
@@ -81,13 +81,13 @@ impl fmt::Display for Version {
     }
 }
 
-/// The version under which Inform is sent: the newest that is offered.
+/// Returns the version of Inform itself: the newest that is offered (R82).
 pub fn newest(offered: &[Version]) -> Version {
     offered.iter().copied().max().unwrap_or(Version::V1_0)
 }
 
-/// The value of Inform's `SupportedCWMPVersions` header; none where the newest version offered
-/// is older than 1.4, which must not send it (R81).
+/// Returns the value of the header `SupportedCWMPVersions` of Inform; `None` if the newest offered version is older than
+/// 1.4, since such a CPE must not send the header (R81).
 pub fn supported_header(offered: &[Version]) -> Option<String> {
     if newest(offered) < Version::V1_4 {
         return None;
@@ -96,14 +96,11 @@ pub fn supported_header(offered: &[Version]) -> Option<String> {
     Some(list.join(","))
 }
 
-/// The version for the rest of the session (R82): the one the ACS names in `UseCWMPVersion`,
-/// or else the one that the namespace of its InformResponse stands for (`response`).
-///
-/// An ACS that answers in a newer namespace than we offered speaks the newest we did offer.
+/// Returns the version for the rest of the session (R82): the one that the ACS names in `UseCWMPVersion`, or else
+/// `response`, the one of the namespace of its InformResponse.
 ///
 /// # Errors
-/// `UseCWMPVersion` names a version that was not offered: the session is to be aborted by
-/// closing its connection.
+/// `UseCWMPVersion` names a version that was not offered. The caller must end the session by closing the connection.
 pub fn negotiate(
     use_version: Option<&str>,
     response: Version,
@@ -114,17 +111,19 @@ pub fn negotiate(
             .filter(|version| offered.contains(version))
             .ok_or_else(|| VersionNotOffered(text.chars().take(16).collect()));
     }
+    // An ACS may answer in a newer namespace than the offered ones. It must then be content with the newest offered
+    // version: the CPE sends no element that an ACS of that version does not know.
     let usable = offered.iter().copied().filter(|&known| known <= response);
     Ok(usable.max().unwrap_or(Version::V1_0))
 }
 
-/// The ACS chose a version that we did not offer.
+/// The error of an ACS that chose a version which was not offered; holds its text, shortened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VersionNotOffered(String);
 
 impl fmt::Display for VersionNotOffered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the ACS chose CWMP version {:?}, not offered", self.0)
+        write!(f, "the ACS chose CWMP version {:?}, which was not offered", self.0)
     }
 }
 

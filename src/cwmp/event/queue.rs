@@ -1,5 +1,4 @@
-//! The events that have not been delivered: what has happened, until the ACS has confirmed that
-//! it knows.
+//! The queue of undelivered events: each event stays in it until the ACS has confirmed it.
 //!
 //! ```text
 //!   raise ──▶ pending ── announce ──▶ announced ── confirmed by its response ──▶ gone
@@ -7,42 +6,43 @@
 //!                └──── session_ended ─────┘        (6 CONNECTION REQUEST: gone)
 //! ```
 //!
-//! An event that is raised while another with its code is announced is a new occurrence: it
-//! stays when that one is confirmed.
+//! An event that is raised while another one with its code is announced is a new occurrence. It stays in the queue when
+//! the announced one is confirmed, so that a change during a session is reported by the next session (R134).
 
 use serde_json::Value;
 
 use super::{ConfirmedBy, Cumulative, Discard, Event, EventCode};
 use crate::cwmp::version::Version;
 
-/// R94: as many events fit in an Inform, and as many are kept.
+/// The maximum number of events in an Inform (R94), and in the queue.
 pub const MAX_EVENTS: usize = 64;
 
-/// The events that are not delivered yet, oldest first.
+/// The undelivered events, oldest first.
 #[derive(Clone, Debug, Default)]
 pub struct EventQueue {
     entries: Vec<QueuedEvent>,
-    /// What the journal holds, as of the last [`EventQueue::saved`].
+    /// The events that the journal holds since the last [`EventQueue::saved`].
     journal: Vec<Event>,
 }
 
+/// An undelivered event and its progress.
 #[derive(Clone, Debug)]
 struct QueuedEvent {
     event: Event,
-    /// It stands in the Inform of the session that is running.
+    /// True if the Inform of the running session carries the event.
     announced: bool,
-    /// It stood in the Inform of a session that failed.
+    /// True if the Inform of a failed session carried the event.
     attempted: bool,
 }
 
-/// When a session is to be held: what decides which events it tells.
+/// The circumstances of a session, on which the events in its Inform depend.
 #[derive(Clone, Copy, Debug)]
 pub struct SessionContext {
-    /// Codes newer than this wait (R83).
+    /// The CWMP version of the ACS. Events of newer versions wait (R83).
     pub version: Version,
-    /// A session has failed and is to be tried again: a HEARTBEAT that it did not tell waits (R304).
+    /// True if the last session has failed and is retried. A HEARTBEAT that it did not carry waits (R304).
     pub retrying: bool,
-    /// The reboot that the ACS asked for has not taken place: nor is it told (R122).
+    /// True if a requested reboot has not taken place yet. Its `M Reboot` waits (R122).
     pub rebooting: bool,
 }
 
@@ -51,7 +51,7 @@ impl QueuedEvent {
         !self.announced && !self.attempted
     }
 
-    /// Whether a session on that context tells it: one for the heartbeat, or for all others.
+    /// Returns true if the Inform of a session in this context carries the event: either the heartbeat or all others.
     fn is_announced_in(&self, context: SessionContext, heartbeat: bool) -> bool {
         let held = match self.event.code {
             EventCode::Heartbeat => !heartbeat || (context.retrying && !self.attempted),
@@ -63,8 +63,7 @@ impl QueuedEvent {
 }
 
 impl EventQueue {
-    /// Something has happened. What is raised first counts as first: on the first boot, raise
-    /// BOOTSTRAP and then BOOT, since BOOTSTRAP discards whatever came before it (R139).
+    /// Adds an event. `0 BOOTSTRAP` discards all events before it (R139): on the first boot, raise BOOTSTRAP, then BOOT.
     pub fn raise(&mut self, event: impl Into<Event>) {
         let event = event.into();
         if event.code == EventCode::Bootstrap {
@@ -72,7 +71,9 @@ impl EventQueue {
             self.entries.retain(bootstrap);
         }
         if let Some(known) = self.known(&event) {
-            known.attempted &= event.code == EventCode::Heartbeat; // R304: that one is dropped
+            // The new occurrence makes the event new again, so that it calls for a session before the retry (R125). A second
+            // HEARTBEAT does not: it is dropped (R304).
+            known.attempted &= event.code == EventCode::Heartbeat;
             return;
         }
         if self.entries.len() >= MAX_EVENTS && !self.drop_oldest() {
@@ -81,8 +82,8 @@ impl EventQueue {
         self.entries.push(QueuedEvent { event, announced: false, attempted: false });
     }
 
-    /// The entry that tells of the event already: Single codes are told once (R135). One that
-    /// is being announced just now is told too early to count, except HEARTBEAT (R304).
+    /// Returns the entry that stands for the event already: an Inform carries a Single code once (R135). An entry that is
+    /// announced just now does not count, since its Inform was sent before the new occurrence; except HEARTBEAT (R304).
     fn known(&mut self, event: &Event) -> Option<&mut QueuedEvent> {
         if event.code.rule().cumulative == Cumulative::Multiple {
             return None;
@@ -91,7 +92,8 @@ impl EventQueue {
         self.entries.iter_mut().find(|entry| entry.event.code == event.code && (heartbeat || !entry.announced))
     }
 
-    /// R94: the oldest "M" event goes; failing that, the oldest of a vendor.
+    /// Drops the oldest `M` event, or else the oldest vendor event, to make room (R94). Returns false if there is none:
+    /// then the queue holds Single codes only, and none of them may be lost.
     fn drop_oldest(&mut self) -> bool {
         let multiple = |entry: &QueuedEvent| entry.event.code.rule().cumulative == Cumulative::Multiple;
         let vendor = |entry: &QueuedEvent| matches!(entry.event.code, EventCode::Vendor(_));
@@ -100,39 +102,39 @@ impl EventQueue {
         oldest.map(|at| self.entries.remove(at)).is_some()
     }
 
-    /// What has not been delivered, oldest first.
+    /// Returns the undelivered events, oldest first.
     pub fn pending(&self) -> impl Iterator<Item = &Event> {
         self.entries.iter().map(|entry| &entry.event)
     }
 
-    /// What the Inform of the running session tells.
+    /// Returns the events in the Inform of the running session.
     pub fn announced(&self) -> impl Iterator<Item = &Event> {
         self.entries.iter().filter(|entry| entry.announced).map(|entry| &entry.event)
     }
 
-    /// Whether an event with that code waits.
+    /// Returns true if an event with this code is undelivered.
     pub fn contains(&self, code: &EventCode) -> bool {
         self.pending().any(|event| event.code == *code)
     }
 
-    /// Whether something calls for a session now, or right after the running one: it was raised
-    /// since the last Inform, and that session would tell it (R83, R125, R134).
+    /// Returns true if an event requires a session now, or right after the running one: it was raised since the last
+    /// Inform, and a session in this context would carry it (R83, R125, R134).
     ///
-    /// What an Inform has announced in vain calls for none: it rides along with the retry, or
-    /// with the next session where the ACS keeps refusing the method it belongs to. Nor does
-    /// VALUE CHANGE, which a passive notification raises too; see [`EventQueue::is_new`].
+    /// An event that an Inform has carried in vain requires none: it goes with the retry, or with the next session if the
+    /// ACS keeps refusing the method it belongs to. `4 VALUE CHANGE` requires none either, since a passive notification
+    /// raises it too; see [`EventQueue::is_new`].
     pub fn is_due(&self, context: SessionContext) -> bool {
         let heartbeat = self.is_for_heartbeat(context);
         let calls = |entry: &QueuedEvent| entry.is_new() && entry.event.code != EventCode::ValueChange;
         self.entries.iter().any(|entry| calls(entry) && entry.is_announced_in(context, heartbeat))
     }
 
-    /// Whether no Inform has told this event yet.
+    /// Returns true if an event with this code is undelivered and no Inform has carried it yet.
     pub fn is_new(&self, code: &EventCode) -> bool {
         self.entries.iter().any(|entry| entry.event.code == *code && entry.is_new())
     }
 
-    /// The events of the Inform that starts a session, which are announced from now on.
+    /// Returns the events for the Inform of a session that starts now, and marks them as announced.
     pub fn announce(&mut self, context: SessionContext) -> Vec<Event> {
         let heartbeat = self.is_for_heartbeat(context);
         for entry in &mut self.entries {
@@ -142,21 +144,22 @@ impl EventQueue {
         announced.map(|entry| entry.event.clone()).collect()
     }
 
-    /// Whether the next session tells HEARTBEAT, which goes alone (R303) and before the others (R304).
+    /// Returns true if the next session carries HEARTBEAT, which goes alone (R303) and before the others (R304).
     fn is_for_heartbeat(&self, context: SessionContext) -> bool {
         self.entries.iter().any(|entry| !entry.announced && entry.is_announced_in(context, true))
     }
 
-    /// InformResponse has come: what it confirms of the announced events is delivered.
+    /// Removes the announced events that InformResponse confirms.
     pub fn inform_confirmed(&mut self) {
         self.entries.retain(|entry| !(entry.announced && entry.event.code.rule().confirmed_by == ConfirmedBy::Inform));
     }
 
-    /// The response to the method that this event announces has come (R145): one occurrence of
-    /// it is delivered. With the last `M` event of its kind goes the Single code beside it, such
-    /// as `7 TRANSFER COMPLETE` after the last of `M Download`, `M Upload`, `M ScheduleDownload`.
+    /// Removes one occurrence of an event after the response to the method that it announces (R145). The last `M` event of
+    /// a kind takes the Single code with it: `7 TRANSFER COMPLETE` goes with the last of `M Download`, `M Upload` and
+    /// `M ScheduleDownload`.
     ///
-    /// For a code that stands alone (5, 9, 10, 12): to be called when the last call is confirmed.
+    /// A code without `M` events (5, 9, 10, 12) goes with the first call. The caller raises it again if more responses
+    /// are still to come.
     pub fn method_confirmed(&mut self, event: &Event) {
         let confirmed_by = event.code.rule().confirmed_by;
         if let Some(at) = self.entries.iter().position(|entry| entry.event == *event) {
@@ -172,8 +175,8 @@ impl EventQueue {
         }
     }
 
-    /// The session has ended, well or not: what was announced and not confirmed is pending
-    /// again, except `6 CONNECTION REQUEST` (R143).
+    /// Notes the end of a session, successful or not. Announced events without confirmation are pending again, except
+    /// `6 CONNECTION REQUEST` (R143).
     pub fn session_ended(&mut self) {
         let given_up =
             |entry: &QueuedEvent| entry.announced && entry.event.code.rule().discard == Discard::AfterAttempt;
@@ -182,7 +185,8 @@ impl EventQueue {
             entry.attempted |= entry.announced;
             entry.announced = false;
         }
-        // A Single code that was raised again meanwhile is one event now (R135), and a new one.
+        // A Single code that was raised again during the session now stands twice in the queue. The two become one event
+        // (R135), which is new if one of them is.
         for event in std::mem::take(&mut self.entries) {
             match self.known(&event.event) {
                 Some(first) => first.attempted &= event.attempted,
@@ -191,38 +195,37 @@ impl EventQueue {
         }
     }
 
-    /// The device has rebooted: what does not outlive that is discarded (R142). To be called
-    /// before the BOOT of the new boot is raised.
+    /// Discards the events that do not survive a reboot (R142). The caller raises `1 BOOT` afterwards, since this would
+    /// discard it.
     pub fn rebooted(&mut self) {
         self.entries.retain(|entry| entry.event.code.rule().persists);
     }
 
-    /// Discards a code that has lost its cause: VALUE CHANGE whose list of parameters was
-    /// cleared (R110), DIAGNOSTICS COMPLETE of a canceled test (R147).
+    /// Discards the events with a code that has lost its cause, such as `4 VALUE CHANGE` after its list of parameters was
+    /// cleared (R110), or `8 DIAGNOSTICS COMPLETE` of a cancelled test (R147).
     pub fn discard(&mut self, code: &EventCode) {
         self.entries.retain(|entry| entry.event.code != *code);
     }
 
-    /// Whether the journal is to be written: it holds something else than it should.
-    ///
-    /// An event that comes and goes between two looks causes no write.
+    /// Returns true if the journal holds other events than it should. An event that comes and goes between two calls
+    /// causes no write.
     pub fn is_unsaved(&self) -> bool {
         !self.journaled().eq(&self.journal)
     }
 
-    /// The journal now holds what [`EventQueue::to_json`] gave.
+    /// Notes that the journal now holds the result of [`EventQueue::to_json`].
     pub fn saved(&mut self) {
         self.journal = self.journaled().cloned().collect();
     }
 
-    /// What the journal is to hold: events that a restart of the agent must not lose. Those that
-    /// do not outlive a reboot are among them, since a restart of the agent is none (R146).
+    /// Returns the events that the journal should hold: those that a restart of the agent must not lose. Events that do
+    /// not survive a reboot are among them, since the agent may restart without a reboot (R146).
     fn journaled(&self) -> impl Iterator<Item = &Event> {
         let kept = |event: &&Event| event.code.rule().discard != Discard::AfterAttempt;
         self.pending().filter(kept)
     }
 
-    /// The queue for the journal: `["2 PERIODIC", ["M Reboot", "key"], …]`.
+    /// Encodes the queue for the journal, such as `["2 PERIODIC", ["M Reboot", "key"], …]`.
     pub fn to_json(&self) -> Value {
         let record = |event: &Event| match event.command_key.is_empty() {
             true => Value::from(event.code.as_str()),
@@ -231,7 +234,7 @@ impl EventQueue {
         self.journaled().map(record).collect()
     }
 
-    /// The queue that a journal holds. What it does not understand there is passed over.
+    /// Decodes the queue. Records that it does not understand are skipped: a newer version may have written them.
     pub fn from_json(journal: &Value) -> EventQueue {
         let mut queue = EventQueue::default();
         for record in journal.as_array().into_iter().flatten() {

@@ -7,7 +7,7 @@ use crate::cwmp::soap::{Element, EnvelopeWriter};
 use crate::model::change::Change;
 use crate::model::path::{MAX_LENGTH, Path};
 
-/// R213 to R219: the instance comes with the defaults of its template, and with a number that was never used before.
+/// Creates an instance with the defaults of its template and with a number that was never used before (R213 to R219).
 pub(super) fn handle(
     request: Element<'_>,
     device: &mut Device,

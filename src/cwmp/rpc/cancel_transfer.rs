@@ -5,7 +5,8 @@ use crate::cwmp::device::Device;
 use crate::cwmp::fault::{Fault, FaultCode};
 use crate::cwmp::soap::{Element, EnvelopeWriter};
 
-/// R246: what can be cancelled is, and is never told of; a key that is not there is a success.
+/// Cancels all transfers with the CommandKey that can be cancelled; none of them is reported. An unknown key is a success
+/// (R246).
 pub(super) fn handle(request: Element<'_>, device: &mut Device, now: Now, _: &mut EnvelopeWriter) -> Result<(), Fault> {
     let key = request.string("CommandKey", 32)?;
     match device.change_transfers(now, |transfers| transfers.cancel(&key))? {

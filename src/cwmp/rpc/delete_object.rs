@@ -6,7 +6,7 @@ use crate::cwmp::fault::Fault;
 use crate::cwmp::soap::{Element, EnvelopeWriter};
 use crate::model::path::{MAX_LENGTH, Path};
 
-/// R220 to R222: the instance goes with everything in it, and what strongly refers to it is cleared (R173).
+/// Deletes an instance with all objects in it, and clears the strong references to it (R173, R220 to R222).
 pub(super) fn handle(
     request: Element<'_>,
     device: &mut Device,

@@ -7,7 +7,7 @@ use crate::cwmp::soap::{Element, EnvelopeWriter};
 use crate::cwmp::transfer::{Origin, Timing, TransferRequest, admit};
 use crate::model::date_time::DateTime;
 
-/// R227, R230: the transfer is queued, takes place after the session, and is told by TransferComplete.
+/// Queues a download, which takes place after the session and is reported by TransferComplete (R227, R230).
 pub(super) fn handle(
     request: Element<'_>,
     device: &mut Device,
@@ -16,7 +16,8 @@ pub(super) fn handle(
 ) -> Result<(), Fault> {
     let order = order(request, Origin::Download)?;
     let timing = Timing::delayed(request.unsigned_int("DelaySeconds")?, now);
-    // Pages for the browser of a user who is not there.
+    // The web pages that a browser shows after the transfer. No browser waits here, and yet a URL that is too long must
+    // be rejected.
     request.string("SuccessURL", 256)?;
     request.string("FailureURL", 256)?;
     queue(order, timing, device, now)?;
@@ -24,7 +25,7 @@ pub(super) fn handle(
     Ok(())
 }
 
-/// The arguments that Download and ScheduleDownload have in common.
+/// Reads the arguments that Download and ScheduleDownload have in common.
 pub(super) fn order(request: Element<'_>, origin: Origin) -> Result<TransferRequest, Fault> {
     Ok(TransferRequest {
         file_size: request.unsigned_int("FileSize")?,
@@ -33,7 +34,7 @@ pub(super) fn order(request: Element<'_>, origin: Origin) -> Result<TransferRequ
     })
 }
 
-/// The arguments that all of them have in common.
+/// Reads the arguments that Download, ScheduleDownload and Upload have in common.
 pub(super) fn order_of_either(request: Element<'_>, origin: Origin) -> Result<TransferRequest, Fault> {
     Ok(TransferRequest {
         origin,
@@ -47,14 +48,15 @@ pub(super) fn order_of_either(request: Element<'_>, origin: Origin) -> Result<Tr
     })
 }
 
-/// R233: kept before it is answered.
+/// Checks a transfer and stores it in the queue, before the response promises it (R233).
 pub(super) fn queue(order: TransferRequest, timing: Timing, device: &mut Device, now: Now) -> Result<(), Fault> {
     admit(&order, device)?;
     let queued = device.change_transfers(now, |transfers| transfers.add(order, timing))?;
     queued.map(drop).map_err(|full| Fault::because(FaultCode::ResourcesExceeded, full.to_string()))
 }
 
-/// R230: it is yet to be done, and TransferComplete will tell.
+/// Writes a response with status 1: the transfer is not done yet. The times are unknown until TransferComplete reports
+/// them (R230).
 pub(super) fn write_response(response: &mut EnvelopeWriter) {
     response.text("Status", 1);
     response.text("StartTime", DateTime::UNKNOWN);

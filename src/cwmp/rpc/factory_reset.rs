@@ -5,7 +5,7 @@ use crate::cwmp::device::{Device, Reset};
 use crate::cwmp::fault::Fault;
 use crate::cwmp::soap::{Element, EnvelopeWriter};
 
-/// R226: done when the session is over.
+/// Requests a factory reset, which the agent runs after the session (R226).
 pub(super) fn handle(_: Element<'_>, device: &mut Device, now: Now, _: &mut EnvelopeWriter) -> Result<(), Fault> {
     device.update(now, |state| state.reset = Reset::Promised)?;
     Ok(())

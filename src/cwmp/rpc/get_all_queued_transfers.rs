@@ -6,7 +6,7 @@ use crate::cwmp::fault::Fault;
 use crate::cwmp::soap::{Element, EnvelopeWriter};
 use crate::cwmp::transfer::reported_file_type;
 
-/// R243: all of them, those of the device's own with an empty key.
+/// Lists all transfers in the queue. One that the ACS has not requested has an empty CommandKey (R243).
 pub(super) fn handle(_: Element<'_>, device: &mut Device, _: Now, response: &mut EnvelopeWriter) -> Result<(), Fault> {
     response.array("TransferList", "cwmp:AllQueuedTransferStruct", |list| {
         for transfer in device.state().transfers.iter() {

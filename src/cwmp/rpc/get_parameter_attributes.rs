@@ -7,7 +7,7 @@ use crate::cwmp::soap::{ArrayWriter, Element, EnvelopeWriter};
 use crate::model::path::Path;
 use crate::model::tree::{Parameter, Tree};
 
-/// R211: one entry for each parameter, by its full name.
+/// Returns the attributes: one entry for each parameter, with its full name (R211).
 pub(super) fn handle(
     request: Element<'_>,
     device: &mut Device,
@@ -20,7 +20,7 @@ pub(super) fn handle(
 }
 
 fn write_attributes(tree: &Tree, name: &str, path: &Path<'_>, list: &mut ArrayWriter<'_>) -> Result<(), Fault> {
-    tree.visit_values(path, &mut |parameter| write(parameter, list)).map_err(|error| super::named(name, error))
+    tree.visit_values(path, &mut |parameter| write(parameter, list)).map_err(|error| super::fault_of_name(name, error))
 }
 
 fn write(parameter: &Parameter<'_>, list: &mut ArrayWriter<'_>) {

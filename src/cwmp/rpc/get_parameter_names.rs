@@ -6,7 +6,7 @@ use crate::cwmp::fault::{Fault, FaultCode};
 use crate::cwmp::soap::{Element, EnvelopeWriter};
 use crate::model::path::{MAX_LENGTH, Path};
 
-/// R184 to R193.
+/// Lists the names below a path and tells which of them the ACS may write (R184 to R193).
 pub(super) fn handle(
     request: Element<'_>,
     device: &mut Device,

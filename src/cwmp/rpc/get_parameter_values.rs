@@ -7,7 +7,7 @@ use crate::cwmp::soap::{ArrayWriter, Element, EnvelopeWriter};
 use crate::model::path::Path;
 use crate::model::tree::Tree;
 
-/// R177 to R183: any name that is not there refuses the whole call.
+/// Returns the values of parameters and of whole objects. One unknown name rejects the whole request (R177 to R183).
 pub(super) fn handle(
     request: Element<'_>,
     device: &mut Device,
@@ -24,5 +24,5 @@ fn write_values(tree: &Tree, name: &str, path: &Path<'_>, list: &mut ArrayWriter
         let kind = parameter.wire_type().name();
         parameter.with_value(|value| list.parameter_value(parameter.name, kind, value));
     });
-    visited.map_err(|error| super::named(name, error))
+    visited.map_err(|error| super::fault_of_name(name, error))
 }

@@ -5,7 +5,7 @@ use crate::cwmp::device::Device;
 use crate::cwmp::fault::Fault;
 use crate::cwmp::soap::{Element, EnvelopeWriter};
 
-/// R243: those that the ACS has asked for.
+/// Lists the transfers that the ACS has requested (R243).
 pub(super) fn handle(_: Element<'_>, device: &mut Device, _: Now, response: &mut EnvelopeWriter) -> Result<(), Fault> {
     response.array("TransferList", "cwmp:QueuedTransferStruct", |list| {
         for transfer in device.state().transfers.iter().filter(|t| !t.request().origin.is_autonomous()) {

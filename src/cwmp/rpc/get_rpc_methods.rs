@@ -6,7 +6,7 @@ use crate::cwmp::device::Device;
 use crate::cwmp::fault::Fault;
 use crate::cwmp::soap::{Element, EnvelopeWriter};
 
-/// R5: just what is answered.
+/// Lists exactly the methods that the device supports (R5).
 pub(super) fn handle(_: Element<'_>, device: &mut Device, _: Now, response: &mut EnvelopeWriter) -> Result<(), Fault> {
     response.array("MethodList", "xsd:string", |list| methods(device.actions()).for_each(|name| list.text(name)));
     Ok(())

@@ -1,4 +1,4 @@
-//! Inform (TR-069 A6 §A.3.3.1), the CPE's own call with which every session starts.
+//! Inform (TR-069 A6 §A.3.3.1): the request of the CPE that starts each session.
 
 use std::collections::BTreeSet;
 
@@ -10,20 +10,20 @@ use crate::model::date_time::DateTime;
 use crate::model::path::Path;
 use crate::model::tree::Parameter;
 
-/// What an Inform says beside the values of the data model.
+/// The arguments of an Inform that do not come from the data model.
 pub(crate) struct Inform<'a> {
-    /// The causes of the session (R94).
+    /// The events of the session (R94).
     pub(crate) events: &'a [Event],
-    /// R97: in the local time zone, or the time since boot where the date is not known.
+    /// The local time, or the time since boot while the date is unknown (R97).
     pub(crate) current_time: DateTime,
-    /// The versions that the CPE offers; the newest is the one it is written in.
+    /// The CWMP versions that the CPE offers. The newest is the version of the message.
     pub(crate) offered: &'a [Version],
-    /// For `cwmp:ID`.
+    /// The value of the header `cwmp:ID`.
     pub(crate) id: &'a str,
 }
 
 impl Inform<'_> {
-    /// The whole message.
+    /// Returns the whole message.
     pub(crate) fn encode(&self, device: &Device) -> Vec<u8> {
         let header = EnvelopeHeader { id: Some(self.id), supported_versions: self.offered, session_timeout: None };
         let mut message = EnvelopeWriter::new(version::newest(self.offered), &header, "Inform");
@@ -38,24 +38,24 @@ impl Inform<'_> {
             for event in self.events {
                 list.element(|entry| {
                     entry.text("EventCode", event.code.as_str());
-                    entry.text("CommandKey", &event.command_key); // R95; acsrs needs it even where it is empty
+                    entry.text("CommandKey", &event.command_key); // sent even if empty, which the ACS acsrs requires (R95)
                 });
             }
         });
         message.text("MaxEnvelopes", 1); // R96
         message.text("CurrentTime", self.current_time);
         message.text("RetryCount", device.state().retry_count); // R98, R131
-        let parameters = Parameters { device, events: self.events, told: BTreeSet::new() };
+        let parameters = Parameters { device, events: self.events, written: BTreeSet::new() };
         message.array("ParameterList", "cwmp:ParameterValueStruct", |list| parameters.write(list));
         message.finish()
     }
 }
 
-/// The ParameterList: each parameter once, whatever the reasons that bring it in.
+/// The writer of the ParameterList, which holds each parameter once, even with several reasons for it (R100).
 struct Parameters<'a> {
     device: &'a Device,
     events: &'a [Event],
-    told: BTreeSet<String>,
+    written: BTreeSet<String>,
 }
 
 impl Parameters<'_> {
@@ -66,46 +66,48 @@ impl Parameters<'_> {
                 self.once(parameter, list);
             }
         });
-        if self.tells(&EventCode::Heartbeat) {
-            return; // R303
+        if self.has_event(&EventCode::Heartbeat) {
+            return; // only the forced parameters: a heartbeat reports no changes (R303)
         }
         for name in &self.device.state().changed {
-            // A parameter that went with its object is not told (R207).
+            // A parameter that was deleted with its object has no value to send (R207).
             if let Ok(parameter) = self.device.tree().parameter(name) {
                 self.once(&parameter, list);
             }
         }
-        if !self.tells(&EventCode::ValueChange) {
-            self.write_asked_for(list); // R102
+        // With 4 VALUE CHANGE the list must hold changed and forced parameters only, so that the ACS can tell which values
+        // have changed (R102).
+        if !self.has_event(&EventCode::ValueChange) {
+            self.write_requested(list);
         }
     }
 
-    /// R108: what the ACS wants to see with these events.
-    fn write_asked_for(&mut self, list: &mut ArrayWriter<'_>) {
-        for wanted in InformParameter::all(self.device) {
-            if wanted.is_wanted_with(self.events) {
+    /// Writes the parameters that the ACS has requested for these events in InformParameter (R108).
+    fn write_requested(&mut self, list: &mut ArrayWriter<'_>) {
+        for requested in InformParameter::all(self.device) {
+            if requested.is_sent_with(self.events) {
                 let tree = self.device.tree();
-                tree.visit_pattern(&wanted.pattern, &mut |parameter| self.once(parameter, list));
+                tree.visit_pattern(&requested.pattern, &mut |parameter| self.once(parameter, list));
             }
         }
     }
 
-    fn tells(&self, code: &EventCode) -> bool {
+    fn has_event(&self, code: &EventCode) -> bool {
         self.events.iter().any(|event| event.code == *code)
     }
 
     fn once(&mut self, parameter: &Parameter<'_>, list: &mut ArrayWriter<'_>) {
-        if self.told.insert(parameter.name.to_owned()) {
+        if self.written.insert(parameter.name.to_owned()) {
             write_parameter(parameter, list);
         }
     }
 }
 
-/// An entry of the table ManagementServer.InformParameter that is enabled.
+/// An enabled entry of the table ManagementServer.InformParameter.
 struct InformParameter {
-    /// A full name, with `*` for any instance number.
+    /// A full parameter name, with `*` for any instance number.
     pattern: String,
-    /// Comma-separated; empty for any event.
+    /// The event codes with which the parameter is sent, separated by commas; empty for all events.
     events: String,
 }
 
@@ -114,7 +116,7 @@ impl InformParameter {
         let table = device.inform_parameter_table();
         let Ok(path) = Path::parse(&table) else { return Vec::new() };
         let mut entries = Vec::new();
-        // A model without the table has no entries.
+        // The error is ignored: a model without the table has no entries.
         let _ = device.tree().visit_names(&path, true, &mut |entry, _| {
             let text = |name: &str| device.tree().get(&format!("{entry}{name}")).map(|value| value.to_string());
             if let (Some("true"), Some(pattern)) = (text("Enable").as_deref(), text("ParameterName")) {
@@ -124,7 +126,7 @@ impl InformParameter {
         entries
     }
 
-    fn is_wanted_with(&self, events: &[Event]) -> bool {
+    fn is_sent_with(&self, events: &[Event]) -> bool {
         let mut codes = self.events.split(',').map(str::trim).filter(|code| !code.is_empty()).peekable();
         codes.peek().is_none() || codes.any(|code| events.iter().any(|event| event.code.as_str() == code))
     }
@@ -135,7 +137,8 @@ fn write_parameter(parameter: &Parameter<'_>, list: &mut ArrayWriter<'_>) {
     parameter.with_value(|value| list.parameter_value(parameter.name, kind, value));
 }
 
-/// R104: of all WAN connections of a TR-098 device, the address of the default one is told.
+/// Returns the path of the default WAN connection of a TR-098 device. Of the addresses of all WAN connections, Inform
+/// carries only the one of this connection (R104).
 fn default_wan_connection(device: &Device) -> Option<String> {
     let path = device.tree().get(&device.default_wan_connection_name())?.to_string();
     let path = path.trim_end_matches('.');

@@ -6,8 +6,8 @@ use crate::cwmp::event::{Event, EventCode};
 use crate::cwmp::fault::Fault;
 use crate::cwmp::soap::{Element, EnvelopeWriter};
 
-/// R223, R224: the device reboots when the session is over; however often it is asked, it does so once, and each request
-/// is told by an `M Reboot` of its own.
+/// Requests a reboot, which the agent runs after the session (R223). Several requests cause one reboot, and yet each of
+/// them an event `M Reboot` with its own CommandKey (R224).
 pub(super) fn handle(request: Element<'_>, device: &mut Device, now: Now, _: &mut EnvelopeWriter) -> Result<(), Fault> {
     let key = request.string("CommandKey", 32)?.into_owned();
     device.update(now, |state| {

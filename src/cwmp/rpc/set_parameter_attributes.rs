@@ -10,7 +10,8 @@ use crate::model::attributes::{ActiveNotify, Attributes, Notification};
 use crate::model::change::Change;
 use crate::model::path::{MAX_LENGTH, Path};
 
-/// Applied in the order of the list, a later entry over an earlier one, and all or nothing (R195).
+/// Sets the attributes of all entries or of none. The entries apply in the order of the list, a later one over an earlier
+/// one (R195).
 pub(super) fn handle(request: Element<'_>, device: &mut Device, now: Now, _: &mut EnvelopeWriter) -> Result<(), Fault> {
     let mut decided = BTreeMap::new();
     for entry in request.nonempty_members("ParameterList")? {
@@ -22,7 +23,7 @@ pub(super) fn handle(request: Element<'_>, device: &mut Device, now: Now, _: &mu
     Ok(())
 }
 
-/// A SetParameterAttributesStruct; `None` where the entry leaves an attribute as it is (R197).
+/// A SetParameterAttributesStruct. `None` leaves an attribute as it is (R197).
 struct AttributesRequest {
     name: String,
     notification: Option<Notification>,
@@ -36,21 +37,21 @@ impl AttributesRequest {
         if entry.boolean("NotificationChange")? {
             let number = entry.int("Notification")?;
             let notification = Notification::from_number(number.into());
-            // R199: the lightweight kinds are not supported.
+            // The lightweight notifications, 3 to 6, need a protocol that this agent does not have (R199).
             read.notification = Some(notification.ok_or_else(|| {
                 Fault::because(FaultCode::InvalidArguments, format!("Notification {number} is not supported"))
             })?);
         }
         if entry.boolean("AccessListChange")? {
-            // R204: entries that are not known are ignored.
+            // Entries other than Subscriber are ignored, since a later standard may define some (R204).
             read.subscriber = Some(entry.members("AccessList")?.any(|e| e.text().is_some_and(|t| t == "Subscriber")));
         }
         Ok(read)
     }
 
-    /// R196: a partial path stands for all parameters that are below it now.
+    /// Adds the new attributes to `decided`. A partial path applies to all parameters that exist below it now (R196).
     fn decide(&self, device: &Device, decided: &mut BTreeMap<String, Attributes>) -> Result<(), Fault> {
-        let path = Path::parse(&self.name).map_err(|error| super::named(&self.name, error))?;
+        let path = Path::parse(&self.name).map_err(|error| super::fault_of_name(&self.name, error))?;
         let mut denied = None;
         let visited = device.tree().visit_values(&path, &mut |parameter| {
             let notify = parameter.spec.active_notify;
@@ -59,14 +60,14 @@ impl AttributesRequest {
                 return;
             }
             let mut attributes = decided.get(parameter.name).copied().unwrap_or_else(|| parameter.attributes());
-            // R202: on a parameter whose notification is forced the request succeeds without effect.
+            // On a parameter with forced notification the request must succeed without effect, not fail (R202).
             if let Some(notification) = self.notification.filter(|_| notify != ActiveNotify::ForceEnabled) {
                 attributes.notification = notification;
             }
             attributes.subscriber = self.subscriber.unwrap_or(attributes.subscriber);
             decided.insert(parameter.name.to_owned(), attributes);
         });
-        visited.map_err(|error| super::named(&self.name, error))?;
+        visited.map_err(|error| super::fault_of_name(&self.name, error))?;
         match denied {
             Some(name) => {
                 let text = format!("{name}: active notification is not supported");

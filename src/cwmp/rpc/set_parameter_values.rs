@@ -11,7 +11,8 @@ use crate::model::change::Change;
 use crate::model::tree::{DeclaredType, SetError};
 use crate::model::value::Type;
 
-/// All or nothing (R164): every parameter is decided on, all errors are told, then all is stored and set at once.
+/// Sets all values or none (R164): checks every value, reports all errors together (R165), then stores and applies the
+/// whole list.
 pub(super) fn handle(
     request: Element<'_>,
     device: &mut Device,
@@ -25,7 +26,7 @@ pub(super) fn handle(
     for member in request.members("ParameterList")? {
         let name = member.string("Name", usize::MAX)?;
         let value = member.argument("Value")?;
-        let text = value.text().ok_or_else(|| Fault::because(FaultCode::InvalidArguments, "a Value is a text"))?;
+        let text = value.text().ok_or_else(|| Fault::because(FaultCode::InvalidArguments, "a Value must be a text"))?;
         match decide(device, &name, declared_type(&value), &text) {
             Ok(change) => changes.push(change),
             Err(error) => refused.push(parameter_fault(&name, &error)),
@@ -50,7 +51,8 @@ fn decide(device: &Device, name: &str, given: DeclaredType, text: &str) -> Resul
     Ok(Change::Set(name.to_owned(), value))
 }
 
-/// What comes with the value: nothing and `xsd:string` leave the choice to the parameter (R332).
+/// Returns the type that the request gives to a value. Without a type, and for `xsd:string`, the type of the parameter
+/// applies: several ACS send each value as a string (R332).
 fn declared_type(value: &Element<'_>) -> DeclaredType {
     match value.xsi_type() {
         None | Some(XsiType::BuiltIn("string" | "anySimpleType")) => DeclaredType::Any,

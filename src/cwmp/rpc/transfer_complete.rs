@@ -1,19 +1,19 @@
-//! TransferComplete (TR-069 A6 §A.3.3.2) and AutonomousTransferComplete (§A.3.3.3): the CPE's own calls that tell of the
-//! end of a transfer.
+//! TransferComplete (TR-069 A6 §A.3.3.2) and AutonomousTransferComplete (§A.3.3.3): the requests of the CPE that report
+//! the end of a transfer.
 
 use crate::cwmp::soap::{EnvelopeHeader, EnvelopeWriter};
 use crate::cwmp::transfer::{Failure, Transfer, TransferReport, reported_file_type};
 use crate::cwmp::version::Version;
 use crate::model::date_time::DateTime;
 
-/// The whole message, with what it calls; none for a transfer that is not finished.
+/// Returns the whole message; `None` for a transfer that is not finished.
 pub(crate) fn encode(transfer: &Transfer, version: Version, id: &str) -> Option<Vec<u8>> {
     let report = transfer.report()?;
     let order = transfer.request();
     let mut message = EnvelopeWriter::new(version, &EnvelopeHeader::with_id(Some(id)), method(transfer));
     if order.origin.is_autonomous() {
         let is_download = order.origin.is_download();
-        message.text("AnnounceURL", ""); // it was not announced by multicast
+        message.text("AnnounceURL", ""); // empty for a file that was not announced by multicast
         message.text("TransferURL", &order.url);
         message.text("IsDownload", u8::from(is_download));
         message.text("FileType", reported_file_type(&order.file_type, is_download));
@@ -26,7 +26,7 @@ pub(crate) fn encode(transfer: &Transfer, version: Version, id: &str) -> Option<
     Some(message.finish())
 }
 
-/// What tells of such a transfer.
+/// Returns the method that reports the transfer: one for those that the ACS has requested, one for all others.
 pub(crate) fn method(transfer: &Transfer) -> &'static str {
     match transfer.request().origin.is_autonomous() {
         true => "AutonomousTransferComplete",
@@ -34,7 +34,8 @@ pub(crate) fn method(transfer: &Transfer) -> &'static str {
     }
 }
 
-/// R238: code 0 without words for a success, times in UTC, the Unknown Time where there is none.
+/// Writes the result of the transfer and its times in UTC. A success has code 0 and no text; an unknown instant is the
+/// Unknown Time (R238).
 fn write_end(message: &mut EnvelopeWriter, report: &TransferReport, began: Option<i64>, version: Version) {
     message.element("FaultStruct", |fault| match &report.failure {
         None => {

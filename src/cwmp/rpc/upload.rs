@@ -7,7 +7,7 @@ use crate::cwmp::fault::Fault;
 use crate::cwmp::soap::{Element, EnvelopeWriter};
 use crate::cwmp::transfer::{Origin, Timing};
 
-/// R241, R242: as a download, in the other direction.
+/// Queues an upload, by the same rules as a download (R241, R242).
 pub(super) fn handle(
     request: Element<'_>,
     device: &mut Device,

@@ -104,7 +104,7 @@ fn a_version_that_was_not_offered(model: &'static Model) {
     let agent = model.gateway(&acs).start();
     let session = acs.session(SOON).expect_failed();
     assert_eq!(session.exchanges.len(), 1);
-    agent.wait_for_log("session failed: the ACS insists on CWMP version", SOON);
+    agent.wait_for_log("session failed: the ACS chose CWMP version", SOON);
 }
 both_models!(a_version_that_was_not_offered);
 
