@@ -6,13 +6,13 @@
 
 mod server;
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use self::server::{Acsrs, Api};
 use crate::support::Agent;
 use crate::support::agent::AgentBuilder;
+use crate::support::skip::skip;
 use serde_json::{Value, json};
 
 const SERIAL_NUMBER: &str = "0000000001";
@@ -25,8 +25,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 #[test]
 fn acsrs_manages_the_agent() {
     let Some(program) = std::env::var_os("ACSRS").map(PathBuf::from) else {
-        // Not eprintln: the test harness would swallow it.
-        let _ = writeln!(std::io::stderr(), "SKIPPED: ACSRS names no acsrs to test against");
+        skip("ACSRS does not name an acsrs to test against");
         return;
     };
     let acsrs = Acsrs::start(&program);

@@ -1,10 +1,10 @@
 //! Dates that 32 bits do not hold: of parameters, of files, of the clock itself.
 
 use std::fs::{self, File};
-use std::io::Write;
 use std::time::{Duration, UNIX_EPOCH};
 
 use crate::gateway::{BOOT, BOOTSTRAP, SOON, gateway};
+use crate::support::skip::skip;
 use crate::support::{Acs, AcsOptions, get_parameter_values, set_parameter_values};
 
 const TIME: &str = "Device.ManagementServer.PeriodicInformTime";
@@ -51,7 +51,7 @@ fn files_may_be_from_after_2038() {
 #[test]
 fn the_clock_goes_on_after_2038() {
     let Some(library) = std::env::var_os("CPE_AGENT_FAKETIME") else {
-        let _ = writeln!(std::io::stderr(), "SKIPPED: CPE_AGENT_FAKETIME names no libfaketime.so.1");
+        skip("CPE_AGENT_FAKETIME does not name a libfaketime.so.1");
         return;
     };
     let mut acs = Acs::start(AcsOptions::new());

@@ -3,7 +3,6 @@
 #![allow(clippy::disallowed_methods, reason = "a test has clocks")]
 
 use std::fs;
-use std::io::Write as _;
 use std::net::UdpSocket;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
@@ -14,6 +13,7 @@ use crate::gateway::{BOOT, BOOTSTRAP, PASSWORD, SOON, VALUE_CHANGE, gateway, gat
 use crate::support::agent::AgentBuilder;
 use crate::support::mount::with_mounts;
 use crate::support::port::closed_address;
+use crate::support::skip::skip;
 use crate::support::{
     Acs, AcsOptions, Agent, add_object, delete_object, empty_post, factory_reset, get_rpc_methods, inform,
     inform_response, no_content, response, set_parameter_attributes, set_parameter_values, silence,
@@ -621,7 +621,7 @@ fn another_address() {
         if output.status.success() {
             assert!(told.contains("1 passed"), "{told}");
         } else if told.contains("unshare failed") || told.contains("ip: not found") {
-            let _ = writeln!(std::io::stderr(), "SKIPPED: no network namespace here; root may have one, by iproute2");
+            skip("no right to a network namespace, which root has, or no iproute2");
         } else {
             panic!("{told}");
         }

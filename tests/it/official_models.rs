@@ -9,11 +9,12 @@ mod mistakes;
 mod value;
 mod xml;
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use self::check::Check;
 use serde_json::Value;
+
+use crate::support::skip::skip;
 
 const TR_181: (&str, &str) = ("tr-181.json", "tr-181-2-17-0-cwmp-full.xml");
 const TR_098: (&str, &str) = ("tr-098.json", "tr-098-1-8-0-full.xml");
@@ -30,9 +31,7 @@ fn official(file: &str) -> Option<xml::Model> {
     match std::fs::read_to_string(&path) {
         Ok(text) => Some(xml::read(&text)),
         Err(error) => {
-            // Not eprintln: the test harness would swallow it.
-            let _ =
-                writeln!(std::io::stderr(), "SKIPPED: the official model {} cannot be read: {error}", path.display());
+            skip(format!("the official model {} cannot be read: {error}", path.display()));
             None
         }
     }

@@ -6,6 +6,7 @@ use std::net::{Ipv6Addr, TcpListener};
 use cpe_agent::digest::basic;
 
 use super::*;
+use crate::support::skip::skip;
 
 /// R256, R259: as GenieACS does it, on one connection, which we close.
 #[test]
@@ -184,7 +185,7 @@ fn one_socket_serves_ipv4_and_ipv6() {
     if scene.listener.local_addr().is_ipv6() && TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok() {
         assert_eq!(Client::connect((Ipv6Addr::LOCALHOST, port).into()).wakes().expect("an answer"), 200);
     } else {
-        eprintln!("skipped: this machine has no IPv6");
+        skip("this machine has no IPv6");
     }
 }
 

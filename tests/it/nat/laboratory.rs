@@ -5,8 +5,9 @@
 //!   the real agent     masquerade, ports at random    reference ACS, STUN server: the test itself
 //! ```
 
-use std::io::Write;
 use std::process::{Command, Output, Stdio};
+
+use crate::support::skip::{share_record, skip};
 
 pub(crate) const ACS: [u8; 4] = [192, 0, 2, 1];
 pub(crate) const OUTSIDE: [u8; 4] = [192, 0, 2, 254];
@@ -38,8 +39,7 @@ pub(crate) fn in_laboratory(test: &str, body: impl FnOnce(&Laboratory)) {
     match Laboratory::build() {
         Ok(laboratory) => laboratory.runs(test),
         Err(reason) => {
-            // Not eprintln: the test harness would swallow it.
-            let _ = writeln!(std::io::stderr(), "SKIPPED: no NAT laboratory for {test}: {reason}");
+            skip(format!("no NAT can be set up, which takes root: {reason}"));
         }
     }
 }
@@ -108,7 +108,7 @@ impl Laboratory {
     /// Runs the body of the test over there.
     fn runs(&self, test: &str) {
         let program = std::env::current_exe().expect("the test itself");
-        let status = Command::new("ip")
+        let status = share_record(&mut Command::new("ip"))
             .args(["netns", "exec", &self.host("acs")])
             .arg(program)
             .args(["--exact", &format!("nat::{test}"), "--nocapture"])

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::agent::{AgentBuilder, is_replaced};
+use super::skip::skip;
 
 /// A file system of its own for the state, where the test may mount one.
 #[derive(Debug)]
@@ -17,8 +18,7 @@ impl Mount {
         fs::create_dir_all(&path).expect("a directory");
         let mounted = mount(&["-t", "tmpfs", "-o", options, "none"], &path);
         if !mounted {
-            // Not eprintln: the test harness would swallow it.
-            let _ = writeln!(std::io::stderr(), "SKIPPED: a file system cannot be mounted here; root can");
+            skip("no right to mount a file system, which root has");
         }
         mounted.then(|| Mount(path))
     }
@@ -56,8 +56,7 @@ fn mount(arguments: &[&str], path: &Path) -> bool {
 pub fn with_mounts(agent: AgentBuilder, mounts: &[(&Path, &str)]) -> Option<AgentBuilder> {
     let is_there = |(_, place): &(&Path, &str)| Path::new(place).exists();
     if is_replaced() || !may_mount() || !mounts.iter().all(is_there) {
-        // Not eprintln: the test harness would swallow it.
-        let _ = writeln!(std::io::stderr(), "SKIPPED: no mount namespace here; root may have one");
+        skip("no right to a mount namespace, which root has");
         return None;
     }
     let bind = |(own, place): &(&Path, &str)| format!("mount --bind {} {place}; ", own.display());
