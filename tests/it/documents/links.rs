@@ -85,3 +85,24 @@ fn every_document_that_is_named_is_in_the_repository() {
     }
     assert!(missing.is_empty(), "named, but not in the repository:\n{}", missing.join("\n"));
 }
+
+/// The paths in a document, such as `src/cwmp/rpc.rs`, that stand in code marks by themselves.
+fn named_paths(text: &str) -> impl Iterator<Item = &str> {
+    let directories = ["src/", "tests/", "docs/", "cross/", "data-model/", "benches/", "examples/", ".ci/"];
+    let words = text.split('`').skip(1).step_by(2).filter_map(|code| code.split_whitespace().next());
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '/' | '-' | '_');
+    words.filter(move |word| directories.iter().any(|start| word.starts_with(start)) && word.chars().all(plain))
+}
+
+/// A recipe that names a moved file would lead its reader astray.
+#[test]
+fn every_path_in_a_document_exists() {
+    assert!(named_paths("in `src/a.rs`, `b` and `cargo x`").eq(["src/a.rs"]));
+    let mut missing = Vec::new();
+    for document in documents().iter().filter(|document| document.path != Path::new("tests/conformance.md")) {
+        for path in named_paths(&document.text.replace("```", "")).filter(|path| !root().join(path).exists()) {
+            missing.push(format!("{}: {path}", document.path.display()));
+        }
+    }
+    assert!(missing.is_empty(), "named, but not there:\n{}", missing.join("\n"));
+}
