@@ -1,4 +1,5 @@
-//! When is the next session due: retries, notifications, periodic, scheduled, heartbeat, planned reboots.
+//! The time of the next session: retries, notifications, periodic and scheduled Informs, heartbeats, and planned
+//! reboots.
 //!
 //! ```text
 //!   settings, requests, outcomes ──▶ Schedule ── deadline() ──▶ the agent sleeps until then
@@ -6,9 +7,9 @@
 //!                                       └─ Now
 //! ```
 //!
-//! Deadlines are monotonic. What follows the wall clock is worked out anew when that clock has
-//! been set or has drifted, and a lower bound on every deadline keeps a clock that jumps to and
-//! fro from starting sessions in a storm, or from postponing one for ever.
+//! Deadlines are monotonic. A deadline that follows the wall clock is computed anew after that clock was set or has
+//! drifted. A lower bound on every deadline prevents a clock that jumps back and forth from starting a storm of
+//! sessions, or from postponing a session for ever.
 
 use std::time::Duration;
 
@@ -28,48 +29,49 @@ pub use retry::{Retry, RetryPolicy, retry_wait};
 pub use scheduled_informs::{ScheduledInforms, TooManyInforms};
 pub use throttle::Throttle;
 
-/// How often the wall clock is looked at while something follows it: after it is set, a new
-/// phase holds within a minute.
+/// The interval of checks of the wall clock while a deadline follows it: a new phase applies at most a minute after the
+/// clock was set.
 const CLOCK_CHECK: Duration = Duration::from_secs(60);
 
-/// What has become due.
+/// An action that has become due.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Due {
-    /// The failed session is to be tried again (R125).
+    /// Repeat the failed session (R125).
     Retry,
-    /// A session for an active notification (R210).
+    /// Start a session for an active notification (R210).
     Notification,
-    /// `2 PERIODIC` (R149).
+    /// Raise `2 PERIODIC` (R149).
     Periodic,
-    /// `14 HEARTBEAT` (R302).
+    /// Raise `14 HEARTBEAT` (R302).
     Heartbeat,
-    /// `3 SCHEDULED` and `M ScheduleInform` with this command key (R154).
+    /// Raise `3 SCHEDULED`, and `M ScheduleInform` with this command key (R154).
     ScheduledInform {
         /// The CommandKey of the request.
         command_key: String,
     },
-    /// `ScheduleReboot` or `DelayReboot`: reboot when no session runs (R156).
+    /// Reboot for `ScheduleReboot` or `DelayReboot`, once no session runs (R156).
     Reboot,
 }
 
-/// Everything that waits for its time. Each part is set through its own methods.
+/// All deadlines of the agent's sessions. Each part is set through its own methods.
 #[derive(Clone, Debug, Default)]
 pub struct Schedule {
-    /// Sessions that failed.
+    /// The retry of a failed session.
     pub retry: Retry,
-    /// DefaultActiveNotificationThrottle.
+    /// The limit of sessions for active notifications, by DefaultActiveNotificationThrottle.
     pub notification: Throttle,
-    /// PeriodicInformInterval and its kin.
+    /// The periodic Inform, by PeriodicInformEnable, -Interval and -Time.
     pub periodic: Periodic,
-    /// HeartbeatPolicy, which works the same way.
+    /// The heartbeat, by HeartbeatPolicy; it has a schedule of its own (R302).
     pub heartbeat: Periodic,
-    /// ScheduleReboot and DelayReboot.
+    /// The reboots planned by ScheduleReboot and DelayReboot.
     pub reboots: PlannedReboots,
     last_poll: Duration,
 }
 
 impl Schedule {
-    /// As it goes on at a start: after so many retries (R98), with the instant of ScheduleReboot that was obeyed.
+    /// Returns the schedule at a start of the agent, with the count of retries (R98) and the executed instant of
+    /// ScheduleReboot from the journal.
     pub fn restore(retry_count: u32, scheduled_reboot_done: Option<i64>, now: Now) -> Schedule {
         Schedule {
             retry: Retry::restore(retry_count, now),
@@ -78,8 +80,8 @@ impl Schedule {
         }
     }
 
-    /// When to call [`Schedule::poll`] again, on the monotonic clock; none if nothing waits. `informs` is what
-    /// ScheduleInform has asked for; it stands apart because it outlives the agent.
+    /// Returns the time of the next [`Schedule::poll`] on the monotonic clock; `None` if nothing waits. `informs` holds
+    /// the requests of ScheduleInform, which are stored apart because the journal keeps them.
     pub fn deadline(&self, informs: &ScheduledInforms) -> Option<Duration> {
         let watches_clock = self.periodic.watches_clock()
             || self.heartbeat.watches_clock()
@@ -98,15 +100,17 @@ impl Schedule {
         deadlines.into_iter().flatten().min()
     }
 
-    /// What is due, one at a time: to be called until there is none.
+    /// Returns the next due action; the caller repeats until there is none.
     pub fn poll(&mut self, informs: &mut ScheduledInforms, now: Now) -> Option<Due> {
         self.last_poll = now.monotonic;
+        // The order matters only for actions that are due together.
         if self.retry.poll(now) {
             return Some(Due::Retry);
         }
         if self.notification.poll(now) {
             return Some(Due::Notification);
         }
+        // R304: a heartbeat that is due together with another event comes first.
         if self.heartbeat.poll(now) {
             return Some(Due::Heartbeat);
         }
@@ -116,17 +120,18 @@ impl Schedule {
         if let Some(command_key) = informs.poll(now) {
             return Some(Due::ScheduledInform { command_key });
         }
+        // Last, because a reboot waits for the session that the others start (R122).
         self.reboots.poll(now).then_some(Due::Reboot)
     }
 }
 
-/// How far the wall clock stands ahead of the monotonic one, in seconds.
+/// Returns the seconds by which the wall clock is ahead of the monotonic one.
 fn offset(now: Now) -> i64 {
     let monotonic = i64::try_from(now.monotonic.as_secs()).unwrap_or(i64::MAX);
     now.wall.saturating_sub(monotonic)
 }
 
-/// The monotonic instant of a wall-clock one; now, where that has passed.
+/// Returns the monotonic instant of a wall-clock one, or the present if that has passed.
 fn instant_of(wall: i64, now: Now) -> Duration {
     let ahead = u64::try_from(wall.saturating_sub(now.wall)).unwrap_or(0);
     now.monotonic.saturating_add(Duration::from_secs(ahead))

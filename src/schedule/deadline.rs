@@ -1,4 +1,4 @@
-//! A moment to come that outlives a reboot.
+//! A deadline that outlives a reboot.
 
 use std::time::Duration;
 
@@ -7,67 +7,72 @@ use serde_json::{Value, json};
 use super::instant_of;
 use crate::clock::Now;
 
-/// A moment that was given as so many seconds from then.
+/// A deadline a number of seconds after it was set.
 ///
-/// It is counted on the monotonic clock, so setting the wall clock does not touch it. For the journal it becomes a
-/// wall-clock instant, if there is one: that alone outlives a reboot (R155, R234). Without one, the rest of the time is
-/// stored_wall.
+/// The monotonic clock counts it, so that setting the wall clock does not change it. The journal holds it as an instant
+/// of the wall clock, the only form that outlives a reboot (R155, R234), or as the remaining seconds if that clock is
+/// not set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadline(Basis);
 
+/// The clock that the deadline is known by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Basis {
-    /// Basis this monotonic instant, which the journal has as that one of the wall clock.
+    /// The deadline on the monotonic clock, and the instant of the wall clock that the journal holds for it.
     Monotonic { instant: Duration, stored_wall: Option<i64> },
-    /// Basis this wall-clock instant, read from the journal before the clock was set; at the monotonic one if it never is.
+    /// The deadline on the wall clock, read from the journal before that clock was set; `fallback` counts if it never
+    /// is.
     Wall { wall: i64, fallback: Duration },
 }
 
 impl Deadline {
-    /// So long from now.
+    /// Returns the deadline after a wait.
     pub fn after(wait: Duration, now: Now) -> Deadline {
         Deadline(Basis::Monotonic { instant: now.monotonic.saturating_add(wait), stored_wall: None })
     }
 
-    /// When that is, on the monotonic clock, by what is known.
+    /// Returns the deadline on the monotonic clock, as far as it is known.
     pub fn instant(self) -> Duration {
         match self.0 {
             Basis::Monotonic { instant, .. } | Basis::Wall { fallback: instant, .. } => instant,
         }
     }
 
-    /// Whether it has come.
+    /// Returns true if the deadline has been reached.
     pub fn has_passed(self, now: Now) -> bool {
         self.instant() <= now.monotonic
     }
 
-    /// Whether its instant depends on a clock that was not set yet when it was last [looked at](Deadline::resync_clock).
+    /// Returns true if the deadline depends on a wall clock that was not set at the last [`Deadline::resync_clock`].
     pub fn awaits_clock(self) -> bool {
         matches!(self.0, Basis::Wall { .. })
     }
 
-    /// The same moment, by what the clock says now.
+    /// Returns the deadline after a look at the wall clock, which may have been set since.
     #[must_use]
     pub fn resync_clock(self, now: Now) -> Deadline {
         match self.0 {
             Basis::Wall { wall, .. } if now.clock_is_set() => {
                 Deadline(Basis::Monotonic { instant: instant_of(wall, now), stored_wall: Some(wall) })
             }
+            // A counted deadline keeps its seconds when the clock is set later: R154 and R234 give a delay, not an
+            // instant.
             _ => self,
         }
     }
 
-    /// For the journal: seconds left, and the wall-clock instant if it is known.
+    /// Returns the JSON for the journal: the remaining seconds, and the wall-clock instant if it is known.
     pub fn to_json(self, now: Now) -> Value {
         let left = self.instant().saturating_sub(now.monotonic);
-        // Rounded up: it comes late rather than early. By the wall clock, which is rounded down, it may come a second early
-        // where the agent is started in between.
+        // Rounded up, so that the deadline comes late rather than early. The wall clock is rounded down, so that a
+        // restart in between may bring it a second early.
         let left = left.as_secs() + u64::from(left.subsec_nanos() > 0);
         match self.0 {
             Basis::Wall { wall, .. } => json!([left, wall]),
             Basis::Monotonic { stored_wall, .. } if now.clock_is_set() => {
                 let wall = now.wall.saturating_add_unsigned(left);
-                // The clock has whole seconds: were they rounded at each start, many in a row would put it off for ever.
+                // The wall clock has whole seconds, and rounding them at each of many restarts would postpone the
+                // deadline for ever.
                 let stored_wall = stored_wall.filter(|stored_wall| stored_wall.abs_diff(wall) <= 1);
                 json!([left, stored_wall.unwrap_or(wall)])
             }
@@ -75,7 +80,7 @@ impl Deadline {
         }
     }
 
-    /// What the journal holds; none where it holds something else.
+    /// Reads a deadline from the journal; returns `None` if it is unreadable.
     pub fn from_json(json: &Value, now: Now) -> Option<Deadline> {
         let fallback = now.monotonic.saturating_add(Duration::from_secs(json.get(0)?.as_u64()?));
         Some(match json.get(1).and_then(Value::as_i64) {
@@ -95,7 +100,7 @@ mod tests {
         Now { monotonic: Duration::from_secs(seconds), wall }
     }
 
-    /// R234: over a reboot by the wall clock, which may be set only after it.
+    /// R234: a deadline outlives a reboot by the wall clock, which may be set only later.
     #[test]
     fn outlives_a_reboot() {
         let moment = Deadline::after(Duration::from_millis(99_001), at(1000, SET));
@@ -112,7 +117,7 @@ mod tests {
         assert!(awaits.resync_clock(at(9, SET + 500)).has_passed(at(9, SET + 500)));
     }
 
-    /// R155: an agent that starts again and again, and stores it each time, comes to it nevertheless.
+    /// R155: the deadline is reached by an agent that restarts and stores it again and again.
     #[test]
     fn many_starts_do_not_put_it_off() {
         let tenths = |count: u64| Now { monotonic: Duration::from_millis(100 * count), wall: SET + count as i64 / 10 };
@@ -123,12 +128,12 @@ mod tests {
             moment.has_passed(tenths(now))
         });
         assert!(come.is_some_and(|now| (20..=39).contains(&now)), "{come:?} tenths, not 29");
-        // Where the clock was set meanwhile, it is the seconds that count.
+        // If the clock was set in between, the seconds count.
         let moment = Deadline::from_json(&json!([50, SET + 100]), at(7, SET + 80)).expect("a moment");
         assert_eq!(moment.to_json(at(8, SET + 581)), json!([19, SET + 600]));
     }
 
-    /// Without absolute time the rest of the wait is stored_wall.
+    /// Without absolute time the remaining seconds are kept.
     #[test]
     fn without_a_clock() {
         let json = Deadline::after(Duration::from_secs(60), at(10, 0)).to_json(at(20, 10));

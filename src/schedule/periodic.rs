@@ -5,73 +5,76 @@ use std::time::Duration;
 use super::offset;
 use crate::clock::Now;
 
-/// PeriodicInformEnable, -Interval and -Time; of the heartbeat: Enable, ReportingInterval and
+/// The parameters PeriodicInformEnable, -Interval and -Time, or those of the heartbeat: Enable, ReportingInterval and
 /// InitiationTime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeriodicSettings {
-    /// Seconds from one to the next, at least 1.
+    /// The seconds from one Inform to the next, at least 1.
     pub interval: u32,
-    /// An instant they are in phase with, in seconds since the Unix epoch, however far away;
-    /// none for the Unknown Time (R150, R151).
+    /// The instant that sets the phase, in seconds since the Unix epoch, in the past or the future; `None` for the
+    /// Unknown Time (R150, R151).
     pub reference: Option<i64>,
-    /// A random number of this device: its phase where there is no reference, or no clock to
-    /// find it with (R152).
+    /// A random number of the device: the phase without a reference or without a clock (R152).
     pub local_phase: u64,
 }
 
-/// How far the wall clock may drift before the phase is worked out anew, in seconds.
+/// The drift of the wall clock, in seconds, after which the phase is computed anew.
 const DRIFT: u64 = 2;
 
-/// Whether something happens periodically, and when it does next.
+/// A periodic Inform, if it is enabled.
 #[derive(Clone, Debug, Default)]
 pub struct Periodic(Option<PeriodicTimer>);
 
+/// An enabled periodic Inform with its next deadline.
 #[derive(Clone, Debug)]
 struct PeriodicTimer {
     settings: PeriodicSettings,
-    /// The wall clock's offset that the deadline was worked out with; none with a local phase.
-    phase: Option<i64>,
-    /// No deadline before this: half an interval after the last one.
+    /// The offset of the wall clock for which the deadline was computed; `None` with a local phase.
+    clock_offset: Option<i64>,
+    /// The lower bound of the deadline: half an interval after the last one.
     not_before: Duration,
     deadline: Duration,
 }
 
 impl Periodic {
-    /// Applies what the parameters say; none if disabled. Unchanged settings change nothing
-    /// (R153). Gives whether they were new.
+    /// Applies the parameters; `None` if disabled. Returns true if they have changed, since unchanged ones must not
+    /// move the phase (R153).
     pub fn set(&mut self, settings: Option<PeriodicSettings>, now: Now) -> bool {
-        if self.0.as_ref().map(|running| running.settings) == settings {
+        if self.0.as_ref().map(|timer| timer.settings) == settings {
             return false;
         }
         self.0 = settings.map(|settings| PeriodicTimer::start(settings, now));
         true
     }
 
-    /// When it happens next, on the monotonic clock.
+    /// Returns the time of the next Inform on the monotonic clock.
     pub fn deadline(&self) -> Option<Duration> {
-        self.0.as_ref().map(|running| running.deadline)
+        self.0.as_ref().map(|timer| timer.deadline)
     }
 
-    /// Whether it happens now; said once an interval.
+    /// Returns true once per interval, when the Inform is due.
     pub fn poll(&mut self, now: Now) -> bool {
-        self.0.as_mut().is_some_and(|running| running.poll(now))
+        self.0.as_mut().is_some_and(|timer| timer.poll(now))
     }
 
+    /// Returns true if the wall clock sets the phase.
     pub(super) fn watches_clock(&self) -> bool {
-        let reference = self.0.as_ref().and_then(|running| running.settings.reference);
+        let reference = self.0.as_ref().and_then(|timer| timer.settings.reference);
         reference.is_some()
     }
 }
 
 impl PeriodicTimer {
     fn start(settings: PeriodicSettings, now: Now) -> PeriodicTimer {
-        let mut running = PeriodicTimer { settings, phase: None, not_before: now.monotonic, deadline: now.monotonic };
-        running.set_deadline(now);
-        running
+        let mut timer =
+            PeriodicTimer { settings, clock_offset: None, not_before: now.monotonic, deadline: now.monotonic };
+        timer.set_deadline(now);
+        timer
     }
 
     fn poll(&mut self, now: Now) -> bool {
         if self.deadline <= now.monotonic {
+            // Half an interval excludes a second Inform for the same instant after a small step of the clock.
             let half = Duration::from_millis(u64::from(self.interval()) * 500);
             self.not_before = now.monotonic.saturating_add(half);
             self.set_deadline(now);
@@ -83,25 +86,26 @@ impl PeriodicTimer {
         false
     }
 
-    /// Whether the wall clock is no longer the one that the deadline was worked out with.
+    /// Returns true if the wall clock differs from the one that the deadline was computed with.
     fn clock_has_shifted(&self, now: Now) -> bool {
-        match (self.phase, self.absolute_phase(now)) {
+        match (self.clock_offset, self.usable_offset(now)) {
             (Some(then), Some(today)) => then.abs_diff(today) > DRIFT,
             (None, None) => false,
             _ => true,
         }
     }
 
-    /// Aims at the first instant in phase after now, and not before `not_before`: the clock may
-    /// jump back over an instant that was served, and must not serve it twice at once. However
-    /// often it jumps, two intervals after `not_before` is the latest.
+    /// Sets the deadline to the first instant in phase, not before `not_before`: a clock that is set back reaches a
+    /// served instant again, and must not serve it twice. The deadline is at most two intervals after `not_before`,
+    /// however often the clock jumps.
     fn set_deadline(&mut self, now: Now) {
         let interval = u64::from(self.interval());
-        self.phase = self.absolute_phase(now);
-        // Counted in whole seconds from now on, so as never to come out before the instant.
+        self.clock_offset = self.usable_offset(now);
+        // Whole seconds from the present, so that the deadline never comes before its instant.
         let ahead = whole_seconds(self.not_before.saturating_sub(now.monotonic));
-        let since_an_instant = match (self.phase, self.settings.reference) {
+        let since_an_instant = match (self.clock_offset, self.settings.reference) {
             (Some(_), Some(reference)) => {
+                // i128, because a reference may be as far from the present as i64 reaches.
                 let wall = i128::from(now.wall) + i128::from(ahead);
                 (wall - i128::from(reference)).rem_euclid(i128::from(interval)) as u64
             }
@@ -111,6 +115,7 @@ impl PeriodicTimer {
                 (seconds % interval + interval - phase) % interval
             }
         };
+        // An instant exactly at a later `not_before` is still to come; one at the present was served by the last poll.
         let wait = match (ahead, since_an_instant) {
             (1.., 0) => ahead,
             _ => ahead + (interval - since_an_instant),
@@ -120,17 +125,19 @@ impl PeriodicTimer {
         self.deadline = next.min(latest.max(now.monotonic));
     }
 
-    fn absolute_phase(&self, now: Now) -> Option<i64> {
+    /// Returns the offset of the wall clock, if the clock is set and a reference uses it.
+    fn usable_offset(&self, now: Now) -> Option<i64> {
         let known = self.settings.reference.is_some() && now.clock_is_set();
         known.then(|| offset(now))
     }
 
+    /// Returns the interval in seconds. A stored 0 would be a division by zero.
     fn interval(&self) -> u32 {
         self.settings.interval.max(1)
     }
 }
 
-/// Rounded up.
+/// Returns the duration in seconds, rounded up.
 fn whole_seconds(duration: Duration) -> u64 {
     duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
 }

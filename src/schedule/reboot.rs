@@ -1,45 +1,45 @@
-//! ScheduleReboot and DelayReboot (R156).
+//! The reboots planned by ScheduleReboot and DelayReboot (R156).
 
 use std::time::Duration;
 
 use super::instant_of;
 use crate::clock::Now;
 
-/// Reboots that the ACS has planned by setting parameters.
+/// The reboots that the ACS has planned by setting parameters.
 #[derive(Clone, Debug, Default)]
 pub struct PlannedReboots {
     scheduled: ScheduledReboot,
-    /// The instant of ScheduleReboot that has been obeyed.
+    /// The last executed instant of ScheduleReboot.
     executed: Option<i64>,
-    /// DelayReboot: seconds after the end of the session that set it.
+    /// The deadline of DelayReboot, counted from the end of the session that set it.
     delayed_until: Option<Duration>,
 }
 
-/// ScheduleReboot: an instant of the wall clock.
+/// The state of ScheduleReboot, an instant of the wall clock.
 #[derive(Clone, Copy, Debug, Default)]
 enum ScheduledReboot {
     #[default]
     None,
-    /// The clock is not set: whether the instant has passed cannot be told.
+    /// The clock is not set, so that the instant may have passed already.
     AwaitsClock { wall: i64 },
     /// The clock has been seen before the instant.
     Ahead { wall: i64, instant: Duration },
 }
 
 impl PlannedReboots {
-    /// After a start: the instant that was obeyed already. A device without a clock of its own
-    /// wakes up before it again, and must not reboot for it once more whenever the clock is set.
+    /// Returns the planned reboots at a start of the agent, with the last executed instant. A device without a clock of
+    /// its own starts before that instant again, and must not reboot for it once more when the clock is set.
     pub fn restore(executed: Option<i64>) -> PlannedReboots {
         PlannedReboots { executed, ..PlannedReboots::default() }
     }
 
-    /// What is to be kept for [`PlannedReboots::restore`].
+    /// Returns the executed instant for [`PlannedReboots::restore`].
     pub fn executed(&self) -> Option<i64> {
         self.executed
     }
 
-    /// ScheduleReboot has a new value, or is read at the start: seconds since the Unix epoch,
-    /// none for the Unknown Time. An instant that has passed means nothing.
+    /// Sets ScheduleReboot at a change or a start: seconds since the Unix epoch, `None` for the Unknown Time. A past
+    /// instant is ignored (R156).
     pub fn schedule(&mut self, wall: Option<i64>, now: Now) {
         self.scheduled = match wall.filter(|wall| Some(*wall) != self.executed) {
             None => ScheduledReboot::None,
@@ -47,24 +47,26 @@ impl PlannedReboots {
         };
     }
 
-    /// DelayReboot as it stands when the session that set it has ended; negative for none.
+    /// Sets DelayReboot at the end of the session that set it; negative for none.
     pub fn delay(&mut self, seconds: i32, now: Now) {
         let seconds = u64::try_from(seconds).ok().map(Duration::from_secs);
         self.delayed_until = seconds.map(|seconds| now.monotonic.saturating_add(seconds));
     }
 
-    /// When the next is due, on the monotonic clock.
+    /// Returns the time of the next reboot on the monotonic clock.
     pub fn deadline(&self) -> Option<Duration> {
         let scheduled = match self.scheduled {
             ScheduledReboot::Ahead { instant, .. } => Some(instant),
+            // Without a clock there is no deadline, and the schedule checks the clock every minute.
             ScheduledReboot::None | ScheduledReboot::AwaitsClock { .. } => None,
         };
         scheduled.into_iter().chain(self.delayed_until).min()
     }
 
-    /// Whether to reboot now; said once for each that was planned.
+    /// Returns true once for each planned reboot that is due.
     pub fn poll(&mut self, now: Now) -> bool {
         self.scheduled = self.scheduled.resync_clock(now);
+        // The wall clock decides, since the deadline may be from before the clock was set.
         if let ScheduledReboot::Ahead { wall, .. } = self.scheduled
             && wall <= now.wall
         {
@@ -79,17 +81,19 @@ impl PlannedReboots {
         delayed
     }
 
+    /// Returns true while an instant of the wall clock is planned.
     pub(super) fn watches_clock(&self) -> bool {
         !matches!(self.scheduled, ScheduledReboot::None)
     }
 }
 
 impl ScheduledReboot {
-    /// What is known of the instant now that the clock stands there.
+    /// Re-evaluates the planned instant against the present wall clock.
     fn resync_clock(self, now: Now) -> ScheduledReboot {
         match self {
             ScheduledReboot::AwaitsClock { wall } if now.clock_is_set() => match wall > now.wall {
                 true => ScheduledReboot::Ahead { wall, instant: instant_of(wall, now) },
+                // R156: an instant in the past has no effect.
                 false => ScheduledReboot::None,
             },
             ScheduledReboot::Ahead { wall, .. } => ScheduledReboot::Ahead { wall, instant: instant_of(wall, now) },
@@ -108,7 +112,7 @@ mod tests {
         Now { monotonic: Duration::from_secs(seconds), wall }
     }
 
-    /// R156: ScheduleReboot.
+    /// R156: ScheduleReboot reboots once at its instant.
     #[test]
     fn at_an_instant() {
         let mut reboots = PlannedReboots::default();
@@ -120,7 +124,7 @@ mod tests {
         assert!(reboots.deadline().is_none() && !reboots.watches_clock());
     }
 
-    /// An instant that has passed, whenever that is found out, means nothing.
+    /// A past instant is ignored, also if the clock shows it only later.
     #[test]
     fn an_instant_that_has_passed() {
         let mut reboots = PlannedReboots::default();
@@ -131,7 +135,7 @@ mod tests {
         assert!(!reboots.poll(at(20, SET + 9)) && !reboots.watches_clock());
     }
 
-    /// The instant is one of the wall clock: it moves with it.
+    /// The reboot follows the wall clock when that is set.
     #[test]
     fn a_clock_that_is_set_meanwhile() {
         let mut reboots = PlannedReboots::default();
@@ -146,7 +150,7 @@ mod tests {
         assert!(!reboots.poll(at(500, SET + 495)));
     }
 
-    /// A device without a clock of its own: after the reboot it stands before the instant again.
+    /// A device without a clock of its own starts before the executed instant again.
     #[test]
     fn an_instant_that_was_obeyed() {
         let mut reboots = PlannedReboots::restore(None);
@@ -159,7 +163,7 @@ mod tests {
         assert!(reboots.poll(at(105, SET + 200)), "another one");
     }
 
-    /// R156: DelayReboot.
+    /// R156: DelayReboot counts from the end of the session.
     #[test]
     fn after_a_delay() {
         let mut reboots = PlannedReboots::default();

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use crate::clock::Now;
 
-/// The ManagementServer parameters that govern retries; factory values are 5 and 2000 (R128).
+/// The ManagementServer parameters of the retry policy; the factory values are 5 and 2000 (R128).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// CWMPRetryMinimumWaitInterval: seconds, 1 to 65535.
+    /// CWMPRetryMinimumWaitInterval in seconds, 1 to 65535.
     pub minimum_wait: u32,
-    /// CWMPRetryIntervalMultiplier: thousandths, 1000 to 65535.
+    /// CWMPRetryIntervalMultiplier in thousandths, 1000 to 65535.
     pub multiplier: u32,
 }
 
@@ -19,14 +19,15 @@ impl Default for RetryPolicy {
     }
 }
 
-/// The longest wait: where the formula would go beyond, as it can by far (R132).
+/// The limit of the wait in milliseconds, which the formula may exceed by far (R132).
 const MAX_WAIT_MS: u64 = u32::MAX as u64 * 1000;
 
-/// How long to wait before retry number `retry` (from 1): uniformly random between
-/// m·(k/1000)^(n-1) and m·(k/1000)^n seconds, with n at most 10 (R126, R127).
+/// Returns the wait before retry number `retry` (from 1): uniformly random between m·(k/1000)^(n-1) and m·(k/1000)^n
+/// seconds, with n at most 10 (R126, R127).
 pub fn retry_wait(retry: u32, policy: RetryPolicy, random: u64) -> Duration {
+    // A multiplier below 1000, from a damaged journal, would shorten the wait with each failure.
     let multiplier = u64::from(policy.multiplier.max(1000));
-    // Milliseconds; below 2^42 after each step, so that the product saturates at worst (R132).
+    // In milliseconds, limited to 2^42 after each step, so that the product cannot overflow (R132).
     let grow = |wait: u64| (wait.saturating_mul(multiplier) / 1000).min(MAX_WAIT_MS);
     let mut least = u64::from(policy.minimum_wait.max(1)) * 1000;
     for _ in 1..retry.clamp(1, 10) {
@@ -36,78 +37,74 @@ pub fn retry_wait(retry: u32, policy: RetryPolicy, random: u64) -> Duration {
     Duration::from_millis(least + random % span)
 }
 
-/// Whether the last session failed, how often in a row, and when it is tried again.
+/// The count of failed sessions and the time of the next attempt.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Retry {
-    /// RetryCount: kept over restarts and reboots (R98).
+    /// RetryCount, kept over restarts and reboots (R98).
     count: u32,
-    /// Failures since the boot, which the wait grows with (R129).
+    /// The failures since the boot, which the wait grows with (R129).
     since_boot: u32,
-    waiting: Option<Waiting>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Waiting {
-    retry_at: Duration,
+    /// The time of the retry on the monotonic clock; `None` if no retry waits.
+    retry_at: Option<Duration>,
 }
 
 impl Retry {
-    /// After a start, with the count that the journal holds. The wait begins anew (R129), and
-    /// so does the session: at once, if the device did not reboot, since nobody kept its time.
+    /// Returns the state at a start of the agent, with the count of the journal. The wait begins anew (R129). The
+    /// session is repeated at once, since a stopped agent has lost the time of its retry.
     pub fn restore(count: u32, now: Now) -> Retry {
-        let waiting = (count > 0).then_some(Waiting { retry_at: now.monotonic });
-        Retry { count, since_boot: 0, waiting }
+        Retry { count, since_boot: 0, retry_at: (count > 0).then_some(now.monotonic) }
     }
 
-    /// RetryCount of the next Inform (R98, R131): zero if and only if the last session succeeded.
+    /// Returns RetryCount for the next Inform: 0 if and only if the last session succeeded (R98, R131).
     pub fn count(&self) -> u32 {
         self.count
     }
 
-    /// A session begins, for whatever reason: nothing waits any more (R125).
+    /// Records the start of a session, which replaces the retry (R125).
     pub fn started(&mut self) {
-        self.waiting = None;
+        self.retry_at = None;
     }
 
-    /// The session has succeeded (R130).
+    /// Records a successful session (R130).
     pub fn succeeded(&mut self) {
         *self = Retry::default();
     }
 
-    /// The session has failed: it is tried again after the interval of the table, and not before
-    /// `at_least` has passed, which the ACS may have asked for (R66). Gives the wait.
+    /// Records a failed session and returns the wait before its retry. The wait follows the table, and is at least
+    /// `at_least`, the Retry-After of the ACS (R66).
     pub fn failed(&mut self, now: Now, policy: RetryPolicy, at_least: Option<Duration>, random: u64) -> Duration {
         self.count = self.count.saturating_add(1);
+        // R129: a reboot resets the wait, but not RetryCount, so that the two are counted apart.
         self.since_boot = self.since_boot.saturating_add(1);
         let wait = retry_wait(self.since_boot, policy, random);
         let wait = wait.max(at_least.unwrap_or_default().min(MAX_RETRY_AFTER));
-        self.waiting = Some(Waiting { retry_at: now.monotonic.saturating_add(wait) });
+        self.retry_at = Some(now.monotonic.saturating_add(wait));
         wait
     }
 
-    /// When the session is tried again, on the monotonic clock.
+    /// Returns the time of the retry on the monotonic clock.
     pub fn deadline(&self) -> Option<Duration> {
-        self.waiting.map(|waiting| waiting.retry_at)
+        self.retry_at
     }
 
-    /// Whether the session is to be tried now; said once.
+    /// Returns true once when the retry is due.
     pub fn poll(&mut self, now: Now) -> bool {
         let due = self.deadline().is_some_and(|at| at <= now.monotonic);
         if due {
-            self.waiting = None;
+            self.retry_at = None;
         }
         due
     }
 }
 
-/// An ACS may put us off for a day, not for good.
+/// The limit of Retry-After: an ACS may postpone a session for a day, but not for ever.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// R127, R128: the table itself.
+    /// R127, R128: the table of default waits.
     #[test]
     fn the_default_table() {
         let table = [5, 10, 20, 40, 80, 160, 320, 640, 1280, 2560];
@@ -126,7 +123,7 @@ mod tests {
         assert_eq!(retry_wait(0, policy, 0), Duration::from_secs(5));
     }
 
-    /// R132: nothing overflows, at no setting.
+    /// R132: no setting overflows.
     #[test]
     fn extremes_saturate() {
         let steep = RetryPolicy { minimum_wait: 65535, multiplier: 65535 };
@@ -147,7 +144,7 @@ mod tests {
         Now { monotonic: Duration::from_secs(seconds), wall: 0 }
     }
 
-    /// R98, R125, R129, R130, R131.
+    /// R98, R125, R129, R130, R131: the count and the wait of failures, and their reset by success.
     #[test]
     fn a_session_that_fails_and_then_succeeds() {
         let policy = RetryPolicy::default();

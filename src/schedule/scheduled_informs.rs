@@ -1,4 +1,4 @@
-//! What ScheduleInform has asked for.
+//! The Informs requested by ScheduleInform.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,22 +8,23 @@ use serde_json::{Value, json};
 use super::deadline::Deadline;
 use crate::clock::Now;
 
-/// The Informs that were asked for and are not due yet.
+/// The requested Informs that are not due yet.
 #[derive(Clone, Debug, Default)]
 pub struct ScheduledInforms {
     entries: Vec<ScheduledInform>,
     unsaved: bool,
-    /// The journal was written without absolute time, and can be written better once there is.
+    /// True if the journal was written without absolute time, and should be rewritten once the clock is set.
     saved_without_clock: bool,
 }
 
+/// A request of ScheduleInform.
 #[derive(Clone, Debug)]
 struct ScheduledInform {
     command_key: String,
     due: Deadline,
 }
 
-/// The queue takes no more: ScheduleInform answers 9002, knowing no fault for it (R155).
+/// The error of a full list. ScheduleInform answers 9002, because it has no fault of its own for this case (R155).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooManyInforms;
 
@@ -36,16 +37,17 @@ impl fmt::Display for TooManyInforms {
 impl std::error::Error for TooManyInforms {}
 
 impl ScheduledInforms {
-    /// How many Informs may wait; R155 demands three.
+    /// The maximum number of waiting Informs; R155 demands at least three.
     pub const CAPACITY: usize = 16;
 
-    /// Asks for an Inform after that delay. One that waits with the same command key, unless
-    /// that is empty, gets the new delay instead (R155).
+    /// Adds an Inform after a delay. A waiting one with the same command key gets the new delay instead, unless the key
+    /// is empty (R155).
     ///
     /// # Errors
-    /// [`ScheduledInforms::CAPACITY`] of them wait already.
+    /// Returns an error if [`ScheduledInforms::CAPACITY`] Informs wait already.
     pub fn add(&mut self, command_key: &str, delay: Duration, now: Now) -> Result<(), TooManyInforms> {
         let due = Deadline::after(delay, now);
+        // An empty key is shared by all requests without one, and identifies none of them.
         let same = |entry: &ScheduledInform| !command_key.is_empty() && entry.command_key == command_key;
         match self.entries.iter().position(same) {
             Some(at) => self.entries[at].due = due,
@@ -56,28 +58,28 @@ impl ScheduledInforms {
         Ok(())
     }
 
-    /// How many wait.
+    /// Returns the number of waiting Informs.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether none waits.
+    /// Returns true if no Inform waits.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// Forgets all of them: a BOOTSTRAP, or a factory reset.
+    /// Removes all Informs, at a BOOTSTRAP or a factory reset (R139).
     pub fn clear(&mut self) {
         self.unsaved |= !self.is_empty();
         self.entries.clear();
     }
 
-    /// When the next is due, on the monotonic clock.
+    /// Returns the time of the next Inform on the monotonic clock.
     pub fn deadline(&self) -> Option<Duration> {
         self.entries.iter().map(|entry| entry.due.instant()).min()
     }
 
-    /// The command key of one that is due, the earliest first; it no longer waits.
+    /// Removes the earliest due Inform and returns its command key.
     pub fn poll(&mut self, now: Now) -> Option<String> {
         if now.clock_is_set() {
             self.clock_was_set(now);
@@ -90,45 +92,48 @@ impl ScheduledInforms {
         Some(self.entries.remove(at).command_key)
     }
 
+    /// Recomputes the deadlines after the wall clock was set.
     fn clock_was_set(&mut self, now: Now) {
         for entry in &mut self.entries {
             entry.due = entry.due.resync_clock(now);
         }
-        // What the journal holds would not outlive a reboot; now it can.
+        // A journal without absolute time loses its deadlines in a reboot, and now it can be written with it.
         if self.saved_without_clock {
             self.saved_without_clock = false;
             self.unsaved |= !self.entries.is_empty();
         }
     }
 
+    /// Returns true if the journal or a deadline waits for the wall clock.
     pub(super) fn watches_clock(&self) -> bool {
         self.saved_without_clock || self.entries.iter().any(|entry| entry.due.awaits_clock())
     }
 
-    /// Whether the journal is to be written.
+    /// Returns true if the journal must be written.
     pub fn is_unsaved(&self) -> bool {
         self.unsaved
     }
 
-    /// The journal now holds what [`ScheduledInforms::to_json`] gave.
+    /// Records that the journal holds the result of [`ScheduledInforms::to_json`].
     pub fn saved(&mut self, now: Now) {
         self.unsaved = false;
         self.saved_without_clock = !now.clock_is_set() && !self.is_empty();
     }
 
-    /// The queue for the journal.
+    /// Returns the JSON for the journal.
     pub fn to_json(&self, now: Now) -> Value {
         let record = |entry: &ScheduledInform| json!({ "key": entry.command_key, "due": entry.due.to_json(now) });
         self.entries.iter().map(record).collect()
     }
 
-    /// The queue that a journal holds; what it does not understand there is passed over.
+    /// Reads the Informs from a journal, and skips entries that it cannot read.
     pub fn from_json(journal: &Value, now: Now) -> ScheduledInforms {
         let mut queue = ScheduledInforms::default();
         for record in journal.as_array().into_iter().flatten() {
             let Some(due) = Deadline::from_json(&record["due"], now) else {
                 continue;
             };
+            // A longer list comes from damage or another version, and would break the limit for good.
             if queue.len() < ScheduledInforms::CAPACITY {
                 let command_key = record["key"].as_str().unwrap_or_default().to_owned();
                 queue.entries.push(ScheduledInform { command_key, due });
@@ -152,7 +157,7 @@ mod tests {
         Duration::from_secs(count)
     }
 
-    /// R154, R155: at least three; the same key updates, the empty key never does.
+    /// R154, R155: at least three Informs wait; the same key updates its delay, and the empty key never does.
     #[test]
     fn asked_for_and_due() {
         let mut queue = ScheduledInforms::default();
@@ -164,7 +169,7 @@ mod tests {
         queue.add("a", seconds(60), start).unwrap();
         assert_eq!((queue.len(), queue.deadline()), (4, Some(seconds(60))));
         assert_eq!(queue.poll(at(59, 0)), None);
-        // the wall clock is set meanwhile, which changes nothing
+        // setting the wall clock in between changes nothing
         assert_eq!(queue.poll(at(60, SET)).as_deref(), Some("b"));
         assert_eq!(queue.poll(at(69, SET)), None);
         let due: Vec<_> = std::iter::from_fn(|| queue.poll(at(80, 0))).collect();
@@ -184,7 +189,7 @@ mod tests {
         assert_eq!(queue.len(), ScheduledInforms::CAPACITY);
     }
 
-    /// R155: over a reboot with absolute time, which may be missing for a while after it.
+    /// R155: the list survives a reboot by absolute time, which may be missing for a while after it.
     #[test]
     fn over_a_reboot() {
         let mut queue = ScheduledInforms::default();
@@ -208,7 +213,7 @@ mod tests {
         assert_eq!(late.poll(at(5, SET + 9999)).as_deref(), Some("k"));
     }
 
-    /// Without absolute time the rest of the delay is kept, and improved once there is a clock.
+    /// Without absolute time the remaining delay is kept, and improved once the clock is set.
     #[test]
     fn without_a_clock() {
         let mut queue = ScheduledInforms::default();

@@ -40,7 +40,7 @@ fn the_earliest_comes_first() {
     assert_eq!(schedule.deadline(&informs), Some(Duration::from_secs(150)));
 }
 
-/// While something follows the wall clock, it is looked at every minute.
+/// The wall clock is checked every minute while a deadline follows it.
 #[test]
 fn the_clock_is_watched() {
     let mut schedule = Schedule::default();
@@ -49,7 +49,7 @@ fn the_clock_is_watched() {
     schedule.periodic.set(Some(yearly), at(0, 0));
     assert_eq!(due(&mut schedule, &mut informs, at(1, 1)), []);
     assert_eq!(schedule.deadline(&informs), Some(Duration::from_secs(61)));
-    // NTP has set the clock
+    // NTP has set the clock.
     assert_eq!(due(&mut schedule, &mut informs, at(61, SET)), []);
     assert_eq!(schedule.periodic.deadline(), Some(Duration::from_secs(3661)));
     assert_eq!(schedule.deadline(&informs), Some(Duration::from_secs(121)));

@@ -1,47 +1,49 @@
-//! The session that an active notification asks for.
+//! The limit of sessions for active notifications.
 
 use std::time::Duration;
 
 use crate::clock::Now;
 
-/// Holds sessions back that have no other cause than an active notification: DefaultActiveNotificationThrottle says
-/// how long after the end of the last session (R210). It holds back no other session, and does not outlive a restart.
+/// Delays a session whose only cause is an active notification, until DefaultActiveNotificationThrottle has passed
+/// since the last session (R210). It delays no other session, and begins anew with each start of the agent.
 #[derive(Clone, Debug, Default)]
 pub struct Throttle {
     interval: Duration,
     last_session: Option<Duration>,
-    /// Since, or from, when something is to be told.
+    /// The time from which a change waits for its report.
     waiting: Option<Duration>,
 }
 
 impl Throttle {
-    /// DefaultActiveNotificationThrottle as it is now; it counts for what waits already.
+    /// Sets DefaultActiveNotificationThrottle, also for changes that wait already.
     pub fn set(&mut self, interval: Duration) {
         self.interval = interval;
     }
 
-    /// A change is to be told, not before `at` on the monotonic clock.
+    /// Asks for a session for a change, not before `at` on the monotonic clock.
     pub fn session_wanted(&mut self, at: Duration) {
+        // One session reports all changes, and the earliest of them decides on its time.
         self.waiting = Some(self.waiting.map_or(at, |waiting| waiting.min(at)));
     }
 
-    /// A session begins, for whatever reason, and tells all changes.
+    /// Records the start of a session for any reason, since it reports all changes.
     pub fn session_started(&mut self) {
         self.waiting = None;
     }
 
-    /// A session has ended, well or not.
+    /// Records the end of a session, successful or not.
     pub fn session_ended(&mut self, now: Now) {
         self.last_session = Some(now.monotonic);
     }
 
-    /// When the session is due, on the monotonic clock.
+    /// Returns the time of the session on the monotonic clock; `None` if no change waits.
     pub fn deadline(&self) -> Option<Duration> {
+        // A failed session counts too, because R210 limits the load of the ACS.
         let open = self.last_session.map_or(Duration::ZERO, |end| end.saturating_add(self.interval));
         self.waiting.map(|since| since.max(open))
     }
 
-    /// Whether it is due now; said once.
+    /// Returns true once when the session is due.
     pub fn poll(&mut self, now: Now) -> bool {
         let due = self.deadline().is_some_and(|at| at <= now.monotonic);
         if due {
@@ -59,7 +61,7 @@ mod tests {
         Now { monotonic: Duration::from_secs(seconds), wall: 0 }
     }
 
-    /// R210.
+    /// R210: the interval counts from the end of the last session.
     #[test]
     fn a_change_waits_out_the_interval_after_the_last_session() {
         let mut throttle = Throttle::default();

@@ -10,7 +10,7 @@ fn every(interval: u32, reference: Option<i64>) -> Option<PeriodicSettings> {
     Some(PeriodicSettings { interval, reference, local_phase: 7 })
 }
 
-/// A device: its monotonic clock goes on, its wall clock may be set.
+/// A device with a monotonic clock, and a wall clock that may be set.
 struct Device {
     monotonic: Duration,
     wall: Duration,
@@ -34,8 +34,7 @@ impl Device {
         Now { monotonic: self.monotonic, wall: self.wall.as_secs() as i64 }
     }
 
-    /// Lets time pass as the agent does: asleep until the deadline, or a minute at most, and
-    /// awake a little late.
+    /// Lets time pass as the agent does: asleep until the deadline, or a minute at most, and awake a little late.
     fn live(&mut self, seconds: u64) {
         let end = self.monotonic + Duration::from_secs(seconds);
         while self.monotonic < end {
@@ -55,7 +54,7 @@ impl Device {
     }
 }
 
-/// R149, R150: in phase, and at every instant once.
+/// R149, R150: in phase, and once at every instant.
 #[test]
 fn in_phase_with_a_reference() {
     for reference in [SET + 130, SET + 130 - 300 * 1_000_000, SET + 130 + 300 * 1_000_000] {
@@ -67,7 +66,7 @@ fn in_phase_with_a_reference() {
     }
 }
 
-/// The shortest interval keeps its pace, too.
+/// The shortest interval is kept, too.
 #[test]
 fn every_second() {
     for interval in [0, 1] {
@@ -80,7 +79,7 @@ fn every_second() {
     assert!((99..=101).contains(&device.fired.len()));
 }
 
-/// R151, R152: the phase is the device's own.
+/// R151, R152: the device chooses the phase itself.
 #[test]
 fn without_a_reference() {
     let mut device = Device::new(0, every(100, None));
@@ -94,7 +93,7 @@ fn without_a_reference() {
     assert_eq!(device.fired[3].0, 407);
 }
 
-/// NTP starts a while after the boot: from then on the reference holds.
+/// The reference counts from the time at which NTP sets the clock.
 #[test]
 fn the_clock_is_set() {
     let mut device = Device::new(0, every(3600, Some(SET)));
@@ -105,7 +104,7 @@ fn the_clock_is_set() {
     assert_eq!(device.walls(), expected);
 }
 
-/// The clock goes wrong and right again: the instants of the day are served once each.
+/// The clock goes wrong and right again, and each instant of the day is served once.
 #[test]
 fn a_small_step_back_over_an_instant() {
     let mut device = Device::new(SET, every(300, Some(SET)));
@@ -116,7 +115,7 @@ fn a_small_step_back_over_an_instant() {
     assert_eq!(device.walls()[1..], [SET as u64 + 600]);
 }
 
-/// A clock that jumps at every look starts no storm, and postpones nothing for ever.
+/// A clock that jumps at every check causes no storm, and postpones nothing for ever.
 #[test]
 fn a_mad_clock() {
     let interval = 300;
@@ -135,7 +134,7 @@ fn a_mad_clock() {
     }
 }
 
-/// R153.
+/// R153: a change of the settings applies at once.
 #[test]
 fn settings_take_effect_at_once() {
     let mut periodic = Periodic::default();
@@ -144,7 +143,7 @@ fn settings_take_effect_at_once() {
     assert!(!periodic.set(None, now));
     assert!(periodic.set(every(1000, Some(SET + 10)), now));
     assert_eq!(periodic.deadline(), Some(Duration::from_secs(15)));
-    // nothing new: the deadline stays, and none is lost
+    // the same settings keep the deadline
     assert!(!periodic.set(every(1000, Some(SET + 10)), at(14_999, SET + 9)));
     assert!(periodic.poll(at(15_000, SET + 10)) && !periodic.poll(at(15_000, SET + 10)));
     assert!(periodic.set(every(60, Some(SET + 10)), at(20_000, SET + 15)));
