@@ -12,10 +12,13 @@
 //!                                        └─ schedule           what is due, and when
 //! ```
 
+mod acs_settings;
 mod commands;
 pub mod daemon;
 mod inbox;
+mod last_session;
 mod listeners;
+mod load_model;
 mod reboot;
 mod reload;
 mod session_driver;
@@ -42,11 +45,13 @@ use crate::schedule::{Due, Schedule};
 use crate::store::Store;
 use crate::time_zone::LocalZone;
 
+pub use acs_settings::{check_acs_settings, tls_settings};
 use inbox::{Inbox, Wake};
+use last_session::LastSession;
 use listeners::Listeners;
+pub use load_model::load_model;
 use session_driver::AcsQuirks;
-pub use session_driver::LastSession;
-pub use start::{StartFailure, check_contact, load_model, tls_settings};
+use start::StartFailure;
 use status::Disabled;
 pub use status::LatestStatus;
 use transfers::TransferWorker;

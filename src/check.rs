@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use serde_json::Value as Json;
 
-use crate::agent::{check_contact, load_model};
+use crate::agent::{check_acs_settings, load_model};
 use crate::config::{Config, StartupError};
 use crate::model::Loaded;
 use crate::model::path::Path;
@@ -22,7 +22,7 @@ const EXAMPLES: [(&str, &str); 2] =
 
 /// Prints the summary, or the error that would keep the agent from starting. Returns the exit status.
 pub fn run(config: &Config) -> ExitCode {
-    let checked = load_model(config).and_then(|loaded| check_contact(config, &loaded).map(|()| loaded));
+    let checked = load_model(config).and_then(|loaded| check_acs_settings(config, &loaded).map(|()| loaded));
     match checked {
         Ok(loaded) => {
             let warnings = warnings(&loaded, config).into_iter().map(|warning| format!("warning: {warning}\n"));

@@ -14,7 +14,7 @@ use std::net::IpAddr;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::transfers::FinishedStep;
+use super::transfers::step::FinishedStep;
 use crate::connection_request::ReplayWindow;
 use crate::control::PendingRequest;
 use crate::stun::PublishedBinding;

@@ -1,7 +1,7 @@
 //! SIGHUP: configuration, data model and TLS files are read again, and our address towards the ACS is looked at anew.
 //!
 //! ```text
-//! SIGHUP ──▶ no session runs ──▶ Config::reload ──▶ load_model ──▶ check_contact ──┬─ wrong: told, all stays as it was
+//! SIGHUP ──▶ no session runs ──▶ Config::reload ──▶ load_model ──▶ check_acs_settings ──┬─ wrong: told, all stays as it was
 //!                                                                                  └─ right: taken over as a whole
 //! ```
 //!
@@ -9,7 +9,8 @@
 //! but what is planned stays planned, and the state directory stays locked.
 
 use super::Agent;
-use super::start::{check_contact, load_model};
+use super::acs_settings::check_acs_settings;
+use super::load_model::load_model;
 use crate::clock::Now;
 use crate::config::{Config, StartupError};
 use crate::cwmp::version;
@@ -34,7 +35,7 @@ impl Agent {
     fn read_config(&self) -> Result<(Config, Loaded), StartupError> {
         let mut config = self.config.reload()?;
         let loaded = load_model(&config)?;
-        check_contact(&config, &loaded)?;
+        check_acs_settings(&config, &loaded)?;
         for key in config.keep_fixed_paths(&self.config) {
             log::warn!("{key} has changed, and needs a restart");
         }

@@ -1,9 +1,8 @@
 //! One session with the ACS, from the TCP connection to what follows from its end.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
-use super::start::tls_settings;
+use super::last_session::LastSession;
 use super::{Agent, random};
 use crate::acs::{self, AcsConnection};
 use crate::cwmp::session::{Output, Session, SessionConfig};
@@ -12,22 +11,6 @@ use crate::cwmp::version::{self, Version};
 use crate::http::HttpError;
 use crate::model::date_time::DateTime;
 use crate::url::Url;
-
-/// The largest answer that is read: a SetParameterValues of 10,000 parameters fits in it twice.
-const BODY_LIMIT: usize = 4 << 20;
-
-/// How the last session went, for `status`.
-#[derive(Clone, Debug)]
-pub struct LastSession {
-    /// When it began, in seconds since the Unix epoch.
-    pub began: i64,
-    /// How long it took.
-    pub took: Duration,
-    /// The events that its Inform told.
-    pub events: Vec<String>,
-    /// Why it failed, where it did.
-    pub error: Option<SessionError>,
-}
 
 /// What earlier sessions have taught about the ACS at a URL; forgotten with the URL, and when the agent ends.
 #[derive(Debug, Default)]
@@ -175,19 +158,6 @@ impl Agent {
             DateTime::from_unix(now.wall, self.zone.offset_minutes(now.wall))
         } else {
             DateTime::since_boot(now.monotonic)
-        }
-    }
-
-    fn acs_settings(&self, clock_is_set: bool) -> acs::AcsSettings {
-        acs::AcsSettings {
-            url: self.device.acs_url(),
-            username: self.device.acs_username(),
-            password: self.device.acs_password(),
-            tls: tls_settings(&self.config),
-            clock_is_set,
-            timeout: self.config.acs_timeout,
-            body_limit: BODY_LIMIT,
-            stop: self.stop.clone(),
         }
     }
 

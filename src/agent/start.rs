@@ -1,33 +1,30 @@
 //! From the configuration and the journal to an agent that can run.
 
 use std::cell::RefCell;
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::acs_settings::check_acs_settings;
 use super::listeners::Listeners;
+use super::load_model::load_model;
 use super::session_driver::AcsQuirks;
 use super::{Agent, AppliedRebootSettings, Handles, StoreJournal, TransferWorker, random};
 use crate::clock::Clock;
 use crate::config::{Config, StartupError};
 use crate::connection_request::random_path;
-use crate::cwmp::device::management_server::{self, parameter};
 use crate::cwmp::device::{Device, Reset};
 use crate::cwmp::event::{Event, EventCode};
 use crate::cwmp::version;
-use crate::http::{self, HttpError, TlsSettings};
-use crate::model::{COMMAND_LINE, Loaded, MMAP_THRESHOLD, ModelFile, load};
 use crate::schedule::Schedule;
 use crate::store::{Recovered, Store, StoreError};
 use crate::time_zone::LocalZone;
-use crate::url::Url;
 
 /// Why the agent does not start.
 #[derive(Debug)]
-pub enum StartFailure {
+pub(crate) enum StartFailure {
     /// The configuration or the data model is wrong: exit status 78.
     Configuration(StartupError),
     /// Another agent runs on the same state directory: exit status 1.
@@ -36,65 +33,6 @@ pub enum StartFailure {
 
 /// As many notices are kept for `status`; the log has had all.
 const MAX_NOTICES: usize = 16;
-
-/// Loads the data-model files that the configuration names, with its factory values.
-pub fn load_model(config: &Config) -> Result<Loaded, StartupError> {
-    let mut files = Vec::with_capacity(config.data_model.len());
-    for path in &config.data_model {
-        match read_text(path) {
-            Ok(text) => files.push(ModelFile { name: path.display().to_string(), text }),
-            Err(error) => return Err(StartupError::new(path, "", &format!("cannot be read: {error}"))),
-        }
-    }
-    load(&files, &config.factory_values).map_err(|error| match error.file.as_str() {
-        COMMAND_LINE => config.factory_value_error(&error.pointer, &error.reason),
-        file => StartupError::new(Path::new(file), &error.pointer, &error.reason),
-    })
-}
-
-/// Whether the ACS can be contacted by what configuration and factory state say: `check` refuses what cannot work. The
-/// daemon tells of it and goes on, since what the ACS has set may be better, and a file may be there the next time.
-pub fn check_contact(config: &Config, loaded: &Loaded) -> Result<(), StartupError> {
-    http::check_tls_files(&tls_settings(config)).map_err(|(option, error)| match error {
-        // Without the words that only a session would add.
-        HttpError::Tls(reason) => StartupError::new(Path::new(option), "", &reason),
-        other => StartupError::new(Path::new(option), "", &other.to_string()),
-    })?;
-    check_acs_url(config, loaded)
-}
-
-/// The URL of the factory state may be empty, as that of a device which is told it later; otherwise it can be contacted
-/// (R10).
-fn check_acs_url(config: &Config, loaded: &Loaded) -> Result<(), StartupError> {
-    let name = management_server::full_name(&loaded.tree, parameter::URL);
-    let text = loaded.tree.get(&name).map(|value| value.to_string()).unwrap_or_default();
-    let reason = match Url::parse(&text) {
-        Err(error) if !text.is_empty() => error.reason().to_owned(),
-        _ => return Ok(()),
-    };
-    if config.factory_values.iter().any(|(path, _)| *path == name) {
-        return Err(config.factory_value_error(&name, &reason));
-    }
-    // Any of the files may have given it.
-    let files: Vec<String> = config.data_model.iter().map(|file| file.display().to_string()).collect();
-    Err(StartupError::new(Path::new(&files.join(", ")), &format!("/{}/value", name.replace('.', "/")), &reason))
-}
-
-/// The files that TLS works with.
-pub fn tls_settings(config: &Config) -> TlsSettings {
-    TlsSettings {
-        ca_file: config.ca_file.clone(),
-        client_cert: config.client_cert.clone(),
-        client_key: config.client_key.clone(),
-    }
-}
-
-/// A file that is needed for a moment only: its text must not leave a hole in the heap.
-fn read_text(path: &Path) -> io::Result<String> {
-    let mut text = String::with_capacity(MMAP_THRESHOLD);
-    File::open(path)?.read_to_string(&mut text)?;
-    Ok(text)
-}
 
 /// The journal with what it holds; one in memory where there is no place for it.
 fn open_store(directory: &Path) -> Result<(Store, Recovered), StartFailure> {
@@ -112,7 +50,7 @@ impl Agent {
     /// Prepares everything up to the first session; nothing is contacted and nothing written yet.
     pub(crate) fn start(config: Config, handles: Handles) -> Result<Agent, StartFailure> {
         let loaded = load_model(&config).map_err(StartFailure::Configuration)?;
-        if let Err(error) = check_contact(&config, &loaded) {
+        if let Err(error) = check_acs_settings(&config, &loaded) {
             log::error!("{error}");
         }
         let (store, recovered) = open_store(&config.state_dir)?;

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 
-use super::session_driver::LastSession;
+use super::last_session::LastSession;
 use crate::clock::{Clock, Now};
 use crate::cwmp::device::DeviceId;
 use crate::cwmp::event::Event;

@@ -11,18 +11,17 @@
 //! has taken it, and until then it is tried again.
 
 mod job;
-mod step;
+pub(super) mod step;
 mod worker;
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use self::step::StepResult;
-pub(super) use self::step::{FinishedStep, JobProgress};
+use self::step::{JobProgress, StepResult};
 pub(super) use self::worker::TransferWorker;
 use self::worker::remove;
 use super::Agent;
-use super::start::tls_settings;
+use super::acs_settings::tls_settings;
 use crate::clock::Now;
 use crate::cwmp::fault::FaultCode;
 use crate::cwmp::transfer::{Transfer, TransferRequest, TransferStep};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::finding::{Finding, FindingPrinter};
-use crate::agent::{check_contact, load_model, tls_settings};
+use crate::agent::{check_acs_settings, load_model, tls_settings};
 use crate::clock::Now;
 use crate::config::Config;
 use crate::control::{self, ControlError, ControlErrorKind, Request};
@@ -131,7 +131,7 @@ impl EffectiveState {
 /// line of the URL tells.
 fn judge_contact(config: &Config, loaded: &Loaded) -> Finding {
     let subject = "configuration";
-    match check_contact(config, loaded) {
+    match check_acs_settings(config, loaded) {
         Ok(()) => {
             let files: Vec<String> = config.data_model.iter().map(|file| file.display().to_string()).collect();
             Finding::ok(subject, format!("valid, data model {}", files.join(", ")))

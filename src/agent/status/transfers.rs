@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value as Json, json};
 
 use super::{public_url, span};
-use crate::agent::transfers::JobProgress;
+use crate::agent::transfers::step::JobProgress;
 use crate::cwmp::transfer::{Transfer, TransferOutcome};
 use crate::transfer::Moved;
 

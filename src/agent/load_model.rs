@@ -1,0 +1,35 @@
+//! Reads the data-model files that the configuration names: at a start, after SIGHUP, and for `check`.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use crate::config::{Config, StartupError};
+use crate::model::{COMMAND_LINE, Loaded, MMAP_THRESHOLD, ModelFile, load};
+
+/// Loads the data-model files of the configuration, with its factory values.
+///
+/// # Errors
+/// Names the file, the position in it and the reason.
+pub fn load_model(config: &Config) -> Result<Loaded, StartupError> {
+    let mut files = Vec::with_capacity(config.data_model.len());
+    for path in &config.data_model {
+        match read_text(path) {
+            Ok(text) => files.push(ModelFile { name: path.display().to_string(), text }),
+            Err(error) => return Err(StartupError::new(path, "", &format!("cannot be read: {error}"))),
+        }
+    }
+    load(&files, &config.factory_values).map_err(|error| match error.file.as_str() {
+        COMMAND_LINE => config.factory_value_error(&error.pointer, &error.reason),
+        file => StartupError::new(Path::new(file), &error.pointer, &error.reason),
+    })
+}
+
+/// Reads a file whose text is dropped once it is parsed.
+fn read_text(path: &Path) -> io::Result<String> {
+    // A block of this size is mapped by itself and goes back to the kernel when it is freed. A smaller one would leave a
+    // hole in the heap that the values parsed from it keep open.
+    let mut text = String::with_capacity(MMAP_THRESHOLD);
+    File::open(path)?.read_to_string(&mut text)?;
+    Ok(text)
+}
