@@ -1,16 +1,19 @@
 //! The one thread that owns everything that can change: the device, the journal, the schedule, the running session.
 //!
 //! ```text
-//! signals, control socket, … ──Wake──▶ Agent ──▶ sleep until a wake-up or the next deadline
-//!                                        ├─ commands.rs        what the control socket asks for; status.rs tells how it goes
-//!                                        ├─ session_driver.rs  one session with the ACS, driven to its end
-//!                                        ├─ reboot.rs          what was promised in a session and is done after it
-//!                                        ├─ listeners.rs       how the ACS reaches the agent: listeners and their address
-//!                                        ├─ reload.rs          SIGHUP: the configuration is read again
-//!                                        ├─ transfers.rs       files on their way, on a thread of their own
-//!                                        ├─ start.rs           from configuration and journal to a running agent
-//!                                        └─ schedule           what is due, and when
+//! other threads ──▶ Inbox ──Wake──▶ Agent::run ──▶ sleeps until a wake-up or the next deadline
+//!                                     ├─ commands.rs        commands of the control socket
+//!                                     ├─ session_driver.rs  one session with the ACS, with the settings of acs_settings.rs
+//!                                     ├─ reboot.rs          reboots and the factory reset, after the session
+//!                                     ├─ listeners.rs       connection requests over HTTP and UDP, and their addresses
+//!                                     ├─ reload.rs          the configuration, read again after SIGHUP
+//!                                     ├─ transfers.rs       downloads and uploads, on the transfer worker's thread
+//!                                     ├─ start.rs           from configuration, model (load_model.rs) and journal to an Agent
+//!                                     └─ status.rs          a snapshot for `cpe-agent status`
 //! ```
+//!
+//! One turn of [`Agent::run`]: take over changed parameters, collect deadlines that have passed, then start the session
+//! that is due or sleep. No other thread touches the device or the journal, so that neither needs a lock.
 
 mod acs_settings;
 mod commands;
@@ -61,24 +64,24 @@ use transfers::TransferWorker;
 pub(crate) struct Handles {
     /// The reasons to wake the agent thread.
     inbox: Arc<Inbox>,
-    /// Set when the agent is to end; waits for the network and for processes look at it.
+    /// Set when the agent is to end; checked wherever the agent waits for the network or for a process.
     stop: Arc<AtomicBool>,
-    /// The latest status, for `status`.
+    /// The latest status, published by the agent and read by the control socket.
     board: Arc<LatestStatus>,
 }
 
-/// Why [`Agent::run`] came back.
+/// The reason for which [`Agent::run`] returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ExitReason {
-    /// It was told to.
+    /// A stop was requested.
     Stopped,
-    /// Everything is as from the factory: start anew.
+    /// The stored state was erased: the agent must start anew, as from the factory.
     FactoryReset,
-    /// The state directory, which could not be read, can be now and holds what was stored: start from that.
+    /// The state directory became readable only now, and holds state: the agent must start anew with it.
     StateRecovered,
 }
 
-/// Values of the planned reboots, as the schedule has them (R156).
+/// Values of ScheduleReboot and DelayReboot that the schedule follows at present (R156).
 #[derive(Clone, Debug, PartialEq)]
 struct AppliedRebootSettings {
     schedule_reboot: Option<Value>,
@@ -100,34 +103,30 @@ pub(crate) struct Agent {
     store: Rc<RefCell<Store>>,
     schedule: Schedule,
     inbox: Arc<Inbox>,
-    /// Set when the agent is to end: whatever waits for the network looks at it.
+    /// Set when the agent is to end; checked wherever the agent waits for the network or for a process.
     stop: Arc<AtomicBool>,
-    /// Whether a session is to start as soon as none runs.
+    /// True if a session is to start as soon as none runs.
     session_wanted: bool,
-    /// No session before this instant of the monotonic clock: the device is going down, or coming back.
+    /// The instant of the monotonic clock before which no session starts: the device is going down or coming back.
     not_before: Duration,
-    /// Whether the command that reboots the device has succeeded, so that it should go down any moment.
+    /// True if the reboot command has succeeded, so that the device is about to go down.
     going_down: bool,
-    /// The planned reboots that the schedule knows of.
     applied_reboot_settings: AppliedRebootSettings,
-    /// What is known of the ACS beside its URL.
     acs_quirks: AcsQuirks,
-    /// How the ACS reaches the agent.
     listeners: Listeners,
-    /// Who carries files.
     worker: TransferWorker,
     last_session: Option<LastSession>,
-    /// When it ended, on the monotonic clock.
+    /// The end of the last session, on the monotonic clock.
     session_ended: Option<Duration>,
-    /// When the agent started, on the monotonic clock.
+    /// The start of the agent, on the monotonic clock.
     started: Duration,
-    /// What was found damaged at the start, in words.
+    /// Damage that was found in the journal at the start, as text for `status`.
     notices: Vec<String>,
-    /// What the model of today has no room for, in the words of the log: each is told once.
+    /// Stored values that the current model rejects, as log lines; each is logged once.
     rejected_values: BTreeSet<String>,
-    /// Where `status` looks.
+    /// The latest status, read by the control socket.
     board: Arc<LatestStatus>,
-    /// Whether the journal held anything at the start.
+    /// True if the journal held records at the start.
     has_stored_state: bool,
 }
 
@@ -192,16 +191,18 @@ impl Agent {
         is_wanted && now.monotonic >= self.not_before && !self.awaits_restart()
     }
 
-    /// Whether a file that was applied is to restart the device, or has: no session until that is done (R231).
+    /// Returns true while an applied file is restarting the device: no session starts, so that TransferComplete reports
+    /// the software that runs after the restart (R231).
     fn awaits_restart(&self) -> bool {
         self.device.state().transfers.blocks_sessions()
     }
 
-    /// Whether the device is going down.
+    /// Returns true if a reboot or a factory reset is pending or under way.
     fn is_restarting(&self) -> bool {
         self.going_down || self.device.state().reboot || self.device.state().reset != Reset::None
     }
 
+    /// Runs a session, with the status published before it and the schedule informed after it.
     fn run_due_session(&mut self, now: Now) {
         self.publish(now, true);
         self.run_session();
@@ -210,11 +211,13 @@ impl Agent {
         self.session_ended = Some(now.monotonic);
     }
 
-    /// Where nothing could be stored, looks whether it can be by now. Gives why the agent ends, if it does.
+    /// Tries again to open a state directory that could not be opened at the start. Returns the reason if the agent ends
+    /// for it.
     fn reopen_store(&mut self, now: Now) -> Option<ExitReason> {
         let mut store = self.store.borrow_mut();
         let found = store.reopen(now)?;
         if !self.has_stored_state && !found.records.is_empty() {
+            // This run began without the stored state. To go on would overwrite it with factory values.
             return Some(ExitReason::StateRecovered);
         }
         match store.compact(&self.device.snapshot()) {
@@ -222,7 +225,7 @@ impl Agent {
                 self.device.rewritten();
                 log::info!("the state directory can be written again");
             }
-            Err(error) => log::error!("the state directory cannot be written yet: {error}"),
+            Err(error) => log::error!("the state directory still cannot be written: {error}"),
         }
         None
     }
@@ -242,7 +245,8 @@ impl Agent {
         self.inbox.wait(deadline.map(|deadline| deadline.saturating_sub(now.monotonic)))
     }
 
-    /// Takes over the parameters that drive the schedule; they may have changed since the last look (R153).
+    /// Applies the parameters that drive schedule and listeners. It runs every turn, so that a change by the ACS, by a
+    /// command or by a reload takes effect without a reboot (R153).
     fn apply_settings(&mut self, now: Now) {
         // Without an ACS, or with CWMP disabled, the schedule must not wake the agent for sessions that cannot run.
         let enabled = self.is_enabled();
@@ -253,12 +257,12 @@ impl Agent {
         self.apply_listener_settings(now);
     }
 
-    /// Whether there are sessions at all: none while EnableCWMP is false (R7), or while nobody has told the device of an
-    /// ACS yet (R17).
+    /// Returns true if sessions may start: EnableCWMP is true (R7), and the device has the URL of an ACS (R17).
     fn is_enabled(&self) -> bool {
         self.why_disabled().is_none()
     }
 
+    /// Returns the reason for which no session may start; `None` if sessions may start.
     fn why_disabled(&self) -> Option<Disabled> {
         match () {
             () if !self.device.is_cwmp_enabled() => Some(Disabled::Cwmp),
@@ -267,16 +271,19 @@ impl Agent {
         }
     }
 
+    /// Acts on a deadline of the schedule that has passed.
     fn on_due(&mut self, due: Due) {
         match due {
             Due::Retry | Due::Notification => self.session_wanted = true,
             Due::Periodic => {
                 self.raise(Event::new(EventCode::Periodic));
-                // R141: it outlives whatever happens before the ACS has confirmed it.
+                // R141: 2 PERIODIC survives a reboot until the ACS has confirmed it, so that it is stored before the
+                // session starts.
                 self.save();
             }
             Due::Heartbeat => {
-                // R304: it waits for a session that is to be tried again, and a heartbeat that is takes it up.
+                // R304: while a failed session waits for its retry, a heartbeat must not start one of its own. If the
+                // failed session was itself a heartbeat, the retry delivers this event, too.
                 self.device.state_mut().events.raise(Event::new(EventCode::Heartbeat));
                 self.session_wanted |= self.schedule.retry.count() == 0;
             }
@@ -288,14 +295,14 @@ impl Agent {
         }
     }
 
-    /// Makes durable what is not yet.
+    /// Writes state that changed since the last journal record. An error is logged: the next save tries again.
     fn save(&mut self) {
         if let Err(error) = self.device.save(self.clock.now()) {
             log::error!("{error}");
         }
     }
 
-    /// Something has happened that the ACS is to be told at once (R134).
+    /// Raises an event that the ACS must receive at once, and requests a session for it (R134).
     fn raise(&mut self, event: Event) {
         log::debug!("event {}", event.code.as_str());
         self.device.state_mut().events.raise(event);
@@ -303,16 +310,17 @@ impl Agent {
     }
 }
 
-/// Random bits from the kernel; without them the number of the process must do, which is enough for a jitter.
+/// Returns random bits from the kernel, for jitter.
 fn random() -> u64 {
     let mut bytes = [0; 8];
     match OsRng.try_fill_bytes(&mut bytes) {
         Ok(()) => u64::from_ne_bytes(bytes),
+        // Jitter spreads load and protects no secret: another number per device is enough.
         Err(_) => std::process::id().into(),
     }
 }
 
-/// The store as the device sees it.
+/// The part of the store that the device may use: appending records.
 struct StoreJournal(Rc<RefCell<Store>>);
 
 impl JournalWriter for StoreJournal {

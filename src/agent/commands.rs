@@ -1,4 +1,4 @@
-//! The commands `get` to `inform`: what an operator, or an entity on the LAN side, may do to the device.
+//! Commands of the control socket, from `get` to `inform`, by which an operator or a program on the device acts on it.
 
 use std::collections::HashSet;
 use std::fmt::{self, Write};
@@ -20,12 +20,13 @@ use crate::model::tree::{DeclaredType, SetError};
 use crate::model::value::Value;
 use crate::secret::Secret;
 
-/// The longest answer to `get`: five times a tree of 10,000 parameters.
+/// The longest output of `get` in bytes: five times a tree of 10,000 parameters.
 const MAX_OUTPUT: usize = 4 << 20;
 
+/// The most errors that `set` lists.
 const MAX_REASONS: usize = 20;
 
-/// The agent as the control socket sees it.
+/// The handler through which the control socket reaches the agent thread.
 pub(super) struct ControlHandler {
     pub(super) inbox: Arc<Inbox>,
     pub(super) board: Arc<LatestStatus>,
@@ -42,12 +43,13 @@ impl control::RequestHandler for ControlHandler {
 }
 
 impl Agent {
-    /// Carries out a command, unless its client has given up.
+    /// Executes a command, unless its client has given up, and sends the result.
     pub(super) fn execute(&mut self, command: PendingRequest, now: Now) {
         let Some((request, reply)) = command.take() else { return };
         let answer = match request {
             Request::Get(paths) => return reply.send(get(&self.device, &paths)),
-            // The socket answers it by itself, from the same board.
+            // The control thread answers `status` without the agent, so that it works during a session. This arm serves a
+            // request that reached the agent nevertheless.
             Request::Status { json } => return reply.send(Ok(self.board.describe(json))),
             Request::Set(assignments) => self.local_change(now, |device| set(device, &assignments, now)),
             Request::Add(table) => self.local_change(now, |device| add(device, &table, now)),
@@ -56,23 +58,24 @@ impl Agent {
             Request::Transfer(transfer) => self.local_transfer(&transfer, now),
             Request::RequestDownload(file_type, arguments) => self.request_download(file_type, arguments, now),
         };
-        // Before the answer, so that a `status` that follows it tells of what was done.
+        // The status precedes the reply: a client that runs `status` after it must see the effect of its command.
         self.publish(now, false);
         reply.send(answer);
         self.compact();
     }
 
-    /// A change that the ACS did not make; sees to it that the ACS hears of it.
+    /// Performs a change on behalf of a local client, and schedules the notification that the ACS receives of it.
     fn local_change(&mut self, now: Now, change: impl FnOnce(&mut Device) -> Result<Done, String>) -> CommandResult {
         let done = change(&mut self.device)?;
         if done.notify {
             self.schedule.notification.session_wanted(now.monotonic);
         }
-        // R25: another ACS is contacted at once, however long the one before it was to be left alone.
+        // R25: a new ACS is contacted at once. The retry wait concerns the old ACS only.
         self.session_wanted |= self.device.state().events.is_new(&EventCode::Bootstrap);
         Ok(done.output)
     }
 
+    /// Raises an event, which starts a session.
     fn inform(&mut self, event: &str) -> CommandResult {
         let code = event_code(event)?;
         self.require_sessions()?;
@@ -82,12 +85,12 @@ impl Agent {
         }
         self.raise(Event::new(code.clone()));
         if !self.device.state().events.contains(&code) {
-            return Err("too many events wait to be told".into());
+            return Err("too many events are queued".into());
         }
         Ok(String::new())
     }
 
-    /// What calls for a session is refused where there are none.
+    /// Refuses a command that needs a session while sessions are disabled.
     fn require_sessions(&self) -> Result<(), String> {
         match self.why_disabled() {
             None => Ok(()),
@@ -95,7 +98,7 @@ impl Agent {
         }
     }
 
-    /// Lets `status` know.
+    /// Publishes the current status. `running` is true while a session runs.
     pub(super) fn publish(&self, now: Now, running: bool) {
         let next = match self.why_disabled() {
             Some(why) => NextSession::Disabled(why),
@@ -137,12 +140,12 @@ impl Agent {
     }
 }
 
-/// The longest TransferURL that the ACS can be told (R247).
+/// The longest TransferURL of AutonomousTransferComplete, in bytes (R247).
 const MAX_URL: usize = 1024;
 
-/// The transfers that somebody at the device wants.
+/// Transfers that are requested at the device.
 impl Agent {
-    /// R247: gives the number of the transfer, by which `status` knows it.
+    /// Queues an autonomous transfer (R247). Returns the number by which `status` lists it.
     fn local_transfer(&mut self, wanted: &LocalTransfer, now: Now) -> CommandResult {
         let LocalTransfer { is_download, file_type, url, username, password, size, target } = wanted;
         if url.len() > MAX_URL {
@@ -165,7 +168,7 @@ impl Agent {
         Ok(format!("{id}\n"))
     }
 
-    /// R248.
+    /// Asks the ACS for a download with `9 REQUEST DOWNLOAD` (R248).
     fn request_download(&mut self, file_type: String, arguments: Vec<(String, String)>, now: Now) -> CommandResult {
         self.require_sessions()?;
         if !is_file_type(&file_type) {
@@ -177,41 +180,42 @@ impl Agent {
             .change_transfers(now, |transfers| transfers.request_download(wish))
             .map_err(|error| error.to_string())?;
         if !taken {
-            return Err(format!("{} downloads are wished for already", TransferQueue::MAX_DOWNLOAD_REQUESTS));
+            return Err(format!("{} downloads are requested already", TransferQueue::MAX_DOWNLOAD_REQUESTS));
         }
         self.session_wanted = true;
         Ok(String::new())
     }
 }
 
-/// What has come of a change.
+/// The result of a local change.
 #[derive(Debug, PartialEq, Eq)]
 struct Done {
-    /// What the command prints.
+    /// The output of the command.
     output: String,
-    /// Whether an active notification is to be sent.
+    /// True if the change requires an active notification.
     notify: bool,
 }
 
+/// Returns the values below `paths`, a line `name=value` each.
 fn get(device: &Device, paths: &[String]) -> CommandResult {
     let mut output = String::new();
     for text in paths {
-        let because = |error| refusal(device, text, error);
-        let path = Path::parse(text).map_err(because)?;
+        let error_text = |error| path_error_text(device, text, error);
+        let path = Path::parse(text).map_err(error_text)?;
         let visited = device.tree().visit_values(&path, &mut |parameter| {
             if output.len() > MAX_OUTPUT {
                 return;
             }
             output.push_str(parameter.name);
             output.push('=');
-            // What reads back as a null value to the ACS (R175) is nothing to say here.
+            // R175: the ACS reads a hidden parameter as an empty value, and so does a local client.
             if !parameter.spec.hidden {
                 // Writing to a String cannot fail.
                 let _ = parameter.with_value(|value| write!(OneLine(&mut output), "{value}"));
             }
             output.push('\n');
         });
-        visited.map_err(because)?;
+        visited.map_err(error_text)?;
         if output.len() > MAX_OUTPUT {
             return Err(format!("the answer would be longer than {} MiB; ask for less at once", MAX_OUTPUT >> 20));
         }
@@ -219,7 +223,7 @@ fn get(device: &Device, paths: &[String]) -> CommandResult {
     Ok(output)
 }
 
-/// A value on one line: a backslash as `\\`, a line end as `\n`, other control characters alike.
+/// Writes a value on one line: a backslash as `\\`, a line end as `\n`, other control characters alike.
 struct OneLine<'a>(&'a mut String);
 
 impl Write for OneLine<'_> {
@@ -235,6 +239,7 @@ impl Write for OneLine<'_> {
     }
 }
 
+/// Sets all of the values, or none and returns all errors.
 fn set(device: &mut Device, assignments: &[(String, Secret)], now: Now) -> Result<Done, String> {
     let mut names = HashSet::new();
     let mut changes = Vec::with_capacity(assignments.len());
@@ -243,22 +248,22 @@ fn set(device: &mut Device, assignments: &[(String, Secret)], now: Now) -> Resul
         if !names.insert(name) {
             refused.push(format!("{name}: it is in the list more than once"));
         }
-        match decide(device, name, text.expose()) {
+        match check_assignment(device, name, text.expose()) {
             Ok(value) => changes.push(Change::Set(name.clone(), value)),
             Err(reason) => refused.push(reason),
         }
     }
     if !refused.is_empty() {
-        return Err(first_of(refused));
+        return Err(join_reasons(refused));
     }
     let notify = device.apply(changes, Author::Other, now).map_err(|error| error.to_string())?;
-    // Never the values: a password may be among them.
+    // The names only: a value may be a password.
     log::info!("set locally: {}", assignments.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", "));
     Ok(Done { output: String::new(), notify })
 }
 
-/// Reasons, one a line, as many as anybody reads.
-fn first_of(mut reasons: Vec<String>) -> String {
+/// Joins error texts, one a line, and cuts a list that is too long to be read.
+fn join_reasons(mut reasons: Vec<String>) -> String {
     if reasons.len() > MAX_REASONS {
         let more = format!("and {} more", reasons.len() - MAX_REASONS);
         reasons.truncate(MAX_REASONS);
@@ -267,14 +272,15 @@ fn first_of(mut reasons: Vec<String>) -> String {
     reasons.join("\n")
 }
 
-fn decide(device: &Device, name: &str, text: &str) -> Result<Value, String> {
+/// Checks one assignment by the rules that SetParameterValues follows, and by the access list.
+fn check_assignment(device: &Device, name: &str, text: &str) -> Result<Value, String> {
     let tree = device.tree();
     let value = tree.check_set(name, DeclaredType::Any, text).and_then(|value| {
         rules::check(tree, name, &value)?;
         Ok(value)
     });
     let value = value.map_err(|error| match error {
-        SetError::Path(error) => refusal(device, name, error),
+        SetError::Path(error) => path_error_text(device, name, error),
         SetError::Value(error) => format!("{name}: {error}"),
     })?;
     match tree.parameter(name) {
@@ -283,30 +289,32 @@ fn decide(device: &Device, name: &str, text: &str) -> Result<Value, String> {
     }
 }
 
-/// R204: Subscriber is not in the access list.
+/// The error for a parameter whose access list lacks Subscriber (R204).
 const DENIED: &str = "the ACS has reserved it for itself";
 
+/// Creates an instance. Its number is the output.
 fn add(device: &mut Device, table: &str, now: Now) -> Result<Done, String> {
-    let because = |device: &Device, error| refusal(device, table, error);
-    let path = Path::parse(table).map_err(|error| because(device, error))?;
-    let number = device.tree().check_add(&path).map_err(|error| because(device, error))?;
+    let error_text = |device: &Device, error| path_error_text(device, table, error);
+    let path = Path::parse(table).map_err(|error| error_text(device, error))?;
+    let number = device.tree().check_add(&path).map_err(|error| error_text(device, error))?;
     let change = Change::Add(table.to_owned(), number);
     let notify = device.apply(vec![change], Author::Other, now).map_err(|error| error.to_string())?;
     log::info!("added locally: {table}{number}.");
     Ok(Done { output: format!("{number}\n"), notify })
 }
 
+/// Deletes an instance. A parameter in it that is reserved for the ACS prevents that (R204).
 fn delete(device: &mut Device, instance: &str, now: Now) -> Result<Done, String> {
-    let because = |device: &Device, error| refusal(device, instance, error);
-    let path = Path::parse(instance).map_err(|error| because(device, error))?;
-    let changes = device.tree().check_delete(&path).map_err(|error| because(device, error))?;
+    let error_text = |device: &Device, error| path_error_text(device, instance, error);
+    let path = Path::parse(instance).map_err(|error| error_text(device, error))?;
+    let changes = device.tree().check_delete(&path).map_err(|error| error_text(device, error))?;
     let mut denied = None;
     let visited = device.tree().visit_values(&path, &mut |parameter| {
         if denied.is_none() && !parameter.attributes().subscriber {
             denied = Some(format!("{}: {DENIED}", parameter.name));
         }
     });
-    visited.map_err(|error| because(device, error))?;
+    visited.map_err(|error| error_text(device, error))?;
     if let Some(reason) = denied {
         return Err(reason);
     }
@@ -315,23 +323,24 @@ fn delete(device: &mut Device, instance: &str, now: Now) -> Result<Done, String>
     Ok(Done { output: String::new(), notify })
 }
 
-/// The event codes that make sense from outside: those that nothing but the Inform itself has to follow.
+/// Parses an event code that `inform` may raise: one that the Inform alone delivers, without another RPC after it.
 fn event_code(text: &str) -> Result<EventCode, String> {
     let code = EventCode::parse(text).ok_or_else(|| {
         format!("there is no event code `{text}`, such as `2 PERIODIC`, `6 CONNECTION REQUEST` or `X OUI event`")
     })?;
     let rule = code.rule();
     if rule.confirmed_by != ConfirmedBy::Inform || rule.cumulative == Cumulative::Multiple {
-        return Err(format!("`{text}` tells the end of something that the ACS has asked for"));
+        return Err(format!("`{text}` reports the end of an operation that the ACS requested"));
     }
     if code == EventCode::ValueChange {
-        return Err(format!("`{text}` needs a value that has changed: use `set`")); // R101
+        // R101: the event goes with a changed value in the ParameterList.
+        return Err(format!("`{text}` needs a value that has changed: use `set`"));
     }
     Ok(code)
 }
 
-/// What is wrong with a name; for an object without its dot, that.
-fn refusal(device: &Device, name: &str, error: PathError) -> String {
+/// Returns the error text for a name. It points out a missing dot at the end of an object, the most frequent mistake.
+fn path_error_text(device: &Device, name: &str, error: PathError) -> String {
     let object = format!("{name}.");
     let is_object = |path: Path<'_>| device.tree().visit_names(&path, true, &mut |_, _| {}).is_ok();
     match error {

@@ -1,6 +1,7 @@
-//! The command `run`: signals and the agent, from the first log line to the exit code.
+//! The command `run`: starts and restarts the agent, from the first log line to the exit code.
 //!
-//! SIGTERM and SIGINT end it, also in a session; SIGHUP has the configuration read again as soon as no session runs.
+//! SIGTERM and SIGINT end it, also during a session. SIGHUP makes it read the configuration again, as soon as no session
+//! runs.
 
 use std::error::Error;
 use std::io;
@@ -21,19 +22,19 @@ use crate::log::Destination;
 use crate::thread;
 use crate::time_zone::LocalZone;
 
-/// A thread that waits for signals needs little more than a page.
+/// The stack size of the signal thread in bytes. It only waits, and needs little more than a page.
 const SIGNAL_STACK: usize = 64 << 10;
 
-/// Runs the agent until SIGTERM or SIGINT.
+/// Runs the agent until SIGTERM or SIGINT. Returns status 78 for a wrong configuration, and 1 if another agent runs.
 pub fn run(mut config: Config) -> ExitCode {
     if crate::log::init(config.log, config.log_to).is_err() {
-        eprintln!("cpe-agent: the log is taken already");
+        eprintln!("cpe-agent: a log is set already");
         return ExitCode::FAILURE;
     }
     let inbox = Arc::new(Inbox::default());
     let stop = Arc::new(AtomicBool::new(false));
     if let Err(error) = watch_signals(Arc::clone(&inbox), Arc::clone(&stop)) {
-        log::error!("signals cannot be caught: {error}");
+        log::error!("cannot catch signals: {error}");
         return ExitCode::FAILURE;
     }
     log::info!("cpe-agent {} starts", env!("CARGO_PKG_VERSION"));
@@ -47,12 +48,14 @@ pub fn run(mut config: Config) -> ExitCode {
             Err(StartFailure::AlreadyRunning(error)) => return refuse(&error, config.log_to, 1),
         };
         if server.is_none() {
-            // Only now: a second agent on this state directory must not come as far as the socket.
+            // The socket follows the lock on the state directory: a second agent on the same directory must fail before it
+            // could take the socket over.
             let handler = ControlHandler { inbox: Arc::clone(&inbox), board: Arc::clone(&board) };
             server = serve_commands(&config.control, handler);
         }
         let reason;
         (reason, config) = agent.run();
+        // Its listeners and its worker have ended with it, and their last updates concern the state before the reset.
         inbox.discard_updates();
         match reason {
             ExitReason::FactoryReset => log::info!("starting anew, as from the factory"),
@@ -65,7 +68,8 @@ pub fn run(mut config: Config) -> ExitCode {
     }
 }
 
-/// Tells why the agent does not start: whoever started it by hand on stderr, and syslog, where it is looked for later.
+/// Reports the reason for which the agent does not start: on stderr for a start by hand, and in syslog if the log goes
+/// there.
 fn refuse(error: &dyn Error, log_to: Destination, status: u8) -> ExitCode {
     eprintln!("cpe-agent: {error}");
     if log_to == Destination::Syslog {
@@ -91,12 +95,12 @@ fn watch_signals(inbox: Arc<Inbox>, stop: Arc<AtomicBool>) -> io::Result<()> {
     thread::spawn("signals", SIGNAL_STACK, Box::new(watch)).map(drop)
 }
 
-/// Opens the control socket; the agent goes on without it where that cannot be.
+/// Opens the control socket. If that fails, the agent runs without it: sessions with the ACS matter more.
 fn serve_commands(path: &Path, handler: ControlHandler) -> Option<ControlServer> {
     match ControlServer::start(path, handler) {
         Ok(server) => Some(server),
         Err(error) => {
-            log::error!("no control socket {}: {error}", path.display());
+            log::error!("cannot open the control socket {}: {error}", path.display());
             None
         }
     }

@@ -1,10 +1,10 @@
-//! How the ACS reaches the agent: the listeners for connection requests, and the addresses that the ACS is told of.
+//! Listeners for connection requests, and the addresses at which the ACS reaches them.
 //!
 //! ```text
-//! HttpListener ──accepted─────────────┐
-//! UdpListener ───accepted─────────────┴▶ Inbox ──▶ Agent: 6 CONNECTION REQUEST, as soon as no session runs
-//!   └─ STUN ─────the public address──────▶ Inbox ──▶ UDPConnectionRequestAddress, NATDetected
-//! connection to the ACS, and the UDP thread ──our address──▶ ConnectionRequestURL
+//! HttpListener ──accepted request──┐
+//! UdpListener ───accepted request──┴▶ Inbox ──▶ Agent: 6 CONNECTION REQUEST, as soon as no session runs
+//!   └─ STUN ─────public address──────▶ Inbox ──▶ UDPConnectionRequestAddress, NATDetected
+//! connection to the ACS, UDP thread ──local address──▶ ConnectionRequestURL
 //! ```
 
 use std::io;
@@ -27,37 +27,37 @@ use crate::cwmp::device::PublishedAddress;
 use crate::cwmp::event::{Event, EventCode};
 use crate::stun::PublishedBinding;
 
-/// How long a port that could not be had is left alone.
+/// The pause before the next attempt to open a port that another program holds.
 const RETRY_INTERVAL: Duration = Duration::from_secs(30);
 
-/// The listeners and what they share with the agent.
+/// The listeners, and the state that they share with the agent.
 pub(super) struct Listeners {
     state: Arc<ListenerState>,
     inbox: Arc<Inbox>,
     http: RetryingListener<HttpListener>,
     udp: RetryingListener<UdpListener>,
-    /// What the UDP listener was told to do.
+    /// The configuration that the UDP listener received last.
     course: UdpConfig,
-    /// Our address towards the ACS.
+    /// The address of this device towards the ACS.
     address: Option<IpAddr>,
-    /// An address of the ACS.
+    /// The address of the ACS at the last connection.
     acs_address: Option<SocketAddr>,
-    /// When the ACS last heard of another UDPConnectionRequestAddress, on the monotonic clock.
+    /// The instant at which the ACS last received a new UDPConnectionRequestAddress, on the monotonic clock.
     udp_address_reported_at: Option<Duration>,
 }
 
-/// A listener, or none and when to try again.
+/// A listener that is open, closed, or closed and to be opened again later.
 struct RetryingListener<L> {
     listener: Option<L>,
     retry_at: Option<Duration>,
-    /// Why it could not be opened, as the log has it.
+    /// The error of the last attempt to open it, as text.
     failure: Option<String>,
 }
 
 impl<L> RetryingListener<L> {
     const CLOSED: RetryingListener<L> = RetryingListener { listener: None, retry_at: None, failure: None };
 
-    /// Tries to open it where it is closed; whether it was tried.
+    /// Tries to open the listener unless it is open or its pause has not passed. Returns true if it tried.
     fn open(&mut self, words: &str, at: SocketAddr, now: Now, start: impl FnOnce() -> io::Result<L>) -> bool {
         if self.listener.is_some() || self.retry_at.is_some_and(|again| now.monotonic < again) {
             return false;
@@ -72,7 +72,8 @@ impl<L> RetryingListener<L> {
         true
     }
 
-    /// How loudly to tell it: once, since a port that is taken may be so for years.
+    /// Records a failed attempt. Returns the level of its log line: an error repeated by each attempt is logged once only,
+    /// since a port may stay taken for years.
     fn on_failure(&mut self, error: &io::Error, now: Now) -> Level {
         self.retry_at = Some(now.monotonic + RETRY_INTERVAL);
         let failure = Some(error.to_string());
@@ -83,7 +84,7 @@ impl<L> RetryingListener<L> {
         Level::Error
     }
 
-    /// Closes it; whether it was open.
+    /// Closes the listener. Returns true if it was open.
     fn close(&mut self) -> bool {
         mem::replace(self, RetryingListener::CLOSED).listener.is_some()
     }
@@ -103,7 +104,7 @@ impl Listeners {
         }
     }
 
-    /// When to try again to listen.
+    /// Returns the instant of the next attempt to open a port.
     pub(super) fn deadline(&self) -> Option<Duration> {
         self.http.retry_at.into_iter().chain(self.udp.retry_at).min()
     }
@@ -117,7 +118,7 @@ impl Listeners {
         }
     }
 
-    /// Whether it was tried just now, well or not.
+    /// Tries to open the HTTP port if it is closed. Returns true if it tried, with or without success.
     fn open_http(&mut self, at: SocketAddr, now: Now) -> bool {
         let (inbox, state) = (Arc::clone(&self.inbox), Arc::clone(&self.state));
         let accepted = move || inbox.request_session(None);
@@ -153,26 +154,27 @@ impl Listeners {
         }
     }
 
-    /// Closes the ports, so that they are opened where the configuration says now.
+    /// Closes the ports. The next turn opens them at the addresses of the current configuration.
     pub(super) fn close(&mut self) {
         self.http.close();
         self.udp.close();
     }
 
-    /// What the ACS is told; empty while it cannot reach us (R267).
+    /// Returns the ConnectionRequestURL: empty while the port is closed (R267), `None` while the local address is unknown.
     fn url(&self, path: &str) -> Option<String> {
         let Some(listener) = &self.http.listener else { return Some(String::new()) };
         let bound = listener.local_addr();
         let address = if bound.ip().is_unspecified() { self.address? } else { bound.ip() };
         if bound.is_ipv4() && address.to_canonical().is_ipv6() {
-            return Some(String::new()); // nobody listens at the address that the ACS knows
+            // The ACS is reached over IPv6, and the listener has an IPv4 port only: a URL would lead nowhere.
+            return Some(String::new());
         }
         Some(connection_request_url(SocketAddr::new(address, bound.port()), path))
     }
 }
 
 impl Agent {
-    /// Takes over the parameters that say who may reach the agent, and opens or closes the ports (R7, R267, R288).
+    /// Applies the parameters that grant access to the agent, and opens or closes the ports (R7, R267, R288).
     pub(super) fn apply_listener_settings(&mut self, now: Now) {
         let settings = AccessSettings {
             username: self.device.connection_request_username(),
@@ -181,7 +183,8 @@ impl Agent {
         };
         let before = self.listeners.state.settings();
         if *before != settings {
-            // Before the first settings there were none, and the window is that of the last run.
+            // A replay window belongs to one pair of credentials: another ACS counts its timestamps in its own way. The
+            // first settings after a start keep the window of the last run, or copies of old requests would be accepted.
             if *before != AccessSettings::default() && !before.same_credentials(&settings) {
                 self.device.state_mut().last_udp_request = None;
             }
@@ -202,7 +205,7 @@ impl Agent {
         } else {
             self.listeners.udp.close();
         }
-        // What was published before the restart leads nowhere while the port is another program's.
+        // An address that was published before the restart leads nowhere while another program holds the port.
         if self.listeners.udp.listener.is_none() && self.device.state().udp_address != PublishedAddress::default() {
             self.publish_udp_address(PublishedAddress::default());
             if enabled {
@@ -210,7 +213,7 @@ impl Agent {
             }
         }
         if changed {
-            // R267: also where a port that was closed for another could not be had.
+            // R267: the URL becomes empty, too, if a port was closed for another one that cannot be opened.
             self.publish_url();
             self.schedule_notification(now);
         }
@@ -239,13 +242,14 @@ impl Agent {
     pub(super) fn on_connection_request(&mut self, replay_window: Option<ReplayWindow>) {
         if let Some(ReplayWindow { timestamp, id: Some(id) }) = replay_window {
             self.device.state_mut().last_udp_request = Some((timestamp, id));
-            self.save(); // R292: copies of it may still come after a crash
+            // R292: copies of the request may arrive after a crash, too, and must not be accepted then.
+            self.save();
         }
         self.raise(Event::new(EventCode::ConnectionRequest));
     }
 
-    /// The ACS and our address towards it, as the connection to it shows. The session that is about to begin tells it,
-    /// and none of its own is needed.
+    /// Takes over both addresses of a connection to the ACS. The session that is about to start reports them, so that no
+    /// notification is scheduled.
     pub(super) fn on_connected(&mut self, acs_address: Option<SocketAddr>, ours: Option<SocketAddr>) {
         self.listeners.acs_address = acs_address.or(self.listeners.acs_address);
         if let Some(ours) = ours {
@@ -253,8 +257,8 @@ impl Agent {
         }
     }
 
-    /// Looks whether the way to the ACS, or to the STUN server, begins at another address of ours than it did (R266,
-    /// R284). Nothing is sent to the ACS to find out; where there is no way at present, the address stays.
+    /// Determines the local addresses towards the ACS and the STUN server anew (R266, R284). It asks the routing table and
+    /// sends nothing; without a route the address stays as it is.
     pub(super) fn refresh_addresses(&mut self, now: Now) {
         if let Some(ours) = self.listeners.acs_address.and_then(local_addr_towards) {
             self.set_address(ours);
@@ -265,7 +269,7 @@ impl Agent {
         }
     }
 
-    /// R266.
+    /// Stores the local address, and publishes the URL with it if it changed (R266).
     fn set_address(&mut self, address: IpAddr) {
         if self.listeners.address != Some(address) {
             self.listeners.address = Some(address);
@@ -273,40 +277,43 @@ impl Agent {
         }
     }
 
+    /// Sets ConnectionRequestURL, unless the local address is not known yet.
     fn publish_url(&mut self) {
         if let Some(url) = self.listeners.url(&self.device.state().request_path) {
             self.device.publish_connection_request_url(&url);
         }
     }
 
-    /// R285. It is kept for the next start, when it is the best guess until the STUN server has answered.
+    /// Sets UDPConnectionRequestAddress and NATDetected (R285). The values are stored: after a restart they are the best
+    /// guess until the STUN server has answered.
     fn publish_udp_address(&mut self, published: PublishedAddress) {
-        log::debug!("UDP connection requests reach us at {}", published.address);
+        log::debug!("UDP connection requests arrive at {}", published.address);
         self.device.publish_udp_address(published);
     }
 
-    /// A session for what the ACS is to be told at once (R134, R198). Another UDPConnectionRequestAddress, and nothing
-    /// else, waits as long after the last one as UDPConnectionRequestAddressNotificationLimit says, in the models that
-    /// have it (R287).
+    /// Schedules a session for pending active notifications (R134, R198). A new UDPConnectionRequestAddress, and no other
+    /// value, waits for UDPConnectionRequestAddressNotificationLimit after the last report of one, in models that have
+    /// that parameter (R287).
     pub(super) fn schedule_notification(&mut self, now: Now) {
         if self.device.state().retry_count > 0 {
-            return; // the retry tells it
+            // The pending retry reports the values, too. A session before it would break the retry interval (R128).
+            return;
         }
         let udp_address = self.device.udp_address_name();
         let limit = self.device.udp_notification_limit();
-        let free_at = self.listeners.udp_address_reported_at.map_or(Duration::ZERO, |told| told.saturating_add(limit));
+        let free_at = self.listeners.udp_address_reported_at.map_or(Duration::ZERO, |at| at.saturating_add(limit));
         let due = |name: &str| if name == udp_address { now.monotonic.max(free_at) } else { now.monotonic };
         if let Some(at) = self.device.pending_notifications().map(due).min() {
             self.schedule.notification.session_wanted(at);
         }
     }
 
-    /// Whether the Inform of this session tells another UDPConnectionRequestAddress.
+    /// Returns true if the next Inform reports a new UDPConnectionRequestAddress.
     pub(super) fn reports_udp_address(&self) -> bool {
         self.device.state().changed.contains(&self.device.udp_address_name())
     }
 
-    /// It has been told.
+    /// Records that the ACS has received the new UDPConnectionRequestAddress.
     pub(super) fn udp_address_was_reported(&mut self, now: Now) {
         self.listeners.udp_address_reported_at = Some(now.monotonic);
     }

@@ -1,7 +1,14 @@
-//! What the device promised in a session and does when it is over: reboots and the factory reset.
+//! Reboots and the factory reset, which the device performs after the session that requested them.
 //!
-//! A promise is in the journal before it is answered, and stays there until it is kept: an agent that is killed in
-//! between keeps it when it starts again.
+//! The request is in the journal before the ACS gets its response, and stays there until it has been carried out. An
+//! agent that is killed in between carries it out when it starts again.
+//!
+//! ```text
+//! Reset::Promised ──journal erased──▶ Begun ──command ends───────────────▶ journal removed, agent starts anew
+//!                                       └────device boots meanwhile──▶ Done ──┘
+//! state.reboot    ──command succeeds──▶ going_down ──next start sees another boot──▶ cleared
+//!                                           └──no boot within 300 s──▶ cleared, logged
+//! ```
 
 use std::time::Duration;
 
@@ -13,32 +20,36 @@ use crate::model::actions::with_command_key;
 use crate::model::value::Value;
 use crate::process;
 
-/// A command that restarts or resets the device has this long.
+/// The time limit of a command that restarts or resets the device.
 const ACTION_LIMIT: Duration = Duration::from_secs(120);
 
-/// How long a device may take to go down once its command has succeeded.
+/// The time that a device may take to go down after its reboot command has succeeded.
 const GOING_DOWN: Duration = Duration::from_secs(300);
 
-/// How long a factory reset that also reboots may take to do so, before the agent starts anew by itself.
+/// The pause after a factory reset that could not be completed, before the next attempt.
 const RESET_GRACE: Duration = Duration::from_secs(5);
 
 impl Agent {
-    /// Does what is promised; gives why the agent ends, if it does.
+    /// Performs a pending reboot or factory reset. Returns the reason if the agent ends for it.
     pub(super) fn run_pending_reboot(&mut self, now: Now) -> Option<ExitReason> {
         if now.monotonic < self.not_before || self.device.state().transfers.blocks_reboots() {
-            return None; // a device that goes down while it writes its firmware may never come up again
+            // A device that goes down while it writes its firmware may never come up again.
+            return None;
         }
         if std::mem::take(&mut self.going_down) {
             log::error!("the device did not reboot within {} s", GOING_DOWN.as_secs());
             self.abandon_reboot();
         }
         if self.device.state().retry_count > 0 && self.is_enabled() {
-            return None; // R122, R226: not before the session that broke has come to a clean end
+            // R122, R226: both wait for the clean end of the session that requested them, and that one has failed: the ACS
+            // may not have received the response.
+            return None;
         }
         match self.device.state().reset {
             Reset::None => {}
             Reset::Promised | Reset::Begun => return self.factory_reset(now),
-            // Were the command run again, a device that it restarts would never come to an end with it.
+            // The command has run. A command that restarts the device must not run again after the boot, or the device
+            // would reset itself at every start.
             Reset::Done => return self.finish_reset(now),
         }
         if self.device.state().reboot {
@@ -47,10 +58,10 @@ impl Agent {
         None
     }
 
-    /// Restarts the device (R223). The promise stays until another boot is seen.
+    /// Runs the reboot command (R223). The request stays in the journal until the next start sees another boot.
     pub(super) fn reboot(&mut self) {
         let Some(command) = self.device.actions().reboot.clone() else {
-            log::error!("a reboot is due, and the data model has no action for it");
+            log::error!("a reboot is due, but the data model has no action for it");
             self.abandon_reboot();
             return;
         };
@@ -61,52 +72,56 @@ impl Agent {
                 self.not_before = self.clock.now().monotonic + GOING_DOWN;
                 self.going_down = true;
             }
-            // As a device that goes down tells it; otherwise the next start keeps the promise.
+            // A device that goes down stops its daemons first. If it does not go down, the next start reboots it.
             Err(process::ActionError::Stopped) => {}
             Err(error) => {
-                log::error!("the reboot failed: {error}");
+                log::error!("the reboot command failed: {error}");
                 self.abandon_reboot();
             }
         }
     }
 
-    /// The CommandKey of the last request for the reboot; empty where the ACS has not asked for it.
+    /// Returns the CommandKey of the last Reboot request; empty if the ACS did not request the reboot.
     fn reboot_key(&self) -> &str {
         let state = self.device.state();
         let asked = state.events.pending().filter(|event| state.reboot && event.code == EventCode::MReboot);
         asked.last().map_or("", |event| &event.command_key)
     }
 
-    /// The ACS hears of the reboot that it asked for in the next session, without `1 BOOT`.
+    /// Drops the pending reboot. The next session reports `M Reboot` without `1 BOOT`, which tells the ACS that the device
+    /// did not restart.
     fn abandon_reboot(&mut self) {
         if self.stop.load(std::sync::atomic::Ordering::Relaxed) {
-            return; // the agent was told to stop meanwhile, as a device that goes down does
+            // A stop during the command means that the device does go down.
+            return;
         }
         let ended = self.device.update(self.clock.now(), |state| state.reboot = false);
         if let Err(error) = ended {
             log::error!("{error}");
-            self.device.state_mut().reboot = false; // only a restart may try again what has just failed
+            // The journal still holds the request: only the next start tries again, or the failing command would run in
+            // a loop.
+            self.device.state_mut().reboot = false;
         }
         self.session_wanted |= self.device.state().events.is_new(&EventCode::MReboot);
     }
 
-    /// Forgets everything, then lets the device do the same (R226).
+    /// Erases the stored state, then runs the factory-reset command of the device (R226).
     ///
-    /// Only the promise itself stays in the journal until the command has succeeded.
+    /// Only the reset itself stays in the journal, so that an agent that is killed during the command completes it.
     fn factory_reset(&mut self, now: Now) -> Option<ExitReason> {
         let Some(command) = &self.device.actions().factory_reset else { return self.drop_reset(now) };
-        let command = with_command_key(command, ""); // R226: it has no key
+        let command = with_command_key(command, ""); // R226: FactoryReset has no CommandKey
         log::info!("factory reset");
         if self.device.state().reboot {
-            log::info!("the reboot that was asked for, too, is dropped");
+            log::info!("the pending reboot is dropped in favour of the factory reset");
         }
         if let Err(error) = self.store.borrow_mut().compact(&[self.device.reset_record()]) {
-            log::error!("the factory reset waits: {error}");
+            log::error!("cannot store the factory reset, retrying in {} s: {error}", RESET_GRACE.as_secs());
             self.not_before = now.monotonic + RESET_GRACE;
             return None;
         }
         if let Err(error) = process::run(&command, ACTION_LIMIT, &self.stop) {
-            log::error!("the device could not be reset: {error}");
+            log::error!("the factory-reset command failed: {error}");
             if self.stop.load(std::sync::atomic::Ordering::Relaxed) {
                 return Some(ExitReason::Stopped);
             }
@@ -114,32 +129,34 @@ impl Agent {
         self.finish_reset(now)
     }
 
-    /// A later model has no action for the reset, and a still later one that has must not find the promise: nobody would
-    /// expect it to be kept then. What has begun comes to its end.
+    /// Drops a pending reset whose action the new model lacks, so that a later model with the action does not run it
+    /// unexpectedly. A reset that has begun is completed: the device may have erased its own state already.
     fn drop_reset(&mut self, now: Now) -> Option<ExitReason> {
         let has_begun = self.device.state().reset == Reset::Begun;
         if !has_begun && let Err(error) = self.device.update(self.clock.now(), |state| state.reset = Reset::None) {
             log::error!("{error}");
             self.device.state_mut().reset = Reset::None;
         }
-        log::error!("a factory reset is due, and the data model has no action for it");
+        log::error!("a factory reset is due, but the data model has no action for it");
         if has_begun { self.finish_reset(now) } else { None }
     }
 
-    /// The end of a factory reset: the journal goes, with what was left in it.
+    /// Completes a factory reset by erasing the journal.
     fn finish_reset(&mut self, now: Now) -> Option<ExitReason> {
         match self.store.borrow_mut().destroy() {
             Ok(()) => Some(ExitReason::FactoryReset),
             Err(error) => {
-                log::error!("the factory reset is not finished: {error}");
+                log::error!(
+                    "cannot erase the journal for the factory reset, retrying in {} s: {error}",
+                    RESET_GRACE.as_secs()
+                );
                 self.not_before = now.monotonic + RESET_GRACE;
                 None
             }
         }
     }
 
-    /// A reboot that was planned is due (R156). What the clock says after it may be earlier than now, so that it is noted
-    /// down first.
+    /// Performs a reboot that ScheduleReboot or DelayReboot planned (R156).
     pub(super) fn run_scheduled_reboot(&mut self) {
         let done = self.schedule.reboots.executed();
         if let Err(error) = self.device.update(self.clock.now(), |state| state.scheduled_reboot_done = done) {
@@ -151,7 +168,7 @@ impl Agent {
         }
     }
 
-    /// ScheduleReboot and DelayReboot, as the session that has just ended left them (R156).
+    /// Hands ScheduleReboot and DelayReboot to the schedule if they changed (R156).
     pub(super) fn apply_reboot_settings(&mut self, now: Now) {
         let found = AppliedRebootSettings {
             schedule_reboot: self.device.schedule_reboot(),
@@ -170,7 +187,7 @@ impl Agent {
         self.applied_reboot_settings = found;
     }
 
-    /// R156: every reboot sets DelayReboot back to -1.
+    /// Sets DelayReboot back to -1, as every reboot does (R156).
     pub(super) fn reset_delay_reboot(&mut self) {
         if let Some(change) = self.device.cancel_delay_reboot()
             && let Err(error) = self.device.apply(vec![change], Author::Other, self.clock.now())

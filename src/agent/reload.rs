@@ -1,12 +1,12 @@
-//! SIGHUP: configuration, data model and TLS files are read again, and our address towards the ACS is looked at anew.
+//! Reload after SIGHUP: reads configuration, data model and TLS files again, and determines the local address anew.
 //!
 //! ```text
-//! SIGHUP ──▶ no session runs ──▶ Config::reload ──▶ load_model ──▶ check_acs_settings ──┬─ wrong: told, all stays as it was
-//!                                                                                  └─ right: taken over as a whole
+//! SIGHUP ──▶ no session runs ──▶ Config::reload ──▶ load_model ──▶ check_acs_settings ──┬─ error: logged, no change
+//!                                                                                       └─ success: applied as a whole
 //! ```
 //!
-//! Nobody is contacted for it. The new model becomes the factory state under what is stored, as it would by a restart;
-//! but what is planned stays planned, and the state directory stays locked.
+//! A reload makes no connection. The new model becomes the factory state below the stored values, as after a restart.
+//! Unlike a restart, it keeps the schedule, and the lock on the state directory.
 
 use super::Agent;
 use super::acs_settings::check_acs_settings;
@@ -18,20 +18,20 @@ use crate::model::Loaded;
 use crate::store::Store;
 
 impl Agent {
-    /// Reads again what the start has read.
+    /// Reads configuration and data model again. An error leaves all of them as they were.
     pub(super) fn reload(&mut self, now: Now) {
         match self.read_config() {
             Ok((config, loaded)) => self.apply_config(config, loaded),
             Err(error) => log::error!("the configuration stays as it was, the new one is wrong: {error}"),
         }
-        // Before the address is told, the ports must be open that it is told with.
+        // The ports precede the address: the ConnectionRequestURL contains both.
         self.apply_settings(now);
         self.refresh_addresses(now);
         self.request_follow_up(version::newest(version::ALL));
         self.save();
     }
 
-    /// The new configuration and its model, where `check` would have nothing against them.
+    /// Reads the new configuration and its model, with the same checks as the command `check`.
     fn read_config(&self) -> Result<(Config, Loaded), StartupError> {
         let mut config = self.config.reload()?;
         let loaded = load_model(&config)?;
@@ -42,6 +42,7 @@ impl Agent {
         Ok((config, loaded))
     }
 
+    /// Applies a configuration that was read without error.
     fn apply_config(&mut self, config: Config, loaded: Loaded) {
         crate::log::reconfigure(config.log, config.log_to);
         let ports = |config: &Config| (config.listen, config.udp_listen);
@@ -51,8 +52,8 @@ impl Agent {
         let provided = self.device.runtime_values();
         let stored = self.stored();
         let rejected_values = self.device.replace_model(loaded, &stored).into_iter().collect();
-        let told = std::mem::replace(&mut self.rejected_values, rejected_values);
-        self.rejected_values.difference(&told).for_each(|notice| log::warn!("{notice}"));
+        let logged = std::mem::replace(&mut self.rejected_values, rejected_values);
+        self.rejected_values.difference(&logged).for_each(|notice| log::warn!("{notice}"));
         self.log_overridden_values();
         self.check_identity();
         self.device.note_firmware_changes();
@@ -63,8 +64,8 @@ impl Agent {
         log::info!("the configuration was read again");
     }
 
-    /// What the journal holds. That may be more than the device has now: what the model of today has no room for is there
-    /// still, for the next model, as it is for the next start.
+    /// Returns the records of the journal. They may hold values that the current model rejects and the new one accepts, so
+    /// that the state of the device is no substitute for them.
     fn stored(&self) -> Vec<String> {
         match Store::peek(&self.config.state_dir) {
             Ok(found) if self.store.borrow().is_durable() => found.records,

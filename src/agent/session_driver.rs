@@ -1,4 +1,11 @@
-//! One session with the ACS, from the TCP connection to what follows from its end.
+//! Drives one session with the ACS: connects, moves messages between connection and [`Session`], acts on the end.
+//!
+//! ```text
+//! connect ──▶ Session::start ──▶ Output::Post ──▶ POST to the ACS ──▶ Session::reply ──┐
+//!                                   ▲                                                  │
+//!                                   └──────────────────────────────────────────────────┤
+//!                          retry, follow-up session, journal ◀── Output::End ◀─────────┘
+//! ```
 
 use std::net::SocketAddr;
 
@@ -12,22 +19,23 @@ use crate::http::HttpError;
 use crate::model::date_time::DateTime;
 use crate::url::Url;
 
-/// What earlier sessions have taught about the ACS at a URL; forgotten with the URL, and when the agent ends.
+/// Properties of the ACS at a URL that earlier sessions have found. They are not stored, and are dropped when the URL
+/// changes.
 #[derive(Debug, Default)]
 pub(super) struct AcsQuirks {
     url: String,
-    /// It seems to speak CWMP 1.0 only (R84).
+    /// True if the ACS seems to know CWMP 1.0 only (R84).
     only_oldest: bool,
-    /// It asks for Basic: over TLS the credentials go out with the first request (R58).
+    /// True if the ACS asks for Basic authentication: over TLS the first request then carries the credentials (R58).
     wants_basic: bool,
-    /// It closes TCP connections without saying so.
+    /// True if the ACS closes TCP connections without `Connection: close`.
     closes_silently: bool,
-    /// Which of its addresses was good the last time (R22).
+    /// The address of the ACS that accepted the last connection (R22).
     address: Option<SocketAddr>,
 }
 
 impl Agent {
-    /// Holds one session, and decides what comes after it.
+    /// Runs one session, then schedules the retry or the follow-up session and stores the state.
     pub(super) fn run_session(&mut self) {
         let began = self.clock.now();
         self.schedule.retry.started();
@@ -40,7 +48,8 @@ impl Agent {
             self.acs_quirks.address = connection.remote_addr();
             self.on_connected(connection.remote_addr(), connection.local_addr());
         }
-        // What has come until now is told by this very Inform: GenieACS asks over HTTP and UDP at once (R262).
+        // A request that arrived while the connection was made is answered by this very Inform. GenieACS sends one over
+        // HTTP and one over UDP at the same time, and must not get two sessions for them (R262).
         for wake in self.inbox.take_listener_updates() {
             self.handle(wake);
         }
@@ -51,7 +60,8 @@ impl Agent {
         let config = SessionConfig { current_time: self.current_time(), offered };
         let (session, first) = Session::start(&config, &mut self.device);
         let events: Vec<String> = self.device.state().events.announced().map(|event| event.code.to_string()).collect();
-        // Neither user information nor a query belongs in the log. What is wrong with one is told by the failure.
+        // Url's Display leaves out user information and query, which may hold secrets. An invalid URL is not logged: the
+        // error of the session names the defect.
         if let Ok(url) = Url::parse(&url) {
             log::info!("session with {url}: {}", events.join(", "));
         }
@@ -74,8 +84,8 @@ impl Agent {
         self.last_session = Some(LastSession { began: began.wall, took, events, error: result.err() });
     }
 
-    /// Opens the connection as the ACS is known to need it, before Inform is written: the address that it has on our
-    /// side is the one at which the ACS reaches us.
+    /// Opens the connection, prepared for the known properties of the ACS. It precedes the Inform, since its local
+    /// address is part of the ConnectionRequestURL that the Inform reports.
     fn connect(&self, settings: acs::AcsSettings) -> Result<AcsConnection, HttpError> {
         let mut connection = AcsConnection::open(settings)?;
         if self.acs_quirks.wants_basic {
@@ -91,7 +101,7 @@ impl Agent {
         Ok(connection)
     }
 
-    /// Holds the conversation, and notes what it teaches.
+    /// Drives a session to its end, and records the properties of the ACS that it has shown.
     fn drive(
         &mut self,
         mut connection: AcsConnection,
@@ -104,15 +114,15 @@ impl Agent {
         end
     }
 
-    /// What the session has not told needs one of its own: events that came while it ran (R134), and what it left
-    /// aside for a HEARTBEAT (R303).
+    /// Requests another session for all that the last one did not report: events that were raised while it ran (R134), and
+    /// value changes that a HEARTBEAT session leaves out (R303).
     pub(super) fn request_follow_up(&mut self, version: Version) {
         let state = self.device.state();
         self.session_wanted |= state.events.is_due(state.session_context(version));
         self.schedule_notification(self.clock.now());
     }
 
-    /// Posts what the session says and hands it the answers, until it ends.
+    /// Posts the messages of the session and hands it the responses, until it ends.
     fn exchange(
         &mut self,
         connection: &mut AcsConnection,
@@ -134,24 +144,30 @@ impl Agent {
         }
     }
 
+    /// Ends the retries.
     fn succeeded(&mut self) {
-        log::info!("session done");
+        log::info!("session finished");
         self.schedule.retry.succeeded();
-        self.device.state_mut().retry_count = 0; // R130
+        // R130: a success resets the count, which the next Inform carries as RetryCount.
+        self.device.state_mut().retry_count = 0;
     }
 
+    /// Schedules the next attempt.
     fn failed(&mut self, error: &SessionError, session: &Session) {
         let now = self.clock.now();
-        self.acs_quirks.address = None; // R22: another may do better
+        // R22: the next attempt starts with the first address of the name again, since another one may work.
+        self.acs_quirks.address = None;
         let wait = self.schedule.retry.failed(now, self.device.retry_policy(), error.retry_after(), random());
         self.device.state_mut().retry_count = self.schedule.retry.count();
         if !session.is_initiated() && suggests_oldest(error) {
-            self.acs_quirks.only_oldest = !self.acs_quirks.only_oldest; // R84: and where it was that already, it was not the reason
+            // R84: try CWMP 1.0 next. If 1.0 was already offered, the version was not the cause: offer all of them again.
+            self.acs_quirks.only_oldest = !self.acs_quirks.only_oldest;
         }
         log::warn!("session failed: {error}; next attempt in {} s", wait.as_secs());
     }
 
-    /// R97: local time with its offset to UTC, or the time since boot while the date is not known.
+    /// Returns the CurrentTime of the Inform: local time with its offset to UTC, or the time since boot while the clock is
+    /// not set (R97).
     fn current_time(&self) -> DateTime {
         let now = self.clock.now();
         if now.clock_is_set() {
@@ -161,7 +177,8 @@ impl Agent {
         }
     }
 
-    /// Rewrites the journal where it has grown, now that nobody waits for an answer.
+    /// Rewrites the journal if it has grown. Callers do so only after a session or a reply, since a rewrite takes longer
+    /// than an append and would delay them.
     pub(super) fn compact(&mut self) {
         let mut store = self.store.borrow_mut();
         if !store.wants_compaction() {
@@ -169,16 +186,17 @@ impl Agent {
         }
         match store.compact(&self.device.snapshot()) {
             Ok(()) => self.device.rewritten(),
-            Err(error) => log::warn!("the journal could not be rewritten and keeps growing: {error}"),
+            Err(error) => log::warn!("cannot rewrite the journal, which keeps growing: {error}"),
         }
     }
 }
 
-/// R84: whether an ACS that knows only CWMP 1.0 would fail like this.
+/// Returns true if an ACS that knows only CWMP 1.0 may have caused the failure by rejecting a newer namespace (R84).
 fn suggests_oldest(error: &SessionError) -> bool {
     match error {
         SessionError::InformFault { .. } | SessionError::Soap(_) | SessionError::Version(_) => true,
         SessionError::UnexpectedEmpty | SessionError::NoInformResponse => true,
+        // Status 401, 402, 403 and 404 concern credentials and the URL, and 5xx from 502 on a proxy or an overload.
         SessionError::Http(HttpError::Status { code, .. }) => matches!(code, 400 | 405..=499 | 500 | 501),
         _ => false,
     }

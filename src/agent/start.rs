@@ -1,4 +1,4 @@
-//! From the configuration and the journal to an agent that can run.
+//! Starts the agent: builds it from configuration, data model and journal, and raises the events of a start.
 
 use std::cell::RefCell;
 use std::fs;
@@ -22,32 +22,33 @@ use crate::schedule::Schedule;
 use crate::store::{Recovered, Store, StoreError};
 use crate::time_zone::LocalZone;
 
-/// Why the agent does not start.
+/// A reason for which the agent does not start.
 #[derive(Debug)]
 pub(crate) enum StartFailure {
-    /// The configuration or the data model is wrong: exit status 78.
+    /// An error in the configuration or the data model: exit status 78.
     Configuration(StartupError),
-    /// Another agent runs on the same state directory: exit status 1.
+    /// A lock on the state directory, held by another agent: exit status 1.
     AlreadyRunning(StoreError),
 }
 
-/// As many notices are kept for `status`; the log has had all.
+/// The most notices that are kept for `status`; the log has all of them.
 const MAX_NOTICES: usize = 16;
 
-/// The journal with what it holds; one in memory where there is no place for it.
+/// Opens the journal and reads its records. If the directory is unusable, returns a journal in memory: a device that cannot
+/// store must still be manageable by its ACS.
 fn open_store(directory: &Path) -> Result<(Store, Recovered), StartFailure> {
     match Store::open(directory) {
         Ok(opened) => Ok(opened),
         Err(error @ StoreError::Locked { .. }) => Err(StartFailure::AlreadyRunning(error)),
         Err(error) => {
-            log::error!("{error}; nothing will survive a restart");
+            log::error!("{error}; no state will survive a restart");
             Ok((Store::volatile(directory, &error.to_string()), Recovered::default()))
         }
     }
 }
 
 impl Agent {
-    /// Prepares everything up to the first session; nothing is contacted and nothing written yet.
+    /// Builds the agent up to the first session. Opens no connection and writes no record.
     pub(crate) fn start(config: Config, handles: Handles) -> Result<Agent, StartFailure> {
         let loaded = load_model(&config).map_err(StartFailure::Configuration)?;
         if let Err(error) = check_acs_settings(&config, &loaded) {
@@ -102,8 +103,8 @@ impl Agent {
         Ok(agent)
     }
 
-    /// Tells which factory values of the configuration have no effect, since another value is stored. Neither is told:
-    /// it may be a password.
+    /// Logs the factory values of the configuration that have no effect, because another value is stored. The line names
+    /// the parameter only: its value may be a password.
     pub(super) fn log_overridden_values(&self) {
         for (name, text) in &self.config.factory_values {
             let Ok(parameter) = self.device.tree().parameter(name) else { continue };
@@ -118,7 +119,7 @@ impl Agent {
 
     /// Raises the events that a start can mean: `0 BOOTSTRAP`, `1 BOOT`, `4 VALUE CHANGE`, or none (R137, R146).
     ///
-    /// Nothing is written yet: a start that ends before its session does is found again by the next one.
+    /// Writes nothing: if the process ends before the session, the next start detects the boot again.
     fn raise_start_events(&mut self) {
         let boot_id = self.boot_id();
         let state = self.device.state_mut();
@@ -128,9 +129,13 @@ impl Agent {
         let rebooted = boot_id.as_ref().is_none_or(|id| *id != state.boot_id);
         if rebooted {
             state.events.rebooted();
-            state.changed.clear(); // R110: with 4 VALUE CHANGE, which does not outlive a reboot
-            state.reboot = false; // the promise is kept
-            state.last_udp_request = None; // R292: a server whose clock was once wrong is not locked out for good
+            // R110: a reboot drops the event 4 VALUE CHANGE, so that its record of values must go with it.
+            state.changed.clear();
+            state.reboot = false;
+            // R292 demands the window until a reboot only. To keep it longer would lock out an ACS for good that once sent
+            // a timestamp far in the future.
+            state.last_udp_request = None;
+            // The factory-reset command has restarted the device: it must not run again.
             if state.reset == Reset::Begun {
                 state.reset = Reset::Done;
             }
@@ -149,7 +154,7 @@ impl Agent {
         self.request_follow_up(version::newest(version::ALL));
     }
 
-    /// Raises `0 BOOTSTRAP` where the device, or its ACS, is another than it was (R137).
+    /// Raises `0 BOOTSTRAP` if the identity of the device or the URL of the ACS differs from the stored one (R137).
     pub(super) fn check_identity(&mut self) {
         let identity = self.device.identity().username();
         let acs_url = self.device.acs_url();
@@ -162,15 +167,17 @@ impl Agent {
                 Some(_) => "the ACS URL has changed",
             };
             log::info!("0 BOOTSTRAP: {cause}");
-            state.periodic_phase = random() as u32; // R152
+            // R152: devices that are installed at the same time must not send their periodic Informs at the same time.
+            state.periodic_phase = random() as u32;
             state.identity = Some(identity);
+            // Another ACS has received no values yet.
             state.reported.clear();
             state.bootstrap(acs_url);
         }
     }
 
-    /// What tells one boot of the device from another; none where the file says nothing, and then every start of the
-    /// agent counts as a boot.
+    /// Reads the kernel's identifier of this boot, which tells a boot of the device from a restart of the agent (R146).
+    /// Returns `None` if the file is missing or empty: every start of the agent then counts as a boot.
     fn boot_id(&self) -> Option<String> {
         match fs::read_to_string(&self.config.boot_id) {
             Ok(text) if text.trim().is_empty() => {

@@ -1,14 +1,14 @@
-//! Files on their way: the thread that moves them, the commands that apply, make and verify them.
+//! Downloads and uploads: starts the steps that the transfer queue decides on, and hands their results back to it.
 //!
 //! ```text
-//! TransferQueue ──Step, in the journal──▶ TransferWorker ──▶ Job, a thread of its own: transfer::download, process::run, …
-//!        ▲                                               │
-//!        └────── poll_transfers ◀── Wake::StepFinished ─┘
+//! TransferQueue ──TransferStep, in the journal──▶ TransferWorker ──▶ a thread: transfer::download, process::run, …
+//!       ▲                                                              │
+//!       └──── poll_transfers ◀── Wake::StepFinished ◀── Inbox ◀────────┘
 //! ```
 //!
-//! One job at a time: gateways have little memory, and one line. Sessions, connection requests and STUN go on
-//! meanwhile. What was decided is in the journal before it is done; what was done is told the queue only when the journal
-//! has taken it, and until then it is tried again.
+//! One step runs at a time, since gateways have little memory and one line. Sessions, connection requests and STUN go on
+//! meanwhile. A step is in the journal before it starts. Its result reaches the queue together with its journal record;
+//! if the journal cannot be written, both are tried again later.
 
 mod job;
 pub(super) mod step;
@@ -30,17 +30,17 @@ use crate::model::actions::{with_command_key, with_file};
 use crate::process;
 use crate::transfer::{FileRequest, TransferLimits};
 
-/// How long the journal is left alone when it could not be written.
-const HOLD: Duration = Duration::from_secs(10);
+/// The pause after a journal write that failed.
+const JOURNAL_RETRY: Duration = Duration::from_secs(10);
 
-/// A restart of the device has this long.
+/// The time limit of the command that restarts the device.
 const RESTART_LIMIT: Duration = Duration::from_secs(120);
 
-/// How long an agent that is told to stop waits for a command that applies a file.
+/// The time that a stopping agent waits for a command that applies a file.
 const LAST_WAIT: Duration = Duration::from_secs(3);
 
 impl Agent {
-    /// Takes up what the thread has done, and begins what is to be done next.
+    /// Hands a finished step to the queue, and starts the next step.
     pub(super) fn poll_transfers(&mut self, now: Now) {
         if self.worker.is_idle() && self.device.state().transfers.is_idle() {
             return;
@@ -50,12 +50,14 @@ impl Agent {
         if now.monotonic < self.worker.retry_at || self.stop.load(Ordering::Relaxed) {
             return;
         }
-        // R122, R231: what is to be told is told first, since there is no session until a device that restarts is back.
-        let has_news = self.session_wanted || self.device.state().retry_count > 0;
-        let may_restart = !has_news || !self.is_enabled();
+        // R122, R231: pending events are delivered before a file is applied that restarts the device, since no session
+        // runs until the device is back.
+        let has_pending_events = self.session_wanted || self.device.state().retry_count > 0;
+        let may_restart = !has_pending_events || !self.is_enabled();
         let may_restart = may_restart && !self.is_restarting();
         if !self.worker.has_orphan() && self.device.state().transfers.awaits_interrupted_action() {
-            self.device.state_mut().transfers.interrupted_action_ended(now); // nothing that the journal would hold
+            // In memory only: after another start, the lock file tells again whether the action runs.
+            self.device.state_mut().transfers.interrupted_action_ended(now);
         }
         let step = match self.device.next_transfer_step(may_restart, self.worker.is_free(), now) {
             Ok(step) => step,
@@ -68,13 +70,14 @@ impl Agent {
         }
     }
 
-    /// An agent that is told to stop waits a moment for a command that applies a file: the next one would not know how
-    /// it ended.
+    /// Waits a moment for a command that applies a file, and stores its result. The next agent could see only that the
+    /// command has ended, and not how.
     pub(super) fn await_apply(&mut self) {
         let Some(job) = &self.worker.job else { return };
         let transfers = &self.device.state().transfers;
         if !transfers.blocks_reboots() || transfers.blocks_sessions() {
-            return; // what restarts the device goes on without us
+            // A command that restarts the device goes on after the agent, and the next boot shows its result.
+            return;
         }
         if job.result.is_none()
             && let Some(step) = self.inbox.wait_for_step(LAST_WAIT)
@@ -84,17 +87,18 @@ impl Agent {
         self.apply_step_result(self.clock.now());
     }
 
+    /// Hands the result of the last step to the queue, unless the pause after a journal error still runs.
     fn apply_step_result(&mut self, now: Now) {
         let Some(job) = &self.worker.job else { return };
         let Some(result) = job.result.clone().filter(|_| now.monotonic >= self.worker.retry_at) else { return };
         let (id, attempt) = (job.id, job.attempt);
-        let told = self.device.change_transfers(now, |transfers| match result {
+        let stored = self.device.change_transfers(now, |transfers| match result {
             StepResult::Moved(result) => transfers.move_ended(id, attempt, result, now),
             StepResult::Applied(result) => transfers.apply_ended(id, result, now),
             StepResult::Verified(result) => transfers.verify_ended(id, result, now),
             StepResult::Stopped => {}
         });
-        match told {
+        match stored {
             Ok(()) => {
                 self.worker.job = None;
                 self.request_report_session();
@@ -103,15 +107,16 @@ impl Agent {
         }
     }
 
-    /// What is to be told, is told at once (R134).
+    /// Requests a session if a transfer has raised an event, which is delivered at once (R134).
     fn request_report_session(&mut self) {
         let state = self.device.state();
         self.session_wanted |= state.events.is_due(state.session_context(version::newest(version::ALL)));
     }
 
+    /// Pauses all transfers after a journal error.
     fn postpone_transfers(&mut self, error: &dyn std::error::Error, now: Now) {
-        log::error!("transfers wait: {error}");
-        self.worker.retry_at = now.monotonic.saturating_add(HOLD);
+        log::error!("cannot store transfer state, retrying in {} s: {error}", JOURNAL_RETRY.as_secs());
+        self.worker.retry_at = now.monotonic.saturating_add(JOURNAL_RETRY);
     }
 
     fn start_step(&mut self, step: TransferStep, now: Now) {
@@ -126,71 +131,72 @@ impl Agent {
     }
 
     fn download(&mut self, transfer: &Transfer, now: Now) {
-        let (id, order) = (transfer.id(), transfer.request());
-        let Some(action) = self.device.actions().download_action(&order.file_type).cloned() else { return };
-        log::info!("transfer {id} ({}): {}", order.origin.name(), order.file_type);
-        let (request, size) = (self.file_request(order, now), order.file_size);
-        let place = self.worker.prepare_file(id);
-        let work = move |progress: &JobProgress| match place {
-            Ok(file) => job::download(&request, &file, size, &action, progress),
+        let (id, request) = (transfer.id(), transfer.request());
+        let Some(action) = self.device.actions().download_action(&request.file_type).cloned() else { return };
+        log::info!("transfer {id} ({}): {}", request.origin.name(), request.file_type);
+        let (file_request, size) = (self.file_request(request, now), request.file_size);
+        let prepared = self.worker.prepare_file(id);
+        let work = move |progress: &JobProgress| match prepared {
+            Ok(file) => job::download(&file_request, &file, size, &action, progress),
             Err(error) => job::no_directory(FaultCode::DownloadFailure, &error),
         };
         self.worker.start(transfer, now, |failure| StepResult::Moved(Err(failure)), Box::new(work));
     }
 
     fn upload(&mut self, transfer: &Transfer, now: Now) {
-        let (id, order) = (transfer.id(), transfer.request());
-        let Some((action, instance)) = self.device.actions().upload_action(&order.file_type) else { return };
-        log::info!("transfer {id} ({}): {}", order.origin.name(), order.file_type);
+        let (id, request) = (transfer.id(), transfer.request());
+        let Some((action, instance)) = self.device.actions().upload_action(&request.file_type) else { return };
+        log::info!("transfer {id} ({}): {}", request.origin.name(), request.file_type);
         let file = self.worker.file(id);
-        let command = with_file(&action.run, &file.to_string_lossy(), &order.command_key, instance);
+        let command = with_file(&action.run, &file.to_string_lossy(), &request.command_key, instance);
         let limit = action.time_limit;
-        let request = self.file_request(order, now);
-        remove(&file); // of an attempt that was interrupted
-        let place = self.worker.prepare_file(id);
-        let work = move |progress: &JobProgress| match place {
-            Ok(file) => job::upload(&request, &file, &command, limit, progress),
+        let file_request = self.file_request(request, now);
+        // An interrupted attempt may have left a file, which must not be uploaded in place of a new one.
+        remove(&file);
+        let prepared = self.worker.prepare_file(id);
+        let work = move |progress: &JobProgress| match prepared {
+            Ok(file) => job::upload(&file_request, &file, &command, limit, progress),
             Err(error) => job::no_directory(FaultCode::UploadFailure, &error),
         };
         self.worker.start(transfer, now, |failure| StepResult::Moved(Err(failure)), Box::new(work));
     }
 
     fn apply(&mut self, transfer: &Transfer, now: Now) {
-        let (id, order) = (transfer.id(), transfer.request());
-        let Some(action) = self.device.actions().download_action(&order.file_type) else { return };
+        let (id, request) = (transfer.id(), transfer.request());
+        let Some(action) = self.device.actions().download_action(&request.file_type) else { return };
         log::info!("transfer {id}: applying the file");
-        let command = with_file(&action.run, &self.worker.file(id).to_string_lossy(), &order.command_key, None);
-        let (limit, mark) = (action.time_limit, self.worker.action_lock());
-        let work = move |progress: &JobProgress| job::apply(&command, limit, mark, progress);
+        let command = with_file(&action.run, &self.worker.file(id).to_string_lossy(), &request.command_key, None);
+        let (limit, lock) = (action.time_limit, self.worker.action_lock());
+        let work = move |progress: &JobProgress| job::apply(&command, limit, lock, progress);
         self.worker.start(transfer, now, |failure| StepResult::Applied(Err(failure)), Box::new(work));
     }
 
     fn verify(&mut self, transfer: &Transfer, now: Now) {
-        let order = transfer.request();
-        let Some(action) = self.device.actions().download_action(&order.file_type) else { return };
+        let request = transfer.request();
+        let Some(action) = self.device.actions().download_action(&request.file_type) else { return };
         log::info!("transfer {}: verifying that the file is in use", transfer.id());
-        let command = with_command_key(action.verify.as_deref().unwrap_or_default(), &order.command_key);
+        let command = with_command_key(action.verify.as_deref().unwrap_or_default(), &request.command_key);
         let limit = action.time_limit;
         let work = move |progress: &JobProgress| job::verify(&command, limit, progress);
         self.worker.start(transfer, now, |failure| StepResult::Verified(Err(failure)), Box::new(work));
     }
 
-    /// The device has not gone down by itself.
+    /// Restarts a device that the action was expected to restart, and did not.
     fn restart_device(&self, transfer: &Transfer) {
         let Some(command) = &self.device.actions().reboot else { return };
         log::info!("transfer {}: restarting the device", transfer.id());
         let command = with_command_key(command, &transfer.request().command_key);
         if let Err(error) = process::run(&command, RESTART_LIMIT, &self.stop) {
-            log::error!("the restart failed: {error}");
+            log::error!("the restart command failed: {error}");
         }
     }
 
-    /// R65: towards the file server as towards the ACS.
-    fn file_request(&self, order: &TransferRequest, now: Now) -> FileRequest {
+    /// Builds the request to the file server, with the TLS settings of the connection to the ACS (R65).
+    fn file_request(&self, request: &TransferRequest, now: Now) -> FileRequest {
         FileRequest {
-            url: order.url.clone(),
-            username: order.username.clone(),
-            password: order.password.clone(),
+            url: request.url.clone(),
+            username: request.username.clone(),
+            password: request.password.clone(),
             tls: tls_settings(&self.config),
             clock_is_set: now.clock_is_set(),
             limits: TransferLimits::default(),

@@ -37,7 +37,7 @@ fn acsrs_manages_the_agent() {
     sets_a_value_and_reads_it_back(&mut api);
     sets_nothing_where_one_is_refused(&mut api);
     drop(api); // with it goes the last reason to keep the session open
-    agent.wait_for_log("session done", LIMIT);
+    agent.wait_for_log("session finished", LIMIT);
     finds_the_value_after_a_reboot(&acsrs, &mut agent);
 }
 
@@ -126,7 +126,7 @@ fn finds_the_value_after_a_reboot(acsrs: &Acsrs, agent: &mut Agent) {
     acsrs.wait_for_events(before + 1, LIMIT);
     assert_eq!(code(&mut acsrs.api()), CODE);
     assert_eq!(acsrs.events()[before..], ["1 BOOT"]);
-    agent.wait_for_log_after(position, "session done", LIMIT);
+    agent.wait_for_log_after(position, "session finished", LIMIT);
 }
 
 fn code(api: &mut Api) -> String {

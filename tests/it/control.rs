@@ -149,7 +149,7 @@ fn a_command_that_fails_says_why(model: &'static Model) {
     let no_table = model.at("DeviceInfo.");
     assert_eq!(fails(&agent, &["add", no_table]), format!("{no_table}: no instance can be added here"));
     let transfer = fails(&agent, &["inform", "7 TRANSFER COMPLETE"]);
-    assert_eq!(transfer, "`7 TRANSFER COMPLETE` tells the end of something that the ACS has asked for");
+    assert_eq!(transfer, "`7 TRANSFER COMPLETE` reports the end of an operation that the ACS requested");
     assert!(fails(&agent, &["inform", "2"]).starts_with("there is no event code `2`"));
     agent.succeeds(&["set", model.at("ManagementServer.EnableCWMP=false")]);
     assert_eq!(fails(&agent, &["inform"]), "EnableCWMP is false: no session is started");

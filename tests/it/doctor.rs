@@ -110,7 +110,7 @@ fn beside_a_running_agent_all_is_well_and_nothing_is_disturbed() {
     // The agent has not noticed.
     let position = agent.log_position();
     agent.succeeds(&["inform"]);
-    agent.wait_for_log_after(position, "session done", SOON);
+    agent.wait_for_log_after(position, "session finished", SOON);
     assert_eq!(acs.session(SOON).expect_complete().inform().events.len(), 1);
 }
 

@@ -385,7 +385,7 @@ fn a_new_configuration_during_a_session() {
     configuration.set("Device.DeviceInfo.ModelName", "changed");
     assert!(reload(&agent).contains("was read again"));
     let log = agent.log();
-    let (done, again) = (log.find("session done"), log.find("was read again"));
+    let (done, again) = (log.find("session finished"), log.find("was read again"));
     assert!(done.is_some() && done < again, "{log}");
     assert_eq!(agent.value("Device.DeviceInfo.ModelName"), "changed");
     acs.session(SOON).expect_complete();

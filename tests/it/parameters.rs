@@ -331,7 +331,7 @@ fn what_the_acs_sets_is_not_reported(model: &'static Model) {
     acs.enqueue(set_parameter_values(&[(code, "string", "blue")], "k"));
     let mut agent = model.gateway(&acs).start();
     acs.session(SOON).expect_complete();
-    agent.wait_for_log("session done", SOON);
+    agent.wait_for_log("session finished", SOON);
     acs.quiet_for(std::time::Duration::from_millis(300));
     acs.expects(inform().only_events(&[BOOT]).parameter(code, "blue").parameter(key, "k")).replies(inform_response());
     acs.expects(empty_post()).replies(no_content());

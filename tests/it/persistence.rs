@@ -24,7 +24,7 @@ fn expect_session(acs: &Acs, events: &[&str], retry_count: u32) {
 /// The first session ends well, for the agent too, so that its end is in the journal.
 fn over(acs: &mut Acs, agent: &Agent) {
     acs.session(SOON).expect_complete();
-    agent.wait_for_log("session done", SOON);
+    agent.wait_for_log("session finished", SOON);
 }
 
 /// R146: a restart of only the agent is no boot, and no reason for a session.
@@ -268,7 +268,7 @@ fn another_identity(model: &'static Model) {
         agent.restart();
         acs.session(SOON).expect_complete();
         agent.wait_for_log_after(position, "0 BOOTSTRAP: the identity has changed", SOON);
-        agent.wait_for_log_after(position, "session done", SOON);
+        agent.wait_for_log_after(position, "session finished", SOON);
     }
 }
 both_models!(another_identity);
@@ -353,7 +353,7 @@ fn a_state_directory_that_cannot_be_written(model: &'static Model) {
     std::fs::write(agent.state_dir(), "").expect("a file");
     agent.restart();
     over(&mut acs, &agent);
-    agent.wait_for_log("nothing will survive a restart", SOON);
+    agent.wait_for_log("no state will survive a restart", SOON);
     acs.session(SOON).expect_complete();
     agent.terminate();
     // Nobody knows who this is: it introduces itself again.

@@ -41,7 +41,7 @@ fn a_signal_ends_it_soon() {
             }
             let mut agent = gateway(&acs).start();
             match stage {
-                3 => drop(agent.wait_for_log("session done", SOON)),
+                3 => drop(agent.wait_for_log("session finished", SOON)),
                 _ => drop(acs.requests(stage + 1, SOON)),
             }
             let began = Instant::now();

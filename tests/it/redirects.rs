@@ -55,7 +55,7 @@ fn how_many_redirects_in_a_row() {
     acs.expects(empty_post()).replies(no_content());
     let mut agent = gateway(&acs).start();
     acs.session(SOON).expect_complete();
-    agent.wait_for_log("session done", SOON);
+    agent.wait_for_log("session finished", SOON);
     agent.reboot();
     agent.wait_for_log("session failed: a redirect was not followed: too many in a row", SOON);
     assert_eq!(acs.session(SOON).expect_failed().statuses(), [302; 6]);
@@ -83,7 +83,7 @@ fn a_redirect_is_not_kept() {
         };
         assert_eq!(targets(acs.session(SOON).expect_failed()), ["/acs", "/there"]);
         assert_eq!(targets(acs.session(SOON).expect_complete())[..2], ["/acs", "/there"]);
-        agent.wait_for_log("session done", SOON);
+        agent.wait_for_log("session finished", SOON);
         agent.reboot();
         assert_eq!(targets(acs.session(SOON).expect_complete()), ["/acs", "/acs"]);
     }
@@ -112,7 +112,7 @@ fn redirects_that_lead_nowhere() {
     for (what, acs, agent) in running {
         let line = agent.wait_for_log("session failed: ", SOON);
         assert!(line.contains("redirect") || line.contains("connection"), "{what}: {line}");
-        agent.wait_for_log("session done", SOON);
+        agent.wait_for_log("session finished", SOON);
         drop(agent);
         drop(acs);
     }

@@ -14,7 +14,7 @@ fn assign(device: &mut Device, list: &[(&str, &str)]) -> Result<bool, String> {
     })
 }
 
-/// What the ACS does to a parameter's attributes.
+/// Sets the attributes of a parameter as the ACS does.
 fn attributes(device: &mut Device, name: &str, notification: Notification, subscriber: bool) {
     let change = Change::Attributes(name.into(), Attributes { notification, subscriber });
     device.apply(vec![change], Author::Acs, NOW).expect("stored");

@@ -1,4 +1,4 @@
-//! What the thread does for a transfer, and what comes of it in the words of the protocol.
+//! The work of the transfer thread for each step, and the translation of its errors to fault codes.
 
 use std::fs::File;
 use std::io;
@@ -12,10 +12,10 @@ use crate::model::actions::{CommandLine, FileAction, SigningKey};
 use crate::process::{self, ActionError};
 use crate::transfer::{self, Checks, FileRequest, PublicKey, TransferError};
 
-/// An action ends with this status where the device refuses the file for now: `EX_NOPERM`, fault 9001.
-const REFUSED: i32 = 77;
+/// The exit status with which an action rejects the file: `EX_NOPERM`, reported as fault 9001.
+const EXIT_REJECTED: i32 = 77;
 
-/// Why a file was not moved.
+/// A reason for which a file was not moved.
 enum JobError {
     Transfer(TransferError),
     Other(Failure),
@@ -27,7 +27,7 @@ impl From<TransferError> for JobError {
     }
 }
 
-/// Loads a file of that size, as far as it is known, and holds it against what the action demands.
+/// Downloads a file and verifies it by the checks that the action demands. `size` is 0 if the ACS gave none.
 pub(super) fn download(
     request: &FileRequest,
     file: &Path,
@@ -43,7 +43,7 @@ pub(super) fn download(
     moved(result)
 }
 
-/// Has the file made, and uploads it.
+/// Runs the command that creates the file, and uploads the file.
 pub(super) fn upload(
     request: &FileRequest,
     file: &Path,
@@ -60,21 +60,22 @@ pub(super) fn upload(
     moved(result.map(|()| progress.file.moved().bytes).map_err(JobError::from))
 }
 
-/// Has the file applied; by the mark, the next agent can tell whether that still goes on.
+/// Runs the command that applies the file. The command holds `lock`, by which a later agent sees that it still runs.
 pub(super) fn apply(
     command: &CommandLine,
     limit: Duration,
-    mark: io::Result<File>,
+    lock: io::Result<File>,
     progress: &JobProgress,
 ) -> StepResult {
-    let result = match mark {
-        Ok(mark) => process::run_locked(command, limit, &progress.stop, mark),
-        Err(_) => process::run(command, limit, &progress.stop), // a disk without room for a name
+    let result = match lock {
+        Ok(lock) => process::run_locked(command, limit, &progress.stop, lock),
+        // A full disk may lack room for the lock file, which must not prevent the action.
+        Err(_) => process::run(command, limit, &progress.stop),
     };
     action_result(result, StepResult::Applied)
 }
 
-/// Asks whether the file is in use.
+/// Runs the command that verifies that the device uses the file.
 pub(super) fn verify(command: &CommandLine, limit: Duration, progress: &JobProgress) -> StepResult {
     match process::run(command, limit, &progress.stop) {
         Ok(()) => StepResult::Verified(Ok(())),
@@ -86,12 +87,12 @@ pub(super) fn verify(command: &CommandLine, limit: Duration, progress: &JobProgr
     }
 }
 
-/// There is no directory for the file.
+/// Returns the result of a step whose transfer directory cannot be used.
 pub(super) fn no_directory(code: FaultCode, error: &io::Error) -> StepResult {
-    StepResult::Moved(Err(Failure::permanent(code, format!("the device has no place for the file: {error}"))))
+    StepResult::Moved(Err(Failure::permanent(code, format!("the transfer directory cannot be used: {error}"))))
 }
 
-/// What the file is to be held against.
+/// Returns the checks that the action demands of its file, with the signing key loaded.
 fn checks(action: &FileAction) -> Result<Checks, JobError> {
     let key = match &action.ed25519 {
         None => None,
@@ -99,12 +100,13 @@ fn checks(action: &FileAction) -> Result<Checks, JobError> {
         Some(SigningKey::File(file)) => Some(PublicKey::load(Path::new(file))),
     };
     let unusable = |reason| {
-        let text = format!("the key that must have signed the file: {reason}");
+        let text = format!("the key for the signature of the file: {reason}");
         JobError::Other(Failure::permanent(FaultCode::FileNotAuthentic, text))
     };
     Ok(Checks { sha256: action.sha256, signed_by: key.transpose().map_err(unusable)? })
 }
 
+/// Translates the result of moving a file.
 fn moved(result: Result<u64, JobError>) -> StepResult {
     match result {
         Ok(size) => StepResult::Moved(Ok(size)),
@@ -117,14 +119,14 @@ fn moved(result: Result<u64, JobError>) -> StepResult {
     }
 }
 
-/// What the end of a command means: 9001 where the device refuses, 9018 where the file is of no use, 9002 where the
-/// command itself came to grief.
+/// Translates the end of a command: fault 9001 if the device rejects the file, 9018 if the file is unusable, 9002 if the
+/// command could not run or was killed.
 fn action_result(result: Result<(), ActionError>, outcome: fn(Result<(), Failure>) -> StepResult) -> StepResult {
     let failed = |code, text: String| outcome(Err(Failure::permanent(code, text)));
     match result {
         Ok(()) => outcome(Ok(())),
         Err(ActionError::Stopped) => StepResult::Stopped,
-        Err(error @ ActionError::Exit(REFUSED)) => failed(FaultCode::RequestDenied, error.to_string()),
+        Err(error @ ActionError::Exit(EXIT_REJECTED)) => failed(FaultCode::RequestDenied, error.to_string()),
         Err(error @ ActionError::Exit(_)) => failed(FaultCode::FileCorrupted, error.to_string()),
         Err(error) => failed(FaultCode::InternalError, error.to_string()),
     }

@@ -1,4 +1,4 @@
-//! The thread that works on a file, and the directory that files lie in.
+//! The transfer worker: runs one step at a time on a thread of its own, and owns the transfer directory.
 
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File};
@@ -19,73 +19,76 @@ use crate::model::actions::Actions;
 use crate::thread;
 use crate::transfer::Progress;
 
-/// Where files lie, below the configured directory; nothing else is kept there.
+/// The directory of the files below the configured one. It holds these files and the lock file only.
 const DIRECTORY: &str = "transfers";
 
-/// An empty file that is locked while an action runs, also when the agent that has started it is gone.
+/// An empty file that is locked while an action runs. The action inherits the lock, so that the lock outlives an agent
+/// that is killed.
 const ACTION_LOCK: &str = "mark";
 
-/// How often it is looked whether an action of an earlier agent still runs, and for how long at least: a command with a
-/// longer time limit has that.
+/// The interval at which the lock of an orphaned action is checked.
 const ORPHAN_POLL: Duration = Duration::from_secs(1);
+
+/// The least time that the agent waits for an orphaned action. A longer time limit of an action prevails.
 const ORPHAN_LIMIT: Duration = Duration::from_secs(300);
 
-/// TLS and a few buffers; only pages that are touched cost memory.
+/// The stack size in bytes: TLS and a few buffers. Only pages that are touched cost memory.
 const STACK: usize = 512 << 10;
 
-/// How long an agent that starts anew waits for the thread of the last one.
+/// The time that a dropped worker waits for its thread.
 const JOIN_LIMIT: Duration = Duration::from_secs(5);
 
-/// How often it is looked whether what is waited for is so.
+/// The interval at which the end of the thread is checked.
 const POLL: Duration = Duration::from_millis(5);
 
-/// The one who carries the files.
+/// Runs one step of a transfer at a time on its own thread, and owns the transfer directory.
 pub(in crate::agent) struct TransferWorker {
     directory: PathBuf,
     inbox: Arc<Inbox>,
     pub(super) job: Option<Job>,
-    /// Transfers that may have a file.
+    /// The ids of transfers that may have a file in the directory.
     files: BTreeSet<u32>,
-    /// The journal could not be written: not before this is it tried again.
+    /// The instant of the next attempt after a journal error, on the monotonic clock.
     pub(super) retry_at: Duration,
-    /// An action of an earlier agent still runs.
+    /// The action of an earlier agent that still runs.
     orphan: Option<OrphanAction>,
 }
 
-/// An action that has outlived the agent that has started it.
+/// An action that has outlived the agent which started it.
 #[derive(Clone, Copy, Debug)]
 struct OrphanAction {
-    /// When to look again whether it still runs, on the monotonic clock.
+    /// The instant of the next check of its lock, on the monotonic clock.
     poll_at: Duration,
-    /// From then on it is taken for something that the action has left behind, such as a daemon.
+    /// The instant after which the lock is ignored: a daemon that the action started may hold it for good.
     end: Duration,
 }
 
-/// What the thread does.
+/// The step that the thread runs, or has run.
 pub(super) struct Job {
     pub(super) id: u32,
     pub(super) attempt: u32,
     pub(super) progress: Arc<JobProgress>,
-    /// Its result, until the journal has taken it.
+    /// The result of the step, until the journal has stored it.
     pub(super) result: Option<StepResult>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl TransferWorker {
-    /// Carries files to and from a directory below this one.
+    /// Creates a worker for a directory below `directory`. Touches no file.
     pub(in crate::agent) fn new(directory: &Path, inbox: Arc<Inbox>) -> TransferWorker {
         let directory = directory.join(DIRECTORY);
         let (files, retry_at) = (BTreeSet::new(), Duration::ZERO);
         TransferWorker { directory, inbox, job: None, files, retry_at, orphan: None }
     }
 
-    /// Removes what an earlier agent has left, but what its action may still read.
+    /// Removes the files of an earlier agent, except those that an action of it may still read.
     pub(in crate::agent) fn remove_leftovers(&mut self, queue: &TransferQueue, actions: &Actions, now: Now) {
         if !self.is_ours().unwrap_or(false) {
-            return; // not there yet, or somebody else's, or a link to what must not be touched
+            // The directory is missing, has another owner, or is a link to files that must not be touched.
+            return;
         }
         if self.is_action_locked() {
-            log::info!("an action of an earlier start still runs");
+            log::info!("an action started before the agent restarted is still running");
             let limit = actions.download.iter().map(|(_, action)| action.time_limit).fold(ORPHAN_LIMIT, Duration::max);
             self.orphan = Some(OrphanAction { poll_at: now.monotonic, end: now.monotonic.saturating_add(limit) });
         }
@@ -99,13 +102,14 @@ impl TransferWorker {
         }
     }
 
-    /// What the running job shares, if it works on this transfer.
+    /// Returns the progress of this transfer, if a step of it runs.
     pub(in crate::agent) fn progress_of(&self, transfer: &Transfer) -> Option<Arc<JobProgress>> {
         let job = self.job.as_ref().filter(|job| job.id == transfer.id() && job.attempt == transfer.attempt())?;
         Some(Arc::clone(&job.progress))
     }
 
-    /// When to go on: with the queue, with what the journal did not take, with the look at an action of an earlier agent.
+    /// Returns the earliest instant at which the queue, a result that is not stored yet, or the check of an orphaned action
+    /// is due.
     pub(in crate::agent) fn deadline(&self, queue: &TransferQueue) -> Option<Duration> {
         let result = self.job.as_ref().filter(|job| job.result.is_some()).map(|_| self.retry_at);
         let orphan = self.orphan.map(|orphan| orphan.poll_at);
@@ -118,21 +122,22 @@ impl TransferWorker {
             .min()
     }
 
+    /// Returns true if no step runs and the directory holds no file.
     pub(super) fn is_idle(&self) -> bool {
         self.is_free() && self.files.is_empty()
     }
 
-    /// Whether nothing runs, of this agent or of an earlier one.
+    /// Returns true if neither a step nor an action of an earlier agent runs.
     pub(super) fn is_free(&self) -> bool {
         self.job.is_none() && self.orphan.is_none()
     }
 
-    /// Whether an action of an earlier agent still runs, as far as is known.
+    /// Returns true if an action of an earlier agent ran at the last check.
     pub(super) fn has_orphan(&self) -> bool {
         self.orphan.is_some()
     }
 
-    /// Looks whether an action of an earlier agent still runs.
+    /// Checks whether an action of an earlier agent still runs, once its time has come.
     pub(super) fn poll_orphan(&mut self, now: Now) {
         let Some(orphan) = self.orphan.filter(|orphan| orphan.poll_at <= now.monotonic) else { return };
         let runs = now.monotonic < orphan.end && self.is_action_locked();
@@ -142,39 +147,46 @@ impl TransferWorker {
         }
     }
 
+    /// Returns true if a process holds the lock file.
     fn is_action_locked(&self) -> bool {
-        File::open(self.directory.join(ACTION_LOCK)).is_ok_and(|mark| mark.try_lock().is_err())
+        File::open(self.directory.join(ACTION_LOCK)).is_ok_and(|file| file.try_lock().is_err())
     }
 
-    /// What an action gets, so that the next agent can tell whether it still runs.
+    /// Locks the lock file for an action. While the action has the file open, a later agent sees that it runs.
     pub(super) fn action_lock(&self) -> io::Result<File> {
         let path = self.directory.join(ACTION_LOCK);
-        let mark = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
-        mark.try_lock()?;
-        Ok(mark)
+        let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+        file.try_lock()?;
+        Ok(file)
     }
 
+    /// Returns the path of the file of a transfer.
     pub(super) fn file(&self, id: u32) -> PathBuf {
         self.directory.join(id.to_string())
     }
 
-    /// Makes a place for the file of that transfer, in a directory that must be ours alone: what lies in it may be run as a
-    /// firmware.
+    /// Creates the directory and returns the path of the file of a transfer. Only the agent's user may write to the
+    /// directory, since a file in it may be installed as firmware.
     pub(super) fn prepare_file(&mut self, id: u32) -> io::Result<PathBuf> {
         self.files.insert(id);
         match DirBuilder::new().recursive(true).mode(0o700).create(&self.directory) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             _ => {}
         }
-        if self.is_ours()? { Ok(self.file(id)) } else { Err(io::Error::other("the directory is not the agent's own")) }
+        if self.is_ours()? {
+            Ok(self.file(id))
+        } else {
+            Err(io::Error::other("the directory belongs to another user or is writable by others"))
+        }
     }
 
+    /// Returns true if the directory is none behind a link, belongs to the agent's user, and is writable by that user only.
     fn is_ours(&self) -> io::Result<bool> {
         let found = fs::symlink_metadata(&self.directory)?;
         Ok(found.is_dir() && found.uid() == rustix::process::geteuid().as_raw() && found.mode() & 0o022 == 0)
     }
 
-    /// Stops a job that nobody wants any more, and removes files that nobody needs.
+    /// Stops a step whose transfer was cancelled, and removes files that no transfer needs any more.
     pub(super) fn tidy_up(&mut self, queue: &TransferQueue) {
         if let Some(job) = &self.job
             && !queue.should_continue(job.id, job.attempt)
@@ -182,7 +194,7 @@ impl TransferWorker {
             job.progress.stop.store(true, Ordering::Relaxed);
         }
         let working_on = self.job.as_ref().map(|job| job.id);
-        // Which file an action of an earlier agent reads is not known.
+        // The file that an orphaned action reads is unknown, so that all files stay until it has ended.
         let needed = |id: &u32| self.orphan.is_some() || Some(*id) == working_on || queue.needs_file(*id);
         let gone: Vec<u32> = self.files.iter().copied().filter(|id| !needed(id)).collect();
         for id in gone {
@@ -194,7 +206,7 @@ impl TransferWorker {
         }
     }
 
-    /// Starts a step on a thread of its own. `not_started` gives its result where the device has no thread left.
+    /// Starts a step on a thread of its own. If no thread can be started, `not_started` gives the result of the step.
     pub(super) fn start(
         &mut self,
         transfer: &Transfer,
@@ -210,16 +222,16 @@ impl TransferWorker {
         };
         let thread = thread::spawn("transfer", STACK, Box::new(run));
         let result = thread.as_ref().err().map(|error| {
-            let text = format!("the device has no thread left: {error}");
+            let text = format!("cannot start a thread: {error}");
             not_started(Failure::permanent(FaultCode::InternalError, text))
         });
         let (id, attempt) = (transfer.id(), transfer.attempt());
         self.job = Some(Job { id, attempt, progress, result, thread: thread.ok() });
     }
 
-    /// Keeps the result of the running step until the journal has taken it.
+    /// Keeps the result of the running step until the journal has stored it.
     pub(in crate::agent) fn finish(&mut self, step: FinishedStep) {
-        // Another step is that of an agent which ended with a factory reset, and whose thread outlived it.
+        // A thread may outlive the agent that ended with a factory reset. Its result concerns a transfer that is gone.
         if let Some(job) = self.job.as_mut().filter(|job| Arc::ptr_eq(&job.progress, &step.progress)) {
             job.result = Some(step.result);
         }
@@ -239,9 +251,12 @@ impl Drop for TransferWorker {
     }
 }
 
+/// Removes a file. A file that is missing already is no error.
 pub(super) fn remove(file: &Path) {
     match fs::remove_file(file) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => log::warn!("{} stays: {error}", file.display()),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            log::warn!("cannot remove {}: {error}", file.display())
+        }
         _ => {}
     }
 }

@@ -20,7 +20,7 @@ const A_WHILE: Duration = Duration::from_millis(500);
 pub(super) fn over(acs: &mut Acs, agent: &Agent) {
     let position = agent.log_position();
     acs.session(SOON).expect_complete();
-    agent.wait_for_log_after(position.saturating_sub(1), "session done", SOON);
+    agent.wait_for_log_after(position.saturating_sub(1), "session finished", SOON);
 }
 
 /// Lays a file over the model.
@@ -136,7 +136,7 @@ fn a_factory_reset_comes_before_a_reboot(model: &'static Model) {
     let agent = device.actions(model.gateway(&acs)).start();
     acs.session(SOON).expect_complete();
     device.wait_for("reset");
-    agent.wait_for_log("the reboot that was asked for, too, is dropped", SOON);
+    agent.wait_for_log("the pending reboot is dropped in favour of the factory reset", SOON);
     acs.session(SOON).expect_complete();
     assert!(!device.mark("rebooted").exists());
     assert_eq!(agent.log().matches("0 BOOTSTRAP: first contact").count(), 2);

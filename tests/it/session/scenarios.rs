@@ -22,7 +22,7 @@ fn the_first_contact(model: &'static Model) {
     assert_eq!(inform.version, "1-2", "R68");
     let versions = ("SupportedCWMPVersions".to_owned(), "1.0,1.1,1.2,1.3,1.4".to_owned());
     assert!(inform.headers.contains(&versions), "R81: {:?}", inform.headers);
-    agent.wait_for_log("session done", SOON);
+    agent.wait_for_log("session finished", SOON);
     acs.quiet_for(std::time::Duration::from_millis(300));
 }
 both_models!(the_first_contact);
@@ -372,7 +372,7 @@ fn retries_are_counted_until_one_succeeds(model: &'static Model) {
         }
     }
     acs.session(SOON).expect_complete();
-    agent.wait_for_log("session done", SOON);
+    agent.wait_for_log("session finished", SOON);
     agent.reboot();
     acs.session(SOON).expect_complete();
 }
