@@ -3,20 +3,19 @@
 //! ```text
 //!   download ──▶ FileServer ──▶ a file, complete and on disk ──▶ verify ──▶ ready for its action
 //!      ▲  broken │ connection
-//!      └─ Range ─┘               (as long as it comes further, within the attempt's limit)
+//!      └─ Range ─┘               (as long as each connection brings new bytes, within the attempt's limit)
 //!
 //!   upload   ──▶ FileServer ──▶ 200, 201 or 204
 //!
-//!   FileServer   401, redirects, which connection to use          (file_server.rs)
-//!    └─ HttpConnection ─ Stream ─ Tcp                                       (the ACS's: acs/)
+//!   FileServer   the limits of an attempt                        (file_server.rs)
+//!    └─ HttpClient  401, redirects, which connection to use        (../http)
 //! ```
 //!
-//! A file is streamed in pieces of a few kilobytes and never held in memory. Everything ends: each wait by the silence
-//! that a server is allowed, a whole attempt by its limit, both at once by the stop flag. What cannot be interrupted is
-//! the system's resolver, which has limits of its own.
+//! A file is streamed in pieces of a few kilobytes and never held in memory. Every wait has an end: the silence that a
+//! server is allowed, the limit of the whole attempt, and the stop flag.
 //!
-//! R232: an attempt that failed is reported and not repeated. Going on behind a broken connection is no repetition:
-//! nothing has failed until the attempt has.
+//! A failed attempt is reported and not repeated (R232). Resuming behind a broken connection is no repetition: the
+//! attempt has not failed yet.
 
 mod download;
 mod error;

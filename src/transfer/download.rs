@@ -1,7 +1,7 @@
-//! GET: a file of the file server onto our disk (R227).
+//! GET: a file from the file server to our disk (R227).
 //!
 //! ```text
-//!          ┌──────────── broken connection, while it comes further ──────────┐
+//!          ┌──────────── broken connection, while each brings new bytes ────┐
 //!          ▼                                                                 │
 //!   ask for the file, or for the rest of it ──▶ 200, or 206 that fits ──▶ receive ──▶ all here: fsync
 //!          ▲                                     │ another file, 416
@@ -26,32 +26,32 @@ use super::version::FileVersion;
 use crate::cwmp::fault::FaultCode;
 use crate::http::{HttpError, ResponseHead};
 
-/// Connections in a row that bring no byte that was not here before. With pauses of 1, 2, 4, 8 and 16 seconds between
-/// them a server has half a minute to come back, and a line to be set up again.
+/// The number of connections in a row without a new byte after which the attempt fails. With pauses of 1, 2, 4, 8 and
+/// 16 seconds between them, a server has half a minute to restart, and a DSL line to be set up again.
 const MAX_FRUITLESS: u32 = 6;
-/// The longest of these pauses is so many times the first one.
+/// The longest pause, in multiples of the first one.
 const MAX_PAUSE: u32 = 16;
-/// What is read and written at a time.
+/// The number of bytes that are read and written at a time.
 const PIECE: usize = 8 * 1024;
-/// How often it is looked whether there is room left.
-const LOOK_EVERY: u64 = 1024 * 1024;
+/// The number of bytes between two checks of the free space.
+const CHECK_EVERY: u64 = 1024 * 1024;
 
-/// A file that is complete and on disk.
+/// A downloaded file that is complete and synced to disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Downloaded {
-    /// Its bytes.
+    /// The size of the file in bytes.
     pub size: u64,
 }
 
-/// Downloads a file to `into`, which must lie in a directory that belongs to the agent alone. What was there is
-/// removed; no link is followed. On success the file is complete, synced to disk, and for its owner only (0600); on
-/// failure there is none.
+/// Downloads a file to `into`, which must be in a directory that only the agent uses. An earlier file of that name is
+/// removed; no link is followed. On success the file is complete, synced to disk, and readable for its owner only
+/// (0600). On failure no file is left.
 ///
-/// `expected_size`: FileSize of the request, 0 where it is unknown. It is used where the server does not tell the size,
+/// `expected_size` is FileSize of the request, 0 if it is unknown. It serves only if the server does not send the size,
 /// and a wrong one alone is no failure (R235).
 ///
-/// The content coding of the answer is not looked at: none is asked for, and a server that names one all the same
-/// usually means the file as it lies there, a `.tar.gz` that it calls gzip.
+/// The content coding of the response is ignored: none is asked for, and a server that names one usually means the file
+/// as it is stored, such as a `.tar.gz` that it calls gzip.
 pub fn download(
     request: &FileRequest,
     into: &Path,
@@ -66,34 +66,34 @@ pub fn download(
     let download = Download { request, server, partial, version: None, expected_size, progress, best: 0 };
     let size = download.run()?;
     if expected_size > 0 && size != expected_size {
-        log::warn!("the file has {size} bytes, and not the {expected_size} that were announced");
+        log::warn!("the file has {size} bytes, but FileSize is {expected_size}");
     }
     Ok(Downloaded { size })
 }
 
-/// A download under way.
+/// A download in progress.
 struct Download<'a> {
     request: &'a FileRequest,
     server: FileServer<'a>,
     partial: PartialFile,
-    /// Which file it is that a part of is here.
+    /// The version of the file that the received part belongs to.
     version: Option<FileVersion>,
     expected_size: u64,
     progress: &'a Progress,
-    /// The most that was ever here: what a connection must exceed to have been of use.
+    /// The largest length that the file ever had. Only a connection that exceeds it has brought new bytes.
     best: u64,
 }
 
-/// Why a connection did not bring the file to its end.
+/// A reason for which a connection did not complete the file.
 enum Interruption {
-    /// Another connection may bring the rest.
+    /// The connection broke; another one may bring the rest.
     Broken(TransferError),
     /// The attempt has failed.
     Failed(TransferError),
 }
 
 impl Download<'_> {
-    /// Connects until the file is here, as long as that brings it further.
+    /// Connects until the file is complete, as long as the connections bring new bytes.
     fn run(mut self) -> Result<u64, TransferError> {
         let mut fruitless = 0;
         while let Err(interruption) = self.fetch() {
@@ -103,12 +103,15 @@ impl Download<'_> {
             };
             fruitless = if self.partial.length > self.best { 0 } else { fruitless + 1 };
             self.best = self.best.max(self.partial.length);
-            // R232: what fails before a part of the file is here has failed.
+            // An attempt that fails before the first byte counts as failed at once (R232): the ACS decides whether to
+            // try again, and may know a better URL by then.
             if self.best == 0 || fruitless >= MAX_FRUITLESS {
                 return Err(error);
             }
             log::info!("{error}; connecting again");
+            // A redirect may have led to an address that is valid for one request only.
             self.server.hang_up();
+            // The pauses grow, so that a server that is restarting is not flooded by its own devices.
             let pause = self.request.limits.pause * (1 << fruitless).min(MAX_PAUSE);
             self.server.pause(pause).map_err(|error| TransferStage::PartialDownload.error(error))?;
         }
@@ -117,67 +120,75 @@ impl Download<'_> {
         Ok(length)
     }
 
-    /// One connection: what the server has, from where we are.
+    /// Fetches the rest of the file, or the whole file, over one connection.
     fn fetch(&mut self) -> Result<(), Interruption> {
         let offset = self.partial.length;
         let known = self.version.clone().filter(|version| offset > 0 && version.can_be_resumed());
+        // `If-Range` makes the server send the whole file if it has changed. Without it, the two halves of a file that
+        // was replaced in between would be joined.
         let range = format!("bytes={offset}-");
+        // The sum and the signature are those of the stored file, so that no server may compress it on the way.
         let mut fields = vec![("Accept-Encoding", "identity")];
         if let Some(version) = &known {
             fields.push(("Range", &range));
             fields.extend(version.validator().map(|validator| ("If-Range", validator)));
         }
-        let mut answer = self.server.request(&Method::GET, &fields, None).map_err(|error| self.interrupted(error))?;
-        match (answer.status, known) {
-            (200, _) => self.begin(FileVersion::of(&answer.headers, answer.length()))?,
-            (206, Some(known)) => match known.continued_by(&answer.headers, offset) {
-                Some(version) => self.go_on(version),
+        let mut response = self.server.request(&Method::GET, &fields, None).map_err(|error| self.interrupted(error))?;
+        match (response.status, known) {
+            (200, _) => self.begin(FileVersion::of(&response.headers, response.length()))?,
+            (206, Some(known)) => match known.continued_by(&response.headers, offset) {
+                Some(version) => self.resume(version),
                 None => return Err(self.changed()),
             },
+            // The file on the server is now shorter than the part that we have.
             (416, Some(_)) => return Err(self.changed()),
             (code, _) => return Err(self.interrupted(HttpError::Status { code, retry_after: None })),
         }
-        self.receive(&mut answer)
+        self.receive(&mut response)
     }
 
-    /// The server gives the file from its first byte.
+    /// Starts over: the server sends the file from its first byte.
     fn begin(&mut self, version: FileVersion) -> Result<(), Interruption> {
         self.partial.restart().map_err(|error| Interruption::Failed(disk_error(&error)))?;
-        self.go_on(version);
+        self.resume(version);
         Ok(())
     }
 
-    /// The server gives the file from where we are.
-    fn go_on(&mut self, version: FileVersion) {
+    /// Goes on: the server sends the file from the first missing byte.
+    fn resume(&mut self, version: FileVersion) {
         let expected = (self.expected_size > 0).then_some(self.expected_size);
         self.progress.begins_at(self.partial.length, version.total.or(expected));
         self.version = Some(version);
     }
 
-    /// What is here is no part of what the server has now: the whole file must be asked for.
+    /// Notes that the received part belongs to a file that the server no longer has, so that the next connection asks for
+    /// the whole file.
     fn changed(&mut self) -> Interruption {
         self.version = None;
         let sentence = "the file has changed on the server while it was downloaded";
         Interruption::Broken(TransferError::transient(FaultCode::DownloadIncomplete, sentence))
     }
 
-    fn receive(&mut self, answer: &mut ResponseHead) -> Result<(), Interruption> {
+    /// Writes the body of the response to the file.
+    fn receive(&mut self, response: &mut ResponseHead) -> Result<(), Interruption> {
         let total = self.version.as_ref().and_then(|version| version.total);
-        // R235: FileSize may be wrong, so that it counts only where the server tells nothing.
+        // FileSize may be wrong (R235), so that it counts only if the server sends no size.
         let size = total.unwrap_or(self.expected_size);
         self.check_room(size.saturating_sub(self.partial.length))?;
         self.server.begin_receiving();
         let mut piece = [0; PIECE];
-        let mut look_at = self.partial.length.saturating_add(LOOK_EVERY);
+        let mut check_at = self.partial.length.saturating_add(CHECK_EVERY);
         loop {
-            let length = self.server.read(answer, &mut piece).map_err(|error| self.interrupted(error))?;
+            let length = self.server.read(response, &mut piece).map_err(|error| self.interrupted(error))?;
             if length == 0 {
                 break;
             }
             self.partial.append(&piece[..length]).map_err(|error| Interruption::Failed(disk_error(&error)))?;
             self.progress.advance(length as u64);
-            if self.partial.length >= look_at {
-                look_at = self.partial.length.saturating_add(LOOK_EVERY);
+            // Other programs write to the same file system, so that a check at the start alone is not enough. One for
+            // each piece would cost as many system calls as the download itself.
+            if self.partial.length >= check_at {
+                check_at = self.partial.length.saturating_add(CHECK_EVERY);
                 self.check_room(0)?;
             }
         }
@@ -185,6 +196,7 @@ impl Download<'_> {
             Some(total) if self.partial.length < total => {
                 Err(self.interrupted(HttpError::Io("the answer was cut short".into())))
             }
+            // The surplus bytes cannot be told from those of the file, so that the whole is useless.
             Some(total) if self.partial.length > total => {
                 let sentence = format!("the server sent more than the {total} bytes that the file has");
                 Err(Interruption::Failed(TransferError::transient(FaultCode::DownloadFailure, sentence)))
@@ -193,9 +205,9 @@ impl Download<'_> {
         }
     }
 
-    /// Whether so many bytes fit, and leave something to others.
+    /// Fails unless so many more bytes fit on the file system and leave a reserve to other programs.
     fn check_room(&self, bytes: u64) -> Result<(), Interruption> {
-        // Where the system does not tell, the disk will.
+        // Without the figures, a full disk shows in the write that fails.
         let Ok(free) = free_space(self.partial.directory()) else { return Ok(()) };
         if bytes.saturating_add(RESERVE) <= free {
             return Ok(());
@@ -207,7 +219,7 @@ impl Download<'_> {
         Err(Interruption::Failed(TransferError::transient(FaultCode::DownloadFailure, sentence)))
     }
 
-    /// What a failure of the exchange means here.
+    /// Decides whether the download can go on after a failed exchange.
     fn interrupted(&self, error: HttpError) -> Interruption {
         let may_be_resumed = match &error {
             HttpError::Closed | HttpError::Io(_) | HttpError::Timeout(_) => true,
@@ -215,6 +227,7 @@ impl Download<'_> {
             HttpError::Status { code, .. } => *code >= 500 || *code == 429,
             _ => false,
         };
+        // A failure before the first part has a fault code of its own: 9015 instead of 9017 (R252).
         let has_begun = self.best > 0 || self.partial.length > 0 || self.version.is_some();
         if !has_begun {
             return Interruption::Failed(self.server.error(TransferStage::Download, error));
@@ -230,11 +243,12 @@ impl Download<'_> {
     }
 }
 
+/// Returns the failure of a download whose file cannot be written.
 fn disk_error(error: &io::Error) -> TransferError {
     TransferError::of_disk(TransferStage::PartialDownload, "writing the file", error)
 }
 
-/// A file that is not complete yet; gone with the value unless it was completed.
+/// A file that is not complete yet. It is removed with the value unless it was completed.
 #[derive(Debug)]
 struct PartialFile {
     file: File,
@@ -245,18 +259,22 @@ struct PartialFile {
 
 impl PartialFile {
     fn create(path: &Path) -> io::Result<PartialFile> {
-        // Removed and made anew: a link that lies there goes, and what it points to stays.
+        // The path is removed and created anew, so that a symbolic link there is removed and its target stays intact.
+        // `create_new` fails if another program puts a link there in between.
         remove(path)?;
+        // Mode 0600: a vendor configuration file may contain passwords.
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
         Ok(PartialFile { file, path: path.to_owned(), length: 0, is_complete: false })
     }
 
+    /// Writes the next bytes of the file.
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.file.write_all(bytes)?;
         self.length = self.length.saturating_add(bytes.len() as u64);
         Ok(())
     }
 
+    /// Drops all bytes, since the server starts over.
     fn restart(&mut self) -> io::Result<()> {
         if self.length > 0 {
             self.file.set_len(0)?;
@@ -266,14 +284,17 @@ impl PartialFile {
         Ok(())
     }
 
-    /// Makes the file durable under its name.
+    /// Makes the file and its name durable.
     fn complete(mut self) -> io::Result<()> {
         self.file.sync_all()?;
+        // The name is data of the directory: without this sync, a power cut could leave a journal that speaks of a file
+        // which is not there.
         File::open(self.directory())?.sync_all()?;
         self.is_complete = true;
         Ok(())
     }
 
+    /// Returns the directory of the file.
     fn directory(&self) -> &Path {
         let parent = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
         parent.unwrap_or(Path::new("."))
@@ -285,12 +306,12 @@ impl Drop for PartialFile {
         if !self.is_complete
             && let Err(error) = remove(&self.path)
         {
-            log::warn!("{} is left behind: {error}", self.path.display());
+            log::warn!("cannot remove {}: {error}", self.path.display());
         }
     }
 }
 
-/// Not there is as good as removed.
+/// Removes a file; a missing one is no error.
 fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -335,7 +356,7 @@ mod tests {
         assert!(!fs::symlink_metadata(&path).expect("the file").is_symlink());
     }
 
-    /// ENOSPC in the middle, whatever the free space looked like before (R235).
+    /// A write may fail with ENOSPC although the check of the free space succeeded (R235).
     #[test]
     fn a_disk_that_fills_up_is_9010() {
         let file = OpenOptions::new().write(true).open("/dev/full").expect("the full device");

@@ -1,4 +1,4 @@
-//! Why a transfer failed: a fault code for the ACS, and a sentence for its operator.
+//! The failure of a transfer: a fault code for the ACS, and a sentence for its operator.
 
 use std::fmt;
 use std::io;
@@ -6,11 +6,11 @@ use std::io;
 use crate::cwmp::fault::FaultCode;
 use crate::http::HttpError;
 
-/// `FaultString` of TransferComplete (R238).
+/// The longest `FaultString` of TransferComplete, in characters (R238).
 const MAX_SENTENCE: usize = 256;
 
-/// Why a transfer, or a check of a file, failed. `Display` is a sentence of at most 256 characters for the operator
-/// of the ACS, without secrets; it fits into the FaultString of TransferComplete.
+/// The failure of a transfer, or of a check of a file. `Display` is a sentence of at most 256 characters for the operator
+/// of the ACS, without secrets, so that it fits into the FaultString of TransferComplete.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TransferError {
     fault: FaultCode,
@@ -18,50 +18,53 @@ pub struct TransferError {
     kind: FailureKind,
 }
 
+/// The prospects of another attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum FailureKind {
+    /// The stop flag ended the attempt.
     Stopped,
-    /// Another attempt may succeed.
+    /// A later attempt may succeed.
     Transient,
-    /// Another attempt will fail as this one did, until somebody changes something.
+    /// Every later attempt fails as well, until the file, the credentials or the URL change.
     Permanent,
 }
 
 impl TransferError {
-    /// The code for TransferComplete: one of 9001, 9002, 9010 to 9012, 9015 to 9019 (R238).
+    /// Returns the fault code for TransferComplete: one of 9001, 9002, 9010 to 9012, 9015 to 9019 (R238).
     pub fn fault(&self) -> FaultCode {
         self.fault
     }
 
-    /// Whether it was ended by the stop flag. That is no failure to be reported: the transfer was cancelled, or goes
-    /// on when the agent runs again.
+    /// Returns true if the stop flag ended the attempt. Such an end is not reported: the transfer was cancelled, or goes on
+    /// after the next start of the agent.
     pub fn is_stopped(&self) -> bool {
         self.kind == FailureKind::Stopped
     }
 
-    /// Whether another attempt would fail as well, by what is known: a file that is not there, refused credentials, a
-    /// corrupted file. R245: such an error ends a ScheduleDownload in its first window.
+    /// Returns true if another attempt would fail as well: the file is missing or corrupted, or the credentials are
+    /// rejected. Such an error ends a ScheduleDownload in its first window (R245).
     pub fn is_permanent(&self) -> bool {
         self.kind == FailureKind::Permanent
     }
 
-    /// An error that may pass by itself.
+    /// Returns an error that may disappear by itself.
     pub(super) fn transient(fault: FaultCode, sentence: impl Into<String>) -> TransferError {
         TransferError { fault, sentence: shortened(sentence.into()), kind: FailureKind::Transient }
     }
 
-    /// An error that needs somebody to change something.
+    /// Returns an error that lasts until an operator changes the file, the credentials or the URL.
     pub(super) fn permanent(fault: FaultCode, sentence: impl Into<String>) -> TransferError {
         TransferError { kind: FailureKind::Permanent, ..TransferError::transient(fault, sentence) }
     }
 
-    /// Our own disk failed us: full, or broken.
-    pub(super) fn of_disk(stage: TransferStage, what: &str, error: &io::Error) -> TransferError {
+    /// Returns the failure of our own disk, which is full or broken; `action` names the step that failed.
+    pub(super) fn of_disk(stage: TransferStage, action: &str, error: &io::Error) -> TransferError {
+        // A full disk is no fault of the agent: the operator can choose a smaller file. Any other error is internal.
         match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-                TransferError::transient(stage.failure(), format!("{what}: the device has no room left for the file"))
+                TransferError::transient(stage.failure(), format!("{action}: the device has no room left for the file"))
             }
-            _ => TransferError::transient(FaultCode::InternalError, format!("{what}: {error}")),
+            _ => TransferError::transient(FaultCode::InternalError, format!("{action}: {error}")),
         }
     }
 }
@@ -74,18 +77,19 @@ impl fmt::Display for TransferError {
 
 impl std::error::Error for TransferError {}
 
-/// Which way a file goes, and how far it has come: what the code of a fault depends on.
+/// The direction and progress of a transfer, on which the fault code depends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TransferStage {
-    /// A download of which nothing has come yet.
+    /// A download without a received byte.
     Download,
-    /// A download of which a part is here.
+    /// A download of which a part was received.
     PartialDownload,
+    /// An upload.
     Upload,
 }
 
 impl TransferStage {
-    /// The code that says no more than that it failed.
+    /// Returns the general fault code of the direction.
     pub(super) fn failure(self) -> FaultCode {
         match self {
             TransferStage::Download | TransferStage::PartialDownload => FaultCode::DownloadFailure,
@@ -93,23 +97,23 @@ impl TransferStage {
         }
     }
 
-    /// What the failed exchange with the file server comes to.
+    /// Returns the failure that a failed exchange with the file server means.
     ///
-    /// | what happened | download | upload |
+    /// | cause | download | upload |
     /// |---|---|---|
-    /// | no such host, no connection, no TLS, silence or a lost connection before the file began | 9015 | 9011 |
-    /// | the same once a part of the file was here | 9017 | 9011 |
-    /// | credentials refused, or not told to a stranger | 9012 | 9012 |
-    /// | any other status than success: the server is there, the file is not to be had | 9016 | 9011 |
-    /// | a redirect that leads nowhere, an answer that is no HTTP | 9010 | 9011 |
+    /// | unknown host, no connection, no TLS, a timeout or a lost connection before the first byte | 9015 | 9011 |
+    /// | the same after a part of the file was received | 9017 | 9011 |
+    /// | credentials rejected, missing, or withheld from an insecure server | 9012 | 9012 |
+    /// | any other status than success: the server responds, but does not provide the file | 9016 | 9011 |
+    /// | a redirect without a valid target, a response that is not HTTP | 9010 | 9011 |
     ///
-    /// R252: 9014 to 9019 refine 9010, a failed download, and nothing refines 9011. A certificate that does not
-    /// convince is 9015 and not 9012, which operators read as "wrong user name or password".
+    /// 9014 to 9019 refine 9010, a failed download, and no code refines 9011 (R252).
     pub(super) fn error(self, error: HttpError) -> TransferError {
         use FaultCode::{FileInaccessible, FileServerAuthentication, FileServerUnreachable};
         let sentence = error.to_string();
         let refined = |fault| if self == TransferStage::Upload { FaultCode::UploadFailure } else { fault };
         match error {
+            // The fault code is never sent, since a stopped attempt is not reported.
             HttpError::Stopped => TransferError {
                 fault: FaultCode::RequestDenied,
                 sentence: "the transfer was stopped".into(),
@@ -118,6 +122,7 @@ impl TransferStage {
             HttpError::Resolve { .. } | HttpError::Connect { .. } => {
                 TransferError::transient(refined(self.contact_lost()), sentence)
             }
+            // A rejected certificate is 9015: operators read 9012 as "wrong user name or password".
             HttpError::Tls(_) => TransferError::transient(refined(FileServerUnreachable), sentence),
             HttpError::Timeout(_) | HttpError::Closed | HttpError::Io(_) => {
                 TransferError::transient(refined(self.contact_lost()), sentence)
@@ -131,6 +136,7 @@ impl TransferStage {
             ),
             HttpError::Status { code, .. } => {
                 let sentence = format!("the file server answered with HTTP status {code}{}", meaning(code));
+                // These statuses describe the server's load of the moment; all others describe the request.
                 match code {
                     408 | 425 | 429 | 500.. => TransferError::transient(refined(FileInaccessible), sentence),
                     _ => TransferError::permanent(refined(FileInaccessible), sentence),
@@ -141,6 +147,7 @@ impl TransferStage {
         }
     }
 
+    /// Returns the code of a server that cannot be reached, or can no longer be reached.
     fn contact_lost(self) -> FaultCode {
         match self {
             TransferStage::PartialDownload => FaultCode::DownloadIncomplete,
@@ -149,7 +156,7 @@ impl TransferStage {
     }
 }
 
-/// The statuses that a file server is likely to answer.
+/// Returns the meaning of the statuses that a file server is likely to send.
 fn meaning(status: u16) -> &'static str {
     match status {
         403 => " (forbidden)",
@@ -168,12 +175,13 @@ fn meaning(status: u16) -> &'static str {
     }
 }
 
-/// At most [`MAX_SENTENCE`] characters, none of them a control character.
+/// Shortens a sentence to [`MAX_SENTENCE`] characters and replaces control characters, which may come from the server.
 fn shortened(sentence: String) -> String {
     let is_fine = |c: char| !c.is_control();
     if sentence.len() <= MAX_SENTENCE && sentence.chars().all(is_fine) {
         return sentence;
     }
+    // XML 1.0 forbids most control characters: one of them would make the whole TransferComplete invalid.
     let clean: Vec<char> = sentence.chars().map(|c| if is_fine(c) { c } else { ' ' }).collect();
     match clean.len() > MAX_SENTENCE {
         true => clean[..MAX_SENTENCE - 1].iter().chain(&['…']).collect(),
@@ -210,7 +218,7 @@ mod tests {
         }
     }
 
-    /// What another window may mend, and what not.
+    /// A transient error may disappear by the next window of a ScheduleDownload (R245).
     #[test]
     fn says_whether_another_attempt_may_succeed() {
         let permanent = |error| TransferStage::Download.error(error).is_permanent();

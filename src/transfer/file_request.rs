@@ -1,38 +1,38 @@
-//! What one attempt at one file is told.
+//! The parameters of one attempt to move one file.
 
 use std::time::Duration;
 
 use crate::http::TlsSettings;
 use crate::secret::Secret;
 
-/// One attempt at one file.
+/// The parameters of one attempt.
 #[derive(Clone, Debug)]
 pub struct FileRequest {
-    /// Where the file is, or is to go.
+    /// The URL of the file to download, or the target of an upload.
     pub url: String,
-    /// For the file server; empty where it asks for none.
+    /// The user name for the file server; empty if the server needs none.
     pub username: String,
-    /// Goes with the user name.
+    /// The password for the file server.
     pub password: Secret,
-    /// Roots and our own certificate: the same as towards the ACS (R65).
+    /// The trusted roots and the client certificate: the same as towards the ACS (R65).
     pub tls: TlsSettings,
-    /// Whether the device has the absolute time; without it, the dates of certificates are not checked (R32).
+    /// True if the device knows the absolute time; otherwise the dates of certificates are not checked (R32).
     pub clock_is_set: bool,
-    /// How long to wait for what.
+    /// The limits of the attempt.
     pub limits: TransferLimits,
 }
 
-/// What ends an attempt that does not end by itself. The default is for production.
+/// The limits that end an attempt. The default is meant for production; tests use shorter ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TransferLimits {
-    /// How long a server may take to accept a connection, and may be silent on it.
+    /// The time within which a server must accept a connection, and for which it may send nothing.
     pub silence: Duration,
-    /// How long one attempt may take in all, with all its connections. The end of a server that trickles, and of one
-    /// whose file has no end.
+    /// The longest time of one attempt with all its connections. It ends a transfer from a server that sends byte after
+    /// byte, and one of an endless file.
     pub attempt: Duration,
-    /// Consecutive redirects that are followed.
+    /// The number of consecutive redirects that are followed.
     pub redirects: usize,
-    /// The wait before a broken connection is made again; it doubles while that brings no further byte.
+    /// The pause before the connection is made again. It doubles as long as the connections bring no new byte.
     pub pause: Duration,
 }
 
@@ -40,7 +40,7 @@ impl Default for TransferLimits {
     fn default() -> TransferLimits {
         TransferLimits {
             silence: Duration::from_secs(60),
-            // 20 MB in an hour are 6 kB a second, which a bad line still has.
+            // 20 MB in an hour are 6 kB a second, which even a bad DSL line carries.
             attempt: Duration::from_secs(60 * 60),
             redirects: 5,
             pause: Duration::from_secs(1),

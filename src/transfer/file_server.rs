@@ -41,6 +41,8 @@ impl<'a> FileServer<'a> {
         let url = Url::parse(url)?;
         let limits = IoLimits { timeout: request.limits.silence, stop: Arc::clone(stop), end: None };
         let limits = limits.end_within(request.limits.attempt);
+        // An empty user name means that the server needs none. A challenge is then reported as such, instead of an empty
+        // name that the server rejects.
         let has_credentials = !request.username.is_empty();
         let client = HttpClient::new(ClientSettings {
             url,

@@ -1,44 +1,45 @@
-//! How far a transfer has come, for those who watch it.
+//! The progress of a transfer, for `status` and for the rate that it prints.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Shared between the thread that moves a file and those that ask how far it is.
-///
-/// A lock around two numbers: 32-bit MIPS has no 64-bit atomics, and both belong together.
+/// The progress of a transfer, shared between the thread that moves the file and the threads that read it.
+// A lock and not two atomics: 32-bit MIPS has no 64-bit atomics, and both numbers must match each other.
 #[derive(Debug, Default)]
 pub struct Progress(Mutex<Moved>);
 
-/// A moment of a transfer.
+/// The progress of a transfer at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Moved {
-    /// Bytes of the file that are on this side of a download, or on the other side of an upload. Goes back to 0 where
-    /// a transfer has to start over.
+    /// The bytes of the file that a download has received, or an upload has sent. Returns to 0 if a transfer has to start
+    /// over.
     pub bytes: u64,
-    /// The size of the file as the server tells it, or as it is on our disk; none while it is unknown.
+    /// The size of the file as the server names it, or as it is on our disk; `None` while it is unknown.
     pub total: Option<u64>,
 }
 
 impl Progress {
-    /// Nothing moved yet, and nothing known.
+    /// Returns the progress before the first byte.
     pub fn new() -> Progress {
         Progress::default()
     }
 
-    /// How far it is now.
+    /// Returns the progress at this moment.
     pub fn moved(&self) -> Moved {
         *self.lock()
     }
 
+    /// Sets the position from which the transfer goes on.
     pub(super) fn begins_at(&self, bytes: u64, total: Option<u64>) {
         *self.lock() = Moved { bytes, total };
     }
 
+    /// Adds bytes that were moved.
     pub(super) fn advance(&self, bytes: u64) {
         let mut moved = self.lock();
         moved.bytes = moved.bytes.saturating_add(bytes);
     }
 
-    /// A thread that panicked with the lock held left two numbers behind that are still right.
+    /// Takes the lock, also after a panic in another thread: both numbers are valid at any time.
     fn lock(&self) -> MutexGuard<'_, Moved> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

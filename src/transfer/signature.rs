@@ -1,4 +1,4 @@
-//! Ed25519 signatures and the keys that they are checked with, in the forms that the usual tools write.
+//! Ed25519 signatures and public keys, in the forms that the usual tools write.
 
 use std::fs::File;
 use std::io::Read;
@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use ed25519_compact::VerifyingState;
 
-/// A key in any of its forms.
+/// The largest key file in any of its forms, in bytes.
 const MAX_KEY_FILE: u64 = 4096;
 
 /// A detached Ed25519 signature.
@@ -16,7 +16,7 @@ const MAX_KEY_FILE: u64 = 4096;
 pub struct Signature([u8; 64]);
 
 impl Signature {
-    /// Reads 64 bytes as they are, the same in base64, or a file of `usign` and `signify` (a comment, then base64).
+    /// Parses 64 raw bytes, their base64 form, or a file of `usign` and `signify` (a comment, then base64).
     pub fn parse(content: &[u8]) -> Result<Signature, String> {
         if let Ok(raw) = content.try_into() {
             return Ok(Signature(raw));
@@ -31,7 +31,7 @@ impl Signature {
 pub struct PublicKey(ed25519_compact::PublicKey);
 
 impl PublicKey {
-    /// Reads a key file; the error says what is wrong with it.
+    /// Reads a key file. The error names the file and the reason.
     pub fn load(file: &Path) -> Result<PublicKey, String> {
         let mut content = Vec::new();
         let read = File::open(file).and_then(|file| file.take(MAX_KEY_FILE).read_to_end(&mut content));
@@ -39,28 +39,29 @@ impl PublicKey {
         PublicKey::parse(&content).map_err(|reason| format!("{}: {reason}", file.display()))
     }
 
-    /// Reads PEM as `openssl pkey -pubout` writes it, 32 bytes as they are or in base64, or a public key file of `usign`
+    /// Parses PEM as `openssl pkey -pubout` writes it, 32 raw bytes or their base64 form, or a public key file of `usign`
     /// and `signify`.
     pub fn parse(content: &[u8]) -> Result<PublicKey, String> {
+        // A raw key may consist of any bytes, also those of a text, so that only its length identifies it.
         let bytes = if content.len() == 32 { content.to_vec() } else { unarmoured(content) };
         let raw = bytes.strip_prefix(SUBJECT_PUBLIC_KEY_INFO).and_then(|key| key.try_into().ok());
         let raw: [u8; 32] = raw.or_else(|| of_signify(&bytes)).ok_or("no Ed25519 public key")?;
         let key = ed25519_compact::PublicKey::new(raw);
-        // With a weak key, anybody can sign.
+        // A weak key is rejected: a signature that it accepts can be made for any file without the private key.
         key.validate().map_err(|_| "not a usable Ed25519 public key")?;
         Ok(PublicKey(key))
     }
 
-    /// Begins to check a signature of a message that comes piece by piece.
+    /// Begins the check of a signature of a message that is read piece by piece.
     pub(super) fn verify_incremental(&self, signature: &Signature) -> Result<VerifyingState, ed25519_compact::Error> {
         self.0.verify_incremental(&ed25519_compact::Signature::new(signature.0))
     }
 }
 
-/// RFC 8410: what stands before the 32 bytes of an Ed25519 key in DER.
+/// The DER bytes in front of the 32 bytes of an Ed25519 key (RFC 8410).
 const SUBJECT_PUBLIC_KEY_INFO: &[u8] = &[0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
-/// The base64 of a text, between whatever lines say what it is; empty where it is none.
+/// Returns the decoded base64 of a text without its comment and PEM lines; empty if the text is not base64.
 fn unarmoured(content: &[u8]) -> Vec<u8> {
     let text = String::from_utf8_lossy(content);
     let is_base64 = |line: &&str| !line.starts_with("-----") && !line.contains("comment:");
@@ -68,7 +69,7 @@ fn unarmoured(content: &[u8]) -> Vec<u8> {
     BASE64_STANDARD.decode(joined).unwrap_or_default()
 }
 
-/// The bytes themselves, or what is left of a `signify` structure: `Ed`, eight bytes that number the key, the bytes.
+/// Returns the bytes themselves, or the last bytes of a `signify` structure: `Ed`, eight bytes of key number, the bytes.
 fn of_signify<const N: usize>(bytes: &[u8]) -> Option<[u8; N]> {
     match bytes.strip_prefix(b"Ed").filter(|rest| rest.len() == 8 + N) {
         Some(rest) => rest[8..].try_into().ok(),

@@ -1,13 +1,13 @@
-//! Room on the file system that files are downloaded to.
+//! The free space of the file system to which files are downloaded.
 
 use std::io;
 use std::path::Path;
 
-/// Left free for others: the journal may live on the same file system, and on a RAM disk a byte of file is a byte of
-/// memory.
+/// The bytes that a download leaves free: the journal may be on the same file system, and on a RAM disk every byte of a
+/// file takes a byte of memory.
 pub(super) const RESERVE: u64 = 256 * 1024;
 
-/// Bytes that may still be written to the file system of this directory, by a user without privileges.
+/// Returns the bytes that a user without privileges can still write to the file system of this directory.
 pub fn free_space(dir: &Path) -> io::Result<u64> {
     let figures = rustix::fs::statvfs(dir)?;
     Ok(figures.f_bavail.saturating_mul(figures.f_frsize))

@@ -1,4 +1,4 @@
-//! PUT: a file of ours to the file server (R241).
+//! PUT: a file of this device to the file server (R241).
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek};
@@ -16,11 +16,11 @@ use super::file_server::FileServer;
 use super::progress::Progress;
 use crate::http::{BodyStream, HttpError, RequestBody};
 
-/// Sends the file `from`, which must be a regular file and no link, to the URL; returns once the server has confirmed
-/// that it has it.
+/// Sends the file `from` to the URL, and returns once the server has confirmed that it has the whole file. `from` must
+/// be a regular file and no link.
 ///
-/// The size is taken at the start: a log that grows meanwhile is sent as long as it was then. An upload that breaks is
-/// not resumed: HTTP has no way to.
+/// The size is taken at the start: of a log that grows during the upload, the part that existed then is sent. A broken
+/// upload is not resumed, since HTTP has no means for it.
 pub fn upload(
     request: &FileRequest,
     from: &Path,
@@ -33,11 +33,13 @@ pub fn upload(
         FileServer::open(request, &request.url, stop).map_err(|error| TransferStage::Upload.error(error))?;
     let fields = [("Content-Type", "application/octet-stream")];
     let result = server.request(&Method::PUT, &fields, Some(RequestBody::Stream(&mut outgoing)));
+    // A failure of the disk takes precedence: the server only sees a request that ends early.
     match (result, outgoing.failure) {
         (_, Some(failure)) => {
             Err(TransferError::of_disk(TransferStage::Upload, "reading the file to be uploaded", &failure))
         }
-        (Ok(answer), None) => match answer.status {
+        (Ok(response), None) => match response.status {
+            // Other statuses of success, such as 202, do not confirm that the file is stored.
             200 | 201 | 204 => Ok(()),
             code => Err(server.error(TransferStage::Upload, HttpError::Status { code, retry_after: None })),
         },
@@ -45,19 +47,20 @@ pub fn upload(
     }
 }
 
-/// The file on its way.
+/// The file that is being sent.
 #[derive(Debug)]
 struct OutgoingFile<'a> {
     file: File,
     length: u64,
     progress: &'a Progress,
-    /// Our disk failed, not the server.
+    /// The failure of our own disk. It is kept here because the HTTP client only reports an error of its own kind.
     failure: Option<io::Error>,
 }
 
 impl OutgoingFile<'_> {
     fn open<'a>(from: &Path, progress: &'a Progress) -> io::Result<OutgoingFile<'a>> {
-        // Neither a link to somebody's secrets nor a pipe that never gives a byte.
+        // NOFOLLOW: a link could lead to a file with secrets. NONBLOCK: to open a pipe without a writer would wait for
+        // ever.
         let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
         let file = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(from)?;
         let metadata = file.metadata()?;
@@ -68,10 +71,11 @@ impl OutgoingFile<'_> {
         Ok(OutgoingFile { file, length: metadata.len(), progress, failure: None })
     }
 
+    /// Keeps a failure of the disk, and returns the error that ends the request.
     fn failed(&mut self, error: io::Error) -> HttpError {
-        let words = HttpError::Io(error.to_string());
+        let text = HttpError::Io(error.to_string());
         self.failure = Some(error);
-        words
+        text
     }
 }
 

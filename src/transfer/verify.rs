@@ -1,8 +1,9 @@
-//! Whether a file is what its maker made, before anything is done with it: 9019 where it is not.
+//! The checks of a downloaded file before its action runs: a SHA-256 sum and an Ed25519 signature. A file that fails is
+//! reported with fault 9019.
 //!
-//! Both checks read the file from the disk, since that is what the action will read. What they are held against lies
-//! beside the file on the server: `URL.sha256` and `URL.sig`, in front of a query if there is one. A sum proves that
-//! the file came over whole, a signature also who made it.
+//! Both checks read the file from the disk, because the action reads it from there as well. The sum and the signature
+//! are beside the file on the server: `URL.sha256` and `URL.sig`, with the suffix in front of a query. A sum shows that
+//! the file was transferred without damage; a signature also shows its origin.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -21,23 +22,23 @@ use super::signature::{PublicKey, Signature};
 use crate::cwmp::fault::FaultCode;
 use crate::http::HttpError;
 
-/// A list of sums, or a signature with comments.
+/// The largest list of sums, or signature with comments, in bytes.
 const MAX_COMPANION: usize = 16 * 1024;
-/// Longer than so few bytes may take.
+/// The longest transfer of such a small file: the limit of a whole firmware image would be too generous.
 const COMPANION_LIMIT: Duration = Duration::from_secs(5 * 60);
-/// What is read at a time.
+/// The number of bytes that are read at a time.
 const PIECE: usize = 8 * 1024;
 
-/// What a file must pass before its action runs. Default: nothing.
+/// The checks that a file must pass before its action runs; none by default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Checks {
-    /// It must have the SHA-256 that `URL.sha256` names.
+    /// True if the file must have the SHA-256 sum that `URL.sha256` names.
     pub sha256: bool,
-    /// `URL.sig` must hold a signature of it by the holder of this key.
+    /// The key by which `URL.sig` must be a signature of the file.
     pub signed_by: Option<PublicKey>,
 }
 
-/// Fetches what the checks need, and makes them. `request` is that of the download itself.
+/// Fetches the sum and the signature that the checks need, and runs the checks. `request` is that of the download.
 pub fn verify(
     request: &FileRequest,
     file: &Path,
@@ -49,6 +50,8 @@ pub fn verify(
         let expected = Sha256Sum::parse(&text, file_name(&request.url)).map_err(not_authentic)?;
         verify_sha256(file, &expected, stop)?;
     }
+    // A valid sum does not replace the signature: an attacker with access to the server can replace the sum together
+    // with the file.
     if let Some(key) = &checks.signed_by {
         let signature = Signature::parse(&fetch_companion(request, ".sig", stop)?).map_err(not_authentic)?;
         verify_signature(file, &signature, key, stop)?;
@@ -56,38 +59,42 @@ pub fn verify(
     Ok(())
 }
 
-/// Fetches the small file whose URL is that of the request with `suffix` behind its path. 9019 where there is none:
-/// then nothing says that the file is authentic.
+/// Fetches the small file whose URL is that of the request with `suffix` behind its path.
+///
+/// # Errors
+/// 9019 if there is no such file, since the downloaded file then cannot be shown to be authentic.
 pub fn fetch_companion(request: &FileRequest, suffix: &str, stop: &Arc<AtomicBool>) -> Result<Vec<u8>, TransferError> {
     let limits = TransferLimits { attempt: request.limits.attempt.min(COMPANION_LIMIT), ..request.limits };
     let request = FileRequest { limits, ..request.clone() };
-    let told = |error: TransferError| {
+    let explained = |error: TransferError| {
         let sentence = format!("the {suffix} file of the download: {error}");
         match error.fault() {
             _ if error.is_stopped() => error,
+            // A file that does not exist is no failure of the transfer: it means that nothing authenticates the download.
             FaultCode::FileInaccessible if error.is_permanent() => not_authentic(sentence),
             fault => TransferError::transient(fault, sentence),
         }
     };
     let url = with_suffix(&request.url, suffix);
     let mut server =
-        FileServer::open(&request, &url, stop).map_err(|error| told(TransferStage::Download.error(error)))?;
+        FileServer::open(&request, &url, stop).map_err(|error| explained(TransferStage::Download.error(error)))?;
     let result = fetch(&mut server);
     result.map_err(|error| match error {
         HttpError::TooLarge { .. } => not_authentic(format!("the {suffix} file of the download is no such file")),
-        error => told(server.error(TransferStage::Download, error)),
+        error => explained(server.error(TransferStage::Download, error)),
     })
 }
 
+/// Fetches the whole body of a 200.
 fn fetch(server: &mut FileServer<'_>) -> Result<Vec<u8>, HttpError> {
-    let mut answer = server.request(&Method::GET, &[("Accept-Encoding", "identity")], None)?;
-    if answer.status != 200 {
-        return Err(HttpError::Status { code: answer.status, retry_after: None });
+    let mut response = server.request(&Method::GET, &[("Accept-Encoding", "identity")], None)?;
+    if response.status != 200 {
+        return Err(HttpError::Status { code: response.status, retry_after: None });
     }
-    server.read_body(&mut answer, MAX_COMPANION)
+    server.read_body(&mut response, MAX_COMPANION)
 }
 
-/// Fails with 9019 where the file has another SHA-256.
+/// Fails with 9019 if the file has another SHA-256 sum.
 pub fn verify_sha256(file: &Path, expected: &Sha256Sum, stop: &AtomicBool) -> Result<(), TransferError> {
     let mut hasher = Sha256::new();
     for_each_piece(file, stop, &mut |piece| hasher.update(piece))?;
@@ -116,8 +123,8 @@ pub fn verify_signature(
 pub struct Sha256Sum([u8; 32]);
 
 impl Sha256Sum {
-    /// Reads what `sha256sum` writes (`sum  name`), its BSD form (`SHA256 (name) = sum`), or the sum alone. A list may
-    /// name other files too; then the line that names `file_name` counts.
+    /// Parses the output of `sha256sum` (`sum  name`), its BSD form (`SHA256 (name) = sum`), or the sum alone. In a list of
+    /// several files, the line that names `file_name` counts.
     pub fn parse(text: &[u8], file_name: &str) -> Result<Sha256Sum, String> {
         let text = String::from_utf8_lossy(text);
         let found: Vec<(Sha256Sum, bool)> = text
@@ -128,6 +135,7 @@ impl Sha256Sum {
             })
             .collect();
         let mut named = found.iter().filter(|(_, is_named)| *is_named);
+        // A single sum counts under any name: the build may have named the file differently from the server.
         match (found.as_slice(), named.next(), named.next()) {
             ([], _, _) => Err("the .sha256 file holds no SHA-256 sum".into()),
             ([(sum, _)], _, _) | (_, Some((sum, _)), None) => Ok(*sum),
@@ -135,6 +143,7 @@ impl Sha256Sum {
         }
     }
 
+    /// Parses 64 hexadecimal digits.
     fn of_hex(word: &str) -> Option<Sha256Sum> {
         let word = word.strip_prefix('\\').unwrap_or(word); // `sha256sum` escapes odd names so
         let mut sum = [0; 32];
@@ -148,7 +157,7 @@ impl Sha256Sum {
     }
 }
 
-/// Whether the line of a list names this file, with or without a directory.
+/// Returns true if a line of the list names this file, with or without a directory.
 fn names(line: &str, file_name: &str) -> bool {
     let is_name = |word: &str| {
         let word = word.trim_start_matches(['*', '(']).trim_end_matches(')');
@@ -157,27 +166,31 @@ fn names(line: &str, file_name: &str) -> bool {
     line.split_ascii_whitespace().any(is_name)
 }
 
-/// The last part of a URL's path.
+/// Returns the last segment of a URL's path.
 fn file_name(url: &str) -> &str {
     let path = &url[..path_end(url)];
     path.rsplit('/').next().unwrap_or_default()
 }
 
+/// Returns the URL with a suffix behind its path, in front of the query.
 fn with_suffix(url: &str, suffix: &str) -> String {
     let (path, query) = url.split_at(path_end(url));
     format!("{path}{suffix}{query}")
 }
 
+/// Returns the index at which the path of a URL ends.
 fn path_end(url: &str) -> usize {
     url.find(['?', '#']).unwrap_or(url.len())
 }
 
+/// Reads a file piece by piece, so that a firmware image never has to fit into memory.
 fn for_each_piece(path: &Path, stop: &AtomicBool, take: &mut dyn FnMut(&[u8])) -> Result<(), TransferError> {
     let failed =
         |error: io::Error| TransferError::of_disk(TransferStage::Download, "reading the downloaded file", &error);
     let mut file = File::open(path).map_err(failed)?;
     let mut piece = [0; PIECE];
     loop {
+        // A check of a large file on slow flash takes seconds, in which the agent may be stopped.
         if stop.load(Ordering::Relaxed) {
             return Err(TransferStage::Download.error(HttpError::Stopped));
         }
@@ -190,6 +203,7 @@ fn for_each_piece(path: &Path, stop: &AtomicBool, take: &mut dyn FnMut(&[u8])) -
     }
 }
 
+/// Returns fault 9019. It is permanent: the same file on the server would fail again.
 fn not_authentic(sentence: impl Into<String>) -> TransferError {
     TransferError::permanent(FaultCode::FileNotAuthentic, sentence)
 }
@@ -275,7 +289,7 @@ mod tests {
         assert!(check([0; 64]).is_err());
     }
 
-    /// RFC 8032 §7.1, test 3: not only what our own signer makes is right.
+    /// RFC 8032 §7.1, test 3: a signature that another implementation made.
     #[test]
     fn agrees_with_the_standard() {
         let hex = |text: &str| -> Vec<u8> {

@@ -1,23 +1,24 @@
-//! Whether what the server has now is still the file that a part of is here (RFC 9110 §13, §14).
+//! The version of a file on the server, which decides whether a download can be resumed (RFC 9110 §13, §14).
 
 use ureq_proto::http::{HeaderMap, HeaderName, header};
 
-/// What the header of an answer tells of a file.
+/// The version of a file as the header of a response describes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct FileVersion {
-    /// A strong one.
+    /// The entity tag, if it is a strong one: a weak tag does not promise the same bytes.
     etag: Option<String>,
-    /// As the server writes it.
+    /// The date of the last change, in the server's spelling.
     last_modified: Option<String>,
-    /// `Last-Modified` tells this version from every other: it is older than the answer. A file that was changed in the
-    /// second of the answer may have been changed twice in it (RFC 9110 §8.8.2.2).
+    /// True if `Last-Modified` identifies this version because it is older than the response. A file that changed in the
+    /// second of the response may have changed twice in that second (RFC 9110 §8.8.2.2).
     is_settled: bool,
+    /// True unless the server has announced that it ignores `Range`.
     takes_ranges: bool,
-    /// All bytes of the file.
+    /// The size of the whole file in bytes.
     pub(super) total: Option<u64>,
 }
 
-/// `Content-Range: bytes 100-199/200`.
+/// The value of `Content-Range`, such as `bytes 100-199/200`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct ContentRange {
     first: u64,
@@ -26,7 +27,7 @@ struct ContentRange {
 }
 
 impl FileVersion {
-    /// What the header says, with the length of the whole body.
+    /// Returns the version that a header describes; `length` is that of the whole file.
     pub(super) fn of(headers: &HeaderMap, length: Option<u64>) -> FileVersion {
         let last_modified = text(headers, &header::LAST_MODIFIED);
         FileVersion {
@@ -38,22 +39,23 @@ impl FileVersion {
         }
     }
 
-    /// Whether there is a use in asking for the rest: some sign must tell this file from another one.
+    /// Returns true if the rest can be asked for: the size or a validator must tell this file from another one.
     pub(super) fn can_be_resumed(&self) -> bool {
         self.takes_ranges && (self.validator().is_some() || self.total.is_some())
     }
 
-    /// The value of `If-Range`.
+    /// Returns the value of `If-Range`.
     pub(super) fn validator(&self) -> Option<&str> {
         let date = self.last_modified.as_deref().filter(|_| self.is_settled);
         self.etag.as_deref().or(date)
     }
 
-    /// The same version, with the total if that is told now, where an answer with this header, a 206, goes on with this
-    /// very file at that byte.
+    /// Returns this version, with the size if the header names it, if a 206 with this header continues the same file at
+    /// `offset`; otherwise `None`.
     pub(super) fn continued_by(self, headers: &HeaderMap, offset: u64) -> Option<FileVersion> {
         let range = ContentRange::parse(&text(headers, &header::CONTENT_RANGE)?)?;
         let now = FileVersion::of(headers, range.total);
+        // A server may ignore `If-Range`, so that the header of the 206 is compared as well.
         let is_the_same = range.first == offset
             && agree(self.total.as_ref(), now.total.as_ref())
             && self.total.is_none_or(|total| range.last < total)
@@ -64,6 +66,7 @@ impl FileVersion {
 }
 
 impl ContentRange {
+    /// Parses the value of the header field; `None` if it is malformed or contradicts itself.
     fn parse(text: &str) -> Option<ContentRange> {
         let (unit, rest) = text.trim().split_once(' ')?;
         let (range, total) = rest.trim().split_once('/')?;
@@ -75,7 +78,7 @@ impl ContentRange {
     }
 }
 
-/// What one side does not tell, the other cannot contradict.
+/// Returns true unless both values are known and differ.
 fn agree<T: PartialEq>(before: Option<&T>, now: Option<&T>) -> bool {
     match (before, now) {
         (Some(before), Some(now)) => before == now,
@@ -83,11 +86,12 @@ fn agree<T: PartialEq>(before: Option<&T>, now: Option<&T>) -> bool {
     }
 }
 
-/// Digits alone: `parse` takes a sign.
+/// Parses digits alone, since `parse` also accepts a sign.
 fn number(text: &str) -> Option<u64> {
     text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
+/// Returns the trimmed text of a header field, if it is not empty.
 fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     let value = headers.get(name)?.to_str().ok()?.trim();
     (!value.is_empty()).then(|| value.to_owned())
