@@ -1,22 +1,22 @@
-//! The command `doctor`: looks, from the device, at everything that stands between the agent and its ACS, one line each.
+//! The command `doctor`: checks, from the device, each part of the way between the agent and its ACS, one line each.
 //!
 //! ```text
-//! effective_state.rs   configuration, data model, journal, running agent ──▶ what holds now
+//! effective_state.rs   configuration, data model, journal, running agent ──▶ the values in use
 //!     │
 //!     ▼
-//! name.rs ─▶ tcp.rs ─▶ tls.rs ─▶ http_probe.rs     towards the ACS, each as far as the one before it came
-//!                       └ certificate.rs        reads what the server showed
-//! clock.rs      our clock, and that of the ACS beside it
-//! stun.rs       what a NAT makes of a socket of ours
-//! ports.rs      whether connection requests find somebody
+//! name.rs ─▶ tcp.rs ─▶ tls.rs ─▶ http_probe.rs    the way to the ACS; each step needs the one before it
+//!                       └ certificate.rs           reads the certificates of the server
+//! clock.rs      the clock of the device, compared with that of the ACS
+//! stun.rs       the address and port that a NAT gives to a socket of the device
+//! ports.rs      the ports for connection requests
 //!     │
 //!     ▼
 //! finding.rs    the lines
 //! ```
 //!
-//! Nothing is written anywhere, and the running agent is asked only through its control socket and its open ports. The
-//! ACS is sent a GET, which no session begins with and no server may act upon (RFC 9110 §9.2.1). Every check has a time
-//! limit; all together they take less than a minute. Nothing catches signals, which therefore end it at once.
+//! The command writes nothing, and asks the running agent only through its control socket and its open ports. The ACS
+//! receives a GET, which begins no session and must not change anything (RFC 9110 §9.2.1). Every check has a time limit;
+//! all together take less than a minute. No signal is caught, so that an interrupt ends the command at once.
 
 #[cfg(feature = "tls")]
 mod certificate;
@@ -44,10 +44,11 @@ use effective_state::EffectiveState;
 use finding::FindingPrinter;
 use http_probe::AcsProbe;
 
-/// How long a server may be silent: whoever stands before the device will not wait for the 30 s of a session.
+/// The time for which a server may send nothing: an operator in front of the device does not wait for the 30 s of a
+/// session.
 const SILENCE: Duration = Duration::from_secs(3);
 
-/// Prints what was found; status 1 where something that the agent needs does not work.
+/// Prints the findings. Returns status 1 if a part that the agent needs does not work.
 pub fn run(config: &Config) -> ExitCode {
     let mut report = FindingPrinter::default();
     let clock = Clock::new();
@@ -61,7 +62,7 @@ pub fn run(config: &Config) -> ExitCode {
     report.exit_code()
 }
 
-/// The way to the ACS, step by step; gives our own address on it.
+/// Checks the way to the ACS step by step. Returns our own address on it.
 fn towards_acs(
     config: &Config,
     state: &EffectiveState,
@@ -71,6 +72,7 @@ fn towards_acs(
 ) -> Option<IpAddr> {
     let addresses = name::check("ACS name", &name::host_of(url), url.port(), clock, report)?;
     let tcp = tcp::check(&addresses, &limits(), clock, report)?;
+    // The listener for connection requests is checked at this address, since the ACS contacts the device there.
     let ours = tcp.local_addr().map(|local: SocketAddr| local.ip().to_canonical());
     let probe = AcsProbe {
         url: url.clone(),
@@ -82,6 +84,7 @@ fn towards_acs(
     ours
 }
 
+/// Returns the limits of one check.
 fn limits() -> IoLimits {
     IoLimits { timeout: SILENCE, stop: Arc::new(AtomicBool::new(false)), end: None }
 }

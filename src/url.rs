@@ -1,4 +1,4 @@
-//! An `http` or `https` URL, taken apart once.
+//! An `http` or `https` URL, parsed into its parts.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
@@ -12,23 +12,23 @@ pub struct Url {
     target: String,
 }
 
-/// Where a URL points.
+/// The host of a URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Host {
-    /// A DNS name in lower case.
+    /// A DNS name in lower case letters.
     Name(String),
-    /// An address.
+    /// An IPv4 or IPv6 address.
     Ip(IpAddr),
 }
 
-/// A text is no URL that can be contacted (R10).
+/// The reason for which a text is no URL that can be contacted (R10).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UrlError {
     reason: String,
 }
 
 impl UrlError {
-    /// The text, without what may be secret in it, and what is wrong with it.
+    /// Returns the text without its secret parts, and the reason for its rejection.
     pub fn reason(&self) -> &str {
         &self.reason
     }
@@ -43,41 +43,43 @@ impl fmt::Display for UrlError {
 impl std::error::Error for UrlError {}
 
 impl Url {
-    /// Parses an absolute URL. A user name or password in it is not used (credentials are parameters
-    /// of their own), a fragment is dropped, and what may not stand in a request line is
-    /// percent-encoded; escapes and `@` in the path stay as they are.
+    /// Parses an absolute URL. User name and password are ignored, since the credentials are parameters of their own; a
+    /// fragment is dropped; characters that must not occur in a request line are percent-encoded. Escapes and `@` in the
+    /// path stay as they are.
     pub fn parse(text: &str) -> Result<Url, UrlError> {
-        let refuse = |why: &str| UrlError { reason: format!("'{}' {why}", shown(text)) };
+        let reject = |reason: &str| UrlError { reason: format!("'{}' {reason}", redacted(text)) };
         let trimmed = text.trim();
         let Some((scheme, rest)) = trimmed.split_once("://") else {
-            return Err(refuse("does not begin with http:// or https://"));
+            return Err(reject("does not begin with http:// or https://"));
         };
         let tls = match scheme {
             s if s.eq_ignore_ascii_case("http") => false,
             s if s.eq_ignore_ascii_case("https") => true,
-            _ => return Err(refuse("is neither http nor https")),
+            _ => return Err(reject("is neither http nor https")),
         };
         let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+        // The last `@` counts: a password may contain one.
         let address = authority.rsplit('@').next().unwrap_or(authority);
-        let (host, port) = split_port(address).ok_or_else(|| refuse("has no valid host"))?;
+        let (host, port) = split_port(address).ok_or_else(|| reject("has no valid host"))?;
         let port = match port {
             "" if tls => 443,
             "" => 80,
             digits if digits.bytes().all(|b| b.is_ascii_digit()) => match digits.parse() {
                 Ok(port) if port > 0 => port,
-                _ => return Err(refuse("has no valid port")),
+                _ => return Err(reject("has no valid port")),
             },
-            _ => return Err(refuse("has no valid port")),
+            _ => return Err(reject("has no valid port")),
         };
-        let host = Host::parse(host).ok_or_else(|| refuse("has no valid host"))?;
+        let host = Host::parse(host).ok_or_else(|| reject("has no valid host"))?;
         Ok(Url { tls, host, port, target: request_target(path) })
     }
 
-    /// The URL that a `Location` header points to, seen from here (RFC 3986 §5.2).
+    /// Returns the URL that a `Location` header names, relative to this URL (RFC 3986 §5.2).
     pub fn join(&self, location: &str) -> Result<Url, UrlError> {
         let location = location.trim();
         let location = location.split('#').next().unwrap_or_default();
         let with_target = |target: &str| Url { target: request_target(target), ..self.clone() };
+        // A colon in a path or query is no scheme: `?r=http://x` is relative.
         let is_absolute = location.find(':').is_some_and(|colon| {
             let scheme = &location[..colon];
             !scheme.is_empty() && scheme.bytes().all(|b| b.is_ascii_alphanumeric())
@@ -101,41 +103,42 @@ impl Url {
         }
     }
 
-    /// Whether TLS is to be used.
+    /// Returns true if the scheme is `https`.
     pub fn is_tls(&self) -> bool {
         self.tls
     }
 
-    /// The host.
+    /// Returns the host.
     pub fn host(&self) -> &Host {
         &self.host
     }
 
-    /// The port, the scheme's own where the URL names none.
+    /// Returns the port; 80 or 443 by the scheme if the URL names none.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Path and query as they stand in the request line; begins with a slash.
+    /// Returns path and query as they are sent in the request line; they begin with a slash.
     pub fn target(&self) -> &str {
         &self.target
     }
 
-    /// The value of the `Host` header.
+    /// Returns the value of the `Host` header.
     pub fn authority(&self) -> String {
+        // The usual port is left out, as browsers do: some servers compare the field with their name.
         match (self.tls, self.port) {
             (false, 80) | (true, 443) => self.host.to_string(),
             _ => format!("{}:{}", self.host, self.port),
         }
     }
 
-    /// Whether a connection made for the other URL serves this one.
+    /// Returns true if a connection that was opened for the other URL can be used for this one.
     pub fn is_same_origin(&self, other: &Url) -> bool {
         (self.tls, &self.host, self.port) == (other.tls, &other.host, other.port)
     }
 }
 
-/// Without the query, which may hold a key.
+/// Writes the URL without its query, which may hold a key.
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.tls { "https" } else { "http" };
@@ -145,6 +148,7 @@ impl fmt::Display for Url {
 }
 
 impl Host {
+    /// Parses a host name or an address, IPv6 in brackets.
     fn parse(text: &str) -> Option<Host> {
         if let Some(inner) = text.strip_prefix('[') {
             let address: Ipv6Addr = inner.strip_suffix(']')?.parse().ok()?;
@@ -153,13 +157,14 @@ impl Host {
         if let Ok(address) = text.parse() {
             return Some(Host::Ip(IpAddr::V4(address)));
         }
+        // Only these characters: a host is also sent in the `Host` field, where a line end would begin another field.
         let is_name = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
         let valid = !text.is_empty() && text.len() <= 253 && text.bytes().all(is_name);
         valid.then(|| Host::Name(text.to_ascii_lowercase()))
     }
 }
 
-/// An IPv6 address stands in brackets, as in a URL.
+/// Writes an IPv6 address in brackets, as in a URL.
 impl fmt::Display for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -170,7 +175,7 @@ impl fmt::Display for Host {
     }
 }
 
-/// Host and port digits; the colons inside brackets belong to the host.
+/// Splits host and port digits. The colons inside brackets belong to the host.
 fn split_port(address: &str) -> Option<(&str, &str)> {
     let host_end = match address.strip_prefix('[') {
         Some(inner) => inner.find(']')? + 2,
@@ -183,7 +188,7 @@ fn split_port(address: &str) -> Option<(&str, &str)> {
     }
 }
 
-/// Path and query, fit for a request line and for a quoted digest `uri`.
+/// Returns path and query in a form for the request line and for the quoted `uri` of a digest.
 fn request_target(path: &str) -> String {
     let path = path.split('#').next().unwrap_or_default();
     let mut target = String::with_capacity(path.len() + 1);
@@ -192,6 +197,7 @@ fn request_target(path: &str) -> String {
     }
     for byte in path.bytes() {
         match byte {
+            // A quotation mark or a backslash would end the quoted `uri` of the digest too early.
             b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}' => escape(&mut target, byte),
             b'!'..=b'~' => target.push(byte.into()),
             _ => escape(&mut target, byte),
@@ -200,11 +206,12 @@ fn request_target(path: &str) -> String {
     target
 }
 
+/// Appends a percent-encoded byte.
 fn escape(target: &mut String, byte: u8) {
     target.push_str(&format!("%{byte:02X}"));
 }
 
-/// RFC 3986 §5.2.4 for a path that begins with a slash; the query stays as it is.
+/// Removes `.` and `..` from a path that begins with a slash (RFC 3986 §5.2.4). The query stays as it is.
 fn without_dots(target: &str) -> String {
     let (path, query) = target.split_at(target.find('?').unwrap_or(target.len()));
     let mut kept: Vec<&str> = Vec::new();
@@ -216,6 +223,7 @@ fn without_dots(target: &str) -> String {
                 if segment == ".." {
                     kept.pop();
                 }
+                // A path that ends with `..` names a directory, so that its slash stays.
                 if is_last {
                     kept.push("");
                 }
@@ -226,10 +234,11 @@ fn without_dots(target: &str) -> String {
     format!("/{}{query}", kept.join("/"))
 }
 
-/// Enough of a text to recognise it in a log; credentials in front of an `@` are left out.
-fn shown(text: &str) -> String {
+/// Returns enough of a text to recognise it in a log, without the credentials in front of an `@`.
+fn redacted(text: &str) -> String {
     let scheme_end = text.find("://").map_or(0, |at| at + 3);
     let authority_end = text[scheme_end..].find(['/', '?', '#']).map_or(text.len(), |at| scheme_end + at);
+    // The text is malformed, so that its parts are searched here again instead of being taken from a parsed URL.
     let rest = match text[scheme_end..authority_end].rfind('@') {
         Some(at) => &text[scheme_end + at + 1..],
         None => &text[scheme_end..],

@@ -1,5 +1,5 @@
-//! What a person wants to know of an X.509 certificate (RFC 5280 §4.1): whose, for which names, by whom, from when to
-//! when. Read only, for show: what is trusted is decided by webpki.
+//! The fields of an X.509 certificate that are shown to an operator (RFC 5280 §4.1): subject, names, issuer and dates.
+//! The reader is for display only: webpki decides which certificates are trusted, but does not give these fields.
 
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -14,34 +14,34 @@ const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 const SEQUENCE: u8 = 0x30;
 const SET: u8 = 0x31;
-/// `[0]` and `[3]` of TBSCertificate.
+/// The tags `[0]` and `[3]` in TBSCertificate.
 const VERSION: u8 = 0xa0;
 const EXTENSIONS: u8 = 0xa3;
-/// dNSName and iPAddress of GeneralName.
+/// The tags of dNSName and iPAddress in GeneralName.
 const DNS_NAME: u8 = 0x82;
 const IP_ADDRESS: u8 = 0x87;
 
 const SUBJECT_ALT_NAME: &[u8] = &[0x55, 0x1d, 0x11];
-/// The attributes of a name that are shown.
+/// The attributes of a distinguished name that are shown, by their object identifier.
 const ATTRIBUTES: [(&[u8], &str); 4] =
     [(&[0x55, 4, 3], "CN"), (&[0x55, 4, 11], "OU"), (&[0x55, 4, 10], "O"), (&[0x55, 4, 6], "C")];
-/// A server for hundreds of names is as well known by its first ones.
+/// The largest number of names that are shown: a server for hundreds of names is identified by its first ones.
 const MAX_NAMES: usize = 4;
 
-/// What is shown of a certificate.
+/// The fields of a certificate that are shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Certificate {
-    /// Such as `CN=acs.example, O=Example`.
+    /// The subject, such as `CN=acs.example, O=Example`.
     pub(super) subject: String,
     pub(super) issuer: String,
-    /// DNS names and addresses of subjectAltName, the first ones.
+    /// The first DNS names and addresses of subjectAltName.
     pub(super) names: Vec<String>,
     pub(super) not_before: DateTime,
     pub(super) not_after: DateTime,
 }
 
 impl Certificate {
-    /// Reads DER; nothing where it is no certificate.
+    /// Parses DER. Returns `None` if it is not a certificate.
     pub(super) fn parse(der: &[u8]) -> Option<Certificate> {
         let mut certificate = Der(der).enter(SEQUENCE)?;
         let mut body = certificate.enter(SEQUENCE)?;
@@ -58,7 +58,7 @@ impl Certificate {
         let mut names = Vec::new();
         while let Some((tag, content)) = body.next() {
             if tag == EXTENSIONS {
-                // A certificate without readable names is still worth a line.
+                // Unreadable names do not prevent the line: subject and dates still help the operator.
                 names = alternative_names(Der(content)).unwrap_or_default();
             }
         }
@@ -66,21 +66,23 @@ impl Certificate {
     }
 }
 
-/// What is left of some DER.
+/// The part of a DER text that is not read yet.
 #[derive(Clone, Copy)]
 struct Der<'a>(&'a [u8]);
 
 impl<'a> Der<'a> {
+    /// Returns the next tag without reading it.
     fn peek(&self) -> Option<u8> {
         self.0.first().copied()
     }
 
-    /// The next tag with its content.
+    /// Reads the next value and returns its tag and content.
     fn next(&mut self) -> Option<(u8, &'a [u8])> {
         let (&[tag, first], mut rest) = self.0.split_first_chunk()?;
         let mut length = usize::from(first);
         if first >= 0x80 {
-            // An indefinite length is no DER; certificates are shorter than 16 MiB.
+            // Zero digits mean an indefinite length, which DER forbids. Three digits suffice, since no certificate has
+            // 16 MiB; more would overflow the length.
             let (digits, behind) = rest.split_at_checked(usize::from(first & 0x7f))?;
             if !matches!(digits.len(), 1..=3) {
                 return None;
@@ -93,17 +95,18 @@ impl<'a> Der<'a> {
         Some((tag, content))
     }
 
-    /// The content of the next value, which must have this tag.
+    /// Reads the next value, which must have this tag, and returns its content.
     fn take(&mut self, tag: u8) -> Option<&'a [u8]> {
         self.next().filter(|(found, _)| *found == tag).map(|(_, content)| content)
     }
 
+    /// Reads the next value, which must have this tag, as a sequence of values.
     fn enter(&mut self, tag: u8) -> Option<Der<'a>> {
         self.take(tag).map(Der)
     }
 }
 
-/// A distinguished name by the attributes that people know.
+/// Returns the well-known attributes of a distinguished name.
 fn name(mut rdns: Der<'_>) -> Option<String> {
     let mut text = String::new();
     while rdns.peek().is_some() {
@@ -114,13 +117,14 @@ fn name(mut rdns: Der<'_>) -> Option<String> {
             let (tag, value) = attribute.next()?;
             let Some((_, short)) = ATTRIBUTES.iter().find(|(known, _)| *known == kind) else { continue };
             let separator = if text.is_empty() { "" } else { ", " };
-            // Writing to a String cannot fail.
+            // The result is ignored, since writing to a String cannot fail.
             let _ = write!(text, "{separator}{short}={}", string(tag, value));
         }
     }
-    Some(if text.is_empty() { "nobody named".to_owned() } else { text })
+    Some(if text.is_empty() { "no name".to_owned() } else { text })
 }
 
+/// Decodes a directory string. All types but BMPString are read as UTF-8, of which ASCII is a part.
 fn string(tag: u8, bytes: &[u8]) -> String {
     if tag != BMP_STRING {
         return String::from_utf8_lossy(bytes).into_owned();
@@ -129,7 +133,7 @@ fn string(tag: u8, bytes: &[u8]) -> String {
     char::decode_utf16(units).map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
 }
 
-/// `YYMMDDHHMMSSZ` until 2049, `YYYYMMDDHHMMSSZ` from then on (RFC 5280 §4.1.2.5).
+/// Parses a time: `YYMMDDHHMMSSZ` up to 2049, `YYYYMMDDHHMMSSZ` from 2050 on (RFC 5280 §4.1.2.5).
 fn time(der: &mut Der<'_>) -> Option<DateTime> {
     let (tag, digits) = der.next()?;
     let digits = str::from_utf8(digits).ok()?;
@@ -141,6 +145,7 @@ fn time(der: &mut Der<'_>) -> Option<DateTime> {
         GENERALIZED_TIME => digits.split_at_checked(4).map(|(year, rest)| (year.to_owned(), rest))?,
         _ => return None,
     };
+    // The checks come before the slices below, which would panic in the middle of a character.
     if rest.len() != 11 || !rest.is_ascii() {
         return None;
     }
@@ -149,7 +154,7 @@ fn time(der: &mut Der<'_>) -> Option<DateTime> {
     DateTime::parse(&format!("{year}-{}-{}T{}:{}:{}{zone}", part(0), part(2), part(4), part(6), part(8)))
 }
 
-/// The names in `Extensions`.
+/// Returns the names in `Extensions`.
 fn alternative_names(mut extensions: Der<'_>) -> Option<Vec<String>> {
     let mut list = extensions.enter(SEQUENCE)?;
     while list.peek().is_some() {
@@ -159,7 +164,7 @@ fn alternative_names(mut extensions: Der<'_>) -> Option<Vec<String>> {
         }
         let (mut tag, mut value) = extension.next()?;
         if tag != OCTET_STRING {
-            (tag, value) = extension.next()?; // behind `critical`
+            (tag, value) = extension.next()?; // the value read before was the flag `critical`
         }
         let mut names = Der(value).enter(SEQUENCE).filter(|_| tag == OCTET_STRING)?;
         let mut found = Vec::new();
@@ -171,6 +176,7 @@ fn alternative_names(mut extensions: Der<'_>) -> Option<Vec<String>> {
     Some(Vec::new())
 }
 
+/// Returns a DNS name or an address; `None` for the other types of names.
 fn general_name(tag: u8, value: &[u8]) -> Option<String> {
     match (tag, value.len()) {
         (DNS_NAME, _) => Some(String::from_utf8_lossy(value).into_owned()),

@@ -1,29 +1,30 @@
-//! The clock of this device, by itself and beside that of the ACS.
+//! The check of the device's clock, alone and against that of the ACS.
 
 use super::finding::Finding;
 use crate::clock::Now;
 use crate::model::date_time::DateTime;
 
-/// Seconds that a clock kept by NTP is never wrong by, nor an answer on its way.
+/// The largest difference in seconds without a warning: NTP keeps a clock far more exactly, and a response takes less
+/// time to arrive.
 const TOLERANCE: u64 = 60;
 
-/// Whether it is set (R32).
+/// Reports whether the clock is set (R32).
 pub(super) fn own(now: Now) -> Finding {
     let shown = DateTime::from_unix(now.wall, 0);
     match now.clock_is_set() {
         true => Finding::ok("clock", format!("{shown}")),
         false => {
-            let text = format!("{shown}: nobody has set it; until then the dates of certificates are not checked");
+            let text = format!("{shown}: the clock is not set; until then the dates of certificates are not checked");
             Finding::warning("clock", text)
         }
     }
 }
 
-/// Our clock against the `Date` of an answer (RFC 9110 §6.6.1); `wall` is when it came.
+/// Compares the clock with the `Date` of a response (RFC 9110 §6.6.1); `wall` is the time at which it arrived.
 pub(super) fn beside_acs(date: Option<&str>, wall: i64) -> Finding {
     let subject = "clock of ACS";
     let Some(date) = date else {
-        return Finding::skipped(subject, "the answer has no Date to compare the clock with");
+        return Finding::skipped(subject, "the response has no Date to compare the clock with");
     };
     let Some(theirs) = http_date(date) else {
         return Finding::skipped(subject, format!("its Date cannot be read: {date}"));
@@ -31,6 +32,7 @@ pub(super) fn beside_acs(date: Option<&str>, wall: i64) -> Finding {
     let difference = theirs.unix().saturating_sub(wall);
     let seconds = difference.unsigned_abs();
     let direction = if difference < 0 { "ahead of" } else { "behind" };
+    // `Date` has whole seconds, and the response was on its way: one second of difference means nothing.
     match seconds {
         0..=1 => Finding::ok(subject, format!("agrees with ours, {theirs}")),
         2..=TOLERANCE => Finding::ok(subject, format!("{theirs}: ours is {seconds} s {direction} it")),
@@ -38,7 +40,8 @@ pub(super) fn beside_acs(date: Option<&str>, wall: i64) -> Finding {
     }
 }
 
-/// `Sun, 06 Nov 1994 08:49:37 GMT`; the two obsolete forms are no longer sent by anybody (RFC 9110 §5.6.7).
+/// Parses a date such as `Sun, 06 Nov 1994 08:49:37 GMT`. Servers no longer send the two obsolete forms (RFC 9110
+/// §5.6.7).
 fn http_date(text: &str) -> Option<DateTime> {
     const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let (_, rest) = text.trim().split_once(", ")?;
@@ -88,7 +91,7 @@ mod tests {
     #[test]
     fn a_clock_that_nobody_has_set() {
         let at = |wall| own(Now { monotonic: Duration::ZERO, wall }).to_string();
-        assert!(at(12).starts_with("warning  clock          1970-01-01T00:00:12Z: nobody has set it"));
+        assert!(at(12).starts_with("warning  clock          1970-01-01T00:00:12Z: the clock is not set"));
         assert_eq!(at(1_800_000_000), "ok       clock          2027-01-15T08:00:00Z");
     }
 }

@@ -1,4 +1,4 @@
-//! What holds now: the configuration, the data model, what was stored, and what the running agent says of itself.
+//! The values in use: from the configuration, the data model, the journal and the running agent.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,34 +15,35 @@ use crate::model::Loaded;
 use crate::store::{Recovered, Store};
 use crate::url::Url;
 
-/// A running agent answers in milliseconds, unless it is in a session; then the journal has to do.
+/// The longest wait for the running agent. It answers in milliseconds, except during a session; then the values of the
+/// journal are used.
 const ANSWER: Duration = Duration::from_secs(3);
 
-/// The device as it is now, as far as it can be known from beside the agent.
+/// The state of the device, as far as a second process can see it.
 pub(super) struct EffectiveState {
-    /// The factory state with what the journal holds over it: hidden values too.
+    /// The factory state with the changes of the journal, hidden values included.
     device: Device,
-    /// Values of ManagementServer as the running agent has them, by their names without the object's.
-    told: BTreeMap<String, String>,
+    /// The values of ManagementServer in the running agent, by their names without that of the object.
+    reported: BTreeMap<String, String>,
     pub(super) agent: AgentState,
-    /// Whether the journal could be read.
+    /// True if the journal could be read.
     is_stored_known: bool,
     state_dir: String,
 }
 
-/// Whether an agent runs.
+/// The state of the agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AgentState {
-    /// It answers on the control socket.
+    /// The agent answers on the control socket.
     Answers,
-    /// Nobody is there.
+    /// No agent runs.
     NotRunning,
-    /// Somebody may be there.
+    /// An agent may be running, but does not answer.
     Unknown,
 }
 
 impl EffectiveState {
-    /// Reads what there is; nothing where configuration or data model are unusable.
+    /// Reads all sources and prints a finding for each. Returns `None` if the configuration or the data model is unusable.
     pub(super) fn find(config: &Config, now: Now, report: &mut FindingPrinter) -> Option<EffectiveState> {
         let loaded = match load_model(config) {
             Ok(loaded) => loaded,
@@ -51,15 +52,17 @@ impl EffectiveState {
                 return None;
             }
         };
-        report.add(judge_contact(config, &loaded));
+        report.add(assess_configuration(config, &loaded));
         let state_dir = config.state_dir.display().to_string();
+        // `peek` takes no lock and repairs nothing: the running agent owns the journal.
         let stored = Store::peek(&config.state_dir);
         let is_stored_known = stored.is_ok();
         let recovered = stored.unwrap_or_else(|error| {
-            let text = format!("{state_dir} cannot be read: {error}; what was stored is not known here");
+            let text = format!("{state_dir} cannot be read: {error}; the stored values are unknown");
             report.add(Finding::warning("state", text));
             Recovered::default()
         });
+        // The same restore as at the start of the agent, so that rejected values of the journal are reported here as well.
         let (device, notices) = Device::restore(loaded, &recovered.records, Box::new(NoJournal), now);
         for notice in recovered.notices.into_iter().chain(notices) {
             report.add(Finding::warning("state", notice));
@@ -77,16 +80,16 @@ impl EffectiveState {
             Err(ControlError { kind: ControlErrorKind::NotRunning, .. }) => AgentState::NotRunning,
             Err(_) => AgentState::Unknown,
         };
-        let told = answer.unwrap_or_default();
-        Some(EffectiveState { device, told, agent, is_stored_known, state_dir })
+        let reported = answer.unwrap_or_default();
+        Some(EffectiveState { device, reported, agent, is_stored_known, state_dir })
     }
 
-    /// A text of ManagementServer, by its name without the object's; empty where there is none.
+    /// Returns the text of a ManagementServer parameter, by its name without that of the object; empty if there is none.
     pub(super) fn text(&self, name: &str) -> String {
-        self.told.get(name).cloned().unwrap_or_else(|| self.device.management_server_text(name))
+        self.reported.get(name).cloned().unwrap_or_else(|| self.device.management_server_text(name))
     }
 
-    /// A flag of ManagementServer; `absent` where the model has no such parameter.
+    /// Returns a flag of ManagementServer; `absent` if the model has no such parameter.
     pub(super) fn flag(&self, name: &str, absent: bool) -> bool {
         match self.text(name).as_str() {
             "" => absent,
@@ -94,30 +97,31 @@ impl EffectiveState {
         }
     }
 
-    /// A port number of ManagementServer, where there is one.
+    /// Returns a port number of ManagementServer, if it is valid.
     pub(super) fn port(&self, name: &str) -> Option<u16> {
         self.text(name).parse().ok().filter(|port| *port > 0)
     }
 
-    /// Whether there is a password for the ACS; nothing where that cannot be known. It is hidden in what the agent
-    /// tells.
+    /// Returns true if the device has a password for the ACS; `None` if that is unknown.
     pub(super) fn has_password(&self) -> Option<bool> {
+        // Only the journal shows it: the running agent reports a hidden value as empty.
         self.is_stored_known.then(|| !self.device.acs_password().expose().is_empty())
     }
 
-    /// Where connection requests arrive, as the agent publishes it.
+    /// Returns ConnectionRequestURL as the running agent reports it.
     pub(super) fn connection_request_url(&self) -> Option<Url> {
-        Url::parse(self.told.get(parameter::CONNECTION_REQUEST_URL)?).ok()
+        Url::parse(self.reported.get(parameter::CONNECTION_REQUEST_URL)?).ok()
     }
 
-    /// The random path of ConnectionRequestURL; empty where none was chosen yet.
+    /// Returns the random path of ConnectionRequestURL; empty if none is chosen yet.
     pub(super) fn request_path(&self) -> &str {
         &self.device.state().request_path
     }
 
+    /// Returns the source of ManagementServer.URL.
     fn origin_of_url(&self) -> String {
         let name = self.device.management_server_name(parameter::URL);
-        if self.told.contains_key(parameter::URL) {
+        if self.reported.contains_key(parameter::URL) {
             "as the running agent has it".into()
         } else if self.device.tree().parameter(&name).is_ok_and(|parameter| parameter.is_changed()) {
             format!("stored in {}", self.state_dir)
@@ -127,15 +131,16 @@ impl EffectiveState {
     }
 }
 
-/// A wrong file of TLS stops every session. A wrong URL of the factory state does not where another one is in force; the
-/// line of the URL tells.
-fn judge_contact(config: &Config, loaded: &Loaded) -> Finding {
+/// Checks the TLS files and the URL of the factory state.
+fn assess_configuration(config: &Config, loaded: &Loaded) -> Finding {
     let subject = "configuration";
     match check_acs_settings(config, loaded) {
         Ok(()) => {
             let files: Vec<String> = config.data_model.iter().map(|file| file.display().to_string()).collect();
             Finding::ok(subject, format!("valid, data model {}", files.join(", ")))
         }
+        // A wrong URL of the factory state is only a warning, since the ACS may have set another one; the line of the URL
+        // shows it. A wrong TLS file stops every session.
         Err(error) if http::check_tls_files(&tls_settings(config)).is_ok() => {
             Finding::warning(subject, error.to_string())
         }
@@ -143,7 +148,7 @@ fn judge_contact(config: &Config, loaded: &Loaded) -> Finding {
     }
 }
 
-/// The URL that the agent contacts, where it can be.
+/// Returns the URL that the agent contacts, if it is valid, and prints the finding.
 pub(super) fn acs_url(state: &EffectiveState, report: &mut FindingPrinter) -> Option<Url> {
     let origin = state.origin_of_url();
     let text = state.text(parameter::URL);
@@ -153,7 +158,7 @@ pub(super) fn acs_url(state: &EffectiveState, report: &mut FindingPrinter) -> Op
     }
     match Url::parse(&text) {
         Ok(url) => {
-            // Without user information and query, either of which may hold a key.
+            // The URL is shown without user information and query, since either may hold a key.
             report.add(Finding::ok("ACS URL", format!("{url}, {origin}")));
             if !state.flag(parameter::ENABLE_CWMP, true) {
                 report.add(Finding::warning("ACS URL", "EnableCWMP is false: the agent does not contact it"));
@@ -167,18 +172,20 @@ pub(super) fn acs_url(state: &EffectiveState, report: &mut FindingPrinter) -> Op
     }
 }
 
+/// Reads ManagementServer from the running agent.
 fn ask(config: &Config, device: &Device) -> Result<BTreeMap<String, String>, ControlError> {
     let object = device.management_server_name("");
     let output = control::ask(&config.control, &Request::Get(vec![object.clone()]), ANSWER)?;
     Ok(values(&output, &object))
 }
 
-/// Lines of `path=value` below `object`.
+/// Parses lines of `path=value` and keeps those below `object`.
 fn values(output: &str, object: &str) -> BTreeMap<String, String> {
     let lines = output.lines().filter_map(|line| line.strip_prefix(object)?.split_once('='));
     lines.map(|(name, value)| (name.to_owned(), value.replace("\\\\", "\\"))).collect()
 }
 
+/// Returns the finding about the running agent.
 fn agent_line(answer: &Result<BTreeMap<String, String>, ControlError>) -> Finding {
     match answer {
         Ok(_) => Finding::ok("agent", "is running and answers"),
@@ -189,7 +196,7 @@ fn agent_line(answer: &Result<BTreeMap<String, String>, ControlError>) -> Findin
     }
 }
 
-/// Whoever only looks writes nothing.
+/// A journal that accepts no record, since the command changes nothing.
 struct NoJournal;
 
 impl JournalWriter for NoJournal {

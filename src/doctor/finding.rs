@@ -1,26 +1,26 @@
-//! The lines that `doctor` prints.
+//! The findings of `doctor`, one line each.
 
 use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-/// A line is for a person; what a server says may be longer.
+/// The longest text of a line, in characters: a text from a server may have any length.
 const MAX_TEXT: usize = 500;
 
-/// What a check came to.
+/// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It is as it should be.
+    /// The part works.
     Ok,
-    /// The agent needs it, and it does not work.
+    /// The part does not work, and the agent needs it.
     Failed,
-    /// It works, or the agent can do without; somebody should have a look.
+    /// The part works or is not needed, but an operator should look at it.
     Warning,
-    /// It was not looked at.
+    /// The part was not checked.
     Skipped,
 }
 
-/// One line.
+/// A line of the output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Finding {
     pub(super) verdict: Verdict,
@@ -54,30 +54,34 @@ impl fmt::Display for Finding {
             Verdict::Warning => "warning",
             Verdict::Skipped => "skipped",
         };
-        // Some of it comes from the network: it stays on its line, and moves no cursor.
+        // A part of the text comes from the network. A control character could end the line or move the cursor of the
+        // terminal.
         let plain = self.text.chars().map(|c| if c.is_control() { ' ' } else { c });
         let text: String = plain.take(MAX_TEXT).collect();
         write!(f, "{verdict:<8} {:<14} {text}", self.subject)
     }
 }
 
-/// Prints each line as it is found, since the next may take seconds.
+/// Prints each finding at once, since the next one may take seconds, and keeps the exit status.
 #[derive(Debug, Default)]
 pub(super) struct FindingPrinter {
     has_failed: bool,
 }
 
 impl FindingPrinter {
+    /// Prints a finding.
     pub(super) fn add(&mut self, finding: Finding) {
         self.has_failed |= finding.verdict == Verdict::Failed;
-        // Where nobody reads any more, the exit status still tells.
+        // A closed pipe is no reason to stop: the exit status still tells the result.
         let _ = writeln!(io::stdout().lock(), "{finding}");
     }
 
+    /// Prints several findings.
     pub(super) fn extend(&mut self, findings: Vec<Finding>) {
         findings.into_iter().for_each(|finding| self.add(finding));
     }
 
+    /// Returns status 1 if one of the findings is a failure.
     pub(super) fn exit_code(&self) -> ExitCode {
         if self.has_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
     }

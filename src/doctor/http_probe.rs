@@ -59,6 +59,7 @@ pub(super) struct ProbeResponse {
 }
 
 impl ProbeResponse {
+    /// Picks the fields of interest from a header.
     fn new(status: u16, headers: &HeaderMap) -> ProbeResponse {
         let texts = |name| {
             let values = headers.get_all(name).iter();
@@ -80,12 +81,15 @@ pub(super) fn get(
     target: &str,
     limit: Duration,
 ) -> Result<ProbeResponse, HttpError> {
+    // No credentials: the probe must not show the password to a server whose identity is still in question.
     let fields = [("Host", authority), ("User-Agent", USER_AGENT), ("Connection", "close")];
     let request = fields
         .into_iter()
         .fold(Request::get(target), |builder, (name, value)| header_raw(builder, name, value.as_bytes()))
         .body(())
         .map_err(|error| HttpError::Protocol(format!("no request possible: {error}")))?;
+    // A stray server may send its header byte by byte; without an end for the whole probe, each byte would start the
+    // limit of silence anew.
     stream.end_within(limit);
     let response = HttpConnection::new(stream).exchange(request, &mut RequestBody::Bytes(&[]), false)?;
     Ok(ProbeResponse::new(response.status, &response.headers))
@@ -101,6 +105,7 @@ fn assess(answer: &Result<ProbeResponse, HttpError>, url: &Url, has_password: Op
     let (mut verdict, meaning) = meaning(head.status);
     let mut text = format!("GET is answered with {}: {meaning}", head.status);
     match head.status {
+        // A challenge is the best result: an ACS asks for credentials before it talks CWMP.
         401 => {
             let schemes: Vec<&str> = head.challenges.iter().filter_map(|text| text.split_whitespace().next()).collect();
             match schemes.is_empty() {
@@ -115,7 +120,7 @@ fn assess(answer: &Result<ProbeResponse, HttpError>, url: &Url, has_password: Op
         301 | 302 | 307 | 308 => {
             let target = head.location.as_deref().map(|location| url.join(location));
             match target {
-                Some(Ok(target)) => text.push_str(&format!(", {target}")), // without its query
+                Some(Ok(target)) => text.push_str(&format!(", {target}")), // printed without its query
                 _ => verdict = Verdict::Warning,
             }
         }
@@ -124,20 +129,20 @@ fn assess(answer: &Result<ProbeResponse, HttpError>, url: &Url, has_password: Op
     Finding { verdict, subject: SUBJECT, text: format!("{text} ({took} ms)") }
 }
 
-/// Returns the meaning of a status for an operator who expects an ACS at the URL.
+/// Returns the meaning of a status, given that an ACS is expected at the URL.
 fn meaning(status: u16) -> (Verdict, &'static str) {
     match status {
         401 => (Verdict::Ok, "it asks for user name and password, as in a session"),
         405 | 501 => (Verdict::Ok, "it takes no GET, as an ACS that wants a POST"),
         400 | 411 | 415 => (Verdict::Ok, "it expects a CWMP message there"),
         200 | 204 => (Verdict::Ok, "HTTP is served there"),
-        301 | 302 | 307 | 308 => (Verdict::Ok, "it sends elsewhere"),
-        403 => (Verdict::Warning, "it refuses us: this address, our certificate, or a GET"),
-        404 | 410 => (Verdict::Warning, "there is nothing at this path: is the path of the URL right?"),
-        407 => (Verdict::Warning, "a proxy stands in the way"),
+        301 | 302 | 307 | 308 => (Verdict::Ok, "it redirects to another URL"),
+        403 => (Verdict::Warning, "it rejects the request: this address, our certificate, or a GET"),
+        404 | 410 => (Verdict::Warning, "the server has no such path: is the path of the URL right?"),
+        407 => (Verdict::Warning, "a proxy asks for authentication"),
         429 | 503 => (Verdict::Warning, "it is overloaded or down for maintenance"),
-        502 | 504 => (Verdict::Warning, "a proxy answers, and the ACS behind it does not"),
-        500..=599 => (Verdict::Warning, "it has an error of its own"),
+        502 | 504 => (Verdict::Warning, "a proxy answers, but the ACS behind it does not"),
+        500..=599 => (Verdict::Warning, "it has an internal error"),
         _ => (Verdict::Warning, "an ACS does not use this status"),
     }
 }
@@ -179,7 +184,7 @@ mod tests {
     #[test]
     fn a_redirect_is_told_without_its_query() {
         let to = |location: &str| line(ProbeResponse { location: Some(location.into()), ..status(302) }, None);
-        assert!(to("https://other/x?token=hunter2").contains("it sends elsewhere, https://other/x (7 ms)"));
+        assert!(to("https://other/x?token=hunter2").contains("it redirects to another URL, https://other/x (7 ms)"));
         assert!(to("c").contains("http://acs.example/a/c"));
         assert!(to("ftp://other/").starts_with("warning"));
         let lost = assess(&Err(HttpError::Closed), &Url::parse("http://a/").unwrap(), None, Duration::ZERO);

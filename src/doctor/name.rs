@@ -36,6 +36,7 @@ pub(super) fn check(
         return Some(vec![SocketAddr::new(ip, port)]);
     }
     let began = clock.now().monotonic;
+    // More addresses than these would each take a share of the time for TCP.
     let answer = resolve(host, port, &limits().end_within(LIMIT)).map(|mut addresses| {
         addresses.truncate(MAX_ADDRESSES);
         addresses

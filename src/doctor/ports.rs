@@ -1,6 +1,6 @@
-//! Whether the ports for connection requests are open on this device, and ours.
+//! The check of the ports for connection requests: open on this device, and by the agent.
 //!
-//! Whether the ACS gets through to them is not seen from here.
+//! Only the ACS can see whether its requests reach these ports.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -15,32 +15,35 @@ use crate::http::HttpError;
 use crate::http::Stream;
 use crate::http::Tcp;
 
-/// The port is on this very device.
+/// The longest wait for a port, which is on this device.
 const LIMIT: Duration = Duration::from_secs(2);
 const HTTP: &str = "HTTP port";
 const UDP: &str = "UDP port";
 
-/// Looks at both ports; `ours` is our address towards the ACS.
+/// Checks both ports; `ours` is our address towards the ACS.
 pub(super) fn check(config: &Config, state: &EffectiveState, ours: Option<IpAddr>, report: &mut FindingPrinter) {
     report.add(http(config, state, ours));
     report.add(udp(config, state));
 }
 
+/// Checks the port for connection requests over HTTP.
 fn http(config: &Config, state: &EffectiveState, ours: Option<IpAddr>) -> Finding {
-    // R7, R267.
+    // The agent opens the port only if both flags allow it (R7, R267).
     if !state.flag(parameter::ENABLE_CWMP, true) || !state.flag(parameter::HTTP_CONNECTION_REQUEST_ENABLE, true) {
         return Finding::skipped(HTTP, "closed: EnableCWMP or HTTPConnectionRequestEnable is false");
     }
     let published = state.connection_request_url();
     let port = match (config.listen.port(), &published) {
-        (0, None) => return Finding::skipped(HTTP, "any free one, and no agent tells which"),
+        (0, None) => return Finding::skipped(HTTP, "port 0: any free port, and no running agent names it"),
         (0, Some(url)) => url.port(),
         (port, _) => port,
     };
+    // A listener on all addresses is checked at the one that the ACS would use.
     let ip = match config.listen.ip() {
         ip if ip.is_unspecified() => ours.unwrap_or(Ipv4Addr::LOCALHOST.into()),
         ip => ip,
     };
+    // The agent answers other paths with 404, so that the check needs the path that it has published.
     let path = published.map_or_else(|| state.request_path().to_owned(), |url| url.target().to_owned());
     let is_path_known = !path.is_empty();
     let target = if is_path_known { path.as_str() } else { "/" };
@@ -48,23 +51,25 @@ fn http(config: &Config, state: &EffectiveState, ours: Option<IpAddr>) -> Findin
     let answer = Tcp::connect_addr(address, &super::limits(), LIMIT)
         .ok()
         .map(|tcp| get(Stream::Plain(tcp), &address.to_string(), target, LIMIT));
-    judge_http(address, answer.as_ref(), is_path_known, state.agent)
+    assess_http(address, answer.as_ref(), is_path_known, state.agent)
 }
 
-/// `answer`: none where nobody accepts the connection.
-fn judge_http(
+/// Turns the response into a finding; `answer` is `None` if the connection was not accepted.
+fn assess_http(
     address: SocketAddr,
     answer: Option<&Result<ProbeResponse, HttpError>>,
     is_path_known: bool,
     agent: AgentState,
 ) -> Finding {
-    let other =
-        |what: &str| Finding::failed(HTTP, format!("{address}: another program than the agent answers there: {what}"));
+    let other = |reply: &str| {
+        Finding::failed(HTTP, format!("{address}: another program than the agent answers there: {reply}"))
+    };
     match (answer, agent) {
         (None, AgentState::NotRunning) => {
             Finding::skipped(HTTP, format!("{address}: free, and no agent is running that would open it"))
         }
-        (None, _) => Finding::failed(HTTP, format!("{address}: nobody listens")),
+        (None, _) => Finding::failed(HTTP, format!("{address}: no program listens")),
+        // The realm identifies the agent: any web server on the port would answer as well.
         (Some(Ok(head)), _) if head.status == 401 && head.challenges.iter().any(|text| is_ours(text)) => {
             Finding::ok(HTTP, format!("{address}: open, the agent answers with its challenge"))
         }
@@ -79,28 +84,33 @@ fn judge_http(
     }
 }
 
+/// Returns true if a challenge is one that the agent sends.
 fn is_ours(challenge: &str) -> bool {
     challenge.starts_with("Digest ") && challenge.contains(&format!("realm=\"{REALM}\""))
 }
 
+/// Checks the port for connection requests over UDP.
 fn udp(config: &Config, state: &EffectiveState) -> Finding {
-    // R7; but R288: with STUN or without.
+    // The port is open with EnableCWMP (R7), and also without STUN (R288).
     if !state.flag(parameter::ENABLE_CWMP, true) {
         return Finding::skipped(UDP, "closed: EnableCWMP is false");
     }
     let address = config.udp_listen;
     if address.port() == 0 {
-        return Finding::skipped(UDP, "any free one");
+        return Finding::skipped(UDP, "port 0: any free port");
     }
-    // Looked up, not tried: whoever binds a port, if only for a moment, may take a datagram from the agent.
+    // The port is looked up in the kernel's table and not tried: a second socket on the port, if only for a moment, could
+    // take a datagram from the agent.
     let tables: Vec<String> =
         ["/proc/net/udp", "/proc/net/udp6"].iter().filter_map(|table| std::fs::read_to_string(table).ok()).collect();
+    // An IPv6 socket takes IPv4 datagrams as well, so that both tables count.
     let bound = (!tables.is_empty()).then(|| tables.iter().any(|table| is_bound(table, address.port())));
     let published = Some(state.text(parameter::UDP_CONNECTION_REQUEST_ADDRESS)).filter(|text| !text.is_empty());
-    judge_udp(address, bound, state.agent, published.as_deref())
+    assess_udp(address, bound, state.agent, published.as_deref())
 }
 
-fn judge_udp(address: SocketAddr, bound: Option<bool>, agent: AgentState, published: Option<&str>) -> Finding {
+/// Turns the state of the UDP port into a finding; `bound` is `None` if the kernel's table cannot be read.
+fn assess_udp(address: SocketAddr, bound: Option<bool>, agent: AgentState, published: Option<&str>) -> Finding {
     match (bound, agent) {
         (None, _) => Finding::skipped(UDP, "the system does not tell which ports are bound"),
         (Some(true), AgentState::NotRunning) => {
@@ -117,7 +127,8 @@ fn judge_udp(address: SocketAddr, bound: Option<bool>, agent: AgentState, publis
     }
 }
 
-/// Whether a table like `/proc/net/udp` has a socket at that port: its second column is `ADDRESS:PORT` in hexadecimal.
+/// Returns true if a table like `/proc/net/udp` has a socket at that port. Its second column is `ADDRESS:PORT` in
+/// hexadecimal digits.
 fn is_bound(table: &str, port: u16) -> bool {
     table.lines().skip(1).any(|line| {
         let local = line.split_whitespace().nth(1).and_then(|local| local.rsplit_once(':'));
@@ -141,7 +152,7 @@ mod tests {
         };
         let ours = head(401, "Digest realm=\"cwmp\", nonce=\"x\"");
         let verdict = |answer: Option<&Result<ProbeResponse, HttpError>>, agent| {
-            judge_http(at("10.0.0.2:7547"), answer, true, agent).verdict
+            assess_http(at("10.0.0.2:7547"), answer, true, agent).verdict
         };
         use AgentState::{Answers, NotRunning, Unknown};
         assert_eq!(verdict(Some(&ours), Answers), Verdict::Ok);
@@ -150,7 +161,7 @@ mod tests {
         assert_eq!(verdict(None, NotRunning), Verdict::Skipped);
         assert_eq!(verdict(Some(&head(404, "")), Answers), Verdict::Warning);
         assert_eq!(verdict(Some(&head(404, "")), NotRunning), Verdict::Failed);
-        assert_eq!(judge_http(at("[::1]:1"), Some(&head(404, "")), false, Unknown).verdict, Verdict::Ok);
+        assert_eq!(assess_http(at("[::1]:1"), Some(&head(404, "")), false, Unknown).verdict, Verdict::Ok);
         assert_eq!(verdict(Some(&head(401, "Basic realm=\"router\"")), Answers), Verdict::Failed);
         assert_eq!(verdict(Some(&Err(HttpError::Closed)), Answers), Verdict::Failed);
     }
@@ -161,13 +172,13 @@ mod tests {
                      2: 00000000000000000000000001000000:0035 00000000000000000000000000000000:0000 07\nrubbish\n";
         assert!(is_bound(table, 7547) && is_bound(table, 53));
         assert!(!is_bound(table, 7548) && !is_bound(table, 0) && !is_bound("", 53));
-        let verdict = |bound, agent| judge_udp(at("0.0.0.0:7547"), bound, agent, None).verdict;
+        let verdict = |bound, agent| assess_udp(at("0.0.0.0:7547"), bound, agent, None).verdict;
         assert_eq!(verdict(Some(true), AgentState::Answers), Verdict::Ok);
         assert_eq!(verdict(Some(true), AgentState::NotRunning), Verdict::Failed);
         assert_eq!(verdict(Some(false), AgentState::Answers), Verdict::Failed);
         assert_eq!(verdict(Some(false), AgentState::NotRunning), Verdict::Skipped);
         assert_eq!(verdict(None, AgentState::Answers), Verdict::Skipped);
-        let published = judge_udp(at("0.0.0.0:7547"), Some(true), AgentState::Answers, Some("192.0.2.1:6000"));
+        let published = assess_udp(at("0.0.0.0:7547"), Some(true), AgentState::Answers, Some("192.0.2.1:6000"));
         assert!(published.text.ends_with("published as 192.0.2.1:6000"));
     }
 }

@@ -1,5 +1,5 @@
-//! What a NAT makes of a socket of this device, asked by an independent client on a fresh socket: the agent's own
-//! binding is not touched, and what it holds to be true is not believed.
+//! The check of the NAT: the address and port that a STUN server sees for a socket of this device. An independent client
+//! asks on a fresh socket, so that the binding of the agent is neither disturbed nor trusted.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
@@ -13,10 +13,10 @@ use crate::cwmp::device::management_server::{DEFAULT_STUN_PORT, parameter};
 use crate::url::Url;
 
 const SUBJECT: &str = "STUN";
-/// Addresses of the server's name that are asked before it counts as silent.
+/// The number of addresses of the server that are asked before it counts as silent.
 const MAX_SERVERS: usize = 2;
 
-/// Asks the STUN server, where the agent is to use one.
+/// Asks the STUN server, if the agent is configured to use one.
 pub(super) fn check(
     config: &Config,
     state: &EffectiveState,
@@ -49,24 +49,27 @@ pub(super) fn check(
     report.extend(ask(config.udp_listen.ip(), &usable, clock));
 }
 
-/// Whether a socket bound as the agent's can send there.
+/// Returns true if a socket that is bound like the agent's can send to this server.
 fn can_send_to(bound: SocketAddr, server: SocketAddr) -> bool {
     bound.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) || bound.is_ipv4() == server.is_ipv4()
 }
 
-/// What each question of [`ask`] came to.
+/// The results of the questions that [`ask`] sends.
 struct NatObservation {
     server: SocketAddr,
-    /// This socket as the device knows it.
+    /// The address of the socket on the device.
     local: SocketAddr,
-    /// This socket as the server sees it, and how long the answer took.
+    /// The address of the socket as the server sees it.
     mapped: SocketAddr,
+    /// The time until the answer.
     took: Duration,
+    /// The answer to the same question, asked again.
     again: Result<SocketAddr, String>,
-    /// Another server, where there is one, and what it sees.
+    /// A second server, if there is one, and the address that it sees.
     elsewhere: Option<(SocketAddr, Result<SocketAddr, String>)>,
 }
 
+/// Asks the servers one after the other until one answers.
 fn ask(ip: IpAddr, servers: &[SocketAddr], clock: &Clock) -> Vec<Finding> {
     let mut findings = Vec::new();
     for server in servers.iter().take(MAX_SERVERS) {
@@ -84,9 +87,9 @@ fn ask(ip: IpAddr, servers: &[SocketAddr], clock: &Clock) -> Vec<Finding> {
                 let again = query(&socket, *server, FURTHER);
                 let other = servers.iter().find(|other| *other != server && other.is_ipv4() == server.is_ipv4());
                 let elsewhere = other.map(|other| (*other, query(&socket, *other, FURTHER)));
-                // As the agent, which goes on to the next address.
+                // A silent address is no failure if a later one answers, since the agent goes on to the next one as well.
                 findings.iter_mut().for_each(|earlier: &mut Finding| earlier.verdict = Verdict::Warning);
-                findings.extend(judge(&NatObservation { server: *server, local, mapped, took, again, elsewhere }));
+                findings.extend(assess(&NatObservation { server: *server, local, mapped, took, again, elsewhere }));
                 return findings;
             }
             Err(reason) => findings.push(Finding::failed(SUBJECT, format!("{server}: {reason}"))),
@@ -95,7 +98,7 @@ fn ask(ip: IpAddr, servers: &[SocketAddr], clock: &Clock) -> Vec<Finding> {
     findings
 }
 
-/// A fresh socket, and its address on the way to the server.
+/// Opens a fresh socket and returns it with its address on the way to the server.
 fn open(ip: IpAddr, server: SocketAddr) -> Result<(UdpSocket, SocketAddr), String> {
     let any: IpAddr = match server {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
@@ -105,20 +108,23 @@ fn open(ip: IpAddr, server: SocketAddr) -> Result<(UdpSocket, SocketAddr), Strin
     let words = |error: std::io::Error| error.to_string();
     let socket = UdpSocket::bind((ip, 0)).map_err(words)?;
     let port = socket.local_addr().map_err(words)?.port();
-    // Another socket, since a connected one would not hear the second server.
+    // The address is found by a second socket: a connected socket would not receive the answer of the other server.
     let way = UdpSocket::bind((ip, 0)).and_then(|way| way.connect(server).and_then(|()| way.local_addr()));
     Ok((socket, SocketAddr::new(way.map_err(words)?.ip(), port)))
 }
 
-/// How long the first answer may take, with some repetitions of the question, and those that follow.
+/// The longest wait for the first answer, with some repetitions of the question.
 const FIRST: Duration = Duration::from_secs(3);
+/// The longest wait for each further answer.
 const FURTHER: Duration = Duration::from_secs(2);
 
+/// Asks a server for the address of the socket.
 #[cfg(feature = "doctor-stun")]
 fn query(socket: &UdpSocket, server: SocketAddr, limit: Duration) -> Result<SocketAddr, String> {
     use stunclient::{Error, StunClient};
 
-    // It takes an answer to an earlier question for one to this: none may be left.
+    // The client does not compare transaction ids: a late answer to an earlier question would count as the answer to this
+    // one. So the socket is emptied first.
     let _ = socket.set_nonblocking(true);
     while socket.recv_from(&mut [0]).is_ok() {}
     let _ = socket.set_nonblocking(false);
@@ -127,19 +133,20 @@ fn query(socket: &UdpSocket, server: SocketAddr, limit: Duration) -> Result<Sock
     client.query_external_address(socket).map_err(|error| match error {
         Error::Timeout(()) => format!("no answer in {} s", limit.as_secs()),
         Error::NoAddress(()) => {
-            "the answer tells no address; it may ask for a user name, which is not sent here".into()
+            "the answer contains no address; it may ask for a user name, which is not sent here".into()
         }
         Error::Socket(error) => error.to_string(),
-        _ => "what answers does not speak STUN".into(),
+        _ => "the answer is not STUN".into(),
     })
 }
 
 #[cfg(not(feature = "doctor-stun"))]
 fn query(_: &UdpSocket, _: SocketAddr, _: Duration) -> Result<SocketAddr, String> {
-    Err("built without the feature doctor-stun".into()) // not reached: `check` has told so
+    Err("built without the feature doctor-stun".into()) // not reached: `check` has returned before
 }
 
-fn judge(answers: &NatObservation) -> Vec<Finding> {
+/// Turns the observation into findings.
+fn assess(answers: &NatObservation) -> Vec<Finding> {
     let NatObservation { server, local, mapped, took, .. } = answers;
     let seen = format!("{server} sees {local} as {mapped} ({} ms)", took.as_millis());
     let mut findings = vec![Finding::ok(SUBJECT, seen)];
@@ -151,11 +158,14 @@ fn judge(answers: &NatObservation) -> Vec<Finding> {
             (_, false) => format!("the address is rewritten, port {} becomes {}", local.port(), mapped.port()),
         },
     ));
+    // If the mapping changes between two questions, the address that the agent publishes is out of date at once.
     findings.push(match &answers.again {
         Ok(again) if again == mapped => Finding::ok("NAT mapping", "stable: asked twice, the same address and port"),
         Ok(again) => Finding::failed("NAT mapping", format!("not stable: asked again, it is {again}")),
         Err(reason) => Finding::warning("NAT mapping", format!("the second question failed: {reason}")),
     });
+    // A NAT that depends on the destination gives the ACS another port than the STUN server has seen, so that UDP
+    // connection requests only arrive from the address of the STUN server.
     findings.push(match &answers.elsewhere {
         None => Finding::skipped("NAT type", "the STUN server has one address only"),
         Some((other, Ok(seen))) if seen == mapped => {
@@ -192,7 +202,7 @@ mod tests {
     }
 
     fn lines(answers: &NatObservation) -> Vec<String> {
-        judge(answers).iter().map(Finding::to_string).collect()
+        assess(answers).iter().map(Finding::to_string).collect()
     }
 
     #[test]
@@ -215,15 +225,15 @@ mod tests {
         let mut moving = answers("203.0.113.5:6000");
         moving.again = Ok(at("203.0.113.5:6001"));
         moving.elsewhere = Some((at("192.0.2.2:3478"), Ok(at("203.0.113.5:6002"))));
-        let verdicts: Vec<Verdict> = judge(&moving).iter().map(|finding| finding.verdict).collect();
+        let verdicts: Vec<Verdict> = assess(&moving).iter().map(|finding| finding.verdict).collect();
         assert_eq!(verdicts, [Verdict::Ok, Verdict::Ok, Verdict::Failed, Verdict::Warning]);
         moving.again = Err("no answer in 2 s".into());
         moving.elsewhere = Some((at("192.0.2.2:3478"), Ok(moving.mapped)));
-        let verdicts: Vec<Verdict> = judge(&moving).iter().map(|finding| finding.verdict).collect();
+        let verdicts: Vec<Verdict> = assess(&moving).iter().map(|finding| finding.verdict).collect();
         assert_eq!(verdicts, [Verdict::Ok, Verdict::Ok, Verdict::Warning, Verdict::Ok]);
     }
 
-    /// The answer is read by a crate of others: whatever comes, it must not panic.
+    /// No answer makes the STUN crate panic, since any host may send one.
     #[cfg(feature = "doctor-stun")]
     #[test]
     fn no_damaged_answer_panics() {
@@ -253,7 +263,7 @@ mod tests {
         let bind = || UdpSocket::bind("127.0.0.1:0").unwrap();
         let (ours, server) = (bind(), bind());
         let asked = |datagram: &[u8]| {
-            // The answer is there before the question: any transaction id will do.
+            // The answer is sent before the question: the client accepts any transaction id.
             server.send_to(datagram, ours.local_addr().unwrap()).unwrap();
             let mut client = stunclient::StunClient::new(server.local_addr().unwrap());
             client.set_timeout(Duration::from_secs(20)).set_retry_interval(Duration::from_secs(20));

@@ -1,4 +1,4 @@
-//! TCP to each address of the ACS.
+//! The check that each address of the ACS accepts a TCP connection.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use crate::clock::Clock;
 use crate::http::HttpError;
 use crate::http::{IoLimits, Tcp};
 
-/// For all addresses together; each gets an equal share of what is left.
+/// The time limit of all addresses together. Each gets an equal share of the time that is left.
 const LIMIT: Duration = Duration::from_secs(6);
 
-/// Tries every address; gives the first connection.
+/// Tries every address and returns the first connection.
 pub(super) fn check(
     addresses: &[SocketAddr],
     limits: &IoLimits,
@@ -24,27 +24,30 @@ pub(super) fn check(
     for (at, address) in addresses.iter().enumerate() {
         let began = clock.now().monotonic;
         let others = u32::try_from(addresses.len() - at).unwrap_or(1); // a handful
+        // A silent first address must not take the time of the others.
         let share = (end.saturating_sub(began) / others).min(limits.timeout);
         let outcome = Tcp::connect_addr(*address, limits, share);
         let took = clock.now().monotonic.saturating_sub(began);
         let local = outcome.as_ref().map(Tcp::local_addr).map_err(Clone::clone);
         tried.push(Attempt { address: *address, local, took });
+        // The other connections are closed at once: the ACS counts them, and only one is needed.
         if first.is_none() {
             first = outcome.ok();
         }
     }
-    report.extend(judge(&tried));
+    report.extend(assess(&tried));
     first
 }
 
+/// The result of one address.
 struct Attempt {
     address: SocketAddr,
     local: Result<Option<SocketAddr>, HttpError>,
     took: Duration,
 }
 
-/// An address that cannot be reached is a failure only where no other can: the agent goes on to the next.
-fn judge(tried: &[Attempt]) -> Vec<Finding> {
+/// Turns the attempts into findings. An unreachable address is a failure only if all are: the agent goes on to the next.
+fn assess(tried: &[Attempt]) -> Vec<Finding> {
     let is_reached = tried.iter().any(|one| one.local.is_ok());
     let line = |one: &Attempt| {
         let took = one.took.as_millis();
@@ -78,9 +81,9 @@ mod tests {
         let bad = tried("[2001:db8::1]:443", Err("Network is unreachable"));
         let accepts = "192.0.2.1:443 accepts from 10.0.0.2 (3 ms)";
         let unreachable = "no connection to [2001:db8::1]:443: Network is unreachable (3 ms)";
-        let both = judge(&[good, bad]);
+        let both = assess(&[good, bad]);
         assert_eq!(both, [Finding::ok("TCP", accepts), Finding::warning("TCP", unreachable)]);
-        let alone = judge(&[tried("[2001:db8::1]:443", Err("Network is unreachable"))]);
+        let alone = assess(&[tried("[2001:db8::1]:443", Err("Network is unreachable"))]);
         assert_eq!(alone, [Finding::failed("TCP", unreachable)]);
     }
 }

@@ -1,17 +1,17 @@
-//! TLS to the ACS, and the certificate that it shows.
+//! The check of TLS to the ACS, and of the certificate that the ACS presents.
 
 use super::finding::Finding;
 use crate::clock::Now;
 use crate::http::{Stream, Tcp, TlsSettings};
 use crate::url::Url;
 
-/// What was found, and the stream where it may be used.
+/// Returns the failure of a build without TLS.
 #[cfg(not(feature = "tls"))]
 pub(super) fn check(_: &Url, _: &TlsSettings, _: Now, _: Tcp) -> (Vec<Finding>, Option<Stream>) {
     (vec![Finding::failed("TLS", "the URL is https, and this build has no TLS")], None)
 }
 
-/// What was found, and the stream where it may be used.
+/// Returns the findings, and the stream if the server was accepted.
 #[cfg(feature = "tls")]
 pub(super) fn check(url: &Url, settings: &TlsSettings, now: Now, tcp: Tcp) -> (Vec<Finding>, Option<Stream>) {
     let report = crate::http::HandshakeReport::connect(settings, now.clock_is_set(), url.host(), tcp);
@@ -27,11 +27,11 @@ pub(super) fn check(url: &Url, settings: &TlsSettings, now: Now, tcp: Tcp) -> (V
         Err(error) => (Finding::failed("TLS", format!("{error}; checked with {roots}")), None),
     };
     let mut findings = vec![finding];
-    findings.extend(certificates::judge("certificate", &report.chain, now));
-    // R33. One that cannot be read has been told of with the configuration.
+    findings.extend(certificates::assess("certificate", &report.chain, now));
+    // The client certificate expires as well (R33). An unreadable one is part of the finding about the configuration.
     if let Some(Ok(ours)) = settings.client_cert.as_deref().map(crate::http::certificates) {
         let ours: Vec<Vec<u8>> = ours.iter().map(|certificate| certificate.to_vec()).collect();
-        findings.extend(certificates::judge("our own", &ours, now));
+        findings.extend(certificates::assess("our own", &ours, now));
     }
     (findings, stream)
 }
@@ -43,20 +43,21 @@ mod certificates {
     use crate::clock::Now;
 
     const DAY: i64 = 24 * 60 * 60;
-    /// Who renews in time has done so by then.
+    /// The number of days before the end at which a warning begins: a renewal in time has happened by then.
     const SOON: i64 = 14;
-    /// Certificates of a chain that are looked at; a longer one is no chain of a server.
+    /// The largest number of certificates of a chain that are checked: no server needs a longer chain.
     const MAX_SHOWN: usize = 4;
 
-    /// The first certificate, and of those above it the ones whose dates do not hold.
-    pub(super) fn judge(subject: &'static str, shown: &[Vec<u8>], now: Now) -> Vec<Finding> {
+    /// Returns a finding for the first certificate, and for each one above it that is expired or not valid yet.
+    pub(super) fn assess(subject: &'static str, shown: &[Vec<u8>], now: Now) -> Vec<Finding> {
         let mut findings = Vec::new();
         for (at, der) in shown.iter().take(MAX_SHOWN).enumerate() {
             let Some(certificate) = Certificate::parse(der) else {
                 findings.push(Finding::failed(subject, "not an X.509 certificate"));
                 continue;
             };
-            let finding = judge_one(subject, &certificate, now);
+            let finding = assess_one(subject, &certificate, now);
+            // The issuers are of interest only if they are the reason for a failure.
             if at == 0 || finding.verdict != Verdict::Ok {
                 findings.push(finding);
             }
@@ -64,27 +65,30 @@ mod certificates {
         findings
     }
 
-    fn judge_one(shown_as: &'static str, certificate: &Certificate, now: Now) -> Finding {
+    /// Compares the dates of a certificate with the clock.
+    fn assess_one(shown_as: &'static str, certificate: &Certificate, now: Now) -> Finding {
         let Certificate { subject, issuer, names, not_before, not_after } = certificate;
         let names = if names.is_empty() { String::new() } else { format!(" for {}", names.join(", ")) };
-        let who = format!("{subject}{names}, by {issuer}, valid {not_before} to {not_after}");
+        let shown = format!("{subject}{names}, by {issuer}, valid {not_before} to {not_after}");
         let days = |seconds: i64| match seconds / DAY {
             1 => "1 day".to_owned(),
             days => format!("{days} days"),
         };
         let (before, left) = (not_before.unix().saturating_sub(now.wall), not_after.unix().saturating_sub(now.wall));
+        // Every certificate seems not valid yet to a clock that starts in 1970 at boot (R32).
         if !now.clock_is_set() {
-            return Finding::warning(shown_as, format!("{who}; not compared with a clock that nobody has set"));
+            return Finding::warning(shown_as, format!("{shown}; not compared with the clock, which is not set"));
         }
         if before > 0 {
-            let text = format!("{who}: not valid yet, for {}, or the clock of this device is behind", days(before));
+            let text = format!("{shown}: not valid yet, for {}, or the clock of this device is behind", days(before));
             return Finding::failed(shown_as, text);
         }
         if left < 0 {
-            let text = format!("{who}: expired {} ago, or the clock of this device is ahead", days(-left));
+            let text = format!("{shown}: expired {} ago, or the clock of this device is ahead", days(-left));
             return Finding::failed(shown_as, text);
         }
-        let text = format!("{who}, {} left", days(left));
+        // An expiry cuts the device off from its ACS, and only a visit could repair it: so the warning comes early.
+        let text = format!("{shown}, {} left", days(left));
         match left / DAY < SOON {
             true => Finding::warning(shown_as, text),
             false => Finding::ok(shown_as, text),
@@ -106,7 +110,7 @@ mod certificates {
                 not_before: date("2026-01-01T00:00:00Z"),
                 not_after: date("2026-04-01T00:00:00Z"),
             };
-            judge_one("certificate", &certificate, Now { monotonic: Duration::ZERO, wall: date(now).unix() })
+            assess_one("certificate", &certificate, Now { monotonic: Duration::ZERO, wall: date(now).unix() })
                 .to_string()
         }
 
@@ -123,7 +127,7 @@ mod certificates {
                     "FAILED  ",
                     ": not valid yet, for 2 days, or the clock of this device is behind",
                 ),
-                ("1970-01-01T00:00:10Z", "warning ", "; not compared with a clock that nobody has set"),
+                ("1970-01-01T00:00:10Z", "warning ", "; not compared with the clock, which is not set"),
             ] {
                 assert_eq!(line(now), format!("{verdict} {who}{words}"));
             }
@@ -132,8 +136,8 @@ mod certificates {
         #[test]
         fn rubbish_is_no_certificate() {
             let now = Now { monotonic: Duration::ZERO, wall: 0 };
-            assert_eq!(judge("certificate", &[vec![0x30, 0x80]], now)[0].verdict, Verdict::Failed);
-            assert!(judge("certificate", &[], now).is_empty());
+            assert_eq!(assess("certificate", &[vec![0x30, 0x80]], now)[0].verdict, Verdict::Failed);
+            assert!(assess("certificate", &[], now).is_empty());
         }
     }
 }

@@ -391,7 +391,7 @@ mod stun {
         alone(asking(silent.address())).has("FAILED", "STUN", &["no answer in 3 s"]);
         let credentials = Some(("CPE-7".to_owned(), "s3cret".to_owned()));
         let demanding = behaving(Behaviour { credentials, ..Behaviour::default() });
-        alone(asking(demanding.address())).has("FAILED", "STUN", &["tells no address", "user name"]);
+        alone(asking(demanding.address())).has("FAILED", "STUN", &["contains no address", "user name"]);
         let lost = behaving(Behaviour { drop_next: 1, ..Behaviour::default() });
         alone(asking(lost.address())).has("ok", "STUN", &["sees"]);
     }
