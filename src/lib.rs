@@ -4,17 +4,17 @@
 //! A module imports only from layers below it. `ARCHITECTURE.md` has the map, the threads, the errors and a glossary.
 //!
 //! ```text
-//! main.rs  cli  config  check  doctor   arguments in, exit status out
-//! agent                    the agent thread, which owns everything that can change
-//! ──────────────────────── drivers: sockets, files, processes, threads
-//! acs  transfer  connection_request  control  process  readiness  store  log  output  thread  clock  time_zone
-//! http                     an HTTP client for the ACS and for file servers
-//! ──────────────────────── protocol: no socket, no file, no clock, no thread
-//! cwmp  schedule  digest  stun  url
-//! ──────────────────────── model: knows neither XML nor CWMP
+//! main.rs  cli  check  doctor           arguments in, exit status out
+//! agent                                 the agent thread, which owns everything that can change
+//! config                                configuration file and options
+//! ──────────────────────────────────── drivers: sockets, files, processes, threads
+//! acs  transfer  http  connection_request  control  store  log  process  time_zone  …
+//! ──────────────────────────────────── protocol: no socket, no file, no clock, no thread
+//! cwmp  schedule  stun  digest  url
+//! ──────────────────────────────────── model: knows neither XML nor CWMP
 //! model
-//! ──────────────────────── for every layer
-//! secret  clock::Now
+//! ──────────────────────────────────── for every layer
+//! secret  json  clock::Now
 //! ```
 //!
 //! Time, random bytes and storage are arguments: the layers below the drivers get the time as [`clock::Now`], and never

@@ -21,6 +21,7 @@ mod documents;
 mod failing_storage;
 mod files;
 mod http;
+mod layers;
 mod life;
 mod nat;
 mod official_models;
