@@ -168,6 +168,7 @@ impl EventCode {
     /// Returns the code with exactly this text, in the same case; or a vendor-specific code of either form. `None` for any
     /// other text (R148).
     pub fn parse(text: &str) -> Option<EventCode> {
+        // Without a change of case: an ACS compares the text byte for byte.
         if let Some(rule) = TABLE.iter().find(|rule| rule.text == text) {
             return Some(rule.code.clone());
         }

@@ -125,6 +125,7 @@ impl FaultCode {
 
     /// Returns the code of a vendor with this number; `None` outside 9800 to 9899 (R254).
     pub fn vendor(number: u16) -> Option<FaultCode> {
+        // The range is checked here, so that a vendor code in a message can never be one of the standard.
         let own = VENDOR_CODES.contains(&number);
         own.then_some(FaultCode::Vendor(VendorCode(number)))
     }
@@ -159,6 +160,7 @@ impl FaultCode {
         match self {
             FaultCode::Vendor(_) => self,
             standard if standard.row().3 <= version => standard,
+            // 9020 refines a failed transfer, too, though version 1.2 has introduced it.
             standard if standard.number() <= 9020 => FaultCode::DownloadFailure,
             _ => FaultCode::RequestDenied,
         }
@@ -269,6 +271,7 @@ const ACS_TABLE: &[AcsRow] = {
 impl AcsFaultCode {
     /// Returns the code with this number. Every number is accepted, since an ACS may send any.
     pub fn from_number(number: u16) -> AcsFaultCode {
+        // An unknown code is no error: the fault matters more than its number.
         let known = ACS_TABLE.iter().find(|row| row.1 == number);
         known.map_or(AcsFaultCode::Other(number), |row| row.0)
     }
@@ -310,6 +313,7 @@ impl fmt::Display for AcsFault {
         }
         match self.text.is_empty() {
             true => Ok(()),
+            // Quoted and escaped: a line end in the text of the ACS could otherwise forge a line of the log.
             false => write!(f, ": {:?}", self.text),
         }
     }

@@ -46,6 +46,8 @@ const METHODS: &[(&str, RpcHandler, Available)] = &[
     ("GetParameterAttributes", get_parameter_attributes::handle, always),
     ("AddObject", add_object::handle, always),
     ("DeleteObject", delete_object::handle, always),
+    // Without a command for it, a method is neither listed nor executed: the device could not keep the promise that the
+    // response makes (R5).
     ("Reboot", reboot::handle, |actions| actions.reboot.is_some()),
     ("FactoryReset", factory_reset::handle, |actions| actions.factory_reset.is_some()),
     ("ScheduleInform", schedule_inform::handle, always),
@@ -103,6 +105,7 @@ fn for_each_name(
         let path = Path::parse(&name).map_err(|error| fault_of_name(&name, error))?;
         write(&name, &path, list)?;
         if list.size() > MAX_RESPONSE {
+            // The names are not counted in advance, since one partial path may stand for the whole tree.
             let text = format!("the response would be larger than {} MiB", MAX_RESPONSE >> 20);
             return Err(Fault::because(FaultCode::ResourcesExceeded, text)); // R183, R211
         }

@@ -59,6 +59,7 @@ impl Version {
 
     /// Parses `1.0` to `1.4`, with optional white space around it; `None` for another text.
     pub fn parse(text: &str) -> Option<Version> {
+        // An ACS that indents its messages writes white space around the value of the header.
         let text = text.trim_matches([' ', '\t', '\r', '\n']);
         ALL.iter().copied().find(|version| version.as_str() == text)
     }
@@ -109,6 +110,7 @@ pub fn negotiate(
     if let Some(text) = use_version {
         return Version::parse(text)
             .filter(|version| offered.contains(version))
+            // Shortened, since the text of the ACS may be of any length and `status` keeps it.
             .ok_or_else(|| VersionNotOffered(text.chars().take(16).collect()));
     }
     // An ACS may answer in a newer namespace than the offered ones. It must then be content with the newest offered

@@ -103,6 +103,7 @@ impl DeviceState {
     /// `7 TRANSFER COMPLETE` with an `M` event for each transfer (R240), `10 AUTONOMOUS TRANSFER COMPLETE` (R247),
     /// `9 REQUEST DOWNLOAD` (R248).
     pub fn raise_transfer_events(&mut self) {
+        // Equal events of several transfers count one by one, so that each pending event is used up once (R135).
         let mut pending: Vec<Event> = self.events.pending().cloned().collect();
         let mut raise = |event: Event, events: &mut EventQueue| match pending.iter().position(|known| *known == event) {
             Some(at) => drop(pending.swap_remove(at)),
@@ -179,7 +180,7 @@ impl DeviceState {
             "reboot": self.reboot,
             "scheduledRebootDone": self.scheduled_reboot_done,
             "factoryReset": self.reset.name(),
-            "told": self.reported,
+            "told": self.reported, // the name in the journals of all versions so far
             "udpAddress": self.udp_address.address,
             "natDetected": self.udp_address.nat_detected,
             "lastUdpRequest": self.last_udp_request,

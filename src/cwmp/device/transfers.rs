@@ -26,6 +26,7 @@ impl Device {
     pub fn resume_transfers(&mut self, rebooted: bool, now: Now) {
         let version = self.software_version();
         let mut transfers = std::mem::take(&mut self.state.transfers);
+        // No restart is decided here: the first poll of the agent does so, when the events of the start are known.
         let context =
             DeviceContext { actions: &self.actions, version: &version, may_restart: false, is_worker_free: true };
         transfers.resume_after_restart(rebooted, now, context);

@@ -54,7 +54,9 @@ impl QueuedEvent {
     /// Returns true if the Inform of a session in this context carries the event: either the heartbeat or all others.
     fn is_announced_in(&self, context: SessionContext, heartbeat: bool) -> bool {
         let held = match self.event.code {
+            // A heartbeat of its own would jump the wait of the retry. One that failed itself is that retry.
             EventCode::Heartbeat => !heartbeat || (context.retrying && !self.attempted),
+            // Reported before the reboot, the event would tell the ACS that a reboot has happened which is still to come.
             EventCode::MReboot => heartbeat || context.rebooting,
             _ => heartbeat,
         };
@@ -125,6 +127,7 @@ impl EventQueue {
     /// raises it too; see [`EventQueue::is_new`].
     pub fn is_due(&self, context: SessionContext) -> bool {
         let heartbeat = self.is_for_heartbeat(context);
+        // Only new events count, or a session that fails would be repeated at once and for ever.
         let calls = |entry: &QueuedEvent| entry.is_new() && entry.event.code != EventCode::ValueChange;
         self.entries.iter().any(|entry| calls(entry) && entry.is_announced_in(context, heartbeat))
     }
@@ -182,6 +185,7 @@ impl EventQueue {
             |entry: &QueuedEvent| entry.announced && entry.event.code.rule().discard == Discard::AfterAttempt;
         self.entries.retain(|entry| !given_up(entry));
         for entry in &mut self.entries {
+            // An attempted event waits for the retry and does not start a session of its own (R125).
             entry.attempted |= entry.announced;
             entry.announced = false;
         }
@@ -247,6 +251,7 @@ impl EventQueue {
                 queue.raise(Event::of_command(code, command_key));
             }
         }
+        // The journal holds these events already: without this, the next save would write them again.
         queue.saved();
         queue
     }

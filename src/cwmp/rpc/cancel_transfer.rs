@@ -11,6 +11,7 @@ pub(super) fn handle(request: Element<'_>, device: &mut Device, now: Now, _: &mu
     let key = request.string("CommandKey", 32)?;
     match device.change_transfers(now, |transfers| transfers.cancel(&key))? {
         true => Ok(()),
+        // Those that can be cancelled are cancelled even then (R246).
         false => Err(Fault::new(FaultCode::CancelNotPermitted)),
     }
 }

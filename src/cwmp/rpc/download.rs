@@ -14,28 +14,28 @@ pub(super) fn handle(
     now: Now,
     response: &mut EnvelopeWriter,
 ) -> Result<(), Fault> {
-    let order = order(request, Origin::Download)?;
+    let transfer = read_download(request, Origin::Download)?;
     let timing = Timing::delayed(request.unsigned_int("DelaySeconds")?, now);
     // The web pages that a browser shows after the transfer. No browser waits here, and yet a URL that is too long must
     // be rejected.
     request.string("SuccessURL", 256)?;
     request.string("FailureURL", 256)?;
-    queue(order, timing, device, now)?;
+    queue(transfer, timing, device, now)?;
     write_response(response);
     Ok(())
 }
 
 /// Reads the arguments that Download and ScheduleDownload have in common.
-pub(super) fn order(request: Element<'_>, origin: Origin) -> Result<TransferRequest, Fault> {
+pub(super) fn read_download(request: Element<'_>, origin: Origin) -> Result<TransferRequest, Fault> {
     Ok(TransferRequest {
         file_size: request.unsigned_int("FileSize")?,
         target_file_name: request.string("TargetFileName", 256)?.into_owned(),
-        ..order_of_either(request, origin)?
+        ..read_transfer(request, origin)?
     })
 }
 
 /// Reads the arguments that Download, ScheduleDownload and Upload have in common.
-pub(super) fn order_of_either(request: Element<'_>, origin: Origin) -> Result<TransferRequest, Fault> {
+pub(super) fn read_transfer(request: Element<'_>, origin: Origin) -> Result<TransferRequest, Fault> {
     Ok(TransferRequest {
         origin,
         command_key: request.string("CommandKey", 32)?.into_owned(),
@@ -49,9 +49,9 @@ pub(super) fn order_of_either(request: Element<'_>, origin: Origin) -> Result<Tr
 }
 
 /// Checks a transfer and stores it in the queue, before the response promises it (R233).
-pub(super) fn queue(order: TransferRequest, timing: Timing, device: &mut Device, now: Now) -> Result<(), Fault> {
-    admit(&order, device)?;
-    let queued = device.change_transfers(now, |transfers| transfers.add(order, timing))?;
+pub(super) fn queue(transfer: TransferRequest, timing: Timing, device: &mut Device, now: Now) -> Result<(), Fault> {
+    admit(&transfer, device)?;
+    let queued = device.change_transfers(now, |transfers| transfers.add(transfer, timing))?;
     queued.map(drop).map_err(|full| Fault::because(FaultCode::ResourcesExceeded, full.to_string()))
 }
 

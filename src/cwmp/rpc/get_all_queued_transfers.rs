@@ -10,15 +10,15 @@ use crate::cwmp::transfer::reported_file_type;
 pub(super) fn handle(_: Element<'_>, device: &mut Device, _: Now, response: &mut EnvelopeWriter) -> Result<(), Fault> {
     response.array("TransferList", "cwmp:AllQueuedTransferStruct", |list| {
         for transfer in device.state().transfers.iter() {
-            let order = transfer.request();
-            let is_download = order.origin.is_download();
+            let request = transfer.request();
+            let is_download = request.origin.is_download();
             list.element(|entry| {
-                entry.text("CommandKey", &order.command_key);
+                entry.text("CommandKey", &request.command_key);
                 entry.text("State", transfer.queued_state() as u8);
                 entry.text("IsDownload", u8::from(is_download));
-                entry.text("FileType", reported_file_type(&order.file_type, is_download));
+                entry.text("FileType", reported_file_type(&request.file_type, is_download));
                 entry.text("FileSize", transfer.size());
-                entry.text("TargetFileName", &order.target_file_name);
+                entry.text("TargetFileName", &request.target_file_name);
             });
         }
     });

@@ -29,6 +29,7 @@ fn write(parameter: &Parameter<'_>, list: &mut ArrayWriter<'_>) {
         entry.text("Name", parameter.name);
         entry.text("Notification", attributes.notification as u8);
         entry.array("AccessList", "xsd:string", |access| {
+            // An empty list reserves the parameter for the ACS (R204).
             if attributes.subscriber {
                 access.text("Subscriber");
             }

@@ -22,6 +22,7 @@ pub(super) fn handle(
 fn write_values(tree: &Tree, name: &str, path: &Path<'_>, list: &mut ArrayWriter<'_>) -> Result<(), Fault> {
     let visited = tree.visit_values(path, &mut |parameter| {
         let kind = parameter.wire_type().name();
+        // Written straight from the tree: a copy of all values would double the memory that the request takes.
         parameter.with_value(|value| list.parameter_value(parameter.name, kind, value));
     });
     visited.map_err(|error| super::fault_of_name(name, error))

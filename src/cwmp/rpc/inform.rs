@@ -141,6 +141,8 @@ fn write_parameter(parameter: &Parameter<'_>, list: &mut ArrayWriter<'_>) {
 /// carries only the one of this connection (R104).
 fn default_wan_connection(device: &Device) -> Option<String> {
     let path = device.tree().get(&device.default_wan_connection_name())?.to_string();
+    // The value may end with a dot or without one. With exactly one dot, WANIPConnection.1 does not match
+    // WANIPConnection.10.
     let path = path.trim_end_matches('.');
     if path.is_empty() { None } else { Some(format!("{path}.")) }
 }

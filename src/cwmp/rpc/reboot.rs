@@ -10,6 +10,8 @@ use crate::cwmp::soap::{Element, EnvelopeWriter};
 /// them an event `M Reboot` with its own CommandKey (R224).
 pub(super) fn handle(request: Element<'_>, device: &mut Device, now: Now, _: &mut EnvelopeWriter) -> Result<(), Fault> {
     let key = request.string("CommandKey", 32)?.into_owned();
+    // One record for the request and its event. Of two records, a crash could leave only the first: a reboot that is not
+    // reported, or a report of a reboot that does not happen.
     device.update(now, |state| {
         state.reboot = true;
         state.events.raise(Event::of_command(EventCode::MReboot, key));

@@ -13,12 +13,12 @@ const MAX_WINDOWS: usize = 2;
 
 /// Queues a download that takes place within windows of time (R244, R245).
 pub(super) fn handle(request: Element<'_>, device: &mut Device, now: Now, _: &mut EnvelopeWriter) -> Result<(), Fault> {
-    let order = download::order(request, Origin::ScheduleDownload)?;
+    let transfer = download::read_download(request, Origin::ScheduleDownload)?;
     let windows: Vec<_> =
         request.nonempty_members("TimeWindowList")?.take(MAX_WINDOWS + 1).map(window).collect::<Result<_, _>>()?;
     let timing = Timing::windows(&windows, now);
     let timing = timing.map_err(|error| Fault::because(FaultCode::InvalidArguments, error.to_string()))?;
-    download::queue(order, timing, device, now)
+    download::queue(transfer, timing, device, now)
 }
 
 /// Reads a window: its start and end in seconds from now, and the maximum number of retries; `None` if the CPE decides on

@@ -16,6 +16,7 @@ pub(super) fn handle(request: Element<'_>, device: &mut Device, now: Now, _: &mu
     }
     let mut informs = device.state().scheduled_informs.clone();
     let added = informs.add(&key, Duration::from_secs(delay.into()), now);
+    // 9002, since TR-069 does not allow 9004, resources exceeded, for this method (R155).
     added.map_err(|_| Fault::because(FaultCode::InternalError, "too many Informs are already scheduled"))?;
     device.update(now, |state| state.scheduled_informs = informs)?;
     Ok(())

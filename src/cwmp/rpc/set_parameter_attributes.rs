@@ -13,6 +13,7 @@ use crate::model::path::{MAX_LENGTH, Path};
 /// Sets the attributes of all entries or of none. The entries apply in the order of the list, a later one over an earlier
 /// one (R195).
 pub(super) fn handle(request: Element<'_>, device: &mut Device, now: Now, _: &mut EnvelopeWriter) -> Result<(), Fault> {
+    // One change for each parameter, however many entries name it: the record then holds the final attributes only.
     let mut decided = BTreeMap::new();
     for entry in request.nonempty_members("ParameterList")? {
         let entry = AttributesRequest::read(entry)?;
@@ -56,6 +57,7 @@ impl AttributesRequest {
         let visited = device.tree().visit_values(&path, &mut |parameter| {
             let notify = parameter.spec.active_notify;
             if notify == ActiveNotify::CanDeny && self.notification == Some(Notification::Active) {
+                // The first such parameter rejects the whole request, and the text names it (R201).
                 denied.get_or_insert_with(|| parameter.name.to_owned());
                 return;
             }
@@ -71,7 +73,7 @@ impl AttributesRequest {
         match denied {
             Some(name) => {
                 let text = format!("{name}: active notification is not supported");
-                Err(Fault::because(FaultCode::NotificationRejected, text)) // R201
+                Err(Fault::because(FaultCode::NotificationRejected, text))
             }
             None => Ok(()),
         }

@@ -24,6 +24,7 @@ pub(super) fn handle(
     let mut changes = Vec::new();
     let mut refused = Vec::new();
     for member in request.members("ParameterList")? {
+        // A name that is too long is unknown, which is a fault of this parameter and not of the request (R165).
         let name = member.string("Name", usize::MAX)?;
         let value = member.argument("Value")?;
         let text = value.text().ok_or_else(|| Fault::because(FaultCode::InvalidArguments, "a Value must be a text"))?;
@@ -32,7 +33,8 @@ pub(super) fn handle(
             Err(error) => refused.push(parameter_fault(&name, &error)),
         }
         if let Some(twice) = names.replace(name) {
-            let text = format!("{twice} is in the list more than once"); // R163
+            // The list has no order, so that the value to set would be a matter of chance (R163, R164).
+            let text = format!("{twice} is in the list more than once");
             return Err(Fault::because(FaultCode::InvalidArguments, text));
         }
     }
@@ -47,6 +49,7 @@ pub(super) fn handle(
 
 fn decide(device: &Device, name: &str, given: DeclaredType, text: &str) -> Result<Change, SetError> {
     let value = device.tree().check_set(name, given, text)?;
+    // After the check by the model: the rules expect a value of the right type.
     rules::check(device.tree(), name, &value)?;
     Ok(Change::Set(name.to_owned(), value))
 }
@@ -64,6 +67,7 @@ fn declared_type(value: &Element<'_>) -> DeclaredType {
 
 fn parameter_fault(name: &str, error: &SetError) -> ParameterFault {
     let fault = match error {
+        // A single parameter may only have 9005 to 9008, so that each error in a name becomes 9005 (R165).
         SetError::Path(error) => Fault { code: FaultCode::InvalidParameterName, ..Fault::from(*error) },
         SetError::Value(error) => Fault::from(error.clone()),
     };

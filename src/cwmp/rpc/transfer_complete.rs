@@ -9,18 +9,18 @@ use crate::model::date_time::DateTime;
 /// Returns the whole message; `None` for a transfer that is not finished.
 pub(crate) fn encode(transfer: &Transfer, version: Version, id: &str) -> Option<Vec<u8>> {
     let report = transfer.report()?;
-    let order = transfer.request();
+    let request = transfer.request();
     let mut message = EnvelopeWriter::new(version, &EnvelopeHeader::with_id(Some(id)), method(transfer));
-    if order.origin.is_autonomous() {
-        let is_download = order.origin.is_download();
+    if request.origin.is_autonomous() {
+        let is_download = request.origin.is_download();
         message.text("AnnounceURL", ""); // empty for a file that was not announced by multicast
-        message.text("TransferURL", &order.url);
+        message.text("TransferURL", &request.url);
         message.text("IsDownload", u8::from(is_download));
-        message.text("FileType", reported_file_type(&order.file_type, is_download));
+        message.text("FileType", reported_file_type(&request.file_type, is_download));
         message.text("FileSize", transfer.size());
-        message.text("TargetFileName", &order.target_file_name);
+        message.text("TargetFileName", &request.target_file_name);
     } else {
-        message.text("CommandKey", &order.command_key);
+        message.text("CommandKey", &request.command_key);
     }
     write_end(&mut message, report, transfer.began(), version);
     Some(message.finish())
@@ -43,6 +43,7 @@ fn write_end(message: &mut EnvelopeWriter, report: &TransferReport, began: Optio
             fault.text("FaultString", "");
         }
         Some(Failure { code, text, .. }) => {
+            // An ACS of an older version rejects codes that it does not know (R83).
             fault.text("FaultCode", code.in_version(version).number());
             fault.text("FaultString", text);
         }

@@ -14,9 +14,9 @@ pub(super) fn handle(
     now: Now,
     response: &mut EnvelopeWriter,
 ) -> Result<(), Fault> {
-    let order = download::order_of_either(request, Origin::Upload)?;
+    let transfer = download::read_transfer(request, Origin::Upload)?;
     let timing = Timing::delayed(request.unsigned_int("DelaySeconds")?, now);
-    download::queue(order, timing, device, now)?;
+    download::queue(transfer, timing, device, now)?;
     download::write_response(response);
     Ok(())
 }
