@@ -103,36 +103,36 @@ pub(crate) struct Scenario {
 
 impl Scenario {
     /// Starts a session with these events; the output is its Inform.
-    pub(crate) fn telling(events: &[&str]) -> Scenario {
+    pub(crate) fn with_events(events: &[&str]) -> Scenario {
         let (mut device, journal) = device(&[]);
         for event in events {
             device.state_mut().events.raise(Event::new(EventCode::parse(event).expect("an event code")));
         }
-        Scenario::of(device, journal, version::ALL)
+        Scenario::start(device, journal, version::ALL)
     }
 
-    pub(crate) fn of(mut device: Device, journal: MemoryJournal, offered: &'static [version::Version]) -> Scenario {
+    pub(crate) fn start(mut device: Device, journal: MemoryJournal, offered: &'static [version::Version]) -> Scenario {
         let current_time = DateTime::parse("2026-11-22T15:04:05+01:00").expect("a date");
         let (session, output) = Session::start(&SessionConfig { current_time, offered }, &mut device);
         Scenario { device, journal, session: Some(session), output }
     }
 
     /// Starts a session and completes its Inform, so that the ACS may send requests.
-    pub(crate) fn serving() -> Scenario {
-        let mut scenario = Scenario::telling(&["2 PERIODIC"]);
-        scenario.acs(&inform_response(""));
+    pub(crate) fn past_inform() -> Scenario {
+        let mut scenario = Scenario::with_events(&["2 PERIODIC"]);
+        scenario.reply(&inform_response(""));
         assert_eq!(scenario.output, Output::Post(Vec::new()));
         scenario
     }
 
     /// Passes a reply of the ACS to the session. Returns the next message of the CPE; empty for the empty POST and for
     /// the end of the session.
-    pub(crate) fn acs(&mut self, body: &str) -> String {
-        self.acs_bytes(body.as_bytes());
+    pub(crate) fn reply(&mut self, body: &str) -> String {
+        self.reply_bytes(body.as_bytes());
         self.posted()
     }
 
-    pub(crate) fn acs_bytes(&mut self, body: &[u8]) {
+    pub(crate) fn reply_bytes(&mut self, body: &[u8]) {
         let session = self.session.take().expect("a session");
         let (session, output) = session.reply(body, &mut self.device, NOW);
         self.session = Some(session);
@@ -141,7 +141,7 @@ impl Scenario {
 
     /// Sends a request of the ACS. Returns the content of the body of the response, from `<cwmp:` or `<soap-env:Fault>` on.
     pub(crate) fn call(&mut self, method: &str, arguments: &str) -> String {
-        let message = self.acs(&call(method, arguments));
+        let message = self.reply(&call(method, arguments));
         let start = message.find("<soap-env:Body>").map_or(0, |at| at + "<soap-env:Body>".len());
         let end = message.find("</soap-env:Body>").unwrap_or(message.len());
         message[start..end].to_owned()

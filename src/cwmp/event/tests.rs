@@ -30,7 +30,7 @@ fn retrying(version: Version) -> SessionContext {
     SessionContext { retrying: true, ..context(version) }
 }
 
-/// Table H1 agrees with itself, and with the lists of R141, R142 and R145.
+/// The table of rules is consistent, and agrees with the lists of R141, R142 and R145.
 #[test]
 fn the_table() {
     for rule in &TABLE {
@@ -61,7 +61,7 @@ fn the_table() {
             "M ChangeDUState",
         ]
     );
-    // R144: our choice; R142 would have it so anyway.
+    // R144 leaves the choice to the CPE; these events are kept until a reboot.
     for code in [Kicked, RequestDownload] {
         assert_eq!(code.rule().discard, Discard::OnReboot);
     }
@@ -98,7 +98,7 @@ fn bootstrap_discards_what_came_before_it() {
         Boot.into(),
     ]);
     assert_eq!(pending(&queue), ["0 BOOTSTRAP/", "1 BOOT/"]);
-    // neither failure nor reboot discards it
+    // Neither a failed session nor a reboot discards it.
     queue.announce(context(V1_4));
     queue.session_ended();
     queue.rebooted();
@@ -125,7 +125,7 @@ fn single_codes_stand_once_multiple_codes_each_time() {
     assert_eq!(pending(&queue), expected);
 }
 
-/// R109, R134: what happens during a session is told in the next one.
+/// R109, R134: an event during a session is reported in the next one.
 #[test]
 fn raised_during_a_session() {
     let mut queue = queue([Periodic.into(), of(MReboot, "a")]);
@@ -139,7 +139,7 @@ fn raised_during_a_session() {
     queue.session_ended();
     assert_eq!(pending(&queue), ["2 PERIODIC/", "M Reboot/a"]);
     assert!(queue.is_due(context(V1_4)));
-    // and the same where the session fails
+    // The same holds if the session fails.
     queue.announce(context(V1_4));
     queue.raise(Periodic);
     queue.session_ended();
@@ -147,7 +147,7 @@ fn raised_during_a_session() {
     assert!(queue.is_due(context(V1_4))); // R125: a new event does not wait for the retry
 }
 
-/// What was told in vain waits for the retry, and something new does not.
+/// An event that was announced in vain waits for the retry; a new one does not.
 #[test]
 fn a_failed_session_is_not_repeated_at_once() {
     let mut queue = queue([Periodic.into()]);
@@ -165,7 +165,7 @@ fn a_connection_request_is_not_retried() {
     queue.announce(context(V1_4));
     queue.session_ended();
     assert_eq!(pending(&queue), ["2 PERIODIC/"]);
-    // one that comes during the session causes exactly one session after it
+    // Requests during a session cause exactly one session after it.
     queue.raise(ConnectionRequest);
     queue.announce(retrying(V1_4));
     queue.raise(ConnectionRequest);
@@ -198,7 +198,7 @@ fn transfers() {
     assert_eq!(pending(&queue), left);
     queue.method_confirmed(&of(MUpload, "a"));
     queue.session_ended();
-    // the ACS refused the last: it is told again, in another session
+    // The ACS refused the last report: another session repeats it.
     assert_eq!(pending(&queue), ["7 TRANSFER COMPLETE/", "M Download/a"]);
     assert!(!queue.is_due(context(V1_4)));
     queue.announce(context(V1_4));
@@ -220,7 +220,7 @@ fn methods_without_command_key() {
     assert_eq!(pending(&queue), [""; 0]);
 }
 
-/// R83: the version gates of table H1.
+/// R83: an event of a newer version waits.
 #[test]
 fn an_older_acs() {
     let mut queue = queue([
@@ -244,16 +244,16 @@ fn an_older_acs() {
 fn a_heartbeat_goes_alone() {
     let mut queue = queue([Periodic.into(), Heartbeat.into(), Heartbeat.into()]);
     assert_eq!(texts(&queue.announce(context(V1_4))), ["14 HEARTBEAT/"]);
-    queue.raise(Heartbeat); // in progress: dropped
+    queue.raise(Heartbeat); // dropped: one is in progress
     assert!(queue.is_due(context(V1_4)));
     queue.session_ended();
-    queue.raise(Heartbeat); // being retried: dropped
+    queue.raise(Heartbeat); // dropped: one is being retried
     assert_eq!(texts(&queue.announce(retrying(V1_4))), ["14 HEARTBEAT/"]);
     queue.inform_confirmed();
     queue.session_ended();
     assert_eq!(texts(&queue.announce(context(V1_4))), ["2 PERIODIC/"]);
     queue.session_ended();
-    // another session is being retried: the heartbeat waits, and does not hasten the retry
+    // Another session is being retried: the heartbeat waits, and does not start the retry early.
     queue.raise(Heartbeat);
     assert!(!queue.is_due(retrying(V1_4)));
     assert_eq!(texts(&queue.announce(retrying(V1_4))), ["2 PERIODIC/"]);
@@ -265,7 +265,7 @@ fn a_heartbeat_goes_alone() {
     assert_eq!(texts(&queue.announce(context(V1_4))), ["14 HEARTBEAT/"]);
 }
 
-/// R125, R304: while a heartbeat is being retried the others wait for its end, and hasten nothing.
+/// R125, R304: while a heartbeat is retried, the other events wait and do not start a session early.
 #[test]
 fn a_heartbeat_that_fails() {
     let mut queue = queue([Heartbeat.into(), Periodic.into()]);
@@ -292,10 +292,10 @@ fn a_changed_value_is_told_with_the_next_session() {
     assert!(!queue.is_due(context(V1_4)) && queue.is_new(&ValueChange));
     assert_eq!(texts(&queue.announce(context(V1_4))), ["4 VALUE CHANGE/"]);
     queue.session_ended();
-    assert!(!queue.is_new(&ValueChange), "the retry tells it");
+    assert!(!queue.is_new(&ValueChange), "the retry carries it");
 }
 
-/// R122: a reboot is not told, nor does it call for a session, before it has taken place.
+/// R122: a requested reboot is not reported, and starts no session, before it has taken place.
 #[test]
 fn a_promised_reboot() {
     let mut queue = queue([of(MReboot, "k"), Periodic.into()]);
@@ -338,7 +338,7 @@ fn discarded_with_their_cause() {
     assert_eq!(pending(&queue), ["1 BOOT/"]);
 }
 
-/// Round trip, and what a journal of another version or a damaged one may hold.
+/// Round trip through the journal; events of another version and damaged entries are skipped.
 #[test]
 fn the_journal() {
     let vendor = EventCode::parse("X A b").unwrap();
@@ -366,7 +366,7 @@ fn the_journal() {
     assert_eq!(EventQueue::from_json(&Value::Null).pending().count(), 0);
 }
 
-/// Nothing is written where nothing has changed.
+/// An unchanged queue causes no write.
 #[test]
 fn an_event_that_comes_and_goes_is_not_written() {
     let mut queue = queue([of(MReboot, "k")]);

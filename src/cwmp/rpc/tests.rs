@@ -1,4 +1,4 @@
-//! The RPCs as the ACS calls them, on the device of the tests.
+//! The RPCs of the ACS, executed in sessions with the device of the tests.
 
 mod attributes;
 mod transfers;
@@ -14,7 +14,7 @@ fn names(names: &[&str]) -> String {
     format!("<ParameterNames e:arrayType=\"x:string[{}]\">{list}</ParameterNames>", names.len())
 }
 
-/// The arguments of SetParameterValues: name, type, value.
+/// Returns the arguments of SetParameterValues from names, types and values.
 fn values(values: &[(&str, &str, &str)], key: &str) -> String {
     let list: String = values
         .iter()
@@ -26,7 +26,7 @@ fn values(values: &[(&str, &str, &str)], key: &str) -> String {
     format!("<ParameterList>{list}</ParameterList><ParameterKey>{key}</ParameterKey>")
 }
 
-/// Name, Notification and AccessList of a SetParameterAttributesStruct; `None` where it changes nothing.
+/// Name, Notification and AccessList of a SetParameterAttributesStruct; `None` for no change.
 type Entry<'a> = (&'a str, Option<&'a str>, Option<&'a [&'a str]>);
 
 fn attributes(entries: &[Entry<'_>]) -> String {
@@ -48,13 +48,13 @@ fn object(name: &str, key: &str) -> String {
     format!("<ObjectName>{name}</ObjectName><ParameterKey>{key}</ParameterKey>")
 }
 
-/// The fault code of an answer; 0 where it is a response.
+/// Returns the fault code in a message; 0 for a response.
 fn code(answer: &str) -> u32 {
     let after = answer.split("<FaultCode>").nth(1).and_then(|rest| rest.split('<').next());
     after.map_or(0, |code| code.parse().expect("a number"))
 }
 
-/// Name and code of each refused parameter.
+/// Returns name and fault code of each rejected parameter.
 fn parameter_faults(answer: &str) -> Vec<(String, u32)> {
     let text = |part: &str, tag: &str| {
         let start = part.find(&format!("<{tag}>")).expect(tag) + tag.len() + 2;
@@ -69,7 +69,7 @@ const KEY: &str = "Device.ManagementServer.ParameterKey";
 
 #[test]
 fn values_come_with_their_types() {
-    let mut acs = Scenario::serving();
+    let mut acs = Scenario::past_inform();
     let answer = acs.call("GetParameterValues", &names(&[INTERVAL, "Device.Hosts."])); // R177, R178
     let expected = "<cwmp:GetParameterValuesResponse><ParameterList soap-enc:arrayType=\"cwmp:ParameterValueStruct[4]\">\
         <ParameterValueStruct><Name>Device.ManagementServer.PeriodicInformInterval</Name>\
@@ -86,7 +86,7 @@ fn values_come_with_their_types() {
 
 #[test]
 fn one_wrong_name_refuses_all_values() {
-    let mut acs = Scenario::serving();
+    let mut acs = Scenario::past_inform();
     for wrong in [
         "Device.Nothing",
         "Device.Hosts",
@@ -107,20 +107,20 @@ fn one_wrong_name_refuses_all_values() {
     assert_eq!(code(&acs.call("GetParameterValues", &names(&["Device.ManagementServer.Password"]))), 0);
 }
 
-/// R181: a parameter that several names stand for comes with each of them.
+/// R181: a parameter that several names cover is listed for each of them.
 #[test]
 fn names_may_overlap() {
-    let mut acs = Scenario::serving();
+    let mut acs = Scenario::past_inform();
     let answer =
         acs.call("GetParameterValues", &names(&["Device.Hosts.", "Device.Hosts.Host.1.Name", "Device.Hosts."]));
     assert_eq!(answer.matches("<Name>Device.Hosts.Host.1.Name</Name>").count(), 3, "{answer}");
     assert!(answer.contains("cwmp:ParameterValueStruct[7]"), "{answer}");
 }
 
-/// R183, R211: a request that asks for the same again and again gets no answer of gigabytes.
+/// R183, R211: a request that repeats the same name many times gets a fault, not gigabytes.
 #[test]
 fn an_answer_has_a_limit() {
-    let mut acs = Scenario::serving();
+    let mut acs = Scenario::past_inform();
     for method in ["GetParameterValues", "GetParameterAttributes"] {
         assert_eq!(code(&acs.call(method, &names(&["Device."; 100]))), 0, "{method}");
         assert_eq!(code(&acs.call(method, &names(&[""; 15_000]))), 9004, "{method}");
@@ -129,7 +129,7 @@ fn an_answer_has_a_limit() {
 
 #[test]
 fn names_come_with_what_can_be_written() {
-    let mut acs = Scenario::serving();
+    let mut acs = Scenario::past_inform();
     let ask = |path: &str, next: &str| format!("<ParameterPath>{path}</ParameterPath><NextLevel>{next}</NextLevel>");
     let answer = acs.call("GetParameterNames", &ask("Device.Hosts.Host.", "1"));
     assert!(answer.contains("<Name>Device.Hosts.Host.1.</Name><Writable>1</Writable>"), "{answer}"); // R192, R343
@@ -144,7 +144,7 @@ fn names_come_with_what_can_be_written() {
 
 #[test]
 fn a_set_is_atomic_and_tells_every_parameter_at_fault() {
-    let mut acs = Scenario::serving();
+    let mut acs = Scenario::past_inform();
     let answer = acs.call(
         "SetParameterValues",
         &values(
@@ -175,7 +175,7 @@ fn a_set_is_atomic_and_tells_every_parameter_at_fault() {
 
 #[test]
 fn a_set_holds_after_a_restart() {
-    let mut acs = Scenario::serving();
+    let mut acs = Scenario::past_inform();
     let list = [(INTERVAL, "x:unsignedInt", "60"), ("Device.Hosts.Host.1.Name", "", " a b ")];
     let answer = acs.call("SetParameterValues", &values(&list, "k1"));
     assert_eq!(answer, "<cwmp:SetParameterValuesResponse><Status>0</Status></cwmp:SetParameterValuesResponse>"); // R161, R169
@@ -189,7 +189,7 @@ fn a_set_holds_after_a_restart() {
 
 #[test]
 fn what_cannot_be_stored_is_not_set() {
-    let mut acs = Scenario::serving();
+    let mut acs = Scenario::past_inform();
     acs.journal.fail(true);
     let answer = acs.call("SetParameterValues", &values(&[(INTERVAL, "", "60")], "k"));
     assert_eq!(code(&answer), 9002);
@@ -200,18 +200,18 @@ fn what_cannot_be_stored_is_not_set() {
 
 #[test]
 fn a_set_that_changes_nothing_writes_nothing() {
-    let mut acs = Scenario::serving();
+    let mut acs = Scenario::past_inform();
     acs.call("SetParameterValues", &values(&[(INTERVAL, "", "60")], "k"));
     let written = acs.journal.records().len();
     acs.call("SetParameterValues", &values(&[(INTERVAL, "", "60")], "k"));
     acs.call("GetParameterValues", &names(&[""]));
-    acs.acs("");
+    acs.reply("");
     assert_eq!(acs.journal.records().len(), written);
 }
 
 #[test]
 fn what_the_acs_has_set_outlives_another_default() {
-    let mut acs = Scenario::serving();
+    let mut acs = Scenario::past_inform();
     acs.call("SetParameterValues", &values(&[(INTERVAL, "", "3600")], "")); // the default of this firmware
     let records = acs.journal.records().join("\n");
     assert!(records.contains(&format!("[\"=\",\"{INTERVAL}\",\"3600\"]")), "{records}"); // R171
@@ -219,7 +219,7 @@ fn what_the_acs_has_set_outlives_another_default() {
 
 #[test]
 fn a_parameter_twice_in_a_set_is_refused() {
-    let mut acs = Scenario::serving();
+    let mut acs = Scenario::past_inform();
     let answer = acs.call("SetParameterValues", &values(&[(INTERVAL, "", "60"), (INTERVAL, "", "61")], ""));
     assert_eq!((code(&answer), parameter_faults(&answer).len()), (9003, 0)); // R163
     assert_eq!(acs.value(INTERVAL), "3600");
@@ -227,7 +227,7 @@ fn a_parameter_twice_in_a_set_is_refused() {
 
 #[test]
 fn an_empty_set_sets_the_parameter_key() {
-    let mut acs = Scenario::serving();
+    let mut acs = Scenario::past_inform();
     assert_eq!(code(&acs.call("SetParameterValues", &values(&[], "only the key"))), 0); // R159
     assert_eq!(acs.value(KEY), "only the key");
     assert_eq!(code(&acs.call("SetParameterValues", &values(&[], &"k".repeat(33)))), 9003);
@@ -237,7 +237,7 @@ fn an_empty_set_sets_the_parameter_key() {
 
 #[test]
 fn a_hidden_parameter_is_set_and_reads_empty() {
-    let mut acs = Scenario::serving();
+    let mut acs = Scenario::past_inform();
     let name = "Device.ManagementServer.Password";
     assert_eq!(code(&acs.call("SetParameterValues", &values(&[(name, "x:string", "geheim")], ""))), 0); // R175
     let answer = acs.call("GetParameterValues", &names(&[name]));
@@ -247,17 +247,17 @@ fn a_hidden_parameter_is_set_and_reads_empty() {
 
 #[test]
 fn another_acs_is_greeted_with_bootstrap_and_nothing_else() {
-    let mut acs = Scenario::serving();
+    let mut acs = Scenario::past_inform();
     acs.call("Reboot", "<CommandKey>r</CommandKey>");
     acs.call("SetParameterValues", &values(&[("Device.ManagementServer.URL", "", "https://other.example/")], "")); // R25
     let pending: Vec<_> = acs.device.state().events.pending().map(|event| event.code.to_string()).collect();
     assert_eq!(pending, ["0 BOOTSTRAP"]); // R139
 }
 
-/// R137: a URL that does not change.
+/// R137: setting the current URL raises no BOOTSTRAP.
 #[test]
 fn the_same_acs_is_not_greeted_again() {
-    let mut acs = Scenario::serving();
+    let mut acs = Scenario::past_inform();
     let url = acs.value("Device.ManagementServer.URL");
     assert_eq!(code(&acs.call("SetParameterValues", &values(&[("Device.ManagementServer.URL", "", &url)], ""))), 0);
     assert_eq!(acs.device.state().events.pending().count(), 0);
@@ -267,7 +267,7 @@ const NUMBER: &str = "Device.Hosts.HostNumberOfEntries";
 
 #[test]
 fn instances_come_and_go() {
-    let mut acs = Scenario::serving();
+    let mut acs = Scenario::past_inform();
     let answer = acs.call("AddObject", &object("Device.Hosts.Host.", "k1"));
     assert!(answer.contains("<InstanceNumber>2</InstanceNumber><Status>0</Status>"), "{answer}"); // R213
     assert_eq!(acs.value(KEY), "k1");
@@ -293,7 +293,7 @@ fn instances_come_and_go() {
 
 #[test]
 fn instances_are_refused() {
-    let mut acs = Scenario::serving();
+    let mut acs = Scenario::past_inform();
     for wrong in ["Device.Hosts.", "Device.Nothing.", "Device.Hosts.Host.1."] {
         assert_eq!(code(&acs.call("AddObject", &object(wrong, ""))), 9005, "{wrong}"); // R214
     }
@@ -308,7 +308,7 @@ fn instances_are_refused() {
 
 #[test]
 fn each_reboot_that_is_asked_for_is_told() {
-    let mut acs = Scenario::serving();
+    let mut acs = Scenario::past_inform();
     acs.call("Reboot", "<CommandKey>a</CommandKey>");
     let answer = acs.call("Reboot", "<CommandKey></CommandKey>"); // R224
     assert_eq!(answer, "<cwmp:RebootResponse></cwmp:RebootResponse>"); // R223
@@ -322,17 +322,17 @@ fn each_reboot_that_is_asked_for_is_told() {
     assert_eq!(told, keys.map(|key| ("M Reboot".to_owned(), key.to_owned())));
 }
 
-/// R122, R224: a reboot that has not taken place, because its session broke, is not told by the retry.
+/// R122, R224: a reboot that waits for the clean end of a session is not reported by the retry.
 #[test]
 fn a_reboot_is_told_when_it_has_taken_place() {
-    let mut acs = Scenario::serving();
+    let mut acs = Scenario::past_inform();
     acs.call("Reboot", "<CommandKey>a</CommandKey>");
     let inform = |records: &[String], has_rebooted: bool| {
         let (mut device, journal) = device(records);
         if has_rebooted {
             device.state_mut().reboot = false;
         }
-        Scenario::of(device, journal, crate::cwmp::version::ALL).posted()
+        Scenario::start(device, journal, crate::cwmp::version::ALL).posted()
     };
     let records = acs.journal.records();
     assert!(!inform(&records, false).contains("M Reboot"));
@@ -342,7 +342,7 @@ fn a_reboot_is_told_when_it_has_taken_place() {
 
 #[test]
 fn informs_are_scheduled_and_kept() {
-    let mut acs = Scenario::serving();
+    let mut acs = Scenario::past_inform();
     let ask = |delay: &str, key: &str| format!("<DelaySeconds>{delay}</DelaySeconds><CommandKey>{key}</CommandKey>");
     assert_eq!(code(&acs.call("ScheduleInform", &ask("0", "k"))), 9003); // R154
     assert_eq!(code(&acs.call("ScheduleInform", &ask("-1", "k"))), 9003);
@@ -356,7 +356,7 @@ fn informs_are_scheduled_and_kept() {
 
 #[test]
 fn what_the_device_cannot_do_is_not_listed() {
-    let mut acs = Scenario::serving();
+    let mut acs = Scenario::past_inform();
     let answer = acs.call("GetRPCMethods", "");
     assert!(answer.contains("<string>FactoryReset</string>")); // R3
     let required = "GetRPCMethods SetParameterValues GetParameterValues GetParameterNames SetParameterAttributes \
@@ -365,8 +365,8 @@ fn what_the_device_cannot_do_is_not_listed() {
         assert!(answer.contains(&format!("<string>{method}</string>")), "{method} in {answer}"); // R1
     }
     let (device, journal) = device_with(&MODEL.replace(r#", "factoryReset": ["true"]"#, ""), &[]);
-    let mut acs = Scenario::of(device, journal, crate::cwmp::version::ALL);
-    acs.acs(&inform_response(""));
+    let mut acs = Scenario::start(device, journal, crate::cwmp::version::ALL);
+    acs.reply(&inform_response(""));
     let answer = acs.call("GetRPCMethods", "");
     assert!(answer.contains("<string>Reboot</string>") && !answer.contains("FactoryReset"), "{answer}"); // R5
     assert_eq!(code(&acs.call("FactoryReset", "")), 9000);
@@ -374,7 +374,7 @@ fn what_the_device_cannot_do_is_not_listed() {
 
 #[test]
 fn the_acs_chooses_parameters_for_the_inform() {
-    let mut acs = Scenario::serving();
+    let mut acs = Scenario::past_inform();
     let entry = "Device.ManagementServer.InformParameter.1.";
     acs.call("AddObject", &object("Device.ManagementServer.InformParameter.", ""));
     let set = |acs: &mut Scenario, name: &str, value: &str| {
@@ -391,7 +391,7 @@ fn the_acs_chooses_parameters_for_the_inform() {
     let inform = |event: &str| {
         let (mut device, journal) = device(&acs.journal.records());
         device.state_mut().events.raise(crate::cwmp::event::EventCode::parse(event).expect("a code"));
-        Scenario::of(device, journal, crate::cwmp::version::ALL).posted()
+        Scenario::start(device, journal, crate::cwmp::version::ALL).posted()
     };
     assert!(inform("1 BOOT").contains("<Name>Device.Hosts.Host.1.Name</Name>"));
     assert!(!inform("0 BOOTSTRAP").contains("<Name>Device.Hosts.Host.1.Name</Name>"));

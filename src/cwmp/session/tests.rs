@@ -1,4 +1,4 @@
-//! Sessions as scenarios: what the ACS says, what the CPE posts.
+//! Sessions as scenarios of replies of the ACS and messages of the CPE.
 
 use super::*;
 use crate::cwmp::device::Author;
@@ -9,20 +9,20 @@ const EMPTY_POST: Output = Output::Post(Vec::new());
 
 #[test]
 fn a_session_without_requests_ends_after_the_empty_post() {
-    let mut scenario = Scenario::telling(&["0 BOOTSTRAP", "1 BOOT"]);
+    let mut scenario = Scenario::with_events(&["0 BOOTSTRAP", "1 BOOT"]);
     let inform = scenario.posted();
     assert!(inform.contains("<EventCode>0 BOOTSTRAP</EventCode><CommandKey></CommandKey>"), "{inform}");
     assert!(inform.contains("<EventCode>1 BOOT</EventCode>"));
-    scenario.acs(&inform_response(""));
-    assert_eq!(scenario.output, EMPTY_POST); // R114; exactly one, by which FreeACS decides (R345)
-    scenario.acs("");
+    scenario.reply(&inform_response(""));
+    assert_eq!(scenario.output, EMPTY_POST); // R114; exactly one, on which FreeACS relies (R345)
+    scenario.reply("");
     assert_eq!(scenario.output, Output::End(Ok(()))); // R117
 }
 
-/// The whole Inform, to the letter (R90 to R102).
+/// The whole Inform, byte for byte (R90 to R102).
 #[test]
 fn inform_is_as_the_standard_writes_it() {
-    let scenario = Scenario::telling(&["1 BOOT"]);
+    let scenario = Scenario::with_events(&["1 BOOT"]);
     let expected = concat!(
         r#"<?xml version="1.0" encoding="UTF-8"?>"#,
         "\n",
@@ -51,9 +51,9 @@ fn inform_is_as_the_standard_writes_it() {
 
 #[test]
 fn what_inform_told_is_delivered_when_its_response_has_come() {
-    let mut scenario = Scenario::telling(&["0 BOOTSTRAP", "1 BOOT"]);
-    assert_eq!(scenario.device.state().events.pending().count(), 2); // a trap: not cleared before the response
-    scenario.acs(&inform_response(""));
+    let mut scenario = Scenario::with_events(&["0 BOOTSTRAP", "1 BOOT"]);
+    assert_eq!(scenario.device.state().events.pending().count(), 2); // not removed before the response
+    scenario.reply(&inform_response(""));
     assert_eq!(scenario.device.state().events.pending().count(), 0);
     let (restored, _) = device(&scenario.journal.records());
     assert_eq!(restored.state().events.pending().count(), 0);
@@ -61,60 +61,60 @@ fn what_inform_told_is_delivered_when_its_response_has_come() {
 
 #[test]
 fn requests_are_answered_in_the_very_next_post() {
-    let mut scenario = Scenario::serving();
+    let mut scenario = Scenario::past_inform();
     let names = "<ParameterNames><string>Device.DeviceInfo.SerialNumber</string></ParameterNames>";
     let answer = scenario.call("GetParameterValues", names); // R112
     assert!(answer.starts_with("<cwmp:GetParameterValuesResponse>"), "{answer}");
     let answer = scenario.call("GetRPCMethods", "");
     assert!(answer.starts_with("<cwmp:GetRPCMethodsResponse>"), "{answer}");
-    scenario.acs("");
+    scenario.reply("");
     assert_eq!(scenario.output, Output::End(Ok(())));
 }
 
 #[test]
 fn the_id_of_a_request_is_echoed_with_its_white_space() {
-    let mut scenario = Scenario::serving();
-    let message = scenario.acs(&call("GetRPCMethods", ""));
+    let mut scenario = Scenario::past_inform();
+    let message = scenario.reply(&call("GetRPCMethods", ""));
     assert!(message.contains(r#"<cwmp:ID soap-env:mustUnderstand="1"> a&lt;b </cwmp:ID>"#), "{message}"); // R77
-    let message = scenario.acs(&envelope("", "<c:GetRPCMethods/>"));
+    let message = scenario.reply(&envelope("", "<c:GetRPCMethods/>"));
     assert!(!message.contains("cwmp:ID"), "{message}");
 }
 
 #[test]
 fn a_method_that_is_not_there_is_fault_9000_and_the_session_goes_on() {
-    let mut scenario = Scenario::serving();
+    let mut scenario = Scenario::past_inform();
     let answer = scenario.call("MakeCoffee", "<Cups>2</Cups>"); // R4
     assert!(
         answer.contains("<faultcode>soap-env:Server</faultcode>") || answer.contains("<faultcode>Server</faultcode>")
     );
     assert!(answer.contains("<faultstring>CWMP fault</faultstring>"), "{answer}"); // R85
     assert!(answer.contains("<FaultCode>9000</FaultCode>"), "{answer}");
-    scenario.acs("");
+    scenario.reply("");
     assert_eq!(scenario.output, Output::End(Ok(())));
 }
 
-/// R88; a request with such a header is answered with a fault of SOAP instead.
+/// R88: a response with an unknown header fails the session; a request with one is answered with a SOAP fault.
 #[test]
 fn a_header_that_is_not_understood() {
     let header = r#"<o:Route xmlns:o="urn:other" S:mustUnderstand="1">x</o:Route>"#;
-    let mut scenario = Scenario::telling(&["2 PERIODIC"]);
-    scenario.acs(&inform_response(header));
+    let mut scenario = Scenario::with_events(&["2 PERIODIC"]);
+    scenario.reply(&inform_response(header));
     let refused = SessionError::Soap("header Route not understood".into());
     assert_eq!(scenario.output, Output::End(Err(refused)));
     assert!(!scenario.is_initiated());
 
-    let mut scenario = Scenario::serving();
-    let answer = scenario.acs(&envelope(header, "<c:GetRPCMethods/>"));
+    let mut scenario = Scenario::past_inform();
+    let answer = scenario.reply(&envelope(header, "<c:GetRPCMethods/>"));
     assert!(answer.contains("<faultcode>soap-env:MustUnderstand</faultcode>"), "{answer}");
 }
 
-/// What is kept of a failed session for `status` does not grow with what the ACS said.
+/// The error that `status` keeps of a failed session has a limited length, even if the ACS sends a long name.
 #[test]
 fn a_long_name_is_not_kept_whole() {
     let long = "x".repeat(100_000);
     for body in [envelope("", &format!("<c:{long}Response/>")), format!("<{long}></y>")] {
-        let mut scenario = Scenario::serving();
-        scenario.acs(&body);
+        let mut scenario = Scenario::past_inform();
+        scenario.reply(&body);
         let Output::End(Err(error)) = &scenario.output else { panic!("{:?}", scenario.output) };
         assert!(error.to_string().len() < 400, "{}", error.to_string().len());
     }
@@ -128,10 +128,10 @@ fn a_heartbeat_goes_alone_and_tells_no_changes() {
     let change = crate::model::change::Change::Set(name.into(), value);
     device.apply(vec![change], Author::Other, NOW).expect("stored");
     device.state_mut().events.raise(EventCode::Heartbeat);
-    let mut scenario = Scenario::of(device, journal, version::ALL);
+    let mut scenario = Scenario::start(device, journal, version::ALL);
     let inform = scenario.posted();
     assert!(inform.contains("14 HEARTBEAT") && !inform.contains("4 VALUE CHANGE"), "{inform}"); // R303
-    scenario.acs(&inform_response(""));
+    scenario.reply(&inform_response(""));
     assert!(scenario.device.state().changed.contains(name));
     assert!(scenario.device.state().events.contains(&EventCode::ValueChange));
 }
@@ -139,21 +139,21 @@ fn a_heartbeat_goes_alone_and_tells_no_changes() {
 #[test]
 fn requests_held_do_not_end_the_session() {
     let hold = r#"<c:HoldRequests S:mustUnderstand="1">1</c:HoldRequests>"#;
-    let mut scenario = Scenario::telling(&["2 PERIODIC"]);
-    scenario.acs(&inform_response(hold));
+    let mut scenario = Scenario::with_events(&["2 PERIODIC"]);
+    scenario.reply(&inform_response(hold));
     assert_eq!(scenario.output, EMPTY_POST);
-    scenario.acs(""); // the first empty POST was sent while requests were held, so that it does not count (R115)
+    scenario.reply(""); // the first empty POST was sent while requests were held, so that it does not count (R115)
     assert_eq!(scenario.output, EMPTY_POST);
-    scenario.acs("");
+    scenario.reply("");
     assert_eq!(scenario.output, Output::End(Ok(())));
 }
 
 #[test]
 fn inform_answered_by_nothing_or_by_something_else_fails_the_session() {
     let ends = |reply: &str| {
-        let mut scenario = Scenario::telling(&["1 BOOT"]);
-        scenario.acs(reply);
-        assert_eq!(scenario.device.state().events.pending().count(), 1); // still to be told (R109)
+        let mut scenario = Scenario::with_events(&["1 BOOT"]);
+        scenario.reply(reply);
+        assert_eq!(scenario.device.state().events.pending().count(), 1); // still undelivered (R109)
         match scenario.output {
             Output::End(Err(error)) => error,
             other => panic!("{reply}: {other:?}"),
@@ -169,20 +169,20 @@ fn inform_answered_by_nothing_or_by_something_else_fails_the_session() {
 
 #[test]
 fn fault_8005_asks_for_the_same_inform_three_times_at_most() {
-    let mut scenario = Scenario::telling(&["1 BOOT"]);
+    let mut scenario = Scenario::with_events(&["1 BOOT"]);
     let inform = scenario.posted();
     for _ in 0..3 {
-        assert_eq!(scenario.acs(&fault(8005)), inform); // R120: identical
+        assert_eq!(scenario.reply(&fault(8005)), inform); // R120: identical
     }
-    scenario.acs(&fault(8005));
+    scenario.reply(&fault(8005));
     assert_eq!(scenario.output, Output::End(Err(SessionError::TooManyRetries)));
 }
 
 #[test]
 fn a_response_or_a_fault_that_answers_nothing_is_not_answered() {
     for message in [fault(8001), envelope("", "<c:TransferCompleteResponse/>"), inform_response("")] {
-        let mut scenario = Scenario::serving();
-        scenario.acs(&message); // R86
+        let mut scenario = Scenario::past_inform();
+        scenario.reply(&message); // R86
         assert!(matches!(scenario.output, Output::End(Err(SessionError::Unexpected(_)))), "{message}");
     }
 }
@@ -190,17 +190,17 @@ fn a_response_or_a_fault_that_answers_nothing_is_not_answered() {
 #[test]
 fn malformed_messages_fail_the_session() {
     for message in ["not XML", "<a/>", "<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>", &envelope("", "")] {
-        let mut scenario = Scenario::serving();
-        scenario.acs(message);
+        let mut scenario = Scenario::past_inform();
+        scenario.reply(message);
         assert!(matches!(scenario.output, Output::End(Err(SessionError::Soap(_)))), "{message}"); // R88
     }
 }
 
 #[test]
 fn an_acs_of_version_1_0_is_answered_in_its_namespace() {
-    let mut scenario = Scenario::telling(&["1 BOOT"]);
-    scenario.acs(&inform_response("").replace("cwmp-1-2", "cwmp-1-0"));
-    let message = scenario.acs(&call("GetRPCMethods", "").replace("cwmp-1-2", "cwmp-1-0"));
+    let mut scenario = Scenario::with_events(&["1 BOOT"]);
+    scenario.reply(&inform_response("").replace("cwmp-1-2", "cwmp-1-0"));
+    let message = scenario.reply(&call("GetRPCMethods", "").replace("cwmp-1-2", "cwmp-1-0"));
     assert!(message.contains(r#"xmlns:cwmp="urn:dslforum-org:cwmp-1-0""#), "{message}"); // R82, R83
 }
 
@@ -208,20 +208,20 @@ fn an_acs_of_version_1_0_is_answered_in_its_namespace() {
 fn a_retry_for_a_version_1_0_acs_offers_nothing_newer() {
     let (mut device, journal) = device(&[]);
     device.state_mut().events.raise(EventCode::Boot);
-    let scenario = Scenario::of(device, journal, version::OLDEST);
+    let scenario = Scenario::start(device, journal, version::OLDEST);
     let inform = scenario.posted();
     assert!(inform.contains("cwmp-1-0") && !inform.contains("SupportedCWMPVersions"), "{inform}"); // R84, R81
 }
 
 #[test]
 fn a_header_that_must_be_understood_is_told_not_to_be() {
-    let mut scenario = Scenario::serving();
+    let mut scenario = Scenario::past_inform();
     let header = r#"<x:Encrypted xmlns:x="urn:x" S:mustUnderstand="1">1</x:Encrypted>"#;
-    let message = scenario.acs(&envelope(header, "<c:GetRPCMethods/>"));
+    let message = scenario.reply(&envelope(header, "<c:GetRPCMethods/>"));
     assert!(message.contains("MustUnderstand"), "{message}");
 }
 
-/// No message may stop the agent otherwise than by failing the session: each truncation, and many flipped bytes.
+/// A damaged message may fail the session, but must not stop the agent: each truncation, and many flipped bytes.
 #[test]
 fn damaged_messages_never_panic() {
     let set = call(
@@ -231,7 +231,7 @@ fn damaged_messages_never_panic() {
            </ParameterValueStruct></ParameterList><ParameterKey>k</ParameterKey>"#,
     );
     for length in 0..set.len() {
-        Scenario::serving().acs(&set[..length]);
+        Scenario::past_inform().reply(&set[..length]);
     }
     let mut seed = 0x9E37_79B9_7F4A_7C15_u64;
     for _ in 0..2000 {
@@ -243,18 +243,18 @@ fn damaged_messages_never_panic() {
             let at = (seed % bytes.len() as u64) as usize;
             bytes[at] = (seed >> 40) as u8;
         }
-        Scenario::serving().acs_bytes(&bytes);
+        Scenario::past_inform().reply_bytes(&bytes);
     }
 }
 
-/// R92: what tells a failed first contact from a session that broke later is still known at its end.
+/// R92: an ended session still tells a rejected Inform from a failure after InformResponse.
 #[test]
 fn a_session_that_has_ended_still_knows_whether_it_was_initiated() {
-    let mut refused = Scenario::telling(&["1 BOOT"]);
-    refused.acs(&fault(8000));
+    let mut refused = Scenario::with_events(&["1 BOOT"]);
+    refused.reply(&fault(8000));
     assert!(matches!(refused.output, Output::End(Err(_))) && !refused.is_initiated());
-    let mut broken = Scenario::serving();
+    let mut broken = Scenario::past_inform();
     assert!(broken.is_initiated());
-    broken.acs("no XML");
+    broken.reply("no XML");
     assert!(matches!(broken.output, Output::End(Err(_))) && broken.is_initiated());
 }

@@ -1,12 +1,12 @@
-//! What the ACS asks to be told, and is told.
+//! Attributes of parameters, and the notifications that follow from them.
 
 use super::*;
 
 #[test]
 fn the_acs_is_not_told_of_its_own_changes() {
-    let mut acs = Scenario::serving();
+    let mut acs = Scenario::past_inform();
     acs.call("SetParameterValues", &values(&[("Device.DeviceInfo.ProvisioningCode", "", "a.b")], "")); // R172
-    // Nor of what follows from them: a counter (R208), an object with watched parameters that is deleted (R207).
+    // Consequences of its changes cause no notification either: a counter (R208), a deleted object (R207).
     let watched = attributes(&[("Device.Hosts.", Some("2"), None)]);
     acs.call("SetParameterAttributes", &watched);
     acs.call("AddObject", &object("Device.Hosts.Host.", ""));
@@ -27,30 +27,30 @@ fn pending(device: &crate::cwmp::device::Device) -> Vec<String> {
     device.state().events.pending().map(|event| event.code.to_string()).collect()
 }
 
-/// R100, R209, R212: however often a parameter has changed, and if it is back where it was, it is told once.
+/// R100, R209, R212: a parameter that changes several times, even back to its first value, is reported once.
 #[test]
 fn a_parameter_that_has_changed_and_changed_back_is_told_once() {
     let (mut device, journal) = device(&[]);
     let name = "Device.DeviceInfo.ProvisioningCode";
     assert!(set_by_other(&mut device, name, "x") && set_by_other(&mut device, name, "y"));
     assert!(set_by_other(&mut device, name, ""));
-    let inform = Scenario::of(device, journal, crate::cwmp::version::ALL).posted();
+    let inform = Scenario::start(device, journal, crate::cwmp::version::ALL).posted();
     assert_eq!(inform.matches("<EventCode>4 VALUE CHANGE</EventCode>").count(), 1, "{inform}");
-    let told = format!("<Name>{name}</Name><Value xsi:type=\"xsd:string\"></Value>");
-    assert_eq!((inform.matches(name).count(), inform.matches(&told).count()), (1, 1), "{inform}");
+    let entry = format!("<Name>{name}</Name><Value xsi:type=\"xsd:string\"></Value>");
+    assert_eq!((inform.matches(name).count(), inform.matches(&entry).count()), (1, 1), "{inform}");
 }
 
-/// R101, R207: what went with its object is not told, and VALUE CHANGE not without a parameter.
+/// R101, R207: a deleted parameter is not reported, and 4 VALUE CHANGE is not sent without a parameter.
 #[test]
 fn a_change_that_went_with_its_object_is_not_told() {
-    let mut acs = Scenario::serving();
+    let mut acs = Scenario::past_inform();
     acs.call("AddObject", &object("Device.Hosts.Host.", ""));
     acs.call("SetParameterAttributes", &attributes(&[("Device.Hosts.Host.", Some("1"), None)]));
     for instance in [1, 2] {
         assert!(!set_by_other(&mut acs.device, &format!("Device.Hosts.Host.{instance}.Name"), "new")); // R198: passive
     }
     acs.device.apply(vec![Change::Delete("Device.Hosts.Host.2.".into())], Author::Other, NOW).expect("stored");
-    assert_eq!(pending(&acs.device), ["4 VALUE CHANGE"], "there is the other");
+    assert_eq!(pending(&acs.device), ["4 VALUE CHANGE"], "the other instance has changed, too");
     assert_eq!(acs.device.pending_notifications().next(), None); // R134: passive, so that it waits for a session
     acs.device.apply(vec![Change::Delete("Device.Hosts.Host.1.".into())], Author::Other, NOW).expect("stored");
     assert_eq!(pending(&acs.device), [""; 0]);
@@ -58,25 +58,25 @@ fn a_change_that_went_with_its_object_is_not_told() {
     assert_eq!(pending(&restarted), [""; 0]);
 }
 
-/// R198, R208: what somebody else does to a table changes its counter, which is told as the ACS wants it.
+/// R198, R208: a local entity that changes a table changes its counter, which is reported as the attributes demand.
 #[test]
 fn a_counter_changes_with_its_table() {
-    let mut acs = Scenario::serving();
+    let mut acs = Scenario::past_inform();
     acs.call("SetParameterAttributes", &attributes(&[(NUMBER, Some("2"), None)]));
     let add = Change::Add("Device.Hosts.Host.".into(), 2);
     assert_eq!(acs.device.apply(vec![add], Author::Other, NOW), Ok(true));
     assert!(acs.device.pending_notifications().next().is_some() && acs.device.state().changed.contains(NUMBER));
     acs.call("SetParameterAttributes", &attributes(&[(NUMBER, Some("0"), None)]));
     let state = acs.device.state();
-    let told = state.changed.contains(NUMBER) || state.events.contains(&EventCode::ValueChange);
-    assert!(!told, "R99, R101: nobody asks for it any more");
+    let pending = state.changed.contains(NUMBER) || state.events.contains(&EventCode::ValueChange);
+    assert!(!pending, "R99, R101: the ACS no longer watches the counter");
     let delete = Change::Delete("Device.Hosts.Host.2.".into());
     assert_eq!(acs.device.apply(vec![delete], Author::Other, NOW), Ok(false));
 }
 
 #[test]
 fn attributes_are_set_in_order_and_read_back() {
-    let mut acs = Scenario::serving();
+    let mut acs = Scenario::past_inform();
     let entries = attributes(&[
         ("Device.ManagementServer.", Some("1"), None), // R196
         (INTERVAL, Some("2"), Some(&["Nobody"])),      // R195, R204
@@ -97,7 +97,7 @@ fn attributes_are_set_in_order_and_read_back() {
 
 #[test]
 fn attributes_are_refused_as_a_whole() {
-    let mut acs = Scenario::serving();
+    let mut acs = Scenario::past_inform();
     let refused = |acs: &mut Scenario, entry: (&str, Option<&str>)| {
         let arguments = attributes(&[(INTERVAL, Some("1"), None), (entry.0, entry.1, None)]);
         let answer = code(&acs.call("SetParameterAttributes", &arguments));
@@ -117,7 +117,7 @@ fn attributes_are_refused_as_a_whole() {
 
 #[test]
 fn forced_notification_cannot_be_turned_off() {
-    let mut acs = Scenario::serving();
+    let mut acs = Scenario::past_inform();
     let off = attributes(&[("Device.DeviceInfo.SoftwareVersion", Some("0"), None)]);
     assert_eq!(code(&acs.call("SetParameterAttributes", &off)), 0); // R202
     let answer = acs.call("GetParameterAttributes", &names(&["Device.DeviceInfo.SoftwareVersion"]));

@@ -1,4 +1,4 @@
-//! The RPCs of file transfers, and the calls that tell of their ends.
+//! The RPCs of file transfers, and the requests of the CPE that report their ends.
 
 use super::code;
 use crate::cwmp::device::Device;
@@ -15,7 +15,7 @@ use crate::cwmp::version;
 const CONFIG: &str = "3 Vendor Configuration File";
 const URL: &str = "http://h/f?a=1&amp;b=2";
 
-/// The arguments of a call: those of Download, each with another value where the test says so.
+/// Returns the arguments of Download, with other values for some of them.
 fn arguments(changed: &[(&str, &str)]) -> String {
     let usual = [
         ("CommandKey", "key"),
@@ -33,7 +33,7 @@ fn arguments(changed: &[(&str, &str)]) -> String {
     usual.iter().map(|(name, usual)| format!("<{name}>{}</{name}>", value(name, usual))).collect()
 }
 
-/// Those of ScheduleDownload with these windows: start, end, mode, retries.
+/// Returns the arguments of ScheduleDownload with these windows: start, end, mode, retries.
 fn scheduled(windows: &[(&str, &str, &str, &str)]) -> String {
     let window = |(start, end, mode, retries): &(&str, &str, &str, &str)| {
         format!(
@@ -45,7 +45,7 @@ fn scheduled(windows: &[(&str, &str, &str, &str)]) -> String {
     format!("{}<TimeWindowList>{list}</TimeWindowList>", arguments(&[]))
 }
 
-fn order(origin: Origin, key: &str, file_type: &str) -> TransferRequest {
+fn transfer_request(origin: Origin, key: &str, file_type: &str) -> TransferRequest {
     TransferRequest {
         origin,
         command_key: key.into(),
@@ -62,9 +62,9 @@ fn failure() -> Failure {
     Failure::transient(FaultCode::DownloadIncomplete, "the server hung up <&>")
 }
 
-/// Lets the device finish a transfer, well or not.
-fn finish(device: &mut Device, order: TransferRequest, failure: Option<Failure>) -> u32 {
-    let id = device.change_transfers(NOW, |t| t.add(order, Timing::delayed(0, NOW))).unwrap().unwrap();
+/// Adds a transfer and runs it to its end: a success, or this failure.
+fn finish(device: &mut Device, request: TransferRequest, failure: Option<Failure>) -> u32 {
+    let id = device.change_transfers(NOW, |t| t.add(request, Timing::delayed(0, NOW))).unwrap().unwrap();
     assert_eq!(device.next_transfer_step(true, true, NOW), Ok(Some(TransferStep::Move(id))));
     let result = failure.map_or(Ok(9), Err);
     device.change_transfers(NOW, |transfers| transfers.move_ended(id, 1, result, NOW)).unwrap();
@@ -74,14 +74,14 @@ fn finish(device: &mut Device, order: TransferRequest, failure: Option<Failure>)
     id
 }
 
-/// A session of a device that has done something, past its InformResponse.
-fn told(prepare: impl FnOnce(&mut Device)) -> Scenario {
+/// Starts a session of a device that `prepare` has changed.
+fn session_after(prepare: impl FnOnce(&mut Device)) -> Scenario {
     let (mut device, journal) = device(&[]);
     prepare(&mut device);
-    Scenario::of(device, journal, version::ALL)
+    Scenario::start(device, journal, version::ALL)
 }
 
-fn confirmed(method: &str) -> String {
+fn response_to(method: &str) -> String {
     envelope("", &format!("<c:{method}Response/>"))
 }
 
@@ -92,25 +92,26 @@ fn events(scenario: &Scenario) -> Vec<String> {
 
 #[test]
 fn a_download_is_queued_and_answered_with_1() {
-    let mut acs = Scenario::serving();
+    let mut acs = Scenario::past_inform();
     let answer = acs.call("Download", &arguments(&[])); // R227, R230
     let expected = "<cwmp:DownloadResponse><Status>1</Status><StartTime>0001-01-01T00:00:00Z</StartTime>\
         <CompleteTime>0001-01-01T00:00:00Z</CompleteTime></cwmp:DownloadResponse>";
     assert_eq!(answer, expected);
-    assert_eq!(code(&acs.call("Download", &arguments(&[]))), 0); // R236: the same once more is another one
+    assert_eq!(code(&acs.call("Download", &arguments(&[]))), 0); // R236: an equal request is a second transfer
     let (restored, _) = device(&acs.journal.records());
-    let orders: Vec<&TransferRequest> = restored.state().transfers.iter().map(|transfer| transfer.request()).collect();
-    assert_eq!(orders.len(), 2); // R233
-    assert_eq!((orders[0].url.as_str(), orders[0].password.expose()), ("http://h/f?a=1&b=2", "p"));
+    let requests: Vec<&TransferRequest> =
+        restored.state().transfers.iter().map(|transfer| transfer.request()).collect();
+    assert_eq!(requests.len(), 2); // R233
+    assert_eq!((requests[0].url.as_str(), requests[0].password.expose()), ("http://h/f?a=1&b=2", "p"));
     acs.journal.fail(true);
-    assert_eq!(code(&acs.call("Download", &arguments(&[]))), 9002); // R171: not kept, not promised
+    assert_eq!(code(&acs.call("Download", &arguments(&[]))), 9002); // R171: a transfer that cannot be stored is rejected
     assert_eq!(acs.device.state().transfers.iter().count(), 2);
 }
 
 /// R228, R229, R237.
 #[test]
 fn a_download_that_is_refused() {
-    let mut acs = Scenario::serving();
+    let mut acs = Scenario::past_inform();
     for (changed, fault) in [
         (("FileType", "2 Web Content"), 9003),
         (("FileType", "3 Vendor Configuration File "), 9003),
@@ -134,7 +135,7 @@ fn a_download_that_is_refused() {
 /// R241, R242.
 #[test]
 fn uploads() {
-    let mut acs = Scenario::serving();
+    let mut acs = Scenario::past_inform();
     let answer = acs.call("Upload", &arguments(&[("FileType", "2 Vendor Log File")]));
     assert!(answer.starts_with("<cwmp:UploadResponse><Status>1</Status>"), "{answer}");
     for (file_type, fault) in [
@@ -153,7 +154,7 @@ fn uploads() {
 /// R244, R245.
 #[test]
 fn scheduled_downloads() {
-    let mut acs = Scenario::serving();
+    let mut acs = Scenario::past_inform();
     let any = "1 At Any Time";
     let answer =
         acs.call("ScheduleDownload", &scheduled(&[("0", "10", any, "-1"), ("10", "20", "2 Immediately", "3")]));
@@ -177,10 +178,10 @@ fn scheduled_downloads() {
 /// R243, R246.
 #[test]
 fn the_queue_is_listed_and_cancelled() {
-    let mut acs = Scenario::serving();
+    let mut acs = Scenario::past_inform();
     acs.call("Download", &arguments(&[("CommandKey", "a&lt;"), ("DelaySeconds", "60")]));
     acs.call("Upload", &arguments(&[("CommandKey", "b"), ("FileType", "3 Vendor Configuration File 2")]));
-    let local = order(Origin::LocalDownload, "", FIRMWARE);
+    let local = transfer_request(Origin::LocalDownload, "", FIRMWARE);
     acs.device.change_transfers(NOW, |transfers| transfers.add(local, Timing::delayed(0, NOW))).unwrap().unwrap();
     let list = acs.call("GetAllQueuedTransfers", "");
     let expected = "<cwmp:GetAllQueuedTransfersResponse>\
@@ -205,183 +206,187 @@ fn the_queue_is_listed_and_cancelled() {
     let last = acs.device.state().transfers.iter().next().unwrap().id();
     assert_eq!(acs.device.next_transfer_step(true, true, NOW), Ok(Some(TransferStep::Move(last))));
     acs.device.change_transfers(NOW, |transfers| transfers.move_ended(last, 1, Err(failure()), NOW)).unwrap();
-    assert_eq!(code(&acs.call("CancelTransfer", "<CommandKey>b</CommandKey>")), 9021); // it is to be told already
+    assert_eq!(code(&acs.call("CancelTransfer", "<CommandKey>b</CommandKey>")), 9021); // its report is pending already
 }
 
-/// R238 to R240: right after InformResponse, before the empty POST; confirmed by nothing else than its response.
+/// R238 to R240: TransferComplete follows InformResponse, before the empty POST; only its response confirms it.
 #[test]
 fn the_end_of_a_transfer_is_told() {
-    let mut acs = told(|device| {
-        finish(device, order(Origin::Download, "first", CONFIG), None);
-        finish(device, order(Origin::Upload, "second", "2 Vendor Log File"), Some(failure()));
+    let mut acs = session_after(|device| {
+        finish(device, transfer_request(Origin::Download, "first", CONFIG), None);
+        finish(device, transfer_request(Origin::Upload, "second", "2 Vendor Log File"), Some(failure()));
     });
     let inform = acs.posted();
     let expected = "<EventStruct><EventCode>7 TRANSFER COMPLETE</EventCode><CommandKey></CommandKey></EventStruct>\
         <EventStruct><EventCode>M Download</EventCode><CommandKey>first</CommandKey></EventStruct>\
         <EventStruct><EventCode>M Upload</EventCode><CommandKey>second</CommandKey></EventStruct>";
     assert!(inform.contains(expected), "{inform}"); // R240
-    let first = acs.acs(&inform_response(""));
+    let first = acs.reply(&inform_response(""));
     let expected = "<cwmp:TransferComplete><CommandKey>first</CommandKey><FaultStruct><FaultCode>0</FaultCode>\
         <FaultString></FaultString></FaultStruct><StartTime>2026-11-22T15:06:40Z</StartTime>\
         <CompleteTime>2026-11-22T15:06:40Z</CompleteTime></cwmp:TransferComplete>";
     assert!(first.contains(expected), "{first}"); // R238
     assert_eq!(events(&acs).len(), 3);
-    let second = acs.acs(&confirmed("TransferComplete"));
+    let second = acs.reply(&response_to("TransferComplete"));
     let expected = "<CommandKey>second</CommandKey><FaultStruct><FaultCode>9011</FaultCode>\
         <FaultString>the server hung up &lt;&amp;&gt;</FaultString></FaultStruct>";
     assert!(second.contains(expected) && second.contains("<CompleteTime>0001-01-01T00:00:00Z<"), "{second}");
     assert_eq!(events(&acs), ["7 TRANSFER COMPLETE/", "M Upload/second"]);
     let (restored, _) = device(&acs.journal.records());
-    assert_eq!(restored.state().transfers.iter().count(), 1); // R239: the journal has it before the next word
-    acs.acs(&confirmed("TransferComplete"));
+    assert_eq!(restored.state().transfers.iter().count(), 1); // R239: stored before the next message
+    acs.reply(&response_to("TransferComplete"));
     assert_eq!((acs.output == Output::Post(Vec::new()), events(&acs)), (true, Vec::new())); // R114, R145
-    acs.acs("");
+    acs.reply("");
     assert_eq!(acs.output, Output::End(Ok(())));
 }
 
-/// R121, R239: a fault, or no answer at all, and it is told in the next session; the others still in this one.
+/// R121, R239: after a fault or an empty reply, the next session repeats the report; this one goes on with the others.
 #[test]
 fn what_is_not_confirmed_is_told_again() {
     for answer in [fault(8002), String::new()] {
-        let mut acs = told(|device| {
-            finish(device, order(Origin::Download, "same", CONFIG), None);
-            finish(device, order(Origin::Download, "same", CONFIG), Some(failure()));
+        let mut acs = session_after(|device| {
+            finish(device, transfer_request(Origin::Download, "same", CONFIG), None);
+            finish(device, transfer_request(Origin::Download, "same", CONFIG), Some(failure()));
         });
         assert_eq!(acs.posted().matches("<EventCode>M Download</EventCode>").count(), 2); // R135
-        let first = acs.acs(&inform_response(""));
-        let second = acs.acs(&answer);
+        let first = acs.reply(&inform_response(""));
+        let second = acs.reply(&answer);
         assert!(first.contains("<FaultCode>0<") && second.contains("<FaultCode>9017<"), "{second}");
-        acs.acs(&confirmed("TransferComplete"));
+        acs.reply(&response_to("TransferComplete"));
         assert_eq!(acs.output, Output::Post(Vec::new()));
-        acs.acs("");
+        acs.reply("");
         assert_eq!(acs.output, Output::End(Ok(())));
         acs.device.state_mut().events.session_ended();
         assert_eq!(events(&acs), ["7 TRANSFER COMPLETE/", "M Download/same"]);
         let Scenario { device, journal, .. } = acs;
-        let mut acs = Scenario::of(device, journal, version::ALL);
-        let again = acs.acs(&inform_response(""));
+        let mut acs = Scenario::start(device, journal, version::ALL);
+        let again = acs.reply(&inform_response(""));
         assert!(again.contains("<FaultCode>0<"), "{again}");
-        acs.acs(&confirmed("TransferComplete"));
+        acs.reply(&response_to("TransferComplete"));
         assert_eq!(acs.device.state().transfers.iter().count(), 0);
     }
 }
 
-/// R120: the very same request, three times at most.
+/// R120: the CPE repeats the identical request, three times at most.
 #[test]
 fn fault_8005_asks_for_the_same_again() {
-    let mut acs = told(|device| _ = finish(device, order(Origin::Download, "k", CONFIG), None));
-    let report = acs.acs(&inform_response(""));
+    let mut acs = session_after(|device| _ = finish(device, transfer_request(Origin::Download, "k", CONFIG), None));
+    let report = acs.reply(&inform_response(""));
     for _ in 0..3 {
-        assert_eq!(acs.acs(&fault(8005)), report);
+        assert_eq!(acs.reply(&fault(8005)), report);
     }
-    acs.acs(&fault(8005));
+    acs.reply(&fault(8005));
     assert_eq!(acs.output, Output::End(Err(SessionError::TooManyRetries)));
     assert_eq!(acs.device.state().transfers.iter().count(), 1);
 }
 
-/// R113: an ACS that holds our requests hears of it when it no longer does.
+/// R113: reports that the ACS holds back follow when it no longer does.
 #[test]
 fn requests_that_are_held() {
-    let mut acs = told(|device| {
-        finish(device, order(Origin::Download, "a", CONFIG), None);
-        finish(device, order(Origin::Download, "b", CONFIG), None);
+    let mut acs = session_after(|device| {
+        finish(device, transfer_request(Origin::Download, "a", CONFIG), None);
+        finish(device, transfer_request(Origin::Download, "b", CONFIG), None);
     });
     let hold = "<c:HoldRequests>1</c:HoldRequests>";
-    acs.acs(&inform_response(hold));
+    acs.reply(&inform_response(hold));
     assert_eq!(acs.output, Output::Post(Vec::new()));
-    assert!(acs.acs(&envelope(hold, "<c:GetRPCMethods/>")).contains("GetRPCMethodsResponse"));
-    let report = acs.acs("");
+    assert!(acs.reply(&envelope(hold, "<c:GetRPCMethods/>")).contains("GetRPCMethodsResponse"));
+    let report = acs.reply("");
     assert!(report.contains("<CommandKey>a</CommandKey>"), "{report}");
-    acs.acs(&envelope(hold, "<c:TransferCompleteResponse/>"));
+    acs.reply(&envelope(hold, "<c:TransferCompleteResponse/>"));
     assert_eq!(acs.output, Output::Post(Vec::new()));
-    assert!(acs.acs("").contains("<CommandKey>b</CommandKey>"));
-    acs.acs(&confirmed("TransferComplete"));
+    assert!(acs.reply("").contains("<CommandKey>b</CommandKey>"));
+    acs.reply(&response_to("TransferComplete"));
     assert_eq!(acs.output, Output::Post(Vec::new()));
 }
 
-/// The response to something else confirms nothing; a request instead of one is answered, and nothing confirmed.
+/// The response of another method ends the session; a request in place of the response is answered. Neither confirms the
+/// report.
 #[test]
 fn other_answers_to_a_report() {
-    let mut acs = told(|device| _ = finish(device, order(Origin::Download, "a", CONFIG), None));
-    acs.acs(&inform_response(""));
-    acs.acs(&confirmed("AutonomousTransferComplete"));
+    let mut acs = session_after(|device| _ = finish(device, transfer_request(Origin::Download, "a", CONFIG), None));
+    acs.reply(&inform_response(""));
+    acs.reply(&response_to("AutonomousTransferComplete"));
     assert!(matches!(acs.output, Output::End(Err(SessionError::Unexpected(_)))), "{:?}", acs.output); // R145
     assert_eq!(acs.device.state().transfers.iter().count(), 1);
 
-    let mut acs = told(|device| _ = finish(device, order(Origin::Download, "a", CONFIG), None));
-    acs.acs(&inform_response(""));
+    let mut acs = session_after(|device| _ = finish(device, transfer_request(Origin::Download, "a", CONFIG), None));
+    acs.reply(&inform_response(""));
     assert!(acs.call("GetRPCMethods", "").contains("GetRPCMethodsResponse"));
-    acs.acs("");
+    acs.reply("");
     assert_eq!(acs.output, Output::Post(Vec::new())); // R118
     assert_eq!(acs.device.state().transfers.iter().count(), 1);
 }
 
-/// R247: what the policy lets through, event 10 with its own call.
+/// R247: transfers that the policy selects are reported with event 10 and a method of its own.
 #[test]
 fn autonomous_transfers() {
-    let mut acs = told(|device| {
-        finish(device, order(Origin::LocalDownload, "", CONFIG), None); // filtered by its result
-        finish(device, order(Origin::LocalDownload, "", FIRMWARE), Some(failure())); // and this by its type
-        finish(device, order(Origin::LocalUpload, "", "3 Vendor Configuration File 2"), Some(failure()));
-        finish(device, order(Origin::LocalDownload, "", CONFIG), Some(failure()));
+    let mut acs = session_after(|device| {
+        finish(device, transfer_request(Origin::LocalDownload, "", CONFIG), None); // filtered by its result
+        finish(device, transfer_request(Origin::LocalDownload, "", FIRMWARE), Some(failure())); // and this by its type
+        finish(device, transfer_request(Origin::LocalUpload, "", "3 Vendor Configuration File 2"), Some(failure()));
+        finish(device, transfer_request(Origin::LocalDownload, "", CONFIG), Some(failure()));
     });
     assert_eq!(events(&acs), ["10 AUTONOMOUS TRANSFER COMPLETE/"]);
-    let first = acs.acs(&inform_response(""));
+    let first = acs.reply(&inform_response(""));
     let expected = "<cwmp:AutonomousTransferComplete><AnnounceURL></AnnounceURL>\
         <TransferURL>http://h/f?&lt;&amp;&gt;</TransferURL><IsDownload>0</IsDownload>\
         <FileType>6 Vendor Configuration File 2</FileType><FileSize>0</FileSize><TargetFileName>t</TargetFileName>\
         <FaultStruct><FaultCode>9011</FaultCode>";
     assert!(first.contains(expected), "{first}");
-    let second = acs.acs(&confirmed("AutonomousTransferComplete"));
+    let second = acs.reply(&response_to("AutonomousTransferComplete"));
     assert!(second.contains("<FaultCode>9017</FaultCode>"), "{second}");
     assert_eq!(events(&acs), ["10 AUTONOMOUS TRANSFER COMPLETE/"]);
-    acs.acs(&confirmed("AutonomousTransferComplete"));
+    acs.reply(&response_to("AutonomousTransferComplete"));
     assert_eq!((events(&acs).len(), acs.device.state().transfers.iter().count()), (0, 0));
     assert_eq!(acs.output, Output::Post(Vec::new()));
 }
 
-/// An event whose report has given way to other transfers goes with it.
+/// A report that gives way to other transfers takes its event with it.
 #[test]
 fn an_autonomous_report_that_gives_way() {
-    let acs = told(|device| {
-        finish(device, order(Origin::LocalDownload, "", CONFIG), Some(failure()));
+    let acs = session_after(|device| {
+        finish(device, transfer_request(Origin::LocalDownload, "", CONFIG), Some(failure()));
         assert!(device.state().events.contains(&EventCode::AutonomousTransferComplete));
         for _ in 0..TransferQueue::CAPACITY {
-            let order = order(Origin::Download, "later", CONFIG);
-            device.change_transfers(NOW, |t| t.add(order, Timing::delayed(3600, NOW))).unwrap().unwrap();
+            let request = transfer_request(Origin::Download, "later", CONFIG);
+            device.change_transfers(NOW, |t| t.add(request, Timing::delayed(3600, NOW))).unwrap().unwrap();
         }
     });
     assert_eq!(events(&acs).len(), 0);
 }
 
-/// R248; R144: a wish that is refused is dropped.
+/// R144, R248: RequestDownload; a refused one is dropped.
 #[test]
 fn downloads_that_the_device_wishes_for() {
-    for (answer, is_known) in [(confirmed("RequestDownload"), true), (fault(8000), false)] {
-        let mut acs = told(|device| {
-            let wish =
+    for (answer, is_known) in [(response_to("RequestDownload"), true), (fault(8000), false)] {
+        let mut acs = session_after(|device| {
+            let download =
                 DownloadRequest { file_type: "2 Web Content".into(), arguments: vec![("Model".into(), "<A>".into())] };
-            assert!(device.change_transfers(NOW, |transfers| transfers.request_download(wish)).unwrap());
+            assert!(device.change_transfers(NOW, |transfers| transfers.request_download(download)).unwrap());
         });
         assert!(acs.posted().contains("<EventCode>9 REQUEST DOWNLOAD</EventCode>"));
-        let call = acs.acs(&inform_response(""));
+        let call = acs.reply(&inform_response(""));
         let expected = "<cwmp:RequestDownload><FileType>2 Web Content</FileType>\
             <FileTypeArg soap-enc:arrayType=\"cwmp:ArgStruct[1]\"><ArgStruct><Name>Model</Name><Value>&lt;A&gt;</Value>\
             </ArgStruct></FileTypeArg></cwmp:RequestDownload>";
         assert!(call.contains(expected), "{call}");
-        acs.acs(&answer);
+        acs.reply(&answer);
         assert_eq!(acs.output, Output::Post(Vec::new()), "{is_known}");
         assert_eq!((events(&acs).len(), acs.device.state().transfers.download_requests().len()), (0, 0));
     }
 }
 
-/// R139: with the events of before, what they tell of goes; what is yet to be done stays.
+/// R139: another ACS gets no reports of earlier transfers; a transfer that is still to be done stays.
 #[test]
 fn another_acs_hears_nothing_of_it() {
     let (mut device, _) = device(&[]);
-    finish(&mut device, order(Origin::Download, "done", CONFIG), None);
+    finish(&mut device, transfer_request(Origin::Download, "done", CONFIG), None);
     let timing = Timing::delayed(60, NOW);
-    device.change_transfers(NOW, |t| t.add(order(Origin::Download, "later", CONFIG), timing)).unwrap().unwrap();
+    device
+        .change_transfers(NOW, |t| t.add(transfer_request(Origin::Download, "later", CONFIG), timing))
+        .unwrap()
+        .unwrap();
     device.state_mut().bootstrap("http://other/".into());
     device.save(NOW).unwrap();
     let left: Vec<_> = device.state().transfers.iter().map(|t| t.request().command_key.as_str()).collect();
@@ -389,25 +394,25 @@ fn another_acs_hears_nothing_of_it() {
     assert!(!device.state().events.contains(&EventCode::TransferComplete));
 }
 
-/// R83: an ACS of CWMP 1.0 gets the code that it knows.
+/// R83: an ACS of CWMP 1.0 gets a fault code of that version.
 #[test]
 fn an_old_acs_gets_the_plain_code() {
     let (mut device, journal) = device(&[]);
-    finish(&mut device, order(Origin::Download, "k", CONFIG), Some(failure()));
-    let mut acs = Scenario::of(device, journal, version::OLDEST);
-    let report = acs.acs(&inform_response("").replace("cwmp-1-2", "cwmp-1-0"));
+    finish(&mut device, transfer_request(Origin::Download, "k", CONFIG), Some(failure()));
+    let mut acs = Scenario::start(device, journal, version::OLDEST);
+    let report = acs.reply(&inform_response("").replace("cwmp-1-2", "cwmp-1-0"));
     assert!(report.contains("<FaultCode>9010</FaultCode>"), "{report}");
 }
 
-/// R303: a heartbeat goes alone.
+/// R303: a session with HEARTBEAT carries no reports.
 #[test]
 fn a_heartbeat_tells_of_no_transfer() {
-    let mut acs = told(|device| {
-        finish(device, order(Origin::Download, "k", CONFIG), None);
+    let mut acs = session_after(|device| {
+        finish(device, transfer_request(Origin::Download, "k", CONFIG), None);
         device.state_mut().events.raise(EventCode::Heartbeat);
     });
     assert!(!acs.posted().contains("TRANSFER COMPLETE"));
-    acs.acs(&inform_response(""));
+    acs.reply(&inform_response(""));
     assert_eq!(acs.output, Output::Post(Vec::new()));
     assert_eq!(acs.device.state().transfers.iter().count(), 1);
 }
