@@ -149,6 +149,12 @@ impl StunView {
     pub fn status(&self) -> Option<StunStatus> {
         self.0.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+
+    /// Returns a handle for a fixed state, without a listener.
+    #[cfg(test)]
+    pub(crate) fn of(status: StunStatus) -> StunView {
+        StunView(Arc::new(UdpShared { status: Mutex::new(Some(status)), ..UdpShared::default() }))
+    }
 }
 
 /// The state of the listener's thread.

@@ -199,6 +199,49 @@ requests UDP   port closed: 1 old timestamp
         assert_eq!(ways.stun_json(), Json::Null);
     }
 
+    /// The JSON that programs read; its members never change.
+    #[test]
+    fn the_json_of_listeners_and_binding() {
+        let status = ListenerStatus {
+            udp: Some(([0, 0, 0, 0], 7547).into()),
+            stun: Some(StunView::of(StunStatus { server_state: ServerState::Refuses(401), ..binding() })),
+            ..ListenerStatus::default()
+        };
+        status.state.udp.add(UdpOutcome::Accepted);
+        let none = [
+            "accepted",
+            "challenged",
+            "unauthorized",
+            "stale",
+            "replayed",
+            "wrongPath",
+            "wrongMethod",
+            "malformed",
+            "rateLimited",
+            "timedOut",
+            "crowdedOut",
+        ]
+        .map(|name| (name.to_owned(), Json::from(0)));
+        let expected = json!({
+            "http": { "listening": null, "counters": Json::Object(none.into_iter().collect()) },
+            "hasPassword": false,
+            "udp": { "listening": "0.0.0.0:7547", "counters": {
+                "accepted": 1, "garbage": 0, "malformed": 0, "wrongMethod": 0, "oldTimestamp": 0, "repeatedId": 0,
+                "wrongUsername": 0, "wrongSignature": 0, "rateLimited": 0,
+            } },
+        });
+        assert_eq!(status.json(), expected);
+        let expected = json!({
+            "state": "refuses", "error": 401, "server": "192.0.2.9:3478", "local": "10.0.0.2:7547",
+            "mapped": "203.0.113.5:40000", "natDetected": true, "keepAliveSeconds": 115, "keepAlive": "found",
+            "counters": {
+                "sent": 9, "answered": 7, "unanswered": 1, "changes": 2, "refused": 0, "foreignSource": 0,
+                "wrongTransaction": 0, "late": 3, "malformed": 0, "badIntegrity": 0, "unusable": 0,
+            },
+        });
+        assert_eq!(status.stun_json(), expected);
+    }
+
     #[test]
     fn the_binding_tells_where_we_are_outside() {
         let expected = "\

@@ -135,6 +135,37 @@ pub(super) fn ended_json(ended: &TransferOutcome) -> Json {
 mod tests {
     use super::*;
 
+    /// The JSON that programs read; its members never change.
+    #[test]
+    fn one_transfer_as_json_and_as_text() {
+        let mut status = TransferStatus {
+            id: 7,
+            origin: "download",
+            command_key: "key".into(),
+            file_type: "1 Firmware Upgrade Image".into(),
+            url: Some("http://h/f".into()),
+            state: "waiting",
+            attempt: 2,
+            size: 1000,
+            failure: Some("9010 Download failure".into()),
+            progress: None,
+        };
+        let expected = json!({
+            "id": 7, "origin": "download", "commandKey": "key", "fileType": "1 Firmware Upgrade Image",
+            "url": "http://h/f", "state": "waiting", "attempt": 2, "bytes": null, "totalBytes": 1000,
+            "bytesPerSecond": null, "secondsLeft": null, "error": "9010 Download failure",
+        });
+        assert_eq!(status.json(Duration::ZERO), expected);
+        let text = "download (key): waiting, 1 Firmware Upgrade Image, http://h/f: 9010 Download failure";
+        assert_eq!(status.line(Duration::ZERO), ("transfer 7".to_owned(), text.to_owned()));
+        (status.command_key, status.url, status.size, status.failure) = (String::new(), None, 0, None);
+        let json = status.json(Duration::ZERO);
+        assert_eq!((&json["url"], &json["totalBytes"], &json["error"]), (&Json::Null, &Json::Null, &Json::Null));
+        assert_eq!(status.line(Duration::ZERO).1, "download: waiting, 1 Firmware Upgrade Image, -");
+        let ended = TransferOutcome { id: 7, failure: None };
+        assert_eq!(ended_json(&ended), json!({ "id": 7, "error": null }));
+    }
+
     #[test]
     fn sizes_are_read_at_a_glance() {
         for (bytes, expected) in [(0, "0 B"), (9999, "9999 B"), (10_240, "10 kB"), (15 << 20 | 1 << 19, "15.5 MB")] {
