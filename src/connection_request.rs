@@ -1,15 +1,14 @@
-//! Connection requests: how the ACS wakes the agent, over HTTP and over UDP (R255 to R268, R288 to R296).
+//! Connection requests, with which the ACS wakes the agent: over HTTP and over UDP (R255 to R268, R288 to R296).
 //!
 //! ```text
-//!   TCP ──▶ http.rs ─▶ client_connection.rs ─▶ http_request.rs ─▶ authenticator.rs ──┬─ nonce.rs     has this challenge been answered before?
-//!           listener   one         parse             decide    └─ limits.rs    too often, from here or in all?
-//!                      connection
-//!   UDP ──▶ udp.rs ─────────────▶ udp_request.rs               parse, then compare with the last one accepted
-//!           first byte 0 or 1: STUN
+//!   TCP ──▶ http.rs ─▶ client_connection.rs ─▶ http_request.rs ─▶ authenticator.rs ──┬─ nonce.rs    replay protection
+//!           listener   one connection          parser             response           └─ limits.rs   rate limits
+//!   UDP ──▶ udp.rs ──────────────────────────▶ udp_request.rs
+//!           first byte 0 or 1: STUN            parser, signature, replay window
 //! ```
 //!
-//! Both ports may face the Internet: whatever comes in costs a bounded time and a bounded memory, and says nothing about
-//! the credentials. What both need to know stands in a [`ListenerState`], which the agent replaces as a whole.
+//! Both ports may face the Internet. A packet therefore costs a bounded time and a bounded memory, and no response says
+//! anything about the credentials. The agent replaces the credentials as a whole, in the [`ListenerState`].
 
 mod authenticator;
 mod client_connection;
@@ -27,7 +26,7 @@ pub use authenticator::REALM;
 pub use http::HttpListener;
 pub use limits::{Limits, Rate};
 pub(crate) use local_address::local_addr_towards;
-pub use outcome::{HttpOutcome, Outcome, OutcomeCounters, UdpOutcome};
+pub use outcome::{OutcomeCounters, RequestOutcome};
 pub use udp::{StunView, UdpConfig, UdpEvent, UdpListener};
 pub use udp_request::{ReplayWindow, UdpRequest};
 
@@ -37,64 +36,75 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::secret::Secret;
 
-/// Who may wake the agent.
+/// The settings that a connection request must match.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AccessSettings {
-    /// `ConnectionRequestUsername`.
+    /// ConnectionRequestUsername.
     pub username: String,
-    /// `ConnectionRequestPassword`; while it is empty everybody is refused (R268).
+    /// ConnectionRequestPassword. While it is empty, every request is rejected (R268).
     pub password: Secret,
-    /// The path of `ConnectionRequestURL`, with its leading slash.
+    /// The path of ConnectionRequestURL, with its leading slash.
     pub path: String,
 }
 
 impl AccessSettings {
-    /// Whether these let the same requests in over UDP.
+    /// Returns true if both have the same credentials, so that they accept the same requests over UDP.
     pub fn same_credentials(&self, other: &AccessSettings) -> bool {
         (&self.username, &self.password) == (&other.username, &other.password)
     }
 }
 
-/// What the listeners share with the agent: the settings that hold now, and how often what has happened.
-#[derive(Debug, Default)]
+/// The state that the listeners share with the agent.
+#[derive(Debug)]
 pub struct ListenerState {
     settings: Mutex<Arc<AccessSettings>>,
-    /// Requests over HTTP since the state was made.
-    pub http: OutcomeCounters<HttpOutcome>,
-    /// Datagrams since the state was made.
-    pub udp: OutcomeCounters<UdpOutcome>,
+    /// The outcomes of requests over HTTP.
+    pub http: OutcomeCounters,
+    /// The outcomes of datagrams on the UDP port.
+    pub udp: OutcomeCounters,
 }
 
 impl ListenerState {
-    /// A state with these settings and nothing counted.
+    /// Returns a state with these settings and all counters at zero.
     pub fn new(settings: AccessSettings) -> ListenerState {
-        ListenerState { settings: Mutex::new(Arc::new(settings)), ..ListenerState::default() }
+        ListenerState {
+            settings: Mutex::new(Arc::new(settings)),
+            http: OutcomeCounters::http(),
+            udp: OutcomeCounters::udp(),
+        }
     }
 
-    /// The settings that hold now.
+    /// Returns the current settings.
     pub fn settings(&self) -> Arc<AccessSettings> {
-        // A whole value is replaced by a whole value, so that a panic elsewhere leaves nothing half done.
+        // The settings are replaced as a whole, so a panic of another thread cannot leave them half changed.
         Arc::clone(&self.settings.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Replaces the settings; requests that come from now on meet the new ones.
+    /// Replaces the settings. Requests that arrive afterwards must match the new ones.
     pub fn replace(&self, settings: AccessSettings) {
         *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
     }
 }
 
-/// A path that nobody guesses (R255).
+impl Default for ListenerState {
+    fn default() -> ListenerState {
+        ListenerState::new(AccessSettings::default())
+    }
+}
+
+/// Returns a path that cannot be guessed, for ConnectionRequestURL (R255).
 pub fn random_path(random: [[u8; 8]; 2]) -> String {
     let [high, low] = random.map(u64::from_be_bytes);
     format!("/{high:016x}{low:016x}")
 }
 
-/// The value of `ConnectionRequestURL`: an IPv6 address stands in brackets (R255).
+/// Returns the value of ConnectionRequestURL, with an IPv6 address in brackets (R255).
 pub fn connection_request_url(address: SocketAddr, path: &str) -> String {
     format!("http://{}{path}", Endpoint(address))
 }
 
-/// An address and port as a URL has them: an IPv4 address as such even where the socket speaks IPv6, and no scope.
+/// An address and a port in the form of a URL: an IPv4-mapped address as IPv4, and an IPv6 address without its scope,
+/// which has a meaning on this device only.
 struct Endpoint(SocketAddr);
 
 impl fmt::Display for Endpoint {

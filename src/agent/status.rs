@@ -1,18 +1,19 @@
-//! How the daemon is doing: what `cpe-agent status` tells an operator at a glance.
+//! The status of the agent: the output of `cpe-agent status` as text and as JSON.
 //!
-//! The agent publishes a [`AgentStatus`] on the [`LatestStatus`] whenever something in it changes; whoever asks is answered from
-//! there, even while the agent is busy with a session. Times in it are monotonic, so that "ago" and "in" are right at
-//! the moment of the question, whatever was done to the clock meanwhile.
+//! The agent publishes an [`AgentStatus`] in [`LatestStatus`] whenever a value in it changes. The control thread reads it
+//! there, even while the agent is in a session. The instants in it are monotonic, so that "ago" and "in" are right at the
+//! moment of the query even if the clock was set meanwhile.
 
 mod listener_status;
+mod next_session;
+mod rows;
 mod transfers;
 
-use std::fmt::Write;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 
 use super::last_session::LastSession;
 use crate::clock::{Clock, Now};
@@ -20,21 +21,24 @@ use crate::cwmp::device::DeviceId;
 use crate::cwmp::event::Event;
 use crate::cwmp::transfer::TransferOutcome;
 use crate::model::date_time::DateTime;
-use crate::schedule::{Schedule, ScheduledInforms};
 use crate::time_zone::LocalZone;
 use crate::url::Url;
 
 pub(super) use listener_status::ListenerStatus;
+pub(super) use next_session::{Disabled, NextSession, SessionCause};
+use rows::{StatusRows, object};
 pub(super) use transfers::TransferStatus;
 
-/// Where the latest status hangs.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The latest published status, readable from any thread.
 pub struct LatestStatus {
     latest: Mutex<Arc<AgentStatus>>,
     zone: LocalZone,
 }
 
 impl LatestStatus {
-    /// A board on which nothing is published yet.
+    /// Returns an empty status, whose times will be shown in `zone`.
     pub fn new(zone: LocalZone) -> LatestStatus {
         LatestStatus { latest: Mutex::default(), zone }
     }
@@ -43,111 +47,55 @@ impl LatestStatus {
         *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(status);
     }
 
-    /// The latest status as of now: for people, or as JSON with a line end.
+    /// Returns the status at this moment, as text or as JSON, with a line end.
     pub fn describe(&self, json: bool) -> String {
+        // The lock is held for the copy only, so that a slow query never delays the agent.
         let latest = Arc::clone(&self.latest.lock().unwrap_or_else(PoisonError::into_inner));
         let view = StatusView { status: &latest, now: latest.clock.now(), zone: &self.zone };
-        if json { format!("{:#}\n", view.json()) } else { view.text() }
+        if json { format!("{:#}\n", view.rows().json()) } else { view.rows().text() }
     }
 }
 
-/// A snapshot of what an operator may want to know. It holds no secret.
+/// A snapshot of the agent. It holds no secret, because every user of the control socket can read it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct AgentStatus {
-    /// The agent's own, to which all instants belong.
+    /// The clock of the agent, to which all instants belong.
     pub(super) clock: Clock,
     pub(super) started: Duration,
+    /// The identity of the device; `None` before the start.
     pub(super) device: Option<DeviceId>,
     pub(super) software_version: String,
     pub(super) acs_url: String,
     pub(super) acs_username: String,
-    /// The session that is running: when it began.
+    /// The instant at which the running session began.
     pub(super) running: Option<Duration>,
-    /// The last session, and when it ended.
+    /// The last session, and the instant at which it ended.
     pub(super) last: Option<(LastSession, Duration)>,
     pub(super) next: NextSession,
+    /// The queued events.
     pub(super) events: Vec<Event>,
     pub(super) retry_count: u32,
+    /// The transfers whose end the ACS has not confirmed yet.
     pub(super) transfers: Vec<TransferStatus>,
-    /// How the last of them ended.
+    /// The outcomes of the last transfers.
     pub(super) ended: Vec<TransferOutcome>,
     pub(super) listener_status: ListenerStatus,
     pub(super) journal: JournalState,
 }
 
-/// Whether what must survive a reboot does.
+/// The state of the journal, which holds everything that must survive a reboot.
 #[derive(Clone, Debug, Default)]
 pub(super) struct JournalState {
     pub(super) directory: PathBuf,
+    /// False if nothing can be stored.
     pub(super) durable: bool,
-    /// Why the last write failed.
+    /// The reason why the last write failed.
     pub(super) error: Option<String>,
-    /// What was damaged when it was read.
+    /// The damage that was found at the start.
     pub(super) notices: Vec<String>,
 }
 
-/// When the next session is due.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum NextSession {
-    /// Nothing is planned.
-    #[default]
-    Unplanned,
-    /// There are no sessions.
-    Disabled(Disabled),
-    /// As soon as none runs.
-    Now,
-    /// At this monotonic instant.
-    At(Duration, SessionCause),
-}
-
-/// Why there are no sessions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Disabled {
-    /// EnableCWMP is false (R7).
-    Cwmp,
-    /// Nobody has told the device of an ACS yet (R17).
-    NoAcs,
-}
-
-impl Disabled {
-    pub(super) fn reason(self) -> &'static str {
-        match self {
-            Disabled::Cwmp => "EnableCWMP is false",
-            Disabled::NoAcs => "ManagementServer.URL is empty",
-        }
-    }
-}
-
-/// Why a session is due.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum SessionCause {
-    Retry,
-    Notification,
-    Periodic,
-    Heartbeat,
-    Scheduled,
-    /// The device is restarting, or was to: not before.
-    Restart,
-}
-
-impl NextSession {
-    /// What the schedule says, where nothing is to happen at once.
-    pub(super) fn of(schedule: &Schedule, informs: &ScheduledInforms) -> NextSession {
-        let deadlines = [
-            (schedule.retry.deadline(), SessionCause::Retry),
-            (schedule.notification.deadline(), SessionCause::Notification),
-            (schedule.periodic.deadline(), SessionCause::Periodic),
-            (schedule.heartbeat.deadline(), SessionCause::Heartbeat),
-            (informs.deadline(), SessionCause::Scheduled),
-        ];
-        let planned = deadlines.into_iter().filter_map(|(deadline, cause)| Some((deadline?, cause)));
-        planned
-            .min_by_key(|(deadline, _)| *deadline)
-            .map_or(NextSession::Unplanned, |(at, cause)| NextSession::At(at, cause))
-    }
-}
-
-/// A status seen at a moment.
+/// A status at the moment of a query.
 struct StatusView<'a> {
     status: &'a AgentStatus,
     now: Now,
@@ -155,185 +103,187 @@ struct StatusView<'a> {
 }
 
 impl StatusView<'_> {
-    /// The report of `status --json`. Keys may be added, never changed; times are ISO 8601 in local time and null while
-    /// the clock is not set.
+    /// Returns the rows of the text and of the JSON. Members of the JSON may be added, never changed. Times are ISO 8601
+    /// in local time, and null while the clock is not set.
     ///
     /// ```text
     /// agent        version, upSeconds
     /// device       manufacturer, oui, productClass, serialNumber, softwareVersion
     /// acs          url (without query; null: none that can be used), username, enabled (EnableCWMP)
-    /// session      the one that is running: began, seconds; else null
-    /// lastSession  began, secondsAgo (since its end), milliseconds, events, ok, error (null where ok); null: none yet
+    /// session      the running one: began, seconds; else null
+    /// lastSession  began, secondsAgo (since its end), milliseconds, events, ok, error (null if ok); null: none yet
     /// nextSession  cause (now, retry, notification, periodic, heartbeat, scheduled, restart, disabled (EnableCWMP is
     ///              false, or there is no ACS URL), none), at, inSeconds
-    /// events       queued, each with code and commandKey
+    /// events       the queued ones, each with code and commandKey
     /// retryCount
     /// transfers    not confirmed yet, each with id, origin, commandKey, fileType, url (without query), state (waiting,
     ///              moving, moved, applying, rebooting, verifying, done, failed), attempt, bytes, totalBytes,
     ///              bytesPerSecond, secondsLeft, error
-    /// endedTransfers  the last ones, each with id, error (null where it is done)
-    /// connectionRequests  hasPassword (without one all are refused); http, udp: each with listening (null: closed) and counters by outcome
-    /// stun         state (unused, unresolved, asked, answers, silent, refuses), error, server, local, mapped, natDetected,
-    ///              keepAliveSeconds, keepAlive (how it came about), counters; null: the UDP port is closed
+    /// endedTransfers  the last ones, each with id, error (null: success)
+    /// connectionRequests  hasPassword (without one all are rejected); http, udp: each with listening (null: closed) and
+    ///              counters by outcome
+    /// stun         state (unused, unresolved, asked, answers, silent, refuses), error, server, local, mapped,
+    ///              natDetected, keepAliveSeconds, keepAlive (its origin), counters; null: the UDP port is closed
     /// journal      directory, durable, error, notices
     /// ```
-    fn json(&self) -> Json {
-        let AgentStatus { device, journal, .. } = self.status;
-        let device = device.as_ref();
-        json!({
-            "agent": { "version": env!("CARGO_PKG_VERSION"), "upSeconds": self.since(self.status.started).as_secs() },
-            "device": {
-                "manufacturer": device.map(|id| &id.manufacturer),
-                "oui": device.map(|id| &id.oui),
-                "productClass": device.map(|id| &id.product_class),
-                "serialNumber": device.map(|id| &id.serial_number),
-                "softwareVersion": self.status.software_version,
-            },
-            "acs": {
-                "url": public_url(&self.status.acs_url),
-                "username": self.status.acs_username,
-                "enabled": self.status.next != NextSession::Disabled(Disabled::Cwmp),
-            },
-            "session": self.status.running.map(|began| json!({
-                "began": self.local(began),
-                "seconds": self.since(began).as_secs(),
-            })),
-            "lastSession": self.status.last.as_ref().map(|(session, ended)| json!({
-                "began": self.began(session, *ended),
-                "secondsAgo": self.since(*ended).as_secs(),
-                "milliseconds": u64::try_from(session.took.as_millis()).unwrap_or(u64::MAX),
-                "events": session.events,
-                "ok": session.error.is_none(),
-                "error": session.error.as_ref().map(ToString::to_string),
-            })),
-            "nextSession": {
-                "cause": self.status.next.name(),
-                "at": self.next_at().and_then(|at| self.local(at)),
-                "inSeconds": self.next_at().map(|at| at.saturating_sub(self.now.monotonic).as_secs()),
-            },
-            "events": self.status.events.iter()
-                .map(|event| json!({ "code": event.code.as_str(), "commandKey": event.command_key }))
-                .collect::<Vec<_>>(),
-            "retryCount": self.status.retry_count,
-            "transfers": self.status.transfers.iter().map(|t| t.json(self.now.monotonic)).collect::<Vec<_>>(),
-            "endedTransfers": self.status.ended.iter().map(transfers::ended_json).collect::<Vec<_>>(),
-            "connectionRequests": self.status.listener_status.json(),
-            "stun": self.status.listener_status.stun_json(),
-            "journal": {
-                "directory": journal.directory.display().to_string(),
-                "durable": journal.durable,
-                "error": journal.error,
-                "notices": journal.notices,
-            },
-        })
+    fn rows(&self) -> StatusRows {
+        let mut rows = StatusRows::default();
+        self.add_device(&mut rows);
+        self.add_acs(&mut rows);
+        self.add_running_session(&mut rows);
+        self.add_last_session(&mut rows);
+        self.add_next_session(&mut rows);
+        self.add_events(&mut rows);
+        self.add_transfers(&mut rows);
+        self.status.listener_status.add_to(&mut rows);
+        self.add_journal(&mut rows);
+        rows
     }
 
-    fn text(&self) -> String {
-        let mut report = TextReport(String::with_capacity(1024));
-        if let Some(device) = &self.status.device {
-            report.line("manufacturer", &device.manufacturer);
-            report.line("OUI", &device.oui);
-            report.line("product class", &device.product_class);
-            report.line("serial number", &device.serial_number);
+    fn add_device(&self, rows: &mut StatusRows) {
+        // Without an identity the JSON keeps its members, for programs that expect them, and the text has no lines.
+        match &self.status.device {
+            Some(device) => {
+                rows.add_text("device.manufacturer", "manufacturer", &device.manufacturer);
+                rows.add_text("device.oui", "OUI", &device.oui);
+                rows.add_text("device.productClass", "product class", &device.product_class);
+                rows.add_text("device.serialNumber", "serial number", &device.serial_number);
+            }
+            None => ["device.manufacturer", "device.oui", "device.productClass", "device.serialNumber"]
+                .into_iter()
+                .for_each(|key| rows.add_member(key, Json::Null)),
         }
-        report.line("software", &self.status.software_version);
-        let up = span(self.since(self.status.started));
-        report.line("agent", &format!("cpe-agent {}, up {up}", env!("CARGO_PKG_VERSION")));
-        report.line("ACS", &public_url(&self.status.acs_url).unwrap_or_else(|| "no usable URL".into()));
-        report.line("user name", &self.status.acs_username);
-        if let Some(began) = self.status.running {
-            report.line("session", &format!("running for {}", span(self.since(began))));
-        }
-        self.last_session(&mut report);
-        report.line("next session", &self.next_session());
-        let events: Vec<String> = self.status.events.iter().map(event_text).collect();
-        report.line("queued events", &listed(&events));
-        report.line("retry count", &self.status.retry_count.to_string());
-        for transfer in &self.status.transfers {
-            let (label, text) = transfer.line(self.now.monotonic);
-            report.line(&label, &text);
-        }
-        self.status.listener_status.text(&mut report);
-        self.journal(&mut report);
-        report.0
+        rows.add_text("device.softwareVersion", "software", &self.status.software_version);
+        let up = self.since(self.status.started);
+        rows.add_member("agent.version", VERSION);
+        rows.add("agent.upSeconds", "agent", up.as_secs(), format!("cpe-agent {VERSION}, up {}", format_span(up)));
     }
 
-    fn last_session(&self, report: &mut TextReport) {
+    fn add_acs(&self, rows: &mut StatusRows) {
+        let url = public_url(&self.status.acs_url);
+        rows.add("acs.url", "ACS", url.clone(), url.unwrap_or_else(|| "no usable URL".into()));
+        rows.add_text("acs.username", "user name", &self.status.acs_username);
+        // The text shows this in the line of the next session.
+        rows.add_member("acs.enabled", self.status.next != NextSession::Disabled(Disabled::Cwmp));
+    }
+
+    fn add_running_session(&self, rows: &mut StatusRows) {
+        let Some(began) = self.status.running else { return rows.add_member("session", Json::Null) };
+        let running = self.since(began);
+        rows.add_member("session.began", self.local(began));
+        rows.add("session.seconds", "session", running.as_secs(), format!("running for {}", format_span(running)));
+    }
+
+    fn add_last_session(&self, rows: &mut StatusRows) {
         let Some((session, ended)) = &self.status.last else {
-            report.line("last session", "none yet");
-            return;
+            return rows.add("lastSession", "last session", Json::Null, "none yet");
         };
-        let began = self.began(session, *ended).map_or_else(String::new, |at| format!("{at}, "));
-        let took = format!("{}.{:03} s", session.took.as_secs(), session.took.subsec_millis());
-        let ago = span(self.since(*ended));
-        report.line("last session", &format!("{}{ago} ago, took {took}", began.replacen('T', " ", 1)));
-        report.line("  events", &listed(&session.events));
-        match &session.error {
-            None => report.line("  result", "success"),
-            Some(error) => report.line("  result", &format!("failed: {error}")),
-        }
+        let (began, ago, took) = (self.began(session, *ended), self.since(*ended), session.took);
+        let shown = began.as_ref().map_or_else(String::new, |at| format!("{}, ", at.replacen('T', " ", 1)));
+        let seconds = format!("{}.{:03}", took.as_secs(), took.subsec_millis());
+        rows.add_line("last session", format!("{shown}{} ago, took {seconds} s", format_span(ago)));
+        rows.add_member("lastSession.began", began);
+        rows.add_member("lastSession.secondsAgo", ago.as_secs());
+        rows.add_member("lastSession.milliseconds", u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
+        rows.add("lastSession.events", "  events", session.events.clone(), listed(&session.events));
+        let error = session.error.as_ref().map(ToString::to_string);
+        let result = error.as_ref().map_or_else(|| "success".to_owned(), |error| format!("failed: {error}"));
+        rows.add_member("lastSession.ok", error.is_none());
+        rows.add("lastSession.error", "  result", error, result);
     }
 
+    fn add_next_session(&self, rows: &mut StatusRows) {
+        let at = match self.status.next {
+            NextSession::At(at, _) => Some(at),
+            NextSession::Now => Some(self.now.monotonic),
+            NextSession::Unplanned | NextSession::Disabled(_) => None,
+        };
+        let wait = at.map(|at| at.saturating_sub(self.now.monotonic).as_secs());
+        rows.add("nextSession.cause", "next session", self.status.next.name(), self.next_session());
+        rows.add_member("nextSession.at", at.and_then(|at| self.local(at)));
+        rows.add_member("nextSession.inSeconds", wait);
+    }
+
+    /// Returns the text about the next session.
     fn next_session(&self) -> String {
-        let cause = match self.status.next {
+        let (at, cause) = match self.status.next {
             NextSession::Unplanned => return "none planned".into(),
             NextSession::Disabled(why) => return format!("none: {}", why.reason()),
+            // During a session, a new one is due after it and not at this moment.
             NextSession::Now if self.status.running.is_some() => return "as soon as this one ends".into(),
             NextSession::Now => return "now".into(),
-            NextSession::At(_, SessionCause::Retry) => format!("retry {}", self.status.retry_count),
-            NextSession::At(_, SessionCause::Notification) => "a value has changed".into(),
-            NextSession::At(_, SessionCause::Periodic) => "periodic".into(),
-            NextSession::At(_, SessionCause::Heartbeat) => "heartbeat".into(),
-            NextSession::At(_, SessionCause::Scheduled) => "the ACS has asked for it".into(),
-            NextSession::At(_, SessionCause::Restart) => "unless the device has restarted by then".into(),
+            NextSession::At(at, cause) => (at, cause),
         };
-        let at = self.next_at().unwrap_or_default();
-        let wait = span(at.saturating_sub(self.now.monotonic));
+        // These are the words for people; `name` has those for programs.
+        let cause = match cause {
+            SessionCause::Retry => format!("retry {}", self.status.retry_count),
+            SessionCause::Notification => "a value has changed".into(),
+            SessionCause::Periodic => "periodic".into(),
+            SessionCause::Heartbeat => "heartbeat".into(),
+            SessionCause::Scheduled => "the ACS has asked for it".into(),
+            SessionCause::Restart => "unless the device has restarted by then".into(),
+        };
+        let wait = format_span(at.saturating_sub(self.now.monotonic));
         match self.local(at) {
             Some(local) => format!("{}, in {wait}: {cause}", local.replacen('T', " ", 1)),
             None => format!("in {wait}: {cause}"),
         }
     }
 
-    fn journal(&self, report: &mut TextReport) {
+    fn add_events(&self, rows: &mut StatusRows) {
+        let json = |event: &Event| {
+            object([("code", event.code.as_str().into()), ("commandKey", event.command_key.as_str().into())])
+        };
+        let events = &self.status.events;
+        let texts: Vec<String> = events.iter().map(event_text).collect();
+        rows.add("events", "queued events", events.iter().map(json).collect::<Vec<_>>(), listed(&texts));
+        rows.add("retryCount", "retry count", self.status.retry_count, self.status.retry_count.to_string());
+    }
+
+    fn add_transfers(&self, rows: &mut StatusRows) {
+        let now = self.now.monotonic;
+        self.status.transfers.iter().for_each(|transfer| transfer.add_line_to(rows, now));
+        let transfers: Vec<Json> = self.status.transfers.iter().map(|transfer| transfer.json(now)).collect();
+        // The lists are JSON only as a whole: the text has a line for each transfer, and none for those that have ended.
+        rows.add_member("transfers", transfers);
+        rows.add_member("endedTransfers", self.status.ended.iter().map(transfers::ended_json).collect::<Vec<_>>());
+    }
+
+    fn add_journal(&self, rows: &mut StatusRows) {
         let JournalState { directory, durable, error, notices } = &self.status.journal;
+        let directory = directory.display().to_string();
         let state = match (durable, error) {
-            (true, None) => format!("durable in {}", directory.display()),
+            (true, None) => format!("durable in {directory}"),
             (true, Some(error)) => format!("the last write failed: {error}"),
             (false, Some(error)) => format!("nothing survives a restart: {error}"),
             (false, None) => "nothing survives a restart".into(),
         };
-        report.line("journal", &state);
-        for notice in notices {
-            report.line("  notice", notice);
-        }
-    }
-
-    fn next_at(&self) -> Option<Duration> {
-        match self.status.next {
-            NextSession::At(at, _) => Some(at),
-            NextSession::Now => Some(self.now.monotonic),
-            NextSession::Unplanned | NextSession::Disabled(_) => None,
-        }
+        rows.add("journal.durable", "journal", *durable, state);
+        rows.add_member("journal.directory", directory);
+        rows.add_member("journal.error", error.clone());
+        rows.add_member("journal.notices", notices.clone());
+        notices.iter().for_each(|notice| rows.add_line("  notice", notice));
     }
 
     fn since(&self, instant: Duration) -> Duration {
         self.now.monotonic.saturating_sub(instant)
     }
 
-    /// When a session began, in local time: by the clock of then, so that each answer tells the same; by that of now
-    /// where it was not set then.
+    /// Returns the local time at which a session began.
     fn began(&self, session: &LastSession, ended: Duration) -> Option<String> {
         let then = Now { wall: session.began, ..self.now };
         match self.now.clock_is_set() && then.clock_is_set() {
+            // By the clock at that time, so that each query returns the same.
             true => Some(self.local_wall(session.began)),
+            // The clock was set after the session, and only the monotonic clock knows its distance.
             false => self.local(ended.saturating_sub(session.took)),
         }
     }
 
-    /// A monotonic instant in local time, by the clock as it is set now.
+    /// Converts a monotonic instant to local time by the clock as it is set now; `None` while it is not set.
     fn local(&self, instant: Duration) -> Option<String> {
         let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+        // An instant in the past gives a negative distance.
         let ahead = seconds(instant).saturating_sub(seconds(self.now.monotonic));
         let wall = self.now.wall.saturating_add(ahead);
         self.now.clock_is_set().then(|| self.local_wall(wall))
@@ -341,35 +291,6 @@ impl StatusView<'_> {
 
     fn local_wall(&self, wall: i64) -> String {
         DateTime::from_unix(wall, self.zone.offset_minutes(wall)).to_string()
-    }
-}
-
-impl NextSession {
-    fn name(self) -> &'static str {
-        match self {
-            NextSession::Unplanned => "none",
-            NextSession::Disabled(_) => "disabled",
-            NextSession::Now => "now",
-            NextSession::At(_, SessionCause::Retry) => "retry",
-            NextSession::At(_, SessionCause::Notification) => "notification",
-            NextSession::At(_, SessionCause::Periodic) => "periodic",
-            NextSession::At(_, SessionCause::Heartbeat) => "heartbeat",
-            NextSession::At(_, SessionCause::Scheduled) => "scheduled",
-            NextSession::At(_, SessionCause::Restart) => "restart",
-        }
-    }
-}
-
-/// Lines of a label and a text.
-struct TextReport(String);
-
-impl TextReport {
-    fn line(&mut self, label: &str, text: &str) {
-        // Some of it comes from the network: it stays on its line, and moves no cursor.
-        let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        let text = if text.is_empty() { "-" } else { &text };
-        // Writing to a String cannot fail.
-        let _ = writeln!(self.0, "{label:<14} {text}");
     }
 }
 
@@ -384,13 +305,14 @@ fn event_text(event: &Event) -> String {
     }
 }
 
-/// The URL without user information and query, either of which may hold a key.
+/// Returns the URL without user information and query, either of which may hold a key. `None` if it is not valid.
 fn public_url(url: &str) -> Option<String> {
     Url::parse(url).ok().map(|url| url.to_string())
 }
 
-/// A span in its two greatest units.
-fn span(duration: Duration) -> String {
+/// Returns the span in its two greatest units.
+fn format_span(duration: Duration) -> String {
+    // Two units are as exact as people need, and stay short enough for a line.
     let seconds = duration.as_secs();
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
     match (days, hours, minutes) {

@@ -1,4 +1,4 @@
-//! Decides what a request is answered. Knows no socket and no clock.
+//! The responses to connection requests over HTTP: authentication and rate limits. Knows no socket and no clock.
 
 use std::time::Duration;
 
@@ -6,13 +6,13 @@ use super::AccessSettings;
 use super::http_request::{HeadError, RequestHead};
 use super::limits::{ClientNetwork, Limits, NetworkBuckets, TokenBucket};
 use super::nonce::{Freshness, Nonces};
-use super::outcome::HttpOutcome;
+use super::outcome::RequestOutcome;
 use crate::digest::{Algorithm, Authorization, DigestChallenge, equal_in_constant_time};
 
-/// The realm of the challenge; it tells nothing of the device.
+/// The realm of the challenge. It says nothing about the device, since any host on the Internet may read it.
 pub const REALM: &str = "cwmp";
 
-/// Who is let in, and what was let in lately.
+/// The decision about each request, with the nonces and rates that it depends on.
 pub(super) struct Authenticator {
     limits: Limits,
     nonces: Nonces,
@@ -22,19 +22,19 @@ pub(super) struct Authenticator {
     failures_by: NetworkBuckets,
 }
 
-/// What goes back to the client.
+/// The response to a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct HttpResponse {
-    pub(super) outcome: HttpOutcome,
+    pub(super) outcome: RequestOutcome,
     pub(super) bytes: Vec<u8>,
-    /// Whether another request may follow on the connection.
+    /// True if another request may follow on the connection.
     pub(super) persistent: bool,
-    /// Hold the answer back that long.
+    /// The time for which the response is held back.
     pub(super) delay: Duration,
 }
 
 impl Authenticator {
-    /// `secret`: random bytes that are nobody else's.
+    /// Returns an authenticator whose nonces are made with `secret`, which must be random.
     pub(super) fn new(limits: Limits, secret: [u8; 28]) -> Authenticator {
         let (key, opaque) = secret.split_at(20);
         let mut nonce_key = [0; 20];
@@ -49,72 +49,81 @@ impl Authenticator {
         }
     }
 
-    /// The answer to what comes in. `may_go_on` says whether the connection has room for another one.
+    /// Returns the response to a request. `may_continue` is true if the connection has room for another request.
     pub(super) fn respond(
         &mut self,
         request: Result<RequestHead<'_>, HeadError>,
         settings: &AccessSettings,
-        source: ClientNetwork,
-        may_go_on: bool,
+        network: ClientNetwork,
+        may_continue: bool,
         now: Duration,
     ) -> HttpResponse {
         let head = match request {
             Ok(head) => head,
-            Err(HeadError::Malformed) => return HttpResponse::last(HttpOutcome::Malformed, "400 Bad Request", ""),
+            Err(HeadError::Malformed) => return HttpResponse::last(RequestOutcome::Malformed, "400 Bad Request", ""),
             Err(HeadError::TooLong) => {
-                return HttpResponse::last(HttpOutcome::Malformed, "431 Request Header Fields Too Large", "");
+                return HttpResponse::last(RequestOutcome::Malformed, "431 Request Header Fields Too Large", "");
             }
         };
-        // The path is as good as a password to those who look for open ports (R255, R257).
+        // The path protects against port scanners like a second password, so it is compared like one (R255, R257).
         if !equal_in_constant_time(head.path.as_bytes(), settings.path.as_bytes()) {
-            return HttpResponse::last(HttpOutcome::WrongPath, "404 Not Found", "");
+            return HttpResponse::last(RequestOutcome::WrongPath, "404 Not Found", "");
         }
         if head.method != "GET" {
-            return HttpResponse::last(HttpOutcome::WrongMethod, "405 Method Not Allowed", "Allow: GET\r\n");
+            return HttpResponse::last(RequestOutcome::WrongMethod, "405 Method Not Allowed", "Allow: GET\r\n");
         }
         match self.authenticate(head.authorization, settings, now) {
-            HttpOutcome::Accepted if self.has_room(source, now) => {
-                HttpResponse::last(HttpOutcome::Accepted, "200 OK", "") // R259; acsrs takes 200 only
+            RequestOutcome::Accepted if self.has_room(network, now) => {
+                // R259 allows 204 as well, but acsrs takes 200 only.
+                HttpResponse::last(RequestOutcome::Accepted, "200 OK", "")
             }
-            // R264: without Retry-After.
-            HttpOutcome::Accepted => HttpResponse::last(HttpOutcome::RateLimited, "503 Service Unavailable", ""),
-            refused => self.challenge(refused, source, may_go_on && head.persistent && head.body.is_some(), now),
+            // Without Retry-After, which an ACS would take as a reason to give up (R264).
+            RequestOutcome::Accepted => HttpResponse::last(RequestOutcome::RateLimited, "503 Service Unavailable", ""),
+            // A body of unknown length hides the start of the next request, so the connection must end.
+            refused => self.challenge(refused, network, may_continue && head.persistent && head.body.is_some(), now),
         }
     }
 
-    fn authenticate(&mut self, authorization: Option<&str>, settings: &AccessSettings, now: Duration) -> HttpOutcome {
+    fn authenticate(
+        &mut self,
+        authorization: Option<&str>,
+        settings: &AccessSettings,
+        now: Duration,
+    ) -> RequestOutcome {
         let Some(value) = authorization else {
-            return HttpOutcome::Challenged;
+            return RequestOutcome::Challenged;
         };
-        // R256, R257: Basic does not parse.
+        // Basic authentication is no digest and fails to parse (R256, R257).
         let Some(given) = Authorization::parse(value) else {
-            return HttpOutcome::Unauthorized;
+            return RequestOutcome::Unauthorized;
         };
-        // The digest is taken over the URI that the header names, and need not name the right one: acsrs always says
-        // "/", and the request line has been looked at.
+        // The digest covers the URI that the header names. It may be another one than that of the request line, which was
+        // compared already: acsrs always writes "/".
         let proved = given.verify(&settings.username, settings.password.expose(), "GET");
+        // An empty password is no password: a client could compute its digest (R268).
         if !proved || given.realm != REALM || settings.password.expose().is_empty() {
-            return HttpOutcome::Unauthorized; // R256, R268
+            return RequestOutcome::Unauthorized;
         }
         let is_ours = given.opaque.as_ref().is_none_or(|opaque| *opaque == self.opaque);
         let nc = given.qop_auth.map(|(_, nc)| nc);
+        // The nonce comes last: only a client that knows the password uses one up, or fills the memory of used ones.
         match self.nonces.spend(&given.nonce, nc, now) {
-            Freshness::Fresh if is_ours => HttpOutcome::Accepted,
-            Freshness::Replayed => HttpOutcome::Replayed,
-            Freshness::Fresh | Freshness::Expired | Freshness::Foreign => HttpOutcome::Stale,
+            Freshness::Fresh if is_ours => RequestOutcome::Accepted,
+            Freshness::Replayed => RequestOutcome::Replayed,
+            Freshness::Fresh | Freshness::Expired | Freshness::Foreign => RequestOutcome::Stale,
         }
     }
 
-    /// Whether one more may wake the agent (R264).
-    fn has_room(&mut self, source: ClientNetwork, now: Duration) -> bool {
-        self.accepted_by.take(source, now) && self.accepted.take(self.limits.accepted, now)
+    /// Takes a token for an accepted request, of the network and of all. Returns false if there is none (R264).
+    fn has_room(&mut self, network: ClientNetwork, now: Duration) -> bool {
+        self.accepted_by.take(network, now) && self.accepted.take(self.limits.accepted, now)
     }
 
-    /// One challenge, MD5 with qop `auth` (R256, R258).
+    /// Returns a single challenge, MD5 with qop `auth`, since GenieACS merges several (R256, R258).
     fn challenge(
         &mut self,
-        outcome: HttpOutcome,
-        source: ClientNetwork,
+        outcome: RequestOutcome,
+        network: ClientNetwork,
         persistent: bool,
         now: Duration,
     ) -> HttpResponse {
@@ -124,16 +133,16 @@ impl Authenticator {
             opaque: Some(self.opaque.clone()),
             algorithm: Some(Algorithm::Md5),
             qop_auth: true,
-            // RFC 7616 §3.3: the password was right, only the nonce was not.
-            stale: matches!(outcome, HttpOutcome::Stale | HttpOutcome::Replayed),
+            // RFC 7616 §3.3: the password was right and only the nonce was not, so the client need not ask its user.
+            stale: matches!(outcome, RequestOutcome::Stale | RequestOutcome::Replayed),
         };
-        // Who guesses passwords gets slow answers and a new connection for each.
-        let guesses = outcome == HttpOutcome::Unauthorized && !self.failures_by.take(source, now);
+        // A client that guesses passwords gets a delayed response and needs a new connection for each guess.
+        let guesses = outcome == RequestOutcome::Unauthorized && !self.failures_by.take(network, now);
         let persistent = persistent && !guesses;
         let field = format!("WWW-Authenticate: {challenge}\r\n");
         HttpResponse {
             outcome,
-            bytes: response("401 Unauthorized", &field, persistent),
+            bytes: encode("401 Unauthorized", &field, persistent),
             persistent,
             delay: if guesses { self.limits.penalty } else { Duration::ZERO },
         }
@@ -141,14 +150,14 @@ impl Authenticator {
 }
 
 impl HttpResponse {
-    /// An answer that nothing follows.
-    fn last(outcome: HttpOutcome, status: &str, fields: &str) -> HttpResponse {
-        HttpResponse { outcome, bytes: response(status, fields, false), persistent: false, delay: Duration::ZERO }
+    /// Returns a response after which the connection ends.
+    fn last(outcome: RequestOutcome, status: &str, fields: &str) -> HttpResponse {
+        HttpResponse { outcome, bytes: encode(status, fields, false), persistent: false, delay: Duration::ZERO }
     }
 }
 
-/// A response without a body.
-fn response(status: &str, fields: &str, persistent: bool) -> Vec<u8> {
+/// Returns the bytes of a response without a body.
+fn encode(status: &str, fields: &str, persistent: bool) -> Vec<u8> {
     let connection = if persistent { "keep-alive" } else { "close" };
     format!("HTTP/1.1 {status}\r\n{fields}Content-Length: 0\r\nConnection: {connection}\r\n\r\n").into_bytes()
 }

@@ -15,7 +15,7 @@ use super::ListenerState;
 use super::authenticator::Authenticator;
 use super::client_connection::ClientConnection;
 use super::limits::{ClientNetwork, Limits};
-use super::outcome::HttpOutcome;
+use super::outcome::RequestOutcome;
 use crate::poll_thread::{self, EventRegistry, PollHandler, PollThread};
 use crate::readiness::PollFlags;
 
@@ -112,10 +112,11 @@ impl<W: Fn() + Send + 'static> PollHandler for HttpThread<W> {
     type Event = HttpEvent;
 
     fn on_turn(&mut self, now: Duration) {
+        // A pause that is over must not stay the earliest deadline, or the thread would never sleep again.
         self.paused_until = self.paused_until.filter(|until| *until > now);
         for connection in self.connections.iter_mut().filter(|connection| connection.deadline(&self.limits) <= now) {
             if connection.expire(now) {
-                self.state.http.add(HttpOutcome::TimedOut);
+                self.state.http.add(RequestOutcome::TimedOut);
             }
         }
         self.connections.retain(|connection| !connection.is_closed());
@@ -155,6 +156,7 @@ impl<W: Fn()> HttpThread<W> {
                     // The request has usually arrived with the connection, so one poll(2) is saved.
                     self.step(self.connections.len() - 1, now);
                 }
+                // Dropped: a blocking socket could stop the thread, and with it all other clients.
                 Ok(Some(_)) => {}
                 Ok(None) => return,
                 Err(error) => {
@@ -169,6 +171,7 @@ impl<W: Fn()> HttpThread<W> {
         let was_logged = self.logged_at.is_some_and(|at| now < at + LOG_INTERVAL);
         let level = if was_logged { Level::Debug } else { Level::Warn };
         log::log!(level, "connection requests cannot be accepted: {error}");
+        // The instant of the first failure is kept, so that a failure that lasts is logged again after the interval.
         self.logged_at = self.logged_at.filter(|_| was_logged).or(Some(now));
         self.paused_until = Some(now + PAUSE);
     }
@@ -176,10 +179,12 @@ impl<W: Fn()> HttpThread<W> {
     /// Closes a connection if another one from this network would be too many: one of the same network if that has its
     /// full share, otherwise one of the networks that have most.
     ///
-    /// The new connection always wins, because an attacker who fills the table early must not keep the ACS out (R265).
+    /// The new connection always gets its place, because an attacker that fills the table early must not keep the ACS out
+    /// (R265).
     fn make_room(&mut self, incoming: ClientNetwork) {
         self.connections.retain(|connection| !connection.is_closed());
         let count = |network: ClientNetwork| self.connections.iter().filter(|known| known.network() == network).count();
+        // A limit of 0 counts as 1, or no connection could ever be served.
         let most = if count(incoming) >= self.limits.connections_per_network.max(1) {
             None
         } else if self.connections.len() >= self.limits.connections.max(1) {
@@ -193,7 +198,7 @@ impl<W: Fn()> HttpThread<W> {
             let dropped = self.connections.swap_remove(at);
             // A client that has its response loses nothing and is not counted.
             if !dropped.is_served() {
-                self.state.http.add(HttpOutcome::CrowdedOut);
+                self.state.http.add(RequestOutcome::CrowdedOut);
             }
         }
     }
@@ -208,7 +213,7 @@ impl<W: Fn()> HttpThread<W> {
             &mut |request, may_continue| {
                 let response = authenticator.respond(request, &state.settings(), network, may_continue, now);
                 state.http.add(response.outcome);
-                accepted |= response.outcome == HttpOutcome::Accepted;
+                accepted |= response.outcome == RequestOutcome::Accepted;
                 log::debug!("connection request from {address}: {:?}", response.outcome);
                 response
             },

@@ -1,128 +1,128 @@
-//! What became of connection requests, counted for `status`.
+//! The outcomes of connection requests, counted for `status`.
 
-use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// The most kinds of outcome that a listener tells apart.
-const KINDS: usize = 12;
+/// The outcome of a connection request, or of a connection that carried none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequestOutcome {
+    /// The agent was woken; over HTTP with status 200.
+    Accepted,
+    /// A request without credentials got a challenge, the usual first half of an accepted one (401).
+    Challenged,
+    /// Wrong credentials, or no digest (401).
+    Unauthorized,
+    /// Right credentials for a nonce that has expired or comes from an earlier run (401).
+    Stale,
+    /// Right credentials that were used before (401).
+    Replayed,
+    /// The path is not that of ConnectionRequestURL (404).
+    WrongPath,
+    /// The method is not GET (405).
+    WrongMethod,
+    /// The request is not HTTP or too long (400, 431), or over UDP does not have the form of R290.
+    Malformed,
+    /// Right credentials, but too often (503).
+    RateLimited,
+    /// The connection was closed because the request did not come in time.
+    TimedOut,
+    /// The connection was closed to make room for another one.
+    CrowdedOut,
+    /// A datagram whose first byte is no letter, 0 or 1: neither STUN nor a connection request (R289).
+    Garbage,
+    /// The `ts` is not later than that of the last accepted request: an old request, or a copy (R293).
+    OldTimestamp,
+    /// The `id` is that of the last accepted request (R292).
+    RepeatedId,
+    /// The `un` is not ConnectionRequestUsername.
+    WrongUsername,
+    /// The `sig` does not match, or there is no password.
+    WrongSignature,
+}
 
-/// How often each outcome occurred. Counting needs no lock; the counters are 32 bits since MIPS has no wider atomics.
+use RequestOutcome::*;
+
+/// The outcomes over HTTP, in the order of the status.
+const HTTP: &[RequestOutcome] = &[
+    Accepted,
+    Challenged,
+    Unauthorized,
+    Stale,
+    Replayed,
+    WrongPath,
+    WrongMethod,
+    Malformed,
+    RateLimited,
+    TimedOut,
+    CrowdedOut,
+];
+
+// A list for each transport instead of two enums: the outcomes that both share have one name and one meaning.
+/// The outcomes over UDP, in the order of the status.
+const UDP: &[RequestOutcome] =
+    &[Accepted, Garbage, Malformed, WrongMethod, OldTimestamp, RepeatedId, WrongUsername, WrongSignature, RateLimited];
+
+/// The number of outcomes: one more than the index of the last.
+const COUNT: usize = WrongSignature as usize + 1;
+
+impl RequestOutcome {
+    /// Returns the name in `status --json`. Programs read it, so it must never change.
+    pub fn name(self) -> &'static str {
+        match self {
+            Accepted => "accepted",
+            Challenged => "challenged",
+            Unauthorized => "unauthorized",
+            Stale => "stale",
+            Replayed => "replayed",
+            WrongPath => "wrongPath",
+            WrongMethod => "wrongMethod",
+            Malformed => "malformed",
+            RateLimited => "rateLimited",
+            TimedOut => "timedOut",
+            CrowdedOut => "crowdedOut",
+            Garbage => "garbage",
+            OldTimestamp => "oldTimestamp",
+            RepeatedId => "repeatedId",
+            WrongUsername => "wrongUsername",
+            WrongSignature => "wrongSignature",
+        }
+    }
+}
+
+/// The number of requests for each outcome. Counting needs no lock. The counters have 32 bits because MIPS has no wider
+/// atomics; they wrap around.
 #[derive(Debug)]
-pub struct OutcomeCounters<O> {
-    counts: [AtomicU32; KINDS],
-    kind: PhantomData<O>,
+pub struct OutcomeCounters {
+    /// The outcomes that the status lists.
+    listed: &'static [RequestOutcome],
+    counts: [AtomicU32; COUNT],
 }
 
-impl<O> Default for OutcomeCounters<O> {
-    fn default() -> OutcomeCounters<O> {
-        OutcomeCounters { counts: Default::default(), kind: PhantomData }
-    }
-}
-
-/// A kind of outcome; implemented by the enums here.
-pub trait Outcome: Copy + 'static {
-    /// All of them, in the order of their declaration.
-    const ALL: &'static [Self];
-    /// The name in `status --json`.
-    fn name(self) -> &'static str;
-    /// The place in [`Outcome::ALL`].
-    fn index(self) -> usize;
-}
-
-impl<O: Outcome> OutcomeCounters<O> {
-    /// One more of these; wraps around after 2^32.
-    pub fn add(&self, outcome: O) {
-        if let Some(count) = self.counts.get(outcome.index()) {
-            count.fetch_add(1, Ordering::Relaxed);
-        }
+impl OutcomeCounters {
+    /// Returns counters at zero for the HTTP listener.
+    pub(super) fn http() -> OutcomeCounters {
+        OutcomeCounters { listed: HTTP, counts: Default::default() }
     }
 
-    /// How many of these there were.
-    pub fn count(&self, outcome: O) -> u32 {
-        self.counts.get(outcome.index()).map_or(0, |count| count.load(Ordering::Relaxed))
+    /// Returns counters at zero for the UDP listener.
+    pub(super) fn udp() -> OutcomeCounters {
+        OutcomeCounters { listed: UDP, counts: Default::default() }
     }
 
-    /// Every outcome with its name and its number.
-    pub fn all(&self) -> impl Iterator<Item = (&'static str, u32)> {
-        O::ALL.iter().map(|&outcome| (outcome.name(), self.count(outcome)))
+    /// Counts one outcome.
+    pub fn add(&self, outcome: RequestOutcome) {
+        // No other memory depends on the counters, so the order of their changes does not matter.
+        self.counts[outcome as usize].fetch_add(1, Ordering::Relaxed);
     }
-}
 
-macro_rules! outcomes {
-    ($(#[$about:meta])* $enum:ident { $($(#[$doc:meta])* $variant:ident $name:literal)* }) => {
-        $(#[$about])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum $enum {
-            $($(#[$doc])* $variant,)*
-        }
-
-        impl Outcome for $enum {
-            const ALL: &'static [$enum] = &[$($enum::$variant),*];
-
-            fn name(self) -> &'static str {
-                match self {
-                    $($enum::$variant => $name,)*
-                }
-            }
-
-            fn index(self) -> usize {
-                self as usize
-            }
-        }
-
-        const _: () = assert!(<$enum as Outcome>::ALL.len() <= KINDS);
-    };
-}
-
-outcomes! {
-    /// What became of a request over HTTP, or of its connection.
-    HttpOutcome {
-        /// Answered 200; the agent was woken.
-        Accepted "accepted"
-        /// A request without credentials was given a challenge: the usual first half of a right one.
-        Challenged "challenged"
-        /// Wrong credentials, or no digest.
-        Unauthorized "unauthorized"
-        /// Right credentials for a nonce that has expired or is of an earlier run.
-        Stale "stale"
-        /// Right credentials that had been used before.
-        Replayed "replayed"
-        /// 404.
-        WrongPath "wrongPath"
-        /// 405.
-        WrongMethod "wrongMethod"
-        /// No HTTP, or too much of it.
-        Malformed "malformed"
-        /// Right credentials too often: 503.
-        RateLimited "rateLimited"
-        /// The connection was closed since the request did not come in time.
-        TimedOut "timedOut"
-        /// The connection was closed to make room for another.
-        CrowdedOut "crowdedOut"
+    /// Returns the number of these outcomes.
+    pub fn count(&self, outcome: RequestOutcome) -> u32 {
+        self.counts[outcome as usize].load(Ordering::Relaxed)
     }
-}
 
-outcomes! {
-    /// What became of a datagram on the UDP port.
-    UdpOutcome {
-        /// The agent was woken.
-        Accepted "accepted"
-        /// Neither STUN nor a connection request: the first byte is no letter and neither 0 nor 1.
-        Garbage "garbage"
-        /// No HTTP request of the form of R290.
-        Malformed "malformed"
-        /// Another method than GET.
-        WrongMethod "wrongMethod"
-        /// `ts` is not later than that of the last accepted request: old, or one more copy.
-        OldTimestamp "oldTimestamp"
-        /// `id` is that of the last accepted request.
-        RepeatedId "repeatedId"
-        /// `un` is not ConnectionRequestUsername.
-        WrongUsername "wrongUsername"
-        /// `sig` does not match, or there is no password.
-        WrongSignature "wrongSignature"
-        /// Right, but too often.
-        RateLimited "rateLimited"
+    /// Returns each outcome of the listener with its number, in the order of the status.
+    pub fn all(&self) -> impl Iterator<Item = (RequestOutcome, u32)> {
+        // Outcomes of the other transport stay at zero here and are not listed.
+        self.listed.iter().map(|&outcome| (outcome, self.count(outcome)))
     }
 }
 
@@ -132,18 +132,17 @@ mod tests {
 
     #[test]
     fn every_outcome_has_a_counter_of_its_own() {
-        let tally = OutcomeCounters::<HttpOutcome>::default();
-        for (times, &outcome) in HttpOutcome::ALL.iter().enumerate() {
-            (0..times).for_each(|_| tally.add(outcome));
+        for counters in [OutcomeCounters::http(), OutcomeCounters::udp()] {
+            for (times, &outcome) in counters.listed.iter().enumerate() {
+                (0..times).for_each(|_| counters.add(outcome));
+            }
+            let counts: Vec<u32> = counters.all().map(|(_, count)| count).collect();
+            assert_eq!(counts, (0..counters.listed.len() as u32).collect::<Vec<_>>());
+            let mut names: Vec<&str> = counters.all().map(|(outcome, _)| outcome.name()).collect();
+            assert!(names.iter().all(|name| !name.is_empty()));
+            names.sort_unstable();
+            names.dedup();
+            assert_eq!(names.len(), counters.listed.len());
         }
-        let counts: Vec<u32> = tally.all().map(|(_, count)| count).collect();
-        assert_eq!(counts, (0..HttpOutcome::ALL.len() as u32).collect::<Vec<_>>());
-        let mut names: Vec<&str> =
-            tally.all().map(|(name, _)| name).chain(UdpOutcome::ALL.iter().map(|o| o.name())).collect();
-        assert!(names.iter().all(|name| !name.is_empty()));
-        names.truncate(HttpOutcome::ALL.len());
-        names.sort_unstable();
-        names.dedup();
-        assert_eq!(names.len(), HttpOutcome::ALL.len());
     }
 }

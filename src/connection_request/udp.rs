@@ -19,7 +19,7 @@ use rand::RngCore;
 use rand::rngs::OsRng;
 
 use super::limits::{Rate, TokenBucket};
-use super::outcome::UdpOutcome;
+use super::outcome::RequestOutcome;
 use super::resolver::Resolver;
 use super::udp_request::{ReplayWindow, UdpRequest};
 use super::{AccessSettings, ListenerState, local_address};
@@ -220,7 +220,7 @@ impl<R: Fn(UdpEvent) + Send + 'static> PollHandler for UdpThread<R> {
             UdpReady::Port(port) => self.receive(port, now),
             UdpReady::AddressWatch => {
                 self.address_watch.iter().for_each(local_address::drain);
-                // The message says what has changed, but only the routing table says what that means for our route.
+                // Only the routing table says whether the change concerns the route to the server.
                 self.lookup_at = now;
             }
         }
@@ -333,10 +333,10 @@ impl<R: Fn(UdpEvent)> UdpThread<R> {
                 // Traffic from outside renews the mapping in the NAT, which would spoil a measurement of its lifetime.
                 self.binding.on_other_traffic(now);
                 let is_request = first.is_some_and(u8::is_ascii_alphabetic) && datagram.len() <= MAX_DATAGRAM;
-                let outcome = if is_request { self.check_request(datagram, now) } else { UdpOutcome::Garbage };
+                let outcome = if is_request { self.check_request(datagram, now) } else { RequestOutcome::Garbage };
                 self.state.udp.add(outcome);
                 log::debug!("UDP connection request from {from}: {outcome:?}");
-                if outcome == UdpOutcome::Accepted {
+                if outcome == RequestOutcome::Accepted {
                     log::info!("UDP connection request from {from}");
                     (self.on_event)(UdpEvent::Requested(self.replay));
                 }
@@ -344,7 +344,7 @@ impl<R: Fn(UdpEvent)> UdpThread<R> {
         }
     }
 
-    fn check_request(&mut self, datagram: &[u8], now: Duration) -> UdpOutcome {
+    fn check_request(&mut self, datagram: &[u8], now: Duration) -> RequestOutcome {
         let settings = self.state.settings();
         // Under new credentials no older signature is valid, so the window can start anew. It must: the new ACS may count
         // seconds where the old one counted milliseconds, and would never exceed the old timestamp (R294).
@@ -355,8 +355,8 @@ impl<R: Fn(UdpEvent)> UdpThread<R> {
         let accepted = UdpRequest::parse(datagram).and_then(|request| self.replay.accept(&request, &settings));
         match accepted {
             // The limit comes after the signature, so that forged requests cannot use up the tokens of the ACS (R264).
-            Ok(()) if self.accepted.take(self.rate, now) => UdpOutcome::Accepted,
-            Ok(()) => UdpOutcome::RateLimited,
+            Ok(()) if self.accepted.take(self.rate, now) => RequestOutcome::Accepted,
+            Ok(()) => RequestOutcome::RateLimited,
             Err(refused) => refused,
         }
     }

@@ -1,4 +1,4 @@
-//! UDP connection requests: their form (R290), their signature (R291), and which of them count (R292, R293).
+//! UDP connection requests: the form (R290), the signature (R291) and the replay window (R292, R293).
 //!
 //! ```text
 //! GET http://203.0.113.7:50123?ts=1120673700&id=1234&un=CPE57689&cn=XTGRWIPC6D3IPXS3&sig=F749…8552 HTTP/1.1
@@ -7,46 +7,49 @@
 use std::borrow::Cow;
 
 use super::AccessSettings;
-use super::outcome::UdpOutcome;
+use super::outcome::RequestOutcome;
 use crate::digest::{equal_in_constant_time, hmac_sha1};
 
-/// The most header fields; none of them means anything.
+/// The most header fields. None of them has a meaning.
 const MAX_FIELDS: usize = 32;
 
-/// A datagram that has the form of a connection request. Nothing in it has been compared with anything yet.
+/// A datagram that has the form of a connection request. Neither its user name nor its signature was checked yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UdpRequest<'a> {
-    timestamp: (u64, Field<'a>),
-    id: (u64, Field<'a>),
-    username: Field<'a>,
-    cnonce: Field<'a>,
+    timestamp: (u64, QueryValue<'a>),
+    id: (u64, QueryValue<'a>),
+    username: QueryValue<'a>,
+    cnonce: QueryValue<'a>,
     signature: [u8; 20],
 }
 
-/// What is known of the last request that was accepted. It must be kept until the device reboots at least.
+/// The last accepted request, which rejects all older ones. It must be kept at least until the device reboots (R292).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReplayWindow {
-    /// Its `ts`, whatever the unit: FreeACS sends milliseconds (R294). 0 where there was none.
+    /// The `ts` of the request; 0 if there was none. The unit is that of the ACS: FreeACS sends milliseconds (R294).
     pub timestamp: u64,
-    /// Its `id`.
+    /// The `id` of the request.
     pub id: Option<u64>,
 }
 
 impl ReplayWindow {
-    /// Accepts a request that is right in all respects; any other leaves no trace.
-    pub fn accept(&mut self, request: &UdpRequest<'_>, settings: &AccessSettings) -> Result<(), UdpOutcome> {
+    /// Accepts a valid request and moves the window. Any other request leaves the window as it is, so that a forged one
+    /// cannot lock out the ACS (R292).
+    pub fn accept(&mut self, request: &UdpRequest<'_>, settings: &AccessSettings) -> Result<(), RequestOutcome> {
         let (timestamp, id) = (request.timestamp.0, request.id.0);
         if timestamp <= self.timestamp {
-            return Err(UdpOutcome::OldTimestamp); // R293: copies end here
+            // An ACS sends each request several times, and the copies end here (R293).
+            return Err(RequestOutcome::OldTimestamp);
         }
         if self.id == Some(id) {
-            return Err(UdpOutcome::RepeatedId);
+            return Err(RequestOutcome::RepeatedId);
         }
         if !request.username.is(settings.username.as_bytes()) {
-            return Err(UdpOutcome::WrongUsername);
+            return Err(RequestOutcome::WrongUsername);
         }
+        // The signature comes last because it is the most expensive check.
         if !request.is_signed_by(settings) {
-            return Err(UdpOutcome::WrongSignature);
+            return Err(RequestOutcome::WrongSignature);
         }
         *self = ReplayWindow { timestamp, id: Some(id) };
         Ok(())
@@ -54,24 +57,24 @@ impl ReplayWindow {
 }
 
 impl<'a> UdpRequest<'a> {
-    /// Reads a datagram. Host, path and body mean nothing and may be missing (R290, R296).
-    pub fn parse(datagram: &'a [u8]) -> Result<UdpRequest<'a>, UdpOutcome> {
+    /// Parses a datagram. Host, path and body have no meaning and may be missing (R290, R296).
+    pub fn parse(datagram: &'a [u8]) -> Result<UdpRequest<'a>, RequestOutcome> {
         let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
         let mut request = httparse::Request::new(&mut fields);
         match request.parse(datagram) {
             Ok(httparse::Status::Complete(_)) if request.version == Some(1) => {}
-            _ => return Err(UdpOutcome::Malformed),
+            _ => return Err(RequestOutcome::Malformed),
         }
         let (Some(method), Some(target)) = (request.method, request.path) else {
-            return Err(UdpOutcome::Malformed);
+            return Err(RequestOutcome::Malformed);
         };
         if method != "GET" {
-            return Err(UdpOutcome::WrongMethod);
+            return Err(RequestOutcome::WrongMethod);
         }
-        UdpRequest::from_query(target).ok_or(UdpOutcome::Malformed)
+        UdpRequest::from_query(target).ok_or(RequestOutcome::Malformed)
     }
 
-    /// The five parameters, each once, in any order; others are passed over.
+    /// Reads the five parameters, each once and in any order. Other parameters are ignored.
     fn from_query(target: &'a str) -> Option<UdpRequest<'a>> {
         let (_, query) = target.split_once('?')?;
         let query = query.split('#').next()?;
@@ -81,8 +84,8 @@ impl<'a> UdpRequest<'a> {
             let Some(at) = ["ts", "id", "un", "cn", "sig"].iter().position(|known| *known == name) else {
                 continue;
             };
-            // Which of two would count is anybody's guess.
-            if found[at].replace(Field(value)).is_some() {
+            // With two values the ACS may have signed either one, so the request is rejected.
+            if found[at].replace(QueryValue(value)).is_some() {
                 return None;
             }
         }
@@ -97,7 +100,7 @@ impl<'a> UdpRequest<'a> {
         })
     }
 
-    /// R291. The user name has been found right, so that it does not matter here how it was written.
+    /// Returns true if the signature matches (R291). The user name was compared before, so the configured one is used.
     fn is_signed_by(&self, settings: &AccessSettings) -> bool {
         let key = settings.password.expose().as_bytes();
         let (timestamp, id) = (self.timestamp.1.decoded(), self.id.1.decoded());
@@ -105,28 +108,32 @@ impl<'a> UdpRequest<'a> {
             let expected = hmac_sha1(key, &[&timestamp, &id, settings.username.as_bytes(), cnonce]);
             equal_in_constant_time(&expected, &self.signature)
         };
+        // Some servers sign the `cn` as it stands in the URI and not decoded (R296). Both are computed in any case, so that
+        // the time does not depend on the first.
         let signed = is_signature_over(&self.cnonce.decoded()) | is_signature_over(self.cnonce.0.as_bytes());
-        signed && !key.is_empty() // R268
+        // The signature of an empty key could be computed by any host (R268).
+        signed && !key.is_empty()
     }
 }
 
-/// The value of a parameter, as it stands in the URI.
+/// The value of a query parameter as it stands in the URI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Field<'a>(&'a str);
+struct QueryValue<'a>(&'a str);
 
-impl<'a> Field<'a> {
-    /// Whether it means this text; some servers do not encode it (R296).
+impl<'a> QueryValue<'a> {
+    /// Returns true if the value means this text, encoded or not, since some servers do not encode it (R296).
     fn is(self, text: &[u8]) -> bool {
         *self.decoded() == *text || self.0.as_bytes() == text
     }
 
     fn number(self) -> Option<u64> {
         let digits = self.decoded();
+        // `parse` would accept a plus sign, too.
         let digits = str::from_utf8(&digits).ok()?;
         digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
     }
 
-    /// 40 hexadecimal digits of either case.
+    /// Decodes 40 hexadecimal digits of either case (R291).
     fn signature(self) -> Option<[u8; 20]> {
         let digits = self.decoded();
         let mut bytes = [0; 20];
@@ -139,7 +146,7 @@ impl<'a> Field<'a> {
         Some(bytes)
     }
 
-    /// Decoded as application/x-www-form-urlencoded. A `%` that begins no escape stands for itself.
+    /// Decodes application/x-www-form-urlencoded. A `%` without two digits stands for itself.
     fn decoded(self) -> Cow<'a, [u8]> {
         let text = self.0.as_bytes();
         if !text.iter().any(|byte| b"%+".contains(byte)) {
@@ -153,7 +160,8 @@ impl<'a> Field<'a> {
             match (byte, escaped) {
                 (_, Some(escaped)) => {
                     decoded.push(escaped);
-                    rest = &after[2..]; // both digits are there
+                    // Both digits exist, since they were just decoded.
+                    rest = &after[2..];
                 }
                 (b'+', None) => decoded.push(b' '),
                 (byte, None) => decoded.push(*byte),
@@ -163,7 +171,7 @@ impl<'a> Field<'a> {
     }
 }
 
-/// The byte that two digits stand for.
+/// Returns the byte of two hexadecimal digits.
 fn hexadecimal(pair: &[u8]) -> Option<u8> {
     let [high, low] = pair else { return None };
     let digit = |byte: &u8| char::from(*byte).to_digit(16);
@@ -185,7 +193,7 @@ mod tests {
         settings("CPE57689", "password")
     }
 
-    /// A request signed for these texts, written into the URI as it is given beside.
+    /// A request with the signature of these texts, each with the form in which it stands in the URI.
     fn signed(ts: &str, id: &str, un: (&str, &str), cn: (&str, &str)) -> String {
         let signature = hmac_sha1(b"password", &[ts.as_bytes(), id.as_bytes(), un.0.as_bytes(), cn.0.as_bytes()]);
         let signature: String = signature.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -196,14 +204,14 @@ mod tests {
         signed(&ts.to_string(), &id.to_string(), ("CPE57689", "CPE57689"), ("x", "x"))
     }
 
-    fn accept(replay: &mut ReplayWindow, datagram: &str, settings: &AccessSettings) -> Result<(), UdpOutcome> {
+    fn accept(replay: &mut ReplayWindow, datagram: &str, settings: &AccessSettings) -> Result<(), RequestOutcome> {
         let before = *replay;
         let result = UdpRequest::parse(datagram.as_bytes()).and_then(|request| replay.accept(&request, settings));
-        assert_eq!(result.is_err(), *replay == before, "nothing that is refused leaves a trace (R292)");
+        assert_eq!(result.is_err(), *replay == before, "a rejected request leaves no trace (R292)");
         result
     }
 
-    fn accepts(datagram: &str, settings: &AccessSettings) -> Result<(), UdpOutcome> {
+    fn accepts(datagram: &str, settings: &AccessSettings) -> Result<(), RequestOutcome> {
         accept(&mut ReplayWindow::default(), datagram, settings)
     }
 
@@ -260,46 +268,46 @@ mod tests {
     #[test]
     fn refuses_what_is_no_such_request() {
         for (from, to, why) in [
-            ("GET", "POST", UdpOutcome::WrongMethod),
-            ("GET", "get", UdpOutcome::WrongMethod),
-            ("HTTP/1.1", "HTTP/1.0", UdpOutcome::Malformed),
-            (" HTTP/1.1", "", UdpOutcome::Malformed),
-            ("\r\n\r\n", "\r\n", UdpOutcome::Malformed),
-            ("ts=1120673700&", "", UdpOutcome::Malformed),
-            ("id=1234&", "", UdpOutcome::Malformed),
-            ("un=CPE57689&", "", UdpOutcome::Malformed),
-            ("&cn=XTGRWIPC6D3IPXS3", "", UdpOutcome::Malformed),
-            ("ts=1120673700", "ts=1120673700&ts=1120673700", UdpOutcome::Malformed),
-            ("ts=1", "ts=-1", UdpOutcome::Malformed),
-            ("ts=1", "ts=+1", UdpOutcome::Malformed),
-            ("ts=1120673700", "ts=", UdpOutcome::Malformed),
-            ("id=1234", "id=12x4", UdpOutcome::Malformed),
-            ("id=1234", "id=18446744073709551616", UdpOutcome::Malformed),
-            ("8552 ", "85522 ", UdpOutcome::Malformed),
-            ("8552 ", "85 ", UdpOutcome::Malformed),
-            ("8552 ", "855g ", UdpOutcome::Malformed),
-            ("ts=1120673700", "ts=0", UdpOutcome::OldTimestamp),
-            ("CPE57689", "CPE57688", UdpOutcome::WrongUsername),
-            ("CPE57689", "cpe57689", UdpOutcome::WrongUsername),
-            ("8552 ", "8553 ", UdpOutcome::WrongSignature),
-            ("1120673700", "1120673701", UdpOutcome::WrongSignature),
-            ("id=1234", "id=01234", UdpOutcome::WrongSignature),
-            ("XTGR", "XTGr", UdpOutcome::WrongSignature),
+            ("GET", "POST", RequestOutcome::WrongMethod),
+            ("GET", "get", RequestOutcome::WrongMethod),
+            ("HTTP/1.1", "HTTP/1.0", RequestOutcome::Malformed),
+            (" HTTP/1.1", "", RequestOutcome::Malformed),
+            ("\r\n\r\n", "\r\n", RequestOutcome::Malformed),
+            ("ts=1120673700&", "", RequestOutcome::Malformed),
+            ("id=1234&", "", RequestOutcome::Malformed),
+            ("un=CPE57689&", "", RequestOutcome::Malformed),
+            ("&cn=XTGRWIPC6D3IPXS3", "", RequestOutcome::Malformed),
+            ("ts=1120673700", "ts=1120673700&ts=1120673700", RequestOutcome::Malformed),
+            ("ts=1", "ts=-1", RequestOutcome::Malformed),
+            ("ts=1", "ts=+1", RequestOutcome::Malformed),
+            ("ts=1120673700", "ts=", RequestOutcome::Malformed),
+            ("id=1234", "id=12x4", RequestOutcome::Malformed),
+            ("id=1234", "id=18446744073709551616", RequestOutcome::Malformed),
+            ("8552 ", "85522 ", RequestOutcome::Malformed),
+            ("8552 ", "85 ", RequestOutcome::Malformed),
+            ("8552 ", "855g ", RequestOutcome::Malformed),
+            ("ts=1120673700", "ts=0", RequestOutcome::OldTimestamp),
+            ("CPE57689", "CPE57688", RequestOutcome::WrongUsername),
+            ("CPE57689", "cpe57689", RequestOutcome::WrongUsername),
+            ("8552 ", "8553 ", RequestOutcome::WrongSignature),
+            ("1120673700", "1120673701", RequestOutcome::WrongSignature),
+            ("id=1234", "id=01234", RequestOutcome::WrongSignature),
+            ("XTGR", "XTGr", RequestOutcome::WrongSignature),
         ] {
             assert_eq!(accepts(&VECTOR.replacen(from, to, 1), &cpe()), Err(why), "{from} -> {to}");
         }
         for nothing in ["", "G", "GET / HTTP/1.1\r\n\r\n", "GET /? HTTP/1.1\r\n\r\n"] {
-            assert_eq!(accepts(nothing, &cpe()), Err(UdpOutcome::Malformed));
+            assert_eq!(accepts(nothing, &cpe()), Err(RequestOutcome::Malformed));
         }
     }
 
-    /// R268: nobody gets in with the signature of an empty key.
+    /// R268: the signature of an empty key is rejected.
     #[test]
     fn an_empty_password_refuses_all() {
         let signature = hmac_sha1(b"", &[b"1", b"2", b"u", b"c"]);
         let signature: String = signature.iter().map(|byte| format!("{byte:02x}")).collect();
         let datagram = format!("GET /?ts=1&id=2&un=u&cn=c&sig={signature} HTTP/1.1\r\n\r\n");
-        assert_eq!(accepts(&datagram, &settings("u", "")), Err(UdpOutcome::WrongSignature));
+        assert_eq!(accepts(&datagram, &settings("u", "")), Err(RequestOutcome::WrongSignature));
     }
 
     /// R292, R293.
@@ -308,19 +316,19 @@ mod tests {
         let mut replay = ReplayWindow::default();
         let mut sent = |ts, id| accept(&mut replay, &request(ts, id), &cpe());
         assert_eq!(sent(100, 1), Ok(()));
-        assert_eq!(sent(100, 1), Err(UdpOutcome::OldTimestamp), "a copy");
-        assert_eq!(sent(100, 2), Err(UdpOutcome::OldTimestamp), "another in the same second");
-        assert_eq!(sent(99, 3), Err(UdpOutcome::OldTimestamp));
-        assert_eq!(sent(101, 1), Err(UdpOutcome::RepeatedId));
+        assert_eq!(sent(100, 1), Err(RequestOutcome::OldTimestamp), "a copy");
+        assert_eq!(sent(100, 2), Err(RequestOutcome::OldTimestamp), "another in the same second");
+        assert_eq!(sent(99, 3), Err(RequestOutcome::OldTimestamp));
+        assert_eq!(sent(101, 1), Err(RequestOutcome::RepeatedId));
         assert_eq!(sent(101, 2), Ok(()));
         assert_eq!(sent(102, 1), Ok(()), "only the last id counts");
-        // R296: milliseconds, past what 32 bits hold, and all of 64.
+        // R296: milliseconds, more than 32 bits, and the maximum of 64 bits.
         assert_eq!(sent(1_700_000_000_123, u64::from(u32::MAX) + 1), Ok(()));
         assert_eq!(sent(u64::MAX, u64::MAX), Ok(()));
-        assert_eq!(sent(u64::MAX, 5), Err(UdpOutcome::OldTimestamp));
+        assert_eq!(sent(u64::MAX, 5), Err(RequestOutcome::OldTimestamp));
     }
 
-    /// R292: a request that somebody has tampered with does not lock out the right one.
+    /// R292: a forged request does not lock out the right one.
     #[test]
     fn what_is_refused_does_not_move_the_window() {
         let mut replay = ReplayWindow { timestamp: 50, id: Some(9) };
@@ -351,7 +359,7 @@ mod tests {
                 }
             }
         }
-        // Whatever was changed about host, header or case, the request was the same one.
+        // Only changes of host, header or case were accepted, and they leave the request the same.
         assert_eq!(replay, ReplayWindow { timestamp: 1_120_673_700, id: Some(1234) });
     }
 }

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cpe_agent::connection_request::{AccessSettings, HttpListener, HttpOutcome, Limits, ListenerState, Rate};
+use cpe_agent::connection_request::{AccessSettings, HttpListener, Limits, ListenerState, Rate, RequestOutcome};
 use cpe_agent::digest::{Challenge, DigestChallenge, challenges};
 use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 
@@ -64,7 +64,7 @@ impl Scene {
         self.wakes.load(Ordering::SeqCst)
     }
 
-    fn count(&self, outcome: HttpOutcome) -> u32 {
+    fn count(&self, outcome: RequestOutcome) -> u32 {
         self.state.http.count(outcome)
     }
 

@@ -1,105 +1,118 @@
-//! How the ACS reaches the agent, as `status` tells it: ports, what came in there, the binding in the NAT.
+//! The status of the listeners: their ports, the counters of connection requests, and the STUN binding.
 //!
-//! Counters and binding are those of the moment of the question, not of the snapshot.
+//! Counters and binding are those of the moment of the query and not of the snapshot, because they change without the
+//! agent.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use serde_json::{Map, Value as Json, json};
+use serde_json::Value as Json;
 
-use super::{TextReport, span};
-use crate::connection_request::{ListenerState, Outcome, OutcomeCounters, StunView};
+use super::format_span;
+use super::rows::{StatusRows, object};
+use crate::connection_request::{ListenerState, OutcomeCounters, StunView};
 use crate::stun::{ServerState, StunStatus};
 
-/// What `status` shows of the ways in.
+/// The part of the status that belongs to the listeners.
 #[derive(Clone, Debug, Default)]
 pub(in crate::agent) struct ListenerStatus {
     pub(in crate::agent) state: Arc<ListenerState>,
-    /// Where the port for requests over HTTP is open.
+    /// The address of the HTTP listener while it is open.
     pub(in crate::agent) http: Option<SocketAddr>,
-    /// Where that for requests over UDP is.
+    /// The address of the UDP listener while it is open.
     pub(in crate::agent) udp: Option<SocketAddr>,
+    /// The STUN binding while the UDP listener is open.
     pub(in crate::agent) stun: Option<StunView>,
 }
 
 impl ListenerStatus {
-    pub(super) fn json(&self) -> Json {
-        json!({
-            "http": listener_json(self.http, &self.state.http),
-            "hasPassword": self.has_password(),
-            "udp": listener_json(self.udp, &self.state.udp),
-        })
-    }
-
-    pub(super) fn stun_json(&self) -> Json {
-        let Some(status) = self.stun_status() else { return Json::Null };
-        let counters = status.counters;
-        json!({
-            "state": status.server_state.name(),
-            "error": match status.server_state {
-                ServerState::Refuses(code) => Some(code),
-                _ => None,
-            },
-            "server": status.server,
-            "local": status.local,
-            "mapped": status.mapped,
-            "natDetected": status.nat_detected,
-            "keepAliveSeconds": status.period.as_secs(),
-            "keepAlive": status.search.to_string(),
-            "counters": {
-                "sent": counters.sent,
-                "answered": counters.answered,
-                "unanswered": counters.unanswered,
-                "changes": counters.changes,
-                "refused": counters.refused,
-                "foreignSource": counters.foreign_source,
-                "wrongTransaction": counters.wrong_transaction,
-                "late": counters.late,
-                "malformed": counters.malformed,
-                "badIntegrity": counters.bad_integrity,
-                "unusable": counters.unusable,
-            },
-        })
-    }
-
-    pub(super) fn text(&self, report: &mut TextReport) {
-        report.line("requests HTTP", &listener_text(self.http, &self.state.http));
-        report.line("requests UDP", &listener_text(self.udp, &self.state.udp));
-        if !self.has_password() {
-            report.line(
+    pub(super) fn add_to(&self, rows: &mut StatusRows) {
+        add_listener(rows, ("connectionRequests.http", "requests HTTP"), self.http, &self.state.http);
+        add_listener(rows, ("connectionRequests.udp", "requests UDP"), self.udp, &self.state.udp);
+        let has_password = !self.state.settings().password.expose().is_empty();
+        rows.add_member("connectionRequests.hasPassword", has_password);
+        if !has_password {
+            // A device fresh from the factory rejects every request (R268), and the counters alone do not say why.
+            rows.add_line(
                 "  password",
                 "ConnectionRequestPassword is empty: every request is refused until the ACS sets it",
             );
         }
-        if let Some(status) = self.stun_status() {
-            stun_text(&status, report);
+        match self.stun.as_ref().and_then(StunView::status) {
+            Some(status) => add_stun(rows, &status),
+            None => rows.add_member("stun", Json::Null),
         }
-    }
-
-    /// R268.
-    fn has_password(&self) -> bool {
-        !self.state.settings().password.expose().is_empty()
-    }
-
-    fn stun_status(&self) -> Option<StunStatus> {
-        self.stun.as_ref().and_then(StunView::status)
     }
 }
 
-fn stun_text(status: &StunStatus, report: &mut TextReport) {
+/// Adds the row of a listener: its address, and the number of requests for each outcome.
+fn add_listener(
+    rows: &mut StatusRows,
+    (key, label): (&'static str, &'static str),
+    listening: Option<SocketAddr>,
+    counters: &OutcomeCounters,
+) {
+    let all = counters.all().map(|(outcome, count)| (outcome.name().to_owned(), Json::from(count)));
+    let json = object([("listening", address_json(listening)), ("counters", Json::Object(all.collect()))]);
+    // The text leaves out the outcomes that have not occurred; there are up to eleven.
+    let occurred = counters.all().filter(|(_, count)| *count > 0);
+    let counts: Vec<String> =
+        occurred.map(|(outcome, count)| format!("{count} {}", in_words(outcome.name()))).collect();
+    let counts = if counts.is_empty() { "none yet".into() } else { counts.join(", ") };
+    let text = match listening {
+        Some(address) => format!("{address}: {counts}"),
+        None => format!("port closed: {counts}"),
+    };
+    rows.add(key, label, json, text);
+}
+
+fn add_stun(rows: &mut StatusRows, status: &StunStatus) {
+    let error = match status.server_state {
+        ServerState::Refuses(code) => Some(code),
+        _ => None,
+    };
     let server = status.server.map_or_else(String::new, |server| format!(" ({server})"));
-    report.line("STUN", &format!("{}{server}", status.server_state));
-    if status.server_state == ServerState::Unused {
-        return;
+    rows.add("stun.state", "STUN", status.server_state.name(), format!("{}{server}", status.server_state));
+    rows.add_member("stun.error", error);
+    rows.add_member("stun.server", address_json(status.server));
+    rows.add_member("stun.local", address_json(status.local));
+    rows.add_member("stun.mapped", address_json(status.mapped));
+    rows.add_member("stun.natDetected", status.nat_detected);
+    rows.add_member("stun.keepAliveSeconds", status.period.as_secs());
+    rows.add_member("stun.keepAlive", status.search.to_string());
+    rows.add_member("stun.counters", counters_json(status));
+    // Without STUN the text would repeat the port of the listener and show counters of zero.
+    if let (Some(local), false) = (status.local, status.server_state == ServerState::Unused) {
+        add_binding_lines(rows, status, local);
     }
-    let Some(local) = status.local else { return };
+}
+
+fn counters_json(status: &StunStatus) -> Json {
+    let counters = status.counters;
+    object([
+        ("sent", counters.sent.into()),
+        ("answered", counters.answered.into()),
+        ("unanswered", counters.unanswered.into()),
+        ("changes", counters.changes.into()),
+        ("refused", counters.refused.into()),
+        ("foreignSource", counters.foreign_source.into()),
+        ("wrongTransaction", counters.wrong_transaction.into()),
+        ("late", counters.late.into()),
+        ("malformed", counters.malformed.into()),
+        ("badIntegrity", counters.bad_integrity.into()),
+        ("unusable", counters.unusable.into()),
+    ])
+}
+
+fn add_binding_lines(rows: &mut StatusRows, status: &StunStatus, local: SocketAddr) {
+    // The operator compares these two addresses with those of the router and of the ACS.
     let binding = match status.mapped {
         None => format!("{local}, not seen by the server yet"),
         Some(mapped) if status.nat_detected => format!("{local} is {mapped} outside: behind NAT"),
         Some(_) => format!("{local}, the same outside: no NAT"),
     };
-    report.line("  binding", &binding);
-    report.line("  keep-alive", &format!("every {}, {}", span(status.period), status.search));
+    rows.add_line("  binding", binding);
+    rows.add_line("  keep-alive", format!("every {}, {}", format_span(status.period), status.search));
     let counters = status.counters;
     let traffic = format!(
         "{} sent, {} answered, {} unanswered, {} new addresses, {} refused, {} ignored",
@@ -110,28 +123,17 @@ fn stun_text(status: &StunStatus, report: &mut TextReport) {
         counters.refused,
         counters.ignored()
     );
-    report.line("  traffic", &traffic);
+    rows.add_line("  traffic", traffic);
 }
 
-fn listener_json<O: Outcome>(listening: Option<SocketAddr>, counters: &OutcomeCounters<O>) -> Json {
-    let counters: Map<String, Json> = counters.all().map(|(name, count)| (name.to_owned(), count.into())).collect();
-    json!({ "listening": listening, "counters": counters })
+fn address_json(address: Option<SocketAddr>) -> Json {
+    address.map(|address| address.to_string()).into()
 }
 
-/// Outcomes that have not occurred are not worth a word.
-fn listener_text<O: Outcome>(listening: Option<SocketAddr>, counters: &OutcomeCounters<O>) -> String {
-    let occurred = counters.all().filter(|(_, count)| *count > 0);
-    let counts: Vec<String> = occurred.map(|(name, count)| format!("{count} {}", in_words(name))).collect();
-    let counts = if counts.is_empty() { "none yet".into() } else { counts.join(", ") };
-    match listening {
-        Some(address) => format!("{address}: {counts}"),
-        None => format!("port closed: {counts}"),
-    }
-}
-
-/// `wrongPath` is "wrong path".
+/// Converts `wrongPath` to "wrong path".
 fn in_words(name: &str) -> String {
     let mut words = String::with_capacity(name.len() + 1);
+    // The names are those of the JSON, so that the text needs no second table.
     for c in name.chars() {
         if c.is_ascii_uppercase() {
             words.push(' ');
@@ -145,8 +147,10 @@ fn in_words(name: &str) -> String {
 mod tests {
     use std::time::Duration;
 
+    use serde_json::json;
+
     use super::*;
-    use crate::connection_request::{HttpOutcome, UdpOutcome};
+    use crate::connection_request::RequestOutcome;
     use crate::stun::{Search, StunCounters};
 
     fn binding() -> StunStatus {
@@ -170,33 +174,37 @@ mod tests {
     }
 
     fn lines(status: &StunStatus) -> String {
-        let mut report = TextReport(String::new());
-        stun_text(status, &mut report);
-        report.0
+        let mut rows = StatusRows::default();
+        add_stun(&mut rows, status);
+        rows.text()
     }
 
     #[test]
     fn what_came_in_is_told_by_reason() {
-        let ways = ListenerStatus { http: Some(([0, 0, 0, 0], 7547).into()), ..ListenerStatus::default() };
-        (0..2).for_each(|_| ways.state.http.add(HttpOutcome::WrongPath));
-        ways.state.http.add(HttpOutcome::Accepted);
-        ways.state.udp.add(UdpOutcome::OldTimestamp);
-        let mut report = TextReport(String::new());
-        ways.text(&mut report);
+        let status = ListenerStatus { http: Some(([0, 0, 0, 0], 7547).into()), ..ListenerStatus::default() };
+        (0..2).for_each(|_| status.state.http.add(RequestOutcome::WrongPath));
+        status.state.http.add(RequestOutcome::Accepted);
+        status.state.udp.add(RequestOutcome::OldTimestamp);
+        let mut rows = StatusRows::default();
+        status.add_to(&mut rows);
         let expected = "\
 requests HTTP  0.0.0.0:7547: 1 accepted, 2 wrong path
 requests UDP   port closed: 1 old timestamp
   password     ConnectionRequestPassword is empty: every request is refused until the ACS sets it
 ";
-        assert_eq!(report.0, expected);
-        let json = ways.json();
-        assert_eq!(json["http"]["listening"], "0.0.0.0:7547");
+        assert_eq!(rows.text(), expected);
+        let json = rows.json();
+        let requests = &json["connectionRequests"];
+        assert_eq!(requests["http"]["listening"], "0.0.0.0:7547");
         assert_eq!(
-            (&json["http"]["counters"]["wrongPath"], &json["http"]["counters"]["replayed"]),
+            (&requests["http"]["counters"]["wrongPath"], &requests["http"]["counters"]["replayed"]),
             (&2.into(), &0.into())
         );
-        assert_eq!((&json["udp"]["listening"], &json["udp"]["counters"]["oldTimestamp"]), (&Json::Null, &1.into()));
-        assert_eq!(ways.stun_json(), Json::Null);
+        assert_eq!(
+            (&requests["udp"]["listening"], &requests["udp"]["counters"]["oldTimestamp"]),
+            (&Json::Null, &1.into())
+        );
+        assert_eq!(json["stun"], Json::Null);
     }
 
     /// The JSON that programs read; its members never change.
@@ -207,7 +215,7 @@ requests UDP   port closed: 1 old timestamp
             stun: Some(StunView::of(StunStatus { server_state: ServerState::Refuses(401), ..binding() })),
             ..ListenerStatus::default()
         };
-        status.state.udp.add(UdpOutcome::Accepted);
+        status.state.udp.add(RequestOutcome::Accepted);
         let none = [
             "accepted",
             "challenged",
@@ -230,7 +238,10 @@ requests UDP   port closed: 1 old timestamp
                 "wrongUsername": 0, "wrongSignature": 0, "rateLimited": 0,
             } },
         });
-        assert_eq!(status.json(), expected);
+        let mut rows = StatusRows::default();
+        status.add_to(&mut rows);
+        let json = rows.json();
+        assert_eq!(json["connectionRequests"], expected);
         let expected = json!({
             "state": "refuses", "error": 401, "server": "192.0.2.9:3478", "local": "10.0.0.2:7547",
             "mapped": "203.0.113.5:40000", "natDetected": true, "keepAliveSeconds": 115, "keepAlive": "found",
@@ -239,7 +250,7 @@ requests UDP   port closed: 1 old timestamp
                 "wrongTransaction": 0, "late": 3, "malformed": 0, "badIntegrity": 0, "unusable": 0,
             },
         });
-        assert_eq!(status.stun_json(), expected);
+        assert_eq!(json["stun"], expected);
     }
 
     #[test]

@@ -1,6 +1,9 @@
+use serde_json::json;
+
 use super::*;
 use crate::cwmp::event::EventCode;
 use crate::cwmp::session_error::SessionError;
+use crate::schedule::{Schedule, ScheduledInforms};
 
 /// 2026-11-22T14:04:05Z, 10,000 s after the boot.
 const NOW: Now = Now { monotonic: Duration::from_secs(10_000), wall: 1_795_356_245 };
@@ -41,7 +44,7 @@ fn failed() -> AgentStatus {
 }
 
 fn text(status: &AgentStatus, now: Now) -> String {
-    StatusView { status, now, zone: &LocalZone::utc() }.text()
+    StatusView { status, now, zone: &LocalZone::utc() }.rows().text()
 }
 
 fn line(status: &AgentStatus, label: &str) -> String {
@@ -80,7 +83,7 @@ fn without_a_clock_there_are_spans_only() {
     let text = text(&failed(), Now { wall: 100, ..NOW });
     assert!(text.contains("last session   1 min 0 s ago, took 1.234 s\n"), "{text}");
     assert!(text.contains("next session   in 12 s: retry 3\n"), "{text}");
-    let json = StatusView { status: &failed(), now: Now { wall: 100, ..NOW }, zone: &LocalZone::utc() }.json();
+    let json = StatusView { status: &failed(), now: Now { wall: 100, ..NOW }, zone: &LocalZone::utc() }.rows().json();
     assert_eq!(json["lastSession"]["began"], Json::Null);
     assert_eq!(json["lastSession"]["secondsAgo"], 60);
     assert_eq!(json["nextSession"], json!({ "cause": "retry", "at": null, "inSeconds": 12 }));
@@ -151,7 +154,7 @@ fn the_journal_says_what_is_wrong_with_it() {
 #[test]
 fn the_report_for_programs() {
     let status = failed();
-    let mut json = StatusView { status: &status, now: NOW, zone: &LocalZone::utc() }.json();
+    let mut json = StatusView { status: &status, now: NOW, zone: &LocalZone::utc() }.rows().json();
     json.as_object_mut().and_then(|json| json.remove("connectionRequests")).expect("tested beside its module");
     let expected = json!({
         "agent": { "version": env!("CARGO_PKG_VERSION"), "upSeconds": 7500 },

@@ -1,16 +1,17 @@
-//! How the transfers are doing.
+//! The status of transfers.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 
-use super::{public_url, span};
+use super::rows::{StatusRows, object};
+use super::{format_span, public_url};
 use crate::agent::transfers::step::JobProgress;
 use crate::cwmp::transfer::{Transfer, TransferOutcome};
 use crate::transfer::Moved;
 
-/// One transfer, as it was when the status was published; its bytes are those of the moment of the question.
+/// The status of a transfer at the time of the snapshot. The number of moved bytes is that of the moment of the query.
 #[derive(Clone, Debug)]
 pub(in crate::agent) struct TransferStatus {
     id: u32,
@@ -20,50 +21,55 @@ pub(in crate::agent) struct TransferStatus {
     url: Option<String>,
     state: &'static str,
     attempt: u32,
+    /// The size of the file in bytes as the request gives it; 0 if it is unknown.
     size: u32,
     failure: Option<String>,
     progress: Option<Arc<JobProgress>>,
 }
 
 impl TransferStatus {
+    /// Returns the status of a transfer. `progress` is that of the running job, which may belong to another step.
     pub(in crate::agent) fn of(transfer: &Transfer, progress: Option<Arc<JobProgress>>) -> TransferStatus {
-        let order = transfer.request();
+        let request = transfer.request();
         let failure = transfer.report().and_then(|report| report.failure.as_ref());
         TransferStatus {
             id: transfer.id(),
-            origin: order.origin.name(),
-            command_key: order.command_key.clone(),
-            file_type: order.file_type.clone(),
-            url: public_url(&order.url),
+            origin: request.origin.name(),
+            command_key: request.command_key.clone(),
+            file_type: request.file_type.clone(),
+            // The URL of a file server often carries a user name and a password.
+            url: public_url(&request.url),
             state: transfer.state_name(),
             attempt: transfer.attempt(),
             size: transfer.size(),
             failure: failure.map(|failure| format!("{} {}", failure.code.number(), failure.text)),
+            // The job of a later step, such as the verification, moves no bytes.
             progress: progress.filter(|_| transfer.is_moving()),
         }
     }
 
-    /// Keys as [`StatusView::json`](super::StatusView) lists them.
+    /// Returns the element of the list `transfers`.
     pub(super) fn json(&self, now: Duration) -> Json {
         let rate = self.rate(now);
-        json!({
-            "id": self.id,
-            "origin": self.origin,
-            "commandKey": self.command_key,
-            "fileType": self.file_type,
-            "url": self.url,
-            "state": self.state,
-            "attempt": self.attempt,
-            "bytes": rate.as_ref().map(|rate| rate.moved.bytes),
-            "totalBytes": rate.as_ref().and_then(|rate| rate.moved.total).or((self.size > 0).then_some(self.size.into())),
-            "bytesPerSecond": rate.as_ref().and_then(|rate| rate.rate),
-            "secondsLeft": rate.as_ref().and_then(TransferRate::left),
-            "error": self.failure,
-        })
+        // The size that the file server names is exact; that of the request is only a promise of the ACS.
+        let total = rate.as_ref().and_then(|rate| rate.moved.total).or((self.size > 0).then_some(self.size.into()));
+        object([
+            ("id", self.id.into()),
+            ("origin", self.origin.into()),
+            ("commandKey", self.command_key.as_str().into()),
+            ("fileType", self.file_type.as_str().into()),
+            ("url", self.url.as_deref().into()),
+            ("state", self.state.into()),
+            ("attempt", self.attempt.into()),
+            ("bytes", rate.as_ref().map(|rate| rate.moved.bytes).into()),
+            ("totalBytes", total.into()),
+            ("bytesPerSecond", rate.as_ref().and_then(|rate| rate.bytes_per_second).into()),
+            ("secondsLeft", rate.as_ref().and_then(TransferRate::seconds_left).into()),
+            ("error", self.failure.as_deref().into()),
+        ])
     }
 
-    /// The label and the text of its line.
-    pub(super) fn line(&self, now: Duration) -> (String, String) {
+    pub(super) fn add_line_to(&self, rows: &mut StatusRows, now: Duration) {
         let key = match self.command_key.as_str() {
             "" => String::new(),
             key => format!(" ({key})"),
@@ -76,49 +82,51 @@ impl TransferStatus {
         if let Some(failure) = &self.failure {
             text.push_str(&format!(": {failure}"));
         }
-        (format!("transfer {}", self.id), text)
+        rows.add_line(format!("transfer {}", self.id), text);
     }
 
     fn rate(&self, now: Duration) -> Option<TransferRate> {
         let progress = self.progress.as_ref()?;
         let (moved, elapsed) = (progress.file.moved(), now.saturating_sub(progress.began));
         let elapsed = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
-        let rate = (elapsed > 0).then(|| moved.bytes.saturating_mul(1000) / elapsed);
-        Some(TransferRate { moved, rate })
+        // The mean since the start is steadier than the current rate, and needs no memory of earlier queries.
+        let bytes_per_second = (elapsed > 0).then(|| moved.bytes.saturating_mul(1000) / elapsed);
+        Some(TransferRate { moved, bytes_per_second })
     }
 }
 
-/// How fast a file moves.
+/// The progress and the mean rate of a transfer.
 struct TransferRate {
     moved: Moved,
-    /// Bytes a second.
-    rate: Option<u64>,
+    /// The mean rate; `None` in the first millisecond.
+    bytes_per_second: Option<u64>,
 }
 
 impl TransferRate {
-    /// Seconds.
-    fn left(&self) -> Option<u64> {
+    /// Returns the remaining time in seconds at the mean rate; `None` while size or rate are unknown.
+    fn seconds_left(&self) -> Option<u64> {
         let left = self.moved.total?.saturating_sub(self.moved.bytes);
-        left.checked_div(self.rate?)
+        // A rate of 0 gives no time.
+        left.checked_div(self.bytes_per_second?)
     }
 
     fn words(&self) -> String {
-        let mut words = size(self.moved.bytes);
+        let mut words = format_size(self.moved.bytes);
         if let Some(total) = self.moved.total {
-            words.push_str(&format!(" of {}", size(total)));
+            words.push_str(&format!(" of {}", format_size(total)));
         }
-        if let Some(rate) = self.rate {
-            words.push_str(&format!(", {}/s", size(rate)));
+        if let Some(rate) = self.bytes_per_second {
+            words.push_str(&format!(", {}/s", format_size(rate)));
         }
-        if let Some(left) = self.left() {
-            words.push_str(&format!(", {} left", span(Duration::from_secs(left))));
+        if let Some(left) = self.seconds_left() {
+            words.push_str(&format!(", {} left", format_span(Duration::from_secs(left))));
         }
         words
     }
 }
 
-/// Bytes in the unit that leaves few digits.
-fn size(bytes: u64) -> String {
+/// Returns the size in the unit that leaves few digits.
+fn format_size(bytes: u64) -> String {
     match bytes {
         0..10_000 => format!("{bytes} B"),
         10_000..10_000_000 => format!("{} kB", bytes >> 10),
@@ -126,14 +134,22 @@ fn size(bytes: u64) -> String {
     }
 }
 
-/// For those who wait for the end of a transfer that they have started.
+/// Returns the element of the list `endedTransfers`, by which a client finds the end of the transfer that it started.
 pub(super) fn ended_json(ended: &TransferOutcome) -> Json {
-    json!({ "id": ended.id, "error": ended.failure })
+    object([("id", ended.id.into()), ("error", ended.failure.as_deref().into())])
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    fn line(status: &TransferStatus) -> String {
+        let mut rows = StatusRows::default();
+        status.add_line_to(&mut rows, Duration::ZERO);
+        rows.text()
+    }
 
     /// The JSON that programs read; its members never change.
     #[test]
@@ -157,11 +173,11 @@ mod tests {
         });
         assert_eq!(status.json(Duration::ZERO), expected);
         let text = "download (key): waiting, 1 Firmware Upgrade Image, http://h/f: 9010 Download failure";
-        assert_eq!(status.line(Duration::ZERO), ("transfer 7".to_owned(), text.to_owned()));
+        assert_eq!(line(&status), format!("transfer 7     {text}\n"));
         (status.command_key, status.url, status.size, status.failure) = (String::new(), None, 0, None);
         let json = status.json(Duration::ZERO);
         assert_eq!((&json["url"], &json["totalBytes"], &json["error"]), (&Json::Null, &Json::Null, &Json::Null));
-        assert_eq!(status.line(Duration::ZERO).1, "download: waiting, 1 Firmware Upgrade Image, -");
+        assert_eq!(line(&status), "transfer 7     download: waiting, 1 Firmware Upgrade Image, -\n");
         let ended = TransferOutcome { id: 7, failure: None };
         assert_eq!(ended_json(&ended), json!({ "id": 7, "error": null }));
     }
@@ -169,17 +185,17 @@ mod tests {
     #[test]
     fn sizes_are_read_at_a_glance() {
         for (bytes, expected) in [(0, "0 B"), (9999, "9999 B"), (10_240, "10 kB"), (15 << 20 | 1 << 19, "15.5 MB")] {
-            assert_eq!(size(bytes), expected);
+            assert_eq!(format_size(bytes), expected);
         }
     }
 
     #[test]
     fn the_time_left_follows_from_the_pace() {
-        let rate = |bytes, total, rate| TransferRate { moved: Moved { bytes, total }, rate };
-        assert_eq!(rate(100, Some(400), Some(10)).left(), Some(30));
+        let rate = |bytes, total, bytes_per_second| TransferRate { moved: Moved { bytes, total }, bytes_per_second };
+        assert_eq!(rate(100, Some(400), Some(10)).seconds_left(), Some(30));
         assert_eq!(rate(100, Some(400), Some(10)).words(), "100 B of 400 B, 10 B/s, 30 s left");
         for unknown in [rate(0, Some(400), Some(0)), rate(1, None, Some(1)), rate(1, Some(2), None)] {
-            assert_eq!(unknown.left(), None);
+            assert_eq!(unknown.seconds_left(), None);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::net::UdpSocket;
 use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 
-use cpe_agent::connection_request::{ReplayWindow, UdpListener, UdpOutcome};
+use cpe_agent::connection_request::{ReplayWindow, RequestOutcome, UdpListener};
 
 use super::udp::{listener, signed};
 use super::*;
@@ -91,7 +91,7 @@ fn two_hundred_slow_clients_shut_nobody_out() {
     let most = limits.connections_per_network;
     eventually("room", || open(&mut slow) <= most);
     assert!(open(&mut slow) > 0, "only as many are closed as must be");
-    assert!(scene.count(HttpOutcome::CrowdedOut) >= 200 - most as u32);
+    assert!(scene.count(RequestOutcome::CrowdedOut) >= 200 - most as u32);
 }
 
 /// As many as there is room for, each from an address of its own: who is about to answer a challenge keeps its place.
@@ -107,7 +107,7 @@ fn slow_clients_from_everywhere_shut_nobody_out() {
     let mut acs = scene.connect();
     let challenge = acs.gets(PATH, None).challenge();
     let _meanwhile = slow(2);
-    eventually("all of them", || scene.count(HttpOutcome::CrowdedOut) >= 40 + 1 + 40 - limits.connections as u32);
+    eventually("all of them", || scene.count(RequestOutcome::CrowdedOut) >= 40 + 1 + 40 - limits.connections as u32);
     assert_eq!(acs.gets(PATH, Some(&right(&challenge))).status, 200);
     scene.waits_for_wakes(1);
 }
@@ -129,7 +129,7 @@ fn a_flood_of_wrong_digests_shuts_nobody_out() {
     assert!(grown < 16 << 10, "{grown} kB in {} rounds", flood.rounds());
     drop(flood);
     scene.waits_for_wakes(20);
-    assert!(scene.count(HttpOutcome::Unauthorized) > 50);
+    assert!(scene.count(RequestOutcome::Unauthorized) > 50);
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn a_flood_of_replays_wakes_nobody() {
     (0..20).for_each(|_| assert!(gets_through(&scene) < SLACK));
     drop(flood);
     scene.waits_for_wakes(21);
-    assert!(scene.count(HttpOutcome::Replayed) > 50);
+    assert!(scene.count(RequestOutcome::Replayed) > 50);
 }
 
 #[test]
@@ -209,8 +209,13 @@ fn floods_of_datagrams_keep_no_right_request_out() {
     drop(flood);
     assert!(reports.recv_timeout(Duration::from_millis(100)).is_err(), "one wake-up each");
     assert!(resident().saturating_sub(before) < 16 << 10);
-    assert_eq!(state.udp.count(UdpOutcome::Accepted), 39);
-    for outcome in [UdpOutcome::OldTimestamp, UdpOutcome::WrongSignature, UdpOutcome::Malformed, UdpOutcome::Garbage] {
+    assert_eq!(state.udp.count(RequestOutcome::Accepted), 39);
+    for outcome in [
+        RequestOutcome::OldTimestamp,
+        RequestOutcome::WrongSignature,
+        RequestOutcome::Malformed,
+        RequestOutcome::Garbage,
+    ] {
         assert!(state.udp.count(outcome) > 10, "{outcome:?}");
     }
     for socket in [&acs, &*attacker] {

@@ -22,7 +22,7 @@ fn a_request_with_its_challenge_on_one_connection() {
     assert!(acs.is_closed());
     assert!(answered.elapsed() < Duration::from_millis(500), "closed by us at once");
     scene.waits_for_wakes(1);
-    assert_eq!((scene.count(HttpOutcome::Challenged), scene.count(HttpOutcome::Accepted)), (1, 1));
+    assert_eq!((scene.count(RequestOutcome::Challenged), scene.count(RequestOutcome::Accepted)), (1, 1));
 }
 
 /// acsrs: a connection for each request, "/" in the digest; others add query parameters.
@@ -49,18 +49,18 @@ fn refuses_with_the_right_status() {
     assert_eq!(used.status, 200);
     let long = format!("GET {PATH} HTTP/1.1\r\nX: {}", "x".repeat(5000));
     for (request, status, outcome) in [
-        (get("/", &authorization), 404, HttpOutcome::WrongPath),
-        (get("/0123456789abcdeF", &authorization), 404, HttpOutcome::WrongPath),
-        (get(PATH, &authorization).replace("GET", "POST"), 405, HttpOutcome::WrongMethod),
-        (get(PATH, &authorization).replace("GET", "HEAD"), 405, HttpOutcome::WrongMethod),
-        (get(PATH, &basic("acs", "secret")), 401, HttpOutcome::Unauthorized),
-        (get(PATH, &challenge.answer("acs", "wrong", "GET", PATH, "c", 1)), 401, HttpOutcome::Unauthorized),
-        (get(PATH, &challenge.answer("admin", "secret", "GET", PATH, "c", 1)), 401, HttpOutcome::Unauthorized),
-        (get(PATH, &authorization), 401, HttpOutcome::Replayed),
-        (get(PATH, &authorization.replace(&challenge.nonce, "x")), 401, HttpOutcome::Unauthorized),
-        ("\x16\x03\x01\x02\x00\x01\x00\x01\r\n\r\n".into(), 400, HttpOutcome::Malformed),
-        (format!("GET {PATH} HTTP/3.7\r\n\r\n"), 400, HttpOutcome::Malformed),
-        (long, 431, HttpOutcome::Malformed),
+        (get("/", &authorization), 404, RequestOutcome::WrongPath),
+        (get("/0123456789abcdeF", &authorization), 404, RequestOutcome::WrongPath),
+        (get(PATH, &authorization).replace("GET", "POST"), 405, RequestOutcome::WrongMethod),
+        (get(PATH, &authorization).replace("GET", "HEAD"), 405, RequestOutcome::WrongMethod),
+        (get(PATH, &basic("acs", "secret")), 401, RequestOutcome::Unauthorized),
+        (get(PATH, &challenge.answer("acs", "wrong", "GET", PATH, "c", 1)), 401, RequestOutcome::Unauthorized),
+        (get(PATH, &challenge.answer("admin", "secret", "GET", PATH, "c", 1)), 401, RequestOutcome::Unauthorized),
+        (get(PATH, &authorization), 401, RequestOutcome::Replayed),
+        (get(PATH, &authorization.replace(&challenge.nonce, "x")), 401, RequestOutcome::Unauthorized),
+        ("\x16\x03\x01\x02\x00\x01\x00\x01\r\n\r\n".into(), 400, RequestOutcome::Malformed),
+        (format!("GET {PATH} HTTP/3.7\r\n\r\n"), 400, RequestOutcome::Malformed),
+        (long, 431, RequestOutcome::Malformed),
     ] {
         let before = scene.count(outcome);
         let mut client = scene.connect();
@@ -68,7 +68,7 @@ fn refuses_with_the_right_status() {
         assert_eq!(answer.status, status, "{request}");
         assert_eq!(scene.count(outcome), before + 1, "{request}");
         match status {
-            401 => assert_eq!(answer.challenge().stale, outcome == HttpOutcome::Replayed, "{request}"),
+            401 => assert_eq!(answer.challenge().stale, outcome == RequestOutcome::Replayed, "{request}"),
             405 => assert_eq!(answer.field("Allow"), Some("GET")),
             _ => assert!(answer.field("WWW-Authenticate").is_none()),
         }
@@ -87,7 +87,7 @@ fn a_stale_nonce_is_replaced_in_passing() {
     let challenge = acs.gets(PATH, Some(&right(&foreign))).challenge();
     assert!(challenge.stale);
     assert_eq!(acs.gets(PATH, Some(&right(&challenge))).status, 200);
-    assert_eq!(scene.count(HttpOutcome::Stale), 1);
+    assert_eq!(scene.count(RequestOutcome::Stale), 1);
 }
 
 /// R261: a body is nobody's business, and costs nobody the answer.
@@ -107,7 +107,7 @@ fn a_body_is_ignored() {
         thread::sleep(Duration::from_millis(20));
     }
     assert!(acs.is_closed());
-    assert_eq!(scene.count(HttpOutcome::WrongMethod), 0);
+    assert_eq!(scene.count(RequestOutcome::WrongMethod), 0);
     // A body whose end is not told is not looked for.
     let chunked = format!("GET {PATH} HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n");
     assert_eq!(scene.connect().asks(chunked).field("Connection"), Some("close"));
@@ -143,7 +143,7 @@ fn too_many_right_requests_are_told_so() {
     let challenge = scene.connect().gets(PATH, None).challenge();
     assert!(scene.connect().gets(PATH, Some(&right(&challenge))).field("Retry-After").is_none());
     scene.waits_for_wakes(5);
-    assert_eq!(scene.count(HttpOutcome::RateLimited), 3);
+    assert_eq!(scene.count(RequestOutcome::RateLimited), 3);
 }
 
 #[test]
@@ -215,5 +215,5 @@ fn slow_clients_are_closed_in_time() {
     assert!(begun.elapsed() < times.1 + SLACK);
     let dribbling = dribble.join().expect("no panic");
     assert!((times.0..times.1 + SLACK).contains(&dribbling), "{dribbling:?}");
-    eventually("the count", || scene.count(HttpOutcome::TimedOut) == 3);
+    eventually("the count", || scene.count(RequestOutcome::TimedOut) == 3);
 }

@@ -3,7 +3,7 @@
 use std::net::UdpSocket;
 use std::sync::mpsc::{Receiver, channel};
 
-use cpe_agent::connection_request::{ReplayWindow, UdpConfig, UdpEvent, UdpListener, UdpOutcome};
+use cpe_agent::connection_request::{ReplayWindow, RequestOutcome, UdpConfig, UdpEvent, UdpListener};
 use cpe_agent::digest::hmac_sha1;
 use cpe_agent::stun::{PublishedBinding, StunServerName, StunSettings};
 
@@ -46,7 +46,7 @@ fn copies_of_a_request_wake_once_and_are_not_answered() {
     let acs = acs();
     (0..3).for_each(|_| drop(acs.send_to(signed(1_700_000_000, 5).as_bytes(), listener.local_addr())));
     assert_eq!(reports.recv_timeout(SOON), Ok(1_700_000_000));
-    eventually("the copies", || state.udp.count(UdpOutcome::OldTimestamp) == 2);
+    eventually("the copies", || state.udp.count(RequestOutcome::OldTimestamp) == 2);
     assert!(reports.try_recv().is_err());
     acs.set_nonblocking(true).expect("a flag");
     assert!(acs.recv(&mut [0]).is_err());
@@ -61,8 +61,8 @@ fn the_window_is_handed_over() {
         acs.send_to(signed(ts, id).as_bytes(), listener.local_addr()).expect("sends");
     }
     assert_eq!(reports.recv_timeout(SOON), Ok(101));
-    assert_eq!(state.udp.count(UdpOutcome::OldTimestamp), 1);
-    assert_eq!(state.udp.count(UdpOutcome::RepeatedId), 1);
+    assert_eq!(state.udp.count(RequestOutcome::OldTimestamp), 1);
+    assert_eq!(state.udp.count(RequestOutcome::RepeatedId), 1);
 }
 
 /// Another password lets nothing in that was signed before; and the server that has set it may count its time in another
@@ -72,7 +72,7 @@ fn another_password_begins_anew() {
     let (listener, state, reports) = listener(ReplayWindow { timestamp: 1_700_000_000_000, id: Some(1) });
     let acs = acs();
     acs.send_to(signed(1_700_000_000, 2).as_bytes(), listener.local_addr()).expect("sends");
-    eventually("the refusal", || state.udp.count(UdpOutcome::OldTimestamp) == 1);
+    eventually("the refusal", || state.udp.count(RequestOutcome::OldTimestamp) == 1);
     state.replace(AccessSettings { password: "other".into(), ..settings() });
     acs.send_to(b"GET http://h?ts=1&id=2&un=acs&cn=x&sig=00 HTTP/1.1\r\n\r\n", listener.local_addr()).expect("sends");
     eventually("the next refusal", || state.udp.all().map(|(_, count)| count).sum::<u32>() == 2);
@@ -97,8 +97,8 @@ fn right_requests_are_limited() {
     .expect("a listener");
     let acs = acs();
     (1..=5).for_each(|ts| drop(acs.send_to(signed(ts, ts).as_bytes(), listener.local_addr())));
-    eventually("the refusals", || state.udp.count(UdpOutcome::RateLimited) == 3);
-    assert_eq!(state.udp.count(UdpOutcome::Accepted), 2);
+    eventually("the refusals", || state.udp.count(RequestOutcome::RateLimited) == 3);
+    assert_eq!(state.udp.count(RequestOutcome::Accepted), 2);
 }
 
 #[test]
