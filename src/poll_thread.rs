@@ -31,7 +31,7 @@ pub(crate) trait PollHandler: Send + 'static {
     /// The name of a descriptor, or of its connection.
     type Event;
 
-    /// Does the work that is due: what other threads have handed over, and what has reached its deadline.
+    /// Does the work that is due: work that other threads have handed over, and work whose deadline has come.
     fn on_turn(&mut self, now: Duration);
 
     /// Returns the instant at which the next turn is needed without an event; `None` to sleep until an event.

@@ -1,7 +1,7 @@
-//! Driver: sleeping until a descriptor is ready.
+//! Driver: waits with poll(2) until a descriptor is ready.
 //!
-//! By poll(2), with whole milliseconds: the `timespec` that `rustix::event::poll` hands to ppoll lacks the four bytes
-//! that musl has before the nanoseconds on big-endian 32-bit processors, so that the wait there is of any length, or none.
+//! The limit is in whole milliseconds. `rustix::event::poll` would use ppoll, and the `timespec` that it passes lacks the
+//! four bytes which musl has before the nanoseconds on big-endian 32-bit processors: the wait there has a random length.
 
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
@@ -9,26 +9,29 @@ use std::time::Duration;
 use nix::poll::{PollFd, PollTimeout, poll};
 pub(crate) use rustix::event::PollFlags;
 
-/// What one of the descriptors is waited for.
+/// A descriptor, and the readiness to wait for.
 pub(crate) type Interest<'fd> = (BorrowedFd<'fd>, PollFlags);
 
-/// Sleeps until one of the descriptors is ready or the limit is over, and never less than the limit; gives what each is
-/// ready for, in their order. Interrupted by a signal, nothing has happened.
+/// Waits until a descriptor is ready, and at most for `limit`. Returns the readiness of each descriptor in their order.
+///
+/// Without a ready descriptor the wait is never shorter than the limit, unless a signal interrupts it; all flags are empty
+/// then.
 pub(crate) fn wait(interests: &[Interest<'_>], limit: Option<Duration>) -> Vec<PollFlags> {
     let mut fds: Vec<PollFd<'_>> = interests.iter().map(|(fd, flags)| PollFd::new(*fd, to_nix(*flags))).collect();
     match poll(&mut fds, limit.map_or(PollTimeout::NONE, timeout)) {
         Ok(_) => fds.iter().map(|fd| fd.revents().map_or(PollFlags::empty(), from_nix)).collect(),
-        // The flags may be anything then.
+        // After an error, such as EINTR, the kernel has not written the flags.
         Err(_) => vec![PollFlags::empty(); fds.len()],
     }
 }
 
-/// Rounded up, or the last fraction of a millisecond would be spent in a loop; at most 24 days.
+/// Returns the limit in milliseconds, at most 24 days. It is rounded up: rounded down, the last fraction of a millisecond
+/// would be spent in a loop of waits of zero.
 fn timeout(limit: Duration) -> PollTimeout {
     PollTimeout::try_from(limit.as_nanos().div_ceil(1_000_000)).unwrap_or(PollTimeout::MAX)
 }
 
-/// Both are the constants of the system.
+// Both crates use the constants of the system, so the bits are the same.
 fn to_nix(flags: PollFlags) -> nix::poll::PollFlags {
     nix::poll::PollFlags::from_bits_retain(flags.bits() as _)
 }

@@ -80,6 +80,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         name: "set",
         arguments: " PATH=VALUE...",
         meaning: "change values, all or none",
+        // Only the form is checked here; the agent checks the values against the data types of the model.
         parser: CommandParser::Client(|operands| {
             let assignments = operands.some()?.iter().map(|text| parse_assignment(text)).collect::<Result<_, _>>()?;
             Ok(Request::Set(assignments))
@@ -194,7 +195,7 @@ fn unexpected(argument: &str) -> String {
 }
 
 fn transfer(operands: Operands, is_download: bool) -> Result<Request, String> {
-    // The file is read here and not by the agent, which may run as another user and must not read files on behalf of one.
+    // A password file is read by the client with the rights of its user, never by the agent with its own.
     let transfer = LocalTransfer::parse(is_download, &with_password(operands.any()?)?)?;
     Ok(Request::Transfer(Box::new(transfer)))
 }

@@ -69,6 +69,7 @@ pub(super) fn help() -> String {
     let mut text = "cpe-agent: TR-069 (CWMP) agent for CPE devices\n\nUsage:\n".to_owned();
     // Writing to a String cannot fail, here and below.
     for command in COMMANDS {
+        // A longer usage moves its meaning to the right instead of being cut off.
         let usage = format!("{}{}", command.name, command.arguments);
         let _ = writeln!(text, "  cpe-agent {usage:<20}  {}", command.meaning);
     }
@@ -89,6 +90,7 @@ pub(super) fn help() -> String {
 
 /// Appends a line for each option, with the default in brackets.
 fn append_options(text: &mut String) {
+    // These three options are no settings and have no key in the file.
     let _ = writeln!(text, "\n  {:<24}  the JSON file", "--config FILE");
     for setting in SETTINGS {
         let usage = format!("--{} {}", setting.option, setting.value);

@@ -1,4 +1,4 @@
-//! One connection to the HTTP listener.
+//! The connection of a client to the HTTP listener.
 //!
 //! ```text
 //!              ┌────────── after a challenge ──────────┐
@@ -104,6 +104,7 @@ impl ClientConnection {
             ConnectionPhase::Delayed { response } => self.since.saturating_add(response.delay),
             ConnectionPhase::Writing { .. } => end,
             ConnectionPhase::Lingering { .. } => self.since.saturating_add(LINGER_TIME),
+            // Overdue at once, so that the next turn removes the connection.
             ConnectionPhase::Closed => Duration::ZERO,
         }
     }
@@ -164,6 +165,7 @@ impl ClientConnection {
                     self.take_requests(respond, now);
                 }
             }
+            // The kernel may report a socket as ready that is not, for example after a wrong checksum.
             Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => {}
             Ok(0) | Err(_) => self.phase = ConnectionPhase::Closed,
         }
@@ -188,6 +190,7 @@ impl ClientConnection {
                 ParsedRequest::Incomplete => respond(Err(HeadError::TooLong), false),
                 ParsedRequest::Malformed => respond(Err(HeadError::Malformed), false),
                 ParsedRequest::Complete(head, length) => {
+                    // The count ends a connection on which a client asks for challenges without end.
                     self.requests += 1;
                     self.body = head.body.unwrap_or(0);
                     // The rest is the body, or a further request that was sent without waiting for the response.
@@ -240,6 +243,7 @@ impl ClientConnection {
         let mut chunk = [0; MAX_HEAD];
         while let ConnectionPhase::Lingering { left } = &mut self.phase {
             match self.stream.read(&mut chunk) {
+                // A length of 0 is the end of the stream and closes the connection, as does one beyond the limit.
                 Ok(length) if (1..*left).contains(&length) => *left -= length,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,

@@ -1,43 +1,45 @@
-//! The head of a request, as far as a connection request needs it.
+//! The parser of the head of an HTTP request, as far as a connection request needs it.
 
-/// The longest head, in bytes. GenieACS needs about 500.
+/// The longest head in bytes. GenieACS sends about 500.
 pub(super) const MAX_HEAD: usize = 4 << 10;
-/// The most header fields.
+/// The most header fields; httparse stores them in an array on the stack.
 const MAX_FIELDS: usize = 32;
 
-/// What the bytes that have come so far are.
+/// The result of parsing the bytes that have arrived.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ParsedRequest<'a> {
-    /// The beginning of a request, maybe.
+    /// The head does not end yet.
     Incomplete,
+    /// The bytes cannot become an HTTP request.
     Malformed,
-    /// A head within its limits, and the number of bytes that it takes.
+    /// A head, and its length in bytes.
     Complete(RequestHead<'a>, usize),
 }
 
-/// Why a request cannot be read.
+/// The reason why a request has no valid head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum HeadError {
     Malformed,
-    /// Its head does not end within [`MAX_HEAD`].
+    /// The head does not end within [`MAX_HEAD`].
     TooLong,
 }
 
-/// The head of a request.
+/// The parts of a request head that decide about the response.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct RequestHead<'a> {
     pub(super) method: &'a str,
-    /// Without the query.
+    /// The path of the request target, without the query.
     pub(super) path: &'a str,
-    /// The first `Authorization`; empty where it is no text.
+    /// The value of the first `Authorization` field; empty if it is not UTF-8.
     pub(super) authorization: Option<&'a str>,
-    /// How many bytes of body follow, which nobody looks at (R261); none where that cannot be told in advance.
+    /// The length of the body, which is discarded (R261); `None` if the head does not give it.
     pub(super) body: Option<usize>,
-    /// Whether the client waits for more than one answer on this connection.
+    /// True if the client may send another request on this connection.
     pub(super) persistent: bool,
 }
 
 impl RequestHead<'_> {
+    /// Parses the bytes that have arrived so far.
     pub(super) fn parse(bytes: &[u8]) -> ParsedRequest<'_> {
         let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
         let mut request = httparse::Request::new(&mut fields);
@@ -49,6 +51,7 @@ impl RequestHead<'_> {
         let (Some(method), Some(target), Some(minor)) = (request.method, request.path, request.version) else {
             return ParsedRequest::Malformed;
         };
+        // HTTP/1.1 keeps a connection open unless a field says otherwise; HTTP/1.0 does not.
         let mut head =
             RequestHead { method, path: path(target), authorization: None, body: Some(0), persistent: minor == 1 };
         for field in request.headers.iter() {
@@ -59,13 +62,16 @@ impl RequestHead<'_> {
 }
 
 impl<'a> RequestHead<'a> {
+    /// Takes the fields that matter; all others are ignored.
     fn note(&mut self, name: &str, value: &'a [u8]) {
         let value = str::from_utf8(value).unwrap_or_default();
         if name.eq_ignore_ascii_case("authorization") {
+            // Of two fields the first counts, so that a second one appended by an attacker has no effect.
             self.authorization.get_or_insert(value);
         } else if name.eq_ignore_ascii_case("content-length") {
             self.body = self.body.and(value.parse().ok());
         } else if name.eq_ignore_ascii_case("transfer-encoding") {
+            // Chunks are not decoded: without a length the connection ends after the response.
             self.body = None;
         } else if name.eq_ignore_ascii_case("connection") {
             let closes = value.split(',').any(|option| option.trim().eq_ignore_ascii_case("close"));
@@ -74,8 +80,8 @@ impl<'a> RequestHead<'a> {
     }
 }
 
-/// The path of a request target; query parameters are added by some servers and mean nothing. A server must also take
-/// an absolute URI (RFC 9112 §3.2.2).
+/// Returns the path of a request target. Some ACSs add a query, which has no meaning here; and a server must accept an
+/// absolute URI, too (RFC 9112 §3.2.2).
 fn path(target: &str) -> &str {
     let path = match target.split_once("://") {
         Some((scheme, rest)) if scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()) => {
@@ -142,7 +148,7 @@ mod tests {
         assert!(!persistent("GET / HTTP/1.0\r\n\r\n"));
     }
 
-    /// R261: a body is passed over, which takes knowing its length.
+    /// R261: a body is discarded, for which its length must be known.
     #[test]
     fn tells_how_long_the_body_is() {
         let body = |fields: &str| head(&format!("GET / HTTP/1.1\r\n{fields}\r\n")).body;

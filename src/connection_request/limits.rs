@@ -1,26 +1,26 @@
-//! How much of everything: connections, time, accepted requests, failures. Time is handed in.
+//! The limits of the listeners: connections, times, and the rates of accepted requests and of failures.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// What the HTTP listener puts up with.
+/// The limits of the HTTP listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections at once; one more crowds out another, so that slow clients do not shut out the right one.
+    /// The most connections at once. A further one replaces another, so that slow clients cannot shut out the ACS.
     pub connections: usize,
-    /// Connections at once from one source.
+    /// The most connections at once from one network.
     pub connections_per_network: usize,
-    /// For the head of a request to arrive.
+    /// The time for the head of a request to arrive.
     pub head_time: Duration,
-    /// For a connection to come to its final answer.
+    /// The time from the start of a connection to its final response.
     pub connection_time: Duration,
-    /// Accepted requests in all (R264).
+    /// The rate of accepted requests from all networks together (R264).
     pub accepted: Rate,
-    /// Accepted requests from one source (R264).
+    /// The rate of accepted requests from one network (R264).
     pub accepted_per_network: Rate,
-    /// Failed authentications from one source that are answered at once and on an open connection.
+    /// The rate of failed authentications from one network that get their response at once, on an open connection.
     pub failures_per_network: Rate,
-    /// How long the answer to further ones is held back. A right request is never slowed down (R265).
+    /// The delay of the response to further failures. A request with the right credentials is never delayed (R265).
     pub penalty: Duration,
 }
 
@@ -39,24 +39,28 @@ impl Default for Limits {
     }
 }
 
-/// So many at once, and one more every so often.
+/// A rate: a burst, and the interval at which it is refilled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
-    /// At once, after a quiet time; at least 1.
+    /// The number of events at once after a quiet time; 0 means 1.
     pub burst: u32,
-    /// One more after each of these.
+    /// The interval after which one more event is allowed.
     pub every: Duration,
 }
 
-/// Counts against a [`Rate`]. All it keeps is when it will have recovered in full.
+/// The tokens that are left of a [`Rate`].
+///
+/// One instant is enough for a token bucket: that at which it will be full again. Each token taken moves it by one
+/// interval into the future.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct TokenBucket {
     recovered_at: Duration,
 }
 
 impl TokenBucket {
-    /// Whether there is one more to take, which is then taken.
+    /// Takes a token. Returns false if there is none.
     pub(super) fn take(&mut self, rate: Rate, now: Duration) -> bool {
+        // Saturating arithmetic, because the rates of a caller may be extreme.
         let taken = self.recovered_at.max(now).saturating_add(rate.every);
         let allowed = taken.saturating_sub(now) <= rate.every.saturating_mul(rate.burst.max(1));
         if allowed {
@@ -70,17 +74,19 @@ impl TokenBucket {
     }
 }
 
-/// Where a request comes from: an IPv4 address, or the network of an IPv6 address, since whoever has one address of a
-/// network has them all.
+/// The network of a client: an IPv4 address, or the first 64 bits of an IPv6 address. A host can use all addresses of
+/// its IPv6 network, so a limit for each address would be none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ClientNetwork([u8; 8]);
 
 impl ClientNetwork {
+    /// Returns the network of an address.
     pub(super) fn of(address: IpAddr) -> ClientNetwork {
         match address.to_canonical() {
             IpAddr::V4(v4) => {
                 let [a, b, c, d] = v4.octets();
-                ClientNetwork([0, 0, 0xff, 0xff, a, b, c, d]) // 0:ffff::/32 is nobody's network
+                // 0:ffff::/32 is not assigned, so that no IPv6 network has the same value.
+                ClientNetwork([0, 0, 0xff, 0xff, a, b, c, d])
             }
             IpAddr::V6(v6) => {
                 let [a, b, c, d, e, f, g, h, ..] = v6.octets();
@@ -90,11 +96,10 @@ impl ClientNetwork {
     }
 }
 
-/// Sources that are remembered at once.
+/// The most networks that are tracked at once.
 const MAX_NETWORKS: usize = 64;
 
-/// Buckets of the sources that have taken something lately. Where there are too many, the one that will have recovered
-/// first is forgotten.
+/// The token buckets of the networks that have taken a token lately.
 #[derive(Debug)]
 pub(super) struct NetworkBuckets {
     rate: Rate,
@@ -106,13 +111,14 @@ impl NetworkBuckets {
         NetworkBuckets { rate, buckets: Vec::new() }
     }
 
-    /// Whether this source has one more to take, which is then taken.
-    pub(super) fn take(&mut self, source: ClientNetwork, now: Duration) -> bool {
-        if let Some((_, bucket)) = self.buckets.iter_mut().find(|(known, _)| *known == source) {
+    /// Takes a token of this network. Returns false if it has none.
+    pub(super) fn take(&mut self, network: ClientNetwork, now: Duration) -> bool {
+        if let Some((_, bucket)) = self.buckets.iter_mut().find(|(known, _)| *known == network) {
             return bucket.take(self.rate, now);
         }
         self.buckets.retain(|(_, bucket)| !bucket.is_recovered(now));
         if self.buckets.len() >= MAX_NETWORKS {
+            // The fullest bucket goes: its network loses least, and an attacker cannot flush the bucket that limits it.
             let first = self.buckets.iter().enumerate().min_by_key(|(_, (_, bucket))| bucket.recovered_at);
             if let Some((at, _)) = first {
                 self.buckets.swap_remove(at);
@@ -120,7 +126,7 @@ impl NetworkBuckets {
         }
         let mut bucket = TokenBucket::default();
         let allowed = bucket.take(self.rate, now);
-        self.buckets.push((source, bucket));
+        self.buckets.push((network, bucket));
         allowed
     }
 }
@@ -183,7 +189,7 @@ mod tests {
             assert!(sources.take(ClientNetwork::of(std::net::Ipv4Addr::from(number << 8).into()), SECOND));
         }
         assert_eq!(sources.buckets.len(), MAX_NETWORKS);
-        assert!(!sources.take(busy, SECOND), "who took most is remembered longest");
+        assert!(!sources.take(busy, SECOND), "the emptiest bucket is kept longest");
         assert!(sources.take(source("192.0.2.9"), 100 * SECOND));
         assert_eq!(sources.buckets.len(), 1);
     }

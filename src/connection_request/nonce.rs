@@ -1,5 +1,7 @@
-//! Nonces of the digest challenge: made from a secret of the process and the time, so that none has to be kept before
-//! it has been used rightly (R268).
+//! The nonces of the digest challenge (R268).
+//!
+//! A nonce is made from the time and a secret of the process, so that it needs no memory before it was used with the
+//! right password.
 //!
 //! ```text
 //!   issue ──▶ out in a challenge ──▶ spend ──▶ Fresh      remembered with its nc until it expires
@@ -8,8 +10,8 @@
 //!                                         └──▶ Foreign    not of this process
 //! ```
 //!
-//! Only who knows the password gets a nonce remembered. Where so many are that one must be forgotten before its time,
-//! all nonces that were issued before it are taken as expired: a replay never gets through.
+//! Only a client that knows the password has its nonce remembered. If the memory is full, the oldest nonce is forgotten,
+//! and with it all that were issued before count as expired: a replay is never accepted.
 
 use std::time::Duration;
 
@@ -18,38 +20,42 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
 use crate::digest::{equal_in_constant_time, hmac_sha1};
 
-/// How long a challenge may be answered. The ACS answers at once.
+/// The lifetime of a nonce. An ACS answers a challenge at once.
 const LIFETIME: Duration = Duration::from_secs(60);
-/// Nonces that are remembered at once.
+/// The most used nonces that are remembered at once.
 const MAX_USED: usize = 128;
-/// Issue time and serial number, eight bytes each.
+/// The length of the issue time and the serial number, eight bytes each.
 const STAMP: usize = 16;
-/// Bytes of the authentication code that a nonce carries.
+/// The length of the authentication code in a nonce, in bytes.
 const CODE: usize = 14;
 
 /// The nonces of one process.
 pub(super) struct Nonces {
     key: [u8; 20],
     last_serial: u64,
-    /// Nonces up to this serial number have expired unless they are remembered.
+    /// The serial number up to which nonces count as expired unless they are remembered.
     forgotten: u64,
     used: Vec<Used>,
 }
 
-/// A nonce that was answered rightly.
+/// A nonce that was used with the right password.
 struct Used {
     serial: u64,
     issued: Duration,
-    /// The highest nc so far; the highest of all where no qop was used.
+    /// The highest nc so far; `u32::MAX` if no qop was used.
     count: u32,
 }
 
-/// What a nonce in an otherwise right answer is worth.
+/// The state of a nonce in otherwise right credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Freshness {
+    /// The nonce was issued lately and was not used with this nc.
     Fresh,
+    /// The nonce was used with this nc or a higher one.
     Replayed,
+    /// The lifetime of the nonce is over.
     Expired,
+    /// The nonce was not issued by this process.
     Foreign,
 }
 
@@ -58,11 +64,11 @@ impl Nonces {
         Nonces { key, last_serial: 0, forgotten: 0, used: Vec::new() }
     }
 
-    /// A nonce that was never issued before.
+    /// Returns a new nonce.
     pub(super) fn issue(&mut self, now: Duration) -> String {
         self.last_serial += 1;
         let mut bytes = [0; STAMP + CODE];
-        // Milliseconds of uptime fit for half a billion years.
+        // 64 bits of milliseconds last for half a billion years of uptime.
         bytes[..8].copy_from_slice(&u64::try_from(now.as_millis()).unwrap_or(u64::MAX).to_be_bytes());
         bytes[8..STAMP].copy_from_slice(&self.last_serial.to_be_bytes());
         let code = hmac_sha1(&self.key, &[&bytes[..STAMP]]);
@@ -70,7 +76,8 @@ impl Nonces {
         BASE64_URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// Takes a nonce that was answered rightly, with its nc where qop was used.
+    /// Marks a nonce as used and returns its state before. The caller has verified the digest; `nc` is `None` if no qop
+    /// was used.
     pub(super) fn spend(&mut self, nonce: &str, nc: Option<u32>, now: Duration) -> Freshness {
         let Some((issued, serial)) = self.open(nonce) else {
             return Freshness::Foreign;
@@ -78,7 +85,7 @@ impl Nonces {
         self.used.retain(|used| used.issued + LIFETIME > now);
         let count = nc.unwrap_or(u32::MAX);
         if let Some(used) = self.used.iter_mut().find(|used| used.serial == serial) {
-            // Without qop a nonce is good once; with it, each nc.
+            // Without qop a nonce is good for one request, with qop for one request for each nc.
             if count <= used.count || nc.is_none() {
                 return Freshness::Replayed;
             }
@@ -89,7 +96,8 @@ impl Nonces {
             return Freshness::Expired;
         }
         if count == 0 {
-            return Freshness::Replayed; // RFC 7616 §3.4: counted from 1
+            // RFC 7616 §3.4: the client counts from 1.
+            return Freshness::Replayed;
         }
         self.used.push(Used { serial, issued, count });
         if self.used.len() > MAX_USED {
@@ -98,6 +106,7 @@ impl Nonces {
         Freshness::Fresh
     }
 
+    /// Forgets the used nonce that was issued first.
     fn forget_first(&mut self) {
         let first = self.used.iter().enumerate().min_by_key(|(_, used)| used.serial).map(|(at, _)| at);
         if let Some(at) = first {
@@ -105,10 +114,11 @@ impl Nonces {
         }
     }
 
-    /// When a nonce of ours was issued, and its serial number.
+    /// Returns the issue time and the serial number of a nonce; `None` if this process did not issue it.
     fn open(&self, nonce: &str) -> Option<(Duration, u64)> {
         let mut bytes = [0; STAMP + CODE];
         let length = BASE64_URL_SAFE_NO_PAD.decode_slice(nonce, &mut bytes).ok()?;
+        // The code is compared in constant time, or a client could find it byte by byte.
         let (stamp, code) = bytes.split_at(STAMP);
         let expected = hmac_sha1(&self.key, &[stamp]);
         if length != bytes.len() || !equal_in_constant_time(&expected[..CODE], code) {
@@ -141,7 +151,7 @@ mod tests {
         issued.sort();
         issued.dedup();
         assert_eq!(issued.len(), 1000);
-        assert!(nonces.used.is_empty(), "what is only asked for takes no memory");
+        assert!(nonces.used.is_empty(), "a challenge alone takes no memory");
     }
 
     /// R268: nc is tracked.
@@ -167,7 +177,7 @@ mod tests {
         assert_eq!(nonces.spend(&nonce, None, NOW), Replayed);
     }
 
-    /// R268: and what has been used stays refused after it has expired.
+    /// R268: a used nonce stays rejected after it has expired.
     #[test]
     fn a_nonce_expires() {
         let mut nonces = nonces();
@@ -197,7 +207,7 @@ mod tests {
         assert_eq!(nonces.spend(&nonce, Some(1), NOW), Fresh);
     }
 
-    /// More right answers within a minute than are remembered: the forgotten ones still do not get through again.
+    /// More accepted requests within a minute than are remembered: even the forgotten nonces are rejected.
     #[test]
     fn memory_is_bounded_and_no_replay_slips_through() {
         let mut nonces = nonces();
@@ -211,7 +221,11 @@ mod tests {
             assert_ne!(nonces.spend(nonce, Some(1), NOW), Fresh);
             assert_ne!(nonces.spend(nonce, None, NOW), Fresh);
         }
-        assert_eq!(nonces.spend(&early, Some(1), NOW), Expired, "told as stale: the client gets a new one");
+        assert_eq!(
+            nonces.spend(&early, Some(1), NOW),
+            Expired,
+            "the challenge says stale and gives the client a new one"
+        );
         let fresh = nonces.issue(NOW);
         assert_eq!(nonces.spend(&fresh, Some(1), NOW), Fresh);
     }

@@ -33,7 +33,7 @@ const MAX_REQUEST: usize = 256 << 10;
 const MAX_OPEN_REQUESTS: usize = 4;
 /// The time for the request to arrive, and again for the result to be read.
 const TRANSFER_LIMIT: Duration = Duration::from_secs(5);
-/// The same time while there is no room for another client.
+/// The time for each of these while there is no room for another client.
 const CROWDED_LIMIT: Duration = Duration::from_secs(1);
 /// The pause after a failure to accept, and while the queue of the agent is full.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -95,6 +95,7 @@ impl<H: RequestHandler> PollHandler for ControlThread<H> {
     }
 
     fn deadline(&self) -> Option<Duration> {
+        // A crowd shortens the limits, so that clients that hang make room for those that wait in the kernel.
         let crowded = self.is_crowded();
         let limits = self.connections.iter().map(|connection| connection.deadline(crowded));
         let paused = Some(self.paused_until).filter(|until| !until.is_zero());
@@ -105,6 +106,7 @@ impl<H: RequestHandler> PollHandler for ControlThread<H> {
         for (at, connection) in self.connections.iter().enumerate() {
             registry.register(connection.stream.as_fd(), connection.interest(), ControlEvent::Connection(at));
         }
+        // While there is no room, further clients wait in the queue of the kernel, where they cost nothing.
         if !self.is_crowded() && self.paused_until.is_zero() {
             registry.register(self.listener.as_fd(), PollFlags::IN, ControlEvent::Incoming);
         }
@@ -153,6 +155,7 @@ impl<H: RequestHandler> ControlThread<H> {
         while let Ok((id, result)) = self.results.try_recv() {
             let waits =
                 |known: &&mut ControlConnection| known.id == id && matches!(known.phase, RequestPhase::WithAgent(_));
+            // A client that has left has no connection any more, and its result is dropped.
             if let Some(connection) = self.connections.iter_mut().find(waits) {
                 connection.respond(&result, now);
             }
@@ -195,6 +198,7 @@ impl<H: RequestHandler> ControlThread<H> {
                     continue;
                 }
             };
+            // The claim stays here as well, so that a client that leaves withdraws its request.
             let claim = Claim::default();
             let responder =
                 Responder::new(connection.id, self.sender.clone(), self.waker.clone(), Arc::clone(&self.open_requests));

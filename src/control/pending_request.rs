@@ -55,6 +55,7 @@ impl PendingRequest {
 
     /// Returns the request after a failed submission, without a result to the client.
     pub(super) fn withdraw(mut self) -> Request {
+        // Marked as sent, the responder sends nothing when it is dropped here.
         self.responder.sent = true;
         self.responder.open_requests.fetch_sub(1, Ordering::AcqRel);
         self.request

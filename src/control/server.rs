@@ -21,6 +21,7 @@ impl ControlServer {
     /// # Errors
     /// The socket cannot be made, another agent uses it, or the thread cannot be started.
     pub fn start(path: &Path, handler: impl RequestHandler) -> io::Result<ControlServer> {
+        // The socket is bound on the calling thread, so that its failure is reported to the caller.
         let (file, listener) = SocketFile::listen(path)?;
         let thread = PollThread::start("control", |waker| ControlThread::new(listener, waker.clone(), handler))?;
         Ok(ControlServer { _file: file, _thread: thread })

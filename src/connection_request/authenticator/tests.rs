@@ -6,7 +6,7 @@ use crate::digest::{Challenge, basic, challenges};
 const NOW: Duration = Duration::from_secs(1000);
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A authenticator, its clock, and who asks.
+/// An authenticator, its clock, and the address of the client.
 struct Scene {
     authenticator: Authenticator,
     settings: AccessSettings,
@@ -38,12 +38,12 @@ impl Scene {
 
     fn challenge(&mut self) -> DigestChallenge {
         let reply = self.gets(None);
-        assert_eq!((reply.outcome, reply.persistent), (HttpOutcome::Challenged, true));
+        assert_eq!((reply.outcome, reply.persistent), (RequestOutcome::Challenged, true));
         challenge_in(&reply)
     }
 
     /// A challenge, and its right answer.
-    fn succeeds(&mut self) -> HttpOutcome {
+    fn succeeds(&mut self) -> RequestOutcome {
         let answer = right(&self.challenge());
         self.gets(Some(&answer)).outcome
     }
@@ -76,7 +76,7 @@ fn a_challenge_and_its_answer() {
     assert_eq!((challenge.algorithm, challenge.qop_auth, challenge.stale), (Some(Algorithm::Md5), true, false));
     assert!(challenge.opaque.is_some());
     let reply = scene.gets(Some(&right(&challenge)));
-    assert_eq!(reply.outcome, HttpOutcome::Accepted);
+    assert_eq!(reply.outcome, RequestOutcome::Accepted);
     assert_eq!(
         str::from_utf8(&reply.bytes).unwrap(),
         "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -94,21 +94,21 @@ fn takes_every_digest_that_an_acs_may_send() {
                 (challenge.algorithm, challenge.qop_auth) = (algorithm, qop_auth);
                 challenge.opaque = challenge.opaque.filter(|_| opaque);
                 let answer = right(&challenge);
-                assert_eq!(scene.gets(Some(&answer)).outcome, HttpOutcome::Accepted, "{answer}");
+                assert_eq!(scene.gets(Some(&answer)).outcome, RequestOutcome::Accepted, "{answer}");
                 let again = scene.gets(Some(&answer)); // R268
-                assert_eq!((again.outcome, challenge_in(&again).stale), (HttpOutcome::Replayed, true));
+                assert_eq!((again.outcome, challenge_in(&again).stale), (RequestOutcome::Replayed, true));
             }
         }
     }
 }
 
-/// acsrs digests "/" whatever it requests; the query means nothing.
+/// The digest of acsrs always covers "/"; the query has no meaning.
 #[test]
 fn the_request_line_counts_not_the_uri_of_the_digest() {
     let mut scene = Scene::new();
     for line in ["GET /right HTTP/1.1", "GET /right?a=b&c HTTP/1.1", "GET http://h:7547/right HTTP/1.1"] {
         let answer = scene.challenge().answer("acs", "secret", "GET", "/", "c", 1);
-        assert_eq!(scene.asks(line, Some(&answer)).outcome, HttpOutcome::Accepted, "{line}");
+        assert_eq!(scene.asks(line, Some(&answer)).outcome, RequestOutcome::Accepted, "{line}");
     }
 }
 
@@ -119,12 +119,16 @@ fn other_paths_and_methods_are_refused_even_with_right_credentials() {
     for path in ["/", "/righ", "/right/", "/Right", "/rightx", "/%72ight", "/x?/right"] {
         let answer = right(&scene.challenge());
         let reply = scene.asks(&format!("GET {path} HTTP/1.1"), Some(&answer));
-        assert_eq!((status(&reply), reply.outcome, reply.persistent), (404, HttpOutcome::WrongPath, false), "{path}");
+        assert_eq!(
+            (status(&reply), reply.outcome, reply.persistent),
+            (404, RequestOutcome::WrongPath, false),
+            "{path}"
+        );
     }
     for method in ["HEAD", "POST", "PUT", "get", "OPTIONS"] {
         let answer = scene.challenge().answer("acs", "secret", method, "/right", "c", 1);
         let reply = scene.asks(&format!("{method} /right HTTP/1.1"), Some(&answer));
-        assert_eq!((status(&reply), reply.outcome), (405, HttpOutcome::WrongMethod), "{method}");
+        assert_eq!((status(&reply), reply.outcome), (405, RequestOutcome::WrongMethod), "{method}");
         assert!(str::from_utf8(&reply.bytes).unwrap().contains("\r\nAllow: GET\r\n"));
     }
 }
@@ -152,10 +156,10 @@ fn wrong_credentials_are_refused() {
         other_realm.answer("acs", "secret", "GET", "/right", "c", 1),
     ] {
         let reply = scene.gets(Some(&wrong));
-        assert_eq!((reply.outcome, challenge_in(&reply).stale), (HttpOutcome::Unauthorized, false), "{wrong}");
+        assert_eq!((reply.outcome, challenge_in(&reply).stale), (RequestOutcome::Unauthorized, false), "{wrong}");
     }
     // None of them has used the nonce up.
-    assert_eq!(scene.gets(Some(&right(&challenge))).outcome, HttpOutcome::Accepted);
+    assert_eq!(scene.gets(Some(&right(&challenge))).outcome, RequestOutcome::Accepted);
 }
 
 /// R268.
@@ -167,7 +171,7 @@ fn an_empty_password_refuses_all() {
     assert_eq!(status(&scene.gets(Some(&answer))), 401);
     scene.settings.username = String::new();
     let answer = scene.challenge().answer("", "", "GET", "/right", "c", 1);
-    assert_eq!(scene.gets(Some(&answer)).outcome, HttpOutcome::Unauthorized);
+    assert_eq!(scene.gets(Some(&answer)).outcome, RequestOutcome::Unauthorized);
 }
 
 /// R268: and the client learns that it need not ask for another password.
@@ -182,10 +186,10 @@ fn a_right_answer_to_an_old_or_foreign_nonce_is_stale() {
     scene.now += 61 * SECOND;
     for answer in [old, right(&foreign), right(&opaque)] {
         let reply = scene.gets(Some(&answer));
-        assert_eq!((reply.outcome, reply.persistent), (HttpOutcome::Stale, true), "{answer}");
+        assert_eq!((reply.outcome, reply.persistent), (RequestOutcome::Stale, true), "{answer}");
         let challenge = challenge_in(&reply);
         assert!(challenge.stale);
-        assert_eq!(scene.gets(Some(&right(&challenge))).outcome, HttpOutcome::Accepted);
+        assert_eq!(scene.gets(Some(&right(&challenge))).outcome, RequestOutcome::Accepted);
     }
 }
 
@@ -199,16 +203,16 @@ fn accepted_requests_are_limited_for_a_source_and_in_all() {
         scene.source = source;
         [(); 4].map(|()| scene.succeeds())
     };
-    use HttpOutcome::{Accepted, RateLimited};
+    use RequestOutcome::{Accepted, RateLimited};
     assert_eq!(burst("192.0.2.1"), [Accepted, Accepted, Accepted, RateLimited]);
     assert_eq!(burst("192.0.2.2"), [Accepted, Accepted, RateLimited, RateLimited]);
     let answer = right(&scene.challenge());
     let reply = scene.gets(Some(&answer));
     assert_eq!((status(&reply), reply.persistent), (503, false));
     assert!(!str::from_utf8(&reply.bytes).unwrap().to_ascii_lowercase().contains("retry-after"));
-    // What was refused has used its nonce up, and is not let in later.
+    // A rate-limited request has used its nonce up and is not accepted later.
     scene.now += 30 * SECOND;
-    assert_eq!(scene.gets(Some(&answer)).outcome, HttpOutcome::Replayed);
+    assert_eq!(scene.gets(Some(&answer)).outcome, RequestOutcome::Replayed);
     assert_eq!(scene.succeeds(), Accepted);
 }
 
@@ -228,7 +232,7 @@ fn guessing_is_slowed_down_and_nothing_else() {
     }
     let answer = right(&scene.challenge());
     let reply = scene.gets(Some(&answer));
-    assert_eq!((reply.outcome, reply.delay), (HttpOutcome::Accepted, Duration::ZERO));
+    assert_eq!((reply.outcome, reply.delay), (RequestOutcome::Accepted, Duration::ZERO));
     scene.source = "192.0.2.2";
     assert_eq!(scene.gets(Some(&wrong)).delay, Duration::ZERO);
 }
