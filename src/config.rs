@@ -97,6 +97,7 @@ impl Config {
         // The lock of the state directory and the control socket are held for the whole run, and the boot identifier was
         // compared at start.
         let paths = [
+            // The key as the file writes it, for the log.
             ("stateDir", &mut self.state_dir, &running.state_dir),
             ("control", &mut self.control, &running.control),
             ("bootId", &mut self.boot_id, &running.boot_id),
@@ -172,6 +173,7 @@ impl Config {
                         format!("a list of strings is expected, not {}", JsonType::from(value)),
                     ));
                 };
+                // An empty list would start an agent without a data model.
                 if items.is_empty() {
                     return Err((String::new(), "at least one file is needed".to_owned()));
                 }

@@ -42,7 +42,7 @@ pub fn init(level: LevelFilter, to: Destination) -> Result<(), SetLoggerError> {
 pub fn reconfigure(level: LevelFilter, to: Destination) {
     ::log::set_max_level(level);
     let mut sink = LOGGER.0.write().unwrap_or_else(PoisonError::into_inner);
-    // A syslog in use keeps its socket, and with it the records in the queue of the daemon.
+    // A syslog in use keeps its socket, and its note that a missing daemon was reported.
     if sink.destination() != Some(to) {
         *sink = match to {
             Destination::Stderr => Sink::Stderr { colour: io::stderr().is_terminal() },

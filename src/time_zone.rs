@@ -63,6 +63,7 @@ impl LocalZone {
 
 /// Reads the beginning of a file.
 fn read(path: &Path) -> Option<Vec<u8>> {
+    // The limit keeps a wrong link, such as one to a device file, from filling the memory.
     let mut bytes = Vec::new();
     File::open(path).ok()?.take(MAX_ZONE_FILE).read_to_end(&mut bytes).ok()?;
     Some(bytes)

@@ -27,6 +27,7 @@ pub(crate) struct Setting {
     pub(crate) form: ValueForm,
 }
 
+// By hand: a comparison of the functions in `form` has no meaning, and the key identifies the row.
 impl PartialEq for Setting {
     fn eq(&self, other: &Setting) -> bool {
         self.key == other.key
@@ -148,12 +149,14 @@ pub(crate) const SETTINGS: &[Setting] = &[
         value: "SECONDS",
         default: Some("30"),
         meaning: "how long to wait for the ACS; 30 at least by TR-069",
+        // A number: the file may write `30` as well as `"30"`.
         form: ValueForm::Number(|config, text| seconds(text).map(|seconds| config.acs_timeout = seconds)),
     },
     Setting {
         option: "log",
         key: "log",
         value: "LEVEL",
+        // The levels below are for a search for errors: they would fill the log of a device in the field.
         default: Some("info"),
         meaning: "error, warn, info, debug or trace",
         form: ValueForm::Text(|config, text| level(text).map(|level| config.log = level)),
