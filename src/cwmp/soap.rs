@@ -1,4 +1,4 @@
-//! SOAP 1.1 as CWMP uses it: envelopes read, envelopes written.
+//! SOAP 1.1 as CWMP uses it: reading and writing of envelopes.
 //!
 //! ```text
 //!   bytes ── limits ──▶ Document ──▶ Envelope ──▶ EnvelopeBody::Rpc ──▶ Element, by argument
@@ -8,8 +8,8 @@
 //!   EnvelopeHeader + Version ──▶ EnvelopeWriter ── element, array, text ──▶ bytes
 //! ```
 //!
-//! Names are compared by namespace, never by prefix (R67). What arrives may come from anyone:
-//! it is measured before it is parsed, and no size, depth or number of it can exhaust memory.
+//! Names are compared by namespace, never by prefix (R67). A message may come from an attacker: it is measured before
+//! it is parsed, so that no size, depth or number in it can exhaust the memory.
 
 mod element;
 mod envelope;
@@ -21,11 +21,11 @@ pub use envelope::{Document, Envelope, EnvelopeBody, EnvelopeError};
 pub use limits::{MAX_ATTRIBUTES, MAX_DEPTH, MAX_MARKUP};
 pub use writer::{ArrayWriter, EnvelopeHeader, EnvelopeWriter, XmlEscaper, fault, must_understand_fault};
 
-/// SOAP 1.1 envelopes.
+/// The namespace of SOAP 1.1 envelopes.
 pub const ENVELOPE: &str = "http://schemas.xmlsoap.org/soap/envelope/";
-/// SOAP 1.1 encoding: arrays and their types.
+/// The namespace of the SOAP 1.1 encoding: arrays and their types.
 pub const ENCODING: &str = "http://schemas.xmlsoap.org/soap/encoding/";
-/// XML Schema: the names of the types.
+/// The namespace of XML Schema: the names of the types.
 pub const SCHEMA: &str = "http://www.w3.org/2001/XMLSchema";
-/// XML Schema instances: the attribute `type`.
+/// The namespace of XML Schema instances: the attribute `type`.
 pub const INSTANCE: &str = "http://www.w3.org/2001/XMLSchema-instance";

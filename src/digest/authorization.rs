@@ -1,37 +1,37 @@
-//! What a client answers: `Authorization`, as a server reads it.
+//! The `Authorization` header of a client, as a server reads it.
 
 use super::params::{AuthItem, AuthItems};
 use super::{Algorithm, DigestInput, QopAuth};
 
-/// The credentials of one digest request. The fields are the client's claims: a server compares
-/// `nonce`, `realm`, `uri` and `algorithm` with what it gave out and received, and `nc` with what it
-/// has seen, besides calling [`Authorization::verify`].
+/// The credentials of one digest request. The fields are claims of the client: besides calling
+/// [`Authorization::verify`], a server compares `nonce`, `realm`, `uri` and `algorithm` with its challenge and the
+/// request, and `nc` with the counts it has seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Authorization {
-    /// Who the client says it is.
+    /// The user name that the client claims.
     pub username: String,
-    /// The realm of the challenge it answers.
+    /// The realm of the answered challenge.
     pub realm: String,
-    /// The nonce of the challenge it answers.
+    /// The nonce of the answered challenge.
     pub nonce: String,
-    /// The request target it answers for.
+    /// The request target that the answer is for.
     pub uri: String,
     /// The opaque text of the challenge.
     pub opaque: Option<String>,
-    /// MD5 where the header names none.
+    /// The algorithm; MD5 if the header names none.
     pub algorithm: Algorithm,
-    /// Present exactly where qop is `auth`.
+    /// The client nonce and the nonce count; present if and only if qop is `auth`.
     pub qop_auth: Option<(String, u32)>,
-    /// The client nonce; a `-sess` algorithm without qop has one, too.
+    /// The client nonce, which a `-sess` algorithm has also without qop.
     cnonce: String,
-    /// `nc` as it was written, since it is hashed as text.
+    /// The nonce count as written, because it is hashed as text.
     nc: String,
     response: String,
 }
 
 impl Authorization {
-    /// Reads the value of an `Authorization` header; `None` where it is no complete digest answer of
-    /// a kind this agent offers.
+    /// Reads the value of an `Authorization` header. Returns `None` if it is not a complete digest answer of a kind
+    /// that this agent offers.
     pub fn parse(value: &str) -> Option<Authorization> {
         let mut pieces = AuthItems::of(value);
         match pieces.next()? {
@@ -52,6 +52,7 @@ impl Authorization {
         };
         let mut qop = None;
         for piece in pieces {
+            // A second scheme in one header would make the claims ambiguous.
             let AuthItem::Param(name, value) = piece else {
                 return None;
             };
@@ -65,6 +66,7 @@ impl Authorization {
                 "cnonce" => read.cnonce = value,
                 "nc" => read.nc = value,
                 "qop" => qop = Some(value),
+                // RFC 7616 §3.4.1 demands lower case, but the case carries no information.
                 "response" => read.response = value.to_ascii_lowercase(),
                 _ => {}
             }
@@ -76,16 +78,19 @@ impl Authorization {
                 let nc = u32::from_str_radix(&read.nc, 16).ok().filter(|_| is_count)?;
                 read.qop_auth = Some((read.cnonce.clone(), nc));
             }
+            // auth-int would need the body of the request, and is never offered.
             Some(_) => return None,
             None => {}
         }
+        // Empty names need no rule of their own: the proof covers them.
         let complete = !read.nonce.is_empty() && !read.uri.is_empty() && !read.response.is_empty();
         complete.then_some(read)
     }
 
-    /// Whether the client proved to be `username` with `password` for a request of this method. The
-    /// time taken does not tell how much of the answer was right.
+    /// Returns true if the client has proved to be `username` with `password` for a request of this method. The time
+    /// taken does not reveal the correct part of an answer.
     pub fn verify(&self, username: &str, password: &str, method: &str) -> bool {
+        // The configured name is hashed, not the claimed one, and the two are compared below.
         let expected = DigestInput {
             algorithm: self.algorithm,
             username,
@@ -100,12 +105,14 @@ impl Authorization {
         .response();
         let proved = equal_in_constant_time(expected.as_bytes(), self.response.as_bytes());
         let named = equal_in_constant_time(username.as_bytes(), self.username.as_bytes());
+        // `&` evaluates both sides, so that the time does not reveal which one is wrong.
         proved & named
     }
 }
 
-/// Looks at every byte whatever the first ones were; only the lengths may be told from the time.
+/// Compares all bytes regardless of the first difference, so that the time reveals only the lengths.
 pub(crate) fn equal_in_constant_time(a: &[u8], b: &[u8]) -> bool {
     let differing = a.iter().zip(b).fold(0, |sum, (x, y)| sum | (x ^ y));
+    // black_box keeps the compiler from ending the loop at the first difference.
     std::hint::black_box(differing) == 0 && a.len() == b.len()
 }

@@ -1,44 +1,45 @@
-//! What a server asks for: `WWW-Authenticate`.
+//! The `WWW-Authenticate` header of a server, with its challenges.
 
 use std::fmt;
 
 use super::params::{AuthItem, AuthItems, Quoted};
 use super::{Algorithm, DigestInput, QopAuth};
 
-/// A challenge this agent can answer.
+/// A challenge that this agent can answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Challenge {
-    /// User name and password in clear text.
+    /// Basic: the user name and the password in clear text.
     Basic,
-    /// Proof of the password.
+    /// Digest: a proof of the password.
     Digest(DigestChallenge),
 }
 
-/// A digest challenge with an algorithm and a quality of protection this agent knows.
+/// A digest challenge with an algorithm and a quality of protection that this agent supports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DigestChallenge {
-    /// Shown to the client, part of the key.
+    /// The realm, which is shown to the user and is a part of the key.
     pub realm: String,
-    /// The server's nonce, echoed as it came.
+    /// The nonce of the server, returned unchanged.
     pub nonce: String,
-    /// Echoed as it came, where it came.
+    /// The opaque text of the server, returned unchanged.
     pub opaque: Option<String>,
-    /// `None` where the challenge names none: then it is MD5, and the answer names none either.
+    /// The algorithm. `None` if the challenge names none: it is MD5 then, and the answer names none either.
     pub algorithm: Option<Algorithm>,
-    /// qop `auth` was offered; otherwise the answer is the one of RFC 2069.
+    /// True if qop `auth` was offered; otherwise the answer follows RFC 2069.
     pub qop_auth: bool,
-    /// The last answer was right but for its old nonce.
+    /// True if the last answer was right apart from its old nonce.
     pub stale: bool,
 }
 
-/// All challenges of one header value that can be answered, in order. Unknown schemes, unknown
-/// algorithms and a digest that offers nothing but `auth-int` are left out.
+/// Returns all challenges of a header value that can be answered, in order. Unknown schemes, unknown algorithms, and a
+/// digest with no other qop than `auth-int` are skipped.
 pub fn challenges(value: &str) -> Vec<Challenge> {
     let mut found = Vec::new();
     let mut open: Option<ChallengeBuilder> = None;
     for piece in AuthItems::of(value) {
         match (piece, &mut open) {
             (AuthItem::Scheme(name), _) => {
+                // RFC 9110 §11.6.1: one header may hold several challenges, and a scheme ends the one before it.
                 found.extend(open.take().and_then(ChallengeBuilder::finish));
                 open = ChallengeBuilder::begin(name);
             }
@@ -50,21 +51,21 @@ pub fn challenges(value: &str) -> Vec<Challenge> {
     found
 }
 
-/// The challenge to answer: digest before Basic, SHA-256 before MD5, the first among equals.
+/// Returns the challenge to answer: digest before Basic, SHA-256 before MD5, and the first among equals.
 pub fn strongest(challenges: impl IntoIterator<Item = Challenge>) -> Option<Challenge> {
     let rank = |challenge: &Challenge| match challenge {
         Challenge::Basic => None,
         Challenge::Digest(digest) => Some(digest.algorithm.unwrap_or(Algorithm::Md5)),
     };
+    // Only a stronger challenge replaces the first, since a server lists its preferred one first (RFC 7616 §3.7).
     challenges.into_iter().reduce(|best, next| if rank(&next) > rank(&best) { next } else { best })
 }
 
 impl DigestChallenge {
-    /// The value of the `Authorization` header that answers this challenge.
+    /// Returns the value of the `Authorization` header that answers this challenge.
     ///
-    /// `nc` counts the requests sent with this nonce, from 1. `cnonce` is the client's nonce: hex or
-    /// another text that needs no escape; with a `-sess` algorithm it must stay the same as long as
-    /// the nonce does (RFC 7616 §3.4.2).
+    /// `nc` counts the requests with this nonce, from 1. `cnonce` is the client nonce: hex or another text without
+    /// special characters. With a `-sess` algorithm it must stay the same as long as the nonce (RFC 7616 §3.4.2).
     pub fn answer(&self, username: &str, password: &str, method: &str, uri: &str, cnonce: &str, nc: u32) -> String {
         let nc = format!("{nc:08x}");
         let algorithm = self.algorithm.unwrap_or(Algorithm::Md5);
@@ -88,15 +89,17 @@ impl DigestChallenge {
             Quoted(&self.nonce),
             Quoted(uri)
         );
+        // Named only if the challenge names it: a server of RFC 2069 does not know the parameter.
         if let Some(algorithm) = self.algorithm {
             header += &format!(", algorithm={algorithm}");
         }
         if let Some(opaque) = &self.opaque {
             header += &format!(", opaque={}", Quoted(opaque));
         }
-        // Unquoted: `qop` and `nc` in quotes are refused by some servers (RFC 7616 §3.4).
+        // Not quoted: some servers reject `qop` and `nc` in quotes (RFC 7616 §3.4).
         if self.qop_auth {
             header += &format!(", qop=auth, nc={nc}, cnonce={}", Quoted(cnonce));
+        // The key of a `-sess` algorithm depends on the client nonce, so that the server needs it without qop too.
         } else if algorithm.is_session() {
             header += &format!(", cnonce={}", Quoted(cnonce));
         }
@@ -113,7 +116,7 @@ impl fmt::Display for Challenge {
     }
 }
 
-/// The value of the `WWW-Authenticate` header.
+/// Writes the value of the `WWW-Authenticate` header.
 impl fmt::Display for DigestChallenge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Digest realm={}, nonce={}", Quoted(&self.realm), Quoted(&self.nonce))?;
@@ -133,7 +136,7 @@ impl fmt::Display for DigestChallenge {
     }
 }
 
-/// A challenge while its parameters arrive.
+/// A challenge whose parameters are still being read.
 enum ChallengeBuilder {
     Basic,
     Digest {
@@ -147,6 +150,7 @@ enum ChallengeBuilder {
 }
 
 impl ChallengeBuilder {
+    /// Returns the builder for a known scheme.
     fn begin(scheme: &str) -> Option<ChallengeBuilder> {
         if scheme.eq_ignore_ascii_case("basic") {
             Some(ChallengeBuilder::Basic)
@@ -164,6 +168,7 @@ impl ChallengeBuilder {
         }
     }
 
+    /// Records a parameter of the challenge.
     fn param(&mut self, name: &str, value: String) {
         let ChallengeBuilder::Digest { realm, nonce, opaque, algorithm, qop, stale } = self else {
             return;
@@ -179,10 +184,12 @@ impl ChallengeBuilder {
         }
     }
 
+    /// Returns the challenge, if it is complete and can be answered.
     fn finish(self) -> Option<Challenge> {
         let ChallengeBuilder::Digest { realm, nonce, opaque, algorithm, qop, stale } = self else {
             return Some(Challenge::Basic);
         };
+        // An unknown algorithm cannot be answered, while a missing one means MD5.
         let algorithm = match algorithm {
             Some(name) => Some(Algorithm::parse(&name)?),
             None => None,
@@ -190,10 +197,12 @@ impl ChallengeBuilder {
         let qop = qop.unwrap_or_default();
         let mut offered = qop.split(',').map(str::trim).filter(|q| !q.is_empty());
         let qop_auth = offered.clone().any(|q| q.eq_ignore_ascii_case("auth"));
+        // auth-int alone would need a hash of the body (R61 demands auth only); no qop at all is RFC 2069.
         if !qop_auth && offered.next().is_some() {
             return None;
         }
         Some(Challenge::Digest(DigestChallenge {
+            // A missing realm is hashed as an empty one. Without a nonce there is no answer.
             realm: realm.unwrap_or_default(),
             nonce: nonce?,
             opaque,

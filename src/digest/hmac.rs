@@ -1,9 +1,9 @@
-//! HMAC-SHA1 (RFC 2104), which TR-069 signs UDP connection requests with and STUN its messages.
+//! HMAC-SHA1 (RFC 2104), the signature of UDP connection requests and STUN messages.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 
-/// The HMAC-SHA1 over the parts, one after the other with nothing between them.
+/// Returns the HMAC-SHA1 over the parts, joined without a separator.
 pub fn hmac_sha1(key: &[u8], parts: &[&[u8]]) -> [u8; 20] {
     let Ok(mut mac) = Hmac::<Sha1>::new_from_slice(key) else { unreachable!("HMAC takes a key of any length") };
     for part in parts {

@@ -1,4 +1,4 @@
-//! HTTP authentication, both sides: Digest of RFC 2617 and RFC 7616, and Basic.
+//! HTTP authentication for both sides: Digest of RFC 2617 and RFC 7616, and Basic.
 //!
 //! ```text
 //!            server                                     client
@@ -7,8 +7,9 @@
 //!   Authorization::verify
 //! ```
 //!
-//! Pure: the caller hands in the client nonce and the nonce count, keeps the server's nonces and
-//! decides how long they live. R61: MD5 and MD5-sess with qop `auth` or none; SHA-256 as well.
+//! Nothing here has a clock or a random number: the caller passes the client nonce and the nonce count, stores the
+//! server's nonces, and decides on their lifetime. R61 demands MD5 and MD5-sess with qop `auth` or none; SHA-256 is
+//! supported as well.
 
 mod authorization;
 mod challenge;
@@ -27,28 +28,28 @@ use base64::prelude::BASE64_STANDARD;
 use md5::{Digest, Md5};
 use sha2::Sha256;
 
-/// The `algorithm` of a challenge; declared from weak to strong, so that `max` picks the best.
+/// The `algorithm` of a challenge, declared from weak to strong, so that `max` finds the best.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Algorithm {
-    /// `MD5`, also where the challenge names none.
+    /// `MD5`, the default of a challenge without an algorithm.
     Md5,
-    /// `MD5-sess`: the client nonce is mixed into the key.
+    /// `MD5-sess`: the key depends on the client nonce.
     Md5Sess,
     /// `SHA-256` (RFC 7616).
     Sha256,
-    /// `SHA-256-sess` (RFC 7616).
+    /// `SHA-256-sess` (RFC 7616): the key depends on the client nonce.
     Sha256Sess,
 }
 
 impl Algorithm {
-    /// The algorithm of that name, in any case; `None` for one this agent does not know.
+    /// Returns the algorithm of that name, in any case; `None` for an unknown one.
     pub fn parse(name: &str) -> Option<Algorithm> {
         [Algorithm::Md5, Algorithm::Md5Sess, Algorithm::Sha256, Algorithm::Sha256Sess]
             .into_iter()
             .find(|algorithm| algorithm.name().eq_ignore_ascii_case(name))
     }
 
-    /// The name as it stands in the header.
+    /// Returns the name as in the header.
     pub fn name(self) -> &'static str {
         match self {
             Algorithm::Md5 => "MD5",
@@ -58,12 +59,12 @@ impl Algorithm {
         }
     }
 
-    /// Whether the key depends on the client nonce of the first request after the challenge.
+    /// Returns true if the key depends on the client nonce of the first request after the challenge.
     pub fn is_session(self) -> bool {
         matches!(self, Algorithm::Md5Sess | Algorithm::Sha256Sess)
     }
 
-    /// Lower-case hex of the hash over the parts joined by colons.
+    /// Returns the hash over the parts joined by colons, in lower-case hex.
     fn hash(self, parts: &[&str]) -> String {
         match self {
             Algorithm::Md5 | Algorithm::Md5Sess => hash::<Md5>(parts),
@@ -78,40 +79,42 @@ impl fmt::Display for Algorithm {
     }
 }
 
-/// The value of an `Authorization` header for Basic (RFC 7617).
+/// Returns the value of an `Authorization` header for Basic (RFC 7617).
 pub fn basic(username: &str, password: &str) -> String {
     format!("Basic {}", BASE64_STANDARD.encode(format!("{username}:{password}")))
 }
 
-/// What the client adds when qop is `auth`.
+/// The parameters that a client adds for qop `auth`.
 struct QopAuth<'a> {
     nc: &'a str,
     cnonce: &'a str,
 }
 
-/// All that a digest is computed over, seen alike from both sides.
+/// The input of a digest, the same on both sides.
 struct DigestInput<'a> {
     algorithm: Algorithm,
     username: &'a str,
     realm: &'a str,
     password: &'a str,
     nonce: &'a str,
-    /// The client nonce; only the `-sess` algorithms look at it.
+    /// The client nonce, used by the `-sess` algorithms only.
     cnonce: &'a str,
     method: &'a str,
     uri: &'a str,
-    /// `None`: no qop, as in RFC 2069.
+    /// The parameters of qop `auth`; `None` without qop, as in RFC 2069.
     qop_auth: Option<QopAuth<'a>>,
 }
 
 impl DigestInput<'_> {
-    /// RFC 7616 §3.4.1: the `response` parameter.
+    /// Returns the `response` parameter (RFC 7616 §3.4.1).
     fn response(&self) -> String {
         let hash = |parts: &[&str]| self.algorithm.hash(parts);
         let mut key = hash(&[self.username, self.realm, self.password]);
+        // RFC 7616 §3.4.2: the session key is bound to the first nonce and client nonce.
         if self.algorithm.is_session() {
             key = hash(&[&key, self.nonce, self.cnonce]);
         }
+        // With qop auth and without qop, the body is not covered.
         let request = hash(&[self.method, self.uri]);
         match &self.qop_auth {
             Some(with) => hash(&[&key, self.nonce, with.nc, with.cnonce, "auth", &request]),
@@ -120,6 +123,7 @@ impl DigestInput<'_> {
     }
 }
 
+/// Returns the hash over the parts joined by colons, in lower-case hex.
 fn hash<D: Digest>(parts: &[&str]) -> String {
     let mut hasher = D::new();
     for (index, part) in parts.iter().enumerate() {

@@ -2,22 +2,22 @@
 
 use std::fmt;
 
-/// One piece of a `WWW-Authenticate` or `Authorization` value, in order.
+/// An item of a `WWW-Authenticate` or `Authorization` value.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum AuthItem<'a> {
-    /// A scheme begins: what follows belongs to it.
+    /// The name of a scheme, to which the following items belong.
     Scheme(&'a str),
-    /// `name=value` or `name="value"`, the value without its quotes and escapes.
+    /// A parameter `name=value` or `name="value"`, without quotes and escapes.
     Param(&'a str, String),
     /// The single base64 text of schemes such as Basic and Negotiate.
     Token68(&'a str),
 }
 
-/// Splits a header value into pieces. Text that fits no rule is skipped up to the next comma, so
-/// that one odd challenge does not hide the next.
+/// An iterator over the items of a header value. Text that fits no rule is skipped up to the next comma, so that one
+/// malformed challenge does not hide the next.
 pub(super) struct AuthItems<'a> {
     rest: &'a str,
-    /// A scheme stood just before: a token68 may follow.
+    /// True right after a scheme, where a token68 may follow.
     after_scheme: bool,
 }
 
@@ -26,9 +26,10 @@ impl<'a> AuthItems<'a> {
         AuthItems { rest: value, after_scheme: false }
     }
 
-    /// `name = value` at the start of the rest, or nothing taken.
+    /// Takes a parameter `name = value` from the start of the rest, if there is one.
     fn param(&mut self) -> Option<AuthItem<'a>> {
         let (name, after) = split_while(self.rest, is_token);
+        // RFC 9110 §5.6.3: a recipient accepts white space around the equals sign.
         let after = after.trim_start_matches(is_blank).strip_prefix('=')?;
         let after = after.trim_start_matches(is_blank);
         if name.is_empty() {
@@ -37,7 +38,7 @@ impl<'a> AuthItems<'a> {
         let (value, after) = match after.strip_prefix('"') {
             Some(quoted) => unquote(quoted),
             None => {
-                // Wider than a token: servers leave base64 nonces and URIs unquoted.
+                // Wider than a token, because servers leave base64 nonces and URIs unquoted.
                 let (value, after) = split_while(after, |c| !is_blank(c) && c != ',');
                 (value.to_owned(), after)
             }
@@ -46,7 +47,7 @@ impl<'a> AuthItems<'a> {
         Some(AuthItem::Param(name, value))
     }
 
-    /// A token68 that fills its element, or nothing taken: `abc==` but not `realm=x`.
+    /// Takes a token68 that fills its element, if there is one: `abc==`, but not `realm=x`.
     fn token68(&mut self) -> Option<AuthItem<'a>> {
         let element = self.rest.split(',').next().unwrap_or_default();
         let element = element.trim_matches(is_blank);
@@ -59,6 +60,7 @@ impl<'a> AuthItems<'a> {
         Some(AuthItem::Token68(element))
     }
 
+    /// Takes the name of a scheme, if there is one.
     fn scheme(&mut self) -> Option<AuthItem<'a>> {
         let (name, after) = split_while(self.rest, is_token);
         if name.is_empty() || !after.chars().next().is_none_or(|c| is_blank(c) || c == ',') {
@@ -75,7 +77,7 @@ impl<'a> Iterator for AuthItems<'a> {
     fn next(&mut self) -> Option<AuthItem<'a>> {
         loop {
             let begun = self.rest.trim_start_matches(is_blank);
-            // A comma ends the place where a token68 may stand.
+            // A comma ends the position at which a token68 may stand.
             let may_be_token68 = std::mem::take(&mut self.after_scheme) && !begun.starts_with(',');
             self.rest = begun.trim_start_matches(|c| is_blank(c) || c == ',');
             if self.rest.is_empty() {
@@ -84,6 +86,7 @@ impl<'a> Iterator for AuthItems<'a> {
             if may_be_token68 && let Some(piece) = self.token68() {
                 return Some(piece);
             }
+            // Parameters first, because the name of one alone has the form of a scheme.
             if let Some(piece) = self.param() {
                 return Some(piece);
             }
@@ -91,13 +94,14 @@ impl<'a> Iterator for AuthItems<'a> {
                 self.after_scheme = true;
                 return Some(piece);
             }
+            // Nothing fits: the next element may be valid again.
             let (_, after) = split_while(self.rest, |c| c != ',');
             self.rest = after;
         }
     }
 }
 
-/// A value in quotes, as it is written into a header.
+/// A value in quotes, as in a header.
 pub(super) struct Quoted<'a>(pub(super) &'a str);
 
 impl fmt::Display for Quoted<'_> {
@@ -113,8 +117,8 @@ impl fmt::Display for Quoted<'_> {
     }
 }
 
-/// The text up to the closing quote, escapes resolved, and what follows. A missing closing quote
-/// ends at the end of the header.
+/// Returns the text up to the closing quote with its escapes resolved, and the rest. Without a closing quote, the text
+/// ends with the header.
 fn unquote(quoted: &str) -> (String, &str) {
     let mut value = String::new();
     let mut chars = quoted.char_indices();
@@ -128,14 +132,17 @@ fn unquote(quoted: &str) -> (String, &str) {
     (value, "")
 }
 
+/// Splits the text after its longest prefix of accepted characters.
 fn split_while(text: &str, accept: impl Fn(char) -> bool) -> (&str, &str) {
     text.split_at(text.find(|c| !accept(c)).unwrap_or(text.len()))
 }
 
+/// Returns true for a character of a token (RFC 9110 §5.6.2).
 fn is_token(c: char) -> bool {
     c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c)
 }
 
+/// Returns true for the white space of a header.
 fn is_blank(c: char) -> bool {
     c == ' ' || c == '\t'
 }

@@ -7,7 +7,7 @@ fn digest(value: &str) -> DigestChallenge {
     }
 }
 
-/// What the client sends for a challenge, taken apart by the server.
+/// Returns the answer of a client to a challenge, as the server reads it.
 fn answered(challenge: &str, user: &str, password: &str, method: &str, uri: &str) -> Authorization {
     let header = digest(challenge).answer(user, password, method, uri, "0a4f113b", 1);
     Authorization::parse(&header).expect("our own header parses")
@@ -189,7 +189,7 @@ fn refuses_incomplete_authorizations() {
     }
 }
 
-/// Cut and damaged headers may mean anything, but never a panic.
+/// Cut and damaged headers may have any meaning, but cause no panic.
 #[test]
 fn survives_every_truncation_and_byte_flip() {
     let challenge = RFC_7616.replace("ALGORITHM", "SHA-256");

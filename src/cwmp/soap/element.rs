@@ -1,4 +1,4 @@
-//! An element of a message, and the arguments it holds.
+//! The elements of a received message, and the arguments in them.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,14 +6,13 @@ use std::fmt;
 use super::{ENCODING, INSTANCE, SCHEMA};
 use crate::cwmp::fault::{Fault, FaultCode};
 
-/// The white space of XML.
+/// The white space characters of XML.
 const SPACE: [char; 4] = [' ', '\t', '\r', '\n'];
 
 /// An element: an RPC, an argument, a structure or a member of an array.
 ///
-/// Arguments are found by local name, whatever namespace they stand in: they ought to have none
-/// (R69), and some servers qualify them all the same. Their order does not matter (R74), and
-/// unknown elements, comments and processing instructions are passed over (R75).
+/// Arguments are found by local name in any namespace: they should have none (R69), but some servers qualify them.
+/// Their order does not matter (R74), and unknown elements, comments and processing instructions are skipped (R75).
 #[derive(Clone, Copy, Debug)]
 pub struct Element<'a>(roxmltree::Node<'a, 'a>);
 
@@ -22,42 +21,43 @@ impl<'a> Element<'a> {
         Element(node)
     }
 
-    /// The local name.
+    /// Returns the local name.
     pub fn name(&self) -> &'a str {
         self.0.tag_name().name()
     }
 
-    /// The namespace, where there is one.
+    /// Returns the namespace, if there is one.
     pub fn namespace(&self) -> Option<&'a str> {
+        // `xmlns=""` removes the namespace.
         self.0.tag_name().namespace().filter(|name| !name.is_empty())
     }
 
-    /// Whether the element has that name in that namespace.
+    /// Returns true if the element has that name in that namespace.
     pub fn is(&self, namespace: &str, name: &str) -> bool {
         self.name() == name && self.namespace() == Some(namespace)
     }
 
-    /// The elements in it, in order.
+    /// Returns the child elements in order.
     pub fn children(&self) -> impl Iterator<Item = Element<'a>> + use<'a> {
         let elements = self.0.children().filter(roxmltree::Node::is_element);
         elements.map(Element)
     }
 
-    /// The value of an attribute in that namespace.
+    /// Returns the value of an attribute in that namespace.
     pub(super) fn attribute(&self, namespace: &str, name: &str) -> Option<&'a str> {
         self.0.attribute((namespace, name))
     }
 
-    /// The element at any depth below this one that comes first and has that local name.
+    /// Returns the first descendant with that local name, at any depth.
     pub(super) fn descendant(&self, name: &str) -> Option<Element<'a>> {
         let mut below = self.0.descendants().skip(1);
         below.find(|node| node.is_element() && node.tag_name().name() == name).map(Element)
     }
 
-    /// The argument of that name, where there is one.
+    /// Returns the argument of that name, if there is one.
     ///
     /// # Errors
-    /// There are two: which one is meant cannot be told.
+    /// Returns an error if there are two, since the valid one is unknown.
     pub fn find(&self, name: &'static str) -> Result<Option<Element<'a>>, ArgumentError> {
         let mut found = self.children().filter(|child| child.name() == name);
         let first = found.next();
@@ -67,16 +67,16 @@ impl<'a> Element<'a> {
         }
     }
 
-    /// The argument of that name.
+    /// Returns the argument of that name.
     ///
     /// # Errors
-    /// It is missing or there are two.
+    /// Returns an error if it is missing or repeated.
     pub fn argument(&self, name: &'static str) -> Result<Element<'a>, ArgumentError> {
         self.find(name)?.ok_or(ArgumentError::Missing(name))
     }
 
-    /// The text in the element, white space kept (R160): its text and CDATA sections, one after
-    /// the other. None where an element stands among them.
+    /// Returns the text of the element with its white space (R160): its text and CDATA sections in order. Returns
+    /// `None` if it contains an element.
     pub fn text(&self) -> Option<Cow<'a, str>> {
         let mut whole = Cow::Borrowed("");
         for node in self.0.children() {
@@ -90,68 +90,70 @@ impl<'a> Element<'a> {
         Some(whole)
     }
 
-    /// The text of the argument of that name, at most `max` characters of it.
+    /// Returns the text of the argument of that name.
     ///
     /// # Errors
-    /// It is missing, repeated, no text, or longer.
+    /// Returns an error if the argument is missing, repeated, not a text, or longer than `max` characters.
     pub fn string(&self, name: &'static str, max: usize) -> Result<Cow<'a, str>, ArgumentError> {
         let argument = self.argument(name)?;
         let text = argument.text().ok_or(ArgumentError::NotText(name))?;
+        // The schema limits characters, not bytes; counting ends at the limit.
         match text.chars().nth(max) {
             Some(_) => Err(ArgumentError::TooLong(name, max)),
             None => Ok(text),
         }
     }
 
-    /// The truth of the argument of that name: `0`, `1`, `true` or `false` (R323).
+    /// Returns the boolean in the argument of that name: `0`, `1`, `true` or `false` (R323).
     ///
     /// # Errors
-    /// It is missing, repeated, or none of these.
+    /// Returns an error if the argument is missing, repeated, or not a boolean.
     pub fn boolean(&self, name: &'static str) -> Result<bool, ArgumentError> {
         let text = self.argument(name)?.text();
         let text = text.ok_or(ArgumentError::NotText(name))?;
         boolean(&text).ok_or(ArgumentError::NotBoolean(name))
     }
 
-    /// The number in the argument of that name, 0 to 4294967295.
+    /// Returns the number in the argument of that name, 0 to 4294967295.
     ///
     /// # Errors
-    /// It is missing, repeated, or no such number.
+    /// Returns an error if the argument is missing, repeated, or no such number.
     pub fn unsigned_int(&self, name: &'static str) -> Result<u32, ArgumentError> {
         let number = self.integer(name)?;
         u32::try_from(number).map_err(|_| ArgumentError::NotInRange(name))
     }
 
-    /// The number in the argument of that name, -2147483648 to 2147483647.
+    /// Returns the number in the argument of that name, -2147483648 to 2147483647.
     ///
     /// # Errors
-    /// It is missing, repeated, or no such number.
+    /// Returns an error if the argument is missing, repeated, or no such number.
     pub fn int(&self, name: &'static str) -> Result<i32, ArgumentError> {
         let number = self.integer(name)?;
         i32::try_from(number).map_err(|_| ArgumentError::NotInRange(name))
     }
 
-    /// An integer as XML Schema writes it: a sign, `+` included, and leading zeros are allowed.
+    /// Returns an integer as XML Schema writes it: with an optional sign, `+` included, and leading zeros.
     fn integer(&self, name: &'static str) -> Result<i64, ArgumentError> {
         let text = self.argument(name)?.text();
         let text = text.ok_or(ArgumentError::NotText(name))?;
         let digits = text.trim_matches(SPACE);
+        // i64 holds the values of both types, so that a number out of range is told apart from other text.
         digits.parse().map_err(|_| ArgumentError::NotANumber(name))
     }
 
-    /// The members of the array in the argument of that name: the elements in it, whatever
-    /// `arrayType` says of their type and number, and whatever they are called.
+    /// Returns the members of the array in the argument of that name: all elements in it. The type and the number in
+    /// `arrayType` and the names of the members are ignored, because servers write them wrong.
     ///
     /// # Errors
-    /// It is missing or repeated.
+    /// Returns an error if the argument is missing or repeated.
     pub fn members(&self, name: &'static str) -> Result<impl Iterator<Item = Element<'a>> + use<'a>, ArgumentError> {
         Ok(self.argument(name)?.children())
     }
 
-    /// The members of an array that has at least one.
+    /// Returns the members of an array that must have at least one.
     ///
     /// # Errors
-    /// It is missing or repeated, or has none.
+    /// Returns an error if the argument is missing, repeated, or empty.
     pub fn nonempty_members(
         &self,
         name: &'static str,
@@ -163,7 +165,7 @@ impl<'a> Element<'a> {
         }
     }
 
-    /// The type that the element says it has, where it says one.
+    /// Returns the type in the attribute `xsi:type`, if there is one.
     pub fn xsi_type(&self) -> Option<XsiType<'a>> {
         let text = self.attribute(INSTANCE, "type")?.trim_matches(SPACE);
         let (prefix, local) = match text.split_once(':') {
@@ -173,7 +175,7 @@ impl<'a> Element<'a> {
         if local.is_empty() {
             return None;
         }
-        // Servers in the field use prefixes they never declared: those are taken for the schema's.
+        // Servers in the field use undeclared prefixes, which count as XML Schema's.
         Some(match self.0.lookup_namespace_uri(prefix) {
             None | Some("" | SCHEMA | ENCODING) => XsiType::BuiltIn(local),
             Some(earlier) if is_schema_draft(earlier) => XsiType::BuiltIn(local),
@@ -182,7 +184,7 @@ impl<'a> Element<'a> {
     }
 }
 
-/// The drafts of XML Schema that SOAP 1.1 was written with; old toolkits still send them.
+/// Returns true for the drafts of XML Schema from the time of SOAP 1.1, which old toolkits still send.
 fn is_schema_draft(namespace: &str) -> bool {
     let drafts = ["1999", "2000/10"];
     let year = namespace.strip_prefix("http://www.w3.org/");
@@ -190,7 +192,7 @@ fn is_schema_draft(namespace: &str) -> bool {
     year.is_some_and(|year| drafts.contains(&year))
 }
 
-/// A truth value as XML Schema writes it.
+/// Returns a boolean as XML Schema writes it.
 pub(super) fn boolean(text: &str) -> Option<bool> {
     match text.trim_matches(SPACE) {
         "1" | "true" => Some(true),
@@ -199,7 +201,7 @@ pub(super) fn boolean(text: &str) -> Option<bool> {
     }
 }
 
-/// The type of a value, its prefix resolved.
+/// The type of a value, with its prefix resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum XsiType<'a> {
     /// A type of XML Schema or of the SOAP encoding, such as `string` or `base64Binary`.
@@ -208,24 +210,24 @@ pub enum XsiType<'a> {
     Foreign(&'a str),
 }
 
-/// An argument is not what the schema of CWMP demands: fault 9003 (R76).
+/// An argument that violates the schema of CWMP: fault 9003 (R76).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ArgumentError {
-    /// It is not there.
+    /// The argument is missing.
     Missing(&'static str),
-    /// It is there twice.
+    /// The argument is present twice.
     Repeated(&'static str),
-    /// It is an array without members where one is needed.
+    /// The array has no members, and needs one.
     Empty(&'static str),
-    /// It holds elements where a text is expected.
+    /// The argument contains elements instead of a text.
     NotText(&'static str),
-    /// It has more characters than allowed.
+    /// The text has more characters than the schema allows.
     TooLong(&'static str, usize),
-    /// It is no truth value.
+    /// The text is not a boolean.
     NotBoolean(&'static str),
-    /// It is no integer.
+    /// The text is not an integer.
     NotANumber(&'static str),
-    /// It is an integer that its type does not hold.
+    /// The integer is out of the range of its type.
     NotInRange(&'static str),
 }
 
@@ -281,7 +283,7 @@ mod tests {
         });
     }
 
-    /// A plain text is not copied.
+    /// A plain text is borrowed from the message.
     #[test]
     fn a_plain_text_is_borrowed() {
         with("<r><A>Device.</A></r>", |r| {
@@ -289,7 +291,7 @@ mod tests {
         });
     }
 
-    /// R323, R324.
+    /// R323, R324: booleans and numbers.
     #[test]
     fn truth_and_numbers() {
         for (text, expected) in [
@@ -327,7 +329,7 @@ mod tests {
         });
     }
 
-    /// `arrayType` may be missing or wrong; the members count.
+    /// A missing or wrong `arrayType` does not change the members.
     #[test]
     fn arrays() {
         let text = "<r xmlns:e='http://schemas.xmlsoap.org/soap/encoding/'><L e:arrayType='x:y[9]'>
@@ -341,7 +343,7 @@ mod tests {
         });
     }
 
-    /// R67, R332: by namespace, never by prefix.
+    /// R67, R332: types are compared by namespace, never by prefix.
     #[test]
     fn types_are_resolved() {
         let text = "<r xmlns:i='http://www.w3.org/2001/XMLSchema-instance' \

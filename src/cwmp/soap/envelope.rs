@@ -1,4 +1,4 @@
-//! An envelope that the ACS sent.
+//! The envelopes that the ACS sends.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,7 +8,7 @@ use super::{ENVELOPE, limits};
 use crate::cwmp::fault::{AcsFault, AcsFaultCode};
 use crate::cwmp::version::Version;
 
-/// The text of a message, parsed; what [`Document::envelope`] gives borrows from it.
+/// The parsed text of a message; the result of [`Document::envelope`] borrows from it.
 #[derive(Debug)]
 pub struct Document<'a>(roxmltree::Document<'a>);
 
@@ -16,33 +16,35 @@ impl<'a> Document<'a> {
     /// Parses the body of an HTTP message.
     ///
     /// # Errors
-    /// It is no well-formed XML in UTF-8 without DTD, or beyond the limits.
+    /// Returns an error if the body is not well-formed XML in UTF-8, has a DTD, or exceeds the limits.
     pub fn parse(bytes: &'a [u8]) -> Result<Document<'a>, EnvelopeError> {
+        // Some servers write a byte order mark, which UTF-8 does not need.
         let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
         let text = std::str::from_utf8(bytes).map_err(|_| EnvelopeError::NotUtf8)?;
         let start = declaration(text)?;
         limits::check(&text[start..])?;
         let options = roxmltree::ParsingOptions {
-            nodes_limit: 2 * limits::MAX_MARKUP as u32, // with a text beside each
+            nodes_limit: 2 * limits::MAX_MARKUP as u32, // a text may stand beside each element
             ..roxmltree::ParsingOptions::default()
         };
         match roxmltree::Document::parse_with_options(text, options) {
             Ok(document) => Ok(Document(document)),
             Err(roxmltree::Error::DtdDetected) => Err(EnvelopeError::Dtd),
-            // It quotes names from the message, which may be as long as that.
+            // The error quotes names of the message, which may be very long.
             Err(error) => Err(EnvelopeError::Xml(error.to_string().chars().take(200).collect())),
         }
     }
 
-    /// The envelope in it.
+    /// Returns the envelope in the document.
     ///
     /// # Errors
-    /// It is no SOAP 1.1 envelope with one body and one CWMP element or fault in that.
+    /// Returns an error if the document is not a SOAP 1.1 envelope with one body that holds one CWMP element or fault.
     pub fn envelope(&self) -> Result<Envelope<'_>, EnvelopeError> {
         let root = Element::new(self.0.root_element());
         if root.name() != "Envelope" {
             return Err(EnvelopeError::NotAnEnvelope);
         }
+        // SOAP 1.2 has another namespace. An error of its own names the cause to the operator of the ACS.
         if root.namespace() != Some(ENVELOPE) {
             return Err(EnvelopeError::NotSoap11);
         }
@@ -62,55 +64,58 @@ impl<'a> Document<'a> {
     }
 }
 
-/// What the ACS sent: the header's entries, and a request, a response or a fault.
+/// A message of the ACS: the entries of its header, and a request, a response or a fault.
 #[derive(Debug)]
 pub struct Envelope<'a> {
-    /// The ID, to be echoed as it stands (R77).
+    /// The ID, which the answer repeats unchanged (R77).
     pub id: Option<Cow<'a, str>>,
-    /// Whether we are to hold our own requests back (R78).
+    /// True if the CPE must not send requests of its own for now (R78).
     pub hold_requests: bool,
-    /// The version that the ACS chose (R82).
+    /// The CWMP version that the ACS has chosen (R82).
     pub use_cwmp_version: Option<Cow<'a, str>>,
-    /// A header entry that we must understand and do not. A request with one is answered with
-    /// [`must_understand_fault`](super::must_understand_fault), as SOAP 1.1 §4.2.3 demands;
-    /// an answer with one is invalid (R88).
+    /// A header entry with mustUnderstand that is unknown here. A request with one is answered with
+    /// [`must_understand_fault`](super::must_understand_fault), as SOAP 1.1 §4.2.3 demands; a response with one is
+    /// invalid (R88).
     pub not_understood: Option<&'a str>,
-    /// What it is about.
+    /// The content of the body.
     pub body: EnvelopeBody<'a>,
 }
 
-/// What the body of an envelope holds.
+/// The content of a body.
 #[derive(Debug)]
 pub enum EnvelopeBody<'a> {
     /// A request or a response.
     Rpc {
-        /// Its local name, such as `GetParameterValues` or `InformResponse`.
+        /// The local name, such as `GetParameterValues` or `InformResponse`.
         name: &'a str,
-        /// The version that its namespace stands for.
+        /// The version that the namespace stands for.
         version: Version,
         /// The element, for its arguments.
         element: Element<'a>,
     },
-    /// A fault.
+    /// A fault of the ACS.
     Fault(AcsFault),
 }
 
 impl<'a> Envelope<'a> {
+    /// Reads one entry of the header into the envelope.
     fn read_header(&mut self, entry: Element<'a>) -> Result<(), EnvelopeError> {
         let ours = entry.namespace().is_none_or(is_cwmp);
         match entry.name() {
             "ID" if ours => {
                 let id = header_text(entry)?;
+                // The first ID counts if a server writes two.
                 self.id.get_or_insert(id);
             }
             "HoldRequests" if ours => self.hold_requests = hold_requests(&header_text(entry)?)?,
             "UseCWMPVersion" if ours => self.use_cwmp_version = Some(header_text(entry)?),
-            // R79 of the first; the others are what a CPE sends, and mean nothing here.
+            // R79 for the first; the others are entries of a CPE, and have no meaning from an ACS.
             "NoMoreRequests" | "SessionTimeout" | "SupportedCWMPVersions" if ours => {}
             unknown => {
                 let demanded = entry.attribute(ENVELOPE, "mustUnderstand");
                 let elsewhere =
                     entry.attribute(ENVELOPE, "actor").is_some_and(|actor| !actor.is_empty() && actor != NEXT_ACTOR);
+                // SOAP 1.1 §4.2.2: an entry for another actor does not concern this recipient.
                 if demanded.and_then(boolean) == Some(true) && !elsewhere {
                     self.not_understood.get_or_insert(unknown);
                 }
@@ -120,18 +125,20 @@ impl<'a> Envelope<'a> {
     }
 }
 
-/// SOAP 1.1 §4.2.2: an entry for this actor is for whoever gets the message first.
+/// The actor of entries for the first recipient of a message (SOAP 1.1 §4.2.2).
 const NEXT_ACTOR: &str = "http://schemas.xmlsoap.org/soap/actor/next";
 
+/// Returns true for the namespace of any CWMP version.
 fn is_cwmp(namespace: &str) -> bool {
     Version::from_namespace(namespace).is_some()
 }
 
+/// Returns the text of a header entry.
 fn header_text(entry: Element<'_>) -> Result<Cow<'_, str>, EnvelopeError> {
     entry.text().ok_or(EnvelopeError::Header)
 }
 
-/// An empty element says nothing, so requests are not held; another text is an error.
+/// Reads HoldRequests. An empty element means that requests are not held; any other text than a boolean is an error.
 fn hold_requests(text: &str) -> Result<bool, EnvelopeError> {
     match text.trim().is_empty() {
         true => Ok(false),
@@ -139,6 +146,7 @@ fn hold_requests(text: &str) -> Result<bool, EnvelopeError> {
     }
 }
 
+/// Returns the part of the envelope with that name, if there is one.
 fn at_most_one<'a>(root: Element<'a>, name: &'static str) -> Result<Option<Element<'a>>, EnvelopeError> {
     let mut found = root.children().filter(|child| child.is(ENVELOPE, name));
     let first = found.next();
@@ -148,18 +156,19 @@ fn at_most_one<'a>(root: Element<'a>, name: &'static str) -> Result<Option<Eleme
     }
 }
 
-/// R70: one RPC or fault. Elements of other namespaces are passed over (R75).
+/// Reads the one RPC or fault in the body (R70). Elements of other namespaces are skipped (R75).
 fn read_body(body: Element<'_>) -> Result<EnvelopeBody<'_>, EnvelopeError> {
     let mut found = None;
     for element in body.children() {
         let version = element.namespace().and_then(Version::from_namespace);
-        // Some servers put cwmp:Fault, or a Fault without namespace, straight into the body.
+        // Some servers put cwmp:Fault, or a Fault without a namespace, directly into the body.
         let foreign = element.namespace().is_some_and(|name| name != ENVELOPE) && version.is_none();
         let content = match (version, element.name()) {
             (_, "Fault") if !foreign => EnvelopeBody::Fault(read_fault(element)),
             (Some(version), name) => EnvelopeBody::Rpc { name, version, element },
             _ => continue,
         };
+        // R70: of two messages, neither can be preferred.
         if found.replace(content).is_some() {
             return Err(EnvelopeError::Repeated("RPC"));
         }
@@ -167,8 +176,9 @@ fn read_body(body: Element<'_>) -> Result<EnvelopeBody<'_>, EnvelopeError> {
     found.ok_or(EnvelopeError::NoRpc)
 }
 
-/// Reads a fault for what there is in it: servers misplace, misname and leave out its elements.
+/// Reads a fault as far as it is readable: servers misplace, misname and omit its elements.
 fn read_fault(fault: Element<'_>) -> AcsFault {
+    // At any depth, because servers put the elements into detail, into the fault, or into the body.
     let text_of = |name| fault.descendant(name).and_then(|element| element.text());
     let number = |name| -> Option<u16> { text_of(name)?.trim().parse().ok() };
     let code = number("FaultCode").or_else(|| number("faultcode"));
@@ -179,11 +189,10 @@ fn read_fault(fault: Element<'_>) -> AcsFault {
     }
 }
 
-/// Where the XML declaration ends; 0 without one.
+/// Returns the end of the XML declaration; 0 without one.
 ///
-/// The parser takes any encoding for UTF-8, and any text for the version; here both are read, so
-/// that a message in another encoding is refused rather than misread, and so that [`limits`]
-/// cannot be led astray by quoted markup.
+/// The parser accepts any encoding as UTF-8 and any text as the version. Both are read here, so that a message in
+/// another encoding is rejected instead of misread, and so that quoted markup cannot mislead [`limits`].
 fn declaration(text: &str) -> Result<usize, EnvelopeError> {
     let malformed = || EnvelopeError::Xml("malformed XML declaration".to_owned());
     let Some(rest) = text.strip_prefix("<?xml").filter(|rest| {
@@ -198,6 +207,7 @@ fn declaration(text: &str) -> Result<usize, EnvelopeError> {
         let quote = value.chars().next().filter(|first| "\"'".contains(*first));
         let quote = quote.ok_or_else(malformed)?;
         let (value, after) = value[1..].split_once(quote).ok_or_else(malformed)?;
+        // No version or encoding has other characters; `<` in a value would mislead the limits.
         let plain = |c: char| c.is_ascii_alphanumeric() || "._:-".contains(c);
         if !value.chars().all(plain) {
             return Err(malformed());
@@ -210,36 +220,36 @@ fn declaration(text: &str) -> Result<usize, EnvelopeError> {
     Ok(text.len() - rest.len() + "?>".len())
 }
 
-/// ASCII is a part of UTF-8.
+/// Returns true for UTF-8 and for ASCII, which is a part of it.
 fn is_utf8(encoding: &str) -> bool {
     let names = ["utf-8", "utf8", "us-ascii", "ascii"];
     names.iter().any(|name| name.eq_ignore_ascii_case(encoding))
 }
 
-/// What the ACS sent is no CWMP message: the session has failed (R88).
+/// A message of the ACS that is no CWMP message: the session fails (R88).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EnvelopeError {
-    /// The bytes are no UTF-8.
+    /// The bytes are not UTF-8.
     NotUtf8,
     /// The message declares another encoding.
     Encoding(String),
     /// The XML is not well-formed.
     Xml(String),
-    /// The message holds a document type declaration, which SOAP forbids.
+    /// The message contains a document type declaration, which SOAP forbids.
     Dtd,
-    /// The message would take too much to parse.
+    /// The message would cost too much to parse.
     TooComplex(&'static str),
-    /// The root is no envelope.
+    /// The root element is not an envelope.
     NotAnEnvelope,
-    /// The envelope is of another version of SOAP.
+    /// The envelope belongs to another version of SOAP.
     NotSoap11,
-    /// There is no body.
+    /// The envelope has no body.
     NoBody,
-    /// The body holds neither an RPC nor a fault.
+    /// The body contains neither an RPC nor a fault.
     NoRpc,
-    /// There is more than one of these.
+    /// The named part is present more than once.
     Repeated(&'static str),
-    /// A header entry has no sensible value.
+    /// A header entry has an invalid value.
     Header,
 }
 

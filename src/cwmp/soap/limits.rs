@@ -1,30 +1,29 @@
-//! What a message may cost, measured before the XML parser allocates for it.
+//! The limits of a message, checked before the XML parser allocates memory for it.
 //!
-//! The parser's time and memory grow with the square of some things that a message may hold: the
-//! attributes of one element, and the namespaces in scope times the elements that declare one.
-//! A megabyte made for the purpose would take gigabytes. So the tags are counted first, in one
-//! pass without allocation, and a message beyond any sane CWMP message is refused.
+//! The time and memory of the parser grow with the square of two parts of a message: the attributes of one element, and
+//! the namespaces in scope times the elements that declare one. A megabyte made for the purpose would take gigabytes.
+//! So the tags are counted first, in one pass without allocation, and a message beyond any sensible CWMP message is
+//! rejected.
 
 use super::EnvelopeError;
 
-/// Elements nested deeper than this are refused; CWMP needs eight.
+/// The maximum depth of elements; CWMP needs eight.
 pub const MAX_DEPTH: usize = 64;
-/// Attributes of one element, namespace declarations included.
+/// The maximum number of attributes of one element, namespace declarations included.
 pub const MAX_ATTRIBUTES: usize = 64;
-/// Tags, comments, processing instructions and CDATA sections in one message, and equally
-/// the `=` in it; each may cost the parser 150 bytes. A parameter of SetParameterValues takes
-/// six, so this is room for 10,000 of them.
+/// The maximum number of tags, comments, processing instructions and CDATA sections in one message, and of the `=` in
+/// it. Each may cost the parser 150 bytes. A parameter of SetParameterValues takes six, so that 10,000 of them fit.
 pub const MAX_MARKUP: usize = 60_000;
-/// Namespace declarations in scope at one element.
+/// The maximum number of namespace declarations in scope at one element.
 const MAX_NAMESPACES_IN_SCOPE: usize = 64;
-/// Namespace declarations in one message; some servers write one into every element.
+/// The maximum number of namespace declarations in one message; some servers write one into every element.
 const MAX_NAMESPACES: usize = 20_000;
 
-/// Refuses a message that would cost too much to parse. Well-formedness is not judged here: up
-/// to the first error in it, a message is split into the same tags as the parser splits it.
+/// Rejects a message that would cost too much to parse. Well-formedness is not checked here: up to its first error, a
+/// message has the same tags here as in the parser.
 pub(super) fn check(text: &str) -> Result<(), EnvelopeError> {
     let bytes = text.as_bytes();
-    // The parser allocates for as many elements and attributes before it reads the first.
+    // The parser allocates for that number of elements and attributes before it reads the first.
     let count = |sign| bytes.iter().filter(|&&byte| byte == sign).count();
     if count(b'<') > MAX_MARKUP {
         return Err(EnvelopeError::TooComplex("too many elements"));
@@ -37,18 +36,20 @@ pub(super) fn check(text: &str) -> Result<(), EnvelopeError> {
     while let Some(offset) = bytes[at..].iter().position(|&byte| byte == b'<') {
         let rest = &text[at + offset..];
         let Some(length) = scan.markup(rest)? else {
-            return Ok(()); // unfinished markup: the parser says what is wrong with it
+            return Ok(()); // unfinished markup, which the parser reports
         };
         at += offset + length;
     }
     Ok(())
 }
 
-/// How far the count has come.
+/// The state of the count.
 struct Scan {
+    /// The namespace declarations so far.
     namespaces: usize,
+    /// The depth of the present element.
     depth: usize,
-    /// Namespaces in scope, by depth; the first is the document's.
+    /// The number of namespaces in scope, by depth; the first is that of the document.
     in_scope: [usize; MAX_DEPTH + 1],
 }
 
@@ -59,7 +60,7 @@ impl Default for Scan {
 }
 
 impl Scan {
-    /// Counts the markup at the start of `rest` and tells its length; none where it has no end.
+    /// Counts the markup at the start of `rest` and returns its length; `None` if it has no end.
     fn markup(&mut self, rest: &str) -> Result<Option<usize>, EnvelopeError> {
         if rest.starts_with("<!--") {
             return Ok(length_to(rest, 4, "-->"));
@@ -67,6 +68,7 @@ impl Scan {
         if rest.starts_with("<![CDATA[") {
             return Ok(length_to(rest, 9, "]]>"));
         }
+        // Any other `<!` begins a document type, whose entities could multiply the size of a message.
         if rest.starts_with("<!") {
             return Err(EnvelopeError::Dtd);
         }
@@ -74,12 +76,14 @@ impl Scan {
             return Ok(length_to(rest, 2, "?>"));
         }
         if rest.starts_with("</") {
+            // An end tag without a start is reported by the parser.
             self.depth = self.depth.saturating_sub(1);
             return Ok(length_to(rest, 2, ">"));
         }
         self.start_tag(rest.as_bytes())
     }
 
+    /// Counts the attributes of a start tag and returns its length; `None` if it has no end.
     fn start_tag(&mut self, tag: &[u8]) -> Result<Option<usize>, EnvelopeError> {
         let mut quote = None;
         let (mut attributes, mut namespaces) = (0, 0);
@@ -89,6 +93,7 @@ impl Scan {
                 (Some(_), _) => {}
                 (None, byte @ (b'"' | b'\'')) => quote = Some(byte),
                 (None, b'=') => attributes += 1,
+                // Counts names that only contain `xmlns` as well: never too few.
                 (None, b'x') if tag[at..].starts_with(b"xmlns") => namespaces += 1,
                 (None, b'>') => {
                     let empty = tag[at - 1] == b'/';
@@ -101,6 +106,7 @@ impl Scan {
         Ok(None)
     }
 
+    /// Checks the counts of an element, and enters it unless it is empty.
     fn element(&mut self, attributes: usize, namespaces: usize, empty: bool) -> Result<(), EnvelopeError> {
         if attributes > MAX_ATTRIBUTES {
             return Err(EnvelopeError::TooComplex("too many attributes"));
@@ -122,6 +128,7 @@ impl Scan {
     }
 }
 
+/// Returns the length of the text up to and with `end`, searched from `from`.
 fn length_to(rest: &str, from: usize, end: &str) -> Option<usize> {
     let found = rest.get(from..)?.find(end)?;
     Some(from + found + end.len())
@@ -156,7 +163,7 @@ mod tests {
         assert_eq!(refused(&format!("<a{attributes}/>")), "too many attributes");
     }
 
-    /// Each element copies what its parent has in scope: the memory is the product.
+    /// Each element copies the namespaces in scope of its parent, so that the memory is the product.
     #[test]
     fn namespaces_in_scope() {
         let declare = |from: usize, to: usize| -> String { (from..to).map(|n| format!(" xmlns:n{n}=\"u\"")).collect() };
@@ -168,7 +175,7 @@ mod tests {
         assert_eq!(refused(&many), "too many namespaces");
     }
 
-    /// What looks like a tag in a comment, a CDATA section or an attribute is none.
+    /// Tags in comments, CDATA sections and attributes are not counted.
     #[test]
     fn quoted_markup_is_not_counted() {
         let hidden = "<a>".repeat(MAX_DEPTH + 1);
@@ -178,7 +185,7 @@ mod tests {
             format!("<r><?pi {hidden}?></r>"),
         ] {
             assert!(check(&text).is_ok());
-            // and what follows it is counted again
+            // the following tags are counted again
             assert_eq!(refused(&(text + &hidden)), "elements nested too deep");
         }
         assert_eq!(check("<r a='>' b=\"/>\">"), Ok(()));

@@ -1,4 +1,4 @@
-//! An envelope for the ACS.
+//! The envelopes for the ACS.
 
 use std::fmt::{self, Display, Write};
 
@@ -6,27 +6,27 @@ use super::{ENCODING, ENVELOPE, INSTANCE, SCHEMA};
 use crate::cwmp::fault::Fault;
 use crate::cwmp::version::{self, Version};
 
-/// The header of an envelope.
+/// The entries in the header of an envelope.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct EnvelopeHeader<'a> {
-    /// The ID: the request's own in an answer to it (R77).
+    /// The ID, which a response repeats from its request (R77).
     pub id: Option<&'a str>,
-    /// In Inform: the versions offered (R81).
+    /// The versions that Inform offers (R81); empty in other messages.
     pub supported_versions: &'a [Version],
-    /// In Inform: how long we keep the session while the ACS is silent, in seconds (R80).
+    /// The seconds for which the agent keeps a silent session, as Inform announces (R80); `None` in other messages.
     pub session_timeout: Option<u32>,
 }
 
 impl<'a> EnvelopeHeader<'a> {
-    /// A header with that ID, or none.
+    /// Returns a header with at most an ID.
     pub fn with_id(id: Option<&'a str>) -> EnvelopeHeader<'a> {
         EnvelopeHeader { id, ..EnvelopeHeader::default() }
     }
 }
 
-/// Writes one message: the envelope around it, then its arguments in the order of the calls.
+/// A writer of one message: its envelope, then its arguments in the order of the calls.
 ///
-/// Whatever is text is escaped on its way into the message (R39); names are the caller's own.
+/// Texts are escaped (R39). Names are written as they are, and come from the code alone.
 ///
 /// ```
 /// use cpe_agent::cwmp::soap::{EnvelopeHeader, EnvelopeWriter};
@@ -41,12 +41,12 @@ impl<'a> EnvelopeHeader<'a> {
 #[derive(Debug)]
 pub struct EnvelopeWriter {
     out: Vec<u8>,
-    /// The RPC that the body holds; none in a fault, which closes itself.
+    /// The RPC in the body, for its end tag; `None` in a fault.
     rpc: Option<String>,
 }
 
 impl EnvelopeWriter {
-    /// A message that calls or answers the method of that name, such as `GetRPCMethodsResponse`.
+    /// Returns a writer for a request or a response of that name, such as `GetRPCMethodsResponse`.
     pub fn new(version: Version, header: &EnvelopeHeader<'_>, rpc: &str) -> EnvelopeWriter {
         let mut writer = EnvelopeWriter::envelope(version, header);
         writer.rpc = Some(rpc.to_owned());
@@ -54,11 +54,11 @@ impl EnvelopeWriter {
         writer
     }
 
-    /// The envelope up to the content of its body.
+    /// Returns a writer after the start of the body.
     fn envelope(version: Version, header: &EnvelopeHeader<'_>) -> EnvelopeWriter {
         let mut writer = EnvelopeWriter { out: Vec::with_capacity(1024), rpc: None };
-        // R89: prefix `cwmp` and double quotes, since FreeACS looks for this very text; `xsd`,
-        // since GenieACS compares types with their prefix.
+        // R89: FreeACS searches for the prefix `cwmp` with double quotes, and GenieACS compares types with the prefix
+        // `xsd`.
         writer.raw(&[
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<soap-env:Envelope",
             " xmlns:soap-env=\"",
@@ -78,6 +78,7 @@ impl EnvelopeWriter {
         writer
     }
 
+    /// Writes the header, or nothing if it has no entry.
     fn header(&mut self, header: &EnvelopeHeader<'_>) {
         let versions = version::supported_header(header.supported_versions);
         if header.id.is_none() && versions.is_none() && header.session_timeout.is_none() {
@@ -102,22 +103,21 @@ impl EnvelopeWriter {
         self.raw(&["</soap-env:Header>"]);
     }
 
-    /// An argument that is a text or a number.
+    /// Writes an argument with a text or a number.
     pub fn text(&mut self, name: &str, value: impl Display) {
         self.raw(&["<", name, ">"]);
         self.escaped(value);
         self.raw(&["</", name, ">"]);
     }
 
-    /// A value with its type (R72), `kind` as the data model names it: `string`, `unsignedInt`,
-    /// `base64`, ….
+    /// Writes a value with its type (R72). `kind` is the name in the data model: `string`, `unsignedInt`, `base64`, ….
     pub fn typed(&mut self, name: &str, kind: &str, value: impl Display) {
         self.raw(&["<", name, " xsi:type=\"xsd:", schema_type(kind), "\">"]);
         self.escaped(value);
         self.raw(&["</", name, ">"]);
     }
 
-    /// An argument that is a structure, its elements written by `content`.
+    /// Writes an argument with a structure; `content` writes its elements.
     pub fn element<R>(&mut self, name: &str, content: impl FnOnce(&mut EnvelopeWriter) -> R) -> R {
         self.raw(&["<", name, ">"]);
         let result = content(self);
@@ -125,9 +125,10 @@ impl EnvelopeWriter {
         result
     }
 
-    /// An argument that is an array, its members written by `members` and counted on the way.
-    /// `of` is their type with its prefix, such as `cwmp:EventStruct` or `xsd:string` (R73).
+    /// Writes an argument with an array; `members` writes its members, which are counted. `of` is their type with its
+    /// prefix, such as `cwmp:EventStruct` or `xsd:string` (R73).
     pub fn array<R>(&mut self, name: &str, of: &str, members: impl FnOnce(&mut ArrayWriter<'_>) -> R) -> R {
+        // R73: members are named after their type, without its prefix.
         self.raw(&["<", name, " soap-enc:arrayType=\"", of, "["]);
         let count_at = self.out.len();
         self.raw(&["]\">"]);
@@ -136,12 +137,12 @@ impl EnvelopeWriter {
         let result = members(&mut array);
         let count = array.count.to_string();
         self.raw(&["</", name, ">"]);
-        // Known only now; moving a megabyte once costs less than counting a tree beforehand.
+        // The count is known only here; moving a megabyte once costs less than counting a tree beforehand.
         self.out.splice(count_at..count_at, count.into_bytes());
         result
     }
 
-    /// Closes the message and gives its bytes.
+    /// Ends the message and returns its bytes.
     pub fn finish(mut self) -> Vec<u8> {
         if let Some(rpc) = self.rpc.take() {
             self.raw(&["</cwmp:", &rpc, ">"]);
@@ -150,26 +151,28 @@ impl EnvelopeWriter {
         self.out
     }
 
+    /// Writes markup as it is.
     fn raw(&mut self, parts: &[&str]) {
         for part in parts {
             self.out.extend_from_slice(part.as_bytes());
         }
     }
 
+    /// Writes a text with its special characters escaped.
     fn escaped_text(&mut self, text: &str) {
-        // A Vec takes whatever is written.
+        // Writing to a Vec cannot fail.
         let _ = XmlEscaper(&mut self.out).write_str(text);
     }
 
+    /// Writes a value with its special characters escaped.
     fn escaped(&mut self, value: impl Display) {
-        // A Vec takes whatever is written; only a Display that fails by itself could fail here,
-        // and its text then ends where it stopped.
+        // Writing to a Vec cannot fail. Only the value's own Display could, and its text then ends there.
         let _ = write!(XmlEscaper(&mut self.out), "{value}");
     }
 }
 
-/// The type of XML Schema that a value of the data model has on the wire. The model says
-/// `base64`, as SOAP's encoding does; the schema's name for it is another.
+/// Returns the type of XML Schema for a type of the data model. The model writes `base64` as the SOAP encoding does,
+/// and the schema has another name for it.
 fn schema_type(kind: &str) -> &str {
     match kind {
         "base64" => "base64Binary",
@@ -177,7 +180,7 @@ fn schema_type(kind: &str) -> &str {
     }
 }
 
-/// Writes the members of an array.
+/// A writer of the members of an array.
 #[derive(Debug)]
 pub struct ArrayWriter<'w> {
     writer: &'w mut EnvelopeWriter,
@@ -186,19 +189,19 @@ pub struct ArrayWriter<'w> {
 }
 
 impl ArrayWriter<'_> {
-    /// A member that is a text or a number.
+    /// Writes a member with a text or a number.
     pub fn text(&mut self, value: impl Display) {
         self.count += 1;
         self.writer.text(self.member, value);
     }
 
-    /// A member that is a structure, its elements written by `content`.
+    /// Writes a member with a structure; `content` writes its elements.
     pub fn element<R>(&mut self, content: impl FnOnce(&mut EnvelopeWriter) -> R) -> R {
         self.count += 1;
         self.writer.element(self.member, content)
     }
 
-    /// A member that is a ParameterValueStruct. There are thousands in an answer, so that its tags are written whole.
+    /// Writes a ParameterValueStruct. A response has thousands of them, so that their tags are written in one piece.
     pub fn parameter_value(&mut self, name: &str, kind: &str, value: impl Display) {
         self.count += 1;
         self.writer.raw(&["<ParameterValueStruct><Name>"]);
@@ -208,32 +211,33 @@ impl ArrayWriter<'_> {
         self.writer.raw(&["</Value></ParameterValueStruct>"]);
     }
 
-    /// A member that is a ParameterInfoStruct, written alike.
+    /// Writes a ParameterInfoStruct, in one piece as well.
     pub fn parameter_info(&mut self, name: &str, writable: bool) {
         self.count += 1;
         self.writer.raw(&["<ParameterInfoStruct><Name>"]);
         self.writer.escaped_text(name);
-        // acsrs takes 0 and 1 only.
+        // acsrs accepts 0 and 1 only.
         self.writer.raw(&["</Name><Writable>", if writable { "1" } else { "0" }, "</Writable></ParameterInfoStruct>"]);
     }
 
-    /// How many members have been written.
+    /// Returns the number of members so far.
     pub fn count(&self) -> usize {
         self.count
     }
 
-    /// How long the message is by now, in bytes.
+    /// Returns the length of the message so far, in bytes.
     pub fn size(&self) -> usize {
         self.writer.out.len()
     }
 }
 
-/// A fault in answer to a request with that ID (R85, R87); codes newer than the version are
-/// replaced by what it knows (R83).
+/// Returns a fault that answers the request with that ID (R85, R87). A code newer than the version is replaced by one
+/// that the version has (R83).
 pub fn fault(version: Version, id: Option<&str>, fault: &Fault) -> Vec<u8> {
     let mut writer = EnvelopeWriter::envelope(version, &EnvelopeHeader::with_id(id));
     let code = fault.code.in_version(version);
     writer.element("soap-env:Fault", |soap| {
+        // R85: the fault code of SOAP names the side at fault, and the text is exactly this one.
         soap.text("faultcode", code.side().as_str());
         soap.text("faultstring", "CWMP fault");
         soap.element("detail", |detail| {
@@ -243,6 +247,7 @@ pub fn fault(version: Version, id: Option<&str>, fault: &Fault) -> Vec<u8> {
                 for parameter in &fault.parameters {
                     cwmp.element("SetParameterValuesFault", |refused| {
                         refused.text("ParameterName", &parameter.name);
+                        // R83: also the code of a single parameter may be newer than the version.
                         let code = parameter.code.in_version(version);
                         refused.text("FaultCode", code.number());
                         refused.text("FaultString", &parameter.text);
@@ -254,8 +259,8 @@ pub fn fault(version: Version, id: Option<&str>, fault: &Fault) -> Vec<u8> {
     writer.finish()
 }
 
-/// The answer to a request with a header entry that must be understood and is not: a fault of
-/// SOAP itself (SOAP 1.1 §4.4.1), so without the detail of CWMP.
+/// Returns the fault for a request with an unknown mandatory header entry: a fault of SOAP itself (SOAP 1.1 §4.4.1),
+/// and so without the detail of CWMP.
 pub fn must_understand_fault(version: Version, id: Option<&str>, entry: &str) -> Vec<u8> {
     let mut writer = EnvelopeWriter::envelope(version, &EnvelopeHeader::with_id(id));
     writer.element("soap-env:Fault", |soap| {
@@ -265,16 +270,16 @@ pub fn must_understand_fault(version: Version, id: Option<&str>, entry: &str) ->
     writer.finish()
 }
 
-/// Escapes what is written through it (R39): markup as entities, everything outside printable
-/// ASCII as decimal character references. What XML 1.0 cannot hold becomes U+FFFD.
+/// A writer that escapes texts (R39): markup becomes entities, and all but printable ASCII becomes decimal character
+/// references. Characters that XML 1.0 cannot hold become U+FFFD.
 #[derive(Debug)]
 pub struct XmlEscaper<'a>(pub &'a mut Vec<u8>);
 
 impl Write for XmlEscaper<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let mut rest = text;
-        // Runs of plain bytes are copied whole; a byte that is not plain starts a character,
-        // since the bytes before it are ASCII.
+        // Runs of plain bytes are copied whole. A byte that is not plain starts a character, because all bytes before
+        // it are ASCII.
         while let Some(run) = rest.bytes().position(|byte| !PLAIN[usize::from(byte)]) {
             self.0.extend_from_slice(&rest.as_bytes()[..run]);
             let mut following = rest[run..].chars();
@@ -289,6 +294,7 @@ impl Write for XmlEscaper<'_> {
 }
 
 impl XmlEscaper<'_> {
+    /// Writes a special character as an entity or a reference.
     fn reference(&mut self, special: char) {
         let entity = match special {
             '&' => "&amp;",
@@ -301,13 +307,14 @@ impl XmlEscaper<'_> {
         self.0.extend_from_slice(entity.as_bytes());
     }
 
+    /// Writes a decimal character reference.
     fn numeric(&mut self, other: char) {
         let code = match other {
-            '\r' => 13, // a parser would turn a raw one into a line feed
+            '\r' => 13, // a parser would turn a plain one into a line feed
             '\0'..='\x1F' | '\u{FFFE}' | '\u{FFFF}' => 0xFFFD,
             legal => u32::from(legal),
         };
-        let mut digits = [b'0'; 7]; // 1114111 is the greatest
+        let mut digits = [b'0'; 7]; // the largest is 1114111
         let (mut at, mut left) = (digits.len(), code);
         while left > 0 {
             at -= 1;
@@ -320,7 +327,7 @@ impl XmlEscaper<'_> {
     }
 }
 
-/// Bytes that stand for themselves: tab, line feed and printable ASCII that is no markup.
+/// The bytes that need no escape: tab, line feed, and printable ASCII without markup.
 const PLAIN: [bool; 256] = {
     let mut plain = [false; 256];
     let mut byte = 0x20;

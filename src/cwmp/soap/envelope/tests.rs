@@ -96,7 +96,7 @@ fn prefixes_do_not_matter() {
     }
 }
 
-/// R77, R78, R79, R82.
+/// R77, R78, R79, R82: the entries of the header.
 #[test]
 fn header_entries() {
     let exact = with_header("<c:ID s:mustUnderstand='1'> &lt;7&gt;\u{E9} </c:ID>");
@@ -116,7 +116,7 @@ fn header_entries() {
     assert_eq!(version.unwrap().as_deref(), Some("1.4"));
 }
 
-/// SOAP 1.1 §4.2.2, §4.2.3.
+/// SOAP 1.1 §4.2.2, §4.2.3: entries with mustUnderstand.
 #[test]
 fn entries_that_must_be_understood() {
     let other = "xmlns:o='urn:other'";
@@ -136,7 +136,7 @@ fn entries_that_must_be_understood() {
     }
 }
 
-/// R70 and R88.
+/// R70, R88: messages that fail the session.
 #[test]
 fn envelopes_that_are_none() {
     use EnvelopeError::*;
@@ -174,7 +174,7 @@ fn texts_that_are_no_xml() {
     }
 }
 
-/// The declaration cannot hide from the limits what the parser will see.
+/// A declaration cannot hide from the limits a text that the parser reads.
 #[test]
 fn declarations_that_hide_something() {
     let deep = "<a>".repeat(1000);
@@ -192,7 +192,7 @@ fn declarations_that_hide_something() {
     assert!(matches!(refused(instruction), EnvelopeError::TooComplex(_)));
 }
 
-/// Every shape of fault that servers in the field send.
+/// R88: all forms of faults that servers in the field send.
 #[test]
 fn faults() {
     let proper = "<s:Fault><faultcode>Server</faultcode><faultstring>CWMP fault</faultstring>\
@@ -213,7 +213,7 @@ fn faults() {
     assert_eq!(fault_in(no_number), (None, String::new()));
     let long = format!("<s:Fault><faultstring>{}</faultstring></s:Fault>", "é".repeat(9999));
     assert_eq!(fault_in(&long).1.chars().count(), AcsFault::MAX_TEXT);
-    // a request that is called so in a namespace of its own is none
+    // An element of another namespace is no request, even with the name of one.
     assert_eq!(refused(with_body("<o:Fault xmlns:o='urn:o'/>")), EnvelopeError::NoRpc);
 }
 
@@ -230,7 +230,7 @@ fn nested_without_end() {
     }
 }
 
-/// R71: large requests are no problem.
+/// R71: large requests are accepted.
 #[test]
 fn a_large_request() {
     let names = "<string>Device.ManagementServer.PeriodicInformInterval</string>".repeat(9_000);
@@ -245,7 +245,7 @@ fn a_large_request() {
     .unwrap();
 }
 
-/// Reads everything that can be read.
+/// Reads all parts of an envelope.
 fn exercise(bytes: &[u8]) -> bool {
     with(bytes, |envelope| match envelope.body {
         EnvelopeBody::Fault(fault) => drop(fault.to_string()),

@@ -18,7 +18,7 @@ const OPENING: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<soap-env:Env
     xmlns:xsd=\"http://www.w3.org/2001/XMLSchema\" \
     xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" ";
 
-/// R39.
+/// R39: special characters are escaped.
 #[test]
 fn escaping() {
     assert_eq!(escape("plain text, 0-9~"), "plain text, 0-9~");
@@ -30,7 +30,7 @@ fn escaping() {
     assert_eq!(escape(""), "");
 }
 
-/// Whatever is written is read back the same, but for what XML cannot hold.
+/// All texts are read back unchanged, apart from characters that XML cannot hold.
 #[test]
 fn escaped_text_is_read_back() {
     for first in (0..=0x2FFF).chain(0xD7F0..0xE010).chain(0xFFF0..0x10010).filter_map(char::from_u32) {
@@ -51,7 +51,7 @@ fn escaped_text_is_read_back() {
     }
 }
 
-/// R67, R69, R74, R77, R80, R81, R89.
+/// R67, R69, R74, R77, R80, R81, R89: the whole text of an Inform.
 #[test]
 fn an_inform() {
     let header = EnvelopeHeader { id: Some("<1>"), supported_versions: version::ALL, session_timeout: Some(60) };
@@ -97,7 +97,7 @@ fn an_inform() {
     assert_eq!(text(inform.finish()), expected);
 }
 
-/// R68, R77: each version's namespace, and no header where there is nothing to say.
+/// R68, R77: the namespace of each version, and no header without an entry.
 #[test]
 fn without_a_header() {
     for &version in version::ALL {
@@ -117,7 +117,7 @@ fn without_a_header() {
     }
 }
 
-/// R73: the count is that of the members, in nested arrays too, and results pass through.
+/// R73: the count is that of the members, in nested arrays too, and results are returned.
 #[test]
 fn arrays_are_counted() {
     let mut message = EnvelopeWriter::new(Version::V1_2, &EnvelopeHeader::default(), "Test");
@@ -140,7 +140,7 @@ fn arrays_are_counted() {
     assert!(text.contains("<Empty soap-enc:arrayType=\"cwmp:S[0]\"></Empty></cwmp:Test>"));
 }
 
-/// R85, R87.
+/// R85, R87: the form of a fault.
 #[test]
 fn a_fault() {
     let refused = Fault::of_parameters(vec![
@@ -173,7 +173,7 @@ fn a_fault() {
     assert!(in_1_2.contains("<FaultCode>9021</FaultCode>"));
 }
 
-/// Our own messages pass our own parser, which is how faults come back to us from a test ACS.
+/// The agent's own messages pass its own parser, which also reads the faults of a test ACS.
 #[test]
 fn faults_are_read_back() {
     let bytes = fault(Version::V1_1, Some("x"), &Fault::new(FaultCode::InternalError));
