@@ -5,8 +5,10 @@
 #![allow(clippy::disallowed_methods, missing_docs)] // a measurement has clocks
 
 #[path = "../tests/it/gateway/mod.rs"]
+#[allow(dead_code, unused_imports, unreachable_pub, reason = "written for the tests")]
 mod gateway;
 #[path = "../tests/it/support/mod.rs"]
+#[allow(dead_code, unused_imports, unreachable_pub, reason = "written for the tests")]
 mod support;
 
 use std::net::{SocketAddr, UdpSocket};

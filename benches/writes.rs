@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_methods, missing_docs)] // a measurement has clocks
 
 #[path = "../tests/it/support/mod.rs"]
+#[allow(dead_code, unused_imports, unreachable_pub, reason = "written for the tests")]
 mod support;
 
 use std::fs;
@@ -12,11 +13,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use support::{
-    AcsSession, Agent, ManualAcs, Message, Rpc, add_object, delete_object, get_parameter_names, get_parameter_values,
-    reboot, schedule_inform, set_parameter_attributes, set_parameter_values,
+    AcsOptions, AcsSession, Agent, ManualAcs, Message, Rpc, add_object, delete_object, get_parameter_names,
+    get_parameter_values, reboot, schedule_inform, set_parameter_attributes, set_parameter_values,
 };
 
-const SOON: Duration = Duration::from_secs(30);
 const TABLE: &str = "Device.NAT.PortMapping.";
 
 fn main() {
@@ -45,7 +45,7 @@ struct Cost {
 
 impl Bench {
     fn new() -> Bench {
-        let acs = ManualAcs::start();
+        let acs = ManualAcs::start(AcsOptions::new().keeps_no_messages());
         let overlay = tempfile::tempdir().expect("a temporary directory");
         let file = overlay.path().join("overlay.json");
         let text = r#"{ "actions": { "reboot": ["true"] },
@@ -64,11 +64,7 @@ impl Bench {
 
     /// Returns the next session, after the empty POST of the gateway.
     fn call(&self) -> AcsSession {
-        let mut session = self.acs.accept(SOON).expect("a session");
-        assert!(session.recv().expect("an Inform").is_inform());
-        session.confirm_inform();
-        assert!(session.recv().expect("the empty POST").method.is_empty());
-        session
+        self.acs.next_session().2
     }
 
     fn end(&self, mut session: AcsSession) {

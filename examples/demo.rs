@@ -9,6 +9,7 @@
 //! `agent`. Its state is in a temporary directory, which the demo deletes at its end.
 
 #[path = "../tests/it/support/mod.rs"]
+#[allow(dead_code, unused_imports, unreachable_pub, clippy::disallowed_methods, reason = "written for the tests")]
 mod support;
 
 use std::path::Path;

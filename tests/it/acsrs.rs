@@ -2,7 +2,6 @@
 //!
 //! acsrs is not part of this repository. `cargo install acsrs --version 0.5.2` makes it, and the variable `ACSRS`
 //! names its binary; without it the test says so and is skipped. It needs the `openssl` command.
-#![allow(clippy::disallowed_methods, reason = "a test has clocks and threads")]
 
 mod server;
 

@@ -1,12 +1,12 @@
 //! An ACS whose name has several addresses (R22).
 
 use std::fs;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 use crate::gateway::{SOON, gateway_at};
 use crate::support::mount::with_mounts;
-use crate::support::{Agent, ManualAcs};
+use crate::support::{AcsOptions, Agent, ManualAcs, port};
 use tempfile::TempDir;
 
 /// As many as are tried in one session.
@@ -39,6 +39,11 @@ impl Hosts {
     }
 }
 
+/// Starts an ACS at all addresses of this host, on a port that stays free while it is away.
+fn everywhere() -> ManualAcs {
+    ManualAcs::start(AcsOptions::new().address(Ipv4Addr::UNSPECIFIED).port(port::of_its_own()))
+}
+
 /// The next session, well to its end or broken off behind Inform; gives the address at which the gateway called.
 fn called_at(acs: &ManualAcs, is_good: bool) -> IpAddr {
     let mut session = acs.accept(SOON).expect("a session");
@@ -60,7 +65,7 @@ fn calls_again_at(agent: &Agent, acs: &ManualAcs) -> IpAddr {
 /// R22: one of them at random, and the good one again as long as it is good.
 #[test]
 fn the_good_address_is_kept() {
-    let (acs, hosts) = (ManualAcs::start_everywhere(), Hosts::new());
+    let (acs, hosts) = (everywhere(), Hosts::new());
     let Some(agent) = hosts.gateway(&acs) else { return };
     let good = called_at(&acs, true);
     for _ in 0..3 {
@@ -76,17 +81,17 @@ fn the_good_address_is_kept() {
 /// as is one of those that the host has now.
 #[test]
 fn a_good_address_that_goes() {
-    let (acs, hosts) = (ManualAcs::start_everywhere(), Hosts::new());
+    let (acs, hosts) = (everywhere(), Hosts::new());
     let Some(agent) = hosts.gateway(&acs) else { return };
     let good = called_at(&acs, true);
     let port = acs.port();
     drop(acs);
     let other: IpAddr = [127, 0, 0, if good == IpAddr::from([127, 0, 0, 5]) { 6 } else { 5 }].into();
-    let acs = ManualAcs::start_at(&format!("{other}:{port}"));
+    let acs = ManualAcs::start(AcsOptions::new().address(other).port(port));
     assert_eq!(calls_again_at(&agent, &acs), other);
     drop(acs);
 
-    let acs = ManualAcs::start_at(&format!("0.0.0.0:{port}"));
+    let acs = ManualAcs::start(AcsOptions::new().address(Ipv4Addr::UNSPECIFIED).port(port));
     assert_eq!(calls_again_at(&agent, &acs), other);
     hosts.write(vec!["127.0.0.9".into()]);
     assert_eq!(calls_again_at(&agent, &acs), IpAddr::from([127, 0, 0, 9]));

@@ -1,5 +1,4 @@
 //! The listeners as the Internet meets them: raw sockets against `HttpListener` and `UdpListener`.
-#![allow(clippy::disallowed_methods, reason = "a test has clocks and threads")]
 
 mod abuse;
 mod http;

@@ -1,5 +1,4 @@
 //! The commands `get` to `status` against the real daemon, and what clients of its socket may not do to it.
-#![allow(clippy::disallowed_methods, reason = "a test has clocks and threads")]
 
 use std::fs;
 use std::io::{Read, Write};
@@ -378,7 +377,7 @@ both_models!(while_a_session_hangs_status_answers_and_changes_wait);
 /// R136: what was asked for while a session ran is told by one session, not by one each.
 fn commands_that_waited_share_a_session(model: &'static Model) {
     const EVENTS: [&str; 3] = ["X 00D09E a", "X 00D09E b", "X 00D09E c"];
-    let acs = ManualAcs::start().keeping_messages();
+    let acs = ManualAcs::start(AcsOptions::new());
     let agent = agent_with(model, &acs.url(), &[], &[]);
     let next = || {
         let mut session = acs.accept(SOON).expect("a session");

@@ -1,6 +1,5 @@
 //! `cpe-agent doctor`, beside a running agent and without one, against good servers and others.
 #![cfg(feature = "doctor")]
-#![allow(clippy::disallowed_methods, reason = "the other side of the test: it has a clock and threads")]
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};

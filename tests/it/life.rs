@@ -1,6 +1,5 @@
 //! Life on a device: stopped in the middle of something, told of a new configuration, started before the network is
 //! there, heard by syslog.
-#![allow(clippy::disallowed_methods, reason = "a test has clocks")]
 
 use std::fs;
 use std::net::UdpSocket;

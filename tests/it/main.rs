@@ -2,6 +2,12 @@
 //!
 //! All suites are modules of this one program, so that `support` is compiled and linked once. A suite is chosen by the
 //! name of its module: `cargo test --test it session::`.
+#![allow(clippy::disallowed_methods, reason = "tests drive the agent from outside: they have clocks and threads")]
+#![cfg_attr(
+    not(all(feature = "tls", feature = "doctor-stun")),
+    allow(dead_code, unused_imports, reason = "tests of TLS and of the command doctor use the rest of `support`")
+)]
+#![allow(unreachable_pub, reason = "`support` and `gateway` are shared with the examples and the benches")]
 
 #[macro_use]
 mod both_models;

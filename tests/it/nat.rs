@@ -1,7 +1,6 @@
 //! The real agent behind a real NAT: it finds out where it is reached, keeps the way open, and is reached.
 //!
 //! It takes root, and network namespaces with nftables; elsewhere the tests say that they are skipped.
-#![allow(clippy::disallowed_methods, reason = "a test has clocks")]
 
 mod laboratory;
 

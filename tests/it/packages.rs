@@ -3,7 +3,6 @@
 //! what they install. `cross/tests/debian` does the same for the Debian package.
 //!
 //! What a test needs beside a shell may be missing, and then it says so; but not where `CPE_AGENT_TOOLS` is `required`.
-#![allow(clippy::disallowed_methods, reason = "a test has clocks")]
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};

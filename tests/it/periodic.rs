@@ -1,5 +1,4 @@
 //! Periodic Informs of the real agent: interval, phase, changes by the ACS.
-#![allow(clippy::disallowed_methods, reason = "a test has clocks")]
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -1,5 +1,4 @@
 //! The program as its operator meets it: exit statuses, signals, words on stderr.
-#![allow(clippy::disallowed_methods, reason = "a test has clocks")]
 
 use std::ffi::OsStr;
 use std::fs::Permissions;

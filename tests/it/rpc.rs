@@ -1,6 +1,5 @@
 //! What the ACS asks for and what becomes of it, over restarts, crashes and reboots of the real agent, with both shipped
 //! data models.
-#![allow(clippy::disallowed_methods)] // tests have clocks and wait for what takes its time
 
 mod attributes;
 mod gateway;

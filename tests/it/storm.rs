@@ -11,8 +11,6 @@
 //!
 //! `STORM_ROUNDS` says how many rounds each model goes through, `STORM_SEED` repeats a storm; the seed is printed.
 
-#![allow(clippy::disallowed_methods)] // a storm has clocks and waits
-
 mod expected;
 mod history;
 pub(crate) mod rng;
@@ -23,7 +21,7 @@ use std::time::{Duration, Instant, SystemTime};
 use self::expected::{Change, ExpectedModel, StormModel, TR_098, TR_181};
 use self::history::History;
 use self::rng::SeededRng;
-use crate::support::{AcsSession, Agent, ManualAcs, Message, Mount, Rpc, reboot, schedule_inform};
+use crate::support::{AcsOptions, AcsSession, Agent, ManualAcs, Message, Mount, Rpc, reboot, schedule_inform};
 
 /// Rounds where the environment does not say how many.
 const ROUNDS: usize = 60;
@@ -126,14 +124,14 @@ struct Compactions {
 impl Storm {
     /// A gateway that has had its first session in peace.
     fn over(model: &'static StormModel) -> Storm {
-        let acs = ManualAcs::start();
+        let acs = ManualAcs::start(AcsOptions::new().keeps_no_messages());
         let agent = Storm::agent(model, &acs);
         Storm::after_the_first_session(model, acs, agent, None)
     }
 
     /// The same with its state on a disk of its own, where one can be mounted.
     fn on_a_failing_disk(model: &'static StormModel) -> Option<Storm> {
-        let acs = ManualAcs::start();
+        let acs = ManualAcs::start(AcsOptions::new().keeps_no_messages());
         let agent = Storm::agent(model, &acs);
         let mount = Mount::at(agent.state_dir(), "size=4m,mode=700")?;
         let disk = Disk { mount, condition: Condition::Well, failed: false, refused: 0 };

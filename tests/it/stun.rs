@@ -1,5 +1,4 @@
 //! The binding over real sockets, against a STUN server that shares no line of code with it.
-#![allow(clippy::disallowed_methods, missing_docs, reason = "this drives: it has a clock and sockets")]
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};

@@ -9,8 +9,6 @@
 //! Each transfer that was answered is reported once, none is lost, and no action runs twice. `STORM_ROUNDS` says how many
 //! rounds there are, `STORM_SEED` repeats a storm; the seed is printed.
 
-#![allow(clippy::disallowed_methods)] // a storm has clocks and waits
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::process::{Command, Stdio};
@@ -18,7 +16,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::storm::rng::SeededRng;
 use crate::support::{
-    AcsSession, Agent, FileServer, FileServerOptions, FileSpec, ManualAcs, Message, Rpc, download, upload,
+    AcsOptions, AcsSession, Agent, FileServer, FileServerOptions, FileSpec, ManualAcs, Message, Rpc, download, upload,
 };
 use tempfile::TempDir;
 
@@ -83,7 +81,7 @@ impl Storm {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("a time after 1970");
         let seed = setting("STORM_SEED", now.as_micros() as usize);
         println!("STORM_SEED={seed}");
-        let acs = ManualAcs::start();
+        let acs = ManualAcs::start(AcsOptions::new().keeps_no_messages());
         let place = tempfile::tempdir().expect("a directory");
         let in_place = |name: &str| place.path().join(name);
         let directory = place.path().to_str().expect("a path that is text");

@@ -1,7 +1,5 @@
 //! File transfers by the real binary: an ACS that asks for them, a file server that they go to, actions that leave traces.
 
-#![allow(clippy::disallowed_methods)] // these tests have clocks and wait
-
 mod downloads;
 mod firmware;
 mod gateway;

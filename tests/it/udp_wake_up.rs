@@ -1,5 +1,4 @@
 //! The ACS wakes the real agent over UDP, and STUN tells where: both on one port, with both data models.
-#![allow(clippy::disallowed_methods, reason = "a test has clocks")]
 
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};

@@ -1,5 +1,4 @@
 //! The real agent, its ports open to those who mean no good: the ACS still reaches it, and it does not swell.
-#![allow(clippy::disallowed_methods, reason = "a test has clocks")]
 
 use std::fs;
 use std::net::{SocketAddr, TcpStream, UdpSocket};

@@ -12,7 +12,6 @@
 //! ```
 //!
 //! Where the model makes no difference, it is TR-181.
-#![allow(dead_code, unused_imports, unreachable_pub, missing_docs)] // each test file uses a part of this module
 
 pub mod model;
 

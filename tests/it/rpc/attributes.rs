@@ -1,6 +1,6 @@
 //! SetParameterAttributes and GetParameterAttributes.
 
-use super::gateway::Gateway;
+use super::gateway::{Gateway, QUIET};
 use crate::gateway::Model;
 use crate::support::{AcsSession, Message, get_parameter_attributes, set_parameter_attributes};
 
@@ -19,7 +19,7 @@ fn attributes_stay(model: &'static Model) {
     let (username, code) = (gateway.management("Username"), gateway.info("ProvisioningCode"));
     let object = gateway.management("");
     gateway.agent.reboot();
-    let before = gateway.visit(&["1 BOOT"], |_, session| {
+    let before = gateway.acs.expect_session(&["1 BOOT"], |_, session| {
         session.succeeds(&set_parameter_attributes(&[
             (&object, Some(1), None),                  // R196, R200
             (&username, Some(2), Some(&[])),           // R195: in order, the later over the earlier
@@ -33,9 +33,9 @@ fn attributes_stay(model: &'static Model) {
         assert!(found.contains(&(code.clone(), "2".into(), 1)), "{found:?}"); // R106, R204
         found
     });
-    gateway.stays_quiet(super::gateway::QUIET); // R172
+    gateway.acs.expect_no_session(QUIET); // R172
     gateway.crash_and_reboot();
-    gateway.visit(&["1 BOOT"], |_, session| {
+    gateway.acs.expect_session(&["1 BOOT"], |_, session| {
         let answer = session.succeeds(&get_parameter_attributes(&[&object, &code]));
         assert_eq!(attributes(&answer), before); // R195
     });
@@ -48,7 +48,7 @@ fn attributes_are_all_or_nothing(model: &'static Model) {
     let (username, key) = (gateway.management("Username"), gateway.management("ParameterKey"));
     let nowhere = gateway.management("Nothing");
     gateway.agent.reboot();
-    gateway.visit(&["1 BOOT"], |_, session| {
+    gateway.acs.expect_session(&["1 BOOT"], |_, session| {
         let refused: [(&str, u8, u16); 5] = [
             (&username, 3, 9003), // R199
             (&username, 6, 9003), // R199

@@ -11,7 +11,7 @@ fn inform_parameters(model: &'static Model) {
     let table = gateway.management("InformParameter.");
     let full = gateway.management("PeriodicInformInterval");
     gateway.agent.reboot();
-    gateway.visit(&["1 BOOT"], |_, session| {
+    gateway.acs.expect_session(&["1 BOOT"], |_, session| {
         for (number, name, events) in [("1", model.pattern, "1 BOOT"), ("2", &*full, "")] {
             let answer = session.succeeds(&add_object(&table, ""));
             assert_eq!(answer.argument("InstanceNumber"), Some(number));
@@ -33,12 +33,12 @@ fn inform_parameters(model: &'static Model) {
         let (start, end) = model.pattern.split_once('*').expect("a pattern");
         name.starts_with(start) && name.ends_with(end.rsplit('*').next().unwrap_or(end))
     };
-    gateway.visit(&["3 SCHEDULED", "M ScheduleInform"], |inform, _| {
+    gateway.acs.expect_session(&["3 SCHEDULED", "M ScheduleInform"], |inform, _| {
         assert!(inform.value(&full).is_some()); // R108: with every event
         assert!(!inform.parameters.iter().any(|parameter| matches(&parameter.name))); // R108
     });
     gateway.crash_and_reboot();
-    gateway.visit(&["1 BOOT"], |inform, session| {
+    gateway.acs.expect_session(&["1 BOOT"], |inform, session| {
         assert!(inform.value(&full).is_some());
         let found = inform.parameters.iter().filter(|parameter| matches(&parameter.name)).count();
         assert!(found > 1, "{}", inform.xml); // R108
@@ -47,7 +47,7 @@ fn inform_parameters(model: &'static Model) {
     let version = gateway.info("SoftwareVersion");
     gateway.agent.set(&version, "2.0.0");
     gateway.agent.reboot();
-    gateway.visit(&["1 BOOT", "4 VALUE CHANGE"], |inform, _| {
+    gateway.acs.expect_session(&["1 BOOT", "4 VALUE CHANGE"], |inform, _| {
         assert!(!inform.parameters.iter().any(|parameter| matches(&parameter.name))); // R102
         assert!(inform.value(&full).is_none());
     });
@@ -60,11 +60,11 @@ fn another_firmware(model: &'static Model) {
     let version = gateway.info("SoftwareVersion");
     gateway.agent.set(&version, "99.1");
     gateway.agent.reboot();
-    gateway.visit(&["1 BOOT", "4 VALUE CHANGE"], |inform, _| {
+    gateway.acs.expect_session(&["1 BOOT", "4 VALUE CHANGE"], |inform, _| {
         assert_eq!(inform.value(&version), Some("99.1")); // R99, R101, R106
     });
     gateway.agent.reboot();
-    gateway.visit(&["1 BOOT"], |_, _| {}); // R101
+    gateway.acs.expect_events(&["1 BOOT"]); // R101
 }
 both_models!(another_firmware);
 
@@ -74,7 +74,7 @@ fn a_heartbeat() {
     let mut gateway = Gateway::new(&TR_181);
     let policy = gateway.management("HeartbeatPolicy.");
     gateway.agent.reboot();
-    let forced = gateway.visit(&["1 BOOT"], |inform, session| {
+    let forced = gateway.acs.expect_session(&["1 BOOT"], |inform, session| {
         let (enable, interval) = (format!("{policy}Enable"), format!("{policy}ReportingInterval"));
         let values = [
             (&*enable, "boolean", "true"),
@@ -86,8 +86,8 @@ fn a_heartbeat() {
         session.succeeds(&set_parameter_values(&values, ""));
         inform.parameters.len()
     });
-    gateway.visit(&["14 HEARTBEAT"], |inform, _| assert_eq!(inform.parameters.len(), forced)); // R303
-    gateway.stays_quiet(QUIET);
+    gateway.acs.expect_session(&["14 HEARTBEAT"], |inform, _| assert_eq!(inform.parameters.len(), forced)); // R303
+    gateway.acs.expect_no_session(QUIET);
 }
 
 /// EnableCWMP: once it is false the gateway calls no more, whatever happens.
@@ -95,13 +95,13 @@ fn a_gateway_that_is_not_to_call(model: &'static Model) {
     let mut gateway = Gateway::new(model);
     let enable = gateway.management("EnableCWMP");
     gateway.agent.reboot();
-    gateway.visit(&["1 BOOT"], |_, session| {
+    gateway.acs.expect_session(&["1 BOOT"], |_, session| {
         session.succeeds(&schedule_inform(1, ""));
         session.set(&enable, "boolean", "false");
     });
-    gateway.stays_quiet(2 * QUIET); // R7
+    gateway.acs.expect_no_session(2 * QUIET); // R7
     gateway.crash_and_reboot();
-    gateway.stays_quiet(QUIET); // R7
+    gateway.acs.expect_no_session(QUIET); // R7
 }
 both_models!(a_gateway_that_is_not_to_call);
 
@@ -109,10 +109,10 @@ both_models!(a_gateway_that_is_not_to_call);
 fn a_failure_late_in_a_session(model: &'static Model) {
     let mut gateway = Gateway::new(model);
     gateway.agent.reboot();
-    let (_, session) = gateway.calls();
+    let (_, _, session) = gateway.acs.next_session();
     drop(session); // the connection is lost
-    gateway.visit(&[], |inform, _| assert_eq!(inform.retry_count(), Some(1))); // R98, R109
+    gateway.acs.expect_session(&[], |inform, _| assert_eq!(inform.retry_count(), Some(1))); // R98, R109
     gateway.agent.reboot();
-    gateway.visit(&["1 BOOT"], |inform, _| assert_eq!(inform.retry_count(), Some(0))); // R130
+    gateway.acs.expect_session(&["1 BOOT"], |inform, _| assert_eq!(inform.retry_count(), Some(0))); // R130
 }
 both_models!(a_failure_late_in_a_session);

@@ -1,6 +1,6 @@
 //! AddObject and DeleteObject.
 
-use super::gateway::Gateway;
+use super::gateway::{Gateway, QUIET};
 use crate::gateway::{Model, TR_098, TR_181};
 use crate::support::{
     add_object, delete_object, get_parameter_attributes, get_parameter_names, get_parameter_values,
@@ -14,7 +14,7 @@ fn instances_with_tables_inside(model: &'static Model) {
     let mut gateway = Gateway::new(model);
     let key = gateway.management("ParameterKey");
     gateway.agent.reboot();
-    let (pool, inner, inner_count) = gateway.visit(&["1 BOOT"], |_, session| {
+    let (pool, inner, inner_count) = gateway.acs.expect_session(&["1 BOOT"], |_, session| {
         let count: u32 = session.value(model.outer_count).parse().expect("a number");
         let answer = session.succeeds(&add_object(model.outer, "k 1"));
         assert_eq!(answer.argument("Status"), Some("0")); // R213
@@ -40,7 +40,7 @@ fn instances_with_tables_inside(model: &'static Model) {
     });
 
     gateway.crash_and_reboot();
-    let deleted = gateway.visit(&["1 BOOT"], |_, session| {
+    let deleted = gateway.acs.expect_session(&["1 BOOT"], |_, session| {
         assert_eq!(session.value(&format!("{inner}1.Yiaddr")), "192.0.2.7"); // R171, R217
         assert_eq!(session.value(&inner_count), "1");
         session.succeeds(&delete_object(&pool, "k 3"));
@@ -52,7 +52,7 @@ fn instances_with_tables_inside(model: &'static Model) {
     });
 
     gateway.crash_and_reboot();
-    gateway.visit(&["1 BOOT"], |_, session| {
+    gateway.acs.expect_session(&["1 BOOT"], |_, session| {
         session.refuses(&get_parameter_values(&[&deleted]), 9005); // R222
         let answer = session.succeeds(&add_object(model.outer, ""));
         let again = format!("{}{}.", model.outer, answer.argument("InstanceNumber").expect("a number"));
@@ -66,7 +66,7 @@ both_models!(instances_with_tables_inside);
 fn attributes_go_with_their_object(model: &'static Model) {
     let mut gateway = Gateway::new(model);
     gateway.agent.reboot();
-    gateway.visit(&["1 BOOT"], |_, session| {
+    gateway.acs.expect_session(&["1 BOOT"], |_, session| {
         let mut add = |watch: bool| {
             let answer = session.succeeds(&add_object(model.outer, ""));
             let pool = format!("{}{}.", model.outer, answer.argument("InstanceNumber").expect("a number"));
@@ -82,9 +82,9 @@ fn attributes_go_with_their_object(model: &'static Model) {
         add(true);
         add(false);
     });
-    gateway.stays_quiet(super::gateway::QUIET); // R207, R208
+    gateway.acs.expect_no_session(QUIET); // R207, R208
     gateway.agent.reboot();
-    gateway.visit(&["1 BOOT"], |inform, _| {
+    gateway.acs.expect_session(&["1 BOOT"], |inform, _| {
         assert!(!inform.parameters.iter().any(|p| p.name.starts_with(model.outer))); // R207
     });
 }
@@ -93,7 +93,7 @@ both_models!(attributes_go_with_their_object);
 fn what_cannot_be_added_or_deleted(model: &'static Model) {
     let mut gateway = Gateway::new(model);
     gateway.agent.reboot();
-    gateway.visit(&["1 BOOT"], |_, session| {
+    gateway.acs.expect_session(&["1 BOOT"], |_, session| {
         let key = format!("{}.ManagementServer.ParameterKey", model.root);
         session.succeeds(&add_object(model.outer, "last"));
         let server = format!("{}.ManagementServer.", model.root);
@@ -128,7 +128,7 @@ fn strong_references_go_with_their_target() {
     gateway.agent.reboot();
     let single = "Device.NAT.PortMapping.1.Interface";
     let list = "Device.IP.Interface.1.LowerLayers";
-    let refused = gateway.visit(&["1 BOOT"], |_, session| {
+    let refused = gateway.acs.expect_session(&["1 BOOT"], |_, session| {
         let answer = session.succeeds(&add_object("Device.IP.Interface.", ""));
         let target = format!("Device.IP.Interface.{}", answer.argument("InstanceNumber").expect("a number"));
         session.set(single, "string", &target);
@@ -140,7 +140,7 @@ fn strong_references_go_with_their_target() {
         target
     });
     gateway.crash_and_reboot();
-    gateway.visit(&["1 BOOT"], |_, session| {
+    gateway.acs.expect_session(&["1 BOOT"], |_, session| {
         assert_eq!(session.value(single), "", "{refused}"); // R173
         assert_eq!(session.value(list), "Device.Ethernet.Link.1,Device.Ethernet.Interface.1"); // R173
     });
@@ -153,7 +153,7 @@ fn weak_references_stay() {
     gateway.agent.reboot();
     let weak = "InternetGatewayDevice.Layer3Forwarding.Forwarding.1.Interface";
     let table = "InternetGatewayDevice.LANDevice.1.LANHostConfigManagement.IPInterface.";
-    gateway.visit(&["1 BOOT"], |_, session| {
+    gateway.acs.expect_session(&["1 BOOT"], |_, session| {
         let answer = session.succeeds(&add_object(table, ""));
         let target = format!("{table}{}", answer.argument("InstanceNumber").expect("a number"));
         session.set(weak, "string", &target);

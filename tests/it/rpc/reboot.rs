@@ -27,7 +27,7 @@ impl Gateway {
 fn several_reboots_are_one(model: &'static Model) {
     let mut gateway = device(model);
     gateway.agent.reboot();
-    gateway.visit(&["1 BOOT"], |_, session| {
+    gateway.acs.expect_session(&["1 BOOT"], |_, session| {
         for key in ["a", "b <&>", "", ""] {
             session.succeeds(&reboot(key));
         }
@@ -35,10 +35,10 @@ fn several_reboots_are_one(model: &'static Model) {
         assert_eq!(gateway.traces("reboots"), 0); // R122, R223
     });
     gateway.goes_down_and_comes_back(1);
-    gateway.visit(&["1 BOOT", "M Reboot/a", "M Reboot/b <&>", "M Reboot", "M Reboot"], |_, _| {}); // R160, R224
-    gateway.stays_quiet(QUIET);
+    gateway.acs.expect_events(&["1 BOOT", "M Reboot/a", "M Reboot/b <&>", "M Reboot", "M Reboot"]); // R160, R224
+    gateway.acs.expect_no_session(QUIET);
     gateway.agent.reboot();
-    gateway.visit(&["1 BOOT"], |_, _| {}); // R134: told once
+    gateway.acs.expect_events(&["1 BOOT"]); // R134: told once
     assert_eq!(gateway.traces("reboots"), 1); // R224
 }
 both_models!(several_reboots_are_one);
@@ -47,12 +47,12 @@ both_models!(several_reboots_are_one);
 fn killed_between_answer_and_reboot(model: &'static Model) {
     let mut gateway = device(model);
     gateway.agent.reboot();
-    let (_, mut session) = gateway.calls();
+    let (_, _, mut session) = gateway.acs.next_session();
     session.succeeds(&reboot("k"));
     gateway.crash();
     gateway.goes_down_and_comes_back(1); // R223: the promise is kept by the next agent
-    gateway.visit(&["1 BOOT", "M Reboot/k"], |_, _| {}); // R224
-    gateway.stays_quiet(QUIET);
+    gateway.acs.expect_events(&["1 BOOT", "M Reboot/k"]); // R224
+    gateway.acs.expect_no_session(QUIET);
     assert_eq!(gateway.traces("reboots"), 1);
 }
 both_models!(killed_between_answer_and_reboot);
@@ -61,16 +61,16 @@ both_models!(killed_between_answer_and_reboot);
 fn a_session_that_fails_behind_the_answer(model: &'static Model) {
     let mut gateway = device(model);
     gateway.agent.reboot();
-    let (_, mut session) = gateway.calls();
+    let (_, _, mut session) = gateway.acs.next_session();
     session.succeeds(&reboot("k"));
     drop(session); // the connection is lost
-    gateway.visit(&[], |inform, session| {
+    gateway.acs.expect_session(&[], |inform, session| {
         assert_eq!(inform.retry_count(), Some(1)); // R98, R109
         session.succeeds(&get_rpc_methods());
         assert_eq!(gateway.traces("reboots"), 0); // R122
     });
     gateway.goes_down_and_comes_back(1);
-    gateway.visit(&["1 BOOT", "M Reboot/k"], |_, _| {}); // R224
+    gateway.acs.expect_events(&["1 BOOT", "M Reboot/k"]); // R224
 }
 both_models!(a_session_that_fails_behind_the_answer);
 
@@ -78,17 +78,17 @@ both_models!(a_session_that_fails_behind_the_answer);
 fn a_reboot_is_told_until_it_is_confirmed(model: &'static Model) {
     let mut gateway = device(model);
     gateway.agent.reboot();
-    gateway.visit(&["1 BOOT"], |_, session| drop(session.succeeds(&reboot("k"))));
+    gateway.acs.expect_session(&["1 BOOT"], |_, session| drop(session.succeeds(&reboot("k"))));
     gateway.goes_down_and_comes_back(1);
     for _ in 0..2 {
         let mut session = gateway.acs.accept(SOON).expect("a session");
         let inform = session.recv().expect("an Inform");
-        assert_eq!(super::gateway::told(&inform), ["1 BOOT", "M Reboot/k"]); // R141, R142
+        assert_eq!(inform.sorted_events(), ["1 BOOT", "M Reboot/k"]); // R141, R142
         gateway.crash_and_reboot();
     }
-    gateway.visit(&["1 BOOT", "M Reboot/k"], |_, _| {});
+    gateway.acs.expect_events(&["1 BOOT", "M Reboot/k"]);
     gateway.crash_and_reboot();
-    gateway.visit(&["1 BOOT"], |_, _| {}); // R134
+    gateway.acs.expect_events(&["1 BOOT"]); // R134
 }
 both_models!(a_reboot_is_told_until_it_is_confirmed);
 
@@ -98,11 +98,11 @@ fn a_reboot_that_fails(model: &'static Model) {
         format!("\"reboot\": [\"sh\", \"-c\", \"echo tried >> {place}/reboots; exit 3\"]")
     });
     gateway.agent.reboot();
-    gateway.visit(&["1 BOOT"], |_, session| drop(session.succeeds(&reboot("k"))));
-    gateway.visit(&["M Reboot/k"], |_, _| {}); // R134, R146
+    gateway.acs.expect_session(&["1 BOOT"], |_, session| drop(session.succeeds(&reboot("k"))));
+    gateway.acs.expect_events(&["M Reboot/k"]); // R134, R146
     gateway.agent.wait_for_log("the reboot failed: the command ended with exit status 3", SOON);
     gateway.crash();
-    gateway.stays_quiet(QUIET);
+    gateway.acs.expect_no_session(QUIET);
     assert_eq!(gateway.traces("reboots"), 1);
 }
 both_models!(a_reboot_that_fails);
@@ -111,14 +111,14 @@ both_models!(a_reboot_that_fails);
 fn a_device_without_the_command(model: &'static Model) {
     let mut gateway = Gateway::new(model);
     gateway.agent.reboot();
-    gateway.visit(&["1 BOOT"], |_, session| {
+    gateway.acs.expect_session(&["1 BOOT"], |_, session| {
         let methods = session.succeeds(&get_rpc_methods()).methods;
         assert!(!methods.contains(&"Reboot".to_owned()), "{methods:?}"); // R5
         assert!(!methods.contains(&"FactoryReset".to_owned()), "{methods:?}"); // R5
         session.refuses(&reboot("k"), 9000); // R4
         session.refuses(&crate::support::factory_reset(), 9000); // R4
     });
-    gateway.stays_quiet(QUIET);
+    gateway.acs.expect_no_session(QUIET);
 }
 both_models!(a_device_without_the_command);
 
@@ -128,7 +128,7 @@ fn delay_reboot() {
     let mut gateway = device(&TR_181);
     let delay = gateway.management("DelayReboot");
     gateway.agent.reboot();
-    gateway.visit(&["1 BOOT"], |_, session| {
+    gateway.acs.expect_session(&["1 BOOT"], |_, session| {
         session.set(&delay, "int", "1");
         std::thread::sleep(Duration::from_millis(1100)); // the delay begins with the end of the session
         assert_eq!((gateway.traces("reboots"), session.value(&delay)), (0, "1".into()));
@@ -137,8 +137,8 @@ fn delay_reboot() {
     gateway.wait_for_trace("reboots", 1);
     assert!(ended.elapsed() > Duration::from_millis(900), "{:?}", ended.elapsed()); // R156
     gateway.goes_down_and_comes_back(1);
-    gateway.visit(&["1 BOOT"], |_, session| assert_eq!(session.value(&delay), "-1")); // R156
-    gateway.stays_quiet(2 * QUIET);
+    gateway.acs.expect_session(&["1 BOOT"], |_, session| assert_eq!(session.value(&delay), "-1")); // R156
+    gateway.acs.expect_no_session(2 * QUIET);
     assert_eq!(gateway.traces("reboots"), 1);
 }
 
@@ -150,15 +150,15 @@ fn delay_reboot_set_once_more() {
     });
     let delay = gateway.management("DelayReboot");
     gateway.agent.reboot();
-    gateway.visit(&["1 BOOT"], |_, session| session.set(&delay, "int", "3"));
+    gateway.acs.expect_session(&["1 BOOT"], |_, session| session.set(&delay, "int", "3"));
     std::thread::sleep(Duration::from_secs(1));
     gateway.agent.succeeds(&["inform"]);
-    gateway.visit(&["2 PERIODIC"], |_, session| session.set(&delay, "int", "3"));
+    gateway.acs.expect_session(&["2 PERIODIC"], |_, session| session.set(&delay, "int", "3"));
     let ended = std::time::Instant::now();
     gateway.wait_for_trace("reboots", 1);
     assert!(ended.elapsed() > Duration::from_millis(2400), "{:?}", ended.elapsed()); // R156
     gateway.agent.succeeds(&["inform"]);
-    gateway.visit(&["2 PERIODIC"], |_, session| session.set(&delay, "int", "3"));
+    gateway.acs.expect_session(&["2 PERIODIC"], |_, session| session.set(&delay, "int", "3"));
     gateway.wait_for_trace("reboots", 2);
 }
 
@@ -168,19 +168,19 @@ fn schedule_reboot() {
     let mut gateway = device(&TR_181);
     let at = gateway.management("ScheduleReboot");
     gateway.agent.reboot();
-    gateway.visit(&["1 BOOT"], |_, session| session.set(&at, "dateTime", "2025-01-01T00:00:00Z"));
-    gateway.stays_quiet(QUIET);
+    gateway.acs.expect_session(&["1 BOOT"], |_, session| session.set(&at, "dateTime", "2025-01-01T00:00:00Z"));
+    gateway.acs.expect_no_session(QUIET);
     assert_eq!(gateway.traces("reboots"), 0); // R156
     gateway.agent.reboot();
     let instant = in_seconds(2);
-    gateway.visit(&["1 BOOT"], |_, session| session.set(&at, "dateTime", &instant));
+    gateway.acs.expect_session(&["1 BOOT"], |_, session| session.set(&at, "dateTime", &instant));
     gateway.goes_down_and_comes_back(1);
     assert!(in_seconds(0) >= instant, "the device went down before {instant}"); // R156
     // A device without a clock of its own comes back to an earlier time, and must not go down for it again.
     let journal = std::fs::read_to_string(gateway.agent.state_dir().join("journal")).expect("the journal");
     assert!(journal.contains("\"scheduledRebootDone\":1"), "{journal}");
-    gateway.visit(&["1 BOOT"], |_, session| assert_eq!(session.value(&at), instant));
-    gateway.stays_quiet(QUIET); // the instant has passed
+    gateway.acs.expect_session(&["1 BOOT"], |_, session| assert_eq!(session.value(&at), instant));
+    gateway.acs.expect_no_session(QUIET); // the instant has passed
     assert_eq!(gateway.traces("reboots"), 1);
 }
 

@@ -20,7 +20,7 @@ fn fill_and_reset(gateway: &mut Gateway) -> String {
     let model = gateway.model;
     let username = gateway.management("Username");
     gateway.agent.reboot();
-    gateway.visit(&["1 BOOT"], |_, session| {
+    gateway.acs.expect_session(&["1 BOOT"], |_, session| {
         session.succeeds(&set_parameter_values(&[(&username, "string", "changed")], "key"));
         let made = add(session, model);
         session.succeeds(&set_parameter_attributes(&[(&username, Some(2), Some(&[]))]));
@@ -36,7 +36,7 @@ fn fill_and_reset(gateway: &mut Gateway) -> String {
 fn expect_factory_state(gateway: &mut Gateway, made: &str) {
     let model = gateway.model;
     let username = gateway.management("Username");
-    gateway.visit(&["0 BOOTSTRAP", "1 BOOT"], |inform, session| {
+    gateway.acs.expect_session(&["0 BOOTSTRAP", "1 BOOT"], |inform, session| {
         assert_eq!(inform.value(&gateway.management("ParameterKey")), Some("")); // R157, R226
         assert_eq!(session.value(&username), "");
         let attributes = session.succeeds(&get_parameter_attributes(&[&username]));
@@ -45,7 +45,7 @@ fn expect_factory_state(gateway: &mut Gateway, made: &str) {
         session.refuses(&get_parameter_values(&[made]), 9005);
         assert_eq!(add(session, model), made); // numbers start anew
     });
-    gateway.stays_quiet(2 * QUIET); // what was scheduled is forgotten
+    gateway.acs.expect_no_session(2 * QUIET); // what was scheduled is forgotten
 }
 
 fn a_factory_reset(model: &'static Model) {
@@ -56,7 +56,7 @@ fn a_factory_reset(model: &'static Model) {
     expect_factory_state(&mut gateway, &made);
     assert_eq!(gateway.traces("resets"), 1);
     gateway.crash_and_reboot();
-    gateway.visit(&["1 BOOT"], |_, _| {}); // R137: BOOTSTRAP was told
+    gateway.acs.expect_events(&["1 BOOT"]); // R137: BOOTSTRAP was told
     assert_eq!(gateway.traces("resets"), 1);
 }
 both_models!(a_factory_reset);
@@ -70,7 +70,7 @@ fn killed_in_the_middle_of_a_factory_reset(model: &'static Model) {
         )
     });
     gateway.agent.reboot();
-    let (_, mut session) = gateway.calls();
+    let (_, _, mut session) = gateway.acs.next_session();
     let made = add(&mut session, model);
     session.succeeds(&factory_reset());
     gateway.crash(); // R226: promised
@@ -88,11 +88,11 @@ fn a_session_that_fails_behind_the_answer(model: &'static Model) {
         format!("\"factoryReset\": [\"sh\", \"-c\", \"echo done >> {place}/resets\"]")
     });
     gateway.agent.reboot();
-    let (_, mut session) = gateway.calls();
+    let (_, _, mut session) = gateway.acs.next_session();
     let made = add(&mut session, model);
     session.succeeds(&factory_reset());
     drop(session); // the connection is lost
-    gateway.visit(&[], |_, session| {
+    gateway.acs.expect_session(&[], |_, session| {
         session.succeeds(&get_parameter_values(&[&made]));
         assert_eq!(gateway.traces("resets"), 0); // R226
     });
@@ -109,17 +109,17 @@ fn a_factory_reset_whose_action_is_gone(model: &'static Model) {
     let overlay = gateway.place.path().join("overlay.json");
     let with_it = fs::read_to_string(&overlay).expect("the overlay");
     gateway.agent.reboot();
-    let (_, mut session) = gateway.calls();
+    let (_, _, mut session) = gateway.acs.next_session();
     session.succeeds(&factory_reset());
     fs::write(&overlay, "{}").expect("a file");
     gateway.agent.signal("HUP");
     drop(session); // the connection is lost
-    gateway.visit(&[], |_, session| assert_eq!(session.value(&gateway.management("Username")), ""));
+    gateway.acs.expect_session(&[], |_, session| assert_eq!(session.value(&gateway.management("Username")), ""));
     gateway.agent.wait_for_log("a factory reset is due, and the data model has no action for it", SOON);
     fs::write(&overlay, with_it).expect("a file");
     gateway.crash_and_reboot();
-    gateway.visit(&["1 BOOT"], |_, _| {}); // R137: no BOOTSTRAP
-    gateway.stays_quiet(QUIET);
+    gateway.acs.expect_events(&["1 BOOT"]); // R137: no BOOTSTRAP
+    gateway.acs.expect_no_session(QUIET);
     assert_eq!(gateway.traces("resets"), 0);
 }
 both_models!(a_factory_reset_whose_action_is_gone);

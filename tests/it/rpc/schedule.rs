@@ -14,15 +14,15 @@ const GRAIN: Duration = Duration::from_secs(1);
 fn an_inform_after_a_delay(model: &'static Model) {
     let mut gateway = Gateway::new(model);
     gateway.agent.reboot();
-    let asked = gateway.visit(&["1 BOOT"], |_, session| {
+    let asked = gateway.acs.expect_session(&["1 BOOT"], |_, session| {
         session.succeeds(&schedule_inform(1, "key <&>"));
         Instant::now()
     });
-    gateway.visit(&["3 SCHEDULED", "M ScheduleInform/key <&>"], |_, _| {}); // R95, R136, R154
+    gateway.acs.expect_events(&["3 SCHEDULED", "M ScheduleInform/key <&>"]); // R95, R136, R154
     assert!(asked.elapsed() > Duration::from_millis(950), "{:?}", asked.elapsed()); // R154
-    gateway.stays_quiet(QUIET); // R134
+    gateway.acs.expect_no_session(QUIET); // R134
     gateway.crash_and_reboot();
-    gateway.visit(&["1 BOOT"], |_, _| {}); // R134
+    gateway.acs.expect_events(&["1 BOOT"]); // R134
 }
 both_models!(an_inform_after_a_delay);
 
@@ -30,7 +30,7 @@ both_models!(an_inform_after_a_delay);
 fn several_at_once(model: &'static Model) {
     let mut gateway = Gateway::new(model);
     gateway.agent.reboot();
-    gateway.visit(&["1 BOOT"], |_, session| {
+    gateway.acs.expect_session(&["1 BOOT"], |_, session| {
         for key in ["a", "b", "", ""] {
             session.succeeds(&schedule_inform(1, key));
         }
@@ -45,8 +45,8 @@ fn several_at_once(model: &'static Model) {
     let keys = ["M ScheduleInform", "M ScheduleInform", "M ScheduleInform/a", "M ScheduleInform/b"];
     let mut events = vec!["3 SCHEDULED", "M ScheduleInform/sooner"];
     events.extend(keys);
-    gateway.visit(&events, |_, _| {}); // R135: 3 SCHEDULED once, M ScheduleInform for each
-    gateway.stays_quiet(QUIET);
+    gateway.acs.expect_events(&events); // R135: 3 SCHEDULED once, M ScheduleInform for each
+    gateway.acs.expect_no_session(QUIET);
 }
 both_models!(several_at_once);
 
@@ -55,20 +55,20 @@ fn a_scheduled_inform_outlives_the_agent(model: &'static Model) {
     for reboots in [false, true] {
         let mut gateway = Gateway::new(model);
         gateway.agent.reboot();
-        let asked = gateway.visit(&["1 BOOT"], |_, session| {
+        let asked = gateway.acs.expect_session(&["1 BOOT"], |_, session| {
             session.succeeds(&schedule_inform(2, "k"));
             Instant::now()
         });
         if reboots {
             gateway.crash_and_reboot();
-            gateway.visit(&["1 BOOT"], |_, _| {});
+            gateway.acs.expect_events(&["1 BOOT"]);
         } else {
             gateway.crash(); // R146
         }
-        gateway.visit(&["3 SCHEDULED", "M ScheduleInform/k"], |_, _| {}); // R155
+        gateway.acs.expect_events(&["3 SCHEDULED", "M ScheduleInform/k"]); // R155
         assert!(asked.elapsed() + GRAIN > Duration::from_secs(2), "{:?}", asked.elapsed()); // R154
         gateway.crash();
-        gateway.stays_quiet(QUIET); // R134
+        gateway.acs.expect_no_session(QUIET); // R134
     }
 }
 both_models!(a_scheduled_inform_outlives_the_agent);
@@ -77,16 +77,16 @@ both_models!(a_scheduled_inform_outlives_the_agent);
 fn due_while_the_device_was_off(model: &'static Model) {
     let mut gateway = Gateway::new(model);
     gateway.agent.reboot();
-    gateway.visit(&["1 BOOT"], |_, session| drop(session.succeeds(&schedule_inform(1, "k"))));
+    gateway.acs.expect_session(&["1 BOOT"], |_, session| drop(session.succeeds(&schedule_inform(1, "k"))));
     gateway.agent.kill9();
     thread::sleep(Duration::from_millis(2100)); // the journal's grain included
     gateway.agent.reboot();
     let mut session = gateway.acs.accept(SOON).expect("a session");
     let inform = session.recv().expect("an Inform");
-    assert_eq!(super::gateway::told(&inform), ["1 BOOT", "3 SCHEDULED", "M ScheduleInform/k"]); // R136
+    assert_eq!(inform.sorted_events(), ["1 BOOT", "3 SCHEDULED", "M ScheduleInform/k"]); // R136
     gateway.crash(); // without InformResponse
-    gateway.visit(&["1 BOOT", "3 SCHEDULED", "M ScheduleInform/k"], |_, _| {}); // R138, R141
+    gateway.acs.expect_events(&["1 BOOT", "3 SCHEDULED", "M ScheduleInform/k"]); // R138, R141
     gateway.crash_and_reboot();
-    gateway.visit(&["1 BOOT"], |_, _| {});
+    gateway.acs.expect_events(&["1 BOOT"]);
 }
 both_models!(due_while_the_device_was_off);

@@ -81,11 +81,6 @@ impl Acs {
         Expectation { acs: self, matcher, standing: true }
     }
 
-    /// Drops all that [`Acs::always`] said.
-    pub fn clear_rules(&self) {
-        self.shared.lock().standing.clear();
-    }
-
     /// Queues an RPC for whenever the CPE has nothing to say, in this session or the next.
     pub fn enqueue(&self, rpc: Rpc) {
         self.shared.lock().tasks.push_back(rpc);
@@ -172,12 +167,6 @@ impl Acs {
     /// How many TCP connections have come.
     pub fn connections(&self) -> usize {
         self.shared.lock().connections.len()
-    }
-
-    /// Waits for so many TCP connections to have come, whatever became of them.
-    pub fn connected(&self, count: usize, limit: Duration) {
-        let enough = self.shared.wait(limit, |state| (state.connections.len() >= count).then_some(()));
-        assert!(enough.is_some(), "{}", self.report("too few connections"));
     }
 
     /// Waits for the failure of TLS handshake number `number`, counted from 1, and says why it failed.

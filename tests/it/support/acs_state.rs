@@ -12,7 +12,7 @@ use super::http::Request;
 use super::listener::Delivery;
 use super::message::Message;
 use super::options::{AcsOptions, Closing, Refusal};
-use super::record::{Answer, Exchange, Outcome, Session};
+use super::record::{Answer, Exchange, Outcome};
 use super::reply::{self, Reply, ReplyKind};
 use super::rpc::Rpc;
 use super::rules;
@@ -152,7 +152,6 @@ impl SharedState {
             state.violate(problem);
         }
         let exchange = Exchange {
-            session: session.map_or(0, |at| at + 1),
             connection,
             at: Instant::now(),
             sni: state.connection(connection).sni.clone(),

@@ -321,8 +321,7 @@ pub(super) fn compose(
     }
     headers.extend(reply.headers.iter().cloned());
     let sent = !matches!(form, Form::Nothing | Form::Silence | Form::Raw);
-    let answer =
-        Answer { status: if sent { status } else { 0 }, headers: headers.clone(), body: body.clone(), what, details };
+    let answer = Answer { status: if sent { status } else { 0 }, headers: headers.clone(), what, details };
     let delivery = Delivery {
         status,
         headers,

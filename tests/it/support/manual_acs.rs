@@ -1,14 +1,20 @@
-//! An ACS that is led by hand, step by step: one connection, one request at a time, no thread.
+//! An ACS that the test drives by hand: one connection, one request at a time, no thread.
 //!
-//! For tests that must know just how far the agent has come when they do something to it, such as killing it, and for
-//! measurements, where [`Acs`](super::Acs) keeps too much of what it saw.
+//! For tests that must know exactly how far the agent has come when they act on it, for example when they kill it, and
+//! for measurements, where [`Acs`](super::Acs) keeps too many of the messages. Most tests need no single steps:
+//! [`ManualAcs::expect_session`] takes the session to the point where the CPE takes requests, and ends it.
 //!
 //! ```ignore
-//! let mut session = acs.accept(LIMIT).expect("a session");
+//! let acs = ManualAcs::start(AcsOptions::new());
+//! acs.expect_session(&["1 BOOT"], |inform, session| {
+//!     session.succeeds(&reboot("key"));
+//! });
+//!
+//! let mut session = acs.accept(LIMIT).expect("a session"); // the same, step by step
 //! let inform = session.recv().expect("an Inform");
 //! session.confirm_inform();
 //! assert!(session.recv().expect("the empty POST").method.is_empty());
-//! let response = session.call(&get_rpc_methods()).expect("a response");
+//! session.succeeds(&reboot("key"));
 //! session.end_session();
 //! ```
 
@@ -21,64 +27,52 @@ use super::acs_state::keep_message;
 use super::envelope::{Body, Dialect};
 use super::http::{Gone, Stream, Wire};
 use super::message::Message;
+use super::options::AcsOptions;
 use super::port;
-use super::rpc::Rpc;
+use super::rpc::{Rpc, get_parameter_values, set_parameter_values};
 
-/// How long the agent may think about an answer.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The time that the agent may take for a response, or to begin a session that the test expects.
+const LIMIT: Duration = Duration::from_secs(30);
 
-/// How often the listener is looked at.
-const LOOK: Duration = Duration::from_micros(200);
+/// The interval at which the listener is polled. Short, because a storm kills the agent some microseconds later.
+const POLL_INTERVAL: Duration = Duration::from_micros(200);
 
-/// The place where the agent calls.
+/// An ACS on a port of its own. It checks the form of every message, but not the order: the test does that.
 pub struct ManualAcs {
     listener: TcpListener,
-    keeps_messages: bool,
+    options: AcsOptions,
 }
 
-/// One session.
+/// One session, from the side of the ACS.
 pub struct AcsSession {
     wire: Wire,
     address: IpAddr,
     inform_id: String,
-    asked: u32,
+    requests: u32,
     keeps_messages: bool,
 }
 
 impl ManualAcs {
-    pub fn start() -> ManualAcs {
-        ManualAcs::start_at("127.0.0.1:0")
-    }
-
-    /// At all addresses of this host, and at a port that stays free while the ACS is away.
-    pub fn start_everywhere() -> ManualAcs {
-        ManualAcs::start_at(&format!("0.0.0.0:{}", port::of_its_own()))
-    }
-
-    /// At this address and port.
-    pub fn start_at(address: &str) -> ManualAcs {
-        let listener = port::listen(address);
+    /// Listens. Of the options only the address, the port, the path and the keeping of messages count: this ACS is plain
+    /// HTTP without authentication.
+    pub fn start(options: AcsOptions) -> ManualAcs {
+        assert!(options.challenges.is_empty() && options.tls.is_none(), "the manual ACS has neither TLS nor passwords");
+        let listener = port::listen((options.address, options.port));
         listener.set_nonblocking(true).expect("a listener that does not block");
-        ManualAcs { listener, keeps_messages: false }
+        ManualAcs { listener, options }
     }
 
-    /// Keeps what it hears for the schema checker, where `CPE_AGENT_MESSAGES` says.
-    pub fn keeping_messages(mut self) -> ManualAcs {
-        self.keeps_messages = true;
-        self
-    }
-
-    /// The ACS URL.
+    /// Returns the ACS URL.
     pub fn url(&self) -> String {
-        format!("http://{}/acs", self.listener.local_addr().expect("an address"))
+        format!("http://{}{}", self.listener.local_addr().expect("an address"), self.options.path)
     }
 
-    /// The port of the ACS.
+    /// Returns the port that the ACS listens on.
     pub fn port(&self) -> u16 {
         self.listener.local_addr().expect("an address").port()
     }
 
-    /// The next connection; `None` where none comes in time.
+    /// Waits for the next connection; returns `None` if none comes in time.
     pub fn accept(&self, limit: Duration) -> Option<AcsSession> {
         let deadline = Instant::now() + limit;
         loop {
@@ -88,36 +82,95 @@ impl ManualAcs {
                     tcp.set_nodelay(true).expect("a connection without delay");
                     let address = tcp.local_addr().expect("an address").ip();
                     let wire = Wire::new(Stream::Plain(tcp));
-                    wire.patience(Some(PATIENCE));
+                    wire.patience(Some(LIMIT));
                     return Some(AcsSession {
                         wire,
                         address,
                         inform_id: String::new(),
-                        asked: 0,
-                        keeps_messages: self.keeps_messages,
+                        requests: 0,
+                        keeps_messages: self.options.keeps_messages,
                     });
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock && Instant::now() < deadline => thread::sleep(LOOK),
+                Err(error) if error.kind() == ErrorKind::WouldBlock && Instant::now() < deadline => {
+                    thread::sleep(POLL_INTERVAL);
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return None,
                 Err(error) => panic!("no connection: {error}"),
             }
         }
     }
 
-    /// Forgets the connections that wait: they are of an agent that was killed.
+    /// Drops the connections that wait to be accepted. They come from an agent that was killed, and a test would take
+    /// one of them for the session of the next agent.
     pub fn clear(&self) {
         while self.listener.accept().is_ok() {}
     }
+
+    /// Waits for the next session and takes it to its empty POST: confirms the Inform, and answers each request of the
+    /// CPE, such as TransferComplete. Returns the Inform, those requests, and the session.
+    pub fn next_session(&self) -> (Message, Vec<Message>, AcsSession) {
+        let mut session = self.accept(LIMIT).expect("a session");
+        let inform = session.recv().expect("an Inform");
+        assert!(inform.is_inform(), "{}", inform.xml); // R90
+        session.confirm_inform();
+        let mut requests = Vec::new();
+        loop {
+            let message = session.recv().expect("a request, or the empty POST");
+            if message.method.is_empty() {
+                return (inform, requests, session); // R114, R116
+            }
+            session.respond(&message);
+            requests.push(message);
+        }
+    }
+
+    /// Expects a session with just these events, written `M Reboot/key` where an event has a CommandKey, and without a
+    /// request of the CPE. Runs `steps` once the CPE takes requests, and ends the session.
+    pub fn expect_session<R>(&self, events: &[&str], steps: impl FnOnce(&Message, &mut AcsSession) -> R) -> R {
+        let (inform, requests, mut session) = self.next_session();
+        assert_eq!(inform.sorted_events(), sorted(events)); // R94, R95, R135
+        assert!(requests.is_empty(), "{requests:?}");
+        let result = steps(&inform, &mut session);
+        session.end_session();
+        assert!(session.is_closed()); // R50
+        result
+    }
+
+    /// Expects a session with just these events, in which the ACS requests nothing.
+    pub fn expect_events(&self, events: &[&str]) {
+        self.expect_session(events, |_, _| {});
+    }
+
+    /// Expects a session with these events in which the CPE makes a single request, such as TransferComplete; returns
+    /// that request.
+    pub fn expect_request(&self, events: &[&str]) -> Message {
+        let (inform, mut requests, mut session) = self.next_session();
+        session.end_session();
+        assert_eq!(inform.sorted_events(), sorted(events)); // R240
+        assert_eq!(requests.len(), 1, "{}", inform.xml); // R239: once
+        requests.remove(0)
+    }
+
+    /// Waits for this time, and panics if a session comes.
+    pub fn expect_no_session(&self, time: Duration) {
+        assert!(self.accept(time).is_none(), "a session that should not come");
+    }
+}
+
+fn sorted(events: &[&str]) -> Vec<String> {
+    let mut events: Vec<String> = events.iter().map(|event| (*event).to_owned()).collect();
+    events.sort();
+    events
 }
 
 impl AcsSession {
-    /// Where the agent has called.
+    /// Returns the address of the ACS that the agent has connected to.
     pub fn address(&self) -> IpAddr {
         self.address
     }
 
-    /// The next request, whole and held against the shape of its kind; the empty POST has no method. `None` where the
-    /// agent is gone.
+    /// Receives the next POST and checks its form; the empty POST is a message without a method. Returns `None` if the
+    /// agent has closed the connection.
     pub fn recv(&mut self) -> Option<Message> {
         let request = match self.wire.request() {
             Ok(request) => request,
@@ -138,52 +191,79 @@ impl AcsSession {
         Some(message)
     }
 
-    /// InformResponse.
+    /// Sends InformResponse.
     pub fn confirm_inform(&mut self) {
         let body = Body::Method("InformResponse".into(), "<MaxEnvelopes>1</MaxEnvelopes>".into());
         let id = self.inform_id.clone();
         self.write_envelope(&id, &body);
     }
 
-    /// The response to a call of the agent's, such as TransferComplete.
+    /// Sends the response to a request of the CPE, such as TransferComplete.
     pub fn respond(&mut self, message: &Message) {
         let id = message.id.clone().unwrap_or_default();
         self.write_envelope(&id, &Body::Method(format!("{}Response", message.method), String::new()));
     }
 
-    /// A fault in answer to a call of the agent's.
+    /// Sends a fault in place of the response to a request of the CPE.
     pub fn refuse(&mut self, message: &Message, code: u16) {
         let id = message.id.clone().unwrap_or_default();
         self.write_envelope(&id, &Body::Fault(code, "not now".into()));
     }
 
-    /// A request of the ACS.
+    /// Sends a request of the ACS.
     pub fn send(&mut self, rpc: &Rpc) {
-        self.asked += 1;
+        self.requests += 1;
         let arguments = rpc.write(&Dialect::default().prefixes());
-        let id = format!("line-{}", self.asked);
+        let id = format!("request-{}", self.requests);
         self.write_envelope(&id, &Body::Method(rpc.method().into(), arguments));
     }
 
-    /// A request of the ACS, and what the agent answers.
+    /// Sends a request of the ACS and receives the response or the fault; `None` if the agent has closed the connection.
     pub fn call(&mut self, rpc: &Rpc) -> Option<Message> {
         self.send(rpc);
         let answer = self.recv()?;
-        assert_eq!(answer.id, Some(format!("line-{}", self.asked)), "the answer to another request"); // R77
+        assert_eq!(answer.id, Some(format!("request-{}", self.requests)), "the response to another request"); // R77
         Some(answer)
     }
 
-    /// Nothing more to say.
+    /// Sends a request and expects its response.
+    pub fn succeeds(&mut self, rpc: &Rpc) -> Message {
+        let answer = self.call(rpc).expect("a response");
+        assert_eq!(answer.method, format!("{}Response", rpc.method()), "{}", answer.xml);
+        answer
+    }
+
+    /// Sends a request and expects a fault with this code.
+    pub fn refuses(&mut self, rpc: &Rpc, code: u16) -> Message {
+        let answer = self.call(rpc).expect("a fault");
+        let found = answer.fault.as_ref().map(|fault| fault.code);
+        assert_eq!(found, Some(code), "{rpc:?}: {}", answer.xml);
+        answer
+    }
+
+    /// Sets one parameter, whose type is written as in `xsi:type` without the prefix.
+    pub fn set(&mut self, name: &str, kind: &str, value: &str) {
+        let answer = self.succeeds(&set_parameter_values(&[(name, kind, value)], ""));
+        assert_eq!(answer.argument("Status"), Some("0")); // R169
+    }
+
+    /// Reads one parameter.
+    pub fn value(&mut self, name: &str) -> String {
+        let answer = self.succeeds(&get_parameter_values(&[name]));
+        answer.value(name).unwrap_or_else(|| panic!("no {name}")).to_owned()
+    }
+
+    /// Sends 204: the ACS has no further request, so that the session is over.
     pub fn end_session(&mut self) {
         let _ = self.wire.write_all(b"HTTP/1.1 204 No Content\r\n\r\n");
     }
 
-    /// Whether the agent hangs up, as it must when a session is over (R50).
+    /// Waits for the agent's next step, and returns true if it closes the connection, as it must at the end of a
+    /// session (R50).
     pub fn is_closed(&mut self) -> bool {
         matches!(self.wire.request(), Err(Gone::Closed))
     }
 
-    /// An agent that was killed takes no answer; what follows shows that.
     fn write_envelope(&mut self, id: &str, body: &Body) {
         let headers = [("ID".to_owned(), id.to_owned())];
         let xml = Dialect::default().envelope("1-2", &headers, body);
@@ -191,6 +271,7 @@ impl AcsSession {
             "HTTP/1.1 200 OK\r\nContent-Type: text/xml; charset=utf-8\r\nContent-Length: {}\r\n\r\n",
             xml.len()
         );
+        // An agent that was killed takes nothing more. That is no error here: the next `recv` shows it.
         let _ = self.wire.write_all((head + &xml).as_bytes());
     }
 }

@@ -89,6 +89,17 @@ pub struct Fault {
 }
 
 impl Message {
+    /// Returns the events of an Inform in order, each with its CommandKey behind a slash, if it has one.
+    pub fn sorted_events(&self) -> Vec<String> {
+        let event = |event: &Event| match event.command_key.as_str() {
+            "" => event.code.clone(),
+            key => format!("{}/{key}", event.code),
+        };
+        let mut events: Vec<String> = self.events.iter().map(event).collect();
+        events.sort();
+        events
+    }
+
     /// Reads an envelope; the error says why it is none.
     pub fn parse(bytes: &[u8]) -> Result<Message, String> {
         let xml = std::str::from_utf8(bytes).map_err(|_| "the body is not UTF-8")?;

@@ -22,13 +22,6 @@
 //!   stun_server.rs    the STUN server of an ACS; nat.rs, a NAT before it
 //!   connection_request.rs    the ACS's side of a connection request; flood.rs, attackers
 //! ```
-#![allow(
-    dead_code,       // each test file compiles this module and uses a part of it
-    unused_imports,
-    unreachable_pub,
-    missing_docs,
-    clippy::disallowed_methods // the harness is a driver: it has clocks and threads
-)]
 
 pub mod access;
 pub mod acs;
@@ -75,11 +68,11 @@ pub use manual_acs::{AcsSession, ManualAcs};
 pub use message::Message;
 pub use mount::Mount;
 pub use nat::{Mapping, Nat};
-pub use options::{AcsOptions, Closing, Ids, Refusal};
-pub use record::{Exchange, Outcome, Session};
+pub use options::{AcsOptions, Closing, Ids};
+pub use record::Session;
 pub use reply::{
-    Reply, answer, drop_connection, drop_mid_body, empty_200, endless, garbage, inform_response, no_content,
-    nothing_more, oversized, raw, redirect, silence, soap_fault, status, truncated, unauthorized_again,
+    Reply, drop_connection, drop_mid_body, empty_200, endless, garbage, inform_response, no_content, nothing_more,
+    oversized, raw, redirect, silence, soap_fault, status, truncated, unauthorized_again,
 };
 pub use rpc::{
     Rpc, add_object, cancel_transfer, delete_object, download, factory_reset, get_all_queued_transfers,
@@ -87,7 +80,8 @@ pub use rpc::{
     raw_envelope, raw_rpc, reboot, schedule_download, schedule_inform, set_parameter_attributes, set_parameter_values,
     upload,
 };
-pub use scenario::{Matcher, anything, empty_post, fault, inform, request, response};
+pub use scenario::{anything, empty_post, fault, inform, response};
 pub use stun_server::{StunRequest, StunServer};
 pub use tls::{Authority, Flaw, ServerTls};
+#[allow(unused_imports, reason = "the examples show sessions")]
 pub use transcript::{narrated, transcript};

@@ -28,8 +28,6 @@ pub enum Outcome {
 /// A request and its answer.
 #[derive(Clone, Debug)]
 pub struct Exchange {
-    /// The session's number; 0 where the request belongs to none.
-    pub session: usize,
     /// The connection's number, counted from 1.
     pub connection: usize,
     /// When the request had been read.
@@ -48,7 +46,6 @@ pub struct Answer {
     /// 0 where no HTTP answer went out.
     pub status: u16,
     pub headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
     /// In words: `InformResponse`, `GetParameterValues`, `status 503` …
     pub what: String,
     /// What it asks or tells, one a line.
@@ -121,11 +118,6 @@ impl Session {
         self.messages()
             .find(|message| message.method == method)
             .unwrap_or_else(|| panic!("no {method} in\n{}", self.describe()))
-    }
-
-    /// The SOAP faults of the CPE.
-    pub fn faults(&self) -> Vec<&Message> {
-        self.messages().filter(|message| message.is_fault()).collect()
     }
 
     /// The event codes of its Inform.

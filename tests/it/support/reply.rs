@@ -254,11 +254,6 @@ impl Rpc {
     pub fn hold_requests(self, hold: bool) -> Reply {
         Reply::from(self).hold_requests(hold)
     }
-
-    /// The RPC as a reply that comes late.
-    pub fn delay(self, delay: Duration) -> Reply {
-        Reply::from(self).delay(delay)
-    }
 }
 
 fn reply(kind: ReplyKind) -> Reply {

@@ -73,12 +73,6 @@ impl Matcher {
         })
     }
 
-    /// Inform has not this event.
-    pub fn without_event(self, code: &str) -> Matcher {
-        let unwanted = code.to_owned();
-        self.checked(&format!("no event {code:?}"), move |message| !message.has_event(&unwanted))
-    }
-
     /// Inform has exactly these events, in any order.
     pub fn only_events(self, codes: &[&str]) -> Matcher {
         let mut wanted: Vec<String> = codes.iter().map(|code| (*code).to_owned()).collect();
@@ -136,13 +130,6 @@ impl Matcher {
         self.checked(&format!("{code} on {parameter}"), move |message| {
             let faults = message.fault.iter().flat_map(|fault| &fault.parameters);
             faults.into_iter().any(|(name, found, _)| *name == wanted && *found == code)
-        })
-    }
-
-    /// TransferComplete reports this FaultCode (0: success).
-    pub fn reported_fault(self, code: u16) -> Matcher {
-        self.checked(&format!("FaultStruct {code}"), move |message| {
-            message.fault.as_ref().is_some_and(|fault| fault.code == code)
         })
     }
 

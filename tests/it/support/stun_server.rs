@@ -80,7 +80,6 @@ impl Default for Behaviour {
 /// A datagram that the server was sent, as far as it is a STUN message.
 #[derive(Clone, Debug)]
 pub struct StunRequest {
-    pub at: Instant,
     pub from: SocketAddr,
     /// Whether it came to the second port.
     pub to_second_port: bool,
@@ -104,7 +103,7 @@ impl StunRequest {
             at += 4 + length; // RFC 3489 knows no padding: what needs it is a violation
         }
         let transaction = bytes[4..20].try_into().ok()?;
-        Some(StunRequest { at: Instant::now(), from, to_second_port, bytes: bytes.to_vec(), transaction, attributes })
+        Some(StunRequest { from, to_second_port, bytes: bytes.to_vec(), transaction, attributes })
     }
 
     pub fn attribute(&self, kind: u16) -> Option<&[u8]> {

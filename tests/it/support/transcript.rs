@@ -24,6 +24,7 @@ const DIM: &str = "2";
 const BOLD: &str = "1";
 
 /// Renders a session; in colour where standard output is a terminal.
+#[allow(dead_code, reason = "the examples show sessions")]
 pub fn transcript(session: &Session) -> String {
     render(session, std::io::stdout().is_terminal())
 }
@@ -36,6 +37,7 @@ pub fn render(session: &Session, colour: bool) -> String {
 /// Renders a session as a story. A remark stands before the answer of the ACS that it is about, such as
 /// `GetParameterValues` or `401`; the remarks are in the order of the session. In colour where standard
 /// output is a terminal.
+#[allow(dead_code, reason = "the examples show sessions")]
 pub fn narrated(session: &Session, remarks: &[(&str, &str)]) -> String {
     tell(session, remarks, std::io::stdout().is_terminal())
 }

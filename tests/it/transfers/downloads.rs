@@ -19,7 +19,7 @@ fn a_file_is_downloaded_applied_and_told() {
     let url = gateway.files.url("/a@b%20c");
     let rpc = download(CONFIG, &url).with("CommandKey", "k <&>").with("Username", "cpe").with("Password", "s3cret");
     gateway.ask(&[get_rpc_methods(), rpc.with("FileSize", 5)]); // R235: a wrong size is no failure
-    let report = gateway.told(&["7 TRANSFER COMPLETE", "M Download/k <&>"]);
+    let report = gateway.acs.expect_request(&["7 TRANSFER COMPLETE", "M Download/k <&>"]);
     assert_eq!(report.argument("CommandKey"), Some("k <&>"));
     let fault = report.fault.as_ref().expect("a FaultStruct");
     assert_eq!((fault.code, fault.text.as_str()), (0, "")); // R238
@@ -29,7 +29,7 @@ fn a_file_is_downloaded_applied_and_told() {
     }
     assert_eq!(gateway.content("applied"), pattern(300_000));
     assert_eq!((gateway.traces("applies"), gateway.left_behind()), (vec!["key=k <&>".to_owned()], 0));
-    gateway.stays_quiet();
+    gateway.acs.expect_no_session(QUIET);
     assert_eq!(gateway.status()["transfers"].as_array().map(Vec::len), Some(0));
 }
 
@@ -39,7 +39,7 @@ fn methods_follow_the_actions() {
     let of = |actions: &str| {
         let gateway = TransferGateway::new(actions);
         gateway.agent.succeeds(&["inform"]);
-        gateway.visit(&["2 PERIODIC"], |session| {
+        gateway.acs.expect_session(&["2 PERIODIC"], |_, session| {
             let methods = session.call(&get_rpc_methods()).expect("methods").methods;
             let transfers = ["Download", "Upload", "ScheduleDownload", "GetQueuedTransfers", "CancelTransfer"];
             let refused = session.call(&download(CONFIG, "http://h/")).expect("an answer").is_fault();
@@ -83,7 +83,7 @@ fn failures_are_told_by_their_codes() {
         assert!(text.contains(words), "{file_type}: {text}");
         assert_eq!(report.argument("CompleteTime"), Some(UNKNOWN_TIME));
     }
-    gateway.stays_quiet();
+    gateway.acs.expect_no_session(QUIET);
     assert_eq!((gateway.traces("ran").len(), gateway.left_behind()), (1, 0)); // R232
 }
 
@@ -147,7 +147,7 @@ fn a_delay_outlives_the_agent() {
     gateway.agent.crash_and_restart();
     gateway.ends_with(0);
     assert!(asked.elapsed() > Duration::from_secs(1), "{:?}", asked.elapsed());
-    gateway.stays_quiet();
+    gateway.acs.expect_no_session(QUIET);
     assert_eq!(gateway.traces("applies").len(), 1);
 }
 
@@ -161,7 +161,7 @@ fn a_report_is_repeated_until_it_is_confirmed() {
     for round in 0..4 {
         let mut session = gateway.acs.accept(SOON).expect("a session");
         let inform = session.recv().expect("an Inform");
-        assert!(events_of(&inform).contains(&"M Download/k".to_owned()), "{}", inform.xml);
+        assert!(inform.sorted_events().contains(&"M Download/k".to_owned()), "{}", inform.xml);
         session.confirm_inform();
         let report = session.recv().expect("a report");
         assert_eq!(report.method, "TransferComplete");
@@ -195,9 +195,9 @@ fn a_report_is_repeated_until_it_is_confirmed() {
     }
     reports.dedup();
     assert_eq!(reports.len(), 1);
-    gateway.stays_quiet();
+    gateway.acs.expect_no_session(QUIET);
     gateway.agent.crash_and_restart();
-    gateway.stays_quiet();
+    gateway.acs.expect_no_session(QUIET);
     assert_eq!(gateway.traces("applies").len(), 1);
 }
 
@@ -211,7 +211,7 @@ fn a_stop_while_a_file_is_applied() {
     gateway.waits_for_trace("began");
     gateway.agent.restart();
     gateway.ends_with(0);
-    gateway.stays_quiet();
+    gateway.acs.expect_no_session(QUIET);
     assert_eq!(gateway.traces("applies").len(), 1);
 }
 

@@ -36,16 +36,16 @@ impl TransferGateway {
 
     /// The session after the boot, which tells how it went.
     fn reports(&mut self, code: u16, version: &str) -> Message {
-        let (inform, mut told, mut session) = self.calls();
+        let (inform, mut told, mut session) = self.acs.next_session();
         session.end_session();
-        let mut events = events_of(&inform);
+        let mut events = inform.sorted_events();
         events.retain(|event| event != "4 VALUE CHANGE");
         assert_eq!(events, ["1 BOOT", "7 TRANSFER COMPLETE", "M Download/k"]); // R240
         assert_eq!(inform.value("Device.DeviceInfo.SoftwareVersion"), Some(version)); // R231
         assert_eq!(told.len(), 1);
         let report = told.remove(0);
         assert_eq!(code_of(&report), code, "{}", report.xml);
-        self.stays_quiet();
+        self.acs.expect_no_session(QUIET);
         assert_eq!((self.traces("applies"), self.left_behind()), (vec!["key=k".to_owned()], 0));
         report
     }
@@ -114,7 +114,7 @@ fn an_agent_that_is_killed_while_the_image_is_written() {
     gateway.waits_for_trace("began");
     gateway.comes_back();
     gateway.waits_for_state("rebooting");
-    gateway.stays_quiet();
+    gateway.acs.expect_no_session(QUIET);
     std::fs::write(gateway.place.path().join("go"), "").expect("a file");
     gateway.goes_down_and_comes_back();
     gateway.reports(0, "2.0.0");
@@ -129,7 +129,7 @@ fn an_agent_and_its_action_that_are_killed() {
     let boot = std::fs::read_to_string(gateway.agent.directory().join("boot-id")).expect("a file");
     gateway.loses_power(&boot);
     gateway.ends_with(9002);
-    gateway.stays_quiet();
+    gateway.acs.expect_no_session(QUIET);
     assert_eq!((gateway.traces("applies").len(), gateway.left_behind()), (1, 0));
 }
 
@@ -140,7 +140,7 @@ fn an_image_that_is_refused() {
     gateway.upgrade("2.0.0");
     gateway.ends_with(9018);
     gateway.agent.succeeds(&["inform"]);
-    gateway.visit(&["2 PERIODIC"], |session| {
+    gateway.acs.expect_session(&["2 PERIODIC"], |_, session| {
         assert!(session.call(&get_all_queued_transfers()).expect("a list").transfers.is_empty());
     });
 }
@@ -156,7 +156,7 @@ fn a_power_cut_while_the_image_is_fetched() {
     gateway.agent.kill9();
     gateway.acs.clear();
     gateway.agent.reboot();
-    gateway.visit(&["1 BOOT"], |_| {});
+    gateway.acs.expect_events(&["1 BOOT"]);
     gateway.goes_down_and_comes_back();
     gateway.reports(0, "2.0.0");
 }

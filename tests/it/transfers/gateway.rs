@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::support::{AcsSession, Agent, FileServer, FileServerOptions, ManualAcs, Message, Rpc};
+use crate::support::{AcsOptions, Agent, FileServer, FileServerOptions, ManualAcs, Message, Rpc};
 
 /// What takes milliseconds may take this long on a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
@@ -47,7 +47,7 @@ impl TransferGateway {
         actions: &str,
         change: impl FnOnce(crate::support::agent::AgentBuilder, &str) -> crate::support::agent::AgentBuilder,
     ) -> TransferGateway {
-        let acs = ManualAcs::start().keeping_messages();
+        let acs = ManualAcs::start(AcsOptions::new());
         let place = tempfile::tempdir().expect("a temporary directory");
         let in_place = |name: &str| place.path().join(name);
         let builder = Agent::builder(env!("CARGO_BIN_EXE_cpe-agent"))
@@ -68,41 +68,14 @@ impl TransferGateway {
         let mut gateway = TransferGateway { acs, agent, files, place };
         gateway.agent.restart();
         gateway.agent.wait_for_control();
-        gateway.visit(&["0 BOOTSTRAP", "1 BOOT"], |_| {});
+        gateway.acs.expect_events(&["0 BOOTSTRAP", "1 BOOT"]);
         gateway
-    }
-
-    /// The next session up to where the gateway listens: its Inform, what it has called, and the line.
-    pub(crate) fn calls(&self) -> (Message, Vec<Message>, AcsSession) {
-        let mut session = self.acs.accept(SOON).expect("a session");
-        let inform = session.recv().expect("an Inform");
-        assert!(inform.is_inform(), "{}", inform.xml);
-        session.confirm_inform();
-        let mut told = Vec::new();
-        loop {
-            let message = session.recv().expect("a call, or the empty POST");
-            if message.method.is_empty() {
-                return (inform, told, session); // R114, R116
-            }
-            session.respond(&message);
-            told.push(message);
-        }
-    }
-
-    /// The next session: just these events, written `M Download/key` where there is a key, and no call.
-    pub(crate) fn visit<R>(&self, events: &[&str], talk: impl FnOnce(&mut AcsSession) -> R) -> R {
-        let (inform, told, mut session) = self.calls();
-        assert_eq!((events_of(&inform), told.len()), (sorted(events), 0));
-        let result = talk(&mut session);
-        session.end_session();
-        assert!(session.is_closed());
-        result
     }
 
     /// A session in which the ACS asks for that.
     pub(crate) fn ask(&self, rpcs: &[Rpc]) {
         self.agent.succeeds(&["inform"]);
-        self.visit(&["2 PERIODIC"], |session| {
+        self.acs.expect_session(&["2 PERIODIC"], |_, session| {
             for rpc in rpcs {
                 let answer = session.call(rpc).expect("an answer");
                 assert_eq!(answer.method, format!("{}Response", rpc.method()), "{}", answer.xml);
@@ -115,24 +88,11 @@ impl TransferGateway {
         });
     }
 
-    /// The next session tells of the end of one transfer, with these events; gives the report.
-    pub(crate) fn told(&self, events: &[&str]) -> Message {
-        let (inform, mut told, mut session) = self.calls();
-        session.end_session();
-        assert_eq!(events_of(&inform), sorted(events)); // R240
-        assert_eq!(told.len(), 1, "{}", inform.xml); // R239: once
-        told.remove(0)
-    }
-
     /// The end of a download with the key `k`, by its code; 0 for a success.
     pub(crate) fn ends_with(&self, code: u16) -> Message {
-        let report = self.told(&["7 TRANSFER COMPLETE", "M Download/k"]);
+        let report = self.acs.expect_request(&["7 TRANSFER COMPLETE", "M Download/k"]);
         assert_eq!(code_of(&report), code, "{}", report.xml);
         report
-    }
-
-    pub(crate) fn stays_quiet(&self) {
-        assert!(self.acs.accept(QUIET).is_none(), "a session that should not come");
     }
 
     /// The lines that actions have left in a file.
@@ -185,21 +145,4 @@ pub(crate) fn until(what: &str, is_so: impl Fn() -> bool) {
 /// The FaultCode of a report.
 pub(crate) fn code_of(report: &Message) -> u16 {
     report.fault.as_ref().expect("a FaultStruct").code
-}
-
-/// The events of an Inform in order, each with its key behind a slash.
-pub(crate) fn events_of(inform: &Message) -> Vec<String> {
-    let event = |event: &crate::support::message::Event| match event.command_key.as_str() {
-        "" => event.code.clone(),
-        key => format!("{}/{key}", event.code),
-    };
-    let mut events: Vec<String> = inform.events.iter().map(event).collect();
-    events.sort();
-    events
-}
-
-fn sorted(events: &[&str]) -> Vec<String> {
-    let mut events: Vec<String> = events.iter().map(|event| (*event).to_owned()).collect();
-    events.sort();
-    events
 }

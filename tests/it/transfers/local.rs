@@ -22,11 +22,11 @@ fn the_policy_decides_what_is_told() {
     let url = gateway.files.url("/f");
     let fetch = ["download", CONFIG, &url, "username=cpe", "password=s3cret", "size=5000", "target=t"];
     gateway.agent.succeeds(&fetch);
-    gateway.stays_quiet(); // R247: not enabled
+    gateway.acs.expect_no_session(QUIET); // R247: not enabled
     assert_eq!((gateway.traces("applies").len(), gateway.left_behind()), (1, 0));
 
     gateway.agent.succeeds(&["inform"]);
-    gateway.visit(&["2 PERIODIC"], |session| {
+    gateway.acs.expect_session(&["2 PERIODIC"], |_, session| {
         let name = |name: &str| format!("{POLICY}{name}");
         let (enable, types) = (name("Enable"), name("FileTypeFilter"));
         let values =
@@ -37,7 +37,7 @@ fn the_policy_decides_what_is_told() {
         );
     });
     gateway.agent.succeeds(&fetch);
-    let report = gateway.told(&["10 AUTONOMOUS TRANSFER COMPLETE"]);
+    let report = gateway.acs.expect_request(&["10 AUTONOMOUS TRANSFER COMPLETE"]);
     assert_eq!(report.method, "AutonomousTransferComplete");
     for (name, value) in [
         ("AnnounceURL", ""),
@@ -56,7 +56,7 @@ fn the_policy_decides_what_is_told() {
     std::fs::write(&secret, "s3cret\n").expect("a file");
     let password = format!("password-file={}", secret.display());
     gateway.agent.succeeds(&["upload", "2 Vendor Log File", &target, "username=cpe", &password]);
-    let report = gateway.told(&["10 AUTONOMOUS TRANSFER COMPLETE"]);
+    let report = gateway.acs.expect_request(&["10 AUTONOMOUS TRANSFER COMPLETE"]);
     assert_eq!((report.argument("IsDownload"), report.argument("FileType")), (Some("0"), Some("4 Vendor Log File")));
     assert_eq!(gateway.files.uploaded("/log").as_deref(), Some(&b"log\n"[..]));
 
@@ -64,8 +64,8 @@ fn the_policy_decides_what_is_told() {
     assert_eq!(refused.status.code(), Some(1));
     let words = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(words.contains("refused the user name or the password") && !words.contains("wrong\n"), "{words}");
-    assert_eq!(code_of(&gateway.told(&["10 AUTONOMOUS TRANSFER COMPLETE"])), 9012);
-    gateway.stays_quiet();
+    assert_eq!(code_of(&gateway.acs.expect_request(&["10 AUTONOMOUS TRANSFER COMPLETE"])), 9012);
+    gateway.acs.expect_no_session(QUIET);
 }
 
 /// What cannot be is refused at once, in words.
@@ -86,7 +86,7 @@ fn what_is_refused() {
     assert_eq!(gateway.agent.command(&["download", CONFIG]).status.code(), Some(64));
     let missing = ["download", CONFIG, "http://h/", "password-file=/nonexistent"];
     assert_eq!(gateway.agent.command(&missing).status.code(), Some(64));
-    gateway.stays_quiet();
+    gateway.acs.expect_no_session(QUIET);
 }
 
 /// R248, R144.
@@ -94,10 +94,10 @@ fn what_is_refused() {
 fn a_download_that_is_wished_for() {
     let gateway = TransferGateway::new(&actions());
     gateway.agent.succeeds(&["request-download", "2 Web Content", "Model=A <B>", "empty="]);
-    let session = gateway.told(&["9 REQUEST DOWNLOAD"]);
+    let session = gateway.acs.expect_request(&["9 REQUEST DOWNLOAD"]);
     assert_eq!((session.method.as_str(), session.argument("FileType")), ("RequestDownload", Some("2 Web Content")));
     assert!(session.xml.contains("<Name>Model</Name><Value>A &lt;B&gt;</Value>"), "{}", session.xml);
-    gateway.stays_quiet();
+    gateway.acs.expect_no_session(QUIET);
 }
 
 /// R239 of an autonomous one: repeated until its response comes, also by another agent.
@@ -112,7 +112,7 @@ fn an_autonomous_report_outlives_the_agent() {
     gateway.agent.kill9();
     gateway.acs.clear();
     gateway.agent.reboot();
-    let report = gateway.told(&["1 BOOT", "10 AUTONOMOUS TRANSFER COMPLETE"]); // R141, R145
+    let report = gateway.acs.expect_request(&["1 BOOT", "10 AUTONOMOUS TRANSFER COMPLETE"]); // R141, R145
     assert_eq!(code_of(&report), 0);
-    gateway.stays_quiet();
+    gateway.acs.expect_no_session(QUIET);
 }

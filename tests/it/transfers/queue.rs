@@ -42,7 +42,7 @@ fn sessions_go_on_while_a_file_moves() {
     assert!(text.contains("Download (slow): moving, 3 Vendor Configuration File, http://"), "{text}");
 
     gateway.agent.succeeds(&["inform"]);
-    gateway.visit(&["2 PERIODIC"], |session| {
+    gateway.acs.expect_session(&["2 PERIODIC"], |_, session| {
         let list = session.call(&get_all_queued_transfers()).expect("a list");
         let expected = [("slow".to_owned(), "2".to_owned()), ("behind".to_owned(), "1".to_owned())];
         assert_eq!(states(&list), expected); // R243
@@ -52,9 +52,9 @@ fn sessions_go_on_while_a_file_moves() {
             assert_eq!(answer.method, "CancelTransferResponse", "{}", answer.xml); // R246
         }
     });
-    let report = gateway.told(&["7 TRANSFER COMPLETE", "M Download/behind"]); // R246: and not of the other
+    let report = gateway.acs.expect_request(&["7 TRANSFER COMPLETE", "M Download/behind"]); // R246: and not of the other
     assert_eq!(code_of(&report), 0);
-    gateway.stays_quiet();
+    gateway.acs.expect_no_session(QUIET);
     assert_eq!(gateway.left_behind(), 0);
 }
 
@@ -67,7 +67,7 @@ fn what_is_being_applied_goes_on() {
     gateway.ask(&[download(CONFIG, &gateway.files.url("/f")).with("CommandKey", "k")]);
     gateway.waits_for_trace("began");
     gateway.agent.succeeds(&["inform"]);
-    gateway.visit(&["2 PERIODIC"], |session| {
+    gateway.acs.expect_session(&["2 PERIODIC"], |_, session| {
         let answer = session.call(&cancel_transfer("k")).expect("an answer");
         assert_eq!(answer.fault.as_ref().map(|fault| fault.code), Some(9021), "{}", answer.xml); // R246
     });
@@ -85,7 +85,7 @@ fn a_full_queue_outlives_a_reboot() {
         download(CONFIG, &gateway.files.url("/f")).with("CommandKey", format!("k{key}")).with("DelaySeconds", 3)
     };
     gateway.agent.succeeds(&["inform"]);
-    gateway.visit(&["2 PERIODIC"], |session| {
+    gateway.acs.expect_session(&["2 PERIODIC"], |_, session| {
         for key in 0..16 {
             assert_eq!(session.call(&rpc(key)).expect("an answer").method, "DownloadResponse");
         }
@@ -96,9 +96,9 @@ fn a_full_queue_outlives_a_reboot() {
     gateway.agent.reboot();
     let mut told = Vec::new();
     while told.len() < 16 {
-        let (inform, reports, mut session) = gateway.calls();
+        let (inform, reports, mut session) = gateway.acs.next_session();
         session.end_session();
-        let events = events_of(&inform);
+        let events = inform.sorted_events();
         for report in &reports {
             let key = report.argument("CommandKey").expect("a key").to_owned();
             assert!(code_of(report) == 0 && events.contains(&format!("M Download/{key}")), "{}", report.xml);
@@ -108,7 +108,7 @@ fn a_full_queue_outlives_a_reboot() {
     told.sort();
     told.dedup();
     assert_eq!((told.len(), gateway.traces("applies").len()), (16, 16));
-    gateway.stays_quiet();
+    gateway.acs.expect_no_session(QUIET);
 }
 
 /// R244, R245: within its window, told as a scheduled download.
@@ -118,10 +118,10 @@ fn a_scheduled_download() {
     gateway.files.serves("/f", FileSpec::status(503).times(1).then(FileSpec::sized(100)));
     let rpc = schedule_download(CONFIG, &gateway.files.url("/f"), &[(1, 600, "2 Immediately", "", 2)]);
     gateway.ask(&[rpc.with("CommandKey", "k")]);
-    let report = gateway.told(&["7 TRANSFER COMPLETE", "M ScheduleDownload/k"]); // R245
+    let report = gateway.acs.expect_request(&["7 TRANSFER COMPLETE", "M ScheduleDownload/k"]); // R245
     assert_eq!(code_of(&report), 0, "{}", report.xml);
     assert_eq!((gateway.traces("applies").len(), gateway.files.requests().len()), (1, 2)); // R245: tried again in it
-    gateway.stays_quiet();
+    gateway.acs.expect_no_session(QUIET);
 }
 
 /// R245: never applied outside a window.
@@ -132,7 +132,7 @@ fn a_window_that_passes() {
     let windows = [(0, 1, "1 At Any Time", "", -1), (2, 3, "3 When Idle", "", -1)];
     let rpc = schedule_download(CONFIG, &gateway.files.url("/endless"), &windows);
     gateway.ask(&[rpc.with("CommandKey", "k")]);
-    let report = gateway.told(&["7 TRANSFER COMPLETE", "M ScheduleDownload/k"]);
+    let report = gateway.acs.expect_request(&["7 TRANSFER COMPLETE", "M ScheduleDownload/k"]);
     assert_eq!(code_of(&report), 9020, "{}", report.xml);
     until("the end of the file", || gateway.left_behind() == 0); // its thread may be a moment behind
     assert_eq!((gateway.traces("applies").len(), gateway.files.requests().len()), (0, 2));

@@ -23,7 +23,7 @@ fn a_file_is_made_and_uploaded() {
     ] {
         let rpc = upload(file_type, &gateway.files.url(path));
         gateway.ask(&[rpc.with("CommandKey", "k").with("Username", "cpe").with("Password", "s3cret")]);
-        let report = gateway.told(&["7 TRANSFER COMPLETE", "M Upload/k"]);
+        let report = gateway.acs.expect_request(&["7 TRANSFER COMPLETE", "M Upload/k"]);
         assert_eq!(code_of(&report), code, "{}", report.xml);
         let uploaded = gateway.files.uploaded(path.split('?').next().expect("a path")).or(gateway.files.uploaded(path));
         assert_eq!(uploaded.map(|bytes| String::from_utf8(bytes).expect("text")).as_deref(), content);
@@ -43,10 +43,10 @@ fn an_upload_that_fails() {
     let nobody = closed_address();
     for url in [gateway.files.url("/no"), format!("http://{nobody}/f")] {
         gateway.ask(&[upload("2 Vendor Log File", &url).with("CommandKey", "k")]);
-        let report = gateway.told(&["7 TRANSFER COMPLETE", "M Upload/k"]);
+        let report = gateway.acs.expect_request(&["7 TRANSFER COMPLETE", "M Upload/k"]);
         assert_eq!(code_of(&report), 9011, "{}", report.xml);
     }
-    gateway.stays_quiet();
+    gateway.acs.expect_no_session(QUIET);
 }
 
 /// R246: what is cancelled while it is made leaves nothing behind.
@@ -60,5 +60,5 @@ fn an_upload_that_is_cancelled_while_it_is_made() {
     let process = std::path::Path::new("/proc").join(&gateway.traces("began")[0]);
     until("the end of the command", || !process.exists());
     until("an empty directory", || gateway.left_behind() == 0);
-    gateway.stays_quiet();
+    gateway.acs.expect_no_session(QUIET);
 }
