@@ -65,7 +65,11 @@ impl Agent {
     }
 
     /// Performs a change on behalf of a local client, and schedules the notification that the ACS receives of it.
-    fn local_change(&mut self, now: Now, change: impl FnOnce(&mut Device) -> Result<Done, String>) -> CommandResult {
+    fn local_change(
+        &mut self,
+        now: Now,
+        change: impl FnOnce(&mut Device) -> Result<LocalChange, String>,
+    ) -> CommandResult {
         let done = change(&mut self.device)?;
         if done.notify {
             self.schedule.notification.session_wanted(now.monotonic);
@@ -84,6 +88,7 @@ impl Agent {
             self.device.state_mut().bootstrap(url);
         }
         self.raise(Event::new(code.clone()));
+        // The queue drops an event that finds no room.
         if !self.device.state().events.contains(&code) {
             return Err("too many events are queued".into());
         }
@@ -151,7 +156,7 @@ impl Agent {
         if url.len() > MAX_URL {
             return Err(format!("the URL is longer than {MAX_URL} bytes"));
         }
-        let order = TransferRequest {
+        let request = TransferRequest {
             origin: if *is_download { Origin::LocalDownload } else { Origin::LocalUpload },
             command_key: String::new(),
             file_type: file_type.clone(),
@@ -161,9 +166,11 @@ impl Agent {
             file_size: *size,
             target_file_name: target.clone(),
         };
-        admit(&order, &self.device).map_err(|fault| fault.text)?;
-        let queued = self.device.change_transfers(now, |transfers| transfers.add(order, Timing::delayed(0, now)));
+        // The checks of Download and Upload hold here, too: the URL scheme, and an action for the file type.
+        admit(&request, &self.device).map_err(|fault| fault.text)?;
+        let queued = self.device.change_transfers(now, |transfers| transfers.add(request, Timing::delayed(0, now)));
         let id = queued.map_err(|error| error.to_string())?.map_err(|full| full.to_string())?;
+        // The first step starts before the reply, so that `status` after it shows the transfer at work.
         self.poll_transfers(now);
         Ok(format!("{id}\n"))
     }
@@ -174,10 +181,10 @@ impl Agent {
         if !is_file_type(&file_type) {
             return Err(format!("`{file_type}` is no file type, such as `1 Firmware Upgrade Image`"));
         }
-        let wish = DownloadRequest { file_type, arguments };
+        let request = DownloadRequest { file_type, arguments };
         let taken = self
             .device
-            .change_transfers(now, |transfers| transfers.request_download(wish))
+            .change_transfers(now, |transfers| transfers.request_download(request))
             .map_err(|error| error.to_string())?;
         if !taken {
             return Err(format!("{} downloads are requested already", TransferQueue::MAX_DOWNLOAD_REQUESTS));
@@ -189,7 +196,7 @@ impl Agent {
 
 /// The result of a local change.
 #[derive(Debug, PartialEq, Eq)]
-struct Done {
+struct LocalChange {
     /// The output of the command.
     output: String,
     /// True if the change requires an active notification.
@@ -203,6 +210,7 @@ fn get(device: &Device, paths: &[String]) -> CommandResult {
         let error_text = |error| path_error_text(device, text, error);
         let path = Path::parse(text).map_err(error_text)?;
         let visited = device.tree().visit_values(&path, &mut |parameter| {
+            // The limit holds while the output grows: a client may name the whole tree many times.
             if output.len() > MAX_OUTPUT {
                 return;
             }
@@ -240,16 +248,18 @@ impl Write for OneLine<'_> {
 }
 
 /// Sets all of the values, or none and returns all errors.
-fn set(device: &mut Device, assignments: &[(String, Secret)], now: Now) -> Result<Done, String> {
+fn set(device: &mut Device, assignments: &[(String, Secret)], now: Now) -> Result<LocalChange, String> {
     let mut names = HashSet::new();
     let mut changes = Vec::with_capacity(assignments.len());
     let mut refused = Vec::new();
     for (name, text) in assignments {
+        // With two values for one name, the result would depend on their request.
         if !names.insert(name) {
             refused.push(format!("{name}: it is in the list more than once"));
         }
         match check_assignment(device, name, text.expose()) {
             Ok(value) => changes.push(Change::Set(name.clone(), value)),
+            // The loop goes on, so that the operator sees all errors at once.
             Err(reason) => refused.push(reason),
         }
     }
@@ -259,7 +269,7 @@ fn set(device: &mut Device, assignments: &[(String, Secret)], now: Now) -> Resul
     let notify = device.apply(changes, Author::Other, now).map_err(|error| error.to_string())?;
     // The names only: a value may be a password.
     log::info!("set locally: {}", assignments.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", "));
-    Ok(Done { output: String::new(), notify })
+    Ok(LocalChange { output: String::new(), notify })
 }
 
 /// Joins error texts, one a line, and cuts a list that is too long to be read.
@@ -275,6 +285,7 @@ fn join_reasons(mut reasons: Vec<String>) -> String {
 /// Checks one assignment by the rules that SetParameterValues follows, and by the access list.
 fn check_assignment(device: &Device, name: &str, text: &str) -> Result<Value, String> {
     let tree = device.tree();
+    // A command line carries text only, so that the type comes from the model.
     let value = tree.check_set(name, DeclaredType::Any, text).and_then(|value| {
         rules::check(tree, name, &value)?;
         Ok(value)
@@ -293,18 +304,19 @@ fn check_assignment(device: &Device, name: &str, text: &str) -> Result<Value, St
 const DENIED: &str = "the ACS has reserved it for itself";
 
 /// Creates an instance. Its number is the output.
-fn add(device: &mut Device, table: &str, now: Now) -> Result<Done, String> {
+fn add(device: &mut Device, table: &str, now: Now) -> Result<LocalChange, String> {
     let error_text = |device: &Device, error| path_error_text(device, table, error);
     let path = Path::parse(table).map_err(|error| error_text(device, error))?;
     let number = device.tree().check_add(&path).map_err(|error| error_text(device, error))?;
+    // R204: the access list does not restrict the creation of instances.
     let change = Change::Add(table.to_owned(), number);
     let notify = device.apply(vec![change], Author::Other, now).map_err(|error| error.to_string())?;
     log::info!("added locally: {table}{number}.");
-    Ok(Done { output: format!("{number}\n"), notify })
+    Ok(LocalChange { output: format!("{number}\n"), notify })
 }
 
 /// Deletes an instance. A parameter in it that is reserved for the ACS prevents that (R204).
-fn delete(device: &mut Device, instance: &str, now: Now) -> Result<Done, String> {
+fn delete(device: &mut Device, instance: &str, now: Now) -> Result<LocalChange, String> {
     let error_text = |device: &Device, error| path_error_text(device, instance, error);
     let path = Path::parse(instance).map_err(|error| error_text(device, error))?;
     let changes = device.tree().check_delete(&path).map_err(|error| error_text(device, error))?;
@@ -320,7 +332,7 @@ fn delete(device: &mut Device, instance: &str, now: Now) -> Result<Done, String>
     }
     let notify = device.apply(changes, Author::Other, now).map_err(|error| error.to_string())?;
     log::info!("deleted locally: {instance}");
-    Ok(Done { output: String::new(), notify })
+    Ok(LocalChange { output: String::new(), notify })
 }
 
 /// Parses an event code that `inform` may raise: one that the Inform alone delivers, without another RPC after it.
@@ -329,6 +341,7 @@ fn event_code(text: &str) -> Result<EventCode, String> {
         format!("there is no event code `{text}`, such as `2 PERIODIC`, `6 CONNECTION REQUEST` or `X OUI event`")
     })?;
     let rule = code.rule();
+    // The others carry the CommandKey of a request, or are followed by TransferComplete with a result.
     if rule.confirmed_by != ConfirmedBy::Inform || rule.cumulative == Cumulative::Multiple {
         return Err(format!("`{text}` reports the end of an operation that the ACS requested"));
     }

@@ -85,6 +85,7 @@ impl Inbox {
     /// Queues a command. Returns it where [`MAX_COMMANDS`] wait already.
     pub(super) fn submit(&self, command: PendingRequest) -> Result<(), PendingRequest> {
         let mut pending = self.lock();
+        // The control thread keeps the command and tries again, so that the memory for commands stays bounded.
         if pending.commands.len() >= MAX_COMMANDS {
             return Err(command);
         }
@@ -147,11 +148,13 @@ impl Inbox {
 
     fn store(&self, store: impl FnOnce(&mut Pending)) {
         store(&mut self.lock());
+        // The agent thread is the only one that waits.
         self.arrival.notify_one();
     }
 
     fn wait_while(&self, limit: Option<Duration>, is_missing: fn(&Pending) -> bool) -> MutexGuard<'_, Pending> {
         let pending = self.lock();
+        // Both repeat the wait after a spurious wake-up, so that no caller sees an empty inbox before its limit.
         match limit {
             None => self.arrival.wait_while(pending, |pending| is_missing(pending)),
             Some(limit) => {
@@ -178,9 +181,11 @@ impl Pending {
     /// Returns all values as wake-ups and forgets them. A stop comes alone: the agent ends at once, and the result of a
     /// transfer step stays here for [`Inbox::wait_for_step`].
     fn take_wakes(&mut self) -> Vec<Wake> {
+        // Commands that are left get their reply when the control thread ends: the agent is stopping.
         if self.stop {
             return vec![Wake::Stop];
         }
+        // Several SIGHUPs make one reload: it reads the files as they are now.
         let reload = std::mem::take(&mut self.reload).then_some(Wake::Reload);
         let commands = self.commands.drain(..).map(Wake::Command);
         let steps = self.steps.drain(..).map(Wake::StepFinished);

@@ -37,7 +37,7 @@ pub(super) struct Listeners {
     http: RetryingListener<HttpListener>,
     udp: RetryingListener<UdpListener>,
     /// The configuration that the UDP listener received last.
-    course: UdpConfig,
+    udp_config: UdpConfig,
     /// The address of this device towards the ACS.
     address: Option<IpAddr>,
     /// The address of the ACS at the last connection.
@@ -77,6 +77,7 @@ impl<L> RetryingListener<L> {
     fn on_failure(&mut self, error: &io::Error, now: Now) -> Level {
         self.retry_at = Some(now.monotonic + RETRY_INTERVAL);
         let failure = Some(error.to_string());
+        // Another error is another cause, which the operator has not seen yet.
         if self.failure == failure {
             return Level::Debug;
         }
@@ -97,7 +98,7 @@ impl Listeners {
             inbox,
             http: RetryingListener::CLOSED,
             udp: RetryingListener::CLOSED,
-            course: UdpConfig::default(),
+            udp_config: UdpConfig::default(),
             address: None,
             acs_address: None,
             udp_address_reported_at: None,
@@ -109,6 +110,7 @@ impl Listeners {
         self.http.retry_at.into_iter().chain(self.udp.retry_at).min()
     }
 
+    /// Returns the open ports and their counters, for `status`.
     pub(super) fn listener_status(&self) -> ListenerStatus {
         ListenerStatus {
             state: Arc::clone(&self.state),
@@ -121,6 +123,7 @@ impl Listeners {
     /// Tries to open the HTTP port if it is closed. Returns true if it tried, with or without success.
     fn open_http(&mut self, at: SocketAddr, now: Now) -> bool {
         let (inbox, state) = (Arc::clone(&self.inbox), Arc::clone(&self.state));
+        // R259: it runs on the thread of the listener, which must not wait for the agent.
         let accepted = move || inbox.request_session(None);
         let start = || HttpListener::start(at, Limits::default(), state, accepted);
         let tried = self.http.open("HTTP", at, now, start);
@@ -130,26 +133,28 @@ impl Listeners {
         tried
     }
 
-    fn open_udp(&mut self, at: SocketAddr, replay: ReplayWindow, now: Now) {
+    /// Opens the UDP port if it is closed. `window` keeps copies of earlier requests out (R292).
+    fn open_udp(&mut self, at: SocketAddr, window: ReplayWindow, now: Now) {
         let (inbox, state) = (Arc::clone(&self.inbox), Arc::clone(&self.state));
         let report = move |event: UdpEvent| match event {
             UdpEvent::Requested(window) => inbox.request_session(Some(window)),
             UdpEvent::Published(binding) => inbox.set_udp_address(binding),
             UdpEvent::Address(address) => inbox.set_address(address),
         };
-        let course = self.course.clone();
-        let start = || UdpListener::start(at, Limits::default().accepted, state, replay, course, report);
+        let udp_config = self.udp_config.clone();
+        let start = || UdpListener::start(at, Limits::default().accepted, state, window, udp_config, report);
         let tried = self.udp.open("UDP", at, now, start);
         if let (true, Some(listener)) = (tried, &self.udp.listener) {
             log::info!("UDP connection requests at {}", listener.local_addr());
         }
     }
 
-    fn set_config(&mut self, course: UdpConfig) {
-        if self.course != course {
-            self.course = course;
+    /// Hands a changed configuration to the UDP listener.
+    fn set_config(&mut self, udp_config: UdpConfig) {
+        if self.udp_config != udp_config {
+            self.udp_config = udp_config;
             if let Some(listener) = &self.udp.listener {
-                listener.set_config(self.course.clone());
+                listener.set_config(self.udp_config.clone());
             }
         }
     }
@@ -164,6 +169,7 @@ impl Listeners {
     fn url(&self, path: &str) -> Option<String> {
         let Some(listener) = &self.http.listener else { return Some(String::new()) };
         let bound = listener.local_addr();
+        // A port on all addresses is reached at the one that the route to the ACS begins with.
         let address = if bound.ip().is_unspecified() { self.address? } else { bound.ip() };
         if bound.is_ipv4() && address.to_canonical().is_ipv6() {
             // The ACS is reached over IPv6, and the listener has an IPv4 port only: a URL would lead nowhere.
@@ -183,7 +189,7 @@ impl Agent {
         };
         let before = self.listeners.state.settings();
         if *before != settings {
-            // A replay window belongs to one pair of credentials: another ACS counts its timestamps in its own way. The
+            // A window window belongs to one pair of credentials: another ACS counts its timestamps in its own way. The
             // first settings after a start keep the window of the last run, or copies of old requests would be accepted.
             if *before != AccessSettings::default() && !before.same_credentials(&settings) {
                 self.device.state_mut().last_udp_request = None;
@@ -191,23 +197,26 @@ impl Agent {
             self.listeners.state.replace(settings);
         }
         self.listeners.set_config(UdpConfig { stun: self.device.stun_settings(), acs: self.listeners.acs_address });
+        // R7: EnableCWMP = false closes both ports. An empty URL of the ACS does not.
         let enabled = self.why_disabled() != Some(Disabled::Cwmp);
         let http_enabled = enabled && self.device.is_http_connection_request_enabled();
         let changed = match http_enabled {
             true => self.listeners.open_http(self.config.listen, now),
             false => self.listeners.http.close(),
         };
+        // R288: the UDP port is open without STUN, too, since there may be no NAT between ACS and device.
         if enabled {
-            let replay = self.device.state().last_udp_request;
-            let replay =
-                replay.map_or_else(ReplayWindow::default, |(timestamp, id)| ReplayWindow { timestamp, id: Some(id) });
-            self.listeners.open_udp(self.config.udp_listen, replay, now);
+            let window = self.device.state().last_udp_request;
+            let window =
+                window.map_or_else(ReplayWindow::default, |(timestamp, id)| ReplayWindow { timestamp, id: Some(id) });
+            self.listeners.open_udp(self.config.udp_listen, window, now);
         } else {
             self.listeners.udp.close();
         }
         // An address that was published before the restart leads nowhere while another program holds the port.
         if self.listeners.udp.listener.is_none() && self.device.state().udp_address != PublishedAddress::default() {
             self.publish_udp_address(PublishedAddress::default());
+            // With CWMP disabled, no session could report the change.
             if enabled {
                 self.schedule_notification(now);
             }
@@ -265,7 +274,7 @@ impl Agent {
             self.schedule_notification(now);
         }
         if let Some(listener) = &self.listeners.udp.listener {
-            listener.set_config(self.listeners.course.clone());
+            listener.set_config(self.listeners.udp_config.clone());
         }
     }
 

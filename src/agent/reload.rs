@@ -44,20 +44,24 @@ impl Agent {
 
     /// Applies a configuration that was read without error.
     fn apply_config(&mut self, config: Config, loaded: Loaded) {
+        // First the log, so that the new one receives all lines of this reload.
         crate::log::reconfigure(config.log, config.log_to);
         let ports = |config: &Config| (config.listen, config.udp_listen);
         let is_elsewhere = ports(&config) != ports(&self.config);
         let is_other_root = loaded.tree.root_name() != self.device.tree().root_name();
         self.config = config;
+        // Values that the agent itself sets, such as its addresses, are not in the journal.
         let provided = self.device.runtime_values();
         let stored = self.stored();
         let rejected_values = self.device.replace_model(loaded, &stored).into_iter().collect();
         let logged = std::mem::replace(&mut self.rejected_values, rejected_values);
+        // Each rejected value is logged once, and not by every reload.
         self.rejected_values.difference(&logged).for_each(|notice| log::warn!("{notice}"));
         self.log_overridden_values();
         self.check_identity();
         self.device.note_firmware_changes();
         provided.iter().for_each(|(name, value)| self.device.set_runtime_value(name, value));
+        // Under another root object, the URL has another name and is published anew when the port opens.
         if is_elsewhere || is_other_root {
             self.listeners.close();
         }

@@ -99,6 +99,7 @@ impl Agent {
         }
         let transfers = &agent.device.state().transfers;
         agent.worker.remove_leftovers(transfers, agent.device.actions(), clock.now());
+        // The control socket opens next, and answers `status` before the first turn of the agent.
         agent.publish(agent.clock.now(), false);
         Ok(agent)
     }
@@ -123,11 +124,13 @@ impl Agent {
     fn raise_start_events(&mut self) {
         let boot_id = self.boot_id();
         let state = self.device.state_mut();
+        // R255: the path is random, so that the URL cannot be guessed, and stored, so that a restart does not change it.
         if state.request_path.is_empty() {
             state.request_path = random_path([random().to_ne_bytes(), random().to_ne_bytes()]);
         }
         let rebooted = boot_id.as_ref().is_none_or(|id| *id != state.boot_id);
         if rebooted {
+            // R142: some events do not survive a reboot.
             state.events.rebooted();
             // R110: a reboot drops the event 4 VALUE CHANGE, so that its record of values must go with it.
             state.changed.clear();

@@ -120,6 +120,7 @@ impl Agent {
     }
 
     fn start_step(&mut self, step: TransferStep, now: Now) {
+        // A clone, since the step borrows the agent as a whole.
         let Some(transfer) = self.device.state().transfers.get(step.transfer_id()).cloned() else { return };
         match step {
             TransferStep::Move(_) if transfer.request().origin.is_download() => self.download(&transfer, now),
@@ -186,6 +187,7 @@ impl Agent {
         let Some(command) = &self.device.actions().reboot else { return };
         log::info!("transfer {}: restarting the device", transfer.id());
         let command = with_command_key(command, &transfer.request().command_key);
+        // On the agent thread: nothing else is to start before the device goes down.
         if let Err(error) = process::run(&command, RESTART_LIMIT, &self.stop) {
             log::error!("the restart command failed: {error}");
         }

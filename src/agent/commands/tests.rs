@@ -128,7 +128,7 @@ fn set_is_that_of_a_subscriber() {
 #[test]
 fn instances_come_and_go() {
     let (mut device, _) = device(&[]);
-    let done = Done { output: "2\n".into(), notify: false };
+    let done = LocalChange { output: "2\n".into(), notify: false };
     assert_eq!(add(&mut device, "Device.Hosts.Host.", NOW), Ok(done));
     assert_eq!(value(&device, "Device.Hosts.HostNumberOfEntries"), "2");
     for (path, reason) in [

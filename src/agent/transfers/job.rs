@@ -51,8 +51,10 @@ pub(super) fn upload(
     limit: Duration,
     progress: &JobProgress,
 ) -> StepResult {
+    // Unlike a command that applies a file, this one can be ended at any time: its file is dropped then.
     match action_result(process::run_until_stopped(command, limit, &progress.stop), StepResult::Applied) {
         StepResult::Applied(Ok(())) => {}
+        // For the queue, the creation of the file is the first part of moving it.
         StepResult::Applied(Err(failure)) => return StepResult::Moved(Err(failure)),
         other => return other,
     }
@@ -81,6 +83,8 @@ pub(super) fn verify(command: &CommandLine, limit: Duration, progress: &JobProgr
         Ok(()) => StepResult::Verified(Ok(())),
         Err(ActionError::Stopped) => StepResult::Stopped,
         Err(error) => {
+            // The file was applied and the device runs another one: typically a boot loader that fell back to the old
+            // image (R231).
             let text = format!("the device does not use the file: {error}");
             StepResult::Verified(Err(Failure::permanent(FaultCode::FileCorrupted, text)))
         }
@@ -94,6 +98,7 @@ pub(super) fn no_directory(code: FaultCode, error: &io::Error) -> StepResult {
 
 /// Returns the checks that the action demands of its file, with the signing key loaded.
 fn checks(action: &FileAction) -> Result<Checks, JobError> {
+    // The key file is read for each download, so that a new key takes effect without a restart.
     let key = match &action.ed25519 {
         None => None,
         Some(SigningKey::Raw(bytes)) => Some(PublicKey::parse(bytes)),
@@ -112,6 +117,7 @@ fn moved(result: Result<u64, JobError>) -> StepResult {
         Ok(size) => StepResult::Moved(Ok(size)),
         Err(JobError::Transfer(error)) if error.is_stopped() => StepResult::Stopped,
         Err(JobError::Transfer(error)) => {
+            // The queue tries again after a transient failure, and reports a permanent one at once.
             let failure = if error.is_permanent() { Failure::permanent } else { Failure::transient };
             StepResult::Moved(Err(failure(error.fault(), error.to_string())))
         }

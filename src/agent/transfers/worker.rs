@@ -92,6 +92,7 @@ impl TransferWorker {
             let limit = actions.download.iter().map(|(_, action)| action.time_limit).fold(ORPHAN_LIMIT, Duration::max);
             self.orphan = Some(OrphanAction { poll_at: now.monotonic, end: now.monotonic.saturating_add(limit) });
         }
+        // An unreadable directory yields no entry: the first step that needs it reports the error.
         for entry in fs::read_dir(&self.directory).into_iter().flatten().flatten() {
             let id = entry.file_name().to_str().and_then(|name| name.parse().ok());
             match id.filter(|id| self.orphan.is_some() || queue.needs_file(*id)) {
@@ -113,6 +114,7 @@ impl TransferWorker {
     pub(in crate::agent) fn deadline(&self, queue: &TransferQueue) -> Option<Duration> {
         let result = self.job.as_ref().filter(|job| job.result.is_some()).map(|_| self.retry_at);
         let orphan = self.orphan.map(|orphan| orphan.poll_at);
+        // While the journal cannot be written, the queue must not wake the agent at once again and again.
         queue
             .deadline(self.is_free())
             .map(|deadline| deadline.max(self.retry_at))
@@ -169,6 +171,7 @@ impl TransferWorker {
     /// directory, since a file in it may be installed as firmware.
     pub(super) fn prepare_file(&mut self, id: u32) -> io::Result<PathBuf> {
         self.files.insert(id);
+        // For a link or a file of that name, the error is AlreadyExists, and the check of the owner rejects it.
         match DirBuilder::new().recursive(true).mode(0o700).create(&self.directory) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             _ => {}
@@ -191,6 +194,7 @@ impl TransferWorker {
         if let Some(job) = &self.job
             && !queue.should_continue(job.id, job.attempt)
         {
+            // The thread ends with StepResult::Stopped, which changes nothing in the queue.
             job.progress.stop.store(true, Ordering::Relaxed);
         }
         let working_on = self.job.as_ref().map(|job| job.id);
@@ -242,6 +246,8 @@ impl Drop for TransferWorker {
     fn drop(&mut self) {
         if let Some(job) = self.job.take() {
             job.progress.stop.store(true, Ordering::Relaxed);
+            // The thread may hang in a name lookup that cannot be interrupted. It is left behind after the limit, and ends
+            // with the process.
             let mut waited = Duration::ZERO;
             while waited < JOIN_LIMIT && job.thread.as_ref().is_some_and(|thread| !thread.is_finished()) {
                 std::thread::sleep(POLL);
