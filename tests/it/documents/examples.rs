@@ -8,8 +8,8 @@ use std::process::Output;
 use tempfile::TempDir;
 
 use super::{agent, document, documents, root};
-use crate::gateway::SOON;
-use crate::support::{Acs, AcsOptions, Agent};
+use crate::gateway::{SOON, gateway};
+use crate::support::{Acs, AcsOptions, Agent, get_rpc_methods};
 
 /// The blocks of a language, without the fences.
 fn blocks<'t>(text: &'t str, language: &str) -> Vec<&'t str> {
@@ -180,6 +180,29 @@ fn the_status_of_the_readme_is_that_of_its_configuration() {
         let line = |text: &str| text.lines().find(|line| label(line) == value).map(str::to_owned);
         assert_eq!(line(shown), line(&told));
     }
+}
+
+/// The README names every RPC that an agent with all actions answers, and no other.
+#[test]
+fn the_readme_lists_the_rpcs_of_the_agent() {
+    let clone = clone();
+    let mut acs = Acs::start(AcsOptions::new());
+    acs.enqueue(get_rpc_methods());
+    let transfers = located(blocks(&document("docs/transfers.md"), "json")[0], clone.path());
+    fs::write(clone.path().join("transfers.json"), transfers).expect("a file");
+    let _agent = gateway(&acs)
+        .data_model(clone.path().join("transfers.json"))
+        .data_model(clone.path().join("acme.json"))
+        .start();
+    let session = acs.session(SOON).expect_complete();
+    let mut answered = session.response("GetRPCMethods").methods.clone();
+    answered.sort();
+    let readme = document("README.md");
+    let row = readme.lines().find(|line| line.starts_with("| RPCs from the ACS |")).expect("a row");
+    let names = row.split(|c: char| !c.is_ascii_alphanumeric());
+    let mut listed: Vec<String> = names.filter(|name| answered.iter().any(|a| a == name)).map(str::to_owned).collect();
+    listed.sort();
+    assert_eq!(listed, answered, "\n{row}");
 }
 
 /// The README's lines of the demo are printed by the demo. `cargo test` builds it; the run of one suite may not.
