@@ -14,6 +14,7 @@
 
 mod authentication;
 mod client;
+mod client_settings;
 mod connection;
 mod cookie;
 mod error;
@@ -22,7 +23,9 @@ mod handshake_report;
 mod io_limits;
 #[cfg(feature = "tls")]
 mod recording_verifier;
+mod request_body;
 mod resolver;
+mod response_head;
 mod stream;
 mod tcp;
 #[cfg(feature = "tls")]
@@ -32,13 +35,16 @@ mod tls_files;
 mod tls_settings;
 
 pub use authentication::Credentials;
-pub use client::{ClientPolicy, ClientSettings, HttpClient};
-pub use connection::{BodyStream, HttpConnection, RequestBody, ResponseHead};
+pub use client::HttpClient;
+pub use client_settings::{ClientPolicy, ClientSettings};
+pub use connection::HttpConnection;
 pub use error::HttpError;
 #[cfg(feature = "tls")]
 pub use handshake_report::HandshakeReport;
 pub use io_limits::IoLimits;
+pub use request_body::{BodyStream, RequestBody};
 pub use resolver::{literal, look_up, resolve};
+pub use response_head::ResponseHead;
 pub use stream::Stream;
 pub use tcp::Tcp;
 #[cfg(feature = "tls")]

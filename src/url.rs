@@ -87,6 +87,7 @@ impl Url {
         if is_absolute {
             Url::parse(location)
         } else if location.starts_with("//") {
+            // Only the scheme is kept: `//host/path` names another host.
             let scheme = if self.tls { "https:" } else { "http:" };
             Url::parse(&format!("{scheme}{location}"))
         } else if location.starts_with('/') {
@@ -98,6 +99,7 @@ impl Url {
             if location.starts_with('?') {
                 return Ok(with_target(&format!("{path}{location}")));
             }
+            // A relative path replaces all behind the last slash, not the whole path.
             let directory = &path[..path.rfind('/').map_or(0, |slash| slash + 1)];
             Ok(with_target(&without_dots(&format!("{directory}{location}"))))
         }
@@ -190,6 +192,7 @@ fn split_port(address: &str) -> Option<(&str, &str)> {
 
 /// Returns path and query in a form for the request line and for the quoted `uri` of a digest.
 fn request_target(path: &str) -> String {
+    // The fragment is for the client alone and is never sent (RFC 9110 §7.1).
     let path = path.split('#').next().unwrap_or_default();
     let mut target = String::with_capacity(path.len() + 1);
     if !path.starts_with('/') {

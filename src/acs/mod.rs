@@ -74,6 +74,7 @@ impl AcsConnection {
             policy: ClientPolicy {
                 max_redirects: MAX_REDIRECTS,
                 discard_limit: settings.body_limit,
+                // A body that exceeds the limit ends the session with every status alike.
                 must_discard: true,
                 keeps_cookies: true,
                 basic_after_downgrade: true,

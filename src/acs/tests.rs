@@ -1,4 +1,4 @@
-//! The client against a scripted server on the loopback: bytes out, bytes in.
+//! The connection of a session against a scripted server on the loopback.
 
 mod authentication;
 mod connections;
@@ -15,7 +15,7 @@ use super::*;
 use crate::digest::Authorization;
 use server::{Request, Server, Step, answer, ok, status};
 
-/// Short enough for a test, long enough for a busy machine.
+/// The timeout: short enough for a test, long enough for a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(2);
 const LIMIT: usize = 100_000;
 
@@ -36,7 +36,7 @@ fn connection(server: &Server) -> AcsConnection {
     AcsConnection::open(settings(&server.url())).unwrap()
 }
 
-/// What one POST of `<inform/>` comes to, and what the server saw of it.
+/// Sends one POST of `<inform/>` and returns its result with the requests that the server received.
 fn one_post(script: Vec<Vec<Step>>) -> (Result<Response, HttpError>, Vec<Request>) {
     let server = Server::start(script);
     let mut acs = connection(&server);
@@ -54,10 +54,10 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// As GenieACS asks.
+/// The challenge of GenieACS.
 const MD5: &str = "WWW-Authenticate: Digest realm=\"GenieACS\",qop=\"auth,auth-int\",nonce=\"n1\"";
 
-/// The right credentials that this request carries.
+/// Returns the credentials of a request, which must be right.
 fn credentials(request: &Request) -> Authorization {
     let read = Authorization::parse(request.header("Authorization").unwrap()).unwrap();
     assert!(read.verify("00D09E-4711", "s3cret", "POST"), "{request:?}");
@@ -152,13 +152,13 @@ fn other_statuses_end_the_session() {
 
 #[test]
 fn an_early_refusal_of_a_large_request_is_heard() {
-    // The server answers before it has read the request, and closes: the request dies half-sent.
+    // The server responds and closes before it has read the request, half of which is lost.
     let server = Server::start(vec![vec![
         Step::Say("HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n".into()),
         Step::Pause(Duration::from_millis(300)),
         Step::Close,
     ]]);
     let result = connection(&server).post(&vec![b'x'; 20_000_000]);
-    // Linux may drop the answer with the reset that follows it.
+    // Linux may drop the response with the reset that follows it.
     assert!(matches!(result, Err(HttpError::Status { code: 413, .. } | HttpError::Closed)), "{result:?}");
 }

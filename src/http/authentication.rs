@@ -65,6 +65,7 @@ impl Authentication {
         match self.scheme.as_mut()? {
             Scheme::Basic => Some(digest::basic(username, password.expose())),
             Scheme::Digest { challenge, cnonce, nc } => {
+                // Saturates instead of wrapping: a count that starts again at 1 would look like a replay to the server.
                 *nc = nc.saturating_add(1);
                 Some(challenge.answer(username, password.expose(), method, uri, cnonce, *nc))
             }
@@ -108,6 +109,8 @@ impl Authentication {
         }
         answered.any = true;
         self.scheme = Some(match challenge {
+            // A response over plain HTTP may come from an attacker, and the request for Basic would be the way to the
+            // password.
             Challenge::Basic if !allow_basic => return Err(HttpError::InsecureBasic),
             Challenge::Basic => Scheme::Basic,
             Challenge::Digest(challenge) => Scheme::Digest { challenge, cnonce: fresh_cnonce()?, nc: 0 },

@@ -18,51 +18,17 @@ use std::time::Duration;
 use ureq_proto::client::header_raw;
 use ureq_proto::http::{Method, Request, header};
 
-use super::authentication::{AnsweredChallenges, Authentication, Credentials};
-use super::connection::{HttpConnection, RequestBody, ResponseHead};
+use super::authentication::{AnsweredChallenges, Authentication};
+use super::client_settings::{ClientPolicy, ClientSettings};
+use super::connection::HttpConnection;
 use super::cookie::Cookies;
 use super::error::HttpError;
 use super::io_limits::IoLimits;
+use super::request_body::RequestBody;
+use super::response_head::ResponseHead;
 use super::stream::Connector;
-use super::tls_settings::TlsSettings;
 use super::{USER_AGENT, offered_challenges};
 use crate::url::Url;
-
-/// The points in which a session with the ACS and the transfer of a file differ.
-#[derive(Clone, Copy, Debug)]
-pub struct ClientPolicy {
-    /// The number of consecutive redirects that are followed (R56).
-    pub max_redirects: usize,
-    /// The largest body of a challenge or a redirect, in bytes, that is read to keep the connection.
-    pub discard_limit: usize,
-    /// True if such a body that cannot be read fails the request. Otherwise it only costs the connection.
-    pub must_discard: bool,
-    /// True if cookies are returned to the server (R52).
-    pub keeps_cookies: bool,
-    /// True if the password may be sent in clear text to the host of the URL once a redirect has led from `https` to
-    /// `http`.
-    pub basic_after_downgrade: bool,
-    /// The size of a body, in bytes, above which the first request waits a moment for a challenge before it sends the
-    /// body: otherwise a large file would be sent twice.
-    pub hesitate_above: u64,
-}
-
-/// The parameters of a client.
-#[derive(Debug)]
-pub struct ClientSettings {
-    /// The URL to which requests go until a redirect.
-    pub url: Url,
-    /// The answer to a challenge; `None` makes every challenge an error.
-    pub credentials: Option<Credentials>,
-    /// The files that TLS works with.
-    pub tls: TlsSettings,
-    /// True if the device knows the absolute time; otherwise the dates of certificates are not checked (R32).
-    pub clock_is_set: bool,
-    /// The time limits of all waits.
-    pub limits: IoLimits,
-    /// The rules of the caller's protocol.
-    pub policy: ClientPolicy,
-}
 
 /// An HTTP client for one server. Credentials in use, cookies and the target of a redirect live as long as the client
 /// (R53, R55). Dropping it closes the TCP connection (R50).
@@ -171,6 +137,8 @@ impl HttpClient {
         loop {
             let mut response = self.exchange(method, fields, &mut body, follows_401)?;
             follows_401 = false;
+            // The cookies of challenges and redirects count as well: a load balancer sets its cookie with the first
+            // response, whichever it is.
             if self.policy.keeps_cookies {
                 for cookie in response.headers.get_all(header::SET_COOKIE) {
                     self.cookies.set(cookie.as_bytes());
@@ -182,6 +150,7 @@ impl HttpClient {
                     let allow_basic = self.allows_basic();
                     let offered = offered_challenges(&response.headers);
                     self.authentication.challenged(offered, allow_basic, &mut answered)?;
+                    // The rejected request has changed nothing at the server, so that it may be sent again (R49).
                     follows_401 = true;
                 }
                 code if is_followed(method, code) => {
@@ -352,6 +321,8 @@ impl HttpClient {
             .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
             .ok_or_else(|| HttpError::Redirect("it does not say where to".into()))?;
         let target = self.url.join(&location).map_err(|_| invalid_location(&location))?;
+        // Credentials stay with the server for which they were negotiated: the digest of one server is of no use to
+        // another, and a password in clear text must not reach it unasked.
         if target.is_same_origin(&self.url) {
             self.discard_body(response)?;
         } else {
@@ -406,86 +377,4 @@ fn invalid_location(location: &str) -> HttpError {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use ureq_proto::http::HeaderMap;
-
-    use super::*;
-
-    #[test]
-    fn challenges_of_all_header_fields_are_offered() {
-        let mut fields = HeaderMap::new();
-        fields.append(header::WWW_AUTHENTICATE, "Digest realm=\"a\", nonce=\"n\"".parse().unwrap());
-        fields.append(header::WWW_AUTHENTICATE, "Basic realm=\"a\"".parse().unwrap());
-        assert_eq!(offered_challenges(&fields).len(), 2);
-    }
-
-    #[test]
-    fn only_a_get_follows_a_303() {
-        assert!(is_followed(&Method::GET, 303) && !is_followed(&Method::PUT, 303) && !is_followed(&Method::POST, 303));
-        assert!(is_followed(&Method::POST, 302) && !is_followed(&Method::GET, 304));
-    }
-
-    #[test]
-    fn an_invalid_target_is_named_without_its_query() {
-        let text = invalid_location("ftp://other/x?key=hunter2").to_string();
-        assert!(text.contains("ftp://other/x") && !text.contains("hunter2"), "{text}");
-    }
-
-    /// The client returns in good time and without a panic, whichever bytes the server sends.
-    #[test]
-    fn survives_every_truncation_and_byte_flip() {
-        use std::io::Write;
-        const LIMIT: usize = 100_000;
-        let right = "HTTP/1.1 401 No\r\n\
-            WWW-Authenticate: Digest realm=\"GenieACS\",qop=\"auth,auth-int\",nonce=\"n1\"\r\n\
-            Set-Cookie: a=b; Max-Age=9\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n";
-        let mut answers: Vec<Vec<u8>> = (0..right.len()).map(|end| right.as_bytes()[..end].to_vec()).collect();
-        for at in 0..right.len() {
-            for flip in [0x01, 0x20, 0x80] {
-                let mut damaged = right.as_bytes().to_vec();
-                damaged[at] ^= flip;
-                answers.push(damaged);
-            }
-        }
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
-        for bytes in answers {
-            let mut client = HttpClient::new(ClientSettings {
-                url: url.clone(),
-                credentials: None,
-                tls: TlsSettings::default(),
-                clock_is_set: true,
-                limits: IoLimits { timeout: Duration::from_millis(500), stop: Arc::default(), end: None },
-                policy: ClientPolicy {
-                    max_redirects: 0,
-                    discard_limit: LIMIT,
-                    must_discard: true,
-                    keeps_cookies: true,
-                    basic_after_downgrade: false,
-                    hesitate_above: u64::MAX,
-                },
-            });
-            client.connect().unwrap();
-            let (mut stream, _) = listener.accept().unwrap();
-            stream.write_all(&bytes).unwrap();
-            stream.shutdown(std::net::Shutdown::Write).unwrap();
-            // The response is there before the request, for which a client would not reuse the connection: so the test
-            // uses the connection alone.
-            let request = client.build_request(&Method::POST, &[], Some(9)).unwrap();
-            let connection = client.connection.as_mut().unwrap();
-            let Ok(mut response) = connection.exchange(request, &mut RequestBody::Bytes(b"<inform/>"), false) else {
-                continue;
-            };
-            let mut taken = 0;
-            let _ = connection.read_body(&mut response, LIMIT, &mut |piece| taken += piece.len());
-            assert!(taken <= bytes.len());
-            assert!(!connection.is_reusable());
-            for cookie in response.headers.get_all(header::SET_COOKIE) {
-                client.cookies.set(cookie.as_bytes());
-            }
-            offered_challenges(&response.headers);
-        }
-    }
-}
+mod tests;

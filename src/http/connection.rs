@@ -11,10 +11,12 @@ use std::time::Duration;
 
 use ureq_proto::client::state::{RecvBody, RecvResponse, SendBody, SendRequest};
 use ureq_proto::client::{Call, RecvBodyResult, RecvResponseResult, SendRequestResult};
-use ureq_proto::http::{HeaderMap, Request};
-use ureq_proto::{BodyMode, Error, parser};
+use ureq_proto::http::Request;
+use ureq_proto::{BodyMode, Error};
 
 use super::error::HttpError;
+use super::request_body::{BodyStream, RequestBody};
+use super::response_head::{ResponseHead, has_blank_line, interim_length, is_http_so_far};
 use super::stream::Stream;
 use super::tcp::Readiness;
 
@@ -29,7 +31,7 @@ const SLOWEST_UPLINK: u64 = 1024;
 /// The ticks of [`HttpConnection::wait_for_input`] for which a request waits between header and body: one second in all.
 const HESITATION: usize = 5;
 
-/// One open stream with the bytes that were read ahead from it.
+/// An open stream with the bytes that were read ahead from it.
 #[derive(Debug)]
 pub struct HttpConnection {
     stream: Stream,
@@ -41,73 +43,6 @@ pub struct HttpConnection {
     sent_all: bool,
     /// True if the last response allows another request on this connection.
     keep: bool,
-}
-
-/// The status and header of a response whose body is still to be read.
-#[derive(Debug)]
-pub struct ResponseHead {
-    /// The status code.
-    pub status: u16,
-    /// The header fields.
-    pub headers: HeaderMap,
-    body: Option<Call<RecvBody>>,
-}
-
-impl ResponseHead {
-    /// Returns the length of the body in bytes; `None` if only its end will show it.
-    pub fn length(&self) -> Option<u64> {
-        match self.body.as_ref().map(Call::body_mode) {
-            None | Some(BodyMode::NoBody) => Some(0),
-            Some(BodyMode::LengthDelimited(length)) => Some(length),
-            Some(BodyMode::CloseDelimited | BodyMode::Chunked) => None,
-        }
-    }
-}
-
-/// The body of a request.
-pub enum RequestBody<'a> {
-    /// A body in memory. It is sent together with the header in one write.
-    Bytes(&'a [u8]),
-    /// A body that is too large for memory and is read piece by piece.
-    Stream(&'a mut dyn BodyStream),
-}
-
-/// A body that is read while it is sent, such as a file.
-pub trait BodyStream {
-    /// Returns the length of the whole body in bytes.
-    fn length(&self) -> u64;
-    /// Reads the next piece and returns its length.
-    fn read(&mut self, piece: &mut [u8]) -> Result<usize, HttpError>;
-    /// Records that the system has taken so many more bytes.
-    fn sent(&mut self, bytes: usize);
-    /// Starts over at the first byte, since a request may have to be sent again.
-    fn rewind(&mut self) -> Result<(), HttpError>;
-}
-
-impl RequestBody<'_> {
-    /// Returns the length of the body in bytes.
-    pub fn length(&self) -> u64 {
-        match self {
-            RequestBody::Bytes(bytes) => bytes.len() as u64,
-            RequestBody::Stream(stream) => stream.length(),
-        }
-    }
-
-    /// Starts over at the first byte.
-    pub(super) fn rewind(&mut self) -> Result<(), HttpError> {
-        match self {
-            RequestBody::Bytes(_) => Ok(()),
-            RequestBody::Stream(stream) => stream.rewind(),
-        }
-    }
-
-    /// Returns the name of the phase that sends the body.
-    fn phase(&self) -> &'static str {
-        match self {
-            RequestBody::Bytes(_) => "sending the request",
-            RequestBody::Stream(_) => "sending the file",
-        }
-    }
 }
 
 impl HttpConnection {
@@ -167,6 +102,7 @@ impl HttpConnection {
         body: &mut RequestBody<'_>,
         hesitate: bool,
     ) -> Result<ResponseHead, HttpError> {
+        // Set back only at the end of a complete exchange, so that an error leaves a connection that is not used again.
         self.keep = false;
         self.sent_all = false;
         let mut call = Call::new(request).map_err(invalid)?.proceed();
@@ -283,10 +219,13 @@ impl HttpConnection {
                     response.body = None;
                     return Ok(0);
                 }
+                // A body that ends early must not pass for a complete one.
                 Ok(false) | Err(HttpError::Closed) => return Err(cut_short()),
                 Err(error) => return Err(error),
             }
         }
+        // The server still waits for the rest of a request that was not sent to its end: it would take the next request
+        // for that rest.
         self.keep = self.sent_all
             && match response.body.take().and_then(Call::<RecvBody>::proceed) {
                 Some(RecvBodyResult::Redirect(call)) => !call.must_close_connection(),
@@ -321,6 +260,8 @@ impl HttpConnection {
                 }
             }
             searched = self.unread().len();
+            // Checked byte by byte: a server of another protocol, such as SSH, never sends the blank line that ends a
+            // header, so that the error would come only with the timeout.
             if !is_http_so_far(self.unread()) {
                 return Err(HttpError::Protocol("the server does not speak HTTP on this port".into()));
             }
@@ -366,6 +307,7 @@ impl HttpConnection {
     /// Waits for more bytes and returns false at the end of the stream. The unread bytes must fit into the buffer: they
     /// are a header, or one line of the chunked coding.
     fn fill(&mut self) -> Result<bool, HttpError> {
+        // The unread bytes move to the front, so that a header can use the whole buffer.
         self.input.copy_within(self.start..self.end, 0);
         self.end -= self.start;
         self.start = 0;
@@ -413,35 +355,6 @@ fn skip_body(mut call: Call<SendBody>, length: u64) -> Result<Option<Call<RecvRe
             return Ok(call.proceed());
         }
     }
-}
-
-/// Returns the length of a 1xx response at the start of the input, if there is one. ureq-proto skips interim responses
-/// as well, but rejects a 100 with header fields, and there are servers that send `100 Continue` with a date.
-fn interim_length(input: &[u8]) -> Result<Option<usize>, HttpError> {
-    let status = input.trim_ascii_start().get("HTTP/1.1 ".len()..);
-    if !status.is_some_and(|status| status.starts_with(b"1")) {
-        return Ok(None);
-    }
-    match parser::try_parse_response::<64>(input).map_err(invalid)? {
-        Some((_, response)) if response.status().as_u16() == 101 => {
-            Err(HttpError::Protocol("the server switches to another protocol".into()))
-        }
-        Some((length, response)) if response.status().is_informational() => Ok(Some(length)),
-        _ => Ok(None),
-    }
-}
-
-/// Returns true if the input holds a blank line. The first `searched` bytes are known to hold none.
-fn has_blank_line(input: &[u8], searched: usize) -> bool {
-    let from = searched.saturating_sub(3);
-    (from..input.len())
-        .any(|at| input[at] == b'\n' && (input[at + 1..].starts_with(b"\n") || input[at + 1..].starts_with(b"\r\n")))
-}
-
-/// Returns false as soon as the bytes cannot be the beginning of a response.
-fn is_http_so_far(input: &[u8]) -> bool {
-    let begin = input.iter().position(|b| !b"\r\n".contains(b)).unwrap_or(input.len());
-    input[begin..].iter().zip(b"HTTP/1.").all(|(a, b)| a == b)
 }
 
 fn invalid(error: Error) -> HttpError {

@@ -48,6 +48,7 @@ pub fn look_up(host: &str, port: u16, done: Box<dyn FnOnce(Addresses) + Send>) -
             None => (host.as_str(), port).to_socket_addrs().map(distinct),
         });
     };
+    // The thread cannot be stopped: one that hangs stays behind, without access to any state of the caller.
     thread::spawn("resolver", STACK, Box::new(work)).map(drop)
 }
 

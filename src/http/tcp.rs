@@ -1,4 +1,4 @@
-//! One TCP connection, with a limit on every wait.
+//! A TCP connection, with a limit on every wait.
 //!
 //! The socket blocks, but never longer than a tick: the kernel's send and receive timeouts end each call, so that the
 //! stop flag and the limits can be checked. An exchange on an open connection thus costs one system call to see whether
@@ -65,10 +65,12 @@ impl Tcp {
         let end = limits.deadline(limits.timeout);
         let mut failure = HttpError::Resolve { host, reason: "it has no address".into() };
         for (index, address) in addresses.iter().enumerate() {
+            // Equal shares: an address that does not respond must not use up the time of the others.
             let others = u32::try_from(addresses.len() - index).unwrap_or(1); // at most MAX_ADDRESSES
             let share = end.saturating_duration_since(now()) / others;
             match Tcp::connect_to(*address, limits, now() + share) {
                 Ok(tcp) => return Ok(tcp),
+                // A stop is not the failure of one address, after which the next would be tried.
                 Err(HttpError::Stopped) => return Err(HttpError::Stopped),
                 Err(error) => failure = error,
             }
@@ -141,6 +143,7 @@ impl Tcp {
             Ok((_, 0)) => Readiness::Closed,
             Ok(_) => Readiness::Input,
             Err(Errno::AGAIN | Errno::INTR) => Readiness::Idle,
+            // Every other error, such as a reset, ends the connection as well.
             Err(_) => Readiness::Closed,
         }
     }
@@ -156,6 +159,8 @@ impl Tcp {
     fn wait<T>(&self, mut attempt: impl FnMut(&OwnedFd) -> Result<T, Errno>) -> io::Result<T> {
         let silent_until = now() + self.limits.timeout;
         loop {
+            // The limits are checked before the attempt: a socket that is ready at once, again and again, must not
+            // outlast them.
             self.limits.check().map_err(io::Error::other)?;
             if now() >= self.deadline.min(silent_until) {
                 return Err(io::Error::other(HttpError::Timeout(self.phase)));
@@ -196,6 +201,7 @@ pub(super) fn http_error(error: io::Error) -> HttpError {
     match error.downcast::<HttpError>() {
         Ok(ours) => ours,
         Err(error) => match error.kind() {
+            // UnexpectedEof is rustls' error for a stream that ends without the notice of TLS.
             io::ErrorKind::ConnectionReset
             | io::ErrorKind::ConnectionAborted
             | io::ErrorKind::BrokenPipe
@@ -211,6 +217,7 @@ fn connecting_socket(remote: SocketAddr, limits: &IoLimits) -> Result<OwnedFd, E
         SocketAddr::V4(_) => AddressFamily::INET,
         SocketAddr::V6(_) => AddressFamily::INET6,
     };
+    // CLOEXEC: the commands that apply files and reboot the device are child processes, and would keep the connection open.
     let socket = rustix::net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, Some(ipproto::TCP))?;
     sockopt::set_socket_timeout(&socket, Timeout::Send, Some(limits.tick()))?;
     Ok(socket)
@@ -224,6 +231,7 @@ fn shuffle(addresses: &mut [SocketAddr]) {
         if OsRng.try_fill_bytes(&mut bytes).is_err() {
             return;
         }
+        // The remainder is not quite uniform, which does no harm with so few addresses.
         let chosen = u32::from_ne_bytes(bytes) as usize % (last + 1);
         addresses.swap(last, chosen);
     }

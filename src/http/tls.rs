@@ -59,12 +59,14 @@ impl TlsClient {
     /// Sets up TLS on a connection that was just opened.
     pub(super) fn handshake(&self, host: &Host, mut tcp: Tcp) -> Result<TlsStream, HttpError> {
         let name = match host {
+            // Compared with the addresses in the certificate; an address is never sent as SNI (RFC 6066 §3).
             Host::Ip(ip) => ServerName::from(*ip),
             Host::Name(name) => ServerName::try_from(name.clone())
                 .map_err(|_| HttpError::Tls(format!("{name} is no valid host name")))?,
         };
         let mut tls =
             ClientConnection::new(Arc::clone(&self.0), name).map_err(|error| HttpError::Tls(sentence(&error, host)))?;
+        // Twice the silence: a handshake takes two round trips, and seconds of computing on a slow device.
         tcp.begin("setting up TLS", tcp.timeout() * 2);
         while tls.is_handshaking() {
             tls.complete_io(&mut tcp).map_err(|error| handshake_error(error, host))?;
@@ -134,6 +136,7 @@ impl TlsStream {
                 Ok(state) if state.peer_has_closed() => return Readiness::Closed,
                 Ok(state) if state.plaintext_bytes_to_read() > 0 => return Readiness::Input,
                 Ok(_) if taken.is_ok() => {}
+                // A broken record, or a read that failed: no further request would succeed.
                 _ => return Readiness::Closed,
             }
         }

@@ -21,6 +21,7 @@ pub(super) fn check_files(settings: &TlsSettings) -> Result<(), (&'static str, H
     let Some(certificate) = &settings.client_cert else { return Ok(()) };
     certificates(certificate).map_err(|error| ("--client-cert", error))?;
     let Some((chain, key)) = identity(settings).map_err(|error| ("--client-key", error))? else { return Ok(()) };
+    // The pair is checked here as well, so that `check` can name the wrong option before the first session.
     match CertifiedKey::from_der(chain, key, &rustls::crypto::ring::default_provider()) {
         Ok(_) => Ok(()),
         Err(Error::InconsistentKeys(_)) => {
@@ -45,6 +46,7 @@ pub(super) fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, HttpError> 
         }
         None => {
             let found = rustls_native_certs::load_native_certs();
+            // Certificates that webpki cannot use are left out: some systems ship a few, and the others suffice.
             roots.add_parsable_certificates(found.certs);
             if roots.is_empty() {
                 return Err(HttpError::Tls("the system has no trusted roots; name a file with --ca-file".into()));
@@ -63,6 +65,7 @@ pub(super) fn identity(settings: &TlsSettings) -> Result<Option<Identity>, HttpE
             let key = PrivateKeyDer::from_pem_file(key).map_err(|e| unusable(key, "key", e))?;
             Ok(Some((chain, key)))
         }
+        // Half a pair is a mistake. A session without client certificate would only fail at the ACS, without a reason.
         (Some(_), None) => Err(HttpError::Tls("a client certificate needs its key (--client-key)".into())),
         (None, Some(_)) => Err(HttpError::Tls("a client key needs its certificate (--client-cert)".into())),
     }

@@ -1,4 +1,4 @@
-//! Challenges and what answers them.
+//! Challenges and the credentials that answer them.
 
 use super::*;
 
@@ -96,7 +96,7 @@ fn a_stale_nonce_is_renewed_but_not_for_ever() {
     assert_eq!(result, Err(HttpError::Authentication));
     assert_eq!(requests.len(), 4);
 
-    // The same nonce again is not stale, whatever the server says.
+    // The same nonce cannot be stale, even if the server calls it so.
     let (result, requests) = one_post(vec![vec![first, stale("n1")]]);
     assert_eq!(result, Err(HttpError::Authentication));
     assert_eq!(requests.len(), 2);

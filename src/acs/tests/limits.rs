@@ -108,7 +108,7 @@ fn a_wait_ends_when_the_agent_is_told_to_stop() {
     server.requests();
 }
 
-/// A listener whose queue is full drops what knocks: the connect neither succeeds nor fails.
+/// A listener with a full queue drops every attempt: the connect neither succeeds nor fails.
 #[test]
 fn a_connect_without_an_answer_ends_with_the_timeout_or_the_stop() {
     use rustix::net::{AddressFamily, SocketType};

@@ -59,7 +59,7 @@ fn another_host_gets_no_password_in_clear_text() {
         drop(acs);
         server.requests();
         let requests = target.requests();
-        // What the first host asked for is not told to the second unasked.
+        // The credentials for the first host are not sent to the second without its challenge.
         assert_eq!(requests[0].header("Authorization"), None);
         if is_answered {
             assert_eq!(body(result), "in");

@@ -7,43 +7,43 @@ use std::time::Duration;
 
 use rustix::net::sockopt::{self, Timeout};
 
-/// What the server does on one connection, in order.
+/// A step of the server on one connection; the steps are done in order.
 #[derive(Clone, Debug)]
 pub(super) enum Step {
     /// Reads a request, then sends these bytes.
     Respond(String),
-    /// Reads a request and says nothing more.
+    /// Reads a request and sends no response.
     Take,
     /// Reads a request, then sends these bytes one by one with a pause after each.
     Dribble(String, Duration),
-    /// Sends without being asked.
+    /// Sends bytes without having received a request.
     Say(String),
-    /// Sends before reading anything of the request, and reads on only then.
+    /// Waits without reading, so that the request fills the buffers of the connection.
     Pause(Duration),
-    /// Closes at once; without it, the client is expected to close.
+    /// Closes at once; without this step, the server waits for the client to close.
     Close,
 }
 
-/// The step most tests are made of.
+/// Returns the step that reads a request and responds with these bytes.
 pub(super) fn answer(bytes: impl Into<String>) -> Step {
     Step::Respond(bytes.into())
 }
 
-/// A 200 with a body.
+/// Returns a response of 200 with a body.
 pub(super) fn ok(body: &str) -> Step {
     answer(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()))
 }
 
-/// A status with header lines and no body.
+/// Returns a response with a status and header lines, without a body.
 pub(super) fn status(line: &str, headers: &[&str]) -> Step {
     let headers: String = headers.iter().map(|h| format!("{h}\r\n")).collect();
     answer(format!("HTTP/1.1 {line}\r\nContent-Length: 0\r\n{headers}\r\n"))
 }
 
-/// One request as it arrived.
+/// A request as it arrived.
 #[derive(Clone, Debug)]
 pub(super) struct Request {
-    /// The connection it came on, from 0.
+    /// The number of its connection, from 0.
     pub(super) connection: usize,
     /// Request line and header fields.
     pub(super) head: String,
@@ -65,19 +65,19 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Serves the connections one after the other.
+    /// Starts a server that serves the connections one after the other.
     pub(super) fn start(script: Vec<Vec<Step>>) -> Server {
         Server::start_with(script, |stream| stream)
     }
 
-    /// As `start`, with something (TLS) put onto each connection.
+    /// Starts a server that wraps each connection, for example in TLS.
     #[expect(clippy::disallowed_methods, reason = "the other side of the test")]
     pub(super) fn start_with<S: Read + Write>(
         script: Vec<Vec<Step>>,
         wrap: impl Fn(TcpStream) -> S + Send + 'static,
     ) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        // A client that never comes must fail the test, not hang it.
+        // A client that never connects must fail the test instead of blocking it.
         sockopt::set_socket_timeout(&listener, Timeout::Recv, Some(Duration::from_secs(20))).unwrap();
         let address = listener.local_addr().unwrap();
         let thread = thread::Builder::new()
@@ -99,7 +99,7 @@ impl Server {
         format!("http://{}/acs?x=1", self.address)
     }
 
-    /// All requests, once the script is through.
+    /// Returns all requests, once the script has ended.
     pub(super) fn requests(self) -> Vec<Request> {
         self.thread.join().unwrap()
     }
@@ -136,11 +136,11 @@ fn serve(stream: &mut (impl Read + Write), connection: usize, steps: Vec<Step>, 
             Step::Close => return,
         }
     }
-    // A request that the script does not know of is recorded, too, and fails the test that counts.
+    // A request beyond the script is recorded as well, so that a test that counts the requests fails.
     take(stream);
 }
 
-/// One request; `None` where the client closes instead.
+/// Reads a request; `None` if the client closes instead.
 fn read_request(stream: &mut impl Read, connection: usize) -> Option<Request> {
     let mut head = Vec::new();
     let mut byte = [0];

@@ -13,7 +13,7 @@ use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 
 use super::*;
 
-/// A CA, what it signed, and the directory its files are in.
+/// A CA and the directory of its files.
 struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     directory: tempfile::TempDir,
@@ -141,7 +141,7 @@ impl Drop for Goodbye {
     }
 }
 
-/// One POST to a server that shows this identity; the error as the operator reads it.
+/// Sends one POST to a server with this identity. An error is returned as the text that the operator reads.
 fn visit(ca: &Authority, identity: &Identity, host: &str, change: impl Fn(&mut AcsSettings)) -> Result<String, String> {
     let server = server(vec![vec![ok("in")]], identity, None);
     let mut settings = ca.trusted(&server, host);
