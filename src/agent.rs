@@ -67,7 +67,7 @@ pub(crate) struct Handles {
     /// Set when the agent is to end; checked wherever the agent waits for the network or for a process.
     stop: Arc<AtomicBool>,
     /// The latest status, published by the agent and read by the control socket.
-    board: Arc<LatestStatus>,
+    latest_status: Arc<LatestStatus>,
 }
 
 /// The reason for which [`Agent::run`] returns.
@@ -125,7 +125,7 @@ pub(crate) struct Agent {
     /// Stored values that the current model rejects, as log lines; each is logged once.
     rejected_values: BTreeSet<String>,
     /// The latest status, read by the control socket.
-    board: Arc<LatestStatus>,
+    latest_status: Arc<LatestStatus>,
     /// True if the journal held records at the start.
     has_stored_state: bool,
 }

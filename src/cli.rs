@@ -31,13 +31,14 @@ const EXIT_USAGE: u8 = 64;
 pub fn main(arguments: impl IntoIterator<Item = OsString>, execute: impl FnOnce(Command) -> ExitCode) -> ExitCode {
     match parse(arguments) {
         Ok(Invocation::Command(command)) => execute(*command),
+        // Help that was asked for is output, not an error: it goes to stdout with status 0.
         Ok(Invocation::Help) => print(&help()),
         Ok(Invocation::Version) => print(concat!("cpe-agent ", env!("CARGO_PKG_VERSION"), "\n")),
-        Err(ArgumentError::Usage(reason)) => {
+        Err(CommandLineError::Usage(reason)) => {
             eprintln!("cpe-agent: {reason}\nTry `cpe-agent --help`.");
             ExitCode::from(EXIT_USAGE)
         }
-        Err(ArgumentError::Startup(error)) => {
+        Err(CommandLineError::Startup(error)) => {
             eprintln!("cpe-agent: {error}");
             ExitCode::from(StartupError::EXIT)
         }
@@ -54,16 +55,16 @@ enum Invocation {
 
 /// The reason why the arguments are rejected.
 #[derive(Debug, PartialEq, Eq)]
-enum ArgumentError {
+enum CommandLineError {
     /// A wrong argument, as a message for the user; exit status 64.
     Usage(String),
     /// A wrong configuration file; exit status 78.
     Startup(StartupError),
 }
 
-impl From<String> for ArgumentError {
-    fn from(reason: String) -> ArgumentError {
-        ArgumentError::Usage(reason)
+impl From<String> for CommandLineError {
+    fn from(reason: String) -> CommandLineError {
+        CommandLineError::Usage(reason)
     }
 }
 
@@ -78,7 +79,7 @@ struct Arguments {
     json: bool,
 }
 
-fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, ArgumentError> {
+fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, CommandLineError> {
     let mut parser = Parser::from_iter(arguments);
     let mut sorted = Arguments::default();
     while let Some(argument) = parser.next().map_err(|error| error.to_string())? {
@@ -133,7 +134,7 @@ impl Arguments {
     }
 
     /// Checks the arguments against the command and loads the configuration.
-    fn finish(self) -> Result<Command, ArgumentError> {
+    fn finish(self) -> Result<Command, CommandLineError> {
         let command = self.command.ok_or_else(|| "a command is missing".to_owned())?;
         let name = command.name;
         // An option without effect is an error: ignored, it would hide a mistake such as `check --json`.
@@ -141,9 +142,9 @@ impl Arguments {
             return Err(format!("{name} takes no option --json").into());
         }
         let operands = Operands { values: self.operands, json: self.json };
-        let load = |options| Config::load(options).map_err(ArgumentError::Startup);
+        let load = |options| Config::load(options).map_err(CommandLineError::Startup);
         match command.parser {
-            CommandParser::Daemon(build) => {
+            CommandParser::Local(build) => {
                 operands.none().map_err(|reason| format!("{name}: {reason}"))?;
                 Ok(build(load(self.options)?))
             }

@@ -50,6 +50,7 @@ pub struct AccessSettings {
 impl AccessSettings {
     /// Returns true if both have the same credentials, so that they accept the same requests over UDP.
     pub fn same_credentials(&self, other: &AccessSettings) -> bool {
+        // The path is left out because a datagram has none.
         (&self.username, &self.password) == (&other.username, &other.password)
     }
 }
@@ -94,6 +95,7 @@ impl Default for ListenerState {
 
 /// Returns a path that cannot be guessed, for ConnectionRequestURL (R255).
 pub fn random_path(random: [[u8; 8]; 2]) -> String {
+    // 128 bits, as many as in a random UUID.
     let [high, low] = random.map(u64::from_be_bytes);
     format!("/{high:016x}{low:016x}")
 }

@@ -34,11 +34,13 @@ pub use server::ControlServer;
 pub fn run(path: &Path, request: Request) -> ExitCode {
     let result = match request {
         Request::Transfer(wanted) => transfer_client::transfer(path, *wanted).map(|()| String::new()),
+        // A session may run, so the limit depends on the request.
         other => ask(path, &other, client::usual_limit(&other)).map_err(|error| error.reason),
     };
     match result {
         Ok(output) => print(&output),
         Err(reason) => {
+            // Each line has the name of the program, as other programs on the same terminal have theirs.
             reason.lines().for_each(|line| eprintln!("cpe-agent: {line}"));
             ExitCode::FAILURE
         }

@@ -77,6 +77,7 @@ impl PollThread {
     /// The refusal of the kernel to give another pair of descriptors or another thread.
     pub(crate) fn start<H: PollHandler>(name: &str, make: impl FnOnce(&Waker) -> H) -> io::Result<PollThread> {
         let (waker, woken) = Waker::pair()?;
+        // The handler is made after the waker, so that it can hand out copies of it.
         let handler = make(&waker);
         let stop = Arc::new(AtomicBool::new(false));
         let work = {
@@ -127,6 +128,7 @@ impl Waker {
 
 fn run<H: PollHandler>(mut handler: H, woken: &UnixStream, stop: &AtomicBool) {
     let clock = Clock::new();
+    // The flag is checked once a turn, and the byte of the waker guarantees another turn.
     while !stop.load(Ordering::Acquire) {
         let now = clock.now().monotonic;
         handler.on_turn(now);
@@ -147,6 +149,7 @@ fn wait<H: PollHandler>(handler: &H, mut woken: &UnixStream, now: Duration) -> V
     handler.register(&mut registry);
     // The waker stands last, behind all events, so that the indices of the two lists agree.
     registry.interests.push((woken.as_fd(), PollFlags::IN));
+    // A deadline that has passed means a wait of zero, in which ready descriptors still get their turn.
     let limit = handler.deadline().map(|deadline| deadline.saturating_sub(now));
     let flags = readiness::wait(&registry.interests, limit);
     if flags.last().is_some_and(|woken| !woken.is_empty()) {

@@ -17,6 +17,7 @@ pub(crate) type Interest<'fd> = (BorrowedFd<'fd>, PollFlags);
 /// Without a ready descriptor the wait is never shorter than the limit, unless a signal interrupts it; all flags are empty
 /// then.
 pub(crate) fn wait(interests: &[Interest<'_>], limit: Option<Duration>) -> Vec<PollFlags> {
+    // The list is made anew for each wait: poll(2) keeps no state in the kernel, unlike epoll, and the lists are short.
     let mut fds: Vec<PollFd<'_>> = interests.iter().map(|(fd, flags)| PollFd::new(*fd, to_nix(*flags))).collect();
     match poll(&mut fds, limit.map_or(PollTimeout::NONE, timeout)) {
         Ok(_) => fds.iter().map(|fd| fd.revents().map_or(PollFlags::empty(), from_nix)).collect(),
@@ -28,6 +29,7 @@ pub(crate) fn wait(interests: &[Interest<'_>], limit: Option<Duration>) -> Vec<P
 /// Returns the limit in milliseconds, at most 24 days. It is rounded up: rounded down, the last fraction of a millisecond
 /// would be spent in a loop of waits of zero.
 fn timeout(limit: Duration) -> PollTimeout {
+    // A longer wait ends early and is simply repeated by the caller.
     PollTimeout::try_from(limit.as_nanos().div_ceil(1_000_000)).unwrap_or(PollTimeout::MAX)
 }
 

@@ -29,7 +29,7 @@ const MAX_REASONS: usize = 20;
 /// The handler through which the control socket reaches the agent thread.
 pub(super) struct ControlHandler {
     pub(super) inbox: Arc<Inbox>,
-    pub(super) board: Arc<LatestStatus>,
+    pub(super) latest_status: Arc<LatestStatus>,
 }
 
 impl control::RequestHandler for ControlHandler {
@@ -38,7 +38,7 @@ impl control::RequestHandler for ControlHandler {
     }
 
     fn status(&self, json: bool) -> String {
-        self.board.describe(json)
+        self.latest_status.describe(json)
     }
 }
 
@@ -50,7 +50,7 @@ impl Agent {
             Request::Get(paths) => return reply.send(get(&self.device, &paths)),
             // The control thread answers `status` without the agent, so that it works during a session. This arm serves a
             // request that reached the agent nevertheless.
-            Request::Status { json } => return reply.send(Ok(self.board.describe(json))),
+            Request::Status { json } => return reply.send(Ok(self.latest_status.describe(json))),
             Request::Set(assignments) => self.local_change(now, |device| set(device, &assignments, now)),
             Request::Add(table) => self.local_change(now, |device| add(device, &table, now)),
             Request::Delete(instance) => self.local_change(now, |device| delete(device, &instance, now)),
@@ -114,7 +114,7 @@ impl Agent {
             None => NextSession::of(&self.schedule, &self.device.state().scheduled_informs),
         };
         let store = self.store.borrow();
-        self.board.publish(AgentStatus {
+        self.latest_status.publish(AgentStatus {
             clock: self.clock,
             started: self.started,
             device: Some(self.device.identity()),

@@ -38,8 +38,8 @@ pub fn run(mut config: Config) -> ExitCode {
         return ExitCode::FAILURE;
     }
     log::info!("cpe-agent {} starts", env!("CARGO_PKG_VERSION"));
-    let board = Arc::new(LatestStatus::new(LocalZone::load()));
-    let handles = Handles { inbox: Arc::clone(&inbox), stop, board: Arc::clone(&board) };
+    let latest_status = Arc::new(LatestStatus::new(LocalZone::load()));
+    let handles = Handles { inbox: Arc::clone(&inbox), stop, latest_status: Arc::clone(&latest_status) };
     let mut server = None;
     loop {
         let agent = match Agent::start(config.clone(), handles.clone()) {
@@ -50,7 +50,7 @@ pub fn run(mut config: Config) -> ExitCode {
         if server.is_none() {
             // The socket follows the lock on the state directory: a second agent on the same directory must fail before it
             // could take the socket over.
-            let handler = ControlHandler { inbox: Arc::clone(&inbox), board: Arc::clone(&board) };
+            let handler = ControlHandler { inbox: Arc::clone(&inbox), latest_status: Arc::clone(&latest_status) };
             server = serve_commands(&config.control, handler);
         }
         let reason;

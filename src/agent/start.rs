@@ -88,7 +88,7 @@ impl Agent {
             started: clock.now().monotonic,
             notices,
             rejected_values,
-            board: handles.board,
+            latest_status: handles.latest_status,
             has_stored_state: !recovered.records.is_empty(),
         };
         agent.log_overridden_values();

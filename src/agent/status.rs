@@ -169,6 +169,7 @@ impl StatusView<'_> {
 
     fn add_running_session(&self, rows: &mut StatusRows) {
         let Some(began) = self.status.running else { return rows.add_member("session", Json::Null) };
+        // "running for" and not a time of day: an operator wants to know whether the session hangs.
         let running = self.since(began);
         rows.add_member("session.began", self.local(began));
         rows.add("session.seconds", "session", running.as_secs(), format!("running for {}", format_span(running)));
@@ -188,6 +189,7 @@ impl StatusView<'_> {
         rows.add("lastSession.events", "  events", session.events.clone(), listed(&session.events));
         let error = session.error.as_ref().map(ToString::to_string);
         let result = error.as_ref().map_or_else(|| "success".to_owned(), |error| format!("failed: {error}"));
+        // A member of its own, so that a shell script need not tell null from a text.
         rows.add_member("lastSession.ok", error.is_none());
         rows.add("lastSession.error", "  result", error, result);
     }
@@ -252,6 +254,7 @@ impl StatusView<'_> {
     fn add_journal(&self, rows: &mut StatusRows) {
         let JournalState { directory, durable, error, notices } = &self.status.journal;
         let directory = directory.display().to_string();
+        // The failure that explains the state stands in the same line, where an operator looks first.
         let state = match (durable, error) {
             (true, None) => format!("durable in {directory}"),
             (true, Some(error)) => format!("the last write failed: {error}"),
@@ -299,6 +302,7 @@ fn listed(items: &[String]) -> String {
 }
 
 fn event_text(event: &Event) -> String {
+    // Only the events with `M` have a CommandKey (R95).
     match event.command_key.as_str() {
         "" => event.code.to_string(),
         key => format!("{} ({key})", event.code),

@@ -42,7 +42,7 @@ pub(super) struct CommandSpec {
 /// The function that makes a command from its arguments.
 pub(super) enum CommandParser {
     /// Makes the command from the whole configuration. Operands are an error.
-    Daemon(fn(Config) -> Command),
+    Local(fn(Config) -> Command),
     /// Makes the request to the running agent from the operands, or returns a message for the user.
     Client(fn(Operands) -> Result<Request, String>),
 }
@@ -53,21 +53,21 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         name: "run",
         arguments: "",
         meaning: "run the agent in the foreground",
-        parser: CommandParser::Daemon(Command::Run),
+        parser: CommandParser::Local(Command::Run),
     },
     CommandSpec {
         name: "check",
         arguments: "",
         meaning: "validate the configuration and the data model; contact no server",
         // The same configuration as for `run`, so that `check` accepts a file if and only if `run` does.
-        parser: CommandParser::Daemon(Command::Check),
+        parser: CommandParser::Local(Command::Check),
     },
     #[cfg(feature = "doctor")]
     CommandSpec {
         name: "doctor",
         arguments: "",
         meaning: "check name, ACS, TLS, clock, STUN and ports, one line each",
-        parser: CommandParser::Daemon(Command::Doctor),
+        parser: CommandParser::Local(Command::Doctor),
     },
     CommandSpec {
         name: "get",

@@ -4,7 +4,7 @@ use super::*;
 use crate::control::Request;
 use std::path::Path;
 
-fn parse_line(line: &[&str]) -> Result<Invocation, ArgumentError> {
+fn parse_line(line: &[&str]) -> Result<Invocation, CommandLineError> {
     parse(["cpe-agent"].iter().chain(line).map(OsString::from))
 }
 
@@ -17,7 +17,7 @@ fn command(line: &[&str]) -> Command {
 
 fn refused(line: &[&str]) -> String {
     match parse_line(line) {
-        Err(ArgumentError::Usage(reason)) => reason,
+        Err(CommandLineError::Usage(reason)) => reason,
         other => panic!("{line:?}: {other:?}"),
     }
 }
@@ -81,7 +81,9 @@ fn the_socket_may_come_from_the_file() {
     assert_eq!(command(&["status", "--config", file]), client("from-file", status.clone()));
     assert_eq!(command(&["status", "--config", file, "--control=x"]), client("x", status));
     std::fs::write(file, "{\"nonsense\": 1}").expect("a file");
-    let Err(ArgumentError::Startup(error)) = parse_line(&["status", "--config", file]) else { panic!("a wrong file") };
+    let Err(CommandLineError::Startup(error)) = parse_line(&["status", "--config", file]) else {
+        panic!("a wrong file")
+    };
     assert_eq!(error.to_string(), format!("{file}: /nonsense: there is no such key"));
     // A wrong line is reported even if the file is wrong, too.
     assert_eq!(refused(&["get", "--config", file]), "get: a path is missing");
@@ -133,7 +135,7 @@ fn arguments_that_are_not_utf_8_are_refused() {
     use std::os::unix::ffi::OsStringExt;
     let odd = OsString::from_vec(vec![b'a', 0xff]);
     let refused = parse(["cpe-agent".into(), "get".into(), odd]);
-    assert_eq!(refused, Err(ArgumentError::Usage("`a\u{fffd}` is not UTF-8".to_owned())));
+    assert_eq!(refused, Err(CommandLineError::Usage("`a\u{fffd}` is not UTF-8".to_owned())));
 }
 
 #[test]

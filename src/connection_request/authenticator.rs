@@ -77,7 +77,7 @@ impl Authenticator {
                 // R259 allows 204 as well, but acsrs takes 200 only.
                 HttpResponse::last(RequestOutcome::Accepted, "200 OK", "")
             }
-            // Without Retry-After, which an ACS would take as a reason to give up (R264).
+            // Without Retry-After (R264): the ACS itself decides about its next attempt.
             RequestOutcome::Accepted => HttpResponse::last(RequestOutcome::RateLimited, "503 Service Unavailable", ""),
             // A body of unknown length hides the start of the next request, so the connection must end.
             refused => self.challenge(refused, network, may_continue && head.persistent && head.body.is_some(), now),

@@ -66,7 +66,7 @@ impl<'a> RequestHead<'a> {
     fn note(&mut self, name: &str, value: &'a [u8]) {
         let value = str::from_utf8(value).unwrap_or_default();
         if name.eq_ignore_ascii_case("authorization") {
-            // Of two fields the first counts, so that a second one appended by an attacker has no effect.
+            // Of two fields the first counts; no ACS sends two.
             self.authorization.get_or_insert(value);
         } else if name.eq_ignore_ascii_case("content-length") {
             self.body = self.body.and(value.parse().ok());

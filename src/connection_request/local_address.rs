@@ -81,7 +81,7 @@ mod tests {
         assert_eq!(reachable_addr(address("0.0.0.0:7547"), to_loopback), address("127.0.0.1:7547"));
         assert_eq!(reachable_addr(address("[::]:7547"), to_loopback), address("127.0.0.1:7547"));
         assert_eq!(reachable_addr(address("127.0.0.3:7547"), to_loopback), address("127.0.0.3:7547"));
-        // The kernel has no route to the broadcast address for a socket without SO_BROADCAST.
+        // The kernel refuses to connect to the broadcast address without SO_BROADCAST.
         assert_eq!(reachable_addr(address("0.0.0.0:7547"), address("255.255.255.255:1")), address("0.0.0.0:7547"));
     }
 

@@ -98,6 +98,7 @@ fn remove_stale(path: &Path) -> io::Result<()> {
 }
 
 fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    // The link itself and not its target, or a link to the old file would count as that file.
     let metadata = fs::symlink_metadata(path)?;
     Ok((metadata.dev(), metadata.ino()))
 }

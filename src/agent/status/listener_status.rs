@@ -71,6 +71,7 @@ fn add_stun(rows: &mut StatusRows, status: &StunStatus) {
         ServerState::Refuses(code) => Some(code),
         _ => None,
     };
+    // The address shows which of several servers behind one name is in use.
     let server = status.server.map_or_else(String::new, |server| format!(" ({server})"));
     rows.add("stun.state", "STUN", status.server_state.name(), format!("{}{server}", status.server_state));
     rows.add_member("stun.error", error);

@@ -40,9 +40,9 @@ impl Disabled {
 /// The cause of a planned session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::agent) enum SessionCause {
-    /// The last session failed (R119).
+    /// The last session failed (R125).
     Retry,
-    /// A parameter with active notification has changed.
+    /// A parameter with active notification has changed (R198).
     Notification,
     /// PeriodicInformInterval.
     Periodic,
@@ -64,6 +64,7 @@ impl NextSession {
             (schedule.heartbeat.deadline(), SessionCause::Heartbeat),
             (informs.deadline(), SessionCause::Scheduled),
         ];
+        // A timer that is not set has no deadline.
         let planned = deadlines.into_iter().filter_map(|(deadline, cause)| Some((deadline?, cause)));
         // Of several causes at one instant the first in the list is shown, because a session serves all of them.
         planned
@@ -73,6 +74,7 @@ impl NextSession {
 
     /// Returns the name in `status --json`. Programs compare it, so it must never change.
     pub(super) fn name(self) -> &'static str {
+        // No derive: a renamed variant must not change the name.
         match self {
             NextSession::Unplanned => "none",
             NextSession::Disabled(_) => "disabled",

@@ -48,6 +48,7 @@ impl StatusRows {
 
     /// Returns the text: a line of label and value for each row.
     pub(super) fn text(&self) -> String {
+        // About the length of a usual status, so that the string rarely grows.
         let mut output = String::with_capacity(1024);
         for row in self.0.iter().filter(|row| !row.label.is_empty()) {
             // Some values come from the network. Without control characters they stay on their line and cannot move the
@@ -70,6 +71,7 @@ impl StatusRows {
                     (root.entry(object).or_insert_with(|| Json::Object(Map::new())).as_object_mut(), name)
                 }
             };
+            // `None` means that a value has the name of the object: no row does that.
             if let Some(object) = object {
                 object.insert(name.to_owned(), row.value);
             }

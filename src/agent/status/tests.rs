@@ -186,12 +186,12 @@ fn no_credential_of_a_url_is_shown() {
 
 #[test]
 fn the_board_answers_before_and_after() {
-    let board = LatestStatus::new(LocalZone::utc());
-    assert!(board.describe(false).contains("next session   none planned\n"));
-    board.publish(failed());
-    let json: Json = serde_json::from_str(&board.describe(true)).expect("JSON");
+    let latest = LatestStatus::new(LocalZone::utc());
+    assert!(latest.describe(false).contains("next session   none planned\n"));
+    latest.publish(failed());
+    let json: Json = serde_json::from_str(&latest.describe(true)).expect("JSON");
     assert_eq!(json["retryCount"], 3);
-    assert!(!board.describe(true).contains("hunter2") && !board.describe(false).contains("hunter2"));
+    assert!(!latest.describe(true).contains("hunter2") && !latest.describe(false).contains("hunter2"));
 }
 
 #[test]
