@@ -24,7 +24,7 @@ use crate::output::print;
 pub use client::{ControlError, ControlErrorKind, ask};
 pub use message::{CommandResult, LocalTransfer, Request};
 pub(crate) use message::{parse_assignment, parse_request_download};
-pub use pending_request::{PendingRequest, RequestHandler, Responder, SubmitError};
+pub use pending_request::{PendingRequest, RequestHandler, Responder};
 pub use server::ControlServer;
 
 /// Sends `request` to the agent behind the socket `path` and prints the output on stdout. A transfer is watched until it

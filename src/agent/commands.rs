@@ -33,8 +33,8 @@ pub(super) struct ControlHandler {
 }
 
 impl control::RequestHandler for ControlHandler {
-    fn submit(&self, call: PendingRequest) -> Result<(), control::SubmitError> {
-        self.inbox.submit(call).map_err(control::SubmitError::QueueFull)
+    fn submit(&self, request: PendingRequest) -> Result<(), PendingRequest> {
+        self.inbox.submit(request)
     }
 
     fn status(&self, json: bool) -> String {

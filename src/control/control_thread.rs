@@ -20,7 +20,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use super::message::{CommandResult, Request, WAIT_LIMIT, encode_result};
-use super::pending_request::{Claim, PendingRequest, RequestHandler, Responder, STOPPING, SubmitError};
+use super::pending_request::{Claim, PendingRequest, RequestHandler, Responder, STOPPING};
 use crate::poll_thread::{self, EventRegistry, PollHandler, Waker};
 use crate::readiness::PollFlags;
 
@@ -203,12 +203,11 @@ impl<H: RequestHandler> ControlThread<H> {
             let responder =
                 Responder::new(connection.id, self.sender.clone(), self.waker.clone(), Arc::clone(&self.open_requests));
             connection.phase = match self.handler.submit(PendingRequest::new(request, responder, claim.clone())) {
-                Err(SubmitError::QueueFull(pending)) => {
+                Err(pending) => {
                     self.paused_until = now + PAUSE;
                     RequestPhase::Queued(pending.withdraw())
                 }
-                // After the end of the agent, the dropped responder has sent a result already.
-                Ok(()) | Err(SubmitError::Stopped) => RequestPhase::WithAgent(claim),
+                Ok(()) => RequestPhase::WithAgent(claim),
             };
         }
     }

@@ -18,20 +18,11 @@ pub(super) const STOPPING: &str = "the agent is stopping";
 
 /// The agent as the server sees it. Both functions are called from the server's thread and must not block.
 pub trait RequestHandler: Send + 'static {
-    /// Passes a request to the agent.
-    fn submit(&self, request: PendingRequest) -> Result<(), SubmitError>;
+    /// Passes a request to the agent. Returns it if the queue of the agent is full; the server tries again later.
+    fn submit(&self, request: PendingRequest) -> Result<(), PendingRequest>;
 
     /// Returns the state of the agent, as text for people or as JSON. It is available even during a session.
     fn status(&self, json: bool) -> String;
-}
-
-/// The reason why a request was not passed to the agent.
-#[derive(Debug)]
-pub enum SubmitError {
-    /// The queue of the agent is full. The server tries again with the returned request.
-    QueueFull(PendingRequest),
-    /// The agent has ended.
-    Stopped,
 }
 
 /// A request on its way to the agent.
