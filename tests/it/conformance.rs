@@ -230,8 +230,8 @@ fn table(list: &str, tests: &[Test]) -> (String, Vec<String>) {
 }
 
 const HEAD: &str = "# Conformance\n\n\
-    The requirements of TR-069 (Amendment 6, Corrigendum 1) by the numbers that the code and the tests cite, and what \
-    proves each of them.\n\
+    The requirements of TR-069 (Amendment 6, Corrigendum 1) by the numbers that the code and the tests cite, \
+    each with its tests.\n\
     [docs/requirements.md](../docs/requirements.md) has their text and their sources.\n\
     Written by `tests/it/conformance.rs` from the tests and from `tests/conformance.txt`; do not edit it.\n";
 
