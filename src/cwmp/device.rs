@@ -285,7 +285,7 @@ fn apply_stored(tree: &mut Tree, change: &Json) -> Result<(), String> {
         false => Ok(change),
     });
     let applied = change.and_then(|c| tree.apply(&c).map_err(|error| format!("{}: {error}", c.name())));
-    applied.map_err(|reason| format!("left out of the stored values: {reason}"))
+    applied.map_err(|reason| format!("stored value not applied: {reason}"))
 }
 
 /// Returns true if a later model has made the parameter read-only. Such a parameter takes its value from the model: a
