@@ -21,6 +21,7 @@ pub fn admit(request: &TransferRequest, device: &Device) -> Result<(), Fault> {
         Some((_, None)) => Ok(()),
         // R241: the file type names an instance of the data model, which must exist.
         Some((_, Some(number))) => {
+            // Only log and configuration files have types with an instance.
             let table = if request.file_type.contains("Log") { "VendorLogFile" } else { "VendorConfigFile" };
             let object = format!("{}.DeviceInfo.{table}.{number}.", device.tree().root_name());
             if device.tree().exists(&object) { Ok(()) } else { refuse(format!("there is no {object}")) }

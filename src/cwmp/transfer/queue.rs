@@ -1,20 +1,20 @@
 //! The queue of transfers that the ACS has not confirmed yet, and the next step of each.
 
 mod restart;
+mod results;
+mod step;
 
 use std::fmt;
 use std::time::Duration;
 
 use serde_json::Value as Json;
 
-use self::restart::REBOOT_GRACE;
-use super::{ApplyRecord, Failure, Timing, Transfer, TransferReport, TransferRequest, TransferStage};
+pub use self::results::TransferOutcome;
+pub use self::step::{DeviceContext, TransferStep};
+use super::{ApplyRecord, Failure, Timing, Transfer, TransferRequest, TransferStage};
 use crate::clock::Now;
 use crate::cwmp::fault::FaultCode;
 use crate::model::actions::Actions;
-
-/// The number of outcomes kept for local commands that wait for their transfer.
-const MAX_OUTCOMES: usize = 16;
 
 /// The interval of checks whether the wall clock has been set.
 const CLOCK_CHECK: Duration = Duration::from_secs(60);
@@ -44,15 +44,6 @@ pub struct DownloadRequest {
     pub arguments: Vec<(String, String)>,
 }
 
-/// The end of a transfer, for the local command that waits for it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TransferOutcome {
-    /// The number of the transfer.
-    pub id: u32,
-    /// The failure text; `None` on success and after a cancel.
-    pub failure: Option<String>,
-}
-
 /// The error of a full queue: fault 9004 (R233).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TransferQueueFull;
@@ -64,43 +55,6 @@ impl fmt::Display for TransferQueueFull {
 }
 
 impl std::error::Error for TransferQueueFull {}
-
-/// The state of the device that the next step depends on.
-#[derive(Clone, Copy, Debug)]
-pub struct DeviceContext<'a> {
-    /// The actions of the model on files.
-    pub actions: &'a Actions,
-    /// The current value of SoftwareVersion.
-    pub version: &'a str,
-    /// True if the device may reboot now, because the last session has ended cleanly (R122).
-    pub may_restart: bool,
-    /// True if the worker can start a job. A stopped job may take a moment to end.
-    pub is_worker_free: bool,
-}
-
-/// A step to be carried out, once the journal holds that it was begun.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TransferStep {
-    /// Moves the file, and ends with [`TransferQueue::move_ended`].
-    Move(u32),
-    /// Runs the action on the file, and ends with [`TransferQueue::apply_ended`].
-    Apply(u32),
-    /// Runs the reboot command, because the device has not rebooted by itself.
-    Restart(u32),
-    /// Runs the `verify` action, and ends with [`TransferQueue::verify_ended`].
-    Verify(u32),
-}
-
-impl TransferStep {
-    /// Returns the number of the transfer that the step belongs to.
-    pub fn transfer_id(self) -> u32 {
-        match self {
-            TransferStep::Move(id) | TransferStep::Apply(id) | TransferStep::Restart(id) | TransferStep::Verify(id) => {
-                id
-            }
-        }
-    }
-}
 
 impl TransferQueue {
     /// The maximum number of transfers, unconfirmed reports included: the longest list of GetAllQueuedTransfers (R233,
@@ -156,11 +110,6 @@ impl TransferQueue {
     /// Returns the transfers with a report for the ACS.
     pub fn finished(&self) -> impl Iterator<Item = &Transfer> {
         self.list.iter().filter(|transfer| transfer.report().is_some())
-    }
-
-    /// Returns the outcomes of the last transfers, oldest first.
-    pub fn outcomes(&self) -> &[TransferOutcome] {
-        &self.outcomes
     }
 
     /// Returns the next step, if one is due. The caller writes the journal before carrying it out, so that a power cut
@@ -246,69 +195,9 @@ impl TransferQueue {
         })
     }
 
-    /// Records the end of an attempt to move a file: the size of the complete and checked file, or the failure. The
-    /// attempt number rejects a late result of an attempt that was stopped.
-    pub fn move_ended(&mut self, id: u32, attempt: u32, result: Result<u64, Failure>, now: Now) {
-        let Some(at) = self.position(|t| t.id == id && t.attempts == attempt && t.stage == TransferStage::Moving)
-        else {
-            return;
-        };
-        let transfer = &mut self.list[at];
-        match result {
-            Ok(bytes) => {
-                transfer.moved = Some(bytes);
-                if transfer.request.origin.is_download() {
-                    // No journal record here: after a restart the file is moved again anyway.
-                    transfer.stage = TransferStage::Moved;
-                } else {
-                    // R241: an upload is complete once the server has taken the file.
-                    self.finish(at, None, now);
-                }
-            }
-            Err(failure) if transfer.timing.plans_retry(&failure, now) => {
-                log::warn!("transfer {id}: {}; it will be tried again within its windows", failure.text);
-                transfer.stage = TransferStage::Waiting;
-                self.unsaved = true;
-            }
-            Err(failure) => self.finish(at, Some(failure), now),
-        }
-    }
-
-    /// Records the end of the action.
-    pub fn apply_ended(&mut self, id: u32, result: Result<(), Failure>, now: Now) {
-        let Some(at) = self.position(|t| t.id == id && matches!(t.stage, TransferStage::Applying(_))) else { return };
-        let TransferStage::Applying(before) = self.list[at].stage.clone() else { return };
-        match result {
-            Ok(()) if before.reboots => {
-                let until = now.monotonic.saturating_add(REBOOT_GRACE);
-                self.list[at].stage =
-                    TransferStage::Rebooting { before, interrupted: false, is_last_wait: false, until };
-                self.unsaved = true;
-            }
-            result => self.finish(at, result.err(), now),
-        }
-    }
-
-    /// Records the end of the `verify` action.
-    pub fn verify_ended(&mut self, id: u32, result: Result<(), Failure>, now: Now) {
-        if let Some(at) = self.position(|t| t.id == id && matches!(t.stage, TransferStage::Verifying { .. })) {
-            self.finish(at, result.err(), now);
-        }
-    }
-
-    /// Records that a step could not be carried out at all. `attempt` is the attempt that the step belongs to.
-    pub fn step_failed(&mut self, step: TransferStep, attempt: u32, failure: Failure, now: Now) {
-        match step {
-            TransferStep::Move(id) => self.move_ended(id, attempt, Err(failure), now),
-            TransferStep::Apply(id) => self.apply_ended(id, Err(failure), now),
-            TransferStep::Verify(id) => self.verify_ended(id, Err(failure), now),
-            // The wait for the reboot ends by itself, with the failure that belongs to it.
-            TransferStep::Restart(_) => {}
-        }
-    }
-
     /// Cancels all transfers with the CommandKey that can be cancelled, and returns true if none is left (R246).
     pub fn cancel(&mut self, command_key: &str) -> bool {
+        // An empty key must not reach local transfers, which the ACS has not requested (R246).
         let matches = |t: &Transfer| !t.request.origin.is_autonomous() && t.request.command_key == command_key;
         // An action must not be interrupted: a half-written firmware may make the device unusable.
         let can_be =
@@ -374,6 +263,7 @@ impl TransferQueue {
     pub fn save(&mut self, now: Now) {
         self.json = self.to_json(now);
         self.unsaved = false;
+        // A finished transfer has no deadline left that the clock could improve.
         self.saved_without_clock = !now.clock_is_set() && self.list.iter().any(|t| t.report().is_none());
     }
 
@@ -432,6 +322,7 @@ impl TransferQueue {
             let begins = transfer.timing.earliest_start().filter(|_| transfer.stage == TransferStage::Waiting)?;
             (begins <= now.monotonic).then_some((begins, at))
         };
+        // R233: each transfer as near as possible to its time, in any order of requests.
         self.list.iter().enumerate().filter_map(due).min().map(|(_, at)| at)
     }
 
@@ -467,27 +358,6 @@ impl TransferQueue {
             return Some(TransferStep::Apply(transfer.id));
         }
         None
-    }
-
-    /// Ends a transfer with its report. The outcome also goes to the local command that waits for it.
-    fn finish(&mut self, at: usize, failure: Option<Failure>, now: Now) {
-        let transfer = &mut self.list[at];
-        let failure = failure.map(|failure| failure.with_reportable_code(transfer.request.origin));
-        let (id, origin) = (transfer.id, transfer.request.origin.name());
-        match &failure {
-            None => log::info!("transfer {id} ({origin}) is done"),
-            Some(failure) => log::warn!("transfer {id} ({origin}) failed: {} {}", failure.code.number(), failure.text),
-        }
-        // A command may have started a transfer without waiting for its outcome, and must not fill the memory.
-        if self.outcomes.len() >= MAX_OUTCOMES {
-            self.outcomes.remove(0);
-        }
-        self.outcomes.push(TransferOutcome { id, failure: failure.as_ref().map(|failure| failure.text.clone()) });
-        let is_success = failure.is_none();
-        // R238: an unknown CompleteTime is reported as such, and so is that of a failure.
-        let complete = (is_success && now.clock_is_set()).then_some(now.wall);
-        transfer.stage = TransferStage::Finished(TransferReport { failure, complete });
-        self.unsaved = true;
     }
 }
 
