@@ -1,7 +1,7 @@
-//! The agent against acsrs, an ACS of somebody else's making.
+//! Runs the agent against acsrs, an independent ACS.
 //!
-//! acsrs is not part of this repository. `cargo install acsrs --version 0.5.2` makes it, and the variable `ACSRS`
-//! names its binary; without it the test says so and is skipped. It needs the `openssl` command.
+//! acsrs is not part of this repository. `cargo install acsrs --version 0.5.2` builds it, and the variable `ACSRS`
+//! names its binary; without it the test is skipped. It needs the `openssl` command.
 
 mod server;
 
@@ -118,7 +118,7 @@ fn sets_nothing_where_one_is_refused(api: &mut Api) {
 
 fn finds_the_value_after_a_reboot(acsrs: &Acsrs, agent: &mut Agent) {
     let before = acsrs.events().len();
-    agent.kill9(); // what was answered must be there although nobody said good-bye
+    agent.kill9(); // the answered values must survive a session that did not end
     let position = agent.log_position();
     agent.reboot();
     agent.wait_for_log_after(position, "1 BOOT", LIMIT);

@@ -9,10 +9,10 @@ use crate::support::mount::with_mounts;
 use crate::support::{AcsOptions, Agent, ManualAcs, port};
 use tempfile::TempDir;
 
-/// As many as are tried in one session.
+/// The number of addresses that are tried in one session.
 const ADDRESSES: u8 = 8;
 
-/// A hosts file of the agent's own.
+/// A hosts file for the agent alone.
 struct Hosts {
     _directory: TempDir,
     file: PathBuf,
@@ -44,7 +44,8 @@ fn everywhere() -> ManualAcs {
     ManualAcs::start(AcsOptions::new().address(Ipv4Addr::UNSPECIFIED).port(port::of_its_own()))
 }
 
-/// The next session, well to its end or broken off behind Inform; gives the address at which the gateway called.
+/// Expects a session, ends it well or breaks it off behind Inform, and returns the address of the ACS that the gateway
+/// connected to.
 fn called_at(acs: &ManualAcs, is_good: bool) -> IpAddr {
     let mut session = acs.accept(SOON).expect("a session");
     assert!(session.recv().expect("an Inform").is_inform());
@@ -62,7 +63,7 @@ fn calls_again_at(agent: &Agent, acs: &ManualAcs) -> IpAddr {
     called_at(acs, true)
 }
 
-/// R22: one of them at random, and the good one again as long as it is good.
+/// R22: the agent picks one of the addresses at random, and keeps it as long as it answers.
 #[test]
 fn the_good_address_is_kept() {
     let (acs, hosts) = (everywhere(), Hosts::new());
@@ -77,8 +78,8 @@ fn the_good_address_is_kept() {
     assert!((0..6).any(|_| called_at(&acs, false) != good), "only {good}");
 }
 
-/// R22: where the good one no longer answers, another is found in the same session, and is the good one from then on;
-/// as is one of those that the host has now.
+/// R22: if the kept address no longer answers, the agent finds another one within the same session and keeps that, as
+/// it does if the host has new addresses.
 #[test]
 fn a_good_address_that_goes() {
     let (acs, hosts) = (everywhere(), Hosts::new());

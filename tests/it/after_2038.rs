@@ -65,7 +65,7 @@ fn the_clock_goes_on_after_2038() {
     assert_eq!(session.events(), [BOOTSTRAP, BOOT]);
     let current = session.inform().argument("CurrentTime").expect("CurrentTime"); // R97
     assert!(current.starts_with("2040-02-29T"), "{current}");
-    // What is due is reckoned with that clock, and kept with it.
+    // The next Inform is computed and stored with that clock.
     agent.succeeds(&["set", "Device.ManagementServer.PeriodicInformInterval=1"]);
     agent.succeeds(&["set", "Device.ManagementServer.PeriodicInformEnable=true"]);
     let session = acs.session(SOON).expect_complete();

@@ -16,7 +16,7 @@ use cpe_agent::digest::{Challenge, DigestChallenge, challenges};
 use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 
 const PATH: &str = "/0123456789abcdef";
-/// For machines that are busy.
+/// The tolerance for a busy machine.
 const SLACK: Duration = Duration::from_secs(2);
 const SOON: Duration = Duration::from_secs(10);
 
@@ -134,7 +134,7 @@ impl Client {
         self.asks(format!("GET {path} HTTP/1.1\r\nHost: h\r\n{field}\r\n"))
     }
 
-    /// Nothing more comes but the end.
+    /// Returns true if the listener closes the connection without another byte.
     fn is_closed(&mut self) -> bool {
         match self.0.read(&mut [0]) {
             Ok(length) => length == 0,

@@ -1,4 +1,4 @@
-//! When the real agent contacts its ACS, what for, and what it does after, with both shipped models.
+//! The sessions that the real agent starts, their causes, and the actions that follow them.
 
 mod default_connection;
 mod delay_reboot;

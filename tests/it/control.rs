@@ -1,4 +1,4 @@
-//! The commands `get` to `status` against the real daemon, and what clients of its socket may not do to it.
+//! The commands `get` to `status` against the real daemon, and the misbehaviour of clients of its socket.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -52,7 +52,7 @@ fn agent_with(model: &'static Model, url: &str, settings: &[(&str, &str)], argum
 fn lonely_agent(model: &'static Model) -> Agent {
     let agent = agent_with(model, &format!("http://{}/acs", closed_address()), &[], &[]);
     agent.wait_for_log("session failed", SOON);
-    // The log is a moment ahead of what `status` shows.
+    // The log line is written a moment before `status` shows the failure.
     agent.wait_for_control();
     eventually("the failed session", || status(&agent)["lastSession"]["ok"] == false);
     agent
@@ -88,7 +88,7 @@ fn connect(agent: &Agent) -> UnixStream {
     stream
 }
 
-/// What the daemon says to these bytes before it closes the connection.
+/// Sends these bytes, and returns the answer of the daemon until it closes the connection.
 fn says(agent: &Agent, bytes: &[u8]) -> String {
     let mut stream = connect(agent);
     stream.write_all(bytes).expect("sent");
@@ -214,7 +214,7 @@ fn the_socket_is_its_owners_and_goes_with_the_daemon(model: &'static Model) {
     let mut agent = lonely_agent(model);
     let metadata = fs::symlink_metadata(agent.control()).expect("the socket");
     assert!(metadata.file_type().is_socket());
-    assert_eq!(metadata.permissions().mode() & 0o7777, 0o600); // R24: nobody else sets the ACS URL
+    assert_eq!(metadata.permissions().mode() & 0o7777, 0o600); // R24: only the owner can set the ACS URL
     assert!(agent.terminate().success());
     assert!(!agent.control().exists());
     agent.restart();
@@ -314,7 +314,7 @@ fn who_says_nothing_or_takes_nothing_is_dropped(model: &'static Model) {
     let code = model.at(CODE);
     let agent = lonely_agent(model);
     let mut silent = connect(&agent);
-    // More answers than the agent may have open, each larger than a socket's buffer, which nobody reads.
+    // More answers than the agent may have open, each larger than the buffer of a socket, and none is read.
     let everything = format!("[\"get\"{}]\n", format!(",\"{}\"", model.at("")).repeat(20));
     let deaf: Vec<UnixStream> = (0..8)
         .map(|_| {
@@ -341,7 +341,7 @@ fn silent_acs() -> (TcpListener, String) {
     (listener, url)
 }
 
-/// R111, R124: what others want to change waits for the end of the session.
+/// R111, R124: local changes wait for the end of the session.
 fn while_a_session_hangs_status_answers_and_changes_wait(model: &'static Model) {
     let code = model.at(CODE);
     let (_listener, url) = silent_acs();
@@ -374,7 +374,7 @@ fn while_a_session_hangs_status_answers_and_changes_wait(model: &'static Model) 
 }
 both_models!(while_a_session_hangs_status_answers_and_changes_wait);
 
-/// R136: what was asked for while a session ran is told by one session, not by one each.
+/// R136: commands that came during a session share the next one, instead of one session each.
 fn commands_that_waited_share_a_session(model: &'static Model) {
     const EVENTS: [&str; 3] = ["X 00D09E a", "X 00D09E b", "X 00D09E c"];
     let acs = ManualAcs::start(AcsOptions::new());
@@ -496,7 +496,7 @@ fn another_acs_is_contacted_while_the_first_is_to_be_tried_again(model: &'static
 }
 both_models!(another_acs_is_contacted_while_the_first_is_to_be_tried_again);
 
-/// There are no sessions, and none that fail, before somebody such as the DHCP client tells the device of its ACS.
+/// Without an ACS URL no session is started, and none fails, until for example the DHCP client sets the URL.
 fn a_device_that_knows_no_acs_waits_for_one(model: &'static Model) {
     let agent = agent_with(model, "", &[], &[]);
     agent.wait_for_log("no session is started: ManagementServer.URL is empty", SOON);

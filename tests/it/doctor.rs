@@ -47,7 +47,7 @@ impl Told {
     }
 }
 
-/// What the doctor says where no agent runs.
+/// Runs the doctor while no agent runs.
 fn alone(builder: AgentBuilder) -> Told {
     Told::new(&builder.not_started().beside("doctor"))
 }
@@ -113,7 +113,7 @@ fn beside_a_running_agent_all_is_well_and_nothing_is_disturbed() {
     assert_eq!(acs.session(SOON).expect_complete().inform().events.len(), 1);
 }
 
-/// R7: what is closed on purpose is no fault.
+/// R7: a port that is closed on purpose is no fault.
 #[test]
 fn ports_that_are_to_be_closed_are_not_missed() {
     let settings = [("EnableCWMP", "false"), ("STUNEnable", "true"), ("STUNServerAddress", "127.0.0.1")];
@@ -124,7 +124,8 @@ fn ports_that_are_to_be_closed_are_not_missed() {
     told.has("skipped", "HTTP port", &["EnableCWMP"]).has("skipped", "UDP port", &["EnableCWMP is false"]);
 }
 
-/// What the ACS has set counts, not the factory state; where the agent does not run, the journal tells.
+/// The URL that the ACS has set counts, not the factory value; while the agent does not run it is read from the
+/// journal.
 #[test]
 fn the_stored_url_is_in_force() {
     let mut acs = tolerant(AcsOptions::new());
@@ -212,7 +213,7 @@ fn another_program_has_the_port() {
     told.has("FAILED", "HTTP port", &["another program", "timed out"]);
 }
 
-/// A server that accepts and says nothing holds nobody up for long.
+/// A server that accepts the connection and sends nothing delays the doctor only for a limited time.
 #[test]
 fn silence_has_an_end() {
     let mut stories = vec![("http", "ACS answer")];
@@ -227,8 +228,8 @@ fn silence_has_an_end() {
     }
 }
 
-/// SIGTERM and not SIGINT, which is ignored by whatever a shell without job control has put in the background: so may
-/// these tests be.
+/// SIGTERM ends the doctor. SIGINT is not tested: a shell without job control starts background processes with SIGINT
+/// ignored, and these tests may be one.
 #[test]
 fn a_signal_ends_it() {
     let agent = gateway_at(&format!("http://{}/", server(silent))).not_started();
@@ -274,7 +275,7 @@ mod tls {
         told.lines.iter().find(|line| line.contains("ACS answer     GET is answered")).expect("an answer over TLS");
     }
 
-    /// Nothing is sent to whom a session would not talk to.
+    /// The doctor sends nothing to a server that a session would not trust.
     #[test]
     fn every_flaw_is_told_in_words() {
         let authority = Authority::new("test CA");
@@ -303,7 +304,7 @@ mod tls {
         text.has("FAILED", "configuration", &["--ca-file", "/nowhere/ca.pem cannot be read"]);
     }
 
-    /// It has dates, too.
+    /// The certificate of our own has dates, too.
     #[test]
     fn our_own_certificate_is_shown() {
         let authority = Authority::new("test CA");

@@ -1,7 +1,7 @@
 //! A state directory that fails under the agent: full, read-only, or not there yet.
 //!
-//! What cannot be stored is refused with 9002 and leaves no trace; what was answered before stays; everything else goes
-//! on; and once there is room again, so does the rest.
+//! A change that cannot be stored is refused with 9002 and leaves no trace; earlier values stay; everything else goes
+//! on. Once there is room again, changes are accepted again.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -63,7 +63,7 @@ impl Scene {
         format!("{}.ManagementServer.{parameter}", self.model.root)
     }
 
-    /// What was stored last is all there, and nothing else.
+    /// Expects exactly the values that were stored last.
     fn expect_stored(&self, session: &mut AcsSession, value: &str) {
         let code = format!("{}.DeviceInfo.ProvisioningCode", self.model.root);
         let names = [self.name("Username"), code, self.name("ParameterKey")];
@@ -75,7 +75,7 @@ impl Scene {
         assert!(answer.value(&format!("{}1.Enable", self.model.table)).is_some(), "the first instance is gone"); // R222
     }
 
-    /// Whatever would have to be stored is refused, and what needs no storage is not.
+    /// Expects a fault for each request that has to store something, and an answer to the others.
     fn expect_refusals(&self, session: &mut AcsSession, value: &str) {
         let instance = format!("{}1.", self.model.table);
         let calls = [
@@ -95,7 +95,7 @@ impl Scene {
         self.expect_stored(session, value);
     }
 
-    /// What is left of the journal's last page can still be written, in small records.
+    /// Fills the last page of the journal, which takes small records still.
     fn use_up_the_last_page(&self, session: &mut AcsSession) {
         let url = self.name("URL");
         let mut notification = 1;
@@ -113,7 +113,7 @@ impl Scene {
         assert!(session.is_closed()); // R50
     }
 
-    /// Kills the agent and starts it on what is stored.
+    /// Kills the agent and restarts it from the journal.
     fn crash(&mut self) {
         self.agent.kill9();
         self.acs.clear();
@@ -200,7 +200,7 @@ fn a_read_only_disk(model: &'static Model) {
 }
 both_models!(a_read_only_disk);
 
-/// The state directory is mounted after the agent has started: what it holds counts.
+/// The state directory is mounted after the agent has started: its journal counts.
 fn a_disk_that_comes_late(model: &'static Model) {
     let mut scene = Scene::new(model, Agent::builder(BINARY));
     scene.agent.restart();

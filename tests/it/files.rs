@@ -1,4 +1,4 @@
-//! One attempt at one file, against a file server with every bad habit.
+//! A single attempt to transfer a file, against a file server with every kind of fault.
 
 mod access;
 mod attempt;

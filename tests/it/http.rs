@@ -44,7 +44,7 @@ fn an_overloaded_acs_asks_for_time() {
     assert!(second.exchanges[0].at - first.exchanges[0].at >= Duration::from_secs(3));
 }
 
-/// R45 to R47: whoever closes TCP when, the session goes on.
+/// R45 to R47: the session goes on if either side closes TCP between two exchanges.
 #[test]
 fn servers_that_close_after_an_answer() {
     let closings =
@@ -86,7 +86,8 @@ fn a_server_that_closes_silently_after_each_answer() {
     }
 }
 
-/// R48, R49, R109: a lost answer fails the session; nothing is sent twice, and what was told counts only if confirmed.
+/// R48, R49, R109: a lost answer fails the session; no request is sent twice, and events count as delivered only if
+/// they were confirmed.
 #[test]
 fn dropped_connections() {
     for (how, dropped) in [("before an answer", drop_connection()), ("inside an answer", drop_mid_body())] {
@@ -232,7 +233,7 @@ fn peak_memory(agent: &Agent) -> u64 {
     line.and_then(|text| text.trim().trim_end_matches(" kB").parse().ok()).unwrap_or_default()
 }
 
-/// What is no HTTP fails the session, and the agent lives.
+/// An answer that is no HTTP fails the session, and the agent goes on.
 #[test]
 fn answers_that_are_no_http() {
     let ok = "HTTP/1.1 200 OK\r\n";

@@ -53,13 +53,13 @@ impl Configuration {
         fs::write(self.file(), self.members.to_string()).expect("a file");
     }
 
-    /// Another value for a key.
+    /// Changes the value of a key.
     fn change(&mut self, key: &str, value: Json) {
         self.members[key] = value;
         self.write();
     }
 
-    /// Another factory value.
+    /// Changes a factory value.
     fn set(&mut self, path: &str, value: &str) {
         self.members["set"][path] = value.into();
         self.write();
@@ -90,8 +90,8 @@ fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// A session that SIGTERM ends has failed: what the ACS was not told is told again, and counted as a retry; what was
-/// answered is kept (R98, R134, R171).
+/// A session that SIGTERM ends has failed: its events are told again and counted as a retry; answered changes are kept
+/// (R98, R134, R171).
 #[test]
 fn a_session_that_is_stopped_has_failed() {
     let mut acs = Acs::start(AcsOptions::new());
@@ -119,7 +119,8 @@ fn a_session_that_is_stopped_has_failed() {
     acs.take_violations();
 }
 
-/// SIGHUP: file and data model are read again; options of the command line still win, and so does what is stored.
+/// SIGHUP reads the configuration file and the data model again; options of the command line still win, and so do
+/// stored values.
 #[test]
 fn a_new_configuration() {
     let mut acs = Acs::start(AcsOptions::new());
@@ -151,7 +152,7 @@ fn a_new_configuration() {
     assert!(!agent.log().contains(" debug: "), "--log wins over the file");
     acs.quiet_for(Duration::from_millis(300));
 
-    // Once more with nothing new: nobody is told anything.
+    // Once more without a change: there is no session.
     assert!(reload(&agent).contains("was read again"));
     acs.quiet_for(Duration::from_millis(300));
 }
@@ -201,8 +202,8 @@ fn a_model_that_lacks_what_is_stored() {
     assert_eq!(agent.value("Device.Time.NTPServer1"), "ntp.example");
 }
 
-/// R99, R208: instances that come and go with a data-model file change the number of entries, which the ACS is told as
-/// it has asked for. What it has added and deleted itself is no news to it.
+/// R99, R208: instances that come and go with a data-model file change the number of entries, of which the ACS is told
+/// by its notification. Instances that the ACS itself has added or deleted are not told.
 #[test]
 fn instances_of_a_new_model() {
     const HOSTS: &str = "Device.Hosts.HostNumberOfEntries";
@@ -289,7 +290,8 @@ fn a_model_that_does_not_allow_what_is_stored() {
     is_told(&mut acs, &agent, "150");
 }
 
-/// A stored value of what a new model makes read-only would stay for good: the model has the value from then on.
+/// A parameter that a new model makes read-only loses its stored value, which could never be changed again: the value
+/// of the model counts.
 #[test]
 fn a_model_that_makes_what_is_stored_read_only() {
     const MODE: &str = "Device.X_EXAMPLE_Mode";
@@ -335,7 +337,7 @@ fn a_factory_reset_after_a_new_configuration() {
     assert_eq!(agent.value("Device.DeviceInfo.ModelName"), "changed");
 }
 
-/// What is wrong is told by file, place and reason; what runs goes on.
+/// An error in the new configuration is reported with file, place and reason; the agent goes on with the old one.
 #[test]
 fn a_wrong_configuration() {
     let mut acs = Acs::start(AcsOptions::new());
@@ -459,7 +461,7 @@ fn another_port() {
     std::net::TcpStream::connect(&after).expect("the new port");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     moves_to(&taken.local_addr().expect("its address").to_string());
-    assert_eq!(told(&mut acs).as_deref(), Some("")); // R267: nobody listens any more
+    assert_eq!(told(&mut acs).as_deref(), Some("")); // R267: the port is closed
     assert!(std::net::TcpStream::connect(&after).is_err());
     agent.kill().expect("it runs");
     agent.wait().expect("it ends");
@@ -549,7 +551,7 @@ fn syslog() {
     let daemon = listen();
     expect_message(&daemon, &format!("<28>{tag}session failed: "), "next attempt in 1 s");
 
-    // Nobody reads any more, and every word from outside is logged: it neither waits nor ends.
+    // The log is no longer read, and each datagram writes a line: the agent neither waits nor ends.
     for _ in 0..50 {
         agent.succeeds(&["set", &format!("{CODE}={}", "x".repeat(60))]);
         agent.succeeds(&["set", &format!("{CODE}=y")]);
@@ -571,7 +573,7 @@ fn expect_message(daemon: &UnixDatagram, start: &str, part: &str) {
     }
 }
 
-/// What cannot be stored is told by `status` too, and the agent goes on.
+/// A storage failure is shown by `status` too, and the agent goes on.
 #[test]
 fn a_state_directory_that_cannot_be_used() {
     let mut acs = Acs::start(AcsOptions::new());
@@ -603,8 +605,8 @@ fn a_port_that_opens_later() {
     assert_eq!(session.inform().event_codes(), [BOOTSTRAP, BOOT]);
 }
 
-/// Another address on the way to the ACS is told to it without waiting for a session (R266): after SIGHUP, as a hotplug
-/// hook sends it.
+/// Another local address towards the ACS is told without waiting for a session (R266): after SIGHUP, as a hotplug hook
+/// sends it.
 #[test]
 fn another_address() {
     const ROLE: &str = "CPE_AGENT_TEST_NETWORK";

@@ -123,7 +123,7 @@ fn the_published_address_leads_through_the_nat() {
     });
 }
 
-/// What an engineer on the device is told.
+/// The command doctor shows the NAT.
 #[cfg(feature = "doctor-stun")]
 #[test]
 fn doctor_sees_the_nat() {
@@ -155,7 +155,7 @@ fn doctor_sees_the_nat() {
 fn another_address_of_the_device_is_told_at_once() {
     in_laboratory("another_address_of_the_device_is_told_at_once", |laboratory| {
         let server = stun_server();
-        // The keep-alive is far away: it is not what notices.
+        // The next keep-alive is an hour away, so that it is not the keep-alive that notices.
         let hourly = [("STUNMinimumKeepAlivePeriod", "3600"), ("STUNMaximumKeepAlivePeriod", "3600")];
         let mut scene = Scene::of(laboratory, &hourly);
         let first = scene.published();
@@ -190,7 +190,7 @@ fn the_period_that_is_found_keeps_the_binding() {
         let found = scene.until("a period", Duration::from_secs(240), |stun| stun["keepAlive"] == "found");
         let period = found["keepAliveSeconds"].as_u64().expect("a number");
         assert!((2..u64::from(TIMEOUT)).contains(&period), "{found}");
-        // What the search has let expire has been told meanwhile.
+        // The addresses that came up during the search have been told meanwhile.
         scene.agent.succeeds(&["inform"]);
         let is_shown = |stun: &Json| stun["mapped"] == scene.agent.value(UDP_ADDRESS);
         let found = scene.until("the last address published", SOON, is_shown);
@@ -207,7 +207,7 @@ fn the_period_that_is_found_keeps_the_binding() {
     });
 }
 
-/// An independent server that does not honour RESPONSE-ADDRESS: coturn.
+/// coturn, an independent server, does not honour RESPONSE-ADDRESS.
 #[test]
 fn coturn_tells_the_same_address() {
     in_laboratory("coturn_tells_the_same_address", |laboratory| {

@@ -1,8 +1,8 @@
 //! The init scripts and packages in `cross/`, as far as they run on this machine: OpenWrt's shell parts under busybox's
-//! `ash` with a `rc.common` of our own (`cross/tests/openwrt`), the sysv script with the real program, the others as
-//! what they install. `cross/tests/debian` does the same for the Debian package.
+//! `ash` with a stand-in for `rc.common` (`cross/tests/openwrt`), the sysv script with the real program, of the others
+//! the installed files. `cross/tests/debian` does the same for the Debian package.
 //!
-//! What a test needs beside a shell may be missing, and then it says so; but not where `CPE_AGENT_TOOLS` is `required`.
+//! A test whose tools are missing is skipped, or fails if `CPE_AGENT_TOOLS` is `required`.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -22,7 +22,7 @@ fn cross(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("cross").join(path)
 }
 
-/// Whether these programs are there.
+/// Returns true if these programs are installed; otherwise records the test as skipped.
 fn has(programs: &[&str]) -> bool {
     let is_there = |program: &&str| {
         let found = Command::new("sh").args(["-c", "command -v \"$1\"", "sh", program]).output();
@@ -118,7 +118,7 @@ impl OpenWrt {
         self.root.path().join(path)
     }
 
-    /// A script under `ash`; gives what procd, ubus and logger were told.
+    /// Runs a script under `ash`, and returns the commands that procd, ubus and logger received.
     fn run(&self, script: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> String {
         let record = self.path("record");
         let _ = fs::remove_file(&record);
@@ -152,7 +152,7 @@ fn openwrt_configuration(replacements: &[(&str, &str)]) -> String {
     })
 }
 
-/// As it is installed, it does nothing; switched on, it is a configuration that the agent takes.
+/// The installed configuration starts no agent; once enabled, it is one that the agent accepts.
 #[test]
 fn openwrt_starts_what_is_enabled() {
     if !has(&["busybox"]) {
@@ -183,7 +183,7 @@ fn openwrt_starts_what_is_enabled() {
     assert_eq!(fs::read(openwrt.config()).expect("the file"), before, "procd would take it for a change");
 }
 
-/// Every option has its place, whatever stands in it, and a password stands nowhere else than in a file of root's.
+/// Every option reaches the agent with any characters, and a password is written to a file of root only.
 #[test]
 fn openwrt_options() {
     if !has(&["busybox"]) {
@@ -238,7 +238,7 @@ fn openwrt_options() {
     succeeds(Command::new(BINARY).args(["check", "--config"]).arg(openwrt.config()));
 }
 
-/// Who the device is is found out once, and stays.
+/// The identity of the device is determined once, and stays.
 #[test]
 fn openwrt_defaults() {
     if !has(&["busybox"]) {
@@ -265,7 +265,7 @@ fn openwrt_defaults() {
     assert_eq!(values(), first);
 }
 
-/// Only an address behind which the ACS is matters, and only a change of it.
+/// The hotplug hook acts on the interface towards the ACS only, and only on a change of its address.
 #[test]
 fn openwrt_hotplug() {
     if !has(&["busybox"]) {
@@ -323,7 +323,7 @@ fn openwrt_makefile() {
     ] {
         assert_eq!(mode(&root.join(file)), expected, "{file}");
     }
-    // sysupgrade keeps what the state directory of the configuration is in.
+    // sysupgrade keeps the directory that the configuration names as the state directory.
     let kept = fs::read_to_string(root.join("lib/upgrade/keep.d/cpe-agent")).expect("a file");
     assert!(SHIPPED.contains(&format!("option state_dir '{}", kept.trim())), "{kept}");
 }
@@ -389,7 +389,7 @@ fn systemd_unit() {
 /// The sysv script with a real agent, in a directory of its own.
 struct Sysv {
     home: TempDir,
-    /// What runs the script.
+    /// The shell that runs the script.
     shell: Vec<&'static str>,
 }
 
@@ -398,8 +398,8 @@ impl Sysv {
         let sysv = Sysv { home: tempfile::tempdir().expect("a directory"), shell: shell.to_vec() };
         let at = |name: &str| sysv.home.path().join(name).display().to_string();
         let path = path.map_or_else(String::new, |path| format!("PATH={}:$PATH\n", path.display()));
-        // A copy, so that no agent of another test passes for this one's; by a process of its own, since a child that
-        // another thread starts meanwhile would keep the file open for writing, and nobody could run it.
+        // A copy, so that an agent of another test is not taken for this one. Copied by a process, because a child that
+        // another thread is starting would keep the file open for writing, and the file could not be executed.
         succeeds(Command::new("cp").arg(BINARY).arg(at("cpe-agent")));
         let defaults = format!(
             "{path}DAEMON={}\nPIDFILE={}\nCONFIG={}\nOPTIONS='--log debug --listen 127.0.0.1:0'\n",
@@ -428,7 +428,7 @@ impl Sysv {
         command.env("CPE_AGENT_DEFAULTS", self.home.path().join("default")).output().expect("a shell")
     }
 
-    /// What an action says, which must end with that status.
+    /// Runs an action, which must end with that status, and returns its output.
     fn says(&self, action: &str, status: i32) -> String {
         let output = self.run(action);
         let told = text(&output.stdout) + &text(&output.stderr);
@@ -467,7 +467,7 @@ fn sysv_life(shell: &[&'static str], path: Option<&Path>) {
     assert_eq!(session.inform().event_codes(), [VALUE_CHANGE]);
     assert_eq!(sysv.pid(), pid);
 
-    // A wrong configuration is told to whoever asks, and harms nobody.
+    // A wrong configuration is reported, and the running agent goes on.
     fs::write(sysv.home.path().join("config.json"), "{").expect("a file");
     assert!(sysv.says("reload", 6).contains("config.json: EOF"));
     assert!(sysv.says("status", 0).contains("is running"));

@@ -15,7 +15,7 @@ const KEY: &str = "ManagementServer.ParameterKey";
 const NTP: &str = "Time.NTPServer1";
 const INTERVAL: &str = "ManagementServer.PeriodicInformInterval";
 
-/// What the model file says of each of its parameters, `{i}` in the place of instance numbers.
+/// Returns the parameters of the model file with their members, `{i}` in place of instance numbers.
 fn described(model: &'static Model) -> BTreeMap<String, Json> {
     fn collect(node: &Json, path: &str, found: &mut BTreeMap<String, Json>) {
         for (name, member) in node.as_object().into_iter().flatten() {
@@ -280,7 +280,7 @@ fn no_parameter_faults(message: &Message) -> bool {
     message.fault.as_ref().is_some_and(|fault| fault.parameters.is_empty())
 }
 
-/// Servers in the field write types loosely; what fits is taken, and reads back in the parameter's own type.
+/// Real servers write types loosely; a value that fits is accepted, and reads back in the parameter's own type.
 fn set_parameter_values_takes_the_types_of_the_field(model: &'static Model) {
     let ntp = model.at(NTP);
     let interval = model.at(INTERVAL);
@@ -323,7 +323,7 @@ fn set_parameter_values_takes_the_types_of_the_field(model: &'static Model) {
 }
 both_models!(set_parameter_values_takes_the_types_of_the_field);
 
-/// R172: what the ACS itself has changed is never news to it.
+/// R172: a change by the ACS itself is never told to it.
 fn what_the_acs_sets_is_not_reported(model: &'static Model) {
     let key = model.at(KEY);
     let mut acs = Acs::start(AcsOptions::new());

@@ -115,7 +115,7 @@ fn a_new_phase(model: &'static Model) {
 }
 both_models!(a_new_phase);
 
-/// R109, R135, R141, R153: what falls due while the ACS refuses is one event, kept over a reboot.
+/// R109, R135, R141, R153: periods that fall due while the ACS refuses are one event, which survives a reboot.
 fn periodic_events_add_up_to_one(model: &'static Model) {
     let enable = model.at(ENABLE);
     let mut acs = Acs::start(AcsOptions::new());
@@ -146,7 +146,7 @@ fn cwmp_switched_off(model: &'static Model) {
 }
 both_models!(cwmp_switched_off);
 
-/// R141: what is due stands in the journal before the ACS hears of it, so that no kill can lose it.
+/// R141: a due event is in the journal before the ACS hears of it, so that no kill can lose it.
 fn a_period_outlives_a_kill(model: &'static Model) {
     let mut acs = Acs::start(AcsOptions::new());
     let mut agent = periodic(model, &acs, "2").start();

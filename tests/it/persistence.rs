@@ -1,4 +1,4 @@
-//! What survives a restart, a reboot, and a crash at the worst moment.
+//! The state that survives a restart, a reboot, and a crash at the worst moment.
 
 use std::time::Duration;
 
@@ -59,13 +59,13 @@ fn an_empty_boot_id(model: &'static Model) {
 }
 both_models!(an_empty_boot_id);
 
-/// R98, R109, R129: what was not delivered is tried again after a restart, and the count goes on.
+/// R98, R109, R129: undelivered events are retried after a restart, and the count goes on.
 fn a_restart_while_the_acs_refuses(model: &'static Model) {
     let mut acs = Acs::start(AcsOptions::new());
     acs.expects(inform().only_events(&[BOOTSTRAP, BOOT]).retry_count(0)).replies(status(500));
     acs.expects(inform().only_events(&[BOOTSTRAP, BOOT]).retry_count(1)).replies(status(500));
     expect_session(&acs, &[BOOTSTRAP, BOOT], 2);
-    // So long a wait that only the restart can be what ends it.
+    // The wait is so long that only the restart can end it.
     let mut agent = model.gateway(&acs).set(model.at("ManagementServer.CWMPRetryMinimumWaitInterval"), "600").start();
     for _ in 0..2 {
         let position = agent.log_position();
@@ -121,14 +121,14 @@ fn killed_behind_the_first_inform_response(model: &'static Model) {
     acs.requests(2, SOON);
     agent.kill9();
     acs.session(SOON).expect_failed();
-    acs.allow_violation("R98"); // nobody could count a retry of a session that ended by SIGKILL
+    acs.allow_violation("R98"); // a session that ended by SIGKILL cannot be counted
     expect_session(&acs, &[BOOT], 0);
     agent.reboot();
     acs.session(SOON).expect_complete();
 }
 both_models!(killed_behind_the_first_inform_response);
 
-/// R157, R164, R171: what was answered holds, even if power fails that moment.
+/// R157, R164, R171: an answered change holds, even if power fails at that moment.
 fn killed_right_after_an_answer(model: &'static Model) {
     let ntp = model.at(NTP);
     let key = model.at(KEY);
@@ -198,7 +198,7 @@ fn the_acs_sends_the_gateway_to_another(model: &'static Model) {
     let mut agent = model.gateway(&old).start();
     old.session(SOON).expect_complete();
     over(&mut new, &agent);
-    // R21: for good, whatever the factory says.
+    // R21: the URL stays, even with another factory value.
     agent.set(url_name, "http://127.0.0.1:1/factory");
     agent.reboot();
     new.session(SOON).expect_complete();
@@ -233,7 +233,7 @@ fn another_url_from_the_factory(model: &'static Model) {
 }
 both_models!(another_url_from_the_factory);
 
-/// What the ACS has set wins over a factory value, a new one too.
+/// A value that the ACS has set wins over a factory value, a new one too.
 fn a_factory_value_does_not_undo_what_was_set(model: &'static Model) {
     let ntp = model.at(NTP);
     let mut acs = Acs::start(AcsOptions::new());
@@ -273,7 +273,7 @@ fn another_identity(model: &'static Model) {
 }
 both_models!(another_identity);
 
-/// A model that no longer has what was set: told in the log, left out, the rest kept.
+/// A stored parameter that the new model lacks is left out and logged; the others are kept.
 fn a_newer_model_without_a_stored_parameter(model: &'static Model) {
     let ntp = model.at(NTP);
     let directory = tempfile::tempdir().expect("a directory");
@@ -304,7 +304,7 @@ fn a_newer_model_without_a_stored_parameter(model: &'static Model) {
 }
 both_models!(a_newer_model_without_a_stored_parameter);
 
-/// A journal whose end was torn off or overwritten: what is before it counts, and the agent runs.
+/// A journal with a torn or overwritten end counts up to there, and the agent runs.
 fn a_damaged_journal(model: &'static Model) {
     let ntp = model.at(NTP);
     let mut acs = Acs::start(AcsOptions::new());
@@ -356,7 +356,7 @@ fn a_state_directory_that_cannot_be_written(model: &'static Model) {
     agent.wait_for_log("no state will survive a restart", SOON);
     acs.session(SOON).expect_complete();
     agent.terminate();
-    // Nobody knows who this is: it introduces itself again.
+    // The identity was lost: the device introduces itself again.
     expect_session(&acs, &[BOOTSTRAP, BOOT], 0);
     agent.restart();
     acs.session(SOON).expect_complete();

@@ -11,7 +11,7 @@ use crate::gateway::{Model, SOON, gateway, gateway_at, model_file};
 use crate::support::agent::{AgentBuilder, patience, program};
 use crate::support::{Acs, AcsOptions, Agent, empty_post, get_rpc_methods, inform, inform_response, response, silence};
 
-/// Configuration errors: status, and what stderr must hold.
+/// Configuration errors: runs a command that must fail, and returns its standard error.
 fn refused(builder: crate::support::agent::AgentBuilder, command: &str) -> String {
     let output = builder.run_to_end(command);
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -25,7 +25,7 @@ fn written(directory: &tempfile::TempDir, text: &str) -> PathBuf {
     file
 }
 
-/// SIGTERM and SIGINT end the agent within a second, whatever it waits for; the exit status is 0.
+/// SIGTERM and SIGINT end the agent within a second, during every kind of wait; the exit status is 0.
 #[test]
 fn a_signal_ends_it_soon() {
     for signal in ["TERM", "INT"] {
@@ -133,7 +133,7 @@ fn a_wrong_factory_value_and_an_absent_file() {
     assert!(stderr.contains("/nowhere/model.json"), "{stderr}");
 }
 
-/// What can never work is refused by `check`; the daemon tells of it.
+/// `check` refuses a configuration that can never work; the daemon logs it.
 #[test]
 fn an_acs_url_that_is_none() {
     let expected = "--set: Device.ManagementServer.URL: 'ftp://acs.example/' is neither http nor https";
@@ -191,7 +191,7 @@ fn tls_files_that_cannot_be_used() {
     assert!(output.status.success(), "{output:?}");
 }
 
-/// What the agent starts with, though it will not do, and what belongs on no screen.
+/// `check` warns of a configuration that the agent accepts and that cannot work, and of secrets on the command line.
 #[test]
 fn check_warns_and_masks() {
     let builder = gateway_at("http://user:hunter2@acs.example/path?key=hunter2");
@@ -217,7 +217,7 @@ fn check_warns_of_an_identity_that_is_not_its_own(Model { root, file, .. }: &'st
 }
 both_models!(check_warns_of_an_identity_that_is_not_its_own);
 
-/// Whoever can read the configuration file or a data-model file knows what it holds.
+/// Every user who can read the configuration file or a data-model file knows the secrets in it.
 fn check_warns_of_secrets_in_files_that_all_can_read(Model { root, file, .. }: &'static Model) {
     let directory = tempfile::tempdir().expect("a directory");
     let (config, overlay) = (directory.path().join("config.json"), directory.path().join("overlay.json"));
@@ -246,7 +246,7 @@ fn check_warns_of_secrets_in_files_that_all_can_read(Model { root, file, .. }: &
 }
 both_models!(check_warns_of_secrets_in_files_that_all_can_read);
 
-/// What `check` prints where nothing is wrong.
+/// Runs `check`, which must succeed, and returns its output.
 fn checked(agent: &AgentBuilder) -> String {
     let output = agent.run_to_end("check");
     assert!(output.status.success(), "{output:?}");
@@ -282,7 +282,7 @@ fn bad_usage() {
     }
 }
 
-/// `check` tells what it found, and contacts nobody.
+/// `check` reports its findings, and contacts no server.
 #[test]
 fn check_contacts_nobody() {
     let acs = Acs::start(AcsOptions::new());
@@ -298,7 +298,7 @@ fn check_contacts_nobody() {
     assert!(!state.exists(), "nothing was written");
 }
 
-/// The smallest models that can be managed: nothing but what a session needs.
+/// The smallest manageable models: they have only the parameters that a session needs.
 #[test]
 fn a_minimal_model() {
     let directory = tempfile::tempdir().expect("a directory");

@@ -1,4 +1,4 @@
-//! Redirects and cookies: where the agent goes, what it takes along, and what it forgets.
+//! Redirects and cookies: the target of the POST, the credentials and cookies that go with it, and their end.
 
 use crate::gateway::{BOOT, PASSWORD, SOON, USERNAME, gateway, schemes};
 use crate::support::{
@@ -6,7 +6,7 @@ use crate::support::{
     no_content, redirect, response, status,
 };
 
-/// R54, R57: the same POST, at any point of the session, whatever the status.
+/// R54, R57: the same POST is sent again, at every point of the session and for every status of a redirect.
 #[test]
 fn redirects_at_any_point() {
     for code in [301, 302, 307] {
@@ -140,7 +140,7 @@ fn a_redirect_to_a_host_that_wants_the_password() {
     assert_eq!(acs.session(SOON).expect_complete().statuses(), [401, 302, 401, 200, 204]);
 }
 
-/// R52, R53: all of them, whatever their attributes, until the session ends.
+/// R52, R53: all cookies are sent back, with any attributes, until the session ends.
 #[test]
 fn cookies() {
     let options = |on_401: bool| {

@@ -18,7 +18,7 @@ const SOAP: &str = "Content-Type: text/xml; charset=utf-8\r\nSOAPAction:\r\n";
 trait Channel: Read + Write {}
 impl<T: Read + Write> Channel for T {}
 
-/// A CPE that sends exactly what the test says.
+/// A CPE that sends exactly the bytes that the test gives.
 struct RawCpe {
     channel: BufReader<Box<dyn Channel>>,
     port: u16,
@@ -119,7 +119,7 @@ impl RawCpe {
         matches!(self.channel.read(&mut [0]), Ok(0) | Err(_))
     }
 
-    /// Inform, empty POST, and whatever headers go with both.
+    /// Sends Inform and the empty POST, both with these header fields.
     fn good_session(mut self, headers: &str) -> RawCpe {
         let answer = self.post(&format!("{SOAP}{headers}"), &inform_xml(0));
         assert_eq!(answer.status, 200, "{}{}", answer.head, answer.body);
@@ -345,7 +345,7 @@ fn message_rules_are_checked() {
         let answer = cpe.post(SOAP, &message);
         assert_eq!(answer.status, 200, "{rule}: {}", acs.report(""));
         if rule == "R82" {
-            // Inform may offer the newer version; what follows the InformResponse may not.
+            // Inform may offer the newer version; the messages after InformResponse may not.
             assert!(acs.take_violations().is_empty());
             let later = envelope("2", "<cwmp:GetRPCMethods/>").replace("cwmp-1-0", "cwmp-1-2");
             cpe.post(SOAP, &later);
@@ -771,7 +771,7 @@ fn one_session_whose_messages_are_kept() {
     acs.session(SOON).expect_complete();
 }
 
-/// In a process of its own, since the environment belongs to all tests of this one.
+/// Runs in a process of its own, because the environment belongs to all tests of this one.
 #[test]
 fn received_messages_are_kept_for_a_schema_checker() {
     let directory = tempfile::tempdir().expect("a directory");

@@ -1,4 +1,4 @@
-//! What the ACS asks for and what becomes of it, over restarts, crashes and reboots of the real agent, with both shipped
+//! The requests of the ACS and their effects, over restarts, crashes and reboots of the real agent, with both shipped
 //! data models.
 
 mod attributes;

@@ -6,8 +6,8 @@
 //!           └──────────┴─────────── SIGKILL at any of these, some microseconds later ──────────┘
 //! ```
 //!
-//! The same on a disk that is now full, now read-only, and now well again: what cannot be stored is refused, and else
-//! nothing differs, but that the ACS may hear again what the agent could not note down as delivered.
+//! The same with a disk that is full, read-only and writable in turn: changes that cannot be stored are refused, and
+//! the only other difference is that the ACS may be told an event again whose delivery the agent could not store.
 //!
 //! `STORM_ROUNDS` says how many rounds each model goes through, `STORM_SEED` repeats a storm; the seed is printed.
 
@@ -26,10 +26,10 @@ use crate::support::{AcsOptions, AcsSession, Agent, ManualAcs, Message, Mount, R
 /// Rounds where the environment does not say how many.
 const ROUNDS: usize = 60;
 
-/// How long the agent may take from its start to its Inform.
+/// The time that the agent may take from its start to its Inform.
 const CALL_LIMIT: Duration = Duration::from_secs(20);
 
-/// How long after an exchange the agent is killed at most.
+/// The longest time between an exchange and the kill.
 const KILL_LIMIT: Duration = Duration::from_millis(8);
 
 #[test]
@@ -63,20 +63,20 @@ fn setting(name: &str, default: usize) -> usize {
     }
 }
 
-/// When the agent is killed.
+/// The moment at which the agent is killed.
 #[derive(Debug)]
 enum Moment {
     /// On its way to its first session.
     Start,
-    /// When it has just been sent InformResponse.
+    /// After InformResponse was sent.
     InformResponse,
-    /// When it has answered so many requests and works on the next one.
+    /// After so many answered requests, while the agent works on the next one.
     Request(usize),
-    /// When the session is over, after so many requests.
+    /// After the end of a session with so many requests.
     End(usize),
 }
 
-/// What the agent was asked for before it was killed, and has not answered.
+/// A request that the agent had not answered when it was killed.
 #[derive(Debug)]
 enum Asked {
     Change(Change),
@@ -85,7 +85,7 @@ enum Asked {
 }
 
 struct Storm {
-    /// Where the state is kept, if that is to fail. Unmounted before the directory of the agent goes.
+    /// The disk that holds the state, if it is to fail. It is unmounted before the directory of the agent is removed.
     disk: Option<Disk>,
     acs: ManualAcs,
     agent: Agent,
@@ -102,7 +102,7 @@ struct Storm {
 struct Disk {
     mount: Mount,
     condition: Condition,
-    /// Whether it has failed since the agent was started.
+    /// True if the disk has failed since the start of the agent.
     failed: bool,
     refused: usize,
 }
@@ -122,14 +122,14 @@ struct Compactions {
 }
 
 impl Storm {
-    /// A gateway that has had its first session in peace.
+    /// Returns a storm over a gateway that has had its first session undisturbed.
     fn over(model: &'static StormModel) -> Storm {
         let acs = ManualAcs::start(AcsOptions::new().keeps_no_messages());
         let agent = Storm::agent(model, &acs);
         Storm::after_the_first_session(model, acs, agent, None)
     }
 
-    /// The same with its state on a disk of its own, where one can be mounted.
+    /// Returns a storm with its state on a disk of its own, if one can be mounted.
     fn on_a_failing_disk(model: &'static StormModel) -> Option<Storm> {
         let acs = ManualAcs::start(AcsOptions::new().keeps_no_messages());
         let agent = Storm::agent(model, &acs);
@@ -257,7 +257,7 @@ impl Storm {
         }
     }
 
-    /// Whether the disk has been well since the agent was started.
+    /// Returns true if the disk has not failed since the start of the agent.
     fn can_store(&self) -> bool {
         self.disk.as_ref().is_none_or(|disk| !disk.failed)
     }
@@ -267,7 +267,7 @@ impl Storm {
         std::thread::sleep(self.rng.moment(limit));
     }
 
-    /// What an operator changes, the ACS hears of, and of nothing else (R101).
+    /// Changes the watched parameter as an operator does, which is told to the ACS (R101).
     fn change_locally(&mut self) {
         self.keys += 1;
         let value = format!("code {}", self.keys);
@@ -339,7 +339,7 @@ impl Storm {
         }
     }
 
-    /// The storm is over: everything is as it must be, and the last events come.
+    /// Ends the storm: expects the whole state, and the events that are left.
     fn finish(&mut self) {
         self.acs.clear();
         if let Some(disk) = &mut self.disk {
@@ -420,7 +420,8 @@ impl Compactions {
     }
 }
 
-/// From the Inform to the point where the agent listens, and has stored what was delivered if it can.
+/// Takes a session from the Inform to the empty POST, by which the agent has stored the delivery of the events, if it
+/// can.
 fn initiate(session: &mut AcsSession, history: &mut History, started: Instant, stored: bool) {
     let inform = session.recv().expect("an Inform");
     history.told(&inform, started);

@@ -223,7 +223,7 @@ fn keep_alives_go_on_while_the_server_is_away_and_the_second_port_answers_too() 
     assert!(server.violations().is_empty(), "{:?}", server.violations());
 }
 
-/// Another client, which nobody here has written, is told the same of the same socket.
+/// An independent STUN client learns the same address from the same socket.
 #[test]
 fn an_independent_client_agrees_on_the_mapped_address() {
     let server = StunServer::start();

@@ -6,8 +6,8 @@
 //!           └──────────┴──────────────┴──────────────────────┴──────────────────────────┴── SIGKILL at any of these
 //! ```
 //!
-//! Each transfer that was answered is reported once, none is lost, and no action runs twice. `STORM_ROUNDS` says how many
-//! rounds there are, `STORM_SEED` repeats a storm; the seed is printed.
+//! Each answered transfer is reported once, none is lost, and no action runs twice. `STORM_ROUNDS` says how many rounds
+//! there are, `STORM_SEED` repeats a storm; the seed is printed.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -23,13 +23,13 @@ use tempfile::TempDir;
 /// Rounds where the environment does not say how many.
 const ROUNDS: usize = 60;
 
-/// How long the agent may take for what takes milliseconds.
+/// The limit for steps that take milliseconds, long enough for a busy machine.
 const SOON: Duration = Duration::from_secs(30);
 
 /// A session of an agent that has something to tell comes within this time, or the moment is as good as any to kill it.
 const SHORTLY: Duration = Duration::from_millis(40);
 
-/// How long after a step the agent is killed at most.
+/// The longest time between a step and the kill.
 const KILL_LIMIT: Duration = Duration::from_millis(40);
 
 const CONFIG: &str = "3 Vendor Configuration File";
@@ -48,7 +48,7 @@ fn setting(name: &str, default: usize) -> usize {
     }
 }
 
-/// What the ACS knows of a transfer that it has asked for.
+/// A transfer that the ACS has requested.
 #[derive(Debug)]
 struct Asked {
     file_type: &'static str,
@@ -61,7 +61,7 @@ struct Asked {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Report {
     None,
-    /// Its response was sent, and it is not known whether it was heard.
+    /// The response was sent, and it is not known whether the agent has received it.
     Unsure,
     Confirmed,
 }
@@ -129,7 +129,7 @@ impl Storm {
         self.check_totals(rounds);
     }
 
-    /// As a rule the action that runs goes down with the device; now and then it is through just before.
+    /// Kills the running action with the device in most cases; now and then it has ended just before.
     fn lose_power(&mut self) {
         let running = fs::read_to_string(self.place.path().join("running")).unwrap_or_default();
         if !running.trim().is_empty() && self.rng.percent(70) {
@@ -184,7 +184,7 @@ impl Storm {
                 std::thread::sleep(self.rng.moment(Duration::from_millis(4)));
                 self.agent.kill9();
             }
-            // What it says next shows that it has heard, and so that the journal has it.
+            // The next message shows that the agent has received the response, so that the journal has it.
             let Some(next) = session.recv() else { return false };
             self.note(&key, Report::Confirmed);
             if killed {
@@ -259,7 +259,7 @@ impl Storm {
         std::thread::sleep(moment);
     }
 
-    /// The storm is over: everything that was promised is reported.
+    /// Ends the storm: waits until every answered transfer is reported.
     fn finish(&mut self) {
         let deadline = Instant::now() + 4 * SOON;
         let mut silence = 0;
@@ -298,7 +298,7 @@ impl Storm {
             .collect()
     }
 
-    /// No action ran twice, and what was reported as done has run.
+    /// Checks that no action ran twice, and that each transfer reported as done has run.
     fn check_totals(&self, rounds: usize) {
         let applies = fs::read_to_string(self.place.path().join("applies")).unwrap_or_default();
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();

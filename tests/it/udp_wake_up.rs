@@ -11,7 +11,7 @@ use crate::support::*;
 const REQUEST: &str = "6 CONNECTION REQUEST";
 const CALLER: Caller<'_> = Caller { username: "acs", password: "wake up" };
 
-/// As long as nothing comes, nothing will: a session follows a request within milliseconds.
+/// The time without a session after which none will come: one follows a request within milliseconds.
 const WHILE: Duration = Duration::from_millis(700);
 
 /// A gateway and its ACS.
@@ -53,7 +53,7 @@ impl Scene {
         eventually("a status", || serde_json::from_slice(&self.agent.command(&["status", "--json"]).stdout).ok())
     }
 
-    /// Where the agent says that it listens.
+    /// Returns the address that the agent reports for its UDP port.
     fn port(&self) -> SocketAddr {
         let listening = |status: serde_json::Value| {
             status["connectionRequests"]["udp"]["listening"].as_str().and_then(|text| text.parse().ok())
@@ -114,8 +114,8 @@ fn a_datagram_wakes_the_agent_once(model: &'static Model) {
 }
 both_models!(a_datagram_wakes_the_agent_once);
 
-/// R292: what was accepted is not accepted again, neither after a restart of the agent nor after `kill -9`.
-/// R294: FreeACS counts milliseconds.
+/// R292: an accepted request is not accepted again, neither after a restart of the agent nor after `kill -9`. R294:
+/// FreeACS counts milliseconds.
 #[test]
 fn a_restart_does_not_let_copies_in() {
     let mut scene = Scene::of(&TR_181, &[]);
@@ -141,7 +141,7 @@ fn a_restart_does_not_let_copies_in() {
     scene.woken();
 }
 
-/// R290, R292: whatever is wrong with it, nothing happens.
+/// R290, R292: a request with any flaw starts no session.
 #[test]
 fn what_fails_validation_changes_nothing() {
     let mut scene = Scene::of(&TR_181, &[]);
@@ -177,7 +177,7 @@ fn requests_in_a_session_are_followed_by_one() {
     scene.acs.quiet_for(WHILE);
 }
 
-/// R7: without CWMP nobody is listened to.
+/// R7: while CWMP is disabled the port is closed.
 #[test]
 fn without_cwmp_the_port_is_closed() {
     let scene = Scene::of(&TR_181, &[]);
@@ -190,7 +190,7 @@ fn without_cwmp_the_port_is_closed() {
     scene.port();
 }
 
-/// R285: nobody is told an address that leads to another program.
+/// R285: an address that leads to another program is not published.
 #[test]
 fn a_port_that_is_taken_is_not_published() {
     let mut scene = Scene::of(&TR_181, &[]);
@@ -206,7 +206,8 @@ fn a_port_that_is_taken_is_not_published() {
     drop(other);
 }
 
-/// R269, R285: without STUN the address is the local one, and there is no NAT. R286: nobody is told unasked.
+/// R269, R285: without STUN the address is the local one, and there is no NAT. R286: it is not told without a
+/// notification.
 fn without_stun_the_local_address_is_published(model: &'static Model) {
     let mut scene = Scene::of(model, &[]);
     let port = scene.port().to_string();
@@ -337,7 +338,7 @@ fn the_keep_alive_goes_on_during_a_session() {
     assert!(server.requests().len() >= before + 2, "{} then {}", before, server.requests().len());
 }
 
-/// R277 to R279: signed after 401, with what the ACS has set.
+/// R277 to R279: requests are signed after a 401, with the credentials that the ACS has set.
 #[test]
 fn requests_are_signed_where_the_server_demands_it() {
     let credentials = Some(("user".to_owned(), "key".to_owned()));

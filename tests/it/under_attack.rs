@@ -1,4 +1,4 @@
-//! The real agent, its ports open to those who mean no good: the ACS still reaches it, and it does not swell.
+//! The real agent under attack at its open ports: the ACS still reaches it, and its memory does not grow.
 
 use std::fs;
 use std::net::{SocketAddr, TcpStream, UdpSocket};
@@ -35,7 +35,7 @@ impl Scene {
         Scene { acs, agent, url, tcp, udp: udp.expect("an address"), ts: 1 }
     }
 
-    /// As an ACS does: it tries again when its connection was lost.
+    /// Requests a session over HTTP as an ACS does, which retries a lost connection.
     fn is_woken_over_http(&mut self) {
         let end = Instant::now() + SOON;
         while CALLER.try_request(&self.url).ok() != Some(200) {
@@ -44,7 +44,7 @@ impl Scene {
         self.acs.session(SOON).expect_complete();
     }
 
-    /// As GenieACS does, and again, since a full socket drops what comes.
+    /// Requests a session over UDP, repeatedly as GenieACS does, because a full socket drops datagrams.
     fn is_woken_over_udp(&mut self) {
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
         self.ts += 1;
@@ -89,7 +89,7 @@ fn the_acs_gets_through_all_of_it() {
         scene.is_woken_over_http();
         scene.is_woken_over_udp();
         wakes += 2;
-        // 32 connections at once, those of the session, and what names and commands take.
+        // 32 connections at once, those of the session, and those of name resolution and commands.
         assert!(scene.descriptors() < descriptors + 48, "{} from {descriptors}", scene.descriptors());
         let is_emulated = crate::support::agent::is_replaced(); // the emulator's memory says nothing
         assert!(is_emulated || scene.memory() < memory + 3072, "{} kB from {memory} kB", scene.memory());
@@ -97,13 +97,13 @@ fn the_acs_gets_through_all_of_it() {
     drop(floods);
     assert_eq!(scene.acs.session_within(Duration::from_millis(500)).map(|session| session.number), None);
     assert!(scene.agent.is_running());
-    // What is refused is counted, not logged: flash and syslog would be full of it. A wake-up and its session are told in
-    // a few lines.
+    // Refused requests are counted, not logged, because they would fill flash and syslog. A wake-up and its session
+    // take a few lines.
     let lines = scene.agent.log().lines().count();
     assert!(lines < 30 + 10 * wakes, "{lines} lines for {wakes} wake-ups");
 }
 
-/// Where the device has no descriptors left, the listener waits for better times, and says so once.
+/// A device without free descriptors: the listener waits until there are some, and logs that once.
 #[test]
 fn without_descriptors_the_log_stays_short() {
     const WORDS: &str = "connection requests cannot be accepted";

@@ -16,7 +16,7 @@ use crate::support::port;
 pub(crate) const USERNAME: &str = "figaro";
 pub(crate) const PASSWORD: &str = "a:b \"c\"";
 
-/// It makes two RSA keys of 4096 bits first.
+/// The time that acsrs may take to start: it generates two RSA keys of 4096 bits first.
 const START_LIMIT: Duration = Duration::from_secs(120);
 /// acsrs itself gives up on an RPC after 60 s.
 const ANSWER_LIMIT: Duration = Duration::from_secs(70);
@@ -69,7 +69,7 @@ impl Acsrs {
         }
     }
 
-    /// Where its CPEs go.
+    /// Returns the ACS URL of acsrs.
     pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}/cwmpWeb/CPEMgt", self.cwmp)
     }
@@ -115,7 +115,7 @@ impl Drop for Acsrs {
     }
 }
 
-/// One connection to the JSON interface.
+/// A connection to the JSON interface.
 pub(crate) struct Api(BufReader<TcpStream>);
 
 impl Api {
@@ -128,7 +128,7 @@ impl Api {
         self.answer().unwrap_or_else(|error| panic!("no answer to {command}: {error}"))
     }
 
-    /// Waits until a device has come, and gives what is known of it.
+    /// Waits for the first device, and returns the entry of acsrs for it.
     pub(crate) fn wait_for_a_device(&mut self, limit: Duration) -> Value {
         let deadline = Instant::now() + limit;
         loop {

@@ -1,4 +1,4 @@
-//! Those who mean no good, and the right request that gets through all the same.
+//! Attackers, and the correct request that must get through at the same time.
 
 use std::fs;
 use std::net::UdpSocket;
@@ -48,7 +48,7 @@ impl Drop for Flood {
     }
 }
 
-/// As an ACS does: it tries again when its connection was lost.
+/// Requests a session as an ACS does, which retries a lost connection; returns the time it took.
 fn gets_through(scene: &Scene) -> Duration {
     let begun = Instant::now();
     loop {
@@ -94,7 +94,8 @@ fn two_hundred_slow_clients_shut_nobody_out() {
     assert!(scene.count(RequestOutcome::CrowdedOut) >= 200 - most as u32);
 }
 
-/// As many as there is room for, each from an address of its own: who is about to answer a challenge keeps its place.
+/// The listener is full of slow clients, each from an address of its own. A client that is about to answer a challenge
+/// keeps its place.
 #[test]
 fn slow_clients_from_everywhere_shut_nobody_out() {
     let limits = Limits { head_time: SOON, connection_time: SOON, ..generous() };
@@ -166,7 +167,7 @@ fn a_flood_of_connections_that_say_nothing_or_nonsense() {
     scene.waits_for_wakes(20);
 }
 
-/// R292: none of it moves the window; R293: nobody is answered.
+/// R292: no such datagram moves the replay window. R293: none is answered.
 #[test]
 fn floods_of_datagrams_keep_no_right_request_out() {
     let (listener, state, reports) = listener(ReplayWindow::default());
@@ -195,7 +196,7 @@ fn floods_of_datagrams_keep_no_right_request_out() {
     };
     let before = resident();
     for ts in 2..40 {
-        // As GenieACS does, and again, since a full socket drops what comes.
+        // A full socket drops datagrams, so that the request is repeated, as GenieACS does.
         let begun = Instant::now();
         let accepted = loop {
             (0..3).for_each(|_| drop(acs.send_to(signed(ts, ts).as_bytes(), to)));

@@ -1,4 +1,4 @@
-//! What a request over HTTP is answered, with its exact status.
+//! The answers to a request over HTTP, with their exact status.
 
 use std::io::Write;
 use std::net::{Ipv6Addr, TcpListener};
@@ -90,7 +90,7 @@ fn a_stale_nonce_is_replaced_in_passing() {
     assert_eq!(scene.count(RequestOutcome::Stale), 1);
 }
 
-/// R261: a body is nobody's business, and costs nobody the answer.
+/// R261: a body is ignored, and does not change the answer.
 #[test]
 fn a_body_is_ignored() {
     let scene = Scene::new();
@@ -101,7 +101,7 @@ fn a_body_is_ignored() {
     let authorization = right(&challenge);
     acs.send(format!("GET {PATH} HTTP/1.1\r\nAuthorization: {authorization}\r\nContent-Length: 20000\r\n\r\nxxxx"));
     assert_eq!(acs.receive().expect("an answer").status, 200, "answered at once (R259)");
-    // Who goes on speaking is listened to for a while, and not cut off in the middle of the answer.
+    // A client that goes on sending is read for a while, so that the answer is not cut off.
     for _ in 0..4 {
         acs.send("x".repeat(4999));
         thread::sleep(Duration::from_millis(20));
@@ -133,7 +133,8 @@ fn the_cut_of_segments_means_nothing() {
     scene.waits_for_wakes(1);
 }
 
-/// R262, R264: a burst is answered; past the limit 503, without Retry-After, and nobody is woken.
+/// R262, R264: a burst of requests is answered; past the limit the answer is 503, without Retry-After, and the agent is
+/// not woken.
 #[test]
 fn too_many_right_requests_are_told_so() {
     let accepted_per_network = Rate { burst: 5, every: Duration::from_secs(60) };
@@ -189,7 +190,7 @@ fn one_socket_serves_ipv4_and_ipv6() {
     }
 }
 
-/// Deadlines hold whatever a client does to stay.
+/// Deadlines hold for every kind of slow client.
 #[test]
 fn slow_clients_are_closed_in_time() {
     let times = (Duration::from_millis(300), Duration::from_millis(600));

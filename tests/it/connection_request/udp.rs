@@ -17,7 +17,7 @@ pub(crate) fn signed(ts: u64, id: u64) -> String {
     format!("GET http://127.0.0.1:7547?ts={ts}&id={id}&un=acs&cn=x&sig={signature} HTTP/1.1\r\nHost: h\r\n\r\n")
 }
 
-/// A listener on loopback that reports the `ts` of what it has accepted.
+/// Starts a listener on loopback that reports the `ts` of each accepted request.
 pub(crate) fn listener(replay: ReplayWindow) -> (UdpListener, Arc<ListenerState>, Receiver<u64>) {
     let state = Arc::new(ListenerState::new(settings()));
     let (sender, reports) = channel();
@@ -52,7 +52,7 @@ fn copies_of_a_request_wake_once_and_are_not_answered() {
     assert!(acs.recv(&mut [0]).is_err());
 }
 
-/// R292: what was accepted before a restart of the agent is not accepted again.
+/// R292: a request that was accepted before a restart of the agent is not accepted again.
 #[test]
 fn the_window_is_handed_over() {
     let (listener, state, reports) = listener(ReplayWindow { timestamp: 100, id: Some(1) });
@@ -65,7 +65,7 @@ fn the_window_is_handed_over() {
     assert_eq!(state.udp.count(RequestOutcome::RepeatedId), 1);
 }
 
-/// Another password lets nothing in that was signed before; and the server that has set it may count its time in another
+/// A new password rejects requests that were signed before. The server that has set it may count its time in another
 /// unit (R294).
 #[test]
 fn another_password_begins_anew() {

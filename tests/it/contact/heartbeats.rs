@@ -76,7 +76,7 @@ fn heartbeats_while_the_acs_refuses() {
     acs.session(SOON).expect_complete();
 }
 
-/// R125, R304: heartbeats that the ACS refuses are tried again in their time, whatever else there is to tell.
+/// R125, R304: a heartbeat that the ACS refuses is retried at the next heartbeat, even if other events wait.
 #[test]
 fn heartbeats_that_the_acs_refuses() {
     let directory = tempfile::tempdir().expect("a directory");

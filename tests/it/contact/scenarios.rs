@@ -1,4 +1,4 @@
-//! When the real agent contacts its ACS, what for, and what it does after: notifications, promises.
+//! The causes of sessions, and the actions that wait for the end of a session: notifications, reboot, factory reset.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -64,8 +64,8 @@ impl Marked {
     }
 }
 
-/// R122, R123, R223, R224: a session that broke behind Reboot is held again, and does not tell of the reboot, which is
-/// done when it has come to a clean end, and told after it.
+/// R122, R123, R223, R224: a session that broke behind Reboot is retried without the event of the reboot. The device
+/// reboots once a session has ended cleanly, and tells the event after that.
 fn a_reboot_waits_for_the_clean_end_of_the_session(model: &'static Model) {
     let ntp = model.at(NTP);
     let device = Marked::new();
@@ -98,7 +98,8 @@ fn a_reboot_waits_for_the_clean_end_of_the_session(model: &'static Model) {
 }
 both_models!(a_reboot_waits_for_the_clean_end_of_the_session);
 
-/// R122, R157, R226: the same of FactoryReset; what comes after it comes from the factory.
+/// R122, R157, R226: a factory reset waits for the clean end of the session; afterwards the values are those of the
+/// factory.
 fn a_factory_reset_waits_for_the_clean_end_of_the_session(model: &'static Model) {
     let ntp = model.at(NTP);
     let device = Marked::new();
@@ -127,7 +128,7 @@ fn a_factory_reset_waits_for_the_clean_end_of_the_session(model: &'static Model)
 }
 both_models!(a_factory_reset_waits_for_the_clean_end_of_the_session);
 
-/// A device that is to do both only forgets everything; the reboot is dropped, with a word.
+/// A device that is asked for both resets only; the reboot is dropped, and logged.
 fn a_factory_reset_comes_before_a_reboot(model: &'static Model) {
     let device = Marked::new();
     let mut acs = Acs::start(AcsOptions::new());
@@ -143,7 +144,8 @@ fn a_factory_reset_comes_before_a_reboot(model: &'static Model) {
 }
 both_models!(a_factory_reset_comes_before_a_reboot);
 
-/// R7: no Inform while EnableCWMP is false, which only somebody on the LAN side can undo; then what has happened is told.
+/// R7: no Inform is sent while EnableCWMP is false, which only the LAN side can undo; afterwards the events that have
+/// come up are told.
 fn a_silenced_gateway(model: &'static Model) {
     let enable = model.at(ENABLE);
     let mut acs = Acs::start(AcsOptions::new());

@@ -1,4 +1,4 @@
-//! One attempt as a test makes it.
+//! A single transfer attempt, as the tests make it.
 
 use std::fs;
 use std::path::PathBuf;
@@ -13,11 +13,11 @@ use crate::support::{FileServer, FileServerOptions, FileSpec};
 
 /// Longer than anything here takes, even on a busy machine.
 pub const SOON: Duration = Duration::from_secs(30);
-/// For a server that is meant to be found silent.
+/// The timeout towards a server that is meant to be silent.
 pub const IMPATIENT: Duration = Duration::from_millis(700);
 pub const SIZE: u64 = 300_000;
 
-/// One attempt, and the place for its file.
+/// A transfer attempt, and the directory for its file.
 pub struct Attempt {
     pub request: FileRequest,
     pub directory: tempfile::TempDir,

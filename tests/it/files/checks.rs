@@ -1,11 +1,11 @@
-//! What a file must pass before its action runs.
+//! The checks that a file must pass before its action runs.
 
 use cpe_agent::transfer::{Checks, PublicKey, fetch_companion, verify};
 
 use super::attempt::{Attempt, told};
 use crate::support::{FileServer, FileServerOptions, FileSpec, pattern};
 
-/// 9019: a file that nobody vouches for is not used.
+/// 9019: a file without a valid signature is not used.
 #[test]
 fn a_file_is_held_against_its_sum_and_its_signature() {
     let content = pattern(100_000);

@@ -1,4 +1,4 @@
-//! What comes of a download, and when.
+//! The results of downloads, and their time.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
@@ -12,7 +12,7 @@ use super::attempt::{Attempt, SIZE, SOON, serving, told};
 use crate::support::port::closed_address;
 use crate::support::{FileServer, FileServerOptions, FileSpec, Mount, pattern};
 
-/// R229, R41: whatever says where the file ends.
+/// R229, R41: the file is complete with every way to mark its end.
 #[test]
 fn a_file_comes_whole_in_every_framing() {
     for size in [0, 1, 8192, SIZE] {
@@ -41,7 +41,8 @@ fn a_file_is_taken_as_it_is() {
     assert_eq!(server.requests()[0].header("Accept-Encoding"), Some("identity"));
 }
 
-/// R236: the same URL twice is two downloads; what lay in the place of the file is gone, a link not followed.
+/// R236: the same URL twice is two downloads. An older file in the place of the new one is removed, and a link there is
+/// not followed.
 #[test]
 fn each_download_is_a_new_one() {
     let (server, attempt) = serving(FileSpec::file("first").then(FileSpec::file("2nd")));
@@ -90,7 +91,7 @@ fn a_wrong_file_size_is_no_failure() {
     }
 }
 
-/// 9015: nobody was there. 9017: somebody was, and the file did not come to its end.
+/// 9015: no server answered. 9017: a server answered, and the file did not come to its end.
 #[test]
 fn a_server_that_falls_silent_is_left() {
     let (_server, attempt) = serving(FileSpec::silence());
@@ -127,7 +128,7 @@ fn an_attempt_has_an_end() {
     }
 }
 
-/// Each wait ends, whatever it is for; and nothing stays behind.
+/// Each wait ends with the attempt, and no file stays behind.
 #[test]
 fn a_stop_ends_it_at_once() {
     let pause = Duration::from_millis(20);
@@ -161,7 +162,7 @@ fn statuses_that_are_no_file() {
     }
 }
 
-/// 9015: nobody to talk to.
+/// 9015: no server can be reached.
 #[test]
 fn servers_that_are_not_there() {
     let (code, sentence) = Attempt::at("http://files.invalid/f").failure();
@@ -175,7 +176,7 @@ fn servers_that_are_not_there() {
     assert_eq!(Attempt::at("gopher://h/f").failure().0, 9010);
 }
 
-/// What is no HTTP is 9010 at worst, and never more than that.
+/// An answer that is no HTTP is 9010 at worst, and does no other harm.
 #[test]
 fn answers_that_are_no_http() {
     let ok = "HTTP/1.1 200 OK\r\n";

@@ -5,7 +5,7 @@ use cpe_agent::transfer::Moved;
 use super::attempt::{SIZE, serving};
 use crate::support::{FileSpec, pattern};
 
-/// A broken connection costs what is on the way, and not what is here.
+/// A broken connection costs only the bytes on their way: the rest is requested from the last received byte.
 #[test]
 fn the_rest_is_asked_for_behind_a_broken_connection() {
     let monday = "Mon, 09 Nov 2026 08:00:00 GMT";
@@ -28,7 +28,7 @@ fn the_rest_is_asked_for_behind_a_broken_connection() {
     }
 }
 
-/// Nothing tells one file from another there: it is fetched anew rather than patched together.
+/// Without ETag and Last-Modified the two parts could come from different files: the file is fetched anew.
 #[test]
 fn a_file_without_a_sign_of_its_version_is_not_resumed() {
     let (server, attempt) = serving(FileSpec::sized(SIZE).chunked().drops_after(100_000).times(1));
@@ -71,7 +71,7 @@ fn a_file_that_changes_meanwhile_is_fetched_anew() {
     }
 }
 
-/// R232: what never comes further has failed, and is not tried for ever.
+/// R232: a download that makes no progress fails, and is not repeated for ever.
 #[test]
 fn a_download_that_comes_no_further_fails() {
     let habit = FileSpec::sized(SIZE).ignores_ranges().drops_after(1000);

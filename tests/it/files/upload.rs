@@ -52,7 +52,7 @@ fn an_upload_is_challenged() {
     }
 }
 
-/// The body goes along with a redirect, and is not sent to who does not want it.
+/// The body is sent again after a redirect, and not to the server that redirects.
 #[test]
 fn an_upload_is_redirected() {
     let large = pattern(4 << 20);
@@ -71,7 +71,7 @@ fn an_upload_is_redirected() {
     assert_eq!(told(Attempt::at(&server.url("/log")).upload(b"x")).0, 9011);
 }
 
-/// R252: uploads fail with 9011; what refines it is for downloads only.
+/// R252: uploads fail with 9011; the finer codes are for downloads only.
 #[test]
 fn uploads_that_fail() {
     let large = pattern(8 << 20);
@@ -99,7 +99,7 @@ fn uploads_that_fail() {
     assert_eq!(told(upload(&attempt.request, &attempt.file(), &attempt.progress, &attempt.stop)).0, 9002);
 }
 
-/// Such a server says no while the file is on its way, and reads no more of it. What it says is heard all the same.
+/// The server refuses while the file is on its way, and reads no more of it. Its answer is read nevertheless.
 #[test]
 fn a_refusal_in_the_middle_of_an_upload_is_heard() {
     let server = FileServer::start(FileServerOptions::new().deaf(Duration::from_millis(300)));

@@ -23,7 +23,7 @@ pub use model::{Model, TR_098, TR_181};
 use crate::support::agent::AgentBuilder;
 use crate::support::{Acs, AcsOptions, Session, get_parameter_values, get_rpc_methods};
 
-/// What takes milliseconds may take this long on a busy machine.
+/// The limit for steps that take milliseconds, long enough for a busy machine.
 pub const SOON: Duration = Duration::from_secs(20);
 
 /// The user name that follows from the identity in the shipped models (R62).

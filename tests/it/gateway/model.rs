@@ -7,17 +7,17 @@ use crate::support::{Acs, Agent};
 /// A shipped model, and the places in it that are not the same below the root of each.
 pub struct Model {
     pub root: &'static str,
-    /// In `data-model/`.
+    /// The name of the file in `data-model/`.
     pub file: &'static str,
-    /// A table that nobody but the device adds to, with a boolean `Active` in each instance.
+    /// A table that only the device adds to, with a boolean `Active` in each instance.
     pub hosts: &'static str,
     /// A table that takes instances and has a first one, with a boolean `Enable` in each that is false at first.
     pub table: &'static str,
     /// A table that has a table in each instance, and room for eight instances.
     pub outer: &'static str,
-    /// What counts its instances.
+    /// The parameter that counts the instances of `outer`.
     pub outer_count: &'static str,
-    /// The table in each of its instances, and what counts those; relative to the instance.
+    /// The table in each instance of `outer`, and the parameter that counts its instances; relative to the instance.
     pub inner: &'static str,
     pub inner_count: &'static str,
     /// Parameters whose names differ in one instance number.
@@ -57,13 +57,13 @@ impl Model {
         Box::leak(format!("{}.{name}", self.root).into_boxed_str())
     }
 
-    /// A gateway that knows this ACS. It retries after just one second (R126), and has nothing to say by itself:
+    /// Returns a gateway that knows this ACS. It retries after just one second (R126), and starts no session by itself:
     /// periodic Informs are off.
     pub fn gateway(&self, acs: &Acs) -> AgentBuilder {
         self.gateway_at(&acs.url())
     }
 
-    /// The same, with any ACS URL.
+    /// Returns such a gateway with any ACS URL.
     pub fn gateway_at(&self, url: &str) -> AgentBuilder {
         let settings = [
             ("URL", url),

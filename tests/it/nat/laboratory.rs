@@ -25,7 +25,7 @@ table ip nat {
 }
 ";
 
-/// The three hosts; gone when it is dropped by whoever built it.
+/// The three hosts. The namespaces are deleted when the laboratory is dropped by the process that built it.
 pub(crate) struct Laboratory {
     name: String,
     is_builder: bool,
@@ -82,7 +82,7 @@ impl Laboratory {
         succeeds(Command::new("ip").args(["netns", "exec", &self.host(host)]).args(command))
     }
 
-    /// How long the NAT remembers a UDP binding that nobody uses, in seconds.
+    /// Sets the time in seconds that the NAT keeps an idle UDP binding.
     pub(crate) fn forgets_after(&self, seconds: u32) -> Result<(), String> {
         for file in ["nf_conntrack_udp_timeout", "nf_conntrack_udp_timeout_stream"] {
             self.write(&format!("/proc/sys/net/netfilter/{file}"), &seconds.to_string())?;

@@ -9,7 +9,7 @@ use super::xml;
 
 pub(crate) type Node = Map<String, Value>;
 
-/// Where the gateway allows less than the official model: parameter, member, reason.
+/// The parameters whose range is narrower than in the official model: parameter, member, reason.
 const NARROWER: [(&str, &str, &str); 5] = [
     ("ManagementServer.InstanceMode", "enum", "alias-based addressing is not supported"),
     ("ManagementServer.AutoCreateInstances", "access", "alias-based addressing is not supported"),
@@ -46,7 +46,7 @@ const PARAMETER_MEMBERS: [&str; 18] = [
     "source",
 ];
 
-/// A JSON model beside its official one, and what was found wrong.
+/// A JSON model, its official counterpart, and the differences.
 pub(crate) struct Check<'a> {
     pub(crate) official: &'a xml::Model,
     pub(crate) complaints: Vec<String>,
@@ -244,7 +244,7 @@ pub(super) fn strings(node: &Node, name: &str) -> Vec<String> {
     items.map(|item| item.as_str().expect("a list of strings").to_owned()).collect()
 }
 
-/// One expression of the official alternatives, in the dialect that XML Schema and regex-lite share.
+/// Returns one expression for the official alternatives, in the dialect that XML Schema and regex-lite share.
 fn pattern(alternatives: &[String]) -> Option<String> {
     let alternatives: Vec<String> = alternatives.iter().map(|text| text.replace(r"\d", "[0-9]")).collect();
     match alternatives.as_slice() {

@@ -1,4 +1,4 @@
-//! What exists in factory state: single objects and numbered instances, their values and references.
+//! The factory state: single objects and numbered instances, their values and references.
 
 use serde_json::{Map, Value};
 
@@ -6,7 +6,7 @@ use super::check::{Check, Node, is_model_name, strings};
 use super::value::{null, problem, text};
 
 impl Check<'_> {
-    /// Walks what exists in factory state: single objects and numbered instances, with their values.
+    /// Walks the factory state: single objects and numbered instances, with their values.
     pub(crate) fn factory(&mut self, path: &str, template: &Node, given: &Node) {
         self.objects.insert(path.to_owned());
         for name in given.keys().filter(|name| is_model_name(name)) {

@@ -1,8 +1,8 @@
-//! Mistakes to make in the shipped TR-181 model, and what has to be said of each.
+//! Mistakes that the test makes in the shipped TR-181 model, and the message for each.
 
 use serde_json::{Value, json};
 
-/// Where, what is put there (nothing: it is taken away), what has to be said.
+/// The place, the JSON that is put there (an empty text removes the member), and the message.
 #[rustfmt::skip]
 pub(crate) fn all() -> Vec<(&'static str, Option<Value>, &'static str)> {
     let set = |value: Value| Some(value);

@@ -19,7 +19,7 @@ pub(crate) fn null(kind: &str) -> &'static str {
     }
 }
 
-/// Why the value is wrong, if it is.
+/// Returns the problem of a value, if there is one.
 pub(crate) fn problem(parameter: &Map<String, Value>, value: &str, patterns: &mut Patterns) -> Option<String> {
     if parameter.get("list") != Some(&Value::Bool(true)) {
         return item_problem(parameter, value, patterns);

@@ -10,7 +10,7 @@ const BASE_TYPES: [&str; 10] =
 /// An inclusive interval; `None` is an open end.
 pub(crate) type Span = (Option<i128>, Option<i128>);
 
-/// What the XML says of one parameter, data types resolved.
+/// A parameter of the XML, its data types resolved.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Parameter {
     pub(crate) kind: String,
@@ -27,11 +27,11 @@ pub(crate) struct Parameter {
     pub(crate) notify: Option<String>,
     pub(crate) reference: Option<String>,
     pub(crate) targets: Vec<String>,
-    /// The sibling that lists what may be chosen, and the value that chooses nothing.
+    /// The sibling that lists the supported values, and the value that stands for none of them.
     choice_of: Option<(String, Option<String>)>,
 }
 
-/// What the XML says of one object.
+/// An object of the XML.
 #[derive(Debug)]
 pub(crate) struct Object {
     pub(crate) writable: bool,
@@ -87,7 +87,7 @@ fn parameter(path: &str, node: Node, types: &BTreeMap<&str, Node>) -> Parameter 
     out
 }
 
-/// Takes over what a `syntax` or a named `dataType` says; what is nearer to the parameter comes later and wins.
+/// Applies a `syntax` or a named `dataType`; the one nearer to the parameter comes later and wins.
 fn apply(out: &mut Parameter, path: &str, node: Node, types: &BTreeMap<&str, Node>) {
     for part in node.children().filter(Node::is_element) {
         let name = part.tag_name().name();
@@ -172,7 +172,7 @@ fn absolute(path: &str, target: &str) -> String {
     if rest.is_empty() { base } else { format!("{base}{rest}.") }
 }
 
-/// What may be chosen from a list of supported values is, at most, that list's enumeration.
+/// Gives a parameter that chooses from a list of supported values the enumeration of that list.
 fn resolve_choices(objects: &mut Model) {
     for object in objects.values_mut() {
         let siblings = object.parameters.clone();
@@ -190,7 +190,7 @@ fn resolve_choices(objects: &mut Model) {
     }
 }
 
-/// Some targets name what is no table of the model: nothing could meet them.
+/// Drops reference targets that are no table of the model, which no value could meet.
 fn drop_unknown_targets(objects: &mut Model) {
     let tables: Vec<String> = objects.keys().filter_map(|path| path.strip_suffix("{i}.")).map(str::to_owned).collect();
     for parameter in objects.values_mut().flat_map(|object| object.parameters.values_mut()) {

@@ -13,7 +13,7 @@ fn notification(session: &mut AcsSession, name: &str) -> String {
     session.succeeds(&get_parameter_attributes(&[name])).attributes[0].notification.clone()
 }
 
-/// R195: what was set stays over a crash, a restart and a reboot.
+/// R195: attributes survive a crash, a restart and a reboot.
 fn attributes_stay(model: &'static Model) {
     let mut gateway = Gateway::new(model);
     let (username, code) = (gateway.management("Username"), gateway.info("ProvisioningCode"));

@@ -1,4 +1,4 @@
-//! A gateway with a shipped model, and the visits that it pays to its ACS.
+//! A gateway with a shipped model, and the ACS that the test drives by hand.
 
 use std::fs;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use crate::support::{AcsOptions, Agent, ManualAcs};
 /// Long enough for a session that should not come.
 pub(crate) const QUIET: Duration = Duration::from_millis(700);
 
-/// Where the gateway calls, the gateway, and a place for its commands.
+/// The ACS, the gateway, and a directory in which the commands of the device leave traces.
 pub(crate) struct Gateway {
     pub(crate) model: &'static Model,
     pub(crate) acs: ManualAcs,
@@ -26,7 +26,7 @@ impl Gateway {
         Gateway::with_actions(model, |_, _| String::new())
     }
 
-    /// The same with `actions`, which are told of the directories of the agent and of their own.
+    /// Returns a gateway with this `actions` object, which may name the directories of the agent and of the traces.
     pub(crate) fn with_actions(model: &'static Model, actions: impl FnOnce(&str, &str) -> String) -> Gateway {
         let gateway = Gateway::not_started(model, actions);
         gateway.started()

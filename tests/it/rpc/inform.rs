@@ -1,4 +1,4 @@
-//! What stands in an Inform, and when there is none.
+//! The content of an Inform, and the conditions under which none is sent.
 
 use super::gateway::{Gateway, QUIET};
 use super::reboot::in_seconds;
@@ -90,7 +90,7 @@ fn a_heartbeat() {
     gateway.acs.expect_no_session(QUIET);
 }
 
-/// EnableCWMP: once it is false the gateway calls no more, whatever happens.
+/// Once EnableCWMP is false the gateway starts no session, for no event.
 fn a_gateway_that_is_not_to_call(model: &'static Model) {
     let mut gateway = Gateway::new(model);
     let enable = gateway.management("EnableCWMP");

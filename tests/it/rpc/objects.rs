@@ -121,7 +121,7 @@ fn what_cannot_be_added_or_deleted(model: &'static Model) {
 }
 both_models!(what_cannot_be_added_or_deleted);
 
-/// R173: what strongly refers to an instance is cleared with it, out of lists too, at once and for good.
+/// R173: a strong reference is cleared with its target, out of lists too, at once and for good.
 #[test]
 fn strong_references_go_with_their_target() {
     let mut gateway = Gateway::new(&TR_181);
@@ -146,7 +146,7 @@ fn strong_references_go_with_their_target() {
     });
 }
 
-/// R173: a weak reference keeps its text.
+/// R173: a weak reference keeps its text when its target is deleted.
 #[test]
 fn weak_references_stay() {
     let mut gateway = Gateway::new(&TR_098);

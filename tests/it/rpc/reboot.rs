@@ -23,7 +23,7 @@ impl Gateway {
     }
 }
 
-/// R224: several requests, one reboot, each told.
+/// R224: several requests lead to one reboot, and each is told.
 fn several_reboots_are_one(model: &'static Model) {
     let mut gateway = device(model);
     gateway.agent.reboot();
@@ -43,7 +43,7 @@ fn several_reboots_are_one(model: &'static Model) {
 }
 both_models!(several_reboots_are_one);
 
-/// R141, R224: what was answered holds, though the agent is killed before the session has ended.
+/// R141, R224: an answered Reboot is carried out, even if the agent is killed before the session has ended.
 fn killed_between_answer_and_reboot(model: &'static Model) {
     let mut gateway = device(model);
     gateway.agent.reboot();

@@ -1,4 +1,4 @@
-//! FactoryReset: everything is as from the factory, whatever happens on the way.
+//! FactoryReset: the values of the factory are back, even after a crash at any step.
 
 use std::fs;
 
@@ -32,7 +32,7 @@ fn fill_and_reset(gateway: &mut Gateway) -> String {
     })
 }
 
-/// The first session after the reset finds nothing of what was.
+/// Expects the factory state in the first session after the reset.
 fn expect_factory_state(gateway: &mut Gateway, made: &str) {
     let model = gateway.model;
     let username = gateway.management("Username");
@@ -45,7 +45,7 @@ fn expect_factory_state(gateway: &mut Gateway, made: &str) {
         session.refuses(&get_parameter_values(&[made]), 9005);
         assert_eq!(add(session, model), made); // numbers start anew
     });
-    gateway.acs.expect_no_session(2 * QUIET); // what was scheduled is forgotten
+    gateway.acs.expect_no_session(2 * QUIET); // scheduled Informs are deleted
 }
 
 fn a_factory_reset(model: &'static Model) {
@@ -147,7 +147,8 @@ fn a_factory_reset_that_restarts_the_device(model: &'static Model) {
 }
 both_models!(a_factory_reset_that_restarts_the_device);
 
-/// Its command stops the agent, as init does when the device goes down, and makes the next start another boot.
+/// Returns a device whose command stops the agent, as init does when the device goes down, and makes the next start
+/// another boot.
 fn device_that_restarts(model: &'static Model) -> Gateway {
     Gateway::with_actions(model, |agent, place| {
         let command = format!("echo reset > {agent}/boot-id; echo done >> {place}/resets; kill -TERM $PPID; sleep 5");

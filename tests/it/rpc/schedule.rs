@@ -7,7 +7,7 @@ use super::gateway::{Gateway, QUIET};
 use crate::gateway::{Model, SOON};
 use crate::support::schedule_inform;
 
-/// The journal has whole seconds: a start in between moves what is scheduled by this much.
+/// The error of a schedule over a restart: the journal has whole seconds.
 const GRAIN: Duration = Duration::from_secs(1);
 
 /// R154: after the delay, not before it.

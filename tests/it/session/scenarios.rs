@@ -1,4 +1,4 @@
-//! Sessions of the real agent with the reference ACS: who says what, in which order, and how a session ends.
+//! Sessions of the real agent with the reference ACS: the messages, their order, and the end of a session.
 
 use crate::gateway::{BOOT, BOOTSTRAP, Model, PASSWORD, SOON, USERNAME};
 use crate::support::{
@@ -27,7 +27,7 @@ fn the_first_contact(model: &'static Model) {
 }
 both_models!(the_first_contact);
 
-/// R43, R77, R96: what servers do differently and mean alike.
+/// R43, R77, R96: servers write the same in different ways.
 fn manners_of_servers_that_make_no_difference(model: &'static Model) {
     let manners = [
         AcsOptions::new().ends_with_200(),
@@ -56,7 +56,7 @@ fn every_dialect_of_soap(model: &'static Model) {
 }
 both_models!(every_dialect_of_soap);
 
-/// A session with a read, a write and a read of what was written.
+/// Runs a session with a read, a write and a read of the written value.
 fn run_simple_session(model: &'static Model, options: AcsOptions) {
     let name = model.at("Time.NTPServer1");
     let mut acs = Acs::start(options);
@@ -108,7 +108,7 @@ fn a_version_that_was_not_offered(model: &'static Model) {
 }
 both_models!(a_version_that_was_not_offered);
 
-/// R84: an ACS of 2004 refuses what it does not know, each in its own way; the retry is in 1.0.
+/// R84: an ACS of 2004 refuses unknown elements, each server in its own way; the retry is in 1.0.
 fn an_acs_that_knows_version_1_0_only(model: &'static Model) {
     for refusal in [status(400), status(500), soap_fault(8000), soap_fault(8003), garbage(b"<what/>")] {
         let mut acs = Acs::start(AcsOptions::new());
@@ -127,7 +127,7 @@ fn an_acs_that_knows_version_1_0_only(model: &'static Model) {
 }
 both_models!(an_acs_that_knows_version_1_0_only);
 
-/// R84: what says nothing of versions, such as a broken connection, changes nothing; the next refusal does.
+/// R84: a failure that says nothing of versions, such as a broken connection, changes nothing; the next refusal does.
 fn an_old_acs_is_not_forgotten_when_it_breaks(model: &'static Model) {
     let mut acs = Acs::start(AcsOptions::new());
     for reply in [soap_fault(8003), drop_connection(), soap_fault(8003), inform_response()] {
@@ -197,7 +197,7 @@ fn other_faults_to_inform(model: &'static Model) {
 }
 both_models!(other_faults_to_inform);
 
-/// R88, R118: what answers no Inform fails the session; nothing is sent after it.
+/// R88, R118: an answer that is no InformResponse fails the session; no request follows it.
 fn answers_to_inform_that_are_none(model: &'static Model) {
     let soap = "xmlns:s=\"http://schemas.xmlsoap.org/soap/envelope/\" xmlns:c=\"urn:dslforum-org:cwmp-1-0\"";
     let answer = "<c:InformResponse><MaxEnvelopes>1</MaxEnvelopes></c:InformResponse>";
@@ -235,7 +235,8 @@ fn answers_to_inform_that_are_none(model: &'static Model) {
 }
 both_models!(answers_to_inform_that_are_none);
 
-/// R86, R88: in the middle of a session too, and no fault is sent to what is no request.
+/// R86, R88: such an answer in the middle of a session fails it too, and the agent sends no fault to a message that is
+/// no request.
 fn answers_in_the_middle_that_are_none(model: &'static Model) {
     let unasked = |method: &str| Reply::from(raw_rpc(&format!("{method}Response"), ""));
     let cases = [
@@ -296,7 +297,7 @@ fn requests_that_are_refused(model: &'static Model) {
 }
 both_models!(requests_that_are_refused);
 
-/// R5: the list of methods is what is really answered, no more and no less.
+/// R5: the list of methods has exactly the methods that are answered.
 fn the_list_of_methods_is_true(model: &'static Model) {
     let known = [
         "GetRPCMethods",
@@ -348,7 +349,7 @@ fn a_long_session(model: &'static Model) {
 }
 both_models!(a_long_session);
 
-/// R125, R126, R98, R131: the count goes up with each failure, whatever it is, and success sets it back.
+/// R125, R126, R98, R131: the count goes up with every kind of failure, and a success resets it.
 fn retries_are_counted_until_one_succeeds(model: &'static Model) {
     let mut acs = Acs::start(AcsOptions::new());
     let failures: [Reply; 3] = [status(500), drop_connection(), soap_fault(8002)];

@@ -1,4 +1,4 @@
-//! What the ACS knows of the gateway: every value and attribute of some tables, and what each call does to them.
+//! The gateway as the ACS knows it: all values and attributes of some tables, and the effect of each request on them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use crate::support::{
 
 /// A table that the storm blows through.
 pub(crate) struct Table {
-    /// Its path below the root, `{i}` for the instance of the table that it stands in.
+    /// The path below the root, `{i}` for the instance of the table that contains this one.
     pub(crate) path: &'static str,
     /// The parameter beside it that counts its instances.
     pub(crate) count: &'static str,
@@ -18,7 +18,7 @@ pub(crate) struct Table {
     pub(crate) fields: &'static [(&'static str, Kind)],
 }
 
-/// What a field holds.
+/// The type of a field, and its range.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Boolean,
@@ -141,16 +141,16 @@ type Values = BTreeMap<String, String>;
 pub(crate) struct ExpectedModel {
     model: &'static StormModel,
     values: Values,
-    /// What a new instance of each table holds, by the names inside of it.
+    /// The values of a new instance of each table, by the names inside of it.
     templates: Vec<Values>,
     /// Instances that were given once: they are gone or there, and never come again.
     given: BTreeSet<String>,
-    /// How many of the changes whose answer never came were found done, and how many were not.
+    /// The number of interrupted changes that were found done, and of those that were not.
     pub(crate) interrupted: (usize, usize),
 }
 
 impl ExpectedModel {
-    /// Looks at a gateway in factory state, with an instance of each table made and deleted again to see what it holds.
+    /// Reads a gateway in factory state. Adds and deletes an instance of each table to learn the values of a new one.
     pub(crate) fn explore(model: &'static StormModel, session: &mut AcsSession) -> ExpectedModel {
         let mut gateway = ExpectedModel {
             model,
@@ -202,8 +202,8 @@ impl ExpectedModel {
         read(session, &paths.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
-    /// Holds what is there against what must be: all that was answered, and of a call whose answer never came either
-    /// all or nothing.
+    /// Compares the gateway with the expected state: all answered changes are there, and an interrupted one either
+    /// completely or not at all.
     pub(crate) fn compare(&mut self, session: &mut AcsSession, in_flight: Option<&Change>) {
         let seen = self.observe(session);
         if let Some(change) = in_flight {
@@ -215,7 +215,7 @@ impl ExpectedModel {
             }
         }
         self.interrupted.1 += usize::from(in_flight.is_some());
-        // R164, R171, R195, R217, R222: just what was answered, whatever the crash interrupted
+        // R164, R171, R195, R217, R222: exactly the answered changes, after every crash
         let differences = differences(&self.values, &seen);
         assert!(differences.is_empty(), "after a crash in the middle of {in_flight:?}:\n{}", differences.join("\n"));
     }
@@ -234,7 +234,7 @@ impl ExpectedModel {
         self.values.range(instance.to_owned()..).next().is_some_and(|(name, _)| name.starts_with(instance))
     }
 
-    /// What the answer to a call says happened.
+    /// Applies an answered request to the expected state.
     pub(crate) fn answered(&mut self, change: &Change, answer: &Message) {
         let instance = match change {
             Change::Add { table, .. } => {
@@ -254,7 +254,7 @@ impl ExpectedModel {
         assert!(self.carry_out(change, instance.as_deref()));
     }
 
-    /// Does to the known gateway what the call does; false where AddObject lacks its instance.
+    /// Applies a request to the expected state; returns false if AddObject lacks its instance.
     fn carry_out(&mut self, change: &Change, new: Option<&str>) -> bool {
         match change {
             Change::Set { values, key } => {

@@ -1,4 +1,4 @@
-//! Which events the agent has to tell, may tell, and must not tell any more.
+//! The events that the agent must tell, may tell, and must not tell any more.
 //!
 //! ```text
 //!            answered                     in an Inform              the next request heard
@@ -8,13 +8,13 @@
 //!                                                          └── not told ──▶ (gone)
 //! ```
 //!
-//! Where the disk fails, the agent cannot remember what was delivered: it goes to `Perhaps` then.
+//! If the disk fails, the agent cannot store the delivery: the event goes to `Perhaps` then.
 
 use std::time::{Duration, Instant};
 
 use crate::support::Message;
 
-/// How far the clock of the journal, which has whole seconds, may move what is scheduled when the agent starts anew.
+/// The error of a scheduled instant after a restart: the journal has whole seconds.
 const GRAIN: Duration = Duration::from_secs(1);
 
 const VALUE_CHANGE: &str = "4 VALUE CHANGE";
@@ -39,7 +39,7 @@ enum State {
     Perhaps,
     /// ScheduleInform was asked for at one instant and answered at the other, if it was.
     Later { due: Instant, answered: Option<Instant>, delay: Duration },
-    /// It has to be in the next Inform.
+    /// The event must be in the next Inform.
     Due,
     /// InformResponse was said; whether it was heard is not known yet.
     Confirmed,
@@ -87,7 +87,7 @@ impl History {
         self.events.push(Event { code, key: key.to_owned(), state });
     }
 
-    /// Holds an Inform of an agent that was started at an instant against what it has to tell.
+    /// Checks an Inform of an agent that was started at an instant against the events that it must tell.
     pub(crate) fn told(&mut self, inform: &Message, started: Instant) {
         let (watched, value) = &self.watched;
         assert_eq!(inform.value(watched), Some(value.as_str()), "{watched}"); // R99, R171
@@ -100,7 +100,7 @@ impl History {
                 continue;
             }
             let known = self.events.iter_mut().find(|event| (event.code, event.key.as_str()) == (code, key));
-            // R134, R172: what was delivered, or what the ACS did itself, is not told
+            // R134, R172: a delivered event, or a change by the ACS itself, is not told
             let known = known.unwrap_or_else(|| panic!("{code} {key:?} is told, and there is no reason to"));
             if let State::Later { due, .. } = known.state {
                 assert!(Instant::now() + GRAIN >= due, "{code} {key:?} is told too early"); // R154
@@ -127,7 +127,7 @@ impl History {
         });
     }
 
-    /// InformResponse goes out: from here on what was told may count as delivered.
+    /// Notes that InformResponse is sent: from here on the events may count as delivered.
     pub(crate) fn confirm(&mut self, inform: &Message) {
         for event in &mut self.events {
             let is_told =
@@ -138,8 +138,8 @@ impl History {
         }
     }
 
-    /// The agent goes on after InformResponse: what was told is delivered, and not told again if the agent could store
-    /// that.
+    /// Notes that the agent goes on after InformResponse: the events are delivered, and are not told again if the agent
+    /// could store that.
     pub(crate) fn delivered(&mut self, stored: bool) {
         if stored {
             self.events.retain(|event| event.state != State::Confirmed);
@@ -149,17 +149,17 @@ impl History {
         }
     }
 
-    /// Whether the agent must call in by itself when only its process is started anew.
+    /// Returns true if the agent must start a session by itself when only its process is restarted.
     pub(crate) fn calls_for_a_session(&self) -> bool {
         self.events.iter().any(|event| event.state == State::Due)
     }
 
-    /// Whether the device was, or may have been, asked to reboot.
+    /// Returns true if the device was, or may have been, asked to reboot.
     pub(crate) fn expects_a_reboot(&self) -> bool {
         self.events.iter().any(|event| event.code == "M Reboot")
     }
 
-    /// How many scheduled Informs may wait.
+    /// Returns the number of scheduled Informs that may be pending.
     pub(crate) fn scheduled(&self) -> usize {
         self.events.iter().filter(|event| matches!(event.state, State::Later { .. })).count()
     }
@@ -170,7 +170,7 @@ impl History {
         self.events.retain(|event| !open(event));
     }
 
-    /// Whether nothing is left to tell.
+    /// Returns true if no event is left.
     pub(crate) fn is_over(&self) -> bool {
         self.events.is_empty()
     }

@@ -1,4 +1,4 @@
-//! Chance that can be repeated: the same seed, the same storm.
+//! A random number generator that can be repeated: the same seed gives the same storm.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ impl SeededRng {
         (self.next() % limit as u64) as usize
     }
 
-    /// Whether something happens that happens so many times in a hundred.
+    /// Returns true with this probability in percent.
     pub(crate) fn percent(&mut self, times: usize) -> bool {
         self.below(100) < times
     }
@@ -32,7 +32,7 @@ impl SeededRng {
         &list[self.below(list.len())]
     }
 
-    /// Up to `limit`, short ones as likely as long ones: what happens within microseconds is to be hit as well.
+    /// Returns a time up to `limit`, on a logarithmic scale, so that steps of microseconds are hit as well.
     pub(crate) fn moment(&mut self, limit: Duration) -> Duration {
         let part = self.below(1000) as f64 / 1000.0;
         limit.mul_f64(1000f64.powf(part - 1.0))

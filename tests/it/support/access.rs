@@ -1,4 +1,4 @@
-//! Who may come in: challenges, nonces, and whether the credentials that come are right.
+//! Access control of the ACS: challenges, nonces, and the check of the credentials that come.
 
 use rand::RngCore as _;
 use rand::rngs::OsRng;

@@ -12,8 +12,8 @@ use super::reply::Reply;
 use super::rpc::Rpc;
 use super::scenario::Matcher;
 
-/// An ACS on a port of its own. When it goes, it panics if the CPE broke a rule, if a request was not
-/// what the test expected, or if an expected one never came.
+/// The reference ACS, on a port of its own. Dropping it panics if the CPE broke a rule, if a request was not the
+/// expected one, or if an expected request never came.
 pub struct Acs {
     shared: Arc<SharedState>,
     listeners: Vec<Listener>,
@@ -29,7 +29,7 @@ pub struct Expectation<'a> {
 }
 
 impl Expectation<'_> {
-    /// What the ACS answers when the expected request comes.
+    /// Sets the reply to the expected request.
     pub fn replies(self, reply: impl Into<Reply>) {
         let mut state = self.acs.shared.lock();
         let step = (self.matcher, reply.into());
@@ -71,12 +71,12 @@ impl Acs {
         url
     }
 
-    /// The next request that no earlier expectation waits for, in order.
+    /// Expects the next request that no earlier expectation covers.
     pub fn expects(&self, matcher: Matcher) -> Expectation<'_> {
         Expectation { acs: self, matcher, standing: false }
     }
 
-    /// Every such request while no expectation is queued, the earliest rule first.
+    /// Sets a rule for every such request that comes while no expectation is queued; the earliest matching rule counts.
     pub fn always(&self, matcher: Matcher) -> Expectation<'_> {
         Expectation { acs: self, matcher, standing: true }
     }
@@ -108,14 +108,14 @@ impl Acs {
         std::mem::take(&mut self.shared.lock().failures)
     }
 
-    /// The next session that has ended, its TCP connections with it, in the order they began.
+    /// Waits for the next session to end, with its TCP connections; sessions come in the order of their Informs.
     pub fn session(&mut self, limit: Duration) -> Session {
         let session = self.session_within(limit);
         session
             .unwrap_or_else(|| panic!("{}", self.report(&format!("no end of session {} in {limit:?}", self.taken + 1))))
     }
 
-    /// The same, where none may come.
+    /// Waits for the next session like [`Acs::session`]; returns `None` if no session ends in time.
     pub fn session_within(&mut self, limit: Duration) -> Option<Session> {
         let at = self.taken;
         let shared = Arc::clone(&self.shared);
@@ -164,7 +164,7 @@ impl Acs {
         assert!(came.is_none(), "{}", self.report("a request that should not come"));
     }
 
-    /// How many TCP connections have come.
+    /// Returns the number of TCP connections so far.
     pub fn connections(&self) -> usize {
         self.shared.lock().connections.len()
     }
@@ -178,7 +178,7 @@ impl Acs {
         error.unwrap_or_else(|| panic!("{}", self.report("no failed handshake")))
     }
 
-    /// What happened so far, for the failure of a test.
+    /// Describes all sessions, failures and violations so far, for the message of a failed test.
     pub fn report(&self, headline: &str) -> String {
         let state = self.shared.lock();
         let mut text = format!("{headline}\n");

@@ -1,5 +1,5 @@
-//! The desk: every request is received here, held against the rules and the scenario, and given its
-//! answer, all under one lock, so that what a test sees is always in order.
+//! The state of the ACS, all under one lock: every request is received here, checked against the rules and the
+//! scenario, and given its reply, so that a test sees everything in order.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::TcpStream;
@@ -19,17 +19,17 @@ use super::rules;
 use super::scenario::Matcher;
 use super::session_state::SessionState;
 
-/// How often waiting looks again at what no event announces.
+/// The interval at which a wait checks conditions that no event announces.
 const TICK: Duration = Duration::from_millis(20);
 
-/// What all listeners and connections of an ACS share.
+/// The state that all listeners and connections of an ACS share.
 #[derive(Default)]
 pub(super) struct SharedState {
     state: Mutex<AcsState>,
     changed: Condvar,
 }
 
-/// What the lock guards.
+/// The state behind the lock.
 #[derive(Default)]
 pub(super) struct AcsState {
     pub(super) script: VecDeque<(Matcher, Reply)>,
@@ -59,7 +59,7 @@ pub(super) struct Connection {
     /// A 401 went out over it.
     pub(super) challenged: bool,
     pub(super) sni: Option<String>,
-    /// Why the TLS handshake failed.
+    /// The error of the TLS handshake, if it failed.
     pub(super) handshake_error: Option<String>,
 }
 
@@ -106,7 +106,7 @@ impl SharedState {
         state.connections.len()
     }
 
-    /// A connection is no more; `problem` says what went wrong, if something did.
+    /// Notes that a connection has ended; `problem` is a violation to note, if there was one.
     pub(super) fn closed(&self, connection: usize, problem: Option<String>) {
         let mut state = self.lock();
         if let Some(problem) = problem {
@@ -124,7 +124,7 @@ impl SharedState {
         self.notify();
     }
 
-    /// Nothing comes over this connection; true where it must be closed now.
+    /// Checks a connection on which no request comes; returns true if it must be closed now.
     pub(super) fn idle(&self, connection: usize, options: &AcsOptions) -> bool {
         let mut state = self.lock();
         let overdue = state.sessions.iter().any(|session| {
@@ -277,7 +277,7 @@ impl AcsState {
         }
     }
 
-    /// Turns a reply into bytes and notes what it means for the session.
+    /// Turns a reply into bytes and updates the session by it.
     fn send(&mut self, options: &AcsOptions, at: usize, mut exchange: Exchange, reply: &Reply) -> Delivery {
         let reply = self.resolve(options, reply, exchange.message.as_ref());
         let mut headers = Vec::new();
@@ -309,7 +309,7 @@ impl AcsState {
         delivery
     }
 
-    /// Puts the next task, or nothing, in place of "whatever is proper".
+    /// Resolves "the proper answer" to the next queued RPC, or to an empty answer.
     fn resolve(&mut self, options: &AcsOptions, reply: &Reply, message: Option<&Message>) -> Reply {
         let mut reply = reply.clone();
         let asked = message.is_some_and(Message::is_request);
@@ -342,7 +342,7 @@ impl AcsState {
         }
     }
 
-    /// The ID of what the ACS sends: the CPE's own for an answer, ours for a request.
+    /// Returns the `cwmp:ID` of the answer: the CPE's for a response, a new one for a request.
     fn id_for(&mut self, options: &AcsOptions, at: usize, reply: &Reply, message: Option<&Message>) -> Option<String> {
         use super::options::Ids;
         if reply.rpc().is_none() {

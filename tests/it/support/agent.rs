@@ -20,17 +20,17 @@ use tempfile::TempDir;
 
 use super::port;
 
-/// How long the agent may take to start.
+/// The time that the agent may take to start.
 const START_LIMIT: Duration = Duration::from_secs(20);
-/// How long the agent may take to stop on SIGTERM.
+/// The time that the agent may take to stop on SIGTERM.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 
-/// How the agent is started.
+/// The options that the agent is started with.
 #[derive(Clone)]
 pub struct AgentBuilder {
     program: PathBuf,
     leading: Vec<String>,
-    /// What is run to run the program.
+    /// The command that runs the program, such as `ip netns exec HOST`.
     prefix: Vec<String>,
     models: Vec<PathBuf>,
     settings: Vec<(String, String)>,
@@ -49,7 +49,7 @@ pub struct Agent {
     log: Arc<Log>,
     reader: Option<JoinHandle<()>>,
     boots: u32,
-    /// Whether it has answered at its control socket since it was started.
+    /// True if the agent has answered at its control socket since its start.
     answers: AtomicBool,
 }
 
@@ -59,12 +59,13 @@ pub fn program(built: impl Into<PathBuf>) -> PathBuf {
     std::env::var_os("CPE_AGENT_BIN").map_or_else(|| built.into(), Into::into)
 }
 
-/// Whether another program takes the agent's part: what its process costs is not what the agent costs.
+/// Returns true if another program stands in for the agent (`CPE_AGENT_BIN`). Memory and time of that process say
+/// nothing about the agent.
 pub fn is_replaced() -> bool {
     std::env::var_os("CPE_AGENT_BIN").is_some()
 }
 
-/// A limit on what the agent takes, longer by `CPE_AGENT_SLOWNESS` where it runs slower than here.
+/// Returns the limit, multiplied by `CPE_AGENT_SLOWNESS` where the agent runs slower than here, as in an emulator.
 pub fn patience(limit: Duration) -> Duration {
     let slowness = std::env::var("CPE_AGENT_SLOWNESS").ok().map(|factor| factor.parse().expect("a whole number"));
     limit * slowness.unwrap_or(1)
@@ -113,7 +114,7 @@ impl Agent {
         self.child.as_ref().expect("the agent runs").id()
     }
 
-    /// What it wrote to stderr so far, over all its lives.
+    /// Returns all log lines so far, of every start.
     pub fn log(&self) -> String {
         self.log.text(0)
     }
@@ -154,8 +155,8 @@ impl Agent {
         self.answers.store(true, Ordering::Relaxed);
     }
 
-    /// As [`Agent::command`], as soon as the agent answers at all; panics unless it succeeds, and returns its standard
-    /// output.
+    /// Runs a client command as soon as the agent answers at its control socket; panics if the command fails, and
+    /// returns its standard output.
     pub fn succeeds(&self, arguments: &[&str]) -> String {
         if !self.answers.load(Ordering::Relaxed) {
             self.wait_for_control();
@@ -217,7 +218,7 @@ impl Agent {
         status
     }
 
-    /// Whether the process still runs.
+    /// Returns true while the process runs.
     pub fn is_running(&mut self) -> bool {
         let child = self.child.as_mut();
         child.is_some_and(|child| matches!(child.try_wait(), Ok(None)))
@@ -237,7 +238,7 @@ impl Agent {
         self.start_process();
     }
 
-    /// As if the device rebooted: a new boot id, then a start.
+    /// Restarts the agent with a new boot id, as if the device had rebooted.
     pub fn reboot(&mut self) {
         if self.is_running() {
             self.terminate();
@@ -263,7 +264,7 @@ impl Agent {
         self.with_options(subcommand).output().expect("the command starts")
     }
 
-    /// The same, while the test goes on.
+    /// Starts such a subcommand like [`Agent::beside`], without waiting for its end.
     pub fn spawn_beside(&self, subcommand: &str) -> Child {
         let mut command = self.with_options(subcommand);
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the command starts")

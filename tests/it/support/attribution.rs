@@ -1,4 +1,4 @@
-//! Which session a request belongs to, and when a session is over.
+//! Assigns each request to its session, and decides when a session is over.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use super::message::Message;
 use super::record::{Outcome, Session};
 use super::session_state::SessionState;
 
-/// How long a session waits for its CPE to come back on a new TCP connection.
+/// The time that a session waits for its CPE to come back on a new TCP connection.
 const RETURN_LIMIT: Duration = Duration::from_secs(5);
 
 impl AcsState {

@@ -1,4 +1,4 @@
-//! How an ACS asks for a session: over HTTP as GenieACS does, or with a signed datagram.
+//! The ACS's side of a connection request: over HTTP as GenieACS does it, or as a signed datagram.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -8,7 +8,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use md5::{Digest, Md5};
 use sha1::Sha1;
 
-/// What the ACS has set as ConnectionRequestUsername and ConnectionRequestPassword.
+/// The credentials that the ACS has set as ConnectionRequestUsername and ConnectionRequestPassword.
 #[derive(Clone, Copy, Debug)]
 pub struct Caller<'a> {
     pub username: &'a str,
@@ -21,7 +21,7 @@ impl Caller<'_> {
         self.try_request(url).unwrap_or_else(|error| panic!("{url}: {error}"))
     }
 
-    /// The same, where the connection may come to nothing.
+    /// Requests a session like [`Caller::requests`]; returns an error if the connection fails.
     pub fn try_request(&self, url: &str) -> io::Result<u16> {
         let authority = authority(url);
         let mut stream = TcpStream::connect(authority)?;

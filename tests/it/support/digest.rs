@@ -7,7 +7,7 @@ use sha2::Sha256;
 /// The hash of a digest challenge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Algorithm {
-    /// Not named in the challenge: MD5 by RFC 2617, as GenieACS does.
+    /// MD5 by RFC 2617, without `algorithm` in the challenge, as GenieACS does it.
     Unnamed,
     Md5,
     Md5Sess,
@@ -38,7 +38,7 @@ impl Algorithm {
     }
 }
 
-/// One challenge that an ACS puts into its 401.
+/// A challenge of a 401.
 #[derive(Clone, Debug)]
 pub struct Challenge {
     pub(super) kind: Kind,
@@ -167,7 +167,7 @@ pub struct DigestAnswer {
 }
 
 impl Authorization {
-    /// Parses the header's value; the error says what is wrong with it.
+    /// Parses the value of the header; the error describes the problem.
     pub fn parse(header: &str) -> Result<Authorization, String> {
         let (scheme, rest) = header.split_once(' ').unwrap_or((header, ""));
         if scheme.eq_ignore_ascii_case("Basic") {
@@ -186,7 +186,7 @@ impl Authorization {
     }
 }
 
-/// What a digest answer is computed from besides its own fields.
+/// The inputs of a digest besides the fields of the answer.
 pub struct Secret<'a> {
     pub username: &'a str,
     pub password: &'a str,
@@ -206,7 +206,7 @@ impl DigestAnswer {
         u32::from_str_radix(nc, 16).ok()
     }
 
-    /// Whether `response` is right for this request and secret.
+    /// Returns true if `response` is right for this request and secret.
     pub fn verifies(&self, secret: &Secret, method: &str, body: &[u8]) -> bool {
         let field = |name| self.get(name).unwrap_or_default();
         let hash = |text: String| secret.algorithm.hash(text.as_bytes());
@@ -228,7 +228,7 @@ impl DigestAnswer {
         field("response") == expected
     }
 
-    /// What is wrong with its form, in words, given the challenge it answers.
+    /// Returns the problems of the answer's form, given the challenge that it answers.
     pub(super) fn problems(&self, kind: &Kind, target: &str) -> Vec<String> {
         let Kind::Digest { algorithm, qop, opaque, .. } = kind else {
             return Vec::new();

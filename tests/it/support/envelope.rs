@@ -6,13 +6,13 @@ pub const XSD: &str = "http://www.w3.org/2001/XMLSchema";
 pub const XSI: &str = "http://www.w3.org/2001/XMLSchema-instance";
 pub const CWMP: &str = "urn:dslforum-org:cwmp-";
 
-/// How an ACS writes what all of them mean alike.
+/// The spellings in which ACSs write the same envelope.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Dialect {
     /// `soap-env`, `soap-enc`, `xsd`, `xsi`, `cwmp`, all declared on the Envelope.
     #[default]
     Usual,
-    /// Prefixes that nobody would guess, some of them misleading (`xsd` is CWMP here).
+    /// Unusual prefixes, some of them misleading (`xsd` is CWMP here).
     OddPrefixes,
     /// SOAP as the default namespace, undone on the arguments.
     DefaultNamespace,
@@ -113,7 +113,7 @@ impl Dialect {
     }
 }
 
-/// What an envelope of the ACS holds.
+/// The content of an envelope of the ACS.
 pub enum Body {
     /// An RPC or a response: its name and its arguments as XML.
     Method(String, String),

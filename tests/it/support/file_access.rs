@@ -1,4 +1,4 @@
-//! Who may have a file: challenges, and whether the credentials that come are right.
+//! Access control of the file server: challenges, and the check of the credentials that come.
 
 use super::access::random_hex;
 use super::digest::{Authorization, Kind, Secret};

@@ -1,4 +1,4 @@
-//! How a file server answers a request: whether it is welcome, and what is served, with its bad habits.
+//! The answers of the file server: the check of the credentials, and the file with the faults of its [`FileSpec`].
 
 use std::time::Duration;
 
@@ -6,17 +6,17 @@ use super::file_server::{FileServerOptions, SharedFiles};
 use super::file_spec::{Content, FileSpec, FileSpecKind, Framing, Ranges};
 use super::http::{Gone, Request, Wire, reason};
 
-/// What is written at a time.
+/// The bytes that are written at a time.
 const PIECE: usize = 64 * 1024;
 
-/// What becomes of the connection behind an answer.
+/// The fate of the connection after an answer.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Next {
     Keep,
     Close,
     /// No farewell of TLS either.
     Cut,
-    /// What is left of the body is counted.
+    /// The rest of the body is read and counted, and the connection closed.
     Drain,
 }
 
@@ -216,7 +216,7 @@ fn give_body(
             Ok(Next::Keep)
         }
         Framing::UntilClose => Ok(Next::Close),
-        // It cannot keep what it has promised.
+        // The client waits for bytes that the announced length promised and that do not come.
         _ if served.announced.is_some() => Ok(Next::Close),
         _ => Ok(Next::Keep),
     }

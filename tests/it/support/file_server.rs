@@ -26,7 +26,7 @@ use super::tls::ServerTls;
 /// The tick at which an idle connection is looked at.
 const TICK: Duration = Duration::from_millis(50);
 
-/// How the server is set up, whatever it serves.
+/// The options of the server, the same for all files.
 #[derive(Clone)]
 pub struct FileServerOptions {
     pub(super) address: IpAddr,
@@ -144,7 +144,7 @@ impl FileServer {
         FileServer { shared, address, is_tls, thread: Some(thread) }
     }
 
-    /// From now on, this is what is under that path: anew, or in place of what was there.
+    /// Serves this file under the path from now on, in place of an earlier one.
     pub fn serves(&self, path: &str, served: FileSpec) {
         self.shared.lock().files.insert(path.into(), served);
     }
@@ -154,7 +154,7 @@ impl FileServer {
         self.url_at(&self.address.to_string(), path)
     }
 
-    /// The same under another name of the host, such as `localhost`.
+    /// Returns the URL of a path under another name of the host, such as `localhost`.
     pub fn url_of_host(&self, host: &str, path: &str) -> String {
         self.url_at(&format!("{host}:{}", self.address.port()), path)
     }
@@ -186,7 +186,7 @@ impl FileServer {
         assert!(enough.is_some(), "{bytes} bytes were not sent: {:?}", self.heads());
     }
 
-    /// What was last put to that path, completely.
+    /// Returns the last complete upload to the path.
     pub fn uploaded(&self, path: &str) -> Option<Vec<u8>> {
         self.shared.lock().uploads.get(path).cloned()
     }
@@ -196,7 +196,7 @@ impl FileServer {
         self.shared.lock().unwanted
     }
 
-    /// How many TCP connections have come.
+    /// Returns the number of TCP connections so far.
     pub fn connections(&self) -> usize {
         self.shared.lock().connections.len()
     }

@@ -1,4 +1,4 @@
-//! What a file server has under a path, and with which bad habits it gives it away.
+//! The content that the file server serves under a path, and the faults with which it serves it.
 //!
 //! ```ignore
 //! server.serves("/fw.bin", Served::sized(2_000_000).etag("\"1\"").drops_after(500_000).times(3));
@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-/// What is under a path. A file is given whole, with its length and `Accept-Ranges`, unless it is said otherwise.
+/// The content under a path. A file is served whole, with its length and `Accept-Ranges`, unless the spec says
+/// otherwise.
 #[derive(Clone, Debug)]
 pub struct FileSpec {
     pub(super) kind: FileSpecKind,
@@ -16,12 +17,12 @@ pub struct FileSpec {
     /// A false `Content-Length`.
     pub(super) announced: Option<u64>,
     pub(super) ranges: Ranges,
-    /// `ETag`, `Last-Modified` and whatever else.
+    /// Further header fields, such as `ETag` and `Last-Modified`.
     pub(super) headers: Vec<(String, String)>,
     /// A piece of so many bytes, and a pause behind each.
     pub(super) trickle: Option<(usize, Duration)>,
     pub(super) trouble: Option<Trouble>,
-    /// What is there for the next request.
+    /// The content for the next request, if another one replaces this.
     pub(super) next: Option<Box<FileSpec>>,
 }
 
@@ -32,7 +33,7 @@ pub(super) enum FileSpecKind {
     Status(u16, Vec<u8>),
     /// Bytes instead of an answer, and the end of the connection.
     Raw(Vec<u8>),
-    /// Nothing at all, ever.
+    /// The request is read, and never answered.
     Silence,
 }
 
@@ -55,17 +56,17 @@ pub(super) enum Framing {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ranges {
     Honoured,
-    /// 200 with the whole file, whatever is asked.
+    /// 200 with the whole file, for every range.
     Ignored,
     /// 416 for every range.
     Refused,
-    /// 206, with what was asked shifted by a byte.
+    /// 206 with the requested range shifted by a byte.
     Wrong,
     /// 206, of so many bytes at most.
     Rationed(u64),
 }
 
-/// What happens behind so many bytes of the body, and how often.
+/// An interruption after so many bytes of the body, and the number of times that it happens.
 #[derive(Clone, Debug)]
 pub(super) struct Trouble {
     pub(super) after: u64,
@@ -74,7 +75,7 @@ pub(super) struct Trouble {
 }
 
 impl Trouble {
-    /// Whether it happens this time too.
+    /// Returns true if the interruption happens this time too, and counts it.
     pub(super) fn happens(&self) -> bool {
         let take = |left: u32| left.checked_sub(1);
         self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).is_ok()
@@ -102,7 +103,7 @@ impl FileSpec {
         FileSpec::status(code).header("Location", location)
     }
 
-    /// These bytes instead of an answer, then the end of the connection.
+    /// Answers with these bytes in place of HTTP, and closes the connection.
     pub fn raw(bytes: &[u8]) -> FileSpec {
         FileSpec::of(FileSpecKind::Raw(bytes.to_vec()))
     }
@@ -125,7 +126,7 @@ impl FileSpec {
         }
     }
 
-    /// In chunks of odd sizes, without a length.
+    /// Sends the file in chunks of odd sizes, without a length.
     pub fn chunked(mut self) -> FileSpec {
         self.framing = Framing::Chunked;
         self
@@ -137,7 +138,7 @@ impl FileSpec {
         self
     }
 
-    /// In chunks, over and over.
+    /// Sends the file in chunks, over and over.
     pub fn endless(mut self) -> FileSpec {
         self.framing = Framing::Endless;
         self

@@ -1,4 +1,4 @@
-//! Those who mean no good: they do the same over and over until they are dropped.
+//! Attackers: threads that repeat the same attack until they are dropped.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream, UdpSocket};
@@ -19,7 +19,7 @@ pub struct Flood {
 }
 
 impl Flood {
-    /// So many threads, each doing this over and over.
+    /// Starts so many threads that repeat this round.
     pub fn of(threads: usize, round: impl Fn() + Clone + Send + 'static) -> Flood {
         let mut flood = Flood { stop: Arc::default(), rounds: Arc::default(), threads: Vec::new(), held: Vec::new() };
         for _ in 0..threads {
@@ -53,7 +53,7 @@ impl Flood {
         })
     }
 
-    /// So many clients that begin a request and never end it.
+    /// Opens so many connections with an incomplete request each, and reopens one after the other.
     pub fn of_slow_clients(count: usize, to: SocketAddr) -> Flood {
         let beginnings = ["", "G", "GET / HTTP/1.1\r\n", "GET / HTTP/1.1\r\nHost: h\r\nA:"];
         let begin = |number: usize| {
@@ -76,7 +76,7 @@ impl Flood {
         flood
     }
 
-    /// How often they have done it.
+    /// Returns the number of rounds so far, of all threads.
     pub fn rounds(&self) -> usize {
         self.rounds.load(Ordering::SeqCst)
     }

@@ -9,7 +9,7 @@ use rustls::{ServerConnection, StreamOwned};
 const HEADER_LIMIT: usize = 64 * 1024;
 const BODY_LIMIT: usize = 256 * 1024 * 1024;
 
-/// One request as it came off the wire.
+/// A request as it came off the wire.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
     pub method: String,
@@ -17,7 +17,7 @@ pub struct Request {
     pub version: String,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
-    /// How many reads delivered it: 1 where the client wrote header and body at once.
+    /// The number of reads that delivered it: 1 if the client wrote header and body at once.
     pub reads: usize,
     /// Bytes that were there already after its end: pipelining.
     pub bytes_after: usize,
@@ -57,16 +57,16 @@ impl Request {
     }
 }
 
-/// Why no further request came.
+/// The reason for which no further request came.
 #[derive(Debug)]
 pub enum Gone {
     /// The client closed between two requests.
     Closed,
-    /// Nothing came for as long as [`Wire::patience`] says; asking again is fine.
+    /// No request came within the time of [`Wire::patience`]; the connection is still usable.
     TimedOut,
     /// The client vanished inside a request, or the socket failed.
     Broken(String),
-    /// What came is no HTTP request.
+    /// The bytes are no HTTP request.
     Malformed(String),
 }
 
@@ -123,7 +123,7 @@ impl Wire {
         Wire { stream, buffer: Vec::new(), reads: 0, ticks: 0 }
     }
 
-    /// How long a read may wait; `None` waits for ever.
+    /// Limits the wait of a read; `None` waits for ever.
     pub fn patience(&self, limit: Option<Duration>) {
         let _ = self.stream.tcp().set_read_timeout(limit);
     }
@@ -179,8 +179,8 @@ impl Wire {
         self.take(length)
     }
 
-    /// Ends our side of the connection, and counts what still comes until the client ends its own; waits for that as
-    /// long as something comes within a second.
+    /// Ends the server's side of the connection, and returns the number of bytes that still come until the client ends
+    /// its side, or until a second passes without any.
     pub fn drain(mut self) -> usize {
         let _ = self.stream.tcp().shutdown(Shutdown::Write);
         self.patience(Some(Duration::from_secs(1)));

@@ -1,4 +1,4 @@
-//! A listener and its connections: carries requests to the desk and its answers back.
+//! A listener and its connections: passes each request to the shared state and sends the reply.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -249,7 +249,7 @@ impl Delivery {
     }
 }
 
-/// Makes an answer of a reply, and what the record keeps of it.
+/// Composes the HTTP answer of a reply, and its entry in the record.
 pub(super) fn compose(
     options: &AcsOptions,
     reply: &Reply,
@@ -335,7 +335,7 @@ pub(super) fn compose(
     (answer, delivery)
 }
 
-/// The envelope of a reply: its method, what it says line by line, its XML.
+/// Returns the method of a reply, its content line by line, and its XML.
 fn envelope(
     options: &AcsOptions,
     reply: &Reply,
@@ -383,7 +383,7 @@ fn envelope(
     (what, details, xml)
 }
 
-/// What a well-behaved ACS answers to a CPE's request.
+/// Returns the response of a well-behaved ACS to a request of the CPE.
 fn response_to(options: &AcsOptions, method: &str) -> Body {
     let response = match method {
         "Inform" => Rpc::new("InformResponse").with("MaxEnvelopes", options.max_envelopes),

@@ -43,7 +43,7 @@ pub struct ManualAcs {
     options: AcsOptions,
 }
 
-/// One session, from the side of the ACS.
+/// A session, from the side of the ACS.
 pub struct AcsSession {
     wire: Wire,
     address: IpAddr,

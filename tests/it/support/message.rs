@@ -1,4 +1,4 @@
-//! What the CPE said: an envelope read into plain fields, with everything odd about it noted.
+//! A message of the CPE: the envelope read into plain fields, with every irregularity noted.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use roxmltree::{Document, Node, ParsingOptions};
 use super::envelope::{CWMP, SOAP, XSI};
 use super::schema_check;
 
-/// One message of the CPE.
+/// A message of the CPE.
 #[derive(Clone, Debug, Default)]
 pub struct Message {
     /// `Inform`, `GetParameterValuesResponse`, `Fault` …
@@ -38,7 +38,7 @@ pub struct Message {
     pub arguments: Vec<(String, String)>,
     /// The envelope itself.
     pub xml: String,
-    /// What breaks the rules for messages, in words.
+    /// Violations of the rules for messages, in words.
     pub problems: Vec<String>,
 }
 
@@ -131,7 +131,7 @@ impl Message {
         Ok(message)
     }
 
-    /// Whether it asks the ACS for something: Inform, TransferComplete and so on.
+    /// Returns true for a request to the ACS: Inform, TransferComplete and so on.
     pub fn is_request(&self) -> bool {
         !self.is_fault() && !self.method.ends_with("Response")
     }
@@ -156,7 +156,7 @@ impl Message {
         found.map(|parameter| parameter.value.as_str())
     }
 
-    /// Whether a name in GetParameterNamesResponse is writable; `None` where it is not listed.
+    /// Returns true if GetParameterNamesResponse lists the name as writable; `None` if it does not list it.
     pub fn writable(&self, name: &str) -> Option<bool> {
         let found = self.names.iter().find(|entry| entry.name == name);
         found.map(|entry| entry.writable)

@@ -34,7 +34,7 @@ impl Mount {
         while filler.write_all(&[0; 4096]).is_ok() {}
     }
 
-    /// Takes back what [`Mount::fill`] did.
+    /// Deletes the file that [`Mount::fill`] wrote.
     pub fn make_room(&self) {
         fs::remove_file(self.0.join("filler")).expect("the filler");
     }

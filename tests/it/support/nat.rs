@@ -8,12 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// How the outer port is chosen.
+/// The rule by which the NAT assigns outer ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mapping {
-    /// One for each client.
+    /// The same port for all datagrams of a client.
     Stable,
-    /// Another one for each datagram.
+    /// A new port for each datagram.
     Restless,
 }
 
@@ -25,7 +25,7 @@ pub struct Nat {
 }
 
 impl Nat {
-    /// In front of this server.
+    /// Starts a NAT in front of this server.
     pub fn start(server: SocketAddr, mapping: Mapping) -> Nat {
         let inside = open();
         let inner = inside.local_addr().expect("a bound socket");
@@ -35,12 +35,12 @@ impl Nat {
         Nat { inner, outer, stopping, thread: Some(thread) }
     }
 
-    /// Where clients find the server.
+    /// Returns the address at which clients reach the server.
     pub fn address(&self) -> SocketAddr {
         self.inner
     }
 
-    /// Under which address the server saw this client last.
+    /// Returns the address from which the server last received a datagram of this client.
     pub fn outer_address(&self, client: SocketAddr) -> Option<SocketAddr> {
         self.outer.lock().unwrap_or_else(PoisonError::into_inner).get(&client).copied()
     }

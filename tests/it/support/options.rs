@@ -1,4 +1,4 @@
-//! What manners an ACS has. The default is a plain, polite one on 127.0.0.1 without authentication.
+//! Options of an ACS. The default is a plain, well-behaved one on 127.0.0.1 without authentication.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,13 +16,13 @@ pub enum Ids {
     Fresh,
     /// The one of the session's Inform, as acsrs does.
     OfInform,
-    /// None at all.
+    /// No ID.
     Omitted,
-    /// This one, whatever is in it.
+    /// This ID, with any characters.
     Fixed(String),
 }
 
-/// What the ACS does with TCP after an answer that leaves the session open.
+/// The handling of TCP after an answer that leaves the session open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Closing {
     /// Keeps it.
@@ -40,7 +40,7 @@ pub enum Closing {
     Each401Silently,
 }
 
-/// How the ACS answers wrong credentials.
+/// The answer to wrong credentials.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Refusal {
     /// The challenge again.
@@ -172,7 +172,7 @@ impl AcsOptions {
         self
     }
 
-    /// Whom the ACS lets in; without a challenge it lets in everybody.
+    /// Sets the credentials that the ACS accepts; without a challenge it accepts every request.
     pub fn credentials(mut self, username: &str, password: &str) -> AcsOptions {
         self.username = username.into();
         self.password = password.into();
@@ -286,7 +286,7 @@ impl AcsOptions {
         self
     }
 
-    /// How long the CPE may keep TCP open after a session has ended; 3 s by default.
+    /// Limits the time that the CPE may keep TCP open after the end of a session; 3 s by default.
     pub fn close_limit(mut self, limit: Duration) -> AcsOptions {
         self.close_limit = limit;
         self

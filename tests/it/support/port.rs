@@ -1,4 +1,4 @@
-//! Ports that nobody has, and that nobody takes by chance.
+//! Ports that no program uses, and that the kernel does not assign by chance.
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
@@ -6,15 +6,15 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a port that was closed may take to be free.
+/// The time after which a port that was closed must be free.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// An address of this machine where nobody listens, by TCP or UDP, unless the test says so.
+/// Returns an address of this machine on which no program listens, by TCP or UDP, unless the test does.
 pub fn closed_address() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], of_its_own()))
 }
 
-/// A free port below those that Linux gives to whoever wants any (32768 and up, unless somebody has changed that).
+/// Returns a free port below the range that Linux assigns by itself (32768 and up, unless configured otherwise).
 pub fn of_its_own() -> u16 {
     static TAKEN: AtomicU32 = AtomicU32::new(0);
     // Test binaries that run at the same time begin at places of their own.
@@ -27,8 +27,8 @@ pub fn of_its_own() -> u16 {
     ports.take(22_000).find(is_free).expect("a free port")
 }
 
-/// Listens at an address where somebody has just ceased to. What this process closes may stay open for a moment: in a
-/// child that another test is about to start, until that executes its program.
+/// Listens on an address that was in use until now. A socket that this process has closed may stay open for a moment in
+/// a child that another test is starting, until the child executes its program.
 pub fn listen(address: impl ToSocketAddrs) -> TcpListener {
     let deadline = Instant::now() + PATIENCE;
     loop {

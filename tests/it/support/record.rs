@@ -1,11 +1,11 @@
-//! What happened: sessions, and the exchanges they are made of.
+//! The record of the ACS: sessions, and the exchanges that they consist of.
 
 use std::time::{Duration, Instant};
 
 use super::http::Request;
 use super::message::Message;
 
-/// One session as the ACS saw it.
+/// A session as the ACS saw it.
 #[derive(Clone, Debug)]
 pub struct Session {
     /// Counted from 1.
@@ -14,7 +14,7 @@ pub struct Session {
     pub outcome: Outcome,
 }
 
-/// How a session ended.
+/// The end of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Both sides had nothing more to say.
@@ -30,30 +30,30 @@ pub enum Outcome {
 pub struct Exchange {
     /// The connection's number, counted from 1.
     pub connection: usize,
-    /// When the request had been read.
+    /// The instant at which the request had been read.
     pub at: Instant,
     pub request: Request,
-    /// `None` for the empty POST and for what could not be read.
+    /// The message; `None` for the empty POST and for an unreadable body.
     pub message: Option<Message>,
-    /// What the TLS client asked for by SNI.
+    /// The server name that the TLS client sent by SNI.
     pub sni: Option<String>,
     pub answer: Answer,
 }
 
-/// What the ACS sent back.
+/// The answer of the ACS.
 #[derive(Clone, Debug, Default)]
 pub struct Answer {
     /// 0 where no HTTP answer went out.
     pub status: u16,
     pub headers: Vec<(String, String)>,
-    /// In words: `InformResponse`, `GetParameterValues`, `status 503` …
+    /// The answer in words: `InformResponse`, `GetParameterValues`, `status 503` …
     pub what: String,
-    /// What it asks or tells, one a line.
+    /// The arguments of the answer, one a line.
     pub details: Vec<String>,
 }
 
 impl Exchange {
-    /// Whether the request got past authentication and redirects to the CWMP part.
+    /// Returns true if the request got past authentication and redirects to the CWMP part.
     pub fn was_taken(&self) -> bool {
         !matches!(self.answer.status, 301 | 302 | 307 | 401)
     }

@@ -1,10 +1,10 @@
-//! What the ACS answers: properly, or in one of the ways that servers fail.
+//! Replies of the ACS: proper ones, and those of a server that fails in one way or another.
 
 use std::time::Duration;
 
 use super::rpc::{Rpc, get_rpc_methods};
 
-/// An answer of the ACS, with what is special about it.
+/// A reply of the ACS, with its deviations from a proper one.
 #[derive(Clone, Debug)]
 pub struct Reply {
     pub(super) kind: ReplyKind,
@@ -47,12 +47,12 @@ pub(super) enum Dropped {
     HalfTheBody,
 }
 
-/// What a well-behaved ACS answers to whatever came.
+/// The proper reply of a well-behaved ACS to any request.
 pub fn answer() -> Reply {
     reply(ReplyKind::Answer)
 }
 
-/// The same as [`answer`], under the name that reads well after `inform()`.
+/// The proper reply, like [`answer`], under a name that reads well after `inform()`.
 pub fn inform_response() -> Reply {
     answer()
 }
@@ -97,12 +97,12 @@ pub fn drop_connection() -> Reply {
     reply(ReplyKind::Drop { after: Dropped::Nothing })
 }
 
-/// Closes TCP in the middle of the body of what would have been [`answer`].
+/// Closes TCP in the middle of the body of [`answer`].
 pub fn drop_mid_body() -> Reply {
     reply(ReplyKind::Drop { after: Dropped::HalfTheBody })
 }
 
-/// What would have been [`answer`], its XML cut in the middle, its HTTP in order.
+/// Cuts the XML of [`answer`] in the middle; the HTTP around it is correct.
 pub fn truncated() -> Reply {
     reply(ReplyKind::Truncated)
 }
@@ -112,7 +112,7 @@ pub fn garbage(bytes: &[u8]) -> Reply {
     reply(ReplyKind::Garbage(bytes.into()))
 }
 
-/// These bytes on the wire, no HTTP added.
+/// Sends these bytes without HTTP around them.
 pub fn raw(bytes: &[u8]) -> Reply {
     reply(ReplyKind::Raw(bytes.into()))
 }
@@ -192,7 +192,7 @@ impl Reply {
         self
     }
 
-    /// What it does, for people.
+    /// Describes the reply in words.
     pub fn describe(&self) -> String {
         match &self.kind {
             ReplyKind::Answer => "the proper answer".into(),
@@ -214,7 +214,8 @@ impl Reply {
         }
     }
 
-    /// Why a session cannot go on after it, if so; `to_inform` where it answers Inform.
+    /// Returns the reason for which a session cannot go on after this reply, if there is one; `to_inform` is true if it
+    /// answers Inform.
     pub(super) fn ends_session(&self, to_inform: bool) -> Option<String> {
         match &self.kind {
             ReplyKind::Status(status) if *status >= 400 => Some(format!("status {status}")),

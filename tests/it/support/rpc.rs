@@ -8,7 +8,7 @@
 
 use super::envelope::{Prefixes, escape};
 
-/// One call of the ACS.
+/// A request of the ACS.
 #[derive(Clone, Debug)]
 pub struct Rpc {
     method: String,
@@ -317,7 +317,7 @@ fn array(prefixes: &Prefixes, name: &str, kind: &str, members: Vec<String>) -> S
     element(prefixes, name, &attribute, &members.concat())
 }
 
-/// An argument: in no namespace, whatever the default one is (R69).
+/// Writes an argument. It is in no namespace, even under a default one (R69).
 fn element(prefixes: &Prefixes, name: &str, attributes: &str, xml: &str) -> String {
     let undo = if prefixes.undo_default { " xmlns=\"\"" } else { "" };
     format!("<{name}{undo}{attributes}>{xml}</{name}>")

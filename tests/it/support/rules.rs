@@ -1,4 +1,4 @@
-//! What a CPE may send, and when. Each function returns what breaks the rules, in words.
+//! The requests that a CPE may send, and their order. Each function returns the violations in words.
 
 use super::http::Request;
 use super::message::Message;
@@ -6,7 +6,7 @@ use super::options::AcsOptions;
 use super::schema_check;
 use super::session_state::SessionState;
 
-/// Rules for a single HTTP request, whatever session it belongs to.
+/// Checks a single HTTP request; its session makes no difference.
 pub(super) fn http(request: &Request, port: u16) -> Vec<String> {
     let mut broken = Vec::new();
     let mut rule = |holds: bool, words: &str| {

@@ -1,4 +1,4 @@
-//! What a test expects of the CPE, written as the story that it is.
+//! The requests that a test expects of the CPE, in order.
 //!
 //! ```ignore
 //! acs.expects(inform().event("0 BOOTSTRAP").event("1 BOOT").retry_count(0)).replies(inform_response());
@@ -8,7 +8,7 @@
 
 use super::message::Message;
 
-/// A kind of request, and what must hold of it.
+/// A kind of request, and the conditions that it must meet.
 pub struct Matcher {
     what: What,
     checks: Vec<Check>,
@@ -52,7 +52,7 @@ pub fn fault(code: u16) -> Matcher {
     matcher(What::Fault((code != 0).then_some(code)))
 }
 
-/// Whatever comes.
+/// Any request.
 pub fn anything() -> Matcher {
     matcher(What::Anything)
 }
@@ -139,7 +139,7 @@ impl Matcher {
         self
     }
 
-    /// Whether it is the right kind of request, whatever else it holds.
+    /// Returns true if the request is of the right kind; its content is not checked.
     pub(super) fn is_of_kind(&self, message: Option<&Message>) -> bool {
         match (&self.what, message) {
             (What::Anything, _) | (What::EmptyPost, None) => true,
@@ -152,7 +152,7 @@ impl Matcher {
         }
     }
 
-    /// What is missing in the request; empty where it is as expected.
+    /// Returns the conditions that the request does not meet.
     pub(super) fn misses(&self, message: Option<&Message>) -> Vec<String> {
         if !self.is_of_kind(message) {
             return vec![self.kind()];

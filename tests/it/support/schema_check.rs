@@ -1,11 +1,11 @@
-//! The shape that the schema and TR-069 give to each message of a CPE, and what is off in one at hand.
+//! The form that the schema and TR-069 prescribe for each message of a CPE, and the check of a message against it.
 
 use roxmltree::{Document, Node};
 
 use super::envelope::{CWMP, ENCODING, SOAP, XSD, XSI};
 use super::message::{Message, child, children, is, raw_text};
 
-/// What may stand inside an element, in the order of the schema (R74).
+/// The content of an element, in the order of the schema (R74).
 enum Shape {
     Sequence(&'static [&'static str]),
     /// An array and the type of its members (R73).
@@ -246,12 +246,12 @@ fn check_fault(content: Node, problems: &mut Vec<String>) {
     }
 }
 
-/// Whether an element is in a namespace; `xmlns=""` takes it out of the default one.
+/// Returns true if the element is in a namespace; `xmlns=""` takes it out of the default one.
 fn is_qualified(node: Node) -> bool {
     node.tag_name().namespace().is_some_and(|namespace| !namespace.is_empty())
 }
 
-/// Checks what the shape alone does not tell: lengths, counts, codes, times.
+/// Checks the rules beyond the form: lengths, counts, codes, times.
 pub fn check_meaning(message: &mut Message) {
     let mut problems = Vec::new();
     if message.is_inform() {
@@ -347,7 +347,7 @@ fn check_inform(message: &Message, problems: &mut Vec<String>) {
     }
 }
 
-/// Whether a dateTime has a zone; `None` where it is no dateTime.
+/// Returns true if a dateTime has a zone; `None` if the text is no dateTime.
 pub fn zone(text: &str) -> Option<bool> {
     let digits = |range: std::ops::Range<usize>, low: u32, high: u32| {
         let part = text.get(range)?;

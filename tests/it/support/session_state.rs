@@ -1,4 +1,4 @@
-//! A session while it runs: what has been said, and what may come next.
+//! A running session: the exchanges so far, and the requests that may come next.
 //!
 //! ```text
 //!   Inform ──► initiated ──► own requests ──► empty POST ──► ACS's requests ──► Complete
@@ -22,7 +22,7 @@ pub(super) struct SessionState {
     pub(super) ended_at: Option<Instant>,
     /// Every connection it used; the last is the current one.
     pub(super) connections: Vec<usize>,
-    /// What the CPE must answer next.
+    /// The request that the CPE must answer next.
     pub(super) outstanding: Option<Outstanding>,
     /// HoldRequests of the last answer.
     pub(super) hold: bool,
@@ -62,7 +62,7 @@ pub(super) struct Repeat {
 pub(super) struct Retry {
     pub(super) method: String,
     pub(super) body: Vec<u8>,
-    /// How often the fault was given in a row.
+    /// The number of times in a row that the fault was sent.
     pub(super) count: u32,
 }
 
@@ -94,7 +94,7 @@ impl SessionState {
         }
     }
 
-    /// What the answer means for what may come next.
+    /// Updates the session by the answer: it decides which requests may come next.
     pub(super) fn after(&mut self, options: &AcsOptions, reply: &Reply, exchange: &Exchange, id: Option<String>) {
         let message = exchange.message.as_ref();
         let to_inform = message.is_some_and(Message::is_inform);

@@ -1,5 +1,5 @@
-//! A STUN server of RFC 3489 and TR-069 Annex G on loopback: honours RESPONSE-ADDRESS, demands and checks
-//! MESSAGE-INTEGRITY, keeps a record of what it was asked, and misbehaves on request.
+//! A STUN server of RFC 3489 and TR-069 Annex G on loopback. It honours RESPONSE-ADDRESS, demands and checks
+//! MESSAGE-INTEGRITY, records its requests, and misbehaves on demand.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,10 +23,10 @@ const ERROR_CODE: u16 = 0x0009;
 const CONNECTION_REQUEST_BINDING: u16 = 0xC001;
 const BINDING_CHANGE: u16 = 0xC002;
 
-/// How often a listening thread looks whether it is to end.
+/// The interval at which a listening thread checks whether to end.
 const TICK: Duration = Duration::from_millis(20);
 
-/// How the server behaves; the default is a good one that is open to everybody.
+/// The behaviour of the server; the default is a correct server without a password.
 #[derive(Clone, Debug)]
 pub struct Behaviour {
     /// Sends the answer to RESPONSE-ADDRESS where there is one, as stund does and coturn does not.
@@ -35,7 +35,7 @@ pub struct Behaviour {
     pub credentials: Option<(String, String)>,
     /// Signs its answers with this password instead.
     pub signs_with: Option<String>,
-    /// Does not sign its answers, whatever it demands.
+    /// Sends answers without MESSAGE-INTEGRITY, even if it demands one.
     pub unsigned: bool,
     /// The mapped address that it tells instead of the true one.
     pub lie: Option<SocketAddr>,
@@ -81,11 +81,11 @@ impl Default for Behaviour {
 #[derive(Clone, Debug)]
 pub struct StunRequest {
     pub from: SocketAddr,
-    /// Whether it came to the second port.
+    /// True if the datagram came to the second port.
     pub to_second_port: bool,
     pub bytes: Vec<u8>,
     pub transaction: [u8; 16],
-    /// In their order.
+    /// The attributes in their order.
     pub attributes: Vec<(u16, Vec<u8>)>,
 }
 
@@ -100,7 +100,7 @@ impl StunRequest {
         while at < bytes.len() {
             let length = usize::from(word(at + 2)?);
             attributes.push((word(at)?, bytes.get(at + 4..at + 4 + length)?.to_vec()));
-            at += 4 + length; // RFC 3489 knows no padding: what needs it is a violation
+            at += 4 + length; // RFC 3489 has no padding: an attribute that needs it is a violation
         }
         let transaction = bytes[4..20].try_into().ok()?;
         Some(StunRequest { from, to_second_port, bytes: bytes.to_vec(), transaction, attributes })
@@ -136,7 +136,7 @@ impl StunRequest {
         self.attribute(MESSAGE_INTEGRITY) == Some(&signature(&self.bytes[..text], password))
     }
 
-    /// What Annex G and RFC 3489 forbid.
+    /// Returns the violations of Annex G and RFC 3489.
     fn violations(&self) -> Vec<String> {
         let mut found = Vec::new();
         let mut check = |right: bool, words: &str| {
@@ -221,7 +221,7 @@ impl StunServer {
         lock(&self.shared.requests).clone()
     }
 
-    /// What a client did that Annex G forbids; empty for a good one.
+    /// Returns the violations of Annex G by clients.
     pub fn violations(&self) -> Vec<String> {
         lock(&self.shared.violations).clone()
     }
@@ -350,7 +350,7 @@ fn error(request: &StunRequest, code: u16) -> Vec<u8> {
     message(BINDING_ERROR, request.transaction, &[(ERROR_CODE, value)], None)
 }
 
-/// TEST-NET-1: nobody's address.
+/// Returns an address of TEST-NET-1, which no host has.
 fn lie() -> SocketAddr {
     SocketAddr::from(([192, 0, 2, 66], 666))
 }

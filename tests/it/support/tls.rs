@@ -11,7 +11,7 @@ use rustls::RootCertStore;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::{ServerConfig, WebPkiClientVerifier};
 
-/// What is wrong with a server's certificate.
+/// The flaw of a server's certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flaw {
     None,
@@ -25,7 +25,7 @@ pub enum Flaw {
     OnlyCommonName,
 }
 
-/// A certificate authority; another one is "unknown" to whoever trusts this one.
+/// A certificate authority; a client that trusts one authority does not know another.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     certificate: CertificateDer<'static>,
@@ -94,7 +94,7 @@ impl Authority {
     }
 }
 
-/// What a TLS server needs to be one.
+/// The certificate and key of a TLS server, and its settings.
 #[derive(Clone)]
 pub struct ServerTls {
     chain: Vec<CertificateDer<'static>>,

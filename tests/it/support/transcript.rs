@@ -13,7 +13,7 @@ use std::io::IsTerminal as _;
 use super::message::Message;
 use super::record::{Exchange, Outcome, Session};
 
-/// How many names or values are shown before the rest is only counted.
+/// The number of names or values that are shown; the rest is counted.
 const SHOWN: usize = 8;
 const WIDTH: usize = 100;
 

@@ -1,4 +1,4 @@
-//! Download: moved, applied, told; and what can go wrong.
+//! Download: transfer, action, report; and the failures of each.
 
 use std::time::Duration;
 
@@ -215,7 +215,7 @@ fn a_stop_while_a_file_is_applied() {
     assert_eq!(gateway.traces("applies").len(), 1);
 }
 
-/// Somebody else has put a link where the files are to lie: nothing behind it is removed, and nothing is put there.
+/// A link in the place of the transfer directory: nothing behind it is removed, and no file is written there.
 #[test]
 fn a_link_in_place_of_the_directory() {
     let gateway =

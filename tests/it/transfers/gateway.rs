@@ -1,4 +1,4 @@
-//! A gateway with its ACS, its file server, and a place where its actions leave traces.
+//! A gateway with its ACS, its file server, and a directory in which its actions leave traces.
 
 use std::fs;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::support::{AcsOptions, Agent, FileServer, FileServerOptions, ManualAcs, Message, Rpc};
 
-/// What takes milliseconds may take this long on a busy machine.
+/// The limit for steps that take milliseconds, long enough for a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 
 /// Long enough for a session that should not come.
@@ -109,7 +109,7 @@ impl TransferGateway {
         fs::read(self.place.path().join(file)).expect(file)
     }
 
-    /// What lies in the directory of transfers.
+    /// Returns the number of files in the directory of transfers.
     pub(crate) fn left_behind(&self) -> usize {
         fs::read_dir(self.agent.state_dir().join("transfers")).map_or(0, Iterator::count)
     }

@@ -13,7 +13,7 @@ fn actions() -> String {
     )
 }
 
-/// R247: the ACS hears of what its policy lets through.
+/// R247: the ACS is told of the transfers that its policy selects.
 #[test]
 fn the_policy_decides_what_is_told() {
     let files = FileServer::start(FileServerOptions::new().basic("cpe", "s3cret"));
@@ -68,7 +68,7 @@ fn the_policy_decides_what_is_told() {
     gateway.acs.expect_no_session(QUIET);
 }
 
-/// What cannot be is refused at once, in words.
+/// An impossible command is refused at once, with its reason.
 #[test]
 fn what_is_refused() {
     let gateway = TransferGateway::new(&actions());

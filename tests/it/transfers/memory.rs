@@ -9,10 +9,10 @@ use crate::support::{FileSpec, download};
 const SMALL: u64 = 2 << 20;
 const LARGE: u64 = 200 << 20;
 
-/// What may differ from one run to the next: allocator and stacks.
+/// The difference between two runs: allocator and stacks.
 const NOISE: u64 = 256 << 10;
 
-/// Anonymous memory of a process, in bytes: what it has allocated, and its stacks.
+/// Returns the anonymous memory of a process in bytes: allocations and stacks.
 fn anonymous(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap_or("0 kB");

@@ -26,7 +26,8 @@ fn endless(gateway: &TransferGateway, key: &str) -> Rpc {
     download(CONFIG, &gateway.files.url("/endless")).with("CommandKey", key)
 }
 
-/// R233, R243, R246: sessions go on while a file moves; status tells how far it is; what is cancelled is not told.
+/// R233, R243, R246: sessions go on while a file is transferred; status shows the progress; a cancelled transfer is not
+/// told.
 #[test]
 fn sessions_go_on_while_a_file_moves() {
     let gateway = TransferGateway::new(&actions());
@@ -58,7 +59,7 @@ fn sessions_go_on_while_a_file_moves() {
     assert_eq!(gateway.left_behind(), 0);
 }
 
-/// R246: what is being applied cannot be cancelled.
+/// R246: a transfer that is being applied cannot be cancelled.
 #[test]
 fn what_is_being_applied_goes_on() {
     let script = "echo began >> began; while [ -e began ] && [ ! -e go ]; do sleep 0.01; done; echo done >> applies";

@@ -34,7 +34,7 @@ fn a_file_is_made_and_uploaded() {
     assert!(!gateway.files.requests().is_empty());
 }
 
-/// R242, R252: by the code of uploads, whatever it was.
+/// R242, R252: every failed upload has the code of uploads.
 #[test]
 fn an_upload_that_fails() {
     let gateway =
@@ -49,7 +49,7 @@ fn an_upload_that_fails() {
     gateway.acs.expect_no_session(QUIET);
 }
 
-/// R246: what is cancelled while it is made leaves nothing behind.
+/// R246: an upload that is cancelled while its file is made leaves no file behind.
 #[test]
 fn an_upload_that_is_cancelled_while_it_is_made() {
     let script = shell("echo $$ > began; echo log > {file}; exec sleep 600");

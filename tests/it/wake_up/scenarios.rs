@@ -8,7 +8,7 @@ use crate::support::*;
 const URL: &str = "ManagementServer.ConnectionRequestURL";
 const REQUEST: &str = "6 CONNECTION REQUEST";
 
-/// As long as nothing comes, nothing will: a session follows a request within milliseconds.
+/// The time without a session after which none will come: one follows a request within milliseconds.
 const WHILE: Duration = Duration::from_millis(700);
 
 /// An ACS with the agent of this test registered at it.
