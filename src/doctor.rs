@@ -50,16 +50,16 @@ const SILENCE: Duration = Duration::from_secs(3);
 
 /// Prints the findings. Returns status 1 if a part that the agent needs does not work.
 pub fn run(config: &Config) -> ExitCode {
-    let mut report = FindingPrinter::default();
+    let mut printer = FindingPrinter::default();
     let clock = Clock::new();
-    if let Some(state) = EffectiveState::find(config, clock.now(), &mut report) {
-        report.add(clock::own(clock.now()));
-        let url = effective_state::acs_url(&state, &mut report);
-        let ours = url.as_ref().and_then(|url| towards_acs(config, &state, url, &clock, &mut report));
-        stun::check(config, &state, url.as_ref(), &clock, &mut report);
-        ports::check(config, &state, ours, &mut report);
+    if let Some(state) = EffectiveState::find(config, clock.now(), &mut printer) {
+        printer.add(clock::own(clock.now()));
+        let url = effective_state::acs_url(&state, &mut printer);
+        let ours = url.as_ref().and_then(|url| towards_acs(config, &state, url, &clock, &mut printer));
+        stun::check(config, &state, url.as_ref(), &clock, &mut printer);
+        ports::check(config, &state, ours, &mut printer);
     }
-    report.exit_code()
+    printer.exit_code()
 }
 
 /// Checks the way to the ACS step by step. Returns our own address on it.
@@ -68,10 +68,10 @@ fn towards_acs(
     state: &EffectiveState,
     url: &Url,
     clock: &Clock,
-    report: &mut FindingPrinter,
+    printer: &mut FindingPrinter,
 ) -> Option<IpAddr> {
-    let addresses = name::check("ACS name", &name::host_of(url), url.port(), clock, report)?;
-    let tcp = tcp::check(&addresses, &limits(), clock, report)?;
+    let addresses = name::check("ACS name", &name::host_of(url), url.port(), clock, printer)?;
+    let tcp = tcp::check(&addresses, &limits(), clock, printer)?;
     // The listener for connection requests is checked at this address, since the ACS contacts the device there.
     let ours = tcp.local_addr().map(|local: SocketAddr| local.ip().to_canonical());
     let probe = AcsProbe {
@@ -80,7 +80,7 @@ fn towards_acs(
         has_password: state.has_password(),
         clock: *clock,
     };
-    report.extend(probe.run(tcp));
+    printer.extend(probe.run(tcp));
     ours
 }
 

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::digest::Authorization;
-use server::{Request, Server, Step, answer, ok, status};
+use server::{Request, Server, Step, ok, respond, status};
 
 /// The timeout: short enough for a test, long enough for a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -45,8 +45,8 @@ fn one_post(script: Vec<Vec<Step>>) -> (Result<Response, HttpError>, Vec<Request
     (result, server.requests())
 }
 
-fn body(reply: Result<Response, HttpError>) -> String {
-    String::from_utf8(reply.unwrap().body).unwrap()
+fn body(response: Result<Response, HttpError>) -> String {
+    String::from_utf8(response.unwrap().body).unwrap()
 }
 
 #[expect(clippy::disallowed_methods, reason = "measures how long a wait took")]
@@ -108,14 +108,14 @@ fn takes_bodies_of_every_framing() {
                    HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\nhello world";
     let bare_line_feeds = "\r\nHTTP/1.1 200 OK\ncontent-length: 11\n\nhello world";
     for bytes in [chunked, until_close, http_1_0, interim, bare_line_feeds] {
-        let (reply, _) = one_post(vec![vec![answer(bytes), Step::Close]]);
-        assert_eq!(body(reply), "hello world", "{bytes}");
+        let (response, _) = one_post(vec![vec![respond(bytes), Step::Close]]);
+        assert_eq!(body(response), "hello world", "{bytes}");
         let pause = Duration::from_millis(1);
-        let (reply, _) = one_post(vec![vec![Step::Dribble(bytes.into(), pause), Step::Close]]);
-        assert_eq!(body(reply), "hello world", "{bytes}");
+        let (response, _) = one_post(vec![vec![Step::Dribble(bytes.into(), pause), Step::Close]]);
+        assert_eq!(body(response), "hello world", "{bytes}");
     }
-    let (reply, _) = one_post(vec![vec![answer("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")]]);
-    assert_eq!(body(reply), "");
+    let (response, _) = one_post(vec![vec![respond("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")]]);
+    assert_eq!(body(response), "");
 }
 
 #[test]

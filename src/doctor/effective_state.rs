@@ -44,37 +44,37 @@ pub(super) enum AgentState {
 
 impl EffectiveState {
     /// Reads all sources and prints a finding for each. Returns `None` if the configuration or the data model is unusable.
-    pub(super) fn find(config: &Config, now: Now, report: &mut FindingPrinter) -> Option<EffectiveState> {
+    pub(super) fn find(config: &Config, now: Now, printer: &mut FindingPrinter) -> Option<EffectiveState> {
         let loaded = match load_model(config) {
             Ok(loaded) => loaded,
             Err(error) => {
-                report.add(Finding::failed("configuration", error.to_string()));
+                printer.add(Finding::failed("configuration", error.to_string()));
                 return None;
             }
         };
-        report.add(assess_configuration(config, &loaded));
+        printer.add(assess_configuration(config, &loaded));
         let state_dir = config.state_dir.display().to_string();
         // `peek` takes no lock and repairs nothing: the running agent owns the journal.
         let stored = Store::peek(&config.state_dir);
         let is_stored_known = stored.is_ok();
         let recovered = stored.unwrap_or_else(|error| {
             let text = format!("{state_dir} cannot be read: {error}; the stored values are unknown");
-            report.add(Finding::warning("state", text));
+            printer.add(Finding::warning("state", text));
             Recovered::default()
         });
         // The same restore as at the start of the agent, so that rejected values of the journal are reported here as well.
         let (device, notices) = Device::restore(loaded, &recovered.records, Box::new(NoJournal), now);
         for notice in recovered.notices.into_iter().chain(notices) {
-            report.add(Finding::warning("state", notice));
+            printer.add(Finding::warning("state", notice));
         }
         if is_stored_known {
             let records = recovered.records.len();
             let found =
                 if records == 0 { "holds nothing yet: factory state".into() } else { format!("{records} records") };
-            report.add(Finding::ok("state", format!("{state_dir}: {found}")));
+            printer.add(Finding::ok("state", format!("{state_dir}: {found}")));
         }
         let answer = ask(config, &device);
-        report.add(agent_line(&answer));
+        printer.add(agent_line(&answer));
         let agent = match &answer {
             Ok(_) => AgentState::Answers,
             Err(ControlError { kind: ControlErrorKind::NotRunning, .. }) => AgentState::NotRunning,
@@ -149,24 +149,24 @@ fn assess_configuration(config: &Config, loaded: &Loaded) -> Finding {
 }
 
 /// Returns the URL that the agent contacts, if it is valid, and prints the finding.
-pub(super) fn acs_url(state: &EffectiveState, report: &mut FindingPrinter) -> Option<Url> {
+pub(super) fn acs_url(state: &EffectiveState, printer: &mut FindingPrinter) -> Option<Url> {
     let origin = state.origin_of_url();
     let text = state.text(parameter::URL);
     if text.is_empty() {
-        report.add(Finding::failed("ACS URL", format!("ManagementServer.URL is empty, {origin}")));
+        printer.add(Finding::failed("ACS URL", format!("ManagementServer.URL is empty, {origin}")));
         return None;
     }
     match Url::parse(&text) {
         Ok(url) => {
             // The URL is shown without user information and query, since either may hold a key.
-            report.add(Finding::ok("ACS URL", format!("{url}, {origin}")));
+            printer.add(Finding::ok("ACS URL", format!("{url}, {origin}")));
             if !state.flag(parameter::ENABLE_CWMP, true) {
-                report.add(Finding::warning("ACS URL", "EnableCWMP is false: the agent does not contact it"));
+                printer.add(Finding::warning("ACS URL", "EnableCWMP is false: the agent does not contact it"));
             }
             Some(url)
         }
         Err(error) => {
-            report.add(Finding::failed("ACS URL", format!("{error}, {origin}")));
+            printer.add(Finding::failed("ACS URL", format!("{error}, {origin}")));
             None
         }
     }

@@ -38,10 +38,10 @@ impl AcsProbe {
         };
         let Some(stream) = stream else { return findings };
         let began = self.clock.now();
-        let answer = get(stream, &self.url.authority(), self.url.target(), LIMIT);
+        let response = get(stream, &self.url.authority(), self.url.target(), LIMIT);
         let now = self.clock.now();
-        findings.push(assess(&answer, &self.url, self.has_password, now.monotonic.saturating_sub(began.monotonic)));
-        if let Ok(head) = answer {
+        findings.push(assess(&response, &self.url, self.has_password, now.monotonic.saturating_sub(began.monotonic)));
+        if let Ok(head) = response {
             findings.push(clock::beside_acs(head.date.as_deref(), now.wall));
         }
         findings
@@ -96,9 +96,14 @@ pub(super) fn get(
 }
 
 /// Turns the response to a GET into a finding.
-fn assess(answer: &Result<ProbeResponse, HttpError>, url: &Url, has_password: Option<bool>, took: Duration) -> Finding {
+fn assess(
+    response: &Result<ProbeResponse, HttpError>,
+    url: &Url,
+    has_password: Option<bool>,
+    took: Duration,
+) -> Finding {
     let took = took.as_millis();
-    let head = match answer {
+    let head = match response {
         Ok(head) => head,
         Err(error) => return Finding::failed(SUBJECT, format!("{error} ({took} ms)")),
     };

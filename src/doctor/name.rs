@@ -29,10 +29,10 @@ pub(super) fn check(
     host: &str,
     port: u16,
     clock: &Clock,
-    report: &mut FindingPrinter,
+    printer: &mut FindingPrinter,
 ) -> Option<Vec<SocketAddr>> {
     if let Some(ip) = literal(host) {
-        report.add(Finding::skipped(subject, format!("{ip} is an address")));
+        printer.add(Finding::skipped(subject, format!("{ip} is an address")));
         return Some(vec![SocketAddr::new(ip, port)]);
     }
     let began = clock.now().monotonic;
@@ -43,7 +43,7 @@ pub(super) fn check(
     });
     let took = clock.now().monotonic.saturating_sub(began);
     let (finding, addresses) = assess(subject, host, answer, took);
-    report.add(finding);
+    printer.add(finding);
     addresses
 }
 

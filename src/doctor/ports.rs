@@ -21,9 +21,9 @@ const HTTP: &str = "HTTP port";
 const UDP: &str = "UDP port";
 
 /// Checks both ports; `ours` is our address towards the ACS.
-pub(super) fn check(config: &Config, state: &EffectiveState, ours: Option<IpAddr>, report: &mut FindingPrinter) {
-    report.add(http(config, state, ours));
-    report.add(udp(config, state));
+pub(super) fn check(config: &Config, state: &EffectiveState, ours: Option<IpAddr>, printer: &mut FindingPrinter) {
+    printer.add(http(config, state, ours));
+    printer.add(udp(config, state));
 }
 
 /// Checks the port for connection requests over HTTP.
@@ -48,23 +48,23 @@ fn http(config: &Config, state: &EffectiveState, ours: Option<IpAddr>) -> Findin
     let is_path_known = !path.is_empty();
     let target = if is_path_known { path.as_str() } else { "/" };
     let address = SocketAddr::new(ip, port);
-    let answer = Tcp::connect_addr(address, &super::limits(), LIMIT)
+    let response = Tcp::connect_addr(address, &super::limits(), LIMIT)
         .ok()
         .map(|tcp| get(Stream::Plain(tcp), &address.to_string(), target, LIMIT));
-    assess_http(address, answer.as_ref(), is_path_known, state.agent)
+    assess_http(address, response.as_ref(), is_path_known, state.agent)
 }
 
-/// Turns the response into a finding; `answer` is `None` if the connection was not accepted.
+/// Turns the response into a finding; `response` is `None` if the connection was not accepted.
 fn assess_http(
     address: SocketAddr,
-    answer: Option<&Result<ProbeResponse, HttpError>>,
+    response: Option<&Result<ProbeResponse, HttpError>>,
     is_path_known: bool,
     agent: AgentState,
 ) -> Finding {
     let other = |reply: &str| {
         Finding::failed(HTTP, format!("{address}: another program than the agent answers there: {reply}"))
     };
-    match (answer, agent) {
+    match (response, agent) {
         (None, AgentState::NotRunning) => {
             Finding::skipped(HTTP, format!("{address}: free, and no agent is running that would open it"))
         }
@@ -151,8 +151,8 @@ mod tests {
             Ok(ProbeResponse { status, challenges: vec![challenge.into()], ..ProbeResponse::default() })
         };
         let ours = head(401, "Digest realm=\"cwmp\", nonce=\"x\"");
-        let verdict = |answer: Option<&Result<ProbeResponse, HttpError>>, agent| {
-            assess_http(at("10.0.0.2:7547"), answer, true, agent).verdict
+        let verdict = |response: Option<&Result<ProbeResponse, HttpError>>, agent| {
+            assess_http(at("10.0.0.2:7547"), response, true, agent).verdict
         };
         use AgentState::{Answers, NotRunning, Unknown};
         assert_eq!(verdict(Some(&ours), Answers), Verdict::Ok);

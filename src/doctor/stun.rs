@@ -22,31 +22,31 @@ pub(super) fn check(
     state: &EffectiveState,
     acs: Option<&Url>,
     clock: &Clock,
-    report: &mut FindingPrinter,
+    printer: &mut FindingPrinter,
 ) {
     if !state.flag(parameter::STUN_ENABLE, false) {
-        report.add(Finding::skipped(SUBJECT, "STUNEnable is false: no UDP connection requests through a NAT"));
+        printer.add(Finding::skipped(SUBJECT, "STUNEnable is false: no UDP connection requests through a NAT"));
         return;
     }
     if !cfg!(feature = "doctor-stun") {
-        report.add(Finding::skipped(SUBJECT, "built without the feature doctor-stun: nothing was asked"));
+        printer.add(Finding::skipped(SUBJECT, "built without the feature doctor-stun: nothing was asked"));
         return;
     }
     let named = Some(state.text(parameter::STUN_SERVER_ADDRESS)).filter(|host| !host.is_empty());
     let Some(host) = named.or_else(|| acs.map(name::host_of)) else {
-        report.add(Finding::failed(SUBJECT, "no server: STUNServerAddress is empty, and so is the ACS URL"));
+        printer.add(Finding::failed(SUBJECT, "no server: STUNServerAddress is empty, and so is the ACS URL"));
         return;
     };
     let port = state.port(parameter::STUN_SERVER_PORT).unwrap_or(DEFAULT_STUN_PORT);
-    let Some(addresses) = name::check("STUN name", &host, port, clock, report) else { return };
+    let Some(addresses) = name::check("STUN name", &host, port, clock, printer) else { return };
     let usable: Vec<SocketAddr> =
         addresses.into_iter().filter(|address| can_send_to(config.udp_listen, *address)).collect();
     if usable.is_empty() {
         let text = format!("no address of {host} can be reached from --udp-listen {}", config.udp_listen);
-        report.add(Finding::failed(SUBJECT, text));
+        printer.add(Finding::failed(SUBJECT, text));
         return;
     }
-    report.extend(ask(config.udp_listen.ip(), &usable, clock));
+    printer.extend(ask(config.udp_listen.ip(), &usable, clock));
 }
 
 /// Returns true if a socket that is bound like the agent's can send to this server.

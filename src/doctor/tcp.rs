@@ -16,7 +16,7 @@ pub(super) fn check(
     addresses: &[SocketAddr],
     limits: &IoLimits,
     clock: &Clock,
-    report: &mut FindingPrinter,
+    printer: &mut FindingPrinter,
 ) -> Option<Tcp> {
     let end = clock.now().monotonic + LIMIT;
     let mut tried = Vec::with_capacity(addresses.len());
@@ -35,7 +35,7 @@ pub(super) fn check(
             first = outcome.ok();
         }
     }
-    report.extend(assess(&tried));
+    printer.extend(assess(&tried));
     first
 }
 

@@ -17,7 +17,7 @@ use std::sync::atomic::AtomicBool;
 
 use ureq_proto::http::Method;
 
-use super::error::{TransferError, TransferStage};
+use super::error::{FaultContext, TransferError};
 use super::file_request::FileRequest;
 use super::file_server::FileServer;
 use super::progress::Progress;
@@ -59,9 +59,9 @@ pub fn download(
     progress: &Progress,
     stop: &Arc<AtomicBool>,
 ) -> Result<Downloaded, TransferError> {
-    let server = FileServer::open(request, &request.url, stop).map_err(|error| TransferStage::Download.error(error))?;
+    let server = FileServer::open(request, &request.url, stop).map_err(|error| FaultContext::Download.error(error))?;
     let partial = PartialFile::create(into)
-        .map_err(|error| TransferError::of_disk(TransferStage::Download, "creating the file", &error))?;
+        .map_err(|error| TransferError::of_disk(FaultContext::Download, "creating the file", &error))?;
     progress.begins_at(0, (expected_size > 0).then_some(expected_size));
     let download = Download { request, server, partial, version: None, expected_size, progress, best: 0 };
     let size = download.run()?;
@@ -113,7 +113,7 @@ impl Download<'_> {
             self.server.hang_up();
             // The pauses grow, so that a server that is restarting is not flooded by its own devices.
             let pause = self.request.limits.pause * (1 << fruitless).min(MAX_PAUSE);
-            self.server.pause(pause).map_err(|error| TransferStage::PartialDownload.error(error))?;
+            self.server.pause(pause).map_err(|error| FaultContext::PartialDownload.error(error))?;
         }
         let length = self.partial.length;
         self.partial.complete().map_err(|error| disk_error(&error))?;
@@ -230,10 +230,10 @@ impl Download<'_> {
         // A failure before the first part has a fault code of its own: 9015 instead of 9017 (R252).
         let has_begun = self.best > 0 || self.partial.length > 0 || self.version.is_some();
         if !has_begun {
-            return Interruption::Failed(self.server.error(TransferStage::Download, error));
+            return Interruption::Failed(self.server.error(FaultContext::Download, error));
         }
         let is_over = self.server.is_over();
-        let error = self.server.error(TransferStage::PartialDownload, error);
+        let error = self.server.error(FaultContext::PartialDownload, error);
         if !may_be_resumed || is_over {
             return Interruption::Failed(error);
         }
@@ -245,7 +245,7 @@ impl Download<'_> {
 
 /// Returns the failure of a download whose file cannot be written.
 fn disk_error(error: &io::Error) -> TransferError {
-    TransferError::of_disk(TransferStage::PartialDownload, "writing the file", error)
+    TransferError::of_disk(FaultContext::PartialDownload, "writing the file", error)
 }
 
 /// A file that is not complete yet. It is removed with the value unless it was completed.

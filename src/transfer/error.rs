@@ -58,11 +58,14 @@ impl TransferError {
     }
 
     /// Returns the failure of our own disk, which is full or broken; `action` names the step that failed.
-    pub(super) fn of_disk(stage: TransferStage, action: &str, error: &io::Error) -> TransferError {
+    pub(super) fn of_disk(context: FaultContext, action: &str, error: &io::Error) -> TransferError {
         // A full disk is no fault of the agent: the operator can choose a smaller file. Any other error is internal.
         match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-                TransferError::transient(stage.failure(), format!("{action}: the device has no room left for the file"))
+                TransferError::transient(
+                    context.failure(),
+                    format!("{action}: the device has no room left for the file"),
+                )
             }
             _ => TransferError::transient(FaultCode::InternalError, format!("{action}: {error}")),
         }
@@ -79,7 +82,7 @@ impl std::error::Error for TransferError {}
 
 /// The direction and progress of a transfer, on which the fault code depends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum TransferStage {
+pub(super) enum FaultContext {
     /// A download without a received byte.
     Download,
     /// A download of which a part was received.
@@ -88,12 +91,12 @@ pub(super) enum TransferStage {
     Upload,
 }
 
-impl TransferStage {
+impl FaultContext {
     /// Returns the general fault code of the direction.
     pub(super) fn failure(self) -> FaultCode {
         match self {
-            TransferStage::Download | TransferStage::PartialDownload => FaultCode::DownloadFailure,
-            TransferStage::Upload => FaultCode::UploadFailure,
+            FaultContext::Download | FaultContext::PartialDownload => FaultCode::DownloadFailure,
+            FaultContext::Upload => FaultCode::UploadFailure,
         }
     }
 
@@ -111,7 +114,7 @@ impl TransferStage {
     pub(super) fn error(self, error: HttpError) -> TransferError {
         use FaultCode::{FileInaccessible, FileServerAuthentication, FileServerUnreachable};
         let sentence = error.to_string();
-        let refined = |fault| if self == TransferStage::Upload { FaultCode::UploadFailure } else { fault };
+        let refined = |fault| if self == FaultContext::Upload { FaultCode::UploadFailure } else { fault };
         match error {
             // The fault code is never sent, since a stopped attempt is not reported.
             HttpError::Stopped => TransferError {
@@ -150,8 +153,8 @@ impl TransferStage {
     /// Returns the code of a server that cannot be reached, or can no longer be reached.
     fn contact_lost(self) -> FaultCode {
         match self {
-            TransferStage::PartialDownload => FaultCode::DownloadIncomplete,
-            TransferStage::Download | TransferStage::Upload => FaultCode::FileServerUnreachable,
+            FaultContext::PartialDownload => FaultCode::DownloadIncomplete,
+            FaultContext::Download | FaultContext::Upload => FaultCode::FileServerUnreachable,
         }
     }
 }
@@ -194,8 +197,8 @@ mod tests {
     use super::*;
 
     fn codes(error: &HttpError) -> [u16; 3] {
-        [TransferStage::Download, TransferStage::PartialDownload, TransferStage::Upload]
-            .map(|stage| stage.error(error.clone()).fault().number())
+        [FaultContext::Download, FaultContext::PartialDownload, FaultContext::Upload]
+            .map(|context| context.error(error.clone()).fault().number())
     }
 
     /// R252.
@@ -221,11 +224,11 @@ mod tests {
     /// A transient error may disappear by the next window of a ScheduleDownload (R245).
     #[test]
     fn says_whether_another_attempt_may_succeed() {
-        let permanent = |error| TransferStage::Download.error(error).is_permanent();
+        let permanent = |error| FaultContext::Download.error(error).is_permanent();
         let status = |code| HttpError::Status { code, retry_after: None };
         assert!(permanent(status(404)) && permanent(status(403)) && permanent(HttpError::Authentication));
         assert!(!permanent(status(503)) && !permanent(status(429)) && !permanent(HttpError::Closed));
-        let stopped = TransferStage::Upload.error(HttpError::Stopped);
+        let stopped = FaultContext::Upload.error(HttpError::Stopped);
         assert!(stopped.is_stopped() && !stopped.is_permanent());
     }
 
@@ -234,9 +237,9 @@ mod tests {
         let full = io::Error::from(io::ErrorKind::StorageFull);
         let broken = io::Error::other("input/output error");
         let codes =
-            |stage| [&full, &broken].map(|error| TransferError::of_disk(stage, "writing", error).fault().number());
-        assert_eq!(codes(TransferStage::PartialDownload), [9010, 9002]);
-        assert_eq!(codes(TransferStage::Upload), [9011, 9002]);
+            |context| [&full, &broken].map(|error| TransferError::of_disk(context, "writing", error).fault().number());
+        assert_eq!(codes(FaultContext::PartialDownload), [9010, 9002]);
+        assert_eq!(codes(FaultContext::Upload), [9011, 9002]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ureq_proto::http::Method;
 
-use super::error::{TransferError, TransferStage};
+use super::error::{FaultContext, TransferError};
 use super::file_request::FileRequest;
 use crate::http::{
     ClientPolicy, ClientSettings, Credentials, HttpClient, HttpError, IoLimits, RequestBody, ResponseHead,
@@ -105,7 +105,7 @@ impl<'a> FileServer<'a> {
     }
 
     /// Returns the failure of the transfer that an error of the exchange means.
-    pub(super) fn error(&self, stage: TransferStage, error: HttpError) -> TransferError {
+    pub(super) fn error(&self, context: FaultContext, error: HttpError) -> TransferError {
         use HttpError::{Closed, Connect, Io, Timeout};
         match error {
             // The limit of the attempt cuts off the wait of the moment. The operator needs to read the limit, not the
@@ -113,9 +113,9 @@ impl<'a> FileServer<'a> {
             Timeout(_) | Connect { .. } | Closed | Io(_) if self.is_over() => {
                 let limit = self.request.limits.attempt.as_secs();
                 let sentence = format!("the transfer took longer than its limit of {limit} s");
-                TransferError::transient(stage.error(error).fault(), sentence)
+                TransferError::transient(context.error(error).fault(), sentence)
             }
-            other => stage.error(other),
+            other => context.error(other),
         }
     }
 }

@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicBool;
 use rustix::fs::OFlags;
 use ureq_proto::http::Method;
 
-use super::error::{TransferError, TransferStage};
+use super::error::{FaultContext, TransferError};
 use super::file_request::FileRequest;
 use super::file_server::FileServer;
 use super::progress::Progress;
@@ -28,22 +28,22 @@ pub fn upload(
     stop: &Arc<AtomicBool>,
 ) -> Result<(), TransferError> {
     let mut outgoing = OutgoingFile::open(from, progress)
-        .map_err(|error| TransferError::of_disk(TransferStage::Upload, "reading the file to be uploaded", &error))?;
+        .map_err(|error| TransferError::of_disk(FaultContext::Upload, "reading the file to be uploaded", &error))?;
     let mut server =
-        FileServer::open(request, &request.url, stop).map_err(|error| TransferStage::Upload.error(error))?;
+        FileServer::open(request, &request.url, stop).map_err(|error| FaultContext::Upload.error(error))?;
     let fields = [("Content-Type", "application/octet-stream")];
     let result = server.request(&Method::PUT, &fields, Some(RequestBody::Stream(&mut outgoing)));
     // A failure of the disk takes precedence: the server only sees a request that ends early.
     match (result, outgoing.failure) {
         (_, Some(failure)) => {
-            Err(TransferError::of_disk(TransferStage::Upload, "reading the file to be uploaded", &failure))
+            Err(TransferError::of_disk(FaultContext::Upload, "reading the file to be uploaded", &failure))
         }
         (Ok(response), None) => match response.status {
             // Other statuses of success, such as 202, do not confirm that the file is stored.
             200 | 201 | 204 => Ok(()),
-            code => Err(server.error(TransferStage::Upload, HttpError::Status { code, retry_after: None })),
+            code => Err(server.error(FaultContext::Upload, HttpError::Status { code, retry_after: None })),
         },
-        (Err(error), None) => Err(server.error(TransferStage::Upload, error)),
+        (Err(error), None) => Err(server.error(FaultContext::Upload, error)),
     }
 }
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use ureq_proto::http::Method;
 
-use super::error::{TransferError, TransferStage};
+use super::error::{FaultContext, TransferError};
 use super::file_request::{FileRequest, TransferLimits};
 use super::file_server::FileServer;
 use super::signature::{PublicKey, Signature};
@@ -77,11 +77,11 @@ pub fn fetch_companion(request: &FileRequest, suffix: &str, stop: &Arc<AtomicBoo
     };
     let url = with_suffix(&request.url, suffix);
     let mut server =
-        FileServer::open(&request, &url, stop).map_err(|error| explained(TransferStage::Download.error(error)))?;
+        FileServer::open(&request, &url, stop).map_err(|error| explained(FaultContext::Download.error(error)))?;
     let result = fetch(&mut server);
     result.map_err(|error| match error {
         HttpError::TooLarge { .. } => not_authentic(format!("the {suffix} file of the download is no such file")),
-        error => explained(server.error(TransferStage::Download, error)),
+        error => explained(server.error(FaultContext::Download, error)),
     })
 }
 
@@ -186,13 +186,13 @@ fn path_end(url: &str) -> usize {
 /// Reads a file piece by piece, so that a firmware image never has to fit into memory.
 fn for_each_piece(path: &Path, stop: &AtomicBool, take: &mut dyn FnMut(&[u8])) -> Result<(), TransferError> {
     let failed =
-        |error: io::Error| TransferError::of_disk(TransferStage::Download, "reading the downloaded file", &error);
+        |error: io::Error| TransferError::of_disk(FaultContext::Download, "reading the downloaded file", &error);
     let mut file = File::open(path).map_err(failed)?;
     let mut piece = [0; PIECE];
     loop {
         // A check of a large file on slow flash takes seconds, in which the agent may be stopped.
         if stop.load(Ordering::Relaxed) {
-            return Err(TransferStage::Download.error(HttpError::Stopped));
+            return Err(FaultContext::Download.error(HttpError::Stopped));
         }
         match file.read(&mut piece) {
             Ok(0) => return Ok(()),

@@ -7,7 +7,7 @@ fn digest_is_answered_on_the_same_connection_and_goes_on() {
     let unauthorized = "HTTP/1.1 401 Unauthorized\r\nSet-Cookie: session=1\r\n\
                         Content-Length: 12\r\n";
     let server = Server::start(vec![vec![
-        answer(format!("{unauthorized}{MD5}\r\n\r\nUnauthorized")),
+        respond(format!("{unauthorized}{MD5}\r\n\r\nUnauthorized")),
         ok("1"),
         ok("2"),
         status("204 No Content", &[]),
@@ -64,8 +64,8 @@ fn every_kind_of_challenge_is_answered() {
         "Digest nonce=x, algorithm=SHA-512-256\r\nWWW-Authenticate: Digest nonce=n",
     ] {
         let header = format!("WWW-Authenticate: {challenge}");
-        let (reply, requests) = one_post(vec![vec![status("401 Unauthorized", &[&header]), ok("in")]]);
-        assert_eq!(body(reply), "in");
+        let (response, requests) = one_post(vec![vec![status("401 Unauthorized", &[&header]), ok("in")]]);
+        assert_eq!(body(response), "in");
         assert_eq!(credentials(&requests[1]).nonce, "n", "{challenge}");
     }
 }
@@ -87,8 +87,8 @@ fn a_stale_nonce_is_renewed_but_not_for_ever() {
         status("401 Unauthorized", &[&challenge])
     };
     let first = status("401 Unauthorized", &[MD5]);
-    let (reply, requests) = one_post(vec![vec![first.clone(), stale("n2"), ok("in")]]);
-    assert_eq!(body(reply), "in");
+    let (response, requests) = one_post(vec![vec![first.clone(), stale("n2"), ok("in")]]);
+    assert_eq!(body(response), "in");
     assert_eq!(credentials(&requests[2]).nonce, "n2");
 
     let script = vec![first.clone(), stale("n2"), stale("n3"), stale("n4"), stale("n5")];

@@ -6,11 +6,11 @@ use super::*;
 fn a_connection_dropped_behind_a_401_is_replaced() {
     for close in ["Connection: close", "X-Nothing: said"] {
         for _ in 0..20 {
-            let (reply, requests) = one_post(vec![
+            let (response, requests) = one_post(vec![
                 vec![status("401 Unauthorized", &["WWW-Authenticate: Basic realm=acs", close]), Step::Close],
                 vec![ok("in")],
             ]);
-            assert_eq!(body(reply), "in");
+            assert_eq!(body(response), "in");
             assert_eq!(requests.last().unwrap().connection, 1);
         }
     }
@@ -21,8 +21,8 @@ fn a_connection_dropped_behind_a_401_is_replaced() {
 fn a_request_that_dies_behind_a_401_is_sent_on_a_new_connection_and_no_other_is() {
     let dying = |first| vec![first, Step::Pause(Duration::from_millis(50)), Step::Close];
     let challenge = status("401 Unauthorized", &[MD5]);
-    let (reply, requests) = one_post(vec![dying(challenge), vec![ok("in")]]);
-    assert_eq!(body(reply), "in");
+    let (response, requests) = one_post(vec![dying(challenge), vec![ok("in")]]);
+    assert_eq!(body(response), "in");
     assert_eq!(requests.len(), 2);
     credentials(&requests[1]);
 
@@ -38,19 +38,19 @@ fn a_connection_closed_between_exchanges_is_replaced_with_the_same_cookies() {
     let cookies = ["Set-Cookie: a=1; Path=/", "Set-Cookie: b=2", "Set-Cookie: a=3"];
     let server = Server::start(vec![
         vec![status("200 OK", &cookies), Step::Close],
-        vec![answer("HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok"), Step::Close],
-        vec![answer("HTTP/1.1 200 OK\r\n\r\nuntil the end"), Step::Close],
+        vec![respond("HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok"), Step::Close],
+        vec![respond("HTTP/1.1 200 OK\r\n\r\nuntil the end"), Step::Close],
         vec![ok("x"), Step::Say("\r\n".into()), ok("y"), Step::Say("junk".into())],
         vec![status("204 No Content", &[])],
     ]);
     let mut acs = connection(&server);
-    let mut replies = Vec::new();
+    let mut responses = Vec::new();
     for _ in 0..6 {
-        replies.push(body(acs.post(b"<x/>")));
+        responses.push(body(acs.post(b"<x/>")));
         std::thread::sleep(Duration::from_millis(50)); // a close without notice needs time to arrive
     }
     drop(acs);
-    assert_eq!(replies, ["", "ok", "until the end", "x", "y", ""]);
+    assert_eq!(responses, ["", "ok", "until the end", "x", "y", ""]);
     let requests = server.requests();
     let connections: Vec<_> = requests.iter().map(|r| r.connection).collect();
     assert_eq!(connections, [0, 1, 2, 3, 3, 4]);
@@ -66,9 +66,9 @@ fn a_lost_answer_ends_the_session_without_a_second_request() {
     for before in [vec![], vec![ok("1")]] {
         for last in [
             vec![Step::Take, Step::Close],
-            vec![answer(cut), Step::Close],
-            vec![answer(&cut[..20]), Step::Close],
-            vec![answer("HTTP/1.1 100 Continue\r\n\r\n"), Step::Close],
+            vec![respond(cut), Step::Close],
+            vec![respond(&cut[..20]), Step::Close],
+            vec![respond("HTTP/1.1 100 Continue\r\n\r\n"), Step::Close],
         ] {
             let server = Server::start(vec![[before.clone(), last.clone()].concat()]);
             let mut acs = connection(&server);

@@ -13,14 +13,14 @@ fn too_large_an_answer_is_refused_whatever_its_framing() {
         format!("HTTP/1.1 200 OK\r\n\r\n{large}"),
         format!("HTTP/1.1 401 No\r\n{MD5}\r\n\r\n{large}"),
     ] {
-        let (result, _) = one_post(vec![vec![answer(bytes), Step::Close]]);
+        let (result, _) = one_post(vec![vec![respond(bytes), Step::Close]]);
         assert_eq!(result, Err(HttpError::TooLarge { limit: LIMIT }));
     }
     let whole = &large[1..];
     let length = whole.len();
     let bytes = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{whole}");
-    let (reply, _) = one_post(vec![vec![answer(bytes)]]);
-    assert_eq!(body(reply), whole);
+    let (response, _) = one_post(vec![vec![respond(bytes)]]);
+    assert_eq!(body(response), whole);
 }
 
 #[test]
@@ -38,7 +38,7 @@ fn what_is_no_http_is_refused_at_once() {
         format!("HTTP/1.1 200 OK\r\nX: {}\r\n", "x".repeat(20_000)),
         format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: y\r\n".repeat(500)),
     ] {
-        let (result, _) = one_post(vec![vec![answer(bytes.as_str())]]);
+        let (result, _) = one_post(vec![vec![respond(bytes.as_str())]]);
         assert!(matches!(result, Err(HttpError::Protocol(_))), "{bytes}: {result:?}");
     }
     assert!(begun.elapsed() < TIMEOUT);
@@ -46,7 +46,7 @@ fn what_is_no_http_is_refused_at_once() {
 
 #[test]
 fn a_silent_server_is_left_after_the_timeout() {
-    for last in [Step::Take, answer("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhal")] {
+    for last in [Step::Take, respond("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhal")] {
         let server = Server::start(vec![vec![last]]);
         let mut settings = settings(&server.url());
         settings.timeout = Duration::from_millis(300);

@@ -7,7 +7,7 @@ fn redirects_repeat_the_post_and_hold_for_the_session() {
     let target =
         Server::start(vec![vec![status("307 Temporary Redirect", &["Location: /deeper?y"]), ok("1"), ok("2")]]);
     let location = format!("Location: http://{}/other", target.address);
-    let server = Server::start(vec![vec![answer(format!(
+    let server = Server::start(vec![vec![respond(format!(
         "HTTP/1.1 302 Found\r\nSet-Cookie: a=1\r\n{location}\r\nContent-Length: 99\r\n\r\n<html>"
     ))]]);
     let mut acs = connection(&server);
@@ -33,8 +33,8 @@ fn five_redirects_in_a_row_are_followed_and_a_sixth_is_not() {
     let hop = |line| status(line, &["Location: next"]);
     let five = ["302 Found", "307 Temporary Redirect", "301 Moved Permanently", "302 Found", "308 Permanent Redirect"]
         .map(hop);
-    let (reply, requests) = one_post(vec![[five.to_vec(), vec![ok("there")]].concat()]);
-    assert_eq!(body(reply), "there");
+    let (response, requests) = one_post(vec![[five.to_vec(), vec![ok("there")]].concat()]);
+    assert_eq!(body(response), "there");
     assert_eq!(requests.len(), 6);
 
     let (result, requests) = one_post(vec![vec![hop("302 Found"); 7]]);

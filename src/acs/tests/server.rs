@@ -25,19 +25,19 @@ pub(super) enum Step {
 }
 
 /// Returns the step that reads a request and responds with these bytes.
-pub(super) fn answer(bytes: impl Into<String>) -> Step {
+pub(super) fn respond(bytes: impl Into<String>) -> Step {
     Step::Respond(bytes.into())
 }
 
 /// Returns a response of 200 with a body.
 pub(super) fn ok(body: &str) -> Step {
-    answer(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()))
+    respond(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()))
 }
 
 /// Returns a response with a status and header lines, without a body.
 pub(super) fn status(line: &str, headers: &[&str]) -> Step {
     let headers: String = headers.iter().map(|h| format!("{h}\r\n")).collect();
-    answer(format!("HTTP/1.1 {line}\r\nContent-Length: 0\r\n{headers}\r\n"))
+    respond(format!("HTTP/1.1 {line}\r\nContent-Length: 0\r\n{headers}\r\n"))
 }
 
 /// A request as it arrived.

@@ -142,7 +142,12 @@ impl Drop for Goodbye {
 }
 
 /// Sends one POST to a server with this identity. An error is returned as the text that the operator reads.
-fn visit(ca: &Authority, identity: &Identity, host: &str, change: impl Fn(&mut AcsSettings)) -> Result<String, String> {
+fn post_to(
+    ca: &Authority,
+    identity: &Identity,
+    host: &str,
+    change: impl Fn(&mut AcsSettings),
+) -> Result<String, String> {
     let server = server(vec![vec![ok("in")]], identity, None);
     let mut settings = ca.trusted(&server, host);
     change(&mut settings);
@@ -151,7 +156,7 @@ fn visit(ca: &Authority, identity: &Identity, host: &str, change: impl Fn(&mut A
         assert_eq!(server.requests().len(), 1);
     }
     match result {
-        Ok(reply) => Ok(body(Ok(reply))),
+        Ok(response) => Ok(body(Ok(response))),
         Err(HttpError::Tls(reason)) => Err(reason),
         Err(other) => panic!("{other:?}"),
     }
@@ -164,7 +169,7 @@ fn a_session_over_tls_with_digest_and_reconnects() {
     let large = "x".repeat(90_000);
     let script = vec![
         vec![status("401 Unauthorized", &[MD5]), ok("1"), ok(&large), Step::Close],
-        vec![answer("HTTP/1.1 200 OK\r\n\r\nuntil the end"), Step::Close],
+        vec![respond("HTTP/1.1 200 OK\r\n\r\nuntil the end"), Step::Close],
         vec![ok("3")],
     ];
     let server = server(script, &identity, None);
@@ -198,11 +203,11 @@ fn names_and_addresses_are_checked() {
     let ca = Authority::new();
     let same = |_: &mut AcsSettings| {};
     let both = ca.sign(&["localhost", "127.0.0.1"]);
-    assert_eq!(visit(&ca, &both, "localhost", same), Ok("in".into()));
-    assert_eq!(visit(&ca, &both, "127.0.0.1", same), Ok("in".into()));
+    assert_eq!(post_to(&ca, &both, "localhost", same), Ok("in".into()));
+    assert_eq!(post_to(&ca, &both, "127.0.0.1", same), Ok("in".into()));
     for (names, host) in [("acs.example", "localhost"), ("localhost", "127.0.0.1")] {
         assert_eq!(
-            visit(&ca, &ca.sign(&[names]), host, same),
+            post_to(&ca, &ca.sign(&[names]), host, same),
             Err(format!("the certificate that {host} showed is for another name"))
         );
     }
@@ -214,7 +219,7 @@ fn only_trusted_roots_count() {
     // Another root, and one that only bears the name of ours.
     for other in [Authority::named("another CA"), Authority::new()] {
         for clock_is_set in [true, false] {
-            let reason = visit(&ca, &other.sign(&["localhost"]), "localhost", |settings| {
+            let reason = post_to(&ca, &other.sign(&["localhost"]), "localhost", |settings| {
                 settings.clock_is_set = clock_is_set;
             })
             .unwrap_err();
@@ -232,8 +237,8 @@ fn dates_count_once_the_clock_is_set_and_nothing_else_is_let_go_before() {
     // The leaf is valid in 2020, its issuer from 2020 to 2050 or, elsewhere, later than the leaf.
     let chain = ca.sign_through_intermediate(&["localhost"], 2020, 2050);
     let never = ca.sign_through_intermediate(&["localhost"], 2022, 2050);
-    let with_clock = |identity| visit(&ca, identity, "localhost", |_| {});
-    let without = |identity| visit(&ca, identity, "localhost", |s| s.clock_is_set = false);
+    let with_clock = |identity| post_to(&ca, identity, "localhost", |_| {});
+    let without = |identity| post_to(&ca, identity, "localhost", |s| s.clock_is_set = false);
 
     for expired in [&past, &chain] {
         let reason = with_clock(expired).unwrap_err();
@@ -259,7 +264,7 @@ fn certificates_of_poor_make_are_refused_in_clear_words() {
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let key = KeyPair::generate().unwrap();
     let own = Identity { certificate: params.self_signed(&key).unwrap().pem(), key: key.serialize_pem() };
-    let reason = visit(&ca, &own, "localhost", |settings| {
+    let reason = post_to(&ca, &own, "localhost", |settings| {
         settings.tls.ca_file = Some(ca.file("own.pem", &own.certificate));
     })
     .unwrap_err();
@@ -268,7 +273,7 @@ fn certificates_of_poor_make_are_refused_in_clear_words() {
     let version_1 =
         Identity { certificate: include_str!("x509-v1.pem").to_owned(), key: include_str!("x509-v1.key").to_owned() };
     for clock_is_set in [true, false] {
-        let reason = visit(&ca, &version_1, "localhost", |settings| {
+        let reason = post_to(&ca, &version_1, "localhost", |settings| {
             settings.clock_is_set = clock_is_set;
             settings.tls.ca_file = Some(ca.file("v1.pem", &version_1.certificate));
         })
