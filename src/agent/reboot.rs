@@ -4,7 +4,7 @@
 //! agent that is killed in between carries it out when it starts again.
 //!
 //! ```text
-//! Reset::Promised ──journal erased──▶ Begun ──command ends───────────────▶ journal removed, agent starts anew
+//! Reset::Requested ─journal erased──▶ Begun ──command ends───────────────▶ journal removed, agent starts anew
 //!                                       └────device boots meanwhile──▶ Done ──┘
 //! state.reboot    ──command succeeds──▶ going_down ──next start sees another boot──▶ cleared
 //!                                           └──no boot within 300 s──▶ cleared, logged
@@ -47,7 +47,7 @@ impl Agent {
         }
         match self.device.state().reset {
             Reset::None => {}
-            Reset::Promised | Reset::Begun => return self.factory_reset(now),
+            Reset::Requested | Reset::Begun => return self.factory_reset(now),
             // The command has run. A command that restarts the device must not run again after the boot, or the device
             // would reset itself at every start.
             Reset::Done => return self.finish_reset(now),

@@ -46,8 +46,8 @@ const METHODS: &[(&str, RpcHandler, Available)] = &[
     ("GetParameterAttributes", get_parameter_attributes::handle, always),
     ("AddObject", add_object::handle, always),
     ("DeleteObject", delete_object::handle, always),
-    // Without a command for it, a method is neither listed nor executed: the device could not keep the promise that the
-    // response makes (R5).
+    // Without a command for it, a method is neither listed nor executed: the device would confirm a request that it cannot
+    // execute later (R5).
     ("Reboot", reboot::handle, |actions| actions.reboot.is_some()),
     ("FactoryReset", factory_reset::handle, |actions| actions.factory_reset.is_some()),
     ("ScheduleInform", schedule_inform::handle, always),

@@ -121,19 +121,19 @@ impl Session {
     /// action.
     pub fn reply(self, body: &[u8], device: &mut Device, now: Now) -> (Session, Output) {
         if body.is_empty() {
-            return self.empty_reply(device);
+            return self.on_empty_reply(device);
         }
         let document = match Document::parse(body) {
             Ok(document) => document,
             Err(error) => return self.fail(SessionError::Soap(error.to_string())), // R88
         };
         match document.envelope() {
-            Ok(envelope) => self.envelope(&envelope, device, now),
+            Ok(envelope) => self.on_envelope(&envelope, device, now),
             Err(error) => self.fail(SessionError::Soap(error.to_string())),
         }
     }
 
-    fn empty_reply(self, device: &mut Device) -> (Session, Output) {
+    fn on_empty_reply(self, device: &mut Device) -> (Session, Output) {
         match self.stage {
             Stage::Informing { .. } => self.fail(SessionError::UnexpectedEmpty), // R118
             Stage::Serving { finished: true } => self.end(Ok(())),               // R117
@@ -144,7 +144,7 @@ impl Session {
         }
     }
 
-    fn envelope(self, envelope: &Envelope<'_>, device: &mut Device, now: Now) -> (Session, Output) {
+    fn on_envelope(self, envelope: &Envelope<'_>, device: &mut Device, now: Now) -> (Session, Output) {
         // A message with an unknown header that must be understood is not processed (SOAP 1.1 §4.2.3). If it replies to
         // the CPE, the session fails, since a fault must not answer a response (R86, R88).
         let is_response = match (&self.stage, &envelope.body) {

@@ -68,7 +68,7 @@ pub enum Reset {
     #[default]
     None,
     /// The ACS has requested a reset, which begins after the session.
-    Promised,
+    Requested,
     /// The journal is erased, and the command that resets the device is about to run or runs.
     Begun,
     /// The device has rebooted since the command began, which is the last step of some commands. Running the command
@@ -78,7 +78,7 @@ pub enum Reset {
 
 impl Reset {
     /// The names in the journal.
-    const NAMES: [(Reset, &str); 3] = [(Reset::Promised, "promised"), (Reset::Begun, "begun"), (Reset::Done, "done")];
+    const NAMES: [(Reset, &str); 3] = [(Reset::Requested, "promised"), (Reset::Begun, "begun"), (Reset::Done, "done")];
 
     fn name(self) -> Option<&'static str> {
         Reset::NAMES.iter().find(|(reset, _)| *reset == self).map(|(_, name)| *name)

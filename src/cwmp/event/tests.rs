@@ -299,11 +299,11 @@ fn a_changed_value_is_told_with_the_next_session() {
 #[test]
 fn a_promised_reboot() {
     let mut queue = queue([of(MReboot, "k"), Periodic.into()]);
-    let promised = SessionContext { rebooting: true, ..context(V1_4) };
-    assert_eq!(texts(&queue.announce(promised)), ["2 PERIODIC/"]);
+    let requested = SessionContext { rebooting: true, ..context(V1_4) };
+    assert_eq!(texts(&queue.announce(requested)), ["2 PERIODIC/"]);
     queue.inform_confirmed();
     queue.session_ended();
-    assert!(!queue.is_due(promised) && queue.is_due(context(V1_4)));
+    assert!(!queue.is_due(requested) && queue.is_due(context(V1_4)));
 }
 
 /// R94.

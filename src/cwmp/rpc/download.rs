@@ -48,7 +48,7 @@ pub(super) fn read_transfer(request: Element<'_>, origin: Origin) -> Result<Tran
     })
 }
 
-/// Checks a transfer and stores it in the queue, before the response promises it (R233).
+/// Checks a transfer and stores it in the queue, before the response confirms it (R233).
 pub(super) fn queue(transfer: TransferRequest, timing: Timing, device: &mut Device, now: Now) -> Result<(), Fault> {
     admit(&transfer, device)?;
     let queued = device.change_transfers(now, |transfers| transfers.add(transfer, timing))?;
