@@ -42,6 +42,7 @@ pub mod doctor;
 pub mod http;
 mod json;
 pub mod log;
+mod mailbox;
 pub mod model;
 mod output;
 mod poll_thread;

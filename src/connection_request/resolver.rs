@@ -1,16 +1,15 @@
 //! The lookups of STUN server names, one at a time, for a listener that must never wait.
 
 use std::net::SocketAddr;
-use std::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::http;
+use crate::mailbox::Mailbox;
 use crate::poll_thread::Waker;
 use crate::stun::StunServerName;
 
 /// Resolves one name at a time.
 pub(super) struct Resolver {
-    sender: Sender<(StunServerName, Vec<SocketAddr>)>,
-    answers: Receiver<(StunServerName, Vec<SocketAddr>)>,
+    answers: Mailbox<(StunServerName, Vec<SocketAddr>)>,
     /// Wakes the listener when an answer is ready.
     waker: Waker,
     busy: bool,
@@ -20,8 +19,7 @@ pub(super) struct Resolver {
 impl Resolver {
     /// Returns a resolver that wakes the listener by `waker`.
     pub(super) fn new(waker: Waker) -> Resolver {
-        let (sender, answers) = channel();
-        Resolver { sender, answers, waker, busy: false, next: None }
+        Resolver { answers: Mailbox::new(), waker, busy: false, next: None }
     }
 
     /// Starts a lookup, whose result [`Resolver::answer`] returns.
@@ -31,27 +29,26 @@ impl Resolver {
             self.next = Some(server);
             return;
         }
-        let (sender, waker, asked) = (self.sender.clone(), self.waker.clone(), server.clone());
+        let (answers, waker, asked) = (self.answers.clone(), self.waker.clone(), server.clone());
         let done = move |found: std::io::Result<Vec<SocketAddr>>| {
             let addresses = found.unwrap_or_else(|error| {
                 log::debug!("{asked}: {error}");
                 Vec::new()
             });
-            // Fails only if the listener is gone.
-            let _ = sender.send((asked, addresses));
+            answers.post((asked, addresses));
             waker.wake();
         };
         self.busy = true;
         if let Err(error) = http::look_up(&server.host, server.port, Box::new(done)) {
             log::warn!("cannot resolve {server}: {error}");
             // An answer without addresses, so that the binding tries again as after any other failed lookup.
-            let _ = self.sender.send((server, Vec::new()));
+            self.answers.post((server, Vec::new()));
         }
     }
 
     /// Returns an answer that is ready; without addresses if the name has none.
     pub(super) fn answer(&mut self) -> Option<(StunServerName, Vec<SocketAddr>)> {
-        let answer = self.answers.try_recv().ok()?;
+        let answer = self.answers.take()?;
         self.busy = false;
         if let Some(next) = self.next.take() {
             self.ask(next);

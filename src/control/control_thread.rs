@@ -16,11 +16,11 @@ use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use super::message::{CommandResult, Request, WAIT_LIMIT, encode_result};
 use super::pending_request::{Claim, PendingRequest, RequestHandler, Responder, STOPPING};
+use crate::mailbox::Mailbox;
 use crate::poll_thread::{self, EventRegistry, PollHandler, Waker};
 use crate::readiness::PollFlags;
 
@@ -45,8 +45,8 @@ pub(super) struct ControlThread<H> {
     handler: H,
     listener: UnixListener,
     waker: Waker,
-    results: Receiver<(u64, CommandResult)>,
-    sender: Sender<(u64, CommandResult)>,
+    /// The results of the agent that have not reached their clients yet.
+    results: Mailbox<(u64, CommandResult)>,
     /// The number of requests that the agent has and has not answered.
     open_requests: Arc<AtomicUsize>,
     connections: Vec<ControlConnection>,
@@ -132,13 +132,11 @@ impl<H: RequestHandler> PollHandler for ControlThread<H> {
 
 impl<H: RequestHandler> ControlThread<H> {
     pub(super) fn new(listener: UnixListener, waker: Waker, handler: H) -> ControlThread<H> {
-        let (sender, results) = channel();
         ControlThread {
             handler,
             listener,
             waker,
-            results,
-            sender,
+            results: Mailbox::new(),
             open_requests: Arc::default(),
             connections: Vec::new(),
             last_id: 0,
@@ -152,7 +150,7 @@ impl<H: RequestHandler> ControlThread<H> {
 
     /// Passes the results of the agent to the clients that still wait.
     fn deliver(&mut self, now: Duration) {
-        while let Ok((id, result)) = self.results.try_recv() {
+        while let Some((id, result)) = self.results.take() {
             let waits =
                 |known: &&mut ControlConnection| known.id == id && matches!(known.phase, RequestPhase::WithAgent(_));
             // A client that has left has no connection any more, and its result is dropped.
@@ -200,8 +198,12 @@ impl<H: RequestHandler> ControlThread<H> {
             };
             // The claim stays here as well, so that a client that leaves withdraws its request.
             let claim = Claim::default();
-            let responder =
-                Responder::new(connection.id, self.sender.clone(), self.waker.clone(), Arc::clone(&self.open_requests));
+            let responder = Responder::new(
+                connection.id,
+                self.results.clone(),
+                self.waker.clone(),
+                Arc::clone(&self.open_requests),
+            );
             connection.phase = match self.handler.submit(PendingRequest::new(request, responder, claim.clone())) {
                 Err(pending) => {
                     self.paused_until = now + PAUSE;

@@ -3,14 +3,14 @@
 //! ```text
 //!   ControlThread ──RequestHandler::submit──▶ PendingRequest ──take──▶ Request ──▶ agent
 //!        ▲                                                          └▶ Responder ─────┤
-//!        └──────────────── channel and Waker ◀────────────────────────────────── send ┘
+//!        └──────────────── Mailbox and Waker ◀────────────────────────────────── send ┘
 //! ```
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::Sender;
 
 use super::message::{CommandResult, Request};
+use crate::mailbox::Mailbox;
 use crate::poll_thread::Waker;
 
 /// The result of a request that the agent does not answer because it ends.
@@ -71,7 +71,7 @@ impl Claim {
 pub struct Responder {
     /// The number of the connection, by which the server finds it.
     connection: u64,
-    results: Sender<(u64, CommandResult)>,
+    results: Mailbox<(u64, CommandResult)>,
     waker: Waker,
     open_requests: Arc<AtomicUsize>,
     sent: bool,
@@ -81,7 +81,7 @@ impl Responder {
     /// Returns the way back to a connection. The request counts as open until the result is sent.
     pub(super) fn new(
         connection: u64,
-        results: Sender<(u64, CommandResult)>,
+        results: Mailbox<(u64, CommandResult)>,
         waker: Waker,
         open_requests: Arc<AtomicUsize>,
     ) -> Responder {
@@ -97,8 +97,8 @@ impl Responder {
     fn post(&mut self, result: CommandResult) {
         self.sent = true;
         self.open_requests.fetch_sub(1, Ordering::AcqRel);
-        // The server may have ended before the agent; its clients are gone then.
-        let _ = self.results.send((self.connection, result));
+        // If the server has ended before the agent, its clients are gone, and the result is never read.
+        self.results.post((self.connection, result));
         self.waker.wake();
     }
 }

@@ -3,10 +3,10 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 
 use super::error::HttpError;
 use super::io_limits::{IoLimits, TICK};
+use crate::mailbox::Mailbox;
 use crate::thread;
 
 /// The stack of a lookup thread, in bytes: resolvers put packets of some kilobytes on the stack.
@@ -24,12 +24,9 @@ pub fn resolve(host: &str, port: u16, limits: &IoLimits) -> Result<Vec<SocketAdd
     if let Some(ip) = literal(host) {
         return Ok(vec![SocketAddr::new(ip, port)]);
     }
-    let (sender, addresses) = sync_channel(1);
-    let done = move |found| {
-        // The receiver is gone if the caller gave up.
-        let _ = sender.send(found);
-    };
-    let found = match look_up(host, port, Box::new(done)) {
+    let addresses = Mailbox::new();
+    let sender = addresses.clone();
+    let found = match look_up(host, port, Box::new(move |found| sender.post(found))) {
         Ok(()) => wait_for(&addresses, limits)?,
         Err(error) => Err(error),
     };
@@ -58,14 +55,13 @@ pub fn literal(host: &str) -> Option<IpAddr> {
 }
 
 /// Waits for the result of a lookup in ticks, so that a stop does not wait for the resolver.
-fn wait_for(addresses: &Receiver<Addresses>, limits: &IoLimits) -> Result<Addresses, HttpError> {
+fn wait_for(addresses: &Mailbox<Addresses>, limits: &IoLimits) -> Result<Addresses, HttpError> {
     loop {
         limits.check()?;
-        match addresses.recv_timeout(limits.remaining().min(TICK)) {
-            Ok(found) => return Ok(found),
-            Err(RecvTimeoutError::Timeout) if limits.is_over() => return Err(HttpError::Timeout("resolving the name")),
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return Ok(Err(io::Error::other("the resolver has failed"))),
+        match addresses.wait(limits.remaining().min(TICK)) {
+            Some(found) => return Ok(found),
+            None if limits.is_over() => return Err(HttpError::Timeout("resolving the name")),
+            None => {}
         }
     }
 }
@@ -115,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_resolver_that_hangs_delays_neither_a_stop_nor_the_end() {
-        let (_hangs, addresses) = sync_channel(1);
+        let addresses = Mailbox::new();
         let ending = limits().end_within(Duration::from_millis(20));
         assert!(matches!(wait_for(&addresses, &ending), Err(HttpError::Timeout(_))));
         let stopped = limits();
