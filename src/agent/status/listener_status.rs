@@ -52,12 +52,11 @@ fn add_listener(
     listening: Option<SocketAddr>,
     counters: &OutcomeCounters,
 ) {
-    let all = counters.all().map(|(outcome, count)| (outcome.name().to_owned(), Json::from(count)));
+    let all = counters.all().map(|(name, count)| (name.to_owned(), Json::from(count)));
     let json = object([("listening", address_json(listening)), ("counters", Json::Object(all.collect()))]);
     // The text leaves out the outcomes that have not occurred; there are up to eleven.
     let occurred = counters.all().filter(|(_, count)| *count > 0);
-    let counts: Vec<String> =
-        occurred.map(|(outcome, count)| format!("{count} {}", in_words(outcome.name()))).collect();
+    let counts: Vec<String> = occurred.map(|(name, count)| format!("{count} {}", in_words(name))).collect();
     let counts = if counts.is_empty() { "none yet".into() } else { counts.join(", ") };
     let text = match listening {
         Some(address) => format!("{address}: {counts}"),
