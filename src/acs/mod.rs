@@ -154,6 +154,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     if seconds.is_empty() || !seconds.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
+    // More digits than a u64 holds mean a very long wait, and not a header without meaning.
     let seconds = seconds.parse().unwrap_or(u64::MAX);
     Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
 }

@@ -36,6 +36,7 @@ impl AcsProbe {
                 (vec![Finding::skipped("TLS", text)], Some(Stream::Plain(tcp)))
             }
         };
+        // Without TLS to the right server, no request is sent: its URL may hold a key.
         let Some(stream) = stream else { return findings };
         let began = self.clock.now();
         let response = get(stream, &self.url.authority(), self.url.target(), LIMIT);

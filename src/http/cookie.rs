@@ -42,6 +42,7 @@ impl Cookies {
         if size > MAX_COOKIE || others + size > MAX_TOTAL {
             return;
         }
+        // A new value takes the place of the old one, so that the server sees its cookies in the order in which it set them.
         match held {
             Some(at) => self.0[at].value = value.to_vec(),
             None if self.0.len() < MAX_COOKIES => self.0.push(Cookie { name: name.to_vec(), value: value.to_vec() }),

@@ -26,6 +26,7 @@ impl HandshakeReport {
             Err(error) => return HandshakeReport { chain: Vec::new(), outcome: Err(error) },
         };
         let client = TlsClient::with_verifier(settings, Arc::clone(&verifier));
+        // The chain is taken after the handshake, also after a failed one: then the operator needs it most.
         let outcome = client.and_then(|client| client.handshake(host, tcp));
         HandshakeReport { chain: verifier.take_chain(), outcome }
     }

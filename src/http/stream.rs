@@ -51,6 +51,7 @@ impl Connector {
         {
             // The files are read before the connection is made, so that a wrong file never shows up in the log of the
             // server as a handshake that was broken off.
+            // One client for all connections keeps the session tickets, which spare the later handshakes their key exchange.
             let client = match self.client.take() {
                 Some(client) => client,
                 None => TlsClient::load(&self.tls, self.clock_is_set)?,
