@@ -183,7 +183,7 @@ impl TransferWorker {
         }
     }
 
-    /// Returns true if the directory is none behind a link, belongs to the agent's user, and is writable by that user only.
+    /// Returns true if the directory is not a link, belongs to the agent's user, and is writable by that user only.
     fn is_ours(&self) -> io::Result<bool> {
         let found = fs::symlink_metadata(&self.directory)?;
         Ok(found.is_dir() && found.uid() == rustix::process::geteuid().as_raw() && found.mode() & 0o022 == 0)
