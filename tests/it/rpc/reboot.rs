@@ -100,7 +100,7 @@ fn a_reboot_that_fails(model: &'static Model) {
     gateway.agent.reboot();
     gateway.acs.expect_session(&["1 BOOT"], |_, session| drop(session.succeeds(&reboot("k"))));
     gateway.acs.expect_events(&["M Reboot/k"]); // R134, R146
-    gateway.agent.wait_for_log("the reboot failed: the command ended with exit status 3", SOON);
+    gateway.agent.wait_for_log("the reboot command failed: the command ended with exit status 3", SOON);
     gateway.crash();
     gateway.acs.expect_no_session(QUIET);
     assert_eq!(gateway.traces("reboots"), 1);

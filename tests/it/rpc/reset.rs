@@ -115,7 +115,7 @@ fn a_factory_reset_whose_action_is_gone(model: &'static Model) {
     gateway.agent.signal("HUP");
     drop(session); // the connection is lost
     gateway.acs.expect_session(&[], |_, session| assert_eq!(session.value(&gateway.management("Username")), ""));
-    gateway.agent.wait_for_log("a factory reset is due, and the data model has no action for it", SOON);
+    gateway.agent.wait_for_log("a factory reset is due, but the data model has no action for it", SOON);
     fs::write(&overlay, with_it).expect("a file");
     gateway.crash_and_reboot();
     gateway.acs.expect_events(&["1 BOOT"]); // R137: no BOOTSTRAP
@@ -129,7 +129,7 @@ fn a_factory_reset_whose_command_fails(model: &'static Model) {
     let mut gateway = Gateway::with_actions(model, |_, _| "\"factoryReset\": [\"false\"]".into());
     let made = fill_and_reset(&mut gateway);
     expect_factory_state(&mut gateway, &made);
-    gateway.agent.wait_for_log("the device could not be reset: the command ended with exit status 1", SOON);
+    gateway.agent.wait_for_log("the factory-reset command failed: the command ended with exit status 1", SOON);
 }
 both_models!(a_factory_reset_whose_command_fails);
 
