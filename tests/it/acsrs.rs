@@ -21,6 +21,7 @@ const CODE: &str = "acsrs & <friends> \"à\"";
 /// acsrs holds an empty POST for three seconds before it ends a session.
 const LIMIT: Duration = Duration::from_secs(20);
 
+/// acsrs registers the agent, reads and writes parameters, and finds the values again after a crash.
 #[test]
 fn acsrs_manages_the_agent() {
     let Some(program) = std::env::var_os("ACSRS").map(PathBuf::from) else {

@@ -12,6 +12,7 @@ const TIME: &str = "Device.ManagementServer.PeriodicInformTime";
 /// The second after the last of 32 signed bits, one after the last of 32 unsigned bits, and one far off (R326).
 const DATES: [&str; 3] = ["2038-01-19T03:14:08Z", "2106-02-07T06:28:17Z", "2400-02-29T12:00:00Z"];
 
+/// A dateTime after 2038 is accepted, and survives a crash.
 #[test]
 fn parameters_have_dates_after_2038_and_keep_them() {
     let mut acs = Acs::start(AcsOptions::new());

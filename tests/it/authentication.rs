@@ -26,6 +26,7 @@ fn every_kind_of_digest() {
     }
 }
 
+/// The agent authenticates towards the challenges of GenieACS and of acsrs.
 #[test]
 fn as_genieacs_and_as_acsrs() {
     let session = run_simple_session(AcsOptions::like_genieacs(USERNAME, PASSWORD));
@@ -123,6 +124,7 @@ fn refused_in_the_middle() {
     acs.session(SOON).expect_complete();
 }
 
+/// A 401 without a supported challenge fails the session.
 #[test]
 fn a_challenge_that_nobody_could_answer() {
     let mut acs = Acs::start(with_challenges(&[other_scheme("Negotiate"), other_scheme("Digest realm=\"r\"")]));

@@ -105,6 +105,7 @@ fn rest(stream: &mut UnixStream) -> String {
     }
 }
 
+/// The commands get, set, add and delete read and change parameters and instances.
 fn values_and_instances_come_and_go(model: &'static Model) {
     let serial = model.at(SERIAL);
     let interval = model.at(INTERVAL);
@@ -124,6 +125,7 @@ fn values_and_instances_come_and_go(model: &'static Model) {
 }
 both_models!(values_and_instances_come_and_go);
 
+/// A value that was set by a command survives SIGKILL.
 fn what_was_set_survives_a_crash(model: &'static Model) {
     let code = model.at(CODE);
     let mut agent = lonely_agent(model);
@@ -136,6 +138,7 @@ fn what_was_set_survives_a_crash(model: &'static Model) {
 }
 both_models!(what_was_set_survives_a_crash);
 
+/// A command that fails exits with an error, and prints the reason.
 fn a_command_that_fails_says_why(model: &'static Model) {
     let serial = model.at(SERIAL);
     let code = model.at(CODE);
@@ -156,6 +159,7 @@ fn a_command_that_fails_says_why(model: &'static Model) {
 }
 both_models!(a_command_that_fails_says_why);
 
+/// A command without a running daemon prints the socket that it has tried.
 fn without_a_daemon_there_is_a_word(model: &'static Model) {
     let mut agent = lonely_agent(model);
     agent.kill9();
@@ -167,6 +171,7 @@ fn without_a_daemon_there_is_a_word(model: &'static Model) {
 }
 both_models!(without_a_daemon_there_is_a_word);
 
+/// No command prints a password.
 fn secrets_stay_secret(model: &'static Model) {
     let password = model.at(PASSWORD);
     let agent = lonely_agent(model);
@@ -185,6 +190,7 @@ fn secrets_stay_secret(model: &'static Model) {
 }
 both_models!(secrets_stay_secret);
 
+/// The command status shows the last failure and the next session.
 fn status_tells_what_failed_and_what_comes(model: &'static Model) {
     let agent = lonely_agent(model);
     let json = status(&agent);
@@ -210,6 +216,7 @@ fn status_tells_what_failed_and_what_comes(model: &'static Model) {
 }
 both_models!(status_tells_what_failed_and_what_comes);
 
+/// The socket has the mode 0600, and is removed when the daemon ends.
 fn the_socket_is_its_owners_and_goes_with_the_daemon(model: &'static Model) {
     let mut agent = lonely_agent(model);
     let metadata = fs::symlink_metadata(agent.control()).expect("the socket");
@@ -226,6 +233,7 @@ fn the_socket_is_its_owners_and_goes_with_the_daemon(model: &'static Model) {
 }
 both_models!(the_socket_is_its_owners_and_goes_with_the_daemon);
 
+/// A second daemon does not take over the socket of a running one.
 fn a_live_socket_is_not_taken(model: &'static Model) {
     let code = model.at(CODE);
     let agent = lonely_agent(model);
@@ -239,6 +247,7 @@ fn a_live_socket_is_not_taken(model: &'static Model) {
 }
 both_models!(a_live_socket_is_not_taken);
 
+/// A daemon that cannot open its socket goes on without it.
 fn without_a_socket_the_daemon_goes_on(model: &'static Model) {
     let long = format!("/tmp/{}", "x".repeat(120));
     let mut agent = builder(model, "http://127.0.0.1:1/").args(&["--control", &long]).start();
@@ -248,6 +257,7 @@ fn without_a_socket_the_daemon_goes_on(model: &'static Model) {
 }
 both_models!(without_a_socket_the_daemon_goes_on);
 
+/// Fifty clients at once are all answered, beside others that send nothing.
 fn fifty_clients_at_once_are_all_served(model: &'static Model) {
     let serial = model.at(SERIAL);
     let code = model.at(CODE);
@@ -270,6 +280,7 @@ fn fifty_clients_at_once_are_all_served(model: &'static Model) {
 }
 both_models!(fifty_clients_at_once_are_all_served);
 
+/// Hundreds of commands in a row are answered in time, and the last one counts.
 fn hundreds_of_commands_in_a_row(model: &'static Model) {
     let code = model.at(CODE);
     let agent = lonely_agent(model);
@@ -282,6 +293,7 @@ fn hundreds_of_commands_in_a_row(model: &'static Model) {
 }
 both_models!(hundreds_of_commands_in_a_row);
 
+/// Malformed, endless and aborted requests are refused, and do not disturb the daemon.
 fn a_client_without_manners_harms_nobody(model: &'static Model) {
     let code = model.at(CODE);
     let agent = lonely_agent(model);
@@ -310,6 +322,7 @@ fn a_client_without_manners_harms_nobody(model: &'static Model) {
 }
 both_models!(a_client_without_manners_harms_nobody);
 
+/// A client that sends nothing, or does not read its answer, is disconnected after a while.
 fn who_says_nothing_or_takes_nothing_is_dropped(model: &'static Model) {
     let code = model.at(CODE);
     let agent = lonely_agent(model);
@@ -410,6 +423,7 @@ fn commands_that_waited_share_a_session(model: &'static Model) {
 }
 both_models!(commands_that_waited_share_a_session);
 
+/// A daemon that stops closes the connections of waiting clients.
 fn a_daemon_that_stops_lets_its_clients_go(model: &'static Model) {
     let (_listener, url) = silent_acs();
     let mut agent = agent_with(model, &url, &[], &[]);
@@ -424,6 +438,7 @@ fn a_daemon_that_stops_lets_its_clients_go(model: &'static Model) {
 }
 both_models!(a_daemon_that_stops_lets_its_clients_go);
 
+/// The command inform starts a session at once.
 fn inform_starts_a_session_at_once(model: &'static Model) {
     let mut acs = Acs::start(AcsOptions::new());
     let agent = agent_with(model, &acs.url(), &[], &[]);

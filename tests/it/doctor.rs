@@ -86,6 +86,7 @@ fn silent(mut tcp: std::net::TcpStream) {
     while matches!(tcp.read(&mut [0; 1024]), Ok(1..)) {}
 }
 
+/// The doctor finds no fault beside a running agent, and does not disturb it.
 #[test]
 fn beside_a_running_agent_all_is_well_and_nothing_is_disturbed() {
     let mut acs = tolerant(AcsOptions::new().digest(USERNAME, PASSWORD));
@@ -148,6 +149,7 @@ fn the_stored_url_is_in_force() {
     assert_eq!(snapshot(&agent.state_dir()), before, "nothing was written");
 }
 
+/// The doctor does not wait for the end of a running session.
 #[test]
 fn a_session_that_runs_is_not_waited_for() {
     let acs = tolerant(AcsOptions::new());
@@ -162,6 +164,7 @@ fn a_session_that_runs_is_not_waited_for() {
     told.has("ok", "HTTP port", &["open", "404"]);
 }
 
+/// The doctor creates no file while no agent runs.
 #[test]
 fn without_an_agent_nothing_is_made() {
     let address = server(|mut tcp| {
@@ -183,6 +186,7 @@ fn without_an_agent_nothing_is_made() {
     assert!(!agent.state_dir().exists() && !agent.control().exists());
 }
 
+/// The doctor reports settings that cannot work, with the reason.
 #[test]
 fn what_cannot_work_is_told() {
     alone(gateway_at(&format!("http://{}/", closed_address()))).has("FAILED", "TCP", &["refused"]);
@@ -200,6 +204,7 @@ fn what_cannot_work_is_told() {
     assert_eq!(told.lines.len(), 1);
 }
 
+/// The doctor reports a port that another program uses.
 #[test]
 fn another_program_has_the_port() {
     let acs = tolerant(AcsOptions::new());
@@ -264,6 +269,7 @@ mod tls {
         alone(builder.args(&["--ca-file".as_ref(), ca_file.as_os_str()]))
     }
 
+    /// A valid certificate is shown with its dates.
     #[test]
     fn a_good_certificate_is_shown_with_its_dates() {
         let authority = Authority::new("test CA");
@@ -319,6 +325,7 @@ mod tls {
         told.has("ok", "our own", &["CN=gateway 7", "by CN=test CA", "days left"]).has("ok", "ACS answer", &["400"]);
     }
 
+    /// A server that answers https without TLS is reported.
     #[test]
     fn a_server_without_tls() {
         let address = server(|mut tcp| {
@@ -329,6 +336,7 @@ mod tls {
     }
 }
 
+/// Without the feature doctor-stun the checks of STUN are left out, with a line that says so.
 #[cfg(not(feature = "doctor-stun"))]
 #[test]
 fn without_the_client_stun_is_left_out() {
@@ -352,6 +360,7 @@ mod stun {
             .set("Device.ManagementServer.STUNPassword", "hunter2")
     }
 
+    /// A STUN server that sees the agent's own address means that there is no NAT.
     #[test]
     fn a_server_without_a_nat() {
         let server = StunServer::start();
@@ -368,6 +377,7 @@ mod stun {
         assert!(requests.iter().all(|request| !request.connection_request_binding()), "it binds nothing");
     }
 
+    /// The doctor tells a stable NAT mapping from a changing one.
     #[test]
     fn nats_are_told_apart() {
         let server = StunServer::start();
@@ -384,6 +394,7 @@ mod stun {
         alone(asking(restless.address())).has("FAILED", "NAT mapping", &["not stable"]);
     }
 
+    /// STUN servers that are silent, refuse, or answer wrongly are reported.
     #[test]
     fn servers_that_are_of_no_use() {
         let behaving = |behaviour| StunServer::start_with(behaviour);
@@ -396,6 +407,7 @@ mod stun {
         alone(asking(lost.address())).has("ok", "STUN", &["sees"]);
     }
 
+    /// The doctor reports a UDP port that another program uses.
     #[test]
     fn another_program_has_the_udp_port() {
         let server = StunServer::start();

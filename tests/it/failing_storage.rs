@@ -152,6 +152,7 @@ fn limit_files(agent: &Agent, size: &str) {
     assert!(status.expect("prlimit is part of util-linux").success());
 }
 
+/// On a full disk changes are refused until there is room again.
 fn a_full_disk(model: &'static Model) {
     let mut scene = Scene::new(model, Agent::builder(BINARY));
     let Some(disk) = Mount::at(scene.agent.state_dir(), "size=256k,mode=700") else { return };
@@ -175,6 +176,7 @@ fn a_full_disk(model: &'static Model) {
 }
 both_models!(a_full_disk);
 
+/// On a read-only disk changes are refused until it is writable again.
 fn a_read_only_disk(model: &'static Model) {
     let mut scene = Scene::new(model, Agent::builder(BINARY));
     let Some(disk) = Mount::at(scene.agent.state_dir(), "size=1m,mode=700") else { return };

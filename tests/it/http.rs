@@ -150,6 +150,7 @@ fn nobody_listens() {
     assert!(session.inform().retry_count() >= Some(1));
 }
 
+/// A host name without an address fails the session, and is retried.
 #[test]
 fn a_host_that_does_not_exist() {
     let agent = gateway_at("http://acs.invalid:7547/").start();

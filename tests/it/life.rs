@@ -592,6 +592,7 @@ fn a_state_directory_that_cannot_be_used() {
     acs.quiet_for(Duration::from_millis(300));
 }
 
+/// A port that another program holds at the start is opened once it is free.
 #[test]
 fn a_port_that_opens_later() {
     let options = AcsOptions::new().address_of_its_own();
@@ -605,8 +606,8 @@ fn a_port_that_opens_later() {
     assert_eq!(session.inform().event_codes(), [BOOTSTRAP, BOOT]);
 }
 
-/// Another local address towards the ACS is told without waiting for a session (R266): after SIGHUP, as a hotplug hook
-/// sends it.
+/// Expects a new local address towards the ACS to be told without waiting for a session (R266): after SIGHUP, as a
+/// hotplug hook sends it.
 #[test]
 fn another_address() {
     const ROLE: &str = "CPE_AGENT_TEST_NETWORK";

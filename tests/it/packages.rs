@@ -286,6 +286,7 @@ fn version() -> &'static str {
     env!("CARGO_PKG_VERSION")
 }
 
+/// The OpenWrt makefile installs the files of the package.
 #[test]
 fn openwrt_makefile() {
     if !has(&["make"]) {
@@ -328,6 +329,7 @@ fn openwrt_makefile() {
     assert!(SHIPPED.contains(&format!("option state_dir '{}", kept.trim())), "{kept}");
 }
 
+/// The Buildroot makefile builds and installs the files of the package.
 #[test]
 fn buildroot_makefile() {
     if !has(&["make", "git"]) {
@@ -507,6 +509,7 @@ fn sysv_life(shell: &[&'static str], path: Option<&Path>) {
     assert!(sysv.says("dance", 2).contains("Usage: "));
 }
 
+/// The sysv script starts, stops and reloads the agent with the start-stop-daemon of busybox.
 #[test]
 fn sysv_script_of_busybox() {
     if !has(&["busybox"]) {
@@ -520,6 +523,7 @@ fn sysv_script_of_busybox() {
     sysv_life(&["busybox", "ash"], Some(applets.path()));
 }
 
+/// The sysv script starts, stops and reloads the agent with the start-stop-daemon of Debian.
 #[test]
 fn sysv_script_of_debian() {
     if !has(&["dash", "/usr/sbin/start-stop-daemon"]) && !has(&["/sbin/start-stop-daemon"]) {

@@ -123,6 +123,7 @@ fn a_wrong_model() {
     }
 }
 
+/// A wrong factory value and a missing model file are refused with their name.
 #[test]
 fn a_wrong_factory_value_and_an_absent_file() {
     let stderr = refused(gateway_at("http://acs.example/").set("Device.Time.Enable", "perhaps"), "check");
@@ -158,6 +159,7 @@ fn a_wrong_factory_value_of_the_configuration_file() {
     assert!(stderr.contains("config.json: /set/Device.Time.Enable: "), "{stderr}");
 }
 
+/// Unusable certificate and key files are refused with their name.
 #[cfg(feature = "tls")]
 #[test]
 fn tls_files_that_cannot_be_used() {
@@ -206,6 +208,7 @@ fn check_warns_and_masks() {
     assert!(stdout.contains(exposed), "{stdout}");
 }
 
+/// The command check warns of an OUI and a serial number that are those of the shipped model.
 fn check_warns_of_an_identity_that_is_not_its_own(Model { root, file, .. }: &'static Model) {
     let agent = Agent::builder(env!("CARGO_BIN_EXE_cpe-agent")).data_model(model_file(file));
     let stdout = checked(&agent);
@@ -217,7 +220,7 @@ fn check_warns_of_an_identity_that_is_not_its_own(Model { root, file, .. }: &'st
 }
 both_models!(check_warns_of_an_identity_that_is_not_its_own);
 
-/// Every user who can read the configuration file or a data-model file knows the secrets in it.
+/// Everyone with access to the configuration file or a data-model file knows the secrets in it.
 fn check_warns_of_secrets_in_files_that_all_can_read(Model { root, file, .. }: &'static Model) {
     let directory = tempfile::tempdir().expect("a directory");
     let (config, overlay) = (directory.path().join("config.json"), directory.path().join("overlay.json"));
@@ -272,6 +275,7 @@ fn a_reader_that_has_seen_enough() {
     }
 }
 
+/// A wrong command line exits with the status for usage errors.
 #[test]
 fn bad_usage() {
     let builder = gateway_at("http://acs.example/");

@@ -89,6 +89,7 @@ fn a_redirect_is_not_kept() {
     }
 }
 
+/// A redirect loop and an unusable target fail the session.
 #[test]
 fn redirects_that_lead_nowhere() {
     let cases = [

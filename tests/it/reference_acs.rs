@@ -190,6 +190,7 @@ fn assert_violates(acs: &Acs, text: &str) {
     assert!(violations.iter().any(|violation| violation.contains(text)), "no {text:?} in {violations:#?}");
 }
 
+/// A correct session is recorded with all its exchanges, and without a violation.
 #[test]
 fn a_good_session_is_recorded_whole_and_violates_nothing() {
     let mut acs = acs(AcsOptions::new());
@@ -225,6 +226,7 @@ fn a_good_session_is_recorded_whole_and_violates_nothing() {
     }
 }
 
+/// Without expectations the ACS sends its queued RPCs, and confirms TransferComplete.
 #[test]
 fn without_a_scenario_tasks_are_given_out_and_transfers_acknowledged() {
     let mut acs = acs(AcsOptions::new().ends_with_200());
@@ -247,6 +249,7 @@ fn without_a_scenario_tasks_are_given_out_and_transfers_acknowledged() {
     assert_eq!(session.message("TransferComplete").argument("CommandKey"), Some("k"));
 }
 
+/// An unexpected request fails the scenario, and the failure shows it.
 #[test]
 fn an_unexpected_request_fails_the_story_and_says_what_came() {
     let acs = acs(AcsOptions::new());
@@ -258,6 +261,7 @@ fn an_unexpected_request_fails_the_story_and_says_what_came() {
     }
 }
 
+/// An ACS with a violation, a failure or an open expectation panics when it is dropped.
 #[test]
 fn an_acs_that_is_not_content_panics_when_it_goes() {
     let unmet = std::panic::catch_unwind(|| {
@@ -354,6 +358,7 @@ fn message_rules_are_checked() {
     }
 }
 
+/// Messages in the wrong order are violations.
 #[test]
 fn the_order_of_a_session_is_checked() {
     let methods = envelope("m", "<cwmp:GetRPCMethods/>");
@@ -404,6 +409,7 @@ fn the_order_of_a_session_is_checked() {
     assert_violates(&five, "R251");
 }
 
+/// An open TCP connection after a session, and two sessions at once, are violations.
 #[test]
 fn tcp_must_end_with_the_session_and_sessions_must_not_overlap() {
     let mut lingering = acs(AcsOptions::new().close_limit(Duration::from_millis(50)));
@@ -418,6 +424,7 @@ fn tcp_must_end_with_the_session_and_sessions_must_not_overlap() {
     assert_violates(&overlapping, "R6");
 }
 
+/// A session whose connection the ACS closes goes on over the next one.
 #[test]
 fn a_session_goes_on_over_new_connections_where_the_acs_closes() {
     for closing in [Closing::EachAnswer, Closing::EachAnswerSilently] {
@@ -441,6 +448,7 @@ fn a_session_goes_on_over_new_connections_where_the_acs_closes() {
     }
 }
 
+/// A cookie that does not come back is a violation.
 #[test]
 fn a_missing_cookie_is_noticed() {
     let acs = acs(AcsOptions::new().cookie("session", ""));
@@ -448,6 +456,7 @@ fn a_missing_cookie_is_noticed() {
     assert_violates(&acs, "R52");
 }
 
+/// Basic credentials are checked, and wrong ones refused in each of the ways.
 #[test]
 fn basic_and_refusals() {
     let mut acs = acs(AcsOptions::like_acsrs("u", "p"));
@@ -463,6 +472,7 @@ fn basic_and_refusals() {
     acs.session(SOON).expect_failed();
 }
 
+/// Basic credentials over plain HTTP without a Basic challenge are a violation.
 #[test]
 fn basic_credentials_in_clear_that_nobody_asked_for_are_noticed() {
     let acs = acs(AcsOptions::new().digest("u", "p"));
@@ -489,6 +499,7 @@ fn digest_answer(answer: &RawAnswer, password: &str, count: u32) -> String {
     )
 }
 
+/// A correct digest is accepted, its count checked, and a worn-out nonce renewed.
 #[test]
 fn digest_lets_in_the_right_one_counts_and_wears_out() {
     let mut acs = acs(AcsOptions::new().credentials("u", "p").challenge(digest().qop("auth,auth-int").nonce_uses(1)));
@@ -506,6 +517,7 @@ fn digest_lets_in_the_right_one_counts_and_wears_out() {
     assert_eq!(session.statuses(), [401, 200, 401, 204]);
 }
 
+/// A wrong digest is refused, and a repeated count is a violation.
 #[test]
 fn digest_refuses_the_wrong_one_and_notes_a_count_that_stands_still() {
     let mut wrong = acs(AcsOptions::like_genieacs("u", "p"));
@@ -525,6 +537,7 @@ fn digest_refuses_the_wrong_one_and_notes_a_count_that_stands_still() {
     assert_violates(&still, "R61: nc 1 after 1");
 }
 
+/// A nonce that is bound to its connection is refused on another one.
 #[test]
 fn a_nonce_bound_to_its_connection_is_worth_nothing_on_another() {
     let acs = acs(AcsOptions::like_genieacs("u", "p"));
@@ -537,6 +550,7 @@ fn a_nonce_bound_to_its_connection_is_worth_nothing_on_another() {
     assert_violates(&acs, "R47");
 }
 
+/// After a redirect to a second listener the same POST must come again.
 #[test]
 fn redirects_lead_through_a_second_door_and_the_post_must_be_the_same() {
     let mut acs = acs(AcsOptions::new());
@@ -556,6 +570,7 @@ fn redirects_lead_through_a_second_door_and_the_post_must_be_the_same() {
     assert_eq!(acs.session(SOON).expect_complete().statuses(), [307, 200, 204]);
 }
 
+/// Each broken reply is sent as it is described.
 #[test]
 fn misbehaviour_on_request() {
     let send = |reply: Reply| {
@@ -609,6 +624,7 @@ fn misbehaviour_on_request() {
     }
 }
 
+/// Silence and an endless body last until the CPE closes the connection.
 #[test]
 fn silence_and_a_body_without_end_last_until_the_cpe_hangs_up() {
     for reply in [silence(), endless()] {
@@ -631,6 +647,7 @@ fn silence_and_a_body_without_end_last_until_the_cpe_hangs_up() {
     }
 }
 
+/// A challenge in the middle of a session is followed by the same POST with credentials.
 #[test]
 fn a_challenge_may_come_at_any_time() {
     let mut acs = acs(AcsOptions::new().digest("u", "p"));
@@ -703,6 +720,7 @@ fn connect_tls(acs: &Acs, config: Arc<ClientConfig>) -> RawCpe {
     RawCpe { channel: BufReader::new(Box::new(StreamOwned::new(client, tcp))), port: acs.port() }
 }
 
+/// The ACS serves TLS, and a client refuses each of its flawed certificates.
 #[test]
 fn tls_works_and_its_flaws_are_real() {
     let authority = Authority::new("test CA");
@@ -736,6 +754,7 @@ fn tls_works_and_its_flaws_are_real() {
     assert!(reason.contains("certificate"), "{reason}");
 }
 
+/// The digest examples of the RFCs verify.
 #[test]
 fn the_digest_vectors_of_the_rfcs_verify() {
     let rfc_2617 = r#"Digest username="Mufasa", realm="testrealm@host.com",
@@ -763,6 +782,7 @@ fn the_digest_vectors_of_the_rfcs_verify() {
     }
 }
 
+/// One session, run in a process of its own by the test below.
 #[test]
 #[ignore = "the inner half of `received_messages_are_kept_for_a_schema_checker`"]
 fn one_session_whose_messages_are_kept() {

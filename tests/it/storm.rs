@@ -32,16 +32,19 @@ const CALL_LIMIT: Duration = Duration::from_secs(20);
 /// The longest time between an exchange and the kill.
 const KILL_LIMIT: Duration = Duration::from_millis(8);
 
+/// The storm over the TR-181 gateway, on a disk that never fails.
 #[test]
 fn a_storm_over_tr_181() {
     Storm::over(&TR_181).run(setting("STORM_ROUNDS", ROUNDS));
 }
 
+/// The storm over the TR-098 gateway, on a disk that never fails.
 #[test]
 fn a_storm_over_tr_098() {
     Storm::over(&TR_098).run(setting("STORM_ROUNDS", ROUNDS));
 }
 
+/// The storm over the TR-181 gateway, on a disk that fails now and then.
 #[test]
 fn a_storm_over_tr_181_on_a_failing_disk() {
     if let Some(storm) = Storm::on_a_failing_disk(&TR_181) {
@@ -49,6 +52,7 @@ fn a_storm_over_tr_181_on_a_failing_disk() {
     }
 }
 
+/// The storm over the TR-098 gateway, on a disk that fails now and then.
 #[test]
 fn a_storm_over_tr_098_on_a_failing_disk() {
     if let Some(storm) = Storm::on_a_failing_disk(&TR_098) {

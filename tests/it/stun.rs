@@ -106,6 +106,7 @@ fn answers(binding: &Binding) -> bool {
     binding.status().server_state == ServerState::Answers
 }
 
+/// A server without a password reports the mapped address, and honours RESPONSE-ADDRESS.
 #[test]
 fn an_open_server_tells_the_address_and_honours_response_address() {
     let server = StunServer::start();
@@ -123,6 +124,7 @@ fn an_open_server_tells_the_address_and_honours_response_address() {
     assert!(server.violations().is_empty(), "{:?}", server.violations());
 }
 
+/// A server that ignores RESPONSE-ADDRESS is recognised.
 #[test]
 fn a_server_that_ignores_response_address_is_recognised() {
     let server = StunServer::start_with(Behaviour { honours_response_address: false, ..Behaviour::default() });
@@ -131,6 +133,7 @@ fn a_server_that_ignores_response_address_is_recognised() {
     assert_eq!(driver.binding.status().period, Duration::from_secs(20)); // R283
 }
 
+/// Requests and responses are signed by MESSAGE-INTEGRITY, and both sides accept them.
 #[test]
 fn signatures_agree_both_ways() {
     let credentials = Some(("CPE-7".to_owned(), "s3cret".to_owned()));
@@ -146,6 +149,7 @@ fn signatures_agree_both_ways() {
     assert!(server.violations().is_empty(), "{:?}", server.violations());
 }
 
+/// A wrong password on either side gives no binding.
 #[test]
 fn wrong_passwords_on_either_side_lead_nowhere() {
     let credentials = || Some(("CPE-7".to_owned(), "s3cret".to_owned()));
@@ -167,6 +171,7 @@ fn wrong_passwords_on_either_side_lead_nowhere() {
     }
 }
 
+/// Forged and malformed answers are counted, and do not change the binding.
 #[test]
 fn lies_and_noise_beside_the_right_answer_are_counted_and_do_no_harm() {
     let server = StunServer::start_with(Behaviour {
@@ -189,6 +194,7 @@ fn lies_and_noise_beside_the_right_answer_are_counted_and_do_no_harm() {
     assert!(server.requests()[..3].iter().all(|request| request.transaction == first)); // R281
 }
 
+/// A foreign mapped address means a NAT, and a late answer counts.
 #[test]
 fn a_lie_is_a_nat_and_a_slow_server_is_a_server() {
     let lie: SocketAddr = "192.0.2.1:4711".parse().expect("an address");
@@ -201,6 +207,7 @@ fn a_lie_is_a_nat_and_a_slow_server_is_a_server() {
     assert_eq!(published.address_text(), "192.0.2.1:4711");
 }
 
+/// Keep-alives go on while the server is away; an answer from its second port counts.
 #[test]
 fn keep_alives_go_on_while_the_server_is_away_and_the_second_port_answers_too() {
     let server = StunServer::start();

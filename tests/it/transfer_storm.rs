@@ -36,6 +36,7 @@ const CONFIG: &str = "3 Vendor Configuration File";
 const FIRMWARE: &str = "1 Firmware Upgrade Image";
 const LOG: &str = "2 Vendor Log File";
 
+/// The storm over file transfers.
 #[test]
 fn a_storm_over_files() {
     Storm::new().run(setting("STORM_ROUNDS", ROUNDS));

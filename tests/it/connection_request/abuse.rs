@@ -67,6 +67,7 @@ fn resident() -> usize {
     line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
+/// A correct request gets through beside two hundred clients that never end theirs.
 #[test]
 fn two_hundred_slow_clients_shut_nobody_out() {
     let limits = Limits { head_time: SOON, connection_time: SOON, ..generous() };
@@ -133,6 +134,7 @@ fn a_flood_of_wrong_digests_shuts_nobody_out() {
     assert!(scene.count(RequestOutcome::Unauthorized) > 50);
 }
 
+/// Copies of an accepted request do not wake the agent.
 #[test]
 fn a_flood_of_replays_wakes_nobody() {
     let scene = Scene::new();
@@ -152,6 +154,7 @@ fn a_flood_of_replays_wakes_nobody() {
     assert!(scene.count(RequestOutcome::Replayed) > 50);
 }
 
+/// A correct request gets through beside connections that send nothing, or garbage.
 #[test]
 fn a_flood_of_connections_that_say_nothing_or_nonsense() {
     let scene = Scene::new();

@@ -147,6 +147,7 @@ fn too_many_right_requests_are_told_so() {
     assert_eq!(scene.count(RequestOutcome::RateLimited), 3);
 }
 
+/// New credentials and a new path count for the next request.
 #[test]
 fn new_settings_hold_at_once() {
     let scene = Scene::new();
@@ -177,6 +178,7 @@ fn the_port_is_closed_with_the_listener() {
     TcpListener::bind(address).expect("free again");
 }
 
+/// A listener on the unspecified IPv6 address serves both families.
 #[test]
 fn one_socket_serves_ipv4_and_ipv6() {
     let unspecified = SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0));

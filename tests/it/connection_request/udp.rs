@@ -101,6 +101,7 @@ fn right_requests_are_limited() {
     assert_eq!(state.udp.count(RequestOutcome::Accepted), 2);
 }
 
+/// Dropping the listener closes its port.
 #[test]
 fn the_port_is_closed_with_the_listener() {
     let (listener, _, _) = listener(ReplayWindow::default());

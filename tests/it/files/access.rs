@@ -38,6 +38,7 @@ fn refused_credentials() {
     }
 }
 
+/// A download follows redirects.
 #[test]
 fn redirects_are_followed() {
     for status in [301, 302, 303, 307, 308] {
@@ -59,6 +60,7 @@ fn redirects_are_followed() {
     assert_eq!(chain(6).1.failure(), (9010, "a redirect was not followed: too many in a row".into()));
 }
 
+/// A download fails on a redirect loop and on an unusable target.
 #[test]
 fn redirects_that_lead_nowhere() {
     for location in ["/fw.bin", "ftp://127.0.0.1/fw.bin?key=4711", "http://u:4711@127.0.0.1:0/", "http://"] {
@@ -139,6 +141,7 @@ mod over_tls {
         assert!(open.requests().iter().all(|request| request.header("Authorization").is_none()));
     }
 
+    /// An upload over TLS arrives.
     #[test]
     fn an_upload_over_tls() {
         let authority = Authority::new("test CA");

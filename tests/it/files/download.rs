@@ -73,6 +73,7 @@ fn urls_are_not_rewritten() {
     assert_eq!(Attempt::at(&server.url("/f")).content(), b"content");
 }
 
+/// A file that ends before its announced length is 9017; one that is announced shorter than it is ends at that length.
 #[test]
 fn a_truncated_file_is_9017_and_a_short_length_is_what_the_server_says() {
     let (_server, attempt) = serving(FileSpec::sized(SIZE).announces(SIZE + 1));

@@ -110,6 +110,7 @@ fn a_refusal_in_the_middle_of_an_upload_is_heard() {
     assert_eq!((code, sentence.as_str()), (9011, "the file server answered with HTTP status 413 (too large)"));
 }
 
+/// An upload ends at once when the agent is stopped.
 #[test]
 fn a_stop_ends_an_upload() {
     let server = FileServer::start(FileServerOptions::new());

@@ -10,6 +10,7 @@ use crate::support::{
 /// A text in the outer table of each model.
 const OUTER_TEXT: &str = "DomainName";
 
+/// Instances, and instances of tables inside of them, are added, kept over a crash, and deleted.
 fn instances_with_tables_inside(model: &'static Model) {
     let mut gateway = Gateway::new(model);
     let key = gateway.management("ParameterKey");
@@ -63,6 +64,7 @@ fn instances_with_tables_inside(model: &'static Model) {
 }
 both_models!(instances_with_tables_inside);
 
+/// The attributes of an instance are deleted with it.
 fn attributes_go_with_their_object(model: &'static Model) {
     let mut gateway = Gateway::new(model);
     gateway.agent.reboot();
@@ -90,6 +92,7 @@ fn attributes_go_with_their_object(model: &'static Model) {
 }
 both_models!(attributes_go_with_their_object);
 
+/// AddObject and DeleteObject refuse everything that is no table, or no instance, of the ACS.
 fn what_cannot_be_added_or_deleted(model: &'static Model) {
     let mut gateway = Gateway::new(model);
     gateway.agent.reboot();

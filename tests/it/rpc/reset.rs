@@ -48,6 +48,7 @@ fn expect_factory_state(gateway: &mut Gateway, made: &str) {
     gateway.acs.expect_no_session(2 * QUIET); // scheduled Informs are deleted
 }
 
+/// A factory reset deletes all values, instances, attributes and events.
 fn a_factory_reset(model: &'static Model) {
     let mut gateway = Gateway::with_actions(model, |_, place| {
         format!("\"factoryReset\": [\"sh\", \"-c\", \"echo done >> {place}/resets\"]")

@@ -168,6 +168,7 @@ fn fault_8005_asks_for_the_same_again(model: &'static Model) {
 }
 both_models!(fault_8005_asks_for_the_same_again);
 
+/// A request that is answered by fault 8005 again and again fails the session.
 fn fault_8005_once_too_often(model: &'static Model) {
     let mut acs = Acs::start(AcsOptions::new());
     for _ in 0..4 {

@@ -18,7 +18,7 @@ pub enum Ids {
     OfInform,
     /// No ID.
     Omitted,
-    /// This ID, with any characters.
+    /// The given ID, with any characters.
     Fixed(String),
 }
 

@@ -1,4 +1,4 @@
-//! Firmware: applied by an action that ends in a reboot, judged by what runs after it.
+//! Firmware: applied by an action that ends in a reboot, and verified by the version that runs after it.
 
 use std::process::Command;
 
@@ -105,7 +105,7 @@ fn a_power_cut_while_the_image_is_written() {
     gateway.reports(9018, "1.0.0");
 }
 
-/// Only the agent is killed: the action goes on, and the device comes back with the new image.
+/// The agent alone is killed: the action goes on, and the device comes back with the new image.
 #[test]
 fn an_agent_that_is_killed_while_the_image_is_written() {
     let slow = format!("echo began >> began; while [ -e began ] && [ ! -e go ]; do sleep 0.01; done; {SWAPS}");
