@@ -43,6 +43,7 @@ impl Resolver {
             log::warn!("cannot resolve {server}: {error}");
             // An answer without addresses, so that the binding tries again as after any other failed lookup.
             self.answers.post((server, Vec::new()));
+            self.waker.wake();
         }
     }
 
