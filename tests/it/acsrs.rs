@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 const SERIAL_NUMBER: &str = "0000000001";
 const PROVISIONING_CODE: &str = "Device.DeviceInfo.ProvisioningCode";
-/// Markup, quotes and a letter beyond ASCII, all of which must come back as they were.
+/// Markup, quotes and a letter beyond ASCII, all of which must be read back unchanged.
 const CODE: &str = "acsrs & <friends> \"à\"";
 /// acsrs holds an empty POST for three seconds before it ends a session.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -51,7 +51,7 @@ fn device(acsrs: &Acsrs) -> AgentBuilder {
         .fixed_ports() // acsrs would take a changed ConnectionRequestURL for a reason to set its credentials again
 }
 
-/// 403 to the credentials of the first answer (R60).
+/// R60: acsrs answers wrong credentials with 403, and the session fails.
 fn a_wrong_password_is_refused(acsrs: &Acsrs) {
     let agent = device(acsrs).set("Device.ManagementServer.Password", "wrong").start();
     let line = agent.wait_for_log("session failed", LIMIT);
@@ -68,7 +68,7 @@ fn registers_by_bootstrap(acsrs: &Acsrs, agent: &Agent) -> Api {
     api
 }
 
-/// Names and values from both RPCs, at once and level by level: all of it must agree.
+/// Reads names and values, at once and level by level: both must agree.
 fn reads_the_whole_tree(api: &mut Api) {
     let all = names(api, "Device.", false);
     assert_eq!(all, names(api, "", false), "the empty path is the whole tree");

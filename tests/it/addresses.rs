@@ -12,14 +12,14 @@ use tempfile::TempDir;
 /// The number of addresses that are tried in one session.
 const ADDRESSES: u8 = 8;
 
-/// A hosts file for the agent alone.
+/// A hosts file that only the agent reads.
 struct Hosts {
     _directory: TempDir,
     file: PathBuf,
 }
 
 impl Hosts {
-    /// The ACS is at eight addresses of this host.
+    /// Returns a file by which the ACS has eight addresses of this host.
     fn new() -> Hosts {
         let directory = tempfile::tempdir().expect("a directory");
         let hosts = Hosts { file: directory.path().join("hosts"), _directory: directory };
@@ -32,20 +32,20 @@ impl Hosts {
         fs::write(&self.file, lines.concat()).expect("a file");
     }
 
-    /// A gateway that finds the ACS by this file.
+    /// Returns a gateway that resolves the ACS by this file.
     fn gateway(&self, acs: &ManualAcs) -> Option<Agent> {
         let url = format!("http://acs.test:{}/acs", acs.port());
         Some(with_mounts(gateway_at(&url), &[(&self.file, "/etc/hosts")])?.start())
     }
 }
 
-/// Starts an ACS at all addresses of this host, on a port that stays free while it is away.
+/// Starts an ACS at all addresses of this host, on a port that stays free while the ACS is stopped.
 fn everywhere() -> ManualAcs {
     ManualAcs::start(AcsOptions::new().address(Ipv4Addr::UNSPECIFIED).port(port::of_its_own()))
 }
 
-/// Expects a session, ends it well or breaks it off behind Inform, and returns the address of the ACS that the gateway
-/// connected to.
+/// Expects a session, ends it well or closes the connection after the Inform, and returns the address of the ACS to
+/// which the gateway connected.
 fn called_at(acs: &ManualAcs, is_good: bool) -> IpAddr {
     let mut session = acs.accept(SOON).expect("a session");
     assert!(session.recv().expect("an Inform").is_inform());
@@ -74,7 +74,7 @@ fn the_good_address_is_kept() {
     }
     agent.succeeds(&["inform"]);
     assert_eq!(called_at(&acs, false), good);
-    // The retries are not bound to it: that all go there is less likely than one in 250,000.
+    // The retries are not bound to the kept address: the probability that all six go there is below 1 in 250,000.
     assert!((0..6).any(|_| called_at(&acs, false) != good), "only {good}");
 }
 

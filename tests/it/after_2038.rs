@@ -30,7 +30,7 @@ fn parameters_have_dates_after_2038_and_keep_them() {
     assert_eq!(agent.value(TIME), DATES[2]);
 }
 
-/// A state directory that was written in 2040.
+/// Files of a state directory may have dates after 2038.
 #[test]
 fn files_may_be_from_after_2038() {
     let mut acs = Acs::start(AcsOptions::new());
@@ -48,7 +48,8 @@ fn files_may_be_from_after_2038() {
     assert_eq!(session.events(), [BOOT], "the state was read");
 }
 
-/// With libfaketime below the agent, or below the emulator that it runs in.
+/// The clock of the agent passes the year 2038. libfaketime sets it, for the agent or for the emulator in which it
+/// runs.
 #[test]
 fn the_clock_goes_on_after_2038() {
     let Some(library) = std::env::var_os("CPE_AGENT_FAKETIME") else {

@@ -36,7 +36,7 @@ fn as_genieacs_and_as_acsrs() {
     assert_eq!(schemes(&session), ["-", "Basic", "Basic", "Basic", "Basic"]);
 }
 
-/// R58: the server chooses, and the better one where it leaves the choice.
+/// R58: the agent answers the challenge that the server offers, and the stronger one of several.
 #[test]
 fn several_challenges() {
     let strange = other_scheme("Negotiate");
@@ -58,7 +58,7 @@ fn several_challenges() {
     }
 }
 
-/// R59, R60: a nonce may wear out at any time, and each new TCP connection may ask anew.
+/// R59, R60: a nonce may become stale at any time, and each new TCP connection may bring a new challenge.
 #[test]
 fn new_challenges_in_the_middle() {
     let worn = run_simple_session(with_challenges(&[digest().nonce_uses(1)]));
@@ -110,7 +110,7 @@ fn a_wrong_password() {
     }
 }
 
-/// R60: in the middle of a session too.
+/// R60: credentials that are refused in the middle of a session fail it too.
 #[test]
 fn refused_in_the_middle() {
     let mut acs = Acs::start(AcsOptions::new().digest(USERNAME, PASSWORD));

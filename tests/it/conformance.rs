@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 /// R1 to R346.
 const LAST: u16 = 346;
 
-/// As many tests of a requirement are named.
+/// The most tests that are named for a requirement.
 const NAMED: usize = 3;
 
 /// What the rules of the reference ACS are called; they come last.
@@ -67,7 +67,7 @@ fn every_citation_has_a_text() {
         collect(Path::new(directory), &mut files);
     }
     files.extend(["ARCHITECTURE.md", "CONTRIBUTING.md", "README.md", "SECURITY.md"].map(PathBuf::from));
-    // The examples of its own tests cite numbers that do not exist.
+    // The tests in this file cite numbers that do not exist.
     for file in files.iter().filter(|file| !file.ends_with("conformance.rs")) {
         let Ok(text) = fs::read_to_string(file) else { continue };
         for citation in texts.missing(&text) {
@@ -77,11 +77,11 @@ fn every_citation_has_a_text() {
     assert!(complaints.is_empty(), "citations that {TEXTS} does not explain:\n{}", complaints.join("\n"));
 }
 
-/// The requirements and tables that have a text.
+/// The requirements and tables that have a text in `docs/requirements.md`.
 struct Texts {
-    /// Number and level.
+    /// The number and the level of each requirement.
     levels: BTreeMap<u16, String>,
-    /// Such as `H1`.
+    /// The names of the tables, such as `H1`.
     tables: BTreeSet<String>,
 }
 
@@ -98,7 +98,7 @@ impl Texts {
         Texts { levels, tables: document.lines().filter_map(table).collect() }
     }
 
-    /// The citations of a text that have none here.
+    /// Returns the citations in a text that have no text of their own here.
     fn missing(&self, text: &str) -> Vec<String> {
         let numbers = citations(text).into_iter().filter(|number| !self.levels.contains_key(number));
         let mut missing: Vec<String> = numbers.map(|number| format!("R{number}")).collect();
@@ -127,12 +127,12 @@ fn first_difference(found: &str, expected: &str) -> String {
     }
 }
 
-/// A requirement as the list has it.
+/// A requirement as it stands in the list.
 struct Requirement {
     number: u16,
     level: String,
     title: String,
-    /// What there is to say beside its tests: `in part: …`, or without one `not applicable: …` or `open: …`.
+    /// The state that stands in the list: `in part: …`, or without a test `not applicable: …` or `open: …`.
     reason: Option<String>,
 }
 
@@ -334,17 +334,17 @@ fn module(file: &Path) -> String {
 /// A function of a source file, from its first comment to its closing brace.
 struct Function<'t> {
     name: &'t str,
-    /// Of the test module that it stands in, where that has one in this file.
+    /// The module of the tests in this file, if there is one.
     inner_module: Option<&'t str>,
     text: String,
     is_test: bool,
 }
 
-/// The tests of one file.
+/// Returns the tests of one file.
 fn tests_of(module: &str, text: &str) -> Vec<Test> {
     let mut functions = functions(text);
     for function in &mut functions {
-        // Two tests, one for each data model, are made of it by the macro below it.
+        // The macro below the function makes two tests of it, one for each data model.
         function.is_test |= text.contains(&format!("\nboth_models!({});", function.name));
     }
     let tests = functions.iter().filter(|function| function.is_test);
@@ -376,7 +376,7 @@ fn cited_with_callees(test: &Function<'_>, functions: &[Function<'_>]) -> BTreeS
     cites
 }
 
-/// Whether the name stands there as a whole word, with arguments behind it.
+/// Returns true if the text has the name as a whole word, with arguments after it.
 fn calls(text: &str, name: &str) -> bool {
     let part = |c: char| c.is_ascii_alphanumeric() || c == '_';
     text.match_indices(name).any(|(at, _)| !text[..at].ends_with(part) && text[at + name.len()..].starts_with('('))
@@ -386,7 +386,7 @@ fn calls(text: &str, name: &str) -> bool {
 fn functions(text: &str) -> Vec<Function<'_>> {
     let mut functions = Vec::new();
     let mut inner_module = None;
-    // Comments and attributes that belong to what comes next.
+    // Comments and attributes belong to the function that follows them.
     let (mut above, mut is_test, mut of_tests) = (String::new(), false, false);
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
@@ -429,7 +429,7 @@ fn function_name(code: &str) -> Option<&str> {
     rest.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next()
 }
 
-/// The numbers that a text cites: `R164`, and all from `R134 to R136`.
+/// Returns the numbers that a text cites: `R164`, and all from `R134 to R136`.
 fn citations(text: &str) -> BTreeSet<u16> {
     let mut found = BTreeSet::new();
     let mut range_from = None;

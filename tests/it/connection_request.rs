@@ -20,7 +20,7 @@ const PATH: &str = "/0123456789abcdef";
 const SLACK: Duration = Duration::from_secs(2);
 const SOON: Duration = Duration::from_secs(10);
 
-/// A listener, its state, and how often it has woken the agent.
+/// A listener, its state, and the number of its wake-ups of the agent.
 struct Scene {
     listener: HttpListener,
     state: Arc<ListenerState>,
@@ -31,7 +31,7 @@ fn settings() -> AccessSettings {
     AccessSettings { username: "acs".into(), password: "secret".into(), path: PATH.into() }
 }
 
-/// Limits of right requests that no test reaches by accident.
+/// Returns limits for correct requests that no test reaches by accident.
 fn generous() -> Limits {
     let rate = Rate { burst: 1_000_000, every: Duration::from_micros(1) };
     Limits { accepted: rate, accepted_per_network: rate, ..Limits::default() }
@@ -67,7 +67,7 @@ impl Scene {
         self.state.http.count(outcome)
     }
 
-    /// The wake-up follows the answer, which the client may see first.
+    /// Waits for the wake-ups: each follows its response, which the client may see first.
     fn waits_for_wakes(&self, number: usize) {
         eventually("a wake-up", || self.wakes() >= number);
         assert_eq!(self.wakes(), number);
@@ -85,7 +85,7 @@ fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 struct Client(TcpStream);
 
 #[derive(Debug)]
-struct Answer {
+struct HttpResponse {
     status: u16,
     text: String,
 }
@@ -97,7 +97,7 @@ impl Client {
         Client(stream)
     }
 
-    /// From another address of this machine.
+    /// Connects from another address of this machine.
     fn connect_from(source: Ipv4Addr, address: SocketAddr) -> Client {
         let socket = socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
         bind(&socket, &SocketAddr::from((source, 0))).expect("an address of our own");
@@ -109,8 +109,8 @@ impl Client {
         self.0.write_all(bytes.as_ref()).expect("sends");
     }
 
-    /// A head; nothing else ever comes.
-    fn receive(&mut self) -> io::Result<Answer> {
+    /// Receives the header of a response, which has no body.
+    fn receive(&mut self) -> io::Result<HttpResponse> {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             let mut byte = [0];
@@ -121,15 +121,15 @@ impl Client {
         }
         let text = String::from_utf8(head).expect("ASCII");
         assert!(text.contains("\r\nContent-Length: 0\r\n"), "{text}");
-        Ok(Answer { status: text[9..12].parse().expect("a status"), text })
+        Ok(HttpResponse { status: text[9..12].parse().expect("a status"), text })
     }
 
-    fn asks(&mut self, request: impl AsRef<[u8]>) -> Answer {
+    fn asks(&mut self, request: impl AsRef<[u8]>) -> HttpResponse {
         self.send(request);
         self.receive().expect("an answer")
     }
 
-    fn gets(&mut self, path: &str, authorization: Option<&str>) -> Answer {
+    fn gets(&mut self, path: &str, authorization: Option<&str>) -> HttpResponse {
         let field = authorization.map(|value| format!("Authorization: {value}\r\n")).unwrap_or_default();
         self.asks(format!("GET {path} HTTP/1.1\r\nHost: h\r\n{field}\r\n"))
     }
@@ -142,7 +142,7 @@ impl Client {
         }
     }
 
-    /// A whole connection request, on this connection.
+    /// Sends a complete connection request on this connection.
     fn wakes(&mut self) -> io::Result<u16> {
         let request = |field: &str| format!("GET {PATH} HTTP/1.1\r\nHost: h\r\n{field}\r\n");
         self.0.write_all(request("").as_bytes())?;
@@ -152,7 +152,7 @@ impl Client {
     }
 }
 
-impl Answer {
+impl HttpResponse {
     fn field(&self, name: &str) -> Option<&str> {
         let prefix = format!("{name}: ");
         self.text.lines().find_map(|line| line.strip_prefix(prefix.as_str()))

@@ -28,7 +28,7 @@ fn get_all(model: &Model) -> Vec<u8> {
     format!("[\"get\",\"{}\"]\n", model.at("")).into_bytes()
 }
 
-/// Periodic Informs are off: their phase is random, and one may come first, now and then.
+/// Returns a builder without periodic Informs: their phase is random, so that one could come before the tested session.
 fn builder(model: &'static Model, url: &str) -> AgentBuilder {
     let url_name = model.at(URL);
     Agent::builder(PROGRAM)
@@ -37,7 +37,7 @@ fn builder(model: &'static Model, url: &str) -> AgentBuilder {
         .set(model.at("ManagementServer.PeriodicInformEnable"), "false")
 }
 
-/// An agent with this ACS and these factory values, its socket open.
+/// Starts an agent with this ACS and these factory values, and waits for its socket.
 fn agent_with(model: &'static Model, url: &str, settings: &[(&str, &str)], arguments: &[&str]) -> Agent {
     let mut builder = builder(model, url).args(arguments);
     for (path, value) in settings {
@@ -48,7 +48,7 @@ fn agent_with(model: &'static Model, url: &str, settings: &[(&str, &str)], argum
     agent
 }
 
-/// An agent whose ACS is a closed port.
+/// Starts an agent whose ACS is a closed port.
 fn lonely_agent(model: &'static Model) -> Agent {
     let agent = agent_with(model, &format!("http://{}/acs", closed_address()), &[], &[]);
     agent.wait_for_log("session failed", SOON);
@@ -70,7 +70,7 @@ fn status(agent: &Agent) -> Json {
     serde_json::from_str(&agent.succeeds(&["status", "--json"])).expect("JSON")
 }
 
-/// The reason of a command that fails with status 1 and prints nothing.
+/// Returns the reason of a command that must fail with status 1 and print nothing.
 fn fails(agent: &Agent, arguments: &[&str]) -> String {
     reason(&agent.command(arguments))
 }
@@ -99,7 +99,7 @@ fn rest(stream: &mut UnixStream) -> String {
     let mut answer = String::new();
     match stream.read_to_string(&mut answer) {
         Ok(_) => answer,
-        // It did not read all that it was sent.
+        // The daemon did not read all bytes that it was sent.
         Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => answer,
         Err(error) => panic!("{error}"),
     }
@@ -262,7 +262,7 @@ fn fifty_clients_at_once_are_all_served(model: &'static Model) {
     let serial = model.at(SERIAL);
     let code = model.at(CODE);
     let agent = lonely_agent(model);
-    // And as many that say nothing, hold on and are not waited for.
+    // As many clients connect and send nothing, and the daemon does not wait for them.
     let silent: Vec<UnixStream> = (0..25).map(|_| connect(&agent)).collect();
     let began = Instant::now();
     thread::scope(|scope| {
@@ -301,19 +301,19 @@ fn a_client_without_manners_harms_nobody(model: &'static Model) {
         assert!(says(&agent, bytes).starts_with("{\"error\":\""), "{bytes:?}");
     }
     assert!(says(&agent, &[b"[".repeat(100_000).as_slice(), b"\n"].concat()).starts_with("{\"error\":\""));
-    // Ten megabytes without a line end.
+    // The request has ten megabytes without a line end.
     let mut endless = connect(&agent);
     let chunk = [b'x'; 64 << 10];
     let sent = (0..160).take_while(|_| endless.write_all(&chunk).is_ok()).count();
     assert!(sent < 160, "all of it was taken");
     assert!(rest(&mut endless).starts_with("{\"error\":\"the request is longer than "));
-    // Gone before the answer, in the middle of the request, and while it is written.
+    // Clients disconnect before the answer, in the middle of the request, and while the answer is written.
     for bytes in [&get_all(model)[..], b"[\"get\",", b""] {
         for _ in 0..50 {
             connect(&agent).write_all(bytes).expect("sent");
         }
     }
-    // One that closes its side only is answered.
+    // A client that closes only its own direction is answered.
     let mut half = connect(&agent);
     half.write_all(format!("[\"get\",\"{code}\"]").as_bytes()).expect("sent");
     half.shutdown(Shutdown::Write).expect("shut down");
@@ -347,7 +347,7 @@ fn who_says_nothing_or_takes_nothing_is_dropped(model: &'static Model) {
 }
 both_models!(who_says_nothing_or_takes_nothing_is_dropped);
 
-/// An ACS that accepts and never answers.
+/// Returns an ACS that accepts connections and never answers.
 fn silent_acs() -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}/acs", listener.local_addr().expect("an address"));
@@ -398,7 +398,7 @@ fn commands_that_waited_share_a_session(model: &'static Model) {
         (inform.events.len(), session)
     };
     let (_, mut session) = next();
-    // On a busy machine a client may not have come to its word yet when the session ends.
+    // On a busy machine a client may not have sent its request yet when the session ends.
     let shared = (0..5).any(|_| {
         thread::scope(|scope| {
             let clients = EVENTS.map(|event| scope.spawn(|| agent.succeeds(&["inform", event])));
@@ -457,7 +457,7 @@ fn inform_starts_a_session_at_once(model: &'static Model) {
 }
 both_models!(inform_starts_a_session_at_once);
 
-/// R101, R134, R210.
+/// R101, R134, R210: an active notification starts a session, unless the throttle delays it.
 fn an_active_notification_starts_a_session_unless_it_is_held_back(model: &'static Model) {
     let code = model.at(CODE);
     let mut acs = Acs::start(AcsOptions::new());
@@ -472,7 +472,7 @@ fn an_active_notification_starts_a_session_unless_it_is_held_back(model: &'stati
     acs.quiet_for(Duration::from_millis(500));
     assert_eq!(status(&agent)["nextSession"]["cause"], "notification");
     assert_eq!(status(&agent)["events"][0]["code"], "4 VALUE CHANGE");
-    // Another cause is not held back, and takes it along.
+    // A session with another cause is not delayed, and delivers the notification too.
     acs.expects(inform().event("2 PERIODIC").event("4 VALUE CHANGE").parameter(code, "newer"))
         .replies(inform_response());
     agent.succeeds(&["inform"]);
@@ -483,7 +483,7 @@ fn an_active_notification_starts_a_session_unless_it_is_held_back(model: &'stati
 }
 both_models!(an_active_notification_starts_a_session_unless_it_is_held_back);
 
-/// The session of an agent that is told locally of another ACS, which follows at once.
+/// Expects the session that follows at once after a local command has set the URL of another ACS.
 fn comes_to_another_acs(model: &'static Model, agent: &Agent) -> Session {
     let url_name = model.at(URL);
     let mut acs = Acs::start(AcsOptions::new());
@@ -493,7 +493,7 @@ fn comes_to_another_acs(model: &'static Model, agent: &Agent) -> Session {
     acs.session(SOON).expect_complete()
 }
 
-/// R25.
+/// R25: the agent contacts another ACS at once.
 fn another_acs_is_contacted_at_once(model: &'static Model) {
     let mut first = Acs::start(AcsOptions::new());
     let agent = agent_with(model, &first.url(), &[], &[]);
@@ -502,7 +502,7 @@ fn another_acs_is_contacted_at_once(model: &'static Model) {
 }
 both_models!(another_acs_is_contacted_at_once);
 
-/// R25: a device whose first ACS cannot be reached does not wait with the one that it is told of.
+/// R25: a retry wait for an unreachable ACS does not delay the session with a new one.
 fn another_acs_is_contacted_while_the_first_is_to_be_tried_again(model: &'static Model) {
     let patient = (model.at("ManagementServer.CWMPRetryMinimumWaitInterval"), "3600");
     let agent = agent_with(model, &format!("http://{}/acs", closed_address()), &[patient], &[]);

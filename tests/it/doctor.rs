@@ -13,7 +13,7 @@ use crate::support::agent::AgentBuilder;
 use crate::support::port::closed_address;
 use crate::support::{Acs, AcsOptions, Agent};
 
-/// The lines of a run by their subject, and the exit status.
+/// The lines of a run of the doctor by their subject, and the exit status.
 struct Told {
     lines: Vec<String>,
     status: Option<i32>,
@@ -33,7 +33,7 @@ impl Told {
         Told { lines, status: output.status.code() }
     }
 
-    /// Panics unless there is a line with this verdict and subject that has all of these words.
+    /// Panics unless a line has this verdict, this subject and all of these words.
     fn has(&self, verdict: &str, subject: &str, words: &[&str]) -> &Told {
         let head = format!("{verdict:<8} {subject:<14} ");
         let is_meant = |line: &&String| line.starts_with(&head) && words.iter().all(|word| line.contains(word));
@@ -52,7 +52,7 @@ fn alone(builder: AgentBuilder) -> Told {
     Told::new(&builder.not_started().beside("doctor"))
 }
 
-/// Name, length, content and time of everything in a directory.
+/// Returns name, length, content and time of each file in a directory.
 fn snapshot(directory: &Path) -> BTreeMap<String, (Vec<u8>, std::time::SystemTime)> {
     let entries = std::fs::read_dir(directory).expect("a directory").map(|entry| entry.expect("an entry"));
     entries
@@ -63,7 +63,7 @@ fn snapshot(directory: &Path) -> BTreeMap<String, (Vec<u8>, std::time::SystemTim
         .collect()
 }
 
-/// An ACS for the agent that does not mind being asked with a GET.
+/// Returns an ACS that tolerates the GET of the doctor.
 fn tolerant(options: AcsOptions) -> Acs {
     let acs = Acs::start(options);
     acs.allow_violation("GET /acs");
@@ -71,7 +71,7 @@ fn tolerant(options: AcsOptions) -> Acs {
     acs
 }
 
-/// A server that does this with every connection, for as long as the test runs.
+/// Starts a server that runs this function for every connection, as long as the test runs.
 fn server(serve: fn(std::net::TcpStream)) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("bound");
@@ -81,7 +81,7 @@ fn server(serve: fn(std::net::TcpStream)) -> SocketAddr {
     address
 }
 
-/// Accepts, reads, and says nothing until the client goes.
+/// Reads and sends nothing until the client closes the connection.
 fn silent(mut tcp: std::net::TcpStream) {
     while matches!(tcp.read(&mut [0; 1024]), Ok(1..)) {}
 }
@@ -114,7 +114,7 @@ fn beside_a_running_agent_all_is_well_and_nothing_is_disturbed() {
     assert_eq!(acs.session(SOON).expect_complete().inform().events.len(), 1);
 }
 
-/// R7: a port that is closed on purpose is no fault.
+/// R7: the doctor reports no fault for a port that is closed because of EnableCWMP.
 #[test]
 fn ports_that_are_to_be_closed_are_not_missed() {
     let settings = [("EnableCWMP", "false"), ("STUNEnable", "true"), ("STUNServerAddress", "127.0.0.1")];
@@ -160,7 +160,7 @@ fn a_session_that_runs_is_not_waited_for() {
     let told = Told::new(&agent.beside("doctor"));
     assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
     told.has("warning", "agent", &["does not answer", "busy with a session"]).has("ok", "ACS URL", &[&acs.url()]);
-    // Nothing is stored before the first session has ended, the path neither.
+    // Nothing is stored before the first session has ended, not even the path of the ConnectionRequestURL.
     told.has("ok", "HTTP port", &["open", "404"]);
 }
 
@@ -239,7 +239,7 @@ fn silence_has_an_end() {
 fn a_signal_ends_it() {
     let agent = gateway_at(&format!("http://{}/", server(silent))).not_started();
     let mut child = agent.spawn_beside("doctor");
-    // It has come as far as the silent server when it has told of TCP.
+    // The doctor waits for the silent server once it has printed the line of TCP.
     let mut stdout = child.stdout.take().expect("a pipe");
     let mut text = String::new();
     let mut chunk = [0; 256];

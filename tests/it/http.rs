@@ -11,7 +11,7 @@ use crate::support::{
     unauthorized_again,
 };
 
-/// R44, R109.
+/// R44, R109: a status other than 200 and 204 fails the session.
 #[test]
 fn statuses_that_end_a_session() {
     let statuses = [402, 403, 404, 405, 410, 418, 500, 501, 502, 503, 599, 201, 206, 304];
@@ -114,7 +114,7 @@ fn dropped_connections() {
     }
 }
 
-/// R41, R42.
+/// R41, R42: a response is read in every framing.
 #[test]
 fn answers_in_every_form() {
     let dribble = Duration::from_millis(5);
@@ -135,7 +135,7 @@ fn an_acs_at_localhost() {
     assert_eq!(session.exchanges[0].request.header("Host"), Some(format!("localhost:{}", acs.port()).as_str()));
 }
 
-/// R48, R125: an ACS that is not there yet is found when it is.
+/// R48, R125: the agent retries until the ACS is there.
 #[test]
 fn nobody_listens() {
     let options = AcsOptions::new().address_of_its_own();
@@ -176,13 +176,13 @@ fn a_silent_acs() {
         let failed = acs.session(SOON).expect_failed();
         let retried = acs.session(SOON).expect_complete();
         let last = failed.exchanges.last().expect("an exchange").at;
-        // A second of silence and a second of waiting.
+        // A failed attempt takes a second of silence and a second of retry wait.
         assert!(retried.exchanges[0].at - last >= Duration::from_secs(2));
         agent.wait_for_log("session failed: timed out while waiting for the answer", SOON);
     }
 }
 
-/// The limit is for silence, not for an answer that comes slowly.
+/// The limit counts for silence, not for an answer that comes slowly.
 #[test]
 fn a_slow_acs() {
     let mut acs = Acs::start(AcsOptions::new().dribble(Duration::from_millis(100)));
@@ -191,7 +191,7 @@ fn a_slow_acs() {
     assert!(session.duration() > Duration::from_secs(1));
 }
 
-/// No answer, however long, makes the agent grow.
+/// A response of any length does not increase the memory of the agent.
 #[test]
 fn answers_without_measure() {
     let endless_header = || {
@@ -227,7 +227,7 @@ fn answers_without_measure() {
     }
 }
 
-/// The most memory that the agent ever had, in kB; 0 where the system does not tell.
+/// Returns the most memory that the agent has had, in kB; 0 if the system does not report it.
 fn peak_memory(agent: &Agent) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", agent.pid())).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));

@@ -65,13 +65,13 @@ impl Configuration {
         self.write();
     }
 
-    /// An agent that has nothing but this file and its places.
+    /// Returns an agent with this file and its directories as the only options.
     fn agent(&self) -> AgentBuilder {
         Agent::builder(BINARY).fixed_ports().args(&["--config".as_ref(), self.file().as_os_str()])
     }
 }
 
-/// Has the configuration read again; gives the line that tells how it went.
+/// Sends SIGHUP; returns the log line with the result.
 fn reload(agent: &Agent) -> String {
     let before = agent.log_position();
     agent.signal("HUP");
@@ -141,7 +141,7 @@ fn a_new_configuration() {
     configuration.set(CODE, "overruled");
     configuration.change("log", "debug".into());
     assert!(reload(&agent).contains("was read again"));
-    // SoftwareVersion has an active notification: the ACS hears of it.
+    // SoftwareVersion has an active notification, so that the ACS is notified.
     let session = acs.session(SOON).expect_complete();
     assert_eq!(session.inform().event_codes(), [VALUE_CHANGE]);
     assert_eq!(session.inform().value("Device.DeviceInfo.SoftwareVersion"), Some("B"));
@@ -152,12 +152,12 @@ fn a_new_configuration() {
     assert!(!agent.log().contains(" debug: "), "--log wins over the file");
     acs.quiet_for(Duration::from_millis(300));
 
-    // Once more without a change: there is no session.
+    // Another SIGHUP without a change starts no session.
     assert!(reload(&agent).contains("was read again"));
     acs.quiet_for(Duration::from_millis(300));
 }
 
-/// A factory value of ManagementServer that comes by the file takes effect as if the agent had started with it.
+/// A new factory value of ManagementServer takes effect as if the agent had started with it.
 #[test]
 fn another_acs() {
     let mut first = Acs::start(AcsOptions::new());
@@ -174,7 +174,7 @@ fn another_acs() {
     first.quiet_for(Duration::from_millis(100));
 }
 
-/// Stored values that the new model has no room for are told by name, never by value; the others stay.
+/// Stored values that the new model rejects are logged by name, never by value; the others stay.
 #[test]
 fn a_model_that_lacks_what_is_stored() {
     let mut acs = Acs::start(AcsOptions::new());
@@ -373,7 +373,7 @@ fn a_wrong_configuration() {
     assert!(reload(&agent).contains("was read again"));
 }
 
-/// A session is not disturbed: it ends first.
+/// A reload waits for the end of a running session.
 #[test]
 fn a_new_configuration_during_a_session() {
     let mut acs = Acs::start(AcsOptions::new());
@@ -392,7 +392,8 @@ fn a_new_configuration_during_a_session() {
     acs.session(SOON).expect_complete();
 }
 
-/// The state directory is locked and holds the state, and commands come through the socket: neither moves.
+/// The state directory and the control socket stay the same after a reload: the first is locked and holds the state,
+/// the second serves the commands.
 #[test]
 fn places_that_stay() {
     let mut acs = Acs::start(AcsOptions::new());
@@ -430,7 +431,7 @@ fn places_that_stay() {
     assert!(agent.wait().expect("it ends").success());
 }
 
-/// The port of connection requests moves, and the ACS hears of it; also where the new one is another program's.
+/// The port of connection requests changes, and the ACS is notified, also if another program holds the new one.
 #[test]
 fn another_port() {
     let mut acs = Acs::start(AcsOptions::new());
@@ -487,7 +488,7 @@ fn another_ca_file() {
     acs.session(SOON).expect_complete();
 }
 
-/// The name of the ACS cannot be resolved when the agent starts, and then it can.
+/// A name of the ACS that cannot be resolved at the start is resolved later.
 #[test]
 fn name_resolution_that_comes_late() {
     let mut acs = Acs::start(AcsOptions::new());
@@ -503,7 +504,7 @@ fn name_resolution_that_comes_late() {
     acs.session(SOON).expect_complete();
 }
 
-/// A name server that says nothing holds up a session, and nothing else.
+/// A name server that does not answer delays a session only, not the end of the agent.
 #[test]
 fn a_silent_name_server_does_not_hold_up_the_end() {
     let Ok(server) = UdpSocket::bind("127.0.0.153:53") else { return };
@@ -546,7 +547,7 @@ fn syslog() {
     drop(daemon);
     fs::remove_file(&socket).expect("the socket");
     agent.signal("HUP");
-    // Meanwhile it goes to stderr.
+    // Without the daemon, log lines go to stderr.
     agent.wait_for_log("cpe-agent: no syslog at /dev/log", SOON);
     let daemon = listen();
     expect_message(&daemon, &format!("<28>{tag}session failed: "), "next attempt in 1 s");
@@ -587,7 +588,7 @@ fn a_state_directory_that_cannot_be_used() {
     let reason = journal["error"].as_str().expect("a reason");
     assert!(reason.contains("state"), "{reason}");
     assert!(agent.succeeds(&["status"]).contains("nothing survives a restart: "));
-    // A reload has nothing to read the state back from, and needs nothing.
+    // A reload keeps the state in memory, since there is no journal to read.
     assert!(reload(&agent).contains("stays as it was") || agent.log().contains("was read again"));
     acs.quiet_for(Duration::from_millis(300));
 }
@@ -612,7 +613,7 @@ fn a_port_that_opens_later() {
 fn another_address() {
     const ROLE: &str = "CPE_AGENT_TEST_NETWORK";
     if std::env::var_os(ROLE).is_none() {
-        // This very test, once more, in a network that is its own.
+        // The test starts itself again in a network namespace of its own.
         let network = "set -e; ip link set lo up; ip address add 198.51.100.1/32 dev lo; \
                        ip address add 198.51.100.2/32 dev lo; exec \"$@\"";
         let mut again = Command::new("unshare");

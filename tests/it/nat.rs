@@ -21,11 +21,11 @@ const URL: &str = "Device.ManagementServer.ConnectionRequestURL";
 const REQUEST: &str = "6 CONNECTION REQUEST";
 const CALLER: Caller<'_> = Caller { username: "acs", password: "wake up" };
 
-/// A gateway behind the NAT that has told its ACS where it is reached.
+/// A gateway behind the NAT whose ACS knows its public address.
 struct Scene {
     acs: Acs,
     agent: Agent,
-    /// The last `ts` of a request.
+    /// The `ts` of the last request.
     asked: u64,
 }
 
@@ -51,8 +51,8 @@ impl Scene {
         Scene { acs, agent, asked: 0 }
     }
 
-    /// The first address that is published. Whether the ACS is told of it depends on which is first, its wish to be told
-    /// or the STUN server's answer.
+    /// Returns the first published address. Whether the ACS is notified of it depends on the order of two events: the
+    /// ACS sets the attribute, and the STUN server answers.
     fn published(&mut self) -> SocketAddr {
         let is_shown = |stun: &Json| stun["mapped"] == self.agent.value(UDP_ADDRESS);
         let stun = self.until("a published address", SOON, is_shown);
@@ -62,14 +62,14 @@ impl Scene {
         stun["mapped"].as_str().and_then(|text| text.parse().ok()).expect("an address")
     }
 
-    /// The address that the ACS is told of with its next session.
+    /// Returns the address that the next session reports.
     fn told(&mut self) -> SocketAddr {
         let session = self.acs.session(SOON).expect_complete();
         assert_eq!(session.events(), [VALUE_CHANGE]);
         session.inform().value(UDP_ADDRESS).and_then(|text| text.parse().ok()).expect("an address")
     }
 
-    /// Wakes the agent from the STUN server's port.
+    /// Sends a connection request from the STUN server's port.
     fn wakes(&mut self, server: &StunServer, address: SocketAddr) {
         self.asked += 1;
         (0..3).for_each(|_| server.send(&CALLER.datagram(&address.to_string(), self.asked, self.asked), address));
@@ -150,12 +150,12 @@ fn doctor_sees_the_nat() {
     });
 }
 
-/// R266, R284: the device has moved to another address, and tells both of its new ones at once.
+/// R266, R284: after a change of the device's address the agent reports both new addresses at once.
 #[test]
 fn another_address_of_the_device_is_told_at_once() {
     in_laboratory("another_address_of_the_device_is_told_at_once", |laboratory| {
         let server = stun_server();
-        // The next keep-alive is an hour away, so that it is not the keep-alive that notices.
+        // The next keep-alive is an hour away, so that it cannot be the one that notices the change.
         let hourly = [("STUNMinimumKeepAlivePeriod", "3600"), ("STUNMaximumKeepAlivePeriod", "3600")];
         let mut scene = Scene::of(laboratory, &hourly);
         let first = scene.published();
@@ -179,7 +179,7 @@ fn another_address_of_the_device_is_told_at_once() {
     });
 }
 
-/// R282, R283: the longest period that works is found out, and with it the binding never expires.
+/// R282, R283: the agent finds the longest period that works, with which the binding never expires.
 #[test]
 fn the_period_that_is_found_keeps_the_binding() {
     const TIMEOUT: u32 = 8;
@@ -190,7 +190,7 @@ fn the_period_that_is_found_keeps_the_binding() {
         let found = scene.until("a period", Duration::from_secs(240), |stun| stun["keepAlive"] == "found");
         let period = found["keepAliveSeconds"].as_u64().expect("a number");
         assert!((4..u64::from(TIMEOUT)).contains(&period), "{found}");
-        // The addresses that came up during the search have been told meanwhile.
+        // The sessions so far have reported the addresses that changed during the search.
         scene.agent.succeeds(&["inform"]);
         let is_shown = |stun: &Json| stun["mapped"] == scene.agent.value(UDP_ADDRESS);
         let found = scene.until("the last address published", SOON, is_shown);
@@ -226,7 +226,7 @@ fn coturn_tells_the_same_address() {
     });
 }
 
-/// A coturn that is nothing but a STUN server.
+/// A coturn that serves STUN only.
 struct Coturn(Child);
 
 impl Coturn {

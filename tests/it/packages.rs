@@ -56,7 +56,7 @@ fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).permissions().mode() & 0o777
 }
 
-/// Every shell script of the packages, the tests and the CI.
+/// shellcheck finds no fault in the shell scripts of the packages, the tests and the CI.
 #[test]
 fn shellcheck_has_nothing_to_say() {
     if !has(&["shellcheck"]) {
@@ -83,7 +83,7 @@ fn shellcheck_has_nothing_to_say() {
     succeeds(Command::new("shellcheck").args(scripts));
 }
 
-/// OpenWrt's files in a root of their own.
+/// The files of the OpenWrt package in a root directory of their own.
 struct OpenWrt {
     root: TempDir,
 }
@@ -101,7 +101,7 @@ impl OpenWrt {
         fs::write(openwrt.path("tmp/sysinfo/model"), "Acme AC-1000\n").expect("a file");
         fs::write(openwrt.path("etc/device_info"), "DEVICE_MANUFACTURER='Acme'\nDEVICE_REVISION='v3'\n")
             .expect("a file");
-        // Where the package has put them, in this root.
+        // The paths at which the package installs them, in this root.
         let models = openwrt.path("usr/share/cpe-agent").display().to_string();
         let configuration = configuration.replace("/usr/share/cpe-agent", &models);
         for model in ["tr-181.json", "tr-098.json"] {
@@ -132,7 +132,7 @@ impl OpenWrt {
         fs::read_to_string(record).unwrap_or_default()
     }
 
-    /// An action of the init script.
+    /// Runs an action of the init script.
     fn init(&self, action: &str) -> String {
         let script = cross("openwrt/files/cpe-agent.init").display().to_string();
         self.run(&cross("tests/openwrt/rc.common"), &[&script, action], &[])
@@ -371,7 +371,7 @@ fn buildroot_makefile() {
     assert_eq!(fs::read_to_string(target.join("etc/cpe-agent/config.json")).expect("a file"), "{}");
 }
 
-/// The unit says nothing that systemd does not know, and keeps the agent apart from the rest.
+/// systemd accepts the unit, and the unit isolates the agent from the rest of the system.
 #[test]
 fn systemd_unit() {
     if !has(&["systemd-analyze"]) {
@@ -430,7 +430,7 @@ impl Sysv {
         command.env("CPE_AGENT_DEFAULTS", self.home.path().join("default")).output().expect("a shell")
     }
 
-    /// Runs an action, which must end with that status, and returns its output.
+    /// Runs an action, which must end with this status, and returns its output.
     fn says(&self, action: &str, status: i32) -> String {
         let output = self.run(action);
         let told = text(&output.stdout) + &text(&output.stderr);
@@ -449,7 +449,7 @@ impl Drop for Sysv {
     }
 }
 
-/// Start, stop and all between, as an init system and an administrator do it.
+/// Runs all actions in the order in which an init system and an administrator use them.
 fn sysv_life(shell: &[&'static str], path: Option<&Path>) {
     let mut acs = Acs::start(AcsOptions::new());
     let sysv = Sysv::new(&acs.url(), shell, path);
@@ -479,14 +479,14 @@ fn sysv_life(shell: &[&'static str], path: Option<&Path>) {
     assert_ne!(sysv.pid(), pid);
     let session = acs.session(SOON).expect_complete();
     assert_eq!(session.inform().event_codes(), [VALUE_CHANGE]);
-    // It ends by itself, and soon: nothing is killed.
+    // The agent ends soon after SIGTERM, so that the script needs no SIGKILL.
     let began = Instant::now();
     assert!(sysv.says("stop", 0).contains("stopped"));
     assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
     assert!(sysv.says("stop", 0).contains("is not running"));
     assert!(!sysv.home.path().join("pid").exists());
 
-    // A wrong configuration, an agent that runs already, a switch.
+    // The cases: a wrong configuration, an agent that runs already, and a disabled service.
     fs::write(sysv.home.path().join("config.json"), r#"{"listen": "7547"}"#).expect("a file");
     assert!(sysv.says("start", 6).contains("config.json: /listen: "));
     sysv.configure(&acs.url(), "3");
@@ -496,7 +496,7 @@ fn sysv_life(shell: &[&'static str], path: Option<&Path>) {
         .stderr(std::process::Stdio::null())
         .spawn()
         .expect("it starts");
-    // R266: its port is another one, and the ACS hears of it.
+    // R266: the agent has another port, and the ACS is notified of the new URL.
     assert_eq!(acs.session(SOON).expect_complete().events(), [VALUE_CHANGE]);
     acs.quiet_for(Duration::from_millis(300));
     assert!(sysv.says("start", 1).contains("did not start"));

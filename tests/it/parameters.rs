@@ -90,8 +90,8 @@ fn the_whole_tree(model: &'static Model) {
 }
 both_models!(the_whole_tree);
 
-/// R185, R186, R190: level by level, from the empty path down, the same names are found as all at once: so does
-/// GenieACS.
+/// R185, R186, R190: requests level by level from the empty path, as GenieACS sends them, find the same names as one
+/// request for all.
 fn level_by_level(model: &'static Model) {
     let mut acs = Acs::start(AcsOptions::new());
     acs.enqueue(get_parameter_names("", false));
@@ -123,7 +123,7 @@ fn level_by_level(model: &'static Model) {
 }
 both_models!(level_by_level);
 
-/// R185 to R189, R76.
+/// R185 to R189, R76: the limits of GetParameterNames.
 fn get_parameter_names_at_its_edges(model: &'static Model) {
     let interval = model.at(INTERVAL);
     let (root, hosts) = (model.at(""), model.hosts);
@@ -157,7 +157,7 @@ fn get_parameter_names_at_its_edges(model: &'static Model) {
 }
 both_models!(get_parameter_names_at_its_edges);
 
-/// R179, R180, R183, R334.
+/// R179, R180, R183, R334: the limits of GetParameterValues.
 fn get_parameter_values_at_its_edges(model: &'static Model) {
     let ntp = model.at(NTP);
     let mut acs = Acs::start(AcsOptions::new());
@@ -175,7 +175,7 @@ fn get_parameter_values_at_its_edges(model: &'static Model) {
             .has_parameter(model.at("Time.Enable")),
     )
     .replies(get_parameter_values(&[ntp, model.at("Time.NoSuchThing")]));
-    // One wrong name refuses the call.
+    // One wrong name makes the whole request fail.
     acs.expects(fault(9005)).replies(get_parameter_values(&[model.at("Time")]));
     acs.expects(fault(9005)).replies(get_parameter_values(&[model.at("Time.NTPServer1.")]));
     acs.expects(fault(9005)).replies(get_parameter_values(&[&format!("{hosts}9999.")]));
@@ -188,7 +188,8 @@ fn get_parameter_values_at_its_edges(model: &'static Model) {
 }
 both_models!(get_parameter_values_at_its_edges);
 
-/// R164 to R168: every mistake is named, and nothing of the call is done, its ParameterKey neither (R157).
+/// R164 to R168: the fault names every mistake, and no part of the request is applied, not even its ParameterKey
+/// (R157).
 fn set_parameter_values_is_all_or_nothing(model: &'static Model) {
     let key = model.at(KEY);
     let ntp = model.at(NTP);
@@ -323,7 +324,7 @@ fn set_parameter_values_takes_the_types_of_the_field(model: &'static Model) {
 }
 both_models!(set_parameter_values_takes_the_types_of_the_field);
 
-/// R172: a change by the ACS itself is never told to it.
+/// R172: a change by the ACS itself is never reported to it.
 fn what_the_acs_sets_is_not_reported(model: &'static Model) {
     let key = model.at(KEY);
     let mut acs = Acs::start(AcsOptions::new());

@@ -12,7 +12,7 @@ const ENABLE: &str = "ManagementServer.PeriodicInformEnable";
 const INTERVAL: &str = "ManagementServer.PeriodicInformInterval";
 const TIME: &str = "ManagementServer.PeriodicInformTime";
 
-/// A gateway that informs so often.
+/// Returns a gateway with this periodic interval.
 fn periodic(model: &'static Model, acs: &Acs, interval: &str) -> AgentBuilder {
     let enable = model.at(ENABLE);
     let interval_name = model.at(INTERVAL);
@@ -25,7 +25,7 @@ fn expect_first_contact(acs: &Acs) {
     acs.expects(empty_post()).replies(no_content());
 }
 
-/// R149: one each second, one second apart.
+/// R149: with an interval of one second, the Informs are one second apart.
 fn an_inform_each_second(model: &'static Model) {
     let mut acs = Acs::start(AcsOptions::new());
     let _agent = periodic(model, &acs, "1").start();
@@ -61,7 +61,7 @@ fn in_phase_with_a_time(model: &'static Model) {
 }
 both_models!(in_phase_with_a_time);
 
-/// R153: a new interval counts at once, without a restart.
+/// R153: a new interval takes effect at once, without a restart.
 fn a_new_interval(model: &'static Model) {
     let interval = model.at(INTERVAL);
     let mut acs = Acs::start(AcsOptions::new());
@@ -71,7 +71,7 @@ fn a_new_interval(model: &'static Model) {
     for _ in 0..2 {
         assert_eq!(acs.session(SOON).expect_complete().events(), [PERIODIC]);
     }
-    // And back again.
+    // A longer interval takes effect at once too.
     acs.enqueue(set_parameter_values(&[(interval, "unsignedInt", "86400")], ""));
     let last = acs.session(SOON).expect_complete();
     assert_eq!(last.responses("SetParameterValues").len(), 1);
@@ -79,7 +79,7 @@ fn a_new_interval(model: &'static Model) {
 }
 both_models!(a_new_interval);
 
-/// R153: switched on and off.
+/// R153: periodic Informs can be switched on and off.
 fn switched_on_and_off(model: &'static Model) {
     let enable = model.at(ENABLE);
     let interval = model.at(INTERVAL);
@@ -91,13 +91,13 @@ fn switched_on_and_off(model: &'static Model) {
     acs.enqueue(set_parameter_values(&[(enable, "boolean", "0")], ""));
     acs.session(SOON).expect_complete();
     acs.quiet_for(Duration::from_millis(1500));
-    // The journal remembers.
+    // The setting survives the restart, because it is in the journal.
     agent.restart();
     acs.quiet_for(Duration::from_millis(1500));
 }
 both_models!(switched_on_and_off);
 
-/// R153: a new phase counts at once.
+/// R153: a new phase takes effect at once.
 fn a_new_phase(model: &'static Model) {
     let time = model.at(TIME);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_secs();
@@ -137,7 +137,7 @@ fn periodic_events_add_up_to_one(model: &'static Model) {
 }
 both_models!(periodic_events_add_up_to_one);
 
-/// R7: a gateway whose CWMP is switched off says nothing, not even on its first boot.
+/// R7: a gateway whose CWMP is switched off starts no session, not even at its first boot.
 fn cwmp_switched_off(model: &'static Model) {
     let acs = Acs::start(AcsOptions::new());
     let agent = periodic(model, &acs, "1").set(model.at("ManagementServer.EnableCWMP"), "false").start();
@@ -146,7 +146,7 @@ fn cwmp_switched_off(model: &'static Model) {
 }
 both_models!(cwmp_switched_off);
 
-/// R141: a due event is in the journal before the ACS hears of it, so that no kill can lose it.
+/// R141: a due event is in the journal before it is sent, so that no kill can lose it.
 fn a_period_outlives_a_kill(model: &'static Model) {
     let mut acs = Acs::start(AcsOptions::new());
     let mut agent = periodic(model, &acs, "2").start();

@@ -12,22 +12,22 @@ const NTP: &str = "Time.NTPServer1";
 const KEY: &str = "ManagementServer.ParameterKey";
 const URL: &str = "ManagementServer.URL";
 
-/// Long enough for a start and a session that should not come.
+/// The time for which a test waits for a session that must not come after a start.
 const A_WHILE: Duration = Duration::from_millis(500);
 
-/// The next session tells just these events.
+/// Expects that the next session reports exactly these events.
 fn expect_session(acs: &Acs, events: &[&str], retry_count: u32) {
     acs.expects(inform().only_events(events).retry_count(retry_count)).replies(inform_response());
     acs.expects(empty_post()).replies(no_content());
 }
 
-/// The first session ends well, for the agent too, so that its end is in the journal.
+/// Completes the first session, and waits until the agent has written its end to the journal.
 fn over(acs: &mut Acs, agent: &Agent) {
     acs.session(SOON).expect_complete();
     agent.wait_for_log("session finished", SOON);
 }
 
-/// R146: a restart of only the agent is no boot, and no reason for a session.
+/// R146: a restart of the agent alone is no boot, and starts no session.
 fn a_restart_is_no_boot(model: &'static Model) {
     let mut acs = Acs::start(AcsOptions::new());
     expect_session(&acs, &[BOOTSTRAP, BOOT], 0);
@@ -45,7 +45,7 @@ fn a_restart_is_no_boot(model: &'static Model) {
 }
 both_models!(a_restart_is_no_boot);
 
-/// R136, R146: an empty boot id, as of a file that is about to be written, tells nothing: a start is a boot then.
+/// R136, R146: with an empty boot id, as of a file that is about to be written, every start counts as a boot.
 fn an_empty_boot_id(model: &'static Model) {
     let mut acs = Acs::start(AcsOptions::new());
     expect_session(&acs, &[BOOTSTRAP, BOOT], 0);
@@ -65,7 +65,7 @@ fn a_restart_while_the_acs_refuses(model: &'static Model) {
     acs.expects(inform().only_events(&[BOOTSTRAP, BOOT]).retry_count(0)).replies(status(500));
     acs.expects(inform().only_events(&[BOOTSTRAP, BOOT]).retry_count(1)).replies(status(500));
     expect_session(&acs, &[BOOTSTRAP, BOOT], 2);
-    // The wait is so long that only the restart can end it.
+    // The retry wait is so long that only the restart can end it.
     let mut agent = model.gateway(&acs).set(model.at("ManagementServer.CWMPRetryMinimumWaitInterval"), "600").start();
     for _ in 0..2 {
         let position = agent.log_position();
@@ -97,7 +97,7 @@ fn a_reboot_while_the_acs_refuses(model: &'static Model) {
 }
 both_models!(a_reboot_while_the_acs_refuses);
 
-/// R138: killed before InformResponse, the agent says BOOTSTRAP again.
+/// R138: an agent that is killed before InformResponse sends BOOTSTRAP again.
 fn killed_during_the_first_inform(model: &'static Model) {
     let mut acs = Acs::start(AcsOptions::new());
     acs.expects(inform().only_events(&[BOOTSTRAP, BOOT])).replies(silence());
@@ -128,7 +128,7 @@ fn killed_behind_the_first_inform_response(model: &'static Model) {
 }
 both_models!(killed_behind_the_first_inform_response);
 
-/// R157, R164, R171: an answered change holds, even if power fails at that moment.
+/// R157, R164, R171: an answered change survives a power cut at the moment of the answer.
 fn killed_right_after_an_answer(model: &'static Model) {
     let ntp = model.at(NTP);
     let key = model.at(KEY);
@@ -149,7 +149,8 @@ fn killed_right_after_an_answer(model: &'static Model) {
 }
 both_models!(killed_right_after_an_answer);
 
-/// Killed again and again while the ACS sets values: each answered value is there, none of a call is without the others.
+/// After each kill while the ACS sets values, every answered value is there, and a request is applied completely or not
+/// at all.
 fn killed_in_a_storm_of_changes(model: &'static Model) {
     let ntp = model.at(NTP);
     let key = model.at(KEY);
@@ -206,7 +207,7 @@ fn the_acs_sends_the_gateway_to_another(model: &'static Model) {
 }
 both_models!(the_acs_sends_the_gateway_to_another);
 
-/// R335: the same URL set once more is no change.
+/// R335: setting the same URL again is no change.
 fn the_same_url_again(model: &'static Model) {
     let url_name = model.at(URL);
     let mut acs = Acs::start(AcsOptions::new());
@@ -233,7 +234,7 @@ fn another_url_from_the_factory(model: &'static Model) {
 }
 both_models!(another_url_from_the_factory);
 
-/// A value that the ACS has set wins over a factory value, a new one too.
+/// A value that the ACS has set overrides the factory value, also a new factory value.
 fn a_factory_value_does_not_undo_what_was_set(model: &'static Model) {
     let ntp = model.at(NTP);
     let mut acs = Acs::start(AcsOptions::new());
@@ -255,7 +256,7 @@ fn a_factory_value_does_not_undo_what_was_set(model: &'static Model) {
 }
 both_models!(a_factory_value_does_not_undo_what_was_set);
 
-/// R93: another identity is another device.
+/// R93: a device with another identity sends BOOTSTRAP.
 fn another_identity(model: &'static Model) {
     let mut acs = Acs::start(AcsOptions::new());
     expect_session(&acs, &[BOOTSTRAP, BOOT], 0);
@@ -304,7 +305,7 @@ fn a_newer_model_without_a_stored_parameter(model: &'static Model) {
 }
 both_models!(a_newer_model_without_a_stored_parameter);
 
-/// A journal with a torn or overwritten end counts up to there, and the agent runs.
+/// The agent restores a journal up to its first damaged record, and runs.
 fn a_damaged_journal(model: &'static Model) {
     let ntp = model.at(NTP);
     let mut acs = Acs::start(AcsOptions::new());
@@ -349,7 +350,7 @@ fn a_state_directory_that_cannot_be_written(model: &'static Model) {
         .set(model.at("ManagementServer.PeriodicInformEnable"), "true")
         .set(model.at("ManagementServer.PeriodicInformInterval"), "1")
         .not_started();
-    // A file where the directory should be: not even root can write into it.
+    // A file stands in place of the directory, so that not even root can write into it.
     std::fs::write(agent.state_dir(), "").expect("a file");
     agent.restart();
     over(&mut acs, &agent);

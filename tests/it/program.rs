@@ -11,7 +11,7 @@ use crate::gateway::{Model, SOON, gateway, gateway_at, model_file};
 use crate::support::agent::{AgentBuilder, patience, program};
 use crate::support::{Acs, AcsOptions, Agent, empty_post, get_rpc_methods, inform, inform_response, response, silence};
 
-/// Configuration errors: runs a command that must fail, and returns its standard error.
+/// Runs a command that must fail because of its configuration, and returns its standard error.
 fn refused(builder: crate::support::agent::AgentBuilder, command: &str) -> String {
     let output = builder.run_to_end(command);
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -58,10 +58,10 @@ fn a_signal_ends_it_soon() {
     }
 }
 
-/// While it connects to a host that never answers, too.
+/// A signal also ends the agent while it connects to a host that never answers.
 #[test]
 fn a_signal_ends_a_connection_attempt() {
-    // Reserved for documentation: packets to it lead nowhere, or are refused at once.
+    // The address is reserved for documentation: packets to it are lost, or refused at once.
     let mut agent = gateway_at("http://192.0.2.1:7547/").start();
     agent.wait_for_log("session with http://192.0.2.1:7547/", SOON);
     let began = Instant::now();
@@ -84,7 +84,7 @@ fn a_second_agent_on_the_same_state() {
     assert!(first.is_running());
     acs.quiet_for(Duration::from_millis(200));
     first.kill9();
-    // The lock goes with its holder, however that ended.
+    // The lock ends with the process that holds it.
     let mut third = gateway(&acs).args(&options).start();
     third.wait_for_log("starts", SOON);
     assert!(third.is_running());
@@ -123,7 +123,7 @@ fn a_wrong_model() {
     }
 }
 
-/// A wrong factory value and a missing model file are refused with their name.
+/// The error for a wrong factory value or a missing model file names it.
 #[test]
 fn a_wrong_factory_value_and_an_absent_file() {
     let stderr = refused(gateway_at("http://acs.example/").set("Device.Time.Enable", "perhaps"), "check");
@@ -148,7 +148,7 @@ fn an_acs_url_that_is_none() {
     assert!(stderr.contains("model.json: /Device/ManagementServer/URL/value: "), "{stderr}");
 }
 
-/// A factory value is named by the place where it stands.
+/// The error for a wrong factory value names its place in the configuration file.
 #[test]
 fn a_wrong_factory_value_of_the_configuration_file() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -159,7 +159,7 @@ fn a_wrong_factory_value_of_the_configuration_file() {
     assert!(stderr.contains("config.json: /set/Device.Time.Enable: "), "{stderr}");
 }
 
-/// Unusable certificate and key files are refused with their name.
+/// The error for an unusable certificate or key file names the file.
 #[cfg(feature = "tls")]
 #[test]
 fn tls_files_that_cannot_be_used() {
@@ -183,7 +183,7 @@ fn tls_files_that_cannot_be_used() {
     for (arguments, expected) in cases {
         let stderr = refused(gateway_at("https://acs.example/").args(&arguments), "check");
         assert!(stderr.contains(expected), "{arguments:?}: {stderr}");
-        // The daemon tells of it and goes on: a device must not be lost for a file.
+        // The daemon logs the error and goes on, so that one wrong file does not make the device unmanageable.
         let agent = gateway_at("https://127.0.0.1:1/").args(&arguments).start();
         agent.wait_for_log(expected, SOON);
         agent.wait_for_log("session failed", SOON);
@@ -220,7 +220,7 @@ fn check_warns_of_an_identity_that_is_not_its_own(Model { root, file, .. }: &'st
 }
 both_models!(check_warns_of_an_identity_that_is_not_its_own);
 
-/// Everyone with access to the configuration file or a data-model file knows the secrets in it.
+/// `check` warns of secrets in files that other users can read.
 fn check_warns_of_secrets_in_files_that_all_can_read(Model { root, file, .. }: &'static Model) {
     let directory = tempfile::tempdir().expect("a directory");
     let (config, overlay) = (directory.path().join("config.json"), directory.path().join("overlay.json"));
@@ -256,7 +256,7 @@ fn checked(agent: &AgentBuilder) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// `cpe-agent check | head -1`.
+/// `cpe-agent check | head -1` succeeds.
 #[test]
 fn a_reader_that_has_seen_enough() {
     let acs = Acs::start(AcsOptions::new());
@@ -302,7 +302,7 @@ fn check_contacts_nobody() {
     assert!(!state.exists(), "nothing was written");
 }
 
-/// The smallest manageable models: they have only the parameters that a session needs.
+/// The smallest models, which have only the parameters that a session needs, can be managed.
 #[test]
 fn a_minimal_model() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -326,7 +326,7 @@ fn a_minimal_model() {
     assert!(session.inform().parameters.is_empty());
 }
 
-/// Both shipped models, laid over by a vendor's own file.
+/// A vendor's own file can be laid over both shipped models.
 #[test]
 fn a_model_laid_over_another() {
     let directory = tempfile::tempdir().expect("a directory");

@@ -41,7 +41,7 @@ fn a_redirect_to_another_path() {
     assert_eq!(session.connections().len(), 1);
 }
 
-/// R56: five in a row are followed, also again later in the session; a sixth is one too many.
+/// R56: five redirects in a row are followed, also again later in the session; the sixth fails the session.
 #[test]
 fn how_many_redirects_in_a_row() {
     let mut acs = Acs::start(AcsOptions::new());
@@ -62,7 +62,7 @@ fn how_many_redirects_in_a_row() {
     acs.session(SOON).expect_complete();
 }
 
-/// R55: only for the rest of the session; neither the retry nor the next session begins there.
+/// R55: a redirect holds for the rest of the session; the retry and the next session begin at the configured URL.
 #[test]
 fn a_redirect_is_not_kept() {
     for code in [301, 302, 307] {
@@ -119,7 +119,7 @@ fn redirects_that_lead_nowhere() {
     }
 }
 
-/// After a redirect to another host the password is not told in clear text; a digest is.
+/// After a redirect to another host the agent sends no password in clear text, but it answers a digest challenge.
 #[test]
 fn a_redirect_to_a_host_that_wants_the_password() {
     let mut acs = Acs::start(AcsOptions::new());

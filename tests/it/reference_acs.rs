@@ -12,7 +12,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 const SOON: Duration = Duration::from_secs(5);
 
-/// The headers that a good CPE sends with an envelope.
+/// The header fields that a correct CPE sends with an envelope.
 const SOAP: &str = "Content-Type: text/xml; charset=utf-8\r\nSOAPAction:\r\n";
 
 trait Channel: Read + Write {}
@@ -38,7 +38,7 @@ impl RawAnswer {
         })
     }
 
-    /// The ID that the ACS gave to its request.
+    /// Returns the ID that the ACS gave to its request.
     fn id(&self) -> &str {
         let (_, rest) = self.body.split_once("ID").expect("an ID header");
         let (_, rest) = rest.split_once('>').expect("the end of a tag");
@@ -184,7 +184,7 @@ fn values_xml(id: &str, value: &str) -> String {
 
 const TRUE: &str = "<Value xsi:type=\"xsd:boolean\">1</Value>";
 
-/// The one violation that the ACS has noted; panics if there is none or another one.
+/// Checks that the ACS has noted exactly this violation.
 fn assert_violates(acs: &Acs, text: &str) {
     let violations = acs.take_violations();
     assert!(violations.iter().any(|violation| violation.contains(text)), "no {text:?} in {violations:#?}");
@@ -362,17 +362,17 @@ fn message_rules_are_checked() {
 #[test]
 fn the_order_of_a_session_is_checked() {
     let methods = envelope("m", "<cwmp:GetRPCMethods/>");
-    // Not Inform first.
+    // The first message is no Inform.
     let one = acs(AcsOptions::new());
     assert_eq!(RawCpe::connect(&one).post("", "").status, 400);
     assert_violates(&one, "R90");
-    // Inform twice.
+    // The CPE sends Inform twice.
     let two = acs(AcsOptions::new());
     let mut cpe = RawCpe::connect(&two);
     cpe.post(SOAP, &inform_xml(0));
     cpe.post(SOAP, &inform_xml(0));
     assert_violates(&two, "R90: Inform twice");
-    // A request of its own after the empty POST.
+    // The CPE sends a request after the empty POST.
     let three = acs(AcsOptions::new());
     three.enqueue(get_rpc_methods());
     let mut cpe = RawCpe::connect(&three);
@@ -381,7 +381,7 @@ fn the_order_of_a_session_is_checked() {
     cpe.post(SOAP, &methods);
     let violations = three.take_violations().join("\n");
     assert!(violations.contains("R115") && violations.contains("R112"), "{violations}");
-    // A request of its own though the ACS holds requests; the empty POST does not end them then.
+    // The CPE sends a request although the ACS holds requests; an empty POST does not end the CPE's requests then.
     let four = acs(AcsOptions::new());
     four.expects(inform()).replies(inform_response().hold_requests(true));
     let mut cpe = RawCpe::connect(&four);
@@ -390,7 +390,7 @@ fn the_order_of_a_session_is_checked() {
     assert!(four.take_violations().is_empty());
     cpe.post(SOAP, &methods);
     assert!(four.take_violations().is_empty(), "held before, not now");
-    // The wrong ID, and a fault that the RPC may not have.
+    // The response has the wrong ID, and the fault a code that the RPC does not allow.
     let five = acs(AcsOptions::new());
     five.enqueue(get_parameter_values(&["Device."]));
     five.enqueue(get_rpc_methods());
@@ -562,8 +562,10 @@ fn redirects_lead_through_a_second_door_and_the_post_must_be_the_same() {
     let port = url.rsplit_once(':').expect("a port").1;
     let port = port.split('/').next().unwrap_or_default();
     let port = port.parse().expect("a number");
-    let mut cpe =
-        RawCpe { channel: BufReader::new(Box::new(TcpStream::connect(("127.0.0.1", port)).expect("a door"))), port };
+    let mut cpe = RawCpe {
+        channel: BufReader::new(Box::new(TcpStream::connect(("127.0.0.1", port)).expect("a connection"))),
+        port,
+    };
     assert_eq!(cpe.post_to("/there", SOAP, &inform_xml(0)).status, 200);
     assert_eq!(cpe.post_to("/there", "", "").status, 204);
     drop(cpe);
@@ -583,7 +585,7 @@ fn misbehaviour_on_request() {
     assert_eq!((answer.status, answer.header("Retry-After")), (503, Some("60")));
     drop(cpe);
     acs.session(SOON).expect_failed();
-    // The next one must count its retries.
+    // The next session must count this failure in RetryCount.
     RawCpe::connect(&acs).post(SOAP, &inform_xml(0).replace("0 BOOTSTRAP", "2 PERIODIC"));
     assert_violates(&acs, "R98");
 
@@ -791,7 +793,7 @@ fn one_session_whose_messages_are_kept() {
     acs.session(SOON).expect_complete();
 }
 
-/// Runs in a process of its own, because the environment belongs to all tests of this one.
+/// Runs in a process of its own, because all tests of this process share one environment.
 #[test]
 fn received_messages_are_kept_for_a_schema_checker() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -814,7 +816,7 @@ fn received_messages_are_kept_for_a_schema_checker() {
     assert_eq!(kept, inform_xml(0));
 }
 
-/// The harness, with a shell in the agent's place.
+/// The harness starts, signals, restarts and reboots a shell in place of the agent.
 #[test]
 fn the_agent_harness_starts_signals_restarts_and_reboots() {
     let script = "trap 'echo bye >&2; exit 0' TERM; echo \"$@\" >&2; while :; do sleep 0.02; done";

@@ -5,7 +5,7 @@ mod scenarios;
 use crate::gateway::{SOON, TR_098, TR_181};
 use crate::support::{Acs, AcsOptions};
 
-/// R103.
+/// R103: a TR-181 Inform has the forced parameters.
 #[test]
 fn a_tr_181_inform_holds_the_forced_parameters() {
     let mut acs = Acs::start(AcsOptions::new());
@@ -24,7 +24,7 @@ fn a_tr_181_inform_holds_the_forced_parameters() {
     assert_eq!(names, forced);
 }
 
-/// R104.
+/// R104: a TR-098 Inform has the forced parameters.
 #[test]
 fn a_tr_098_inform_holds_the_forced_parameters() {
     let mut acs = Acs::start(AcsOptions::new());

@@ -23,7 +23,7 @@ use self::history::History;
 use self::rng::SeededRng;
 use crate::support::{AcsOptions, AcsSession, Agent, ManualAcs, Message, Mount, Rpc, reboot, schedule_inform};
 
-/// Rounds where the environment does not say how many.
+/// The number of rounds, unless the environment sets one.
 const ROUNDS: usize = 60;
 
 /// The time that the agent may take from its start to its Inform.
@@ -69,14 +69,14 @@ fn setting(name: &str, default: usize) -> usize {
 
 /// The moment at which the agent is killed.
 #[derive(Debug)]
-enum Moment {
-    /// On its way to its first session.
+enum KillPoint {
+    /// Between its start and its first session.
     Start,
     /// After InformResponse was sent.
     InformResponse,
-    /// After so many answered requests, while the agent works on the next one.
+    /// After this number of answered requests, while the agent executes the next one.
     Request(usize),
-    /// After the end of a session with so many requests.
+    /// After the end of a session with this number of requests.
     End(usize),
 }
 
@@ -118,7 +118,7 @@ enum Condition {
     ReadOnly,
 }
 
-/// Counts how often the journal was rewritten: each time it is another file.
+/// Counts the rewrites of the journal: each makes another file.
 #[derive(Default)]
 struct Compactions {
     inode: Option<u64>,
@@ -186,10 +186,10 @@ impl Storm {
     fn run(mut self, rounds: usize) {
         for round in 0..rounds {
             let moment = match self.rng.below(20) {
-                0 | 1 => Moment::Start,
-                2 | 3 => Moment::InformResponse,
-                4..=12 => Moment::Request(self.rng.below(6)),
-                _ => Moment::End(self.rng.below(10)),
+                0 | 1 => KillPoint::Start,
+                2 | 3 => KillPoint::InformResponse,
+                4..=12 => KillPoint::Request(self.rng.below(6)),
+                _ => KillPoint::End(self.rng.below(10)),
             };
             println!("round {round}: killed at {moment:?}");
             self.start();
@@ -224,12 +224,12 @@ impl Storm {
         }
     }
 
-    fn round(&mut self, moment: &Moment) {
-        if let Moment::Start = moment {
+    fn round(&mut self, moment: &KillPoint) {
+        if let KillPoint::Start = moment {
             return self.wait(5 * KILL_LIMIT);
         }
         let mut session = self.acs.accept(CALL_LIMIT).expect("a session");
-        if let Moment::InformResponse = moment {
+        if let KillPoint::InformResponse = moment {
             let inform = session.recv().expect("an Inform");
             self.history.told(&inform, self.started);
             self.history.confirm(&inform);
@@ -245,11 +245,11 @@ impl Storm {
         initiate(&mut session, &mut self.history, self.started, stored);
         self.expected.compare(&mut session, self.in_flight.take().as_ref());
         match moment {
-            Moment::Request(count) => {
+            KillPoint::Request(count) => {
                 (0..*count).for_each(|_| self.ask(&mut session));
                 self.ask_and_kill(&mut session);
             }
-            Moment::End(count) => {
+            KillPoint::End(count) => {
                 (0..*count).for_each(|_| self.ask(&mut session));
                 session.end_session();
                 if self.rng.percent(40) {
@@ -257,7 +257,7 @@ impl Storm {
                 }
                 self.wait(2 * KILL_LIMIT);
             }
-            Moment::Start | Moment::InformResponse => {}
+            KillPoint::Start | KillPoint::InformResponse => {}
         }
     }
 
@@ -267,11 +267,11 @@ impl Storm {
     }
 
     fn wait(&mut self, limit: Duration) {
-        // The moment is the point of it: nothing is waited for.
+        // The test waits for nothing here, because the kill must hit any moment.
         std::thread::sleep(self.rng.moment(limit));
     }
 
-    /// Changes the watched parameter as an operator does, which is told to the ACS (R101).
+    /// Changes the watched parameter as an operator does, which the agent reports to the ACS (R101).
     fn change_locally(&mut self) {
         self.keys += 1;
         let value = format!("code {}", self.keys);
@@ -354,7 +354,7 @@ impl Storm {
         self.started = Instant::now();
         self.agent.reboot();
         while !self.history.is_over() {
-            // A scheduled Inform whose answer was never heard may not come at all.
+            // A scheduled Inform whose answer was never received may not come at all.
             if let Some(mut session) = self.acs.accept(Duration::from_millis(50)) {
                 initiate(&mut session, &mut self.history, self.started, true);
                 self.expected.compare(&mut session, self.in_flight.take().as_ref());
@@ -378,7 +378,7 @@ impl Asked {
 }
 
 impl Disk {
-    /// Before the agent starts: only then, while no file is open, can it become read-only.
+    /// Decides before the agent starts whether the disk is read-only: it can become so only while no file is open.
     fn start(&mut self, rng: &mut SeededRng) {
         self.turn(match rng.below(6) {
             0 => Condition::ReadOnly,
@@ -388,7 +388,7 @@ impl Disk {
         self.failed = self.condition != Condition::Well;
     }
 
-    /// While the agent runs: now and then there is no room, and then there is again.
+    /// Fills the disk at random while the agent runs, and makes room again.
     fn go_on(&mut self, rng: &mut SeededRng) {
         match self.condition {
             Condition::Well if rng.percent(15) => self.turn(Condition::Full),
@@ -436,9 +436,9 @@ fn initiate(session: &mut AcsSession, history: &mut History, started: Instant, s
     history.delivered(stored);
 }
 
-/// The device reboots when the test says so: its command does nothing.
+/// The command does nothing: the test itself reboots the device.
 fn write_actions() -> std::path::PathBuf {
-    // Once: the agent of the other storm may be reading it.
+    // Written once, because the agent of the other storm may be reading it.
     static PATH: std::sync::LazyLock<std::path::PathBuf> = std::sync::LazyLock::new(|| {
         let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("storm-actions.json");
         std::fs::write(&path, r#"{ "actions": { "reboot": ["true"] } }"#).expect("a file");

@@ -95,7 +95,7 @@ fn with_credentials(password: &str) -> StunSettings {
     StunSettings { username: "CPE-7".to_owned(), password: Secret::from(password), ..settings(30, -1) }
 }
 
-/// Without retransmissions, which a busy machine may see.
+/// Returns the requests without retransmissions, which occur on a busy machine.
 fn distinct(server: &StunServer) -> Vec<StunRequest> {
     let mut requests = server.requests();
     requests.dedup_by_key(|request| request.transaction);

@@ -13,14 +13,14 @@ fn acs_of(tls: ServerTls) -> Acs {
     Acs::start(AcsOptions::new().tls(tls).digest(USERNAME, PASSWORD).cookie("session", "; Secure"))
 }
 
-/// A gateway that trusts this authority and calls the ACS by that host name.
-///
-/// The file must be there and stay as it is: the agents read it while they start.
+/// Returns a gateway that trusts this authority and uses this host name for the ACS. The CA file must not change
+/// meanwhile, because the agents read it while they start.
 fn trusting(ca_file: &Path, acs: &Acs, host: &str) -> Agent {
     gateway_at(&acs.url_at(host)).args(&["--ca-file".as_ref(), ca_file.as_os_str()]).start()
 }
 
-/// R27, R29, R30: chain and name are right, by name and by address; the name, and only a name, is told by SNI.
+/// R27, R29, R30: a session works with a valid certificate, by host name and by address; SNI is sent for a host name
+/// only.
 #[test]
 fn a_good_certificate() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -36,7 +36,7 @@ fn a_good_certificate() {
     }
 }
 
-/// R30: nothing is said to a server whose certificate is not right, and it is tried again.
+/// R30: the agent sends no request to a server with an invalid certificate, and retries.
 #[test]
 fn certificates_that_are_not_good() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -66,7 +66,7 @@ fn certificates_that_are_not_good() {
     }
 }
 
-/// R30: without `--ca-file` a CA of our own making is unknown.
+/// R30: without `--ca-file` the agent does not trust the CA of the test.
 #[test]
 fn an_authority_that_nobody_named() {
     let acs = acs_of(Authority::new("test CA").server(Flaw::None));
@@ -74,7 +74,7 @@ fn an_authority_that_nobody_named() {
     agent.wait_for_log("session failed: no secure connection", SOON);
 }
 
-/// R33.
+/// R33: the agent authenticates itself with a client certificate.
 #[test]
 fn a_client_certificate() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -96,7 +96,7 @@ fn a_client_certificate() {
     acs.handshake_failure(1, SOON);
 }
 
-/// A file that goes bad while the agent runs ends every session, with a word; the agent goes on.
+/// A CA file that becomes invalid while the agent runs fails every session with a log line; the agent goes on.
 #[test]
 fn a_file_that_holds_no_certificate_any_more() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -112,7 +112,8 @@ fn a_file_that_holds_no_certificate_any_more() {
     assert!(agent.is_running());
 }
 
-/// R31, R57: to https and back; the certificate must be that of the new host, and cookies go along.
+/// R31, R57: redirects to https and back are followed; the certificate must be that of the new host, and cookies are
+/// sent on.
 #[test]
 fn redirects_between_http_and_https() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -139,7 +140,8 @@ fn redirects_between_http_and_https() {
     acs.handshake_failure(1, SOON);
 }
 
-/// R58: the server chooses Basic by its challenge; from then on it is told at once, but not to another server.
+/// R58: after a Basic challenge the agent sends the credentials with each request to this server, but not to another
+/// one.
 #[test]
 fn basic_over_tls() {
     let directory = tempfile::tempdir().expect("a directory");

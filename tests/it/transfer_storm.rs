@@ -20,13 +20,13 @@ use crate::support::{
 };
 use tempfile::TempDir;
 
-/// Rounds where the environment does not say how many.
+/// The number of rounds, unless the environment sets one.
 const ROUNDS: usize = 60;
 
 /// The limit for steps that take milliseconds, long enough for a busy machine.
 const SOON: Duration = Duration::from_secs(30);
 
-/// A session of an agent that has something to tell comes within this time, or the moment is as good as any to kill it.
+/// The time within which an agent with a pending report starts a session; after it the test kills the agent anyway.
 const SHORTLY: Duration = Duration::from_millis(40);
 
 /// The longest time between a step and the kill.
@@ -53,14 +53,14 @@ fn setting(name: &str, default: usize) -> usize {
 #[derive(Debug)]
 struct Asked {
     file_type: &'static str,
-    /// The answer was heard: it must be reported.
+    /// True if the answer was received, so that the transfer must be reported.
     answered: bool,
-    report: Report,
+    report: ReportState,
     code: u16,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Report {
+enum ReportState {
     None,
     /// The response was sent, and it is not known whether the agent has received it.
     Unsure,
@@ -135,7 +135,7 @@ impl Storm {
         let running = fs::read_to_string(self.place.path().join("running")).unwrap_or_default();
         if !running.trim().is_empty() && self.rng.percent(70) {
             let group = format!("-{}", running.trim());
-            // It may have ended meanwhile.
+            // The action may have ended meanwhile.
             let _ = Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status();
         }
     }
@@ -162,7 +162,8 @@ impl Storm {
         self.wait();
     }
 
-    /// The session up to the empty POST; false where the agent was killed on the way, with that chance at each step.
+    /// Runs the session up to the empty POST; returns false if the agent was killed before, with this probability at
+    /// each step.
     fn listen(&mut self, session: &mut AcsSession, percent: usize) -> bool {
         let Some(inform) = session.recv() else { return false };
         self.check(&inform);
@@ -179,7 +180,7 @@ impl Storm {
                 return false;
             }
             session.respond(&message);
-            self.note(&key, Report::Unsure);
+            self.note(&key, ReportState::Unsure);
             let killed = self.rng.percent(percent);
             if killed {
                 std::thread::sleep(self.rng.moment(Duration::from_millis(4)));
@@ -187,7 +188,7 @@ impl Storm {
             }
             // The next message shows that the agent has received the response, so that the journal has it.
             let Some(next) = session.recv() else { return false };
-            self.note(&key, Report::Confirmed);
+            self.note(&key, ReportState::Confirmed);
             if killed {
                 return false;
             }
@@ -196,11 +197,11 @@ impl Storm {
         true
     }
 
-    /// R240: the Inform tells of transfers that are known and not confirmed.
+    /// R240: the Inform reports only transfers that are known and not confirmed.
     fn check(&self, inform: &Message) {
         for event in inform.events.iter().filter(|event| event.code.starts_with("M ")) {
             let asked = self.asked.get(&event.command_key).expect("a transfer that was asked for");
-            assert_ne!(asked.report, Report::Confirmed, "{event:?} is told again");
+            assert_ne!(asked.report, ReportState::Confirmed, "{event:?} is told again");
             assert_eq!(event.code, if asked.file_type == LOG { "M Upload" } else { "M Download" });
         }
     }
@@ -210,8 +211,12 @@ impl Storm {
         let key = message.argument("CommandKey").expect("a key").to_owned();
         let code = message.fault.as_ref().expect("a FaultStruct").code;
         let asked = self.asked.get_mut(&key).expect("a transfer that was asked for");
-        assert_ne!(asked.report, Report::Confirmed, "{key} is reported again: {}", message.xml); // R239
-        assert!(asked.report == Report::None || asked.code == code, "{key}: {code}, and not {} as before", asked.code);
+        assert_ne!(asked.report, ReportState::Confirmed, "{key} is reported again: {}", message.xml); // R239
+        assert!(
+            asked.report == ReportState::None || asked.code == code,
+            "{key}: {code}, and not {} as before",
+            asked.code
+        );
         let may_be: &[u16] = match asked.file_type {
             LOG => &[0, 9011],
             _ => &[0, 9002, 9017, 9018],
@@ -221,7 +226,7 @@ impl Storm {
         key
     }
 
-    fn note(&mut self, key: &str, report: Report) {
+    fn note(&mut self, key: &str, report: ReportState) {
         self.asked.get_mut(key).expect("a transfer that was asked for").report = report;
     }
 
@@ -245,14 +250,14 @@ impl Storm {
             }
             _ => (CONFIG, download(CONFIG, &self.files.url("/config"))),
         };
-        let asked = Asked { file_type, answered: false, report: Report::None, code: 0 };
+        let asked = Asked { file_type, answered: false, report: ReportState::None, code: 0 };
         self.asked.insert(key.clone(), asked);
         let delay = if self.rng.percent(20) { 1 } else { 0 };
         (key.clone(), rpc.with("CommandKey", key).with("DelaySeconds", delay))
     }
 
     fn wait(&mut self) {
-        // The moment is the point of it: nothing is waited for.
+        // The test waits for nothing here, because the kill must hit any moment.
         let moment = match self.rng.percent(40) {
             true => Duration::from_millis(self.rng.below(60) as u64),
             false => self.rng.moment(KILL_LIMIT),
@@ -290,11 +295,11 @@ impl Storm {
         String::from_utf8_lossy(&output.stdout).contains("\"rebooting\"")
     }
 
-    /// Promised, and not reported.
+    /// Returns the transfers that were answered and not reported.
     fn missing(&self) -> Vec<&String> {
         self.asked
             .iter()
-            .filter(|(_, asked)| asked.answered && asked.report == Report::None)
+            .filter(|(_, asked)| asked.answered && asked.report == ReportState::None)
             .map(|(key, _)| key)
             .collect()
     }
@@ -308,11 +313,11 @@ impl Storm {
         for (key, asked) in &self.asked {
             let count = counts.get(key.as_str()).copied().unwrap_or(0);
             assert!(count <= 1, "{key} was applied {count} times");
-            if asked.report != Report::None && asked.code == 0 && asked.file_type != LOG {
+            if asked.report != ReportState::None && asked.code == 0 && asked.file_type != LOG {
                 assert_eq!(count, 1, "{key} is reported as done");
             }
             match asked.report {
-                Report::None => {}
+                ReportState::None => {}
                 _ if asked.code == 0 => done += 1,
                 _ => failed += 1,
             }
@@ -324,7 +329,7 @@ impl Storm {
     }
 }
 
-/// A firmware: a piece of the data model.
+/// Returns the content of a firmware file: a part of the data model.
 fn image(version: &str) -> String {
     format!(r#"{{ "Device": {{ "DeviceInfo": {{ "SoftwareVersion": {{ "value": "{version}" }} }} }} }}"#)
 }

@@ -11,7 +11,7 @@ use crate::support::*;
 const REQUEST: &str = "6 CONNECTION REQUEST";
 const CALLER: Caller<'_> = Caller { username: "acs", password: "wake up" };
 
-/// The time without a session after which none will come: one follows a request within milliseconds.
+/// The time for which a test waits for a session that must not come; one would follow a request within milliseconds.
 const WHILE: Duration = Duration::from_millis(700);
 
 /// A gateway and its ACS.
@@ -23,7 +23,7 @@ struct Scene {
 }
 
 impl Scene {
-    /// Registered, with these parameters of ManagementServer.
+    /// Returns a registered gateway with these ManagementServer parameters.
     fn of(model: &'static Model, settings: &[(&str, &str)]) -> Scene {
         let acs = Acs::start(AcsOptions::new());
         let builder = model.gateway(&acs);
@@ -88,7 +88,7 @@ fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// The parameters that lead to this server.
+/// Returns the parameters of ManagementServer for this STUN server.
 fn stun(server: &StunServer) -> [(&'static str, String); 3] {
     [
         ("STUNEnable", "true".into()),
@@ -127,14 +127,14 @@ fn a_restart_does_not_let_copies_in() {
     scene.counts("oldTimestamp", 1);
     scene.asks(1_700_000_000_001, 6);
     scene.woken();
-    // Not even where the session that it asked for did not come to its end.
+    // A copy is also rejected if the session of the first request has failed.
     scene.asks(1_700_000_000_002, 7);
     scene.counts("accepted", 2);
     scene.agent.crash_and_restart();
     scene.asks(1_700_000_000_002, 7);
     scene.counts("oldTimestamp", 1);
     while scene.acs.session_within(WHILE).is_some() {}
-    // A reboot begins anew: a server that was once ahead of its time is not locked out for good.
+    // A reboot resets the window, so that a server whose clock was once ahead is not locked out for good.
     scene.agent.reboot();
     assert_eq!(scene.acs.session(SOON).expect_complete().events(), [BOOT]);
     scene.asks(1_700_000_000, 7);
@@ -249,7 +249,7 @@ fn the_public_address_is_told_when_it_changes(model: &'static Model) {
     settings.extend([
         ("STUNMinimumKeepAlivePeriod", "1".into()),
         ("STUNMaximumKeepAlivePeriod", "1".into()),
-        // R271: nothing else is known of the server than that it is where the ACS is.
+        // R271: without a configured server, the agent uses the host of the ACS.
         ("STUNServerAddress", String::new()),
     ]);
     let mut scene = Scene::of(model, &borrowed(&settings));
@@ -274,7 +274,7 @@ fn the_public_address_is_told_when_it_changes(model: &'static Model) {
 }
 both_models!(the_public_address_is_told_when_it_changes);
 
-/// R285: after a restart, the address that was published last stays until the server has spoken.
+/// R285: after a restart, the address that was published last stays until the server has answered.
 #[test]
 fn the_address_outlives_a_restart() {
     let outside: SocketAddr = "203.0.113.5:40000".parse().expect("an address");
@@ -292,7 +292,7 @@ fn the_address_outlives_a_restart() {
     assert_eq!(boot.response("GetParameterValues").value(&address), Some("203.0.113.5:40000"));
 }
 
-/// R287: in a model with UDPConnectionRequestAddressNotificationLimit, a further change waits.
+/// R287: in a model with UDPConnectionRequestAddressNotificationLimit, the notification of a further change waits.
 #[test]
 fn notifications_of_the_address_keep_their_distance() {
     let server = StunServer::start();
@@ -317,7 +317,7 @@ fn notifications_of_the_address_keep_their_distance() {
     let status = scene.status();
     assert_eq!(status["nextSession"]["cause"], "notification");
     assert!(status["nextSession"]["inSeconds"].as_u64().is_some_and(|seconds| seconds > 3000), "{status}");
-    // Another change is not held back by it, and takes it along.
+    // The limit does not delay another change, whose session reports the address too.
     let code = TR_098.at("DeviceInfo.ProvisioningCode");
     scene.agent.succeeds(&["set", &format!("{code}=x")]);
     let told = scene.acs.session(SOON).expect_complete();
@@ -355,7 +355,7 @@ fn requests_are_signed_where_the_server_demands_it() {
     assert!(!scene.agent.succeeds(&["status"]).contains("key\n"));
 }
 
-/// R285, R288, R296: a port for both families is found over both.
+/// R285, R288, R296: a port for both address families receives requests over both.
 #[test]
 fn a_port_of_both_families_hears_both() {
     let outside: SocketAddr = "203.0.113.5:40000".parse().expect("an address");

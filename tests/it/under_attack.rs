@@ -64,7 +64,7 @@ impl Scene {
         fs::read_dir(format!("/proc/{}/fd", self.agent.pid())).expect("/proc").count()
     }
 
-    /// Private memory of the agent, in kB.
+    /// Returns the private memory of the agent, in kB.
     fn memory(&self) -> usize {
         let status = fs::read_to_string(format!("/proc/{}/status", self.agent.pid())).expect("/proc");
         let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("RssAnon");
@@ -89,7 +89,7 @@ fn the_acs_gets_through_all_of_it() {
         scene.is_woken_over_http();
         scene.is_woken_over_udp();
         wakes += 2;
-        // 32 connections at once, those of the session, and those of name resolution and commands.
+        // The descriptors: 32 connections at once, those of the session, and those of name resolution and commands.
         assert!(scene.descriptors() < descriptors + 48, "{} from {descriptors}", scene.descriptors());
         let is_emulated = crate::support::agent::is_replaced(); // the emulator's memory says nothing
         assert!(is_emulated || scene.memory() < memory + 3072, "{} kB from {memory} kB", scene.memory());
@@ -118,7 +118,7 @@ fn without_descriptors_the_log_stays_short() {
     agent.wait_for_log_after(position, &format!("debug: {WORDS}"), SOON);
     drop(silent);
     assert_eq!(agent.log().matches(&format!("warn: {WORDS}")).count(), 1);
-    // As an ACS does: it tries again.
+    // An ACS tries again too.
     let end = Instant::now() + SOON;
     while CALLER.try_request(&url).ok() != Some(401) {
         assert!(Instant::now() < end, "nobody answers any more");

@@ -22,7 +22,7 @@ const START_LIMIT: Duration = Duration::from_secs(120);
 const ANSWER_LIMIT: Duration = Duration::from_secs(70);
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// A running acsrs; it is killed when it goes.
+/// A running acsrs, which is killed when it is dropped.
 pub(crate) struct Acsrs {
     home: TempDir,
     child: Child,
@@ -37,7 +37,7 @@ impl Acsrs {
         let [cwmp, tls, api] = [(); 3].map(|()| port::of_its_own());
         let directory = home.path().join(".acsrs");
         fs::create_dir(&directory).expect("a directory for the configuration");
-        // Without a host name it would ask a server in the internet for its address.
+        // Without a host name acsrs would ask a server in the Internet for its address.
         let configuration = format!(
             "cpe = []\n\n[config]\nhostname = \"127.0.0.1\"\nusername = {}\npassword = {}\nautocert = true\n\
              identity_password = \"ACSRS\"\nunsecure_address = \"127.0.0.1:{cwmp}\"\n\
@@ -74,8 +74,8 @@ impl Acsrs {
         format!("http://127.0.0.1:{}/cwmpWeb/CPEMgt", self.cwmp)
     }
 
-    /// A connection to its JSON interface. As long as it is open, acsrs keeps the session with a device that was
-    /// asked something over it.
+    /// Opens a connection to the JSON interface. While it is open, acsrs keeps the session with the device of its
+    /// requests.
     pub(crate) fn api(&self) -> Api {
         let stream = TcpStream::connect(("127.0.0.1", self.api)).expect("the JSON interface");
         stream.set_read_timeout(Some(ANSWER_LIMIT)).expect("a time limit");
@@ -83,14 +83,14 @@ impl Acsrs {
         Api(BufReader::new(stream))
     }
 
-    /// The event codes of all Informs so far.
+    /// Returns the event codes of all Informs so far.
     pub(crate) fn events(&self) -> Vec<String> {
         let log = self.log();
         let codes = log.lines().filter_map(|line| Some(line.split_once(" Event: ")?.1));
         codes.map(|code| code.trim().to_owned()).collect()
     }
 
-    /// Waits until there are so many.
+    /// Waits until this number of events has come.
     pub(crate) fn wait_for_events(&self, count: usize, limit: Duration) {
         let deadline = Instant::now() + limit;
         while self.events().len() < count {
@@ -119,7 +119,7 @@ impl Drop for Acsrs {
 pub(crate) struct Api(BufReader<TcpStream>);
 
 impl Api {
-    /// Asks for something, of the device with that serial number where it is about a device.
+    /// Sends a request, for the device with this serial number if it is for a device.
     pub(crate) fn ask(&mut self, serial_number: &str, command: &Value) -> Value {
         let body = json!({ "serial_number": serial_number, "command": command }).to_string();
         let length = body.len();

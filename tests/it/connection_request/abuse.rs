@@ -10,7 +10,7 @@ use cpe_agent::connection_request::{ReplayWindow, RequestOutcome, UdpListener};
 use super::udp::{listener, signed};
 use super::*;
 
-/// Threads that do the same over and over until the flood is dropped.
+/// Threads that repeat the same attack until the flood is dropped.
 struct Flood {
     stop: Arc<AtomicBool>,
     rounds: Arc<AtomicUsize>,
@@ -60,14 +60,14 @@ fn gets_through(scene: &Scene) -> Duration {
     }
 }
 
-/// Memory of this process, in kilobytes.
+/// Returns the memory of this process, in kilobytes.
 fn resident() -> usize {
     let status = fs::read_to_string("/proc/self/status").expect("/proc");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
     line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
-/// A correct request gets through beside two hundred clients that never end theirs.
+/// A correct request is answered beside two hundred clients that never complete theirs.
 #[test]
 fn two_hundred_slow_clients_shut_nobody_out() {
     let limits = Limits { head_time: SOON, connection_time: SOON, ..generous() };
@@ -83,7 +83,7 @@ fn two_hundred_slow_clients_shut_nobody_out() {
     let waited = gets_through(&scene);
     assert!(waited < SLACK, "{waited:?}");
     scene.waits_for_wakes(1);
-    // Memory and descriptors: no more than this many are still held.
+    // A bound on memory and descriptors: the listener holds no more connections than its limit.
     let is_open = |client: &mut Client| {
         client.0.set_nonblocking(true).expect("a flag");
         matches!(client.0.read(&mut [0]), Err(error) if error.kind() == ErrorKind::WouldBlock)
@@ -114,7 +114,7 @@ fn slow_clients_from_everywhere_shut_nobody_out() {
     scene.waits_for_wakes(1);
 }
 
-/// From the very address of the right ones.
+/// Wrong digests from the address of the ACS do not keep out its correct requests.
 #[test]
 fn a_flood_of_wrong_digests_shuts_nobody_out() {
     let scene = Scene::new();
@@ -154,7 +154,7 @@ fn a_flood_of_replays_wakes_nobody() {
     assert!(scene.count(RequestOutcome::Replayed) > 50);
 }
 
-/// A correct request gets through beside connections that send nothing, or garbage.
+/// A correct request is answered beside connections that send nothing or garbage.
 #[test]
 fn a_flood_of_connections_that_say_nothing_or_nonsense() {
     let scene = Scene::new();

@@ -9,7 +9,7 @@ use cpe_agent::stun::{PublishedBinding, StunServerName, StunSettings};
 
 use super::*;
 
-/// A right request.
+/// Returns a correct request.
 pub(crate) fn signed(ts: u64, id: u64) -> String {
     let texts = [ts.to_string(), id.to_string()];
     let signature = hmac_sha1(b"secret", &[texts[0].as_bytes(), texts[1].as_bytes(), b"acs", b"x"]);
@@ -81,7 +81,7 @@ fn another_password_begins_anew() {
     assert_eq!(reports.recv_timeout(SOON), Ok(1_700_000_000));
 }
 
-/// R264.
+/// R264: the number of accepted requests is limited.
 #[test]
 fn right_requests_are_limited() {
     let state = Arc::new(ListenerState::new(settings()));
@@ -110,7 +110,7 @@ fn the_port_is_closed_with_the_listener() {
     UdpSocket::bind(address).expect("free again");
 }
 
-/// The answer of a server that sees the request come from `mapped`.
+/// Returns the response of a server that receives the request from `mapped`.
 fn binding_response(request: &[u8], mapped: SocketAddr) -> Vec<u8> {
     let SocketAddr::V4(mapped) = mapped else { panic!("IPv4 only") };
     let mut answer = vec![0x01, 0x01, 0x00, 0x0c];
@@ -134,11 +134,11 @@ fn the_binding_is_learnt_on_the_port_that_receives_requests() {
         server: StunServerName { host: "localhost".into(), port: server_address.port() },
         ..StunSettings::default()
     };
-    let course = UdpConfig { stun: stun.clone(), acs: Some(server_address) };
+    let config = UdpConfig { stun: stun.clone(), acs: Some(server_address) };
     let report = move |report| {
         let _ = sender.send(report);
     };
-    let listener = UdpListener::start(unspecified, generous().accepted, state, ReplayWindow::default(), course, report)
+    let listener = UdpListener::start(unspecified, generous().accepted, state, ReplayWindow::default(), config, report)
         .expect("a listener");
     let port = listener.local_addr().port();
 

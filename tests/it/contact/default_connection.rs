@@ -4,7 +4,8 @@ use super::scenarios::over;
 use crate::gateway::{TR_098, VALUE_CHANGE};
 use crate::support::{Acs, AcsOptions, empty_post, inform, inform_response, no_content};
 
-/// R107: another default WAN connection is another address, of which the ACS hears at once, even of the same text.
+/// R107: another default WAN connection is a change of the address, which the ACS is notified of at once, even if the
+/// text of the address is the same.
 #[test]
 fn another_default_wan_connection() {
     const SERVICE: &str = "InternetGatewayDevice.Layer3Forwarding.DefaultConnectionService";

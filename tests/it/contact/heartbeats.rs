@@ -14,13 +14,13 @@ const HEARTBEAT: &str = "14 HEARTBEAT";
 const NTP: &str = "Device.Time.NTPServer1";
 const CODE: &str = "Device.DeviceInfo.ProvisioningCode";
 
-/// The next session tells just these events.
+/// Expects that the next session reports exactly these events.
 fn expect_session(acs: &Acs, events: &[&str], retry_count: u32) {
     acs.expects(inform().only_events(events).retry_count(retry_count)).replies(inform_response());
     acs.expects(empty_post()).replies(no_content());
 }
 
-/// A gateway with a heartbeat each second.
+/// Starts a gateway with a heartbeat each second.
 fn beating(acs: &Acs, directory: &Path) -> AgentBuilder {
     let interval = r#""ReportingInterval":{"min":1,"value":"1"}"#;
     let policy = format!(r#"{{"Device":{{"ManagementServer":{{"HeartbeatPolicy":{{{interval}}}}}}}}}"#);
@@ -57,7 +57,7 @@ fn heartbeats() {
     }
 }
 
-/// R125, R304: while another session is to be retried a heartbeat waits, and does not hasten the retry.
+/// R125, R304: a heartbeat waits while another session is to be retried, and does not advance the retry.
 #[test]
 fn heartbeats_while_the_acs_refuses() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -90,7 +90,7 @@ fn heartbeats_that_the_acs_refuses() {
     acs.expects(inform().only_events(&[HEARTBEAT]).retry_count(2)).replies(inform_response());
     acs.expects(empty_post()).replies(no_content());
     expect_session(&acs, &[VALUE_CHANGE], 0);
-    // An event of its own: one attempt at once, which the heartbeat takes; then the wait.
+    // A new event gets one attempt at once, which includes the heartbeat; then the retry wait counts.
     agent.succeeds(&["set", &format!("{CODE}=x")]);
     let second = acs.session(SOON).expect_failed().exchanges[0].at;
     let third = acs.session(SOON).expect_complete().exchanges[0].at;

@@ -13,10 +13,10 @@ use crate::support::{
 const ENABLE: &str = "ManagementServer.EnableCWMP";
 const NTP: &str = "Time.NTPServer1";
 
-/// Long enough for a session that should not come.
+/// The time for which a test waits for a session that must not come.
 const A_WHILE: Duration = Duration::from_millis(500);
 
-/// The next session ends well, for the agent too.
+/// Completes the next session, and waits until the agent has seen its end.
 pub(super) fn over(acs: &mut Acs, agent: &Agent) {
     let position = agent.log_position();
     acs.session(SOON).expect_complete();
@@ -30,7 +30,7 @@ pub(super) fn with_overlay(builder: AgentBuilder, directory: &Path, text: &str) 
     builder.data_model(file)
 }
 
-/// A gateway whose reboot and factory reset each leave a mark.
+/// A gateway whose commands for reboot and factory reset each write a file.
 pub(super) struct Marked {
     directory: tempfile::TempDir,
 }
@@ -46,7 +46,7 @@ impl Marked {
 
     pub(super) fn actions(&self, builder: AgentBuilder) -> AgentBuilder {
         let touch = |name: &str| format!("[\"touch\", \"{}\"]", self.mark(name).display());
-        // The key that the ACS gave with its last request for a reboot tells on the second file.
+        // The second file holds the CommandKey of the last Reboot.
         let reboot = touch("rebooted").replace(']', &format!(", \"{}\"]", self.mark("key-{commandKey}").display()));
         let reset = touch("reset");
         let text = format!("{{\"actions\":{{\"reboot\":{reboot},\"factoryReset\":{reset}}}}}");
@@ -128,7 +128,7 @@ fn a_factory_reset_waits_for_the_clean_end_of_the_session(model: &'static Model)
 }
 both_models!(a_factory_reset_waits_for_the_clean_end_of_the_session);
 
-/// A device that is asked for both resets only; the reboot is dropped, and logged.
+/// A device with both requests pending executes the factory reset only, and logs that the reboot is dropped.
 fn a_factory_reset_comes_before_a_reboot(model: &'static Model) {
     let device = Marked::new();
     let mut acs = Acs::start(AcsOptions::new());
@@ -174,7 +174,7 @@ fn a_passive_notification_waits(model: &'static Model) {
     over(&mut acs, &agent);
     agent.succeeds(&["set", &format!("{ntp}=new.example")]);
     acs.quiet_for(A_WHILE);
-    // Nor is a restart of the agent a cause (R146).
+    // A restart of the agent is no cause of a session either (R146).
     agent.restart();
     agent.wait_for_control();
     acs.quiet_for(A_WHILE);
@@ -186,7 +186,7 @@ fn a_passive_notification_waits(model: &'static Model) {
 }
 both_models!(a_passive_notification_waits);
 
-/// R110, R142: a reboot takes the change and its event with it, and leaves the attribute.
+/// R110, R142: a reboot discards a pending value change and its event, and keeps the attribute.
 fn a_reboot_clears_what_was_to_be_told(model: &'static Model) {
     let ntp = model.at(NTP);
     let mut acs = Acs::start(AcsOptions::new());

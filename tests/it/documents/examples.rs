@@ -11,7 +11,7 @@ use super::{agent, document, documents, root};
 use crate::gateway::{SOON, gateway};
 use crate::support::{Acs, AcsOptions, Agent, get_rpc_methods};
 
-/// The blocks of a language, without the fences.
+/// Returns the code blocks of a language, without the fences.
 fn blocks<'t>(text: &'t str, language: &str) -> Vec<&'t str> {
     let opening = format!("```{language}\n");
     let blocks: Vec<&str> = text.split(&opening).skip(1).filter_map(|rest| rest.split("\n```").next()).collect();
@@ -19,7 +19,7 @@ fn blocks<'t>(text: &'t str, language: &str) -> Vec<&'t str> {
     blocks
 }
 
-/// A directory with the files that the examples name: the shipped models, `acme.json` and `config.json`.
+/// Returns a directory with the files that the examples name: the shipped models, `acme.json` and `config.json`.
 fn clone() -> TempDir {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let at = |name: &str| directory.path().join(name);
@@ -34,7 +34,7 @@ fn clone() -> TempDir {
     directory
 }
 
-/// An example with the paths of the test in place of those of a device.
+/// Returns an example with the paths of the test in place of those of a device.
 fn located(example: &str, directory: &Path) -> String {
     let directory = directory.display();
     example.replace("/etc/cpe-agent/", &format!("{directory}/")).replace("=/etc/", &format!("={directory}/"))
@@ -91,7 +91,7 @@ fn every_json_loads() {
     assert!(count >= 4, "{count} examples");
 }
 
-/// The words of a command line, as a shell splits them.
+/// Returns the words of a command line, as a shell splits them.
 fn words(line: &str) -> Vec<String> {
     let parts = line.split('"').enumerate();
     let mut words = Vec::new();
@@ -137,7 +137,7 @@ fn every_command_line_parses() {
     assert!(count >= 6, "{count} command lines");
 }
 
-/// Every user can read a command line.
+/// No example has a password on a command line, which every user can read.
 #[test]
 fn no_example_has_a_password_on_a_command_line() {
     for document in documents() {
@@ -149,7 +149,7 @@ fn no_example_has_a_password_on_a_command_line() {
     }
 }
 
-/// The label of a line of `status`, in its columns.
+/// Returns the label of a line of `status`, in its columns.
 fn label(line: &str) -> &str {
     line.get(..15).map_or(line, str::trim_end)
 }

@@ -3,7 +3,7 @@
 use super::attempt::{Attempt, SIZE, serving};
 use crate::support::{Algorithm, FileServer, FileServerOptions, FileSpec, basic, digest, other_scheme, pattern};
 
-/// R65, R61: the file server chooses.
+/// R65, R61: a download answers the challenge that the file server offers.
 #[test]
 fn challenges_are_answered() {
     let algorithms = [Algorithm::Unnamed, Algorithm::Md5, Algorithm::Md5Sess, Algorithm::Sha256, Algorithm::Sha256Sess];
@@ -23,7 +23,7 @@ fn challenges_are_answered() {
     }
 }
 
-/// 9012, and a sentence that says which of the two it is.
+/// A download fails with 9012 if credentials are missing or wrong; the text tells which.
 #[test]
 fn refused_credentials() {
     for options in [FileServerOptions::new().basic("cpe", "other"), FileServerOptions::new().digest("cpe", "other")] {
@@ -71,7 +71,7 @@ fn redirects_that_lead_nowhere() {
     assert_eq!(serving(FileSpec::status(302)).1.failure().0, 9010);
 }
 
-/// The password is for the server that was named, and told to no other in clear text.
+/// The password is not sent in clear text to another server than the one in the request.
 #[test]
 fn another_host_does_not_get_the_password() {
     let other = FileServer::start(FileServerOptions::new().basic("cpe", "s3cret"));
@@ -104,11 +104,11 @@ mod over_tls {
         server
     }
 
-    /// R30, R32, R65: a file server must be as convincing as an ACS.
+    /// R30, R32, R65: the certificate of a file server is verified as that of an ACS.
     #[test]
     fn tls_is_verified_as_towards_the_acs() {
         let authority = Authority::new("test CA");
-        // The end of the connection is the end of the file only with the farewell of TLS.
+        // The end of the connection is the end of the file only after the close_notify of TLS.
         let server = secure(&authority, Flaw::None);
         assert!(trusting(&authority, &server.url("/f")).content() == pattern(SIZE));
         assert_eq!(server.ranges().last(), Some(&Some("bytes=100000-".into())));
@@ -129,7 +129,7 @@ mod over_tls {
         assert!(attempt.content() == pattern(SIZE));
     }
 
-    /// A password that was to go over TLS is not told without.
+    /// A password for a server with TLS is not sent without TLS after a redirect.
     #[test]
     fn a_redirect_away_from_tls_does_not_take_the_password_along() {
         let authority = Authority::new("test CA");
@@ -141,7 +141,7 @@ mod over_tls {
         assert!(open.requests().iter().all(|request| request.header("Authorization").is_none()));
     }
 
-    /// An upload over TLS arrives.
+    /// An upload over TLS succeeds.
     #[test]
     fn an_upload_over_tls() {
         let authority = Authority::new("test CA");

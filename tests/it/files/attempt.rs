@@ -11,9 +11,9 @@ use cpe_agent::transfer::{Downloaded, FileRequest, Progress, TransferError, Tran
 
 use crate::support::{FileServer, FileServerOptions, FileSpec};
 
-/// Longer than anything here takes, even on a busy machine.
+/// A limit that no step reaches, even on a busy machine.
 pub const SOON: Duration = Duration::from_secs(30);
-/// The timeout towards a server that is meant to be silent.
+/// The timeout of tests with a server that sends nothing.
 pub const IMPATIENT: Duration = Duration::from_millis(700);
 pub const SIZE: u64 = 300_000;
 
@@ -56,7 +56,7 @@ impl Attempt {
         result
     }
 
-    /// The file, which must come.
+    /// Returns the content of the file; panics if the attempt fails.
     pub fn content(&self) -> Vec<u8> {
         let downloaded = self.download().unwrap_or_else(|error| panic!("{}: {error}", self.request.url));
         let content = fs::read(self.file()).expect("the file");
@@ -65,7 +65,7 @@ impl Attempt {
         content
     }
 
-    /// The code of the failure, which must come, and its sentence.
+    /// Returns the code and the text of the failure; panics if the attempt succeeds.
     pub fn failure(&self) -> (u16, String) {
         told(self.download())
     }
@@ -79,7 +79,7 @@ impl Attempt {
 pub fn told<T: std::fmt::Debug>(result: Result<T, TransferError>) -> (u16, String) {
     let error = result.expect_err("a failure");
     let sentence = error.to_string();
-    // R238: no other code may stand in TransferComplete.
+    // R238: TransferComplete allows no other code.
     assert!(
         [9001, 9002, 9010, 9011, 9012].contains(&error.fault().number())
             || (9014..=9020).contains(&error.fault().number())
@@ -88,10 +88,10 @@ pub fn told<T: std::fmt::Debug>(result: Result<T, TransferError>) -> (u16, Strin
     (error.fault().number(), sentence)
 }
 
-/// A server with one file.
-pub fn serving(served: FileSpec) -> (FileServer, Attempt) {
+/// Returns a server with one file, and an attempt to download it.
+pub fn serving(file: FileSpec) -> (FileServer, Attempt) {
     let server = FileServer::start(FileServerOptions::new());
-    server.serves("/fw.bin", served);
+    server.serves("/fw.bin", file);
     let attempt = Attempt::at(&server.url("/fw.bin"));
     (server, attempt)
 }

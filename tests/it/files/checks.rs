@@ -50,7 +50,7 @@ fn a_file_is_held_against_its_sum_and_its_signature() {
         let (code, sentence) = told(run(sum, signature));
         assert_eq!(code, 9019, "{sentence}");
     }
-    // Out of reach is not the same as wrong.
+    // A sum or signature that cannot be fetched has another code than a wrong one.
     assert_eq!(told(run(Some(FileSpec::status(503)), None)).0, 9016);
     let attempt = Attempt::at("http://files.invalid/fw.bin");
     assert_eq!(told(fetch_companion(&attempt.request, ".sig", &attempt.stop)).0, 9015);

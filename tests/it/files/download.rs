@@ -33,7 +33,7 @@ fn a_file_comes_whole_in_every_framing() {
     }
 }
 
-/// No coding is asked for; a server that names one means the file as it lies there.
+/// The agent requests no content coding; if a server names one, the bytes are stored as they come.
 #[test]
 fn a_file_is_taken_as_it_is() {
     let (server, attempt) = serving(FileSpec::file(b"\x1f\x8b no gzip").header("Content-Encoding", "gzip"));
@@ -57,7 +57,7 @@ fn each_download_is_a_new_one() {
     assert!(requests.iter().all(|request| request.header("If-None-Match").is_none()));
 }
 
-/// URLs go out as they came: `@`, escapes and queries in them are the server's business.
+/// URLs are sent unchanged, with `@`, escapes and query.
 #[test]
 fn urls_are_not_rewritten() {
     for target in ["/fw@1.2/a%2Fb%20c.bin?key=a@b%3D&x=/../y", "/%7Efw/./x//y.bin", "/?@"] {
@@ -73,7 +73,8 @@ fn urls_are_not_rewritten() {
     assert_eq!(Attempt::at(&server.url("/f")).content(), b"content");
 }
 
-/// A file that ends before its announced length is 9017; one that is announced shorter than it is ends at that length.
+/// A file that ends before its announced length fails with 9017. A file with a shorter announced length ends at that
+/// length.
 #[test]
 fn a_truncated_file_is_9017_and_a_short_length_is_what_the_server_says() {
     let (_server, attempt) = serving(FileSpec::sized(SIZE).announces(SIZE + 1));
@@ -111,16 +112,16 @@ fn a_server_that_falls_silent_is_left() {
     assert_eq!(server.ranges(), [None, Some("bytes=1000-".into())]);
 }
 
-/// Neither a trickle nor a file without an end goes on for longer than an attempt may.
+/// A slow file and an endless file end at the limit of the attempt.
 #[test]
 fn an_attempt_has_an_end() {
     let pause = Duration::from_millis(20);
-    for served in [
+    for file in [
         FileSpec::sized(SIZE).trickles(1, pause),
         FileSpec::sized(1000).endless().trickles(1000, pause),
         FileSpec::sized(SIZE).trickles(10, pause).drops_after(20),
     ] {
-        let (_server, mut attempt) = serving(served);
+        let (_server, mut attempt) = serving(file);
         attempt.request.limits.attempt = Duration::from_secs(1);
         let begin = Instant::now();
         let (code, sentence) = attempt.failure();
@@ -129,14 +130,14 @@ fn an_attempt_has_an_end() {
     }
 }
 
-/// Each wait ends with the attempt, and no file stays behind.
+/// A stop ends every wait of an attempt, and no file stays behind.
 #[test]
 fn a_stop_ends_it_at_once() {
     let pause = Duration::from_millis(20);
-    for served in
+    for file in
         [FileSpec::silence(), FileSpec::sized(SIZE).stalls_after(1000), FileSpec::sized(SIZE).trickles(1, pause)]
     {
-        let (server, attempt) = serving(served);
+        let (server, attempt) = serving(file);
         let stopped = thread::scope(|scope| {
             let running = scope.spawn(|| attempt.download());
             server.requested(1, SOON);
@@ -150,7 +151,7 @@ fn a_stop_ends_it_at_once() {
     }
 }
 
-/// The server is there, the file is not to be had.
+/// A status other than success fails with the code for it.
 #[test]
 fn statuses_that_are_no_file() {
     for (status, is_permanent) in
@@ -177,7 +178,7 @@ fn servers_that_are_not_there() {
     assert_eq!(Attempt::at("gopher://h/f").failure().0, 9010);
 }
 
-/// An answer that is no HTTP is 9010 at worst, and does no other harm.
+/// A response that is no HTTP fails the download with 9010 at worst.
 #[test]
 fn answers_that_are_no_http() {
     let ok = "HTTP/1.1 200 OK\r\n";
@@ -200,12 +201,12 @@ fn answers_that_are_no_http() {
         let (code, sentence) = attempt.failure();
         assert_eq!(code, 9010, "{sentence}: {}", &answer[..answer.len().min(80)]);
     }
-    // A length beyond every disk.
+    // The length exceeds every disk.
     let huge = format!("{ok}Content-Length: 18446744073709551615\r\n\r\nx");
     assert_eq!(serving(FileSpec::raw(huge.as_bytes())).1.failure().0, 9010);
 }
 
-/// No byte from a server makes more of it than a file or a failure.
+/// A response with any byte changed, or cut at any byte, gives a file or a failure, never a panic.
 #[test]
 fn survives_every_truncation_and_byte_flip() {
     let sized = "HTTP/1.1 200 OK\r\nContent-Length: 11\r\nETag: \"1\"\r\nAccept-Ranges: bytes\r\n\r\nhello world";
@@ -228,14 +229,14 @@ fn survives_every_truncation_and_byte_flip() {
     }
 }
 
-/// R235: 9010, before a byte is written where the size is known, and before the last one is where it is not.
+/// R235: a full disk fails with 9010, before the first byte if the size is known, otherwise when the room ends.
 #[test]
 fn a_full_disk() {
     let directory = tempfile::tempdir().expect("a directory");
     let Some(mount) = Mount::at(directory.path().join("small"), "size=3m") else { return };
     let into = directory.path().join("small/file");
-    let run = |served: FileSpec, expected_size| {
-        let (_server, attempt) = serving(served);
+    let run = |file: FileSpec, expected_size| {
+        let (_server, attempt) = serving(file);
         let result = download(&attempt.request, &into, expected_size, &attempt.progress, &attempt.stop);
         assert!(result.is_ok() || !into.exists());
         (result, attempt.progress.moved().bytes)

@@ -16,8 +16,8 @@ fn the_rest_is_asked_for_behind_a_broken_connection() {
         (FileSpec::sized(SIZE).etag("W/\"v1\""), None),
         (FileSpec::sized(SIZE), None),
     ];
-    for (served, validator) in cases {
-        let (server, attempt) = serving(served.drops_after(100_000).times(2));
+    for (file, validator) in cases {
+        let (server, attempt) = serving(file.drops_after(100_000).times(2));
         assert!(attempt.content() == pattern(SIZE));
         let requests = server.requests();
         assert_eq!(requests.len(), 3);
@@ -36,7 +36,7 @@ fn a_file_without_a_sign_of_its_version_is_not_resumed() {
     assert_eq!(server.ranges(), [None, None]);
 }
 
-/// Servers that cannot do ranges, or do them wrong.
+/// The download starts again if the server does not support ranges, or answers them wrongly.
 #[test]
 fn the_download_starts_over_where_the_rest_is_not_to_be_had() {
     type Habit = fn(FileSpec) -> FileSpec;
@@ -47,21 +47,21 @@ fn the_download_starts_over_where_the_rest_is_not_to_be_had() {
         assert!(attempt.content() == pattern(SIZE));
         assert_eq!(server.requests().len(), requests);
     }
-    // As little as the server likes to give at a time.
-    let served = FileSpec::sized(SIZE).rations_ranges(60_000).drops_after(100_000).times(1);
-    let (server, attempt) = serving(served);
+    // The server sends only a small part of each range.
+    let file = FileSpec::sized(SIZE).rations_ranges(60_000).drops_after(100_000).times(1);
+    let (server, attempt) = serving(file);
     assert!(attempt.content() == pattern(SIZE));
     assert_eq!(server.requests().len(), 5);
 }
 
-/// Two halves of different files make no firmware.
+/// A file that changes during the download is fetched again from the start.
 #[test]
 fn a_file_that_changes_meanwhile_is_fetched_anew() {
     let new = || FileSpec::file(vec![b'n'; 250_000]);
     let old = || FileSpec::sized(SIZE).drops_after(100_000);
     for (old, new) in [
         (old().etag("\"1\""), new().etag("\"2\"")),
-        // The same ETag by mistake, but another size.
+        // The file has the same ETag by mistake, but another size.
         (old().etag("\"1\""), new().etag("\"1\"")),
         (old(), new()),
     ] {
@@ -81,13 +81,13 @@ fn a_download_that_comes_no_further_fails() {
     assert!(sentence.starts_with("the download ended after 1000 of 300000 bytes: "), "{sentence}");
     assert_eq!(server.requests().len(), 7);
 
-    // Nothing of the file came, and so there is nothing to go on with.
+    // No byte of the file came, so that no range can be requested.
     let (server, attempt) = serving(FileSpec::sized(SIZE).drops_after(0));
     assert_eq!(attempt.failure().0, 9017);
     assert_eq!(server.requests().len(), 1);
 }
 
-/// The target of a redirect may be good for a moment only: the rest is asked for where the file was said to be.
+/// The rest is requested from the original URL, because the target of a redirect may be valid for a moment only.
 #[test]
 fn a_resumption_begins_at_the_url_that_was_given() {
     let (server, attempt) = serving(FileSpec::redirect(302, "/signed?1").then(FileSpec::redirect(302, "/signed?2")));

@@ -9,7 +9,7 @@ use cpe_agent::transfer::{Moved, upload};
 use super::attempt::{Attempt, SIZE, SOON, told};
 use crate::support::{Algorithm, FileServer, FileServerOptions, FileSpec, basic, digest, pattern};
 
-/// PUT, with the length of the file and nothing else.
+/// An upload is a PUT with the length and the bytes of the file.
 #[test]
 fn an_upload_arrives() {
     for size in [0, 1, SIZE] {
@@ -28,7 +28,7 @@ fn an_upload_arrives() {
     }
 }
 
-/// R65: an upload is challenged, too. A server that says so at once is not sent the file for nothing.
+/// R65: an upload answers a challenge. A server that sends the challenge at once does not receive the file in vain.
 #[test]
 fn an_upload_is_challenged() {
     let large = pattern(4 << 20);
@@ -52,7 +52,7 @@ fn an_upload_is_challenged() {
     }
 }
 
-/// The body is sent again after a redirect, and not to the server that redirects.
+/// The body is sent to the target of a redirect, and not to the server that redirects.
 #[test]
 fn an_upload_is_redirected() {
     let large = pattern(4 << 20);
@@ -75,7 +75,7 @@ fn an_upload_is_redirected() {
 #[test]
 fn uploads_that_fail() {
     let large = pattern(8 << 20);
-    for (served, hasty) in [
+    for (file, hasty) in [
         (FileSpec::status(403), false),
         (FileSpec::status(413), true),
         (FileSpec::status(500), false),
@@ -88,18 +88,18 @@ fn uploads_that_fail() {
     ] {
         let options = FileServerOptions::new();
         let server = FileServer::start(if hasty { options.hasty() } else { options });
-        server.serves("/log", served.clone());
+        server.serves("/log", file.clone());
         let mut attempt = Attempt::at(&server.url("/log")).impatient();
         attempt.request.username.clear(); // so that no challenge is waited for
         let (code, sentence) = told(attempt.upload(&large));
-        assert_eq!(code, 9011, "{served:?}: {sentence}");
+        assert_eq!(code, 9011, "{file:?}: {sentence}");
     }
     assert_eq!(told(Attempt::at("http://files.invalid/log").upload(b"x")).0, 9011);
     let attempt = Attempt::at("http://files.invalid/log");
     assert_eq!(told(upload(&attempt.request, &attempt.file(), &attempt.progress, &attempt.stop)).0, 9002);
 }
 
-/// The server refuses while the file is on its way, and reads no more of it. Its answer is read nevertheless.
+/// The answer of a server is read even if it refuses an upload in the middle of the file and reads no more of it.
 #[test]
 fn a_refusal_in_the_middle_of_an_upload_is_heard() {
     let server = FileServer::start(FileServerOptions::new().deaf(Duration::from_millis(300)));

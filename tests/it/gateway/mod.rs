@@ -35,7 +35,7 @@ pub const BOOT: &str = "1 BOOT";
 pub const PERIODIC: &str = "2 PERIODIC";
 pub const VALUE_CHANGE: &str = "4 VALUE CHANGE";
 
-/// A file of `data-model/`.
+/// Returns the path of a file of `data-model/`.
 pub fn model_file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("data-model").join(name)
 }
@@ -50,7 +50,7 @@ pub fn gateway_at(url: &str) -> AgentBuilder {
     TR_181.gateway_at(url)
 }
 
-/// A session in which the ACS asks two questions.
+/// Runs a session with two requests of the ACS.
 pub fn run_simple_session(options: AcsOptions) -> Session {
     run_simple_session_allowing("nothing", options)
 }
@@ -64,7 +64,7 @@ pub fn run_simple_session_allowing(violation: &str, options: AcsOptions) -> Sess
     acs.session(SOON).expect_complete()
 }
 
-/// The scheme of each request's credentials, `-` for none.
+/// Returns the scheme of the credentials of each request, `-` for none.
 pub fn schemes(session: &Session) -> Vec<&str> {
     let headers = session.exchanges.iter().map(|exchange| exchange.request.header("Authorization"));
     headers.map(|header| header.map_or("-", |header| header.split(' ').next().unwrap_or_default())).collect()

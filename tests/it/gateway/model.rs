@@ -4,16 +4,16 @@ use super::{PASSWORD, model_file};
 use crate::support::agent::AgentBuilder;
 use crate::support::{Acs, Agent};
 
-/// A shipped model, and the places in it that are not the same below the root of each.
+/// A shipped model, and the names in it that differ between the models below their roots.
 pub struct Model {
     pub root: &'static str,
     /// The name of the file in `data-model/`.
     pub file: &'static str,
-    /// A table that only the device adds to, with a boolean `Active` in each instance.
+    /// A table to which only the device adds instances, each with a boolean `Active`.
     pub hosts: &'static str,
-    /// A table that takes instances and has a first one, with a boolean `Enable` in each that is false at first.
+    /// A table to which the ACS may add instances, and which has one; each has a boolean `Enable`, false at first.
     pub table: &'static str,
-    /// A table that has a table in each instance, and room for eight instances.
+    /// A table with room for eight instances, each with a table of its own.
     pub outer: &'static str,
     /// The parameter that counts the instances of `outer`.
     pub outer_count: &'static str,
@@ -63,7 +63,7 @@ impl Model {
         self.gateway_at(&acs.url())
     }
 
-    /// Returns such a gateway with any ACS URL.
+    /// Returns a gateway like [`Model::gateway`], with any ACS URL.
     pub fn gateway_at(&self, url: &str) -> AgentBuilder {
         let settings = [
             ("URL", url),

@@ -31,7 +31,7 @@ pub(crate) struct Laboratory {
     is_builder: bool,
 }
 
-/// Runs a test as the host `acs` of a laboratory of its own; where none can be built, says so.
+/// Runs a test as the host `acs` of a laboratory of its own; records the test as skipped if none can be built.
 pub(crate) fn in_laboratory(test: &str, body: impl FnOnce(&Laboratory)) {
     if let Ok(name) = std::env::var(INSIDE) {
         return body(&Laboratory { name, is_builder: false });
@@ -77,7 +77,7 @@ impl Laboratory {
         Ok(())
     }
 
-    /// Runs a program there to its end.
+    /// Runs a program on a host to its end.
     pub(crate) fn on(&self, host: &str, command: &[&str]) -> Result<Output, String> {
         succeeds(Command::new("ip").args(["netns", "exec", &self.host(host)]).args(command))
     }
@@ -95,17 +95,17 @@ impl Laboratory {
         self.on("nat", &["conntrack", "-F"]).expect("an empty table");
     }
 
-    /// A setting of the host `nat`.
+    /// Writes a setting of the host `nat`.
     fn write(&self, file: &str, text: &str) -> Result<(), String> {
         self.on("nat", &["sh", "-c", &format!("echo {text} > {file}")]).map(drop)
     }
 
-    /// The name of its namespace.
+    /// Returns the name of the namespace of a host.
     pub(crate) fn host(&self, host: &str) -> String {
         format!("{}-{host}", self.name)
     }
 
-    /// Runs the body of the test over there.
+    /// Runs the body of the test on the host `acs`.
     fn runs(&self, test: &str) {
         let program = std::env::current_exe().expect("the test itself");
         let status = share_record(&mut Command::new("ip"))

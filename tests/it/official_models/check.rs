@@ -51,11 +51,11 @@ pub(crate) struct Check<'a> {
     pub(crate) official: &'a xml::Model,
     pub(crate) complaints: Vec<String>,
     pub(crate) patterns: Patterns,
-    /// Objects and parameters that exist in factory state, and every reference they hold.
+    /// Objects and parameters that exist in factory state, and all their references.
     pub(crate) objects: BTreeSet<String>,
     pub(crate) parameters: BTreeSet<String>,
     pub(crate) references: Vec<(String, String, Vec<String>)>,
-    /// Every parameter of the JSON by its official path.
+    /// The parameters of the JSON by their official paths.
     pub(crate) defined: BTreeSet<String>,
     pub(crate) informed: BTreeSet<String>,
 }
@@ -205,7 +205,8 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// The parameters that have to be there: forced Inform (R103, R104) and all of ManagementServer (table Z1).
+    /// Checks that the required parameters are there: forced Inform (R103, R104) and all of ManagementServer (table
+    /// Z1).
     fn complete(&mut self, root: &str) {
         let managed = format!("{root}ManagementServer.");
         let mut missing = Vec::new();

@@ -51,7 +51,7 @@ impl Check<'_> {
         }
     }
 
-    /// A reference leads to an object that exists, in a table that it may refer to.
+    /// Checks that a reference leads to an object that exists, in a table to which it may refer.
     pub(crate) fn references(&mut self) {
         for (path, value, targets) in std::mem::take(&mut self.references) {
             for item in value.split(',') {

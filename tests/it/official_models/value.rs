@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 /// The compiled patterns: some stand at dozens of parameters.
 pub(crate) type Patterns = BTreeMap<String, regex_lite::Regex>;
 
-/// The value that a type has where the model gives none.
+/// Returns the value of a type for which the model gives none.
 pub(crate) fn null(kind: &str) -> &'static str {
     match kind {
         "boolean" => "false",
@@ -61,7 +61,7 @@ enum Measure {
     Length(i128),
 }
 
-/// The number, or the length, that the facets speak of; `None` for a text that is no literal of the type.
+/// Returns the number or the length to which the facets apply; `None` for a text that is no literal of the type.
 fn measure(kind: &str, value: &str) -> Option<Measure> {
     let within = |low: i128, high: i128| {
         let number = value.parse().ok().filter(|number| (low..=high).contains(number))?;

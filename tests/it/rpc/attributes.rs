@@ -42,7 +42,7 @@ fn attributes_stay(model: &'static Model) {
 }
 both_models!(attributes_stay);
 
-/// R195: one entry that is refused refuses them all.
+/// R195: one wrong entry makes the whole request fail.
 fn attributes_are_all_or_nothing(model: &'static Model) {
     let mut gateway = Gateway::new(model);
     let (username, key) = (gateway.management("Username"), gateway.management("ParameterKey"));

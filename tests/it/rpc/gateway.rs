@@ -9,10 +9,10 @@ use tempfile::TempDir;
 use crate::gateway::{Model, SOON};
 use crate::support::{AcsOptions, Agent, ManualAcs};
 
-/// Long enough for a session that should not come.
+/// The time for which a test waits for a session that must not come.
 pub(crate) const QUIET: Duration = Duration::from_millis(700);
 
-/// The ACS, the gateway, and a directory in which the commands of the device leave traces.
+/// The ACS, the gateway, and a directory to which the commands of the device write.
 pub(crate) struct Gateway {
     pub(crate) model: &'static Model,
     pub(crate) acs: ManualAcs,
@@ -21,7 +21,7 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
-    /// A gateway in factory state after its first session.
+    /// Returns a gateway in factory state after its first session.
     pub(crate) fn new(model: &'static Model) -> Gateway {
         Gateway::with_actions(model, |_, _| String::new())
     }
@@ -56,26 +56,26 @@ impl Gateway {
         format!("{}.DeviceInfo.{name}", self.model.root)
     }
 
-    /// A crash, after which the device comes back.
+    /// Kills the agent and reboots the device.
     pub(crate) fn crash_and_reboot(&mut self) {
         self.agent.kill9();
         self.acs.clear();
         self.agent.reboot();
     }
 
-    /// A crash of the agent alone.
+    /// Kills and restarts the agent; the device does not reboot.
     pub(crate) fn crash(&mut self) {
         self.agent.kill9();
         self.acs.clear();
         self.agent.restart();
     }
 
-    /// The lines that the device's commands have left in a file.
+    /// Returns the lines that the device's commands have written to a file.
     pub(crate) fn traces(&self, file: &str) -> usize {
         fs::read_to_string(self.place.path().join(file)).map_or(0, |text| text.lines().count())
     }
 
-    /// Waits for a trace of the device's commands.
+    /// Waits until the device's commands have written to a file.
     pub(crate) fn wait_for_trace(&self, file: &str, count: usize) {
         let deadline = std::time::Instant::now() + SOON;
         while self.traces(file) < count {

@@ -5,7 +5,7 @@ use super::reboot::in_seconds;
 use crate::gateway::{Model, TR_181};
 use crate::support::{add_object, schedule_inform, set_parameter_values};
 
-/// R108: parameters that the ACS wants to see with some events or with all.
+/// R108: the table InformParameter adds parameters to Informs with some events or with all.
 fn inform_parameters(model: &'static Model) {
     let mut gateway = Gateway::new(model);
     let table = gateway.management("InformParameter.");
@@ -54,7 +54,7 @@ fn inform_parameters(model: &'static Model) {
 }
 both_models!(inform_parameters);
 
-/// R99, R101, R106: another firmware is told, once.
+/// R99, R101, R106: another firmware version is reported once.
 fn another_firmware(model: &'static Model) {
     let mut gateway = Gateway::new(model);
     let version = gateway.info("SoftwareVersion");
@@ -105,7 +105,7 @@ fn a_gateway_that_is_not_to_call(model: &'static Model) {
 }
 both_models!(a_gateway_that_is_not_to_call);
 
-/// R109, R98: the session fails when its events have been delivered; the retry has none to tell.
+/// R109, R98: if a session fails after its events were delivered, the retry reports none of them.
 fn a_failure_late_in_a_session(model: &'static Model) {
     let mut gateway = Gateway::new(model);
     gateway.agent.reboot();

@@ -7,7 +7,7 @@ use crate::support::{
     set_parameter_attributes,
 };
 
-/// A text in the outer table of each model.
+/// Returns a text parameter in the outer table of each model.
 const OUTER_TEXT: &str = "DomainName";
 
 /// Instances, and instances of tables inside of them, are added, kept over a crash, and deleted.

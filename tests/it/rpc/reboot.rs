@@ -6,7 +6,7 @@ use super::gateway::{Gateway, QUIET};
 use crate::gateway::{Model, SOON, TR_181};
 use crate::support::{get_rpc_methods, reboot};
 
-/// A device whose command leaves a trace and makes the next start another boot.
+/// Returns a device whose command writes to a file and makes the next start another boot.
 fn device(model: &'static Model) -> Gateway {
     Gateway::with_actions(model, |agent, place| {
         format!("\"reboot\": [\"sh\", \"-c\", \"echo boot-$$ > {agent}/boot-id; echo down >> {place}/reboots\"]")
@@ -14,7 +14,7 @@ fn device(model: &'static Model) -> Gateway {
 }
 
 impl Gateway {
-    /// The device goes down for the time of that number, and comes back.
+    /// Waits until the device has gone down this number of times since the start of the test, and starts it again.
     fn goes_down_and_comes_back(&mut self, times: usize) {
         self.wait_for_trace("reboots", times);
         self.agent.terminate();
@@ -23,7 +23,7 @@ impl Gateway {
     }
 }
 
-/// R224: several requests lead to one reboot, and each is told.
+/// R224: several requests lead to one reboot, and each is reported.
 fn several_reboots_are_one(model: &'static Model) {
     let mut gateway = device(model);
     gateway.agent.reboot();
@@ -57,7 +57,7 @@ fn killed_between_answer_and_reboot(model: &'static Model) {
 }
 both_models!(killed_between_answer_and_reboot);
 
-/// R122: after a session that failed, one that ends well comes first, and does not tell of a reboot that is still to come.
+/// R122: after a failed session, the reboot waits for a session that ends well, which does not report the reboot yet.
 fn a_session_that_fails_behind_the_answer(model: &'static Model) {
     let mut gateway = device(model);
     gateway.agent.reboot();
@@ -74,7 +74,7 @@ fn a_session_that_fails_behind_the_answer(model: &'static Model) {
 }
 both_models!(a_session_that_fails_behind_the_answer);
 
-/// R141: the event is told until an InformResponse confirms it, and no longer.
+/// R141: the event is sent until an InformResponse confirms it, and not again.
 fn a_reboot_is_told_until_it_is_confirmed(model: &'static Model) {
     let mut gateway = device(model);
     gateway.agent.reboot();
@@ -92,7 +92,7 @@ fn a_reboot_is_told_until_it_is_confirmed(model: &'static Model) {
 }
 both_models!(a_reboot_is_told_until_it_is_confirmed);
 
-/// A command that fails: the ACS hears of its request, and not of a boot that was none.
+/// After a reboot command that fails, the agent reports the request and no boot.
 fn a_reboot_that_fails(model: &'static Model) {
     let mut gateway = Gateway::with_actions(model, |_, place| {
         format!("\"reboot\": [\"sh\", \"-c\", \"echo tried >> {place}/reboots; exit 3\"]")
@@ -107,7 +107,7 @@ fn a_reboot_that_fails(model: &'static Model) {
 }
 both_models!(a_reboot_that_fails);
 
-/// A device that cannot reboot says so.
+/// A device without a reboot command refuses the request.
 fn a_device_without_the_command(model: &'static Model) {
     let mut gateway = Gateway::new(model);
     gateway.agent.reboot();
@@ -122,7 +122,7 @@ fn a_device_without_the_command(model: &'static Model) {
 }
 both_models!(a_device_without_the_command);
 
-/// R156: so many seconds after the session; the reboot takes the parameter back.
+/// R156: DelayReboot reboots the device this number of seconds after the session, and is reset by the reboot.
 #[test]
 fn delay_reboot() {
     let mut gateway = device(&TR_181);
@@ -162,7 +162,7 @@ fn delay_reboot_set_once_more() {
     gateway.wait_for_trace("reboots", 2);
 }
 
-/// R156: at an instant; one that has passed means nothing.
+/// R156: ScheduleReboot reboots the device at an instant; an instant that has passed has no effect.
 #[test]
 fn schedule_reboot() {
     let mut gateway = device(&TR_181);
@@ -176,7 +176,7 @@ fn schedule_reboot() {
     gateway.acs.expect_session(&["1 BOOT"], |_, session| session.set(&at, "dateTime", &instant));
     gateway.goes_down_and_comes_back(1);
     assert!(in_seconds(0) >= instant, "the device went down before {instant}"); // R156
-    // A device without a clock of its own comes back to an earlier time, and must not go down for it again.
+    // A device without a battery clock boots with an earlier time, and must not reboot for the same instant again.
     let journal = std::fs::read_to_string(gateway.agent.state_dir().join("journal")).expect("the journal");
     assert!(journal.contains("\"scheduledRebootDone\":1"), "{journal}");
     gateway.acs.expect_session(&["1 BOOT"], |_, session| assert_eq!(session.value(&at), instant));
@@ -184,7 +184,7 @@ fn schedule_reboot() {
     assert_eq!(gateway.traces("reboots"), 1);
 }
 
-/// The time as XML Schema writes it, some seconds from now.
+/// Returns the time some seconds from now, as XML Schema writes it.
 pub(crate) fn in_seconds(seconds: u64) -> String {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("a time after 1970").as_secs() + seconds;
     // Days to a date, after Howard Hinnant's civil_from_days.

@@ -15,7 +15,7 @@ fn add(session: &mut AcsSession, model: &Model) -> String {
     format!("{}{}.", model.outer, answer.argument("InstanceNumber").expect("a number"))
 }
 
-/// Gives the gateway values, an instance, attributes and events to forget, and asks for the reset. Gives the instance.
+/// Creates values, an instance, attributes and events, and requests the reset. Returns the instance.
 fn fill_and_reset(gateway: &mut Gateway) -> String {
     let model = gateway.model;
     let username = gateway.management("Username");
@@ -62,7 +62,7 @@ fn a_factory_reset(model: &'static Model) {
 }
 both_models!(a_factory_reset);
 
-/// The agent is killed before the session has ended, and in the middle of the command: the reset is done all the same.
+/// The reset is completed even if the agent is killed before the end of the session and during the command.
 fn killed_in_the_middle_of_a_factory_reset(model: &'static Model) {
     let mut gateway = Gateway::with_actions(model, |_, place| {
         let wait = format!("while [ ! -e {place}/go ]; do sleep 0.01; done");
@@ -83,7 +83,7 @@ fn killed_in_the_middle_of_a_factory_reset(model: &'static Model) {
 }
 both_models!(killed_in_the_middle_of_a_factory_reset);
 
-/// R226: after a session that failed, one that ends well comes first.
+/// R226: after a failed session, the reset waits for a session that ends well.
 fn a_session_that_fails_behind_the_answer(model: &'static Model) {
     let mut gateway = Gateway::with_actions(model, |_, place| {
         format!("\"factoryReset\": [\"sh\", \"-c\", \"echo done >> {place}/resets\"]")
@@ -102,8 +102,8 @@ fn a_session_that_fails_behind_the_answer(model: &'static Model) {
 }
 both_models!(a_session_that_fails_behind_the_answer);
 
-/// The action goes with a new model before the reset could be done: it is given up, and not done by surprise when a later
-/// model has an action again.
+/// A reset whose action a new model removes is dropped, so that a later model with an action does not run it
+/// unexpectedly.
 fn a_factory_reset_whose_action_is_gone(model: &'static Model) {
     let action = |place: &str| format!("\"factoryReset\": [\"sh\", \"-c\", \"echo done >> {place}/resets\"]");
     let mut gateway = Gateway::with_actions(model, |_, place| action(place));
@@ -125,7 +125,7 @@ fn a_factory_reset_whose_action_is_gone(model: &'static Model) {
 }
 both_models!(a_factory_reset_whose_action_is_gone);
 
-/// A command that fails leaves a device that is managed from its factory state, and the log says why.
+/// After a reset command that fails, the device is managed from its factory state, and the log has the reason.
 fn a_factory_reset_whose_command_fails(model: &'static Model) {
     let mut gateway = Gateway::with_actions(model, |_, _| "\"factoryReset\": [\"false\"]".into());
     let made = fill_and_reset(&mut gateway);
@@ -134,7 +134,7 @@ fn a_factory_reset_whose_command_fails(model: &'static Model) {
 }
 both_models!(a_factory_reset_whose_command_fails);
 
-/// A command that restarts the device is not run again when that has come back.
+/// A command that restarts the device is not run again after the boot.
 fn a_factory_reset_that_restarts_the_device(model: &'static Model) {
     let mut gateway = device_that_restarts(model);
     let made = fill_and_reset(&mut gateway);

@@ -10,7 +10,7 @@ use crate::support::schedule_inform;
 /// The error of a schedule over a restart: the journal has whole seconds.
 const GRAIN: Duration = Duration::from_secs(1);
 
-/// R154: after the delay, not before it.
+/// R154: the Inform comes after the delay, not before it.
 fn an_inform_after_a_delay(model: &'static Model) {
     let mut gateway = Gateway::new(model);
     gateway.agent.reboot();
@@ -26,7 +26,7 @@ fn an_inform_after_a_delay(model: &'static Model) {
 }
 both_models!(an_inform_after_a_delay);
 
-/// R135, R136, R155: several that fall due while a session runs come in one Inform after it.
+/// R135, R136, R155: scheduled Informs that fall due during a session are reported by one Inform after it.
 fn several_at_once(model: &'static Model) {
     let mut gateway = Gateway::new(model);
     gateway.agent.reboot();
@@ -50,7 +50,7 @@ fn several_at_once(model: &'static Model) {
 }
 both_models!(several_at_once);
 
-/// R155: kept over a crash of the agent and over a reboot of the device.
+/// R155: a scheduled Inform survives a crash of the agent and a reboot of the device.
 fn a_scheduled_inform_outlives_the_agent(model: &'static Model) {
     for reboots in [false, true] {
         let mut gateway = Gateway::new(model);
@@ -73,7 +73,7 @@ fn a_scheduled_inform_outlives_the_agent(model: &'static Model) {
 }
 both_models!(a_scheduled_inform_outlives_the_agent);
 
-/// R141, R155: due while the device was off, and told until it is confirmed.
+/// R141, R155: a scheduled Inform that fell due while the device was off is sent until it is confirmed.
 fn due_while_the_device_was_off(model: &'static Model) {
     let mut gateway = Gateway::new(model);
     gateway.agent.reboot();

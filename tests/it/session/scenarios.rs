@@ -7,7 +7,7 @@ use crate::support::{
     raw_rpc, response, set_parameter_values, soap_fault, status, truncated,
 };
 
-/// R90, R91, R94, R96, R98, R116, R117: the whole of the simplest session.
+/// R90, R91, R94, R96, R98, R116, R117: every message of the simplest session.
 fn the_first_contact(model: &'static Model) {
     let mut acs = Acs::start(AcsOptions::new());
     acs.expects(inform().only_events(&[BOOTSTRAP, BOOT]).retry_count(0)).replies(inform_response());
@@ -27,7 +27,7 @@ fn the_first_contact(model: &'static Model) {
 }
 both_models!(the_first_contact);
 
-/// R43, R77, R96: servers write the same in different ways.
+/// R43, R77, R96: the different notations of servers have the same meaning.
 fn manners_of_servers_that_make_no_difference(model: &'static Model) {
     let manners = [
         AcsOptions::new().ends_with_200(),
@@ -45,7 +45,7 @@ fn manners_of_servers_that_make_no_difference(model: &'static Model) {
 }
 both_models!(manners_of_servers_that_make_no_difference);
 
-/// R67, R69, R75: prefixes mean nothing, namespaces all.
+/// R67, R69, R75: the namespace of an element counts, not its prefix.
 fn every_dialect_of_soap(model: &'static Model) {
     let dialects =
         [Dialect::Usual, Dialect::OddPrefixes, Dialect::DefaultNamespace, Dialect::LateDeclarations, Dialect::Chatty];
@@ -70,7 +70,7 @@ fn run_simple_session(model: &'static Model, options: AcsOptions) {
     acs.session(SOON).expect_complete();
 }
 
-/// R82, R83: the version of the InformResponse is that of the rest of the session.
+/// R82, R83: the rest of the session has the version of the InformResponse.
 fn the_acs_chooses_the_version(model: &'static Model) {
     for (namespace, header, expected) in [
         ("1-0", None, "1-0"),
@@ -155,7 +155,7 @@ fn hold_requests(model: &'static Model) {
 }
 both_models!(hold_requests);
 
-/// R120: the identical Inform, three times more and no fourth time.
+/// R120: fault 8005 makes the agent repeat the identical Inform three times and no fourth time.
 fn fault_8005_asks_for_the_same_again(model: &'static Model) {
     let mut acs = Acs::start(AcsOptions::new());
     for _ in 0..3 {
@@ -182,7 +182,7 @@ fn fault_8005_once_too_often(model: &'static Model) {
 }
 both_models!(fault_8005_once_too_often);
 
-/// R92, R109: any other fault to Inform fails the session, and its events are told again.
+/// R92, R109: any other fault to Inform fails the session, and the retry sends its events again.
 fn other_faults_to_inform(model: &'static Model) {
     let codes = [8000, 8001, 8002, 8003, 8004, 8006, 8800];
     let mut acs = Acs::start(AcsOptions::new());
@@ -252,7 +252,7 @@ fn answers_in_the_middle_that_are_none(model: &'static Model) {
         let mut acs = Acs::start(AcsOptions::new());
         acs.expects(inform()).replies(inform_response());
         acs.expects(empty_post()).replies(reply);
-        // The events were delivered: the retry has nothing to tell but that it is one (R109, R134).
+        // The events were delivered, so that the retry reports only its RetryCount (R109, R134).
         acs.expects(inform().only_events(&[]).retry_count(1)).replies(inform_response());
         acs.expects(empty_post()).replies(no_content());
         let _agent = model.gateway(&acs).start();
@@ -263,7 +263,7 @@ fn answers_in_the_middle_that_are_none(model: &'static Model) {
 }
 both_models!(answers_in_the_middle_that_are_none);
 
-/// R71: requests may be large.
+/// R71: a large request is answered.
 fn a_large_request(model: &'static Model) {
     let mut acs = Acs::start(AcsOptions::new());
     acs.expects(inform()).replies(inform_response());
@@ -275,7 +275,7 @@ fn a_large_request(model: &'static Model) {
 }
 both_models!(a_large_request);
 
-/// R4, R76, R77: a request that cannot be answered is refused by a fault, and the session goes on.
+/// R4, R76, R77: a request that cannot be served is answered with a fault, and the session goes on.
 fn requests_that_are_refused(model: &'static Model) {
     let unknown_header = "<soap-env:Envelope xmlns:soap-env=\"http://schemas.xmlsoap.org/soap/envelope/\" \
         xmlns:cwmp=\"urn:dslforum-org:cwmp-1-0\" xmlns:x=\"urn:example\"><soap-env:Header>\
@@ -337,7 +337,7 @@ fn the_list_of_methods_is_true(model: &'static Model) {
 }
 both_models!(the_list_of_methods_is_true);
 
-/// A session of many exchanges is one like any other.
+/// A session may have many exchanges.
 fn a_long_session(model: &'static Model) {
     let mut acs = Acs::start(AcsOptions::like_genieacs(USERNAME, PASSWORD));
     for _ in 0..300 {
@@ -350,7 +350,7 @@ fn a_long_session(model: &'static Model) {
 }
 both_models!(a_long_session);
 
-/// R125, R126, R98, R131: the count goes up with every kind of failure, and a success resets it.
+/// R125, R126, R98, R131: every kind of failure increments the retry count, and a success resets it.
 fn retries_are_counted_until_one_succeeds(model: &'static Model) {
     let mut acs = Acs::start(AcsOptions::new());
     let failures: [Reply; 3] = [status(500), drop_connection(), soap_fault(8002)];

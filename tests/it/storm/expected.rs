@@ -8,11 +8,11 @@ use crate::support::{
     set_parameter_attributes, set_parameter_values,
 };
 
-/// A table that the storm blows through.
+/// A table that the storm changes.
 pub(crate) struct Table {
     /// The path below the root, `{i}` for the instance of the table that contains this one.
     pub(crate) path: &'static str,
-    /// The parameter beside it that counts its instances.
+    /// The parameter that counts its instances.
     pub(crate) count: &'static str,
     pub(crate) limit: usize,
     pub(crate) fields: &'static [(&'static str, Kind)],
@@ -26,15 +26,15 @@ pub(crate) enum Kind {
     Number(usize, usize),
     /// A number of the type `int`, up to this one.
     Int(usize),
-    /// At most so many characters.
+    /// A text of at most this number of characters.
     Text(usize),
     /// An IPv4 address.
     Address,
-    /// A strong reference to an instance of the table of this index.
+    /// A strong reference to an instance of the table with this index.
     Reference(usize),
 }
 
-/// A data model, as far as the storm goes.
+/// The part of a data model that the storm changes.
 pub(crate) struct StormModel {
     pub(crate) root: &'static str,
     pub(crate) model: &'static str,
@@ -124,7 +124,7 @@ pub(crate) const TR_098: StormModel = StormModel {
     ],
 };
 
-/// A call that changes the gateway.
+/// A request that changes the gateway.
 #[derive(Clone, Debug)]
 pub(crate) enum Change {
     Set { values: Vec<(String, String, String)>, key: String },
@@ -133,7 +133,7 @@ pub(crate) enum Change {
     Attributes { entries: Vec<(String, u8)> },
 }
 
-/// Values by their full names; the notification of a parameter under its name and `#`.
+/// Values by full name; the notification of a parameter stands under its name with `#`.
 type Values = BTreeMap<String, String>;
 
 /// The gateway as the ACS knows it.
@@ -143,9 +143,9 @@ pub(crate) struct ExpectedModel {
     values: Values,
     /// The values of a new instance of each table, by the names inside of it.
     templates: Vec<Values>,
-    /// Instances that were given once: they are gone or there, and never come again.
+    /// Instance numbers that were used: none may be assigned again.
     given: BTreeSet<String>,
-    /// The number of interrupted changes that were found done, and of those that were not.
+    /// The number of interrupted changes that were applied, and of those that were not.
     pub(crate) interrupted: (usize, usize),
 }
 
@@ -194,7 +194,7 @@ impl ExpectedModel {
         self.full("ManagementServer.ParameterKey")
     }
 
-    /// Reads all that the storm can change.
+    /// Reads all values that the storm can change.
     fn observe(&self, session: &mut AcsSession) -> Values {
         let outer = self.model.tables.iter().filter(|table| !table.path.contains("{i}"));
         let mut paths: Vec<String> = outer.flat_map(|t| [self.full(t.path), self.full(t.count)]).collect();
@@ -220,7 +220,7 @@ impl ExpectedModel {
         assert!(differences.is_empty(), "after a crash in the middle of {in_flight:?}:\n{}", differences.join("\n"));
     }
 
-    /// The instance that AddObject has made, where there is just one more than there was.
+    /// Returns the instance that AddObject has created, if there is exactly one more than before.
     fn new_instance(&self, change: &Change, seen: &Values) -> Option<String> {
         let Change::Add { table, .. } = change else { return None };
         let mut new = seen.keys().filter_map(|name| {
@@ -298,7 +298,7 @@ impl ExpectedModel {
         *value = (value.parse::<i64>().expect("a number") + step).to_string();
     }
 
-    /// The index of the table with that path.
+    /// Returns the index of the table with this path.
     fn table_of(&self, path: &str) -> usize {
         let fits = |table: &Table| match self.full(table.path).split_once("{i}") {
             None => self.full(table.path) == path,
@@ -308,7 +308,7 @@ impl ExpectedModel {
         tables.iter().rposition(fits).unwrap_or_else(|| panic!("{path} is not among the tables"))
     }
 
-    /// The paths of tables of that index: one, or one in each instance of the outer table.
+    /// Returns the paths of the tables with this index: one, or one in each instance of the outer table.
     fn paths(&self, table: usize) -> Vec<String> {
         let path = self.full(self.model.tables[table].path);
         let Some((outer, inner)) = path.split_once("{i}.") else { return vec![path] };
@@ -316,7 +316,7 @@ impl ExpectedModel {
         self.instances(outer).iter().map(|instance| format!("{instance}{inner}")).collect()
     }
 
-    /// The instances in all tables of that index.
+    /// Returns the instances in all tables with this index.
     fn instances(&self, table: usize) -> Vec<String> {
         let mut found = Vec::new();
         for path in self.paths(table) {
@@ -327,7 +327,7 @@ impl ExpectedModel {
         found
     }
 
-    /// Something to ask for, its arguments in order.
+    /// Returns a random request with valid arguments.
     pub(crate) fn any_change(&self, rng: &mut SeededRng, key: &str) -> Change {
         let change = match rng.below(10) {
             0..=2 => self.any_add(rng, key),
@@ -347,7 +347,8 @@ impl ExpectedModel {
         (inside < self.model.tables[index].limit).then(|| Change::Add { table, key: key.to_owned() })
     }
 
-    /// Instances of the factory state stay where others that the storm does not look at refer to them.
+    /// Returns a random DeleteObject. In a table that references may point to, it keeps the factory instances, because
+    /// objects outside the storm may refer to them.
     fn any_delete(&self, rng: &mut SeededRng, key: &str) -> Option<Change> {
         let table = rng.below(self.model.tables.len());
         let mut instances = self.instances(table);
@@ -431,7 +432,7 @@ impl Change {
     }
 }
 
-/// Values and notifications, without those that the gateway changes by itself.
+/// Reads values and notifications, without those that the gateway changes by itself.
 fn read(session: &mut AcsSession, paths: &[&str]) -> Values {
     let lives = |name: &str| name.contains(".Stats.") || name.ends_with(".LastChange") || name.ends_with(".Status");
     let values = session.call(&get_parameter_values(paths)).expect("values");
@@ -448,7 +449,7 @@ fn differences(expected: &Values, seen: &Values) -> Vec<String> {
     differ.map(|name| format!("{name}: {:?} was answered, {:?} is there", expected.get(name), seen.get(name))).collect()
 }
 
-/// The path that an instance or a table stands in.
+/// Returns the path of the object that contains an instance or a table.
 fn parent(path: &str) -> &str {
     let inside = path.trim_end_matches('.');
     &inside[..inside.rfind('.').map_or(0, |dot| dot + 1)]

@@ -22,7 +22,7 @@ const VALUE_CHANGE: &str = "4 VALUE CHANGE";
 #[derive(Default)]
 pub(crate) struct History {
     events: Vec<Event>,
-    /// A parameter that stands in every Inform and is changed by an operator, with its value.
+    /// The parameter that every Inform contains and that an operator changes, with its value.
     watched: (String, String),
 }
 
@@ -34,19 +34,19 @@ struct Event {
 
 #[derive(Clone, Copy, PartialEq)]
 enum State {
-    /// Asked for, and the agent was killed before its answer was heard; or delivered, and the agent could not store
-    /// that: either way is right, once.
+    /// Requested, and the agent was killed before its answer was received; or delivered, and the agent could not store
+    /// that: the event may come once, or not at all.
     Perhaps,
-    /// ScheduleInform was asked for at one instant and answered at the other, if it was.
+    /// The instants at which ScheduleInform was requested and answered, if it was answered.
     Later { due: Instant, answered: Option<Instant>, delay: Duration },
     /// The event must be in the next Inform.
     Due,
-    /// InformResponse was said; whether it was heard is not known yet.
+    /// InformResponse was sent; it is not known yet whether the agent has received it.
     Confirmed,
 }
 
 impl History {
-    /// Everything of a first boot; the parameter is one that an operator is going to change.
+    /// Returns the events of a first boot; an operator will change the parameter `watched`.
     pub(crate) fn from_the_factory(watched: String) -> History {
         let mut history = History { watched: (watched, String::new()), ..History::default() };
         history.add("0 BOOTSTRAP", "", State::Due);
@@ -60,24 +60,24 @@ impl History {
         self.add("1 BOOT", "", State::Due);
     }
 
-    /// An operator has given the watched parameter this value.
+    /// Notes that an operator has set the watched parameter to this value.
     pub(crate) fn changed(&mut self, value: String) {
         self.watched.1 = value;
         self.events.retain(|event| event.code != VALUE_CHANGE);
         self.add(VALUE_CHANGE, "", State::Due);
     }
 
-    /// The name of the watched parameter.
+    /// Returns the name of the watched parameter.
     pub(crate) fn watched(&self) -> &str {
         &self.watched.0
     }
 
-    /// Reboot was asked for.
+    /// Notes that Reboot was requested.
     pub(crate) fn reboot(&mut self, key: &str, answered: bool) {
         self.add("M Reboot", key, if answered { State::Due } else { State::Perhaps });
     }
 
-    /// ScheduleInform was asked for at an instant.
+    /// Notes that ScheduleInform was requested at an instant.
     pub(crate) fn schedule(&mut self, key: &str, asked: Instant, delay: Duration, answered: bool) {
         let answered = answered.then(Instant::now);
         self.add("M ScheduleInform", key, State::Later { due: asked + delay, answered, delay });
@@ -87,7 +87,7 @@ impl History {
         self.events.push(Event { code, key: key.to_owned(), state });
     }
 
-    /// Checks an Inform of an agent that was started at an instant against the events that it must tell.
+    /// Checks an Inform of an agent that was started at an instant against the events that it must contain.
     pub(crate) fn told(&mut self, inform: &Message, started: Instant) {
         let (watched, value) = &self.watched;
         assert_eq!(inform.value(watched), Some(value.as_str()), "{watched}"); // R99, R171
@@ -117,7 +117,7 @@ impl History {
                     let lost = !is_told && started > answered + delay + 2 * GRAIN;
                     assert!(!lost, "the Inform scheduled as {:?} is lost", event.key); // R155
                 }
-                // Started anew, the agent may think that it is a moment too early still.
+                // After a restart the agent may find the instant a moment in the future still.
                 State::Perhaps | State::Confirmed if !is_told && event.code == "M ScheduleInform" => {
                     event.state = State::Later { due: Instant::now(), answered: None, delay: Duration::ZERO };
                 }
@@ -164,7 +164,7 @@ impl History {
         self.events.iter().filter(|event| matches!(event.state, State::Later { .. })).count()
     }
 
-    /// A scheduled Inform that was never answered and has not come in time was never stored.
+    /// Drops scheduled Informs that were never answered and have not come in time, since they were never stored.
     pub(crate) fn forget_what_never_came(&mut self) {
         let open = |event: &Event| matches!(event.state, State::Later { answered: None, due, .. } if due + 3 * GRAIN < Instant::now());
         self.events.retain(|event| !open(event));

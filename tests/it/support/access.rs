@@ -8,7 +8,7 @@ use super::digest::{Algorithm, Authorization, Challenge, DigestAnswer, Kind, Sec
 use super::options::AcsOptions;
 use super::record::Exchange;
 
-/// A nonce that was given out.
+/// A nonce that a challenge has carried.
 pub(super) struct Nonce {
     challenge: Challenge,
     connection: usize,
@@ -18,7 +18,7 @@ pub(super) struct Nonce {
 
 pub(super) enum Verdict {
     Granted,
-    /// `wrong`: credentials came and were not right.
+    /// `wrong`: the request had credentials, and they are wrong.
     Refused {
         wrong: bool,
         stale: bool,
@@ -36,7 +36,7 @@ pub(super) fn random_hex() -> String {
 }
 
 impl AcsState {
-    /// The headers of a 401.
+    /// Returns the headers of a 401.
     pub(super) fn challenge(&mut self, options: &AcsOptions, connection: usize, stale: bool) -> Vec<(String, String)> {
         let mut challenges = Vec::new();
         for challenge in &options.challenges {
@@ -53,7 +53,7 @@ impl AcsState {
         challenges.into_iter().map(|value| ("WWW-Authenticate".into(), value)).collect()
     }
 
-    /// Holds the credentials of a request against the options.
+    /// Checks the credentials of a request against the options.
     pub(super) fn authorize(&mut self, options: &AcsOptions, exchange: &Exchange) -> Verdict {
         let header = exchange.request.header("Authorization");
         if exchange.request.headers_named("Authorization").count() > 1 {
@@ -97,7 +97,7 @@ impl AcsState {
         verdict
     }
 
-    /// A password in clear over plain HTTP, though the ACS never asked for it that way.
+    /// Notes a violation if a password is sent in clear text over plain HTTP without a Basic challenge of the ACS.
     fn check_secrecy(&mut self, options: &AcsOptions, authorization: Option<&Authorization>) {
         let asked = options.challenges.iter().any(|challenge| matches!(challenge.kind, Kind::Basic));
         let basic = matches!(authorization, Some(Authorization::Basic { .. }));
@@ -126,7 +126,7 @@ impl AcsState {
         self.check_digest(options, exchange, answer, algorithm).unwrap_or_else(|| self.count(nonce, answer, uses))
     }
 
-    /// `None` where the answer is right.
+    /// Checks an answer to a digest challenge; returns `None` if it is right.
     fn check_digest(
         &mut self,
         options: &AcsOptions,
@@ -145,7 +145,8 @@ impl AcsState {
         (!right).then_some(WRONG)
     }
 
-    /// Counts a right use of a nonce: `nc` goes up by one each time (R61), and a nonce may wear out.
+    /// Counts a correct use of a nonce: `nc` must grow by one each time (R61), and the options may limit the number of
+    /// uses.
     fn count(&mut self, nonce: &str, answer: &DigestAnswer, uses: Option<u32>) -> Verdict {
         let Some(known) = self.nonces.get_mut(nonce) else {
             return ASK;

@@ -20,7 +20,7 @@ pub struct Acs {
     taken: usize,
 }
 
-/// An expectation that still waits for its reply.
+/// An expectation whose reply is not set yet.
 #[must_use = "say what the ACS replies"]
 pub struct Expectation<'a> {
     acs: &'a Acs,
@@ -47,12 +47,12 @@ impl Acs {
         Acs { shared, listeners: vec![listener], taken: 0 }
     }
 
-    /// The ACS URL.
+    /// Returns the ACS URL.
     pub fn url(&self) -> String {
         self.listeners[0].url()
     }
 
-    /// The ACS URL under another host name, such as `localhost`.
+    /// Returns the ACS URL with another host name, such as `localhost`.
     pub fn url_at(&self, host: &str) -> String {
         let address = self.listeners[0].address.to_string();
         self.url().replace(&address, &format!("{host}:{}", self.port()))
@@ -62,8 +62,7 @@ impl Acs {
         self.listeners[0].address.port()
     }
 
-    /// Opens another listener with manners of its own on the same sessions, as a target for redirects;
-    /// returns its URL.
+    /// Opens another listener with options of its own for the same sessions, as a target of redirects; returns its URL.
     pub fn second_listener(&mut self, options: AcsOptions) -> String {
         let listener = Listener::open(&self.shared, options);
         let url = listener.url();
@@ -76,12 +75,13 @@ impl Acs {
         Expectation { acs: self, matcher, standing: false }
     }
 
-    /// Sets a rule for every such request that comes while no expectation is queued; the earliest matching rule counts.
+    /// Sets a rule for every request of this kind that comes while no expectation is queued; the earliest matching rule
+    /// counts.
     pub fn always(&self, matcher: Matcher) -> Expectation<'_> {
         Expectation { acs: self, matcher, standing: true }
     }
 
-    /// Queues an RPC for whenever the CPE has nothing to say, in this session or the next.
+    /// Queues an RPC for the next empty POST of the CPE, in this session or a later one.
     pub fn enqueue(&self, rpc: Rpc) {
         self.shared.lock().tasks.push_back(rpc);
     }
@@ -91,19 +91,19 @@ impl Acs {
         self.shared.lock().tasks.clear();
     }
 
-    /// Lets violations pass whose text contains this.
+    /// Allows violations whose text contains this.
     pub fn allow_violation(&self, text: &str) {
         let mut state = self.shared.lock();
         state.violations.retain(|known| !known.contains(text));
         state.allowed.push(text.into());
     }
 
-    /// Takes the violations noted so far.
+    /// Returns the violations that were noted so far, and forgets them.
     pub fn take_violations(&self) -> Vec<String> {
         std::mem::take(&mut self.shared.lock().violations)
     }
 
-    /// Takes the failed expectations so far.
+    /// Returns the expectations that have failed so far, and forgets them.
     pub fn take_failures(&self) -> Vec<String> {
         std::mem::take(&mut self.shared.lock().failures)
     }
@@ -133,16 +133,16 @@ impl Acs {
         }
     }
 
-    /// Waits until every expectation was met.
+    /// Waits until every expectation is met.
     pub fn wait_until_met(&self, limit: Duration) {
         let done = self.shared.wait(limit, |state| {
             let failed = !state.failures.is_empty();
             (state.script.is_empty() || failed).then_some(!failed)
         });
-        assert_eq!(done, Some(true), "{}", self.report("the story was not told to its end"));
+        assert_eq!(done, Some(true), "{}", self.report("some expected request has not come"));
     }
 
-    /// Waits until so many requests have come, those without a session included.
+    /// Waits until this number of requests has come, including requests without a session.
     pub fn requests(&self, count: usize, limit: Duration) -> Vec<Exchange> {
         let enough = self.shared.wait(limit, |state| {
             let sessions = state.sessions.iter();
@@ -153,7 +153,7 @@ impl Acs {
         enough.unwrap_or_else(|| panic!("{}", self.report(&format!("not {count} requests"))))
     }
 
-    /// Passes this time and panics if a request came meanwhile.
+    /// Waits for this time, and panics if a request comes.
     pub fn quiet_for(&self, time: Duration) {
         let count = |state: &super::acs_state::AcsState| {
             let exchanges = state.sessions.iter().map(|session| session.exchanges.len());
@@ -169,7 +169,7 @@ impl Acs {
         self.shared.lock().connections.len()
     }
 
-    /// Waits for the failure of TLS handshake number `number`, counted from 1, and says why it failed.
+    /// Waits for the failure of TLS handshake number `number`, counted from 1; returns the reason.
     pub fn handshake_failure(&self, number: usize, limit: Duration) -> String {
         let error = self.shared.wait(limit, |state| {
             let errors = state.connections.iter();

@@ -12,7 +12,7 @@ use super::http::Request;
 use super::listener::Delivery;
 use super::message::Message;
 use super::options::{AcsOptions, Closing, Refusal};
-use super::record::{Answer, Exchange, Outcome};
+use super::record::{Exchange, Outcome, SentResponse};
 use super::reply::{self, Reply, ReplyKind};
 use super::rpc::Rpc;
 use super::rules;
@@ -49,14 +49,14 @@ pub(super) struct AcsState {
 
 /// A TCP connection.
 pub(super) struct Connection {
-    /// To tear it down; none once it is closed.
+    /// The handle by which the ACS aborts the connection; `None` once it is closed.
     pub(super) tcp: Option<TcpStream>,
     pub(super) open: bool,
-    /// The ACS has said, or decided, to close it.
+    /// True if the ACS has announced or decided that it closes the connection.
     pub(super) closing: bool,
-    /// Right credentials came over it.
+    /// True if correct credentials have come over it.
     pub(super) granted: bool,
-    /// A 401 went out over it.
+    /// True if the ACS has sent a 401 over it.
     pub(super) challenged: bool,
     pub(super) sni: Option<String>,
     /// The error of the TLS handshake, if it failed.
@@ -68,7 +68,7 @@ impl SharedState {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until `found` finds something; `None` when the time is over.
+    /// Waits until `found` returns a value; returns `None` at the end of the limit.
     pub(super) fn wait<T>(&self, limit: Duration, mut found: impl FnMut(&mut AcsState) -> Option<T>) -> Option<T> {
         let deadline = Instant::now() + limit;
         let mut state = self.lock();
@@ -82,7 +82,7 @@ impl SharedState {
         }
     }
 
-    /// Sleeps on purpose, unless the ACS stops.
+    /// Sleeps for a delay that the test asked for, unless the ACS stops.
     pub(super) fn pause(&self, time: Duration) {
         self.wait(time, |state| state.stopping.then_some(()));
     }
@@ -137,7 +137,7 @@ impl SharedState {
         overdue || state.stopping
     }
 
-    /// Takes a request and decides its answer.
+    /// Records a request and decides its answer.
     pub(super) fn receive(&self, options: &AcsOptions, port: u16, connection: usize, request: Request) -> Delivery {
         if options.keeps_messages && !request.body.is_empty() {
             keep_message(&request.body);
@@ -157,7 +157,7 @@ impl SharedState {
             sni: state.connection(connection).sni.clone(),
             message: message.clone().ok().flatten(),
             request,
-            answer: Answer::default(),
+            answer: SentResponse::default(),
         };
         let delivery = match session {
             None => state.turn_away(options, exchange),
@@ -167,8 +167,8 @@ impl SharedState {
         delivery
     }
 
-    /// Locks once the other connection of the CPE, which it may just have closed, is known to be
-    /// closed: its thread may be a moment behind.
+    /// Locks the state. First waits for the other connection of the CPE, if the CPE has just closed it, because the
+    /// thread of that connection may see the end a moment later.
     fn settled(&self, connection: usize) -> MutexGuard<'_, AcsState> {
         let deadline = Instant::now() + Duration::from_secs(1);
         let mut state = self.lock();
@@ -197,7 +197,7 @@ impl AcsState {
         }
     }
 
-    /// A request without a session: GenieACS answers it the same way.
+    /// Answers a request without a session as GenieACS does.
     fn turn_away(&mut self, options: &AcsOptions, mut exchange: Exchange) -> Delivery {
         self.connection(exchange.connection).closing = true;
         let reply = reply::status(400).body(b"Invalid session").close();
@@ -208,7 +208,7 @@ impl AcsState {
         delivery
     }
 
-    /// A request inside a session: cookies, credentials, order, scenario.
+    /// Handles a request of a session: checks cookies, credentials and order, then follows the scenario.
     fn proceed(
         &mut self,
         options: &AcsOptions,
@@ -242,7 +242,7 @@ impl AcsState {
         self.send(options, at, exchange, &reply)
     }
 
-    /// The answer by scenario, by standing rule, or by good manners.
+    /// Chooses the reply: that of the scenario, of a standing rule, or of a correct ACS, in this order.
     fn choose(&mut self, message: Option<&Message>) -> Reply {
         if let Some((expected, reply)) = self.script.pop_front() {
             let misses = expected.misses(message);
@@ -313,7 +313,7 @@ impl AcsState {
     fn resolve(&mut self, options: &AcsOptions, reply: &Reply, message: Option<&Message>) -> Reply {
         let mut reply = reply.clone();
         let asked = message.is_some_and(Message::is_request);
-        if matches!(reply.kind, ReplyKind::Answer) && !asked {
+        if matches!(reply.kind, ReplyKind::Proper) && !asked {
             reply.kind = match self.tasks.pop_front() {
                 Some(rpc) => ReplyKind::Rpc(rpc),
                 None => ReplyKind::NothingMore,

@@ -25,7 +25,7 @@ const START_LIMIT: Duration = Duration::from_secs(20);
 /// The time that the agent may take to stop on SIGTERM.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 
-/// The options that the agent is started with.
+/// The options with which the agent is started.
 #[derive(Clone)]
 pub struct AgentBuilder {
     program: PathBuf,
@@ -41,7 +41,7 @@ pub struct AgentBuilder {
     environment: Vec<(String, String)>,
 }
 
-/// A started agent. It is killed when it goes; its log is printed where the test fails.
+/// A started agent. It is killed when it is dropped, and its log is printed if the test fails.
 pub struct Agent {
     builder: AgentBuilder,
     directory: TempDir,
@@ -78,7 +78,7 @@ struct Log {
 }
 
 impl Agent {
-    /// `program` is the binary, such as `env!("CARGO_BIN_EXE_cpe-agent")`; see [`program()`].
+    /// Returns a builder for this program, such as `env!("CARGO_BIN_EXE_cpe-agent")`; see [`program()`].
     pub fn builder(program: impl Into<PathBuf>) -> AgentBuilder {
         let program = program.into();
         let is_the_agent = program.file_name() == Some("cpe-agent".as_ref());
@@ -96,7 +96,7 @@ impl Agent {
         }
     }
 
-    /// The directory that holds `state/`, `control.sock` and `boot-id`.
+    /// Returns the directory that holds `state/`, `control.sock` and `boot-id`.
     pub fn directory(&self) -> &Path {
         self.directory.path()
     }
@@ -109,7 +109,7 @@ impl Agent {
         self.directory().join("control.sock")
     }
 
-    /// The process id of the running agent (of its runner, if it has one); panics if it does not run.
+    /// Returns the process id of the running agent, or of its runner if it has one. Panics if the agent does not run.
     pub fn pid(&self) -> u32 {
         self.child.as_ref().expect("the agent runs").id()
     }
@@ -124,7 +124,7 @@ impl Agent {
         self.wait_for_log_after(0, text, limit)
     }
 
-    /// The number of lines so far, to wait for a line after them.
+    /// Returns the number of lines so far, so that a test can wait for a later line.
     pub fn log_position(&self) -> usize {
         self.log.lock().len()
     }
@@ -145,7 +145,7 @@ impl Agent {
         command.output().expect("the client command starts")
     }
 
-    /// Waits until it answers at its control socket.
+    /// Waits until the agent answers at its control socket.
     pub fn wait_for_control(&self) {
         let deadline = Instant::now() + START_LIMIT;
         while !self.command(&["status"]).status.success() {
@@ -173,14 +173,14 @@ impl Agent {
         text(&output.stdout)
     }
 
-    /// The value of one parameter, by `get`.
+    /// Reads the value of one parameter by the command `get`.
     pub fn value(&self, path: &str) -> String {
         let output = self.succeeds(&["get", path]);
         let line = output.strip_suffix('\n').unwrap_or(&output);
         line.split_once('=').unwrap_or_else(|| panic!("get {path} printed {output:?}")).1.to_owned()
     }
 
-    /// SIGKILL, as a crash.
+    /// Kills the agent by SIGKILL, as a crash would.
     pub fn kill9(&mut self) {
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
@@ -189,7 +189,7 @@ impl Agent {
         self.join_reader();
     }
 
-    /// SIGTERM; waits for the end and returns the status. Panics where it takes too long.
+    /// Sends SIGTERM, waits for the end and returns the exit status. Panics if the agent takes too long.
     pub fn terminate(&mut self) -> ExitStatus {
         self.signal("TERM");
         self.exit_status(STOP_LIMIT)
@@ -224,7 +224,7 @@ impl Agent {
         child.is_some_and(|child| matches!(child.try_wait(), Ok(None)))
     }
 
-    /// Stops it in order, if it runs, and starts it with the same state: only the agent restarted.
+    /// Stops the agent by SIGTERM, if it runs, and starts it with the same state: the device has not rebooted.
     pub fn restart(&mut self) {
         if self.is_running() {
             self.terminate();
@@ -232,7 +232,7 @@ impl Agent {
         self.start_process();
     }
 
-    /// Kills it and starts it with the same state.
+    /// Kills the agent and starts it with the same state.
     pub fn crash_and_restart(&mut self) {
         self.kill9();
         self.start_process();
@@ -335,7 +335,7 @@ impl AgentBuilder {
         self
     }
 
-    /// Runs it by another program, such as `ip netns exec HOST`.
+    /// Runs the agent by another program, such as `ip netns exec HOST`.
     pub fn by(mut self, prefix: &[&str]) -> AgentBuilder {
         self.prefix = prefix.iter().map(|text| (*text).to_owned()).collect();
         self
@@ -347,13 +347,13 @@ impl AgentBuilder {
         self
     }
 
-    /// `--set PATH=VALUE`.
+    /// Adds `--set PATH=VALUE`.
     pub fn set(mut self, path: &str, value: &str) -> AgentBuilder {
         self.settings.push((path.into(), value.into()));
         self
     }
 
-    /// The address for connection requests; `127.0.0.1:0` by default.
+    /// Sets the address for connection requests; `127.0.0.1:0` by default.
     pub fn listen(mut self, address: &str) -> AgentBuilder {
         self.listen = address.into();
         self
@@ -370,13 +370,13 @@ impl AgentBuilder {
         self.listen(&address).udp_listen(&address)
     }
 
-    /// `debug` by default.
+    /// Sets the log level; `debug` by default.
     pub fn log_level(mut self, level: &str) -> AgentBuilder {
         self.log_level = level.into();
         self
     }
 
-    /// Further arguments of `run`.
+    /// Adds arguments of `run`.
     pub fn args<S: AsRef<std::ffi::OsStr>>(mut self, arguments: &[S]) -> AgentBuilder {
         let text = arguments.iter();
         self.extra.extend(text.map(|text| text.as_ref().to_string_lossy().into_owned()));
@@ -395,7 +395,7 @@ impl AgentBuilder {
         agent
     }
 
-    /// Lays out the directory only; [`Agent::restart`] starts.
+    /// Creates the directory only; [`Agent::restart`] starts the agent.
     pub fn not_started(self) -> Agent {
         let agent = Agent {
             builder: self,
@@ -410,7 +410,7 @@ impl AgentBuilder {
         agent
     }
 
-    /// Runs another subcommand, such as `check`, with the same models and settings; for its output.
+    /// Runs another subcommand, such as `check`, with the same models and settings, and returns its output.
     pub fn run_to_end(&self, subcommand: &str) -> Output {
         let mut command = self.command();
         command.arg(subcommand);

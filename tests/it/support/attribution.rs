@@ -11,7 +11,7 @@ use super::session_state::SessionState;
 const RETURN_LIMIT: Duration = Duration::from_secs(5);
 
 impl AcsState {
-    /// A finished session, once its connections are closed too.
+    /// Returns a finished session whose connections are closed too.
     pub(super) fn finished(&self, at: usize) -> Option<Session> {
         let session = self.sessions.get(at)?;
         let outcome = session.outcome.clone()?;
@@ -23,7 +23,7 @@ impl AcsState {
         })
     }
 
-    /// Ends sessions whose CPE never came back after the ACS closed TCP or redirected it.
+    /// Ends sessions whose CPE has not returned after the ACS closed TCP or redirected the CPE.
     pub(super) fn expire(&mut self, now: Instant) {
         for session in &mut self.sessions {
             if session.grace.is_some_and(|until| until < now) {
@@ -65,7 +65,7 @@ impl AcsState {
         }
     }
 
-    /// The session that a request belongs to; an Inform begins one.
+    /// Returns the session of a request; an Inform begins a new one.
     pub(super) fn attribute(&mut self, connection: usize, message: Option<&Message>) -> Option<usize> {
         let rival = self.has_rival(connection);
         if let Some(inform) = message.filter(|message| message.is_inform()) {

@@ -16,7 +16,7 @@ pub struct Caller<'a> {
 }
 
 impl Caller<'_> {
-    /// A request without credentials, then one with them on the same connection. Gives the last status.
+    /// Sends a request without credentials, then one with credentials on the same connection. Returns the last status.
     pub fn requests(&self, url: &str) -> u16 {
         self.try_request(url).unwrap_or_else(|error| panic!("{url}: {error}"))
     }
@@ -42,7 +42,7 @@ impl Caller<'_> {
         Ok(get(&mut stream, url, &authorization)?.0)
     }
 
-    /// A UDP connection request as GenieACS writes it (R290).
+    /// Returns a UDP connection request as GenieACS writes it (R290).
     pub fn datagram(&self, to: &str, ts: u64, id: u64) -> Vec<u8> {
         let Caller { username, password } = self;
         let mut mac = Hmac::<Sha1>::new_from_slice(password.as_bytes()).expect("a key of any length");
@@ -53,12 +53,12 @@ impl Caller<'_> {
     }
 }
 
-/// Host and port of an http URL.
+/// Returns host and port of an http URL.
 pub fn authority(url: &str) -> &str {
     url.strip_prefix("http://").and_then(|rest| rest.split('/').next()).expect("an http URL")
 }
 
-/// A GET for this URL; gives the status and the head of the answer.
+/// Sends a GET for this URL; returns the status and the header of the response.
 fn get(stream: &mut TcpStream, url: &str, authorization: &str) -> io::Result<(u16, String)> {
     let (authority, path) = url.strip_prefix("http://").and_then(|rest| rest.split_once('/')).expect("an http URL");
     // In one piece: Nagle's algorithm holds back a second one.
@@ -73,7 +73,7 @@ fn get(stream: &mut TcpStream, url: &str, authorization: &str) -> io::Result<(u1
     Ok((status, head))
 }
 
-/// A quoted part of the challenge in the head of an answer.
+/// Returns a quoted field of the challenge in the header of a response.
 fn part<'a>(head: &'a str, name: &str) -> &'a str {
     head.split(&format!("{name}=\"")).nth(1).and_then(|rest| rest.split('"').next()).expect("a digest challenge")
 }

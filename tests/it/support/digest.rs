@@ -52,9 +52,9 @@ pub(super) enum Kind {
         algorithm: Algorithm,
         qop: Option<String>,
         opaque: Option<String>,
-        /// The nonce is stale after so many requests.
+        /// The number of requests after which the nonce is stale.
         uses: Option<u32>,
-        /// The nonce is worthless on another connection, as with GenieACS.
+        /// True if the nonce is refused on another connection, as by GenieACS.
         bound: bool,
     },
     Other(String),
@@ -112,7 +112,7 @@ impl Challenge {
         self
     }
 
-    /// After so many requests the nonce is refused with `stale=true`.
+    /// Refuses the nonce with `stale=true` after this number of requests.
     pub fn nonce_uses(mut self, count: u32) -> Challenge {
         if let Kind::Digest { uses, .. } = &mut self.kind {
             *uses = Some(count);
@@ -120,7 +120,7 @@ impl Challenge {
         self
     }
 
-    /// The nonce counts only on the TCP connection that it was issued on.
+    /// Accepts the nonce only on the TCP connection on which it was sent.
     pub fn bound_to_connection(mut self) -> Challenge {
         if let Kind::Digest { bound, .. } = &mut self.kind {
             *bound = true;
@@ -128,7 +128,7 @@ impl Challenge {
         self
     }
 
-    /// The value of its WWW-Authenticate header.
+    /// Returns the value of its WWW-Authenticate header.
     pub(super) fn header(&self, nonce: &str, stale: bool) -> String {
         let Kind::Digest { algorithm, qop, opaque, .. } = &self.kind else {
             return match &self.kind {
@@ -153,7 +153,7 @@ impl Challenge {
     }
 }
 
-/// The Authorization header of a request, taken apart.
+/// The Authorization header of a request, parsed.
 #[derive(Debug)]
 pub enum Authorization {
     Basic { username: String, password: String },
@@ -277,12 +277,12 @@ impl DigestAnswer {
     }
 }
 
-/// Lower-case hexadecimal digits.
+/// Returns lower-case hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// `name=value` pairs with commas between; true where the value was a quoted string.
+/// Parses `name=value` pairs between commas; true if the value is a quoted string.
 fn parameters(text: &str) -> Result<Vec<(String, String, bool)>, String> {
     let mut found: Vec<(String, String, bool)> = Vec::new();
     let mut rest = text.trim();

@@ -30,7 +30,7 @@ pub struct Prefixes {
     pub xsd: &'static str,
     pub xsi: &'static str,
     pub cwmp: &'static str,
-    /// Arguments must say `xmlns=""`.
+    /// True if arguments need `xmlns=""`.
     pub undo_default: bool,
 }
 

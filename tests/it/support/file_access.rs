@@ -7,7 +7,7 @@ use super::file_server::{FileServerOptions, FileServerState};
 use super::http::Request;
 
 impl FileServerState {
-    /// A 401, where the request has not the right credentials.
+    /// Returns a 401 if the request lacks the right credentials.
     pub(super) fn refuse(&mut self, options: &FileServerOptions, request: &Request) -> Option<String> {
         let authorization = request.header("Authorization").map(Authorization::parse);
         let is_stale = match authorization {

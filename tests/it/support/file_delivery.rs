@@ -14,7 +14,7 @@ const PIECE: usize = 64 * 1024;
 enum Next {
     Keep,
     Close,
-    /// No farewell of TLS either.
+    /// Closes TCP without the close_notify of TLS.
     Cut,
     /// The rest of the body is read and counted, and the connection closed.
     Drain,
@@ -44,7 +44,7 @@ pub(super) fn serve(mut wire: Wire, shared: &SharedFiles, options: &FileServerOp
     }
 }
 
-/// The client is gone, or it is time to go.
+/// The end of a delivery: the client is gone, or the server is stopping.
 struct Over;
 
 impl From<std::io::Error> for Over {
@@ -66,21 +66,21 @@ fn answer(
     mut request: Request,
 ) -> Result<Next, Over> {
     let path = request.target.split('?').next().unwrap_or_default().to_owned();
-    let (refusal, served, at) = {
+    let (refusal, file, at) = {
         let mut state = shared.lock();
         if request.header("Expect").is_some() {
             state.violations.push("R42: Expect breaks servers".into());
         }
         state.requests.push(request.clone());
         let refusal = state.refuse(options, &request);
-        let served = state.files.get(&path).cloned();
-        if let (Some(next), None) = (served.as_ref().and_then(|served| served.next.clone()), &refusal) {
+        let file = state.files.get(&path).cloned();
+        if let (Some(next), None) = (file.as_ref().and_then(|file| file.next.clone()), &refusal) {
             state.files.insert(path.clone(), *next);
         }
-        (refusal, served, state.requests.len() - 1)
+        (refusal, file, state.requests.len() - 1)
     };
     shared.changed.notify_all();
-    let refusal = refusal.or_else(|| match &served {
+    let refusal = refusal.or_else(|| match &file {
         Some(FileSpec { kind: FileSpecKind::Status(code, body), headers, .. }) => {
             Some(head(*code, headers, &format!("Content-Length: {}\r\n", body.len())) + &String::from_utf8_lossy(body))
         }
@@ -97,8 +97,7 @@ fn answer(
         wire.write_all(refusal.as_bytes())?;
         return stall(shared);
     }
-    if let (None, Some(trouble), true) =
-        (&refusal, served.as_ref().and_then(|served| served.trouble.as_ref()), has_body)
+    if let (None, Some(trouble), true) = (&refusal, file.as_ref().and_then(|file| file.trouble.as_ref()), has_body)
         && trouble.happens()
     {
         wire.part_of_body(usize::try_from(trouble.after).expect("a small part"))?;
@@ -110,9 +109,9 @@ fn answer(
         wire.write_all(refusal.as_bytes())?;
         return Ok(Next::Keep);
     }
-    match (request.method.as_str(), served) {
+    match (request.method.as_str(), file) {
         ("PUT", None | Some(FileSpec { kind: FileSpecKind::Content(_), .. })) => take(wire, shared, path, request),
-        (_, Some(served)) => give(wire, shared, &served, &request),
+        (_, Some(file)) => give(wire, shared, &file, &request),
         (method, None) => {
             shared.lock().violations.push(format!("a {method} request"));
             Err(Over)
@@ -132,8 +131,8 @@ fn take(wire: &mut Wire, shared: &SharedFiles, path: String, request: Request) -
     Ok(Next::Keep)
 }
 
-fn give(wire: &mut Wire, shared: &SharedFiles, served: &FileSpec, request: &Request) -> Result<Next, Over> {
-    let content = match &served.kind {
+fn give(wire: &mut Wire, shared: &SharedFiles, file: &FileSpec, request: &Request) -> Result<Next, Over> {
+    let content = match &file.kind {
         FileSpecKind::Content(content) => content,
         FileSpecKind::Raw(bytes) => {
             wire.write_all(bytes)?;
@@ -142,9 +141,9 @@ fn give(wire: &mut Wire, shared: &SharedFiles, served: &FileSpec, request: &Requ
         FileSpecKind::Silence | FileSpecKind::Status(..) => return stall(shared),
     };
     let size = content.size();
-    let (status, first, end, range) = match asked_range(served, request) {
+    let (status, first, end, range) = match asked_range(file, request) {
         None => (200, 0, size, String::new()),
-        Some(_) if served.ranges == Ranges::Refused => {
+        Some(_) if file.ranges == Ranges::Refused => {
             let length = format!("Content-Range: bytes */{size}\r\nContent-Length: 0\r\n");
             wire.write_all(head(416, &[], &length).as_bytes())?;
             return Ok(Next::Keep);
@@ -155,50 +154,50 @@ fn give(wire: &mut Wire, shared: &SharedFiles, served: &FileSpec, request: &Requ
             return Ok(Next::Keep);
         }
         Some(first) => {
-            let first = if served.ranges == Ranges::Wrong { first.saturating_sub(1) } else { first };
-            let end = match served.ranges {
+            let first = if file.ranges == Ranges::Wrong { first.saturating_sub(1) } else { first };
+            let end = match file.ranges {
                 Ranges::Rationed(bytes) => size.min(first + bytes),
                 _ => size,
             };
             (206, first, end, format!("Content-Range: bytes {first}-{}/{size}\r\n", end - 1))
         }
     };
-    let length = match served.framing {
-        Framing::Sized => format!("Content-Length: {}\r\n", served.announced.unwrap_or(end - first)),
+    let length = match file.framing {
+        Framing::Sized => format!("Content-Length: {}\r\n", file.announced.unwrap_or(end - first)),
         Framing::Chunked | Framing::Endless => "Transfer-Encoding: chunked\r\n".into(),
         Framing::UntilClose => String::new(),
     };
-    wire.write_all(head(status, &served.headers, &format!("Accept-Ranges: bytes\r\n{range}{length}")).as_bytes())?;
-    give_body(wire, shared, served, content, first..end)
+    wire.write_all(head(status, &file.headers, &format!("Accept-Ranges: bytes\r\n{range}{length}")).as_bytes())?;
+    give_body(wire, shared, file, content, first..end)
 }
 
 fn give_body(
     wire: &mut Wire,
     shared: &SharedFiles,
-    served: &FileSpec,
+    file: &FileSpec,
     content: &Content,
     range: std::ops::Range<u64>,
 ) -> Result<Next, Over> {
-    let trouble = served.trouble.as_ref().filter(|trouble| trouble.happens());
+    let trouble = file.trouble.as_ref().filter(|trouble| trouble.happens());
     let stop_at = trouble.map(|trouble| range.start + trouble.after);
     let (mut at, mut odd) = (range.start, 1);
-    while at < range.end || served.framing == Framing::Endless {
+    while at < range.end || file.framing == Framing::Endless {
         let most = stop_at.map_or(u64::MAX, |stop| stop - at);
         if most == 0 {
             let stalls = trouble.is_some_and(|trouble| trouble.stalls);
             return if stalls { stall(shared) } else { Ok(Next::Cut) };
         }
-        let mut length = served.trickle.map_or(PIECE, |(length, _)| length);
-        if served.framing == Framing::Chunked {
+        let mut length = file.trickle.map_or(PIECE, |(length, _)| length);
+        if file.framing == Framing::Chunked {
             odd = (odd * 3).min(PIECE);
             length = length.min(odd);
         }
-        let left = if served.framing == Framing::Endless { u64::MAX } else { range.end - at };
+        let left = if file.framing == Framing::Endless { u64::MAX } else { range.end - at };
         let length = (length as u64).min(most).min(left);
-        let from = if served.framing == Framing::Endless { at % content.size().max(1) } else { at };
+        let from = if file.framing == Framing::Endless { at % content.size().max(1) } else { at };
         let piece = content.piece(from, usize::try_from(length).expect("at most a piece"));
         at += piece.len() as u64;
-        match served.framing {
+        match file.framing {
             Framing::Chunked | Framing::Endless => {
                 let size = format!("{:x};odd=\"yes\"\r\n", piece.len());
                 wire.write_all(&[size.as_bytes(), &piece, b"\r\n"].concat())?;
@@ -206,33 +205,33 @@ fn give_body(
             Framing::Sized | Framing::UntilClose => wire.write_all(&piece)?,
         }
         shared.change(|state| state.sent += piece.len() as u64);
-        if served.trickle.is_some_and(|(_, pause)| !shared.pause(pause)) || shared.lock().stopping {
+        if file.trickle.is_some_and(|(_, pause)| !shared.pause(pause)) || shared.lock().stopping {
             return Err(Over);
         }
     }
-    match served.framing {
+    match file.framing {
         Framing::Chunked => {
             wire.write_all(b"0\r\nX-Trailer: too\r\n\r\n")?;
             Ok(Next::Keep)
         }
         Framing::UntilClose => Ok(Next::Close),
         // The client waits for bytes that the announced length promised and that do not come.
-        _ if served.announced.is_some() => Ok(Next::Close),
+        _ if file.announced.is_some() => Ok(Next::Close),
         _ => Ok(Next::Keep),
     }
 }
 
-/// The first byte that is asked for, where the request asks for a range, and of this very file.
-fn asked_range(served: &FileSpec, request: &Request) -> Option<u64> {
+/// Returns the first requested byte, if the request has a range and its validator is that of this file.
+fn asked_range(file: &FileSpec, request: &Request) -> Option<u64> {
     let range = request.header("Range")?;
-    if served.ranges == Ranges::Ignored {
+    if file.ranges == Ranges::Ignored {
         return None;
     }
     if let Some(condition) = request.header("If-Range") {
         let is_ours = |(name, value): &(String, String)| {
             (name.eq_ignore_ascii_case("ETag") || name.eq_ignore_ascii_case("Last-Modified")) && value == condition
         };
-        if !served.headers.iter().any(is_ours) {
+        if !file.headers.iter().any(is_ours) {
             return None;
         }
     }

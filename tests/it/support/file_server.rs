@@ -2,12 +2,12 @@
 //!
 //! ```ignore
 //! let server = FileServer::start(FileServerOptions::new().digest("u", "p"));
-//! server.serves("/fw.bin", Served::sized(1_000_000).drops_after(10_000).times(1));
+//! server.serves("/fw.bin", FileSpec::sized(1_000_000).drops_after(10_000).times(1));
 //! … the CPE downloads server.url("/fw.bin") …
 //! assert_eq!(server.ranges(), [None, Some("bytes=10000-".into())]);
 //! ```
 //!
-//! Any path takes a PUT, unless something is served there that says otherwise. When it goes, it panics if a client broke
+//! Any path takes a PUT, unless a file under it says otherwise. When it goes, it panics if a client broke
 //! a rule of HTTP.
 
 use std::collections::HashMap;
@@ -23,7 +23,7 @@ use super::http::{Request, Stream, Wire};
 use super::listener::shake_hands;
 use super::tls::ServerTls;
 
-/// The tick at which an idle connection is looked at.
+/// The interval at which an idle connection is checked.
 const TICK: Duration = Duration::from_millis(50);
 
 /// The options of the server, the same for all files.
@@ -41,7 +41,7 @@ pub struct FileServerOptions {
 }
 
 impl FileServerOptions {
-    /// Plain HTTP on 127.0.0.1, open to everybody.
+    /// Returns options for plain HTTP on 127.0.0.1 without credentials.
     pub fn new() -> FileServerOptions {
         FileServerOptions {
             address: Ipv4Addr::LOCALHOST.into(),
@@ -80,25 +80,25 @@ impl FileServerOptions {
         self
     }
 
-    /// Answers a PUT by its header, before the body, where the answer is no.
+    /// Refuses a PUT by its header, before the body.
     pub fn hasty(mut self) -> FileServerOptions {
         self.hasty = true;
         self
     }
 
-    /// Answers a PUT so long after its header, where the answer is no, and never reads its body.
+    /// Refuses a PUT this time after its header, and never reads its body.
     pub fn deaf(mut self, delay: Duration) -> FileServerOptions {
         self.deaf = Some(delay);
         self
     }
 
-    /// Finds every nonce stale the first time that it comes.
+    /// Calls every nonce stale at its first use.
     pub fn forgets_nonces(mut self) -> FileServerOptions {
         self.forgetful = true;
         self
     }
 
-    /// Closes each connection behind an answer, without saying so.
+    /// Closes each connection after an answer, without `Connection: close`.
     pub fn closes_silently(mut self) -> FileServerOptions {
         self.closes = true;
         self
@@ -126,9 +126,9 @@ pub(super) struct FileServerState {
     pub(super) uploads: HashMap<String, Vec<u8>>,
     pub(super) requests: Vec<Request>,
     pub(super) connections: Vec<TcpStream>,
-    /// Nonces given out: their challenge, and the last count that came.
+    /// The nonces of all challenges: the challenge, and the last count that came.
     pub(super) nonces: HashMap<String, (Challenge, u32)>,
-    /// Bytes of bodies that came though the answer to the header was no.
+    /// The number of body bytes that came although the header was refused.
     pub(super) unwanted: usize,
     pub(super) sent: u64,
     pub(super) violations: Vec<String>,
@@ -145,11 +145,11 @@ impl FileServer {
     }
 
     /// Serves this file under the path from now on, in place of an earlier one.
-    pub fn serves(&self, path: &str, served: FileSpec) {
-        self.shared.lock().files.insert(path.into(), served);
+    pub fn serves(&self, path: &str, file: FileSpec) {
+        self.shared.lock().files.insert(path.into(), file);
     }
 
-    /// The URL of a path, which may have a query.
+    /// Returns the URL of a path, which may have a query.
     pub fn url(&self, path: &str) -> String {
         self.url_at(&self.address.to_string(), path)
     }
@@ -164,23 +164,23 @@ impl FileServer {
         format!("{scheme}://{authority}{path}")
     }
 
-    /// Every request so far, in the order of their headers.
+    /// Returns every request so far, in the order of their headers.
     pub fn requests(&self) -> Vec<Request> {
         self.shared.lock().requests.clone()
     }
 
-    /// The `Range` of every request so far.
+    /// Returns the `Range` of every request so far.
     pub fn ranges(&self) -> Vec<Option<String>> {
         self.requests().iter().map(|request| request.header("Range").map(str::to_owned)).collect()
     }
 
-    /// Waits for so many requests.
+    /// Waits for this number of requests.
     pub fn requested(&self, count: usize, limit: Duration) -> Vec<Request> {
         let enough = self.shared.wait(limit, |state| (state.requests.len() >= count).then(|| state.requests.clone()));
         enough.unwrap_or_else(|| panic!("not {count} requests: {:?}", self.heads()))
     }
 
-    /// Waits until so many bytes of bodies were sent.
+    /// Waits until this number of body bytes was sent.
     pub fn sent(&self, bytes: u64, limit: Duration) {
         let enough = self.shared.wait(limit, |state| (state.sent >= bytes).then_some(()));
         assert!(enough.is_some(), "{bytes} bytes were not sent: {:?}", self.heads());
@@ -191,7 +191,7 @@ impl FileServer {
         self.shared.lock().uploads.get(path).cloned()
     }
 
-    /// Bytes of uploads that came though the answer to their header was no.
+    /// Returns the number of upload bytes that came although the header was refused.
     pub fn unwanted_bytes(&self) -> usize {
         self.shared.lock().unwanted
     }
@@ -241,7 +241,7 @@ impl SharedFiles {
         }
     }
 
-    /// Passes the time; false where the server is stopping.
+    /// Waits for this time; returns false if the server is stopping.
     pub(super) fn pause(&self, time: Duration) -> bool {
         self.wait(time, |state| state.stopping.then_some(())).is_none()
     }

@@ -1,7 +1,7 @@
 //! The content that the file server serves under a path, and the faults with which it serves it.
 //!
 //! ```ignore
-//! server.serves("/fw.bin", Served::sized(2_000_000).etag("\"1\"").drops_after(500_000).times(3));
+//! server.serves("/fw.bin", FileSpec::sized(2_000_000).etag("\"1\"").drops_after(500_000).times(3));
 //! ```
 
 use std::sync::Arc;
@@ -19,7 +19,7 @@ pub struct FileSpec {
     pub(super) ranges: Ranges,
     /// Further header fields, such as `ETag` and `Last-Modified`.
     pub(super) headers: Vec<(String, String)>,
-    /// A piece of so many bytes, and a pause behind each.
+    /// The size of each piece in bytes, and the pause after it.
     pub(super) trickle: Option<(usize, Duration)>,
     pub(super) trouble: Option<Trouble>,
     /// The content for the next request, if another one replaces this.
@@ -31,9 +31,9 @@ pub(super) enum FileSpecKind {
     Content(Content),
     /// Any status, with this body.
     Status(u16, Vec<u8>),
-    /// Bytes instead of an answer, and the end of the connection.
+    /// These bytes in place of a response, then the end of the connection.
     Raw(Vec<u8>),
-    /// The request is read, and never answered.
+    /// No answer, although the request is read.
     Silence,
 }
 
@@ -56,17 +56,17 @@ pub(super) enum Framing {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ranges {
     Honoured,
-    /// 200 with the whole file, for every range.
+    /// Answers every range with 200 and the whole file.
     Ignored,
-    /// 416 for every range.
+    /// Answers every range with 416.
     Refused,
-    /// 206 with the requested range shifted by a byte.
+    /// Answers with 206 and the requested range shifted by a byte.
     Wrong,
-    /// 206, of so many bytes at most.
+    /// Answers with 206 and at most this number of bytes.
     Rationed(u64),
 }
 
-/// An interruption after so many bytes of the body, and the number of times that it happens.
+/// An interruption after a number of body bytes, and the number of times that it happens.
 #[derive(Clone, Debug)]
 pub(super) struct Trouble {
     pub(super) after: u64,
@@ -83,22 +83,22 @@ impl Trouble {
 }
 
 impl FileSpec {
-    /// A file.
+    /// Returns a file with this content.
     pub fn file(content: impl Into<Vec<u8>>) -> FileSpec {
         FileSpec::of(FileSpecKind::Content(Content::Bytes(Arc::new(content.into()))))
     }
 
-    /// A file of that size, filled with [`pattern`]; costs no memory.
+    /// Returns a file of this size, filled with [`pattern`]; it takes no memory.
     pub fn sized(size: u64) -> FileSpec {
         FileSpec::of(FileSpecKind::Content(Content::Pattern(size)))
     }
 
-    /// No file, but that status.
+    /// Returns a path that answers with this status.
     pub fn status(code: u16) -> FileSpec {
         FileSpec::of(FileSpecKind::Status(code, b"<html>sorry</html>".to_vec()))
     }
 
-    /// A redirect.
+    /// Returns a path that redirects.
     pub fn redirect(code: u16, location: &str) -> FileSpec {
         FileSpec::status(code).header("Location", location)
     }
@@ -108,7 +108,7 @@ impl FileSpec {
         FileSpec::of(FileSpecKind::Raw(bytes.to_vec()))
     }
 
-    /// Takes the request and never says anything.
+    /// Reads the request and never answers.
     pub fn silence() -> FileSpec {
         FileSpec::of(FileSpecKind::Silence)
     }
@@ -132,7 +132,7 @@ impl FileSpec {
         self
     }
 
-    /// Without a length; the end of the connection is the end of the file.
+    /// Sends the file without a length; the end of the connection is its end.
     pub fn until_close(mut self) -> FileSpec {
         self.framing = Framing::UntilClose;
         self
@@ -144,7 +144,7 @@ impl FileSpec {
         self
     }
 
-    /// A `Content-Length` that is not that of the file.
+    /// Announces a `Content-Length` that is not that of the file.
     pub fn announces(mut self, length: u64) -> FileSpec {
         self.announced = Some(length);
         self
@@ -154,7 +154,7 @@ impl FileSpec {
         self.header("ETag", etag)
     }
 
-    /// A date that is well before now.
+    /// Sends a `Last-Modified` well before now.
     pub fn last_modified(self, date: &str) -> FileSpec {
         self.header("Last-Modified", date).header("Date", "Fri, 13 Nov 2026 12:00:00 GMT")
     }
@@ -182,24 +182,24 @@ impl FileSpec {
         self
     }
 
-    /// Answers a range with so many bytes of it at most.
+    /// Answers a range with at most this number of its bytes.
     pub fn rations_ranges(mut self, bytes: u64) -> FileSpec {
         self.ranges = Ranges::Rationed(bytes);
         self
     }
 
-    /// Pieces of so many bytes with a pause behind each.
+    /// Sends pieces of this number of bytes with a pause after each.
     pub fn trickles(mut self, bytes: usize, pause: Duration) -> FileSpec {
         self.trickle = Some((bytes, pause));
         self
     }
 
-    /// Closes each connection behind so many bytes of its body; of an upload, too.
+    /// Closes each connection after this number of body bytes, also those of an upload.
     pub fn drops_after(self, bytes: u64) -> FileSpec {
         self.trouble(bytes, false)
     }
 
-    /// Says nothing more behind so many bytes of a body; reads no more of an upload.
+    /// Stops sending after this number of body bytes, or stops reading an upload.
     pub fn stalls_after(self, bytes: u64) -> FileSpec {
         self.trouble(bytes, true)
     }
@@ -209,13 +209,13 @@ impl FileSpec {
         self
     }
 
-    /// From the second request on, this is there instead.
+    /// Replaces this content from the second request on.
     pub fn then(mut self, next: FileSpec) -> FileSpec {
         self.next = Some(Box::new(next));
         self
     }
 
-    /// The trouble comes only so many times.
+    /// Limits the number of times that the interruption happens.
     pub fn times(self, count: u32) -> FileSpec {
         if let Some(trouble) = &self.trouble {
             trouble.left.store(count, Ordering::SeqCst);
@@ -232,7 +232,7 @@ impl Content {
         }
     }
 
-    /// The bytes from `at` on, so many of them as there are up to `length`.
+    /// Returns the bytes from `at` on, at most `length`.
     pub(super) fn piece(&self, at: u64, length: usize) -> Vec<u8> {
         let length = length.min(usize::try_from(self.size().saturating_sub(at)).unwrap_or(length));
         match self {
@@ -245,7 +245,7 @@ impl Content {
     }
 }
 
-/// The content of [`FileSpec::sized`]: no two places look alike.
+/// Returns the content of [`FileSpec::sized`], in which no piece is repeated, so that a misplaced piece is noticed.
 pub fn pattern(size: u64) -> Vec<u8> {
     (0..size).map(byte_at).collect()
 }

@@ -9,7 +9,7 @@ use rustls::{ServerConnection, StreamOwned};
 const HEADER_LIMIT: usize = 64 * 1024;
 const BODY_LIMIT: usize = 256 * 1024 * 1024;
 
-/// A request as it came off the wire.
+/// A request as it was received.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
     pub method: String,
@@ -19,18 +19,18 @@ pub struct Request {
     pub body: Vec<u8>,
     /// The number of reads that delivered it: 1 if the client wrote header and body at once.
     pub reads: usize,
-    /// Bytes that were there already after its end: pipelining.
+    /// The bytes that followed the request at once: pipelining.
     pub bytes_after: usize,
 }
 
 impl Request {
-    /// The first header of that name.
+    /// Returns the first header with this name.
     pub fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|(header, _)| header.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_str())
     }
 
-    /// Every header of that name.
+    /// Returns every header with this name.
     pub fn headers_named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.headers
             .iter()
@@ -38,7 +38,7 @@ impl Request {
             .map(|(_, value)| value.as_str())
     }
 
-    /// The cookies it carries, in order.
+    /// Returns its cookies, in order.
     pub fn cookies(&self) -> Vec<(String, String)> {
         self.headers_named("Cookie")
             .flat_map(|header| header.split(';'))
@@ -47,7 +47,7 @@ impl Request {
             .collect()
     }
 
-    /// Start line and headers as text, for messages to people.
+    /// Returns start line and headers as text for messages.
     pub fn head(&self) -> String {
         let mut head = format!("{} {} {}\n", self.method, self.target, self.version);
         for (name, value) in &self.headers {
@@ -64,7 +64,7 @@ pub enum Gone {
     Closed,
     /// No request came within the time of [`Wire::patience`]; the connection is still usable.
     TimedOut,
-    /// The client vanished inside a request, or the socket failed.
+    /// The client closed the connection inside a request, or the socket failed.
     Broken(String),
     /// The bytes are no HTTP request.
     Malformed(String),
@@ -174,7 +174,7 @@ impl Wire {
         Ok(())
     }
 
-    /// Reads so many bytes of a body and no more.
+    /// Reads exactly this number of body bytes.
     pub fn part_of_body(&mut self, length: usize) -> Result<Vec<u8>, Gone> {
         self.take(length)
     }
@@ -196,8 +196,8 @@ impl Wire {
         self.stream.flush()
     }
 
-    /// Ends the connection cleanly and waits a moment for the client to see it.
-    /// True where the client sent something more instead.
+    /// Ends the connection cleanly and waits for a moment until the client has seen it. Returns true if the client sent
+    /// further bytes instead.
     pub fn close(mut self) -> bool {
         if let Stream::Tls(tls) = &mut self.stream {
             tls.conn.send_close_notify();
@@ -209,7 +209,7 @@ impl Wire {
         matches!(self.stream.read(&mut byte), Ok(1))
     }
 
-    /// Tears the connection down with no TLS farewell.
+    /// Closes the connection without the close_notify of TLS.
     pub fn cut(self) {
         let _ = self.stream.tcp().shutdown(Shutdown::Both);
     }
@@ -275,7 +275,7 @@ impl Wire {
             }
             Err(error) => match error.kind() {
                 ErrorKind::Interrupted => Ok(()),
-                // The poll's tick: between requests the caller decides, inside one the rest will come.
+                // The read timed out: between requests the caller decides, inside a request the rest will come.
                 ErrorKind::WouldBlock | ErrorKind::TimedOut if !inside => Err(Gone::TimedOut),
                 ErrorKind::WouldBlock | ErrorKind::TimedOut => self.tick(),
                 // A TLS peer that closes TCP without close_notify, and a peer that was killed.
@@ -286,7 +286,7 @@ impl Wire {
     }
 }
 
-/// The reason phrase of a status.
+/// Returns the reason phrase of a status.
 pub fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",

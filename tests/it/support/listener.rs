@@ -14,11 +14,11 @@ use super::http::{Gone, Stream, Wire, reason};
 use super::message::Message;
 use super::options::AcsOptions;
 use super::port;
-use super::record::Answer;
+use super::record::SentResponse;
 use super::reply::{Dropped, Reply, ReplyKind};
 use super::rpc::{Rpc, get_rpc_methods};
 
-/// The tick at which an idle connection is looked at.
+/// The interval at which an idle connection is checked.
 const TICK: Duration = Duration::from_millis(100);
 
 /// A listener of the ACS.
@@ -28,7 +28,7 @@ pub(super) struct Listener {
     thread: Option<JoinHandle<()>>,
 }
 
-/// An answer on its way to the wire.
+/// An answer that is ready to be written.
 pub(super) struct Delivery {
     status: u16,
     headers: Vec<(String, String)>,
@@ -37,7 +37,7 @@ pub(super) struct Delivery {
     delay: Duration,
     interim: bool,
     dribble: Option<Duration>,
-    /// Close TCP afterwards; true where the answer says so.
+    /// The end of TCP after the answer; true if the answer announces it.
     pub(super) closing: Option<bool>,
 }
 
@@ -45,7 +45,7 @@ pub(super) struct Delivery {
 enum Form {
     Sized,
     Chunked,
-    /// No `Content-Length` at all, as for a plain 204.
+    /// True if the answer has no `Content-Length`, as a plain 204.
     Bodiless,
     HalfOfIt,
     Raw,
@@ -146,7 +146,7 @@ fn serve(
             }
             Err(Gone::Closed) => break None,
             Err(Gone::Broken(error)) => {
-                // A killed CPE may leave half a request; that is no wrong of a protocol.
+                // A killed CPE may leave half a request, which violates no rule.
                 break (!error.contains("closed") && !error.contains("reset")).then(|| format!("RFC 7230: {error}"));
             }
             Err(Gone::Malformed(error)) => break Some(format!("RFC 7230: malformed: {error}")),
@@ -256,7 +256,7 @@ pub(super) fn compose(
     mut headers: Vec<(String, String)>,
     id: Option<&str>,
     message: Option<&Message>,
-) -> (Answer, Delivery) {
+) -> (SentResponse, Delivery) {
     let (mut what, mut details) = (reply.describe(), Vec::new());
     let mut form = match options.chunked || reply.chunked {
         true => Form::Chunked,
@@ -266,7 +266,7 @@ pub(super) fn compose(
     let mut status = 200;
     let mut body = Vec::new();
     match &reply.kind {
-        ReplyKind::Answer | ReplyKind::Fault(_) | ReplyKind::Rpc(_) => {
+        ReplyKind::Proper | ReplyKind::Fault(_) | ReplyKind::Rpc(_) => {
             let (method, lines, xml) = envelope(options, reply, id, message);
             (what, details, body) = (method, lines, xml.into_bytes());
         }
@@ -321,7 +321,7 @@ pub(super) fn compose(
     }
     headers.extend(reply.headers.iter().cloned());
     let sent = !matches!(form, Form::Nothing | Form::Silence | Form::Raw);
-    let answer = Answer { status: if sent { status } else { 0 }, headers: headers.clone(), what, details };
+    let answer = SentResponse { status: if sent { status } else { 0 }, headers: headers.clone(), what, details };
     let delivery = Delivery {
         status,
         headers,
@@ -351,7 +351,7 @@ fn envelope(
     }
     headers.extend(reply.soap_headers.iter().cloned());
     let rpc = reply.rpc().or_else(|| {
-        // A reply that breaks "the proper answer" where there is none to break.
+        // A reply that modifies the proper answer, when there is no proper answer to modify.
         let asked = message.is_some_and(Message::is_request);
         (!asked && !matches!(reply.kind, ReplyKind::Fault(_))).then(get_rpc_methods)
     });

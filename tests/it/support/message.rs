@@ -59,7 +59,7 @@ pub struct Event {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parameter {
     pub name: String,
-    /// The `xsi:type` as written, such as `xsd:boolean`.
+    /// The `xsi:type` as it is written, such as `xsd:boolean`.
     pub kind: String,
     pub value: String,
 }
@@ -84,7 +84,7 @@ pub struct Fault {
     /// The CWMP FaultCode.
     pub code: u16,
     pub text: String,
-    /// SetParameterValuesFault: which parameter, which code, which words.
+    /// The entries of SetParameterValuesFault: parameter, code, text.
     pub parameters: Vec<(String, u16, String)>,
 }
 
@@ -100,7 +100,7 @@ impl Message {
         events
     }
 
-    /// Reads an envelope; the error says why it is none.
+    /// Reads an envelope; the error is the reason why the text is no envelope.
     pub fn parse(bytes: &[u8]) -> Result<Message, String> {
         let xml = std::str::from_utf8(bytes).map_err(|_| "the body is not UTF-8")?;
         let options = ParsingOptions { allow_dtd: false, ..ParsingOptions::default() };
@@ -144,13 +144,13 @@ impl Message {
         self.method == "Inform"
     }
 
-    /// The text of an argument.
+    /// Returns the text of an argument.
     pub fn argument(&self, name: &str) -> Option<&str> {
         let found = self.arguments.iter().find(|(known, _)| known == name);
         found.map(|(_, value)| value.as_str())
     }
 
-    /// The value of a parameter in the ParameterList.
+    /// Returns the value of a parameter in the ParameterList.
     pub fn value(&self, name: &str) -> Option<&str> {
         let found = self.parameters.iter().find(|parameter| parameter.name == name);
         found.map(|parameter| parameter.value.as_str())
@@ -253,7 +253,7 @@ impl Message {
     }
 }
 
-/// The message in a few lines, for the failure of a test.
+/// Writes the message in a few lines, for the failure of a test.
 impl fmt::Display for Message {
     fn fmt(&self, to: &mut fmt::Formatter) -> fmt::Result {
         write!(to, "{} (cwmp-{}", self.method, self.version)?;
@@ -298,7 +298,7 @@ pub(super) fn child<'a, 'x>(node: Node<'a, 'x>, name: &str) -> Option<Node<'a, '
     children(node).find(|child| child.tag_name().name() == name)
 }
 
-/// All text below a node, comments and CDATA borders left out.
+/// Returns all text below a node, without comments and CDATA marks.
 pub(super) fn raw_text(node: Node) -> String {
     node.descendants().filter(Node::is_text).filter_map(|text| text.text()).collect()
 }

@@ -8,12 +8,12 @@ use std::process::Command;
 use super::agent::{AgentBuilder, is_replaced};
 use super::skip::skip;
 
-/// A file system of its own for the state, where the test may mount one.
+/// A separate file system for the state, if the test may mount one.
 #[derive(Debug)]
 pub struct Mount(PathBuf);
 
 impl Mount {
-    /// Mounts it, empty; says so where that is not allowed.
+    /// Mounts an empty file system; records the test as skipped if mounting is not allowed.
     pub fn at(path: PathBuf, options: &str) -> Option<Mount> {
         fs::create_dir_all(&path).expect("a directory");
         let mounted = mount(&["-t", "tmpfs", "-o", options, "none"], &path);
@@ -23,12 +23,12 @@ impl Mount {
         mounted.then(|| Mount(path))
     }
 
-    /// Remounts it: `ro` or `rw`.
+    /// Remounts the file system: `ro` or `rw`.
     pub fn change(&self, how: &str) {
         assert!(mount(&["-o", &format!("remount,{how}")], &self.0), "remount,{how}");
     }
 
-    /// Leaves no room for a single byte.
+    /// Fills the file system to the last byte.
     pub fn fill(&self) {
         let mut filler = fs::File::create(self.0.join("filler")).expect("a file");
         while filler.write_all(&[0; 4096]).is_ok() {}
@@ -51,8 +51,8 @@ fn mount(arguments: &[&str], path: &Path) -> bool {
     output.is_ok_and(|output| output.status.success())
 }
 
-/// An agent in a mount namespace of its own, in which these files or directories lie over others; none where the test
-/// may not have one, and it says so.
+/// Returns an agent in a separate mount namespace, in which these files or directories cover others. Returns `None`,
+/// and records the test as skipped, if a namespace is not allowed.
 pub fn with_mounts(agent: AgentBuilder, mounts: &[(&Path, &str)]) -> Option<AgentBuilder> {
     let is_there = |(_, place): &(&Path, &str)| Path::new(place).exists();
     if is_replaced() || !may_mount() || !mounts.iter().all(is_there) {

@@ -11,7 +11,7 @@ use std::time::Duration;
 /// The rule by which the NAT assigns outer ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mapping {
-    /// A port for all datagrams of a client.
+    /// One port for all datagrams of a client.
     Stable,
     /// A new port for each datagram.
     Restless,

@@ -28,15 +28,15 @@ pub enum Closing {
     /// Keeps it.
     #[default]
     KeepAlive,
-    /// Says `Connection: close` in each answer, and closes.
+    /// Announces `Connection: close` in each answer, and closes.
     EachAnswer,
-    /// Closes after each answer without a word in the header.
+    /// Closes after each answer without announcing it.
     EachAnswerSilently,
-    /// Says `Connection: close` in the answer that ends the session, and closes.
+    /// Announces `Connection: close` in the answer that ends the session, and closes.
     LastAnswer,
-    /// Says `Connection: close` in each 401.
+    /// Announces `Connection: close` in each 401, and closes.
     Each401,
-    /// Closes after each 401 without a word, as acsrs does.
+    /// Closes after each 401 without announcing it, as acsrs does.
     Each401Silently,
 }
 
@@ -46,13 +46,13 @@ pub enum Refusal {
     /// The challenge again.
     #[default]
     Challenge,
-    /// A 401 without WWW-Authenticate, and closes: GenieACS.
+    /// A 401 without WWW-Authenticate, then the end of the connection, as of GenieACS.
     BareAndClose,
-    /// 403: acsrs.
+    /// A 403, as of acsrs.
     Forbidden,
 }
 
-/// The options of a listener; a builder whose fields the rest of the ACS reads.
+/// The options of a listener: a builder, whose fields the ACS reads.
 #[derive(Clone)]
 pub struct AcsOptions {
     pub(super) address: IpAddr,
@@ -117,8 +117,8 @@ impl AcsOptions {
         AcsOptions::default()
     }
 
-    /// The manners of GenieACS 1.2: a digest nonce bound to the connection, credentials asked once on
-    /// each connection, a cookie, `Connection: close` with the last answer.
+    /// Returns the behaviour of GenieACS 1.2: a digest nonce bound to the connection, credentials asked once on each
+    /// connection, a cookie, `Connection: close` with the last answer.
     pub fn like_genieacs(username: &str, password: &str) -> AcsOptions {
         AcsOptions::new()
             .credentials(username, password)
@@ -130,8 +130,8 @@ impl AcsOptions {
             .cookie("session", "")
     }
 
-    /// The manners of acsrs 0.5: Basic on every request, TCP dropped after the 401, no cookies, the
-    /// Inform's ID used for every RPC.
+    /// Returns the behaviour of acsrs 0.5: Basic on every request, TCP closed after the 401, no cookies, the ID of the
+    /// Inform for every RPC.
     pub fn like_acsrs(username: &str, password: &str) -> AcsOptions {
         AcsOptions::new()
             .credentials(username, password)
@@ -153,7 +153,7 @@ impl AcsOptions {
         self
     }
 
-    /// Listens on a loopback address that no other test uses: its port stays free while the ACS is away.
+    /// Listens on a loopback address that no other test uses, so that its port stays free while the ACS is stopped.
     pub fn address_of_its_own(self) -> AcsOptions {
         static TAKEN: AtomicU32 = AtomicU32::new(0);
         let number = (std::process::id() << 6) + TAKEN.fetch_add(1, Ordering::Relaxed);
@@ -166,7 +166,7 @@ impl AcsOptions {
         self
     }
 
-    /// The path of the ACS URL; the default is `/acs`.
+    /// Sets the path of the ACS URL; the default is `/acs`.
     pub fn path(mut self, path: &str) -> AcsOptions {
         self.path = path.into();
         self
@@ -179,29 +179,29 @@ impl AcsOptions {
         self
     }
 
-    /// Short for credentials and one digest challenge.
+    /// Sets credentials and one digest challenge.
     pub fn digest(self, username: &str, password: &str) -> AcsOptions {
         self.credentials(username, password).challenge(super::digest())
     }
 
-    /// Short for credentials and one Basic challenge.
+    /// Sets credentials and one Basic challenge.
     pub fn basic(self, username: &str, password: &str) -> AcsOptions {
         self.credentials(username, password).challenge(super::basic())
     }
 
-    /// Adds a challenge; several go out in this order, each in a header of its own.
+    /// Adds a challenge; several are sent in this order, each in its own header field.
     pub fn challenge(mut self, challenge: Challenge) -> AcsOptions {
         self.challenges.push(challenge);
         self
     }
 
-    /// All challenges in one WWW-Authenticate header, commas between.
+    /// Sends all challenges in one WWW-Authenticate header, separated by commas.
     pub fn challenges_in_one_header(mut self) -> AcsOptions {
         self.challenges_in_one_header = true;
         self
     }
 
-    /// Credentials count for the rest of the TCP connection.
+    /// Accepts credentials for the rest of the TCP connection.
     pub fn once_per_connection(mut self) -> AcsOptions {
         self.once_per_connection = true;
         self
@@ -223,13 +223,13 @@ impl AcsOptions {
         self
     }
 
-    /// Sets the cookies on the 401 already.
+    /// Sets the cookies in the 401 already.
     pub fn cookies_on_401(mut self) -> AcsOptions {
         self.cookies_on_401 = true;
         self
     }
 
-    /// The CWMP namespace it answers in: `"1-0"` (the default), `"1-1"`, `"1-2"`, or one that does not exist.
+    /// Sets the CWMP version of its answers: `"1-0"` (the default), `"1-1"`, `"1-2"`, or one that does not exist.
     pub fn version(mut self, version: &str) -> AcsOptions {
         self.version = version.into();
         self
@@ -245,13 +245,13 @@ impl AcsOptions {
         self
     }
 
-    /// Ends sessions with an empty 200 where the standard asks for 204.
+    /// Ends sessions with an empty 200 in place of the 204 of the standard.
     pub fn ends_with_200(mut self) -> AcsOptions {
         self.empty_200 = true;
         self
     }
 
-    /// `Content-Length: 0` in a 204.
+    /// Sends `Content-Length: 0` in a 204.
     pub fn length_on_204(mut self) -> AcsOptions {
         self.length_on_204 = true;
         self
@@ -268,7 +268,7 @@ impl AcsOptions {
         self
     }
 
-    /// Sends an unasked `100 Continue` before each answer.
+    /// Sends a `100 Continue`, which was not requested, before each answer.
     pub fn interim(mut self) -> AcsOptions {
         self.interim = true;
         self
@@ -280,7 +280,7 @@ impl AcsOptions {
         self
     }
 
-    /// The number in InformResponse; a CPE ignores it (R96).
+    /// Sets MaxEnvelopes of InformResponse; a CPE ignores it (R96).
     pub fn max_envelopes(mut self, count: u32) -> AcsOptions {
         self.max_envelopes = count;
         self

@@ -8,7 +8,7 @@ use super::message::Message;
 /// A session as the ACS saw it.
 #[derive(Clone, Debug)]
 pub struct Session {
-    /// Counted from 1.
+    /// The number of the session, counted from 1.
     pub number: usize,
     pub exchanges: Vec<Exchange>,
     pub outcome: Outcome,
@@ -17,11 +17,11 @@ pub struct Session {
 /// The end of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Both sides had nothing more to say.
+    /// Neither side had a further request.
     Complete,
-    /// The ACS did something that no session survives.
+    /// The ACS sent a reply that ends every session.
     Failed(String),
-    /// The CPE left before the end.
+    /// The CPE closed the connection before the end.
     Abandoned(String),
 }
 
@@ -35,15 +35,15 @@ pub struct Exchange {
     pub request: Request,
     /// The message; `None` for the empty POST and for an unreadable body.
     pub message: Option<Message>,
-    /// The server name that the TLS client sent by SNI.
+    /// The host name that the TLS client sent by SNI.
     pub sni: Option<String>,
-    pub answer: Answer,
+    pub answer: SentResponse,
 }
 
 /// The answer of the ACS.
 #[derive(Clone, Debug, Default)]
-pub struct Answer {
-    /// 0 where no HTTP answer went out.
+pub struct SentResponse {
+    /// The HTTP status; 0 if no HTTP response was sent.
     pub status: u16,
     pub headers: Vec<(String, String)>,
     /// The answer in words: `InformResponse`, `GetParameterValues`, `status 503` …
@@ -58,7 +58,7 @@ impl Exchange {
         !matches!(self.answer.status, 301 | 302 | 307 | 401)
     }
 
-    /// A line for people.
+    /// Describes the exchange in a line.
     pub fn describe(&self) -> String {
         let request = match &self.message {
             Some(message) if message.is_inform() => {
@@ -76,13 +76,13 @@ impl Exchange {
 }
 
 impl Session {
-    /// Panics unless both sides ended it in good order.
+    /// Panics unless the session was completed.
     pub fn expect_complete(self) -> Session {
         assert_eq!(self.outcome, Outcome::Complete, "session {}:\n{}", self.number, self.describe());
         self
     }
 
-    /// Panics if it was completed.
+    /// Panics if the session was completed.
     pub fn expect_failed(self) -> Session {
         assert_ne!(self.outcome, Outcome::Complete, "session {} should have failed:\n{}", self.number, self.describe());
         self
@@ -92,52 +92,52 @@ impl Session {
         self.outcome == Outcome::Complete
     }
 
-    /// Every message of the CPE that the ACS took, in order.
+    /// Returns every message of the CPE that the ACS has accepted, in order.
     pub fn messages(&self) -> impl Iterator<Item = &Message> {
         self.exchanges.iter().filter(|exchange| exchange.was_taken()).filter_map(|exchange| exchange.message.as_ref())
     }
 
-    /// The Inform; panics where none was taken.
+    /// Returns the Inform; panics if the ACS has accepted none.
     pub fn inform(&self) -> &Message {
         self.message("Inform")
     }
 
-    /// The first response to an RPC, named without `Response`; panics where there is none.
+    /// Returns the first response to an RPC, named without `Response`; panics if there is none.
     pub fn response(&self, method: &str) -> &Message {
         self.message(&format!("{method}Response"))
     }
 
-    /// Every response to that RPC.
+    /// Returns every response to this RPC.
     pub fn responses(&self, method: &str) -> Vec<&Message> {
         let method = format!("{method}Response");
         self.messages().filter(|message| message.method == method).collect()
     }
 
-    /// The first message of that name; panics where there is none.
+    /// Returns the first message with this name; panics if there is none.
     pub fn message(&self, method: &str) -> &Message {
         self.messages()
             .find(|message| message.method == method)
             .unwrap_or_else(|| panic!("no {method} in\n{}", self.describe()))
     }
 
-    /// The event codes of its Inform.
+    /// Returns the event codes of its Inform.
     pub fn events(&self) -> Vec<&str> {
         self.inform().event_codes()
     }
 
-    /// The numbers of the TCP connections it used, in order.
+    /// Returns the numbers of its TCP connections, in order.
     pub fn connections(&self) -> Vec<usize> {
         let mut numbers: Vec<usize> = self.exchanges.iter().map(|e| e.connection).collect();
         numbers.dedup();
         numbers
     }
 
-    /// The HTTP statuses sent, in order.
+    /// Returns the HTTP statuses that were sent, in order.
     pub fn statuses(&self) -> Vec<u16> {
         self.exchanges.iter().map(|e| e.answer.status).collect()
     }
 
-    /// From the first request to the last.
+    /// Returns the time from the first request to the last.
     pub fn duration(&self) -> Duration {
         match (self.exchanges.first(), self.exchanges.last()) {
             (Some(first), Some(last)) => last.at - first.at,
@@ -145,7 +145,7 @@ impl Session {
         }
     }
 
-    /// All of it in a few lines.
+    /// Describes the session in a few lines.
     pub fn describe(&self) -> String {
         let mut text = format!("session {} ({:?})\n", self.number, self.outcome);
         for exchange in &self.exchanges {

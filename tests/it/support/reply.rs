@@ -19,8 +19,8 @@ pub struct Reply {
 
 #[derive(Clone, Debug)]
 pub(super) enum ReplyKind {
-    /// The response that belongs to the CPE's request; the next queued RPC, or nothing, otherwise.
-    Answer,
+    /// The response to the CPE's request; for an empty POST the next queued RPC, or an empty answer.
+    Proper,
     Rpc(Rpc),
     Empty(u16),
     NothingMore,
@@ -47,47 +47,47 @@ pub(super) enum Dropped {
     HalfTheBody,
 }
 
-/// The proper reply of a well-behaved ACS to any request.
+/// Returns the reply of a correct ACS to any request.
 pub fn answer() -> Reply {
-    reply(ReplyKind::Answer)
+    reply(ReplyKind::Proper)
 }
 
-/// The proper reply, like [`answer`], under a name that reads well after `inform()`.
+/// Returns the same reply as [`answer`]; the name explains a script that begins with `inform()`.
 pub fn inform_response() -> Reply {
     answer()
 }
 
-/// 204: nothing more to say.
+/// Returns a 204: the ACS has no further request.
 pub fn no_content() -> Reply {
     reply(ReplyKind::Empty(204))
 }
 
-/// 200 with a body of zero length, as older servers say it.
+/// Returns a 200 with an empty body, as older servers end a session.
 pub fn empty_200() -> Reply {
     reply(ReplyKind::Empty(200))
 }
 
-/// The empty answer as the options have it.
+/// Returns the empty answer that the options define.
 pub fn nothing_more() -> Reply {
     reply(ReplyKind::NothingMore)
 }
 
-/// An HTTP status that ends the session: `status(503).retry_after(60)`.
+/// Returns an HTTP status that ends the session: `status(503).retry_after(60)`.
 pub fn status(status: u16) -> Reply {
     reply(ReplyKind::Status(status))
 }
 
-/// 301, 302 or 307 to another place.
+/// Returns a redirect, 301, 302 or 307, to another URL.
 pub fn redirect(status: u16, url: &str) -> Reply {
     reply(ReplyKind::Redirect(status, url.into()))
 }
 
-/// A SOAP fault to the CPE's request; 8005 asks it to try again.
+/// Returns a SOAP fault to the CPE's request; code 8005 asks the CPE to repeat it.
 pub fn soap_fault(code: u16) -> Reply {
     reply(ReplyKind::Fault(code))
 }
 
-/// A challenge, though the request's credentials were right.
+/// Returns a challenge, although the credentials of the request are correct.
 pub fn unauthorized_again() -> Reply {
     reply(ReplyKind::Unauthorized { stale: false })
 }
@@ -107,7 +107,7 @@ pub fn truncated() -> Reply {
     reply(ReplyKind::Truncated)
 }
 
-/// 200, `text/xml`, and these bytes.
+/// Returns a 200 with `text/xml` and these bytes.
 pub fn garbage(bytes: &[u8]) -> Reply {
     reply(ReplyKind::Garbage(bytes.into()))
 }
@@ -117,23 +117,23 @@ pub fn raw(bytes: &[u8]) -> Reply {
     reply(ReplyKind::Raw(bytes.into()))
 }
 
-/// A right GetRPCMethods call in an envelope of that many bytes.
+/// Returns a correct GetRPCMethods request in an envelope of this number of bytes.
 pub fn oversized(bytes: usize) -> Reply {
     reply(ReplyKind::Oversized(bytes))
 }
 
-/// A chunked body that goes on until the CPE hangs up (or after 1 GiB).
+/// Returns a chunked body that ends when the CPE closes the connection, or after 1 GiB.
 pub fn endless() -> Reply {
     reply(ReplyKind::Endless)
 }
 
-/// No answer at all, until the CPE hangs up.
+/// Returns a reply that is never sent: the ACS waits until the CPE closes the connection.
 pub fn silence() -> Reply {
     reply(ReplyKind::Silence)
 }
 
 impl Reply {
-    /// Waits before it answers.
+    /// Delays the answer.
     pub fn delay(mut self, delay: Duration) -> Reply {
         self.delay = delay;
         self
@@ -157,23 +157,23 @@ impl Reply {
         self
     }
 
-    /// InformResponse: the version that the ACS chooses (R82).
+    /// Sets the version that the ACS chooses in InformResponse (R82).
     pub fn use_cwmp_version(self, version: &str) -> Reply {
         self.soap_header("UseCWMPVersion", version)
     }
 
-    /// `Retry-After` in seconds.
+    /// Adds `Retry-After`, in seconds.
     pub fn retry_after(self, seconds: u32) -> Reply {
         self.header("Retry-After", &seconds.to_string())
     }
 
-    /// The body of a status, redirect or challenge.
+    /// Sets the body of a status, redirect or challenge.
     pub fn body(mut self, body: &[u8]) -> Reply {
         self.body = Some(body.into());
         self
     }
 
-    /// Says `Connection: close`, and closes.
+    /// Announces `Connection: close`, and closes.
     pub fn close(mut self) -> Reply {
         self.close = true;
         self
@@ -184,7 +184,7 @@ impl Reply {
         self
     }
 
-    /// A challenge whose `stale` is true.
+    /// Sets `stale=true` in the challenge.
     pub fn stale(mut self) -> Reply {
         if let ReplyKind::Unauthorized { stale } = &mut self.kind {
             *stale = true;
@@ -195,7 +195,7 @@ impl Reply {
     /// Describes the reply in words.
     pub fn describe(&self) -> String {
         match &self.kind {
-            ReplyKind::Answer => "the proper answer".into(),
+            ReplyKind::Proper => "the proper answer".into(),
             ReplyKind::Rpc(rpc) => rpc.method().into(),
             ReplyKind::Empty(status) => format!("an empty {status}"),
             ReplyKind::NothingMore => "an empty answer".into(),
@@ -234,7 +234,7 @@ impl Reply {
         }
     }
 
-    /// The RPC that the CPE must answer next.
+    /// Returns the RPC that the CPE must answer next.
     pub(super) fn rpc(&self) -> Option<Rpc> {
         match &self.kind {
             ReplyKind::Rpc(rpc) => Some(rpc.clone()),
@@ -251,7 +251,7 @@ impl From<Rpc> for Reply {
 }
 
 impl Rpc {
-    /// The RPC as a reply with HoldRequests.
+    /// Returns the RPC as a reply with HoldRequests.
     pub fn hold_requests(self, hold: bool) -> Reply {
         Reply::from(self).hold_requests(hold)
     }

@@ -43,7 +43,7 @@ pub(super) fn http(request: &Request, port: u16) -> Vec<String> {
     broken
 }
 
-/// Rules that tie a request to its session: the same POST after 401 and redirect, target, cookies.
+/// Checks a request against its session: the same POST after 401 and redirect, target, cookies.
 pub(super) fn in_session(session: &mut SessionState, options: &AcsOptions, request: &Request) -> Vec<String> {
     let mut broken = Vec::new();
     if let Some(repeat) = session.repeat.take()
@@ -70,7 +70,7 @@ pub(super) fn in_session(session: &mut SessionState, options: &AcsOptions, reque
     broken
 }
 
-/// Rules for the order of messages; `None` is the empty POST.
+/// Checks the order of messages; `None` is the empty POST.
 pub(super) fn order(session: &mut SessionState, message: Option<&Message>) -> Vec<String> {
     let mut broken = Vec::new();
     if let Some(message) = message {
@@ -100,7 +100,7 @@ pub(super) fn order(session: &mut SessionState, message: Option<&Message>) -> Ve
     broken
 }
 
-/// The request target of a URL.
+/// Returns the request target of a URL.
 pub(super) fn target(url: &str) -> String {
     let path = match url.split_once("://") {
         Some((_, rest)) => rest.find('/').map_or("", |at| &rest[at..]),
@@ -160,7 +160,7 @@ fn answer(session: &mut SessionState, message: &Message) -> Vec<String> {
     broken
 }
 
-/// R82, R83: nothing newer than the ACS's version once it is known.
+/// R82, R83: after InformResponse no message has a newer version than that of the ACS.
 fn version(session: &SessionState, message: &Message) -> Option<String> {
     let minor = |version: &str| -> Option<u32> { version.strip_prefix("1-")?.parse().ok() };
     let acs = minor(session.version.as_deref()?)?;

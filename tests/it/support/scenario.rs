@@ -27,44 +27,44 @@ struct Check {
     holds: Box<dyn Fn(&Message) -> bool + Send>,
 }
 
-/// An Inform.
+/// Matches an Inform.
 pub fn inform() -> Matcher {
     request("Inform")
 }
 
-/// The empty POST.
+/// Matches the empty POST.
 pub fn empty_post() -> Matcher {
     matcher(What::EmptyPost)
 }
 
-/// The response to an RPC, named without `Response`.
+/// Matches the response to an RPC, named without `Response`.
 pub fn response(method: &str) -> Matcher {
     matcher(What::Method(format!("{method}Response")))
 }
 
-/// A request of the CPE, such as `TransferComplete`.
+/// Matches a request of the CPE, such as `TransferComplete`.
 pub fn request(method: &str) -> Matcher {
     matcher(What::Method(method.into()))
 }
 
-/// A SOAP fault with this FaultCode; 0 stands for any.
+/// Matches a SOAP fault with this FaultCode; 0 stands for any.
 pub fn fault(code: u16) -> Matcher {
     matcher(What::Fault((code != 0).then_some(code)))
 }
 
-/// Any request.
+/// Matches any request.
 pub fn anything() -> Matcher {
     matcher(What::Anything)
 }
 
 impl Matcher {
-    /// Inform has this event.
+    /// Requires that the Inform has this event.
     pub fn event(self, code: &str) -> Matcher {
         let wanted = code.to_owned();
         self.checked(&format!("event {code:?}"), move |message| message.has_event(&wanted))
     }
 
-    /// Inform has this event with this CommandKey.
+    /// Requires that the Inform has this event with this CommandKey.
     pub fn event_with_key(self, code: &str, command_key: &str) -> Matcher {
         let wanted = (code.to_owned(), command_key.to_owned());
         let description = format!("event {code:?} with CommandKey {command_key:?}");
@@ -73,7 +73,7 @@ impl Matcher {
         })
     }
 
-    /// Inform has exactly these events, in any order.
+    /// Requires that the Inform has exactly these events, in any order.
     pub fn only_events(self, codes: &[&str]) -> Matcher {
         let mut wanted: Vec<String> = codes.iter().map(|code| (*code).to_owned()).collect();
         wanted.sort();
@@ -84,18 +84,18 @@ impl Matcher {
         })
     }
 
-    /// Inform's RetryCount.
+    /// Requires this RetryCount of the Inform.
     pub fn retry_count(self, count: u32) -> Matcher {
         self.checked(&format!("RetryCount {count}"), move |message| message.retry_count() == Some(count))
     }
 
-    /// A parameter of the ParameterList has this value.
+    /// Requires this value of a parameter in the ParameterList.
     pub fn parameter(self, name: &str, value: &str) -> Matcher {
         let wanted = (name.to_owned(), value.to_owned());
         self.checked(&format!("{name} = {value:?}"), move |message| message.value(&wanted.0) == Some(&wanted.1))
     }
 
-    /// The ParameterList has this name.
+    /// Requires that the ParameterList has this name.
     pub fn has_parameter(self, name: &str) -> Matcher {
         let wanted = name.to_owned();
         self.checked(&format!("the parameter {name}"), move |message| {
@@ -103,7 +103,7 @@ impl Matcher {
         })
     }
 
-    /// The ParameterList has not this name.
+    /// Requires that the ParameterList lacks this name.
     pub fn without_parameter(self, name: &str) -> Matcher {
         let unwanted = name.to_owned();
         self.checked(&format!("no parameter {name}"), move |message| {
@@ -111,20 +111,20 @@ impl Matcher {
         })
     }
 
-    /// GetParameterNamesResponse lists this name, writable or not.
+    /// Requires that GetParameterNamesResponse lists this name, writable or not.
     pub fn name(self, name: &str, writable: bool) -> Matcher {
         let wanted = name.to_owned();
         let description = format!("{name} with Writable {writable}");
         self.checked(&description, move |message| message.writable(&wanted) == Some(writable))
     }
 
-    /// A plain argument, such as `Status`, has this text.
+    /// Requires this text of a plain argument, such as `Status`.
     pub fn argument(self, name: &str, value: &str) -> Matcher {
         let wanted = (name.to_owned(), value.to_owned());
         self.checked(&format!("{name} = {value:?}"), move |message| message.argument(&wanted.0) == Some(&wanted.1))
     }
 
-    /// A fault names this parameter with this code.
+    /// Requires that the fault names this parameter with this code.
     pub fn fault_on(self, parameter: &str, code: u16) -> Matcher {
         let wanted = parameter.to_owned();
         self.checked(&format!("{code} on {parameter}"), move |message| {
@@ -133,7 +133,7 @@ impl Matcher {
         })
     }
 
-    /// Anything else, with words for it.
+    /// Requires any other condition; the text describes it.
     pub fn checked(mut self, description: &str, holds: impl Fn(&Message) -> bool + Send + 'static) -> Matcher {
         self.checks.push(Check { description: description.into(), holds: Box::new(holds) });
         self
@@ -162,7 +162,7 @@ impl Matcher {
         self.checks.iter().filter(|check| !(check.holds)(message)).map(|check| check.description.clone()).collect()
     }
 
-    /// The expectation in words.
+    /// Describes the expectation.
     pub fn describe(&self) -> String {
         let mut words = self.kind();
         for check in &self.checks {

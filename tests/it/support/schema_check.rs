@@ -6,15 +6,15 @@ use super::envelope::{CWMP, ENCODING, SOAP, XSD, XSI};
 use super::message::{Message, child, children, is, raw_text};
 
 /// The content of an element, in the order of the schema (R74).
-enum Shape {
+enum ContentRule {
     Sequence(&'static [&'static str]),
     /// An array and the type of its members (R73).
     Array(&'static str),
     Text,
 }
 
-fn shape(element: &str, method: &str) -> Option<Shape> {
-    use Shape::{Array, Sequence, Text};
+fn content_of(element: &str, method: &str) -> Option<ContentRule> {
+    use ContentRule::{Array, Sequence, Text};
     Some(match element {
         "Inform" => Sequence(&["DeviceId", "Event", "MaxEnvelopes", "CurrentTime", "RetryCount", "ParameterList"]),
         "DeviceId" => Sequence(&["Manufacturer", "OUI", "ProductClass", "SerialNumber"]),
@@ -115,18 +115,18 @@ pub fn check(document: &Document, content: Node, problems: &mut Vec<String>) {
 fn check_element(element: Node, method: &str, problems: &mut Vec<String>) {
     let name = element.tag_name().name();
     let found: Vec<&str> = children(element).map(|child| child.tag_name().name()).collect();
-    match shape(name, method) {
+    match content_of(name, method) {
         None => problems.push(format!("the CPE sends {name}, which no CPE sends")),
-        Some(Shape::Text) if !found.is_empty() => {
+        Some(ContentRule::Text) if !found.is_empty() => {
             problems.push(format!("{name} of {method} holds {found:?}, not text"));
         }
-        Some(Shape::Text) => {}
-        Some(Shape::Sequence(expected)) => {
+        Some(ContentRule::Text) => {}
+        Some(ContentRule::Sequence(expected)) => {
             if found != expected {
                 problems.push(format!("R74: {name} of {method} holds {found:?}, the schema says {expected:?}"));
             }
         }
-        Some(Shape::Array(member)) => check_array(element, member, &found, problems),
+        Some(ContentRule::Array(member)) => check_array(element, member, &found, problems),
     }
     if name == "ParameterValueStruct"
         && let Some(value) = child(element, "Value")

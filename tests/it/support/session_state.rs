@@ -14,7 +14,7 @@ use super::record::{Exchange, Outcome};
 use super::reply::{Reply, ReplyKind};
 use super::rules;
 
-/// A session on its way, or past.
+/// A session, running or finished.
 #[derive(Default)]
 pub(super) struct SessionState {
     pub(super) exchanges: Vec<Exchange>,
@@ -24,30 +24,30 @@ pub(super) struct SessionState {
     pub(super) connections: Vec<usize>,
     /// The request that the CPE must answer next.
     pub(super) outstanding: Option<Outstanding>,
-    /// HoldRequests of the last answer.
+    /// HoldRequests of the last answer of the ACS.
     pub(super) hold: bool,
-    /// The CPE has sent its empty POST: no more requests of its own.
+    /// True if the CPE has sent its empty POST, after which it sends no request of its own.
     pub(super) own_requests_over: bool,
-    /// An InformResponse was sent.
+    /// True if an InformResponse was sent.
     pub(super) initiated: bool,
     pub(super) inform_id: Option<String>,
     pub(super) retry_count: Option<u32>,
-    /// After a 401 or a redirect the very same POST must come again.
+    /// The POST that the CPE must send again after a 401 or a redirect.
     pub(super) repeat: Option<Repeat>,
-    /// After a fault 8005 the identical request must come again (R120).
+    /// The request that the CPE must repeat after a fault 8005 (R120).
     pub(super) retry: Option<Retry>,
-    /// Cookies that must come back.
+    /// The cookies that the CPE must send back.
     pub(super) jar: Vec<(String, String)>,
     pub(super) cookies_sent: bool,
-    /// The request target, where a redirect changed it.
+    /// The request target, if a redirect has changed it.
     pub(super) target: Option<String>,
-    /// Until when the CPE may turn up where a redirect sent it.
+    /// The instant until which the CPE must reach the target of a redirect.
     pub(super) grace: Option<Instant>,
-    /// The CWMP version that the ACS answered Inform in.
+    /// The CWMP version of the InformResponse.
     pub(super) version: Option<String>,
 }
 
-/// A request of the ACS that waits for its answer.
+/// A request of the ACS that the CPE has not answered yet.
 #[derive(Clone)]
 pub(super) struct Outstanding {
     pub(super) method: String,
@@ -94,7 +94,7 @@ impl SessionState {
         }
     }
 
-    /// Updates the session by the answer: it decides which requests may come next.
+    /// Updates the session after an answer, which decides the requests that may come next.
     pub(super) fn after(&mut self, options: &AcsOptions, reply: &Reply, exchange: &Exchange, id: Option<String>) {
         let message = exchange.message.as_ref();
         let to_inform = message.is_some_and(Message::is_inform);
@@ -119,7 +119,7 @@ impl SessionState {
                     self.end(Outcome::Failed("fault 8005 again and again".into())); // R120
                 }
             }
-            ReplyKind::Answer if to_inform => {
+            ReplyKind::Proper if to_inform => {
                 self.initiated = true;
                 self.version = Some(options.version.replace('.', "-"));
             }

@@ -37,11 +37,11 @@ pub struct Behaviour {
     pub signs_with: Option<String>,
     /// Sends answers without MESSAGE-INTEGRITY, even if it demands one.
     pub unsigned: bool,
-    /// The mapped address that it tells instead of the true one.
+    /// The mapped address that it reports in place of the true one.
     pub lie: Option<SocketAddr>,
     /// Answers after this time.
     pub delay: Duration,
-    /// Drops so many requests, the next ones, without a word.
+    /// Drops this number of the next requests.
     pub drop_next: u32,
     /// Answers nothing at all.
     pub silent: bool,
@@ -49,11 +49,11 @@ pub struct Behaviour {
     pub error: Option<u16>,
     /// Sends an answer with another transaction id before the right one.
     pub wrong_transaction_first: bool,
-    /// Sends rubbish before the right answer.
+    /// Sends invalid bytes before the right answer.
     pub garbage_first: bool,
-    /// Sends its answer from the other port, with a lie, before the right one.
+    /// Sends an answer with a wrong address from the other port before the right one.
     pub foreign_source_first: bool,
-    /// Sends each answer so many times more.
+    /// The number of copies of each answer.
     pub copies: u32,
 }
 
@@ -77,7 +77,7 @@ impl Default for Behaviour {
     }
 }
 
-/// A datagram that the server was sent, as far as it is a STUN message.
+/// A datagram that the server has received, if it is a STUN message.
 #[derive(Clone, Debug)]
 pub struct StunRequest {
     pub from: SocketAddr,
@@ -110,7 +110,7 @@ impl StunRequest {
         self.attributes.iter().find(|(found, _)| *found == kind).map(|(_, value)| value.as_slice())
     }
 
-    /// USERNAME without its padding.
+    /// Returns USERNAME without its padding.
     pub fn username(&self) -> Option<String> {
         self.attribute(USERNAME).map(|name| String::from_utf8_lossy(name).trim_end_matches(' ').to_owned())
     }
@@ -181,7 +181,7 @@ impl StunServer {
         StunServer::bind(SocketAddr::from(([127, 0, 0, 1], 0)), behaviour)
     }
 
-    /// On that address; its second port is any other one.
+    /// Starts a server on this address; its second port is any other one.
     pub fn bind(address: SocketAddr, behaviour: Behaviour) -> StunServer {
         let open = |address: SocketAddr| {
             let socket = UdpSocket::bind(address).expect("a free port");
@@ -211,12 +211,12 @@ impl StunServer {
         self.shared.sockets[1].local_addr().expect("a bound socket")
     }
 
-    /// From now on it behaves so.
+    /// Sets the behaviour from now on.
     pub fn behave(&self, change: impl FnOnce(&mut Behaviour)) {
         change(&mut lock(&self.shared.behaviour));
     }
 
-    /// All that was asked so far.
+    /// Returns all requests so far.
     pub fn requests(&self) -> Vec<StunRequest> {
         lock(&self.shared.requests).clone()
     }
@@ -231,7 +231,7 @@ impl StunServer {
         self.shared.send(0, bytes, to);
     }
 
-    /// Waits until a request has come for which that holds.
+    /// Waits until a request has come for which the condition holds.
     pub fn wait_for(&self, words: &str, holds: impl Fn(&StunRequest) -> bool) -> StunRequest {
         let end = Instant::now() + Duration::from_secs(20);
         loop {
@@ -296,7 +296,7 @@ impl SharedState {
             self.send(port, b"\x00\x01\x00\x04garbage that looks like STUN", request.from);
         }
         if let Some(code) = behaviour.error.or_else(|| refusal(request, behaviour)) {
-            // RFC 3489 §8.1: an error goes to where the request came from.
+            // RFC 3489 §8.1: an error is sent to the source address of the request.
             self.send(port, &error(request, code), request.from);
             return;
         }
@@ -376,7 +376,7 @@ fn message(kind: u16, transaction: [u8; 16], attributes: &[(u16, Vec<u8>)], pass
     bytes
 }
 
-/// RFC 3489 §11.2.8 over RFC 2104, written out.
+/// Computes MESSAGE-INTEGRITY by RFC 3489 §11.2.8 and RFC 2104, independently of the agent's code.
 fn signature(text: &[u8], password: &str) -> [u8; 20] {
     let mut key = [0; 64];
     match password.len() {

@@ -15,11 +15,11 @@ use rustls::server::{ServerConfig, WebPkiClientVerifier};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flaw {
     None,
-    /// Made out to `elsewhere.example` only.
+    /// Valid for `elsewhere.example` only.
     WrongName,
-    /// Ended in 2001.
+    /// Expired in 2001.
     Expired,
-    /// Begins in 2999.
+    /// Not valid before 2999.
     NotYetValid,
     /// Names the host in the subject's common name only; an IP host must be an IP SAN (R30).
     OnlyCommonName,
@@ -42,7 +42,7 @@ impl Authority {
         Authority { certificate: certificate.der().clone(), pem: certificate.pem(), issuer: Issuer::new(params, key) }
     }
 
-    /// The CA's certificate in PEM.
+    /// Returns the CA's certificate in PEM.
     pub fn pem(&self) -> &str {
         &self.pem
     }
@@ -54,7 +54,7 @@ impl Authority {
         path
     }
 
-    /// An identity for the ACS at 127.0.0.1, ::1 and localhost.
+    /// Returns an identity for the ACS at 127.0.0.1, ::1 and localhost.
     pub fn server(&self, flaw: Flaw) -> ServerTls {
         let names: &[&str] = match flaw {
             Flaw::WrongName => &["elsewhere.example"],

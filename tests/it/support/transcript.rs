@@ -23,7 +23,7 @@ const RED: &str = "31";
 const DIM: &str = "2";
 const BOLD: &str = "1";
 
-/// Renders a session; in colour where standard output is a terminal.
+/// Renders a session, in colour if standard output is a terminal.
 #[allow(dead_code, reason = "the examples show sessions")]
 pub fn transcript(session: &Session) -> String {
     render(session, std::io::stdout().is_terminal())
@@ -34,9 +34,9 @@ pub fn render(session: &Session, colour: bool) -> String {
     tell(session, &[], colour)
 }
 
-/// Renders a session as a story. A remark stands before the answer of the ACS that it is about, such as
-/// `GetParameterValues` or `401`; the remarks are in the order of the session. In colour where standard
-/// output is a terminal.
+/// Renders a session with remarks. A remark stands before the answer of the ACS to which it belongs, such as
+/// `GetParameterValues` or `401`; the remarks are in the order of the session. The text is in colour if standard output
+/// is a terminal.
 #[allow(dead_code, reason = "the examples show sessions")]
 pub fn narrated(session: &Session, remarks: &[(&str, &str)]) -> String {
     tell(session, remarks, std::io::stdout().is_terminal())
@@ -90,7 +90,7 @@ impl Page {
             None => ("something unreadable".to_owned(), Vec::new()),
         };
         self.line(&format!("  {arrow}  {what}{credentials}"));
-        // A message that is only asked for again after a 401 or redirect is told once.
+        // A message that the CPE repeats after a 401 or a redirect is shown once.
         if exchange.was_taken() {
             self.details(&details);
         }

@@ -10,7 +10,7 @@ fn config_action() -> String {
     format!("\"download\": {{ \"{CONFIG}\": {{ {} }} }}", keeps_its_file())
 }
 
-/// R227, R230, R231, R234, R238 to R240.
+/// R227, R230, R231, R234, R238 to R240: a file is downloaded, applied and reported.
 #[test]
 fn a_file_is_downloaded_applied_and_told() {
     let files = FileServer::start(FileServerOptions::new().digest("cpe", "s3cret"));
@@ -33,7 +33,7 @@ fn a_file_is_downloaded_applied_and_told() {
     assert_eq!(gateway.status()["transfers"].as_array().map(Vec::len), Some(0));
 }
 
-/// R5: the methods are there with the actions.
+/// R5: GetRPCMethods lists a method if the data model has its action.
 #[test]
 fn methods_follow_the_actions() {
     let of = |actions: &str| {
@@ -52,7 +52,7 @@ fn methods_follow_the_actions() {
     assert_eq!(of(&format!("\"upload\": {{ \"2 Vendor Log File\": {{ {} }} }}", shell("true"))), [0, 1, 0, 1, 1]);
 }
 
-/// R232, R238: each failure by its code, with a sentence, and once.
+/// R232, R238: each failure is reported once, with its code and a text.
 #[test]
 fn failures_are_told_by_their_codes() {
     let files = FileServer::start(FileServerOptions::new());
@@ -87,7 +87,7 @@ fn failures_are_told_by_their_codes() {
     assert_eq!((gateway.traces("ran").len(), gateway.left_behind()), (1, 0)); // R232
 }
 
-/// The place of the files can be set, and may be too small.
+/// The transfer directory can be configured; a full disk there fails the download.
 #[test]
 fn a_disk_that_is_full() {
     let place = tempfile::tempdir().expect("a directory");
@@ -106,7 +106,7 @@ fn a_disk_that_is_full() {
     assert!(gateway.traces("applies").len() == 1 && !gateway.agent.state_dir().join("transfers").exists());
 }
 
-/// Checked before the action runs: against a sum, and against a signature.
+/// The checksum and the signature are verified before the action runs.
 #[test]
 fn a_file_that_is_not_what_it_should_be() {
     let files = FileServer::start(FileServerOptions::new());
@@ -136,7 +136,7 @@ fn a_file_that_is_not_what_it_should_be() {
     assert_eq!((gateway.traces("applies").len(), gateway.left_behind()), (1, 0));
 }
 
-/// R234: not before its time, though the agent is killed meanwhile; the journal has whole seconds.
+/// R234: a delayed download starts at its time, even if the agent is killed meanwhile; the journal has whole seconds.
 #[test]
 fn a_delay_outlives_the_agent() {
     let mut gateway = TransferGateway::new(&config_action());
@@ -151,7 +151,7 @@ fn a_delay_outlives_the_agent() {
     assert_eq!(gateway.traces("applies").len(), 1);
 }
 
-/// R239: until TransferCompleteResponse; over faults, lost connections and restarts.
+/// R239: TransferComplete is repeated over faults, lost connections and restarts until its response.
 #[test]
 fn a_report_is_repeated_until_it_is_confirmed() {
     let mut gateway = TransferGateway::new(&config_action());
@@ -201,7 +201,7 @@ fn a_report_is_repeated_until_it_is_confirmed() {
     assert_eq!(gateway.traces("applies").len(), 1);
 }
 
-/// An agent that is told to stop waits a moment for the action: how it ended is known, and told by the next one.
+/// An agent that stops waits a moment for the end of the action; the next agent reports its result.
 #[test]
 fn a_stop_while_a_file_is_applied() {
     let script = "echo began >> began; sleep 0.5; echo done >> applies";

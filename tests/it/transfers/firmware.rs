@@ -5,11 +5,11 @@ use std::process::Command;
 use super::gateway::*;
 use crate::support::{FileSpec, Message, download, get_all_queued_transfers};
 
-/// Swaps the image, and makes the next start of the agent another boot.
+/// An action that replaces the image and makes the next start of the agent another boot.
 const SWAPS: &str = "echo 'key={commandKey}' >> applies; cp {file} image.new && mv image.new image; \
                      echo boot-$$ > AGENT/boot-id; echo down >> downs";
 
-/// Is killed before it has written anything.
+/// An action that hangs before it has written the image, so that the test can kill it there.
 const HANGS: &str = "echo $$ > pid; echo 'key={commandKey}' >> applies; sleep 1000; cp {file} image";
 
 fn action(script: &str, more: &str) -> String {
@@ -22,7 +22,7 @@ impl TransferGateway {
         self.ask(&[download(FIRMWARE, &self.files.url("/fw")).with("CommandKey", "k")]);
     }
 
-    /// The device has gone down, and comes back.
+    /// Waits until the device has gone down, and starts it again.
     fn goes_down_and_comes_back(&mut self) {
         self.waits_for_trace("downs");
         self.comes_back();
@@ -34,7 +34,7 @@ impl TransferGateway {
         self.agent.restart();
     }
 
-    /// The session after the boot, which tells how it went.
+    /// Expects that the session after the boot reports this result.
     fn reports(&mut self, code: u16, version: &str) -> Message {
         let (inform, mut told, mut session) = self.acs.next_session();
         session.end_session();
@@ -50,7 +50,7 @@ impl TransferGateway {
         report
     }
 
-    /// The device loses power: the agent and its action are gone, and it boots again.
+    /// Simulates a power cut: kills the agent and its action, and boots again.
     fn loses_power(&mut self, boot: &str) {
         self.agent.kill9();
         let group = self.traces("pid").first().cloned().expect("the action's number");
@@ -62,7 +62,7 @@ impl TransferGateway {
     }
 }
 
-/// R231, R240: told when the new version runs, with its boot.
+/// R231, R240: an upgrade is reported when the new version runs, together with its boot.
 #[test]
 fn an_upgrade() {
     let mut gateway = TransferGateway::new(&action(SWAPS, ""));
@@ -72,7 +72,7 @@ fn an_upgrade() {
     assert!(report.argument("CompleteTime") > Some("2024"));
 }
 
-/// The old version runs again: 9018.
+/// An upgrade after which the old version runs fails with 9018.
 #[test]
 fn an_upgrade_that_does_not_take() {
     let mut gateway = TransferGateway::new(&action(SWAPS, ""));
@@ -82,7 +82,7 @@ fn an_upgrade_that_does_not_take() {
     assert!(report.fault.expect("a fault").text.contains("1.0.0"));
 }
 
-/// The verify action decides: by the same version that is well, and by a new one that is not.
+/// The verify action decides: it accepts the same version, and rejects a new one.
 #[test]
 fn the_verify_action_decides() {
     for (version, verify, code) in [("1.0.0", "exit 0", 0), ("2.0.0", "exit 1", 9018)] {
@@ -145,7 +145,7 @@ fn an_image_that_is_refused() {
     });
 }
 
-/// The power fails while the image is on its way: it is fetched again, and applied once.
+/// A power cut during the download: the image is fetched again, and applied once.
 #[test]
 fn a_power_cut_while_the_image_is_fetched() {
     let mut gateway = TransferGateway::new(&action(SWAPS, ""));

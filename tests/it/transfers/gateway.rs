@@ -11,7 +11,7 @@ use crate::support::{AcsOptions, Agent, FileServer, FileServerOptions, ManualAcs
 /// The limit for steps that take milliseconds, long enough for a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 
-/// Long enough for a session that should not come.
+/// The time for which a test waits for a session that must not come.
 pub(crate) const QUIET: Duration = Duration::from_millis(700);
 
 pub(crate) const CONFIG: &str = "3 Vendor Configuration File";
@@ -25,12 +25,12 @@ pub(crate) struct TransferGateway {
     pub(crate) place: TempDir,
 }
 
-/// An action of a shell, as the model writes it. It runs in the place of the traces.
+/// Returns a shell command as an action of the model, which runs in the directory of the traces.
 pub(crate) fn shell(script: &str) -> String {
     format!("\"run\": [\"sh\", \"-c\", {:?}]", format!("cd PLACE; {script}"))
 }
 
-/// An action that keeps a copy of its file, and counts itself.
+/// Returns an action that keeps a copy of its file, and writes a line for each run.
 pub(crate) fn keeps_its_file() -> String {
     shell("cp {file} applied && echo 'key={commandKey}' >> applies")
 }
@@ -72,7 +72,7 @@ impl TransferGateway {
         gateway
     }
 
-    /// A session in which the ACS asks for that.
+    /// Runs a session in which the ACS sends this request.
     pub(crate) fn ask(&self, rpcs: &[Rpc]) {
         self.agent.succeeds(&["inform"]);
         self.acs.expect_session(&["2 PERIODIC"], |_, session| {
@@ -88,14 +88,14 @@ impl TransferGateway {
         });
     }
 
-    /// The end of a download with the key `k`, by its code; 0 for a success.
+    /// Expects the report of a download with the key `k` and this code; 0 is success.
     pub(crate) fn ends_with(&self, code: u16) -> Message {
         let report = self.acs.expect_request(&["7 TRANSFER COMPLETE", "M Download/k"]);
         assert_eq!(code_of(&report), code, "{}", report.xml);
         report
     }
 
-    /// The lines that actions have left in a file.
+    /// Returns the lines that actions have written to a file.
     pub(crate) fn traces(&self, file: &str) -> Vec<String> {
         let text = fs::read_to_string(self.place.path().join(file)).unwrap_or_default();
         text.lines().map(str::to_owned).collect()
@@ -118,10 +118,10 @@ impl TransferGateway {
         serde_json::from_str(&self.agent.succeeds(&["status", "--json"])).expect("JSON")
     }
 
-    /// Waits until the only transfer is in that state.
+    /// Waits until the only transfer is in this state.
     pub(crate) fn waits_for_state(&self, state: &str) {
         until(state, || {
-            // It may just have been started.
+            // The agent may just have been started.
             let output = self.agent.command(&["status", "--json"]);
             let status: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
             status["transfers"][0]["state"] == state
@@ -129,7 +129,7 @@ impl TransferGateway {
     }
 }
 
-/// A firmware: a piece of the data model.
+/// Returns the content of a firmware file: a part of the data model.
 pub(crate) fn image(version: &str) -> String {
     format!(r#"{{ "Device": {{ "DeviceInfo": {{ "SoftwareVersion": {{ "value": "{version}" }} }} }} }}"#)
 }
@@ -142,7 +142,7 @@ pub(crate) fn until(what: &str, is_so: impl Fn() -> bool) {
     }
 }
 
-/// The FaultCode of a report.
+/// Returns the FaultCode of a report.
 pub(crate) fn code_of(report: &Message) -> u16 {
     report.fault.as_ref().expect("a FaultStruct").code
 }

@@ -13,7 +13,7 @@ fn actions() -> String {
     )
 }
 
-/// R247: the ACS is told of the transfers that its policy selects.
+/// R247: the agent reports the autonomous transfers that the policy selects.
 #[test]
 fn the_policy_decides_what_is_told() {
     let files = FileServer::start(FileServerOptions::new().basic("cpe", "s3cret"));
@@ -89,7 +89,7 @@ fn what_is_refused() {
     gateway.acs.expect_no_session(QUIET);
 }
 
-/// R248, R144.
+/// R248, R144: the command request-download asks the ACS for a download.
 #[test]
 fn a_download_that_is_wished_for() {
     let gateway = TransferGateway::new(&actions());
@@ -100,7 +100,7 @@ fn a_download_that_is_wished_for() {
     gateway.acs.expect_no_session(QUIET);
 }
 
-/// R239 of an autonomous one: repeated until its response comes, also by another agent.
+/// R239: AutonomousTransferComplete is repeated until its response, also after a restart of the agent.
 #[test]
 fn an_autonomous_report_outlives_the_agent() {
     let mut gateway = TransferGateway::new(&actions());

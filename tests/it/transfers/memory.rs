@@ -9,7 +9,7 @@ use crate::support::{FileSpec, download};
 const SMALL: u64 = 2 << 20;
 const LARGE: u64 = 200 << 20;
 
-/// The difference between two runs: allocator and stacks.
+/// The greatest difference between two runs, by allocator and stacks.
 const NOISE: u64 = 256 << 10;
 
 /// Returns the anonymous memory of a process in bytes: allocations and stacks.
@@ -19,7 +19,7 @@ fn anonymous(pid: u32) -> u64 {
     line.trim().trim_end_matches("kB").trim().parse::<u64>().expect("a number") << 10
 }
 
-/// The most that the agent has while it downloads, checks and applies a file of that size.
+/// Returns the most memory that the agent has while it downloads, checks and applies a file of this size.
 fn most_memory(size: u64) -> u64 {
     let action = format!("\"download\": {{ \"{CONFIG}\": {{ {} }} }}", shell("wc -c < {file} > size"));
     let gateway = TransferGateway::new(&action);

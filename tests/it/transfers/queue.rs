@@ -12,7 +12,7 @@ fn actions() -> String {
     format!("\"download\": {{ \"{CONFIG}\": {{ {} }} }}", keeps_its_file())
 }
 
-/// Key and state of each transfer in a list.
+/// Returns key and state of each transfer in a list.
 fn states(list: &Message) -> Vec<(String, String)> {
     let field = |transfer: &[(String, String)], name: &str| {
         transfer.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone()).expect("a field")
@@ -20,7 +20,7 @@ fn states(list: &Message) -> Vec<(String, String)> {
     list.transfers.iter().map(|transfer| (field(transfer, "CommandKey"), field(transfer, "State"))).collect()
 }
 
-/// A download that never comes to its end by itself.
+/// Starts a download that does not end by itself.
 fn endless(gateway: &TransferGateway, key: &str) -> Rpc {
     gateway.files.serves("/endless", FileSpec::sized(1 << 30).trickles(1000, Duration::from_millis(5)));
     download(CONFIG, &gateway.files.url("/endless")).with("CommandKey", key)
@@ -77,7 +77,7 @@ fn what_is_being_applied_goes_on() {
     assert_eq!(gateway.traces("applies").len(), 1);
 }
 
-/// R233: sixteen of them, kept over a reboot, each told once.
+/// R233: sixteen transfers survive a reboot, and each is reported once.
 #[test]
 fn a_full_queue_outlives_a_reboot() {
     let mut gateway = TransferGateway::new(&actions());
@@ -112,7 +112,7 @@ fn a_full_queue_outlives_a_reboot() {
     gateway.acs.expect_no_session(QUIET);
 }
 
-/// R244, R245: within its window, told as a scheduled download.
+/// R244, R245: a scheduled download runs within its window, and is reported as one.
 #[test]
 fn a_scheduled_download() {
     let gateway = TransferGateway::new(&actions());
@@ -125,7 +125,7 @@ fn a_scheduled_download() {
     gateway.acs.expect_no_session(QUIET);
 }
 
-/// R245: never applied outside a window.
+/// R245: a file is never applied outside a window.
 #[test]
 fn a_window_that_passes() {
     let gateway = TransferGateway::new(&actions());

@@ -9,7 +9,8 @@ use crate::support::{Acs, AcsOptions, set_parameter_values};
 
 const URL: &str = "Device.ManagementServer.ConnectionRequestURL";
 
-/// R267: where connection requests are disabled the port is closed, and the URL empty; and open again afterwards.
+/// R267: while connection requests are disabled, the port is closed and the URL empty; afterwards the port is open
+/// again.
 #[test]
 fn the_port_follows_its_parameter() {
     let mut acs = Acs::start(AcsOptions::new());

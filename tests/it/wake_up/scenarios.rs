@@ -8,10 +8,10 @@ use crate::support::*;
 const URL: &str = "ManagementServer.ConnectionRequestURL";
 const REQUEST: &str = "6 CONNECTION REQUEST";
 
-/// The time without a session after which none will come: one follows a request within milliseconds.
+/// The time for which a test waits for a session that must not come; one would follow a request within milliseconds.
 const WHILE: Duration = Duration::from_millis(700);
 
-/// An ACS with the agent of this test registered at it.
+/// Returns an ACS with a registered agent.
 pub(super) fn registered(model: &'static Model, acs: &mut Acs) -> (Agent, String) {
     let url_name = model.at(URL);
     let agent = model
@@ -29,7 +29,7 @@ pub(super) fn request(url: &str, password: &str) -> u16 {
     Caller { username: "acs", password }.requests(url)
 }
 
-/// R255, R256, R259, R260: a session with that event follows, to the configured ACS.
+/// R255, R256, R259, R260: a connection request starts a session with its event, to the configured ACS.
 fn the_acs_wakes_the_agent(model: &'static Model) {
     let mut acs = Acs::start(AcsOptions::new());
     let (_agent, url) = registered(model, &mut acs);
@@ -39,7 +39,7 @@ fn the_acs_wakes_the_agent(model: &'static Model) {
 }
 both_models!(the_acs_wakes_the_agent);
 
-/// R256, R268: nothing happens without the right password.
+/// R256, R268: a request without the right password starts no session.
 fn a_wrong_password_wakes_nobody(model: &'static Model) {
     let mut acs = Acs::start(AcsOptions::new());
     let (_agent, url) = registered(model, &mut acs);
@@ -64,7 +64,7 @@ fn requests_in_a_session_are_followed_by_one(model: &'static Model) {
 }
 both_models!(requests_in_a_session_are_followed_by_one);
 
-/// R143: the retry of a session that failed does not say that it was asked for.
+/// R143: the retry of a failed session does not repeat the event of the connection request.
 fn a_request_is_not_retried(model: &'static Model) {
     let mut acs = Acs::start(AcsOptions::new());
     let (_agent, url) = registered(model, &mut acs);
