@@ -343,7 +343,7 @@ fn event_code(text: &str) -> Result<EventCode, String> {
     let rule = code.rule();
     // The others carry the CommandKey of a request, or are followed by TransferComplete with a result.
     if rule.confirmed_by != ConfirmedBy::Inform || rule.cumulative == Cumulative::Multiple {
-        return Err(format!("`{text}` reports the end of an operation that the ACS requested"));
+        return Err(format!("`{text}` is raised only by the operation that it reports"));
     }
     if code == EventCode::ValueChange {
         // R101: the event goes with a changed value in the ParameterList.

@@ -14,8 +14,8 @@ struct Section {
 const PATHS: Section = Section {
     heading: "Paths",
     text: "\
-A PATH that ends in a dot names an object and everything below it. The commands get to status talk
-to the running agent; of the options below they take only --control and --config.",
+A PATH that ends in a dot names an object and everything below it. The commands from get to
+status need a running agent; of the options below they take only --control and --config.",
 };
 
 const DOCTOR: Section = Section {
@@ -66,7 +66,7 @@ cpe-agent run --set Device.ManagementServer.URL=https://acs.example.com/",
 
 /// Returns the whole text, which ends in a line break.
 pub(super) fn help() -> String {
-    let mut text = "cpe-agent: TR-069 (CWMP) agent for CPE devices\n\nUsage:\n".to_owned();
+    let mut text = "cpe-agent: TR-069 (CWMP) agent for home gateways\n\nUsage:\n".to_owned();
     // Writing to a String cannot fail, here and below.
     for command in COMMANDS {
         // A longer usage moves its meaning to the right instead of being cut off.

@@ -148,7 +148,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         key: "acsTimeout",
         value: "SECONDS",
         default: Some("30"),
-        meaning: "how long to wait for the ACS; 30 at least by TR-069",
+        meaning: "longest wait for the ACS; TR-069 demands 30 at least",
         // A number: the file may write `30` as well as `"30"`.
         form: ValueForm::Number(|config, text| seconds(text).map(|seconds| config.acs_timeout = seconds)),
     },
@@ -158,7 +158,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         value: "LEVEL",
         // The levels below are for a search for errors: they would fill the log of a device in the field.
         default: Some("info"),
-        meaning: "error, warn, info, debug or trace",
+        meaning: "one of error, warn, info, debug and trace",
         form: ValueForm::Text(|config, text| level(text).map(|level| config.log = level)),
     },
     Setting {
@@ -166,7 +166,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         key: "logTo",
         value: "WHERE",
         default: Some("stderr"),
-        meaning: "stderr or syslog",
+        meaning: "one of stderr and syslog",
         form: ValueForm::Text(|config, text| destination(text).map(|to| config.log_to = to)),
     },
 ];

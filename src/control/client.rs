@@ -55,15 +55,15 @@ impl From<String> for ControlError {
 pub fn ask(path: &Path, request: &Request, limit: Duration) -> Result<String, ControlError> {
     let shown = path.display();
     let late =
-        || ControlError { kind: ControlErrorKind::TimedOut, reason: format!("the daemon does not answer on {shown}") };
+        || ControlError { kind: ControlErrorKind::TimedOut, reason: format!("the agent does not answer on {shown}") };
     let not_running = |why: &str| {
-        let reason = format!("the daemon is not running: {why} {shown}");
+        let reason = format!("the agent is not running: {why} {shown}");
         ControlError { kind: ControlErrorKind::NotRunning, reason }
     };
     let mut stream = socket::connect(path, RESPONSE_LIMIT.min(limit)).map_err(|error| match error.kind() {
         ErrorKind::NotFound => not_running("there is no control socket"),
         // The file stays behind after a crash.
-        ErrorKind::ConnectionRefused => not_running("nobody answers on"),
+        ErrorKind::ConnectionRefused => not_running("no process answers on"),
         ErrorKind::PermissionDenied => format!("the control socket {shown} may be opened by its owner only").into(),
         // The queue of the listener is full.
         ErrorKind::WouldBlock => late(),
@@ -74,12 +74,12 @@ pub fn ask(path: &Path, request: &Request, limit: Duration) -> Result<String, Co
     let sent = stream.write_all(&request.encode());
     let line = receive(&mut stream, limit).map_err(|error| match error.kind() {
         ErrorKind::WouldBlock | ErrorKind::TimedOut => late(),
-        _ => ControlError::from(format!("the daemon has closed the connection: {error}")),
+        _ => ControlError::from(format!("the agent has closed the connection: {error}")),
     })?;
     let result = match (parse_result(&line), sent) {
         (Some(result), _) => result,
-        (None, Err(error)) => Err(format!("the daemon does not take the request: {error}")),
-        (None, Ok(())) if line.is_empty() => Err("the daemon has closed the connection without an answer".into()),
+        (None, Err(error)) => Err(format!("the agent does not take the request: {error}")),
+        (None, Ok(())) if line.is_empty() => Err("the agent has closed the connection without an answer".into()),
         (None, Ok(())) => Err(format!("the program that answers on {shown} is not cpe-agent")),
     };
     Ok(result?)
@@ -137,7 +137,7 @@ mod tests {
     fn whatever_answers_is_told_in_words() {
         assert_eq!(asked(b"{\"output\":\"a\\n\"}\n"), Ok("a\n".into()));
         assert_eq!(asked(b"{\"error\":\"no\"}\n"), Err("no".into()));
-        assert_eq!(asked(b""), Err("the daemon has closed the connection without an answer".into()));
+        assert_eq!(asked(b""), Err("the agent has closed the connection without an answer".into()));
         assert_eq!(asked(b"SSH-2.0\r\n"), Err("the program that answers on PATH is not cpe-agent".into()));
     }
 
@@ -147,11 +147,11 @@ mod tests {
         let path = home.path().join("socket");
         let nothing = ask(&path, &STATUS, RESPONSE_LIMIT).expect_err("no daemon");
         assert_eq!(nothing.kind, ControlErrorKind::NotRunning);
-        assert_eq!(nothing.reason, format!("the daemon is not running: there is no control socket {}", path.display()));
+        assert_eq!(nothing.reason, format!("the agent is not running: there is no control socket {}", path.display()));
         drop(UnixListener::bind(&path).expect("a socket that stays behind"));
         let nobody = ask(&path, &STATUS, RESPONSE_LIMIT).expect_err("no daemon");
         assert_eq!(nobody.kind, ControlErrorKind::NotRunning);
-        assert_eq!(nobody.reason, format!("the daemon is not running: nobody answers on {}", path.display()));
+        assert_eq!(nobody.reason, format!("the agent is not running: no process answers on {}", path.display()));
     }
 
     #[test]

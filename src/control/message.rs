@@ -76,7 +76,9 @@ impl LocalTransfer {
                 }
                 "target" if is_download => transfer.target = value.to_owned(),
                 _ => {
-                    return Err(format!("`{name}` is not username, password, or for a download size or target"));
+                    return Err(format!(
+                        "`{name}` is not username, password, password-file, or for a download size or target"
+                    ));
                 }
             }
         }

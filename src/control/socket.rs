@@ -93,7 +93,7 @@ fn remove_stale(path: &Path) -> io::Result<()> {
     // A listener accepts the connection even if its agent is busy, since the kernel does so on its behalf.
     match connect(path, Duration::from_secs(1)) {
         Err(error) if error.kind() == ErrorKind::ConnectionRefused => fs::remove_file(path),
-        _ => in_use("another daemon is using it"),
+        _ => in_use("another agent is using it"),
     }
 }
 
@@ -134,7 +134,7 @@ mod tests {
         let path = home.path().join("socket");
         drop(UnixListener::bind(&path).expect("a socket that stays behind"));
         let (file, _listener) = SocketFile::listen(&path).expect("a socket");
-        assert_eq!(refusal(&path), "another daemon is using it");
+        assert_eq!(refusal(&path), "another agent is using it");
         assert!(path.exists());
         // A file that has replaced the socket is not removed.
         fs::remove_file(&path).expect("removed");

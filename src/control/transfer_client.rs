@@ -32,7 +32,7 @@ fn follow(path: &Path, wanted: LocalTransfer, bar: &mut ProgressBar) -> Result<(
     let id: u32 = send(&Request::Transfer(Box::new(wanted)))?
         .trim()
         .parse()
-        .map_err(|_| "the daemon does not return the number of the transfer".to_owned())?;
+        .map_err(|_| "the agent does not return the number of the transfer".to_owned())?;
     loop {
         let status = send(&Request::Status { json: true })?;
         let status: Value =
@@ -42,7 +42,7 @@ fn follow(path: &Path, wanted: LocalTransfer, bar: &mut ProgressBar) -> Result<(
         match (find("endedTransfers"), find("transfers")) {
             (Some(ended), _) => return ended["error"].as_str().map_or(Ok(()), |reason| Err(reason.to_owned())),
             (None, Some(transfer)) => bar.draw(&transfer),
-            (None, None) => return Err("the daemon no longer knows the transfer: it was restarted".into()),
+            (None, None) => return Err("the agent no longer knows the transfer: it was restarted".into()),
         }
         std::thread::sleep(POLL_INTERVAL);
     }

@@ -151,7 +151,7 @@ fn a_command_that_fails_says_why(model: &'static Model) {
     let no_table = model.at("DeviceInfo.");
     assert_eq!(fails(&agent, &["add", no_table]), format!("{no_table}: no instance can be added here"));
     let transfer = fails(&agent, &["inform", "7 TRANSFER COMPLETE"]);
-    assert_eq!(transfer, "`7 TRANSFER COMPLETE` reports the end of an operation that the ACS requested");
+    assert_eq!(transfer, "`7 TRANSFER COMPLETE` is raised only by the operation that it reports");
     assert!(fails(&agent, &["inform", "2"]).starts_with("there is no event code `2`"));
     agent.succeeds(&["set", model.at("ManagementServer.EnableCWMP=false")]);
     assert_eq!(fails(&agent, &["inform"]), "EnableCWMP is false: no session is started");
@@ -163,11 +163,9 @@ both_models!(a_command_that_fails_says_why);
 fn without_a_daemon_there_is_a_word(model: &'static Model) {
     let mut agent = lonely_agent(model);
     agent.kill9();
-    assert!(fails(&agent, &["status"]).starts_with("the daemon is not running: nobody answers on "));
+    assert!(fails(&agent, &["status"]).starts_with("the agent is not running: no process answers on "));
     fs::remove_file(agent.control()).expect("left behind by the kill");
-    assert!(
-        fails(&agent, &["get", model.at("")]).starts_with("the daemon is not running: there is no control socket ")
-    );
+    assert!(fails(&agent, &["get", model.at("")]).starts_with("the agent is not running: there is no control socket "));
 }
 both_models!(without_a_daemon_there_is_a_word);
 
@@ -240,7 +238,7 @@ fn a_live_socket_is_not_taken(model: &'static Model) {
     let control = agent.control();
     let mut second =
         builder(model, "http://127.0.0.1:1/").args(&["--control", control.to_str().expect("UTF-8")]).start();
-    second.wait_for_log("another daemon is using it", SOON);
+    second.wait_for_log("another agent is using it", SOON);
     agent.succeeds(&["set", &format!("{code}=first")]);
     assert!(second.terminate().success(), "it ran without a socket");
     assert_eq!(agent.succeeds(&["get", code]), format!("{code}=first\n"));
