@@ -12,8 +12,8 @@ const EARLIEST_CREDIBLE: i64 = 1_704_067_200;
 /// An instant on both clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Now {
-    /// The monotonic time, which never jumps: since the boot of the device if the kernel tells its uptime, otherwise since
-    /// the start of the agent. Deadlines are of this clock.
+    /// The monotonic time, which never jumps: since the boot of the device if the kernel reports its uptime, otherwise
+    /// since the start of the agent. Deadlines are of this clock.
     pub monotonic: Duration,
     /// The seconds since the Unix epoch, UTC. This clock jumps when it is set.
     pub wall: i64,
@@ -34,8 +34,8 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// Creates a clock whose monotonic time counts from the boot of the device, or from now if the kernel does not tell
-    /// its uptime.
+    /// Creates a clock whose monotonic time counts from the boot of the device, or from now if the kernel does not
+    /// report its uptime.
     pub fn new() -> Clock {
         let uptime = std::fs::read_to_string("/proc/uptime").ok();
         Clock { start: instant(), uptime_at_start: uptime.as_deref().and_then(parse_uptime).unwrap_or_default() }

@@ -1,4 +1,4 @@
-//! The control socket: the way of the commands `get` to `status` to the running agent.
+//! The control socket, which connects the commands `get` to `status` with the running agent.
 //!
 //! ```text
 //!   cpe-agent get …        client.rs ──request line──▶ control_thread.rs ──PendingRequest──▶ inbox of the agent

@@ -10,7 +10,7 @@
 //!                └─ resolve   names into addresses                            (resolver.rs)
 //! ```
 //!
-//! The room knows nothing of CWMP, of sessions or of transfers: those build on it.
+//! This module does not depend on CWMP, on sessions or on transfers, which use it.
 
 mod authentication;
 mod client;

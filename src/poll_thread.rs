@@ -133,7 +133,7 @@ fn run<H: PollHandler>(mut handler: H, woken: &UnixStream, stop: &AtomicBool) {
         let now = clock.now().monotonic;
         handler.on_turn(now);
         let ready = wait(&handler, woken, now);
-        // The sleep may have been long, so that the events have a time of their own.
+        // The sleep may have been long, so that the events get the time after it.
         let now = clock.now().monotonic;
         for (event, flags) in ready {
             handler.on_event(event, flags, now);

@@ -92,7 +92,7 @@ fn run_with(
     loop {
         match child.try_wait() {
             Ok(Some(status)) => return exit_result(status),
-            // The flag before the limit: a device that goes down must not wait for a command that hangs.
+            // The flag is checked before the limit: a device that goes down must not wait for a command that hangs.
             Ok(None) if stop.load(Ordering::Relaxed) => {
                 if on_stop == OnStop::Kill {
                     kill(&mut child);

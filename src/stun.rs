@@ -22,7 +22,7 @@
 //! ```
 //!
 //! A request that is answered with 401 is sent once more, signed (R277). The length of the idle time is decided in
-//! `keep_alive.rs`, and the bytes are written in [`message`]. This room has no socket, clock or thread.
+//! `keep_alive.rs`, and the bytes are written in [`message`]. This module has no socket, clock or thread.
 
 mod binding;
 mod exchange;

@@ -23,7 +23,7 @@ const BODY_LIMIT: usize = 4 << 20;
 /// Names the option or the parameter, and the reason.
 pub fn check_acs_settings(config: &Config, loaded: &Loaded) -> Result<(), StartupError> {
     http::check_tls_files(&tls_settings(config)).map_err(|(option, error)| match error {
-        // The text of the error as a whole speaks of a connection, and none was attempted here.
+        // The whole text of the error mentions a connection, and none was attempted here.
         HttpError::Tls(reason) => StartupError::new(Path::new(option), "", &reason),
         other => StartupError::new(Path::new(option), "", &other.to_string()),
     })?;

@@ -301,7 +301,7 @@ fn check_assignment(device: &Device, name: &str, text: &str) -> Result<Value, St
 }
 
 /// The error for a parameter whose access list lacks Subscriber (R204).
-const DENIED: &str = "the ACS has reserved it for itself";
+const DENIED: &str = "its access list reserves it for the ACS";
 
 /// Creates an instance. Its number is the output.
 fn add(device: &mut Device, table: &str, now: Now) -> Result<LocalChange, String> {

@@ -58,8 +58,10 @@ pub fn run(mut config: Config) -> ExitCode {
         // Its listeners and its worker have ended with it, and their last updates concern the state before the reset.
         inbox.discard_updates();
         match reason {
-            ExitReason::FactoryReset => log::info!("starting anew, as from the factory"),
-            ExitReason::StateRecovered => log::info!("the state directory is there now: starting from what it holds"),
+            ExitReason::FactoryReset => log::info!("starting again from the factory state"),
+            ExitReason::StateRecovered => {
+                log::info!("the state directory is available now: starting again with the stored state")
+            }
             ExitReason::Stopped => {
                 log::info!("stopped");
                 return ExitCode::SUCCESS;

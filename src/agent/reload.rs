@@ -22,7 +22,7 @@ impl Agent {
     pub(super) fn reload(&mut self, now: Now) {
         match self.read_config() {
             Ok((config, loaded)) => self.apply_config(config, loaded),
-            Err(error) => log::error!("the configuration stays as it was, the new one is wrong: {error}"),
+            Err(error) => log::error!("the configuration stays as it was, because the new one is wrong: {error}"),
         }
         // The ports precede the address: the ConnectionRequestURL contains both.
         self.apply_settings(now);
@@ -37,7 +37,7 @@ impl Agent {
         let loaded = load_model(&config)?;
         check_acs_settings(&config, &loaded)?;
         for key in config.keep_fixed_paths(&self.config) {
-            log::warn!("{key} has changed, and needs a restart");
+            log::warn!("{key} has changed, which takes effect at the next start of the agent");
         }
         Ok((config, loaded))
     }

@@ -113,7 +113,7 @@ impl Agent {
                 && parameter.spec.parse(text.expose()).is_ok_and(|value| value != parameter.stored())
             {
                 let origin = self.config.factory_value_origin(name).display();
-                log::info!("{name}: the stored value holds, not that of {origin}");
+                log::info!("{name}: the stored value is used, not that of {origin}");
             }
         }
     }

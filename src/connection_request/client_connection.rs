@@ -109,10 +109,7 @@ impl ClientConnection {
         }
     }
 
-    /// Returns the rank among the connections that may be closed for want of room; the least is closed first.
-    ///
-    /// A served client loses nothing. A client that is about to answer a challenge comes last, because the ACS is one of
-    /// them. Among equals the oldest is closed.
+    /// Returns the rank among the connections that may be closed for a new one; the least is closed first.
     pub(super) fn precedence(&self) -> (u8, Duration) {
         let rank = match self.phase {
             ConnectionPhase::Closed | ConnectionPhase::Lingering { .. } => 0,

@@ -319,7 +319,7 @@ impl HttpClient {
             .headers
             .get(header::LOCATION)
             .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
-            .ok_or_else(|| HttpError::Redirect("it does not say where to".into()))?;
+            .ok_or_else(|| HttpError::Redirect("it has no Location".into()))?;
         let target = self.url.join(&location).map_err(|_| invalid_location(&location))?;
         // Credentials stay with the server for which they were negotiated: the digest of one server is of no use to
         // another, and a password in clear text must not reach it unasked.

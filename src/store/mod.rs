@@ -34,7 +34,7 @@ const LOCK: &str = "lock";
 /// The time between two attempts to use a directory that could not be used.
 const REOPEN_AFTER: Duration = Duration::from_secs(10);
 
-/// The journal of one state directory, locked against a second agent while it lives.
+/// The journal of one state directory, which is locked against a second agent until the value is dropped.
 #[derive(Debug)]
 pub struct Store {
     dir: PathBuf,

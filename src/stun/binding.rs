@@ -185,11 +185,11 @@ impl Binding {
             self.reset(now);
             return;
         }
-        // The answer to the present request would tell the address of the old local one.
+        // The answer to the running request would report the address that belongs to the old local one.
         self.finish_exchange();
         self.keep_alive = KeepAlive::new(self.settings.periods);
         (self.failed_servers, self.failed_rounds, self.consecutive_changes) = (0, 0, 0);
-        self.state = BindingState::Retrying { at: now }; // R282, R284: at once, whatever the minimum
+        self.state = BindingState::Retrying { at: now }; // R282, R284: at once, even before the minimum
     }
 
     /// Handles a datagram on either port whose first byte marks STUN (R289).

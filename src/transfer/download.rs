@@ -287,7 +287,7 @@ impl PartialFile {
     /// Makes the file and its name durable.
     fn complete(mut self) -> io::Result<()> {
         self.file.sync_all()?;
-        // The name is data of the directory: without this sync, a power cut could leave a journal that speaks of a file
+        // The name is data of the directory: without this sync, a power cut could leave a journal that names a file
         // which is not there.
         File::open(self.directory())?.sync_all()?;
         self.is_complete = true;

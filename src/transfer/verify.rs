@@ -80,7 +80,7 @@ pub fn fetch_companion(request: &FileRequest, suffix: &str, stop: &Arc<AtomicBoo
         FileServer::open(&request, &url, stop).map_err(|error| explained(FaultContext::Download.error(error)))?;
     let result = fetch(&mut server);
     result.map_err(|error| match error {
-        HttpError::TooLarge { .. } => not_authentic(format!("the {suffix} file of the download is no such file")),
+        HttpError::TooLarge { .. } => not_authentic(format!("the {suffix} file of the download is too long for one")),
         error => explained(server.error(FaultContext::Download, error)),
     })
 }
@@ -104,7 +104,7 @@ pub fn verify_sha256(file: &Path, expected: &Sha256Sum, stop: &AtomicBool) -> Re
     }
 }
 
-/// Fails with 9019 where the signature is none of this file by this key: Ed25519 over the whole file (RFC 8032), as
+/// Fails with 9019 unless the signature is one of this file by this key: Ed25519 over the whole file (RFC 8032), as
 /// `openssl pkeyutl -sign -rawin` and OpenWrt's `usign` make it.
 pub fn verify_signature(
     file: &Path,

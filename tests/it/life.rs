@@ -148,7 +148,7 @@ fn a_new_configuration() {
     assert_eq!(agent.value("Device.DeviceInfo.ModelName"), "changed");
     assert_eq!(agent.value("Device.DeviceInfo.ModelNumber"), "from the line");
     assert_eq!(agent.value(CODE), "stored");
-    assert!(agent.log().contains(&format!("{CODE}: the stored value holds")), "{}", agent.log());
+    assert!(agent.log().contains(&format!("{CODE}: the stored value is used")), "{}", agent.log());
     assert!(!agent.log().contains(" debug: "), "--log wins over the file");
     acs.quiet_for(Duration::from_millis(300));
 
@@ -417,7 +417,7 @@ fn places_that_stay() {
     assert!(kill("-HUP").expect("kill starts").success());
     eventually("the new configuration", || log().contains("was read again"));
     for key in ["stateDir", "control"] {
-        assert!(log().contains(&format!("{key} has changed, and needs a restart")), "{}", log());
+        assert!(log().contains(&format!("{key} has changed, which takes effect at the next start")), "{}", log());
     }
     let ask = |socket: &str| {
         let asked = Command::new(BINARY).args(["inform", "--control"]).arg(path(socket)).output();

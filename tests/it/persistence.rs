@@ -247,9 +247,9 @@ fn a_factory_value_does_not_undo_what_was_set(model: &'static Model) {
     let position = agent.log_position();
     agent.reboot();
     let session = acs.session(SOON).expect_complete();
-    let told = agent.wait_for_log_after(position, "the stored value holds, not that of --set", SOON);
+    let told = agent.wait_for_log_after(position, "the stored value is used, not that of --set", SOON);
     assert!(told.contains(&format!("{ntp}: ")) && !told.contains(".example"), "{told}");
-    assert_eq!(agent.log().matches("the stored value holds").count(), 1);
+    assert_eq!(agent.log().matches("the stored value is used").count(), 1);
     let values = session.response("GetParameterValues");
     assert_eq!(values.value(ntp), Some("set.example"));
     assert_eq!(values.value(model.at("Time.NTPServer2")), Some("newer.example"));

@@ -113,7 +113,7 @@ fn server(script: Vec<Vec<Step>>, identity: &Identity, clients: Option<&Path>) -
     })
 }
 
-/// Ends as TLS wants it, with a notice.
+/// A TLS stream that ends with close_notify, as TLS requires.
 struct Goodbye {
     stream: StreamOwned<ServerConnection, TcpStream>,
 }
@@ -363,7 +363,7 @@ fn a_redirect_leads_to_tls_and_back() {
     let mut settings = ca.trusted(&plain, "127.0.0.1");
     settings.url = plain.url();
     let mut acs = AcsConnection::open(settings).unwrap();
-    // Over TLS, another host may be told the password by Basic.
+    // Over TLS, the password may be sent to another host by Basic.
     assert_eq!(body(acs.post(b"<inform/>")), "secure");
     assert_eq!(body(acs.post(b"<x/>")), "back");
     drop(acs);

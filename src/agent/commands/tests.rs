@@ -119,7 +119,7 @@ fn set_is_that_of_a_subscriber() {
     assert!(device.state().changed.contains(NAME));
     attributes(&mut device, NAME, Notification::Off, false);
     let refused = assign(&mut device, &[(INTERVAL, "60"), (NAME, "c")]);
-    assert_eq!(refused, Err(format!("{NAME}: the ACS has reserved it for itself")));
+    assert_eq!(refused, Err(format!("{NAME}: its access list reserves it for the ACS")));
     assert_eq!((value(&device, NAME).as_str(), value(&device, INTERVAL).as_str()), ("b", "3600"));
     let kept = device.tree().parameter(NAME).expect("a parameter").attributes();
     assert_eq!(kept, Attributes { notification: Notification::Off, subscriber: false }); // R205
@@ -158,7 +158,7 @@ fn an_object_with_a_reserved_parameter_stays() {
     attributes(&mut device, NAME, Notification::Off, false);
     assert!(add(&mut device, "Device.Hosts.Host.", NOW).is_ok());
     let refused = delete(&mut device, "Device.Hosts.Host.1.", NOW).map(|_| ());
-    assert_eq!(refused, Err(format!("{NAME}: the ACS has reserved it for itself")));
+    assert_eq!(refused, Err(format!("{NAME}: its access list reserves it for the ACS")));
     assert!(delete(&mut device, "Device.Hosts.Host.2.", NOW).is_ok());
 }
 

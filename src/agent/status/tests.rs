@@ -98,7 +98,7 @@ fn the_last_session_began_when_it_began() {
         let text = text(&failed(), now);
         assert!(text.contains("last session   2026-11-22 14:03:03Z, "), "{text}");
     }
-    // By the clock of now where it was not set then.
+    // The date is computed with the present clock, because the clock was not set then.
     let mut status = failed();
     status.last.as_mut().expect("a session").0.began = 5;
     assert!(line(&status, "last session").starts_with("2026-11-22 14:03:03Z, "));

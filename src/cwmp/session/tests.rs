@@ -247,7 +247,7 @@ fn damaged_messages_never_panic() {
     }
 }
 
-/// R92: an ended session still tells a rejected Inform from a failure after InformResponse.
+/// R92: after its end, a session still distinguishes a rejected Inform from a failure after InformResponse.
 #[test]
 fn a_session_that_has_ended_still_knows_whether_it_was_initiated() {
     let mut refused = Scenario::with_events(&["1 BOOT"]);

@@ -64,7 +64,8 @@ impl Tree {
             DeclaredType::Unknown => return Err(ValueError::Type { expected }.into()),
             _ => {}
         }
-        // Before the literal, which may be any string: the missing target is the more useful reason.
+        // The reference is checked before the literal, which may be any string: the missing target is the more useful
+        // reason.
         self.check_reference(spec, text)?;
         Ok(spec.parse(text)?)
     }

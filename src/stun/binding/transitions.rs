@@ -125,7 +125,7 @@ impl Binding {
         let Some(local) = self.local else { return };
         count(&mut self.counters.answered);
         self.finish_exchange();
-        // An answer of any kind shows that the server lives.
+        // An answer of any kind shows that the server is reachable.
         (self.failed_servers, self.failed_rounds) = (0, 0);
         self.server_state = ServerState::Answers;
         let before = self.mapped.replace(MappedAddress { address, local });

@@ -99,7 +99,8 @@ impl TransferQueue {
             transfer.stage = TransferStage::Rebooting { before, interrupted: !has_succeeded, is_last_wait, until };
             return;
         }
-        // The verify action knows the file better than any rule here.
+        // The verify action takes precedence: the vendor's command can inspect the file in use, which the rules
+        // below cannot.
         if action.is_some_and(|action| action.verify.is_some()) {
             // Interruptions count within one stage, and the next one begins.
             transfer.stage = TransferStage::Verifying { runs: false };
