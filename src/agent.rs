@@ -31,6 +31,7 @@ mod transfers;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -41,7 +42,7 @@ use rand::rngs::OsRng;
 
 use crate::clock::{Clock, Now};
 use crate::config::Config;
-use crate::cwmp::device::{Device, JournalError, JournalWriter, Reset};
+use crate::cwmp::device::{Device, Growth, JournalError, JournalWriter, Reset};
 use crate::cwmp::event::{Event, EventCode};
 use crate::model::value::Value;
 use crate::schedule::{Due, Schedule};
@@ -320,11 +321,27 @@ fn random() -> u64 {
     }
 }
 
-/// The part of the store that the device may use: appending records.
+/// The part of the store that the device may use: appending records, and a rewrite where that makes room.
 struct StoreJournal(Rc<RefCell<Store>>);
 
 impl JournalWriter for StoreJournal {
-    fn append(&mut self, record: &str) -> Result<(), JournalError> {
-        self.0.borrow_mut().append(record).map_err(|error| JournalError(error.to_string()))
+    fn append(&mut self, record: &str, growth: Growth) -> Result<(), JournalError> {
+        let mut store = self.0.borrow_mut();
+        if growth == Growth::May {
+            store.check_growth(record).map_err(journal_error)?;
+        }
+        store.append(record).map_err(journal_error)
     }
+
+    fn rewrite_helps(&self) -> bool {
+        self.0.borrow().rewrite_helps()
+    }
+
+    fn rewrite(&mut self, snapshot: &[String]) -> Result<(), JournalError> {
+        self.0.borrow_mut().compact(snapshot).map_err(journal_error)
+    }
+}
+
+fn journal_error(error: io::Error) -> JournalError {
+    JournalError { reason: error.to_string(), is_full: crate::store::is_full(&error) }
 }

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
 use super::commands::ControlHandler;
@@ -82,15 +82,19 @@ fn refuse(error: &dyn Error, log_to: Destination, status: u8) -> ExitCode {
 
 /// Starts the thread that puts signals into the inbox.
 fn watch_signals(inbox: Arc<Inbox>, stop: Arc<AtomicBool>) -> io::Result<()> {
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+    // SIGXFSZ would kill the agent at a write beyond a limit on the size of files. Caught, the write fails instead, as it
+    // does on a full disk. Commands of the device get the default back with `exec`.
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGXFSZ])?;
     let watch = move || {
         for signal in signals.forever() {
-            if signal == SIGHUP {
-                inbox.reload();
-            } else {
-                // First the flag, so that a session or an action in progress ends before the agent reads its inbox.
-                stop.store(true, Ordering::Relaxed);
-                inbox.stop();
+            match signal {
+                SIGHUP => inbox.reload(),
+                SIGXFSZ => {}
+                _ => {
+                    // First the flag, so that a session or an action in progress ends before the agent reads its inbox.
+                    stop.store(true, Ordering::Relaxed);
+                    inbox.stop();
+                }
             }
         }
     };

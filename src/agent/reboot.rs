@@ -115,7 +115,7 @@ impl Agent {
         if self.device.state().reboot {
             log::info!("the pending reboot is dropped in favour of the factory reset");
         }
-        if let Err(error) = self.store.borrow_mut().compact(&[self.device.reset_record()]) {
+        if let Err(error) = self.store.borrow_mut().erase(&self.device.reset_record()) {
             log::error!("cannot store the factory reset, retrying in {} s: {error}", RESET_GRACE.as_secs());
             self.not_before = now.monotonic + RESET_GRACE;
             return None;
@@ -193,6 +193,9 @@ impl Agent {
             && let Err(error) = self.device.apply(vec![change], Author::Other, self.clock.now())
         {
             log::error!("{error}");
+            // The value that could not be reset must not count as a new one: on a full flash, the device would reboot
+            // after each delay for ever.
+            self.applied_reboot_settings.delay_reboot = self.device.delay_reboot();
         }
     }
 }

@@ -136,6 +136,8 @@ impl Agent {
                     Ok(reply) => {
                         let (next, output) = session.reply(&reply.body, &mut self.device, self.clock.now());
                         session = next;
+                        // A session may be long: the journal must not grow until its end.
+                        self.compact();
                         output
                     }
                     Err(error) => return (session, Err(error.into())),
@@ -177,8 +179,8 @@ impl Agent {
         }
     }
 
-    /// Rewrites the journal if it has grown. Callers do so only after a session or a reply, since a rewrite takes longer
-    /// than an append and would delay them.
+    /// Rewrites the journal if it has grown. Callers do so between two messages or after a reply, since a rewrite takes
+    /// longer than an append.
     pub(super) fn compact(&mut self) {
         let mut store = self.store.borrow_mut();
         if !store.wants_compaction() {

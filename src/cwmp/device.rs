@@ -30,22 +30,49 @@ use crate::model::actions::Actions;
 use crate::model::change::Change;
 use crate::model::tree::Tree;
 
+/// The size in bytes at which a record of a snapshot ends.
+const SNAPSHOT_RECORD: usize = 64 * 1024;
+
 /// Durable storage for changes, one record for each.
 pub trait JournalWriter {
     /// Appends one record, a line without line end, and returns when it is durable.
     ///
     /// # Errors
     /// The record is not stored, and no part of it appears after a restart.
-    fn append(&mut self, record: &str) -> Result<(), JournalError>;
+    fn append(&mut self, record: &str, growth: Growth) -> Result<(), JournalError>;
+
+    /// Returns true if the last record was refused for a reason that [`rewrite`](JournalWriter::rewrite) may remove.
+    fn rewrite_helps(&self) -> bool {
+        false
+    }
+
+    /// Replaces all records by those of a snapshot. If it fails, the records stay as they are.
+    fn rewrite(&mut self, _snapshot: &[String]) -> Result<(), JournalError> {
+        Err(JournalError { reason: "the journal cannot be rewritten".into(), is_full: false })
+    }
 }
 
-/// The failure to store a record; holds the reason. No part of the record appears after a restart.
+/// The effect of a record on the size of the state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Growth {
+    /// The state may become larger, within the limit of the journal.
+    May,
+    /// The record only deletes instances, or holds the state of the protocol, whose parts have limits of their own.
+    No,
+}
+
+/// The failure to store a record. No part of the record appears after a restart.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct JournalError(pub String);
+pub struct JournalError {
+    /// The reason, as text.
+    pub reason: String,
+    /// True if there is no room for the record, so that other records can be removed nevertheless.
+    pub is_full: bool,
+}
 
 impl fmt::Display for JournalError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot store the state: {}", self.0)
+        write!(f, "cannot store the state: {}", self.reason)
     }
 }
 
@@ -188,7 +215,8 @@ impl Device {
         let encoded = state.encode(now);
         let unwritten = (encoded != self.written).then_some(encoded.as_str());
         if !changes.is_empty() || unwritten.is_some() {
-            self.journal.append(&record(changes, unwritten))?;
+            let shrinks = changes.iter().all(|change| matches!(change, Change::Delete(_)));
+            self.append(&record(changes, unwritten), if shrinks { Growth::No } else { Growth::May })?;
         }
         for change in changes {
             // Cannot fail: each change was decided on this very tree, which has not changed since.
@@ -203,6 +231,23 @@ impl Device {
         Ok(())
     }
 
+    /// Appends a record. If it is refused for want of room, or because the journal was removed, the journal is rewritten
+    /// first: a long session fills a small partition with values that later ones have replaced.
+    fn append(&mut self, record: &str, growth: Growth) -> Result<(), JournalError> {
+        match self.journal.append(record, growth) {
+            Err(error) if self.journal.rewrite_helps() => {
+                let snapshot = self.snapshot();
+                if let Err(failure) = self.journal.rewrite(&snapshot) {
+                    log::debug!("the journal cannot be rewritten either: {}", failure.reason);
+                    return Err(error);
+                }
+                self.rewritten();
+                self.journal.append(record, growth)
+            }
+            result => result,
+        }
+    }
+
     /// Returns true if DelayReboot was set since the last call, even to the value that it had: the delay begins anew
     /// with each session that sets it (R156).
     pub fn take_delay_reboot(&mut self) -> bool {
@@ -211,8 +256,23 @@ impl Device {
 
     /// Returns the records that lead from the factory state to the current one, for the compaction of the journal.
     pub fn snapshot(&self) -> Vec<String> {
-        let changes: Vec<Json> = self.tree.changes_from_factory().iter().map(Change::to_json).collect();
-        vec![serde_json::json!({ "tree": changes, "state": self.state.to_json() }).to_string()]
+        let (mut records, mut text) = (Vec::new(), String::new());
+        for change in self.tree.changes_from_factory() {
+            text.push_str(if text.is_empty() { "{\"tree\":[" } else { "," });
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{}", change.to_json());
+            // Several records: the size of one is limited, and that of all values together is not.
+            if text.len() >= SNAPSHOT_RECORD {
+                text.push_str("]}");
+                records.push(std::mem::take(&mut text));
+            }
+        }
+        text.push_str(if text.is_empty() { "{\"tree\":[]" } else { "]" });
+        // The state comes last: where damage cuts the snapshot off, the identity is missing as well, and 0 BOOTSTRAP tells
+        // the ACS of the loss (R137).
+        let _ = write!(text, ",\"state\":{}}}", self.state.to_json());
+        records.push(text);
+        records
     }
 
     /// Notes that the journal now holds the result of [`snapshot`](Device::snapshot).

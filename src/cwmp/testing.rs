@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::device::{Device, JournalError, JournalWriter};
+use super::device::{Device, Growth, JournalError, JournalWriter};
 use super::event::{Event, EventCode};
 use super::session::{Output, Session, SessionConfig};
 use super::version;
@@ -69,10 +69,10 @@ impl MemoryJournal {
 }
 
 impl JournalWriter for MemoryJournal {
-    fn append(&mut self, record: &str) -> Result<(), JournalError> {
+    fn append(&mut self, record: &str, _: Growth) -> Result<(), JournalError> {
         let mut journal = self.0.borrow_mut();
         if journal.1 {
-            return Err(JournalError("disk full".into()));
+            return Err(JournalError { reason: "disk full".into(), is_full: true });
         }
         journal.0.push(record.to_owned());
         Ok(())

@@ -9,7 +9,7 @@ use crate::clock::Now;
 use crate::config::Config;
 use crate::control::{self, ControlError, ControlErrorKind, Request};
 use crate::cwmp::device::management_server::parameter;
-use crate::cwmp::device::{Device, JournalError, JournalWriter};
+use crate::cwmp::device::{Device, Growth, JournalError, JournalWriter};
 use crate::http;
 use crate::model::Loaded;
 use crate::store::{Recovered, Store};
@@ -200,8 +200,8 @@ fn agent_line(answer: &Result<BTreeMap<String, String>, ControlError>) -> Findin
 struct NoJournal;
 
 impl JournalWriter for NoJournal {
-    fn append(&mut self, _: &str) -> Result<(), JournalError> {
-        Err(JournalError("doctor changes nothing".into()))
+    fn append(&mut self, _: &str, _: Growth) -> Result<(), JournalError> {
+        Err(JournalError { reason: "doctor changes nothing".into(), is_full: false })
     }
 }
 

@@ -23,6 +23,10 @@ pub(super) trait Disk {
     fn remove(&mut self, name: &str) -> io::Result<()>;
     /// Makes the names of the directory durable.
     fn sync(&mut self) -> io::Result<()>;
+    /// Returns false if the name belongs to another file than this open one, or to none: a program has removed it.
+    fn holds(&self, name: &str, file: &Self::File) -> bool;
+    /// Returns the bytes that can still be written; `None` if the file system does not report them.
+    fn free(&self) -> Option<u64>;
 }
 
 /// A file open for appending.
@@ -136,6 +140,27 @@ impl Disk for Directory {
     fn sync(&mut self) -> io::Result<()> {
         File::open(&self.path)?.sync_all()
     }
+
+    fn holds(&self, name: &str, file: &File) -> bool {
+        let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+        match (fs::metadata(self.path(name)), file.metadata()) {
+            (Ok(named), Ok(open)) => identity(named) == identity(open),
+            (Err(error), _) => error.kind() != io::ErrorKind::NotFound,
+            // An error of the file itself shows again, with its reason, in the write that follows.
+            _ => true,
+        }
+    }
+
+    fn free(&self) -> Option<u64> {
+        let figures = rustix::fs::statvfs(&self.path).ok()?;
+        // Some file systems in user space report no size at all, which does not mean that they are full.
+        (figures.f_blocks > 0).then(|| figures.f_bavail.saturating_mul(figures.f_frsize))
+    }
+}
+
+/// Returns true if a write failed for want of room: on the file system, in a quota, or below a limit on the size of files.
+pub fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
 }
 
 impl DiskFile for File {

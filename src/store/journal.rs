@@ -21,16 +21,22 @@
 //!   older. Its records replace the snapshot, and no change is lost.
 //!
 //! After any other damage the records before it are kept, and those after it are dropped.
+//!
+//! A rewrite needs room for one snapshot beside `journal`. An append never uses that room up: otherwise a full disk could
+//! never be rewritten, and would stay full for ever. For want of room, `journal.old` goes first, since it only repairs
+//! damage; then the caller rewrites the journal; and only then is a record refused.
 
 use std::io;
 
 use super::Stats;
-use super::disk::{Disk, DiskFile};
+use super::disk::{Disk, DiskFile, is_full};
 use super::record::{self, JournalContents, JournalHeader};
 
 mod recover;
+mod room;
 
 pub(super) use recover::recover;
+use room::{FailedRewrite, Refusal, no_room};
 
 /// The names of the files in the state directory.
 pub(super) const JOURNAL: &str = "journal";
@@ -59,9 +65,12 @@ pub(super) struct JournalFile<D: Disk> {
     chain: u32,
     /// True if a name was changed and the directory was not synced yet.
     directory_unsynced: bool,
-    /// The length above which a rewrite that failed is tried again: on a full disk each attempt writes many bytes and
-    /// gains none.
-    retry_compact_above: u64,
+    /// The last rewrite, if it failed: on a full disk each further attempt writes many bytes and gains none.
+    failed_rewrite: Option<FailedRewrite>,
+    /// True if records were appended since the last rewrite.
+    has_appended: bool,
+    /// The reason for which the last append failed.
+    refusal: Option<Refusal>,
     pub(super) stats: Stats,
 }
 
@@ -79,22 +88,24 @@ enum Tail<F> {
 impl<D: Disk> JournalFile<D> {
     /// Stores a record, which is durable when the call returns. A record that failed is never read back.
     pub(super) fn append(&mut self, record: &str) -> io::Result<()> {
+        self.refusal = None;
         record::check(record)?;
         self.repair_tail()?;
-        let Tail::Sound(file) = &mut self.tail else {
-            return Err(io::Error::other("the journal could not be opened"));
-        };
+        self.check_name()?;
         let mut line = Vec::new();
         let chain = record::frame(self.chain, record, &mut line);
-        self.stats.syncs += 1;
-        if let Err(error) = file.append(&line).and_then(|()| file.sync()) {
-            self.mark_torn();
-            // If this fails as well, `repair_tail` does it before the next record.
-            let _ = self.truncate_tail();
+        let mut result = self.check_room(line.len() as u64).and_then(|()| self.append_line(&line));
+        // Not every file system reports its room truly: a compressing one cannot.
+        if result.as_ref().is_err_and(is_full) && self.remove_old() {
+            result = self.repair_tail().and_then(|()| self.append_line(&line));
+        }
+        if let Err(error) = result {
+            self.refusal = is_full(&error).then_some(Refusal::Full);
             return Err(error);
         }
         self.chain = chain;
         self.length += line.len() as u64;
+        self.has_appended = true;
         self.stats.bytes += line.len() as u64;
         self.stats.appends += 1;
         Ok(())
@@ -105,19 +116,80 @@ impl<D: Disk> JournalFile<D> {
         for record in records {
             record::check(record)?;
         }
-        // A torn file must not become `journal.old`: its end may hold a whole record that was reported as failed.
-        let keep = matches!(self.tail, Tail::Sound(_));
-        let result = self.replace(self.generation.saturating_add(1), records, &[], keep);
-        match result {
+        let size = records.iter().map(|record| record::framed_len(record) as u64).sum();
+        let result = self.rewrite(records, size);
+        match &result {
             Ok(()) => self.stats.compactions += 1,
-            Err(_) => self.retry_compact_above = self.length.saturating_add(MIN_COMPACT_SIZE),
+            Err(error) => {
+                let was_full = is_full(error);
+                self.failed_rewrite = Some(FailedRewrite { length: self.length, free: self.disk.free(), was_full });
+            }
         }
         result
     }
 
+    /// Writes the next generation, whose records have this size.
+    fn rewrite(&mut self, records: &[String], size: u64) -> io::Result<()> {
+        let generation = self.generation.saturating_add(1);
+        // A torn file must not become `journal.old`: its end may hold a whole record that was reported as failed. Nor
+        // must a file that another program has put in the place of the journal.
+        let keep = matches!(&self.tail, Tail::Sound(file) if self.disk.holds(JOURNAL, file));
+        let result = match self.has_free(size) {
+            true => self.replace(generation, records, &[], keep),
+            false => Err(no_room()),
+        };
+        match result {
+            // The replaced journal is not kept either: it would hold the room that is wanted.
+            Err(error) if is_full(&error) && self.remove_old() => self.replace(generation, records, &[], false),
+            result => result,
+        }
+    }
+
     /// Returns true if the journal has grown enough to be worth a rewrite.
     pub(super) fn wants_compaction(&self) -> bool {
-        self.length > MIN_COMPACT_SIZE.max(self.snapshot.saturating_mul(COMPACT_GROWTH)).max(self.retry_compact_above)
+        self.length > MIN_COMPACT_SIZE.max(self.snapshot.saturating_mul(COMPACT_GROWTH)) && self.may_rewrite()
+    }
+
+    /// Replaces all records by one, for a factory reset (R226). On a full disk all records go first: a power cut then
+    /// leaves none, which is the factory state. Fails only if the records cannot be removed.
+    pub(super) fn erase(&mut self, record: &str) -> io::Result<()> {
+        match self.compact(&[record.to_owned()]) {
+            Err(error) if is_full(&error) => {
+                self.destroy()?;
+                if let Err(error) = self.append(record) {
+                    log::warn!("the factory reset goes on without a record of it: {error}");
+                }
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    /// Appends a line to the file, and removes a part of it that was written before an error.
+    fn append_line(&mut self, line: &[u8]) -> io::Result<()> {
+        let Tail::Sound(file) = &mut self.tail else {
+            return Err(io::Error::other("the journal could not be opened"));
+        };
+        self.stats.syncs += 1;
+        let result = file.append(line).and_then(|()| file.sync());
+        if result.is_err() {
+            self.mark_torn();
+            // If this fails as well, `repair_tail` does it before the next record.
+            let _ = self.truncate_tail();
+        }
+        result
+    }
+
+    /// Fails if the journal is no longer the file with its name. The records that it held are lost with the name, so that
+    /// one more record alone would be a state without a base.
+    fn check_name(&mut self) -> io::Result<()> {
+        match &self.tail {
+            Tail::Sound(file) if !self.disk.holds(JOURNAL, file) => {
+                self.refusal = Some(Refusal::Removed);
+                Err(io::Error::new(io::ErrorKind::NotFound, "another program has removed the journal"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Removes all files durably.
@@ -130,6 +202,7 @@ impl<D: Disk> JournalFile<D> {
         self.disk.remove(JOURNAL)?;
         self.tail = Tail::Absent;
         (self.generation, self.snapshot, self.length, self.chain) = (0, 0, 0, 0);
+        (self.has_appended, self.failed_rewrite) = (false, None);
         self.sync_directory()
     }
 
@@ -211,7 +284,8 @@ impl<D: Disk> JournalFile<D> {
         self.tail = Tail::Sound(written.file);
         (self.generation, self.snapshot) = (written.header.generation, written.header.snapshot);
         (self.length, self.chain) = (written.length, written.chain);
-        self.retry_compact_above = 0;
+        self.has_appended = !appended.is_empty();
+        (self.failed_rewrite, self.refusal) = (None, None);
         // From here on the new file is the journal. A power cut could still bring the replaced one back, so that no record
         // may be appended before the names are durable.
         self.directory_unsynced = true;

@@ -27,6 +27,7 @@ use std::time::Duration;
 
 use crate::clock::Now;
 use disk::Directory;
+pub use disk::is_full;
 use journal::JournalFile;
 
 /// The name of the lock file in the state directory.
@@ -185,10 +186,28 @@ impl Store {
 
     /// Stores a record: one line of UTF-8, at most 16 MiB. The record is durable when the call returns.
     ///
-    /// If it fails (disk full, I/O error), the record is never read back, and the records before it are unchanged. The
+    /// A record is refused as well if it would leave less room than [`Store::compact`] needs. If it fails (disk full, I/O
+    /// error), the record is never read back, and the records before it are unchanged. The
     /// one exception is a disk that also fails to remove the record, and then loses power before it accepts the next.
     pub fn append(&mut self, record: &str) -> io::Result<()> {
         self.attempt(|journal| journal.append(record))
+    }
+
+    /// Fails if a record that enlarges the state would make the journal larger than 8 MiB. Records that only shrink the
+    /// state need no such check: an agent at the limit must be able to delete.
+    pub fn check_growth(&mut self, record: &str) -> io::Result<()> {
+        self.attempt(|journal| journal.check_growth(record))
+    }
+
+    /// Returns true if the last append failed for a reason that [`Store::compact`] may remove: there is no room beside
+    /// records that are out of date, or another program has removed the journal.
+    pub fn rewrite_helps(&self) -> bool {
+        matches!(&self.state, StoreState::Durable(journal) if journal.rewrite_helps())
+    }
+
+    /// Replaces all records by one, for a factory reset, on a full disk too. Fails only if the records cannot be removed.
+    pub fn erase(&mut self, record: &str) -> io::Result<()> {
+        self.attempt(|journal| journal.erase(record))
     }
 
     /// Rewrites the journal as `records`, which must contain the same state as all records stored so far. If it fails,

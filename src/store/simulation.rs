@@ -1,7 +1,7 @@
 //! A simulated disk in memory, which fails or loses power at any step that a test chooses.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead, Cursor};
 use std::rc::Rc;
 
@@ -20,6 +20,8 @@ struct DiskContents {
     /// The steps that fail: the first of them and their number.
     failing: Option<(usize, usize)>,
     room: Option<usize>,
+    /// True if the file system reports its room before a write fails for want of it.
+    reports_room: bool,
     cannot_link: bool,
     cannot_cut: bool,
     /// The last change of names since the directory was synced: each name, and its file after the change.
@@ -79,6 +81,12 @@ impl SimulatedDisk {
         self.0.borrow_mut().room = room;
     }
 
+    /// Limits the bytes as [`limit`](Self::limit) does, on a file system that reports its free room.
+    pub(super) fn limit_and_report(&self, room: usize) {
+        let mut contents = self.0.borrow_mut();
+        (contents.room, contents.reports_room) = (Some(room), true);
+    }
+
     pub(super) fn forbid_links(&self) {
         self.0.borrow_mut().cannot_link = true;
     }
@@ -130,6 +138,8 @@ impl SimulatedDisk {
             files: contents.files,
             synced_names: contents.names.clone(),
             names: contents.names,
+            room: contents.room,
+            reports_room: contents.reports_room,
             ..DiskContents::default()
         })))
     }
@@ -143,6 +153,14 @@ impl SimulatedDisk {
             Some((first, count)) if step >= first && step - first < count => Err(io::Error::other("simulated")),
             _ => Ok(()),
         }
+    }
+
+    /// Returns the bytes that can still be written. A file without a name takes none: the process that holds it closes it soon.
+    fn free(&self) -> usize {
+        let contents = self.0.borrow();
+        let files: BTreeSet<usize> = contents.names.values().copied().collect();
+        let used: usize = files.into_iter().map(|index| contents.files[index].seen.len()).sum();
+        contents.room.map_or(usize::MAX, |room| room.saturating_sub(used))
     }
 
     fn index(&self, name: &str) -> io::Result<usize> {
@@ -209,15 +227,23 @@ impl Disk for SimulatedDisk {
         contents.last_change.clear();
         Ok(())
     }
+
+    fn holds(&self, name: &str, file: &SimulatedFile) -> bool {
+        self.index(name).is_ok_and(|index| index == file.index)
+    }
+
+    fn free(&self) -> Option<u64> {
+        let reports = self.0.borrow().reports_room;
+        reports.then(|| SimulatedDisk::free(self) as u64)
+    }
 }
 
 impl DiskFile for SimulatedFile {
     /// Appends half of the bytes if the step fails, as a full disk may.
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         let result = self.disk.step();
+        let free = self.disk.free();
         let mut contents = self.disk.0.borrow_mut();
-        let used: usize = contents.names.values().map(|index| contents.files[*index].seen.len()).sum();
-        let free = contents.room.map_or(usize::MAX, |room| room.saturating_sub(used));
         let written = if result.is_err() { bytes.len() / 2 } else { bytes.len().min(free) };
         contents.files[self.index].seen.extend(&bytes[..written]);
         match result {

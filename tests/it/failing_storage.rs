@@ -7,13 +7,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::gateway::{Model, model_file};
-use crate::support::agent::{AgentBuilder, program};
+use crate::support::agent::AgentBuilder;
 use crate::support::{
-    AcsOptions, AcsSession, Agent, ManualAcs, Mount, Rpc, add_object, delete_object, get_parameter_values,
-    get_rpc_methods, reboot, schedule_inform, set_parameter_attributes, set_parameter_values,
+    AcsOptions, AcsSession, Agent, ManualAcs, Mount, Rpc, add_object, delete_object, factory_reset,
+    get_parameter_values, get_rpc_methods, reboot, schedule_inform, set_parameter_attributes, set_parameter_values,
 };
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -24,17 +25,29 @@ struct Scene {
     model: &'static Model,
     acs: ManualAcs,
     agent: Agent,
+    traces: PathBuf,
 }
 
 impl Scene {
     fn new(model: &'static Model, builder: AgentBuilder) -> Scene {
         let acs = ManualAcs::start(AcsOptions::new().keeps_no_messages());
-        // Written once: an agent of another test may be reading it.
+        // Written once: an agent of another test may be reading it. The actions leave a trace beside the boot id.
         static ACTIONS: LazyLock<PathBuf> = LazyLock::new(|| {
             let actions = Path::new(env!("CARGO_TARGET_TMPDIR")).join("failing-storage-actions.json");
-            fs::write(&actions, r#"{ "actions": { "reboot": ["true"] } }"#).expect("a file");
+            let trace = |name| format!(r#"["sh", "-c", "echo done >> \"$TRACES/{name}\""]"#);
+            let text = format!(
+                r#"{{ "actions": {{ "reboot": {}, "factoryReset": {} }} }}"#,
+                trace("reboots"),
+                trace("resets")
+            );
+            fs::write(&actions, text).expect("a file");
             actions
         });
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let traces = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("failing-storage-{number}"));
+        let _ = fs::remove_dir_all(&traces);
+        fs::create_dir(&traces).expect("a directory");
         let name = |parameter: &str| format!("{}.ManagementServer.{parameter}", model.root);
         let agent = builder
             .data_model(model_file(model.file))
@@ -43,9 +56,10 @@ impl Scene {
             .set(&name("PeriodicInformEnable"), "true")
             .set(&name("PeriodicInformInterval"), "1")
             .fixed_ports()
+            .env("TRACES", traces.to_str().expect("UTF-8"))
             .log_level("info")
             .not_started();
-        Scene { model, acs, agent }
+        Scene { model, acs, agent, traces }
     }
 
     /// The next session, up to where the agent listens.
@@ -83,7 +97,6 @@ impl Scene {
             add_object(self.model.table, "refused"),
             delete_object(&instance, "refused"),
             set_parameter_attributes(&[(&self.name("Username"), Some(1), None)]),
-            reboot("refused"),
             schedule_inform(1, "refused"),
         ];
         for rpc in calls {
@@ -108,6 +121,15 @@ impl Scene {
         }
     }
 
+    /// Waits until an action has left its trace.
+    fn wait_for_trace(&self, name: &str) {
+        let deadline = Instant::now() + LIMIT;
+        while !self.traces.join(name).exists() {
+            assert!(Instant::now() < deadline, "no trace of {name}:\n{}", self.agent.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     fn end(&self, mut session: AcsSession) {
         session.end_session();
         assert!(session.is_closed()); // R50
@@ -123,14 +145,18 @@ impl Scene {
 
 /// A limit on the size of files: the write that passes it is done in part, as on a disk that runs full.
 fn a_journal_that_cannot_grow(model: &'static Model) {
-    let binary = program(BINARY);
-    let trap = ["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", binary.to_str().expect("UTF-8")];
-    let mut scene = Scene::new(model, Agent::builder("sh").leading_args(&trap));
+    let mut scene = Scene::new(model, Agent::builder(BINARY));
     scene.agent.restart();
     let mut session = scene.call();
+    assert!(!session.call(&scene.set("first")).expect("an answer").is_fault());
+    let journal = scene.agent.state_dir().join("journal");
+    let size = || fs::metadata(&journal).expect("the journal").len();
+    let first = size();
+    // Records that are out of date give their place to the record that does not fit.
+    limit_files(&scene.agent, &(first + 20).to_string());
     assert!(!session.call(&scene.set("before")).expect("an answer").is_fault());
-    let journal = fs::metadata(scene.agent.state_dir().join("journal")).expect("the journal").len();
-    limit_files(&scene.agent, &(journal + 20).to_string());
+    assert!(size() <= first + 20);
+    limit_files(&scene.agent, "100");
     scene.expect_refusals(&mut session, "before");
     scene.end(session);
     scene.agent.wait_for_log("File too large", LIMIT);
@@ -176,6 +202,86 @@ fn a_full_disk(model: &'static Model) {
 }
 both_models!(a_full_disk);
 
+/// One session alone writes more than the partition holds: each of its requests is stored.
+fn a_long_session_on_a_small_partition(model: &'static Model) {
+    let mut scene = Scene::new(model, Agent::builder(BINARY));
+    let Some(_disk) = Mount::at(scene.agent.state_dir(), "size=128k,mode=700") else { return };
+    scene.agent.restart();
+    let mut session = scene.call();
+    let names =
+        ["Username", "Password", "ConnectionRequestUsername", "ConnectionRequestPassword"].map(|n| scene.name(n));
+    for number in 0..300 {
+        let value = format!("{number:0250}");
+        let values: Vec<_> = names.iter().map(|name| (name.as_str(), "string", value.as_str())).collect();
+        let answer = session.call(&set_parameter_values(&values, "key")).expect("an answer");
+        assert!(!answer.is_fault(), "{number}: {}", answer.xml); // R171
+    }
+    assert!(!session.call(&scene.set("after")).expect("an answer").is_fault());
+    scene.crash();
+    scene.expect_stored(&mut scene.call(), "after"); // R171
+    scene.agent.kill9();
+}
+both_models!(a_long_session_on_a_small_partition);
+
+/// R223: a reboot, which a technician tries first, needs no flash. M Reboot cannot be stored, and is missing after it.
+fn a_reboot_on_a_full_disk(model: &'static Model) {
+    let mut scene = Scene::new(model, Agent::builder(BINARY));
+    let Some(disk) = Mount::at(scene.agent.state_dir(), "size=256k,mode=700") else { return };
+    scene.agent.restart();
+    let mut session = scene.call();
+    assert!(!session.call(&scene.set("before")).expect("an answer").is_fault());
+    disk.fill();
+    scene.use_up_the_last_page(&mut session);
+    assert!(!session.call(&reboot("told")).expect("an answer").is_fault());
+    scene.end(session);
+    scene.wait_for_trace("reboots");
+    scene.agent.wait_for_log("M Reboot may be missing after it: cannot store the state: No space left", LIMIT);
+    scene.agent.kill9();
+    scene.acs.clear();
+    scene.agent.reboot();
+    scene.expect_stored(&mut scene.call(), "before");
+    scene.agent.kill9();
+}
+both_models!(a_reboot_on_a_full_disk);
+
+/// R226: the reset removes the records, and needs no more room.
+fn a_factory_reset_on_a_full_disk(model: &'static Model) {
+    let mut scene = Scene::new(model, Agent::builder(BINARY));
+    let Some(disk) = Mount::at(scene.agent.state_dir(), "size=256k,mode=700") else { return };
+    scene.agent.restart();
+    let mut session = scene.call();
+    assert!(!session.call(&scene.set("before")).expect("an answer").is_fault());
+    disk.fill();
+    scene.use_up_the_last_page(&mut session);
+    assert!(!session.call(&factory_reset()).expect("an answer").is_fault());
+    scene.end(session);
+    scene.wait_for_trace("resets");
+    disk.make_room();
+    let code = format!("{}.DeviceInfo.ProvisioningCode", model.root);
+    let mut session = scene.call();
+    let answer = session.call(&get_parameter_values(&[&code])).expect("a value");
+    assert_ne!(answer.value(&code), Some("before"));
+    assert!(!session.call(&scene.set("after")).expect("an answer").is_fault());
+    scene.crash();
+    scene.expect_stored(&mut scene.call(), "after");
+    scene.agent.kill9();
+}
+both_models!(a_factory_reset_on_a_full_disk);
+
+/// A program removes the journal under the running agent: the next record brings the whole state back.
+fn a_journal_that_is_removed(model: &'static Model) {
+    let mut scene = Scene::new(model, Agent::builder(BINARY));
+    scene.agent.restart();
+    let mut session = scene.call();
+    assert!(!session.call(&scene.set("before")).expect("an answer").is_fault());
+    fs::remove_file(scene.agent.state_dir().join("journal")).expect("the journal");
+    let notification = set_parameter_attributes(&[(&scene.name("Username"), Some(1), None)]);
+    assert!(!session.call(&notification).expect("an answer").is_fault());
+    scene.crash();
+    scene.expect_stored(&mut scene.call(), "before"); // R171
+}
+both_models!(a_journal_that_is_removed);
+
 /// On a read-only disk changes are refused until it is writable again.
 fn a_read_only_disk(model: &'static Model) {
     let mut scene = Scene::new(model, Agent::builder(BINARY));
@@ -191,6 +297,9 @@ fn a_read_only_disk(model: &'static Model) {
     scene.agent.restart();
     let mut session = scene.call();
     scene.expect_refusals(&mut session, "before");
+    // R226: records that cannot be removed either would be there again after the reset.
+    let answer = session.call(&factory_reset()).expect("an answer");
+    assert_eq!(answer.fault.map(|fault| fault.code), Some(9002));
     scene.end(session);
     scene.agent.wait_for_log("Read-only file system", LIMIT);
 

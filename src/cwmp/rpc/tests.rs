@@ -3,7 +3,7 @@
 mod attributes;
 mod transfers;
 
-use crate::cwmp::device::Author;
+use crate::cwmp::device::{Author, Reset};
 use crate::cwmp::event::EventCode;
 use crate::cwmp::testing::*;
 use crate::model::change::Change;
@@ -196,6 +196,41 @@ fn what_cannot_be_stored_is_not_set() {
     assert_eq!((acs.value(INTERVAL), acs.value(KEY)), ("3600".into(), "".into()));
     acs.journal.fail(false);
     assert_eq!(code(&acs.call("SetParameterValues", &values(&[(INTERVAL, "", "60")], "k"))), 0);
+}
+
+#[test]
+fn a_reboot_and_a_factory_reset_need_no_room() {
+    let mut acs = Scenario::past_inform();
+    acs.journal.fail(true);
+    assert_eq!(code(&acs.call("Reboot", "<CommandKey>k</CommandKey>")), 0); // R223
+    assert!(acs.device.state().reboot && acs.device.state().events.contains(&EventCode::MReboot));
+    assert_eq!(code(&acs.call("FactoryReset", "")), 0); // R226
+    assert_eq!(acs.device.state().reset, Reset::Requested);
+}
+
+#[test]
+fn a_large_state_is_rewritten_as_several_records() {
+    let mut acs = Scenario::past_inform();
+    let policy = "Device.ManagementServer.AutonomousTransferCompletePolicy.";
+    let names = [
+        format!("{policy}TransferTypeFilter"),
+        format!("{policy}ResultTypeFilter"),
+        "Device.ManagementServer.Password".into(),
+    ];
+    let long = "\u{1}\"".repeat(30_000);
+    for name in &names {
+        let change = Change::Set(name.clone(), Value::Text(long.as_str().into()));
+        acs.device.apply(vec![change], Author::Acs, NOW).expect("room");
+    }
+    let snapshot = acs.device.snapshot();
+    assert_eq!(snapshot.len(), 4);
+    let (restored, _) = device(&snapshot);
+    for name in &names {
+        assert_eq!(restored.tree().parameter(name).expect("a parameter").stored().to_string(), long, "{name}");
+    }
+    assert_eq!(restored.snapshot(), snapshot);
+    // Without the last record, the identity is missing as well, which leads to 0 BOOTSTRAP.
+    assert_eq!(device(&snapshot[..3]).0.state().identity, None);
 }
 
 #[test]

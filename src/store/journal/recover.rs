@@ -68,7 +68,9 @@ fn attach<D: Disk>(disk: D, contents: JournalContents) -> io::Result<Recovery<D>
         length: contents.length,
         chain: contents.chain,
         directory_unsynced: false,
-        retry_compact_above: 0,
+        failed_rewrite: None,
+        has_appended: contents.length > contents.appended,
+        refusal: None,
         stats: Stats::default(),
     };
     let result = journal.attach_file(contents.damage.is_some());
@@ -136,7 +138,9 @@ fn absent<D: Disk>(disk: D, notices: Vec<String>) -> Recovery<D> {
         length: 0,
         chain: 0,
         directory_unsynced: false,
-        retry_compact_above: 0,
+        failed_rewrite: None,
+        has_appended: false,
+        refusal: None,
         stats: Stats::default(),
     };
     Recovery { journal: Ok(journal), recovered: Recovered { records: Vec::new(), notices } }

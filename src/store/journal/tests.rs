@@ -445,3 +445,5 @@ fn a_rewrite_that_a_power_cut_ended_leaves_nothing_behind() {
     assert_eq!(records(&disk), ["A", "B", "c"]);
     assert_eq!(disk.names(), [JOURNAL, OLD]);
 }
+
+mod full;

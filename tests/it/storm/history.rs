@@ -72,9 +72,9 @@ impl History {
         &self.watched.0
     }
 
-    /// Notes that Reboot was requested.
-    pub(crate) fn reboot(&mut self, key: &str, answered: bool) {
-        self.add("M Reboot", key, if answered { State::Due } else { State::Perhaps });
+    /// Notes that Reboot was requested; `stored` is true if the request is in the journal for certain.
+    pub(crate) fn reboot(&mut self, key: &str, stored: bool) {
+        self.add("M Reboot", key, if stored { State::Due } else { State::Perhaps });
     }
 
     /// Notes that ScheduleInform was requested at an instant.
