@@ -8,6 +8,10 @@ use rustc_hash::FxHashMap;
 
 use super::value::{Type, Value, ValueError};
 
+/// The longest value in bytes where the model sets no bound: each value is stored in the journal and kept in memory, and
+/// one SetParameterValues may bring megabytes.
+const DEFAULT_MAX_LENGTH: u32 = 64 * 1024;
+
 /// The restrictions that the values of one parameter meet beyond their type.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Facets {
@@ -32,6 +36,10 @@ pub struct Facets {
 impl Facets {
     /// Reads a literal of `kind`, or a list of such literals, and checks it against the facets.
     pub(super) fn parse(&self, kind: Type, text: &str, patterns: &PatternCache) -> Result<Value, ValueError> {
+        let bound = if self.list { self.max_length.and(self.max_items) } else { self.max_length };
+        if bound.is_none() {
+            check_default_length(text)?;
+        }
         // A list is a string on the wire, so that the text is kept as it was set, with the white space around its commas.
         if self.list {
             self.check_list(kind, text, patterns)?;
@@ -115,6 +123,11 @@ impl Facets {
     }
 }
 
+/// Checks the length of a value for which the model sets no bound.
+pub(super) fn check_default_length(text: &str) -> Result<(), ValueError> {
+    if text.len() > DEFAULT_MAX_LENGTH as usize { Err(ValueError::TooLong(DEFAULT_MAX_LENGTH)) } else { Ok(()) }
+}
+
 /// The compiled regular expressions of `pattern` facets.
 ///
 /// A compiled pattern takes kilobytes, so a [`Facets`] holds its pattern as text and compiles it for each check. The
@@ -140,6 +153,22 @@ mod tests {
 
     fn parse(facets: &Facets, kind: Type, text: &str) -> Result<Value, ValueError> {
         facets.parse(kind, text, &PatternCache::default())
+    }
+
+    #[test]
+    fn a_value_without_a_bound_has_the_default_one() {
+        let long = "x".repeat(DEFAULT_MAX_LENGTH as usize);
+        let longer = format!("{long}x");
+        let too_long = Err(ValueError::TooLong(DEFAULT_MAX_LENGTH));
+        let of_items = Facets { list: true, max_length: Some(70_000), ..Facets::default() };
+        for facets in [Facets::default(), of_items.clone()] {
+            assert!(parse(&facets, Type::String, &long).is_ok());
+            assert_eq!(parse(&facets, Type::String, &longer), too_long);
+        }
+        let more = Facets { max_length: Some(70_000), ..Facets::default() };
+        for facets in [more, Facets { max_items: Some(2), ..of_items }] {
+            assert!(parse(&facets, Type::String, &longer).is_ok(), "the model allows more");
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use super::attributes::ActiveNotify;
-use super::facets::{Facets, PatternCache};
+use super::facets::{Facets, PatternCache, check_default_length};
 use super::value::{Type, Value, ValueError};
 
 /// The immutable description of a device's data model.
@@ -133,7 +133,7 @@ impl Spec {
         match &self.facets {
             Some(facets) => facets.parse(self.kind, text, patterns),
             // Most parameters have no facets, and so nothing but their type to check.
-            None => self.kind.parse(text),
+            None => check_default_length(text).and_then(|()| self.kind.parse(text)),
         }
     }
 

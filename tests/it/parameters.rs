@@ -277,6 +277,24 @@ fn set_parameter_values_at_its_edges(model: &'static Model) {
 }
 both_models!(set_parameter_values_at_its_edges);
 
+/// R163: a value for which the model sets no bound has one nevertheless, since the device stores it.
+fn a_value_that_is_too_long_for_any_device(model: &'static Model) {
+    let filter = model.at("ManagementServer.AutonomousTransferCompletePolicy.FileTypeFilter");
+    let list = |count| vec!["2 Web Content"; count].join(",");
+    let mut acs = Acs::start(AcsOptions::new());
+    acs.expects(inform()).replies(inform_response());
+    acs.expects(empty_post()).replies(set_parameter_values(&[(filter, "string", &list(4680))], "k"));
+    acs.expects(response("SetParameterValues"))
+        .replies(set_parameter_values(&[(filter, "string", &list(200_000))], "k"));
+    acs.expects(fault(9003).checked("9007 for the parameter", |message| {
+        message.fault.as_ref().is_some_and(|fault| fault.parameters.len() == 1 && fault.parameters[0].1 == 9007)
+    }))
+    .replies(no_content());
+    let _agent = model.gateway(&acs).start();
+    acs.session(SOON).expect_complete();
+}
+both_models!(a_value_that_is_too_long_for_any_device);
+
 fn no_parameter_faults(message: &Message) -> bool {
     message.fault.as_ref().is_some_and(|fault| fault.parameters.is_empty())
 }
