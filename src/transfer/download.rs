@@ -33,8 +33,8 @@ const MAX_FRUITLESS: u32 = 6;
 const MAX_PAUSE: u32 = 16;
 /// The number of bytes that are read and written at a time.
 const PIECE: usize = 8 * 1024;
-/// The number of bytes between two checks of the free space.
-const CHECK_EVERY: u64 = 1024 * 1024;
+/// The number of bytes between two checks of the free space: a part of the reserve, so that it is never used up.
+const CHECK_EVERY: u64 = RESERVE / 4;
 
 /// A downloaded file that is complete and synced to disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -103,6 +103,8 @@ fn a_disk_that_is_full() {
         gateway.ask(&[download(CONFIG, &gateway.files.url(path)).with("CommandKey", "k")]);
         gateway.ends_with(code);
     }
+    // The reserve shows that the disk becomes full, before a write fails.
+    gateway.agent.wait_for_log("the file does not fit on the device", Duration::from_secs(1));
     assert!(gateway.traces("applies").len() == 1 && !gateway.agent.state_dir().join("transfers").exists());
 }
 
