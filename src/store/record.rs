@@ -75,7 +75,7 @@ impl JournalHeader {
 /// The reason why reading stopped before the end of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Damage {
-    /// The last line has no newline: a power cut has interrupted a write.
+    /// A power cut has interrupted the last write: the last line has no newline, or zeros in the place of its blocks.
     Torn,
     /// Any other damage: a wrong checksum, a medium that cannot be read, a snapshot that is cut off.
     Corrupt,
@@ -181,10 +181,28 @@ impl<R: BufRead> RecordReader<R> {
             // A line that reaches the limit was cut by it; the file may go on.
             return Err(if length < limit { Damage::Torn } else { Damage::Corrupt });
         }
-        let (record, sum) = unframe(self.chain, line).ok_or(Damage::Corrupt)?;
+        // A record is text without control characters. Zeros are blocks that a power cut has left unwritten.
+        let has_holes = line.contains(&0);
+        let Some((record, sum)) = unframe(self.chain, line) else {
+            return Err(if has_holes && self.rest_is_zero() { Damage::Torn } else { Damage::Corrupt });
+        };
         self.chain = sum;
         self.position += length;
         Ok(Some(record))
+    }
+
+    /// Returns true if nothing but zeros follows.
+    fn rest_is_zero(&mut self) -> bool {
+        loop {
+            match self.input.fill_buf() {
+                Ok([]) => return true,
+                Ok(bytes) if bytes.iter().all(|byte| *byte == 0) => {
+                    let length = bytes.len();
+                    self.input.consume(length);
+                }
+                _ => return false,
+            }
+        }
     }
 }
 

@@ -238,6 +238,35 @@ fn a_torn_end_is_no_news_but_damage_is_told() {
     assert_eq!(open(&disk).1.notices, [""; 0], "told once, then mended");
 }
 
+#[test]
+fn zeros_that_a_power_cut_leaves_behind_the_last_record_are_no_damage() {
+    let disk = SimulatedDisk::default();
+    let (mut journal, _) = open(&disk);
+    ["one", "two", "three"].iter().for_each(|record| journal.append(record).expect("room"));
+    let bytes = disk.get(JOURNAL).expect("journal");
+    let last = bytes.len() - record::framed_len("three");
+    let zeros = |range: std::ops::Range<usize>, more: usize| {
+        let mut bytes = bytes.clone();
+        bytes[range].fill(0);
+        bytes.resize(bytes.len() + more, 0);
+        bytes
+    };
+    for (content, count) in [
+        (zeros(0..0, 1), 3),
+        (zeros(0..0, 100_000), 3),
+        (zeros(last..bytes.len(), 0), 2),
+        (zeros(last..bytes.len(), 4096), 2),
+        (zeros(last..last + 6, 0), 2), // the second block of the record reached the disk, and the first did not
+        (zeros(last + 6..last + 9, 4096), 2),
+    ] {
+        disk.put(JOURNAL, &content);
+        let (mut journal, recovered) = open(&disk);
+        assert_eq!((recovered.records.len(), recovered.notices), (count, vec![]));
+        journal.append("four").expect("room");
+        assert_eq!(records(&disk.after_power_cut(Kept::Nothing)).len(), count + 1);
+    }
+}
+
 /// A journal of generation 3 whose predecessor is whole.
 fn two_generations() -> SimulatedDisk {
     let disk = SimulatedDisk::default();
