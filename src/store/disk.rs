@@ -58,7 +58,7 @@ impl Directory {
     }
 
     /// Creates the directory, with mode 0700, and its missing parents. Returns a warning if the directory exists and is
-    /// open to other users.
+    /// open to other users; fails if it belongs to a user other than root and the agent's.
     pub(super) fn prepare(path: &Path) -> io::Result<Option<String>> {
         if !path.is_dir() {
             DirBuilder::new().recursive(true).mode(0o700).create(path)?;
@@ -68,6 +68,15 @@ impl Directory {
                 let _ = File::open(parent).and_then(|parent| parent.sync_all());
             }
             return Ok(None);
+        }
+        // The link as well as the directory: in a directory such as `/tmp`, another user could lead the agent to a
+        // directory of its choice, or read and replace the stored state.
+        for metadata in [fs::symlink_metadata(path)?, fs::metadata(path)?] {
+            let owner = metadata.uid();
+            if owner != 0 && owner != rustix::process::geteuid().as_raw() {
+                let text = format!("it belongs to another user, with the number {owner}");
+                return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
+            }
         }
         let others = fs::metadata(path)?.mode() & 0o077;
         if others == 0 {

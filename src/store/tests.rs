@@ -91,6 +91,24 @@ fn an_open_directory_is_closed_while_empty_and_told_of_afterwards() {
 }
 
 #[test]
+fn a_directory_of_another_user_is_not_used() {
+    let home = tempfile::tempdir().expect("a directory");
+    let (dir, link) = (home.path().join("state"), home.path().join("link"));
+    fs::create_dir(&dir).and_then(|()| std::os::unix::fs::symlink(&dir, &link)).expect("room");
+    if std::os::unix::fs::lchown(&link, Some(12345), None).is_err() {
+        return; // only root gives files away
+    }
+    let error = Store::open(&link).expect_err("a stranger's link").to_string();
+    assert!(error.ends_with("cannot be used: it belongs to another user, with the number 12345"), "{error}");
+    drop(Store::open(&dir).expect("the directory itself is fine"));
+    std::os::unix::fs::chown(&dir, Some(12345), None).expect("root");
+    let mut store = Store::volatile(&dir, "");
+    assert_eq!((store.reopen(at(0)), store.reopen(at(10))), (None, None));
+    std::os::unix::fs::chown(&dir, Some(0), None).expect("root");
+    assert_eq!(store.reopen(at(20)), Some(Recovered::default()));
+}
+
+#[test]
 fn a_second_agent_is_refused_until_the_first_is_gone() {
     let home = tempfile::tempdir().expect("a directory");
     let (mut first, _) = Store::open(home.path()).expect("a directory");
