@@ -10,6 +10,7 @@ use serde_json::Value as Json;
 
 use crate::agent::{check_acs_settings, load_model};
 use crate::config::{Config, StartupError};
+use crate::cwmp::device::management_server::{self, parameter};
 use crate::model::Loaded;
 use crate::model::path::Path;
 use crate::output::print;
@@ -62,7 +63,7 @@ fn describe(loaded: &Loaded, config: &Config) -> String {
         ("serial number", text("DeviceInfo.SerialNumber")),
         ("software", text("DeviceInfo.SoftwareVersion")),
         // `Url` prints neither user information nor query, either of which may hold a key.
-        ("ACS", Url::parse(&text("ManagementServer.URL")).map(|url| url.to_string()).unwrap_or_default()),
+        ("ACS", acs_url(loaded).map(|url| url.to_string()).unwrap_or_default()),
         ("actions", if found.is_empty() { "none".into() } else { found.join(", ") }),
         ("state", config.state_dir.display().to_string()),
     ];
@@ -87,11 +88,17 @@ fn warnings(loaded: &Loaded, config: &Config) -> Vec<String> {
         }
     }
     // The URL is valid, so that the agent starts; every session of it would fail.
-    let needs_tls = Url::parse(&text(loaded, "ManagementServer.URL")).is_ok_and(|url| url.is_tls());
+    let needs_tls = acs_url(loaded).is_some_and(|url| url.is_tls());
     if needs_tls && !cfg!(feature = "tls") {
         warnings.push("the URL of the ACS is https, and this build has no TLS".into());
     }
     warnings
+}
+
+/// Returns the ACS URL of the factory state; `None` if it is empty or invalid.
+fn acs_url(loaded: &Loaded) -> Option<Url> {
+    let name = management_server::full_name(&loaded.tree, parameter::URL);
+    Url::parse(&loaded.tree.get(&name)?.to_string()).ok()
 }
 
 /// Returns a warning if every user of the device can read a factory value that is a password.

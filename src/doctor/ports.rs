@@ -11,9 +11,7 @@ use super::http_probe::{ProbeResponse, get};
 use crate::config::Config;
 use crate::connection_request::REALM;
 use crate::cwmp::device::management_server::parameter;
-use crate::http::HttpError;
-use crate::http::Stream;
-use crate::http::Tcp;
+use crate::http::{HttpError, Stream, Tcp};
 
 /// The longest wait for a port, which is on this device.
 const LIMIT: Duration = Duration::from_secs(2);

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use super::finding::{Finding, FindingPrinter};
 use crate::clock::Clock;
-use crate::http::HttpError;
-use crate::http::{IoLimits, Tcp};
+use crate::http::{HttpError, IoLimits, Tcp};
 
 /// The time limit of all addresses together. Each gets an equal share of the time that is left.
 const LIMIT: Duration = Duration::from_secs(6);
