@@ -77,7 +77,6 @@ impl AcsConnection {
                 // A body that exceeds the limit ends the session with every status alike.
                 must_discard: true,
                 keeps_cookies: true,
-                basic_after_downgrade: true,
                 // An envelope is small enough to be sent twice, and no ACS has to answer before it has the whole.
                 hesitate_above: u64::MAX,
             },

@@ -46,6 +46,17 @@ enum Scheme {
     },
 }
 
+/// The schemes that may be answered at the current URL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AllowedSchemes {
+    /// Basic and Digest.
+    All,
+    /// Digest alone, as the password must not reach this server in clear text.
+    DigestOnly,
+    /// No scheme: a redirect has led away from TLS.
+    None,
+}
+
 /// The challenges that one request has answered so far.
 #[derive(Debug, Default)]
 pub(super) struct AnsweredChallenges {
@@ -84,19 +95,22 @@ impl Authentication {
     }
 
     /// Takes the challenges of a 401. On success the request is to be sent again, with the value that
-    /// [`Authentication::authorization`] returns now. `allow_basic`: the password may be sent to this server in clear
-    /// text.
+    /// [`Authentication::authorization`] returns now.
     ///
     /// # Errors
     /// The challenge shows that the credentials are wrong, or there is none that may be answered.
     pub(super) fn challenged(
         &mut self,
         offered: Vec<Challenge>,
-        allow_basic: bool,
+        allowed: AllowedSchemes,
         answered: &mut AnsweredChallenges,
     ) -> Result<(), HttpError> {
         if self.credentials.is_none() {
             return Err(HttpError::NoCredentials);
+        }
+        // Even a digest lets an eavesdropper try passwords at leisure, from which the `https` of the URL protects them.
+        if allowed == AllowedSchemes::None {
+            return Err(HttpError::LeftTls);
         }
         let Some(challenge) = digest::strongest(offered) else {
             return Err(match self.scheme {
@@ -111,7 +125,7 @@ impl Authentication {
         self.scheme = Some(match challenge {
             // A response over plain HTTP may come from an attacker, and the request for Basic would be the way to the
             // password.
-            Challenge::Basic if !allow_basic => return Err(HttpError::InsecureBasic),
+            Challenge::Basic if allowed != AllowedSchemes::All => return Err(HttpError::InsecureBasic),
             Challenge::Basic => Scheme::Basic,
             Challenge::Digest(challenge) => Scheme::Digest { challenge, cnonce: fresh_cnonce()?, nc: 0 },
         });

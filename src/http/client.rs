@@ -18,7 +18,7 @@ use std::time::Duration;
 use ureq_proto::client::header_raw;
 use ureq_proto::http::{Method, Request, header};
 
-use super::authentication::{AnsweredChallenges, Authentication};
+use super::authentication::{AllowedSchemes, AnsweredChallenges, Authentication};
 use super::client_settings::{ClientPolicy, ClientSettings};
 use super::connection::HttpConnection;
 use super::cookie::Cookies;
@@ -38,6 +38,9 @@ pub struct HttpClient {
     home: Url,
     /// The URL of the next request: `home`, or the target of the last redirect.
     url: Url,
+    /// True if a redirect has led from the `https` of `home` to `http`. Another redirect to `https` does not set it back:
+    /// an eavesdropper may have written that one.
+    has_left_tls: bool,
     limits: IoLimits,
     connector: Connector,
     authentication: Authentication,
@@ -59,6 +62,7 @@ impl HttpClient {
             policy: settings.policy,
             url: settings.url.clone(),
             home: settings.url,
+            has_left_tls: false,
             connector: Connector::new(settings.limits.clone(), settings.tls, settings.clock_is_set),
             limits: settings.limits,
             authentication: Authentication::new(settings.credentials),
@@ -141,15 +145,15 @@ impl HttpClient {
             // response, whichever it is.
             if self.policy.keeps_cookies {
                 for cookie in response.headers.get_all(header::SET_COOKIE) {
-                    self.cookies.set(cookie.as_bytes());
+                    self.cookies.set(cookie.as_bytes(), self.url.is_tls());
                 }
             }
             match response.status {
                 401 => {
                     self.discard_body(&mut response)?;
-                    let allow_basic = self.allows_basic();
+                    let allowed = self.allowed_schemes();
                     let offered = offered_challenges(&response.headers);
-                    self.authentication.challenged(offered, allow_basic, &mut answered)?;
+                    self.authentication.challenged(offered, allowed, &mut answered)?;
                     // The rejected request has changed nothing at the server, so that it may be sent again (R49).
                     follows_401 = true;
                 }
@@ -200,6 +204,7 @@ impl HttpClient {
             self.forget_server();
         }
         self.url = self.home.clone();
+        self.has_left_tls = false;
     }
 
     /// Sends one request and reads the header of its response.
@@ -297,7 +302,7 @@ impl HttpClient {
         if let Some(length) = length {
             request = add(request, "Content-Length", &length.to_string());
         }
-        if let Some(cookies) = self.cookies.header() {
+        if let Some(cookies) = self.cookies.header(url.is_tls() && !self.has_left_tls) {
             request = header_raw(request, "Cookie", &cookies);
         }
         if let Some(credentials) = self.authentication.authorization(method.as_str(), url.target()) {
@@ -306,11 +311,14 @@ impl HttpClient {
         request.body(()).map_err(|error| HttpError::Protocol(format!("no request possible: {error}")))
     }
 
-    /// Returns true if the password may be sent to the current URL by Basic: over TLS, or to the host for which it was
-    /// configured.
-    fn allows_basic(&self) -> bool {
-        let is_downgraded = self.home.is_tls() && !self.policy.basic_after_downgrade;
-        self.url.is_tls() || (!is_downgraded && self.url.host() == self.home.host())
+    /// Returns the schemes that may be answered at the current URL. Basic needs TLS, or the host for which the password
+    /// was configured.
+    fn allowed_schemes(&self) -> AllowedSchemes {
+        match self.url.is_tls() || self.url.host() == self.home.host() {
+            _ if self.has_left_tls => AllowedSchemes::None,
+            true => AllowedSchemes::All,
+            false => AllowedSchemes::DigestOnly,
+        }
     }
 
     /// Points the client to the target of a redirect.
@@ -330,6 +338,7 @@ impl HttpClient {
             self.forget_server();
         }
         log::info!("redirected to {target}");
+        self.has_left_tls |= self.home.is_tls() && !target.is_tls();
         self.url = target;
         Ok(())
     }

@@ -16,9 +16,6 @@ pub struct ClientPolicy {
     pub must_discard: bool,
     /// True if cookies are returned to the server (R52).
     pub keeps_cookies: bool,
-    /// True if the password may be sent in clear text to the host of the URL once a redirect has led from `https` to
-    /// `http`.
-    pub basic_after_downgrade: bool,
     /// The size of a body, in bytes, above which the first request waits a moment for a challenge before it sends the
     /// body: otherwise a large file would be sent twice.
     pub hesitate_above: u64,

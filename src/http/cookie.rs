@@ -1,8 +1,8 @@
 //! The cookies of one session.
 //!
 //! TR-069 §3.4.2 asks for less than a browser does: every cookie is returned in all further requests of the session,
-//! also to the host of a redirect and without regard to its attributes (R52, R57). Only `Max-Age=0` is obeyed, as the
-//! usual way to delete a cookie.
+//! also to the host of a redirect and without regard to its attributes (R52, R57). Two of them are obeyed: `Max-Age=0`, as
+//! the usual way to delete a cookie; and `Secure` where it came over TLS, as such a cookie often stands for a password.
 
 /// The largest number of cookies: more than an ACS and its load balancer set. R52 asks for 512 bytes in all.
 const MAX_COOKIES: usize = 32;
@@ -19,15 +19,20 @@ pub(super) struct Cookies(Vec<Cookie>);
 struct Cookie {
     name: Vec<u8>,
     value: Vec<u8>,
+    /// True if the cookie came over TLS and is marked `Secure`.
+    is_secure: bool,
 }
 
 impl Cookies {
-    /// Sets a cookie from the value of `Set-Cookie`. Ignores a malformed value and one that exceeds a limit.
-    pub(super) fn set(&mut self, header: &[u8]) {
+    /// Sets a cookie from the value of `Set-Cookie`. Ignores a malformed value and one that exceeds a limit. `over_tls`:
+    /// the value came over TLS.
+    pub(super) fn set(&mut self, header: &[u8], over_tls: bool) {
         let mut parts = header.split(|b| *b == b';').map(<[u8]>::trim_ascii);
         let Some((name, value)) = parts.next().and_then(split_pair) else {
             return;
         };
+        // An ACS without TLS may mark its cookies as well, and its session needs them.
+        let is_secure = over_tls && parts.clone().any(|attribute| attribute.eq_ignore_ascii_case(b"secure"));
         let is_deletion = parts.filter_map(split_pair).any(|(attribute, value)| {
             attribute.eq_ignore_ascii_case(b"max-age") && (value == b"0" || value.starts_with(b"-"))
         });
@@ -43,21 +48,20 @@ impl Cookies {
             return;
         }
         // A new value takes the place of the old one, so that the server sees its cookies in the order in which it set them.
+        let cookie = Cookie { name: name.to_vec(), value: value.to_vec(), is_secure };
         match held {
-            Some(at) => self.0[at].value = value.to_vec(),
-            None if self.0.len() < MAX_COOKIES => self.0.push(Cookie { name: name.to_vec(), value: value.to_vec() }),
+            Some(at) => self.0[at] = cookie,
+            None if self.0.len() < MAX_COOKIES => self.0.push(cookie),
             None => {}
         }
     }
 
-    /// Returns the value of the `Cookie` header; `None` without cookies.
-    pub(super) fn header(&self) -> Option<Vec<u8>> {
-        if self.0.is_empty() {
-            return None;
-        }
-        let pairs: Vec<Vec<u8>> =
-            self.0.iter().map(|cookie| [cookie.name.as_slice(), b"=", &cookie.value].concat()).collect();
-        Some(pairs.join(b"; ".as_slice()))
+    /// Returns the value of the `Cookie` header; `None` without cookies. `over_tls`: the request goes over TLS, so that it
+    /// may carry the cookies marked `Secure` too.
+    pub(super) fn header(&self, over_tls: bool) -> Option<Vec<u8>> {
+        let sent = self.0.iter().filter(|cookie| over_tls || !cookie.is_secure);
+        let pairs: Vec<Vec<u8>> = sent.map(|cookie| [cookie.name.as_slice(), b"=", &cookie.value].concat()).collect();
+        (!pairs.is_empty()).then(|| pairs.join(b"; ".as_slice()))
     }
 }
 
@@ -81,9 +85,9 @@ mod tests {
     fn after(headers: &[&str]) -> String {
         let mut cookies = Cookies::default();
         for header in headers {
-            cookies.set(header.as_bytes());
+            cookies.set(header.as_bytes(), false);
         }
-        String::from_utf8(cookies.header().unwrap_or_default()).unwrap()
+        String::from_utf8(cookies.header(false).unwrap_or_default()).unwrap()
     }
 
     /// R52; FreeACS with its JSESSIONID among them (R346).
@@ -110,22 +114,33 @@ mod tests {
     }
 
     #[test]
+    fn a_cookie_marked_secure_over_tls_stays_there() {
+        let mut cookies = Cookies::default();
+        cookies.set(b"a=1; path=/; SECURE", true);
+        assert_eq!(cookies.header(false), None);
+        cookies.set(b"b=2; Secure", false);
+        cookies.set(b"c=3; secured", true);
+        assert_eq!(cookies.header(false).unwrap(), b"b=2; c=3");
+        assert_eq!(cookies.header(true).unwrap(), b"a=1; b=2; c=3");
+    }
+
+    #[test]
     fn is_bounded_in_count_and_bytes() {
         let mut cookies = Cookies::default();
         for index in 0..1000 {
-            cookies.set(format!("c{index}=x").as_bytes());
+            cookies.set(format!("c{index}=x").as_bytes(), false);
         }
         assert_eq!(cookies.0.len(), MAX_COOKIES);
 
         let mut cookies = Cookies::default();
-        cookies.set(format!("big={}", "x".repeat(MAX_COOKIE)).as_bytes());
+        cookies.set(format!("big={}", "x".repeat(MAX_COOKIE)).as_bytes(), false);
         assert!(cookies.0.is_empty());
         for index in 0..10 {
-            cookies.set(format!("c{index}={}", "x".repeat(4000)).as_bytes());
+            cookies.set(format!("c{index}={}", "x".repeat(4000)).as_bytes(), false);
         }
         assert_eq!(cookies.0.len(), 4);
         // Replacing one counts its new size only.
-        cookies.set(format!("c0={}", "y".repeat(4000)).as_bytes());
-        assert!(cookies.header().unwrap().starts_with(b"c0=yyy"));
+        cookies.set(format!("c0={}", "y".repeat(4000)).as_bytes(), false);
+        assert!(cookies.header(false).unwrap().starts_with(b"c0=yyy"));
     }
 }

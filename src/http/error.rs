@@ -40,6 +40,8 @@ pub enum HttpError {
     NoCredentials,
     /// The target of a redirect asks for Basic authentication without TLS, which would expose the password.
     InsecureBasic,
+    /// A redirect has led from `https` to `http`, and a server asks for credentials since.
+    LeftTls,
     /// The response has a status that the caller cannot use (R44, R66).
     Status {
         /// The status code.
@@ -85,6 +87,9 @@ impl fmt::Display for HttpError {
             HttpError::InsecureBasic => {
                 f.write_str("a redirect was not followed: the new host wants the password in clear text, without TLS")
             }
+            HttpError::LeftTls => f.write_str(
+                "a redirect was not followed: it leads from https to http, where the server asks for the password",
+            ),
             HttpError::Status { code, retry_after } => {
                 write!(f, "the server answered with HTTP status {code}")?;
                 match retry_after {

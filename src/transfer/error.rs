@@ -130,7 +130,7 @@ impl FaultContext {
             HttpError::Timeout(_) | HttpError::Closed | HttpError::Io(_) => {
                 TransferError::transient(refined(self.contact_lost()), sentence)
             }
-            HttpError::Authentication | HttpError::InsecureBasic => {
+            HttpError::Authentication | HttpError::InsecureBasic | HttpError::LeftTls => {
                 TransferError::permanent(FileServerAuthentication, sentence)
             }
             HttpError::NoCredentials => TransferError::permanent(

@@ -56,7 +56,6 @@ impl<'a> FileServer<'a> {
                 discard_limit: DISCARD_LIMIT,
                 must_discard: false,
                 keeps_cookies: false,
-                basic_after_downgrade: false,
                 hesitate_above: HESITATE_ABOVE,
             },
         });

@@ -140,6 +140,44 @@ fn redirects_between_http_and_https() {
     acs.handshake_failure(1, SOON);
 }
 
+/// The redirect of an `https` URL to `http` takes along neither the password, in any form, nor a cookie that is marked
+/// `Secure`.
+#[test]
+fn a_redirect_away_from_tls_takes_no_secret_along() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let authority = Authority::new("test CA");
+    let ca_file = authority.ca_file(directory.path());
+    let plain = || AcsOptions::new().path("/plain");
+    for (options, is_open) in
+        [(plain().basic(USERNAME, PASSWORD), false), (plain().digest(USERNAME, PASSWORD), false), (plain(), true)]
+    {
+        let secure = AcsOptions::new().tls(authority.server(Flaw::None)).basic(USERNAME, PASSWORD);
+        let mut acs = Acs::start(secure.cookie("free", "").cookie("secure", "; Secure"));
+        let there = acs.second_listener(options);
+        acs.expects(inform()).replies(inform_response());
+        acs.expects(empty_post()).replies(redirect(302, &there));
+        if is_open {
+            acs.expects(empty_post()).replies(no_content());
+        }
+        let agent = trusting(&ca_file, &acs, "127.0.0.1");
+        let session = match is_open {
+            true => acs.session(SOON).expect_complete(),
+            false => acs.session(SOON).expect_failed(),
+        };
+        let last = &session.exchanges.last().expect("the request to http").request;
+        assert_eq!(last.target, "/plain");
+        assert_eq!(last.header("Authorization"), None);
+        assert_eq!(last.cookies().iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["free"]);
+        if !is_open {
+            assert_eq!(session.statuses(), [401, 200, 302, 401]);
+            agent.wait_for_log("session failed: a redirect was not followed: it leads from https to http", SOON);
+        }
+        assert!(!agent.log().contains(PASSWORD), "R63");
+        drop(agent);
+        acs.forget_tasks();
+    }
+}
+
 /// R58: after a Basic challenge the agent sends the credentials with each request to this server, but not to another
 /// one.
 #[test]

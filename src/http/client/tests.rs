@@ -57,7 +57,6 @@ fn survives_every_truncation_and_byte_flip() {
                 discard_limit: LIMIT,
                 must_discard: true,
                 keeps_cookies: true,
-                basic_after_downgrade: false,
                 hesitate_above: u64::MAX,
             },
         });
@@ -77,7 +76,7 @@ fn survives_every_truncation_and_byte_flip() {
         assert!(taken <= bytes.len());
         assert!(!connection.is_reusable());
         for cookie in response.headers.get_all(header::SET_COOKIE) {
-            client.cookies.set(cookie.as_bytes());
+            client.cookies.set(cookie.as_bytes(), false);
         }
         offered_challenges(&response.headers);
     }

@@ -133,12 +133,14 @@ mod over_tls {
     #[test]
     fn a_redirect_away_from_tls_does_not_take_the_password_along() {
         let authority = Authority::new("test CA");
-        let open = FileServer::start(FileServerOptions::new().basic("cpe", "s3cret"));
-        open.serves("/f", FileSpec::file("content"));
-        let server = secure(&authority, Flaw::None);
-        server.serves("/f", FileSpec::redirect(302, &open.url("/f")));
-        assert_eq!(trusting(&authority, &server.url("/f")).failure().0, 9012);
-        assert!(open.requests().iter().all(|request| request.header("Authorization").is_none()));
+        for challenge in [basic(), digest()] {
+            let open = FileServer::start(FileServerOptions::new().challenges(&[challenge], "cpe", "s3cret"));
+            open.serves("/f", FileSpec::file("content"));
+            let server = secure(&authority, Flaw::None);
+            server.serves("/f", FileSpec::redirect(302, &open.url("/f")));
+            assert_eq!(trusting(&authority, &server.url("/f")).failure().0, 9012);
+            assert!(open.requests().iter().all(|request| request.header("Authorization").is_none()));
+        }
     }
 
     /// An upload over TLS succeeds.

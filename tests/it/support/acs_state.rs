@@ -337,7 +337,7 @@ impl AcsState {
         }
         for (name, value) in headers.iter().chain(&reply.headers) {
             if name.eq_ignore_ascii_case("Set-Cookie") {
-                session.remember_cookie(value);
+                session.remember_cookie(value, options.tls.is_some());
             }
         }
     }

@@ -58,7 +58,11 @@ pub(super) fn in_session(session: &mut SessionState, options: &AcsOptions, reque
     }
     let sent = request.cookies();
     for (name, value) in &session.jar {
-        if !sent.contains(&(name.clone(), value.clone())) {
+        if options.tls.is_none() && session.secure_cookies.contains(name) {
+            if sent.iter().any(|(other, _)| other == name) {
+                broken.push(format!("the cookie {name}, which TLS protected, came without TLS"));
+            }
+        } else if !sent.contains(&(name.clone(), value.clone())) {
             broken.push(format!("R52: the cookie {name}={value} did not come back"));
         }
     }

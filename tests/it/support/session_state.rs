@@ -38,6 +38,8 @@ pub(super) struct SessionState {
     pub(super) retry: Option<Retry>,
     /// The cookies that the CPE must send back.
     pub(super) jar: Vec<(String, String)>,
+    /// The names of those that TLS protects.
+    pub(super) secure_cookies: Vec<String>,
     pub(super) cookies_sent: bool,
     /// The request target, if a redirect has changed it.
     pub(super) target: Option<String>,
@@ -82,13 +84,17 @@ impl SessionState {
         }
     }
 
-    pub(super) fn remember_cookie(&mut self, set_cookie: &str) {
+    pub(super) fn remember_cookie(&mut self, set_cookie: &str, over_tls: bool) {
         let mut parts = set_cookie.split(';').map(str::trim);
         let Some((name, value)) = parts.next().and_then(|pair| pair.split_once('=')) else {
             return;
         };
         let (name, value) = (name.trim(), value.trim());
         self.jar.retain(|(known, _)| known != name);
+        self.secure_cookies.retain(|known| known != name);
+        if over_tls && parts.clone().any(|attribute| attribute.eq_ignore_ascii_case("secure")) {
+            self.secure_cookies.push(name.into());
+        }
         if !parts.any(|attribute| attribute.eq_ignore_ascii_case("max-age=0")) {
             self.jar.push((name.into(), value.into()));
         }
