@@ -203,6 +203,7 @@ impl HttpConnection {
             return Ok(0);
         };
         let ends_with_stream = call.body_mode() == BodyMode::CloseDelimited;
+        let mut framing = 0;
         // A body without a length ends where the server closes the stream, so that `can_proceed` says nothing there.
         while ends_with_stream || !call.can_proceed() {
             let (used, made) = call.read(&self.input[self.start..self.end], piece).map_err(invalid)?;
@@ -211,6 +212,11 @@ impl HttpConnection {
                 return Ok(made);
             }
             if used > 0 {
+                // Trailers add nothing to the body, so that no limit on its length would ever end them.
+                framing += used;
+                if framing > INPUT {
+                    return Err(HttpError::Protocol(format!("the trailers are larger than {INPUT} bytes")));
+                }
                 continue;
             }
             match self.fill() {

@@ -45,6 +45,18 @@ fn what_is_no_http_is_refused_at_once() {
 }
 
 #[test]
+fn trailers_are_read_up_to_the_limit_of_a_header() {
+    let chunked = |trailers: usize| {
+        let trailers = "X: y\r\n".repeat(trailers);
+        respond(format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n{trailers}\r\n"))
+    };
+    let (reply, requests) = one_post(vec![vec![chunked(1000)]]);
+    assert_eq!((body(reply).as_str(), requests.len()), ("ok", 1));
+    let (result, _) = one_post(vec![vec![chunked(100_000)]]);
+    assert!(matches!(result, Err(HttpError::Protocol(_))), "{result:?}");
+}
+
+#[test]
 fn a_silent_server_is_left_after_the_timeout() {
     for last in [Step::Take, respond("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhal")] {
         let server = Server::start(vec![vec![last]]);
