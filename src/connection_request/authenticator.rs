@@ -72,7 +72,7 @@ impl Authenticator {
         if head.method != "GET" {
             return HttpResponse::last(RequestOutcome::WrongMethod, "405 Method Not Allowed", "Allow: GET\r\n");
         }
-        match self.authenticate(head.authorization, settings, now) {
+        match self.authenticate(&head, settings, now) {
             RequestOutcome::Accepted if self.has_room(network, now) => {
                 // R259 allows 204 as well, but acsrs takes 200 only.
                 HttpResponse::last(RequestOutcome::Accepted, "200 OK", "")
@@ -84,24 +84,18 @@ impl Authenticator {
         }
     }
 
-    fn authenticate(
-        &mut self,
-        authorization: Option<&str>,
-        settings: &AccessSettings,
-        now: Duration,
-    ) -> RequestOutcome {
-        let Some(value) = authorization else {
+    fn authenticate(&mut self, head: &RequestHead<'_>, settings: &AccessSettings, now: Duration) -> RequestOutcome {
+        let Some(value) = head.authorization else {
             return RequestOutcome::Challenged;
         };
         // Basic authentication is no digest and fails to parse (R256, R257).
         let Some(given) = Authorization::parse(value) else {
             return RequestOutcome::Unauthorized;
         };
-        // The digest covers the URI that the header names. It may be another one than that of the request line, which was
-        // compared already: acsrs always writes "/".
         let proved = given.verify(&settings.username, settings.password.expose(), "GET");
         // An empty password is no password: a client could compute its digest (R268).
-        if !proved || given.realm != REALM || settings.password.expose().is_empty() {
+        // A digest that was made for another resource proves nothing about this request (RFC 7616 §3.4.6).
+        if !proved || !head.is_meant_by(&given.uri) || given.realm != REALM || settings.password.expose().is_empty() {
             return RequestOutcome::Unauthorized;
         }
         let is_ours = given.opaque.as_ref().is_none_or(|opaque| *opaque == self.opaque);

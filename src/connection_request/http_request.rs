@@ -30,6 +30,8 @@ pub(super) struct RequestHead<'a> {
     pub(super) method: &'a str,
     /// The path of the request target, without the query.
     pub(super) path: &'a str,
+    /// The path with the query.
+    target: &'a str,
     /// The value of the first `Authorization` field; empty if it is not UTF-8.
     pub(super) authorization: Option<&'a str>,
     /// The length of the body, which is discarded (R261); `None` if the head does not give it.
@@ -52,8 +54,14 @@ impl RequestHead<'_> {
             return ParsedRequest::Malformed;
         };
         // HTTP/1.1 keeps a connection open unless a field says otherwise; HTTP/1.0 does not.
-        let mut head =
-            RequestHead { method, path: path(target), authorization: None, body: Some(0), persistent: minor == 1 };
+        let mut head = RequestHead {
+            method,
+            path: path(target),
+            target: relative(target),
+            authorization: None,
+            body: Some(0),
+            persistent: minor == 1,
+        };
         for field in request.headers.iter() {
             head.note(field.name, field.value);
         }
@@ -62,6 +70,13 @@ impl RequestHead<'_> {
 }
 
 impl<'a> RequestHead<'a> {
+    /// Returns true if the `uri` of a digest means this request: its target, with or without the query, as a path or as an
+    /// absolute URI; or "/", which acsrs always sends.
+    pub(super) fn is_meant_by(&self, uri: &str) -> bool {
+        let uri = relative(uri);
+        [self.target, self.path, "/"].contains(&uri)
+    }
+
     /// Takes the fields that matter; all others are ignored.
     fn note(&mut self, name: &str, value: &'a [u8]) {
         let value = str::from_utf8(value).unwrap_or_default();
@@ -80,17 +95,22 @@ impl<'a> RequestHead<'a> {
     }
 }
 
-/// Returns the path of a request target. Some ACSs add a query, which has no meaning here; and a server must accept an
-/// absolute URI, too (RFC 9112 §3.2.2).
+/// Returns the path of a request target. Some ACSs add a query, which has no meaning here.
 fn path(target: &str) -> &str {
-    let path = match target.split_once("://") {
+    let path = relative(target);
+    let path = &path[..path.find(['?', '#']).unwrap_or(path.len())];
+    if path.is_empty() { "/" } else { path }
+}
+
+/// Returns a request target without scheme and authority, since a server must accept an absolute URI too (RFC 9112
+/// §3.2.2).
+fn relative(target: &str) -> &str {
+    match target.split_once("://") {
         Some((scheme, rest)) if scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()) => {
             &rest[rest.find(['/', '?']).unwrap_or(rest.len())..]
         }
         _ => target,
-    };
-    let path = &path[..path.find(['?', '#']).unwrap_or(path.len())];
-    if path.is_empty() { "/" } else { path }
+    }
 }
 
 #[cfg(test)]
@@ -114,6 +134,7 @@ mod tests {
         let expected = RequestHead {
             method: "GET",
             path: "/abc",
+            target: "/abc?x=1",
             authorization: Some("Digest a=b"),
             body: Some(0),
             persistent: true,

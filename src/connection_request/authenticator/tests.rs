@@ -104,11 +104,37 @@ fn takes_every_digest_that_an_acs_may_send() {
 
 /// The digest of acsrs always covers "/"; the query has no meaning.
 #[test]
-fn the_request_line_counts_not_the_uri_of_the_digest() {
+fn a_digest_over_the_root_is_accepted() {
     let mut scene = Scene::new();
     for line in ["GET /right HTTP/1.1", "GET /right?a=b&c HTTP/1.1", "GET http://h:7547/right HTTP/1.1"] {
         let answer = scene.challenge().answer("acs", "secret", "GET", "/", "c", 1);
         assert_eq!(scene.asks(line, Some(&answer)).outcome, RequestOutcome::Accepted, "{line}");
+    }
+}
+
+/// RFC 7616 §3.4.6: a digest is good for the resource that it names.
+#[test]
+fn the_uri_of_the_digest_is_that_of_the_request() {
+    use RequestOutcome::{Accepted, Unauthorized};
+    for (target, uri, expected) in [
+        ("/right", "/right", Accepted),
+        ("/right", "http://192.0.2.1:7547/right", Accepted),
+        ("http://h:7547/right", "/right", Accepted),
+        ("/right?a=b", "/right?a=b", Accepted),
+        ("/right?a=b", "https://h/right?a=b", Accepted),
+        ("/right?a=b", "/right", Accepted),
+        ("/right", "/else", Unauthorized),
+        ("/right", "http://h/else", Unauthorized),
+        ("/right", "/right/", Unauthorized),
+        ("/right", "/?", Unauthorized),
+        ("/right?a=b", "/right?a=c", Unauthorized),
+        ("/right", "right", Unauthorized),
+        ("/right", "*", Unauthorized),
+    ] {
+        let mut scene = Scene::new();
+        let answer = scene.challenge().answer("acs", "secret", "GET", uri, "c", 1);
+        let reply = scene.asks(&format!("GET {target} HTTP/1.1"), Some(&answer));
+        assert_eq!(reply.outcome, expected, "{target} {uri}");
     }
 }
 

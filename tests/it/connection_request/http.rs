@@ -55,6 +55,7 @@ fn refuses_with_the_right_status() {
         (get(PATH, &authorization).replace("GET", "HEAD"), 405, RequestOutcome::WrongMethod),
         (get(PATH, &basic("acs", "secret")), 401, RequestOutcome::Unauthorized),
         (get(PATH, &challenge.answer("acs", "wrong", "GET", PATH, "c", 1)), 401, RequestOutcome::Unauthorized),
+        (get(PATH, &challenge.answer("acs", "secret", "GET", "/else", "c", 1)), 401, RequestOutcome::Unauthorized),
         (get(PATH, &challenge.answer("admin", "secret", "GET", PATH, "c", 1)), 401, RequestOutcome::Unauthorized),
         (get(PATH, &authorization), 401, RequestOutcome::Replayed),
         (get(PATH, &authorization.replace(&challenge.nonce, "x")), 401, RequestOutcome::Unauthorized),
@@ -160,7 +161,8 @@ fn new_settings_hold_at_once() {
     scene.state.replace(AccessSettings { path: "/moved".into(), ..settings() });
     assert_eq!(scene.connect().gets(PATH, None).status, 404);
     let challenge = scene.connect().gets("/moved", None).challenge();
-    assert_eq!(scene.connect().gets("/moved", Some(&right(&challenge))).status, 200);
+    let moved = challenge.answer("acs", "secret", "GET", "/moved", "c", 1);
+    assert_eq!(scene.connect().gets("/moved", Some(&moved)).status, 200);
 }
 
 /// R267.
