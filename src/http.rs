@@ -20,6 +20,7 @@ mod cookie;
 mod error;
 #[cfg(feature = "tls")]
 mod handshake_report;
+mod header_lines;
 mod io_limits;
 #[cfg(feature = "tls")]
 mod recording_verifier;
@@ -41,6 +42,7 @@ pub use connection::HttpConnection;
 pub use error::HttpError;
 #[cfg(feature = "tls")]
 pub use handshake_report::HandshakeReport;
+pub(crate) use header_lines::{header_length, unfold};
 pub use io_limits::IoLimits;
 pub use request_body::{BodyStream, RequestBody};
 pub use resolver::{literal, look_up, resolve};

@@ -21,6 +21,7 @@ use rustix::event::PollFlags;
 use super::authenticator::HttpResponse;
 use super::http_request::{HeadError, MAX_HEAD, ParsedRequest, RequestHead};
 use super::limits::{ClientNetwork, Limits};
+use crate::http::{header_length, unfold};
 
 /// The most requests on one connection: without credentials, with them, and once more after a stale nonce.
 const MAX_REQUESTS: u8 = 4;
@@ -178,7 +179,10 @@ impl ClientConnection {
     /// Responds to each complete request in the buffer.
     fn take_requests(&mut self, respond: &mut Respond<'_>, now: Duration) {
         while matches!(self.phase, ConnectionPhase::Reading) && !self.input.is_empty() {
-            let input = mem::take(&mut self.input);
+            let mut input = mem::take(&mut self.input);
+            // The body stays as it is: white space at its begin would take the blank line in front of it for a fold.
+            let length = header_length(&input, 0).unwrap_or(input.len());
+            unfold(&mut input[..length]);
             let response = match RequestHead::parse(&input) {
                 ParsedRequest::Incomplete if input.len() < MAX_HEAD => {
                     self.input = input;

@@ -15,8 +15,9 @@ use ureq_proto::http::Request;
 use ureq_proto::{BodyMode, Error};
 
 use super::error::HttpError;
+use super::header_lines::{header_length, unfold};
 use super::request_body::{BodyStream, RequestBody};
-use super::response_head::{ResponseHead, has_blank_line, interim_length, is_http_so_far};
+use super::response_head::{ResponseHead, interim_length, is_http_so_far};
 use super::stream::Stream;
 use super::tcp::Readiness;
 
@@ -249,7 +250,8 @@ impl HttpConnection {
         loop {
             // The parser starts over at each call. A server that sends byte after byte would cost quadratic time, so it
             // is called only once a blank line has arrived.
-            if has_blank_line(self.unread(), searched) {
+            if let Some(length) = header_length(self.unread(), searched) {
+                unfold(&mut self.input[self.start..][..length]);
                 if let Some(length) = interim_length(self.unread())? {
                     interim += 1;
                     if interim > MAX_INTERIM {

@@ -44,13 +44,6 @@ pub(super) fn interim_length(input: &[u8]) -> Result<Option<usize>, HttpError> {
     }
 }
 
-/// Returns true if the input holds a blank line. The first `searched` bytes are known to hold none.
-pub(super) fn has_blank_line(input: &[u8], searched: usize) -> bool {
-    let from = searched.saturating_sub(3);
-    (from..input.len())
-        .any(|at| input[at] == b'\n' && (input[at + 1..].starts_with(b"\n") || input[at + 1..].starts_with(b"\r\n")))
-}
-
 /// Returns false as soon as the bytes cannot be the beginning of a response.
 pub(super) fn is_http_so_far(input: &[u8]) -> bool {
     let begin = input.iter().position(|b| !b"\r\n".contains(b)).unwrap_or(input.len());

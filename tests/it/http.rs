@@ -128,6 +128,16 @@ fn answers_in_every_form() {
 
 /// A name that resolves, where the ACS listens on just one of the addresses.
 #[test]
+fn folded_header_fields() {
+    let mut acs = Acs::start(AcsOptions::new().cookie("a", ";\r\n Path=/").cookie("b", "\r\n\t; HttpOnly"));
+    let fold = |reply: Reply| reply.header("Server", "a web\r\n application\r\n\tfirewall");
+    acs.expects(inform()).replies(fold(inform_response()));
+    acs.expects(empty_post()).replies(fold(no_content()));
+    let _agent = gateway(&acs).start();
+    assert_eq!(acs.session(SOON).expect_complete().statuses(), [200, 204]);
+}
+
+#[test]
 fn an_acs_at_localhost() {
     let mut acs = Acs::start(AcsOptions::new());
     let _agent = gateway_at(&acs.url_at("localhost")).start();

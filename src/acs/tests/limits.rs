@@ -44,6 +44,26 @@ fn what_is_no_http_is_refused_at_once() {
     assert!(begun.elapsed() < TIMEOUT);
 }
 
+/// RFC 7230 §3.2.4: a folded field is one line, in each response, and the limit of the header holds for it.
+#[test]
+fn folded_header_fields_are_read_as_spaces() {
+    let challenge = "WWW-Authenticate: Digest\r\n                 realm=\"testrealm@host.com\",\r\n\
+                     \tqop=\"auth,auth-int\",\r\n nonce=\"dcd98b7102dd2f0e8b11d0f600bfb0c093\"";
+    let (reply, requests) = one_post(vec![vec![
+        status("401 Unauthorized", &[challenge, "Set-Cookie: a=1;\r\n path=/"]),
+        respond(
+            "HTTP/1.1 100 Continue\r\nX: y\r\n z\r\n\r\nHTTP/1.1 200 OK\r\nServer: a\r\n b\r\nContent-Length: 2\r\n\r\n{}",
+        ),
+    ]]);
+    assert_eq!(body(reply), "{}");
+    assert_eq!(requests[1].header("Cookie"), Some("a=1"));
+    let read = Authorization::parse(requests[1].header("Authorization").unwrap()).unwrap();
+    assert_eq!(read.realm, "testrealm@host.com");
+    let endless = format!("HTTP/1.1 200 OK\r\nServer: a{}", "\r\n b".repeat(10_000));
+    let (result, _) = one_post(vec![vec![respond(endless)]]);
+    assert!(matches!(result, Err(HttpError::Protocol(_))), "{result:?}");
+}
+
 #[test]
 fn trailers_are_read_up_to_the_limit_of_a_header() {
     let chunked = |trailers: usize| {

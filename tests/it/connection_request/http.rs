@@ -37,6 +37,19 @@ fn a_request_with_its_challenge_on_two_connections() {
     scene.waits_for_wakes(1);
 }
 
+/// RFC 7230 §3.2.4; and a body that begins with white space is no fold.
+#[test]
+fn a_request_with_folded_fields() {
+    let scene = Scene::new();
+    let mut client = scene.connect();
+    let challenge = client.gets(PATH, None).challenge();
+    let authorization = right(&challenge).replace(", ", ",\r\n\t");
+    let first = format!("GET {PATH} HTTP/1.1\r\nX: y\r\n z\r\nContent-Length: 3\r\n\r\n  x");
+    assert_eq!(client.asks(first).status, 401);
+    assert_eq!(client.gets(PATH, Some(&authorization)).status, 200);
+    assert_eq!(scene.connect().asks(format!("GET {PATH} HTTP/1.1\r\n Host: h\r\n\r\n")).status, 400);
+}
+
 /// R256, R257, R268: to each its status, and no wake-up (R265).
 #[test]
 fn refuses_with_the_right_status() {
