@@ -55,7 +55,7 @@ pub use tls_settings::TlsSettings;
 
 use ureq_proto::http::{HeaderMap, header};
 
-use crate::digest::{Challenge, challenges};
+use crate::digest::{Challenge, challenges, header_text};
 
 /// The value of `User-Agent` in every request.
 pub(crate) const USER_AGENT: &str = concat!("cpe-agent/", env!("CARGO_PKG_VERSION"));
@@ -73,6 +73,6 @@ fn offered_challenges(headers: &HeaderMap) -> Vec<Challenge> {
     headers
         .get_all(header::WWW_AUTHENTICATE)
         .iter()
-        .flat_map(|value| challenges(&String::from_utf8_lossy(value.as_bytes())))
+        .flat_map(|value| challenges(&header_text(value.as_bytes())))
         .collect()
 }

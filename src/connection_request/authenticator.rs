@@ -7,7 +7,7 @@ use super::http_request::{HeadError, RequestHead};
 use super::limits::{ClientNetwork, Limits, NetworkBuckets, TokenBucket};
 use super::nonce::{Freshness, Nonces};
 use super::outcome::RequestOutcome;
-use crate::digest::{Algorithm, Authorization, DigestChallenge, equal_in_constant_time};
+use crate::digest::{Algorithm, Authorization, DigestChallenge, equal_in_constant_time, header_text};
 
 /// The realm of the challenge. It says nothing about the device, since any host on the Internet may read it.
 pub const REALM: &str = "cwmp";
@@ -89,7 +89,7 @@ impl Authenticator {
             return RequestOutcome::Challenged;
         };
         // Basic authentication is no digest and fails to parse (R256, R257).
-        let Some(given) = Authorization::parse(value) else {
+        let Some(given) = Authorization::parse(&header_text(value)) else {
             return RequestOutcome::Unauthorized;
         };
         let proved = given.verify(&settings.username, settings.password.expose(), "GET");
@@ -129,6 +129,8 @@ impl Authenticator {
             qop_auth: true,
             // RFC 7616 §3.3: the password was right and only the nonce was not, so the client need not ask its user.
             stale: matches!(outcome, RequestOutcome::Stale | RequestOutcome::Replayed),
+            // Not offered: a parameter that an old ACS does not know may be one too many for it.
+            charset_utf8: false,
         };
         // A client that guesses passwords gets a delayed response and needs a new connection for each guess.
         let guesses = outcome == RequestOutcome::Unauthorized && !self.failures_by.take(network, now);

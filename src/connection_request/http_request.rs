@@ -32,8 +32,8 @@ pub(super) struct RequestHead<'a> {
     pub(super) path: &'a str,
     /// The path with the query.
     target: &'a str,
-    /// The value of the first `Authorization` field; empty if it is not UTF-8.
-    pub(super) authorization: Option<&'a str>,
+    /// The value of the first `Authorization` field.
+    pub(super) authorization: Option<&'a [u8]>,
     /// The length of the body, which is discarded (R261); `None` if the head does not give it.
     pub(super) body: Option<usize>,
     /// True if the client may send another request on this connection.
@@ -79,11 +79,13 @@ impl<'a> RequestHead<'a> {
 
     /// Takes the fields that matter; all others are ignored.
     fn note(&mut self, name: &str, value: &'a [u8]) {
-        let value = str::from_utf8(value).unwrap_or_default();
         if name.eq_ignore_ascii_case("authorization") {
             // Of two fields the first counts; no ACS sends two.
             self.authorization.get_or_insert(value);
-        } else if name.eq_ignore_ascii_case("content-length") {
+            return;
+        }
+        let value = str::from_utf8(value).unwrap_or_default();
+        if name.eq_ignore_ascii_case("content-length") {
             self.body = self.body.and(value.parse().ok());
         } else if name.eq_ignore_ascii_case("transfer-encoding") {
             // Chunks are not decoded: without a length the connection ends after the response.
@@ -135,7 +137,7 @@ mod tests {
             method: "GET",
             path: "/abc",
             target: "/abc?x=1",
-            authorization: Some("Digest a=b"),
+            authorization: Some(b"Digest a=b"),
             body: Some(0),
             persistent: true,
         };

@@ -13,6 +13,15 @@ use crate::url::Url;
 /// The standard prohibits the value; the error gives the reason.
 pub(crate) fn check(tree: &Tree, name: &str, value: &Value) -> Result<(), ValueError> {
     match short_name(tree, name) {
+        Some(
+            parameter::URL
+            | parameter::USERNAME
+            | parameter::PASSWORD
+            | parameter::CONNECTION_REQUEST_USERNAME
+            | parameter::CONNECTION_REQUEST_PASSWORD,
+        ) if has_controls(value.as_str()) => {
+            Err(ValueError::Prohibited("control characters cannot be sent in a header field"))
+        }
         Some(parameter::URL) => acs_url(value.as_str()),
         Some(name) if name.starts_with(parameter::INFORM_PARAMETER) => inform_parameter(tree, name, value.as_str()),
         // A device that accepted `Requested` would have to report the end of the test, or the ACS waits for ever (R308).
@@ -47,6 +56,12 @@ fn inform_parameter(tree: &Tree, name: &str, text: &str) -> Result<(), ValueErro
     let mut forced = false;
     tree.visit_pattern(text, &mut |parameter| forced |= parameter.spec.inform);
     if forced { Err(ValueError::Prohibited("this parameter is in every Inform already")) } else { Ok(()) }
+}
+
+/// Returns true if a text holds a line end or another control character of ASCII. With such credentials no request would ever
+/// be sent, so that the ACS would lose the device by a value that it set itself.
+fn has_controls(text: &str) -> bool {
+    text.bytes().any(|byte| byte.is_ascii_control())
 }
 
 /// Checks the ACS URL: an absolute HTTP or HTTPS URL with a host and without user information (R10, R335).

@@ -1,7 +1,7 @@
 //! The `Authorization` header of a client, as a server reads it.
 
-use super::params::{AuthItem, AuthItems};
-use super::{Algorithm, DigestInput, QopAuth};
+use super::params::{AuthItem, AuthItems, parse_extended};
+use super::{Algorithm, DigestInput, QopAuth, header_octets};
 
 /// The credentials of one digest request. The fields are claims of the client: besides calling
 /// [`Authorization::verify`], a server compares `nonce`, `realm`, `uri` and `algorithm` with its challenge and the
@@ -31,7 +31,7 @@ pub struct Authorization {
 
 impl Authorization {
     /// Reads the value of an `Authorization` header. Returns `None` if it is not a complete digest answer of a kind
-    /// that this agent offers.
+    /// that this agent offers. The value is a text of [`header_text`](super::header_text).
     pub fn parse(value: &str) -> Option<Authorization> {
         let mut pieces = AuthItems::of(value);
         match pieces.next()? {
@@ -58,6 +58,7 @@ impl Authorization {
             };
             match name.to_ascii_lowercase().as_str() {
                 "username" => read.username = value,
+                "username*" => read.username = parse_extended(&value)?,
                 "realm" => read.realm = value,
                 "nonce" => read.nonce = value,
                 "uri" => read.uri = value,
@@ -104,7 +105,7 @@ impl Authorization {
         }
         .response();
         let proved = equal_in_constant_time(expected.as_bytes(), self.response.as_bytes());
-        let named = equal_in_constant_time(username.as_bytes(), self.username.as_bytes());
+        let named = equal_in_constant_time(username.as_bytes(), &header_octets(&self.username));
         // `&` evaluates both sides, so that the time does not reveal which one is wrong.
         proved & named
     }

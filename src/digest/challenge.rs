@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::params::{AuthItem, AuthItems, Quoted};
-use super::{Algorithm, DigestInput, QopAuth};
+use super::params::{AuthItem, AuthItems, Quoted, extended};
+use super::{Algorithm, DigestInput, QopAuth, header_text};
 
 /// A challenge that this agent can answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,9 +29,12 @@ pub struct DigestChallenge {
     pub qop_auth: bool,
     /// True if the last answer was right apart from its old nonce.
     pub stale: bool,
+    /// True if the server takes a user name in UTF-8 (`charset` of RFC 7616 §3.3), and so knows `username*`.
+    pub charset_utf8: bool,
 }
 
-/// Returns all challenges of a header value that can be answered, in order. Unknown schemes, unknown algorithms, and a
+/// Returns all challenges of a header value that can be answered, in order. The value is a text of
+/// [`header_text`](super::header_text). Unknown schemes, unknown algorithms, and a
 /// digest with no other qop than `auth-int` are skipped.
 pub fn challenges(value: &str) -> Vec<Challenge> {
     let mut found = Vec::new();
@@ -62,7 +65,8 @@ pub fn strongest(challenges: impl IntoIterator<Item = Challenge>) -> Option<Chal
 }
 
 impl DigestChallenge {
-    /// Returns the value of the `Authorization` header that answers this challenge.
+    /// Returns the value of the `Authorization` header that answers this challenge, as text for
+    /// [`header_octets`](super::header_octets).
     ///
     /// `nc` counts the requests with this nonce, from 1. `cnonce` is the client nonce: hex or another text without
     /// special characters. With a `-sess` algorithm it must stay the same as long as the nonce (RFC 7616 §3.4.2).
@@ -82,9 +86,13 @@ impl DigestChallenge {
         }
         .response();
 
+        // `username*` exists for names that a quoted text cannot hold everywhere; a server of RFC 2617 does not know it.
+        let username = match self.charset_utf8 && !username.is_ascii() {
+            true => format!("username*={}", extended(username)),
+            false => format!("username={}", Quoted(&header_text(username.as_bytes()))),
+        };
         let mut header = format!(
-            "Digest username={}, realm={}, nonce={}, uri={}, response=\"{response}\"",
-            Quoted(username),
+            "Digest {username}, realm={}, nonce={}, uri={}, response=\"{response}\"",
             Quoted(&self.realm),
             Quoted(&self.nonce),
             Quoted(uri)
@@ -132,6 +140,9 @@ impl fmt::Display for DigestChallenge {
         if self.stale {
             f.write_str(", stale=true")?;
         }
+        if self.charset_utf8 {
+            f.write_str(", charset=UTF-8")?;
+        }
         Ok(())
     }
 }
@@ -146,6 +157,7 @@ enum ChallengeBuilder {
         algorithm: Option<String>,
         qop: Option<String>,
         stale: bool,
+        charset_utf8: bool,
     },
 }
 
@@ -162,6 +174,7 @@ impl ChallengeBuilder {
                 algorithm: None,
                 qop: None,
                 stale: false,
+                charset_utf8: false,
             })
         } else {
             None
@@ -170,7 +183,7 @@ impl ChallengeBuilder {
 
     /// Records a parameter of the challenge.
     fn param(&mut self, name: &str, value: String) {
-        let ChallengeBuilder::Digest { realm, nonce, opaque, algorithm, qop, stale } = self else {
+        let ChallengeBuilder::Digest { realm, nonce, opaque, algorithm, qop, stale, charset_utf8 } = self else {
             return;
         };
         match name.to_ascii_lowercase().as_str() {
@@ -180,13 +193,14 @@ impl ChallengeBuilder {
             "algorithm" => *algorithm = Some(value),
             "qop" => *qop = Some(value),
             "stale" => *stale = value.eq_ignore_ascii_case("true"),
+            "charset" => *charset_utf8 = value.eq_ignore_ascii_case("utf-8"),
             _ => {}
         }
     }
 
     /// Returns the challenge, if it is complete and can be answered.
     fn finish(self) -> Option<Challenge> {
-        let ChallengeBuilder::Digest { realm, nonce, opaque, algorithm, qop, stale } = self else {
+        let ChallengeBuilder::Digest { realm, nonce, opaque, algorithm, qop, stale, charset_utf8 } = self else {
             return Some(Challenge::Basic);
         };
         // An unknown algorithm cannot be answered, while a missing one means MD5.
@@ -209,6 +223,7 @@ impl ChallengeBuilder {
             algorithm,
             qop_auth,
             stale,
+            charset_utf8,
         }))
     }
 }

@@ -7,6 +7,9 @@
 //!   Authorization::verify
 //! ```
 //!
+//! A header value is a text with one character for each octet ([`header_text`]). The standards name no encoding for a realm,
+//! so that it is hashed and echoed octet by octet, as it came.
+//!
 //! Nothing here has a clock or a random number: the caller passes the client nonce and the nonce count, stores the
 //! server's nonces, and decides on their lifetime. R61 demands MD5 and MD5-sess with qop `auth` or none; SHA-256 is
 //! supported as well.
@@ -65,7 +68,7 @@ impl Algorithm {
     }
 
     /// Returns the hash over the parts joined by colons, in lower-case hex.
-    fn hash(self, parts: &[&str]) -> String {
+    fn hash(self, parts: &[&[u8]]) -> String {
         match self {
             Algorithm::Md5 | Algorithm::Md5Sess => hash::<Md5>(parts),
             Algorithm::Sha256 | Algorithm::Sha256Sess => hash::<Sha256>(parts),
@@ -79,6 +82,16 @@ impl fmt::Display for Algorithm {
     }
 }
 
+/// Returns the text of a header value: one character for each octet, as in ISO 8859-1. No value is invalid.
+pub fn header_text(octets: &[u8]) -> String {
+    octets.iter().copied().map(char::from).collect()
+}
+
+/// Returns the octets of a header value from its text. A character above U+00FF, which no header value has, becomes `?`.
+pub fn header_octets(text: &str) -> Vec<u8> {
+    text.chars().map(|c| u8::try_from(c).unwrap_or(b'?')).collect()
+}
+
 /// Returns the value of an `Authorization` header for Basic (RFC 7617).
 pub fn basic(username: &str, password: &str) -> String {
     format!("Basic {}", BASE64_STANDARD.encode(format!("{username}:{password}")))
@@ -90,7 +103,7 @@ struct QopAuth<'a> {
     cnonce: &'a str,
 }
 
-/// The input of a digest, the same on both sides.
+/// The input of a digest, the same on both sides. User name and password are in UTF-8; the rest are texts of a header.
 struct DigestInput<'a> {
     algorithm: Algorithm,
     username: &'a str,
@@ -108,29 +121,33 @@ struct DigestInput<'a> {
 impl DigestInput<'_> {
     /// Returns the `response` parameter (RFC 7616 §3.4.1).
     fn response(&self) -> String {
-        let hash = |parts: &[&str]| self.algorithm.hash(parts);
-        let mut key = hash(&[self.username, self.realm, self.password]);
+        let hash = |parts: &[&[u8]]| self.algorithm.hash(parts);
+        let [realm, nonce, cnonce, uri] = [self.realm, self.nonce, self.cnonce, self.uri].map(header_octets);
+        let mut key = hash(&[self.username.as_bytes(), &realm, self.password.as_bytes()]);
         // RFC 7616 §3.4.2: the session key is bound to the first nonce and client nonce.
         if self.algorithm.is_session() {
-            key = hash(&[&key, self.nonce, self.cnonce]);
+            key = hash(&[key.as_bytes(), &nonce, &cnonce]);
         }
         // With qop auth and without qop, the body is not covered.
-        let request = hash(&[self.method, self.uri]);
+        let request = hash(&[self.method.as_bytes(), &uri]);
         match &self.qop_auth {
-            Some(with) => hash(&[&key, self.nonce, with.nc, with.cnonce, "auth", &request]),
-            None => hash(&[&key, self.nonce, &request]),
+            Some(with) => {
+                let [nc, cnonce] = [with.nc, with.cnonce].map(header_octets);
+                hash(&[key.as_bytes(), &nonce, &nc, &cnonce, b"auth", request.as_bytes()])
+            }
+            None => hash(&[key.as_bytes(), &nonce, request.as_bytes()]),
         }
     }
 }
 
 /// Returns the hash over the parts joined by colons, in lower-case hex.
-fn hash<D: Digest>(parts: &[&str]) -> String {
+fn hash<D: Digest>(parts: &[&[u8]]) -> String {
     let mut hasher = D::new();
     for (index, part) in parts.iter().enumerate() {
         if index > 0 {
             hasher.update(b":");
         }
-        hasher.update(part.as_bytes());
+        hasher.update(part);
     }
     let sum = hasher.finalize();
     let mut hex = String::with_capacity(sum.len() * 2);

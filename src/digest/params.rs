@@ -117,6 +117,35 @@ impl fmt::Display for Quoted<'_> {
     }
 }
 
+/// Returns a text in UTF-8 as an extended value (RFC 8187 §3.2): `UTF-8''M%C3%BCller`.
+pub(super) fn extended(text: &str) -> String {
+    let mut value = "UTF-8''".to_owned();
+    for byte in text.bytes() {
+        match byte.is_ascii_alphanumeric() || b"!#$&+-.^_`|~".contains(&byte) {
+            true => value.push(byte.into()),
+            false => value += &format!("%{byte:02X}"),
+        }
+    }
+    value
+}
+
+/// Returns the octets of an extended value in UTF-8 as a text of a header; `None` if it is none.
+pub(super) fn parse_extended(value: &str) -> Option<String> {
+    let (charset, rest) = value.split_once('\'')?;
+    let (_language, encoded) = rest.split_once('\'')?;
+    if !charset.eq_ignore_ascii_case("utf-8") {
+        return None;
+    }
+    let mut parts = encoded.split('%');
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let digits = part.get(..2).filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))?;
+        text.push(u8::from_str_radix(digits, 16).ok()?.into());
+        text += &part[2..];
+    }
+    Some(text)
+}
+
 /// Returns the text up to the closing quote with its escapes resolved, and the rest. Without a closing quote, the text
 /// ends with the header.
 fn unquote(quoted: &str) -> (String, &str) {

@@ -156,6 +156,7 @@ fn a_challenge_survives_being_written_and_read() {
             algorithm,
             qop_auth,
             stale,
+            charset_utf8: stale,
         });
         assert_eq!(challenges(&challenge.to_string()), std::slice::from_ref(&challenge));
     }
@@ -222,5 +223,41 @@ fn survives_every_truncation_and_byte_flip() {
         if let Some(read) = Authorization::parse(&text) {
             assert!(!read.verify("nobody", "nothing", "POST"));
         }
+    }
+}
+
+/// The realm is hashed and echoed octet by octet, whatever its encoding; the user name is in UTF-8.
+#[test]
+fn octets_beyond_ascii_are_hashed_as_they_come() {
+    for (realm, response) in [
+        (&b"Ger\xe4t"[..], "cb0d0245acda901482384c189d28768f"),
+        ("Ger\u{e4}t".as_bytes(), "6748ed191d8d9df51ef3a35ecfdd226e"),
+    ] {
+        let value = [b"Digest realm=\"", realm, b"\", nonce=\"n1\", qop=\"auth\""].concat();
+        let answer =
+            digest(&header_text(&value)).answer("Kunde-S\u{fc}d-0815", "Schl\u{fc}ssel", "POST", "/acs", "c", 1);
+        let octets = header_octets(&answer);
+        let begin =
+            ["Digest username=\"Kunde-S\u{fc}d-0815\", realm=\"".as_bytes(), realm, b"\", nonce=\"n1\""].concat();
+        assert!(octets.starts_with(&begin), "{answer}");
+        assert!(answer.contains(response), "{answer}");
+        let read = Authorization::parse(&header_text(&octets)).unwrap();
+        assert!(read.verify("Kunde-S\u{fc}d-0815", "Schl\u{fc}ssel", "POST"));
+        assert!(!read.verify("Kunde-Sud-0815", "Schl\u{fc}ssel", "POST"));
+    }
+}
+
+/// RFC 7616 §3.4: `username*` only where the server offers UTF-8, and only for a name that needs it.
+#[test]
+fn an_extended_user_name_where_the_server_offers_utf_8() {
+    let offer = digest("Digest realm=\"r\", nonce=\"n\", qop=\"auth\", charset=\"utf-8\"");
+    assert!(offer.charset_utf8);
+    let answer = offer.answer("J\u{e4}s\u{f8}n D\"oe", "p", "GET", "/", "c", 1);
+    assert!(answer.starts_with("Digest username*=UTF-8''J%C3%A4s%C3%B8n%20D%22oe, realm="), "{answer}");
+    assert!(Authorization::parse(&answer).unwrap().verify("J\u{e4}s\u{f8}n D\"oe", "p", "GET"));
+    assert!(offer.answer("Mufasa", "p", "GET", "/", "c", 1).starts_with("Digest username=\"Mufasa\", "));
+    for damaged in ["UTF-8''%C", "UTF-8''%+1", "UTF-8'x", "ISO-8859-1''a", "UTF-8''%\u{e9}\u{e9}"] {
+        let header = answer.replace("UTF-8''J%C3%A4s%C3%B8n%20D%22oe", damaged);
+        assert_eq!(Authorization::parse(&header), None, "{damaged}");
     }
 }

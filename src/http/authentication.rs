@@ -71,14 +71,15 @@ impl Authentication {
     }
 
     /// Returns the value of `Authorization` for the next request, and counts the use of the nonce.
-    pub(super) fn authorization(&mut self, method: &str, uri: &str) -> Option<String> {
+    pub(super) fn authorization(&mut self, method: &str, uri: &str) -> Option<Vec<u8>> {
         let Credentials { username, password } = self.credentials.as_ref()?;
         match self.scheme.as_mut()? {
-            Scheme::Basic => Some(digest::basic(username, password.expose())),
+            Scheme::Basic => Some(digest::basic(username, password.expose()).into_bytes()),
             Scheme::Digest { challenge, cnonce, nc } => {
                 // Saturates instead of wrapping: a count that starts again at 1 would look like a replay to the server.
                 *nc = nc.saturating_add(1);
-                Some(challenge.answer(username, password.expose(), method, uri, cnonce, *nc))
+                let answer = challenge.answer(username, password.expose(), method, uri, cnonce, *nc);
+                Some(digest::header_octets(&answer))
             }
         }
     }

@@ -16,11 +16,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use ureq_proto::client::header_raw;
-use ureq_proto::http::{Method, Request, header};
+use ureq_proto::http::{HeaderValue, Method, Request, header};
 
 use super::authentication::{AllowedSchemes, AnsweredChallenges, Authentication};
 use super::client_settings::{ClientPolicy, ClientSettings};
-use super::connection::HttpConnection;
+use super::connection::{AuthorizationField, HttpConnection};
 use super::cookie::Cookies;
 use super::error::HttpError;
 use super::io_limits::IoLimits;
@@ -306,7 +306,9 @@ impl HttpClient {
             request = header_raw(request, "Cookie", &cookies);
         }
         if let Some(credentials) = self.authentication.authorization(method.as_str(), url.target()) {
-            request = add(request, "Authorization", &credentials);
+            // Controls are refused here as in every other field: a line end would begin another field.
+            let value = HeaderValue::from_bytes(&credentials).map_err(|_| HttpError::UnusableCredentials)?;
+            request = request.extension(AuthorizationField(value));
         }
         request.body(()).map_err(|error| HttpError::Protocol(format!("no request possible: {error}")))
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use ureq_proto::client::state::{RecvBody, RecvResponse, SendBody, SendRequest};
 use ureq_proto::client::{Call, RecvBodyResult, RecvResponseResult, SendRequestResult};
-use ureq_proto::http::Request;
+use ureq_proto::http::{HeaderValue, Request};
 use ureq_proto::{BodyMode, Error};
 
 use super::error::HttpError;
@@ -31,6 +31,11 @@ const PHASE: u32 = 4;
 const SLOWEST_UPLINK: u64 = 1024;
 /// The ticks of [`HttpConnection::wait_for_input`] for which a request waits between header and body: one second in all.
 const HESITATION: usize = 5;
+
+/// The value of `Authorization`, an extension of the request. ureq-proto would take ASCII alone, while the user name and the
+/// realm go out in the octets in which they came.
+#[derive(Clone)]
+pub(super) struct AuthorizationField(pub(super) HeaderValue);
 
 /// An open stream with the bytes that were read ahead from it.
 #[derive(Debug)]
@@ -99,15 +104,20 @@ impl HttpConnection {
     /// [`HttpError::Closed`] if the connection ended before the first byte of a response.
     pub fn exchange(
         &mut self,
-        request: Request<()>,
+        mut request: Request<()>,
         body: &mut RequestBody<'_>,
         hesitate: bool,
     ) -> Result<ResponseHead, HttpError> {
         // Set back only at the end of a complete exchange, so that an error leaves a connection that is not used again.
         self.keep = false;
         self.sent_all = false;
+        let authorization = request.extensions_mut().remove::<AuthorizationField>();
         let mut call = Call::new(request).map_err(invalid)?.proceed();
-        let head = request_head(&mut call)?;
+        let mut head = request_head(&mut call)?;
+        if let Some(AuthorizationField(value)) = authorization {
+            head.truncate(head.len() - b"\r\n".len());
+            head.extend([b"Authorization: ", value.as_bytes(), b"\r\n\r\n"].concat());
+        }
         let seconds = (head.len() as u64).saturating_add(body.length()) / SLOWEST_UPLINK;
         self.stream.begin(body.phase(), self.phase() + Duration::from_secs(seconds));
         let sent = match body {

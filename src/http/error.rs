@@ -38,6 +38,8 @@ pub enum HttpError {
     Authentication,
     /// The server asks for credentials, and the caller gave none.
     NoCredentials,
+    /// The user name or the realm of the server holds control characters, which no header field can carry.
+    UnusableCredentials,
     /// The target of a redirect asks for Basic authentication without TLS, which would expose the password.
     InsecureBasic,
     /// A redirect has led from `https` to `http`, and a server asks for credentials since.
@@ -84,6 +86,9 @@ impl fmt::Display for HttpError {
             HttpError::Io(reason) => write!(f, "the connection broke: {reason}"),
             HttpError::Authentication => f.write_str("the server refused the user name or the password"),
             HttpError::NoCredentials => f.write_str("the server asks for a user name, and none was given"),
+            HttpError::UnusableCredentials => {
+                f.write_str("the user name or the realm holds control characters, which HTTP cannot carry")
+            }
             HttpError::InsecureBasic => {
                 f.write_str("a redirect was not followed: the new host wants the password in clear text, without TLS")
             }

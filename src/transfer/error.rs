@@ -130,9 +130,10 @@ impl FaultContext {
             HttpError::Timeout(_) | HttpError::Closed | HttpError::Io(_) => {
                 TransferError::transient(refined(self.contact_lost()), sentence)
             }
-            HttpError::Authentication | HttpError::InsecureBasic | HttpError::LeftTls => {
-                TransferError::permanent(FileServerAuthentication, sentence)
-            }
+            HttpError::Authentication
+            | HttpError::InsecureBasic
+            | HttpError::LeftTls
+            | HttpError::UnusableCredentials => TransferError::permanent(FileServerAuthentication, sentence),
             HttpError::NoCredentials => TransferError::permanent(
                 FileServerAuthentication,
                 "the file server asks for a user name, and none was given",

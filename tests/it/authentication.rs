@@ -3,7 +3,7 @@
 use crate::gateway::{BOOT, BOOTSTRAP, PASSWORD, SOON, USERNAME, gateway, run_simple_session, schemes};
 use crate::support::{
     Acs, AcsOptions, Algorithm, Challenge, Reply, basic, digest, empty_post, get_rpc_methods, inform, inform_response,
-    no_content, other_scheme, response, unauthorized_again,
+    no_content, other_scheme, response, set_parameter_values, unauthorized_again,
 };
 
 fn with_challenges(challenges: &[Challenge]) -> AcsOptions {
@@ -131,4 +131,36 @@ fn a_challenge_that_nobody_could_answer() {
     let agent = gateway(&acs).start();
     assert_eq!(acs.session(SOON).expect_failed().statuses(), [401]);
     agent.wait_for_log("session failed: ", SOON);
+}
+
+/// User names, passwords and realms outside ASCII, by every scheme; `username*` where the server offers UTF-8.
+#[test]
+fn credentials_outside_ascii() {
+    let (username, password) = ("Kunde-S\u{fc}d-0815", "Schl\u{fc}ssel");
+    for challenge in [digest().realm("Ger\u{e4}t"), digest().algorithm(Algorithm::Md5Sess), basic()] {
+        let mut acs = Acs::start(AcsOptions::new().credentials(username, password).challenge(challenge));
+        acs.expects(inform()).replies(inform_response());
+        acs.expects(empty_post()).replies(no_content());
+        let _agent = gateway(&acs)
+            .set("Device.ManagementServer.Username", username)
+            .set("Device.ManagementServer.Password", password)
+            .start();
+        assert_eq!(acs.session(SOON).expect_complete().statuses(), [401, 200, 204]);
+    }
+}
+
+/// R168: credentials and a URL that no request could carry are refused when they are set.
+#[test]
+fn controls_in_credentials_are_refused() {
+    let mut acs = Acs::start(AcsOptions::new());
+    let names = ["URL", "Username", "Password", "ConnectionRequestUsername", "ConnectionRequestPassword"];
+    let names = names.map(|name| format!("Device.ManagementServer.{name}"));
+    let values: Vec<_> = names.iter().map(|name| (name.as_str(), "string", "http://acs/\r\nX: y")).collect();
+    acs.enqueue(set_parameter_values(&values, ""));
+    let _agent = gateway(&acs).start();
+    let session = acs.session(SOON).expect_complete();
+    let answers = session.exchanges.iter().filter_map(|exchange| exchange.message.as_ref());
+    let fault = answers.filter_map(|message| message.fault.clone()).next().expect("a fault");
+    let codes: Vec<_> = fault.parameters.iter().map(|parameter| parameter.1).collect();
+    assert_eq!(codes, [9007; 5]);
 }

@@ -112,6 +112,19 @@ fn a_digest_over_the_root_is_accepted() {
     }
 }
 
+/// The octets of the name are compared, and `username*` of RFC 7616 is known.
+#[test]
+fn a_user_name_outside_ascii() {
+    let mut scene = Scene::new();
+    scene.settings.username = "S\u{fc}d".into();
+    for charset_utf8 in [false, true] {
+        let challenge = DigestChallenge { charset_utf8, ..scene.challenge() };
+        let octets = crate::digest::header_octets(&challenge.answer("S\u{fc}d", "secret", "GET", "/right", "c", 1));
+        let reply = scene.gets(Some(str::from_utf8(&octets).unwrap()));
+        assert_eq!(reply.outcome, RequestOutcome::Accepted, "{charset_utf8}");
+    }
+}
+
 /// RFC 7616 §3.4.6: a digest is good for the resource that it names.
 #[test]
 fn the_uri_of_the_digest_is_that_of_the_request() {

@@ -23,6 +23,18 @@ fn challenges_are_answered() {
     }
 }
 
+/// A user name outside ASCII, by both schemes.
+#[test]
+fn credentials_outside_ascii() {
+    for challenge in [digest().realm("Ger\u{e4}t"), basic()] {
+        let server = FileServer::start(FileServerOptions::new().challenges(&[challenge], "M\u{fc}ller", "s3cret"));
+        server.serves("/f", FileSpec::file("content"));
+        let mut attempt = Attempt::at(&server.url("/f"));
+        attempt.request.username = "M\u{fc}ller".into();
+        assert_eq!(attempt.content(), b"content");
+    }
+}
+
 /// A download fails with 9012 if credentials are missing or wrong; the text tells which.
 #[test]
 fn refused_credentials() {
