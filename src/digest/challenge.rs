@@ -54,6 +54,14 @@ pub fn challenges(value: &str) -> Vec<Challenge> {
     found
 }
 
+/// Returns the `nextnonce` of an `Authentication-Info` header value (RFC 7616 §3.5).
+pub fn next_nonce(value: &str) -> Option<String> {
+    AuthItems::of(value).find_map(|item| match item {
+        AuthItem::Param(name, nonce) if name.eq_ignore_ascii_case("nextnonce") && !nonce.is_empty() => Some(nonce),
+        _ => None,
+    })
+}
+
 /// Returns the challenge to answer: digest before Basic, SHA-256 before MD5, and the first among equals.
 pub fn strongest(challenges: impl IntoIterator<Item = Challenge>) -> Option<Challenge> {
     let rank = |challenge: &Challenge| match challenge {

@@ -21,7 +21,7 @@ mod params;
 
 pub use authorization::Authorization;
 pub(crate) use authorization::equal_in_constant_time;
-pub use challenge::{Challenge, DigestChallenge, challenges, strongest};
+pub use challenge::{Challenge, DigestChallenge, challenges, next_nonce, strongest};
 pub use hmac::hmac_sha1;
 
 use std::fmt;

@@ -133,6 +133,19 @@ impl Authentication {
         Ok(())
     }
 
+    /// Takes the value of `Authentication-Info`: the server may name the nonce of the next request, which saves a challenge.
+    pub(super) fn informed(&mut self, value: &str) {
+        // The key of a session algorithm contains the first nonce, so that another one would need a challenge.
+        if let Some(Scheme::Digest { challenge, nc, .. }) = &mut self.scheme
+            && !challenge.algorithm.is_some_and(Algorithm::is_session)
+            && let Some(nonce) = digest::next_nonce(value)
+            && nonce != challenge.nonce
+        {
+            challenge.nonce = nonce;
+            *nc = 0;
+        }
+    }
+
     /// Returns to the state before the first challenge, since another server has not chosen a scheme yet.
     pub(super) fn forget(&mut self) {
         self.scheme = None;

@@ -28,6 +28,7 @@ use super::request_body::RequestBody;
 use super::response_head::ResponseHead;
 use super::stream::Connector;
 use super::{USER_AGENT, offered_challenges};
+use crate::digest::header_text;
 use crate::url::Url;
 
 /// An HTTP client for one server. Credentials in use, cookies and the target of a redirect live as long as the client
@@ -147,6 +148,9 @@ impl HttpClient {
                 for cookie in response.headers.get_all(header::SET_COOKIE) {
                     self.cookies.set(cookie.as_bytes(), self.url.is_tls());
                 }
+            }
+            if let Some(value) = response.headers.get("authentication-info") {
+                self.authentication.informed(&header_text(value.as_bytes()));
             }
             match response.status {
                 401 => {

@@ -143,3 +143,26 @@ fn a_401_without_a_known_challenge_is_told_apart() {
         assert!(matches!(result, Err(HttpError::Protocol(_))), "{result:?}");
     }
 }
+
+/// RFC 7616 §3.5: the next request uses the new nonce, whose count begins anew.
+#[test]
+fn the_next_nonce_of_a_response_is_used() {
+    let next = |line: &str, nonce: &str| {
+        let info = format!("Authentication-Info: qop=auth, nextnonce=\"{nonce}\"");
+        status(line, &[info.as_str()])
+    };
+    let server = Server::start(vec![vec![
+        status("401 Unauthorized", &[MD5]),
+        next("200 OK", "n2"),
+        next("200 OK", "n2"),
+        next("204 No Content", ""),
+        ok(""),
+    ]]);
+    let mut acs = connection(&server);
+    (0..4).for_each(|_| assert!(acs.post(b"").is_ok()));
+    drop(acs);
+    let requests = server.requests();
+    let sent: Vec<_> = requests[1..].iter().map(credentials).collect();
+    let uses: Vec<_> = sent.iter().map(|read| (read.nonce.as_str(), read.qop_auth.as_ref().unwrap().1)).collect();
+    assert_eq!(uses, [("n1", 1), ("n2", 1), ("n2", 2), ("n2", 3)]);
+}
