@@ -24,9 +24,18 @@ struct Cookie {
 }
 
 impl Cookies {
-    /// Sets a cookie from the value of `Set-Cookie`. Ignores a malformed value and one that exceeds a limit. `over_tls`:
+    /// Sets the cookies from the value of `Set-Cookie`. Ignores a malformed cookie and one that exceeds a limit. `over_tls`:
     /// the value came over TLS.
     pub(super) fn set(&mut self, header: &[u8], over_tls: bool) {
+        let mut rest = header;
+        while let Some(end) = next_cookie(rest) {
+            self.set_one(&rest[..end], over_tls);
+            rest = &rest[end + 1..];
+        }
+        self.set_one(rest, over_tls);
+    }
+
+    fn set_one(&mut self, header: &[u8], over_tls: bool) {
         let mut parts = header.split(|b| *b == b';').map(<[u8]>::trim_ascii);
         let Some((name, value)) = parts.next().and_then(split_pair) else {
             return;
@@ -71,6 +80,22 @@ impl Cookie {
     }
 }
 
+/// Returns the position of the comma in front of the next cookie, since RFC 2109 and some proxies put several cookies into one
+/// field. The comma of a date, of a quoted text and of a value without white space behind it begins no cookie.
+fn next_cookie(header: &[u8]) -> Option<usize> {
+    let mut is_quoted = false;
+    header.iter().enumerate().position(|(at, byte)| {
+        is_quoted ^= *byte == b'"';
+        if *byte != b',' || is_quoted {
+            return false;
+        }
+        let rest = &header[at + 1..];
+        let name = rest.trim_ascii_start();
+        let end = name.iter().position(|b| !(b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b)));
+        name.len() < rest.len() && end.is_some_and(|end| end > 0 && name[end] == b'=')
+    })
+}
+
 /// Splits `name=value` and removes the white space around both. The name must not be empty.
 fn split_pair(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let at = text.iter().position(|b| *b == b'=')?;
@@ -104,6 +129,14 @@ mod tests {
             ]),
             "session=def; JSESSIONID=\"x=y\"; lb=1"
         );
+    }
+
+    #[test]
+    fn several_cookies_in_one_field() {
+        assert_eq!(after(&["a=1; Path=/, b=2;HttpOnly, c=3"]), "a=1; b=2; c=3");
+        assert_eq!(after(&["a=1; expires=Wed, 09 Nov 2033 23:12:40 GMT; path=/, b=2"]), "a=1; b=2");
+        assert_eq!(after(&["a=1, b=2", "b=; Max-Age=0, c=3"]), "a=1; c=3");
+        assert_eq!(after(&["a=x,y=z", "b=\"x, y=z\"; Path=/", "c=1, 2"]), "a=x,y=z; b=\"x, y=z\"; c=1, 2");
     }
 
     #[test]
