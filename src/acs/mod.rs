@@ -12,6 +12,7 @@ use ureq_proto::http::{HeaderMap, Method, header};
 use crate::http::{
     ClientPolicy, ClientSettings, Credentials, HttpClient, HttpError, IoLimits, RequestBody, TlsSettings,
 };
+use crate::model::date_time::DateTime;
 use crate::secret::Secret;
 use crate::url::Url;
 
@@ -148,14 +149,28 @@ impl AcsConnection {
 
 /// Returns the wait that the server asks for (R66).
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    // Only the form in seconds is read: a date is of no use to a device whose clock may be wrong.
-    let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
-    if seconds.is_empty() || !seconds.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    // More digits than a u64 holds mean a very long wait, and not a header without meaning.
-    let seconds = seconds.parse().unwrap_or(u64::MAX);
+    let text = |name| headers.get(name)?.to_str().ok().map(str::trim);
+    let wait = text(header::RETRY_AFTER)?;
+    let seconds = if !wait.is_empty() && wait.bytes().all(|b| b.is_ascii_digit()) {
+        // More digits than a u64 holds mean a very long wait, and not a header without meaning.
+        wait.parse().unwrap_or(u64::MAX)
+    } else {
+        // A date counts from the server's own, as the clock of the device may be wrong.
+        u64::try_from(http_date(wait)? - http_date(text(header::DATE)?)?).ok()?
+    };
     Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
+}
+
+/// Returns the seconds since the Unix epoch of a date such as `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 §5.6.7); `None` for
+/// its obsolete forms.
+fn http_date(text: &str) -> Option<i64> {
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let (_weekday, date) = text.strip_suffix(" GMT")?.split_once(", ")?;
+    let (day, rest) = date.split_once(' ')?;
+    let (month, rest) = rest.split_once(' ')?;
+    let (year, time) = rest.split_once(' ')?;
+    let month = MONTHS.iter().position(|name| *name == month)? + 1;
+    Some(DateTime::parse(&format!("{year}-{month:02}-{day}T{time}Z"))?.unix())
 }
 
 #[cfg(test)]

@@ -140,6 +140,36 @@ fn other_statuses_end_the_session() {
         ("503 Busy", vec!["Retry-after: 60"], 503, Some(60)),
         ("503 Busy", vec!["Retry-After: 99999999999999999999"], 503, Some(86400)),
         ("503 Busy", vec!["Retry-After: Fri, 31 Dec 1999 23:59:59 GMT"], 503, None),
+        (
+            "503 Busy",
+            vec!["Retry-After: Fri, 31 Dec 1999 23:59:59 GMT", "Date: Fri, 31 Dec 1999 23:58:49 GMT"],
+            503,
+            Some(70),
+        ),
+        (
+            "503 Busy",
+            vec!["Retry-After: Sat, 01 Jan 2000 00:00:09 GMT", "Date: Fri, 31 Dec 1999 23:59:59 GMT"],
+            503,
+            Some(10),
+        ),
+        (
+            "503 Busy",
+            vec!["Retry-After: Fri, 31 Dec 2199 23:59:59 GMT", "Date: Fri, 31 Dec 1999 23:59:59 GMT"],
+            503,
+            Some(86400),
+        ),
+        (
+            "503 Busy",
+            vec!["Retry-After: Fri, 31 Dec 1999 23:59:59 GMT", "Date: Sat, 01 Jan 2000 00:00:09 GMT"],
+            503,
+            None,
+        ),
+        (
+            "503 Busy",
+            vec!["Retry-After: Fri, 31 Foo 1999 23:59:59 GMT", "Date: Fri, 31 Dec 1999 23:58:49 GMT"],
+            503,
+            None,
+        ),
     ] {
         let (result, requests) = one_post(vec![vec![status(line, &headers)]]);
         let error = result.unwrap_err();

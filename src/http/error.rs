@@ -48,7 +48,7 @@ pub enum HttpError {
     Status {
         /// The status code.
         code: u16,
-        /// `Retry-After` of the response, where it is given in seconds; at most one day.
+        /// `Retry-After` of the response, in seconds or as a date beside `Date`; at most one day.
         retry_after: Option<Duration>,
     },
     /// A redirect that cannot be followed (R54 to R57).
