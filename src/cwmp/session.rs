@@ -26,7 +26,7 @@ use std::collections::VecDeque;
 
 use self::cpe_request::CpeRequest;
 use super::device::{Device, DeviceState};
-use super::fault::{AcsFault, AcsFaultCode};
+use super::fault::{AcsFault, AcsFaultCode, Fault, FaultCode};
 use super::rpc::{self, inform::Inform};
 use super::session_error::SessionError;
 use super::soap::{self, Document, Element, Envelope, EnvelopeBody, EnvelopeHeader, EnvelopeWriter};
@@ -149,7 +149,9 @@ impl Session {
         // the CPE, the session fails, since a fault must not answer a response (R86, R88).
         let is_response = match (&self.stage, &envelope.body) {
             (Stage::Informing { .. }, _) | (Stage::AwaitingResponse { .. }, EnvelopeBody::Fault(_)) => true,
-            (Stage::AwaitingResponse { .. }, EnvelopeBody::Rpc { name, .. }) => name.ends_with("Response"),
+            (Stage::AwaitingResponse { .. }, EnvelopeBody::Rpc { name, .. } | EnvelopeBody::Foreign { name }) => {
+                name.ends_with("Response")
+            }
             _ => false,
         };
         if let (true, Some(entry)) = (is_response, envelope.not_understood) {
@@ -166,7 +168,9 @@ impl Session {
             (Stage::Informing { .. }, EnvelopeBody::Rpc { name: "InformResponse", version, .. }) => {
                 self.inform_response(envelope, *version, device, now)
             }
-            (Stage::Informing { .. }, EnvelopeBody::Rpc { .. }) => self.fail(SessionError::NoInformResponse),
+            (Stage::Informing { .. }, EnvelopeBody::Rpc { .. } | EnvelopeBody::Foreign { .. }) => {
+                self.fail(SessionError::NoInformResponse)
+            }
             (Stage::AwaitingResponse { method, .. }, EnvelopeBody::Rpc { name, .. })
                 if name.strip_suffix("Response") == Some(method) =>
             {
@@ -180,12 +184,20 @@ impl Session {
             (Stage::Serving { .. } | Stage::AwaitingResponse { .. }, EnvelopeBody::Rpc { name, element, .. })
                 if !name.ends_with("Response") =>
             {
-                let response = self.serve(envelope, name, *element, device, now);
-                let finished = matches!(self.stage, Stage::Serving { finished: true });
-                (Session { stage: Stage::Serving { finished }, ..self }, Output::Post(response)) // R112
+                let response = self.serve(envelope, name, Some(*element), device, now);
+                self.answered(response)
+            }
+            (Stage::Serving { .. } | Stage::AwaitingResponse { .. }, EnvelopeBody::Foreign { name })
+                if !name.ends_with("Response") =>
+            {
+                let response = self.serve(envelope, name, None, device, now);
+                self.answered(response)
             }
             // A response or a fault to a request that was never sent must not be answered, not even with a fault (R86).
-            (Stage::Serving { .. } | Stage::AwaitingResponse { .. }, EnvelopeBody::Rpc { name, .. }) => {
+            (
+                Stage::Serving { .. } | Stage::AwaitingResponse { .. },
+                EnvelopeBody::Rpc { name, .. } | EnvelopeBody::Foreign { name },
+            ) => {
                 let name = excerpt(name);
                 self.fail(SessionError::Unexpected(name))
             }
@@ -291,12 +303,19 @@ impl Session {
         (Session { stage: Stage::Serving { finished: !hold }, ..self }, Output::Post(Vec::new()))
     }
 
-    /// Executes a request of the ACS and returns the envelope with the response or the fault.
+    /// Posts the response to a request of the ACS (R112).
+    fn answered(self, response: Vec<u8>) -> (Session, Output) {
+        let finished = matches!(self.stage, Stage::Serving { finished: true });
+        (Session { stage: Stage::Serving { finished }, ..self }, Output::Post(response))
+    }
+
+    /// Executes a request of the ACS and returns the envelope with the response or the fault. Without an element, the
+    /// request is outside the CWMP namespaces.
     fn serve(
         &self,
         envelope: &Envelope<'_>,
         method: &str,
-        request: Element<'_>,
+        request: Option<Element<'_>>,
         device: &mut Device,
         now: Now,
     ) -> Vec<u8> {
@@ -306,13 +325,18 @@ impl Session {
         }
         let mut response =
             EnvelopeWriter::new(self.version, &EnvelopeHeader::with_id(id), &format!("{method}Response"));
-        match rpc::find(method, device.actions()).and_then(|handler| handler(request, device, now, &mut response)) {
+        // A vendor's Reboot is another method than that of CWMP, so that its name is not even looked up (R4).
+        let request = request.ok_or_else(|| Fault::new(FaultCode::MethodNotSupported));
+        match request.and_then(|request| {
+            let handler = rpc::find(method, device.actions())?;
+            handler(request, device, now, &mut response)
+        }) {
             Ok(()) => {
                 log::info!("{method} answered");
                 response.finish()
             }
             Err(fault) => {
-                log::info!("{method} refused: {fault}");
+                log::info!("{} refused: {fault}", excerpt(method));
                 soap::fault(self.version, id, &fault)
             }
         }

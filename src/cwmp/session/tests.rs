@@ -93,6 +93,41 @@ fn a_method_that_is_not_there_is_fault_9000_and_the_session_goes_on() {
     assert_eq!(scenario.output, Output::End(Ok(())));
 }
 
+/// R4: a request of another namespace, or of none, is a method that the device does not have, even if its name is
+/// known; the session goes on.
+#[test]
+fn a_request_outside_the_cwmp_namespaces_is_fault_9000() {
+    let mut scenario = Scenario::past_inform();
+    let id = r#"<c:ID S:mustUnderstand="1">7</c:ID>"#;
+    for request in [
+        r#"<x:X_00000C_ShowStatus xmlns:x="http://vendor.example/"/>"#,
+        r#"<x:FactoryReset xmlns:x="http://vendor.example/"/>"#,
+        "<Reboot><CommandKey>k</CommandKey></Reboot>",
+        r#"<Reboot/><x:Other xmlns:x="http://vendor.example/"/>"#,
+    ] {
+        let answer = scenario.reply(&envelope(id, request));
+        assert!(answer.contains("<FaultCode>9000</FaultCode>"), "{request}: {answer}");
+        assert!(answer.contains(r#"<cwmp:ID soap-env:mustUnderstand="1">7</cwmp:ID>"#), "{answer}"); // R77
+        assert!(!scenario.device.state().reboot, "{request}");
+    }
+    // R75: beside a CWMP request, the element of another namespace is skipped.
+    let answer = scenario.reply(&envelope(id, r#"<x:Other xmlns:x="http://vendor.example/"/><c:GetRPCMethods/>"#));
+    assert!(answer.contains("<cwmp:GetRPCMethodsResponse>"), "{answer}");
+    scenario.reply("");
+    assert_eq!(scenario.output, Output::End(Ok(())));
+}
+
+/// R86: a response of another namespace answers no request of the CPE, and is not answered.
+#[test]
+fn a_response_outside_the_cwmp_namespaces_confirms_nothing() {
+    let mut scenario = Scenario::with_events(&["1 BOOT"]);
+    scenario.reply(&envelope("", "<InformResponse><MaxEnvelopes>1</MaxEnvelopes></InformResponse>"));
+    assert_eq!(scenario.output, Output::End(Err(SessionError::NoInformResponse)));
+    let mut scenario = Scenario::past_inform();
+    scenario.reply(&envelope("", r#"<x:ShowStatusResponse xmlns:x="http://vendor.example/"/>"#));
+    assert!(matches!(scenario.output, Output::End(Err(SessionError::Unexpected(_)))), "{:?}", scenario.output);
+}
+
 /// R88: a response with an unknown header fails the session; a request with one is answered with a SOAP fault.
 #[test]
 fn a_header_that_is_not_understood() {

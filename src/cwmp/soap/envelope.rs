@@ -93,6 +93,12 @@ pub enum EnvelopeBody<'a> {
         /// The element, for its arguments.
         element: Element<'a>,
     },
+    /// A request outside the CWMP namespaces, such as one of a vendor. Its local name may be that of a CWMP method,
+    /// which it does not stand for.
+    Foreign {
+        /// The local name.
+        name: &'a str,
+    },
     /// A fault of the ACS.
     Fault(AcsFault),
 }
@@ -156,7 +162,8 @@ fn at_most_one<'a>(root: Element<'a>, name: &'static str) -> Result<Option<Eleme
     }
 }
 
-/// Reads the one RPC or fault in the body (R70). Elements of other namespaces are skipped (R75).
+/// Reads the one RPC or fault in the body (R70). Beside one, elements of other namespaces are skipped (R75); alone, the
+/// first of them is a request for a method that the CPE does not have (R4).
 fn read_body(body: Element<'_>) -> Result<EnvelopeBody<'_>, EnvelopeError> {
     let mut found = None;
     for element in body.children() {
@@ -173,7 +180,9 @@ fn read_body(body: Element<'_>) -> Result<EnvelopeBody<'_>, EnvelopeError> {
             return Err(EnvelopeError::Repeated("RPC"));
         }
     }
-    found.ok_or(EnvelopeError::NoRpc)
+    // Without an answer, the ACS would send the same request in each session again.
+    let foreign = || body.children().next().map(|element| EnvelopeBody::Foreign { name: element.name() });
+    found.or_else(foreign).ok_or(EnvelopeError::NoRpc)
 }
 
 /// Reads a fault as far as it is readable: servers misplace, misname and omit its elements.
@@ -245,7 +254,7 @@ pub enum EnvelopeError {
     NotSoap11,
     /// The envelope has no body.
     NoBody,
-    /// The body contains neither an RPC nor a fault.
+    /// The body is empty.
     NoRpc,
     /// The named part is present more than once.
     Repeated(&'static str),
