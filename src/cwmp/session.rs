@@ -329,7 +329,7 @@ impl Session {
         let request = request.ok_or_else(|| Fault::new(FaultCode::MethodNotSupported));
         match request.and_then(|request| {
             let handler = rpc::find(method, device.actions())?;
-            handler(request, device, now, &mut response)
+            handler(request.resolved("the request")?, device, now, &mut response)
         }) {
             Ok(()) => {
                 log::info!("{method} answered");

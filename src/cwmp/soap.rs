@@ -14,6 +14,7 @@
 mod element;
 mod envelope;
 mod limits;
+mod reference;
 mod writer;
 
 pub use element::{ArgumentError, Element, XsiType};

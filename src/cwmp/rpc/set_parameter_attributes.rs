@@ -45,7 +45,12 @@ impl AttributesRequest {
         }
         if entry.boolean("AccessListChange")? {
             // Entries other than Subscriber are ignored, since a later standard may define some (R204).
-            read.subscriber = Some(entry.members("AccessList")?.any(|e| e.text().is_some_and(|t| t == "Subscriber")));
+            let entries = entry.members("AccessList")?.map(|entry| {
+                let text = entry.text();
+                text.ok_or_else(|| Fault::because(FaultCode::InvalidArguments, "an entry of AccessList must be a text"))
+            });
+            let entries: Vec<_> = entries.collect::<Result<_, _>>()?;
+            read.subscriber = Some(entries.iter().any(|entry| entry == "Subscriber"));
         }
         Ok(read)
     }

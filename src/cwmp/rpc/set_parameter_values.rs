@@ -27,7 +27,9 @@ pub(super) fn handle(
         // A name that is too long is unknown, which is a fault of this parameter and not of the request (R165).
         let name = member.string("Name", usize::MAX)?;
         let value = member.argument("Value")?;
-        let text = value.text().ok_or_else(|| Fault::because(FaultCode::InvalidArguments, "a Value must be a text"))?;
+        // A nil value is no empty one: a success would leave the ACS with another value than it has sent.
+        let text = value.text().filter(|_| !value.is_nil());
+        let text = text.ok_or_else(|| Fault::because(FaultCode::InvalidArguments, "a Value must be a text"))?;
         match decide(device, &name, declared_type(&value), &text) {
             Ok(change) => changes.push(change),
             Err(error) => refused.push(parameter_fault(&name, &error)),

@@ -3,22 +3,24 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use super::reference::{References, is_blank};
 use super::{ENCODING, INSTANCE, SCHEMA};
 use crate::cwmp::fault::{Fault, FaultCode};
 
 /// The white space characters of XML.
-const SPACE: [char; 4] = [' ', '\t', '\r', '\n'];
+pub(super) const SPACE: [char; 4] = [' ', '\t', '\r', '\n'];
 
 /// An element: an RPC, an argument, a structure or a member of an array.
 ///
 /// Arguments are found by local name in any namespace: they should have none (R69), but some servers qualify them.
 /// Their order does not matter (R74), and unknown elements, comments and processing instructions are skipped (R75).
+/// An argument that is a reference is replaced by the element that it names (SOAP 1.1 §5.2.1).
 #[derive(Clone, Copy, Debug)]
-pub struct Element<'a>(roxmltree::Node<'a, 'a>);
+pub struct Element<'a>(roxmltree::Node<'a, 'a>, &'a References);
 
 impl<'a> Element<'a> {
-    pub(super) fn new(node: roxmltree::Node<'a, 'a>) -> Element<'a> {
-        Element(node)
+    pub(super) fn new(node: roxmltree::Node<'a, 'a>, references: &'a References) -> Element<'a> {
+        Element(node, references)
     }
 
     /// Returns the local name.
@@ -39,8 +41,8 @@ impl<'a> Element<'a> {
 
     /// Returns the child elements in order.
     pub fn children(&self) -> impl Iterator<Item = Element<'a>> + use<'a> {
-        let elements = self.0.children().filter(roxmltree::Node::is_element);
-        elements.map(Element)
+        let Element(node, references) = *self;
+        node.children().filter(roxmltree::Node::is_element).map(|node| Element(node, references))
     }
 
     /// Returns the value of an attribute in that namespace.
@@ -51,19 +53,35 @@ impl<'a> Element<'a> {
     /// Returns the first descendant with that local name, at any depth.
     pub(super) fn descendant(&self, name: &str) -> Option<Element<'a>> {
         let mut below = self.0.descendants().skip(1);
-        below.find(|node| node.is_element() && node.tag_name().name() == name).map(Element)
+        let found = below.find(|node| node.is_element() && node.tag_name().name() == name)?;
+        Some(Element(found, self.1))
+    }
+
+    /// Returns true if the element has an `id`, by which a reference may name it.
+    pub(super) fn has_id(&self) -> bool {
+        self.0.has_attribute("id")
+    }
+
+    /// Returns the element itself; or the one that it stands for, if it is a reference.
+    ///
+    /// # Errors
+    /// Returns an error with `name`, if the reference cannot be resolved.
+    pub fn resolved(self, name: &'static str) -> Result<Element<'a>, ArgumentError> {
+        let Some(href) = self.0.attribute("href") else { return Ok(self) };
+        let target = self.1.target(self.0, href).ok_or(ArgumentError::Unresolved(name))?;
+        Ok(Element(target, self.1))
     }
 
     /// Returns the argument of that name, if there is one.
     ///
     /// # Errors
-    /// Returns an error if there are two, since the valid one is unknown.
+    /// Returns an error if there are two, since the valid one is unknown, or if it is a reference that cannot be resolved.
     pub fn find(&self, name: &'static str) -> Result<Option<Element<'a>>, ArgumentError> {
         let mut found = self.children().filter(|child| child.name() == name);
         let first = found.next();
         match found.next() {
             Some(_) => Err(ArgumentError::Repeated(name)),
-            None => Ok(first),
+            None => first.map(|argument| argument.resolved(name)).transpose(),
         }
     }
 
@@ -145,9 +163,16 @@ impl<'a> Element<'a> {
     /// `arrayType` and the names of the members are ignored, because servers write them wrong.
     ///
     /// # Errors
-    /// Returns an error if the argument is missing or repeated.
+    /// Returns an error if the argument is missing or repeated, if it is nil or contains text, or if a reference in it
+    /// cannot be resolved.
     pub fn members(&self, name: &'static str) -> Result<impl Iterator<Item = Element<'a>> + use<'a>, ArgumentError> {
-        Ok(self.argument(name)?.children())
+        let array = self.argument(name)?;
+        // An array that was not understood must not count as an empty one, which would be a success without effect.
+        if array.is_nil() || array.0.children().any(|child| child.is_text() && !is_blank(child)) {
+            return Err(ArgumentError::NotArray(name));
+        }
+        let members: Vec<_> = array.children().map(|member| member.resolved(name)).collect::<Result<_, _>>()?;
+        Ok(members.into_iter())
     }
 
     /// Returns the members of an array that must have at least one.
@@ -163,6 +188,11 @@ impl<'a> Element<'a> {
             Some(_) => Ok(members),
             None => Err(ArgumentError::Empty(name)),
         }
+    }
+
+    /// Returns true if the element has no value, by `xsi:nil`.
+    pub fn is_nil(&self) -> bool {
+        self.attribute(INSTANCE, "nil").and_then(boolean) == Some(true)
     }
 
     /// Returns the type in the attribute `xsi:type`, if there is one.
@@ -221,6 +251,10 @@ pub enum ArgumentError {
     Empty(&'static str),
     /// The argument contains elements instead of a text.
     NotText(&'static str),
+    /// The argument is nil or contains text instead of members.
+    NotArray(&'static str),
+    /// The argument is, or contains, a reference that cannot be resolved.
+    Unresolved(&'static str),
     /// The text has more characters than the schema allows.
     TooLong(&'static str, usize),
     /// The text is not a boolean.
@@ -238,6 +272,8 @@ impl fmt::Display for ArgumentError {
             ArgumentError::Repeated(name) => write!(f, "{name} is there more than once"),
             ArgumentError::Empty(name) => write!(f, "{name} is empty"),
             ArgumentError::NotText(name) => write!(f, "{name} holds elements, not a text"),
+            ArgumentError::NotArray(name) => write!(f, "{name} is not an array"),
+            ArgumentError::Unresolved(name) => write!(f, "{name} holds a reference that cannot be resolved"),
             ArgumentError::TooLong(name, max) => {
                 write!(f, "{name} is longer than {max} characters")
             }
@@ -262,7 +298,8 @@ mod tests {
 
     fn with<T>(text: &str, read: impl FnOnce(Element<'_>) -> T) -> T {
         let document = roxmltree::Document::parse(text).unwrap();
-        read(Element::new(document.root_element()))
+        let references = References::of(&document, text.len());
+        read(Element::new(document.root_element(), &references))
     }
 
     #[test]
@@ -340,6 +377,52 @@ mod tests {
             assert_eq!(texts, ["a", "b"]);
             assert_eq!(r.members("M").unwrap().count(), 0);
             assert!(r.members("N").is_err());
+        });
+    }
+
+    /// An array that was not understood is no empty one.
+    #[test]
+    fn arrays_that_are_none() {
+        let text = "<r xmlns:i='http://www.w3.org/2001/XMLSchema-instance'><Text>a</Text><Mixed>b<m/></Mixed>
+            <Nil i:nil='true'/><Empty i:nil='0'> <!-- c --> </Empty></r>";
+        with(text, |r| {
+            for name in ["Text", "Mixed", "Nil"] {
+                assert_eq!(r.members(name).map(drop), Err(ArgumentError::NotArray(name)));
+            }
+            assert_eq!(r.members("Empty").unwrap().count(), 0);
+        });
+    }
+
+    /// SOAP 1.1 §5.2.1.
+    #[test]
+    fn references() {
+        let text = "<b><r><Text href='#t'/><List href='#l'> </List><Chain href='#c'/><Nowhere href='#n'/>
+            <Twice href='#d'/><Abroad href='http://x/#t'/><Two href='#t'>a</Two><Broken><m href='#n'/></Broken>
+            <Loop href='#loop'/></r><m id='t'>a</m><m id='l'><m href='#t'/><m>b</m></m><m id='c' href='#t'/>
+            <m id='d'/><m id='d'/><m id='loop'><Loop href='#loop'/></m></b>";
+        with(text, |body| {
+            let r = body.children().next().unwrap();
+            assert_eq!(r.string("Text", 9).unwrap(), "a");
+            let list: Vec<_> = r.members("List").unwrap().filter_map(|member| member.text()).collect();
+            assert_eq!(list, ["a", "b"]);
+            for name in ["Chain", "Nowhere", "Twice", "Abroad", "Two"] {
+                assert_eq!(r.find(name).map(drop), Err(ArgumentError::Unresolved(name)));
+            }
+            assert_eq!(r.members("Broken").map(drop), Err(ArgumentError::Unresolved("Broken")));
+            // A reference that leads back to itself ends with the budget.
+            let mut at = r;
+            let steps = (0..1000).take_while(|_| at.argument("Loop").map(|inside| at = inside).is_ok()).count();
+            assert!(steps < 1000);
+        });
+    }
+
+    /// References cannot stand for more than twice their message.
+    #[test]
+    fn references_do_not_multiply() {
+        let text = format!("<b><r><L>{}</L></r><m id='t'>{}</m></b>", "<m href='#t'/>".repeat(100), "x".repeat(10_000));
+        with(&text, |body| {
+            let r = body.children().next().unwrap();
+            assert_eq!(r.members("L").map(drop), Err(ArgumentError::Unresolved("L")));
         });
     }
 

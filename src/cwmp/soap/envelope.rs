@@ -4,13 +4,14 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::element::{Element, boolean};
+use super::reference::References;
 use super::{ENVELOPE, limits};
 use crate::cwmp::fault::{AcsFault, AcsFaultCode};
 use crate::cwmp::version::Version;
 
 /// The parsed text of a message; the result of [`Document::envelope`] borrows from it.
 #[derive(Debug)]
-pub struct Document<'a>(roxmltree::Document<'a>);
+pub struct Document<'a>(roxmltree::Document<'a>, References);
 
 impl<'a> Document<'a> {
     /// Parses the body of an HTTP message.
@@ -28,7 +29,10 @@ impl<'a> Document<'a> {
             ..roxmltree::ParsingOptions::default()
         };
         match roxmltree::Document::parse_with_options(text, options) {
-            Ok(document) => Ok(Document(document)),
+            Ok(document) => {
+                let references = References::of(&document, text.len());
+                Ok(Document(document, references))
+            }
             Err(roxmltree::Error::DtdDetected) => Err(EnvelopeError::Dtd),
             // The error quotes names of the message, which may be very long.
             Err(error) => Err(EnvelopeError::Xml(error.to_string().chars().take(200).collect())),
@@ -40,7 +44,7 @@ impl<'a> Document<'a> {
     /// # Errors
     /// Returns an error if the document is not a SOAP 1.1 envelope with one body that holds one CWMP element or fault.
     pub fn envelope(&self) -> Result<Envelope<'_>, EnvelopeError> {
-        let root = Element::new(self.0.root_element());
+        let root = Element::new(self.0.root_element(), &self.1);
         if root.name() != "Envelope" {
             return Err(EnvelopeError::NotAnEnvelope);
         }
@@ -163,10 +167,12 @@ fn at_most_one<'a>(root: Element<'a>, name: &'static str) -> Result<Option<Eleme
 }
 
 /// Reads the one RPC or fault in the body (R70). Beside one, elements of other namespaces are skipped (R75); alone, the
-/// first of them is a request for a method that the CPE does not have (R4).
+/// first of them is a request for a method that the CPE does not have (R4). Elements with an `id` hold arguments to
+/// which a reference in the RPC leads (SOAP 1.1 §5.2.1), in the namespace of CWMP, too, as gSOAP writes them.
 fn read_body(body: Element<'_>) -> Result<EnvelopeBody<'_>, EnvelopeError> {
     let mut found = None;
-    for element in body.children() {
+    let any_without_id = body.children().any(|element| !element.has_id());
+    for element in body.children().filter(|element| !any_without_id || !element.has_id()) {
         let version = element.namespace().and_then(Version::from_namespace);
         // Some servers put cwmp:Fault, or a Fault without a namespace, directly into the body.
         let foreign = element.namespace().is_some_and(|name| name != ENVELOPE) && version.is_none();

@@ -18,6 +18,26 @@ fn the_acs_is_not_told_of_its_own_changes() {
     assert!(acs.device.state().changed.contains("Device.DeviceInfo.ProvisioningCode"));
 }
 
+/// R204: an AccessList that was not understood is not taken for an empty one, which would exclude all subscribers.
+#[test]
+fn an_access_list_that_cannot_be_read() {
+    let mut acs = Scenario::past_inform();
+    let name = "Device.DeviceInfo.ProvisioningCode";
+    for list in [
+        "<AccessList>Subscriber</AccessList>",
+        r##"<AccessList href="#none"/>"##,
+        "<AccessList><string><b/></string></AccessList>",
+        r#"<AccessList i:nil="true"/>"#,
+    ] {
+        let entry = attributes(&[(name, None, Some(&[]))]).replace("<AccessList></AccessList>", list);
+        assert_eq!(code(&acs.call("SetParameterAttributes", &entry)), 9003, "{list}");
+    }
+    let subscriber = |acs: &Scenario| acs.device.tree().parameter(name).expect("present").attributes().subscriber;
+    assert!(subscriber(&acs));
+    assert_eq!(code(&acs.call("SetParameterAttributes", &attributes(&[(name, None, Some(&[]))]))), 0);
+    assert!(!subscriber(&acs));
+}
+
 fn set_by_other(device: &mut crate::cwmp::device::Device, name: &str, value: &str) -> bool {
     let change = Change::Set(name.into(), Type::String.parse(value).expect("text"));
     device.apply(vec![change], Author::Other, NOW).expect("stored")
