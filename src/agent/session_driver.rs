@@ -8,6 +8,7 @@
 //! ```
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use super::last_session::LastSession;
 use super::{Agent, random};
@@ -57,7 +58,7 @@ impl Agent {
         self.schedule.notification.session_started();
         let reports_udp_address = self.reports_udp_address();
         let offered = if self.acs_quirks.only_oldest { version::OLDEST } else { version::ALL };
-        let config = SessionConfig { current_time: self.current_time(), offered };
+        let config = SessionConfig { current_time: self.current_time(), offered, stop: Arc::clone(&self.stop) };
         let (session, first) = Session::start(&config, &mut self.device);
         let events: Vec<String> = self.device.state().events.announced().map(|event| event.code.to_string()).collect();
         // Url's Display leaves out user information and query, which may hold secrets. An invalid URL is not logged: the

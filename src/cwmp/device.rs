@@ -28,7 +28,7 @@ use crate::clock::Now;
 use crate::model::Loaded;
 use crate::model::actions::Actions;
 use crate::model::change::Change;
-use crate::model::tree::Tree;
+use crate::model::tree::{Tree, Work};
 
 /// The size in bytes at which a record of a snapshot ends.
 const SNAPSHOT_RECORD: usize = 64 * 1024;
@@ -150,6 +150,11 @@ impl Device {
     /// Returns the data model with its current values. Only [`apply`](Device::apply) changes it, after the journal.
     pub fn tree(&self) -> &Tree {
         &self.tree
+    }
+
+    /// Bounds the work on the data model from now on: that of a request, or none.
+    pub(super) fn bound_work(&mut self, work: Work) {
+        self.tree.set_work(work);
     }
 
     /// Returns the commands of the data model that reboot or reset the device and process files.

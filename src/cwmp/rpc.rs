@@ -89,6 +89,10 @@ pub(super) fn find(method: &str, actions: &Actions) -> Result<RpcHandler, Fault>
 /// a short request could demand the whole tree ten thousand times and exhaust the memory of the gateway.
 const MAX_RESPONSE: usize = 8 << 20;
 
+/// The maximum number of parameters that the entries of one request visit: the whole of a large data model, 20 times. A
+/// short request with many partial paths would otherwise keep the agent from its other work for minutes.
+pub(super) const MAX_VISITS: u32 = 250_000;
+
 /// Calls `write` for each name in the array `ParameterNames` of a request.
 ///
 /// # Errors
@@ -123,7 +127,8 @@ impl From<PathError> for Fault {
     fn from(error: PathError) -> Fault {
         let code = match error {
             PathError::TooLong => FaultCode::InvalidArguments, // longer than string(256), which breaks the type of the argument (R76)
-            PathError::TableFull => FaultCode::ResourcesExceeded, // R216
+            PathError::TableFull | PathError::TooMuchWork => FaultCode::ResourcesExceeded, // R216
+            PathError::Stopping => FaultCode::InternalError,
             _ => FaultCode::InvalidParameterName,
         };
         Fault::because(code, error.to_string())

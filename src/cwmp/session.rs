@@ -23,6 +23,8 @@
 mod cpe_request;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use self::cpe_request::CpeRequest;
 use super::device::{Device, DeviceState};
@@ -33,6 +35,7 @@ use super::soap::{self, Document, Element, Envelope, EnvelopeBody, EnvelopeHeade
 use super::version::{self, Version};
 use crate::clock::Now;
 use crate::model::date_time::DateTime;
+use crate::model::tree::Work;
 
 /// The maximum number of times that a session repeats one request after fault 8005 (R120).
 const MAX_RESENDS: u32 = 3;
@@ -53,6 +56,8 @@ pub struct SessionConfig {
     pub current_time: DateTime,
     /// The CWMP versions to offer: [`version::ALL`], or only the oldest for an ACS that rejected the others (R84).
     pub offered: &'static [Version],
+    /// The flag that ends a request which takes long when the agent stops.
+    pub stop: Arc<AtomicBool>,
 }
 
 /// A session with the ACS, in progress or ended.
@@ -68,6 +73,7 @@ pub struct Session {
     requests: VecDeque<CpeRequest>,
     /// The number in `cwmp:ID` of the last request of the CPE.
     last_id: u32,
+    stop: Arc<AtomicBool>,
 }
 
 /// The stage of a session; the drawing above shows the transitions.
@@ -103,7 +109,8 @@ impl Session {
         let post = Output::Post(inform.clone());
         let stage = Stage::Informing { inform, resends: 0 };
         let requests = CpeRequest::announced(device);
-        (Session { stage, offered: config.offered, version, initiated: false, requests, last_id: INFORM_ID }, post)
+        let (offered, stop) = (config.offered, Arc::clone(&config.stop));
+        (Session { stage, offered, version, initiated: false, requests, last_id: INFORM_ID, stop }, post)
     }
 
     /// Returns true if the ACS has confirmed the Inform, which initiates the session (R92). Stays valid after the end of
@@ -327,10 +334,13 @@ impl Session {
             EnvelopeWriter::new(self.version, &EnvelopeHeader::with_id(id), &format!("{method}Response"));
         // A vendor's Reboot is another method than that of CWMP, so that its name is not even looked up (R4).
         let request = request.ok_or_else(|| Fault::new(FaultCode::MethodNotSupported));
-        match request.and_then(|request| {
+        device.bound_work(Work::bounded(rpc::MAX_VISITS, Arc::clone(&self.stop)));
+        let result = request.and_then(|request| {
             let handler = rpc::find(method, device.actions())?;
             handler(request.resolved("the request")?, device, now, &mut response)
-        }) {
+        });
+        device.bound_work(Work::unbounded());
+        match result {
             Ok(()) => {
                 log::info!("{method} answered");
                 response.finish()

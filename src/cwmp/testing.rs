@@ -2,6 +2,8 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::device::{Device, Growth, JournalError, JournalWriter};
@@ -99,6 +101,7 @@ pub(crate) struct Scenario {
     pub(crate) journal: MemoryJournal,
     session: Option<Session>,
     pub(crate) output: Output,
+    pub(crate) stop: Arc<AtomicBool>,
 }
 
 impl Scenario {
@@ -113,8 +116,10 @@ impl Scenario {
 
     pub(crate) fn start(mut device: Device, journal: MemoryJournal, offered: &'static [version::Version]) -> Scenario {
         let current_time = DateTime::parse("2026-11-22T15:04:05+01:00").expect("a date");
-        let (session, output) = Session::start(&SessionConfig { current_time, offered }, &mut device);
-        Scenario { device, journal, session: Some(session), output }
+        let stop = Arc::new(AtomicBool::new(false));
+        let config = SessionConfig { current_time, offered, stop: Arc::clone(&stop) };
+        let (session, output) = Session::start(&config, &mut device);
+        Scenario { device, journal, session: Some(session), output, stop }
     }
 
     /// Starts a session and completes its Inform, so that the ACS may send requests.

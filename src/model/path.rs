@@ -96,6 +96,10 @@ pub enum PathError {
     NotDeletable,
     /// The table is full (`maxEntries`, or no instance number is left).
     TableFull,
+    /// The request visits more parameters than one request may.
+    TooMuchWork,
+    /// The agent stops before the request is done.
+    Stopping,
 }
 
 impl fmt::Display for PathError {
@@ -111,6 +115,8 @@ impl fmt::Display for PathError {
             PathError::NotCreatable => "no instance can be added here",
             PathError::NotDeletable => "this is no instance that can be deleted",
             PathError::TableFull => "the table takes no more instances",
+            PathError::TooMuchWork => "the request covers more parameters than one request may",
+            PathError::Stopping => "the agent is stopping",
         })
     }
 }

@@ -3,7 +3,7 @@
 use super::actions::SigningKey;
 use super::change::Change;
 use super::path::{Path, PathError};
-use super::tree::{DeclaredType, SetError, Tree};
+use super::tree::{DeclaredType, SetError, Tree, Work};
 use super::value::{Type, ValueError};
 use super::{LoadError, ModelFile, load};
 
@@ -228,4 +228,25 @@ fn the_differences_from_the_factory_lead_back_to_the_same_tree() {
     }
     assert_eq!(values(&again, ""), values(&tree, ""));
     assert_eq!(again.check_add(&Path::parse("Device.Hosts.Host.").unwrap()), Ok(10));
+}
+
+/// A request may visit a limited number of parameters; its entries count as well.
+#[test]
+fn the_work_of_a_request_is_bounded() {
+    use std::sync::Arc;
+    let mut tree = gateway();
+    let visit = |tree: &Tree, path: &str| {
+        let mut visited = 0;
+        tree.visit_values(&Path::parse(path).unwrap(), &mut |_| visited += 1).map(|()| visited)
+    };
+    let all = visit(&tree, "").unwrap();
+    let bound = |steps| Work::bounded(steps, Arc::default());
+    tree.set_work(bound(all + 1));
+    assert_eq!(visit(&tree, ""), Ok(all));
+    assert_eq!(visit(&tree, ""), Err(PathError::TooMuchWork));
+    assert_eq!(tree.check_set("Device.X", DeclaredType::Any, ""), Err(SetError::Path(PathError::TooMuchWork)));
+    tree.set_work(bound(all));
+    assert_eq!(visit(&tree, "Device."), Err(PathError::TooMuchWork));
+    tree.set_work(Work::unbounded());
+    assert_eq!(visit(&tree, "Device."), Ok(all));
 }

@@ -11,6 +11,7 @@
 //! | `read.rs` | values and names, in the order of the data model |
 //! | `check.rs` | decides if a change from outside is valid, without making it |
 //! | `apply.rs` | makes a change that was decided |
+//! | `work.rs` | the bound on the work of one request |
 //! | `difference.rs` | the changes that lead from the factory state to this one |
 
 use std::rc::Rc;
@@ -26,15 +27,18 @@ mod difference;
 mod parameter;
 mod read;
 mod walk;
+mod work;
 
 pub use check::{DeclaredType, SetError};
 pub use parameter::Parameter;
+pub use work::Work;
 
 /// The data model of this device with its present instances and values.
 #[derive(Clone, Debug)]
 pub struct Tree {
     schema: Rc<Schema>,
     root: Scope,
+    work: Work,
 }
 
 /// The values and tables of the root or of one instance.
@@ -86,7 +90,12 @@ impl Tree {
     /// Creates a tree without instances, with every parameter at its default.
     pub(super) fn new(schema: Rc<Schema>) -> Tree {
         let root = Scope::new(&schema, 0);
-        Tree { schema, root }
+        Tree { schema, root, work: Work::unbounded() }
+    }
+
+    /// Bounds the work of the walks and checks from now on.
+    pub fn set_work(&mut self, work: Work) {
+        self.work = work;
     }
 
     /// Returns the schema of this tree.

@@ -157,7 +157,7 @@ impl Device {
             match change {
                 Change::Delete(instance) => state.drop_changes(|name| name.starts_with(instance.as_str())),
                 Change::Attributes(name, attributes) if !self.is_watched(name, *attributes) => {
-                    state.drop_changes(|changed| changed == name);
+                    state.drop_change(name);
                 }
                 _ => {}
             }

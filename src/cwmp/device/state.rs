@@ -138,7 +138,18 @@ impl DeviceState {
     pub(super) fn drop_changes(&mut self, is_gone: impl Fn(&str) -> bool) {
         let before = self.changed.len();
         self.changed.retain(|name| !is_gone(name));
-        if self.changed.len() < before && self.changed.is_empty() {
+        self.changes_dropped(self.changed.len() < before);
+    }
+
+    /// Drops the pending notification of one parameter, as [`drop_changes`](DeviceState::drop_changes) does.
+    pub(super) fn drop_change(&mut self, name: &str) {
+        // Not by a search: a request may set the attributes of all parameters while all of them are changed.
+        let dropped = self.changed.remove(name);
+        self.changes_dropped(dropped);
+    }
+
+    fn changes_dropped(&mut self, any: bool) {
+        if any && self.changed.is_empty() {
             self.events.discard(&EventCode::ValueChange);
         }
     }

@@ -6,35 +6,38 @@ use crate::clock::Now;
 use crate::cwmp::device::{Author, Device};
 use crate::cwmp::fault::{Fault, FaultCode};
 use crate::cwmp::soap::{Element, EnvelopeWriter};
-use crate::model::attributes::{ActiveNotify, Attributes, Notification};
+use crate::model::attributes::{ActiveNotify, Notification};
 use crate::model::change::Change;
 use crate::model::path::{MAX_LENGTH, Path};
+use crate::model::tree::Tree;
 
 /// Sets the attributes of all entries or of none. The entries apply in the order of the list, a later one over an earlier
 /// one (R195).
 pub(super) fn handle(request: Element<'_>, device: &mut Device, now: Now, _: &mut EnvelopeWriter) -> Result<(), Fault> {
-    // One change for each parameter, however many entries name it: the record then holds the final attributes only.
-    let mut decided = BTreeMap::new();
-    for entry in request.nonempty_members("ParameterList")? {
-        let entry = AttributesRequest::read(entry)?;
-        entry.decide(device, &mut decided)?;
+    let mut merged = MergedEntries::default();
+    for (position, entry) in request.nonempty_members("ParameterList")?.enumerate() {
+        let entry = AttributesEntry::read(entry)?;
+        let path = Path::parse(&entry.name).map_err(|error| super::fault_of_name(&entry.name, error))?;
+        let known = device.tree().check_values_path(&path);
+        known.map_err(|error| super::fault_of_name(&entry.name, error))?;
+        merged.add(position, entry);
     }
-    let changes = decided.into_iter().map(|(name, attributes)| Change::Attributes(name, attributes)).collect();
+    let changes = merged.decide(device.tree())?;
     device.apply(changes, Author::Acs, now)?;
     Ok(())
 }
 
 /// A SetParameterAttributesStruct. `None` leaves an attribute as it is (R197).
-struct AttributesRequest {
+struct AttributesEntry {
     name: String,
     notification: Option<Notification>,
     subscriber: Option<bool>,
 }
 
-impl AttributesRequest {
-    fn read(entry: Element<'_>) -> Result<AttributesRequest, Fault> {
+impl AttributesEntry {
+    fn read(entry: Element<'_>) -> Result<AttributesEntry, Fault> {
         let name = entry.string("Name", MAX_LENGTH)?.into_owned();
-        let mut read = AttributesRequest { name, notification: None, subscriber: None };
+        let mut read = AttributesEntry { name, notification: None, subscriber: None };
         if entry.boolean("NotificationChange")? {
             let number = entry.int("Notification")?;
             let notification = Notification::from_number(number.into());
@@ -54,33 +57,87 @@ impl AttributesRequest {
         }
         Ok(read)
     }
+}
 
-    /// Adds the new attributes to `decided`. A partial path applies to all parameters that exist below it now (R196).
-    fn decide(&self, device: &Device, decided: &mut BTreeMap<String, Attributes>) -> Result<(), Fault> {
-        let path = Path::parse(&self.name).map_err(|error| super::fault_of_name(&self.name, error))?;
+/// The entries of a request by their path. Entries may overlap: applied one by one, a list of 5,000 times `Device.` would
+/// visit every parameter 5,000 times.
+#[derive(Default)]
+struct MergedEntries(BTreeMap<String, Merged>);
+
+/// The entries of one path. An attribute has the position of the last entry that sets it (R195).
+#[derive(Clone, Copy, Default)]
+struct Merged {
+    notification: Option<(usize, Notification)>,
+    subscriber: Option<(usize, bool)>,
+    /// True if an entry asks for active notification, even if a later one asks for another.
+    active: bool,
+}
+
+impl MergedEntries {
+    fn add(&mut self, position: usize, entry: AttributesEntry) {
+        let merged = self.0.entry(entry.name).or_default();
+        merged.notification = entry.notification.map(|value| (position, value)).or(merged.notification);
+        merged.subscriber = entry.subscriber.map(|value| (position, value)).or(merged.subscriber);
+        merged.active |= entry.notification == Some(Notification::Active);
+    }
+
+    /// Returns the changes of all parameters that exist at or below the paths now (R196), each with its final attributes.
+    fn decide(&self, tree: &Tree) -> Result<Vec<Change>, Fault> {
+        let mut changes = Vec::new();
         let mut denied = None;
-        let visited = device.tree().visit_values(&path, &mut |parameter| {
-            let notify = parameter.spec.active_notify;
-            if notify == ActiveNotify::CanDeny && self.notification == Some(Notification::Active) {
-                // The first such parameter rejects the whole request, and the text names it (R201).
-                denied.get_or_insert_with(|| parameter.name.to_owned());
-                return;
+        let mut visited = None;
+        // In the order of the map, a partial path comes before all names below it, which it covers.
+        for name in self.0.keys() {
+            if visited.is_some_and(|path: &str| is_below(name, path)) {
+                continue;
             }
-            let mut attributes = decided.get(parameter.name).copied().unwrap_or_else(|| parameter.attributes());
-            // On a parameter with forced notification the request must succeed without effect, not fail (R202).
-            if let Some(notification) = self.notification.filter(|_| notify != ActiveNotify::ForceEnabled) {
-                attributes.notification = notification;
-            }
-            attributes.subscriber = self.subscriber.unwrap_or(attributes.subscriber);
-            decided.insert(parameter.name.to_owned(), attributes);
-        });
-        visited.map_err(|error| super::fault_of_name(&self.name, error))?;
+            visited = Some(name);
+            let path = Path::parse(name).map_err(|error| super::fault_of_name(name, error))?;
+            let walk = tree.visit_values(&path, &mut |parameter| {
+                let merged = self.of_parameter(parameter.name);
+                let notify = parameter.spec.active_notify;
+                if notify == ActiveNotify::CanDeny && merged.active {
+                    // The first such parameter rejects the whole request, and the text names it (R201).
+                    denied.get_or_insert_with(|| parameter.name.to_owned());
+                }
+                let mut attributes = parameter.attributes();
+                // On a parameter with forced notification the request must succeed without effect, not fail (R202).
+                if let Some((_, value)) = merged.notification.filter(|_| notify != ActiveNotify::ForceEnabled) {
+                    attributes.notification = value;
+                }
+                attributes.subscriber = merged.subscriber.map_or(attributes.subscriber, |(_, value)| value);
+                changes.push(Change::Attributes(parameter.name.to_owned(), attributes));
+            });
+            walk.map_err(|error| super::fault_of_name(name, error))?;
+        }
         match denied {
             Some(name) => {
                 let text = format!("{name}: active notification is not supported");
                 Err(Fault::because(FaultCode::NotificationRejected, text))
             }
-            None => Ok(()),
+            None => Ok(changes),
         }
     }
+
+    /// Returns the entries that cover a parameter, merged: those of its name and of each partial path above it.
+    fn of_parameter(&self, name: &str) -> Merged {
+        let above = name.match_indices('.').map(|(dot, _)| &name[..=dot]);
+        let mut merged = Merged::default();
+        for found in above.chain(["", name]).filter_map(|path| self.0.get(path)) {
+            merged.notification = max_by_position(merged.notification, found.notification);
+            merged.subscriber = max_by_position(merged.subscriber, found.subscriber);
+            merged.active |= found.active;
+        }
+        merged
+    }
+}
+
+/// Returns the one of the later entry.
+fn max_by_position<T: Copy>(one: Option<(usize, T)>, other: Option<(usize, T)>) -> Option<(usize, T)> {
+    [one, other].into_iter().flatten().max_by_key(|(position, _)| *position)
+}
+
+/// Returns true if the partial path `path` covers `name`.
+fn is_below(name: &str, path: &str) -> bool {
+    (path.is_empty() || path.ends_with('.')) && name.starts_with(path)
 }

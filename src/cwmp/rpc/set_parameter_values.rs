@@ -8,6 +8,7 @@ use crate::cwmp::fault::{Fault, FaultCode, ParameterFault};
 use crate::cwmp::rules;
 use crate::cwmp::soap::{Element, EnvelopeWriter, XsiType};
 use crate::model::change::Change;
+use crate::model::path::PathError;
 use crate::model::tree::{DeclaredType, SetError};
 use crate::model::value::Type;
 
@@ -32,6 +33,8 @@ pub(super) fn handle(
         let text = text.ok_or_else(|| Fault::because(FaultCode::InvalidArguments, "a Value must be a text"))?;
         match decide(device, &name, declared_type(&value), &text) {
             Ok(change) => changes.push(change),
+            // These reject the request and not a parameter, and the entries that follow would fail alike.
+            Err(SetError::Path(error @ (PathError::TooMuchWork | PathError::Stopping))) => return Err(error.into()),
             Err(error) => refused.push(parameter_fault(&name, &error)),
         }
         if let Some(twice) = names.replace(name) {

@@ -53,6 +53,7 @@ pub enum DeclaredType {
 impl Tree {
     /// Decides if a parameter may be set from outside the agent, and returns its new value.
     pub fn check_set(&self, name: &str, declared: DeclaredType, text: &str) -> Result<Value, SetError> {
+        self.work.step()?;
         let parameter = self.parameter(name)?;
         let spec = parameter.spec;
         if !spec.writable {

@@ -1,7 +1,7 @@
 //! Reading a tree: values and names, in the order of the data model.
 
 use super::walk::{NameWalk, ParameterWalk};
-use super::{Located, Parameter, Scope, Tree};
+use super::{Located, Parameter, Scope, Tree, Work};
 use crate::model::path::{Path, PathError};
 use crate::model::schema::{Contains, NodeId, NodeKind, ROOT};
 use crate::model::value::Value;
@@ -29,10 +29,12 @@ impl Tree {
     /// A full name must be that of a parameter, and a partial path that of an object; any other is
     /// [`PathError::Unknown`] (R180).
     pub fn visit_values(&self, path: &Path<'_>, visit: &mut dyn FnMut(&Parameter<'_>)) -> Result<(), PathError> {
-        let mut walk = ParameterWalk { schema: &self.schema, name: buffer(path), filter: |_| true, visit };
+        // The entry counts as well, so that many names of empty tables are bounded, too.
+        self.work.step()?;
+        let mut walk = self.walk(buffer(path), |_| true, &self.work, visit);
         match self.locate(path)? {
             Located::Parameter(node, scope) if !path.is_partial() => {
-                visit(&self.parameter_at(path.as_str(), node, scope))
+                (walk.visit)(&self.parameter_at(path.as_str(), node, scope))
             }
             Located::WholeTree => walk.node(ROOT, &self.root),
             Located::Object(children, scope) => walk.children(children, scope),
@@ -40,7 +42,13 @@ impl Tree {
             Located::Table(table, scope) => walk.table(&table, scope),
             Located::Parameter(..) => return Err(PathError::Unknown),
         }
-        Ok(())
+        walk.end
+    }
+
+    /// Decides if `path` names parameters: a parameter, or an object (R180).
+    pub fn check_values_path(&self, path: &Path<'_>) -> Result<(), PathError> {
+        self.work.step()?;
+        self.locate(path).map(drop)
     }
 
     /// Calls `visit` with every parameter whose name matches a pattern: a full name in which `*` stands for any
@@ -71,7 +79,18 @@ impl Tree {
 
     fn visit_filtered(&self, filter: fn(Contains) -> bool, visit: &mut dyn FnMut(&Parameter<'_>)) {
         let name = String::with_capacity(NAME_CAPACITY);
-        ParameterWalk { schema: &self.schema, name, filter, visit }.node(ROOT, &self.root);
+        // Without a bound: these walks belong to an Inform, or to a change of the tree that is done only once.
+        self.walk(name, filter, &Work::unbounded(), visit).node(ROOT, &self.root);
+    }
+
+    fn walk<'w, 'v>(
+        &'w self,
+        name: String,
+        filter: fn(Contains) -> bool,
+        work: &'w Work,
+        visit: &'v mut dyn FnMut(&Parameter<'_>),
+    ) -> ParameterWalk<'w, 'v> {
+        ParameterWalk { schema: &self.schema, name, filter, work, end: Ok(()), visit }
     }
 
     /// Calls `visit` with each name and true if it is writable, as GetParameterNames lists them (R185 to R192).

@@ -5,7 +5,8 @@
 
 use std::fmt::Write;
 
-use super::{Parameter, Scope};
+use super::{Parameter, Scope, Work};
+use crate::model::path::PathError;
 use crate::model::schema::{Children, Contains, NodeId, NodeKind, Schema, TableSpec};
 
 /// A walk over parameters.
@@ -15,6 +16,9 @@ pub(super) struct ParameterWalk<'w, 'v> {
     pub(super) name: String,
     /// Returns true for the nodes to visit.
     pub(super) filter: fn(Contains) -> bool,
+    pub(super) work: &'w Work,
+    /// The reason why the walk visits no further node.
+    pub(super) end: Result<(), PathError>,
     pub(super) visit: &'v mut dyn FnMut(&Parameter<'_>),
 }
 
@@ -22,13 +26,17 @@ impl ParameterWalk<'_, '_> {
     pub(super) fn node(&mut self, id: NodeId, scope: &Scope) {
         let node = self.schema.node(id);
         // The flags cover everything below the node, so that an Inform does not walk the whole tree.
-        if !(self.filter)(node.contains) {
+        if !(self.filter)(node.contains) || self.end.is_err() {
             return;
         }
         let length = self.name.len();
         self.name.push_str(self.schema.name(id));
         match node.kind {
             NodeKind::Parameter { slot, spec } => {
+                self.end = self.work.step();
+                if self.end.is_err() {
+                    return;
+                }
                 (self.visit)(&Parameter { name: &self.name, spec: self.schema.spec(spec), scope, slot });
             }
             NodeKind::Object(children) => {

@@ -18,6 +18,51 @@ fn the_acs_is_not_told_of_its_own_changes() {
     assert!(acs.device.state().changed.contains("Device.DeviceInfo.ProvisioningCode"));
 }
 
+/// R195, R196: overlapping entries apply in their order, for each attribute by itself, and cost one walk over the tree.
+#[test]
+fn entries_that_overlap() {
+    let mut acs = Scenario::past_inform();
+    let (name, object) = (INTERVAL, "Device.ManagementServer.");
+    let attributes_of = |acs: &Scenario, name: &str| {
+        let attributes = acs.device.tree().parameter(name).expect("present").attributes();
+        (attributes.notification as u8, attributes.subscriber)
+    };
+    for (entries, expected) in [
+        (vec![(object, Some("1"), None), (name, Some("2"), Some(&[][..]))], (2, false)),
+        (vec![(name, Some("0"), Some(&["Subscriber"][..])), (object, Some("1"), None)], (1, true)),
+        // The last entry of the object sets no notification: that of the name, which lies between, stays.
+        (vec![(object, Some("1"), None), (name, Some("2"), None), (object, None, Some(&[][..]))], (2, false)),
+    ] {
+        assert_eq!(code(&acs.call("SetParameterAttributes", &attributes(&entries))), 0);
+        assert_eq!(attributes_of(&acs, name), expected, "{entries:?}");
+    }
+    let everything: [Entry<'_>; 4_000] = std::array::from_fn(|at| (["", "Device."][at % 2], Some("1"), None));
+    let records = acs.journal.records().len();
+    assert_eq!(code(&acs.call("SetParameterAttributes", &attributes(&everything))), 0);
+    assert_eq!(acs.journal.records().len(), records + 1);
+    assert_eq!(attributes_of(&acs, name), (1, false));
+    // R201: an entry that is refused by itself is refused beside a later one, too.
+    let denied = [("Device.DeviceInfo.UpTime", Some("2"), None), ("Device.", Some("1"), None)];
+    assert_eq!(code(&acs.call("SetParameterAttributes", &attributes(&denied))), 9009);
+}
+
+/// An agent that is told to stop does not finish a long request; the request has no effect.
+#[test]
+fn a_stop_ends_a_request() {
+    let mut acs = Scenario::past_inform();
+    acs.stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    let name = "Device.DeviceInfo.ProvisioningCode";
+    for (method, arguments) in [
+        ("SetParameterAttributes", attributes(&[("Device.", Some("1"), None)])),
+        ("SetParameterValues", values(&[(name, "", "x")], "k")),
+        ("GetParameterValues", names(&["Device."])),
+        ("GetParameterAttributes", names(&["Device."])),
+    ] {
+        assert_eq!(code(&acs.call(method, &arguments)), 9002, "{method}");
+    }
+    assert_eq!(acs.value(name), "");
+}
+
 /// R204: an AccessList that was not understood is not taken for an empty one, which would exclude all subscribers.
 #[test]
 fn an_access_list_that_cannot_be_read() {
