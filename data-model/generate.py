@@ -211,7 +211,8 @@ class Generator:
         if syntax.reference:
             out["reference"] = syntax.reference
             if syntax.targets:
-                out["targets"] = syntax.targets
+                # A table that is not selected has no instance; an empty list allows no value but the empty one.
+                out["targets"] = [t for t in syntax.targets if f"{t}{{i}}." in self.templates]
         value = self.value(item, parameter, section, out)
         if value != NULL[syntax.type]:
             out["value"] = value

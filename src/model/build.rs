@@ -37,6 +37,8 @@ pub(super) struct SchemaBuilder<'a> {
     /// The facets and references, which parameters with different names and values share.
     facets: FxHashSet<Rc<Facets>>,
     references: FxHashSet<Rc<Reference>>,
+    /// The lists of targets, with the file and the pointer of the first parameter that has each.
+    targets: Vec<(usize, String, Rc<Reference>)>,
     patterns: &'a PatternCache,
 }
 
@@ -63,6 +65,7 @@ impl<'a> SchemaBuilder<'a> {
             scopes: vec![ScopeSize::default()],
             facets: FxHashSet::default(),
             references: FxHashSet::default(),
+            targets: Vec::new(),
             patterns,
         }
     }
@@ -81,12 +84,20 @@ impl<'a> SchemaBuilder<'a> {
         let children = self.children(object, 0, 0)?;
         self.nodes[0].kind = NodeKind::Object(children);
         self.nodes[0].contains = self.contains(children);
-        Ok(Schema {
+        let schema = Schema {
             names: self.names.into_text(),
             nodes: self.nodes.into(),
             specs: self.specs.into_list(),
             scopes: self.scopes.into(),
-        })
+        };
+        // At the end, since a target may stand behind the parameter that refers to it.
+        for (file, pointer, reference) in &self.targets {
+            if let Some(unknown) = reference.targets.iter().flatten().find(|table| !schema.has_table(table)) {
+                let location = JsonLocation { files: self.location.files, pointer: pointer.clone() };
+                return Err(location.error_at(*file, "/targets", format!("no table `{unknown}` in this model")));
+            }
+        }
+        Ok(schema)
     }
 
     /// Builds the children of one object or template as consecutive nodes, and then everything below each of them.
@@ -199,7 +210,7 @@ impl<'a> SchemaBuilder<'a> {
         let contains = || children.range().map(|id| self.nodes[id as usize].contains);
         Contains {
             inform: contains().any(|contains| contains.inform),
-            strong_reference: contains().any(|contains| contains.strong_reference),
+            reference: contains().any(|contains| contains.reference),
         }
     }
 

@@ -218,22 +218,22 @@ impl InstanceLoader<'_> {
         Ok((value != spec.default).then_some(value))
     }
 
-    /// Checks that every strong reference of the factory state has its target (R173).
+    /// Checks that every reference of the factory state has a valid target (R173).
     fn references(&self, tree: &Tree) -> Result<(), LoadError> {
         let mut broken = None;
-        tree.visit_strong_references(&mut |parameter| {
+        tree.visit_references(&mut |parameter| {
             if broken.is_none() {
                 let text = parameter.stored().to_string();
-                if tree.check_reference(parameter.spec, &text).is_err() {
-                    broken = Some((parameter.name.to_owned(), text));
+                if let Err(reason) = tree.check_reference(parameter.spec, &text) {
+                    broken = Some((parameter.name.to_owned(), text, reason));
                 }
             }
         });
         match broken {
-            Some((name, text)) => {
+            Some((name, text, reason)) => {
                 let inside = name.split('.').skip(1).collect::<Vec<_>>().join("/");
                 // The value may come from any file, and its place is no longer known: the last file stands for all.
-                let reason = format!("`{text}` is a strong reference to an object or parameter that is not present");
+                let reason = format!("`{text}`: the reference {reason}");
                 Err(self.error(self.location.files.len().saturating_sub(1), &format!("/{inside}"), reason))
             }
             None => Ok(()),

@@ -51,8 +51,8 @@ impl Children {
 pub(super) struct Contains {
     /// True if a parameter in it is sent in every Inform (R103 to R105).
     pub(super) inform: bool,
-    /// True if a parameter in it is a strong reference (R173).
-    pub(super) strong_reference: bool,
+    /// True if a parameter in it is a reference whose values are checked: a strong one, or one with targets (R173).
+    pub(super) reference: bool,
 }
 
 /// An object, table or parameter.
@@ -158,11 +158,40 @@ impl Spec {
 pub(super) struct Reference {
     /// True if the target must be present.
     pub(super) strong: bool,
-    /// The tables whose instances the value may name, with `{i}` for numbers; empty if it may name any object.
-    pub(super) targets: Box<[Box<str>]>,
+    /// The tables whose instances the value may name, with `{i}` for numbers; `None` if it may name any object. The
+    /// list may be empty: then no value but the empty one is valid.
+    pub(super) targets: Option<Box<[Box<str>]>>,
+}
+
+impl Reference {
+    /// Returns true if the rule prohibits some paths.
+    pub(super) fn is_checked(&self) -> bool {
+        self.strong || self.targets.is_some()
+    }
 }
 
 impl Schema {
+    /// Returns true if a table has this path, with `{i}` for the numbers of the instances above it.
+    pub(super) fn has_table(&self, path: &str) -> bool {
+        let path = table_path(path);
+        let mut segments = path.split('.');
+        if segments.next() != Some(self.name(ROOT)) {
+            return false;
+        }
+        let mut kind = self.node(ROOT).kind;
+        for segment in segments {
+            kind = match kind {
+                NodeKind::Object(children) => match self.child(children, segment) {
+                    Some(child) => self.node(child).kind,
+                    None => return false,
+                },
+                NodeKind::Table(table) if segment == "{i}" => NodeKind::Object(table.children),
+                _ => return false,
+            };
+        }
+        matches!(kind, NodeKind::Table(_))
+    }
+
     pub(super) fn node(&self, id: NodeId) -> &Node {
         &self.nodes[id as usize]
     }
@@ -194,4 +223,11 @@ impl Schema {
     pub fn parameter_count(&self) -> usize {
         self.nodes.iter().filter(|node| matches!(node.kind, NodeKind::Parameter { .. })).count()
     }
+}
+
+/// Returns the path of a table without its dot. The data models of the Broadband Forum write a table with and without
+/// `{i}` at its end; the models here write it without.
+pub(super) fn table_path(target: &str) -> &str {
+    let path = target.trim_end_matches('.');
+    path.strip_suffix(".{i}").unwrap_or(path)
 }

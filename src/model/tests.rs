@@ -143,7 +143,8 @@ fn a_strong_reference_needs_its_target() {
     assert!(tree.check_set(name, DeclaredType::Any, ".Hosts.Host.7").is_ok()); // R174
     assert!(tree.check_set(name, DeclaredType::Any, "").is_ok());
     assert_eq!(tree.check_set(name, DeclaredType::Any, "Device.Hosts.Host.2"), broken);
-    assert_eq!(tree.check_set(name, DeclaredType::Any, "Device.Hosts"), broken);
+    let foreign = Err(SetError::Value(ValueError::ReferenceTarget("Device.Hosts.Host.".into())));
+    assert_eq!(tree.check_set(name, DeclaredType::Any, "Device.Hosts"), foreign);
 }
 
 /// The targets of a reference may be written with and without `{i}` at their end.
@@ -160,6 +161,35 @@ fn the_targets_of_a_reference() {
         assert_eq!((fits("Device.T.1"), fits("Device.T.1.U.2")), (!is_inner, is_inner), "{targets}");
         assert!(!fits("Device.T") && !fits("Device.T.1.U") && !fits("Device.T.1.U.2.P"), "{targets}");
     }
+}
+
+/// The targets of a weak reference are enforced, though the instance need not be present.
+#[test]
+fn the_targets_of_a_weak_reference() {
+    let model = |targets: &str| {
+        format!(
+            r#"{{ "Device": {{ "T": {{ "{{i}}": {{ "P": {{ "type": "string" }} }}, "1": {{}} }}, "O": {{ "Q": {{ "type": "int" }} }},
+              "A": {{ "type": "string", "access": "readWrite", "list": true, "reference": "weak", "targets": {targets} }},
+              "B": {{ "type": "string", "access": "readWrite", "reference": "strong", "targets": {targets} }} }} }}"#
+        )
+    };
+    let tree = layers(&[&model(r#"["Device.T."]"#)]).unwrap();
+    let set = |name: &str, path: &str| tree.check_set(name, DeclaredType::Any, path).map(drop);
+    for path in ["", "Device.T.1", "Device.T.7", ".T.7", "Device.T.1,Device.T.9"] {
+        assert_eq!(set("Device.A", path), Ok(()), "{path}");
+    }
+    let foreign = Err(SetError::Value(ValueError::ReferenceTarget("Device.T.".into())));
+    for path in ["Device.O", "Device.T", "Device.T.1.P", "Device.T.1,Device.O", "x"] {
+        assert_eq!(set("Device.A", path), foreign, "{path}");
+    }
+    // The reason of a strong reference tells a wrong table from an absent instance.
+    assert_eq!((set("Device.B", "Device.O"), set("Device.B", "Device.T.1")), (foreign, Ok(())));
+    assert_eq!(set("Device.B", "Device.T.7"), Err(SetError::Value(ValueError::Reference)));
+    // An empty list: the data model lacks the table.
+    let tree = layers(&[&model("[]")]).unwrap();
+    let none = tree.check_set("Device.A", DeclaredType::Any, "Device.T.1").unwrap_err();
+    assert_eq!(none.to_string(), "refers to a table that this data model does not have");
+    assert!(tree.check_set("Device.A", DeclaredType::Any, "").is_ok());
 }
 
 /// R173: deleting a target clears the strong references to it and leaves the weak ones.

@@ -213,6 +213,8 @@ pub enum ValueError {
     Pattern,
     /// A strong reference names an object or parameter that is not present (R173).
     Reference,
+    /// A reference names no instance of the tables that it may refer to, which the text lists.
+    ReferenceTarget(Box<str>),
     /// A rule of the data model that no facet expresses prohibits the value; the text states the rule.
     Prohibited(&'static str),
 }
@@ -233,6 +235,10 @@ impl fmt::Display for ValueError {
             ValueError::NotInEnumeration => f.write_str("not one of the values allowed"),
             ValueError::Pattern => f.write_str("does not have the form that is needed"),
             ValueError::Reference => f.write_str("refers to an object or parameter that is not there"),
+            ValueError::ReferenceTarget(tables) if tables.is_empty() => {
+                f.write_str("refers to a table that this data model does not have")
+            }
+            ValueError::ReferenceTarget(tables) => write!(f, "is no path of an instance of {tables}"),
             ValueError::Prohibited(rule) => f.write_str(rule),
         }
     }

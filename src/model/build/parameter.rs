@@ -66,8 +66,8 @@ impl SchemaBuilder<'_> {
         // The slot is the index of the value in every instance of the scope.
         let slot = self.scopes[scope].slots;
         self.scopes[scope].slots += 1;
-        let strong_reference = spec.reference.as_ref().is_some_and(|reference| reference.strong);
-        let contains = Contains { inform: spec.inform, strong_reference };
+        let reference = spec.reference.as_ref().is_some_and(|reference| reference.is_checked());
+        let contains = Contains { inform: spec.inform, reference };
         Ok((NodeKind::Parameter { slot, spec: self.specs.intern(spec) }, contains))
     }
 
@@ -182,12 +182,14 @@ impl SchemaBuilder<'_> {
             None => return Ok(None),
         };
         // Few distinct rules serve hundreds of parameters, so that equal ones are shared.
-        let reference = Reference { strong, targets: self.texts(raw, "targets")? };
+        let targets = raw.get("targets").map(|_| self.texts(raw, "targets")).transpose()?;
+        let reference = Reference { strong, targets };
         if let Some(shared) = self.references.get(&reference) {
             return Ok(Some(Rc::clone(shared)));
         }
         let shared = Rc::new(reference);
         self.references.insert(Rc::clone(&shared));
+        self.targets.push((raw.file, self.location.pointer.clone(), Rc::clone(&shared)));
         Ok(Some(shared))
     }
 }

@@ -165,7 +165,22 @@ fn a_wrong_model_names_the_place_and_the_reason() {
         (r#"{ "B": { "type": "int" }, "B": { "type": "int" } }"#, "/Device/A/B", "given twice"),
         (r#"{ "B C": { "type": "int" } }"#, "/Device/A/B C", "not a valid name"),
         (r#"{ "type": "string", "source": { "file": "/etc/x" } }"#, "/Device/A/source", "no sources"),
-        (r#"{ "type": "string", "reference": "strong", "value": "Device.B" }"#, "/Device/A", "strong reference"),
+        (r#"{ "type": "string", "reference": "strong", "value": "Device.B" }"#, "/Device/A", "not there"),
+        (
+            r#"{ "type": "string", "reference": "weak", "targets": ["Device.B."] }"#,
+            "/Device/A/targets",
+            "no table `Device.B.`",
+        ),
+        (
+            r#"{ "type": "string", "reference": "strong", "targets": ["Device."] }"#,
+            "/Device/A/targets",
+            "no table `Device.`",
+        ),
+        (
+            r#"{ "{i}": { "R": { "type": "string", "reference": "weak", "targets": ["Device.A."] } }, "1": { "R": "Device.C" } }"#,
+            "/Device/A/1/R",
+            "is no path of an instance of Device.A.",
+        ),
     ];
     for (node, pointer, reason) in cases {
         let (at, why) = refused(&model(node));

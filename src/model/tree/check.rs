@@ -6,7 +6,7 @@ use std::fmt;
 use super::{Located, Parameter, Table, Tree};
 use crate::model::change::Change;
 use crate::model::path::{Path, PathError, instance_number};
-use crate::model::schema::{Spec, TableSpec};
+use crate::model::schema::{Spec, TableSpec, table_path};
 use crate::model::value::{Type, Value, ValueError};
 
 /// The reason why a single parameter cannot be set.
@@ -71,17 +71,20 @@ impl Tree {
         Ok(spec.parse(text)?)
     }
 
-    /// Decides if `text` is a valid reference: a strong one names an object or parameter that is present, a weak one
-    /// may name any (R173).
+    /// Decides if `text` is a valid reference: it names an instance of one of the targets, if there are any, and a strong
+    /// one names an object or parameter that is present (R173).
     pub(in crate::model) fn check_reference(&self, spec: &Spec, text: &str) -> Result<(), ValueError> {
-        let Some(reference) = spec.reference.as_ref().filter(|reference| reference.strong) else { return Ok(()) };
+        let Some(reference) = spec.reference.as_ref().filter(|reference| reference.is_checked()) else { return Ok(()) };
         let items: Vec<&str> = if spec.is_list() { text.split(',').map(str::trim).collect() } else { vec![text] };
         // The empty text refers to no object; deleting a target leaves it behind.
         for item in items.into_iter().filter(|item| !item.is_empty()) {
             let target = self.absolute(item);
-            let fits =
-                reference.targets.is_empty() || reference.targets.iter().any(|table| is_instance_of(&target, table));
-            if !fits || !self.exists(&target) {
+            if let Some(tables) = &reference.targets
+                && !tables.iter().any(|table| is_instance_of(&target, table))
+            {
+                return Err(ValueError::ReferenceTarget(tables.join(", ").into()));
+            }
+            if reference.strong && !self.exists(&target) {
                 return Err(ValueError::Reference);
             }
         }
@@ -118,9 +121,10 @@ impl Tree {
             _ => return Err(PathError::NotDeletable),
         }
         let mut changes = vec![Change::Delete(instance.as_str().to_owned())];
-        self.visit_strong_references(&mut |parameter| {
+        self.visit_references(&mut |parameter| {
+            let is_strong = parameter.spec.reference.as_ref().is_some_and(|reference| reference.strong);
             // A reference in the instance itself is deleted with it, and could not be set afterwards.
-            if !parameter.name.starts_with(instance.as_str()) {
+            if is_strong && !parameter.name.starts_with(instance.as_str()) {
                 changes.extend(self.without_reference(parameter, instance.as_str()));
             }
         });
@@ -187,9 +191,7 @@ fn parent(path: &str) -> &str {
 /// Returns true if `path` names an instance of `table`, in which `{i}` stands for any number.
 fn is_instance_of(path: &str, table: &str) -> bool {
     let mut segments = path.trim_end_matches('.').split('.');
-    // The data models of the Broadband Forum write a table with and without `{i}` at its end.
-    let table = table.trim_end_matches('.');
-    let fits = table.strip_suffix(".{i}").unwrap_or(table).split('.').all(|expected| match segments.next() {
+    let fits = table_path(table).split('.').all(|expected| match segments.next() {
         Some(segment) => segment == expected || (expected == "{i}" && instance_number(segment).is_some()),
         None => false,
     });

@@ -72,9 +72,9 @@ impl Tree {
         self.visit_filtered(|contains| contains.inform, visit);
     }
 
-    /// Calls `visit` with every parameter that is a strong reference (R173).
-    pub(in crate::model) fn visit_strong_references(&self, visit: &mut dyn FnMut(&Parameter<'_>)) {
-        self.visit_filtered(|contains| contains.strong_reference, visit);
+    /// Calls `visit` with every parameter that is a reference whose values are checked (R173).
+    pub(in crate::model) fn visit_references(&self, visit: &mut dyn FnMut(&Parameter<'_>)) {
+        self.visit_filtered(|contains| contains.reference, visit);
     }
 
     fn visit_filtered(&self, filter: fn(Contains) -> bool, visit: &mut dyn FnMut(&Parameter<'_>)) {

@@ -55,6 +55,8 @@ pub(crate) struct Check<'a> {
     pub(crate) objects: BTreeSet<String>,
     pub(crate) parameters: BTreeSet<String>,
     pub(crate) references: Vec<(String, String, Vec<String>)>,
+    /// The tables of the JSON, to which its references may refer.
+    pub(crate) tables: BTreeSet<String>,
     /// The parameters of the JSON by their official paths.
     pub(crate) defined: BTreeSet<String>,
     pub(crate) informed: BTreeSet<String>,
@@ -69,11 +71,13 @@ impl<'a> Check<'a> {
             objects: BTreeSet::new(),
             parameters: BTreeSet::new(),
             references: Vec::new(),
+            tables: BTreeSet::new(),
             defined: BTreeSet::new(),
             informed: BTreeSet::new(),
         };
         let (root, tree) = model.as_object().and_then(|top| top.iter().next()).expect("a root object");
         let (path, tree) = (format!("{root}."), tree.as_object().expect("an object"));
+        collect_tables(&path, tree, &mut check.tables);
         check.object(&path, tree);
         check.factory(&path, tree, tree);
         check.references();
@@ -151,7 +155,11 @@ impl<'a> Check<'a> {
         let notify = official.notify.as_deref().filter(|rule| *rule != "normal");
         self.equal(path, "notify", &text(node, "notify"), &notify);
         self.equal(path, "reference", &text(node, "reference"), &official.reference.as_deref());
-        self.equal(path, "targets", &strings(node, "targets"), &official.targets);
+        // The JSON selects objects, and a reference cannot refer to a table that is left out.
+        let targets: Vec<String> = official.targets.iter().filter(|t| self.tables.contains(*t)).cloned().collect();
+        self.equal(path, "targets", &strings(node, "targets"), &targets);
+        // Without the member, any path would be valid.
+        self.equal(path, "has targets", &node.contains_key("targets"), &!official.targets.is_empty());
         if let Some(table) = text(node, "counts") {
             if siblings.get(table).is_none_or(|table| table.get("{i}").is_none()) {
                 self.complain(path, format_args!("counts {table}, which is no sibling table"));
@@ -252,5 +260,20 @@ fn pattern(alternatives: &[String]) -> Option<String> {
         [] => None,
         [one] if !one.contains('|') => Some(one.clone()),
         several => Some(format!("({})", several.join("|"))),
+    }
+}
+
+/// Collects the paths of all tables below an object, without the `{i}` at their end.
+fn collect_tables(path: &str, node: &Node, tables: &mut BTreeSet<String>) {
+    for (name, child) in node.iter().filter(|(name, _)| is_model_name(name)) {
+        let Some(child) = child.as_object().filter(|child| !child.contains_key("type")) else { continue };
+        let path = format!("{path}{name}.");
+        match child.get("{i}").and_then(Value::as_object) {
+            Some(template) => {
+                collect_tables(&format!("{path}{{i}}."), template, tables);
+                tables.insert(path);
+            }
+            None => collect_tables(&path, child, tables),
+        }
     }
 }
