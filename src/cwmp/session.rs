@@ -31,7 +31,7 @@ use super::device::{Device, DeviceState};
 use super::fault::{AcsFault, AcsFaultCode, Fault, FaultCode};
 use super::rpc::{self, inform::Inform};
 use super::session_error::SessionError;
-use super::soap::{self, Document, Element, Envelope, EnvelopeBody, EnvelopeHeader, EnvelopeWriter};
+use super::soap::{self, Document, Element, Envelope, EnvelopeBody, EnvelopeError, EnvelopeHeader, EnvelopeWriter};
 use super::version::{self, Version};
 use crate::clock::Now;
 use crate::model::date_time::DateTime;
@@ -127,7 +127,8 @@ impl Session {
     /// Processes the body of an HTTP response with status 200 or 204. Returns the next stage of the session and the next
     /// action.
     pub fn reply(self, body: &[u8], device: &mut Device, now: Now) -> (Session, Output) {
-        if body.is_empty() {
+        // A script that prints an empty line has nothing to send either.
+        if body.trim_ascii().is_empty() {
             return self.on_empty_reply(device);
         }
         let document = match Document::parse(body) {
@@ -136,6 +137,9 @@ impl Session {
         };
         match document.envelope() {
             Ok(envelope) => self.on_envelope(&envelope, device, now),
+            // An envelope with an empty body, in place of the empty reply that ends a session (R117). It confirms
+            // nothing, so that it counts only where the CPE waits for no response.
+            Err(EnvelopeError::NoRpc) if matches!(self.stage, Stage::Serving { .. }) => self.on_empty_reply(device),
             Err(error) => self.fail(SessionError::Soap(error.to_string())),
         }
     }

@@ -46,13 +46,13 @@ impl Version {
 
     /// Returns the version of a namespace: the oldest of those that share it (R82). `None` for another namespace.
     ///
-    /// `cwmp-1-3` and `cwmp-1-4` do not exist, yet servers in the field write them. They count as `cwmp-1-2`, which their
-    /// authors mean.
+    /// `cwmp-1-3` to `cwmp-1-9` do not exist, yet servers in the field write some of them. They count as `cwmp-1-2`, the
+    /// newest that exists.
     pub fn from_namespace(namespace: &str) -> Option<Version> {
         match namespace.strip_prefix(NAMESPACE_STEM)? {
             "0" => Some(Version::V1_0),
             "1" => Some(Version::V1_1),
-            "2" | "3" | "4" => Some(Version::V1_2),
+            "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9" => Some(Version::V1_2),
             _ => None,
         }
     }
@@ -145,8 +145,11 @@ mod tests {
         assert!(Version::V1_0 < Version::V1_1 && Version::V1_3 < Version::V1_4);
         assert_eq!(Version::parse(" 1.2\n"), Some(Version::V1_2));
         assert_eq!(Version::parse("1.5"), None);
-        let nonstandard = Version::from_namespace("urn:dslforum-org:cwmp-1-3");
-        assert_eq!(nonstandard, Some(Version::V1_2));
+        for minor in 3..=9 {
+            let nonstandard = Version::from_namespace(&format!("urn:dslforum-org:cwmp-1-{minor}"));
+            assert_eq!(nonstandard, Some(Version::V1_2));
+        }
+        assert_eq!(Version::from_namespace("urn:dslforum-org:cwmp-1-10"), None);
         assert_eq!(Version::from_namespace("urn:dslforum-org:cwmp-1-"), None);
         assert_eq!(Version::from_namespace("urn:dslforum-org:cwmp-2-0"), None);
     }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::element::{Element, boolean};
+use super::element::{Element, SPACE, boolean};
 use super::reference::References;
 use super::{ENVELOPE, limits};
 use crate::cwmp::fault::{AcsFault, AcsFaultCode};
@@ -22,6 +22,7 @@ impl<'a> Document<'a> {
         // Some servers write a byte order mark, which UTF-8 does not need.
         let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
         let text = std::str::from_utf8(bytes).map_err(|_| EnvelopeError::NotUtf8)?;
+        let text = without_surroundings(text);
         let start = declaration(text)?;
         limits::check(&text[start..])?;
         let options = roxmltree::ParsingOptions {
@@ -117,7 +118,10 @@ impl<'a> Envelope<'a> {
                 // The first ID counts if a server writes two.
                 self.id.get_or_insert(id);
             }
-            "HoldRequests" if ours => self.hold_requests = hold_requests(&header_text(entry)?)?,
+            "HoldRequests" if ours => {
+                // Any other text than a boolean counts as false, the default: the requests of the CPE go out.
+                self.hold_requests = entry.text().is_some_and(|text| boolean(&text) == Some(true));
+            }
             "UseCWMPVersion" if ours => self.use_cwmp_version = Some(header_text(entry)?),
             // R79 for the first; the others are entries of a CPE, and have no meaning from an ACS.
             "NoMoreRequests" | "SessionTimeout" | "SupportedCWMPVersions" if ours => {}
@@ -146,14 +150,6 @@ fn is_cwmp(namespace: &str) -> bool {
 /// Returns the text of a header entry.
 fn header_text(entry: Element<'_>) -> Result<Cow<'_, str>, EnvelopeError> {
     entry.text().ok_or(EnvelopeError::Header)
-}
-
-/// Reads HoldRequests. An empty element means that requests are not held; any other text than a boolean is an error.
-fn hold_requests(text: &str) -> Result<bool, EnvelopeError> {
-    match text.trim().is_empty() {
-        true => Ok(false),
-        false => boolean(text).ok_or(EnvelopeError::Header),
-    }
 }
 
 /// Returns the part of the envelope with that name, if there is one.
@@ -201,6 +197,16 @@ fn read_fault(fault: Element<'_>) -> AcsFault {
     AcsFault {
         code: code.map(AcsFaultCode::from_number),
         text: text.unwrap_or_default().trim().chars().take(AcsFault::MAX_TEXT).collect(),
+    }
+}
+
+/// Returns the text without white space before the envelope, and without text after it: scripts of ACSs print empty
+/// lines and warnings, and servers in C a NUL. Markup after the envelope stays, for the parser to refuse.
+fn without_surroundings(text: &str) -> &str {
+    let text = text.trim_start_matches(SPACE);
+    match text.rsplit_once('>') {
+        Some((envelope, after)) if !after.contains('<') => &text[..=envelope.len()],
+        _ => text,
     }
 }
 

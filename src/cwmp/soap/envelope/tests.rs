@@ -107,8 +107,10 @@ fn header_entries() {
         let header = with_header(&format!("<c:HoldRequests s:mustUnderstand='1'>{text}</c:HoldRequests>"));
         assert_eq!(with(header, |envelope| envelope.hold_requests), Ok(held), "{text:?}");
     }
-    let wrong = with_header("<c:HoldRequests>perhaps</c:HoldRequests>");
-    assert_eq!(refused(wrong), EnvelopeError::Header);
+    for unreadable in ["perhaps", "TRUE", "<x/>"] {
+        let header = with_header(&format!("<c:HoldRequests>{unreadable}</c:HoldRequests>"));
+        assert_eq!(with(header, |envelope| envelope.hold_requests), Ok(false), "{unreadable}");
+    }
     assert_eq!(refused(with_header("<c:ID><x/></c:ID>")), EnvelopeError::Header);
 
     let version = with_header("<c:UseCWMPVersion s:mustUnderstand='1'>1.4</c:UseCWMPVersion>");
