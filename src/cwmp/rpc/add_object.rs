@@ -15,13 +15,13 @@ pub(super) fn handle(
     response: &mut EnvelopeWriter,
 ) -> Result<(), Fault> {
     let table = request.string("ObjectName", MAX_LENGTH)?;
-    let key = request.string("ParameterKey", 32)?;
+    let key = request.optional_string("ParameterKey", 32)?;
     let number = device.tree().check_add(&Path::parse(&table)?)?;
     // The record holds the number, so that the instance gets the same one when the journal is read again.
     let mut changes = vec![Change::Add(table.into_owned(), number)];
     // ParameterKey shares the record with the instance: a crash between two records would leave the ACS with the key of a
     // request that had no effect, or the other way round (R157).
-    changes.extend(device.parameter_key(&key));
+    changes.extend(key.and_then(|key| device.parameter_key(&key)));
     device.apply(changes, Author::Acs, now)?;
     response.text("InstanceNumber", number);
     response.text("Status", 0);

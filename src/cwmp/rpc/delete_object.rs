@@ -14,11 +14,11 @@ pub(super) fn handle(
     response: &mut EnvelopeWriter,
 ) -> Result<(), Fault> {
     let instance = request.string("ObjectName", MAX_LENGTH)?;
-    let key = request.string("ParameterKey", 32)?;
+    let key = request.optional_string("ParameterKey", 32)?;
     let mut changes = device.tree().check_delete(&Path::parse(&instance)?)?;
     // The list already holds the changes that clear strong references. One record for all of them prevents a reference to
     // an object that a crash has left deleted (R173).
-    changes.extend(device.parameter_key(&key));
+    changes.extend(key.and_then(|key| device.parameter_key(&key)));
     device.apply(changes, Author::Acs, now)?;
     response.text("Status", 0);
     Ok(())

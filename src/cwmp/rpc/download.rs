@@ -18,8 +18,8 @@ pub(super) fn handle(
     let timing = Timing::delayed(request.unsigned_int("DelaySeconds")?, now);
     // The web pages that a browser shows after the transfer. No browser waits here, and yet a URL that is too long must
     // be rejected.
-    request.string("SuccessURL", 256)?;
-    request.string("FailureURL", 256)?;
+    request.optional_string("SuccessURL", 256)?;
+    request.optional_string("FailureURL", 256)?;
     queue(transfer, timing, device, now)?;
     write_response(response);
     Ok(())
@@ -38,7 +38,7 @@ pub(super) fn read_download(request: Element<'_>, origin: Origin) -> Result<Tran
 pub(super) fn read_transfer(request: Element<'_>, origin: Origin) -> Result<TransferRequest, Fault> {
     Ok(TransferRequest {
         origin,
-        command_key: request.string("CommandKey", 32)?.into_owned(),
+        command_key: request.optional_string("CommandKey", 32)?.unwrap_or_default().into_owned(),
         file_type: request.string("FileType", 64)?.into_owned(),
         url: request.string("URL", 256)?.into_owned(),
         username: request.string("Username", 256)?.into_owned(),

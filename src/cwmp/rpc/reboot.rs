@@ -6,10 +6,11 @@ use crate::cwmp::event::{Event, EventCode};
 use crate::cwmp::fault::Fault;
 use crate::cwmp::soap::{Element, EnvelopeWriter};
 
-/// Requests a reboot, which the agent runs after the session (R223), whether or not the request can be stored. Several requests cause one reboot, and yet each of
-/// them an event `M Reboot` with its own CommandKey (R224).
+/// Requests a reboot, which the agent runs after the session (R223), even if the request cannot be stored. Several requests
+/// cause one reboot, and yet each of them an event `M Reboot` with its own CommandKey (R224).
 pub(super) fn handle(request: Element<'_>, device: &mut Device, now: Now, _: &mut EnvelopeWriter) -> Result<(), Fault> {
-    let key = request.string("CommandKey", 32)?.into_owned();
+    // Some ACSs send a bare Reboot: an empty key loses nothing.
+    let key = request.optional_string("CommandKey", 32)?.unwrap_or_default().into_owned();
     let request = |state: &mut DeviceState| {
         state.reboot = true;
         state.events.raise(Event::of_command(EventCode::MReboot, key.clone()));

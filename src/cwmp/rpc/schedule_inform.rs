@@ -10,7 +10,7 @@ use crate::cwmp::soap::{Element, EnvelopeWriter};
 /// Schedules an Inform after a delay. It survives a reboot if the date is known (R154, R155).
 pub(super) fn handle(request: Element<'_>, device: &mut Device, now: Now, _: &mut EnvelopeWriter) -> Result<(), Fault> {
     let delay = request.unsigned_int("DelaySeconds")?;
-    let key = request.string("CommandKey", 32)?;
+    let key = request.optional_string("CommandKey", 32)?.unwrap_or_default();
     if delay == 0 {
         return Err(Fault::because(FaultCode::InvalidArguments, "DelaySeconds must be greater than 0"));
     }

@@ -20,7 +20,8 @@ pub(super) fn handle(
     now: Now,
     response: &mut EnvelopeWriter,
 ) -> Result<(), Fault> {
-    let key = request.string("ParameterKey", 32)?;
+    // Without a key, as some ACSs send the request, the old one stays.
+    let key = request.optional_string("ParameterKey", 32)?;
     let mut names = HashSet::new();
     let mut changes = Vec::new();
     let mut refused = Vec::new();
@@ -46,7 +47,7 @@ pub(super) fn handle(
     if !refused.is_empty() {
         return Err(Fault::of_parameters(refused)); // R165
     }
-    changes.extend(device.parameter_key(&key));
+    changes.extend(key.and_then(|key| device.parameter_key(&key)));
     device.apply(changes, Author::Acs, now)?;
     response.text("Status", 0); // R169
     Ok(())

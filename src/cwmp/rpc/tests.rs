@@ -492,3 +492,29 @@ fn arguments_that_cannot_be_read() {
     assert_eq!(code(&acs.call("SetParameterValues", &format!("<ParameterList/>{key}"))), 0);
     assert_eq!(acs.value("Device.ManagementServer.ParameterKey"), "k");
 }
+
+/// A missing ParameterKey leaves the old one, and a missing CommandKey is an empty one.
+#[test]
+fn keys_that_are_missing() {
+    let mut acs = Scenario::past_inform();
+    let without_key = |arguments: String| arguments.split("<ParameterKey>").next().unwrap_or_default().to_owned();
+    let set = values(&[("Device.DeviceInfo.ProvisioningCode", "", "a")], "old");
+    assert_eq!(code(&acs.call("SetParameterValues", &set)), 0);
+    for (method, arguments) in [
+        ("SetParameterValues", set.replace(">a<", ">b<")),
+        ("AddObject", object("Device.Hosts.Host.", "")),
+        ("DeleteObject", object("Device.Hosts.Host.1.", "")),
+    ] {
+        assert_eq!(code(&acs.call(method, &without_key(arguments))), 0, "{method}");
+        assert_eq!(acs.value("Device.ManagementServer.ParameterKey"), "old", "{method}");
+    }
+    assert_eq!(acs.value("Device.DeviceInfo.ProvisioningCode"), "b");
+    assert_eq!(code(&acs.call("Reboot", "")), 0);
+    assert!(acs.device.state().reboot);
+    assert_eq!(code(&acs.call("ScheduleInform", "<DelaySeconds>60</DelaySeconds>")), 0);
+    // CancelTransfer without a key would cancel the transfers of an empty one.
+    assert_eq!(code(&acs.call("CancelTransfer", "")), 9003);
+    // A key that cannot be read is not a missing one.
+    assert_eq!(code(&acs.call("Reboot", "<CommandKey><a/></CommandKey>")), 9003);
+    assert_eq!(code(&acs.call("Reboot", r##"<CommandKey href="#none"/>"##)), 9003);
+}

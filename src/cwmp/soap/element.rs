@@ -113,12 +113,20 @@ impl<'a> Element<'a> {
     /// # Errors
     /// Returns an error if the argument is missing, repeated, not a text, or longer than `max` characters.
     pub fn string(&self, name: &'static str, max: usize) -> Result<Cow<'a, str>, ArgumentError> {
-        let argument = self.argument(name)?;
+        self.optional_string(name, max)?.ok_or(ArgumentError::Missing(name))
+    }
+
+    /// Returns the text of the argument of that name; `None` if it is missing.
+    ///
+    /// # Errors
+    /// Returns an error if the argument is repeated, not a text, or longer than `max` characters.
+    pub fn optional_string(&self, name: &'static str, max: usize) -> Result<Option<Cow<'a, str>>, ArgumentError> {
+        let Some(argument) = self.find(name)? else { return Ok(None) };
         let text = argument.text().ok_or(ArgumentError::NotText(name))?;
         // The schema limits characters, not bytes; counting ends at the limit.
         match text.chars().nth(max) {
             Some(_) => Err(ArgumentError::TooLong(name, max)),
-            None => Ok(text),
+            None => Ok(Some(text)),
         }
     }
 

@@ -108,6 +108,19 @@ fn a_download_is_queued_and_answered_with_1() {
     assert_eq!(acs.device.state().transfers.iter().count(), 2);
 }
 
+/// Arguments without effect may be missing.
+#[test]
+fn a_download_without_some_arguments() {
+    let mut acs = Scenario::past_inform();
+    let mut short = arguments(&[("CommandKey", "")]);
+    for name in ["CommandKey", "SuccessURL", "FailureURL"] {
+        short = short.replace(&format!("<{name}></{name}>"), "");
+    }
+    assert!(!short.contains("CommandKey") && !short.contains("SuccessURL") && !short.contains("FailureURL"), "{short}");
+    assert_eq!(code(&acs.call("Download", &short)), 0);
+    assert_eq!(code(&acs.call("Download", &short.replace("URL>", "Url>"))), 9003);
+}
+
 /// R228, R229, R237.
 #[test]
 fn a_download_that_is_refused() {
