@@ -291,6 +291,14 @@ fn requests_that_are_refused(model: &'static Model) {
     acs.expects(fault(9003)).replies(raw_rpc("GetParameterNames", &without_level));
     acs.expects(fault(9003)).replies(raw_rpc("GetParameterNames", &bad_level));
     acs.expects(fault(9003)).replies(raw_rpc("SetParameterValues", "<ParameterKey/>"));
+    acs.expects(fault(9003)).replies(raw_envelope(
+        "X_00000C_ShowStatus",
+        &unknown_header.replace("<cwmp:GetRPCMethods/>", "<v:X_00000C_ShowStatus xmlns:v=\"http://vendor.example/\"/>"),
+    ));
+    acs.expects(fault(9000))
+        .replies(raw_envelope("Reboot", &unknown_header.replace("<cwmp:GetRPCMethods/>", "<Reboot/>")));
+    acs.expects(fault(9000)).replies(raw_rpc("SetParameterValues", "<ParameterList href=\"#id0\"/><ParameterKey/>"));
+    acs.expects(fault(9003)).replies(raw_rpc("SetParameterValues", "<ParameterList>x</ParameterList><ParameterKey/>"));
     acs.expects(fault(9003)).replies(raw_envelope("GetRPCMethods", unknown_header));
     acs.expects(response("GetRPCMethods")).replies(no_content());
     let _agent = model.gateway(&acs).start();
