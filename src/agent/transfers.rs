@@ -10,6 +10,7 @@
 //! meanwhile. A step is in the journal before it starts. Its result reaches the queue together with its journal record;
 //! if the journal cannot be written, both are tried again later.
 
+mod directory;
 mod job;
 pub(super) mod step;
 mod worker;
@@ -19,7 +20,6 @@ use std::time::Duration;
 
 use self::step::{JobProgress, StepResult};
 pub(super) use self::worker::TransferWorker;
-use self::worker::remove;
 use super::Agent;
 use super::acs_settings::tls_settings;
 use crate::clock::Now;
@@ -153,7 +153,7 @@ impl Agent {
         let limit = action.time_limit;
         let file_request = self.file_request(request, now);
         // An interrupted attempt may have left a file, which must not be uploaded in place of a new one.
-        remove(&file);
+        self.worker.remove_file(id);
         let prepared = self.worker.prepare_file(id);
         let work = move |progress: &JobProgress| match prepared {
             Ok(file) => job::upload(&file_request, &file, &command, limit, progress),

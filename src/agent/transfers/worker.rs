@@ -1,15 +1,15 @@
 //! The transfer worker: runs one step at a time on a thread of its own, and owns the transfer directory.
 
 use std::collections::BTreeSet;
-use std::fs::{self, DirBuilder, File};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::directory::TransferDirectory;
 use super::step::{FinishedStep, JobProgress, StepResult};
 use crate::agent::inbox::Inbox;
 use crate::clock::Now;
@@ -18,9 +18,6 @@ use crate::cwmp::transfer::{Failure, Transfer, TransferQueue};
 use crate::model::actions::Actions;
 use crate::thread;
 use crate::transfer::Progress;
-
-/// The directory of the files below the configured one. It holds these files and the lock file only.
-const DIRECTORY: &str = "transfers";
 
 /// An empty file that is locked while an action runs. The action inherits the lock, so that the lock outlives an agent
 /// that is killed.
@@ -43,7 +40,7 @@ const POLL: Duration = Duration::from_millis(5);
 
 /// Runs one step of a transfer at a time on its own thread, and owns the transfer directory.
 pub(in crate::agent) struct TransferWorker {
-    directory: PathBuf,
+    directory: TransferDirectory,
     inbox: Arc<Inbox>,
     pub(super) job: Option<Job>,
     /// The ids of transfers that may have a file in the directory.
@@ -76,29 +73,27 @@ pub(super) struct Job {
 impl TransferWorker {
     /// Creates a worker for a directory below `directory`. Touches no file.
     pub(in crate::agent) fn new(directory: &Path, inbox: Arc<Inbox>) -> TransferWorker {
-        let directory = directory.join(DIRECTORY);
+        let directory = TransferDirectory::below(directory);
         let (files, retry_at) = (BTreeSet::new(), Duration::ZERO);
         TransferWorker { directory, inbox, job: None, files, retry_at, orphan: None }
     }
 
     /// Removes the files of an earlier agent, except those that an action of it may still read.
     pub(in crate::agent) fn remove_leftovers(&mut self, queue: &TransferQueue, actions: &Actions, now: Now) {
-        if !self.is_ours().unwrap_or(false) {
-            // The directory is missing, has another owner, or is a link to files that must not be touched.
-            return;
-        }
+        // A directory that is missing, has another owner, or is a link yields no entry: the first step that needs it
+        // reports the error.
+        let Ok(entries) = self.directory.list() else { return };
         if self.is_action_locked() {
             log::info!("an action started before the agent restarted is still running");
             let limit = actions.download.iter().map(|(_, action)| action.time_limit).fold(ORPHAN_LIMIT, Duration::max);
             self.orphan = Some(OrphanAction { poll_at: now.monotonic, end: now.monotonic.saturating_add(limit) });
         }
-        // An unreadable directory yields no entry: the first step that needs it reports the error.
-        for entry in fs::read_dir(&self.directory).into_iter().flatten().flatten() {
+        for entry in entries.flatten() {
             let id = entry.file_name().to_str().and_then(|name| name.parse().ok());
             match id.filter(|id| self.orphan.is_some() || queue.needs_file(*id)) {
                 Some(id) => drop(self.files.insert(id)),
                 None if entry.file_name() == ACTION_LOCK && self.orphan.is_some() => {}
-                None => remove(&entry.path()),
+                None => self.directory.remove(entry.file_name()),
             }
         }
     }
@@ -145,48 +140,38 @@ impl TransferWorker {
         let runs = now.monotonic < orphan.end && self.is_action_locked();
         self.orphan = runs.then_some(OrphanAction { poll_at: now.monotonic + ORPHAN_POLL, ..orphan });
         if !runs {
-            remove(&self.directory.join(ACTION_LOCK));
+            self.directory.remove(ACTION_LOCK);
         }
     }
 
     /// Returns true if a process holds the lock file.
     fn is_action_locked(&self) -> bool {
-        File::open(self.directory.join(ACTION_LOCK)).is_ok_and(|file| file.try_lock().is_err())
+        self.directory.read(ACTION_LOCK).is_ok_and(|file| file.try_lock().is_err())
     }
 
     /// Locks the lock file for an action. While the action has the file open, a later agent sees that it runs.
     pub(super) fn action_lock(&self) -> io::Result<File> {
-        let path = self.directory.join(ACTION_LOCK);
-        let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+        let file = self.directory.open_or_create(ACTION_LOCK)?;
         file.try_lock()?;
         Ok(file)
     }
 
     /// Returns the path of the file of a transfer.
     pub(super) fn file(&self, id: u32) -> PathBuf {
-        self.directory.join(id.to_string())
+        self.directory.path(&id.to_string())
     }
 
     /// Creates the directory and returns the path of the file of a transfer. Only the agent's user may write to the
     /// directory, since a file in it may be installed as firmware.
     pub(super) fn prepare_file(&mut self, id: u32) -> io::Result<PathBuf> {
         self.files.insert(id);
-        // For a link or a file of that name, the error is AlreadyExists, and the check of the owner rejects it.
-        match DirBuilder::new().recursive(true).mode(0o700).create(&self.directory) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
-        }
-        if self.is_ours()? {
-            Ok(self.file(id))
-        } else {
-            Err(io::Error::other("the directory belongs to another user or is writable by others"))
-        }
+        self.directory.prepare()?;
+        Ok(self.file(id))
     }
 
-    /// Returns true if the directory is not a link, belongs to the agent's user, and is writable by that user only.
-    fn is_ours(&self) -> io::Result<bool> {
-        let found = fs::symlink_metadata(&self.directory)?;
-        Ok(found.is_dir() && found.uid() == rustix::process::geteuid().as_raw() && found.mode() & 0o022 == 0)
+    /// Removes the file of a transfer, if there is one.
+    pub(super) fn remove_file(&self, id: u32) {
+        self.directory.remove(id.to_string());
     }
 
     /// Stops a step whose transfer was cancelled, and removes files that no transfer needs any more.
@@ -202,11 +187,11 @@ impl TransferWorker {
         let needed = |id: &u32| self.orphan.is_some() || Some(*id) == working_on || queue.needs_file(*id);
         let gone: Vec<u32> = self.files.iter().copied().filter(|id| !needed(id)).collect();
         for id in gone {
-            remove(&self.file(id));
+            self.remove_file(id);
             self.files.remove(&id);
         }
         if self.is_idle() {
-            remove(&self.directory.join(ACTION_LOCK));
+            self.directory.remove(ACTION_LOCK);
         }
     }
 
@@ -254,15 +239,5 @@ impl Drop for TransferWorker {
                 waited += POLL;
             }
         }
-    }
-}
-
-/// Removes a file. A file that is missing already is no error.
-pub(super) fn remove(file: &Path) {
-    match fs::remove_file(file) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            log::warn!("cannot remove {}: {error}", file.display())
-        }
-        _ => {}
     }
 }

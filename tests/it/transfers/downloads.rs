@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::gateway::*;
 use crate::support::port::closed_address;
-use crate::support::{FileServer, FileServerOptions, FileSpec, Mount, download, get_rpc_methods, pattern};
+use crate::support::{FileServer, FileServerOptions, FileSpec, Mount, download, get_rpc_methods, pattern, upload};
 
 fn config_action() -> String {
     format!("\"download\": {{ \"{CONFIG}\": {{ {} }} }}", keeps_its_file())
@@ -217,21 +217,31 @@ fn a_stop_while_a_file_is_applied() {
     assert_eq!(gateway.traces("applies").len(), 1);
 }
 
-/// A link in the place of the transfer directory: nothing behind it is removed, and no file is written there.
+/// A link in the place of the transfer directory: nothing behind it is removed, not even a file that has the name of a
+/// transfer's file, and no file is written there.
 #[test]
 fn a_link_in_place_of_the_directory() {
-    let gateway =
-        TransferGateway::with(FileServer::start(FileServerOptions::new()), &config_action(), |builder, place| {
-            let place = std::path::Path::new(place);
-            std::fs::create_dir(place.join("precious")).expect("a directory");
-            std::fs::write(place.join("precious/file"), "text").expect("a file");
-            std::fs::create_dir(place.join("ram")).expect("a directory");
-            std::os::unix::fs::symlink(place.join("precious"), place.join("ram/transfers")).expect("a link");
-            builder.args(&["--transfer-dir".as_ref(), place.join("ram").as_os_str()])
-        });
+    let log = "2 Vendor Log File";
+    let actions = format!("{}, \"upload\": {{ \"{log}\": {{ {} }} }}", config_action(), shell("echo log > {file}"));
+    let names = ["1", "2", "3", "4", "mark", "file"];
+    let gateway = TransferGateway::with(FileServer::start(FileServerOptions::new()), &actions, |builder, place| {
+        let place = std::path::Path::new(place);
+        std::fs::create_dir(place.join("precious")).expect("a directory");
+        for name in names {
+            std::fs::write(place.join("precious").join(name), "text").expect("a file");
+        }
+        std::fs::create_dir(place.join("ram")).expect("a directory");
+        std::os::unix::fs::symlink(place.join("precious"), place.join("ram/transfers")).expect("a link");
+        builder.args(&["--transfer-dir".as_ref(), place.join("ram").as_os_str()])
+    });
     gateway.files.serves("/f", FileSpec::sized(100));
     gateway.ask(&[download(CONFIG, &gateway.files.url("/f")).with("CommandKey", "k")]);
     gateway.ends_with(9010);
-    assert_eq!(std::fs::read_dir(gateway.place.path().join("precious")).expect("a directory").count(), 1);
-    assert_eq!(gateway.content("precious/file"), b"text");
+    gateway.ask(&[upload(log, &gateway.files.url("/log")).with("CommandKey", "k")]);
+    let report = gateway.acs.expect_request(&["7 TRANSFER COMPLETE", "M Upload/k"]);
+    assert_eq!(code_of(&report), 9011, "{}", report.xml);
+    assert_eq!(std::fs::read_dir(gateway.place.path().join("precious")).expect("a directory").count(), names.len());
+    for name in names {
+        assert_eq!(gateway.content(&format!("precious/{name}")), b"text");
+    }
 }
