@@ -20,27 +20,60 @@ impl LocalZone {
         LocalZone(tz::TimeZone::utc())
     }
 
-    /// Loads the zone of this device from the environment and files.
-    pub fn load() -> LocalZone {
-        let variable = std::env::var("TZ").ok();
+    /// Loads the zone of this device from the environment and files. Returns a warning as well if a source of the zone is
+    /// there, but cannot be read.
+    pub fn load() -> (LocalZone, Option<String>) {
+        let variable = std::env::var_os("TZ").map(|text| text.to_string_lossy().into_owned());
         LocalZone::load_from(variable.as_deref(), Path::new("/etc"))
     }
 
     /// Loads the zone from the content of `TZ` and the files in `etc`.
-    fn load_from(variable: Option<&str>, etc: &Path) -> LocalZone {
+    fn load_from(variable: Option<&str>, etc: &Path) -> (LocalZone, Option<String>) {
         if let Some(text) = variable {
-            // POSIX does not define an empty or wrong TZ; every C library reads it as UTC.
-            return LocalZone::parse(text).unwrap_or_else(LocalZone::utc);
+            // POSIX does not define an empty or wrong TZ; every C library reads it as UTC. An empty one means UTC by
+            // intention.
+            let is_wrong = || !text.trim_ascii().is_empty();
+            return match LocalZone::parse(text) {
+                Some(zone) => (zone, None),
+                None => (LocalZone::utc(), is_wrong().then(|| unreadable(&format!("TZ={text}")))),
+            };
         }
-        let posix = read(&etc.join("TZ")).and_then(|bytes| LocalZone::parse(std::str::from_utf8(&bytes).ok()?));
-        posix.or_else(|| LocalZone::from_file(&read(&etc.join("localtime"))?)).unwrap_or_else(LocalZone::utc)
+        let mut warning = None;
+        for name in ["TZ", "localtime"] {
+            // A missing or empty file is usual on a device without a zone.
+            let Some(bytes) = read(&etc.join(name)).filter(|bytes| !bytes.trim_ascii().is_empty()) else { continue };
+            let zone = match name {
+                "TZ" => std::str::from_utf8(&bytes).ok().and_then(LocalZone::parse),
+                _ => LocalZone::from_file(&bytes),
+            };
+            match zone {
+                Some(zone) => return (zone, warning),
+                None => warning = Some(unreadable(&etc.join(name).to_string_lossy())),
+            }
+        }
+        (LocalZone::utc(), warning)
     }
 
     /// Reads the content of `TZ`: a POSIX rule (`CET-1CEST,M3.5.0,M10.5.0/3`), or the name or path of a zone file, with or
     /// without a leading colon.
     fn parse(text: &str) -> Option<LocalZone> {
         let text = text.trim_ascii();
-        tz::TimeZone::from_posix_tz(text).ok().map(LocalZone)
+        // A device without zone files has no file for this name, which is the default of OpenWrt.
+        if text == "UTC" || text == "GMT" {
+            return Some(LocalZone::utc());
+        }
+        tz::TimeZone::from_posix_tz(text).ok().map(LocalZone).or_else(|| LocalZone::from_rule(text))
+    }
+
+    /// Reads a POSIX rule whose hours may be -167 to 167, as POSIX allows since 2024: `IST-2IDT,M3.4.4/26,M10.5.0`.
+    fn from_rule(rule: &str) -> Option<LocalZone> {
+        // tz-rs takes such hours in the footer of a zone file of version 3 alone (RFC 8536, 3.3.1). This file has a
+        // single type and no transitions, so that its rule decides for every instant.
+        let mut block = b"TZif3".to_vec();
+        block.extend([0; 15]);
+        block.extend([0u32, 0, 0, 0, 1, 4].iter().flat_map(|count| count.to_be_bytes()));
+        block.extend(*b"\0\0\0\0\0\0UTC\0");
+        LocalZone::from_file(&[block.repeat(2), format!("\n{rule}\n").into_bytes()].concat())
     }
 
     /// Reads the content of a zone file (RFC 8536).
@@ -59,6 +92,11 @@ impl LocalZone {
     pub fn offset_minutes(&self, unix: i64) -> i32 {
         self.0.find_local_time_type(unix).map_or(0, |local| local.ut_offset().div_euclid(60))
     }
+}
+
+/// Returns the warning about a zone that cannot be read.
+fn unreadable(source: &str) -> String {
+    format!("the time zone cannot be read: {source:?} is neither a POSIX rule nor a zone file")
 }
 
 /// Reads the beginning of a file.
@@ -81,6 +119,10 @@ mod tests {
     }
 
     fn zone(variable: Option<&str>, files: &[(&str, &[u8])]) -> LocalZone {
+        zone_and_warning(variable, files).0
+    }
+
+    fn zone_and_warning(variable: Option<&str>, files: &[(&str, &[u8])]) -> (LocalZone, Option<String>) {
         let etc = tempfile::tempdir().expect("a temporary directory");
         for (name, content) in files {
             std::fs::write(etc.path().join(name), content).expect("a file");
@@ -108,6 +150,45 @@ mod tests {
         let newfoundland = zone(Some("NST3:30NDT,M3.2.0,M11.1.0"), &[]);
         assert_eq!(newfoundland.offset_minutes(at("2026-01-01T00:00:00Z")), -210);
         assert_eq!(zone(Some("<+0545>-5:45"), &[]).offset_minutes(0), 345);
+    }
+
+    /// The rules of Jerusalem, Gaza and Nuuk, as the zone files of the year 2026 have them.
+    #[test]
+    fn hours_beyond_the_day() {
+        for (rule, before_summer, winter, summer) in [
+            ("IST-2IDT,M3.4.4/26,M10.5.0", "2026-03-26T23:59:59Z", 120, 180),
+            ("EET-2EEST,M3.4.4/50,M10.4.4/50", "2026-03-27T23:59:59Z", 120, 180),
+            ("<-02>2<-01>,M3.5.0/-1,M10.5.0/0", "2026-03-29T00:59:59Z", -120, -60),
+        ] {
+            for files in [&[][..], &[("TZ", rule.as_bytes())]] {
+                let (zone, warning) = zone_and_warning(files.is_empty().then_some(rule), files);
+                assert_eq!(warning, None, "{rule}");
+                let change = at(before_summer);
+                assert_eq!(zone.offset_minutes(change), winter, "{rule}");
+                assert_eq!(zone.offset_minutes(change + 1), summer, "{rule}");
+                assert_eq!(zone.offset_minutes(at("2026-12-01T00:00:00Z")), winter, "{rule}");
+            }
+        }
+        for wrong in ["IST-2IDT,M3.4.4/168,M10.5.0", "IST-2IDT,M3.4.4/-168,M10.5.0", "IST-2IDT,M3.4.4/26"] {
+            assert!(zone_and_warning(Some(wrong), &[]).1.is_some(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_zone_that_cannot_be_read_is_warned_of() {
+        let warning = |variable, files| zone_and_warning(variable, files).1;
+        assert!(warning(Some("Moon/Sea"), &[]).is_some_and(|text| text.contains("Moon/Sea")));
+        assert!(warning(None, &[("TZ", b"Moon/Sea\n")]).is_some_and(|text| text.contains("/TZ")));
+        assert!(warning(None, &[("localtime", b"TZif2 and nothing more")]).is_some());
+        for (variable, files) in [
+            (None, &[][..]),
+            (Some(""), &[]),
+            (Some("UTC"), &[]),
+            (None, &[("TZ", b"UTC\n".as_slice())]),
+            (None, &[("TZ", b"\n".as_slice())]),
+        ] {
+            assert_eq!(warning(variable, files), None, "{variable:?} {files:?}");
+        }
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub fn run(mut config: Config) -> ExitCode {
         return ExitCode::FAILURE;
     }
     log::info!("cpe-agent {} starts", env!("CARGO_PKG_VERSION"));
-    let latest_status = Arc::new(LatestStatus::new(LocalZone::load()));
+    let latest_status = Arc::new(LatestStatus::new(LocalZone::load().0));
     let handles = Handles { inbox: Arc::clone(&inbox), stop, latest_status: Arc::clone(&latest_status) };
     let mut server = None;
     loop {

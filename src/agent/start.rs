@@ -67,10 +67,12 @@ impl Agent {
         let schedule = Schedule::restore(state.retry_count, state.scheduled_reboot_done, clock.now());
         let directory = config.transfer_dir.as_ref().unwrap_or(&config.state_dir);
         let worker = TransferWorker::new(directory, Arc::clone(&handles.inbox));
+        let (zone, warning) = LocalZone::load();
+        warning.iter().for_each(|warning| log::warn!("{warning}"));
         let mut agent = Agent {
             config,
             clock,
-            zone: LocalZone::load(),
+            zone,
             device,
             store,
             schedule,

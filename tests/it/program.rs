@@ -69,6 +69,26 @@ fn a_signal_ends_a_connection_attempt() {
     assert!(began.elapsed() < patience(Duration::from_secs(1)), "{:?}", began.elapsed());
 }
 
+/// R97: CurrentTime has the offset of the zone, also with hours beyond the day; a zone that cannot be read is warned of.
+#[test]
+fn the_time_zone_of_the_inform() {
+    let rules =
+        [("<-02>2<-01>,M3.5.0/-1,M10.5.0/0", "-01:00", "-02:00"), ("IST-2IDT,M3.4.4/26,M10.5.0", "+02:00", "+03:00")];
+    for (zone, one, other) in rules {
+        let mut acs = Acs::start(AcsOptions::new());
+        let agent = gateway(&acs).env("TZ", zone).start();
+        let session = acs.session(SOON).expect_complete();
+        let time = session.inform().argument("CurrentTime").expect("a time");
+        assert!(time.ends_with(one) || time.ends_with(other), "{zone}: {time}");
+        assert!(!agent.log().contains("time zone"), "{}", agent.log());
+    }
+    let mut acs = Acs::start(AcsOptions::new());
+    let agent = gateway(&acs).env("TZ", "Moon/Sea").start();
+    let session = acs.session(SOON).expect_complete();
+    assert!(session.inform().argument("CurrentTime").is_some_and(|time| time.ends_with('Z')));
+    assert_eq!(agent.log().matches("the time zone cannot be read").count(), 1, "{}", agent.log());
+}
+
 /// Two agents on one state directory would tear each other's journal.
 #[test]
 fn a_second_agent_on_the_same_state() {
