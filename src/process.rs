@@ -113,11 +113,18 @@ fn run_with(
     }
 }
 
-/// Starts a command in a process group of its own.
+/// The PATH of a command if the agent itself has none.
+const DEFAULT_PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Starts a command in a process group of its own, with PATH and TZ as its environment.
 fn start(program: &str, arguments: &[String], input: Stdio) -> io::Result<Child> {
     let mut command = Command::new(program);
     // The group makes `kill` reach the children of a script as well, and keeps signals to the agent from the command.
     command.args(arguments).process_group(0);
+    // The environment of the agent depends on how it was started, and may hold secrets or variables such as LD_PRELOAD. A
+    // command must behave the same after a start by hand and by init.
+    let path = std::env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into());
+    command.env_clear().env("PATH", path).envs(std::env::var_os("TZ").map(|zone| ("TZ", zone)));
     command.stdin(input).stdout(Stdio::null()).spawn()
 }
 
@@ -155,6 +162,14 @@ mod tests {
         assert!(matches!(shell("kill -TERM $$", limit), Err(ActionError::Signal(15))));
         let missing = run(&["/nonexistent/program".into()], limit, &AtomicBool::new(false));
         assert!(matches!(missing, Err(ActionError::NotStarted { .. })));
+    }
+
+    #[test]
+    fn a_command_has_path_and_time_zone_only() {
+        // Cargo sets variables of its own for a test, which must not reach the command. The shell adds PWD and others.
+        assert!(std::env::vars().any(|(name, _)| name.starts_with("CARGO")));
+        let script = "! env | grep -v -E '^(PATH|TZ|PWD|OLDPWD|SHLVL|_)=' && [ -n \"$PATH\" ]";
+        shell(script, Duration::from_secs(20)).expect("no other variable");
     }
 
     #[test]

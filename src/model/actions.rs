@@ -85,8 +85,10 @@ fn substitute_all(command: &[String], values: &[(&str, &str)]) -> CommandLine {
     command.iter().map(|argument| substitute(argument, values)).collect()
 }
 
-/// Substitutes the placeholders in one argument.
+/// Substitutes the placeholders in one argument. A substituted text never makes the argument an option: a `-` at the
+/// beginning is preceded by a space, unless the argument itself begins with one.
 fn substitute(mut rest: &str, values: &[(&str, &str)]) -> String {
+    let is_option = rest.starts_with('-');
     // One pass from start to end: a substituted text is not searched again, so that a CommandKey that reads `{file}`,
     // which the ACS chooses, stays as it is.
     let mut filled = String::with_capacity(rest.len());
@@ -100,6 +102,11 @@ fn substitute(mut rest: &str, values: &[(&str, &str)]) -> String {
         rest = &rest[at + length..];
     }
     filled.push_str(rest);
+    // The ACS chooses the CommandKey. A program must not take `--force` there for an option, and takes a text that begins
+    // with a space for an operand.
+    if filled.starts_with('-') && !is_option {
+        filled.insert(0, ' ');
+    }
     filled
 }
 
@@ -293,6 +300,16 @@ mod tests {
         let filled = with_file(&command, "/x", "{file}{commandKey}", Some(3));
         assert_eq!(filled, ["a /x {file}{commandKey}/x", "3-$/x"]);
         assert_eq!(with_command_key(&command, "k")[0], "a {file} k{file}");
+    }
+
+    #[test]
+    fn no_substituted_text_becomes_an_option() {
+        let command =
+            ["{commandKey}", "{instance}{commandKey}", "--key={commandKey}", "-k{commandKey}", "a{commandKey}"];
+        let command = command.map(str::to_owned);
+        let filled = with_file(&command, "/x", "--force", None);
+        assert_eq!(filled, [" --force", " --force", "--key=--force", "-k--force", "a--force"]);
+        assert_eq!(with_command_key(&command[..1], "k-1"), ["k-1"]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::gateway::*;
+use crate::support::agent::patience;
 use crate::support::port::closed_address;
 use crate::support::{FileServer, FileServerOptions, FileSpec, Mount, download, get_rpc_methods, pattern, upload};
 
@@ -215,6 +216,40 @@ fn a_stop_while_a_file_is_applied() {
     gateway.ends_with(0);
     gateway.acs.expect_no_session(QUIET);
     assert_eq!(gateway.traces("applies").len(), 1);
+}
+
+/// SIGTERM takes less than a second while an action runs that goes on after the agent.
+#[test]
+fn a_stop_does_not_wait_for_a_long_action() {
+    // The harness waits for the end of the log, which the action would keep open.
+    let script = "exec 2> /dev/null; echo began >> began; sleep 4";
+    let mut gateway = TransferGateway::new(&format!("\"download\": {{ \"{CONFIG}\": {{ {} }} }}", shell(script)));
+    gateway.files.serves("/f", FileSpec::sized(100));
+    gateway.ask(&[download(CONFIG, &gateway.files.url("/f")).with("CommandKey", "k")]);
+    gateway.waits_for_trace("began");
+    let began = std::time::Instant::now();
+    assert!(gateway.agent.terminate().success());
+    assert!(began.elapsed() < patience(Duration::from_secs(1)), "{:?}", began.elapsed());
+}
+
+/// An action receives PATH and TZ, and a CommandKey that no program takes for an option.
+#[test]
+fn the_environment_and_the_key_of_an_action() {
+    let script = "env > variables; printf '%s|' \"$0\" \"$@\" > arguments; : > done";
+    let run = format!("{}, \"{{commandKey}}\", \"--key={{commandKey}}\"]", shell(script).trim_end_matches(']'));
+    let actions = format!("\"download\": {{ \"{CONFIG}\": {{ {run} }} }}");
+    let gateway = TransferGateway::with(FileServer::start(FileServerOptions::new()), &actions, |builder, _| {
+        builder.env("LD_SECRET", "x").env("TZ", "UTC0")
+    });
+    gateway.files.serves("/f", FileSpec::sized(100));
+    gateway.ask(&[download(CONFIG, &gateway.files.url("/f")).with("CommandKey", "--force")]);
+    gateway.acs.expect_request(&["7 TRANSFER COMPLETE", "M Download/--force"]);
+    let variables = String::from_utf8(gateway.content("variables")).expect("text");
+    let names: Vec<_> = variables.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
+    assert!(names.contains(&"PATH") && names.contains(&"TZ"), "{variables}");
+    let of_the_shell = ["PWD", "OLDPWD", "SHLVL", "_"];
+    assert!(names.iter().all(|name| ["PATH", "TZ"].contains(name) || of_the_shell.contains(name)), "{variables}");
+    assert_eq!(gateway.content("arguments"), b" --force|--key=--force|");
 }
 
 /// A link in the place of the transfer directory: nothing behind it is removed, not even a file that has the name of a
