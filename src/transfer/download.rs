@@ -21,7 +21,7 @@ use super::error::{FaultContext, TransferError};
 use super::file_request::FileRequest;
 use super::file_server::FileServer;
 use super::progress::Progress;
-use super::space::{RESERVE, free_space};
+use super::space::{DISK_RESERVE, Room};
 use super::version::FileVersion;
 use crate::cwmp::fault::FaultCode;
 use crate::http::{HttpError, ResponseHead};
@@ -34,7 +34,7 @@ const MAX_PAUSE: u32 = 16;
 /// The number of bytes that are read and written at a time.
 const PIECE: usize = 8 * 1024;
 /// The number of bytes between two checks of the free space: a part of the reserve, so that it is never used up.
-const CHECK_EVERY: u64 = RESERVE / 4;
+const CHECK_EVERY: u64 = DISK_RESERVE / 4;
 
 /// A downloaded file that is complete and synced to disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -208,14 +208,9 @@ impl Download<'_> {
     /// Fails unless so many more bytes fit on the file system and leave a reserve to other programs.
     fn check_room(&self, bytes: u64) -> Result<(), Interruption> {
         // Without the figures, a full disk shows in the write that fails.
-        let Ok(free) = free_space(self.partial.directory()) else { return Ok(()) };
-        if bytes.saturating_add(RESERVE) <= free {
-            return Ok(());
-        }
-        let sentence = match bytes {
-            0 => format!("the file does not fit on the device: {free} bytes are left after {}", self.partial.length),
-            bytes => format!("the file does not fit on the device: {bytes} bytes are to come, {free} are free"),
-        };
+        let Ok(room) = Room::of(self.partial.directory()) else { return Ok(()) };
+        let Err(reason) = room.check(bytes) else { return Ok(()) };
+        let sentence = format!("the file does not fit on the device: {reason}");
         Err(Interruption::Failed(TransferError::transient(FaultCode::DownloadFailure, sentence)))
     }
 

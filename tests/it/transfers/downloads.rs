@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::gateway::*;
 use crate::support::agent::patience;
+use crate::support::mount::with_mounts;
 use crate::support::port::closed_address;
 use crate::support::{FileServer, FileServerOptions, FileSpec, Mount, download, get_rpc_methods, pattern, upload};
 
@@ -107,6 +108,36 @@ fn a_disk_that_is_full() {
     // The reserve shows that the disk becomes full, before a write fails.
     gateway.agent.wait_for_log("the file does not fit on the device", Duration::from_secs(1));
     assert!(gateway.traces("applies").len() == 1 && !gateway.agent.state_dir().join("transfers").exists());
+}
+
+/// A RAM disk larger than the memory that is available: the file is refused before a byte of it is fetched.
+#[test]
+fn a_file_that_memory_cannot_hold() {
+    let place = tempfile::tempdir().expect("a directory");
+    let ram = place.path().join("ram");
+    let Some(_mount) = Mount::at(ram.clone(), "size=23m,mode=700") else { return };
+    let meminfo = place.path().join("meminfo");
+    std::fs::write(&meminfo, "MemTotal: 27000 kB\nMemFree: 900 kB\nMemAvailable: 7900 kB\n").expect("a file");
+    let files = FileServer::start(FileServerOptions::new());
+    files.serves("/large", FileSpec::sized(12_000_000));
+    files.serves("/small", FileSpec::sized(4_000_000));
+    let mut may_mount = true;
+    let gateway = TransferGateway::with(files, &config_action(), |builder, _| {
+        let builder = builder.args(&["--transfer-dir".as_ref(), ram.as_os_str()]);
+        let mounted = with_mounts(builder.clone(), &[(&meminfo, "/proc/meminfo")]);
+        may_mount = mounted.is_some();
+        mounted.unwrap_or(builder)
+    });
+    if !may_mount {
+        return;
+    }
+    gateway.ask(&[download(CONFIG, &gateway.files.url("/large")).with("CommandKey", "k")]);
+    let text = gateway.ends_with(9010).fault.expect("a fault").text;
+    let reason = "12000000 bytes are to come, 8089600 are free of memory, in which the transfer directory lies, and 2097152 \
+                  of them stay reserved";
+    assert!(text.ends_with(reason), "{text}");
+    gateway.ask(&[download(CONFIG, &gateway.files.url("/small")).with("CommandKey", "k")]);
+    gateway.ends_with(0);
 }
 
 /// The checksum and the signature are verified before the action runs.
