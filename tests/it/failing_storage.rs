@@ -6,7 +6,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -31,32 +30,24 @@ struct Scene {
 impl Scene {
     fn new(model: &'static Model, builder: AgentBuilder) -> Scene {
         let acs = ManualAcs::start(AcsOptions::new().keeps_no_messages());
-        // Written once: an agent of another test may be reading it. The actions leave a trace beside the boot id.
-        static ACTIONS: LazyLock<PathBuf> = LazyLock::new(|| {
-            let actions = Path::new(env!("CARGO_TARGET_TMPDIR")).join("failing-storage-actions.json");
-            let trace = |name| format!(r#"["sh", "-c", "echo done >> \"$TRACES/{name}\""]"#);
-            let text = format!(
-                r#"{{ "actions": {{ "reboot": {}, "factoryReset": {} }} }}"#,
-                trace("reboots"),
-                trace("resets")
-            );
-            fs::write(&actions, text).expect("a file");
-            actions
-        });
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let traces = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("failing-storage-{number}"));
         let _ = fs::remove_dir_all(&traces);
         fs::create_dir(&traces).expect("a directory");
+        let actions = traces.join("actions.json");
+        let trace = |name| format!(r#"["sh", "-c", "echo done >> '{}/{name}'"]"#, traces.display());
+        let text =
+            format!(r#"{{ "actions": {{ "reboot": {}, "factoryReset": {} }} }}"#, trace("reboots"), trace("resets"));
+        fs::write(&actions, text).expect("a file");
         let name = |parameter: &str| format!("{}.ManagementServer.{parameter}", model.root);
         let agent = builder
             .data_model(model_file(model.file))
-            .data_model(ACTIONS.as_path())
+            .data_model(&actions)
             .set(&name("URL"), &acs.url())
             .set(&name("PeriodicInformEnable"), "true")
             .set(&name("PeriodicInformInterval"), "1")
             .fixed_ports()
-            .env("TRACES", traces.to_str().expect("UTF-8"))
             .log_level("info")
             .not_started();
         Scene { model, acs, agent, traces }
