@@ -314,7 +314,8 @@ pub fn reason(status: u16) -> &'static str {
 }
 
 fn parse_head(head: &[u8]) -> Result<Request, Gone> {
-    let text = std::str::from_utf8(head).map_err(|_| Gone::Malformed("header that is not UTF-8".into()))?;
+    // A realm in another encoding comes back octet by octet.
+    let text = String::from_utf8_lossy(head);
     let mut lines = text.trim_end_matches("\r\n").split("\r\n");
     let start = lines.next().unwrap_or_default();
     let mut words = start.split(' ');
