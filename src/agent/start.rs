@@ -47,6 +47,13 @@ fn open_store(directory: &Path) -> Result<(Store, Recovered), StartFailure> {
     }
 }
 
+/// Reads the local time zone, and warns of one that cannot be read: CurrentTime is then in UTC.
+fn load_zone() -> LocalZone {
+    let (zone, warning) = LocalZone::load();
+    warning.iter().for_each(|warning| log::warn!("{warning}"));
+    zone
+}
+
 impl Agent {
     /// Builds the agent up to the first session. Opens no connection and writes no record.
     pub(crate) fn start(config: Config, handles: Handles) -> Result<Agent, StartFailure> {
@@ -67,8 +74,7 @@ impl Agent {
         let schedule = Schedule::restore(state.retry_count, state.scheduled_reboot_done, clock.now());
         let directory = config.transfer_dir.as_ref().unwrap_or(&config.state_dir);
         let worker = TransferWorker::new(directory, Arc::clone(&handles.inbox));
-        let (zone, warning) = LocalZone::load();
-        warning.iter().for_each(|warning| log::warn!("{warning}"));
+        let zone = load_zone();
         let mut agent = Agent {
             config,
             clock,

@@ -158,24 +158,11 @@ impl Session {
     fn on_envelope(self, envelope: &Envelope<'_>, device: &mut Device, now: Now) -> (Session, Output) {
         // A message with an unknown header that must be understood is not processed (SOAP 1.1 §4.2.3). If it replies to
         // the CPE, the session fails, since a fault must not answer a response (R86, R88).
-        let is_response = match (&self.stage, &envelope.body) {
-            (Stage::Informing { .. }, _) | (Stage::AwaitingResponse { .. }, EnvelopeBody::Fault(_)) => true,
-            (Stage::AwaitingResponse { .. }, EnvelopeBody::Rpc { name, .. } | EnvelopeBody::Foreign { name }) => {
-                name.ends_with("Response")
-            }
-            _ => false,
-        };
-        if let (true, Some(entry)) = (is_response, envelope.not_understood) {
+        if let (true, Some(entry)) = (self.is_replied_by(&envelope.body), envelope.not_understood) {
             return self.fail(SessionError::Soap(format!("header {} not understood", excerpt(entry))));
         }
         match (&self.stage, &envelope.body) {
-            (Stage::Informing { .. }, EnvelopeBody::Fault(fault)) => {
-                let code = fault.code.map_or(0, AcsFaultCode::number);
-                match fault.code {
-                    Some(AcsFaultCode::RetryRequest) => self.resend(fault),
-                    _ => self.fail(SessionError::InformFault { code, text: fault.text.clone() }), // R92
-                }
-            }
+            (Stage::Informing { .. }, EnvelopeBody::Fault(fault)) => self.inform_refused(fault),
             (Stage::Informing { .. }, EnvelopeBody::Rpc { name: "InformResponse", version, .. }) => {
                 self.inform_response(envelope, *version, device, now)
             }
@@ -217,6 +204,26 @@ impl Session {
                 self.fail(SessionError::Unexpected(text))
             }
             (Stage::Ended, _) => self.end(Ok(())),
+        }
+    }
+
+    /// Returns true if the message replies to the last request of the CPE, and is no request of the ACS.
+    fn is_replied_by(&self, body: &EnvelopeBody<'_>) -> bool {
+        match (&self.stage, body) {
+            (Stage::Informing { .. }, _) | (Stage::AwaitingResponse { .. }, EnvelopeBody::Fault(_)) => true,
+            (Stage::AwaitingResponse { .. }, EnvelopeBody::Rpc { name, .. } | EnvelopeBody::Foreign { name }) => {
+                name.ends_with("Response")
+            }
+            _ => false,
+        }
+    }
+
+    /// Repeats the Inform after fault 8005; any other fault ends the session (R92).
+    fn inform_refused(self, fault: &AcsFault) -> (Session, Output) {
+        let code = fault.code.map_or(0, AcsFaultCode::number);
+        match fault.code {
+            Some(AcsFaultCode::RetryRequest) => self.resend(fault),
+            _ => self.fail(SessionError::InformFault { code, text: fault.text.clone() }),
         }
     }
 
