@@ -169,15 +169,21 @@ fn limit_files(agent: &Agent, size: &str) {
     assert!(status.expect("prlimit is part of util-linux").success());
 }
 
-/// On a full disk changes are refused until there is room again.
-fn a_full_disk(model: &'static Model) {
+/// Returns an agent whose state directory is full, in a session in which a value "before" was stored.
+fn session_on_a_full_disk(model: &'static Model) -> Option<(Scene, Mount, AcsSession)> {
     let mut scene = Scene::new(model, Agent::builder(BINARY));
-    let Some(disk) = Mount::at(scene.agent.state_dir(), "size=256k,mode=700") else { return };
+    let disk = Mount::at(scene.agent.state_dir(), "size=256k,mode=700")?;
     scene.agent.restart();
     let mut session = scene.call();
     assert!(!session.call(&scene.set("before")).expect("an answer").is_fault());
     disk.fill();
     scene.use_up_the_last_page(&mut session);
+    Some((scene, disk, session))
+}
+
+/// On a full disk changes are refused until there is room again.
+fn a_full_disk(model: &'static Model) {
+    let Some((mut scene, disk, mut session)) = session_on_a_full_disk(model) else { return };
     scene.expect_refusals(&mut session, "before");
     scene.end(session);
     scene.agent.wait_for_log("No space left on device", LIMIT);
@@ -216,13 +222,7 @@ both_models!(a_long_session_on_a_small_partition);
 
 /// R223: a reboot, which a technician tries first, needs no flash. M Reboot cannot be stored, and is missing after it.
 fn a_reboot_on_a_full_disk(model: &'static Model) {
-    let mut scene = Scene::new(model, Agent::builder(BINARY));
-    let Some(disk) = Mount::at(scene.agent.state_dir(), "size=256k,mode=700") else { return };
-    scene.agent.restart();
-    let mut session = scene.call();
-    assert!(!session.call(&scene.set("before")).expect("an answer").is_fault());
-    disk.fill();
-    scene.use_up_the_last_page(&mut session);
+    let Some((mut scene, _disk, mut session)) = session_on_a_full_disk(model) else { return };
     assert!(!session.call(&reboot("told")).expect("an answer").is_fault());
     scene.end(session);
     scene.wait_for_trace("reboots");
@@ -237,13 +237,7 @@ both_models!(a_reboot_on_a_full_disk);
 
 /// R226: the reset removes the records, and needs no more room.
 fn a_factory_reset_on_a_full_disk(model: &'static Model) {
-    let mut scene = Scene::new(model, Agent::builder(BINARY));
-    let Some(disk) = Mount::at(scene.agent.state_dir(), "size=256k,mode=700") else { return };
-    scene.agent.restart();
-    let mut session = scene.call();
-    assert!(!session.call(&scene.set("before")).expect("an answer").is_fault());
-    disk.fill();
-    scene.use_up_the_last_page(&mut session);
+    let Some((mut scene, disk, mut session)) = session_on_a_full_disk(model) else { return };
     assert!(!session.call(&factory_reset()).expect("an answer").is_fault());
     scene.end(session);
     scene.wait_for_trace("resets");
