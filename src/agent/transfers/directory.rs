@@ -2,7 +2,6 @@
 
 use std::fs::{self, DirBuilder, File, ReadDir};
 use std::io;
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -70,12 +69,13 @@ impl TransferDirectory {
     }
 
     /// Opens the directory, unless other users can change the files in it, or put another one in its place.
-    fn open(&self) -> io::Result<OwnedFd> {
+    fn open(&self) -> io::Result<File> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let directory = rustix::fs::open(&self.0, flags, Mode::empty())?;
-        let found = rustix::fs::fstat(&directory)?;
+        let directory = File::from(rustix::fs::open(&self.0, flags, Mode::empty())?);
+        // By std, since `fstat` of rustix crashes on big-endian MIPS.
+        let found = directory.metadata()?;
         let user = rustix::process::geteuid().as_raw();
-        if found.st_uid != user || found.st_mode & 0o022 != 0 {
+        if found.uid() != user || found.mode() & 0o022 != 0 {
             return Err(io::Error::other("the directory belongs to another user or is writable by others"));
         }
         // Downloads and actions use the path. The owner of the directory above could replace the checked one meanwhile,
