@@ -125,6 +125,8 @@ pub(crate) struct Agent {
     notices: Vec<String>,
     /// Stored values that the current model rejects, as log lines; each is logged once.
     rejected_values: BTreeSet<String>,
+    /// The fingerprint of the data model in use.
+    model: u64,
     /// The latest status, read by the control socket.
     latest_status: Arc<LatestStatus>,
     /// True if the journal held records at the start.

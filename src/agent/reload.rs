@@ -48,8 +48,10 @@ impl Agent {
         crate::log::reconfigure(config.log, config.log_to);
         let ports = |config: &Config| (config.listen, config.udp_listen);
         let is_elsewhere = ports(&config) != ports(&self.config);
+        let is_same = config == self.config && loaded.fingerprint == self.model;
         let is_other_root = loaded.tree.root_name() != self.device.tree().root_name();
         self.config = config;
+        self.model = loaded.fingerprint;
         // Values that the agent itself sets, such as its addresses, are not in the journal.
         let provided = self.device.runtime_values();
         let stored = self.stored();
@@ -57,7 +59,9 @@ impl Agent {
         let logged = std::mem::replace(&mut self.rejected_values, rejected_values);
         // Each rejected value is logged once, and not by every reload.
         self.rejected_values.difference(&logged).for_each(|notice| log::warn!("{notice}"));
-        self.log_overridden_values();
+        if !is_same {
+            self.log_overridden_values();
+        }
         self.check_identity();
         self.device.note_firmware_changes();
         provided.iter().for_each(|(name, value)| self.device.set_runtime_value(name, value));
@@ -65,7 +69,11 @@ impl Agent {
         if is_elsewhere || is_other_root {
             self.listeners.close();
         }
-        log::info!("the configuration was read again");
+        // A hotplug script sends SIGHUP with each change of an address: such a reload is no news for the log.
+        match is_same {
+            true => log::debug!("the configuration was read again, and is the same"),
+            false => log::info!("the configuration was read again"),
+        }
     }
 
     /// Returns the records of the journal. They may hold values that the current model rejects and the new one accepts, so

@@ -61,6 +61,7 @@ impl Agent {
         if let Err(error) = check_acs_settings(&config, &loaded) {
             log::error!("{error}");
         }
+        let model = loaded.fingerprint;
         let (store, recovered) = open_store(&config.state_dir)?;
         recovered.notices.iter().for_each(|notice| log::warn!("{notice}"));
         let store = Rc::new(RefCell::new(store));
@@ -96,6 +97,7 @@ impl Agent {
             started: clock.now().monotonic,
             notices,
             rejected_values,
+            model,
             latest_status: handles.latest_status,
             has_stored_state: !recovered.records.is_empty(),
         };

@@ -109,7 +109,7 @@ impl Device {
         journal: Box<dyn JournalWriter>,
         now: Now,
     ) -> (Device, Vec<String>) {
-        let Loaded { mut tree, actions } = loaded;
+        let Loaded { mut tree, actions, .. } = loaded;
         let mut state = DeviceState::default();
         let mut written = String::new();
         let (mut notices, mut dropped) = (Vec::new(), Vec::new());
@@ -135,7 +135,7 @@ impl Device {
     /// [`restore`](Device::restore) does, and keeps the state of the protocol. Returns a notice, for the log, for each
     /// value that the new model rejects.
     pub fn replace_model(&mut self, loaded: Loaded, records: &[String]) -> Vec<String> {
-        let Loaded { mut tree, actions } = loaded;
+        let Loaded { mut tree, actions, .. } = loaded;
         let (mut notices, mut dropped) = (Vec::new(), Vec::new());
         for record in records.iter().filter_map(|record| serde_json::from_str::<Json>(record).ok()) {
             apply_record(&mut tree, record.get("tree"), &mut notices, &mut dropped);

@@ -8,6 +8,7 @@
 //! The loader checks everything, so that no later code meets a model that contradicts itself. An error names the file,
 //! the JSON pointer and the reason.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::rc::Rc;
 
 use serde_json::error::Category;
@@ -31,6 +32,8 @@ pub struct Loaded {
     pub tree: Tree,
     /// The commands by which the device reboots, resets itself and handles files.
     pub actions: Actions,
+    /// A number that changes with the texts of the files, by which a reload recognises a model that is the same.
+    pub fingerprint: u64,
 }
 
 /// Loads files, of which a later one overlays the earlier ones, and then the factory values of the configuration.
@@ -58,7 +61,14 @@ pub fn load(files: &[ModelFile], factory_values: &[(String, Secret)]) -> Result<
     for (path, text) in factory_values {
         set_factory_value(&mut tree, path, text.expose())?;
     }
-    Ok(Loaded { tree, actions })
+    Ok(Loaded { tree, actions, fingerprint: fingerprint(files) })
+}
+
+/// Returns a hash of the texts, in their order.
+fn fingerprint(files: &[ModelFile]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    files.iter().for_each(|file| file.text.hash(&mut hasher));
+    hasher.finish()
 }
 
 /// Reads one file, whose top level must be an object.

@@ -151,10 +151,38 @@ fn a_new_configuration() {
     assert!(agent.log().contains(&format!("{CODE}: the stored value is used")), "{}", agent.log());
     assert!(!agent.log().contains(" debug: "), "--log wins over the file");
     acs.quiet_for(Duration::from_millis(300));
+}
 
-    // Another SIGHUP without a change starts no session.
-    assert!(reload(&agent).contains("was read again"));
-    acs.quiet_for(Duration::from_millis(300));
+/// SIGHUP without a change starts no session and logs nothing at info: a hotplug script sends one with each change of an
+/// address. Any change of a file is news again.
+#[test]
+fn an_unchanged_configuration() {
+    let mut acs = Acs::start(AcsOptions::new());
+    let mut configuration = Configuration::new(&acs.url());
+    let overlay = configuration.directory.path().join("overlay.json");
+    fs::write(&overlay, "{}").expect("a file");
+    let overlay_path = overlay.display().to_string();
+    configuration.change("dataModel", json!([model_file("tr-181.json"), overlay_path]));
+    configuration.set(CODE, "overruled");
+    let agent = configuration.agent().start();
+    acs.session(SOON).expect_complete();
+    agent.succeeds(&["set", &format!("{CODE}=stored")]);
+    acs.session(SOON).expect_complete();
+    // A reload waits for the end of the session, whose last line stands before that of the reload.
+    reload(&agent);
+    for _ in 0..2 {
+        let before = agent.log_position();
+        let line = reload(&agent);
+        assert!(line.contains(" debug: ") && line.contains("is the same"), "{line}");
+        acs.quiet_for(Duration::from_millis(100));
+        let log = agent.log();
+        assert!(!log.lines().skip(before).any(|line| line.contains(" info: ")), "{log}");
+    }
+    fs::write(&overlay, r#"{"Device":{"DeviceInfo":{"ModelName":{"value":"B"}}}}"#).expect("a file");
+    assert!(reload(&agent).contains(" info: "));
+    configuration.set("Device.DeviceInfo.ModelNumber", "changed");
+    assert!(reload(&agent).contains(" info: "));
+    assert!(reload(&agent).contains(" debug: "));
 }
 
 /// A new factory value of ManagementServer takes effect as if the agent had started with it.
