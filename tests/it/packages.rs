@@ -169,8 +169,11 @@ fn openwrt_starts_what_is_enabled() {
     ]));
     let told = openwrt.init("start");
     let config = openwrt.config().display().to_string();
-    assert!(told.contains(&format!("set command {BINARY} run --config {config}\n")), "{told}");
-    for line in ["set respawn ", "set reload_signal HUP\n", "append file ", "/tr-181.json\n", "/openwrt.json\n"] {
+    let command = told.lines().find(|line| line.starts_with("set command /bin/sh -c ")).expect("a command");
+    assert!(command.ends_with(&format!(" -500 {BINARY} run --config {config}")), "{told}");
+    for line in
+        ["set respawn 3600 10 0\n", "set reload_signal HUP\n", "append file ", "/tr-181.json\n", "/openwrt.json\n"]
+    {
         assert!(told.contains(line), "{line} is not in\n{told}");
     }
     assert!(told.starts_with("open\n") && told.ends_with("close\n"), "{told}");
@@ -178,6 +181,10 @@ fn openwrt_starts_what_is_enabled() {
     for part in ["https://acs.example.com/", "software       23.05.5", "reboot, factoryReset", "/etc/cpe-agent/state"] {
         assert!(checked.contains(part), "{part} is not in\n{checked}");
     }
+    let text = fs::read_to_string(openwrt.config()).expect("the file");
+    let json: Json = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    // Images belong on the RAM disk: the flash wears out, and may have no room for one.
+    assert_eq!(json["transferDir"], "/tmp/cpe-agent", "{text}");
     let before = fs::read(openwrt.config()).expect("the file");
     openwrt.init("reload");
     assert_eq!(fs::read(openwrt.config()).expect("the file"), before, "procd would take it for a change");
@@ -236,6 +243,70 @@ fn openwrt_options() {
         assert_eq!(json["set"][format!("InternetGatewayDevice.{name}")], value, "{name}: {text}");
     }
     succeeds(Command::new(BINARY).args(["check", "--config"]).arg(openwrt.config()));
+}
+
+/// The command that procd starts becomes the agent, with a lower chance to be killed for its memory.
+#[test]
+fn openwrt_lowers_the_oom_score() {
+    if !has(&["busybox"]) {
+        return;
+    }
+    let openwrt = OpenWrt::new(&openwrt_configuration(&[("option enabled '0'", "option enabled '1'")]));
+    // procd starts the words of the command as they are; the stand-in separates them by spaces.
+    let script = fs::read_to_string(cross("openwrt/files/cpe-agent.init")).expect("the script");
+    let words = script.split_once("procd_set_param command /bin/sh -c '").expect("the command").1;
+    let (shell_text, _) = words.split_once('\'').expect("its end");
+    assert!(openwrt.init("start").contains(shell_text));
+    let score = |program: &str| {
+        let mut shell = Command::new("busybox");
+        shell.args(["ash", "-c", shell_text, program, "cat", "/proc/self/oom_score_adj"]);
+        succeeds(&mut shell).trim().to_owned()
+    };
+    assert_eq!(score("-500"), allowed_oom_score("-500"));
+    assert_eq!(score("900"), "900");
+}
+
+/// Returns the score after an attempt to set it, which a container may refuse.
+fn allowed_oom_score(wanted: &str) -> String {
+    let attempt = "{ echo \"$0\" >/proc/self/oom_score_adj; } 2>/dev/null; cat /proc/self/oom_score_adj";
+    succeeds(Command::new("sh").args(["-c", attempt, wanted])).trim().to_owned()
+}
+
+/// The key and the check of a firmware in the UCI configuration reach the action of the data model.
+#[test]
+fn openwrt_firmware() {
+    if !has(&["busybox"]) {
+        return;
+    }
+    let key = "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
+    let configuration = |replacement: &str| {
+        openwrt_configuration(&[
+            ("option enabled '0'", "option enabled '1'"),
+            ("# option firmware_key '/etc/cpe-agent/firmware.pub'", replacement),
+        ])
+    };
+    let wanted = format!(
+        "option firmware_key '{key}'\n\tlist firmware_verify '/usr/sbin/fine'\n\tlist firmware_verify '--say \"yes\"'"
+    );
+    let openwrt = OpenWrt::new(&configuration(&wanted));
+    let told = openwrt.init("start");
+    let overlay = openwrt.path("run/cpe-agent/firmware.json");
+    assert!(told.contains(&format!("append file {}\n", overlay.display())), "{told}");
+    let json: Json = serde_json::from_str(&fs::read_to_string(&overlay).expect("a file")).expect("JSON");
+    let action = &json["actions"]["download"]["1 Firmware Upgrade Image"];
+    assert_eq!(action["ed25519"], key);
+    assert_eq!(action["verify"], serde_json::json!(["/usr/sbin/fine", "--say \"yes\""]));
+    // The overlay completes the action of openwrt.json.
+    let text = fs::read_to_string(openwrt.config()).expect("the file");
+    let models: Json = serde_json::from_str(&text).expect("JSON");
+    let models = models["dataModel"].as_array().expect("a list").clone();
+    assert_eq!(models.last(), Some(&Json::from(overlay.display().to_string())), "{text}");
+    succeeds(Command::new(BINARY).args(["check", "--config"]).arg(openwrt.config()));
+
+    // Without the options there is no overlay, even after one.
+    fs::write(openwrt.path("etc/config/cpe-agent"), configuration("")).expect("a file");
+    assert!(!openwrt.init("reload").contains("firmware.json"));
+    assert!(!overlay.exists());
 }
 
 /// The identity of the device is determined once, and stays.
@@ -388,6 +459,20 @@ fn systemd_unit() {
     succeeds(&mut security); // an exposure of 2.5 of 10 at most
 }
 
+/// lintian finds no error in the Debian package. The program in it is another one, since that of the tests has its debug
+/// symbols; `cross/tests/debian` repeats the check with the real one.
+#[test]
+fn debian_package() {
+    if !has(&["lintian", "dpkg-deb"]) {
+        return;
+    }
+    let home = tempfile::tempdir().expect("a directory");
+    let mut build = Command::new(cross("debian/build"));
+    build.args(["--binary", "/bin/true", "--output"]).arg(home.path()).stderr(std::process::Stdio::null());
+    let package = succeeds(&mut build);
+    succeeds(Command::new("lintian").args(["--fail-on", "error", package.trim()]));
+}
+
 /// The sysv script with a real agent, in a directory of its own.
 struct Sysv {
     home: TempDir,
@@ -460,6 +545,8 @@ fn sysv_life(shell: &[&'static str], path: Option<&Path>) {
     assert_eq!(first.inform().event_codes(), [BOOTSTRAP, BOOT]);
     assert!(sysv.says("status", 0).contains("is running"));
     let pid = sysv.pid();
+    let score = fs::read_to_string(format!("/proc/{pid}/oom_score_adj")).expect("a score");
+    assert_eq!(score.trim(), allowed_oom_score("-500"));
     assert!(sysv.says("start", 0).contains("is running"));
     assert_eq!(sysv.pid(), pid, "a second start starts nothing");
 
