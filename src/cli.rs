@@ -6,21 +6,23 @@
 //! ```
 //!
 //! The commands stand in one table (`command.rs`), and so do the options (`config/setting.rs`). The parser and the help
-//! text both read these tables, so that a new row needs no second edit.
+//! texts read these tables, so that a new row needs no second edit; the manual page and the completion of shells are made
+//! from the help texts.
 
 mod command;
 mod help;
 
 use std::ffi::OsString;
+use std::mem::take;
 use std::process::ExitCode;
 
 use lexopt::{Arg, Parser};
 
 pub use self::command::Command;
 use self::command::{COMMANDS, CommandParser, CommandSpec, Operands};
-use self::help::help;
-use crate::config::{CONTROL, Config, Options, SETTINGS, StartupError};
+use crate::config::{CONFIG, Config, Options, SETTINGS, StartupError};
 use crate::output::print;
+use crate::suggest::hint;
 
 /// The exit status for a wrong command line: `EX_USAGE` of `sysexits.h`.
 const EXIT_USAGE: u8 = 64;
@@ -29,13 +31,14 @@ const EXIT_USAGE: u8 = 64;
 ///
 /// A wrong argument is reported on stderr with exit status 64, a wrong configuration file with exit status 78.
 pub fn main(arguments: impl IntoIterator<Item = OsString>, execute: impl FnOnce(Command) -> ExitCode) -> ExitCode {
-    match parse(arguments) {
+    let mut sorted = Arguments::default();
+    match parse(Parser::from_iter(arguments), &mut sorted) {
         Ok(Invocation::Command(command)) => execute(*command),
         // Help that was asked for is output, not an error: it goes to stdout with status 0.
-        Ok(Invocation::Help) => print(&help()),
-        Ok(Invocation::Version) => print(concat!("cpe-agent ", env!("CARGO_PKG_VERSION"), "\n")),
+        Ok(Invocation::Print(text)) => print(&text),
         Err(CommandLineError::Usage(reason)) => {
-            eprintln!("cpe-agent: {reason}\nTry `cpe-agent --help`.");
+            let help = sorted.command.map_or("--help".to_owned(), |command| format!("help {}", command.name));
+            eprintln!("cpe-agent: {reason}\nTry `cpe-agent {help}`.");
             ExitCode::from(EXIT_USAGE)
         }
         Err(CommandLineError::Startup(error)) => {
@@ -49,8 +52,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, execute: impl FnOnce(
 #[derive(Debug, PartialEq, Eq)]
 enum Invocation {
     Command(Box<Command>),
-    Help,
-    Version,
+    /// Prints a text, such as the help.
+    Print(String),
 }
 
 /// The reason why the arguments are rejected.
@@ -74,20 +77,21 @@ struct Arguments {
     command: Option<&'static CommandSpec>,
     operands: Vec<String>,
     options: Options,
-    /// The first option that only `run`, `check` and `doctor` accept.
-    daemon_option: Option<&'static str>,
-    json: bool,
+    /// The options in the order of the command line, without their dashes.
+    given: Vec<&'static str>,
+    flags: Vec<&'static str>,
 }
 
-fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, CommandLineError> {
-    let mut parser = Parser::from_iter(arguments);
-    let mut sorted = Arguments::default();
+fn parse(mut parser: Parser, sorted: &mut Arguments) -> Result<Invocation, CommandLineError> {
     while let Some(argument) = parser.next().map_err(|error| error.to_string())? {
         match argument {
-            // These two win over the rest, so that `run --help` works however wrong the other arguments are.
-            Arg::Short('h') | Arg::Long("help") => return Ok(Invocation::Help),
-            Arg::Short('V') | Arg::Long("version") => return Ok(Invocation::Version),
-            Arg::Long("json") => sorted.json = true,
+            // These two win over the rest, so that `run --help` works however wrong the later arguments are.
+            Arg::Short('h') | Arg::Long("help") => {
+                return Ok(Invocation::Print(sorted.command.map_or_else(help::overview, help::of_command)));
+            }
+            Arg::Short('V') | Arg::Long("version") => {
+                return Ok(Invocation::Print(concat!("cpe-agent ", env!("CARGO_PKG_VERSION"), "\n").to_owned()));
+            }
             Arg::Long(name) => {
                 // The name borrows from the parser, which is asked for the value next.
                 let name = name.to_owned();
@@ -97,26 +101,27 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, Co
             Arg::Value(value) => sorted.take_operand(text(value)?)?,
         }
     }
-    sorted.finish().map(|command| Invocation::Command(Box::new(command)))
+    sorted.finish()
 }
 
 impl Arguments {
-    /// Stores the value of an option. Each value is checked here, where its option can still be named in the message.
+    /// Stores a flag, or an option with its value. Each value is checked here, where its option can still be named in the
+    /// message.
     fn take_option(&mut self, name: &str, parser: &mut Parser) -> Result<(), String> {
+        if let Some(flag) = COMMANDS.iter().flat_map(CommandSpec::flags).find(|flag| *flag == name) {
+            self.flags.push(flag);
+            return Ok(());
+        }
         let setting = SETTINGS.iter().find(|setting| setting.option == name);
         // `--config` names the file of the settings and is therefore no setting itself.
-        if setting.is_none() && name != "config" {
-            return Err(format!("there is no option --{name}"));
+        if setting.is_none() && name != CONFIG {
+            return Err(format!("there is no option --{name}{}", self.hint(name)));
         }
         let value = parser.value().map_err(|_| format!("--{name} needs a value"))?;
         let value = text(value)?;
+        self.given.push(setting.map_or(CONFIG, |setting| setting.option));
         let result = match setting {
-            Some(setting) => {
-                if setting.option != CONTROL {
-                    self.daemon_option.get_or_insert(setting.option);
-                }
-                self.options.add(setting, &value)
-            }
+            Some(setting) => self.options.add(setting, &value),
             None => self.options.set_config(&value),
         };
         result.map_err(|reason| format!("--{name}: {reason}"))
@@ -128,35 +133,51 @@ impl Arguments {
             self.operands.push(value);
             return Ok(());
         }
-        let command = COMMANDS.iter().find(|command| command.name == value);
-        self.command = Some(command.ok_or_else(|| format!("there is no command `{value}`"))?);
+        self.command = Some(CommandSpec::find(&value)?);
         Ok(())
     }
 
     /// Checks the arguments against the command and loads the configuration.
-    fn finish(self) -> Result<Command, CommandLineError> {
+    fn finish(&mut self) -> Result<Invocation, CommandLineError> {
         let command = self.command.ok_or_else(|| "a command is missing".to_owned())?;
         let name = command.name;
         // An option without effect is an error: ignored, it would hide a mistake such as `check --json`.
-        if self.json && name != "status" {
-            return Err(format!("{name} takes no option --json").into());
+        let is_foreign = |flag: &&&str| !command.flags().any(|known| known == **flag);
+        let option = self.given.iter().find(|option| !command.takes(option));
+        if let Some(option) = self.flags.iter().find(is_foreign).or(option) {
+            return Err(format!("{name} takes no option --{option}").into());
         }
-        let operands = Operands { values: self.operands, json: self.json };
+        let operands = Operands { values: take(&mut self.operands), flags: take(&mut self.flags) };
+        let options = take(&mut self.options);
         let load = |options| Config::load(options).map_err(CommandLineError::Startup);
-        match command.parser {
+        let command = match command.parser {
             CommandParser::Local(build) => {
                 operands.none().map_err(|reason| format!("{name}: {reason}"))?;
-                Ok(build(load(self.options)?))
+                build(load(options)?)
             }
             CommandParser::Client(parse) => {
-                if let Some(option) = self.daemon_option {
-                    return Err(format!("{name} takes no option --{option}").into());
-                }
                 // The operands come before the file: they can be wrong without it, and exit status 64 says so.
                 let request = parse(operands).map_err(|reason| format!("{name}: {reason}"))?;
-                Ok(Command::Client { socket: load(self.options)?.control, request })
+                Command::Client { socket: load(options)?.control, request }
             }
-        }
+            CommandParser::Help => {
+                let operand = operands.at_most_one().map_err(|reason| format!("{name}: {reason}"))?;
+                let text = match operand {
+                    Some(command) => help::of_command(CommandSpec::find(&command)?),
+                    None => help::overview(),
+                };
+                return Ok(Invocation::Print(text));
+            }
+        };
+        Ok(Invocation::Command(Box::new(command)))
+    }
+
+    /// Returns the end of the message about an unknown option: a near one, or the options of the command.
+    fn hint(&self, name: &str) -> String {
+        let takes = |option: &&str| self.command.is_none_or(|command| command.takes(option));
+        let options = std::iter::once(CONFIG).chain(SETTINGS.iter().map(|setting| setting.option)).filter(takes);
+        let flags = self.command.into_iter().flat_map(CommandSpec::flags);
+        hint(name, &options.chain(flags).chain(["help"]).collect::<Vec<_>>(), "options", "--")
     }
 }
 

@@ -18,9 +18,10 @@ use self::setting::{Setting, ValueForm, path};
 use crate::json::{JsonType, escape};
 use crate::log::Destination;
 use crate::secret::Secret;
+use crate::suggest::hint;
 
 pub use self::options::Options;
-pub(crate) use self::setting::{CONTROL, SETTINGS};
+pub(crate) use self::setting::{CONFIG, CONTROL, SETTINGS};
 pub use self::startup_error::StartupError;
 
 /// The largest configuration file, in bytes. A real one has a few hundred; the limit catches a wrong path.
@@ -77,13 +78,30 @@ impl Config {
         }
         // Checked last: the certificate may come from the file and its key from the command line.
         if config.client_cert.is_some() != config.client_key.is_some() {
-            let pointer = if config.client_key.is_none() { "/clientKey" } else { "/clientCert" };
-            let file = file.unwrap_or_else(|| PathBuf::from("command line"));
-            return Err(StartupError::new(&file, pointer, "clientCert and clientKey are needed together"));
+            return Err(config.half_an_identity(&options));
         }
         // Kept whole, so that a reload is the same command line on another file.
         config.options = options;
         Ok(config)
+    }
+
+    /// Returns the error of a client certificate without its key, or of a key without its certificate. The error names the
+    /// half that is given as the user wrote it: as an option, or as a key of the file.
+    fn half_an_identity(&self, options: &Options) -> StartupError {
+        let (given, missing) = match self.client_cert {
+            Some(_) => (("client-cert", "clientCert"), ("client-key", "clientKey")),
+            None => (("client-key", "clientKey"), ("client-cert", "clientCert")),
+        };
+        match &options.config {
+            Some(file) if !options.values.iter().any(|(setting, _)| setting.option == given.0) => {
+                let reason = format!("`{}` is missing, and is needed together with it", missing.1);
+                StartupError::new(file, &format!("/{}", given.1), &reason)
+            }
+            _ => {
+                let reason = format!("--{} is missing, and is needed together with it", missing.0);
+                StartupError::new(Path::new(&format!("--{}", given.0)), "", &reason)
+            }
+        }
     }
 
     /// Reads the file again and overlays it with the same command line, for SIGHUP.
@@ -147,7 +165,9 @@ impl Config {
             let pointer = format!("/{}", escape(key));
             let setting = SETTINGS.iter().find(|setting| setting.key == key);
             // An unknown key is an error: a misspelt one would silently leave the default.
-            let setting = setting.ok_or_else(|| error(&pointer, "there is no such key".to_owned()))?;
+            let keys = || SETTINGS.iter().map(|setting| setting.key).collect::<Vec<_>>();
+            let unknown = || error(&pointer, format!("there is no such key{}", hint(key, &keys(), "keys", "")));
+            let setting = setting.ok_or_else(unknown)?;
             self.read_member(setting, value).map_err(|(below, reason)| error(&format!("{pointer}{below}"), reason))?;
         }
         Ok(())

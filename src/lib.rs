@@ -52,6 +52,7 @@ pub mod schedule;
 pub mod secret;
 pub mod store;
 pub mod stun;
+mod suggest;
 mod thread;
 pub mod time_zone;
 pub mod transfer;

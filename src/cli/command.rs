@@ -1,11 +1,12 @@
-//! The table of commands: the name, the arguments, the line of the help text and the parser of each.
+//! The table of commands: the name, the arguments, the help texts and the parser of each.
 
 use std::fs::File;
 use std::io::Read as _;
 use std::path::PathBuf;
 
-use crate::config::Config;
+use crate::config::{CONFIG, CONTROL, Config};
 use crate::control::{LocalTransfer, Request, parse_assignment, parse_request_download};
+use crate::suggest::hint;
 
 /// A command of the program, with everything that it needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,10 +33,13 @@ const DEFAULT_EVENT: &str = "2 PERIODIC";
 /// A row of the table of commands.
 pub(super) struct CommandSpec {
     pub(super) name: &'static str,
-    /// The operands as the help text shows them, with a space in front; empty if the command takes none.
+    /// The operands and flags as the help text shows them, with a space in front; empty if the command takes none. A word
+    /// that begins with `[--`, such as `[--json]`, makes the parser accept that flag.
     pub(super) arguments: &'static str,
-    /// The line of the help text.
+    /// The line of `--help`, without an upper-case letter and a full stop.
     pub(super) meaning: &'static str,
+    /// The text of `help COMMAND` below that line: lines of at most 98 characters. Empty if the meaning says everything.
+    pub(super) details: &'static str,
     pub(super) parser: CommandParser,
 }
 
@@ -45,6 +49,31 @@ pub(super) enum CommandParser {
     Local(fn(Config) -> Command),
     /// Makes the request to the running agent from the operands, or returns a message for the user.
     Client(fn(Operands) -> Result<Request, String>),
+    /// Prints the help text, in full or of the command that the operand names.
+    Help,
+}
+
+impl CommandSpec {
+    /// Returns the command of this name. The error lists the commands.
+    pub(super) fn find(name: &str) -> Result<&'static CommandSpec, String> {
+        let names: Vec<&str> = COMMANDS.iter().map(|command| command.name).collect();
+        let found = COMMANDS.iter().find(|command| command.name == name);
+        found.ok_or_else(|| format!("there is no command `{name}`{}", hint(name, &names, "commands", "")))
+    }
+
+    /// Returns the flags that the command accepts, without their dashes.
+    pub(super) fn flags(&self) -> impl Iterator<Item = &'static str> {
+        self.arguments.split(' ').filter_map(|word| word.strip_prefix("[--")?.strip_suffix(']'))
+    }
+
+    /// Returns true if the command accepts an option of the configuration.
+    pub(super) fn takes(&self, option: &str) -> bool {
+        match self.parser {
+            CommandParser::Local(_) => true,
+            CommandParser::Client(_) => option == CONFIG || option == CONTROL,
+            CommandParser::Help => false,
+        }
+    }
 }
 
 /// All commands, in the order of the help text.
@@ -53,12 +82,16 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         name: "run",
         arguments: "",
         meaning: "run the agent in the foreground",
+        details: "\
+Ends on SIGTERM and SIGINT. SIGHUP makes it read the JSON file, the data model and the TLS files
+again; if one of them is wrong, nothing changes.",
         parser: CommandParser::Local(Command::Run),
     },
     CommandSpec {
         name: "check",
         arguments: "",
         meaning: "validate the configuration and the data model; contact no server",
+        details: "Prints a summary and warnings, or each mistake with file, JSON pointer and reason.",
         // The same configuration as for `run`, so that `check` accepts a file if and only if `run` does.
         parser: CommandParser::Local(Command::Check),
     },
@@ -67,12 +100,18 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         name: "doctor",
         arguments: "",
         meaning: "check name, ACS, TLS, clock, STUN and ports, one line each",
+        details: "\
+Sends the ACS one GET outside of any session and changes nothing. Each line begins with ok,
+warning, skipped or FAILED; one FAILED makes exit status 1.",
         parser: CommandParser::Local(Command::Doctor),
     },
     CommandSpec {
         name: "get",
         arguments: " PATH...",
         meaning: "print values, one path=value a line",
+        details: "\
+A PATH that ends in a dot names an object and everything below it. A line break within a value is
+printed as \\n and a backslash as \\\\; hidden values are empty.",
         // No path is checked here: only the agent has the data model.
         parser: CommandParser::Client(|operands| Ok(Request::Get(operands.some()?))),
     },
@@ -80,6 +119,9 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         name: "set",
         arguments: " PATH=VALUE...",
         meaning: "change values, all or none",
+        details: "\
+Acts as an entity on the LAN side, and is refused if the ACS has removed `Subscriber` from the
+access list of a parameter.",
         // Only the form is checked here; the agent checks the values against the data types of the model.
         parser: CommandParser::Client(|operands| {
             let assignments = operands.some()?.iter().map(|text| parse_assignment(text)).collect::<Result<_, _>>()?;
@@ -90,18 +132,24 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         name: "add",
         arguments: " PATH.",
         meaning: "create an instance and print its number",
+        details: "PATH names a table and ends in a dot. Acts as an entity on the LAN side, as set does.",
         parser: CommandParser::Client(|operands| Ok(Request::Add(operands.one()?))),
     },
     CommandSpec {
         name: "delete",
         arguments: " PATH.",
         meaning: "delete an instance",
+        details: "PATH names the instance and ends in a dot. Acts as an entity on the LAN side, as set does.",
         parser: CommandParser::Client(|operands| Ok(Request::Delete(operands.one()?))),
     },
     CommandSpec {
         name: "inform",
         arguments: " [\"EVENT\"]",
         meaning: "start a session now, with \"2 PERIODIC\" or the given event code",
+        details: "\
+Returns when the event is accepted; status shows the result of the session. Every event code is
+valid that an InformResponse confirms, such as \"6 CONNECTION REQUEST\" or \"X OUI event\", except
+\"4 VALUE CHANGE\" and the codes that begin with \"M\".",
         parser: CommandParser::Client(|operands| {
             Ok(Request::Inform(operands.at_most_one()?.unwrap_or_else(|| DEFAULT_EVENT.to_owned())))
         }),
@@ -110,18 +158,27 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         name: "download",
         arguments: " TYPE URL [OPTION=VALUE...]",
         meaning: "download a file and apply it",
+        details: "\
+Waits until the file is in use, and shows the progress on a terminal. OPTION is username,
+password, password-file (a file whose first line is the password), size (in bytes) or target (the
+name of the file in the report to the ACS). TYPE is a file type of the data model, such as
+\"3 Vendor Configuration File\". Interrupting the command does not cancel the transfer.",
         parser: CommandParser::Client(|operands| transfer(operands, true)),
     },
     CommandSpec {
         name: "upload",
         arguments: " TYPE URL [OPTION=VALUE...]",
         meaning: "upload a file of the device",
+        details: "\
+Waits for the end of the transfer. OPTION is username, password or password-file. TYPE is a file
+type of the data model, such as \"2 Vendor Log File\".",
         parser: CommandParser::Client(|operands| transfer(operands, false)),
     },
     CommandSpec {
         name: "request-download",
         arguments: " TYPE [NAME=VALUE...]",
         meaning: "ask the ACS for a file",
+        details: "The ACS decides, and requests the download in a session. NAME=VALUE are arguments for it.",
         parser: CommandParser::Client(|operands| {
             // The agent checks the same limits again: other programs write to its socket, too.
             let (file_type, arguments) = parse_request_download(&operands.any()?)?;
@@ -132,24 +189,36 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         name: "status",
         arguments: " [--json]",
         meaning: "print the state of the agent",
+        details: "--json prints one JSON object, for scripts.",
         parser: CommandParser::Client(|operands| {
-            // `none` consumes the operands, so the flag is read first.
-            let json = operands.json;
+            let json = operands.has("json");
             operands.none()?;
             Ok(Request::Status { json })
         }),
+    },
+    CommandSpec {
+        name: "help",
+        arguments: " [COMMAND]",
+        meaning: "explain a command and list its options",
+        details: "",
+        parser: CommandParser::Help,
     },
 ];
 
 /// The arguments after the name of a client command.
 pub(super) struct Operands {
     pub(super) values: Vec<String>,
-    /// True if `--json` was given; only `status` accepts it.
-    pub(super) json: bool,
+    /// The flags that were given, all of which the command accepts.
+    pub(super) flags: Vec<&'static str>,
 }
 
 /// The number of operands that a command accepts. Each function returns a message for the user if there are others.
 impl Operands {
+    /// Returns true if the flag of this name was given.
+    fn has(&self, flag: &str) -> bool {
+        self.flags.contains(&flag)
+    }
+
     /// Returns any number of operands, none of them empty.
     fn any(self) -> Result<Vec<String>, String> {
         // An empty word is an unset variable of a shell script, never a file type or a URL.
@@ -165,7 +234,7 @@ impl Operands {
     }
 
     /// Returns the operand, if there is one.
-    fn at_most_one(mut self) -> Result<Option<String>, String> {
+    pub(super) fn at_most_one(mut self) -> Result<Option<String>, String> {
         match self.values.get(1) {
             Some(second) => Err(unexpected(second)),
             None => self.values.pop().map(not_empty).transpose(),

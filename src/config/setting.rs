@@ -171,6 +171,9 @@ pub(crate) const SETTINGS: &[Setting] = &[
     },
 ];
 
+/// The option of the file of the settings, which every command with a configuration has.
+pub(crate) const CONFIG: &str = "config";
+
 /// The option of the control socket, which the commands to a running agent have as well.
 pub(crate) const CONTROL: &str = "control";
 

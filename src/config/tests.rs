@@ -128,14 +128,17 @@ fn an_option_wins_over_the_file() {
     assert_eq!((config.log, config.log_to), (LevelFilter::Warn, Destination::Syslog));
 }
 
+const ALL_KEYS: &str = "there is no such key; the keys are dataModel, set, stateDir, transferDir, listen, udpListen, \
+                        control, bootId, caFile, clientCert, clientKey, acsTimeout, log, logTo";
+
 #[test]
 fn what_is_wrong_in_the_file_is_named_by_pointer_and_reason() {
     for (text, pointer, reason) in [
         ("", "", "EOF while parsing a value at line 1 column 0"),
         ("{\"log\": \"info\",}", "", "trailing comma at line 1 column 16"),
         ("[]", "", "an object is expected, not a list"),
-        ("{\"a/b~c\": 1}", "/a~1b~0c", "there is no such key"),
-        ("{\"state-dir\": \"x\"}", "/state-dir", "there is no such key"),
+        ("{\"a/b~c\": 1}", "/a~1b~0c", ALL_KEYS),
+        ("{\"state-dir\": \"x\"}", "/state-dir", "there is no such key; did you mean `stateDir`?"),
         ("{\"stateDir\": 1}", "/stateDir", "a string is expected, not a number"),
         ("{\"stateDir\": \"\"}", "/stateDir", "a file name is expected"),
         ("{\"caFile\": null}", "/caFile", "a string is expected, not null"),
@@ -153,8 +156,8 @@ fn what_is_wrong_in_the_file_is_named_by_pointer_and_reason() {
         ("{\"acsTimeout\": true}", "/acsTimeout", "a string is expected, not a boolean"),
         ("{\"log\": \"INFO\"}", "/log", "`INFO` is not error, warn, info, debug or trace"),
         ("{\"logTo\": \"file\"}", "/logTo", "`file` is not stderr or syslog"),
-        ("{\"clientCert\": \"c\"}", "/clientKey", "clientCert and clientKey are needed together"),
-        ("{\"clientKey\": \"k\"}", "/clientCert", "clientCert and clientKey are needed together"),
+        ("{\"clientCert\": \"c\"}", "/clientCert", "`clientKey` is missing, and is needed together with it"),
+        ("{\"clientKey\": \"k\"}", "/clientKey", "`clientCert` is missing, and is needed together with it"),
     ] {
         assert_eq!(load(text, &[]), Err((pointer.to_owned(), reason.to_owned())), "{text}");
     }
@@ -190,7 +193,9 @@ fn no_damage_to_the_file_panics() {
 fn a_certificate_may_come_from_the_file_and_its_key_from_an_option() {
     assert!(load("{\"clientCert\": \"c\"}", &[("client-key", "k")]).is_ok());
     let error = Config::load(options(&[("client-key", "k")])).expect_err("no certificate");
-    assert_eq!(error.to_string(), "command line: /clientCert: clientCert and clientKey are needed together");
+    assert_eq!(error.to_string(), "--client-key: --client-cert is missing, and is needed together with it");
+    let error = Config::load(options(&[("client-cert", "c")])).expect_err("no key");
+    assert_eq!(error.to_string(), "--client-cert: --client-key is missing, and is needed together with it");
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! The manual page `docs/cpe-agent.8`: its commands, its options and their explanations are those of `--help`.
+//! The manual page `docs/cpe-agent.8`: its commands, its options and their explanations are those of `--help` and of
+//! `help COMMAND`.
 //!
 //! `MANUAL=write cargo test --test it documents::manual` writes these parts anew.
 
@@ -11,13 +12,30 @@ use crate::support::skip::skip_for_lack_of;
 
 const PAGE: &str = "docs/cpe-agent.8";
 
-fn help() -> String {
-    let output = agent().arg("--help").output().expect("cpe-agent starts");
+/// The overview of `--help`.
+pub(super) fn help() -> String {
+    printed(&["--help"])
+}
+
+/// The output of a command line.
+pub(super) fn printed(arguments: &[&str]) -> String {
+    let output = agent().args(arguments).output().expect("cpe-agent starts");
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
+/// The commands of the overview, with arguments and meaning.
+pub(super) fn usages(help: &str) -> impl Iterator<Item = (&str, &str, &str)> {
+    // The example at the end of the help has no second column.
+    let rows = help.lines().filter(|line| line.starts_with("  cpe-agent ")).filter_map(columns);
+    rows.map(|(usage, meaning)| {
+        let usage = usage.strip_prefix("cpe-agent ").expect("the program");
+        let (name, rest) = usage.split_once(' ').unwrap_or((usage, ""));
+        (name, rest, meaning)
+    })
+}
+
 /// Two columns of a line of `--help`.
-fn columns(line: &str) -> Option<(&str, &str)> {
+pub(super) fn columns(line: &str) -> Option<(&str, &str)> {
     let (usage, meaning) = line.strip_prefix("  ")?.split_once("  ")?;
     Some((usage.trim(), meaning.trim()))
 }
@@ -83,25 +101,21 @@ fn sections(help: &str) -> Vec<(&str, Vec<&str>)> {
     sections
 }
 
-/// The list of commands of `--help`, and the sections between the list and the options.
+/// The list of commands of `--help`, each with the text of `help COMMAND`.
 fn commands(help: &str) -> String {
     let mut list = String::from(".Bl -tag -width Ds\n");
-    for line in help.lines().filter(|line| line.starts_with("  cpe-agent ")) {
-        // The example at the end of the help has no second column.
-        let Some((usage, meaning)) = columns(line) else { continue };
-        let usage = usage.strip_prefix("cpe-agent ").expect("the program");
-        let (name, rest) = usage.split_once(' ').unwrap_or((usage, ""));
+    for (name, rest, meaning) in usages(help) {
         let rest = if rest.is_empty() { String::new() } else { arguments(rest) };
         // Writing to a String cannot fail.
         let _ = write!(list, ".It Cm {name}{rest}\n{}\n", sentence(meaning));
+        let explained = printed(&["help", name]);
+        // The usage and an empty line stand first, then the meaning.
+        let details: Vec<&str> = explained.lines().skip(3).take_while(|line| !line.is_empty()).collect();
+        if !details.is_empty() {
+            list.push_str(&paragraph(details.into_iter()));
+        }
     }
-    list.push_str(".El\n");
-    let sections = sections(help);
-    let explanations = sections.iter().skip_while(|(title, _)| *title != "Usage").skip(1);
-    for (_, lines) in explanations.take_while(|(title, _)| *title != "Options") {
-        let _ = write!(list, ".Pp\n{}", paragraph(lines.iter().copied()));
-    }
-    list
+    list + ".El\n"
 }
 
 /// The key of an option in the configuration file: `--state-dir` is `stateDir`.
@@ -165,7 +179,7 @@ fn the_manual_page_has_the_commands_and_options_of_the_help() {
     );
 }
 
-/// The demo refers to the end of the help for the URL of an ACS.
+/// A new user needs the URL of the ACS first, and sees the end of the help first.
 #[test]
 fn the_help_ends_with_the_url_of_the_acs() {
     let help = help();
