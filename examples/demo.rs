@@ -29,6 +29,10 @@ const SOON: Duration = Duration::from_secs(30);
 const USERNAME: &str = "00D09E-HomeGateway-0000000001";
 const PASSWORD: &str = "demo";
 
+/// A command that works in a clone and without the rights of root.
+const NEXT_STEP: &str = "cargo run -- run --data-model data-model/tr-181.json --state-dir target/cpe-agent \\\n        \
+                         --control target/cpe-agent.sock --set Device.ManagementServer.URL=http://127.0.0.1:8080/acs";
+
 const NTP_SERVER: &str = "Device.Time.NTPServer1";
 const INTERVAL: &str = "Device.ManagementServer.PeriodicInformInterval";
 const VERSION: &str = "Device.DeviceInfo.SoftwareVersion";
@@ -172,7 +176,8 @@ fn summary(sessions: &[Session]) {
     println!("\nSummary\n=======");
     println!("{} sessions, each complete: {exchanges} exchanges over {connections} TCP connections,", sessions.len());
     println!("{:.1} ms on the wire. The reference ACS checked every message against TR-069 and found", millis(time));
-    println!("no violation. `cargo run -- --help` tells how to connect the agent to an ACS of yours.");
+    println!("no violation. To connect the agent to an ACS of yours, or to that of `cargo run --example acs`:\n");
+    println!("    {NEXT_STEP}");
 }
 
 fn millis(time: Duration) -> f64 {

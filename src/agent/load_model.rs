@@ -16,13 +16,23 @@ pub fn load_model(config: &Config) -> Result<Loaded, StartupError> {
     for path in &config.data_model {
         match read_text(path) {
             Ok(text) => files.push(ModelFile { name: path.display().to_string(), text }),
-            Err(error) => return Err(StartupError::new(path, "", &format!("cannot be read: {error}"))),
+            Err(error) => return Err(unreadable(path, &error)),
         }
     }
     load(&files, &config.factory_values).map_err(|error| match error.file.as_str() {
         COMMAND_LINE => config.factory_value_error(&error.pointer, &error.reason),
         file => StartupError::new(Path::new(file), &error.pointer, &error.reason),
     })
+}
+
+/// Returns the error of a file that cannot be read.
+fn unreadable(path: &Path, error: &io::Error) -> StartupError {
+    // Without packages and in a clone, the default file is missing: the first mistake of a new user.
+    let hint = match error.kind() == io::ErrorKind::NotFound && path == Config::default().data_model[0] {
+        true => "; --data-model names another file, such as data-model/tr-181.json of the source",
+        false => "",
+    };
+    StartupError::new(path, "", &format!("cannot be read: {error}{hint}"))
 }
 
 /// Reads a file whose text is dropped once it is parsed.

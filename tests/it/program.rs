@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -152,6 +152,13 @@ fn a_wrong_factory_value_and_an_absent_file() {
     assert!(stderr.contains("Device.Time.Nothing"), "{stderr}");
     let stderr = refused(Agent::builder(env!("CARGO_BIN_EXE_cpe-agent")).data_model("/nowhere/model.json"), "check");
     assert!(stderr.contains("/nowhere/model.json"), "{stderr}");
+    // The error for a missing default file names a file that a clone has.
+    let default = Path::new("/etc/cpe-agent/data-model.json");
+    if !default.exists() {
+        let stderr = refused(Agent::builder(env!("CARGO_BIN_EXE_cpe-agent")), "check");
+        assert!(stderr.contains("--data-model names another file, such as data-model/tr-181.json"), "{stderr}");
+        assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join("data-model/tr-181.json").exists());
+    }
 }
 
 /// `check` refuses a configuration that can never work; the daemon logs it.

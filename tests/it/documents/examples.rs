@@ -218,4 +218,8 @@ fn the_readme_shows_lines_of_the_demo() {
     let readme = document("README.md");
     let shown = blocks(&readme, "text").into_iter().find(|block| block.contains("CPE ──▶ ACS")).expect("an exchange");
     assert!(told.contains(shown), "\n{shown}\nis no part of\n{told}");
+    let (_, next) = told.split_once("    cargo run -- run ").expect("a command for the next step");
+    let next = next.replace('\\', "");
+    let arguments: Vec<&str> = ["check"].into_iter().chain(next.split_whitespace()).collect();
+    assert!(succeeds(&clone(), &arguments).contains("http://127.0.0.1:8080/acs"), "{next}");
 }
