@@ -1,5 +1,6 @@
 //! The documents: every example in them works, every link leads to a file, and their words are plain.
 
+mod completion;
 mod examples;
 mod links;
 mod manual;

@@ -1,0 +1,50 @@
+# shellcheck shell=bash
+# Completion of cpe-agent for bash. tests/it/documents/completion.rs writes this file from `cpe-agent help`.
+
+_cpe_agent() {
+    local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command='' words='' index
+    # bash splits `--log=debug` into three words.
+    if [[ $current == = ]]; then
+        current=''
+    elif [[ $previous == = ]]; then
+        previous=${COMP_WORDS[COMP_CWORD - 2]}
+    fi
+    case $previous in
+    --config | --data-model | --control | --boot-id | --ca-file | --client-cert | --client-key)
+        compopt -o filenames 2>/dev/null
+        mapfile -t COMPREPLY < <(compgen -f -- "$current")
+        return
+        ;;
+    --state-dir | --transfer-dir)
+        compopt -o filenames 2>/dev/null
+        mapfile -t COMPREPLY < <(compgen -d -- "$current")
+        return
+        ;;
+    --log)
+        mapfile -t COMPREPLY < <(compgen -W 'error warn info debug trace' -- "$current")
+        return
+        ;;
+    --log-to)
+        mapfile -t COMPREPLY < <(compgen -W 'stderr syslog' -- "$current")
+        return
+        ;;
+    --set | --listen | --udp-listen | --acs-timeout) return ;; # a value without a list
+    esac
+    for ((index = 1; index < COMP_CWORD; index++)); do
+        case ${COMP_WORDS[index]} in
+        run | check | doctor | get | set | add | delete | inform | download | upload | request-download | status | help)
+            command=${COMP_WORDS[index]}
+            break
+            ;;
+        esac
+    done
+    case $command in
+    '') words='run check doctor get set add delete inform download upload request-download status help --help --version' ;;
+    run | check | doctor) words='--config --data-model --set --state-dir --transfer-dir --listen --udp-listen --control --boot-id --ca-file --client-cert --client-key --acs-timeout --log --log-to --help' ;;
+    get | set | add | delete | inform | download | upload | request-download) words='--config --control --help' ;;
+    status) words='--config --control --json --help' ;;
+    help) words='run check doctor get set add delete inform download upload request-download status help' ;;
+    esac
+    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
+}
+complete -F _cpe_agent cpe-agent

@@ -1,0 +1,65 @@
+#compdef cpe-agent
+# Completion of cpe-agent for zsh. tests/it/documents/completion.rs writes this file from `cpe-agent help`.
+
+_cpe_agent() {
+    local curcontext=$curcontext state
+    local -a commands
+    commands=(
+        'run:run the agent in the foreground'
+        'check:validate the configuration and the data model; contact no server'
+        'doctor:check name, ACS, TLS, clock, STUN and ports, one line each'
+        'get:print values, one path=value a line'
+        'set:change values, all or none'
+        'add:create an instance and print its number'
+        'delete:delete an instance'
+        'inform:start a session now, with "2 PERIODIC" or the given event code'
+        'download:download a file and apply it'
+        'upload:upload a file of the device'
+        'request-download:ask the ACS for a file'
+        'status:print the state of the agent'
+        'help:explain a command and list its options'
+    )
+    _arguments -C '1:command:->command' '*::argument:->argument' && return
+    case $state in
+    command) _describe -t commands command commands ;;
+    argument)
+        case $words[1] in
+        run | check | doctor)
+            _arguments \
+                '--config=[the JSON file]:FILE:_files' \
+                '*--data-model=[data model; later files overlay it]:FILE:_files' \
+                '*--set=[factory value in place of the model'\''s, at every start]:PATH=VALUE:' \
+                '--state-dir=[the journal, which must survive a reboot]:DIR:_files -/' \
+                '--transfer-dir=[files in transfer; the state directory if absent]:DIR:_files -/' \
+                '--listen=[connection requests over HTTP; port 0\: any]:ADDR\:PORT:' \
+                '--udp-listen=[connection requests over UDP, and STUN]:ADDR\:PORT:' \
+                '--control=[the control socket]:FILE:_files' \
+                '--boot-id=[changed content\: the device rebooted]:FILE:_files' \
+                '--ca-file=[PEM roots instead of the system'\''s]:FILE:_files' \
+                '--client-cert=[PEM certificate to identify with]:FILE:_files' \
+                '--client-key=[PEM key of that certificate]:FILE:_files' \
+                '--acs-timeout=[longest wait for the ACS; TR-069 demands 30 at least]:SECONDS:' \
+                '--log=[one of error, warn, info, debug and trace]:LEVEL:(error warn info debug trace)' \
+                '--log-to=[one of stderr and syslog]:WHERE:(stderr syslog)' \
+                '--help[explain the command]'
+            ;;
+        get | set | add | delete | inform | download | upload | request-download)
+            _arguments \
+                '--config=[the JSON file]:FILE:_files' \
+                '--control=[the control socket]:FILE:_files' \
+                '--help[explain the command]'
+            ;;
+        status)
+            _arguments \
+                '--config=[the JSON file]:FILE:_files' \
+                '--control=[the control socket]:FILE:_files' \
+                '--json[flag]' \
+                '--help[explain the command]'
+            ;;
+        help) _describe -t commands command commands ;;
+        esac
+        ;;
+    esac
+}
+
+_cpe_agent "$@"
