@@ -4,6 +4,7 @@
 //! other threads ──▶ Inbox ──Wake──▶ Agent::run ──▶ sleeps until a wake-up or the next deadline
 //!                                     ├─ commands.rs        commands of the control socket
 //!                                     ├─ session_driver.rs  one session with the ACS, with the settings of acs_settings.rs
+//!                                     │                       and the connection on the thread of session_thread.rs
 //!                                     ├─ reboot.rs          reboots and the factory reset, after the session
 //!                                     ├─ listeners.rs       connection requests over HTTP and UDP, and their addresses
 //!                                     ├─ reload.rs          the configuration, read again after SIGHUP
@@ -25,6 +26,7 @@ mod load_model;
 mod reboot;
 mod reload;
 mod session_driver;
+mod session_thread;
 mod start;
 mod status;
 mod transfers;
@@ -117,6 +119,8 @@ pub(crate) struct Agent {
     listeners: Listeners,
     worker: TransferWorker,
     last_session: Option<LastSession>,
+    /// The start of the running session, on the monotonic clock.
+    session_began: Option<Duration>,
     /// The end of the last session, on the monotonic clock.
     session_ended: Option<Duration>,
     /// The start of the agent, on the monotonic clock.
@@ -207,8 +211,10 @@ impl Agent {
 
     /// Runs a session, with the status published before it and the schedule informed after it.
     fn run_due_session(&mut self, now: Now) {
-        self.publish(now, true);
+        self.session_began = Some(now.monotonic);
+        self.publish(now);
         self.run_session();
+        self.session_began = None;
         let now = self.clock.now();
         self.schedule.notification.session_ended(now);
         self.session_ended = Some(now.monotonic);
@@ -235,7 +241,7 @@ impl Agent {
 
     /// Waits for wake-ups, at most until the next deadline.
     fn sleep(&mut self, now: Now) -> Vec<Wake> {
-        self.publish(now, false);
+        self.publish(now);
         let state = self.device.state();
         let deadlines = [
             self.schedule.deadline(&state.scheduled_informs),

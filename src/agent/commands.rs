@@ -59,7 +59,7 @@ impl Agent {
             Request::RequestDownload(file_type, arguments) => self.request_download(file_type, arguments, now),
         };
         // The status precedes the reply: a client that runs `status` after it must see the effect of its command.
-        self.publish(now, false);
+        self.publish(now);
         reply.send(answer);
         self.compact();
     }
@@ -79,7 +79,8 @@ impl Agent {
         Ok(done.output)
     }
 
-    /// Raises an event, which starts a session.
+    /// Raises an event, which starts a session: at once, or after the running one. Returns a line for the user if the
+    /// event does not start a session of its own now.
     fn inform(&mut self, event: &str) -> CommandResult {
         let code = event_code(event)?;
         self.require_sessions()?;
@@ -92,7 +93,12 @@ impl Agent {
         if !self.device.state().events.contains(&code) {
             return Err("too many events are queued".into());
         }
-        Ok(String::new())
+        if self.session_began.is_none() {
+            return Ok(String::new());
+        }
+        // The command ends before the session that reports the event, so that the event must survive a power cut (R141).
+        self.save();
+        Ok("a session is running: this session or the next one, right after it, reports the event\n".into())
     }
 
     /// Refuses a command that needs a session while sessions are disabled.
@@ -103,8 +109,9 @@ impl Agent {
         }
     }
 
-    /// Publishes the current status. `running` is true while a session runs.
-    pub(super) fn publish(&self, now: Now, running: bool) {
+    /// Publishes the current status.
+    pub(super) fn publish(&self, now: Now) {
+        let running = self.session_began.is_some();
         let next = match self.why_disabled() {
             Some(why) => NextSession::Disabled(why),
             None if self.session_wanted && !running && self.not_before > now.monotonic => {
@@ -121,7 +128,7 @@ impl Agent {
             software_version: self.device.software_version(),
             acs_url: self.device.acs_url(),
             acs_username: self.device.acs_username(),
-            running: running.then_some(now.monotonic),
+            running: self.session_began,
             last: self.last_session.clone().zip(self.session_ended),
             next,
             listener_status: self.listeners.listener_status(),

@@ -4,16 +4,18 @@
 //! signals ────────── stop, reload ───────────┐
 //! control socket ─── commands, at most 32 ───┤
 //! listeners ──────── the latest of each kind ┼─▶ Inbox ──Vec<Wake>──▶ Agent::run
-//! transfer worker ── finished steps ─────────┘
+//! transfer worker ── finished steps ─────────┤
+//! session thread ─── its last exchange ──────┘ and what needs no end of the session, by Inbox::wait_in_session
 //! ```
 //!
-//! The agent thread may spend minutes in a session. No sender waits for it: one lock guards a bounded set of values and
-//! is held only while a value is stored or fetched.
+//! A session may take minutes, and most values wait for its end. No sender waits: one lock guards a bounded set of values
+//! and is held only while a value is stored or fetched.
 
 use std::net::IpAddr;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::session_thread::Exchange;
 use super::transfers::step::FinishedStep;
 use crate::connection_request::ReplayWindow;
 use crate::control::PendingRequest;
@@ -57,6 +59,8 @@ struct Pending {
     commands: Vec<PendingRequest>,
     listeners: ListenerUpdates,
     steps: Vec<FinishedStep>,
+    /// The result of the session thread, which makes one exchange at a time.
+    exchange: Option<Exchange>,
 }
 
 /// The latest update of each kind from the listeners. Earlier ones are superseded: one session answers any number of
@@ -116,6 +120,22 @@ impl Inbox {
     /// Stores the result of a transfer step. The worker runs one step at a time, so that the list stays short.
     pub(super) fn finish_step(&self, step: FinishedStep) {
         self.store(|pending| pending.steps.push(step));
+    }
+
+    /// Stores the result of an exchange with the ACS.
+    pub(super) fn finish_exchange(&self, exchange: Exchange) {
+        self.store(|pending| pending.exchange = Some(exchange));
+    }
+
+    /// Waits during a session until the exchange has ended or a command has come that does not wait for the end of the
+    /// session. Returns these commands and the exchange, and leaves all other values.
+    pub(super) fn wait_in_session(&self) -> (Vec<PendingRequest>, Option<Exchange>) {
+        let is_missing = |pending: &Pending| {
+            pending.exchange.is_none() && pending.commands.iter().all(PendingRequest::waits_for_session)
+        };
+        let mut pending = self.wait_while(None, is_missing);
+        let commands = pending.commands.extract_if(.., |command| !command.waits_for_session()).collect();
+        (commands, pending.exchange.take())
     }
 
     /// Waits until a value is there, at most for `limit` (`None`: without end), and returns all that are.

@@ -6,11 +6,15 @@
 //!                                   └──────────────────────────────────────────────────┤
 //!                          retry, follow-up session, journal ◀── Output::End ◀─────────┘
 //! ```
+//!
+//! The session thread connects and posts. Meanwhile the agent thread executes the commands that do not wait for the end of
+//! the session: an ACS that is silent must not silence the device towards its operator.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::last_session::LastSession;
+use super::session_thread::{Exchange, SessionThread};
 use super::{Agent, random};
 use crate::acs::{self, AcsConnection};
 use crate::cwmp::session::{Output, Session, SessionConfig};
@@ -45,9 +49,9 @@ impl Agent {
             self.acs_quirks = AcsQuirks { url: url.clone(), ..AcsQuirks::default() };
         }
         let connection = self.connect(self.acs_settings(began.clock_is_set()));
-        if let Ok(connection) = &connection {
-            self.acs_quirks.address = connection.remote_addr();
-            self.on_connected(connection.remote_addr(), connection.local_addr());
+        if let Ok((_, exchange)) = &connection {
+            self.acs_quirks.address = exchange.remote;
+            self.on_connected(exchange.remote, exchange.local);
         }
         // A request that arrived while the connection was made is answered by this very Inform. GenieACS sends one over
         // HTTP and one over UDP at the same time, and must not get two sessions for them (R262).
@@ -67,7 +71,7 @@ impl Agent {
             log::info!("session with {url}: {}", events.join(", "));
         }
         let (session, result) = match connection {
-            Ok(connection) => self.drive(connection, session, first),
+            Ok((thread, _)) => self.exchange(&thread, session, first),
             Err(error) => (session, Err(error.into())),
         };
         self.device.state_mut().events.session_ended();
@@ -87,7 +91,7 @@ impl Agent {
 
     /// Opens the connection, prepared for the known properties of the ACS. It precedes the Inform, since its local
     /// address is part of the ConnectionRequestURL that the Inform reports.
-    fn connect(&self, settings: acs::AcsSettings) -> Result<AcsConnection, HttpError> {
+    fn connect(&mut self, settings: acs::AcsSettings) -> Result<(SessionThread, Exchange), HttpError> {
         let mut connection = AcsConnection::open(settings)?;
         if self.acs_quirks.wants_basic {
             connection.assume_basic();
@@ -98,21 +102,25 @@ impl Agent {
         if let Some(address) = self.acs_quirks.address {
             connection.prefer_address(address);
         }
-        connection.connect()?;
-        Ok(connection)
+        let thread = SessionThread::start(connection, Arc::clone(&self.inbox))
+            .map_err(|error| HttpError::Io(format!("no thread can be started: {error}")))?;
+        let mut exchange = self.await_exchange();
+        std::mem::replace(&mut exchange.result, Ok(Vec::new()))?;
+        Ok((thread, exchange))
     }
 
-    /// Drives a session to its end, and records the properties of the ACS that it has shown.
-    fn drive(
-        &mut self,
-        mut connection: AcsConnection,
-        session: Session,
-        first: Output,
-    ) -> (Session, Result<(), SessionError>) {
-        let end = self.exchange(&mut connection, session, first);
-        self.acs_quirks.wants_basic = connection.is_basic();
-        self.acs_quirks.closes_silently = connection.closes_silently();
-        end
+    /// Waits for the result of the session thread. Meanwhile executes the commands that do not wait for the end of the
+    /// session; the control socket passes on a few of them at a time, so that they delay the session little.
+    fn await_exchange(&mut self) -> Exchange {
+        loop {
+            let (commands, exchange) = self.inbox.wait_in_session();
+            for command in commands {
+                self.execute(command, self.clock.now());
+            }
+            if let Some(exchange) = exchange {
+                return exchange;
+            }
+        }
     }
 
     /// Requests another session for all that the last one did not report: events that were raised while it ran (R134), and
@@ -123,26 +131,33 @@ impl Agent {
         self.schedule_notification(self.clock.now());
     }
 
-    /// Posts the messages of the session and hands it the responses, until it ends.
+    /// Posts the messages of the session and hands it the responses, until it ends. Records the properties of the ACS that
+    /// the connection has shown.
     fn exchange(
         &mut self,
-        connection: &mut AcsConnection,
+        thread: &SessionThread,
         mut session: Session,
         mut output: Output,
     ) -> (Session, Result<(), SessionError>) {
         loop {
             output = match output {
                 Output::End(result) => return (session, result),
-                Output::Post(body) => match connection.post(&body) {
-                    Ok(reply) => {
-                        let (next, output) = session.reply(&reply.body, &mut self.device, self.clock.now());
-                        session = next;
-                        // A session may be long: the journal must not grow until its end.
-                        self.compact();
-                        output
+                Output::Post(body) => {
+                    thread.post(body);
+                    let exchange = self.await_exchange();
+                    self.acs_quirks.wants_basic = exchange.is_basic;
+                    self.acs_quirks.closes_silently = exchange.closes_silently;
+                    match exchange.result {
+                        Ok(reply) => {
+                            let (next, output) = session.reply(&reply, &mut self.device, self.clock.now());
+                            session = next;
+                            // A session may be long: the journal must not grow until its end.
+                            self.compact();
+                            output
+                        }
+                        Err(error) => return (session, Err(error.into())),
                     }
-                    Err(error) => return (session, Err(error.into())),
-                },
+                }
             };
         }
     }

@@ -93,6 +93,7 @@ impl Agent {
             worker,
             inbox: handles.inbox,
             last_session: None,
+            session_began: None,
             session_ended: None,
             started: clock.now().monotonic,
             notices,
@@ -110,7 +111,7 @@ impl Agent {
         let transfers = &agent.device.state().transfers;
         agent.worker.remove_leftovers(transfers, agent.device.actions(), clock.now());
         // The control socket opens next, and answers `status` before the first turn of the agent.
-        agent.publish(agent.clock.now(), false);
+        agent.publish(agent.clock.now());
         Ok(agent)
     }
 

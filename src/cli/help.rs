@@ -14,7 +14,8 @@ changed takes precedence. Every user can read a command line: passwords belong i
 
 /// The text above the options of a command to the running agent.
 const CLIENT_OPTIONS: &str = "\
-The running agent executes the command: status at once, others after the end of its session.";
+The running agent executes the command: get, status and inform at once, others after the end of
+its session, for which they wait two minutes at most.";
 
 const EXIT_STATUS: &str = "0 success, 1 failure, 64 wrong usage, 78 wrong configuration or data model.";
 

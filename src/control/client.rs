@@ -11,10 +11,13 @@ use crate::clock::Clock;
 
 /// The longest time that a running agent takes to accept, to read the request and to answer `status`.
 const RESPONSE_LIMIT: Duration = Duration::from_secs(10);
+/// The silence after which the user is told why a command takes so long.
+const NOTICE: Duration = Duration::from_secs(1);
 /// The most bytes of a result. No agent sends more, so a longer one comes from another program.
 const MAX_RESULT: u64 = 64 << 20;
 
-/// Returns the longest time that a running agent takes for a request. All but `status` may wait for the end of a session.
+/// Returns the longest time that a running agent takes for a request. The agent answers `get` and `inform` during a
+/// session, too, but not while it reads a large model again.
 pub(super) fn usual_limit(request: &Request) -> Duration {
     match request {
         Request::Status { .. } => RESPONSE_LIMIT,
@@ -72,7 +75,8 @@ pub fn ask(path: &Path, request: &Request, limit: Duration) -> Result<String, Co
     // A failed write is no failure yet: the agent may have refused a long request before it had read all of it, and its
     // result says why.
     let sent = stream.write_all(&request.encode());
-    let line = receive(&mut stream, limit).map_err(|error| match error.kind() {
+    let notice = request.waits_for_session().then_some(NOTICE);
+    let line = receive(&mut stream, limit, notice).map_err(|error| match error.kind() {
         ErrorKind::WouldBlock | ErrorKind::TimedOut => late(),
         _ => ControlError::from(format!("the agent has closed the connection: {error}")),
     })?;
@@ -85,8 +89,8 @@ pub fn ask(path: &Path, request: &Request, limit: Duration) -> Result<String, Co
     Ok(result?)
 }
 
-/// Reads to the end of the stream, for `limit` at most.
-fn receive(stream: &mut UnixStream, limit: Duration) -> io::Result<Vec<u8>> {
+/// Reads to the end of the stream, for `limit` at most. Tells the user on stderr after a silence of `notice`.
+fn receive(stream: &mut UnixStream, limit: Duration, mut notice: Option<Duration>) -> io::Result<Vec<u8>> {
     let clock = Clock::new();
     let deadline = clock.now().monotonic + limit;
     let mut line = Vec::new();
@@ -97,11 +101,17 @@ fn receive(stream: &mut UnixStream, limit: Duration) -> io::Result<Vec<u8>> {
         if left.is_zero() {
             return Err(ErrorKind::TimedOut.into());
         }
-        stream.set_read_timeout(Some(left))?;
+        stream.set_read_timeout(Some(notice.map_or(left, |notice| notice.min(left))))?;
         match stream.read(&mut chunk) {
             Ok(0) => break,
             Ok(length) => line.extend_from_slice(&chunk[..length]),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock && notice.take().is_some() => {
+                let seconds = limit.as_secs();
+                eprintln!(
+                    "cpe-agent: waiting for the end of a session, for {seconds} s at most; an interrupt gives up"
+                );
+            }
             Err(error) => return Err(error),
         }
     }
@@ -160,7 +170,7 @@ mod tests {
         let limit = Duration::from_millis(50);
         let (mut ours, mut theirs) = UnixStream::pair().expect("a pair");
         let gives_up = |stream: &mut UnixStream| {
-            let error = receive(stream, limit).expect_err("too slow");
+            let error = receive(stream, limit, None).expect_err("too slow");
             assert!(matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{error}");
         };
         gives_up(&mut ours);

@@ -28,8 +28,8 @@ use crate::readiness::PollFlags;
 const MAX_CONNECTIONS: usize = 32;
 /// The longest request line in bytes: a `set` of a thousand parameters.
 const MAX_REQUEST: usize = 256 << 10;
-/// The most requests that the agent has at once, so that its queue keeps room for other events and few results are in
-/// memory.
+/// The most requests that the agent has at once of those that wait for the end of a session, and again of the others: few
+/// results are in memory, and no request waits behind one that waits for the session.
 const MAX_OPEN_REQUESTS: usize = 4;
 /// The time for the request to arrive, and again for the result to be read.
 const TRANSFER_LIMIT: Duration = Duration::from_secs(5);
@@ -47,8 +47,9 @@ pub(super) struct ControlThread<H> {
     waker: Waker,
     /// The results of the agent that have not reached their clients yet.
     results: Mailbox<(u64, CommandResult)>,
-    /// The number of requests that the agent has and has not answered.
-    open_requests: Arc<AtomicUsize>,
+    /// The number of requests that the agent has and has not answered: those it answers during a session, and those that
+    /// wait for its end.
+    open_requests: [Arc<AtomicUsize>; 2],
     connections: Vec<ControlConnection>,
     last_id: u64,
     /// The end of the pause in which neither the listener nor the queue of the agent is tried; zero outside of one.
@@ -137,7 +138,7 @@ impl<H: RequestHandler> ControlThread<H> {
             listener,
             waker,
             results: Mailbox::new(),
-            open_requests: Arc::default(),
+            open_requests: Default::default(),
             connections: Vec::new(),
             last_id: 0,
             paused_until: Duration::ZERO,
@@ -172,7 +173,9 @@ impl<H: RequestHandler> ControlThread<H> {
                 // The agent executes the request already and will send the result.
                 RequestPhase::WithAgent(claim) if !claim.take() => connection.since = now,
                 RequestPhase::Queued(_) | RequestPhase::WithAgent(_) => {
-                    connection.respond(&Err("the agent is busy with a session; nothing was done".into()), now);
+                    let seconds = WAIT_LIMIT.as_secs();
+                    let reason = format!("a session has not ended within {seconds} s; nothing was done");
+                    connection.respond(&Err(reason), now);
                 }
                 RequestPhase::Writing { .. } | RequestPhase::Closed => connection.phase = RequestPhase::Closed,
             }
@@ -184,26 +187,19 @@ impl<H: RequestHandler> ControlThread<H> {
         let is_writing = |known: &&ControlConnection| matches!(known.phase, RequestPhase::Writing { .. });
         let writing = self.connections.iter().filter(is_writing).count();
         for connection in &mut self.connections {
+            let RequestPhase::Queued(request) = &connection.phase else { continue };
+            let open_requests = &self.open_requests[usize::from(request.waits_for_session())];
             // A result that is being written counts as well: it may have 4 MiB, and a client may read slowly.
-            if !self.paused_until.is_zero() || self.open_requests.load(Ordering::Acquire) + writing >= MAX_OPEN_REQUESTS
-            {
-                return;
+            if !self.paused_until.is_zero() || open_requests.load(Ordering::Acquire) + writing >= MAX_OPEN_REQUESTS {
+                continue;
             }
-            let request = match mem::replace(&mut connection.phase, RequestPhase::Closed) {
-                RequestPhase::Queued(request) => request,
-                other => {
-                    connection.phase = other;
-                    continue;
-                }
+            let RequestPhase::Queued(request) = mem::replace(&mut connection.phase, RequestPhase::Closed) else {
+                continue; // not reached: the phase was checked above
             };
             // The claim stays here as well, so that a client that leaves withdraws its request.
             let claim = Claim::default();
-            let responder = Responder::new(
-                connection.id,
-                self.results.clone(),
-                self.waker.clone(),
-                Arc::clone(&self.open_requests),
-            );
+            let responder =
+                Responder::new(connection.id, self.results.clone(), self.waker.clone(), Arc::clone(open_requests));
             connection.phase = match self.handler.submit(PendingRequest::new(request, responder, claim.clone())) {
                 Err(pending) => {
                     self.paused_until = now + PAUSE;

@@ -131,6 +131,12 @@ pub(crate) fn parse_request_download(words: &[String]) -> Result<(String, Vec<(S
 pub type CommandResult = Result<String, String>;
 
 impl Request {
+    /// Returns true if the request waits for the end of a running session. Those that only read, and the request for a
+    /// session, do not.
+    pub(super) fn waits_for_session(&self) -> bool {
+        !matches!(self, Request::Get(_) | Request::Status { .. } | Request::Inform(_))
+    }
+
     /// Returns the request line with its line end.
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut words: Vec<String> = vec![self.name().to_owned()];

@@ -14,7 +14,7 @@ use crate::mailbox::Mailbox;
 use crate::poll_thread::Waker;
 
 /// The result of a request that the agent does not answer because it ends.
-pub(super) const STOPPING: &str = "the agent is stopping";
+pub(super) const STOPPING: &str = "the agent is stopping; nothing was done";
 
 /// The agent as the server sees it. Both functions are called from the server's thread and must not block.
 pub trait RequestHandler: Send + 'static {
@@ -34,6 +34,11 @@ pub struct PendingRequest {
 }
 
 impl PendingRequest {
+    /// Returns true if the request waits for the end of a running session.
+    pub fn waits_for_session(&self) -> bool {
+        self.request.waits_for_session()
+    }
+
     /// Takes the request, so that the server can no longer withdraw it. Returns `None` if the client has given up, in
     /// which case the request must not be executed.
     pub fn take(self) -> Option<(Request, Responder)> {

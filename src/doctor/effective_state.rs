@@ -190,7 +190,7 @@ fn agent_line(answer: &Result<BTreeMap<String, String>, ControlError>) -> Findin
     match answer {
         Ok(_) => Finding::ok("agent", "is running and answers"),
         Err(ControlError { kind: ControlErrorKind::TimedOut, reason }) => {
-            Finding::warning("agent", format!("{reason}; it may be busy with a session"))
+            Finding::warning("agent", format!("{reason}; it may be reading its configuration"))
         }
         Err(ControlError { reason, .. }) => Finding::warning("agent", reason.clone()),
     }

@@ -1,5 +1,7 @@
 //! The commands `get` to `status` against the real daemon, and the misbehaviour of clients of its socket.
 
+mod behind_a_session;
+
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener};
@@ -428,11 +430,11 @@ fn a_daemon_that_stops_lets_its_clients_go(model: &'static Model) {
     agent.wait_for_log("session with", SOON);
     let control = agent.control();
     let client = thread::spawn(move || {
-        Command::new(program(PROGRAM)).args(["get", model.at(""), "--control"]).arg(control).output().expect("a client")
+        Command::new(program(PROGRAM)).args(["add", model.table, "--control"]).arg(control).output().expect("a client")
     });
     thread::sleep(Duration::from_millis(300));
     assert!(agent.terminate().success());
-    assert_eq!(reason(&client.join().expect("an end")), "the agent is stopping");
+    assert_eq!(reason(&client.join().expect("an end")), "the agent is stopping; nothing was done");
 }
 both_models!(a_daemon_that_stops_lets_its_clients_go);
 

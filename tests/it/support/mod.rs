@@ -42,6 +42,7 @@ pub mod manual_acs;
 pub mod message;
 pub mod mount;
 pub mod nat;
+pub mod network;
 pub mod options;
 pub mod port;
 pub mod record;
