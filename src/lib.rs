@@ -14,7 +14,7 @@
 //! ──────────────────────────────────── model: knows neither XML nor CWMP
 //! model
 //! ──────────────────────────────────── for every layer
-//! secret  json  clock::Now
+//! secret  json  foreign_text  clock::Now
 //! ```
 //!
 //! Time, random bytes and storage are arguments: the layers below the drivers get the time as [`clock::Now`], and never
@@ -39,6 +39,7 @@ pub mod cwmp;
 pub mod digest;
 #[cfg(feature = "doctor")]
 pub mod doctor;
+mod foreign_text;
 pub mod http;
 mod json;
 pub mod log;

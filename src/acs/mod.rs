@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use ureq_proto::http::{HeaderMap, Method, header};
 
+use crate::foreign_text::{one_line, words_of};
 use crate::http::{
-    ClientPolicy, ClientSettings, Credentials, HttpClient, HttpError, IoLimits, RequestBody, TlsSettings,
+    ClientPolicy, ClientSettings, Credentials, HttpClient, HttpError, IoLimits, RequestBody, ResponseHead, TlsSettings,
 };
 use crate::model::date_time::DateTime;
 use crate::secret::Secret;
@@ -20,6 +21,13 @@ use crate::url::Url;
 const MAX_REDIRECTS: usize = 5;
 /// The longest wait that a server may ask for: otherwise one wrong header would silence the device for ever.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The bytes of an error response in which its text is searched.
+const MAX_REFUSAL: usize = 2048;
+/// The longest text of an error response that the log and `status` show, in characters.
+const MAX_REFUSAL_TEXT: usize = 200;
+/// The longest wait for that text: the session has failed already.
+const REFUSAL_LIMIT: Duration = Duration::from_secs(2);
 
 /// The parameters of a session with the ACS.
 #[derive(Clone, Debug)]
@@ -142,8 +150,25 @@ impl AcsConnection {
             status @ (200 | 204) => {
                 Ok(Response { status, body: self.client.read_body(&mut response, self.body_limit)? })
             }
-            code => Err(HttpError::Status { code, retry_after: retry_after(&response.headers) }),
+            code => {
+                let text = self.refusal_text(&mut response);
+                Err(HttpError::Status { code, retry_after: retry_after(&response.headers), text })
+            }
         }
+    }
+
+    /// Returns the words of an error response, which often name the cause. A body that does not arrive is no second error.
+    fn refusal_text(&mut self, response: &mut ResponseHead) -> String {
+        let mut body = Vec::new();
+        let mut piece = [0; MAX_REFUSAL / 4];
+        self.client.begin("reading the refusal", REFUSAL_LIMIT);
+        while let Ok(length @ 1..) = self.client.read(response, &mut piece) {
+            body.extend_from_slice(&piece[..length]);
+            if body.len() >= MAX_REFUSAL {
+                break;
+            }
+        }
+        one_line(&words_of(&body), MAX_REFUSAL_TEXT)
     }
 }
 

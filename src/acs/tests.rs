@@ -174,7 +174,7 @@ fn other_statuses_end_the_session() {
         let (result, requests) = one_post(vec![vec![status(line, &headers)]]);
         let error = result.unwrap_err();
         let retry_after = wait.map(Duration::from_secs);
-        assert_eq!(error, HttpError::Status { code, retry_after });
+        assert_eq!(error, HttpError::Status { code, retry_after, text: String::new() });
         assert_eq!(error.retry_after(), retry_after);
         assert_eq!(requests.len(), 1);
     }

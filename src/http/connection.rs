@@ -17,7 +17,7 @@ use ureq_proto::{BodyMode, Error};
 use super::error::HttpError;
 use super::header_lines::{header_length, unfold};
 use super::request_body::{BodyStream, RequestBody};
-use super::response_head::{ResponseHead, interim_length, is_http_so_far};
+use super::response_head::{ResponseHead, interim_length, invalid, is_http_so_far};
 use super::stream::Stream;
 use super::tcp::Readiness;
 
@@ -373,10 +373,6 @@ fn skip_body(mut call: Call<SendBody>, length: u64) -> Result<Option<Call<RecvRe
             return Ok(call.proceed());
         }
     }
-}
-
-fn invalid(error: Error) -> HttpError {
-    HttpError::Protocol(error.to_string())
 }
 
 fn cut_short() -> HttpError {

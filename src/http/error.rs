@@ -50,6 +50,8 @@ pub enum HttpError {
         code: u16,
         /// `Retry-After` of the response, in seconds or as a date beside `Date`; at most one day.
         retry_after: Option<Duration>,
+        /// The words of the body on one line; empty if there are none, or if the caller has not read them.
+        text: String,
     },
     /// A redirect that cannot be followed (R54 to R57).
     Redirect(String),
@@ -95,12 +97,12 @@ impl fmt::Display for HttpError {
             HttpError::LeftTls => f.write_str(
                 "a redirect was not followed: it leads from https to http, where the server asks for the password",
             ),
-            HttpError::Status { code, retry_after } => {
+            HttpError::Status { code, retry_after, text } => {
                 write!(f, "the server answered with HTTP status {code}")?;
-                match retry_after {
-                    Some(wait) => write!(f, " and asks to wait {} s", wait.as_secs()),
-                    None => Ok(()),
+                if let Some(wait) = retry_after {
+                    write!(f, " and asks to wait {} s", wait.as_secs())?;
                 }
+                if text.is_empty() { Ok(()) } else { write!(f, ": \"{text}\"") }
             }
             HttpError::Redirect(reason) => write!(f, "a redirect was not followed: {reason}"),
             HttpError::TooLarge { limit } => write!(f, "the answer is larger than the limit of {limit} bytes"),
@@ -124,9 +126,11 @@ mod tests {
 
     #[test]
     fn says_what_happened_and_when_to_come_back() {
-        let error = HttpError::Status { code: 503, retry_after: Some(Duration::from_secs(60)) };
-        assert_eq!(error.to_string(), "the server answered with HTTP status 503 and asks to wait 60 s");
+        let error = HttpError::Status { code: 503, retry_after: Some(Duration::from_secs(60)), text: "busy".into() };
+        assert_eq!(error.to_string(), "the server answered with HTTP status 503 and asks to wait 60 s: \"busy\"");
         assert_eq!(error.retry_after(), Some(Duration::from_secs(60)));
+        let error = HttpError::Status { code: 404, retry_after: None, text: String::new() };
+        assert_eq!(error.to_string(), "the server answered with HTTP status 404");
         assert_eq!(HttpError::Authentication.retry_after(), None);
     }
 }

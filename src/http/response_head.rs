@@ -3,7 +3,7 @@
 use ureq_proto::client::Call;
 use ureq_proto::client::state::RecvBody;
 use ureq_proto::http::HeaderMap;
-use ureq_proto::{BodyMode, parser};
+use ureq_proto::{BodyMode, Error, parser};
 
 use super::error::HttpError;
 
@@ -35,13 +35,29 @@ pub(super) fn interim_length(input: &[u8]) -> Result<Option<usize>, HttpError> {
     if !status.is_some_and(|status| status.starts_with(b"1")) {
         return Ok(None);
     }
-    match parser::try_parse_response::<64>(input).map_err(|error| HttpError::Protocol(error.to_string()))? {
+    match parser::try_parse_response::<64>(input).map_err(invalid)? {
         Some((_, response)) if response.status().as_u16() == 101 => {
             Err(HttpError::Protocol("the server switches to another protocol".into()))
         }
         Some((length, response)) if response.status().is_informational() => Ok(Some(length)),
         _ => Ok(None),
     }
+}
+
+/// Returns the words for an error of ureq-proto, whose own ones name its functions and fields.
+pub(super) fn invalid(error: Error) -> HttpError {
+    let reason = match error {
+        Error::HttpParseTooManyHeaders => "the header has too many fields",
+        Error::HttpParseFail(_) | Error::BadHeader(_) => "the header is malformed",
+        Error::UnsupportedVersion => "the version of HTTP is unknown",
+        Error::TooManyContentLengthHeaders | Error::BadContentLengthHeader | Error::ConflictingBodyHeaders => {
+            "the length of the body is contradictory"
+        }
+        Error::ChunkLenNotAscii | Error::ChunkLenNotANumber | Error::ChunkExpectedCrLf => "a chunk is malformed",
+        Error::NoLocationHeader | Error::BadLocationHeader(_) => "Location is missing or malformed",
+        _ => "the server breaks the order of request and response",
+    };
+    HttpError::Protocol(reason.into())
 }
 
 /// Returns false as soon as the bytes cannot be the beginning of a response.

@@ -142,7 +142,9 @@ impl Download<'_> {
             },
             // The file on the server is now shorter than the part that we have.
             (416, Some(_)) => return Err(self.changed()),
-            (code, _) => return Err(self.interrupted(HttpError::Status { code, retry_after: None })),
+            (code, _) => {
+                return Err(self.interrupted(HttpError::Status { code, retry_after: None, text: String::new() }));
+            }
         }
         self.receive(&mut response)
     }

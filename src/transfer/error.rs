@@ -214,7 +214,7 @@ mod tests {
             (HttpError::Closed, [9015, 9017, 9011]),
             (HttpError::Io(text()), [9015, 9017, 9011]),
             (HttpError::Authentication, [9012, 9012, 9012]),
-            (HttpError::Status { code: 404, retry_after: None }, [9016, 9016, 9011]),
+            (HttpError::Status { code: 404, retry_after: None, text: String::new() }, [9016, 9016, 9011]),
             (HttpError::Redirect(text()), [9010, 9010, 9011]),
             (HttpError::Protocol(text()), [9010, 9010, 9011]),
         ] {
@@ -226,7 +226,7 @@ mod tests {
     #[test]
     fn says_whether_another_attempt_may_succeed() {
         let permanent = |error| FaultContext::Download.error(error).is_permanent();
-        let status = |code| HttpError::Status { code, retry_after: None };
+        let status = |code| HttpError::Status { code, retry_after: None, text: String::new() };
         assert!(permanent(status(404)) && permanent(status(403)) && permanent(HttpError::Authentication));
         assert!(!permanent(status(503)) && !permanent(status(429)) && !permanent(HttpError::Closed));
         let stopped = FaultContext::Upload.error(HttpError::Stopped);

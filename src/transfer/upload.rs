@@ -38,11 +38,14 @@ pub fn upload(
         (_, Some(failure)) => {
             Err(TransferError::of_disk(FaultContext::Upload, "reading the file to be uploaded", &failure))
         }
-        (Ok(response), None) => match response.status {
-            // Other statuses of success, such as 202, do not confirm that the file is stored.
-            200 | 201 | 204 => Ok(()),
-            code => Err(server.error(FaultContext::Upload, HttpError::Status { code, retry_after: None })),
-        },
+        (Ok(response), None) => {
+            match response.status {
+                // Other statuses of success, such as 202, do not confirm that the file is stored.
+                200 | 201 | 204 => Ok(()),
+                code => Err(server
+                    .error(FaultContext::Upload, HttpError::Status { code, retry_after: None, text: String::new() })),
+            }
+        }
         (Err(error), None) => Err(server.error(FaultContext::Upload, error)),
     }
 }

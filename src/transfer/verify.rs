@@ -89,7 +89,7 @@ pub fn fetch_companion(request: &FileRequest, suffix: &str, stop: &Arc<AtomicBoo
 fn fetch(server: &mut FileServer<'_>) -> Result<Vec<u8>, HttpError> {
     let mut response = server.request(&Method::GET, &[("Accept-Encoding", "identity")], None)?;
     if response.status != 200 {
-        return Err(HttpError::Status { code: response.status, retry_after: None });
+        return Err(HttpError::Status { code: response.status, retry_after: None, text: String::new() });
     }
     server.read_body(&mut response, MAX_COMPANION)
 }

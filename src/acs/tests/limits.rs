@@ -165,3 +165,21 @@ fn a_connect_without_an_answer_ends_with_the_timeout_or_the_stop() {
     assert_eq!(acs.connect(), Err(HttpError::Stopped));
     drop(first);
 }
+
+/// The words of an error response explain the failure, whatever their form and however much of them arrives.
+#[test]
+fn the_words_of_a_refusal_are_kept() {
+    let refusal = |body: &str| format!("HTTP/1.1 403 Forbidden\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    let told = |steps: Vec<Step>| match one_post(vec![steps]).0 {
+        Err(HttpError::Status { code: 403, text, .. }) => text,
+        other => panic!("{other:?}"),
+    };
+    let page = "<html><body><h1>Unknown\r\n device</h1>\u{1b}[2J</body></html>";
+    assert_eq!(told(vec![respond(refusal(page))]), "Unknown device [2J");
+    let long = told(vec![respond(refusal(&"x ".repeat(500_000)))]);
+    assert!(long.chars().count() <= 201 && long.ends_with("x…"), "{long}");
+    assert_eq!(told(vec![respond(refusal(""))]), "");
+    // The rest of the body never comes.
+    let cut = refusal("begun").replace("Length: 5", "Length: 1000");
+    assert_eq!(told(vec![respond(cut), Step::Pause(Duration::from_secs(3))]), "begun");
+}

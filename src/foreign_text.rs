@@ -1,0 +1,83 @@
+//! Texts of other programs, such as the body of an error response, made fit for one line of the log or of a command.
+
+/// Returns the text on one line of at most `max` characters: a run of white space and control characters becomes one
+/// space, invisible characters are left out, and a longer text is cut with an ellipsis.
+pub(crate) fn one_line(text: &str, max: usize) -> String {
+    let mut line = String::new();
+    let mut length = 0;
+    let mut is_space_due = false;
+    for c in text.chars().filter(|c| !is_invisible(*c)) {
+        if c.is_whitespace() || c.is_control() {
+            is_space_due = length > 0;
+            continue;
+        }
+        if length + usize::from(is_space_due) >= max {
+            line.push('…');
+            break;
+        }
+        if std::mem::take(&mut is_space_due) {
+            line.push(' ');
+            length += 1;
+        }
+        line.push(c);
+        length += 1;
+    }
+    line
+}
+
+/// Returns true for the characters that change the direction or the joining of the text around them: a terminal would
+/// show another text than the log holds.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+/// Returns the words of an HTML, XML or plain text: the tags become spaces. Bytes that are no text give the empty text.
+pub(crate) fn words_of(body: &[u8]) -> String {
+    // The body may be cut in the middle of a character, which becomes one replacement character at the end.
+    let text = String::from_utf8_lossy(body);
+    let text = text.trim_end_matches(char::REPLACEMENT_CHARACTER);
+    if text.contains(['\0', char::REPLACEMENT_CHARACTER]) {
+        return String::new();
+    }
+    let mut words = String::with_capacity(text.len());
+    let mut is_tag = false;
+    for c in text.chars() {
+        match c {
+            '<' => is_tag = true,
+            '>' if is_tag => {
+                is_tag = false;
+                words.push(' ');
+            }
+            c if !is_tag => words.push(c),
+            _ => {}
+        }
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_one_line_of_bounded_length() {
+        assert_eq!(one_line(" a\r\n\t b\u{1b}[31m\u{202e}c ", 99), "a b [31mc");
+        assert_eq!(one_line("", 9), "");
+        assert_eq!(one_line("ünïcode", 7), "ünïcode");
+        assert_eq!(one_line("ünïcode x", 7), "ünïcode…");
+        assert_eq!(one_line(&"a ".repeat(1_000_000), 4), "a a…");
+        assert_eq!(one_line("a\u{2028}b", 9), "a b");
+    }
+
+    #[test]
+    fn tags_are_no_words() {
+        let page = b"<html><head><title>403 Forbidden</title></head>\r\n<body><h1>Unknown device</h1></body></html>";
+        assert_eq!(one_line(&words_of(page), 99), "403 Forbidden Unknown device");
+        assert_eq!(words_of(b"a > b"), "a > b");
+        assert_eq!(one_line(&words_of(b"<a <b"), 9), "");
+        assert_eq!(words_of("gerät"[..5].as_bytes()), "ger\u{e4}");
+        assert_eq!(words_of(&"gerät".as_bytes()[..4]), "ger");
+        assert_eq!(words_of(b"\x7fELF\0\0"), "");
+        assert_eq!(words_of(b"\xff\xfeword"), "");
+    }
+}
