@@ -13,6 +13,7 @@ pub(crate) mod management_server;
 
 mod identity;
 mod notification;
+mod session_totals;
 mod state;
 mod transfers;
 
@@ -23,6 +24,8 @@ use serde_json::Value as Json;
 pub use self::identity::DeviceId;
 use self::management_server::parameter;
 use self::notification::DroppedValue;
+pub use self::session_totals::SessionTotals;
+use self::session_totals::record;
 pub use self::state::{DeviceState, PublishedAddress, Reset};
 use crate::clock::Now;
 use crate::model::Loaded;
@@ -96,6 +99,8 @@ pub struct Device {
     /// The state as the journal holds it, in JSON. A state that encodes to the same text is not written again, since
     /// each write wears out the flash memory.
     written: String,
+    /// The counts of sessions as the journal holds them.
+    written_totals: SessionTotals,
     /// True if DelayReboot was set, to any value, since the last [`Device::take_delay_reboot`].
     delay_reboot_set: bool,
 }
@@ -112,6 +117,7 @@ impl Device {
         let Loaded { mut tree, actions, .. } = loaded;
         let mut state = DeviceState::default();
         let mut written = String::new();
+        let mut totals = SessionTotals::default();
         let (mut notices, mut dropped) = (Vec::new(), Vec::new());
         for record in records {
             let Ok(Json::Object(mut record)) = serde_json::from_str(record) else {
@@ -123,12 +129,17 @@ impl Device {
                 state = DeviceState::from_json(&stored, now);
                 written = stored.to_string();
             }
+            if let Some(stored) = record.get("sessions") {
+                totals = SessionTotals::from_json(stored);
+            }
         }
+        state.totals = totals;
         // A pending notification of a parameter that the model no longer has could never be sent, and its
         // 4 VALUE CHANGE would go out without a parameter, which R101 forbids.
         state.drop_changes(|name| tree.parameter(name).is_err());
         Device::note_dropped_values(&tree, &mut state, dropped);
-        (Device { tree, actions, state, journal, written, delay_reboot_set: false }, notices)
+        let written_totals = totals;
+        (Device { tree, actions, state, journal, written, written_totals, delay_reboot_set: false }, notices)
     }
 
     /// Replaces the data model: applies the values in the records to the factory state of the new model, as
@@ -221,7 +232,9 @@ impl Device {
         let unwritten = (encoded != self.written).then_some(encoded.as_str());
         if !changes.is_empty() || unwritten.is_some() {
             let shrinks = changes.iter().all(|change| matches!(change, Change::Delete(_)));
-            self.append(&record(changes, unwritten), if shrinks { Growth::No } else { Growth::May })?;
+            let totals = self.unwritten_totals();
+            self.append(&record(changes, unwritten, totals), if shrinks { Growth::No } else { Growth::May })?;
+            self.totals_written();
         }
         for change in changes {
             // Cannot fail: each change was decided on this very tree, which has not changed since.
@@ -275,7 +288,8 @@ impl Device {
         text.push_str(if text.is_empty() { "{\"tree\":[]" } else { "]" });
         // The state comes last: where damage cuts the snapshot off, the identity is missing as well, and 0 BOOTSTRAP tells
         // the ACS of the loss (R137).
-        let _ = write!(text, ",\"state\":{}}}", self.state.to_json());
+        let (state, totals) = (self.state.to_json(), self.state.totals.to_json());
+        let _ = write!(text, ",\"state\":{state},\"sessions\":{totals}}}");
         records.push(text);
         records
     }
@@ -283,6 +297,7 @@ impl Device {
     /// Notes that the journal now holds the result of [`snapshot`](Device::snapshot).
     pub fn rewritten(&mut self) {
         self.written = self.state.to_json().to_string();
+        self.totals_written();
     }
 
     /// Returns the only record that a factory reset leaves in the journal: the reset has begun, and in which boot.
@@ -361,20 +376,4 @@ fn is_overruled(tree: &Tree, change: &Change) -> bool {
     let Change::Set(name, _) = change else { return false };
     let is_fixed = tree.parameter(name).is_ok_and(|p| !p.spec.writable && !p.spec.is_reference());
     is_fixed && *name != management_server::full_name(tree, parameter::PARAMETER_KEY)
-}
-
-/// Formats a record of the journal from the changes, if any, and the state, if given, which is JSON already.
-fn record(changes: &[Change], state: Option<&str>) -> String {
-    let list = (!changes.is_empty()).then(|| changes.iter().map(Change::to_json).collect::<Json>());
-    // The results are ignored: writing to a String cannot fail.
-    let mut text = String::from("{");
-    if let Some(list) = &list {
-        let _ = write!(text, "\"tree\":{list}");
-    }
-    if let Some(state) = state {
-        let comma = if list.is_some() { "," } else { "" };
-        let _ = write!(text, "{comma}\"state\":{state}");
-    }
-    text.push('}');
-    text
 }

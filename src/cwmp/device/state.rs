@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value as Json;
 
+use super::session_totals::SessionTotals;
 use crate::clock::Now;
 use crate::cwmp::event::{Event, EventCode, EventQueue, SessionContext};
 use crate::cwmp::transfer::{Transfer, TransferQueue};
@@ -47,6 +48,9 @@ pub struct DeviceState {
     /// `ts` and `id` of the last UDP connection request since the device booted. A copy of that request is rejected,
     /// even after a restart of the agent (R292).
     pub last_udp_request: Option<(u64, u64)>,
+    /// The counts of sessions. No record is written for them alone but at an orderly stop: see
+    /// [`Device::save_totals`](super::Device::save_totals).
+    pub totals: SessionTotals,
     /// The JSON of `scheduled_informs` as the journal holds it. The remaining seconds in it change with each encoding, so
     /// that it is encoded only after an entry was added or removed. Otherwise every record would hold the state.
     scheduled_informs_json: Json,
@@ -232,6 +236,8 @@ impl DeviceState {
                 Some([timestamp, id]) => timestamp.as_u64().zip(id.as_u64()),
                 _ => None,
             },
+            // A member of the record beside the state.
+            totals: SessionTotals::default(),
             scheduled_informs_json,
         }
     }
