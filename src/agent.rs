@@ -10,7 +10,7 @@
 //!                                     ├─ reload.rs          the configuration, read again after SIGHUP
 //!                                     ├─ transfers.rs       downloads and uploads, on the transfer worker's thread
 //!                                     ├─ start.rs           from configuration, model (load_model.rs) and journal to an Agent
-//!                                     └─ status.rs          a snapshot for `cpe-agent status`
+//!                                     └─ publish.rs         a snapshot for `cpe-agent status` (status.rs), and for metrics.rs
 //! ```
 //!
 //! One turn of [`Agent::run`]: take over changed parameters, collect deadlines that have passed, then start the session
@@ -23,6 +23,8 @@ mod inbox;
 mod last_session;
 mod listeners;
 mod load_model;
+mod metrics;
+mod publish;
 mod reboot;
 mod reload;
 mod session_driver;
@@ -53,9 +55,11 @@ use crate::time_zone::LocalZone;
 
 pub use acs_settings::{check_acs_settings, tls_settings};
 use inbox::{Inbox, Wake};
-use last_session::LastSession;
+use last_session::{LastSession, SessionLog};
 use listeners::Listeners;
 pub use load_model::load_model;
+use metrics::MetricsFile;
+use reload::ReloadLog;
 use session_driver::AcsQuirks;
 use start::StartFailure;
 use status::Disabled;
@@ -121,6 +125,7 @@ pub(crate) struct Agent {
     last_session: Option<LastSession>,
     /// The start of the running session, on the monotonic clock.
     session_began: Option<Duration>,
+    sessions: SessionLog,
     /// The end of the last session, on the monotonic clock.
     session_ended: Option<Duration>,
     /// The start of the agent, on the monotonic clock.
@@ -131,6 +136,8 @@ pub(crate) struct Agent {
     rejected_values: BTreeSet<String>,
     /// The fingerprint of the data model in use.
     model: u64,
+    reloads: ReloadLog,
+    metrics: MetricsFile,
     /// The latest status, read by the control socket.
     latest_status: Arc<LatestStatus>,
     /// True if the journal held records at the start.
@@ -173,6 +180,10 @@ impl Agent {
         if reason == ExitReason::Stopped {
             self.await_apply();
             self.save();
+            self.metrics.remove();
+            if let Err(error) = self.device.save_totals() {
+                log::debug!("the counts of sessions: {error}"); // `save` has reported a journal that does not work
+            }
         }
         (reason, self.config)
     }
@@ -180,6 +191,7 @@ impl Agent {
     /// Handles a wake-up. Returns the reason if the agent ends for it.
     fn handle(&mut self, wake: Wake) -> Option<ExitReason> {
         let now = self.clock.now();
+        self.metrics.outdate();
         match wake {
             Wake::Stop => return Some(ExitReason::Stopped),
             Wake::Reload => self.reload(now),
@@ -218,6 +230,7 @@ impl Agent {
         let now = self.clock.now();
         self.schedule.notification.session_ended(now);
         self.session_ended = Some(now.monotonic);
+        self.metrics.outdate();
     }
 
     /// Tries again to open a state directory that could not be opened at the start. Returns the reason if the agent ends
@@ -242,6 +255,7 @@ impl Agent {
     /// Waits for wake-ups, at most until the next deadline.
     fn sleep(&mut self, now: Now) -> Vec<Wake> {
         self.publish(now);
+        self.write_metrics(now);
         let state = self.device.state();
         let deadlines = [
             self.schedule.deadline(&state.scheduled_informs),
@@ -249,6 +263,7 @@ impl Agent {
             self.store.borrow().reopen_deadline(),
             self.listeners.deadline(),
             self.worker.deadline(&state.transfers),
+            self.metrics_deadline(),
         ];
         let deadline = deadlines.into_iter().flatten().min();
         self.inbox.wait(deadline.map(|deadline| deadline.saturating_sub(now.monotonic)))

@@ -55,6 +55,8 @@ pub struct Config {
     pub client_cert: Option<PathBuf>,
     /// The PEM file of the client key; present only together with `client_cert`.
     pub client_key: Option<PathBuf>,
+    /// The file of the metrics, which the agent writes anew while it runs; none if absent.
+    pub metrics: Option<PathBuf>,
     /// The longest silence of the ACS before a session fails (R48).
     pub acs_timeout: Duration,
     /// The least severe level that is logged.
@@ -256,6 +258,7 @@ impl Default for Config {
             ca_file: None,
             client_cert: None,
             client_key: None,
+            metrics: None,
             acs_timeout: Duration::ZERO,
             log: LevelFilter::Info,
             log_to: Destination::Stderr,

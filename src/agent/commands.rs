@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::Agent;
 use super::inbox::Inbox;
-use super::status::{AgentStatus, JournalState, LatestStatus, NextSession, SessionCause, TransferStatus};
+use super::status::LatestStatus;
 use crate::clock::Now;
 use crate::control::{self, CommandResult, LocalTransfer, PendingRequest, Request};
 use crate::cwmp::device::{Author, Device};
@@ -40,6 +40,10 @@ impl control::RequestHandler for ControlHandler {
     fn status(&self, json: bool) -> String {
         self.latest_status.describe(json)
     }
+
+    fn check(&self) -> CommandResult {
+        self.latest_status.check()
+    }
 }
 
 impl Agent {
@@ -51,6 +55,7 @@ impl Agent {
             // The control thread answers `status` without the agent, so that it works during a session. This arm serves a
             // request that reached the agent nevertheless.
             Request::Status { json } => return reply.send(Ok(self.latest_status.describe(json))),
+            Request::Check => return reply.send(self.latest_status.check()),
             Request::Set(assignments) => self.local_change(now, |device| set(device, &assignments, now)),
             Request::Add(table) => self.local_change(now, |device| add(device, &table, now)),
             Request::Delete(instance) => self.local_change(now, |device| delete(device, &instance, now)),
@@ -107,48 +112,6 @@ impl Agent {
             None => Ok(()),
             Some(why) => Err(format!("{}: no session is started", why.reason())),
         }
-    }
-
-    /// Publishes the current status.
-    pub(super) fn publish(&self, now: Now) {
-        let running = self.session_began.is_some();
-        let next = match self.why_disabled() {
-            Some(why) => NextSession::Disabled(why),
-            None if self.session_wanted && !running && self.not_before > now.monotonic => {
-                NextSession::At(self.not_before, SessionCause::Restart)
-            }
-            None if self.session_wanted && !running => NextSession::Now,
-            None => NextSession::of(&self.schedule, &self.device.state().scheduled_informs),
-        };
-        let store = self.store.borrow();
-        self.latest_status.publish(AgentStatus {
-            clock: self.clock,
-            started: self.started,
-            device: Some(self.device.identity()),
-            software_version: self.device.software_version(),
-            acs_url: self.device.acs_url(),
-            acs_username: self.device.acs_username(),
-            running: self.session_began,
-            last: self.last_session.clone().zip(self.session_ended),
-            next,
-            listener_status: self.listeners.listener_status(),
-            events: self.device.state().events.pending().cloned().collect(),
-            retry_count: self.device.state().retry_count,
-            transfers: self
-                .device
-                .state()
-                .transfers
-                .iter()
-                .map(|t| TransferStatus::of(t, self.worker.progress_of(t)))
-                .collect(),
-            ended: self.device.state().transfers.outcomes().to_vec(),
-            journal: JournalState {
-                directory: self.config.state_dir.clone(),
-                durable: store.is_durable(),
-                error: store.last_error().map(str::to_owned),
-                notices: self.notices.clone(),
-            },
-        });
     }
 }
 

@@ -8,6 +8,8 @@
 //! A reload makes no connection. The new model becomes the factory state below the stored values, as after a restart.
 //! Unlike a restart, it keeps the schedule, and the lock on the state directory.
 
+use std::time::Duration;
+
 use super::Agent;
 use super::acs_settings::check_acs_settings;
 use super::load_model::load_model;
@@ -17,12 +19,44 @@ use crate::cwmp::version;
 use crate::model::Loaded;
 use crate::store::Store;
 
+/// The results of reloads since the start of the agent, for `status`.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ReloadLog {
+    /// The reloads whose configuration was applied.
+    pub(super) accepted: u32,
+    /// The reloads whose configuration was refused.
+    pub(super) refused: u32,
+    /// The reason of the last refusal, and its instant on the monotonic clock.
+    pub(super) last_refusal: Option<(String, Duration)>,
+    /// True if the last reload was refused: the next start of the agent fails with the same configuration.
+    pub(super) is_refused: bool,
+}
+
+impl ReloadLog {
+    fn accepted(&mut self) {
+        self.accepted = self.accepted.saturating_add(1);
+        self.is_refused = false;
+    }
+
+    fn refused(&mut self, reason: String, now: Duration) {
+        self.refused = self.refused.saturating_add(1);
+        self.last_refusal = Some((reason, now));
+        self.is_refused = true;
+    }
+}
+
 impl Agent {
     /// Reads configuration and data model again. An error leaves all of them as they were.
     pub(super) fn reload(&mut self, now: Now) {
         match self.read_config() {
-            Ok((config, loaded)) => self.apply_config(config, loaded),
-            Err(error) => log::error!("the configuration stays as it was, because the new one is wrong: {error}"),
+            Ok((config, loaded)) => {
+                self.apply_config(config, loaded);
+                self.reloads.accepted();
+            }
+            Err(error) => {
+                log::error!("the configuration stays as it was, because the new one is wrong: {error}");
+                self.reloads.refused(error.to_string(), now.monotonic);
+            }
         }
         // The ports precede the address: the ConnectionRequestURL contains both.
         self.apply_settings(now);

@@ -82,6 +82,10 @@ impl Agent {
             Ok(()) => self.succeeded(),
             Err(error) => self.failed(error, &session),
         }
+        // The counts precede the record of the session's end, which takes them along.
+        let ended = self.clock.now();
+        self.sessions.add(result.as_ref().err(), ended.monotonic);
+        self.device.state_mut().totals.count(result.is_ok(), ended);
         self.request_follow_up(session.version());
         self.save();
         self.compact();

@@ -8,8 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::acs_settings::check_acs_settings;
+use super::last_session::SessionLog;
 use super::listeners::Listeners;
 use super::load_model::load_model;
+use super::metrics::MetricsFile;
+use super::reload::ReloadLog;
 use super::session_driver::AcsQuirks;
 use super::{Agent, AppliedRebootSettings, Handles, StoreJournal, TransferWorker, random};
 use crate::clock::Clock;
@@ -94,11 +97,14 @@ impl Agent {
             inbox: handles.inbox,
             last_session: None,
             session_began: None,
+            sessions: SessionLog::default(),
             session_ended: None,
             started: clock.now().monotonic,
             notices,
             rejected_values,
             model,
+            reloads: ReloadLog::default(),
+            metrics: MetricsFile::default(),
             latest_status: handles.latest_status,
             has_stored_state: !recovered.records.is_empty(),
         };

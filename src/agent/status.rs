@@ -4,9 +4,12 @@
 //! there, even while the agent is in a session. The instants in it are monotonic, so that "ago" and "in" are right at the
 //! moment of the query even if the clock was set meanwhile.
 
+mod health;
 mod listener_status;
+mod metrics;
 mod next_session;
 mod rows;
+mod sessions;
 mod transfers;
 
 use std::path::PathBuf;
@@ -15,9 +18,10 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 
-use super::last_session::LastSession;
+use super::last_session::{LastSession, SessionLog};
+use super::reload::ReloadLog;
 use crate::clock::{Clock, Now};
-use crate::cwmp::device::DeviceId;
+use crate::cwmp::device::{DeviceId, SessionTotals};
 use crate::cwmp::event::Event;
 use crate::cwmp::transfer::TransferOutcome;
 use crate::model::date_time::DateTime;
@@ -49,10 +53,30 @@ impl LatestStatus {
 
     /// Returns the status at this moment, as text or as JSON, with a line end.
     pub fn describe(&self, json: bool) -> String {
-        // The lock is held for the copy only, so that a slow query never delays the agent.
-        let latest = Arc::clone(&self.latest.lock().unwrap_or_else(PoisonError::into_inner));
-        let view = StatusView { status: &latest, now: latest.clock.now(), zone: &self.zone };
+        let latest = self.latest();
+        let view = self.view(&latest);
         if json { format!("{:#}\n", view.rows().json()) } else { view.rows().text() }
+    }
+
+    /// Returns a line about the health of the agent at this moment; an error if an operator should look at it.
+    pub fn check(&self) -> Result<String, String> {
+        let latest = self.latest();
+        self.view(&latest).check()
+    }
+
+    /// Returns the metrics at this moment, in the text format of Prometheus.
+    pub(super) fn metrics(&self) -> String {
+        let latest = self.latest();
+        self.view(&latest).metrics()
+    }
+
+    fn latest(&self) -> Arc<AgentStatus> {
+        // The lock is held for the copy only, so that a slow query never delays the agent.
+        Arc::clone(&self.latest.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn view<'a>(&'a self, status: &'a AgentStatus) -> StatusView<'a> {
+        StatusView { status, now: status.clock.now(), zone: &self.zone }
     }
 }
 
@@ -71,6 +95,12 @@ pub(super) struct AgentStatus {
     pub(super) running: Option<Duration>,
     /// The last session, and the instant at which it ended.
     pub(super) last: Option<(LastSession, Duration)>,
+    /// The results of the sessions since the start.
+    pub(super) sessions: SessionLog,
+    /// The counts of sessions over restarts.
+    pub(super) totals: SessionTotals,
+    /// The interval of periodic Informs, if they are enabled.
+    pub(super) periodic: Option<Duration>,
     pub(super) next: NextSession,
     /// The queued events.
     pub(super) events: Vec<Event>,
@@ -81,6 +111,17 @@ pub(super) struct AgentStatus {
     pub(super) ended: Vec<TransferOutcome>,
     pub(super) listener_status: ListenerStatus,
     pub(super) journal: JournalState,
+    pub(super) reloads: ReloadLog,
+    pub(super) reboot: PlannedReboot,
+}
+
+/// The next reboot of the device by the agent.
+#[derive(Clone, Debug, Default)]
+pub(super) struct PlannedReboot {
+    /// True if a reboot or a factory reset is pending or under way.
+    pub(super) is_pending: bool,
+    /// The instant of a reboot that the ACS has planned (R156), on the monotonic clock.
+    pub(super) at: Option<Duration>,
 }
 
 /// The state of the journal, which holds everything that must survive a reboot.
@@ -103,29 +144,8 @@ struct StatusView<'a> {
 }
 
 impl StatusView<'_> {
-    /// Returns the rows of the text and of the JSON. Members of the JSON may be added, never changed. Times are ISO 8601
-    /// in local time, and null while the clock is not set.
-    ///
-    /// ```text
-    /// agent        version, upSeconds
-    /// device       manufacturer, oui, productClass, serialNumber, softwareVersion
-    /// acs          url (without query; null: none that can be used), username, enabled (EnableCWMP)
-    /// session      the running one: began, seconds; else null
-    /// lastSession  began, secondsAgo (since its end), milliseconds, events, ok, error (null if ok); null: none yet
-    /// nextSession  cause (now, retry, notification, periodic, heartbeat, scheduled, restart, disabled (EnableCWMP is
-    ///              false, or there is no ACS URL), none), at, inSeconds
-    /// events       the queued ones, each with code and commandKey
-    /// retryCount
-    /// transfers    not confirmed yet, each with id, origin, commandKey, fileType, url (without query), state (waiting,
-    ///              moving, moved, applying, rebooting, verifying, done, failed), attempt, bytes, totalBytes,
-    ///              bytesPerSecond, secondsLeft, error
-    /// endedTransfers  the last ones, each with id, error (null: success)
-    /// connectionRequests  hasPassword (without one all are rejected); http, udp: each with listening (null: closed) and
-    ///              counters by outcome
-    /// stun         state (unused, unresolved, asked, answers, silent, refuses), error, server, local, mapped,
-    ///              natDetected, keepAliveSeconds, keepAlive (its origin), counters; null: the UDP port is closed
-    /// journal      directory, durable, error, notices
-    /// ```
+    /// Returns the rows of the text and of the JSON. `docs/status.schema.json` describes the members of the JSON. Members may
+    /// be added, never changed. Times are ISO 8601 in local time, and null while the clock is not set.
     fn rows(&self) -> StatusRows {
         let mut rows = StatusRows::default();
         self.add_device(&mut rows);
@@ -133,10 +153,13 @@ impl StatusView<'_> {
         self.add_running_session(&mut rows);
         self.add_last_session(&mut rows);
         self.add_next_session(&mut rows);
+        self.add_sessions(&mut rows);
         self.add_events(&mut rows);
+        self.add_reboot(&mut rows);
         self.add_transfers(&mut rows);
         self.status.listener_status.add_to(&mut rows);
         self.add_journal(&mut rows);
+        self.add_reloads(&mut rows);
         rows
     }
 
@@ -165,71 +188,6 @@ impl StatusView<'_> {
         rows.add_text("acs.username", "user name", &self.status.acs_username);
         // The text shows this in the line of the next session.
         rows.add_member("acs.enabled", self.status.next != NextSession::Disabled(Disabled::Cwmp));
-    }
-
-    fn add_running_session(&self, rows: &mut StatusRows) {
-        let Some(began) = self.status.running else { return rows.add_member("session", Json::Null) };
-        // "running for" and not a time of day: an operator wants to know whether the session hangs.
-        let running = self.since(began);
-        rows.add_member("session.began", self.local(began));
-        rows.add("session.seconds", "session", running.as_secs(), format!("running for {}", format_span(running)));
-    }
-
-    fn add_last_session(&self, rows: &mut StatusRows) {
-        let Some((session, ended)) = &self.status.last else {
-            return rows.add("lastSession", "last session", Json::Null, "none yet");
-        };
-        let (began, ago, took) = (self.began(session, *ended), self.since(*ended), session.took);
-        let shown = began.as_ref().map_or_else(String::new, |at| format!("{}, ", at.replacen('T', " ", 1)));
-        let seconds = format!("{}.{:03}", took.as_secs(), took.subsec_millis());
-        rows.add_line("last session", format!("{shown}{} ago, took {seconds} s", format_span(ago)));
-        rows.add_member("lastSession.began", began);
-        rows.add_member("lastSession.secondsAgo", ago.as_secs());
-        rows.add_member("lastSession.milliseconds", u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
-        rows.add("lastSession.events", "  events", session.events.clone(), listed(&session.events));
-        let error = session.error.as_ref().map(ToString::to_string);
-        let result = error.as_ref().map_or_else(|| "success".to_owned(), |error| format!("failed: {error}"));
-        // A member of its own, so that a shell script need not tell null from a text.
-        rows.add_member("lastSession.ok", error.is_none());
-        rows.add("lastSession.error", "  result", error, result);
-    }
-
-    fn add_next_session(&self, rows: &mut StatusRows) {
-        let at = match self.status.next {
-            NextSession::At(at, _) => Some(at),
-            NextSession::Now => Some(self.now.monotonic),
-            NextSession::Unplanned | NextSession::Disabled(_) => None,
-        };
-        let wait = at.map(|at| at.saturating_sub(self.now.monotonic).as_secs());
-        rows.add("nextSession.cause", "next session", self.status.next.name(), self.next_session());
-        rows.add_member("nextSession.at", at.and_then(|at| self.local(at)));
-        rows.add_member("nextSession.inSeconds", wait);
-    }
-
-    /// Returns the text about the next session.
-    fn next_session(&self) -> String {
-        let (at, cause) = match self.status.next {
-            NextSession::Unplanned => return "none planned".into(),
-            NextSession::Disabled(why) => return format!("none: {}", why.reason()),
-            // During a session, a new one is due after it and not at this moment.
-            NextSession::Now if self.status.running.is_some() => return "as soon as this one ends".into(),
-            NextSession::Now => return "now".into(),
-            NextSession::At(at, cause) => (at, cause),
-        };
-        // These are the words for people; `name` has those for programs.
-        let cause = match cause {
-            SessionCause::Retry => format!("retry {}", self.status.retry_count),
-            SessionCause::Notification => "a value has changed".into(),
-            SessionCause::Periodic => "periodic".into(),
-            SessionCause::Heartbeat => "heartbeat".into(),
-            SessionCause::Scheduled => "the ACS has asked for it".into(),
-            SessionCause::Restart => "unless the device has restarted by then".into(),
-        };
-        let wait = format_span(at.saturating_sub(self.now.monotonic));
-        match self.local(at) {
-            Some(local) => format!("{}, in {wait}: {cause}", local.replacen('T', " ", 1)),
-            None => format!("in {wait}: {cause}"),
-        }
     }
 
     fn add_events(&self, rows: &mut StatusRows) {
@@ -268,33 +226,70 @@ impl StatusView<'_> {
         notices.iter().for_each(|notice| rows.add_line("  notice", notice));
     }
 
+    fn add_reloads(&self, rows: &mut StatusRows) {
+        let reloads = &self.status.reloads;
+        let (reason, refused) = reloads.last_refusal.clone().unzip();
+        rows.add_member("reloads.accepted", reloads.accepted);
+        rows.add_member("reloads.refused", reloads.refused);
+        rows.add_member("reloads.ok", !reloads.is_refused);
+        if let (Some(reason), Some(at)) = (&reason, refused) {
+            let text = format!("{} refused, the last {} ago: {reason}", reloads.refused, format_span(self.since(at)));
+            rows.add_line("reloads", text);
+        }
+        rows.add_member("reloads.lastReason", reason);
+        rows.add_member("reloads.lastRefused", refused.and_then(|at| self.local(at)));
+        rows.add_member("reloads.secondsAgo", refused.map(|at| self.since(at).as_secs()));
+    }
+
+    fn add_reboot(&self, rows: &mut StatusRows) {
+        let PlannedReboot { is_pending, at } = self.status.reboot;
+        rows.add_member("reboot.pending", is_pending);
+        rows.add_member("reboot.at", at.and_then(|at| self.local(at)));
+        rows.add_member("reboot.inSeconds", at.map(|at| at.saturating_sub(self.now.monotonic).as_secs()));
+        if is_pending {
+            rows.add_line("reboot", "pending: the device goes down as soon as no session runs");
+        } else if let Some(at) = at {
+            rows.add_line("reboot", format!("{}: planned by the ACS", self.instant_ahead(at)));
+        }
+    }
+
     fn since(&self, instant: Duration) -> Duration {
         self.now.monotonic.saturating_sub(instant)
     }
 
-    /// Returns the local time at which a session began.
-    fn began(&self, session: &LastSession, ended: Duration) -> Option<String> {
-        let then = Now { wall: session.began, ..self.now };
-        match self.now.clock_is_set() && then.clock_is_set() {
-            // By the clock at that time, so that each query returns the same.
-            true => Some(self.local_wall(session.began)),
-            // The clock was set after the session, and only the monotonic clock knows its distance.
-            false => self.local(ended.saturating_sub(session.took)),
-        }
-    }
-
     /// Converts a monotonic instant to local time by the clock as it is set now; `None` while it is not set.
     fn local(&self, instant: Duration) -> Option<String> {
+        self.wall(instant).map(|wall| self.local_wall(wall))
+    }
+
+    /// Converts a monotonic instant to Unix time by the clock as it is set now; `None` while it is not set.
+    fn wall(&self, instant: Duration) -> Option<i64> {
         let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
         // An instant in the past gives a negative distance.
         let ahead = seconds(instant).saturating_sub(seconds(self.now.monotonic));
-        let wall = self.now.wall.saturating_add(ahead);
-        self.now.clock_is_set().then(|| self.local_wall(wall))
+        self.now.clock_is_set().then(|| self.now.wall.saturating_add(ahead))
+    }
+
+    /// Returns the text of an instant in the future: the local time, if it is known, and the wait.
+    fn instant_ahead(&self, at: Duration) -> String {
+        let wait = format_span(at.saturating_sub(self.now.monotonic));
+        self.local(at).map_or_else(|| format!("in {wait}"), |local| format!("{}, in {wait}", with_space(&local)))
+    }
+
+    /// Returns the text of an instant in the past: the local time, if it is known, and the time since.
+    fn instant_ago(&self, at: Duration) -> String {
+        let ago = format_span(self.since(at));
+        self.local(at).map_or_else(|| format!("{ago} ago"), |local| format!("{}, {ago} ago", with_space(&local)))
     }
 
     fn local_wall(&self, wall: i64) -> String {
         DateTime::from_unix(wall, self.zone.offset_minutes(wall)).to_string()
     }
+}
+
+/// Returns a time of ISO 8601 as people read it.
+fn with_space(time: &str) -> String {
+    time.replacen('T', " ", 1)
 }
 
 fn listed(items: &[String]) -> String {

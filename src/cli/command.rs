@@ -187,13 +187,19 @@ type of the data model, such as \"2 Vendor Log File\".",
     },
     CommandSpec {
         name: "status",
-        arguments: " [--json]",
-        meaning: "print the state of the agent",
-        details: "--json prints one JSON object, for scripts.",
+        arguments: " [--json] [--check]",
+        meaning: "print the state of the agent, or check it for a script",
+        details: "\
+--json prints one JSON object, for scripts. --check prints one line, and exit status 1 means that
+an operator should look at the agent.",
         parser: CommandParser::Client(|operands| {
-            let json = operands.has("json");
+            let (json, check) = (operands.has("json"), operands.has("check"));
             operands.none()?;
-            Ok(Request::Status { json })
+            match (json, check) {
+                (true, true) => Err("--json and --check exclude each other".into()),
+                (_, true) => Ok(Request::Check),
+                (json, false) => Ok(Request::Status { json }),
+            }
         }),
     },
     CommandSpec {

@@ -66,6 +66,7 @@ fn commands_to_the_daemon_carry_its_socket_and_their_arguments() {
         (&["inform", "6 CONNECTION REQUEST"], Request::Inform("6 CONNECTION REQUEST".to_owned())),
         (&["status"], Request::Status { json: false }),
         (&["--json", "status"], Request::Status { json: true }),
+        (&["status", "--check"], Request::Check),
     ] {
         assert_eq!(command(line), client("/var/run/cpe-agent.sock", request), "{line:?}");
     }
@@ -120,6 +121,8 @@ fn what_is_wrong_is_told_in_words() {
         (&["run", "--set", "=1"], "--set: `=1` is not PATH=VALUE"),
         (&["run", "--state-dir", ""], "--state-dir: a file name is expected"),
         (&["run", "--json"], "run takes no option --json"),
+        (&["get", "Device.", "--check"], "get takes no option --check"),
+        (&["status", "--check", "--json"], "status: --json and --check exclude each other"),
         (&["get"], "get: a path is missing"),
         (&["get", "Device.", "--log", "info"], "get takes no option --log"),
         (&["set"], "set: a path is missing"),

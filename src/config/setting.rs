@@ -153,6 +153,15 @@ pub(crate) const SETTINGS: &[Setting] = &[
         form: ValueForm::Number(|config, text| seconds(text).map(|seconds| config.acs_timeout = seconds)),
     },
     Setting {
+        option: "metrics",
+        key: "metrics",
+        value: "FILE",
+        default: None,
+        // Each write of a file on the flash would wear it out.
+        meaning: "metrics for Prometheus, on a RAM disk",
+        form: ValueForm::Text(|config, text| path(text).map(|path| config.metrics = Some(path))),
+    },
+    Setting {
         option: "log",
         key: "log",
         value: "LEVEL",

@@ -83,7 +83,7 @@ const EVERYTHING: &str = r#"{
     "dataModel": ["a.json", "b.json"], "set": {"Device.A": "1", "Device.B": ""},
     "stateDir": "state", "transferDir": "files", "listen": "127.0.0.1:0", "udpListen": "[::1]:1", "control": "sock",
     "bootId": "boot", "caFile": "ca.pem", "clientCert": "cert.pem", "clientKey": "key.pem",
-    "acsTimeout": "60", "log": "trace", "logTo": "syslog" }"#;
+    "acsTimeout": "60", "metrics": "m.prom", "log": "trace", "logTo": "syslog" }"#;
 
 #[test]
 fn the_file_has_every_key() {
@@ -97,6 +97,7 @@ fn the_file_has_every_key() {
     assert_eq!((config.client_cert, config.client_key), (Some("cert.pem".into()), Some("key.pem".into())));
     assert_eq!((config.log, config.log_to), (LevelFilter::Trace, Destination::Syslog));
     assert_eq!(config.acs_timeout, Duration::from_secs(60));
+    assert_eq!(config.metrics, Some(PathBuf::from("m.prom")));
     let Ok(Value::Object(members)) = serde_json::from_str(EVERYTHING) else { panic!("JSON") };
     assert!(SETTINGS.iter().all(|setting| members.contains_key(setting.key)));
 }

@@ -20,7 +20,7 @@ const MAX_RESULT: u64 = 64 << 20;
 /// session, too, but not while it reads a large model again.
 pub(super) fn usual_limit(request: &Request) -> Duration {
     match request {
-        Request::Status { .. } => RESPONSE_LIMIT,
+        Request::Status { .. } | Request::Check => RESPONSE_LIMIT,
         _ => WAIT_LIMIT + RESPONSE_LIMIT,
     }
 }

@@ -240,6 +240,7 @@ impl<H: RequestHandler> ControlThread<H> {
                 ReadProgress::Complete => match Request::parse(line) {
                     // The status is answered here, so that it can be read during a session.
                     Ok(Request::Status { json }) => connection.respond(&Ok(self.handler.status(json)), now),
+                    Ok(Request::Check) => connection.respond(&self.handler.check(), now),
                     Ok(request) => connection.enter(RequestPhase::Queued(request), now),
                     Err(reason) => connection.respond(&Err(reason), now),
                 },

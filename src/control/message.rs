@@ -34,6 +34,8 @@ pub enum Request {
         /// True for JSON, false for text.
         json: bool,
     },
+    /// Reads the health of the agent: a line, or an error if an operator should look at it.
+    Check,
 }
 
 /// A transfer that is started at the device and not by the ACS (R247).
@@ -154,6 +156,7 @@ impl Request {
                 words.extend(arguments.iter().map(|(name, value)| format!("{name}={value}")));
             }
             Request::Status { json } => words.extend(json.then(|| JSON.to_owned())),
+            Request::Check => words.push(CHECK.to_owned()),
         }
         encode_line(&json!(words))
     }
@@ -181,6 +184,7 @@ impl Request {
                 .map(|(file_type, arguments)| Request::RequestDownload(file_type, arguments)),
             ("status", []) => Ok(Request::Status { json: false }),
             ("status", [option]) if option == JSON => Ok(Request::Status { json: true }),
+            ("status", [option]) if option == CHECK => Ok(Request::Check),
             // The commands above with another number of arguments.
             ("get" | "set" | "add" | "delete" | "inform" | "status", _) => {
                 Err(format!("{name} does not take {} arguments", arguments.len()))
@@ -199,13 +203,15 @@ impl Request {
             Request::Transfer(transfer) if transfer.is_download => "download",
             Request::Transfer(_) => "upload",
             Request::RequestDownload(..) => "request-download",
-            Request::Status { .. } => "status",
+            Request::Status { .. } | Request::Check => "status",
         }
     }
 }
 
 /// The argument of `status` that asks for JSON.
 const JSON: &str = "--json";
+/// The argument of `status` that asks for the health.
+const CHECK: &str = "--check";
 
 /// Reads `PATH=VALUE`. The value may be empty, and everything after the first `=` belongs to it.
 pub(crate) fn parse_assignment(text: &str) -> Result<(String, Secret), String> {
@@ -271,6 +277,7 @@ mod tests {
             Request::RequestDownload("2 Web Content".into(), vec![("a".into(), "b=c".into())]),
             Request::Status { json: false },
             Request::Status { json: true },
+            Request::Check,
         ] {
             let line = request.encode();
             assert_eq!(line.iter().filter(|&&byte| byte == b'\n').count(), 1, "one line");

@@ -23,6 +23,9 @@ pub trait RequestHandler: Send + 'static {
 
     /// Returns the state of the agent, as text for people or as JSON. It is available even during a session.
     fn status(&self, json: bool) -> String;
+
+    /// Returns a line about the health of the agent; an error if an operator should look at it. Available as the status is.
+    fn check(&self) -> CommandResult;
 }
 
 /// A request on its way to the agent.

@@ -1,8 +1,10 @@
 use serde_json::json;
 
 use super::*;
+use crate::agent::last_session::FailureSeries;
 use crate::cwmp::event::EventCode;
 use crate::cwmp::session_error::SessionError;
+use crate::http::HttpError;
 use crate::schedule::{Schedule, ScheduledInforms};
 
 /// 2026-11-22T14:04:05Z, 10,000 s after the boot.
@@ -32,7 +34,19 @@ fn failed() -> AgentStatus {
         acs_url: "https://user:hunter2@acs.example:7548/cwmp?key=hunter2".into(),
         acs_username: "00D09E-0001".into(),
         running: None,
-        last: Some((session, seconds(9_940))),
+        last: Some((session.clone(), seconds(9_940))),
+        sessions: SessionLog {
+            succeeded: 12,
+            failed: 7,
+            last_success: Some(seconds(6_000)),
+            failures: Some(FailureSeries {
+                count: 3,
+                began: seconds(9_000),
+                first: SessionError::Http(HttpError::Authentication),
+            }),
+        },
+        totals: SessionTotals { succeeded: 512, failed: 9, last_success: Some(NOW.wall - 4_000) },
+        periodic: Some(seconds(3_600)),
         next: NextSession::At(seconds(10_012), SessionCause::Retry),
         events: vec![EventCode::Bootstrap.into(), Event::of_command(EventCode::MReboot, "key")],
         retry_count: 3,
@@ -40,6 +54,8 @@ fn failed() -> AgentStatus {
         ended: Vec::new(),
         listener_status: ListenerStatus { http: Some(([0, 0, 0, 0], 7547).into()), ..ListenerStatus::default() },
         journal: JournalState { directory: "/var/lib/cpe-agent".into(), durable: true, error: None, notices: vec![] },
+        reloads: ReloadLog::default(),
+        reboot: PlannedReboot::default(),
     }
 }
 
@@ -67,7 +83,10 @@ user name      00D09E-0001
 last session   2026-11-22 14:03:03Z, 1 min 0 s ago, took 1.234 s
   events       0 BOOTSTRAP, 1 BOOT
   result       failed: the ACS refused Inform with fault 8001: not you [31m
+  first cause  2026-11-22 13:47:25Z, 16 min ago, 3 failures since: the server refused the user name or the password
+  success      2026-11-22 12:57:25Z, 1 h 6 min ago
 next session   2026-11-22 14:04:17Z, in 12 s: retry 3
+sessions       12 succeeded, 7 failed since the start; 512 and 9 in all
 queued events  0 BOOTSTRAP, M Reboot (key)
 retry count    3
 requests HTTP  0.0.0.0:7547: none yet
@@ -166,6 +185,13 @@ fn the_report_for_programs() {
                          "events": ["0 BOOTSTRAP", "1 BOOT"], "ok": false,
                          "error": "the ACS refused Inform with fault 8001: not\nyou\u{1b}[31m" },
         "nextSession": { "cause": "retry", "at": "2026-11-22T14:04:17Z", "inSeconds": 12 },
+        "sessions": { "succeeded": 12, "failed": 7, "everSucceeded": 512, "everFailed": 9,
+                      "lastSuccess": "2026-11-22T12:57:25Z", "lastSuccessSecondsAgo": 4000 },
+        "failures": { "count": 3, "began": "2026-11-22T13:47:25Z", "secondsAgo": 1000,
+                      "firstError": "the server refused the user name or the password" },
+        "reloads": { "accepted": 0, "refused": 0, "ok": true, "lastReason": null, "lastRefused": null,
+                     "secondsAgo": null },
+        "reboot": { "pending": false, "at": null, "inSeconds": null },
         "events": [{ "code": "0 BOOTSTRAP", "commandKey": "" }, { "code": "M Reboot", "commandKey": "key" }],
         "retryCount": 3,
         "transfers": [],
@@ -203,4 +229,94 @@ fn the_earliest_deadline_is_the_next_session() {
     assert_eq!(NextSession::of(&schedule, &informs), NextSession::At(seconds(10_060), SessionCause::Scheduled));
     schedule.notification.session_wanted(NOW.monotonic);
     assert_eq!(NextSession::of(&schedule, &informs), NextSession::At(seconds(10_000), SessionCause::Notification));
+}
+
+#[test]
+fn reloads_and_reboots_are_shown() {
+    let mut status = failed();
+    let why = "config.json: /nonsense: there is no such key".to_owned();
+    status.reloads = ReloadLog { accepted: 1, refused: 2, last_refusal: Some((why, seconds(9_700))), is_refused: true };
+    status.reboot.at = Some(seconds(10_060));
+    assert_eq!(
+        line(&status, "reloads"),
+        "2 refused, the last 5 min 0 s ago: config.json: /nonsense: there is no such key"
+    );
+    assert_eq!(line(&status, "reboot"), "2026-11-22 14:05:05Z, in 1 min 0 s: planned by the ACS");
+    let json = StatusView { status: &status, now: NOW, zone: &LocalZone::utc() }.rows().json();
+    let expected = json!({ "accepted": 1, "refused": 2, "ok": false, "lastRefused": "2026-11-22T13:59:05Z",
+        "lastReason": "config.json: /nonsense: there is no such key", "secondsAgo": 300 });
+    assert_eq!(json["reloads"], expected);
+    assert_eq!(json["reboot"], json!({ "pending": false, "at": "2026-11-22T14:05:05Z", "inSeconds": 60 }));
+    status.reboot.is_pending = true;
+    assert_eq!(line(&status, "reboot"), "pending: the device goes down as soon as no session runs");
+}
+
+/// A success before the start of the agent is known from the journal.
+#[test]
+fn the_last_success_survives_a_restart() {
+    let mut status = failed();
+    status.sessions.last_success = None;
+    assert_eq!(line(&status, "  success"), "2026-11-22 12:57:25Z, 1 h 6 min ago");
+    status.totals.last_success = None;
+    assert_eq!(line(&status, "  success"), "at an unknown time");
+    status.totals.succeeded = 0;
+    assert_eq!(line(&status, "  success"), "none yet");
+    let series = status.sessions.failures.as_mut().expect("failures");
+    series.count = 1;
+    assert!(!text(&status, NOW).contains("first cause"));
+}
+
+#[test]
+fn a_check_names_the_first_trouble() {
+    let check = |status: &AgentStatus| StatusView { status, now: NOW, zone: &LocalZone::utc() }.check();
+    let mut status = failed();
+    let cause = "the last session failed: the ACS refused Inform with fault 8001: ";
+    assert!(check(&status).is_err_and(|reason| reason.starts_with(cause)));
+    status.next = NextSession::Disabled(Disabled::Cwmp);
+    assert_eq!(check(&status), Err("EnableCWMP is false: no session is started".into()));
+    status.next = NextSession::At(seconds(10_012), SessionCause::Periodic);
+    status.last.as_mut().expect("a session").0.error = None;
+    assert_eq!(check(&status), Ok("the last session succeeded 1 h 6 min ago\n".into()));
+    status.periodic = Some(seconds(1_800));
+    let late = "no session has succeeded for 1 h 6 min, with a periodic interval of 30 min";
+    assert_eq!(check(&status), Err(late.into()));
+    status.periodic = None;
+    status.journal.error = Some("No space left on device".into());
+    assert_eq!(check(&status), Err("the last write of the journal failed: No space left on device".into()));
+    status.journal.durable = false;
+    assert_eq!(check(&status), Err("nothing survives a restart: No space left on device".into()));
+    status.journal = JournalState { durable: true, ..JournalState::default() };
+    status.reloads.is_refused = true;
+    status.reloads.last_refusal = Some(("no such key".into(), seconds(1)));
+    assert_eq!(check(&status), Err("the last reload was refused: no such key".into()));
+    status.reloads.is_refused = false;
+    (status.last, status.sessions.last_success) = (None, None);
+    assert_eq!(check(&status), Ok("no session has ended since the start\n".into()));
+}
+
+#[test]
+fn the_metrics_have_the_values_of_the_status() {
+    let metrics = |status: &AgentStatus, now| StatusView { status, now, zone: &LocalZone::utc() }.metrics();
+    let text = metrics(&failed(), NOW);
+    for line in [
+        "# TYPE cpe_agent_sessions_total counter",
+        "cpe_agent_sessions_total{result=\"success\"} 12",
+        "cpe_agent_sessions_total{result=\"failure\"} 7",
+        "cpe_agent_last_session_success 0",
+        "cpe_agent_last_session_duration_seconds 1.234",
+        "cpe_agent_last_success_timestamp_seconds 1795352245",
+        "cpe_agent_next_session_timestamp_seconds 1795356257",
+        "cpe_agent_session_retries 3",
+        "cpe_agent_well 0",
+        "cpe_agent_listening{transport=\"http\"} 1",
+        "cpe_agent_connection_requests_total{transport=\"udp\",outcome=\"wrongSignature\"} 0",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+    }
+    // Without a clock no time can be told, and before the first session no result.
+    let mut status = failed();
+    status.last = None;
+    let text = metrics(&status, Now { wall: 100, ..NOW });
+    assert!(!text.contains("next_session_timestamp") && !text.contains("last_session_success"), "{text}");
+    assert!(!text.contains("null") && text.ends_with('\n'));
 }

@@ -1,0 +1,56 @@
+//! Publishes the state of the agent: to the control socket, which answers `status`, and to the file of `--metrics`.
+
+use std::time::Duration;
+
+use super::Agent;
+use super::status::{AgentStatus, JournalState, NextSession, PlannedReboot, SessionCause, TransferStatus};
+use crate::clock::Now;
+
+impl Agent {
+    /// Publishes the current status.
+    pub(super) fn publish(&self, now: Now) {
+        let running = self.session_began.is_some();
+        let next = match self.why_disabled() {
+            Some(why) => NextSession::Disabled(why),
+            None if self.session_wanted && !running && self.not_before > now.monotonic => {
+                NextSession::At(self.not_before, SessionCause::Restart)
+            }
+            None if self.session_wanted && !running => NextSession::Now,
+            None => NextSession::of(&self.schedule, &self.device.state().scheduled_informs),
+        };
+        let store = self.store.borrow();
+        self.latest_status.publish(AgentStatus {
+            clock: self.clock,
+            started: self.started,
+            device: Some(self.device.identity()),
+            software_version: self.device.software_version(),
+            acs_url: self.device.acs_url(),
+            acs_username: self.device.acs_username(),
+            running: self.session_began,
+            last: self.last_session.clone().zip(self.session_ended),
+            sessions: self.sessions.clone(),
+            totals: self.device.state().totals,
+            periodic: self.device.periodic_settings().map(|settings| Duration::from_secs(settings.interval.into())),
+            reloads: self.reloads.clone(),
+            reboot: PlannedReboot { is_pending: self.is_restarting(), at: self.schedule.reboots.deadline() },
+            next,
+            listener_status: self.listeners.listener_status(),
+            events: self.device.state().events.pending().cloned().collect(),
+            retry_count: self.device.state().retry_count,
+            transfers: self
+                .device
+                .state()
+                .transfers
+                .iter()
+                .map(|t| TransferStatus::of(t, self.worker.progress_of(t)))
+                .collect(),
+            ended: self.device.state().transfers.outcomes().to_vec(),
+            journal: JournalState {
+                directory: self.config.state_dir.clone(),
+                durable: store.is_durable(),
+                error: store.last_error().map(str::to_owned),
+                notices: self.notices.clone(),
+            },
+        });
+    }
+}
