@@ -75,7 +75,7 @@ mod tests {
         assert_eq!(one_line(&words_of(page), 99), "403 Forbidden Unknown device");
         assert_eq!(words_of(b"a > b"), "a > b");
         assert_eq!(one_line(&words_of(b"<a <b"), 9), "");
-        assert_eq!(words_of("gerät"[..5].as_bytes()), "ger\u{e4}");
+        assert_eq!(words_of(&"gerät".as_bytes()[..5]), "ger\u{e4}");
         assert_eq!(words_of(&"gerät".as_bytes()[..4]), "ger");
         assert_eq!(words_of(b"\x7fELF\0\0"), "");
         assert_eq!(words_of(b"\xff\xfeword"), "");

@@ -34,7 +34,6 @@ use super::session_error::SessionError;
 use super::soap::{self, Document, Element, Envelope, EnvelopeBody, EnvelopeError, EnvelopeHeader, EnvelopeWriter};
 use super::version::{self, Version};
 use crate::clock::Now;
-use crate::foreign_text::one_line;
 use crate::model::date_time::DateTime;
 use crate::model::tree::Work;
 
@@ -201,8 +200,7 @@ impl Session {
                 self.fail(SessionError::Unexpected(name))
             }
             (Stage::Serving { .. }, EnvelopeBody::Fault(fault)) => {
-                let text = one_line(&fault.text, AcsFault::MAX_TEXT);
-                let text = format!("fault {}: {text}", fault.code.map_or(0, AcsFaultCode::number));
+                let text = format!("fault {}: {}", fault.code.map_or(0, AcsFaultCode::number), fault.text);
                 self.fail(SessionError::Unexpected(text))
             }
             (Stage::Ended, _) => self.end(Ok(())),
@@ -225,7 +223,7 @@ impl Session {
         let code = fault.code.map_or(0, AcsFaultCode::number);
         match fault.code {
             Some(AcsFaultCode::RetryRequest) => self.resend(fault),
-            _ => self.fail(SessionError::InformFault { code, text: one_line(&fault.text, AcsFault::MAX_TEXT) }),
+            _ => self.fail(SessionError::InformFault { code, text: fault.text.clone() }),
         }
     }
 

@@ -3,7 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::foreign_text::one_line;
 use crate::http::HttpError;
+
+/// The longest text of an error, in characters.
+const MAX_TEXT: usize = 512;
 
 /// The reason for which a session with the ACS has failed. `Display` writes it for an operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,20 +45,28 @@ impl SessionError {
     }
 }
 
+impl SessionError {
+    /// Returns the text, in which parts from the ACS stand as they came.
+    fn raw_text(&self) -> String {
+        match self {
+            SessionError::Http(error) => error.to_string(),
+            SessionError::Soap(reason) => format!("the reply of the ACS is not valid SOAP: {reason}"),
+            SessionError::InformFault { code, text } => {
+                format!("the ACS refused Inform with fault {code}: {text}")
+            }
+            SessionError::NoInformResponse => "the ACS answered Inform with another message".into(),
+            SessionError::UnexpectedEmpty => "the ACS answered Inform with an empty response".into(),
+            SessionError::Unexpected(name) => format!("the ACS answered a request that was never sent: {name}"),
+            SessionError::TooManyRetries => "the ACS demanded the same request too often (fault 8005)".into(),
+            SessionError::Version(reason) => reason.clone(),
+        }
+    }
+}
+
 impl fmt::Display for SessionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            SessionError::Http(error) => error.fmt(f),
-            SessionError::Soap(reason) => write!(f, "the reply of the ACS is not valid SOAP: {reason}"),
-            SessionError::InformFault { code, text } => {
-                write!(f, "the ACS refused Inform with fault {code}: {text}")
-            }
-            SessionError::NoInformResponse => f.write_str("the ACS answered Inform with another message"),
-            SessionError::UnexpectedEmpty => f.write_str("the ACS answered Inform with an empty response"),
-            SessionError::Unexpected(name) => write!(f, "the ACS answered a request that was never sent: {name}"),
-            SessionError::TooManyRetries => f.write_str("the ACS demanded the same request too often (fault 8005)"),
-            SessionError::Version(reason) => f.write_str(reason),
-        }
+        // A line end of the ACS could forge a line of the log, and a control character move the cursor of a terminal.
+        f.write_str(&one_line(&self.raw_text(), MAX_TEXT))
     }
 }
 

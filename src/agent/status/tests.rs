@@ -183,7 +183,7 @@ fn the_report_for_programs() {
         "session": null,
         "lastSession": { "began": "2026-11-22T14:03:03Z", "secondsAgo": 60, "milliseconds": 1234,
                          "events": ["0 BOOTSTRAP", "1 BOOT"], "ok": false,
-                         "error": "the ACS refused Inform with fault 8001: not\nyou\u{1b}[31m" },
+                         "error": "the ACS refused Inform with fault 8001: not you [31m" },
         "nextSession": { "cause": "retry", "at": "2026-11-22T14:04:17Z", "inSeconds": 12 },
         "sessions": { "succeeded": 12, "failed": 7, "everSucceeded": 512, "everFailed": 9,
                       "lastSuccess": "2026-11-22T12:57:25Z", "lastSuccessSecondsAgo": 4000 },
