@@ -107,7 +107,7 @@ fn what_is_wrong_is_told_in_words() {
         (&["run", "now"], "run: unexpected argument `now`"),
         (&["check", "a.json"], "check: unexpected argument `a.json`"),
         (&["get", "--nonsense"], "there is no option --nonsense; the options are --config, --control, --help"),
-        (&["status", "--x=1"], "there is no option --x; the options are --config, --control, --json, --help"),
+        (&["status", "--x=1"], "there is no option --x; the options are --config, --control, --json, --check, --help"),
         (&["run", "--stateDir=1"], "there is no option --stateDir; did you mean `--state-dir`?"),
         (&["run", "-x"], "there is no option -x"),
         (&["run", "--listen"], "--listen needs a value"),

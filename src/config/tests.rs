@@ -130,7 +130,7 @@ fn an_option_wins_over_the_file() {
 }
 
 const ALL_KEYS: &str = "there is no such key; the keys are dataModel, set, stateDir, transferDir, listen, udpListen, \
-                        control, bootId, caFile, clientCert, clientKey, acsTimeout, log, logTo";
+                        control, bootId, caFile, clientCert, clientKey, acsTimeout, metrics, log, logTo";
 
 #[test]
 fn what_is_wrong_in_the_file_is_named_by_pointer_and_reason() {

@@ -1,6 +1,6 @@
 //! The health of the agent in one line, for `status --check` and for scripts.
 
-use super::{Disabled, NextSession, StatusView, format_span};
+use super::{NextSession, StatusView, format_span};
 
 /// The number of intervals of the periodic Inform within which a session must have succeeded. One may be missed by a
 /// retry or by a clock that was set.
@@ -22,11 +22,8 @@ impl StatusView<'_> {
     /// session, and a session that fails explains the lack of a success.
     pub(super) fn trouble(&self) -> Option<String> {
         let status = self.status;
-        match status.next {
-            NextSession::Disabled(why @ (Disabled::Cwmp | Disabled::NoAcs)) => {
-                return Some(format!("{}: no session is started", why.reason()));
-            }
-            _ => {}
+        if let NextSession::Disabled(why) = status.next {
+            return Some(format!("{}: no session is started", why.reason()));
         }
         if let Some(error) = status.last.as_ref().and_then(|(session, _)| session.error.as_ref()) {
             return Some(format!("the last session failed: {error}"));

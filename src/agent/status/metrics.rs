@@ -4,6 +4,7 @@
 //! one, has no line.
 
 use std::fmt::{Display, Write as _};
+use std::time::Duration;
 
 use super::{Disabled, NextSession, StatusView};
 use crate::connection_request::{OutcomeCounters, StunView};
@@ -129,7 +130,7 @@ impl StatusView<'_> {
     }
 
     /// Converts a monotonic instant to Unix time; `None` while the clock is not set.
-    fn unix(&self, at: std::time::Duration) -> Option<u64> {
+    fn unix(&self, at: Duration) -> Option<u64> {
         self.wall(at).and_then(|wall| u64::try_from(wall).ok())
     }
 }

@@ -1,5 +1,7 @@
 //! The rows of the sessions: the running one, the last one with its causes, the next one, and the counts.
 
+use std::time::Duration;
+
 use serde_json::Value as Json;
 
 use super::next_session::SessionCause;
@@ -7,7 +9,6 @@ use super::rows::StatusRows;
 use super::{NextSession, StatusView, format_span, listed, with_space};
 use crate::agent::last_session::LastSession;
 use crate::clock::Now;
-use std::time::Duration;
 
 impl StatusView<'_> {
     pub(super) fn add_running_session(&self, rows: &mut StatusRows) {
