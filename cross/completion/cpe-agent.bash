@@ -10,7 +10,7 @@ _cpe_agent() {
         previous=${COMP_WORDS[COMP_CWORD - 2]}
     fi
     case $previous in
-    --config | --data-model | --control | --boot-id | --ca-file | --client-cert | --client-key)
+    --config | --data-model | --control | --boot-id | --ca-file | --client-cert | --client-key | --metrics)
         compopt -o filenames 2>/dev/null
         mapfile -t COMPREPLY < <(compgen -f -- "$current")
         return
@@ -40,9 +40,9 @@ _cpe_agent() {
     done
     case $command in
     '') words='run check doctor get set add delete inform download upload request-download status help --help --version' ;;
-    run | check | doctor) words='--config --data-model --set --state-dir --transfer-dir --listen --udp-listen --control --boot-id --ca-file --client-cert --client-key --acs-timeout --log --log-to --help' ;;
+    run | check | doctor) words='--config --data-model --set --state-dir --transfer-dir --listen --udp-listen --control --boot-id --ca-file --client-cert --client-key --acs-timeout --metrics --log --log-to --help' ;;
     get | set | add | delete | inform | download | upload | request-download) words='--config --control --help' ;;
-    status) words='--config --control --json --help' ;;
+    status) words='--config --control --json --check --help' ;;
     help) words='run check doctor get set add delete inform download upload request-download status help' ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")

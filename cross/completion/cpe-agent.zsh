@@ -16,7 +16,7 @@ _cpe_agent() {
         'download:download a file and apply it'
         'upload:upload a file of the device'
         'request-download:ask the ACS for a file'
-        'status:print the state of the agent'
+        'status:print the state of the agent, or check it for a script'
         'help:explain a command and list its options'
     )
     _arguments -C '1:command:->command' '*::argument:->argument' && return
@@ -39,6 +39,7 @@ _cpe_agent() {
                 '--client-cert=[PEM certificate to identify with]:FILE:_files' \
                 '--client-key=[PEM key of that certificate]:FILE:_files' \
                 '--acs-timeout=[longest wait for the ACS; TR-069 demands 30 at least]:SECONDS:' \
+                '--metrics=[metrics for Prometheus, on a RAM disk]:FILE:_files' \
                 '--log=[one of error, warn, info, debug and trace]:LEVEL:(error warn info debug trace)' \
                 '--log-to=[one of stderr and syslog]:WHERE:(stderr syslog)' \
                 '--help[explain the command]'
@@ -54,6 +55,7 @@ _cpe_agent() {
                 '--config=[the JSON file]:FILE:_files' \
                 '--control=[the control socket]:FILE:_files' \
                 '--json[flag]' \
+                '--check[flag]' \
                 '--help[explain the command]'
             ;;
         help) _describe -t commands command commands ;;

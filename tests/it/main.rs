@@ -29,6 +29,7 @@ mod files;
 mod http;
 mod layers;
 mod life;
+mod monitoring;
 mod nat;
 mod official_models;
 mod packages;

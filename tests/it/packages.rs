@@ -200,7 +200,7 @@ fn openwrt_options() {
     let openwrt = OpenWrt::new(&format!(
         "config agent 'agent'\n\toption enabled 'yes'\n\tlist data_model '/usr/share/cpe-agent/tr-098.json'\n\
          \toption state_dir '/overlay/x y'\n\toption listen '[::]:80'\n\toption udp_listen '0.0.0.0:81'\n\
-         \toption acs_timeout '40'\n\toption log 'warn'\n\
+         \toption acs_timeout '40'\n\toption metrics '/tmp/m.prom'\n\toption log 'warn'\n\
          \tlist set 'InternetGatewayDevice.DeviceInfo.Description=x=y'\n\tlist set 'nonsense'\n\
          config acs 'acs'\n\toption url 'http://acs.example/'\n\toption username 'me'\n\toption password '{odd}'\n\
          \toption periodic_enable 'off'\n\toption periodic_interval '60'\n\toption stun_enable '1'\n\
@@ -219,6 +219,7 @@ fn openwrt_options() {
         ("listen", "[::]:80"),
         ("udpListen", "0.0.0.0:81"),
         ("acsTimeout", "40"),
+        ("metrics", "/tmp/m.prom"),
         ("log", "warn"),
         ("logTo", "syslog"),
     ] {
