@@ -21,8 +21,6 @@ pub const MAX_EVENTS: usize = 64;
 #[derive(Clone, Debug, Default)]
 pub struct EventQueue {
     entries: Vec<QueuedEvent>,
-    /// The events that the journal holds since the last [`EventQueue::saved`].
-    journal: Vec<Event>,
 }
 
 /// An undelivered event and its progress.
@@ -211,31 +209,16 @@ impl EventQueue {
         self.entries.retain(|entry| entry.event.code != *code);
     }
 
-    /// Returns true if the journal holds other events than it should. An event that comes and goes between two calls
-    /// causes no write.
-    pub fn is_unsaved(&self) -> bool {
-        !self.journaled().eq(&self.journal)
-    }
-
-    /// Notes that the journal now holds the result of [`EventQueue::to_json`].
-    pub fn saved(&mut self) {
-        self.journal = self.journaled().cloned().collect();
-    }
-
-    /// Returns the events that the journal should hold: those that a restart of the agent must not lose. Events that do
-    /// not survive a reboot are among them, since the agent may restart without a reboot (R146).
-    fn journaled(&self) -> impl Iterator<Item = &Event> {
-        let kept = |event: &&Event| event.code.rule().discard != Discard::AfterAttempt;
-        self.pending().filter(kept)
-    }
-
-    /// Encodes the queue for the journal, such as `["2 PERIODIC", ["M Reboot", "key"], …]`.
+    /// Encodes the queue for the journal, such as `["2 PERIODIC", ["M Reboot", "key"], …]`: the events that a restart of
+    /// the agent must not lose. Events that do not survive a reboot are among them, since the agent may restart without a
+    /// reboot (R146).
     pub fn to_json(&self) -> Value {
+        let kept = |event: &&Event| event.code.rule().discard != Discard::AfterAttempt;
         let record = |event: &Event| match event.command_key.is_empty() {
             true => Value::from(event.code.as_str()),
             false => Value::from(vec![event.code.as_str(), &event.command_key]),
         };
-        self.journaled().map(record).collect()
+        self.pending().filter(kept).map(record).collect()
     }
 
     /// Decodes the queue. Records that it does not understand are skipped: a newer version may have written them.
@@ -251,8 +234,6 @@ impl EventQueue {
                 queue.raise(Event::of_command(code, command_key));
             }
         }
-        // The journal holds these events already: without this, the next save would write them again.
-        queue.saved();
         queue
     }
 }
