@@ -8,7 +8,7 @@
 
 use std::rc::Rc;
 
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::facets::{Facets, PatternCache};
 use super::intern::{Interner, NameInterner};
@@ -34,8 +34,9 @@ pub(super) struct SchemaBuilder<'a> {
     /// The descriptions of parameters, of which many are equal.
     specs: Interner<Spec>,
     scopes: Vec<ScopeSize>,
-    /// The facets and references, which parameters with different names and values share.
-    facets: FxHashSet<Rc<Facets>>,
+    /// The facets and references, which parameters with different names and values share. Facets have the types for which
+    /// they were checked, a bit for each.
+    facets: FxHashMap<Rc<Facets>, u16>,
     references: FxHashSet<Rc<Reference>>,
     /// The lists of targets, with the file and the pointer of the first parameter that has each.
     targets: Vec<(usize, String, Rc<Reference>)>,
@@ -63,7 +64,7 @@ impl<'a> SchemaBuilder<'a> {
             nodes: Vec::with_capacity(objects),
             specs: Interner::with_capacity(objects / 4),
             scopes: vec![ScopeSize::default()],
-            facets: FxHashSet::default(),
+            facets: FxHashMap::default(),
             references: FxHashSet::default(),
             targets: Vec::new(),
             patterns,

@@ -57,6 +57,11 @@ impl Type {
         Type::NAMES.iter().find(|(n, _)| *n == name).map(|(_, t)| *t)
     }
 
+    /// Returns true for the types of numbers.
+    pub fn is_numeric(self) -> bool {
+        matches!(self, Type::Int | Type::UnsignedInt | Type::Long | Type::UnsignedLong | Type::Decimal)
+    }
+
     /// Returns the null value, which a parameter has if the model gives it no value.
     pub fn null(self) -> Value {
         match self {

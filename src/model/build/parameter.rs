@@ -126,22 +126,22 @@ impl SchemaBuilder<'_> {
         if facets == Facets::default() {
             return Ok(None);
         }
-        if let Some(shared) = self.facets.get(&facets) {
-            return Ok(Some(Rc::clone(shared)));
+        // Each set of facets is checked once for each type: an `int` may have a range, and a `boolean` may not.
+        let this_type = 1 << kind as u16;
+        let known = self.facets.get_key_value(&facets).map(|(shared, types)| (Rc::clone(shared), *types));
+        let (shared, types) = known.unwrap_or_else(|| (Rc::new(facets), 0));
+        if types & this_type == 0 {
+            self.check_facets(raw, kind, &shared)?;
+            self.facets.insert(Rc::clone(&shared), types | this_type);
         }
-        // Each set of facets is checked once, for the first parameter that has it.
-        self.check_facets(raw, kind, &facets)?;
-        let shared = Rc::new(facets);
-        self.facets.insert(Rc::clone(&shared));
         Ok(Some(shared))
     }
 
     /// Rejects facets that the type cannot have, or that no value could meet.
     fn check_facets(&self, raw: &Object<'_>, kind: Type, facets: &Facets) -> Built<()> {
         // Facets that the type cannot have would be ignored by every check of a value: the author expects a limit.
-        let numeric = matches!(kind, Type::Int | Type::UnsignedInt | Type::Long | Type::UnsignedLong | Type::Decimal);
         let of_texts = matches!(kind, Type::String | Type::Base64 | Type::HexBinary);
-        if !numeric && (facets.min.is_some() || facets.max.is_some()) {
+        if !kind.is_numeric() && (facets.min.is_some() || facets.max.is_some()) {
             let member = if facets.min.is_some() { "/min" } else { "/max" };
             return Err(self.error(raw.file, member, format!("a {} has no range", kind.name())));
         }

@@ -325,3 +325,17 @@ fn damaged_files_never_panic() {
         let _ = load(&[file(&String::from_utf8(bytes).expect("ASCII"))], &[]);
     }
 }
+
+/// Facets that one type may have are refused for another one, also if both have the same.
+#[test]
+fn facets_are_checked_for_each_type() {
+    for (first, second) in [("int", "boolean"), ("boolean", "int"), ("int", "string")] {
+        let model = format!(
+            r#"{{ "Device": {{ "A": {{ "type": "{first}", "min": 1, "value": "1" }}, "B": {{ "type": "{second}", "min": 1 }} }} }}"#
+        );
+        let error = load(&[ModelFile { name: "m".into(), text: model }], &[]).unwrap_err();
+        assert!(error.to_string().contains("has no range"), "{error}");
+    }
+    let model = r#"{ "Device": { "A": { "type": "string", "enum": ["a"], "value": "a" }, "B": { "type": "int", "enum": ["a"] } } }"#;
+    assert!(load(&[ModelFile { name: "m".into(), text: model.into() }], &[]).is_err());
+}
