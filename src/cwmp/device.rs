@@ -198,19 +198,30 @@ impl Device {
     /// The changes must have been decided on this very tree. Returns true if one of them requires an active notification.
     ///
     /// # Errors
-    /// The journal cannot be written; then nothing has changed.
+    /// The journal cannot be written, or the agent stops during a request; then nothing has changed.
     pub fn apply(&mut self, changes: Vec<Change>, author: Author, now: Now) -> Result<bool, JournalError> {
         let sets_delay_reboot = self.sets_delay_reboot(&changes);
-        let changes: Vec<Change> = changes.into_iter().filter(|change| self.is_change(change, author)).collect();
+        let (decided, mut changes) = (changes, Vec::new());
+        for change in decided {
+            self.check_stop()?;
+            if self.is_change(&change, author) {
+                changes.push(change);
+            }
+        }
         let mut state = self.state.clone();
         let active = author == Author::Other && self.note_value_changes(&changes, &mut state);
         self.drop_unwatched_changes(&changes, &mut state);
         Device::forget_reported_values(&changes, &mut state);
         self.detect_other_acs(&changes, &mut state);
-        self.report_newly_watched(&changes, &mut state);
+        self.report_newly_watched(&changes, &mut state)?;
         self.commit(&changes, state, now)?;
         self.delay_reboot_set |= sets_delay_reboot;
         Ok(active)
+    }
+
+    /// Returns an error if the agent stops during a request. No change is half made: the error comes before the record.
+    fn check_stop(&self) -> Result<(), JournalError> {
+        self.tree.check_stop().map_err(|error| JournalError { reason: error.to_string(), is_full: false })
     }
 
     /// Stores an edit of the state, then puts it into effect.

@@ -89,8 +89,8 @@ pub(super) fn find(method: &str, actions: &Actions) -> Result<RpcHandler, Fault>
 /// a short request could demand the whole tree ten thousand times and exhaust the memory of the gateway.
 const MAX_RESPONSE: usize = 8 << 20;
 
-/// The maximum number of parameters that the entries of one request visit: the whole of a large data model, 20 times. A
-/// short request with many partial paths would otherwise keep the agent from its other work for minutes.
+/// The maximum number of parameters and objects that one request visits: the whole of a large data model, 20 times. A short
+/// request with many partial paths would otherwise keep the agent from its other work for minutes.
 pub(super) const MAX_VISITS: u32 = 250_000;
 
 /// Calls `write` for each name in the array `ParameterNames` of a request.

@@ -3,7 +3,7 @@
 use super::device::management_server::{parameter, short_name};
 use super::event::EventCode;
 use crate::model::path::Path;
-use crate::model::tree::Tree;
+use crate::model::tree::{SetError, Tree};
 use crate::model::value::{Value, ValueError};
 use crate::url::Url;
 
@@ -11,8 +11,8 @@ use crate::url::Url;
 ///
 /// # Errors
 /// The standard prohibits the value; the error gives the reason.
-pub(crate) fn check(tree: &Tree, name: &str, value: &Value) -> Result<(), ValueError> {
-    match short_name(tree, name) {
+pub(crate) fn check(tree: &Tree, name: &str, value: &Value) -> Result<(), SetError> {
+    let result = match short_name(tree, name) {
         Some(
             parameter::URL
             | parameter::USERNAME
@@ -23,24 +23,28 @@ pub(crate) fn check(tree: &Tree, name: &str, value: &Value) -> Result<(), ValueE
             Err(ValueError::Prohibited("control characters cannot be sent in a header field"))
         }
         Some(parameter::URL) => acs_url(value.as_str()),
-        Some(name) if name.starts_with(parameter::INFORM_PARAMETER) => inform_parameter(tree, name, value.as_str()),
+        Some(name) if name.starts_with(parameter::INFORM_PARAMETER) => {
+            return inform_parameter(tree, name, value.as_str());
+        }
         // A device that accepted `Requested` would have to report the end of the test, or the ACS waits for ever (R308).
         _ if name.ends_with(".DiagnosticsState") => Err(ValueError::Prohibited("this device does not run diagnostics")),
         _ => Ok(()),
-    }
+    };
+    Ok(result?)
 }
 
 /// Checks an entry of the table InformParameter (R108). ParameterName must be a full name, with `*` for instance numbers,
 /// of a parameter that is not in every Inform already. EventList must not name `4 VALUE CHANGE`, with which the Inform
 /// carries no requested parameters (R102).
-fn inform_parameter(tree: &Tree, name: &str, text: &str) -> Result<(), ValueError> {
+fn inform_parameter(tree: &Tree, name: &str, text: &str) -> Result<(), SetError> {
+    let prohibited = |rule| Err(ValueError::Prohibited(rule).into());
     if name.ends_with(".EventList") {
         let mut codes = text.split(',').map(str::trim).filter(|code| !code.is_empty());
         let fits = |code| EventCode::parse(code).is_some_and(|code| code != EventCode::ValueChange);
         return if codes.all(fits) {
             Ok(())
         } else {
-            Err(ValueError::Prohibited("a list of event codes without 4 VALUE CHANGE is needed"))
+            prohibited("a list of event codes without 4 VALUE CHANGE is needed")
         };
     }
     if !name.ends_with(".ParameterName") || text.is_empty() {
@@ -49,13 +53,11 @@ fn inform_parameter(tree: &Tree, name: &str, text: &str) -> Result<(), ValueErro
     // The pattern with instance numbers in place of the wildcards must be a valid name; the instances need not exist yet.
     let example = text.replace(".*.", ".1.");
     if Path::parse(&example).map_or(true, |path| path.is_partial()) {
-        return Err(ValueError::Prohibited(
-            "a full parameter name is needed, with * in place of instance numbers at most",
-        ));
+        return prohibited("a full parameter name is needed, with * in place of instance numbers at most");
     }
     let mut forced = false;
-    tree.visit_pattern(text, &mut |parameter| forced |= parameter.spec.inform);
-    if forced { Err(ValueError::Prohibited("this parameter is in every Inform already")) } else { Ok(()) }
+    tree.visit_pattern(text, &mut |parameter| forced |= parameter.spec.inform)?;
+    if forced { prohibited("this parameter is in every Inform already") } else { Ok(()) }
 }
 
 /// Returns true if a text holds a line end or another control character of ASCII. With such credentials no request would ever

@@ -105,7 +105,10 @@ impl Session {
         let events = device.state_mut().events.announce(context);
         let id = INFORM_ID.to_string();
         let inform = Inform { events: &events, current_time: config.current_time, offered: config.offered, id: &id };
+        // The ACS chooses the patterns of InformParameter.
+        device.bound_work(Work::bounded(rpc::MAX_VISITS, Arc::clone(&config.stop)));
         let inform = inform.encode(device);
+        device.bound_work(Work::unbounded());
         let post = Output::Post(inform.clone());
         let stage = Stage::Informing { inform, resends: 0 };
         let requests = CpeRequest::announced(device);

@@ -231,7 +231,8 @@ impl InstanceLoader<'_> {
     /// Checks that every reference of the factory state has a valid target (R173).
     fn references(&self, tree: &Tree) -> Result<(), LoadError> {
         let mut broken = None;
-        tree.visit_references(&mut |parameter| {
+        // Cannot fail: the work of the loader has no bound.
+        let _ = tree.visit_references(&mut |parameter| {
             if broken.is_none() {
                 let text = parameter.stored().to_string();
                 if let Err(reason) = tree.check_reference(parameter.spec, &text) {

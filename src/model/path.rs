@@ -96,7 +96,7 @@ pub enum PathError {
     NotDeletable,
     /// The table is full (`maxEntries`, or no instance number is left).
     TableFull,
-    /// The request visits more parameters than one request may.
+    /// The request visits or creates more parameters and objects than one request may.
     TooMuchWork,
     /// The agent stops before the request is done.
     Stopping,

@@ -98,6 +98,11 @@ impl Tree {
         self.work = work;
     }
 
+    /// Returns an error if the tree works for a request and the agent stops.
+    pub fn check_stop(&self) -> Result<(), PathError> {
+        self.work.check_stop()
+    }
+
     /// Returns the schema of this tree.
     pub fn schema(&self) -> &Schema {
         &self.schema

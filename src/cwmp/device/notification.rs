@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use serde_json::Value as Json;
 
 use super::management_server::{PUBLISHED, parameter, short_name};
-use super::{Device, DeviceState, PublishedAddress};
+use super::{Device, DeviceState, JournalError, PublishedAddress};
 use crate::cwmp::event::{Event, EventCode};
 use crate::model::attributes::{Attributes, Notification};
 use crate::model::change::Change;
@@ -166,8 +166,9 @@ impl Device {
 
     /// Records the factory values of parameters that the ACS begins to watch, so that a firmware with another value for
     /// one of them is noticed.
-    pub(super) fn report_newly_watched(&self, changes: &[Change], state: &mut DeviceState) {
+    pub(super) fn report_newly_watched(&self, changes: &[Change], state: &mut DeviceState) -> Result<(), JournalError> {
         for change in changes {
+            self.check_stop()?;
             if let Change::Attributes(name, attributes) = change
                 && attributes.notification != Notification::Off
                 && let Ok(parameter) = self.tree.parameter(name)
@@ -176,6 +177,7 @@ impl Device {
                 state.reported.insert(name.clone(), digest(&parameter.factory()));
             }
         }
+        Ok(())
     }
 
     /// Forgets the factory values of parameters that the changes set: a set value outlasts each firmware.

@@ -82,12 +82,17 @@ impl Parameters<'_> {
         }
     }
 
-    /// Writes the parameters that the ACS has requested for these events in InformParameter (R108).
+    /// Writes the parameters that the ACS has requested for these events in InformParameter (R108). Patterns beyond the
+    /// bound on the work of one message are left out: without an Inform, the ACS could not correct them.
     fn write_requested(&mut self, list: &mut ArrayWriter<'_>) {
         for requested in InformParameter::all(self.device) {
             if requested.is_sent_with(self.events) {
                 let tree = self.device.tree();
-                tree.visit_pattern(&requested.pattern, &mut |parameter| self.once(parameter, list));
+                let visited = tree.visit_pattern(&requested.pattern, &mut |parameter| self.once(parameter, list));
+                if let Err(error) = visited {
+                    log::warn!("InformParameter: {}: {error}; the rest is left out", requested.pattern);
+                    return;
+                }
             }
         }
     }

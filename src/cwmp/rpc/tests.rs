@@ -3,6 +3,8 @@
 mod attributes;
 mod references;
 mod transfers;
+mod types;
+mod work;
 
 use crate::cwmp::device::{Author, Reset};
 use crate::cwmp::event::EventCode;

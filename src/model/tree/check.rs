@@ -101,6 +101,7 @@ impl Tree {
 
     /// Decides if a table may get another instance, and returns the number of it.
     pub fn check_add(&self, path: &Path<'_>) -> Result<u32, PathError> {
+        self.work.step()?;
         let (spec, table) =
             self.table(path).map_err(|error| if path.is_partial() { error } else { PathError::NotAnObject })?;
         if !spec.writable {
@@ -109,6 +110,7 @@ impl Tree {
         if table.instances.len() >= spec.max_entries as usize {
             return Err(PathError::TableFull);
         }
+        self.work.steps(self.schema.scopes[spec.scope as usize].slots as usize)?;
         // R218: deleted numbers are not used again. The table is full once all 2^32 - 1 of them were used.
         table.last.checked_add(1).ok_or(PathError::TableFull)
     }
@@ -116,6 +118,7 @@ impl Tree {
     /// Decides if an instance may be deleted, and returns the changes that this takes: strong references to it or to a
     /// node in it are cleared, or taken out of their lists (R173).
     pub fn check_delete(&self, instance: &Path<'_>) -> Result<Vec<Change>, PathError> {
+        self.work.step()?;
         match self.locate(instance)? {
             Located::Instance(table, ..) if table.writable => {}
             _ => return Err(PathError::NotDeletable),
@@ -127,7 +130,7 @@ impl Tree {
             if is_strong && !parameter.name.starts_with(instance.as_str()) {
                 changes.extend(self.without_reference(parameter, instance.as_str()));
             }
-        });
+        })?;
         Ok(changes)
     }
 

@@ -53,34 +53,44 @@ impl Tree {
 
     /// Calls `visit` with every parameter whose name matches a pattern: a full name in which `*` stands for any
     /// instance number. A pattern that matches no parameter is no error.
-    pub fn visit_pattern(&self, pattern: &str, visit: &mut dyn FnMut(&Parameter<'_>)) {
+    pub fn visit_pattern(&self, pattern: &str, visit: &mut dyn FnMut(&Parameter<'_>)) -> Result<(), PathError> {
+        // Each instance counts, with or without a parameter of that name in it.
+        self.work.step()?;
         let Some((table, rest)) = pattern.split_once("*.") else {
             if let Ok(parameter) = self.parameter(pattern) {
                 visit(&parameter);
             }
-            return;
+            return Ok(());
         };
-        let Ok(Ok(Located::Table(spec, scope))) = Path::parse(table).map(|path| self.locate(&path)) else { return };
-        for instance in &scope.tables[spec.index as usize].instances {
-            // Each level replaces one `*` and recurses for the next.
-            self.visit_pattern(&format!("{table}{}.{rest}", instance.number), visit);
+        if let Ok(Ok(Located::Table(spec, scope))) = Path::parse(table).map(|path| self.locate(&path)) {
+            for instance in &scope.tables[spec.index as usize].instances {
+                // Each level replaces one `*` and recurses for the next.
+                self.visit_pattern(&format!("{table}{}.{rest}", instance.number), visit)?;
+            }
         }
+        Ok(())
     }
 
     /// Calls `visit` with every parameter that each Inform carries (R103 to R105).
     pub fn visit_inform(&self, visit: &mut dyn FnMut(&Parameter<'_>)) {
-        self.visit_filtered(|contains| contains.inform, visit);
+        // Without a bound: no Inform may lack one of them, and the model limits their number.
+        let _ = self.visit_filtered(|contains| contains.inform, &Work::unbounded(), visit);
     }
 
     /// Calls `visit` with every parameter that is a reference whose values are checked (R173).
-    pub(in crate::model) fn visit_references(&self, visit: &mut dyn FnMut(&Parameter<'_>)) {
-        self.visit_filtered(|contains| contains.reference, visit);
+    pub(in crate::model) fn visit_references(&self, visit: &mut dyn FnMut(&Parameter<'_>)) -> Result<(), PathError> {
+        self.visit_filtered(|contains| contains.reference, &self.work, visit)
     }
 
-    fn visit_filtered(&self, filter: fn(Contains) -> bool, visit: &mut dyn FnMut(&Parameter<'_>)) {
-        let name = String::with_capacity(NAME_CAPACITY);
-        // Without a bound: these walks belong to an Inform, or to a change of the tree that is done only once.
-        self.walk(name, filter, &Work::unbounded(), visit).node(ROOT, &self.root);
+    fn visit_filtered(
+        &self,
+        filter: fn(Contains) -> bool,
+        work: &Work,
+        visit: &mut dyn FnMut(&Parameter<'_>),
+    ) -> Result<(), PathError> {
+        let mut walk = self.walk(String::with_capacity(NAME_CAPACITY), filter, work, visit);
+        walk.node(ROOT, &self.root);
+        walk.end
     }
 
     fn walk<'w, 'v>(
@@ -102,8 +112,10 @@ impl Tree {
         next_level: bool,
         visit: &mut dyn FnMut(&str, bool),
     ) -> Result<(), PathError> {
+        self.work.step()?;
         let located = self.locate(path)?;
-        let mut walk = NameWalk { schema: &self.schema, name: buffer(path), deep: !next_level, visit };
+        let (name, deep, work) = (buffer(path), !next_level, &self.work);
+        let mut walk = NameWalk { schema: &self.schema, name, deep, work, end: Ok(()), visit };
         // R185: without NextLevel the named node itself comes first. The empty path has no entry of its own: the list
         // begins with the root object, which the walk visits.
         if !next_level && !path.as_str().is_empty() {
@@ -116,7 +128,7 @@ impl Tree {
             Located::Table(table, scope) => walk.instances(&table, scope),
             Located::Parameter(..) => {}
         }
-        Ok(())
+        walk.end
     }
 
     /// Returns true if the ACS can set the parameter, add an instance to the table, or delete the instance (R192).

@@ -74,11 +74,23 @@ pub(super) struct NameWalk<'w, 'v> {
     pub(super) name: String,
     /// True if the walk enters the nodes below the first level: GetParameterNames without NextLevel.
     pub(super) deep: bool,
+    pub(super) work: &'w Work,
+    /// The reason why the walk visits no further node.
+    pub(super) end: Result<(), PathError>,
     pub(super) visit: &'v mut dyn FnMut(&str, bool),
 }
 
 impl NameWalk<'_, '_> {
+    /// Counts a node. Returns true if the walk may visit it.
+    fn may_visit(&mut self) -> bool {
+        self.end = self.end.and_then(|()| self.work.step());
+        self.end.is_ok()
+    }
+
     pub(super) fn node(&mut self, id: NodeId, scope: &Scope) {
+        if !self.may_visit() {
+            return;
+        }
         let length = self.name.len();
         self.name.push_str(self.schema.name(id));
         match self.schema.node(id).kind {
@@ -111,6 +123,9 @@ impl NameWalk<'_, '_> {
 
     pub(super) fn instances(&mut self, table: &TableSpec, scope: &Scope) {
         for instance in &scope.tables[table.index as usize].instances {
+            if !self.may_visit() {
+                return;
+            }
             let length = self.name.len();
             push_number(&mut self.name, instance.number);
             (self.visit)(&self.name, table.writable);

@@ -1,4 +1,4 @@
-//! The bound on the work of one request: the number of parameters that its entries may visit.
+//! The bound on the work of one request: the number of nodes of the tree that its entries may visit or create.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -20,22 +20,34 @@ impl Work {
         Work { left: Cell::new(0), stop: None }
     }
 
-    /// Returns the bound of a request that may visit `limit` parameters and ends early when `stop` is set.
+    /// Returns the bound of a request that may do `limit` steps and ends early when `stop` is set.
     pub fn bounded(limit: u32, stop: Arc<AtomicBool>) -> Work {
         Work { left: Cell::new(limit), stop: Some(stop) }
     }
 
-    /// Counts one step.
+    /// Counts one step: a node that is visited, or an entry of the request.
     ///
     /// # Errors
     /// Returns an error if the request is beyond its bound, or if the agent stops.
     pub(super) fn step(&self) -> Result<(), PathError> {
-        let Some(stop) = &self.stop else { return Ok(()) };
-        if stop.load(Ordering::Relaxed) {
-            return Err(PathError::Stopping);
+        self.steps(1)
+    }
+
+    /// Counts as many steps; see [`Work::step`].
+    pub(super) fn steps(&self, count: usize) -> Result<(), PathError> {
+        self.check_stop()?;
+        if self.stop.is_some() {
+            let left = u32::try_from(count).ok().and_then(|count| self.left.get().checked_sub(count));
+            self.left.set(left.ok_or(PathError::TooMuchWork)?);
         }
-        let left = self.left.get().checked_sub(1).ok_or(PathError::TooMuchWork)?;
-        self.left.set(left);
         Ok(())
+    }
+
+    /// Returns an error if the work belongs to a request and the agent stops.
+    pub(super) fn check_stop(&self) -> Result<(), PathError> {
+        match &self.stop {
+            Some(stop) if stop.load(Ordering::Relaxed) => Err(PathError::Stopping),
+            _ => Ok(()),
+        }
     }
 }
