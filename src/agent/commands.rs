@@ -15,6 +15,7 @@ use crate::cwmp::rules;
 use crate::cwmp::transfer::{DownloadRequest, Origin, Timing, TransferQueue, TransferRequest, admit};
 use crate::model::actions::is_file_type;
 use crate::model::change::Change;
+use crate::model::facets::PatternCache;
 use crate::model::path::{Path, PathError};
 use crate::model::tree::{DeclaredType, SetError};
 use crate::model::value::Value;
@@ -222,12 +223,13 @@ fn set(device: &mut Device, assignments: &[(String, Secret)], now: Now) -> Resul
     let mut names = HashSet::new();
     let mut changes = Vec::with_capacity(assignments.len());
     let mut refused = Vec::new();
+    let patterns = PatternCache::default();
     for (name, text) in assignments {
         // With two values for one name, the result would depend on their request.
         if !names.insert(name) {
             refused.push(format!("{name}: it is in the list more than once"));
         }
-        match check_assignment(device, name, text.expose()) {
+        match check_assignment(device, name, text.expose(), &patterns) {
             Ok(value) => changes.push(Change::Set(name.clone(), value)),
             // The loop goes on, so that the operator sees all errors at once.
             Err(reason) => refused.push(reason),
@@ -253,10 +255,10 @@ fn join_reasons(mut reasons: Vec<String>) -> String {
 }
 
 /// Checks one assignment by the rules that SetParameterValues follows, and by the access list.
-fn check_assignment(device: &Device, name: &str, text: &str) -> Result<Value, String> {
+fn check_assignment(device: &Device, name: &str, text: &str, patterns: &PatternCache) -> Result<Value, String> {
     let tree = device.tree();
     // A command line carries text only, so that the type comes from the model.
-    let value = tree.check_set(name, DeclaredType::Any, text).and_then(|value| {
+    let value = tree.check_set(name, DeclaredType::Any, text, patterns).and_then(|value| {
         rules::check(tree, name, &value)?;
         Ok(value)
     });

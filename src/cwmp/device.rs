@@ -31,6 +31,7 @@ use crate::clock::Now;
 use crate::model::Loaded;
 use crate::model::actions::Actions;
 use crate::model::change::Change;
+use crate::model::facets::PatternCache;
 use crate::model::tree::{Tree, Work};
 
 /// The size in bytes at which a record of a snapshot ends.
@@ -118,13 +119,13 @@ impl Device {
         let mut state = DeviceState::default();
         let mut written = String::new();
         let mut totals = SessionTotals::default();
-        let (mut notices, mut dropped) = (Vec::new(), Vec::new());
+        let (patterns, mut notices, mut dropped) = (PatternCache::default(), Vec::new(), Vec::new());
         for record in records {
             let Ok(Json::Object(mut record)) = serde_json::from_str(record) else {
                 notices.push("a record of the journal is no JSON object".into());
                 continue;
             };
-            apply_record(&mut tree, record.get("tree"), &mut notices, &mut dropped);
+            apply_record(&mut tree, record.get("tree"), &patterns, &mut notices, &mut dropped);
             if let Some(stored) = record.remove("state") {
                 state = DeviceState::from_json(&stored, now);
                 written = stored.to_string();
@@ -147,9 +148,9 @@ impl Device {
     /// value that the new model rejects.
     pub fn replace_model(&mut self, loaded: Loaded, records: &[String]) -> Vec<String> {
         let Loaded { mut tree, actions, .. } = loaded;
-        let (mut notices, mut dropped) = (Vec::new(), Vec::new());
+        let (patterns, mut notices, mut dropped) = (PatternCache::default(), Vec::new(), Vec::new());
         for record in records.iter().filter_map(|record| serde_json::from_str::<Json>(record).ok()) {
-            apply_record(&mut tree, record.get("tree"), &mut notices, &mut dropped);
+            apply_record(&mut tree, record.get("tree"), &patterns, &mut notices, &mut dropped);
         }
         Device::note_dropped_values(&tree, &mut self.state, dropped);
         (self.tree, self.actions) = (tree, actions);
@@ -360,9 +361,15 @@ impl Device {
 }
 
 /// Applies the changes of a record. Collects a notice for each rejected change, and the values that are lost with it.
-fn apply_record(tree: &mut Tree, changes: Option<&Json>, notices: &mut Vec<String>, dropped: &mut Vec<DroppedValue>) {
+fn apply_record(
+    tree: &mut Tree,
+    changes: Option<&Json>,
+    patterns: &PatternCache,
+    notices: &mut Vec<String>,
+    dropped: &mut Vec<DroppedValue>,
+) {
     for change in changes.and_then(Json::as_array).into_iter().flatten() {
-        if let Err(notice) = apply_stored(tree, change) {
+        if let Err(notice) = apply_stored(tree, change, patterns) {
             notices.push(notice);
             dropped.extend(DroppedValue::of(change, tree));
         }
@@ -370,8 +377,8 @@ fn apply_record(tree: &mut Tree, changes: Option<&Json>, notices: &mut Vec<Strin
 }
 
 /// Applies a change of the journal. The error text never holds the value, which may be a password.
-fn apply_stored(tree: &mut Tree, change: &Json) -> Result<(), String> {
-    let change = Change::from_json(change, tree).and_then(|change| match is_overruled(tree, &change) {
+fn apply_stored(tree: &mut Tree, change: &Json, patterns: &PatternCache) -> Result<(), String> {
+    let change = Change::from_json(change, tree, patterns).and_then(|change| match is_overruled(tree, &change) {
         true => Err(format!("{}: the data model has made it read-only", change.name())),
         false => Ok(change),
     });

@@ -10,6 +10,7 @@
 use serde_json::{Value as Json, json};
 
 use super::attributes::{Attributes, Notification};
+use super::facets::PatternCache;
 use super::tree::Tree;
 use super::value::Value;
 
@@ -56,7 +57,7 @@ impl Change {
 
     /// Reads a change from the journal and checks it against the present model, which may lack the parameter or have
     /// another type for it since an update of its files. The error is the reason, for the log.
-    pub fn from_json(json: &Json, tree: &Tree) -> Result<Change, String> {
+    pub fn from_json(json: &Json, tree: &Tree, patterns: &PatternCache) -> Result<Change, String> {
         let field = |at: usize| json.get(at).ok_or("incomplete");
         let text = |at: usize| field(at)?.as_str().ok_or("not a string");
         let number = |at: usize| field(at)?.as_u64().and_then(|n| u32::try_from(n).ok()).ok_or("not a number");
@@ -65,7 +66,7 @@ impl Change {
             "=" => {
                 // The journal holds the literal only, so that the type of today decides how it reads.
                 let parameter = tree.parameter(&name).map_err(|e| format!("{name}: {e}"))?;
-                let value = parameter.spec.parse(text(2)?).map_err(|e| format!("{name}: {e}"))?;
+                let value = parameter.spec.parse_with(text(2)?, patterns).map_err(|e| format!("{name}: {e}"))?;
                 Ok(Change::Set(name, value))
             }
             "+" => Ok(Change::Add(name, number(2)?)),

@@ -130,10 +130,10 @@ pub(super) fn check_default_length(text: &str) -> Result<(), ValueError> {
 
 /// The compiled regular expressions of `pattern` facets.
 ///
-/// A compiled pattern takes kilobytes, so a [`Facets`] holds its pattern as text and compiles it for each check. The
-/// loader, which checks many values, keeps this cache for as long as it runs.
+/// A compiled pattern takes kilobytes, so a [`Facets`] holds its pattern as text. The loader, the start of the agent and
+/// each request that sets values keep this cache for as long as they run: they check many values by few patterns.
 #[derive(Debug, Default)]
-pub(super) struct PatternCache(RefCell<FxHashMap<Box<str>, Rc<Regex>>>);
+pub struct PatternCache(RefCell<FxHashMap<Box<str>, Rc<Regex>>>);
 
 impl PatternCache {
     /// Returns the compiled pattern, anchored at both ends as XML Schema demands.
@@ -144,6 +144,11 @@ impl PatternCache {
         let regex = Rc::new(Regex::new(&format!("^(?:{pattern})$"))?);
         self.0.borrow_mut().insert(pattern.into(), Rc::clone(&regex));
         Ok(regex)
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.borrow().len()
     }
 }
 

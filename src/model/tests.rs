@@ -2,6 +2,7 @@
 
 use super::actions::SigningKey;
 use super::change::Change;
+use super::facets::PatternCache;
 use super::path::{Path, PathError};
 use super::tree::{DeclaredType, SetError, Tree, Work};
 use super::value::{Type, ValueError};
@@ -110,7 +111,9 @@ fn what_is_sent_in_every_inform_is_found() {
 #[test]
 fn setting_is_decided_by_access_type_and_facets() {
     let tree = gateway();
-    let set = |name: &str, given, text: &str| tree.check_set(name, given, text).map(|value| value.to_string());
+    let set = |name: &str, given, text: &str| {
+        tree.check_set(name, given, text, &PatternCache::default()).map(|value| value.to_string())
+    };
     let interval = "Device.ManagementServer.PeriodicInformInterval";
     assert_eq!(set(interval, DeclaredType::Is(Type::UnsignedInt), "60"), Ok("60".into()));
     assert_eq!(set(interval, DeclaredType::Any, " 060 "), Ok("60".into()));
@@ -139,12 +142,12 @@ fn a_strong_reference_needs_its_target() {
     let tree = gateway();
     let name = "Device.Hosts.Host.1.Interface";
     let broken = Err(SetError::Value(ValueError::Reference));
-    assert!(tree.check_set(name, DeclaredType::Any, "Device.Hosts.Host.7").is_ok()); // R173
-    assert!(tree.check_set(name, DeclaredType::Any, ".Hosts.Host.7").is_ok()); // R174
-    assert!(tree.check_set(name, DeclaredType::Any, "").is_ok());
-    assert_eq!(tree.check_set(name, DeclaredType::Any, "Device.Hosts.Host.2"), broken);
+    assert!(tree.check_set(name, DeclaredType::Any, "Device.Hosts.Host.7", &PatternCache::default()).is_ok()); // R173
+    assert!(tree.check_set(name, DeclaredType::Any, ".Hosts.Host.7", &PatternCache::default()).is_ok()); // R174
+    assert!(tree.check_set(name, DeclaredType::Any, "", &PatternCache::default()).is_ok());
+    assert_eq!(tree.check_set(name, DeclaredType::Any, "Device.Hosts.Host.2", &PatternCache::default()), broken);
     let foreign = Err(SetError::Value(ValueError::ReferenceTarget("Device.Hosts.Host.".into())));
-    assert_eq!(tree.check_set(name, DeclaredType::Any, "Device.Hosts"), foreign);
+    assert_eq!(tree.check_set(name, DeclaredType::Any, "Device.Hosts", &PatternCache::default()), foreign);
 }
 
 /// The targets of a reference may be written with and without `{i}` at their end.
@@ -156,7 +159,7 @@ fn the_targets_of_a_reference() {
         );
         let table = r#"{ "{i}": { "U": { "{i}": { "P": { "type": "string" } } } }, "1": { "U": { "2": {} } } }"#;
         let tree = layers(&[&format!(r#"{{ "Device": {{ "A": {reference}, "T": {table} }} }}"#)]).unwrap();
-        let fits = |path: &str| tree.check_set("Device.A", DeclaredType::Any, path).is_ok();
+        let fits = |path: &str| tree.check_set("Device.A", DeclaredType::Any, path, &PatternCache::default()).is_ok();
         let is_inner = targets.contains("U");
         assert_eq!((fits("Device.T.1"), fits("Device.T.1.U.2")), (!is_inner, is_inner), "{targets}");
         assert!(!fits("Device.T") && !fits("Device.T.1.U") && !fits("Device.T.1.U.2.P"), "{targets}");
@@ -174,7 +177,8 @@ fn the_targets_of_a_weak_reference() {
         )
     };
     let tree = layers(&[&model(r#"["Device.T."]"#)]).unwrap();
-    let set = |name: &str, path: &str| tree.check_set(name, DeclaredType::Any, path).map(drop);
+    let set =
+        |name: &str, path: &str| tree.check_set(name, DeclaredType::Any, path, &PatternCache::default()).map(drop);
     for path in ["", "Device.T.1", "Device.T.7", ".T.7", "Device.T.1,Device.T.9"] {
         assert_eq!(set("Device.A", path), Ok(()), "{path}");
     }
@@ -187,9 +191,9 @@ fn the_targets_of_a_weak_reference() {
     assert_eq!(set("Device.B", "Device.T.7"), Err(SetError::Value(ValueError::Reference)));
     // An empty list: the data model lacks the table.
     let tree = layers(&[&model("[]")]).unwrap();
-    let none = tree.check_set("Device.A", DeclaredType::Any, "Device.T.1").unwrap_err();
+    let none = tree.check_set("Device.A", DeclaredType::Any, "Device.T.1", &PatternCache::default()).unwrap_err();
     assert_eq!(none.to_string(), "refers to a table that this data model does not have");
-    assert!(tree.check_set("Device.A", DeclaredType::Any, "").is_ok());
+    assert!(tree.check_set("Device.A", DeclaredType::Any, "", &PatternCache::default()).is_ok());
 }
 
 /// R173: deleting a target clears the strong references to it and leaves the weak ones.
@@ -252,7 +256,7 @@ fn the_differences_from_the_factory_lead_back_to_the_same_tree() {
     changes.iter().for_each(|change| tree.apply(change).unwrap());
     let mut again = gateway();
     for change in tree.changes_from_factory() {
-        let read = Change::from_json(&change.to_json(), &again).unwrap();
+        let read = Change::from_json(&change.to_json(), &again, &PatternCache::default()).unwrap();
         assert_eq!(read, change);
         again.apply(&read).unwrap();
     }
@@ -274,9 +278,47 @@ fn the_work_of_a_request_is_bounded() {
     tree.set_work(bound(all + 1));
     assert_eq!(visit(&tree, ""), Ok(all));
     assert_eq!(visit(&tree, ""), Err(PathError::TooMuchWork));
-    assert_eq!(tree.check_set("Device.X", DeclaredType::Any, ""), Err(SetError::Path(PathError::TooMuchWork)));
+    assert_eq!(
+        tree.check_set("Device.X", DeclaredType::Any, "", &PatternCache::default()),
+        Err(SetError::Path(PathError::TooMuchWork))
+    );
     tree.set_work(bound(all));
     assert_eq!(visit(&tree, "Device."), Err(PathError::TooMuchWork));
+    let path = |text: &'static str| Path::parse(text).unwrap();
+    type Call<'a> = &'a dyn Fn(&Tree) -> Result<(), PathError>;
+    let end = |steps: u32, stop: bool, call: Call<'_>| {
+        let mut tree = gateway();
+        tree.set_work(Work::bounded(steps, Arc::new(stop.into())));
+        call(&tree)
+    };
+    // Each of them takes more than one step.
+    let calls: [Call<'_>; 6] = [
+        &|tree| tree.visit_names(&path("Device."), false, &mut |_, _| {}),
+        &|tree| tree.visit_names(&path("Device.Hosts.Host."), true, &mut |_, _| {}),
+        &|tree| tree.visit_pattern("Device.Hosts.Host.*.Active", &mut |_| {}),
+        &|tree| tree.visit_values(&path("Device.Hosts."), &mut |_| {}),
+        &|tree| tree.check_add(&path("Device.Hosts.Host.")).map(drop),
+        &|tree| tree.check_delete(&path("Device.Hosts.Host.7.")).map(drop),
+    ];
+    for (at, call) in calls.into_iter().enumerate() {
+        assert_eq!(end(1, false, call), Err(PathError::TooMuchWork), "{at}");
+        assert_eq!(end(1000, true, call), Err(PathError::Stopping), "{at}");
+        assert_eq!(end(1000, false, call), Ok(()), "{at}");
+    }
     tree.set_work(Work::unbounded());
     assert_eq!(visit(&tree, "Device."), Ok(all));
+}
+
+/// A pattern is compiled once for all values of a request.
+#[test]
+fn patterns_that_values_share() {
+    let model = r#"{ "Device": { "T": { "{i}": { "P": { "type": "string", "access": "readWrite", "pattern": "[a-z]+" } },
+        "1": { "P": "a" }, "2": { "P": "a" } } } }"#;
+    let tree = load(&[ModelFile { name: "m".into(), text: model.into() }], &[]).unwrap().tree;
+    let patterns = PatternCache::default();
+    for name in ["Device.T.1.P", "Device.T.2.P"] {
+        assert!(tree.check_set(name, DeclaredType::Any, "b", &patterns).is_ok());
+        assert!(tree.check_set(name, DeclaredType::Any, "1", &patterns).is_err());
+    }
+    assert_eq!(patterns.len(), 1);
 }

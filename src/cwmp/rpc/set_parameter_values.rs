@@ -8,6 +8,7 @@ use crate::cwmp::fault::{Fault, FaultCode, ParameterFault};
 use crate::cwmp::rules;
 use crate::cwmp::soap::{Element, EnvelopeWriter, XsiType};
 use crate::model::change::Change;
+use crate::model::facets::PatternCache;
 use crate::model::path::PathError;
 use crate::model::tree::{DeclaredType, SetError};
 use crate::model::value::Type;
@@ -25,6 +26,7 @@ pub(super) fn handle(
     let mut names = HashSet::new();
     let mut changes = Vec::new();
     let mut refused = Vec::new();
+    let patterns = PatternCache::default();
     for member in request.members("ParameterList")? {
         // A name that is too long is unknown, which is a fault of this parameter and not of the request (R165).
         let name = member.string("Name", usize::MAX)?;
@@ -32,7 +34,7 @@ pub(super) fn handle(
         // A nil value is no empty one: a success would leave the ACS with another value than it has sent.
         let text = value.text().filter(|_| !value.is_nil());
         let text = text.ok_or_else(|| Fault::because(FaultCode::InvalidArguments, "a Value must be a text"))?;
-        match decide(device, &name, declared_type(&value), &text) {
+        match decide(device, &name, declared_type(&value), &text, &patterns) {
             Ok(change) => changes.push(change),
             // These reject the request and not a parameter, and the entries that follow would fail alike.
             Err(SetError::Path(error @ (PathError::TooMuchWork | PathError::Stopping))) => return Err(error.into()),
@@ -53,21 +55,37 @@ pub(super) fn handle(
     Ok(())
 }
 
-fn decide(device: &Device, name: &str, given: DeclaredType, text: &str) -> Result<Change, SetError> {
-    let value = device.tree().check_set(name, given, text)?;
+fn decide(
+    device: &Device,
+    name: &str,
+    given: DeclaredType,
+    text: &str,
+    patterns: &PatternCache,
+) -> Result<Change, SetError> {
+    let value = device.tree().check_set(name, given, text, patterns)?;
     // After the check by the model: the rules expect a value of the right type.
     rules::check(device.tree(), name, &value)?;
     Ok(Change::Set(name.to_owned(), value))
 }
 
-/// Returns the type that the request gives to a value. Without a type, and for `xsd:string`, the type of the parameter
-/// applies: several ACS send each value as a string (R332).
+/// Returns the type that the request gives to a value. Without a type, and for a type of texts, the type of the parameter
+/// applies: several ACS send each value as a string, and others each number as `xsd:int` (R332).
 fn declared_type(value: &Element<'_>) -> DeclaredType {
-    match value.xsi_type() {
-        None | Some(XsiType::BuiltIn("string" | "anySimpleType")) => DeclaredType::Any,
-        Some(XsiType::BuiltIn("base64Binary")) => DeclaredType::Is(Type::Base64),
-        Some(XsiType::BuiltIn(name)) => Type::from_name(name).map_or(DeclaredType::Unknown, DeclaredType::Is),
-        Some(XsiType::Foreign(_)) => DeclaredType::Unknown,
+    let name = match value.xsi_type() {
+        None => return DeclaredType::Any,
+        Some(XsiType::Foreign(_)) => return DeclaredType::Unknown,
+        Some(XsiType::BuiltIn(name)) => name,
+    };
+    match name {
+        "string" | "normalizedString" | "token" | "anyURI" | "anySimpleType" | "anyType" => DeclaredType::Any,
+        "integer" | "short" | "byte" | "nonNegativeInteger" | "positiveInteger" | "nonPositiveInteger"
+        | "negativeInteger" | "unsignedShort" | "unsignedByte" | "float" | "double" => DeclaredType::Number,
+        "base64Binary" => DeclaredType::Is(Type::Base64),
+        name => match Type::from_name(name) {
+            Some(kind) if kind.is_numeric() => DeclaredType::Number,
+            Some(kind) => DeclaredType::Is(kind),
+            None => DeclaredType::Unknown,
+        },
     }
 }
 

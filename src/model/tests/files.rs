@@ -45,8 +45,11 @@ fn of_several_files_the_last_that_says_something_wins() {
         values(&tree, "").unwrap(),
         ["Device.A=22", "Device.B.C=2", "Device.B.E=true", "Device.D=c", "Device.New=2"]
     );
-    assert!(tree.check_set("Device.A", DeclaredType::Any, "333").is_ok());
-    assert!(tree.check_set("Device.A", DeclaredType::Any, "4444").is_err(), "maxLength of the first file holds");
+    assert!(tree.check_set("Device.A", DeclaredType::Any, "333", &PatternCache::default()).is_ok());
+    assert!(
+        tree.check_set("Device.A", DeclaredType::Any, "4444", &PatternCache::default()).is_err(),
+        "maxLength of the first file holds"
+    );
 }
 
 #[test]

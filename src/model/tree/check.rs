@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::{Located, Parameter, Table, Tree};
 use crate::model::change::Change;
+use crate::model::facets::PatternCache;
 use crate::model::path::{Path, PathError, instance_number};
 use crate::model::schema::{Spec, TableSpec, table_path};
 use crate::model::value::{Type, Value, ValueError};
@@ -42,8 +43,10 @@ impl fmt::Display for SetError {
 /// The type that a request declares for a value: the `xsi:type` of SetParameterValues (R332).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeclaredType {
-    /// No type, or `string`: the text is read as a literal of the parameter's own type.
+    /// No type, or a type of texts: the text is read as a literal of the parameter's own type.
     Any,
+    /// A type of numbers, which fits each other type of numbers and `string`: the text is read as for `Any`.
+    Number,
     /// The declared type, which must be that of the parameter.
     Is(Type),
     /// A type that no parameter has.
@@ -51,8 +54,15 @@ pub enum DeclaredType {
 }
 
 impl Tree {
-    /// Decides if a parameter may be set from outside the agent, and returns its new value.
-    pub fn check_set(&self, name: &str, declared: DeclaredType, text: &str) -> Result<Value, SetError> {
+    /// Decides if a parameter may be set from outside the agent, and returns its new value. `patterns` serves all values
+    /// of one request.
+    pub fn check_set(
+        &self,
+        name: &str,
+        declared: DeclaredType,
+        text: &str,
+        patterns: &PatternCache,
+    ) -> Result<Value, SetError> {
         self.work.step()?;
         let parameter = self.parameter(name)?;
         let spec = parameter.spec;
@@ -60,15 +70,23 @@ impl Tree {
             return Err(ValueError::ReadOnly.into());
         }
         let expected = spec.wire_type();
-        match declared {
-            DeclaredType::Is(kind) if kind != expected => return Err(ValueError::Type { expected }.into()),
-            DeclaredType::Unknown => return Err(ValueError::Type { expected }.into()),
-            _ => {}
+        let fits = match declared {
+            DeclaredType::Any => true,
+            DeclaredType::Number => expected.is_numeric() || expected == Type::String,
+            DeclaredType::Is(kind) => kind == expected,
+            DeclaredType::Unknown => false,
+        };
+        if !fits {
+            return Err(ValueError::Type { expected }.into());
+        }
+        if spec.is_list() {
+            // Each item may be a reference, which is looked up.
+            self.work.steps(text.matches(',').count())?;
         }
         // The reference is checked before the literal, which may be any string: the missing target is the more useful
         // reason.
         self.check_reference(spec, text)?;
-        Ok(spec.parse(text)?)
+        Ok(spec.parse_with(text, patterns)?)
     }
 
     /// Decides if `text` is a valid reference: it names an instance of one of the targets, if there are any, and a strong
