@@ -52,12 +52,14 @@ pub struct AcsSettings {
 }
 
 /// A response that continues the session.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Response {
     /// The status code: 200 or 204.
     pub status: u16,
     /// The envelope; empty if the ACS has nothing to send, with either status (R43).
     pub body: Vec<u8>,
+    /// The encoding of the envelope by `Content-Type`, if the ACS names one.
+    pub charset: Option<String>,
 }
 
 /// The connection of one session. Cookies, credentials in use and the target of a redirect live as long as the session
@@ -148,7 +150,8 @@ impl AcsConnection {
         let mut response = self.client.request(&Method::POST, fields, Some(RequestBody::Bytes(body)))?;
         match response.status {
             status @ (200 | 204) => {
-                Ok(Response { status, body: self.client.read_body(&mut response, self.body_limit)? })
+                let charset = charset(&response.headers);
+                Ok(Response { status, body: self.client.read_body(&mut response, self.body_limit)?, charset })
             }
             code => {
                 let text = self.refusal_text(&mut response);
@@ -170,6 +173,16 @@ impl AcsConnection {
         }
         one_line(&words_of(&body), MAX_REFUSAL_TEXT)
     }
+}
+
+/// Returns the parameter `charset` of `Content-Type`, if it is present and not empty.
+fn charset(headers: &HeaderMap) -> Option<String> {
+    let parameters = headers.get(header::CONTENT_TYPE)?.to_str().ok()?.split(';').skip(1);
+    let mut values = parameters.filter_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches(['"', '\'']))
+    });
+    values.next().filter(|charset| !charset.is_empty()).map(str::to_owned)
 }
 
 /// Returns the wait that the server asks for (R66).

@@ -6,12 +6,10 @@ use super::Agent;
 use crate::acs::AcsSettings;
 use crate::config::{Config, StartupError};
 use crate::cwmp::device::management_server::{self, parameter};
+use crate::cwmp::soap::MAX_MESSAGE;
 use crate::http::{self, HttpError, TlsSettings};
 use crate::model::Loaded;
 use crate::url::Url;
-
-/// The largest response that is read, in bytes: twice a SetParameterValues of 10,000 parameters.
-const BODY_LIMIT: usize = 4 << 20;
 
 /// Checks that configuration and factory state allow sessions with the ACS: the TLS files can be loaded, and the URL is
 /// one that can be contacted. No connection is made.
@@ -65,7 +63,7 @@ impl Agent {
             tls: tls_settings(&self.config),
             clock_is_set,
             timeout: self.config.acs_timeout,
-            body_limit: BODY_LIMIT,
+            body_limit: MAX_MESSAGE,
             stop: self.stop.clone(),
         }
     }

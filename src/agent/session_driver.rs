@@ -16,7 +16,7 @@ use std::sync::Arc;
 use super::last_session::LastSession;
 use super::session_thread::{Exchange, SessionThread};
 use super::{Agent, random};
-use crate::acs::{self, AcsConnection};
+use crate::acs::{self, AcsConnection, Response};
 use crate::cwmp::session::{Output, Session, SessionConfig};
 use crate::cwmp::session_error::SessionError;
 use crate::cwmp::version::{self, Version};
@@ -109,7 +109,7 @@ impl Agent {
         let thread = SessionThread::start(connection, Arc::clone(&self.inbox))
             .map_err(|error| HttpError::Io(format!("no thread can be started: {error}")))?;
         let mut exchange = self.await_exchange();
-        std::mem::replace(&mut exchange.result, Ok(Vec::new()))?;
+        std::mem::replace(&mut exchange.result, Ok(Response::default()))?;
         Ok((thread, exchange))
     }
 
@@ -153,7 +153,8 @@ impl Agent {
                     self.acs_quirks.closes_silently = exchange.closes_silently;
                     match exchange.result {
                         Ok(reply) => {
-                            let (next, output) = session.reply(&reply, &mut self.device, self.clock.now());
+                            let (charset, now) = (reply.charset.as_deref(), self.clock.now());
+                            let (next, output) = session.reply(&reply.body, charset, &mut self.device, now);
                             session = next;
                             // A session may be long: the journal must not grow until its end.
                             self.compact();

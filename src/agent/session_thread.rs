@@ -15,7 +15,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::inbox::Inbox;
-use crate::acs::AcsConnection;
+use crate::acs::{AcsConnection, Response};
 use crate::http::HttpError;
 use crate::mailbox::Mailbox;
 use crate::thread;
@@ -25,8 +25,8 @@ const STACK: usize = 512 << 10;
 
 /// The result of one step: the connection with TLS, or one POST.
 pub(super) struct Exchange {
-    /// The body of the response; empty for a connection.
-    pub(super) result: Result<Vec<u8>, HttpError>,
+    /// The response; an empty one for a connection.
+    pub(super) result: Result<Response, HttpError>,
     /// The address of the ACS at the last connection.
     pub(super) remote: Option<SocketAddr>,
     /// The address of this device on that connection.
@@ -53,10 +53,10 @@ impl SessionThread {
         let bodies: Mailbox<Option<Vec<u8>>> = Mailbox::new();
         let orders = bodies.clone();
         let run = move || {
-            let opened = connection.connect().map(|()| Vec::new());
+            let opened = connection.connect().map(|()| Response::default());
             inbox.finish_exchange(Exchange::of(&connection, opened));
             while let Some(body) = orders.wait(Duration::MAX).flatten() {
-                let result = connection.post(&body).map(|response| response.body);
+                let result = connection.post(&body);
                 inbox.finish_exchange(Exchange::of(&connection, result));
             }
         };
@@ -81,7 +81,7 @@ impl Drop for SessionThread {
 }
 
 impl Exchange {
-    fn of(connection: &AcsConnection, result: Result<Vec<u8>, HttpError>) -> Exchange {
+    fn of(connection: &AcsConnection, result: Result<Response, HttpError>) -> Exchange {
         Exchange {
             result,
             remote: connection.remote_addr(),

@@ -31,7 +31,7 @@ use super::device::{Device, DeviceState};
 use super::fault::{AcsFault, AcsFaultCode, Fault, FaultCode};
 use super::rpc::{self, inform::Inform};
 use super::session_error::SessionError;
-use super::soap::{self, Document, Element, Envelope, EnvelopeBody, EnvelopeError, EnvelopeHeader, EnvelopeWriter};
+use super::soap::{self, Element, Envelope, EnvelopeBody, EnvelopeError, EnvelopeHeader, EnvelopeWriter, Message};
 use super::version::{self, Version};
 use crate::clock::Now;
 use crate::model::date_time::DateTime;
@@ -127,14 +127,19 @@ impl Session {
         self.version
     }
 
-    /// Processes the body of an HTTP response with status 200 or 204. Returns the next stage of the session and the next
-    /// action.
-    pub fn reply(self, body: &[u8], device: &mut Device, now: Now) -> (Session, Output) {
-        // A script that prints an empty line has nothing to send either.
+    /// Processes the body of an HTTP response with status 200 or 204, and the `charset` of its `Content-Type`. Returns
+    /// the next stage of the session and the next action.
+    pub fn reply(self, body: &[u8], charset: Option<&str>, device: &mut Device, now: Now) -> (Session, Output) {
+        // A script that prints an empty line has nothing to send either, in whichever encoding.
         if body.trim_ascii().is_empty() {
             return self.on_empty_reply(device);
         }
-        let document = match Document::parse(body) {
+        let message = match Message::decode(body, charset) {
+            Ok(message) if message.is_blank() => return self.on_empty_reply(device),
+            Ok(message) => message,
+            Err(error) => return self.fail(SessionError::Soap(error.to_string())), // R88
+        };
+        let document = match message.document() {
             Ok(document) => document,
             Err(error) => return self.fail(SessionError::Soap(error.to_string())), // R88
         };

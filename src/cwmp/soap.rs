@@ -1,9 +1,9 @@
 //! SOAP 1.1 as CWMP uses it: reading and writing of envelopes.
 //!
 //! ```text
-//!   bytes ── limits ──▶ Document ──▶ Envelope ──▶ EnvelopeBody::Rpc ──▶ Element, by argument
-//!             │                         │     └─▶ EnvelopeBody::Fault
-//!             └────── EnvelopeError ◀───┘
+//!   bytes ── encoding ──▶ Message ── limits ──▶ Document ──▶ Envelope ──▶ EnvelopeBody::Rpc ──▶ Element, by argument
+//!               │                       │                       │     └─▶ EnvelopeBody::Fault
+//!               └──────────────── EnvelopeError ◀───────────────┘
 //!
 //!   EnvelopeHeader + Version ──▶ EnvelopeWriter ── element, array, text ──▶ bytes
 //! ```
@@ -12,14 +12,16 @@
 //! it is parsed, so that no size, depth or number in it can exhaust the memory.
 
 mod element;
+mod encoding;
 mod envelope;
 mod limits;
+mod prefixes;
 mod reference;
 mod writer;
 
 pub use element::{ArgumentError, Element, XsiType};
-pub use envelope::{Document, Envelope, EnvelopeBody, EnvelopeError};
-pub use limits::{MAX_ATTRIBUTES, MAX_DEPTH, MAX_MARKUP};
+pub use envelope::{Document, Envelope, EnvelopeBody, EnvelopeError, Message};
+pub use limits::{MAX_ATTRIBUTES, MAX_DEPTH, MAX_MARKUP, MAX_MESSAGE};
 pub use writer::{ArrayWriter, EnvelopeHeader, EnvelopeWriter, XmlEscaper, fault, must_understand_fault};
 
 /// The namespace of SOAP 1.1 envelopes.
@@ -30,3 +32,5 @@ pub const ENCODING: &str = "http://schemas.xmlsoap.org/soap/encoding/";
 pub const SCHEMA: &str = "http://www.w3.org/2001/XMLSchema";
 /// The namespace of XML Schema instances: the attribute `type`.
 pub const INSTANCE: &str = "http://www.w3.org/2001/XMLSchema-instance";
+/// The namespace of undeclared prefixes without a known meaning.
+const UNDECLARED: &str = "urn:cpe-agent:undeclared";

@@ -139,16 +139,16 @@ impl Scenario {
 
     pub(crate) fn reply_bytes(&mut self, body: &[u8]) {
         let session = self.session.take().expect("a session");
-        let (session, output) = session.reply(body, &mut self.device, NOW);
+        let (session, output) = session.reply(body, None, &mut self.device, NOW);
         self.session = Some(session);
         self.output = output;
     }
 
-    /// Sends a request of the ACS. Returns the content of the body of the response, from `<cwmp:` or `<soap-env:Fault>` on.
+    /// Sends a request of the ACS. Returns the content of the body of the response, from `<cwmp:` or `<soap:Fault>` on.
     pub(crate) fn call(&mut self, method: &str, arguments: &str) -> String {
         let message = self.reply(&call(method, arguments));
-        let start = message.find("<soap-env:Body>").map_or(0, |at| at + "<soap-env:Body>".len());
-        let end = message.find("</soap-env:Body>").unwrap_or(message.len());
+        let start = message.find("<soap:Body>").map_or(0, |at| at + "<soap:Body>".len());
+        let end = message.find("</soap:Body>").unwrap_or(message.len());
         message[start..end].to_owned()
     }
 

@@ -1,5 +1,6 @@
 //! Sessions of the real agent with the reference ACS, with both shipped models.
 
+mod encodings;
 mod scenarios;
 
 use crate::gateway::{SOON, TR_098, TR_181};

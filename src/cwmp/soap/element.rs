@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::reference::{References, is_blank};
-use super::{ENCODING, INSTANCE, SCHEMA};
+use super::{ENCODING, INSTANCE, SCHEMA, UNDECLARED};
 use crate::cwmp::fault::{Fault, FaultCode};
 
 /// The white space characters of XML.
@@ -34,9 +34,9 @@ impl<'a> Element<'a> {
         self.0.tag_name().namespace().filter(|name| !name.is_empty())
     }
 
-    /// Returns true if the element has that name in that namespace.
+    /// Returns true if the element has that name in that namespace, or behind a prefix without a known meaning.
     pub fn is(&self, namespace: &str, name: &str) -> bool {
-        self.name() == name && self.namespace() == Some(namespace)
+        self.name() == name && self.namespace().is_some_and(|own| own == namespace || own == UNDECLARED)
     }
 
     /// Returns the child elements in order.
@@ -45,9 +45,10 @@ impl<'a> Element<'a> {
         node.children().filter(roxmltree::Node::is_element).map(|node| Element(node, references))
     }
 
-    /// Returns the value of an attribute in that namespace.
+    /// Returns the value of an attribute in that namespace, or behind a prefix without a known meaning: if `x:nil` or
+    /// `x:mustUnderstand` were skipped, a request that is not understood could succeed.
     pub(super) fn attribute(&self, namespace: &str, name: &str) -> Option<&'a str> {
-        self.0.attribute((namespace, name))
+        self.0.attribute((namespace, name)).or_else(|| self.0.attribute((UNDECLARED, name)))
     }
 
     /// Returns the first descendant with that local name, at any depth.
@@ -215,7 +216,7 @@ impl<'a> Element<'a> {
         }
         // Servers in the field use undeclared prefixes, which count as XML Schema's.
         Some(match self.0.lookup_namespace_uri(prefix) {
-            None | Some("" | SCHEMA | ENCODING) => XsiType::BuiltIn(local),
+            None | Some("" | SCHEMA | ENCODING | UNDECLARED) => XsiType::BuiltIn(local),
             Some(earlier) if is_schema_draft(earlier) => XsiType::BuiltIn(local),
             Some(_) => XsiType::Foreign(local),
         })

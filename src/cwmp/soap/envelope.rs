@@ -1,42 +1,78 @@
 //! The envelopes that the ACS sends.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::fmt;
 
 use super::element::{Element, SPACE, boolean};
 use super::reference::References;
-use super::{ENVELOPE, limits};
+use super::{ENVELOPE, UNDECLARED, encoding, limits, prefixes};
 use crate::cwmp::fault::{AcsFault, AcsFaultCode};
 use crate::cwmp::version::Version;
+
+/// The text of a message, from which [`Message::document`] borrows.
+#[derive(Debug)]
+pub struct Message<'a> {
+    text: Cow<'a, str>,
+    /// The text with declarations for its undeclared prefixes, made if it has some.
+    completed: OnceCell<String>,
+}
+
+impl<'a> Message<'a> {
+    /// Decodes the body of an HTTP message. `charset` is that of its header field `Content-Type`.
+    ///
+    /// # Errors
+    /// Returns an error if the encoding is unknown, or if the bytes are not in it.
+    pub fn decode(bytes: &'a [u8], charset: Option<&str>) -> Result<Message<'a>, EnvelopeError> {
+        Ok(Message { text: encoding::decode(bytes, charset)?, completed: OnceCell::new() })
+    }
+
+    /// Returns true if the message is white space only.
+    pub fn is_blank(&self) -> bool {
+        self.text.trim_matches(SPACE).is_empty()
+    }
+
+    /// Parses the message.
+    ///
+    /// # Errors
+    /// Returns an error if the message is not well-formed XML, has a DTD, or exceeds the limits.
+    pub fn document(&self) -> Result<Document<'_>, EnvelopeError> {
+        match Document::parse(&self.text) {
+            Err(EnvelopeError::UndeclaredPrefix(prefix)) => {
+                let declared = prefixes::declared(without_surroundings(&self.text));
+                let declared = declared.ok_or(EnvelopeError::UndeclaredPrefix(prefix))?;
+                Document::parse(self.completed.get_or_init(|| declared))
+            }
+            result => result,
+        }
+    }
+}
 
 /// The parsed text of a message; the result of [`Document::envelope`] borrows from it.
 #[derive(Debug)]
 pub struct Document<'a>(roxmltree::Document<'a>, References);
 
 impl<'a> Document<'a> {
-    /// Parses the body of an HTTP message.
-    ///
-    /// # Errors
-    /// Returns an error if the body is not well-formed XML in UTF-8, has a DTD, or exceeds the limits.
-    pub fn parse(bytes: &'a [u8]) -> Result<Document<'a>, EnvelopeError> {
-        // Some servers write a byte order mark, which UTF-8 does not need.
-        let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
-        let text = std::str::from_utf8(bytes).map_err(|_| EnvelopeError::NotUtf8)?;
+    fn parse(text: &'a str) -> Result<Document<'a>, EnvelopeError> {
         let text = without_surroundings(text);
-        let start = declaration(text)?;
+        let (start, _) = encoding::declaration(text)?;
         limits::check(&text[start..])?;
         let options = roxmltree::ParsingOptions {
             nodes_limit: 2 * limits::MAX_MARKUP as u32, // a text may stand beside each element
             ..roxmltree::ParsingOptions::default()
         };
+        // An error quotes names of the message, which may be very long.
+        let excerpt = |text: &str| text.chars().take(200).collect();
         match roxmltree::Document::parse_with_options(text, options) {
             Ok(document) => {
                 let references = References::of(&document, text.len());
                 Ok(Document(document, references))
             }
             Err(roxmltree::Error::DtdDetected) => Err(EnvelopeError::Dtd),
-            // The error quotes names of the message, which may be very long.
-            Err(error) => Err(EnvelopeError::Xml(error.to_string().chars().take(200).collect())),
+            Err(roxmltree::Error::UnknownNamespace(prefix, _)) => {
+                Err(EnvelopeError::UndeclaredPrefix(excerpt(&prefix)))
+            }
+            Err(error) => Err(EnvelopeError::Xml(excerpt(&error.to_string()))),
         }
     }
 
@@ -171,7 +207,8 @@ fn read_body(body: Element<'_>) -> Result<EnvelopeBody<'_>, EnvelopeError> {
     for element in body.children().filter(|element| !any_without_id || !element.has_id()) {
         let version = element.namespace().and_then(Version::from_namespace);
         // Some servers put cwmp:Fault, or a Fault without a namespace, directly into the body.
-        let foreign = element.namespace().is_some_and(|name| name != ENVELOPE) && version.is_none();
+        let foreign =
+            element.namespace().is_some_and(|name| ![ENVELOPE, UNDECLARED].contains(&name)) && version.is_none();
         let content = match (version, element.name()) {
             (_, "Fault") if !foreign => EnvelopeBody::Fault(read_fault(element)),
             (Some(version), name) => EnvelopeBody::Rpc { name, version, element },
@@ -210,50 +247,15 @@ fn without_surroundings(text: &str) -> &str {
     }
 }
 
-/// Returns the end of the XML declaration; 0 without one.
-///
-/// The parser accepts any encoding as UTF-8 and any text as the version. Both are read here, so that a message in
-/// another encoding is rejected instead of misread, and so that quoted markup cannot mislead [`limits`].
-fn declaration(text: &str) -> Result<usize, EnvelopeError> {
-    let malformed = || EnvelopeError::Xml("malformed XML declaration".to_owned());
-    let Some(rest) = text.strip_prefix("<?xml").filter(|rest| {
-        rest.starts_with([' ', '\t', '\r', '\n']) // else a processing instruction: <?xml-model …?>
-    }) else {
-        return Ok(0);
-    };
-    let mut rest = rest.trim_start();
-    while !rest.starts_with("?>") {
-        let (name, value) = rest.split_once('=').ok_or_else(malformed)?;
-        let value = value.trim_start();
-        let quote = value.chars().next().filter(|first| "\"'".contains(*first));
-        let quote = quote.ok_or_else(malformed)?;
-        let (value, after) = value[1..].split_once(quote).ok_or_else(malformed)?;
-        // No version or encoding has other characters; `<` in a value would mislead the limits.
-        let plain = |c: char| c.is_ascii_alphanumeric() || "._:-".contains(c);
-        if !value.chars().all(plain) {
-            return Err(malformed());
-        }
-        if name.trim() == "encoding" && !is_utf8(value) {
-            return Err(EnvelopeError::Encoding(value.chars().take(32).collect()));
-        }
-        rest = after.trim_start();
-    }
-    Ok(text.len() - rest.len() + "?>".len())
-}
-
-/// Returns true for UTF-8 and for ASCII, which is a part of it.
-fn is_utf8(encoding: &str) -> bool {
-    let names = ["utf-8", "utf8", "us-ascii", "ascii"];
-    names.iter().any(|name| name.eq_ignore_ascii_case(encoding))
-}
-
 /// A message of the ACS that is no CWMP message: the session fails (R88).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EnvelopeError {
-    /// The bytes are not UTF-8.
-    NotUtf8,
-    /// The message declares another encoding.
+    /// The bytes are not in this encoding, which is that of the message.
+    NotEncoded(&'static str),
+    /// The message is in an encoding that is not known.
     Encoding(String),
+    /// The message uses a namespace prefix without declaring it, and cannot be completed.
+    UndeclaredPrefix(String),
     /// The XML is not well-formed.
     Xml(String),
     /// The message contains a document type declaration, which SOAP forbids.
@@ -277,9 +279,12 @@ pub enum EnvelopeError {
 impl fmt::Display for EnvelopeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            EnvelopeError::NotUtf8 => f.write_str("the message is not UTF-8"),
+            EnvelopeError::NotEncoded(encoding) => write!(f, "the message is not {encoding}"),
             EnvelopeError::Encoding(name) => {
-                write!(f, "the message is encoded in {name:?}, not UTF-8")
+                write!(f, "the message is encoded in {name:?}, not in UTF-8, UTF-16, ISO-8859-1 or windows-1252")
+            }
+            EnvelopeError::UndeclaredPrefix(prefix) => {
+                write!(f, "the message is not XML: the namespace prefix {prefix:?} is not declared")
             }
             EnvelopeError::Xml(reason) => write!(f, "the message is not XML: {reason}"),
             EnvelopeError::Dtd => f.write_str("the message holds a document type declaration"),

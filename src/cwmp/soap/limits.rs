@@ -7,6 +7,9 @@
 
 use super::EnvelopeError;
 
+/// The maximum size of a message in bytes, as the ACS sends it and as UTF-8: twice a SetParameterValues of 10,000
+/// parameters.
+pub const MAX_MESSAGE: usize = 4 << 20;
 /// The maximum depth of elements; CWMP needs eight.
 pub const MAX_DEPTH: usize = 64;
 /// The maximum number of attributes of one element, namespace declarations included.
@@ -62,23 +65,14 @@ impl Default for Scan {
 impl Scan {
     /// Counts the markup at the start of `rest` and returns its length; `None` if it has no end.
     fn markup(&mut self, rest: &str) -> Result<Option<usize>, EnvelopeError> {
-        if rest.starts_with("<!--") {
-            return Ok(length_to(rest, 4, "-->"));
-        }
-        if rest.starts_with("<![CDATA[") {
-            return Ok(length_to(rest, 9, "]]>"));
+        if let Some((start, end)) = delimiters(rest) {
+            // An end tag without a start is reported by the parser.
+            self.depth = self.depth.saturating_sub(usize::from(start == "</"));
+            return Ok(length_to(rest, start.len(), end));
         }
         // Any other `<!` begins a document type, whose entities could multiply the size of a message.
         if rest.starts_with("<!") {
             return Err(EnvelopeError::Dtd);
-        }
-        if rest.starts_with("<?") {
-            return Ok(length_to(rest, 2, "?>"));
-        }
-        if rest.starts_with("</") {
-            // An end tag without a start is reported by the parser.
-            self.depth = self.depth.saturating_sub(1);
-            return Ok(length_to(rest, 2, ">"));
         }
         self.start_tag(rest.as_bytes())
     }
@@ -128,8 +122,15 @@ impl Scan {
     }
 }
 
+/// Returns the start and the end of the markup that begins the text; `None` if it is a start tag or a document type.
+pub(super) fn delimiters(rest: &str) -> Option<(&'static str, &'static str)> {
+    [("</", ">"), ("<!--", "-->"), ("<![CDATA[", "]]>"), ("<?", "?>")]
+        .into_iter()
+        .find(|(start, _)| rest.starts_with(start))
+}
+
 /// Returns the length of the text up to and with `end`, searched from `from`.
-fn length_to(rest: &str, from: usize, end: &str) -> Option<usize> {
+pub(super) fn length_to(rest: &str, from: usize, end: &str) -> Option<usize> {
     let found = rest.get(from..)?.find(end)?;
     Some(from + found + end.len())
 }

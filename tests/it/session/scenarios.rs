@@ -47,8 +47,14 @@ both_models!(manners_of_servers_that_make_no_difference);
 
 /// R67, R69, R75: the namespace of an element counts, not its prefix.
 fn every_dialect_of_soap(model: &'static Model) {
-    let dialects =
-        [Dialect::Usual, Dialect::OddPrefixes, Dialect::DefaultNamespace, Dialect::LateDeclarations, Dialect::Chatty];
+    let dialects = [
+        Dialect::Usual,
+        Dialect::OddPrefixes,
+        Dialect::DefaultNamespace,
+        Dialect::LateDeclarations,
+        Dialect::Chatty,
+        Dialect::UndeclaredPrefixes,
+    ];
     for dialect in dialects {
         run_simple_session(model, AcsOptions::new().dialect(dialect));
         run_simple_session(model, AcsOptions::new().dialect(dialect).version("1-2"));

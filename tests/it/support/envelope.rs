@@ -20,6 +20,8 @@ pub enum Dialect {
     LateDeclarations,
     /// Comments, processing instructions, white space and a byte-order mark in between.
     Chatty,
+    /// The prefixes of the schemas and of the SOAP encoding are used without a declaration.
+    UndeclaredPrefixes,
 }
 
 /// The prefixes of a dialect.
@@ -56,10 +58,13 @@ impl Dialect {
         let prefixes = self.prefixes();
         let late = self == Dialect::LateDeclarations;
         let cwmp = format!(" xmlns:{}=\"{CWMP}{}\"", prefixes.cwmp, version.replace('.', "-"));
-        let schema = format!(
+        let mut schema = format!(
             " xmlns:{}=\"{ENCODING}\" xmlns:{}=\"{XSD}\" xmlns:{}=\"{XSI}\"",
             prefixes.enc, prefixes.xsd, prefixes.xsi
         );
+        if self == Dialect::UndeclaredPrefixes {
+            schema.clear();
+        }
         let soap = |name: &str| match prefixes.soap {
             "" => name.to_owned(),
             prefix => format!("{prefix}:{name}"),

@@ -310,6 +310,11 @@ pub(super) fn compose(
         ReplyKind::Endless => form = Form::Endless,
         ReplyKind::Silence => form = Form::Silence,
     }
+    let mut content_type = "text/xml; charset=\"utf-8\"";
+    if let Some((other, encode)) = reply.encoding {
+        content_type = other;
+        body = encode(&String::from_utf8_lossy(&body));
+    }
     if let Some(other) = &reply.body {
         body.clone_from(other);
     }
@@ -317,7 +322,7 @@ pub(super) fn compose(
     if html && !body.is_empty() {
         headers.push(("Content-Type".into(), "text/html".into()));
     } else if !body.is_empty() || form == Form::Endless {
-        headers.push(("Content-Type".into(), "text/xml; charset=\"utf-8\"".into()));
+        headers.push(("Content-Type".into(), content_type.into()));
     }
     headers.extend(reply.headers.iter().cloned());
     let sent = !matches!(form, Form::Nothing | Form::Silence | Form::Raw);

@@ -13,9 +13,13 @@ pub struct Reply {
     pub(super) headers: Vec<(String, String)>,
     pub(super) soap_headers: Vec<(String, String)>,
     pub(super) body: Option<Vec<u8>>,
+    pub(super) encoding: Option<Encoding>,
     pub(super) close: bool,
     pub(super) chunked: bool,
 }
+
+/// The `Content-Type` of a reply, and the function that encodes its envelope.
+type Encoding = (&'static str, fn(&str) -> Vec<u8>);
 
 #[derive(Clone, Debug)]
 pub(super) enum ReplyKind {
@@ -173,6 +177,12 @@ impl Reply {
         self
     }
 
+    /// Sends the envelope in another encoding than UTF-8, and with this `Content-Type`.
+    pub fn encoded(mut self, content_type: &'static str, encode: fn(&str) -> Vec<u8>) -> Reply {
+        self.encoding = Some((content_type, encode));
+        self
+    }
+
     /// Announces `Connection: close`, and closes.
     pub fn close(mut self) -> Reply {
         self.close = true;
@@ -265,6 +275,7 @@ fn reply(kind: ReplyKind) -> Reply {
         headers: Vec::new(),
         soap_headers: Vec::new(),
         body: None,
+        encoding: None,
         close: false,
         chunked: false,
     }

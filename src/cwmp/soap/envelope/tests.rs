@@ -21,7 +21,8 @@ const S: &str = "xmlns:s='http://schemas.xmlsoap.org/soap/envelope/'";
 const C: &str = "xmlns:c='urn:dslforum-org:cwmp-1-2'";
 
 fn with<T>(bytes: impl AsRef<[u8]>, read: impl FnOnce(Envelope<'_>) -> T) -> Result<T, EnvelopeError> {
-    let document = Document::parse(bytes.as_ref())?;
+    let message = Message::decode(bytes.as_ref(), None)?;
+    let document = message.document()?;
     document.envelope().map(read)
 }
 
@@ -96,6 +97,60 @@ fn prefixes_do_not_matter() {
     }
 }
 
+/// Three of nine small servers use prefixes that they do not declare.
+#[test]
+fn prefixes_without_a_declaration() {
+    let text = format!(
+        "<?xml version='1.0'?><s:Envelope {S} {C}><s:Header><c:ID soap:mustUnderstand='1'>i</c:ID></s:Header><s:Body>\
+         <c:SetParameterValues><ParameterList soap-enc:arrayType='cwmp:ParameterValueStruct[1]'><P><Name>N</Name>\
+         <Value xsi:type='xsd:string'>v</Value></P></ParameterList></c:SetParameterValues></s:Body></s:Envelope>\0"
+    );
+    with(text, |envelope| {
+        assert_eq!((envelope.id.as_deref(), envelope.not_understood), (Some("i"), None));
+        let EnvelopeBody::Rpc { element, .. } = envelope.body else { panic!("no RPC") };
+        let value = element.members("ParameterList").unwrap().next().unwrap().argument("Value").unwrap();
+        assert_eq!(value.xsi_type(), Some(crate::cwmp::soap::XsiType::BuiltIn("string")));
+    })
+    .unwrap();
+    // The envelope and the RPC themselves, as well.
+    let text = "<SOAP-ENV:Envelope><SOAP-ENV:Body><cwmp:Reboot/></SOAP-ENV:Body></SOAP-ENV:Envelope>";
+    let version = with(text, |envelope| match envelope.body {
+        EnvelopeBody::Rpc { name: "Reboot", version, .. } => version,
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(version, Ok(Version::V1_0));
+}
+
+/// A message that is not understood stays so, with declarations for its prefixes.
+#[test]
+fn a_declaration_for_a_prefix_gives_no_meaning() {
+    let not_understood = |text: String| with(text, |envelope| envelope.not_understood.map(str::to_owned)).unwrap();
+    for prefix in ["soap", "other"] {
+        let header = with_header(&format!("<c:New {prefix}:mustUnderstand='1'/>"));
+        assert_eq!(not_understood(header).as_deref(), Some("New"), "{prefix}");
+    }
+    let foreign = |text: &str| with(with_body(text), |e| matches!(e.body, EnvelopeBody::Foreign { .. }));
+    assert_eq!(foreign("<other:Reboot/>"), Ok(true));
+    assert_eq!(fault_in("<other:Fault><faultcode>8003</faultcode></other:Fault>"), (Some(8003), String::new()));
+    let nil = "<c:SetParameterValues><Value other:nil='true'/></c:SetParameterValues>";
+    let is_nil = with(with_body(nil), |envelope| match envelope.body {
+        EnvelopeBody::Rpc { element, .. } => element.argument("Value").unwrap().is_nil(),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(is_nil, Ok(true));
+    assert_eq!(refused("<other:Envelope><other:Body/></other:Envelope>"), EnvelopeError::NotSoap11);
+    // Malformed in another way, too.
+    for text in
+        ["<p:a>", "<p:a></p:b>", "<p:a/><p:a/>", "<p:a b='1' b='2'/>", "<p:a:b/>", "<p:a x:=''/>", "<p:a>&x;</p:a>"]
+    {
+        assert!(matches!(refused(text), EnvelopeError::Xml(_) | EnvelopeError::UndeclaredPrefix(_)), "{text}");
+    }
+    let many: String = (0..100).map(|n| format!("<p{n}:a/>")).collect();
+    assert_eq!(refused(with_body(&many)), EnvelopeError::UndeclaredPrefix("p0".to_owned()));
+    let too_deep = format!("<p:r>{}", "<a>".repeat(1000));
+    assert!(matches!(refused(too_deep), EnvelopeError::TooComplex(_)));
+}
+
 /// R77, R78, R79, R82: the entries of the header.
 #[test]
 fn header_entries() {
@@ -162,18 +217,18 @@ fn envelopes_that_are_none() {
 #[test]
 fn texts_that_are_no_xml() {
     use EnvelopeError::*;
-    for text in ["", " ", "<", "OK", "{}", "<a>", "<a></b>", "<a/><b/>", "<p:a/>", "<a>&x;</a>", "<a>\0</a>"] {
+    for text in ["", " ", "<", "OK", "{}", "<a>", "<a></b>", "<a/><b/>", "<a>&x;</a>", "<a>\0</a>"] {
         assert!(matches!(refused(text), Xml(_)), "{text:?}");
     }
-    assert_eq!(refused(b"<a>\xE9</a>"), NotUtf8);
-    assert_eq!(refused(b"\xFE\xFF\0<\0a\0/\0>"), NotUtf8);
+    assert_eq!(refused(b"<a>\xE9</a>"), NotEncoded("UTF-8"));
+    assert_eq!(refused(b"\xFE\xFF\0<\0a\0/\0>"), NotAnEnvelope);
     assert_eq!(refused("<!DOCTYPE a><a/>"), Dtd);
     assert_eq!(refused("<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>"), Dtd);
-    for encoding in ["ISO-8859-1", "UTF-16", "utf-7"] {
+    for encoding in ["ISO-8859-5", "UCS-4", "utf-7"] {
         let text = format!("<?xml version='1.0' encoding='{encoding}'?><a/>");
         assert_eq!(refused(text), Encoding(encoding.to_owned()));
     }
-    for encoding in ["utf-8", "UTF8", "US-ASCII"] {
+    for encoding in ["utf-8", "UTF8", "US-ASCII", "ISO-8859-1"] {
         let text = format!("<?xml version='1.0' encoding=\"{encoding}\" ?><a/>");
         assert_eq!(refused(text), NotAnEnvelope);
     }

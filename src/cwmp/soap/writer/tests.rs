@@ -1,6 +1,6 @@
 use super::*;
 use crate::cwmp::fault::{FaultCode, ParameterFault};
-use crate::cwmp::soap::{Document, EnvelopeBody};
+use crate::cwmp::soap::{EnvelopeBody, Message};
 
 fn text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap()
@@ -12,8 +12,8 @@ fn escape(value: &str) -> String {
     text(out)
 }
 
-const OPENING: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<soap-env:Envelope \
-    xmlns:soap-env=\"http://schemas.xmlsoap.org/soap/envelope/\" \
+const OPENING: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<soap:Envelope \
+    xmlns:soap=\"http://schemas.xmlsoap.org/soap/envelope/\" \
     xmlns:soap-enc=\"http://schemas.xmlsoap.org/soap/encoding/\" \
     xmlns:xsd=\"http://www.w3.org/2001/XMLSchema\" \
     xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" ";
@@ -39,7 +39,8 @@ fn escaped_text_is_read_back() {
         message.text("Value", &value);
         let bytes = message.finish();
         assert!(bytes.is_ascii());
-        let document = Document::parse(&bytes).unwrap();
+        let message = Message::decode(&bytes, None).unwrap();
+        let document = message.document().unwrap();
         let envelope = document.envelope().unwrap();
         let illegal = |c| matches!(c, '\0'..='\x08' | '\x0B' | '\x0C' | '\x0E'..='\x1F' | '\u{FFFE}' | '\u{FFFF}');
         let expected = value.replace(illegal, "\u{FFFD}");
@@ -77,11 +78,11 @@ fn an_inform() {
         assert_eq!(list.count(), 2);
     });
     let expected = String::from(OPENING)
-        + "xmlns:cwmp=\"urn:dslforum-org:cwmp-1-2\"><soap-env:Header>\
-        <cwmp:ID soap-env:mustUnderstand=\"1\">&lt;1&gt;</cwmp:ID>\
-        <cwmp:SessionTimeout soap-env:mustUnderstand=\"0\">60</cwmp:SessionTimeout>\
-        <cwmp:SupportedCWMPVersions soap-env:mustUnderstand=\"0\">1.0,1.1,1.2,1.3,1.4\
-        </cwmp:SupportedCWMPVersions></soap-env:Header><soap-env:Body><cwmp:Inform><DeviceId>\
+        + "xmlns:cwmp=\"urn:dslforum-org:cwmp-1-2\"><soap:Header>\
+        <cwmp:ID soap:mustUnderstand=\"1\">&lt;1&gt;</cwmp:ID>\
+        <cwmp:SessionTimeout soap:mustUnderstand=\"0\">60</cwmp:SessionTimeout>\
+        <cwmp:SupportedCWMPVersions soap:mustUnderstand=\"0\">1.0,1.1,1.2,1.3,1.4\
+        </cwmp:SupportedCWMPVersions></soap:Header><soap:Body><cwmp:Inform><DeviceId>\
         <Manufacturer>A &amp; B</Manufacturer><OUI>00D09E</OUI><ProductClass></ProductClass>\
         <SerialNumber>1</SerialNumber></DeviceId>\
         <Event soap-enc:arrayType=\"cwmp:EventStruct[1]\"><EventStruct>\
@@ -93,7 +94,7 @@ fn an_inform() {
         <Value xsi:type=\"xsd:string\">1.0</Value></ParameterValueStruct>\
         <ParameterValueStruct><Name>Device.X</Name>\
         <Value xsi:type=\"xsd:base64Binary\">AAAA</Value></ParameterValueStruct></ParameterList>\
-        </cwmp:Inform></soap-env:Body></soap-env:Envelope>\n";
+        </cwmp:Inform></soap:Body></soap:Envelope>\n";
     assert_eq!(text(inform.finish()), expected);
 }
 
@@ -107,10 +108,10 @@ fn without_a_header() {
             methods.text("Reboot");
         });
         let expected = format!(
-            "{OPENING}xmlns:cwmp=\"{}\"><soap-env:Body><cwmp:GetRPCMethodsResponse>\
+            "{OPENING}xmlns:cwmp=\"{}\"><soap:Body><cwmp:GetRPCMethodsResponse>\
             <MethodList soap-enc:arrayType=\"xsd:string[2]\"><string>Inform</string>\
-            <string>Reboot</string></MethodList></cwmp:GetRPCMethodsResponse></soap-env:Body>\
-            </soap-env:Envelope>\n",
+            <string>Reboot</string></MethodList></cwmp:GetRPCMethodsResponse></soap:Body>\
+            </soap:Envelope>\n",
             version.namespace()
         );
         assert_eq!(text(response.finish()), expected);
@@ -152,15 +153,15 @@ fn a_fault() {
         ParameterFault { name: "Device.B".to_owned(), code: FaultCode::ParameterNotWritable, text: String::new() },
     ]);
     let expected = format!(
-        "{OPENING}xmlns:cwmp=\"urn:dslforum-org:cwmp-1-0\"><soap-env:Header>\
-        <cwmp:ID soap-env:mustUnderstand=\"1\"> 7</cwmp:ID></soap-env:Header><soap-env:Body>\
-        <soap-env:Fault><faultcode>Client</faultcode><faultstring>CWMP fault</faultstring>\
+        "{OPENING}xmlns:cwmp=\"urn:dslforum-org:cwmp-1-0\"><soap:Header>\
+        <cwmp:ID soap:mustUnderstand=\"1\"> 7</cwmp:ID></soap:Header><soap:Body>\
+        <soap:Fault><faultcode>Client</faultcode><faultstring>CWMP fault</faultstring>\
         <detail><cwmp:Fault><FaultCode>9003</FaultCode><FaultString>Invalid arguments</FaultString>\
         <SetParameterValuesFault><ParameterName>Device.A</ParameterName><FaultCode>9005</FaultCode>\
         <FaultString>no &lt;such&gt; parameter</FaultString></SetParameterValuesFault>\
         <SetParameterValuesFault><ParameterName>Device.B</ParameterName><FaultCode>9008</FaultCode>\
         <FaultString></FaultString></SetParameterValuesFault></cwmp:Fault></detail>\
-        </soap-env:Fault></soap-env:Body></soap-env:Envelope>\n"
+        </soap:Fault></soap:Body></soap:Envelope>\n"
     );
     assert_eq!(text(fault(Version::V1_0, Some(" 7"), &refused)), expected);
 
@@ -177,7 +178,8 @@ fn a_fault() {
 #[test]
 fn faults_are_read_back() {
     let bytes = fault(Version::V1_1, Some("x"), &Fault::new(FaultCode::InternalError));
-    let document = Document::parse(&bytes).unwrap();
+    let message = Message::decode(&bytes, None).unwrap();
+    let document = message.document().unwrap();
     let envelope = document.envelope().unwrap();
     assert_eq!(envelope.id.as_deref(), Some("x"));
     let EnvelopeBody::Fault(read) = envelope.body else {
@@ -187,7 +189,8 @@ fn faults_are_read_back() {
     assert_eq!(read.text, "Internal error");
 
     let bytes = must_understand_fault(Version::V1_1, None, "Secu<rity");
-    let document = Document::parse(&bytes).unwrap();
+    let message = Message::decode(&bytes, None).unwrap();
+    let document = message.document().unwrap();
     let EnvelopeBody::Fault(read) = document.envelope().unwrap().body else {
         panic!("no fault");
     };
