@@ -58,10 +58,10 @@ impl EnvelopeWriter {
     fn envelope(version: Version, header: &EnvelopeHeader<'_>) -> EnvelopeWriter {
         let mut writer = EnvelopeWriter { out: Vec::with_capacity(1024), rpc: None };
         // R89: FreeACS searches for the prefix `cwmp` with double quotes, and GenieACS compares types with the prefix
-        // `xsd`.
+        // `xsd`. Small servers search for `soap:Envelope`, or for a prefix without a hyphen.
         writer.raw(&[
-            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<soap-env:Envelope",
-            " xmlns:soap-env=\"",
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<soap:Envelope",
+            " xmlns:soap=\"",
             ENVELOPE,
             "\" xmlns:soap-enc=\"",
             ENCODING,
@@ -74,7 +74,7 @@ impl EnvelopeWriter {
             "\">",
         ]);
         writer.header(header);
-        writer.raw(&["<soap-env:Body>"]);
+        writer.raw(&["<soap:Body>"]);
         writer
     }
 
@@ -84,23 +84,23 @@ impl EnvelopeWriter {
         if header.id.is_none() && versions.is_none() && header.session_timeout.is_none() {
             return;
         }
-        self.raw(&["<soap-env:Header>"]);
+        self.raw(&["<soap:Header>"]);
         if let Some(id) = header.id {
-            self.raw(&["<cwmp:ID soap-env:mustUnderstand=\"1\">"]);
+            self.raw(&["<cwmp:ID soap:mustUnderstand=\"1\">"]);
             self.escaped(id);
             self.raw(&["</cwmp:ID>"]);
         }
         if let Some(seconds) = header.session_timeout {
-            self.raw(&["<cwmp:SessionTimeout soap-env:mustUnderstand=\"0\">"]);
+            self.raw(&["<cwmp:SessionTimeout soap:mustUnderstand=\"0\">"]);
             self.escaped(seconds);
             self.raw(&["</cwmp:SessionTimeout>"]);
         }
         if let Some(versions) = versions {
-            self.raw(&["<cwmp:SupportedCWMPVersions soap-env:mustUnderstand=\"0\">"]);
+            self.raw(&["<cwmp:SupportedCWMPVersions soap:mustUnderstand=\"0\">"]);
             self.escaped(versions);
             self.raw(&["</cwmp:SupportedCWMPVersions>"]);
         }
-        self.raw(&["</soap-env:Header>"]);
+        self.raw(&["</soap:Header>"]);
     }
 
     /// Writes an argument with a text or a number.
@@ -147,7 +147,7 @@ impl EnvelopeWriter {
         if let Some(rpc) = self.rpc.take() {
             self.raw(&["</cwmp:", &rpc, ">"]);
         }
-        self.raw(&["</soap-env:Body></soap-env:Envelope>\n"]);
+        self.raw(&["</soap:Body></soap:Envelope>\n"]);
         self.out
     }
 
@@ -236,7 +236,7 @@ impl ArrayWriter<'_> {
 pub fn fault(version: Version, id: Option<&str>, fault: &Fault) -> Vec<u8> {
     let mut writer = EnvelopeWriter::envelope(version, &EnvelopeHeader::with_id(id));
     let code = fault.code.in_version(version);
-    writer.element("soap-env:Fault", |soap| {
+    writer.element("soap:Fault", |soap| {
         // R85: the fault code of SOAP names the side at fault, and the text is exactly this one.
         soap.text("faultcode", code.side().as_str());
         soap.text("faultstring", "CWMP fault");
@@ -263,8 +263,8 @@ pub fn fault(version: Version, id: Option<&str>, fault: &Fault) -> Vec<u8> {
 /// and so without the detail of CWMP.
 pub fn must_understand_fault(version: Version, id: Option<&str>, entry: &str) -> Vec<u8> {
     let mut writer = EnvelopeWriter::envelope(version, &EnvelopeHeader::with_id(id));
-    writer.element("soap-env:Fault", |soap| {
-        soap.text("faultcode", "soap-env:MustUnderstand");
+    writer.element("soap:Fault", |soap| {
+        soap.text("faultcode", "soap:MustUnderstand");
         soap.text("faultstring", format_args!("header {entry} not understood"));
     });
     writer.finish()
