@@ -61,8 +61,8 @@ fn inform_parameter(tree: &Tree, name: &str, text: &str) -> Result<(), SetError>
 }
 
 /// Returns true if a text holds a line end or another control character of ASCII. With such credentials no request would ever
-/// be sent, so that the ACS would lose the device by a value that it set itself.
-fn has_controls(text: &str) -> bool {
+/// be sent, so that the ACS would lose the device by a value that it set itself, and wait in vain for a file.
+pub(crate) fn has_controls(text: &str) -> bool {
     text.bytes().any(|byte| byte.is_ascii_control())
 }
 

@@ -3,14 +3,19 @@
 use super::{TransferRequest, check_url};
 use crate::cwmp::device::Device;
 use crate::cwmp::fault::{Fault, FaultCode};
+use crate::cwmp::rules::has_controls;
 
-/// Checks that the URL is usable (R229) and that the device has an action for the file type (R228, R241).
+/// Checks that the URL is usable (R229), that the credentials can be sent, and that the device has an action for the file type
+/// (R228, R241).
 ///
 /// # Errors
 /// Returns fault 9003, or 9013 for an unsupported scheme.
 pub fn admit(request: &TransferRequest, device: &Device) -> Result<(), Fault> {
     check_url(&request.url)?;
     let refuse = |text: String| Err(Fault::because(FaultCode::InvalidArguments, text));
+    if has_controls(&request.username) || has_controls(request.password.expose()) {
+        return refuse("Username and Password must not hold control characters, which HTTP cannot carry".into());
+    }
     if request.origin.is_download() {
         return match device.actions().download_action(&request.file_type) {
             Some(_) => Ok(()),

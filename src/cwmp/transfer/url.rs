@@ -1,6 +1,7 @@
 //! The check of a transfer's URL before the transfer is queued.
 
 use crate::cwmp::fault::{Fault, FaultCode};
+use crate::cwmp::rules::has_controls;
 use crate::url::Url;
 
 /// Checks the URL of a transfer and returns it parsed.
@@ -8,11 +9,15 @@ use crate::url::Url;
 /// An `@` after the authority is a part of the path, as some servers use it, and is accepted.
 ///
 /// # Errors
-/// Returns fault 9003 if the URL contains a user name or is malformed, and 9013 if this build does not support its
+/// Returns fault 9003 if the URL contains a user name or a control character or is malformed, and 9013 if this build does not support its
 /// scheme (R229).
 pub fn check_url(url: &str) -> Result<Url, Fault> {
     let refuse = |text: String| Fault::because(FaultCode::InvalidArguments, text);
+    // White space around the URL comes from the layout of the XML, and is not sent.
     let trimmed = url.trim();
+    if has_controls(trimmed) {
+        return Err(refuse("the URL holds a control character, which HTTP cannot carry".into()));
+    }
     let Some((scheme, rest)) = trimmed.split_once("://") else {
         return Err(refuse("the URL does not begin with http:// or https://".into()));
     };
@@ -51,7 +56,18 @@ mod tests {
         for url in ["ftp://h/f", "tftp://user@h/f", "sftp://h", "file:///etc/passwd", "httpx://h/"] {
             assert_eq!(refused(url), 9013, "{url}");
         }
-        for url in ["", "/f", "h/f", "http:/h", "http://", "http://h:0/", "http://a b/", "mailto:x@y"] {
+        for url in [
+            "",
+            "/f",
+            "h/f",
+            "http:/h",
+            "http://",
+            "http://h:0/",
+            "http://a b/",
+            "mailto:x@y",
+            "http://h/a\r\nb",
+            "http://h/\x7f",
+        ] {
             assert_eq!(refused(url), 9003, "{url}");
         }
         let fault = check_url("http://user:s3cret@h/f").expect_err("a user name");
@@ -64,6 +80,7 @@ mod tests {
             ("http://h/fw@2.0/a%20b%2Fc.bin?x=a@b&y=%40", "/fw@2.0/a%20b%2Fc.bin?x=a@b&y=%40"),
             ("http://[2001:db8::1]:8080/f", "/f"),
             ("http://h?x@y", "/?x@y"),
+            ("\r\n\thttp://h/f\n", "/f"),
         ] {
             assert_eq!(check_url(url).expect(url).target(), target);
         }

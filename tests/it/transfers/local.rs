@@ -76,6 +76,8 @@ fn what_is_refused() {
         (&["download", "1 Firmware Upgrade Image", "http://h/"][..], "this device takes no files of type"),
         (&["download", CONFIG, "ftp://h/"], "http and https"),
         (&["download", CONFIG, "http://u:p@h/"], "user name"),
+        (&["download", CONFIG, "http://h/f\r\nX: y"], "control character"),
+        (&["download", CONFIG, "http://h/f", "username=a\nb"], "control characters"),
         (&["upload", CONFIG, "http://h/"], "this device gives no files"),
         (&["request-download", "nonsense"], "no file type"),
     ] {

@@ -145,6 +145,28 @@ fn a_download_that_is_refused() {
     assert_eq!(code(&acs.call("Upload", &arguments(&[("FileType", "2 Vendor Log File")]))), 9004); // R242
 }
 
+/// R229, R237: what no request to a file server can carry is refused at once, and not after a success.
+#[test]
+fn control_characters_are_refused() {
+    let mut acs = Scenario::past_inform();
+    for (name, value) in [
+        ("URL", "http://h/f&#13;&#10;X: y"),
+        ("URL", "http://h/f\tg"),
+        ("Username", "u&#10;"),
+        ("Username", "u\x7f"),
+        ("Password", "p&#13;q"),
+    ] {
+        assert_eq!(code(&acs.call("Download", &arguments(&[(name, value)]))), 9003, "{name} {value}");
+        let upload = [("FileType", "2 Vendor Log File"), (name, value)];
+        assert_eq!(code(&acs.call("Upload", &arguments(&upload))), 9003, "{name} {value}");
+        let window = [("0", "60", "1 At Any Time", "0")];
+        let scheduled = scheduled(&window).replace(&arguments(&[]), &arguments(&[(name, value)]));
+        assert_eq!(code(&acs.call("ScheduleDownload", &scheduled)), 9003, "{name} {value}");
+    }
+    assert_eq!(code(&acs.call("Download", &arguments(&[("URL", "\n  http://h/f\n")]))), 0);
+    assert_eq!(code(&acs.call("Download", &arguments(&[("Username", "M\u{fc}ller\u{20ac}")]))), 0);
+}
+
 /// R241, R242.
 #[test]
 fn uploads() {
