@@ -8,10 +8,8 @@ use std::borrow::Cow;
 
 use super::AccessSettings;
 use super::outcome::RequestOutcome;
-use crate::digest::{equal_in_constant_time, hmac_sha1};
-
-/// The most header fields. None of them has a meaning.
-const MAX_FIELDS: usize = 32;
+use crate::digest::{equal_in_constant_time, hmac_sha1, latin_1};
+use crate::http::header_length;
 
 /// A datagram that has the form of a connection request. Neither its user name nor its signature was checked yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +42,9 @@ impl ReplayWindow {
         if self.id == Some(id) {
             return Err(RequestOutcome::RepeatedId);
         }
-        if !request.username.is(settings.username.as_bytes()) {
+        // As over HTTP, a server may have the user name in ISO 8859-1.
+        let (latin_1, fits) = latin_1(&settings.username);
+        if !(request.username.is(settings.username.as_bytes()) || fits && request.username.is(&latin_1)) {
             return Err(RequestOutcome::WrongUsername);
         }
         // The signature comes last because it is the most expensive check.
@@ -57,12 +57,16 @@ impl ReplayWindow {
 }
 
 impl<'a> UdpRequest<'a> {
-    /// Parses a datagram. Host, path and body have no meaning and may be missing (R290, R296).
+    /// Parses a datagram. Host, path and body have no meaning and may be missing (R290, R296). The header fields are not read,
+    /// so that folded ones (RFC 7230 §3.2.4) do no harm; only their end must be there.
     pub fn parse(datagram: &'a [u8]) -> Result<UdpRequest<'a>, RequestOutcome> {
-        let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
-        let mut request = httparse::Request::new(&mut fields);
-        match request.parse(datagram) {
-            Ok(httparse::Status::Complete(_)) if request.version == Some(1) => {}
+        let header = header_length(datagram, 0).map(|length| &datagram[..length]).unwrap_or_default();
+        let mut request = httparse::Request::new(&mut []);
+        // Without the fields, the request is incomplete once its first line is read.
+        let begin = header.iter().position(|byte| !b"\r\n".contains(byte)).unwrap_or_default();
+        let line = header[begin..].split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
+        match request.parse(line) {
+            Ok(httparse::Status::Partial) if request.version == Some(1) => {}
             _ => return Err(RequestOutcome::Malformed),
         }
         let (Some(method), Some(target)) = (request.method, request.path) else {
@@ -102,15 +106,20 @@ impl<'a> UdpRequest<'a> {
 
     /// Returns true if the signature matches (R291). The user name was compared before, so the configured one is used.
     fn is_signed_by(&self, settings: &AccessSettings) -> bool {
-        let key = settings.password.expose().as_bytes();
-        let (timestamp, id) = (self.timestamp.1.decoded(), self.id.1.decoded());
-        let is_signature_over = |cnonce: &[u8]| {
-            let expected = hmac_sha1(key, &[&timestamp, &id, settings.username.as_bytes(), cnonce]);
+        let (username, key) = (settings.username.as_str(), settings.password.expose());
+        let (timestamp, id, cnonce) = (self.timestamp.1.decoded(), self.id.1.decoded(), self.cnonce.decoded());
+        let is_signature_by = |username: &[u8], key: &[u8], cnonce: &[u8]| {
+            let expected = hmac_sha1(key, &[&timestamp, &id, username, cnonce]);
             equal_in_constant_time(&expected, &self.signature)
         };
-        // Some servers sign the `cn` as it stands in the URI and not decoded (R296). Both are computed in any case, so that
-        // the time does not depend on the first.
-        let signed = is_signature_over(&self.cnonce.decoded()) | is_signature_over(self.cnonce.0.as_bytes());
+        // Some servers sign the `cn` as it stands in the URI and not decoded (R296). All are computed in any case, so that the
+        // time does not depend on the first.
+        let is_signed_as = |username: &[u8], key: &[u8]| {
+            is_signature_by(username, key, &cnonce) | is_signature_by(username, key, self.cnonce.0.as_bytes())
+        };
+        let ((name, name_fits), (word, word_fits)) = (latin_1(username), latin_1(key));
+        let signed =
+            is_signed_as(username.as_bytes(), key.as_bytes()) | (is_signed_as(&name, &word) & name_fits & word_fits);
         // The signature of an empty key could be computed by any host (R268).
         signed && !key.is_empty()
     }
@@ -235,6 +244,10 @@ mod tests {
             ("un=CPE57689", "un=%43PE5768%39"),
             ("ts=1120673700", "ts=%31120673700"),
             ("\r\n\r\n", "\r\nContent-Length: 4\r\n\r\nbody"),
+            // RFC 7230 §3.2.4: folded fields.
+            ("Host: 203.0.113.7:50123\r\n", "Host:\r\n 203.0.113.7:50123\r\nX: y\n\tz\r\n"),
+            ("Host: 203.0.113.7:50123\r\n", "no colon\r\n"),
+            ("GET", "\r\nGET"),
         ] {
             let mut datagram = VECTOR.replace(from, to);
             if from == "&id=1234" {
@@ -272,6 +285,9 @@ mod tests {
             ("GET", "get", RequestOutcome::WrongMethod),
             ("HTTP/1.1", "HTTP/1.0", RequestOutcome::Malformed),
             (" HTTP/1.1", "", RequestOutcome::Malformed),
+            (" HTTP/1.1", "\r\n HTTP/1.1", RequestOutcome::Malformed),
+            ("HTTP/1.1", "HTTP/1.1 x", RequestOutcome::Malformed),
+            ("GET", " GET", RequestOutcome::Malformed),
             ("\r\n\r\n", "\r\n", RequestOutcome::Malformed),
             ("ts=1120673700&", "", RequestOutcome::Malformed),
             ("id=1234&", "", RequestOutcome::Malformed),
@@ -299,6 +315,31 @@ mod tests {
         for nothing in ["", "G", "GET / HTTP/1.1\r\n\r\n", "GET /? HTTP/1.1\r\n\r\n"] {
             assert_eq!(accepts(nothing, &cpe()), Err(RequestOutcome::Malformed));
         }
+    }
+
+    /// R291 names no encoding: a server may have user name and password in ISO 8859-1, which must then hold them.
+    #[test]
+    fn user_name_and_password_in_either_encoding() {
+        let request = |key: &[u8], username: &[u8], un: &str| {
+            let signature = hmac_sha1(key, &[b"1", b"2", username, b"x"]);
+            let signature: String = signature.iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("GET /?ts=1&id=2&un={un}&cn=x&sig={signature} HTTP/1.1\r\n\r\n")
+        };
+        let cpe = settings("S\u{fc}d", "Schl\u{fc}ssel");
+        let utf_8 = "Schl\u{fc}ssel".as_bytes();
+        assert_eq!(accepts(&request(utf_8, "S\u{fc}d".as_bytes(), "S%C3%BCd"), &cpe), Ok(()));
+        assert_eq!(accepts(&request(b"Schl\xfcssel", b"S\xfcd", "S%FCd"), &cpe), Ok(()));
+        for (key, username, un, why) in [
+            (&b"Schl?ssel"[..], &b"S\xfcd"[..], "S%FCd", RequestOutcome::WrongSignature),
+            (utf_8, b"S\xfcd", "S%FCd", RequestOutcome::WrongSignature),
+            (b"Schl\xfcssel", b"S?d", "S%3Fd", RequestOutcome::WrongUsername),
+        ] {
+            assert_eq!(accepts(&request(key, username, un), &cpe), Err(why), "{un}");
+        }
+        // A character that ISO 8859-1 does not have is no question mark.
+        let beyond = settings("\u{20ac}", "\u{20ac}");
+        assert_eq!(accepts(&request(b"?", b"?", "?"), &beyond), Err(RequestOutcome::WrongUsername));
+        assert_eq!(accepts(&request(b"?", b"u", "u"), &settings("u", "\u{20ac}")), Err(RequestOutcome::WrongSignature));
     }
 
     /// R268: the signature of an empty key is rejected.

@@ -1,7 +1,7 @@
 //! The `Authorization` header of a client, as a server reads it.
 
 use super::params::{AuthItem, AuthItems, parse_extended};
-use super::{Algorithm, DigestInput, QopAuth, header_octets};
+use super::{Algorithm, DigestInput, QopAuth, header_octets, latin_1};
 
 /// The credentials of one digest request. The fields are claims of the client: besides calling
 /// [`Authorization::verify`], a server compares `nonce`, `realm`, `uri` and `algorithm` with its challenge and the
@@ -88,10 +88,24 @@ impl Authorization {
         complete.then_some(read)
     }
 
-    /// Returns true if the client has proved to be `username` with `password` for a request of this method. The time
-    /// taken does not reveal the correct part of an answer.
+    /// Returns true if the client has proved to be `username` with `password` for a request of this method. RFC 2617 names no
+    /// encoding for them, so that UTF-8 and ISO 8859-1 are accepted. The time taken does not reveal the correct part of an
+    /// answer, nor its encoding.
     pub fn verify(&self, username: &str, password: &str, method: &str) -> bool {
-        // The configured name is hashed, not the claimed one, and the two are compared below.
+        let claimed = header_octets(&self.username);
+        let ((name, name_fits), (word, word_fits)) = (latin_1(username), latin_1(password));
+        // Some clients write the name in another encoding than they hash. The name alone proves nothing.
+        let named = equal_in_constant_time(username.as_bytes(), &claimed)
+            | (equal_in_constant_time(&name, &claimed) & name_fits);
+        let proved = self.is_response_of(username.as_bytes(), password.as_bytes(), method)
+            | (self.is_response_of(&name, &word, method) & name_fits & word_fits);
+        // `&` and `|` evaluate both sides, so that the time does not reveal which one is wrong.
+        proved & named
+    }
+
+    /// Returns true if the response is that of this user name and password.
+    fn is_response_of(&self, username: &[u8], password: &[u8], method: &str) -> bool {
+        // The configured name is hashed, not the claimed one.
         let expected = DigestInput {
             algorithm: self.algorithm,
             username,
@@ -104,10 +118,7 @@ impl Authorization {
             qop_auth: self.qop_auth.as_ref().map(|_| QopAuth { nc: &self.nc, cnonce: &self.cnonce }),
         }
         .response();
-        let proved = equal_in_constant_time(expected.as_bytes(), self.response.as_bytes());
-        let named = equal_in_constant_time(username.as_bytes(), &header_octets(&self.username));
-        // `&` evaluates both sides, so that the time does not reveal which one is wrong.
-        proved & named
+        equal_in_constant_time(expected.as_bytes(), self.response.as_bytes())
     }
 }
 

@@ -83,9 +83,9 @@ impl DigestChallenge {
         let algorithm = self.algorithm.unwrap_or(Algorithm::Md5);
         let response = DigestInput {
             algorithm,
-            username,
+            username: username.as_bytes(),
             realm: &self.realm,
-            password,
+            password: password.as_bytes(),
             nonce: &self.nonce,
             cnonce,
             method,

@@ -92,6 +92,12 @@ pub fn header_octets(text: &str) -> Vec<u8> {
     text.chars().map(|c| u8::try_from(c).unwrap_or(b'?')).collect()
 }
 
+/// Returns a text in ISO 8859-1, for the side of a peer that does not know UTF-8, and true if the text has no other character.
+/// A text with another one costs the same work, so that the time does not tell the two apart.
+pub(crate) fn latin_1(text: &str) -> (Vec<u8>, bool) {
+    (header_octets(text), text.chars().fold(true, |fits, c| fits & (u32::from(c) < 0x100)))
+}
+
 /// Returns the value of an `Authorization` header for Basic (RFC 7617).
 pub fn basic(username: &str, password: &str) -> String {
     format!("Basic {}", BASE64_STANDARD.encode(format!("{username}:{password}")))
@@ -103,12 +109,13 @@ struct QopAuth<'a> {
     cnonce: &'a str,
 }
 
-/// The input of a digest, the same on both sides. User name and password are in UTF-8; the rest are texts of a header.
+/// The input of a digest, the same on both sides. User name and password are in the encoding of the client, which is UTF-8 on
+/// our side; the rest are texts of a header.
 struct DigestInput<'a> {
     algorithm: Algorithm,
-    username: &'a str,
+    username: &'a [u8],
     realm: &'a str,
-    password: &'a str,
+    password: &'a [u8],
     nonce: &'a str,
     /// The client nonce, used by the `-sess` algorithms only.
     cnonce: &'a str,
@@ -123,7 +130,7 @@ impl DigestInput<'_> {
     fn response(&self) -> String {
         let hash = |parts: &[&[u8]]| self.algorithm.hash(parts);
         let [realm, nonce, cnonce, uri] = [self.realm, self.nonce, self.cnonce, self.uri].map(header_octets);
-        let mut key = hash(&[self.username.as_bytes(), &realm, self.password.as_bytes()]);
+        let mut key = hash(&[self.username, &realm, self.password]);
         // RFC 7616 §3.4.2: the session key is bound to the first nonce and client nonce.
         if self.algorithm.is_session() {
             key = hash(&[key.as_bytes(), &nonce, &cnonce]);

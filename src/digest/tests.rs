@@ -247,6 +247,48 @@ fn octets_beyond_ascii_are_hashed_as_they_come() {
     }
 }
 
+/// RFC 2617 names no encoding of user name and password: a client may write and hash them in ISO 8859-1.
+#[test]
+fn user_name_and_password_in_either_encoding() {
+    const HEADER: &str = "Digest username=\"NAME\", realm=\"r\", nonce=\"n\", uri=\"/\", qop=auth, nc=00000001, \
+                          cnonce=\"c\", response=\"";
+    let header = |written: &[u8], username: &[u8], password: &[u8]| {
+        let input = DigestInput {
+            algorithm: Algorithm::Md5,
+            username,
+            realm: "r",
+            password,
+            nonce: "n",
+            cnonce: "c",
+            method: "GET",
+            uri: "/",
+            qop_auth: Some(QopAuth { nc: "00000001", cnonce: "c" }),
+        };
+        HEADER.replace("NAME", &header_text(written)) + &input.response() + "\""
+    };
+    let verifies = |header: &str, username: &str, password: &str| {
+        Authorization::parse(header).unwrap().verify(username, password, "GET")
+    };
+    let (name, word) = ("M\u{fc}ller", "Schl\u{fc}ssel");
+    let (name_1, word_1) = (b"M\xfcller", b"Schl\xfcssel");
+    assert!(verifies(&header(name_1, name_1, word_1), name, word));
+    assert!(verifies(&header(name.as_bytes(), name.as_bytes(), word.as_bytes()), name, word));
+    // Python's requests writes the one and hashes the other.
+    assert!(verifies(&header(name_1, name.as_bytes(), word.as_bytes()), name, word));
+    assert!(verifies(&header(b"u", b"u", word_1), "u", word));
+    for wrong in [
+        header(name_1, name_1, b"Schl?ssel"),
+        header(b"M?ller", b"M?ller", word_1),
+        header(name_1, name_1, word.as_bytes()),
+        header(b"Muller", name_1, word_1),
+    ] {
+        assert!(!verifies(&wrong, name, word), "{wrong}");
+    }
+    // A character that ISO 8859-1 does not have is no question mark.
+    assert!(!verifies(&header(b"u", b"u", b"?"), "u", "\u{20ac}"));
+    assert!(!verifies(&header(b"?", b"?", b"p"), "\u{20ac}", "p"));
+}
+
 /// RFC 7616 §3.4: `username*` only where the server offers UTF-8, and only for a name that needs it.
 #[test]
 fn an_extended_user_name_where_the_server_offers_utf_8() {

@@ -50,6 +50,40 @@ fn a_request_with_folded_fields() {
     assert_eq!(scene.connect().asks(format!("GET {PATH} HTTP/1.1\r\n Host: h\r\n\r\n")).status, 400);
 }
 
+/// RFC 2617 names no encoding: a client that writes and hashes user name and password in ISO 8859-1 is accepted.
+#[test]
+fn user_name_and_password_in_iso_8859_1() {
+    let scene = Scene::new();
+    scene.state.replace(AccessSettings {
+        username: "S\u{fc}d".into(),
+        password: "Schl\u{fc}ssel".into(),
+        ..settings()
+    });
+    let md5 = |parts: &[&[u8]]| {
+        use md5::Digest;
+        md5::Md5::digest(parts.concat()).iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+    };
+    for (username, password, status) in [
+        (&b"S\xfcd"[..], &b"Schl\xfcssel"[..], 200),
+        ("S\u{fc}d".as_bytes(), "Schl\u{fc}ssel".as_bytes(), 200),
+        (b"S\xfcd", b"Schl?ssel", 401),
+        (b"S?d", b"Schl\xfcssel", 401),
+    ] {
+        let mut client = scene.connect();
+        let challenge = client.gets(PATH, None).challenge();
+        let key = md5(&[username, b":cwmp:", password]);
+        let request = md5(&[b"GET:", PATH.as_bytes()]);
+        let answer = md5(&[format!("{key}:{}:00000001:c:auth:{request}", challenge.nonce).as_bytes()]);
+        let begin = format!("GET {PATH} HTTP/1.1\r\nAuthorization: Digest username=\"");
+        let end = format!(
+            "\", realm=\"cwmp\", nonce=\"{}\", uri=\"{PATH}\", qop=auth, nc=00000001, cnonce=\"c\", response=\"{answer}\"\r\n\r\n",
+            challenge.nonce
+        );
+        assert_eq!(client.asks([begin.as_bytes(), username, end.as_bytes()].concat()).status, status);
+    }
+    scene.waits_for_wakes(2);
+}
+
 /// R256, R257, R268: to each its status, and no wake-up (R265).
 #[test]
 fn refuses_with_the_right_status() {

@@ -52,6 +52,15 @@ fn copies_of_a_request_wake_once_and_are_not_answered() {
     assert!(acs.recv(&mut [0]).is_err());
 }
 
+/// RFC 7230 §3.2.4: the header fields of a datagram may be folded.
+#[test]
+fn a_datagram_with_folded_fields() {
+    let (listener, _, reports) = listener(ReplayWindow::default());
+    let folded = signed(7, 7).replace("Host: h\r\n", "Host:\r\n h\r\nX: y\r\n\tz\r\n");
+    acs().send_to(folded.as_bytes(), listener.local_addr()).expect("sends");
+    assert_eq!(reports.recv_timeout(SOON), Ok(7));
+}
+
 /// R292: a request that was accepted before a restart of the agent is not accepted again.
 #[test]
 fn the_window_is_handed_over() {
