@@ -25,6 +25,7 @@ mod io_limits;
 #[cfg(feature = "tls")]
 mod recording_verifier;
 mod request_body;
+mod request_head;
 mod resolver;
 mod response_head;
 mod stream;

@@ -20,11 +20,12 @@ use ureq_proto::http::{HeaderValue, Method, Request, header};
 
 use super::authentication::{AllowedSchemes, AnsweredChallenges, Authentication};
 use super::client_settings::{ClientPolicy, ClientSettings};
-use super::connection::{AuthorizationField, HttpConnection};
+use super::connection::HttpConnection;
 use super::cookie::Cookies;
 use super::error::HttpError;
 use super::io_limits::IoLimits;
 use super::request_body::RequestBody;
+use super::request_head::AuthorizationField;
 use super::response_head::ResponseHead;
 use super::stream::Connector;
 use super::{USER_AGENT, offered_challenges};

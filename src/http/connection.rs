@@ -9,14 +9,15 @@
 
 use std::time::Duration;
 
-use ureq_proto::client::state::{RecvBody, RecvResponse, SendBody, SendRequest};
+use ureq_proto::client::state::{RecvBody, RecvResponse};
 use ureq_proto::client::{Call, RecvBodyResult, RecvResponseResult, SendRequestResult};
-use ureq_proto::http::{HeaderValue, Request};
-use ureq_proto::{BodyMode, Error};
+use ureq_proto::http::Request;
+use ureq_proto::BodyMode;
 
 use super::error::HttpError;
 use super::header_lines::{header_length, unfold};
 use super::request_body::{BodyStream, RequestBody};
+use super::request_head::{request_head, skip_body};
 use super::response_head::{ResponseHead, interim_length, invalid, is_http_so_far};
 use super::stream::Stream;
 use super::tcp::Readiness;
@@ -31,11 +32,6 @@ const PHASE: u32 = 4;
 const SLOWEST_UPLINK: u64 = 1024;
 /// The ticks of [`HttpConnection::wait_for_input`] for which a request waits between header and body: one second in all.
 const HESITATION: usize = 5;
-
-/// The value of `Authorization`, an extension of the request. ureq-proto would take ASCII alone, while the user name and the
-/// realm go out in the octets in which they came.
-#[derive(Clone)]
-pub(super) struct AuthorizationField(pub(super) HeaderValue);
 
 /// An open stream with the bytes that were read ahead from it.
 #[derive(Debug)]
@@ -104,20 +100,14 @@ impl HttpConnection {
     /// [`HttpError::Closed`] if the connection ended before the first byte of a response.
     pub fn exchange(
         &mut self,
-        mut request: Request<()>,
+        request: Request<()>,
         body: &mut RequestBody<'_>,
         hesitate: bool,
     ) -> Result<ResponseHead, HttpError> {
         // Set back only at the end of a complete exchange, so that an error leaves a connection that is not used again.
         self.keep = false;
         self.sent_all = false;
-        let authorization = request.extensions_mut().remove::<AuthorizationField>();
-        let mut call = Call::new(request).map_err(invalid)?.proceed();
-        let mut head = request_head(&mut call)?;
-        if let Some(AuthorizationField(value)) = authorization {
-            head.truncate(head.len() - b"\r\n".len());
-            head.extend([b"Authorization: ", value.as_bytes(), b"\r\n\r\n"].concat());
-        }
+        let (head, call) = request_head(request).map_err(invalid)?;
         let seconds = (head.len() as u64).saturating_add(body.length()) / SLOWEST_UPLINK;
         self.stream.begin(body.phase(), self.phase() + Duration::from_secs(seconds));
         let sent = match body {
@@ -138,7 +128,7 @@ impl HttpConnection {
         }
         let call = match call.proceed().map_err(invalid)? {
             Some(SendRequestResult::RecvResponse(call)) => Some(call),
-            Some(SendRequestResult::SendBody(call)) => skip_body(call, body.length())?,
+            Some(SendRequestResult::SendBody(call)) => skip_body(call, body.length()).map_err(invalid)?,
             // ureq-proto waits for 100 only behind `Expect`, which is never sent (R42).
             Some(SendRequestResult::Await100(_)) | None => None,
         };
@@ -340,38 +330,6 @@ impl HttpConnection {
     /// Returns the longest time of one phase.
     fn phase(&self) -> Duration {
         self.stream.tcp().timeout() * PHASE
-    }
-}
-
-/// Returns the request line and the header fields as they are sent.
-fn request_head(call: &mut Call<SendRequest>) -> Result<Vec<u8>, HttpError> {
-    let mut head = vec![0; 1024];
-    let mut written = 0;
-    loop {
-        match call.write(&mut head[written..]) {
-            Ok(length) => written += length,
-            Err(Error::OutputOverflow) => {}
-            Err(error) => return Err(invalid(error)),
-        }
-        if call.can_proceed() {
-            head.truncate(written);
-            return Ok(head);
-        }
-        // Doubling ends: the cookies and the credentials, which make up most of the header, are bounded.
-        head.resize(head.len() * 2, 0);
-    }
-}
-
-/// Tells ureq-proto that the body was sent, so that it goes on to the response.
-fn skip_body(mut call: Call<SendBody>, length: u64) -> Result<Option<Call<RecvResponse>>, HttpError> {
-    let mut left = length;
-    loop {
-        let some = usize::try_from(left).unwrap_or(usize::MAX); // a file may be larger than the address space
-        call.consume_direct_write(some).map_err(invalid)?;
-        left -= some as u64;
-        if left == 0 {
-            return Ok(call.proceed());
-        }
     }
 }
 
