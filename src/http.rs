@@ -40,6 +40,7 @@ pub use authentication::Credentials;
 pub use client::HttpClient;
 pub use client_settings::{ClientPolicy, ClientSettings};
 pub use connection::HttpConnection;
+pub use cookie::CookieScope;
 pub use error::HttpError;
 #[cfg(feature = "tls")]
 pub use handshake_report::HandshakeReport;

@@ -11,7 +11,8 @@ use ureq_proto::http::{HeaderMap, Method, header};
 
 use crate::foreign_text::{one_line, words_of};
 use crate::http::{
-    ClientPolicy, ClientSettings, Credentials, HttpClient, HttpError, IoLimits, RequestBody, ResponseHead, TlsSettings,
+    ClientPolicy, ClientSettings, CookieScope, Credentials, HttpClient, HttpError, IoLimits, RequestBody, ResponseHead,
+    TlsSettings,
 };
 use crate::model::date_time::DateTime;
 use crate::secret::Secret;
@@ -87,7 +88,7 @@ impl AcsConnection {
                 discard_limit: settings.body_limit,
                 // A body that exceeds the limit ends the session with every status alike.
                 must_discard: true,
-                keeps_cookies: true,
+                cookie_scope: CookieScope::EveryHost,
                 // An envelope is small enough to be sent twice, and no ACS has to answer before it has the whole.
                 hesitate_above: u64::MAX,
             },

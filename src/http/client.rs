@@ -68,7 +68,7 @@ impl HttpClient {
             connector: Connector::new(settings.limits.clone(), settings.tls, settings.clock_is_set),
             limits: settings.limits,
             authentication: Authentication::new(settings.credentials),
-            cookies: Cookies::default(),
+            cookies: Cookies::new(settings.policy.cookie_scope),
             connection: None,
             is_fresh: false,
             closes_silently: false,
@@ -143,12 +143,9 @@ impl HttpClient {
         loop {
             let mut response = self.exchange(method, fields, &mut body, follows_401)?;
             follows_401 = false;
-            // The cookies of challenges and redirects count as well: a load balancer sets its cookie with the first
-            // response, whichever it is.
-            if self.policy.keeps_cookies {
-                for cookie in response.headers.get_all(header::SET_COOKIE) {
-                    self.cookies.set(cookie.as_bytes(), self.url.is_tls());
-                }
+            // Those of challenges and redirects count as well: a load balancer sets its cookie with the first response.
+            for cookie in response.headers.get_all(header::SET_COOKIE) {
+                self.cookies.set(cookie.as_bytes(), &self.url);
             }
             if let Some(value) = response.headers.get("authentication-info") {
                 self.authentication.informed(&header_text(value.as_bytes()));
@@ -307,7 +304,7 @@ impl HttpClient {
         if let Some(length) = length {
             request = add(request, "Content-Length", &length.to_string());
         }
-        if let Some(cookies) = self.cookies.header(url.is_tls() && !self.has_left_tls) {
+        if let Some(cookies) = self.cookies.header(url, self.has_left_tls) {
             request = header_raw(request, "Cookie", &cookies);
         }
         if let Some(credentials) = self.authentication.authorization(method.as_str(), url.target()) {
@@ -364,8 +361,7 @@ impl HttpClient {
         }
     }
 
-    /// Drops all that belongs to the server of the last connection, before another server is contacted. Cookies stay: a
-    /// redirect within a session takes them along (R57).
+    /// Drops all that belongs to the server of the last connection, before another is contacted. Cookies have their scope.
     fn forget_server(&mut self) {
         self.remote = None;
         self.preferred = None;

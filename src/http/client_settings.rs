@@ -1,6 +1,7 @@
 //! The parameters of an HTTP client.
 
 use super::authentication::Credentials;
+use super::cookie::CookieScope;
 use super::io_limits::IoLimits;
 use super::tls_settings::TlsSettings;
 use crate::url::Url;
@@ -14,8 +15,8 @@ pub struct ClientPolicy {
     pub discard_limit: usize,
     /// True if such a body that cannot be read fails the request. Otherwise it only costs the connection.
     pub must_discard: bool,
-    /// True if cookies are returned to the server (R52).
-    pub keeps_cookies: bool,
+    /// The servers to which a cookie is returned (R52, R57).
+    pub cookie_scope: CookieScope,
     /// The size of a body, in bytes, above which the first request waits a moment for a challenge before it sends the
     /// body: otherwise a large file would be sent twice.
     pub hesitate_above: u64,

@@ -1,7 +1,7 @@
 //! The file server during one attempt: the HTTP client with the rules of a transfer.
 //!
-//! TR-069 asks for the same as towards the ACS (R65). A transfer differs in three points: there are no cookies, GET and
-//! PUT may be sent again, and a file is moved in pieces.
+//! TR-069 asks for the same as towards the ACS (R65). A transfer differs in three points: a cookie stays with its host, GET
+//! and PUT may be sent again, and a file is moved in pieces.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -12,7 +12,7 @@ use ureq_proto::http::Method;
 use super::error::{FaultContext, TransferError};
 use super::file_request::FileRequest;
 use crate::http::{
-    ClientPolicy, ClientSettings, Credentials, HttpClient, HttpError, IoLimits, RequestBody, ResponseHead,
+    ClientPolicy, ClientSettings, CookieScope, Credentials, HttpClient, HttpError, IoLimits, RequestBody, ResponseHead,
 };
 use crate::url::Url;
 
@@ -55,7 +55,8 @@ impl<'a> FileServer<'a> {
                 max_redirects: request.limits.redirects,
                 discard_limit: DISCARD_LIMIT,
                 must_discard: false,
-                keeps_cookies: false,
+                // A file may lie on a host that is not of the operator, and R57 is about sessions.
+                cookie_scope: CookieScope::OwnHost,
                 hesitate_above: HESITATE_ABOVE,
             },
         });

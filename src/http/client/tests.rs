@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ureq_proto::http::HeaderMap;
 
 use super::*;
-use crate::http::{ClientPolicy, Credentials, IoLimits, TlsSettings};
+use crate::http::{ClientPolicy, CookieScope, Credentials, IoLimits, TlsSettings};
 
 const LIMIT: usize = 100_000;
 
@@ -20,7 +20,7 @@ fn client(url: &Url, credentials: Option<Credentials>) -> HttpClient {
             max_redirects: 0,
             discard_limit: LIMIT,
             must_discard: true,
-            keeps_cookies: true,
+            cookie_scope: CookieScope::EveryHost,
             hesitate_above: u64::MAX,
         },
     })
@@ -81,7 +81,7 @@ fn survives_every_truncation_and_byte_flip() {
         assert!(taken <= bytes.len());
         assert!(!connection.is_reusable());
         for cookie in response.headers.get_all(header::SET_COOKIE) {
-            client.cookies.set(cookie.as_bytes(), false);
+            client.cookies.set(cookie.as_bytes(), &url);
         }
         offered_challenges(&response.headers);
     }

@@ -83,6 +83,32 @@ fn redirects_that_lead_nowhere() {
     assert_eq!(serving(FileSpec::status(302)).1.failure().0, 9010);
 }
 
+/// R52, R65: a portal that sets a cookie and redirects gets it back, also when the download goes on after a break. Another host
+/// does not get it.
+#[test]
+fn a_cookie_of_a_portal_goes_back_to_it() {
+    let (server, attempt) = serving(FileSpec::redirect(302, "/login").then(FileSpec::redirect(302, "/store/fw.bin")));
+    let login = FileSpec::redirect(302, "/fw.bin").header("Set-Cookie", "ticket=\"a b\"; Path=/login; HttpOnly");
+    server.serves("/login", login);
+    server.serves("/store/fw.bin", FileSpec::sized(SIZE).etag("\"1\"").drops_after(100_000).times(1));
+    assert!(attempt.content() == pattern(SIZE));
+    let cookies: Vec<Option<String>> =
+        server.requests().iter().map(|request| request.header("Cookie").map(str::to_owned)).collect();
+    let ticket = Some("ticket=\"a b\"".to_owned());
+    let (before, after) = cookies.split_at(2);
+    assert_eq!(before, [None, None]);
+    assert!(after.len() == 4 && after.iter().all(|cookie| *cookie == ticket), "{cookies:?}");
+
+    for (host, is_sent) in [("localhost", false), ("127.0.0.1", true)] {
+        let other = FileServer::start(FileServerOptions::new());
+        other.serves("/f", FileSpec::file("content"));
+        let there = FileSpec::redirect(302, &other.url_of_host(host, "/f"));
+        let (_server, attempt) = serving(there.header("Set-Cookie", "ticket=1").header("Set-Cookie", "x=2; Domain=h"));
+        assert_eq!(attempt.content(), b"content");
+        assert_eq!(other.requests()[0].header("Cookie"), is_sent.then_some("ticket=1"), "{host}");
+    }
+}
+
 /// The password is not sent in clear text to another server than the one in the request.
 #[test]
 fn another_host_does_not_get_the_password() {
