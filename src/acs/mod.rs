@@ -43,8 +43,8 @@ pub struct AcsSettings {
     pub tls: TlsSettings,
     /// True if the device knows the absolute time; otherwise the dates of certificates are not checked (R32).
     pub clock_is_set: bool,
-    /// The time within which the ACS must accept a connection, and for which it may send nothing during an exchange: at
-    /// least 30 s (R48, R119). A phase as a whole may last four times as long.
+    /// The time within which the ACS must accept a connection, and for which it may send and take nothing during an exchange:
+    /// at least 30 s (R48, R119). A whole message takes 90 s more at most, and a second for each 512 bytes.
     pub timeout: Duration,
     /// The largest body of a response, in bytes.
     pub body_limit: usize,

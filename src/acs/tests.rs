@@ -111,7 +111,7 @@ fn takes_bodies_of_every_framing() {
         let (response, _) = one_post(vec![vec![respond(bytes), Step::Close]]);
         assert_eq!(body(response), "hello world", "{bytes}");
         let pause = Duration::from_millis(1);
-        let (response, _) = one_post(vec![vec![Step::Dribble(bytes.into(), pause), Step::Close]]);
+        let (response, _) = one_post(vec![vec![Step::Dribble(bytes.into(), 1, pause), Step::Close]]);
         assert_eq!(body(response), "hello world", "{bytes}");
     }
     let (response, _) = one_post(vec![vec![respond("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")]]);

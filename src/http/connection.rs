@@ -16,20 +16,21 @@ use ureq_proto::BodyMode;
 
 use super::error::HttpError;
 use super::header_lines::{header_length, unfold};
+use super::io_limits::at_slowest;
 use super::request_body::{BodyStream, RequestBody};
 use super::request_head::{request_head, skip_body};
-use super::response_head::{ResponseHead, interim_length, invalid, is_http_so_far};
+use super::response_head::{MAX_HEADER, ReceivedHeader, ResponseHead, invalid, is_http_so_far};
 use super::stream::Stream;
 use super::tcp::Readiness;
 
-/// The largest header of a response, and the most that one read takes of a body, in bytes.
+/// The most that one read takes of a body, in bytes. Only a larger header makes the buffer grow.
 const INPUT: usize = 16 * 1024;
 /// The largest number of interim responses (R42) before the final one.
 const MAX_INTERIM: usize = 8;
-/// The length of one phase of an exchange, in multiples of the silence that the server is allowed.
-const PHASE: u32 = 4;
-/// The slowest uplink on which a large request still succeeds, in bytes a second.
-const SLOWEST_UPLINK: u64 = 1024;
+/// The size of a request, in bytes, up to which the limit of silence covers its way to the server.
+const SMALL_REQUEST: u64 = 16 * 1024;
+/// The most of a larger one, in bytes, that is still on its way when the system has taken its last byte.
+const MAX_QUEUED: u64 = 32 * 1024;
 /// The ticks of [`HttpConnection::wait_for_input`] for which a request waits between header and body: one second in all.
 const HESITATION: usize = 5;
 
@@ -45,12 +46,15 @@ pub struct HttpConnection {
     sent_all: bool,
     /// True if the last response allows another request on this connection.
     keep: bool,
+    /// True if the log has a warning of malformed header lines on this connection.
+    has_warned: bool,
 }
 
 impl HttpConnection {
     /// Returns a connection on a stream that was just opened.
     pub fn new(stream: Stream) -> HttpConnection {
-        HttpConnection { stream, input: vec![0; INPUT], start: 0, end: 0, sent_all: true, keep: true }
+        let input = vec![0; INPUT];
+        HttpConnection { stream, input, start: 0, end: 0, sent_all: true, keep: true, has_warned: false }
     }
 
     /// Returns true if the whole of the last request was sent.
@@ -108,8 +112,12 @@ impl HttpConnection {
         self.keep = false;
         self.sent_all = false;
         let (head, call) = request_head(request).map_err(invalid)?;
-        let seconds = (head.len() as u64).saturating_add(body.length()) / SLOWEST_UPLINK;
-        self.stream.begin(body.phase(), self.phase() + Duration::from_secs(seconds));
+        let size = body.length().saturating_add(head.len() as u64);
+        let is_large = matches!(body, RequestBody::Bytes(_)) && size > SMALL_REQUEST;
+        if is_large {
+            self.stream.tcp().limit_queue(MAX_QUEUED as usize);
+        }
+        self.stream.begin(body.phase(), self.stream.tcp().time_for(size));
         let sent = match body {
             RequestBody::Bytes(bytes) => self.stream.send(&head, bytes).map(|()| true),
             RequestBody::Stream(stream) => self.send_pieces(&head, &mut **stream, hesitate),
@@ -133,6 +141,10 @@ impl HttpConnection {
             Some(SendRequestResult::Await100(_)) | None => None,
         };
         let mismatch = || HttpError::Protocol("the request's header and body do not fit together".into());
+        // On a slow link the end of a large request leaves the device long after the system has taken it.
+        let draining = if is_large { at_slowest(size.min(MAX_QUEUED) - SMALL_REQUEST) } else { Duration::ZERO };
+        self.stream.begin("waiting for the answer", self.stream.tcp().time_for(0) + draining);
+        self.stream.tcp_mut().extend_silence(draining);
         self.receive(call.ok_or_else(mismatch)?)
     }
 
@@ -220,7 +232,7 @@ impl HttpConnection {
                 }
                 continue;
             }
-            match self.fill() {
+            match self.fill_in_time() {
                 Ok(true) => {}
                 Ok(false) if ends_with_stream || call.is_ended_chunked() => {
                     response.body = None;
@@ -243,29 +255,23 @@ impl HttpConnection {
     }
 
     /// Reads up to the end of the header of the final response.
-    fn receive(&mut self, mut call: Call<RecvResponse>) -> Result<ResponseHead, HttpError> {
-        self.stream.begin("waiting for the answer", self.phase());
+    fn receive(&mut self, call: Call<RecvResponse>) -> Result<ResponseHead, HttpError> {
         let mut interim = 0;
         let mut searched = 0;
         loop {
             // The parser starts over at each call. A server that sends byte after byte would cost quadratic time, so it
             // is called only once a blank line has arrived.
             if let Some(length) = header_length(self.unread(), searched) {
-                unfold(&mut self.input[self.start..][..length]);
-                if let Some(length) = interim_length(self.unread())? {
-                    interim += 1;
-                    if interim > MAX_INTERIM {
-                        return Err(HttpError::Protocol("too many interim responses".into()));
-                    }
-                    self.start += length;
-                    searched = 0;
-                    continue;
+                let header = self.take_header(length)?;
+                if !header.is_interim()? {
+                    return self.response_head(call, header);
                 }
-                let (used, response) = call.try_response(self.unread(), false).map_err(invalid)?;
-                self.start += used;
-                if let Some(response) = response {
-                    return self.response_head(call, response.into_parts().0);
+                interim += 1;
+                if interim > MAX_INTERIM {
+                    return Err(HttpError::Protocol("too many interim responses".into()));
                 }
+                searched = 0;
+                continue;
             }
             searched = self.unread().len();
             // Checked byte by byte: a server of another protocol, such as SSH, never sends the blank line that ends a
@@ -273,7 +279,11 @@ impl HttpConnection {
             if !is_http_so_far(self.unread()) {
                 return Err(HttpError::Protocol("the server does not speak HTTP on this port".into()));
             }
-            match self.fill() {
+            if searched == self.input.len() {
+                // Doubling ends at the limit, where `fill` fails.
+                self.input.resize((2 * searched).min(MAX_HEADER), 0);
+            }
+            match self.fill_in_time() {
                 Ok(true) => {}
                 // Without a byte of a response the request is lost as a whole, which the caller treats differently from a
                 // response that was cut short (R49).
@@ -286,12 +296,28 @@ impl HttpConnection {
         }
     }
 
+    /// Takes a header of this length, and the blank line behind it, from the unread bytes.
+    fn take_header(&mut self, length: usize) -> Result<ReceivedHeader, HttpError> {
+        let unread = &mut self.input[self.start..self.end];
+        unfold(&mut unread[..length]);
+        let header = ReceivedHeader::read(&unread[..length])?;
+        let blank_line = if unread.get(length) == Some(&b'\r') { 2 } else { 1 };
+        self.start += length + blank_line;
+        if header.malformed > 0 && !std::mem::replace(&mut self.has_warned, true) {
+            log::warn!("the server sends malformed header lines: {} in this response", header.malformed);
+        }
+        Ok(header)
+    }
+
     /// Separates the header from the body. A response without a body leaves the connection ready at once.
     fn response_head(
         &mut self,
-        call: Call<RecvResponse>,
-        parts: ureq_proto::http::response::Parts,
+        mut call: Call<RecvResponse>,
+        header: ReceivedHeader,
     ) -> Result<ResponseHead, HttpError> {
+        let no_end = || HttpError::Protocol("no end of the header".into());
+        let (_, response) = call.try_response(&header.framing, false).map_err(invalid)?;
+        let status = response.ok_or_else(no_end)?.status().as_u16();
         let body = match call.proceed() {
             Some(RecvResponseResult::RecvBody(call)) => Some(call),
             Some(RecvResponseResult::Redirect(call)) => {
@@ -302,14 +328,22 @@ impl HttpConnection {
                 self.keep = self.sent_all && !call.must_close_connection();
                 None
             }
-            None => return Err(HttpError::Protocol("no end of the header".into())),
+            None => return Err(no_end()),
         };
-        Ok(ResponseHead { status: parts.status.as_u16(), headers: parts.headers, body })
+        Ok(ResponseHead { status, headers: header.fields, body })
     }
 
     /// Returns the bytes that were read from the stream and not used yet.
     fn unread(&self) -> &[u8] {
         &self.input[self.start..self.end]
+    }
+
+    /// Waits for more bytes as [`HttpConnection::fill`] does. Bytes that come give the phase the time that they may take.
+    fn fill_in_time(&mut self) -> Result<bool, HttpError> {
+        let unread = self.unread().len();
+        let is_open = self.fill()?;
+        self.stream.tcp_mut().extend(at_slowest((self.end - unread) as u64));
+        Ok(is_open)
     }
 
     /// Waits for more bytes and returns false at the end of the stream. The unread bytes must fit into the buffer: they
@@ -320,16 +354,11 @@ impl HttpConnection {
         self.end -= self.start;
         self.start = 0;
         if self.end == self.input.len() {
-            return Err(HttpError::Protocol(format!("the header is larger than {INPUT} bytes")));
+            return Err(HttpError::Protocol(format!("the header is larger than {} bytes", self.end)));
         }
         let received = self.stream.receive(&mut self.input[self.end..])?;
         self.end += received;
         Ok(received > 0)
-    }
-
-    /// Returns the longest time of one phase.
-    fn phase(&self) -> Duration {
-        self.stream.tcp().timeout() * PHASE
     }
 }
 

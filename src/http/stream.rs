@@ -124,7 +124,8 @@ impl Stream {
         self.tcp_mut().end_within(limit);
     }
 
-    fn tcp_mut(&mut self) -> &mut Tcp {
+    /// Returns the TCP connection below, to set its limits.
+    pub(super) fn tcp_mut(&mut self) -> &mut Tcp {
         match self {
             Stream::Plain(tcp) => tcp,
             #[cfg(feature = "tls")]

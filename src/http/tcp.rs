@@ -5,7 +5,8 @@
 //! the server has closed it, one to send and one to receive, and no thread.
 //!
 //! Two limits hold at a time: the server may be silent for `IoLimits::timeout` (R48, R119), and a phase as a whole may
-//! last as long as [`Tcp::begin`] allows, so that a server that sends byte after byte cannot occupy the agent for ever.
+//! last as long as [`Tcp::begin`] and [`Tcp::extend`] allow, so that a server that sends byte after byte cannot occupy the
+//! agent for ever.
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::SocketAddr;
@@ -47,6 +48,8 @@ pub struct Tcp {
     limits: IoLimits,
     phase: &'static str,
     deadline: Instant,
+    /// The time for which the server may send and take nothing in this phase.
+    silence: Duration,
 }
 
 impl Tcp {
@@ -102,13 +105,32 @@ impl Tcp {
         let _ = sockopt::set_tcp_nodelay(&socket, true);
         sockopt::set_socket_timeout(&socket, Timeout::Recv, Some(limits.tick())).map_err(|e| failed(reason(e)))?;
         let local = rustix::net::getsockname(&socket).ok().and_then(|address| SocketAddr::try_from(address).ok());
-        Ok(Tcp { socket, local, remote, limits: limits.clone(), phase: "connecting", deadline })
+        let silence = limits.timeout;
+        Ok(Tcp { socket, local, remote, limits: limits.clone(), phase: "connecting", deadline, silence })
+    }
+
+    /// Limits the bytes that the system holds of what was sent and is not acknowledged yet. Otherwise it takes a whole message
+    /// at once, and whether a slow link carries it does not show.
+    pub(super) fn limit_queue(&self, bytes: usize) {
+        // The kernel doubles the number, for its own overhead. A failure only leaves the default.
+        let _ = sockopt::set_socket_send_buffer_size(&self.socket, bytes / 2);
     }
 
     /// Begins a new phase, which may last for `limit` in all; `phase` completes "timed out while …".
     pub(super) fn begin(&mut self, phase: &'static str, limit: Duration) {
         self.phase = phase;
         self.deadline = self.limits.deadline(limit);
+        self.silence = self.limits.timeout;
+    }
+
+    /// Lets the phase last longer.
+    pub(super) fn extend(&mut self, time: Duration) {
+        self.deadline = self.limits.before_end(self.deadline + time);
+    }
+
+    /// Lets the server be silent for longer in this phase.
+    pub(super) fn extend_silence(&mut self, time: Duration) {
+        self.silence += time;
     }
 
     /// Ends all waits after `limit` from now, whichever phase the connection is in.
@@ -132,8 +154,14 @@ impl Tcp {
     }
 
     /// Returns the time for which the server may send nothing.
+    #[cfg(feature = "tls")]
     pub(super) fn timeout(&self) -> Duration {
         self.limits.timeout
+    }
+
+    /// Returns the longest time in which a message of so many bytes is sent or received.
+    pub(super) fn time_for(&self, bytes: u64) -> Duration {
+        self.limits.time_for(bytes)
     }
 
     /// Returns the state of the connection, without waiting and without taking a byte.
@@ -157,7 +185,7 @@ impl Tcp {
 
     /// Repeats `attempt` until it succeeds, fails, or a limit passes.
     fn wait<T>(&self, mut attempt: impl FnMut(&OwnedFd) -> Result<T, Errno>) -> io::Result<T> {
-        let silent_until = now() + self.limits.timeout;
+        let silent_until = now() + self.silence;
         loop {
             // The limits are checked before the attempt: a socket that is ready at once, again and again, must not
             // outlast them.

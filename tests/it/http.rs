@@ -6,7 +6,7 @@ use crate::gateway::{
     BOOT, BOOTSTRAP, PASSWORD, SOON, USERNAME, gateway, gateway_at, run_simple_session, run_simple_session_allowing,
 };
 use crate::support::{
-    Acs, AcsOptions, Agent, Closing, Reply, anything, drop_connection, drop_mid_body, empty_post, endless,
+    Acs, AcsOptions, Agent, Closing, Reply, anything, drop_connection, drop_mid_body, empty_post, endless, garbage,
     get_rpc_methods, inform, inform_response, no_content, oversized, raw, response, silence, status,
     unauthorized_again,
 };
@@ -126,7 +126,7 @@ fn answers_in_every_form() {
     run_simple_session(AcsOptions::new().ipv6());
 }
 
-/// A name that resolves, where the ACS listens on just one of the addresses.
+/// RFC 7230 §3.2.4.
 #[test]
 fn folded_header_fields() {
     let mut acs = Acs::start(AcsOptions::new().cookie("a", ";\r\n Path=/").cookie("b", "\r\n\t; HttpOnly"));
@@ -137,6 +137,7 @@ fn folded_header_fields() {
     assert_eq!(acs.session(SOON).expect_complete().statuses(), [200, 204]);
 }
 
+/// A name that resolves, where the ACS listens on just one of the addresses.
 #[test]
 fn an_acs_at_localhost() {
     let mut acs = Acs::start(AcsOptions::new());
@@ -201,6 +202,32 @@ fn a_slow_acs() {
     assert!(session.duration() > Duration::from_secs(1));
 }
 
+/// R48, R119: the whole answer has a limit, too, so that an ACS that gives a few bytes now and then fails the session.
+#[test]
+fn a_trickling_acs() {
+    let mut acs = Acs::start(AcsOptions::new().dribble(Duration::from_millis(700)));
+    let agent = gateway(&acs).args(&["--acs-timeout", "1"]).start();
+    agent.wait_for_log("session failed: timed out while waiting for the answer", SOON);
+    acs.session(SOON).expect_failed();
+    acs.forget_tasks();
+}
+
+/// Lines that are no header field are skipped, many fields are read, and the log warns once in a connection.
+#[test]
+fn malformed_header_lines() {
+    let mut acs = Acs::start(AcsOptions::new());
+    let odd = |reply: Reply| {
+        let reply = reply.header("no field", "x").header("Server ", "a blank before the colon");
+        (0..200).fold(reply, |reply, at| reply.header(&format!("X-{at}"), &"x".repeat(200)))
+    };
+    acs.expects(inform()).replies(odd(inform_response()));
+    acs.expects(empty_post()).replies(odd(no_content()));
+    let agent = gateway(&acs).start();
+    assert_eq!(acs.session(SOON).expect_complete().statuses(), [200, 204]);
+    agent.wait_for_log("the server sends malformed header lines: 2 in this response", SOON);
+    assert_eq!(agent.log().matches("malformed header lines").count(), 1, "{}", agent.log());
+}
+
 /// A response of any length does not increase the memory of the agent.
 #[test]
 fn answers_without_measure() {
@@ -261,7 +288,9 @@ fn answers_that_are_no_http() {
         format!("{ok}Content-Length: 18446744073709551615\r\n\r\nx").into_bytes(),
         format!("{ok}Content-Length: 10\r\n\r\nshort").into_bytes(),
         format!("{ok}Content-Length: 4\r\nContent-Length: 5\r\n\r\nabcd").into_bytes(),
-        format!("{ok}no colon\r\n\r\n").into_bytes(),
+        format!("{ok}X: {}\r\n\r\n", "x".repeat(65 << 10)).into_bytes(),
+        format!("{ok}{}\r\n", "X: y\r\n".repeat(257)).into_bytes(),
+        format!("{ok}X: a\rb\r\n\r\n").into_bytes(),
         format!("{ok}Bad\0Name: x\r\n\r\n").into_bytes(),
         format!("{ok}Transfer-Encoding: chunked\r\n\r\nzz\r\n").into_bytes(),
         format!("{ok}Transfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFFFFFFFF\r\n").into_bytes(),

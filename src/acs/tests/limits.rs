@@ -35,8 +35,9 @@ fn what_is_no_http_is_refused_at_once() {
         "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx".into(),
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n".into(),
         "HTTP/1.1 100 Continue\r\n\r\n".repeat(20),
-        format!("HTTP/1.1 200 OK\r\nX: {}\r\n", "x".repeat(20_000)),
-        format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: y\r\n".repeat(500)),
+        format!("HTTP/1.1 200 OK\r\nX: {}\r\n", "x".repeat(70_000)),
+        format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: y\r\n".repeat(257)),
+        "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nX: y\rZ: x\r\n\r\nx".into(),
     ] {
         let (result, _) = one_post(vec![vec![respond(bytes.as_str())]]);
         assert!(matches!(result, Err(HttpError::Protocol(_))), "{bytes}: {result:?}");
@@ -59,7 +60,7 @@ fn folded_header_fields_are_read_as_spaces() {
     assert_eq!(requests[1].header("Cookie"), Some("a=1"));
     let read = Authorization::parse(requests[1].header("Authorization").unwrap()).unwrap();
     assert_eq!(read.realm, "testrealm@host.com");
-    let endless = format!("HTTP/1.1 200 OK\r\nServer: a{}", "\r\n b".repeat(10_000));
+    let endless = format!("HTTP/1.1 200 OK\r\nServer: a{}", "\r\n b".repeat(20_000));
     let (result, _) = one_post(vec![vec![respond(endless)]]);
     assert!(matches!(result, Err(HttpError::Protocol(_))), "{result:?}");
 }
@@ -92,11 +93,73 @@ fn a_silent_server_is_left_after_the_timeout() {
     }
 }
 
+/// A header of the largest size and with the most fields is read, behind an interim response and in every cut.
+#[test]
+fn a_header_of_64_kb_and_256_fields() {
+    let end = "Content-Length: 2\r\n\r\n{}";
+    let fields: String = (0..255).map(|at| format!("Set-Cookie: c{at}=x\r\n")).collect();
+    let (reply, requests) =
+        one_post(vec![vec![status("401 No", &[MD5]), respond(format!("HTTP/1.1 200 OK\r\n{fields}{end}"))]]);
+    assert_eq!((body(reply).as_str(), requests.len()), ("{}", 2));
+
+    let begin = "HTTP/1.1 200 OK\r\nX: ";
+    let filler = "x".repeat((64 << 10) - begin.len() - "\r\n".len() - (end.len() - "{}".len()));
+    let large = format!("HTTP/1.1 100 Continue\r\n\r\n{begin}{filler}\r\n{end}");
+    let (reply, _) = one_post(vec![vec![respond(large.as_str())]]);
+    assert_eq!(body(reply), "{}");
+    let (reply, _) = one_post(vec![vec![Step::Dribble(large.clone(), 1000, Duration::from_millis(1))]]);
+    assert_eq!(body(reply), "{}");
+    let (result, _) = one_post(vec![vec![respond(large.replace("X: ", "X: x"))]]);
+    assert!(matches!(result, Err(HttpError::Protocol(_))), "{result:?}");
+}
+
+/// Lines that are no field do no harm, a blank before the colon is removed, and odd cookies go back as they came.
+#[test]
+fn malformed_header_lines_are_skipped() {
+    let cookies = ["n\u{e4}me=w\u{e4}rt", "q=\"a b\"", "c=1,2 3", "open=\"x"];
+    let fields: String = cookies.iter().map(|cookie| format!("Set-Cookie : {cookie}; Path=/\r\n")).collect();
+    let reply = format!("HTTP/1.1 200 OK\r\nno colon\r\n{fields}: nothing\r\nContent-Length\t: 2\r\n\r\n{{}}");
+    let server = Server::start(vec![vec![respond(reply), ok("2")]]);
+    let mut acs = connection(&server);
+    assert_eq!(body(acs.post(b"<inform/>")), "{}");
+    assert_eq!(body(acs.post(b"")), "2");
+    drop(acs);
+    let requests = server.requests();
+    assert_eq!(requests[1].header("Cookie"), Some(cookies.join("; ").as_str()));
+    assert_eq!(requests[1].connection, 0);
+}
+
+/// A large message on a slow link has a second for each 512 bytes, beside four times the timeout.
+#[test]
+fn a_slow_link_has_time_for_its_bytes() {
+    let large = "x".repeat(4000);
+    let reply = format!("HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n{large}");
+    let server = Server::start(vec![vec![Step::Dribble(reply, 40, Duration::from_millis(10))]]);
+    let mut settings = settings(&server.url());
+    settings.timeout = Duration::from_millis(200);
+    let begun = now();
+    let response = AcsConnection::open(settings).unwrap().post(b"<inform/>");
+    assert_eq!(body(response), large);
+    assert!(begun.elapsed() > Duration::from_millis(800));
+    server.requests();
+}
+
+/// The system takes a large request long before a slow link has carried it.
+#[test]
+fn a_request_on_its_way_does_not_count_as_silence() {
+    let server = Server::start(vec![vec![Step::Pause(Duration::from_millis(1200)), ok("late")]]);
+    let mut settings = settings(&server.url());
+    settings.timeout = Duration::from_millis(500);
+    let response = AcsConnection::open(settings).unwrap().post(&[b'x'; 40_000]);
+    assert_eq!(body(response), "late");
+    server.requests();
+}
+
 #[test]
 fn a_dribbling_server_is_left_after_four_times_the_timeout() {
     let endless = format!("HTTP/1.1 200 OK\r\nX: {}", "x".repeat(1000));
     let pause = Duration::from_millis(10);
-    let server = Server::start(vec![vec![Step::Dribble(endless, pause)]]);
+    let server = Server::start(vec![vec![Step::Dribble(endless, 1, pause)]]);
     let mut settings = settings(&server.url());
     settings.timeout = Duration::from_millis(100);
     let begun = now();

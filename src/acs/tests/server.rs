@@ -14,11 +14,11 @@ pub(super) enum Step {
     Respond(String),
     /// Reads a request and sends no response.
     Take,
-    /// Reads a request, then sends these bytes one by one with a pause after each.
-    Dribble(String, Duration),
+    /// Reads a request, then sends these bytes in pieces of this size with a pause after each.
+    Dribble(String, usize, Duration),
     /// Sends bytes without having received a request.
     Say(String),
-    /// Waits without reading, so that the request fills the buffers of the connection.
+    /// Reads nothing for a while, so that the request fills the buffers of the connection.
     Pause(Duration),
     /// Closes at once; without this step, the server waits for the client to close.
     Close,
@@ -119,10 +119,10 @@ fn serve(stream: &mut (impl Read + Write), connection: usize, steps: Vec<Step>, 
                 let _ = stream.flush();
             }
             Step::Take => take(stream),
-            Step::Dribble(bytes, pause) => {
+            Step::Dribble(bytes, size, pause) => {
                 take(stream);
-                for byte in bytes.bytes() {
-                    if stream.write_all(&[byte]).is_err() {
+                for piece in bytes.as_bytes().chunks(size) {
+                    if stream.write_all(piece).is_err() {
                         break;
                     }
                     thread::sleep(pause);
