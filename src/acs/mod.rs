@@ -152,7 +152,14 @@ impl AcsConnection {
         match response.status {
             status @ (200 | 204) => {
                 let charset = charset(&response.headers);
-                Ok(Response { status, body: self.client.read_body(&mut response, self.body_limit)?, charset })
+                let body = self.client.read_body(&mut response, self.body_limit)?;
+                match response.compression() {
+                    // A proxy may leave the field behind after it has decompressed the body.
+                    Some(coding) if !body.is_empty() && !body.trim_ascii_start().starts_with(b"<") => {
+                        Err(HttpError::Compressed(coding))
+                    }
+                    _ => Ok(Response { status, body, charset }),
+                }
             }
             code => {
                 let text = self.refusal_text(&mut response);

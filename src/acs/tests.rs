@@ -83,7 +83,7 @@ fn an_envelope_and_an_empty_post_look_as_tr069_wants_them() {
         requests[0].head,
         format!(
             "POST /acs?x=1 HTTP/1.1\r\nHost: {address}\r\nUser-Agent: cpe-agent/{version}\r\n\
-             Content-Type: text/xml; charset=utf-8\r\nSOAPAction: \r\nContent-Length: 9\r\n\r\n"
+             Accept-Encoding: identity\r\nContent-Type: text/xml; charset=utf-8\r\nSOAPAction: \r\nContent-Length: 9\r\n\r\n"
         )
     );
     assert_eq!(requests[0].body, b"<inform/>");
@@ -91,7 +91,7 @@ fn an_envelope_and_an_empty_post_look_as_tr069_wants_them() {
         requests[1].head,
         format!(
             "POST /acs?x=1 HTTP/1.1\r\nHost: {address}\r\nUser-Agent: cpe-agent/{version}\r\n\
-             Content-Length: 0\r\n\r\n"
+             Accept-Encoding: identity\r\nContent-Length: 0\r\n\r\n"
         )
     );
     assert_eq!(requests[1].connection, 0);

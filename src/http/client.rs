@@ -107,6 +107,11 @@ impl HttpClient {
         self.closes_silently
     }
 
+    /// Returns the URL of the last request, which may be the target of a redirect.
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
     /// Sets the address that is tried before the others, provided that the host name still resolves to it (R22).
     pub fn prefer_address(&mut self, address: SocketAddr) {
         self.preferred = Some(address);
@@ -298,6 +303,8 @@ impl HttpClient {
         let mut request = Request::builder().method(method).uri(url.target());
         request = add(request, "Host", &url.authority());
         request = add(request, "User-Agent", USER_AGENT);
+        // Without this field a server may choose any compression (RFC 7231 §5.3.4), and a decoder costs flash.
+        request = add(request, "Accept-Encoding", "identity");
         for (name, value) in fields {
             request = add(request, name, value);
         }

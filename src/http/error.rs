@@ -60,6 +60,8 @@ pub enum HttpError {
         /// The limit in bytes.
         limit: usize,
     },
+    /// The body of the response is compressed, although no request accepts that; holds the name in `Content-Encoding`.
+    Compressed(&'static str),
     /// The response is not valid HTTP.
     Protocol(String),
     /// The stop flag of the agent was set during the exchange.
@@ -106,6 +108,9 @@ impl fmt::Display for HttpError {
             }
             HttpError::Redirect(reason) => write!(f, "a redirect was not followed: {reason}"),
             HttpError::TooLarge { limit } => write!(f, "the answer is larger than the limit of {limit} bytes"),
+            HttpError::Compressed(coding) => {
+                write!(f, "the server sent the body with Content-Encoding {coding}, which the request did not accept")
+            }
             HttpError::Protocol(reason) => write!(f, "the answer is not valid HTTP: {reason}"),
             HttpError::Stopped => f.write_str("the agent was told to stop"),
         }

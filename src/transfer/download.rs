@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use ureq_proto::http::Method;
+use ureq_proto::http::{Method, header};
 
 use super::error::{FaultContext, TransferError};
 use super::file_request::FileRequest;
@@ -50,8 +50,7 @@ pub struct Downloaded {
 /// `expected_size` is FileSize of the request, 0 if it is unknown. It serves only if the server does not send the size,
 /// and a wrong one alone is no failure (R235).
 ///
-/// The content coding of the response is ignored: none is asked for, and a server that names one usually means the file
-/// as it is stored, such as a `.tar.gz` that it calls gzip.
+/// A response with a compression fails, unless it is that of the stored file, as [`is_stored_compressed`] decides.
 pub fn download(
     request: &FileRequest,
     into: &Path,
@@ -127,8 +126,7 @@ impl Download<'_> {
         // `If-Range` makes the server send the whole file if it has changed. Without it, the two halves of a file that
         // was replaced in between would be joined.
         let range = format!("bytes={offset}-");
-        // The sum and the signature are those of the stored file, so that no server may compress it on the way.
-        let mut fields = vec![("Accept-Encoding", "identity")];
+        let mut fields: Vec<(&str, &str)> = Vec::new();
         if let Some(version) = &known {
             fields.push(("Range", &range));
             fields.extend(version.validator().map(|validator| ("If-Range", validator)));
@@ -146,7 +144,22 @@ impl Download<'_> {
                 return Err(self.interrupted(HttpError::Status { code, retry_after: None, text: String::new() }));
             }
         }
+        if let Some(coding) = response.compression() {
+            self.check_compression(coding, &response)?;
+        }
         self.receive(&mut response)
+    }
+
+    /// Fails unless the compression is that of the file as the ACS means it.
+    fn check_compression(&self, coding: &'static str, response: &ResponseHead) -> Result<(), Interruption> {
+        let content_type = response.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let total = self.version.as_ref().and_then(|version| version.total);
+        let has_announced_size = total.is_some_and(|total| total == self.expected_size && total > 0);
+        if !has_announced_size && !is_stored_compressed(coding, content_type.unwrap_or_default(), &self.server) {
+            return Err(self.interrupted(HttpError::Compressed(coding)));
+        }
+        log::warn!("the file server sends the file with Content-Encoding {coding}; it is stored as it comes");
+        Ok(())
     }
 
     /// Starts over: the server sends the file from its first byte.
@@ -238,6 +251,22 @@ impl Download<'_> {
         let sentence = format!("the download ended after {}{of_total} bytes: {error}", self.partial.length);
         Interruption::Broken(TransferError::transient(error.fault(), sentence))
     }
+}
+
+/// Returns true if a file that comes with this `Content-Encoding` is itself compressed, by its name or its type. By RFC 7231
+/// §3.1.2.2 the field says that the file was compressed for the transfer; but many servers derive it from the extension
+/// `.gz` of the stored file, whose type includes the compression and needs no field. To store a file that a proxy has
+/// compressed would hand `fw.bin` in a wrong form to its action.
+fn is_stored_compressed(coding: &str, content_type: &str, server: &FileServer<'_>) -> bool {
+    let coding = coding.trim_start_matches("x-");
+    let extensions: &[&str] = match coding {
+        "gzip" => &["gz", "tgz"],
+        "compress" => &["z", "taz"],
+        "zstd" => &["zst"],
+        coding => &[coding],
+    };
+    let mut words = content_type.split(|c: char| !c.is_ascii_alphanumeric());
+    words.any(|word| word.eq_ignore_ascii_case(coding)) || server.names_file_with(extensions)
 }
 
 /// Returns the failure of a download whose file cannot be written.

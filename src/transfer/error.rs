@@ -108,7 +108,7 @@ impl FaultContext {
     /// | the same after a part of the file was received | 9017 | 9011 |
     /// | credentials rejected, missing, or withheld from an insecure server | 9012 | 9012 |
     /// | any other status than success: the server responds, but does not provide the file | 9016 | 9011 |
-    /// | a redirect without a valid target, a response that is not HTTP | 9010 | 9011 |
+    /// | a redirect without a valid target, a compressed file, a response that is not HTTP | 9010 | 9011 |
     ///
     /// 9014 to 9019 refine 9010, a failed download, and no code refines 9011 (R252).
     pub(super) fn error(self, error: HttpError) -> TransferError {
@@ -146,7 +146,9 @@ impl FaultContext {
                     _ => TransferError::permanent(refined(FileInaccessible), sentence),
                 }
             }
-            HttpError::Url(_) | HttpError::Redirect(_) => TransferError::permanent(self.failure(), sentence),
+            HttpError::Url(_) | HttpError::Redirect(_) | HttpError::Compressed(_) => {
+                TransferError::permanent(self.failure(), sentence)
+            }
             _ => TransferError::transient(self.failure(), sentence),
         }
     }
@@ -216,6 +218,7 @@ mod tests {
             (HttpError::Authentication, [9012, 9012, 9012]),
             (HttpError::Status { code: 404, retry_after: None, text: String::new() }, [9016, 9016, 9011]),
             (HttpError::Redirect(text()), [9010, 9010, 9011]),
+            (HttpError::Compressed("gzip"), [9010, 9010, 9011]),
             (HttpError::Protocol(text()), [9010, 9010, 9011]),
         ] {
             assert_eq!(codes(&error), expected, "{error:?}");

@@ -89,6 +89,18 @@ impl<'a> FileServer<'a> {
         self.client.read_body(response, limit)
     }
 
+    /// Returns true if the path or the query of the request, or of the last redirect, holds a file name with one of these
+    /// extensions.
+    pub(super) fn names_file_with(&self, extensions: &[&str]) -> bool {
+        let has_extension = |target: &str| {
+            let words = target.split(|c: char| !c.is_ascii_alphanumeric() && c != '.');
+            let mut parts = words.flat_map(|word| word.split('.').skip(1));
+            parts.any(|part| extensions.iter().any(|extension| part.eq_ignore_ascii_case(extension)))
+        };
+        let path = self.request.url.splitn(4, '/').nth(3).unwrap_or_default(); // behind scheme and host
+        has_extension(path) || has_extension(self.client.url().target())
+    }
+
     /// Closes the connection, so that the next request begins at the original URL.
     pub(super) fn hang_up(&mut self) {
         self.client.hang_up();

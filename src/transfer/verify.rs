@@ -87,11 +87,16 @@ pub fn fetch_companion(request: &FileRequest, suffix: &str, stop: &Arc<AtomicBoo
 
 /// Fetches the whole body of a 200.
 fn fetch(server: &mut FileServer<'_>) -> Result<Vec<u8>, HttpError> {
-    let mut response = server.request(&Method::GET, &[("Accept-Encoding", "identity")], None)?;
+    let mut response = server.request(&Method::GET, &[], None)?;
     if response.status != 200 {
         return Err(HttpError::Status { code: response.status, retry_after: None, text: String::new() });
     }
-    server.read_body(&mut response, MAX_COMPANION)
+    let body = server.read_body(&mut response, MAX_COMPANION)?;
+    match response.compression() {
+        // Of a plain text beside `fw.tar.gz`, some servers say that it is compressed, too.
+        Some(coding) if body.starts_with(&[0x1f, 0x8b]) => Err(HttpError::Compressed(coding)),
+        _ => Ok(body),
+    }
 }
 
 /// Fails with 9019 if the file has another SHA-256 sum.

@@ -228,6 +228,20 @@ fn malformed_header_lines() {
     assert_eq!(agent.log().matches("malformed header lines").count(), 1, "{}", agent.log());
 }
 
+/// A compressed answer, which no request accepts, fails the session with words that name it.
+#[test]
+fn a_compressed_answer() {
+    let mut acs = Acs::start(AcsOptions::new());
+    acs.expects(inform()).replies(garbage(b"\x1f\x8b\x08\x00").header("Content-Encoding", "gzip"));
+    acs.expects(inform().retry_count(1)).replies(inform_response());
+    acs.expects(empty_post()).replies(no_content());
+    let agent = gateway(&acs).start();
+    agent.wait_for_log("session failed: the server sent the body with Content-Encoding gzip", SOON);
+    let failed = acs.session(SOON).expect_failed();
+    assert_eq!(failed.exchanges[0].request.header("Accept-Encoding"), Some("identity"));
+    acs.session(SOON).expect_complete();
+}
+
 /// A response of any length does not increase the memory of the agent.
 #[test]
 fn answers_without_measure() {

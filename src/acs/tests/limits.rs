@@ -129,6 +129,26 @@ fn malformed_header_lines_are_skipped() {
     assert_eq!(requests[1].connection, 0);
 }
 
+/// RFC 7231 §5.3.4: no compression is accepted, and one that comes anyway is named.
+#[test]
+fn a_compressed_answer_is_named() {
+    let reply = |field: &str, body: &str| {
+        let length = body.len();
+        one_post(vec![vec![respond(format!("HTTP/1.1 200 OK\r\n{field}\r\nContent-Length: {length}\r\n\r\n{body}"))]])
+    };
+    for coding in ["gzip", "deflate", "br"] {
+        let (result, requests) = reply(&format!("Content-Encoding: {coding}"), "\u{1f}\u{8b}");
+        assert_eq!(result, Err(HttpError::Compressed(coding)));
+        assert_eq!(requests[0].header("Accept-Encoding"), Some("identity"));
+    }
+    // The fields of a proxy that has decompressed the body, and of servers that name their character set.
+    for (field, text) in
+        [("Content-Encoding: gzip", "\r\n<soap/>"), ("Content-Encoding: gzip", ""), ("Content-Encoding: utf-8", "x")]
+    {
+        assert_eq!(body(reply(field, text).0), text);
+    }
+}
+
 /// A large message on a slow link has a second for each 512 bytes, beside four times the timeout.
 #[test]
 fn a_slow_link_has_time_for_its_bytes() {

@@ -36,10 +36,18 @@ fn a_file_is_held_against_its_sum_and_its_signature() {
         result
     };
     run(Some(sum(&content)), Some(signature(&pair))).expect("a good file");
+    // Apache calls everything beside `fw.gz` compressed.
+    let called_gzip =
+        (sum(&content).header("Content-Encoding", "gzip"), signature(&pair).header("Content-Encoding", "x-gzip"));
+    run(Some(called_gzip.0), Some(called_gzip.1)).expect("a good file");
+    let compressed = FileSpec::file(b"\x1f\x8b").header("Content-Encoding", "gzip");
+    let (code, sentence) = told(run(Some(compressed), None));
+    assert!(code == 9010 && sentence.contains("Content-Encoding gzip"), "{code} {sentence}");
     for (sum, signature) in [
         (None, Some(signature(&pair))),
         (Some(sum(b"")), Some(signature(&pair))),
         (Some(FileSpec::file("<html>")), Some(signature(&pair))),
+        (Some(sum(b"").header("Content-Encoding", "gzip")), Some(signature(&pair))),
         (Some(FileSpec::file(vec![b'0'; 1 << 20])), Some(signature(&pair))),
         (Some(FileSpec::sized(1).endless()), Some(signature(&pair))),
         (Some(sum(&content)), None),

@@ -33,12 +33,52 @@ fn a_file_comes_whole_in_every_framing() {
     }
 }
 
-/// The agent requests no content coding; if a server names one, the bytes are stored as they come.
+/// RFC 7231 §3.1.2.2, §5.3.4: the agent accepts no compression. A file that comes with one fails, unless the name, the type
+/// or FileSize shows that it is that of the stored file.
 #[test]
-fn a_file_is_taken_as_it_is() {
-    let (server, attempt) = serving(FileSpec::file(b"\x1f\x8b no gzip").header("Content-Encoding", "gzip"));
-    assert_eq!(attempt.content(), b"\x1f\x8b no gzip");
+fn a_compressed_file_is_refused_unless_it_is_stored_so() {
+    let gzip = || FileSpec::file(b"\x1f\x8b content").header("Content-Encoding", "gzip");
+    let (server, attempt) = serving(gzip());
+    let (code, sentence) = attempt.failure();
+    assert_eq!(code, 9010);
+    assert!(sentence.starts_with("the server sent the body with Content-Encoding gzip"), "{sentence}");
+    assert!(attempt.download().expect_err("compressed").is_permanent());
     assert_eq!(server.requests()[0].header("Accept-Encoding"), Some("identity"));
+
+    let fetch = |path: &str, file: FileSpec, file_size: u64| {
+        let server = FileServer::start(FileServerOptions::new());
+        server.serves(path.split('?').next().expect("a path"), file);
+        let mut attempt = Attempt::at(&server.url(path));
+        attempt.expected_size = file_size;
+        attempt.download().map_err(|error| error.fault().number())
+    };
+    for (path, file, file_size) in [
+        ("/fw.tar.gz", gzip(), 0),
+        ("/FW.TGZ", gzip(), 0),
+        ("/fw.tar.gz.img", gzip(), 0), // mod_mime of Apache looks at every extension
+        ("/get?file=fw.tar.gz&key=1", gzip(), 0),
+        ("/fw.Z", FileSpec::file("x").header("Content-Encoding", "x-compress"), 0),
+        ("/get", gzip().header("Content-Type", "application/x-gzip"), 0),
+        ("/fw.bin", gzip(), 10),
+        ("/fw.bin", FileSpec::file("x").header("Content-Encoding", "identity"), 0),
+        ("/fw.bin", FileSpec::file("x").header("Content-Encoding", "utf-8"), 0),
+    ] {
+        let size = (file_size > 0).then_some(file_size);
+        let stored = fetch(path, file, file_size).unwrap_or_else(|code| panic!("{path}: {code}"));
+        assert!(size.is_none_or(|size| size == stored.size), "{path}");
+    }
+    for (path, file, file_size) in [
+        ("/fw.bin", gzip(), 11),
+        ("/fw.zip", gzip(), 0),
+        ("/gz/fw.bin", gzip(), 0),
+        ("/fw.tar.gz", FileSpec::file("x").header("Content-Encoding", "br"), 0),
+    ] {
+        assert_eq!(fetch(path, file, file_size).expect_err(path), 9010);
+    }
+    // A redirect may lead to the name of the file.
+    let (server, attempt) = serving(FileSpec::redirect(302, "/store/fw.gz"));
+    server.serves("/store/fw.gz", gzip());
+    assert_eq!(attempt.content(), b"\x1f\x8b content");
 }
 
 /// R236: the same URL twice is two downloads. An older file in the place of the new one is removed, and a link there is
