@@ -168,8 +168,12 @@ impl AcsConnection {
         }
     }
 
-    /// Returns the words of an error response, which often name the cause. A body that does not arrive is no second error.
+    /// Returns the words of an error response, which often name the cause. A body that does not arrive is no second error, and a
+    /// compressed one has no words.
     fn refusal_text(&mut self, response: &mut ResponseHead) -> String {
+        if response.compression().is_some() {
+            return String::new();
+        }
         let mut body = Vec::new();
         let mut piece = [0; MAX_REFUSAL / 4];
         self.client.begin("reading the refusal", REFUSAL_LIMIT);

@@ -9,10 +9,10 @@
 
 use std::time::Duration;
 
+use ureq_proto::BodyMode;
 use ureq_proto::client::state::{RecvBody, RecvResponse};
 use ureq_proto::client::{Call, RecvBodyResult, RecvResponseResult, SendRequestResult};
 use ureq_proto::http::Request;
-use ureq_proto::BodyMode;
 
 use super::error::HttpError;
 use super::header_lines::{header_length, unfold};

@@ -262,6 +262,8 @@ fn the_words_of_a_refusal_are_kept() {
     let long = told(vec![respond(refusal(&"x ".repeat(500_000)))]);
     assert!(long.chars().count() <= 201 && long.ends_with("x…"), "{long}");
     assert_eq!(told(vec![respond(refusal(""))]), "");
+    let compressed = refusal("x\u{8b}").replace("\r\n\r\n", "\r\nContent-Encoding: gzip\r\n\r\n");
+    assert_eq!(told(vec![respond(compressed)]), "");
     // The rest of the body never comes.
     let cut = refusal("begun").replace("Length: 5", "Length: 1000");
     assert_eq!(told(vec![respond(cut), Step::Pause(Duration::from_secs(3))]), "begun");
