@@ -17,6 +17,7 @@
 //! that is due or sleep. No other thread touches the device or the journal, so that neither needs a lock.
 
 mod acs_settings;
+mod check_actions;
 mod commands;
 pub mod daemon;
 mod inbox;
@@ -54,6 +55,7 @@ use crate::store::Store;
 use crate::time_zone::LocalZone;
 
 pub use acs_settings::{check_acs_settings, tls_settings};
+pub use check_actions::{action_warnings, check_actions};
 use inbox::{Inbox, Wake};
 use last_session::{LastSession, SessionLog};
 use listeners::Listeners;

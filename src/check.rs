@@ -8,9 +8,10 @@ use std::process::ExitCode;
 
 use serde_json::Value as Json;
 
-use crate::agent::{check_acs_settings, load_model};
-use crate::config::{Config, StartupError};
+use crate::agent::{action_warnings, check_acs_settings, check_actions, load_model};
+use crate::config::Config;
 use crate::cwmp::device::management_server::{self, parameter};
+use crate::mistake::Mistakes;
 use crate::model::Loaded;
 use crate::model::path::Path;
 use crate::output::print;
@@ -21,19 +22,30 @@ use crate::url::Url;
 const EXAMPLES: [(&str, &str); 2] =
     [("DeviceInfo.ManufacturerOUI", "00D09E"), ("DeviceInfo.SerialNumber", "0000000001")];
 
-/// Prints the summary, or the error that would keep the agent from starting. Returns the exit status.
+/// Prints the summary, or the mistakes that would keep the agent from starting. Returns the exit status.
 pub fn run(config: &Config) -> ExitCode {
-    let checked = load_model(config).and_then(|loaded| check_acs_settings(config, &loaded).map(|()| loaded));
-    match checked {
+    match load_checked(config) {
         Ok(loaded) => {
             let warnings = warnings(&loaded, config).into_iter().map(|warning| format!("warning: {warning}\n"));
             print(&(describe(&loaded, config) + &warnings.collect::<String>()))
         }
-        Err(error) => {
-            eprintln!("cpe-agent: {error}");
-            ExitCode::from(StartupError::EXIT)
+        Err(mistakes) => {
+            mistakes.print();
+            ExitCode::from(Mistakes::EXIT)
         }
     }
+}
+
+/// Loads the data model and makes all checks of a reload.
+fn load_checked(config: &Config) -> Result<Loaded, Mistakes> {
+    let loaded = load_model(config)?;
+    let mut mistakes = Mistakes::default();
+    for check in [check_acs_settings, check_actions] {
+        if let Err(found) = check(config, &loaded) {
+            found.list().iter().for_each(|mistake| mistakes.push(mistake.clone()));
+        }
+    }
+    mistakes.check().map(|()| loaded)
 }
 
 /// Returns the summary of the loaded files, one line for each item.
@@ -87,6 +99,7 @@ fn warnings(loaded: &Loaded, config: &Config) -> Vec<String> {
             ));
         }
     }
+    warnings.extend(action_warnings(&loaded.actions));
     // The URL is valid, so that the agent starts; every session of it would fail.
     let needs_tls = acs_url(loaded).is_some_and(|url| url.is_tls());
     if needs_tls && !cfg!(feature = "tls") {

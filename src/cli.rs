@@ -20,7 +20,8 @@ use lexopt::{Arg, Parser};
 
 pub use self::command::Command;
 use self::command::{COMMANDS, CommandParser, CommandSpec, Operands};
-use crate::config::{CONFIG, Config, Options, SETTINGS, StartupError};
+use crate::config::{CONFIG, Config, Options, SETTINGS};
+use crate::mistake::Mistakes;
 use crate::output::print;
 use crate::suggest::hint;
 
@@ -41,9 +42,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, execute: impl FnOnce(
             eprintln!("cpe-agent: {reason}\nTry `cpe-agent {help}`.");
             ExitCode::from(EXIT_USAGE)
         }
-        Err(CommandLineError::Startup(error)) => {
-            eprintln!("cpe-agent: {error}");
-            ExitCode::from(StartupError::EXIT)
+        Err(CommandLineError::Startup(mistakes)) => {
+            mistakes.print();
+            ExitCode::from(Mistakes::EXIT)
         }
     }
 }
@@ -62,7 +63,7 @@ enum CommandLineError {
     /// A wrong argument, as a message for the user; exit status 64.
     Usage(String),
     /// A wrong configuration file; exit status 78.
-    Startup(StartupError),
+    Startup(Mistakes),
 }
 
 impl From<String> for CommandLineError {

@@ -2,7 +2,6 @@
 
 mod options;
 mod setting;
-mod startup_error;
 
 use std::fs::File;
 use std::io::Read;
@@ -10,19 +9,18 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ::log::LevelFilter;
-use serde_json::Value;
-
 use self::options::OptionValue;
 use self::setting::{Setting, ValueForm, path};
-use crate::json::{JsonType, escape};
+use crate::json::escape;
 use crate::log::Destination;
+use crate::mistake::{Mistake, Mistakes};
+use crate::model::{Number, Raw, Tape};
 use crate::secret::Secret;
 use crate::suggest::hint;
+use ::log::LevelFilter;
 
 pub use self::options::Options;
 pub(crate) use self::setting::{CONFIG, CONTROL, SETTINGS};
-pub use self::startup_error::StartupError;
 
 /// The largest configuration file, in bytes. A real one has a few hundred; the limit catches a wrong path.
 const MAX_FILE: u64 = 1024 * 1024;
@@ -69,19 +67,23 @@ pub struct Config {
 
 impl Config {
     /// Overlays the defaults with the file that `options` names, if any, and the result with `options`.
-    pub fn load(options: Options) -> Result<Config, StartupError> {
+    ///
+    /// # Errors
+    /// Returns all mistakes of the file.
+    pub fn load(options: Options) -> Result<Config, Mistakes> {
         let mut config = Config::default();
-        let file = options.config.clone();
-        if let Some(file) = &file {
-            config.read_file(file)?;
+        let mut mistakes = Mistakes::default();
+        if let Some(file) = &options.config {
+            config.read_file(file, &mut mistakes);
         }
         for (setting, value) in &options.values {
             config.overlay(setting, value);
         }
         // Checked last: the certificate may come from the file and its key from the command line.
         if config.client_cert.is_some() != config.client_key.is_some() {
-            return Err(config.half_an_identity(&options));
+            mistakes.push(config.half_an_identity(&options));
         }
+        mistakes.check()?;
         // Kept whole, so that a reload is the same command line on another file.
         config.options = options;
         Ok(config)
@@ -89,7 +91,7 @@ impl Config {
 
     /// Returns the error of a client certificate without its key, or of a key without its certificate. The error names the
     /// half that is given as the user wrote it: as an option, or as a key of the file.
-    fn half_an_identity(&self, options: &Options) -> StartupError {
+    fn half_an_identity(&self, options: &Options) -> Mistake {
         let (given, missing) = match self.client_cert {
             Some(_) => (("client-cert", "clientCert"), ("client-key", "clientKey")),
             None => (("client-key", "clientKey"), ("client-cert", "clientCert")),
@@ -97,17 +99,17 @@ impl Config {
         match &options.config {
             Some(file) if !options.values.iter().any(|(setting, _)| setting.option == given.0) => {
                 let reason = format!("`{}` is missing, and is needed together with it", missing.1);
-                StartupError::new(file, &format!("/{}", given.1), &reason)
+                Mistake::new(file, &format!("/{}", given.1), &reason)
             }
             _ => {
                 let reason = format!("--{} is missing, and is needed together with it", missing.0);
-                StartupError::new(Path::new(&format!("--{}", given.0)), "", &reason)
+                Mistake::new(Path::new(&format!("--{}", given.0)), "", &reason)
             }
         }
     }
 
     /// Reads the file again and overlays it with the same command line, for SIGHUP.
-    pub fn reload(&self) -> Result<Config, StartupError> {
+    pub fn reload(&self) -> Result<Config, Mistakes> {
         Config::load(self.options.clone())
     }
 
@@ -137,10 +139,10 @@ impl Config {
     }
 
     /// Returns the error of a factory value, with the file or the command line as its origin.
-    pub fn factory_value_error(&self, path: &str, reason: &str) -> StartupError {
+    pub fn factory_value_error(&self, path: &str, reason: &str) -> Mistake {
         match self.factory_value_file(path) {
-            Some(file) => StartupError::new(file, &format!("/set/{}", escape(path)), reason),
-            None => StartupError::new(Path::new(COMMAND_LINE), path, reason),
+            Some(file) => Mistake::new(file, &format!("/set/{}", escape(path)), reason),
+            None => Mistake::new(Path::new(COMMAND_LINE), path, reason),
         }
     }
 
@@ -155,73 +157,75 @@ impl Config {
         self.options.config.as_deref().filter(|_| !self.options.values.iter().any(is_option))
     }
 
-    /// Overlays this configuration with a file.
-    fn read_file(&mut self, file: &Path) -> Result<(), StartupError> {
-        let error = |pointer: &str, reason: String| StartupError::new(file, pointer, &reason);
-        let text = read(file).map_err(|reason| error("", reason))?;
-        let value: Value = serde_json::from_str(&text).map_err(|reason| error("", reason.to_string()))?;
-        let Value::Object(members) = value else {
-            return Err(error("", format!("an object is expected, not {}", JsonType::from(&value))));
+    /// Overlays this configuration with a file, and adds the mistakes of the file.
+    fn read_file(&mut self, file: &Path, mistakes: &mut Mistakes) {
+        let mut reject = |pointer: &str, reason: &str| mistakes.push(Mistake::new(file, pointer, reason));
+        let text = match read(file) {
+            Ok(text) => text,
+            Err(reason) => return reject("", &reason),
         };
-        for (key, value) in &members {
+        let tape = match Tape::read(&text, 0) {
+            Ok(tape) => tape,
+            Err(reason) => return reject("", &reason.to_string()),
+        };
+        tape.duplicates().iter().for_each(|pointer| reject(pointer, "given twice"));
+        let object = match tape.root() {
+            Raw::Object(object) => object,
+            other => return reject("", &format!("an object is expected, not {}", other.json_type())),
+        };
+        for (key, value) in object.members() {
             let pointer = format!("/{}", escape(key));
-            let setting = SETTINGS.iter().find(|setting| setting.key == key);
-            // An unknown key is an error: a misspelt one would silently leave the default.
-            let keys = || SETTINGS.iter().map(|setting| setting.key).collect::<Vec<_>>();
-            let unknown = || error(&pointer, format!("there is no such key{}", hint(key, &keys(), "keys", "")));
-            let setting = setting.ok_or_else(unknown)?;
-            self.read_member(setting, value).map_err(|(below, reason)| error(&format!("{pointer}{below}"), reason))?;
+            match SETTINGS.iter().find(|setting| setting.key == key) {
+                Some(setting) => self.read_member(setting, &value, &pointer, &mut reject),
+                // An unknown key is an error: a misspelt one would silently leave the default.
+                None => {
+                    let keys: Vec<&str> = SETTINGS.iter().map(|setting| setting.key).collect();
+                    reject(&pointer, &format!("there is no such key{}", hint(key, &keys, "keys", "")));
+                }
+            }
         }
-        Ok(())
     }
 
-    /// Reads one member of the file. The error is the JSON pointer below the member, and the reason.
-    fn read_member(&mut self, setting: &Setting, value: &Value) -> Result<(), (String, String)> {
-        match setting.form {
-            ValueForm::Text(set) => {
-                let text = string(value).map_err(|reason| (String::new(), reason))?;
-                set(self, text).map_err(|reason| (String::new(), reason))
+    /// Reads one member of the file, which is at `pointer`.
+    fn read_member(&mut self, setting: &Setting, value: &Raw<'_>, pointer: &str, reject: &mut dyn FnMut(&str, &str)) {
+        match (setting.form, value) {
+            // The text of the number goes through the same check as that of the option. No number is a fraction.
+            (ValueForm::Number(set), Raw::Number(number)) => {
+                let text = if let Number::Integer(number) = number { number.to_string() } else { String::new() };
+                set(self, &text).unwrap_or_else(|reason| reject(pointer, &reason));
             }
-            ValueForm::Number(set) => {
-                // The text of the number goes through the same check as that of the option.
-                let number = value.as_number().map(ToString::to_string);
-                let text = number.as_deref().map_or_else(|| string(value), Ok);
-                text.and_then(|text| set(self, text)).map_err(|reason| (String::new(), reason))
+            (ValueForm::Text(set) | ValueForm::Number(set), value) => {
+                let read = string(value).and_then(|text| set(self, text));
+                read.unwrap_or_else(|reason| reject(pointer, &reason));
             }
-            ValueForm::DataModel => {
-                let Value::Array(items) = value else {
-                    return Err((
-                        String::new(),
-                        format!("a list of strings is expected, not {}", JsonType::from(value)),
-                    ));
-                };
-                // An empty list would start an agent without a data model.
-                if items.is_empty() {
-                    return Err((String::new(), "at least one file is needed".to_owned()));
-                }
-                let paths = items
-                    .iter()
-                    .enumerate()
-                    .map(|(at, item)| string(item).and_then(path).map_err(|reason| (format!("/{at}"), reason)));
-                self.data_model = paths.collect::<Result<_, _>>()?;
-                Ok(())
-            }
-            ValueForm::Set => {
-                let Value::Object(members) = value else {
-                    return Err((
-                        String::new(),
-                        format!("an object of strings is expected, not {}", JsonType::from(value)),
-                    ));
-                };
-                for (name, value) in members {
-                    let below = || format!("/{}", escape(name));
-                    if name.is_empty() {
-                        return Err((below(), "a path is expected".to_owned()));
+            (ValueForm::DataModel, Raw::List(items)) => {
+                self.data_model.clear();
+                for (at, item) in items.items().enumerate() {
+                    match string(&item).and_then(path) {
+                        Ok(file) => self.data_model.push(file),
+                        Err(reason) => reject(&format!("{pointer}/{at}"), &reason),
                     }
-                    let value = string(value).map_err(|reason| (below(), reason))?;
-                    self.factory_values.push((name.clone(), value.into()));
                 }
-                Ok(())
+                // An empty list would start an agent without a data model.
+                if items.items().next().is_none() {
+                    reject(pointer, "at least one file is needed");
+                }
+            }
+            (ValueForm::DataModel, value) => {
+                reject(pointer, &format!("a list of strings is expected, not {}", value.json_type()));
+            }
+            (ValueForm::Set, Raw::Object(members)) => {
+                for (name, value) in members.members() {
+                    let below = format!("{pointer}/{}", escape(name));
+                    match string(&value) {
+                        _ if name.is_empty() => reject(&below, "a path is expected"),
+                        Ok(text) => self.factory_values.push((name.to_owned(), text.into())),
+                        Err(reason) => reject(&below, &reason),
+                    }
+                }
+            }
+            (ValueForm::Set, value) => {
+                reject(pointer, &format!("an object of strings is expected, not {}", value.json_type()));
             }
         }
     }
@@ -285,8 +289,11 @@ fn read(file: &Path) -> Result<String, String> {
     if length as u64 > MAX_FILE { Err("is larger than 1 MiB".to_owned()) } else { Ok(text) }
 }
 
-fn string(value: &Value) -> Result<&str, String> {
-    value.as_str().ok_or_else(|| format!("a string is expected, not {}", JsonType::from(value)))
+fn string<'t>(value: &Raw<'t>) -> Result<&'t str, String> {
+    match value {
+        Raw::Text(text) => Ok(text),
+        other => Err(format!("a string is expected, not {}", other.json_type())),
+    }
 }
 
 #[cfg(test)]

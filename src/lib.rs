@@ -44,6 +44,7 @@ pub mod http;
 mod json;
 pub mod log;
 mod mailbox;
+pub mod mistake;
 pub mod model;
 mod output;
 mod poll_thread;

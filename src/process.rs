@@ -4,7 +4,9 @@
 use std::fmt;
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -115,6 +117,18 @@ fn run_with(
 
 /// The PATH of a command if the agent itself has none.
 const DEFAULT_PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Returns true if a command can be started by this name: a path, or the name of a file in PATH.
+pub fn is_program(name: &str) -> bool {
+    let is_executable = |path: &Path| {
+        std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+    };
+    if name.contains('/') {
+        return is_executable(Path::new(name));
+    }
+    let path = std::env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into());
+    std::env::split_paths(&path).any(|directory| is_executable(&directory.join(name)))
+}
 
 /// Starts a command in a process group of its own, with PATH and TZ as its environment.
 fn start(program: &str, arguments: &[String], input: Stdio) -> io::Result<Child> {

@@ -4,10 +4,11 @@ use std::path::Path;
 
 use super::Agent;
 use crate::acs::AcsSettings;
-use crate::config::{Config, StartupError};
+use crate::config::Config;
 use crate::cwmp::device::management_server::{self, parameter};
 use crate::cwmp::soap::MAX_MESSAGE;
 use crate::http::{self, HttpError, TlsSettings};
+use crate::mistake::{Mistake, Mistakes};
 use crate::model::Loaded;
 use crate::url::Url;
 
@@ -19,17 +20,23 @@ use crate::url::Url;
 ///
 /// # Errors
 /// Names the option or the parameter, and the reason.
-pub fn check_acs_settings(config: &Config, loaded: &Loaded) -> Result<(), StartupError> {
-    http::check_tls_files(&tls_settings(config)).map_err(|(option, error)| match error {
-        // The whole text of the error mentions a connection, and none was attempted here.
-        HttpError::Tls(reason) => StartupError::new(Path::new(option), "", &reason),
-        other => StartupError::new(Path::new(option), "", &other.to_string()),
-    })?;
-    check_acs_url(config, loaded)
+pub fn check_acs_settings(config: &Config, loaded: &Loaded) -> Result<(), Mistakes> {
+    let mut mistakes = Mistakes::default();
+    if let Err((option, error)) = http::check_tls_files(&tls_settings(config)) {
+        mistakes.push(match error {
+            // The whole text of the error mentions a connection, and none was attempted here.
+            HttpError::Tls(reason) => Mistake::new(Path::new(option), "", &reason),
+            other => Mistake::new(Path::new(option), "", &other.to_string()),
+        });
+    }
+    if let Err(mistake) = check_acs_url(config, loaded) {
+        mistakes.push(mistake);
+    }
+    mistakes.check()
 }
 
 /// Checks the factory value of ManagementServer.URL (R10). It may be empty: such a device learns its URL later (R17).
-fn check_acs_url(config: &Config, loaded: &Loaded) -> Result<(), StartupError> {
+fn check_acs_url(config: &Config, loaded: &Loaded) -> Result<(), Mistake> {
     let name = management_server::full_name(&loaded.tree, parameter::URL);
     let text = loaded.tree.get(&name).map(|value| value.to_string()).unwrap_or_default();
     let reason = match Url::parse(&text) {
@@ -41,7 +48,7 @@ fn check_acs_url(config: &Config, loaded: &Loaded) -> Result<(), StartupError> {
     }
     // The tree does not record which file gave the value, so that the error names all of them.
     let files: Vec<String> = config.data_model.iter().map(|file| file.display().to_string()).collect();
-    Err(StartupError::new(Path::new(&files.join(", ")), &format!("/{}/value", name.replace('.', "/")), &reason))
+    Err(Mistake::new(Path::new(&files.join(", ")), &format!("/{}/value", name.replace('.', "/")), &reason))
 }
 
 /// Returns the paths of the TLS files, for connections to the ACS and to file servers alike (R65).

@@ -16,9 +16,10 @@ use signal_hook::iterator::Signals;
 use super::commands::ControlHandler;
 use super::inbox::Inbox;
 use super::{Agent, ExitReason, Handles, LatestStatus, StartFailure};
-use crate::config::{Config, StartupError};
+use crate::config::Config;
 use crate::control::ControlServer;
 use crate::log::Destination;
+use crate::mistake::Mistakes;
 use crate::thread;
 use crate::time_zone::LocalZone;
 
@@ -44,8 +45,14 @@ pub fn run(mut config: Config) -> ExitCode {
     loop {
         let agent = match Agent::start(config.clone(), handles.clone()) {
             Ok(agent) => agent,
-            Err(StartFailure::Configuration(error)) => return refuse(&error, config.log_to, StartupError::EXIT),
-            Err(StartFailure::AlreadyRunning(error)) => return refuse(&error, config.log_to, 1),
+            Err(StartFailure::Configuration(mistakes)) => {
+                mistakes.print();
+                return refuse(&mistakes, config.log_to, Mistakes::EXIT);
+            }
+            Err(StartFailure::AlreadyRunning(error)) => {
+                eprintln!("cpe-agent: {error}");
+                return refuse(&error, config.log_to, 1);
+            }
         };
         if server.is_none() {
             // The socket follows the lock on the state directory: a second agent on the same directory must fail before it
@@ -70,10 +77,9 @@ pub fn run(mut config: Config) -> ExitCode {
     }
 }
 
-/// Reports the reason for which the agent does not start: on stderr for a start by hand, and in syslog if the log goes
-/// there.
+/// Reports the reason for which the agent does not start in syslog, if the log goes there. A start by hand has it on
+/// stderr already.
 fn refuse(error: &dyn Error, log_to: Destination, status: u8) -> ExitCode {
-    eprintln!("cpe-agent: {error}");
     if log_to == Destination::Syslog {
         log::error!("{error}");
     }

@@ -1,8 +1,8 @@
 //! Reload after SIGHUP: reads configuration, data model and TLS files again, and determines the local address anew.
 //!
 //! ```text
-//! SIGHUP ──▶ no session runs ──▶ Config::reload ──▶ load_model ──▶ check_acs_settings ──┬─ error: logged, no change
-//!                                                                                       └─ success: applied as a whole
+//! SIGHUP ──▶ no session runs ──▶ Config::reload ──▶ load_model ──▶ check_… ──┬─ error: logged, no change
+//!                                                                            └─ success: applied as a whole
 //! ```
 //!
 //! A reload makes no connection. The new model becomes the factory state below the stored values, as after a restart.
@@ -12,10 +12,12 @@ use std::time::Duration;
 
 use super::Agent;
 use super::acs_settings::check_acs_settings;
+use super::check_actions::check_actions;
 use super::load_model::load_model;
 use crate::clock::Now;
-use crate::config::{Config, StartupError};
+use crate::config::Config;
 use crate::cwmp::version;
+use crate::mistake::Mistakes;
 use crate::model::Loaded;
 use crate::store::Store;
 
@@ -66,10 +68,11 @@ impl Agent {
     }
 
     /// Reads the new configuration and its model, with the same checks as the command `check`.
-    fn read_config(&self) -> Result<(Config, Loaded), StartupError> {
+    fn read_config(&self) -> Result<(Config, Loaded), Mistakes> {
         let mut config = self.config.reload()?;
         let loaded = load_model(&config)?;
         check_acs_settings(&config, &loaded)?;
+        check_actions(&config, &loaded)?;
         for key in config.keep_fixed_paths(&self.config) {
             log::warn!("{key} has changed, which takes effect at the next start of the agent");
         }

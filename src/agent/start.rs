@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::acs_settings::check_acs_settings;
+use super::check_actions::check_actions;
 use super::last_session::SessionLog;
 use super::listeners::Listeners;
 use super::load_model::load_model;
@@ -16,11 +17,12 @@ use super::reload::ReloadLog;
 use super::session_driver::AcsQuirks;
 use super::{Agent, AppliedRebootSettings, Handles, StoreJournal, TransferWorker, random};
 use crate::clock::Clock;
-use crate::config::{Config, StartupError};
+use crate::config::Config;
 use crate::connection_request::random_path;
 use crate::cwmp::device::{Device, Reset};
 use crate::cwmp::event::{Event, EventCode};
 use crate::cwmp::version;
+use crate::mistake::Mistakes;
 use crate::schedule::Schedule;
 use crate::store::{Recovered, Store, StoreError};
 use crate::time_zone::LocalZone;
@@ -29,7 +31,7 @@ use crate::time_zone::LocalZone;
 #[derive(Debug)]
 pub(crate) enum StartFailure {
     /// An error in the configuration or the data model: exit status 78.
-    Configuration(StartupError),
+    Configuration(Mistakes),
     /// A lock on the state directory, held by another agent: exit status 1.
     AlreadyRunning(StoreError),
 }
@@ -61,8 +63,10 @@ impl Agent {
     /// Builds the agent up to the first session. Opens no connection and writes no record.
     pub(crate) fn start(config: Config, handles: Handles) -> Result<Agent, StartFailure> {
         let loaded = load_model(&config).map_err(StartFailure::Configuration)?;
-        if let Err(error) = check_acs_settings(&config, &loaded) {
-            log::error!("{error}");
+        for check in [check_acs_settings, check_actions] {
+            if let Err(mistakes) = check(&config, &loaded) {
+                mistakes.list().iter().for_each(|mistake| log::error!("{mistake}"));
+            }
         }
         let model = loaded.fingerprint;
         let (store, recovered) = open_store(&config.state_dir)?;

@@ -21,9 +21,10 @@ fn load(text: &str, pairs: &[(&str, &str)]) -> Result<Config, (String, String)> 
     std::fs::write(&file, text).expect("a file");
     let mut options = options(pairs);
     options.set_config(file.to_str().expect("UTF-8")).expect("a path");
-    Config::load(options).map_err(|error| {
-        assert_eq!(error.file, file);
-        (error.pointer, error.reason)
+    Config::load(options).map_err(|mistakes| {
+        let first = mistakes.list()[0].clone();
+        assert_eq!(Path::new(&first.file), file);
+        (first.pointer, first.reason)
     })
 }
 
@@ -98,7 +99,7 @@ fn the_file_has_every_key() {
     assert_eq!((config.log, config.log_to), (LevelFilter::Trace, Destination::Syslog));
     assert_eq!(config.acs_timeout, Duration::from_secs(60));
     assert_eq!(config.metrics, Some(PathBuf::from("m.prom")));
-    let Ok(Value::Object(members)) = serde_json::from_str(EVERYTHING) else { panic!("JSON") };
+    let Ok(serde_json::Value::Object(members)) = serde_json::from_str(EVERYTHING) else { panic!("JSON") };
     assert!(SETTINGS.iter().all(|setting| members.contains_key(setting.key)));
 }
 
@@ -242,8 +243,17 @@ fn what_a_running_agent_cannot_leave_is_kept() {
 }
 
 #[test]
-fn a_startup_error_reads_file_pointer_reason() {
-    let error = StartupError::new(Path::new("model.json"), "/Device/X", "no type");
-    assert_eq!(error.to_string(), "model.json: /Device/X: no type");
-    assert_eq!(StartupError::new(Path::new("model.json"), "", "is empty").to_string(), "model.json: is empty");
+fn all_mistakes_of_the_file_are_named() {
+    let home = tempfile::tempdir().expect("a directory");
+    let file = home.path().join("config.json");
+    let text = r#"{ "dataModel": ["a", 1, ""], "log": "loud", "set": { "A": 1, "B": "b", "B": "c", "": "" },
+                    "colour": 1, "clientCert": "c", "log": "info" }"#;
+    std::fs::write(&file, text).expect("a file");
+    let mut options = options(&[("client-cert", "c")]);
+    options.set_config(file.to_str().expect("UTF-8")).expect("a path");
+    let mistakes = Config::load(options).expect_err("mistakes");
+    let places: Vec<&str> = mistakes.list().iter().map(|mistake| mistake.pointer.as_str()).collect();
+    let expected = ["/log", "/set/B", "/dataModel/1", "/dataModel/2", "/log", "/set/A", "/set/", "/colour", ""];
+    assert_eq!(places, expected, "{mistakes:#?}");
+    assert_eq!(mistakes.list()[8].file, "--client-cert");
 }

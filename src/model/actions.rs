@@ -6,8 +6,9 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
-use super::raw::{Number, Object, Raw};
+use super::raw::{Number, Raw};
 use crate::json::escape;
+use crate::suggest::hint;
 
 /// The actions of a device with their placeholders, such as `{file}` and `{commandKey}`, not yet substituted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -113,22 +114,36 @@ fn substitute(mut rest: &str, values: &[(&str, &str)]) -> String {
 /// The JSON pointer from the top of the file, and the reason.
 type ReadError = (String, String);
 
+impl FileAction {
+    /// Returns true if the command receives the name of the file.
+    pub fn names_file(&self) -> bool {
+        self.run.iter().any(|argument| argument.contains(FILE))
+    }
+}
+
 impl Actions {
-    /// Reads the object `actions`. Every member must be known, since an action that is misspelt would never run.
-    pub(super) fn read(raw: &Raw<'_>) -> Result<Actions, ReadError> {
+    /// Reads the object `actions`, and returns its mistakes. Every member must be known, since an action that is misspelt
+    /// would never run.
+    pub(super) fn read(raw: &Raw<'_>) -> (Actions, Vec<ReadError>) {
         let mut actions = Actions::default();
-        for (name, value) in object(raw, "/actions")?.members() {
+        let mut mistakes = Vec::new();
+        for (name, value) in members(raw, "/actions", &mut mistakes) {
             let at = format!("/actions/{}", escape(name));
             match name {
-                "reboot" => actions.reboot = Some(command_line(&value, &at, DEVICE_PLACEHOLDERS)?),
-                "factoryReset" => actions.factory_reset = Some(command_line(&value, &at, DEVICE_PLACEHOLDERS)?),
-                "download" => actions.download = file_actions(&value, &at, FileActionKind::Download)?,
-                "upload" => actions.upload = file_actions(&value, &at, FileActionKind::Upload)?,
+                "reboot" => actions.reboot = command_line(&value, &at, DEVICE_PLACEHOLDERS, &mut mistakes),
+                "factoryReset" => {
+                    actions.factory_reset = command_line(&value, &at, DEVICE_PLACEHOLDERS, &mut mistakes);
+                }
+                "download" => actions.download = file_actions(&value, &at, FileActionKind::Download, &mut mistakes),
+                "upload" => actions.upload = file_actions(&value, &at, FileActionKind::Upload, &mut mistakes),
                 // A misspelt action would never run, and its RPC would be refused without a visible reason.
-                _ => return Err((at, "not an action".into())),
+                _ => {
+                    let known = ["reboot", "factoryReset", "download", "upload"];
+                    mistakes.push((at, format!("not an action{}", hint(name, &known, "actions", ""))));
+                }
             }
         }
-        Ok(actions)
+        (actions, mistakes)
     }
 
     /// Returns the action that applies a downloaded file of this type.
@@ -158,22 +173,36 @@ enum FileActionKind {
     Upload,
 }
 
-fn object<'r, 't>(raw: &'r Raw<'t>, at: &str) -> Result<&'r Object<'t>, ReadError> {
+/// Returns the members of an object; none if it is not an object.
+fn members<'t>(raw: &Raw<'t>, at: &str, mistakes: &mut Vec<ReadError>) -> Vec<(&'t str, Raw<'t>)> {
     match raw {
-        Raw::Object(object) => Ok(object),
-        other => Err((at.into(), format!("an object is needed, not {}", other.json_type()))),
+        Raw::Object(object) => object.members().collect(),
+        other => {
+            mistakes.push((at.into(), format!("an object is needed, not {}", other.json_type())));
+            Vec::new()
+        }
     }
 }
 
+/// Returns the value that was read; adds the mistake instead, if there is one.
+fn note<T>(read: Result<T, ReadError>, mistakes: &mut Vec<ReadError>) -> Option<T> {
+    read.map_err(|mistake| mistakes.push(mistake)).ok()
+}
+
 /// Reads a command: a list of strings with the program first, and placeholders of `known` only.
-fn command_line(raw: &Raw<'_>, at: &str, known: &[&str]) -> Result<CommandLine, ReadError> {
-    let wrong = || (at.to_owned(), "a list of strings is needed: the program and its arguments".to_owned());
-    let Raw::List(items) = raw else { return Err(wrong()) };
-    let arguments: Option<CommandLine> =
-        items.items().map(|item| if let Raw::Text(text) = item { Some(text.to_owned()) } else { None }).collect();
+fn command_line(raw: &Raw<'_>, at: &str, known: &[&str], mistakes: &mut Vec<ReadError>) -> Option<CommandLine> {
+    let arguments: Option<CommandLine> = match raw {
+        Raw::List(items) => {
+            items.items().map(|item| if let Raw::Text(text) = item { Some(text.to_owned()) } else { None }).collect()
+        }
+        _ => None,
+    };
     // An empty program name cannot be started; the mistake shows at load time instead of at the first Reboot.
-    let arguments = arguments.filter(|arguments| arguments.first().is_some_and(|program| !program.is_empty()));
-    let arguments = arguments.ok_or_else(wrong)?;
+    let Some(arguments) = arguments.filter(|arguments| arguments.first().is_some_and(|program| !program.is_empty()))
+    else {
+        mistakes.push((at.to_owned(), "a list of strings is needed: the program and its arguments".to_owned()));
+        return None;
+    };
     // A placeholder that is not substituted would reach the command as text, and the mistake would show in the field only.
     for (number, argument) in arguments.iter().enumerate() {
         let reason = match placeholders(argument).find(|name| !known.contains(name)) {
@@ -181,9 +210,9 @@ fn command_line(raw: &Raw<'_>, at: &str, known: &[&str]) -> Result<CommandLine, 
             Some(name) if UPLOAD_PLACEHOLDERS.contains(&name) => format!("there is no `{name}` in this action"),
             Some(name) => format!("`{name}` is no placeholder; `{{file}}` and `{{commandKey}}` are"),
         };
-        return Err((format!("{at}/{number}"), reason));
+        mistakes.push((format!("{at}/{number}"), reason));
     }
-    Ok(arguments)
+    Some(arguments)
 }
 
 /// Returns the parts of an argument that look like placeholders: words in braces, except for shell variables, `${…}`.
@@ -197,17 +226,23 @@ fn placeholders(argument: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Reads the file actions of one kind, by file type.
-fn file_actions(raw: &Raw<'_>, at: &str, kind: FileActionKind) -> Result<Vec<(String, FileAction)>, ReadError> {
+fn file_actions(
+    raw: &Raw<'_>,
+    at: &str,
+    kind: FileActionKind,
+    mistakes: &mut Vec<ReadError>,
+) -> Vec<(String, FileAction)> {
     let mut actions = Vec::new();
-    for (file_type, value) in object(raw, at)?.members() {
+    for (file_type, value) in members(raw, at, mistakes) {
         let at = format!("{at}/{}", escape(file_type));
         // An ACS can never request a file type that the schema of CWMP forbids.
         if !is_file_type(file_type) {
-            return Err((at, "a file type is needed, such as `1 Firmware Upgrade Image` or `X OUI name`".into()));
+            let reason = "a file type is needed, such as `1 Firmware Upgrade Image` or `X OUI name`";
+            mistakes.push((at.clone(), reason.into()));
         }
-        actions.push((file_type.to_string(), file_action(object(&value, &at)?, &at, kind)?));
+        actions.push((file_type.to_string(), file_action(&value, &at, kind, mistakes)));
     }
-    Ok(actions)
+    actions
 }
 
 /// Returns true if the schema of CWMP allows the text as a file type: a number and words, or `X`, a vendor and a name
@@ -226,7 +261,7 @@ pub fn is_file_type(text: &str) -> bool {
 }
 
 /// Reads one file action.
-fn file_action(raw: &Object<'_>, at: &str, kind: FileActionKind) -> Result<FileAction, ReadError> {
+fn file_action(raw: &Raw<'_>, at: &str, kind: FileActionKind, mistakes: &mut Vec<ReadError>) -> FileAction {
     let mut action = FileAction {
         run: Vec::new(),
         time_limit: TIME_LIMIT,
@@ -236,23 +271,34 @@ fn file_action(raw: &Object<'_>, at: &str, kind: FileActionKind) -> Result<FileA
         ed25519: None,
     };
     let of_file = if kind == FileActionKind::Download { DOWNLOAD_PLACEHOLDERS } else { UPLOAD_PLACEHOLDERS };
-    for (name, value) in raw.members() {
+    let mut has_run = false;
+    for (name, value) in members(raw, at, mistakes) {
         let at = format!("{at}/{}", escape(name));
         match name {
-            "run" => action.run = command_line(&value, &at, of_file)?,
-            "timeLimit" => action.time_limit = seconds(&value, at)?,
-            "reboots" | "verify" | "sha256" | "ed25519" if kind == FileActionKind::Upload => {
-                return Err((at, "not a member of an upload".into()));
+            "run" => {
+                has_run = true;
+                action.run = command_line(&value, &at, of_file, mistakes).unwrap_or_default();
             }
-            "reboots" => action.reboots = flag(&value, at)?,
+            "timeLimit" => action.time_limit = note(seconds(&value, at), mistakes).unwrap_or_default(),
+            "reboots" | "verify" | "sha256" | "ed25519" if kind == FileActionKind::Upload => {
+                mistakes.push((at, "not a member of an upload".into()));
+            }
+            "reboots" => action.reboots = note(flag(&value, at), mistakes).unwrap_or_default(),
             // The file is removed once it was applied, so that `{file}` has no meaning after the restart.
-            "verify" => action.verify = Some(command_line(&value, &at, DEVICE_PLACEHOLDERS)?),
-            "sha256" => action.sha256 = flag(&value, at)?,
-            "ed25519" => action.ed25519 = Some(public_key(&value, at)?),
-            _ => return Err((at, "not a member of an action".into())),
+            "verify" => action.verify = command_line(&value, &at, DEVICE_PLACEHOLDERS, mistakes),
+            "sha256" => action.sha256 = note(flag(&value, at), mistakes).unwrap_or_default(),
+            "ed25519" => action.ed25519 = note(public_key(&value, at), mistakes),
+            _ => {
+                let known = ["run", "timeLimit", "reboots", "verify", "sha256", "ed25519"];
+                let known = if kind == FileActionKind::Download { &known[..] } else { &known[..2] };
+                mistakes.push((at, format!("not a member of an action{}", hint(name, known, "members", ""))));
+            }
         }
     }
-    if action.run.is_empty() { Err((at.into(), "`run` is missing".into())) } else { Ok(action) }
+    if !has_run && matches!(raw, Raw::Object(_)) {
+        mistakes.push((at.into(), "`run` is missing".into()));
+    }
+    action
 }
 
 fn flag(raw: &Raw<'_>, at: String) -> Result<bool, ReadError> {

@@ -1,4 +1,5 @@
-//! Builds the [`Schema`] from the raw values: reads every member of every node, and rejects those that are wrong.
+//! Builds the [`Schema`] from the raw values: reads every member of every node, and rejects those that are wrong. A wrong
+//! member is noted and left out, so that one run finds all mistakes.
 //!
 //! | file | part |
 //! |---|---|
@@ -12,11 +13,12 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::facets::{Facets, PatternCache};
 use super::intern::{Interner, NameInterner};
-use super::load_error::{JsonLocation, LoadError, ModelFile};
+use super::load_error::JsonLocation;
 use super::path::{instance_number, is_name};
 use super::raw::{Object, Raw, is_node};
 use super::schema::{Children, Contains, Node, NodeId, NodeKind, Reference, Schema, ScopeSize, Spec, TableSpec};
 use crate::json::escape;
+use crate::mistake::Mistake;
 
 mod member;
 mod parameter;
@@ -44,21 +46,16 @@ pub(super) struct SchemaBuilder<'a> {
 }
 
 /// The result of reading a part of the files.
-type Built<T> = Result<T, LoadError>;
+type Built<T> = Result<T, Mistake>;
 
 /// The names of the tables among siblings, with their indexes in the scope.
 type Tables<'a> = Vec<(&'a str, u32)>;
 
 impl<'a> SchemaBuilder<'a> {
-    /// Creates a builder. `objects` is the number of JSON objects in the files, which is at least that of the nodes.
-    pub(super) fn new(
-        root: &str,
-        files: &'a [ModelFile],
-        objects: usize,
-        patterns: &'a PatternCache,
-    ) -> SchemaBuilder<'a> {
+    /// Creates a builder at the root object. `objects` is the number of JSON objects in the files, which is at least that of the nodes.
+    pub(super) fn new(location: JsonLocation<'a>, objects: usize, patterns: &'a PatternCache) -> SchemaBuilder<'a> {
         SchemaBuilder {
-            location: JsonLocation { files, pointer: format!("/{root}") },
+            location,
             // An estimate: most names and descriptions occur several times, and a map grows in steps of two.
             names: NameInterner::with_capacity(objects / 4),
             nodes: Vec::with_capacity(objects),
@@ -81,8 +78,8 @@ impl<'a> SchemaBuilder<'a> {
         if object.get("type").is_some() || object.get("{i}").is_some() {
             return Err(self.error(object.file, "", "the root is an object, neither a parameter nor a table"));
         }
-        self.check_members(object, OBJECT_MEMBERS)?;
-        let children = self.children(object, 0, 0)?;
+        self.check_members(object, OBJECT_MEMBERS);
+        let children = self.children(object, 0, 0);
         self.nodes[0].kind = NodeKind::Object(children);
         self.nodes[0].contains = self.contains(children);
         let schema = Schema {
@@ -93,31 +90,31 @@ impl<'a> SchemaBuilder<'a> {
         };
         // At the end, since a target may stand behind the parameter that refers to it.
         for (file, pointer, reference) in &self.targets {
-            if let Some(unknown) = reference.targets.iter().flatten().find(|table| !schema.has_table(table)) {
-                let location = JsonLocation { files: self.location.files, pointer: pointer.clone() };
-                return Err(location.error_at(*file, "/targets", format!("no table `{unknown}` in this model")));
+            for unknown in reference.targets.iter().flatten().filter(|table| !schema.has_table(table)) {
+                let location = JsonLocation { pointer: pointer.clone(), ..self.location };
+                let reason = format!("no table `{unknown}` in this model");
+                location.note::<()>(Err(location.error_at(*file, "/targets", reason)));
             }
         }
         Ok(schema)
     }
 
     /// Builds the children of one object or template as consecutive nodes, and then everything below each of them.
-    fn children(&mut self, raw: &Object<'a>, scope: usize, depth: usize) -> Built<Children> {
+    fn children(&mut self, raw: &Object<'a>, scope: usize, depth: usize) -> Children {
         if depth > MAX_DEPTH {
-            return Err(self.error(raw.file, "", format!("more than {MAX_DEPTH} levels")));
+            self.reject(raw.file, "", format!("more than {MAX_DEPTH} levels"));
+            return Children::default();
         }
         let first = self.nodes.len();
         let mut tables = Tables::new();
         for (name, value) in nodes(raw) {
             // A longer name fits no path of 256 characters (R176).
-            if !is_name(name) || name.len() > 255 {
-                return Err(self.error(raw.file, &pointer(name), "not a valid name of an object or parameter"));
+            let is_valid = is_name(name) && name.len() <= 255;
+            if !is_valid {
+                self.reject(raw.file, &pointer(name), "not a valid name of an object or parameter");
             }
-            let node = self.new_node(name);
-            // Equal names have equal offsets, so that comparing numbers finds the double.
-            if self.nodes[first..].iter().any(|earlier| earlier.name_start == node.name_start) {
-                return Err(self.error(raw.file, &pointer(name), "given twice"));
-            }
+            // The length of a longer name does not fit its field.
+            let node = self.new_node(if is_valid { name } else { "" });
             self.nodes.push(node);
             // Tables are numbered in this first pass, so that a parameter can count a table that stands behind it.
             if matches!(&value, Raw::Object(object) if is_table(object)) {
@@ -128,12 +125,15 @@ impl<'a> SchemaBuilder<'a> {
         let count = self.nodes.len() - first;
         for (id, (name, value)) in (first..).zip(nodes(raw)) {
             let outside = self.location.enter(name);
-            let (kind, contains) = self.node(&value, raw, scope, depth, &tables, name)?;
-            self.nodes[id].contains = contains;
-            self.nodes[id].kind = kind;
+            let node = self.node(&value, raw, scope, depth, &tables, name);
+            // A node with a mistake stays an empty object.
+            if let Some((kind, contains)) = self.note(node) {
+                self.nodes[id].contains = contains;
+                self.nodes[id].kind = kind;
+            }
             self.location.leave(outside);
         }
-        Ok(Children { first: first as NodeId, count: count as u32 })
+        Children { first: first as NodeId, count: count as u32 }
     }
 
     /// Builds one child with everything below it; returns its kind, and the flags of its parameters.
@@ -158,52 +158,52 @@ impl<'a> SchemaBuilder<'a> {
         }
         // The member `type` alone tells a parameter from an object.
         if object.get("type").is_some() {
-            return self.parameter(&object.collected(), scope, tables);
+            return Ok(self.parameter(&object.collected(), scope, tables));
         }
         if let Some(index) = table_index(tables, name) {
-            let table = self.table(object, index, depth)?;
+            let table = self.table(object, index, depth);
             return Ok((NodeKind::Table(table), self.contains(table.children)));
         }
-        self.check_members(object, OBJECT_MEMBERS)?;
+        self.check_members(object, OBJECT_MEMBERS);
         // R192: an object with one instance cannot be added or deleted, so that `readWrite` is a mistake.
-        if self.writable(object)? {
-            let reason = "only a table (with a template `{i}`) can be readWrite";
-            return Err(self.error(object.file, "/access", reason));
+        if self.note(self.writable(object)) == Some(true) {
+            self.reject(object.file, "/access", "only a table (with a template `{i}`) can be readWrite");
         }
-        let children = self.children(object, scope, depth + 1)?;
+        let children = self.children(object, scope, depth + 1);
         Ok((NodeKind::Object(children), self.contains(children)))
     }
 
     /// Builds a table from its template; the instances of the factory state are left to the loader.
-    fn table(&mut self, raw: &Object<'a>, index: u32, depth: usize) -> Built<TableSpec> {
-        self.check_members(raw, &["access", "maxEntries"])?;
-        if let Some((name, _)) = nodes(raw).next() {
-            return Err(self.error(
-                raw.file,
-                &pointer(name),
-                "a table holds its template `{i}` and instances, nothing else",
-            ));
+    fn table(&mut self, raw: &Object<'a>, index: u32, depth: usize) -> TableSpec {
+        self.check_members(raw, &["access", "maxEntries"]);
+        for (name, _) in nodes(raw) {
+            self.reject(raw.file, &pointer(name), "a table holds its template `{i}` and instances, nothing else");
         }
-        let Some(Raw::Object(template)) = raw.get("{i}") else {
-            return Err(self.error(raw.file, "", "a table needs its template `{i}`"));
-        };
         // An instance is a scope of its own, with slots and tables counted from 0.
         let scope = self.scopes.len();
         self.scopes.push(ScopeSize::default());
+        let children = match raw.get("{i}") {
+            Some(Raw::Object(template)) => self.template(&template, scope, depth),
+            _ => {
+                self.reject(raw.file, "", "a table needs its template `{i}`");
+                Children::default()
+            }
+        };
+        let max_entries = self.note(self.bound(raw, "maxEntries")).flatten().unwrap_or(u32::MAX);
+        let writable = self.note(self.writable(raw)).unwrap_or_default();
+        TableSpec { children, index, scope: scope as u32, writable, max_entries }
+    }
+
+    /// Builds the template of a table. It is not a node of its own: access and limits belong to the table.
+    fn template(&mut self, template: &Object<'a>, scope: usize, depth: usize) -> Children {
         let outside = self.location.enter("{i}");
-        // The template is not a node of its own: access and limits belong to the table.
-        self.check_members(&template, &[])?;
-        if let Some((name, _)) = template.members().find(|(name, _)| is_instance(name)) {
-            return Err(self.error(
-                template.file,
-                &pointer(name),
-                "an instance belongs beside the template, not in it",
-            ));
+        self.check_members(template, &[]);
+        for (name, _) in template.members().filter(|(name, _)| is_instance(name)) {
+            self.reject(template.file, &pointer(name), "an instance belongs beside the template, not in it");
         }
-        let children = self.children(&template, scope, depth + 1)?;
+        let children = self.children(template, scope, depth + 1);
         self.location.leave(outside);
-        let max_entries = self.bound(raw, "maxEntries")?.unwrap_or(u32::MAX);
-        Ok(TableSpec { children, index, scope: scope as u32, writable: self.writable(raw)?, max_entries })
+        children
     }
 
     /// Returns the flags of all children together.
@@ -226,8 +226,18 @@ impl<'a> SchemaBuilder<'a> {
         }
     }
 
-    fn error(&self, file: usize, pointer: &str, reason: impl Into<String>) -> LoadError {
+    fn error(&self, file: usize, pointer: &str, reason: impl Into<String>) -> Mistake {
         self.location.error_at(file, pointer, reason)
+    }
+
+    /// Notes a mistake after which the builder can go on.
+    fn reject(&self, file: usize, pointer: &str, reason: impl Into<String>) {
+        self.note::<()>(Err(self.error(file, pointer, reason)));
+    }
+
+    /// Returns the value that was read, or notes the mistake.
+    fn note<T>(&self, read: Built<T>) -> Option<T> {
+        self.location.note(read)
     }
 }
 

@@ -1,8 +1,9 @@
-//! The error of a data-model file that cannot be loaded: file, JSON pointer and reason.
+//! The position of the loader in the data-model files, and the mistakes that it finds there.
 
-use std::fmt;
+use std::cell::RefCell;
 
 use crate::json;
+use crate::mistake::{Mistake, Mistakes};
 
 /// The text of one data-model file.
 #[derive(Clone, Debug)]
@@ -13,35 +14,22 @@ pub struct ModelFile {
     pub text: String,
 }
 
-/// A data-model file, or a factory value, that cannot be loaded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LoadError {
-    /// The file, or `--set` for a factory value of the command line.
-    pub file: String,
-    /// The JSON pointer into the file (RFC 6901), or the path of the parameter.
-    pub pointer: String,
-    /// The reason, in words.
-    pub reason: String,
-}
-
-impl fmt::Display for LoadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}: {}", self.file, self.pointer, self.reason)
-    }
-}
-
-impl std::error::Error for LoadError {}
-
-/// The value of [`LoadError::file`] for a factory value of the command line.
+/// The value of [`Mistake::file`] for a factory value of the command line.
 pub const COMMAND_LINE: &str = "--set";
 
 /// The position of the loader in the files, for error messages.
 pub(super) struct JsonLocation<'a> {
     pub(super) files: &'a [ModelFile],
     pub(super) pointer: String,
+    pub(super) mistakes: &'a RefCell<Mistakes>,
 }
 
 impl JsonLocation<'_> {
+    /// Returns the position of a member of the top level, in the same list of mistakes.
+    pub(super) fn child(&self, name: &str) -> JsonLocation<'_> {
+        JsonLocation { files: self.files, pointer: format!("/{name}"), mistakes: self.mistakes }
+    }
+
     /// Extends the pointer by a member. Returns the length that [`JsonLocation::leave`] restores.
     pub(super) fn enter(&mut self, name: &str) -> usize {
         let outside = self.pointer.len();
@@ -55,15 +43,25 @@ impl JsonLocation<'_> {
         self.pointer.truncate(outside);
     }
 
-    /// Returns the error at `pointer` below this position, in the file of this number.
-    pub(super) fn error_at(&self, file: usize, pointer: &str, reason: impl Into<String>) -> LoadError {
+    /// Returns the mistake at `pointer` below this position, in the file of this number.
+    pub(super) fn error_at(&self, file: usize, pointer: &str, reason: impl Into<String>) -> Mistake {
         let file = self.files.get(file).map_or("data model", |file| &file.name);
         let pointer = format!("{}{pointer}", self.pointer);
         // The pointer to the whole document is empty (RFC 6901 §5), which a message would not show.
-        LoadError {
+        Mistake {
             file: file.into(),
             pointer: if pointer.is_empty() { "/".into() } else { pointer },
             reason: reason.into(),
         }
+    }
+
+    /// Returns the value that was read; keeps the mistake instead, if there is one, so that the loader goes on.
+    pub(super) fn note<T>(&self, read: Result<T, Mistake>) -> Option<T> {
+        read.map_err(|mistake| self.mistakes.borrow_mut().push(mistake)).ok()
+    }
+
+    /// Returns true if no mistake was found so far.
+    pub(super) fn is_clean(&self) -> bool {
+        self.mistakes.borrow().count() == 0
     }
 }

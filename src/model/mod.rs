@@ -26,6 +26,8 @@ mod tests;
 
 // The reader of the files reserves as much for a text, which is freed as a whole as well.
 pub(crate) use raw::MMAP_THRESHOLD;
+// The configuration file is read as the data-model files are.
+pub(crate) use raw::{Number, Raw, Tape};
 
 pub use load::{Loaded, load};
-pub use load_error::{COMMAND_LINE, LoadError, ModelFile};
+pub use load_error::{COMMAND_LINE, ModelFile};

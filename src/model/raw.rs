@@ -16,14 +16,14 @@ use tape::Span;
 mod tape;
 
 pub(crate) use tape::MMAP_THRESHOLD;
-pub(super) use tape::Tape;
+pub(crate) use tape::Tape;
 
 /// The room for the members of an object that is copied; few have more.
 const USUAL_MEMBERS: usize = 8;
 
 /// A JSON value of a file, or of several files that overlay each other.
 #[derive(Clone, Debug)]
-pub(super) enum Raw<'t> {
+pub(crate) enum Raw<'t> {
     Null,
     Boolean(bool),
     Number(Number),
@@ -34,18 +34,18 @@ pub(super) enum Raw<'t> {
 
 /// A JSON number. The format has no member that is a fraction, so that its value is not kept.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Number {
+pub(crate) enum Number {
     Integer(i128),
     Fraction,
 }
 
 /// The items of a JSON list.
 #[derive(Clone, Debug)]
-pub(super) struct List<'t>(Span<'t>);
+pub(crate) struct List<'t>(Span<'t>);
 
 impl<'t> List<'t> {
     /// Returns the items in the order of the file.
-    pub(super) fn items(&self) -> impl Iterator<Item = Raw<'t>> + use<'t> {
+    pub(crate) fn items(&self) -> impl Iterator<Item = Raw<'t>> + use<'t> {
         let mut span = self.0;
         std::iter::from_fn(move || span.next_value())
     }
@@ -53,7 +53,7 @@ impl<'t> List<'t> {
 
 /// The members of a JSON object, in the order of the file.
 #[derive(Clone, Debug)]
-pub(super) struct Object<'t> {
+pub(crate) struct Object<'t> {
     /// The number of the last file that has this object, for error messages.
     pub(super) file: usize,
     members: Members<'t>,
@@ -82,7 +82,7 @@ impl<'t> Raw<'t> {
     }
 
     /// Returns the JSON type, for error messages.
-    pub(super) fn json_type(&self) -> JsonType {
+    pub(crate) fn json_type(&self) -> JsonType {
         match self {
             Raw::Null => JsonType::Null,
             Raw::Boolean(_) => JsonType::Boolean,
@@ -101,7 +101,7 @@ impl<'t> Object<'t> {
     }
 
     /// Returns the members in the order of the file; those that an overlay adds come last.
-    pub(super) fn members(&self) -> impl Iterator<Item = (&'t str, Raw<'t>)> + use<'t> {
+    pub(crate) fn members(&self) -> impl Iterator<Item = (&'t str, Raw<'t>)> + use<'t> {
         let mut members = self.members.clone();
         let mut at = 0;
         std::iter::from_fn(move || match &mut members {

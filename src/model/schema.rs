@@ -16,6 +16,7 @@ use std::rc::Rc;
 use super::attributes::ActiveNotify;
 use super::facets::{Facets, PatternCache, check_default_length};
 use super::value::{Type, Value, ValueError};
+use crate::suggest::hint;
 
 /// The immutable description of a device's data model.
 #[derive(Debug)]
@@ -134,6 +135,17 @@ impl Spec {
             Some(facets) => facets.parse(self.kind, text, patterns),
             // Most parameters have no facets, and so nothing but their type to check.
             None => check_default_length(text).and_then(|()| self.kind.parse(text)),
+        }
+    }
+
+    /// Returns the reason of a wrong value for a local user: with the allowed values, where the model lists them.
+    pub fn explain(&self, reason: &ValueError, text: &str) -> String {
+        match (&self.facets, reason) {
+            (Some(facets), ValueError::NotInEnumeration) => {
+                let allowed: Vec<&str> = facets.enumeration.iter().map(|allowed| &**allowed).collect();
+                format!("`{text}` is {reason}{}", hint(text, &allowed, "values", ""))
+            }
+            _ => reason.to_string(),
         }
     }
 

@@ -6,7 +6,8 @@ use super::facets::PatternCache;
 use super::path::{Path, PathError};
 use super::tree::{DeclaredType, SetError, Tree, Work};
 use super::value::{Type, ValueError};
-use super::{LoadError, ModelFile, load};
+use super::{ModelFile, load};
+use crate::mistake::{Mistake, Mistakes};
 
 mod files;
 

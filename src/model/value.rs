@@ -34,7 +34,7 @@ pub enum Type {
 
 impl Type {
     // In the order of the variants, since `name` uses a variant as the index.
-    const NAMES: [(&'static str, Type); 10] = [
+    pub(super) const NAMES: [(&'static str, Type); 10] = [
         ("string", Type::String),
         ("int", Type::Int),
         ("unsignedInt", Type::UnsignedInt),

@@ -2,26 +2,25 @@
 
 use super::{Built, SchemaBuilder, parameter::PARAMETER_MEMBERS, pointer};
 use crate::model::raw::{Number, Object, Raw, is_node};
+use crate::suggest::hint;
 
 /// The members that an object may have beside its nodes.
 pub(super) const OBJECT_MEMBERS: &[&str] = &["access"];
 
 impl SchemaBuilder<'_> {
     /// Rejects members that are neither nodes nor in `known`.
-    pub(super) fn check_members(&self, raw: &Object<'_>, known: &[&str]) -> Built<()> {
-        let mut described = raw.members().map(|(name, _)| name).filter(|name| !is_node(name));
-        match described.find(|name| !known.contains(name)) {
+    pub(super) fn check_members(&self, raw: &Object<'_>, known: &[&str]) {
+        for (name, _) in raw.members().filter(|(name, _)| !is_node(name) && !known.contains(name)) {
             // An overlay that means a parameter of an earlier file, but names another node, declares an object: the
             // message names the two likely causes.
-            Some(name) if known == OBJECT_MEMBERS && PARAMETER_MEMBERS.contains(&name) => {
-                let reason = format!(
+            let reason = match known == OBJECT_MEMBERS && PARAMETER_MEMBERS.contains(&name) {
+                true => format!(
                     "this node has no `type`, so it is an object, which takes no `{name}`; is its name misspelt, \
                      or does the file that declares it come later?"
-                );
-                Err(self.error(raw.file, &pointer(name), reason))
-            }
-            Some(name) => Err(self.error(raw.file, &pointer(name), "an unknown member")),
-            None => Ok(()),
+                ),
+                false => format!("an unknown member{}", hint(name, known, "members", "")),
+            };
+            self.reject(raw.file, &pointer(name), reason);
         }
     }
 

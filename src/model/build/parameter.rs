@@ -8,6 +8,7 @@ use crate::model::facets::Facets;
 use crate::model::raw::{Object, is_node};
 use crate::model::schema::{Contains, NodeKind, Reference, Spec};
 use crate::model::value::Type;
+use crate::suggest::hint;
 
 /// The members that a parameter may have; a member of another name is an error, since it may be misspelt.
 pub(super) const PARAMETER_MEMBERS: &[&str] = &[
@@ -32,43 +33,54 @@ pub(super) const PARAMETER_MEMBERS: &[&str] = &[
 
 impl SchemaBuilder<'_> {
     /// Builds a parameter: gives it a slot in its scope, and shares its description with equal ones.
-    pub(super) fn parameter(
-        &mut self,
-        raw: &Object<'_>,
-        scope: usize,
-        tables: &Tables<'_>,
-    ) -> Built<(NodeKind, Contains)> {
-        self.check_members(raw, PARAMETER_MEMBERS)?;
-        if let Some((name, _)) = raw.members().find(|(name, _)| is_node(name)) {
-            return Err(self.error(raw.file, &pointer(name), "a parameter (a node with a `type`) holds no nodes"));
+    pub(super) fn parameter(&mut self, raw: &Object<'_>, scope: usize, tables: &Tables<'_>) -> (NodeKind, Contains) {
+        self.check_members(raw, PARAMETER_MEMBERS);
+        for (name, _) in raw.members().filter(|(name, _)| is_node(name)) {
+            self.reject(raw.file, &pointer(name), "a parameter (a node with a `type`) holds no nodes");
         }
-        let kind = self.text(raw, "type")?.and_then(Type::from_name);
-        let Some(kind) = kind else { return Err(self.error(raw.file, "/type", "not a type")) };
+        let kind = self.kind(raw);
+        // A string accepts every value, so that a wrong type causes no other mistake.
+        let known = kind.unwrap_or(Type::String);
         let mut spec = Spec {
-            kind,
-            writable: self.writable(raw)?,
-            hidden: self.flag(raw, "hidden")?,
-            inform: self.flag(raw, "inform")?,
-            active_notify: self.active_notify(raw)?,
-            default: kind.null(),
-            counted_table: self.counted_table(raw, tables)?,
-            facets: self.facets(raw, kind)?,
-            reference: self.reference(raw)?,
+            kind: known,
+            writable: self.note(self.writable(raw)).unwrap_or_default(),
+            hidden: self.note(self.flag(raw, "hidden")).unwrap_or_default(),
+            inform: self.note(self.flag(raw, "inform")).unwrap_or_default(),
+            active_notify: self.note(self.active_notify(raw)).unwrap_or_default(),
+            default: known.null(),
+            counted_table: self.note(self.counted_table(raw, tables)).flatten(),
+            facets: kind.and_then(|kind| self.facets(raw, kind)),
+            reference: self.reference(raw),
         };
         // A list is a string, so that its null value is the empty list and not that of its items.
         spec.default = spec.wire_type().null();
-        if let Some(text) = self.text(raw, "value")? {
-            spec.default = spec
-                .parse_with(text, self.patterns)
-                .map_err(|reason| self.error(raw.file, "/value", reason.to_string()))?;
+        if let Some(text) = self.note(self.text(raw, "value")).flatten() {
+            let value = spec.parse_with(text, self.patterns);
+            let value = value.map_err(|reason| self.error(raw.file, "/value", spec.explain(&reason, text)));
+            if let Some(value) = self.note(value) {
+                spec.default = value;
+            }
         }
-        self.check_counts(raw, &spec)?;
+        if kind.is_some() {
+            self.note(self.check_counts(raw, &spec));
+        }
         // The slot is the index of the value in every instance of the scope.
         let slot = self.scopes[scope].slots;
         self.scopes[scope].slots += 1;
         let reference = spec.reference.as_ref().is_some_and(|reference| reference.is_checked());
         let contains = Contains { inform: spec.inform, reference };
-        Ok((NodeKind::Parameter { slot, spec: self.specs.intern(spec) }, contains))
+        (NodeKind::Parameter { slot, spec: self.specs.intern(spec) }, contains)
+    }
+
+    /// Reads the type, or notes that there is no such type.
+    fn kind(&self, raw: &Object<'_>) -> Option<Type> {
+        let name = self.note(self.text(raw, "type")).flatten()?;
+        let kind = Type::from_name(name);
+        if kind.is_none() {
+            let known = hint(name, &Type::NAMES.map(|(name, _)| name), "types", "");
+            self.reject(raw.file, "/type", format!("`{name}` is not a type{known}"));
+        }
+        kind
     }
 
     /// Returns the index of the table that the parameter counts, which must be its sibling.
@@ -110,86 +122,94 @@ impl SchemaBuilder<'_> {
         }
     }
 
-    /// Reads the facets; `None` if the parameter has none.
-    fn facets(&mut self, raw: &Object<'_>, kind: Type) -> Built<Option<Rc<Facets>>> {
+    /// Reads the facets; `None` if the parameter has none, or wrong ones.
+    fn facets(&mut self, raw: &Object<'_>, kind: Type) -> Option<Rc<Facets>> {
         let facets = Facets {
-            min_length: self.bound(raw, "minLength")?,
-            max_length: self.bound(raw, "maxLength")?,
-            min: self.number(raw, "min")?,
-            max: self.number(raw, "max")?,
-            enumeration: self.texts(raw, "enum")?,
-            pattern: self.text(raw, "pattern")?.map(Into::into),
-            list: self.flag(raw, "list")?,
-            max_items: self.bound(raw, "maxItems")?,
+            min_length: self.note(self.bound(raw, "minLength")).flatten(),
+            max_length: self.note(self.bound(raw, "maxLength")).flatten(),
+            min: self.note(self.number(raw, "min")).flatten(),
+            max: self.note(self.number(raw, "max")).flatten(),
+            enumeration: self.note(self.texts(raw, "enum")).unwrap_or_default(),
+            pattern: self.note(self.text(raw, "pattern")).flatten().map(Into::into),
+            list: self.note(self.flag(raw, "list")).unwrap_or_default(),
+            max_items: self.note(self.bound(raw, "maxItems")).flatten(),
         };
         // `None` stands for empty facets, which most parameters have.
         if facets == Facets::default() {
-            return Ok(None);
+            return None;
         }
         // Each set of facets is checked once for each type: an `int` may have a range, and a `boolean` may not.
         let this_type = 1 << kind as u16;
         let known = self.facets.get_key_value(&facets).map(|(shared, types)| (Rc::clone(shared), *types));
         let (shared, types) = known.unwrap_or_else(|| (Rc::new(facets), 0));
         if types & this_type == 0 {
-            self.check_facets(raw, kind, &shared)?;
+            if !self.check_facets(raw, kind, &shared) {
+                return None;
+            }
             self.facets.insert(Rc::clone(&shared), types | this_type);
         }
-        Ok(Some(shared))
+        Some(shared)
     }
 
-    /// Rejects facets that the type cannot have, or that no value could meet.
-    fn check_facets(&self, raw: &Object<'_>, kind: Type, facets: &Facets) -> Built<()> {
+    /// Rejects facets that the type cannot have, or that no value could meet. Returns true if there are none.
+    fn check_facets(&self, raw: &Object<'_>, kind: Type, facets: &Facets) -> bool {
+        let before = self.location.mistakes.borrow().count();
         // Facets that the type cannot have would be ignored by every check of a value: the author expects a limit.
         let of_texts = matches!(kind, Type::String | Type::Base64 | Type::HexBinary);
         if !kind.is_numeric() && (facets.min.is_some() || facets.max.is_some()) {
             let member = if facets.min.is_some() { "/min" } else { "/max" };
-            return Err(self.error(raw.file, member, format!("a {} has no range", kind.name())));
+            self.reject(raw.file, member, format!("a {} has no range", kind.name()));
         }
         if !of_texts && (facets.min_length.is_some() || facets.max_length.is_some()) {
             let member = if facets.min_length.is_some() { "/minLength" } else { "/maxLength" };
-            return Err(self.error(raw.file, member, format!("a {} has no length", kind.name())));
+            self.reject(raw.file, member, format!("a {} has no length", kind.name()));
         }
         if facets.min.zip(facets.max).is_some_and(|(min, max)| min > max) {
-            return Err(self.error(raw.file, "/min", "more than `max`"));
+            self.reject(raw.file, "/min", "more than `max`");
         }
         if facets.min_length.zip(facets.max_length).is_some_and(|(min, max)| min > max) {
-            return Err(self.error(raw.file, "/minLength", "more than `maxLength`"));
+            self.reject(raw.file, "/minLength", "more than `maxLength`");
         }
         if facets.max_items.is_some() && !facets.list {
-            return Err(self.error(raw.file, "/maxItems", "only a `list` has items"));
+            self.reject(raw.file, "/maxItems", "only a `list` has items");
         }
         for allowed in &facets.enumeration {
             // Values are compared with these texts, so that each must be a literal of the type.
-            let wrong = |reason| self.error(raw.file, "/enum", format!("`{allowed}`: {reason}"));
-            kind.parse(allowed).map_err(wrong)?;
+            if let Err(reason) = kind.parse(allowed) {
+                self.reject(raw.file, "/enum", format!("`{allowed}`: {reason}"));
+            }
         }
-        match facets.pattern.as_deref().map(|pattern| self.patterns.compile(pattern)) {
-            Some(Err(reason)) => Err(self.error(raw.file, "/pattern", format!("not a regular expression: {reason}"))),
-            _ => Ok(()),
+        if let Some(Err(reason)) = facets.pattern.as_deref().map(|pattern| self.patterns.compile(pattern)) {
+            self.reject(raw.file, "/pattern", format!("not a regular expression: {reason}"));
         }
+        self.location.mistakes.borrow().count() == before
     }
 
     /// Reads the rule for references; `None` if the value is no path.
-    fn reference(&mut self, raw: &Object<'_>) -> Built<Option<Rc<Reference>>> {
-        let strong = match self.text(raw, "reference")? {
+    fn reference(&mut self, raw: &Object<'_>) -> Option<Rc<Reference>> {
+        let strong = match self.note(self.text(raw, "reference"))? {
             Some("strong") => true,
             Some("weak") => false,
-            Some(_) => return Err(self.error(raw.file, "/reference", "`strong` or `weak` is needed")),
+            Some(_) => {
+                self.reject(raw.file, "/reference", "`strong` or `weak` is needed");
+                return None;
+            }
             // The targets would never be checked.
             None if raw.get("targets").is_some() => {
-                return Err(self.error(raw.file, "/targets", "only a `reference` has targets"));
+                self.reject(raw.file, "/targets", "only a `reference` has targets");
+                return None;
             }
-            None => return Ok(None),
+            None => return None,
         };
         // Few distinct rules serve hundreds of parameters, so that equal ones are shared.
-        let targets = raw.get("targets").map(|_| self.texts(raw, "targets")).transpose()?;
+        let targets = raw.get("targets").and_then(|_| self.note(self.texts(raw, "targets")));
         let reference = Reference { strong, targets };
         if let Some(shared) = self.references.get(&reference) {
-            return Ok(Some(Rc::clone(shared)));
+            return Some(Rc::clone(shared));
         }
         let shared = Rc::new(reference);
         self.references.insert(Rc::clone(&shared));
         self.targets.push((raw.file, self.location.pointer.clone(), Rc::clone(&shared)));
-        Ok(Some(shared))
+        Some(shared)
     }
 }

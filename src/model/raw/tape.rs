@@ -4,7 +4,9 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::{List, Members, Number, Object, Raw, is_node};
+use super::{List, Members, Number, Object, Raw};
+use crate::json::push_escaped;
+use crate::mistake::Mistakes;
 
 /// The size from which the allocators of Linux map a block with pages of its own (`M_MMAP_THRESHOLD`, 128 KiB), and a
 /// little more. The pages return to the system when the block is freed, and pages that are never written cost nothing.
@@ -16,7 +18,7 @@ const BYTES_PER_TOKEN: usize = 8;
 
 /// The tokens of the values of one file, of which a list or an object is followed by the tokens of its content.
 #[derive(Debug)]
-pub(in crate::model) struct Tape<'f> {
+pub(crate) struct Tape<'f> {
     /// The number of the file among those that overlay each other.
     file: usize,
     text: &'f str,
@@ -56,9 +58,8 @@ enum Token {
 }
 
 impl<'f> Tape<'f> {
-    /// Reads a file; `file` is its number among those that overlay each other. Fails if the text is not JSON, or if a
-    /// member that describes a node, such as `type`, is given twice.
-    pub(in crate::model) fn read(text: &'f str, file: usize) -> Result<Tape<'f>, serde_json::Error> {
+    /// Reads a file; `file` is its number among those that overlay each other. Fails if the text is not JSON.
+    pub(crate) fn read(text: &'f str, file: usize) -> Result<Tape<'f>, serde_json::Error> {
         if u32::try_from(text.len()).is_err() {
             return Err(serde_json::Error::custom("more than 4 GiB"));
         }
@@ -73,12 +74,12 @@ impl<'f> Tape<'f> {
     }
 
     /// Returns the value that is the whole file.
-    pub(in crate::model) fn root(&self) -> Raw<'_> {
+    pub(crate) fn root(&self) -> Raw<'_> {
         self.value(0)
     }
 
     /// Returns the number of objects.
-    pub(in crate::model) fn objects(&self) -> usize {
+    pub(crate) fn objects(&self) -> usize {
         self.tokens.iter().filter(|token| matches!(token, Token::Object { .. })).count()
     }
 
@@ -109,24 +110,57 @@ impl<'f> Tape<'f> {
         }
     }
 
-    /// Returns the name at token `name` if it describes a node, and if the object whose members begin at `first` has a
-    /// member of that name already.
-    ///
-    /// The builder finds nodes given twice: an object may have thousands of them, which this search would compare each
-    /// with all others.
-    fn duplicate_member(&self, first: usize, name: usize) -> Option<&str> {
-        let text = self.text(name as u32);
-        if is_node(text) {
-            return None;
-        }
-        let mut at = first as u32;
-        while at < name as u32 {
-            if self.text(at) == text {
-                return Some(text);
+    /// Returns the JSON pointers of the members whose name their object has already. serde_json accepts them, and one of
+    /// the two values would be ignored silently. Only the first pointers are determined, each by a search from the top;
+    /// the others, which no message shows, are empty.
+    pub(crate) fn duplicates(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        // One list for all objects: the names of the members with their positions.
+        let mut names: Vec<(&str, u32)> = Vec::new();
+        for (object, token) in self.tokens.iter().enumerate() {
+            let Token::Object { end } = *token else { continue };
+            names.clear();
+            let mut at = object as u32 + 1;
+            while at < end {
+                names.push((self.text(at), at));
+                at = self.end_of(at + 1);
             }
-            at = self.end_of(at + 1);
+            // Sorted, equal names are neighbours. An object may have thousands of members, each of which a search would
+            // compare with all others.
+            names.sort_unstable();
+            let doubles = names.windows(2).filter(|pair| pair[0].0 == pair[1].0);
+            for (_, name) in doubles.map(|pair| pair[1]) {
+                let is_shown = found.len() < Mistakes::MAX_KEPT;
+                found.push(if is_shown { self.pointer_to(name) } else { String::new() });
+            }
         }
-        None
+        found
+    }
+
+    /// Returns the JSON pointer to the member whose name is this token.
+    fn pointer_to(&self, name: u32) -> String {
+        let mut pointer = String::new();
+        // The container that is searched: its first token, and the number of the present item if it is a list.
+        let (mut at, mut item) = (1, matches!(self.tokens[0], Token::List { .. }).then_some(0));
+        loop {
+            let value = if item.is_none() { at + 1 } else { at };
+            let end = self.end_of(value);
+            if name < end {
+                pointer.push('/');
+                match item {
+                    Some(number) => pointer.push_str(&usize::to_string(&number)),
+                    None => push_escaped(&mut pointer, self.text(at)),
+                }
+                if name == at {
+                    return pointer;
+                }
+                item = matches!(self.tokens[value as usize], Token::List { .. }).then_some(0);
+                at = value + 1;
+            } else {
+                item = item.map(|number| number + 1);
+                at = end;
+            }
+        }
     }
 
     /// Returns the number of the token after a value.
@@ -274,18 +308,10 @@ impl<'de> Visitor<'de> for TapeWriter<'_, 'de> {
         self.enclose(
             |end| Token::Object { end },
             |writer| {
-                let first = writer.0.tokens.len();
-                loop {
-                    let name = writer.0.tokens.len();
-                    if members.next_key_seed(TapeWriter(writer.0))?.is_none() {
-                        return Ok(());
-                    }
-                    // serde_json accepts a name given twice; one of the two values would be ignored silently.
-                    if let Some(name) = writer.0.duplicate_member(first, name) {
-                        return Err(A::Error::custom(format_args!("`{name}` is given twice")));
-                    }
+                while members.next_key_seed(TapeWriter(writer.0))?.is_some() {
                     members.next_value_seed(TapeWriter(writer.0))?;
                 }
+                Ok(())
             },
         )
     }

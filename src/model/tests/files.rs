@@ -23,7 +23,7 @@ fn an_overlay_repeats_only_what_it_changes() {
 }
 
 /// Loads the files `0`, `1` and so on, of which each overlays the earlier ones.
-pub(super) fn layers(texts: &[&str]) -> Result<Tree, LoadError> {
+pub(super) fn layers(texts: &[&str]) -> Result<Tree, Mistakes> {
     let numbered = texts.iter().enumerate();
     let files: Vec<ModelFile> =
         numbered.map(|(at, text)| ModelFile { name: at.to_string(), text: (*text).into() }).collect();
@@ -86,7 +86,7 @@ fn files_share_tables_and_instances() {
 fn what_does_not_fit_together_is_told_of_the_file_that_came_last() {
     let base =
         r#"{ "Device": { "A": { "type": "int" }, "T": { "{i}": { "B": { "type": "int" } }, "1": { "B": "1" } } } }"#;
-    let refused = |over: &[&str]| layers(&[&[base], over].concat()).unwrap_err().to_string();
+    let refused = |over: &[&str]| layers(&[&[base], over].concat()).unwrap_err().list()[0].to_string();
     assert_eq!(refused(&[r#"{ "Device": { "A": { "value": "x" } } }"#, "{}"]), "1: /Device/A/value: not a valid int");
     // A plain text is no object, so that it does not name its own file.
     assert_eq!(refused(&[r#"{ "Device": { "A": "x" } }"#]), "0: /Device/A/value: not a valid int");
@@ -107,7 +107,7 @@ fn what_does_not_fit_together_is_told_of_the_file_that_came_last() {
     let text = refused(&[r#"{ "Device": "text" }"#]);
     assert!(text.starts_with("0: /Device/value: this node has no `type`"), "{text}");
     let twice = refused(&[r#"{ "Device": { "A": { "value": "1", "min": 0, "value": "2" } } }"#]);
-    assert!(twice.starts_with("1: /: `value` is given twice at line 1 column "), "{twice}");
+    assert_eq!(twice, "1: /Device/A/value: given twice");
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn escapes_and_great_numbers_are_read_as_json_has_them() {
     let too_great = r#"{ "Device": { "A": { "type": "int", "max": 18446744073709551616 } } }"#;
     assert_eq!(refused(too_great), ("/Device/A/max".into(), "a whole number is needed, not a number".into()));
     let strange = r#"{ "Device": { "a\/b~\n": 1 } }"#;
-    assert_eq!(refused(strange), ("/Device/a~1b~0\n".into(), "an unknown member".into()));
+    assert_eq!(refused(strange).0, "/Device/a~1b~0\n");
 }
 
 /// Returns a model whose `Device.A` is `node`.
@@ -132,7 +132,7 @@ fn model(node: &str) -> String {
 }
 
 fn refused(text: &str) -> (String, String) {
-    let LoadError { file: name, pointer, reason } = load(&[file(text)], &[]).expect_err(text);
+    let Mistake { file: name, pointer, reason } = load(&[file(text)], &[]).expect_err(text).list()[0].clone();
     assert_eq!(name, "model.json");
     (pointer, reason)
 }
@@ -140,15 +140,25 @@ fn refused(text: &str) -> (String, String) {
 #[test]
 fn a_wrong_model_names_the_place_and_the_reason() {
     let cases = [
-        (r#"{ "type": "text" }"#, "/Device/A/type", "not a type"),
-        (r#"{ "type": "string", "maxlength": 5 }"#, "/Device/A/maxlength", "an unknown member"),
+        (
+            r#"{ "type": "text" }"#,
+            "/Device/A/type",
+            "`text` is not a type; the types are string, int, unsignedInt, long, unsignedLong, boolean, dateTime, base64, \
+             hexBinary, decimal",
+        ),
+        (r#"{ "type": "unsignedint" }"#, "/Device/A/type", "did you mean `unsignedInt`?"),
+        (
+            r#"{ "type": "string", "maxlength": 5 }"#,
+            "/Device/A/maxlength",
+            "an unknown member; did you mean `maxLength`?",
+        ),
         (r#"{ "type": "string", "maxLength": 2, "value": "abc" }"#, "/Device/A/value", "too long"),
         (r#"{ "type": "int", "min": 5, "value": "4" }"#, "/Device/A/value", "less than 5"),
         (r#"{ "type": "int", "min": 5, "max": 4 }"#, "/Device/A/min", "more than `max`"),
         (r#"{ "type": "int", "value": 4 }"#, "/Device/A/value", "a string is needed, not a number"),
         (r#"{ "type": "boolean", "min": 1 }"#, "/Device/A/min", "no range"),
         (r#"{ "type": "string", "pattern": "(" }"#, "/Device/A/pattern", "not a regular expression"),
-        (r#"{ "type": "string", "enum": ["a"], "value": "b" }"#, "/Device/A/value", "not one of"),
+        (r#"{ "type": "string", "enum": ["one", "two"], "value": "b" }"#, "/Device/A/value", "the values are one, two"),
         (r#"{ "type": "int", "enum": ["1", "2"], "value": "3" }"#, "/Device/A/value", "not one of"),
         (r#"{ "type": "int", "enum": ["1", "two"], "value": "1" }"#, "/Device/A/enum", "`two`: not a valid int"),
         (r#"{ "type": "int", "pattern": "[0-9]{2}", "value": "3" }"#, "/Device/A/value", "does not have the form"),
@@ -192,6 +202,113 @@ fn a_wrong_model_names_the_place_and_the_reason() {
     }
 }
 
+/// Returns file, pointer and beginning of the reason of each mistake.
+fn all_mistakes(texts: &[&str]) -> Vec<String> {
+    layers(texts).unwrap_err().list().iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn one_run_names_every_mistake_of_every_file() {
+    let base = r#"{ "Device": {
+        "A": { "type": "strnig", "acces": "readOnly", "hidden": 1, "min": 3, "value": "x", "B": {} },
+        "C": { "type": "int", "min": "1", "max": 1.5, "enum": ["one", "1", "two"], "value": "x", "notify": "never" },
+        "D": { "type": "boolean", "maxLength": 3, "pattern": "(", "value": "yes" },
+        "E": { "value": "x", "F": { "type": "string", "reference": "soft" }, "g h": {}, "colour": 1 },
+        "G": null, "H": { "type": "unsignedInt", "counts": "Nothing" },
+        "T": { "access": "write", "maxEntries": -1, "U": {}, "{i}": { "A": { "type": "int", "value": "x" }, "1": {} },
+               "1": { "A": "x", "B": "1" }, "2": "x", "3": { "A": "4", "A": "5" } } },
+      "Gadget": {},
+      "actions": { "explode": ["x"], "reboot": "reboot", "download": { "firmware": { "reboots": 1 },
+        "1 x": { "run": ["x", "{name}", "{path}"], "verify": [], "sha265": true, "timeLimit": 0 } } } }"#;
+    let overlay = r#"{ "Device": { "E": { "F": { "maxItems": 2 } }, "T": { "4": { "A": "y" } } } }"#;
+    let found = all_mistakes(&[base, overlay]);
+    let places: Vec<&str> = found.iter().filter_map(|mistake| mistake.split(": ").nth(1)).collect();
+    for place in [
+        "/Device/T/3/A",
+        "/Device/A/acces",
+        "/Device/A/hidden",
+        "/Device/A/type",
+        "/Device/A/B",
+        "/Device/C/min",
+        "/Device/C/max",
+        "/Device/C/notify",
+        "/Device/C/enum",
+        "/Device/C/value",
+        "/Device/D/maxLength",
+        "/Device/D/pattern",
+        "/Device/D/value",
+        "/Device/E/value",
+        "/Device/E/colour",
+        "/Device/E/g h",
+        "/Device/E/F/reference",
+        "/Device/E/F/maxItems",
+        "/Device/G",
+        "/Device/H/counts",
+        "/Device/T/access",
+        "/Device/T/maxEntries",
+        "/Device/T/U",
+        "/Device/T/{i}/A/value",
+        "/Device/T/{i}/1",
+        "/Device/T/1/A",
+        "/Device/T/1/B",
+        "/Device/T/2",
+        "/Device/T/4/A",
+        "/Gadget",
+        "/actions/explode",
+        "/actions/reboot",
+        "/actions/download/firmware",
+        "/actions/download/firmware/reboots",
+        "/actions/download/1 x/run/1",
+        "/actions/download/1 x/run/2",
+        "/actions/download/1 x/verify",
+        "/actions/download/1 x/sha265",
+        "/actions/download/1 x/timeLimit",
+    ] {
+        assert!(places.contains(&place), "{place} is missing: {found:#?}");
+    }
+    // A wrong type, or a wrong facet, causes no second message about the values.
+    assert_eq!(places.iter().filter(|place| place.starts_with("/Device/A/")).count(), 4, "{found:#?}");
+    assert!(found.contains(&"1: /Device/T/4/A: not a valid int".to_owned()), "{found:#?}");
+    // The syntax of every file is checked, too.
+    let syntax = all_mistakes(&["{", GATEWAY, "[]"]);
+    assert!(syntax[0].starts_with("0: /: not JSON: EOF") && syntax[1].starts_with("2: /: an object is"), "{syntax:?}");
+    // Factory values and references: each of them.
+    let loose = r#"{ "Device": { "A": { "type": "string", "reference": "strong", "value": "Device.X" },
+                                 "B": { "type": "string", "reference": "strong", "value": "Device.Y" } } }"#;
+    let set = [("Device.C".into(), "1".into()), ("Device.D".into(), "1".into())];
+    assert_eq!(load(&[file(loose)], &set).unwrap_err().count(), 4);
+}
+
+#[test]
+fn many_mistakes_are_counted() {
+    let members: Vec<String> = (0..40_000).map(|number| format!(r#""N{}": 1"#, number % 20_000)).collect();
+    let mistakes = layers(&[&format!(r#"{{ "Device": {{ {} }} }}"#, members.join(","))]).unwrap_err();
+    // 20,000 members are given twice, and no member is a node.
+    assert_eq!((mistakes.list().len(), mistakes.count()), (50, 60_000));
+    assert_eq!(mistakes.list()[0].to_string(), "0: /Device/N0: given twice");
+}
+
+#[test]
+fn a_member_that_is_given_twice_is_named_by_its_pointer() {
+    for (text, pointers) in [
+        (r#"{ "Device": {}, "Device": {} }"#, &["/Device"][..]),
+        (r#"{ "Device": { "A": { "enum": ["a", { "b": [1, { "c": 1, "c": 2 }] }] } } }"#, &["/Device/A/enum/1/b/1/c"]),
+        (r#"{ "Device": { "T": { "{i}": {}, "1": {}, "2": {}, "1": {} } } }"#, &["/Device/T/1"]),
+        (
+            r#"{ "a/b": 1, "\u0061\/b": 1, "~": {}, "c": 1, "~": { "d": [], "d": 0, "d": 0 } }"#,
+            &["/a~1b", "/~0", "/~0/d", "/~0/d"],
+        ),
+        (
+            r#"{ "Device": {}, "actions": { "download": { "1 x": {}, "2 x": {}, "1 x": {} } } }"#,
+            &["/actions/download/1 x"],
+        ),
+    ] {
+        let found = all_mistakes(&[text]);
+        let twice = found.iter().filter_map(|mistake| mistake.strip_prefix("0: ")?.strip_suffix(": given twice"));
+        assert_eq!(twice.collect::<Vec<_>>(), pointers, "{text}");
+    }
+}
+
 #[test]
 fn a_file_that_is_no_model_is_refused() {
     assert!(refused("{").1.contains("not JSON"));
@@ -202,7 +319,7 @@ fn a_file_that_is_no_model_is_refused() {
     assert_eq!(refused(r#"{ "Device": {}, "actions": { "explode": ["x"] } }"#).0, "/actions/explode");
     assert_eq!(refused(r#"{ "Device": {}, "actions": { "reboot": "reboot" } }"#).0, "/actions/reboot");
     let twice = refused(r#"{ "Device": { "A": { "type": "string", "B": {}, "type": "int" } } }"#);
-    assert!(twice.1.starts_with("`type` is given twice at line 1 column "), "{twice:?}");
+    assert_eq!(twice, ("/Device/A/type".into(), "given twice".into()));
     let deep = format!("{}{}", r#"{"A":"#.repeat(40), "{}".to_owned() + &"}".repeat(40));
     assert!(refused(&model(&deep)).1.contains("levels"));
 }
@@ -296,7 +413,8 @@ fn an_error_names_the_file_that_wrote_it() {
 
 #[test]
 fn a_wrong_factory_value_of_the_command_line_is_refused() {
-    let set = |path: &str, text: &str| load(&[file(GATEWAY)], &[(path.into(), text.into())]).unwrap_err();
+    let set =
+        |path: &str, text: &str| load(&[file(GATEWAY)], &[(path.into(), text.into())]).unwrap_err().list()[0].clone();
     assert_eq!(
         set("Device.ManagementServer.PeriodicInformInterval", "x").pointer,
         "Device.ManagementServer.PeriodicInformInterval"
@@ -306,7 +424,7 @@ fn a_wrong_factory_value_of_the_command_line_is_refused() {
     let model = r#"{ "Device": { "A": { "type": "string", "reference": "strong" }, "B": { "type": "int" } } }"#;
     let refer = |to: &str| load(&[file(model)], &[("Device.A".into(), to.into())]).map(|_| ());
     assert_eq!(refer("Device.B"), Ok(()));
-    assert!(refer("Device.C").unwrap_err().reason.contains("not there")); // R173
+    assert!(refer("Device.C").unwrap_err().list()[0].reason.contains("not there")); // R173
 }
 
 /// Every truncated and every damaged file yields an error or a model, never a panic.
