@@ -50,6 +50,7 @@ use crate::config::Config;
 use crate::cwmp::device::{Device, Growth, JournalError, JournalWriter, Reset};
 use crate::cwmp::event::{Event, EventCode};
 use crate::model::value::Value;
+use crate::network_watch::NetworkWatch;
 use crate::schedule::{Due, Schedule};
 use crate::store::Store;
 use crate::time_zone::LocalZone;
@@ -116,6 +117,10 @@ pub(crate) struct Agent {
     stop: Arc<AtomicBool>,
     /// True if a session is to start as soon as none runs.
     session_wanted: bool,
+    /// True if the ACS itself has asked for that session, which Retry-After does not hold back.
+    acs_asked: bool,
+    /// Reports a change of the network, while a retry waits that a change may bring forward.
+    network_watch: Option<NetworkWatch>,
     /// The instant of the monotonic clock before which no session starts: the device is going down or coming back.
     not_before: Duration,
     /// True if the reboot command has succeeded, so that the device is about to go down.
@@ -197,6 +202,7 @@ impl Agent {
         match wake {
             Wake::Stop => return Some(ExitReason::Stopped),
             Wake::Reload => self.reload(now),
+            Wake::NetworkChanged => self.on_network_changed(now),
             Wake::Command(command) => self.execute(command, now),
             Wake::AddressChanged(address) => self.on_address_changed(address, now),
             Wake::UdpAddressChanged(binding) => self.on_udp_address_changed(binding, now),
@@ -209,7 +215,16 @@ impl Agent {
     /// Returns true if a session is to start now.
     fn is_session_due(&self, now: Now) -> bool {
         let is_wanted = self.session_wanted && self.is_enabled();
-        is_wanted && now.monotonic >= self.not_before && !self.awaits_restart()
+        is_wanted && self.held_until(now).is_none() && !self.awaits_restart()
+    }
+
+    /// Returns the instant before which no session starts: the device is going down or coming back, or the ACS has asked
+    /// for a wait by Retry-After (R66). A session that the ACS itself asks for does not wait for the latter, nor one with
+    /// another ACS (R25).
+    fn held_until(&self, now: Now) -> Option<Duration> {
+        let by_acs = self.schedule.retry.held_until(now);
+        let by_acs = by_acs.filter(|_| !self.acs_asked && self.acs_quirks.url == self.device.acs_url());
+        by_acs.into_iter().chain(Some(self.not_before).filter(|until| *until > now.monotonic)).max()
     }
 
     /// Returns true while an applied file is restarting the device: no session starts, so that TransferComplete reports
@@ -261,7 +276,8 @@ impl Agent {
         let state = self.device.state();
         let deadlines = [
             self.schedule.deadline(&state.scheduled_informs),
-            (self.not_before > now.monotonic).then_some(self.not_before),
+            // Nothing wakes the agent for a wait that holds back nothing.
+            self.held_until(now).filter(|_| self.session_wanted),
             self.store.borrow().reopen_deadline(),
             self.listeners.deadline(),
             self.worker.deadline(&state.transfers),

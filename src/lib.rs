@@ -46,6 +46,7 @@ pub mod log;
 mod mailbox;
 pub mod mistake;
 pub mod model;
+mod network_watch;
 mod output;
 mod poll_thread;
 pub mod process;

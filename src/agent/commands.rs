@@ -60,7 +60,7 @@ impl Agent {
             Request::Set(assignments) => self.local_change(now, |device| set(device, &assignments, now)),
             Request::Add(table) => self.local_change(now, |device| add(device, &table, now)),
             Request::Delete(instance) => self.local_change(now, |device| delete(device, &instance, now)),
-            Request::Inform(event) => self.inform(&event),
+            Request::Inform(event) => self.inform(&event, now),
             Request::Transfer(transfer) => self.local_transfer(&transfer, now),
             Request::RequestDownload(file_type, arguments) => self.request_download(file_type, arguments, now),
         };
@@ -87,7 +87,7 @@ impl Agent {
 
     /// Raises an event, which starts a session: at once, or after the running one. Returns a line for the user if the
     /// event does not start a session of its own now.
-    fn inform(&mut self, event: &str) -> CommandResult {
+    fn inform(&mut self, event: &str, now: Now) -> CommandResult {
         let code = event_code(event)?;
         self.require_sessions()?;
         if code == EventCode::Bootstrap {
@@ -99,11 +99,18 @@ impl Agent {
         if !self.device.state().events.contains(&code) {
             return Err("too many events are queued".into());
         }
-        if self.session_began.is_none() {
+        let held_until = self.held_until(now);
+        if self.session_began.is_none() && held_until.is_none() {
             return Ok(String::new());
         }
-        // The command ends before the session that reports the event, so that the event must survive a power cut (R141).
+        // The command ends long before the session that reports the event, which must survive a power cut (R141).
         self.save();
+        if let Some(until) = held_until {
+            let seconds = until.saturating_sub(now.monotonic).as_secs() + 1;
+            return Ok(format!(
+                "the event is queued; the next session starts in {seconds} s (Retry-After or a restart)\n"
+            ));
+        }
         Ok("a session is running: this session or the next one, right after it, reports the event\n".into())
     }
 

@@ -3,6 +3,7 @@
 //! ```text
 //! signals ────────── stop, reload ───────────┐
 //! control socket ─── commands, at most 32 ───┤
+//! network watch ──── a change ───────────────┤
 //! listeners ──────── the latest of each kind ┼─▶ Inbox ──Vec<Wake>──▶ Agent::run
 //! transfer worker ── finished steps ─────────┤
 //! session thread ─── its last exchange ──────┘ and what needs no end of the session, by Inbox::wait_in_session
@@ -31,6 +32,8 @@ pub(super) enum Wake {
     Stop,
     /// SIGHUP was received: the configuration is to be read again.
     Reload,
+    /// A new address, route or name server may let the ACS be reached.
+    NetworkChanged,
     /// A command arrived on the control socket.
     Command(PendingRequest),
     /// The address of this device towards the ACS changed (R266).
@@ -56,6 +59,7 @@ struct Pending {
     /// Never reset: the agent ends at the next chance.
     stop: bool,
     reload: bool,
+    network_changed: bool,
     commands: Vec<PendingRequest>,
     listeners: ListenerUpdates,
     steps: Vec<FinishedStep>,
@@ -84,6 +88,11 @@ impl Inbox {
     /// Asks the agent to read its configuration again.
     pub(super) fn reload(&self) {
         self.store(|pending| pending.reload = true);
+    }
+
+    /// Reports a new address, route or name server.
+    pub(super) fn network_changed(&self) {
+        self.store(|pending| pending.network_changed = true);
     }
 
     /// Queues a command. Returns it where [`MAX_COMMANDS`] wait already.
@@ -163,6 +172,7 @@ impl Inbox {
     pub(super) fn discard_updates(&self) {
         let mut pending = self.lock();
         pending.listeners = ListenerUpdates::default();
+        pending.network_changed = false;
         pending.steps.clear();
     }
 
@@ -195,7 +205,9 @@ impl Pending {
     fn is_empty(&self) -> bool {
         let updates = &self.listeners;
         let has_update = updates.is_session_requested || updates.address.is_some() || updates.udp_address.is_some();
-        !(self.stop || self.reload || has_update) && self.commands.is_empty() && self.steps.is_empty()
+        !(self.stop || self.reload || self.network_changed || has_update)
+            && self.commands.is_empty()
+            && self.steps.is_empty()
     }
 
     /// Returns all values as wake-ups and forgets them. A stop comes alone: the agent ends at once, and the result of a
@@ -207,9 +219,16 @@ impl Pending {
         }
         // Several SIGHUPs make one reload: it reads the files as they are now.
         let reload = std::mem::take(&mut self.reload).then_some(Wake::Reload);
+        let network_changed = std::mem::take(&mut self.network_changed).then_some(Wake::NetworkChanged);
         let commands = self.commands.drain(..).map(Wake::Command);
         let steps = self.steps.drain(..).map(Wake::StepFinished);
-        reload.into_iter().chain(commands).chain(self.listeners.take_wakes()).chain(steps).collect()
+        reload
+            .into_iter()
+            .chain(network_changed)
+            .chain(commands)
+            .chain(self.listeners.take_wakes())
+            .chain(steps)
+            .collect()
     }
 }
 

@@ -255,6 +255,7 @@ impl Agent {
             self.save();
         }
         self.raise(Event::new(EventCode::ConnectionRequest));
+        self.acs_asked = true;
     }
 
     /// Takes over both addresses of a connection to the ACS. The session that is about to start reports them, so that no

@@ -12,11 +12,12 @@ impl Agent {
         let running = self.session_began.is_some();
         let next = match self.why_disabled() {
             Some(why) => NextSession::Disabled(why),
-            None if self.session_wanted && !running && self.not_before > now.monotonic => {
-                NextSession::At(self.not_before, SessionCause::Restart)
-            }
-            None if self.session_wanted && !running => NextSession::Now,
-            None => NextSession::of(&self.schedule, &self.device.state().scheduled_informs),
+            None if self.session_wanted && !running => match self.held_until(now) {
+                Some(until) if until == self.not_before => NextSession::At(until, SessionCause::Restart),
+                Some(until) => NextSession::At(until, SessionCause::Retry),
+                None => NextSession::Now,
+            },
+            None => NextSession::of(&self.schedule, &self.device.state().scheduled_informs, self.held_until(now)),
         };
         let store = self.store.borrow();
         self.latest_status.publish(AgentStatus {

@@ -5,7 +5,7 @@
 //!                                                                            └─ success: applied as a whole
 //! ```
 //!
-//! A reload makes no connection. The new model becomes the factory state below the stored values, as after a restart.
+//! A reload makes no connection; a retry that waits is due after it. The new model becomes the factory state below the stored values, as after a restart.
 //! Unlike a restart, it keeps the schedule, and the lock on the state directory.
 
 use std::time::Duration;
@@ -64,6 +64,8 @@ impl Agent {
         self.apply_settings(now);
         self.refresh_addresses(now);
         self.request_follow_up(version::newest(version::ALL));
+        // Scripts of the device send SIGHUP after a change of the network, whether or not the agent sees the change itself.
+        self.schedule.retry.bring_forward(now);
         self.save();
     }
 

@@ -17,18 +17,20 @@ use super::last_session::LastSession;
 use super::session_thread::{Exchange, SessionThread};
 use super::{Agent, random};
 use crate::acs::{self, AcsConnection, Response};
+use crate::clock::Now;
 use crate::cwmp::session::{Output, Session, SessionConfig};
 use crate::cwmp::session_error::SessionError;
 use crate::cwmp::version::{self, Version};
 use crate::http::HttpError;
 use crate::model::date_time::DateTime;
+use crate::network_watch::NetworkWatch;
 use crate::url::Url;
 
 /// Properties of the ACS at a URL that earlier sessions have found. They are not stored, and are dropped when the URL
 /// changes.
 #[derive(Debug, Default)]
 pub(super) struct AcsQuirks {
-    url: String,
+    pub(super) url: String,
     /// True if the ACS seems to know CWMP 1.0 only (R84).
     only_oldest: bool,
     /// True if the ACS asks for Basic authentication: over TLS the first request then carries the credentials (R58).
@@ -58,7 +60,7 @@ impl Agent {
         for wake in self.inbox.take_listener_updates() {
             self.handle(wake);
         }
-        self.session_wanted = false;
+        (self.session_wanted, self.acs_asked) = (false, false);
         self.schedule.notification.session_started();
         let reports_udp_address = self.reports_udp_address();
         let offered = if self.acs_quirks.only_oldest { version::OLDEST } else { version::ALL };
@@ -171,6 +173,7 @@ impl Agent {
     fn succeeded(&mut self) {
         log::info!("session finished");
         self.schedule.retry.succeeded();
+        self.network_watch = None;
         // R130: a success resets the count, which the next Inform carries as RetryCount.
         self.device.state_mut().retry_count = 0;
     }
@@ -187,6 +190,30 @@ impl Agent {
             self.acs_quirks.only_oldest = !self.acs_quirks.only_oldest;
         }
         log::warn!("session failed: {error}; next attempt in {} s", wait.as_secs());
+        self.watch_network(error.lacks_network());
+    }
+
+    /// Opens or closes the watch for a change of the network, which brings the retry of a failed session forward. It stays
+    /// open during that retry, so that no change is missed. A change during the first session that fails is missed, whose
+    /// retry comes within seconds (R127).
+    fn watch_network(&mut self, lacks_network: bool) {
+        self.schedule.retry.set_lacked_network(lacks_network);
+        if !lacks_network {
+            self.network_watch = None;
+        } else if self.network_watch.is_none() {
+            let inbox = Arc::clone(&self.inbox);
+            let started = NetworkWatch::start(Box::new(move || inbox.network_changed()));
+            // Without a watch the retry comes at its time.
+            self.network_watch =
+                started.inspect_err(|error| log::debug!("changes of the network are not seen: {error}")).ok();
+        }
+    }
+
+    /// Brings the retry of a session forward that failed for want of a network.
+    pub(super) fn on_network_changed(&mut self, now: Now) {
+        if let Some(wait) = self.schedule.retry.network_changed(now, random()) {
+            log::info!("the network has changed: next attempt in {} ms", wait.as_millis());
+        }
     }
 
     /// Returns the CurrentTime of the Inform: local time with its offset to UTC, or the time since boot while the clock is

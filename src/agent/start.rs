@@ -92,6 +92,8 @@ impl Agent {
             schedule,
             stop: handles.stop,
             session_wanted: false,
+            acs_asked: false,
+            network_watch: None,
             acs_quirks: AcsQuirks::default(),
             applied_reboot_settings: AppliedRebootSettings::default(),
             not_before: Duration::ZERO,

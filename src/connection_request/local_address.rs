@@ -1,25 +1,11 @@
 //! The address of this device on the route to a server, and the events after which it may be another one (R284).
 
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::OwnedFd;
 
-use rustix::net::netlink::SocketAddrNetlink;
-use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType};
+use rustix::net::RecvFlags;
 
-/// RTMGRP_IPV4_IFADDR, RTMGRP_IPV4_ROUTE, RTMGRP_IPV6_IFADDR and RTMGRP_IPV6_ROUTE of `linux/rtnetlink.h`.
-const ADDRESSES_AND_ROUTES: u32 = 0x10 | 0x40 | 0x100 | 0x400;
-
-/// Opens a netlink socket that becomes readable when an address or a route of this device changes.
-pub(super) fn watch() -> io::Result<OwnedFd> {
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    // No protocol means protocol 0, which is NETLINK_ROUTE.
-    let socket = rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?;
-    rustix::net::bind(&socket, &SocketAddrNetlink::new(0, ADDRESSES_AND_ROUTES))?;
-    Ok(socket)
-}
-
-/// Reads and discards the messages of a socket from [`watch`], which would stay readable otherwise.
+/// Reads and discards the messages of a netlink socket, which would stay readable otherwise.
 pub(super) fn drain(watch: &OwnedFd) {
     // A message longer than the buffer is cut off, which does no harm to a message that is discarded.
     let mut buffer = [0; 256];
@@ -95,7 +81,7 @@ mod tests {
 
     #[test]
     fn nothing_to_read_does_not_block() {
-        if let Ok(watch) = watch() {
+        if let Ok(watch) = crate::network_watch::netlink() {
             drain(&watch);
         }
     }

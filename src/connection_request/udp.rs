@@ -24,6 +24,7 @@ use super::resolver::Resolver;
 use super::udp_request::{ReplayWindow, UdpRequest};
 use super::{AccessSettings, ListenerState, local_address};
 use crate::clock::Clock;
+use crate::network_watch;
 use crate::poll_thread::{EventRegistry, PollHandler, PollThread};
 use crate::readiness::PollFlags;
 use crate::stun::{Action, Binding, Port, PublishedBinding, StunSettings, StunStatus};
@@ -92,7 +93,7 @@ impl UdpListener {
         primary.set_nonblocking(true)?;
         let address = primary.local_addr()?;
         let shared = Arc::new(UdpShared { config: Mutex::new(Some(config)), ..UdpShared::default() });
-        let address_watch = local_address::watch();
+        let address_watch = network_watch::netlink();
         if let Err(error) = &address_watch {
             log::debug!("changes of the local address are found only every {LOOKUP_INTERVAL:?}: {error}");
         }

@@ -36,6 +36,11 @@ pub enum SessionError {
 }
 
 impl SessionError {
+    /// Returns true if the ACS was not reached for want of an address, a route or a name server.
+    pub fn lacks_network(&self) -> bool {
+        matches!(self, SessionError::Http(error) if error.lacks_network())
+    }
+
     /// Returns the shortest wait before the next attempt that the ACS asked for (R66).
     pub fn retry_after(&self) -> Option<Duration> {
         match self {

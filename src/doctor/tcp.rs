@@ -69,7 +69,7 @@ mod tests {
     fn tried(address: &str, local: Result<&str, &str>) -> Attempt {
         let local = match local {
             Ok(local) => Ok(Some(local.parse().unwrap())),
-            Err(reason) => Err(HttpError::Connect { addr: address.into(), reason: reason.into() }),
+            Err(reason) => Err(HttpError::Connect { addr: address.into(), reason: reason.into(), unreached: false }),
         };
         Attempt { address: address.parse().unwrap(), local, took: Duration::from_millis(3) }
     }

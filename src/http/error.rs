@@ -25,6 +25,8 @@ pub enum HttpError {
         addr: String,
         /// The reason in the system's words.
         reason: String,
+        /// True if the host was not reached, and false if it rejected the connection.
+        unreached: bool,
     },
     /// TLS could not be set up: an unusable file, a rejected certificate, a failed handshake (R30).
     Tls(String),
@@ -69,6 +71,12 @@ pub enum HttpError {
 }
 
 impl HttpError {
+    /// Returns true if the host was not reached for want of an address, a route or a name server: another state of the
+    /// network may change that.
+    pub fn lacks_network(&self) -> bool {
+        matches!(self, HttpError::Resolve { .. } | HttpError::Connect { unreached: true, .. })
+    }
+
     /// Returns the shortest wait before the next attempt that the server asked for (R66).
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -83,7 +91,7 @@ impl fmt::Display for HttpError {
         match self {
             HttpError::Url(error) => error.fmt(f),
             HttpError::Resolve { host, reason } => write!(f, "the host name {host} does not resolve: {reason}"),
-            HttpError::Connect { addr, reason } => write!(f, "no connection to {addr}: {reason}"),
+            HttpError::Connect { addr, reason, .. } => write!(f, "no connection to {addr}: {reason}"),
             HttpError::Tls(reason) => write!(f, "no secure connection: {reason}"),
             HttpError::Timeout(phase) => write!(f, "timed out while {phase}"),
             HttpError::Closed => f.write_str("the server closed the connection without an answer"),

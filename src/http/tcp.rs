@@ -87,8 +87,12 @@ impl Tcp {
     }
 
     fn connect_to(remote: SocketAddr, limits: &IoLimits, deadline: Instant) -> Result<Tcp, HttpError> {
-        let failed = |reason: String| HttpError::Connect { addr: remote.to_string(), reason };
-        let socket = connecting_socket(remote, limits).map_err(|e| failed(reason(e)))?;
+        let failed = |errno: Option<Errno>| HttpError::Connect {
+            addr: remote.to_string(),
+            reason: errno.map_or_else(|| "it does not answer".into(), reason),
+            unreached: !matches!(errno, Some(Errno::CONNREFUSED | Errno::CONNRESET)),
+        };
+        let socket = connecting_socket(remote, limits).map_err(|errno| failed(Some(errno)))?;
         loop {
             limits.check()?;
             // The send timeout ends a blocking connect. The next call goes on waiting for the same connection attempt.
@@ -96,14 +100,15 @@ impl Tcp {
                 Ok(()) | Err(Errno::ISCONN) => break,
                 Err(Errno::INPROGRESS | Errno::ALREADY | Errno::INTR) if now() < deadline => {}
                 Err(Errno::INPROGRESS | Errno::ALREADY | Errno::INTR) => {
-                    return Err(failed("it does not answer".into()));
+                    return Err(failed(None));
                 }
-                Err(errno) => return Err(failed(reason(errno))),
+                Err(errno) => return Err(failed(Some(errno))),
             }
         }
         // A failure only makes small writes slower, so that it needs no handling.
         let _ = sockopt::set_tcp_nodelay(&socket, true);
-        sockopt::set_socket_timeout(&socket, Timeout::Recv, Some(limits.tick())).map_err(|e| failed(reason(e)))?;
+        sockopt::set_socket_timeout(&socket, Timeout::Recv, Some(limits.tick()))
+            .map_err(|errno| failed(Some(errno)))?;
         let local = rustix::net::getsockname(&socket).ok().and_then(|address| SocketAddr::try_from(address).ok());
         let silence = limits.timeout;
         Ok(Tcp { socket, local, remote, limits: limits.clone(), phase: "connecting", deadline, silence })

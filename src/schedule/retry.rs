@@ -46,13 +46,30 @@ pub struct Retry {
     since_boot: u32,
     /// The time of the retry on the monotonic clock; `None` if no retry waits.
     retry_at: Option<Duration>,
+    /// The end of the wait that the ACS has asked for by Retry-After, on the monotonic clock; zero if there is none.
+    held_until: Duration,
+    /// True if the last session failed for want of an address, a route or a name server.
+    lacked_network: bool,
+    /// The earliest time of an attempt that a change of the network brings forward.
+    next_early: Duration,
 }
+
+/// The least wait between a change of the network and the attempt that it brings forward: address, route and name server
+/// come one after the other.
+const SETTLING: Duration = Duration::from_millis(500);
+
+/// The random part of that wait, in milliseconds: devices that get their addresses at the same time do not call at the
+/// same time.
+const EARLY_JITTER: u64 = 1000;
+
+/// The least time between two attempts that changes of the network bring forward.
+const EARLY_INTERVAL: Duration = Duration::from_secs(5);
 
 impl Retry {
     /// Returns the state at a start of the agent, with the count of the journal. The wait begins anew (R129). The
     /// session is repeated at once, since a stopped agent has lost the time of its retry.
     pub fn restore(count: u32, now: Now) -> Retry {
-        Retry { count, since_boot: 0, retry_at: (count > 0).then_some(now.monotonic) }
+        Retry { count, retry_at: (count > 0).then_some(now.monotonic), ..Retry::default() }
     }
 
     /// Returns RetryCount for the next Inform: 0 if and only if the last session succeeded (R98, R131).
@@ -71,15 +88,49 @@ impl Retry {
     }
 
     /// Records a failed session and returns the wait before its retry. The wait follows the table, and is at least
-    /// `at_least`, the Retry-After of the ACS (R66).
+    /// `at_least`, the Retry-After of the ACS (R66). Without one, an earlier Retry-After still holds.
     pub fn failed(&mut self, now: Now, policy: RetryPolicy, at_least: Option<Duration>, random: u64) -> Duration {
+        if let Some(at_least) = at_least {
+            self.held_until = now.monotonic.saturating_add(at_least.min(MAX_RETRY_AFTER));
+        }
         self.count = self.count.saturating_add(1);
         // R129: a reboot resets the wait, but not RetryCount, so that the two are counted apart.
         self.since_boot = self.since_boot.saturating_add(1);
         let wait = retry_wait(self.since_boot, policy, random);
-        let wait = wait.max(at_least.unwrap_or_default().min(MAX_RETRY_AFTER));
+        let wait = wait.max(self.held_until.saturating_sub(now.monotonic));
         self.retry_at = Some(now.monotonic.saturating_add(wait));
         wait
+    }
+
+    /// Returns the end of the wait that the ACS has asked for by Retry-After, on the monotonic clock; `None` if it is
+    /// over.
+    pub fn held_until(&self, now: Now) -> Option<Duration> {
+        Some(self.held_until).filter(|until| *until > now.monotonic)
+    }
+
+    /// Records whether the last session failed for want of an address, a route or a name server.
+    pub fn set_lacked_network(&mut self, lacked_network: bool) {
+        self.lacked_network = lacked_network;
+    }
+
+    /// Makes a waiting retry due now, or at the end of Retry-After. The count goes on. Returns true if a retry waits.
+    pub fn bring_forward(&mut self, now: Now) -> bool {
+        let earliest = now.monotonic.max(self.held_until);
+        self.retry_at = self.retry_at.map(|at| at.min(earliest));
+        self.retry_at.is_some()
+    }
+
+    /// Brings the retry of a session forward that failed for want of a network, after a change of the network. Returns the
+    /// wait if the retry now comes earlier. A storm of changes brings it forward once in [`EARLY_INTERVAL`].
+    pub fn network_changed(&mut self, now: Now, random: u64) -> Option<Duration> {
+        let wait = SETTLING + Duration::from_millis(random % EARLY_JITTER);
+        let earlier = now.monotonic.saturating_add(wait).max(self.next_early).max(self.held_until);
+        if !self.lacked_network || self.retry_at.is_none_or(|at| at <= earlier) {
+            return None;
+        }
+        self.retry_at = Some(earlier);
+        self.next_early = earlier.saturating_add(EARLY_INTERVAL);
+        Some(earlier.saturating_sub(now.monotonic))
     }
 
     /// Returns the time of the retry on the monotonic clock.
@@ -167,6 +218,41 @@ mod tests {
         retry.succeeded();
         assert_eq!((retry.count(), retry.deadline()), (0, None));
         assert_eq!(Retry::restore(0, at(9)).deadline(), None);
+    }
+
+    /// A change of the network shortens the wait of a session that had none, and no other; the count goes on.
+    #[test]
+    fn a_change_of_the_network_brings_the_retry_forward() {
+        let steep = RetryPolicy { minimum_wait: 3600, multiplier: 2000 };
+        let mut retry = Retry::default();
+        assert_eq!(retry.network_changed(at(0), 0), None, "nothing waits");
+        retry.failed(at(0), steep, None, 0);
+        assert_eq!(retry.network_changed(at(10), 0), None, "the ACS was reached");
+        retry.set_lacked_network(true);
+        assert_eq!(retry.network_changed(at(10), 999), Some(Duration::from_millis(1499)));
+        assert_eq!(retry.network_changed(at(11), 0), None, "a storm");
+        assert!(!retry.poll(at(11)) && retry.poll(at(12)));
+        retry.failed(at(12), steep, None, 0);
+        assert_eq!(retry.count(), 2);
+        assert_eq!(retry.network_changed(at(12), 0), Some(Duration::from_millis(4499)));
+        assert!((13..1000).all(|now| retry.network_changed(at(now), 0).is_none()), "it comes once");
+        retry.succeeded();
+        assert_eq!((retry.network_changed(at(2000), 0), retry.bring_forward(at(2000))), (None, false));
+    }
+
+    /// R66: Retry-After holds back what would bring the retry forward, until the ACS gives another one.
+    #[test]
+    fn retry_after_is_not_cut_short() {
+        let policy = RetryPolicy::default();
+        let mut retry = Retry::default();
+        retry.failed(at(0), policy, Some(Duration::from_secs(60)), 0);
+        assert_eq!((retry.held_until(at(59)), retry.held_until(at(60))), (Some(at(60).monotonic), None));
+        assert!(retry.bring_forward(at(1)));
+        assert_eq!(retry.deadline(), Some(at(60).monotonic));
+        retry.started();
+        assert_eq!(retry.failed(at(10), policy, None, 0).as_secs(), 50);
+        assert_eq!(retry.failed(at(10), policy, Some(Duration::ZERO), 0).as_secs(), 20);
+        assert!(retry.bring_forward(at(11)) && retry.poll(at(11)));
     }
 
     /// R66: Retry-After is a lower bound.

@@ -210,7 +210,7 @@ mod tests {
         let text = String::new;
         for (error, expected) in [
             (HttpError::Resolve { host: text(), reason: text() }, [9015, 9017, 9011]),
-            (HttpError::Connect { addr: text(), reason: text() }, [9015, 9017, 9011]),
+            (HttpError::Connect { addr: text(), reason: text(), unreached: true }, [9015, 9017, 9011]),
             (HttpError::Tls(text()), [9015, 9015, 9011]),
             (HttpError::Timeout("waiting"), [9015, 9017, 9011]),
             (HttpError::Closed, [9015, 9017, 9011]),

@@ -3,4 +3,6 @@
 mod default_connection;
 mod delay_reboot;
 mod heartbeats;
+mod late_network;
+mod retry_after;
 mod scenarios;

@@ -55,8 +55,13 @@ pub(in crate::agent) enum SessionCause {
 }
 
 impl NextSession {
-    /// Returns the earliest deadline of the schedule. It does not cover sessions that are due at once.
-    pub(in crate::agent) fn of(schedule: &Schedule, informs: &ScheduledInforms) -> NextSession {
+    /// Returns the earliest deadline of the schedule, which is not before `held_until`. It does not cover sessions that are
+    /// due at once.
+    pub(in crate::agent) fn of(
+        schedule: &Schedule,
+        informs: &ScheduledInforms,
+        held_until: Option<Duration>,
+    ) -> NextSession {
         let deadlines = [
             (schedule.retry.deadline(), SessionCause::Retry),
             (schedule.notification.deadline(), SessionCause::Notification),
@@ -65,7 +70,9 @@ impl NextSession {
             (informs.deadline(), SessionCause::Scheduled),
         ];
         // A timer that is not set has no deadline.
-        let planned = deadlines.into_iter().filter_map(|(deadline, cause)| Some((deadline?, cause)));
+        let planned = deadlines
+            .into_iter()
+            .filter_map(|(deadline, cause)| Some((deadline?.max(held_until.unwrap_or_default()), cause)));
         // Of several causes at one instant the first in the list is shown, because a session serves all of them.
         planned
             .min_by_key(|(deadline, _)| *deadline)

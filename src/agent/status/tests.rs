@@ -224,11 +224,14 @@ fn the_board_answers_before_and_after() {
 fn the_earliest_deadline_is_the_next_session() {
     let mut schedule = Schedule::default();
     let mut informs = ScheduledInforms::default();
-    assert_eq!(NextSession::of(&schedule, &informs), NextSession::Unplanned);
+    assert_eq!(NextSession::of(&schedule, &informs, None), NextSession::Unplanned);
     informs.add("", seconds(60), NOW).expect("room");
-    assert_eq!(NextSession::of(&schedule, &informs), NextSession::At(seconds(10_060), SessionCause::Scheduled));
+    assert_eq!(NextSession::of(&schedule, &informs, None), NextSession::At(seconds(10_060), SessionCause::Scheduled));
     schedule.notification.session_wanted(NOW.monotonic);
-    assert_eq!(NextSession::of(&schedule, &informs), NextSession::At(seconds(10_000), SessionCause::Notification));
+    assert_eq!(
+        NextSession::of(&schedule, &informs, None),
+        NextSession::At(seconds(10_000), SessionCause::Notification)
+    );
 }
 
 #[test]

@@ -1,0 +1,378 @@
+//! Driver: watches for a new address, route or name server, which may let an attempt succeed that had none.
+//!
+//! ```text
+//! netlink: addresses, routes ──┐
+//!                              ├──▶ NetworkWatch ──▶ on_news, in its thread
+//! inotify: resolver files ─────┘
+//! ```
+//!
+//! No timer runs: without an event the thread sleeps. A route that a router announces anew, and an address whose lease is
+//! renewed, are no news.
+
+use std::ffi::OsString;
+use std::hash::{Hash, Hasher};
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::time::Duration;
+
+use rustc_hash::FxHasher;
+use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
+use rustix::io::Errno;
+use rustix::net::netlink::SocketAddrNetlink;
+use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType};
+
+use crate::poll_thread::{EventRegistry, PollHandler, PollThread};
+use crate::readiness::PollFlags;
+
+/// The files that name the name servers, those of dnsmasq on OpenWrt included, and the file of local names.
+const RESOLVER_FILES: [&str; 4] =
+    ["/etc/resolv.conf", "/etc/hosts", "/tmp/resolv.conf.d/resolv.conf.auto", "/tmp/resolv.conf.auto"];
+
+/// RTMGRP_IPV4_IFADDR, RTMGRP_IPV4_ROUTE, RTMGRP_IPV6_IFADDR and RTMGRP_IPV6_ROUTE of `linux/rtnetlink.h`.
+const ADDRESSES_AND_ROUTES: u32 = 0x10 | 0x40 | 0x100 | 0x400;
+
+/// The pause after an event, in which further ones gather in the kernel: a storm costs little time.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// The most messages that are read of a socket at a time.
+const READ_AT_ONCE: usize = 256;
+
+/// The most addresses and routes that are told from new ones; the oldest is forgotten first.
+const MAX_SEEN: usize = 128;
+
+/// Opens a netlink socket that becomes readable when an address or a route of this device changes.
+///
+/// # Errors
+/// The refusal of the kernel, or of a sandbox around the agent.
+pub(crate) fn netlink() -> io::Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    // No protocol means protocol 0, which is NETLINK_ROUTE.
+    let socket = rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?;
+    rustix::net::bind(&socket, &SocketAddrNetlink::new(0, ADDRESSES_AND_ROUTES))?;
+    Ok(socket)
+}
+
+/// A running watch. Dropping it ends the thread.
+pub(crate) struct NetworkWatch {
+    _thread: PollThread,
+}
+
+impl NetworkWatch {
+    /// Starts a watch. `on_news` is called from its thread and must not block.
+    ///
+    /// # Errors
+    /// The refusal of the kernel to start a thread.
+    pub(crate) fn start(on_news: Box<dyn Fn() + Send>) -> io::Result<NetworkWatch> {
+        let watched = |what: &str, opened: io::Result<OwnedFd>| {
+            opened.inspect_err(|error| log::debug!("changes of {what} are not seen: {error}")).ok()
+        };
+        let mut names = Vec::new();
+        let handler = WatchThread {
+            netlink: watched("addresses and routes", netlink()),
+            files: watched("the resolver", watch_files(&mut names)),
+            names,
+            seen: Vec::new(),
+            paused_until: Duration::ZERO,
+            on_news,
+        };
+        Ok(NetworkWatch { _thread: PollThread::start("network", |_| handler)? })
+    }
+}
+
+/// Watches the resolver files, and their directories, since a file is often replaced as a whole. Adds the watches to
+/// `names`, each with the name of the file in its directory.
+fn watch_files(names: &mut Vec<(i32, Option<OsString>)>) -> io::Result<OwnedFd> {
+    let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
+    let mut watch = |path: &Path, name: Option<OsString>| {
+        let flags = WatchFlags::CLOSE_WRITE | WatchFlags::MOVED_TO | WatchFlags::CREATE;
+        // A file or a directory that is not present is left out.
+        names.extend(inotify::add_watch(&inotify, path, flags).ok().map(|id| (id, name)));
+    };
+    for file in RESOLVER_FILES.map(Path::new) {
+        // The file itself may lie in another directory, behind a link or a mount.
+        watch(file, None);
+        let target = std::fs::canonicalize(file).ok();
+        for path in [Some(file), target.as_deref().filter(|target| *target != file)].into_iter().flatten() {
+            if let (Some(directory), Some(name)) = (path.parent(), path.file_name()) {
+                watch(directory, Some(name.to_owned()));
+            }
+        }
+    }
+    Ok(inotify)
+}
+
+/// The state of the thread.
+struct WatchThread {
+    netlink: Option<OwnedFd>,
+    files: Option<OwnedFd>,
+    /// The watches of `files`: of a file, or of a directory with the name of the file in it.
+    names: Vec<(i32, Option<OsString>)>,
+    /// The hashes of the addresses and routes that were reported and not removed since.
+    seen: Vec<u64>,
+    /// The end of the pause after an event; zero outside of one.
+    paused_until: Duration,
+    on_news: Box<dyn Fn() + Send>,
+}
+
+/// A descriptor that is ready.
+enum Changed {
+    Network,
+    Files,
+}
+
+impl PollHandler for WatchThread {
+    type Event = Changed;
+
+    fn on_turn(&mut self, now: Duration) {
+        if self.paused_until <= now {
+            self.paused_until = Duration::ZERO;
+        }
+    }
+
+    fn deadline(&self) -> Option<Duration> {
+        Some(self.paused_until).filter(|until| !until.is_zero())
+    }
+
+    fn register<'fd>(&'fd self, registry: &mut EventRegistry<'fd, Changed>) {
+        if self.paused_until.is_zero() {
+            self.netlink.iter().for_each(|fd| registry.register(fd.as_fd(), PollFlags::IN, Changed::Network));
+            self.files.iter().for_each(|fd| registry.register(fd.as_fd(), PollFlags::IN, Changed::Files));
+        }
+    }
+
+    fn on_event(&mut self, event: Changed, _flags: PollFlags, now: Duration) {
+        self.paused_until = now + PAUSE;
+        let is_news = match event {
+            Changed::Network => self.read_netlink(),
+            Changed::Files => self.read_files(),
+        };
+        if is_news {
+            (self.on_news)();
+        }
+    }
+}
+
+impl WatchThread {
+    /// Reads the messages of the kernel. Returns true if one of them reports a new address or route.
+    fn read_netlink(&mut self) -> bool {
+        let Some(netlink) = &self.netlink else { return false };
+        let mut buffer = [0; 4096];
+        let mut is_news = false;
+        for _ in 0..READ_AT_ONCE {
+            match rustix::net::recv(netlink, &mut buffer, RecvFlags::empty()) {
+                Ok((_, length)) => is_news |= note(&buffer[..length.min(buffer.len())], &mut self.seen),
+                // Messages were lost, and any of them may have been news.
+                Err(Errno::NOBUFS) => is_news = true,
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => break,
+                // A socket that fails would be ready again at once, without end.
+                Err(error) => {
+                    log::debug!("changes of addresses and routes are not seen: {error}");
+                    self.netlink = None;
+                    break;
+                }
+            }
+        }
+        is_news
+    }
+
+    /// Reads the events of the files. Returns true if a resolver file has changed.
+    fn read_files(&mut self) -> bool {
+        let Some(files) = &self.files else { return false };
+        let mut buffer = [MaybeUninit::uninit(); 1024];
+        let mut reader = inotify::Reader::new(files, &mut buffer);
+        let mut is_news = false;
+        for _ in 0..READ_AT_ONCE {
+            match reader.next() {
+                Ok(event) => {
+                    let name = event.file_name().map(|name| name.to_bytes());
+                    let concerns = |(id, file): &(i32, Option<OsString>)| {
+                        *id == event.wd() && file.as_ref().is_none_or(|file| Some(file.as_bytes()) == name)
+                    };
+                    is_news |= event.events().contains(ReadFlags::QUEUE_OVERFLOW) || self.names.iter().any(concerns);
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => break,
+                Err(error) => {
+                    log::debug!("changes of the resolver are not seen: {error}");
+                    self.files = None;
+                    break;
+                }
+            }
+        }
+        is_news
+    }
+}
+
+/// Message types of `linux/rtnetlink.h`.
+const NEW_ADDRESS: u16 = 20;
+const DELETED_ADDRESS: u16 = 21;
+const NEW_ROUTE: u16 = 24;
+const DELETED_ROUTE: u16 = 25;
+
+/// The length of `struct nlmsghdr`.
+const HEADER: usize = 16;
+
+/// Notes the addresses and routes of a netlink message in `seen`. Returns true if one of them is new. Bytes that are no
+/// message are ignored.
+fn note(mut messages: &[u8], seen: &mut Vec<u64>) -> bool {
+    let mut is_news = false;
+    while let (Some(length), Some(kind)) = (u32_at(messages, 0), u16_at(messages, 4)) {
+        let Some(body) = messages.get(HEADER..length as usize) else { break };
+        messages = &messages[aligned(length as usize).min(messages.len())..];
+        let (key, is_deleted) = match kind {
+            NEW_ADDRESS | DELETED_ADDRESS => (address_key(body), kind == DELETED_ADDRESS),
+            NEW_ROUTE | DELETED_ROUTE => (route_key(body), kind == DELETED_ROUTE),
+            _ => continue,
+        };
+        let Some(key) = key else { continue };
+        let known = seen.iter().position(|seen| *seen == key);
+        match (known, is_deleted) {
+            (Some(at), true) => drop(seen.remove(at)),
+            (None, false) => {
+                if seen.len() >= MAX_SEEN {
+                    seen.remove(0);
+                }
+                seen.push(key);
+                is_news = true;
+            }
+            _ => {}
+        }
+    }
+    is_news
+}
+
+/// Returns a hash that identifies an address which other hosts can reach and which can be used; `None` for others.
+fn address_key(body: &[u8]) -> Option<u64> {
+    // struct ifaddrmsg: family, prefix length, flags, scope, index of the interface.
+    const TENTATIVE: u8 = 0x40;
+    const LINK_SCOPE: u8 = 253;
+    let (fixed, attributes) = body.split_at_checked(8)?;
+    // IPv6 reports an address twice: while it is probed for duplicates, and when it can be used.
+    let is_usable = fixed[2] & TENTATIVE == 0 && fixed[3] < LINK_SCOPE;
+    // IFA_ADDRESS and IFA_LOCAL. The others hold its lifetime, which each renewal changes.
+    is_usable.then(|| key(NEW_ADDRESS, &[&fixed[..2], &fixed[3..]].concat(), attributes, &[1, 2]))
+}
+
+/// Returns a hash that identifies a route to other networks; `None` for others.
+fn route_key(body: &[u8]) -> Option<u64> {
+    // struct rtmsg: family, three lengths, table, protocol, scope, type, flags.
+    const UNICAST: u8 = 1;
+    const CLONED: u32 = 0x200;
+    const INET6: u8 = 10;
+    let (fixed, attributes) = body.split_at_checked(12)?;
+    // IPv6 adds a route of the link to each interface that comes up.
+    let is_of_link = attributes_of(attributes).any(|(kind, value)| kind == 1 && value.starts_with(&[0xfe, 0x80]));
+    let is_route = fixed[7] == UNICAST && u32_at(fixed, 8)? & CLONED == 0 && !(fixed[0] == INET6 && is_of_link);
+    // RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_PRIORITY and RTA_MULTIPATH.
+    is_route.then(|| key(NEW_ROUTE, &fixed[..8], attributes, &[1, 4, 5, 6, 9]))
+}
+
+/// Returns a hash of the fixed part of a message and of the attributes of these types.
+fn key(kind: u16, fixed: &[u8], attributes: &[u8], types: &[u16]) -> u64 {
+    let mut hasher = FxHasher::default();
+    (kind, fixed).hash(&mut hasher);
+    attributes_of(attributes).filter(|(kind, _)| types.contains(kind)).for_each(|found| found.hash(&mut hasher));
+    hasher.finish()
+}
+
+/// Returns the attributes of a message, each with its type and its value.
+fn attributes_of(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    std::iter::from_fn(move || {
+        // struct rtattr: length, type, value.
+        let (length, kind) = (usize::from(u16_at(bytes, 0)?), u16_at(bytes, 2)?);
+        let value = bytes.get(4..length)?;
+        bytes = &bytes[aligned(length).min(bytes.len())..];
+        Some((kind, value))
+    })
+}
+
+/// Returns the distance to the next message or attribute.
+fn aligned(length: usize) -> usize {
+    length.saturating_add(3) & !3
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_ne_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A message with this fixed part and attributes of four bytes.
+    fn message(kind: u16, fixed: &[u8], attributes: &[(u16, [u8; 4])]) -> Vec<u8> {
+        let length = HEADER + fixed.len() + 8 * attributes.len();
+        let mut bytes = u32::try_from(length).expect("a length").to_ne_bytes().to_vec();
+        bytes.extend(kind.to_ne_bytes());
+        bytes.extend([0; 10]);
+        bytes.extend(fixed);
+        for (kind, value) in attributes {
+            bytes.extend(8u16.to_ne_bytes());
+            bytes.extend(kind.to_ne_bytes());
+            bytes.extend(value);
+        }
+        bytes
+    }
+
+    fn address(kind: u16, flags: u8, scope: u8, lifetime: u8) -> Vec<u8> {
+        message(kind, &[2, 24, flags, scope, 7, 0, 0, 0], &[(2, [192, 0, 2, 2]), (6, [lifetime; 4])])
+    }
+
+    fn route(kind: u16, route_type: u8, gateway: u8) -> Vec<u8> {
+        message(kind, &[2, 0, 0, 0, 254, 3, 0, route_type, 0, 0, 0, 0], &[(5, [192, 0, 2, gateway])])
+    }
+
+    #[test]
+    fn an_address_is_news_once_until_it_goes() {
+        let mut seen = Vec::new();
+        assert!(!note(&address(NEW_ADDRESS, 0x40, 0, 1), &mut seen), "probed still");
+        assert!(note(&address(NEW_ADDRESS, 0x80, 0, 1), &mut seen));
+        assert!(!note(&address(NEW_ADDRESS, 0, 0, 2), &mut seen), "renewed");
+        assert!(!note(&address(DELETED_ADDRESS, 0, 0, 3), &mut seen) && seen.is_empty());
+        assert!(note(&address(NEW_ADDRESS, 0, 0, 4), &mut seen));
+        assert!(!note(&address(NEW_ADDRESS, 0, 253, 1), &mut seen), "of the link");
+        assert!(!note(&message(16, &[0; 16], &[]), &mut seen), "of another kind");
+    }
+
+    #[test]
+    fn a_route_to_other_networks_is_news() {
+        let mut seen = Vec::new();
+        let both = [route(NEW_ROUTE, 2, 1), route(NEW_ROUTE, 1, 1)].concat();
+        assert!(note(&both, &mut seen) && !note(&both, &mut seen));
+        assert!(note(&route(NEW_ROUTE, 1, 2), &mut seen), "another gateway");
+        let of_link = message(NEW_ROUTE, &[10, 64, 0, 0, 254, 2, 0, 1, 0, 0, 0, 0], &[(1, [0xfe, 0x80, 0, 0])]);
+        assert!(!note(&of_link, &mut seen));
+        assert!(!note(&route(DELETED_ROUTE, 1, 1), &mut seen));
+        assert!(note(&route(NEW_ROUTE, 1, 1), &mut seen));
+    }
+
+    /// Neither a cut message nor any length in it leads out of the buffer, and the memory is bounded.
+    #[test]
+    fn garbage_is_tolerated_and_a_storm_is_bounded() {
+        let mut seen = Vec::new();
+        let whole = [address(NEW_ADDRESS, 0, 0, 1), route(NEW_ROUTE, 1, 1)].concat();
+        for cut in 0..whole.len() {
+            note(&whole[..cut], &mut seen);
+        }
+        for at in 0..whole.len() {
+            for value in [0, 1, 3, 15, 17, 0xff] {
+                let mut wrong = whole.clone();
+                wrong[at] = value;
+                note(&wrong, &mut seen);
+            }
+        }
+        for number in 0..1000u32 {
+            let fixed = [&[2, 24, 0, 0][..], &number.to_ne_bytes()].concat();
+            note(&message(NEW_ADDRESS, &fixed, &[]), &mut seen);
+        }
+        assert_eq!(seen.len(), MAX_SEEN);
+    }
+}
