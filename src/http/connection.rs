@@ -27,6 +27,8 @@ use super::tcp::Readiness;
 const INPUT: usize = 16 * 1024;
 /// The largest number of interim responses (R42) before the final one.
 const MAX_INTERIM: usize = 8;
+/// The most line ends, in bytes, that may stand behind a response. A server that sends them without end gets a new connection.
+const MAX_SURPLUS: usize = 64;
 /// The size of a request, in bytes, up to which the limit of silence covers its way to the server.
 const SMALL_REQUEST: u64 = 16 * 1024;
 /// The most of a larger one, in bytes, that is still on its way when the system has taken its last byte.
@@ -75,11 +77,13 @@ impl HttpConnection {
     /// Returns true if another request may be sent: the last response allowed it and was read to its end, and the
     /// server has not closed the connection since (R46). Costs one system call.
     pub fn is_reusable(&mut self) -> bool {
+        let mut surplus = 0;
         loop {
             // Some servers send a line end too many behind a body. Other bytes answer no request of ours, so that the
             // next response could not be told from them.
             let is_blank = self.unread().iter().all(|b| b"\r\n".contains(b));
-            if !self.keep || !is_blank {
+            surplus += self.unread().len();
+            if !self.keep || !is_blank || surplus > MAX_SURPLUS {
                 return false;
             }
             (self.start, self.end) = (0, 0);
@@ -222,6 +226,9 @@ impl HttpConnection {
             let (used, made) = call.read(&self.input[self.start..self.end], piece).map_err(invalid)?;
             self.start += used;
             if made > 0 {
+                // Only bytes of the body give the phase more time: their number is limited, unlike that of the bytes around
+                // them.
+                self.stream.tcp_mut().extend(at_slowest(made as u64));
                 return Ok(made);
             }
             if used > 0 {
@@ -232,7 +239,7 @@ impl HttpConnection {
                 }
                 continue;
             }
-            match self.fill_in_time() {
+            match self.fill() {
                 Ok(true) => {}
                 Ok(false) if ends_with_stream || call.is_ended_chunked() => {
                     response.body = None;
@@ -283,8 +290,8 @@ impl HttpConnection {
                 // Doubling ends at the limit, where `fill` fails.
                 self.input.resize((2 * searched).min(MAX_HEADER), 0);
             }
-            match self.fill_in_time() {
-                Ok(true) => {}
+            match self.fill() {
+                Ok(true) => self.stream.tcp_mut().extend(at_slowest((self.end - searched) as u64)),
                 // Without a byte of a response the request is lost as a whole, which the caller treats differently from a
                 // response that was cut short (R49).
                 Ok(false) | Err(HttpError::Closed) if searched == 0 && interim == 0 => {
@@ -336,14 +343,6 @@ impl HttpConnection {
     /// Returns the bytes that were read from the stream and not used yet.
     fn unread(&self) -> &[u8] {
         &self.input[self.start..self.end]
-    }
-
-    /// Waits for more bytes as [`HttpConnection::fill`] does. Bytes that come give the phase the time that they may take.
-    fn fill_in_time(&mut self) -> Result<bool, HttpError> {
-        let unread = self.unread().len();
-        let is_open = self.fill()?;
-        self.stream.tcp_mut().extend(at_slowest((self.end - unread) as u64));
-        Ok(is_open)
     }
 
     /// Waits for more bytes and returns false at the end of the stream. The unread bytes must fit into the buffer: they

@@ -164,6 +164,33 @@ fn a_slow_link_has_time_for_its_bytes() {
     server.requests();
 }
 
+/// Bytes around the body give no time, as their number has no limit of its own.
+#[test]
+fn slow_trailers_have_no_time_of_their_own() {
+    let trailers = "X: y\r\n".repeat(1000);
+    let reply = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n{trailers}\r\n");
+    let server = Server::start(vec![vec![Step::Dribble(reply, 20, Duration::from_millis(10))]]);
+    let mut settings = settings(&server.url());
+    settings.timeout = Duration::from_millis(200);
+    let result = AcsConnection::open(settings).unwrap().post(b"<inform/>");
+    assert_eq!(result, Err(HttpError::Timeout("waiting for the answer")));
+    server.requests();
+}
+
+/// Line ends behind a response are skipped, but not without end.
+#[test]
+fn a_flood_of_line_ends_costs_the_connection() {
+    for (count, connection) in [(10, 0), (1000, 1)] {
+        let first = respond(format!("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1{}", "\r\n".repeat(count)));
+        let script = if connection == 0 { vec![vec![first, ok("2")]] } else { vec![vec![first], vec![ok("2")]] };
+        let server = Server::start(script);
+        let mut acs = super::connection(&server);
+        assert_eq!((body(acs.post(b"<inform/>")), body(acs.post(b""))), ("1".into(), "2".into()));
+        drop(acs);
+        assert_eq!(server.requests()[1].connection, connection, "{count}");
+    }
+}
+
 /// The system takes a large request long before a slow link has carried it.
 #[test]
 fn a_request_on_its_way_does_not_count_as_silence() {
