@@ -24,6 +24,7 @@ mod header_lines;
 mod io_limits;
 #[cfg(feature = "tls")]
 mod recording_verifier;
+mod redirect;
 mod request_body;
 mod request_head;
 mod resolver;

@@ -24,6 +24,7 @@ use super::connection::HttpConnection;
 use super::cookie::Cookies;
 use super::error::HttpError;
 use super::io_limits::IoLimits;
+use super::redirect::{invalid_location, is_followed};
 use super::request_body::RequestBody;
 use super::request_head::AuthorizationField;
 use super::response_head::ResponseHead;
@@ -31,6 +32,9 @@ use super::stream::Connector;
 use super::{USER_AGENT, offered_challenges};
 use crate::digest::header_text;
 use crate::url::Url;
+
+/// The longest time of a request with its challenges and redirects, in multiples of that of one message.
+const CHAIN: u32 = 4;
 
 /// An HTTP client for one server. Credentials in use, cookies and the target of a redirect live as long as the client
 /// (R53, R55). Dropping it closes the TCP connection (R50).
@@ -145,7 +149,13 @@ impl HttpClient {
         let mut answered = AnsweredChallenges::default();
         let mut redirects = 0;
         let mut follows_401 = false;
+        // Each message keeps to its limits, and yet a chain of slow ones would hold a session for hours.
+        let length = body.as_ref().map_or(0, RequestBody::length);
+        let chain = self.limits.clone().end_within(self.limits.time_for(length).saturating_mul(CHAIN));
         loop {
+            if chain.is_over() {
+                return Err(HttpError::Timeout("answering challenges and following redirects"));
+            }
             let mut response = self.exchange(method, fields, &mut body, follows_401)?;
             follows_401 = false;
             // Those of challenges and redirects count as well: a load balancer sets its cookie with the first response.
@@ -374,25 +384,6 @@ impl HttpClient {
         self.preferred = None;
         self.authentication.forget();
     }
-}
-
-/// Returns true if a redirect with this status is followed (RFC 9110 §15.4). 303 names a page about the result, which
-/// only a GET asks for.
-fn is_followed(method: &Method, status: u16) -> bool {
-    match status {
-        301 | 302 | 307 | 308 => true,
-        303 => *method == Method::GET,
-        _ => false,
-    }
-}
-
-/// Names the target of a redirect without its query, which may hold a key.
-fn invalid_location(location: &str) -> HttpError {
-    let path = location.split(['?', '#']).next().unwrap_or_default();
-    HttpError::Redirect(match Url::parse(path) {
-        Err(error) => error.to_string(),
-        Ok(_) => "it leads to no valid URL".into(),
-    })
 }
 
 #[cfg(test)]

@@ -164,6 +164,22 @@ fn a_slow_link_has_time_for_its_bytes() {
     server.requests();
 }
 
+/// Challenges and redirects that each take their time have an end together.
+#[test]
+fn a_chain_of_slow_answers_ends() {
+    let slowly = |head: &str| {
+        let reply = format!("HTTP/1.1 {head}\r\nContent-Length: 0\r\n\r\n");
+        let size = reply.len().div_ceil(40);
+        Step::Dribble(reply, size, Duration::from_millis(10)) // 400 ms
+    };
+    let pair = [slowly(&format!("401 No\r\n{MD5}")), slowly("302 Found\r\nLocation: next")];
+    let server = Server::start(vec![vec![pair; 5].concat()]);
+    let mut settings = settings(&server.url());
+    settings.timeout = Duration::from_millis(200);
+    let result = AcsConnection::open(settings).unwrap().post(b"<inform/>");
+    assert_eq!(result, Err(HttpError::Timeout("answering challenges and following redirects")));
+}
+
 /// Bytes around the body give no time, as their number has no limit of its own.
 #[test]
 fn slow_trailers_have_no_time_of_their_own() {

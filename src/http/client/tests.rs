@@ -34,18 +34,6 @@ fn challenges_of_all_header_fields_are_offered() {
     assert_eq!(offered_challenges(&fields).len(), 2);
 }
 
-#[test]
-fn only_a_get_follows_a_303() {
-    assert!(is_followed(&Method::GET, 303) && !is_followed(&Method::PUT, 303) && !is_followed(&Method::POST, 303));
-    assert!(is_followed(&Method::POST, 302) && !is_followed(&Method::GET, 304));
-}
-
-#[test]
-fn an_invalid_target_is_named_without_its_query() {
-    let text = invalid_location("ftp://other/x?key=hunter2").to_string();
-    assert!(text.contains("ftp://other/x") && !text.contains("hunter2"), "{text}");
-}
-
 /// The client returns in good time and without a panic, whichever bytes the server sends.
 #[test]
 fn survives_every_truncation_and_byte_flip() {
