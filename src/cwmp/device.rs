@@ -13,6 +13,7 @@ pub(crate) mod management_server;
 
 mod identity;
 mod notification;
+mod restore;
 mod session_totals;
 mod state;
 mod transfers;
@@ -23,7 +24,7 @@ use serde_json::Value as Json;
 
 pub use self::identity::DeviceId;
 use self::management_server::parameter;
-use self::notification::DroppedValue;
+use self::restore::apply_record;
 pub use self::session_totals::SessionTotals;
 use self::session_totals::record;
 pub use self::state::{DeviceState, PublishedAddress, Reset};
@@ -358,40 +359,4 @@ impl Device {
             state.bootstrap(url);
         }
     }
-}
-
-/// Applies the changes of a record. Collects a notice for each rejected change, and the values that are lost with it.
-fn apply_record(
-    tree: &mut Tree,
-    changes: Option<&Json>,
-    patterns: &PatternCache,
-    notices: &mut Vec<String>,
-    dropped: &mut Vec<DroppedValue>,
-) {
-    for change in changes.and_then(Json::as_array).into_iter().flatten() {
-        if let Err(notice) = apply_stored(tree, change, patterns) {
-            notices.push(notice);
-            dropped.extend(DroppedValue::of(change, tree));
-        }
-    }
-}
-
-/// Applies a change of the journal. The error text never holds the value, which may be a password.
-fn apply_stored(tree: &mut Tree, change: &Json, patterns: &PatternCache) -> Result<(), String> {
-    let change = Change::from_json(change, tree, patterns).and_then(|change| match is_overruled(tree, &change) {
-        true => Err(format!("{}: the data model has made it read-only", change.name())),
-        false => Ok(change),
-    });
-    let applied = change.and_then(|c| tree.apply(&c).map_err(|error| format!("{}: {error}", c.name())));
-    applied.map_err(|reason| format!("stored value not applied: {reason}"))
-}
-
-/// Returns true if a later model has made the parameter read-only. Such a parameter takes its value from the model: a
-/// stored value would hide that of each later firmware, and the ACS could not change it.
-///
-/// Exempt are ParameterKey (R157) and references (R173), which are read-only and yet changed by the agent itself.
-fn is_overruled(tree: &Tree, change: &Change) -> bool {
-    let Change::Set(name, _) = change else { return false };
-    let is_fixed = tree.parameter(name).is_ok_and(|p| !p.spec.writable && !p.spec.is_reference());
-    is_fixed && *name != management_server::full_name(tree, parameter::PARAMETER_KEY)
 }

@@ -1,0 +1,45 @@
+//! Applies the changes of the journal to a data model, which may be another one than that of their time.
+
+use serde_json::Value as Json;
+
+use super::management_server::{self, parameter};
+use super::notification::DroppedValue;
+use crate::model::change::Change;
+use crate::model::facets::PatternCache;
+use crate::model::tree::Tree;
+
+/// Applies the changes of a record. Collects a notice for each rejected change, and the values that are lost with it.
+pub(super) fn apply_record(
+    tree: &mut Tree,
+    changes: Option<&Json>,
+    patterns: &PatternCache,
+    notices: &mut Vec<String>,
+    dropped: &mut Vec<DroppedValue>,
+) {
+    for change in changes.and_then(Json::as_array).into_iter().flatten() {
+        if let Err(notice) = apply_stored(tree, change, patterns) {
+            notices.push(notice);
+            dropped.extend(DroppedValue::of(change, tree));
+        }
+    }
+}
+
+/// Applies a change of the journal. The error text never holds the value, which may be a password.
+fn apply_stored(tree: &mut Tree, change: &Json, patterns: &PatternCache) -> Result<(), String> {
+    let change = Change::from_json(change, tree, patterns).and_then(|change| match is_overruled(tree, &change) {
+        true => Err(format!("{}: the data model has made it read-only", change.name())),
+        false => Ok(change),
+    });
+    let applied = change.and_then(|c| tree.apply(&c).map_err(|error| format!("{}: {error}", c.name())));
+    applied.map_err(|reason| format!("stored value not applied: {reason}"))
+}
+
+/// Returns true if a later model has made the parameter read-only. Such a parameter takes its value from the model: a
+/// stored value would hide that of each later firmware, and the ACS could not change it.
+///
+/// Exempt are ParameterKey (R157) and references (R173), which are read-only and yet changed by the agent itself.
+fn is_overruled(tree: &Tree, change: &Change) -> bool {
+    let Change::Set(name, _) = change else { return false };
+    let is_fixed = tree.parameter(name).is_ok_and(|p| !p.spec.writable && !p.spec.is_reference());
+    is_fixed && *name != management_server::full_name(tree, parameter::PARAMETER_KEY)
+}
