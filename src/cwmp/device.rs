@@ -103,6 +103,8 @@ pub struct Device {
     written: String,
     /// The counts of sessions as the journal holds them.
     written_totals: SessionTotals,
+    /// The numbers of the factory state that the journal does not hold yet; the next record does.
+    unstored: Vec<Change>,
     /// True if DelayReboot was set, to any value, since the last [`Device::take_delay_reboot`].
     delay_reboot_set: bool,
 }
@@ -141,7 +143,9 @@ impl Device {
         state.drop_changes(|name| tree.parameter(name).is_err());
         Device::note_dropped_values(&tree, &mut state, dropped);
         let written_totals = totals;
-        (Device { tree, actions, state, journal, written, written_totals, delay_reboot_set: false }, notices)
+        let unstored = tree.unstored_numbers();
+        let delay_reboot_set = false;
+        (Device { tree, actions, state, journal, written, written_totals, unstored, delay_reboot_set }, notices)
     }
 
     /// Replaces the data model: applies the values in the records to the factory state of the new model, as
@@ -154,6 +158,7 @@ impl Device {
             apply_record(&mut tree, record.get("tree"), &patterns, &mut notices, &mut dropped);
         }
         Device::note_dropped_values(&tree, &mut self.state, dropped);
+        self.unstored = tree.unstored_numbers();
         (self.tree, self.actions) = (tree, actions);
         let tree = &self.tree;
         self.state.drop_changes(|name| tree.parameter(name).is_err());
@@ -243,8 +248,17 @@ impl Device {
     fn commit(&mut self, changes: &[Change], mut state: DeviceState, now: Now) -> Result<(), JournalError> {
         let encoded = state.encode(now);
         let unwritten = (encoded != self.written).then_some(encoded.as_str());
+        // R218: the ACS learns the numbers of the factory state in its next session, before whose end this is stored.
+        let with_numbers;
+        let changes = match self.unstored.is_empty() {
+            true => changes,
+            false => {
+                with_numbers = [&self.unstored[..], changes].concat();
+                &with_numbers
+            }
+        };
         if !changes.is_empty() || unwritten.is_some() {
-            let shrinks = changes.iter().all(|change| matches!(change, Change::Delete(_)));
+            let shrinks = changes.iter().all(|change| matches!(change, Change::Delete(_) | Change::LastNumber(..)));
             let totals = self.unwritten_totals();
             self.append(&record(changes, unwritten, totals), if shrinks { Growth::No } else { Growth::May })?;
             self.totals_written();
@@ -257,6 +271,7 @@ impl Device {
         if state.acs_url != self.state.acs_url {
             log::info!("0 BOOTSTRAP: the ACS URL has changed"); // R25
         }
+        self.unstored.clear();
         self.state = state;
         self.written = encoded;
         Ok(())

@@ -27,6 +27,8 @@ pub enum Change {
     Attributes(String, Attributes),
     /// Marks the instance numbers of a table up to this one as used (R218).
     LastNumber(String, u32),
+    /// Marks the instance numbers of a table from the first to the last as given to instances that were added (R217).
+    Given(String, u32, u32),
 }
 
 impl Change {
@@ -34,7 +36,7 @@ impl Change {
     pub fn name(&self) -> &str {
         match self {
             Change::Set(name, _) | Change::Attributes(name, _) => name,
-            Change::Add(path, _) | Change::Delete(path) | Change::LastNumber(path, _) => path,
+            Change::Add(path, _) | Change::Delete(path) | Change::LastNumber(path, _) | Change::Given(path, ..) => path,
         }
     }
 }
@@ -52,6 +54,8 @@ impl Change {
                 json!(["@", name, attributes.notification as u8, attributes.subscriber])
             }
             Change::LastNumber(table, last) => json!(["#", table, last]),
+            // An older agent reads it as the change above.
+            Change::Given(table, first, last) => json!(["#", table, last, first]),
         }
     }
 
@@ -79,7 +83,8 @@ impl Change {
                 ))
             }
             // The names of "+", "-", "@" and "#" are checked when the change is applied.
-            "#" => Ok(Change::LastNumber(name, number(2)?)),
+            "#" if json.get(3).is_none() => Ok(Change::LastNumber(name, number(2)?)),
+            "#" if (1..=number(2)?).contains(&number(3)?) => Ok(Change::Given(name, number(3)?, number(2)?)),
             _ => Err("unknown change".into()),
         }
     }

@@ -12,6 +12,7 @@
 //! | `check.rs` | decides if a change from outside is valid, without making it |
 //! | `apply.rs` | makes a change that was decided |
 //! | `work.rs` | the bound on the work of one request |
+//! | `numbers.rs` | the instance numbers that are used |
 //! | `difference.rs` | the changes that lead from the factory state to this one |
 
 use std::rc::Rc;
@@ -20,10 +21,12 @@ use super::attributes::Attributes;
 use super::path::{Path, PathError, instance_number};
 use super::schema::{Children, NodeId, NodeKind, ROOT, Schema, TableSpec};
 use super::value::Value;
+use numbers::UsedNumbers;
 
 mod apply;
 mod check;
 mod difference;
+mod numbers;
 mod parameter;
 mod read;
 mod walk;
@@ -39,6 +42,8 @@ pub struct Tree {
     schema: Rc<Schema>,
     root: Scope,
     work: Work,
+    /// The notices of instances of the data model that were left out.
+    left_out: Vec<String>,
 }
 
 /// The values and tables of the root or of one instance.
@@ -62,6 +67,8 @@ struct Table {
     last: u32,
     /// The numbers of the instances of the factory state that were deleted.
     deleted: Vec<u32>,
+    /// The numbers that are used; absent in most tables.
+    numbers: Option<Box<UsedNumbers>>,
 }
 
 /// An instance of a table.
@@ -90,7 +97,7 @@ impl Tree {
     /// Creates a tree without instances, with every parameter at its default.
     pub(super) fn new(schema: Rc<Schema>) -> Tree {
         let root = Scope::new(&schema, 0);
-        Tree { schema, root, work: Work::unbounded() }
+        Tree { schema, root, work: Work::unbounded(), left_out: Vec::new() }
     }
 
     /// Bounds the work of the walks and checks from now on.

@@ -4,6 +4,7 @@
 mod attributes;
 mod gateway;
 mod inform;
+mod instance_numbers;
 mod objects;
 mod reboot;
 mod reset;

@@ -15,10 +15,14 @@ impl Tree {
     pub fn apply(&mut self, change: &Change) -> Result<(), PathError> {
         match change {
             Change::Set(name, value) => self.set_value(name, value.clone(), false),
-            Change::Add(table, number) => self.add_instance(table, *number),
+            Change::Add(table, number) => {
+                self.give_numbers(table, *number, *number)?;
+                self.add_instance(table, *number)
+            }
             Change::Delete(instance) => self.delete_instance(instance),
             Change::Attributes(name, attributes) => self.set_attributes(name, *attributes),
             Change::LastNumber(table, last) => self.set_last_number(table, *last),
+            Change::Given(table, first, last) => self.give_numbers(table, *first, *last),
         }
     }
 
@@ -84,6 +88,7 @@ impl Tree {
         let Located::Table(spec, _) = located else { return Err(PathError::NotCreatable) };
         let table = &mut self.scope_mut(&steps).tables[spec.index as usize];
         table.last = table.last.max(last);
+        table.set_stored(last);
         Ok(())
     }
 
@@ -98,7 +103,7 @@ impl Tree {
     }
 
     /// Follows the steps that [`Tree::locate_with_steps`] has returned.
-    fn scope_mut(&mut self, steps: &[(u32, u32)]) -> &mut Scope {
+    pub(super) fn scope_mut(&mut self, steps: &[(u32, u32)]) -> &mut Scope {
         let mut scope = &mut self.root;
         for (index, number) in steps {
             let table = &mut scope.tables[*index as usize];

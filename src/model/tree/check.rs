@@ -153,7 +153,7 @@ impl Tree {
     }
 
     /// Returns the change that takes the references into `instance` out of a parameter; `None` if it holds none.
-    fn without_reference(&self, parameter: &Parameter<'_>, instance: &str) -> Option<Change> {
+    pub(super) fn without_reference(&self, parameter: &Parameter<'_>, instance: &str) -> Option<Change> {
         let text = parameter.stored().to_string();
         if text.is_empty() {
             return None;
@@ -175,7 +175,7 @@ impl Tree {
             Change::Set(name, _) => return vec![name.clone()],
             Change::Add(table, _) => table.as_str(),
             Change::Delete(instance) => parent(instance),
-            Change::Attributes(..) | Change::LastNumber(..) => return Vec::new(),
+            Change::Attributes(..) | Change::LastNumber(..) | Change::Given(..) => return Vec::new(),
         };
         self.counts_of(table)
     }

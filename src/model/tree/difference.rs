@@ -55,10 +55,8 @@ impl Tree {
             self.node_changes(spec.children.range(), &instance.scope, name, changes);
             name.truncate(length);
         }
-        // R218: if the instance of the greatest number was deleted, no other change tells that the number was used.
-        if table.last > table.instances.last().map_or(0, |instance| instance.number) {
-            changes.push(Change::LastNumber(name.clone(), table.last));
-        }
+        // R218: no other change tells the numbers of instances that were deleted.
+        table.number_changes(name, changes);
     }
 }
 
