@@ -276,7 +276,7 @@ impl Agent {
         let state = self.device.state();
         let deadlines = [
             self.schedule.deadline(&state.scheduled_informs),
-            // Nothing wakes the agent for a wait that holds back nothing.
+            (self.not_before > now.monotonic).then_some(self.not_before),
             self.held_until(now).filter(|_| self.session_wanted),
             self.store.borrow().reopen_deadline(),
             self.listeners.deadline(),
