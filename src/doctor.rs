@@ -5,7 +5,6 @@
 //!     │
 //!     ▼
 //! name.rs ─▶ tcp.rs ─▶ tls.rs ─▶ http_probe.rs    the way to the ACS; each step needs the one before it
-//!                       └ certificate.rs           reads the certificates of the server
 //! clock.rs      the clock of the device, compared with that of the ACS
 //! stun.rs       the address and port that a NAT gives to a socket of the device
 //! ports.rs      the ports for connection requests
@@ -18,8 +17,6 @@
 //! receives a GET, which begins no session and must not change anything (RFC 9110 §9.2.1). Every check has a time limit;
 //! all together take less than a minute. No signal is caught, so that an interrupt ends the command at once.
 
-#[cfg(feature = "tls")]
-mod certificate;
 mod clock;
 mod effective_state;
 mod finding;

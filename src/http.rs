@@ -13,6 +13,8 @@
 //! This module does not depend on CWMP, on sessions or on transfers, which use it.
 
 mod authentication;
+#[cfg(feature = "tls")]
+mod certificate;
 mod client;
 mod client_settings;
 mod connection;
@@ -38,6 +40,8 @@ mod tls_files;
 mod tls_settings;
 
 pub use authentication::Credentials;
+#[cfg(feature = "tls")]
+pub use certificate::Certificate;
 pub use client::HttpClient;
 pub use client_settings::{ClientPolicy, ClientSettings};
 pub use connection::HttpConnection;

@@ -38,9 +38,9 @@ pub(super) fn check(url: &Url, settings: &TlsSettings, now: Now, tcp: Tcp) -> (V
 
 #[cfg(feature = "tls")]
 mod certificates {
-    use super::super::certificate::Certificate;
     use super::super::finding::{Finding, Verdict};
     use crate::clock::Now;
+    use crate::http::Certificate;
 
     const DAY: i64 = 24 * 60 * 60;
     /// The number of days before the end at which a warning begins: a renewal in time has happened by then.

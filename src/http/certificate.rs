@@ -30,19 +30,22 @@ const MAX_NAMES: usize = 4;
 
 /// The fields of a certificate that are shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Certificate {
+pub struct Certificate {
     /// The subject, such as `CN=acs.example, O=Example`.
-    pub(super) subject: String,
-    pub(super) issuer: String,
+    pub subject: String,
+    /// The issuer, in the same form.
+    pub issuer: String,
     /// The first DNS names and addresses of subjectAltName.
-    pub(super) names: Vec<String>,
-    pub(super) not_before: DateTime,
-    pub(super) not_after: DateTime,
+    pub names: Vec<String>,
+    /// The begin of the validity.
+    pub not_before: DateTime,
+    /// The end of the validity.
+    pub not_after: DateTime,
 }
 
 impl Certificate {
     /// Parses DER. Returns `None` if it is not a certificate.
-    pub(super) fn parse(der: &[u8]) -> Option<Certificate> {
+    pub fn parse(der: &[u8]) -> Option<Certificate> {
         let mut certificate = Der(der).enter(SEQUENCE)?;
         let mut body = certificate.enter(SEQUENCE)?;
         if body.peek() == Some(VERSION) {
