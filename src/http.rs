@@ -24,6 +24,7 @@ mod error;
 mod handshake_report;
 mod header_lines;
 mod io_limits;
+mod plain_http;
 #[cfg(feature = "tls")]
 mod recording_verifier;
 mod redirect;
@@ -51,6 +52,7 @@ pub use error::HttpError;
 pub use handshake_report::HandshakeReport;
 pub(crate) use header_lines::{header_length, unfold};
 pub use io_limits::IoLimits;
+pub use plain_http::tls_port;
 pub use request_body::{BodyStream, RequestBody};
 pub use resolver::{literal, look_up, resolve};
 pub use response_head::ResponseHead;

@@ -12,7 +12,7 @@ use ureq_proto::http::{HeaderMap, Method, header};
 use crate::foreign_text::{one_line, words_of};
 use crate::http::{
     ClientPolicy, ClientSettings, CookieScope, Credentials, HttpClient, HttpError, IoLimits, RequestBody, ResponseHead,
-    TlsSettings,
+    TlsSettings, tls_port,
 };
 use crate::model::date_time::DateTime;
 use crate::secret::Secret;
@@ -68,6 +68,8 @@ pub struct Response {
 #[derive(Debug)]
 pub struct AcsConnection {
     client: HttpClient,
+    /// True if the URL is `https`.
+    is_tls: bool,
     body_limit: usize,
 }
 
@@ -77,8 +79,10 @@ impl AcsConnection {
     /// # Errors
     /// [`HttpError::Url`] if the URL cannot be contacted (R10).
     pub fn open(settings: AcsSettings) -> Result<AcsConnection, HttpError> {
+        let url = Url::parse(&settings.url)?;
+        let is_tls = url.is_tls();
         let client = HttpClient::new(ClientSettings {
-            url: Url::parse(&settings.url)?,
+            url,
             credentials: Some(Credentials { username: settings.username, password: settings.password }),
             tls: settings.tls,
             clock_is_set: settings.clock_is_set,
@@ -93,7 +97,7 @@ impl AcsConnection {
                 hesitate_above: u64::MAX,
             },
         });
-        Ok(AcsConnection { client, body_limit: settings.body_limit })
+        Ok(AcsConnection { client, is_tls, body_limit: settings.body_limit })
     }
 
     /// Sends the credentials by Basic from the first request on, if the URL is `https` (R58). Use it only if an earlier
@@ -163,6 +167,9 @@ impl AcsConnection {
             }
             code => {
                 let text = self.refusal_text(&mut response);
+                if let Some(error) = tls_port(code, self.is_tls, &text) {
+                    return Err(error);
+                }
                 Err(HttpError::Status { code, retry_after: retry_after(&response.headers), text })
             }
         }

@@ -10,11 +10,13 @@ use ureq_proto::http::{HeaderMap, Request, header};
 use super::finding::{Finding, Verdict};
 use super::{clock, tls};
 use crate::clock::Clock;
-use crate::http::{HttpConnection, HttpError, RequestBody, Stream, Tcp, TlsSettings, USER_AGENT};
+use crate::http::{HttpConnection, HttpError, RequestBody, Stream, Tcp, TlsSettings, USER_AGENT, tls_port};
 use crate::url::Url;
 
 /// The longest time from the request to the last byte of the header, also if it arrives byte by byte.
 const LIMIT: Duration = Duration::from_secs(5);
+/// The largest body of an error that is read, in bytes.
+const MAX_BODY: usize = 4096;
 const SUBJECT: &str = "ACS answer";
 
 /// The parameters of a probe of an ACS that accepts connections.
@@ -92,8 +94,19 @@ pub(super) fn get(
     // A stray server may send its header byte by byte; without an end for the whole probe, each byte would start the
     // limit of silence anew.
     stream.end_within(limit);
-    let response = HttpConnection::new(stream).exchange(request, &mut RequestBody::Bytes(&[]), false)?;
-    Ok(ProbeResponse::new(response.status, &response.headers))
+    let is_tls = !matches!(stream, Stream::Plain(_));
+    let mut connection = HttpConnection::new(stream);
+    let mut response = connection.exchange(request, &mut RequestBody::Bytes(&[]), false)?;
+    let head = ProbeResponse::new(response.status, &response.headers);
+    if response.status == 400 {
+        let mut body = Vec::new();
+        // The result is ignored: a body that is cut short, or too long, says no more than the status.
+        let _ = connection.read_body(&mut response, MAX_BODY, &mut |piece| body.extend_from_slice(piece));
+        if let Some(error) = tls_port(response.status, is_tls, &String::from_utf8_lossy(&body)) {
+            return Err(error);
+        }
+    }
+    Ok(head)
 }
 
 /// Turns the response to a GET into a finding.
@@ -106,12 +119,17 @@ fn assess(
     let took = took.as_millis();
     let head = match response {
         Ok(head) => head,
+        // Some servers of TLS close the connection on plain HTTP without a word.
+        Err(HttpError::Closed) if !url.is_tls() => {
+            let text = format!("{}; a port for TLS does the same: does the URL need https?", HttpError::Closed);
+            return Finding::failed(SUBJECT, format!("{text} ({took} ms)"));
+        }
         Err(error) => return Finding::failed(SUBJECT, format!("{error} ({took} ms)")),
     };
     let (mut verdict, meaning) = meaning(head.status);
     let mut text = format!("GET is answered with {}: {meaning}", head.status);
     match head.status {
-        // A challenge is the best result: an ACS asks for credentials before it talks CWMP.
+        // A challenge is the best result: an ACS asks for credentials before CWMP begins.
         401 => {
             let schemes: Vec<&str> = head.challenges.iter().filter_map(|text| text.split_whitespace().next()).collect();
             match schemes.is_empty() {
@@ -143,7 +161,9 @@ fn meaning(status: u16) -> (Verdict, &'static str) {
         400 | 411 | 415 => (Verdict::Ok, "it expects a CWMP message there"),
         200 | 204 => (Verdict::Ok, "HTTP is served there"),
         301 | 302 | 307 | 308 => (Verdict::Ok, "it redirects to another URL"),
-        403 => (Verdict::Warning, "it rejects the request: this address, our certificate, or a GET"),
+        403 => {
+            (Verdict::Warning, "it rejects the request: the address of this device, its client certificate, or a GET")
+        }
         404 | 410 => (Verdict::Warning, "the server has no such path: is the path of the URL right?"),
         407 => (Verdict::Warning, "a proxy asks for authentication"),
         429 | 503 => (Verdict::Warning, "it is overloaded or down for maintenance"),

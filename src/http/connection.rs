@@ -17,6 +17,7 @@ use ureq_proto::http::Request;
 use super::error::HttpError;
 use super::header_lines::{header_length, unfold};
 use super::io_limits::at_slowest;
+use super::plain_http::not_http;
 use super::request_body::{BodyStream, RequestBody};
 use super::request_head::{request_head, skip_body};
 use super::response_head::{MAX_HEADER, ReceivedHeader, ResponseHead, invalid, is_http_so_far};
@@ -284,7 +285,7 @@ impl HttpConnection {
             // Checked byte by byte: a server of another protocol, such as SSH, never sends the blank line that ends a
             // header, so that the error would come only with the timeout.
             if !is_http_so_far(self.unread()) {
-                return Err(HttpError::Protocol("the server does not speak HTTP on this port".into()));
+                return Err(not_http(self.unread()));
             }
             if searched == self.input.len() {
                 // Doubling ends at the limit, where `fill` fails.

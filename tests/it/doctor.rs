@@ -192,11 +192,11 @@ fn what_cannot_work_is_told() {
     alone(gateway_at("http://no-such-host.invalid/")).has("FAILED", "ACS name", &["does not resolve"]);
     alone(gateway_at("")).has("FAILED", "ACS URL", &["is empty"]);
     alone(gateway_at("ftp://user:hunter2@acs/")).has("FAILED", "ACS URL", &["neither http nor https"]).lacks("hunter2");
-    let speaks_ssh = server(|mut tcp| {
+    let ssh = server(|mut tcp| {
         let _ = tcp.write_all(b"SSH-2.0-OpenSSH\r\n");
         silent(tcp);
     });
-    alone(gateway_at(&format!("http://{speaks_ssh}/"))).has("FAILED", "ACS answer", &["does not speak HTTP"]);
+    alone(gateway_at(&format!("http://{ssh}/"))).has("FAILED", "ACS answer", &["another protocol on this port"]);
     let wrong = Agent::builder(env!("CARGO_BIN_EXE_cpe-agent")).data_model("/nowhere/model.json");
     let told = alone(wrong);
     told.has("FAILED", "configuration", &["/nowhere/model.json"]);

@@ -28,7 +28,7 @@ fn what_is_no_http_is_refused_at_once() {
     let begun = now();
     for bytes in [
         "SSH-2.0-OpenSSH_9.6\r\n".to_owned(),
-        "\u{15}\u{3}\u{1}".into(),
+        "\u{1}\u{3}\u{1}".into(),
         "HTTP/2 200 OK\r\n\r\n".into(),
         "HTTP/1.1 099 Odd\r\n\r\n".into(),
         "HTTP/1.1 101 Switching Protocols\r\n\r\n".into(),
