@@ -15,10 +15,14 @@
 mod authentication;
 #[cfg(feature = "tls")]
 mod certificate;
+#[cfg(feature = "tls")]
+mod certificate_reasons;
 mod client;
 mod client_settings;
 mod connection;
 mod cookie;
+#[cfg(feature = "tls")]
+mod der;
 mod error;
 #[cfg(feature = "tls")]
 mod handshake_report;
@@ -38,7 +42,11 @@ mod tcp;
 mod tls;
 #[cfg(feature = "tls")]
 mod tls_files;
+#[cfg(feature = "tls")]
+mod tls_reasons;
 mod tls_settings;
+#[cfg(feature = "tls")]
+mod trust;
 
 pub use authentication::Credentials;
 #[cfg(feature = "tls")]

@@ -29,9 +29,9 @@ pub(super) fn check(url: &Url, settings: &TlsSettings, now: Now, tcp: Tcp) -> (V
     let mut findings = vec![finding];
     findings.extend(certificates::assess("certificate", &report.chain, now));
     // The client certificate expires as well (R33). An unreadable one is part of the finding about the configuration.
-    if let Some(Ok(ours)) = settings.client_cert.as_deref().map(crate::http::certificates) {
-        let ours: Vec<Vec<u8>> = ours.iter().map(|certificate| certificate.to_vec()).collect();
-        findings.extend(certificates::assess("our own", &ours, now));
+    if let Some(Ok(client)) = settings.client_cert.as_deref().map(crate::http::certificates) {
+        let client: Vec<Vec<u8>> = client.iter().map(|certificate| certificate.to_vec()).collect();
+        findings.extend(certificates::assess("client cert", &client, now));
     }
     (findings, stream)
 }
@@ -67,7 +67,7 @@ mod certificates {
 
     /// Compares the dates of a certificate with the clock.
     fn assess_one(shown_as: &'static str, certificate: &Certificate, now: Now) -> Finding {
-        let Certificate { subject, issuer, names, not_before, not_after } = certificate;
+        let Certificate { subject, issuer, names, not_before, not_after, .. } = certificate;
         let names = if names.is_empty() { String::new() } else { format!(" for {}", names.join(", ")) };
         let shown = format!("{subject}{names}, by {issuer}, valid {not_before} to {not_after}");
         let days = |seconds: i64| match seconds / DAY {
@@ -109,6 +109,12 @@ mod certificates {
                 names: vec!["acs.example".into()],
                 not_before: date("2026-01-01T00:00:00Z"),
                 not_after: date("2026-04-01T00:00:00Z"),
+                common_name: None,
+                has_alternative_names: true,
+                has_name_constraints: false,
+                is_ca: None,
+                is_self_issued: false,
+                rsa_bits: None,
             };
             assess_one("certificate", &certificate, Now { monotonic: Duration::ZERO, wall: date(now).unix() })
                 .to_string()

@@ -1,19 +1,15 @@
-//! The fields of an X.509 certificate that are shown to an operator (RFC 5280 §4.1): subject, names, issuer and dates.
-//! The reader is for display only: webpki decides which certificates are trusted, but does not give these fields.
+//! The fields of an X.509 certificate (RFC 5280 §4.1) that webpki does not give: the names and dates that are shown to an
+//! operator, the common name, and the key. webpki decides which chains are trusted; the check of a certificate that is
+//! itself in the CA file uses the dates and the common name of this reader.
 
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::der::{
+    BIT_STRING, BMP_STRING, BOOLEAN, Der, GENERALIZED_TIME, INTEGER, OBJECT, OCTET_STRING, SEQUENCE, SET, UTC_TIME,
+};
 use crate::model::date_time::DateTime;
 
-const INTEGER: u8 = 0x02;
-const OCTET_STRING: u8 = 0x04;
-const OBJECT: u8 = 0x06;
-const BMP_STRING: u8 = 0x1e;
-const UTC_TIME: u8 = 0x17;
-const GENERALIZED_TIME: u8 = 0x18;
-const SEQUENCE: u8 = 0x30;
-const SET: u8 = 0x31;
 /// The tags `[0]` and `[3]` in TBSCertificate.
 const VERSION: u8 = 0xa0;
 const EXTENSIONS: u8 = 0xa3;
@@ -22,13 +18,19 @@ const DNS_NAME: u8 = 0x82;
 const IP_ADDRESS: u8 = 0x87;
 
 const SUBJECT_ALT_NAME: &[u8] = &[0x55, 0x1d, 0x11];
+const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x13];
+const NAME_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x1e];
+const RSA_ENCRYPTION: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
+const COMMON_NAME: &[u8] = &[0x55, 4, 3];
 /// The attributes of a distinguished name that are shown, by their object identifier.
 const ATTRIBUTES: [(&[u8], &str); 4] =
-    [(&[0x55, 4, 3], "CN"), (&[0x55, 4, 11], "OU"), (&[0x55, 4, 10], "O"), (&[0x55, 4, 6], "C")];
+    [(COMMON_NAME, "CN"), (&[0x55, 4, 11], "OU"), (&[0x55, 4, 10], "O"), (&[0x55, 4, 6], "C")];
 /// The largest number of names that are shown: a server for hundreds of names is identified by its first ones.
 const MAX_NAMES: usize = 4;
+/// The longest text of one attribute, in characters: longer than any host name, so that no text is cut to one.
+const MAX_ATTRIBUTE: usize = 256;
 
-/// The fields of a certificate that are shown.
+/// The fields of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificate {
     /// The subject, such as `CN=acs.example, O=Example`.
@@ -41,11 +43,119 @@ pub struct Certificate {
     pub not_before: DateTime,
     /// The end of the validity.
     pub not_after: DateTime,
+    /// The last, and so most specific, common name of the subject.
+    pub common_name: Option<String>,
+    /// True if the certificate has a subjectAltName, or extensions that cannot be read.
+    pub has_alternative_names: bool,
+    /// True if the certificate has name constraints, or extensions that cannot be read.
+    pub has_name_constraints: bool,
+    /// The basic constraint cA; `None` without the extension, as in version 1.
+    pub is_ca: Option<bool>,
+    /// True if subject and issuer are the same: a self-signed certificate.
+    pub is_self_issued: bool,
+    /// The length of the key in bits, if it is an RSA key.
+    pub rsa_bits: Option<usize>,
 }
 
 impl Certificate {
     /// Parses DER. Returns `None` if it is not a certificate.
     pub fn parse(der: &[u8]) -> Option<Certificate> {
+        let Fields { issuer, mut validity, subject, key, mut rest } = Fields::read(der)?;
+        let (not_before, not_after) = (time(&mut validity)?, time(&mut validity)?);
+        let (mut alternative, mut constraints, mut basic) = (Some(None), Some(None), None);
+        while let Some((tag, content)) = rest.next() {
+            if tag == EXTENSIONS {
+                let find = |kind| extension(Der(content), kind);
+                (alternative, constraints) = (find(SUBJECT_ALT_NAME), find(NAME_CONSTRAINTS));
+                basic = find(BASIC_CONSTRAINTS).flatten();
+            }
+        }
+        let ca = |value| Some(Der(value).enter(SEQUENCE)?.take(BOOLEAN).is_some_and(|flag| flag != [0]));
+        Some(Certificate {
+            subject: name(Der(subject))?,
+            issuer: name(Der(issuer))?,
+            // Unreadable names do not prevent the line: subject and dates still help the operator.
+            names: alternative.flatten().and_then(alternative_names).unwrap_or_default(),
+            not_before,
+            not_after,
+            common_name: attributes(Der(subject))?
+                .into_iter()
+                .rfind(|(kind, _)| *kind == COMMON_NAME)
+                .map(|(_, text)| text),
+            has_alternative_names: alternative != Some(None),
+            has_name_constraints: constraints != Some(None),
+            is_ca: basic.and_then(ca),
+            is_self_issued: subject == issuer,
+            rsa_bits: Der(key).take(SEQUENCE).and_then(rsa_bits),
+        })
+    }
+
+    /// Returns true if the common name is this host name; the first label may be a `*` (RFC 6125 §6.4). Letters of both
+    /// cases are equal.
+    pub(super) fn has_common_name(&self, host: &str) -> bool {
+        let Some(name) = &self.common_name else { return false };
+        let host = host.strip_suffix('.').unwrap_or(host);
+        match (name.strip_prefix("*."), host.split_once('.')) {
+            // Without a second dot the `*` would stand for every name of a top-level domain.
+            (Some(domain), Some((_, parent))) => domain.contains('.') && domain.eq_ignore_ascii_case(parent),
+            _ => name.eq_ignore_ascii_case(host),
+        }
+    }
+}
+
+/// Returns the length of an RSA key in bits from the content of a SubjectPublicKeyInfo; `None` for another key.
+pub(super) fn rsa_bits(info: &[u8]) -> Option<usize> {
+    let (algorithm, key) = algorithm_and_key(info)?;
+    if Der(algorithm).take(OBJECT)? != RSA_ENCRYPTION {
+        return None;
+    }
+    let modulus = Der(key).enter(SEQUENCE)?.take(INTEGER)?;
+    let zeros = modulus.iter().take_while(|byte| **byte == 0).count();
+    let first = modulus.get(zeros)?;
+    Some((modulus.len() - zeros) * 8 - first.leading_zeros() as usize)
+}
+
+/// A public key in the form of a certificate (SubjectPublicKeyInfo).
+pub(super) struct PublicKey<'a> {
+    /// The whole structure.
+    pub(super) info: &'a [u8],
+    /// The content of AlgorithmIdentifier.
+    pub(super) algorithm: &'a [u8],
+    /// The bits of the key.
+    pub(super) key: &'a [u8],
+}
+
+impl<'a> PublicKey<'a> {
+    /// Returns the key of a certificate in DER.
+    pub(super) fn of(der: &'a [u8]) -> Option<PublicKey<'a>> {
+        let info = Fields::read(der)?.key;
+        let (algorithm, key) = algorithm_and_key(Der(info).take(SEQUENCE)?)?;
+        Some(PublicKey { info, algorithm, key })
+    }
+}
+
+/// Returns the content of AlgorithmIdentifier and the bits of the key from the content of a SubjectPublicKeyInfo.
+fn algorithm_and_key(info: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut fields = Der(info);
+    let algorithm = fields.take(SEQUENCE)?;
+    // The first byte counts the unused bits at the end. A key has none.
+    let key = fields.take(BIT_STRING)?.strip_prefix(&[0])?;
+    Some((algorithm, key))
+}
+
+/// The parts of TBSCertificate, not decoded further.
+struct Fields<'a> {
+    issuer: &'a [u8],
+    validity: Der<'a>,
+    subject: &'a [u8],
+    /// The SubjectPublicKeyInfo with its tag.
+    key: &'a [u8],
+    /// The optional fields behind the key.
+    rest: Der<'a>,
+}
+
+impl<'a> Fields<'a> {
+    fn read(der: &'a [u8]) -> Option<Fields<'a>> {
         let mut certificate = Der(der).enter(SEQUENCE)?;
         let mut body = certificate.enter(SEQUENCE)?;
         if body.peek() == Some(VERSION) {
@@ -53,87 +163,63 @@ impl Certificate {
         }
         body.take(INTEGER)?; // serialNumber
         body.take(SEQUENCE)?; // signature
-        let issuer = name(body.enter(SEQUENCE)?)?;
-        let mut validity = body.enter(SEQUENCE)?;
-        let (not_before, not_after) = (time(&mut validity)?, time(&mut validity)?);
-        let subject = name(body.enter(SEQUENCE)?)?;
-        body.take(SEQUENCE)?; // subjectPublicKeyInfo
-        let mut names = Vec::new();
-        while let Some((tag, content)) = body.next() {
-            if tag == EXTENSIONS {
-                // Unreadable names do not prevent the line: subject and dates still help the operator.
-                names = alternative_names(Der(content)).unwrap_or_default();
-            }
-        }
-        Some(Certificate { subject, issuer, names, not_before, not_after })
+        let issuer = body.take(SEQUENCE)?;
+        let validity = body.enter(SEQUENCE)?;
+        let subject = body.take(SEQUENCE)?;
+        let key = body.0;
+        body.take(SEQUENCE)?;
+        let key = &key[..key.len() - body.0.len()];
+        Some(Fields { issuer, validity, subject, key, rest: body })
     }
 }
 
-/// The part of a DER text that is not read yet.
-#[derive(Clone, Copy)]
-struct Der<'a>(&'a [u8]);
-
-impl<'a> Der<'a> {
-    /// Returns the next tag without reading it.
-    fn peek(&self) -> Option<u8> {
-        self.0.first().copied()
-    }
-
-    /// Reads the next value and returns its tag and content.
-    fn next(&mut self) -> Option<(u8, &'a [u8])> {
-        let (&[tag, first], mut rest) = self.0.split_first_chunk()?;
-        let mut length = usize::from(first);
-        if first >= 0x80 {
-            // Zero digits mean an indefinite length, which DER forbids. Three digits suffice, since no certificate has
-            // 16 MiB; more would overflow the length.
-            let (digits, behind) = rest.split_at_checked(usize::from(first & 0x7f))?;
-            if !matches!(digits.len(), 1..=3) {
-                return None;
-            }
-            length = digits.iter().fold(0, |length, digit| length << 8 | usize::from(*digit));
-            rest = behind;
-        }
-        let (content, rest) = rest.split_at_checked(length)?;
-        self.0 = rest;
-        Some((tag, content))
-    }
-
-    /// Reads the next value, which must have this tag, and returns its content.
-    fn take(&mut self, tag: u8) -> Option<&'a [u8]> {
-        self.next().filter(|(found, _)| *found == tag).map(|(_, content)| content)
-    }
-
-    /// Reads the next value, which must have this tag, as a sequence of values.
-    fn enter(&mut self, tag: u8) -> Option<Der<'a>> {
-        self.take(tag).map(Der)
-    }
-}
-
-/// Returns the well-known attributes of a distinguished name.
-fn name(mut rdns: Der<'_>) -> Option<String> {
+/// Returns the well-known attributes of a distinguished name as a text of limited length.
+pub(super) fn name(rdns: Der<'_>) -> Option<String> {
     let mut text = String::new();
+    for (kind, value) in attributes(rdns)? {
+        let Some((_, short)) = ATTRIBUTES.iter().find(|(known, _)| *known == kind) else { continue };
+        if text.len() > MAX_ATTRIBUTE {
+            break;
+        }
+        let separator = if text.is_empty() { "" } else { ", " };
+        // The result is ignored, since writing to a String cannot fail.
+        let _ = write!(text, "{separator}{short}={value}");
+    }
+    Some(if text.is_empty() { "no name".to_owned() } else { text })
+}
+
+/// Returns the attributes of a distinguished name: object identifier and text.
+fn attributes<'a>(mut rdns: Der<'a>) -> Option<Vec<(&'a [u8], String)>> {
+    let mut found = Vec::new();
     while rdns.peek().is_some() {
         let mut rdn = rdns.enter(SET)?;
         while rdn.peek().is_some() {
             let mut attribute = rdn.enter(SEQUENCE)?;
             let kind = attribute.take(OBJECT)?;
             let (tag, value) = attribute.next()?;
-            let Some((_, short)) = ATTRIBUTES.iter().find(|(known, _)| *known == kind) else { continue };
-            let separator = if text.is_empty() { "" } else { ", " };
-            // The result is ignored, since writing to a String cannot fail.
-            let _ = write!(text, "{separator}{short}={}", string(tag, value));
+            found.push((kind, string(tag, value)));
         }
     }
-    Some(if text.is_empty() { "no name".to_owned() } else { text })
+    Some(found)
 }
 
-/// Decodes a directory string. All types but BMPString are read as UTF-8, of which ASCII is a part.
+/// Decodes a directory string. All types but BMPString are read as UTF-8, of which ASCII is a part. A control character
+/// is replaced: the text goes to the log and to terminals.
 fn string(tag: u8, bytes: &[u8]) -> String {
-    if tag != BMP_STRING {
-        return String::from_utf8_lossy(bytes).into_owned();
-    }
-    let units = bytes.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]]));
-    char::decode_utf16(units).map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
+    let text = match tag {
+        BMP_STRING => {
+            let units = bytes.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]]));
+            char::decode_utf16(units).map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
+        }
+        _ => String::from_utf8_lossy(bytes).into_owned(),
+    };
+    printable(&text)
+}
+
+/// Returns a text of the certificate without control characters, and of limited length.
+fn printable(text: &str) -> String {
+    let plain = text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c });
+    plain.take(MAX_ATTRIBUTE).collect()
 }
 
 /// Parses a time: `YYMMDDHHMMSSZ` up to 2049, `YYYYMMDDHHMMSSZ` from 2050 on (RFC 5280 §4.1.2.5).
@@ -157,32 +243,36 @@ fn time(der: &mut Der<'_>) -> Option<DateTime> {
     DateTime::parse(&format!("{year}-{}-{}T{}:{}:{}{zone}", part(0), part(2), part(4), part(6), part(8)))
 }
 
-/// Returns the names in `Extensions`.
-fn alternative_names(mut extensions: Der<'_>) -> Option<Vec<String>> {
+/// Returns the value of an extension, `Some(None)` if the certificate lacks it, and `None` if the extensions cannot be read.
+fn extension<'a>(mut extensions: Der<'a>, kind: &[u8]) -> Option<Option<&'a [u8]>> {
     let mut list = extensions.enter(SEQUENCE)?;
     while list.peek().is_some() {
         let mut extension = list.enter(SEQUENCE)?;
-        if extension.take(OBJECT)? != SUBJECT_ALT_NAME {
+        if extension.take(OBJECT)? != kind {
             continue;
         }
-        let (mut tag, mut value) = extension.next()?;
-        if tag != OCTET_STRING {
-            (tag, value) = extension.next()?; // the value read before was the flag `critical`
+        if extension.peek() == Some(BOOLEAN) {
+            extension.take(BOOLEAN)?; // critical
         }
-        let mut names = Der(value).enter(SEQUENCE).filter(|_| tag == OCTET_STRING)?;
-        let mut found = Vec::new();
-        while let Some((tag, value)) = names.next() {
-            found.extend(general_name(tag, value).filter(|_| found.len() < MAX_NAMES));
-        }
-        return Some(found);
+        return extension.take(OCTET_STRING).map(Some);
     }
-    Some(Vec::new())
+    Some(None)
+}
+
+/// Returns the first names of a subjectAltName.
+fn alternative_names(value: &[u8]) -> Option<Vec<String>> {
+    let mut names = Der(value).enter(SEQUENCE)?;
+    let mut found = Vec::new();
+    while let Some((tag, value)) = names.next() {
+        found.extend(general_name(tag, value).filter(|_| found.len() < MAX_NAMES));
+    }
+    Some(found)
 }
 
 /// Returns a DNS name or an address; `None` for the other types of names.
 fn general_name(tag: u8, value: &[u8]) -> Option<String> {
     match (tag, value.len()) {
-        (DNS_NAME, _) => Some(String::from_utf8_lossy(value).into_owned()),
+        (DNS_NAME, _) => Some(printable(&String::from_utf8_lossy(value))),
         (IP_ADDRESS, 4) => Some(IpAddr::from(Ipv4Addr::from(<[u8; 4]>::try_from(value).ok()?)).to_string()),
         (IP_ADDRESS, 16) => Some(IpAddr::from(Ipv6Addr::from(<[u8; 16]>::try_from(value).ok()?)).to_string()),
         _ => None,
@@ -191,7 +281,9 @@ fn general_name(tag: u8, value: &[u8]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use rcgen::{CertificateParams, DnType, KeyPair, date_time_ymd};
+    use rcgen::{
+        BasicConstraints, CertificateParams, DnType, GeneralSubtree, IsCa, KeyPair, NameConstraints, date_time_ymd,
+    };
 
     use super::*;
 
@@ -233,13 +325,59 @@ mod tests {
     }
 
     #[test]
-    fn lengths_and_times_by_hand() {
-        let mut long = Der(&[0x04, 0x81, 0x01, 0xaa, 0x05, 0x00]);
-        assert_eq!(long.next(), Some((0x04, &[0xaa][..])));
-        assert_eq!(long.next(), Some((0x05, &[][..])));
-        assert_eq!(long.next(), None);
-        assert_eq!(Der(&[0x04, 0x84, 0, 0, 0, 1, 0xaa]).next(), None);
-        assert_eq!(Der(&[0x30, 0x80, 0, 0]).next(), None); // indefinite: not DER
+    fn the_fields_that_decide() {
+        let made = |change: &dyn Fn(&mut CertificateParams)| {
+            let mut params = CertificateParams::new(Vec::new()).expect("no names");
+            change(&mut params);
+            let key = KeyPair::generate().expect("a key");
+            Certificate::parse(params.self_signed(&key).expect("a certificate").der()).expect("a certificate")
+        };
+        let plain = made(&|_| {});
+        assert_eq!((plain.has_alternative_names, plain.has_name_constraints, plain.is_ca), (false, false, None));
+        assert_eq!((plain.is_self_issued, plain.rsa_bits), (true, None));
+        assert_eq!(made(&|params| params.is_ca = IsCa::ExplicitNoCa).is_ca, Some(false));
+        let ca = made(&|params| {
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            let permitted_subtrees = vec![GeneralSubtree::DnsName("example".into())];
+            params.name_constraints = Some(NameConstraints { permitted_subtrees, excluded_subtrees: Vec::new() });
+        });
+        assert_eq!((ca.is_ca, ca.has_name_constraints), (Some(true), true));
+        assert!(Certificate::parse(&der()).is_some_and(|certificate| certificate.has_alternative_names));
+    }
+
+    #[test]
+    fn common_names_as_host_names() {
+        let mut certificate = Certificate::parse(&der()).expect("a certificate");
+        let mut is_named = |name: &str, host: &str| {
+            certificate.common_name = Some(name.into());
+            certificate.has_common_name(host)
+        };
+        for (name, host) in [
+            ("acs.example", "acs.example"),
+            ("ACS.Example", "acs.example"),
+            ("acs.example", "acs.example."),
+            ("*.acs.example", "a.acs.example"),
+            ("acs", "acs"),
+        ] {
+            assert!(is_named(name, host), "{name} {host}");
+        }
+        for (name, host) in [
+            ("acs.example", "a.acs.example"),
+            ("*.example", "acs.example"),
+            ("*", "acs"),
+            ("*.*", "a.b"),
+            ("*.acs.example", "acs.example"),
+            ("*.acs.example", "b.a.acs.example"),
+            ("a*.acs.example", "ab.acs.example"),
+            ("acs.example\0", "acs.example"),
+            ("", "acs.example"),
+        ] {
+            assert!(!is_named(name, host), "{name} {host}");
+        }
+    }
+
+    #[test]
+    fn times_by_hand() {
         let at = |tag: u8, text: &str| {
             let mut der = vec![tag, text.len() as u8];
             der.extend_from_slice(text.as_bytes());

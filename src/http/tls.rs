@@ -1,4 +1,10 @@
-//! TLS towards servers: rustls, with texts of our own for its errors.
+//! TLS towards servers: rustls, with words for its errors.
+//!
+//! ```text
+//! tls_files.rs ─▶ trust.rs ─▶ recording_verifier.rs ─▶ certificate_reasons.rs    the certificate of the server
+//!     └ client certificate      └ certificate.rs         ▲
+//!              └─▶ TlsClient ─▶ TlsStream ─▶ tls_reasons.rs                      every other failure
+//! ```
 //!
 //! TLS 1.2 and 1.3 only, without compression, renegotiation or weak ciphers (R27, R28: rustls has none of them). Chain
 //! and name are checked (R30), and the host is sent as SNI (R29).
@@ -9,23 +15,33 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::client::{ClientConnection, Resumption, WebPkiServerVerifier};
+use rustls::client::danger::ServerCertVerifier;
+use rustls::client::{ClientConnection, Resumption};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::ServerName;
-use rustls::{CertificateError, ClientConfig, Error, ProtocolVersion};
+use rustls::sign::SingleCertAndKey;
+use rustls::{ClientConfig, ProtocolVersion};
 
+use super::certificate::Certificate;
 use super::error::HttpError;
 use super::recording_verifier::RecordingVerifier;
 use super::tcp::{Readiness, Tcp, http_error};
-use super::tls_files::{identity, roots};
+use super::tls_files::identity;
+use super::tls_reasons::Ends;
 use super::tls_settings::TlsSettings;
+use super::trust::Trust;
 use crate::url::Host;
 
 /// The longest wait for a server that takes no more bytes while the stream is being closed.
 const CLOSE_LIMIT: Duration = Duration::from_millis(200);
 
 /// The loaded configuration: roots, client certificate, and the session tickets of this client's connections.
-pub(super) struct TlsClient(Arc<ClientConfig>);
+pub(super) struct TlsClient {
+    config: Arc<ClientConfig>,
+    verifier: Arc<RecordingVerifier>,
+    /// The validity of the client certificate, for the words of errors.
+    client: Option<String>,
+}
 
 impl TlsClient {
     /// Reads the files; an error names the wrong one. With `clock_is_set` false, the dates of certificates are not
@@ -42,18 +58,21 @@ impl TlsClient {
     ) -> Result<TlsClient, HttpError> {
         let builder = ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
-            .map_err(|e| HttpError::Tls(e.to_string()))?
+            .map_err(|_| HttpError::Tls("the ciphers of this build do not suffice for TLS".into()))? // not reached
             .dangerous() // in name only: the verifier checks all but, before the clock is set, dates
-            .with_custom_certificate_verifier(verifier);
-        let mut config = match identity(settings)? {
+            .with_custom_certificate_verifier(Arc::clone(&verifier) as Arc<dyn ServerCertVerifier>);
+        let identity = identity(settings).map_err(|(_, error)| error)?;
+        let client = identity.as_ref().and_then(|certified| {
+            let Certificate { not_before, not_after, .. } = Certificate::parse(certified.cert.first()?)?;
+            Some(format!("valid {not_before} to {not_after}"))
+        });
+        let mut config = match identity {
             None => builder.with_no_client_auth(),
-            Some((chain, key)) => builder
-                .with_client_auth_cert(chain, key)
-                .map_err(|e| HttpError::Tls(format!("the client certificate: {e}")))?,
+            Some(certified) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(certified))),
         };
         // Two servers at most: the ACS and the target of a redirect. The default reserves memory for hundreds.
         config.resumption = Resumption::in_memory_sessions(2);
-        Ok(TlsClient(Arc::new(config)))
+        Ok(TlsClient { config: Arc::new(config), verifier, client })
     }
 
     /// Sets up TLS on a connection that was just opened.
@@ -64,14 +83,30 @@ impl TlsClient {
             Host::Name(name) => ServerName::try_from(name.clone())
                 .map_err(|_| HttpError::Tls(format!("{name} is no valid host name")))?,
         };
-        let mut tls =
-            ClientConnection::new(Arc::clone(&self.0), name).map_err(|error| HttpError::Tls(sentence(&error, host)))?;
+        let ends = Ends { host: host.to_string(), client: self.client.clone() };
+        let mut tls = ClientConnection::new(Arc::clone(&self.config), name)
+            .map_err(|error| HttpError::Tls(ends.handshake_failure(&error)))?;
         // Twice the silence: a handshake takes two round trips, and seconds of computing on a slow device.
         tcp.begin("setting up TLS", tcp.timeout() * 2);
         while tls.is_handshaking() {
-            tls.complete_io(&mut tcp).map_err(|error| handshake_error(error, host))?;
+            tls.complete_io(&mut tcp).map_err(|error| self.handshake_error(error, &ends))?;
         }
-        Ok(TlsStream { tls, tcp })
+        Ok(TlsStream { tls, tcp, ends })
+    }
+
+    /// Puts an error of the handshake into words that name the host.
+    fn handshake_error(&self, error: io::Error, ends: &Ends) -> HttpError {
+        let refusal = self.verifier.take_refusal();
+        if let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref()) {
+            return HttpError::Tls(refusal.unwrap_or_else(|| ends.handshake_failure(error)));
+        }
+        match http_error(error) {
+            HttpError::Closed => HttpError::Tls(format!(
+                "{} closed the connection while TLS was being set up: it expects no TLS on this port, or another version",
+                ends.host
+            )),
+            other => other,
+        }
     }
 }
 
@@ -86,6 +121,7 @@ impl fmt::Debug for TlsClient {
 pub struct TlsStream {
     tls: ClientConnection,
     tcp: Tcp,
+    ends: Ends,
 }
 
 impl TlsStream {
@@ -118,6 +154,7 @@ impl TlsStream {
             // we for the server.
             self.flush()?;
             self.tls.read_tls(&mut self.tcp)?;
+            let broken = |error| io::Error::other(HttpError::Tls(self.ends.failure(&error)));
             self.tls.process_new_packets().map_err(broken)?;
         }
     }
@@ -181,66 +218,12 @@ impl Drop for TlsStream {
     }
 }
 
-/// Returns the check of server certificates against these roots.
+/// Returns the check of server certificates against the CA file, or the roots of the system.
 pub(super) fn verifier(ca_file: Option<&Path>, clock_is_set: bool) -> Result<RecordingVerifier, HttpError> {
-    let roots = Arc::new(roots(ca_file)?);
-    let webpki = WebPkiServerVerifier::builder_with_provider(roots, provider())
-        .build()
-        .map_err(|error| HttpError::Tls(error.to_string()))?;
-    Ok(RecordingVerifier::new(webpki, clock_is_set))
+    let algorithms = provider().signature_verification_algorithms;
+    Ok(RecordingVerifier::new(Trust::load(ca_file)?, algorithms, clock_is_set))
 }
 
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
-}
-
-/// Puts an error of the handshake into words that name the host.
-fn handshake_error(error: io::Error, host: &Host) -> HttpError {
-    if let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref()) {
-        return HttpError::Tls(sentence(error, host));
-    }
-    match http_error(error) {
-        HttpError::Closed => HttpError::Tls(format!("{host} closed the connection while TLS was being set up")),
-        other => other,
-    }
-}
-
-/// Wraps an error of an established stream for the `Read` and `Write` traits.
-fn broken(error: Error) -> io::Error {
-    io::Error::other(HttpError::Tls(error.to_string()))
-}
-
-/// Returns the reason for a failed handshake, and the remedy.
-fn sentence(error: &Error, host: &Host) -> String {
-    let certificate = match error {
-        Error::InvalidCertificate(certificate) => certificate,
-        Error::AlertReceived(alert) => return format!("{host} refused the connection ({alert:?})"),
-        Error::InvalidMessage(_) => return format!("{host} does not speak TLS on this port"),
-        error => return error.to_string(),
-    };
-    match certificate {
-        // BadSignature stands for the same cause if a trusted root has the name of the real issuer but another key.
-        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-            format!("the certificate of {host} is signed by no trusted root (--ca-file names others)")
-        }
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            format!("the certificate of {host} has expired, or the clock of this device is wrong")
-        }
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            format!("the certificate of {host} is not valid yet, or the clock of this device is wrong")
-        }
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            format!("the certificate that {host} showed is for another name")
-        }
-        CertificateError::Other(other) => match other.to_string().as_str() {
-            "CaUsedAsEndEntity" => {
-                format!("the certificate of {host} is self-signed, a root itself; it needs one that a root signed")
-            }
-            "UnsupportedCertVersion" => {
-                format!("the certificate of {host} is of X.509 version 1; it needs version 3")
-            }
-            reason => format!("the certificate of {host} is not acceptable: {reason}"),
-        },
-        reason => format!("the certificate of {host} is not acceptable: {reason}"),
-    }
 }

@@ -1,73 +1,76 @@
 //! The certificates and keys that TLS reads from files, and the checks on them.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
+use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::pem::{Error as PemError, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
-use rustls::{Error, RootCertStore};
 
+use super::certificate::PublicKey;
+use super::der::SEQUENCE;
 use super::error::HttpError;
+use super::resolver::without_errno;
 use super::tls_settings::TlsSettings;
+use super::trust::Trust;
 
-/// The client certificate with the chain above it, and its key.
-pub(super) type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+const CA_FILE: &str = "--ca-file (caFile)";
+const CLIENT_CERT: &str = "--client-cert (clientCert)";
+const CLIENT_KEY: &str = "--client-key (clientKey)";
 
-/// Checks that the files can be used. An error names the option with the wrong file, and the reason.
-pub(super) fn check_files(settings: &TlsSettings) -> Result<(), (&'static str, HttpError)> {
+const ENCRYPTED: &[u8] = b"ENCRYPTED";
+/// The part of a file that is searched for the reason why it has no key, in bytes.
+const MAX_LOOK: u64 = 4096;
+
+/// The setting of a file that cannot be used, by its option and its key in the JSON file, and the reason.
+pub(super) type FileError = (&'static str, HttpError);
+
+/// Checks that the files can be used.
+pub(super) fn check_files(settings: &TlsSettings) -> Result<(), FileError> {
     if let Some(file) = &settings.ca_file {
-        roots(Some(file)).map_err(|error| ("--ca-file", error))?;
+        Trust::load(Some(file)).map_err(|error| (CA_FILE, error))?;
     }
-    let Some(certificate) = &settings.client_cert else { return Ok(()) };
-    certificates(certificate).map_err(|error| ("--client-cert", error))?;
-    let Some((chain, key)) = identity(settings).map_err(|error| ("--client-key", error))? else { return Ok(()) };
-    // The pair is checked here as well, so that `check` can name the wrong option before the first session.
-    match CertifiedKey::from_der(chain, key, &rustls::crypto::ring::default_provider()) {
-        Ok(_) => Ok(()),
-        Err(Error::InconsistentKeys(_)) => {
-            let file = certificate.display();
-            Err(("--client-key", HttpError::Tls(format!("not the key of the certificate in {file}"))))
-        }
-        Err(error) => Err(("--client-cert", HttpError::Tls(format!("cannot be used with its key: {error}")))),
-    }
+    identity(settings).map(|_| ())
 }
 
-/// Returns the trusted roots: those of the file, or those of the system.
-pub(super) fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, HttpError> {
-    let mut roots = RootCertStore::empty();
-    match ca_file {
-        Some(file) => {
-            for (index, certificate) in certificates(file)?.into_iter().enumerate() {
-                roots.add(certificate).map_err(|error| {
-                    let nth = index + 1;
-                    HttpError::Tls(format!("certificate {nth} of {} is no usable root: {error}", file.display()))
-                })?;
-            }
-        }
-        None => {
-            let found = rustls_native_certs::load_native_certs();
-            // Certificates that webpki cannot use are left out: some systems ship a few, and the others suffice.
-            roots.add_parsable_certificates(found.certs);
-            if roots.is_empty() {
-                return Err(HttpError::Tls("the system has no trusted roots; name a file with --ca-file".into()));
-            }
-        }
-    }
-    Ok(roots)
-}
-
-/// Returns the client certificate and its key, if they are configured (R33).
-pub(super) fn identity(settings: &TlsSettings) -> Result<Option<Identity>, HttpError> {
-    match (&settings.client_cert, &settings.client_key) {
-        (None, None) => Ok(None),
-        (Some(certificate), Some(key)) => {
-            let chain = certificates(certificate)?;
-            let key = PrivateKeyDer::from_pem_file(key).map_err(|e| unusable(key, "key", e))?;
-            Ok(Some((chain, key)))
-        }
+/// Returns the client certificate with the chain above it, and its key, if they are configured (R33).
+pub(super) fn identity(settings: &TlsSettings) -> Result<Option<CertifiedKey>, FileError> {
+    let (certificate, key_file) = match (&settings.client_cert, &settings.client_key) {
+        (None, None) => return Ok(None),
+        (Some(certificate), Some(key)) => (certificate, key),
         // Half a pair is a mistake. A session without client certificate would only fail at the ACS, without a reason.
-        (Some(_), None) => Err(HttpError::Tls("a client certificate needs its key (--client-key)".into())),
-        (None, Some(_)) => Err(HttpError::Tls("a client key needs its certificate (--client-cert)".into())),
+        (Some(_), None) => {
+            let reason = format!("a client certificate needs its key: {CLIENT_KEY}");
+            return Err((CLIENT_KEY, HttpError::Tls(reason)));
+        }
+        (None, Some(_)) => {
+            let reason = format!("a client key needs its certificate: {CLIENT_CERT}");
+            return Err((CLIENT_CERT, HttpError::Tls(reason)));
+        }
+    };
+    let chain = certificates(certificate).map_err(|error| (CLIENT_CERT, error))?;
+    let wrong_key = |reason: String| (CLIENT_KEY, HttpError::Tls(reason));
+    let key = PrivateKeyDer::from_pem_file(key_file).map_err(|error| (CLIENT_KEY, unusable(key_file, "key", error)))?;
+    let (file, key_file) = (certificate.display(), key_file.display());
+    let key = any_supported_type(&key).map_err(|_| {
+        wrong_key(format!("the key in {key_file} is damaged or of an unsupported type: RSA of 2048 to 4096 bits, P-256, P-384 and Ed25519 are supported"))
+    })?;
+    // Compared without webpki, which reads certificates of version 3 alone: the server decides which one it accepts.
+    let public = key.public_key();
+    let fits =
+        |der: &CertificateDer<'_>| PublicKey::of(der).map(|key| key.info) == public.as_ref().map(|key| key.as_ref());
+    match chain.iter().position(fits) {
+        Some(0) => Ok(Some(CertifiedKey::new(chain, key))),
+        Some(at) => {
+            let nth = at + 1;
+            let reason = format!(
+                "the key belongs to certificate {nth} of {file}, which must be the first: those of its CAs follow"
+            );
+            Err((CLIENT_CERT, HttpError::Tls(reason)))
+        }
+        None => Err(wrong_key(format!("{key_file} is not the key of the certificate in {file}"))),
     }
 }
 
@@ -84,10 +87,28 @@ pub fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, HttpErr
 
 /// Puts a reason into words that name the file.
 fn unusable(file: &Path, kind: &str, error: PemError) -> HttpError {
-    let file = file.display();
+    let name = file.display();
+    let begin = || {
+        let mut begin = Vec::new();
+        // The result is ignored: the beginning only adds to the reason.
+        let _ = File::open(file).and_then(|file| file.take(MAX_LOOK).read_to_end(&mut begin));
+        begin
+    };
+    // An encrypted key has another label, or header lines that are no base64.
+    let is_encrypted = || begin().windows(ENCRYPTED.len()).any(|part| part == ENCRYPTED);
     HttpError::Tls(match error {
-        PemError::Io(error) => format!("{file} cannot be read: {error}"),
-        PemError::NoItemsFound => format!("{file} holds no PEM {kind}"),
-        error => format!("{file} is not a valid PEM file: {error}"),
+        PemError::Io(error) => format!("{name} cannot be read: {}", without_errno(&error)),
+        PemError::NoItemsFound | PemError::Base64Decode(_) if kind == "key" && is_encrypted() => {
+            format!(
+                "the key in {name} is encrypted, and the agent has no passphrase: openssl pkey -in {name} writes it without"
+            )
+        }
+        PemError::NoItemsFound if begin().first() == Some(&SEQUENCE) => {
+            format!("{name} holds no PEM {kind}, but DER: openssl converts it")
+        }
+        PemError::NoItemsFound => format!("{name} holds no PEM {kind}"),
+        PemError::MissingSectionEnd { .. } => format!("{name} is not a valid PEM file: an END line is missing"),
+        PemError::IllegalSectionStart { .. } => format!("{name} is not a valid PEM file: a BEGIN line is malformed"),
+        _ => format!("{name} is not a valid PEM file: its base64 is damaged"),
     })
 }

@@ -258,7 +258,7 @@ fn a_signal_ends_it() {
 #[cfg(feature = "tls")]
 mod tls {
     use super::*;
-    use crate::support::{Authority, Flaw, ServerTls};
+    use crate::support::{Authority, Flaw, ServerTls, params};
 
     fn trusting(authority: &Authority, tls: ServerTls) -> Told {
         let directory = tempfile::tempdir().expect("a directory");
@@ -309,9 +309,9 @@ mod tls {
         text.has("FAILED", "configuration", &["--ca-file", "/nowhere/ca.pem cannot be read"]);
     }
 
-    /// The certificate of our own has dates, too.
+    /// The client certificate has dates, too.
     #[test]
-    fn our_own_certificate_is_shown() {
+    fn the_client_certificate_is_shown() {
         let authority = Authority::new("test CA");
         let directory = tempfile::tempdir().expect("a directory");
         let ca_file = authority.ca_file(directory.path());
@@ -321,7 +321,37 @@ mod tls {
         let files = [ca_file.as_os_str(), certificate.as_os_str(), key.as_os_str()];
         let arguments: Vec<_> = options.into_iter().zip(files).flat_map(|(option, file)| [option, file]).collect();
         let told = alone(gateway_at(&acs.url_at("localhost")).args(&arguments));
-        told.has("ok", "our own", &["CN=gateway 7", "by CN=test CA", "days left"]).has("ok", "ACS answer", &["400"]);
+        told.has("ok", "client cert", &["CN=gateway 7", "by CN=test CA", "days left"]).has(
+            "ok",
+            "ACS answer",
+            &["400"],
+        );
+    }
+
+    /// A self-signed certificate is checked as in a session: it is trusted by the CA file that has it.
+    #[test]
+    fn a_certificate_in_the_ca_file_is_trusted_itself() {
+        let mut fields = params(&[], "localhost");
+        fields.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let (tls, pem) = ServerTls::self_signed(&fields);
+        let directory = tempfile::tempdir().expect("a directory");
+        let ca_file = directory.path().join("own.pem");
+        std::fs::write(&ca_file, pem).expect("a file");
+        let acs = tolerant(AcsOptions::new().tls(tls.clone()));
+        let told = alone(gateway_at(&acs.url_at("localhost")).args(&["--ca-file".as_ref(), ca_file.as_os_str()]));
+        told.has("ok", "TLS", &["verified with", "own.pem"]).has("ok", "certificate", &["CN=localhost"]);
+        let refused = trusting(&Authority::new("test CA"), tls);
+        refused.has("FAILED", "TLS", &["is self-signed, and not in", "ca.pem", "--ca-file (caFile)"]);
+    }
+
+    /// A port for TLS that gets plain HTTP closes the connection, or says so.
+    #[test]
+    fn a_server_with_tls_and_a_url_without() {
+        let closing = server(|mut tcp| drop(tcp.read(&mut [0; 4096])));
+        alone(gateway_at(&format!("http://{closing}/"))).has("FAILED", "ACS answer", &["does the URL need https?"]);
+        let alert = server(|mut tcp| drop(tcp.write_all(b"\x15\x03\x01\x00\x02\x02\x46")));
+        let told = alone(gateway_at(&format!("http://{alert}/")));
+        told.has("FAILED", "ACS answer", &["expects TLS on this port: the URL must begin with https://"]);
     }
 
     /// A server that answers https without TLS is reported.
@@ -331,7 +361,11 @@ mod tls {
             let _ = tcp.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
             silent(tcp);
         });
-        alone(gateway_at(&format!("https://{address}/"))).has("FAILED", "TLS", &["does not speak TLS"]);
+        alone(gateway_at(&format!("https://{address}/"))).has(
+            "FAILED",
+            "TLS",
+            &["answers without TLS on this port", "http://"],
+        );
     }
 }
 

@@ -509,7 +509,7 @@ fn another_ca_file() {
     let agent = configuration.agent().start();
     agent.wait_for_log("session failed", SOON);
     configuration.change("caFile", "/nowhere/ca.pem".into());
-    assert!(reload(&agent).contains("--ca-file: /nowhere/ca.pem cannot be read"));
+    assert!(reload(&agent).contains("--ca-file (caFile): /nowhere/ca.pem cannot be read"));
     let other = tempfile::tempdir().expect("a directory");
     configuration.change("caFile", json!(authority.ca_file(other.path())));
     assert!(reload(&agent).contains("was read again"));

@@ -293,11 +293,11 @@ fn tls_files_that_cannot_be_used() {
     let other = rcgen::KeyPair::generate().expect("a key").serialize_pem();
     std::fs::write(&foreign, other).expect("a file");
     let cases = [
-        (vec!["--ca-file", "/nowhere/ca.pem"], "--ca-file: /nowhere/ca.pem cannot be read"),
+        (vec!["--ca-file", "/nowhere/ca.pem"], "--ca-file (caFile): /nowhere/ca.pem cannot be read"),
         (vec!["--ca-file", &text], "text holds no PEM certificate"),
-        (vec!["--client-cert", &text, "--client-key", &key], "--client-cert: "),
-        (vec!["--client-cert", &cert, "--client-key", &text], "--client-key: "),
-        (vec!["--client-cert", &cert, "--client-key", &foreign], "--client-key: not the key of the certificate"),
+        (vec!["--client-cert", &text, "--client-key", &key], "--client-cert (clientCert): "),
+        (vec!["--client-cert", &cert, "--client-key", &text], "--client-key (clientKey): "),
+        (vec!["--client-cert", &cert, "--client-key", &foreign], "is not the key of the certificate in"),
     ];
     for (arguments, expected) in cases {
         let stderr = refused(gateway_at("https://acs.example/").args(&arguments), "check");

@@ -1,12 +1,21 @@
 //! TLS between agent and ACS, with a certificate authority of the test's own making.
 #![cfg(feature = "tls")]
 
+mod ca_file;
+mod client_certificates;
+mod openssl;
+mod reasons;
+
+use std::ffi::OsStr;
 use std::path::Path;
+use std::time::Instant;
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa};
 
 use crate::gateway::{PASSWORD, SOON, USERNAME, gateway, gateway_at};
 use crate::support::{
     Acs, AcsOptions, Agent, Authority, Flaw, ServerTls, empty_post, get_rpc_methods, inform, inform_response,
-    no_content, redirect, response, set_parameter_values,
+    no_content, params, redirect, response, set_parameter_values,
 };
 
 fn acs_of(tls: ServerTls) -> Acs {
@@ -34,6 +43,81 @@ fn a_good_certificate() {
         assert_eq!(session.statuses(), [401, 200, 200, 204]);
         assert_eq!(session.exchanges[0].sni.as_deref(), sni);
     }
+}
+
+/// Returns the fields of a certificate with this basic constraint.
+fn fields(is_ca: IsCa, names: &[&str], common_name: &str) -> CertificateParams {
+    let mut fields = params(names, common_name);
+    fields.is_ca = is_ca;
+    fields
+}
+
+/// The basic constraint of a CA, which `openssl req -x509` gives to every certificate.
+const CA: IsCa = IsCa::Ca(BasicConstraints::Unconstrained);
+
+/// Runs an agent with this ACS URL and these options. Returns the reason in the log for which its first session fails;
+/// `status` shows it as well.
+fn failure(url: &str, options: &[&OsStr]) -> String {
+    let agent = gateway_at(url).args(options).start();
+    let line = agent.wait_for_log("session failed: ", SOON);
+    let reason = line.split("session failed: ").nth(1).and_then(|rest| rest.rsplit_once("; next attempt"));
+    let reason = reason.expect("a reason, and the next attempt").0.to_owned();
+    // The status follows the log by one turn of the agent.
+    let until = Instant::now() + SOON;
+    while !agent.succeeds(&["status"]).contains(&reason) {
+        assert!(Instant::now() < until, "{reason:?} is not in the status");
+    }
+    let is_documented = documented().iter().any(|row| follow_one_another(&reason, row));
+    assert!(is_documented || !reason.starts_with("no secure connection"), "docs/troubleshooting.md lacks: {reason}");
+    reason
+}
+
+/// Returns the reasons of the table in docs/troubleshooting.md, each as the parts that are the same in every case.
+fn documented() -> Vec<Vec<&'static str>> {
+    let text = include_str!("../../docs/troubleshooting.md");
+    let table = text.split("## Why TLS fails").nth(1).and_then(|rest| rest.split("\n## ").next()).expect("the section");
+    let reasons = table.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    reasons.map(|reason| reason.split('…').map(str::trim).filter(|part| !part.is_empty()).collect()).collect()
+}
+
+fn follow_one_another(text: &str, parts: &[&str]) -> bool {
+    let mut rest = Some(text);
+    parts.iter().all(|part| {
+        rest = rest.and_then(|text| text.split_once(part)).map(|(_, rest)| rest);
+        rest.is_some()
+    })
+}
+
+/// The table of reasons has the words of the program: those of a reason that it no longer gives are missed here.
+#[test]
+fn the_documented_reasons_are_those_of_the_program() {
+    let sources = [
+        include_str!("../../src/http/certificate_reasons.rs"),
+        include_str!("../../src/http/tls_reasons.rs"),
+        include_str!("../../src/http/tls.rs"),
+        include_str!("../../src/http/plain_http.rs"),
+    ];
+    // A text that is continued on the next line, and the parts between the values in it.
+    let words = sources.concat().replace("\\\n", "").split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(documented().len() > 20);
+    for part in documented().into_iter().flatten() {
+        assert!(words.contains(part), "no reason has the words {part:?}");
+    }
+}
+
+/// Returns the reason for which a session with this server fails, under this CA file.
+fn refusal(ca_file: &Path, host: &str, tls: ServerTls) -> String {
+    let acs = acs_of(tls);
+    let reason = failure(&acs.url_at(host), &["--ca-file".as_ref(), ca_file.as_os_str()]);
+    assert!(acs.requests(0, SOON).is_empty(), "a request came through");
+    reason.strip_prefix("no secure connection: ").unwrap_or_else(|| panic!("{reason}")).to_owned()
+}
+
+/// Completes a session with this server, under this CA file.
+fn accepted(ca_file: &Path, host: &str, tls: ServerTls) {
+    let mut acs = acs_of(tls);
+    let _agent = trusting(ca_file, &acs, host);
+    acs.session(SOON).expect_complete();
 }
 
 /// R30: the agent sends no request to a server with an invalid certificate, and retries.

@@ -128,7 +128,7 @@ fn another_host_does_not_get_the_password() {
 #[cfg(feature = "tls")]
 mod over_tls {
     use super::*;
-    use crate::support::{Authority, Flaw};
+    use crate::support::{Authority, Flaw, ServerTls, params};
 
     fn trusting(authority: &Authority, url: &str) -> Attempt {
         let mut attempt = Attempt::at(url);
@@ -165,6 +165,28 @@ mod over_tls {
         let mut attempt = trusting(&authority, &server.url("/f"));
         attempt.request.clock_is_set = false;
         assert!(attempt.content() == pattern(SIZE));
+    }
+
+    /// The rules of the CA file hold for a file server as for an ACS: a certificate that is in it, and a common name.
+    #[test]
+    fn the_rules_of_the_ca_file_hold() {
+        let authority = Authority::new("test CA");
+        let (own, pem) = ServerTls::self_signed(&params(&["localhost"], "file server"));
+        for (tls, pem) in [(own, &pem), (authority.signs(&params(&[], "localhost")), &authority.pem().to_owned())] {
+            let server = FileServer::start(FileServerOptions::new().tls(tls).basic("cpe", "s3cret"));
+            server.serves("/f", FileSpec::file("content"));
+            let url = server.url_of_host("localhost", "/f");
+            let mut attempt = Attempt::at(&url);
+            let ca_file = attempt.directory.path().join("ca.pem");
+            std::fs::write(&ca_file, pem).expect("a file");
+            attempt.request.tls.ca_file = Some(ca_file);
+            assert_eq!(attempt.content(), b"content");
+            let (code, sentence) = trusting(&Authority::new("another CA"), &url).failure();
+            assert!(
+                code == 9015 && sentence.contains(" is not in ") | sentence.contains(", and not in "),
+                "{sentence}"
+            );
+        }
     }
 
     /// A password for a server with TLS is not sent without TLS after a redirect.

@@ -83,6 +83,6 @@ pub use rpc::{
 };
 pub use scenario::{anything, empty_post, fault, inform, response};
 pub use stun_server::{StunRequest, StunServer};
-pub use tls::{Authority, Flaw, ServerTls};
+pub use tls::{Authority, Flaw, ServerTls, params};
 #[allow(unused_imports, reason = "the examples show sessions")]
 pub use transcript::{narrated, transcript};

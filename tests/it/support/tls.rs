@@ -7,9 +7,14 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
     date_time_ymd,
 };
-use rustls::RootCertStore;
+use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::{ServerConfig, WebPkiClientVerifier};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::version::TLS12;
+use rustls::{ALL_VERSIONS, RootCertStore, SupportedProtocolVersion};
+
+const ONLY_TLS12: &[&SupportedProtocolVersion] = &[&TLS12];
 
 /// The flaw of a server's certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,8 +42,19 @@ impl Authority {
         let mut params = params(&[], name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        Authority::of(params)
+    }
+
+    /// Returns an authority whose certificate has these fields, also if they are not those of a CA.
+    pub fn of(params: CertificateParams) -> Authority {
         let key = KeyPair::generate().expect("a key pair");
         let certificate = params.self_signed(&key).expect("a CA certificate");
+        Authority { certificate: certificate.der().clone(), pem: certificate.pem(), issuer: Issuer::new(params, key) }
+    }
+
+    /// Returns an authority that this one has signed.
+    pub fn signs_authority(&self, params: CertificateParams) -> Authority {
+        let (certificate, key) = self.sign(&params);
         Authority { certificate: certificate.der().clone(), pem: certificate.pem(), issuer: Issuer::new(params, key) }
     }
 
@@ -68,17 +84,22 @@ impl Authority {
             Flaw::NotYetValid => params.not_before = date_time_ymd(2999, 1, 1),
             _ => {}
         }
-        let (certificate, key) = self.sign(&params);
-        ServerTls {
-            chain: vec![certificate.der().clone(), self.certificate.clone()],
-            key: key.serialize_der(),
-            clients: None,
-        }
+        self.signs(&params)
+    }
+
+    /// Returns an identity with these fields.
+    pub fn signs(&self, params: &CertificateParams) -> ServerTls {
+        let (certificate, key) = self.sign(params);
+        ServerTls::new(vec![certificate.der().clone(), self.certificate.clone()], &key)
     }
 
     /// Writes `client.pem` and `client.key` for a CPE of that common name (R33).
     pub fn client_files(&self, common_name: &str, directory: &Path) -> (PathBuf, PathBuf) {
-        let mut params = params(&[], common_name);
+        self.client_files_of(params(&[], common_name), directory)
+    }
+
+    /// Writes `client.pem` and `client.key` with these fields.
+    pub fn client_files_of(&self, mut params: CertificateParams, directory: &Path) -> (PathBuf, PathBuf) {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         let (certificate, key) = self.sign(&params);
         let files = (directory.join("client.pem"), directory.join("client.key"));
@@ -95,14 +116,69 @@ impl Authority {
 }
 
 /// The certificate and key of a TLS server, and its settings.
-#[derive(Clone)]
 pub struct ServerTls {
     chain: Vec<CertificateDer<'static>>,
-    key: Vec<u8>,
+    key: PrivateKeyDer<'static>,
     clients: Option<CertificateDer<'static>>,
+    is_tls12: bool,
+}
+
+impl Clone for ServerTls {
+    fn clone(&self) -> ServerTls {
+        let (chain, key, clients) = (self.chain.clone(), self.key.clone_key(), self.clients.clone());
+        ServerTls { chain, key, clients, is_tls12: self.is_tls12 }
+    }
 }
 
 impl ServerTls {
+    fn new(chain: Vec<CertificateDer<'static>>, key: &KeyPair) -> ServerTls {
+        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        ServerTls { chain, key, clients: None, is_tls12: false }
+    }
+
+    /// Returns an identity whose certificate is signed by its own key, and this certificate in PEM.
+    pub fn self_signed(params: &CertificateParams) -> (ServerTls, String) {
+        let key = KeyPair::generate().expect("a key pair");
+        let certificate = params.self_signed(&key).expect("a certificate");
+        (ServerTls::new(vec![certificate.der().clone()], &key), certificate.pem())
+    }
+
+    /// Returns the identity of PEM files.
+    pub fn of_files(chain: &Path, key: &Path) -> ServerTls {
+        let chain = CertificateDer::pem_file_iter(chain).and_then(Iterator::collect).expect("certificates in PEM");
+        ServerTls {
+            chain,
+            key: PrivateKeyDer::from_pem_file(key).expect("a key in PEM"),
+            clients: None,
+            is_tls12: false,
+        }
+    }
+
+    /// Sends this number of the first certificates of the chain alone.
+    pub fn sends(mut self, certificates: usize) -> ServerTls {
+        self.chain.truncate(certificates);
+        self
+    }
+
+    /// Sends the last certificate of the chain until the chain has this length.
+    pub fn padded(mut self, certificates: usize) -> ServerTls {
+        let last = self.chain.last().expect("a certificate").clone();
+        self.chain.resize(certificates, last);
+        self
+    }
+
+    /// Signs with the key of another identity, which is not that of the certificate.
+    pub fn with_key_of(mut self, other: &ServerTls) -> ServerTls {
+        self.key = other.key.clone_key();
+        self
+    }
+
+    /// Offers TLS 1.2 alone.
+    pub fn tls12(mut self) -> ServerTls {
+        self.is_tls12 = true;
+        self
+    }
+
     /// Refuses clients that have no certificate of this authority.
     pub fn require_client_of(mut self, authority: &Authority) -> ServerTls {
         self.clients = Some(authority.certificate.clone());
@@ -112,8 +188,9 @@ impl ServerTls {
     pub(super) fn config(&self) -> Arc<ServerConfig> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(if self.is_tls12 { ONLY_TLS12 } else { ALL_VERSIONS })
             .expect("ring knows TLS 1.2 and 1.3");
+        let key = provider.key_provider.load_private_key(self.key.clone_key()).expect("a usable key");
         let builder = match &self.clients {
             None => builder.with_no_client_auth(),
             Some(authority) => {
@@ -125,13 +202,14 @@ impl ServerTls {
                 builder.with_client_cert_verifier(verifier)
             }
         };
-        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(self.key.clone()));
-        let config = builder.with_single_cert(self.chain.clone(), key).expect("certificate and key fit");
-        Arc::new(config)
+        // Not `with_single_cert`, which would refuse the worst certificates here already.
+        let identity = SingleCertAndKey::from(CertifiedKey::new(self.chain.clone(), key));
+        Arc::new(builder.with_cert_resolver(Arc::new(identity)))
     }
 }
 
-fn params(names: &[&str], common_name: &str) -> CertificateParams {
+/// Returns the fields of a certificate that is valid from 2000 to 2999.
+pub fn params(names: &[&str], common_name: &str) -> CertificateParams {
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     let mut params = CertificateParams::new(names).expect("names of a certificate");
     params.distinguished_name.push(DnType::CommonName, common_name);
