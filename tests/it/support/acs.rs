@@ -47,6 +47,11 @@ impl Acs {
         Acs { shared, listeners: vec![listener], taken: 0 }
     }
 
+    /// Returns the ACS of one gateway of a [`Fleet`](super::fleet::Fleet), which has no listener of its own.
+    pub(super) fn of_gateway(shared: Arc<SharedState>) -> Acs {
+        Acs { shared, listeners: Vec::new(), taken: 0 }
+    }
+
     /// Returns the ACS URL.
     pub fn url(&self) -> String {
         self.listeners[0].url()

@@ -10,7 +10,7 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::acs_state::SharedState;
 use super::envelope::Body;
-use super::http::{Gone, Stream, Wire, reason};
+use super::http::{Gone, Request, Stream, Wire, reason};
 use super::message::Message;
 use super::options::AcsOptions;
 use super::port;
@@ -124,20 +124,10 @@ fn serve(
     let problem = loop {
         match wire.request() {
             Ok(request) => {
-                let delivery = shared.receive(options, port, connection, request);
-                let (closing, form) = (delivery.closing, delivery.form);
-                match deliver(&mut wire, delivery, shared) {
-                    Err(_) => break None, // the CPE has hung up
-                    Ok(()) if closing.is_none() => {}
-                    Ok(()) if matches!(form, Form::Nothing | Form::HalfOfIt) => {
-                        wire.cut();
-                        break None;
-                    }
-                    Ok(()) => {
-                        let more = wire.close() && closing == Some(true);
-                        break more.then(|| "R47: a request after Connection: close".into());
-                    }
-                }
+                wire = match exchange(wire, shared, options, port, connection, request) {
+                    Ok(wire) => wire,
+                    Err(problem) => break problem,
+                };
             }
             Err(Gone::TimedOut) => {
                 if shared.idle(connection, options) {
@@ -153,6 +143,31 @@ fn serve(
         }
     };
     shared.closed(connection, problem);
+}
+
+/// Passes a request on and writes the answer. Returns the connection if it goes on. The error is the end of the connection: with the violation, if it is one.
+pub(super) fn exchange(
+    mut wire: Wire,
+    shared: &SharedState,
+    options: &AcsOptions,
+    port: u16,
+    connection: usize,
+    request: Request,
+) -> Result<Wire, Option<String>> {
+    let delivery = shared.receive(options, port, connection, request);
+    let (closing, form) = (delivery.closing, delivery.form);
+    match deliver(&mut wire, delivery, shared) {
+        Err(_) => Err(None), // the CPE has hung up
+        Ok(()) if closing.is_none() => Ok(wire),
+        Ok(()) if matches!(form, Form::Nothing | Form::HalfOfIt) => {
+            wire.cut();
+            Err(None)
+        }
+        Ok(()) => {
+            let more = wire.close() && closing == Some(true);
+            Err(more.then(|| "R47: a request after Connection: close".into()))
+        }
+    }
 }
 
 pub(super) fn shake_hands(mut tcp: TcpStream, config: Arc<ServerConfig>) -> io::Result<(Stream, Option<String>)> {

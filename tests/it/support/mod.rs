@@ -13,6 +13,7 @@
 //!                            │   ▼
 //!   acs.rs ─── listener.rs: a listener, a thread for each connection; http.rs, tls.rs
 //!                            │
+//!   fleet.rs        an ACS for several gateways at the same time, each with a state of its own
 //!   manual_acs.rs   an ACS that the test drives step by step, without scenario or thread
 //!   message.rs (reads the CPE's envelopes)     schema_check.rs (checks them against the schema)
 //!   envelope.rs, rpc.rs (write the ACS's)      record.rs, transcript.rs (the exchanges, for people)
@@ -35,6 +36,7 @@ pub mod file_access;
 pub mod file_delivery;
 pub mod file_server;
 pub mod file_spec;
+pub mod fleet;
 pub mod flood;
 pub mod http;
 pub mod listener;
@@ -64,6 +66,7 @@ pub use digest::{Algorithm, Challenge, basic, digest, other_scheme};
 pub use envelope::Dialect;
 pub use file_server::{FileServer, FileServerOptions};
 pub use file_spec::{FileSpec, pattern};
+pub use fleet::Fleet;
 pub use flood::Flood;
 pub use manual_acs::{AcsSession, ManualAcs};
 pub use message::Message;

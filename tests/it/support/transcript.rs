@@ -13,7 +13,7 @@ use std::io::IsTerminal as _;
 use super::message::Message;
 use super::record::{Exchange, Outcome, Session};
 
-/// The number of names or values that are shown; the rest is counted.
+/// The number of names or values that a report of the tests shows.
 const SHOWN: usize = 8;
 const WIDTH: usize = 100;
 
@@ -23,15 +23,15 @@ const RED: &str = "31";
 const DIM: &str = "2";
 const BOLD: &str = "1";
 
-/// Renders a session, in colour if standard output is a terminal.
+/// Renders a session with all its values, in colour if standard output is a terminal.
 #[allow(dead_code, reason = "the examples show sessions")]
 pub fn transcript(session: &Session) -> String {
-    render(session, std::io::stdout().is_terminal())
+    tell(session, &[], std::io::stdout().is_terminal(), usize::MAX)
 }
 
 /// Renders a session with or without colour.
 pub fn render(session: &Session, colour: bool) -> String {
-    tell(session, &[], colour)
+    tell(session, &[], colour, SHOWN)
 }
 
 /// Renders a session with remarks. A remark stands before the answer of the ACS to which it belongs, such as
@@ -39,11 +39,11 @@ pub fn render(session: &Session, colour: bool) -> String {
 /// is a terminal.
 #[allow(dead_code, reason = "the examples show sessions")]
 pub fn narrated(session: &Session, remarks: &[(&str, &str)]) -> String {
-    tell(session, remarks, std::io::stdout().is_terminal())
+    tell(session, remarks, std::io::stdout().is_terminal(), SHOWN)
 }
 
-fn tell(session: &Session, remarks: &[(&str, &str)], colour: bool) -> String {
-    let mut page = Page { text: String::new(), colour };
+fn tell(session: &Session, remarks: &[(&str, &str)], colour: bool, shown: usize) -> String {
+    let mut page = Page { text: String::new(), colour, shown };
     page.line(&format!("session {}", session.number));
     let mut remarks = remarks.iter().peekable();
     let mut connection = 0;
@@ -72,6 +72,8 @@ fn tell(session: &Session, remarks: &[(&str, &str)], colour: bool) -> String {
 struct Page {
     text: String,
     colour: bool,
+    /// The number of names or values that are shown; the rest is counted.
+    shown: usize,
 }
 
 impl Page {
@@ -120,7 +122,7 @@ impl Page {
 
     fn details(&mut self, lines: &[String]) {
         // One line that says "and 1 more" would take no less room than the line itself.
-        let shown = if lines.len() <= SHOWN + 1 { lines.len() } else { SHOWN };
+        let shown = if lines.len() <= self.shown.saturating_add(1) { lines.len() } else { self.shown };
         for line in &lines[..shown] {
             self.note(line);
         }
@@ -138,8 +140,10 @@ impl Page {
     }
 
     fn note(&mut self, text: &str) {
-        let mut short: String = text.chars().take(WIDTH).collect();
-        if text.chars().count() > WIDTH {
+        // A reader of all values needs each of them whole.
+        let width = if self.shown == usize::MAX { usize::MAX } else { WIDTH };
+        let mut short: String = text.chars().take(width).collect();
+        if text.chars().count() > width {
             short.push('…');
         }
         let short = short.replace(['\n', '\r'], " ");
