@@ -9,3 +9,4 @@ mod objects;
 mod reboot;
 mod reset;
 mod schedule;
+mod work;

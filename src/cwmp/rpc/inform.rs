@@ -7,7 +7,7 @@ use crate::cwmp::event::{Event, EventCode};
 use crate::cwmp::soap::{ArrayWriter, EnvelopeHeader, EnvelopeWriter};
 use crate::cwmp::version::{self, Version};
 use crate::model::date_time::DateTime;
-use crate::model::path::Path;
+use crate::model::path::{Path, PathError};
 use crate::model::tree::Parameter;
 
 /// The arguments of an Inform that do not come from the data model.
@@ -89,9 +89,13 @@ impl Parameters<'_> {
             if requested.is_sent_with(self.events) {
                 let tree = self.device.tree();
                 let visited = tree.visit_pattern(&requested.pattern, &mut |parameter| self.once(parameter, list));
-                if let Err(error) = visited {
-                    log::warn!("InformParameter: {}: {error}; the rest is left out", requested.pattern);
-                    return;
+                match visited {
+                    Ok(()) => {}
+                    Err(PathError::Stopping) => return,
+                    Err(error) => {
+                        log::warn!("InformParameter: {}: {error}; the rest is left out", requested.pattern);
+                        return;
+                    }
                 }
             }
         }

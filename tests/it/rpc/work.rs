@@ -1,0 +1,96 @@
+//! The largest requests on a large data model: those that are served, and those beyond the bound on the work of a request.
+
+use std::fmt::Write;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::gateway::{Model, SOON, TR_181};
+use crate::support::{
+    AcsOptions, Agent, ManualAcs, add_object, delete_object, get_parameter_names, set_parameter_attributes,
+    set_parameter_values,
+};
+
+/// The instances of the outer table, and those in each of them: with one parameter each, 11,250 parameters.
+const OUTER: u32 = 250;
+const INNER: u32 = 45;
+
+/// Returns a gateway with a large table of tables, and with this number of entries in InformParameter.
+fn large_gateway(model: &'static Model, acs: &ManualAcs, entries: u32) -> (Agent, TempDir) {
+    let instances = |count: u32, content: &str| {
+        (1..=count).fold(String::new(), |mut text, n| {
+            write!(text, ", \"{n}\": {{ {content} }}").expect("a String");
+            text
+        })
+    };
+    let parameter = r#""P": { "type": "string", "access": "readWrite", "pattern": "[a-z]*" }"#;
+    let inner = instances(INNER, "");
+    let outer = instances(OUTER, &format!(r#""U": {{ {} }}"#, inner.trim_start_matches(',')));
+    let enabled = instances(entries, r#""Enable": "true""#);
+    let overlay = format!(
+        r#"{{ "{root}": {{
+            "ManagementServer": {{ "InformParameter": {{ {enabled} }} }},
+            "X_Large": {{ "T": {{ "access": "readWrite",
+                "{{i}}": {{ "U": {{ "access": "readWrite", "{{i}}": {{ {parameter} }} }} }} {outer} }} }} }} }}"#,
+        root = model.root,
+        enabled = enabled.trim_start_matches(','),
+    );
+    let place = tempfile::tempdir().expect("a temporary directory");
+    let file = place.path().join("overlay.json");
+    std::fs::write(&file, overlay).expect("a file");
+    let agent = model.gateway_at(&acs.url()).data_model(&file).start();
+    (agent, place)
+}
+
+/// R195, R196: 4,900 entries that each cover 11,250 parameters and more are served in the time of one walk. 5,000 entries
+/// are beyond the limit on the markup of a message.
+#[test]
+fn the_largest_requests() {
+    let model = &TR_181;
+    let acs = ManualAcs::start(AcsOptions::new());
+    let (_agent, _place) = large_gateway(model, &acs, 0);
+    let root = model.at("");
+    let table = model.at("X_Large.T.");
+    acs.expect_session(&["0 BOOTSTRAP", "1 BOOT"], |_, session| {
+        let began = Instant::now();
+        session.succeeds(&set_parameter_attributes(&vec![(root, Some(1), None); 4900]));
+        println!("SetParameterAttributes of 4,900 entries: {:?}", began.elapsed());
+        assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+        let names: Vec<String> =
+            (1..=OUTER).flat_map(|t| (1..=10).map(move |u| format!("{table}{t}.U.{u}.P"))).collect();
+        let values: Vec<_> = names.iter().map(|name| (name.as_str(), "string", "abc")).collect();
+        let began = Instant::now();
+        session.succeeds(&set_parameter_values(&values, ""));
+        println!("SetParameterValues of {} entries with a pattern: {:?}", values.len(), began.elapsed());
+        let listed = session.succeeds(&get_parameter_names(table, false)).names.len();
+        assert_eq!(listed as u32, 1 + OUTER * (2 + INNER * 2), "R187");
+        let added = session.succeeds(&add_object(table, ""));
+        let instance = format!("{table}{}.", added.argument("InstanceNumber").expect("a number"));
+        session.succeeds(&delete_object(&instance, ""));
+    });
+}
+
+/// R108: patterns that together match more than one request may visit are refused with 9004, and an Inform goes out
+/// without them.
+fn patterns_beyond_the_bound(model: &'static Model) {
+    let acs = ManualAcs::start(AcsOptions::new());
+    let (mut agent, _place) = large_gateway(model, &acs, 32);
+    let pattern = model.at("X_Large.T.*.U.*.P");
+    let names: Vec<String> =
+        (1..=32).map(|n| model.at(&format!("ManagementServer.InformParameter.{n}.ParameterName")).to_owned()).collect();
+    let values: Vec<_> = names.iter().map(|name| (name.as_str(), "string", pattern)).collect();
+    acs.expect_session(&["0 BOOTSTRAP", "1 BOOT"], |_, session| {
+        session.refuses(&set_parameter_values(&values, "all"), 9004); // R216
+        assert_eq!(session.value(&names[0]), "", "R164");
+        for part in values.chunks(16) {
+            session.succeeds(&set_parameter_values(part, "half"));
+        }
+    });
+    agent.reboot();
+    acs.expect_session(&["1 BOOT"], |inform, _| {
+        assert!(inform.value(model.at("X_Large.T.1.U.1.P")).is_some());
+    });
+    agent.wait_for_log("the rest is left out", SOON);
+    assert!(agent.terminate().success());
+}
+both_models!(patterns_beyond_the_bound);
