@@ -316,6 +316,13 @@ fn set_parameter_values_takes_the_types_of_the_field(model: &'static Model) {
         (interval, "unsignedInt", "600", "600"),
         (interval, "string", "601", "601"),
         (interval, "", " 602 ", "602"),
+        (interval, "int", "603", "603"),
+        (interval, "long", "604", "604"),
+        (interval, "nonNegativeInteger", "605", "605"),
+        (interval, "anySimpleType", "606", "606"),
+        (interval, "XSD:unsignedInt", "607", "607"), // no such prefix: they are case-sensitive
+        (ntp, "int", "7", "7"),
+        (ntp, "token", "typed.example", "typed.example"),
         (ntp, "string", "  <spaces> & \u{fc}ml\u{e4}ut\u{1F600}  ", "  <spaces> & \u{fc}ml\u{e4}ut\u{1F600}  "),
         (ntp, "", "plain.example", "plain.example"),
     ];
@@ -338,6 +345,17 @@ fn set_parameter_values_takes_the_types_of_the_field(model: &'static Model) {
         let before = turn.take().unwrap_or_else(|| response("GetParameterValues"));
         acs.expects(before).replies(set_parameter_values(&[(enable, kind, "1")], ""));
         acs.expects(fault(9003).fault_on(enable, 9006)).replies(get_parameter_values(&[enable]));
+    }
+    let misfits = [
+        ("boolean", "1", 9006),
+        ("dateTime", "1", 9006),
+        ("int", "-1", 9007),
+        ("string", "x", 9007),
+        ("int", "x", 9007),
+    ];
+    for (kind, text, code) in misfits {
+        acs.expects(response("GetParameterValues")).replies(set_parameter_values(&[(interval, kind, text)], ""));
+        acs.expects(fault(9003).fault_on(interval, code)).replies(get_parameter_values(&[interval]));
     }
     acs.expects(response("GetParameterValues")).replies(no_content());
     let _agent = model.gateway(&acs).start();
