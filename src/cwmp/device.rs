@@ -260,7 +260,9 @@ impl Device {
         if !changes.is_empty() || unwritten.is_some() {
             let shrinks = changes.iter().all(|change| matches!(change, Change::Delete(_) | Change::LastNumber(..)));
             let totals = self.unwritten_totals();
-            self.append(&record(changes, unwritten, totals), if shrinks { Growth::No } else { Growth::May })?;
+            let record = record(changes, unwritten, totals);
+            self.check_stop()?;
+            self.append(&record, if shrinks { Growth::No } else { Growth::May })?;
             self.totals_written();
         }
         for change in changes {
