@@ -9,10 +9,16 @@ use std::process::ExitCode;
 use serde_json::Value as Json;
 
 use crate::agent::{action_warnings, check_acs_settings, check_actions, load_model};
+#[cfg(feature = "tls")]
+use crate::clock::{Clock, Now};
 use crate::config::Config;
 use crate::cwmp::device::management_server::{self, parameter};
+#[cfg(feature = "tls")]
+use crate::http::{self, Certificate};
 use crate::mistake::Mistakes;
 use crate::model::Loaded;
+#[cfg(feature = "tls")]
+use crate::model::date_time::DateTime;
 use crate::model::path::Path;
 use crate::output::print;
 use crate::secret::Secret;
@@ -105,7 +111,22 @@ fn warnings(loaded: &Loaded, config: &Config) -> Vec<String> {
     if needs_tls && !cfg!(feature = "tls") {
         warnings.push("the URL of the ACS is https, and this build has no TLS".into());
     }
+    #[cfg(feature = "tls")]
+    warnings.extend(config.client_cert.as_deref().and_then(|file| outdated(file, Clock::new().now())));
     warnings
+}
+
+/// Returns a warning if the client certificate has expired, or is not valid yet (R33): every server would reject it.
+#[cfg(feature = "tls")]
+fn outdated(file: &FilePath, now: Now) -> Option<String> {
+    let certificates = http::certificates(file).ok()?;
+    let Certificate { not_before, not_after, .. } = Certificate::parse(certificates.first()?)?;
+    let is_valid = (not_before.unix()..=not_after.unix()).contains(&now.wall);
+    let clock = DateTime::from_unix(now.wall, 0);
+    (now.clock_is_set() && !is_valid).then(|| {
+        let file = file.display();
+        format!("the client certificate in {file} is valid {not_before} to {not_after}, and the clock shows {clock}")
+    })
 }
 
 /// Returns the ACS URL of the factory state; `None` if it is empty or invalid.

@@ -59,7 +59,7 @@ pub fn run(config: &Config) -> ExitCode {
     printer.exit_code()
 }
 
-/// Checks the way to the ACS step by step. Returns our own address on it.
+/// Checks the way to the ACS step by step. Returns the local address on it.
 fn towards_acs(
     config: &Config,
     state: &EffectiveState,

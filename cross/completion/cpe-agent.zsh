@@ -35,7 +35,7 @@ _cpe_agent() {
                 '--udp-listen=[connection requests over UDP, and STUN]:ADDR\:PORT:' \
                 '--control=[the control socket]:FILE:_files' \
                 '--boot-id=[changed content\: the device rebooted]:FILE:_files' \
-                '--ca-file=[PEM certificates of CAs or servers to trust]:FILE:_files' \
+                '--ca-file=[PEM certificates to trust instead of the system'\''s]:FILE:_files' \
                 '--client-cert=[PEM certificate to identify with]:FILE:_files' \
                 '--client-key=[PEM key of that certificate]:FILE:_files' \
                 '--acs-timeout=[longest wait for the ACS; TR-069 demands 30 at least]:SECONDS:' \

@@ -124,7 +124,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         key: "caFile",
         value: "FILE",
         default: None,
-        meaning: "PEM certificates of CAs or servers to trust",
+        meaning: "PEM certificates to trust instead of the system's",
         form: ValueForm::Text(|config, text| path(text).map(|path| config.ca_file = Some(path))),
     },
     Setting {

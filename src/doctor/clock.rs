@@ -34,9 +34,12 @@ pub(super) fn beside_acs(date: Option<&str>, wall: i64) -> Finding {
     let direction = if difference < 0 { "ahead of" } else { "behind" };
     // `Date` has whole seconds, and the response was on its way: one second of difference means nothing.
     match seconds {
-        0..=1 => Finding::ok(subject, format!("agrees with ours, {theirs}")),
-        2..=TOLERANCE => Finding::ok(subject, format!("{theirs}: ours is {seconds} s {direction} it")),
-        _ => Finding::warning(subject, format!("{theirs}: ours is {seconds} s {direction} it; one of them is wrong")),
+        0..=1 => Finding::ok(subject, format!("agrees with the local clock, {theirs}")),
+        2..=TOLERANCE => Finding::ok(subject, format!("{theirs}: the local clock is {seconds} s {direction} it")),
+        _ => Finding::warning(
+            subject,
+            format!("{theirs}: the local clock is {seconds} s {direction} it; one of them is wrong"),
+        ),
     }
 }
 
@@ -77,9 +80,12 @@ mod tests {
     #[test]
     fn the_offset_is_told_with_its_direction() {
         let lines = [
-            (UNIX, "ok       clock of ACS   agrees with ours, 1994-11-06T08:49:37Z"),
-            (UNIX + 30, "ok       clock of ACS   1994-11-06T08:49:37Z: ours is 30 s ahead of it"),
-            (UNIX - 61, "warning  clock of ACS   1994-11-06T08:49:37Z: ours is 61 s behind it; one of them is wrong"),
+            (UNIX, "ok       clock of ACS   agrees with the local clock, 1994-11-06T08:49:37Z"),
+            (UNIX + 30, "ok       clock of ACS   1994-11-06T08:49:37Z: the local clock is 30 s ahead of it"),
+            (
+                UNIX - 61,
+                "warning  clock of ACS   1994-11-06T08:49:37Z: the local clock is 61 s behind it; one of them is wrong",
+            ),
         ];
         for (wall, line) in lines {
             assert_eq!(beside_acs(Some(DATE), wall).to_string(), line);

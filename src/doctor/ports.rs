@@ -18,7 +18,7 @@ const LIMIT: Duration = Duration::from_secs(2);
 const HTTP: &str = "HTTP port";
 const UDP: &str = "UDP port";
 
-/// Checks both ports; `ours` is our address towards the ACS.
+/// Checks both ports; `ours` is the local address towards the ACS.
 pub(super) fn check(config: &Config, state: &EffectiveState, ours: Option<IpAddr>, printer: &mut FindingPrinter) {
     printer.add(http(config, state, ours));
     printer.add(udp(config, state));

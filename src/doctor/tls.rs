@@ -21,10 +21,17 @@ pub(super) fn check(url: &Url, settings: &TlsSettings, now: Now, tcp: Tcp) -> (V
     };
     let (finding, stream) = match report.outcome {
         Ok(stream) => {
-            let text = format!("{}; chain and name verified with {roots}", stream.agreement());
+            let text = format!("{}; certificate and name verified with {roots}", stream.agreement());
             (Finding::ok("TLS", text), Some(Stream::Tls(Box::new(stream))))
         }
-        Err(error) => (Finding::failed("TLS", format!("{error}; checked with {roots}")), None),
+        Err(error) => {
+            let mut text = error.to_string();
+            // Most reasons name the roots themselves.
+            if !text.contains(&roots) {
+                text.push_str(&format!("; checked with {roots}"));
+            }
+            (Finding::failed("TLS", text), None)
+        }
     };
     let mut findings = vec![finding];
     findings.extend(certificates::assess("certificate", &report.chain, now));

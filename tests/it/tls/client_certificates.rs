@@ -68,6 +68,30 @@ fn files_that_cannot_be_used() {
     assert!(check(&openssl.file("der.pem"), &key).contains("der.pem holds no PEM certificate, but DER"));
 }
 
+/// R33: `check` warns of a client certificate that every server would reject for its dates.
+#[test]
+fn a_certificate_out_of_date() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let authority = Authority::new("test CA");
+    let (mut expired, mut early) = (params(&[], "gateway"), params(&[], "gateway"));
+    expired.not_after = date_time_ymd(2001, 1, 1);
+    early.not_before = date_time_ymd(2999, 1, 1);
+    for (fields, warning) in [
+        (expired, Some("is valid 2000-01-01T00:00:00Z to 2001-01-01T00:00:00Z, and the clock shows 20")),
+        (early, Some("is valid 2999-01-01T00:00:00Z to 2999-12-31T00:00:00Z, and the clock shows 20")),
+        (params(&[], "gateway"), None),
+    ] {
+        let (certificate, key) = authority.client_files_of(fields, directory.path());
+        let files = ["--client-cert".as_ref(), certificate.as_os_str(), "--client-key".as_ref(), key.as_os_str()];
+        let output = gateway_at("https://acs.example/").args(&files).run_to_end("check");
+        assert!(output.status.success());
+        let told = String::from_utf8(output.stdout).expect("UTF-8");
+        let found = told.lines().find(|line| line.starts_with("warning: the client certificate in "));
+        assert_eq!(found.is_some(), warning.is_some(), "{told}");
+        assert!(found.unwrap_or_default().contains(warning.unwrap_or_default()), "{told}");
+    }
+}
+
 /// The reason of a server that rejects the client certificate, or its lack, in TLS 1.2 and 1.3.
 #[test]
 fn certificates_that_a_server_rejects() {
