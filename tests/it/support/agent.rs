@@ -71,8 +71,9 @@ pub fn patience(limit: Duration) -> Duration {
     limit * slowness.unwrap_or(1)
 }
 
+/// The lines of a program, which a thread adds, and for which a test waits.
 #[derive(Default)]
-struct Log {
+pub struct Log {
     lines: Mutex<Vec<String>>,
     grown: Condvar,
 }
@@ -126,7 +127,7 @@ impl Agent {
 
     /// Returns the number of lines so far, so that a test can wait for a later line.
     pub fn log_position(&self) -> usize {
-        self.log.lock().len()
+        self.log.position()
     }
 
     /// Waits for a line with this text after a position.
@@ -445,17 +446,24 @@ impl Log {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn push(&self, line: String) {
+    /// Returns the number of lines so far.
+    pub fn position(&self) -> usize {
+        self.lock().len()
+    }
+
+    pub fn push(&self, line: String) {
         self.lock().push(line);
         self.grown.notify_all();
     }
 
-    fn text(&self, from: usize) -> String {
+    /// Returns the lines from a position on.
+    pub fn text(&self, from: usize) -> String {
         let lines = self.lock();
         lines.iter().skip(from).map(|line| format!("{line}\n")).collect()
     }
 
-    fn wait(&self, from: usize, text: &str, limit: Duration) -> Option<String> {
+    /// Waits for a line with this text, from a position on; returns the line, or `None` if it does not come in time.
+    pub fn wait(&self, from: usize, text: &str, limit: Duration) -> Option<String> {
         let deadline = Instant::now() + limit;
         let mut lines = self.lock();
         loop {

@@ -24,6 +24,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::acs_state::keep_message;
+use super::agent::patience;
 use super::envelope::{Body, Dialect};
 use super::http::{Gone, Stream, Wire};
 use super::message::Message;
@@ -82,7 +83,7 @@ impl ManualAcs {
                     tcp.set_nodelay(true).expect("a connection without delay");
                     let address = tcp.local_addr().expect("an address").ip();
                     let wire = Wire::new(Stream::Plain(tcp));
-                    wire.patience(Some(LIMIT));
+                    wire.patience(Some(patience(LIMIT)));
                     return Some(AcsSession {
                         wire,
                         address,
@@ -109,7 +110,7 @@ impl ManualAcs {
     /// Waits for the next session and takes it to its empty POST: confirms the Inform, and answers each request of the
     /// CPE, such as TransferComplete. Returns the Inform, those requests, and the session.
     pub fn next_session(&self) -> (Message, Vec<Message>, AcsSession) {
-        let mut session = self.accept(LIMIT).expect("a session");
+        let mut session = self.accept(patience(LIMIT)).expect("a session");
         let inform = session.recv().expect("an Inform");
         assert!(inform.is_inform(), "{}", inform.xml); // R90
         session.confirm_inform();
@@ -189,6 +190,15 @@ impl AcsSession {
             self.inform_id = message.id.clone().unwrap_or_default();
         }
         Some(message)
+    }
+
+    /// Receives a response if it comes within this time.
+    pub fn recv_within(&mut self, limit: Duration) -> Option<Message> {
+        self.wire.patience(Some(limit));
+        match self.wire.request() {
+            Ok(request) => Message::parse(&request.body).ok(),
+            Err(_) => None,
+        }
     }
 
     /// Sends InformResponse.
