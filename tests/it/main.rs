@@ -24,6 +24,7 @@ mod contact;
 mod control;
 mod doctor;
 mod documents;
+mod emulated;
 mod example_acs;
 mod failing_storage;
 mod files;
