@@ -108,13 +108,24 @@ fn for_each_name(
             .ok_or_else(|| Fault::because(FaultCode::InvalidArguments, "a parameter name must be a text"))?;
         let path = Path::parse(&name).map_err(|error| fault_of_name(&name, error))?;
         write(&name, &path, list)?;
-        if list.size() > MAX_RESPONSE {
-            // The names are not counted in advance, since one partial path may stand for the whole tree.
-            let text = format!("the response would be larger than {} MiB", MAX_RESPONSE >> 20);
-            return Err(Fault::because(FaultCode::ResourcesExceeded, text)); // R183, R211
-        }
+        check_size(list)?;
     }
     Ok(())
+}
+
+/// Returns true if the response has room for another entry. One partial path may stand for the whole tree, so that the walks
+/// ask before each entry.
+fn has_room(list: &ArrayWriter<'_>) -> bool {
+    list.size() <= MAX_RESPONSE
+}
+
+/// Returns a fault if the response has become too large (R183, R193, R211).
+fn check_size(list: &ArrayWriter<'_>) -> Result<(), Fault> {
+    if has_room(list) {
+        return Ok(());
+    }
+    let text = format!("the response would be larger than {} MiB", MAX_RESPONSE >> 20);
+    Err(Fault::because(FaultCode::ResourcesExceeded, text))
 }
 
 /// Returns the fault for a path error in one of several names, which the text tells.

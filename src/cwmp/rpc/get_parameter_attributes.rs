@@ -20,7 +20,12 @@ pub(super) fn handle(
 }
 
 fn write_attributes(tree: &Tree, name: &str, path: &Path<'_>, list: &mut ArrayWriter<'_>) -> Result<(), Fault> {
-    tree.visit_values(path, &mut |parameter| write(parameter, list)).map_err(|error| super::fault_of_name(name, error))
+    tree.visit_values(path, &mut |parameter| {
+        if super::has_room(list) {
+            write(parameter, list);
+        }
+    })
+    .map_err(|error| super::fault_of_name(name, error))
 }
 
 fn write(parameter: &Parameter<'_>, list: &mut ArrayWriter<'_>) {

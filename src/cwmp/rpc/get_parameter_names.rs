@@ -20,9 +20,11 @@ pub(super) fn handle(
         return Err(Fault::because(FaultCode::InvalidArguments, "NextLevel needs a partial path")); // R188
     }
     response.array("ParameterList", "cwmp:ParameterInfoStruct", |list| {
-        device.tree().visit_names(&path, next_level, &mut |name, writable| {
-            list.parameter_info(name, writable);
-        })
-    })?;
-    Ok(())
+        let visited = device.tree().visit_names(&path, next_level, &mut |name, writable| {
+            if super::has_room(list) {
+                list.parameter_info(name, writable);
+            }
+        });
+        visited.map_err(Fault::from).and_then(|()| super::check_size(list))
+    })
 }

@@ -21,6 +21,9 @@ pub(super) fn handle(
 
 fn write_values(tree: &Tree, name: &str, path: &Path<'_>, list: &mut ArrayWriter<'_>) -> Result<(), Fault> {
     let visited = tree.visit_values(path, &mut |parameter| {
+        if !super::has_room(list) {
+            return;
+        }
         let kind = parameter.wire_type().name();
         // Written straight from the tree: a copy of all values would double the memory that the request takes.
         parameter.with_value(|value| list.parameter_value(parameter.name, kind, value));

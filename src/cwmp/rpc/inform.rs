@@ -88,7 +88,11 @@ impl Parameters<'_> {
         for requested in InformParameter::all(self.device) {
             if requested.is_sent_with(self.events) {
                 let tree = self.device.tree();
-                let visited = tree.visit_pattern(&requested.pattern, &mut |parameter| self.once(parameter, list));
+                let visited = tree.visit_pattern(&requested.pattern, &mut |parameter| {
+                    if super::has_room(list) {
+                        self.once(parameter, list);
+                    }
+                });
                 match visited {
                     Ok(()) => {}
                     Err(PathError::Stopping) => return,

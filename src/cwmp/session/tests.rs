@@ -71,6 +71,16 @@ fn requests_are_answered_in_the_very_next_post() {
     assert_eq!(scenario.output, Output::End(Ok(())));
 }
 
+/// R117: a script that prints an empty line has nothing to send, in whichever encoding and behind whichever mark.
+#[test]
+fn white_space_in_any_encoding_is_an_empty_reply() {
+    for body in [&b"\r\n"[..], b"\xEF\xBB\xBF\n", b"\xFF\xFE\r\0\n\0", b"\xFE\xFF\0 "] {
+        let mut scenario = Scenario::past_inform();
+        scenario.reply_bytes(body);
+        assert_eq!(scenario.output, Output::End(Ok(())), "{body:x?}");
+    }
+}
+
 #[test]
 fn the_id_of_a_request_is_echoed_with_its_white_space() {
     let mut scenario = Scenario::past_inform();

@@ -88,3 +88,23 @@ fn set_parameter_attributes_at_full_size() {
     visited.unwrap();
     assert!(passive >= 11_255, "{passive}");
 }
+
+/// R183, R193, R211: no response exceeds its limit, not even that to a single path.
+#[test]
+fn the_size_of_each_response_is_bounded() {
+    let name = "N".repeat(180);
+    let instances: String = (1..=36_000).map(|n| format!(r#", "{n}": {{}}"#)).collect();
+    let table = format!(r#""{name}": {{ "{{i}}": {{ "P": {{ "type": "string" }} }} {instances} }}, "Hosts": {{"#);
+    let (device, journal) = device_with(&MODEL.replacen(r#""Hosts": {"#, &table, 1), &[]);
+    let mut acs = Scenario::start(device, journal, version::ALL);
+    acs.reply(&inform_response(""));
+    for (method, arguments) in [
+        ("GetParameterNames", "<ParameterPath>Device.</ParameterPath><NextLevel>0</NextLevel>".to_owned()),
+        ("GetParameterValues", names(&["Device."])),
+        ("GetParameterAttributes", names(&["Device."])),
+    ] {
+        let answer = acs.call(method, &arguments);
+        assert!(answer.len() < 1000 && answer.contains("larger than 8 MiB"), "{method}: {} bytes", answer.len());
+        assert_eq!(code(&answer), 9004, "{method}");
+    }
+}
