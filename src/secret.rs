@@ -2,6 +2,10 @@
 
 use std::fmt;
 
+/// The text in place of a secret in a trace. It has the least length of most passwords, so that a replay of the request is
+/// not refused for it.
+pub const MASK: &str = "********";
+
 /// A text that prints as `***`; only [`Secret::expose`] returns it.
 // `Debug` is not derived: a structure that holds a secret is logged as a whole now and then.
 #[derive(Clone, Default, PartialEq, Eq)]

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
+use crate::secret::MASK;
+
 /// An absolute URL that can be contacted (R10).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Url {
@@ -247,6 +249,22 @@ fn redacted(text: &str) -> String {
         None => &text[scheme_end..],
     };
     text[..scheme_end].chars().chain(rest.chars()).filter(|c| !c.is_control()).take(100).collect()
+}
+
+/// Returns an absolute URL of any scheme with [`MASK`] in place of user information and query, either of which may hold a
+/// key; `None` for another text, and for a URL with neither.
+pub fn without_secrets(text: &str) -> Option<String> {
+    let (scheme, rest) = text.split_once("://")?;
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+    if scheme.is_empty() || !scheme.trim_ascii_start().bytes().all(is_part) {
+        return None;
+    }
+    let (place, query) = rest.split_once('?').map_or((rest, None), |(place, query)| (place, Some(query)));
+    let (authority, path) = place.split_at(place.find('/').unwrap_or(place.len()));
+    let (user, host) = authority.rsplit_once('@').map_or((None, authority), |(user, host)| (Some(user), host));
+    let user = if user.is_some() { [MASK, "@"].concat() } else { String::new() };
+    let query = if query.is_some() { ["?", MASK].concat() } else { String::new() };
+    (!user.is_empty() || !query.is_empty()).then(|| format!("{scheme}://{user}{host}{path}{query}"))
 }
 
 #[cfg(test)]

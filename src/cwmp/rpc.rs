@@ -76,6 +76,12 @@ fn methods(actions: &Actions) -> impl Iterator<Item = &'static str> {
     METHODS.iter().filter(|(_, _, available)| available(actions)).map(|(name, ..)| *name)
 }
 
+/// Returns true if CWMP defines the method, whether the device supports it or not. `method` may be one of the CPE.
+pub(super) fn is_defined(method: &str) -> bool {
+    let of_cpe = ["Inform", "TransferComplete", "AutonomousTransferComplete", "RequestDownload"];
+    METHODS.iter().any(|(name, ..)| *name == method) || of_cpe.contains(&method)
+}
+
 /// Returns the handler of a method.
 ///
 /// # Errors

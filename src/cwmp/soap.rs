@@ -15,6 +15,7 @@ mod element;
 mod encoding;
 mod envelope;
 mod limits;
+mod mask;
 mod prefixes;
 mod reference;
 mod writer;
@@ -22,6 +23,7 @@ mod writer;
 pub use element::{ArgumentError, Element, XsiType};
 pub use envelope::{Document, Envelope, EnvelopeBody, EnvelopeError, Message};
 pub use limits::{MAX_ATTRIBUTES, MAX_DEPTH, MAX_MARKUP, MAX_MESSAGE};
+pub use mask::{is_secret_name, masked};
 pub use writer::{ArrayWriter, EnvelopeHeader, EnvelopeWriter, XmlEscaper, fault, must_understand_fault};
 
 /// The namespace of SOAP 1.1 envelopes.

@@ -32,6 +32,11 @@ impl<'a> Message<'a> {
         self.text.trim_matches(SPACE).is_empty()
     }
 
+    /// Returns the text of the message, as it was sent.
+    pub(super) fn text(&self) -> &str {
+        without_surroundings(&self.text)
+    }
+
     /// Parses the message.
     ///
     /// # Errors
@@ -74,6 +79,11 @@ impl<'a> Document<'a> {
             }
             Err(error) => Err(EnvelopeError::Xml(excerpt(&error.to_string()))),
         }
+    }
+
+    /// Returns the parsed text.
+    pub(super) fn xml(&self) -> &roxmltree::Document<'a> {
+        &self.0
     }
 
     /// Returns the envelope in the document.
