@@ -36,6 +36,7 @@ mod request_body;
 mod request_head;
 mod resolver;
 mod response_head;
+mod response_record;
 mod stream;
 mod tcp;
 #[cfg(feature = "tls")]
@@ -64,6 +65,7 @@ pub use plain_http::tls_port;
 pub use request_body::{BodyStream, RequestBody};
 pub use resolver::{literal, look_up, resolve};
 pub use response_head::ResponseHead;
+pub use response_record::ResponseRecord;
 pub use stream::Stream;
 pub use tcp::Tcp;
 #[cfg(feature = "tls")]

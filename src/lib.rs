@@ -58,5 +58,6 @@ pub mod stun;
 mod suggest;
 mod thread;
 pub mod time_zone;
+pub mod trace;
 pub mod transfer;
 pub mod url;

@@ -12,7 +12,7 @@ use ureq_proto::http::{HeaderMap, Method, header};
 use crate::foreign_text::{one_line, words_of};
 use crate::http::{
     ClientPolicy, ClientSettings, CookieScope, Credentials, HttpClient, HttpError, IoLimits, RequestBody, ResponseHead,
-    TlsSettings, tls_port,
+    ResponseRecord, TlsSettings, tls_port,
 };
 use crate::model::date_time::DateTime;
 use crate::secret::Secret;
@@ -141,6 +141,17 @@ impl AcsConnection {
     /// Returns the address of the ACS on that connection.
     pub fn remote_addr(&self) -> Option<SocketAddr> {
         self.client.remote_addr()
+    }
+
+    /// Keeps a record of each response for a trace.
+    pub fn record_responses(&mut self) {
+        self.client.record_responses();
+    }
+
+    /// Returns the records of the responses since the last call: those of one [`AcsConnection::post`], of which the last
+    /// one is final unless the post has failed before it.
+    pub fn take_responses(&mut self) -> Vec<ResponseRecord> {
+        self.client.take_responses()
     }
 
     /// Sends an envelope, or the empty POST if `body` is empty, and waits for the response. Answers challenges and

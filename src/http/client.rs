@@ -28,6 +28,7 @@ use super::redirect::{invalid_location, is_followed};
 use super::request_body::RequestBody;
 use super::request_head::AuthorizationField;
 use super::response_head::ResponseHead;
+use super::response_record::{ResponseLog, ResponseRecord};
 use super::stream::Connector;
 use super::{USER_AGENT, offered_challenges};
 use crate::digest::header_text;
@@ -59,6 +60,8 @@ pub struct HttpClient {
     remote: Option<SocketAddr>,
     /// The address of the host that is tried first (R22).
     preferred: Option<SocketAddr>,
+    /// The responses since [`HttpClient::take_responses`]; `None` while nobody asks for them.
+    responses: ResponseLog,
 }
 
 impl HttpClient {
@@ -79,6 +82,7 @@ impl HttpClient {
             local: None,
             remote: None,
             preferred: None,
+            responses: ResponseLog::default(),
         }
     }
 
@@ -135,6 +139,16 @@ impl HttpClient {
     /// Returns the server's address on the last connection.
     pub fn remote_addr(&self) -> Option<SocketAddr> {
         self.remote
+    }
+
+    /// Keeps a record of each response from now on, also of challenges and redirects.
+    pub fn record_responses(&mut self) {
+        self.responses.start();
+    }
+
+    /// Returns the records of the responses since the last call.
+    pub fn take_responses(&mut self) -> Vec<ResponseRecord> {
+        self.responses.take()
     }
 
     /// Sends a request with the header fields of `fields` and reads the header of the final response. Answers challenges
@@ -245,6 +259,7 @@ impl HttpClient {
             let request = self.build_request(method, fields, length)?;
             let hesitate = self.authentication.is_unchallenged()
                 && length.is_some_and(|length| length > self.policy.hesitate_above);
+            let sent = self.responses.of_request(&request);
             let Some(connection) = &mut self.connection else {
                 return Err(HttpError::Closed); // not reached: `ready` has left a connection
             };
@@ -267,7 +282,10 @@ impl HttpClient {
                     self.connection = None;
                     return Err(error);
                 }
-                Ok(response) => return Ok(response),
+                Ok(response) => {
+                    self.responses.add(sent, response.status, &response.headers);
+                    return Ok(response);
+                }
             }
         }
     }
