@@ -8,6 +8,7 @@
 //!                                     ├─ reboot.rs          reboots and the factory reset, after the session
 //!                                     ├─ listeners.rs       connection requests over HTTP and UDP, and their addresses
 //!                                     ├─ reload.rs          the configuration, read again after SIGHUP
+//!                                     ├─ trace.rs           the messages of sessions, for `cpe-agent trace`
 //!                                     ├─ transfers.rs       downloads and uploads, on the transfer worker's thread
 //!                                     ├─ start.rs           from configuration, model (load_model.rs) and journal to an Agent
 //!                                     └─ publish.rs         a snapshot for `cpe-agent status` (status.rs), and for metrics.rs
@@ -32,6 +33,7 @@ mod session_driver;
 mod session_thread;
 mod start;
 mod status;
+mod trace;
 mod transfers;
 
 use std::cell::RefCell;
@@ -67,6 +69,9 @@ use session_driver::AcsQuirks;
 use start::StartFailure;
 use status::Disabled;
 pub use status::LatestStatus;
+use trace::Tracer;
+#[cfg(feature = "replay")]
+pub(crate) use trace::is_secret;
 use transfers::TransferWorker;
 
 /// Handles that the agent shares with other threads.
@@ -141,6 +146,8 @@ pub(crate) struct Agent {
     notices: Vec<String>,
     /// Stored values that the current model rejects, as log lines; each is logged once.
     rejected_values: BTreeSet<String>,
+    /// The recording of sessions, while a client asks for it.
+    tracer: Option<Tracer>,
     /// The fingerprint of the data model in use.
     model: u64,
     reloads: ReloadLog,
@@ -363,7 +370,7 @@ fn random() -> u64 {
 }
 
 /// The part of the store that the device may use: appending records, and a rewrite where that makes room.
-struct StoreJournal(Rc<RefCell<Store>>);
+pub(crate) struct StoreJournal(pub(crate) Rc<RefCell<Store>>);
 
 impl JournalWriter for StoreJournal {
     fn append(&mut self, record: &str, growth: Growth) -> Result<(), JournalError> {

@@ -156,6 +156,14 @@ impl Arguments {
                 operands.none().map_err(|reason| format!("{name}: {reason}"))?;
                 build(load(options)?)
             }
+            CommandParser::Replay => {
+                let file = operands.replay().map_err(|reason| format!("{name}: {reason}"))?;
+                Command::Replay { config: load(options)?, file }
+            }
+            CommandParser::Trace => {
+                let file = operands.trace().map_err(|reason| format!("{name}: {reason}"))?;
+                Command::Trace { socket: load(options)?.control, file }
+            }
             CommandParser::Client(parse) => {
                 // The operands come before the file: they can be wrong without it, and exit status 64 says so.
                 let request = parse(operands).map_err(|reason| format!("{name}: {reason}"))?;

@@ -5,15 +5,17 @@
 //!                                    ◀──result line──                    ◀──Responder──────
 //! ```
 //!
-//! A connection carries one request and one result, a line of JSON each (`message.rs`). One thread serves all clients and
+//! A connection carries one request and one result, or for `trace` a row of results, a line of JSON each (`message.rs`). One thread serves all clients and
 //! waits for none of them. It reaches the agent through [`RequestHandler`] only.
 
 mod client;
+mod connection;
 mod control_thread;
 mod message;
 mod pending_request;
 mod server;
 mod socket;
+mod trace_client;
 mod transfer_client;
 
 use std::path::Path;
@@ -24,8 +26,9 @@ use crate::output::print;
 pub use client::{ControlError, ControlErrorKind, ask};
 pub use message::{CommandResult, LocalTransfer, Request};
 pub(crate) use message::{parse_assignment, parse_request_download};
-pub use pending_request::{PendingRequest, RequestHandler, Responder};
+pub use pending_request::{PendingRequest, RequestHandler, Responder, ResultStream};
 pub use server::ControlServer;
+pub use trace_client::{TraceFile, record};
 
 /// Sends `request` to the agent behind the socket `path` and prints the output on stdout. A transfer is watched until it
 /// ends.

@@ -51,6 +51,8 @@ mod output;
 mod poll_thread;
 pub mod process;
 mod readiness;
+#[cfg(feature = "replay")]
+pub mod replay;
 pub mod schedule;
 pub mod secret;
 pub mod store;

@@ -16,6 +16,12 @@ fn execute(command: Command) -> ExitCode {
         Command::Check(config) => check::run(&config),
         #[cfg(feature = "doctor")]
         Command::Doctor(config) => cpe_agent::doctor::run(&config),
+        Command::Trace { socket, file } => control::record(&socket, &file),
+        #[cfg(feature = "replay")]
+        Command::Replay { config, file } => cpe_agent::replay::run(&config, &file),
+        // Not reached: the command line refuses the command in a build without it.
+        #[cfg(not(feature = "replay"))]
+        Command::Replay { .. } => ExitCode::FAILURE,
         Command::Client { socket, request } => control::run(&socket, request),
     }
 }

@@ -16,6 +16,8 @@ _cpe_agent() {
         'download:download a file and apply it'
         'upload:upload a file of the device'
         'request-download:ask the ACS for a file'
+        'trace:record sessions into a new file, without secrets'
+        'replay:play a trace against a fresh agent and show the differences'
         'status:print the state of the agent, or check it for a script'
         'help:explain a command and list its options'
     )
@@ -44,10 +46,30 @@ _cpe_agent() {
                 '--log-to=[one of stderr and syslog]:WHERE:(stderr syslog)' \
                 '--help[explain the command]'
             ;;
-        get | set | add | delete | inform | download | upload | request-download)
+        get | set | add | delete | inform | download | upload | request-download | trace)
             _arguments \
                 '--config=[the JSON file]:FILE:_files' \
                 '--control=[the control socket]:FILE:_files' \
+                '--help[explain the command]'
+            ;;
+        replay)
+            _arguments \
+                '--config=[the JSON file]:FILE:_files' \
+                '*--data-model=[data model; later files overlay it]:FILE:_files' \
+                '*--set=[factory value in place of the model'\''s, at every start]:PATH=VALUE:' \
+                '--state-dir=[the journal, which must survive a reboot]:DIR:_files -/' \
+                '--transfer-dir=[files in transfer; the state directory if absent]:DIR:_files -/' \
+                '--listen=[connection requests over HTTP; port 0\: any]:ADDR\:PORT:' \
+                '--udp-listen=[connection requests over UDP, and STUN]:ADDR\:PORT:' \
+                '--control=[the control socket]:FILE:_files' \
+                '--boot-id=[changed content\: the device rebooted]:FILE:_files' \
+                '--ca-file=[PEM certificates to trust instead of the system'\''s]:FILE:_files' \
+                '--client-cert=[PEM certificate to identify with]:FILE:_files' \
+                '--client-key=[PEM key of that certificate]:FILE:_files' \
+                '--acs-timeout=[longest wait for the ACS; TR-069 demands 30 at least]:SECONDS:' \
+                '--metrics=[metrics for Prometheus, on a RAM disk]:FILE:_files' \
+                '--log=[one of error, warn, info, debug and trace]:LEVEL:(error warn info debug trace)' \
+                '--log-to=[one of stderr and syslog]:WHERE:(stderr syslog)' \
                 '--help[explain the command]'
             ;;
         status)

@@ -57,6 +57,7 @@ impl Agent {
             // request that reached the agent nevertheless.
             Request::Status { json } => return reply.send(Ok(self.latest_status.describe(json))),
             Request::Check => return reply.send(self.latest_status.check()),
+            Request::Trace => return self.start_trace(reply, now),
             Request::Set(assignments) => self.local_change(now, |device| set(device, &assignments, now)),
             Request::Add(table) => self.local_change(now, |device| add(device, &table, now)),
             Request::Delete(instance) => self.local_change(now, |device| delete(device, &instance, now)),

@@ -69,9 +69,11 @@ impl Agent {
         let events: Vec<String> = self.device.state().events.announced().map(|event| event.code.to_string()).collect();
         // Url's Display leaves out user information and query, which may hold secrets. An invalid URL is not logged: the
         // error of the session names the defect.
-        if let Ok(url) = Url::parse(&url) {
+        let shown = Url::parse(&url).map(|url| url.to_string());
+        if let Ok(url) = &shown {
             log::info!("session with {url}: {}", events.join(", "));
         }
+        self.trace_session(shown.as_deref().unwrap_or("-"), &events);
         let (session, result) = match connection {
             Ok((thread, _)) => self.exchange(&thread, session, first),
             Err(error) => (session, Err(error.into())),
@@ -80,6 +82,7 @@ impl Agent {
         if reports_udp_address && !self.reports_udp_address() {
             self.udp_address_was_reported(self.clock.now());
         }
+        self.trace_end(result.as_ref().err());
         match &result {
             Ok(()) => self.succeeded(),
             Err(error) => self.failed(error, &session),
@@ -99,6 +102,9 @@ impl Agent {
     /// address is part of the ConnectionRequestURL that the Inform reports.
     fn connect(&mut self, settings: acs::AcsSettings) -> Result<(SessionThread, Exchange), HttpError> {
         let mut connection = AcsConnection::open(settings)?;
+        if self.is_tracing() {
+            connection.record_responses();
+        }
         if self.acs_quirks.wants_basic {
             connection.assume_basic();
         }
@@ -149,8 +155,10 @@ impl Agent {
             output = match output {
                 Output::End(result) => return (session, result),
                 Output::Post(body) => {
+                    self.trace_request(&body);
                     thread.post(body);
                     let exchange = self.await_exchange();
+                    self.trace_responses(&exchange);
                     self.acs_quirks.wants_basic = exchange.is_basic;
                     self.acs_quirks.closes_silently = exchange.closes_silently;
                     match exchange.result {

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use super::inbox::Inbox;
 use crate::acs::{AcsConnection, Response};
-use crate::http::HttpError;
+use crate::http::{HttpError, ResponseRecord};
 use crate::mailbox::Mailbox;
 use crate::thread;
 
@@ -35,6 +35,8 @@ pub(super) struct Exchange {
     pub(super) is_basic: bool,
     /// True if the ACS has closed a connection without announcing it.
     pub(super) closes_silently: bool,
+    /// The responses to the POST, while a trace is recorded.
+    pub(super) responses: Vec<ResponseRecord>,
 }
 
 /// The thread of a session. Dropping it closes the connection (R50) and waits for the end of the thread.
@@ -54,10 +56,10 @@ impl SessionThread {
         let orders = bodies.clone();
         let run = move || {
             let opened = connection.connect().map(|()| Response::default());
-            inbox.finish_exchange(Exchange::of(&connection, opened));
+            inbox.finish_exchange(Exchange::of(&mut connection, opened));
             while let Some(body) = orders.wait(Duration::MAX).flatten() {
                 let result = connection.post(&body);
-                inbox.finish_exchange(Exchange::of(&connection, result));
+                inbox.finish_exchange(Exchange::of(&mut connection, result));
             }
         };
         let thread = thread::spawn("session", STACK, Box::new(run))?;
@@ -81,13 +83,14 @@ impl Drop for SessionThread {
 }
 
 impl Exchange {
-    fn of(connection: &AcsConnection, result: Result<Response, HttpError>) -> Exchange {
+    fn of(connection: &mut AcsConnection, result: Result<Response, HttpError>) -> Exchange {
         Exchange {
             result,
             remote: connection.remote_addr(),
             local: connection.local_addr(),
             is_basic: connection.is_basic(),
             closes_silently: connection.closes_silently(),
+            responses: connection.take_responses(),
         }
     }
 }

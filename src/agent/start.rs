@@ -108,6 +108,7 @@ impl Agent {
             started: clock.now().monotonic,
             notices,
             rejected_values,
+            tracer: None,
             model,
             reloads: ReloadLog::default(),
             metrics: MetricsFile::default(),

@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::path::PathBuf;
 
 use crate::config::{CONFIG, CONTROL, Config};
-use crate::control::{LocalTransfer, Request, parse_assignment, parse_request_download};
+use crate::control::{LocalTransfer, Request, TraceFile, parse_assignment, parse_request_download};
 use crate::suggest::hint;
 
 /// A command of the program, with everything that it needs.
@@ -18,6 +18,20 @@ pub enum Command {
     /// Checks, from the device, that the ACS and the services around it can be reached.
     #[cfg(feature = "doctor")]
     Doctor(Config),
+    /// Records the sessions of the running agent.
+    Trace {
+        /// The path of the control socket.
+        socket: PathBuf,
+        /// The file of the trace.
+        file: TraceFile,
+    },
+    /// Plays a trace against a fresh agent.
+    Replay {
+        /// The configuration, whose data model takes precedence over that of the trace.
+        config: Config,
+        /// The file of the trace.
+        file: PathBuf,
+    },
     /// Sends a request to the running agent.
     Client {
         /// The path of the control socket.
@@ -49,6 +63,10 @@ pub(super) enum CommandParser {
     Local(fn(Config) -> Command),
     /// Makes the request to the running agent from the operands, or returns a message for the user.
     Client(fn(Operands) -> Result<Request, String>),
+    /// Reads the file of a trace that is to be recorded.
+    Trace,
+    /// Reads the file of a trace that is to be replayed.
+    Replay,
     /// Prints the help text, in full or of the command that the operand names.
     Help,
 }
@@ -69,8 +87,8 @@ impl CommandSpec {
     /// Returns true if the command accepts an option of the configuration.
     pub(super) fn takes(&self, option: &str) -> bool {
         match self.parser {
-            CommandParser::Local(_) => true,
-            CommandParser::Client(_) => option == CONFIG || option == CONTROL,
+            CommandParser::Local(_) | CommandParser::Replay => true,
+            CommandParser::Client(_) | CommandParser::Trace => option == CONFIG || option == CONTROL,
             CommandParser::Help => false,
         }
     }
@@ -186,6 +204,24 @@ type of the data model, such as \"2 Vendor Log File\".",
         }),
     },
     CommandSpec {
+        name: "trace",
+        arguments: " FILE [size=BYTES]",
+        meaning: "record sessions into a new file, without secrets",
+        details: "\
+Records the messages of the sessions from now on, until Ctrl-C, SIGTERM or the size limit (1 MiB).
+FILE is created for its owner alone, and must not exist; - is stdout. docs/trace.md describes it.",
+        parser: CommandParser::Trace,
+    },
+    CommandSpec {
+        name: "replay",
+        arguments: " FILE",
+        meaning: "play a trace against a fresh agent and show the differences",
+        details: "\
+The data model and the factory values are those of the trace, unless options give others. A replay
+contacts no server and runs no action. Exit status 1 means that messages differ.",
+        parser: CommandParser::Replay,
+    },
+    CommandSpec {
         name: "status",
         arguments: " [--json] [--check]",
         meaning: "print the state of the agent, or check it for a script",
@@ -223,6 +259,22 @@ impl Operands {
     /// Returns true if the flag of this name was given.
     fn has(&self, flag: &str) -> bool {
         self.flags.contains(&flag)
+    }
+
+    /// Returns the file of a trace that is to be recorded.
+    pub(super) fn trace(self) -> Result<TraceFile, String> {
+        TraceFile::parse(&self.any()?)
+    }
+
+    /// Returns the file of a trace that is to be replayed.
+    pub(super) fn replay(self) -> Result<PathBuf, String> {
+        // A gateway needs no replay, and its flash is small.
+        if !cfg!(feature = "replay") {
+            return Err(
+                "this build lacks the cargo feature `replay`; copy the trace to a machine with a full build".into()
+            );
+        }
+        self.at_most_one()?.map(PathBuf::from).ok_or_else(|| "a file is missing".to_owned())
     }
 
     /// Returns any number of operands, none of them empty.

@@ -50,8 +50,8 @@ pub(super) fn of_command(command: &CommandSpec) -> String {
     append_lines(&mut text, command.details);
     match command.parser {
         CommandParser::Help => return text,
-        CommandParser::Local(_) => append(&mut text, "Options", OPTIONS),
-        CommandParser::Client(_) => append(&mut text, "Options", CLIENT_OPTIONS),
+        CommandParser::Local(_) | CommandParser::Replay => append(&mut text, "Options", OPTIONS),
+        CommandParser::Client(_) | CommandParser::Trace => append(&mut text, "Options", CLIENT_OPTIONS),
     }
     text.push('\n');
     append_options(&mut text, Some(command));

@@ -133,11 +133,27 @@ fn what_is_wrong_is_told_in_words() {
         (&["delete", ""], "delete: an argument is empty"),
         (&["inform", "2", "PERIODIC"], "inform: unexpected argument `PERIODIC`"),
         (&["inform", ""], "inform: an argument is empty"),
+        (&["trace"], "trace: a file is needed"),
+        (&["trace", "f", "size=0"], "trace: size: `0` is not a number of bytes"),
+        (&["trace", "f", "all"], "trace: `all` is not size=BYTES"),
+        (&["trace", "f", "--set", "Device.A=1"], "trace takes no option --set"),
         (&["status", "all"], "status: unexpected argument `all`"),
         (&["status", "--json=yes"], "unexpected argument for option '--json': \"yes\""),
         (&["status", "--state-dir", "x"], "status takes no option --state-dir"),
     ] {
         assert_eq!(refused(line), reason, "{line:?}");
+    }
+}
+
+/// A replay takes the options of `run`; a build without it names the feature.
+#[test]
+fn replay_needs_its_feature() {
+    if cfg!(feature = "replay") {
+        let Command::Replay { config, file } = command(&["replay", "f", "--data-model", "m"]) else { panic!("replay") };
+        assert_eq!((config.data_model, file), (vec!["m".into()], "f".into()));
+        assert_eq!(refused(&["replay"]), "replay: a file is missing");
+    } else {
+        assert!(refused(&["replay", "f"]).contains("this build lacks the cargo feature `replay`"));
     }
 }
 

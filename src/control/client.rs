@@ -57,27 +57,13 @@ impl From<String> for ControlError {
 /// The agent does not run, does not answer in time, or refuses the request.
 pub fn ask(path: &Path, request: &Request, limit: Duration) -> Result<String, ControlError> {
     let shown = path.display();
-    let late =
-        || ControlError { kind: ControlErrorKind::TimedOut, reason: format!("the agent does not answer on {shown}") };
-    let not_running = |why: &str| {
-        let reason = format!("the agent is not running: {why} {shown}");
-        ControlError { kind: ControlErrorKind::NotRunning, reason }
-    };
-    let mut stream = socket::connect(path, RESPONSE_LIMIT.min(limit)).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => not_running("there is no control socket"),
-        // The file stays behind after a crash.
-        ErrorKind::ConnectionRefused => not_running("no process answers on"),
-        ErrorKind::PermissionDenied => format!("the control socket {shown} may be opened by its owner only").into(),
-        // The queue of the listener is full.
-        ErrorKind::WouldBlock => late(),
-        _ => ControlError::from(format!("the control socket {shown} cannot be opened: {error}")),
-    })?;
+    let mut stream = connect(path, limit)?;
     // A failed write is no failure yet: the agent may have refused a long request before it had read all of it, and its
     // result says why.
     let sent = stream.write_all(&request.encode());
     let notice = request.waits_for_session().then_some(NOTICE);
     let line = receive(&mut stream, limit, notice).map_err(|error| match error.kind() {
-        ErrorKind::WouldBlock | ErrorKind::TimedOut => late(),
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => late(path),
         _ => ControlError::from(format!("the agent has closed the connection: {error}")),
     })?;
     let result = match (parse_result(&line), sent) {
@@ -87,6 +73,29 @@ pub fn ask(path: &Path, request: &Request, limit: Duration) -> Result<String, Co
         (None, Ok(())) => Err(format!("the program that answers on {shown} is not cpe-agent")),
     };
     Ok(result?)
+}
+
+fn late(path: &Path) -> ControlError {
+    let reason = format!("the agent does not answer on {}", path.display());
+    ControlError { kind: ControlErrorKind::TimedOut, reason }
+}
+
+/// Connects to the agent behind the socket `path`.
+pub(super) fn connect(path: &Path, limit: Duration) -> Result<UnixStream, ControlError> {
+    let shown = path.display();
+    let not_running = |why: &str| {
+        let reason = format!("the agent is not running: {why} {shown}");
+        ControlError { kind: ControlErrorKind::NotRunning, reason }
+    };
+    socket::connect(path, RESPONSE_LIMIT.min(limit)).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => not_running("there is no control socket"),
+        // The file stays behind after a crash.
+        ErrorKind::ConnectionRefused => not_running("no process answers on"),
+        ErrorKind::PermissionDenied => format!("the control socket {shown} may be opened by its owner only").into(),
+        // The queue of the listener is full.
+        ErrorKind::WouldBlock => late(path),
+        _ => ControlError::from(format!("the control socket {shown} cannot be opened: {error}")),
+    })
 }
 
 /// Reads to the end of the stream, for `limit` at most. Tells the user on stderr after a silence of `notice`.

@@ -5,40 +5,33 @@
 //!   Reading ───┤                                           ├──▶ Writing ──▶ Closed
 //!              └ others ──▶ Queued ──▶ WithAgent ──────────┘
 //!                           in turn    until the Responder sends
+//!                                          └▶ Streaming ──▶ Writing: a row of results, of which the last one ends it
 //! ```
 //!
 //! Each phase has a limit. A client that is slow, sends too much or leaves costs the others nothing, and a request whose
 //! client leaves before the agent has taken it is not executed.
 
-use std::io::{ErrorKind, Read, Write};
 use std::mem;
 use std::os::fd::AsFd;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::message::{CommandResult, Request, WAIT_LIMIT, encode_result};
-use super::pending_request::{Claim, PendingRequest, RequestHandler, Responder, STOPPING};
+use super::connection::{ControlConnection, MAX_REQUEST, ReadProgress, RequestPhase, read_line};
+use super::message::{Request, WAIT_LIMIT};
+use super::pending_request::{Claim, Delivery, PendingRequest, RequestHandler, Responder, STOPPING};
 use crate::mailbox::Mailbox;
 use crate::poll_thread::{self, EventRegistry, PollHandler, Waker};
 use crate::readiness::PollFlags;
 
 /// The most connections at once; further ones wait in the kernel.
 const MAX_CONNECTIONS: usize = 32;
-/// The longest request line in bytes: a `set` of a thousand parameters.
-const MAX_REQUEST: usize = 256 << 10;
 /// The most requests that the agent has at once of those that wait for the end of a session, and again of the others: few
 /// results are in memory, and no request waits behind one that waits for the session.
 const MAX_OPEN_REQUESTS: usize = 4;
-/// The time for the request to arrive, and again for the result to be read.
-const TRANSFER_LIMIT: Duration = Duration::from_secs(5);
-/// The time for each of these while there is no room for another client.
-const CROWDED_LIMIT: Duration = Duration::from_secs(1);
 /// The pause after a failure to accept, and while the queue of the agent is full.
 const PAUSE: Duration = Duration::from_millis(20);
-/// The number of bytes that are read at a time.
-const CHUNK: usize = 4 << 10;
 
 /// The state of the server's thread.
 pub(super) struct ControlThread<H> {
@@ -46,7 +39,7 @@ pub(super) struct ControlThread<H> {
     listener: UnixListener,
     waker: Waker,
     /// The results of the agent that have not reached their clients yet.
-    results: Mailbox<(u64, CommandResult)>,
+    results: Mailbox<Delivery>,
     /// The number of requests that the agent has and has not answered: those it answers during a session, and those that
     /// wait for its end.
     open_requests: [Arc<AtomicUsize>; 2],
@@ -54,27 +47,6 @@ pub(super) struct ControlThread<H> {
     last_id: u64,
     /// The end of the pause in which neither the listener nor the queue of the agent is tried; zero outside of one.
     paused_until: Duration,
-}
-
-/// The connection of a client.
-struct ControlConnection {
-    id: u64,
-    stream: UnixStream,
-    phase: RequestPhase,
-    /// The instant at which the phase began, on the monotonic clock.
-    since: Duration,
-}
-
-enum RequestPhase {
-    /// The part of the request line that has arrived.
-    Reading(Vec<u8>),
-    Queued(Request),
-    WithAgent(Claim),
-    Writing {
-        line: Vec<u8>,
-        sent: usize,
-    },
-    Closed,
 }
 
 /// A descriptor that is ready.
@@ -151,12 +123,16 @@ impl<H: RequestHandler> ControlThread<H> {
 
     /// Passes the results of the agent to the clients that still wait.
     fn deliver(&mut self, now: Duration) {
-        while let Some((id, result)) = self.results.take() {
-            let waits =
-                |known: &&mut ControlConnection| known.id == id && matches!(known.phase, RequestPhase::WithAgent(_));
+        while let Some(Delivery { connection, result, flow }) = self.results.take() {
+            let waits = |known: &&mut ControlConnection| {
+                known.id == connection && matches!(known.phase, RequestPhase::WithAgent(_) | RequestPhase::Streaming(_))
+            };
             // A client that has left has no connection any more, and its result is dropped.
-            if let Some(connection) = self.connections.iter_mut().find(waits) {
-                connection.respond(&result, now);
+            match (self.connections.iter_mut().find(waits), flow) {
+                (Some(connection), None) => connection.respond(&result, now),
+                (Some(connection), Some(flow)) => connection.stream(&result, flow, now),
+                (None, Some(flow)) => flow.left(),
+                (None, None) => {}
             }
         }
     }
@@ -177,6 +153,7 @@ impl<H: RequestHandler> ControlThread<H> {
                     let reason = format!("a session has not ended within {seconds} s; nothing was done");
                     connection.respond(&Err(reason), now);
                 }
+                RequestPhase::Streaming(_) => {}
                 RequestPhase::Writing { .. } | RequestPhase::Closed => connection.phase = RequestPhase::Closed,
             }
         }
@@ -257,88 +234,10 @@ impl<H: RequestHandler> ControlThread<H> {
                 connection.phase = RequestPhase::Closed;
             }
             RequestPhase::Writing { .. } => connection.write(),
+            // Without a line to write, only a hang-up is reported.
+            RequestPhase::Streaming(outlet) if outlet.lines.is_empty() => connection.phase = RequestPhase::Closed,
+            RequestPhase::Streaming(_) => connection.write_stream(),
             RequestPhase::Closed => {}
-        }
-    }
-}
-
-impl ControlConnection {
-    /// Returns the readiness to wait for.
-    fn interest(&self) -> PollFlags {
-        match self.phase {
-            RequestPhase::Reading(_) => PollFlags::IN,
-            RequestPhase::Writing { .. } => PollFlags::OUT,
-            // A hang-up is reported even with empty flags.
-            _ => PollFlags::empty(),
-        }
-    }
-
-    fn deadline(&self, crowded: bool) -> Duration {
-        let limit = match self.phase {
-            RequestPhase::Reading(_) | RequestPhase::Writing { .. } if crowded => CROWDED_LIMIT,
-            RequestPhase::Reading(_) | RequestPhase::Writing { .. } => TRANSFER_LIMIT,
-            RequestPhase::Queued(_) | RequestPhase::WithAgent(_) => WAIT_LIMIT,
-            RequestPhase::Closed => Duration::ZERO,
-        };
-        self.since.saturating_add(limit)
-    }
-
-    fn enter(&mut self, phase: RequestPhase, now: Duration) {
-        self.phase = phase;
-        self.since = now;
-    }
-
-    /// Begins to write a result. Most results fit into the buffer of the socket at once.
-    fn respond(&mut self, result: &CommandResult, now: Duration) {
-        self.enter(RequestPhase::Writing { line: encode_result(result), sent: 0 }, now);
-        self.write();
-    }
-
-    fn write(&mut self) {
-        let RequestPhase::Writing { line, sent } = &mut self.phase else { return };
-        while *sent < line.len() {
-            match self.stream.write(&line[*sent..]) {
-                Ok(0) => break,
-                Ok(written) => *sent += written,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-                Err(_) => break,
-            }
-        }
-        self.phase = RequestPhase::Closed;
-    }
-}
-
-/// The progress of a request line.
-enum ReadProgress {
-    Incomplete,
-    Complete,
-    TooLong,
-    /// The client has closed the connection without a request.
-    Closed,
-}
-
-/// Reads the available input into `line`, up to the line end or the end of the stream.
-fn read_line(stream: &mut UnixStream, line: &mut Vec<u8>) -> ReadProgress {
-    let mut chunk = [0; CHUNK];
-    loop {
-        let fresh = line.len();
-        match stream.read(&mut chunk) {
-            Ok(0) if line.is_empty() => return ReadProgress::Closed,
-            // The end of the stream stands for the line end, so that `printf` and `nc` work as clients.
-            Ok(0) => return ReadProgress::Complete,
-            Ok(length) => line.extend_from_slice(&chunk[..length]),
-            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return ReadProgress::Incomplete,
-            Err(_) => return ReadProgress::Closed,
-        }
-        // Only the new bytes are searched, so that a long line in small pieces takes linear time.
-        if let Some(end) = line[fresh..].iter().position(|&byte| byte == b'\n') {
-            line.truncate(fresh + end);
-            return ReadProgress::Complete;
-        }
-        if line.len() > MAX_REQUEST {
-            return ReadProgress::TooLong;
         }
     }
 }

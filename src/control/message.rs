@@ -1,7 +1,8 @@
 //! The protocol of the control socket: one request line and one result line.
 //!
 //! A request is a JSON list of the words of the command: `["set","Device.X=1"]`, `["status","--json"]`. A result is
-//! `{"output":"…"}` with the text that the command prints, or `{"error":"…"}` with the reason of the failure.
+//! `{"output":"…"}` with the text that the command prints, or `{"error":"…"}` with the reason of the failure. After
+//! `["trace"]`, further lines of the same form follow.
 
 use std::time::Duration;
 
@@ -29,6 +30,8 @@ pub enum Request {
     Transfer(Box<LocalTransfer>),
     /// Asks the ACS for a download (R248): the file type, and arguments of name and value.
     RequestDownload(String, Vec<(String, String)>),
+    /// Records sessions from now on, until the client leaves.
+    Trace,
     /// Reads the state of the agent.
     Status {
         /// True for JSON, false for text.
@@ -136,7 +139,7 @@ impl Request {
     /// Returns true if the request waits for the end of a running session. Those that only read, and the request for a
     /// session, do not.
     pub(super) fn waits_for_session(&self) -> bool {
-        !matches!(self, Request::Get(_) | Request::Status { .. } | Request::Inform(_))
+        !matches!(self, Request::Get(_) | Request::Status { .. } | Request::Inform(_) | Request::Trace)
     }
 
     /// Returns the request line with its line end.
@@ -155,6 +158,7 @@ impl Request {
                 words.push(file_type.clone());
                 words.extend(arguments.iter().map(|(name, value)| format!("{name}={value}")));
             }
+            Request::Trace => {}
             Request::Status { json } => words.extend(json.then(|| JSON.to_owned())),
             Request::Check => words.push(CHECK.to_owned()),
         }
@@ -182,11 +186,12 @@ impl Request {
             }
             ("request-download", _) => parse_request_download(&arguments)
                 .map(|(file_type, arguments)| Request::RequestDownload(file_type, arguments)),
+            ("trace", []) => Ok(Request::Trace),
             ("status", []) => Ok(Request::Status { json: false }),
             ("status", [option]) if option == JSON => Ok(Request::Status { json: true }),
             ("status", [option]) if option == CHECK => Ok(Request::Check),
             // The commands above with another number of arguments.
-            ("get" | "set" | "add" | "delete" | "inform" | "status", _) => {
+            ("get" | "set" | "add" | "delete" | "inform" | "trace" | "status", _) => {
                 Err(format!("{name} does not take {} arguments", arguments.len()))
             }
             _ => Err("there is no such command".to_owned()),
@@ -203,6 +208,7 @@ impl Request {
             Request::Transfer(transfer) if transfer.is_download => "download",
             Request::Transfer(_) => "upload",
             Request::RequestDownload(..) => "request-download",
+            Request::Trace => "trace",
             Request::Status { .. } | Request::Check => "status",
         }
     }
@@ -275,6 +281,7 @@ mod tests {
                 ..Default::default()
             })),
             Request::RequestDownload("2 Web Content".into(), vec![("a".into(), "b=c".into())]),
+            Request::Trace,
             Request::Status { json: false },
             Request::Status { json: true },
             Request::Check,

@@ -5,6 +5,8 @@
 //!        ▲                                                          └▶ Responder ─────┤
 //!        └──────────────── Mailbox and Waker ◀────────────────────────────────── send ┘
 //! ```
+//!
+//! [`Responder::into_stream`] keeps the connection open for further results, of which a client that reads slowly loses some.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -74,12 +76,85 @@ impl Claim {
     }
 }
 
+/// A result on its way to its connection.
+#[derive(Debug)]
+pub(super) struct Delivery {
+    /// The number of the connection, by which the server finds it.
+    pub(super) connection: u64,
+    pub(super) result: CommandResult,
+    /// Present if further results follow.
+    pub(super) flow: Option<Arc<Flow>>,
+}
+
+/// The most bytes of results that wait for a client: a message of the ACS with a few thousand parameters.
+const MAX_UNREAD: usize = 512 << 10;
+
+/// The state of a connection that receives a row of results, shared with their sender.
+#[derive(Debug, Default)]
+pub(super) struct Flow {
+    /// The bytes of results that the client has not taken yet.
+    unread: AtomicUsize,
+    has_left: AtomicBool,
+}
+
+impl Flow {
+    /// Notes that the client has taken these bytes.
+    pub(super) fn taken(&self, bytes: usize) {
+        self.unread.fetch_sub(bytes, Ordering::AcqRel);
+    }
+
+    /// Notes that the client has left.
+    pub(super) fn left(&self) {
+        self.has_left.store(true, Ordering::Release);
+    }
+}
+
+/// The way back to a client that receives a row of results. Dropping it ends the row.
+#[derive(Debug)]
+pub struct ResultStream {
+    connection: u64,
+    results: Mailbox<Delivery>,
+    waker: Waker,
+    flow: Arc<Flow>,
+}
+
+impl ResultStream {
+    /// Sends a text. Returns false, and drops it, while too much waits for the client: the agent neither waits for a client
+    /// nor grows for it.
+    pub fn send(&self, text: String) -> bool {
+        let unread = self.flow.unread.fetch_add(text.len(), Ordering::AcqRel);
+        if unread + text.len() > MAX_UNREAD {
+            self.flow.taken(text.len());
+            return false;
+        }
+        self.post(text, true);
+        true
+    }
+
+    /// Returns false once the client has left.
+    pub fn is_open(&self) -> bool {
+        !self.flow.has_left.load(Ordering::Acquire)
+    }
+
+    fn post(&self, text: String, has_more: bool) {
+        let flow = has_more.then(|| Arc::clone(&self.flow));
+        self.results.post(Delivery { connection: self.connection, result: Ok(text), flow });
+        self.waker.wake();
+    }
+}
+
+impl Drop for ResultStream {
+    fn drop(&mut self) {
+        self.post(String::new(), false);
+    }
+}
+
 /// The way back to the client. Dropped without a result, it reports that the agent is stopping.
 #[derive(Debug)]
 pub struct Responder {
     /// The number of the connection, by which the server finds it.
     connection: u64,
-    results: Mailbox<(u64, CommandResult)>,
+    results: Mailbox<Delivery>,
     waker: Waker,
     open_requests: Arc<AtomicUsize>,
     sent: bool,
@@ -89,12 +164,24 @@ impl Responder {
     /// Returns the way back to a connection. The request counts as open until the result is sent.
     pub(super) fn new(
         connection: u64,
-        results: Mailbox<(u64, CommandResult)>,
+        results: Mailbox<Delivery>,
         waker: Waker,
         open_requests: Arc<AtomicUsize>,
     ) -> Responder {
         open_requests.fetch_add(1, Ordering::AcqRel);
         Responder { connection, results, waker, open_requests, sent: false }
+    }
+
+    /// Keeps the connection open for a row of results.
+    pub fn into_stream(mut self) -> ResultStream {
+        self.sent = true;
+        self.open_requests.fetch_sub(1, Ordering::AcqRel);
+        ResultStream {
+            connection: self.connection,
+            results: self.results.clone(),
+            waker: self.waker.clone(),
+            flow: Arc::default(),
+        }
     }
 
     /// Sends the result to the client.
@@ -106,7 +193,7 @@ impl Responder {
         self.sent = true;
         self.open_requests.fetch_sub(1, Ordering::AcqRel);
         // If the server has ended before the agent, its clients are gone, and the result is never read.
-        self.results.post((self.connection, result));
+        self.results.post(Delivery { connection: self.connection, result, flow: None });
         self.waker.wake();
     }
 }

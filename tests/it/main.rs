@@ -47,6 +47,7 @@ mod session;
 mod storm;
 mod stun;
 mod tls;
+mod trace;
 mod transfer_storm;
 mod transfers;
 mod udp_wake_up;

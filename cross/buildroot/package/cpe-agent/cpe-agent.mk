@@ -13,13 +13,13 @@ CPE_AGENT_SITE_METHOD = git
 CPE_AGENT_LICENSE = MIT
 CPE_AGENT_LICENSE_FILES = LICENSE
 
-CPE_AGENT_CARGO_BUILD_OPTS = --bin cpe-agent
-CPE_AGENT_CARGO_INSTALL_OPTS = --bin cpe-agent
-
-ifneq ($(BR2_PACKAGE_CPE_AGENT_TLS),y)
-CPE_AGENT_CARGO_BUILD_OPTS += --no-default-features
-CPE_AGENT_CARGO_INSTALL_OPTS += --no-default-features
+# A gateway has no use for the command `replay`.
+CPE_AGENT_FEATURES = --no-default-features
+ifeq ($(BR2_PACKAGE_CPE_AGENT_TLS),y)
+CPE_AGENT_FEATURES += --features tls,doctor-stun
 endif
+CPE_AGENT_CARGO_BUILD_OPTS = --bin cpe-agent $(CPE_AGENT_FEATURES)
+CPE_AGENT_CARGO_INSTALL_OPTS = --bin cpe-agent $(CPE_AGENT_FEATURES)
 
 CPE_AGENT_DEVICE = $(call qstrip,$(BR2_PACKAGE_CPE_AGENT_DATA_MODEL))
 CPE_AGENT_OWN_CONFIG = $(call qstrip,$(BR2_PACKAGE_CPE_AGENT_CONFIG))
