@@ -12,6 +12,12 @@ pub(crate) fn hint(word: &str, known: &[&str], plural: &str, prefix: &str) -> St
     }
 }
 
+/// Returns the known word that was probably meant, if one is near.
+pub(crate) fn near(word: &str, known: &[String]) -> Option<String> {
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
+    nearest(word, &known).map(str::to_owned)
+}
+
 /// Returns the known word with the fewest differences; `None` if every word differs in more than a third of its letters.
 fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
     let distances = known.iter().filter_map(|candidate| Some((distance(word, candidate)?, *candidate)));

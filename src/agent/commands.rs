@@ -272,7 +272,10 @@ fn check_assignment(device: &Device, name: &str, text: &str, patterns: &PatternC
     });
     let value = value.map_err(|error| match error {
         SetError::Path(error) => path_error_text(device, name, error),
-        SetError::Value(error) => format!("{name}: {error}"),
+        SetError::Value(error) => {
+            let reason = tree.parameter(name).map(|parameter| parameter.spec.explain(&error, text));
+            format!("{name}: {}", reason.unwrap_or_else(|_| error.to_string()))
+        }
     })?;
     match tree.parameter(name) {
         Ok(parameter) if parameter.attributes().subscriber => Ok(value),
@@ -343,6 +346,7 @@ fn path_error_text(device: &Device, name: &str, error: PathError) -> String {
             format!("{name}: an object is named with a dot at its end")
         }
         _ if name.is_empty() => error.to_string(),
+        PathError::Unknown => format!("{name}: {error}{}", device.tree().near_name(name)),
         _ => format!("{name}: {error}"),
     }
 }

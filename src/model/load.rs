@@ -140,7 +140,7 @@ fn top_level<'t>(top: &Object<'t>, location: &JsonLocation<'_>) -> Option<(&'t s
 /// Sets a value of `--set PATH=VALUE` or of the configuration file, which is part of the factory state.
 fn set_factory_value(tree: &mut Tree, path: &str, text: &str) -> Result<(), Mistake> {
     let error = |reason: String| Mistake { file: COMMAND_LINE.into(), pointer: path.into(), reason };
-    let parameter = tree.parameter(path).map_err(|e| error(e.to_string()))?;
+    let parameter = tree.parameter(path).map_err(|e| error(format!("{e}{}", tree.near_name(path))))?;
     // The count is computed from the table, so that a value would have no effect.
     if parameter.spec.counted_table.is_some() {
         return Err(error("it counts instances, so that it cannot be set".into()));

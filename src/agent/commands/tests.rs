@@ -51,6 +51,16 @@ fn get_refuses_what_is_not_there_by_its_name() {
     for (path, reason) in [
         ("Device.Nothing", "Device.Nothing: no such parameter or object"),
         ("Device.Nothing.", "Device.Nothing.: no such parameter or object"),
+        (
+            "Device.ManagementServr.URL",
+            "Device.ManagementServr.URL: no such parameter or object; did you mean `Device.ManagementServer.`?",
+        ),
+        (
+            "Device.DeviceInfo.ProductClas",
+            "Device.DeviceInfo.ProductClas: no such parameter or object; did you mean `Device.DeviceInfo.ProductClass`?",
+        ),
+        ("Device.Hosts.Host.9.Name", "Device.Hosts.Host.9.Name: no such parameter or object"),
+        ("Devic.X", "Devic.X: no such parameter or object"),
         ("Device.Hosts", "Device.Hosts: an object is named with a dot at its end"),
         ("Device.Hosts.Host.1", "Device.Hosts.Host.1: an object is named with a dot at its end"),
         ("Device..", "Device..: the name is not well formed"),

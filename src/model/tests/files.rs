@@ -320,6 +320,7 @@ fn a_file_that_is_no_model_is_refused() {
     assert_eq!(refused(r#"{ "Device": {}, "actions": { "reboot": "reboot" } }"#).0, "/actions/reboot");
     let twice = refused(r#"{ "Device": { "A": { "type": "string", "B": {}, "type": "int" } } }"#);
     assert_eq!(twice, ("/Device/A/type".into(), "given twice".into()));
+    assert!(refused(&"[".repeat(100_000)).1.contains("recursion limit"));
     let deep = format!("{}{}", r#"{"A":"#.repeat(40), "{}".to_owned() + &"}".repeat(40));
     assert!(refused(&model(&deep)).1.contains("levels"));
 }
@@ -419,7 +420,9 @@ fn a_wrong_factory_value_of_the_command_line_is_refused() {
         set("Device.ManagementServer.PeriodicInformInterval", "x").pointer,
         "Device.ManagementServer.PeriodicInformInterval"
     );
-    assert!(set("Device.Nothing", "x").reason.contains("no such"));
+    assert_eq!(set("Device.Nothing", "x").reason, "no such parameter or object");
+    let near = set("Device.ManagementServer.PeriodicInformInterva", "1").reason;
+    assert!(near.ends_with("; did you mean `Device.ManagementServer.PeriodicInformInterval`?"), "{near}");
     assert!(set("Device.Hosts.HostNumberOfEntries", "3").reason.contains("counts"));
     let model = r#"{ "Device": { "A": { "type": "string", "reference": "strong" }, "B": { "type": "int" } } }"#;
     let refer = |to: &str| load(&[file(model)], &[("Device.A".into(), to.into())]).map(|_| ());

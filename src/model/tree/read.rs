@@ -5,6 +5,7 @@ use super::{Located, Parameter, Scope, Tree, Work};
 use crate::model::path::{Path, PathError};
 use crate::model::schema::{Contains, NodeId, NodeKind, ROOT};
 use crate::model::value::Value;
+use crate::suggest::near;
 
 /// The room for a name while the tree is walked: most are shorter, so that the walk allocates once.
 const NAME_CAPACITY: usize = 128;
@@ -17,6 +18,25 @@ impl Tree {
             _ if name.is_empty() || name.ends_with('.') => Err(PathError::NotAParameter),
             _ => Err(PathError::Unknown),
         }
+    }
+
+    /// Returns the end of a message about an unknown name: a name that differs in few letters below the same object.
+    pub fn near_name(&self, name: &str) -> String {
+        let mut end = name.len();
+        // From the longest beginning to the shortest, until one is an object.
+        while let Some(dot) = name[..end].rfind('.') {
+            let (object, rest) = name.split_at(dot + 1);
+            let mut children = Vec::new();
+            let mut collect = |child: &str, _| children.extend(child.strip_prefix(object).map(str::to_owned));
+            if Path::parse(object).is_ok_and(|path| self.visit_names(&path, true, &mut collect).is_ok()) {
+                // The name of an object has its dot in both, so that an object is not suggested for a parameter.
+                let length = rest.find('.').map_or(rest.len(), |dot| dot + 1);
+                let meant = near(&rest[..length], &children);
+                return meant.map(|meant| format!("; did you mean `{object}{meant}`?")).unwrap_or_default();
+            }
+            end = dot;
+        }
+        String::new()
     }
 
     /// Returns the stored value of the parameter of this name, also of a hidden one.
