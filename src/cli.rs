@@ -183,10 +183,14 @@ impl Arguments {
 
     /// Returns the end of the message about an unknown option: a near one, or the options of the command.
     fn hint(&self, name: &str) -> String {
-        let takes = |option: &&str| self.command.is_none_or(|command| command.takes(option));
-        let options = std::iter::once(CONFIG).chain(SETTINGS.iter().map(|setting| setting.option)).filter(takes);
-        let flags = self.command.into_iter().flat_map(CommandSpec::flags);
-        hint(name, &options.chain(flags).chain(["help"]).collect::<Vec<_>>(), "options", "--")
+        let mut options = vec![CONFIG];
+        options.extend(SETTINGS.iter().map(|setting| setting.option));
+        if let Some(command) = self.command {
+            options.retain(|option| command.takes(option));
+            options.extend(command.flags());
+        }
+        options.push("help");
+        hint(name, &options, "options", "--")
     }
 }
 

@@ -92,8 +92,7 @@ impl<'a> SchemaBuilder<'a> {
         for (file, pointer, reference) in &self.targets {
             for unknown in reference.targets.iter().flatten().filter(|table| !schema.has_table(table)) {
                 let location = JsonLocation { pointer: pointer.clone(), ..self.location };
-                let reason = format!("no table `{unknown}` in this model");
-                location.note::<()>(Err(location.error_at(*file, "/targets", reason)));
+                location.reject_at(*file, "/targets", &format!("no table `{unknown}` in this model"));
             }
         }
         Ok(schema)
@@ -102,7 +101,7 @@ impl<'a> SchemaBuilder<'a> {
     /// Builds the children of one object or template as consecutive nodes, and then everything below each of them.
     fn children(&mut self, raw: &Object<'a>, scope: usize, depth: usize) -> Children {
         if depth > MAX_DEPTH {
-            self.reject(raw.file, "", format!("more than {MAX_DEPTH} levels"));
+            self.reject(raw.file, "", &format!("more than {MAX_DEPTH} levels"));
             return Children::default();
         }
         let first = self.nodes.len();
@@ -231,8 +230,8 @@ impl<'a> SchemaBuilder<'a> {
     }
 
     /// Notes a mistake after which the builder can go on.
-    fn reject(&self, file: usize, pointer: &str, reason: impl Into<String>) {
-        self.note::<()>(Err(self.error(file, pointer, reason)));
+    fn reject(&self, file: usize, pointer: &str, reason: &str) {
+        self.location.reject_at(file, pointer, reason);
     }
 
     /// Returns the value that was read, or notes the mistake.

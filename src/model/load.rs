@@ -46,8 +46,11 @@ pub fn load(files: &[ModelFile], factory_values: &[(String, Secret)]) -> Result<
     let mistakes = RefCell::default();
     let location = JsonLocation { files, pointer: String::new(), mistakes: &mistakes };
     let loaded = load_noting(&location, factory_values);
-    mistakes.into_inner().check()?;
-    Ok(loaded.expect("a model without a mistake is loaded"))
+    let mistakes = mistakes.into_inner();
+    match loaded {
+        Some(loaded) if mistakes.count() == 0 => Ok(loaded),
+        _ => Err(mistakes),
+    }
 }
 
 /// Loads the files and notes every mistake. Returns `None` after a mistake with which the rest cannot be read.
@@ -95,7 +98,7 @@ fn read<'f>(file: &'f ModelFile, number: usize, location: &JsonLocation<'_>) -> 
     let error = |reason: String| location.error_at(number, "", reason);
     let tape = Tape::read(&file.text, number).map_err(|reason| error(format!("not JSON: {reason}")))?;
     for pointer in tape.duplicates() {
-        location.note::<()>(Err(location.error_at(number, &pointer, "given twice")));
+        location.reject_at(number, &pointer, "given twice");
     }
     match tape.root() {
         Raw::Object(_) => Ok(tape),
@@ -105,9 +108,7 @@ fn read<'f>(file: &'f ModelFile, number: usize, location: &JsonLocation<'_>) -> 
 
 /// Reads the top level: returns the name of the root object, the root object, and the actions.
 fn top_level<'t>(top: &Object<'t>, location: &JsonLocation<'_>) -> Option<(&'t str, Raw<'t>, Actions)> {
-    let reject = |pointer: &str, reason: &str| {
-        location.note::<()>(Err(location.error_at(top.file, pointer, reason)));
-    };
+    let reject = |pointer: &str, reason: &str| location.reject_at(top.file, pointer, reason);
     let mut actions = Actions::default();
     let mut root = None;
     for (name, value) in top.members() {
@@ -186,14 +187,14 @@ impl InstanceLoader<'_> {
             let outside = self.location.enter(name);
             entries += 1;
             if entries == table.max_entries.saturating_add(1) {
-                self.reject(raw.file, format!("more instances than maxEntries {}", table.max_entries));
+                self.reject(raw.file, &format!("more instances than maxEntries {}", table.max_entries));
             }
             match value {
                 Raw::Object(object) => {
                     let instance = scope.factory_instance(self.schema, table, number);
                     self.instance(&object, table.children, instance);
                 }
-                _ => self.reject(raw.file, format!("an instance is an object, not {}", value.json_type())),
+                _ => self.reject(raw.file, &format!("an instance is an object, not {}", value.json_type())),
             }
             self.location.leave(outside);
         }
@@ -234,7 +235,7 @@ impl InstanceLoader<'_> {
             }
             // A node with a mistake became an empty object, which its values do not fit.
             (NodeKind::Object(_), _) if !self.location.is_clean() => {}
-            (_, value) => self.reject(file, format!("{} does not fit the template", value.json_type())),
+            (_, value) => self.reject(file, &format!("{} does not fit the template", value.json_type())),
         }
     }
 
@@ -268,8 +269,8 @@ impl InstanceLoader<'_> {
                 let inside = parameter.name.split('.').skip(1).collect::<Vec<_>>().join("/");
                 // The value may come from any file, and its place is no longer known: the last file stands for all.
                 let last = self.location.files.len().saturating_sub(1);
-                let mistake = self.error(last, &format!("/{inside}"), format!("`{text}`: the reference {reason}"));
-                self.location.note::<()>(Err(mistake));
+                let reason = format!("`{text}`: the reference {reason}");
+                self.location.reject_at(last, &format!("/{inside}"), &reason);
             }
         });
     }
@@ -279,7 +280,7 @@ impl InstanceLoader<'_> {
     }
 
     /// Notes a mistake at this position.
-    fn reject(&self, file: usize, reason: impl Into<String>) {
-        self.location.note::<()>(Err(self.error(file, "", reason)));
+    fn reject(&self, file: usize, reason: &str) {
+        self.location.reject_at(file, "", reason);
     }
 }

@@ -56,8 +56,14 @@ impl JsonLocation<'_> {
     }
 
     /// Returns the value that was read; keeps the mistake instead, if there is one, so that the loader goes on.
+    #[inline(never)] // dozens of calls, each of which would have the code of the mistake
     pub(super) fn note<T>(&self, read: Result<T, Mistake>) -> Option<T> {
         read.map_err(|mistake| self.mistakes.borrow_mut().push(mistake)).ok()
+    }
+
+    /// Keeps a mistake at `pointer` below this position, after which the loader goes on.
+    pub(super) fn reject_at(&self, file: usize, pointer: &str, reason: &str) {
+        self.mistakes.borrow_mut().push(self.error_at(file, pointer, reason));
     }
 
     /// Returns true if no mistake was found so far.

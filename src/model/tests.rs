@@ -10,6 +10,7 @@ use super::{ModelFile, load};
 use crate::mistake::{Mistake, Mistakes};
 
 mod files;
+mod mistakes;
 
 use files::layers;
 

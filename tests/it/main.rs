@@ -31,6 +31,7 @@ mod files;
 mod http;
 mod layers;
 mod life;
+mod mistakes;
 mod monitoring;
 mod nat;
 mod official_models;

@@ -20,7 +20,7 @@ impl SchemaBuilder<'_> {
                 ),
                 false => format!("an unknown member{}", hint(name, known, "members", "")),
             };
-            self.reject(raw.file, &pointer(name), reason);
+            self.reject(raw.file, &pointer(name), &reason);
         }
     }
 

@@ -78,7 +78,7 @@ impl SchemaBuilder<'_> {
         let kind = Type::from_name(name);
         if kind.is_none() {
             let known = hint(name, &Type::NAMES.map(|(name, _)| name), "types", "");
-            self.reject(raw.file, "/type", format!("`{name}` is not a type{known}"));
+            self.reject(raw.file, "/type", &format!("`{name}` is not a type{known}"));
         }
         kind
     }
@@ -158,11 +158,11 @@ impl SchemaBuilder<'_> {
         let of_texts = matches!(kind, Type::String | Type::Base64 | Type::HexBinary);
         if !kind.is_numeric() && (facets.min.is_some() || facets.max.is_some()) {
             let member = if facets.min.is_some() { "/min" } else { "/max" };
-            self.reject(raw.file, member, format!("a {} has no range", kind.name()));
+            self.reject(raw.file, member, &format!("a {} has no range", kind.name()));
         }
         if !of_texts && (facets.min_length.is_some() || facets.max_length.is_some()) {
             let member = if facets.min_length.is_some() { "/minLength" } else { "/maxLength" };
-            self.reject(raw.file, member, format!("a {} has no length", kind.name()));
+            self.reject(raw.file, member, &format!("a {} has no length", kind.name()));
         }
         if facets.min.zip(facets.max).is_some_and(|(min, max)| min > max) {
             self.reject(raw.file, "/min", "more than `max`");
@@ -176,11 +176,11 @@ impl SchemaBuilder<'_> {
         for allowed in &facets.enumeration {
             // Values are compared with these texts, so that each must be a literal of the type.
             if let Err(reason) = kind.parse(allowed) {
-                self.reject(raw.file, "/enum", format!("`{allowed}`: {reason}"));
+                self.reject(raw.file, "/enum", &format!("`{allowed}`: {reason}"));
             }
         }
         if let Some(Err(reason)) = facets.pattern.as_deref().map(|pattern| self.patterns.compile(pattern)) {
-            self.reject(raw.file, "/pattern", format!("not a regular expression: {reason}"));
+            self.reject(raw.file, "/pattern", &format!("not a regular expression: {reason}"));
         }
         self.location.mistakes.borrow().count() == before
     }
