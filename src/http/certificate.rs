@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::der::{
     BIT_STRING, BMP_STRING, BOOLEAN, Der, GENERALIZED_TIME, INTEGER, OBJECT, OCTET_STRING, SEQUENCE, SET, UTC_TIME,
 };
+use crate::foreign_text::one_line;
 use crate::model::date_time::DateTime;
 
 /// The tags `[0]` and `[3]` in TBSCertificate.
@@ -27,8 +28,8 @@ const ATTRIBUTES: [(&[u8], &str); 4] =
     [(COMMON_NAME, "CN"), (&[0x55, 4, 11], "OU"), (&[0x55, 4, 10], "O"), (&[0x55, 4, 6], "C")];
 /// The largest number of names that are shown: a server for hundreds of names is identified by its first ones.
 const MAX_NAMES: usize = 4;
-/// The longest text of one attribute, in characters: longer than any host name, so that no text is cut to one.
-const MAX_ATTRIBUTE: usize = 256;
+/// The longest text of one attribute or name that is shown, in characters: the length of the longest host name.
+pub(super) const MAX_ATTRIBUTE: usize = 253;
 
 /// The fields of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +44,7 @@ pub struct Certificate {
     pub not_before: DateTime,
     /// The end of the validity.
     pub not_after: DateTime,
-    /// The last, and so most specific, common name of the subject.
+    /// The last, and so most specific, common name of the subject, as it stands there: it is compared, not shown.
     pub common_name: Option<String>,
     /// True if the certificate has a subjectAltName, or extensions that cannot be read.
     pub has_alternative_names: bool,
@@ -183,7 +184,7 @@ pub(super) fn name(rdns: Der<'_>) -> Option<String> {
         }
         let separator = if text.is_empty() { "" } else { ", " };
         // The result is ignored, since writing to a String cannot fail.
-        let _ = write!(text, "{separator}{short}={value}");
+        let _ = write!(text, "{separator}{short}={}", one_line(&value, MAX_ATTRIBUTE));
     }
     Some(if text.is_empty() { "no name".to_owned() } else { text })
 }
@@ -203,23 +204,13 @@ fn attributes<'a>(mut rdns: Der<'a>) -> Option<Vec<(&'a [u8], String)>> {
     Some(found)
 }
 
-/// Decodes a directory string. All types but BMPString are read as UTF-8, of which ASCII is a part. A control character
-/// is replaced: the text goes to the log and to terminals.
+/// Decodes a directory string. All types but BMPString are read as UTF-8, of which ASCII is a part.
 fn string(tag: u8, bytes: &[u8]) -> String {
-    let text = match tag {
-        BMP_STRING => {
-            let units = bytes.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]]));
-            char::decode_utf16(units).map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
-        }
-        _ => String::from_utf8_lossy(bytes).into_owned(),
-    };
-    printable(&text)
-}
-
-/// Returns a text of the certificate without control characters, and of limited length.
-fn printable(text: &str) -> String {
-    let plain = text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c });
-    plain.take(MAX_ATTRIBUTE).collect()
+    if tag != BMP_STRING {
+        return String::from_utf8_lossy(bytes).into_owned();
+    }
+    let units = bytes.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]]));
+    char::decode_utf16(units).map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
 }
 
 /// Parses a time: `YYMMDDHHMMSSZ` up to 2049, `YYYYMMDDHHMMSSZ` from 2050 on (RFC 5280 §4.1.2.5).
@@ -272,7 +263,7 @@ fn alternative_names(value: &[u8]) -> Option<Vec<String>> {
 /// Returns a DNS name or an address; `None` for the other types of names.
 fn general_name(tag: u8, value: &[u8]) -> Option<String> {
     match (tag, value.len()) {
-        (DNS_NAME, _) => Some(printable(&String::from_utf8_lossy(value))),
+        (DNS_NAME, _) => Some(one_line(&String::from_utf8_lossy(value), MAX_ATTRIBUTE)),
         (IP_ADDRESS, 4) => Some(IpAddr::from(Ipv4Addr::from(<[u8; 4]>::try_from(value).ok()?)).to_string()),
         (IP_ADDRESS, 16) => Some(IpAddr::from(Ipv6Addr::from(<[u8; 16]>::try_from(value).ok()?)).to_string()),
         _ => None,
@@ -280,115 +271,4 @@ fn general_name(tag: u8, value: &[u8]) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use rcgen::{
-        BasicConstraints, CertificateParams, DnType, GeneralSubtree, IsCa, KeyPair, NameConstraints, date_time_ymd,
-    };
-
-    use super::*;
-
-    fn der() -> Vec<u8> {
-        let names = ["acs.example", "192.0.2.1", "2001:db8::1"].map(str::to_owned);
-        let mut params = CertificateParams::new(names).expect("names");
-        params.distinguished_name.push(DnType::CommonName, "Gerät");
-        params.distinguished_name.push(DnType::OrganizationName, "Example");
-        params.not_before = date_time_ymd(1999, 12, 31);
-        params.not_after = date_time_ymd(2150, 6, 7);
-        params.self_signed(&KeyPair::generate().expect("a key")).expect("a certificate").der().to_vec()
-    }
-
-    #[test]
-    fn reads_what_rcgen_writes() {
-        let certificate = Certificate::parse(&der()).expect("a certificate");
-        for part in ["CN=Gerät", "O=Example"] {
-            assert!(certificate.subject.contains(part), "{certificate:?}");
-        }
-        assert_eq!(certificate.issuer, certificate.subject);
-        assert_eq!(certificate.names, ["acs.example", "192.0.2.1", "2001:db8::1"]);
-        let dates = [certificate.not_before, certificate.not_after].map(|date| date.to_string());
-        assert_eq!(dates, ["1999-12-31T00:00:00Z", "2150-06-07T00:00:00Z"]);
-    }
-
-    #[test]
-    fn no_truncation_and_no_flipped_byte_panics() {
-        let der = der();
-        for end in 0..der.len() {
-            assert_eq!(Certificate::parse(&der[..end]), None, "cut at {end}");
-        }
-        for at in 0..der.len() {
-            for flip in [0x01, 0x20, 0x7f, 0x80, 0xff] {
-                let mut damaged = der.clone();
-                damaged[at] ^= flip;
-                let _ = Certificate::parse(&damaged);
-            }
-        }
-    }
-
-    #[test]
-    fn the_fields_that_decide() {
-        let made = |change: &dyn Fn(&mut CertificateParams)| {
-            let mut params = CertificateParams::new(Vec::new()).expect("no names");
-            change(&mut params);
-            let key = KeyPair::generate().expect("a key");
-            Certificate::parse(params.self_signed(&key).expect("a certificate").der()).expect("a certificate")
-        };
-        let plain = made(&|_| {});
-        assert_eq!((plain.has_alternative_names, plain.has_name_constraints, plain.is_ca), (false, false, None));
-        assert_eq!((plain.is_self_issued, plain.rsa_bits), (true, None));
-        assert_eq!(made(&|params| params.is_ca = IsCa::ExplicitNoCa).is_ca, Some(false));
-        let ca = made(&|params| {
-            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-            let permitted_subtrees = vec![GeneralSubtree::DnsName("example".into())];
-            params.name_constraints = Some(NameConstraints { permitted_subtrees, excluded_subtrees: Vec::new() });
-        });
-        assert_eq!((ca.is_ca, ca.has_name_constraints), (Some(true), true));
-        assert!(Certificate::parse(&der()).is_some_and(|certificate| certificate.has_alternative_names));
-    }
-
-    #[test]
-    fn common_names_as_host_names() {
-        let mut certificate = Certificate::parse(&der()).expect("a certificate");
-        let mut is_named = |name: &str, host: &str| {
-            certificate.common_name = Some(name.into());
-            certificate.has_common_name(host)
-        };
-        for (name, host) in [
-            ("acs.example", "acs.example"),
-            ("ACS.Example", "acs.example"),
-            ("acs.example", "acs.example."),
-            ("*.acs.example", "a.acs.example"),
-            ("acs", "acs"),
-        ] {
-            assert!(is_named(name, host), "{name} {host}");
-        }
-        for (name, host) in [
-            ("acs.example", "a.acs.example"),
-            ("*.example", "acs.example"),
-            ("*", "acs"),
-            ("*.*", "a.b"),
-            ("*.acs.example", "acs.example"),
-            ("*.acs.example", "b.a.acs.example"),
-            ("a*.acs.example", "ab.acs.example"),
-            ("acs.example\0", "acs.example"),
-            ("", "acs.example"),
-        ] {
-            assert!(!is_named(name, host), "{name} {host}");
-        }
-    }
-
-    #[test]
-    fn times_by_hand() {
-        let at = |tag: u8, text: &str| {
-            let mut der = vec![tag, text.len() as u8];
-            der.extend_from_slice(text.as_bytes());
-            time(&mut Der(&der)).map(|time| time.to_string())
-        };
-        assert_eq!(at(UTC_TIME, "491231235959Z").as_deref(), Some("2049-12-31T23:59:59Z"));
-        assert_eq!(at(UTC_TIME, "500101000000Z").as_deref(), Some("1950-01-01T00:00:00Z"));
-        assert_eq!(at(GENERALIZED_TIME, "20500101000000Z").as_deref(), Some("2050-01-01T00:00:00Z"));
-        for wrong in ["", "2", "20500101000000", "205001010000€", "20501301000000Z"] {
-            assert_eq!((at(UTC_TIME, wrong), at(GENERALIZED_TIME, wrong)), (None, None), "{wrong}");
-        }
-        assert_eq!(string(BMP_STRING, &[0x20, 0xac, 0x00]), "€");
-    }
-}
+mod tests;

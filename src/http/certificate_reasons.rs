@@ -6,9 +6,10 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, Error};
 
-use super::certificate::{Certificate, name, rsa_bits};
+use super::certificate::{Certificate, MAX_ATTRIBUTE, name, rsa_bits};
 use super::der::{Der, OBJECT};
 use super::trust::Trust;
+use crate::foreign_text::one_line;
 use crate::model::date_time::DateTime;
 
 /// The lengths of RSA keys in bits that ring accepts in a signature.
@@ -137,7 +138,9 @@ impl Refused<'_> {
             return format!("is for another name: for {names}, and not for {host}");
         }
         let found = match &own.common_name {
-            Some(name) => format!("has no subjectAltName, only the common name {name}"),
+            Some(name) => {
+                format!("has no subjectAltName, only the common name {}", one_line(name, MAX_ATTRIBUTE))
+            }
             None => "has no subjectAltName".into(),
         };
         match self.server_name {

@@ -55,7 +55,8 @@ pub(super) fn identity(settings: &TlsSettings) -> Result<Option<CertifiedKey>, F
     let key = PrivateKeyDer::from_pem_file(key_file).map_err(|error| (CLIENT_KEY, unusable(key_file, "key", error)))?;
     let (file, key_file) = (certificate.display(), key_file.display());
     let key = any_supported_type(&key).map_err(|_| {
-        wrong_key(format!("the key in {key_file} is damaged or of an unsupported type: RSA of 2048 to 4096 bits, P-256, P-384 and Ed25519 are supported"))
+        let supported = "RSA of 2048 to 4096 bits, P-256, P-384 and Ed25519 are supported";
+        wrong_key(format!("the key in {key_file} is damaged or of an unsupported type: {supported}"))
     })?;
     // Compared without webpki, which reads certificates of version 3 alone: the server decides which one it accepts.
     let public = key.public_key();
