@@ -129,7 +129,8 @@ impl<'t> Object<'t> {
         collected
     }
 
-    /// Overlays this object with another: nodes member by member; a member that describes a node is replaced.
+    /// Overlays this object with another: nodes member by member; a member that describes a node is replaced. `null` removes
+    /// either.
     pub(super) fn overlay(&mut self, over: &Object<'t>) {
         // An error in the merged object is reported for the last file: the earlier ones loaded without it.
         self.file = over.file;
@@ -138,7 +139,12 @@ impl<'t> Object<'t> {
 
     fn overlay_member(&mut self, name: &'t str, value: Raw<'t>) {
         let merged = self.merged();
-        match merged.iter_mut().find(|(n, _)| *n == name) {
+        let present = merged.iter().position(|(n, _)| *n == name);
+        match present.map(|at| &mut merged[at]) {
+            // Without a member to remove, the builder refuses the null: the name is misspelt.
+            Some(_) if matches!(value, Raw::Null) => {
+                merged.retain(|(n, _)| *n != name);
+            }
             // A list such as `enum` is replaced as a whole, since an overlay could not remove an item otherwise.
             Some((_, below)) if is_node(name) => below.overlay(value),
             Some((_, below)) => *below = value,

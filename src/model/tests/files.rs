@@ -53,6 +53,19 @@ fn of_several_files_the_last_that_says_something_wins() {
 }
 
 #[test]
+fn null_removes_an_instance_an_object_a_parameter_or_a_member() {
+    let base = r#"{ "Device": { "A": { "type": "int", "min": 1, "value": "1" }, "O": { "B": { "type": "int" } },
+        "Gone": { "type": "string" }, "T": { "{i}": { "C": { "type": "int" } }, "1": {}, "2": { "C": "2" } } } }"#;
+    let over = r#"{ "Device": { "A": { "min": null, "value": "0" }, "O": null, "Gone": null, "T": { "1": null } } }"#;
+    let tree = layers(&[base, over]).unwrap();
+    assert_eq!(values(&tree, "").unwrap(), ["Device.A=0", "Device.T.2.C=2"]);
+    assert_eq!(names(&tree, "Device.", true), ["Device.A ro", "Device.T. ro"]);
+    // A name that no earlier file has is misspelt.
+    let error = layers(&[base, r#"{ "Device": { "T": { "3": null } } }"#]).unwrap_err();
+    assert_eq!(error.to_string(), "1: /Device/T/3: an instance is an object, not null");
+}
+
+#[test]
 fn files_share_tables_and_instances() {
     let table = r#"{ "Device": { "T": { "maxEntries": 1, "access": "readWrite",
         "{i}": { "A": { "type": "int" }, "U": { "{i}": { "B": { "type": "string" } } } },
@@ -92,8 +105,8 @@ fn what_does_not_fit_together_is_told_of_the_file_that_came_last() {
     assert_eq!(refused(&[r#"{ "Device": { "A": "x" } }"#]), "0: /Device/A/value: not a valid int");
     assert_eq!(refused(&[r#"{ "Device": { "T": { "1": { "B": "x" } } } }"#]), "1: /Device/T/1/B: not a valid int");
     assert_eq!(
-        refused(&["{}", r#"{ "Device": { "A": null } }"#]),
-        "2: /Device/A: a parameter with a `type` or an object is needed, not null"
+        refused(&["{}", r#"{ "Device": { "N": null } }"#]),
+        "2: /Device/N: a parameter with a `type` or an object is needed, not null"
     );
     assert_eq!(refused(&[r#"{ "Device": [] }"#, "{}"]), "0: /Device: an object is needed, not a list");
     assert_eq!(
@@ -177,7 +190,6 @@ fn a_wrong_model_names_the_place_and_the_reason() {
         (r#"{ "maxEntries": 1, "{i}": {}, "1": {}, "2": {} }"#, "/Device/A/2", "maxEntries"),
         (r#"{ "B": { "type": "int" }, "B": { "type": "int" } }"#, "/Device/A/B", "given twice"),
         (r#"{ "B C": { "type": "int" } }"#, "/Device/A/B C", "not a valid name"),
-        (r#"{ "type": "string", "source": { "file": "/etc/x" } }"#, "/Device/A/source", "no sources"),
         (r#"{ "type": "string", "reference": "strong", "value": "Device.B" }"#, "/Device/A", "not there"),
         (
             r#"{ "type": "string", "reference": "weak", "targets": ["Device.B."] }"#,
