@@ -3,6 +3,7 @@
 //! ```text
 //! other threads ──▶ Inbox ──Wake──▶ Agent::run ──▶ sleeps until a wake-up or the next deadline
 //!                                     ├─ commands.rs        commands of the control socket
+//!                                     ├─ sources.rs          the command `source`, and `check --device`
 //!                                     ├─ session_driver.rs  one session with the ACS, with the settings of acs_settings.rs
 //!                                     │                       and the connection on the thread of session_thread.rs
 //!                                     ├─ reboot.rs          reboots and the factory reset, after the session
@@ -31,6 +32,7 @@ mod reboot;
 mod reload;
 mod session_driver;
 mod session_thread;
+mod sources;
 mod start;
 mod status;
 mod trace;
@@ -66,6 +68,7 @@ pub use load_model::load_model;
 use metrics::MetricsFile;
 use reload::ReloadLog;
 use session_driver::AcsQuirks;
+pub use sources::check_device;
 use start::StartFailure;
 use status::Disabled;
 pub use status::LatestStatus;

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use serde_json::Value as Json;
 
-use crate::agent::{action_warnings, check_acs_settings, check_actions, load_model};
+use crate::agent::{action_warnings, check_acs_settings, check_actions, check_device, load_model};
 #[cfg(feature = "tls")]
 use crate::clock::{Clock, Now};
 use crate::config::Config;
@@ -28,9 +28,17 @@ use crate::url::Url;
 const EXAMPLES: [(&str, &str); 2] =
     [("DeviceInfo.ManufacturerOUI", "00D09E"), ("DeviceInfo.SerialNumber", "0000000001")];
 
-/// Prints the summary, or the mistakes that would keep the agent from starting. Returns the exit status.
-pub fn run(config: &Config) -> ExitCode {
+/// Prints the summary, or the mistakes that would keep the agent from starting. With `device`, true for JSON, also reads all
+/// values that have a source, and lists those that fail. Returns the exit status.
+pub fn run(config: &Config, device: Option<bool>) -> ExitCode {
     match load_checked(config) {
+        Ok(loaded) if device.is_some() => {
+            let json = device == Some(true);
+            let summary = if json { String::new() } else { describe(&loaded, config) };
+            let (list, is_well) = check_device(loaded, json);
+            let printed = print(&(summary + &list));
+            if is_well { printed } else { ExitCode::FAILURE }
+        }
         Ok(loaded) => {
             let warnings = warnings(&loaded, config).into_iter().map(|warning| format!("warning: {warning}\n"));
             print(&(describe(&loaded, config) + &warnings.collect::<String>()))

@@ -153,8 +153,9 @@ impl Arguments {
         let load = |options| Config::load(options).map_err(CommandLineError::Startup);
         let command = match command.parser {
             CommandParser::Local(build) => {
-                operands.none().map_err(|reason| format!("{name}: {reason}"))?;
-                build(load(options)?)
+                let wrong = |reason| CommandLineError::Usage(format!("{name}: {reason}"));
+                operands.none().map_err(wrong)?;
+                build(load(options)?, &operands).map_err(wrong)?
             }
             CommandParser::Replay => {
                 let file = operands.replay().map_err(|reason| format!("{name}: {reason}"))?;

@@ -55,6 +55,7 @@ mod readiness;
 pub mod replay;
 pub mod schedule;
 pub mod secret;
+mod sources;
 pub mod store;
 pub mod stun;
 mod suggest;

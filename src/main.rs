@@ -13,7 +13,7 @@ fn main() -> ExitCode {
 fn execute(command: Command) -> ExitCode {
     match command {
         Command::Run(config) => agent::daemon::run(config),
-        Command::Check(config) => check::run(&config),
+        Command::Check { config, device } => check::run(&config, device),
         #[cfg(feature = "doctor")]
         Command::Doctor(config) => cpe_agent::doctor::run(&config),
         Command::Trace { socket, file } => control::record(&socket, &file),

@@ -152,7 +152,7 @@ fn exit_result(status: ExitStatus) -> Result<(), ActionError> {
 }
 
 /// Kills a command with its process group.
-fn kill(child: &mut Child) {
+pub(crate) fn kill(child: &mut Child) {
     if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
         let _ = kill_process_group(group, Signal::KILL);
     }

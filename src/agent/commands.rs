@@ -17,12 +17,12 @@ use crate::model::actions::is_file_type;
 use crate::model::change::Change;
 use crate::model::facets::PatternCache;
 use crate::model::path::{Path, PathError};
-use crate::model::tree::{DeclaredType, SetError};
+use crate::model::tree::{DeclaredType, SetError, Wanted};
 use crate::model::value::Value;
 use crate::secret::Secret;
 
 /// The longest output of `get` in bytes: five times a tree of 10,000 parameters.
-const MAX_OUTPUT: usize = 4 << 20;
+pub(super) const MAX_OUTPUT: usize = 4 << 20;
 
 /// The most errors that `set` lists.
 const MAX_REASONS: usize = 20;
@@ -52,7 +52,13 @@ impl Agent {
     pub(super) fn execute(&mut self, command: PendingRequest, now: Now) {
         let Some((request, reply)) = command.take() else { return };
         let answer = match request {
-            Request::Get(paths) => return reply.send(get(&self.device, &paths)),
+            Request::Get(paths) => {
+                self.device.refresh(&Wanted::values(paths.clone()), now);
+                return reply.send(get(&self.device, &paths));
+            }
+            Request::Source { paths, json } => {
+                return reply.send(super::sources::describe(&mut self.device, &paths, json, now));
+            }
             // The control thread answers `status` without the agent, so that it works during a session. This arm serves a
             // request that reached the agent nevertheless.
             Request::Status { json } => return reply.send(Ok(self.latest_status.describe(json))),
@@ -211,7 +217,7 @@ fn get(device: &Device, paths: &[String]) -> CommandResult {
 }
 
 /// Writes a value on one line: a backslash as `\\`, a line end as `\n`, other control characters alike.
-struct OneLine<'a>(&'a mut String);
+pub(super) struct OneLine<'a>(pub(super) &'a mut String);
 
 impl Write for OneLine<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
@@ -336,7 +342,7 @@ fn event_code(text: &str) -> Result<EventCode, String> {
 }
 
 /// Returns the error text for a name. It points out a missing dot at the end of an object, the most frequent mistake.
-fn path_error_text(device: &Device, name: &str, error: PathError) -> String {
+pub(super) fn path_error_text(device: &Device, name: &str, error: PathError) -> String {
     let object = format!("{name}.");
     let is_object = |path: Path<'_>| device.tree().visit_names(&path, true, &mut |_, _| {}).is_ok();
     match error {

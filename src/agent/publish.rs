@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::Agent;
-use super::status::{AgentStatus, JournalState, NextSession, PlannedReboot, SessionCause, TransferStatus};
+use super::status::{
+    AgentStatus, JournalState, NextSession, PlannedReboot, SessionCause, SourceProblems, TransferStatus,
+};
 use crate::clock::Now;
 
 impl Agent {
@@ -33,6 +35,7 @@ impl Agent {
             totals: self.device.state().totals,
             periodic: self.device.periodic_settings().map(|settings| Duration::from_secs(settings.interval.into())),
             reloads: self.reloads.clone(),
+            sources: SourceProblems::of(&self.device),
             reboot: PlannedReboot { is_pending: self.is_restarting(), at: self.schedule.reboots.deadline() },
             next,
             listener_status: self.listeners.listener_status(),

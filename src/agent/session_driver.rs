@@ -45,6 +45,7 @@ impl Agent {
     /// Runs one session, then schedules the retry or the follow-up session and stores the state.
     pub(super) fn run_session(&mut self) {
         let began = self.clock.now();
+        self.refresh_inform_values();
         self.schedule.retry.started();
         let url = self.device.acs_url();
         if self.acs_quirks.url != url {

@@ -21,9 +21,11 @@ use crate::config::Config;
 use crate::connection_request::random_path;
 use crate::cwmp::device::{Device, Reset};
 use crate::cwmp::event::{Event, EventCode};
+use crate::cwmp::session::wanted_by_inform;
 use crate::cwmp::version;
 use crate::mistake::Mistakes;
 use crate::schedule::Schedule;
+use crate::sources::DeviceSources;
 use crate::store::{Recovered, Store, StoreError};
 use crate::time_zone::LocalZone;
 
@@ -74,7 +76,8 @@ impl Agent {
         let store = Rc::new(RefCell::new(store));
         let journal = Box::new(StoreJournal(Rc::clone(&store)));
         let clock = Clock::new();
-        let (device, notices) = Device::restore(loaded, &recovered.records, journal, clock.now());
+        let (mut device, notices) = Device::restore(loaded, &recovered.records, journal, clock.now());
+        device.set_sources(Box::new(DeviceSources::new(clock, Arc::clone(&handles.stop))));
         notices.iter().for_each(|notice| log::warn!("{notice}"));
         let rejected_values = notices.iter().cloned().collect();
         let notices = recovered.notices.into_iter().chain(notices).take(MAX_NOTICES).collect();
@@ -128,6 +131,15 @@ impl Agent {
         Ok(agent)
     }
 
+    /// Reads from the device the values that an Inform may carry.
+    pub(super) fn refresh_inform_values(&mut self) {
+        if self.device.tree().has_sources() {
+            let wanted = wanted_by_inform(&self.device);
+            self.device.refresh(&wanted, self.clock.now());
+            self.check_identity();
+        }
+    }
+
     /// Logs the factory values of the configuration that have no effect, because another value is stored. The line names
     /// the parameter only: its value may be a password.
     pub(super) fn log_overridden_values(&self) {
@@ -167,6 +179,7 @@ impl Agent {
                 state.reset = Reset::Done;
             }
         }
+        self.refresh_inform_values();
         self.check_identity();
         if rebooted {
             let state = self.device.state_mut();

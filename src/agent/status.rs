@@ -10,6 +10,7 @@ mod metrics;
 mod next_session;
 mod rows;
 mod sessions;
+mod sources;
 mod transfers;
 
 use std::path::PathBuf;
@@ -30,7 +31,9 @@ use crate::url::Url;
 
 pub(super) use listener_status::ListenerStatus;
 pub(super) use next_session::{Disabled, NextSession, SessionCause};
-use rows::{StatusRows, object};
+use rows::StatusRows;
+pub(super) use rows::object;
+pub(super) use sources::SourceProblems;
 pub(super) use transfers::TransferStatus;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -112,6 +115,7 @@ pub(super) struct AgentStatus {
     pub(super) listener_status: ListenerStatus,
     pub(super) journal: JournalState,
     pub(super) reloads: ReloadLog,
+    pub(super) sources: SourceProblems,
     pub(super) reboot: PlannedReboot,
 }
 
@@ -160,6 +164,7 @@ impl StatusView<'_> {
         self.status.listener_status.add_to(&mut rows);
         self.add_journal(&mut rows);
         self.add_reloads(&mut rows);
+        self.add_sources(&mut rows);
         rows
     }
 

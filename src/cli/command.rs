@@ -14,7 +14,12 @@ pub enum Command {
     /// Runs the agent in the foreground.
     Run(Config),
     /// Validates the configuration and the data model.
-    Check(Config),
+    Check {
+        /// The configuration.
+        config: Config,
+        /// True for JSON and false for text, if the sources of the device are read as well.
+        device: Option<bool>,
+    },
     /// Checks, from the device, that the ACS and the services around it can be reached.
     #[cfg(feature = "doctor")]
     Doctor(Config),
@@ -59,8 +64,8 @@ pub(super) struct CommandSpec {
 
 /// The function that makes a command from its arguments.
 pub(super) enum CommandParser {
-    /// Makes the command from the whole configuration. Operands are an error.
-    Local(fn(Config) -> Command),
+    /// Makes the command from the whole configuration and the flags, or returns a message for the user. Operands are an error.
+    Local(fn(Config, &Operands) -> Result<Command, String>),
     /// Makes the request to the running agent from the operands, or returns a message for the user.
     Client(fn(Operands) -> Result<Request, String>),
     /// Reads the file of a trace that is to be recorded.
@@ -103,15 +108,24 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         details: "\
 Ends on SIGTERM and SIGINT. SIGHUP makes it read the JSON file, the data model and the TLS files
 again; if one of them is wrong, nothing changes.",
-        parser: CommandParser::Local(Command::Run),
+        parser: CommandParser::Local(|config, _| Ok(Command::Run(config))),
     },
     CommandSpec {
         name: "check",
-        arguments: "",
-        meaning: "validate the configuration and the data model; contact no server",
-        details: "Prints a summary and warnings, or each mistake with file, JSON pointer and reason.",
+        arguments: " [--device] [--json]",
+        meaning: "validate configuration and data model; contact no server",
+        details: "\
+Prints a summary and warnings, or each mistake with file, JSON pointer and reason. --device also
+reads all values that have a source once, and lists those that fail or do not fit; exit status 1
+means that there are some. --json prints that list as JSON.",
         // The same configuration as for `run`, so that `check` accepts a file if and only if `run` does.
-        parser: CommandParser::Local(Command::Check),
+        parser: CommandParser::Local(|config, operands| {
+            let (device, json) = (operands.has("device"), operands.has("json"));
+            match json && !device {
+                true => Err("--json needs --device".into()),
+                false => Ok(Command::Check { config, device: device.then_some(json) }),
+            }
+        }),
     },
     #[cfg(feature = "doctor")]
     CommandSpec {
@@ -121,7 +135,7 @@ again; if one of them is wrong, nothing changes.",
         details: "\
 Sends the ACS one GET outside of any session and changes nothing. Each line begins with ok,
 warning, skipped or FAILED; one FAILED makes exit status 1.",
-        parser: CommandParser::Local(Command::Doctor),
+        parser: CommandParser::Local(|config, _| Ok(Command::Doctor(config))),
     },
     CommandSpec {
         name: "get",
@@ -132,6 +146,18 @@ A PATH that ends in a dot names an object and everything below it. A line break 
 printed as \\n and a backslash as \\\\; hidden values are empty.",
         // No path is checked here: only the agent has the data model.
         parser: CommandParser::Client(|operands| Ok(Request::Get(operands.some()?))),
+    },
+    CommandSpec {
+        name: "source",
+        arguments: " [--json] PATH...",
+        meaning: "show where values come from: source, text of the device, value",
+        details: "\
+Reads the values from the device first, as get does. A failing source, or a text that is no value,
+is shown with the reason; the parameter keeps its last value. The text of a hidden parameter is
+not shown.",
+        parser: CommandParser::Client(|operands| {
+            Ok(Request::Source { json: operands.has("json"), paths: operands.some()? })
+        }),
     },
     CommandSpec {
         name: "set",
@@ -287,7 +313,7 @@ impl Operands {
     }
 
     /// Returns an error if there is an operand.
-    pub(super) fn none(self) -> Result<(), String> {
+    pub(super) fn none(&self) -> Result<(), String> {
         self.values.first().map_or(Ok(()), |value| Err(unexpected(value)))
     }
 

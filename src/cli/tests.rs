@@ -45,7 +45,9 @@ fn run_and_check_take_every_option_anywhere() {
         line.extend([format!("--{}", setting.option), (*value).to_owned()]);
     }
     let line: Vec<&str> = line.iter().map(String::as_str).collect();
-    assert!(matches!(command(&line), Command::Check(config) if config.listen.to_string() == "[::1]:0"));
+    assert!(
+        matches!(command(&line), Command::Check { config, device: None } if config.listen.to_string() == "[::1]:0")
+    );
 }
 
 /// The command that sends `request` to the agent behind `socket`.

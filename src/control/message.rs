@@ -18,6 +18,13 @@ pub(super) const WAIT_LIMIT: Duration = Duration::from_secs(120);
 pub enum Request {
     /// Reads parameters and partial paths.
     Get(Vec<String>),
+    /// Reads from the device how parameters come by their values.
+    Source {
+        /// The parameters and partial paths.
+        paths: Vec<String>,
+        /// True for JSON, false for text.
+        json: bool,
+    },
     /// Sets parameters: path and value. A value may be a password.
     Set(Vec<(String, Secret)>),
     /// Creates an instance of this table.
@@ -139,7 +146,10 @@ impl Request {
     /// Returns true if the request waits for the end of a running session. Those that only read, and the request for a
     /// session, do not.
     pub(super) fn waits_for_session(&self) -> bool {
-        !matches!(self, Request::Get(_) | Request::Status { .. } | Request::Inform(_) | Request::Trace)
+        matches!(
+            self,
+            Request::Set(_) | Request::Add(_) | Request::Delete(_) | Request::Transfer(_) | Request::RequestDownload(..)
+        )
     }
 
     /// Returns the request line with its line end.
@@ -147,6 +157,10 @@ impl Request {
         let mut words: Vec<String> = vec![self.name().to_owned()];
         match self {
             Request::Get(paths) => words.extend(paths.iter().cloned()),
+            Request::Source { paths, json } => {
+                words.extend(json.then(|| JSON.to_owned()));
+                words.extend(paths.iter().cloned());
+            }
             Request::Set(assignments) => {
                 words.extend(assignments.iter().map(|(path, value)| format!("{path}={}", value.expose())))
             }
@@ -175,6 +189,10 @@ impl Request {
         let arguments: Vec<String> = words.collect();
         match (name.as_str(), arguments.as_slice()) {
             ("get", [_, ..]) => Ok(Request::Get(arguments)),
+            ("source", [option, _, ..]) if option == JSON => {
+                Ok(Request::Source { paths: arguments[1..].to_vec(), json: true })
+            }
+            ("source", [_, ..]) => Ok(Request::Source { paths: arguments, json: false }),
             ("set", [_, ..]) => {
                 arguments.iter().map(|text| parse_assignment(text)).collect::<Result<_, _>>().map(Request::Set)
             }
@@ -191,7 +209,7 @@ impl Request {
             ("status", [option]) if option == JSON => Ok(Request::Status { json: true }),
             ("status", [option]) if option == CHECK => Ok(Request::Check),
             // The commands above with another number of arguments.
-            ("get" | "set" | "add" | "delete" | "inform" | "trace" | "status", _) => {
+            ("get" | "source" | "set" | "add" | "delete" | "inform" | "trace" | "status", _) => {
                 Err(format!("{name} does not take {} arguments", arguments.len()))
             }
             _ => Err("there is no such command".to_owned()),
@@ -201,6 +219,7 @@ impl Request {
     fn name(&self) -> &'static str {
         match self {
             Request::Get(_) => "get",
+            Request::Source { .. } => "source",
             Request::Set(_) => "set",
             Request::Add(_) => "add",
             Request::Delete(_) => "delete",
@@ -214,7 +233,7 @@ impl Request {
     }
 }
 
-/// The argument of `status` that asks for JSON.
+/// The argument of `status` and `source` that asks for JSON.
 const JSON: &str = "--json";
 /// The argument of `status` that asks for the health.
 const CHECK: &str = "--check";

@@ -15,6 +15,7 @@ mod identity;
 mod notification;
 mod restore;
 mod session_totals;
+mod sources;
 mod state;
 mod transfers;
 
@@ -27,6 +28,8 @@ use self::management_server::parameter;
 use self::restore::apply_record;
 pub use self::session_totals::SessionTotals;
 use self::session_totals::record;
+use self::sources::SourceState;
+pub use self::sources::{Failure, Sources};
 pub use self::state::{DeviceState, PublishedAddress, Reset};
 use crate::clock::Now;
 use crate::model::Loaded;
@@ -107,6 +110,7 @@ pub struct Device {
     unstored: Vec<Change>,
     /// True if DelayReboot was set, to any value, since the last [`Device::take_delay_reboot`].
     delay_reboot_set: bool,
+    sources: SourceState,
 }
 
 impl Device {
@@ -142,10 +146,13 @@ impl Device {
         // 4 VALUE CHANGE would go out without a parameter, which R101 forbids.
         state.drop_changes(|name| tree.parameter(name).is_err());
         Device::note_dropped_values(&tree, &mut state, dropped);
-        let written_totals = totals;
+        let (written_totals, sources) = (totals, SourceState::default());
         let unstored = tree.unstored_numbers();
         let delay_reboot_set = false;
-        (Device { tree, actions, state, journal, written, written_totals, unstored, delay_reboot_set }, notices)
+        (
+            Device { tree, actions, state, journal, written, written_totals, unstored, delay_reboot_set, sources },
+            notices,
+        )
     }
 
     /// Replaces the data model: applies the values in the records to the factory state of the new model, as
@@ -158,6 +165,10 @@ impl Device {
             apply_record(&mut tree, record.get("tree"), &patterns, &mut notices, &mut dropped);
         }
         Device::note_dropped_values(&tree, &mut self.state, dropped);
+        // The journal lacks the rows that come and go by themselves, which would get other numbers.
+        for row in self.tree.rows() {
+            let _ = tree.apply(&row);
+        }
         self.unstored = tree.unstored_numbers();
         (self.tree, self.actions) = (tree, actions);
         let tree = &self.tree;

@@ -26,7 +26,8 @@ use super::fault::{Fault, FaultCode};
 use super::soap::{ArrayWriter, Element, EnvelopeWriter};
 use crate::clock::Now;
 use crate::model::actions::Actions;
-use crate::model::path::{Path, PathError};
+use crate::model::path::{MAX_LENGTH, Path, PathError};
+use crate::model::tree::Wanted;
 use crate::model::value::ValueError;
 
 /// A function that executes one request: it reads the arguments, changes the device, and writes the arguments of the
@@ -98,6 +99,33 @@ const MAX_RESPONSE: usize = 8 << 20;
 /// The maximum number of parameters and objects that one request visits: the whole of a large data model, 20 times. A short
 /// request with many partial paths would otherwise keep the agent from its other work for minutes.
 pub(super) const MAX_VISITS: u32 = 250_000;
+
+/// Reads from the device the values, or the instances alone, that an array of a request names: as texts, or as the `Name` of its
+/// entries. Errors in the array are left to the handler.
+fn refresh(
+    request: Element<'_>,
+    array: &'static str,
+    wanted: fn(Vec<String>) -> Wanted,
+    device: &mut Device,
+    now: Now,
+) {
+    if !device.tree().has_sources() {
+        return;
+    }
+    let Ok(members) = request.members(array) else { return };
+    let name = |member: Element<'_>| match member.string("Name", MAX_LENGTH) {
+        Ok(name) => Some(name.into_owned()),
+        Err(_) => member.text().map(|name| name.into_owned()),
+    };
+    device.refresh(&wanted(members.filter_map(name).collect()), now);
+}
+
+/// Reads from the device the instances that a path names.
+fn refresh_instances(path: &str, device: &mut Device, now: Now) {
+    if device.tree().has_sources() {
+        device.refresh(&Wanted::instances(vec![path.to_owned()]), now);
+    }
+}
 
 /// Calls `write` for each name in the array `ParameterNames` of a request.
 ///

@@ -29,6 +29,7 @@ use std::sync::atomic::AtomicBool;
 use self::cpe_request::CpeRequest;
 use super::device::{Device, DeviceState};
 use super::fault::{AcsFault, AcsFaultCode, Fault, FaultCode};
+pub use super::rpc::inform::wanted as wanted_by_inform;
 use super::rpc::{self, inform::Inform};
 use super::session_error::SessionError;
 use super::soap::{self, Element, Envelope, EnvelopeBody, EnvelopeError, EnvelopeHeader, EnvelopeWriter, Message};

@@ -6,6 +6,8 @@
 //! | `build.rs` | objects and tables |
 //! | `build/parameter.rs` | parameters and their facets |
 //! | `build/member.rs` | single members, such as a flag or a number |
+//! | `build/source.rs` | the sources of nodes on the device |
+//! | `build/field.rs` | the fields of these sources that parameters have |
 
 use std::rc::Rc;
 
@@ -17,13 +19,17 @@ use super::load_error::JsonLocation;
 use super::path::{instance_number, is_name};
 use super::raw::{Object, Raw, is_node};
 use super::schema::{Children, Contains, Node, NodeId, NodeKind, Reference, Schema, ScopeSize, Spec, TableSpec};
+use super::source::DEFAULT_MAX_ROWS;
 use crate::json::escape;
 use crate::mistake::Mistake;
 
+mod field;
 mod member;
 mod parameter;
+mod source;
 
 use member::OBJECT_MEMBERS;
+use source::SourceBuilder;
 
 /// The most levels of a model; the official ones have ten. The limit bounds the recursion of the agent.
 const MAX_DEPTH: usize = 32;
@@ -42,6 +48,9 @@ pub(super) struct SchemaBuilder<'a> {
     references: FxHashSet<Rc<Reference>>,
     /// The lists of targets, with the file and the pointer of the first parameter that has each.
     targets: Vec<(usize, String, Rc<Reference>)>,
+    sources: SourceBuilder<'a>,
+    /// The node that is being built.
+    node: NodeId,
     patterns: &'a PatternCache,
 }
 
@@ -64,6 +73,8 @@ impl<'a> SchemaBuilder<'a> {
             facets: FxHashMap::default(),
             references: FxHashSet::default(),
             targets: Vec::new(),
+            sources: SourceBuilder::default(),
+            node: 0,
             patterns,
         }
     }
@@ -82,17 +93,26 @@ impl<'a> SchemaBuilder<'a> {
         let children = self.children(object, 0, 0);
         self.nodes[0].kind = NodeKind::Object(children);
         self.nodes[0].contains = self.contains(children);
+        let paths = std::mem::take(&mut self.sources.paths);
         let schema = Schema {
             names: self.names.into_text(),
             nodes: self.nodes.into(),
             specs: self.specs.into_list(),
             scopes: self.scopes.into(),
+            bindings: self.sources.finish(),
         };
         // At the end, since a target may stand behind the parameter that refers to it.
         for (file, pointer, reference) in &self.targets {
             for unknown in reference.targets.iter().flatten().filter(|table| !schema.has_table(table)) {
                 let location = JsonLocation { pointer: pointer.clone(), ..self.location };
                 location.reject_at(*file, "/targets", &format!("no table `{unknown}` in this model"));
+            }
+        }
+        for (file, pointer, table) in paths {
+            if schema.bound_table(&table).is_none() {
+                let location = JsonLocation { pointer, ..self.location };
+                let reason = format!("`{table}` is no table with a source");
+                location.note::<()>(Err(location.error_at(file, "/path", reason)));
             }
         }
         Ok(schema)
@@ -124,6 +144,7 @@ impl<'a> SchemaBuilder<'a> {
         let count = self.nodes.len() - first;
         for (id, (name, value)) in (first..).zip(nodes(raw)) {
             let outside = self.location.enter(name);
+            self.node = id as NodeId;
             let node = self.node(&value, raw, scope, depth, &tables, name);
             // A node with a mistake stays an empty object.
             if let Some((kind, contains)) = self.note(node) {
@@ -149,38 +170,41 @@ impl<'a> SchemaBuilder<'a> {
             let reason = format!("a parameter with a `type` or an object is needed, not {}", value.json_type());
             return Err(self.error(parent.file, "", reason));
         };
-        // A member of the format that this build does not have. If it were ignored, the parameter would silently keep its
-        // default.
-        if object.get("source").is_some() {
-            let reason = "this build has no sources: every value is kept by the agent itself";
-            return Err(self.error(object.file, "/source", reason));
-        }
         // The member `type` alone tells a parameter from an object.
         if object.get("type").is_some() {
             return Ok(self.parameter(&object.collected(), scope, tables));
         }
         if let Some(index) = table_index(tables, name) {
+            let node = self.node;
             let table = self.table(object, index, depth);
-            return Ok((NodeKind::Table(table), self.contains(table.children)));
+            let contains = self.contains(table.children);
+            let own = Contains::SOURCE.when(self.sources.has_table(node));
+            return Ok((NodeKind::Table(table), contains.and(own)));
         }
         self.check_members(object, OBJECT_MEMBERS);
         // R192: an object with one instance cannot be added or deleted, so that `readWrite` is a mistake.
         if self.note(self.writable(object)) == Some(true) {
             self.reject(object.file, "/access", "only a table (with a template `{i}`) can be readWrite");
         }
+        let has_source = self.enter_source(object, None);
         let children = self.children(object, scope, depth + 1);
+        if has_source {
+            self.leave_source();
+        }
         Ok((NodeKind::Object(children), self.contains(children)))
     }
 
     /// Builds a table from its template; the instances of the factory state are left to the loader.
     fn table(&mut self, raw: &Object<'a>, index: u32, depth: usize) -> TableSpec {
-        self.check_members(raw, &["access", "maxEntries"]);
+        self.check_members(raw, &["access", "maxEntries", "source"]);
+        let node = self.node;
         for (name, _) in nodes(raw) {
             self.reject(raw.file, &pointer(name), "a table holds its template `{i}` and instances, nothing else");
         }
         // An instance is a scope of its own, with slots and tables counted from 0.
         let scope = self.scopes.len();
         self.scopes.push(ScopeSize::default());
+        let has_source = self.enter_source(raw, Some(node));
         let children = match raw.get("{i}") {
             Some(Raw::Object(template)) => self.template(&template, scope, depth),
             _ => {
@@ -188,8 +212,13 @@ impl<'a> SchemaBuilder<'a> {
                 Children::default()
             }
         };
-        let max_entries = self.note(self.bound(raw, "maxEntries")).flatten().unwrap_or(u32::MAX);
-        let writable = self.note(self.writable(raw)).unwrap_or_default();
+        if has_source {
+            self.leave_source();
+        }
+        let most = if has_source { DEFAULT_MAX_ROWS } else { u32::MAX };
+        let max_entries = self.note(self.bound(raw, "maxEntries")).flatten().unwrap_or(most);
+        // The device makes the rows of its sources: AddObject and DeleteObject cannot.
+        let writable = self.note(self.writable(raw)).unwrap_or_default() && !has_source;
         TableSpec { children, index, scope: scope as u32, writable, max_entries }
     }
 
@@ -207,11 +236,7 @@ impl<'a> SchemaBuilder<'a> {
 
     /// Returns the flags of all children together.
     fn contains(&self, children: Children) -> Contains {
-        let contains = || children.range().map(|id| self.nodes[id as usize].contains);
-        Contains {
-            inform: contains().any(|contains| contains.inform),
-            reference: contains().any(|contains| contains.reference),
-        }
+        children.range().fold(Contains::default(), |all, id| all.and(self.nodes[id as usize].contains))
     }
 
     /// Returns a node of this name, whose kind is set once its children are built.

@@ -29,6 +29,10 @@ pub enum Change {
     LastNumber(String, u32),
     /// Marks the instance numbers of a table from the first to the last as given to instances that were added (R217).
     Given(String, u32, u32),
+    /// Makes the row of the device with this key the instance of this number, which it creates if it is not present.
+    Row(String, u32, Box<str>),
+    /// Marks the instance numbers of a table up to this one as used after the next restart. Until then the numbers go on.
+    Reserve(String, u32),
 }
 
 impl Change {
@@ -37,6 +41,7 @@ impl Change {
         match self {
             Change::Set(name, _) | Change::Attributes(name, _) => name,
             Change::Add(path, _) | Change::Delete(path) | Change::LastNumber(path, _) | Change::Given(path, ..) => path,
+            Change::Row(path, ..) | Change::Reserve(path, _) => path,
         }
     }
 }
@@ -53,9 +58,11 @@ impl Change {
                 // The number of CWMP, which `from_number` reads back.
                 json!(["@", name, attributes.notification as u8, attributes.subscriber])
             }
-            Change::LastNumber(table, last) => json!(["#", table, last]),
+            // The journal is read at a start, where both mean the same.
+            Change::LastNumber(table, last) | Change::Reserve(table, last) => json!(["#", table, last]),
             // An older agent reads it as the change above.
             Change::Given(table, first, last) => json!(["#", table, last, first]),
+            Change::Row(table, number, key) => json!(["*", table, number, key]),
         }
     }
 
@@ -73,7 +80,12 @@ impl Change {
                 let value = parameter.spec.parse_with(text(2)?, patterns).map_err(|e| format!("{name}: {e}"))?;
                 Ok(Change::Set(name, value))
             }
+            "+" if tree.schema().bound_table(&name).is_some() => {
+                Err(format!("{name}: its instances are rows of a source"))
+            }
             "+" => Ok(Change::Add(name, number(2)?)),
+            "*" if tree.schema().bound_table(&name).is_none() => Err(format!("{name}: the table has no source")),
+            "*" => Ok(Change::Row(name, number(2)?, text(3)?.into())),
             "-" => Ok(Change::Delete(name)),
             "@" => {
                 let notification = Notification::from_number(number(2)?.into()).ok_or("not a notification")?;

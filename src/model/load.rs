@@ -168,6 +168,8 @@ impl InstanceLoader<'_> {
             let outside = self.location.enter(name);
             match self.schema.node(id).kind {
                 NodeKind::Object(children) => self.object(&object, children, scope),
+                // The device makes the instances of its sources.
+                NodeKind::Table(_) if self.schema.has_rows(id) => {}
                 NodeKind::Table(table) => self.table(&object, &table, scope),
                 NodeKind::Parameter { .. } => {}
             }
@@ -205,10 +207,19 @@ impl InstanceLoader<'_> {
         for (name, value) in raw.members() {
             let outside = self.location.enter(name);
             match self.schema.child(children, name) {
+                Some(id) if self.schema.has_rows(id) => self.no_instances(raw.file, &value),
                 Some(id) => self.member(raw.file, value, self.schema.node(id).kind, scope),
                 None => self.reject(raw.file, "not in the template `{i}` of this table"),
             }
             self.location.leave(outside);
+        }
+    }
+
+    /// Rejects instances of a table in an instance, which are the rows of a source. An overlay may have removed all of them.
+    fn no_instances(&mut self, file: usize, value: &Raw<'_>) {
+        let is_empty = matches!(value, Raw::Object(object) if object.members().next().is_none());
+        if !is_empty {
+            self.reject(file, "the instances of this table are rows of its source");
         }
     }
 

@@ -15,6 +15,8 @@ use std::rc::Rc;
 
 use super::attributes::ActiveNotify;
 use super::facets::{Facets, PatternCache, check_default_length};
+use super::path::instance_number;
+use super::source::Bindings;
 use super::value::{Type, Value, ValueError};
 use crate::suggest::hint;
 
@@ -26,6 +28,8 @@ pub struct Schema {
     pub(super) nodes: Box<[Node]>,
     pub(super) specs: Box<[Spec]>,
     pub(super) scopes: Box<[ScopeSize]>,
+    /// The sources of values on the device; `None` in a model without any.
+    pub(super) bindings: Option<Box<Bindings>>,
 }
 
 /// The number of a node.
@@ -48,12 +52,31 @@ impl Children {
 }
 
 /// Flags of the parameters in a part of the schema, so that a walk for some of them skips the other parts.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Contains {
-    /// True if a parameter in it is sent in every Inform (R103 to R105).
-    pub(super) inform: bool,
-    /// True if a parameter in it is a reference whose values are checked: a strong one, or one with targets (R173).
-    pub(super) reference: bool,
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Contains(u8);
+
+impl Contains {
+    /// A parameter in it is sent in every Inform (R103 to R105).
+    pub(super) const INFORM: Contains = Contains(1);
+    /// A parameter in it is a reference whose values are checked: a strong one, or one with targets (R173).
+    pub(super) const REFERENCE: Contains = Contains(2);
+    /// A parameter or a table in it has a source.
+    pub(super) const SOURCE: Contains = Contains(4);
+
+    /// Returns `flag` if it is set, or no flag.
+    pub(super) fn when(self, is_set: bool) -> Contains {
+        if is_set { self } else { Contains::default() }
+    }
+
+    /// Returns the flags of both parts together.
+    pub(super) fn and(self, other: Contains) -> Contains {
+        Contains(self.0 | other.0)
+    }
+
+    /// Returns true if one of these flags is set.
+    pub(super) fn has(self, flags: Contains) -> bool {
+        self.0 & flags.0 != 0
+    }
 }
 
 /// An object, table or parameter.
@@ -221,6 +244,45 @@ impl Schema {
     pub(super) fn child(&self, children: Children, name: &str) -> Option<NodeId> {
         // Objects have a dozen children as a rule: a search through them needs no map.
         children.range().find(|&id| self.name(id) == name)
+    }
+
+    /// Returns the node of a path, in which numbers stand for any instance; the instances need not be present.
+    pub(super) fn node_at(&self, path: &str) -> Option<NodeId> {
+        let mut segments = path.trim_end_matches('.').split('.');
+        if segments.next() != Some(self.name(ROOT)) {
+            return None;
+        }
+        let (mut node, mut children) = (ROOT, None);
+        for segment in segments {
+            match (children.take(), self.node(node).kind) {
+                // An instance: the names below it are those of the template.
+                (Some(template), _) => node = self.child(template, segment)?,
+                (None, NodeKind::Object(children)) => node = self.child(children, segment)?,
+                (None, NodeKind::Table(table)) => {
+                    instance_number(segment)?;
+                    children = Some(table.children);
+                }
+                (None, NodeKind::Parameter { .. }) => return None,
+            }
+        }
+        // The path of an instance is that of no node.
+        children.is_none().then_some(node)
+    }
+
+    /// Returns true if the instances of a table are the rows of a source.
+    pub(super) fn has_rows(&self, node: NodeId) -> bool {
+        self.bindings.as_ref().is_some_and(|bindings| bindings.table(node).is_some())
+    }
+
+    /// Returns the node of a table whose instances are the rows of a source.
+    pub(super) fn bound_table(&self, path: &str) -> Option<NodeId> {
+        self.node_at(path).filter(|node| self.has_rows(*node))
+    }
+
+    /// Returns true if a parameter has its value from a source.
+    pub fn is_bound_parameter(&self, name: &str) -> bool {
+        let Some(bindings) = &self.bindings else { return false };
+        self.node_at(name).is_some_and(|node| bindings.field(node).is_some())
     }
 
     /// Returns the index in the scope of the table whose instances a node counts.

@@ -11,6 +11,7 @@ use crate::mistake::{Mistake, Mistakes};
 
 mod files;
 mod mistakes;
+mod sources;
 
 use files::layers;
 

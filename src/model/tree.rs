@@ -13,6 +13,8 @@
 //! | `apply.rs` | makes a change that was decided |
 //! | `work.rs` | the bound on the work of one request |
 //! | `numbers.rs` | the instance numbers that are used |
+//! | `rows.rs` | instances that are rows of the device, with their keys |
+//! | `refresh.rs` | the questions to the device that a request needs, and the values of the answers |
 //! | `difference.rs` | the changes that lead from the factory state to this one |
 
 use std::rc::Rc;
@@ -29,11 +31,16 @@ mod difference;
 mod numbers;
 mod parameter;
 mod read;
+mod refresh;
+mod rows;
 mod walk;
 mod work;
 
 pub use check::{DeclaredType, SetError};
 pub use parameter::Parameter;
+pub use refresh::{Mode, Plan, Reading, Wanted};
+pub use rows::RowChanges;
+use rows::RowKeys;
 pub use work::Work;
 
 /// The data model of this device with its present instances and values.
@@ -69,6 +76,8 @@ struct Table {
     deleted: Vec<u32>,
     /// The numbers that are used; absent in most tables.
     numbers: Option<Box<UsedNumbers>>,
+    /// The keys of the instances, in a table with a source.
+    rows: Option<Box<RowKeys>>,
 }
 
 /// An instance of a table.

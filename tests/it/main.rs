@@ -45,6 +45,7 @@ mod redirects;
 mod reference_acs;
 mod rpc;
 mod session;
+mod sources;
 mod storm;
 mod stun;
 mod tls;

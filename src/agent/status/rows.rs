@@ -81,7 +81,7 @@ impl StatusRows {
 }
 
 /// Returns a JSON object with these members.
-pub(super) fn object<const N: usize>(members: [(&str, Json); N]) -> Json {
+pub(in crate::agent) fn object<const N: usize>(members: [(&str, Json); N]) -> Json {
     // Not by `json!`, whose expansion is compiled anew for each member.
     Json::Object(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }

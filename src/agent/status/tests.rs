@@ -55,6 +55,7 @@ fn failed() -> AgentStatus {
         listener_status: ListenerStatus { http: Some(([0, 0, 0, 0], 7547).into()), ..ListenerStatus::default() },
         journal: JournalState { directory: "/var/lib/cpe-agent".into(), durable: true, error: None, notices: vec![] },
         reloads: ReloadLog::default(),
+        sources: SourceProblems::default(),
         reboot: PlannedReboot::default(),
     }
 }
@@ -189,6 +190,7 @@ fn the_report_for_programs() {
                       "lastSuccess": "2026-11-22T12:57:25Z", "lastSuccessSecondsAgo": 4000 },
         "failures": { "count": 3, "began": "2026-11-22T13:47:25Z", "secondsAgo": 1000,
                       "firstError": "the server refused the user name or the password" },
+        "sources": { "failing": [], "unfit": [] },
         "reloads": { "accepted": 0, "refused": 0, "ok": true, "lastReason": null, "lastRefused": null,
                      "secondsAgo": null },
         "reboot": { "pending": false, "at": null, "inSeconds": null },

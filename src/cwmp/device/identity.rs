@@ -1,6 +1,19 @@
 //! The identity of the device: manufacturer, OUI, product class, serial number and firmware version.
 
-use super::Device;
+use super::{Author, Device};
+use crate::clock::Now;
+use crate::model::change::Change;
+use crate::model::tree::Tree;
+use crate::model::value::Value;
+
+/// The parameters of DeviceInfo that identify the device. Another value of one of them is another device to the ACS.
+const IDENTITY: [&str; 4] = ["Manufacturer", "ManufacturerOUI", "ProductClass", "SerialNumber"];
+
+/// Returns true if a parameter identifies the device.
+pub(super) fn is_identity(tree: &Tree, name: &str) -> bool {
+    let inside = name.strip_prefix(tree.root_name()).and_then(|rest| rest.strip_prefix(".DeviceInfo."));
+    inside.is_some_and(|parameter| IDENTITY.contains(&parameter))
+}
 
 impl Device {
     /// Returns the identity that Inform sends as DeviceId (R93).
@@ -16,6 +29,26 @@ impl Device {
     /// Returns the version of the running firmware, as the data model states it.
     pub fn software_version(&self) -> String {
         self.device_info("SoftwareVersion")
+    }
+
+    pub(super) fn is_identity(&self, name: &str) -> bool {
+        is_identity(&self.tree, name)
+    }
+
+    /// Returns the names of the parameters that identify the device.
+    pub(in crate::cwmp) fn identity_names(&self) -> impl Iterator<Item = String> {
+        IDENTITY.iter().map(|parameter| format!("{}.DeviceInfo.{parameter}", self.tree.root_name()))
+    }
+
+    /// Takes over a part of the identity from its source, and stores it: without it, a source that fails at the next start
+    /// would make another device of this one. An empty text changes nothing.
+    pub(super) fn take_identity(&mut self, name: &str, value: Value, now: Now) {
+        if value.to_string().is_empty() {
+            return;
+        }
+        if let Err(error) = self.apply(vec![Change::Set(name.to_owned(), value)], Author::Other, now) {
+            log::warn!("{name}: {error}");
+        }
     }
 
     /// Returns the text of a parameter of DeviceInfo; empty in a model without it.

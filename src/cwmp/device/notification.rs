@@ -49,9 +49,18 @@ impl Device {
             log::warn!("{name}: the data model does not allow the value {text:?}");
             return;
         };
+        let shown = digest(&parameter.stored());
+        self.set_provided(name, value, Some(shown));
+    }
+
+    /// Gives a parameter a value that is not stored, and notes a change if the ACS was able to read another one: that of the
+    /// last report, or else `shown`. Without both, the parameter is as new as its instance.
+    pub(super) fn set_provided(&mut self, name: &str, value: Value, shown: Option<u32>) {
+        let Ok(parameter) = self.tree.parameter(name) else { return };
         let is_watched = parameter.spec.inform || parameter.attributes().notification != Notification::Off;
-        let (shown, sum) = (digest(&parameter.stored()), digest(&value));
-        let differs = is_watched && self.state.reported.insert(name.to_owned(), sum).unwrap_or(shown) != sum;
+        let sum = digest(&value);
+        let known = is_watched.then(|| self.state.reported.insert(name.to_owned(), sum).or(shown)).flatten();
+        let differs = known.is_some_and(|known| known != sum);
         // R101 counts the changes since the last Inform to the same ACS. With 0 BOOTSTRAP pending there was none, and
         // that Inform carries the value anyway.
         if differs && !self.state.events.contains(&EventCode::Bootstrap) {
@@ -88,7 +97,7 @@ impl Device {
         // Cannot fail: the empty path names the root, which every model has.
         let _ = self.tree.visit_values(&everything, &mut |parameter| {
             let name = parameter.name;
-            if !self.is_watched(name, parameter.attributes()) || self.is_published(name) {
+            if !self.is_watched(name, parameter.attributes()) || self.is_provided(name) {
                 return;
             }
             let sum = digest(&parameter.factory());
@@ -104,10 +113,10 @@ impl Device {
             self.state.changed.extend(changed);
             self.state.events.raise(Event::new(EventCode::ValueChange));
         }
-        // The agent publishes its values only later in the start: their digests must last until then.
-        let published =
-            std::mem::take(&mut self.state.reported).into_iter().filter(|(name, _)| self.is_published(name));
-        watched.extend(published);
+        // The agent publishes its values only later in the start, and asks the device later: their digests must last until
+        // then.
+        let provided = std::mem::take(&mut self.state.reported).into_iter().filter(|(name, _)| self.is_provided(name));
+        watched.extend(provided);
         self.state.reported = watched;
     }
 
@@ -155,7 +164,10 @@ impl Device {
     pub(super) fn drop_unwatched_changes(&self, changes: &[Change], state: &mut DeviceState) {
         for change in changes {
             match change {
-                Change::Delete(instance) => state.drop_changes(|name| name.starts_with(instance.as_str())),
+                Change::Delete(instance) => {
+                    state.drop_changes(|name| name.starts_with(instance.as_str()));
+                    state.reported.retain(|name, _| !name.starts_with(instance.as_str()));
+                }
                 Change::Attributes(name, attributes) if !self.is_watched(name, *attributes) => {
                     state.drop_change(name);
                 }
@@ -200,9 +212,10 @@ impl Device {
         }
     }
 
-    /// Returns true if the agent publishes this parameter.
-    fn is_published(&self, name: &str) -> bool {
+    /// Returns true if the agent publishes this parameter, or reads it from the device.
+    fn is_provided(&self, name: &str) -> bool {
         short_name(&self.tree, name).is_some_and(|parameter| PUBLISHED.contains(&parameter))
+            || self.tree.schema().is_bound_parameter(name)
     }
 }
 
@@ -218,7 +231,7 @@ impl DroppedValue {
     }
 }
 
-fn digest(value: &Value) -> u32 {
+pub(super) fn digest(value: &Value) -> u32 {
     digest_of(&value.to_string())
 }
 

@@ -2,6 +2,7 @@
 
 use serde_json::Value as Json;
 
+use super::identity::is_identity;
 use super::management_server::{self, parameter};
 use super::notification::DroppedValue;
 use crate::model::change::Change;
@@ -46,5 +47,7 @@ fn apply_stored(tree: &mut Tree, change: &Json, patterns: &PatternCache) -> Resu
 fn is_overruled(tree: &Tree, change: &Change) -> bool {
     let Change::Set(name, _) = change else { return false };
     let is_fixed = tree.parameter(name).is_ok_and(|p| !p.spec.writable && !p.spec.is_reference());
-    is_fixed && *name != management_server::full_name(tree, parameter::PARAMETER_KEY)
+    // The identity of the device outlasts a failure of its source.
+    let is_kept = is_identity(tree, name) && tree.schema().is_bound_parameter(name);
+    is_fixed && !is_kept && *name != management_server::full_name(tree, parameter::PARAMETER_KEY)
 }

@@ -16,6 +16,7 @@ pub(super) fn handle(
 ) -> Result<(), Fault> {
     let table = request.string("ObjectName", MAX_LENGTH)?;
     let key = request.optional_string("ParameterKey", 32)?;
+    super::refresh_instances(&table, device, now);
     let number = device.tree().check_add(&Path::parse(&table)?)?;
     // The record holds the number, so that the instance gets the same one when the journal is read again.
     let mut changes = vec![Change::Add(table.into_owned(), number)];

@@ -15,6 +15,7 @@ pub(super) fn handle(
 ) -> Result<(), Fault> {
     let instance = request.string("ObjectName", MAX_LENGTH)?;
     let key = request.optional_string("ParameterKey", 32)?;
+    super::refresh_instances(&instance, device, now);
     let mut changes = device.tree().check_delete(&Path::parse(&instance)?).map_err(|error| match error {
         // R221: this method has no fault 9004.
         PathError::TooMuchWork => Fault::because(FaultCode::InternalError, error.to_string()),

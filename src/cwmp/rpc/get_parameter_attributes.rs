@@ -5,15 +5,16 @@ use crate::cwmp::device::Device;
 use crate::cwmp::fault::Fault;
 use crate::cwmp::soap::{ArrayWriter, Element, EnvelopeWriter};
 use crate::model::path::Path;
-use crate::model::tree::{Parameter, Tree};
+use crate::model::tree::{Parameter, Tree, Wanted};
 
 /// Returns the attributes: one entry for each parameter, with its full name (R211).
 pub(super) fn handle(
     request: Element<'_>,
     device: &mut Device,
-    _: Now,
+    now: Now,
     response: &mut EnvelopeWriter,
 ) -> Result<(), Fault> {
+    super::refresh(request, "ParameterNames", Wanted::instances, device, now);
     response.array("ParameterList", "cwmp:ParameterAttributeStruct", |list| {
         super::for_each_name(request, list, |name, path, list| write_attributes(device.tree(), name, path, list))
     })

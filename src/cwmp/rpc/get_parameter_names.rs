@@ -10,12 +10,13 @@ use crate::model::path::{MAX_LENGTH, Path};
 pub(super) fn handle(
     request: Element<'_>,
     device: &mut Device,
-    _: Now,
+    now: Now,
     response: &mut EnvelopeWriter,
 ) -> Result<(), Fault> {
     let name = request.string("ParameterPath", MAX_LENGTH)?;
     let next_level = request.boolean("NextLevel")?;
     let path = Path::parse(&name)?;
+    super::refresh_instances(&name, device, now);
     if next_level && device.tree().is_parameter(&path) {
         return Err(Fault::because(FaultCode::InvalidArguments, "NextLevel needs a partial path")); // R188
     }

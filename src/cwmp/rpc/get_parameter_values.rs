@@ -5,15 +5,16 @@ use crate::cwmp::device::Device;
 use crate::cwmp::fault::Fault;
 use crate::cwmp::soap::{ArrayWriter, Element, EnvelopeWriter};
 use crate::model::path::Path;
-use crate::model::tree::Tree;
+use crate::model::tree::{Tree, Wanted};
 
 /// Returns the values of parameters and of whole objects. One unknown name rejects the whole request (R177 to R183).
 pub(super) fn handle(
     request: Element<'_>,
     device: &mut Device,
-    _: Now,
+    now: Now,
     response: &mut EnvelopeWriter,
 ) -> Result<(), Fault> {
+    super::refresh(request, "ParameterNames", Wanted::values, device, now);
     response.array("ParameterList", "cwmp:ParameterValueStruct", |list| {
         super::for_each_name(request, list, |name, path, list| write_values(device.tree(), name, path, list))
     })

@@ -6,9 +6,10 @@ use crate::cwmp::device::Device;
 use crate::cwmp::event::{Event, EventCode};
 use crate::cwmp::soap::{ArrayWriter, EnvelopeHeader, EnvelopeWriter};
 use crate::cwmp::version::{self, Version};
+use crate::model::attributes::Notification;
 use crate::model::date_time::DateTime;
 use crate::model::path::{Path, PathError};
-use crate::model::tree::Parameter;
+use crate::model::tree::{Parameter, Wanted};
 
 /// The arguments of an Inform that do not come from the data model.
 pub(crate) struct Inform<'a> {
@@ -49,6 +50,22 @@ impl Inform<'_> {
         message.array("ParameterList", "cwmp:ParameterValueStruct", |list| parameters.write(list));
         message.finish()
     }
+}
+
+/// Returns the values that an Inform may carry, of those that are read from the device: the values in every Inform, those that
+/// the ACS watches or has requested, and the identity.
+pub fn wanted(device: &Device) -> Wanted {
+    let mut names: Vec<String> = device.identity_names().collect();
+    device.tree().visit_bound(&mut |parameter| {
+        if parameter.spec.inform || parameter.attributes().notification != Notification::Off {
+            names.push(parameter.name.to_owned());
+        }
+    });
+    for requested in InformParameter::all(device) {
+        // Of a pattern with wildcards, everything below the first table.
+        names.extend(requested.pattern.split('*').next().map(str::to_owned));
+    }
+    Wanted::values(names)
 }
 
 /// The writer of the ParameterList, which holds each parameter once, even with several reasons for it (R100).

@@ -9,11 +9,12 @@ use crate::cwmp::soap::{Element, EnvelopeWriter};
 use crate::model::attributes::{ActiveNotify, Notification};
 use crate::model::change::Change;
 use crate::model::path::{MAX_LENGTH, Path};
-use crate::model::tree::Tree;
+use crate::model::tree::{Tree, Wanted};
 
 /// Sets the attributes of all entries or of none. The entries apply in the order of the list, a later one over an earlier
 /// one (R195).
 pub(super) fn handle(request: Element<'_>, device: &mut Device, now: Now, _: &mut EnvelopeWriter) -> Result<(), Fault> {
+    super::refresh(request, "ParameterList", Wanted::instances, device, now);
     let mut merged = MergedEntries::default();
     for (position, entry) in request.nonempty_members("ParameterList")?.enumerate() {
         let entry = AttributesEntry::read(entry)?;

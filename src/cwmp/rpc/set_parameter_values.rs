@@ -10,7 +10,7 @@ use crate::cwmp::soap::{Element, EnvelopeWriter, XsiType};
 use crate::model::change::Change;
 use crate::model::facets::PatternCache;
 use crate::model::path::PathError;
-use crate::model::tree::{DeclaredType, SetError};
+use crate::model::tree::{DeclaredType, SetError, Wanted};
 use crate::model::value::Type;
 
 /// Sets all values or none (R164): checks every value, reports all errors together (R165), then stores and applies the
@@ -23,6 +23,7 @@ pub(super) fn handle(
 ) -> Result<(), Fault> {
     // Without a key, as some ACSs send the request, the old one stays.
     let key = request.optional_string("ParameterKey", 32)?;
+    super::refresh(request, "ParameterList", Wanted::instances, device, now);
     let mut names = HashSet::new();
     let mut changes = Vec::new();
     let mut refused = Vec::new();

@@ -5,7 +5,7 @@ use crate::model::raw::{Number, Object, Raw, is_node};
 use crate::suggest::hint;
 
 /// The members that an object may have beside its nodes.
-pub(super) const OBJECT_MEMBERS: &[&str] = &["access"];
+pub(super) const OBJECT_MEMBERS: &[&str] = &["access", "source"];
 
 impl SchemaBuilder<'_> {
     /// Rejects members that are neither nodes nor in `known`.

@@ -29,11 +29,12 @@ pub(super) const PARAMETER_MEMBERS: &[&str] = &[
     "counts",
     "reference",
     "targets",
+    "source",
 ];
 
-impl SchemaBuilder<'_> {
+impl<'a> SchemaBuilder<'a> {
     /// Builds a parameter: gives it a slot in its scope, and shares its description with equal ones.
-    pub(super) fn parameter(&mut self, raw: &Object<'_>, scope: usize, tables: &Tables<'_>) -> (NodeKind, Contains) {
+    pub(super) fn parameter(&mut self, raw: &Object<'a>, scope: usize, tables: &Tables<'_>) -> (NodeKind, Contains) {
         self.check_members(raw, PARAMETER_MEMBERS);
         for (name, _) in raw.members().filter(|(name, _)| is_node(name)) {
             self.reject(raw.file, &pointer(name), "a parameter (a node with a `type`) holds no nodes");
@@ -64,11 +65,15 @@ impl SchemaBuilder<'_> {
         if kind.is_some() {
             self.note(self.check_counts(raw, &spec));
         }
+        let has_source = self.field(raw, &mut spec);
         // The slot is the index of the value in every instance of the scope.
         let slot = self.scopes[scope].slots;
         self.scopes[scope].slots += 1;
         let reference = spec.reference.as_ref().is_some_and(|reference| reference.is_checked());
-        let contains = Contains { inform: spec.inform, reference };
+        let contains = Contains::INFORM
+            .when(spec.inform)
+            .and(Contains::REFERENCE.when(reference))
+            .and(Contains::SOURCE.when(has_source));
         (NodeKind::Parameter { slot, spec: self.specs.intern(spec) }, contains)
     }
 

@@ -23,6 +23,8 @@ impl Tree {
             Change::Attributes(name, attributes) => self.set_attributes(name, *attributes),
             Change::LastNumber(table, last) => self.set_last_number(table, *last),
             Change::Given(table, first, last) => self.give_numbers(table, *first, *last),
+            Change::Row(table, number, key) => self.apply_row(table, *number, key),
+            Change::Reserve(table, reserved) => self.apply_reserve(table, *reserved),
         }
     }
 
@@ -56,7 +58,7 @@ impl Tree {
     }
 
     /// Creates instance `number` of a table with the defaults of its template (R215).
-    fn add_instance(&mut self, table: &str, number: u32) -> Result<(), PathError> {
+    pub(super) fn add_instance(&mut self, table: &str, number: u32) -> Result<(), PathError> {
         let (located, steps) = self.locate_with_steps(&Path::parse(table)?)?;
         let Located::Table(spec, _) = located else { return Err(PathError::NotCreatable) };
         let schema = Rc::clone(&self.schema);
@@ -79,6 +81,7 @@ impl Tree {
         {
             table.deleted.push(number);
         }
+        table.forget_key(number);
         Ok(())
     }
 

@@ -142,11 +142,21 @@ impl Tree {
             _ => return Err(PathError::NotDeletable),
         }
         let mut changes = vec![Change::Delete(instance.as_str().to_owned())];
+        changes.extend(self.cleared_references(instance.as_str())?);
+        Ok(changes)
+    }
+
+    /// Returns the changes that clear the strong references to an instance or to a node in it, or take them out of their lists
+    /// (R173).
+    pub(super) fn cleared_references(&self, instance: &str) -> Result<Vec<Change>, PathError> {
+        let mut changes = Vec::new();
         self.visit_references(&mut |parameter| {
             let is_strong = parameter.spec.reference.as_ref().is_some_and(|reference| reference.strong);
-            // A reference in the instance itself is deleted with it, and could not be set afterwards.
-            if is_strong && !parameter.name.starts_with(instance.as_str()) {
-                changes.extend(self.without_reference(parameter, instance.as_str()));
+            // A reference in the instance itself is deleted with it, and could not be set afterwards. The source of a
+            // reference gives it another value by itself.
+            let is_other = !parameter.name.starts_with(instance) && !self.schema().is_bound_parameter(parameter.name);
+            if is_strong && is_other {
+                changes.extend(self.without_reference(parameter, instance));
             }
         })?;
         Ok(changes)
@@ -173,9 +183,11 @@ impl Tree {
     pub fn parameters_changed_by(&self, change: &Change) -> Vec<String> {
         let table = match change {
             Change::Set(name, _) => return vec![name.clone()],
-            Change::Add(table, _) => table.as_str(),
+            Change::Add(table, _) | Change::Row(table, ..) => table.as_str(),
             Change::Delete(instance) => parent(instance),
-            Change::Attributes(..) | Change::LastNumber(..) | Change::Given(..) => return Vec::new(),
+            Change::Attributes(..) | Change::LastNumber(..) | Change::Given(..) | Change::Reserve(..) => {
+                return Vec::new();
+            }
         };
         self.counts_of(table)
     }

@@ -47,8 +47,10 @@ impl Tree {
         }
         for instance in &table.instances {
             // The instance comes before the values in it, which could not be applied without it.
-            if !instance.factory {
-                changes.push(Change::Add(name.clone(), instance.number));
+            match table.key(instance.number) {
+                Some(key) => changes.push(Change::Row(name.clone(), instance.number, key.into())),
+                None if !instance.factory => changes.push(Change::Add(name.clone(), instance.number)),
+                None => {}
             }
             let length = name.len();
             push_number(name, instance.number);

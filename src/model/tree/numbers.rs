@@ -47,6 +47,11 @@ impl Table {
         numbers.stored = numbers.stored.max(last);
     }
 
+    /// Returns the greatest number whose use the journal holds.
+    pub(super) fn stored_number(&self) -> u32 {
+        self.numbers.as_ref().map_or(0, |numbers| numbers.stored)
+    }
+
     /// Appends the changes that tell the used numbers, as far as the changes of the instances do not.
     pub(super) fn number_changes(&self, name: &str, changes: &mut Vec<Change>) {
         let added = || self.instances.iter().filter(|instance| !instance.factory).map(|instance| instance.number);
@@ -140,7 +145,7 @@ impl Tree {
             match self.schema.node(id).kind {
                 NodeKind::Table(spec) => {
                     let table = &scope.tables[spec.index as usize];
-                    let stored = table.numbers.as_ref().map_or(0, |numbers| numbers.stored);
+                    let stored = table.stored_number();
                     // The numbers of other tables come from the data model alone.
                     if spec.writable && table.last > stored {
                         changes.push(Change::LastNumber(name.clone(), table.last));

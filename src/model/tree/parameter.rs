@@ -50,6 +50,12 @@ impl Parameter<'_> {
         }
     }
 
+    /// Returns true if the parameter has a value of its own, and not the default of the schema: a parameter with a source was read
+    /// before.
+    pub fn has_value(&self) -> bool {
+        self.scope.values[self.slot as usize].is_some()
+    }
+
     /// Returns true if a value was set since the factory state.
     pub fn is_changed(&self) -> bool {
         self.scope.changed.binary_search(&self.slot).is_ok()

@@ -51,7 +51,7 @@ impl Tree {
     pub fn visit_values(&self, path: &Path<'_>, visit: &mut dyn FnMut(&Parameter<'_>)) -> Result<(), PathError> {
         // The entry counts as well, so that many names of empty tables are bounded, too.
         self.work.step()?;
-        let mut walk = self.walk(buffer(path), |_| true, &self.work, visit);
+        let mut walk = self.walk(buffer(path), None, &self.work, visit);
         match self.locate(path)? {
             Located::Parameter(node, scope) if !path.is_partial() => {
                 (walk.visit)(&self.parameter_at(path.as_str(), node, scope))
@@ -94,21 +94,27 @@ impl Tree {
     /// Calls `visit` with every parameter that each Inform carries (R103 to R105).
     pub fn visit_inform(&self, visit: &mut dyn FnMut(&Parameter<'_>)) {
         // Without a bound: no Inform may lack one of them, and the model limits their number.
-        let _ = self.visit_filtered(|contains| contains.inform, &Work::unbounded(), visit);
+        let _ = self.visit_filtered(Contains::INFORM, &Work::unbounded(), visit);
     }
 
     /// Calls `visit` with every parameter that is a reference whose values are checked (R173).
     pub(in crate::model) fn visit_references(&self, visit: &mut dyn FnMut(&Parameter<'_>)) -> Result<(), PathError> {
-        self.visit_filtered(|contains| contains.reference, &self.work, visit)
+        self.visit_filtered(Contains::REFERENCE, &self.work, visit)
+    }
+
+    /// Calls `visit` with every parameter whose value is read from the device.
+    pub fn visit_bound(&self, visit: &mut dyn FnMut(&Parameter<'_>)) {
+        // Without a bound, for the same reason as above.
+        let _ = self.visit_filtered(Contains::SOURCE, &Work::unbounded(), visit);
     }
 
     fn visit_filtered(
         &self,
-        filter: fn(Contains) -> bool,
+        filter: Contains,
         work: &Work,
         visit: &mut dyn FnMut(&Parameter<'_>),
     ) -> Result<(), PathError> {
-        let mut walk = self.walk(String::with_capacity(NAME_CAPACITY), filter, work, visit);
+        let mut walk = self.walk(String::with_capacity(NAME_CAPACITY), Some(filter), work, visit);
         walk.node(ROOT, &self.root);
         walk.end
     }
@@ -116,7 +122,7 @@ impl Tree {
     fn walk<'w, 'v>(
         &'w self,
         name: String,
-        filter: fn(Contains) -> bool,
+        filter: Option<Contains>,
         work: &'w Work,
         visit: &'v mut dyn FnMut(&Parameter<'_>),
     ) -> ParameterWalk<'w, 'v> {

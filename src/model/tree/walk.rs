@@ -14,8 +14,8 @@ pub(super) struct ParameterWalk<'w, 'v> {
     pub(super) schema: &'w Schema,
     /// The name of the present node.
     pub(super) name: String,
-    /// Returns true for the nodes to visit.
-    pub(super) filter: fn(Contains) -> bool,
+    /// The flags of the nodes to visit; `None` for all nodes.
+    pub(super) filter: Option<Contains>,
     pub(super) work: &'w Work,
     /// The reason why the walk visits no further node.
     pub(super) end: Result<(), PathError>,
@@ -26,7 +26,7 @@ impl ParameterWalk<'_, '_> {
     pub(super) fn node(&mut self, id: NodeId, scope: &Scope) {
         let node = self.schema.node(id);
         // The flags cover everything below the node, so that an Inform does not walk the whole tree.
-        if !(self.filter)(node.contains) || self.end.is_err() {
+        if self.filter.is_some_and(|flags| !node.contains.has(flags)) || self.end.is_err() {
             return;
         }
         let length = self.name.len();

@@ -1,0 +1,123 @@
+//! The sources of values, for people: the command `source`, and `check --device`.
+
+use std::fmt::Write as _;
+
+use serde_json::Value as Json;
+
+use super::commands::{MAX_OUTPUT, OneLine, path_error_text};
+use super::status::object;
+use crate::clock::{Clock, Now};
+use crate::control::CommandResult;
+use crate::cwmp::device::{Device, Growth, JournalError, JournalWriter};
+use crate::model::Loaded;
+use crate::model::path::Path;
+use crate::model::tree::{Reading, Wanted};
+use crate::sources::DeviceSources;
+
+/// Returns how the parameters at and below these paths come by their values.
+pub(super) fn describe(device: &mut Device, paths: &[String], json: bool, now: Now) -> CommandResult {
+    let readings = device.explain(&Wanted::values(paths.to_vec()), now);
+    let (mut text, mut entries) = (String::new(), Vec::new());
+    for path_text in paths {
+        let error_text = |error| path_error_text(device, path_text, error);
+        let path = Path::parse(path_text).map_err(error_text)?;
+        let visited = device.tree().visit_values(&path, &mut |parameter| {
+            if text.len() > MAX_OUTPUT {
+                return;
+            }
+            let reading = readings.iter().find(|reading| reading.name == parameter.name);
+            let value = parameter.value().to_string();
+            let entry = Entry { name: parameter.name, value: &value, hidden: parameter.spec.hidden, reading };
+            if json { entries.push(entry.json()) } else { entry.write(&mut text) }
+        });
+        visited.map_err(error_text)?;
+        if text.len() > MAX_OUTPUT {
+            return Err(format!("the answer would be longer than {} MiB; ask for less at once", MAX_OUTPUT >> 20));
+        }
+    }
+    Ok(if json { format!("{}\n", Json::Array(entries)) } else { text })
+}
+
+/// A parameter with its value and the way of that value.
+struct Entry<'a> {
+    name: &'a str,
+    value: &'a str,
+    hidden: bool,
+    /// `None` if the agent itself keeps the value.
+    reading: Option<&'a Reading>,
+}
+
+impl Entry<'_> {
+    fn json(&self) -> Json {
+        let text = |text: Option<&str>| text.map_or(Json::Null, Json::from);
+        let reading = self.reading;
+        object([
+            ("name", self.name.into()),
+            ("source", text(reading.and_then(|reading| reading.query.as_deref()))),
+            ("text", text(self.shown_text())),
+            ("value", self.value.into()),
+            ("milliseconds", reading.map_or(Json::Null, |reading| (reading.took.as_millis() as u64).into())),
+            ("error", text(self.error())),
+        ])
+    }
+
+    /// Writes a line with the value, and a line for each part of its way.
+    fn write(&self, text: &mut String) {
+        let mut line = |label: &str, content: &str| {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{label}").and_then(|()| write!(OneLine(text), "{content}"));
+            text.push('\n');
+        };
+        line(&format!("{}=", self.name), self.value);
+        match self.reading {
+            None => line("  source  ", "kept by the agent"),
+            Some(reading) => {
+                let took = format!(" ({} ms)", reading.took.as_millis());
+                let source =
+                    reading.query.as_ref().map_or("not on this device".to_owned(), |query| query.clone() + &took);
+                line("  source  ", &source);
+                self.shown_text().iter().for_each(|shown| line("  text    ", shown));
+                self.error().iter().for_each(|error| line("  error   ", error));
+            }
+        }
+    }
+
+    /// Returns the text of the device, unless the parameter is hidden.
+    fn shown_text(&self) -> Option<&str> {
+        self.reading.filter(|_| !self.hidden)?.text.as_deref()
+    }
+
+    fn error(&self) -> Option<&str> {
+        self.reading.and_then(|reading| reading.value.as_ref().err()).map(String::as_str)
+    }
+}
+
+/// Reads everything that has a source once. Returns the list of what failed, and true if that is nothing.
+pub fn check_device(loaded: Loaded, json: bool) -> (String, bool) {
+    let clock = Clock::new();
+    let (mut device, _) = Device::restore(loaded, &[], Box::new(NoJournal), clock.now());
+    device.set_sources(Box::new(DeviceSources::new(clock, std::sync::Arc::default())));
+    let readings = device.explain(&Wanted::values(vec![String::new()]), clock.now());
+    let failed: Vec<&Reading> = readings.iter().filter(|reading| reading.value.is_err()).collect();
+    let (mut text, mut entries) = (String::new(), Vec::new());
+    for reading in &failed {
+        let hidden = device.tree().parameter(&reading.name).is_ok_and(|parameter| parameter.spec.hidden);
+        let entry = Entry { name: &reading.name, value: "", hidden, reading: Some(reading) };
+        if json { entries.push(entry.json()) } else { entry.write(&mut text) }
+    }
+    if json {
+        return (format!("{}\n", Json::Array(entries)), failed.is_empty());
+    }
+    let read = readings.len();
+    let _ = writeln!(text, "{read} values were read from the device; {} failed or do not fit", failed.len());
+    (text, failed.is_empty())
+}
+
+/// A journal that keeps nothing: `check` changes nothing on the device.
+struct NoJournal;
+
+impl JournalWriter for NoJournal {
+    fn append(&mut self, _: &str, _: Growth) -> Result<(), JournalError> {
+        Ok(())
+    }
+}

@@ -1,0 +1,67 @@
+//! The sources of values on the device that fail, in the status.
+
+use std::time::Duration;
+
+use serde_json::Value as Json;
+
+use super::rows::{StatusRows, object};
+use super::{StatusView, format_span};
+use crate::cwmp::device::Device;
+
+/// The most sources and values that are shown.
+const MAX_SHOWN: usize = 16;
+
+/// The sources that fail, and the texts of the device that are no values.
+#[derive(Clone, Debug, Default)]
+pub(in crate::agent) struct SourceProblems {
+    failing: Vec<FailingSource>,
+    /// The parameters whose text on the device is no value, each with the reason.
+    unfit: Vec<(String, String)>,
+}
+
+#[derive(Clone, Debug)]
+struct FailingSource {
+    source: String,
+    reason: String,
+    /// The first failure in a row, on the monotonic clock.
+    since: Duration,
+    failures: u32,
+}
+
+impl SourceProblems {
+    /// Returns the problems of a device.
+    pub(in crate::agent) fn of(device: &Device) -> SourceProblems {
+        let failing = device.source_failures().take(MAX_SHOWN).map(|(source, failure)| FailingSource {
+            source,
+            reason: failure.reason.clone(),
+            since: failure.since,
+            failures: failure.count,
+        });
+        let unfit = device.unfit_values().take(MAX_SHOWN).map(|(name, reason)| (name.to_owned(), reason.to_owned()));
+        SourceProblems { failing: failing.collect(), unfit: unfit.collect() }
+    }
+}
+
+impl StatusView<'_> {
+    pub(super) fn add_sources(&self, rows: &mut StatusRows) {
+        let SourceProblems { failing, unfit } = &self.status.sources;
+        for FailingSource { source, reason, since, failures } in failing {
+            let since = format_span(self.since(*since));
+            rows.add_line("source fails", format!("{source}: {reason}, {failures} times, for {since}"));
+        }
+        unfit.iter().for_each(|(name, reason)| rows.add_line("value unfit", format!("{name}: {reason}")));
+        let failing = failing.iter().map(|failing| {
+            object([
+                ("source", failing.source.as_str().into()),
+                ("reason", failing.reason.as_str().into()),
+                ("secondsAgo", self.since(failing.since).as_secs().into()),
+                ("failures", failing.failures.into()),
+            ])
+        });
+        rows.add_member("sources.failing", failing.collect::<Vec<Json>>());
+        let unfit = unfit
+            .iter()
+            .map(|(name, reason)| object([("name", name.as_str().into()), ("reason", reason.as_str().into())]));
+        rows.add_member("sources.unfit", unfit.collect::<Vec<Json>>());
+    }
+}

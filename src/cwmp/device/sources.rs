@@ -1,0 +1,202 @@
+//! Values of the device: asks the sources that a request needs, and takes over rows and values.
+//!
+//! ```text
+//! refresh ──▶ Tree::plan ──▶ queries ──▶ Sources ──▶ answers ──▶ Tree::plan ──▶ rows ──▶ journal ──▶ … ──▶ values
+//! ```
+//!
+//! A source that fails costs its own values only: the tree keeps the last ones, and its instances stay as they are.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::Device;
+use super::notification::digest;
+use crate::clock::Now;
+use crate::cwmp::device::Author;
+use crate::model::change::Change;
+use crate::model::source::{Answer, Answers, Query, Response};
+use crate::model::tree::{Mode, Parameter, Reading, Wanted};
+
+/// The most rounds of questions for one request: sources depend on each other three deep, and tables add a round each.
+const MAX_ROUNDS: usize = 12;
+
+/// The rest of a source after two failures in a row; it doubles up to the longest.
+const FIRST_REST: Duration = Duration::from_secs(60);
+const LONGEST_REST: Duration = Duration::from_secs(15 * 60);
+
+/// The most failing sources, and the most parameters with unfit values, that the agent remembers.
+const MAX_REMEMBERED: usize = 256;
+
+/// The drivers of the sources.
+pub trait Sources {
+    /// Begins a request. The time for all questions of the request counts from here.
+    fn begin(&mut self);
+
+    /// Asks all questions at the same time. Returns a response for each question.
+    fn ask(&mut self, queries: &[Query]) -> Vec<Response>;
+}
+
+/// The sources of a device, and their failures.
+#[derive(Default)]
+pub(super) struct SourceState {
+    drivers: Option<Box<dyn Sources>>,
+    failures: BTreeMap<Query, Failure>,
+    /// The parameters whose device text is no value, with the reason; each is logged once.
+    unfit: BTreeMap<String, String>,
+}
+
+/// A source that fails.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// The reason of the last failure.
+    pub reason: String,
+    /// The instant of the first failure in a row, on the monotonic clock.
+    pub since: Duration,
+    /// The number of failures in a row.
+    pub count: u32,
+    /// The instant of the monotonic clock until which the source is not asked.
+    rests_until: Duration,
+}
+
+impl Device {
+    /// Gives the device the drivers of its sources.
+    pub fn set_sources(&mut self, drivers: Box<dyn Sources>) {
+        self.sources.drivers = Some(drivers);
+    }
+
+    /// Returns the failing sources, in words, each with its failure.
+    pub fn source_failures(&self) -> impl Iterator<Item = (String, &Failure)> {
+        self.sources.failures.iter().map(|(query, failure)| (query.target.to_string(), failure))
+    }
+
+    /// Returns the parameters whose text on the device is no value of theirs, each with the reason.
+    pub fn unfit_values(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.sources.unfit.iter().map(|(name, reason)| (name.as_str(), reason.as_str()))
+    }
+
+    /// Reads values and instances from the device. A model without sources costs nothing.
+    pub fn refresh(&mut self, wanted: &Wanted, now: Now) {
+        self.ask_device(wanted, Mode::Refresh, now);
+    }
+
+    /// Reads values from the device, and returns how each came about. The tree has them afterwards.
+    pub fn explain(&mut self, wanted: &Wanted, now: Now) -> Vec<Reading> {
+        self.ask_device(wanted, Mode::Explain, now)
+    }
+
+    fn ask_device(&mut self, wanted: &Wanted, mut mode: Mode, now: Now) -> Vec<Reading> {
+        if !self.tree.has_sources() {
+            return Vec::new();
+        }
+        if let Some(drivers) = &mut self.sources.drivers {
+            drivers.begin();
+        }
+        let mut answers = Answers::new();
+        for _ in 0..MAX_ROUNDS {
+            let plan = self.tree.plan(wanted, &answers, mode);
+            if plan.queries.is_empty() && plan.rows.is_empty() {
+                self.take_readings(&plan.readings, now);
+                return plan.readings;
+            }
+            self.ask(&plan.queries, &mut answers, now);
+            if !plan.rows.is_empty() && !self.take_rows(plan.rows.kept, plan.rows.loose, now) {
+                mode = Mode::SameInstances;
+            }
+        }
+        Vec::new()
+    }
+
+    /// Asks those sources that do not rest, and notes failures and recoveries.
+    fn ask(&mut self, queries: &[Query], answers: &mut Answers, now: Now) {
+        let (mut asked, mut resting) = (Vec::new(), Vec::new());
+        for query in queries {
+            match self.sources.failures.get(query) {
+                Some(failure) if now.monotonic < failure.rests_until => {
+                    resting.push((query.clone(), Response::failed(failure.reason.clone())));
+                }
+                _ => asked.push(query.clone()),
+            }
+        }
+        answers.extend(resting);
+        let Some(drivers) = self.sources.drivers.as_mut().filter(|_| !asked.is_empty()) else {
+            // Only a device without drivers has questions that it cannot ask.
+            return answers
+                .extend(asked.into_iter().map(|query| (query, Response::failed("nobody to ask".to_owned()))));
+        };
+        let responses = drivers.ask(&asked);
+        for (query, response) in asked.into_iter().zip(responses) {
+            self.sources.note(&query, &response.answer, now);
+            answers.insert(query, response);
+        }
+    }
+
+    /// Makes the rows of the device instances. Returns false if the journal cannot store them.
+    fn take_rows(&mut self, kept: Vec<Change>, loose: Vec<Change>, now: Now) -> bool {
+        if !kept.is_empty()
+            && let Err(error) = self.apply(kept, Author::Other, now)
+        {
+            log::warn!("new instances of the device are left out: {error}");
+            return false;
+        }
+        let mut state = std::mem::take(&mut self.state);
+        self.note_value_changes(&loose, &mut state);
+        self.drop_unwatched_changes(&loose, &mut state);
+        self.state = state;
+        for change in &loose {
+            // Cannot fail: each change was decided on this very tree.
+            let _ = self.tree.apply(change);
+        }
+        true
+    }
+
+    /// Gives parameters their values on the device. One that does not fit costs only itself.
+    fn take_readings(&mut self, readings: &[Reading], now: Now) {
+        for reading in readings {
+            match &reading.value {
+                Ok(value) if self.is_identity(&reading.name) => self.take_identity(&reading.name, value.clone(), now),
+                Ok(value) => {
+                    self.sources.unfit.remove(&reading.name);
+                    let shown = self.tree.parameter(&reading.name).ok().filter(Parameter::has_value);
+                    let shown = shown.map(|parameter| digest(&parameter.stored()));
+                    self.set_provided(&reading.name, value.clone(), shown);
+                }
+                Err(reason) if reading.text.is_some() => self.sources.note_unfit(&reading.name, reason),
+                Err(_) => {}
+            }
+        }
+    }
+}
+
+impl SourceState {
+    fn note(&mut self, query: &Query, result: &Result<Answer, String>, now: Now) {
+        let Err(reason) = result else {
+            if let Some(failure) = self.failures.remove(query) {
+                log::info!("{}: the source answers again, after {} failures", query.target, failure.count);
+            }
+            return;
+        };
+        if self.failures.len() >= MAX_REMEMBERED && !self.failures.contains_key(query) {
+            return;
+        }
+        let failure = self.failures.entry(query.clone()).or_insert_with(|| {
+            log::warn!("{}: {reason}; its last values stay", query.target);
+            Failure { reason: String::new(), since: now.monotonic, count: 0, rests_until: Duration::ZERO }
+        });
+        failure.count = failure.count.saturating_add(1);
+        failure.reason.clone_from(reason);
+        // A source that hangs would cost each request its limit.
+        if failure.count >= 2 {
+            let doublings = (failure.count - 2).min(4);
+            failure.rests_until = now.monotonic + (FIRST_REST * 2u32.pow(doublings)).min(LONGEST_REST);
+        }
+    }
+
+    fn note_unfit(&mut self, name: &str, reason: &str) {
+        if self.unfit.len() < MAX_REMEMBERED && self.unfit.insert(name.to_owned(), reason.to_owned()).is_none() {
+            log::warn!("{name}: the value on the device does not fit: {reason}; the last value stays");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

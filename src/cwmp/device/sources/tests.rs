@@ -1,0 +1,217 @@
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use super::*;
+use crate::cwmp::event::EventCode;
+use crate::cwmp::testing::{MemoryJournal, NOW, device_with};
+use crate::model::source::{Row, Target};
+
+/// A gateway with interfaces and a serial number in a file.
+const MODEL: &str = r#"{ "Device": {
+    "DeviceInfo": {
+      "Manufacturer": { "type": "string", "value": "Example" },
+      "ManufacturerOUI": { "type": "string", "value": "00D09E" },
+      "ProductClass": { "type": "string", "value": "Gateway" },
+      "SerialNumber": { "type": "string", "value": "0", "source": { "file": "/serial" } },
+      "UpTime": { "type": "unsignedInt", "source": { "file": "/uptime" } } },
+    "ManagementServer": { "URL": { "type": "string", "access": "readWrite", "value": "http://acs.example/" } },
+    "Count": { "type": "unsignedInt", "inform": true, "counts": "Interface" },
+    "Interface": { "source": { "builtin": "link" },
+      "{i}": { "Status": { "type": "string", "enum": ["Up", "Down"], "inform": true, "source": "status" } } } } }"#;
+
+/// A device that tests change, and the questions that it was asked.
+#[derive(Clone, Default)]
+struct World(Rc<RefCell<State>>);
+
+#[derive(Default)]
+struct State {
+    links: Vec<(String, String)>,
+    files: BTreeMap<String, String>,
+    fails: bool,
+    asked: usize,
+}
+
+impl Sources for World {
+    fn begin(&mut self) {}
+
+    fn ask(&mut self, queries: &[Query]) -> Vec<Response> {
+        let mut state = self.0.borrow_mut();
+        state.asked += queries.len();
+        let answer = |query: &Query| match &query.target {
+            _ if state.fails => Err("no answer".to_owned()),
+            Target::File { path, .. } => {
+                state.files.get(path).map(|text| Answer::Text(text.clone())).ok_or("no such file".to_owned())
+            }
+            _ => Ok(Answer::Rows(state.links.iter().map(|(name, status)| link(name, status)).collect())),
+        };
+        queries.iter().map(|query| Response { answer: answer(query), took: Duration::ZERO }).collect()
+    }
+}
+
+fn link(name: &str, status: &str) -> Row {
+    let mut row = Row::new(name);
+    row.set("status", status);
+    row
+}
+
+impl World {
+    fn set_links(&self, links: &[(&str, &str)]) {
+        self.0.borrow_mut().links = links.iter().map(|(name, status)| ((*name).into(), (*status).into())).collect();
+    }
+
+    fn set_file(&self, path: &str, text: &str) {
+        self.0.borrow_mut().files.insert(path.into(), text.into());
+    }
+
+    fn set_fails(&self, fails: bool) {
+        self.0.borrow_mut().fails = fails;
+    }
+
+    /// Starts a device in this world from the records of a journal.
+    fn device(&self, records: &[String]) -> (Device, MemoryJournal) {
+        let (mut device, journal) = device_with(MODEL, records);
+        device.set_sources(Box::new(self.clone()));
+        (device, journal)
+    }
+
+    /// Counts the questions that a request asks.
+    fn asked(&self, request: impl FnOnce()) -> usize {
+        let before = self.0.borrow().asked;
+        request();
+        self.0.borrow().asked - before
+    }
+}
+
+fn refresh(device: &mut Device, now: Now) {
+    device.refresh(&Wanted::values(vec!["Device.".into()]), now);
+}
+
+fn value(device: &Device, name: &str) -> String {
+    device.tree().get(name).map_or_else(|| "absent".into(), |value| value.to_string())
+}
+
+fn later(seconds: u64) -> Now {
+    Now { monotonic: NOW.monotonic + Duration::from_secs(seconds), ..NOW }
+}
+
+#[test]
+fn a_start_after_a_restart_finds_the_same_instances() {
+    let world = World::default();
+    world.set_links(&[("eth0", "Up"), ("eth1", "Down")]);
+    let (mut device, journal) = world.device(&[]);
+    refresh(&mut device, NOW);
+    assert_eq!(value(&device, "Device.Interface.2.Status"), "Down");
+    assert_eq!(journal.records().len(), 1, "one record for all instances");
+    refresh(&mut device, NOW);
+    assert_eq!(journal.records().len(), 1, "nothing is written where nothing changed");
+    // The order of the device is another one now, and one interface is new.
+    world.set_links(&[("usb0", "Up"), ("eth1", "Up"), ("eth0", "Down")]);
+    let (mut device, _) = world.device(&journal.records());
+    refresh(&mut device, NOW);
+    assert_eq!(value(&device, "Device.Interface.1.Status"), "Down");
+    assert_eq!(value(&device, "Device.Interface.2.Status"), "Up");
+    assert_eq!(value(&device, "Device.Interface.3.Status"), "Up");
+}
+
+#[test]
+fn instances_that_the_journal_refuses_are_left_out() {
+    let world = World::default();
+    world.set_links(&[("eth0", "Up")]);
+    let (mut device, journal) = world.device(&[]);
+    refresh(&mut device, NOW);
+    world.set_links(&[("eth0", "Down"), ("eth1", "Up")]);
+    journal.fail(true);
+    refresh(&mut device, NOW);
+    // The number of the new instance would not survive a power cut (R218); the others have their values.
+    assert_eq!(value(&device, "Device.Count"), "1");
+    assert_eq!(value(&device, "Device.Interface.1.Status"), "Down");
+    journal.fail(false);
+    refresh(&mut device, NOW);
+    assert_eq!(value(&device, "Device.Count"), "2");
+}
+
+#[test]
+fn a_failing_source_keeps_its_values_and_rests() {
+    let world = World::default();
+    world.set_links(&[("eth0", "Up")]);
+    world.set_file("/serial", "4711\n");
+    world.set_file("/uptime", "10");
+    let (mut device, _) = world.device(&[]);
+    refresh(&mut device, NOW);
+    assert_eq!(device.source_failures().count(), 0);
+    world.set_fails(true);
+    assert_eq!(world.asked(|| refresh(&mut device, NOW)), 3);
+    assert_eq!(world.asked(|| refresh(&mut device, NOW)), 3);
+    // After two failures in a row, the sources rest: a request must not wait for them again.
+    assert_eq!(world.asked(|| refresh(&mut device, NOW)), 0);
+    assert_eq!(value(&device, "Device.Interface.1.Status"), "Up");
+    assert_eq!(value(&device, "Device.DeviceInfo.UpTime"), "10");
+    let failures: Vec<(String, u32)> = device.source_failures().map(|(name, failure)| (name, failure.count)).collect();
+    assert_eq!(failures[0], ("file /serial".to_owned(), 2));
+    assert_eq!(failures.len(), 3);
+    // The rest grows with each failure, up to a quarter of an hour.
+    assert_eq!(world.asked(|| refresh(&mut device, later(59))), 0);
+    assert_eq!(world.asked(|| refresh(&mut device, later(60))), 3);
+    assert_eq!(world.asked(|| refresh(&mut device, later(179))), 0);
+    assert_eq!(world.asked(|| refresh(&mut device, later(180))), 3);
+    world.set_fails(false);
+    assert_eq!(world.asked(|| refresh(&mut device, later(100_000))), 3);
+    assert_eq!(device.source_failures().count(), 0);
+}
+
+#[test]
+fn a_changed_value_that_the_acs_watches_is_reported() {
+    let world = World::default();
+    world.set_links(&[("eth0", "Up")]);
+    let (mut device, journal) = world.device(&[]);
+    refresh(&mut device, NOW);
+    device.state_mut().changed.clear();
+    world.set_links(&[("eth0", "Down"), ("eth1", "Up")]);
+    refresh(&mut device, NOW);
+    let changed: Vec<&str> = device.state().changed.iter().map(String::as_str).collect();
+    // R99: the parameter itself, and the one that counts the instances.
+    assert_eq!(changed, ["Device.Count", "Device.Interface.1.Status"]);
+    assert!(device.state().events.contains(&EventCode::ValueChange));
+    // What changes while the agent does not run is found by the first refresh.
+    device.state_mut().changed.clear();
+    device.save(NOW).expect("stored");
+    world.set_links(&[("eth0", "Up"), ("eth1", "Up")]);
+    let (mut device, _) = world.device(&journal.records());
+    device.note_firmware_changes();
+    refresh(&mut device, NOW);
+    let changed: Vec<&str> = device.state().changed.iter().map(String::as_str).collect();
+    assert_eq!(changed, ["Device.Interface.1.Status"]);
+}
+
+#[test]
+fn the_identity_outlasts_its_source() {
+    let world = World::default();
+    world.set_file("/serial", "4711\n");
+    let (mut device, journal) = world.device(&[]);
+    refresh(&mut device, NOW);
+    assert_eq!(device.identity().serial_number, "4711");
+    for text in [None, Some("")] {
+        world.0.borrow_mut().files =
+            text.map(|text: &str| ("/serial".to_owned(), text.to_owned())).into_iter().collect();
+        let (mut device, _) = world.device(&journal.records());
+        assert_eq!(device.identity().serial_number, "4711", "before the first refresh");
+        refresh(&mut device, NOW);
+        assert_eq!(device.identity().serial_number, "4711");
+    }
+}
+
+#[test]
+fn a_value_that_does_not_fit_costs_only_itself() {
+    let world = World::default();
+    world.set_links(&[("eth0", "Up"), ("eth1", "Up")]);
+    let (mut device, _) = world.device(&[]);
+    refresh(&mut device, NOW);
+    world.set_links(&[("eth0", "Strange"), ("eth1", "Down")]);
+    refresh(&mut device, NOW);
+    assert_eq!(value(&device, "Device.Interface.1.Status"), "Up");
+    assert_eq!(value(&device, "Device.Interface.2.Status"), "Down");
+    assert_eq!(device.unfit_values().map(|(name, _)| name).collect::<Vec<_>>(), ["Device.Interface.1.Status"]);
+    world.set_links(&[("eth0", "Down"), ("eth1", "Down")]);
+    refresh(&mut device, NOW);
+    assert_eq!(device.unfit_values().count(), 0);
+}

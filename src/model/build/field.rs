@@ -1,0 +1,220 @@
+//! Builds fields: the values of sources that parameters have.
+
+use super::{Built, SchemaBuilder, pointer};
+use crate::model::raw::{Number, Object, Raw};
+use crate::model::schema::Spec;
+use crate::model::source::{Conversion, Excerpt, Field, Form, Location, SourceId};
+
+/// The members of a field; its own source may have `at` and `limit` beside its kind.
+const FIELD_MEMBERS: [&str; 14] = [
+    "field", "line", "word", "match", "absent", "map", "as", "scale", "path", "file", "exec", "builtin", "at", "limit",
+];
+
+impl<'a> SchemaBuilder<'a> {
+    /// Reads the `source` of a parameter. Returns true if it has one: the parameter is then read-only, because the agent
+    /// cannot set it on the device.
+    pub(super) fn field(&mut self, raw: &Object<'a>, spec: &mut Spec) -> bool {
+        let Some(source) = raw.get("source").filter(|_| !self.sources.is_broken()) else { return false };
+        let outside = self.location.enter("source");
+        let read = self.read_field(&source, raw.file, spec);
+        self.location.leave(outside);
+        let field = self.note(read);
+        self.sources.fields.extend(field.map(|field| (self.node, field)));
+        spec.writable = false;
+        true
+    }
+
+    fn read_field(&mut self, source: &Raw<'a>, file: usize, spec: &Spec) -> Built<Field> {
+        // The agent itself obeys these parameters, whatever the device says.
+        if self.location.pointer.split('/').nth(2) == Some("ManagementServer") {
+            return Err(self.error(file, "", "the agent itself keeps the parameters of ManagementServer"));
+        }
+        if spec.counted_table.is_some() {
+            return Err(self.error(file, "", "it counts instances, so that it has no source"));
+        }
+        match source {
+            Raw::Text(name) => {
+                let (source, name) = self.named_field(name, file, "")?;
+                Ok(Field {
+                    source,
+                    excerpt: Excerpt::Name(name.into()),
+                    absent: None,
+                    conversion: Conversion::default(),
+                    path: Box::default(),
+                })
+            }
+            Raw::Object(source) => self.field_object(&source.collected(), spec),
+            other => {
+                let reason = format!("the name of a field or an object is needed, not {}", other.json_type());
+                Err(self.error(file, "", reason))
+            }
+        }
+    }
+
+    fn field_object(&mut self, raw: &Object<'a>, spec: &Spec) -> Built<Field> {
+        self.check_members(raw, &FIELD_MEMBERS);
+        let own = self.source(raw)?;
+        if own.is_none()
+            && let Some(member) = ["at", "limit"].iter().find(|member| raw.get(member).is_some())
+        {
+            return Err(self.error(raw.file, &pointer(member), "only a source of its own has it"));
+        }
+        let (source, excerpt) = self.excerpt(raw, own)?;
+        let conversion = self.conversion(raw, spec)?;
+        let absent = self.text(raw, "absent")?;
+        if let Some(text) = absent {
+            spec.parse(text).map_err(|reason| self.error(raw.file, "/absent", reason.to_string()))?;
+        }
+        let path = self.row_paths(raw)?;
+        Ok(Field { source, excerpt, absent: absent.map(Into::into), conversion, path })
+    }
+
+    /// Reads the part of the answer that the value is, and the source of that answer.
+    fn excerpt(&mut self, raw: &Object<'a>, own: Option<SourceId>) -> Built<(SourceId, Excerpt)> {
+        let (name, line, pattern) = (self.text(raw, "field")?, self.text(raw, "line")?, self.text(raw, "match")?);
+        let word = self.bound(raw, "word")?;
+        if let Some(name) = name {
+            if let Some(member) = ["line", "word", "match"].iter().find(|member| raw.get(member).is_some()) {
+                return Err(self.error(raw.file, &pointer(member), "a field has a name, and is no part of a text"));
+            }
+            let (source, name) = match own {
+                Some(own) => (own, name),
+                None => self.named_field(name, raw.file, "/field")?,
+            };
+            self.check_field(source, name, raw.file, "/field")?;
+            return Ok((source, Excerpt::Name(name.into())));
+        }
+        let Some(source) = own.or_else(|| self.sources.find(None)) else {
+            return Err(self.error(raw.file, "", "no source above; a source of its own or `field` is needed"));
+        };
+        if !matches!(self.sources.location(source), Location::File { .. }) {
+            return Err(self.error(raw.file, "", "`field` is needed: the name of the value in the source"));
+        }
+        let excerpt = match (pattern, word) {
+            (Some(_), Some(_)) => return Err(self.error(raw.file, "/word", "`match` gives the value already")),
+            (Some(pattern), None) => {
+                let compiled = regex_lite::Regex::new(pattern);
+                compiled
+                    .map_err(|reason| self.error(raw.file, "/match", format!("not a regular expression: {reason}")))?;
+                Excerpt::Match(pattern.into())
+            }
+            (None, word) => {
+                let number = word.map(|word| u16::try_from(word).ok().filter(|word| *word > 0));
+                if number == Some(None) {
+                    return Err(self.error(raw.file, "/word", "a number from 1 to 65535 is needed"));
+                }
+                Excerpt::Text { line: line.map(Into::into), word: number.flatten() }
+            }
+        };
+        Ok((source, excerpt))
+    }
+
+    /// Finds the source of a field by its text: `field` of the nearest source above, or `source:field` of a named one.
+    fn named_field<'t>(&mut self, text: &'t str, file: usize, at: &str) -> Built<(SourceId, &'t str)> {
+        let (source, name) = match text.split_once(':') {
+            Some((source, name)) => (Some(source), name),
+            None => (None, text),
+        };
+        let Some(id) = self.sources.find(source) else {
+            let reason = match source {
+                Some(source) => format!("no source `{source}` in an `also` above"),
+                None => "no source above".to_owned(),
+            };
+            return Err(self.error(file, at, reason));
+        };
+        self.check_field(id, name, file, at)?;
+        Ok((id, name))
+    }
+
+    /// Rejects a name that the source does not have, as far as the builder knows.
+    fn check_field(&mut self, id: SourceId, name: &str, file: usize, at: &str) -> Built<()> {
+        let reason = match self.sources.location(id) {
+            Location::BuiltIn { provider, .. } if !provider.fields.contains(&name) => {
+                format!("`{}` has no field `{name}`; it has {}", provider.name, provider.fields.join(", "))
+            }
+            Location::File { rows: None, .. } => "a file has no fields; `line`, `word` or `match` is needed".to_owned(),
+            Location::File { rows: Some(pattern), .. } if !has_group(pattern, name) => {
+                format!("the expression of the rows has no group `{name}`")
+            }
+            Location::Exec { .. } if name.is_empty() || name.contains(char::is_control) => "not a name".to_owned(),
+            _ => {
+                self.sources.ask_program(id, name);
+                return Ok(());
+            }
+        };
+        Err(self.error(file, at, reason))
+    }
+
+    /// Reads `map`, `as` and `scale`.
+    fn conversion(&self, raw: &Object<'_>, spec: &Spec) -> Built<Conversion> {
+        let mut map = Vec::new();
+        match raw.get("map") {
+            None => {}
+            Some(Raw::Object(object)) => {
+                for (text, value) in object.members() {
+                    let at = format!("/map{}", pointer(text));
+                    let Raw::Text(value) = value else { return Err(self.error(raw.file, &at, "a string is needed")) };
+                    // With a form or a scale behind it, the value is not yet the literal.
+                    if raw.get("as").is_none() && raw.get("scale").is_none() && raw.get("path").is_none() {
+                        spec.parse(value).map_err(|reason| self.error(raw.file, &at, reason.to_string()))?;
+                    }
+                    map.push((text.into(), value.into()));
+                }
+            }
+            Some(_) => return Err(self.error(raw.file, "/map", "an object is needed: device text to value")),
+        }
+        let form = match self.text(raw, "as")? {
+            None => None,
+            Some(name) => match Form::NAMES.iter().find(|(known, _)| *known == name) {
+                Some((_, form)) => Some(*form),
+                None => {
+                    let known: Vec<&str> = Form::NAMES.iter().map(|(name, _)| *name).collect();
+                    return Err(self.error(raw.file, "/as", format!("one of {} is needed", known.join(", "))));
+                }
+            },
+        };
+        Ok(Conversion { map: map.into(), form, scale: self.scale(raw)? })
+    }
+
+    fn scale(&self, raw: &Object<'_>) -> Built<Option<(i64, i64)>> {
+        let Some(value) = raw.get("scale") else { return Ok(None) };
+        let numbers: Vec<i64> = match value {
+            Raw::List(items) => items
+                .items()
+                .filter_map(|item| match item {
+                    Raw::Number(Number::Integer(number)) => i64::try_from(number).ok().filter(|number| *number > 0),
+                    _ => None,
+                })
+                .collect(),
+            _ => Vec::new(),
+        };
+        match numbers[..] {
+            [times, per] => Ok(Some((times, per))),
+            _ => Err(self.error(raw.file, "/scale", "two positive whole numbers are needed: times and per")),
+        }
+    }
+
+    /// Reads `path`: the tables whose rows the value may name.
+    fn row_paths(&mut self, raw: &Object<'_>) -> Built<Box<[Box<str>]>> {
+        let paths: Box<[Box<str>]> = match raw.get("path") {
+            None => return Ok(Box::default()),
+            Some(Raw::Text(path)) => [path.into()].into(),
+            Some(_) => self.texts(raw, "path")?,
+        };
+        let mut tables = Vec::new();
+        for path in &paths {
+            let Some(table) = path.strip_suffix('*').filter(|table| table.ends_with('.')) else {
+                let reason = "the path of a table with `*` for its instances is needed, such as `Device.WiFi.Radio.*`";
+                return Err(self.error(raw.file, "/path", reason));
+            };
+            self.sources.paths.push((raw.file, self.location.pointer.clone(), table.into()));
+            tables.push(table.into());
+        }
+        Ok(tables.into())
+    }
+}
+
+/// Returns true if a regular expression, which the builder has compiled before, has a group of this name.
+fn has_group(pattern: &str, name: &str) -> bool {
+    regex_lite::Regex::new(pattern).is_ok_and(|regex| regex.capture_names().flatten().any(|group| group == name))
+}

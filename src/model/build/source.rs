@@ -1,0 +1,388 @@
+//! Builds sources: the access of a node, and the field of a parameter.
+
+use super::{Built, JsonLocation, Mistake, SchemaBuilder, pointer};
+use crate::model::path::instance_number;
+use crate::model::raw::{Object, Raw};
+use crate::model::schema::NodeId;
+use crate::model::source::provider::{PROVIDERS, Shape};
+use crate::model::source::{
+    Bindings, Blank, Condition, DEFAULT_LIMIT, Field, Location, Pick, Provider, Source, SourceId, TableBinding,
+    Template,
+};
+
+/// The kinds of sources; a source has exactly one of these members.
+const KINDS: [&str; 3] = ["builtin", "exec", "file"];
+
+/// The members of a source beside its kind.
+const SOURCE_MEMBERS: [&str; 6] = ["at", "rows", "where", "also", "numbers", "limit"];
+
+/// The most sources that depend on each other by placeholders, one on the next.
+const MAX_DEPENDENCIES: usize = 3;
+
+/// The sources under construction.
+#[derive(Default)]
+pub(super) struct SourceBuilder<'a> {
+    sources: Vec<Source>,
+    tables: Vec<(NodeId, TableBinding)>,
+    pub(super) fields: Vec<(NodeId, Field)>,
+    /// The sources that the nodes above have, the outermost first.
+    frames: Vec<Frame<'a>>,
+    /// The references to rows by key, with file and pointer: they are checked once all tables are known.
+    pub(super) paths: Vec<(usize, String, Box<str>)>,
+    /// True while the rows of a table are read, which belong to the row above.
+    above: bool,
+}
+
+/// The sources of one node, for the parameters below it.
+#[derive(Default)]
+struct Frame<'a> {
+    own: Option<SourceId>,
+    /// The sources of `also`, by name.
+    named: Vec<(&'a str, SourceId)>,
+    /// True if the node is a table with rows, whose keys fill `{key}`.
+    is_table: bool,
+    /// True if the source of the node is wrong.
+    is_broken: bool,
+}
+
+impl SourceBuilder<'_> {
+    /// Returns all sources; `None` without any.
+    pub(super) fn finish(mut self) -> Option<Box<Bindings>> {
+        if self.sources.is_empty() {
+            return None;
+        }
+        self.tables.sort_unstable_by_key(|(node, _)| *node);
+        self.fields.sort_unstable_by_key(|(node, _)| *node);
+        Some(Box::new(Bindings {
+            sources: self.sources.into(),
+            tables: self.tables.into(),
+            fields: self.fields.into(),
+        }))
+    }
+
+    /// Returns true if the source of a node above is wrong.
+    pub(super) fn is_broken(&self) -> bool {
+        self.frames.iter().any(|frame| frame.is_broken)
+    }
+
+    /// Returns true if the table of this node has rows.
+    pub(super) fn has_table(&self, node: NodeId) -> bool {
+        self.tables.iter().any(|(table, _)| *table == node)
+    }
+
+    /// Returns the number of tables with rows around the present node.
+    fn depth(&self) -> usize {
+        self.frames.iter().filter(|frame| frame.is_table).count()
+    }
+
+    /// Returns the nearest source above, or that of `name` in an `also`.
+    pub(super) fn find(&self, name: Option<&str>) -> Option<SourceId> {
+        self.frames.iter().rev().find_map(|frame| match name {
+            None => frame.own,
+            Some(name) => frame.named.iter().find(|(known, _)| *known == name).map(|(_, id)| *id),
+        })
+    }
+
+    /// Notes that a parameter takes a field from a program, which the program must be asked for by name.
+    pub(super) fn ask_program(&mut self, id: SourceId, name: &str) {
+        if let Location::Exec { fields, .. } = &mut self.sources[id as usize].location
+            && !fields.iter().any(|field| **field == *name)
+        {
+            fields.push(name.into());
+        }
+    }
+
+    pub(super) fn location(&self, id: SourceId) -> &Location {
+        &self.sources[id as usize].location
+    }
+
+    /// Returns the number of sources that one depends on by placeholders, one on the next. The builder refuses a placeholder
+    /// for a source that comes later, so that there is no circle.
+    fn dependencies(&self, id: SourceId) -> usize {
+        let source = &self.sources[id as usize];
+        let of = |template: &Template| {
+            template
+                .blanks()
+                .filter_map(|blank| match blank {
+                    Blank::Field(on, _) => Some(1 + self.dependencies(*on)),
+                    _ => None,
+                })
+                .max()
+        };
+        let place = match &source.location {
+            Location::File { path, .. } => of(path),
+            Location::BuiltIn { argument, .. } => argument.as_ref().and_then(of),
+            Location::Exec { .. } => None,
+        };
+        let at = if let Pick::At(at) = &source.pick { of(at) } else { None };
+        place.max(at).unwrap_or(0)
+    }
+}
+
+impl<'a> SchemaBuilder<'a> {
+    /// Enters a node: reads its `source`, if it has one, for all nodes below it. Returns true if it has one, after which
+    /// [`SchemaBuilder::leave_source`] must follow.
+    pub(super) fn enter_source(&mut self, raw: &Object<'a>, table: Option<NodeId>) -> bool {
+        let source = match raw.get("source") {
+            None => return false,
+            Some(source) => source,
+        };
+        let (outside, frames) = (self.location.enter("source"), self.sources.frames.len());
+        let read = if self.sources.is_broken() { Ok(()) } else { self.node_source(&source, raw, table) };
+        let is_good = self.note(read).is_some();
+        self.sources.above = false;
+        self.location.leave(outside);
+        // The sources below a wrong one are not checked: most mistakes there would be its consequences.
+        self.sources.frames.truncate(frames + usize::from(is_good));
+        if self.sources.frames.len() == frames {
+            self.sources.frames.push(Frame { is_table: table.is_some(), is_broken: true, ..Frame::default() });
+        }
+        true
+    }
+
+    /// Reads the `source` of an object or table into a new frame.
+    fn node_source(&mut self, source: &Raw<'a>, raw: &Object<'a>, table: Option<NodeId>) -> Built<()> {
+        let Raw::Object(source) = source else {
+            return Err(self.error(raw.file, "", format!("an object is needed, not {}", source.json_type())));
+        };
+        self.check_members(source, &[&KINDS[..], &SOURCE_MEMBERS].concat());
+        let of_tables = ["rows", "where", "numbers"].iter().find(|member| source.get(member).is_some());
+        if let (None, Some(member)) = (table, of_tables) {
+            return Err(self.error(source.file, &pointer(member), "only the source of a table has it"));
+        }
+        // The rows and their conditions belong to the row above, and the sources of `also` to the row itself.
+        self.sources.above = table.is_some();
+        let own = if let Some(node) = table { Some(self.rows(source, raw, node)?) } else { self.source(source)? };
+        self.sources.above = false;
+        self.sources.frames.push(Frame { own, is_table: table.is_some(), ..Frame::default() });
+        match source.get("also") {
+            Some(also) => self.named_sources(source, also),
+            None if own.is_none() => Err(self.no_kind(source)),
+            None => Ok(()),
+        }
+    }
+
+    /// Leaves a node that [`SchemaBuilder::enter_source`] has entered.
+    pub(super) fn leave_source(&mut self) {
+        self.sources.frames.pop();
+    }
+
+    /// Reads the sources of `also` into the present frame.
+    fn named_sources(&mut self, source: &Object<'a>, also: Raw<'a>) -> Built<()> {
+        let Raw::Object(also) = also else {
+            return Err(self.error(source.file, "/also", "an object is needed, with a source for each name"));
+        };
+        let outside = self.location.enter("also");
+        for (name, value) in also.members() {
+            let Raw::Object(value) = value else {
+                return Err(self.error(also.file, &pointer(name), "a source is an object"));
+            };
+            let inside = self.location.enter(name);
+            self.check_members(&value, &[&KINDS[..], &["at", "limit"]].concat());
+            let Some(id) = self.source(&value)? else { return Err(self.no_kind(&value)) };
+            // The frame was pushed by the caller.
+            if let Some(frame) = self.sources.frames.last_mut() {
+                frame.named.push((name, id));
+            }
+            self.location.leave(inside);
+        }
+        self.location.leave(outside);
+        Ok(())
+    }
+
+    /// Reads the source of a table, and the pins of its instances. Returns the source.
+    fn rows(&mut self, source: &Object<'a>, table: &Object<'a>, node: NodeId) -> Built<SourceId> {
+        let Some(id) = self.source(source)? else { return Err(self.no_kind(source)) };
+        if source.get("at").is_some() {
+            return Err(self.error(source.file, "/at", "a table has all rows; `where` selects some"));
+        }
+        self.sources.sources[id as usize].pick = Pick::Row(self.sources.depth());
+        self.rows_member(source, id)?;
+        let loose = match self.text(source, "numbers")? {
+            None | Some("kept") => false,
+            Some("loose") => true,
+            Some(_) => return Err(self.error(source.file, "/numbers", "`kept` or `loose` is needed")),
+        };
+        let conditions = self.conditions(source)?;
+        let mut pins: Vec<(u32, Box<str>)> = Vec::new();
+        for (name, value) in table.members() {
+            let Some(number) = instance_number(name) else { continue };
+            let key = if let Raw::Object(instance) = &value { self.pin(instance) } else { None };
+            let Some(key) = key else {
+                let reason = "the instances of this table are rows of its source: an instance has a \
+                              `\"source\": { \"key\": … }` and nothing else, or an overlay removes it by `null`";
+                // The pointer leads from the `source` of the table back to the instance.
+                let table_pointer = self.location.pointer.trim_end_matches("/source").to_owned();
+                let location = JsonLocation { pointer: table_pointer, ..self.location };
+                return Err(location.error_at(table.file, &pointer(name), reason));
+            };
+            pins.push((number, key));
+        }
+        pins.sort_unstable();
+        let binding = TableBinding { source: id, conditions, loose, pins: pins.into() };
+        self.sources.tables.push((node, binding));
+        Ok(id)
+    }
+
+    /// Reads the key of an instance that is the row with that key; `None` if the instance is another one.
+    fn pin(&self, instance: &Object<'_>) -> Option<Box<str>> {
+        let mut members = instance.members();
+        let (Some(("source", Raw::Object(source))), None) = (members.next(), members.next()) else { return None };
+        let mut members = source.members();
+        match (members.next(), members.next()) {
+            (Some(("key", Raw::Text(key))), None) => Some(key.into()),
+            _ => None,
+        }
+    }
+
+    /// Reads `rows`: the regular expression of a file, which no other kind has.
+    fn rows_member(&mut self, source: &Object<'_>, id: SourceId) -> Built<()> {
+        let given = self.text(source, "rows")?;
+        let is_single =
+            matches!(self.sources.location(id), Location::BuiltIn { provider, .. } if provider.shape != Shape::Rows);
+        if matches!(self.sources.location(id), Location::Exec { .. }) && self.sources.depth() > 0 {
+            return Err(self.error(source.file, "/exec", "a table within a table cannot have its rows from a program"));
+        }
+        if is_single {
+            return Err(self.error(source.file, "/builtin", "this provider has one row, which is no table"));
+        }
+        let wrong = match (&self.sources.location(id), given) {
+            (Location::File { .. }, None) => Some(
+                "a file needs `rows`: a regular expression with named groups, of which `key` is the key".to_owned(),
+            ),
+            (Location::File { .. }, Some(pattern)) => match regex_lite::Regex::new(pattern) {
+                Ok(regex) if regex.capture_names().flatten().any(|name| name == "key") => None,
+                Ok(_) => Some("the expression has no group `key`".to_owned()),
+                Err(reason) => Some(format!("not a regular expression: {reason}")),
+            },
+            (_, Some(_)) => Some("only a `file` has `rows`".to_owned()),
+            (_, None) => None,
+        };
+        if let Some(reason) = wrong {
+            return Err(self.error(source.file, "/rows", reason));
+        }
+        if let Location::File { rows, .. } = &mut self.sources.sources[id as usize].location {
+            *rows = given.map(Into::into);
+        }
+        Ok(())
+    }
+
+    /// Reads `where`.
+    fn conditions(&mut self, source: &Object<'a>) -> Built<Box<[Condition]>> {
+        let Some(raw) = source.get("where") else { return Ok(Box::default()) };
+        let Raw::Object(object) = raw else {
+            return Err(self.error(source.file, "/where", "an object is needed, with texts for each field"));
+        };
+        let outside = self.location.enter("where");
+        let mut conditions = Vec::new();
+        for (field, _) in object.members() {
+            let texts: Box<[Box<str>]> = match object.get(field) {
+                Some(Raw::Text(text)) => [text.into()].into(),
+                _ => self.texts(&object, field)?,
+            };
+            let templates: Built<Box<[Template]>> =
+                texts.iter().map(|text| self.text_with_blanks(text, object.file, &pointer(field))).collect();
+            conditions.push((field.into(), templates?));
+        }
+        self.location.leave(outside);
+        Ok(conditions.into())
+    }
+
+    /// Reads the kind and the place of a source. `None` without a kind: a node may have `also` alone.
+    pub(super) fn source(&mut self, raw: &Object<'a>) -> Built<Option<SourceId>> {
+        let kinds: Vec<&str> = KINDS.into_iter().filter(|kind| raw.get(kind).is_some()).collect();
+        let kind = match kinds[..] {
+            [] => return Ok(None),
+            [kind] => kind,
+            _ => return Err(self.error(raw.file, &pointer(kinds[1]), format!("a second kind beside `{}`", kinds[0]))),
+        };
+        if !is_built(kind) {
+            return Err(self.error(raw.file, &pointer(kind), "this build has no sources of this kind"));
+        }
+        let mut at = match self.text(raw, "at")? {
+            Some(text) => Some(self.text_with_blanks(text, raw.file, "/at")?),
+            None => None,
+        };
+        let location = match kind {
+            "file" => Location::File { path: self.file(raw)?, rows: None },
+            "exec" => Location::Exec { command: self.command(raw)?, fields: Vec::new() },
+            _ => self.built_in(raw, &mut at)?,
+        };
+        if at.is_some() && matches!(location, Location::File { .. }) {
+            return Err(self.error(raw.file, "/at", "a file has no rows to pick from"));
+        }
+        let limit = self.bound(raw, "limit")?.unwrap_or(DEFAULT_LIMIT);
+        if !(1..=60).contains(&limit) {
+            return Err(self.error(raw.file, "/limit", "seconds from 1 to 60 are needed"));
+        }
+        let pick = at.map_or(Pick::Only, Pick::At);
+        let id = self.sources.sources.len() as SourceId;
+        self.sources.sources.push(Source { location, pick, limit });
+        if self.sources.dependencies(id) > MAX_DEPENDENCIES {
+            return Err(self.error(raw.file, "", format!("more than {MAX_DEPENDENCIES} sources depend on each other")));
+        }
+        Ok(Some(id))
+    }
+
+    fn file(&mut self, raw: &Object<'a>) -> Built<Template> {
+        match self.text(raw, "file")? {
+            Some(path) if path.starts_with('/') => self.text_with_blanks(path, raw.file, "/file"),
+            _ => Err(self.error(raw.file, "/file", "an absolute path is needed")),
+        }
+    }
+
+    fn command(&self, raw: &Object<'_>) -> Built<Box<[Box<str>]>> {
+        let command = self.texts(raw, "exec")?;
+        match command.first() {
+            Some(program) if program.starts_with('/') => Ok(command),
+            _ => Err(self.error(raw.file, "/exec", "a list is needed that begins with the absolute path of a program")),
+        }
+    }
+
+    /// Reads a provider of the agent. Takes `at` if it is the argument of the provider.
+    fn built_in(&self, raw: &Object<'_>, at: &mut Option<Template>) -> Built<Location> {
+        let name = self.text(raw, "builtin")?.unwrap_or_default();
+        let Some(provider) = Provider::find(name) else {
+            let known: Vec<&str> = PROVIDERS.iter().map(|provider| provider.name).collect();
+            let reason = format!("there is no provider `{name}`; there are {}", known.join(", "));
+            return Err(self.error(raw.file, "/builtin", reason));
+        };
+        match (provider.shape, at.is_some()) {
+            (Shape::One, true) => Err(self.error(raw.file, "/at", "this provider has one row and takes no argument")),
+            (Shape::OneOf, false) => Err(self.error(raw.file, "", "this provider needs `at`")),
+            (Shape::OneOf, true) => Ok(Location::BuiltIn { provider, argument: at.take() }),
+            _ => Ok(Location::BuiltIn { provider, argument: None }),
+        }
+    }
+
+    /// Reads a text with placeholders.
+    fn text_with_blanks(&self, text: &str, file: usize, member: &str) -> Built<Template> {
+        let (depth, above) = (self.sources.depth(), self.sources.above);
+        let mut find = |name: &str| match name {
+            "parent" if above && depth > 0 => Ok(Blank::Key),
+            "key" if !above && depth > 0 => Ok(Blank::Key),
+            "parent" if !above && depth > 1 => Ok(Blank::Parent),
+            "key" | "parent" => Err(format!("`{{{name}}}`: no table above it has a source")),
+            _ => {
+                let (source, field) = name.split_once(':').ok_or_else(|| format!("`{{{name}}}` is no placeholder"))?;
+                let id = self.sources.find(Some(source)).ok_or_else(|| format!("no source `{source}` above"))?;
+                Ok(Blank::Field(id, field.into()))
+            }
+        };
+        Template::parse(text, &mut find).map_err(|reason| self.error(file, member, reason))
+    }
+
+    /// Returns the error of a source without a kind.
+    pub(super) fn no_kind(&self, raw: &Object<'_>) -> Mistake {
+        self.error(raw.file, "", format!("one of `{}` is needed", KINDS.join("`, `")))
+    }
+}
+
+/// Returns true if this build has the drivers of a kind.
+fn is_built(kind: &str) -> bool {
+    match kind {
+        "builtin" => cfg!(feature = "source-builtin"),
+        "exec" => cfg!(feature = "source-exec"),
+        _ => cfg!(feature = "source-file"),
+    }
+}

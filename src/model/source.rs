@@ -1,0 +1,139 @@
+//! Sources: where the device keeps the values of parameters and the rows of tables. `docs/data-model.md` describes the
+//! members of the format.
+//!
+//! ```text
+//! `source` in a file ──build/source.rs──▶ Source, Field ──tree/refresh.rs──▶ Query ──driver──▶ Answer ──▶ literals
+//! ```
+//!
+//! | file | part |
+//! |---|---|
+//! | `source.rs` | sources and fields as the schema holds them |
+//! | `source/provider.rs` | the names of the providers of the agent |
+//! | `source/query.rs` | a question to the device, and its answer |
+//! | `source/template.rs` | texts with placeholders such as `{key}` |
+//! | `source/convert.rs` | the text of the device becomes a literal |
+//! | `source/excerpt.rs` | one value, or the rows of a table, in the text of a file |
+//!
+//! A *source* is all that one access to the device answers: a file, a process, a list of the kernel. A *field* is one value in
+//! its answer. A *row* is what becomes one instance of a table, and has a *key* that stays the same when its place changes.
+
+use super::schema::NodeId;
+
+pub mod convert;
+pub mod excerpt;
+pub mod provider;
+pub mod query;
+mod template;
+
+pub(super) use convert::{Conversion, Form};
+pub(super) use excerpt::Excerpt;
+pub(super) use provider::Provider;
+pub use query::{Answer, Answers, Query, Response, Row, Target};
+pub(super) use template::{Blank, Template};
+
+/// The seconds after which an access counts as hung, unless the source gives `limit`.
+pub(super) const DEFAULT_LIMIT: u32 = 5;
+
+/// The most instances of a table with a source, unless the model gives `maxEntries`: the answer is foreign, and memory is
+/// scarce.
+pub(super) const DEFAULT_MAX_ROWS: u32 = 256;
+
+/// The index of a source.
+pub(super) type SourceId = u32;
+
+/// All sources of a model, with the nodes that they serve.
+#[derive(Debug, Default)]
+pub struct Bindings {
+    pub(super) sources: Box<[Source]>,
+    /// The tables whose instances are the rows of a source, ascending by node.
+    pub(super) tables: Box<[(NodeId, TableBinding)]>,
+    /// The parameters whose values are fields, ascending by node.
+    pub(super) fields: Box<[(NodeId, Field)]>,
+}
+
+impl Bindings {
+    /// Returns the source whose rows are the instances of a table.
+    pub(super) fn table(&self, node: NodeId) -> Option<&TableBinding> {
+        let at = self.tables.binary_search_by_key(&node, |(node, _)| *node).ok()?;
+        Some(&self.tables[at].1)
+    }
+
+    /// Returns the field whose value a parameter has.
+    pub(super) fn field(&self, node: NodeId) -> Option<&Field> {
+        let at = self.fields.binary_search_by_key(&node, |(node, _)| *node).ok()?;
+        Some(&self.fields[at].1)
+    }
+
+    pub(super) fn source(&self, id: SourceId) -> &Source {
+        &self.sources[id as usize]
+    }
+}
+
+/// One access to the device.
+#[derive(Debug)]
+pub(super) struct Source {
+    pub(super) location: Location,
+    pub(super) pick: Pick,
+    /// The seconds after which the access counts as hung.
+    pub(super) limit: u32,
+}
+
+/// The kind of a source, and the place on the device.
+#[derive(Debug)]
+pub(super) enum Location {
+    /// A file by its path; the regular expression of the rows, for a table.
+    File { path: Template, rows: Option<Box<str>> },
+    /// A program with its arguments, and the names of the fields that parameters take from it.
+    Exec { command: Box<[Box<str>]>, fields: Vec<Box<str>> },
+    /// A provider of the agent, with its argument.
+    BuiltIn { provider: &'static Provider, argument: Option<Template> },
+}
+
+/// The row of an answer that has the fields.
+#[derive(Debug)]
+pub(super) enum Pick {
+    /// The only row.
+    Only,
+    /// The row with this key.
+    At(Template),
+    /// The row that the instance is: the number is the depth of its table among the tables with a source, from 0.
+    Row(usize),
+}
+
+impl Source {
+    /// Returns true if the query is the same for all rows of a table.
+    pub(super) fn is_constant(&self) -> bool {
+        match &self.location {
+            Location::File { path, .. } => path.is_constant(),
+            Location::BuiltIn { argument, .. } => argument.as_ref().is_none_or(Template::is_constant),
+            Location::Exec { .. } => !matches!(self.pick, Pick::At(_)),
+        }
+    }
+}
+
+/// The name of a field, and the texts of which a row must have one there.
+pub(super) type Condition = (Box<str>, Box<[Template]>);
+
+/// The rows of a table.
+#[derive(Debug)]
+pub(super) struct TableBinding {
+    pub(super) source: SourceId,
+    /// The rows that count: each named field has one of the texts.
+    pub(super) conditions: Box<[Condition]>,
+    /// True if the rows come and go by themselves, so that their numbers are not written at each change.
+    pub(super) loose: bool,
+    /// The instance numbers that rows of certain keys have.
+    pub(super) pins: Box<[(u32, Box<str>)]>,
+}
+
+/// One value in the answer of a source.
+#[derive(Debug)]
+pub(super) struct Field {
+    pub(super) source: SourceId,
+    pub(super) excerpt: Excerpt,
+    /// The literal where the device has no such field; the null value of the type without it.
+    pub(super) absent: Option<Box<str>>,
+    pub(super) conversion: Conversion,
+    /// The tables whose row with this key is the value: the field is a reference.
+    pub(super) path: Box<[Box<str>]>,
+}

@@ -1,0 +1,208 @@
+//! Conversions: the text of the device becomes a literal of CWMP.
+
+use crate::model::date_time::DateTime;
+use crate::model::value::Type;
+
+/// The way from the text of the device to a literal: `map`, then `as`, then `scale`.
+#[derive(Debug, Default)]
+pub(in crate::model) struct Conversion {
+    /// Texts of the device with their values, in order; a text may end in `*`, which stands for any rest.
+    pub(in crate::model) map: Box<[(Box<str>, Box<str>)]>,
+    /// The form of the text on the device.
+    pub(in crate::model) form: Option<Form>,
+    /// The factor and the divisor of a number.
+    pub(in crate::model) scale: Option<(i64, i64)>,
+}
+
+/// The form of a text on the device: the member `as`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::model) enum Form {
+    /// `0`/`1`, `off`/`on`, `no`/`yes`, `false`/`true`, `disabled`/`enabled`.
+    Boolean,
+    /// As `Boolean`, negated.
+    NotBoolean,
+    /// A number, whose fraction is dropped.
+    Whole,
+    /// `12h`, `45m`, `7d`, `30s`, `infinite`: seconds, -1 for no end.
+    Duration,
+    /// The length of a prefix: a netmask in dots.
+    Netmask,
+    /// A MAC address: upper case with colons.
+    Mac,
+    /// Seconds since 1970: a dateTime.
+    Epoch,
+    /// Text in hexadecimal digits after `0x`, as numbers in sysfs are.
+    Hex,
+    /// Words with white space between them: a list with commas.
+    Words,
+}
+
+impl Form {
+    /// The names in a data-model file.
+    pub(in crate::model) const NAMES: [(&'static str, Form); 9] = [
+        ("boolean", Form::Boolean),
+        ("!boolean", Form::NotBoolean),
+        ("whole", Form::Whole),
+        ("duration", Form::Duration),
+        ("netmask", Form::Netmask),
+        ("mac", Form::Mac),
+        ("epoch", Form::Epoch),
+        ("hex", Form::Hex),
+        ("words", Form::Words),
+    ];
+}
+
+impl Conversion {
+    /// Returns the literal for a text of the device. An error is the reason why there is none.
+    pub(in crate::model) fn apply(&self, text: &str, kind: Type) -> Result<String, String> {
+        let mut literal = self.mapped(text).to_owned();
+        if let Some(form) = self.form {
+            literal = form.literal(&literal).ok_or_else(|| format!("`{text}` has another form than the model says"))?;
+        }
+        if let Some((times, per)) = self.scale {
+            let number: i64 = literal.parse().map_err(|_| format!("`{text}` is no whole number"))?;
+            literal = (number.saturating_mul(times) / per).to_string();
+        }
+        // A counter of 64 bits goes on in a parameter of 32: TR-181 lets it wrap.
+        if kind == Type::UnsignedInt
+            && let Ok(number) = literal.parse::<u64>()
+        {
+            literal = (number as u32).to_string();
+        }
+        Ok(literal)
+    }
+
+    /// Returns the value of the first entry of the map that fits, or the text itself.
+    fn mapped<'t>(&'t self, text: &'t str) -> &'t str {
+        let fits = |pattern: &str| match pattern.strip_suffix('*') {
+            Some(begin) => text.starts_with(begin),
+            None => text == pattern,
+        };
+        self.map.iter().find(|(pattern, _)| fits(pattern)).map_or(text, |(_, value)| value)
+    }
+}
+
+impl Form {
+    fn literal(self, text: &str) -> Option<String> {
+        match self {
+            Form::Boolean => Some(boolean(text)?.to_string()),
+            Form::NotBoolean => Some((!boolean(text)?).to_string()),
+            Form::Whole => Some(text.split('.').next()?.to_owned()),
+            Form::Duration => duration(text).map(|seconds| seconds.to_string()),
+            Form::Netmask => netmask(text),
+            Form::Mac => mac(text),
+            Form::Epoch => text.parse().ok().map(|seconds| DateTime::from_unix(seconds, 0).to_string()),
+            Form::Hex => {
+                let digits = text.strip_prefix("0x").unwrap_or(text);
+                u64::from_str_radix(digits, 16).ok().map(|number| number.to_string())
+            }
+            Form::Words => Some(text.split_whitespace().collect::<Vec<_>>().join(",")),
+        }
+    }
+}
+
+fn boolean(text: &str) -> Option<bool> {
+    match text {
+        "1" | "on" | "yes" | "true" | "enabled" => Some(true),
+        "0" | "off" | "no" | "false" | "disabled" => Some(false),
+        _ => None,
+    }
+}
+
+fn duration(text: &str) -> Option<i64> {
+    if text == "infinite" {
+        return Some(-1);
+    }
+    let (number, unit) = match text.char_indices().last()? {
+        (at, 's') => (&text[..at], 1),
+        (at, 'm') => (&text[..at], 60),
+        (at, 'h') => (&text[..at], 3600),
+        (at, 'd') => (&text[..at], 86400),
+        (at, 'w') => (&text[..at], 604_800),
+        _ => (text, 1),
+    };
+    number.parse::<u32>().ok().map(|number| i64::from(number) * unit)
+}
+
+fn netmask(text: &str) -> Option<String> {
+    let length: u32 = text.parse().ok().filter(|length| *length <= 32)?;
+    // A shift by 32 bits is not defined for a number of 32 bits.
+    let mask = u32::MAX.checked_shl(32 - length).unwrap_or(0);
+    Some(std::net::Ipv4Addr::from(mask).to_string())
+}
+
+fn mac(text: &str) -> Option<String> {
+    let digits: Vec<&str> = text.split([':', '-']).collect();
+    let is_byte = |byte: &&str| byte.len() == 2 && byte.bytes().all(|b| b.is_ascii_hexdigit());
+    (digits.len() == 6 && digits.iter().all(is_byte)).then(|| digits.join(":").to_ascii_uppercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn literal(form: &str, text: &str) -> Option<String> {
+        let (_, form) = Form::NAMES.iter().find(|(name, _)| *name == form).expect("a form");
+        form.literal(text)
+    }
+
+    #[test]
+    fn each_form_has_its_literals() {
+        for (form, text, expected) in [
+            ("boolean", "on", "true"),
+            ("boolean", "disabled", "false"),
+            ("!boolean", "1", "false"),
+            ("whole", "12345.67", "12345"),
+            ("duration", "12h", "43200"),
+            ("duration", "infinite", "-1"),
+            ("duration", "90", "90"),
+            ("netmask", "24", "255.255.255.0"),
+            ("netmask", "0", "0.0.0.0"),
+            ("netmask", "32", "255.255.255.255"),
+            ("mac", "00-1a-2B-3c-4d-5e", "00:1A:2B:3C:4D:5E"),
+            ("epoch", "0", "1970-01-01T00:00:00Z"),
+            ("hex", "0x8100", "33024"),
+            ("words", " a  b\tc ", "a,b,c"),
+        ] {
+            assert_eq!(literal(form, text).as_deref(), Some(expected), "{form} {text}");
+        }
+    }
+
+    #[test]
+    fn another_form_is_no_value() {
+        for (form, text) in [
+            ("boolean", "maybe"),
+            ("duration", "soon"),
+            ("duration", ""),
+            ("netmask", "33"),
+            ("mac", "00:11:22"),
+            ("mac", "00:11:22:33:44:5g"),
+            ("epoch", "x"),
+            ("hex", "0xzz"),
+        ] {
+            assert_eq!(literal(form, text), None, "{form} {text}");
+        }
+    }
+
+    #[test]
+    fn the_map_comes_before_the_form_and_the_scale() {
+        let map = [("up*".into(), "1".into()), ("down".into(), "0".into())].into();
+        let conversion = Conversion { map, form: Some(Form::Boolean), scale: None };
+        assert_eq!(conversion.apply("upper", Type::Boolean).as_deref(), Ok("true"));
+        assert_eq!(conversion.apply("down", Type::Boolean).as_deref(), Ok("false"));
+        assert!(conversion.apply("dormant", Type::Boolean).is_err());
+        let kilobytes = Conversion { scale: Some((1, 1024)), ..Conversion::default() };
+        assert_eq!(kilobytes.apply("4096", Type::UnsignedInt).as_deref(), Ok("4"));
+        assert!(kilobytes.apply("4 kB", Type::UnsignedInt).is_err());
+        let huge = Conversion { scale: Some((1000, 1)), ..Conversion::default() };
+        assert_eq!(huge.apply(&i64::MAX.to_string(), Type::Long), Ok(i64::MAX.to_string()));
+    }
+
+    #[test]
+    fn a_counter_of_64_bits_wraps_at_32() {
+        let plain = Conversion::default();
+        assert_eq!(plain.apply("4294967297", Type::UnsignedInt).as_deref(), Ok("1"));
+        assert_eq!(plain.apply("4294967297", Type::UnsignedLong).as_deref(), Ok("4294967297"));
+        assert_eq!(plain.apply("-1", Type::UnsignedInt).as_deref(), Ok("-1"), "the type of the parameter refuses it");
+    }
+}

@@ -1,0 +1,99 @@
+//! Excerpts: one value, or the rows of a table, in the text of a file.
+
+use regex_lite::Regex;
+
+use super::query::{Answer, Row};
+
+/// The part of an answer that is a value.
+#[derive(Debug)]
+pub(in crate::model) enum Excerpt {
+    /// The field of this name in a row.
+    Name(Box<str>),
+    /// The whole text without white space at its ends, or of the first line that begins with `line`, or the `word` of that
+    /// line or of the text, counted from 1.
+    Text { line: Option<Box<str>>, word: Option<u16> },
+    /// The first group of a regular expression, or the whole match of one without groups.
+    Match(Box<str>),
+}
+
+impl Excerpt {
+    /// Returns the value in an answer; `key` is that of the row, for a source with several. `None` if the device has no such
+    /// value.
+    pub(in crate::model) fn of(&self, answer: &Answer, key: Option<&str>) -> Option<String> {
+        match (self, answer) {
+            (Excerpt::Name(name), answer) => answer.row(key)?.get(name).map(str::to_owned),
+            (Excerpt::Text { line, word }, Answer::Text(text)) => excerpt(text, line.as_deref(), *word),
+            (Excerpt::Match(pattern), Answer::Text(text)) => {
+                // The loader has compiled it, so that it is valid.
+                let captures = Regex::new(pattern).ok()?.captures(text)?;
+                captures.get(1).or(captures.get(0)).map(|found| found.as_str().to_owned())
+            }
+            _ => None,
+        }
+    }
+}
+
+fn excerpt(text: &str, line: Option<&str>, word: Option<u16>) -> Option<String> {
+    let part = match line {
+        Some(begin) => text.lines().find(|line| line.starts_with(begin))?,
+        None => text,
+    };
+    let part = match word {
+        Some(word) => part.split_whitespace().nth(usize::from(word).checked_sub(1)?)?,
+        // Files of the device tree end with NUL.
+        None => part.trim_matches(|c: char| c.is_whitespace() || c == '\0'),
+    };
+    Some(part.to_owned())
+}
+
+/// Returns the rows of a table in the text of a file: the lines that match, with the named groups of the expression as fields.
+/// The group `key` is the key.
+pub fn rows(text: &str, pattern: &str) -> Vec<Row> {
+    // The loader has compiled it, so that it is valid.
+    let Ok(pattern) = Regex::new(pattern) else { return Vec::new() };
+    let names: Vec<&str> = pattern.capture_names().flatten().collect();
+    let row = |line: &str| {
+        let captures = pattern.captures(line)?;
+        let text = |name: &str| captures.name(name).map(|found| found.as_str());
+        let mut row = Row::new(text("key")?);
+        names.iter().filter_map(|name| Some((name, text(name)?))).for_each(|(name, text)| row.set(name, text));
+        Some(row)
+    };
+    text.lines().filter_map(row).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MEMINFO: &str = "MemTotal:        4045676 kB\nMemFree:         2211 kB\n";
+
+    #[test]
+    fn a_value_is_the_text_a_line_or_a_word() {
+        let text = |line: Option<&str>, word| excerpt(MEMINFO, line, word);
+        assert_eq!(text(Some("MemTotal:"), Some(2)).as_deref(), Some("4045676"));
+        assert_eq!(text(Some("MemFree:"), None).as_deref(), Some("MemFree:         2211 kB"));
+        assert_eq!(text(None, Some(4)).as_deref(), Some("MemFree:"));
+        assert_eq!(text(Some("Swap:"), Some(2)), None);
+        assert_eq!(text(None, Some(99)), None);
+        assert_eq!(text(None, Some(0)), None);
+        assert_eq!(excerpt("Board\0", None, None).as_deref(), Some("Board"));
+    }
+
+    #[test]
+    fn a_value_is_the_first_group_of_an_expression() {
+        let of = |pattern: &str, text: &str| Excerpt::Match(pattern.into()).of(&Answer::Text(text.into()), None);
+        assert_eq!(of("rev=([0-9]+)", "a\nrev=17\n").as_deref(), Some("17"));
+        assert_eq!(of("[0-9]+", "a 17").as_deref(), Some("17"));
+        assert_eq!(of("x", "a"), None);
+    }
+
+    #[test]
+    fn the_lines_that_match_are_rows() {
+        let found = rows("# leases\n1 aa:bb x\n2 cc:dd y\nbroken\n", r"^(?<end>\d+) (?<key>\S+) (?<name>\S+)$");
+        let keys: Vec<&str> = found.iter().map(|row| row.key.as_str()).collect();
+        assert_eq!(keys, ["aa:bb", "cc:dd"]);
+        assert_eq!(found[1].get("name"), Some("y"));
+        assert_eq!(found[1].get("end"), Some("2"));
+    }
+}

@@ -1,0 +1,90 @@
+//! The providers of the agent: their names and fields, by which the loader checks a model. The drivers make their answers.
+
+/// The names of a provider.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Provider {
+    /// The name in a data-model file.
+    pub name: &'static str,
+    /// The shape of the answer.
+    pub shape: Shape,
+    /// The names of the fields.
+    pub fields: &'static [&'static str],
+}
+
+/// The shape of the answer of a provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// One row; it takes no `at`.
+    One,
+    /// One row; `at` is its argument.
+    OneOf,
+    /// Rows, each with a key; `at` picks one.
+    Rows,
+}
+
+/// The providers, in the order of their names.
+pub const PROVIDERS: &[Provider] = &[
+    Provider {
+        name: "address",
+        shape: Shape::Rows,
+        fields: &["device", "family", "address", "prefix", "peer", "scope", "status", "preferred", "valid", "origin"],
+    },
+    Provider {
+        name: "host",
+        shape: Shape::Rows,
+        fields: &["mac", "address", "addresses4", "addresses6", "name", "active", "device", "port", "lease", "source"],
+    },
+    Provider {
+        name: "link",
+        shape: Shape::Rows,
+        fields: &[
+            "name",
+            "kind",
+            "enabled",
+            "status",
+            "address",
+            "mtu",
+            "bit_rate",
+            "duplex",
+            "layer",
+            "lower",
+            "master",
+            "vlan_id",
+            "vlan_protocol",
+            "rx_bytes",
+            "tx_bytes",
+            "rx_packets",
+            "tx_packets",
+            "rx_errors",
+            "tx_errors",
+            "rx_dropped",
+            "tx_dropped",
+            "multicast",
+        ],
+    },
+    Provider {
+        name: "process",
+        shape: Shape::Rows,
+        fields: &["pid", "command", "size", "priority", "cpu_time", "state"],
+    },
+    Provider { name: "resolver", shape: Shape::Rows, fields: &["address", "family"] },
+    Provider {
+        name: "route",
+        shape: Shape::Rows,
+        fields: &["family", "destination", "prefix", "mask", "cidr", "gateway", "device", "metric", "origin", "static"],
+    },
+    Provider { name: "storage", shape: Shape::OneOf, fields: &["total", "free"] },
+    Provider {
+        name: "system",
+        shape: Shape::One,
+        fields: &["uptime", "hostname", "kernel", "machine", "cpu_usage", "processors"],
+    },
+    Provider { name: "thermal", shape: Shape::Rows, fields: &["name", "value"] },
+];
+
+impl Provider {
+    /// Returns the provider of this name.
+    pub fn find(name: &str) -> Option<&'static Provider> {
+        PROVIDERS.iter().find(|provider| provider.name == name)
+    }
+}

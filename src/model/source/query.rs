@@ -1,0 +1,116 @@
+//! A question to the device, and its answer.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+/// One access to the device, with all placeholders filled in. Equal queries have equal answers: one RPC asks each once.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Query {
+    /// The kind and the place.
+    pub target: Target,
+    /// The seconds after which the access counts as hung.
+    pub limit: u32,
+}
+
+/// The kind and the place of a query.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Target {
+    /// The text of a file, or the rows in it.
+    File {
+        /// The path.
+        path: String,
+        /// The regular expression of the rows.
+        rows: Option<String>,
+    },
+    /// The output of a program.
+    Exec {
+        /// The program and its arguments, the verb included.
+        command: Vec<String>,
+        /// The text for the standard input.
+        input: String,
+    },
+    /// The rows of a provider of the agent.
+    BuiltIn {
+        /// The name of the provider.
+        provider: String,
+        /// The argument; empty without one.
+        argument: String,
+    },
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Target::File { path, .. } => write!(f, "file {path}"),
+            Target::Exec { command, .. } => write!(f, "exec {}", command.join(" ")),
+            Target::BuiltIn { provider, argument } if argument.is_empty() => write!(f, "builtin {provider}"),
+            Target::BuiltIn { provider, argument } => write!(f, "builtin {provider} {argument}"),
+        }
+    }
+}
+
+/// The answer to a query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// A text, of which excerpts are the fields.
+    Text(String),
+    /// Rows with named fields, in the order of the device.
+    Rows(Vec<Row>),
+}
+
+impl Answer {
+    /// Returns the row of this key; the first one without a key.
+    pub fn row(&self, key: Option<&str>) -> Option<&Row> {
+        let Answer::Rows(rows) = self else { return None };
+        match key {
+            Some(key) => rows.iter().find(|row| row.key == key),
+            None => rows.first(),
+        }
+    }
+}
+
+/// The fields of one instance of a table, or the only fields of a source without rows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Row {
+    /// The name of the row on the device, such as that of a network interface. Empty in a source without rows.
+    pub key: String,
+    /// The texts by the names of the fields.
+    pub fields: Vec<(String, String)>,
+}
+
+impl Row {
+    /// Creates a row without fields.
+    pub fn new(key: impl Into<String>) -> Row {
+        Row { key: key.into(), fields: Vec::new() }
+    }
+
+    /// Adds a field.
+    pub fn set(&mut self, name: &str, text: impl Into<String>) {
+        self.fields.push((name.to_owned(), text.into()));
+    }
+
+    /// Returns the text of a field.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.fields.iter().find(|(field, _)| field == name).map(|(_, text)| text.as_str())
+    }
+}
+
+/// The result of a query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    /// The answer, or the reason of the failure, in words.
+    pub answer: Result<Answer, String>,
+    /// The time that the answer took.
+    pub took: Duration,
+}
+
+impl Response {
+    /// Returns the response of a source that was not asked.
+    pub fn failed(reason: String) -> Response {
+        Response { answer: Err(reason), took: Duration::ZERO }
+    }
+}
+
+/// The responses of one RPC so far.
+pub type Answers = BTreeMap<Query, Response>;

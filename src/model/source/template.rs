@@ -1,0 +1,74 @@
+//! Texts with placeholders: `{key}` and `{parent}`, the keys of the row and of the row above it, and `{source:field}`, a field
+//! of another source.
+
+use super::SourceId;
+
+/// A text of a data-model file, in which placeholders are filled in for each access. A filled-in text is never parsed again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::model) struct Template(Box<[Piece]>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Piece {
+    Text(Box<str>),
+    Blank(Blank),
+}
+
+/// A placeholder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::model) enum Blank {
+    /// The key of the row to which the parameter belongs.
+    Key,
+    /// The key of the row above that one.
+    Parent,
+    /// A field of another source.
+    Field(SourceId, Box<str>),
+}
+
+impl Template {
+    /// Reads a text; `find` returns the placeholder of a name, or the reason why there is none. A brace that no name follows
+    /// is text.
+    pub(in crate::model) fn parse(
+        text: &str,
+        find: &mut dyn FnMut(&str) -> Result<Blank, String>,
+    ) -> Result<Template, String> {
+        let mut pieces = Vec::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once('{') {
+            let Some((name, behind)) = after.split_once('}') else { break };
+            if !before.is_empty() {
+                pieces.push(Piece::Text(before.into()));
+            }
+            pieces.push(Piece::Blank(find(name)?));
+            rest = behind;
+        }
+        if !rest.is_empty() {
+            pieces.push(Piece::Text(rest.into()));
+        }
+        Ok(Template(pieces.into()))
+    }
+
+    /// Returns the text with each placeholder replaced by what `fill` returns.
+    pub(in crate::model) fn fill<E>(&self, fill: &mut dyn FnMut(&Blank) -> Result<String, E>) -> Result<String, E> {
+        let mut text = String::new();
+        for piece in &self.0 {
+            match piece {
+                Piece::Text(piece) => text.push_str(piece),
+                Piece::Blank(blank) => text.push_str(&fill(blank)?),
+            }
+        }
+        Ok(text)
+    }
+
+    /// Returns true if the text has no placeholder.
+    pub(in crate::model) fn is_constant(&self) -> bool {
+        self.0.iter().all(|piece| matches!(piece, Piece::Text(_)))
+    }
+
+    /// Returns the placeholders.
+    pub(in crate::model) fn blanks(&self) -> impl Iterator<Item = &Blank> {
+        self.0.iter().filter_map(|piece| match piece {
+            Piece::Blank(blank) => Some(blank),
+            Piece::Text(_) => None,
+        })
+    }
+}

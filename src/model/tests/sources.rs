@@ -1,0 +1,376 @@
+//! Tests of sources: the members of the format, and the way from answers to instances and values.
+
+use std::time::Duration;
+
+use super::*;
+use crate::model::facets::PatternCache;
+use crate::model::source::{Answer, Answers, Query, Response, Row, Target};
+use crate::model::tree::{Mode, Plan, Wanted};
+
+/// Returns a model whose `Device.A` is `node`, with a source above it.
+fn under_source(node: &str) -> String {
+    format!(
+        r#"{{ "Device": {{ "O": {{ "source": {{ "exec": ["/bin/p"], "also": {{ "link": {{ "builtin": "link", "at": "eth0" }} }} }},
+            "A": {node} }}, "T": {{ "{{i}}": {{ "B": {{ "type": "string" }} }} }} }} }}"#
+    )
+}
+
+#[test]
+fn a_wrong_source_names_the_place_and_the_reason() {
+    let text = |members: &str| under_source(&format!(r#"{{ "type": "string", {members} }}"#));
+    let table = |source: &str, rest: &str| {
+        format!(
+            r#"{{ "Device": {{ "T": {{ "source": {source}, "{{i}}": {{ "B": {{ "type": "string" }} }} {rest} }} }} }}"#
+        )
+    };
+    let device = |members: &str| format!(r#"{{ "Device": {{ {members} }} }}"#);
+    for (model, pointer, reason) in [
+        (text(r#""source": 1"#), "/Device/O/A/source", "the name of a field or an object is needed"),
+        (text(r#""source": "no:mode""#), "/Device/O/A/source", "no source `no` in an `also` above"),
+        (text(r#""source": "link:speed""#), "/Device/O/A/source", "has no field `speed`; it has name, kind"),
+        (text(r#""source": "a\tb""#), "/Device/O/A/source", "not a name"),
+        (text(r#""source": { "feild": "x" }"#), "/Device/O/A/source/feild", "an unknown member"),
+        (text(r#""source": { "absent": "x" }"#), "/Device/O/A/source", "`field` is needed"),
+        (text(r#""source": { "field": "x", "at": "y" }"#), "/Device/O/A/source/at", "only a source of its own has it"),
+        (text(r#""source": { "field": "x", "word": 1 }"#), "/Device/O/A/source/word", "no part of a text"),
+        (text(r#""source": { "field": "x", "as": "hexx" }"#), "/Device/O/A/source/as", "one of boolean, !boolean"),
+        (
+            text(r#""source": { "field": "x", "scale": [1, 0] }"#),
+            "/Device/O/A/source/scale",
+            "two positive whole numbers",
+        ),
+        (text(r#""source": { "field": "x", "path": "Device.T." }"#), "/Device/O/A/source/path", "with `*` for its"),
+        (
+            text(r#""source": { "field": "x", "path": "Device.T.*" }"#),
+            "/Device/O/A/source/path",
+            "no table with a source",
+        ),
+        (text(r#""source": { "field": "x", "map": { "a": 1 } }"#), "/Device/O/A/source/map/a", "a string is needed"),
+        (
+            text(r#""source": { "file": "/x", "exec": ["/y"] }"#),
+            "/Device/O/A/source/file",
+            "a second kind beside `exec`",
+        ),
+        (text(r#""source": { "file": "x" }"#), "/Device/O/A/source/file", "an absolute path is needed"),
+        (text(r#""source": { "file": "/x/{key}" }"#), "/Device/O/A/source/file", "no table above it has a source"),
+        (text(r#""source": { "file": "/x/{name}" }"#), "/Device/O/A/source/file", "`{name}` is no placeholder"),
+        (text(r#""source": { "file": "/x/{no:name}" }"#), "/Device/O/A/source/file", "no source `no` above"),
+        (text(r#""source": { "file": "/x", "at": "y" }"#), "/Device/O/A/source/at", "a file has no rows"),
+        (text(r#""source": { "file": "/x", "field": "y" }"#), "/Device/O/A/source/field", "a file has no fields"),
+        (text(r#""source": { "file": "/x", "word": 0 }"#), "/Device/O/A/source/word", "a number from 1"),
+        (text(r#""source": { "file": "/x", "match": "(" }"#), "/Device/O/A/source/match", "not a regular expression"),
+        (text(r#""source": { "file": "/x", "limit": 0 }"#), "/Device/O/A/source/limit", "seconds from 1 to 60"),
+        (
+            text(r#""source": { "exec": ["p"], "field": "x" }"#),
+            "/Device/O/A/source/exec",
+            "the absolute path of a program",
+        ),
+        (
+            text(r#""source": { "builtin": "lnik", "field": "x" }"#),
+            "/Device/O/A/source/builtin",
+            "no provider `lnik`; there are",
+        ),
+        (
+            text(r#""source": { "builtin": "system", "at": "x", "field": "uptime" }"#),
+            "/Device/O/A/source/at",
+            "takes no argument",
+        ),
+        (
+            text(r#""source": { "builtin": "storage", "field": "free" }"#),
+            "/Device/O/A/source",
+            "this provider needs `at`",
+        ),
+        (
+            text(r#""enum": ["Up"], "source": { "field": "x", "map": { "1": "up" } }"#),
+            "/Device/O/A/source/map/1",
+            "not one of",
+        ),
+        (
+            text(r#""maxLength": 1, "source": { "field": "x", "absent": "long" }"#),
+            "/Device/O/A/source/absent",
+            "too long",
+        ),
+        (table(r#""uci""#, ""), "/Device/T/source", "an object is needed, not a string"),
+        (table("{}", ""), "/Device/T/source", "one of `builtin`, `exec`, `file` is needed"),
+        (table(r#"{ "file": "/x" }"#, ""), "/Device/T/source/rows", "a file needs `rows`"),
+        (table(r#"{ "file": "/x", "rows": "a" }"#, ""), "/Device/T/source/rows", "no group `key`"),
+        (table(r#"{ "exec": ["/x"], "rows": "a" }"#, ""), "/Device/T/source/rows", "only a `file` has `rows`"),
+        (table(r#"{ "builtin": "system" }"#, ""), "/Device/T/source/builtin", "one row, which is no table"),
+        (table(r#"{ "builtin": "link", "at": "x" }"#, ""), "/Device/T/source/at", "a table has all rows"),
+        (table(r#"{ "builtin": "link", "numbers": "lose" }"#, ""), "/Device/T/source/numbers", "`kept` or `loose`"),
+        (table(r#"{ "builtin": "link", "where": "x" }"#, ""), "/Device/T/source/where", "an object is needed"),
+        (table(r#"{ "builtin": "link", "also": { "x": {} } }"#, ""), "/Device/T/source/also/x", "one of `builtin`"),
+        (table(r#"{ "builtin": "link" }"#, r#", "1": {}"#), "/Device/T/1", "an overlay removes it by `null`"),
+        (table(r#"{ "builtin": "link" }"#, r#", "1": { "B": "x" }"#), "/Device/T/1", "are rows of its source"),
+        (
+            device(r#""O": { "source": { "builtin": "link", "rows": "x" } }"#),
+            "/Device/O/source/rows",
+            "only the source of a table has it",
+        ),
+        (
+            device(r#""ManagementServer": { "URL": { "type": "string", "source": { "file": "/x" } } }"#),
+            "/Device/ManagementServer/URL/source",
+            "the agent itself keeps",
+        ),
+        (
+            device(r#""T": { "{i}": {} }, "N": { "type": "unsignedInt", "counts": "T", "source": { "file": "/x" } }"#),
+            "/Device/N/source",
+            "it counts instances",
+        ),
+    ] {
+        let error = load(&[file(&model)], &[]).expect_err(&model);
+        // A misspelt member leaves the right one out, which is another mistake.
+        let mistake = &error.list()[0];
+        assert_eq!(mistake.pointer, pointer, "{error}");
+        assert!(mistake.reason.contains(reason), "{error}");
+    }
+}
+
+/// A device with interfaces, their addresses, and a program.
+const DEVICE: &str = r#"{ "Device": {
+    "UpTime": { "type": "unsignedInt", "access": "readWrite", "source": { "file": "/proc/uptime", "word": 1, "as": "whole" } },
+    "Count": { "type": "unsignedInt", "counts": "Interface" },
+    "Interface": { "access": "readWrite",
+      "source": { "builtin": "link", "where": { "kind": ["physical", "bridge"] },
+                  "also": { "same": { "builtin": "link", "at": "{key}" } } },
+      "3": { "source": { "key": "wan" } },
+      "{i}": { "Name": { "type": "string", "source": "same:name" },
+               "Lower": { "type": "string", "list": true, "source": { "field": "lower", "path": "Device.Interface.*" } },
+               "MTU": { "type": "unsignedInt", "max": 9000, "source": { "file": "/run/{key}/mtu", "absent": "1500" } },
+               "Label": { "type": "string", "maxLength": 4, "source": "address" },
+               "Address": { "source": { "builtin": "address", "where": { "device": "{parent}" }, "numbers": "loose" },
+                 "{i}": { "IP": { "type": "string", "source": "address" } } } } },
+    "Led": { "source": { "exec": ["/bin/led"] }, "Mode": { "type": "string", "source": "mode" },
+      "Colour": { "type": "string", "source": { "field": "colour", "absent": "none" } } } } }"#;
+
+fn device() -> Tree {
+    load(&[file(DEVICE)], &[]).unwrap().tree
+}
+
+fn link(name: &str, kind: &str, lower: &str) -> Row {
+    let mut row = Row::new(name);
+    row.set("name", name);
+    row.set("kind", kind);
+    row.set("lower", lower);
+    row.set("address", format!("addr-of-{name}"));
+    row
+}
+
+fn address(device: &str, text: &str) -> Row {
+    let mut row = Row::new(text);
+    row.set("device", device);
+    row.set("address", text);
+    row
+}
+
+fn built_in(provider: &str) -> Query {
+    Query { target: Target::BuiltIn { provider: provider.into(), argument: String::new() }, limit: 5 }
+}
+
+fn file_query(path: &str) -> Query {
+    Query { target: Target::File { path: path.into(), rows: None }, limit: 5 }
+}
+
+/// Asks in rounds, as the device does. Returns the last plan, and the queries of each round in words.
+fn refresh(
+    tree: &mut Tree,
+    paths: &[&str],
+    answer: &dyn Fn(&Query) -> Result<Answer, String>,
+) -> (Plan, Vec<Vec<String>>) {
+    let wanted = Wanted::values(paths.iter().map(|path| (*path).to_owned()).collect());
+    let (mut answers, mut rounds) = (Answers::new(), Vec::new());
+    loop {
+        let plan = tree.plan(&wanted, &answers, Mode::Refresh);
+        if plan.queries.is_empty() && plan.rows.is_empty() {
+            for reading in &plan.readings {
+                if let Ok(value) = &reading.value {
+                    tree.apply_reading(&reading.name, value.clone()).unwrap();
+                }
+            }
+            return (plan, rounds);
+        }
+        plan.rows.kept.iter().chain(&plan.rows.loose).for_each(|change| tree.apply(change).unwrap());
+        if !plan.queries.is_empty() {
+            rounds.push(plan.queries.iter().map(|query| query.target.to_string()).collect());
+        }
+        answers.extend(plan.queries.into_iter().map(|query| {
+            let answer = answer(&query);
+            (query, Response { answer, took: Duration::ZERO })
+        }));
+        assert!(rounds.len() < 9, "{rounds:?}");
+    }
+}
+
+fn world(links: Vec<Row>, addresses: Vec<Row>) -> impl Fn(&Query) -> Result<Answer, String> {
+    move |query| match &query.target {
+        target if *target == built_in("link").target => Ok(Answer::Rows(links.clone())),
+        target if *target == built_in("address").target => Ok(Answer::Rows(addresses.clone())),
+        target if *target == file_query("/proc/uptime").target => Ok(Answer::Text("12345.67 9.0\n".into())),
+        Target::File { path, .. } if path == "/run/lan/mtu" => Ok(Answer::Text("9001".into())),
+        Target::File { path, .. } if path == "/run/wan/mtu" => Ok(Answer::Text(" 1492\n".into())),
+        Target::Exec { command, input } => {
+            assert_eq!((command.join(" ").as_str(), input.as_str()), ("/bin/led get", "mode\ncolour\n"));
+            let mut row = Row::new("");
+            row.set("mode", "a\u{1}b");
+            Ok(Answer::Rows(vec![row]))
+        }
+        _ => Err("not there".into()),
+    }
+}
+
+fn gateway_world() -> impl Fn(&Query) -> Result<Answer, String> {
+    let links = vec![
+        link("lo", "loopback", ""),
+        link("lan", "physical", ""),
+        link("br", "bridge", "lan wan none"),
+        link("wan", "physical", ""),
+    ];
+    world(links, vec![address("wan", "192.0.2.1"), address("lan", "192.168.1.1"), address("lan", "192.168.1.2")])
+}
+
+#[test]
+fn the_instances_are_the_rows_of_the_device() {
+    let mut tree = device();
+    let (plan, rounds) = refresh(&mut tree, &[""], &gateway_world());
+    // The pin has its number, and the numbers of the others begin behind it. `lo` is no row of the table.
+    assert_eq!(
+        values(&tree, "").unwrap(),
+        [
+            "Device.UpTime=12345",
+            "Device.Count=3",
+            "Device.Interface.3.Name=wan",
+            "Device.Interface.3.Lower=",
+            "Device.Interface.3.MTU=1492",
+            "Device.Interface.3.Label=addr",
+            "Device.Interface.3.Address.1.IP=192.0.2.1",
+            "Device.Interface.4.Name=lan",
+            "Device.Interface.4.Lower=",
+            // 9001 is beyond the range: it costs only itself.
+            "Device.Interface.4.MTU=0",
+            "Device.Interface.4.Label=addr",
+            "Device.Interface.4.Address.1.IP=192.168.1.1",
+            "Device.Interface.4.Address.2.IP=192.168.1.2",
+            "Device.Interface.5.Name=br",
+            "Device.Interface.5.Lower=Device.Interface.4,Device.Interface.3",
+            "Device.Interface.5.MTU=0",
+            "Device.Interface.5.Label=addr",
+            // A character that XML cannot carry is replaced.
+            "Device.Led.Mode=a\u{FFFD}b",
+            "Device.Led.Colour=none",
+        ]
+    );
+    let unfit: Vec<_> = plan.readings.iter().filter_map(|r| Some((r.name.as_str(), r.value.as_ref().err()?))).collect();
+    assert_eq!(unfit.len(), 1, "{unfit:?}");
+    // All that does not depend on another answer is asked at once, and each question once.
+    assert_eq!(rounds[0], ["file /proc/uptime", "exec /bin/led get", "builtin link"]);
+    assert_eq!(rounds[1], ["file /run/br/mtu", "file /run/lan/mtu", "file /run/wan/mtu", "builtin address"]);
+    assert_eq!(rounds.len(), 2);
+    // What has a source cannot be set, whatever the model says.
+    assert!(tree.check_set("Device.UpTime", DeclaredType::Any, "1", &PatternCache::default()).is_err());
+    assert_eq!(tree.check_add(&Path::parse("Device.Interface.").unwrap()), Err(PathError::NotCreatable));
+}
+
+#[test]
+fn only_what_is_wanted_is_asked_for() {
+    let rounds = |paths: &[&str]| {
+        let mut tree = device();
+        refresh(&mut tree, paths, &gateway_world()).1.concat()
+    };
+    assert_eq!(rounds(&["Device.UpTime"]), ["file /proc/uptime"]);
+    assert_eq!(rounds(&["Device.Led."]), ["exec /bin/led get"]);
+    assert_eq!(rounds(&["Device.Count"]), ["builtin link"]);
+    assert_eq!(rounds(&["Device.Interface.3.Name"]), ["builtin link"]);
+    assert_eq!(rounds(&["Device.Interface.3.MTU"]), ["builtin link", "file /run/wan/mtu"]);
+    assert_eq!(rounds(&["Device.Interface.9."]), ["builtin link"]);
+    assert!(rounds(&["Device.Other"]).is_empty());
+    let instances = Wanted::instances(vec!["Device.".into()]);
+    let plan = device().plan(&instances, &Answers::new(), Mode::Refresh);
+    assert_eq!(plan.queries, [built_in("link")], "no values");
+}
+
+#[test]
+fn an_instance_keeps_its_number_and_no_other_row_gets_it() {
+    let mut tree = device();
+    refresh(&mut tree, &[""], &gateway_world());
+    let without_lan = world(vec![link("br", "bridge", ""), link("usb", "physical", "")], Vec::new());
+    refresh(&mut tree, &[""], &without_lan);
+    assert_eq!(values(&tree, "Device.Interface.6.").unwrap()[0], "Device.Interface.6.Name=usb");
+    assert_eq!(names(&tree, "Device.Interface.", true), ["Device.Interface.5. ro", "Device.Interface.6. ro"]);
+    // A row that returns is a new instance; the pinned one has its number again.
+    refresh(&mut tree, &[""], &gateway_world());
+    let found = names(&tree, "Device.Interface.", true);
+    assert_eq!(found, ["Device.Interface.3. ro", "Device.Interface.5. ro", "Device.Interface.7. ro"]);
+    // The journal leads to the same numbers, with the same keys.
+    let mut restored = device();
+    for change in tree.changes_from_factory() {
+        let read = Change::from_json(&change.to_json(), &restored, &PatternCache::default()).unwrap();
+        restored.apply(&read).unwrap();
+    }
+    assert_eq!(names(&restored, "Device.Interface.", true), found);
+    let (plan, _) = refresh(&mut restored, &[""], &gateway_world());
+    assert!(plan.rows.is_empty());
+    assert_eq!(names(&restored, "Device.Interface.", true), found);
+}
+
+#[test]
+fn a_row_of_a_loose_table_gets_its_number_back() {
+    let addresses = |texts: &[&str]| {
+        world(vec![link("lan", "physical", "")], texts.iter().map(|text| address("lan", text)).collect())
+    };
+    let path = "Device.Interface.4.Address.";
+    let mut tree = device();
+    let plan = |tree: &mut Tree, texts: &[&str]| refresh(tree, &[""], &addresses(texts)).0;
+    plan(&mut tree, &["a", "b"]);
+    plan(&mut tree, &["b"]);
+    plan(&mut tree, &["b", "c", "a"]);
+    let ips: Vec<String> = values(&tree, path).unwrap();
+    assert_eq!(ips, [format!("{path}1.IP=a"), format!("{path}2.IP=b"), format!("{path}3.IP=c")]);
+    // The journal marks numbers as used in advance: a start after a power cut gives none again.
+    let mut restored = device();
+    let kept = tree
+        .changes_from_factory()
+        .into_iter()
+        .filter(|change| !matches!(change, Change::Row(table, ..) if table.contains("Address")));
+    kept.for_each(|change| {
+        restored
+            .apply(&Change::from_json(&change.to_json(), &restored.clone(), &PatternCache::default()).unwrap())
+            .unwrap()
+    });
+    plan(&mut restored, &["d"]);
+    assert_eq!(values(&restored, path).unwrap(), [format!("{path}259.IP=d")]);
+}
+
+#[test]
+fn a_failed_source_takes_nothing_away() {
+    let mut tree = device();
+    refresh(&mut tree, &[""], &gateway_world());
+    let before = values(&tree, "").unwrap();
+    let (plan, _) = refresh(&mut tree, &[""], &|_| Err("gone".into()));
+    assert!(plan.readings.is_empty());
+    assert_eq!(values(&tree, "").unwrap(), before);
+    // An answer without rows takes them away.
+    refresh(&mut tree, &[""], &world(Vec::new(), Vec::new()));
+    assert_eq!(tree.get("Device.Count").unwrap().to_string(), "0");
+}
+
+#[test]
+fn a_table_has_a_bound_and_those_known_come_first() {
+    let model = DEVICE.replace(r#""Interface": { "#, r#""Interface": { "maxEntries": 2, "#);
+    let mut tree = load(&[file(&model)], &[]).unwrap().tree;
+    refresh(&mut tree, &[""], &world(vec![link("b", "physical", "")], Vec::new()));
+    let many: Vec<Row> = ["a", "b", "c"].iter().map(|name| link(name, "physical", "")).collect();
+    refresh(&mut tree, &[""], &world(many, Vec::new()));
+    let names: Vec<String> =
+        values(&tree, "Device.Interface.").unwrap().into_iter().filter(|v| v.contains("Name")).collect();
+    assert_eq!(names, ["Device.Interface.4.Name=b", "Device.Interface.5.Name=a"]);
+}
+
+#[test]
+fn a_journal_of_another_model_is_read_as_far_as_it_fits() {
+    let plain =
+        load(&[file(r#"{ "Device": { "Interface": { "access": "readWrite", "{i}": {} } } }"#)], &[]).unwrap().tree;
+    let row = Change::Row("Device.Interface.".into(), 4, "lan".into()).to_json();
+    assert!(Change::from_json(&row, &plain, &PatternCache::default()).unwrap_err().contains("the table has no source"));
+    let added = Change::Add("Device.Interface.".into(), 4).to_json();
+    assert!(Change::from_json(&added, &device(), &PatternCache::default()).unwrap_err().contains("rows of a source"));
+}

@@ -1,0 +1,348 @@
+//! Refresh: the questions to the device that a request needs, and the values of the answers.
+//!
+//! ```text
+//! Wanted ──Tree::plan──▶ queries ──(drivers)──▶ Answers ──Tree::plan──▶ rows ──(journal)──▶ Tree ──▶ … ──▶ readings
+//! ```
+//!
+//! Each round of [`Tree::plan`] walks the wanted part of the model. It returns all queries whose placeholders can be filled in,
+//! so that they are answered at the same time; then the changes of the tables whose rows are known; and in the end, when all
+//! answers are there, the values.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::{RowChanges, Scope, Tree};
+use crate::model::path::PathError;
+use crate::model::schema::{Children, Contains, NodeId, NodeKind, ROOT, Schema, TableSpec};
+use crate::model::source::{Answer, Answers, Bindings, Query, Response, Row, SourceId, TableBinding};
+use crate::model::value::Value;
+
+mod fields;
+mod queries;
+
+/// The part of the model that a request needs.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// The full names and partial paths, ascending.
+    paths: Vec<String>,
+    /// True if the request needs values, and not the instances alone.
+    values: bool,
+}
+
+impl Wanted {
+    /// Returns the values at and below these paths, and the instances on the way to them.
+    pub fn values(mut paths: Vec<String>) -> Wanted {
+        paths.sort_unstable();
+        Wanted { paths, values: true }
+    }
+
+    /// Returns the instances at and below these paths.
+    pub fn instances(paths: Vec<String>) -> Wanted {
+        Wanted { values: false, ..Wanted::values(paths) }
+    }
+
+    /// Returns true if a path is wanted itself, or with everything below an object above it.
+    fn covers(&self, name: &str) -> bool {
+        let has = |path: &str| self.paths.binary_search_by(|wanted| wanted.as_str().cmp(path)).is_ok();
+        has("") || has(name) || name.match_indices('.').any(|(dot, _)| has(&name[..=dot]))
+    }
+
+    /// Returns true if something at or below a node is wanted. The path of an object ends in a dot.
+    fn touches(&self, name: &str) -> bool {
+        let at = self.paths.partition_point(|wanted| wanted.as_str() < name);
+        self.paths.get(at).is_some_and(|wanted| wanted.starts_with(name)) || self.covers(name)
+    }
+}
+
+/// The result that a plan is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// The values that differ from those of the tree.
+    Refresh,
+    /// The values alone: no instance comes or goes, because the journal cannot store it.
+    SameInstances,
+    /// All values, also those that the tree has, and the reasons where there is none.
+    Explain,
+}
+
+/// The next step of a refresh. Without queries and changes it is the last one, with the readings.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// The questions that must be answered next.
+    pub queries: Vec<Query>,
+    /// The changes of instances that follow from the answers.
+    pub rows: RowChanges,
+    /// The values of the answers.
+    pub readings: Vec<Reading>,
+}
+
+/// The value of one parameter in the answer of its source.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    /// The full name of the parameter.
+    pub name: String,
+    /// The question that the value is from, in words; `None` if a placeholder of it could not be filled in.
+    pub query: Option<String>,
+    /// The text of the device; `None` if the device has no such field.
+    pub text: Option<String>,
+    /// The value, or the reason why the text is none, or why there was no answer.
+    pub value: Result<Value, String>,
+    /// The time that the source took.
+    pub took: Duration,
+}
+
+/// A query with its answer, or the reason for a failure.
+type Answered<'t> = (&'t Query, &'t Response);
+
+/// The reason why a question cannot be asked, or a text not be given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Missing {
+    /// Another answer must come first.
+    Pending,
+    /// The device does not have it.
+    Absent,
+}
+
+impl Tree {
+    /// Returns true if the model has sources.
+    pub fn has_sources(&self) -> bool {
+        self.schema.bindings.is_some()
+    }
+
+    /// Returns the next step towards what is wanted, with the answers so far.
+    pub fn plan(&self, wanted: &Wanted, answers: &Answers, mode: Mode) -> Plan {
+        let Some(bindings) = &self.schema.bindings else { return Plan::default() };
+        let mut walk = RefreshWalk {
+            tree: self,
+            schema: &self.schema,
+            bindings,
+            wanted,
+            answers,
+            name: String::new(),
+            keys: Vec::new(),
+            queries: BTreeSet::new(),
+            rows: RowChanges::default(),
+            tables: BTreeMap::new(),
+            answered: BTreeMap::new(),
+            asked: BTreeSet::new(),
+            readings: None,
+            mode,
+        };
+        walk.node(ROOT, &self.root);
+        if walk.queries.is_empty() && walk.rows.is_empty() && wanted.values {
+            walk.readings = Some(Vec::new());
+            walk.name.clear();
+            walk.node(ROOT, &self.root);
+        }
+        let queries = walk.queries.into_iter().collect();
+        Plan { queries, rows: walk.rows, readings: walk.readings.unwrap_or_default() }
+    }
+
+    /// Gives a parameter the value of a reading. The journal does not store it.
+    ///
+    /// # Errors
+    /// The parameter is not present.
+    pub fn apply_reading(&mut self, name: &str, value: Value) -> Result<(), PathError> {
+        self.set_value(name, value, true)
+    }
+}
+
+/// A walk over the parameters and tables that have sources and are wanted.
+struct RefreshWalk<'t> {
+    tree: &'t Tree,
+    schema: &'t Schema,
+    bindings: &'t Bindings,
+    wanted: &'t Wanted,
+    answers: &'t Answers,
+    /// The name of the present node.
+    name: String,
+    /// The keys of the rows around the present node, the outermost first.
+    keys: Vec<String>,
+    queries: BTreeSet<Query>,
+    rows: RowChanges,
+    /// The tables that this round has looked at, by path.
+    tables: BTreeMap<String, Rows>,
+    /// The answers of the sources whose queries are the same for all rows.
+    answered: BTreeMap<SourceId, Answered<'t>>,
+    /// Sources with such queries that are asked in this round.
+    asked: BTreeSet<SourceId>,
+    /// The values, once all answers are there.
+    readings: Option<Vec<Reading>>,
+    mode: Mode,
+}
+
+/// The state of the rows of a table in this round.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rows {
+    /// The instances are the rows of the device, or the last ones that it gave.
+    Settled,
+    /// An answer or a change must come first.
+    Open,
+}
+
+impl<'t> RefreshWalk<'t> {
+    fn node(&mut self, id: NodeId, scope: &'t Scope) {
+        let node = self.schema.node(id);
+        if !node.contains.has(Contains::SOURCE) {
+            return;
+        }
+        let length = self.name.len();
+        self.name.push_str(self.schema.name(id));
+        match node.kind {
+            NodeKind::Parameter { slot, spec } => {
+                if self.wanted.values && self.wanted.covers(&self.name) {
+                    self.parameter(id, slot, self.schema.spec(spec), scope);
+                }
+            }
+            NodeKind::Object(children) => {
+                self.name.push('.');
+                if self.wanted.touches(&self.name) {
+                    self.children(children, scope);
+                }
+            }
+            NodeKind::Table(table) => {
+                self.name.push('.');
+                if self.wanted.touches(&self.name) {
+                    self.table(id, &table, scope);
+                }
+            }
+        }
+        self.name.truncate(length);
+    }
+
+    fn children(&mut self, children: Children, scope: &'t Scope) {
+        for id in children.range() {
+            if let Some(counted) = self.schema.counted_table(id) {
+                self.counter(id, counted, children, scope);
+            }
+            self.node(id, scope);
+        }
+    }
+
+    /// Asks for the rows of a table whose number of instances is wanted.
+    fn counter(&mut self, id: NodeId, counted: u32, children: Children, scope: &'t Scope) {
+        let length = self.name.len();
+        self.name.push_str(self.schema.name(id));
+        let is_wanted = self.wanted.covers(&self.name);
+        self.name.truncate(length);
+        let is_counted =
+            |id: &NodeId| matches!(self.schema.node(*id).kind, NodeKind::Table(table) if table.index == counted);
+        if is_wanted
+            && let Some(table) = children.range().find(is_counted)
+            && let NodeKind::Table(spec) = self.schema.node(table).kind
+            && let Some(binding) = self.bindings.table(table)
+        {
+            self.name.push_str(self.schema.name(table));
+            self.name.push('.');
+            self.settle(binding, &spec, scope);
+            self.name.truncate(length);
+        }
+    }
+
+    fn table(&mut self, id: NodeId, spec: &TableSpec, scope: &'t Scope) {
+        let table = &scope.tables[spec.index as usize];
+        let binding = self.bindings.table(id);
+        if binding.is_some_and(|binding| self.settle(binding, spec, scope) == Rows::Open) {
+            return;
+        }
+        for instance in &table.instances {
+            let length = self.name.len();
+            super::walk::push_number(&mut self.name, instance.number);
+            // An instance without a key is none of a row, in a table that the loader refuses.
+            let key = table.key(instance.number).filter(|_| binding.is_some());
+            if let Some(key) = key {
+                self.keys.push(key.to_owned());
+            }
+            if self.wanted.touches(&self.name) {
+                self.children(spec.children, &instance.scope);
+            }
+            if key.is_some() {
+                self.keys.pop();
+            }
+            self.name.truncate(length);
+        }
+    }
+
+    /// Asks for the rows of the table at `self.name`, and notes the changes that they mean, once in a round: a parameter that counts
+    /// the instances, a reference to one of them, and a value in one of them all need the rows.
+    fn settle(&mut self, binding: &'t TableBinding, spec: &TableSpec, scope: &'t Scope) -> Rows {
+        if self.readings.is_some() || self.mode == Mode::SameInstances {
+            return Rows::Settled;
+        }
+        if let Some(rows) = self.tables.get(&self.name) {
+            return *rows;
+        }
+        let rows = self.look_at_rows(binding, spec, scope);
+        self.tables.insert(self.name.clone(), rows);
+        rows
+    }
+
+    fn look_at_rows(&mut self, binding: &'t TableBinding, spec: &TableSpec, scope: &'t Scope) -> Rows {
+        let query = match self.rows_query(binding.source) {
+            Ok(query) => query,
+            Err(Missing::Pending) => return Rows::Open,
+            // Without an answer, no instance comes or goes.
+            Err(Missing::Absent) => return Rows::Settled,
+        };
+        let answer = match self.answers.get(&query) {
+            None => {
+                self.queries.insert(query);
+                return Rows::Open;
+            }
+            Some(Response { answer: Err(_), .. }) => return Rows::Settled,
+            Some(Response { answer: Ok(answer), .. }) => answer,
+        };
+        let table = &scope.tables[spec.index as usize];
+        let Some(rows) = self.matching_rows(answer, binding) else { return Rows::Open };
+        let rows = limited(rows, spec.max_entries as usize, |key| table.number_of(key).is_some());
+        let changes = self.tree.row_changes(&self.name, table, &rows, binding);
+        if changes.is_empty() {
+            return Rows::Settled;
+        }
+        self.rows.kept.extend(changes.kept);
+        self.rows.loose.extend(changes.loose);
+        Rows::Open
+    }
+
+    /// Returns the rows that meet the conditions of the table, each key once; `None` while a placeholder waits for an answer.
+    fn matching_rows(&mut self, answer: &'t Answer, binding: &TableBinding) -> Option<Vec<&'t Row>> {
+        let Answer::Rows(rows) = answer else { return Some(Vec::new()) };
+        let mut conditions = Vec::new();
+        for (field, templates) in &binding.conditions {
+            let mut texts = Vec::new();
+            for template in templates {
+                match self.fill(template) {
+                    Ok(text) => texts.push(text),
+                    Err(Missing::Absent) => {}
+                    Err(Missing::Pending) => return None,
+                }
+            }
+            conditions.push((field, texts));
+        }
+        let meets = |row: &&Row| {
+            conditions.iter().all(|(field, texts)| texts.iter().any(|text| row.get(field).unwrap_or_default() == text))
+        };
+        let mut seen = BTreeSet::new();
+        Some(rows.iter().filter(|row| !row.key.is_empty()).filter(meets).filter(|row| seen.insert(&row.key)).collect())
+    }
+
+    /// Asks for the rows of a table outside all others, for references to them.
+    fn settle_table(&mut self, path: &str) {
+        let Some(node) = self.schema.bound_table(path) else { return };
+        let (NodeKind::Table(spec), Some(binding)) = (self.schema.node(node).kind, self.bindings.table(node)) else {
+            return;
+        };
+        let (name, keys) = (std::mem::replace(&mut self.name, path.to_owned()), std::mem::take(&mut self.keys));
+        self.settle(binding, &spec, &self.tree.root);
+        (self.name, self.keys) = (name, keys);
+    }
+}
+
+/// Returns at most `limit` rows: those that are known first, then the others in the order of the device.
+fn limited(rows: Vec<&Row>, limit: usize, is_known: impl Fn(&str) -> bool) -> Vec<&Row> {
+    if rows.len() <= limit {
+        return rows;
+    }
+    let (known, new): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| is_known(&row.key));
+    known.into_iter().chain(new).take(limit).collect()
+}

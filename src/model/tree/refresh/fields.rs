@@ -1,0 +1,90 @@
+//! The values of parameters in the answers of their sources.
+
+use std::time::Duration;
+
+use super::{Mode, Reading, RefreshWalk, Scope};
+use crate::model::schema::{NodeId, NodeKind, Spec};
+use crate::model::source::{Field, Response, SourceId};
+use crate::model::value::{Type, Value, ValueError};
+
+impl<'t> RefreshWalk<'t> {
+    /// Asks for the value of a parameter, or notes its reading once the answers are there.
+    pub(super) fn parameter(&mut self, id: NodeId, slot: u32, spec: &Spec, scope: &'t Scope) {
+        let Some(field) = self.bindings.field(id) else { return };
+        // All tables are asked for in one round.
+        field.path.iter().for_each(|table| self.settle_table(table));
+        let text = self.text(field.source, &field.excerpt);
+        if self.readings.is_none() {
+            return;
+        }
+        let text = text.unwrap_or_default();
+        let value = match self.failure(field.source) {
+            // A placeholder may stand for something that the device does not have, such as the interface of a link that is
+            // down: then the field is absent.
+            None => self.value(field, spec, text.as_deref()),
+            // The last value stays.
+            Some(_) if self.mode != Mode::Explain => return,
+            Some(reason) => Err(reason),
+        };
+        // The first reading counts even if it is the default: a later one is a change then.
+        let held = scope.values[slot as usize].as_ref();
+        if self.mode == Mode::Explain || value.is_err() || value.as_ref().ok() != held {
+            let answered = self.answer(field.source).ok();
+            let query = answered.map(|(query, _)| query.target.to_string());
+            let took = answered.map_or(Duration::ZERO, |(_, response)| response.took);
+            let reading = Reading { name: self.name.clone(), query, text, value, took };
+            self.readings.get_or_insert_default().push(reading);
+        }
+    }
+
+    /// Returns the reason for which a source has no answer.
+    fn failure(&mut self, id: SourceId) -> Option<String> {
+        match self.answer(id) {
+            Ok((_, Response { answer: Err(reason), .. })) => Some(reason.clone()),
+            _ => None,
+        }
+    }
+
+    /// Returns the value for a text of the device; `None` stands for a field that it does not have.
+    fn value(&self, field: &Field, spec: &Spec, text: Option<&str>) -> Result<Value, String> {
+        let Some(text) = text else {
+            // The builder has checked the literal.
+            let absent = field.absent.as_ref().and_then(|literal| spec.parse(literal).ok());
+            return Ok(absent.unwrap_or_else(|| spec.wire_type().null()));
+        };
+        let literal = match field.path.is_empty() {
+            true => field.conversion.apply(text, spec.wire_type())?,
+            false => self.instances_of(field, text),
+        };
+        parse(spec, &clean(&literal)).map_err(|error| error.to_string())
+    }
+
+    /// Returns the paths of the instances whose rows have these keys, separated by commas. A key without a row is left out.
+    fn instances_of(&self, field: &Field, text: &str) -> String {
+        let paths = text.split([',', ' ']).filter(|key| !key.is_empty()).filter_map(|key| {
+            field.path.iter().find_map(|path| {
+                let NodeKind::Table(spec) = self.schema.node(self.schema.bound_table(path)?).kind else { return None };
+                let number = self.tree.root.tables[spec.index as usize].number_of(key)?;
+                Some(format!("{path}{number}"))
+            })
+        });
+        paths.collect::<Vec<_>>().join(",")
+    }
+}
+
+/// Reads a literal. A text of the device that is too long is cut at the last whole character: most of it is more than nothing.
+fn parse(spec: &Spec, literal: &str) -> Result<Value, ValueError> {
+    match spec.parse(literal) {
+        Err(ValueError::TooLong(most)) if spec.kind == Type::String && !spec.is_list() => {
+            spec.parse(&literal.chars().take(most as usize).collect::<String>())
+        }
+        result => result,
+    }
+}
+
+/// Replaces the characters that XML 1.0 cannot carry.
+fn clean(text: &str) -> String {
+    let is_allowed =
+        |c: char| !matches!(c, '\0'..='\x08' | '\x0B' | '\x0C' | '\x0E'..='\x1F' | '\u{FFFE}' | '\u{FFFF}');
+    text.chars().map(|c| if is_allowed(c) { c } else { char::REPLACEMENT_CHARACTER }).collect()
+}

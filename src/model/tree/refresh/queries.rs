@@ -1,0 +1,134 @@
+//! The queries of sources: placeholders filled in, and the fields that a program is asked for.
+
+use super::{Answered, Missing, RefreshWalk};
+use crate::model::source::{Answer, Blank, Excerpt, Location, Pick, Query, Response, SourceId, Target, Template};
+
+impl<'t> RefreshWalk<'t> {
+    /// Returns the query whose answer has the rows of a table.
+    pub(super) fn rows_query(&mut self, id: SourceId) -> Result<Query, Missing> {
+        let source = self.bindings.source(id);
+        match &source.location {
+            Location::Exec { command, .. } => Ok(program(command, "list", String::new(), source.limit)),
+            _ => self.query(id),
+        }
+    }
+
+    /// Returns the query whose answer has the fields of a source.
+    pub(super) fn query(&mut self, id: SourceId) -> Result<Query, Missing> {
+        let source = self.bindings.source(id);
+        let target = match &source.location {
+            Location::File { path, rows } => {
+                Target::File { path: self.fill_path(path)?, rows: rows.as_deref().map(str::to_owned) }
+            }
+            Location::BuiltIn { provider, argument } => {
+                let argument = argument.as_ref().map_or(Ok(String::new()), |argument| self.fill(argument))?;
+                Target::BuiltIn { provider: provider.name.to_owned(), argument }
+            }
+            Location::Exec { command, fields } => {
+                let input = self.program_input(id, fields)?;
+                return Ok(program(command, "get", input, source.limit));
+            }
+        };
+        Ok(Query { target, limit: source.limit })
+    }
+
+    /// Returns the key of the row in the answer that has the fields; `None` in a source with one row.
+    pub(super) fn row_key(&mut self, id: SourceId) -> Result<Option<String>, Missing> {
+        match &self.bindings.source(id).pick {
+            Pick::Only => Ok(None),
+            Pick::At(at) => self.fill(at).map(Some),
+            Pick::Row(depth) => self.keys.get(*depth).cloned().ok_or(Missing::Absent).map(Some),
+        }
+    }
+
+    /// Returns the lines that ask a program for its fields: of all rows that it has listed, in a table.
+    fn program_input(&mut self, id: SourceId, fields: &[Box<str>]) -> Result<String, Missing> {
+        let rows: Vec<String> = match &self.bindings.source(id).pick {
+            Pick::Only => vec![String::new()],
+            Pick::At(at) => vec![column(&self.fill(at)?)],
+            Pick::Row(_) => {
+                let list = self.rows_query(id)?;
+                match self.answers.get(&list).map(|response| &response.answer) {
+                    None => {
+                        self.queries.insert(list);
+                        return Err(Missing::Pending);
+                    }
+                    Some(Ok(Answer::Rows(rows))) => rows.iter().map(|row| column(&row.key)).collect(),
+                    Some(_) => return Err(Missing::Absent),
+                }
+            }
+        };
+        let lines = rows.iter().flat_map(|row| fields.iter().map(move |field| format!("{row}{field}\n")));
+        Ok(lines.collect())
+    }
+
+    /// Fills in a text.
+    pub(super) fn fill(&mut self, template: &Template) -> Result<String, Missing> {
+        template.fill(&mut |blank| self.blank(blank))
+    }
+
+    /// Fills in the path of a file, in which no text may lead to another directory.
+    fn fill_path(&mut self, template: &Template) -> Result<String, Missing> {
+        template.fill(&mut |blank| {
+            let text = self.blank(blank)?;
+            let leads_away = text.is_empty() || text.contains(['/', '\0']) || text == "." || text == "..";
+            if leads_away { Err(Missing::Absent) } else { Ok(text) }
+        })
+    }
+
+    fn blank(&mut self, blank: &Blank) -> Result<String, Missing> {
+        let above = |walk: &Self, levels: usize| {
+            walk.keys.len().checked_sub(levels).and_then(|at| walk.keys.get(at)).cloned().ok_or(Missing::Absent)
+        };
+        match blank {
+            Blank::Key => above(self, 1),
+            Blank::Parent => above(self, 2),
+            Blank::Field(source, name) => self.text(*source, &Excerpt::Name(name.clone()))?.ok_or(Missing::Absent),
+        }
+    }
+
+    /// Returns the text of a field in the answer of its source, which it asks for if it is not there.
+    pub(super) fn text(&mut self, id: SourceId, excerpt: &Excerpt) -> Result<Option<String>, Missing> {
+        match self.answer(id)? {
+            (_, Response { answer: Err(_), .. }) => Err(Missing::Absent),
+            (_, Response { answer: Ok(answer), .. }) => {
+                let key = self.row_key(id)?;
+                Ok(excerpt.of(answer, key.as_deref()))
+            }
+        }
+    }
+
+    /// Returns the answer of a source with its query, which it asks if it was not asked before.
+    pub(super) fn answer(&mut self, id: SourceId) -> Result<Answered<'t>, Missing> {
+        if let Some(known) = self.answered.get(&id) {
+            return Ok(*known);
+        }
+        if self.asked.contains(&id) {
+            return Err(Missing::Pending);
+        }
+        let query = self.query(id)?;
+        let is_constant = self.bindings.source(id).is_constant();
+        let Some(answered) = self.answers.get_key_value(&query) else {
+            self.queries.insert(query);
+            if is_constant {
+                self.asked.insert(id);
+            }
+            return Err(Missing::Pending);
+        };
+        // Without placeholders, all rows have the same query: a table of 256 rows would build it thousands of times.
+        if is_constant {
+            self.answered.insert(id, answered);
+        }
+        Ok(answered)
+    }
+}
+
+fn program(command: &[Box<str>], verb: &str, input: String, limit: u32) -> Query {
+    let command = command.iter().map(|argument| argument.to_string()).chain([verb.to_owned()]).collect();
+    Query { target: Target::Exec { command, input }, limit }
+}
+
+/// Returns a key as a column of the text that a program reads.
+fn column(key: &str) -> String {
+    format!("{}\t", key.replace('\\', "\\\\").replace('\t', "\\t").replace('\n', "\\n"))
+}

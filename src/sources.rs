@@ -1,0 +1,116 @@
+//! Driver: asks the device for the values of sources.
+//!
+//! | file | part |
+//! |---|---|
+//! | `sources/file.rs` | files |
+//! | `sources/exec.rs` | programs, side by side |
+//! | `sources/kernel.rs` | the providers of the agent, with the files beside it |
+//!
+//! All questions of one round are asked at the same time, and one wait covers them. Nothing here writes to the device.
+
+use std::fs::OpenOptions;
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use rustix::fs::OFlags;
+
+use crate::clock::Clock;
+use crate::cwmp::device::Sources;
+use crate::model::source::{Answer, Query, Response, Target};
+
+#[cfg(feature = "source-exec")]
+mod exec;
+#[cfg(feature = "source-file")]
+mod file;
+#[cfg(feature = "source-builtin")]
+mod kernel;
+
+/// The time for all questions of one request. The sources that have not answered by then count as hung.
+const REQUEST_LIMIT: Duration = Duration::from_secs(10);
+
+/// The most bytes of a file that are read; a longer one is no source of single values.
+const MAX_SIZE: u64 = 256 * 1024;
+
+/// The drivers of this device.
+pub(crate) struct DeviceSources {
+    clock: Clock,
+    /// Set when the agent is to end, which no source may delay.
+    stop: Arc<AtomicBool>,
+    /// The instant of the monotonic clock at which the present request has used up its time.
+    deadline: Duration,
+    #[cfg(feature = "source-builtin")]
+    kernel: kernel::Kernel,
+}
+
+impl DeviceSources {
+    /// Creates the drivers. They open nothing before the first question.
+    pub(crate) fn new(clock: Clock, stop: Arc<AtomicBool>) -> DeviceSources {
+        DeviceSources {
+            clock,
+            stop,
+            deadline: Duration::ZERO,
+            #[cfg(feature = "source-builtin")]
+            kernel: kernel::Kernel::default(),
+        }
+    }
+}
+
+impl Sources for DeviceSources {
+    fn begin(&mut self) {
+        self.deadline = self.clock.now().monotonic + REQUEST_LIMIT;
+        #[cfg(feature = "source-builtin")]
+        self.kernel.begin(self.clock.now().wall);
+    }
+
+    fn ask(&mut self, queries: &[Query]) -> Vec<Response> {
+        // The programs run while the agent reads files and lists of the kernel.
+        #[cfg(feature = "source-exec")]
+        let mut programs = exec::Programs::start(queries, self.clock, self.deadline);
+        let mut responses: Vec<Response> = queries
+            .iter()
+            .map(|query| {
+                let began = self.clock.now().monotonic;
+                let answer = self.ask_at_once(&query.target);
+                Response { answer, took: self.clock.now().monotonic.saturating_sub(began) }
+            })
+            .collect();
+        #[cfg(feature = "source-exec")]
+        for (number, response) in programs.finish(&self.stop) {
+            responses[number] = response;
+        }
+        responses
+    }
+}
+
+impl DeviceSources {
+    /// Answers a question that takes no time.
+    fn ask_at_once(&mut self, target: &Target) -> Result<Answer, String> {
+        match target {
+            #[cfg(feature = "source-file")]
+            Target::File { path, rows } => file::read(path, rows.as_deref()),
+            #[cfg(feature = "source-builtin")]
+            Target::BuiltIn { provider, argument } => self.kernel.rows(provider, argument).map(Answer::Rows),
+            // The loader refuses the kinds that this build does not have, and programs answer later.
+            #[allow(unreachable_patterns, reason = "a build may have all kinds")]
+            _ => Err("it has not answered".to_owned()),
+        }
+    }
+}
+
+/// Reads a text. Bytes that are no UTF-8 become U+FFFD.
+fn read_text(path: &str) -> Result<String, String> {
+    // Without NONBLOCK, a pipe or a device would block the agent.
+    let file = OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(path);
+    let mut bytes = Vec::new();
+    let read = file.and_then(|file| file.take(MAX_SIZE + 1).read_to_end(&mut bytes));
+    match read {
+        Ok(_) if bytes.len() as u64 > MAX_SIZE => Err(format!("longer than {} KiB", MAX_SIZE >> 10)),
+        Ok(_) => {
+            Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+        }
+        Err(error) => Err(error.to_string()),
+    }
+}

@@ -1,0 +1,95 @@
+//! The providers of the agent: values of the kernel, and of files that every Linux has.
+//!
+//! | file | providers |
+//! |---|---|
+//! | `kernel/link.rs` | `link` |
+//! | `kernel/address.rs` | `address` |
+//! | `kernel/route.rs` | `route` |
+//! | `kernel/host.rs` | `host` |
+//! | `kernel/process.rs` | `process` |
+//! | `kernel/system.rs` | `system`, `storage`, `thermal`, `resolver` |
+//! | `kernel/netlink.rs` | dumps of rtnetlink |
+
+use crate::model::source::Row;
+
+mod address;
+mod host;
+mod link;
+mod netlink;
+mod process;
+mod route;
+mod system;
+
+/// The state of the providers.
+#[derive(Default)]
+pub(super) struct Kernel {
+    /// The seconds since the Unix epoch at the begin of the request.
+    wall: i64,
+    /// The links of this request, which several providers need for the names.
+    links: Option<Vec<link::Link>>,
+    /// The counters of the processor at the last request.
+    processor: Option<system::ProcessorTime>,
+}
+
+impl Kernel {
+    /// Begins a request at this time.
+    pub(super) fn begin(&mut self, wall: i64) {
+        self.wall = wall;
+        self.links = None;
+    }
+
+    /// Returns the rows of a provider.
+    pub(super) fn rows(&mut self, provider: &str, argument: &str) -> Result<Vec<Row>, String> {
+        let wall = self.wall;
+        match provider {
+            "address" => address::rows(self.links()?, wall),
+            "host" => host::rows(self.links()?, wall),
+            "link" => Ok(link::rows(self.links()?)),
+            "process" => process::rows(),
+            "resolver" => system::resolvers(),
+            "route" => route::rows(self.links()?),
+            "storage" => system::storage(argument).map(|row| vec![row]),
+            "system" => self.system().map(|row| vec![row]),
+            "thermal" => system::sensors(),
+            _ => Err("there is no such provider".to_owned()),
+        }
+    }
+
+    /// Returns the links, which one dump serves for the whole request.
+    fn links(&mut self) -> Result<&[link::Link], String> {
+        if self.links.is_none() {
+            self.links = Some(link::dump()?);
+        }
+        Ok(self.links.as_deref().unwrap_or_default())
+    }
+}
+
+/// Returns the name of the link with this index; empty for an unknown one.
+fn name_of(links: &[link::Link], index: u32) -> &str {
+    links.iter().find(|link| link.index == index).map_or("", |link| &link.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::source::provider::{PROVIDERS, Shape};
+
+    /// Each provider of the format answers, and with no other field than those of the format.
+    #[test]
+    fn the_providers_are_those_of_the_format() {
+        let mut kernel = Kernel::default();
+        kernel.begin(1_795_360_000);
+        for provider in PROVIDERS {
+            let argument = if provider.shape == Shape::OneOf { "/" } else { "" };
+            let rows = kernel.rows(provider.name, argument);
+            // A container may lack a file of the kernel, but never the provider.
+            assert!(rows.as_ref().map_or_else(|reason| !reason.contains("no such provider"), |_| true), "{rows:?}");
+            for row in rows.unwrap_or_default() {
+                for (field, _) in &row.fields {
+                    assert!(provider.fields.contains(&field.as_str()), "{}: {field}", provider.name);
+                }
+                assert_eq!(row.key.is_empty(), provider.shape != Shape::Rows, "{}", provider.name);
+            }
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! The provider `host`: the devices of the LAN, put together from the neighbours of the kernel, the forwarding tables of its
+//! bridges, and the leases of dnsmasq.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use super::address::ip_address;
+use super::link::{Link, hardware_address};
+use super::netlink::{dump, messages, u16_at, u32_at};
+use super::route;
+use crate::model::source::Row;
+use crate::sources::read_text;
+
+/// RTM_GETNEIGH and RTM_NEWNEIGH, and the length of `struct ndmsg`.
+const GET: u16 = 30;
+const NEW: u16 = 28;
+const FIXED: usize = 12;
+
+/// AF_BRIDGE: the forwarding tables in place of the neighbours.
+const BRIDGE: u8 = 7;
+
+/// NUD_INCOMPLETE and NUD_FAILED: a neighbour that has not answered. NUD_NOARP: a multicast address, for example.
+const UNKNOWN: u16 = 0x01 | 0x20 | 0x40;
+
+/// NUD_REACHABLE, NUD_DELAY and NUD_PROBE: a neighbour that has answered lately, or is being asked.
+const ACTIVE: u16 = 0x02 | 0x08 | 0x10;
+
+/// NTF_SELF with NUD_PERMANENT: an own address of the bridge.
+const PERMANENT: u16 = 0x80;
+
+/// The files in which dnsmasq keeps its leases: on OpenWrt, and elsewhere.
+const LEASES: [&str; 2] = ["/tmp/dhcp.leases", "/var/lib/misc/dnsmasq.leases"];
+
+/// The most hosts; a table takes fewer still.
+const MAX_HOSTS: usize = 4096;
+
+/// A device of the LAN.
+#[derive(Default)]
+struct Host {
+    addresses: Vec<IpAddr>,
+    active: bool,
+    device: String,
+    port: String,
+    name: String,
+    /// The end of the lease in seconds since the Unix epoch; 0 for one without end.
+    lease: Option<i64>,
+}
+
+/// Returns the rows of all hosts; the key is the MAC address.
+pub(super) fn rows(links: &[Link], wall: i64) -> Result<Vec<Row>, String> {
+    let upstream = route::upstream_links(links)?;
+    let mut hosts = BTreeMap::new();
+    add_neighbours(&mut hosts, links, &upstream)?;
+    // Kernels without bridges refuse the list.
+    let ports = dump(GET, BRIDGE, FIXED).unwrap_or_default();
+    add_ports(&mut hosts, &ports, links);
+    for file in LEASES {
+        if let Ok(text) = read_text(file) {
+            add_leases(&mut hosts, &text);
+        }
+    }
+    Ok(hosts.iter().map(|(mac, host)| row(mac, host, wall)).collect())
+}
+
+/// Adds the neighbours on all links but those that lead to the Internet.
+fn add_neighbours(hosts: &mut BTreeMap<String, Host>, links: &[Link], upstream: &[String]) -> Result<(), String> {
+    let answer = dump(GET, 0, FIXED)?;
+    for message in messages(&answer, NEW, FIXED) {
+        let (Some(index), Some(state)) = (u32_at(message.fixed, 4), u16_at(message.fixed, 8)) else { continue };
+        let device = super::name_of(links, index);
+        let (Some(family), Some(mac)) = (message.fixed.first(), message.attributes.get(2)) else { continue };
+        let Some(address) = message.attributes.get(1).and_then(|bytes| ip_address(*family, bytes)) else { continue };
+        let is_host = state & UNKNOWN == 0 && mac.len() == 6 && mac.iter().any(|byte| *byte != 0);
+        if !is_host || upstream.iter().any(|name| name == device) || hosts.len() >= MAX_HOSTS {
+            continue;
+        }
+        let host = hosts.entry(hardware_address(mac)).or_default();
+        host.addresses.push(address);
+        host.active |= state & ACTIVE != 0;
+        host.device = device.to_owned();
+    }
+    Ok(())
+}
+
+/// Adds the port of the bridge behind which each host is.
+fn add_ports(hosts: &mut BTreeMap<String, Host>, answer: &[u8], links: &[Link]) {
+    for message in messages(answer, NEW, FIXED) {
+        let (Some(index), Some(state)) = (u32_at(message.fixed, 4), u16_at(message.fixed, 8)) else { continue };
+        let mac = message.attributes.get(2).map(hardware_address).unwrap_or_default();
+        if state & PERMANENT == 0
+            && let Some(host) = hosts.get_mut(&mac)
+        {
+            host.port = super::name_of(links, index).to_owned();
+        }
+    }
+}
+
+/// Adds the leases in the form of dnsmasq: end, MAC address, IP address, name and client id.
+fn add_leases(hosts: &mut BTreeMap<String, Host>, text: &str) {
+    for line in text.lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [end, mac, address, name, ..] = words[..] else { continue };
+        let (Ok(end), Ok(address)) = (end.parse(), address.parse::<IpAddr>()) else { continue };
+        // The leases of IPv6 have a number of the client in the place of the MAC address.
+        if mac.split(':').count() != 6 || mac.len() != 17 || hosts.len() >= MAX_HOSTS {
+            continue;
+        }
+        let host = hosts.entry(mac.to_ascii_uppercase()).or_default();
+        if !host.addresses.contains(&address) {
+            host.addresses.push(address);
+        }
+        host.lease = Some(end);
+        if name != "*" {
+            name.clone_into(&mut host.name);
+        }
+    }
+}
+
+fn row(mac: &str, host: &Host, wall: i64) -> Row {
+    let list = |is_wanted: fn(&IpAddr) -> bool| {
+        host.addresses.iter().filter(|address| is_wanted(address)).map(IpAddr::to_string).collect::<Vec<_>>()
+    };
+    let (of_4, of_6) = (list(IpAddr::is_ipv4), list(IpAddr::is_ipv6));
+    let mut row = Row::new(mac);
+    row.set("mac", mac);
+    row.set("address", of_4.first().or(of_6.first()).cloned().unwrap_or_default());
+    row.set("addresses4", of_4.join(" "));
+    row.set("addresses6", of_6.join(" "));
+    row.set("name", host.name.as_str());
+    row.set("active", if host.active { "1" } else { "0" });
+    row.set("device", host.device.as_str());
+    row.set("port", host.port.as_str());
+    if let Some(end) = host.lease {
+        // The seconds that remain; -1 for a lease without end.
+        row.set("lease", if end == 0 { -1 } else { end.saturating_sub(wall).max(0) }.to_string());
+    }
+    row.set("source", if host.lease.is_some() { "DHCP" } else { "None" });
+    row
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leases_name_hosts() {
+        let mut hosts = BTreeMap::new();
+        let text = "1795363600 aa:bb:cc:dd:ee:0f 192.168.1.5 phone 01:aa\n0 aa:bb:cc:dd:ee:10 192.168.1.6 * *\n\
+                    1795363600 12345 fd00::5 phone 00:01\nbroken\n\n";
+        add_leases(&mut hosts, text);
+        assert_eq!(hosts.len(), 2);
+        let rows: Vec<Row> = hosts.iter().map(|(mac, host)| row(mac, host, 1_795_360_000)).collect();
+        assert_eq!(rows[0].key, "AA:BB:CC:DD:EE:0F");
+        assert_eq!((rows[0].get("lease"), rows[0].get("name")), (Some("3600"), Some("phone")));
+        assert_eq!((rows[1].get("lease"), rows[1].get("name")), (Some("-1"), Some("")));
+        assert_eq!((rows[0].get("source"), rows[0].get("active")), (Some("DHCP"), Some("0")));
+    }
+}

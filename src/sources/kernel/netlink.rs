@@ -1,0 +1,219 @@
+//! Dumps of rtnetlink: a request, and the messages of its answer.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
+
+use crate::readiness::{PollFlags, wait};
+
+/// The length of a message header.
+const HEADER: usize = 16;
+
+/// NLM_F_REQUEST with NLM_F_DUMP.
+const DUMP: u16 = 0x1 | 0x300;
+
+/// NLM_F_DUMP_INTR: the list has changed while it was written.
+const INTERRUPTED: u16 = 0x10;
+
+/// NLMSG_ERROR and NLMSG_DONE.
+const ERROR: u16 = 2;
+const DONE: u16 = 3;
+
+/// The number of the request, which its answer repeats.
+const SEQUENCE: u32 = 1;
+
+/// The most bytes of an answer; a routing table of the whole Internet is larger.
+const MAX_ANSWER: usize = 4 << 20;
+
+/// The room for one part of an answer; the kernel writes at most 32 KiB at once.
+const PART: usize = 32 << 10;
+
+/// The wait for one part, which the kernel makes at once.
+const WAIT: Duration = Duration::from_secs(1);
+
+/// The most attempts at a list that changes while it is written.
+const ATTEMPTS: usize = 3;
+
+/// One message of an answer.
+pub(super) struct Message<'a> {
+    /// The fixed part, such as `struct ifinfomsg`.
+    pub(super) fixed: &'a [u8],
+    /// The attributes behind it.
+    pub(super) attributes: Attributes<'a>,
+}
+
+/// The attributes of a message, or those nested in one of them.
+#[derive(Clone, Copy)]
+pub(super) struct Attributes<'a>(&'a [u8]);
+
+impl<'a> Attributes<'a> {
+    /// Reads nested attributes.
+    pub(super) fn nested(bytes: &'a [u8]) -> Attributes<'a> {
+        Attributes(bytes)
+    }
+
+    /// Returns the bytes of the first attribute of this type.
+    pub(super) fn get(self, wanted: u16) -> Option<&'a [u8]> {
+        let mut rest = self.0;
+        while let (Some(length), Some(kind)) = (u16_at(rest, 0), u16_at(rest, 2)) {
+            let length = usize::from(length);
+            let content = rest.get(4..length)?;
+            // The two upper bits are flags.
+            if kind & 0x3FFF == wanted {
+                return Some(content);
+            }
+            rest = rest.get(length.next_multiple_of(4)..)?;
+        }
+        None
+    }
+
+    /// Returns a number of 32 bits.
+    pub(super) fn u32(self, wanted: u16) -> Option<u32> {
+        u32_at(self.get(wanted)?, 0)
+    }
+
+    /// Returns a text, which ends with NUL.
+    pub(super) fn text(self, wanted: u16) -> Option<String> {
+        let bytes = self.get(wanted)?;
+        let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+        Some(String::from_utf8_lossy(&bytes[..end]).into_owned())
+    }
+}
+
+/// Returns the number of 16 bits at a place, in the byte order of the machine.
+pub(super) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_ne_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
+}
+
+/// Returns the number of 32 bits at a place, in the byte order of the machine.
+pub(super) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
+}
+
+/// Returns the number of 64 bits at a place, in the byte order of the machine.
+pub(super) fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_ne_bytes(bytes.get(at..at + 8)?.try_into().ok()?))
+}
+
+/// Asks for a list, and returns the bytes of the answer. `family` is the first byte of the fixed part, which has `fixed` bytes.
+pub(super) fn dump(kind: u16, family: u8, fixed: usize) -> Result<Vec<u8>, String> {
+    let mut answer = Err("the list changes all the time".to_owned());
+    for _ in 0..ATTEMPTS {
+        answer = dump_once(kind, family, fixed);
+        match &answer {
+            Ok(bytes) if is_interrupted(bytes) => answer = Err("the list changes all the time".to_owned()),
+            _ => return answer,
+        }
+    }
+    answer
+}
+
+fn dump_once(kind: u16, family: u8, fixed: usize) -> Result<Vec<u8>, String> {
+    let words = |error: Errno| error.to_string();
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    // No protocol means protocol 0, which is NETLINK_ROUTE.
+    let socket = rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None).map_err(words)?;
+    let mut request = Vec::with_capacity(HEADER + fixed);
+    request.extend(((HEADER + fixed) as u32).to_ne_bytes());
+    request.extend(kind.to_ne_bytes());
+    request.extend(DUMP.to_ne_bytes());
+    request.extend(SEQUENCE.to_ne_bytes());
+    request.extend(0u32.to_ne_bytes());
+    request.push(family);
+    request.resize(HEADER + fixed, 0);
+    rustix::net::send(&socket, &request, SendFlags::empty()).map_err(words)?;
+    read_answer(&socket)
+}
+
+fn read_answer(socket: &OwnedFd) -> Result<Vec<u8>, String> {
+    let mut answer = Vec::new();
+    let mut part = vec![0; PART];
+    loop {
+        match rustix::net::recv(socket, &mut part[..], RecvFlags::empty()) {
+            Ok((length, _)) => {
+                let part = &part[..length.min(PART)];
+                answer.extend_from_slice(part);
+                if answer.len() > MAX_ANSWER {
+                    return Err(format!("longer than {} MiB", MAX_ANSWER >> 20));
+                }
+                for (kind, _, body) in raw_messages(part) {
+                    match kind {
+                        DONE => return Ok(answer),
+                        ERROR => {
+                            let code = u32_at(body, 0).map_or(0, |code| (code as i32).wrapping_neg());
+                            return Err(std::io::Error::from_raw_os_error(code).to_string());
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) if !wait(&[(socket.as_fd(), PollFlags::IN)], Some(WAIT))[0].is_empty() => {}
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+}
+
+/// Returns type, flags and body of each message.
+fn raw_messages(bytes: &[u8]) -> impl Iterator<Item = (u16, u16, &[u8])> {
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        let length = u32_at(rest, 0)? as usize;
+        let (kind, flags) = (u16_at(rest, 4)?, u16_at(rest, 6)?);
+        let body = rest.get(HEADER..length)?;
+        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+        Some((kind, flags, body))
+    })
+}
+
+fn is_interrupted(answer: &[u8]) -> bool {
+    raw_messages(answer).any(|(_, flags, _)| flags & INTERRUPTED != 0)
+}
+
+/// Returns the messages of one type, whose fixed part has `fixed` bytes.
+pub(super) fn messages(answer: &[u8], kind: u16, fixed: usize) -> impl Iterator<Item = Message<'_>> {
+    raw_messages(answer).filter(move |(found, ..)| *found == kind).filter_map(move |(_, _, body)| {
+        Some(Message { fixed: body.get(..fixed)?, attributes: Attributes(body.get(fixed.next_multiple_of(4)..)?) })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_has_a_loopback_link() {
+        let answer = dump(18, 0, 16).expect("an answer");
+        let names: Vec<String> = messages(&answer, 16, 16).filter_map(|link| link.attributes.text(3)).collect();
+        assert!(names.iter().any(|name| name == "lo"), "{names:?}");
+        assert!(dump(0x7FFF, 0, 16).is_err(), "a type that the kernel does not know");
+    }
+
+    /// Each truncation and each changed byte of an answer ends in messages or in none, and never in a panic.
+    #[test]
+    fn a_damaged_answer_is_no_panic() {
+        let answer = dump(18, 0, 16).expect("an answer");
+        let read = |bytes: &[u8]| {
+            for message in messages(bytes, 16, 16) {
+                let _ = (message.attributes.text(3), message.attributes.u32(4), message.attributes.get(0x3FFF));
+                let nested = message.attributes.get(18).map(Attributes::nested);
+                let _ = nested.and_then(|nested| nested.text(1));
+            }
+            is_interrupted(bytes)
+        };
+        let length = answer.len().min(3000);
+        (0..length).for_each(|end| {
+            read(&answer[..end]);
+        });
+        let mut damaged = answer[..length].to_vec();
+        for at in 0..length {
+            for byte in [0, 1, 0x7F, 0xFF] {
+                let kept = std::mem::replace(&mut damaged[at], byte);
+                read(&damaged);
+                damaged[at] = kept;
+            }
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! The provider `process`: the processes of the device.
+
+use std::fs;
+
+use crate::model::source::Row;
+
+/// The most processes; a table takes fewer still.
+const MAX_PROCESSES: usize = 4096;
+
+/// The units of processor time in a second. Linux shows 100 to programs on every processor that the agent is built for.
+const TICKS: u64 = 100;
+
+/// Returns the rows of all processes. The key is the number with the start time, since numbers are used again.
+pub(super) fn rows() -> Result<Vec<Row>, String> {
+    let entries = fs::read_dir("/proc").map_err(|error| error.to_string())?;
+    let mut pids: Vec<u32> = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
+    pids.sort_unstable();
+    let page = rustix::param::page_size() as u64;
+    let stat = |pid: &u32| fs::read_to_string(format!("/proc/{pid}/stat")).ok();
+    // A process that has ended meanwhile is left out.
+    Ok(pids.iter().take(MAX_PROCESSES).filter_map(|pid| row(&stat(pid)?, page)).collect())
+}
+
+/// Reads the line of a process (proc(5)).
+fn row(stat: &str, page: u64) -> Option<Row> {
+    // The command is in parentheses and may hold any character, so that the last one ends it.
+    let (begin, rest) = stat.rsplit_once(')')?;
+    let (pid, command) = begin.split_once('(')?;
+    let fields: Vec<&str> = rest.split_whitespace().collect();
+    // The numbers are those of proc(5), in which the state is field 3.
+    let field = |number: usize| fields.get(number - 3).copied();
+    let number = |at: usize| field(at)?.parse::<u64>().ok();
+    let pid = pid.trim();
+    let mut row = Row::new(format!("{pid}-{}", field(22)?));
+    row.set("pid", pid);
+    row.set("command", command);
+    row.set("size", (number(24)? * page / 1024).to_string());
+    // TR-181 counts from 0, the highest, to 99; real-time processes have negative numbers on Linux.
+    row.set("priority", field(18)?.parse::<i64>().ok()?.clamp(0, 99).to_string());
+    row.set("cpu_time", ((number(14)? + number(15)?) * 1000 / TICKS).to_string());
+    row.set("state", state(field(3)?));
+    Some(row)
+}
+
+fn state(letter: &str) -> &'static str {
+    match letter {
+        "R" => "Running",
+        "D" => "Uninterruptible",
+        "T" | "t" => "Stopped",
+        "Z" | "X" => "Zombie",
+        "I" => "Idle",
+        _ => "Sleeping",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_may_hold_any_character() {
+        let line = "17 (a) (b)) S 1 17 17 0 -1 4194304 10 0 0 0 250 50 0 0 20 0 1 0 4711 8192000 300 0";
+        let row = row(line, 4096).expect("a row");
+        assert_eq!((row.key.as_str(), row.get("command")), ("17-4711", Some("a) (b)")));
+        assert_eq!((row.get("size"), row.get("cpu_time")), (Some("1200"), Some("3000")));
+        assert_eq!((row.get("priority"), row.get("state")), (Some("20"), Some("Sleeping")));
+        for end in 0..line.len() {
+            let _ = super::row(&line[..end], 4096);
+        }
+    }
+
+    #[test]
+    fn this_process_is_listed() {
+        let own = std::process::id().to_string();
+        assert!(rows().expect("rows").iter().any(|row| row.get("pid") == Some(&own)));
+    }
+}

@@ -1,0 +1,86 @@
+//! The provider `route`: the routes of the main table.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::address::{INET, INET6, ip_address};
+use super::link::Link;
+use super::netlink::{Attributes, dump, messages, u32_at};
+use crate::model::source::Row;
+
+/// RTM_GETROUTE and RTM_NEWROUTE, and the length of `struct rtmsg`.
+const GET: u16 = 26;
+const NEW: u16 = 24;
+const FIXED: usize = 12;
+
+/// RT_TABLE_MAIN, RTN_UNICAST and RTM_F_CLONED.
+const MAIN: u32 = 254;
+const UNICAST: u8 = 1;
+const CLONED: u32 = 0x200;
+
+/// The protocols that have made a route, by the numbers of the kernel.
+const BOOT: u8 = 3;
+const STATIC: u8 = 4;
+const ADVERTISEMENT: u8 = 9;
+const DHCP: u8 = 16;
+
+/// Returns the rows of both families. The key has all by which the kernel tells routes apart.
+pub(super) fn rows(links: &[Link]) -> Result<Vec<Row>, String> {
+    let answer = dump(GET, 0, FIXED)?;
+    Ok(messages(&answer, NEW, FIXED).filter_map(|message| row(message.fixed, message.attributes, links)).collect())
+}
+
+/// Returns the names of the links over which a default route leads.
+pub(super) fn upstream_links(links: &[Link]) -> Result<Vec<String>, String> {
+    let is_default = |row: &Row| row.get("prefix") == Some("0");
+    let device = |row: &Row| row.get("device").map(str::to_owned);
+    Ok(rows(links)?.iter().filter(|row| is_default(row)).filter_map(device).collect())
+}
+
+fn row(fixed: &[u8], attributes: Attributes<'_>, links: &[Link]) -> Option<Row> {
+    let (family, prefix) = (*fixed.first()?, *fixed.get(1)?);
+    let (table, protocol, kind) = (*fixed.get(4)?, *fixed.get(5)?, *fixed.get(7)?);
+    let table = attributes.u32(15).unwrap_or(table.into());
+    if table != MAIN || kind != UNICAST || u32_at(fixed, 8)? & CLONED != 0 {
+        return None;
+    }
+    let none: IpAddr = match family {
+        INET => Ipv4Addr::UNSPECIFIED.into(),
+        INET6 => Ipv6Addr::UNSPECIFIED.into(),
+        _ => return None,
+    };
+    let address = |kind: u16| attributes.get(kind).and_then(|bytes| ip_address(family, bytes));
+    let (destination, gateway) = (address(1).unwrap_or(none), address(5));
+    let device = attributes.u32(4).map(|index| super::name_of(links, index)).unwrap_or_default();
+    let metric = attributes.u32(6).unwrap_or_default();
+    let via = gateway.map(|gateway| format!(" via {gateway}")).unwrap_or_default();
+    let mut row = Row::new(format!("{destination}/{prefix}{via} dev {device} metric {metric}"));
+    row.set("family", if family == INET { "4" } else { "6" });
+    // TR-181 writes the default route of IPv4 with empty texts.
+    if prefix != 0 || family == INET6 {
+        row.set("destination", destination.to_string());
+        row.set("mask", netmask(prefix));
+    }
+    row.set("prefix", prefix.to_string());
+    row.set("cidr", format!("{destination}/{prefix}"));
+    if let Some(gateway) = gateway {
+        row.set("gateway", gateway.to_string());
+    }
+    row.set("device", device);
+    row.set("metric", metric.to_string());
+    let origin = match (protocol, family) {
+        (DHCP, INET) => "DHCPv4",
+        (DHCP, _) => "DHCPv6",
+        (ADVERTISEMENT, INET6) => "RA",
+        _ => "Static",
+    };
+    row.set("origin", origin);
+    row.set("static", if matches!(protocol, BOOT | STATIC) { "1" } else { "0" });
+    Some(row)
+}
+
+/// Returns the mask of IPv4 for the length of a prefix.
+fn netmask(prefix: u8) -> String {
+    // A shift by 32 bits is not defined for a number of 32 bits.
+    let mask = u32::MAX.checked_shl(u32::from(prefix).abs_diff(32)).unwrap_or(0);
+    Ipv4Addr::from(mask).to_string()
+}

@@ -1,0 +1,131 @@
+//! The overlay `linux.json` on real interfaces, in a network namespace.
+
+use std::time::{Duration, Instant};
+
+use crate::gateway::{TR_181, model_file};
+use crate::support::Agent;
+use crate::support::network::with_network;
+use crate::support::port::closed_address;
+use crate::support::skip::skip;
+
+/// A router: a WAN link with a default route, a bridge with a port, a VLAN, and a host behind the bridge.
+const ROUTER: &str = "ip link add wan type veth peer name isp; ip link set wan up; ip link set isp up; \
+    ip address add 198.51.100.2/24 dev wan; ip route add default via 198.51.100.1 dev wan metric 7; \
+    ip link add lan1 address 02:00:00:00:00:0b type veth peer name pc; ip link set lan1 up; ip link set pc up; \
+    ip link add br0 type bridge; ip link set lan1 master br0; ip link set br0 mtu 1400 up; \
+    ip address add 192.168.77.1/25 dev br0; ip address add 2001:db8::1/64 dev br0 nodad; \
+    ip link add link wan name wan.7 type vlan id 7 || true; \
+    ip neighbour add 192.168.77.20 lladdr 02:00:00:00:00:20 dev br0 nud reachable; \
+    ip neighbour add 198.51.100.1 lladdr 02:00:00:00:00:99 dev wan nud permanent";
+
+fn router() -> Option<Agent> {
+    let url = format!("http://{}/acs", closed_address());
+    let agent = TR_181.gateway_at(&url).data_model(model_file("linux.json"));
+    let agent = with_network(agent, ROUTER, &[])?.start();
+    agent.wait_for_control();
+    Some(agent)
+}
+
+/// Returns the lines of an object, without its path.
+fn lines(agent: &Agent, path: &str) -> Vec<String> {
+    agent.succeeds(&["get", path]).lines().filter_map(|line| line.strip_prefix(path)).map(str::to_owned).collect()
+}
+
+/// Returns the path of the instance in which `name` has this value.
+fn instance(agent: &Agent, table: &str, name: &str, value: &str) -> String {
+    let wanted = format!("{name}={value}");
+    let number =
+        |line: &String| line.split_once('.').filter(|(_, rest)| *rest == wanted).map(|(number, _)| number.to_owned());
+    let found = lines(agent, table).iter().find_map(number);
+    let number = found.unwrap_or_else(|| panic!("no {wanted} in {table}: {:?}", lines(agent, table)));
+    format!("{table}{number}.")
+}
+
+#[test]
+fn interfaces_addresses_and_routes_are_those_of_the_kernel() {
+    let Some(agent) = router() else { return };
+    let value = |path: &str| agent.value(path);
+    let wan = instance(&agent, "Device.IP.Interface.", "Name", "wan");
+    assert_eq!(value(&format!("{wan}Status")), "Up");
+    assert_eq!(value(&format!("{wan}IPv4Address.1.IPAddress")), "198.51.100.2");
+    assert_eq!(value(&format!("{wan}IPv4Address.1.SubnetMask")), "255.255.255.0");
+    assert_eq!(value(&format!("{wan}IPv4Address.1.AddressingType")), "Static");
+    let bridge = instance(&agent, "Device.IP.Interface.", "Name", "br0");
+    assert_eq!(value(&format!("{bridge}MaxMTUSize")), "1400");
+    assert_eq!(value(&format!("{bridge}IPv4Address.1.SubnetMask")), "255.255.255.128");
+    assert!(lines(&agent, &format!("{bridge}IPv6Address.")).contains(&"1.IPAddress=2001:db8::1".to_owned()));
+    // The layers lead from IP down to the port.
+    let link = value(&format!("{bridge}LowerLayers"));
+    assert_eq!(value(&format!("{link}.Name")), "br0");
+    let port = value(&format!("{link}.LowerLayers"));
+    assert_eq!(value(&format!("{port}.Name")), "lan1");
+    assert_eq!(value(&format!("{port}.MACAddress")), "02:00:00:00:00:0B");
+    if agent.log().contains("Unknown device type") {
+        skip("the kernel has no VLANs");
+    } else {
+        let vlan = instance(&agent, "Device.Ethernet.VLANTermination.", "Name", "wan.7");
+        assert_eq!((value(&format!("{vlan}VLANID")), value(&format!("{vlan}TPID"))), ("7".into(), "33024".into()));
+    }
+    let bridged = instance(&agent, "Device.Bridging.Bridge.", "Name", "br0");
+    assert_eq!(value(&format!("{bridged}Port.1.Name")), "lan1");
+    let routes = lines(&agent, "Device.Routing.Router.1.IPv4Forwarding.");
+    let default = routes.iter().find(|line| line.ends_with("GatewayIPAddress=198.51.100.1")).expect("a default route");
+    let number = default.split('.').next().unwrap_or_default();
+    let route = |name: &str| value(&format!("Device.Routing.Router.1.IPv4Forwarding.{number}.{name}"));
+    assert_eq!(
+        (route("DestIPAddress"), route("ForwardingMetric"), route("StaticRoute")),
+        ("".into(), "7".into(), "true".into())
+    );
+    assert_eq!(value(&format!("{}.Name", route("Interface"))), "wan");
+    // The neighbour of the LAN is a host, and that of the WAN is none.
+    let hosts = lines(&agent, "Device.Hosts.Host.");
+    assert!(hosts.iter().any(|line| line.ends_with(".PhysAddress=02:00:00:00:00:20")), "{hosts:?}");
+    assert!(!hosts.iter().any(|line| line.contains("02:00:00:00:00:99")), "{hosts:?}");
+    let host = instance(&agent, "Device.Hosts.Host.", "IPAddress", "192.168.77.20");
+    assert_eq!(value(&format!("{host}Active")), "true");
+    assert_eq!(value(&format!("{}.Name", value(&format!("{host}Layer3Interface")))), "br0");
+}
+
+#[test]
+fn interfaces_that_come_and_go_keep_their_numbers() {
+    let Some(agent) = router() else { return };
+    let wan = instance(&agent, "Device.Ethernet.Interface.", "Name", "wan");
+    // The agent runs in the namespace, and so does a command that enters it.
+    let ip = |arguments: &[&str]| {
+        let net = format!("--net=/proc/{}/ns/net", agent.pid());
+        let done = std::process::Command::new("nsenter").arg(net).arg("ip").args(arguments).status();
+        assert!(done.is_ok_and(|status| status.success()), "ip {arguments:?}");
+    };
+    ip(&["link", "add", "usb0", "type", "veth", "peer", "name", "usb1"]);
+    let added = instance(&agent, "Device.Ethernet.Interface.", "Name", "usb0");
+    ip(&["link", "delete", "usb0"]);
+    assert!(!agent.succeeds(&["get", "Device.Ethernet.Interface."]).contains("=usb0"));
+    ip(&["link", "add", "usb0", "type", "veth", "peer", "name", "usb1"]);
+    assert_ne!(instance(&agent, "Device.Ethernet.Interface.", "Name", "usb0"), added, "R218");
+    assert_eq!(instance(&agent, "Device.Ethernet.Interface.", "Name", "wan"), wan);
+    ip(&["address", "add", "198.51.100.3/24", "dev", "wan"]);
+    let deadline = Instant::now() + Duration::from_secs(5);
+    let name = instance(&agent, "Device.IP.Interface.", "Name", "wan");
+    while !agent.succeeds(&["get", &name]).contains("IPv4Address.2.IPAddress=198.51.100.3") {
+        assert!(Instant::now() < deadline, "the second address");
+    }
+}
+
+#[test]
+fn a_linux_device_says_what_it_is() {
+    let Some(agent) = router() else { return };
+    let number =
+        |path: &str| agent.value(path).parse::<u64>().unwrap_or_else(|_| panic!("{path}: {}", agent.value(path)));
+    let meminfo = std::fs::read_to_string("/proc/meminfo").expect("memory");
+    let total = meminfo.split_whitespace().nth(1).expect("a number").to_owned();
+    assert_eq!(agent.value("Device.DeviceInfo.MemoryStatus.Total"), total);
+    assert!(number("Device.DeviceInfo.UpTime") > 0);
+    assert!(number("Device.DeviceInfo.MemoryStatus.FreePersistent") > 0);
+    assert!(number("Device.DeviceInfo.ProcessorNumberOfEntries") > 0);
+    assert!(number("Device.DeviceInfo.ProcessStatus.ProcessNumberOfEntries") > 1);
+    let processes = agent.succeeds(&["get", "Device.DeviceInfo.ProcessStatus.Process."]);
+    assert!(processes.contains(&format!("PID={}\n", agent.pid())), "{processes}");
+    // Nothing of the model is an example, and nothing failed.
+    let status = agent.succeeds(&["status"]);
+    assert!(!status.contains("source fails") && !status.contains("value unfit"), "{status}");
+}
