@@ -6,9 +6,10 @@ _cpe_agent() {
     local -a commands
     commands=(
         'run:run the agent in the foreground'
-        'check:validate the configuration and the data model; contact no server'
+        'check:validate configuration and data model; contact no server'
         'doctor:check name, ACS, TLS, clock, STUN and ports, one line each'
         'get:print values, one path=value a line'
+        'source:show where values come from\: source, text of the device, value'
         'set:change values, all or none'
         'add:create an instance and print its number'
         'delete:delete an instance'
@@ -26,7 +27,7 @@ _cpe_agent() {
     command) _describe -t commands command commands ;;
     argument)
         case $words[1] in
-        run | check | doctor)
+        run)
             _arguments \
                 '--config=[the JSON file]:FILE:_files' \
                 '*--data-model=[data model; later files overlay it]:FILE:_files' \
@@ -46,7 +47,62 @@ _cpe_agent() {
                 '--log-to=[one of stderr and syslog]:WHERE:(stderr syslog)' \
                 '--help[explain the command]'
             ;;
-        get | set | add | delete | inform | download | upload | request-download | trace)
+        check)
+            _arguments \
+                '--config=[the JSON file]:FILE:_files' \
+                '*--data-model=[data model; later files overlay it]:FILE:_files' \
+                '*--set=[factory value in place of the model'\''s, at every start]:PATH=VALUE:' \
+                '--state-dir=[the journal, which must survive a reboot]:DIR:_files -/' \
+                '--transfer-dir=[files in transfer; the state directory if absent]:DIR:_files -/' \
+                '--listen=[connection requests over HTTP; port 0\: any]:ADDR\:PORT:' \
+                '--udp-listen=[connection requests over UDP, and STUN]:ADDR\:PORT:' \
+                '--control=[the control socket]:FILE:_files' \
+                '--boot-id=[changed content\: the device rebooted]:FILE:_files' \
+                '--ca-file=[PEM certificates to trust instead of the system'\''s]:FILE:_files' \
+                '--client-cert=[PEM certificate to identify with]:FILE:_files' \
+                '--client-key=[PEM key of that certificate]:FILE:_files' \
+                '--acs-timeout=[longest wait for the ACS; TR-069 demands 30 at least]:SECONDS:' \
+                '--metrics=[metrics for Prometheus, on a RAM disk]:FILE:_files' \
+                '--log=[one of error, warn, info, debug and trace]:LEVEL:(error warn info debug trace)' \
+                '--log-to=[one of stderr and syslog]:WHERE:(stderr syslog)' \
+                '--device[flag]' \
+                '--json[flag]' \
+                '--help[explain the command]'
+            ;;
+        doctor)
+            _arguments \
+                '--config=[the JSON file]:FILE:_files' \
+                '*--data-model=[data model; later files overlay it]:FILE:_files' \
+                '*--set=[factory value in place of the model'\''s, at every start]:PATH=VALUE:' \
+                '--state-dir=[the journal, which must survive a reboot]:DIR:_files -/' \
+                '--transfer-dir=[files in transfer; the state directory if absent]:DIR:_files -/' \
+                '--listen=[connection requests over HTTP; port 0\: any]:ADDR\:PORT:' \
+                '--udp-listen=[connection requests over UDP, and STUN]:ADDR\:PORT:' \
+                '--control=[the control socket]:FILE:_files' \
+                '--boot-id=[changed content\: the device rebooted]:FILE:_files' \
+                '--ca-file=[PEM certificates to trust instead of the system'\''s]:FILE:_files' \
+                '--client-cert=[PEM certificate to identify with]:FILE:_files' \
+                '--client-key=[PEM key of that certificate]:FILE:_files' \
+                '--acs-timeout=[longest wait for the ACS; TR-069 demands 30 at least]:SECONDS:' \
+                '--metrics=[metrics for Prometheus, on a RAM disk]:FILE:_files' \
+                '--log=[one of error, warn, info, debug and trace]:LEVEL:(error warn info debug trace)' \
+                '--log-to=[one of stderr and syslog]:WHERE:(stderr syslog)' \
+                '--help[explain the command]'
+            ;;
+        get)
+            _arguments \
+                '--config=[the JSON file]:FILE:_files' \
+                '--control=[the control socket]:FILE:_files' \
+                '--help[explain the command]'
+            ;;
+        source)
+            _arguments \
+                '--config=[the JSON file]:FILE:_files' \
+                '--control=[the control socket]:FILE:_files' \
+                '--json[flag]' \
+                '--help[explain the command]'
+            ;;
+        set | add | delete | inform | download | upload | request-download | trace)
             _arguments \
                 '--config=[the JSON file]:FILE:_files' \
                 '--control=[the control socket]:FILE:_files' \

@@ -148,7 +148,11 @@ impl Request {
     pub(super) fn waits_for_session(&self) -> bool {
         matches!(
             self,
-            Request::Set(_) | Request::Add(_) | Request::Delete(_) | Request::Transfer(_) | Request::RequestDownload(..)
+            Request::Set(_)
+                | Request::Add(_)
+                | Request::Delete(_)
+                | Request::Transfer(_)
+                | Request::RequestDownload(..)
         )
     }
 
