@@ -1,12 +1,12 @@
 //! Runs the commands of the device: without a shell, in a process group of their own, and with a time limit after which
 //! the whole group is killed.
 
+use std::ffi::OsString;
 use std::fmt;
-use std::fs::File;
-use std::io;
-use std::os::unix::fs::PermissionsExt as _;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -115,19 +115,52 @@ fn run_with(
     }
 }
 
+/// The bytes of a script in which its interpreter is searched, as the kernel limits them.
+const MAX_INTERPRETER: u64 = 256;
+
 /// The PATH of a command if the agent itself has none.
 const DEFAULT_PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Returns true if a command can be started by this name: a path, or the name of a file in PATH.
-pub fn is_program(name: &str) -> bool {
-    let is_executable = |path: &Path| {
-        std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
-    };
-    if name.contains('/') {
-        return is_executable(Path::new(name));
+/// Returns the PATH by which the programs of commands are found.
+pub fn action_path() -> OsString {
+    std::env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into())
+}
+
+/// Checks that a command could be started: its program, or the interpreter of a script, exists and may be executed. The
+/// error names the file and the reason.
+pub fn find_program(program: &str) -> Result<(), String> {
+    if program.contains('/') {
+        return is_executable(Path::new(program)).map_err(|reason| format!("{program} {reason}"));
     }
-    let path = std::env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into());
-    std::env::split_paths(&path).any(|directory| is_executable(&directory.join(name)))
+    let path = action_path();
+    // The first executable file counts, as it does for the kernel's caller.
+    match std::env::split_paths(&path).any(|directory| is_executable(&directory.join(program)).is_ok()) {
+        true => Ok(()),
+        false => Err(format!("{program} is not found by the PATH {}", path.display())),
+    }
+}
+
+fn is_executable(file: &Path) -> Result<(), String> {
+    let metadata = fs::metadata(file).map_err(|error| format!("cannot be used: {error}"))?;
+    if !metadata.is_file() {
+        return Err("is no file".into());
+    }
+    if rustix::fs::access(file, rustix::fs::Access::EXEC_OK).is_err() {
+        return Err("is not executable".into());
+    }
+    // A script without its interpreter fails with "No such file or directory", which names the wrong file.
+    match interpreter(file).filter(|interpreter| !interpreter.exists()) {
+        Some(interpreter) => Err(format!("is a script for {}, which does not exist", interpreter.display())),
+        None => Ok(()),
+    }
+}
+
+/// Returns the program that the first line of a script names.
+fn interpreter(file: &Path) -> Option<PathBuf> {
+    let mut line = Vec::new();
+    File::open(file).ok()?.take(MAX_INTERPRETER).read_to_end(&mut line).ok()?;
+    let line = String::from_utf8_lossy(line.strip_prefix(b"#!")?).into_owned();
+    line.lines().next()?.split_whitespace().next().map(PathBuf::from)
 }
 
 /// Starts a command in a process group of its own, with PATH and TZ as its environment.
@@ -137,8 +170,7 @@ fn start(program: &str, arguments: &[String], input: Stdio) -> io::Result<Child>
     command.args(arguments).process_group(0);
     // The environment of the agent depends on how it was started, and may hold secrets or variables such as LD_PRELOAD. A
     // command must behave the same after a start by hand and by init.
-    let path = std::env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into());
-    command.env_clear().env("PATH", path).envs(std::env::var_os("TZ").map(|zone| ("TZ", zone)));
+    command.env_clear().env("PATH", action_path()).envs(std::env::var_os("TZ").map(|zone| ("TZ", zone)));
     command.stdin(input).stdout(Stdio::null()).spawn()
 }
 
@@ -176,6 +208,30 @@ mod tests {
         assert!(matches!(shell("kill -TERM $$", limit), Err(ActionError::Signal(15))));
         let missing = run(&["/nonexistent/program".into()], limit, &AtomicBool::new(false));
         assert!(matches!(missing, Err(ActionError::NotStarted { .. })));
+    }
+
+    #[test]
+    fn a_program_that_cannot_start_is_told_with_the_reason() {
+        let home = tempfile::tempdir().expect("a directory");
+        let script = |name: &str, text: &str, mode: u32| {
+            let path = home.path().join(name);
+            fs::write(&path, text).expect("a file");
+            fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(mode)).expect("rights");
+            path.display().to_string()
+        };
+        assert_eq!(find_program("sh"), Ok(()));
+        assert_eq!(find_program(&script("good", "#! /bin/sh -e\n", 0o755)), Ok(()));
+        assert_eq!(find_program(&script("binary", "\u{7f}ELF", 0o755)), Ok(()));
+        for (program, reason) in [
+            ("no-such-program".to_owned(), "is not found by the PATH "),
+            ("/no/such/program".to_owned(), "cannot be used: No such file"),
+            (home.path().display().to_string(), "is no file"),
+            (script("plain", "#!/bin/sh\n", 0o644), "is not executable"),
+            (script("orphan", "#!/no/such/shell -e\n", 0o755), "is a script for /no/such/shell, which does not exist"),
+        ] {
+            let error = find_program(&program).expect_err(&program);
+            assert!(error.starts_with(&program) && error.contains(reason), "{error}");
+        }
     }
 
     #[test]

@@ -33,6 +33,6 @@ pub use error::TransferError;
 pub use file_request::{FileRequest, TransferLimits};
 pub use progress::{Moved, Progress};
 pub use signature::{PublicKey, Signature};
-pub use space::free_space;
+pub use space::{free_space, room_for_file};
 pub use upload::upload;
 pub use verify::{Checks, Sha256Sum, fetch_companion, verify, verify_sha256, verify_signature};

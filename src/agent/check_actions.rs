@@ -91,10 +91,10 @@ fn unknown_type(name: &str, file_type: &str, known: &[&str]) -> Option<String> {
     (!is_defined).then(|| format!("{name}: TR-069 has no such file type{}", hint(file_type, known, "types", "")))
 }
 
-/// Returns a warning about a program that is not on this device.
+/// Returns a warning about a program that cannot be started on this device.
 fn missing_program(name: &str, command: &[String]) -> Option<String> {
-    let program = command.first()?;
-    (!process::is_program(program)).then(|| format!("{name}: there is no program `{program}` on this device"))
+    let reason = process::find_program(command.first()?).err()?;
+    Some(format!("{name}: {reason}"))
 }
 
 /// Returns warnings about the file of an action, and about the file of its key.

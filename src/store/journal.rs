@@ -36,6 +36,7 @@ mod recover;
 mod room;
 
 pub(super) use recover::recover;
+pub(super) use room::SLACK;
 use room::{FailedRewrite, Refusal, no_room};
 
 /// The names of the files in the state directory.

@@ -15,6 +15,7 @@
 
 mod disk;
 mod journal;
+mod probe;
 mod record;
 #[cfg(test)]
 mod simulation;
@@ -29,6 +30,7 @@ use crate::clock::Now;
 use disk::Directory;
 pub use disk::is_full;
 use journal::JournalFile;
+pub use probe::{Room, probe};
 
 /// The name of the lock file in the state directory.
 const LOCK: &str = "lock";

@@ -54,6 +54,13 @@ impl Room {
     }
 }
 
+/// Returns the size of the largest file that a download to this directory may have; `None` without a limit.
+pub fn room_for_file(directory: &Path) -> io::Result<Option<u64>> {
+    let Room { disk, memory } = Room::of(directory)?;
+    let left = [(memory, MEMORY_RESERVE), (disk, DISK_RESERVE)];
+    Ok(left.into_iter().filter_map(|(free, reserve)| Some(free?.saturating_sub(reserve))).min())
+}
+
 /// Returns the bytes that a user without privileges can still write to the file system of this directory.
 pub fn free_space(dir: &Path) -> io::Result<u64> {
     let figures = rustix::fs::statvfs(dir)?;
@@ -80,6 +87,8 @@ mod tests {
     fn knows_the_room_of_a_directory_that_exists() {
         let directory = tempfile::tempdir().expect("a directory");
         assert!(free_space(directory.path()).expect("figures") > 0);
+        let free = free_space(directory.path()).expect("figures");
+        assert!(room_for_file(directory.path()).expect("figures").is_some_and(|room| room <= free));
         assert!(free_space(&directory.path().join("missing")).is_err());
         assert!(Room::of(&directory.path().join("missing")).is_err());
         // `/dev` and `/dev/shm` are tmpfs wherever the tests run; `/proc` takes no memory.

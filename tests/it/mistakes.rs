@@ -72,11 +72,11 @@ fn actions_that_do_not_work_on_this_device() {
     let file = written(&directory, &text.replace("DIR", &directory.path().display().to_string()));
     let stdout = checked(&gateway_at("http://acs.example/").data_model(&file));
     let mut expected = vec![
-        "reboot: there is no program `no-such-program` on this device".to_owned(),
-        format!("factoryReset: there is no program `{}` on this device", at("plain")),
+        "reboot: no-such-program is not found by the PATH ".to_owned(),
+        format!("factoryReset: {} is not executable", at("plain")),
         "download `1 Firmware Upgrade image`: TR-069 has no such file type; did you mean `1 Firmware Upgrade Image`?"
             .into(),
-        "download `1 Firmware Upgrade image`: there is no program `/bin/no-such` on this device".into(),
+        "download `1 Firmware Upgrade image`: /bin/no-such cannot be used: No such file or directory".into(),
         format!(
             "download `1 Firmware Upgrade image`: every file is refused, since the key {} cannot be read: ",
             at("missing")

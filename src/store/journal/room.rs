@@ -8,7 +8,7 @@ use crate::store::record;
 
 /// The bytes that an append leaves free beyond the length of the next snapshot: for the state in memory that no record
 /// holds yet, and for the last pages of two files.
-pub(super) const SLACK: u64 = 16 * 1024;
+pub(in crate::store) const SLACK: u64 = 16 * 1024;
 /// The length that records which enlarge the state may not exceed. Each start reads the whole journal into memory, and each
 /// rewrite needs three times the size of the state.
 const MAX_LENGTH: u64 = 8 * 1024 * 1024;
