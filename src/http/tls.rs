@@ -37,7 +37,7 @@ const CLOSE_LIMIT: Duration = Duration::from_millis(200);
 
 /// The loaded configuration: roots, client certificate, and the session tickets of this client's connections.
 pub(super) struct TlsClient {
-    config: Arc<ClientConfig>,
+    pub(super) config: Arc<ClientConfig>,
     verifier: Arc<RecordingVerifier>,
     /// The validity of the client certificate, for the words of errors.
     client: Option<String>,
