@@ -60,7 +60,7 @@ use crate::store::Store;
 use crate::time_zone::LocalZone;
 
 pub use acs_settings::{check_acs_settings, tls_settings};
-pub use check_actions::{action_warnings, check_actions};
+pub use check_actions::{check_actions, unusable_actions, unusual_actions};
 use inbox::{Inbox, Wake};
 use last_session::{LastSession, SessionLog};
 use listeners::Listeners;
@@ -72,10 +72,14 @@ pub use sources::check_device;
 use start::StartFailure;
 use status::Disabled;
 pub use status::LatestStatus;
+#[cfg(feature = "doctor")]
+pub(crate) use status::format_span;
 use trace::Tracer;
 #[cfg(feature = "replay")]
 pub(crate) use trace::is_secret;
 use transfers::TransferWorker;
+#[cfg(feature = "doctor")]
+pub(crate) use transfers::check_transfer_directory;
 
 /// Handles that the agent shares with other threads.
 #[derive(Clone)]

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use serde_json::Value as Json;
 
-use crate::agent::{action_warnings, check_acs_settings, check_actions, check_device, load_model};
+use crate::agent::{check_acs_settings, check_actions, check_device, load_model, unusable_actions, unusual_actions};
 #[cfg(feature = "tls")]
 use crate::clock::{Clock, Now};
 use crate::config::Config;
@@ -113,7 +113,8 @@ fn warnings(loaded: &Loaded, config: &Config) -> Vec<String> {
             ));
         }
     }
-    warnings.extend(action_warnings(&loaded.actions));
+    warnings.extend(unusable_actions(&loaded.actions));
+    warnings.extend(unusual_actions(&loaded.actions));
     // The URL is valid, so that the agent starts; every session of it would fail.
     let needs_tls = acs_url(loaded).is_some_and(|url| url.is_tls());
     if needs_tls && !cfg!(feature = "tls") {

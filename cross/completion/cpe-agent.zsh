@@ -7,7 +7,7 @@ _cpe_agent() {
     commands=(
         'run:run the agent in the foreground'
         'check:validate configuration and data model; contact no server'
-        'doctor:check name, ACS, TLS, clock, STUN and ports, one line each'
+        'doctor:check sessions, storage, actions, ACS, TLS, STUN and ports'
         'get:print values, one path=value a line'
         'source:show where values come from\: source, text of the device, value'
         'set:change values, all or none'

@@ -61,20 +61,37 @@ pub fn check_actions(config: &Config, loaded: &Loaded) -> Result<(), Mistakes> {
     mistakes.check()
 }
 
-/// Returns warnings about actions that do not work on this device as it is, and about unusual ones.
-pub fn action_warnings(actions: &Actions) -> Vec<String> {
-    let mut warnings = Vec::new();
+/// Returns the actions that cannot work on this device as it is, each with the reason: a program that cannot be started, a
+/// key that cannot be read.
+pub fn unusable_actions(actions: &Actions) -> Vec<String> {
+    let mut unusable = Vec::new();
     for (name, command) in [("reboot", &actions.reboot), ("factoryReset", &actions.factory_reset)] {
-        warnings.extend(command.iter().filter_map(|command| missing_program(name, command)));
+        unusable.extend(command.iter().filter_map(|command| missing_program(name, command)));
     }
+    for (kind, list) in [("download", &actions.download), ("upload", &actions.upload)] {
+        for (file_type, action) in list {
+            let name = format!("{kind} `{file_type}`");
+            unusable.extend(missing_program(&name, &action.run));
+            unusable.extend(action.verify.iter().filter_map(|command| missing_program(&name, command)));
+            if let Some(SigningKey::File(file)) = &action.ed25519
+                && let Err(reason) = PublicKey::load(Path::new(file))
+            {
+                unusable.push(format!("{name}: every file is refused, since the key {reason}"));
+            }
+        }
+    }
+    unusable
+}
+
+/// Returns warnings about unusual actions, which may work nevertheless.
+pub fn unusual_actions(actions: &Actions) -> Vec<String> {
+    let mut warnings = Vec::new();
     for (kind, list, known) in
         [("download", &actions.download, DOWNLOAD_TYPES), ("upload", &actions.upload, UPLOAD_TYPES)]
     {
         for (file_type, action) in list {
             let name = format!("{kind} `{file_type}`");
             warnings.extend(unknown_type(&name, file_type, known));
-            warnings.extend(missing_program(&name, &action.run));
-            warnings.extend(action.verify.iter().filter_map(|command| missing_program(&name, command)));
             warnings.extend(of_file(&name, kind == "download", action));
         }
     }
@@ -103,12 +120,10 @@ fn of_file(name: &str, is_download: bool, action: &FileAction) -> Vec<String> {
     if is_download && !action.names_file() {
         warnings.push(format!("{name}: `run` has no `{{file}}`, so that the command does not know the file"));
     }
-    if let Some(SigningKey::File(file)) = &action.ed25519 {
-        if let Err(reason) = PublicKey::load(Path::new(file)) {
-            warnings.push(format!("{name}: every file is refused, since the key {reason}"));
-        } else if fs::metadata(file).is_ok_and(|metadata| metadata.permissions().mode() & 0o022 != 0) {
-            warnings.push(format!("{name}: users other than the owner of {file} can replace the key"));
-        }
+    if let Some(SigningKey::File(file)) = &action.ed25519
+        && fs::metadata(file).is_ok_and(|metadata| metadata.permissions().mode() & 0o022 != 0)
+    {
+        warnings.push(format!("{name}: users other than the owner of {file} can replace the key"));
     }
     warnings
 }

@@ -315,7 +315,7 @@ fn public_url(url: &str) -> Option<String> {
 }
 
 /// Returns the span in its two greatest units.
-fn format_span(duration: Duration) -> String {
+pub(crate) fn format_span(duration: Duration) -> String {
     // Two units are as exact as people need, and stay short enough for a line.
     let seconds = duration.as_secs();
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);

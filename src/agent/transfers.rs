@@ -17,7 +17,11 @@ mod worker;
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+#[cfg(feature = "doctor")]
+use std::{io, path::Path};
 
+#[cfg(feature = "doctor")]
+use self::directory::TransferDirectory;
 use self::step::{JobProgress, StepResult};
 pub(super) use self::worker::TransferWorker;
 use super::Agent;
@@ -38,6 +42,16 @@ const RESTART_LIMIT: Duration = Duration::from_secs(120);
 
 /// The time that a stopping agent waits for a command that applies a file. With it, SIGTERM takes less than a second.
 const LAST_WAIT: Duration = Duration::from_millis(800);
+
+/// Checks the directory of files in transfer below `parent`: it fails if other users can change the files in it. A missing
+/// directory is no error.
+#[cfg(feature = "doctor")]
+pub(crate) fn check_transfer_directory(parent: &Path) -> io::Result<()> {
+    match TransferDirectory::below(parent).list() {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
 
 impl Agent {
     /// Hands a finished step to the queue, and starts the next step.

@@ -159,6 +159,13 @@ fn replay_needs_its_feature() {
     }
 }
 
+#[cfg(not(feature = "doctor"))]
+#[test]
+fn a_build_without_doctor_names_its_feature() {
+    assert_eq!(refused(&["doctor"]), refused(&["help", "doctor"]));
+    assert!(refused(&["doctor"]).contains("this build lacks the cargo feature `doctor`"));
+}
+
 #[test]
 fn arguments_that_are_not_utf_8_are_refused() {
     use std::os::unix::ffi::OsStringExt;

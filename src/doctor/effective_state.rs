@@ -1,7 +1,10 @@
 //! The values in use: from the configuration, the data model, the journal and the running agent.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::Duration;
+
+use serde_json::Value as Json;
 
 use super::finding::{Finding, FindingPrinter};
 use crate::agent::{check_acs_settings, load_model, tls_settings};
@@ -12,6 +15,8 @@ use crate::cwmp::device::management_server::parameter;
 use crate::cwmp::device::{Device, Growth, JournalError, JournalWriter};
 use crate::http;
 use crate::model::Loaded;
+use crate::model::actions::Actions;
+use crate::secret::Secret;
 use crate::store::{Recovered, Store};
 use crate::url::Url;
 
@@ -25,6 +30,8 @@ pub(super) struct EffectiveState {
     device: Device,
     /// The values of ManagementServer in the running agent, by their names without that of the object.
     reported: BTreeMap<String, String>,
+    /// The JSON of `status`, if an agent answers.
+    status: Option<Json>,
     pub(super) agent: AgentState,
     /// True if the journal could be read.
     is_stored_known: bool,
@@ -81,7 +88,32 @@ impl EffectiveState {
             Err(_) => AgentState::Unknown,
         };
         let reported = answer.unwrap_or_default();
-        Some(EffectiveState { device, reported, agent, is_stored_known, state_dir })
+        // `status` is answered even where `get` has to wait.
+        let status = control::ask(&config.control, &Request::Status { json: true }, ANSWER).ok();
+        let status = status.and_then(|text| serde_json::from_str(&text).ok());
+        Some(EffectiveState { device, reported, status, agent, is_stored_known, state_dir })
+    }
+
+    /// Returns the JSON of `status`, if an agent answers.
+    pub(super) fn status(&self) -> Option<&Json> {
+        self.status.as_ref()
+    }
+
+    /// Returns the address at which the running agent listens for connection requests over `http` or `udp`. The outer
+    /// `None`: no agent answers; the inner one: its port is closed.
+    pub(super) fn listening(&self, transport: &str) -> Option<Option<SocketAddr>> {
+        let listening = self.status.as_ref()?.get("connectionRequests")?.get(transport)?.get("listening")?;
+        Some(listening.as_str().and_then(|text| text.parse().ok()))
+    }
+
+    /// Returns the commands of the data model.
+    pub(super) fn actions(&self) -> &Actions {
+        self.device.actions()
+    }
+
+    /// Returns STUNPassword. Only the journal shows it: the running agent reports a hidden value as empty.
+    pub(super) fn stun_password(&self) -> Secret {
+        self.device.stun_settings().password
     }
 
     /// Returns the text of a ManagementServer parameter, by its name without that of the object; empty if there is none.

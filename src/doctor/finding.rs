@@ -4,6 +4,8 @@ use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use crate::foreign_text::one_line;
+
 /// The longest text of a line, in characters: a text from a server may have any length.
 const MAX_TEXT: usize = 500;
 
@@ -56,9 +58,7 @@ impl fmt::Display for Finding {
         };
         // A part of the text comes from the network. A control character could end the line or move the cursor of the
         // terminal.
-        let plain = self.text.chars().map(|c| if c.is_control() { ' ' } else { c });
-        let text: String = plain.take(MAX_TEXT).collect();
-        write!(f, "{verdict:<8} {:<14} {text}", self.subject)
+        write!(f, "{verdict:<8} {:<14} {}", self.subject, one_line(&self.text, MAX_TEXT))
     }
 }
 
@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn a_line_begins_with_its_verdict_and_stays_one() {
         assert_eq!(Finding::ok("clock", "set").to_string(), "ok       clock          set");
-        assert_eq!(Finding::failed("TLS", "a\r\n\x1b[2Jb").to_string(), "FAILED   TLS            a   [2Jb");
+        assert_eq!(Finding::failed("TLS", "a\r\n\x1b[2Jb").to_string(), "FAILED   TLS            a [2Jb");
         let long = Finding::skipped("STUN", "ü".repeat(10 * MAX_TEXT)).to_string();
         assert_eq!(long.chars().filter(|c| *c == 'ü').count(), MAX_TEXT);
     }

@@ -7,8 +7,9 @@ use std::time::Duration;
 use ureq_proto::client::header_raw;
 use ureq_proto::http::{HeaderMap, Request, header};
 
+use super::clock;
 use super::finding::{Finding, Verdict};
-use super::{clock, tls};
+use super::tls::{self, TlsLine};
 use crate::clock::Clock;
 use crate::http::{HttpConnection, HttpError, RequestBody, Stream, Tcp, TlsSettings, USER_AGENT, tls_port};
 use crate::url::Url;
@@ -31,19 +32,22 @@ pub(super) struct AcsProbe {
 impl AcsProbe {
     /// Sets up TLS if the URL is `https`, sends one request, and returns the findings from the response.
     pub(super) fn run(self, tcp: Tcp) -> Vec<Finding> {
-        let (mut findings, stream) = match self.url.is_tls() {
+        let (mut findings, line) = match self.url.is_tls() {
             true => tls::check(&self.url, &self.tls, self.clock.now(), tcp),
             false => {
                 let text = "the URL is http: nothing is encrypted, and the identity of the server is not checked";
-                (vec![Finding::skipped("TLS", text)], Some(Stream::Plain(tcp)))
+                let line = TlsLine { stream: Stream::Plain(tcp), lacks_certificate: false };
+                (vec![Finding::skipped("TLS", text)], Some(line))
             }
         };
         // Without TLS to the right server, no request is sent: its URL may hold a key.
-        let Some(stream) = stream else { return findings };
+        let Some(TlsLine { stream, lacks_certificate }) = line else { return findings };
         let began = self.clock.now();
         let response = get(stream, &self.url.authority(), self.url.target(), LIMIT);
         let now = self.clock.now();
-        findings.push(assess(&response, &self.url, self.has_password, now.monotonic.saturating_sub(began.monotonic)));
+        let took = now.monotonic.saturating_sub(began.monotonic);
+        let finding = assess(&response, &self.url, self.has_password, took);
+        findings.push(if lacks_certificate { without_certificate(finding, response.as_ref().ok()) } else { finding });
         if let Ok(head) = response {
             findings.push(clock::beside_acs(head.date.as_deref(), now.wall));
         }
@@ -151,6 +155,21 @@ fn assess(
         _ => {}
     }
     Finding { verdict, subject: SUBJECT, text: format!("{text} ({took} ms)") }
+}
+
+/// Changes the finding about a server that has asked for a client certificate, and has received none.
+fn without_certificate(mut finding: Finding, head: Option<&ProbeResponse>) -> Finding {
+    match head.map(|head| head.status) {
+        // TLS 1.3: the server ends the connection instead of an answer, by an alert that may be lost with it.
+        None => finding.text.push_str("; the ACS has asked for a client certificate"),
+        // 400 is the answer of nginx, 403 that of Apache, and 495 and 496 are those of load balancers.
+        Some(400 | 403 | 495 | 496) => {
+            finding.verdict = Verdict::Warning;
+            finding.text.push_str("; or the ACS demands the client certificate that it has asked for");
+        }
+        Some(_) => {}
+    }
+    finding
 }
 
 /// Returns the meaning of a status, given that an ACS is expected at the URL.

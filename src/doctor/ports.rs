@@ -8,28 +8,36 @@ use std::time::Duration;
 use super::effective_state::{AgentState, EffectiveState};
 use super::finding::{Finding, FindingPrinter};
 use super::http_probe::{ProbeResponse, get};
+use super::{WayToAcs, name, reachability};
 use crate::config::Config;
 use crate::connection_request::REALM;
 use crate::cwmp::device::management_server::parameter;
-use crate::http::{HttpError, Stream, Tcp};
+use crate::http::{HttpError, Stream, Tcp, literal};
 
 /// The longest wait for a port, which is on this device.
 const LIMIT: Duration = Duration::from_secs(2);
 const HTTP: &str = "HTTP port";
 const UDP: &str = "UDP port";
 
-/// Checks both ports; `ours` is the local address towards the ACS.
-pub(super) fn check(config: &Config, state: &EffectiveState, ours: Option<IpAddr>, printer: &mut FindingPrinter) {
-    printer.add(http(config, state, ours));
-    printer.add(udp(config, state));
+/// Checks both ports, and the address that the ACS contacts.
+pub(super) fn check(config: &Config, state: &EffectiveState, way: &WayToAcs, printer: &mut FindingPrinter) {
+    // The agent opens the port only if both flags allow it (R7, R267).
+    let is_enabled = state.flag(parameter::ENABLE_CWMP, true);
+    if is_enabled && state.flag(parameter::HTTP_CONNECTION_REQUEST_ENABLE, true) {
+        printer.add(http(config, state, way.ours));
+        // The host of the published URL is an address, as the agent writes it.
+        let published = state.connection_request_url().and_then(|url| literal(&name::host_of(&url)));
+        let configured = Some(config.listen.ip()).filter(|ip| !ip.is_unspecified());
+        let has_stun = state.flag(parameter::STUN_ENABLE, false);
+        printer.add(reachability::assess(published.or(configured).or(way.ours), &way.acs, has_stun));
+    } else {
+        printer.add(Finding::skipped(HTTP, "closed: EnableCWMP or HTTPConnectionRequestEnable is false"));
+    }
+    printer.add(udp(config, state, is_enabled));
 }
 
 /// Checks the port for connection requests over HTTP.
 fn http(config: &Config, state: &EffectiveState, ours: Option<IpAddr>) -> Finding {
-    // The agent opens the port only if both flags allow it (R7, R267).
-    if !state.flag(parameter::ENABLE_CWMP, true) || !state.flag(parameter::HTTP_CONNECTION_REQUEST_ENABLE, true) {
-        return Finding::skipped(HTTP, "closed: EnableCWMP or HTTPConnectionRequestEnable is false");
-    }
     let published = state.connection_request_url();
     let port = match (config.listen.port(), &published) {
         (0, None) => return Finding::skipped(HTTP, "port 0: any free port, and no running agent names it"),
@@ -46,6 +54,9 @@ fn http(config: &Config, state: &EffectiveState, ours: Option<IpAddr>) -> Findin
     let is_path_known = !path.is_empty();
     let target = if is_path_known { path.as_str() } else { "/" };
     let address = SocketAddr::new(ip, port);
+    if state.listening("http") == Some(None) {
+        return Finding::failed(HTTP, format!("{address}: the agent has not opened it; another program may hold it"));
+    }
     let response = Tcp::connect_addr(address, &super::limits(), LIMIT)
         .ok()
         .map(|tcp| get(Stream::Plain(tcp), &address.to_string(), target, LIMIT));
@@ -88,12 +99,17 @@ fn is_ours(challenge: &str) -> bool {
 }
 
 /// Checks the port for connection requests over UDP.
-fn udp(config: &Config, state: &EffectiveState) -> Finding {
+fn udp(config: &Config, state: &EffectiveState, is_enabled: bool) -> Finding {
     // The port is open with EnableCWMP (R7), and also without STUN (R288).
-    if !state.flag(parameter::ENABLE_CWMP, true) {
+    if !is_enabled {
         return Finding::skipped(UDP, "closed: EnableCWMP is false");
     }
+    let published = Some(state.text(parameter::UDP_CONNECTION_REQUEST_ADDRESS)).filter(|text| !text.is_empty());
     let address = config.udp_listen;
+    // The table of the kernel shows that a program has the port, and only the agent knows whether it is the agent.
+    if let Some(listening) = state.listening("udp") {
+        return assess_agents_udp(address, listening, published.as_deref());
+    }
     if address.port() == 0 {
         return Finding::skipped(UDP, "port 0: any free port");
     }
@@ -103,20 +119,30 @@ fn udp(config: &Config, state: &EffectiveState) -> Finding {
         ["/proc/net/udp", "/proc/net/udp6"].iter().filter_map(|table| std::fs::read_to_string(table).ok()).collect();
     // An IPv6 socket takes IPv4 datagrams as well, so that both tables count.
     let bound = (!tables.is_empty()).then(|| tables.iter().any(|table| is_bound(table, address.port())));
-    let published = Some(state.text(parameter::UDP_CONNECTION_REQUEST_ADDRESS)).filter(|text| !text.is_empty());
-    assess_udp(address, bound, state.agent, published.as_deref())
+    assess_udp(address, bound, state.agent)
 }
 
-/// Turns the state of the UDP port into a finding; `bound` is `None` if the kernel's table cannot be read.
-fn assess_udp(address: SocketAddr, bound: Option<bool>, agent: AgentState, published: Option<&str>) -> Finding {
+/// Turns the answer of the agent into a finding; `listening` is `None` if it has not opened the port.
+fn assess_agents_udp(address: SocketAddr, listening: Option<SocketAddr>, published: Option<&str>) -> Finding {
+    match listening {
+        Some(listening) => {
+            let published = published.map_or_else(String::new, |text| format!(", published as {text}"));
+            Finding::ok(UDP, format!("{listening}: bound{published}"))
+        }
+        None => Finding::failed(UDP, format!("{address}: the agent has not opened it; another program may hold it")),
+    }
+}
+
+/// Turns the state of the UDP port into a finding while no agent answers; `bound` is `None` if the kernel's table cannot be
+/// read.
+fn assess_udp(address: SocketAddr, bound: Option<bool>, agent: AgentState) -> Finding {
     match (bound, agent) {
         (None, _) => Finding::skipped(UDP, "the system does not tell which ports are bound"),
         (Some(true), AgentState::NotRunning) => {
             Finding::failed(UDP, format!("{address}: another program has it, for no agent is running"))
         }
         (Some(true), _) => {
-            let published = published.map_or_else(String::new, |text| format!(", published as {text}"));
-            Finding::ok(UDP, format!("{address}: bound{published}"))
+            Finding::warning(UDP, format!("{address}: bound, and no agent answers that it has the port"))
         }
         (Some(false), AgentState::NotRunning) => {
             Finding::skipped(UDP, format!("{address}: free, and no agent is running that would bind it"))
@@ -170,13 +196,15 @@ mod tests {
                      2: 00000000000000000000000001000000:0035 00000000000000000000000000000000:0000 07\nrubbish\n";
         assert!(is_bound(table, 7547) && is_bound(table, 53));
         assert!(!is_bound(table, 7548) && !is_bound(table, 0) && !is_bound("", 53));
-        let verdict = |bound, agent| assess_udp(at("0.0.0.0:7547"), bound, agent, None).verdict;
-        assert_eq!(verdict(Some(true), AgentState::Answers), Verdict::Ok);
+        let verdict = |bound, agent| assess_udp(at("0.0.0.0:7547"), bound, agent).verdict;
+        assert_eq!(verdict(Some(true), AgentState::Unknown), Verdict::Warning);
         assert_eq!(verdict(Some(true), AgentState::NotRunning), Verdict::Failed);
         assert_eq!(verdict(Some(false), AgentState::Answers), Verdict::Failed);
         assert_eq!(verdict(Some(false), AgentState::NotRunning), Verdict::Skipped);
         assert_eq!(verdict(None, AgentState::Answers), Verdict::Skipped);
-        let published = assess_udp(at("0.0.0.0:7547"), Some(true), AgentState::Answers, Some("192.0.2.1:6000"));
+        let port = at("0.0.0.0:7547");
+        let published = assess_agents_udp(port, Some(port), Some("192.0.2.1:6000"));
         assert!(published.text.ends_with("published as 192.0.2.1:6000"));
+        assert_eq!(assess_agents_udp(port, None, None).verdict, Verdict::Failed);
     }
 }

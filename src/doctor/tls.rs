@@ -5,24 +5,32 @@ use crate::clock::Now;
 use crate::http::{Stream, Tcp, TlsSettings};
 use crate::url::Url;
 
+/// A connection to a server that was accepted.
+pub(super) struct TlsLine {
+    pub(super) stream: Stream,
+    /// True if the server has asked for a client certificate, and none is configured.
+    pub(super) lacks_certificate: bool,
+}
+
 /// Returns the failure of a build without TLS.
 #[cfg(not(feature = "tls"))]
-pub(super) fn check(_: &Url, _: &TlsSettings, _: Now, _: Tcp) -> (Vec<Finding>, Option<Stream>) {
+pub(super) fn check(_: &Url, _: &TlsSettings, _: Now, _: Tcp) -> (Vec<Finding>, Option<TlsLine>) {
     (vec![Finding::failed("TLS", "the URL is https, and this build has no TLS")], None)
 }
 
-/// Returns the findings, and the stream if the server was accepted.
+/// Returns the findings, and the connection if the server was accepted.
 #[cfg(feature = "tls")]
-pub(super) fn check(url: &Url, settings: &TlsSettings, now: Now, tcp: Tcp) -> (Vec<Finding>, Option<Stream>) {
+pub(super) fn check(url: &Url, settings: &TlsSettings, now: Now, tcp: Tcp) -> (Vec<Finding>, Option<TlsLine>) {
     let report = crate::http::HandshakeReport::connect(settings, now.clock_is_set(), url.host(), tcp);
     let roots = match &settings.ca_file {
         Some(file) => file.display().to_string(),
         None => "the roots of the system".into(),
     };
-    let (finding, stream) = match report.outcome {
+    let lacks_certificate = report.asks_for_certificate && settings.client_cert.is_none();
+    let (finding, line) = match report.outcome {
         Ok(stream) => {
             let text = format!("{}; certificate and name verified with {roots}", stream.agreement());
-            (Finding::ok("TLS", text), Some(Stream::Tls(Box::new(stream))))
+            (Finding::ok("TLS", text), Some(TlsLine { stream: Stream::Tls(Box::new(stream)), lacks_certificate }))
         }
         Err(error) => {
             let mut text = error.to_string();
@@ -40,7 +48,12 @@ pub(super) fn check(url: &Url, settings: &TlsSettings, now: Now, tcp: Tcp) -> (V
         let client: Vec<Vec<u8>> = client.iter().map(|certificate| certificate.to_vec()).collect();
         findings.extend(certificates::assess("client cert", &client, now));
     }
-    (findings, stream)
+    if lacks_certificate {
+        // The server may serve clients without one as well, which the answer to the GET shows.
+        let text = "the ACS asks for a client certificate, and none is configured (--client-cert, --client-key)";
+        findings.push(Finding::warning("client cert", text));
+    }
+    (findings, line)
 }
 
 #[cfg(feature = "tls")]

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crate::gateway::{PASSWORD, SOON, USERNAME, gateway, gateway_at};
 use crate::support::agent::AgentBuilder;
 use crate::support::port::closed_address;
-use crate::support::{Acs, AcsOptions, Agent};
+use crate::support::{Acs, AcsOptions, Agent, Mount};
 
 /// The lines of a run of the doctor by their subject, and the exit status.
 struct Told {
@@ -98,6 +98,10 @@ fn beside_a_running_agent_all_is_well_and_nothing_is_disturbed() {
     assert_eq!(told.status, Some(0));
     told.has("ok", "configuration", &["tr-181.json"])
         .has("ok", "agent", &["is running"])
+        .has("ok", "last session", &["success at ", " ago (0 BOOTSTRAP, 1 BOOT)"])
+        .has("ok", "state dir", &["write test passed", " kB", "free"])
+        .has("skipped", "actions", &["the data model has none"])
+        .has("skipped", "reachability", &["no public address of the ACS"])
         .has("ok", "clock", &["Z"])
         .has("ok", "ACS URL", &[&acs.url(), "as the running agent has it"])
         .has("ok", "TCP", &["127.0.0.1", "accepts from 127.0.0.1"])
@@ -105,7 +109,7 @@ fn beside_a_running_agent_all_is_well_and_nothing_is_disturbed() {
         .has("ok", "ACS answer", &["400", "expects a CWMP message"])
         .has("skipped", "STUN", &["STUNEnable is false"])
         .has("ok", "HTTP port", &["open, the agent answers"])
-        .has("ok", "UDP port", &["bound"]);
+        .has("ok", "UDP port", &["127.0.0.1:", "bound"]);
     assert_eq!(snapshot(&agent.state_dir()), before, "nothing was written");
     // The agent has not noticed.
     let position = agent.log_position();
@@ -176,6 +180,8 @@ fn without_an_agent_nothing_is_made() {
     let told = Told::new(&agent.beside("doctor"));
     assert_eq!(told.status, Some(0));
     told.has("warning", "agent", &["not running"])
+        .has("skipped", "last session", &["no agent answers", "is unknown"])
+        .has("ok", "state dir", &["is missing; the agent creates it"])
         .has("ok", "ACS URL", &["from the factory state"])
         .has("ok", "ACS name", &["localhost is ", "127.0.0.1", " ms)"])
         .has("ok", "TCP", &["127.0.0.1"])
@@ -201,6 +207,125 @@ fn what_cannot_work_is_told() {
     let told = alone(wrong);
     told.has("FAILED", "configuration", &["/nowhere/model.json"]);
     assert_eq!(told.lines.len(), 1);
+}
+
+/// A GET shows neither a wrong password nor an answer that is no SOAP: the running agent knows both.
+#[test]
+fn a_session_that_fails_is_told_with_its_causes() {
+    let mut acs = tolerant(AcsOptions::new().digest(USERNAME, "another password"));
+    let agent = gateway(&acs).start();
+    agent.wait_for_log("session failed", SOON);
+    agent.value("Device.ManagementServer.URL"); // answered when the session is over
+    let told = Told::new(&agent.beside("doctor"));
+    let cause = "the server refused the user name or the password";
+    told.has("FAILED", "last session", &["failed at ", "(0 BOOTSTRAP, 1 BOOT): ", cause])
+        .has("warning", "last success", &["none yet"])
+        .has("ok", "ACS answer", &[])
+        .lacks("first cause");
+    acs.take_violations();
+    while acs.session_within(Duration::ZERO).is_some() {}
+
+    let acs = tolerant(AcsOptions::new());
+    acs.expects(crate::support::inform()).replies(crate::support::status(500).body(b"<h1>out of order</h1>"));
+    acs.always(crate::support::inform()).replies(crate::support::garbage(b"<html>this is no SOAP</html>"));
+    let agent = gateway(&acs).start();
+    agent.wait_for_log("session failed", SOON);
+    let position = agent.log_position();
+    agent.succeeds(&["inform"]);
+    agent.wait_for_log_after(position, "session failed", SOON);
+    agent.value("Device.ManagementServer.URL");
+    let told = Told::new(&agent.beside("doctor"));
+    told.has("FAILED", "last session", &["the reply of the ACS is not valid SOAP"]).has(
+        "warning",
+        "first cause",
+        &["2 failures, the first at ", "the server answered with HTTP status 500: \"out of order\""],
+    );
+    acs.take_violations();
+}
+
+/// A state directory that is full, or that cannot be written, beside an agent and without one.
+#[test]
+fn a_directory_that_cannot_be_written_is_told() {
+    let acs = tolerant(AcsOptions::new());
+    let agent = gateway(&acs).not_started();
+    let Some(mount) = Mount::at(agent.state_dir(), "size=1m,nr_inodes=8") else { return };
+    let few = Told::new(&agent.beside("doctor"));
+    few.has("warning", "state dir", &["write test passed, but only 10", " kB, 7 inodes free"]);
+    mount.fill();
+    let full = Told::new(&agent.beside("doctor"));
+    full.has("FAILED", "state dir", &["cannot be written: No space left on device"]);
+    mount.make_room();
+    mount.change("ro");
+    let read_only = Told::new(&agent.beside("doctor"));
+    read_only.has("FAILED", "state dir", &["cannot be written: Read-only file system"]);
+}
+
+/// The programs and keys of all actions, and the directory of their files.
+#[test]
+fn actions_that_cannot_work_are_told() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let place = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| place.path().join(name).display().to_string();
+    let write = |name: &str, text: &str, mode: u32| {
+        std::fs::write(path(name), text).expect("a file");
+        std::fs::set_permissions(path(name), std::fs::Permissions::from_mode(mode)).expect("rights");
+    };
+    write("plain", "#!/bin/sh\n", 0o644);
+    write("orphan", "#!/no/such/shell\n", 0o755);
+    write("bad.pub", "this is no key", 0o644);
+    let with = |actions: &str| {
+        std::fs::write(path("actions.json"), format!("{{\"actions\": {{{actions}}}}}")).expect("a file");
+        alone(gateway_at("http://127.0.0.1:1/").data_model(path("actions.json")))
+    };
+    let firmware = "1 Firmware Upgrade Image";
+    let told = with(&format!(
+        r#""reboot": ["no-such-program"], "factoryReset": ["{}"],
+           "download": {{"{firmware}": {{"run": ["{}", "{{file}}"], "verify": ["/no/verify"], "ed25519": "{}"}}}}"#,
+        path("plain"),
+        path("orphan"),
+        path("bad.pub"),
+    ));
+    told.has("FAILED", "actions", &["reboot: no-such-program is not found by the PATH /"])
+        .has("FAILED", "actions", &["factoryReset: ", "plain is not executable"])
+        .has("FAILED", "actions", &["download `1 Firmware", "orphan is a script for /no/such/shell"])
+        .has("FAILED", "actions", &["download `1 Firmware", "/no/verify cannot be used: No such file"])
+        .has("FAILED", "actions", &["the key ", "bad.pub: no Ed25519 public key"])
+        .has("ok", "transfer dir", &["is missing; the agent creates it"]);
+    let told = with(r#""reboot": ["sh", "-c", "true"], "upload": {"2 Vendor Log": {"run": ["/bin/sh", "{file}"]}}"#);
+    told.has("ok", "actions", &["all programs are executable, by the PATH /"]).has(
+        "warning",
+        "actions",
+        &["TR-069 has no such file type; did you mean `2 Vendor Log File`?"],
+    );
+    let transfers = place.path().join("files");
+    std::fs::create_dir(&transfers).expect("a directory");
+    let with_directory = gateway_at("http://127.0.0.1:1/").data_model(path("actions.json"));
+    let told = alone(with_directory.args(&["--transfer-dir".as_ref(), transfers.as_os_str()]));
+    told.has("ok", "transfer dir", &["write test passed, room for a file of "]);
+    assert_eq!(std::fs::read_dir(&transfers).expect("a directory").count(), 0);
+}
+
+/// A private address that is announced to a public ACS is told, unless STUN leads through the NAT.
+#[test]
+fn a_private_address_towards_a_public_acs_is_told() {
+    let builder = |stun| {
+        gateway_at("http://192.0.2.1:1/").listen("10.1.2.3:7547").set("Device.ManagementServer.STUNEnable", stun)
+    };
+    let told = alone(builder("false"));
+    told.has("warning", "reachability", &["10.1.2.3 is private, and the ACS 192.0.2.1 is not", "STUNEnable"]);
+}
+
+/// Another program has the port for UDP connection requests of the running agent.
+#[test]
+fn a_udp_port_that_the_agent_could_not_open_is_told() {
+    let mut acs = tolerant(AcsOptions::new());
+    let taken = std::net::UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("bound").to_string();
+    let agent = gateway(&acs).udp_listen(&address).start();
+    acs.session(SOON).expect_complete();
+    agent.value("Device.ManagementServer.URL");
+    let told = Told::new(&agent.beside("doctor"));
+    told.has("FAILED", "UDP port", &[&address, "the agent has not opened it", "another program"]);
 }
 
 /// The doctor reports a port that another program uses.
@@ -354,6 +479,20 @@ mod tls {
         told.has("FAILED", "ACS answer", &["expects TLS on this port: the URL must begin with https://"]);
     }
 
+    /// A server that demands a client certificate is no success without one. In TLS 1.3 it rejects the client only after
+    /// the handshake.
+    #[test]
+    fn a_missing_certificate_of_our_own_is_told() {
+        let authority = Authority::new("test CA");
+        let told = trusting(&authority, authority.server(Flaw::None).require_client_of(&authority));
+        told.has("warning", "client cert", &["the ACS asks for a client certificate, and none is configured"]).has(
+            "FAILED",
+            "ACS answer",
+            &["the ACS has asked for a client certificate"],
+        );
+        trusting(&authority, authority.server(Flaw::None)).lacks("client certificate");
+    }
+
     /// A server that answers https without TLS is reported.
     #[test]
     fn a_server_without_tls() {
@@ -369,15 +508,6 @@ mod tls {
     }
 }
 
-/// Without the feature doctor-stun the checks of STUN are left out, with a line that says so.
-#[cfg(not(feature = "doctor-stun"))]
-#[test]
-fn without_the_client_stun_is_left_out() {
-    let builder = gateway_at("http://127.0.0.1:1/").set("Device.ManagementServer.STUNEnable", "true");
-    alone(builder).has("skipped", "STUN", &["built without the feature doctor-stun"]);
-}
-
-#[cfg(feature = "doctor-stun")]
 mod stun {
     use std::net::UdpSocket;
 
@@ -433,11 +563,25 @@ mod stun {
         let behaving = |behaviour| StunServer::start_with(behaviour);
         let silent = behaving(Behaviour { silent: true, ..Behaviour::default() });
         alone(asking(silent.address())).has("FAILED", "STUN", &["no answer in 3 s"]);
-        let credentials = Some(("CPE-7".to_owned(), "s3cret".to_owned()));
-        let demanding = behaving(Behaviour { credentials, ..Behaviour::default() });
-        alone(asking(demanding.address())).has("FAILED", "STUN", &["contains no address", "user name"]);
+        let credentials = |password: &str| Some(("CPE-7".to_owned(), password.to_owned()));
+        let demanding = behaving(Behaviour { credentials: credentials("s3cret"), ..Behaviour::default() });
+        let asked = alone(asking(demanding.address()));
+        asked.has("FAILED", "STUN", &["asks for credentials (error 401)", "STUNUsername or STUNPassword is empty"]);
+        let named = |server: &StunServer| asking(server.address()).set("Device.ManagementServer.STUNUsername", "CPE-7");
+        alone(named(&demanding)).has("FAILED", "STUN", &["refuses our credentials (error 4"]).lacks("hunter2");
         let lost = behaving(Behaviour { drop_next: 1, ..Behaviour::default() });
         alone(asking(lost.address())).has("ok", "STUN", &["sees"]);
+    }
+
+    /// R277: a server that asks for credentials gets them, as the agent gives them.
+    #[test]
+    fn credentials_are_used_as_the_agent_does() {
+        let credentials = Some(("CPE-7".to_owned(), "hunter2".to_owned()));
+        let server = StunServer::start_with(Behaviour { credentials, ..Behaviour::default() });
+        let builder = asking(server.address()).set("Device.ManagementServer.STUNUsername", "CPE-7");
+        let told = alone(builder);
+        told.has("ok", "STUN", &["sees 127.0.0.1:"]).has("ok", "NAT mapping", &["stable"]).lacks("hunter2");
+        assert!(server.requests().iter().all(|request| !request.connection_request_binding()), "it binds nothing");
     }
 
     /// The doctor reports a UDP port that another program uses.

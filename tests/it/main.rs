@@ -4,7 +4,7 @@
 //! name of its module: `cargo test --test it session::`.
 #![allow(clippy::disallowed_methods, reason = "tests drive the agent from outside: they have clocks and threads")]
 #![cfg_attr(
-    not(all(feature = "tls", feature = "doctor-stun")),
+    not(all(feature = "tls", feature = "doctor")),
     allow(dead_code, unused_imports, reason = "tests of TLS and of the command doctor use the rest of `support`")
 )]
 #![allow(unreachable_pub, reason = "`support` and `gateway` are shared with the examples and the benches")]

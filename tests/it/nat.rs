@@ -124,7 +124,7 @@ fn the_published_address_leads_through_the_nat() {
 }
 
 /// The command doctor shows the NAT.
-#[cfg(feature = "doctor-stun")]
+#[cfg(feature = "doctor")]
 #[test]
 fn doctor_sees_the_nat() {
     if crate::support::agent::is_replaced() {
