@@ -29,6 +29,7 @@ mod parameter;
 mod source;
 
 use member::OBJECT_MEMBERS;
+pub(super) use source::ARE_BUILT;
 use source::SourceBuilder;
 
 /// The most levels of a model; the official ones have ten. The limit bounds the recursion of the agent.

@@ -6,7 +6,6 @@
 //!
 //! A source that fails costs its own values only: the tree keeps the last ones, and its instances stay as they are.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Device;
@@ -40,9 +39,9 @@ pub trait Sources {
 #[derive(Default)]
 pub(super) struct SourceState {
     drivers: Option<Box<dyn Sources>>,
-    failures: BTreeMap<Query, Failure>,
+    failures: Vec<(Query, Failure)>,
     /// The parameters whose device text is no value, with the reason; each is logged once.
-    unfit: BTreeMap<String, String>,
+    unfit: Vec<(String, String)>,
 }
 
 /// A source that fails.
@@ -91,7 +90,7 @@ impl Device {
         if let Some(drivers) = &mut self.sources.drivers {
             drivers.begin();
         }
-        let mut answers = Answers::new();
+        let mut answers = Answers::default();
         for _ in 0..MAX_ROUNDS {
             let plan = self.tree.plan(wanted, &answers, mode);
             if plan.queries.is_empty() && plan.rows.is_empty() {
@@ -108,25 +107,24 @@ impl Device {
 
     /// Asks those sources that do not rest, and notes failures and recoveries.
     fn ask(&mut self, queries: &[Query], answers: &mut Answers, now: Now) {
-        let (mut asked, mut resting) = (Vec::new(), Vec::new());
+        let mut asked = Vec::new();
         for query in queries {
-            match self.sources.failures.get(query) {
+            match self.sources.failure(query) {
                 Some(failure) if now.monotonic < failure.rests_until => {
-                    resting.push((query.clone(), Response::failed(failure.reason.clone())));
+                    answers.add(query.clone(), Response::failed(failure.reason.clone()));
                 }
                 _ => asked.push(query.clone()),
             }
         }
-        answers.extend(resting);
         let Some(drivers) = self.sources.drivers.as_mut().filter(|_| !asked.is_empty()) else {
             // Only a device without drivers has questions that it cannot ask.
-            return answers
-                .extend(asked.into_iter().map(|query| (query, Response::failed("nobody to ask".to_owned()))));
+            asked.into_iter().for_each(|query| answers.add(query, Response::failed("nobody to ask".to_owned())));
+            return;
         };
         let responses = drivers.ask(&asked);
         for (query, response) in asked.into_iter().zip(responses) {
             self.sources.note(&query, &response.answer, now);
-            answers.insert(query, response);
+            answers.add(query, response);
         }
     }
 
@@ -155,7 +153,7 @@ impl Device {
             match &reading.value {
                 Ok(value) if self.is_identity(&reading.name) => self.take_identity(&reading.name, value.clone(), now),
                 Ok(value) => {
-                    self.sources.unfit.remove(&reading.name);
+                    self.sources.unfit.retain(|(name, _)| *name != reading.name);
                     let shown = self.tree.parameter(&reading.name).ok().filter(Parameter::has_value);
                     let shown = shown.map(|parameter| digest(&parameter.stored()));
                     self.set_provided(&reading.name, value.clone(), shown);
@@ -168,20 +166,28 @@ impl Device {
 }
 
 impl SourceState {
+    fn failure(&mut self, query: &Query) -> Option<&mut Failure> {
+        self.failures.iter_mut().find(|(failing, _)| failing == query).map(|(_, failure)| failure)
+    }
+
     fn note(&mut self, query: &Query, result: &Result<Answer, String>, now: Now) {
         let Err(reason) = result else {
-            if let Some(failure) = self.failures.remove(query) {
+            if let Some(at) = self.failures.iter().position(|(failing, _)| failing == query) {
+                let (_, failure) = self.failures.remove(at);
                 log::info!("{}: the source answers again, after {} failures", query.target, failure.count);
             }
             return;
         };
-        if self.failures.len() >= MAX_REMEMBERED && !self.failures.contains_key(query) {
-            return;
-        }
-        let failure = self.failures.entry(query.clone()).or_insert_with(|| {
+        if self.failure(query).is_none() {
+            if self.failures.len() >= MAX_REMEMBERED {
+                return;
+            }
             log::warn!("{}: {reason}; its last values stay", query.target);
-            Failure { reason: String::new(), since: now.monotonic, count: 0, rests_until: Duration::ZERO }
-        });
+            let first = Failure { reason: String::new(), since: now.monotonic, count: 0, rests_until: Duration::ZERO };
+            self.failures.push((query.clone(), first));
+        }
+        // It is in the list by now.
+        let Some(failure) = self.failure(query) else { return };
         failure.count = failure.count.saturating_add(1);
         failure.reason.clone_from(reason);
         // A source that hangs would cost each request its limit.
@@ -192,7 +198,9 @@ impl SourceState {
     }
 
     fn note_unfit(&mut self, name: &str, reason: &str) {
-        if self.unfit.len() < MAX_REMEMBERED && self.unfit.insert(name.to_owned(), reason.to_owned()).is_none() {
+        let is_known = self.unfit.iter().any(|(unfit, _)| unfit == name);
+        if self.unfit.len() < MAX_REMEMBERED && !is_known {
+            self.unfit.push((name.to_owned(), reason.to_owned()));
             log::warn!("{name}: the value on the device does not fit: {reason}; the last value stays");
         }
     }

@@ -1,6 +1,6 @@
 //! Builds fields: the values of sources that parameters have.
 
-use super::{Built, SchemaBuilder, pointer};
+use super::{ARE_BUILT, Built, SchemaBuilder, pointer};
 use crate::model::raw::{Number, Object, Raw};
 use crate::model::schema::Spec;
 use crate::model::source::{Conversion, Excerpt, Field, Form, Location, SourceId};
@@ -15,6 +15,10 @@ impl<'a> SchemaBuilder<'a> {
     /// cannot set it on the device.
     pub(super) fn field(&mut self, raw: &Object<'a>, spec: &mut Spec) -> bool {
         let Some(source) = raw.get("source").filter(|_| !self.sources.is_broken()) else { return false };
+        if !ARE_BUILT {
+            self.reject(raw.file, "/source", "this build has no sources: every value is kept by the agent itself");
+            return false;
+        }
         let outside = self.location.enter("source");
         let read = self.read_field(&source, raw.file, spec);
         self.location.leave(outside);

@@ -127,6 +127,10 @@ impl<'a> SchemaBuilder<'a> {
             None => return false,
             Some(source) => source,
         };
+        if !ARE_BUILT {
+            self.reject(raw.file, "/source", "this build has no sources: every value is kept by the agent itself");
+            return false;
+        }
         let (outside, frames) = (self.location.enter("source"), self.sources.frames.len());
         let read = if self.sources.is_broken() { Ok(()) } else { self.node_source(&source, raw, table) };
         let is_good = self.note(read).is_some();
@@ -377,6 +381,10 @@ impl<'a> SchemaBuilder<'a> {
         self.error(raw.file, "", format!("one of `{}` is needed", KINDS.join("`, `")))
     }
 }
+
+/// True if this build has a kind of sources.
+pub(in crate::model) const ARE_BUILT: bool =
+    cfg!(any(feature = "source-builtin", feature = "source-exec", feature = "source-file"));
 
 /// Returns true if this build has the drivers of a kind.
 fn is_built(kind: &str) -> bool {

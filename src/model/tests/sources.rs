@@ -178,7 +178,7 @@ fn refresh(
     answer: &dyn Fn(&Query) -> Result<Answer, String>,
 ) -> (Plan, Vec<Vec<String>>) {
     let wanted = Wanted::values(paths.iter().map(|path| (*path).to_owned()).collect());
-    let (mut answers, mut rounds) = (Answers::new(), Vec::new());
+    let (mut answers, mut rounds) = (Answers::default(), Vec::new());
     loop {
         let plan = tree.plan(&wanted, &answers, Mode::Refresh);
         if plan.queries.is_empty() && plan.rows.is_empty() {
@@ -191,12 +191,14 @@ fn refresh(
         }
         plan.rows.kept.iter().chain(&plan.rows.loose).for_each(|change| tree.apply(change).unwrap());
         if !plan.queries.is_empty() {
-            rounds.push(plan.queries.iter().map(|query| query.target.to_string()).collect());
+            let mut asked: Vec<String> = plan.queries.iter().map(|query| query.target.to_string()).collect();
+            asked.sort_unstable();
+            rounds.push(asked);
         }
-        answers.extend(plan.queries.into_iter().map(|query| {
-            let answer = answer(&query);
-            (query, Response { answer, took: Duration::ZERO })
-        }));
+        for query in plan.queries {
+            let response = Response { answer: answer(&query), took: Duration::ZERO };
+            answers.add(query, response);
+        }
         assert!(rounds.len() < 9, "{rounds:?}");
     }
 }
@@ -262,8 +264,8 @@ fn the_instances_are_the_rows_of_the_device() {
     let unfit: Vec<_> = plan.readings.iter().filter_map(|r| Some((r.name.as_str(), r.value.as_ref().err()?))).collect();
     assert_eq!(unfit.len(), 1, "{unfit:?}");
     // All that does not depend on another answer is asked at once, and each question once.
-    assert_eq!(rounds[0], ["file /proc/uptime", "exec /bin/led get", "builtin link"]);
-    assert_eq!(rounds[1], ["file /run/br/mtu", "file /run/lan/mtu", "file /run/wan/mtu", "builtin address"]);
+    assert_eq!(rounds[0], ["builtin link", "exec /bin/led get", "file /proc/uptime"]);
+    assert_eq!(rounds[1], ["builtin address", "file /run/br/mtu", "file /run/lan/mtu", "file /run/wan/mtu"]);
     assert_eq!(rounds.len(), 2);
     // What has a source cannot be set, whatever the model says.
     assert!(tree.check_set("Device.UpTime", DeclaredType::Any, "1", &PatternCache::default()).is_err());
@@ -284,7 +286,7 @@ fn only_what_is_wanted_is_asked_for() {
     assert_eq!(rounds(&["Device.Interface.9."]), ["builtin link"]);
     assert!(rounds(&["Device.Other"]).is_empty());
     let instances = Wanted::instances(vec!["Device.".into()]);
-    let plan = device().plan(&instances, &Answers::new(), Mode::Refresh);
+    let plan = device().plan(&instances, &Answers::default(), Mode::Refresh);
     assert_eq!(plan.queries, [built_in("link")], "no values");
 }
 

@@ -8,10 +8,11 @@
 //! so that they are answered at the same time; then the changes of the tables whose rows are known; and in the end, when all
 //! answers are there, the values.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{RowChanges, Scope, Tree};
+use crate::model::build::ARE_BUILT;
 use crate::model::path::PathError;
 use crate::model::schema::{Children, Contains, NodeId, NodeKind, ROOT, Schema, TableSpec};
 use crate::model::source::{Answer, Answers, Bindings, Query, Response, Row, SourceId, TableBinding};
@@ -106,12 +107,13 @@ enum Missing {
 impl Tree {
     /// Returns true if the model has sources.
     pub fn has_sources(&self) -> bool {
-        self.schema.bindings.is_some()
+        // The constant takes the code of sources out of a build without drivers.
+        ARE_BUILT && self.schema.bindings.is_some()
     }
 
     /// Returns the next step towards what is wanted, with the answers so far.
     pub fn plan(&self, wanted: &Wanted, answers: &Answers, mode: Mode) -> Plan {
-        let Some(bindings) = &self.schema.bindings else { return Plan::default() };
+        let Some(bindings) = self.schema.bindings.as_ref().filter(|_| ARE_BUILT) else { return Plan::default() };
         let mut walk = RefreshWalk {
             tree: self,
             schema: &self.schema,
@@ -120,11 +122,11 @@ impl Tree {
             answers,
             name: String::new(),
             keys: Vec::new(),
-            queries: BTreeSet::new(),
+            queries: Vec::new(),
             rows: RowChanges::default(),
-            tables: BTreeMap::new(),
-            answered: BTreeMap::new(),
-            asked: BTreeSet::new(),
+            tables: Vec::new(),
+            answered: Vec::new(),
+            asked: Vec::new(),
             readings: None,
             mode,
         };
@@ -134,8 +136,7 @@ impl Tree {
             walk.name.clear();
             walk.node(ROOT, &self.root);
         }
-        let queries = walk.queries.into_iter().collect();
-        Plan { queries, rows: walk.rows, readings: walk.readings.unwrap_or_default() }
+        Plan { queries: walk.queries, rows: walk.rows, readings: walk.readings.unwrap_or_default() }
     }
 
     /// Gives a parameter the value of a reading. The journal does not store it.
@@ -158,14 +159,14 @@ struct RefreshWalk<'t> {
     name: String,
     /// The keys of the rows around the present node, the outermost first.
     keys: Vec<String>,
-    queries: BTreeSet<Query>,
+    queries: Vec<Query>,
     rows: RowChanges,
     /// The tables that this round has looked at, by path.
-    tables: BTreeMap<String, Rows>,
+    tables: Vec<(String, Rows)>,
     /// The answers of the sources whose queries are the same for all rows.
-    answered: BTreeMap<SourceId, Answered<'t>>,
+    answered: Vec<(SourceId, Answered<'t>)>,
     /// Sources with such queries that are asked in this round.
-    asked: BTreeSet<SourceId>,
+    asked: Vec<SourceId>,
     /// The values, once all answers are there.
     readings: Option<Vec<Reading>>,
     mode: Mode,
@@ -269,11 +270,11 @@ impl<'t> RefreshWalk<'t> {
         if self.readings.is_some() || self.mode == Mode::SameInstances {
             return Rows::Settled;
         }
-        if let Some(rows) = self.tables.get(&self.name) {
+        if let Some((_, rows)) = self.tables.iter().find(|(table, _)| *table == self.name) {
             return *rows;
         }
         let rows = self.look_at_rows(binding, spec, scope);
-        self.tables.insert(self.name.clone(), rows);
+        self.tables.push((self.name.clone(), rows));
         rows
     }
 
@@ -286,11 +287,11 @@ impl<'t> RefreshWalk<'t> {
         };
         let answer = match self.answers.get(&query) {
             None => {
-                self.queries.insert(query);
+                self.ask(query);
                 return Rows::Open;
             }
-            Some(Response { answer: Err(_), .. }) => return Rows::Settled,
-            Some(Response { answer: Ok(answer), .. }) => answer,
+            Some((_, Response { answer: Err(_), .. })) => return Rows::Settled,
+            Some((_, Response { answer: Ok(answer), .. })) => answer,
         };
         let table = &scope.tables[spec.index as usize];
         let Some(rows) = self.matching_rows(answer, binding) else { return Rows::Open };

@@ -48,11 +48,8 @@ impl<'t> RefreshWalk<'t> {
             Pick::At(at) => vec![column(&self.fill(at)?)],
             Pick::Row(_) => {
                 let list = self.rows_query(id)?;
-                match self.answers.get(&list).map(|response| &response.answer) {
-                    None => {
-                        self.queries.insert(list);
-                        return Err(Missing::Pending);
-                    }
+                match self.answers.get(&list).map(|(_, response)| &response.answer) {
+                    None => return Err(self.ask(list)),
                     Some(Ok(Answer::Rows(rows))) => rows.iter().map(|row| column(&row.key)).collect(),
                     Some(_) => return Err(Missing::Absent),
                 }
@@ -98,9 +95,17 @@ impl<'t> RefreshWalk<'t> {
         }
     }
 
+    /// Notes a query for the next round.
+    pub(super) fn ask(&mut self, query: Query) -> Missing {
+        if !self.queries.contains(&query) {
+            self.queries.push(query);
+        }
+        Missing::Pending
+    }
+
     /// Returns the answer of a source with its query, which it asks if it was not asked before.
     pub(super) fn answer(&mut self, id: SourceId) -> Result<Answered<'t>, Missing> {
-        if let Some(known) = self.answered.get(&id) {
+        if let Some((_, known)) = self.answered.iter().find(|(answered, _)| *answered == id) {
             return Ok(*known);
         }
         if self.asked.contains(&id) {
@@ -108,16 +113,15 @@ impl<'t> RefreshWalk<'t> {
         }
         let query = self.query(id)?;
         let is_constant = self.bindings.source(id).is_constant();
-        let Some(answered) = self.answers.get_key_value(&query) else {
-            self.queries.insert(query);
+        let Some(answered) = self.answers.get(&query) else {
             if is_constant {
-                self.asked.insert(id);
+                self.asked.push(id);
             }
-            return Err(Missing::Pending);
+            return Err(self.ask(query));
         };
         // Without placeholders, all rows have the same query: a table of 256 rows would build it thousands of times.
         if is_constant {
-            self.answered.insert(id, answered);
+            self.answered.push((id, answered));
         }
         Ok(answered)
     }
