@@ -7,6 +7,7 @@
 //! | `build/parameter.rs` | parameters and their facets |
 //! | `build/member.rs` | single members, such as a flag or a number |
 //! | `build/source.rs` | the sources of nodes on the device |
+//! | `build/kind.rs` | the kinds of these sources |
 //! | `build/field.rs` | the fields of these sources that parameters have |
 
 use std::rc::Rc;
@@ -24,12 +25,13 @@ use crate::json::escape;
 use crate::mistake::Mistake;
 
 mod field;
+mod kind;
 mod member;
 mod parameter;
 mod source;
 
+pub(super) use kind::ARE_BUILT;
 use member::OBJECT_MEMBERS;
-pub(super) use source::ARE_BUILT;
 use source::SourceBuilder;
 
 /// The most levels of a model; the official ones have ten. The limit bounds the recursion of the agent.

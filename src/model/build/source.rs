@@ -1,23 +1,17 @@
 //! Builds sources: the access of a node, and the field of a parameter.
 
-use super::{Built, JsonLocation, Mistake, SchemaBuilder, pointer};
+use super::kind::KINDS;
+use super::{ARE_BUILT, Built, JsonLocation, SchemaBuilder, pointer};
 use crate::model::path::instance_number;
 use crate::model::raw::{Object, Raw};
 use crate::model::schema::NodeId;
-use crate::model::source::provider::{PROVIDERS, Shape};
+use crate::model::source::provider::Shape;
 use crate::model::source::{
-    Bindings, Blank, Condition, DEFAULT_LIMIT, Field, Location, Pick, Provider, Source, SourceId, TableBinding,
-    Template,
+    Bindings, Blank, Condition, Field, Location, Pick, Source, SourceId, TableBinding, Template,
 };
-
-/// The kinds of sources; a source has exactly one of these members.
-const KINDS: [&str; 3] = ["builtin", "exec", "file"];
 
 /// The members of a source beside its kind.
 const SOURCE_MEMBERS: [&str; 6] = ["at", "rows", "where", "also", "numbers", "limit"];
-
-/// The most sources that depend on each other by placeholders, one on the next.
-const MAX_DEPENDENCIES: usize = 3;
 
 /// The sources under construction.
 #[derive(Default)]
@@ -92,13 +86,19 @@ impl SourceBuilder<'_> {
         }
     }
 
+    /// Adds a source.
+    pub(super) fn add(&mut self, source: Source) -> SourceId {
+        self.sources.push(source);
+        (self.sources.len() - 1) as SourceId
+    }
+
     pub(super) fn location(&self, id: SourceId) -> &Location {
         &self.sources[id as usize].location
     }
 
     /// Returns the number of sources that one depends on by placeholders, one on the next. The builder refuses a placeholder
     /// for a source that comes later, so that there is no circle.
-    fn dependencies(&self, id: SourceId) -> usize {
+    pub(super) fn dependencies(&self, id: SourceId) -> usize {
         let source = &self.sources[id as usize];
         let of = |template: &Template| {
             template
@@ -292,75 +292,8 @@ impl<'a> SchemaBuilder<'a> {
         Ok(conditions.into())
     }
 
-    /// Reads the kind and the place of a source. `None` without a kind: a node may have `also` alone.
-    pub(super) fn source(&mut self, raw: &Object<'a>) -> Built<Option<SourceId>> {
-        let kinds: Vec<&str> = KINDS.into_iter().filter(|kind| raw.get(kind).is_some()).collect();
-        let kind = match kinds[..] {
-            [] => return Ok(None),
-            [kind] => kind,
-            _ => return Err(self.error(raw.file, &pointer(kinds[1]), format!("a second kind beside `{}`", kinds[0]))),
-        };
-        if !is_built(kind) {
-            return Err(self.error(raw.file, &pointer(kind), "this build has no sources of this kind"));
-        }
-        let mut at = match self.text(raw, "at")? {
-            Some(text) => Some(self.text_with_blanks(text, raw.file, "/at")?),
-            None => None,
-        };
-        let location = match kind {
-            "file" => Location::File { path: self.file(raw)?, rows: None },
-            "exec" => Location::Exec { command: self.command(raw)?, fields: Vec::new() },
-            _ => self.built_in(raw, &mut at)?,
-        };
-        if at.is_some() && matches!(location, Location::File { .. }) {
-            return Err(self.error(raw.file, "/at", "a file has no rows to pick from"));
-        }
-        let limit = self.bound(raw, "limit")?.unwrap_or(DEFAULT_LIMIT);
-        if !(1..=60).contains(&limit) {
-            return Err(self.error(raw.file, "/limit", "seconds from 1 to 60 are needed"));
-        }
-        let pick = at.map_or(Pick::Only, Pick::At);
-        let id = self.sources.sources.len() as SourceId;
-        self.sources.sources.push(Source { location, pick, limit });
-        if self.sources.dependencies(id) > MAX_DEPENDENCIES {
-            return Err(self.error(raw.file, "", format!("more than {MAX_DEPENDENCIES} sources depend on each other")));
-        }
-        Ok(Some(id))
-    }
-
-    fn file(&mut self, raw: &Object<'a>) -> Built<Template> {
-        match self.text(raw, "file")? {
-            Some(path) if path.starts_with('/') => self.text_with_blanks(path, raw.file, "/file"),
-            _ => Err(self.error(raw.file, "/file", "an absolute path is needed")),
-        }
-    }
-
-    fn command(&self, raw: &Object<'_>) -> Built<Box<[Box<str>]>> {
-        let command = self.texts(raw, "exec")?;
-        match command.first() {
-            Some(program) if program.starts_with('/') => Ok(command),
-            _ => Err(self.error(raw.file, "/exec", "a list is needed that begins with the absolute path of a program")),
-        }
-    }
-
-    /// Reads a provider of the agent. Takes `at` if it is the argument of the provider.
-    fn built_in(&self, raw: &Object<'_>, at: &mut Option<Template>) -> Built<Location> {
-        let name = self.text(raw, "builtin")?.unwrap_or_default();
-        let Some(provider) = Provider::find(name) else {
-            let known: Vec<&str> = PROVIDERS.iter().map(|provider| provider.name).collect();
-            let reason = format!("there is no provider `{name}`; there are {}", known.join(", "));
-            return Err(self.error(raw.file, "/builtin", reason));
-        };
-        match (provider.shape, at.is_some()) {
-            (Shape::One, true) => Err(self.error(raw.file, "/at", "this provider has one row and takes no argument")),
-            (Shape::OneOf, false) => Err(self.error(raw.file, "", "this provider needs `at`")),
-            (Shape::OneOf, true) => Ok(Location::BuiltIn { provider, argument: at.take() }),
-            _ => Ok(Location::BuiltIn { provider, argument: None }),
-        }
-    }
-
     /// Reads a text with placeholders.
-    fn text_with_blanks(&self, text: &str, file: usize, member: &str) -> Built<Template> {
+    pub(super) fn text_with_blanks(&self, text: &str, file: usize, member: &str) -> Built<Template> {
         let (depth, above) = (self.sources.depth(), self.sources.above);
         let mut find = |name: &str| match name {
             "parent" if above && depth > 0 => Ok(Blank::Key),
@@ -374,23 +307,5 @@ impl<'a> SchemaBuilder<'a> {
             }
         };
         Template::parse(text, &mut find).map_err(|reason| self.error(file, member, reason))
-    }
-
-    /// Returns the error of a source without a kind.
-    pub(super) fn no_kind(&self, raw: &Object<'_>) -> Mistake {
-        self.error(raw.file, "", format!("one of `{}` is needed", KINDS.join("`, `")))
-    }
-}
-
-/// True if this build has a kind of sources.
-pub(in crate::model) const ARE_BUILT: bool =
-    cfg!(any(feature = "source-builtin", feature = "source-exec", feature = "source-file"));
-
-/// Returns true if this build has the drivers of a kind.
-fn is_built(kind: &str) -> bool {
-    match kind {
-        "builtin" => cfg!(feature = "source-builtin"),
-        "exec" => cfg!(feature = "source-exec"),
-        _ => cfg!(feature = "source-file"),
     }
 }

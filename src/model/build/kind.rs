@@ -1,0 +1,98 @@
+//! Builds the kinds of sources: the place of each on the device.
+
+use super::{Built, Mistake, SchemaBuilder, pointer};
+use crate::model::raw::Object;
+use crate::model::source::provider::{PROVIDERS, Shape};
+use crate::model::source::{DEFAULT_LIMIT, Location, Pick, Provider, Source, SourceId, Template};
+
+/// The kinds of sources; a source has exactly one of these members.
+pub(super) const KINDS: [&str; 3] = ["builtin", "exec", "file"];
+
+/// The most sources that depend on each other by placeholders, one on the next.
+const MAX_DEPENDENCIES: usize = 3;
+
+impl<'a> SchemaBuilder<'a> {
+    /// Reads the kind and the place of a source. `None` without a kind: a node may have `also` alone.
+    pub(super) fn source(&mut self, raw: &Object<'a>) -> Built<Option<SourceId>> {
+        let kinds: Vec<&str> = KINDS.into_iter().filter(|kind| raw.get(kind).is_some()).collect();
+        let kind = match kinds[..] {
+            [] => return Ok(None),
+            [kind] => kind,
+            _ => return Err(self.error(raw.file, &pointer(kinds[1]), format!("a second kind beside `{}`", kinds[0]))),
+        };
+        if !is_built(kind) {
+            return Err(self.error(raw.file, &pointer(kind), "this build has no sources of this kind"));
+        }
+        let mut at = match self.text(raw, "at")? {
+            Some(text) => Some(self.text_with_blanks(text, raw.file, "/at")?),
+            None => None,
+        };
+        let location = match kind {
+            "file" => Location::File { path: self.file(raw)?, rows: None },
+            "exec" => Location::Exec { command: self.command(raw)?, fields: Vec::new() },
+            _ => self.built_in(raw, &mut at)?,
+        };
+        if at.is_some() && matches!(location, Location::File { .. }) {
+            return Err(self.error(raw.file, "/at", "a file has no rows to pick from"));
+        }
+        let limit = self.bound(raw, "limit")?.unwrap_or(DEFAULT_LIMIT);
+        if !(1..=60).contains(&limit) {
+            return Err(self.error(raw.file, "/limit", "seconds from 1 to 60 are needed"));
+        }
+        let pick = at.map_or(Pick::Only, Pick::At);
+        let id = self.sources.add(Source { location, pick, limit });
+        if self.sources.dependencies(id) > MAX_DEPENDENCIES {
+            return Err(self.error(raw.file, "", format!("more than {MAX_DEPENDENCIES} sources depend on each other")));
+        }
+        Ok(Some(id))
+    }
+
+    fn file(&mut self, raw: &Object<'a>) -> Built<Template> {
+        match self.text(raw, "file")? {
+            Some(path) if path.starts_with('/') => self.text_with_blanks(path, raw.file, "/file"),
+            _ => Err(self.error(raw.file, "/file", "an absolute path is needed")),
+        }
+    }
+
+    fn command(&self, raw: &Object<'_>) -> Built<Box<[Box<str>]>> {
+        let command = self.texts(raw, "exec")?;
+        match command.first() {
+            Some(program) if program.starts_with('/') => Ok(command),
+            _ => Err(self.error(raw.file, "/exec", "a list is needed that begins with the absolute path of a program")),
+        }
+    }
+
+    /// Reads a provider of the agent. Takes `at` if it is the argument of the provider.
+    fn built_in(&self, raw: &Object<'_>, at: &mut Option<Template>) -> Built<Location> {
+        let name = self.text(raw, "builtin")?.unwrap_or_default();
+        let Some(provider) = Provider::find(name) else {
+            let known: Vec<&str> = PROVIDERS.iter().map(|provider| provider.name).collect();
+            let reason = format!("there is no provider `{name}`; there are {}", known.join(", "));
+            return Err(self.error(raw.file, "/builtin", reason));
+        };
+        match (provider.shape, at.is_some()) {
+            (Shape::One, true) => Err(self.error(raw.file, "/at", "this provider has one row and takes no argument")),
+            (Shape::OneOf, false) => Err(self.error(raw.file, "", "this provider needs `at`")),
+            (Shape::OneOf, true) => Ok(Location::BuiltIn { provider, argument: at.take() }),
+            _ => Ok(Location::BuiltIn { provider, argument: None }),
+        }
+    }
+
+    /// Returns the error of a source without a kind.
+    pub(super) fn no_kind(&self, raw: &Object<'_>) -> Mistake {
+        self.error(raw.file, "", format!("one of `{}` is needed", KINDS.join("`, `")))
+    }
+}
+
+/// True if this build has a kind of sources.
+pub(in crate::model) const ARE_BUILT: bool =
+    cfg!(any(feature = "source-builtin", feature = "source-exec", feature = "source-file"));
+
+/// Returns true if this build has the drivers of a kind.
+fn is_built(kind: &str) -> bool {
+    match kind {
+        "builtin" => cfg!(feature = "source-builtin"),
+        "exec" => cfg!(feature = "source-exec"),
+        _ => cfg!(feature = "source-file"),
+    }
+}
