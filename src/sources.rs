@@ -5,11 +5,12 @@
 //! | `sources/file.rs` | files |
 //! | `sources/exec.rs` | programs, side by side |
 //! | `sources/kernel.rs` | the providers of the agent, with the files beside it |
+//! | `sources/uci.rs` | UCI packages |
 //!
 //! All questions of one round are asked at the same time, and one wait covers them. Nothing here writes to the device.
 
 #![cfg_attr(
-    not(all(feature = "source-builtin", feature = "source-exec", feature = "source-file")),
+    not(all(feature = "source-builtin", feature = "source-exec", feature = "source-file", feature = "source-uci")),
     allow(dead_code, unused_mut, reason = "the kinds of sources share parts, and a build may lack some of them")
 )]
 
@@ -32,6 +33,8 @@ mod exec;
 mod file;
 #[cfg(feature = "source-builtin")]
 mod kernel;
+#[cfg(feature = "source-uci")]
+mod uci;
 
 /// The time for all questions of one request. The sources that have not answered by then count as hung.
 const REQUEST_LIMIT: Duration = Duration::from_secs(10);
@@ -98,6 +101,8 @@ impl DeviceSources {
             Target::File { path, rows } => file::read(path, rows.as_deref()),
             #[cfg(feature = "source-builtin")]
             Target::BuiltIn { provider, argument } => self.kernel.rows(provider, argument).map(Answer::Rows),
+            #[cfg(feature = "source-uci")]
+            Target::Uci { package, identity } => uci::read(package, identity.as_ref()),
             // The loader refuses the kinds that this build does not have, and programs answer later.
             #[allow(unreachable_patterns, reason = "a build may have all kinds")]
             _ => Err("it has not answered".to_owned()),

@@ -9,6 +9,7 @@
 //! | `build/source.rs` | the sources of nodes on the device |
 //! | `build/kind.rs` | the kinds of these sources |
 //! | `build/field.rs` | the fields of these sources that parameters have |
+//! | `build/uci.rs` | the sources of UCI packages |
 
 use std::rc::Rc;
 
@@ -29,6 +30,7 @@ mod kind;
 mod member;
 mod parameter;
 mod source;
+mod uci;
 
 pub(super) use kind::ARE_BUILT;
 use member::OBJECT_MEMBERS;

@@ -13,6 +13,7 @@
 //! | `source/template.rs` | texts with placeholders such as `{key}` |
 //! | `source/convert.rs` | the text of the device becomes a literal |
 //! | `source/excerpt.rs` | one value, or the rows of a table, in the text of a file |
+//! | `source/uci.rs` | the sections of a UCI package |
 //!
 //! A *source* is all that one access to the device answers: a file, a process, a list of the kernel. A *field* is one value in
 //! its answer. A *row* is what becomes one instance of a table, and has a *key* that stays the same when its place changes.
@@ -24,6 +25,7 @@ pub mod excerpt;
 pub mod provider;
 pub mod query;
 mod template;
+pub mod uci;
 
 pub(super) use convert::{Conversion, Form};
 pub(super) use excerpt::Excerpt;
@@ -87,6 +89,8 @@ pub(super) enum Location {
     Exec { command: Box<[Box<str>]>, fields: Vec<Box<str>> },
     /// A provider of the agent, with its argument.
     BuiltIn { provider: &'static Provider, argument: Option<Template> },
+    /// A UCI package; the options that tell the anonymous sections of a table apart.
+    Uci { package: Box<str>, identity: Option<uci::Identity> },
 }
 
 /// The row of an answer that has the fields.
@@ -107,6 +111,7 @@ impl Source {
             Location::File { path, .. } => path.is_constant(),
             Location::BuiltIn { argument, .. } => argument.as_ref().is_none_or(Template::is_constant),
             Location::Exec { .. } => !matches!(self.pick, Pick::At(_)),
+            Location::Uci { .. } => true,
         }
     }
 }

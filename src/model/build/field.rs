@@ -3,11 +3,12 @@
 use super::{ARE_BUILT, Built, SchemaBuilder, pointer};
 use crate::model::raw::{Number, Object, Raw};
 use crate::model::schema::Spec;
-use crate::model::source::{Conversion, Excerpt, Field, Form, Location, SourceId};
+use crate::model::source::{Conversion, Excerpt, Field, Form, Location, SourceId, uci};
 
 /// The members of a field; its own source may have `at` and `limit` beside its kind.
-const FIELD_MEMBERS: [&str; 14] = [
-    "field", "line", "word", "match", "absent", "map", "as", "scale", "path", "file", "exec", "builtin", "at", "limit",
+const FIELD_MEMBERS: [&str; 15] = [
+    "field", "line", "word", "match", "absent", "map", "as", "scale", "path", "file", "exec", "builtin", "uci", "at",
+    "limit",
 ];
 
 impl<'a> SchemaBuilder<'a> {
@@ -141,6 +142,9 @@ impl<'a> SchemaBuilder<'a> {
                 format!("the expression of the rows has no group `{name}`")
             }
             Location::Exec { .. } if name.is_empty() || name.contains(char::is_control) => "not a name".to_owned(),
+            Location::Uci { .. } if !uci::is_field(name) => {
+                "not the name of an option, nor `.name`, `.type` or `.position`".to_owned()
+            }
             _ => {
                 self.sources.ask_program(id, name);
                 return Ok(());

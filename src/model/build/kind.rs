@@ -6,7 +6,7 @@ use crate::model::source::provider::{PROVIDERS, Shape};
 use crate::model::source::{DEFAULT_LIMIT, Location, Pick, Provider, Source, SourceId, Template};
 
 /// The kinds of sources; a source has exactly one of these members.
-pub(super) const KINDS: [&str; 3] = ["builtin", "exec", "file"];
+pub(super) const KINDS: [&str; 4] = ["builtin", "exec", "file", "uci"];
 
 /// The most sources that depend on each other by placeholders, one on the next.
 const MAX_DEPENDENCIES: usize = 3;
@@ -30,6 +30,7 @@ impl<'a> SchemaBuilder<'a> {
         let location = match kind {
             "file" => Location::File { path: self.file(raw)?, rows: None },
             "exec" => Location::Exec { command: self.command(raw)?, fields: Vec::new() },
+            "uci" => self.package(raw)?,
             _ => self.built_in(raw, &mut at)?,
         };
         if at.is_some() && matches!(location, Location::File { .. }) {
@@ -86,13 +87,14 @@ impl<'a> SchemaBuilder<'a> {
 
 /// True if this build has a kind of sources.
 pub(in crate::model) const ARE_BUILT: bool =
-    cfg!(any(feature = "source-builtin", feature = "source-exec", feature = "source-file"));
+    cfg!(any(feature = "source-builtin", feature = "source-exec", feature = "source-file", feature = "source-uci"));
 
 /// Returns true if this build has the drivers of a kind.
 fn is_built(kind: &str) -> bool {
     match kind {
         "builtin" => cfg!(feature = "source-builtin"),
         "exec" => cfg!(feature = "source-exec"),
+        "uci" => cfg!(feature = "source-uci"),
         _ => cfg!(feature = "source-file"),
     }
 }

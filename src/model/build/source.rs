@@ -11,7 +11,7 @@ use crate::model::source::{
 };
 
 /// The members of a source beside its kind.
-const SOURCE_MEMBERS: [&str; 6] = ["at", "rows", "where", "also", "numbers", "limit"];
+const SOURCE_MEMBERS: [&str; 7] = ["at", "rows", "where", "also", "identity", "numbers", "limit"];
 
 /// The sources under construction.
 #[derive(Default)]
@@ -79,7 +79,7 @@ impl SourceBuilder<'_> {
 
     /// Notes that a parameter takes a field from a program, which the program must be asked for by name.
     pub(super) fn ask_program(&mut self, id: SourceId, name: &str) {
-        if let Location::Exec { fields, .. } = &mut self.sources[id as usize].location
+        if let Location::Exec { fields, .. } = self.location_mut(id)
             && !fields.iter().any(|field| **field == *name)
         {
             fields.push(name.into());
@@ -90,6 +90,10 @@ impl SourceBuilder<'_> {
     pub(super) fn add(&mut self, source: Source) -> SourceId {
         self.sources.push(source);
         (self.sources.len() - 1) as SourceId
+    }
+
+    pub(super) fn location_mut(&mut self, id: SourceId) -> &mut Location {
+        &mut self.sources[id as usize].location
     }
 
     pub(super) fn location(&self, id: SourceId) -> &Location {
@@ -112,7 +116,7 @@ impl SourceBuilder<'_> {
         let place = match &source.location {
             Location::File { path, .. } => of(path),
             Location::BuiltIn { argument, .. } => argument.as_ref().and_then(of),
-            Location::Exec { .. } => None,
+            Location::Exec { .. } | Location::Uci { .. } => None,
         };
         let at = if let Pick::At(at) = &source.pick { of(at) } else { None };
         place.max(at).unwrap_or(0)
@@ -150,7 +154,7 @@ impl<'a> SchemaBuilder<'a> {
             return Err(self.error(raw.file, "", format!("an object is needed, not {}", source.json_type())));
         };
         self.check_members(source, &[&KINDS[..], &SOURCE_MEMBERS].concat());
-        let of_tables = ["rows", "where", "numbers"].iter().find(|member| source.get(member).is_some());
+        let of_tables = ["rows", "where", "identity", "numbers"].iter().find(|member| source.get(member).is_some());
         if let (None, Some(member)) = (table, of_tables) {
             return Err(self.error(source.file, &pointer(member), "only the source of a table has it"));
         }
@@ -208,6 +212,7 @@ impl<'a> SchemaBuilder<'a> {
             Some(_) => return Err(self.error(source.file, "/numbers", "`kept` or `loose` is needed")),
         };
         let conditions = self.conditions(source)?;
+        let conditions = self.sections(source, id, conditions)?;
         let mut pins: Vec<(u32, Box<str>)> = Vec::new();
         for (name, value) in table.members() {
             let Some(number) = instance_number(name) else { continue };
@@ -259,13 +264,14 @@ impl<'a> SchemaBuilder<'a> {
                 Ok(_) => Some("the expression has no group `key`".to_owned()),
                 Err(reason) => Some(format!("not a regular expression: {reason}")),
             },
-            (_, Some(_)) => Some("only a `file` has `rows`".to_owned()),
+            (Location::Uci { .. }, _) => None,
+            (_, Some(_)) => Some("only `file` and `uci` have `rows`".to_owned()),
             (_, None) => None,
         };
         if let Some(reason) = wrong {
             return Err(self.error(source.file, "/rows", reason));
         }
-        if let Location::File { rows, .. } = &mut self.sources.sources[id as usize].location {
+        if let Location::File { rows, .. } = self.sources.location_mut(id) {
             *rows = given.map(Into::into);
         }
         Ok(())

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::uci::{self, Identity};
+
 /// One access to the device, with all placeholders filled in. Equal queries have equal answers: one RPC asks each once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query {
@@ -36,6 +38,13 @@ pub enum Target {
         /// The argument; empty without one.
         argument: String,
     },
+    /// The sections of a UCI package.
+    Uci {
+        /// The name of the package.
+        package: String,
+        /// The type of the sections, and the options that tell them apart; all sections without it.
+        identity: Option<Identity>,
+    },
 }
 
 impl fmt::Display for Target {
@@ -45,6 +54,8 @@ impl fmt::Display for Target {
             Target::Exec { command, .. } => write!(f, "exec {}", command.join(" ")),
             Target::BuiltIn { provider, argument } if argument.is_empty() => write!(f, "builtin {provider}"),
             Target::BuiltIn { provider, argument } => write!(f, "builtin {provider} {argument}"),
+            Target::Uci { package, identity: None } => write!(f, "uci {package}"),
+            Target::Uci { package, identity: Some(identity) } => write!(f, "uci {package} {}", identity.section_type),
         }
     }
 }
@@ -59,11 +70,11 @@ pub enum Answer {
 }
 
 impl Answer {
-    /// Returns the row of this key; the first one without a key.
+    /// Returns the row of this key, or the section of a UCI package at this place; the first row without a key.
     pub fn row(&self, key: Option<&str>) -> Option<&Row> {
         let Answer::Rows(rows) = self else { return None };
         match key {
-            Some(key) => rows.iter().find(|row| row.key == key),
+            Some(key) => rows.iter().find(|row| row.key == key).or_else(|| uci::find(rows, key)),
             None => rows.first(),
         }
     }

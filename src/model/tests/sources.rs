@@ -91,15 +91,37 @@ fn a_wrong_source_names_the_place_and_the_reason() {
             "too long",
         ),
         (table(r#""uci""#, ""), "/Device/T/source", "an object is needed, not a string"),
-        (table("{}", ""), "/Device/T/source", "one of `builtin`, `exec`, `file` is needed"),
+        (table("{}", ""), "/Device/T/source", "one of `builtin`, `exec`, `file`, "),
         (table(r#"{ "file": "/x" }"#, ""), "/Device/T/source/rows", "a file needs `rows`"),
         (table(r#"{ "file": "/x", "rows": "a" }"#, ""), "/Device/T/source/rows", "no group `key`"),
-        (table(r#"{ "exec": ["/x"], "rows": "a" }"#, ""), "/Device/T/source/rows", "only a `file` has `rows`"),
+        (table(r#"{ "exec": ["/x"], "rows": "a" }"#, ""), "/Device/T/source/rows", "only `file` and `uci` have `rows`"),
         (table(r#"{ "builtin": "system" }"#, ""), "/Device/T/source/builtin", "one row, which is no table"),
         (table(r#"{ "builtin": "link", "at": "x" }"#, ""), "/Device/T/source/at", "a table has all rows"),
         (table(r#"{ "builtin": "link", "numbers": "lose" }"#, ""), "/Device/T/source/numbers", "`kept` or `loose`"),
         (table(r#"{ "builtin": "link", "where": "x" }"#, ""), "/Device/T/source/where", "an object is needed"),
         (table(r#"{ "builtin": "link", "also": { "x": {} } }"#, ""), "/Device/T/source/also/x", "one of `builtin`"),
+        (text(r#""source": { "uci": "/etc/x", "at": "y" }"#), "/Device/O/A/source/uci", "the name of a package"),
+        (text(r#""source": { "uci": "x", "field": "y" }"#), "/Device/O/A/source", "`at` is needed: the name"),
+        (text(r#""source": { "uci": "x", "at": "@y", "field": "z" }"#), "/Device/O/A/source/at", "or `@type[n]`"),
+        (text(r#""source": { "uci": "x", "at": "y" }"#), "/Device/O/A/source", "`field` is needed"),
+        (text(r#""source": { "uci": "x", "at": "y", "field": "a-b" }"#), "/Device/O/A/source/field", "nor `.name`"),
+        (text(r#""source": { "uci": "x", "at": "y", "rows": "z" }"#), "/Device/O/A/source/rows", "an unknown member"),
+        (table(r#"{ "uci": "x" }"#, ""), "/Device/T/source", "a table needs `rows`"),
+        (table(r#"{ "uci": "x", "at": "y" }"#, ""), "/Device/T/source/at", "a table has all rows"),
+        (table(r#"{ "uci": "x", "rows": "a b" }"#, ""), "/Device/T/source/rows", "a type of sections"),
+        (table(r#"{ "uci": "x", "rows": "{key}" }"#, ""), "/Device/T/source/rows", "a type of sections"),
+        (
+            table(r#"{ "uci": "x", "rows": "a", "where": { "b-c": "" } }"#, ""),
+            "/Device/T/source/where",
+            "\"b-c\" is not the name of an option",
+        ),
+        (table(r#"{ "uci": "x", "rows": "a", "identity": [] }"#, ""), "/Device/T/source/identity", "names of options"),
+        (
+            table(r#"{ "uci": "x", "rows": "a", "identity": "b" }"#, ""),
+            "/Device/T/source/identity",
+            "a list of strings is needed",
+        ),
+        (table(r#"{ "builtin": "link", "identity": ["b"] }"#, ""), "/Device/T/source/identity", "only a `uci` has it"),
         (table(r#"{ "builtin": "link" }"#, r#", "1": {}"#), "/Device/T/1", "an overlay removes it by `null`"),
         (table(r#"{ "builtin": "link" }"#, r#", "1": { "B": "x" }"#), "/Device/T/1", "are rows of its source"),
         (
@@ -375,4 +397,57 @@ fn a_journal_of_another_model_is_read_as_far_as_it_fits() {
     assert!(Change::from_json(&row, &plain, &PatternCache::default()).unwrap_err().contains("the table has no source"));
     let added = Change::Add("Device.Interface.".into(), 4).to_json();
     assert!(Change::from_json(&added, &device(), &PatternCache::default()).unwrap_err().contains("rows of a source"));
+}
+
+/// Sections of UCI packages: one answer serves all sections of a package, and an anonymous section keeps its number.
+#[test]
+fn the_sections_of_a_package_are_rows_and_fields() {
+    const MODEL: &str = r#"{ "Device": {
+        "Host": { "type": "string", "source": { "uci": "net", "at": "@system[-1]", "field": "hostname" } },
+        "Lan": { "source": { "uci": "net", "at": "lan" }, "Ports": { "type": "string", "list": true, "source": { "field": "ports", "as": "words" } } },
+        "If": { "source": { "uci": "net", "rows": "if", "where": { "off": ["", "0"] } }, "1": { "source": { "key": "wan" } },
+          "{i}": { "Name": { "type": "string", "source": ".name" }, "Order": { "type": "unsignedInt", "source": ".position" } } },
+        "Rule": { "source": { "uci": "net", "rows": "rule", "identity": ["name"] },
+          "{i}": { "Order": { "type": "unsignedInt", "source": ".position" }, "Target": { "type": "string", "source": "target" } } } } }"#;
+    const RULES: &str = "c rule\no name a\no target A\nc rule\no name b\no target B\nc rule\no name c\no target C\n";
+    let text = |rules: &str| {
+        format!("c if lan\nl ports lan1\nl ports lan2\nc if x\no off 1\nc if wan\nc system\no hostname gw\n{rules}")
+    };
+    let answer = |text: String| {
+        move |query: &Query| match &query.target {
+            Target::Uci { package, identity } if package == "net" => {
+                crate::model::source::uci::rows(&text, identity.as_ref()).map(Answer::Rows)
+            }
+            _ => Err("not there".into()),
+        }
+    };
+    let mut tree = load(&[file(MODEL)], &[]).unwrap().tree;
+    let (_, rounds) = refresh(&mut tree, &[""], &answer(text(RULES)));
+    assert_eq!(rounds, [["uci net", "uci net rule"]]);
+    assert_eq!(
+        values(&tree, "").unwrap(),
+        [
+            "Device.Host=gw",
+            "Device.Lan.Ports=lan1,lan2",
+            "Device.If.1.Name=wan",
+            "Device.If.1.Order=3",
+            "Device.If.2.Name=lan",
+            "Device.If.2.Order=1",
+            "Device.Rule.1.Order=1",
+            "Device.Rule.1.Target=A",
+            "Device.Rule.2.Order=2",
+            "Device.Rule.2.Target=B",
+            "Device.Rule.3.Order=3",
+            "Device.Rule.3.Target=C",
+        ]
+    );
+    // Another section goes, and the rest changes places: libuci gives each another name.
+    refresh(&mut tree, &[""], &answer(text("c rule\no name c\no target D\nc rule\no name b\no target B\n")));
+    assert_eq!(
+        values(&tree, "Device.Rule.").unwrap(),
+        ["Device.Rule.2.Order=2", "Device.Rule.2.Target=B", "Device.Rule.3.Order=1", "Device.Rule.3.Target=D"]
+    );
+    // A package with a mistake is no package, whatever stands before the mistake.
+    refresh(&mut tree, &[""], &answer(text("c rule 'x\n")));
+    assert_eq!(values(&tree, "Device.Rule.").unwrap().len(), 4);
 }

@@ -24,6 +24,9 @@ impl<'t> RefreshWalk<'t> {
                 let argument = argument.as_ref().map_or(Ok(String::new()), |argument| self.fill(argument))?;
                 Target::BuiltIn { provider: provider.name.to_owned(), argument }
             }
+            Location::Uci { package, identity } => {
+                Target::Uci { package: package.to_string(), identity: identity.clone() }
+            }
             Location::Exec { command, fields } => {
                 let input = self.program_input(id, fields)?;
                 return Ok(program(command, "get", input, source.limit));

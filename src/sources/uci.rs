@@ -1,0 +1,52 @@
+//! UCI packages as sources.
+
+use std::path::Path;
+
+use super::read_text;
+use crate::model::source::Answer;
+use crate::model::source::uci::{Identity, rows};
+
+/// The directories of the packages. A package in the first one, which a reboot empties, overrules that in the second.
+const DIRECTORIES: [&str; 2] = ["/var/run/uci", "/etc/config"];
+
+/// Reads a package. Staged changes of others (`/tmp/.uci`) are not part of it.
+pub(super) fn read(package: &str, identity: Option<&Identity>) -> Result<Answer, String> {
+    read_in(DIRECTORIES, package, identity)
+}
+
+fn read_in(directories: [&str; 2], package: &str, identity: Option<&Identity>) -> Result<Answer, String> {
+    let [overruling, usual] = directories.map(|directory| format!("{directory}/{package}"));
+    // A package that cannot be read is no reason to take another one.
+    let is_there = Path::new(&overruling).try_exists().map_err(|error| format!("{overruling}: {error}"))?;
+    let path = if is_there { overruling } else { usual };
+    let text = read_text(&path).map_err(|error| format!("{path}: {error}"))?;
+    rows(&text, identity).map(Answer::Rows).map_err(|reason| format!("{path}: {reason}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_package_of_the_first_directory_overrules() {
+        let (first, second) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
+        let directories = [&first, &second].map(|directory| directory.path().to_str().expect("a name"));
+        let hostname = || match read_in(directories, "system", None)? {
+            Answer::Rows(rows) => Ok(rows[0].get("hostname").unwrap_or_default().to_owned()),
+            Answer::Text(text) => Err(text),
+        };
+        assert!(hostname().unwrap_err().contains("/system: No such file"), "a missing package is a failure");
+        let write = |directory: &tempfile::TempDir, text: &str| {
+            std::fs::write(directory.path().join("system"), text).expect("written");
+        };
+        write(&second, "config system\n\toption hostname 'usual'\n");
+        assert_eq!(hostname().as_deref(), Ok("usual"));
+        write(&first, "config system\n\toption hostname 'other\n");
+        assert!(hostname().unwrap_err().ends_with("/system: line 2: the quote is not closed"));
+        write(&first, "config system\n\toption hostname 'other'\n");
+        assert_eq!(hostname().as_deref(), Ok("other"));
+        // A directory that is a file is no reason to read another package.
+        let inside = first.path().join("system").to_str().expect("a name").to_owned();
+        assert!(read_in([&inside, directories[1]], "system", None).is_err());
+    }
+}
