@@ -3,7 +3,7 @@
 //! ```text
 //! other threads ──▶ Inbox ──Wake──▶ Agent::run ──▶ sleeps until a wake-up or the next deadline
 //!                                     ├─ commands.rs        commands of the control socket
-//!                                     ├─ sources.rs          the command `source`, and `check --device`
+//!                                     ├─ sources.rs         the command `source`, and `check --device`
 //!                                     ├─ session_driver.rs  one session with the ACS, with the settings of acs_settings.rs
 //!                                     │                       and the connection on the thread of session_thread.rs
 //!                                     ├─ reboot.rs          reboots and the factory reset, after the session
@@ -35,12 +35,12 @@ mod session_thread;
 mod sources;
 mod start;
 mod status;
+mod store_journal;
 mod trace;
 mod transfers;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -51,7 +51,7 @@ use rand::rngs::OsRng;
 
 use crate::clock::{Clock, Now};
 use crate::config::Config;
-use crate::cwmp::device::{Device, Growth, JournalError, JournalWriter, Reset};
+use crate::cwmp::device::{Device, Reset};
 use crate::cwmp::event::{Event, EventCode};
 use crate::model::value::Value;
 use crate::network_watch::NetworkWatch;
@@ -74,6 +74,7 @@ use status::Disabled;
 pub use status::LatestStatus;
 #[cfg(feature = "doctor")]
 pub(crate) use status::format_span;
+pub(crate) use store_journal::StoreJournal;
 use trace::Tracer;
 #[cfg(feature = "replay")]
 pub(crate) use trace::is_secret;
@@ -374,29 +375,4 @@ fn random() -> u64 {
         // Jitter spreads load and protects no secret: another number per device is enough.
         Err(_) => std::process::id().into(),
     }
-}
-
-/// The part of the store that the device may use: appending records, and a rewrite where that makes room.
-pub(crate) struct StoreJournal(pub(crate) Rc<RefCell<Store>>);
-
-impl JournalWriter for StoreJournal {
-    fn append(&mut self, record: &str, growth: Growth) -> Result<(), JournalError> {
-        let mut store = self.0.borrow_mut();
-        if growth == Growth::May {
-            store.check_growth(record).map_err(journal_error)?;
-        }
-        store.append(record).map_err(journal_error)
-    }
-
-    fn rewrite_helps(&self) -> bool {
-        self.0.borrow().rewrite_helps()
-    }
-
-    fn rewrite(&mut self, snapshot: &[String]) -> Result<(), JournalError> {
-        self.0.borrow_mut().compact(snapshot).map_err(journal_error)
-    }
-}
-
-fn journal_error(error: io::Error) -> JournalError {
-    JournalError { reason: error.to_string(), is_full: crate::store::is_full(&error) }
 }

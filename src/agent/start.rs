@@ -24,6 +24,7 @@ use crate::cwmp::event::{Event, EventCode};
 use crate::cwmp::session::wanted_by_inform;
 use crate::cwmp::version;
 use crate::mistake::Mistakes;
+use crate::model::Loaded;
 use crate::schedule::Schedule;
 use crate::sources::DeviceSources;
 use crate::store::{Recovered, Store, StoreError};
@@ -61,15 +62,20 @@ fn load_zone() -> LocalZone {
     zone
 }
 
+/// Logs the mistakes in settings of the data model with which the agent runs nevertheless.
+fn log_mistakes(config: &Config, loaded: &Loaded) {
+    for check in [check_acs_settings, check_actions] {
+        if let Err(mistakes) = check(config, loaded) {
+            mistakes.list().iter().for_each(|mistake| log::error!("{mistake}"));
+        }
+    }
+}
+
 impl Agent {
     /// Builds the agent up to the first session. Opens no connection and writes no record.
     pub(crate) fn start(config: Config, handles: Handles) -> Result<Agent, StartFailure> {
         let loaded = load_model(&config).map_err(StartFailure::Configuration)?;
-        for check in [check_acs_settings, check_actions] {
-            if let Err(mistakes) = check(&config, &loaded) {
-                mistakes.list().iter().for_each(|mistake| log::error!("{mistake}"));
-            }
-        }
+        log_mistakes(&config, &loaded);
         let model = loaded.fingerprint;
         let (store, recovered) = open_store(&config.state_dir)?;
         recovered.notices.iter().for_each(|notice| log::warn!("{notice}"));
@@ -118,17 +124,22 @@ impl Agent {
             latest_status: handles.latest_status,
             has_stored_state: !recovered.records.is_empty(),
         };
-        agent.log_overridden_values();
-        agent.device.republish_udp_address();
-        agent.raise_start_events();
-        if let Some(why) = agent.why_disabled() {
+        agent.begin();
+        Ok(agent)
+    }
+
+    /// Raises the events of the start, and publishes the first status.
+    fn begin(&mut self) {
+        self.log_overridden_values();
+        self.device.republish_udp_address();
+        self.raise_start_events();
+        if let Some(why) = self.why_disabled() {
             log::warn!("no session is started: {}", why.reason());
         }
-        let transfers = &agent.device.state().transfers;
-        agent.worker.remove_leftovers(transfers, agent.device.actions(), clock.now());
+        let transfers = &self.device.state().transfers;
+        self.worker.remove_leftovers(transfers, self.device.actions(), self.clock.now());
         // The control socket opens next, and answers `status` before the first turn of the agent.
-        agent.publish(agent.clock.now());
-        Ok(agent)
+        self.publish(self.clock.now());
     }
 
     /// Reads from the device the values that an Inform may carry.
