@@ -36,7 +36,14 @@ pub struct Identity {
 /// # Errors
 /// The text is no package; the reason begins with the line.
 pub fn rows(text: &str, identity: Option<&Identity>) -> Result<Vec<Row>, String> {
-    let mut parser = Parser { bytes: text.as_bytes(), at: 0, sections: Vec::new(), section: 0, places: Vec::new() };
+    let mut parser = Parser {
+        bytes: text.as_bytes(),
+        at: 0,
+        is_parted: false,
+        sections: Vec::new(),
+        section: 0,
+        places: Vec::new(),
+    };
     let mut sections = match parser.package() {
         Ok(()) => parser.sections,
         Err(reason) => {
@@ -141,6 +148,8 @@ struct Parser<'t> {
     bytes: &'t [u8],
     /// The place of the next byte.
     at: usize,
+    /// True if a `;` has ended the last command.
+    is_parted: bool,
     sections: Vec<Section>,
     /// The index of the section to which options belong.
     section: usize,
@@ -164,15 +173,23 @@ impl Parser<'_> {
 
     /// Reads the commands of a line, up to its end.
     fn line(&mut self) -> Result<(), Reason> {
+        self.skip_blanks();
+        self.is_parted = false;
         loop {
-            self.skip_blanks();
+            while matches!(self.peek(), Some(b' ' | b'\t')) {
+                self.at += 1;
+            }
             let start = self.at;
             while !matches!(self.peek(), None | Some(b'\n' | b' ' | b'\t')) {
                 self.at += 1;
             }
             match &self.bytes[start..self.at] {
-                [] => return Ok(()),
-                [b'#', ..] => self.skip_line(),
+                // For libuci, the line end behind a `;` is a word.
+                [] if !self.is_parted || self.peek().is_none() => return Ok(()),
+                [b'#', ..] => {
+                    self.skip_line();
+                    return Ok(());
+                }
                 b"p" | b"package" => self.package_name()?,
                 b"c" | b"config" => self.section()?,
                 b"o" | b"option" => self.option(false)?,
@@ -240,16 +257,13 @@ impl Parser<'_> {
         let Some(section) = self.sections.get_mut(self.section) else { return Err("no section before it") };
         let fields = &mut section.row.fields;
         match fields.iter().position(|(known, _)| *known == name) {
+            // libuci ignores an empty option, and an empty item is none among others.
+            _ if value.is_empty() => {}
             Some(at) if is_list => {
-                if !value.is_empty() {
-                    fields[at].1.push(' ');
-                    fields[at].1.push_str(&value);
-                }
+                fields[at].1.push(' ');
+                fields[at].1.push_str(&value);
             }
-            // An empty value takes the option away.
-            Some(at) if value.is_empty() => drop(fields.remove(at)),
             Some(at) => fields[at].1 = value,
-            None if value.is_empty() => {}
             None if fields.len() >= MAX_OPTIONS => return Err("more than 512 options of one section"),
             None => fields.push((name, value)),
         }
@@ -258,6 +272,8 @@ impl Parser<'_> {
 
     /// Reads the end of a command.
     fn end(&mut self) -> Result<(), Reason> {
+        self.skip_blanks();
+        self.is_parted = self.peek() == Some(b';');
         if self.word()?.is_empty() { Ok(()) } else { Err("a word too many") }
     }
 

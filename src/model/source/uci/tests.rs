@@ -77,7 +77,8 @@ fn a_word_has_quotes_escapes_and_pieces() {
         ("a; option x b", "a"),
         ("'a'; option x b", "b"),
         ("a ; option x b", "b"),
-        ("a ;o x b ;", "b"),
+        ("a ;o x b", "b"),
+        ("a ; # a comment", "a"),
         ("a; 'not closed", "a"),
     ] {
         assert_eq!(option(words).as_deref(), Some(expected), "{words:?}");
@@ -92,7 +93,8 @@ fn a_section_has_the_last_of_equal_options_and_all_items() {
         ("c a n\no x 1\nl x 2", Some("1 2")),
         ("c a n\nl x 1\nl x 2\no x 3", Some("3")),
         ("c a n\nl x ''\nl x 2", Some("2")),
-        ("c a n\no x 1\no x ''", None),
+        ("c a n\no x 1\no x ''", Some("1")),
+        ("c a n\no x 1\nl x ''\nl x 2 ;", Some("1 2")),
         ("c a n\no x", None),
         ("c a n\no x 1\no y 2\nc a n\no x 3", Some("3")),
         ("package p-1\n\r\n\t # a comment\n\n config a n\n  option x 1", Some("1")),
@@ -116,6 +118,7 @@ fn the_first_mistake_names_its_line_and_no_text() {
         ("config a n-m", "line 1: not the name of a section"),
         ("config a n o", "line 1: a word too many"),
         ("config a ; option x 1", "line 1: a word too many"),
+        ("config a n ; \n", "line 1: not a command; `config`, `option`, `list` or `package` is needed"),
         ("config a n\nconfig b n", "line 2: a section of another type has this name"),
         ("config a\noption", "line 2: not the name of an option"),
         ("config a\noption x-y 1", "line 2: not the name of an option"),
