@@ -294,6 +294,23 @@ fn the_instances_are_the_rows_of_the_device() {
     assert_eq!(tree.check_add(&Path::parse("Device.Interface.").unwrap()), Err(PathError::NotCreatable));
 }
 
+/// `{parent}` in the source of a table is the row that holds the table, for its rows and for the fields of each.
+#[test]
+fn the_source_of_a_table_within_a_table_is_about_the_row_above() {
+    let model = r#"{ "Device": { "Interface": { "source": { "builtin": "link" }, "{i}": {
+        "Client": { "source": { "file": "/run/{parent}/clients", "rows": "(?<key>\\S+) (?<age>\\S+)" },
+          "{i}": { "Age": { "type": "string", "source": "age" } } } } } } }"#;
+    let mut tree = load(&[file(model)], &[]).unwrap().tree;
+    let (_, rounds) = refresh(&mut tree, &[""], &|query| match &query.target {
+        Target::File { path, rows } if path == "/run/lan/clients" => {
+            Ok(Answer::Rows(crate::model::source::excerpt::rows("anna 5\n", rows.as_deref().unwrap())))
+        }
+        _ => Ok(Answer::Rows(vec![link("lan", "physical", "")])),
+    });
+    assert_eq!(rounds.concat(), ["builtin link", "file /run/lan/clients"]);
+    assert_eq!(values(&tree, "").unwrap(), ["Device.Interface.1.Client.1.Age=5"]);
+}
+
 #[test]
 fn only_what_is_wanted_is_asked_for() {
     let rounds = |paths: &[&str]| {

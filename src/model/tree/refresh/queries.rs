@@ -15,6 +15,22 @@ impl<'t> RefreshWalk<'t> {
 
     /// Returns the query whose answer has the fields of a source.
     pub(super) fn query(&mut self, id: SourceId) -> Result<Query, Missing> {
+        let below = self.leave_rows(id);
+        let query = self.query_above(id);
+        self.keys.extend(below);
+        query
+    }
+
+    /// Takes off the keys of the rows that a source gives itself, and of those below: its own texts are about the row above.
+    /// The caller puts them back.
+    fn leave_rows(&mut self, id: SourceId) -> Vec<String> {
+        match self.bindings.source(id).pick {
+            Pick::Row(depth) => self.keys.split_off(depth.min(self.keys.len())),
+            _ => Vec::new(),
+        }
+    }
+
+    fn query_above(&mut self, id: SourceId) -> Result<Query, Missing> {
         let source = self.bindings.source(id);
         let target = match &source.location {
             Location::File { path, rows } => {
