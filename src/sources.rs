@@ -5,12 +5,19 @@
 //! | `sources/file.rs` | files |
 //! | `sources/exec.rs` | programs, side by side |
 //! | `sources/kernel.rs` | the providers of the agent, with the files beside it |
+//! | `sources/ubus.rs` | calls on the bus of OpenWrt |
 //! | `sources/uci.rs` | UCI packages |
 //!
 //! All questions of one round are asked at the same time, and one wait covers them. Nothing here writes to the device.
 
 #![cfg_attr(
-    not(all(feature = "source-builtin", feature = "source-exec", feature = "source-file", feature = "source-uci")),
+    not(all(
+        feature = "source-builtin",
+        feature = "source-exec",
+        feature = "source-file",
+        feature = "source-ubus",
+        feature = "source-uci"
+    )),
     allow(dead_code, unused_mut, reason = "the kinds of sources share parts, and a build may lack some of them")
 )]
 
@@ -33,6 +40,8 @@ mod exec;
 mod file;
 #[cfg(feature = "source-builtin")]
 mod kernel;
+#[cfg(feature = "source-ubus")]
+mod ubus;
 #[cfg(feature = "source-uci")]
 mod uci;
 
@@ -51,6 +60,8 @@ pub(crate) struct DeviceSources {
     deadline: Duration,
     #[cfg(feature = "source-builtin")]
     kernel: kernel::Kernel,
+    #[cfg(feature = "source-ubus")]
+    bus: ubus::Bus,
 }
 
 impl DeviceSources {
@@ -62,6 +73,8 @@ impl DeviceSources {
             deadline: Duration::ZERO,
             #[cfg(feature = "source-builtin")]
             kernel: kernel::Kernel::default(),
+            #[cfg(feature = "source-ubus")]
+            bus: ubus::Bus::default(),
         }
     }
 }
@@ -85,11 +98,21 @@ impl Sources for DeviceSources {
                 Response { answer, took: self.clock.now().monotonic.saturating_sub(began) }
             })
             .collect();
+        // Before the programs, since ubusd cuts off a client that does not read, and a program waits until its output is read.
+        #[cfg(feature = "source-ubus")]
+        for (number, response) in self.bus.ask(queries, self.clock, self.deadline, &self.stop) {
+            responses[number] = response;
+        }
         #[cfg(feature = "source-exec")]
         for (number, response) in programs.finish(&self.stop) {
             responses[number] = response;
         }
         responses
+    }
+
+    fn end(&mut self) {
+        #[cfg(feature = "source-ubus")]
+        self.bus.close();
     }
 }
 
@@ -103,7 +126,7 @@ impl DeviceSources {
             Target::BuiltIn { provider, argument } => self.kernel.rows(provider, argument).map(Answer::Rows),
             #[cfg(feature = "source-uci")]
             Target::Uci { package, identity } => uci::read(package, identity.as_ref()),
-            // The loader refuses the kinds that this build does not have, and programs answer later.
+            // The loader refuses the kinds that this build does not have, and programs and the bus answer later.
             #[allow(unreachable_patterns, reason = "a build may have all kinds")]
             _ => Err("it has not answered".to_owned()),
         }

@@ -30,6 +30,7 @@ mod kind;
 mod member;
 mod parameter;
 mod source;
+mod ubus;
 mod uci;
 
 pub(super) use kind::ARE_BUILT;

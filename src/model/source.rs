@@ -13,6 +13,9 @@
 //! | `source/template.rs` | texts with placeholders such as `{key}` |
 //! | `source/convert.rs` | the text of the device becomes a literal |
 //! | `source/excerpt.rs` | one value, or the rows of a table, in the text of a file |
+//! | `source/blob.rs` | the values in an answer of the bus of OpenWrt |
+//! | `source/path.rs` | paths to these values |
+//! | `source/ubus.rs` | calls on that bus |
 //! | `source/uci.rs` | the sections of a UCI package |
 //!
 //! A *source* is all that one access to the device answers: a file, a process, a list of the kernel. A *field* is one value in
@@ -20,18 +23,22 @@
 
 use super::schema::NodeId;
 
+pub mod blob;
 pub mod convert;
 pub mod excerpt;
+pub(super) mod path;
 pub mod provider;
 pub mod query;
 mod template;
+mod ubus;
 pub mod uci;
 
 pub(super) use convert::{Conversion, Form};
 pub(super) use excerpt::Excerpt;
 pub(super) use provider::Provider;
-pub use query::{Answer, Answers, Query, Response, Row, Target};
+pub use query::{Answer, Answers, Argument, Query, Response, Row, Target};
 pub(super) use template::{Blank, Template};
+pub(super) use ubus::{Arguments, Call, is_object_name};
 
 /// The seconds after which an access counts as hung, unless the source gives `limit`.
 pub(super) const DEFAULT_LIMIT: u32 = 5;
@@ -89,6 +96,8 @@ pub(super) enum Location {
     Exec { command: Box<[Box<str>]>, fields: Vec<Box<str>> },
     /// A provider of the agent, with its argument.
     BuiltIn { provider: &'static Provider, argument: Option<Template> },
+    /// A call on the bus of OpenWrt.
+    Ubus(Box<Call>),
     /// A UCI package; the options that tell the anonymous sections of a table apart.
     Uci { package: Box<str>, identity: Option<uci::Identity> },
 }
@@ -111,6 +120,7 @@ impl Source {
             Location::File { path, .. } => path.is_constant(),
             Location::BuiltIn { argument, .. } => argument.as_ref().is_none_or(Template::is_constant),
             Location::Exec { .. } => !matches!(self.pick, Pick::At(_)),
+            Location::Ubus(call) => call.is_constant(),
             Location::Uci { .. } => true,
         }
     }

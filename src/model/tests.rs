@@ -12,6 +12,7 @@ use crate::mistake::{Mistake, Mistakes};
 mod files;
 mod mistakes;
 mod sources;
+mod ubus;
 
 use files::layers;
 

@@ -33,7 +33,7 @@ mod tests {
         let directories = [&first, &second].map(|directory| directory.path().to_str().expect("a name"));
         let hostname = || match read_in(directories, "system", None)? {
             Answer::Rows(rows) => Ok(rows[0].get("hostname").unwrap_or_default().to_owned()),
-            Answer::Text(text) => Err(text),
+            other => Err(format!("{other:?}")),
         };
         assert!(hostname().unwrap_err().contains("/system: No such file"), "a missing package is a failure");
         let write = |directory: &tempfile::TempDir, text: &str| {

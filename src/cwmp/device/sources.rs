@@ -33,6 +33,9 @@ pub trait Sources {
 
     /// Asks all questions at the same time. Returns a response for each question.
     fn ask(&mut self, queries: &[Query]) -> Vec<Response>;
+
+    /// Ends the request: what was open for it alone is closed.
+    fn end(&mut self) {}
 }
 
 /// The sources of a device, and their failures.
@@ -83,13 +86,21 @@ impl Device {
         self.ask_device(wanted, Mode::Explain, now)
     }
 
-    fn ask_device(&mut self, wanted: &Wanted, mut mode: Mode, now: Now) -> Vec<Reading> {
+    fn ask_device(&mut self, wanted: &Wanted, mode: Mode, now: Now) -> Vec<Reading> {
         if !self.tree.has_sources() {
             return Vec::new();
         }
         if let Some(drivers) = &mut self.sources.drivers {
             drivers.begin();
         }
+        let readings = self.ask_in_rounds(wanted, mode, now);
+        if let Some(drivers) = &mut self.sources.drivers {
+            drivers.end();
+        }
+        readings
+    }
+
+    fn ask_in_rounds(&mut self, wanted: &Wanted, mut mode: Mode, now: Now) -> Vec<Reading> {
         let mut answers = Answers::default();
         for _ in 0..MAX_ROUNDS {
             let plan = self.tree.plan(wanted, &answers, mode);

@@ -1,14 +1,15 @@
 //! Builds fields: the values of sources that parameters have.
 
+use super::ubus::wrong_field;
 use super::{ARE_BUILT, Built, SchemaBuilder, pointer};
 use crate::model::raw::{Number, Object, Raw};
 use crate::model::schema::Spec;
 use crate::model::source::{Conversion, Excerpt, Field, Form, Location, SourceId, uci};
 
 /// The members of a field; its own source may have `at` and `limit` beside its kind.
-const FIELD_MEMBERS: [&str; 15] = [
-    "field", "line", "word", "match", "absent", "map", "as", "scale", "path", "file", "exec", "builtin", "uci", "at",
-    "limit",
+const FIELD_MEMBERS: [&str; 18] = [
+    "field", "line", "word", "match", "absent", "map", "as", "scale", "path", "file", "exec", "builtin", "ubus", "uci",
+    "args", "method", "at", "limit",
 ];
 
 impl<'a> SchemaBuilder<'a> {
@@ -60,7 +61,7 @@ impl<'a> SchemaBuilder<'a> {
         self.check_members(raw, &FIELD_MEMBERS);
         let own = self.source(raw)?;
         if own.is_none()
-            && let Some(member) = ["at", "limit"].iter().find(|member| raw.get(member).is_some())
+            && let Some(member) = ["args", "method", "at", "limit"].iter().find(|member| raw.get(member).is_some())
         {
             return Err(self.error(raw.file, &pointer(member), "only a source of its own has it"));
         }
@@ -141,6 +142,7 @@ impl<'a> SchemaBuilder<'a> {
             Location::File { rows: Some(pattern), .. } if !has_group(pattern, name) => {
                 format!("the expression of the rows has no group `{name}`")
             }
+            Location::Ubus(_) if wrong_field(name).is_some() => wrong_field(name).unwrap_or_default(),
             Location::Exec { .. } if name.is_empty() || name.contains(char::is_control) => "not a name".to_owned(),
             Location::Uci { .. } if !uci::is_field(name) => {
                 "not the name of an option, nor `.name`, `.type` or `.position`".to_owned()

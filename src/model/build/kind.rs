@@ -1,12 +1,13 @@
 //! Builds the kinds of sources: the place of each on the device.
 
+use super::ubus::UBUS_MEMBERS;
 use super::{Built, Mistake, SchemaBuilder, pointer};
 use crate::model::raw::Object;
 use crate::model::source::provider::{PROVIDERS, Shape};
 use crate::model::source::{DEFAULT_LIMIT, Location, Pick, Provider, Source, SourceId, Template};
 
 /// The kinds of sources; a source has exactly one of these members.
-pub(super) const KINDS: [&str; 4] = ["builtin", "exec", "file", "uci"];
+pub(super) const KINDS: [&str; 5] = ["builtin", "exec", "file", "ubus", "uci"];
 
 /// The most sources that depend on each other by placeholders, one on the next.
 const MAX_DEPENDENCIES: usize = 3;
@@ -24,15 +25,21 @@ impl<'a> SchemaBuilder<'a> {
             return Err(self.error(raw.file, &pointer(kind), "this build has no sources of this kind"));
         }
         let mut at = match self.text(raw, "at")? {
+            // It is a path there.
+            Some(_) if kind == "ubus" => None,
             Some(text) => Some(self.text_with_blanks(text, raw.file, "/at")?),
             None => None,
         };
         let location = match kind {
             "file" => Location::File { path: self.file(raw)?, rows: None },
             "exec" => Location::Exec { command: self.command(raw)?, fields: Vec::new() },
+            "ubus" => self.call(raw)?,
             "uci" => self.package(raw)?,
             _ => self.built_in(raw, &mut at)?,
         };
+        if let Some(member) = UBUS_MEMBERS.iter().find(|member| kind != "ubus" && raw.get(member).is_some()) {
+            return Err(self.error(raw.file, &pointer(member), "only a `ubus` source has it"));
+        }
         if at.is_some() && matches!(location, Location::File { .. }) {
             return Err(self.error(raw.file, "/at", "a file has no rows to pick from"));
         }
@@ -86,14 +93,20 @@ impl<'a> SchemaBuilder<'a> {
 }
 
 /// True if this build has a kind of sources.
-pub(in crate::model) const ARE_BUILT: bool =
-    cfg!(any(feature = "source-builtin", feature = "source-exec", feature = "source-file", feature = "source-uci"));
+pub(in crate::model) const ARE_BUILT: bool = cfg!(any(
+    feature = "source-builtin",
+    feature = "source-exec",
+    feature = "source-file",
+    feature = "source-ubus",
+    feature = "source-uci"
+));
 
 /// Returns true if this build has the drivers of a kind.
 fn is_built(kind: &str) -> bool {
     match kind {
         "builtin" => cfg!(feature = "source-builtin"),
         "exec" => cfg!(feature = "source-exec"),
+        "ubus" => cfg!(feature = "source-ubus"),
         "uci" => cfg!(feature = "source-uci"),
         _ => cfg!(feature = "source-file"),
     }

@@ -1,6 +1,7 @@
 //! Builds sources: the access of a node, and the field of a parameter.
 
 use super::kind::KINDS;
+use super::ubus::UBUS_MEMBERS;
 use super::{ARE_BUILT, Built, JsonLocation, SchemaBuilder, pointer};
 use crate::model::path::instance_number;
 use crate::model::raw::{Object, Raw};
@@ -92,31 +93,31 @@ impl SourceBuilder<'_> {
         (self.sources.len() - 1) as SourceId
     }
 
-    pub(super) fn location_mut(&mut self, id: SourceId) -> &mut Location {
-        &mut self.sources[id as usize].location
-    }
-
     pub(super) fn location(&self, id: SourceId) -> &Location {
         &self.sources[id as usize].location
+    }
+
+    pub(super) fn location_mut(&mut self, id: SourceId) -> &mut Location {
+        &mut self.sources[id as usize].location
     }
 
     /// Returns the number of sources that one depends on by placeholders, one on the next. The builder refuses a placeholder
     /// for a source that comes later, so that there is no circle.
     pub(super) fn dependencies(&self, id: SourceId) -> usize {
         let source = &self.sources[id as usize];
-        let of = |template: &Template| {
-            template
-                .blanks()
-                .filter_map(|blank| match blank {
-                    Blank::Field(on, _) => Some(1 + self.dependencies(*on)),
-                    _ => None,
-                })
-                .max()
+        let deepest = |blanks: &mut dyn Iterator<Item = &Blank>| {
+            let depth = |blank: &Blank| match blank {
+                Blank::Field(on, _) => Some(1 + self.dependencies(*on)),
+                _ => None,
+            };
+            blanks.filter_map(depth).max()
         };
+        let of = |template: &Template| deepest(&mut template.blanks());
         let place = match &source.location {
             Location::File { path, .. } => of(path),
             Location::BuiltIn { argument, .. } => argument.as_ref().and_then(of),
             Location::Exec { .. } | Location::Uci { .. } => None,
+            Location::Ubus(call) => deepest(&mut call.blanks()),
         };
         let at = if let Pick::At(at) = &source.pick { of(at) } else { None };
         place.max(at).unwrap_or(0)
@@ -153,8 +154,9 @@ impl<'a> SchemaBuilder<'a> {
         let Raw::Object(source) = source else {
             return Err(self.error(raw.file, "", format!("an object is needed, not {}", source.json_type())));
         };
-        self.check_members(source, &[&KINDS[..], &SOURCE_MEMBERS].concat());
-        let of_tables = ["rows", "where", "identity", "numbers"].iter().find(|member| source.get(member).is_some());
+        self.check_members(source, &[&KINDS[..], &SOURCE_MEMBERS, &UBUS_MEMBERS].concat());
+        let of_tables = ["rows", "where", "identity", "numbers", "key"];
+        let of_tables = of_tables.iter().find(|member| source.get(member).is_some());
         if let (None, Some(member)) = (table, of_tables) {
             return Err(self.error(source.file, &pointer(member), "only the source of a table has it"));
         }
@@ -186,7 +188,7 @@ impl<'a> SchemaBuilder<'a> {
                 return Err(self.error(also.file, &pointer(name), "a source is an object"));
             };
             let inside = self.location.enter(name);
-            self.check_members(&value, &[&KINDS[..], &["at", "limit"]].concat());
+            self.check_members(&value, &[&KINDS[..], &["at", "limit"], &UBUS_MEMBERS].concat());
             let Some(id) = self.source(&value)? else { return Err(self.no_kind(&value)) };
             // The frame was pushed by the caller.
             if let Some(frame) = self.sources.frames.last_mut() {
@@ -245,7 +247,10 @@ impl<'a> SchemaBuilder<'a> {
     }
 
     /// Reads `rows`: the regular expression of a file, which no other kind has.
-    fn rows_member(&mut self, source: &Object<'_>, id: SourceId) -> Built<()> {
+    fn rows_member(&mut self, source: &Object<'a>, id: SourceId) -> Built<()> {
+        if matches!(self.sources.location(id), Location::Ubus(_)) {
+            return self.rows_of_call(source, id);
+        }
         let given = self.text(source, "rows")?;
         let is_single =
             matches!(self.sources.location(id), Location::BuiltIn { provider, .. } if provider.shape != Shape::Rows);
@@ -265,7 +270,7 @@ impl<'a> SchemaBuilder<'a> {
                 Err(reason) => Some(format!("not a regular expression: {reason}")),
             },
             (Location::Uci { .. }, _) => None,
-            (_, Some(_)) => Some("only `file` and `uci` have `rows`".to_owned()),
+            (_, Some(_)) => Some("only `file`, `ubus` and `uci` have `rows`".to_owned()),
             (_, None) => None,
         };
         if let Some(reason) = wrong {

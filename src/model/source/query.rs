@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::blob::Blob;
 use super::uci::{self, Identity};
 
 /// One access to the device, with all placeholders filled in. Equal queries have equal answers: one RPC asks each once.
@@ -38,6 +39,15 @@ pub enum Target {
         /// The argument; empty without one.
         argument: String,
     },
+    /// The answer of a method on the bus of OpenWrt.
+    Ubus {
+        /// The name of the object.
+        object: String,
+        /// The method.
+        method: String,
+        /// The arguments by name.
+        args: Vec<(String, Argument<String>)>,
+    },
     /// The sections of a UCI package.
     Uci {
         /// The name of the package.
@@ -47,6 +57,17 @@ pub enum Target {
     },
 }
 
+/// An argument of a method.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Argument<T> {
+    /// A text.
+    Text(T),
+    /// A number.
+    Whole(i64),
+    /// A truth value.
+    Boolean(bool),
+}
+
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -54,6 +75,14 @@ impl fmt::Display for Target {
             Target::Exec { command, .. } => write!(f, "exec {}", command.join(" ")),
             Target::BuiltIn { provider, argument } if argument.is_empty() => write!(f, "builtin {provider}"),
             Target::BuiltIn { provider, argument } => write!(f, "builtin {provider} {argument}"),
+            Target::Ubus { object, method, args } => {
+                write!(f, "ubus {object} {method}")?;
+                args.iter().try_for_each(|(name, argument)| match argument {
+                    Argument::Text(text) => write!(f, " {name}={text}"),
+                    Argument::Whole(number) => write!(f, " {name}={number}"),
+                    Argument::Boolean(flag) => write!(f, " {name}={flag}"),
+                })
+            }
             Target::Uci { package, identity: None } => write!(f, "uci {package}"),
             Target::Uci { package, identity: Some(identity) } => write!(f, "uci {package} {}", identity.section_type),
         }
@@ -67,6 +96,8 @@ pub enum Answer {
     Text(String),
     /// Rows with named fields, in the order of the device.
     Rows(Vec<Row>),
+    /// Values within each other, to which paths lead.
+    Tree(Blob),
 }
 
 impl Answer {

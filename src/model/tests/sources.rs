@@ -94,7 +94,11 @@ fn a_wrong_source_names_the_place_and_the_reason() {
         (table("{}", ""), "/Device/T/source", "one of `builtin`, `exec`, `file`, "),
         (table(r#"{ "file": "/x" }"#, ""), "/Device/T/source/rows", "a file needs `rows`"),
         (table(r#"{ "file": "/x", "rows": "a" }"#, ""), "/Device/T/source/rows", "no group `key`"),
-        (table(r#"{ "exec": ["/x"], "rows": "a" }"#, ""), "/Device/T/source/rows", "only `file` and `uci` have `rows`"),
+        (
+            table(r#"{ "exec": ["/x"], "rows": "a" }"#, ""),
+            "/Device/T/source/rows",
+            "only `file`, `ubus` and `uci` have `rows`",
+        ),
         (table(r#"{ "builtin": "system" }"#, ""), "/Device/T/source/builtin", "one row, which is no table"),
         (table(r#"{ "builtin": "link", "at": "x" }"#, ""), "/Device/T/source/at", "a table has all rows"),
         (table(r#"{ "builtin": "link", "numbers": "lose" }"#, ""), "/Device/T/source/numbers", "`kept` or `loose`"),

@@ -8,6 +8,7 @@
 //! so that they are answered at the same time; then the changes of the tables whose rows are known; and in the end, when all
 //! answers are there, the values.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -15,11 +16,12 @@ use super::{RowChanges, Scope, Tree};
 use crate::model::build::ARE_BUILT;
 use crate::model::path::PathError;
 use crate::model::schema::{Children, Contains, NodeId, NodeKind, ROOT, Schema, TableSpec};
-use crate::model::source::{Answer, Answers, Bindings, Query, Response, Row, SourceId, TableBinding};
+use crate::model::source::{Answer, Answers, Bindings, Query, Response, SourceId, TableBinding};
 use crate::model::value::Value;
 
 mod fields;
 mod queries;
+mod trees;
 
 /// The part of the model that a request needs.
 #[derive(Clone, Debug)]
@@ -294,9 +296,12 @@ impl<'t> RefreshWalk<'t> {
             Some((_, Response { answer: Ok(answer), .. })) => answer,
         };
         let table = &scope.tables[spec.index as usize];
-        let Some(rows) = self.matching_rows(answer, binding) else { return Rows::Open };
-        let rows = limited(rows, spec.max_entries as usize, |key| table.number_of(key).is_some());
-        let changes = self.tree.row_changes(&self.name, table, &rows, binding);
+        let keys = match self.matching_keys(answer, binding) {
+            Ok(keys) => keys,
+            Err(rows) => return rows,
+        };
+        let keys = limited(keys, spec.max_entries as usize, |key| table.number_of(key).is_some());
+        let changes = self.tree.row_changes(&self.name, table, &keys, binding);
         if changes.is_empty() {
             return Rows::Settled;
         }
@@ -305,9 +310,9 @@ impl<'t> RefreshWalk<'t> {
         Rows::Open
     }
 
-    /// Returns the rows that meet the conditions of the table, each key once; `None` while a placeholder waits for an answer.
-    fn matching_rows(&mut self, answer: &'t Answer, binding: &TableBinding) -> Option<Vec<&'t Row>> {
-        let Answer::Rows(rows) = answer else { return Some(Vec::new()) };
+    /// Returns the keys of the rows that meet the conditions of the table, each once; the state of the rows while a placeholder
+    /// waits for an answer, or if the answer can have no rows.
+    fn matching_keys(&mut self, answer: &'t Answer, binding: &TableBinding) -> Result<Vec<Cow<'t, str>>, Rows> {
         let mut conditions = Vec::new();
         for (field, templates) in &binding.conditions {
             let mut texts = Vec::new();
@@ -315,16 +320,30 @@ impl<'t> RefreshWalk<'t> {
                 match self.fill(template) {
                     Ok(text) => texts.push(text),
                     Err(Missing::Absent) => {}
-                    Err(Missing::Pending) => return None,
+                    Err(Missing::Pending) => return Err(Rows::Open),
                 }
             }
-            conditions.push((field, texts));
+            conditions.push((&**field, texts));
         }
-        let meets = |row: &&Row| {
-            conditions.iter().all(|(field, texts)| texts.iter().any(|text| row.get(field).unwrap_or_default() == text))
-        };
+        let mut keys = Vec::new();
         let mut seen = BTreeSet::new();
-        Some(rows.iter().filter(|row| !row.key.is_empty()).filter(meets).filter(|row| seen.insert(&row.key)).collect())
+        let mut add = |key: Cow<'t, str>, text: &dyn Fn(&str) -> Option<Cow<'t, str>>| {
+            let meets = |(field, texts): &(&str, Vec<String>)| {
+                let found = text(field).unwrap_or_default();
+                texts.iter().any(|text| *text == found)
+            };
+            if !key.is_empty() && conditions.iter().all(meets) && seen.insert(key.clone()) {
+                keys.push(key);
+            }
+        };
+        match answer {
+            Answer::Text(_) => {}
+            Answer::Rows(rows) => {
+                rows.iter().for_each(|row| add(row.key.as_str().into(), &|field| row.get(field).map(Cow::Borrowed)));
+            }
+            Answer::Tree(blob) => self.rows_in_tree(binding.source, blob, &mut add)?,
+        }
+        Ok(keys)
     }
 
     /// Asks for the rows of a table outside all others, for references to them.
@@ -339,11 +358,11 @@ impl<'t> RefreshWalk<'t> {
     }
 }
 
-/// Returns at most `limit` rows: those that are known first, then the others in the order of the device.
-fn limited(rows: Vec<&Row>, limit: usize, is_known: impl Fn(&str) -> bool) -> Vec<&Row> {
-    if rows.len() <= limit {
-        return rows;
+/// Returns at most `limit` keys: those that are known first, then the others in the order of the device.
+fn limited<'t>(keys: Vec<Cow<'t, str>>, limit: usize, is_known: impl Fn(&str) -> bool) -> Vec<Cow<'t, str>> {
+    if keys.len() <= limit {
+        return keys;
     }
-    let (known, new): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| is_known(&row.key));
+    let (known, new): (Vec<_>, Vec<_>) = keys.into_iter().partition(|key| is_known(key));
     known.into_iter().chain(new).take(limit).collect()
 }

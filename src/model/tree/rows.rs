@@ -1,12 +1,13 @@
 //! Rows: instances of a table that the device makes, each with the key of its row. An instance keeps its number as long as
 //! the row exists, over restarts too, and no other row ever gets the number (R217, R218).
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use super::{Located, Table, Tree};
 use crate::model::change::Change;
 use crate::model::path::{Path, PathError};
-use crate::model::source::{Row, TableBinding};
+use crate::model::source::TableBinding;
 
 /// The most keys of rows that are gone whose numbers are remembered, for the return of the row.
 const MAX_DEPARTED: usize = 256;
@@ -90,9 +91,15 @@ impl Table {
 
 impl Tree {
     /// Returns the changes by which the instances of a table become these rows. `path` is that of the table.
-    pub(super) fn row_changes(&self, path: &str, table: &Table, rows: &[&Row], binding: &TableBinding) -> RowChanges {
+    pub(super) fn row_changes(
+        &self,
+        path: &str,
+        table: &Table,
+        keys: &[Cow<'_, str>],
+        binding: &TableBinding,
+    ) -> RowChanges {
         let mut changes = RowChanges::default();
-        let present: BTreeSet<&str> = rows.iter().map(|row| row.key.as_str()).collect();
+        let present: BTreeSet<&str> = keys.iter().map(|key| &**key).collect();
         for (number, key) in table.rows.iter().flat_map(|rows| &rows.keys) {
             if !present.contains(&**key) {
                 let instance = format!("{path}{number}.");
@@ -106,13 +113,12 @@ impl Tree {
         let mut next = table.last.max(binding.pins.last().map_or(0, |(number, _)| *number));
         let mut added = BTreeSet::new();
         let mut greatest = 0;
-        for row in rows.iter().filter(|row| table.number_of(&row.key).is_none()) {
-            let Some(number) = table.number_for(&row.key, binding, &mut next).filter(|number| added.insert(*number))
-            else {
+        for key in keys.iter().filter(|key| table.number_of(key).is_none()) {
+            let Some(number) = table.number_for(key, binding, &mut next).filter(|number| added.insert(*number)) else {
                 continue;
             };
             greatest = number.max(greatest);
-            let change = Change::Row(path.to_owned(), number, row.key.as_str().into());
+            let change = Change::Row(path.to_owned(), number, (&**key).into());
             if binding.loose { &mut changes.loose } else { &mut changes.kept }.push(change);
         }
         if binding.loose && greatest > table.stored_number() {

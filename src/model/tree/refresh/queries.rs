@@ -23,7 +23,7 @@ impl<'t> RefreshWalk<'t> {
 
     /// Takes off the keys of the rows that a source gives itself, and of those below: its own texts are about the row above.
     /// The caller puts them back.
-    fn leave_rows(&mut self, id: SourceId) -> Vec<String> {
+    pub(super) fn leave_rows(&mut self, id: SourceId) -> Vec<String> {
         match self.bindings.source(id).pick {
             Pick::Row(depth) => self.keys.split_off(depth.min(self.keys.len())),
             _ => Vec::new(),
@@ -47,6 +47,7 @@ impl<'t> RefreshWalk<'t> {
                 let input = self.program_input(id, fields)?;
                 return Ok(program(command, "get", input, source.limit));
             }
+            Location::Ubus(call) => self.call(call)?,
         };
         Ok(Query { target, limit: source.limit })
     }
@@ -109,6 +110,9 @@ impl<'t> RefreshWalk<'t> {
             (_, Response { answer: Err(_), .. }) => Err(Missing::Absent),
             (_, Response { answer: Ok(answer), .. }) => {
                 let key = self.row_key(id)?;
+                if let Answer::Tree(blob) = answer {
+                    return self.text_in_tree(id, blob, key.as_deref(), excerpt);
+                }
                 Ok(excerpt.of(answer, key.as_deref()))
             }
         }

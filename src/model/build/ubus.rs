@@ -1,0 +1,80 @@
+//! Builds calls on the bus of OpenWrt: the object, its method, and the part of the answer that counts.
+
+use super::{Built, SchemaBuilder, pointer};
+use crate::model::raw::{Number, Object, Raw};
+use crate::model::source::path::{self, ITSELF, Step};
+use crate::model::source::{Argument, Arguments, Call, Location, SourceId, Template, is_object_name};
+
+/// The members that only this kind has.
+pub(super) const UBUS_MEMBERS: [&str; 3] = ["args", "key", "method"];
+
+impl<'a> SchemaBuilder<'a> {
+    /// Reads a call.
+    pub(super) fn call(&self, raw: &Object<'a>) -> Built<Location> {
+        let wrong_name = || self.error(raw.file, "/ubus", "the name of an object has letters, digits and `_.:-`");
+        let object = self.text_with_blanks(self.text(raw, "ubus")?.unwrap_or_default(), raw.file, "/ubus")?;
+        // A placeholder stands for a plain text, which the driver checks.
+        let example = object.fill(&mut |_| Ok::<_, std::convert::Infallible>("x".to_owned()));
+        if !example.is_ok_and(|example| is_object_name(&example)) {
+            return Err(wrong_name());
+        }
+        let method = match self.text(raw, "method")? {
+            Some(method) if !method.is_empty() && !method.contains(char::is_control) => method.into(),
+            Some(_) => return Err(self.error(raw.file, "/method", "not the name of a method")),
+            None => return Err(self.error(raw.file, "", "`method` is needed: the method of the object")),
+        };
+        let part = self.steps(raw, "at")?;
+        Ok(Location::Ubus(Box::new(Call { object, method, args: self.args(raw)?, part, key: ITSELF.into() })))
+    }
+
+    /// Reads the arguments of a call.
+    fn args(&self, raw: &Object<'a>) -> Built<Arguments> {
+        let args = match raw.get("args") {
+            None => return Ok(Box::default()),
+            Some(Raw::Object(args)) => args,
+            Some(_) => return Err(self.error(raw.file, "/args", "an object is needed")),
+        };
+        let argument = |(name, value): (&str, Raw<'a>)| {
+            let at = format!("/args{}", pointer(name));
+            let argument = match value {
+                Raw::Text(text) if !text.contains('\0') => Argument::Text(self.text_with_blanks(text, raw.file, &at)?),
+                Raw::Boolean(flag) => Argument::Boolean(flag),
+                Raw::Number(Number::Integer(number)) if i64::try_from(number).is_ok() => Argument::Whole(number as i64),
+                _ => return Err(self.error(raw.file, &at, "a text, a whole number or a boolean is needed")),
+            };
+            Ok((name.into(), argument))
+        };
+        args.members().map(argument).collect()
+    }
+
+    /// Reads a path with placeholders.
+    fn steps(&self, raw: &Object<'a>, member: &str) -> Built<Box<[Step<Template>]>> {
+        let Some(text) = self.text(raw, member)? else { return Ok(Box::default()) };
+        let at = pointer(member);
+        let steps = path::parse(text).map_err(|reason| self.error(raw.file, &at, reason))?;
+        steps.iter().map(|step| step.map(|text| self.text_with_blanks(text, raw.file, &at))).collect()
+    }
+
+    /// Reads `rows` and `key`: the part of the answer that has the rows, and the member that is the key of a row.
+    pub(super) fn rows_of_call(&mut self, raw: &Object<'a>, id: SourceId) -> Built<()> {
+        let part = self.steps(raw, "rows")?;
+        let key = match self.text(raw, "key")? {
+            Some(key) if !key.is_empty() => key,
+            _ => return Err(self.error(raw.file, "", "`key` is needed: the member that is the key, or `.`")),
+        };
+        if let Location::Ubus(call) = self.sources.location_mut(id) {
+            (call.part, call.key) = (part, key.into());
+        }
+        Ok(())
+    }
+}
+
+/// Returns the reason for which a text is no field of an answer.
+pub(super) fn wrong_field(name: &str) -> Option<String> {
+    match path::parse(name) {
+        _ if name == ITSELF => None,
+        _ if name.contains('{') => Some("placeholders stand in `at`, and not in a field".to_owned()),
+        Err(reason) => Some(reason),
+        Ok(_) => None,
+    }
+}

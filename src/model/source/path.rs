@@ -1,0 +1,222 @@
+//! Paths into an answer: names joined by `.`; `[3]` for an item of an array; `[member=text]` for the first item or member
+//! whose member has this text; `*` for any member.
+
+use std::borrow::Cow;
+
+use super::blob::Value;
+
+/// The most steps of a path.
+const MAX_STEPS: usize = 16;
+
+/// The most elements of an array or table that count.
+const MAX_ROWS: usize = 4096;
+
+/// The name that stands for a row itself instead of one of its members.
+pub(in crate::model) const ITSELF: &str = ".";
+
+/// One step of a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::model) enum Step<T> {
+    /// The member of this name.
+    Name(T),
+    /// The item at this place, counted from 0.
+    Index(usize),
+    /// The first element whose member has this text.
+    With(T, T),
+    /// Any member: the first one in which the rest of the path leads to a value.
+    Any,
+}
+
+impl<T> Step<T> {
+    /// Returns the step with other texts.
+    pub(in crate::model) fn map<'s, U, E>(&'s self, mut with: impl FnMut(&'s T) -> Result<U, E>) -> Result<Step<U>, E> {
+        Ok(match self {
+            Step::Name(name) => Step::Name(with(name)?),
+            Step::Index(index) => Step::Index(*index),
+            Step::With(member, text) => Step::With(with(member)?, with(text)?),
+            Step::Any => Step::Any,
+        })
+    }
+
+    /// Returns the texts.
+    pub(in crate::model) fn texts(&self) -> impl Iterator<Item = &T> {
+        let (one, other) = match self {
+            Step::Name(name) => (Some(name), None),
+            Step::With(member, text) => (Some(member), Some(text)),
+            Step::Index(_) | Step::Any => (None, None),
+        };
+        one.into_iter().chain(other)
+    }
+}
+
+impl Step<String> {
+    /// Returns the step with borrowed texts.
+    pub(in crate::model) fn as_str(&self) -> Step<&str> {
+        match self {
+            Step::Name(name) => Step::Name(name),
+            Step::Index(index) => Step::Index(*index),
+            Step::With(member, text) => Step::With(member, text),
+            Step::Any => Step::Any,
+        }
+    }
+}
+
+/// Reads a path. The text of a step may hold placeholders, in whose braces no character divides.
+///
+/// # Errors
+/// The text is no path; the reason is for the author of the model.
+pub(in crate::model) fn parse(text: &str) -> Result<Vec<Step<&str>>, String> {
+    let mut steps = Vec::new();
+    let mut rest = text;
+    loop {
+        if let Some(inside) = rest.strip_prefix('[') {
+            let end = find_outside_braces(inside, &[']']).ok_or("`[` without `]`")?;
+            steps.push(selection(&inside[..end])?);
+            rest = &inside[end + 1..];
+        } else {
+            let end = find_outside_braces(rest, &['.', '[']).unwrap_or(rest.len());
+            match &rest[..end] {
+                "" => return Err("a path is names joined by `.`, `[3]`, `[member=text]` or `*`".to_owned()),
+                "*" => steps.push(Step::Any),
+                name => steps.push(Step::Name(name)),
+            }
+            rest = &rest[end..];
+        }
+        if steps.len() > MAX_STEPS {
+            return Err(format!("a path of more than {MAX_STEPS} steps"));
+        }
+        match rest.strip_prefix('.') {
+            Some(behind) if behind.starts_with('[') => return Err("`.` stands before `[`".to_owned()),
+            Some(behind) => rest = behind,
+            None if rest.is_empty() => return Ok(steps),
+            None if rest.starts_with('[') => {}
+            None => return Err("`.` is needed behind `]`".to_owned()),
+        }
+    }
+}
+
+/// Reads what stands between brackets.
+fn selection(text: &str) -> Result<Step<&str>, String> {
+    match text.split_once('=') {
+        Some((member, text)) if !member.is_empty() => Ok(Step::With(member, text)),
+        _ => text.parse().map(Step::Index).map_err(|_| format!("`[{text}]` is neither a number nor `[member=text]`")),
+    }
+}
+
+fn find_outside_braces(text: &str, wanted: &[char]) -> Option<usize> {
+    let mut is_inside = false;
+    text.char_indices().find_map(|(at, character)| {
+        match character {
+            '{' => is_inside = true,
+            '}' => is_inside = false,
+            _ => {}
+        }
+        (!is_inside && wanted.contains(&character)).then_some(at)
+    })
+}
+
+/// Returns the value to which a path leads. Its length bounds the recursion.
+pub(in crate::model) fn find<'a>(value: Value<'a>, path: &[Step<&str>]) -> Option<Value<'a>> {
+    let Some((step, rest)) = path.split_first() else { return Some(value) };
+    let next = match (step, value) {
+        (Step::Name(name), _) => value.member(name)?,
+        (Step::Index(index), Value::Array(mut items)) => items.nth(*index)?.1,
+        (Step::With(member, text), _) => {
+            let fits = |(_, element): &(&[u8], Value<'_>)| {
+                element.member(member).and_then(Value::text).as_deref() == Some(*text)
+            };
+            value.elements()?.find(fits)?.1
+        }
+        (Step::Any, Value::Table(mut members)) => return members.find_map(|(_, member)| find(member, rest)),
+        _ => return None,
+    };
+    find(next, rest)
+}
+
+/// Returns the rows in an array or table, each with its key: the text of `member`, or with `.` the name of the row, in an
+/// array its own text. `None` if the value has no elements.
+pub(in crate::model) fn rows<'a>(
+    value: Value<'a>,
+    member: &str,
+) -> Option<impl Iterator<Item = (Cow<'a, str>, Value<'a>)>> {
+    let is_array = matches!(value, Value::Array(_));
+    Some(value.elements()?.take(MAX_ROWS).filter_map(move |(name, row)| {
+        let key = match member {
+            ITSELF if is_array => row.text()?,
+            ITSELF => String::from_utf8_lossy(name),
+            member => row.member(member)?.text()?,
+        };
+        Some((key, row))
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::source::blob::{ARRAY, Blob, TABLE, TEXT, put_element};
+
+    fn text(name: &str, text: &str) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        put_element(&mut bytes, TEXT, name, format!("{text}\0").as_bytes());
+        bytes
+    }
+
+    fn nest(kind: u8, name: &str, inner: &[Vec<u8>]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        put_element(&mut bytes, kind, name, &inner.concat());
+        bytes
+    }
+
+    fn dump() -> Blob {
+        let interface = |name: &str, address: &str| {
+            let addresses = nest(ARRAY, "ipv4-address", &[nest(TABLE, "", &[text("address", address)])]);
+            nest(TABLE, "", &[text("interface", name), addresses])
+        };
+        let list = nest(ARRAY, "interface", &[interface("lan", "192.168.1.1"), interface("wan.7", "192.0.2.1")]);
+        let servers = nest(ARRAY, "dns-server", &[text("", "9.9.9.9"), text("", "1.1.1.1")]);
+        Blob::new(&[servers, list].concat()).unwrap()
+    }
+
+    #[test]
+    fn a_path_leads_to_a_value() {
+        let dump = dump();
+        let at = |path: &str| find(dump.root(), &parse(path).unwrap()).and_then(Value::text).map(Cow::into_owned);
+        assert_eq!(at("interface[0].interface").as_deref(), Some("lan"));
+        assert_eq!(at("interface[interface=wan.7].ipv4-address[0].address").as_deref(), Some("192.0.2.1"));
+        assert_eq!(at("*[interface=lan].ipv4-address[0].address").as_deref(), Some("192.168.1.1"));
+        assert_eq!(at("*[1]").as_deref(), Some("1.1.1.1"), "the first member in which the rest is a value");
+        assert_eq!(at("dns-server").as_deref(), Some("9.9.9.9 1.1.1.1"));
+        for nothing in
+            ["interface", "interface[2]", "interface[interface=x]", "interface.lan", "dns-server[0].x", "x.y", "*.x"]
+        {
+            assert_eq!(at(nothing), None, "{nothing}");
+        }
+    }
+
+    #[test]
+    fn rows_have_keys() {
+        let dump = dump();
+        let keys = |path: &str, member: &str| {
+            let part = find(dump.root(), &parse(path).unwrap()).unwrap();
+            rows(part, member).map(|rows| rows.map(|(key, _)| key.into_owned()).collect::<Vec<_>>())
+        };
+        assert_eq!(keys("interface", "interface").unwrap(), ["lan", "wan.7"]);
+        assert_eq!(keys("dns-server", ".").unwrap(), ["9.9.9.9", "1.1.1.1"]);
+        assert_eq!(keys("interface[0]", ".").unwrap(), ["interface", "ipv4-address"]);
+        assert!(keys("interface", ".").unwrap().is_empty(), "a table in an array has no name");
+        assert!(keys("interface", "none").unwrap().is_empty());
+        assert_eq!(keys("dns-server[0]", "."), None);
+    }
+
+    #[test]
+    fn what_is_no_path_is_refused() {
+        let long = vec!["a"; MAX_STEPS + 1].join(".");
+        for wrong in
+            ["", ".", "a.", ".a", "a..b", "a[", "a[]", "a[=x]", "a[-1]", "a[x]", "a[1]b", "a.[1]", "a[1", &long]
+        {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(parse("{a.b[}.c").unwrap(), [Step::Name("{a.b[}"), Step::Name("c")]);
+        assert_eq!(parse("[m={a]}]").unwrap(), [Step::With("m", "{a]}")]);
+    }
+}

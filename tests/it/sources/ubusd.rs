@@ -1,0 +1,311 @@
+//! A stand-in for ubusd, and for the programs behind it, that can be slow, wrong and away.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use tempfile::TempDir;
+
+/// The conduct of the object `odd`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Conduct {
+    Answers,
+    /// Never answers.
+    Silent,
+    /// Answers with this status.
+    Status(u32),
+    /// Closes the connection.
+    Cut,
+    /// Answers with bytes that are no message.
+    Garbage,
+    /// Answers with values whose lengths are wrong.
+    Malformed,
+    /// Answers with a text of nearly 1 MiB.
+    Long,
+    /// Announces a message of 2 MiB.
+    TooLong,
+    /// Answers with a table in place of the text.
+    WrongType,
+    /// Gets another id when it is called.
+    Moves,
+}
+
+/// What all connections share.
+struct World {
+    conduct: Conduct,
+    uptime: u32,
+    /// The id of the first object; it is another one after each restart.
+    base: u32,
+    /// What the clients asked, in words.
+    asked: Vec<String>,
+    connections: Vec<UnixStream>,
+}
+
+/// A bus in a directory that stands for `/var/run`.
+pub struct Ubusd {
+    place: TempDir,
+    world: Arc<Mutex<World>>,
+}
+
+impl Ubusd {
+    pub fn start() -> Ubusd {
+        let place = tempfile::tempdir().expect("a directory");
+        fs::create_dir(place.path().join("ubus")).expect("a directory");
+        let world =
+            World { conduct: Conduct::Answers, uptime: 77, base: 100, asked: Vec::new(), connections: Vec::new() };
+        let bus = Ubusd { place, world: Arc::new(Mutex::new(world)) };
+        bus.listen("ubus/ubus.sock");
+        bus
+    }
+
+    pub fn run_directory(&self) -> &Path {
+        self.place.path()
+    }
+
+    /// Ends, with all connections.
+    pub fn stop(&self) {
+        for socket in ["ubus/ubus.sock", "ubus.sock"] {
+            let _ = fs::remove_file(self.socket(socket));
+        }
+        self.world().connections.drain(..).for_each(|stream| {
+            let _ = stream.shutdown(std::net::Shutdown::Both);
+        });
+    }
+
+    /// Starts again at a socket, with other ids.
+    pub fn listen(&self, socket: &str) {
+        self.world().base += 1000;
+        let listener = UnixListener::bind(self.socket(socket)).expect("a socket");
+        let world = Arc::clone(&self.world);
+        // The thread ends with the program of the tests.
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let world = Arc::clone(&world);
+                locked(&world).connections.push(stream.try_clone().expect("a second handle"));
+                thread::spawn(move || serve(stream, &world));
+            }
+        });
+    }
+
+    fn socket(&self, name: &str) -> PathBuf {
+        self.place.path().join(name)
+    }
+
+    pub fn conduct(&self, conduct: Conduct) {
+        self.world().conduct = conduct;
+    }
+
+    pub fn set_uptime(&self, uptime: u32) {
+        self.world().uptime = uptime;
+    }
+
+    /// Returns what was asked since the last call.
+    pub fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut self.world().asked)
+    }
+
+    fn world(&self) -> std::sync::MutexGuard<'_, World> {
+        locked(&self.world)
+    }
+}
+
+fn locked(world: &Mutex<World>) -> std::sync::MutexGuard<'_, World> {
+    world.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The objects, each with a method.
+const OBJECTS: [(&str, &str); 6] = [
+    ("system", "info"),
+    ("network.interface", "dump"),
+    ("network.interface.lan", "status"),
+    ("network.interface.wan", "status"),
+    ("echo", "get"),
+    ("odd", "get"),
+];
+
+/// The place of `echo` among the objects.
+const ECHO: u32 = 4;
+
+/// Serves a client until it goes.
+fn serve(mut stream: UnixStream, world: &Mutex<World>) {
+    // HELLO comes first, in two pieces.
+    let hello = message(0, 0, 0xcec9_608a, &[]);
+    let _ = stream.write_all(&hello[..5]).and_then(|()| stream.write_all(&hello[5..]));
+    let mut late = Vec::new();
+    loop {
+        let mut head = [0; 12];
+        if stream.read_exact(&mut head).is_err() {
+            return;
+        }
+        let length = u32::from_be_bytes(head[8..12].try_into().expect("4 bytes")) & 0xFF_FFFF;
+        let mut body = vec![0; length as usize - 4];
+        stream.read_exact(&mut body).expect("a whole message");
+        let sequence = u16::from_be_bytes([head[2], head[3]]);
+        let peer = u32::from_be_bytes(head[4..8].try_into().expect("4 bytes"));
+        let answer = match head[1] {
+            4 => look_up(&text_of(&attribute(&body, 2)), sequence, world),
+            5 => {
+                let (method, data) = (text_of(&attribute(&body, 4)), attribute(&body, 7));
+                assert_eq!(attribute(&body, 3), peer.to_be_bytes(), "the object is the peer");
+                // Other calls may follow in the same round, when the answer would still be in time.
+                if peer == locked(world).base + ECHO {
+                    let _ = stream.write_all(&std::mem::take(&mut late));
+                }
+                match call(peer, &method, &data, sequence, world) {
+                    Reply::Now(bytes) => bytes,
+                    Reply::Late(bytes) => {
+                        late = bytes;
+                        continue;
+                    }
+                    Reply::Cut => return drop(stream.shutdown(std::net::Shutdown::Both)),
+                }
+            }
+            other => panic!("a message of kind {other}"),
+        };
+        // A client may be gone.
+        let _ = stream.write_all(&answer);
+    }
+}
+
+fn look_up(name: &str, sequence: u16, world: &Mutex<World>) -> Vec<u8> {
+    let mut world = locked(world);
+    world.asked.push(format!("look up {name}"));
+    let Some(at) = OBJECTS.iter().position(|(object, _)| *object == name) else {
+        return message(1, sequence, 0, &attr(1, &4_u32.to_be_bytes()));
+    };
+    let id = world.base + at as u32;
+    let types = [("of", 3_u32), ("long", 4), ("flag", 7)].map(|(name, kind)| element(5, name, &kind.to_be_bytes()));
+    let signature = element(2, OBJECTS[at].1, &types.concat());
+    let found = [attr(2, format!("{name}\0").as_bytes()), attr(3, &id.to_be_bytes()), attr(6, &signature)].concat();
+    [message(2, sequence, 0, &found), message(1, sequence, 0, &attr(1, &[0; 4]))].concat()
+}
+
+enum Reply {
+    Now(Vec<u8>),
+    /// Before the answer to the next call of `echo` by this client.
+    Late(Vec<u8>),
+    Cut,
+}
+
+fn call(id: u32, method: &str, data: &[u8], sequence: u16, world: &Mutex<World>) -> Reply {
+    let mut world = locked(world);
+    let status = |code: u32| {
+        let attributes = [attr(1, &code.to_be_bytes()), attr(3, &id.to_be_bytes())].concat();
+        message(1, sequence, id, &attributes)
+    };
+    let with = |values: &[u8]| {
+        let attributes = [attr(3, &id.to_be_bytes()), attr(7, values)].concat();
+        [message(2, sequence, id, &attributes), status(0)].concat()
+    };
+    let Some((object, known)) = id.checked_sub(world.base).and_then(|at| OBJECTS.get(at as usize)) else {
+        return Reply::Now(status(4));
+    };
+    world.asked.push(format!("{object} {method}"));
+    if method != *known {
+        return Reply::Now(status(3));
+    }
+    let values = match *object {
+        "system" => {
+            let memory = element(4, "free", &(5_u64 << 32).to_be_bytes());
+            let values = [
+                element(5, "uptime", &world.uptime.to_be_bytes()),
+                element(2, "memory", &memory),
+                element(3, "hostname", b"router\0"),
+            ];
+            values.concat()
+        }
+        "network.interface" => {
+            let interface = |name: &str, up: u8, address: &str| {
+                let address = element(2, "", &element(3, "address", format!("{address}\0").as_bytes()));
+                let members = [
+                    element(3, "interface", format!("{name}\0").as_bytes()),
+                    element(7, "up", &[up]),
+                    element(1, "ipv4-address", &address),
+                ];
+                element(2, "", &members.concat())
+            };
+            let list = [interface("lan", 1, "192.168.1.1"), interface("off", 0, ""), interface("wan", 1, "192.0.2.1")];
+            element(1, "interface", &list.concat())
+        }
+        "echo" => element(3, "said", format!("{}\0", described(data)).as_bytes()),
+        "odd" => return odd(&mut world, sequence, &with, &status),
+        name => element(3, "device", format!("dev-{}\0", name.rsplit('.').next().unwrap_or_default()).as_bytes()),
+    };
+    Reply::Now(with(&values))
+}
+
+fn odd(world: &mut World, sequence: u16, with: &dyn Fn(&[u8]) -> Vec<u8>, status: &dyn Fn(u32) -> Vec<u8>) -> Reply {
+    let fine = with(&element(3, "text", b"fine\0"));
+    Reply::Now(match world.conduct {
+        Conduct::Answers => fine,
+        Conduct::Silent => return Reply::Late(with(&element(3, "text", b"too late\0"))),
+        Conduct::Status(code) => status(code),
+        Conduct::Cut => return Reply::Cut,
+        Conduct::Garbage => b"GET / HTTP/1.1\r\nHost: here\r\n\r\n".to_vec(),
+        Conduct::Malformed => with(&[0x83, 0, 0, 99, 0, 0, 0, 0]),
+        Conduct::Long => with(&element(3, "text", &[vec![b'x'; (1 << 20) - 200], vec![0]].concat())),
+        Conduct::TooLong => {
+            let mut long = message(2, sequence, 0, &[]);
+            long[8..12].copy_from_slice(&(2_u32 << 20).to_be_bytes());
+            long
+        }
+        Conduct::WrongType => with(&element(2, "text", &element(5, "deep", &[0; 4]))),
+        Conduct::Moves => {
+            world.base += 1000;
+            world.conduct = Conduct::Answers;
+            status(4)
+        }
+    })
+}
+
+/// Returns the arguments of a call with their types: `of:3=x long:4=00000000000000ff`.
+fn described(mut data: &[u8]) -> String {
+    let mut words = Vec::new();
+    while !data.is_empty() {
+        let head = u32::from_be_bytes(data[..4].try_into().expect("4 bytes"));
+        let (kind, length) = (head >> 24 & 0x7F, (head & 0xFF_FFFF) as usize);
+        let name = usize::from(u16::from_be_bytes([data[4], data[5]]));
+        let value = &data[4 + (2 + name + 1).next_multiple_of(4)..length];
+        let value = match kind {
+            3 => text_of(value),
+            _ => value.iter().map(|byte| format!("{byte:02x}")).collect(),
+        };
+        words.push(format!("{}:{kind}={value}", String::from_utf8_lossy(&data[6..6 + name])));
+        data = &data[length.next_multiple_of(4)..];
+    }
+    words.join(" ")
+}
+
+fn message(kind: u8, sequence: u16, peer: u32, attributes: &[u8]) -> Vec<u8> {
+    [&[0, kind], &sequence.to_be_bytes()[..], &peer.to_be_bytes(), &attr(0, attributes)].concat()
+}
+
+fn attr(id: u8, content: &[u8]) -> Vec<u8> {
+    let mut bytes = (u32::from(id) << 24 | (content.len() as u32 + 4)).to_be_bytes().to_vec();
+    bytes.extend(content);
+    bytes.resize(bytes.len().next_multiple_of(4), 0);
+    bytes
+}
+
+fn element(kind: u8, name: &str, value: &[u8]) -> Vec<u8> {
+    let mut content = [&(name.len() as u16).to_be_bytes(), name.as_bytes(), &[0]].concat();
+    content.resize(content.len().next_multiple_of(4), 0);
+    attr(0x80 | kind, &[content, value.to_vec()].concat())
+}
+
+/// Returns the content of an attribute.
+fn attribute(mut bytes: &[u8], wanted: u8) -> Vec<u8> {
+    while bytes[0] != wanted {
+        let length = u32::from_be_bytes(bytes[..4].try_into().expect("4 bytes")) & 0xFF_FFFF;
+        bytes = &bytes[(length as usize).next_multiple_of(4)..];
+    }
+    let length = u32::from_be_bytes(bytes[..4].try_into().expect("4 bytes")) & 0xFF_FFFF;
+    bytes[4..length as usize].to_vec()
+}
+
+fn text_of(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes.strip_suffix(&[0]).expect("a NUL at the end")).into_owned()
+}
