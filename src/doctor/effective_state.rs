@@ -76,8 +76,11 @@ impl EffectiveState {
         }
         if is_stored_known {
             let records = recovered.records.len();
-            let found =
-                if records == 0 { "holds nothing yet: factory state".into() } else { format!("{records} records") };
+            let found = match records {
+                0 => "holds nothing yet: factory state".into(),
+                1 => "1 record".into(),
+                _ => format!("{records} records"),
+            };
             printer.add(Finding::ok("state", format!("{state_dir}: {found}")));
         }
         let answer = ask(config, &device);
@@ -97,6 +100,12 @@ impl EffectiveState {
     /// Returns the JSON of `status`, if an agent answers.
     pub(super) fn status(&self) -> Option<&Json> {
         self.status.as_ref()
+    }
+
+    /// Returns true if an agent answers whose state survives a restart.
+    pub(super) fn is_durable(&self) -> bool {
+        let durable = self.status.as_ref().and_then(|status| status.get("journal")?.get("durable")?.as_bool());
+        durable == Some(true)
     }
 
     /// Returns the address at which the running agent listens for connection requests over `http` or `udp`. The outer

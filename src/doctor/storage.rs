@@ -19,12 +19,27 @@ const FEW_INODES: u64 = 16;
 
 /// Checks both directories. That of transfers is needed only by a data model with actions for files.
 pub(super) fn check(config: &Config, state: &EffectiveState) -> Vec<Finding> {
-    let mut findings = vec![directory(STATE, &config.state_dir, assess_state)];
+    let mut findings = vec![state_directory(&config.state_dir, state.is_durable())];
     let actions = state.actions();
     if !actions.download.is_empty() || !actions.upload.is_empty() {
         findings.push(transfers(config.transfer_dir.as_deref().unwrap_or(&config.state_dir)));
     }
     findings
+}
+
+/// Checks the state directory. `is_durable` is true if the running agent uses it, perhaps as another user.
+fn state_directory(path: &Path, is_durable: bool) -> Finding {
+    match store::check_owner(path) {
+        Err(error)
+            if error.kind() == io::ErrorKind::PermissionDenied
+                && !is_durable
+                && rustix::process::geteuid().is_root() =>
+        {
+            let text = format!("{}: {error}; an agent of this user does not use it", path.display());
+            Finding::failed(STATE, text)
+        }
+        _ => directory(STATE, path, assess_state),
+    }
 }
 
 /// Checks a directory; `assess` turns the room of a directory that can be written into a finding.
@@ -119,6 +134,19 @@ mod tests {
         assert_eq!(verdict(None, None), Verdict::Ok);
         let full = assess_state(Path::new("/d"), Room { free: Some(2048), needed: 30_000, inodes: Some(3) });
         assert_eq!(full.text, "/d: 2 kB, 3 inodes free; the agent stores no record with less than 30 kB");
+    }
+
+    #[test]
+    fn a_directory_of_another_user_is_refused_unless_the_agent_uses_it() {
+        if !rustix::process::geteuid().is_root() {
+            return; // only root can give a directory to another user
+        }
+        let home = tempfile::tempdir().expect("a directory");
+        std::os::unix::fs::chown(home.path(), Some(12345), None).expect("another owner");
+        let refused = state_directory(home.path(), false);
+        assert_eq!(refused.verdict, Verdict::Failed);
+        assert!(refused.text.contains("another user, with the number 12345"), "{}", refused.text);
+        assert_eq!(state_directory(home.path(), true).verdict, Verdict::Ok);
     }
 
     #[test]

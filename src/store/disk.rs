@@ -69,15 +69,7 @@ impl Directory {
             }
             return Ok(None);
         }
-        // The link as well as the directory: in a directory such as `/tmp`, another user could lead the agent to a
-        // directory of its choice, or read and replace the stored state.
-        for metadata in [fs::symlink_metadata(path)?, fs::metadata(path)?] {
-            let owner = metadata.uid();
-            if owner != 0 && owner != rustix::process::geteuid().as_raw() {
-                let text = format!("it belongs to another user, with the number {owner}");
-                return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
-            }
-        }
+        check_owner(path)?;
         let others = fs::metadata(path)?.mode() & 0o077;
         if others == 0 {
             return Ok(None);
@@ -100,6 +92,20 @@ impl Directory {
     fn writable(&self) -> io::Result<()> {
         if self.writable { Ok(()) } else { Err(io::ErrorKind::ReadOnlyFilesystem.into()) }
     }
+}
+
+/// Fails if a state directory belongs to a user other than root and that of this process.
+pub fn check_owner(path: &Path) -> io::Result<()> {
+    // The link as well as the directory: in a directory such as `/tmp`, another user could lead the agent to a
+    // directory of its choice, or read and replace the stored state.
+    for metadata in [fs::symlink_metadata(path)?, fs::metadata(path)?] {
+        let owner = metadata.uid();
+        if owner != 0 && owner != rustix::process::geteuid().as_raw() {
+            let text = format!("it belongs to another user, with the number {owner}");
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
+        }
+    }
+    Ok(())
 }
 
 /// Returns the options for files of the state directory: they are for their owner only, since they hold passwords.

@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use crate::clock::Now;
 use disk::Directory;
-pub use disk::is_full;
+pub use disk::{check_owner, is_full};
 use journal::JournalFile;
 pub use probe::{Room, probe};
 

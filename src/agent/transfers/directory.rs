@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::io::Errno;
 
 /// The name of the directory below the configured one. It holds transferred files and the lock file only.
 const NAME: &str = "transfers";
@@ -61,7 +62,7 @@ impl TransferDirectory {
         let name = name.as_ref();
         let Ok(directory) = self.open() else { return };
         match rustix::fs::unlinkat(directory, name, AtFlags::empty()) {
-            Err(error) if error != rustix::io::Errno::NOENT => {
+            Err(error) if error != Errno::NOENT => {
                 log::warn!("cannot remove {}: {error}", self.0.join(name).display())
             }
             _ => {}
@@ -71,7 +72,10 @@ impl TransferDirectory {
     /// Opens the directory, unless other users can change the files in it, or put another one in its place.
     fn open(&self) -> io::Result<File> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let directory = File::from(rustix::fs::open(&self.0, flags, Mode::empty())?);
+        let directory = File::from(rustix::fs::open(&self.0, flags, Mode::empty()).map_err(|error| match error {
+            Errno::NOTDIR | Errno::LOOP => io::Error::other("there is a link or a file in its place"),
+            error => error.into(),
+        })?);
         // By std, since `fstat` of rustix crashes on big-endian MIPS.
         let found = directory.metadata()?;
         let user = rustix::process::geteuid().as_raw();
@@ -110,7 +114,9 @@ mod tests {
         fs::write(precious.join("1"), "keep").expect("a file");
         symlink(&precious, home.path().join(NAME)).expect("a link");
         let directory = TransferDirectory::below(home.path());
-        assert!(directory.prepare().is_err() && directory.list().is_err() && directory.read("1").is_err());
+        let reason = directory.prepare().expect_err("a link").to_string();
+        assert!(reason.contains("a link"), "{reason}");
+        assert!(directory.list().is_err() && directory.read("1").is_err());
         assert!(directory.open_or_create("new").is_err());
         directory.remove("1");
         assert_eq!(fs::read_dir(&precious).expect("a directory").count(), 1);
