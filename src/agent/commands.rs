@@ -20,6 +20,7 @@ use crate::model::path::{Path, PathError};
 use crate::model::tree::{DeclaredType, SetError, Wanted};
 use crate::model::value::Value;
 use crate::secret::Secret;
+use crate::suggest::hint;
 
 /// The longest output of `get` in bytes: five times a tree of 10,000 parameters.
 pub(super) const MAX_OUTPUT: usize = 4 << 20;
@@ -327,7 +328,8 @@ fn delete(device: &mut Device, instance: &str, now: Now) -> Result<LocalChange, 
 /// Parses an event code that `inform` may raise: one that the Inform alone delivers, without another RPC after it.
 fn event_code(text: &str) -> Result<EventCode, String> {
     let code = EventCode::parse(text).ok_or_else(|| {
-        format!("there is no event code `{text}`, such as `2 PERIODIC`, `6 CONNECTION REQUEST` or `X OUI event`")
+        let end = hint(text, &EventCode::standard(), "codes", "");
+        format!("there is no event code `{text}`{end}; one of a vendor is `X OUI event`")
     })?;
     let rule = code.rule();
     // The others carry the CommandKey of a request, or are followed by TransferComplete with a result.

@@ -176,6 +176,11 @@ impl EventCode {
         vendor.then(|| EventCode::Vendor(VendorEvent(text.into())))
     }
 
+    /// Returns the texts of all standard codes.
+    pub fn standard() -> Vec<&'static str> {
+        TABLE.iter().map(|rule| rule.text).collect()
+    }
+
     /// Returns the text that Inform carries.
     pub fn as_str(&self) -> &str {
         match self {

@@ -154,7 +154,9 @@ fn a_command_that_fails_says_why(model: &'static Model) {
     assert_eq!(fails(&agent, &["add", no_table]), format!("{no_table}: no instance can be added here"));
     let transfer = fails(&agent, &["inform", "7 TRANSFER COMPLETE"]);
     assert_eq!(transfer, "`7 TRANSFER COMPLETE` is raised only by the operation that it reports");
-    assert!(fails(&agent, &["inform", "2"]).starts_with("there is no event code `2`"));
+    let unknown = fails(&agent, &["inform", "2"]);
+    assert!(unknown.starts_with("there is no event code `2`; the codes are 0 BOOTSTRAP, 1 BOOT, "), "{unknown}");
+    assert!(fails(&agent, &["inform", "2 periodc"]).contains("did you mean `2 PERIODIC`?"));
     agent.succeeds(&["set", model.at("ManagementServer.EnableCWMP=false")]);
     assert_eq!(fails(&agent, &["inform"]), "EnableCWMP is false: no session is started");
     assert_eq!(status(&agent)["nextSession"]["cause"], "disabled");

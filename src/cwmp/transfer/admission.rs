@@ -4,6 +4,8 @@ use super::{TransferRequest, check_url};
 use crate::cwmp::device::Device;
 use crate::cwmp::fault::{Fault, FaultCode};
 use crate::cwmp::rules::has_controls;
+use crate::model::actions::FileAction;
+use crate::suggest::hint;
 
 /// Checks that the URL is usable (R229), that the credentials can be sent, and that the device has an action for the file type
 /// (R228, R241).
@@ -19,7 +21,7 @@ pub fn admit(request: &TransferRequest, device: &Device) -> Result<(), Fault> {
     if request.origin.is_download() {
         return match device.actions().download_action(&request.file_type) {
             Some(_) => Ok(()),
-            None => refuse(format!("this device takes no files of type {:?}", request.file_type)),
+            None => refuse(unknown_type("takes", &request.file_type, &device.actions().download)),
         };
     }
     match device.actions().upload_action(&request.file_type) {
@@ -31,6 +33,13 @@ pub fn admit(request: &TransferRequest, device: &Device) -> Result<(), Fault> {
             let object = format!("{}.DeviceInfo.{table}.{number}.", device.tree().root_name());
             if device.tree().exists(&object) { Ok(()) } else { refuse(format!("there is no {object}")) }
         }
-        None => refuse(format!("this device gives no files of type {:?}", request.file_type)),
+        None => refuse(unknown_type("gives", &request.file_type, &device.actions().upload)),
     }
+}
+
+/// Returns the reason for a type without an action, with the near type or all types of the device.
+fn unknown_type(verb: &str, file_type: &str, actions: &[(String, FileAction)]) -> String {
+    let known: Vec<&str> = actions.iter().map(|(name, _)| name.as_str()).collect();
+    let end = if known.is_empty() { String::new() } else { hint(file_type, &known, "types", "") };
+    format!("this device {verb} no files of type {file_type:?}{end}")
 }

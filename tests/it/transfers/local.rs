@@ -79,6 +79,8 @@ fn what_is_refused() {
         (&["download", CONFIG, "http://h/f\r\nX: y"], "control character"),
         (&["download", CONFIG, "http://h/f", "username=a\nb"], "control characters"),
         (&["upload", CONFIG, "http://h/"], "this device gives no files"),
+        (&["download", "3 Vendor Configuration", "http://h/"], "did you mean `3 Vendor Configuration File`?"),
+        (&["download", "Tone", "http://h/"], "; the types are "),
         (&["request-download", "nonsense"], "no file type"),
     ] {
         let refused = gateway.agent.command(arguments);
