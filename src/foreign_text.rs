@@ -1,5 +1,10 @@
 //! Texts of other programs, such as the body of an error response, made fit for one line of the log or of a command.
 
+/// The bytes of a foreign message that [`words_of`] reads.
+pub(crate) const MAX_EXCERPT: usize = 2048;
+/// The longest text of [`words_of`], in characters.
+const MAX_WORDS: usize = 200;
+
 /// Returns the text on one line of at most `max` characters: a run of white space and control characters becomes one
 /// space, invisible characters are left out, and a longer text is cut with an ellipsis.
 pub(crate) fn one_line(text: &str, max: usize) -> String {
@@ -31,8 +36,19 @@ fn is_invisible(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
-/// Returns the words of an HTML, XML or plain text: the tags become spaces. Bytes that are no text give the empty text.
+/// Returns the first words of an HTML, XML or plain text on one line, without the tags. Bytes that are no text give the
+/// empty text.
 pub(crate) fn words_of(body: &[u8]) -> String {
+    one_line(&without_tags(&body[..body.len().min(MAX_EXCERPT)]), MAX_WORDS)
+}
+
+/// Appends the words that explain an error, if there are any.
+pub(crate) fn with_words(error: &str, words: &str) -> String {
+    if words.is_empty() { error.to_owned() } else { format!("{error}: \"{words}\"") }
+}
+
+/// Returns the text with a space in place of each tag.
+fn without_tags(body: &[u8]) -> String {
     // The body may be cut in the middle of a character, which becomes one replacement character at the end.
     let text = String::from_utf8_lossy(body);
     let text = text.trim_end_matches(char::REPLACEMENT_CHARACTER);
@@ -72,9 +88,10 @@ mod tests {
     #[test]
     fn tags_are_no_words() {
         let page = b"<html><head><title>403 Forbidden</title></head>\r\n<body><h1>Unknown device</h1></body></html>";
-        assert_eq!(one_line(&words_of(page), 99), "403 Forbidden Unknown device");
+        assert_eq!(words_of(page), "403 Forbidden Unknown device");
         assert_eq!(words_of(b"a > b"), "a > b");
-        assert_eq!(one_line(&words_of(b"<a <b"), 9), "");
+        assert_eq!(words_of(b"<a <b"), "");
+        assert_eq!(words_of(&[b'x'; 5000]).chars().count(), MAX_WORDS + 1);
         assert_eq!(words_of(&"gerät".as_bytes()[..5]), "ger\u{e4}");
         assert_eq!(words_of(&"gerät".as_bytes()[..4]), "ger");
         assert_eq!(words_of(b"\x7fELF\0\0"), "");

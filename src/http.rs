@@ -61,7 +61,7 @@ pub use error::HttpError;
 pub use handshake_report::HandshakeReport;
 pub(crate) use header_lines::{header_length, unfold};
 pub use io_limits::IoLimits;
-pub use plain_http::tls_port;
+pub use plain_http::{closed_at_once, tls_port};
 pub use request_body::{BodyStream, RequestBody};
 pub use resolver::{literal, look_up, resolve};
 pub use response_head::ResponseHead;

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use ureq_proto::http::{HeaderMap, Method, header};
 
-use crate::foreign_text::{one_line, words_of};
+use crate::foreign_text::{MAX_EXCERPT, words_of};
 use crate::http::{
     ClientPolicy, ClientSettings, CookieScope, Credentials, HttpClient, HttpError, IoLimits, RequestBody, ResponseHead,
-    ResponseRecord, TlsSettings, tls_port,
+    ResponseRecord, TlsSettings, closed_at_once, tls_port,
 };
 use crate::model::date_time::DateTime;
 use crate::secret::Secret;
@@ -23,10 +23,6 @@ const MAX_REDIRECTS: usize = 5;
 /// The longest wait that a server may ask for: otherwise one wrong header would silence the device for ever.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The bytes of an error response in which its text is searched.
-const MAX_REFUSAL: usize = 2048;
-/// The longest text of an error response that the log and `status` show, in characters.
-const MAX_REFUSAL_TEXT: usize = 200;
 /// The longest wait for that text: the session has failed already.
 const REFUSAL_LIMIT: Duration = Duration::from_secs(2);
 
@@ -70,6 +66,8 @@ pub struct AcsConnection {
     client: HttpClient,
     /// True if the URL is `https`.
     is_tls: bool,
+    /// True after the first response of the session.
+    is_answered: bool,
     body_limit: usize,
 }
 
@@ -97,7 +95,7 @@ impl AcsConnection {
                 hesitate_above: u64::MAX,
             },
         });
-        Ok(AcsConnection { client, is_tls, body_limit: settings.body_limit })
+        Ok(AcsConnection { client, is_tls, is_answered: false, body_limit: settings.body_limit })
     }
 
     /// Sends the credentials by Basic from the first request on, if the URL is `https` (R58). Use it only if an earlier
@@ -163,7 +161,11 @@ impl AcsConnection {
         // R35 to R37 describe a POST with an envelope; R38 forbids both fields with an empty POST.
         let fields = [("Content-Type", "text/xml; charset=utf-8"), ("SOAPAction", "")];
         let fields = if body.is_empty() { &[][..] } else { &fields[..] };
-        let mut response = self.client.request(&Method::POST, fields, Some(RequestBody::Bytes(body)))?;
+        let mut response = match self.client.request(&Method::POST, fields, Some(RequestBody::Bytes(body))) {
+            Err(HttpError::Closed) if !self.is_tls && !self.is_answered => return Err(closed_at_once()),
+            result => result?,
+        };
+        self.is_answered = true;
         match response.status {
             status @ (200 | 204) => {
                 let charset = charset(&response.headers);
@@ -193,15 +195,15 @@ impl AcsConnection {
             return String::new();
         }
         let mut body = Vec::new();
-        let mut piece = [0; MAX_REFUSAL / 4];
+        let mut piece = [0; MAX_EXCERPT / 4];
         self.client.begin("reading the refusal", REFUSAL_LIMIT);
         while let Ok(length @ 1..) = self.client.read(response, &mut piece) {
             body.extend_from_slice(&piece[..length]);
-            if body.len() >= MAX_REFUSAL {
+            if body.len() >= MAX_EXCERPT {
                 break;
             }
         }
-        one_line(&words_of(&body), MAX_REFUSAL_TEXT)
+        words_of(&body)
     }
 }
 

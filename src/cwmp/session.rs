@@ -35,11 +35,14 @@ use super::session_error::SessionError;
 use super::soap::{self, Element, Envelope, EnvelopeBody, EnvelopeError, EnvelopeHeader, EnvelopeWriter, Message};
 use super::version::{self, Version};
 use crate::clock::Now;
+use crate::foreign_text::{with_words, words_of};
 use crate::model::date_time::DateTime;
 use crate::model::tree::Work;
 
 /// The maximum number of times that a session repeats one request after fault 8005 (R120).
 const MAX_RESENDS: u32 = 3;
+/// The name of the root of a message, in ASCII and its supersets.
+const ENVELOPE: &[u8] = b"Envelope";
 
 /// The next action of the driver of a session.
 #[derive(Debug, PartialEq)]
@@ -142,15 +145,24 @@ impl Session {
         };
         let document = match message.document() {
             Ok(document) => document,
-            Err(error) => return self.fail(SessionError::Soap(error.to_string())), // R88
+            Err(error) => return self.not_soap(&error, body), // R88
         };
         match document.envelope() {
             Ok(envelope) => self.on_envelope(&envelope, device, now),
             // An envelope with an empty body, in place of the empty reply that ends a session (R117). It confirms
             // nothing, so that it counts only where the CPE waits for no response.
             Err(EnvelopeError::NoRpc) if matches!(self.stage, Stage::Serving { .. }) => self.on_empty_reply(device),
-            Err(error) => self.fail(SessionError::Soap(error.to_string())),
+            Err(error) => self.not_soap(&error, body),
         }
+    }
+
+    /// Ends the session for a message that is no envelope. Its words often name the cause: a page of a proxy or of a portal.
+    fn not_soap(self, error: &EnvelopeError, body: &[u8]) -> (Session, Output) {
+        let error = error.to_string();
+        // A damaged envelope may hold passwords, which no log may show.
+        let is_envelope = body.windows(ENVELOPE.len()).any(|part| part == ENVELOPE);
+        let words = if is_envelope { String::new() } else { words_of(body) };
+        self.fail(SessionError::Soap(with_words(&error, &words)))
     }
 
     fn on_empty_reply(self, device: &mut Device) -> (Session, Output) {

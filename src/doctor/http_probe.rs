@@ -11,7 +11,9 @@ use super::clock;
 use super::finding::{Finding, Verdict};
 use super::tls::{self, TlsLine};
 use crate::clock::Clock;
-use crate::http::{HttpConnection, HttpError, RequestBody, Stream, Tcp, TlsSettings, USER_AGENT, tls_port};
+use crate::http::{
+    HttpConnection, HttpError, RequestBody, Stream, Tcp, TlsSettings, USER_AGENT, closed_at_once, tls_port,
+};
 use crate::url::Url;
 
 /// The longest time from the request to the last byte of the header, also if it arrives byte by byte.
@@ -125,7 +127,7 @@ fn assess(
         Ok(head) => head,
         // Some servers of TLS close the connection on plain HTTP without a word.
         Err(HttpError::Closed) if !url.is_tls() => {
-            let text = format!("{}; a port for TLS does the same: does the URL need https?", HttpError::Closed);
+            let text = closed_at_once().to_string();
             return Finding::failed(SUBJECT, format!("{text} ({took} ms)"));
         }
         Err(error) => return Finding::failed(SUBJECT, format!("{error} ({took} ms)")),

@@ -115,12 +115,12 @@ impl Authentication {
         }
         let Some(challenge) = digest::strongest(offered) else {
             return Err(match self.scheme {
-                Some(_) => HttpError::Authentication,
+                Some(_) => HttpError::Authentication { text: String::new() },
                 None => HttpError::Protocol("status 401 without a supported challenge".into()),
             });
         };
         if self.is_rejection(&challenge, answered) {
-            return Err(HttpError::Authentication);
+            return Err(HttpError::Authentication { text: String::new() });
         }
         answered.any = true;
         self.scheme = Some(match challenge {

@@ -32,6 +32,7 @@ use super::response_record::{ResponseLog, ResponseRecord};
 use super::stream::Connector;
 use super::{USER_AGENT, offered_challenges};
 use crate::digest::header_text;
+use crate::foreign_text::{MAX_EXCERPT, words_of};
 use crate::url::Url;
 
 /// The longest time of a request with its challenges and redirects, in multiples of that of one message.
@@ -181,10 +182,15 @@ impl HttpClient {
             }
             match response.status {
                 401 => {
-                    self.discard_body(&mut response)?;
+                    let refusal = self.discard_body(&mut response)?;
                     let allowed = self.allowed_schemes();
                     let offered = offered_challenges(&response.headers);
-                    self.authentication.challenged(offered, allowed, &mut answered)?;
+                    match self.authentication.challenged(offered, allowed, &mut answered) {
+                        Err(HttpError::Authentication { .. }) if response.compression().is_none() => {
+                            return Err(HttpError::Authentication { text: words_of(&refusal) });
+                        }
+                        result => result?,
+                    }
                     // The rejected request has changed nothing at the server, so that it may be sent again (R49).
                     follows_401 = true;
                 }
@@ -383,17 +389,17 @@ impl HttpClient {
     }
 
     /// Reads the body of a challenge or a redirect to its end. The body itself is of no use, but stands in front of the
-    /// next response on the same connection (R47, R57).
-    fn discard_body(&mut self, response: &mut ResponseHead) -> Result<(), HttpError> {
-        let Some(connection) = &mut self.connection else { return Ok(()) };
-        match connection.read_body(response, self.policy.discard_limit, &mut |_| {}) {
-            Err(error) if self.policy.must_discard || error == HttpError::Stopped => Err(error),
-            Err(_) => {
-                self.connection = None;
-                Ok(())
-            }
-            Ok(()) => Ok(()),
+    /// next response on the same connection (R47, R57). Returns its first bytes, which may explain a refusal.
+    fn discard_body(&mut self, response: &mut ResponseHead) -> Result<Vec<u8>, HttpError> {
+        let mut first = Vec::new();
+        let Some(connection) = &mut self.connection else { return Ok(first) };
+        let mut keep = |piece: &[u8]| first.extend(piece.iter().take(MAX_EXCERPT - first.len()));
+        match connection.read_body(response, self.policy.discard_limit, &mut keep) {
+            Err(error) if self.policy.must_discard || error == HttpError::Stopped => return Err(error),
+            Err(_) => self.connection = None,
+            Ok(()) => {}
         }
+        Ok(first)
     }
 
     /// Drops all that belongs to the server of the last connection, before another is contacted. Cookies have their scope.

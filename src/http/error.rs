@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::foreign_text::with_words;
 use crate::url::UrlError;
 
 /// A reason why an HTTP exchange failed. `Display` is a sentence for the operator and holds no secret.
@@ -37,7 +38,10 @@ pub enum HttpError {
     /// Sending or receiving failed midway.
     Io(String),
     /// The server rejected the credentials by a second 401 (R60).
-    Authentication,
+    Authentication {
+        /// The words of the last response on one line; empty if there are none.
+        text: String,
+    },
     /// The server asks for credentials, and the caller gave none.
     NoCredentials,
     /// The user name or the realm of the server holds control characters, which no header field can carry.
@@ -96,7 +100,9 @@ impl fmt::Display for HttpError {
             HttpError::Timeout(phase) => write!(f, "timed out while {phase}"),
             HttpError::Closed => f.write_str("the server closed the connection without an answer"),
             HttpError::Io(reason) => write!(f, "the connection broke: {reason}"),
-            HttpError::Authentication => f.write_str("the server refused the user name or the password"),
+            HttpError::Authentication { text } => {
+                f.write_str(&with_words("the server refused the user name or the password", text))
+            }
             HttpError::NoCredentials => f.write_str("the server asks for a user name, and none was given"),
             HttpError::UnusableCredentials => {
                 f.write_str("the user name or the realm holds control characters, which HTTP cannot carry")
@@ -112,7 +118,7 @@ impl fmt::Display for HttpError {
                 if let Some(wait) = retry_after {
                     write!(f, " and asks to wait {} s", wait.as_secs())?;
                 }
-                if text.is_empty() { Ok(()) } else { write!(f, ": \"{text}\"") }
+                f.write_str(&with_words("", text))
             }
             HttpError::Redirect(reason) => write!(f, "a redirect was not followed: {reason}"),
             HttpError::TooLarge { limit } => write!(f, "the answer is larger than the limit of {limit} bytes"),
@@ -144,6 +150,6 @@ mod tests {
         assert_eq!(error.retry_after(), Some(Duration::from_secs(60)));
         let error = HttpError::Status { code: 404, retry_after: None, text: String::new() };
         assert_eq!(error.to_string(), "the server answered with HTTP status 404");
-        assert_eq!(HttpError::Authentication.retry_after(), None);
+        assert_eq!(HttpError::Authentication { text: String::new() }.retry_after(), None);
     }
 }

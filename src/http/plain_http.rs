@@ -21,6 +21,11 @@ pub fn tls_port(status: u16, is_tls: bool, text: &str) -> Option<HttpError> {
     (status == 400 && !is_tls && WORDS.iter().any(|word| text.contains(word))).then(expects_tls)
 }
 
+/// Returns the error for a server that closes a connection of plain HTTP without a byte, as many servers of TLS do.
+pub fn closed_at_once() -> HttpError {
+    HttpError::Io(format!("{}; a port for TLS does the same: does the URL need https?", HttpError::Closed))
+}
+
 fn expects_tls() -> HttpError {
     HttpError::Tls("the server expects TLS on this port: the URL must begin with https://".into())
 }

@@ -130,7 +130,7 @@ impl FaultContext {
             HttpError::Timeout(_) | HttpError::Closed | HttpError::Io(_) => {
                 TransferError::transient(refined(self.contact_lost()), sentence)
             }
-            HttpError::Authentication
+            HttpError::Authentication { .. }
             | HttpError::InsecureBasic
             | HttpError::LeftTls
             | HttpError::UnusableCredentials => TransferError::permanent(FileServerAuthentication, sentence),
@@ -215,7 +215,7 @@ mod tests {
             (HttpError::Timeout("waiting"), [9015, 9017, 9011]),
             (HttpError::Closed, [9015, 9017, 9011]),
             (HttpError::Io(text()), [9015, 9017, 9011]),
-            (HttpError::Authentication, [9012, 9012, 9012]),
+            (HttpError::Authentication { text: String::new() }, [9012, 9012, 9012]),
             (HttpError::Status { code: 404, retry_after: None, text: String::new() }, [9016, 9016, 9011]),
             (HttpError::Redirect(text()), [9010, 9010, 9011]),
             (HttpError::Compressed("gzip"), [9010, 9010, 9011]),
@@ -230,7 +230,11 @@ mod tests {
     fn says_whether_another_attempt_may_succeed() {
         let permanent = |error| FaultContext::Download.error(error).is_permanent();
         let status = |code| HttpError::Status { code, retry_after: None, text: String::new() };
-        assert!(permanent(status(404)) && permanent(status(403)) && permanent(HttpError::Authentication));
+        assert!(
+            permanent(status(404))
+                && permanent(status(403))
+                && permanent(HttpError::Authentication { text: String::new() })
+        );
         assert!(!permanent(status(503)) && !permanent(status(429)) && !permanent(HttpError::Closed));
         let stopped = FaultContext::Upload.error(HttpError::Stopped);
         assert!(stopped.is_stopped() && !stopped.is_permanent());

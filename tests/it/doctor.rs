@@ -235,7 +235,7 @@ fn a_session_that_fails_is_told_with_its_causes() {
     agent.wait_for_log_after(position, "session failed", SOON);
     agent.value("Device.ManagementServer.URL");
     let told = Told::new(&agent.beside("doctor"));
-    told.has("FAILED", "last session", &["the reply of the ACS is not valid SOAP"]).has(
+    told.has("FAILED", "last session", &["the reply of the ACS is not valid SOAP", "\"this is no SOAP\""]).has(
         "warning",
         "first cause",
         &["2 failures, the first at ", "the server answered with HTTP status 500: \"out of order\""],

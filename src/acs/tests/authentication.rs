@@ -75,9 +75,14 @@ fn a_second_401_is_a_refusal() {
     for second in [vec![], vec![MD5], vec!["WWW-Authenticate: Basic realm=x"]] {
         let (result, requests) =
             one_post(vec![vec![status("401 Unauthorized", &[MD5]), status("401 Unauthorized", &second), Step::Close]]);
-        assert_eq!(result, Err(HttpError::Authentication));
+        assert_eq!(result, Err(HttpError::Authentication { text: String::new() }));
         assert_eq!(requests.len(), 2);
     }
+    let page = "<html>Unknown device</html>";
+    let second = format!("HTTP/1.1 401 No\r\n{MD5}\r\nContent-Length: {}\r\n\r\n{page}", page.len());
+    let (result, _) = one_post(vec![vec![status("401 Unauthorized", &[MD5]), respond(second)]]);
+    let text = result.expect_err("a refusal").to_string();
+    assert_eq!(text, "the server refused the user name or the password: \"Unknown device\"");
 }
 
 #[test]
@@ -93,12 +98,12 @@ fn a_stale_nonce_is_renewed_but_not_for_ever() {
 
     let script = vec![first.clone(), stale("n2"), stale("n3"), stale("n4"), stale("n5")];
     let (result, requests) = one_post(vec![script]);
-    assert_eq!(result, Err(HttpError::Authentication));
+    assert_eq!(result, Err(HttpError::Authentication { text: String::new() }));
     assert_eq!(requests.len(), 4);
 
     // The same nonce cannot be stale, even if the server calls it so.
     let (result, requests) = one_post(vec![vec![first, stale("n1")]]);
-    assert_eq!(result, Err(HttpError::Authentication));
+    assert_eq!(result, Err(HttpError::Authentication { text: String::new() }));
     assert_eq!(requests.len(), 2);
 }
 
@@ -116,7 +121,7 @@ fn basic_is_sent_after_the_first_challenge_and_refused_by_the_next() {
     assert_eq!(body(acs.post(b"<inform/>")), "1");
     assert!(acs.is_basic());
     assert_eq!(body(acs.post(b"")), "2");
-    assert_eq!(acs.post(b""), Err(HttpError::Authentication));
+    assert_eq!(acs.post(b""), Err(HttpError::Authentication { text: String::new() }));
     drop(acs);
     let requests = server.requests();
     assert_eq!(requests.len(), 4);

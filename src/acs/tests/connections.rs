@@ -33,6 +33,14 @@ fn a_request_that_dies_behind_a_401_is_sent_on_a_new_connection_and_no_other_is(
     server.requests();
 }
 
+/// A server of TLS that receives plain HTTP may close the connection without a byte.
+#[test]
+fn a_first_request_that_is_not_answered_asks_for_https() {
+    let (result, _) = one_post(vec![vec![Step::Take, Step::Close]]);
+    let text = result.expect_err("no response").to_string();
+    assert!(text.contains("closed the connection without an answer") && text.contains("https"), "{text}");
+}
+
 #[test]
 fn a_connection_closed_between_exchanges_is_replaced_with_the_same_cookies() {
     let cookies = ["Set-Cookie: a=1; Path=/", "Set-Cookie: b=2", "Set-Cookie: a=3"];

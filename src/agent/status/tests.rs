@@ -42,7 +42,7 @@ fn failed() -> AgentStatus {
             failures: Some(FailureSeries {
                 count: 3,
                 began: seconds(9_000),
-                first: SessionError::Http(HttpError::Authentication),
+                first: SessionError::Http(HttpError::Authentication { text: String::new() }),
             }),
         },
         totals: SessionTotals { succeeded: 512, failed: 9, last_success: Some(NOW.wall - 4_000) },

@@ -232,6 +232,12 @@ fn inform_answered_by_nothing_or_by_something_else_fails_the_session() {
     assert!(matches!(ends(&fault(8003)), SessionError::InformFault { code: 8003, .. })); // R92
     assert!(matches!(ends("<html>"), SessionError::Soap(_))); // R88
     assert!(matches!(ends("<html/>"), SessionError::Soap(_)));
+    let words = |reply: &str| ends(reply).to_string().split_once(": ").expect("a reason").1.to_owned();
+    assert_eq!(words("<html><h1>Log in</h1></html>"), "the message is no SOAP envelope: \"Log in\"");
+    assert!(words("<!DOCTYPE html><title>Portal</title>").ends_with(": \"Portal\""));
+    assert!(words("Warning: out of memory").ends_with(": \"Warning: out of memory\""));
+    // The words of a damaged envelope may be passwords.
+    assert!(!words("<s:Envelope><Value>hunter2</Value>").contains("hunter2"));
     assert!(matches!(ends(&inform_response("<c:UseCWMPVersion>9.9</c:UseCWMPVersion>")), SessionError::Version(_))); // R82
 }
 
