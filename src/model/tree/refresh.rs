@@ -12,9 +12,9 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{RowChanges, Scope, Tree};
+use super::{Located, RowChanges, Scope, Tree};
 use crate::model::build::ARE_BUILT;
-use crate::model::path::PathError;
+use crate::model::path::{Path, PathError};
 use crate::model::schema::{Children, Contains, NodeId, NodeKind, ROOT, Schema, TableSpec};
 use crate::model::source::{Answer, Answers, Bindings, Query, Response, SourceId, TableBinding};
 use crate::model::value::Value;
@@ -346,15 +346,21 @@ impl<'t> RefreshWalk<'t> {
         Ok(keys)
     }
 
-    /// Asks for the rows of a table outside all others, for references to them.
+    /// Asks for the rows of the table at a path, for references to them.
     fn settle_table(&mut self, path: &str) {
-        let Some(node) = self.schema.bound_table(path) else { return };
-        let (NodeKind::Table(spec), Some(binding)) = (self.schema.node(node).kind, self.bindings.table(node)) else {
-            return;
-        };
+        let Some(binding) = self.schema.bound_table(path).and_then(|node| self.bindings.table(node)) else { return };
+        let Some((spec, scope)) = self.table_at(path) else { return };
         let (name, keys) = (std::mem::replace(&mut self.name, path.to_owned()), std::mem::take(&mut self.keys));
-        self.settle(binding, &spec, &self.tree.root);
+        self.settle(binding, &spec, scope);
         (self.name, self.keys) = (name, keys);
+    }
+
+    /// Returns the table at a path with the scope that has its instances, which is that of an instance for a table in one.
+    fn table_at(&self, path: &str) -> Option<(TableSpec, &'t Scope)> {
+        match self.tree.locate(&Path::parse(path).ok()?) {
+            Ok(Located::Table(spec, scope)) => Some((spec, scope)),
+            _ => None,
+        }
     }
 }
 

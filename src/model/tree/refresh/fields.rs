@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Mode, Reading, RefreshWalk, Scope};
-use crate::model::schema::{NodeId, NodeKind, Spec};
+use crate::model::schema::{NodeId, Spec};
 use crate::model::source::{Field, Response, SourceId};
 use crate::model::value::{Type, Value, ValueError};
 
@@ -63,8 +63,8 @@ impl<'t> RefreshWalk<'t> {
     fn instances_of(&self, field: &Field, text: &str) -> String {
         let paths = text.split([',', ' ']).filter(|key| !key.is_empty()).filter_map(|key| {
             field.path.iter().find_map(|path| {
-                let NodeKind::Table(spec) = self.schema.node(self.schema.bound_table(path)?).kind else { return None };
-                let number = self.tree.root.tables[spec.index as usize].number_of(key)?;
+                let (spec, scope) = self.table_at(path)?;
+                let number = scope.tables[spec.index as usize].number_of(key)?;
                 Some(format!("{path}{number}"))
             })
         });
