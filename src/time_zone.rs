@@ -12,12 +12,16 @@ const MAX_ZONE_FILE: u64 = 64 * 1024;
 
 /// The rules of the local time zone. The zone of a device may change, so that callers load it again from time to time.
 #[derive(Clone, Debug)]
-pub struct LocalZone(tz::TimeZone);
+pub struct LocalZone {
+    zone: tz::TimeZone,
+    /// The zone as a POSIX rule; empty for a zone file without one.
+    rule: Box<str>,
+}
 
 impl LocalZone {
     /// Returns UTC, for a device without a zone.
     pub fn utc() -> LocalZone {
-        LocalZone(tz::TimeZone::utc())
+        LocalZone { zone: tz::TimeZone::utc(), rule: "UTC0".into() }
     }
 
     /// Loads the zone of this device from the environment and files. Returns a warning as well if a source of the zone is
@@ -62,7 +66,10 @@ impl LocalZone {
         if text == "UTC" || text == "GMT" {
             return Some(LocalZone::utc());
         }
-        tz::TimeZone::from_posix_tz(text).ok().map(LocalZone).or_else(|| LocalZone::from_rule(text))
+        LocalZone::from_rule(text).or_else(|| {
+            // The name or path of a zone file. The rule in it is not kept: the library reads the file itself.
+            Some(LocalZone { zone: tz::TimeZone::from_posix_tz(text).ok()?, rule: Box::default() })
+        })
     }
 
     /// Reads a POSIX rule whose hours may be -167 to 167, as POSIX allows since 2024: `IST-2IDT,M3.4.4/26,M10.5.0`.
@@ -84,13 +91,24 @@ impl LocalZone {
         if !headers.all(|header| header[20..].chunks_exact(4).all(is_credible)) {
             return None;
         }
-        tz::TimeZone::from_tz_data(bytes).ok().map(LocalZone)
+        let zone = tz::TimeZone::from_tz_data(bytes).ok()?;
+        // The last line of a file of version 2 or later is the rule for all later instants (RFC 8536, 3.3).
+        let last = bytes.strip_suffix(b"\n").and_then(|bytes| bytes.rsplit(|byte| *byte == b'\n').next());
+        let rule = last.filter(|line| line.len() < 256).and_then(|line| std::str::from_utf8(line).ok());
+        let rule = rule.filter(|rule| rule.is_ascii() && !rule.contains(|c: char| c.is_ascii_control()));
+        Some(LocalZone { zone, rule: rule.unwrap_or_default().into() })
+    }
+
+    /// Returns the zone as a POSIX rule, such as `CET-1CEST,M3.5.0,M10.5.0/3`; empty where only a zone file without a rule
+    /// describes it.
+    pub fn rule(&self) -> &str {
+        &self.rule
     }
 
     /// Returns the minutes by which local time is ahead of UTC at `unix` seconds since the epoch, with daylight saving
     /// time. If the rules do not cover the instant, the offset is 0.
     pub fn offset_minutes(&self, unix: i64) -> i32 {
-        self.0.find_local_time_type(unix).map_or(0, |local| local.ut_offset().div_euclid(60))
+        self.zone.find_local_time_type(unix).map_or(0, |local| local.ut_offset().div_euclid(60))
     }
 }
 
@@ -142,6 +160,16 @@ mod tests {
         assert_eq!(berlin.offset_minutes(at("2050-07-01T00:00:00Z")), 120);
         for extreme in [i64::MIN, i64::MAX, 0] {
             assert!((-840..=840).contains(&berlin.offset_minutes(extreme)));
+        }
+    }
+
+    #[test]
+    fn the_rule_of_a_zone_is_known() {
+        assert_eq!(zone(Some(BERLIN), &[]).rule(), BERLIN);
+        assert_eq!(zone(None, &[("TZ", format!("{BERLIN}\n").as_bytes())]).rule(), BERLIN);
+        assert_eq!(zone(None, &[]).rule(), "UTC0");
+        if let Ok(file) = std::fs::read("/usr/share/zoneinfo/Europe/Berlin") {
+            assert_eq!(zone(None, &[("localtime", &file)]).rule(), BERLIN);
         }
     }
 

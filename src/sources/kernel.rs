@@ -5,7 +5,10 @@
 //! | `kernel/link.rs` | `link` |
 //! | `kernel/address.rs` | `address` |
 //! | `kernel/route.rs` | `route` |
-//! | `kernel/host.rs` | `host` |
+//! | `kernel/clock.rs` | `clock` |
+//! | `kernel/host.rs` | `host`, `host_address` |
+//! | `kernel/socket.rs` | `socket` |
+//! | `kernel/uplink.rs` | `uplink` |
 //! | `kernel/process.rs` | `process` |
 //! | `kernel/system.rs` | `system`, `storage`, `thermal`, `resolver` |
 //! | `kernel/netlink.rs` | dumps of rtnetlink |
@@ -13,12 +16,15 @@
 use crate::model::source::Row;
 
 mod address;
+mod clock;
 mod host;
 mod link;
 mod netlink;
 mod process;
 mod route;
+mod socket;
 mod system;
+mod uplink;
 
 /// The state of the providers.
 #[derive(Default)]
@@ -27,6 +33,9 @@ pub(super) struct Kernel {
     wall: i64,
     /// The links of this request, which several providers need for the names.
     links: Option<Vec<link::Link>>,
+    /// The names of the links over which a default route leads, the preferred one first. They stay while there is no such
+    /// route, so that a WAN link without a cable does not turn into one of the LAN.
+    uplinks: Vec<String>,
     /// The counters of the processor at the last request.
     processor: Option<system::ProcessorTime>,
 }
@@ -43,14 +52,23 @@ impl Kernel {
         let wall = self.wall;
         match provider {
             "address" => address::rows(self.links()?, wall),
+            "clock" => Ok(vec![clock::row(wall)]),
             "host" => host::rows(self.links()?, wall),
+            "host_address" => host::address_rows(self.links()?),
             "link" => Ok(link::rows(self.links()?)),
             "process" => process::rows(),
             "resolver" => system::resolvers(),
             "route" => route::rows(self.links()?),
+            "socket" => socket::rows(),
+            // The agent computes it from the model.
+            "stack" => Err("the device has no such list".to_owned()),
             "storage" => system::storage(argument).map(|row| vec![row]),
             "system" => self.system().map(|row| vec![row]),
             "thermal" => system::sensors(),
+            "uplink" => {
+                self.links()?;
+                uplink::row(self.links.as_deref().unwrap_or_default(), &self.uplinks, wall).map(|row| vec![row])
+            }
             _ => Err("there is no such provider".to_owned()),
         }
     }
@@ -58,7 +76,13 @@ impl Kernel {
     /// Returns the links, which one dump serves for the whole request.
     fn links(&mut self) -> Result<&[link::Link], String> {
         if self.links.is_none() {
-            self.links = Some(link::dump()?);
+            let mut links = link::dump()?;
+            let found = route::upstream_links(&links)?;
+            if !found.is_empty() {
+                self.uplinks = found;
+            }
+            link::mark_upstream(&mut links, &self.uplinks);
+            self.links = Some(links);
         }
         Ok(self.links.as_deref().unwrap_or_default())
     }

@@ -8,6 +8,8 @@
 
 use std::time::Duration;
 
+mod stack;
+
 use super::Device;
 use super::notification::digest;
 use crate::clock::Now;
@@ -93,27 +95,42 @@ impl Device {
         if let Some(drivers) = &mut self.sources.drivers {
             drivers.begin();
         }
-        let readings = self.ask_in_rounds(wanted, mode, now);
+        let readings = self.gather(wanted, mode, &mut Answers::default(), now);
         if let Some(drivers) = &mut self.sources.drivers {
             drivers.end();
         }
         readings
     }
 
-    fn ask_in_rounds(&mut self, wanted: &Wanted, mut mode: Mode, now: Now) -> Vec<Reading> {
-        let mut answers = Answers::default();
+    /// Asks in rounds until nothing is missing, and takes over rows and values. Returns the values.
+    fn gather(&mut self, wanted: &Wanted, mut mode: Mode, answers: &mut Answers, now: Now) -> Vec<Reading> {
         for _ in 0..MAX_ROUNDS {
-            let plan = self.tree.plan(wanted, &answers, mode);
+            let mut plan = self.tree.plan(wanted, answers, mode);
             if plan.queries.is_empty() && plan.rows.is_empty() {
                 self.take_readings(&plan.readings, now);
                 return plan.readings;
             }
-            self.ask(&plan.queries, &mut answers, now);
+            let stack = stack::take_query(&mut plan.queries);
+            // The stack follows from values that all other answers may change.
+            if let Some(query) = stack.filter(|_| plan.queries.is_empty() && plan.rows.is_empty()) {
+                self.ask_model(query, mode, answers, now);
+                continue;
+            }
+            self.ask(&plan.queries, answers, now);
             if !plan.rows.is_empty() && !self.take_rows(plan.rows.kept, plan.rows.loose, now) {
                 mode = Mode::SameInstances;
             }
         }
         Vec::new()
+    }
+
+    /// Answers the question for the stack of the interfaces from the model, after the layers have their values.
+    fn ask_model(&mut self, query: Query, mode: Mode, answers: &mut Answers, now: Now) {
+        // A model in which the layers follow from the stack would go round in circles.
+        answers.add(query.clone(), Response::failed("it depends on itself".to_owned()));
+        self.gather(&stack::layers(), mode, answers, now);
+        let answer = Ok(Answer::Rows(stack::rows(&self.tree)));
+        answers.replace(&query, Response { answer, took: Duration::ZERO });
     }
 
     /// Asks those sources that do not rest, and notes failures and recoveries.

@@ -1,5 +1,8 @@
 //! The providers of the agent: their names and fields, by which the loader checks a model. The drivers make their answers.
 
+/// The provider that follows from the values of the model, so that no driver is asked for it.
+pub const STACK: &str = "stack";
+
 /// The names of a provider.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Provider {
@@ -27,41 +30,40 @@ pub const PROVIDERS: &[Provider] = &[
     Provider {
         name: "address",
         shape: Shape::Rows,
-        fields: &["device", "family", "address", "prefix", "peer", "scope", "status", "preferred", "valid", "origin"],
+        fields: &[
+            "device",
+            "family",
+            "address",
+            "prefix",
+            "peer",
+            "scope",
+            "status",
+            "preferred",
+            "valid",
+            "origin",
+            "upstream",
+        ],
     },
+    Provider { name: "clock", shape: Shape::One, fields: &["local_time", "zone", "synchronized"] },
     Provider {
         name: "host",
         shape: Shape::Rows,
-        fields: &["mac", "address", "addresses4", "addresses6", "name", "active", "device", "port", "lease", "source"],
-    },
-    Provider {
-        name: "link",
-        shape: Shape::Rows,
         fields: &[
-            "name",
-            "kind",
-            "enabled",
-            "status",
+            "mac",
             "address",
-            "mtu",
-            "bit_rate",
-            "duplex",
-            "layer",
-            "lower",
-            "master",
-            "vlan_id",
-            "vlan_protocol",
-            "rx_bytes",
-            "tx_bytes",
-            "rx_packets",
-            "tx_packets",
-            "rx_errors",
-            "tx_errors",
-            "rx_dropped",
-            "tx_dropped",
-            "multicast",
+            "addresses4",
+            "addresses6",
+            "name",
+            "active",
+            "device",
+            "port",
+            "kind",
+            "lease",
+            "source",
         ],
     },
+    Provider { name: "host_address", shape: Shape::Rows, fields: &["host", "address", "family"] },
+    Provider { name: "link", shape: Shape::Rows, fields: LINK },
     Provider {
         name: "process",
         shape: Shape::Rows,
@@ -73,6 +75,12 @@ pub const PROVIDERS: &[Provider] = &[
         shape: Shape::Rows,
         fields: &["family", "destination", "prefix", "mask", "cidr", "gateway", "device", "metric", "origin", "static"],
     },
+    Provider {
+        name: "socket",
+        shape: Shape::Rows,
+        fields: &["local", "local_port", "remote", "remote_port", "status"],
+    },
+    Provider { name: STACK, shape: Shape::Rows, fields: &["higher", "lower"] },
     Provider { name: "storage", shape: Shape::OneOf, fields: &["total", "free"] },
     Provider {
         name: "system",
@@ -80,6 +88,50 @@ pub const PROVIDERS: &[Provider] = &[
         fields: &["uptime", "hostname", "kernel", "machine", "cpu_usage", "processors"],
     },
     Provider { name: "thermal", shape: Shape::Rows, fields: &["name", "value"] },
+    Provider {
+        name: "uplink",
+        shape: Shape::One,
+        fields: &[
+            "name", "kind", "enabled", "status", "mac", "mtu", "gateway", "address", "prefix", "origin", "servers",
+        ],
+    },
+];
+
+/// The fields of a network interface.
+const LINK: &[&str] = &[
+    "name",
+    "kind",
+    "enabled",
+    "status",
+    "address",
+    "mtu",
+    "bit_rate",
+    "duplex",
+    "layer",
+    "lower",
+    "master",
+    "upstream",
+    "ipv6",
+    "vlan_id",
+    "vlan_protocol",
+    "aging",
+    "stp",
+    "bridge_priority",
+    "hello_time",
+    "max_age",
+    "forward_delay",
+    "port_state",
+    "port_priority",
+    "path_cost",
+    "rx_bytes",
+    "tx_bytes",
+    "rx_packets",
+    "tx_packets",
+    "rx_errors",
+    "tx_errors",
+    "rx_dropped",
+    "tx_dropped",
+    "multicast",
 ];
 
 impl Provider {

@@ -167,4 +167,9 @@ impl Answers {
     pub fn add(&mut self, query: Query, response: Response) {
         self.0.push((query, response));
     }
+
+    /// Replaces the response to a query that has one.
+    pub fn replace(&mut self, query: &Query, response: Response) {
+        self.0.iter_mut().filter(|(asked, _)| asked == query).for_each(|(_, held)| held.clone_from(&response));
+    }
 }

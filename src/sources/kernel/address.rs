@@ -37,7 +37,10 @@ fn row(fixed: &[u8], attributes: Attributes<'_>, links: &[Link], wall: i64) -> O
     // On a point-to-point link, the first address is that of the other end.
     let local = attributes.get(2).and_then(|bytes| ip_address(family, bytes)).or(remote)?;
     let mut row = Row::new(format!("{local}/{prefix}"));
-    row.set("device", super::name_of(links, u32_at(fixed, 4)?));
+    let index = u32_at(fixed, 4)?;
+    row.set("device", super::name_of(links, index));
+    let is_upstream = links.iter().any(|link| link.index == index && link.upstream);
+    row.set("upstream", if is_upstream { "1" } else { "0" });
     row.set("family", if family == INET { "4" } else { "6" });
     row.set("address", local.to_string());
     row.set("prefix", prefix.to_string());

@@ -7,7 +7,6 @@ use std::net::IpAddr;
 use super::address::ip_address;
 use super::link::{Link, hardware_address};
 use super::netlink::{dump, messages, u16_at, u32_at};
-use super::route;
 use crate::model::source::Row;
 use crate::sources::read_text;
 
@@ -48,9 +47,26 @@ struct Host {
 
 /// Returns the rows of all hosts; the key is the MAC address.
 pub(super) fn rows(links: &[Link], wall: i64) -> Result<Vec<Row>, String> {
-    let upstream = route::upstream_links(links)?;
+    Ok(hosts(links)?.iter().map(|(mac, host)| row(mac, host, links, wall)).collect())
+}
+
+/// Returns the addresses of all hosts; the key is the address.
+pub(super) fn address_rows(links: &[Link]) -> Result<Vec<Row>, String> {
+    let hosts = hosts(links)?;
+    let addresses = hosts.iter().flat_map(|(mac, host)| host.addresses.iter().map(move |address| (mac, address)));
+    let row = |(mac, address): (&String, &IpAddr)| {
+        let mut row = Row::new(address.to_string());
+        row.set("host", mac);
+        row.set("address", address.to_string());
+        row.set("family", if address.is_ipv4() { "4" } else { "6" });
+        row
+    };
+    Ok(addresses.map(row).collect())
+}
+
+fn hosts(links: &[Link]) -> Result<BTreeMap<String, Host>, String> {
     let mut hosts = BTreeMap::new();
-    add_neighbours(&mut hosts, links, &upstream)?;
+    add_neighbours(&mut hosts, links)?;
     // Kernels without bridges refuse the list.
     let ports = dump(GET, BRIDGE, FIXED).unwrap_or_default();
     add_ports(&mut hosts, &ports, links);
@@ -59,25 +75,25 @@ pub(super) fn rows(links: &[Link], wall: i64) -> Result<Vec<Row>, String> {
             add_leases(&mut hosts, &text);
         }
     }
-    Ok(hosts.iter().map(|(mac, host)| row(mac, host, wall)).collect())
+    Ok(hosts)
 }
 
 /// Adds the neighbours on all links but those that lead to the Internet.
-fn add_neighbours(hosts: &mut BTreeMap<String, Host>, links: &[Link], upstream: &[String]) -> Result<(), String> {
+fn add_neighbours(hosts: &mut BTreeMap<String, Host>, links: &[Link]) -> Result<(), String> {
     let answer = dump(GET, 0, FIXED)?;
     for message in messages(&answer, NEW, FIXED) {
         let (Some(index), Some(state)) = (u32_at(message.fixed, 4), u16_at(message.fixed, 8)) else { continue };
-        let device = super::name_of(links, index);
+        let Some(device) = links.iter().find(|link| link.index == index) else { continue };
         let (Some(family), Some(mac)) = (message.fixed.first(), message.attributes.get(2)) else { continue };
         let Some(address) = message.attributes.get(1).and_then(|bytes| ip_address(*family, bytes)) else { continue };
         let is_host = state & UNKNOWN == 0 && mac.len() == 6 && mac.iter().any(|byte| *byte != 0);
-        if !is_host || upstream.iter().any(|name| name == device) || hosts.len() >= MAX_HOSTS {
+        if !is_host || device.upstream || hosts.len() >= MAX_HOSTS {
             continue;
         }
         let host = hosts.entry(hardware_address(mac)).or_default();
         host.addresses.push(address);
         host.active |= state & ACTIVE != 0;
-        host.device = device.to_owned();
+        host.device.clone_from(&device.name);
     }
     Ok(())
 }
@@ -116,7 +132,7 @@ fn add_leases(hosts: &mut BTreeMap<String, Host>, text: &str) {
     }
 }
 
-fn row(mac: &str, host: &Host, wall: i64) -> Row {
+fn row(mac: &str, host: &Host, links: &[Link], wall: i64) -> Row {
     let list = |is_wanted: fn(&IpAddr) -> bool| {
         host.addresses.iter().filter(|address| is_wanted(address)).map(IpAddr::to_string).collect::<Vec<_>>()
     };
@@ -130,6 +146,8 @@ fn row(mac: &str, host: &Host, wall: i64) -> Row {
     row.set("active", if host.active { "1" } else { "0" });
     row.set("device", host.device.as_str());
     row.set("port", host.port.as_str());
+    let nearest = if host.port.is_empty() { &host.device } else { &host.port };
+    row.set("kind", links.iter().find(|link| link.name == *nearest).map_or("", |link| &link.kind));
     if let Some(end) = host.lease {
         // The seconds that remain; -1 for a lease without end.
         row.set("lease", if end == 0 { -1 } else { end.saturating_sub(wall).max(0) }.to_string());
@@ -149,7 +167,7 @@ mod tests {
                     1795363600 12345 fd00::5 phone 00:01\nbroken\n\n";
         add_leases(&mut hosts, text);
         assert_eq!(hosts.len(), 2);
-        let rows: Vec<Row> = hosts.iter().map(|(mac, host)| row(mac, host, 1_795_360_000)).collect();
+        let rows: Vec<Row> = hosts.iter().map(|(mac, host)| row(mac, host, &[], 1_795_360_000)).collect();
         assert_eq!(rows[0].key, "AA:BB:CC:DD:EE:0F");
         assert_eq!((rows[0].get("lease"), rows[0].get("name")), (Some("3600"), Some("phone")));
         assert_eq!((rows[1].get("lease"), rows[1].get("name")), (Some("-1"), Some("")));

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::fs;
 
+use super::address::INET6;
 use super::netlink::{Attributes, dump as netlink_dump, messages, u16_at, u32_at, u64_at};
 use crate::model::source::Row;
 
@@ -35,22 +36,32 @@ const COUNTERS: [&str; 9] = [
 /// The words of TR-181 for the states of RFC 2863, by the numbers of the kernel.
 const STATES: [&str; 7] = ["Unknown", "NotPresent", "Down", "LowerLayerDown", "Unknown", "Dormant", "Up"];
 
+/// The words of TR-181 for the states of a port of a bridge, by the numbers of the kernel.
+const PORT_STATES: [&str; 5] = ["Disabled", "Listening", "Learning", "Forwarding", "Blocking"];
+
+/// DEVCONF_DISABLE_IPV6 of `linux/ipv6.h`.
+const DISABLE_IPV6: usize = 26;
+
 /// A network interface.
 #[derive(Debug, Default)]
 pub(super) struct Link {
     pub(super) index: u32,
     pub(super) name: String,
-    kind: String,
+    pub(super) kind: String,
     flags: u32,
     state: u8,
-    address: String,
+    pub(super) address: String,
     mtu: u32,
     /// The index of the link below, such as that of a VLAN.
     below: Option<u32>,
     /// The index of the bridge or bond to which the link belongs.
     master: Option<u32>,
-    vlan_id: Option<u16>,
-    vlan_protocol: Option<u16>,
+    /// True if a default route leads over the link, or over one above it.
+    pub(super) upstream: bool,
+    /// True with IPv6, false where it is disabled; `None` in a kernel without IPv6.
+    ipv6: Option<bool>,
+    /// The values that only a VLAN, a bridge, or a port of a bridge has, by the names of the fields.
+    special: Vec<(&'static str, String)>,
     counters: [u64; COUNTERS.len()],
 }
 
@@ -78,14 +89,14 @@ fn read(fixed: &[u8], attributes: Attributes<'_>) -> Option<Link> {
             *counter = u64_at(counters, number * 8).unwrap_or_default();
         }
     }
+    // IFLA_AF_SPEC, in it AF_INET6, in it IFLA_INET6_CONF: a list of numbers, one of which is DEVCONF_DISABLE_IPV6.
+    let settings = attributes.get(26).map(Attributes::nested).and_then(|families| families.get(INET6.into()));
+    let settings = settings.map(Attributes::nested).and_then(|family| family.get(2));
+    link.ipv6 = settings.and_then(|settings| u32_at(settings, DISABLE_IPV6 * 4)).map(|disabled| disabled == 0);
     let info = attributes.get(18).map(Attributes::nested);
     let kind = info.and_then(|info| info.text(1));
-    if kind.as_deref() == Some("vlan")
-        && let Some(data) = info.and_then(|info| info.get(2)).map(Attributes::nested)
-    {
-        link.vlan_id = data.get(1).and_then(|id| u16_at(id, 0));
-        // The protocol is in network byte order.
-        link.vlan_protocol = data.get(5).and_then(|bytes| Some(u16::from_be_bytes(bytes.get(..2)?.try_into().ok()?)));
+    if let Some(info) = info {
+        add_special(&mut link.special, kind.as_deref(), info);
     }
     link.kind = match kind {
         _ if link.flags & LOOPBACK != 0 => "loopback".to_owned(),
@@ -94,6 +105,50 @@ fn read(fixed: &[u8], attributes: Attributes<'_>) -> Option<Link> {
         None => device_kind(&link.name).to_owned(),
     };
     Some(link)
+}
+
+/// Adds the values of a VLAN, of a bridge, or of a port of a bridge, from IFLA_LINKINFO.
+fn add_special(special: &mut Vec<(&'static str, String)>, kind: Option<&str>, info: Attributes<'_>) {
+    let mut add = |name, number: Option<u32>| special.extend(number.map(|number| (name, number.to_string())));
+    let short =
+        |attributes: Attributes<'_>, kind| attributes.get(kind).and_then(|bytes| u16_at(bytes, 0)).map(u32::from);
+    match (kind, info.get(2).map(Attributes::nested)) {
+        (Some("vlan"), Some(data)) => {
+            add("vlan_id", short(data, 1));
+            // The protocol is in network byte order.
+            add("vlan_protocol", short(data, 5).map(|protocol| u16::from_be(protocol as u16).into()));
+        }
+        (Some("bridge"), Some(data)) => {
+            // The kernel counts times in hundredths of a second, as TR-181 does for two of them.
+            add("forward_delay", data.u32(1).map(|time| time / 100));
+            add("hello_time", data.u32(2));
+            add("max_age", data.u32(3));
+            add("aging", data.u32(4).map(|time| time / 100));
+            add("stp", data.u32(5).map(|stp| u32::from(stp != 0)));
+            add("bridge_priority", short(data, 6));
+        }
+        _ => {}
+    }
+    if info.text(4).as_deref() == Some("bridge")
+        && let Some(port) = info.get(5).map(Attributes::nested)
+    {
+        add("port_priority", short(port, 2));
+        add("path_cost", port.u32(3));
+        let state = port.get(1).and_then(|state| PORT_STATES.get(usize::from(*state.first()?)));
+        special.extend(state.map(|state| ("port_state", (*state).to_owned())));
+    }
+}
+
+/// Marks the links over which a default route leads, and all links below them.
+pub(super) fn mark_upstream(links: &mut [Link], uplinks: &[String]) {
+    let is_uplink = |link: &Link| uplinks.contains(&link.name);
+    let mut open: Vec<u32> = links.iter().filter(|link| is_uplink(link)).map(|link| link.index).collect();
+    while let Some(index) = open.pop() {
+        let Some(at) = links.iter().position(|link| link.index == index && !link.upstream) else { continue };
+        links[at].upstream = true;
+        open.extend(links.iter().filter(|link| link.master == Some(index)).map(|link| link.index));
+        open.extend(links[at].below().into_iter().filter(|below| links.iter().any(|link| link.index == *below)));
+    }
 }
 
 /// Returns the kind of a link that the kernel gives none: a radio, a piece of hardware, or something else.
@@ -124,7 +179,7 @@ pub(super) fn rows(links: &[Link]) -> Vec<Row> {
 }
 
 impl Link {
-    fn row(&self, links: &[Link]) -> Row {
+    pub(super) fn row(&self, links: &[Link]) -> Row {
         let mut row = Row::new(&self.name);
         row.set("name", &self.name);
         row.set("kind", &self.kind);
@@ -141,11 +196,12 @@ impl Link {
         for (name, counter) in COUNTERS.iter().zip(self.counters) {
             row.set(name, counter.to_string());
         }
-        if let Some(id) = self.vlan_id {
-            row.set("vlan_id", id.to_string());
+        for (name, text) in &self.special {
+            row.set(name, text);
         }
-        if let Some(protocol) = self.vlan_protocol {
-            row.set("vlan_protocol", protocol.to_string());
+        row.set("upstream", if self.upstream { "1" } else { "0" });
+        if let Some(ipv6) = self.ipv6 {
+            row.set("ipv6", if ipv6 { "1" } else { "0" });
         }
         if self.kind == "physical" {
             self.add_medium(&mut row);
@@ -153,7 +209,7 @@ impl Link {
         row
     }
 
-    fn status(&self) -> &'static str {
+    pub(super) fn status(&self) -> &'static str {
         match STATES.get(usize::from(self.state)) {
             // Drivers without a state of their own, such as that of PPP, tell by the flags.
             Some(&"Unknown") | None if self.flags & UP == 0 => "Down",
@@ -166,10 +222,13 @@ impl Link {
     /// Returns the names of the links below: the ports of a bridge or bond, the link of a VLAN.
     fn lower(&self, links: &[Link]) -> String {
         let ports = links.iter().filter(|link| link.master == Some(self.index));
-        // The two ends of a veth pair name each other.
-        let below = self.below.filter(|below| *below != self.index && self.kind != "veth");
-        let below = below.into_iter().filter_map(|below| links.iter().find(|link| link.index == below));
+        let below = self.below().into_iter().filter_map(|below| links.iter().find(|link| link.index == below));
         ports.chain(below).map(|link| link.name.as_str()).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Returns the index of the link below. The two ends of a veth pair name each other, and neither is below.
+    fn below(&self) -> Option<u32> {
+        self.below.filter(|below| *below != self.index && self.kind != "veth")
     }
 
     /// Adds what only the driver of an Ethernet port knows.
@@ -183,6 +242,68 @@ impl Link {
             Some("full") => row.set("duplex", "Full"),
             Some("half") => row.set("duplex", "Half"),
             _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link(index: u32, name: &str, kind: &str) -> Link {
+        Link { index, name: name.to_owned(), kind: kind.to_owned(), ..Link::default() }
+    }
+
+    fn upstream(mut links: Vec<Link>, uplink: &str) -> Vec<String> {
+        mark_upstream(&mut links, &[uplink.to_owned()]);
+        links.into_iter().filter(|link| link.upstream).map(|link| link.name).collect()
+    }
+
+    #[test]
+    fn all_links_below_an_uplink_are_upstream() {
+        let wan = link(1, "eth0", "physical");
+        let vlan = Link { below: Some(1), ..link(2, "eth0.7", "vlan") };
+        let other = Link { below: Some(1), ..link(3, "eth0.8", "vlan") };
+        assert_eq!(upstream(vec![wan, vlan, other], "eth0.7"), ["eth0", "eth0.7"]);
+        let port = |index, name| Link { master: Some(1), ..link(index, name, "physical") };
+        assert_eq!(
+            upstream(vec![link(1, "br0", "bridge"), port(2, "a"), link(3, "b", "physical")], "br0"),
+            ["br0", "a"]
+        );
+        // Both ends of a pair, and a circle that no kernel has.
+        let pair =
+            vec![Link { below: Some(2), ..link(1, "wan", "veth") }, Link { below: Some(1), ..link(2, "isp", "veth") }];
+        assert_eq!(upstream(pair, "wan"), ["wan"]);
+        let circle =
+            vec![Link { below: Some(2), ..link(1, "a", "vlan") }, Link { below: Some(1), ..link(2, "b", "vlan") }];
+        assert_eq!(upstream(circle, "a"), ["a", "b"]);
+    }
+
+    /// Appends an attribute.
+    fn attribute(kind: u16, content: &[u8]) -> Vec<u8> {
+        let mut bytes = ((content.len() + 4) as u16).to_ne_bytes().to_vec();
+        bytes.extend(kind.to_ne_bytes());
+        bytes.extend(content);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        bytes
+    }
+
+    #[test]
+    fn bridges_and_their_ports_have_values_of_their_own() {
+        let fixed = [0, 0, 1, 0, 5, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0];
+        let bridge = [attribute(4, &30_000u32.to_ne_bytes()), attribute(5, &0u32.to_ne_bytes())].concat();
+        let port = [attribute(1, &[3]), attribute(3, &2u32.to_ne_bytes())].concat();
+        let info = [attribute(1, b"bridge\0"), attribute(2, &bridge), attribute(4, b"bridge\0"), attribute(5, &port)];
+        let mut settings = vec![0; 4 * 30];
+        settings[4 * DISABLE_IPV6] = 1;
+        let family = attribute(INET6.into(), &attribute(2, &settings));
+        let all = [attribute(3, b"br0\0"), attribute(18, &info.concat()), attribute(26, &family)].concat();
+        let row = read(&fixed, Attributes::nested(&all)).expect("a link").row(&[]);
+        let fields = ["kind", "aging", "stp", "port_state", "path_cost", "ipv6", "upstream"];
+        let found = fields.map(|field| row.get(field).unwrap_or("none"));
+        assert_eq!(found, ["bridge", "300", "0", "Forwarding", "2", "0", "0"]);
+        for end in 0..all.len() {
+            let _ = read(&fixed, Attributes::nested(&all[..end]));
         }
     }
 }

@@ -29,11 +29,21 @@ pub(super) fn rows(links: &[Link]) -> Result<Vec<Row>, String> {
     Ok(messages(&answer, NEW, FIXED).filter_map(|message| row(message.fixed, message.attributes, links)).collect())
 }
 
-/// Returns the names of the links over which a default route leads.
+/// Returns the default routes, the preferred one first: those of IPv4 before those of IPv6, and by their metric.
+pub(super) fn default_routes(links: &[Link]) -> Result<Vec<Row>, String> {
+    let answer = dump(GET, 0, FIXED)?;
+    // The other routes, of which there may be many, need no row.
+    let defaults = messages(&answer, NEW, FIXED).filter(|message| message.fixed[1] == 0);
+    let mut rows: Vec<Row> = defaults.filter_map(|message| row(message.fixed, message.attributes, links)).collect();
+    let number = |row: &Row, field: &str| row.get(field).and_then(|text| text.parse::<u32>().ok()).unwrap_or(u32::MAX);
+    rows.sort_by_key(|row| (number(row, "family"), number(row, "metric")));
+    Ok(rows)
+}
+
+/// Returns the names of the links over which a default route leads, the preferred one first.
 pub(super) fn upstream_links(links: &[Link]) -> Result<Vec<String>, String> {
-    let is_default = |row: &Row| row.get("prefix") == Some("0");
-    let device = |row: &Row| row.get("device").map(str::to_owned);
-    Ok(rows(links)?.iter().filter(|row| is_default(row)).filter_map(device).collect())
+    let device = |row: &Row| row.get("device").map(str::to_owned).filter(|name| !name.is_empty());
+    Ok(default_routes(links)?.iter().filter_map(device).collect())
 }
 
 fn row(fixed: &[u8], attributes: Attributes<'_>, links: &[Link]) -> Option<Row> {

@@ -52,6 +52,7 @@ impl Sources for World {
 fn link(name: &str, status: &str) -> Row {
     let mut row = Row::new(name);
     row.set("status", status);
+    row.set("name", name);
     row
 }
 
@@ -215,4 +216,88 @@ fn a_value_that_does_not_fit_costs_only_itself() {
     world.set_links(&[("eth0", "Down"), ("eth1", "Down")]);
     refresh(&mut device, NOW);
     assert_eq!(device.unfit_values().count(), 0);
+}
+
+/// Interfaces whose layers are keys of other tables, and the stack that follows from them.
+const STACKED: &str = r#"{ "Device": {
+    "DeviceInfo": {
+      "Manufacturer": { "type": "string", "value": "Example" },
+      "ManufacturerOUI": { "type": "string", "value": "00D09E" },
+      "ProductClass": { "type": "string", "value": "Gateway" },
+      "SerialNumber": { "type": "string", "value": "0" } },
+    "ManagementServer": { "URL": { "type": "string", "access": "readWrite", "value": "http://acs.example/" } },
+    "InterfaceStackNumberOfEntries": { "type": "unsignedInt", "counts": "InterfaceStack" },
+    "InterfaceStack": { "source": { "builtin": "stack", "numbers": "loose" }, "{i}": {
+      "HigherLayer": { "type": "string", "source": "higher" },
+      "LowerLayer": { "type": "string", "source": "lower" } } },
+    "Ethernet": {
+      "Interface": { "source": { "builtin": "link" }, "{i}": {
+        "LowerLayers": { "type": "string", "list": true } } },
+      "Link": { "source": { "builtin": "link" }, "{i}": {
+        "LowerLayers": { "type": "string", "list": true,
+          "source": { "field": "name", "path": "Device.Ethernet.Interface.*" } } } } } } }"#;
+
+#[test]
+fn the_stack_follows_from_the_layers() {
+    let world = World::default();
+    world.set_links(&[("eth0", "Up"), ("eth1", "Up")]);
+    let (mut device, _) = device_with(STACKED, &[]);
+    device.set_sources(Box::new(world.clone()));
+    let stack = |device: &mut Device, path: &str| {
+        // The stack alone, of which no other part was asked for before.
+        device.refresh(&Wanted::values(vec![path.into()]), NOW);
+        let count: usize = value(device, "Device.InterfaceStackNumberOfEntries").parse().expect("a number");
+        let numbers = (1..10).filter(|n| value(device, &format!("Device.InterfaceStack.{n}.LowerLayer")) != "absent");
+        let row = |n| ["Higher", "Lower"].map(|end| value(device, &format!("Device.InterfaceStack.{n}.{end}Layer")));
+        let rows: Vec<[String; 2]> = numbers.map(row).collect();
+        assert_eq!(rows.len(), count);
+        rows
+    };
+    let pair = |n: u32| [format!("Device.Ethernet.Link.{n}"), format!("Device.Ethernet.Interface.{n}")];
+    assert_eq!(stack(&mut device, "Device.InterfaceStack."), [pair(1), pair(2)]);
+    world.set_links(&[("eth1", "Up")]);
+    assert_eq!(stack(&mut device, "Device."), [pair(2)]);
+    // The number of rows alone: the rows are made without their values.
+    world.set_links(&[("eth1", "Up"), ("eth0", "Up"), ("usb0", "Up")]);
+    device.refresh(&Wanted::values(vec!["Device.InterfaceStackNumberOfEntries".into()]), NOW);
+    assert_eq!(value(&device, "Device.InterfaceStackNumberOfEntries"), "3");
+}
+
+#[test]
+fn layers_that_follow_from_the_stack_are_a_failure() {
+    let world = World::default();
+    world.set_links(&[("eth0", "Up")]);
+    let circle = STACKED.replace(
+        r#""source": { "field": "name", "path""#,
+        r#""source": { "builtin": "stack", "at": "x", "field": "lower", "path""#,
+    );
+    assert_ne!(circle, STACKED);
+    let (mut device, _) = device_with(&circle, &[]);
+    device.set_sources(Box::new(world));
+    refresh(&mut device, NOW);
+    assert_eq!(value(&device, "Device.InterfaceStackNumberOfEntries"), "0");
+    assert_eq!(value(&device, "Device.Ethernet.Link.1.LowerLayers"), "");
+}
+
+/// R173: a reference may lead into a table that stands in an instance of another one.
+#[test]
+fn a_reference_leads_into_a_table_of_an_instance() {
+    let model = MODEL.replace(
+        r#""Interface": {"#,
+        r#""Lan": { "{i}": { "Port": { "source": { "builtin": "link" }, "{i}": { "Status": { "type": "string", "source": "status" } } } }, "1": {} },
+           "Interface": {"#,
+    );
+    let reference = r#""{i}": { "Port": { "type": "string", "source": { "field": "name", "path": "Device.Lan.1.Port.*" } }, "Status""#;
+    let model = model.replace(
+        r#""{i}": { "Status": { "type": "string", "enum""#,
+        &format!(r#"{reference}: {{ "type": "string", "enum""#),
+    );
+    let world = World::default();
+    world.set_links(&[("eth0", "Up"), ("eth1", "Down")]);
+    let (mut device, _) = device_with(&model, &[]);
+    device.set_sources(Box::new(world));
+    refresh(&mut device, NOW);
+    assert_eq!(value(&device, "Device.Lan.1.Port.2.Status"), "Down");
+    assert_eq!(value(&device, "Device.Interface.2.Port"), "Device.Lan.1.Port.2");
+    assert_eq!(value(&device, "Device.Interface.1.Status"), "Up");
 }

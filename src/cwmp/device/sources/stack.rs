@@ -1,0 +1,53 @@
+//! The provider `stack`: the table InterfaceStack of TR-181, which repeats the parameters LowerLayers of all interfaces.
+
+use crate::model::path::Path;
+use crate::model::source::provider::STACK;
+use crate::model::source::{Query, Row, Target};
+use crate::model::tree::{Tree, Wanted};
+
+/// The objects of TR-181 whose instances have LowerLayers.
+const LAYERS: [&str; 7] = [
+    "Device.Bridging.Bridge.",
+    "Device.DSL.",
+    "Device.Ethernet.",
+    "Device.IP.Interface.",
+    "Device.PPP.Interface.",
+    "Device.WiFi.Radio.",
+    "Device.WiFi.SSID.",
+];
+
+/// The name of the parameter with the paths of the interfaces below.
+const LOWER_LAYERS: &str = ".LowerLayers";
+
+/// Removes the question for the stack from a list, and returns it.
+pub(super) fn take_query(queries: &mut Vec<Query>) -> Option<Query> {
+    let is_stack =
+        |query: &Query| matches!(&query.target, Target::BuiltIn { provider, .. } if provider.as_str() == STACK);
+    let at = queries.iter().position(is_stack)?;
+    Some(queries.remove(at))
+}
+
+/// Returns the part of the model from which the stack follows.
+pub(super) fn layers() -> Wanted {
+    Wanted::values(LAYERS.map(str::to_owned).into())
+}
+
+/// Returns a row for each interface and each one below it. The key is both paths.
+pub(super) fn rows(tree: &Tree) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for object in LAYERS {
+        let Ok(path) = Path::parse(object) else { continue };
+        // A model may lack the object.
+        let _ = tree.visit_values(&path, &mut |parameter| {
+            let Some(higher) = parameter.name.strip_suffix(LOWER_LAYERS) else { return };
+            let lower = parameter.value().to_string();
+            for lower in lower.split(',').map(str::trim).filter(|lower| !lower.is_empty()) {
+                let mut row = Row::new(format!("{higher} {lower}"));
+                row.set("higher", higher);
+                row.set("lower", lower);
+                rows.push(row);
+            }
+        });
+    }
+    rows
+}
