@@ -59,6 +59,56 @@ fn tr_098_is_as_official() {
     compare(TR_098);
 }
 
+/// Collects the names of an overlay that the official model does not have. `path` is official, with `{i}` for instances.
+fn foreign_names(path: &str, node: &Value, official: &xml::Model, found: &mut Vec<String>) {
+    for (name, below) in node.as_object().into_iter().flatten() {
+        let (object, table) = (format!("{path}{name}."), format!("{path}{name}.{{i}}."));
+        if name == "{i}" || name.parse::<u32>().is_ok() {
+            foreign_names(&format!("{path}{{i}}."), below, official, found);
+        } else if official.contains_key(&object) {
+            foreign_names(&object, below, official, found);
+        } else if official.contains_key(&table) {
+            foreign_names(&format!("{path}{name}."), below, official, found);
+        } else if name.starts_with(|c: char| c.is_ascii_uppercase())
+            && !official.get(path).is_some_and(|object| object.parameters.contains_key(name))
+        {
+            found.push(format!("{path}{name}"));
+        }
+    }
+}
+
+fn names_are_official(overlay: &str, xml: &str) {
+    let Some(official) = official(xml) else {
+        return;
+    };
+    let mut found = Vec::new();
+    let mut model = shipped(overlay);
+    foreign_names("", &model, &official, &mut found);
+    assert!(found.is_empty(), "{overlay}: {found:#?}");
+    // The comparison can fail, also in an instance and in a template.
+    for pointer in ["/DeviceInfo", "/DeviceInfo/Processor/{i}", "/DeviceInfo/SupportedDataModel/1"] {
+        let (root, _) = model.as_object().and_then(|top| top.iter().next()).expect("a root object");
+        let pointer = format!("/{root}{pointer}");
+        model
+            .pointer_mut(&pointer)
+            .and_then(Value::as_object_mut)
+            .expect("an object")
+            .insert("Foreign".into(), "".into());
+    }
+    foreign_names("", &model, &official, &mut found);
+    assert_eq!(found.len(), 3, "{found:#?}");
+}
+
+#[test]
+fn linux_has_official_names_alone() {
+    names_are_official("linux.json", TR_181.1);
+}
+
+#[test]
+fn linux_098_has_official_names_alone() {
+    names_are_official("linux-098.json", TR_098.1);
+}
+
 /// Each of these mistakes, made in the shipped model, is found: the comparison above can fail.
 #[test]
 fn every_kind_of_mistake_is_found() {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::gateway::{TR_181, model_file};
+use crate::gateway::{TR_098, TR_181, model_file};
 use crate::support::Agent;
 use crate::support::network::with_network;
 use crate::support::port::closed_address;
@@ -16,6 +16,8 @@ const ROUTER: &str = "ip link add wan type veth peer name isp; ip link set wan u
     ip address add 192.168.77.1/25 dev br0; ip address add 2001:db8::1/64 dev br0 nodad; \
     ip link add link wan name wan.7 type vlan id 7 || true; \
     ip neighbour add 192.168.77.20 lladdr 02:00:00:00:00:20 dev br0 nud reachable; \
+    ip neighbour add 192.168.77.21 lladdr 02:00:00:00:00:20 dev br0 nud reachable; \
+    ip neighbour add 2001:db8::20 lladdr 02:00:00:00:00:20 dev br0 nud reachable; \
     ip neighbour add 198.51.100.1 lladdr 02:00:00:00:00:99 dev wan nud permanent";
 
 fn router() -> Option<Agent> {
@@ -81,9 +83,99 @@ fn interfaces_addresses_and_routes_are_those_of_the_kernel() {
     let hosts = lines(&agent, "Device.Hosts.Host.");
     assert!(hosts.iter().any(|line| line.ends_with(".PhysAddress=02:00:00:00:00:20")), "{hosts:?}");
     assert!(!hosts.iter().any(|line| line.contains("02:00:00:00:00:99")), "{hosts:?}");
-    let host = instance(&agent, "Device.Hosts.Host.", "IPAddress", "192.168.77.20");
+    let host = instance(&agent, "Device.Hosts.Host.", "PhysAddress", "02:00:00:00:00:20");
+    let addresses = |family: u8| lines(&agent, &format!("{host}IPv{family}Address."));
+    assert_eq!(value(&format!("{host}IPv4AddressNumberOfEntries")), "2");
+    assert!(addresses(4).iter().any(|line| line.ends_with(".IPAddress=192.168.77.21")), "{:?}", addresses(4));
+    assert_eq!(addresses(6), ["1.IPAddress=2001:db8::20"]);
     assert_eq!(value(&format!("{host}Active")), "true");
     assert_eq!(value(&format!("{}.Name", value(&format!("{host}Layer3Interface")))), "br0");
+}
+
+#[test]
+fn the_stack_and_the_bridge_are_those_of_the_kernel() {
+    let Some(agent) = router() else { return };
+    let bridge = instance(&agent, "Device.IP.Interface.", "Name", "br0");
+    let mut higher = bridge.trim_end_matches('.').to_owned();
+    let mut path = Vec::new();
+    // From the IP interface down to the port.
+    while let Some(row) = lines(&agent, "Device.InterfaceStack.").iter().find_map(|line| {
+        let (number, found) = line.split_once(".HigherLayer=")?;
+        (found == higher).then(|| number.to_owned())
+    }) {
+        higher = agent.value(&format!("Device.InterfaceStack.{row}.LowerLayer"));
+        path.push(agent.value(&format!("{higher}.Name")));
+        assert!(path.len() < 5, "{path:?}");
+    }
+    assert_eq!(path, ["br0", "lan1"]);
+    let bridged = instance(&agent, "Device.Bridging.Bridge.", "Name", "br0");
+    let value = |name: &str| agent.value(&format!("{bridged}{name}"));
+    assert_eq!(
+        (value("AgingTime"), value("STP.Status"), value("STP.ForwardingDelay")),
+        ("300".into(), "Disabled".into(), "15".into())
+    );
+    assert_eq!((value("Port.1.PortState"), value("Port.1.Priority")), ("Forwarding".into(), "32".into()));
+    // The default route leads over the link `wan` alone.
+    let upstream =
+        |name: &str| agent.value(&format!("{}Upstream", instance(&agent, "Device.Ethernet.Interface.", "Name", name)));
+    assert_eq!((upstream("wan"), upstream("lan1")), ("true".into(), "false".into()));
+}
+
+#[test]
+fn sockets_router_and_clock_are_those_of_the_kernel() {
+    let Some(agent) = router() else { return };
+    let port = agent.succeeds(&["status"]);
+    let port =
+        port.lines().find_map(|line| line.strip_prefix("requests HTTP")?.split(':').nth(1)).expect("a port").to_owned();
+    let port: String = port.chars().take_while(char::is_ascii_digit).collect();
+    let open = lines(&agent, "Device.IP.ActivePort.");
+    let own = open.iter().find_map(|line| line.strip_suffix(&format!(".LocalPort={port}"))).expect("the own listener");
+    assert_eq!(agent.value(&format!("Device.IP.ActivePort.{own}.Status")), "LISTEN");
+    let forwards = std::fs::read_to_string("/proc/sys/net/ipv4/ip_forward").expect("a file").trim() == "1";
+    let is_router = agent.value("Device.Routing.Router.1.Enable");
+    // A network namespace may have a value of its own.
+    assert!(is_router == "false" || forwards, "{is_router}");
+    assert_eq!(agent.value("Device.Routing.Router.1.Status"), if is_router == "true" { "Enabled" } else { "Disabled" });
+    assert_eq!(agent.value("Device.IP.IPv6Status"), "Enabled");
+    let (now, year) = (agent.value("Device.Time.CurrentLocalTime"), "20");
+    assert!(now.starts_with(year) && now.len() >= 20, "{now}");
+    assert_ne!(agent.value("Device.Time.LocalTimeZone"), "", "a POSIX rule");
+}
+
+#[test]
+fn an_internet_gateway_device_has_wan_lan_and_hosts() {
+    let url = format!("http://{}/acs", closed_address());
+    let agent = TR_098.gateway_at(&url).data_model(model_file("linux-098.json"));
+    let Some(agent) = with_network(agent, ROUTER, &[]) else { return };
+    let agent = agent.start();
+    agent.wait_for_control();
+    let value = |path: &str| agent.value(&format!("InternetGatewayDevice.{path}"));
+    let wan = |name: &str| value(&format!("WANDevice.1.WANConnectionDevice.1.WANIPConnection.1.{name}"));
+    assert_eq!(["Name", "ExternalIPAddress", "SubnetMask"].map(wan), ["wan", "198.51.100.2", "255.255.255.0"]);
+    assert_eq!(
+        ["DefaultGateway", "ConnectionStatus", "AddressingType"].map(wan),
+        ["198.51.100.1", "Connected", "Static"]
+    );
+    assert_eq!(value("WANDevice.1.WANEthernetInterfaceConfig.Status"), "Up");
+    let lan = "InternetGatewayDevice.LANDevice.1.";
+    let ports = lines(&agent, &format!("{lan}LANEthernetInterfaceConfig."));
+    assert!(ports.iter().any(|line| line.ends_with(".Name=lan1")), "{ports:?}");
+    assert!(!ports.iter().any(|line| line.ends_with(".Name=wan")), "{ports:?}");
+    let interfaces = lines(&agent, &format!("{lan}LANHostConfigManagement.IPInterface."));
+    assert!(interfaces.contains(&"1.IPInterfaceIPAddress=192.168.77.1".to_owned()), "{interfaces:?}");
+    assert!(!interfaces.iter().any(|line| line.contains("198.51.100.2")), "{interfaces:?}");
+    let host = instance(&agent, &format!("{lan}Hosts.Host."), "MACAddress", "02:00:00:00:00:20");
+    assert_eq!(agent.value(&format!("{host}Active")), "true");
+    let forwarding = lines(&agent, "InternetGatewayDevice.Layer3Forwarding.Forwarding.");
+    assert!(forwarding.iter().any(|line| line.ends_with(".GatewayIPAddress=198.51.100.1")), "{forwarding:?}");
+    // The WAN link without a route stays the WAN link: it would be a port of the LAN otherwise.
+    let net = format!("--net=/proc/{}/ns/net", agent.pid());
+    let mut ip = std::process::Command::new("nsenter");
+    let done = ip.arg(net).args(["ip", "route", "delete", "default"]).status();
+    assert!(done.is_ok_and(|status| status.success()));
+    assert_eq!(["Name", "ExternalIPAddress", "DefaultGateway"].map(wan), ["wan", "198.51.100.2", ""]);
+    let status = agent.succeeds(&["status"]);
+    assert!(!status.contains("source fails") && !status.contains("value unfit"), "{status}");
 }
 
 #[test]
