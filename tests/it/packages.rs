@@ -104,7 +104,7 @@ impl OpenWrt {
         // The paths at which the package installs them, in this root.
         let models = openwrt.path("usr/share/cpe-agent").display().to_string();
         let configuration = configuration.replace("/usr/share/cpe-agent", &models);
-        for model in ["tr-181.json", "tr-098.json"] {
+        for model in ["tr-181.json", "tr-098.json", "linux.json"] {
             fs::copy(crate::gateway::model_file(model), openwrt.path("usr/share/cpe-agent").join(model))
                 .expect("a model");
         }
@@ -171,9 +171,14 @@ fn openwrt_starts_what_is_enabled() {
     let config = openwrt.config().display().to_string();
     let command = told.lines().find(|line| line.starts_with("set command /bin/sh -c ")).expect("a command");
     assert!(command.ends_with(&format!(" -500 {BINARY} run --config {config}")), "{told}");
-    for line in
-        ["set respawn 3600 10 0\n", "set reload_signal HUP\n", "append file ", "/tr-181.json\n", "/openwrt.json\n"]
-    {
+    for line in [
+        "set respawn 3600 10 0\n",
+        "set reload_signal HUP\n",
+        "append file ",
+        "/tr-181.json\n",
+        "/linux.json\n",
+        "/openwrt.json\n",
+    ] {
         assert!(told.contains(line), "{line} is not in\n{told}");
     }
     assert!(told.starts_with("open\n") && told.ends_with("close\n"), "{told}");
@@ -388,6 +393,8 @@ fn openwrt_makefile() {
         ("usr/sbin/cpe-agent", 0o755),
         ("usr/share/cpe-agent/tr-181.json", 0o644),
         ("usr/share/cpe-agent/tr-098.json", 0o644),
+        ("usr/share/cpe-agent/linux.json", 0o644),
+        ("usr/share/cpe-agent/linux-098.json", 0o644),
         ("usr/share/cpe-agent/openwrt.json", 0o644),
         ("etc/config/cpe-agent", 0o600),
         ("etc/init.d/cpe-agent", 0o755),
@@ -431,6 +438,8 @@ fn buildroot_makefile() {
     for (file, expected) in [
         ("usr/sbin/cpe-agent", 0o755),
         ("usr/share/cpe-agent/tr-181.json", 0o644),
+        ("usr/share/cpe-agent/linux.json", 0o644),
+        ("usr/share/cpe-agent/linux-098.json", 0o644),
         ("usr/share/cpe-agent/device.json", 0o644),
         ("etc/cpe-agent/config.json", 0o600),
         ("etc/init.d/S80cpe-agent", 0o755),
@@ -443,6 +452,31 @@ fn buildroot_makefile() {
     fs::write(&own, "{}").expect("a file");
     make("install", &[&format!("BR2_PACKAGE_CPE_AGENT_CONFIG=\"{}\"", own.display())]);
     assert_eq!(fs::read_to_string(target.join("etc/cpe-agent/config.json")).expect("a file"), "{}");
+}
+
+/// The agent accepts the configurations that Debian and Buildroot install, with the models of a Linux device.
+#[test]
+fn installed_configurations() {
+    for (config, device, models) in [
+        ("debian/config.json", "debian/device.json", "/etc/cpe-agent/device.json"),
+        (
+            "buildroot/package/cpe-agent/config.json",
+            "buildroot/package/cpe-agent/device.json",
+            "/usr/share/cpe-agent/device.json",
+        ),
+    ] {
+        let home = tempfile::tempdir().expect("a directory");
+        let text = fs::read_to_string(cross(config)).expect("a configuration");
+        let text = text.replace(models, &cross(device).display().to_string());
+        let shipped = crate::gateway::model_file("linux.json");
+        let text = text.replace("/usr/share/cpe-agent", &shipped.parent().expect("a directory").display().to_string());
+        let file = home.path().join("config.json");
+        fs::write(&file, text).expect("a file");
+        let shown = succeeds(Command::new(BINARY).args(["check", "--config"]).arg(&file));
+        let listed = shown.lines().next().unwrap_or_default();
+        let order = ["tr-181.json, ", "linux.json, ", "device.json"].map(|name| listed.find(name));
+        assert!(order.iter().all(Option::is_some) && order.is_sorted(), "{shown}");
+    }
 }
 
 /// systemd accepts the unit, and the unit isolates the agent from the rest of the system.
@@ -474,6 +508,10 @@ fn debian_package() {
     build.args(["--binary", "/bin/true", "--output"]).arg(home.path()).stderr(std::process::Stdio::null());
     let package = succeeds(&mut build);
     succeeds(Command::new("lintian").args(["--fail-on", "error", package.trim()]));
+    let contents = succeeds(Command::new("dpkg-deb").args(["--contents", package.trim()]));
+    for file in ["tr-181.json", "tr-098.json", "linux.json", "linux-098.json"] {
+        assert!(contents.contains(&format!("./usr/share/cpe-agent/{file}\n")), "{contents}");
+    }
 }
 
 /// The sysv script with a real agent, in a directory of its own.

@@ -31,6 +31,8 @@ define CPE_AGENT_INSTALL_FILES
 		$(TARGET_DIR)/usr/sbin/cpe-agent
 	$(INSTALL) -D -m 0644 $(@D)/data-model/tr-181.json $(TARGET_DIR)/usr/share/cpe-agent/tr-181.json
 	$(INSTALL) -D -m 0644 $(@D)/data-model/tr-098.json $(TARGET_DIR)/usr/share/cpe-agent/tr-098.json
+	$(INSTALL) -D -m 0644 $(@D)/data-model/linux.json $(TARGET_DIR)/usr/share/cpe-agent/linux.json
+	$(INSTALL) -D -m 0644 $(@D)/data-model/linux-098.json $(TARGET_DIR)/usr/share/cpe-agent/linux-098.json
 	$(INSTALL) -D -m 0644 $(if $(CPE_AGENT_DEVICE),$(CPE_AGENT_DEVICE),$(@D)/cross/buildroot/package/cpe-agent/device.json) \
 		$(TARGET_DIR)/usr/share/cpe-agent/device.json
 	$(INSTALL) -D -m 0600 $(if $(CPE_AGENT_OWN_CONFIG),$(CPE_AGENT_OWN_CONFIG),$(@D)/cross/buildroot/package/cpe-agent/config.json) \
