@@ -1,6 +1,7 @@
 //! The provider `process`: the processes of the device.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 
 use crate::model::source::Row;
 
@@ -16,9 +17,15 @@ pub(super) fn rows() -> Result<Vec<Row>, String> {
     let mut pids: Vec<u32> = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
     pids.sort_unstable();
     let page = rustix::param::page_size() as u64;
-    let stat = |pid: &u32| fs::read_to_string(format!("/proc/{pid}/stat")).ok();
     // A process that has ended meanwhile is left out.
-    Ok(pids.iter().take(MAX_PROCESSES).filter_map(|pid| row(&stat(pid)?, page)).collect())
+    Ok(pids.iter().take(MAX_PROCESSES).filter_map(|pid| row(&stat(*pid)?, page)).collect())
+}
+
+/// Returns the line of a process, which one call reads whole: there may be hundreds of processes.
+fn stat(pid: u32) -> Option<String> {
+    let mut buffer = [0; 1024];
+    let length = File::open(format!("/proc/{pid}/stat")).ok()?.read(&mut buffer).ok()?;
+    Some(String::from_utf8_lossy(&buffer[..length]).into_owned())
 }
 
 /// Reads the line of a process (proc(5)).
