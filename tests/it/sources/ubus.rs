@@ -23,6 +23,8 @@ const OVERLAY: &str = r#"{ "Device": {
       "Object": { "type": "string", "source": { "ubus": "no.object", "method": "get", "field": "a" } },
       "Method": { "type": "string", "source": { "ubus": "echo", "method": "put", "field": "a" } },
       "Argument": { "type": "string", "source": { "ubus": "echo", "method": "get", "args": { "of": 7 }, "field": "a" } } },
+    "X_00D09E_Many": { "source": { "file": "/var/run/many", "rows": "(?<key>.+)" },
+      "{i}": { "Said": { "type": "string", "source": { "ubus": "echo", "method": "get", "args": { "of": "{key}" }, "field": "said" } } } },
     "X_00D09E_Port": {
       "source": { "ubus": "network.interface", "method": "dump", "rows": "interface", "key": "interface",
         "where": { "up": "true" }, "also": { "own": { "ubus": "network.interface.{key}", "method": "status" } } },
@@ -90,6 +92,23 @@ fn values_and_rows_come_from_the_bus() {
     assert!(text.starts_with(&format!("{UPTIME}=77\n  source  ubus system info (")), "{text}");
     bus.set_uptime(78);
     assert_eq!(agent.value(UPTIME), "78");
+}
+
+/// More calls than wait at the same time: one look-up serves them all, and each answer reaches its call.
+#[test]
+fn many_calls_of_a_round_are_all_answered() {
+    let bus = Ubusd::start();
+    let keys: Vec<String> = (1..=100).map(|number| format!("k{number}")).collect();
+    std::fs::write(bus.run_directory().join("many"), keys.join("\n")).expect("written");
+    let Some(agent) = agent(&bus) else { return };
+    let listed = agent.succeeds(&["get", "Device.X_00D09E_Many."]);
+    for (number, key) in (1..).zip(&keys) {
+        let line = format!("Device.X_00D09E_Many.{number}.Said=of:3={key}\n");
+        assert!(listed.contains(&line), "{line}{listed}");
+    }
+    let asked = bus.asked();
+    let count = |wanted: &str| asked.iter().filter(|question| *question == wanted).count();
+    assert_eq!((count("look up echo"), count("echo get")), (1, 100));
 }
 
 #[test]
