@@ -33,6 +33,8 @@ const COMMAND_LINE: &str = "--set";
 pub struct Config {
     /// The data-model files; a later file overlays the earlier ones.
     pub data_model: Vec<PathBuf>,
+    /// The data-model files that may be missing, laid over `data_model` in their order.
+    pub optional_data_model: Vec<PathBuf>,
     /// The factory values that replace those of the model: full path and value, each path once.
     pub factory_values: Vec<(String, Secret)>,
     /// The directory of the journal, which must survive a reboot.
@@ -106,6 +108,16 @@ impl Config {
                 Mistake::new(Path::new(&format!("--{}", given.0)), "", &reason)
             }
         }
+    }
+
+    /// Returns the names of the data-model files, for messages. An optional file that is missing is marked.
+    pub fn model_names(&self) -> String {
+        let names = self.data_model.iter().map(|file| file.display().to_string());
+        let optional = self.optional_data_model.iter().map(|file| match file.exists() {
+            true => file.display().to_string(),
+            false => format!("{} (missing)", file.display()),
+        });
+        names.chain(optional).collect::<Vec<_>>().join(", ")
     }
 
     /// Reads the file again and overlays it with the same command line, for SIGHUP.
@@ -198,20 +210,21 @@ impl Config {
                 let read = string(value).and_then(|text| set(self, text));
                 read.unwrap_or_else(|reason| reject(pointer, &reason));
             }
-            (ValueForm::DataModel, Raw::List(items)) => {
-                self.data_model.clear();
+            (ValueForm::Files(list), Raw::List(items)) => {
+                let files = list(self);
+                files.clear();
                 for (at, item) in items.items().enumerate() {
                     match string(&item).and_then(path) {
-                        Ok(file) => self.data_model.push(file),
+                        Ok(file) => files.push(file),
                         Err(reason) => reject(&format!("{pointer}/{at}"), &reason),
                     }
                 }
                 // An empty list would start an agent without a data model.
-                if items.items().next().is_none() {
+                if setting.default.is_some() && items.items().next().is_none() {
                     reject(pointer, "at least one file is needed");
                 }
             }
-            (ValueForm::DataModel, value) => {
+            (ValueForm::Files(_), value) => {
                 reject(pointer, &format!("a list of strings is expected, not {}", value.json_type()));
             }
             (ValueForm::Set, Raw::Object(members)) => {
@@ -237,13 +250,13 @@ impl Config {
                 let checked = set(self, text);
                 debug_assert!(checked.is_ok(), "checked when the option was taken");
             }
-            (_, OptionValue::DataModel(files)) => self.data_model.clone_from(files),
+            (ValueForm::Files(list), OptionValue::Files(files)) => list(self).clone_from(files),
             (_, OptionValue::Set(name, value)) => {
                 // The option replaces the value of the file, and a later option the earlier one.
                 self.factory_values.retain(|(earlier, _)| earlier != name);
                 self.factory_values.push((name.clone(), value.clone()));
             }
-            (ValueForm::DataModel | ValueForm::Set, OptionValue::Text(_)) => {}
+            (_, OptionValue::Files(_) | OptionValue::Text(_)) => {}
         }
     }
 }
@@ -252,6 +265,7 @@ impl Default for Config {
     fn default() -> Config {
         let mut config = Config {
             data_model: vec![PathBuf::from("/etc/cpe-agent/data-model.json")],
+            optional_data_model: Vec::new(),
             factory_values: Vec::new(),
             state_dir: PathBuf::new(),
             transfer_dir: None,

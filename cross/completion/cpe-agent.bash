@@ -10,7 +10,7 @@ _cpe_agent() {
         previous=${COMP_WORDS[COMP_CWORD - 2]}
     fi
     case $previous in
-    --config | --data-model | --control | --boot-id | --ca-file | --client-cert | --client-key | --metrics)
+    --config | --data-model | --optional-data-model | --control | --boot-id | --ca-file | --client-cert | --client-key | --metrics)
         compopt -o filenames 2>/dev/null
         mapfile -t COMPREPLY < <(compgen -f -- "$current")
         return
@@ -40,13 +40,13 @@ _cpe_agent() {
     done
     case $command in
     '') words='run check doctor get source set add delete inform download upload request-download trace replay status help --help --version' ;;
-    run) words='--config --data-model --set --state-dir --transfer-dir --listen --udp-listen --control --boot-id --ca-file --client-cert --client-key --acs-timeout --metrics --log --log-to --help' ;;
-    check) words='--config --data-model --set --state-dir --transfer-dir --listen --udp-listen --control --boot-id --ca-file --client-cert --client-key --acs-timeout --metrics --log --log-to --device --json --help' ;;
-    doctor) words='--config --data-model --set --state-dir --transfer-dir --listen --udp-listen --control --boot-id --ca-file --client-cert --client-key --acs-timeout --metrics --log --log-to --help' ;;
+    run) words='--config --data-model --optional-data-model --set --state-dir --transfer-dir --listen --udp-listen --control --boot-id --ca-file --client-cert --client-key --acs-timeout --metrics --log --log-to --help' ;;
+    check) words='--config --data-model --optional-data-model --set --state-dir --transfer-dir --listen --udp-listen --control --boot-id --ca-file --client-cert --client-key --acs-timeout --metrics --log --log-to --device --json --help' ;;
+    doctor) words='--config --data-model --optional-data-model --set --state-dir --transfer-dir --listen --udp-listen --control --boot-id --ca-file --client-cert --client-key --acs-timeout --metrics --log --log-to --help' ;;
     get) words='--config --control --help' ;;
     source) words='--config --control --json --help' ;;
     set | add | delete | inform | download | upload | request-download | trace) words='--config --control --help' ;;
-    replay) words='--config --data-model --set --state-dir --transfer-dir --listen --udp-listen --control --boot-id --ca-file --client-cert --client-key --acs-timeout --metrics --log --log-to --help' ;;
+    replay) words='--config --data-model --optional-data-model --set --state-dir --transfer-dir --listen --udp-listen --control --boot-id --ca-file --client-cert --client-key --acs-timeout --metrics --log --log-to --help' ;;
     status) words='--config --control --json --check --help' ;;
     help) words='run check doctor get source set add delete inform download upload request-download trace replay status help' ;;
     esac

@@ -31,6 +31,7 @@ _cpe_agent() {
             _arguments \
                 '--config=[the JSON file]:FILE:_files' \
                 '*--data-model=[data model; later files overlay it]:FILE:_files' \
+                '--optional-data-model=[overlay that may be missing, after those of --data-model]:FILE:_files' \
                 '*--set=[factory value in place of the model'\''s, at every start]:PATH=VALUE:' \
                 '--state-dir=[the journal, which must survive a reboot]:DIR:_files -/' \
                 '--transfer-dir=[files in transfer; the state directory if absent]:DIR:_files -/' \
@@ -51,6 +52,7 @@ _cpe_agent() {
             _arguments \
                 '--config=[the JSON file]:FILE:_files' \
                 '*--data-model=[data model; later files overlay it]:FILE:_files' \
+                '--optional-data-model=[overlay that may be missing, after those of --data-model]:FILE:_files' \
                 '*--set=[factory value in place of the model'\''s, at every start]:PATH=VALUE:' \
                 '--state-dir=[the journal, which must survive a reboot]:DIR:_files -/' \
                 '--transfer-dir=[files in transfer; the state directory if absent]:DIR:_files -/' \
@@ -73,6 +75,7 @@ _cpe_agent() {
             _arguments \
                 '--config=[the JSON file]:FILE:_files' \
                 '*--data-model=[data model; later files overlay it]:FILE:_files' \
+                '--optional-data-model=[overlay that may be missing, after those of --data-model]:FILE:_files' \
                 '*--set=[factory value in place of the model'\''s, at every start]:PATH=VALUE:' \
                 '--state-dir=[the journal, which must survive a reboot]:DIR:_files -/' \
                 '--transfer-dir=[files in transfer; the state directory if absent]:DIR:_files -/' \
@@ -112,6 +115,7 @@ _cpe_agent() {
             _arguments \
                 '--config=[the JSON file]:FILE:_files' \
                 '*--data-model=[data model; later files overlay it]:FILE:_files' \
+                '--optional-data-model=[overlay that may be missing, after those of --data-model]:FILE:_files' \
                 '*--set=[factory value in place of the model'\''s, at every start]:PATH=VALUE:' \
                 '--state-dir=[the journal, which must survive a reboot]:DIR:_files -/' \
                 '--transfer-dir=[files in transfer; the state directory if absent]:DIR:_files -/' \

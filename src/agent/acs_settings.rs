@@ -47,8 +47,7 @@ fn check_acs_url(config: &Config, loaded: &Loaded) -> Result<(), Mistake> {
         return Err(config.factory_value_error(&name, &reason));
     }
     // The tree does not record which file gave the value, so that the error names all of them.
-    let files: Vec<String> = config.data_model.iter().map(|file| file.display().to_string()).collect();
-    Err(Mistake::new(Path::new(&files.join(", ")), &format!("/{}/value", name.replace('.', "/")), &reason))
+    Err(Mistake::new(Path::new(&config.model_names()), &format!("/{}/value", name.replace('.', "/")), &reason))
 }
 
 /// Returns the paths of the TLS files, for connections to the ACS and to file servers alike (R65).

@@ -39,11 +39,10 @@ const UPLOAD_TYPES: &[&str] =
 /// Returns all mistakes.
 pub fn check_actions(config: &Config, loaded: &Loaded) -> Result<(), Mistakes> {
     // The actions do not record which file they are from, so that the mistake names all of them.
-    let files: Vec<String> = config.data_model.iter().map(|file| file.display().to_string()).collect();
     let mut mistakes = Mistakes::default();
     let mut reject = |direction: &str, file_type: &str, member: &str, reason: &str| {
         let pointer = format!("/actions/{direction}/{}/{member}", escape(file_type));
-        mistakes.push(Mistake::new(Path::new(&files.join(", ")), &pointer, reason));
+        mistakes.push(Mistake::new(Path::new(&config.model_names()), &pointer, reason));
     };
     for (file_type, action) in &loaded.actions.upload {
         // Its name is chosen for each transfer, so that no command can know it otherwise.

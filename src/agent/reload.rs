@@ -32,12 +32,15 @@ pub(super) struct ReloadLog {
     pub(super) last_refusal: Option<(String, Duration)>,
     /// True if the last reload was refused: the next start of the agent fails with the same configuration.
     pub(super) is_refused: bool,
+    /// The mistakes of the optional data-model files that the start has left out; empty after a reload that was accepted.
+    pub(super) left_out: Vec<String>,
 }
 
 impl ReloadLog {
     fn accepted(&mut self) {
         self.accepted = self.accepted.saturating_add(1);
         self.is_refused = false;
+        self.left_out.clear();
     }
 
     fn refused(&mut self, reason: String, now: Duration) {

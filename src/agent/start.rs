@@ -11,7 +11,7 @@ use super::acs_settings::check_acs_settings;
 use super::check_actions::check_actions;
 use super::last_session::SessionLog;
 use super::listeners::Listeners;
-use super::load_model::load_model;
+use super::load_model::load_at_start;
 use super::metrics::MetricsFile;
 use super::reload::ReloadLog;
 use super::session_driver::AcsQuirks;
@@ -74,7 +74,7 @@ fn log_mistakes(config: &Config, loaded: &Loaded) {
 impl Agent {
     /// Builds the agent up to the first session. Opens no connection and writes no record.
     pub(crate) fn start(config: Config, handles: Handles) -> Result<Agent, StartFailure> {
-        let loaded = load_model(&config).map_err(StartFailure::Configuration)?;
+        let (loaded, left_out) = load_at_start(&config).map_err(StartFailure::Configuration)?;
         log_mistakes(&config, &loaded);
         let model = loaded.fingerprint;
         let (store, recovered) = open_store(&config.state_dir)?;
@@ -119,7 +119,7 @@ impl Agent {
             rejected_values,
             tracer: None,
             model,
-            reloads: ReloadLog::default(),
+            reloads: ReloadLog { left_out, ..ReloadLog::default() },
             metrics: MetricsFile::default(),
             latest_status: handles.latest_status,
             has_stored_state: !recovered.records.is_empty(),

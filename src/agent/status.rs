@@ -234,6 +234,8 @@ impl StatusView<'_> {
     fn add_reloads(&self, rows: &mut StatusRows) {
         let reloads = &self.status.reloads;
         let (reason, refused) = reloads.last_refusal.clone().unzip();
+        reloads.left_out.iter().for_each(|reason| rows.add_line("model left out", reason));
+        rows.add_member("reloads.leftOut", reloads.left_out.clone());
         rows.add_member("reloads.accepted", reloads.accepted);
         rows.add_member("reloads.refused", reloads.refused);
         rows.add_member("reloads.ok", !reloads.is_refused);

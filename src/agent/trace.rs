@@ -66,10 +66,11 @@ impl Agent {
     fn trace_header(&self, now: Now) -> String {
         let tree = self.device.tree();
         let factory_values = self.config.factory_values.iter().filter(|(name, _)| !is_secret(tree, name));
+        let present = self.config.optional_data_model.iter().filter(|file| file.exists());
         let is_shown = |change: &Change| !matches!(change, Change::Set(name, _) if is_secret(tree, name));
         trace::header(&trace::Start {
             date: &DateTime::from_unix(now.wall, 0).to_string(),
-            models: self.config.data_model.iter().map(shown_path).collect(),
+            models: self.config.data_model.iter().chain(present).map(shown_path).collect(),
             factory_values: factory_values.map(|(name, value)| (name.clone(), shown(value.expose()))).collect(),
             changes: tree.changes_from_factory().iter().filter(|change| is_shown(change)).map(stored).collect(),
             runtime_values: self.device.runtime_values(),

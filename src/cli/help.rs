@@ -8,7 +8,8 @@ use crate::config::{CONFIG, SETTINGS};
 /// The text above the options: lines of at most 98 characters, so that an indented one fits 100 columns.
 const OPTIONS: &str = "\
 Each option is also a key of the JSON file and overrides it; the key of --state-dir is stateDir,
-and so on. --data-model and --set may be repeated; the first --data-model replaces the default.
+and so on. --data-model, --optional-data-model and --set may be repeated; the first
+--data-model replaces the default.
 --set gives factory values: they are needed at every start, and a value that the ACS or `set` has
 changed takes precedence. Every user can read a command line: passwords belong in the file.";
 

@@ -21,8 +21,8 @@ pub struct Options {
 pub(super) enum OptionValue {
     /// The text of an option with a single value.
     Text(String),
-    /// The files of all `--data-model` options.
-    DataModel(Vec<PathBuf>),
+    /// The files of all options of one name, such as `--data-model`.
+    Files(Vec<PathBuf>),
     /// The path and the value of one `--set` option.
     Set(String, Secret),
 }
@@ -42,18 +42,18 @@ impl Options {
                 set(&mut Config::default(), text)?;
                 OptionValue::Text(text.to_owned())
             }
-            ValueForm::DataModel => {
+            ValueForm::Files(_) => {
                 let file = path(text)?;
                 // All these options are one list, which replaces the list of the file.
-                let list = self.values.iter_mut().find_map(|(_, value)| match value {
-                    OptionValue::DataModel(files) => Some(files),
+                let list = self.values.iter_mut().find_map(|(known, value)| match value {
+                    OptionValue::Files(files) if *known == setting => Some(files),
                     _ => None,
                 });
                 if let Some(files) = list {
                     files.push(file);
                     return Ok(());
                 }
-                OptionValue::DataModel(vec![file])
+                OptionValue::Files(vec![file])
             }
             ValueForm::Set => {
                 let (name, value) = parse_assignment(text)?;

@@ -43,8 +43,8 @@ pub(crate) enum ValueForm {
     Text(fn(&mut Config, &str) -> Result<(), String>),
     /// A number, which the file may write without quotes, with such a function.
     Number(fn(&mut Config, &str) -> Result<(), String>),
-    /// The list of data-model files, of which each option gives one.
-    DataModel,
+    /// A list of files, of which each option gives one, with the function that returns the list of a configuration.
+    Files(fn(&mut Config) -> &mut Vec<PathBuf>),
     /// The factory values, of which each option gives one.
     Set,
 }
@@ -57,7 +57,16 @@ pub(crate) const SETTINGS: &[Setting] = &[
         value: "FILE",
         default: Some("/etc/cpe-agent/data-model.json"),
         meaning: "data model; later files overlay it",
-        form: ValueForm::DataModel,
+        form: ValueForm::Files(|config| &mut config.data_model),
+    },
+    Setting {
+        option: "optional-data-model",
+        key: "optionalDataModel",
+        value: "FILE",
+        default: None,
+        // A file that the device writes after its boot, such as on a RAM disk.
+        meaning: "overlay that may be missing, after those of --data-model",
+        form: ValueForm::Files(|config| &mut config.optional_data_model),
     },
     Setting {
         option: "set",

@@ -81,7 +81,7 @@ fn a_key_is_its_option_in_camel_case() {
 }
 
 const EVERYTHING: &str = r#"{
-    "dataModel": ["a.json", "b.json"], "set": {"Device.A": "1", "Device.B": ""},
+    "dataModel": ["a.json", "b.json"], "optionalDataModel": ["c.json"], "set": {"Device.A": "1", "Device.B": ""},
     "stateDir": "state", "transferDir": "files", "listen": "127.0.0.1:0", "udpListen": "[::1]:1", "control": "sock",
     "bootId": "boot", "caFile": "ca.pem", "clientCert": "cert.pem", "clientKey": "key.pem",
     "acsTimeout": "60", "metrics": "m.prom", "log": "trace", "logTo": "syslog" }"#;
@@ -90,6 +90,7 @@ const EVERYTHING: &str = r#"{
 fn the_file_has_every_key() {
     let config = load(EVERYTHING, &[]).expect("a valid file");
     assert_eq!(config.data_model, [PathBuf::from("a.json"), PathBuf::from("b.json")]);
+    assert_eq!(config.optional_data_model, [PathBuf::from("c.json")]);
     assert_eq!(config.factory_values, pairs(&[("Device.A", "1"), ("Device.B", "")]));
     assert_eq!((config.state_dir.as_path(), config.control.as_path()), (Path::new("state"), Path::new("sock")));
     assert_eq!(config.transfer_dir.as_deref(), Some(Path::new("files")));
@@ -113,7 +114,9 @@ fn a_number_needs_no_quotes_in_the_file() {
 fn an_option_wins_over_the_file() {
     let said = [
         ("data-model", "c.json"),
+        ("optional-data-model", "e.json"),
         ("data-model", "d.json"),
+        ("optional-data-model", "f.json"),
         ("set", "Device.A=2"),
         ("set", "Device.C=x=y"),
         ("set", "Device.C=z"),
@@ -125,12 +128,13 @@ fn an_option_wins_over_the_file() {
     let config = load(EVERYTHING, &said).expect("a valid file");
     // The list replaces that of the file; single values overlay it.
     assert_eq!(config.data_model, [PathBuf::from("c.json"), PathBuf::from("d.json")]);
+    assert_eq!(config.optional_data_model, [PathBuf::from("e.json"), PathBuf::from("f.json")]);
     assert_eq!(config.factory_values, pairs(&[("Device.B", ""), ("Device.A", "2"), ("Device.C", "z")]));
     assert_eq!((config.state_dir, config.listen.port()), (PathBuf::from("other"), 80));
     assert_eq!((config.log, config.log_to), (LevelFilter::Warn, Destination::Syslog));
 }
 
-const ALL_KEYS: &str = "there is no such key; the keys are dataModel, set, stateDir, transferDir, listen, udpListen, \
+const ALL_KEYS: &str = "there is no such key; the keys are dataModel, optionalDataModel, set, stateDir, transferDir, listen, udpListen, \
                         control, bootId, caFile, clientCert, clientKey, acsTimeout, metrics, log, logTo";
 
 #[test]

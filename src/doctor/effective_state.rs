@@ -176,10 +176,7 @@ impl EffectiveState {
 fn assess_configuration(config: &Config, loaded: &Loaded) -> Finding {
     let subject = "configuration";
     match check_acs_settings(config, loaded) {
-        Ok(()) => {
-            let files: Vec<String> = config.data_model.iter().map(|file| file.display().to_string()).collect();
-            Finding::ok(subject, format!("valid, data model {}", files.join(", ")))
-        }
+        Ok(()) => Finding::ok(subject, format!("valid, data model {}", config.model_names())),
         // A wrong URL of the factory state is only a warning, since the ACS may have set another one; the line of the URL
         // shows it. A wrong TLS file stops every session.
         Err(error) if http::check_tls_files(&tls_settings(config)).is_ok() => {

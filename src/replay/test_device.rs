@@ -55,6 +55,7 @@ impl TestDevice {
         let mut config = config.clone();
         if config.data_model == Config::default().data_model && !trace.models.is_empty() {
             config.data_model = trace.models.iter().map(PathBuf::from).collect();
+            config.optional_data_model.clear();
         }
         for (name, value) in &trace.factory_values {
             // An option of the command line takes precedence.

@@ -35,6 +35,7 @@ mod mistakes;
 mod monitoring;
 mod nat;
 mod official_models;
+mod optional_model;
 mod packages;
 mod parameters;
 mod periodic;

@@ -39,7 +39,10 @@ impl StatusView<'_> {
             (true, Some(error)) => return Some(format!("the last write of the journal failed: {error}")),
             (false, error) => return Some(format!("nothing survives a restart: {}", error.unwrap_or("no journal"))),
         }
-        let (reason, _) = status.reloads.last_refusal.as_ref().filter(|_| status.reloads.is_refused)?;
-        Some(format!("the last reload was refused: {reason}"))
+        let reloads = &status.reloads;
+        if let Some((reason, _)) = reloads.last_refusal.as_ref().filter(|_| reloads.is_refused) {
+            return Some(format!("the last reload was refused: {reason}"));
+        }
+        reloads.left_out.first().map(|reason| format!("a data-model file is left out: {reason}"))
     }
 }

@@ -192,7 +192,7 @@ fn the_report_for_programs() {
                       "firstError": "the server refused the user name or the password" },
         "sources": { "failing": [], "unfit": [] },
         "reloads": { "accepted": 0, "refused": 0, "ok": true, "lastReason": null, "lastRefused": null,
-                     "secondsAgo": null },
+                     "secondsAgo": null, "leftOut": [] },
         "reboot": { "pending": false, "at": null, "inSeconds": null },
         "events": [{ "code": "0 BOOTSTRAP", "commandKey": "" }, { "code": "M Reboot", "commandKey": "key" }],
         "retryCount": 3,
@@ -240,7 +240,9 @@ fn the_earliest_deadline_is_the_next_session() {
 fn reloads_and_reboots_are_shown() {
     let mut status = failed();
     let why = "config.json: /nonsense: there is no such key".to_owned();
-    status.reloads = ReloadLog { accepted: 1, refused: 2, last_refusal: Some((why, seconds(9_700))), is_refused: true };
+    let left_out = vec!["overlay.json: is empty".to_owned()];
+    let last_refusal = Some((why, seconds(9_700)));
+    status.reloads = ReloadLog { accepted: 1, refused: 2, last_refusal, is_refused: true, left_out };
     status.reboot.at = Some(seconds(10_060));
     assert_eq!(
         line(&status, "reloads"),
@@ -249,8 +251,10 @@ fn reloads_and_reboots_are_shown() {
     assert_eq!(line(&status, "reboot"), "2026-11-22 14:05:05Z, in 1 min 0 s: planned by the ACS");
     let json = StatusView { status: &status, now: NOW, zone: &LocalZone::utc() }.rows().json();
     let expected = json!({ "accepted": 1, "refused": 2, "ok": false, "lastRefused": "2026-11-22T13:59:05Z",
-        "lastReason": "config.json: /nonsense: there is no such key", "secondsAgo": 300 });
+        "lastReason": "config.json: /nonsense: there is no such key", "secondsAgo": 300,
+        "leftOut": ["overlay.json: is empty"] });
     assert_eq!(json["reloads"], expected);
+    assert_eq!(line(&status, "model left out"), "overlay.json: is empty");
     assert_eq!(json["reboot"], json!({ "pending": false, "at": "2026-11-22T14:05:05Z", "inSeconds": 60 }));
     status.reboot.is_pending = true;
     assert_eq!(line(&status, "reboot"), "pending: the device goes down as soon as no session runs");
@@ -295,6 +299,9 @@ fn a_check_names_the_first_trouble() {
     status.reloads.last_refusal = Some(("no such key".into(), seconds(1)));
     assert_eq!(check(&status), Err("the last reload was refused: no such key".into()));
     status.reloads.is_refused = false;
+    status.reloads.left_out = vec!["overlay.json: is empty".to_owned()];
+    assert_eq!(check(&status), Err("a data-model file is left out: overlay.json: is empty".into()));
+    status.reloads.left_out.clear();
     (status.last, status.sessions.last_success) = (None, None);
     assert_eq!(check(&status), Ok("no session has ended since the start\n".into()));
 }
