@@ -1,59 +1,83 @@
 #!/usr/bin/env python3
-"""Generates tr-181.json and tr-098.json from the official data models.
+"""Generates a data-model file from an official data model and a selection.
 
-    python3 data-model/generate.py DIRECTORY
+    generate.py XML SELECTION OUT                  writes the model that SELECTION takes from XML to OUT
+    generate.py --select XML OBJECT... > SELECTION starts a selection: the objects, and all that is below them
 
-DIRECTORY holds the official tr-181-2-17-0-cwmp-full.xml and tr-098-1-8-0-full.xml. The files
-selection-181.txt and selection-098.txt beside this program list the objects of the gateway,
-its instances in the factory state, and their values. Run it again after each change of
-these files; tests/it/official_models.rs checks the result against the XML independently.
+XML is a full model of the Broadband Forum (tr-…-full.xml), which is no part of the repository. Facts alone are
+taken from it: names, types, limits, defaults and flags, and no description.
 
 A selection consists of sections, each headed by a path that starts at the left margin. A path
 with `{i}`, or without any instance, takes an object from the official model with every parameter
 that is current; a path with numbers (`[1-4]` stands for four of them) makes instances. `#` starts
 a comment. The lines of a section:
 
-    only A B C        take these parameters and no other
+    only A B C        take these parameters and no other; without a name: none
     without A B C     take all but these
     with A B C        take these too although they are deprecated
     max N             the gateway's limit of table entries
     A = VALUE         the value, in a template or an instance
     A | X, Y          fewer enumerated values than the official ones
     A readOnly        not writable here although it officially is
+    example A B C     the values of these are examples, which `cpe-agent check` names
+    example           of a table: its instances are examples
 """
 
 import json
 import re
 import sys
+import textwrap
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 
-from official import Model
+from official import Model, ModelError
 
-HERE = Path(__file__).resolve().parent
-MODELS = [
-    ("tr-181-2-17-0-cwmp-full.xml", "selection-181.txt", "tr-181.json"),
-    ("tr-098-1-8-0-full.xml", "selection-098.txt", "tr-098.json"),
-]
 # The agent does not support alias-based addressing, so no object has these parameters.
 NEVER = {"Alias"}
 NULL = {
     "string": "", "int": "0", "unsignedInt": "0", "long": "0", "unsignedLong": "0",
     "boolean": "false", "dateTime": "0001-01-01T00:00:00Z", "base64": "", "hexBinary": "", "decimal": "0",
 }
+# The most values by which an enumeration stands for ranges with gaps.
+MAX_VALUES = 64
 # The value that a parameter without default takes, if the null value is not one of its enumeration.
 IDLE = ["Disabled", "None", "Down", "Unknown", "Any", "Unconfigured", "Disconnected", "Other", "Error"]
 
 
-def main():
-    directory = Path(sys.argv[1])
-    for xml, selection, output in MODELS:
-        model = Model(directory / xml)
-        tree = Generator(model, read_selection(HERE / selection)).run()
-        text = write({model.root.rstrip("."): tree}) + "\n"
-        (HERE / output).write_text(text, encoding="utf-8")
-        count = sum(1 for _ in Factory(tree, model.root).parameters())
-        print(f"{output}: {count} parameters in factory state, {len(text)} bytes")
+def main(arguments):
+    match arguments:
+        case ["-h" | "--help"]:
+            print(__doc__.strip())
+        case ["--select", xml, *objects] if objects:
+            print(select(read_model(xml), objects), end="")
+        case [xml, selection, out] if not xml.startswith("-"):
+            generate(read_model(xml), Path(selection), Path(out))
+        case _:
+            print("\n".join(__doc__.splitlines()[2:4]), file=sys.stderr)
+            sys.exit(64)
+
+
+def read_model(file):
+    try:
+        return Model(file)
+    except OSError as error:
+        sys.exit(f"{file}: {error.strerror}")
+    except ModelError as error:
+        sys.exit(f"{file}: {error}")
+
+
+def generate(model, selection, out):
+    generator = Generator(model, read_selection(selection))
+    tree = generator.run()
+    content = {"examples": generator.examples()} if generator.examples() else {}
+    text = write(content | {model.root.rstrip("."): tree}) + "\n"
+    try:
+        out.write_text(text, encoding="utf-8")
+    except OSError as error:
+        sys.exit(f"{out}: {error.strerror}")
+    count = sum(1 for _ in Factory(tree, model.root).parameters())
+    print(f"{out.name}: {count} parameters in factory state, {len(text)} bytes")
 
 
 # ---------------------------------------------------------------- selection
@@ -62,14 +86,16 @@ def main():
 @dataclass
 class Section:
     path: str
-    line: int
-    only: list = field(default_factory=list)
+    where: str
+    only: list | None = None
     without: list = field(default_factory=list)
     deprecated: list = field(default_factory=list)
     max: int | None = None
     values: dict = field(default_factory=dict)
     enums: dict = field(default_factory=dict)
     read_only: set = field(default_factory=set)
+    examples: list = field(default_factory=list)
+    has_examples: bool = False
 
     @property
     def is_instance(self):
@@ -77,17 +103,33 @@ class Section:
 
 
 def read_selection(file):
-    sections = []
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        sys.exit(f"{file}: {error.strerror}")
+    except UnicodeDecodeError:
+        sys.exit(f"{file}: not UTF-8")
+    sections, current = [], []
+    for number, line in enumerate(lines, 1):
         line = re.sub(r"(^|\s)#.*$", "", line).rstrip()
         if not line:
             continue
-        if not line[0].isspace():
-            current = [Section(path, number) for path in expand(line)]
-            sections += current
+        where = f"{file.name}:{number}"
+        if line[0].isspace():
+            if not current:
+                sys.exit(f"{where}: a path at the left margin must come first")
+            for section in current:
+                directive(section, line.strip(), where)
             continue
-        for section in current:
-            directive(section, line.strip(), f"{file.name}:{number}")
+        if not line.endswith("."):
+            sys.exit(f"{where}: {line}: the path of an object ends with a dot")
+        current = [Section(path, where) for path in expand(line)]
+        sections += current
+    known = {}
+    for section in sections:
+        earlier = known.setdefault(section.path, section)
+        if earlier is not section and not section.is_instance:
+            sys.exit(f"{section.where}: {section.path} has a section already at {earlier.where}")
     return sections
 
 
@@ -104,13 +146,18 @@ def directive(section, text, where):
     word, _, rest = text.partition(" ")
     rest = rest.strip()
     if word == "only":
-        section.only += rest.split()
+        section.only = (section.only or []) + rest.split()
     elif word == "without":
         section.without += rest.split()
     elif word == "with":
         section.deprecated += rest.split()
     elif word == "max":
+        if not rest.isdigit():
+            sys.exit(f"{where}: max needs a number, not {rest!r}")
         section.max = int(rest)
+    elif word == "example" and not rest.startswith(("=", "|")):
+        section.examples += rest.split()
+        section.has_examples = section.has_examples or not rest
     elif rest.startswith("="):
         section.values[word] = rest[1:].strip()
     elif rest.startswith("|"):
@@ -119,6 +166,34 @@ def directive(section, text, where):
         section.read_only.add(word)
     else:
         sys.exit(f"{where}: not understood: {text}")
+
+
+# ---------------------------------------------------------------- the start of a selection
+
+
+def select(model, names):
+    """Returns a selection of these objects with all that is current in and below them, and of the objects above them."""
+    chosen = [official_path(model, name) for name in names]
+    text = "# Generated by generate.py --select; its head describes the format.\n"
+    for path, item in model.objects.items():
+        if any(path.startswith(wanted) for wanted in chosen) and item.status == "current":
+            parameters = [parameter.name for parameter in item.parameters.values() if is_current(parameter)]
+        elif any(wanted.startswith(path) for wanted in chosen) and path != model.root:
+            parameters = []
+        else:
+            continue
+        text += f"\n{path}\n"
+        for line in textwrap.wrap(" ".join(parameters), 100) or [""]:
+            text += f"    only {line}".rstrip() + "\n"
+    return text
+
+
+def official_path(model, name):
+    """Returns the path of an object; that of a table may lack its `{i}`."""
+    for path in (name, f"{name}{{i}}.", f"{name}.", f"{name}.{{i}}."):
+        if path in model.objects:
+            return path
+    sys.exit(unknown(name, model.objects, "an object"))
 
 
 # ---------------------------------------------------------------- generation
@@ -132,12 +207,15 @@ class Generator:
         self.tree = {}
 
     def run(self):
-        for path in self.templates:
+        for path, section in self.templates.items():
             if path not in self.model.objects:
-                sys.exit(f"{path}: not an object of the official model")
+                sys.exit(f"{section.where}: {unknown(path, self.model.objects, 'an object')}")
         for path, item in self.model.objects.items():
             if path in self.templates:
-                self.add_object(item, self.templates[path])
+                try:
+                    self.add_object(item, self.templates[path])
+                except ModelError as error:
+                    sys.exit(f"{self.templates[path].where}: {path}: {error}")
         for section in self.instances:
             self.add_instance(section)
         self.add_interface_stack()
@@ -150,7 +228,7 @@ class Generator:
         for depth, name in enumerate(names):
             last = depth == len(names) - (2 if item.table else 1)
             if name not in node and not last and name != "{i}":
-                sys.exit(f"{item.path}: {name} was not selected")
+                raise ModelError(f"the object {name} above it was not selected")
             if last and item.table and name not in node:
                 node[name] = self.table(item, section)
             node = node.setdefault(name, {})
@@ -168,15 +246,14 @@ class Generator:
         return table
 
     def chosen(self, item, section):
-        named = section.only + section.without + section.deprecated
+        named = (section.only or []) + section.without + section.deprecated + section.examples
         for name in [*named, *section.values, *section.enums, *section.read_only]:
             if name not in item.parameters:
-                sys.exit(f"{item.path}{name}: not a parameter of the official model")
+                raise ModelError(unknown(name, item.parameters, "a parameter"))
         for parameter in item.parameters.values():
             name = parameter.name
-            current = parameter.status == "current" and not parameter.command
-            wanted = name in section.only if section.only else name not in section.without
-            if name in section.deprecated or (current and wanted and name not in NEVER):
+            wanted = name not in section.without if section.only is None else name in section.only
+            if name in section.deprecated or (is_current(parameter) and wanted):
                 if self.counted(item, name) != "":
                     yield parameter
 
@@ -196,7 +273,7 @@ class Generator:
             out["list"] = True
             if syntax.max_items:
                 out["maxItems"] = syntax.max_items
-        self.facets(item, syntax, out)
+        self.facets(item, name, syntax, out)
         if name in section.enums:
             out["enum"] = section.enums[name]
         if parameter.hidden:
@@ -218,8 +295,11 @@ class Generator:
             out["value"] = value
         return out
 
-    def facets(self, item, syntax, out):
-        low, high = hull(syntax.ranges)
+    def facets(self, item, name, syntax, out):
+        values = few_values(syntax.ranges)
+        if not values and has_gap(sorted_spans(syntax.ranges)):
+            print(f"{item.path}{name}: the model accepts the values in the gaps of {syntax.ranges} too", file=sys.stderr)
+        low, high = (None, None) if values else hull(syntax.ranges)
         if low is not None and not (low == 0 and syntax.type.startswith("unsigned")):
             out["min"] = low
         if high is not None:
@@ -231,10 +311,10 @@ class Generator:
             high = 16  # R325: where the model says nothing at all
         if high is not None:
             out["maxLength"] = high
-        enum = syntax.enum
+        enum = values or syntax.enum
         if syntax.enum_of:
             # The ACS may choose among the values that the device supports: at most the target's enumeration.
-            enum = list(item.parameters[syntax.enum_of].syntax.enum)
+            enum = list(self.model.parameter(item.path, syntax.enum_of).syntax.enum)
             if syntax.enum_null and enum:
                 enum.insert(0, syntax.enum_null)
         if enum:
@@ -247,7 +327,7 @@ class Generator:
         if parameter.default is not None:
             given = section.values.get(parameter.name, parameter.default)
             if given != parameter.default:
-                sys.exit(f"{item.path}{parameter.name}: the official default is {parameter.default!r}")
+                raise ModelError(f"{parameter.name}: the official default is {parameter.default!r}")
             return given
         if parameter.name in section.values:
             return section.values[parameter.name]
@@ -264,13 +344,30 @@ class Generator:
         for name in names:
             key = "{i}" if name.isdigit() else name
             if key not in template:
-                sys.exit(f"{section.path}: no such object was selected")
+                sys.exit(f"{section.where}: {section.path}: no such object was selected")
             template = template[key]
             node = node.setdefault(name, {})
         for name, value in section.values.items():
             if name not in template:
-                sys.exit(f"{section.path}{name}: not a parameter of its template")
+                sys.exit(f"{section.where}: {section.path}: {unknown(name, template, 'a parameter of its template')}")
             node[name] = value
+
+    def examples(self):
+        """Returns the examples: the parameters with their values, and the outermost tables with their instances."""
+        values = {path: value for path, _, value in Factory(self.tree, self.model.root).parameters()}
+        found = [
+            f"{section.path}{name}={values[section.path + name]}"
+            for section in self.templates.values()
+            for name in section.examples
+            if section.path + name in values
+        ]
+        tables = [path for path in Factory(self.tree, self.model.root).tables() if self.is_example(path)]
+        outermost = [path for path in tables if not any(path != other and path.startswith(other) for other in tables)]
+        return found + outermost
+
+    def is_example(self, table):
+        section = self.templates.get(re.sub(r"\.\d+(?=\.)", ".{i}", table) + "{i}.")
+        return section is not None and section.has_examples
 
     def add_interface_stack(self):
         """Fills InterfaceStack, which repeats the LowerLayers parameters (TR-181)."""
@@ -285,6 +382,16 @@ class Generator:
             self.tree["InterfaceStack"][str(number)] = {"HigherLayer": higher, "LowerLayer": lower}
 
 
+def is_current(parameter):
+    return parameter.status == "current" and not parameter.command and parameter.name not in NEVER
+
+
+def unknown(name, known, kind):
+    """Returns the message about a name that is not known, with a near one."""
+    near = get_close_matches(name, known, 1)
+    return f"{name} is not {kind} of the model" + (f"; did you mean {near[0]}?" if near else "")
+
+
 def parent(path):
     return re.sub(r"[^.]+\.(\{i\}\.)?$", "", path)
 
@@ -294,14 +401,28 @@ def plain_string(syntax):
     return syntax.type == "string" and not facets and not syntax.reference
 
 
+def sorted_spans(spans):
+    return sorted(spans, key=lambda s: (s[0] is not None, s[0] or 0))
+
+
+def has_gap(spans):
+    ends = zip(spans, spans[1:])
+    return any(high is not None and low is not None and low > high + 1 for (_, high), (low, _) in ends)
+
+
+def few_values(spans):
+    """Returns the values of ranges with gaps, which an enumeration can express if they are few."""
+    spans = sorted_spans(spans)
+    if not has_gap(spans) or any(None in span for span in spans) or sum(b - a + 1 for a, b in spans) > MAX_VALUES:
+        return None
+    return [str(value) for low, high in spans for value in range(low, high + 1)]
+
+
 def hull(spans):
-    """Merges intervals that touch; None stands for an open end."""
+    """Merges intervals; None stands for an open end."""
     if not spans:
         return None, None
-    spans = sorted(spans, key=lambda s: (s[0] is not None, s[0] or 0))
-    for (_, high), (low, _) in zip(spans, spans[1:]):
-        if high is not None and low is not None and low > high + 1:
-            sys.exit(f"{spans}: a range with a gap cannot be expressed")
+    spans = sorted_spans(spans)
     ends = [high for _, high in spans]
     return spans[0][0], None if None in ends else max(ends)
 
@@ -340,6 +461,14 @@ class Factory:
             else:
                 yield from self.walk(f"{path}{name}.", schema, given or {})
 
+    def tables(self):
+        """Yields the paths of the tables that have instances."""
+        known = {}
+        for path, _, _ in self.parameters():
+            for end in re.finditer(r"\.\d+(?=\.)", path):
+                known[path[: end.start() + 1]] = True
+        return list(known)
+
     @staticmethod
     def value(schema, node, name, short):
         if "counts" in schema:
@@ -347,26 +476,28 @@ class Factory:
         return schema.get("value", NULL[schema["type"]]) if short is None else short
 
     def check(self):
+        """Ends the program with all values that break their constraints."""
         rows = list(self.parameters())
         objects = {path[: -len(path.split(".")[-1])] for path, _, _ in rows}
+        troubles = []
         for path, schema, value in rows:
             trouble = problem(schema, value)
             if trouble is None and "reference" in schema:
                 trouble = dangling(schema, value, objects)
             if trouble:
-                sys.exit(f"{path} = {value!r}: {trouble}")
-        self.check_templates(self.root, self.tree)
+                troubles.append(f"{path} = {value!r}: {trouble}")
+        troubles += self.template_troubles(self.root, self.tree)
+        if troubles:
+            sys.exit("\n".join(troubles) + "\nGive each a value in the selection: NAME = VALUE")
 
-    def check_templates(self, path, node):
+    def template_troubles(self, path, node):
         for name, child in node.items():
             if not isinstance(child, dict) or name.isdigit():
                 continue
             if "type" not in child:
-                self.check_templates(f"{path}{name}.", child)
-                continue
-            trouble = problem(child, child.get("value", NULL[child["type"]]))
-            if trouble:
-                sys.exit(f"{path}{name}: {trouble}; give it a value")
+                yield from self.template_troubles(f"{path}{name}.", child)
+            elif "{i}" in path and "counts" not in child and (trouble := problem(child, child.get("value", NULL[child["type"]]))):
+                yield f"{path}{name} = {child.get('value', NULL[child['type']])!r}: {trouble}"
 
 
 def dangling(schema, value, objects):
@@ -421,6 +552,9 @@ def write(node, indent=0):
 
 
 def member(name, child, indent):
+    if isinstance(child, list):
+        pad = "  " * (indent + 1)
+        return "[\n" + ",\n".join(pad + json.dumps(item) for item in child) + "\n" + "  " * indent + "]"
     if not isinstance(child, dict):
         return json.dumps(child)
     if "type" in child or not child:
@@ -437,4 +571,4 @@ def one_line(node):
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -14,6 +14,10 @@ BASE_TYPES = {
 GONE = {"deleted"}
 
 
+class ModelError(Exception):
+    """A reason for which a model or a part of it cannot be used."""
+
+
 @dataclass
 class Syntax:
     """The limits of a parameter's value, or of a named data type."""
@@ -59,15 +63,30 @@ class Model:
     """The official objects by path, in the order of the document."""
 
     def __init__(self, file):
-        root = ElementTree.parse(file).getroot()
+        try:
+            root = ElementTree.parse(file).getroot()
+        except ElementTree.ParseError as error:
+            raise ModelError(f"not XML: {error}") from None
         self.types = {t.get("name"): t for t in root.iter("dataType") if t.get("name")}
-        model = next(child for child in root if child.tag == "model")
+        model = next((child for child in root if child.tag == "model"), None)
+        if model is None or model.get("base") or root.find("import") is not None:
+            raise ModelError("not a full data model, such as tr-181-2-17-0-cwmp-full.xml")
         self.objects = {}
         for element in model.findall("object"):
             if element.get("status") not in GONE:
                 self.objects[element.get("name")] = self._object(element)
-        self.root = next(iter(self.objects))
+        self.root = next(iter(self.objects), "")
+        if self.root not in ("Device.", "InternetGatewayDevice."):
+            raise ModelError("the first object is neither Device. nor InternetGatewayDevice.")
         self._drop_unknown_targets()
+
+    def parameter(self, path, reference):
+        """Returns the parameter that a reference in the object at this path names."""
+        table, _, name = self._resolve(path, reference).rstrip(".").rpartition(".")
+        item = self.objects.get(f"{table}.")
+        if item is None or name not in item.parameters:
+            raise ModelError(f"the reference {reference} leads to no parameter")
+        return item.parameters[name]
 
     def _object(self, element):
         path = element.get("name")
@@ -75,7 +94,8 @@ class Model:
         parameters = {}
         for child in element.findall("parameter"):
             if child.get("status") not in GONE:
-                parameters[child.get("name")] = self._parameter(path, child)
+                # A name in TR-098 ends in a space.
+                parameters[child.get("name").strip()] = self._parameter(path, child)
         return Object(
             path=path,
             access=element.get("access"),
@@ -88,9 +108,11 @@ class Model:
 
     def _parameter(self, path, element):
         syntax = element.find("syntax")
+        if syntax is None:
+            raise ModelError(f"{path}{element.get('name')} has no syntax: only a full model can be read")
         defaults = [d for d in syntax.findall("default") if d.get("status") not in GONE]
         return Parameter(
-            name=element.get("name"),
+            name=element.get("name").strip(),
             access="readOnly" if element.get("access") == "readOnly" else "readWrite",
             status=element.get("status") or "current",
             syntax=self._syntax(path, syntax),
@@ -115,6 +137,8 @@ class Model:
         return syntax
 
     def _inherit(self, path, syntax, name):
+        if name not in self.types:
+            raise ModelError(f"{path} has a parameter of the data type {name}, which the file does not define")
         named = self.types[name]
         if named.get("base"):
             self._inherit(path, syntax, named.get("base"))

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path as FilePath;
+use std::path::{Path as FilePath, PathBuf};
 use std::process::ExitCode;
 
 use serde_json::Value as Json;
@@ -72,7 +72,6 @@ fn describe(loaded: &Loaded, config: &Config) -> String {
         // The empty path names the whole tree, so that it cannot be unknown.
         let _ = tree.visit_values(&everything, &mut |_| parameters += 1);
     }
-    let files: Vec<String> = config.data_model.iter().map(|file| file.display().to_string()).collect();
     let actions = &loaded.actions;
     let mut found: Vec<String> = Vec::new();
     found.extend(actions.reboot.is_some().then(|| "reboot".into()));
@@ -80,7 +79,7 @@ fn describe(loaded: &Loaded, config: &Config) -> String {
     found.extend(actions.download.iter().map(|(file_type, _)| format!("download `{file_type}`")));
     found.extend(actions.upload.iter().map(|(file_type, _)| format!("upload `{file_type}`")));
     let lines = [
-        ("data model", files.join(", ")),
+        ("data model", config.model_names()),
         ("root", format!("{root}.")),
         ("parameters", parameters.to_string()),
         ("manufacturer", text("DeviceInfo.Manufacturer")),
@@ -100,7 +99,8 @@ fn describe(loaded: &Loaded, config: &Config) -> String {
 fn warnings(loaded: &Loaded, config: &Config) -> Vec<String> {
     let mut warnings: Vec<String> =
         config.factory_values.iter().filter_map(|(name, value)| exposed(name, value, loaded, config)).collect();
-    warnings.extend(config.data_model.iter().flat_map(|file| exposed_by_model(file, loaded)));
+    let files: Vec<&PathBuf> = config.data_model.iter().chain(&config.optional_data_model).collect();
+    warnings.extend(files.iter().flat_map(|file| exposed_by_model(file, loaded)));
     let root = loaded.tree.root_name();
     // The ACS identifies a device by OUI and serial number (R93): two devices with the same ones are one to it.
     for (name, example) in EXAMPLES {
@@ -113,6 +113,7 @@ fn warnings(loaded: &Loaded, config: &Config) -> Vec<String> {
             ));
         }
     }
+    warnings.extend(examples_left(&files, loaded));
     warnings.extend(unusable_actions(&loaded.actions));
     warnings.extend(unusual_actions(&loaded.actions));
     // The URL is valid, so that the agent starts; every session of it would fail.
@@ -159,14 +160,45 @@ fn exposed(name: &str, value: &Secret, loaded: &Loaded, config: &Config) -> Opti
 /// Returns a warning for each password of the ManagementServer object in a data-model file that every user of the device
 /// can read.
 fn exposed_by_model(file: &FilePath, loaded: &Loaded) -> Vec<String> {
-    // The file itself is read again: the loaded model has the values of all files without their origin.
-    let text = fs::read_to_string(file).ok().filter(|_| is_readable_by_all(file));
-    let model: Json = text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    let model = if is_readable_by_all(file) { read_model(file) } else { Json::Null };
     let root = loaded.tree.root_name();
     let members = model[root]["ManagementServer"].as_object().into_iter().flatten();
     let given = members.filter(|(_, member)| member["value"].as_str().is_some_and(|text| !text.is_empty()));
     let names = given.map(|(name, _)| format!("{root}.ManagementServer.{name}"));
     names.filter(|name| is_hidden(name, loaded)).map(|name| held_openly(file, &name)).collect()
+}
+
+/// Returns the JSON of a data-model file. The file is read again: the loaded model has the members of all files without their
+/// origin, and no `examples`.
+fn read_model(file: &FilePath) -> Json {
+    let text = fs::read_to_string(file).ok();
+    text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
+}
+
+/// Returns a warning that names the examples which the factory state still has; `None` without any.
+fn examples_left(files: &[&PathBuf], loaded: &Loaded) -> Option<String> {
+    // As every list, that of a later file replaces the earlier one.
+    let list = files.iter().rev().find_map(|file| read_model(file).get("examples").cloned())?;
+    let texts = list.as_array().into_iter().flatten().filter_map(Json::as_str);
+    let left: String = texts.filter_map(|example| is_left(example, loaded)).map(|line| format!("\n  {line}")).collect();
+    (!left.is_empty()).then(|| {
+        format!("the factory state has examples of the data model, which an overlay replaces or removes:{left}")
+    })
+}
+
+/// Returns the line of an example that is left: `PATH=VALUE` for a parameter that has still the value and no source, a path
+/// for a table that has instances.
+fn is_left(example: &str, loaded: &Loaded) -> Option<String> {
+    let tree = &loaded.tree;
+    let Some((name, value)) = example.split_once('=') else {
+        let mut instances = 0;
+        // An overlay may have removed the table, and a source makes instances at run time only.
+        let _ = tree.visit_names(&Path::parse(example).ok()?, true, &mut |_, _| instances += 1);
+        let plural = if instances == 1 { "" } else { "s" };
+        return (instances > 0).then(|| format!("{example} with {instances} instance{plural}"));
+    };
+    let is_same = tree.get(name).is_some_and(|now| now.to_string() == value);
+    (is_same && !tree.schema().is_bound_parameter(name)).then(|| example.to_owned())
 }
 
 /// Returns true if a parameter is hidden, as passwords are (R334).

@@ -118,6 +118,16 @@ fn top_level<'t>(top: &Object<'t>, location: &JsonLocation<'_>) -> Option<(&'t s
                 (actions, found) = Actions::read(&value);
                 found.iter().for_each(|(at, reason)| reject(at, reason));
             }
+            // By which editors find the schema of the file.
+            "$schema" => {}
+            // For `check` alone, which reads the list from the files.
+            "examples" => {
+                let is_list =
+                    matches!(&value, Raw::List(items) if items.items().all(|item| matches!(item, Raw::Text(_))));
+                if !is_list {
+                    reject("/examples", "a list of strings is needed");
+                }
+            }
             // A CPE has one root object: an ACS recognises the data model by it.
             "Device" | "InternetGatewayDevice" if root.is_some() => {
                 reject(&format!("/{name}"), "a model has one root object");

@@ -32,6 +32,7 @@ mod http;
 mod layers;
 mod life;
 mod mistakes;
+mod model_generator;
 mod monitoring;
 mod nat;
 mod official_models;

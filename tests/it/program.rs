@@ -243,9 +243,42 @@ fn check_warns_of_an_identity_that_is_not_its_own(Model { root, file, .. }: &'st
         let shipped = format!("warning: {root}.DeviceInfo.{name} is the example of the shipped data model");
         assert!(stdout.contains(&shipped), "{stdout}");
     }
-    assert_eq!(stdout.matches("warning").count(), 2, "{stdout}");
+    assert_eq!(stdout.matches("warning").count(), 3, "{stdout}");
 }
 both_models!(check_warns_of_an_identity_that_is_not_its_own);
+
+/// `check` names the examples of the shipped model that are left, and none that an overlay has replaced or removed.
+#[test]
+fn check_names_the_examples_that_are_left() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let checked = |overlay: &str| {
+        let builder = Agent::builder(env!("CARGO_BIN_EXE_cpe-agent")).data_model(model_file("tr-181.json"));
+        checked(&builder.data_model(written(&directory, overlay)))
+    };
+    let stdout = checked("{}");
+    let heading = "warning: the factory state has examples of the data model";
+    assert!(stdout.contains(heading), "{stdout}");
+    for line in ["Hosts.Host. with 2 instances", "DeviceInfo.HostName=gateway", "DeviceInfo.ModelNumber=HG-100"] {
+        assert!(stdout.contains(&format!("\n  Device.{line}\n")), "{line} is not in\n{stdout}");
+    }
+    // A value, an instance, a table and a source.
+    let stdout = checked(
+        r#"{"Device": {"DeviceInfo": {"ModelNumber": {"value": "AC-1"}, "HostName": {"source": {"file": "/etc/hostname"}}},
+            "Hosts": {"Host": {"1": null}}, "NAT": {"PortMapping": {"1": null}}}}"#,
+    );
+    assert!(stdout.contains("\n  Device.Hosts.Host. with 1 instance\n"), "{stdout}");
+    for gone in ["ModelNumber=", "HostName=", "PortMapping."] {
+        assert!(!stdout.contains(gone), "{gone}\n{stdout}");
+    }
+    // Instances that are no example: the list of the overlay replaces that of the shipped model.
+    let stdout = checked(r#"{"examples": ["Device.Users.User.", "Device.NoSuchTable.", "no path"]}"#);
+    let lines: Vec<&str> = stdout.lines().filter(|line| line.starts_with("  ")).collect();
+    assert_eq!(lines, ["  Device.Users.User. with 1 instance"], "{stdout}");
+    assert!(!checked(r#"{"examples": []}"#).contains(heading));
+    let builder = Agent::builder(env!("CARGO_BIN_EXE_cpe-agent")).data_model(model_file("tr-181.json"));
+    let stderr = refused(builder.data_model(written(&directory, r#"{"examples": [1]}"#)), "check");
+    assert!(stderr.contains("model.json: /examples: a list of strings is needed"), "{stderr}");
+}
 
 /// `check` warns of secrets in files that other users can read.
 fn check_warns_of_secrets_in_files_that_all_can_read(Model { root, file, .. }: &'static Model) {
