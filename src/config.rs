@@ -189,6 +189,8 @@ impl Config {
             let pointer = format!("/{}", escape(key));
             match SETTINGS.iter().find(|setting| setting.key == key) {
                 Some(setting) => self.read_member(setting, &value, &pointer, &mut reject),
+                // By which editors find the schema of the file.
+                None if key == "$schema" => {}
                 // An unknown key is an error: a misspelt one would silently leave the default.
                 None => {
                     let keys: Vec<&str> = SETTINGS.iter().map(|setting| setting.key).collect();

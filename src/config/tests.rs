@@ -104,6 +104,18 @@ fn the_file_has_every_key() {
     assert!(SETTINGS.iter().all(|setting| members.contains_key(setting.key)));
 }
 
+/// Editors complete the file by the schema.
+#[test]
+fn the_schema_has_every_key() {
+    let text = include_str!("../../docs/config.schema.json");
+    let schema: serde_json::Value = serde_json::from_str(text).expect("JSON");
+    let properties = schema["properties"].as_object().expect("the keys");
+    let keys: Vec<&str> = properties.keys().map(String::as_str).filter(|key| *key != "$schema").collect();
+    let mut known: Vec<&str> = SETTINGS.iter().map(|setting| setting.key).collect();
+    known.sort_unstable();
+    assert_eq!(keys, known, "docs/config.schema.json");
+}
+
 #[test]
 fn a_number_needs_no_quotes_in_the_file() {
     let config = load(r#"{"acsTimeout": 45}"#, &[]).expect("a valid file");

@@ -30,11 +30,13 @@ mod kind;
 mod member;
 mod parameter;
 mod source;
+#[cfg(test)]
+mod tests;
 mod ubus;
 mod uci;
 
 pub(super) use kind::ARE_BUILT;
-use member::OBJECT_MEMBERS;
+use member::{OBJECT_MEMBERS, TABLE_MEMBERS};
 use source::SourceBuilder;
 
 /// The most levels of a model; the official ones have ten. The limit bounds the recursion of the agent.
@@ -202,7 +204,7 @@ impl<'a> SchemaBuilder<'a> {
 
     /// Builds a table from its template; the instances of the factory state are left to the loader.
     fn table(&mut self, raw: &Object<'a>, index: u32, depth: usize) -> TableSpec {
-        self.check_members(raw, &["access", "maxEntries", "source"]);
+        self.check_members(raw, TABLE_MEMBERS);
         let node = self.node;
         for (name, _) in nodes(raw) {
             self.reject(raw.file, &pointer(name), "a table holds its template `{i}` and instances, nothing else");

@@ -9,6 +9,8 @@ mod prose;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+pub(crate) use examples::json_examples;
+
 /// The directories with documents. Other directories have none, or are no part of the repository.
 const DIRECTORIES: [&str; 4] = [".", "docs", "cross", "tests"];
 

@@ -46,6 +46,7 @@ mod program;
 mod redirects;
 mod reference_acs;
 mod rpc;
+mod schemas;
 mod session;
 mod sources;
 mod storm;

@@ -7,7 +7,7 @@ use crate::model::schema::Spec;
 use crate::model::source::{Conversion, Excerpt, Field, Form, Location, SourceId, uci};
 
 /// The members of a field; its own source may have `at` and `limit` beside its kind.
-const FIELD_MEMBERS: [&str; 18] = [
+pub(super) const FIELD_MEMBERS: [&str; 18] = [
     "field", "line", "word", "match", "absent", "map", "as", "scale", "path", "file", "exec", "builtin", "ubus", "uci",
     "args", "method", "at", "limit",
 ];

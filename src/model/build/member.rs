@@ -7,6 +7,9 @@ use crate::suggest::hint;
 /// The members that an object may have beside its nodes.
 pub(super) const OBJECT_MEMBERS: &[&str] = &["access", "source"];
 
+/// The members that a table may have beside its template and its instances.
+pub(super) const TABLE_MEMBERS: &[&str] = &["access", "maxEntries", "source"];
+
 impl SchemaBuilder<'_> {
     /// Rejects members that are neither nodes nor in `known`.
     pub(super) fn check_members(&self, raw: &Object<'_>, known: &[&str]) {

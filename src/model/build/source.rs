@@ -12,7 +12,7 @@ use crate::model::source::{
 };
 
 /// The members of a source beside its kind.
-const SOURCE_MEMBERS: [&str; 7] = ["at", "rows", "where", "also", "identity", "numbers", "limit"];
+pub(super) const SOURCE_MEMBERS: [&str; 7] = ["at", "rows", "where", "also", "identity", "numbers", "limit"];
 
 /// The sources under construction.
 #[derive(Default)]

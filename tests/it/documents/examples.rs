@@ -19,6 +19,16 @@ fn blocks<'t>(text: &'t str, language: &str) -> Vec<&'t str> {
     blocks
 }
 
+/// Returns the examples in JSON, each with its document.
+pub(crate) fn json_examples() -> Vec<(String, serde_json::Value)> {
+    let parsed = |document: &super::Document| {
+        let name = document.path.display().to_string();
+        let json = |block: &&str| (name.clone(), serde_json::from_str(block).expect("JSON"));
+        blocks(&document.text, "json").iter().map(json).collect::<Vec<_>>()
+    };
+    documents().iter().flat_map(parsed).collect()
+}
+
 /// Returns a directory with the files that the examples name: the shipped models, `acme.json` and `config.json`.
 fn clone() -> TempDir {
     let directory = tempfile::tempdir().expect("a temporary directory");
