@@ -2,6 +2,7 @@
 
 mod completion;
 mod examples;
+mod integration;
 mod links;
 mod manual;
 mod prose;

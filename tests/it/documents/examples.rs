@@ -36,6 +36,7 @@ fn clone() -> TempDir {
     symlink(root().join("data-model"), at("data-model")).expect("a link");
     symlink(root().join("data-model/tr-181.json"), at("data-model.json")).expect("a link");
     fs::write(at("acme.json"), blocks(&document("docs/data-model.md"), "json")[0]).expect("a file");
+    fs::write(at("device.json"), "{}").expect("a file");
     fs::write(at("acme.key"), "secret\n").expect("a file");
     // A public key of Ed25519, in base64: `check` reads the files that an action names.
     fs::write(at("firmware.pub"), "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n").expect("a file");
