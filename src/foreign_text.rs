@@ -47,6 +47,11 @@ pub(crate) fn with_words(error: &str, words: &str) -> String {
     if words.is_empty() { error.to_owned() } else { format!("{error}: \"{words}\"") }
 }
 
+/// Returns an error without the words that [`with_words`] has appended, for a record that holds no text of a foreign body.
+pub(crate) fn without_words(error: &str) -> &str {
+    error.split_once(": \"").map_or(error, |(error, _)| error)
+}
+
 /// Returns the text with a space in place of each tag.
 fn without_tags(body: &[u8]) -> String {
     // The body may be cut in the middle of a character, which becomes one replacement character at the end.

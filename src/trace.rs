@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 
+use crate::foreign_text::without_words;
 use crate::secret::MASK;
 use crate::url::without_secrets;
 
@@ -95,7 +96,11 @@ pub fn left_out(length: usize, reason: &str) -> String {
 
 /// Returns the line that ends a session.
 pub fn end(at: Duration, error: Option<&str>) -> String {
-    format!("end {} {}\n", seconds(at), error.map_or("ok".to_owned(), |error| format!("failed: {}", one_line(error))))
+    format!(
+        "end {} {}\n",
+        seconds(at),
+        error.map_or("ok".to_owned(), |error| format!("failed: {}", one_line(without_words(error))))
+    )
 }
 
 /// Returns the line in place of entries that the reader was too slow for.

@@ -42,7 +42,8 @@ fn refused_credentials() {
         let server = FileServer::start(options);
         server.serves("/f", FileSpec::file("x"));
         let mut attempt = Attempt::at(&server.url("/f"));
-        assert_eq!(attempt.failure(), (9012, "the server refused the user name or the password".into()));
+        let refused = "the server refused the user name or the password: \"who are you?\"";
+        assert_eq!(attempt.failure(), (9012, refused.into()));
         assert_eq!(server.requests().len(), 2);
         attempt.request.username.clear();
         assert_eq!(attempt.failure(), (9012, "the file server asks for a user name, and none was given".into()));
