@@ -43,6 +43,16 @@ impl StatusView<'_> {
         if let Some((reason, _)) = reloads.last_refusal.as_ref().filter(|_| reloads.is_refused) {
             return Some(format!("the last reload was refused: {reason}"));
         }
-        reloads.left_out.first().map(|reason| format!("a data-model file is left out: {reason}"))
+        let left_out = reloads.left_out.first().map(|reason| format!("a data-model file is left out: {reason}"));
+        left_out.or_else(|| self.closed_port())
+    }
+
+    /// Returns the line about a port for connection requests that is closed. The ports open before the first session.
+    fn closed_port(&self) -> Option<String> {
+        self.status.last.as_ref()?;
+        let listeners = &self.status.listener_status;
+        let closed =
+            [("HTTP", listeners.http), ("UDP", listeners.udp)].into_iter().find(|(_, address)| address.is_none());
+        closed.map(|(transport, _)| format!("the port for connection requests over {transport} is closed"))
     }
 }

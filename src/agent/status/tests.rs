@@ -279,6 +279,7 @@ fn the_last_success_survives_a_restart() {
 fn a_check_names_the_first_trouble() {
     let check = |status: &AgentStatus| StatusView { status, now: NOW, zone: &LocalZone::utc() }.check();
     let mut status = failed();
+    status.listener_status.udp = Some(([0, 0, 0, 0], 7547).into());
     let cause = "the last session failed: the ACS refused Inform with fault 8001: ";
     assert!(check(&status).is_err_and(|reason| reason.starts_with(cause)));
     status.next = NextSession::Disabled(Disabled::Cwmp);
@@ -302,6 +303,9 @@ fn a_check_names_the_first_trouble() {
     status.reloads.left_out = vec!["overlay.json: is empty".to_owned()];
     assert_eq!(check(&status), Err("a data-model file is left out: overlay.json: is empty".into()));
     status.reloads.left_out.clear();
+    let udp = status.listener_status.udp.take();
+    assert_eq!(check(&status), Err("the port for connection requests over UDP is closed".into()));
+    status.listener_status.udp = udp;
     (status.last, status.sessions.last_success) = (None, None);
     assert_eq!(check(&status), Ok("no session has ended since the start\n".into()));
 }
