@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use super::Kernel;
 use crate::model::source::Row;
+use crate::sources::read_text;
 
 /// The files with the addresses of DNS servers: those of the providers on OpenWrt, that of systemd-resolved, and the usual one.
 const RESOLVERS: [&str; 3] =
@@ -41,7 +42,7 @@ impl Kernel {
 }
 
 fn read(path: &str) -> Result<String, String> {
-    fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))
+    read_text(path).map_err(|error| format!("{path}: {error}"))
 }
 
 /// Reads the first line of /proc/stat: user, nice, system, idle, iowait, irq, softirq, steal.
@@ -97,7 +98,8 @@ pub(super) fn sensors() -> Result<Vec<Row>, String> {
 pub(super) fn resolvers() -> Result<Vec<Row>, String> {
     let (mut rows, mut failure) = (Vec::new(), Some("no resolv.conf".to_owned()));
     for path in RESOLVERS {
-        let Ok(text) = fs::read_to_string(path) else { continue };
+        // A pipe in the place of the file must not block, nor a long file fill the memory.
+        let Ok(text) = read_text(path) else { continue };
         failure = None;
         rows = servers(&text);
         if !rows.is_empty() {
