@@ -95,7 +95,7 @@ impl Entry<'_> {
 /// Reads everything that has a source once. Returns the list of what failed, and true if that is nothing.
 pub fn check_device(loaded: Loaded, json: bool) -> (String, bool) {
     let clock = Clock::new();
-    let (mut device, _) = Device::restore(loaded, &[], Box::new(NoJournal), clock.now());
+    let (mut device, _) = Device::restore(loaded, &[], Box::new(DiscardingJournal), clock.now());
     device.set_sources(Box::new(DeviceSources::new(clock, std::sync::Arc::default())));
     let readings = device.explain(&Wanted::values(vec![String::new()]), clock.now());
     let failed: Vec<&Reading> = readings.iter().filter(|reading| reading.value.is_err()).collect();
@@ -114,9 +114,9 @@ pub fn check_device(loaded: Loaded, json: bool) -> (String, bool) {
 }
 
 /// A journal that keeps nothing: `check` changes nothing on the device.
-struct NoJournal;
+struct DiscardingJournal;
 
-impl JournalWriter for NoJournal {
+impl JournalWriter for DiscardingJournal {
     fn append(&mut self, _: &str, _: Growth) -> Result<(), JournalError> {
         Ok(())
     }

@@ -29,7 +29,7 @@ use self::restore::apply_record;
 pub use self::session_totals::SessionTotals;
 use self::session_totals::record;
 use self::sources::SourceState;
-pub use self::sources::{Failure, Sources};
+pub use self::sources::{SourceFailure, Sources};
 pub use self::state::{DeviceState, PublishedAddress, Reset};
 use crate::clock::Now;
 use crate::model::Loaded;

@@ -44,14 +44,14 @@ pub trait Sources {
 #[derive(Default)]
 pub(super) struct SourceState {
     drivers: Option<Box<dyn Sources>>,
-    failures: Vec<(Query, Failure)>,
+    failures: Vec<(Query, SourceFailure)>,
     /// The parameters whose device text is no value, with the reason; each is logged once.
     unfit: Vec<(String, String)>,
 }
 
 /// A source that fails.
 #[derive(Clone, Debug)]
-pub struct Failure {
+pub struct SourceFailure {
     /// The reason of the last failure.
     pub reason: String,
     /// The instant of the first failure in a row, on the monotonic clock.
@@ -69,7 +69,7 @@ impl Device {
     }
 
     /// Returns the failing sources, in words, each with its failure.
-    pub fn source_failures(&self) -> impl Iterator<Item = (String, &Failure)> {
+    pub fn source_failures(&self) -> impl Iterator<Item = (String, &SourceFailure)> {
         self.sources.failures.iter().map(|(query, failure)| (query.target.to_string(), failure))
     }
 
@@ -194,7 +194,7 @@ impl Device {
 }
 
 impl SourceState {
-    fn failure(&mut self, query: &Query) -> Option<&mut Failure> {
+    fn failure(&mut self, query: &Query) -> Option<&mut SourceFailure> {
         self.failures.iter_mut().find(|(failing, _)| failing == query).map(|(_, failure)| failure)
     }
 
@@ -211,7 +211,8 @@ impl SourceState {
                 return;
             }
             log::warn!("{}: {reason}; its last values stay", query.target);
-            let first = Failure { reason: String::new(), since: now.monotonic, count: 0, rests_until: Duration::ZERO };
+            let first =
+                SourceFailure { reason: String::new(), since: now.monotonic, count: 0, rests_until: Duration::ZERO };
             self.failures.push((query.clone(), first));
         }
         // It is in the list by now.

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::link::Link;
-use super::netlink::{Attributes, dump, messages, u32_at};
+use super::netlink::{AttributeList, dump, messages, u32_at};
 use crate::model::source::Row;
 
 /// RTM_GETADDR and RTM_NEWADDR, and the length of `struct ifaddrmsg`.
@@ -30,7 +30,7 @@ pub(super) fn rows(links: &[Link], wall: i64) -> Result<Vec<Row>, String> {
         .collect())
 }
 
-fn row(fixed: &[u8], attributes: Attributes<'_>, links: &[Link], wall: i64) -> Option<Row> {
+fn row(fixed: &[u8], attributes: AttributeList<'_>, links: &[Link], wall: i64) -> Option<Row> {
     let (family, prefix, scope) = (*fixed.first()?, *fixed.get(1)?, *fixed.get(3)?);
     let flags = attributes.u32(8).unwrap_or_else(|| u32::from(fixed[2]));
     let remote = attributes.get(1).and_then(|bytes| ip_address(family, bytes));

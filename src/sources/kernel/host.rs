@@ -35,7 +35,7 @@ const MAX_HOSTS: usize = 4096;
 
 /// A device of the LAN.
 #[derive(Default)]
-struct Host {
+struct LanHost {
     addresses: Vec<IpAddr>,
     active: bool,
     device: String,
@@ -64,7 +64,7 @@ pub(super) fn address_rows(links: &[Link]) -> Result<Vec<Row>, String> {
     Ok(addresses.map(row).collect())
 }
 
-fn hosts(links: &[Link]) -> Result<BTreeMap<String, Host>, String> {
+fn hosts(links: &[Link]) -> Result<BTreeMap<String, LanHost>, String> {
     let mut hosts = BTreeMap::new();
     add_neighbours(&mut hosts, links)?;
     // Kernels without bridges refuse the list.
@@ -79,7 +79,7 @@ fn hosts(links: &[Link]) -> Result<BTreeMap<String, Host>, String> {
 }
 
 /// Adds the neighbours on all links but those that lead to the Internet.
-fn add_neighbours(hosts: &mut BTreeMap<String, Host>, links: &[Link]) -> Result<(), String> {
+fn add_neighbours(hosts: &mut BTreeMap<String, LanHost>, links: &[Link]) -> Result<(), String> {
     let answer = dump(GET, 0, FIXED)?;
     for message in messages(&answer, NEW, FIXED) {
         let (Some(index), Some(state)) = (u32_at(message.fixed, 4), u16_at(message.fixed, 8)) else { continue };
@@ -99,7 +99,7 @@ fn add_neighbours(hosts: &mut BTreeMap<String, Host>, links: &[Link]) -> Result<
 }
 
 /// Adds the port of the bridge behind which each host is.
-fn add_ports(hosts: &mut BTreeMap<String, Host>, answer: &[u8], links: &[Link]) {
+fn add_ports(hosts: &mut BTreeMap<String, LanHost>, answer: &[u8], links: &[Link]) {
     for message in messages(answer, NEW, FIXED) {
         let (Some(index), Some(state)) = (u32_at(message.fixed, 4), u16_at(message.fixed, 8)) else { continue };
         let mac = message.attributes.get(2).map(hardware_address).unwrap_or_default();
@@ -112,7 +112,7 @@ fn add_ports(hosts: &mut BTreeMap<String, Host>, answer: &[u8], links: &[Link]) 
 }
 
 /// Adds the leases in the form of dnsmasq: end, MAC address, IP address, name and client id.
-fn add_leases(hosts: &mut BTreeMap<String, Host>, text: &str) {
+fn add_leases(hosts: &mut BTreeMap<String, LanHost>, text: &str) {
     for line in text.lines() {
         let words: Vec<&str> = line.split_whitespace().collect();
         let [end, mac, address, name, ..] = words[..] else { continue };
@@ -132,7 +132,7 @@ fn add_leases(hosts: &mut BTreeMap<String, Host>, text: &str) {
     }
 }
 
-fn row(mac: &str, host: &Host, links: &[Link], wall: i64) -> Row {
+fn row(mac: &str, host: &LanHost, links: &[Link], wall: i64) -> Row {
     let list = |is_wanted: fn(&IpAddr) -> bool| {
         host.addresses.iter().filter(|address| is_wanted(address)).map(IpAddr::to_string).collect::<Vec<_>>()
     };

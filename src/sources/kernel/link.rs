@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::fs;
 
 use super::address::INET6;
-use super::netlink::{Attributes, dump as netlink_dump, messages, u16_at, u32_at, u64_at};
+use super::netlink::{AttributeList, dump as netlink_dump, messages, u16_at, u32_at, u64_at};
 use crate::model::source::Row;
 
 /// RTM_GETLINK and RTM_NEWLINK, and the length of `struct ifinfomsg`.
@@ -71,7 +71,7 @@ pub(super) fn dump() -> Result<Vec<Link>, String> {
     Ok(messages(&answer, NEW, FIXED).filter_map(|message| read(message.fixed, message.attributes)).collect())
 }
 
-fn read(fixed: &[u8], attributes: Attributes<'_>) -> Option<Link> {
+fn read(fixed: &[u8], attributes: AttributeList<'_>) -> Option<Link> {
     let hardware = u16_at(fixed, 2)?;
     let mut link = Link {
         index: u32_at(fixed, 4)?,
@@ -90,10 +90,10 @@ fn read(fixed: &[u8], attributes: Attributes<'_>) -> Option<Link> {
         }
     }
     // IFLA_AF_SPEC, in it AF_INET6, in it IFLA_INET6_CONF: a list of numbers, one of which is DEVCONF_DISABLE_IPV6.
-    let settings = attributes.get(26).map(Attributes::nested).and_then(|families| families.get(INET6.into()));
-    let settings = settings.map(Attributes::nested).and_then(|family| family.get(2));
+    let settings = attributes.get(26).map(AttributeList::nested).and_then(|families| families.get(INET6.into()));
+    let settings = settings.map(AttributeList::nested).and_then(|family| family.get(2));
     link.ipv6 = settings.and_then(|settings| u32_at(settings, DISABLE_IPV6 * 4)).map(|disabled| disabled == 0);
-    let info = attributes.get(18).map(Attributes::nested);
+    let info = attributes.get(18).map(AttributeList::nested);
     let kind = info.and_then(|info| info.text(1));
     if let Some(info) = info {
         add_special(&mut link.special, kind.as_deref(), info);
@@ -108,11 +108,11 @@ fn read(fixed: &[u8], attributes: Attributes<'_>) -> Option<Link> {
 }
 
 /// Adds the values of a VLAN, of a bridge, or of a port of a bridge, from IFLA_LINKINFO.
-fn add_special(special: &mut Vec<(&'static str, String)>, kind: Option<&str>, info: Attributes<'_>) {
+fn add_special(special: &mut Vec<(&'static str, String)>, kind: Option<&str>, info: AttributeList<'_>) {
     let mut add = |name, number: Option<u32>| special.extend(number.map(|number| (name, number.to_string())));
     let short =
-        |attributes: Attributes<'_>, kind| attributes.get(kind).and_then(|bytes| u16_at(bytes, 0)).map(u32::from);
-    match (kind, info.get(2).map(Attributes::nested)) {
+        |attributes: AttributeList<'_>, kind| attributes.get(kind).and_then(|bytes| u16_at(bytes, 0)).map(u32::from);
+    match (kind, info.get(2).map(AttributeList::nested)) {
         (Some("vlan"), Some(data)) => {
             add("vlan_id", short(data, 1));
             // The protocol is in network byte order.
@@ -130,7 +130,7 @@ fn add_special(special: &mut Vec<(&'static str, String)>, kind: Option<&str>, in
         _ => {}
     }
     if info.text(4).as_deref() == Some("bridge")
-        && let Some(port) = info.get(5).map(Attributes::nested)
+        && let Some(port) = info.get(5).map(AttributeList::nested)
     {
         add("port_priority", short(port, 2));
         add("path_cost", port.u32(3));
@@ -298,12 +298,12 @@ mod tests {
         settings[4 * DISABLE_IPV6] = 1;
         let family = attribute(INET6.into(), &attribute(2, &settings));
         let all = [attribute(3, b"br0\0"), attribute(18, &info.concat()), attribute(26, &family)].concat();
-        let row = read(&fixed, Attributes::nested(&all)).expect("a link").row(&[]);
+        let row = read(&fixed, AttributeList::nested(&all)).expect("a link").row(&[]);
         let fields = ["kind", "aging", "stp", "port_state", "path_cost", "ipv6", "upstream"];
         let found = fields.map(|field| row.get(field).unwrap_or("none"));
         assert_eq!(found, ["bridge", "300", "0", "Forwarding", "2", "0", "0"]);
         for end in 0..all.len() {
-            let _ = read(&fixed, Attributes::nested(&all[..end]));
+            let _ = read(&fixed, AttributeList::nested(&all[..end]));
         }
     }
 }

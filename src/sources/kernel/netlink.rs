@@ -41,17 +41,17 @@ pub(super) struct Message<'a> {
     /// The fixed part, such as `struct ifinfomsg`.
     pub(super) fixed: &'a [u8],
     /// The attributes behind it.
-    pub(super) attributes: Attributes<'a>,
+    pub(super) attributes: AttributeList<'a>,
 }
 
 /// The attributes of a message, or those nested in one of them.
 #[derive(Clone, Copy)]
-pub(super) struct Attributes<'a>(&'a [u8]);
+pub(super) struct AttributeList<'a>(&'a [u8]);
 
-impl<'a> Attributes<'a> {
+impl<'a> AttributeList<'a> {
     /// Reads nested attributes.
-    pub(super) fn nested(bytes: &'a [u8]) -> Attributes<'a> {
-        Attributes(bytes)
+    pub(super) fn nested(bytes: &'a [u8]) -> AttributeList<'a> {
+        AttributeList(bytes)
     }
 
     /// Returns the bytes of the first attribute of this type.
@@ -175,7 +175,7 @@ fn is_interrupted(answer: &[u8]) -> bool {
 /// Returns the messages of one type, whose fixed part has `fixed` bytes.
 pub(super) fn messages(answer: &[u8], kind: u16, fixed: usize) -> impl Iterator<Item = Message<'_>> {
     raw_messages(answer).filter(move |(found, ..)| *found == kind).filter_map(move |(_, _, body)| {
-        Some(Message { fixed: body.get(..fixed)?, attributes: Attributes(body.get(fixed.next_multiple_of(4)..)?) })
+        Some(Message { fixed: body.get(..fixed)?, attributes: AttributeList(body.get(fixed.next_multiple_of(4)..)?) })
     })
 }
 
@@ -198,7 +198,7 @@ mod tests {
         let read = |bytes: &[u8]| {
             for message in messages(bytes, 16, 16) {
                 let _ = (message.attributes.text(3), message.attributes.u32(4), message.attributes.get(0x3FFF));
-                let nested = message.attributes.get(18).map(Attributes::nested);
+                let nested = message.attributes.get(18).map(AttributeList::nested);
                 let _ = nested.and_then(|nested| nested.text(1));
             }
             is_interrupted(bytes)

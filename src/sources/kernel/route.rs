@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::address::{INET, INET6, ip_address};
 use super::link::Link;
-use super::netlink::{Attributes, dump, messages, u32_at};
+use super::netlink::{AttributeList, dump, messages, u32_at};
 use crate::model::source::Row;
 
 /// RTM_GETROUTE and RTM_NEWROUTE, and the length of `struct rtmsg`.
@@ -46,7 +46,7 @@ pub(super) fn upstream_links(links: &[Link]) -> Result<Vec<String>, String> {
     Ok(default_routes(links)?.iter().filter_map(device).collect())
 }
 
-fn row(fixed: &[u8], attributes: Attributes<'_>, links: &[Link]) -> Option<Row> {
+fn row(fixed: &[u8], attributes: AttributeList<'_>, links: &[Link]) -> Option<Row> {
     let (family, prefix) = (*fixed.first()?, *fixed.get(1)?);
     let (table, protocol, kind) = (*fixed.get(4)?, *fixed.get(5)?, *fixed.get(7)?);
     let table = attributes.u32(15).unwrap_or(table.into());
