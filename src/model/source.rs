@@ -16,6 +16,7 @@
 //! | `source/blob.rs` | the values in an answer of the bus of OpenWrt |
 //! | `source/path.rs` | paths to these values |
 //! | `source/ubus.rs` | calls on that bus |
+//! | `source/view.rs` | values that several fields have together |
 //! | `source/uci.rs` | the sections of a UCI package |
 //!
 //! A *source* is all that one access to the device answers: a file, a process, a list of the kernel. A *field* is one value in
@@ -32,6 +33,7 @@ pub mod query;
 mod template;
 mod ubus;
 pub mod uci;
+mod view;
 
 pub(super) use convert::{Conversion, Form};
 pub(super) use excerpt::Excerpt;
@@ -39,6 +41,7 @@ pub(super) use provider::Provider;
 pub use query::{Answer, Answers, Argument, Query, Response, Row, Target};
 pub(super) use template::{Blank, Template};
 pub(super) use ubus::{Arguments, Call, is_object_name};
+pub(super) use view::{VIEWS, View};
 
 /// The seconds after which an access counts as hung, unless the source gives `limit`.
 pub(super) const DEFAULT_LIMIT: u32 = 5;
@@ -151,4 +154,12 @@ pub(super) struct Field {
     pub(super) conversion: Conversion,
     /// The tables whose row with this key is the value: the field is a reference.
     pub(super) path: Box<[Box<str>]>,
+}
+
+impl Field {
+    /// Returns the sources whose answers have the value.
+    pub(super) fn sources(&self) -> impl Iterator<Item = SourceId> {
+        let further: &[(SourceId, Excerpt)] = if let Excerpt::View(_, fields) = &self.excerpt { fields } else { &[] };
+        [self.source].into_iter().chain(further.iter().map(|(source, _)| *source))
+    }
 }

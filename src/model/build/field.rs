@@ -4,12 +4,12 @@ use super::ubus::wrong_field;
 use super::{ARE_BUILT, Built, SchemaBuilder, pointer};
 use crate::model::raw::{Number, Object, Raw};
 use crate::model::schema::Spec;
-use crate::model::source::{Conversion, Excerpt, Field, Form, Location, SourceId, uci};
+use crate::model::source::{Conversion, Excerpt, Field, Form, Location, SourceId, VIEWS, View, uci};
 
 /// The members of a field; its own source may have `at` and `limit` beside its kind.
-pub(super) const FIELD_MEMBERS: [&str; 18] = [
-    "field", "line", "word", "match", "absent", "map", "as", "scale", "path", "file", "exec", "builtin", "ubus", "uci",
-    "args", "method", "at", "limit",
+pub(super) const FIELD_MEMBERS: [&str; 20] = [
+    "field", "view", "fields", "line", "word", "match", "absent", "map", "as", "scale", "path", "file", "exec",
+    "builtin", "ubus", "uci", "args", "method", "at", "limit",
 ];
 
 impl<'a> SchemaBuilder<'a> {
@@ -77,10 +77,16 @@ impl<'a> SchemaBuilder<'a> {
 
     /// Reads the part of the answer that the value is, and the source of that answer.
     fn excerpt(&mut self, raw: &Object<'a>, own: Option<SourceId>) -> Built<(SourceId, Excerpt)> {
-        let (name, line, pattern) = (self.text(raw, "field")?, self.text(raw, "line")?, self.text(raw, "match")?);
-        let word = self.bound(raw, "word")?;
+        let (name, view) = (self.text(raw, "field")?, self.text(raw, "view")?);
+        let (line, word) = (self.text(raw, "line")?, self.bound(raw, "word")?);
+        if let Some(view) = view {
+            return self.view(raw, view, own);
+        }
+        if raw.get("fields").is_some() {
+            return Err(self.error(raw.file, "/fields", "only a `view` has several fields"));
+        }
         if let Some(name) = name {
-            if let Some(member) = ["line", "word", "match"].iter().find(|member| raw.get(member).is_some()) {
+            if let Some(member) = ["line", "word"].iter().find(|member| raw.get(member).is_some()) {
                 return Err(self.error(raw.file, &pointer(member), "a field has a name, and is no part of a text"));
             }
             let (source, name) = match own {
@@ -96,23 +102,44 @@ impl<'a> SchemaBuilder<'a> {
         if !matches!(self.sources.location(source), Location::File { .. }) {
             return Err(self.error(raw.file, "", "`field` is needed: the name of the value in the source"));
         }
-        let excerpt = match (pattern, word) {
-            (Some(_), Some(_)) => return Err(self.error(raw.file, "/word", "`match` gives the value already")),
-            (Some(pattern), None) => {
-                let compiled = regex_lite::Regex::new(pattern);
-                compiled
-                    .map_err(|reason| self.error(raw.file, "/match", format!("not a regular expression: {reason}")))?;
-                Excerpt::Match(pattern.into())
-            }
-            (None, word) => {
-                let number = word.map(|word| u16::try_from(word).ok().filter(|word| *word > 0));
-                if number == Some(None) {
-                    return Err(self.error(raw.file, "/word", "a number from 1 to 65535 is needed"));
-                }
-                Excerpt::Text { line: line.map(Into::into), word: number.flatten() }
-            }
+        let number = word.map(|word| u16::try_from(word).ok().filter(|word| *word > 0));
+        if number == Some(None) {
+            return Err(self.error(raw.file, "/word", "a number from 1 to 65535 is needed"));
+        }
+        let is_whole = line.is_none() && word.is_none() && raw.get("match").is_some();
+        let part = Excerpt::Text { line: line.map(Into::into), word: number.flatten() };
+        Ok((source, if is_whole { Excerpt::Whole } else { part }))
+    }
+
+    /// Reads the fields of a view.
+    fn view(&mut self, raw: &Object<'a>, name: &str, own: Option<SourceId>) -> Built<(SourceId, Excerpt)> {
+        if let Some(member) = ["field", "line", "word"].iter().find(|member| raw.get(member).is_some()) {
+            return Err(self.error(raw.file, &pointer(member), "a view has `fields`"));
+        }
+        let Some(view) = View::find(name) else {
+            let known: Vec<&str> = VIEWS.iter().map(|view| view.name).collect();
+            let reason = format!("there is no view `{name}`; there are {}", known.join(", "));
+            return Err(self.error(raw.file, "/view", reason));
         };
-        Ok((source, excerpt))
+        let names = self.texts(raw, "fields")?;
+        if !(view.least..=view.fields.len()).contains(&names.len()) {
+            let (needed, optional) = view.fields.split_at(view.least);
+            let or =
+                if optional.is_empty() { String::new() } else { format!(", and may have {}", optional.join(", ")) };
+            let reason = format!("`{name}` needs the fields {}{or}", needed.join(", "));
+            return Err(self.error(raw.file, "/fields", reason));
+        }
+        let mut fields = Vec::new();
+        for name in &names {
+            let (source, name) = match own {
+                Some(own) if !name.contains(':') => (own, &**name),
+                _ => self.named_field(name, raw.file, "/fields")?,
+            };
+            self.check_field(source, name, raw.file, "/fields")?;
+            fields.push((source, Excerpt::Name(name.into())));
+        }
+        // There is at least one.
+        Ok((fields[0].0, Excerpt::View(view, fields.into())))
     }
 
     /// Finds the source of a field by its text: `field` of the nearest source above, or `source:field` of a named one.
@@ -155,8 +182,12 @@ impl<'a> SchemaBuilder<'a> {
         Err(self.error(file, at, reason))
     }
 
-    /// Reads `map`, `as` and `scale`.
+    /// Reads `match`, `map`, `as` and `scale`.
     fn conversion(&self, raw: &Object<'_>, spec: &Spec) -> Built<Conversion> {
+        let pattern = self.text(raw, "match")?;
+        if let Some(Err(reason)) = pattern.map(regex_lite::Regex::new) {
+            return Err(self.error(raw.file, "/match", format!("not a regular expression: {reason}")));
+        }
         let mut map = Vec::new();
         match raw.get("map") {
             None => {}
@@ -183,7 +214,7 @@ impl<'a> SchemaBuilder<'a> {
                 }
             },
         };
-        Ok(Conversion { map: map.into(), form, scale: self.scale(raw)? })
+        Ok(Conversion { pattern: pattern.map(Into::into), map: map.into(), form, scale: self.scale(raw)? })
     }
 
     fn scale(&self, raw: &Object<'_>) -> Built<Option<(i64, i64)>> {

@@ -10,8 +10,8 @@ use super::member::{OBJECT_MEMBERS, TABLE_MEMBERS};
 use super::parameter::PARAMETER_MEMBERS;
 use super::source::SOURCE_MEMBERS;
 use super::ubus::UBUS_MEMBERS;
-use crate::model::source::Form;
 use crate::model::source::provider::PROVIDERS;
+use crate::model::source::{Form, VIEWS};
 use crate::model::value::Type;
 
 fn schema() -> Json {
@@ -45,5 +45,6 @@ fn the_schema_has_every_member() {
 fn the_schema_has_every_word() {
     has("/$defs/parameter/properties/type/enum", &Type::NAMES.map(|(name, _)| name));
     has("/$defs/field/properties/as/enum", &Form::NAMES.map(|(name, _)| name));
+    has("/$defs/field/properties/view/enum", &VIEWS.iter().map(|view| view.name).collect::<Vec<_>>());
     has("/$defs/source/properties/builtin/enum", &PROVIDERS.iter().map(|provider| provider.name).collect::<Vec<_>>());
 }

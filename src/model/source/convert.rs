@@ -1,11 +1,15 @@
 //! Conversions: the text of the device becomes a literal of CWMP.
 
+use regex_lite::Regex;
+
 use crate::model::date_time::DateTime;
 use crate::model::value::Type;
 
-/// The way from the text of the device to a literal: `map`, then `as`, then `scale`.
+/// The way from the text of the device to a literal: `match`, `map`, then `as`, then `scale`.
 #[derive(Debug, Default)]
 pub(in crate::model) struct Conversion {
+    /// A regular expression that finds the value in the text.
+    pub(in crate::model) pattern: Option<Box<str>>,
     /// Texts of the device with their values, in order; a text may end in `*`, which stands for any rest.
     pub(in crate::model) map: Box<[(Box<str>, Box<str>)]>,
     /// The form of the text on the device.
@@ -53,6 +57,15 @@ impl Form {
 }
 
 impl Conversion {
+    /// Returns the part of a text that is the value: the first group of the expression, or the whole match of one without
+    /// groups. `None` without a match.
+    pub(in crate::model) fn part(&self, text: String) -> Option<String> {
+        let Some(pattern) = &self.pattern else { return Some(text) };
+        // The loader has compiled it, so that it is valid.
+        let captures = Regex::new(pattern).ok()?.captures(&text)?;
+        captures.get(1).or(captures.get(0)).map(|found| found.as_str().to_owned())
+    }
+
     /// Returns the literal for a text of the device. An error is the reason why there is none.
     pub(in crate::model) fn apply(&self, text: &str, kind: Type) -> Result<String, String> {
         let mut literal = self.mapped(text).to_owned();
@@ -187,7 +200,7 @@ mod tests {
     #[test]
     fn the_map_comes_before_the_form_and_the_scale() {
         let map = [("up*".into(), "1".into()), ("down".into(), "0".into())].into();
-        let conversion = Conversion { map, form: Some(Form::Boolean), scale: None };
+        let conversion = Conversion { map, form: Some(Form::Boolean), ..Conversion::default() };
         assert_eq!(conversion.apply("upper", Type::Boolean).as_deref(), Ok("true"));
         assert_eq!(conversion.apply("down", Type::Boolean).as_deref(), Ok("false"));
         assert!(conversion.apply("dormant", Type::Boolean).is_err());
@@ -196,6 +209,19 @@ mod tests {
         assert!(kilobytes.apply("4 kB", Type::UnsignedInt).is_err());
         let huge = Conversion { scale: Some((1000, 1)), ..Conversion::default() };
         assert_eq!(huge.apply(&i64::MAX.to_string(), Type::Long), Ok(i64::MAX.to_string()));
+    }
+
+    #[test]
+    fn a_value_is_the_first_group_of_an_expression() {
+        let part = |pattern: &str, text: &str| {
+            let conversion = Conversion { pattern: Some(pattern.into()), ..Conversion::default() };
+            conversion.part(text.to_owned())
+        };
+        assert_eq!(part("rev=([0-9]+)", "a\nrev=17\n").as_deref(), Some("17"));
+        assert_eq!(part("[0-9]+", "a 17").as_deref(), Some("17"));
+        assert_eq!(part("x", "a"), None);
+        assert_eq!(part("a(b)?", "a"), Some("a".to_owned()), "a group that takes no part");
+        assert_eq!(Conversion::default().part("a".to_owned()).as_deref(), Some("a"));
     }
 
     #[test]

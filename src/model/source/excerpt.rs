@@ -2,7 +2,9 @@
 
 use regex_lite::Regex;
 
+use super::SourceId;
 use super::query::{Answer, Row};
+use super::view::View;
 
 /// The part of an answer that is a value.
 #[derive(Debug)]
@@ -12,8 +14,10 @@ pub(in crate::model) enum Excerpt {
     /// The whole text without white space at its ends, or of the first line that begins with `line`, or the `word` of that
     /// line or of the text, counted from 1.
     Text { line: Option<Box<str>>, word: Option<u16> },
-    /// The first group of a regular expression, or the whole match of one without groups.
-    Match(Box<str>),
+    /// The whole text, in which a regular expression finds the value.
+    Whole,
+    /// The value that several fields have together.
+    View(&'static View, Box<[(SourceId, Excerpt)]>),
 }
 
 impl Excerpt {
@@ -23,11 +27,7 @@ impl Excerpt {
         match (self, answer) {
             (Excerpt::Name(name), answer) => answer.row(key)?.get(name).map(str::to_owned),
             (Excerpt::Text { line, word }, Answer::Text(text)) => excerpt(text, line.as_deref(), *word),
-            (Excerpt::Match(pattern), Answer::Text(text)) => {
-                // The loader has compiled it, so that it is valid.
-                let captures = Regex::new(pattern).ok()?.captures(text)?;
-                captures.get(1).or(captures.get(0)).map(|found| found.as_str().to_owned())
-            }
+            (Excerpt::Whole, Answer::Text(text)) => Some(text.clone()),
             _ => None,
         }
     }
@@ -78,14 +78,6 @@ mod tests {
         assert_eq!(text(None, Some(99)), None);
         assert_eq!(text(None, Some(0)), None);
         assert_eq!(excerpt("Board\0", None, None).as_deref(), Some("Board"));
-    }
-
-    #[test]
-    fn a_value_is_the_first_group_of_an_expression() {
-        let of = |pattern: &str, text: &str| Excerpt::Match(pattern.into()).of(&Answer::Text(text.into()), None);
-        assert_eq!(of("rev=([0-9]+)", "a\nrev=17\n").as_deref(), Some("17"));
-        assert_eq!(of("[0-9]+", "a 17").as_deref(), Some("17"));
-        assert_eq!(of("x", "a"), None);
     }
 
     #[test]

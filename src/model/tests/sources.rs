@@ -33,6 +33,25 @@ fn a_wrong_source_names_the_place_and_the_reason() {
         (text(r#""source": { "absent": "x" }"#), "/Device/O/A/source", "`field` is needed"),
         (text(r#""source": { "field": "x", "at": "y" }"#), "/Device/O/A/source/at", "only a source of its own has it"),
         (text(r#""source": { "field": "x", "word": 1 }"#), "/Device/O/A/source/word", "no part of a text"),
+        (text(r#""source": { "field": "x", "match": "[" }"#), "/Device/O/A/source/match", "not a regular expression"),
+        (text(r#""source": { "field": "x", "fields": [] }"#), "/Device/O/A/source/fields", "only a `view` has"),
+        (text(r#""source": { "view": "port-range" }"#), "/Device/O/A/source/view", "there are dhcp-range.first, "),
+        (text(r#""source": { "view": "port-range.to", "field": "x" }"#), "/Device/O/A/source/field", "has `fields`"),
+        (
+            text(r#""source": { "view": "dhcp-range.last", "fields": ["a", "b"] }"#),
+            "/Device/O/A/source/fields",
+            "needs the fields start, limit, address, and may have netmask",
+        ),
+        (
+            text(r#""source": { "view": "port-range.to", "fields": ["x", "y"] }"#),
+            "/Device/O/A/source/fields",
+            "needs the fields ports",
+        ),
+        (
+            text(r#""source": { "view": "port-range.to", "fields": ["link:speed"] }"#),
+            "/Device/O/A/source/fields",
+            "has no field `speed`",
+        ),
         (text(r#""source": { "field": "x", "as": "hexx" }"#), "/Device/O/A/source/as", "one of boolean, !boolean"),
         (
             text(r#""source": { "field": "x", "scale": [1, 0] }"#),

@@ -31,7 +31,14 @@ const OVERLAY: &str = r#"{ "Device": {
     "X_00D09E_Radio": { "source": { "uci": "wireless", "rows": "wifi-device" },
       "{i}": {
         "Name": { "type": "string", "source": ".name" },
+        "Standards": { "type": "string", "list": true, "source": { "view": "htmode.standards", "fields": ["htmode", "band"] } },
+        "Width": { "type": "unsignedInt", "source": { "field": "htmode", "match": "([0-9]+)$", "absent": "1" } },
         "Auto": { "type": "boolean", "source": { "field": "channel", "map": { "auto": "true", "*": "false" } } } } },
+    "X_00D09E_Pool": { "source": { "uci": "dhcp", "rows": "dhcp",
+        "also": { "pool": { "uci": "dhcp", "at": "{key}" }, "net": { "uci": "network", "at": "{pool:interface}" } } },
+      "{i}": {
+        "First": { "type": "string", "source": { "view": "dhcp-range.first", "fields": ["start", "limit", "net:ipaddr", "net:netmask"] } },
+        "Last": { "type": "string", "source": { "view": "dhcp-range.last", "fields": ["start", "limit", "net:ipaddr", "net:netmask"] } } } },
     "X_00D09E_SSID": { "source": { "uci": "wireless", "rows": "wifi-iface", "where": { "mode": "ap" },
         "also": { "same": { "uci": "wireless", "at": "{key}" }, "radio": { "uci": "wireless", "at": "{same:device}" } } },
       "{i}": {
@@ -98,8 +105,20 @@ fn the_configuration_of_a_router_is_read() {
         ["Name=gateway", "LogSize=128", "Servers=0.openwrt.pool.ntp.org,1.openwrt.pool.ntp.org"]
     );
     assert_eq!(values(&agent, "Device.X_00D09E_Lan."), ["Mask=255.255.255.0", "MTU=1500", "Lease=43200"]);
-    let radios = ["1.Name=radio0", "1.Auto=true", "2.Name=radio1", "2.Auto=false"];
+    let radios = [
+        "1.Name=radio0",
+        "1.Standards=g,n",
+        "1.Width=20",
+        "1.Auto=true",
+        "2.Name=radio1",
+        "2.Standards=",
+        "2.Width=1",
+        "2.Auto=false",
+    ];
     assert_eq!(values(&agent, "Device.X_00D09E_Radio."), radios);
+    // The second pool has an interface without an address of its own.
+    let pools = ["1.First=192.168.1.100", "1.Last=192.168.1.249", "2.First=", "2.Last="];
+    assert_eq!(values(&agent, "Device.X_00D09E_Pool."), pools);
     assert_eq!(
         values(&agent, "Device.X_00D09E_SSID."),
         [
@@ -115,6 +134,12 @@ fn the_configuration_of_a_router_is_read() {
         "a section of the mode `sta` is none of the rows"
     );
     assert_eq!(agent.value("Device.X_00D09E_RuleNumberOfEntries"), "3");
+    // A text that a view does not understand costs that value alone, and is told.
+    router.commit("dhcp", &PACKAGES[0].1.replace("'100'", "'many'"));
+    assert_eq!(agent.value("Device.X_00D09E_Pool.1.First"), "192.168.1.100");
+    let status = agent.succeeds(&["status"]);
+    assert!(status.contains("Pool.1.First: `many` has another form than the view needs"), "{status}");
+    router.commit("dhcp", PACKAGES[0].1);
     let explained = agent.succeeds(&["source", NAME]);
     assert!(explained.starts_with(&format!("{NAME}=gateway\n  source  uci system (")), "{explained}");
     // The agent has read only.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Mode, Reading, RefreshWalk, Scope};
 use crate::model::schema::{NodeId, Spec};
-use crate::model::source::{Field, Response, SourceId};
+use crate::model::source::{Excerpt, Field, Response, SourceId};
 use crate::model::value::{Type, Value, ValueError};
 
 impl<'t> RefreshWalk<'t> {
@@ -13,19 +13,20 @@ impl<'t> RefreshWalk<'t> {
         let Some(field) = self.bindings.field(id) else { return };
         // All tables are asked for in one round.
         field.path.iter().for_each(|table| self.settle_table(table));
-        let text = self.text(field.source, &field.excerpt);
+        // A placeholder may stand for something that the device does not have, such as the interface of a link that is
+        // down: then the field is absent.
+        let text = self.field_text(field);
         if self.readings.is_none() {
             return;
         }
-        let text = text.unwrap_or_default();
-        let value = match self.failure(field.source) {
-            // A placeholder may stand for something that the device does not have, such as the interface of a link that is
-            // down: then the field is absent.
-            None => self.value(field, spec, text.as_deref()),
+        let value = match (field.sources().find_map(|source| self.failure(source)), &text) {
+            (None, Ok(text)) => self.value(field, spec, text.as_deref()),
+            (None, Err(text)) => Err(format!("`{text}` has another form than the view needs")),
             // The last value stays.
-            Some(_) if self.mode != Mode::Explain => return,
-            Some(reason) => Err(reason),
+            (Some(_), _) if self.mode != Mode::Explain => return,
+            (Some(reason), _) => Err(reason),
         };
+        let text = text.unwrap_or_else(Some);
         // The first reading counts even if it is the default: a later one is a change then.
         let held = scope.values[slot as usize].as_ref();
         if self.mode == Mode::Explain || value.is_err() || value.as_ref().ok() != held {
@@ -35,6 +36,21 @@ impl<'t> RefreshWalk<'t> {
             let reading = Reading { name: self.name.clone(), query, text, value, took };
             self.readings.get_or_insert_default().push(reading);
         }
+    }
+
+    /// Returns the text of the device that is the value, which it asks for if it is not there; `None` if the device has none.
+    /// An error is a text that a view does not understand.
+    fn field_text(&mut self, field: &Field) -> Result<Option<String>, String> {
+        let text = match &field.excerpt {
+            Excerpt::View(view, fields) => {
+                // All of them are asked for in one round.
+                let texts: Vec<_> =
+                    fields.iter().map(|(source, excerpt)| self.text(*source, excerpt).ok().flatten()).collect();
+                view.of(&texts)?
+            }
+            excerpt => self.text(field.source, excerpt).ok().flatten(),
+        };
+        Ok(text.and_then(|text| field.conversion.part(text)))
     }
 
     /// Returns the reason for which a source has no answer.
