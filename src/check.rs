@@ -92,7 +92,8 @@ fn describe(loaded: &Loaded, config: &Config) -> String {
         ("actions", if found.is_empty() { "none".into() } else { found.join(", ") }),
         ("state", config.state_dir.display().to_string()),
     ];
-    lines.iter().map(|(name, value)| format!("{name:<14} {value}\n")).collect()
+    let omitted = tree.schema().omitted().iter().map(|omitted| ("left out", omitted.notice()));
+    lines.into_iter().chain(omitted).map(|(name, value)| format!("{name:<14} {value}\n")).collect()
 }
 
 /// Returns warnings: conditions under which the agent starts, and which an operator should correct.

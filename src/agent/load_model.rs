@@ -38,7 +38,7 @@ pub fn load_model(config: &Config) -> Result<Loaded, Mistakes> {
     }
     // The other files are not checked: without the one that is missing, their overlays do not fit.
     mistakes.check()?;
-    load(&files, &config.factory_values).map_err(|mut mistakes| {
+    load(&files, &config.factory_values, &|path| Path::new(path).exists()).map_err(|mut mistakes| {
         // The model does not know whether a factory value is in the configuration file or on the command line.
         for mistake in mistakes.list_mut().iter_mut().filter(|mistake| mistake.file == COMMAND_LINE) {
             *mistake = config.factory_value_error(&mistake.pointer, &mistake.reason);

@@ -102,6 +102,8 @@ impl Agent {
         // Each rejected value is logged once, and not by every reload.
         self.rejected_values.difference(&logged).for_each(|notice| log::warn!("{notice}"));
         if !is_same {
+            let schema = self.device.tree().schema();
+            schema.omitted().iter().for_each(|omitted| log::info!("{}", omitted.notice()));
             self.log_overridden_values();
         }
         self.check_identity();

@@ -11,6 +11,7 @@ use crate::control::CommandResult;
 use crate::cwmp::device::{Device, Growth, JournalError, JournalWriter};
 use crate::model::Loaded;
 use crate::model::path::Path;
+use crate::model::schema::Omitted;
 use crate::model::tree::{Reading, Wanted};
 use crate::sources::DeviceSources;
 
@@ -20,6 +21,16 @@ pub(super) fn describe(device: &mut Device, paths: &[String], json: bool, now: N
     let (mut text, mut entries) = (String::new(), Vec::new());
     for path_text in paths {
         let error_text = |error| path_error_text(device, path_text, error);
+        let mut is_omitted = false;
+        for omitted in device.tree().schema().omitted() {
+            is_omitted |= path_text.starts_with(&omitted.path);
+            if is_omitted || omitted.path.starts_with(path_text.as_str()) {
+                if json { entries.push(omitted_json(omitted)) } else { text += &format!("{}\n", omitted.notice()) }
+            }
+        }
+        if is_omitted {
+            continue;
+        }
         let path = Path::parse(path_text).map_err(error_text)?;
         let visited = device.tree().visit_values(&path, &mut |parameter| {
             if text.len() > MAX_OUTPUT {
@@ -36,6 +47,13 @@ pub(super) fn describe(device: &mut Device, paths: &[String], json: bool, now: N
         }
     }
     Ok(if json { format!("{}\n", Json::Array(entries)) } else { text })
+}
+
+fn omitted_json(omitted: &Omitted) -> Json {
+    let mut json = object(["source", "text", "value", "milliseconds"].map(|name| (name, Json::Null)));
+    json["name"] = omitted.path.as_str().into();
+    json["error"] = omitted.notice().into();
+    json
 }
 
 /// A parameter with its value and the way of that value.

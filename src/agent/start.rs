@@ -76,6 +76,7 @@ impl Agent {
     pub(crate) fn start(config: Config, handles: Handles) -> Result<Agent, StartFailure> {
         let (loaded, left_out) = load_at_start(&config).map_err(StartFailure::Configuration)?;
         log_mistakes(&config, &loaded);
+        loaded.tree.schema().omitted().iter().for_each(|omitted| log::info!("{}", omitted.notice()));
         let model = loaded.fingerprint;
         let (store, recovered) = open_store(&config.state_dir)?;
         recovered.notices.iter().for_each(|notice| log::warn!("{notice}"));

@@ -123,6 +123,7 @@ impl Device {
         now: Now,
     ) -> (Device, Vec<String>) {
         let Loaded { mut tree, actions, .. } = loaded;
+        tree.set_with_omitted(true);
         let mut state = DeviceState::default();
         let mut written = String::new();
         let mut totals = SessionTotals::default();
@@ -142,6 +143,7 @@ impl Device {
             }
         }
         state.totals = totals;
+        tree.set_with_omitted(false);
         // A pending notification of a parameter that the model no longer has could never be sent, and its
         // 4 VALUE CHANGE would go out without a parameter, which R101 forbids.
         state.drop_changes(|name| tree.parameter(name).is_err());
@@ -160,6 +162,7 @@ impl Device {
     /// value that the new model rejects.
     pub fn replace_model(&mut self, loaded: Loaded, records: &[String]) -> Vec<String> {
         let Loaded { mut tree, actions, .. } = loaded;
+        tree.set_with_omitted(true);
         let (patterns, mut notices, mut dropped) = (PatternCache::default(), Vec::new(), Vec::new());
         for record in records.iter().filter_map(|record| serde_json::from_str::<Json>(record).ok()) {
             apply_record(&mut tree, record.get("tree"), &patterns, &mut notices, &mut dropped);
@@ -169,6 +172,7 @@ impl Device {
         for row in self.tree.rows() {
             let _ = tree.apply(&row);
         }
+        tree.set_with_omitted(false);
         self.unstored = tree.unstored_numbers();
         (self.tree, self.actions) = (tree, actions);
         let tree = &self.tree;

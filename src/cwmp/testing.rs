@@ -88,7 +88,8 @@ pub(crate) fn device(records: &[String]) -> (Device, MemoryJournal) {
 
 /// Restores a device with another model than [`MODEL`].
 pub(crate) fn device_with(model: &str, records: &[String]) -> (Device, MemoryJournal) {
-    let loaded = load(&[ModelFile { name: "model".into(), text: model.into() }], &[]).expect("a valid model");
+    let loaded =
+        load(&[ModelFile { name: "model".into(), text: model.into() }], &[], &|_| true).expect("a valid model");
     let journal = MemoryJournal::default();
     let (device, notices) = Device::restore(loaded, records, Box::new(journal.clone()), NOW);
     assert_eq!(notices, [""; 0]);

@@ -6,6 +6,7 @@
 //! | `build.rs` | objects and tables |
 //! | `build/parameter.rs` | parameters and their facets |
 //! | `build/member.rs` | single members, such as a flag or a number |
+//! | `build/needs.rs` | objects that only some devices have |
 //! | `build/source.rs` | the sources of nodes on the device |
 //! | `build/kind.rs` | the kinds of these sources |
 //! | `build/field.rs` | the fields of these sources that parameters have |
@@ -20,7 +21,9 @@ use super::intern::{Interner, NameInterner};
 use super::load_error::JsonLocation;
 use super::path::{instance_number, is_name};
 use super::raw::{Object, Raw, is_node};
-use super::schema::{Children, Contains, Node, NodeId, NodeKind, Reference, Schema, ScopeSize, Spec, TableSpec};
+use super::schema::{
+    Children, Contains, Node, NodeId, NodeKind, Omitted, Reference, Schema, ScopeSize, Spec, TableSpec,
+};
 use super::source::DEFAULT_MAX_ROWS;
 use crate::json::escape;
 use crate::mistake::Mistake;
@@ -28,6 +31,7 @@ use crate::mistake::Mistake;
 mod field;
 mod kind;
 mod member;
+mod needs;
 mod parameter;
 mod source;
 #[cfg(test)]
@@ -60,6 +64,9 @@ pub(super) struct SchemaBuilder<'a> {
     /// The node that is being built.
     node: NodeId,
     patterns: &'a PatternCache,
+    /// Returns true if a path is on this device.
+    is_there: &'a dyn Fn(&str) -> bool,
+    omitted: Vec<Omitted>,
 }
 
 /// The result of reading a part of the files.
@@ -70,7 +77,12 @@ type Tables<'a> = Vec<(&'a str, u32)>;
 
 impl<'a> SchemaBuilder<'a> {
     /// Creates a builder at the root object. `objects` is the number of JSON objects in the files, which is at least that of the nodes.
-    pub(super) fn new(location: JsonLocation<'a>, objects: usize, patterns: &'a PatternCache) -> SchemaBuilder<'a> {
+    pub(super) fn new(
+        location: JsonLocation<'a>,
+        objects: usize,
+        patterns: &'a PatternCache,
+        is_there: &'a dyn Fn(&str) -> bool,
+    ) -> SchemaBuilder<'a> {
         SchemaBuilder {
             location,
             // An estimate: most names and descriptions occur several times, and a map grows in steps of two.
@@ -84,6 +96,8 @@ impl<'a> SchemaBuilder<'a> {
             sources: SourceBuilder::default(),
             node: 0,
             patterns,
+            is_there,
+            omitted: Vec::new(),
         }
     }
 
@@ -98,17 +112,20 @@ impl<'a> SchemaBuilder<'a> {
             return Err(self.error(object.file, "", "the root is an object, neither a parameter nor a table"));
         }
         self.check_members(object, OBJECT_MEMBERS);
+        self.omit(object);
         let children = self.children(object, 0, 0);
         self.nodes[0].kind = NodeKind::Object(children);
         self.nodes[0].contains = self.contains(children);
         let paths = std::mem::take(&mut self.sources.paths);
-        let schema = Schema {
+        let mut schema = Schema {
             names: self.names.into_text(),
             nodes: self.nodes.into(),
             specs: self.specs.into_list(),
             scopes: self.scopes.into(),
             bindings: self.sources.finish(),
+            omitted: self.omitted.into(),
         };
+        schema.omit_counters();
         // At the end, since a target may stand behind the parameter that refers to it.
         for (file, pointer, reference) in &self.targets {
             for unknown in reference.targets.iter().flatten().filter(|table| !schema.has_table(table)) {
@@ -182,8 +199,9 @@ impl<'a> SchemaBuilder<'a> {
         if object.get("type").is_some() {
             return Ok(self.parameter(&object.collected(), scope, tables));
         }
+        let node = self.node;
+        self.nodes[node as usize].is_omitted = self.omit(object);
         if let Some(index) = table_index(tables, name) {
-            let node = self.node;
             let table = self.table(object, index, depth);
             let contains = self.contains(table.children);
             let own = Contains::SOURCE.when(self.sources.has_table(node));
@@ -254,6 +272,7 @@ impl<'a> SchemaBuilder<'a> {
             name_start,
             name_length: name.len() as u16,
             contains: Contains::default(),
+            is_omitted: false,
             kind: NodeKind::Object(Children::default()),
         }
     }

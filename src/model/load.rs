@@ -33,19 +33,24 @@ pub struct Loaded {
     pub tree: Tree,
     /// The commands by which the device reboots, resets itself and handles files.
     pub actions: Actions,
-    /// A number that changes with the texts of the files, by which a reload recognises a model that is the same.
+    /// A number that changes with the texts of the files and with the objects that the device has, by which a reload recognises a model that is the same.
     pub fingerprint: u64,
 }
 
-/// Loads files, of which a later one overlays the earlier ones, and then the factory values of the configuration.
+/// Loads files, of which a later one overlays the earlier ones, and then the factory values of the configuration. `is_there`
+/// returns true if a path is on the device, for the objects that need one.
 ///
 /// # Errors
 /// Returns all mistakes. The references and the factory values are checked once the files have no other mistake: a wrong
 /// parameter would cause a second message about each of its values.
-pub fn load(files: &[ModelFile], factory_values: &[(String, Secret)]) -> Result<Loaded, Mistakes> {
+pub fn load(
+    files: &[ModelFile],
+    factory_values: &[(String, Secret)],
+    is_there: &dyn Fn(&str) -> bool,
+) -> Result<Loaded, Mistakes> {
     let mistakes = RefCell::default();
     let location = JsonLocation { files, pointer: String::new(), mistakes: &mistakes };
-    let loaded = load_noting(&location, factory_values);
+    let loaded = load_noting(&location, factory_values, is_there);
     let mistakes = mistakes.into_inner();
     match loaded {
         Some(loaded) if mistakes.count() == 0 => Ok(loaded),
@@ -54,7 +59,11 @@ pub fn load(files: &[ModelFile], factory_values: &[(String, Secret)]) -> Result<
 }
 
 /// Loads the files and notes every mistake. Returns `None` after a mistake with which the rest cannot be read.
-fn load_noting(location: &JsonLocation<'_>, factory_values: &[(String, Secret)]) -> Option<Loaded> {
+fn load_noting(
+    location: &JsonLocation<'_>,
+    factory_values: &[(String, Secret)],
+    is_there: &dyn Fn(&str) -> bool,
+) -> Option<Loaded> {
     let files = location.files;
     let read = files.iter().enumerate().map(|(number, file)| location.note(read(file, number, location)));
     // First all files are read, so that a syntax error in each of them is reported.
@@ -69,7 +78,7 @@ fn load_noting(location: &JsonLocation<'_>, factory_values: &[(String, Secret)])
     // The cache is dropped with this function: at run time a pattern is compiled when a value is set, which is rare.
     let patterns = PatternCache::default();
     let objects = tapes.iter().map(Tape::objects).sum();
-    let builder = SchemaBuilder::new(location.child(name), objects, &patterns);
+    let builder = SchemaBuilder::new(location.child(name), objects, &patterns, is_there);
     let schema = Rc::new(location.note(builder.build(name, &root))?);
     let mut tree = Tree::new(Rc::clone(&schema));
     let Raw::Object(object) = root else { unreachable!("the builder accepts objects only") };
@@ -83,13 +92,20 @@ fn load_noting(location: &JsonLocation<'_>, factory_values: &[(String, Secret)])
             location.note(set_factory_value(&mut tree, path, text.expose()));
         }
     }
-    Some(Loaded { tree, actions, fingerprint: fingerprint(files) })
+    tree.set_with_omitted(false);
+    for omitted in schema.omitted() {
+        // A reference that was set since the factory state stays: the object may be on the device at the next start.
+        tree.clear_references(&omitted.path);
+    }
+    let fingerprint = fingerprint(files, &schema);
+    Some(Loaded { tree, actions, fingerprint })
 }
 
-/// Returns a hash of the texts, in their order.
-fn fingerprint(files: &[ModelFile]) -> u64 {
+/// Returns a hash of the texts, in their order, and of what the device does not have.
+fn fingerprint(files: &[ModelFile], schema: &Schema) -> u64 {
     let mut hasher = DefaultHasher::new();
     files.iter().for_each(|file| file.text.hash(&mut hasher));
+    schema.omitted().hash(&mut hasher);
     hasher.finish()
 }
 

@@ -30,6 +30,24 @@ pub struct Schema {
     pub(super) scopes: Box<[ScopeSize]>,
     /// The sources of values on the device; `None` in a model without any.
     pub(super) bindings: Option<Box<Bindings>>,
+    /// The objects and tables that this device does not have.
+    pub(super) omitted: Box<[Omitted]>,
+}
+
+/// An object or table that a device does not have, because a path that it needs is missing.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct Omitted {
+    /// The path of the object, with `{i}` for the numbers of the instances above it.
+    pub path: String,
+    /// The path on the device that is missing.
+    pub missing: String,
+}
+
+impl Omitted {
+    /// Returns the notice for people.
+    pub fn notice(&self) -> String {
+        format!("{} is left out: {} is missing", self.path, self.missing)
+    }
 }
 
 /// The number of a node.
@@ -87,6 +105,8 @@ pub(super) struct Node {
     pub(super) name_length: u16,
     /// The flags of the node and everything below it.
     pub(super) contains: Contains,
+    /// True if the device does not have the object or table, or the table that the parameter counts.
+    pub(super) is_omitted: bool,
     pub(super) kind: NodeKind,
 }
 
@@ -291,6 +311,29 @@ impl Schema {
             NodeKind::Parameter { spec, .. } => self.spec(spec).counted_table,
             _ => None,
         }
+    }
+
+    /// Leaves out the parameters that count the instances of a table which the device does not have.
+    pub(super) fn omit_counters(&mut self) {
+        for parent in 0..if self.omitted.is_empty() { 0 } else { self.nodes.len() } {
+            let (NodeKind::Object(children) | NodeKind::Table(TableSpec { children, .. })) = self.nodes[parent].kind
+            else {
+                continue;
+            };
+            for table in children.range() {
+                let NodeKind::Table(TableSpec { index, .. }) = self.node(table).kind else { continue };
+                if self.node(table).is_omitted {
+                    let counts = |id: &NodeId| self.counted_table(*id) == Some(index);
+                    let counters: Vec<NodeId> = children.range().filter(counts).collect();
+                    counters.into_iter().for_each(|id| self.nodes[id as usize].is_omitted = true);
+                }
+            }
+        }
+    }
+
+    /// Returns the objects and tables that this device does not have.
+    pub fn omitted(&self) -> &[Omitted] {
+        &self.omitted
     }
 
     /// Returns the number of parameters that the files describe. A parameter of a table's template counts once.

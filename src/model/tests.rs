@@ -6,11 +6,13 @@ use super::facets::PatternCache;
 use super::path::{Path, PathError};
 use super::tree::{DeclaredType, SetError, Tree, Work};
 use super::value::{Type, ValueError};
-use super::{ModelFile, load};
+use super::{Loaded, ModelFile};
 use crate::mistake::{Mistake, Mistakes};
+use crate::secret::Secret;
 
 mod files;
 mod mistakes;
+mod needs;
 mod sources;
 mod ubus;
 
@@ -33,6 +35,11 @@ const GATEWAY: &str = r#"{ "Device": {
                  "Address": { "access": "readWrite", "{i}": { "IP": { "type": "string", "access": "readWrite" } } } },
         "1": { "Active": "true", "Address": { "1": { "IP": "192.168.1.2" } } },
         "7": { "Active": { "value": "false" } } } } } }"#;
+
+/// Loads files on a device that has every path but those that begin with `/missing`.
+fn load(files: &[ModelFile], factory_values: &[(String, Secret)]) -> Result<Loaded, Mistakes> {
+    super::load(files, factory_values, &|path| !path.starts_with("/missing"))
+}
 
 fn file(text: &str) -> ModelFile {
     ModelFile { name: "model.json".into(), text: text.into() }

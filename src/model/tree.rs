@@ -49,6 +49,9 @@ pub struct Tree {
     schema: Rc<Schema>,
     root: Scope,
     work: Work,
+    /// True if a path leads into the objects that the device does not have: the loader checks them too, and the journal has
+    /// values for them, because a later start may find them on the device again.
+    with_omitted: bool,
     /// The notices of instances of the data model that were left out.
     left_out: Vec<String>,
 }
@@ -106,12 +109,17 @@ impl Tree {
     /// Creates a tree without instances, with every parameter at its default.
     pub(super) fn new(schema: Rc<Schema>) -> Tree {
         let root = Scope::new(&schema, 0);
-        Tree { schema, root, work: Work::unbounded(), left_out: Vec::new() }
+        Tree { schema, root, work: Work::unbounded(), with_omitted: true, left_out: Vec::new() }
     }
 
     /// Bounds the work of the walks and checks from now on.
     pub fn set_work(&mut self, work: Work) {
         self.work = work;
+    }
+
+    /// Lets paths lead into the objects that the device does not have, or not.
+    pub fn set_with_omitted(&mut self, with_omitted: bool) {
+        self.with_omitted = with_omitted;
     }
 
     /// Returns an error if the tree works for a request and the agent stops.
@@ -156,6 +164,9 @@ impl Tree {
             located = match located {
                 Located::Object(children, scope) | Located::Instance(TableSpec { children, .. }, scope) => {
                     let node = self.schema.child(children, segment).ok_or(PathError::Unknown)?;
+                    if self.schema.node(node).is_omitted && !self.with_omitted {
+                        return Err(PathError::Unknown);
+                    }
                     match self.schema.node(node).kind {
                         NodeKind::Object(children) => Located::Object(children, scope),
                         NodeKind::Table(table) => Located::Table(table, scope),

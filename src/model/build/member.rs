@@ -5,10 +5,10 @@ use crate::model::raw::{Number, Object, Raw, is_node};
 use crate::suggest::hint;
 
 /// The members that an object may have beside its nodes.
-pub(super) const OBJECT_MEMBERS: &[&str] = &["access", "source"];
+pub(super) const OBJECT_MEMBERS: &[&str] = &["access", "needs", "source"];
 
 /// The members that a table may have beside its template and its instances.
-pub(super) const TABLE_MEMBERS: &[&str] = &["access", "maxEntries", "source"];
+pub(super) const TABLE_MEMBERS: &[&str] = &["access", "maxEntries", "needs", "source"];
 
 impl SchemaBuilder<'_> {
     /// Rejects members that are neither nodes nor in `known`.

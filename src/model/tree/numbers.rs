@@ -105,8 +105,8 @@ impl Tree {
         std::mem::take(&mut self.left_out)
     }
 
-    /// Takes the references to an instance out of the factory state. Returns the number of the parameters that had one.
-    fn clear_references(&mut self, instance: &str) -> usize {
+    /// Takes the references to an object or instance out of the factory state. Returns the number of the parameters that had one.
+    pub(in crate::model) fn clear_references(&mut self, instance: &str) -> usize {
         let mut changes = Vec::new();
         // All of them, since a weak reference may lead astray, too. Cannot fail: every tree has the empty path, and no request
         // bounds the work at a start or a reload.

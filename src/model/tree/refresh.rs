@@ -214,7 +214,7 @@ impl<'t> RefreshWalk<'t> {
     }
 
     fn children(&mut self, children: Children, scope: &'t Scope) {
-        for id in children.range() {
+        for id in children.range().filter(|id| !self.schema.node(*id).is_omitted) {
             if let Some(counted) = self.schema.counted_table(id) {
                 self.counter(id, counted, children, scope);
             }

@@ -1,4 +1,4 @@
-//! Walks over the nodes that are present, in the order of the data model, with the full name of each.
+//! Walks over the nodes that are present on the device, in the order of the data model, with the full name of each.
 //!
 //! A walk has one name, which it extends on its way down and truncates on its way up, so that it allocates nothing for
 //! a node.
@@ -26,7 +26,7 @@ impl ParameterWalk<'_, '_> {
     pub(super) fn node(&mut self, id: NodeId, scope: &Scope) {
         let node = self.schema.node(id);
         // The flags cover everything below the node, so that an Inform does not walk the whole tree.
-        if self.filter.is_some_and(|flags| !node.contains.has(flags)) || self.end.is_err() {
+        if self.filter.is_some_and(|flags| !node.contains.has(flags)) || node.is_omitted || self.end.is_err() {
             return;
         }
         let length = self.name.len();
@@ -88,7 +88,7 @@ impl NameWalk<'_, '_> {
     }
 
     pub(super) fn node(&mut self, id: NodeId, scope: &Scope) {
-        if !self.may_visit() {
+        if self.schema.node(id).is_omitted || !self.may_visit() {
             return;
         }
         let length = self.name.len();
