@@ -9,6 +9,7 @@
 //! texts read these tables, so that a new row needs no second edit; the manual page and the completion of shells are made
 //! from the help texts.
 
+mod assignments;
 mod command;
 mod help;
 

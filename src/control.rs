@@ -5,12 +5,13 @@
 //!                                    ◀──result line──                    ◀──Responder──────
 //! ```
 //!
-//! A connection carries one request and one result, or for `trace` a row of results, a line of JSON each (`message.rs`). One thread serves all clients and
-//! waits for none of them. It reaches the agent through [`RequestHandler`] only.
+//! A connection carries one request and one result, or for `trace` a row of results, a line of JSON each (`message.rs`). One
+//! thread serves all clients and waits for none of them. It reaches the agent through [`RequestHandler`] only.
 
 mod client;
 mod connection;
 mod control_thread;
+mod get_request;
 mod message;
 mod pending_request;
 mod server;
@@ -24,6 +25,7 @@ use std::process::ExitCode;
 use crate::output::print;
 
 pub use client::{ControlError, ControlErrorKind, ask};
+pub use get_request::{GetForm, GetRequest};
 pub use message::{CommandResult, LocalTransfer, Request};
 pub(crate) use message::{parse_assignment, parse_request_download};
 pub use pending_request::{PendingRequest, RequestHandler, Responder, ResultStream};

@@ -43,7 +43,7 @@ _cpe_agent() {
     run) words='--config --data-model --optional-data-model --set --state-dir --transfer-dir --listen --udp-listen --control --boot-id --ca-file --client-cert --client-key --acs-timeout --metrics --log --log-to --help' ;;
     check) words='--config --data-model --optional-data-model --set --state-dir --transfer-dir --listen --udp-listen --control --boot-id --ca-file --client-cert --client-key --acs-timeout --metrics --log --log-to --device --json --help' ;;
     doctor) words='--config --data-model --optional-data-model --set --state-dir --transfer-dir --listen --udp-listen --control --boot-id --ca-file --client-cert --client-key --acs-timeout --metrics --log --log-to --help' ;;
-    get) words='--config --control --help' ;;
+    get) words='--config --control --json --value --secret --help' ;;
     source) words='--config --control --json --help' ;;
     set | add | delete | inform | download | upload | request-download | trace) words='--config --control --help' ;;
     replay) words='--config --data-model --optional-data-model --set --state-dir --transfer-dir --listen --udp-listen --control --boot-id --ca-file --client-cert --client-key --acs-timeout --metrics --log --log-to --help' ;;

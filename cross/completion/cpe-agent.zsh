@@ -96,6 +96,9 @@ _cpe_agent() {
             _arguments \
                 '--config=[the JSON file]:FILE:_files' \
                 '--control=[the control socket]:FILE:_files' \
+                '--json[flag]' \
+                '--value[flag]' \
+                '--secret[flag]' \
                 '--help[explain the command]'
             ;;
         source)

@@ -1,9 +1,11 @@
 //! Commands of the control socket, from `get` to `inform`, by which an operator or a program on the device acts on it.
 
+mod get;
+
 use std::collections::HashSet;
-use std::fmt::{self, Write};
 use std::sync::Arc;
 
+pub(super) use self::get::{MAX_OUTPUT, OneLine};
 use super::Agent;
 use super::inbox::Inbox;
 use super::status::LatestStatus;
@@ -21,9 +23,6 @@ use crate::model::tree::{DeclaredType, SetError, Wanted};
 use crate::model::value::Value;
 use crate::secret::Secret;
 use crate::suggest::hint;
-
-/// The longest output of `get` in bytes: five times a tree of 10,000 parameters.
-pub(super) const MAX_OUTPUT: usize = 4 << 20;
 
 /// The most errors that `set` lists.
 const MAX_REASONS: usize = 20;
@@ -53,9 +52,9 @@ impl Agent {
     pub(super) fn execute(&mut self, command: PendingRequest, now: Now) {
         let Some((request, reply)) = command.take() else { return };
         let answer = match request {
-            Request::Get(paths) => {
-                self.device.refresh(&Wanted::values(paths.clone()), now);
-                return reply.send(get(&self.device, &paths));
+            Request::Get(request) => {
+                self.device.refresh(&Wanted::values(request.paths.clone()), now);
+                return reply.send(get::get(&self.device, &request));
             }
             Request::Source { paths, json } => {
                 return reply.send(super::sources::describe(&mut self.device, &paths, json, now));
@@ -187,50 +186,6 @@ struct LocalChange {
     output: String,
     /// True if the change requires an active notification.
     notify: bool,
-}
-
-/// Returns the values below `paths`, a line `name=value` each.
-fn get(device: &Device, paths: &[String]) -> CommandResult {
-    let mut output = String::new();
-    for text in paths {
-        let error_text = |error| path_error_text(device, text, error);
-        let path = Path::parse(text).map_err(error_text)?;
-        let visited = device.tree().visit_values(&path, &mut |parameter| {
-            // The limit holds while the output grows: a client may name the whole tree many times.
-            if output.len() > MAX_OUTPUT {
-                return;
-            }
-            output.push_str(parameter.name);
-            output.push('=');
-            // R175: the ACS reads a hidden parameter as an empty value, and so does a local client.
-            if !parameter.spec.hidden {
-                // Writing to a String cannot fail.
-                let _ = parameter.with_value(|value| write!(OneLine(&mut output), "{value}"));
-            }
-            output.push('\n');
-        });
-        visited.map_err(error_text)?;
-        if output.len() > MAX_OUTPUT {
-            return Err(format!("the answer would be longer than {} MiB; ask for less at once", MAX_OUTPUT >> 20));
-        }
-    }
-    Ok(output)
-}
-
-/// Writes a value on one line: a backslash as `\\`, a line end as `\n`, other control characters alike.
-pub(super) struct OneLine<'a>(pub(super) &'a mut String);
-
-impl Write for OneLine<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for c in text.chars() {
-            match c {
-                '\\' => self.0.push_str("\\\\"),
-                c if c.is_control() => self.0.extend(c.escape_default()),
-                c => self.0.push(c),
-            }
-        }
-        Ok(())
-    }
 }
 
 /// Sets all of the values, or none and returns all errors.

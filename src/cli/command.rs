@@ -4,8 +4,11 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::PathBuf;
 
+use super::assignments;
 use crate::config::{CONFIG, CONTROL, Config};
-use crate::control::{LocalTransfer, Request, TraceFile, parse_assignment, parse_request_download};
+use crate::control::{
+    GetForm, GetRequest, LocalTransfer, Request, TraceFile, parse_assignment, parse_request_download,
+};
 use crate::suggest::hint;
 
 /// A command of the program, with everything that it needs.
@@ -144,13 +147,14 @@ skipped or FAILED; one FAILED makes exit status 1.",
     },
     CommandSpec {
         name: "get",
-        arguments: " PATH...",
+        arguments: " [--json] [--value] [--secret] PATH...",
         meaning: "print values, one path=value a line",
         details: "\
 A PATH that ends in a dot names an object and everything below it. A line break within a value is
-printed as \\n and a backslash as \\\\; hidden values are empty.",
-        // No path is checked here: only the agent has the data model.
-        parser: CommandParser::Client(|operands| Ok(Request::Get(operands.some()?))),
+printed as \\n and a backslash as \\\\. --json prints one object of paths and values, all of them
+texts. --value prints the value of one parameter alone, as it is. Hidden values are empty without
+--secret.",
+        parser: CommandParser::Client(get),
     },
     CommandSpec {
         name: "source",
@@ -170,10 +174,15 @@ not shown.",
         meaning: "change values, all or none",
         details: "\
 Acts as an entity on the LAN side, and is refused if the ACS has removed `Subscriber` from the
-access list of a parameter.",
+access list of a parameter. `set -` reads values from standard input as get prints them, as lines
+or as JSON; a password then stands on no command line.",
         // Only the form is checked here; the agent checks the values against the data types of the model.
         parser: CommandParser::Client(|operands| {
-            let assignments = operands.some()?.iter().map(|text| parse_assignment(text)).collect::<Result<_, _>>()?;
+            let words = operands.some()?;
+            let assignments = match words.as_slice() {
+                [word] if word == "-" => assignments::read_from_stdin()?,
+                _ => words.iter().map(|text| parse_assignment(text)).collect::<Result<_, _>>()?,
+            };
             Ok(Request::Set(assignments))
         }),
     },
@@ -350,6 +359,18 @@ fn not_empty(value: String) -> Result<String, String> {
 
 fn unexpected(argument: &str) -> String {
     format!("unexpected argument `{argument}`")
+}
+
+fn get(operands: Operands) -> Result<Request, String> {
+    let form = match (operands.has("json"), operands.has("value")) {
+        (true, true) => return Err("--json and --value exclude each other".into()),
+        (true, false) => GetForm::Json,
+        (false, true) => GetForm::Value,
+        (false, false) => GetForm::Lines,
+    };
+    let secret = operands.has("secret");
+    // No path is checked here: only the agent has the data model.
+    Ok(Request::Get(GetRequest { paths: operands.some()?, form, secret }))
 }
 
 fn transfer(operands: Operands, is_download: bool) -> Result<Request, String> {

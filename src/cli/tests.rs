@@ -1,7 +1,7 @@
 //! Tests of the command line: the command that each line means, and the message for each wrong line.
 
 use super::*;
-use crate::control::Request;
+use crate::control::{GetForm, GetRequest, Request};
 use std::path::Path;
 
 fn parse_line(line: &[&str]) -> Result<Invocation, CommandLineError> {
@@ -58,9 +58,11 @@ fn client(socket: &str, request: Request) -> Command {
 #[test]
 fn commands_to_the_daemon_carry_its_socket_and_their_arguments() {
     let paths = vec!["Device.".to_owned(), "Device.A".to_owned()];
+    let value = GetRequest { paths: vec!["A".to_owned()], form: GetForm::Value, secret: true };
     let assignments = vec![("Device.A".to_owned(), "-1=".into()), ("Device.B".to_owned(), "".into())];
     for (line, request) in [
-        (&["get", "Device.", "Device.A"][..], Request::Get(paths)),
+        (&["get", "Device.", "Device.A"][..], Request::Get(GetRequest { paths, ..GetRequest::default() })),
+        (&["get", "--value", "A", "--secret"], Request::Get(value)),
         (&["set", "Device.A=-1=", "Device.B="], Request::Set(assignments)),
         (&["add", "Device.T."], Request::Add("Device.T.".to_owned())),
         (&["delete", "Device.T.1."], Request::Delete("Device.T.1.".to_owned())),
@@ -108,7 +110,10 @@ fn what_is_wrong_is_told_in_words() {
         (&["help", "--log", "info"], "help takes no option --log"),
         (&["run", "now"], "run: unexpected argument `now`"),
         (&["check", "a.json"], "check: unexpected argument `a.json`"),
-        (&["get", "--nonsense"], "there is no option --nonsense; the options are --config, --control, --help"),
+        (
+            &["get", "--nonsense"],
+            "there is no option --nonsense; the options are --config, --control, --json, --value, --secret, --help",
+        ),
         (&["status", "--x=1"], "there is no option --x; the options are --config, --control, --json, --check, --help"),
         (&["run", "--stateDir=1"], "there is no option --stateDir; did you mean `--state-dir`?"),
         (&["run", "-x"], "there is no option -x"),

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::get_request::GetRequest;
 use crate::secret::Secret;
 
 /// The longest time that a request waits for the end of a session. Server and client agree on it here.
@@ -17,7 +18,7 @@ pub(super) const WAIT_LIMIT: Duration = Duration::from_secs(120);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     /// Reads parameters and partial paths.
-    Get(Vec<String>),
+    Get(GetRequest),
     /// Reads from the device how parameters come by their values.
     Source {
         /// The parameters and partial paths.
@@ -160,7 +161,7 @@ impl Request {
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut words: Vec<String> = vec![self.name().to_owned()];
         match self {
-            Request::Get(paths) => words.extend(paths.iter().cloned()),
+            Request::Get(get) => words.extend(get.words()),
             Request::Source { paths, json } => {
                 words.extend(json.then(|| JSON.to_owned()));
                 words.extend(paths.iter().cloned());
@@ -192,7 +193,7 @@ impl Request {
         let name = words.next().ok_or("the request is empty")?;
         let arguments: Vec<String> = words.collect();
         match (name.as_str(), arguments.as_slice()) {
-            ("get", [_, ..]) => Ok(Request::Get(arguments)),
+            ("get", [_, ..]) => GetRequest::parse(&arguments).map(Request::Get).ok_or("get: a path is missing".into()),
             ("source", [option, _, ..]) if option == JSON => {
                 Ok(Request::Source { paths: arguments[1..].to_vec(), json: true })
             }
@@ -237,8 +238,8 @@ impl Request {
     }
 }
 
-/// The argument of `status` and `source` that asks for JSON.
-const JSON: &str = "--json";
+/// The argument of `get`, `status` and `source` that asks for JSON.
+pub(super) const JSON: &str = "--json";
 /// The argument of `status` that asks for the health.
 const CHECK: &str = "--check";
 
@@ -278,13 +279,16 @@ fn encode_line(json: &Value) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::get_request::GetForm;
     use super::*;
 
     #[test]
     fn requests_make_the_round_trip() {
         let texts = |list: &[&str]| list.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
         for request in [
-            Request::Get(texts(&["Device.", "", "ünï \"\\\n\0"])),
+            Request::Get(GetRequest { paths: texts(&["Device.", "", "ünï \"\\\n\0"]), ..Default::default() }),
+            Request::Get(GetRequest { paths: texts(&["A", "--json"]), form: GetForm::Value, secret: true }),
+            Request::Get(GetRequest { paths: texts(&[""]), form: GetForm::Json, secret: false }),
             Request::Set(vec![("Device.A".into(), "x=y\nz".into()), ("Device.B".into(), "".into())]),
             Request::Add("Device.T.".into()),
             Request::Delete("Device.T.1.".into()),
@@ -329,6 +333,7 @@ mod tests {
             "[\"\"]",
             "[\"reboot\"]",
             "[\"get\"]",
+            "[\"get\",\"--json\"]",
             "[\"set\"]",
             "[\"set\",\"Device.A\"]",
             "[\"set\",\"=1\"]",

@@ -10,7 +10,7 @@ use super::finding::{Finding, FindingPrinter};
 use crate::agent::{check_acs_settings, load_model, tls_settings};
 use crate::clock::Now;
 use crate::config::Config;
-use crate::control::{self, ControlError, ControlErrorKind, Request};
+use crate::control::{self, ControlError, ControlErrorKind, GetRequest, Request};
 use crate::cwmp::device::management_server::parameter;
 use crate::cwmp::device::{Device, Growth, JournalError, JournalWriter};
 use crate::http;
@@ -213,7 +213,8 @@ pub(super) fn acs_url(state: &EffectiveState, printer: &mut FindingPrinter) -> O
 /// Reads ManagementServer from the running agent.
 fn ask(config: &Config, device: &Device) -> Result<BTreeMap<String, String>, ControlError> {
     let object = device.management_server_name("");
-    let output = control::ask(&config.control, &Request::Get(vec![object.clone()]), ANSWER)?;
+    let request = GetRequest { paths: vec![object.clone()], ..GetRequest::default() };
+    let output = control::ask(&config.control, &Request::Get(request), ANSWER)?;
     Ok(values(&output, &object))
 }
 

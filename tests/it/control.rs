@@ -1,6 +1,7 @@
 //! The commands `get` to `status` against the real daemon, and the misbehaviour of clients of its socket.
 
 mod behind_a_session;
+mod forms_of_get;
 
 use std::fs;
 use std::io::{Read, Write};

@@ -1,4 +1,5 @@
 use super::*;
+use crate::control::{GetForm, GetRequest};
 use crate::cwmp::testing::{MemoryJournal, NOW, device};
 use crate::model::attributes::{Attributes, Notification};
 
@@ -12,6 +13,16 @@ fn assign(device: &mut Device, list: &[(&str, &str)]) -> Result<bool, String> {
         assert_eq!(done.output, "");
         done.notify
     })
+}
+
+/// The output of `get` without options.
+fn get(device: &Device, paths: &[String]) -> CommandResult {
+    super::get::get(device, &GetRequest { paths: paths.to_vec(), ..GetRequest::default() })
+}
+
+/// The output of `get` in a form, with hidden values.
+fn get_secrets(device: &Device, paths: &[&str], form: GetForm) -> CommandResult {
+    super::get::get(device, &GetRequest { paths: texts(paths), form, secret: true })
 }
 
 /// Sets the attributes of a parameter as the ACS does.
@@ -75,6 +86,21 @@ fn get_keeps_a_value_on_its_line() {
     let (mut device, _) = device(&[]);
     assign(&mut device, &[(NAME, "a\nb\\c\u{1b}")]).expect("set");
     assert_eq!(get(&device, &texts(&[NAME])), Ok(format!("{NAME}=a\\nb\\\\c\\u{{1b}}\n")));
+}
+
+#[test]
+fn get_gives_json_values_and_secrets() {
+    let (mut device, _) = device(&[]);
+    let password = "Device.ManagementServer.Password";
+    assign(&mut device, &[(NAME, "a\nb\\\""), (password, "secret")]).expect("set");
+    let json =
+        "{\n  \"Device.Hosts.Host.1.Active\": \"false\",\n  \"Device.Hosts.Host.1.Name\": \"a\\nb\\\\\\\"\"\n}\n";
+    assert_eq!(get_secrets(&device, &["Device.Hosts.Host."], GetForm::Json).as_deref(), Ok(json));
+    assert_eq!(get_secrets(&device, &[NAME], GetForm::Value).as_deref(), Ok("a\nb\\\"\n"));
+    assert_eq!(get_secrets(&device, &[password], GetForm::Value).as_deref(), Ok("secret\n"));
+    assert_eq!(get_secrets(&device, &[password], GetForm::Lines), Ok(format!("{password}=secret\n")));
+    let two = get_secrets(&device, &[NAME, password], GetForm::Value);
+    assert_eq!(two, Err("--value needs one parameter, and the paths name 2".into()));
 }
 
 #[test]

@@ -227,7 +227,7 @@ fn bash_offers_commands_options_and_values() {
         (&["s"][..], &["source", "set", "status"][..]),
         (&["--v"], &["--version"]),
         (&["help", "sta"], &["status"]),
-        (&["get", "--"], &["--config", "--control", "--help"]),
+        (&["add", "--"], &["--config", "--control", "--help"]),
         (&["status", "--j"], &["--json"]),
         (&["run", "--log"], &["--log", "--log-to"]),
         (&["run", "--log-to", "s"], &["stderr", "syslog"]),

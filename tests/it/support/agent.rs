@@ -139,10 +139,15 @@ impl Agent {
 
     /// Runs a client command such as `get Device.` against this agent's control socket.
     pub fn command(&self, arguments: &[&str]) -> Output {
+        self.command_with_input(arguments, Stdio::null())
+    }
+
+    /// Runs a client command with this standard input.
+    pub fn command_with_input(&self, arguments: &[&str], input: Stdio) -> Output {
         let (name, rest) = arguments.split_first().expect("the name of a command");
         let mut command = self.builder.command();
         command.arg(name).arg("--control").arg(self.control());
-        command.args(rest).stdin(Stdio::null());
+        command.args(rest).stdin(input);
         command.output().expect("the client command starts")
     }
 
