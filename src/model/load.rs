@@ -205,13 +205,16 @@ impl InstanceLoader<'_> {
 
     /// Loads the instances of a table.
     fn table(&mut self, raw: &Object<'_>, table: &TableSpec, scope: &mut Scope) {
-        let instances = raw.members().filter(|(name, _)| instance_number(name).is_some()).count();
-        scope.expect_instances(table, instances);
+        // The template and the members that describe the table were read by the builder. A number is never misspelt: an
+        // overlay may remove an instance that only another version of the model below it has.
+        let instances = || {
+            let all = raw.members().filter(|(_, value)| !matches!(value, Raw::Null));
+            all.filter_map(|(name, value)| Some((name, instance_number(name)?, value)))
+        };
+        scope.expect_instances(table, instances().count());
         // Counted one by one, so that the error names the first instance above the limit.
         let mut entries = 0;
-        for (name, value) in raw.members() {
-            // The template and the members that describe the table were read by the builder.
-            let Some(number) = instance_number(name) else { continue };
+        for (name, number, value) in instances() {
             let outside = self.location.enter(name);
             entries += 1;
             if entries == table.max_entries.saturating_add(1) {
@@ -233,6 +236,8 @@ impl InstanceLoader<'_> {
         for (name, value) in raw.members() {
             let outside = self.location.enter(name);
             match self.schema.child(children, name) {
+                // Without a value in a file below there is nothing to remove: the template gives it.
+                Some(_) if matches!(value, Raw::Null) => {}
                 Some(id) if self.schema.has_rows(id) => self.no_instances(raw.file, &value),
                 Some(id) => self.member(raw.file, value, self.schema.node(id).kind, scope),
                 None => self.reject(raw.file, "not in the template `{i}` of this table"),
@@ -243,7 +248,8 @@ impl InstanceLoader<'_> {
 
     /// Rejects instances of a table in an instance, which are the rows of a source. An overlay may have removed all of them.
     fn no_instances(&mut self, file: usize, value: &Raw<'_>) {
-        let is_empty = matches!(value, Raw::Object(object) if object.members().next().is_none());
+        let is_empty =
+            matches!(value, Raw::Object(object) if object.members().all(|(_, below)| matches!(below, Raw::Null)));
         if !is_empty {
             self.reject(file, "the instances of this table are rows of its source");
         }

@@ -216,7 +216,8 @@ impl<'a> SchemaBuilder<'a> {
         let conditions = self.conditions(source)?;
         let conditions = self.sections(source, id, conditions)?;
         let mut pins: Vec<(u32, Box<str>)> = Vec::new();
-        for (name, value) in table.members() {
+        // A number is never misspelt: an overlay may remove an instance that the model below it lacks.
+        for (name, value) in table.members().filter(|(_, value)| !matches!(value, Raw::Null)) {
             let Some(number) = instance_number(name) else { continue };
             let key = if let Raw::Object(instance) = &value { self.pin(instance) } else { None };
             let Some(key) = key else {

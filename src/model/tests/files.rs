@@ -60,9 +60,26 @@ fn null_removes_an_instance_an_object_a_parameter_or_a_member() {
     let tree = layers(&[base, over]).unwrap();
     assert_eq!(values(&tree, "").unwrap(), ["Device.A=0", "Device.T.2.C=2"]);
     assert_eq!(names(&tree, "Device.", true), ["Device.A ro", "Device.T. ro"]);
+}
+
+/// An overlay for a model with examples fits the same model without them.
+#[test]
+fn null_for_an_instance_that_is_not_there_changes_nothing() {
+    let base = r#"{ "Device": { "T": { "maxEntries": 1, "{i}": { "C": { "type": "int", "value": "7" },
+        "U": { "{i}": { "D": { "type": "int" } } } }, "1": {} }, "R": { "{i}": { "E": { "type": "string" } } } } }"#;
+    let over = r#"{ "Device": { "T": { "3": null, "1": { "C": null, "U": { "4": null } } },
+        "R": { "source": { "builtin": "link" }, "5": null, "{i}": { "E": { "source": "name" } } } } }"#;
+    let tree = layers(&[base, over]).unwrap();
+    assert_eq!(values(&tree, "").unwrap(), ["Device.T.1.C=7"]);
+    // A later file may add the instance.
+    let tree =
+        layers(&[base, r#"{ "Device": { "T": { "1": null, "3": null } } }"#, r#"{ "Device": { "T": { "3": {} } } }"#]);
+    assert_eq!(values(&tree.unwrap(), "").unwrap(), ["Device.T.3.C=7"]);
     // A name that no earlier file has is misspelt.
-    let error = layers(&[base, r#"{ "Device": { "T": { "3": null } } }"#]).unwrap_err();
-    assert_eq!(error.to_string(), "1: /Device/T/3: an instance is an object, not null");
+    let refused = |over: &str| layers(&[base, over]).unwrap_err().to_string();
+    let reason = "1: /Device/T/1/Z: not in the template `{i}` of this table";
+    assert_eq!(refused(r#"{ "Device": { "T": { "1": { "Z": null } } } }"#), reason);
+    assert!(refused(r#"{ "Device": { "Z": null } }"#).starts_with("1: /Device/Z: a parameter with a `type`"));
 }
 
 #[test]
