@@ -5,10 +5,11 @@
 
 mod server;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use self::server::{Acsrs, Api};
+use crate::gateway::TR_181;
 use crate::support::Agent;
 use crate::support::agent::AgentBuilder;
 use crate::support::skip::skip;
@@ -42,8 +43,8 @@ fn acsrs_manages_the_agent() {
 }
 
 fn device(acsrs: &Acsrs) -> AgentBuilder {
-    Agent::builder(env!("CARGO_BIN_EXE_cpe-agent"))
-        .data_model(Path::new(env!("CARGO_MANIFEST_DIR")).join("data-model/tr-181.json"))
+    TR_181
+        .load(Agent::builder(env!("CARGO_BIN_EXE_cpe-agent")))
         .set("Device.ManagementServer.URL", &acsrs.url())
         .set("Device.ManagementServer.Username", server::USERNAME)
         .set("Device.ManagementServer.Password", server::PASSWORD)

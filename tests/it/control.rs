@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value as Json;
 
-use crate::gateway::{Model, SOON, model_file};
+use crate::gateway::{Model, SOON};
 use crate::support::agent::{AgentBuilder, patience, program};
 use crate::support::port::closed_address;
 use crate::support::{Acs, AcsOptions, Agent, ManualAcs, Session, inform, inform_response};
@@ -34,8 +34,8 @@ fn get_all(model: &Model) -> Vec<u8> {
 /// Returns a builder without periodic Informs: their phase is random, so that one could come before the tested session.
 fn builder(model: &'static Model, url: &str) -> AgentBuilder {
     let url_name = model.at(URL);
-    Agent::builder(PROGRAM)
-        .data_model(model_file(model.file))
+    model
+        .load(Agent::builder(PROGRAM))
         .set(url_name, url)
         .set(model.at("ManagementServer.PeriodicInformEnable"), "false")
 }

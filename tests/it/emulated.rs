@@ -94,7 +94,7 @@ fn configuration(url: &str) -> Json {
         "Device.ManagementServer.CWMPRetryMinimumWaitInterval": "1",
         "Device.ManagementServer.CWMPRetryIntervalMultiplier": "1000",
     });
-    let models = ["/etc/cpe-agent/data-model.json", "/etc/cpe-agent/actions.json"];
+    let models = ["data-model", "examples", "actions"].map(|name| format!("/etc/cpe-agent/{name}.json"));
     json!({ "dataModel": models, "stateDir": "/state", "set": set })
 }
 

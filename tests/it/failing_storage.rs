@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::gateway::{Model, model_file};
+use crate::gateway::Model;
 use crate::support::agent::AgentBuilder;
 use crate::support::{
     AcsOptions, AcsSession, Agent, ManualAcs, Mount, Rpc, add_object, delete_object, factory_reset,
@@ -41,8 +41,8 @@ impl Scene {
             format!(r#"{{ "actions": {{ "reboot": {}, "factoryReset": {} }} }}"#, trace("reboots"), trace("resets"));
         fs::write(&actions, text).expect("a file");
         let name = |parameter: &str| format!("{}.ManagementServer.{parameter}", model.root);
-        let agent = builder
-            .data_model(model_file(model.file))
+        let agent = model
+            .load(builder)
             .data_model(&actions)
             .set(&name("URL"), &acs.url())
             .set(&name("PeriodicInformEnable"), "true")

@@ -4,11 +4,11 @@
 use std::fs;
 use std::net::UdpSocket;
 use std::os::unix::net::UnixDatagram;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::gateway::{BOOT, BOOTSTRAP, PASSWORD, SOON, VALUE_CHANGE, gateway, gateway_at, model_file};
+use crate::gateway::{BOOT, BOOTSTRAP, PASSWORD, SOON, TR_181, VALUE_CHANGE, gateway, gateway_at};
 use crate::support::agent::AgentBuilder;
 use crate::support::mount::with_mounts;
 use crate::support::port::closed_address;
@@ -39,7 +39,7 @@ impl Configuration {
             "Device.ManagementServer.CWMPRetryMinimumWaitInterval": "1",
             "Device.ManagementServer.CWMPRetryIntervalMultiplier": "1000",
         });
-        let members = json!({ "dataModel": [model_file("tr-181.json")], "set": set });
+        let members = json!({ "dataModel": TR_181.files(), "set": set });
         let configuration = Configuration { directory: tempfile::tempdir().expect("a directory"), members };
         configuration.write();
         configuration
@@ -57,6 +57,13 @@ impl Configuration {
     fn change(&mut self, key: &str, value: Json) {
         self.members[key] = value;
         self.write();
+    }
+
+    /// Lays these files, and no others, over the files of the gateway.
+    fn lay(&mut self, overlays: &[&Path]) {
+        let files = TR_181.files();
+        let files: Vec<&Path> = files.iter().map(PathBuf::as_path).chain(overlays.iter().copied()).collect();
+        self.change("dataModel", json!(files));
     }
 
     /// Changes a factory value.
@@ -127,8 +134,7 @@ fn a_new_configuration() {
     let mut configuration = Configuration::new(&acs.url());
     let overlay = configuration.directory.path().join("overlay.json");
     fs::write(&overlay, r#"{"Device":{"DeviceInfo":{"SoftwareVersion":{"value":"A"}}}}"#).expect("a file");
-    let overlay_path = overlay.display().to_string();
-    configuration.change("dataModel", json!([model_file("tr-181.json"), overlay_path]));
+    configuration.lay(&[&overlay]);
     configuration.set("Device.DeviceInfo.ModelName", "from the file");
     let agent = configuration.agent().set("Device.DeviceInfo.ModelNumber", "from the line").log_level("info").start();
     acs.session(SOON).expect_complete();
@@ -161,8 +167,7 @@ fn an_unchanged_configuration() {
     let mut configuration = Configuration::new(&acs.url());
     let overlay = configuration.directory.path().join("overlay.json");
     fs::write(&overlay, "{}").expect("a file");
-    let overlay_path = overlay.display().to_string();
-    configuration.change("dataModel", json!([model_file("tr-181.json"), overlay_path]));
+    configuration.lay(&[&overlay]);
     configuration.set(CODE, "overruled");
     let agent = configuration.agent().start();
     acs.session(SOON).expect_complete();
@@ -210,11 +215,11 @@ fn a_model_that_lacks_what_is_stored() {
     let overlay = configuration.directory.path().join("overlay.json");
     let pin = r#"{"Device":{"X_EXAMPLE_Pin":{"type":"string","access":"readWrite"}}}"#;
     fs::write(&overlay, pin).expect("a file");
-    configuration.change("dataModel", json!([model_file("tr-181.json"), overlay.display().to_string()]));
+    configuration.lay(&[&overlay]);
     let agent = configuration.agent().start();
     acs.session(SOON).expect_complete();
     agent.succeeds(&["set", "Device.X_EXAMPLE_Pin=hunter2", "Device.Time.NTPServer1=ntp.example"]);
-    configuration.change("dataModel", json!([model_file("tr-181.json")]));
+    configuration.lay(&[]);
     assert!(reload(&agent).contains("was read again"));
     assert!(agent.log().contains("stored value not applied: Device.X_EXAMPLE_Pin"), "{}", agent.log());
     assert!(!agent.log().contains("hunter2"), "{}", agent.log());
@@ -224,7 +229,7 @@ fn a_model_that_lacks_what_is_stored() {
     assert_eq!(agent.log().matches("stored value not applied").count(), 1, "told once: {}", agent.log());
 
     // The file was left out by mistake.
-    configuration.change("dataModel", json!([model_file("tr-181.json"), overlay.display().to_string()]));
+    configuration.lay(&[&overlay]);
     assert!(reload(&agent).contains("was read again"));
     assert_eq!(agent.value("Device.X_EXAMPLE_Pin"), "hunter2", "as after a restart");
     assert_eq!(agent.value("Device.Time.NTPServer1"), "ntp.example");
@@ -243,7 +248,7 @@ fn instances_of_a_new_model() {
         fs::write(&overlay, json!({ "Device": { "Hosts": { "Host": hosts } } }).to_string()).expect("a file");
     };
     write(json!({}));
-    configuration.change("dataModel", json!([model_file("tr-181.json"), overlay.display().to_string()]));
+    configuration.lay(&[&overlay]);
     acs.enqueue(set_parameter_attributes(&[(HOSTS, Some(2), None), (MAPPINGS, Some(2), None)]));
     acs.enqueue(add_object("Device.NAT.PortMapping.", ""));
     acs.enqueue(delete_object("Device.NAT.PortMapping.1.", ""));
@@ -284,7 +289,7 @@ fn a_model_that_does_not_allow_what_is_stored() {
         fs::write(&overlay, json!({ "Device": { "X_EXAMPLE_Brightness": parameter } }).to_string()).expect("a file");
     };
     allow(200);
-    configuration.change("dataModel", json!([model_file("tr-181.json"), overlay.display().to_string()]));
+    configuration.lay(&[&overlay]);
     acs.enqueue(set_parameter_attributes(&[(BRIGHTNESS, Some(2), None)]));
     acs.enqueue(set_parameter_values(&[(BRIGHTNESS, "unsignedInt", "150")], ""));
     let mut agent = configuration.agent().start();
@@ -331,7 +336,7 @@ fn a_model_that_makes_what_is_stored_read_only() {
         fs::write(&overlay, json!({ "Device": { "X_EXAMPLE_Mode": parameter } }).to_string()).expect("a file");
     };
     write("readWrite", "factory");
-    configuration.change("dataModel", json!([model_file("tr-181.json"), overlay.display().to_string()]));
+    configuration.lay(&[&overlay]);
     acs.enqueue(set_parameter_values(&[(MODE, "string", "stored")], "key"));
     let mut agent = configuration.agent().start();
     acs.session(SOON).expect_complete();
@@ -352,7 +357,7 @@ fn a_factory_reset_after_a_new_configuration() {
     let mut configuration = Configuration::new(&acs.url());
     let actions = configuration.directory.path().join("actions.json");
     fs::write(&actions, r#"{ "actions": { "factoryReset": ["true"] } }"#).expect("a file");
-    configuration.change("dataModel", json!([model_file("tr-181.json"), actions.display().to_string()]));
+    configuration.lay(&[&actions]);
     let agent = configuration.agent().start();
     acs.session(SOON).expect_complete();
     configuration.set("Device.DeviceInfo.ModelName", "changed");

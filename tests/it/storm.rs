@@ -145,8 +145,9 @@ impl Storm {
 
     fn agent(model: &StormModel, acs: &ManualAcs) -> Agent {
         let root = model.root;
-        Agent::builder(env!("CARGO_BIN_EXE_cpe-agent"))
-            .data_model(model.model)
+        model
+            .gateway
+            .load(Agent::builder(env!("CARGO_BIN_EXE_cpe-agent")))
             .data_model(write_actions())
             .set(&format!("{root}.ManagementServer.URL"), &acs.url())
             .set(&format!("{root}.ManagementServer.PeriodicInformEnable"), "false")
@@ -163,7 +164,7 @@ impl Storm {
     ) -> Storm {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("a time after 1970");
         let seed = setting("STORM_SEED", now.as_micros() as usize);
-        println!("{}: STORM_SEED={seed}", model.model);
+        println!("{}: STORM_SEED={seed}", model.gateway.file);
         agent.restart();
         let mut history = History::from_the_factory(format!("{}.DeviceInfo.ProvisioningCode", model.root));
         let mut session = acs.accept(CALL_LIMIT).expect("the first session");

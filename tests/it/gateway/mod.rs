@@ -1,4 +1,4 @@
-//! The gateway under test: the real binary with a shipped data model, pointed at the reference ACS.
+//! The gateway under test: the real binary with a shipped data model and examples over it, pointed at the reference ACS.
 //!
 //! A scenario that holds for either model is a function of the [`Model`], with `both_models!` below it:
 //!

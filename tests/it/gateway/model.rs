@@ -1,4 +1,6 @@
-//! The shipped data models, as far as tests know them.
+//! The gateways of the tests: the shipped data models, and over each an example of what a device tells.
+
+use std::path::{Path, PathBuf};
 
 use super::{PASSWORD, model_file};
 use crate::support::agent::AgentBuilder;
@@ -9,6 +11,8 @@ pub struct Model {
     pub root: &'static str,
     /// The name of the file in `data-model/`.
     pub file: &'static str,
+    /// The overlay with the examples: hosts, addresses, port mappings and all that the shipped model leaves to the device.
+    pub examples: &'static str,
     /// A table to which only the device adds instances, each with a boolean `Active`.
     pub hosts: &'static str,
     /// A table to which the ACS may add instances, and which has one; each has a boolean `Enable`, false at first.
@@ -24,10 +28,11 @@ pub struct Model {
     pub pattern: &'static str,
 }
 
-/// The shipped TR-181 gateway.
+/// The TR-181 gateway.
 pub static TR_181: Model = Model {
     root: "Device",
     file: "tr-181.json",
+    examples: "examples-181.json",
     hosts: "Device.Hosts.Host.",
     table: "Device.NAT.PortMapping.",
     outer: "Device.DHCPv4.Server.Pool.",
@@ -37,10 +42,11 @@ pub static TR_181: Model = Model {
     pattern: "Device.Ethernet.Interface.*.Enable",
 };
 
-/// The shipped TR-098 gateway.
+/// The TR-098 gateway.
 pub static TR_098: Model = Model {
     root: "InternetGatewayDevice",
     file: "tr-098.json",
+    examples: "examples-098.json",
     hosts: "InternetGatewayDevice.LANDevice.1.Hosts.Host.",
     table: "InternetGatewayDevice.Layer3Forwarding.Forwarding.",
     outer: "InternetGatewayDevice.LANDevice.1.LANHostConfigManagement.DHCPConditionalServingPool.",
@@ -65,6 +71,26 @@ impl Model {
 
     /// Returns a gateway like [`Model::gateway`], with any ACS URL.
     pub fn gateway_at(&self, url: &str) -> AgentBuilder {
+        self.reaches(url, self.load(Agent::builder(env!("CARGO_BIN_EXE_cpe-agent"))))
+    }
+
+    /// Returns a gateway like [`Model::gateway_at`] without the examples, for an overlay with values of the device.
+    pub fn shipped_at(&self, url: &str) -> AgentBuilder {
+        self.reaches(url, Agent::builder(env!("CARGO_BIN_EXE_cpe-agent")).data_model(model_file(self.file)))
+    }
+
+    /// Returns the files of the gateway: the shipped model, and the examples.
+    pub fn files(&self) -> [PathBuf; 2] {
+        let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/gateway");
+        [model_file(self.file), tests.join(self.examples)]
+    }
+
+    /// Appends the files of the gateway to the data models of an agent.
+    pub fn load(&self, builder: AgentBuilder) -> AgentBuilder {
+        self.files().into_iter().fold(builder, AgentBuilder::data_model)
+    }
+
+    fn reaches(&self, url: &str, builder: AgentBuilder) -> AgentBuilder {
         let settings = [
             ("URL", url),
             ("Password", PASSWORD),
@@ -72,8 +98,7 @@ impl Model {
             ("CWMPRetryIntervalMultiplier", "1000"),
             ("PeriodicInformEnable", "false"),
         ];
-        let builder = Agent::builder(env!("CARGO_BIN_EXE_cpe-agent")).data_model(model_file(self.file)).fixed_ports();
-        settings.iter().fold(builder, |builder, (name, value)| {
+        settings.iter().fold(builder.fixed_ports(), |builder, (name, value)| {
             builder.set(&format!("{}.ManagementServer.{name}", self.root), value)
         })
     }

@@ -22,7 +22,7 @@ const ROUTER: &str = "ip link add wan type veth peer name isp; ip link set wan u
 
 fn router() -> Option<Agent> {
     let url = format!("http://{}/acs", closed_address());
-    let agent = TR_181.gateway_at(&url).data_model(model_file("linux.json"));
+    let agent = TR_181.shipped_at(&url).data_model(model_file("linux.json"));
     let agent = with_network(agent, ROUTER, &[])?.start();
     agent.wait_for_control();
     Some(agent)
@@ -145,7 +145,7 @@ fn sockets_router_and_clock_are_those_of_the_kernel() {
 #[test]
 fn an_internet_gateway_device_has_wan_lan_and_hosts() {
     let url = format!("http://{}/acs", closed_address());
-    let agent = TR_098.gateway_at(&url).data_model(model_file("linux-098.json"));
+    let agent = TR_098.shipped_at(&url).data_model(model_file("linux-098.json"));
     let Some(agent) = with_network(agent, ROUTER, &[]) else { return };
     let agent = agent.start();
     agent.wait_for_control();

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::rng::SeededRng;
+use crate::gateway::{self, Model};
 use crate::support::{
     AcsSession, Message, Rpc, add_object, delete_object, get_parameter_attributes, get_parameter_values,
     set_parameter_attributes, set_parameter_values,
@@ -37,13 +38,13 @@ pub(crate) enum Kind {
 /// The part of a data model that the storm changes.
 pub(crate) struct StormModel {
     pub(crate) root: &'static str,
-    pub(crate) model: &'static str,
+    pub(crate) gateway: &'static Model,
     pub(crate) tables: &'static [Table],
 }
 
 pub(crate) const TR_181: StormModel = StormModel {
     root: "Device",
-    model: "data-model/tr-181.json",
+    gateway: &gateway::TR_181,
     tables: &[
         Table {
             path: "IP.Interface.",
@@ -85,7 +86,7 @@ pub(crate) const TR_181: StormModel = StormModel {
 
 pub(crate) const TR_098: StormModel = StormModel {
     root: "InternetGatewayDevice",
-    model: "data-model/tr-098.json",
+    gateway: &gateway::TR_098,
     tables: &[
         Table {
             path: "Layer3Forwarding.Forwarding.",
