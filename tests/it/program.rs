@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::gateway::{Model, SOON, gateway, gateway_at, model_file};
+use crate::gateway::{Model, SOON, TR_181, gateway, gateway_at, model_file};
 use crate::support::agent::{AgentBuilder, patience, program};
 use crate::support::{Acs, AcsOptions, Agent, empty_post, get_rpc_methods, inform, inform_response, response, silence};
 
@@ -243,18 +243,34 @@ fn check_warns_of_an_identity_that_is_not_its_own(Model { root, file, .. }: &'st
         let shipped = format!("warning: {root}.DeviceInfo.{name} is the example of the shipped data model");
         assert!(stdout.contains(&shipped), "{stdout}");
     }
-    assert_eq!(stdout.matches("warning").count(), 3, "{stdout}");
+    let url =
+        format!("warning: {root}.ManagementServer.URL is empty: the agent contacts no ACS until a value is set\n");
+    assert!(stdout.contains(&url), "{stdout}");
+    // The identity and the two files that an ACS may ask for are the only examples of the shipped models.
+    let left: Vec<&str> =
+        stdout.lines().filter_map(|line| line.strip_prefix(&format!("  {root}.DeviceInfo."))).collect();
+    let expected = [
+        "Manufacturer=Example",
+        "ProductClass=HomeGateway",
+        "HardwareVersion=1.0",
+        "SoftwareVersion=1.0.0",
+        "VendorConfigFile. with 1 instance",
+        "VendorLogFile. with 1 instance",
+    ];
+    assert_eq!(left, expected, "{stdout}");
+    assert_eq!(stdout.lines().filter(|line| line.starts_with("  ")).count(), expected.len(), "{stdout}");
+    assert_eq!(stdout.matches("warning").count(), 4, "{stdout}");
 }
 both_models!(check_warns_of_an_identity_that_is_not_its_own);
 
-/// `check` names the examples of the shipped model that are left, and none that an overlay has replaced or removed.
+/// `check` names the examples of a model that are left, and none that an overlay has replaced or removed.
 #[test]
 fn check_names_the_examples_that_are_left() {
     let directory = tempfile::tempdir().expect("a directory");
-    let checked = |overlay: &str| {
-        let builder = Agent::builder(env!("CARGO_BIN_EXE_cpe-agent")).data_model(model_file("tr-181.json"));
-        checked(&builder.data_model(written(&directory, overlay)))
+    let builder = |overlay: &str| {
+        TR_181.load(Agent::builder(env!("CARGO_BIN_EXE_cpe-agent"))).data_model(written(&directory, overlay))
     };
+    let checked = |overlay: &str| checked(&builder(overlay));
     let stdout = checked("{}");
     let heading = "warning: the factory state has examples of the data model";
     assert!(stdout.contains(heading), "{stdout}");
@@ -275,8 +291,7 @@ fn check_names_the_examples_that_are_left() {
     let lines: Vec<&str> = stdout.lines().filter(|line| line.starts_with("  ")).collect();
     assert_eq!(lines, ["  Device.Users.User. with 1 instance"], "{stdout}");
     assert!(!checked(r#"{"examples": []}"#).contains(heading));
-    let builder = Agent::builder(env!("CARGO_BIN_EXE_cpe-agent")).data_model(model_file("tr-181.json"));
-    let stderr = refused(builder.data_model(written(&directory, r#"{"examples": [1]}"#)), "check");
+    let stderr = refused(builder(r#"{"examples": [1]}"#), "check");
     assert!(stderr.contains("model.json: /examples: a list of strings is needed"), "{stderr}");
 }
 

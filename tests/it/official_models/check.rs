@@ -232,10 +232,6 @@ impl<'a> Check<'a> {
         for path in missing {
             self.complain(&path, "is missing");
         }
-        if self.parameters.len() < 500 {
-            let count = self.parameters.len();
-            self.complain(root, format_args!("has only {count} parameters in factory state"));
-        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Mistakes that the test makes in the shipped TR-181 model, and the message for each.
+//! Mistakes that the test makes in the TR-181 model of the tests, and the message for each.
 
 use serde_json::{Value, json};
 
