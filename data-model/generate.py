@@ -19,6 +19,7 @@ a comment. The lines of a section:
     A = VALUE         the value, in a template or an instance
     A | X, Y          fewer enumerated values than the official ones
     A readOnly        not writable here although it officially is
+    A mayBeEmpty      the empty value is allowed too, although the official model demands a length
     example A B C     the values of these are examples, which `cpe-agent check` names
     example           of a table: its instances are examples
 """
@@ -94,6 +95,7 @@ class Section:
     values: dict = field(default_factory=dict)
     enums: dict = field(default_factory=dict)
     read_only: set = field(default_factory=set)
+    may_be_empty: set = field(default_factory=set)
     examples: list = field(default_factory=list)
     has_examples: bool = False
 
@@ -164,6 +166,8 @@ def directive(section, text, where):
         section.enums[word] = [item.strip() for item in rest[1:].split(",")]
     elif rest == "readOnly":
         section.read_only.add(word)
+    elif rest == "mayBeEmpty":
+        section.may_be_empty.add(word)
     else:
         sys.exit(f"{where}: not understood: {text}")
 
@@ -247,7 +251,7 @@ class Generator:
 
     def chosen(self, item, section):
         named = (section.only or []) + section.without + section.deprecated + section.examples
-        for name in [*named, *section.values, *section.enums, *section.read_only]:
+        for name in [*named, *section.values, *section.enums, *section.read_only, *section.may_be_empty]:
             if name not in item.parameters:
                 raise ModelError(unknown(name, item.parameters, "a parameter"))
         for parameter in item.parameters.values():
@@ -274,6 +278,10 @@ class Generator:
             if syntax.max_items:
                 out["maxItems"] = syntax.max_items
         self.facets(item, name, syntax, out)
+        if name in section.may_be_empty:
+            if "minLength" not in out or "pattern" in out:
+                raise ModelError(f"{name}: only a parameter with a least length and without a pattern mayBeEmpty")
+            out["pattern"] = f"(|.{{{out.pop('minLength')},}})"
         if name in section.enums:
             out["enum"] = section.enums[name]
         if parameter.hidden:

@@ -126,6 +126,28 @@ fn a_selection_becomes_a_model() {
     }
 }
 
+/// A passphrase with a least length may be empty, so that no device has one that is known.
+#[test]
+fn a_parameter_with_a_least_length_may_be_empty() {
+    let Some(place) = Place::new() else { return };
+    let key = r#"<parameter name="Key" access="readWrite"><syntax><string><size minLength="8" maxLength="63"/></string></syntax></parameter>"#;
+    place.write("model.xml", &XML.replace(r#"      <parameter name="Old""#, &format!(r#"{key}<parameter name="Old""#)));
+    let generate = |line: &str| {
+        let steps = "    Steps = 4\n";
+        place.write("selection.txt", &SELECTION.replace(steps, &format!("{steps}{line}")));
+        ["model.xml", "selection.txt", "out.json"]
+    };
+    assert!(place.fails(&generate(""), 1).contains("Device.DeviceInfo.Key = '': wrong length"));
+    let told = place.fails(&generate("    Manufacturer mayBeEmpty\n"), 1);
+    assert!(told.contains("Manufacturer: only a parameter with a least length"), "{told}");
+    place.succeeds(&generate("    Key mayBeEmpty\n"));
+    for (value, fits) in [("", true), ("seven..", false), ("eight...", true)] {
+        let set = place.agent().set("Device.DeviceInfo.Key", value);
+        assert_eq!(set.run_to_end("check").status.success(), fits, "{value}");
+    }
+    assert!(refused(place.agent().set("Device.DeviceInfo.Key", &"x".repeat(64)), "check").contains("DeviceInfo.Key"));
+}
+
 /// `--select` starts a selection that the generator takes.
 #[test]
 fn a_selection_is_started() {

@@ -22,6 +22,10 @@ const NARROWER: [(&str, &str, &str); 5] = [
     ("WiFi.AccessPoint.{i}.Security.ModeEnabled", "enum", "WEP, WPA and RADIUS are not offered"),
 ];
 
+/// The parameters that may be empty although the official model demands a length: parameter, reason.
+const MAY_BE_EMPTY: [(&str, &str); 1] =
+    [("WiFi.AccessPoint.{i}.Security.KeyPassphrase", "a passphrase that every device has is no secret")];
+
 /// Strings of the official model without any facet are at most this long, if written by an ACS (R325).
 const DEFAULT_LENGTH: i128 = 16;
 
@@ -193,7 +197,9 @@ impl<'a> Check<'a> {
         let size = official.size.unwrap_or_default();
         let unsaid = official.writable && is_plain(official);
         let longest = size.1.or(unsaid.then_some(DEFAULT_LENGTH));
-        self.equal(path, "minLength", &number(node, "minLength").unwrap_or(0), &size.0.unwrap_or(0));
+        let may_be_empty = MAY_BE_EMPTY.iter().any(|(end, _)| path.ends_with(end));
+        let least = size.0.unwrap_or(0);
+        self.equal(path, "minLength", &number(node, "minLength").unwrap_or(0), if may_be_empty { &0 } else { &least });
         self.equal(path, "maxLength", &number(node, "maxLength"), &longest);
 
         let allowed = strings(node, "enum");
@@ -204,7 +210,8 @@ impl<'a> Check<'a> {
         } else {
             self.equal(path, "enum", &allowed, &official.enumeration);
         }
-        self.equal(path, "pattern", &text(node, "pattern"), &pattern(&official.patterns).as_deref());
+        let pattern = if may_be_empty { Some(format!("(|.{{{least},}})")) } else { pattern(&official.patterns) };
+        self.equal(path, "pattern", &text(node, "pattern"), &pattern.as_deref());
     }
 
     fn equal<T: PartialEq + std::fmt::Debug>(&mut self, path: &str, what: &str, ours: &T, official: &T) {
