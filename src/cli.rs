@@ -85,7 +85,7 @@ struct Arguments {
 }
 
 fn parse(mut parser: Parser, sorted: &mut Arguments) -> Result<Invocation, CommandLineError> {
-    while let Some(argument) = parser.next().map_err(|error| error.to_string())? {
+    while let Some(argument) = parser.next().map_err(malformed)? {
         match argument {
             // These two win over the rest, so that `run --help` works however wrong the later arguments are.
             Arg::Short('h') | Arg::Long("help") => {
@@ -193,6 +193,14 @@ impl Arguments {
         }
         options.push("help");
         hint(name, &options, "options", "--")
+    }
+}
+
+/// Returns the message for an argument that the parser itself rejects.
+fn malformed(error: lexopt::Error) -> String {
+    match error {
+        lexopt::Error::UnexpectedValue { option, .. } => format!("{option} takes no value"),
+        _ => "an argument is malformed".into(),
     }
 }
 

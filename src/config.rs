@@ -178,7 +178,7 @@ impl Config {
         };
         let tape = match Tape::read(&text, 0) {
             Ok(tape) => tape,
-            Err(reason) => return reject("", &reason.to_string()),
+            Err(reason) => return reject("", &reason),
         };
         tape.duplicates().iter().for_each(|pointer| reject(pointer, "given twice"));
         let object = match tape.root() {

@@ -56,7 +56,7 @@ pub use client::HttpClient;
 pub use client_settings::{ClientPolicy, ClientSettings};
 pub use connection::HttpConnection;
 pub use cookie::CookieScope;
-pub use error::HttpError;
+pub use error::{HttpError, unsendable};
 #[cfg(feature = "tls")]
 pub use handshake_report::HandshakeReport;
 pub(crate) use header_lines::{header_length, unfold};

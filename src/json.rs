@@ -1,4 +1,4 @@
-//! JSON in error messages: the name of the type of a value, and the pointer to it.
+//! JSON in error messages: the reason why a text is none, the name of the type of a value, and the pointer to it.
 
 use std::fmt;
 
@@ -33,6 +33,35 @@ impl fmt::Display for JsonType {
     }
 }
 
+/// The begin of each error of serde_json that a text can cause, and the reason in words for the author of a file.
+const REASONS: [(&str, &str); 17] = [
+    ("EOF", "the text ends too early"),
+    ("expected `:`", "a colon is missing behind a name"),
+    ("expected `,` or `]`", "a comma or the end of a list is missing"),
+    ("expected `,` or `}`", "a comma or the end of an object is missing"),
+    ("expected ident", "a word is none of `true`, `false` and `null`; a string needs double quotes"),
+    ("expected value", "a value is missing or malformed; a string needs double quotes"),
+    ("key must be", "a name in double quotes is missing"),
+    ("trailing comma", "a comma stands behind the last one"),
+    ("trailing characters", "a text stands behind the end"),
+    ("control character", "a string holds a line end or another control character"),
+    ("invalid escape", "a backslash begins no character of JSON"),
+    ("invalid unicode", "`\\u` is not followed by the number of a character"),
+    ("lone leading", "`\\u` is not followed by the number of a character"),
+    ("unexpected end of hex", "`\\u` is not followed by the number of a character"),
+    ("invalid number", "a number is malformed"),
+    ("number out of range", "a number is too large"),
+    ("recursion", "lists and objects are nested too deep"),
+];
+
+/// Returns the reason why a text is not JSON, behind line and column.
+pub(crate) fn syntax_error(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let known = REASONS.iter().find(|(begin, _)| text.starts_with(begin));
+    let reason = known.map_or("the rules of JSON are broken", |(_, reason)| reason);
+    format!("line {}, column {}: {reason}", error.line(), error.column())
+}
+
 /// Returns a member name as one reference token of a JSON pointer (RFC 6901 §3).
 pub(crate) fn escape(name: &str) -> String {
     let mut escaped = String::with_capacity(name.len());
@@ -53,6 +82,33 @@ pub(crate) fn push_escaped(pointer: &mut String, name: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_reason_is_in_words_with_its_place() {
+        let deep = "[".repeat(1000);
+        for (text, expected) in [
+            ("", "line 1, column 0: the text ends too early"),
+            ("{\"a\": [\n1,", "line 2, column 2: the text ends too early"),
+            ("{\"a\" 1}", "line 1, column 6: a colon is missing behind a name"),
+            ("[1 2]", "line 1, column 4: a comma or the end of a list is missing"),
+            ("{\"a\": 1 \"b\": 2}", "line 1, column 9: a comma or the end of an object is missing"),
+            ("[nul]", "line 1, column 5: a word is none of `true`, `false` and `null`; a string needs double quotes"),
+            ("['a']", "line 1, column 2: a value is missing or malformed; a string needs double quotes"),
+            ("{a: 1}", "line 1, column 2: a name in double quotes is missing"),
+            ("{\"a\": 1,}", "line 1, column 9: a comma stands behind the last one"),
+            ("{} x", "line 1, column 4: a text stands behind the end"),
+            ("\"a\nb\"", "line 2, column 0: a string holds a line end or another control character"),
+            ("\"\\x\"", "line 1, column 3: a backslash begins no character of JSON"),
+            ("\"\\ud800\"", "line 1, column 8: `\\u` is not followed by the number of a character"),
+            ("\"\\ud800\\u0041\"", "line 1, column 13: `\\u` is not followed by the number of a character"),
+            ("01", "line 1, column 2: a number is malformed"),
+            ("1e999", "line 1, column 5: a number is too large"),
+            (&deep, "line 1, column 128: lists and objects are nested too deep"),
+        ] {
+            let error = serde_json::from_str::<serde_json::Value>(text).expect_err("no JSON");
+            assert_eq!(syntax_error(&error), expected, "{text}: {error}");
+        }
+    }
 
     #[test]
     fn a_tilde_and_a_slash_are_escaped() {

@@ -214,7 +214,7 @@ impl<W: Fn()> HttpThread<W> {
                 let response = authenticator.respond(request, &state.settings(), network, may_continue, now);
                 state.http.add(response.outcome);
                 accepted |= response.outcome == RequestOutcome::Accepted;
-                log::debug!("connection request from {address}: {:?}", response.outcome);
+                log::debug!("connection request from {address}: {}", response.outcome.name());
                 response
             },
             now,

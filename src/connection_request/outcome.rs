@@ -70,6 +70,13 @@ const UDP: &[(RequestOutcome, &str)] = &[
     (RateLimited, "rateLimited"),
 ];
 
+impl RequestOutcome {
+    /// Returns the name in the status.
+    pub fn name(self) -> &'static str {
+        HTTP.iter().chain(UDP).find(|(outcome, _)| *outcome == self).map_or("", |(_, name)| name)
+    }
+}
+
 /// The number of outcomes: one more than the index of the last.
 const COUNT: usize = WrongSignature as usize + 1;
 

@@ -95,7 +95,7 @@ impl UdpListener {
         let shared = Arc::new(UdpShared { config: Mutex::new(Some(config)), ..UdpShared::default() });
         let address_watch = network_watch::netlink();
         if let Err(error) = &address_watch {
-            log::debug!("changes of the local address are found only every {LOOKUP_INTERVAL:?}: {error}");
+            log::debug!("changes of the local address are found only every {} s: {error}", LOOKUP_INTERVAL.as_secs());
         }
         let thread = PollThread::start("udp", |waker| {
             let mut thread = UdpThread {
@@ -336,7 +336,7 @@ impl<R: Fn(UdpEvent)> UdpThread<R> {
                 let is_request = first.is_some_and(u8::is_ascii_alphabetic) && datagram.len() <= MAX_DATAGRAM;
                 let outcome = if is_request { self.check_request(datagram, now) } else { RequestOutcome::Garbage };
                 self.state.udp.add(outcome);
-                log::debug!("UDP connection request from {from}: {outcome:?}");
+                log::debug!("UDP connection request from {from}: {}", outcome.name());
                 if outcome == RequestOutcome::Accepted {
                     log::info!("UDP connection request from {from}");
                     (self.on_event)(UdpEvent::Requested(self.replay));

@@ -35,8 +35,7 @@ fn follow(path: &Path, wanted: LocalTransfer, bar: &mut ProgressBar) -> Result<(
         .map_err(|_| "the agent does not return the number of the transfer".to_owned())?;
     loop {
         let status = send(&Request::Status { json: true })?;
-        let status: Value =
-            serde_json::from_str(&status).map_err(|error| format!("the status is not JSON: {error}"))?;
+        let status: Value = serde_json::from_str(&status).map_err(|_| "the status is not JSON".to_owned())?;
         let find = |list: &str| status[list].as_array()?.iter().find(|entry| entry["id"] == id).cloned();
         // The list of ended transfers comes first: while the ACS has not confirmed the end, both lists have the transfer.
         match (find("endedTransfers"), find("transfers")) {

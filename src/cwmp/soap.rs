@@ -19,6 +19,7 @@ mod mask;
 mod prefixes;
 mod reference;
 mod writer;
+mod xml_error;
 
 pub use element::{ArgumentError, Element, XsiType};
 pub use envelope::{Document, Envelope, EnvelopeBody, EnvelopeError, Message};

@@ -12,7 +12,7 @@ use super::finding::{Finding, Verdict};
 use super::tls::{self, TlsLine};
 use crate::clock::Clock;
 use crate::http::{
-    HttpConnection, HttpError, RequestBody, Stream, Tcp, TlsSettings, USER_AGENT, closed_at_once, tls_port,
+    HttpConnection, HttpError, RequestBody, Stream, Tcp, TlsSettings, USER_AGENT, closed_at_once, tls_port, unsendable,
 };
 use crate::url::Url;
 
@@ -96,7 +96,7 @@ pub(super) fn get(
         .into_iter()
         .fold(Request::get(target), |builder, (name, value)| header_raw(builder, name, value.as_bytes()))
         .body(())
-        .map_err(|error| HttpError::Protocol(format!("no request possible: {error}")))?;
+        .map_err(|_| unsendable())?;
     // A stray server may send its header byte by byte; without an end for the whole probe, each byte would start the
     // limit of silence anew.
     stream.end_within(limit);

@@ -22,7 +22,7 @@ use super::authentication::{AllowedSchemes, AnsweredChallenges, Authentication};
 use super::client_settings::{ClientPolicy, ClientSettings};
 use super::connection::HttpConnection;
 use super::cookie::Cookies;
-use super::error::HttpError;
+use super::error::{HttpError, unsendable};
 use super::io_limits::IoLimits;
 use super::redirect::{invalid_location, is_followed};
 use super::request_body::RequestBody;
@@ -353,7 +353,7 @@ impl HttpClient {
             let value = HeaderValue::from_bytes(&credentials).map_err(|_| HttpError::UnusableCredentials)?;
             request = request.extension(AuthorizationField(value));
         }
-        request.body(()).map_err(|error| HttpError::Protocol(format!("no request possible: {error}")))
+        request.body(()).map_err(|_| unsendable())
     }
 
     /// Returns the schemes that may be answered at the current URL. Basic needs TLS, or the host for which the password

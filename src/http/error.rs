@@ -74,6 +74,11 @@ pub enum HttpError {
     Stopped,
 }
 
+/// Returns the error for a request that HTTP cannot carry.
+pub fn unsendable() -> HttpError {
+    HttpError::Protocol("the URL or a header field of the request holds a character that HTTP cannot carry".into())
+}
+
 impl HttpError {
     /// Returns true if the host was not reached for want of an address, a route or a name server: another state of the
     /// network may change that.

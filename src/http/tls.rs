@@ -179,15 +179,16 @@ impl TlsStream {
         }
     }
 
-    /// Returns the protocol version and the cipher suite, such as `TLS 1.3, TLS13_AES_128_GCM_SHA256`.
+    /// Returns the protocol version and the cipher suite, such as `TLS 1.3, TLS_AES_128_GCM_SHA256`.
     pub fn agreement(&self) -> String {
         let version = match self.tls.protocol_version() {
             Some(ProtocolVersion::TLSv1_2) => "TLS 1.2",
             Some(ProtocolVersion::TLSv1_3) => "TLS 1.3",
             _ => "TLS", // not reached: rustls has no other
         };
-        let suite = self.tls.negotiated_cipher_suite().map(|suite| format!(", {:?}", suite.suite()));
-        format!("{version}{}", suite.unwrap_or_default())
+        let suite = self.tls.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str());
+        // The name in the registry of IANA; rustls puts the version into that of TLS 1.3.
+        suite.map_or(version.into(), |suite| format!("{version}, {}", suite.replacen("TLS13", "TLS", 1)))
     }
 
     /// Returns the TCP connection below.

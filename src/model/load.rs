@@ -112,7 +112,7 @@ fn fingerprint(files: &[ModelFile], schema: &Schema) -> u64 {
 /// Reads one file, whose top level must be an object, and notes the members that are given twice.
 fn read<'f>(file: &'f ModelFile, number: usize, location: &JsonLocation<'_>) -> Result<Tape<'f>, Mistake> {
     let error = |reason: String| location.error_at(number, "", reason);
-    let tape = Tape::read(&file.text, number).map_err(|reason| error(format!("not JSON: {reason}")))?;
+    let tape = Tape::read(&file.text, number).map_err(error)?;
     for pointer in tape.duplicates() {
         location.reject_at(number, &pointer, "given twice");
     }

@@ -11,6 +11,7 @@ pub mod attributes;
 mod build;
 pub mod change;
 pub mod date_time;
+mod expression;
 pub mod facets;
 mod intern;
 mod load;

@@ -399,7 +399,7 @@ mod tls {
         let authority = Authority::new("test CA");
         let told = trusting(&authority, authority.server(Flaw::None));
         assert_eq!(told.status, Some(0), "{:#?}", told.lines);
-        told.has("ok", "TLS", &["TLS 1.3, TLS13_", "certificate and name verified with", "ca.pem"])
+        told.has("ok", "TLS", &["TLS 1.3, TLS_", "certificate and name verified with", "ca.pem"])
             .has("ok", "certificate", &["CN=127.0.0.1", "for localhost, 127.0.0.1, ::1", "by CN=test CA"])
             .has("ok", "certificate", &["valid 2000-01-01T00:00:00Z to 2999-12-31T00:00:00Z", " days left"]);
         told.lines.iter().find(|line| line.contains("ACS answer     GET is answered")).expect("an answer over TLS");

@@ -115,7 +115,7 @@ fn a_second_agent_on_the_same_state() {
 fn a_wrong_model() {
     let directory = tempfile::tempdir().expect("a directory");
     let cases = [
-        ("{", "", "EOF"),
+        ("{", "", "line 1, column 1: the text ends too early"),
         ("[]", "", ""),
         ("{}", "", ""),
         (r#"{"Device":{"A":{"type":"text"}}}"#, "/Device/A/type", "not a type"),

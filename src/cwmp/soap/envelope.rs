@@ -6,7 +6,7 @@ use std::fmt;
 
 use super::element::{Element, SPACE, boolean};
 use super::reference::References;
-use super::{ENVELOPE, UNDECLARED, encoding, limits, prefixes};
+use super::{ENVELOPE, UNDECLARED, encoding, limits, prefixes, xml_error};
 use crate::cwmp::fault::{AcsFault, AcsFaultCode};
 use crate::cwmp::version::Version;
 
@@ -77,7 +77,7 @@ impl<'a> Document<'a> {
             Err(roxmltree::Error::UnknownNamespace(prefix, _)) => {
                 Err(EnvelopeError::UndeclaredPrefix(excerpt(&prefix)))
             }
-            Err(error) => Err(EnvelopeError::Xml(excerpt(&error.to_string()))),
+            Err(error) => Err(EnvelopeError::Xml(excerpt(&xml_error::reason(&error)))),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::ubus::wrong_field;
 use super::{ARE_BUILT, Built, SchemaBuilder, pointer};
+use crate::model::expression;
 use crate::model::raw::{Number, Object, Raw};
 use crate::model::schema::Spec;
 use crate::model::source::{Conversion, Excerpt, Field, Form, Location, SourceId, VIEWS, View, uci};
@@ -185,8 +186,8 @@ impl<'a> SchemaBuilder<'a> {
     /// Reads `match`, `map`, `as` and `scale`.
     fn conversion(&self, raw: &Object<'_>, spec: &Spec) -> Built<Conversion> {
         let pattern = self.text(raw, "match")?;
-        if let Some(Err(reason)) = pattern.map(regex_lite::Regex::new) {
-            return Err(self.error(raw.file, "/match", format!("not a regular expression: {reason}")));
+        if let Some(Err(error)) = pattern.map(regex_lite::Regex::new) {
+            return Err(self.error(raw.file, "/match", expression::reason(&error)));
         }
         let mut map = Vec::new();
         match raw.get("map") {

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use super::{Built, SchemaBuilder, Tables, pointer, table_index};
 use crate::model::attributes::ActiveNotify;
+use crate::model::expression;
 use crate::model::facets::Facets;
 use crate::model::raw::{Object, is_node};
 use crate::model::schema::{Contains, NodeKind, Reference, Spec};
@@ -184,8 +185,8 @@ impl<'a> SchemaBuilder<'a> {
                 self.reject(raw.file, "/enum", &format!("`{allowed}`: {reason}"));
             }
         }
-        if let Some(Err(reason)) = facets.pattern.as_deref().map(|pattern| self.patterns.compile(pattern)) {
-            self.reject(raw.file, "/pattern", &format!("not a regular expression: {reason}"));
+        if let Some(Err(error)) = facets.pattern.as_deref().map(|pattern| self.patterns.compile(pattern)) {
+            self.reject(raw.file, "/pattern", &expression::reason(&error));
         }
         self.location.mistakes.borrow().count() == before
     }

@@ -3,6 +3,7 @@
 use super::kind::KINDS;
 use super::ubus::UBUS_MEMBERS;
 use super::{ARE_BUILT, Built, JsonLocation, SchemaBuilder, pointer};
+use crate::model::expression;
 use crate::model::path::instance_number;
 use crate::model::raw::{Object, Raw};
 use crate::model::schema::NodeId;
@@ -268,7 +269,7 @@ impl<'a> SchemaBuilder<'a> {
             (Location::File { .. }, Some(pattern)) => match regex_lite::Regex::new(pattern) {
                 Ok(regex) if regex.capture_names().flatten().any(|name| name == "key") => None,
                 Ok(_) => Some("the expression has no group `key`".to_owned()),
-                Err(reason) => Some(format!("not a regular expression: {reason}")),
+                Err(error) => Some(expression::reason(&error)),
             },
             (Location::Uci { .. }, _) => None,
             (_, Some(_)) => Some("only `file`, `ubus` and `uci` have `rows`".to_owned()),

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::{List, Members, Number, Object, Raw};
-use crate::json::push_escaped;
+use crate::json::{push_escaped, syntax_error};
 use crate::mistake::Mistakes;
 
 /// The size from which the allocators of Linux map a block with pages of its own (`M_MMAP_THRESHOLD`, 128 KiB), and a
@@ -58,19 +58,21 @@ enum Token {
 }
 
 impl<'f> Tape<'f> {
-    /// Reads a file; `file` is its number among those that overlay each other. Fails if the text is not JSON.
-    pub(crate) fn read(text: &'f str, file: usize) -> Result<Tape<'f>, serde_json::Error> {
+    /// Reads a file; `file` is its number among those that overlay each other. Returns the reason if the text is not JSON.
+    pub(crate) fn read(text: &'f str, file: usize) -> Result<Tape<'f>, String> {
         if u32::try_from(text.len()).is_err() {
-            return Err(serde_json::Error::custom("more than 4 GiB"));
+            return Err("is larger than 4 GiB".into());
         }
         // At least as much as the allocator maps with pages of its own, so that the heap keeps no hole of a tape.
         let room = (text.len() / BYTES_PER_TOKEN).max(MMAP_THRESHOLD / size_of::<Token>());
         let mut tape = Tape { file, text, unescaped: String::new(), tokens: Vec::with_capacity(room) };
         let mut json = serde_json::Deserializer::from_str(text);
-        TapeWriter(&mut tape).deserialize(&mut json)?;
-        // Rejects a second value after the first.
-        json.end()?;
-        Ok(tape)
+        let read = TapeWriter(&mut tape).deserialize(&mut json);
+        // The end rejects a second value after the first.
+        match read.and_then(|()| json.end()) {
+            Ok(()) => Ok(tape),
+            Err(error) => Err(format!("not JSON: {}", syntax_error(&error))),
+        }
     }
 
     /// Returns the value that is the whole file.
