@@ -205,6 +205,7 @@ fn name_of(message: &str) -> String {
         Ok(Ok(Ok(envelope))) => match envelope.body {
             EnvelopeBody::Rpc { name, .. } | EnvelopeBody::Foreign { name } => name.to_owned(),
             EnvelopeBody::Fault(_) => "Fault".into(),
+            EnvelopeBody::Invalid { error, .. } => error.to_string(),
         },
         _ => "a text that is no message".into(),
     }

@@ -8,6 +8,7 @@
 //!                │                            │  └──no request left: empty POST──▶ Serving
 //!                │                            │
 //!                │                         Serving ──request of the ACS──▶ Serving     (posts the response)
+//!                │                            │  ├──envelope without one message──▶ Serving    (posts fault 9003)
 //!                │                            │  ├──empty reply while HoldRequests was true──▶ AwaitingResponse
 //!                │                            │  └──empty reply to the empty POST──▶ End(Ok)
 //!                └──anything else──▶ End(Err)◀──malformed envelope, or a response without a request
@@ -21,6 +22,7 @@
 //! [`Session::reply`]; a test does the same without a socket.
 
 mod cpe_request;
+mod invalid_message;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -32,18 +34,14 @@ use super::fault::{AcsFault, AcsFaultCode, Fault, FaultCode};
 pub use super::rpc::inform::wanted as wanted_by_inform;
 use super::rpc::{self, inform::Inform};
 use super::session_error::SessionError;
-use super::soap::{self, Element, Envelope, EnvelopeBody, EnvelopeError, EnvelopeHeader, EnvelopeWriter, Message};
+use super::soap::{self, Element, Envelope, EnvelopeBody, EnvelopeHeader, EnvelopeWriter, Message};
 use super::version::{self, Version};
 use crate::clock::Now;
-use crate::foreign_text::{with_words, words_of};
 use crate::model::date_time::DateTime;
 use crate::model::tree::Work;
 
 /// The maximum number of times that a session repeats one request after fault 8005 (R120).
 const MAX_RESENDS: u32 = 3;
-/// The name of the root of a message, in ASCII and its supersets.
-const ENVELOPE: &[u8] = b"Envelope";
-
 /// The next action of the driver of a session.
 #[derive(Debug, PartialEq)]
 pub enum Output {
@@ -77,6 +75,8 @@ pub struct Session {
     requests: VecDeque<CpeRequest>,
     /// The number in `cwmp:ID` of the last request of the CPE.
     last_id: u32,
+    /// True once an envelope without a message was answered with a fault.
+    has_refused_nothing: bool,
     stop: Arc<AtomicBool>,
 }
 
@@ -117,7 +117,10 @@ impl Session {
         let stage = Stage::Informing { inform, resends: 0 };
         let requests = CpeRequest::announced(device);
         let (offered, stop) = (config.offered, Arc::clone(&config.stop));
-        (Session { stage, offered, version, initiated: false, requests, last_id: INFORM_ID, stop }, post)
+        let (initiated, has_refused_nothing) = (false, false);
+        let session =
+            Session { stage, offered, version, initiated, requests, last_id: INFORM_ID, has_refused_nothing, stop };
+        (session, post)
     }
 
     /// Returns true if the ACS has confirmed the Inform, which initiates the session (R92). Stays valid after the end of
@@ -149,20 +152,8 @@ impl Session {
         };
         match document.envelope() {
             Ok(envelope) => self.on_envelope(&envelope, device, now),
-            // An envelope with an empty body, in place of the empty reply that ends a session (R117). It confirms
-            // nothing, so that it counts only where the CPE waits for no response.
-            Err(EnvelopeError::NoRpc) if matches!(self.stage, Stage::Serving { .. }) => self.on_empty_reply(device),
             Err(error) => self.not_soap(&error, body),
         }
-    }
-
-    /// Ends the session for a message that is no envelope. Its words often name the cause: a page of a proxy or of a portal.
-    fn not_soap(self, error: &EnvelopeError, body: &[u8]) -> (Session, Output) {
-        let error = error.to_string();
-        // A damaged envelope may hold passwords, which no log may show.
-        let is_envelope = body.windows(ENVELOPE.len()).any(|part| part == ENVELOPE);
-        let words = if is_envelope { String::new() } else { words_of(body) };
-        self.fail(SessionError::Soap(with_words(&error, &words)))
     }
 
     fn on_empty_reply(self, device: &mut Device) -> (Session, Output) {
@@ -183,6 +174,8 @@ impl Session {
             return self.fail(SessionError::Soap(format!("header {} not understood", excerpt(entry))));
         }
         match (&self.stage, &envelope.body) {
+            (Stage::Ended, _) => self.end(Ok(())),
+            (_, EnvelopeBody::Invalid { error, is_request }) => self.on_invalid(envelope, error, *is_request, device),
             (Stage::Informing { .. }, EnvelopeBody::Fault(fault)) => self.inform_refused(fault),
             (Stage::Informing { .. }, EnvelopeBody::Rpc { name: "InformResponse", version, .. }) => {
                 self.inform_response(envelope, *version, device, now)
@@ -224,7 +217,6 @@ impl Session {
                 let text = format!("fault {}: {}", fault.code.map_or(0, AcsFaultCode::number), fault.text);
                 self.fail(SessionError::Unexpected(text))
             }
-            (Stage::Ended, _) => self.end(Ok(())),
         }
     }
 

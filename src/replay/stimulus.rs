@@ -29,6 +29,7 @@ impl Stimulus {
             EnvelopeBody::Rpc { name: "Inform", version, element } => {
                 Stimulus::of(element, version).map_err(|error| error.to_string())
             }
+            EnvelopeBody::Invalid { error, .. } => Err(error.to_string()),
             _ => Err("it is no Inform".into()),
         }
     }

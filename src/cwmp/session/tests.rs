@@ -140,6 +140,74 @@ fn a_session_ended_by_an_almost_empty_reply() {
     }
 }
 
+/// R4, R70, R76, R77: an envelope with a request, and not with exactly one message, is answered with fault 9003 and its ID;
+/// the session goes on, and nothing of it is executed.
+#[test]
+fn a_request_in_an_envelope_without_exactly_one_message() {
+    let id = r#"<c:ID S:mustUnderstand="1">7</c:ID>"#;
+    let reboot = "<c:Reboot><CommandKey>k</CommandKey></c:Reboot>";
+    for (body, reason) in [
+        (format!("{reboot}<c:GetRPCMethods/>"), "more than one RPC"),
+        (format!("{reboot}{reboot}"), "more than one RPC"),
+        (format!("{reboot}<c:TransferCompleteResponse/>"), "more than one RPC"),
+        (format!("{reboot}</S:Body><S:Body>"), "more than one Body"),
+        (format!("</S:Body><S:Body>{reboot}"), "more than one Body"),
+        (format!("</S:Body><S:Header/><S:Body>{reboot}"), "more than one Header"),
+        (
+            format!("{reboot}</S:Body><S:Header><c:UseCWMPVersion><x/></c:UseCWMPVersion></S:Header><S:Body>"),
+            "more than one Header",
+        ),
+        ("reboot".into(), "a text in place of"),
+        ("".into(), "no CWMP message"),
+        ("</S:Body><Body>".into(), "no body"),
+    ] {
+        let mut scenario = Scenario::past_inform();
+        let message = envelope(id, &body);
+        let message = if reason == "no body" { message.replace("S:Body", "Body") } else { message };
+        let answer = scenario.reply(&message);
+        assert!(answer.contains("<FaultCode>9003</FaultCode>") && answer.contains(reason), "{body}: {answer}");
+        assert!(answer.contains(r#"<cwmp:ID soap:mustUnderstand="1">7</cwmp:ID>"#), "{body}: {answer}");
+        assert!(!scenario.device.state().reboot, "{body}");
+        let answer = scenario.call("GetRPCMethods", "");
+        assert!(answer.starts_with("<cwmp:GetRPCMethodsResponse>"), "{body}: {answer}");
+        scenario.reply("");
+        assert_eq!(scenario.output, Output::End(Ok(())), "{body}");
+    }
+    // An ID that cannot be read is not repeated.
+    let mut scenario = Scenario::past_inform();
+    let answer = scenario.reply(&envelope("<c:ID><x/></c:ID>", reboot));
+    assert!(answer.contains("<FaultCode>9003</FaultCode>") && !answer.contains("cwmp:ID"), "{answer}");
+}
+
+/// R117: an ACS that has no message for the CPE, and says so again in reply to the fault, ends the session.
+#[test]
+fn an_envelope_without_a_message_is_refused_once() {
+    let id = r#"<c:ID S:mustUnderstand="1">7</c:ID>"#;
+    let mut scenario = Scenario::past_inform();
+    assert!(scenario.reply(&envelope(id, "")).contains("9003"));
+    scenario.reply(&envelope(id, ""));
+    assert_eq!(scenario.output, Output::End(Ok(())));
+    let mut scenario = Scenario::past_inform();
+    assert!(scenario.reply(&envelope("", "OK")).contains("9003"));
+    scenario.reply(&envelope("", "OK"));
+    assert!(matches!(scenario.output, Output::End(Err(SessionError::Soap(_)))), "{:?}", scenario.output);
+}
+
+/// R86, R88: an envelope with two replies, or with a fault beside a request, is not answered.
+#[test]
+fn two_messages_with_a_reply_are_not_answered() {
+    let fails = |mut scenario: Scenario, body: &str| {
+        scenario.reply(&envelope("", body));
+        assert!(matches!(scenario.output, Output::End(Err(SessionError::Soap(_)))), "{body}: {:?}", scenario.output);
+    };
+    for body in ["<c:XResponse/><c:XResponse/>", "<S:Fault/><c:Reboot/>", "<c:Reboot/><c:Fault/>"] {
+        fails(Scenario::past_inform(), body);
+    }
+    for body in ["<c:InformResponse/><c:InformResponse/>", "<c:InformResponse/><c:Reboot/>", "OK"] {
+        fails(Scenario::with_events(&["1 BOOT"]), body);
+    }
+}
+
 /// White space before an envelope, and text after it, change nothing.
 #[test]
 fn what_stands_around_an_envelope() {

@@ -63,6 +63,11 @@ impl<'a> Element<'a> {
         self.0.has_attribute("id")
     }
 
+    /// Returns true if a text stands in the element itself, beside its child elements.
+    pub(super) fn has_text(&self) -> bool {
+        self.0.children().any(|child| child.is_text() && !is_blank(child))
+    }
+
     /// Returns the element itself; or the one that it stands for, if it is a reference.
     ///
     /// # Errors
@@ -177,7 +182,7 @@ impl<'a> Element<'a> {
     pub fn members(&self, name: &'static str) -> Result<impl Iterator<Item = Element<'a>> + use<'a>, ArgumentError> {
         let array = self.argument(name)?;
         // An array that was not understood must not count as an empty one, which would be a success without effect.
-        if array.is_nil() || array.0.children().any(|child| child.is_text() && !is_blank(child)) {
+        if array.is_nil() || array.has_text() {
             return Err(ArgumentError::NotArray(name));
         }
         let members: Vec<_> = array.children().map(|member| member.resolved(name)).collect::<Result<_, _>>()?;

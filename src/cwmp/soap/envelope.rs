@@ -86,10 +86,10 @@ impl<'a> Document<'a> {
         &self.0
     }
 
-    /// Returns the envelope in the document.
+    /// Returns the envelope in the document. Its body is [`EnvelopeBody::Invalid`] without exactly one message in it.
     ///
     /// # Errors
-    /// Returns an error if the document is not a SOAP 1.1 envelope with one body that holds one CWMP element or fault.
+    /// Returns an error if the document is not a SOAP 1.1 envelope.
     pub fn envelope(&self) -> Result<Envelope<'_>, EnvelopeError> {
         let root = Element::new(self.0.root_element(), &self.1);
         if root.name() != "Envelope" {
@@ -99,17 +99,21 @@ impl<'a> Document<'a> {
         if root.namespace() != Some(ENVELOPE) {
             return Err(EnvelopeError::NotSoap11);
         }
-        let header = at_most_one(root, "Header")?;
-        let body = at_most_one(root, "Body")?.ok_or(EnvelopeError::NoBody)?;
+        let invalid = |error| EnvelopeBody::Invalid { error, is_request: has_request(root) };
         let mut envelope = Envelope {
             id: None,
             hold_requests: false,
             use_cwmp_version: None,
             not_understood: None,
-            body: read_body(body)?,
+            body: read_content(root).unwrap_or_else(invalid),
         };
-        for entry in header.iter().flat_map(Element::children) {
-            envelope.read_header(entry)?;
+        for entry in parts(root, "Header").flat_map(|header| header.children()) {
+            // The other entries are read all the same: the fault repeats the ID.
+            if let Err(error) = envelope.read_header(entry)
+                && !matches!(envelope.body, EnvelopeBody::Invalid { .. })
+            {
+                envelope.body = invalid(error);
+            }
         }
         Ok(envelope)
     }
@@ -152,6 +156,13 @@ pub enum EnvelopeBody<'a> {
     },
     /// A fault of the ACS.
     Fault(AcsFault),
+    /// No message, or several, of which none can be preferred (R70).
+    Invalid {
+        /// The reason.
+        error: EnvelopeError,
+        /// True if a request is in it, and no fault.
+        is_request: bool,
+    },
 }
 
 impl<'a> Envelope<'a> {
@@ -198,14 +209,29 @@ fn header_text(entry: Element<'_>) -> Result<Cow<'_, str>, EnvelopeError> {
     entry.text().ok_or(EnvelopeError::Header)
 }
 
-/// Returns the part of the envelope with that name, if there is one.
-fn at_most_one<'a>(root: Element<'a>, name: &'static str) -> Result<Option<Element<'a>>, EnvelopeError> {
-    let mut found = root.children().filter(|child| child.is(ENVELOPE, name));
-    let first = found.next();
-    match found.next() {
-        Some(_) => Err(EnvelopeError::Repeated(name)), // R70
-        None => Ok(first),
+/// Returns the parts of the envelope with that name, of which it should have one.
+fn parts<'a>(root: Element<'a>, name: &'static str) -> impl Iterator<Item = Element<'a>> {
+    root.children().filter(move |child| child.is(ENVELOPE, name))
+}
+
+/// Reads the one message of the envelope.
+fn read_content(root: Element<'_>) -> Result<EnvelopeBody<'_>, EnvelopeError> {
+    if let Some(name) = ["Header", "Body"].into_iter().find(|name| parts(root, name).nth(1).is_some()) {
+        return Err(EnvelopeError::Repeated(name)); // R70
     }
+    read_body(parts(root, "Body").next().ok_or(EnvelopeError::NoBody)?)
+}
+
+/// Returns true if a request is in the envelope, and no fault: a fault must not answer a fault (R86).
+fn has_request(root: Element<'_>) -> bool {
+    let mut found = false;
+    for message in parts(root, "Body").flat_map(|body| body.children()).filter(|element| !element.has_id()) {
+        match message.name() {
+            "Fault" => return false,
+            name => found |= !name.ends_with("Response"),
+        }
+    }
+    found
 }
 
 /// Reads the one RPC or fault in the body (R70). Beside one, elements of other namespaces are skipped (R75); alone, the
@@ -231,7 +257,8 @@ fn read_body(body: Element<'_>) -> Result<EnvelopeBody<'_>, EnvelopeError> {
     }
     // Without an answer, the ACS would send the same request in each session again.
     let foreign = || body.children().next().map(|element| EnvelopeBody::Foreign { name: element.name() });
-    found.or_else(foreign).ok_or(EnvelopeError::NoRpc)
+    let nothing = || if body.has_text() { EnvelopeError::OnlyText } else { EnvelopeError::NoRpc };
+    found.or_else(foreign).ok_or_else(nothing)
 }
 
 /// Reads a fault as far as it is readable: servers misplace, misname and omit its elements.
@@ -257,7 +284,7 @@ fn without_surroundings(text: &str) -> &str {
     }
 }
 
-/// A message of the ACS that is no CWMP message: the session fails (R88).
+/// The reason why a message of the ACS is no CWMP message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EnvelopeError {
     /// The bytes are not in this encoding, which is that of the message.
@@ -280,6 +307,8 @@ pub enum EnvelopeError {
     NoBody,
     /// The body is empty.
     NoRpc,
+    /// The body has a text and no element.
+    OnlyText,
     /// The named part is present more than once.
     Repeated(&'static str),
     /// A header entry has an invalid value.
@@ -303,6 +332,7 @@ impl fmt::Display for EnvelopeError {
             EnvelopeError::NotSoap11 => f.write_str("the envelope is not SOAP 1.1"),
             EnvelopeError::NoBody => f.write_str("the envelope has no body"),
             EnvelopeError::NoRpc => f.write_str("the envelope holds no CWMP message"),
+            EnvelopeError::OnlyText => f.write_str("the envelope holds a text in place of a CWMP message"),
             EnvelopeError::Repeated(what) => write!(f, "the envelope holds more than one {what}"),
             EnvelopeError::Header => f.write_str("the envelope has a malformed header"),
         }

@@ -393,3 +393,30 @@ fn retries_are_counted_until_one_succeeds(model: &'static Model) {
     acs.session(SOON).expect_complete();
 }
 both_models!(retries_are_counted_until_one_succeeds);
+
+/// R4, R70, R77: an envelope with two requests, or with none, is answered with a fault that has its ID; neither request is
+/// executed, and the session goes on, so that the ACS does not send the same in each session again.
+fn an_envelope_without_exactly_one_request(model: &'static Model) {
+    let envelope = |body: &str| {
+        format!(
+            "<s:Envelope xmlns:s=\"http://schemas.xmlsoap.org/soap/envelope/\" xmlns:c=\"urn:dslforum-org:cwmp-1-0\">\
+             <s:Header><c:ID s:mustUnderstand=\"1\">{{id}}</c:ID></s:Header><s:Body>{body}</s:Body></s:Envelope>"
+        )
+    };
+    let name = model.at("Time.NTPServer1");
+    let two = format!(
+        "<c:DeleteObject><ObjectName>x.</ObjectName><ParameterKey/></c:DeleteObject><c:SetParameterValues><ParameterList><P>\
+         <Name>{name}</Name><Value>changed</Value></P></ParameterList><ParameterKey/></c:SetParameterValues>"
+    );
+    let mut acs = Acs::start(AcsOptions::new());
+    acs.expects(inform()).replies(inform_response());
+    acs.expects(empty_post()).replies(raw_envelope("SetParameterValues", &envelope(&two)));
+    acs.expects(fault(9003)).replies(raw_envelope("GetRPCMethods", &envelope("")));
+    acs.expects(fault(9003)).replies(get_parameter_values(&[name]));
+    acs.expects(response("GetParameterValues").parameter(name, "0.pool.ntp.org")).replies(nothing_more());
+    let agent = model.gateway(&acs).start();
+    acs.session(SOON).expect_complete();
+    agent.wait_for_log("the envelope holds more than one RPC", SOON);
+    agent.wait_for_log("session finished", SOON);
+}
+both_models!(an_envelope_without_exactly_one_request);

@@ -23,7 +23,11 @@ const C: &str = "xmlns:c='urn:dslforum-org:cwmp-1-2'";
 fn with<T>(bytes: impl AsRef<[u8]>, read: impl FnOnce(Envelope<'_>) -> T) -> Result<T, EnvelopeError> {
     let message = Message::decode(bytes.as_ref(), None)?;
     let document = message.document()?;
-    document.envelope().map(read)
+    let envelope = document.envelope()?;
+    match envelope.body {
+        EnvelopeBody::Invalid { error, .. } => Err(error),
+        _ => Ok(read(envelope)),
+    }
 }
 
 fn refused(bytes: impl AsRef<[u8]>) -> EnvelopeError {
@@ -44,7 +48,7 @@ fn with_body(body: &str) -> String {
 fn fault_in(body: &str) -> (Option<u16>, String) {
     with(with_body(body), |envelope| match envelope.body {
         EnvelopeBody::Fault(fault) => (fault.code.map(AcsFaultCode::number), fault.text),
-        EnvelopeBody::Rpc { name, .. } | EnvelopeBody::Foreign { name } => panic!("taken for {name}"),
+        other => panic!("taken for {other:?}"),
     })
     .unwrap()
 }
@@ -204,6 +208,10 @@ fn envelopes_that_are_none() {
     assert_eq!(refused(with_body("<c:Reboot/><c:Reboot/>")), Repeated("RPC"));
     assert_eq!(refused(with_body("<c:Reboot/><s:Fault/>")), Repeated("RPC"));
     assert_eq!(refused(with_body("")), NoRpc);
+    assert_eq!(refused(with_body(" <!-- c --> ")), NoRpc);
+    assert_eq!(refused(with_body("reboot")), OnlyText);
+    let two_headers = with_header("</s:Header><s:Header>");
+    assert_eq!(refused(two_headers), Repeated("Header"));
     for foreign in ["<Reboot/>", "<o:Reboot xmlns:o='urn:other'/>"] {
         let read =
             with(with_body(foreign), |envelope| matches!(envelope.body, EnvelopeBody::Foreign { name: "Reboot" }));
@@ -310,7 +318,7 @@ fn a_large_request() {
 fn exercise(bytes: &[u8]) -> bool {
     with(bytes, |envelope| match envelope.body {
         EnvelopeBody::Fault(fault) => drop(fault.to_string()),
-        EnvelopeBody::Foreign { .. } => {}
+        EnvelopeBody::Foreign { .. } | EnvelopeBody::Invalid { .. } => {}
         EnvelopeBody::Rpc { element, .. } => {
             let _ = (element.string("ParameterKey", 32), element.boolean("ParameterKey"));
             let _ = (element.int("ParameterKey"), element.unsigned_int("ParameterKey"));
