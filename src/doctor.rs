@@ -99,6 +99,7 @@ fn towards_acs(
         url: url.clone(),
         tls: crate::agent::tls_settings(config),
         has_password: state.has_password(),
+        has_succeeded: state.status().is_some_and(|status| status["lastSession"]["ok"] == true),
         clock: *clock,
     };
     printer.extend(probe.run(tcp));

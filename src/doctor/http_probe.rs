@@ -11,6 +11,7 @@ use super::clock;
 use super::finding::{Finding, Verdict};
 use super::tls::{self, TlsLine};
 use crate::clock::Clock;
+use crate::foreign_text::{with_words, words_of};
 use crate::http::{
     HttpConnection, HttpError, RequestBody, Stream, Tcp, TlsSettings, USER_AGENT, closed_at_once, tls_port, unsendable,
 };
@@ -28,6 +29,8 @@ pub(super) struct AcsProbe {
     pub(super) tls: TlsSettings,
     /// True if the device has a password to answer a challenge with; `None` if that is unknown.
     pub(super) has_password: Option<bool>,
+    /// True if the last session of the running agent has succeeded.
+    pub(super) has_succeeded: bool,
     pub(super) clock: Clock,
 }
 
@@ -48,7 +51,12 @@ impl AcsProbe {
         let response = get(stream, &self.url.authority(), self.url.target(), LIMIT);
         let now = self.clock.now();
         let took = now.monotonic.saturating_sub(began.monotonic);
-        let finding = assess(&response, &self.url, self.has_password, took);
+        let mut finding = assess(&response, &self.url, self.has_password, took);
+        if self.has_succeeded && response.as_ref().is_ok_and(|head| head.content != Content::Fit) {
+            // Sessions are POSTs, and show what a GET cannot.
+            finding.verdict = Verdict::Ok;
+            finding.text.push_str("; but the last session has succeeded");
+        }
         findings.push(if lacks_certificate { without_certificate(finding, response.as_ref().ok()) } else { finding });
         if let Ok(head) = response {
             findings.push(clock::beside_acs(head.date.as_deref(), now.wall));
@@ -65,6 +73,38 @@ pub(super) struct ProbeResponse {
     /// The values of all `WWW-Authenticate` fields.
     pub(super) challenges: Vec<String>,
     pub(super) location: Option<String>,
+    pub(super) content: Content,
+}
+
+/// The body of a response with status 200.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum Content {
+    /// No text, or an envelope, as an ACS sends it; or the status is another one.
+    #[default]
+    Fit,
+    /// A page in HTML, with its first words.
+    Page(String),
+    /// Another text, with its first words.
+    Other(String),
+}
+
+impl Content {
+    /// Recognises a body by its first bytes.
+    fn of(body: &[u8], content_type: &str) -> Content {
+        let begin = body.trim_ascii_start();
+        let begins = |tag: &[u8]| begin.get(..tag.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(tag));
+        let is_page =
+            content_type.to_ascii_lowercase().contains("html") || begins(b"<!doctype html") || begins(b"<html");
+        match () {
+            () if begin.is_empty() || contains(begin, b"Envelope") => Content::Fit,
+            () if is_page => Content::Page(words_of(body)),
+            () => Content::Other(words_of(body)),
+        }
+    }
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
 }
 
 impl ProbeResponse {
@@ -79,6 +119,7 @@ impl ProbeResponse {
             date: texts(header::DATE).into_iter().next(),
             challenges: texts(header::WWW_AUTHENTICATE),
             location: texts(header::LOCATION).into_iter().next(),
+            content: Content::Fit,
         }
     }
 }
@@ -103,13 +144,21 @@ pub(super) fn get(
     let is_tls = !matches!(stream, Stream::Plain(_));
     let mut connection = HttpConnection::new(stream);
     let mut response = connection.exchange(request, &mut RequestBody::Bytes(&[]), false)?;
-    let head = ProbeResponse::new(response.status, &response.headers);
-    if response.status == 400 {
-        let mut body = Vec::new();
-        // The result is ignored: a body that is cut short, or too long, says no more than the status.
-        let _ = connection.read_body(&mut response, MAX_BODY, &mut |piece| body.extend_from_slice(piece));
+    let mut head = ProbeResponse::new(response.status, &response.headers);
+    if matches!(response.status, 200 | 400) {
+        let mut body = vec![0; MAX_BODY];
+        let mut length = 0;
+        // An error is ignored: a body that is cut short says no less than the part that came.
+        while let Ok(read @ 1..) = connection.read(&mut response, &mut body[length..]) {
+            length += read;
+        }
+        body.truncate(length);
         if let Some(error) = tls_port(response.status, is_tls, &String::from_utf8_lossy(&body)) {
             return Err(error);
+        }
+        if response.status == 200 {
+            let kind = response.headers.get(header::CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
+            head.content = Content::of(&body, &String::from_utf8_lossy(kind));
         }
     }
     Ok(head)
@@ -132,8 +181,15 @@ fn assess(
         }
         Err(error) => return Finding::failed(SUBJECT, format!("{error} ({took} ms)")),
     };
-    let (mut verdict, meaning) = meaning(head.status);
+    let (mut verdict, meaning) = match &head.content {
+        Content::Fit => meaning(head.status),
+        Content::Page(_) => (Verdict::Failed, NO_ACS),
+        Content::Other(_) => (Verdict::Warning, "it answers, but with no CWMP message: is the URL that of the ACS?"),
+    };
     let mut text = format!("GET is answered with {}: {meaning}", head.status);
+    if let Content::Page(words) | Content::Other(words) = &head.content {
+        text = with_words(&text, words);
+    }
     match head.status {
         // A challenge is the best result: an ACS asks for credentials before CWMP begins.
         401 => {
@@ -158,6 +214,10 @@ fn assess(
     }
     Finding { verdict, subject: SUBJECT, text: format!("{text} ({took} ms)") }
 }
+
+/// The meaning of a web page in place of an answer of the ACS.
+const NO_ACS: &str = "a web page, so that it answers, but is no ACS: correct ManagementServer.URL; if the URL is right, a \
+                      portal or a proxy answers in place of the ACS";
 
 /// Changes the finding about a server that has asked for a client certificate, and has received none.
 fn without_certificate(mut finding: Finding, head: Option<&ProbeResponse>) -> Finding {
@@ -205,6 +265,28 @@ mod tests {
 
     fn status(status: u16) -> ProbeResponse {
         ProbeResponse { status, ..ProbeResponse::default() }
+    }
+
+    #[test]
+    fn a_page_is_no_answer_of_an_acs() {
+        let told = |body: &str, content_type| {
+            line(ProbeResponse { content: Content::of(body.as_bytes(), content_type), ..status(200) }, None)
+        };
+        let page = told("\n<!DOCTYPE HTML><title>Router</title><h1>Log in</h1>", "");
+        assert!(page.starts_with(
+            "FAILED   ACS answer     GET is answered with 200: a web page, so that it answers, but is no ACS: "
+        ));
+        assert!(page.ends_with(": \"Router Log in\" (7 ms)"), "{page}");
+        assert!(told("It works", "text/html; charset=utf-8").starts_with("FAILED "));
+        assert!(
+            told("OK", "text/plain")
+                .starts_with("warning  ACS answer     GET is answered with 200: it answers, but with no")
+        );
+        for (body, content_type) in
+            [("", "text/html"), (" \r\n", "text/html"), ("<a:Envelope/>", "text/html"), ("<x:Envelope", "")]
+        {
+            assert!(told(body, content_type).starts_with("ok "), "{body}");
+        }
     }
 
     #[test]

@@ -38,7 +38,8 @@ pub(super) fn assess(status: Option<&Json>) -> Vec<Finding> {
 fn last_session(status: &Json) -> Vec<Finding> {
     let (last, failures) = (&status["lastSession"], &status["failures"]);
     if last.is_null() {
-        return vec![Finding::skipped(SUBJECT, "none has ended since the start of the agent")];
+        let none = Finding::skipped(SUBJECT, "none has ended since the start of the agent");
+        return vec![none, Finding::ok("last success", last_success(&status["sessions"]))];
     }
     let events: Vec<&str> = last["events"].as_array().into_iter().flatten().filter_map(Json::as_str).collect();
     let began = format!("{} ({})", when(&last["began"], &last["secondsAgo"]), events.join(", "));
@@ -53,18 +54,27 @@ fn last_session(status: &Json) -> Vec<Finding> {
         findings
             .push(Finding::warning("first cause", format!("{} failures, the first{when}: {first}", failures["count"])));
     }
-    let success = match status["sessions"]["lastSuccessSecondsAgo"].as_u64() {
-        Some(_) => when(&status["sessions"]["lastSuccess"], &status["sessions"]["lastSuccessSecondsAgo"]),
-        None => " unknown, or none yet".into(),
-    };
-    findings.push(Finding::warning("last success", success.trim_start()));
+    findings.push(Finding::warning("last success", last_success(&status["sessions"])));
     findings
+}
+
+/// Returns the time of the last success, also of one before the start of the agent.
+fn last_success(sessions: &Json) -> String {
+    let when = when(&sessions["lastSuccess"], &sessions["lastSuccessSecondsAgo"]);
+    match sessions["everSucceeded"].as_u64() {
+        _ if !when.is_empty() => when.trim_start().to_owned(),
+        Some(0) => "none yet".into(),
+        // The clock was not set then, or is not set now.
+        Some(_) => "at an unknown time".into(),
+        None => "unknown".into(),
+    }
 }
 
 /// Returns a time and the span since, with a space in front; empty if both are unknown.
 fn when(time: &Json, seconds: &Json) -> String {
-    let time = time.as_str().map_or_else(String::new, |time| format!(" at {},", time.replacen('T', " ", 1)));
-    format!("{time}{}", ago(seconds))
+    let time = time.as_str().map(|time| format!(" at {}", time.replacen('T', " ", 1)));
+    let comma = if time.is_some() && seconds.is_u64() { "," } else { "" };
+    format!("{}{comma}{}", time.unwrap_or_default(), ago(seconds))
 }
 
 /// Returns the time since, with a space in front; empty if it is unknown.
@@ -103,6 +113,26 @@ mod tests {
         // Without a clock there are spans only.
         let status = json!({ "lastSession": { "began": null, "secondsAgo": 5, "events": ["2 PERIODIC"], "ok": true } });
         assert_eq!(lines(&status), ["ok       last session   success 5 s ago (2 PERIODIC)"]);
+    }
+
+    #[test]
+    fn the_last_success_is_told_as_far_as_it_is_known() {
+        for (sessions, expected) in [
+            (json!({ "everSucceeded": 0, "lastSuccess": null, "lastSuccessSecondsAgo": null }), "none yet"),
+            (json!({ "everSucceeded": 3, "lastSuccess": null, "lastSuccessSecondsAgo": null }), "at an unknown time"),
+            (json!({ "everSucceeded": 3, "lastSuccess": null, "lastSuccessSecondsAgo": 7 }), "7 s ago"),
+            // A clock that was set back shows no span.
+            (
+                json!({ "everSucceeded": 3, "lastSuccess": "2026-11-22T12:57:25Z", "lastSuccessSecondsAgo": null }),
+                "at 2026-11-22 12:57:25Z",
+            ),
+            (json!({}), "unknown"),
+        ] {
+            let failed = json!({ "lastSession": { "ok": false, "error": "x" }, "sessions": sessions });
+            assert_eq!(lines(&failed)[1], format!("warning  last success   {expected}"));
+            let none = json!({ "lastSession": null, "sessions": sessions });
+            assert_eq!(lines(&none)[1], format!("ok       last success   {expected}"));
+        }
     }
 
     #[test]

@@ -203,6 +203,19 @@ fn what_cannot_work_is_told() {
         silent(tcp);
     });
     alone(gateway_at(&format!("http://{ssh}/"))).has("FAILED", "ACS answer", &["another protocol on this port"]);
+    let web = server(|mut tcp| {
+        let _ = tcp.read(&mut [0; 1024]);
+        let page = "<!DOCTYPE html><html><title>Home router</title><body>Log in</body></html>";
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n";
+        let _ = write!(tcp, "{head}Content-Length: {}\r\n\r\n{page}", page.len());
+    });
+    let words = "a web page, so that it answers, but is no ACS: correct ManagementServer.URL";
+    alone(gateway_at(&format!("http://{web}/"))).has("FAILED", "ACS answer", &[words, "\"Home router Log in\""]);
+    let empty = server(|mut tcp| {
+        let _ = tcp.read(&mut [0; 1024]);
+        let _ = tcp.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 0\r\n\r\n");
+    });
+    alone(gateway_at(&format!("http://{empty}/"))).has("ok", "ACS answer", &["200"]);
     let wrong = Agent::builder(env!("CARGO_BIN_EXE_cpe-agent")).data_model("/nowhere/model.json");
     let told = alone(wrong);
     told.has("FAILED", "configuration", &["/nowhere/model.json"]);
@@ -241,6 +254,32 @@ fn a_session_that_fails_is_told_with_its_causes() {
         &["2 failures, the first at ", "the server answered with HTTP status 500: \"out of order\""],
     );
     acs.take_violations();
+}
+
+/// The last success is told also if it was before the start of the agent.
+#[test]
+fn the_last_success_before_the_start_is_told() {
+    let mut acs = tolerant(AcsOptions::new());
+    let mut agent = gateway(&acs).start();
+    acs.session(SOON).expect_complete();
+    agent.wait_for_log("session finished", SOON);
+    agent.restart();
+    agent.wait_for_control();
+    let told = Told::new(&agent.beside("doctor"));
+    told.has("skipped", "last session", &["none has ended since the start"]).has(
+        "ok",
+        "last success",
+        &["at ", " s ago"],
+    );
+    acs.always(crate::support::inform()).replies(crate::support::status(500));
+    let position = agent.log_position();
+    agent.succeeds(&["inform"]);
+    agent.wait_for_log_after(position, "session failed", SOON);
+    agent.value("Device.ManagementServer.URL"); // answered when the session is over
+    let told = Told::new(&agent.beside("doctor"));
+    told.has("FAILED", "last session", &["500"]).has("warning", "last success", &["at ", " s ago"]);
+    acs.take_violations();
+    while acs.session_within(Duration::ZERO).is_some() {}
 }
 
 /// A state directory that is full, or that cannot be written, beside an agent and without one.

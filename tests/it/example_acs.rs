@@ -191,6 +191,8 @@ fn requests_that_are_no_post() {
     let agent = gateway_at(&fleet.url()).start();
     let (_, mut acs) = fleet.next_gateway(SOON).expect("a gateway");
     assert_eq!(requests(&next_session(&mut acs)), ["GetParameterValues"]);
+    agent.wait_for_log("session finished", SOON);
+    agent.value("Device.ManagementServer.URL"); // answered when the session is over and kept
     let told = Command::new(env!("CARGO_BIN_EXE_cpe-agent"))
         .args(["doctor", "--data-model"])
         .arg(model_file("tr-181.json"))
