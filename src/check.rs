@@ -22,6 +22,7 @@ use crate::model::date_time::DateTime;
 use crate::model::path::Path;
 use crate::output::print;
 use crate::secret::Secret;
+use crate::store::{Store, no_state};
 use crate::url::Url;
 
 /// The parameters that identify a device, with their example values in the shipped data models.
@@ -120,6 +121,8 @@ fn warnings(loaded: &Loaded, config: &Config) -> Vec<String> {
         warnings.push(format!("{url} is empty: the agent contacts no ACS until a value is set"));
     }
     warnings.extend(examples_left(&files, loaded));
+    // The agent starts nevertheless: a device that cannot store must still be manageable.
+    warnings.extend(Store::check_owner(&config.state_dir).err().map(|error| no_state(&error)));
     warnings.extend(unusable_actions(&loaded.actions));
     warnings.extend(unusual_actions(&loaded.actions));
     // The URL is valid, so that the agent starts; every session of it would fail.

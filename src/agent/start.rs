@@ -27,7 +27,7 @@ use crate::mistake::Mistakes;
 use crate::model::Loaded;
 use crate::schedule::Schedule;
 use crate::sources::DeviceSources;
-use crate::store::{Recovered, Store, StoreError};
+use crate::store::{Recovered, Store, StoreError, no_state};
 use crate::time_zone::LocalZone;
 
 /// A reason for which the agent does not start.
@@ -49,7 +49,7 @@ fn open_store(directory: &Path) -> Result<(Store, Recovered), StartFailure> {
         Ok(opened) => Ok(opened),
         Err(error @ StoreError::Locked { .. }) => Err(StartFailure::AlreadyRunning(error)),
         Err(error) => {
-            log::error!("{error}; no state will survive a restart");
+            log::error!("{}", no_state(&error));
             Ok((Store::volatile(directory, &error.to_string()), Recovered::default()))
         }
     }

@@ -112,6 +112,11 @@ impl fmt::Display for StoreError {
 
 impl std::error::Error for StoreError {}
 
+/// Returns an error of [`Store::open`] with its consequence.
+pub fn no_state(error: &StoreError) -> String {
+    format!("{error}; no state will survive a restart")
+}
+
 impl Store {
     /// Opens the journal in `dir` and returns its records. Creates the directory, with mode 0700, if it is missing.
     ///
@@ -119,6 +124,16 @@ impl Store {
     /// records and a volatile store, see [`Store::reopen`].
     pub fn open(dir: &Path) -> Result<(Store, Recovered), StoreError> {
         Store::open_with(dir, None)
+    }
+
+    /// Checks the owner of a directory as [`Store::open`] does. A missing directory is none: `open` creates it.
+    pub fn check_owner(dir: &Path) -> Result<(), StoreError> {
+        match disk::check_owner(dir) {
+            Err(reason) if reason.kind() != io::ErrorKind::NotFound => {
+                Err(StoreError::Unusable { dir: dir.to_owned(), reason })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Reads the journal in `dir` without locking it and without repairing it, for a command that runs beside an agent.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::gateway::{Model, SOON, TR_181, gateway, gateway_at, model_file};
 use crate::support::agent::{AgentBuilder, patience, program};
+use crate::support::skip::skip;
 use crate::support::{Acs, AcsOptions, Agent, empty_post, get_rpc_methods, inform, inform_response, response, silence};
 
 /// Runs a command that must fail because of its configuration, and returns its standard error.
@@ -233,6 +234,26 @@ fn check_warns_and_masks() {
     assert!(stdout.contains("http://acs.example/path\n") && !stdout.contains("hunter2"), "{stdout}");
     let exposed = "warning: every user can read Device.ManagementServer.Password off the command line";
     assert!(stdout.contains(exposed), "{stdout}");
+}
+
+/// `check` looks at the owner of the state directory as the start of the agent does, and with the same words.
+#[test]
+fn check_warns_of_a_state_directory_of_another_user() {
+    let mut agent = gateway_at("").not_started();
+    std::fs::create_dir_all(agent.state_dir()).expect("a directory");
+    if std::os::unix::fs::chown(agent.state_dir(), Some(12345), None).is_err() {
+        return skip("only root can give a directory to another user");
+    }
+    let words = format!(
+        "the state directory {} cannot be used: it belongs to another user, with the number 12345; no state will survive \
+         a restart",
+        agent.state_dir().display()
+    );
+    let output = agent.beside("check");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && stdout.contains(&format!("warning: {words}\n")), "{stdout}");
+    agent.restart();
+    agent.wait_for_log(&words, SOON);
 }
 
 /// The command check warns of an OUI and a serial number that are those of the shipped model.
