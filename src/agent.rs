@@ -11,6 +11,7 @@
 //!                                     ├─ reload.rs          the configuration, read again after SIGHUP
 //!                                     ├─ trace.rs           the messages of sessions, for `cpe-agent trace`
 //!                                     ├─ transfers.rs       downloads and uploads, on the transfer worker's thread
+//!                                     ├─ identity_wait.rs   the wait for the identity at the very first start
 //!                                     ├─ start.rs           from configuration, model (load_model.rs) and journal to an Agent
 //!                                     └─ publish.rs         a snapshot for `cpe-agent status` (status.rs), and for metrics.rs
 //! ```
@@ -22,6 +23,7 @@ mod acs_settings;
 mod check_actions;
 mod commands;
 pub mod daemon;
+mod identity_wait;
 mod inbox;
 mod last_session;
 mod listeners;
@@ -61,6 +63,7 @@ use crate::time_zone::LocalZone;
 
 pub use acs_settings::{check_acs_settings, tls_settings};
 pub use check_actions::{check_actions, unusable_actions, unusual_actions};
+use identity_wait::IdentityWait;
 use inbox::{Inbox, Wake};
 use last_session::{LastSession, SessionLog};
 use listeners::Listeners;
@@ -164,6 +167,8 @@ pub(crate) struct Agent {
     latest_status: Arc<LatestStatus>,
     /// True if the journal held records at the start.
     has_stored_state: bool,
+    /// The wait for the identity, during which no session starts.
+    identity_wait: Option<IdentityWait>,
 }
 
 impl Agent {
@@ -176,6 +181,7 @@ impl Agent {
             if let Some(reason) = self.reopen_store(now).or_else(|| self.run_pending_reboot(now)) {
                 break reason;
             }
+            self.poll_identity(now);
             self.poll_transfers(now);
             self.apply_settings(now);
             while let Some(due) = self.schedule.poll(&mut self.device.state_mut().scheduled_informs, now) {
@@ -233,13 +239,15 @@ impl Agent {
         is_wanted && self.held_until(now).is_none() && !self.awaits_restart()
     }
 
-    /// Returns the instant before which no session starts: the device is going down or coming back, or the ACS has asked
-    /// for a wait by Retry-After (R66). A session that the ACS itself asks for does not wait for the latter, nor one with
-    /// another ACS (R25).
+    /// Returns the instant before which no session starts: the device is going down or coming back, its identity is
+    /// unknown, or the ACS has asked for a wait by Retry-After (R66). A session that the ACS itself asks for does not wait
+    /// for the latter, nor one with another ACS (R25).
     fn held_until(&self, now: Now) -> Option<Duration> {
         let by_acs = self.schedule.retry.held_until(now);
         let by_acs = by_acs.filter(|_| !self.acs_asked && self.acs_quirks.url == self.device.acs_url());
-        by_acs.into_iter().chain(Some(self.not_before).filter(|until| *until > now.monotonic)).max()
+        let by_restart = Some(self.not_before).filter(|until| *until > now.monotonic);
+        let by_identity = self.identity_wait.map(|wait| wait.until);
+        [by_acs, by_restart, by_identity].into_iter().flatten().max()
     }
 
     /// Returns true while an applied file is restarting the device: no session starts, so that TransferComplete reports
@@ -296,6 +304,7 @@ impl Agent {
             self.store.borrow().reopen_deadline(),
             self.listeners.deadline(),
             self.worker.deadline(&state.transfers),
+            self.identity_wait.map(|wait| wait.retry_at),
             self.metrics_deadline(),
         ];
         let deadline = deadlines.into_iter().flatten().min();

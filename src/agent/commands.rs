@@ -114,9 +114,11 @@ impl Agent {
         self.save();
         if let Some(until) = held_until {
             let seconds = until.saturating_sub(now.monotonic).as_secs() + 1;
-            return Ok(format!(
-                "the event is queued; the next session starts in {seconds} s (Retry-After or a restart)\n"
-            ));
+            let cause = match self.identity_wait {
+                Some(_) => "or once the sources give the identity",
+                None => "(Retry-After or a restart)",
+            };
+            return Ok(format!("the event is queued; the next session starts in {seconds} s {cause}\n"));
         }
         Ok("a session is running: this session or the next one, right after it, reports the event\n".into())
     }

@@ -16,6 +16,7 @@ impl Agent {
             Some(why) => NextSession::Disabled(why),
             None if self.session_wanted && !running => match self.held_until(now) {
                 Some(until) if until == self.not_before => NextSession::At(until, SessionCause::Restart),
+                Some(until) if self.identity_wait.is_some() => NextSession::At(until, SessionCause::Identity),
                 Some(until) => NextSession::At(until, SessionCause::Retry),
                 None => NextSession::Now,
             },

@@ -124,6 +124,7 @@ impl Agent {
             metrics: MetricsFile::default(),
             latest_status: handles.latest_status,
             has_stored_state: !recovered.records.is_empty(),
+            identity_wait: None,
         };
         agent.begin();
         Ok(agent)
@@ -191,7 +192,10 @@ impl Agent {
                 state.reset = Reset::Done;
             }
         }
-        self.refresh_inform_values();
+        self.await_identity();
+        if self.identity_wait.is_none() {
+            self.refresh_inform_values();
+        }
         self.check_identity();
         if rebooted {
             let state = self.device.state_mut();
@@ -206,8 +210,12 @@ impl Agent {
         self.request_follow_up(version::newest(version::ALL));
     }
 
-    /// Raises `0 BOOTSTRAP` if the identity of the device or the URL of the ACS differs from the stored one (R137).
+    /// Raises `0 BOOTSTRAP` if the identity of the device or the URL of the ACS differs from the stored one (R137), unless
+    /// the identity is not known yet.
     pub(super) fn check_identity(&mut self) {
+        if self.identity_wait.is_some() {
+            return;
+        }
         let identity = self.device.identity().username();
         let acs_url = self.device.acs_url();
         let state = self.device.state_mut();

@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value as Json;
 use tempfile::TempDir;
 
-use crate::gateway::TR_181;
+use crate::gateway::{SOON, TR_181};
+use crate::support::agent::patience;
 use crate::support::{
     AcsOptions, Agent, ManualAcs, add_object, delete_object, get_parameter_names, get_parameter_values,
     set_parameter_attributes, set_parameter_values,
@@ -250,4 +251,64 @@ fn what_is_not_asked_for_runs_no_program() {
         session.succeeds(&get_parameter_values(&[LED]));
         assert_eq!(runs(), 1, "one run for both values");
     });
+}
+
+const SERIAL: &str = "Device.DeviceInfo.SerialNumber";
+
+/// Returns a gateway that was not started yet, and whose serial number is in a file that is missing.
+fn without_serial_number(device: &Device, acs: &ManualAcs) -> Agent {
+    let source = device.path("serial");
+    let overlay = format!(
+        r#"{{ "Device": {{ "DeviceInfo": {{ "SerialNumber": {{ "source": {{ "file": "{source}" }} }} }} }} }}"#
+    );
+    device.write("identity.json", &overlay);
+    TR_181.gateway_at(&acs.url()).data_model(device.path("identity.json")).not_started()
+}
+
+/// R93, R137: the very first session waits for the sources of the identity, and no device with factory values contacts the
+/// ACS. Meanwhile the agent answers commands, and a stop ends it at once.
+#[test]
+fn the_first_session_waits_for_the_identity() {
+    let (acs, device) = (ManualAcs::start(AcsOptions::new()), Device::new());
+    let mut agent = without_serial_number(&device, &acs);
+    let waits = format!("{SERIAL}: the source gives no value yet; the first session waits for it, at most 60 s");
+    agent.restart();
+    agent.wait_for_log(&waits, SOON);
+    agent.wait_for_control();
+    let status: Json = serde_json::from_str(&agent.succeeds(&["status", "--json"])).expect("JSON");
+    assert_eq!(status["nextSession"]["cause"], "identity", "{status}");
+    let queued = agent.succeeds(&["inform"]);
+    assert!(queued.contains("once the sources give the identity"), "{queued}");
+    let began = Instant::now();
+    assert!(agent.terminate().success());
+    assert!(began.elapsed() < patience(Duration::from_secs(1)), "{:?}", began.elapsed());
+    // An empty file is no identity, either. The stop has stored the state without one, so that the next start waits again.
+    device.write("serial", "\n");
+    let position = agent.log_position();
+    agent.restart();
+    agent.wait_for_log_after(position, &waits, SOON);
+    // A reload does not end the wait.
+    agent.signal("HUP");
+    agent.wait_for_log_after(position, "the configuration was read again", SOON);
+    assert!(acs.accept(Duration::ZERO).is_none(), "a session without identity");
+    device.write("serial", "A1B2\n");
+    // R139: BOOTSTRAP discards the event of the command, and not that of the boot.
+    acs.expect_session(&["0 BOOTSTRAP", "1 BOOT"], |inform, _| assert_eq!(inform.device.serial_number, "A1B2"));
+    agent.wait_for_log_after(position, "the sources give the whole identity now: sessions start", SOON);
+    // The identity is stored: a source that is missing again makes no later start wait.
+    fs::remove_file(device.path("serial")).expect("removed");
+    agent.reboot();
+    acs.expect_session(&["1 BOOT"], |inform, _| assert_eq!(inform.device.serial_number, "A1B2"));
+    assert_eq!(agent.log().matches("gives no value yet").count(), 2);
+}
+
+/// R137: a source of the identity that never gives a value delays the first session by a minute.
+#[test]
+fn the_first_session_does_not_wait_for_ever() {
+    let (acs, device) = (ManualAcs::start(AcsOptions::new()), Device::new());
+    let mut agent = without_serial_number(&device, &acs);
+    agent.restart();
+    let ends = format!("{SERIAL}: the source has given no value for 60 s; sessions start with the factory value");
+    agent.wait_for_log(&ends, Duration::from_secs(90));
+    acs.expect_session(&["0 BOOTSTRAP", "1 BOOT"], |inform, _| assert_eq!(inform.device.serial_number, "0000000001"));
 }

@@ -52,6 +52,8 @@ pub(in crate::agent) enum SessionCause {
     Scheduled,
     /// The device is restarting. The instant is the earliest one, for a device that does not restart after all.
     Restart,
+    /// A source of the identity gives no value yet. The instant is the latest one.
+    Identity,
 }
 
 impl NextSession {
@@ -92,6 +94,7 @@ impl NextSession {
             NextSession::At(_, SessionCause::Heartbeat) => "heartbeat",
             NextSession::At(_, SessionCause::Scheduled) => "scheduled",
             NextSession::At(_, SessionCause::Restart) => "restart",
+            NextSession::At(_, SessionCause::Identity) => "identity",
         }
     }
 }

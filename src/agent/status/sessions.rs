@@ -70,6 +70,7 @@ impl StatusView<'_> {
             SessionCause::Heartbeat => "heartbeat".into(),
             SessionCause::Scheduled => "the ACS has asked for it".into(),
             SessionCause::Restart => "unless the device has restarted by then".into(),
+            SessionCause::Identity => "or once the sources give the identity".into(),
         };
         format!("{}: {cause}", self.instant_ahead(at))
     }

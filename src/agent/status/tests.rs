@@ -146,6 +146,10 @@ fn every_state_of_sessions_has_its_words() {
             NextSession::At(seconds(10_060), SessionCause::Restart),
             "2026-11-22 14:05:05Z, in 1 min 0 s: unless the device has restarted by then",
         ),
+        (
+            NextSession::At(seconds(10_060), SessionCause::Identity),
+            "2026-11-22 14:05:05Z, in 1 min 0 s: or once the sources give the identity",
+        ),
     ] {
         status.next = next;
         assert_eq!(line(&status, "next session"), words);

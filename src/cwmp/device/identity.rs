@@ -3,7 +3,7 @@
 use super::{Author, Device};
 use crate::clock::Now;
 use crate::model::change::Change;
-use crate::model::tree::Tree;
+use crate::model::tree::{Reading, Tree, Wanted};
 use crate::model::value::Value;
 
 /// The parameters of DeviceInfo that identify the device. Another value of one of them is another device to the ACS.
@@ -38,6 +38,15 @@ impl Device {
     /// Returns the names of the parameters that identify the device.
     pub(in crate::cwmp) fn identity_names(&self) -> impl Iterator<Item = String> {
         IDENTITY.iter().map(|parameter| format!("{}.DeviceInfo.{parameter}", self.tree.root_name()))
+    }
+
+    /// Reads the identity from its sources, also from those that rest after failures. Returns the names of the parameters
+    /// whose source gives no value.
+    pub fn read_identity(&mut self, now: Now) -> Vec<String> {
+        self.sources.wake();
+        let wanted = Wanted::values(self.identity_names().collect());
+        let is_missing = |reading: &Reading| reading.value.as_ref().map_or(true, |value| value.to_string().is_empty());
+        self.explain(&wanted, now).into_iter().filter(is_missing).map(|reading| reading.name).collect()
     }
 
     /// Takes over a part of the identity from its source, and stores it: without it, a source that fails at the next start

@@ -198,6 +198,15 @@ impl SourceState {
         self.failures.iter_mut().find(|(failing, _)| failing == query).map(|(_, failure)| failure)
     }
 
+    /// Ends the rest of all sources, so that the next request asks them.
+    pub(super) fn wake(&mut self) {
+        for (_, failure) in &mut self.failures {
+            // The count decides on the next rest, which must not become longer by attempts in close succession.
+            failure.count = failure.count.min(1);
+            failure.rests_until = Duration::ZERO;
+        }
+    }
+
     fn note(&mut self, query: &Query, result: &Result<Answer, String>, now: Now) {
         let Err(reason) = result else {
             if let Some(at) = self.failures.iter().position(|(failing, _)| failing == query) {

@@ -161,6 +161,24 @@ fn a_failing_source_keeps_its_values_and_rests() {
     assert_eq!(device.source_failures().count(), 0);
 }
 
+/// R137: a source of the identity is asked also while it rests, and an empty text is no value.
+#[test]
+fn the_identity_is_read_from_a_source_that_has_failed() {
+    let serial = "Device.DeviceInfo.SerialNumber";
+    let world = World::default();
+    let (mut device, _) = world.device(&[]);
+    for _ in 0..3 {
+        assert_eq!(device.read_identity(NOW), [serial]);
+    }
+    world.set_file("/serial", "\n");
+    assert_eq!(device.read_identity(NOW), [serial]);
+    assert_eq!(value(&device, serial), "0");
+    world.set_file("/serial", "4711\n");
+    assert_eq!(device.read_identity(NOW), [""; 0]);
+    assert_eq!(value(&device, serial), "4711");
+    assert_eq!(device.source_failures().count(), 0);
+}
+
 #[test]
 fn a_changed_value_that_the_acs_watches_is_reported() {
     let world = World::default();
