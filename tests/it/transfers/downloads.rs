@@ -263,6 +263,25 @@ fn a_stop_does_not_wait_for_a_long_action() {
     assert!(began.elapsed() < patience(Duration::from_secs(1)), "{:?}", began.elapsed());
 }
 
+/// An action that applies a file goes on after the agent, also beyond its time limit. The next agent waits for its end, and
+/// has no result.
+#[test]
+fn an_action_that_outlives_the_agent() {
+    let script = "exec 2> /dev/null; echo began >> began; sleep 7; echo done >> applies";
+    let action = format!("{}, \"timeLimit\": 5", shell(script));
+    let mut gateway = TransferGateway::new(&format!("\"download\": {{ \"{CONFIG}\": {{ {action} }} }}"));
+    gateway.files.serves("/f", FileSpec::sized(100));
+    gateway.ask(&[download(CONFIG, &gateway.files.url("/f")).with("CommandKey", "k")]);
+    gateway.waits_for_trace("began");
+    gateway.agent.restart();
+    gateway.agent.wait_for_log("an action started before the agent restarted is still running", SOON);
+    let report = gateway.ends_with(9002);
+    assert!(report.xml.contains("the agent was restarted while the file was being applied"), "{}", report.xml);
+    gateway.waits_for_trace("applies");
+    assert_eq!(gateway.traces("began").len(), 1);
+    until("the end of the action", || gateway.left_behind() == 0);
+}
+
 /// An action receives PATH and TZ, and a CommandKey that no program takes for an option.
 #[test]
 fn the_environment_and_the_key_of_an_action() {

@@ -62,3 +62,20 @@ fn an_upload_that_is_cancelled_while_it_is_made() {
     until("an empty directory", || gateway.left_behind() == 0);
     gateway.acs.expect_no_session(QUIET);
 }
+
+/// SIGTERM kills the action of an upload with its group, and the transfer begins again after the next start.
+#[test]
+fn a_stop_kills_the_action_of_an_upload() {
+    let log = "2 Vendor Log File";
+    let script = "exec 2> /dev/null; echo $$ >> began; [ -e later ] || sleep 600; echo log > {file}";
+    let mut gateway = TransferGateway::new(&format!("\"upload\": {{ \"{log}\": {{ {} }} }}", shell(script)));
+    gateway.ask(&[upload(log, &gateway.files.url("/log")).with("CommandKey", "k")]);
+    gateway.waits_for_trace("began");
+    assert!(gateway.agent.terminate().success());
+    let process = gateway.traces("began").remove(0);
+    until("the end of the action", || !std::path::Path::new("/proc").join(&process).exists());
+    std::fs::write(gateway.place.path().join("later"), "").expect("a file");
+    gateway.agent.restart();
+    let report = gateway.acs.expect_request(&["7 TRANSFER COMPLETE", "M Upload/k"]);
+    assert_eq!((code_of(&report), gateway.traces("began").len()), (0, 2), "{}", report.xml);
+}
