@@ -150,6 +150,10 @@ fn shown_path(file: &PathBuf) -> String {
 
 /// Returns a change in the form of the journal, without secrets in a URL.
 fn stored(change: &Change) -> serde_json::Value {
+    if let Change::Row(table, number, key, _) = change {
+        // The digest is of options that may be passwords.
+        return Change::Row(table.clone(), *number, key.clone(), 0).to_json();
+    }
     let mut stored = change.to_json();
     if let (Change::Set(..), Some(serde_json::Value::String(text))) = (change, stored.get_mut(2)) {
         *text = shown(text);

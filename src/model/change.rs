@@ -29,8 +29,9 @@ pub enum Change {
     LastNumber(String, u32),
     /// Marks the instance numbers of a table from the first to the last as given to instances that were added (R217).
     Given(String, u32, u32),
-    /// Makes the row of the device with this key the instance of this number, which it creates if it is not present.
-    Row(String, u32, Box<str>),
+    /// Makes the row of the device with this key the instance of this number, which it creates if it is not present. The last
+    /// number is the digest of an anonymous row, by which it is found under another key; 0 without one.
+    Row(String, u32, Box<str>, u32),
     /// Marks the instance numbers of a table up to this one as used after the next restart. Until then the numbers go on.
     Reserve(String, u32),
 }
@@ -62,7 +63,9 @@ impl Change {
             Change::LastNumber(table, last) | Change::Reserve(table, last) => json!(["#", table, last]),
             // An older agent reads it as the change above.
             Change::Given(table, first, last) => json!(["#", table, last, first]),
-            Change::Row(table, number, key) => json!(["*", table, number, key]),
+            Change::Row(table, number, key, 0) => json!(["*", table, number, key]),
+            // An older agent does not read the digest.
+            Change::Row(table, number, key, digest) => json!(["*", table, number, key, digest]),
         }
     }
 
@@ -85,7 +88,7 @@ impl Change {
             }
             "+" => Ok(Change::Add(name, number(2)?)),
             "*" if tree.schema().bound_table(&name).is_none() => Err(format!("{name}: the table has no source")),
-            "*" => Ok(Change::Row(name, number(2)?, text(3)?.into())),
+            "*" => Ok(Change::Row(name, number(2)?, text(3)?.into(), number(4).unwrap_or_default())),
             "-" => Ok(Change::Delete(name)),
             "@" => {
                 let notification = Notification::from_number(number(2)?.into()).ok_or("not a notification")?;

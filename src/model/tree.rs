@@ -14,6 +14,7 @@
 //! | `work.rs` | the bound on the work of one request |
 //! | `numbers.rs` | the instance numbers that are used |
 //! | `rows.rs` | instances that are rows of the device, with their keys |
+//! | `rows/assign.rs` | the instances that the rows of the device were before |
 //! | `refresh.rs` | the questions to the device that a request needs, and the values of the answers |
 //! | `difference.rs` | the changes that lead from the factory state to this one |
 

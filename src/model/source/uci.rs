@@ -5,28 +5,22 @@
 //! as it does for all services of the device.
 
 use super::query::Row;
+use identity::identify;
+
+mod identity;
+
+pub use identity::Identity;
+pub(in crate::model) use identity::digest;
 
 /// The most sections of a package, and the most options of a section. Real packages have some hundred sections; the limits
 /// bound the memory and the work.
 const MAX_SECTIONS: usize = 4096;
 const MAX_OPTIONS: usize = 512;
 
-/// The most characters of a key that is made of options.
-const MAX_KEY: usize = 128;
-
 /// The fields of a section that are no options. The name of an option has no dot.
 const NAME: &str = ".name";
 const TYPE: &str = ".type";
 const POSITION: &str = ".position";
-
-/// The options that tell the anonymous sections of a type apart.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
-    /// The type of the sections.
-    pub section_type: String,
-    /// The names of the options.
-    pub options: Vec<String>,
-}
 
 /// Returns the sections of a package as rows, in the order of the file; with an identity, those of its type alone.
 ///
@@ -58,30 +52,6 @@ pub fn rows(text: &str, identity: Option<&Identity>) -> Result<Vec<Row>, String>
     Ok(sections.into_iter().map(|section| section.row).collect())
 }
 
-/// Gives anonymous sections the values of options as keys. Of several with equal values, each further one has its number.
-fn identify(sections: &mut [Section], options: &[String]) {
-    let mut numbers = Vec::new();
-    for at in 0..sections.len() {
-        if sections[at].is_named {
-            continue;
-        }
-        let row = &sections[at].row;
-        let values: Vec<&str> = options.iter().map(|option| row.get(option).unwrap_or_default()).collect();
-        if values.iter().all(|value| value.is_empty()) {
-            continue;
-        }
-        let base: String = values.join(",").chars().take(MAX_KEY).collect();
-        let number = counter(&mut numbers, &base);
-        sections[at].row.key = loop {
-            *number += 1;
-            let key = if *number == 1 { base.clone() } else { format!("{base}#{number}") };
-            if !sections.iter().any(|section| section.row.key == key) {
-                break key;
-            }
-        };
-    }
-}
-
 /// Returns the counter of a text, which begins at 0.
 fn counter<'c>(counters: &'c mut Vec<(String, usize)>, text: &str) -> &'c mut usize {
     let at = counters.iter().position(|(known, _)| known == text).unwrap_or_else(|| {
@@ -109,6 +79,16 @@ pub(super) fn find<'r>(rows: &'r [Row], name: &str) -> Option<&'r Row> {
 fn place(text: &str) -> Option<(&str, isize)> {
     let (section_type, place) = text.strip_prefix('@')?.strip_suffix(']')?.rsplit_once('[')?;
     Some((section_type, place.parse().ok()?)).filter(|_| is_type(section_type))
+}
+
+/// Returns true for the place of a section.
+pub(in crate::model) fn is_place(text: &str) -> bool {
+    place(text).is_some()
+}
+
+/// Returns the name that a section has for libuci, which each section of a package has alone.
+pub(in crate::model) fn name(row: &Row) -> Option<&str> {
+    row.get(NAME)
 }
 
 /// Returns true for the name or the place of a section.

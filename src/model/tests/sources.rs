@@ -433,10 +433,74 @@ fn a_table_has_a_bound_and_those_known_come_first() {
 fn a_journal_of_another_model_is_read_as_far_as_it_fits() {
     let plain =
         load(&[file(r#"{ "Device": { "Interface": { "access": "readWrite", "{i}": {} } } }"#)], &[]).unwrap().tree;
-    let row = Change::Row("Device.Interface.".into(), 4, "lan".into()).to_json();
+    let row = Change::Row("Device.Interface.".into(), 4, "lan".into(), 0).to_json();
     assert!(Change::from_json(&row, &plain, &PatternCache::default()).unwrap_err().contains("the table has no source"));
     let added = Change::Add("Device.Interface.".into(), 4).to_json();
     assert!(Change::from_json(&added, &device(), &PatternCache::default()).unwrap_err().contains("rows of a source"));
+}
+
+/// R217, R218: without options that tell them apart, anonymous sections keep their instances when others come and go, when one
+/// changes, and over a restart. Nothing is stored while nothing changes.
+#[test]
+fn an_anonymous_section_keeps_its_instance_by_its_content() {
+    const MODEL: &str = r#"{ "Device": { "Count": { "type": "unsignedInt", "counts": "Host" },
+        "Host": { "source": { "uci": "net", "rows": "host", "also": { "same": { "uci": "net", "at": "{key}" } } },
+          "{i}": { "Mac": { "type": "string", "source": "mac" }, "Same": { "type": "string", "source": "same:mac" } } } } }"#;
+    let answer = |text: &str| crate::model::source::uci::rows(text, None).map(Answer::Rows);
+    let read = |tree: &mut Tree, macs: &[&str]| {
+        let text: String = macs.iter().map(|mac| format!("c host\no mac {mac}\n")).collect();
+        refresh(tree, &[""], &|_| answer(&text));
+        let wanted = Wanted::instances(vec!["Device.".into()]);
+        let mut answers = Answers::default();
+        let query = tree.plan(&wanted, &answers, Mode::Refresh).queries.remove(0);
+        answers.add(query, Response { answer: answer(&text), took: Duration::ZERO });
+        assert!(tree.plan(&wanted, &answers, Mode::Refresh).rows.is_empty(), "a second look changes nothing");
+        values(tree, "Device.Host.").unwrap().chunks(2).map(|pair| pair.join(" ").replace("Device.Host.", "")).collect()
+    };
+    let row = |number: u32, mac: &str| format!("{number}.Mac={mac} {number}.Same={mac}");
+    let mut tree = load(&[file(MODEL)], &[]).unwrap().tree;
+    let found: Vec<String> = read(&mut tree, &["a", "b", "c"]);
+    assert_eq!(found, [row(1, "a"), row(2, "b"), row(3, "c")]);
+    assert_eq!(read(&mut tree, &["b", "c"]), [row(2, "b"), row(3, "c")]);
+    assert_eq!(
+        read(&mut tree, &["d", "b", "c2"]),
+        [row(2, "b"), row(4, "d"), row(5, "c2")],
+        "one came and one changed"
+    );
+    assert_eq!(read(&mut tree, &["d", "b2", "c2"]), [row(2, "b2"), row(4, "d"), row(5, "c2")]);
+    let mut restored = load(&[file(MODEL)], &[]).unwrap().tree;
+    for change in tree.changes_from_factory() {
+        // A change of a row that is there is none of the number of rows.
+        assert_eq!(tree.parameters_changed_by(&change), Vec::<String>::new());
+        let read = Change::from_json(&change.to_json(), &restored, &PatternCache::default()).unwrap();
+        restored.apply(&read).unwrap();
+    }
+    assert_eq!(read(&mut restored, &["c2", "b2"]), [row(2, "b2"), row(5, "c2")]);
+}
+
+/// `{key}` in `at` finds the section of a row whose key is made of options.
+#[test]
+fn the_key_of_an_anonymous_section_leads_to_it() {
+    const MODEL: &str = r#"{ "Device": { "Zone": { "source": { "uci": "fw", "rows": "zone", "identity": ["name"],
+          "also": { "same": { "uci": "fw", "at": "{key}" }, "other": { "uci": "other", "at": "{key}" } } },
+        "{i}": { "In": { "type": "string", "source": "same:input" }, "Other": { "type": "string", "source": "other:x" },
+          "Part": { "source": { "uci": "fw", "rows": "part", "where": { "of": "{parent}" } },
+            "{i}": { "Of": { "type": "string", "source": { "uci": "fw", "at": "{parent}", "field": "input" } } } } } } } }"#;
+    let text = "c zone\no name lan\no input A\nc zone\no name wan\no input B\nc zone\no name wan\no input C\n\
+                c part\no of 'wan#2'\nc zone lan2\no name x\no input D\n";
+    let mut tree = load(&[file(MODEL)], &[]).unwrap().tree;
+    refresh(&mut tree, &[""], &|query| match &query.target {
+        Target::Uci { package, identity } if package == "fw" => {
+            crate::model::source::uci::rows(text, identity.as_ref()).map(Answer::Rows)
+        }
+        _ => crate::model::source::uci::rows("c a\no x 1\nc b\no x 2\nc c lan2\no x 3\n", None).map(Answer::Rows),
+    });
+    let found = values(&tree, "Device.Zone.").unwrap();
+    let found: Vec<&str> = found.iter().map(|value| value.trim_start_matches("Device.Zone.")).collect();
+    assert_eq!(
+        found,
+        ["1.In=A", "1.Other=", "2.In=B", "2.Other=", "3.In=C", "3.Other=", "3.Part.1.Of=C", "4.In=D", "4.Other=3"]
+    );
 }
 
 /// Sections of UCI packages: one answer serves all sections of a package, and an anonymous section keeps its number.

@@ -23,7 +23,7 @@ impl Tree {
             Change::Attributes(name, attributes) => self.set_attributes(name, *attributes),
             Change::LastNumber(table, last) => self.set_last_number(table, *last),
             Change::Given(table, first, last) => self.give_numbers(table, *first, *last),
-            Change::Row(table, number, key) => self.apply_row(table, *number, key),
+            Change::Row(table, number, key, digest) => self.apply_row(table, *number, key, *digest),
             Change::Reserve(table, reserved) => self.apply_reserve(table, *reserved),
         }
     }

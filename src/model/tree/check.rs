@@ -183,6 +183,8 @@ impl Tree {
     pub fn parameters_changed_by(&self, change: &Change) -> Vec<String> {
         let table = match change {
             Change::Set(name, _) => return vec![name.clone()],
+            // The row of an instance that is there has got another key.
+            Change::Row(table, number, ..) if self.exists(&format!("{table}{number}.")) => return Vec::new(),
             Change::Add(table, _) | Change::Row(table, ..) => table.as_str(),
             Change::Delete(instance) => parent(instance),
             Change::Attributes(..) | Change::LastNumber(..) | Change::Given(..) | Change::Reserve(..) => {

@@ -47,8 +47,8 @@ impl Tree {
         }
         for instance in &table.instances {
             // The instance comes before the values in it, which could not be applied without it.
-            match table.key(instance.number) {
-                Some(key) => changes.push(Change::Row(name.clone(), instance.number, key.into())),
+            match table.row(instance.number) {
+                Some(row) => changes.push(row.change(name)),
                 None if !instance.factory => changes.push(Change::Add(name.clone(), instance.number)),
                 None => {}
             }

@@ -12,11 +12,12 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::rows::FoundRow;
 use super::{Located, RowChanges, Scope, Tree};
 use crate::model::build::ARE_BUILT;
 use crate::model::path::{Path, PathError};
 use crate::model::schema::{Children, Contains, NodeId, NodeKind, ROOT, Schema, TableSpec};
-use crate::model::source::{Answer, Answers, Bindings, Query, Response, SourceId, TableBinding};
+use crate::model::source::{Answer, Answers, Bindings, Location, Query, Response, SourceId, TableBinding, uci};
 use crate::model::value::Value;
 
 mod fields;
@@ -123,7 +124,7 @@ impl Tree {
             wanted,
             answers,
             name: String::new(),
-            keys: Vec::new(),
+            above: Vec::new(),
             queries: Vec::new(),
             rows: RowChanges::default(),
             tables: Vec::new(),
@@ -159,8 +160,8 @@ struct RefreshWalk<'t> {
     answers: &'t Answers,
     /// The name of the present node.
     name: String,
-    /// The keys of the rows around the present node, the outermost first.
-    keys: Vec<String>,
+    /// The rows around the present node, the outermost first.
+    above: Vec<Above>,
     queries: Vec<Query>,
     rows: RowChanges,
     /// The tables that this round has looked at, by path.
@@ -172,6 +173,13 @@ struct RefreshWalk<'t> {
     /// The values, once all answers are there.
     readings: Option<Vec<Reading>>,
     mode: Mode,
+}
+
+/// A row around a node.
+struct Above {
+    key: String,
+    /// The source of its table.
+    source: SourceId,
 }
 
 /// The state of the rows of a table in this round.
@@ -252,15 +260,15 @@ impl<'t> RefreshWalk<'t> {
             let length = self.name.len();
             super::walk::push_number(&mut self.name, instance.number);
             // An instance without a key is none of a row, in a table that the loader refuses.
-            let key = table.key(instance.number).filter(|_| binding.is_some());
-            if let Some(key) = key {
-                self.keys.push(key.to_owned());
+            let row = table.key(instance.number).zip(binding);
+            if let Some((key, binding)) = row {
+                self.above.push(Above { key: key.to_owned(), source: binding.source });
             }
             if self.wanted.touches(&self.name) {
                 self.children(spec.children, &instance.scope);
             }
-            if key.is_some() {
-                self.keys.pop();
+            if row.is_some() {
+                self.above.pop();
             }
             self.name.truncate(length);
         }
@@ -296,12 +304,11 @@ impl<'t> RefreshWalk<'t> {
             Some((_, Response { answer: Ok(answer), .. })) => answer,
         };
         let table = &scope.tables[spec.index as usize];
-        let keys = match self.matching_keys(answer, binding) {
-            Ok(keys) => keys,
+        let rows = match self.matching_rows(answer, binding) {
+            Ok(rows) => rows,
             Err(rows) => return rows,
         };
-        let keys = limited(keys, spec.max_entries as usize, |key| table.number_of(key).is_some());
-        let changes = self.tree.row_changes(&self.name, table, &keys, binding);
+        let changes = self.tree.row_changes(&self.name, table, &rows, spec.max_entries as usize, binding);
         if changes.is_empty() {
             return Rows::Settled;
         }
@@ -310,9 +317,9 @@ impl<'t> RefreshWalk<'t> {
         Rows::Open
     }
 
-    /// Returns the keys of the rows that meet the conditions of the table, each once; the state of the rows while a placeholder
-    /// waits for an answer, or if the answer can have no rows.
-    fn matching_keys(&mut self, answer: &'t Answer, binding: &TableBinding) -> Result<Vec<Cow<'t, str>>, Rows> {
+    /// Returns the rows that meet the conditions of the table, each key once; the state of the rows while a placeholder waits
+    /// for an answer, or if the answer can have no rows.
+    fn matching_rows(&mut self, answer: &'t Answer, binding: &TableBinding) -> Result<Vec<FoundRow<'t>>, Rows> {
         let mut conditions = Vec::new();
         for (field, templates) in &binding.conditions {
             let mut texts = Vec::new();
@@ -325,34 +332,38 @@ impl<'t> RefreshWalk<'t> {
             }
             conditions.push((&**field, texts));
         }
-        let mut keys = Vec::new();
+        let mut found = Vec::new();
         let mut seen = BTreeSet::new();
-        let mut add = |key: Cow<'t, str>, text: &dyn Fn(&str) -> Option<Cow<'t, str>>| {
+        let mut add = |key: Cow<'t, str>, digest: u32, text: &dyn Fn(&str) -> Option<Cow<'t, str>>| {
             let meets = |(field, texts): &(&str, Vec<String>)| {
                 let found = text(field).unwrap_or_default();
                 texts.iter().any(|text| *text == found)
             };
             if !key.is_empty() && conditions.iter().all(meets) && seen.insert(key.clone()) {
-                keys.push(key);
+                found.push(FoundRow { key, digest });
             }
         };
         match answer {
             Answer::Text(_) => {}
             Answer::Rows(rows) => {
-                rows.iter().for_each(|row| add(row.key.as_str().into(), &|field| row.get(field).map(Cow::Borrowed)));
+                let is_uci = matches!(self.bindings.source(binding.source).location, Location::Uci { .. });
+                for row in rows {
+                    let digest = if is_uci { uci::digest(row) } else { 0 };
+                    add(row.key.as_str().into(), digest, &|field| row.get(field).map(Cow::Borrowed));
+                }
             }
             Answer::Tree(blob) => self.rows_in_tree(binding.source, blob, &mut add)?,
         }
-        Ok(keys)
+        Ok(found)
     }
 
     /// Asks for the rows of the table at a path, for references to them.
     fn settle_table(&mut self, path: &str) {
         let Some(binding) = self.schema.bound_table(path).and_then(|node| self.bindings.table(node)) else { return };
         let Some((spec, scope)) = self.table_at(path) else { return };
-        let (name, keys) = (std::mem::replace(&mut self.name, path.to_owned()), std::mem::take(&mut self.keys));
+        let (name, above) = (std::mem::replace(&mut self.name, path.to_owned()), std::mem::take(&mut self.above));
         self.settle(binding, &spec, scope);
-        (self.name, self.keys) = (name, keys);
+        (self.name, self.above) = (name, above);
     }
 
     /// Returns the table at a path with the scope that has its instances, which is that of an instance for a table in one.
@@ -362,13 +373,4 @@ impl<'t> RefreshWalk<'t> {
             _ => None,
         }
     }
-}
-
-/// Returns at most `limit` keys: those that are known first, then the others in the order of the device.
-fn limited<'t>(keys: Vec<Cow<'t, str>>, limit: usize, is_known: impl Fn(&str) -> bool) -> Vec<Cow<'t, str>> {
-    if keys.len() <= limit {
-        return keys;
-    }
-    let (known, new): (Vec<_>, Vec<_>) = keys.into_iter().partition(|key| is_known(key));
-    known.into_iter().chain(new).take(limit).collect()
 }

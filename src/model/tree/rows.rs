@@ -4,10 +4,14 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
+use assign::assign;
+
 use super::{Located, Table, Tree};
 use crate::model::change::Change;
 use crate::model::path::{Path, PathError};
 use crate::model::source::TableBinding;
+
+mod assign;
 
 /// The most keys of rows that are gone whose numbers are remembered, for the return of the row.
 const MAX_DEPARTED: usize = 256;
@@ -19,10 +23,33 @@ const RESERVE: u32 = 256;
 /// The keys of the rows of one table.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RowKeys {
-    /// The keys by instance number, ascending.
-    keys: Vec<(u32, Box<str>)>,
+    /// The rows by instance number, ascending.
+    rows: Vec<KnownRow>,
     /// The numbers of rows that are gone, the last one at the end.
     departed: Vec<(u32, Box<str>)>,
+}
+
+/// A row that is an instance.
+#[derive(Clone, Debug)]
+pub(super) struct KnownRow {
+    number: u32,
+    key: Box<str>,
+    /// The digest of an anonymous row; 0 without one.
+    digest: u32,
+}
+
+impl KnownRow {
+    /// Returns the change that makes the row this instance of a table.
+    pub(super) fn change(&self, table: &str) -> Change {
+        Change::Row(table.to_owned(), self.number, self.key.clone(), self.digest)
+    }
+}
+
+/// A row of the device.
+pub(super) struct FoundRow<'t> {
+    pub(super) key: Cow<'t, str>,
+    /// The digest of an anonymous row; 0 without one.
+    pub(super) digest: u32,
 }
 
 /// The changes by which the instances of a table become the rows of the device.
@@ -42,36 +69,45 @@ impl RowChanges {
 }
 
 impl Table {
+    /// Returns the rows that are instances, ascending by number.
+    fn known_rows(&self) -> &[KnownRow] {
+        self.rows.as_ref().map_or(&[], |rows| &rows.rows)
+    }
+
+    /// Returns the row that an instance is.
+    pub(super) fn row(&self, number: u32) -> Option<&KnownRow> {
+        let rows = self.known_rows();
+        Some(&rows[rows.binary_search_by_key(&number, |row| row.number).ok()?])
+    }
+
     /// Returns the key of the row that an instance is.
     pub(super) fn key(&self, number: u32) -> Option<&str> {
-        let keys = &self.rows.as_ref()?.keys;
-        let at = keys.binary_search_by_key(&number, |(number, _)| *number).ok()?;
-        Some(&keys[at].1)
+        self.row(number).map(|row| &*row.key)
     }
 
     /// Returns the number of the instance that the row with this key is.
     pub(super) fn number_of(&self, key: &str) -> Option<u32> {
-        self.rows.as_ref()?.keys.iter().find(|(_, known)| **known == *key).map(|(number, _)| *number)
+        self.known_rows().iter().find(|row| *row.key == *key).map(|row| row.number)
     }
 
-    /// Notes the key of an instance.
-    pub(super) fn set_key(&mut self, number: u32, key: &str) {
+    /// Notes the row that an instance is.
+    fn set_row(&mut self, row: KnownRow) {
         let rows = self.rows.get_or_insert_default();
-        rows.departed.retain(|(departed, _)| *departed != number);
-        match rows.keys.binary_search_by_key(&number, |(number, _)| *number) {
-            Ok(at) => rows.keys[at].1 = key.into(),
-            Err(at) => rows.keys.insert(at, (number, key.into())),
+        rows.departed.retain(|(departed, _)| *departed != row.number);
+        match rows.rows.binary_search_by_key(&row.number, |row| row.number) {
+            Ok(at) => rows.rows[at] = row,
+            Err(at) => rows.rows.insert(at, row),
         }
     }
 
     /// Notes that the row of an instance is gone.
     pub(super) fn forget_key(&mut self, number: u32) {
         let Some(rows) = &mut self.rows else { return };
-        if let Ok(at) = rows.keys.binary_search_by_key(&number, |(number, _)| *number) {
+        if let Ok(at) = rows.rows.binary_search_by_key(&number, |row| row.number) {
             if rows.departed.len() == MAX_DEPARTED {
                 rows.departed.remove(0);
             }
-            rows.departed.push(rows.keys.remove(at));
+            rows.departed.push((number, rows.rows.remove(at).key));
         }
     }
 
@@ -90,18 +126,23 @@ impl Table {
 }
 
 impl Tree {
-    /// Returns the changes by which the instances of a table become these rows. `path` is that of the table.
+    /// Returns the changes by which the instances of a table become these rows: those that are instances before, and then
+    /// others in the order of the device, at most `limit` together. `path` is that of the table.
     pub(super) fn row_changes(
         &self,
         path: &str,
         table: &Table,
-        keys: &[Cow<'_, str>],
+        rows: &[FoundRow<'_>],
+        limit: usize,
         binding: &TableBinding,
     ) -> RowChanges {
         let mut changes = RowChanges::default();
-        let present: BTreeSet<&str> = keys.iter().map(|key| &**key).collect();
-        for (number, key) in table.rows.iter().flat_map(|rows| &rows.keys) {
-            if !present.contains(&**key) {
+        let mut numbers = assign(table.known_rows(), rows, &binding.pins);
+        numbers.iter_mut().filter(|number| number.is_some()).skip(limit).for_each(|number| *number = None);
+        let room = limit - numbers.iter().flatten().count();
+        let present: BTreeSet<u32> = numbers.iter().flatten().copied().collect();
+        for KnownRow { number, .. } in table.known_rows() {
+            if !present.contains(number) {
                 let instance = format!("{path}{number}.");
                 // A reference that is set to another value is stored, whatever the table is (R173). A request at the end of its
                 // work leaves the references to the next one.
@@ -113,13 +154,17 @@ impl Tree {
         let mut next = table.last.max(binding.pins.last().map_or(0, |(number, _)| *number));
         let mut added = BTreeSet::new();
         let mut greatest = 0;
-        for key in keys.iter().filter(|key| table.number_of(key).is_none()) {
-            let Some(number) = table.number_for(key, binding, &mut next).filter(|number| added.insert(*number)) else {
+        for (row, number) in rows.iter().zip(numbers) {
+            let known = number.and_then(|number| table.row(number));
+            if known.is_some_and(|known| *known.key == *row.key && known.digest == row.digest) {
                 continue;
-            };
+            }
+            let is_new = |number: &u32| added.len() < room && added.insert(*number);
+            let mut new = || table.number_for(&row.key, binding, &mut next);
+            let Some(number) = number.or_else(|| new().filter(is_new)) else { continue };
             greatest = number.max(greatest);
-            let change = Change::Row(path.to_owned(), number, (&**key).into());
-            if binding.loose { &mut changes.loose } else { &mut changes.kept }.push(change);
+            let row = KnownRow { number, key: (&*row.key).into(), digest: row.digest };
+            if binding.loose { &mut changes.loose } else { &mut changes.kept }.push(row.change(path));
         }
         if binding.loose && greatest > table.stored_number() {
             changes.kept.push(Change::Reserve(path.to_owned(), greatest.saturating_add(RESERVE)));
@@ -127,11 +172,11 @@ impl Tree {
         changes
     }
 
-    /// Gives an instance that a row becomes its key; creates it if it is not present.
-    pub(super) fn apply_row(&mut self, table: &str, number: u32, key: &str) -> Result<(), PathError> {
+    /// Makes a row an instance; creates it if it is not present.
+    pub(super) fn apply_row(&mut self, table: &str, number: u32, key: &str, digest: u32) -> Result<(), PathError> {
         self.add_instance(table, number)?;
         let entry = self.table_mut(table)?;
-        entry.set_key(number, key);
+        entry.set_row(KnownRow { number, key: key.into(), digest });
         // The journal holds this number, or one that was reserved before.
         entry.set_stored(number);
         Ok(())

@@ -46,6 +46,11 @@ const OVERLAY: &str = r#"{ "Device": {
         "Enable": { "type": "boolean", "source": { "field": "disabled", "as": "!boolean", "absent": "true" } },
         "Band": { "type": "string", "source": "radio:band" },
         "LowerLayers": { "type": "string", "source": { "field": "device", "path": "Device.X_00D09E_Radio.*" } } } },
+    "X_00D09E_Zone": { "source": { "uci": "firewall", "rows": "zone", "identity": ["name"],
+        "also": { "same": { "uci": "firewall", "at": "{key}" } } },
+      "{i}": { "Networks": { "type": "string", "list": true, "source": { "field": "same:network", "as": "words" } } } },
+    "X_00D09E_Host": { "source": { "uci": "dhcp", "rows": "host" },
+      "{i}": { "Name": { "type": "string", "source": "name" }, "Note": { "type": "string", "access": "readWrite" } } },
     "X_00D09E_RuleNumberOfEntries": { "type": "unsignedInt", "counts": "X_00D09E_Rule" },
     "X_00D09E_Rule": { "source": { "uci": "firewall", "rows": "rule", "identity": ["name"] },
       "{i}": {
@@ -134,6 +139,8 @@ fn the_configuration_of_a_router_is_read() {
         "a section of the mode `sta` is none of the rows"
     );
     assert_eq!(agent.value("Device.X_00D09E_RuleNumberOfEntries"), "3");
+    // The key of an anonymous section leads to it.
+    assert_eq!(values(&agent, "Device.X_00D09E_Zone."), ["1.Networks=lan", "2.Networks=wan,wan6"]);
     // A text that a view does not understand costs that value alone, and is told.
     router.commit("dhcp", &PACKAGES[0].1.replace("'100'", "'many'"));
     assert_eq!(agent.value("Device.X_00D09E_Pool.1.First"), "192.168.1.100");
@@ -180,6 +187,35 @@ fn an_anonymous_section_keeps_its_instance() {
     agent.crash_and_restart();
     agent.wait_for_control();
     assert_eq!(values(&agent, RULES), expected);
+}
+
+/// R217, R218: without options that tell sections apart, the agent knows a section again by all of them.
+#[test]
+fn a_section_without_an_identity_keeps_its_instance() {
+    const HOSTS: &str = "Device.X_00D09E_Host.";
+    let router = Router::new();
+    let Some(mut agent) = router.agent() else { return };
+    assert_eq!(values(&agent, HOSTS), ["1.Name=printer", "1.Note=", "2.Name=nas", "2.Note="]);
+    agent.succeeds(&["set", &format!("{HOSTS}2.Note=in the cellar")]);
+    // The agent does not run while the first one goes. Then one comes in front, and in the end the section changes.
+    let nas = "config host\n\toption name 'nas'\n\tlist mac '02:00:00:00:00:11'\n\tlist mac '02:00:00:00:00:12'\n\
+               \toption ip '192.168.1.11'\n";
+    agent.terminate();
+    router.commit("dhcp", nas);
+    agent.restart();
+    agent.wait_for_control();
+    assert_eq!(values(&agent, HOSTS), ["2.Name=nas", "2.Note=in the cellar"]);
+    router.commit("dhcp", &format!("config host\n\toption name 'new'\n{nas}"));
+    assert_eq!(values(&agent, HOSTS), ["2.Name=nas", "2.Note=in the cellar", "3.Name=new", "3.Note="]);
+    router.commit("dhcp", &format!("config host\n\toption name 'new'\n{}", nas.replace("nas", "storage")));
+    let expected = ["2.Name=storage", "2.Note=in the cellar", "3.Name=new", "3.Note="];
+    assert_eq!(values(&agent, HOSTS), expected);
+    agent.crash_and_restart();
+    agent.wait_for_control();
+    let journal = || fs::read(agent.state_dir().join("journal")).expect("a journal");
+    let before = journal();
+    assert_eq!(values(&agent, HOSTS), expected);
+    assert_eq!(journal(), before, "a read writes nothing");
 }
 
 #[test]

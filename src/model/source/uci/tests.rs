@@ -1,3 +1,4 @@
+use super::identity::MAX_KEY;
 use super::*;
 
 /// The files of a router, which the tests of the whole agent read too.
@@ -208,4 +209,14 @@ fn sections_and_options_have_a_bound() {
     let identity = Identity { section_type: "a".into(), options: vec!["n".into()] };
     let found = rows(&equal, Some(&identity)).expect("a package");
     assert_eq!(found[MAX_SECTIONS - 1].key, "x#4096");
+}
+
+#[test]
+fn an_anonymous_section_has_a_digest_of_its_options() {
+    let digests = |text: &str| -> Vec<u32> { rows(text, None).expect("a package").iter().map(digest).collect() };
+    let found = digests("c a\no x 1\no y 2\nc a\no y 2\no x 1\nc a\no x 12\no y ''\nc a\nc b named\no x 1\n");
+    assert_eq!(found[0], found[1], "the order of the options does not count");
+    assert!(found[0] != found[2] && found[2] != found[3] && found[3] != 0, "{found:?}");
+    assert_eq!(found[4], 0, "a name is enough");
+    assert_ne!(digests("c a\no x ab\n"), digests("c a\no xa b\n"));
 }

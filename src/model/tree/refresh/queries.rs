@@ -1,7 +1,7 @@
 //! The queries of sources: placeholders filled in, and the fields that a program is asked for.
 
-use super::{Answered, Missing, RefreshWalk};
-use crate::model::source::{Answer, Blank, Excerpt, Location, Pick, Query, Response, SourceId, Target, Template};
+use super::{Above, Answered, Missing, RefreshWalk};
+use crate::model::source::{Answer, Blank, Excerpt, Location, Pick, Query, Response, SourceId, Target, Template, uci};
 
 impl<'t> RefreshWalk<'t> {
     /// Returns the query whose answer has the rows of a table.
@@ -17,15 +17,15 @@ impl<'t> RefreshWalk<'t> {
     pub(super) fn query(&mut self, id: SourceId) -> Result<Query, Missing> {
         let below = self.leave_rows(id);
         let query = self.query_above(id);
-        self.keys.extend(below);
+        self.above.extend(below);
         query
     }
 
-    /// Takes off the keys of the rows that a source gives itself, and of those below: its own texts are about the row above.
+    /// Takes off the rows that a source gives itself, and those below: its own texts are about the row above.
     /// The caller puts them back.
-    pub(super) fn leave_rows(&mut self, id: SourceId) -> Vec<String> {
+    pub(super) fn leave_rows(&mut self, id: SourceId) -> Vec<Above> {
         match self.bindings.source(id).pick {
-            Pick::Row(depth) => self.keys.split_off(depth.min(self.keys.len())),
+            Pick::Row(depth) => self.above.split_off(depth.min(self.above.len())),
             _ => Vec::new(),
         }
     }
@@ -54,11 +54,37 @@ impl<'t> RefreshWalk<'t> {
 
     /// Returns the key of the row in the answer that has the fields; `None` in a source with one row.
     pub(super) fn row_key(&mut self, id: SourceId) -> Result<Option<String>, Missing> {
-        match &self.bindings.source(id).pick {
-            Pick::Only => Ok(None),
-            Pick::At(at) => self.fill(at).map(Some),
-            Pick::Row(depth) => self.keys.get(*depth).cloned().ok_or(Missing::Absent).map(Some),
+        let source = self.bindings.source(id);
+        match (&source.pick, &source.location) {
+            (Pick::Only, _) => Ok(None),
+            (Pick::At(at), Location::Uci { package, .. }) => {
+                at.fill(&mut |blank| self.section(blank, package)).map(Some)
+            }
+            (Pick::At(at), _) => self.fill(at).map(Some),
+            (Pick::Row(depth), _) => self.row_above(*depth).map(|row| Some(row.key.clone())),
         }
+    }
+
+    /// Returns the text of a placeholder as the name of a section. The key of an anonymous section that is made of options
+    /// is none.
+    fn section(&mut self, blank: &Blank, package: &str) -> Result<String, Missing> {
+        let text = self.blank(blank)?;
+        let levels = match blank {
+            Blank::Key => 1,
+            Blank::Parent => 2,
+            Blank::Field(..) => return Ok(text),
+        };
+        let table = self.row_above(self.above.len() - levels)?.source;
+        let is_here =
+            matches!(&self.bindings.source(table).location, Location::Uci { package: of, .. } if **of == *package);
+        let Some(Ok((_, Response { answer: Ok(answer), .. }))) = is_here.then(|| self.answer(table)) else {
+            return Ok(text);
+        };
+        Ok(answer.row(Some(&text)).and_then(uci::name).map_or(text, str::to_owned))
+    }
+
+    fn row_above(&self, depth: usize) -> Result<&Above, Missing> {
+        self.above.get(depth).ok_or(Missing::Absent)
     }
 
     /// Returns the lines that ask a program for its fields: of all rows that it has listed, in a table.
@@ -94,12 +120,13 @@ impl<'t> RefreshWalk<'t> {
     }
 
     fn blank(&mut self, blank: &Blank) -> Result<String, Missing> {
-        let above = |walk: &Self, levels: usize| {
-            walk.keys.len().checked_sub(levels).and_then(|at| walk.keys.get(at)).cloned().ok_or(Missing::Absent)
+        let key = |walk: &Self, levels: usize| {
+            let depth = walk.above.len().checked_sub(levels).ok_or(Missing::Absent)?;
+            walk.row_above(depth).map(|row| row.key.clone())
         };
         match blank {
-            Blank::Key => above(self, 1),
-            Blank::Parent => above(self, 2),
+            Blank::Key => key(self, 1),
+            Blank::Parent => key(self, 2),
             Blank::Field(source, name) => self.text(*source, &Excerpt::Name(name.clone()))?.ok_or(Missing::Absent),
         }
     }

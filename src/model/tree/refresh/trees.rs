@@ -7,8 +7,8 @@ use crate::model::source::blob::{Blob, Value};
 use crate::model::source::path::{ITSELF, Step, find, parse, rows};
 use crate::model::source::{Argument, Call, Excerpt, Location, SourceId, Target, is_object_name};
 
-/// Takes a row: its key, and the function that returns the texts of its fields.
-type Add<'a, 't> = &'a mut dyn FnMut(Cow<'t, str>, &dyn Fn(&str) -> Option<Cow<'t, str>>);
+/// Takes a row: its key, its digest, and the function that returns the texts of its fields.
+type Add<'a, 't> = &'a mut dyn FnMut(Cow<'t, str>, u32, &dyn Fn(&str) -> Option<Cow<'t, str>>);
 
 impl<'t> RefreshWalk<'t> {
     /// Fills in a call.
@@ -35,7 +35,7 @@ impl<'t> RefreshWalk<'t> {
         let below = self.leave_rows(id);
         let steps: Result<Vec<Step<String>>, Missing> =
             call.part.iter().map(|step| step.map(|text| self.fill(text))).collect();
-        self.keys.extend(below);
+        self.above.extend(below);
         let steps = steps?;
         // A filled-in text is no path any more: the name of a link may have a dot.
         let steps: Vec<Step<&str>> = steps.iter().map(Step::as_str).collect();
@@ -72,7 +72,7 @@ impl<'t> RefreshWalk<'t> {
                 ITSELF => Some(key.clone()),
                 field => find(row, &parse(field).ok()?)?.text(),
             };
-            add(key.clone(), &text);
+            add(key.clone(), 0, &text);
         }
         Ok(())
     }
