@@ -9,6 +9,7 @@
 //! | `build/needs.rs` | objects that only some devices have |
 //! | `build/source.rs` | the sources of nodes on the device |
 //! | `build/kind.rs` | the kinds of these sources |
+//! | `build/follows.rs` | tables that have the rows and sources of another one |
 //! | `build/field.rs` | the fields of these sources that parameters have |
 //! | `build/uci.rs` | the sources of UCI packages |
 
@@ -29,6 +30,7 @@ use crate::json::escape;
 use crate::mistake::Mistake;
 
 mod field;
+mod follows;
 mod kind;
 mod member;
 mod needs;

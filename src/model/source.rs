@@ -142,6 +142,8 @@ pub(super) struct TableBinding {
     pub(super) loose: bool,
     /// The instance numbers that rows of certain keys have.
     pub(super) pins: Box<[(u32, Box<str>)]>,
+    /// The path of the table whose instances it has too.
+    pub(super) follows: Option<Box<str>>,
 }
 
 /// One value in the answer of a source.

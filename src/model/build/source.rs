@@ -1,5 +1,6 @@
 //! Builds sources: the access of a node, and the field of a parameter.
 
+use super::follows::Leader;
 use super::kind::KINDS;
 use super::ubus::UBUS_MEMBERS;
 use super::{ARE_BUILT, Built, JsonLocation, SchemaBuilder, pointer};
@@ -13,13 +14,15 @@ use crate::model::source::{
 };
 
 /// The members of a source beside its kind.
-pub(super) const SOURCE_MEMBERS: [&str; 7] = ["at", "rows", "where", "also", "identity", "numbers", "limit"];
+pub(super) const SOURCE_MEMBERS: [&str; 8] = ["at", "rows", "where", "also", "follows", "identity", "numbers", "limit"];
 
 /// The sources under construction.
 #[derive(Default)]
 pub(super) struct SourceBuilder<'a> {
     sources: Vec<Source>,
-    tables: Vec<(NodeId, TableBinding)>,
+    pub(super) tables: Vec<(NodeId, TableBinding)>,
+    /// The tables that others can follow.
+    pub(super) leaders: Vec<Leader<'a>>,
     pub(super) fields: Vec<(NodeId, Field)>,
     /// The sources that the nodes above have, the outermost first.
     frames: Vec<Frame<'a>>,
@@ -30,9 +33,9 @@ pub(super) struct SourceBuilder<'a> {
 }
 
 /// The sources of one node, for the parameters below it.
-#[derive(Default)]
-struct Frame<'a> {
-    own: Option<SourceId>,
+#[derive(Clone, Default)]
+pub(super) struct Frame<'a> {
+    pub(super) own: Option<SourceId>,
     /// The sources of `also`, by name.
     named: Vec<(&'a str, SourceId)>,
     /// True if the node is a table with rows, whose keys fill `{key}`.
@@ -67,7 +70,7 @@ impl SourceBuilder<'_> {
     }
 
     /// Returns the number of tables with rows around the present node.
-    fn depth(&self) -> usize {
+    pub(super) fn depth(&self) -> usize {
         self.frames.iter().filter(|frame| frame.is_table).count()
     }
 
@@ -145,7 +148,9 @@ impl<'a> SchemaBuilder<'a> {
         // The sources below a wrong one are not checked: most mistakes there would be its consequences.
         self.sources.frames.truncate(frames + usize::from(is_good));
         if self.sources.frames.len() == frames {
-            self.sources.frames.push(Frame { is_table: table.is_some(), is_broken: true, ..Frame::default() });
+            let frame = Frame { is_table: table.is_some(), is_broken: true, ..Frame::default() };
+            table.iter().for_each(|node| self.lead(frame.clone(), *node));
+            self.sources.frames.push(frame);
         }
         true
     }
@@ -156,21 +161,34 @@ impl<'a> SchemaBuilder<'a> {
             return Err(self.error(raw.file, "", format!("an object is needed, not {}", source.json_type())));
         };
         self.check_members(source, &[&KINDS[..], &SOURCE_MEMBERS, &UBUS_MEMBERS].concat());
-        let of_tables = ["rows", "where", "identity", "numbers", "key"];
+        let of_tables = ["rows", "where", "identity", "numbers", "key", "follows"];
         let of_tables = of_tables.iter().find(|member| source.get(member).is_some());
         if let (None, Some(member)) = (table, of_tables) {
             return Err(self.error(source.file, &pointer(member), "only the source of a table has it"));
         }
         // The rows and their conditions belong to the row above, and the sources of `also` to the row itself.
         self.sources.above = table.is_some();
-        let own = if let Some(node) = table { Some(self.rows(source, raw, node)?) } else { self.source(source)? };
+        let frame = match table {
+            Some(node) if source.get("follows").is_some() => self.follow(source, raw, node)?,
+            Some(node) => Frame { own: Some(self.rows(source, raw, node)?), is_table: true, ..Frame::default() },
+            None => Frame { own: self.source(source)?, ..Frame::default() },
+        };
         self.sources.above = false;
-        self.sources.frames.push(Frame { own, is_table: table.is_some(), ..Frame::default() });
+        let has_own = frame.own.is_some() || frame.is_broken;
+        self.sources.frames.push(frame);
         match source.get("also") {
-            Some(also) => self.named_sources(source, also),
-            None if own.is_none() => Err(self.no_kind(source)),
-            None => Ok(()),
+            Some(also) => self.named_sources(source, also)?,
+            None if !has_own => return Err(self.no_kind(source)),
+            None => {}
         }
+        // Not yet in its own table.
+        if let Some(node) = table
+            && let Some(frame) = self.sources.frames.pop()
+        {
+            self.lead(frame.clone(), node);
+            self.sources.frames.push(frame);
+        }
+        Ok(())
     }
 
     /// Leaves a node that [`SchemaBuilder::enter_source`] has entered.
@@ -232,7 +250,7 @@ impl<'a> SchemaBuilder<'a> {
             pins.push((number, key));
         }
         pins.sort_unstable();
-        let binding = TableBinding { source: id, conditions, loose, pins: pins.into() };
+        let binding = TableBinding { source: id, conditions, loose, pins: pins.into(), follows: None };
         self.sources.tables.push((node, binding));
         Ok(id)
     }

@@ -144,6 +144,38 @@ fn a_wrong_source_names_the_place_and_the_reason() {
             "/Device/T/source/identity",
             "a list of strings is needed",
         ),
+        (
+            table(r#"{ "follows": "Device.U" }"#, ""),
+            "/Device/T/source/follows",
+            "`Device.U.` is no table with a source",
+        ),
+        (table(r#"{ "follows": "Device.T" }"#, ""), "/Device/T/source/follows", "that comes before this one"),
+        (
+            table(r#"{ "follows": "Device.U", "where": {} }"#, ""),
+            "/Device/T/source/where",
+            "has the rows and the source",
+        ),
+        (
+            device(r#""O": { "source": { "follows": "Device.T" } }"#),
+            "/Device/O/source/follows",
+            "only the source of a table has it",
+        ),
+        (
+            device(
+                r#""A": { "source": { "builtin": "link" }, "{i}": {} },
+                   "B": { "source": { "follows": "Device.A" }, "{i}": {}, "3": {} }"#,
+            ),
+            "/Device/B/source/follows",
+            "an overlay removes the instance 3 by `null`",
+        ),
+        (
+            device(
+                r#""A": { "source": { "builtin": "link" }, "{i}": {
+                   "B": { "source": { "follows": "Device.A" }, "{i}": {} } } }"#,
+            ),
+            "/Device/A/{i}/B/source/follows",
+            "a table within a table",
+        ),
         (table(r#"{ "builtin": "link", "identity": ["b"] }"#, ""), "/Device/T/source/identity", "only a `uci` has it"),
         (table(r#"{ "builtin": "link" }"#, r#", "1": {}"#), "/Device/T/1", "an overlay removes it by `null`"),
         (table(r#"{ "builtin": "link" }"#, r#", "1": { "B": "x" }"#), "/Device/T/1", "are rows of its source"),
@@ -437,6 +469,48 @@ fn a_journal_of_another_model_is_read_as_far_as_it_fits() {
     assert!(Change::from_json(&row, &plain, &PatternCache::default()).unwrap_err().contains("the table has no source"));
     let added = Change::Add("Device.Interface.".into(), 4).to_json();
     assert!(Change::from_json(&added, &device(), &PatternCache::default()).unwrap_err().contains("rows of a source"));
+}
+
+/// A table that follows another one has its rows with the same numbers, and its sources; a loose one costs no record.
+#[test]
+fn a_table_follows_another_one() {
+    let model = |numbers: &str| {
+        format!(
+            r#"{{ "Device": {{ "Link": {{ "source": {{ "builtin": "link", "numbers": "{numbers}",
+                  "also": {{ "same": {{ "builtin": "link", "at": "{{key}}" }} }} }},
+                "1": {{ "source": {{ "key": "wan" }} }}, "{{i}}": {{ "Name": {{ "type": "string", "source": "name" }} }} }},
+              "Twin": {{ "source": {{ "follows": "Device.Link." }},
+                "{{i}}": {{ "Kind": {{ "type": "string", "source": "kind" }}, "Same": {{ "type": "string", "source": "same:name" }} }} }},
+              "Third": {{ "source": {{ "follows": "Device.Twin", "also": {{ "x": {{ "file": "/run/{{key}}" }} }} }},
+                "{{i}}": {{ "Of": {{ "type": "string", "source": {{ "field": "name", "path": "Device.Twin.*" }} }} }} }} }} }}"#
+        )
+    };
+    for numbers in ["kept", "loose"] {
+        let mut tree = load(&[file(&model(numbers))], &[]).unwrap().tree;
+        let (_, rounds) = refresh(
+            &mut tree,
+            &["Device.Third."],
+            &world(vec![link("lan", "a", ""), link("wan", "b", "")], Vec::new()),
+        );
+        assert_eq!(rounds.concat(), ["builtin link"]);
+        assert_eq!(
+            values(&tree, "Device.Third.").unwrap(),
+            ["Device.Third.1.Of=Device.Twin.1", "Device.Third.2.Of=Device.Twin.2"]
+        );
+        let only = world(vec![link("lan", "a", ""), link("usb", "c", "")], Vec::new());
+        refresh(&mut tree, &[""], &only);
+        assert_eq!(
+            values(&tree, "Device.Twin.").unwrap(),
+            ["Device.Twin.2.Kind=a", "Device.Twin.2.Same=lan", "Device.Twin.3.Kind=c", "Device.Twin.3.Same=usb"]
+        );
+        assert_eq!(values(&tree, "Device.Third.").unwrap().len(), 2);
+        let plan = tree.plan(&Wanted::instances(vec!["Device.Twin.".into()]), &Answers::default(), Mode::SameInstances);
+        assert!(plan.rows.is_empty() && plan.queries.is_empty());
+    }
+    // Without the one table, the other is no part of the device either.
+    let omitted = model("kept").replacen(r#""source""#, r#""needs": "/missing", "source""#, 1);
+    let tree = load(&[file(&omitted)], &[]).unwrap().tree;
+    assert_eq!(names(&tree, "Device.", true), Vec::<String>::new());
 }
 
 /// R217, R218: without options that tell them apart, anonymous sections keep their instances when others come and go, when one

@@ -289,6 +289,15 @@ impl<'t> RefreshWalk<'t> {
     }
 
     fn look_at_rows(&mut self, binding: &'t TableBinding, spec: &TableSpec, scope: &'t Scope) -> Rows {
+        let table = &scope.tables[spec.index as usize];
+        if let Some(path) = &binding.follows {
+            if self.settle_table(path) == Rows::Open {
+                return Rows::Open;
+            }
+            let Some((leader, scope)) = self.table_at(path) else { return Rows::Settled };
+            let leader = &scope.tables[leader.index as usize];
+            return self.add_changes(self.tree.following_changes(&self.name, table, leader, binding));
+        }
         let query = match self.rows_query(binding.source) {
             Ok(query) => query,
             Err(Missing::Pending) => return Rows::Open,
@@ -303,12 +312,14 @@ impl<'t> RefreshWalk<'t> {
             Some((_, Response { answer: Err(_), .. })) => return Rows::Settled,
             Some((_, Response { answer: Ok(answer), .. })) => answer,
         };
-        let table = &scope.tables[spec.index as usize];
         let rows = match self.matching_rows(answer, binding) {
             Ok(rows) => rows,
             Err(rows) => return rows,
         };
-        let changes = self.tree.row_changes(&self.name, table, &rows, spec.max_entries as usize, binding);
+        self.add_changes(self.tree.row_changes(&self.name, table, &rows, spec.max_entries as usize, binding))
+    }
+
+    fn add_changes(&mut self, changes: RowChanges) -> Rows {
         if changes.is_empty() {
             return Rows::Settled;
         }
@@ -357,13 +368,14 @@ impl<'t> RefreshWalk<'t> {
         Ok(found)
     }
 
-    /// Asks for the rows of the table at a path, for references to them.
-    fn settle_table(&mut self, path: &str) {
-        let Some(binding) = self.schema.bound_table(path).and_then(|node| self.bindings.table(node)) else { return };
-        let Some((spec, scope)) = self.table_at(path) else { return };
+    /// Asks for the rows of the table at a path, for references to them and for the tables that follow it.
+    fn settle_table(&mut self, path: &str) -> Rows {
+        let binding = self.schema.bound_table(path).and_then(|node| self.bindings.table(node));
+        let Some((binding, (spec, scope))) = binding.zip(self.table_at(path)) else { return Rows::Settled };
         let (name, above) = (std::mem::replace(&mut self.name, path.to_owned()), std::mem::take(&mut self.above));
-        self.settle(binding, &spec, scope);
+        let rows = self.settle(binding, &spec, scope);
         (self.name, self.above) = (name, above);
+        rows
     }
 
     /// Returns the table at a path with the scope that has its instances, which is that of an instance for a table in one.

@@ -141,14 +141,8 @@ impl Tree {
         numbers.iter_mut().filter(|number| number.is_some()).skip(limit).for_each(|number| *number = None);
         let room = limit - numbers.iter().flatten().count();
         let present: BTreeSet<u32> = numbers.iter().flatten().copied().collect();
-        for KnownRow { number, .. } in table.known_rows() {
-            if !present.contains(number) {
-                let instance = format!("{path}{number}.");
-                // A reference that is set to another value is stored, whatever the table is (R173). A request at the end of its
-                // work leaves the references to the next one.
-                changes.kept.extend(self.cleared_references(&instance).unwrap_or_default());
-                if binding.loose { &mut changes.loose } else { &mut changes.kept }.push(Change::Delete(instance));
-            }
+        for row in table.known_rows().iter().filter(|row| !present.contains(&row.number)) {
+            self.delete_row(path, row.number, binding.loose, &mut changes);
         }
         // The pins come first, and the numbers of other rows begin behind them.
         let mut next = table.last.max(binding.pins.last().map_or(0, |(number, _)| *number));
@@ -170,6 +164,35 @@ impl Tree {
             changes.kept.push(Change::Reserve(path.to_owned(), greatest.saturating_add(RESERVE)));
         }
         changes
+    }
+
+    /// Returns the changes by which the instances of a table become those of another one, with the same numbers.
+    pub(super) fn following_changes(
+        &self,
+        path: &str,
+        table: &Table,
+        leader: &Table,
+        binding: &TableBinding,
+    ) -> RowChanges {
+        let mut changes = RowChanges::default();
+        for row in table.known_rows().iter().filter(|row| leader.row(row.number).is_none()) {
+            self.delete_row(path, row.number, binding.loose, &mut changes);
+        }
+        for row in leader.known_rows().iter().filter(|row| table.key(row.number) != Some(&row.key)) {
+            // The other table has found the row.
+            let row = KnownRow { digest: 0, ..row.clone() };
+            if binding.loose { &mut changes.loose } else { &mut changes.kept }.push(row.change(path));
+        }
+        changes
+    }
+
+    /// Adds the changes by which the row of an instance goes.
+    fn delete_row(&self, path: &str, number: u32, loose: bool, changes: &mut RowChanges) {
+        let instance = format!("{path}{number}.");
+        // A reference that is set to another value is stored, whatever the table is (R173). A request at the end of its work
+        // leaves the references to the next one.
+        changes.kept.extend(self.cleared_references(&instance).unwrap_or_default());
+        if loose { &mut changes.loose } else { &mut changes.kept }.push(Change::Delete(instance));
     }
 
     /// Makes a row an instance; creates it if it is not present.

@@ -46,6 +46,13 @@ const OVERLAY: &str = r#"{ "Device": {
         "Enable": { "type": "boolean", "source": { "field": "disabled", "as": "!boolean", "absent": "true" } },
         "Band": { "type": "string", "source": "radio:band" },
         "LowerLayers": { "type": "string", "source": { "field": "device", "path": "Device.X_00D09E_Radio.*" } } } },
+    "X_00D09E_AccessPointNumberOfEntries": { "type": "unsignedInt", "counts": "X_00D09E_AccessPoint" },
+    "X_00D09E_AccessPoint": { "access": "readWrite", "source": { "follows": "Device.X_00D09E_SSID" },
+      "{i}": {
+        "SSIDReference": { "type": "string", "source": { "field": ".name", "path": "Device.X_00D09E_SSID.*" } },
+        "Mode": { "type": "string", "source": { "field": "encryption", "match": "^([^+]+)", "map": { "psk2": "WPA2-Personal" } } },
+        "Band": { "type": "string", "source": "radio:band" },
+        "Note": { "type": "string", "access": "readWrite" } } },
     "X_00D09E_Zone": { "source": { "uci": "firewall", "rows": "zone", "identity": ["name"],
         "also": { "same": { "uci": "firewall", "at": "{key}" } } },
       "{i}": { "Networks": { "type": "string", "list": true, "source": { "field": "same:network", "as": "words" } } } },
@@ -216,6 +223,36 @@ fn a_section_without_an_identity_keeps_its_instance() {
     let before = journal();
     assert_eq!(values(&agent, HOSTS), expected);
     assert_eq!(journal(), before, "a read writes nothing");
+}
+
+/// R217, R218: a table that follows another one has its instances, over restarts too.
+#[test]
+fn a_table_has_the_rows_of_the_one_that_it_follows() {
+    const POINTS: &str = "Device.X_00D09E_AccessPoint.";
+    let router = Router::new();
+    let Some(mut agent) = router.agent() else { return };
+    assert_eq!(agent.value("Device.X_00D09E_AccessPointNumberOfEntries"), "2");
+    let second = ["2.SSIDReference=Device.X_00D09E_SSID.2", "2.Mode=none", "2.Band=5g", "2.Note="];
+    let first = ["1.SSIDReference=Device.X_00D09E_SSID.1", "1.Mode=WPA2-Personal", "1.Band=2g", "1.Note="];
+    assert_eq!(values(&agent, POINTS), [first, second].concat());
+    agent.succeeds(&["set", &format!("{POINTS}2.Note=lobby")]);
+    assert!(!agent.command(&["add", POINTS]).status.success(), "the rows are those of the other table");
+    let wireless = PACKAGES[4].1;
+    router.commit("wireless", &wireless.replace("'default_radio0'", "'another'"));
+    agent.crash_and_restart();
+    agent.wait_for_control();
+    let ids = |path: &str| -> Vec<String> {
+        let names = values(&agent, path);
+        let mut ids: Vec<String> = names.iter().map(|name| name.split('.').next().unwrap_or_default().into()).collect();
+        ids.dedup();
+        ids
+    };
+    assert_eq!(agent.value(&format!("{POINTS}2.Note")), "lobby");
+    assert_eq!(ids(POINTS), ["2", "3"]);
+    assert_eq!(ids("Device.X_00D09E_SSID."), ["2", "3"]);
+    assert_eq!(agent.value(&format!("{POINTS}3.SSIDReference")), "Device.X_00D09E_SSID.3");
+    fs::remove_file(router.path("etc/config/wireless")).expect("removed");
+    assert_eq!(ids(POINTS), ["2", "3"], "what cannot be read takes nothing away");
 }
 
 #[test]

@@ -12,7 +12,9 @@ impl<'t> RefreshWalk<'t> {
     pub(super) fn parameter(&mut self, id: NodeId, slot: u32, spec: &Spec, scope: &'t Scope) {
         let Some(field) = self.bindings.field(id) else { return };
         // All tables are asked for in one round.
-        field.path.iter().for_each(|table| self.settle_table(table));
+        for table in &field.path {
+            self.settle_table(table);
+        }
         // A placeholder may stand for something that the device does not have, such as the interface of a link that is
         // down: then the field is absent.
         let text = self.field_text(field);
