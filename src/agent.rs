@@ -12,6 +12,7 @@
 //!                                     ├─ trace.rs           the messages of sessions, for `cpe-agent trace`
 //!                                     ├─ transfers.rs       downloads and uploads, on the transfer worker's thread
 //!                                     ├─ identity_wait.rs   the wait for the identity at the very first start
+//!                                     ├─ value_watch.rs     values that are watched, read when the device changes
 //!                                     ├─ start.rs           from configuration, model (load_model.rs) and journal to an Agent
 //!                                     └─ publish.rs         a snapshot for `cpe-agent status` (status.rs), and for metrics.rs
 //! ```
@@ -40,6 +41,7 @@ mod status;
 mod store_journal;
 mod trace;
 mod transfers;
+mod value_watch;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -51,12 +53,12 @@ use std::time::Duration;
 use rand::RngCore;
 use rand::rngs::OsRng;
 
+use crate::change_watch::ChangeWatch;
 use crate::clock::{Clock, Now};
 use crate::config::Config;
 use crate::cwmp::device::{Device, Reset};
 use crate::cwmp::event::{Event, EventCode};
 use crate::model::value::Value;
-use crate::network_watch::NetworkWatch;
 use crate::schedule::{Due, Schedule};
 use crate::store::Store;
 use crate::time_zone::LocalZone;
@@ -84,6 +86,7 @@ pub(crate) use trace::is_secret;
 use transfers::TransferWorker;
 #[cfg(feature = "doctor")]
 pub(crate) use transfers::check_transfer_directory;
+use value_watch::ValueWatch;
 
 /// Handles that the agent shares with other threads.
 #[derive(Clone)]
@@ -136,7 +139,9 @@ pub(crate) struct Agent {
     /// True if the ACS itself has asked for that session, which Retry-After does not hold back.
     acs_asked: bool,
     /// Reports a change of the network, while a retry waits that a change may bring forward.
-    network_watch: Option<NetworkWatch>,
+    network_watch: Option<ChangeWatch>,
+    /// The watch for changes of values of the device.
+    values: ValueWatch,
     /// The instant of the monotonic clock before which no session starts: the device is going down or coming back.
     not_before: Duration,
     /// True if the reboot command has succeeded, so that the device is about to go down.
@@ -184,6 +189,7 @@ impl Agent {
             self.poll_identity(now);
             self.poll_transfers(now);
             self.apply_settings(now);
+            self.watch_values(now);
             while let Some(due) = self.schedule.poll(&mut self.device.state_mut().scheduled_informs, now) {
                 self.on_due(due);
             }
@@ -224,6 +230,7 @@ impl Agent {
             Wake::Stop => return Some(ExitReason::Stopped),
             Wake::Reload => self.reload(now),
             Wake::NetworkChanged => self.on_network_changed(now),
+            Wake::ValuesChanged => self.on_values_changed(now),
             Wake::Command(command) => self.execute(command, now),
             Wake::AddressChanged(address) => self.on_address_changed(address, now),
             Wake::UdpAddressChanged(binding) => self.on_udp_address_changed(binding, now),
@@ -270,6 +277,7 @@ impl Agent {
         let now = self.clock.now();
         self.schedule.notification.session_ended(now);
         self.session_ended = Some(now.monotonic);
+        self.values.outdate();
         self.metrics.outdate();
     }
 
@@ -305,6 +313,7 @@ impl Agent {
             self.listeners.deadline(),
             self.worker.deadline(&state.transfers),
             self.identity_wait.map(|wait| wait.retry_at),
+            self.values.deadline(),
             self.metrics_deadline(),
         ];
         let deadline = deadlines.into_iter().flatten().min();

@@ -5,7 +5,7 @@
 //!                                    ◀──result line──                    ◀──Responder──────
 //! ```
 //!
-//! A connection carries one request and one result, or for `trace` a row of results, a line of JSON each (`message.rs`). One
+//! A connection carries one request and one result, or for `trace` and `watch` a row of results, a line of JSON each (`message.rs`). One
 //! thread serves all clients and waits for none of them. It reaches the agent through [`RequestHandler`] only.
 
 mod client;
@@ -14,10 +14,12 @@ mod control_thread;
 mod get_request;
 mod message;
 mod pending_request;
+mod result_reader;
 mod server;
 mod socket;
 mod trace_client;
 mod transfer_client;
+mod watch_client;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -39,6 +41,7 @@ pub use trace_client::{TraceFile, record};
 pub fn run(path: &Path, request: Request) -> ExitCode {
     let result = match request {
         Request::Transfer(wanted) => transfer_client::transfer(path, *wanted).map(|()| String::new()),
+        Request::Watch(_) => watch_client::watch(path, &request).map(|()| String::new()),
         // A session may run, so the limit depends on the request.
         other => ask(path, &other, client::usual_limit(&other)).map_err(|error| error.reason),
     };

@@ -29,6 +29,7 @@
 
 pub mod acs;
 pub mod agent;
+mod change_watch;
 pub mod check;
 pub mod cli;
 pub mod clock;
@@ -46,7 +47,6 @@ pub mod log;
 mod mailbox;
 pub mod mistake;
 pub mod model;
-mod network_watch;
 mod output;
 mod poll_thread;
 pub mod process;

@@ -7,6 +7,7 @@
 //! | `sources/kernel.rs` | the providers of the agent, with the files beside it |
 //! | `sources/ubus.rs` | calls on the bus of OpenWrt |
 //! | `sources/uci.rs` | UCI packages |
+//! | `sources/changes.rs` | the events that tell of changes |
 //!
 //! All questions of one round are asked at the same time, and one wait covers them. Nothing here writes to the device.
 
@@ -34,6 +35,7 @@ use crate::clock::Clock;
 use crate::cwmp::device::Sources;
 use crate::model::source::{Answer, Query, Response, Target};
 
+mod changes;
 #[cfg(feature = "source-exec")]
 mod exec;
 #[cfg(feature = "source-file")]
@@ -44,6 +46,8 @@ mod kernel;
 mod ubus;
 #[cfg(feature = "source-uci")]
 mod uci;
+
+pub(crate) use changes::Changes;
 
 /// The time for all questions of one request. The sources that have not answered by then count as hung.
 const REQUEST_LIMIT: Duration = Duration::from_secs(10);

@@ -13,6 +13,7 @@ _cpe_agent() {
         'set:change values, all or none'
         'add:create an instance and print its number'
         'delete:delete an instance'
+        'watch:print changes of values as they come'
         'inform:start a session now, with "2 PERIODIC" or the given event code'
         'download:download a file and apply it'
         'upload:upload a file of the device'
@@ -108,7 +109,7 @@ _cpe_agent() {
                 '--json[flag]' \
                 '--help[explain the command]'
             ;;
-        set | add | delete | inform | download | upload | request-download | trace)
+        set | add | delete | watch | inform | download | upload | request-download | trace)
             _arguments \
                 '--config=[the JSON file]:FILE:_files' \
                 '--control=[the control socket]:FILE:_files' \

@@ -1,11 +1,13 @@
 //! Commands of the control socket, from `get` to `inform`, by which an operator or a program on the device acts on it.
 
 mod get;
+mod watch;
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 pub(super) use self::get::{MAX_OUTPUT, OneLine};
+pub(super) use self::watch::Watchers;
 use super::Agent;
 use super::inbox::Inbox;
 use super::status::LatestStatus;
@@ -64,6 +66,7 @@ impl Agent {
             Request::Status { json } => return reply.send(Ok(self.latest_status.describe(json))),
             Request::Check => return reply.send(self.latest_status.check()),
             Request::Trace => return self.start_trace(reply, now),
+            Request::Watch(paths) => return self.start_watch(paths, reply, now),
             Request::Set(assignments) => self.local_change(now, |device| set(device, &assignments, now)),
             Request::Add(table) => self.local_change(now, |device| add(device, &table, now)),
             Request::Delete(instance) => self.local_change(now, |device| delete(device, &instance, now)),
@@ -74,6 +77,7 @@ impl Agent {
         // The status precedes the reply: a client that runs `status` after it must see the effect of its command.
         self.publish(now);
         reply.send(answer);
+        self.report_to_watchers();
         self.compact();
     }
 

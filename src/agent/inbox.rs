@@ -3,7 +3,7 @@
 //! ```text
 //! signals ────────── stop, reload ───────────┐
 //! control socket ─── commands, at most 32 ───┤
-//! network watch ──── a change ───────────────┤
+//! network, values ── a change ───────────────┤
 //! listeners ──────── the latest of each kind ┼─▶ Inbox ──Vec<Wake>──▶ Agent::run
 //! transfer worker ── finished steps ─────────┤
 //! session thread ─── its last exchange ──────┘ and what needs no end of the session, by Inbox::wait_in_session
@@ -34,6 +34,8 @@ pub(super) enum Wake {
     Reload,
     /// A new address, route or name server may let the ACS be reached.
     NetworkChanged,
+    /// Values of the device that are watched may have changed.
+    ValuesChanged,
     /// A command arrived on the control socket.
     Command(PendingRequest),
     /// The address of this device towards the ACS changed (R266).
@@ -60,6 +62,7 @@ struct Pending {
     stop: bool,
     reload: bool,
     network_changed: bool,
+    values_changed: bool,
     commands: Vec<PendingRequest>,
     listeners: ListenerUpdates,
     steps: Vec<FinishedStep>,
@@ -93,6 +96,11 @@ impl Inbox {
     /// Reports a new address, route or name server.
     pub(super) fn network_changed(&self) {
         self.store(|pending| pending.network_changed = true);
+    }
+
+    /// Reports a change of values of the device.
+    pub(super) fn values_changed(&self) {
+        self.store(|pending| pending.values_changed = true);
     }
 
     /// Queues a command. Returns it where [`MAX_COMMANDS`] wait already.
@@ -173,6 +181,7 @@ impl Inbox {
         let mut pending = self.lock();
         pending.listeners = ListenerUpdates::default();
         pending.network_changed = false;
+        pending.values_changed = false;
         pending.steps.clear();
     }
 
@@ -205,7 +214,7 @@ impl Pending {
     fn is_empty(&self) -> bool {
         let updates = &self.listeners;
         let has_update = updates.is_session_requested || updates.address.is_some() || updates.udp_address.is_some();
-        !(self.stop || self.reload || self.network_changed || has_update)
+        !(self.stop || self.reload || self.network_changed || self.values_changed || has_update)
             && self.commands.is_empty()
             && self.steps.is_empty()
     }
@@ -220,11 +229,13 @@ impl Pending {
         // Several SIGHUPs make one reload: it reads the files as they are now.
         let reload = std::mem::take(&mut self.reload).then_some(Wake::Reload);
         let network_changed = std::mem::take(&mut self.network_changed).then_some(Wake::NetworkChanged);
+        let values_changed = std::mem::take(&mut self.values_changed).then_some(Wake::ValuesChanged);
         let commands = self.commands.drain(..).map(Wake::Command);
         let steps = self.steps.drain(..).map(Wake::StepFinished);
         reload
             .into_iter()
             .chain(network_changed)
+            .chain(values_changed)
             .chain(commands)
             .chain(self.listeners.take_wakes())
             .chain(steps)

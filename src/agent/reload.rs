@@ -66,6 +66,7 @@ impl Agent {
         // The ports precede the address: the ConnectionRequestURL contains both.
         self.apply_settings(now);
         self.refresh_addresses(now);
+        self.values.outdate();
         self.request_follow_up(version::newest(version::ALL));
         // Scripts of the device send SIGHUP after a change of the network, whether or not the agent sees the change itself.
         self.schedule.retry.bring_forward(now);

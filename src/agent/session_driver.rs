@@ -17,13 +17,13 @@ use super::last_session::LastSession;
 use super::session_thread::{Exchange, SessionThread};
 use super::{Agent, random};
 use crate::acs::{self, AcsConnection, Response};
+use crate::change_watch::ChangeWatch;
 use crate::clock::Now;
 use crate::cwmp::session::{Output, Session, SessionConfig};
 use crate::cwmp::session_error::SessionError;
 use crate::cwmp::version::{self, Version};
 use crate::http::HttpError;
 use crate::model::date_time::DateTime;
-use crate::network_watch::NetworkWatch;
 use crate::url::Url;
 
 /// Properties of the ACS at a URL that earlier sessions have found. They are not stored, and are dropped when the URL
@@ -167,6 +167,7 @@ impl Agent {
                             let (charset, now) = (reply.charset.as_deref(), self.clock.now());
                             let (next, output) = session.reply(&reply.body, charset, &mut self.device, now);
                             session = next;
+                            self.report_to_watchers();
                             // A session may be long: the journal must not grow until its end.
                             self.compact();
                             output
@@ -211,7 +212,7 @@ impl Agent {
             self.network_watch = None;
         } else if self.network_watch.is_none() {
             let inbox = Arc::clone(&self.inbox);
-            let started = NetworkWatch::start(Box::new(move || inbox.network_changed()));
+            let started = ChangeWatch::of_network(Box::new(move || inbox.network_changed()));
             // Without a watch the retry comes at its time.
             self.network_watch =
                 started.inspect_err(|error| log::debug!("changes of the network are not seen: {error}")).ok();

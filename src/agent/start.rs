@@ -15,6 +15,7 @@ use super::load_model::load_at_start;
 use super::metrics::MetricsFile;
 use super::reload::ReloadLog;
 use super::session_driver::AcsQuirks;
+use super::value_watch::ValueWatch;
 use super::{Agent, AppliedRebootSettings, Handles, StoreJournal, TransferWorker, random};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -104,6 +105,7 @@ impl Agent {
             session_wanted: false,
             acs_asked: false,
             network_watch: None,
+            values: ValueWatch::default(),
             acs_quirks: AcsQuirks::default(),
             applied_reboot_settings: AppliedRebootSettings::default(),
             not_before: Duration::ZERO,

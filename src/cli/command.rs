@@ -201,6 +201,20 @@ or as JSON; a password then stands on no command line.",
         parser: CommandParser::Client(|operands| Ok(Request::Delete(operands.one()?))),
     },
     CommandSpec {
+        name: "watch",
+        arguments: " [PATH...]",
+        meaning: "print changes of values as they come",
+        details: "\
+Prints path=value for each value that changes or appears, as get does, and the path alone of one
+that disappears, until Ctrl-C or SIGTERM. Without a PATH, all values are watched. Values of the
+device are read when it tells of a change, and every five minutes where nothing tells.",
+        parser: CommandParser::Client(|operands| {
+            let paths = operands.values;
+            // The empty path names the whole tree.
+            Ok(Request::Watch(if paths.is_empty() { vec![String::new()] } else { paths }))
+        }),
+    },
+    CommandSpec {
         name: "inform",
         arguments: " [\"EVENT\"]",
         meaning: "start a session now, with \"2 PERIODIC\" or the given event code",

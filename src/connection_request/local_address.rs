@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn nothing_to_read_does_not_block() {
-        if let Ok(watch) = crate::network_watch::netlink() {
+        if let Ok(watch) = crate::change_watch::netlink() {
             drain(&watch);
         }
     }

@@ -23,8 +23,8 @@ use super::outcome::RequestOutcome;
 use super::resolver::Resolver;
 use super::udp_request::{ReplayWindow, UdpRequest};
 use super::{AccessSettings, ListenerState, local_address};
+use crate::change_watch;
 use crate::clock::Clock;
-use crate::network_watch;
 use crate::poll_thread::{EventRegistry, PollHandler, PollThread};
 use crate::readiness::PollFlags;
 use crate::stun::{Action, Binding, Port, PublishedBinding, StunSettings, StunStatus};
@@ -93,7 +93,7 @@ impl UdpListener {
         primary.set_nonblocking(true)?;
         let address = primary.local_addr()?;
         let shared = Arc::new(UdpShared { config: Mutex::new(Some(config)), ..UdpShared::default() });
-        let address_watch = network_watch::netlink();
+        let address_watch = change_watch::netlink();
         if let Err(error) = &address_watch {
             log::debug!("changes of the local address are found only every {} s: {error}", LOOKUP_INTERVAL.as_secs());
         }

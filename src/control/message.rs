@@ -2,7 +2,7 @@
 //!
 //! A request is a JSON list of the words of the command: `["set","Device.X=1"]`, `["status","--json"]`. A result is
 //! `{"output":"…"}` with the text that the command prints, or `{"error":"…"}` with the reason of the failure. After
-//! `["trace"]`, further lines of the same form follow.
+//! `["trace"]` and `["watch",…]`, further lines of the same form follow.
 
 use std::time::Duration;
 
@@ -40,6 +40,8 @@ pub enum Request {
     RequestDownload(String, Vec<(String, String)>),
     /// Records sessions from now on, until the client leaves.
     Trace,
+    /// Reports changes of parameters and below partial paths, until the client leaves.
+    Watch(Vec<String>),
     /// Reads the state of the agent.
     Status {
         /// True for JSON, false for text.
@@ -162,6 +164,7 @@ impl Request {
         let mut words: Vec<String> = vec![self.name().to_owned()];
         match self {
             Request::Get(get) => words.extend(get.words()),
+            Request::Watch(paths) => words.extend(paths.iter().cloned()),
             Request::Source { paths, json } => {
                 words.extend(json.then(|| JSON.to_owned()));
                 words.extend(paths.iter().cloned());
@@ -210,11 +213,12 @@ impl Request {
             ("request-download", _) => parse_request_download(&arguments)
                 .map(|(file_type, arguments)| Request::RequestDownload(file_type, arguments)),
             ("trace", []) => Ok(Request::Trace),
+            ("watch", [_, ..]) => Ok(Request::Watch(arguments)),
             ("status", []) => Ok(Request::Status { json: false }),
             ("status", [option]) if option == JSON => Ok(Request::Status { json: true }),
             ("status", [option]) if option == CHECK => Ok(Request::Check),
             // The commands above with another number of arguments.
-            ("get" | "source" | "set" | "add" | "delete" | "inform" | "trace" | "status", _) => {
+            ("get" | "source" | "set" | "add" | "delete" | "inform" | "trace" | "watch" | "status", _) => {
                 Err(format!("{name} does not take {} arguments", arguments.len()))
             }
             _ => Err("there is no such command".to_owned()),
@@ -233,6 +237,7 @@ impl Request {
             Request::Transfer(_) => "upload",
             Request::RequestDownload(..) => "request-download",
             Request::Trace => "trace",
+            Request::Watch(_) => "watch",
             Request::Status { .. } | Request::Check => "status",
         }
     }
@@ -309,6 +314,7 @@ mod tests {
             })),
             Request::RequestDownload("2 Web Content".into(), vec![("a".into(), "b=c".into())]),
             Request::Trace,
+            Request::Watch(texts(&["Device.", "A"])),
             Request::Status { json: false },
             Request::Status { json: true },
             Request::Check,

@@ -1,26 +1,15 @@
 //! The client of `trace`: writes the sessions that the agent records into a file, until it is told to stop.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use super::message::Request;
+use super::result_reader::{Next, ResultReader};
 
-use super::client::{connect, usual_limit};
-use super::message::{Request, parse_result};
-use crate::clock::Clock;
-
-/// The interval at which the command looks for a signal.
-const TICK: Duration = Duration::from_millis(200);
-/// The most bytes of one result line. The agent sends no longer one, so that it comes from another program.
-const MAX_LINE: usize = 16 << 20;
 /// The size limit of the file without the option `size`, in bytes: it often lies on a RAM disk.
 const DEFAULT_SIZE: u64 = 1 << 20;
 
@@ -66,20 +55,9 @@ pub fn record(socket: &Path, file: &TraceFile) -> ExitCode {
 
 /// Records, and returns the reason for the end.
 fn try_record(socket: &Path, file: &TraceFile) -> Result<String, String> {
-    // Before the request: a signal must not find a file with half an entry.
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(|error| format!("no signals: {error}"))?;
-    }
-    let limit = usual_limit(&Request::Trace);
-    let mut stream = connect(socket, limit).map_err(|error| error.reason)?;
-    stream.write_all(&Request::Trace.encode()).map_err(|error| format!("the agent takes no request: {error}"))?;
-    let mut results = Results::new(stream, stop)?;
-    let first = match results.next(Some(limit))? {
-        Next::Text(text) => text,
-        Next::Stopped => return Ok("stopped before the recording".into()),
-        Next::End => return Err("the agent has closed the connection without an answer".into()),
-    };
+    // It takes over the signals, so that none finds a file with half an entry.
+    let (mut results, first) = ResultReader::start(socket, &Request::Trace)?;
+    let Some(first) = first else { return Ok("stopped before the recording".into()) };
     let shown = file.path.display();
     let mut out = open(&file.path).map_err(|error| format!("{shown}: {error}"))?;
     let mut write = |text: &str| out.write_all(text.as_bytes()).map_err(|error| format!("{shown}: {error}"));
@@ -114,60 +92,5 @@ fn open(path: &Path) -> io::Result<File> {
             Err(io::Error::new(ErrorKind::AlreadyExists, "the file exists, and is not overwritten"))
         }
         created => created,
-    }
-}
-
-/// The next result of the agent, or the reason for which there is none.
-enum Next {
-    Text(String),
-    /// A signal told the command to stop.
-    Stopped,
-    /// The agent has ended the row.
-    End,
-}
-
-/// The results of the agent, a line each.
-struct Results {
-    stream: UnixStream,
-    stop: Arc<AtomicBool>,
-    clock: Clock,
-    /// The bytes that were read and not used yet.
-    input: Vec<u8>,
-}
-
-impl Results {
-    fn new(stream: UnixStream, stop: Arc<AtomicBool>) -> Result<Results, String> {
-        stream.set_read_timeout(Some(TICK)).map_err(|error| format!("no time limit for the socket: {error}"))?;
-        Ok(Results { stream, stop, clock: Clock::new(), input: Vec::new() })
-    }
-
-    /// Waits for the next result, for `limit` at most. Returns the reason of a failure.
-    fn next(&mut self, limit: Option<Duration>) -> Result<Next, String> {
-        let deadline = limit.map(|limit| self.clock.now().monotonic + limit);
-        let mut chunk = [0; 16 << 10];
-        let mut searched = 0;
-        loop {
-            if let Some(end) = self.input[searched..].iter().position(|&byte| byte == b'\n') {
-                let line: Vec<u8> = self.input.drain(..=searched + end).collect();
-                return match parse_result(&line) {
-                    Some(Ok(text)) => Ok(Next::Text(text)),
-                    Some(Err(reason)) => Err(reason),
-                    None => Err("the program that answers on the control socket is not cpe-agent".into()),
-                };
-            }
-            searched = self.input.len();
-            if self.stop.load(Ordering::Relaxed) {
-                return Ok(Next::Stopped);
-            }
-            if searched > MAX_LINE || deadline.is_some_and(|deadline| self.clock.now().monotonic > deadline) {
-                return Err("the agent does not answer".into());
-            }
-            match self.stream.read(&mut chunk) {
-                Ok(0) => return Ok(Next::End),
-                Ok(length) => self.input.extend_from_slice(&chunk[..length]),
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
-                Err(error) => return Err(format!("the agent has closed the connection: {error}")),
-            }
-        }
     }
 }

@@ -31,7 +31,7 @@ use std::sync::atomic::AtomicBool;
 use self::cpe_request::CpeRequest;
 use super::device::{Device, DeviceState};
 use super::fault::{AcsFault, AcsFaultCode, Fault, FaultCode};
-pub use super::rpc::inform::wanted as wanted_by_inform;
+pub use super::rpc::inform::{wanted as wanted_by_inform, watched as watched_by_acs};
 use super::rpc::{self, inform::Inform};
 use super::session_error::SessionError;
 use super::soap::{self, Element, Envelope, EnvelopeBody, EnvelopeHeader, EnvelopeWriter, Message};

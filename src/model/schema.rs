@@ -167,6 +167,11 @@ pub struct Spec {
 }
 
 impl Spec {
+    /// Returns true if the value is the number of instances of a table.
+    pub fn is_count(&self) -> bool {
+        self.counted_table.is_some()
+    }
+
     /// Reads a literal and checks it against the type and the facets.
     pub fn parse(&self, text: &str) -> Result<Value, ValueError> {
         self.parse_with(text, &PatternCache::default())

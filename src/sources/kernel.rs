@@ -13,6 +13,7 @@
 //! | `kernel/system.rs` | `system`, `storage`, `thermal`, `resolver` |
 //! | `kernel/netlink.rs` | dumps of rtnetlink |
 
+use crate::change_watch::{ADDRESSES, LINKS, NEIGHBOURS, ROUTES};
 use crate::model::source::Row;
 
 mod address;
@@ -86,6 +87,20 @@ impl Kernel {
         }
         Ok(self.links.as_deref().unwrap_or_default())
     }
+}
+
+/// Returns the groups of netlink and the files that tell of changes in the rows of a provider; `None` if nothing tells.
+pub(super) fn events(provider: &str) -> Option<(u32, &'static [&'static str])> {
+    Some(match provider {
+        "address" => (ADDRESSES | ROUTES, &[]),
+        "host" | "host_address" => (NEIGHBOURS | LINKS | ADDRESSES, &host::LEASES),
+        // The field `upstream` follows from the routes.
+        "link" => (LINKS | ROUTES, &[]),
+        "resolver" => (0, &system::RESOLVERS),
+        "route" => (ROUTES | LINKS, &[]),
+        "uplink" => (LINKS | ADDRESSES | ROUTES, &system::RESOLVERS),
+        _ => return None,
+    })
 }
 
 /// Returns the name of the link with this index; empty for an unknown one.

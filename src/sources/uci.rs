@@ -1,6 +1,6 @@
 //! UCI packages as sources.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::read_text;
 use crate::model::source::Answer;
@@ -12,6 +12,11 @@ const DIRECTORIES: [&str; 2] = ["/var/run/uci", "/etc/config"];
 /// Reads a package. Staged changes of others (`/tmp/.uci`) are not part of it.
 pub(super) fn read(package: &str, identity: Option<&Identity>) -> Result<Answer, String> {
     read_in(DIRECTORIES, package, identity)
+}
+
+/// Returns the files that a package may be in.
+pub(super) fn files(package: &str) -> impl Iterator<Item = PathBuf> {
+    DIRECTORIES.into_iter().map(move |directory| Path::new(directory).join(package))
 }
 
 fn read_in(directories: [&str; 2], package: &str, identity: Option<&Identity>) -> Result<Answer, String> {

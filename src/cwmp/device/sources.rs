@@ -80,26 +80,33 @@ impl Device {
 
     /// Reads values and instances from the device. A model without sources costs nothing.
     pub fn refresh(&mut self, wanted: &Wanted, now: Now) {
-        self.ask_device(wanted, Mode::Refresh, now);
+        self.refresh_and_list(wanted, now);
+    }
+
+    /// Reads values and instances from the device. Returns the questions that were asked for them.
+    pub fn refresh_and_list(&mut self, wanted: &Wanted, now: Now) -> Vec<Query> {
+        self.ask_device(wanted, Mode::Refresh, now).1
     }
 
     /// Reads values from the device, and returns how each came about. The tree has them afterwards.
     pub fn explain(&mut self, wanted: &Wanted, now: Now) -> Vec<Reading> {
-        self.ask_device(wanted, Mode::Explain, now)
+        self.ask_device(wanted, Mode::Explain, now).0
     }
 
-    fn ask_device(&mut self, wanted: &Wanted, mode: Mode, now: Now) -> Vec<Reading> {
+    /// Returns the values, and the questions that were asked for them.
+    fn ask_device(&mut self, wanted: &Wanted, mode: Mode, now: Now) -> (Vec<Reading>, Vec<Query>) {
         if !self.tree.has_sources() {
-            return Vec::new();
+            return Default::default();
         }
         if let Some(drivers) = &mut self.sources.drivers {
             drivers.begin();
         }
-        let readings = self.gather(wanted, mode, &mut Answers::default(), now);
+        let mut answers = Answers::default();
+        let readings = self.gather(wanted, mode, &mut answers, now);
         if let Some(drivers) = &mut self.sources.drivers {
             drivers.end();
         }
-        readings
+        (readings, answers.into_queries())
     }
 
     /// Asks in rounds until nothing is missing, and takes over rows and values. Returns the values.

@@ -7,6 +7,7 @@ use crate::cwmp::event::{Event, EventCode};
 use crate::cwmp::soap::{ArrayWriter, EnvelopeHeader, EnvelopeWriter};
 use crate::cwmp::version::{self, Version};
 use crate::model::attributes::Notification;
+use crate::model::change::Change;
 use crate::model::date_time::DateTime;
 use crate::model::path::{Path, PathError};
 use crate::model::tree::{Parameter, Wanted};
@@ -52,12 +53,34 @@ impl Inform<'_> {
     }
 }
 
+/// Returns the parameters that the ACS watches and whose values are read from the device, the numbers of instances of tables
+/// included (R208).
+pub fn watched(device: &Device) -> Vec<String> {
+    let tree = device.tree();
+    let mut names = Vec::new();
+    tree.visit_bound(&mut |parameter| {
+        if parameter.attributes().notification != Notification::Off {
+            names.push(parameter.name.to_owned());
+        }
+    });
+    for change in tree.changes_from_factory() {
+        if let Change::Attributes(name, attributes) = change
+            && attributes.notification != Notification::Off
+            && tree.parameter(&name).is_ok_and(|parameter| parameter.spec.is_count())
+        {
+            names.push(name);
+        }
+    }
+    names
+}
+
 /// Returns the values that an Inform may carry, of those that are read from the device: the values in every Inform, those that
 /// the ACS watches or has requested, and the identity.
 pub fn wanted(device: &Device) -> Wanted {
-    let mut names: Vec<String> = device.identity_names().collect();
+    let mut names = watched(device);
+    names.extend(device.identity_names());
     device.tree().visit_bound(&mut |parameter| {
-        if parameter.spec.inform || parameter.attributes().notification != Notification::Off {
+        if parameter.spec.inform {
             names.push(parameter.name.to_owned());
         }
     });

@@ -14,7 +14,8 @@ use crate::model::tree::{Tree, Wanted};
 /// Sets the attributes of all entries or of none. The entries apply in the order of the list, a later one over an earlier
 /// one (R195).
 pub(super) fn handle(request: Element<'_>, device: &mut Device, now: Now, _: &mut EnvelopeWriter) -> Result<(), Fault> {
-    super::refresh(request, "ParameterList", Wanted::instances, device, now);
+    // The values too: a change counts from the value that the device has when the ACS begins to watch it (R99).
+    super::refresh(request, "ParameterList", Wanted::values, device, now);
     let mut merged = MergedEntries::default();
     for (position, entry) in request.nonempty_members("ParameterList")?.enumerate() {
         let entry = AttributesEntry::read(entry)?;

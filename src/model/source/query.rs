@@ -168,6 +168,11 @@ impl Answers {
         self.0.push((query, response));
     }
 
+    /// Returns the queries that have a response.
+    pub fn into_queries(self) -> Vec<Query> {
+        self.0.into_iter().map(|(query, _)| query).collect()
+    }
+
     /// Replaces the response to a query that has one.
     pub fn replace(&mut self, query: &Query, response: Response) {
         self.0.iter_mut().filter(|(asked, _)| asked == query).for_each(|(_, held)| held.clone_from(&response));

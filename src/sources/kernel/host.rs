@@ -28,7 +28,7 @@ const ACTIVE: u16 = 0x02 | 0x08 | 0x10;
 const PERMANENT: u16 = 0x80;
 
 /// The files in which dnsmasq keeps its leases: on OpenWrt, and elsewhere.
-const LEASES: [&str; 2] = ["/tmp/dhcp.leases", "/var/lib/misc/dnsmasq.leases"];
+pub(super) const LEASES: [&str; 2] = ["/tmp/dhcp.leases", "/var/lib/misc/dnsmasq.leases"];
 
 /// The most hosts; a table takes fewer still.
 const MAX_HOSTS: usize = 4096;

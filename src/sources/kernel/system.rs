@@ -8,7 +8,7 @@ use crate::model::source::Row;
 use crate::sources::read_text;
 
 /// The files with the addresses of DNS servers: those of the providers on OpenWrt, that of systemd-resolved, and the usual one.
-const RESOLVERS: [&str; 3] =
+pub(super) const RESOLVERS: [&str; 3] =
     ["/tmp/resolv.conf.d/resolv.conf.auto", "/run/systemd/resolve/resolv.conf", "/etc/resolv.conf"];
 
 /// The time that the processors have spent, in units of the kernel.

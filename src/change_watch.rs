@@ -1,13 +1,14 @@
-//! Driver: watches for a new address, route or name server, which may let an attempt succeed that had none.
+//! Driver: watches the network and files of the device for changes.
 //!
 //! ```text
-//! netlink: addresses, routes ──┐
-//!                              ├──▶ NetworkWatch ──▶ on_news, in its thread
-//! inotify: resolver files ─────┘
+//! netlink: links, addresses, routes, neighbours ──┐
+//!                                                 ├──▶ ChangeWatch ──▶ on_change, in its thread
+//! inotify: files ─────────────────────────────────┘
 //! ```
 //!
-//! No timer runs: without an event the thread sleeps. A route that a router announces anew, and an address whose lease is
-//! renewed, are no news.
+//! No timer runs: without an event the thread sleeps. The watch for a retry counts new addresses, routes and name servers,
+//! which may let an attempt succeed that had none: a route that a router announces anew, and an address whose lease is renewed,
+//! are no changes for it.
 
 use std::ffi::OsString;
 use std::hash::{Hash, Hasher};
@@ -15,7 +16,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustc_hash::FxHasher;
@@ -31,8 +32,15 @@ use crate::readiness::PollFlags;
 const RESOLVER_FILES: [&str; 4] =
     ["/etc/resolv.conf", "/etc/hosts", "/tmp/resolv.conf.d/resolv.conf.auto", "/tmp/resolv.conf.auto"];
 
-/// RTMGRP_IPV4_IFADDR, RTMGRP_IPV4_ROUTE, RTMGRP_IPV6_IFADDR and RTMGRP_IPV6_ROUTE of `linux/rtnetlink.h`.
-const ADDRESSES_AND_ROUTES: u32 = 0x10 | 0x40 | 0x100 | 0x400;
+/// RTMGRP_LINK of `linux/rtnetlink.h`.
+pub(crate) const LINKS: u32 = 0x1;
+/// RTMGRP_NEIGH.
+#[cfg(feature = "source-builtin")]
+pub(crate) const NEIGHBOURS: u32 = 0x4;
+/// RTMGRP_IPV4_IFADDR and RTMGRP_IPV6_IFADDR.
+pub(crate) const ADDRESSES: u32 = 0x10 | 0x100;
+/// RTMGRP_IPV4_ROUTE and RTMGRP_IPV6_ROUTE.
+pub(crate) const ROUTES: u32 = 0x40 | 0x400;
 
 /// The pause after an event, in which further ones gather in the kernel: a storm costs little time.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -48,54 +56,86 @@ const MAX_SEEN: usize = 128;
 /// # Errors
 /// The refusal of the kernel, or of a sandbox around the agent.
 pub(crate) fn netlink() -> io::Result<OwnedFd> {
+    netlink_of(ADDRESSES | ROUTES)
+}
+
+/// Opens a netlink socket that becomes readable when something of these groups changes.
+fn netlink_of(groups: u32) -> io::Result<OwnedFd> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     // No protocol means protocol 0, which is NETLINK_ROUTE.
     let socket = rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?;
-    rustix::net::bind(&socket, &SocketAddrNetlink::new(0, ADDRESSES_AND_ROUTES))?;
+    rustix::net::bind(&socket, &SocketAddrNetlink::new(0, groups))?;
     Ok(socket)
 }
 
+/// A function that notes the things of a netlink message, and returns true if the message reports a change.
+type Note = fn(&[u8], &mut Vec<u64>) -> bool;
+
 /// A running watch. Dropping it ends the thread.
-pub(crate) struct NetworkWatch {
+pub(crate) struct ChangeWatch {
     _thread: PollThread,
 }
 
-impl NetworkWatch {
-    /// Starts a watch. `on_news` is called from its thread and must not block.
+impl ChangeWatch {
+    /// Starts a watch for a new address, route or name server. `on_change` is called from its thread and must not block.
     ///
     /// # Errors
     /// The refusal of the kernel to start a thread.
-    pub(crate) fn start(on_news: Box<dyn Fn() + Send>) -> io::Result<NetworkWatch> {
+    pub(crate) fn of_network(on_change: Box<dyn Fn() + Send>) -> io::Result<ChangeWatch> {
+        let files: Vec<PathBuf> = RESOLVER_FILES.iter().map(PathBuf::from).collect();
+        ChangeWatch::start("network", ADDRESSES | ROUTES, &files, note, on_change)
+    }
+
+    /// Starts a watch for every change of these netlink groups and files.
+    ///
+    /// # Errors
+    /// The refusal of the kernel to start a thread.
+    pub(crate) fn of_values(
+        groups: u32,
+        files: &[PathBuf],
+        on_change: Box<dyn Fn() + Send>,
+    ) -> io::Result<ChangeWatch> {
+        ChangeWatch::start("values", groups, files, |_, _| true, on_change)
+    }
+
+    fn start(
+        name: &'static str,
+        groups: u32,
+        files: &[PathBuf],
+        note: Note,
+        on_change: Box<dyn Fn() + Send>,
+    ) -> io::Result<ChangeWatch> {
         let watched = |what: &str, opened: io::Result<OwnedFd>| {
             opened.inspect_err(|error| log::debug!("changes of {what} are not seen: {error}")).ok()
         };
         let mut names = Vec::new();
         let handler = WatchThread {
-            netlink: watched("addresses and routes", netlink()),
-            files: watched("the resolver", watch_files(&mut names)),
+            netlink: (groups != 0).then(|| watched("the network", netlink_of(groups))).flatten(),
+            files: (!files.is_empty()).then(|| watched("files", watch_files(files, &mut names))).flatten(),
             names,
+            note,
             seen: Vec::new(),
             paused_until: Duration::ZERO,
-            on_news,
+            on_change,
         };
-        Ok(NetworkWatch { _thread: PollThread::start("network", |_| handler)? })
+        Ok(ChangeWatch { _thread: PollThread::start(name, |_| handler)? })
     }
 }
 
-/// Watches the resolver files, and their directories, since a file is often replaced as a whole. Adds the watches to
-/// `names`, each with the name of the file in its directory.
-fn watch_files(names: &mut Vec<(i32, Option<OsString>)>) -> io::Result<OwnedFd> {
+/// Watches files, and their directories, since a file is often replaced as a whole. Adds the watches to `names`, each with the
+/// name of the file in its directory.
+fn watch_files(files: &[PathBuf], names: &mut Vec<(i32, Option<OsString>)>) -> io::Result<OwnedFd> {
     let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
     let mut watch = |path: &Path, name: Option<OsString>| {
         let flags = WatchFlags::CLOSE_WRITE | WatchFlags::MOVED_TO | WatchFlags::CREATE;
         // A file or a directory that is not present is left out.
         names.extend(inotify::add_watch(&inotify, path, flags).ok().map(|id| (id, name)));
     };
-    for file in RESOLVER_FILES.map(Path::new) {
+    for file in files {
         // The file itself may lie in another directory, behind a link or a mount.
         watch(file, None);
         let target = std::fs::canonicalize(file).ok();
-        for path in [Some(file), target.as_deref().filter(|target| *target != file)].into_iter().flatten() {
+        for path in [Some(file), target.as_ref().filter(|target| *target != file)].into_iter().flatten() {
             if let (Some(directory), Some(name)) = (path.parent(), path.file_name()) {
                 watch(directory, Some(name.to_owned()));
             }
@@ -110,11 +150,12 @@ struct WatchThread {
     files: Option<OwnedFd>,
     /// The watches of `files`: of a file, or of a directory with the name of the file in it.
     names: Vec<(i32, Option<OsString>)>,
+    note: Note,
     /// The hashes of the addresses and routes that were reported and not removed since.
     seen: Vec<u64>,
     /// The end of the pause after an event; zero outside of one.
     paused_until: Duration,
-    on_news: Box<dyn Fn() + Send>,
+    on_change: Box<dyn Fn() + Send>,
 }
 
 /// A descriptor that is ready.
@@ -145,46 +186,46 @@ impl PollHandler for WatchThread {
 
     fn on_event(&mut self, event: Changed, _flags: PollFlags, now: Duration) {
         self.paused_until = now + PAUSE;
-        let is_news = match event {
+        let is_change = match event {
             Changed::Network => self.read_netlink(),
             Changed::Files => self.read_files(),
         };
-        if is_news {
-            (self.on_news)();
+        if is_change {
+            (self.on_change)();
         }
     }
 }
 
 impl WatchThread {
-    /// Reads the messages of the kernel. Returns true if one of them reports a new address or route.
+    /// Reads the messages of the kernel. Returns true if one of them reports a change.
     fn read_netlink(&mut self) -> bool {
         let Some(netlink) = &self.netlink else { return false };
         let mut buffer = [0; 4096];
-        let mut is_news = false;
+        let mut is_change = false;
         for _ in 0..READ_AT_ONCE {
             match rustix::net::recv(netlink, &mut buffer, RecvFlags::empty()) {
-                Ok((_, length)) => is_news |= note(&buffer[..length.min(buffer.len())], &mut self.seen),
-                // Messages were lost, and any of them may have been news.
-                Err(Errno::NOBUFS) => is_news = true,
+                Ok((_, length)) => is_change |= (self.note)(&buffer[..length.min(buffer.len())], &mut self.seen),
+                // Messages were lost, and any of them may have been a change.
+                Err(Errno::NOBUFS) => is_change = true,
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => break,
                 // A socket that fails would be ready again at once, without end.
                 Err(error) => {
-                    log::debug!("changes of addresses and routes are not seen: {error}");
+                    log::debug!("changes of the network are not seen: {error}");
                     self.netlink = None;
                     break;
                 }
             }
         }
-        is_news
+        is_change
     }
 
-    /// Reads the events of the files. Returns true if a resolver file has changed.
+    /// Reads the events of the files. Returns true if one of them has changed.
     fn read_files(&mut self) -> bool {
         let Some(files) = &self.files else { return false };
         let mut buffer = [MaybeUninit::uninit(); 1024];
         let mut reader = inotify::Reader::new(files, &mut buffer);
-        let mut is_news = false;
+        let mut is_change = false;
         for _ in 0..READ_AT_ONCE {
             match reader.next() {
                 Ok(event) => {
@@ -192,18 +233,18 @@ impl WatchThread {
                     let concerns = |(id, file): &(i32, Option<OsString>)| {
                         *id == event.wd() && file.as_ref().is_none_or(|file| Some(file.as_bytes()) == name)
                     };
-                    is_news |= event.events().contains(ReadFlags::QUEUE_OVERFLOW) || self.names.iter().any(concerns);
+                    is_change |= event.events().contains(ReadFlags::QUEUE_OVERFLOW) || self.names.iter().any(concerns);
                 }
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => break,
                 Err(error) => {
-                    log::debug!("changes of the resolver are not seen: {error}");
+                    log::debug!("changes of files are not seen: {error}");
                     self.files = None;
                     break;
                 }
             }
         }
-        is_news
+        is_change
     }
 }
 
