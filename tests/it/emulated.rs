@@ -18,7 +18,7 @@ use crate::support::{
     set_parameter_values,
 };
 use host::{HOST, Host, NAMES};
-use machine::Machine;
+use machine::{Machine, STARTED};
 use serde_json::{Value as Json, json};
 
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 50);
@@ -113,7 +113,7 @@ fn first_contact_and_reboot() {
         assert_eq!(session.value(CODE), "set by the ACS"); // R164
     });
     scene.machine.wait_for_console();
-    assert_eq!(scene.machine.boots(), 2); // R122: the device, not the agent alone
+    assert_eq!(scene.machine.lines(STARTED), 2); // R122: the device, not the agent alone
     let status = scene.machine.run("cpe-agent status");
     assert!(status.contains("durable in /state"), "{status}");
 }
@@ -130,7 +130,7 @@ fn power_cuts() {
     println!("STORM_SEED={seed}");
     let mut random = SeededRng::new(seed);
     let (_, _, mut session) = scene.acs.next_session();
-    let mut last = 0;
+    let (mut last, mut stored_last, mut arrived) = (0, 0, 0);
     for cut in 1..=cuts {
         for _ in 0..random.below(60) {
             last += 1;
@@ -147,9 +147,15 @@ fn power_cuts() {
         assert_eq!(inform.sorted_events(), [BOOT], "cut {cut}"); // R137: no second bootstrap
         let found = stored(&mut session);
         assert!(found == last + 1 || (found == last && !has_arrived), "cut {cut}: {found}, not {last}"); // R164, R171
-        println!("figure: cut {cut}: value {found}, response {}", if has_arrived { "arrived" } else { "lost" });
+        println!("cut {cut}: value {found}, response {}", if has_arrived { "arrived" } else { "lost" });
+        stored_last += found - last;
+        arrived += u64::from(has_arrived);
         last = found;
     }
+    let torn = scene.machine.lines("unfinished record");
+    println!(
+        "figure: {cuts} cuts, {last} records: {arrived} after the response, {stored_last} after the write, {torn} torn"
+    );
 }
 
 fn setting(name: &str, default: u64) -> u64 {

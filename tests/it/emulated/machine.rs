@@ -1,9 +1,11 @@
 //! A gateway in an emulator: its power, its flash, its console.
 //!
 //! ```text
-//!   file of the emulator     0                          RAM            + 1 MB     + 3 MB     + 4 MB
-//!                            memory, lost without power  factory        firmware   state
+//!   file of the flash, on Malta        memory of the gateway | factory 1 MB | firmware 2 MB | state 1 MB
+//!   file of the flash, on SABRE Lite                           factory 1 MB |                 state 1 MB
 //! ```
+//!
+//! What is before the factory is lost without power. SABRE Lite has the firmware on a memory card.
 //!
 //! `cross/gateway` makes the images and the command line, and `cross/firmware` has the programs of the gateway.
 
@@ -12,19 +14,20 @@ use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use tempfile::TempDir;
 
 use crate::support::agent::{Log, patience};
 
-const MB: usize = 1 << 20;
-const FLASH: usize = 4 * MB;
-const FIRMWARE: usize = MB;
+/// The bytes of the flash with the files of the factory, at its start.
+const FACTORY: usize = 1 << 20;
 
-/// The first line of a boot.
-const KERNEL: &str = "Linux version";
+/// The beginning of the lines at the start and at the end of a boot.
+const MACHINE: &str = "machine: ";
+/// The first line of `cross/firmware/init`.
+pub(crate) const STARTED: &str = "machine: started";
 
 /// The time for a boot, or a command on the console, on a processor that is not emulated.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -37,6 +40,8 @@ pub(crate) struct Machine {
     /// The time of the clock at the start, as the emulator takes it.
     clock: String,
     emulator: Option<Child>,
+    /// Copies the output of the emulator to the console.
+    reader: Option<JoinHandle<()>>,
     console: Arc<Log>,
     commands: u32,
 }
@@ -52,14 +57,14 @@ impl Machine {
             directory,
             clock: "utc".into(),
             emulator: None,
+            reader: None,
             console: Arc::default(),
             commands: 0,
         };
-        let mut flash = machine.factory(factory);
-        flash.resize(FIRMWARE, 0xff);
-        flash.extend(fs::read(machine.images.join("root.squashfs")).expect("the firmware"));
-        flash.resize(FLASH, 0xff); // the state is erased
-        machine.write_memory(&flash);
+        let mut flash = fs::read(machine.images.join("flash")).expect("a flash");
+        let factory = machine.factory(factory);
+        flash[..factory.len()].copy_from_slice(&factory);
+        machine.write_flash(&flash);
         machine
     }
 
@@ -77,15 +82,15 @@ impl Machine {
             fs::write(directory.join(name), text).expect("a file");
         }
         let packed = Command::new("tar").arg("-C").arg(&directory).args(["-cf", "-", "."]).output().expect("tar");
-        assert!(packed.status.success() && packed.stdout.len() < FIRMWARE);
+        assert!(packed.status.success() && packed.stdout.len() < FACTORY);
         packed.stdout
     }
 
     /// Switches the power on.
     pub(crate) fn start(&mut self) {
-        let memory = self.memory();
+        let flash = self.flash();
         let words = fs::read_to_string(self.images.join("machine")).expect("the command line");
-        let words = words.replace("MEMORY", memory.to_str().expect("a path that is text"));
+        let words = words.replace("FLASH", flash.to_str().expect("a path that is text"));
         let words = words.replace("CLOCK", &self.clock);
         let mut words = words.lines();
         let mut command = Command::new(words.next().expect("the emulator"));
@@ -94,58 +99,63 @@ impl Machine {
         let mut emulator = command.spawn().expect("the emulator starts");
         let output = emulator.stdout.take().expect("a piped stdout");
         let console = Arc::clone(&self.console);
-        thread::spawn(move || {
+        self.reader = Some(thread::spawn(move || {
             let mut lines = BufReader::new(output);
             let mut line = Vec::new();
             while matches!(lines.read_until(b'\n', &mut line), Ok(1..)) {
                 console.push(String::from_utf8_lossy(&line).trim_end().to_owned());
                 line.clear();
             }
-            console.push("the emulator has ended".into());
-        });
+            console.push(format!("{MACHINE}the emulator has ended"));
+        }));
         self.emulator = Some(emulator);
-        let first = self.wait(position, "");
-        assert!(first.contains(KERNEL), "{first}");
+        let first = self.wait(position, MACHINE);
+        assert!(first.contains(STARTED), "{first}");
     }
 
     /// Cuts the power: the processor stops between two instructions, and of the memory only the flash remains.
+    ///
+    /// By SIGTERM, since the emulated chip writes its file later than it tells the gateway; SIGKILL would lose a write that
+    /// a chip has completed.
     pub(crate) fn cut_power(&mut self) {
         let mut emulator = self.emulator.take().expect("a gateway with power");
-        emulator.kill().expect("a running emulator");
+        let sent = Command::new("kill").args(["-TERM", &emulator.id().to_string()]).status().expect("kill starts");
+        assert!(sent.success(), "kill -TERM");
         emulator.wait().expect("the end of the emulator");
-        let mut flash = vec![0; FLASH];
-        let mut memory = File::open(self.memory()).expect("the memory");
-        memory.seek(SeekFrom::Start(self.ram())).expect("the flash");
-        memory.read_exact(&mut flash).expect("the flash");
-        self.write_memory(&flash);
+        self.reader.take().expect("a reader").join().expect("the end of the output");
+        let mut file = File::open(self.flash()).expect("the file of the flash");
+        file.seek(SeekFrom::Start(self.volatile())).expect("the flash");
+        let mut flash = Vec::new();
+        file.read_to_end(&mut flash).expect("the flash");
+        self.write_flash(&flash);
     }
 
-    fn write_memory(&self, flash: &[u8]) {
-        let mut memory =
-            OpenOptions::new().create(true).write(true).truncate(true).open(self.memory()).expect("a file");
-        memory.seek(SeekFrom::Start(self.ram())).expect("a place behind the memory");
-        memory.write_all(flash).expect("room for the flash");
+    fn write_flash(&self, flash: &[u8]) {
+        let mut file = OpenOptions::new().create(true).write(true).truncate(true).open(self.flash()).expect("a file");
+        file.seek(SeekFrom::Start(self.volatile())).expect("a place behind the memory");
+        file.write_all(flash).expect("room for the flash");
     }
 
-    fn memory(&self) -> PathBuf {
-        self.directory.path().join("memory")
+    /// Returns the path of the file with the flash.
+    fn flash(&self) -> PathBuf {
+        self.directory.path().join("flash")
     }
 
-    /// Returns the bytes of the memory, without the flash.
-    fn ram(&self) -> u64 {
-        let text = fs::read_to_string(self.images.join("ram")).expect("the size of the memory");
+    /// Returns the bytes of the file before the flash, which are lost without power.
+    fn volatile(&self) -> u64 {
+        let text = fs::read_to_string(self.images.join("volatile")).expect("the size of the memory in the file");
         text.trim().parse::<u64>().expect("a number of MB") << 20
     }
 
-    /// Returns the number of times that the kernel has started.
-    pub(crate) fn boots(&self) -> usize {
-        self.console.text(0).lines().filter(|line| line.contains(KERNEL)).count()
+    /// Returns the number of lines with this text on the console, since the first start.
+    pub(crate) fn lines(&self, text: &str) -> usize {
+        self.console.text(0).lines().filter(|line| line.contains(text)).count()
     }
 
     /// Waits until the start scripts of the latest boot have ended.
     pub(crate) fn wait_for_console(&self) {
         let text = self.console.text(0);
-        let latest = text.lines().enumerate().filter(|(_, line)| line.contains(KERNEL)).last();
+        let latest = text.lines().enumerate().filter(|(_, line)| line.contains(STARTED)).last();
         self.wait(latest.map_or(0, |(position, _)| position), "console: ready");
     }
 
