@@ -1,6 +1,7 @@
 //! The keys of anonymous sections, and the digests by which these are found under another key.
 
-use super::{NAME, Row, Section, counter};
+use super::parse::{Section, counter};
+use super::{NAME, Row};
 
 /// The most characters of a key that is made of options.
 pub(super) const MAX_KEY: usize = 128;

@@ -1,4 +1,5 @@
 use super::identity::MAX_KEY;
+use super::parse::{MAX_OPTIONS, MAX_SECTIONS, anonymous_name};
 use super::*;
 
 /// The files of a router, which the tests of the whole agent read too.

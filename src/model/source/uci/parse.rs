@@ -1,0 +1,271 @@
+//! The parser of UCI packages.
+
+use super::{NAME, POSITION, TYPE, is_name, is_package, is_type};
+use crate::model::source::query::Row;
+
+/// The most sections of a package, and the most options of a section. Real packages have some hundred sections; the limits
+/// bound the memory and the work.
+pub(super) const MAX_SECTIONS: usize = 4096;
+pub(super) const MAX_OPTIONS: usize = 512;
+
+/// A section of a package.
+pub(super) struct Section {
+    /// Its options, with its name, type and position.
+    pub(super) row: Row,
+    /// False for an anonymous section.
+    pub(super) is_named: bool,
+}
+
+/// Returns the sections of a package, in the order of the file.
+///
+/// # Errors
+/// The text is no package; the reason begins with the line.
+pub(super) fn parse(bytes: &[u8]) -> Result<Vec<Section>, String> {
+    let mut parser = Parser { bytes, at: 0, is_parted: false, sections: Vec::new(), section: 0, places: Vec::new() };
+    match parser.package() {
+        Ok(()) => Ok(parser.sections),
+        Err(reason) => {
+            let line = 1 + bytes[..parser.at].iter().filter(|byte| **byte == b'\n').count();
+            Err(format!("line {line}: {reason}"))
+        }
+    }
+}
+
+/// The reason why a text is no package. It has no part of the text, which may be a password.
+type Reason = &'static str;
+
+struct Parser<'t> {
+    bytes: &'t [u8],
+    /// The place of the next byte.
+    at: usize,
+    /// True if a `;` has ended the last command.
+    is_parted: bool,
+    sections: Vec<Section>,
+    /// The index of the section to which options belong.
+    section: usize,
+    /// The number of sections of each type.
+    places: Vec<(String, usize)>,
+}
+
+impl Parser<'_> {
+    fn package(&mut self) -> Result<(), Reason> {
+        // libuci appends the next line to what stands before a NUL: the file is broken in each case.
+        if let Some(at) = self.bytes.iter().position(|byte| *byte == 0) {
+            self.at = at;
+            return Err("a NUL byte");
+        }
+        while self.at < self.bytes.len() {
+            self.line()?;
+            self.at += 1;
+        }
+        Ok(())
+    }
+
+    /// Reads the commands of a line, up to its end.
+    fn line(&mut self) -> Result<(), Reason> {
+        self.skip_blanks();
+        self.is_parted = false;
+        loop {
+            while matches!(self.peek(), Some(b' ' | b'\t')) {
+                self.at += 1;
+            }
+            let start = self.at;
+            while !matches!(self.peek(), None | Some(b'\n' | b' ' | b'\t')) {
+                self.at += 1;
+            }
+            match &self.bytes[start..self.at] {
+                // For libuci, the line end behind a `;` is a word.
+                [] if !self.is_parted || self.peek().is_none() => return Ok(()),
+                [b'#', ..] => {
+                    self.skip_line();
+                    return Ok(());
+                }
+                b"p" | b"package" => self.package_name()?,
+                b"c" | b"config" => self.section()?,
+                b"o" | b"option" => self.option(false)?,
+                b"l" | b"list" => self.option(true)?,
+                _ => return Err("not a command; `config`, `option`, `list` or `package` is needed"),
+            }
+        }
+    }
+
+    /// Reads the rest of `package`. The name of the file counts, as for libuci.
+    fn package_name(&mut self) -> Result<(), Reason> {
+        let name = self.word()?;
+        if !is_package(&name) {
+            return Err("not the name of a package");
+        }
+        self.end()
+    }
+
+    /// Reads the rest of `config`: a new section, or a further piece of a section.
+    fn section(&mut self) -> Result<(), Reason> {
+        let (section_type, name) = (self.word()?, self.word()?);
+        if !is_type(&section_type) {
+            return Err("not the type of a section");
+        }
+        if !name.is_empty() && !is_name(&name) {
+            return Err("not the name of a section");
+        }
+        self.end()?;
+        let known = self.sections.iter().position(|section| !name.is_empty() && section.row.get(NAME) == Some(&name));
+        if let Some(known) = known {
+            if self.sections[known].row.get(TYPE) != Some(&section_type) {
+                return Err("a section of another type has this name");
+            }
+            self.section = known;
+            return Ok(());
+        }
+        if self.sections.len() >= MAX_SECTIONS {
+            return Err("more than 4096 sections");
+        }
+        self.section = self.sections.len();
+        let section = self.new_section(section_type, name);
+        self.sections.push(section);
+        Ok(())
+    }
+
+    fn new_section(&mut self, section_type: String, name: String) -> Section {
+        let place = counter(&mut self.places, &section_type);
+        let is_named = !name.is_empty();
+        let mut row = if is_named { Row::new(name.as_str()) } else { Row::new(format!("@{section_type}[{place}]")) };
+        *place += 1;
+        let name = if is_named { name } else { anonymous_name(self.sections.len() + 1, &section_type) };
+        row.set(NAME, name);
+        row.set(POSITION, place.to_string());
+        row.set(TYPE, section_type);
+        Section { row, is_named }
+    }
+
+    /// Reads the rest of `option` or `list`. The later option counts; an item of a list is added to what is there.
+    fn option(&mut self, is_list: bool) -> Result<(), Reason> {
+        let (name, value) = (self.word()?, self.word()?);
+        if !is_name(&name) {
+            return Err("not the name of an option");
+        }
+        self.end()?;
+        let Some(section) = self.sections.get_mut(self.section) else { return Err("no section before it") };
+        let fields = &mut section.row.fields;
+        match fields.iter().position(|(known, _)| *known == name) {
+            // libuci ignores an empty option, and an empty item is none among others.
+            _ if value.is_empty() => {}
+            Some(at) if is_list => {
+                fields[at].1.push(' ');
+                fields[at].1.push_str(&value);
+            }
+            Some(at) => fields[at].1 = value,
+            None if fields.len() >= MAX_OPTIONS => return Err("more than 512 options of one section"),
+            None => fields.push((name, value)),
+        }
+        Ok(())
+    }
+
+    /// Reads the end of a command.
+    fn end(&mut self) -> Result<(), Reason> {
+        self.skip_blanks();
+        self.is_parted = self.peek() == Some(b';');
+        if self.word()?.is_empty() { Ok(()) } else { Err("a word too many") }
+    }
+
+    /// Reads a word; an empty one at the end of the command.
+    fn word(&mut self) -> Result<String, Reason> {
+        self.skip_blanks();
+        if self.peek() == Some(b';') {
+            self.at += 1;
+            return Ok(String::new());
+        }
+        let (mut word, mut is_bare) = (Vec::new(), true);
+        while let Some(byte) = self.peek() {
+            match byte {
+                b'\'' | b'"' => self.quoted(byte, &mut word)?,
+                b'\\' => self.backslash(&mut word),
+                b'#' => self.skip_line(),
+                // libuci ends a bare word by a NUL in place of the `;`, and reads the line no further.
+                b';' if is_bare => self.skip_line(),
+                b';' | b'\n' => break,
+                _ if is_blank(byte) => break,
+                _ => {
+                    word.push(byte);
+                    self.at += 1;
+                    continue;
+                }
+            }
+            is_bare = false;
+        }
+        // The specials are all ASCII, so that no character has lost a part.
+        Ok(String::from_utf8(word).unwrap_or_default())
+    }
+
+    /// Reads a piece of a word in quotes, which may hold line ends.
+    fn quoted(&mut self, quote: u8, word: &mut Vec<u8>) -> Result<(), Reason> {
+        let start = self.at;
+        self.at += 1;
+        loop {
+            match self.peek() {
+                None => {
+                    self.at = start;
+                    return Err("the quote is not closed");
+                }
+                Some(byte) if byte == quote => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                Some(b'\\') if quote == b'"' => self.backslash(word),
+                Some(byte) => {
+                    word.push(byte);
+                    self.at += 1;
+                }
+            }
+        }
+    }
+
+    /// Reads a backslash: it joins the next line, or takes the next byte as it is.
+    fn backslash(&mut self, word: &mut Vec<u8>) {
+        self.at += 1;
+        match self.bytes[self.at..] {
+            [b'\n', ..] => self.at += 1,
+            [b'\r', b'\n', ..] => self.at += 2,
+            [byte, ..] => {
+                word.push(byte);
+                self.at += 1;
+            }
+            [] => {}
+        }
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
+    fn skip_blanks(&mut self) {
+        while self.peek().is_some_and(is_blank) {
+            self.at += 1;
+        }
+    }
+
+    fn skip_line(&mut self) {
+        while self.peek().is_some_and(|byte| byte != b'\n') {
+            self.at += 1;
+        }
+    }
+}
+
+/// Returns true for white space within a line.
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | 0x0B | 0x0C)
+}
+
+/// Returns the counter of a text, which begins at 0.
+pub(super) fn counter<'c>(counters: &'c mut Vec<(String, usize)>, text: &str) -> &'c mut usize {
+    let at = counters.iter().position(|(known, _)| known == text).unwrap_or_else(|| {
+        counters.push((text.to_owned(), 0));
+        counters.len() - 1
+    });
+    &mut counters[at].1
+}
+
+/// Returns the name that libuci gives an anonymous section; `number` is its place among all sections, from 1.
+pub(super) fn anonymous_name(number: usize, section_type: &str) -> String {
+    let hash = section_type.bytes().fold(5381u16, |hash, byte| hash.wrapping_mul(33).wrapping_add(byte.into()));
+    format!("cfg{number:02x}{hash:04x}")
+}
