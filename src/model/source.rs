@@ -18,6 +18,7 @@
 //! | `source/ubus.rs` | calls on that bus |
 //! | `source/view.rs` | values that several fields have together |
 //! | `source/uci.rs` | the sections of a UCI package |
+//! | `source/uci/edit.rs` | changes of a UCI package |
 //!
 //! A *source* is all that one access to the device answers: a file, a process, a list of the kernel. A *field* is one value in
 //! its answer. A *row* is what becomes one instance of a table, and has a *key* that stays the same when its place changes.

@@ -8,6 +8,7 @@ use super::query::Row;
 use identity::identify;
 use parse::parse;
 
+pub mod edit;
 mod identity;
 mod parse;
 
@@ -27,7 +28,7 @@ const POSITION: &str = ".position";
 /// # Errors
 /// The text is no package; the reason begins with the line.
 pub fn rows(text: &str, identity: Option<&Identity>) -> Result<Vec<Row>, String> {
-    let mut sections = parse(text.as_bytes())?;
+    let mut sections = parse(text.as_bytes(), false)?.sections;
     if let Some(identity) = identity {
         sections.retain(|section| section.row.get(TYPE) == Some(identity.section_type.as_str()));
         identify(&mut sections, &identity.options);
@@ -38,14 +39,20 @@ pub fn rows(text: &str, identity: Option<&Identity>) -> Result<Vec<Row>, String>
 /// Returns the section that has a place, `@type[n]`, or the name that libuci gives it, `cfg…`. The places of a type count its
 /// named sections too; a negative one counts from the end.
 pub(super) fn find<'r>(rows: &'r [Row], name: &str) -> Option<&'r Row> {
+    let sections = rows.iter().map(|row| (row.get(NAME).unwrap_or_default(), row.get(TYPE).unwrap_or_default()));
+    position(&sections.collect::<Vec<_>>(), name).map(|at| &rows[at])
+}
+
+/// Returns the index of such a section among all, of which each has its name and its type.
+fn position(sections: &[(&str, &str)], name: &str) -> Option<usize> {
     if name.starts_with("cfg") {
-        return rows.iter().find(|row| row.get(NAME) == Some(name));
+        return sections.iter().position(|(known, _)| *known == name);
     }
     let (section_type, place) = place(name)?;
-    let mut sections = rows.iter().filter(|row| row.get(TYPE) == Some(section_type));
+    let mut found = sections.iter().enumerate().filter(|(_, section)| section.1 == section_type).map(|(at, _)| at);
     match usize::try_from(place) {
-        Ok(place) => sections.nth(place),
-        Err(_) => sections.rev().nth(place.unsigned_abs() - 1),
+        Ok(place) => found.nth(place),
+        Err(_) => found.rev().nth(place.unsigned_abs() - 1),
     }
 }
 

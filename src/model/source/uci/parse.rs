@@ -154,7 +154,8 @@ impl Parser<'_> {
                 fields[at].1.push_str(&value);
             }
             Some(at) => fields[at].1 = value,
-            None if fields.len() >= MAX_OPTIONS => return Err("more than 512 options of one section"),
+            // The name, the type and the position of the section are fields too.
+            None if fields.len() >= MAX_OPTIONS + [NAME, TYPE, POSITION].len() => return Err("more than 512 options of one section"),
             None => fields.push((name, value)),
         }
         Ok(())

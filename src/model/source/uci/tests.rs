@@ -203,7 +203,7 @@ fn sections_and_options_have_a_bound() {
     assert_eq!(rows(&"c a\n".repeat(MAX_SECTIONS), None).map(|rows| rows.len()), Ok(MAX_SECTIONS));
     let error = rows(&"c a\n".repeat(MAX_SECTIONS + 1), None);
     assert_eq!(error, Err("line 4097: more than 4096 sections".to_owned()));
-    let options: String = (0..MAX_OPTIONS).map(|number| format!("o x{number} y\n")).collect();
+    let options: String = (0..=MAX_OPTIONS).map(|number| format!("o x{number} y\n")).collect();
     assert!(rows(&format!("c a\n{options}"), None).unwrap_err().ends_with("more than 512 options of one section"));
     // The longest file of equal names has a key each, without a search through all numbers for each of them.
     let equal = "c a\no n x\n".repeat(MAX_SECTIONS);
