@@ -1,4 +1,6 @@
-//! The parser of UCI packages.
+//! The parser of UCI packages. For the editor, it notes the places of the commands in the text.
+
+use std::ops::Range;
 
 use super::{NAME, POSITION, TYPE, is_name, is_package, is_type};
 use crate::model::source::query::Row;
@@ -16,19 +18,61 @@ pub(super) struct Section {
     pub(super) is_named: bool,
 }
 
-/// Returns the sections of a package, in the order of the file.
+/// The kind of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// `config`
+    Section,
+    /// `option`
+    Option,
+    /// `list`
+    Item,
+}
+
+/// The places of a command in the text.
+#[derive(Debug)]
+pub(super) struct Mark {
+    pub(super) kind: Kind,
+    /// The index of the section to which the command belongs.
+    pub(super) section: usize,
+    /// The first byte of the command, behind the indentation.
+    pub(super) start: usize,
+    /// The type of a section, or the name of an option, with its quotes.
+    pub(super) name: Range<usize>,
+    /// The name of a section, or the value of an option, with its quotes; empty if it is missing.
+    pub(super) value: Range<usize>,
+    /// The lines of the command, with the last line end.
+    pub(super) lines: Range<usize>,
+    /// True if a `;` stands on these lines, outside of quotes and comments.
+    pub(super) is_shared: bool,
+}
+
+/// The content of a package.
+pub(super) struct Package {
+    /// The sections, in the order of the file.
+    pub(super) sections: Vec<Section>,
+    /// The commands, in the order of the file; empty unless they were asked for.
+    pub(super) marks: Vec<Mark>,
+}
+
+/// Reads a package, and with `has_marks` the places of its commands.
 ///
 /// # Errors
 /// The text is no package; the reason begins with the line.
-pub(super) fn parse(bytes: &[u8]) -> Result<Vec<Section>, String> {
-    let mut parser = Parser { bytes, at: 0, is_parted: false, sections: Vec::new(), section: 0, places: Vec::new() };
+pub(super) fn parse(bytes: &[u8], has_marks: bool) -> Result<Package, String> {
+    let mut parser = Parser { has_marks, ..Parser::new(bytes) };
     match parser.package() {
-        Ok(()) => Ok(parser.sections),
+        Ok(()) => Ok(Package { sections: parser.sections, marks: parser.marks }),
         Err(reason) => {
             let line = 1 + bytes[..parser.at].iter().filter(|byte| **byte == b'\n').count();
             Err(format!("line {line}: {reason}"))
         }
     }
+}
+
+/// Returns a word without its quotes. The text is that of the word alone.
+pub(super) fn unquoted(text: &[u8]) -> Vec<u8> {
+    Parser::new(text).word().unwrap_or_default()
 }
 
 /// The reason why a text is no package. It has no part of the text, which may be a password.
@@ -45,9 +89,34 @@ struct Parser<'t> {
     section: usize,
     /// The number of sections of each type.
     places: Vec<(String, usize)>,
+    /// True if the places of the commands are noted.
+    has_marks: bool,
+    marks: Vec<Mark>,
+    /// The first byte of the present command.
+    start: usize,
+    /// The place of the last word.
+    word: Range<usize>,
+    /// True if a `;` stands on the present line.
+    is_shared: bool,
 }
 
-impl Parser<'_> {
+impl<'t> Parser<'t> {
+    fn new(bytes: &'t [u8]) -> Parser<'t> {
+        Parser {
+            bytes,
+            at: 0,
+            is_parted: false,
+            sections: Vec::new(),
+            section: 0,
+            places: Vec::new(),
+            has_marks: false,
+            marks: Vec::new(),
+            start: 0,
+            word: 0..0,
+            is_shared: false,
+        }
+    }
+
     fn package(&mut self) -> Result<(), Reason> {
         // libuci appends the next line to what stands before a NUL: the file is broken in each case.
         if let Some(at) = self.bytes.iter().position(|byte| *byte == 0) {
@@ -55,8 +124,14 @@ impl Parser<'_> {
             return Err("a NUL byte");
         }
         while self.at < self.bytes.len() {
+            let (start, first) = (self.at, self.marks.len());
+            self.is_shared = false;
             self.line()?;
             self.at += 1;
+            for mark in &mut self.marks[first..] {
+                mark.lines = start..self.at.min(self.bytes.len());
+                mark.is_shared = self.is_shared;
+            }
         }
         Ok(())
     }
@@ -69,11 +144,11 @@ impl Parser<'_> {
             while matches!(self.peek(), Some(b' ' | b'\t')) {
                 self.at += 1;
             }
-            let start = self.at;
+            self.start = self.at;
             while !matches!(self.peek(), None | Some(b'\n' | b' ' | b'\t')) {
                 self.at += 1;
             }
-            match &self.bytes[start..self.at] {
+            match &self.bytes[self.start..self.at] {
                 // For libuci, the line end behind a `;` is a word.
                 [] if !self.is_parted || self.peek().is_none() => return Ok(()),
                 [b'#', ..] => {
@@ -91,7 +166,7 @@ impl Parser<'_> {
 
     /// Reads the rest of `package`. The name of the file counts, as for libuci.
     fn package_name(&mut self) -> Result<(), Reason> {
-        let name = self.word()?;
+        let name = self.text()?;
         if !is_package(&name) {
             return Err("not the name of a package");
         }
@@ -100,7 +175,10 @@ impl Parser<'_> {
 
     /// Reads the rest of `config`: a new section, or a further piece of a section.
     fn section(&mut self) -> Result<(), Reason> {
-        let (section_type, name) = (self.word()?, self.word()?);
+        let section_type = self.text()?;
+        let type_place = self.word.clone();
+        let name = self.text()?;
+        let name_place = self.word.clone();
         if !is_type(&section_type) {
             return Err("not the type of a section");
         }
@@ -114,6 +192,7 @@ impl Parser<'_> {
                 return Err("a section of another type has this name");
             }
             self.section = known;
+            self.mark(Kind::Section, type_place, name_place);
             return Ok(());
         }
         if self.sections.len() >= MAX_SECTIONS {
@@ -122,6 +201,7 @@ impl Parser<'_> {
         self.section = self.sections.len();
         let section = self.new_section(section_type, name);
         self.sections.push(section);
+        self.mark(Kind::Section, type_place, name_place);
         Ok(())
     }
 
@@ -139,7 +219,10 @@ impl Parser<'_> {
 
     /// Reads the rest of `option` or `list`. The later option counts; an item of a list is added to what is there.
     fn option(&mut self, is_list: bool) -> Result<(), Reason> {
-        let (name, value) = (self.word()?, self.word()?);
+        let name = self.text()?;
+        let name_place = self.word.clone();
+        let value = self.text()?;
+        let value_place = self.word.clone();
         if !is_name(&name) {
             return Err("not the name of an option");
         }
@@ -155,10 +238,21 @@ impl Parser<'_> {
             }
             Some(at) => fields[at].1 = value,
             // The name, the type and the position of the section are fields too.
-            None if fields.len() >= MAX_OPTIONS + [NAME, TYPE, POSITION].len() => return Err("more than 512 options of one section"),
+            None if fields.len() >= MAX_OPTIONS + [NAME, TYPE, POSITION].len() => {
+                return Err("more than 512 options of one section");
+            }
             None => fields.push((name, value)),
         }
+        self.mark(if is_list { Kind::Item } else { Kind::Option }, name_place, value_place);
         Ok(())
+    }
+
+    /// Notes the places of a command. Those of its lines are known at their end.
+    fn mark(&mut self, kind: Kind, name: Range<usize>, value: Range<usize>) {
+        if self.has_marks {
+            let (section, start) = (self.section, self.start);
+            self.marks.push(Mark { kind, section, start, name, value, lines: 0..0, is_shared: false });
+        }
     }
 
     /// Reads the end of a command.
@@ -168,21 +262,32 @@ impl Parser<'_> {
         if self.word()?.is_empty() { Ok(()) } else { Err("a word too many") }
     }
 
+    /// Reads a word as a text. Bytes that are no UTF-8 become U+FFFD.
+    fn text(&mut self) -> Result<String, Reason> {
+        self.word().map(|word| String::from_utf8_lossy(&word).into_owned())
+    }
+
     /// Reads a word; an empty one at the end of the command.
-    fn word(&mut self) -> Result<String, Reason> {
+    fn word(&mut self) -> Result<Vec<u8>, Reason> {
         self.skip_blanks();
+        let start = self.at;
         if self.peek() == Some(b';') {
             self.at += 1;
-            return Ok(String::new());
+            self.is_shared = true;
+            self.word = start..start;
+            return Ok(Vec::new());
         }
-        let (mut word, mut is_bare) = (Vec::new(), true);
+        let (mut word, mut is_bare, mut end) = (Vec::new(), true, None);
         while let Some(byte) = self.peek() {
             match byte {
                 b'\'' | b'"' => self.quoted(byte, &mut word)?,
                 b'\\' => self.backslash(&mut word),
-                b'#' => self.skip_line(),
                 // libuci ends a bare word by a NUL in place of the `;`, and reads the line no further.
-                b';' if is_bare => self.skip_line(),
+                b'#' | b';' if byte == b'#' || is_bare => {
+                    self.is_shared |= byte == b';';
+                    end = Some(self.at);
+                    self.skip_line();
+                }
                 b';' | b'\n' => break,
                 _ if is_blank(byte) => break,
                 _ => {
@@ -193,8 +298,8 @@ impl Parser<'_> {
             }
             is_bare = false;
         }
-        // The specials are all ASCII, so that no character has lost a part.
-        Ok(String::from_utf8(word).unwrap_or_default())
+        self.word = start..end.unwrap_or(self.at);
+        Ok(word)
     }
 
     /// Reads a piece of a word in quotes, which may hold line ends.
