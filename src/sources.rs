@@ -8,6 +8,7 @@
 //! | `sources/ubus.rs` | calls on the bus of OpenWrt |
 //! | `sources/uci.rs` | UCI packages |
 //! | `sources/changes.rs` | the events that tell of changes |
+//! | `sources/uci/store.rs` | their lock, and their replacement |
 //!
 //! All questions of one round are asked at the same time, and one wait covers them. Nothing here writes to the device.
 

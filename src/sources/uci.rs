@@ -6,6 +6,9 @@ use super::read_text;
 use crate::model::source::Answer;
 use crate::model::source::uci::{Identity, rows};
 
+#[allow(dead_code, reason = "the interface of the writer")]
+pub(super) mod store;
+
 /// The directories of the packages. A package in the first one, which a reboot empties, overrules that in the second.
 const DIRECTORIES: [&str; 2] = ["/var/run/uci", "/etc/config"];
 

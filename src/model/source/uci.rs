@@ -83,7 +83,7 @@ pub(in crate::model) fn is_name(text: &str) -> bool {
 }
 
 /// Returns true for the name of a package, which leads to no other directory.
-pub(in crate::model) fn is_package(text: &str) -> bool {
+pub fn is_package(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
 }
 
