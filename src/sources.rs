@@ -10,7 +10,8 @@
 //! | `sources/changes.rs` | the events that tell of changes |
 //! | `sources/uci/store.rs` | their lock, and their replacement |
 //!
-//! All questions of one round are asked at the same time, and one wait covers them. Nothing here writes to the device.
+//! All questions of one round are asked at the same time, and one wait covers them. Only `sources/uci/store.rs` writes
+//! to the device.
 
 #![cfg_attr(
     not(all(

@@ -73,8 +73,8 @@ pub(crate) enum Recovery {
     Foreign,
 }
 
-/// A package that other programs cannot change until the value is dropped.
-#[derive(Debug)]
+/// A package that other programs cannot change until the value is dropped. The text may have passwords, so that neither this
+/// type nor the next ones can be printed.
 pub(crate) struct Locked {
     store: PackageStore,
     package: String,
@@ -90,14 +90,12 @@ pub(crate) struct Locked {
 }
 
 /// A package whose new text needs only a rename.
-#[derive(Debug)]
 pub(crate) struct Staged {
     locked: Locked,
     sums: Sums,
 }
 
 /// A package that was changed.
-#[derive(Debug)]
 pub(crate) struct Committed {
     store: PackageStore,
     package: String,
@@ -148,6 +146,8 @@ impl PackageStore {
             },
         };
         locked.discard();
+        // The caller forgets the sums, so that no later start repeats a rename that is not durable yet.
+        locked.sync()?;
         Ok(recovery)
     }
 

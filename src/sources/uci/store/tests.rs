@@ -57,6 +57,10 @@ impl Device {
     }
 }
 
+fn refused<T>(result: Result<T, Failure>) -> Failure {
+    result.err().expect("a failure")
+}
+
 fn sums() -> Sums {
     Sums { old: md5_sum(OLD.as_bytes()), new: md5_sum(NEW.as_bytes()) }
 }
@@ -122,7 +126,7 @@ fn what_is_no_package_is_refused() {
     device.write(".hidden", OLD);
     device.write("a.bak", OLD);
     for name in ["", ".hidden", "a.bak", "..", "../config/network", "/etc/passwd", "missing", "a/b"] {
-        let failure = device.store.begin(name).expect_err(name);
+        let failure = refused(device.store.begin(name));
         assert_eq!(failure.cause, Cause::Failed, "{name}");
     }
     fs::create_dir(device.path("directory")).expect("a directory");
@@ -132,7 +136,7 @@ fn what_is_no_package_is_refused() {
     assert!(made.success());
     device.write("long", &"#".repeat(MAX_TEXT + 1));
     for name in ["directory", "device", "loop", "pipe", "long"] {
-        let failure = device.store.begin(name).expect_err(name);
+        let failure = refused(device.store.begin(name));
         assert!(failure.cause == Cause::Failed && failure.text.contains(&format!("/config/{name}: ")), "{failure:?}");
     }
     device.write("longest", &"#".repeat(MAX_TEXT));
@@ -140,7 +144,7 @@ fn what_is_no_package_is_refused() {
     // A package that a reboot discards.
     fs::create_dir(device.home.path().join("run")).expect("a directory");
     fs::write(device.home.path().join("run/network"), OLD).expect("written");
-    assert_eq!(device.store.begin("network").expect_err("overruled").cause, Cause::Refused);
+    assert_eq!(refused(device.store.begin("network")).cause, Cause::Refused);
 }
 
 /// A link in the place of the staged file does not lead the agent to another file.
@@ -162,14 +166,14 @@ fn a_lock_is_waited_for_and_the_end_of_the_agent_ends_the_wait() {
     other.lock().expect("a lock");
     let clock = crate::clock::Clock::new();
     let start = clock.now().monotonic;
-    let failure = device.store.begin("network").expect_err("locked by another program");
+    let failure = refused(device.store.begin("network"));
     let waited = clock.now().monotonic - start;
     assert!(failure.cause == Cause::Failed && failure.text.contains("locked"), "{failure:?}");
     assert!(waited >= LOCK_LIMIT, "{waited:?}");
     drop(device.store.begin("dhcp").expect("another package is free"));
     device.store.stop.store(true, Ordering::Relaxed);
     let start = clock.now().monotonic;
-    device.store.begin("network").expect_err("locked by another program");
+    refused(device.store.begin("network"));
     assert!(clock.now().monotonic - start < LOCK_LIMIT);
     drop(other);
     device.store.begin("network").expect("free");
@@ -203,11 +207,11 @@ fn a_change_of_others_is_not_overwritten() {
     // Programs that ignore the lock.
     let locked = device.store.begin("network").expect("locked");
     replace("config theirs\n");
-    assert_eq!(locked.stage(NEW.as_bytes()).expect_err("changed").cause, Cause::Changed);
+    assert_eq!(refused(locked.stage(NEW.as_bytes())).cause, Cause::Changed);
     replace(OLD);
     let staged = device.stage("network").expect("staged");
     replace("config theirs\n");
-    assert_eq!(staged.commit().expect_err("changed").cause, Cause::Changed);
+    assert_eq!(refused(staged.commit()).cause, Cause::Changed);
     replace(OLD);
     let committed = device.stage("network").and_then(Staged::commit).expect("committed");
     replace("config theirs\n");
@@ -303,8 +307,9 @@ fn each_step_that_fails_leaves_all_or_nothing() {
 /// Each step of a recovery fails, and the next start completes it.
 #[test]
 fn a_recovery_that_is_interrupted_is_repeated() {
-    for failing in 0..2 {
-        let device = Device::new(&["network"]);
+    for (failing, present) in [(0, OLD), (1, OLD), (1, NEW)] {
+        let device = Device::new(&[]);
+        device.write("network", present);
         device.write(".network.cpe-new", NEW);
         fail_steps(failing, usize::MAX);
         device.store.recover("network", &sums()).expect_err("interrupted");

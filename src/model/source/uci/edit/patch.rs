@@ -17,12 +17,13 @@ struct Patch {
 /// Returns the text with the wanted content; `None` if a changed section has several pieces or shares a line.
 pub(super) fn patch(text: &[u8], marks: &[Mark], before: &[Content], wanted: &[Content]) -> Option<Vec<u8>> {
     let mut patcher = Patcher { text, line_end: line_end(text), patches: Vec::new() };
-    for (at, old) in before.iter().enumerate() {
+    let mut groups: Vec<Vec<&Mark>> = vec![Vec::new(); before.len()];
+    marks.iter().for_each(|mark| groups[mark.section].push(mark));
+    for (at, (old, own)) in before.iter().zip(groups).enumerate() {
         let new = wanted.iter().find(|section| section.origin == Some(at));
         if new.is_some_and(|new| new.is_same(old)) {
             continue;
         }
-        let own: Vec<&Mark> = marks.iter().filter(|mark| mark.section == at).collect();
         let pieces = own.iter().filter(|mark| mark.kind == Kind::Section).count();
         if pieces != 1 || own.iter().any(|mark| mark.is_shared) {
             return None;
@@ -31,7 +32,7 @@ pub(super) fn patch(text: &[u8], marks: &[Mark], before: &[Content], wanted: &[C
             Some(new) => patcher.change_section(&own, old, new),
             None => {
                 let end = own[own.len() - 1].lines.end;
-                let next = marks.iter().find(|mark| mark.lines.start >= end);
+                let next = marks.get(marks.partition_point(|mark| mark.lines.start < end));
                 patcher.remove_section(own[0].lines.start..end, next.map(|mark| mark.lines.start));
             }
         }
