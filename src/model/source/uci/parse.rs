@@ -12,7 +12,7 @@ pub(super) const MAX_OPTIONS: usize = 512;
 
 /// A section of a package.
 pub(super) struct Section {
-    /// Its options, with its name, type and position.
+    /// The options, and the name, type and position of the section.
     pub(super) row: Row,
     /// False for an anonymous section.
     pub(super) is_named: bool,
