@@ -12,6 +12,7 @@
 //! | `build/follows.rs` | tables that have the rows and sources of another one |
 //! | `build/field.rs` | the fields of these sources that parameters have |
 //! | `build/uci.rs` | the sources of UCI packages |
+//! | `build/writing.rs` | the ways in which sources and fields are set |
 
 use std::rc::Rc;
 
@@ -22,6 +23,7 @@ use super::intern::{Interner, NameInterner};
 use super::load_error::JsonLocation;
 use super::path::{instance_number, is_name};
 use super::raw::{Object, Raw, is_node};
+use super::reloads::Reloads;
 use super::schema::{
     Children, Contains, Node, NodeId, NodeKind, Omitted, Reference, Schema, ScopeSize, Spec, TableSpec,
 };
@@ -40,6 +42,7 @@ mod source;
 mod tests;
 mod ubus;
 mod uci;
+mod writing;
 
 pub(super) use kind::ARE_BUILT;
 use member::{OBJECT_MEMBERS, TABLE_MEMBERS};
@@ -69,6 +72,9 @@ pub(super) struct SchemaBuilder<'a> {
     /// Returns true if a path is on this device.
     is_there: &'a dyn Fn(&str) -> bool,
     omitted: Vec<Omitted>,
+    reloads: &'a Reloads,
+    /// The conditions that an operator should correct.
+    warnings: Vec<String>,
 }
 
 /// The result of reading a part of the files.
@@ -84,6 +90,7 @@ impl<'a> SchemaBuilder<'a> {
         objects: usize,
         patterns: &'a PatternCache,
         is_there: &'a dyn Fn(&str) -> bool,
+        reloads: &'a Reloads,
     ) -> SchemaBuilder<'a> {
         SchemaBuilder {
             location,
@@ -100,11 +107,13 @@ impl<'a> SchemaBuilder<'a> {
             patterns,
             is_there,
             omitted: Vec::new(),
+            reloads,
+            warnings: Vec::new(),
         }
     }
 
-    /// Builds the schema of the root object.
-    pub(super) fn build(mut self, root: &'a str, raw: &Raw<'a>) -> Built<Schema> {
+    /// Builds the schema of the root object. Also returns the conditions that an operator should correct.
+    pub(super) fn build(mut self, root: &'a str, raw: &Raw<'a>) -> Built<(Schema, Vec<String>)> {
         let node = self.new_node(root);
         self.nodes.push(node);
         let Raw::Object(object) = raw else {
@@ -142,7 +151,7 @@ impl<'a> SchemaBuilder<'a> {
                 location.note::<()>(Err(location.error_at(file, "/path", reason)));
             }
         }
-        Ok(schema)
+        Ok((schema, self.warnings))
     }
 
     /// Builds the children of one object or template as consecutive nodes, and then everything below each of them.

@@ -18,6 +18,7 @@ use super::facets::PatternCache;
 use super::load_error::{COMMAND_LINE, JsonLocation, ModelFile};
 use super::path::instance_number;
 use super::raw::{Object, Raw, Tape};
+use super::reloads::Reloads;
 use super::schema::{Children, NodeKind, ROOT, Schema, TableSpec};
 use super::tree::{Scope, Tree};
 use super::value::Value;
@@ -33,7 +34,12 @@ pub struct Loaded {
     pub tree: Tree,
     /// The commands by which the device reboots, resets itself and handles files.
     pub actions: Actions,
-    /// A number that changes with the texts of the files and with the objects that the device has, by which a reload recognises a model that is the same.
+    /// The calls by which services of the device begin to use a new configuration.
+    pub reloads: Reloads,
+    /// The conditions in the files that an operator should correct.
+    pub warnings: Vec<String>,
+    /// A number that changes with the texts of the files and with the objects that the device has, by which a reload recognises a
+    /// model that is the same.
     pub fingerprint: u64,
 }
 
@@ -74,12 +80,13 @@ fn load_noting(
         let Raw::Object(object) = tape.root() else { unreachable!("`read` returns objects only") };
         top.overlay(&object);
     }
-    let (name, root, actions) = top_level(&top, location)?;
+    let (name, root, actions, reloads) = top_level(&top, location)?;
     // The cache is dropped with this function: at run time a pattern is compiled when a value is set, which is rare.
     let patterns = PatternCache::default();
     let objects = tapes.iter().map(Tape::objects).sum();
-    let builder = SchemaBuilder::new(location.child(name), objects, &patterns, is_there);
-    let schema = Rc::new(location.note(builder.build(name, &root))?);
+    let builder = SchemaBuilder::new(location.child(name), objects, &patterns, is_there, &reloads);
+    let (schema, warnings) = location.note(builder.build(name, &root))?;
+    let schema = Rc::new(schema);
     let mut tree = Tree::new(Rc::clone(&schema));
     let Raw::Object(object) = root else { unreachable!("the builder accepts objects only") };
     let NodeKind::Object(children) = schema.node(ROOT).kind else { unreachable!("the root is an object") };
@@ -98,7 +105,7 @@ fn load_noting(
         tree.clear_references(&omitted.path);
     }
     let fingerprint = fingerprint(files, &schema);
-    Some(Loaded { tree, actions, fingerprint })
+    Some(Loaded { tree, actions, reloads, warnings, fingerprint })
 }
 
 /// Returns a hash of the texts, in their order, and of what the device does not have.
@@ -122,16 +129,21 @@ fn read<'f>(file: &'f ModelFile, number: usize, location: &JsonLocation<'_>) -> 
     }
 }
 
-/// Reads the top level: returns the name of the root object, the root object, and the actions.
-fn top_level<'t>(top: &Object<'t>, location: &JsonLocation<'_>) -> Option<(&'t str, Raw<'t>, Actions)> {
+/// Reads the top level: returns the name of the root object, the root object, the actions, and the reloads.
+fn top_level<'t>(top: &Object<'t>, location: &JsonLocation<'_>) -> Option<(&'t str, Raw<'t>, Actions, Reloads)> {
     let reject = |pointer: &str, reason: &str| location.reject_at(top.file, pointer, reason);
-    let mut actions = Actions::default();
+    let (mut actions, mut reloads) = (Actions::default(), Reloads::default());
     let mut root = None;
     for (name, value) in top.members() {
         match name {
             "actions" => {
                 let found;
                 (actions, found) = Actions::read(&value);
+                found.iter().for_each(|(at, reason)| reject(at, reason));
+            }
+            "reloads" => {
+                let found;
+                (reloads, found) = Reloads::read(&value);
                 found.iter().for_each(|(at, reason)| reject(at, reason));
             }
             // By which editors find the schema of the file.
@@ -156,7 +168,7 @@ fn top_level<'t>(top: &Object<'t>, location: &JsonLocation<'_>) -> Option<(&'t s
         }
     }
     match root {
-        Some((name, value)) => Some((name, value, actions)),
+        Some((name, value)) => Some((name, value, actions, reloads)),
         None => {
             reject("", "no root object, neither `Device` nor `InternetGatewayDevice`");
             None

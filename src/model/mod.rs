@@ -18,6 +18,7 @@ mod load;
 mod load_error;
 pub mod path;
 mod raw;
+pub mod reloads;
 pub mod schema;
 pub mod source;
 pub mod tree;

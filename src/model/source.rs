@@ -11,7 +11,7 @@
 //! | `source/provider.rs` | the names of the providers of the agent |
 //! | `source/query.rs` | a question to the device, and its answer |
 //! | `source/template.rs` | texts with placeholders such as `{key}` |
-//! | `source/convert.rs` | the text of the device becomes a literal |
+//! | `source/convert.rs`, `source/reverse.rs` | the text of the device becomes a literal, and the other way |
 //! | `source/excerpt.rs` | one value, or the rows of a table, in the text of a file |
 //! | `source/blob.rs` | the values in an answer of the bus of OpenWrt |
 //! | `source/path.rs` | paths to these values |
@@ -19,6 +19,7 @@
 //! | `source/view.rs` | values that several fields have together |
 //! | `source/uci.rs` | the sections of a UCI package |
 //! | `source/uci/edit.rs` | changes of a UCI package |
+//! | `source/write.rs` | a text that the device must hold |
 //!
 //! A *source* is all that one access to the device answers: a file, a process, a list of the kernel. A *field* is one value in
 //! its answer. A *row* is what becomes one instance of a table, and has a *key* that stays the same when its place changes.
@@ -31,10 +32,12 @@ pub mod excerpt;
 pub(super) mod path;
 pub mod provider;
 pub mod query;
+mod reverse;
 mod template;
 mod ubus;
 pub mod uci;
 mod view;
+mod write;
 
 pub(super) use convert::{Conversion, Form};
 pub(super) use excerpt::Excerpt;
@@ -43,6 +46,7 @@ pub use query::{Answer, Answers, Argument, Query, Response, Row, Target};
 pub(super) use template::{Blank, Template};
 pub(super) use ubus::{Arguments, Call, is_object_name};
 pub(super) use view::{VIEWS, View};
+pub use write::{Place, Write};
 
 /// The seconds after which an access counts as hung, unless the source gives `limit`.
 pub(super) const DEFAULT_LIMIT: u32 = 5;
@@ -89,6 +93,20 @@ pub(super) struct Source {
     pub(super) pick: Pick,
     /// The seconds after which the access counts as hung.
     pub(super) limit: u32,
+    pub(super) writing: Writing,
+}
+
+/// The ways in which the agent changes what a source holds.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Writing {
+    /// True if fields can be set.
+    pub(super) sets: bool,
+    /// True if the program has the verb `check`.
+    pub(super) checks: bool,
+    /// True if a new file takes the place of the old one.
+    pub(super) replaces: bool,
+    /// The name of the reload by which the device begins to use new texts; `None` if it does so at once.
+    pub(super) reload: Option<Box<str>>,
 }
 
 /// The kind of a source, and the place on the device.
@@ -147,6 +165,9 @@ pub(super) struct TableBinding {
     pub(super) follows: Option<Box<str>>,
 }
 
+/// Values with their texts on the device; `None` if nothing is written.
+pub(super) type WrittenTexts = Box<[(Box<str>, Option<Template>)]>;
+
 /// One value in the answer of a source.
 #[derive(Debug)]
 pub(super) struct Field {
@@ -155,6 +176,8 @@ pub(super) struct Field {
     /// The literal where the device has no such field; the null value of the type without it.
     pub(super) absent: Option<Box<str>>,
     pub(super) conversion: Conversion,
+    /// The texts for values, where they are not the reverse of the conversion; `None` if nothing is written.
+    pub(super) writes: WrittenTexts,
     /// The tables whose row with this key is the value: the field is a reference.
     pub(super) path: Box<[Box<str>]>,
 }

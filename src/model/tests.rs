@@ -15,6 +15,7 @@ mod mistakes;
 mod needs;
 mod sources;
 mod ubus;
+mod writing;
 
 use files::layers;
 

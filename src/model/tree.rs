@@ -39,7 +39,7 @@ mod work;
 
 pub use check::{DeclaredType, SetError};
 pub use parameter::Parameter;
-pub use refresh::{Mode, Plan, Reading, Wanted};
+pub use refresh::{Mode, Plan, Planned, Reading, Wanted};
 pub use rows::RowChanges;
 use rows::RowKeys;
 pub use work::Work;

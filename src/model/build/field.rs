@@ -8,14 +8,14 @@ use crate::model::schema::Spec;
 use crate::model::source::{Conversion, Excerpt, Field, Form, Location, SourceId, VIEWS, View, uci};
 
 /// The members of a field; its own source may have `at` and `limit` beside its kind.
-pub(super) const FIELD_MEMBERS: [&str; 20] = [
+pub(super) const FIELD_MEMBERS: [&str; 24] = [
     "field", "view", "fields", "line", "word", "match", "absent", "map", "as", "scale", "path", "file", "exec",
-    "builtin", "ubus", "uci", "args", "method", "at", "limit",
+    "builtin", "ubus", "uci", "args", "method", "at", "limit", "set", "can", "reload", "write",
 ];
 
 impl<'a> SchemaBuilder<'a> {
-    /// Reads the `source` of a parameter. Returns true if it has one: the parameter is then read-only, because the agent
-    /// cannot set it on the device.
+    /// Reads the `source` of a parameter. Returns true if it has one: the parameter is then writable only if the agent can set it
+    /// on the device.
     pub(super) fn field(&mut self, raw: &Object<'a>, spec: &mut Spec) -> bool {
         let Some(source) = raw.get("source").filter(|_| !self.sources.is_broken()) else { return false };
         if !ARE_BUILT {
@@ -26,8 +26,8 @@ impl<'a> SchemaBuilder<'a> {
         let read = self.read_field(&source, raw.file, spec);
         self.location.leave(outside);
         let field = self.note(read);
+        spec.writable &= field.as_ref().is_some_and(|field| self.is_settable(&source, field, spec));
         self.sources.fields.extend(field.map(|field| (self.node, field)));
-        spec.writable = false;
         true
     }
 
@@ -47,6 +47,7 @@ impl<'a> SchemaBuilder<'a> {
                     excerpt: Excerpt::Name(name.into()),
                     absent: None,
                     conversion: Conversion::default(),
+                    writes: Box::default(),
                     path: Box::default(),
                 })
             }
@@ -62,7 +63,8 @@ impl<'a> SchemaBuilder<'a> {
         self.check_members(raw, &FIELD_MEMBERS);
         let own = self.source(raw)?;
         if own.is_none()
-            && let Some(member) = ["args", "method", "at", "limit"].iter().find(|member| raw.get(member).is_some())
+            && let Some(member) =
+                ["args", "method", "at", "limit", "can", "reload"].iter().find(|member| raw.get(member).is_some())
         {
             return Err(self.error(raw.file, &pointer(member), "only a source of its own has it"));
         }
@@ -73,7 +75,8 @@ impl<'a> SchemaBuilder<'a> {
             spec.parse(text).map_err(|reason| self.error(raw.file, "/absent", reason.to_string()))?;
         }
         let path = self.row_paths(raw)?;
-        Ok(Field { source, excerpt, absent: absent.map(Into::into), conversion, path })
+        let writes = self.written_texts(raw, spec)?;
+        Ok(Field { source, excerpt, absent: absent.map(Into::into), conversion, writes, path })
     }
 
     /// Reads the part of the answer that the value is, and the source of that answer.

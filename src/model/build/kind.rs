@@ -48,7 +48,8 @@ impl<'a> SchemaBuilder<'a> {
             return Err(self.error(raw.file, "/limit", "seconds from 1 to 60 are needed"));
         }
         let pick = at.map_or(Pick::Only, Pick::At);
-        let id = self.sources.add(Source { location, pick, limit });
+        let writing = self.writing(raw, &location)?;
+        let id = self.sources.add(Source { location, pick, limit, writing });
         if self.sources.dependencies(id) > MAX_DEPENDENCIES {
             return Err(self.error(raw.file, "", format!("more than {MAX_DEPENDENCIES} sources depend on each other")));
         }

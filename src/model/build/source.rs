@@ -3,6 +3,7 @@
 use super::follows::Leader;
 use super::kind::KINDS;
 use super::ubus::UBUS_MEMBERS;
+use super::writing::WRITING_MEMBERS;
 use super::{ARE_BUILT, Built, JsonLocation, SchemaBuilder, pointer};
 use crate::model::expression;
 use crate::model::path::instance_number;
@@ -97,6 +98,10 @@ impl SourceBuilder<'_> {
         (self.sources.len() - 1) as SourceId
     }
 
+    pub(super) fn source_of(&self, id: SourceId) -> &Source {
+        &self.sources[id as usize]
+    }
+
     pub(super) fn location(&self, id: SourceId) -> &Location {
         &self.sources[id as usize].location
     }
@@ -160,7 +165,7 @@ impl<'a> SchemaBuilder<'a> {
         let Raw::Object(source) = source else {
             return Err(self.error(raw.file, "", format!("an object is needed, not {}", source.json_type())));
         };
-        self.check_members(source, &[&KINDS[..], &SOURCE_MEMBERS, &UBUS_MEMBERS].concat());
+        self.check_members(source, &[&KINDS[..], &SOURCE_MEMBERS, &UBUS_MEMBERS, &WRITING_MEMBERS].concat());
         let of_tables = ["rows", "where", "identity", "numbers", "key", "follows"];
         let of_tables = of_tables.iter().find(|member| source.get(member).is_some());
         if let (None, Some(member)) = (table, of_tables) {
@@ -207,7 +212,7 @@ impl<'a> SchemaBuilder<'a> {
                 return Err(self.error(also.file, &pointer(name), "a source is an object"));
             };
             let inside = self.location.enter(name);
-            self.check_members(&value, &[&KINDS[..], &["at", "limit"], &UBUS_MEMBERS].concat());
+            self.check_members(&value, &[&KINDS[..], &["at", "limit"], &UBUS_MEMBERS, &WRITING_MEMBERS].concat());
             let Some(id) = self.source(&value)? else { return Err(self.no_kind(&value)) };
             // The frame was pushed by the caller.
             if let Some(frame) = self.sources.frames.last_mut() {

@@ -10,6 +10,7 @@ use super::member::{OBJECT_MEMBERS, TABLE_MEMBERS};
 use super::parameter::PARAMETER_MEMBERS;
 use super::source::SOURCE_MEMBERS;
 use super::ubus::UBUS_MEMBERS;
+use super::writing::WRITING_MEMBERS;
 use crate::model::source::provider::PROVIDERS;
 use crate::model::source::{Form, VIEWS};
 use crate::model::value::Type;
@@ -35,8 +36,8 @@ fn the_schema_has_every_member() {
     has("/$defs/parameter/properties", PARAMETER_MEMBERS);
     has("/$defs/table/properties", &[TABLE_MEMBERS, &["{i}"]].concat());
     has("/$defs/field/properties", &FIELD_MEMBERS);
-    has("/$defs/source/properties", &[&KINDS[..], &SOURCE_MEMBERS, &UBUS_MEMBERS].concat());
-    has("/$defs/namedSource/properties", &[&KINDS[..], &["at", "limit"], &UBUS_MEMBERS].concat());
+    has("/$defs/source/properties", &[&KINDS[..], &SOURCE_MEMBERS, &UBUS_MEMBERS, &WRITING_MEMBERS].concat());
+    has("/$defs/namedSource/properties", &[&KINDS[..], &["at", "limit"], &UBUS_MEMBERS, &WRITING_MEMBERS].concat());
     // An overlay does not tell whether its node is an object, a table or a parameter.
     has("/$defs/overlay/properties", &[OBJECT_MEMBERS, TABLE_MEMBERS, PARAMETER_MEMBERS, &["{i}"]].concat());
 }

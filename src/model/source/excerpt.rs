@@ -21,6 +21,14 @@ pub(in crate::model) enum Excerpt {
 }
 
 impl Excerpt {
+    /// Returns the name of the field, if it has one.
+    pub(in crate::model) fn name(&self) -> Option<&str> {
+        match self {
+            Excerpt::Name(name) => Some(name),
+            _ => None,
+        }
+    }
+
     /// Returns the value in an answer; `key` is that of the row, for a source with several. `None` if the device has no such
     /// value.
     pub(in crate::model) fn of(&self, answer: &Answer, key: Option<&str>) -> Option<String> {

@@ -66,6 +66,8 @@ pub enum Argument<T> {
     Whole(i64),
     /// A truth value.
     Boolean(bool),
+    /// Arguments within an argument. Only reloads have it.
+    Table(Vec<(String, Argument<T>)>),
 }
 
 impl fmt::Display for Target {
@@ -81,6 +83,7 @@ impl fmt::Display for Target {
                     Argument::Text(text) => write!(f, " {name}={text}"),
                     Argument::Whole(number) => write!(f, " {name}={number}"),
                     Argument::Boolean(flag) => write!(f, " {name}={flag}"),
+                    Argument::Table(_) => write!(f, " {name}={{…}}"),
                 })
             }
             Target::Uci { package, identity: None } => write!(f, "uci {package}"),

@@ -35,7 +35,7 @@ impl Call {
     fn call_texts(&self) -> impl Iterator<Item = &Template> {
         let args = self.args.iter().filter_map(|(_, argument)| match argument {
             Argument::Text(text) => Some(text),
-            Argument::Whole(_) | Argument::Boolean(_) => None,
+            Argument::Whole(_) | Argument::Boolean(_) | Argument::Table(_) => None,
         });
         std::iter::once(&self.object).chain(args)
     }

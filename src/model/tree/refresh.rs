@@ -23,40 +23,12 @@ use crate::model::value::Value;
 mod fields;
 mod queries;
 mod trees;
+mod wanted;
+mod writes;
 
-/// The part of the model that a request needs.
-#[derive(Clone, Debug)]
-pub struct Wanted {
-    /// The full names and partial paths, ascending.
-    paths: Vec<String>,
-    /// True if the request needs values, and not the instances alone.
-    values: bool,
-}
-
-impl Wanted {
-    /// Returns the values at and below these paths, and the instances on the way to them.
-    pub fn values(mut paths: Vec<String>) -> Wanted {
-        paths.sort_unstable();
-        Wanted { paths, values: true }
-    }
-
-    /// Returns the instances at and below these paths.
-    pub fn instances(paths: Vec<String>) -> Wanted {
-        Wanted { values: false, ..Wanted::values(paths) }
-    }
-
-    /// Returns true if a path is wanted itself, or with everything below an object above it.
-    fn covers(&self, name: &str) -> bool {
-        let has = |path: &str| self.paths.binary_search_by(|wanted| wanted.as_str().cmp(path)).is_ok();
-        has("") || has(name) || name.match_indices('.').any(|(dot, _)| has(&name[..=dot]))
-    }
-
-    /// Returns true if something at or below a node is wanted. The path of an object ends in a dot.
-    fn touches(&self, name: &str) -> bool {
-        let at = self.paths.partition_point(|wanted| wanted.as_str() < name);
-        self.paths.get(at).is_some_and(|wanted| wanted.starts_with(name)) || self.covers(name)
-    }
-}
+pub use wanted::Wanted;
+pub use writes::Planned;
+use writes::WriteWalk;
 
 /// The result that a plan is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,27 +89,11 @@ impl Tree {
     /// Returns the next step towards what is wanted, with the answers so far.
     pub fn plan(&self, wanted: &Wanted, answers: &Answers, mode: Mode) -> Plan {
         let Some(bindings) = self.schema.bindings.as_ref().filter(|_| ARE_BUILT) else { return Plan::default() };
-        let mut walk = RefreshWalk {
-            tree: self,
-            schema: &self.schema,
-            bindings,
-            wanted,
-            answers,
-            name: String::new(),
-            above: Vec::new(),
-            queries: Vec::new(),
-            rows: RowChanges::default(),
-            tables: Vec::new(),
-            answered: Vec::new(),
-            asked: Vec::new(),
-            readings: None,
-            mode,
-        };
-        walk.node(ROOT, &self.root);
+        let mut walk = RefreshWalk::new(self, bindings, wanted, answers, mode);
+        walk.walk();
         if walk.queries.is_empty() && walk.rows.is_empty() && wanted.values {
             walk.readings = Some(Vec::new());
-            walk.name.clear();
-            walk.node(ROOT, &self.root);
+            walk.walk();
         }
         Plan { queries: walk.queries, rows: walk.rows, readings: walk.readings.unwrap_or_default() }
     }
@@ -172,6 +128,8 @@ struct RefreshWalk<'t> {
     asked: Vec<SourceId>,
     /// The values, once all answers are there.
     readings: Option<Vec<Reading>>,
+    /// The values that the device is to have, instead of readings.
+    writes: Option<WriteWalk<'t>>,
     mode: Mode,
 }
 
@@ -192,6 +150,38 @@ enum Rows {
 }
 
 impl<'t> RefreshWalk<'t> {
+    fn new(
+        tree: &'t Tree,
+        bindings: &'t Bindings,
+        wanted: &'t Wanted,
+        answers: &'t Answers,
+        mode: Mode,
+    ) -> RefreshWalk<'t> {
+        RefreshWalk {
+            tree,
+            schema: &tree.schema,
+            bindings,
+            wanted,
+            answers,
+            name: String::new(),
+            above: Vec::new(),
+            queries: Vec::new(),
+            rows: RowChanges::default(),
+            tables: Vec::new(),
+            answered: Vec::new(),
+            asked: Vec::new(),
+            readings: None,
+            writes: None,
+            mode,
+        }
+    }
+
+    /// Walks from the root.
+    fn walk(&mut self) {
+        self.name.clear();
+        self.node(ROOT, &self.tree.root);
+    }
+
     fn node(&mut self, id: NodeId, scope: &'t Scope) {
         let node = self.schema.node(id);
         if !node.contains.has(Contains::SOURCE) {

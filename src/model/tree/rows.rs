@@ -9,7 +9,8 @@ use assign::assign;
 use super::{Located, Table, Tree};
 use crate::model::change::Change;
 use crate::model::path::{Path, PathError};
-use crate::model::source::TableBinding;
+use crate::model::source::uci::Identity;
+use crate::model::source::{Location, TableBinding};
 
 mod assign;
 
@@ -215,6 +216,24 @@ impl Tree {
         let (located, steps) = self.locate_with_steps(&Path::parse(table)?)?;
         let Located::Table(spec, _) = located else { return Err(PathError::NotCreatable) };
         Ok(&mut self.scope_mut(&steps).tables[spec.index as usize])
+    }
+
+    /// Returns the changes by which a row of a package gets another key, in all tables of this identity.
+    pub fn renamed_rows(&self, package: &str, identity: Option<&Identity>, old: &str, new: &str) -> Vec<Change> {
+        let Some(bindings) = &self.schema.bindings else { return Vec::new() };
+        let is_of_package = |table: &str| {
+            let binding = self.schema.bound_table(table).and_then(|node| bindings.table(node));
+            let location = binding.map(|binding| &bindings.source(binding.source).location);
+            matches!(location, Some(Location::Uci { package: known, identity: of_table })
+                if **known == *package && of_table.as_ref() == identity)
+        };
+        let renamed = |change: Change| match change {
+            Change::Row(table, number, key, _) if *key == *old && is_of_package(&table) => {
+                Some(Change::Row(table, number, new.into(), 0))
+            }
+            _ => None,
+        };
+        self.rows().into_iter().filter_map(renamed).collect()
     }
 
     /// Returns the instances that rows of the device have become, as changes, for a tree of a new model.

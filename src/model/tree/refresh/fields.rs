@@ -11,6 +11,10 @@ impl<'t> RefreshWalk<'t> {
     /// Asks for the value of a parameter, or notes its reading once the answers are there.
     pub(super) fn parameter(&mut self, id: NodeId, slot: u32, spec: &Spec, scope: &'t Scope) {
         let Some(field) = self.bindings.field(id) else { return };
+        if self.writes.is_some() {
+            return self.plan_write(field, spec);
+        }
+        self.ask_for_writes(field);
         // All tables are asked for in one round.
         for table in &field.path {
             self.settle_table(table);
@@ -64,7 +68,7 @@ impl<'t> RefreshWalk<'t> {
     }
 
     /// Returns the value for a text of the device; `None` stands for a field that it does not have.
-    fn value(&self, field: &Field, spec: &Spec, text: Option<&str>) -> Result<Value, String> {
+    pub(super) fn value(&self, field: &Field, spec: &Spec, text: Option<&str>) -> Result<Value, String> {
         let Some(text) = text else {
             // The builder has checked the literal.
             let absent = field.absent.as_ref().and_then(|literal| spec.parse(literal).ok());
@@ -91,7 +95,7 @@ impl<'t> RefreshWalk<'t> {
 }
 
 /// Reads a literal. A text of the device that is too long is cut at the last whole character: most of it is more than nothing.
-fn parse(spec: &Spec, literal: &str) -> Result<Value, ValueError> {
+pub(super) fn parse(spec: &Spec, literal: &str) -> Result<Value, ValueError> {
     match spec.parse(literal) {
         Err(ValueError::TooLong(most)) if spec.kind == Type::String && !spec.is_list() => {
             spec.parse(&literal.chars().take(most as usize).collect::<String>())

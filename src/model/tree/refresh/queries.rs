@@ -111,7 +111,7 @@ impl<'t> RefreshWalk<'t> {
     }
 
     /// Fills in the path of a file, in which no text may lead to another directory.
-    fn fill_path(&mut self, template: &Template) -> Result<String, Missing> {
+    pub(super) fn fill_path(&mut self, template: &Template) -> Result<String, Missing> {
         template.fill(&mut |blank| {
             let text = self.blank(blank)?;
             let leads_away = text.is_empty() || text.contains(['/', '\0']) || text == "." || text == "..";

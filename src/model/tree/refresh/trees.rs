@@ -24,6 +24,8 @@ impl<'t> RefreshWalk<'t> {
                 Argument::Text(text) => Argument::Text(self.fill(text)?),
                 Argument::Whole(number) => Argument::Whole(*number),
                 Argument::Boolean(flag) => Argument::Boolean(*flag),
+                // The loader gives no source such an argument.
+                Argument::Table(_) => return Err(Missing::Absent),
             };
             args.push((name.to_string(), argument));
         }

@@ -1,0 +1,112 @@
+//! Builds the ways in which the agent sets values on the device.
+
+use super::{Built, SchemaBuilder, pointer};
+use crate::model::raw::{Object, Raw};
+use crate::model::schema::Spec;
+use crate::model::source::uci::is_name;
+use crate::model::source::{Excerpt, Field, Location, Writing, WrittenTexts};
+use crate::model::value::Type;
+use crate::suggest::hint;
+
+/// The members of a source that tell how it is set.
+pub(super) const WRITING_MEMBERS: [&str; 3] = ["can", "reload", "set"];
+
+/// The verbs that a program may have.
+const VERBS: [&str; 4] = ["get", "list", "check", "set"];
+
+impl<'a> SchemaBuilder<'a> {
+    /// Reads `set`, `can` and `reload` of a source.
+    pub(super) fn writing(&self, raw: &Object<'_>, location: &Location) -> Built<Writing> {
+        let mut writing = Writing::default();
+        match (location, raw.get("set")) {
+            (Location::Uci { package, .. }, set) => {
+                writing.sets = !matches!(set, Some(Raw::Boolean(false)));
+                writing.reload = Some(package.clone());
+            }
+            (_, None | Some(Raw::Boolean(false))) => {}
+            (Location::File { .. }, Some(Raw::Text("write"))) => writing.sets = true,
+            (Location::File { .. }, Some(Raw::Text("replace"))) => (writing.sets, writing.replaces) = (true, true),
+            (Location::File { .. }, Some(_)) => {
+                return Err(self.error(raw.file, "/set", "`write`, `replace` or false is needed"));
+            }
+            (_, Some(_)) => return Err(self.error(raw.file, "/set", "false is needed, or no `set`")),
+        }
+        if matches!((location, raw.get("set")), (Location::Uci { .. }, Some(set)) if !matches!(set, Raw::Boolean(_))) {
+            return Err(self.error(raw.file, "/set", "true or false is needed"));
+        }
+        match location {
+            Location::Exec { .. } => {
+                let verbs = self.texts(raw, "can")?;
+                if let Some(verb) = verbs.iter().find(|verb| !VERBS.contains(&&***verb)) {
+                    let reason = format!("`{verb}` is not a verb{}", hint(verb, &VERBS, "verbs", ""));
+                    return Err(self.error(raw.file, "/can", reason));
+                }
+                let can = |verb: &str| verbs.iter().any(|known| **known == *verb);
+                writing.sets = can("set") && !matches!(raw.get("set"), Some(Raw::Boolean(false)));
+                writing.checks = can("check");
+            }
+            _ if raw.get("can").is_some() => return Err(self.error(raw.file, "/can", "only an `exec` source has it")),
+            _ => {}
+        }
+        if let Some(name) = self.text(raw, "reload")? {
+            let is_package = matches!(location, Location::Uci { package, .. } if **package == *name);
+            writing.reload = match name {
+                "none" => None,
+                name if is_package || self.reloads.has(name) => Some(name.into()),
+                name => return Err(self.error(raw.file, "/reload", format!("no `{name}` in `reloads`"))),
+            };
+        }
+        Ok(writing)
+    }
+
+    /// Reads `write` of a field: the texts for values that are not the reverse of its conversion.
+    pub(super) fn written_texts(&self, raw: &Object<'_>, spec: &Spec) -> Built<WrittenTexts> {
+        let write = match raw.get("write") {
+            None => return Ok(Box::default()),
+            Some(Raw::Object(write)) => write,
+            Some(_) => {
+                return Err(self.error(raw.file, "/write", "an object is needed: value to device text, or null"));
+            }
+        };
+        let mut texts = Vec::new();
+        for (value, text) in write.members() {
+            let at = format!("/write{}", pointer(value));
+            // A value in its usual form is found among the literals of requests.
+            let value = spec.parse(value).map_err(|reason| self.error(raw.file, &at, reason.to_string()))?;
+            let text = match text {
+                Raw::Null => None,
+                Raw::Text(text) => Some(self.text_with_blanks(text, raw.file, &at)?),
+                _ => return Err(self.error(raw.file, &at, "a string or null is needed")),
+            };
+            texts.push((value.to_string().into(), text));
+        }
+        Ok(texts.into())
+    }
+
+    /// Returns true if the agent can set a field on the device. Notes a text for a script of the device that no rule restricts.
+    pub(super) fn is_settable(&mut self, raw: &Raw<'_>, field: &Field, spec: &Spec) -> bool {
+        let is_forbidden = matches!(raw, Raw::Object(raw) if matches!(raw.get("set"), Some(Raw::Boolean(false))));
+        let source = self.sources.source_of(field.source);
+        let is_whole = match (&source.location, &field.excerpt) {
+            (Location::Uci { .. }, Excerpt::Name(option)) => is_name(option),
+            (Location::Exec { .. }, Excerpt::Name(_)) => true,
+            (Location::File { rows: None, .. }, Excerpt::Text { line: None, word: None }) => true,
+            _ => false,
+        };
+        let is_settable = is_whole && source.writing.sets && !is_forbidden && field.conversion.pattern.is_none();
+        let is_package = matches!(source.location, Location::Uci { .. });
+        let facets = spec.facets.as_ref();
+        let is_free = facets.is_none_or(|facets| facets.pattern.is_none() && facets.enumeration.is_empty())
+            && field.conversion.map.is_empty()
+            && field.conversion.form.is_none()
+            && field.path.is_empty();
+        // A script of the device may split the text at its spaces, and make an argument of each part.
+        if spec.writable && is_settable && is_package && spec.kind == Type::String && is_free {
+            self.warnings.push(format!(
+                "{}: the ACS may set any text, which scripts of the device read; give it a `pattern`, an `enum` or a `map`",
+                self.location.pointer.trim_start_matches('/').replace('/', ".")
+            ));
+        }
+        is_settable
+    }
+}

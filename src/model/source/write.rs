@@ -1,0 +1,67 @@
+//! Writes: the texts that the device must hold, so that parameters have the values of a request.
+
+use super::uci::Identity;
+
+/// A text for one field of the device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Write {
+    /// The full name of the parameter.
+    pub name: String,
+    /// The field on the device.
+    pub place: Place,
+    /// The text; `None` removes the field.
+    pub text: Option<String>,
+    /// The text that the device holds.
+    pub old: Option<String>,
+    /// The name of the reload by which the device begins to use the text; `None` if it does so at once.
+    pub reload: Option<String>,
+    /// True if no log may show the text.
+    pub hidden: bool,
+}
+
+/// A field on the device that can be set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// An option of a UCI section.
+    Uci {
+        /// The name of the package.
+        package: String,
+        /// The options that tell anonymous sections apart.
+        identity: Option<Identity>,
+        /// The key or the place of the section.
+        section: String,
+        /// The name of the option.
+        option: String,
+        /// True if the words of the text are the items of a list.
+        is_list: bool,
+        /// The number of the instance, if the section is a row of a table: an anonymous section gets a name with it.
+        number: Option<u32>,
+    },
+    /// A field of a program.
+    Exec {
+        /// The program and its arguments, without the verb.
+        command: Vec<String>,
+        /// The seconds after which the program counts as hung.
+        limit: u32,
+        /// The key of the row, in a table.
+        row: Option<String>,
+        /// The name of the field.
+        field: String,
+        /// True if the program has the verb `check`.
+        has_check: bool,
+    },
+    /// The whole text of a file.
+    File {
+        /// The path.
+        path: String,
+        /// True if a new file takes the place of the old one; false for one write into the file, as the kernel needs it.
+        replaces: bool,
+    },
+}
+
+impl Place {
+    /// Returns true if the text is stored by the rename of a file that was written before.
+    pub fn is_staged(&self) -> bool {
+        matches!(self, Place::Uci { .. })
+    }
+}

@@ -1,0 +1,199 @@
+//! Writes: the texts that the device must hold, so that parameters have other values.
+
+use super::fields::parse;
+use super::{Answers, Missing, Mode, RefreshWalk, Tree, Wanted};
+use crate::model::schema::Spec;
+use crate::model::source::{Field, Form, Location, Pick, Place, Response, SourceId, Template, Write, uci};
+use crate::model::value::{Type, Value};
+
+/// The way by which a parameter gets a value on the device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Planned {
+    /// The device has the value already, or needs nothing for it. The name is that of the reload which may still be owed for it.
+    Present(Option<String>),
+    /// The device must hold a text.
+    Write(Box<Write>),
+    /// No text of the device stands for the value (fault 9007).
+    Unfit(String),
+    /// The source does not answer (fault 9002).
+    Failed(String),
+}
+
+/// The values of a request, and the ways found so far, each with the index of its value.
+pub(super) type WriteWalk<'t> = (&'t [(&'t str, &'t Value)], Vec<(usize, Planned)>);
+
+impl Tree {
+    /// Returns the ways by which parameters get values on the device, each with the index of its value. The answers are those of a
+    /// refresh for a change; a parameter whose row has gone has no way.
+    pub fn plan_writes(&self, values: &[(&str, &Value)], answers: &Answers) -> Vec<(usize, Planned)> {
+        let Some(bindings) = self.schema.bindings.as_ref().filter(|_| self.has_sources()) else { return Vec::new() };
+        let wanted = Wanted::values(values.iter().map(|(name, _)| (*name).to_owned()).collect());
+        let mut walk = RefreshWalk::new(self, bindings, &wanted, answers, Mode::SameInstances);
+        walk.readings = Some(Vec::new());
+        walk.writes = Some((values, Vec::new()));
+        walk.walk();
+        walk.writes.map(|(_, planned)| planned).unwrap_or_default()
+    }
+}
+
+impl<'t> RefreshWalk<'t> {
+    /// Asks for what the texts of a field need that are written for its values.
+    pub(super) fn ask_for_writes(&mut self, field: &'t Field) {
+        if self.wanted.changes {
+            for template in field.writes.iter().filter_map(|(_, text)| text.as_ref()) {
+                // The answer is asked for; its text is of no use yet.
+                let _ = self.fill(template);
+            }
+        }
+    }
+
+    /// Notes the way by which the parameter at `self.name` gets its value.
+    pub(super) fn plan_write(&mut self, field: &'t Field, spec: &Spec) {
+        let Some((values, _)) = &self.writes else { return };
+        let Some(at) = values.iter().position(|(name, _)| *name == self.name) else { return };
+        let value = values[at].1;
+        let planned = self.way(field, spec, value).unwrap_or_else(|planned| planned);
+        if let Some((_, ways)) = &mut self.writes {
+            ways.push((at, planned));
+        }
+    }
+
+    fn way(&mut self, field: &'t Field, spec: &Spec, value: &Value) -> Result<Planned, Planned> {
+        let missing = || Planned::Failed("the device does not have it".to_owned());
+        if let Ok((_, Response { answer: Err(reason), .. })) = self.answer(field.source) {
+            return Err(Planned::Failed(reason.clone()));
+        }
+        let held = self.text(field.source, &field.excerpt).map_err(|_| missing())?;
+        let source = self.bindings.source(field.source);
+        let reload = source.writing.reload.as_deref().map(str::to_owned);
+        let is_same = |read: Result<Value, String>| {
+            let same_case = |read: &Value| match field.conversion.form {
+                Some(Form::Mac) => read.to_string().eq_ignore_ascii_case(&value.to_string()),
+                _ => false,
+            };
+            read.is_ok_and(|read| read == *value || same_case(&read))
+        };
+        if is_same(self.value(field, spec, held.as_deref())) {
+            return Ok(Planned::Present(reload));
+        }
+        let text = match self.written_text(field, spec, value, held.as_deref()) {
+            Ok(Some(text)) => Some(text).filter(|text| !text.is_empty()),
+            Ok(None) => return Ok(Planned::Present(None)),
+            Err(reason) => return Err(Planned::Unfit(reason)),
+        };
+        let place = self.place(field, spec).map_err(|_| missing())?;
+        // A program may take an empty text; a section has no empty option.
+        let text = if place.is_staged() { text } else { Some(text.unwrap_or_default()) };
+        if let Some(reason) = text.as_deref().and_then(|text| wrong_characters(text, &place)) {
+            return Err(Planned::Unfit(reason.to_owned()));
+        }
+        // A value that would read as another one is no success: a fraction is lost, or two values have the same text.
+        let read_back = text.as_deref().filter(|text| !text.is_empty() || !place.is_staged());
+        if !is_same(self.value(field, spec, read_back)) {
+            return Err(Planned::Unfit("the device cannot store this value".to_owned()));
+        }
+        let name = self.name.clone();
+        Ok(Planned::Write(Box::new(Write { name, place, text, old: held, reload, hidden: spec.hidden })))
+    }
+
+    /// Returns the text for a value; `None` if nothing is written for it.
+    fn written_text(
+        &mut self,
+        field: &Field,
+        spec: &Spec,
+        value: &Value,
+        held: Option<&str>,
+    ) -> Result<Option<String>, String> {
+        let literal = value.to_string();
+        if let Some((_, text)) = field.writes.iter().find(|(value, _)| **value == *literal) {
+            let Some(template) = text else { return Ok(None) };
+            let text = self.fill(template);
+            return text.map(Some).map_err(|_| "the device does not have what its text is made of".to_owned());
+        }
+        if !field.path.is_empty() {
+            return self.keys_of(field, &literal).map(Some);
+        }
+        let is_value = |text: &str| parse(spec, text).is_ok_and(|mapped| mapped == *value);
+        // Without a form, a truth value has the words of the device, which a list of words for its map replaces.
+        let by_type = (spec.wire_type() == Type::Boolean && field.conversion.map.is_empty()).then_some(Form::Boolean);
+        let form = field.conversion.form.or(by_type);
+        field.conversion.reverse(&literal, form, held, &is_value).map(Some)
+    }
+
+    /// Returns the keys of the rows that are the instances of these paths, with spaces between them.
+    fn keys_of(&self, field: &Field, literal: &str) -> Result<String, String> {
+        let is_package = matches!(self.bindings.source(field.source).location, Location::Uci { .. });
+        let key = |path: &str| {
+            let path = path.trim().trim_end_matches('.');
+            let (table, number) = path.rsplit_once('.')?;
+            let table = field.path.iter().find(|known| known.trim_end_matches('.') == table)?;
+            let (spec, scope) = self.table_at(table)?;
+            let key = scope.tables[spec.index as usize].key(number.parse().ok()?);
+            // Another section cannot refer to one without a name.
+            key.filter(|key| !is_package || uci::is_name(key))
+        };
+        let paths = literal.split(',').filter(|path| !path.trim().is_empty());
+        let keys: Option<Vec<&str>> = paths.map(key).collect();
+        keys.map(|keys| keys.join(" ")).ok_or_else(|| "not the path of an instance that the device knows".to_owned())
+    }
+
+    /// Returns the place of a field on the device.
+    fn place(&mut self, field: &Field, spec: &Spec) -> Result<Place, Missing> {
+        let source = self.bindings.source(field.source);
+        let name = field.excerpt.name().unwrap_or_default();
+        let key = self.row_key(field.source)?;
+        Ok(match &source.location {
+            Location::Uci { package, identity } => Place::Uci {
+                package: package.to_string(),
+                identity: identity.clone(),
+                section: key.ok_or(Missing::Absent)?,
+                option: name.to_owned(),
+                is_list: field.conversion.form == Some(Form::Words) || (!field.path.is_empty() && spec.is_list()),
+                number: match source.pick {
+                    Pick::Row(depth) => self.row_number(depth),
+                    _ => None,
+                },
+            },
+            Location::Exec { command, .. } => Place::Exec {
+                command: command.iter().map(|argument| argument.to_string()).collect(),
+                limit: source.limit,
+                row: key,
+                field: name.to_owned(),
+                has_check: source.writing.checks,
+            },
+            Location::File { path, .. } => {
+                let path = self.file_path(field.source, path)?;
+                Place::File { path, replaces: source.writing.replaces }
+            }
+            // The builder makes no parameter of these writable.
+            Location::BuiltIn { .. } | Location::Ubus(_) => return Err(Missing::Absent),
+        })
+    }
+
+    /// Returns the number of the instance of a table with rows on the way to the present parameter, counted from the outermost.
+    fn row_number(&self, depth: usize) -> Option<u32> {
+        let dots = self.name.match_indices('.').map(|(dot, _)| dot);
+        let is_table = |dot: &usize| self.schema.bound_table(&self.name[..*dot]).is_some();
+        let table = dots.filter(is_table).nth(depth)?;
+        self.name[table + 1..].split('.').next()?.parse().ok()
+    }
+
+    /// Fills in the path of a file, whose texts are about the row above for the rows themselves.
+    fn file_path(&mut self, id: SourceId, path: &Template) -> Result<String, Missing> {
+        let below = self.leave_rows(id);
+        let path = self.fill_path(path);
+        self.above.extend(below);
+        path
+    }
+}
+
+/// Returns the reason for which a text cannot be written there.
+fn wrong_characters(text: &str, place: &Place) -> Option<&'static str> {
+    // A script of the device that reads the option makes another line of what follows a line end.
+    let is_control = |c: char| c < ' ' || c == '\x7F';
+    match place {
+        Place::Uci { .. } if text.contains(is_control) => Some("a control character, which the device cannot store"),
+        Place::Exec { .. } | Place::File { .. } if text.contains('\0') => Some("a NUL, which the device cannot store"),
+        _ => None,
+    }
+}
