@@ -123,6 +123,7 @@ fn warnings(loaded: &Loaded, config: &Config) -> Vec<String> {
     warnings.extend(examples_left(&files, loaded));
     // The agent starts nevertheless: a device that cannot store must still be manageable.
     warnings.extend(Store::check_owner(&config.state_dir).err().map(|error| no_state(&error)));
+    warnings.extend(loaded.warnings.iter().cloned());
     warnings.extend(unusable_actions(&loaded.actions));
     warnings.extend(unusual_actions(&loaded.actions));
     // The URL is valid, so that the agent starts; every session of it would fail.

@@ -2,6 +2,7 @@
 //!
 //! | file | part |
 //! |---|---|
+//! | `sources/change.rs` | texts that programs and files take, and reloads |
 //! | `sources/file.rs` | files |
 //! | `sources/exec.rs` | programs, side by side |
 //! | `sources/kernel.rs` | the providers of the agent, with the files beside it |
@@ -10,8 +11,8 @@
 //! | `sources/changes.rs` | the events that tell of changes |
 //! | `sources/uci/store.rs` | their lock, and their replacement |
 //!
-//! All questions of one round are asked at the same time, and one wait covers them. Only `sources/uci/store.rs` writes
-//! to the device.
+//! All questions of one round are asked at the same time, and one wait covers them. Nothing is written to the
+//! device but the texts of a change.
 
 #![cfg_attr(
     not(all(
@@ -21,7 +22,13 @@
         feature = "source-ubus",
         feature = "source-uci"
     )),
-    allow(dead_code, unused_mut, reason = "the kinds of sources share parts, and a build may lack some of them")
+    allow(
+        dead_code,
+        unused_imports,
+        unused_mut,
+        unused_variables,
+        reason = "the kinds of sources share parts, and a build may lack some of them"
+    )
 )]
 
 use std::fs::OpenOptions;
@@ -34,9 +41,11 @@ use std::time::Duration;
 use rustix::fs::OFlags;
 
 use crate::clock::Clock;
-use crate::cwmp::device::Sources;
-use crate::model::source::{Answer, Query, Response, Target};
+use crate::cwmp::device::{Prepared, Refusal, Sources, StagedFile};
+use crate::model::reloads::Reload;
+use crate::model::source::{Answer, Query, Response, Target, Write};
 
+mod change;
 mod changes;
 #[cfg(feature = "source-exec")]
 mod exec;
@@ -49,6 +58,7 @@ mod ubus;
 #[cfg(feature = "source-uci")]
 mod uci;
 
+pub(crate) use change::run_reload;
 pub(crate) use changes::Changes;
 
 /// The time for all questions of one request. The sources that have not answered by then count as hung.
@@ -68,6 +78,8 @@ pub(crate) struct DeviceSources {
     kernel: kernel::Kernel,
     #[cfg(feature = "source-ubus")]
     bus: ubus::Bus,
+    #[cfg(feature = "source-uci")]
+    packages: uci::Packages,
 }
 
 impl DeviceSources {
@@ -75,12 +87,14 @@ impl DeviceSources {
     pub(crate) fn new(clock: Clock, stop: Arc<AtomicBool>) -> DeviceSources {
         DeviceSources {
             clock,
-            stop,
             deadline: Duration::ZERO,
             #[cfg(feature = "source-builtin")]
             kernel: kernel::Kernel::default(),
             #[cfg(feature = "source-ubus")]
             bus: ubus::Bus::default(),
+            #[cfg(feature = "source-uci")]
+            packages: uci::Packages::new(Arc::clone(&stop)),
+            stop,
         }
     }
 }
@@ -119,6 +133,40 @@ impl Sources for DeviceSources {
     fn end(&mut self) {
         #[cfg(feature = "source-ubus")]
         self.bus.close();
+    }
+
+    fn prepare(&mut self, writes: &[Write]) -> Result<Prepared, Vec<Refusal>> {
+        let refused = self.check_programs(writes);
+        if !refused.is_empty() {
+            return Err(refused);
+        }
+        #[cfg(feature = "source-uci")]
+        return self.packages.stage(writes);
+        #[cfg(not(feature = "source-uci"))]
+        Ok(Prepared::default())
+    }
+
+    fn set(&mut self, writes: &[Write]) -> Vec<Refusal> {
+        self.set_directly(writes)
+    }
+
+    #[cfg(feature = "source-uci")]
+    fn commit(&mut self) -> Result<(), String> {
+        self.packages.commit()
+    }
+
+    #[cfg(feature = "source-uci")]
+    fn discard(&mut self) {
+        self.packages.discard();
+    }
+
+    #[cfg(feature = "source-uci")]
+    fn recover(&mut self, staged: &[StagedFile]) -> Vec<String> {
+        self.packages.recover(staged)
+    }
+
+    fn reload(&mut self, reload: &Reload) -> Result<(), String> {
+        run_reload(reload, self.clock, &self.stop)
     }
 }
 

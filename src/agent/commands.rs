@@ -15,6 +15,7 @@ use crate::clock::Now;
 use crate::control::{self, CommandResult, LocalTransfer, PendingRequest, Request};
 use crate::cwmp::device::{Author, Device};
 use crate::cwmp::event::{ConfirmedBy, Cumulative, Event, EventCode};
+use crate::cwmp::fault::Fault;
 use crate::cwmp::rules;
 use crate::cwmp::transfer::{DownloadRequest, Origin, Timing, TransferQueue, TransferRequest, admit};
 use crate::model::actions::is_file_type;
@@ -196,6 +197,7 @@ struct LocalChange {
 
 /// Sets all of the values, or none and returns all errors.
 fn set(device: &mut Device, assignments: &[(String, Secret)], now: Now) -> Result<LocalChange, String> {
+    device.refresh(&Wanted::changes(assignments.iter().map(|(name, _)| name.clone()).collect()), now);
     let mut names = HashSet::new();
     let mut changes = Vec::with_capacity(assignments.len());
     let mut refused = Vec::new();
@@ -214,10 +216,18 @@ fn set(device: &mut Device, assignments: &[(String, Secret)], now: Now) -> Resul
     if !refused.is_empty() {
         return Err(join_reasons(refused));
     }
-    let notify = device.apply(changes, Author::Other, now).map_err(|error| error.to_string())?;
+    let changed = device.change(changes, Author::Other, now).map_err(|fault| local_reason(&fault))?;
     // The names only: a value may be a password.
     log::info!("set locally: {}", assignments.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", "));
-    Ok(LocalChange { output: String::new(), notify })
+    Ok(LocalChange { output: String::new(), notify: changed.notify })
+}
+
+/// Returns the reasons of a fault, a line for each parameter.
+fn local_reason(fault: &Fault) -> String {
+    match fault.parameters.is_empty() {
+        true => fault.text.clone(),
+        false => join_reasons(fault.parameters.iter().map(|p| format!("{}: {}", p.name, p.text)).collect()),
+    }
 }
 
 /// Joins error texts, one a line, and cuts a list that is too long to be read.

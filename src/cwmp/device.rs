@@ -11,19 +11,24 @@
 
 pub(crate) mod management_server;
 
+mod changing;
 mod identity;
+mod journal;
 mod notification;
+mod recovery;
 mod restore;
 mod session_totals;
 mod sources;
 mod state;
 mod transfers;
-
-use std::fmt::{self, Write as _};
+mod unfinished;
 
 use serde_json::Value as Json;
 
+use self::changing::DeviceChange;
+pub use self::changing::{Changed, Prepared, Refusal, RenamedRow};
 pub use self::identity::DeviceId;
+pub use self::journal::{Growth, JournalError, JournalWriter};
 use self::management_server::parameter;
 use self::restore::apply_record;
 pub use self::session_totals::SessionTotals;
@@ -31,60 +36,14 @@ use self::session_totals::record;
 use self::sources::SourceState;
 pub use self::sources::{SourceFailure, Sources};
 pub use self::state::{DeviceState, PublishedAddress, Reset};
+pub use self::unfinished::{StagedFile, Unfinished};
 use crate::clock::Now;
 use crate::model::Loaded;
 use crate::model::actions::Actions;
 use crate::model::change::Change;
 use crate::model::facets::PatternCache;
+use crate::model::reloads::Reloads;
 use crate::model::tree::{Tree, Work};
-
-/// The size in bytes at which a record of a snapshot ends.
-const SNAPSHOT_RECORD: usize = 64 * 1024;
-
-/// Durable storage for changes, one record for each.
-pub trait JournalWriter {
-    /// Appends one record, a line without line end, and returns when it is durable.
-    ///
-    /// # Errors
-    /// The record is not stored, and no part of it appears after a restart.
-    fn append(&mut self, record: &str, growth: Growth) -> Result<(), JournalError>;
-
-    /// Returns true if the last record was refused for a reason that [`rewrite`](JournalWriter::rewrite) may remove.
-    fn rewrite_helps(&self) -> bool {
-        false
-    }
-
-    /// Replaces all records by those of a snapshot. If it fails, the records stay as they are.
-    fn rewrite(&mut self, _snapshot: &[String]) -> Result<(), JournalError> {
-        Err(JournalError { reason: "the journal cannot be rewritten".into(), is_full: false })
-    }
-}
-
-/// The effect of a record on the size of the state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Growth {
-    /// The state may become larger, within the limit of the journal.
-    May,
-    /// The record only deletes instances, or holds the state of the protocol, whose parts have limits of their own.
-    No,
-}
-
-/// The failure to store a record. No part of the record appears after a restart.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct JournalError {
-    /// The reason, as text.
-    pub reason: String,
-    /// True if there is no room for the record, so that other records can be removed nevertheless.
-    pub is_full: bool,
-}
-
-impl fmt::Display for JournalError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot store the state: {}", self.reason)
-    }
-}
-
-impl std::error::Error for JournalError {}
 
 /// The originator of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +70,12 @@ pub struct Device {
     /// True if DelayReboot was set, to any value, since the last [`Device::take_delay_reboot`].
     delay_reboot_set: bool,
     sources: SourceState,
+    reloads: Reloads,
+    /// The work on the device that a crash may interrupt, and the one that the journal holds.
+    unfinished: Unfinished,
+    written_work: Unfinished,
+    /// True if a record must be written for the unfinished work alone.
+    work_is_urgent: bool,
 }
 
 impl Device {
@@ -122,8 +87,9 @@ impl Device {
         journal: Box<dyn JournalWriter>,
         now: Now,
     ) -> (Device, Vec<String>) {
-        let Loaded { mut tree, actions, .. } = loaded;
+        let Loaded { mut tree, actions, reloads, .. } = loaded;
         tree.set_with_omitted(true);
+        let mut unfinished = Unfinished::default();
         let mut state = DeviceState::default();
         let mut written = String::new();
         let mut totals = SessionTotals::default();
@@ -141,6 +107,9 @@ impl Device {
             if let Some(stored) = record.get("sessions") {
                 totals = SessionTotals::from_json(stored);
             }
+            if let Some(stored) = record.get("device") {
+                unfinished = Unfinished::from_json(stored);
+            }
         }
         state.totals = totals;
         tree.set_with_omitted(false);
@@ -148,20 +117,29 @@ impl Device {
         // 4 VALUE CHANGE would go out without a parameter, which R101 forbids.
         state.drop_changes(|name| tree.parameter(name).is_err());
         Device::note_dropped_values(&tree, &mut state, dropped);
-        let (written_totals, sources) = (totals, SourceState::default());
-        let unstored = tree.unstored_numbers();
-        let delay_reboot_set = false;
-        (
-            Device { tree, actions, state, journal, written, written_totals, unstored, delay_reboot_set, sources },
-            notices,
-        )
+        let device = Device {
+            unstored: tree.unstored_numbers(),
+            tree,
+            actions,
+            state,
+            journal,
+            written,
+            written_totals: totals,
+            delay_reboot_set: false,
+            sources: SourceState::default(),
+            reloads,
+            written_work: unfinished.clone(),
+            unfinished,
+            work_is_urgent: false,
+        };
+        (device, notices)
     }
 
     /// Replaces the data model: applies the values in the records to the factory state of the new model, as
     /// [`restore`](Device::restore) does, and keeps the state of the protocol. Returns a notice, for the log, for each
     /// value that the new model rejects.
     pub fn replace_model(&mut self, loaded: Loaded, records: &[String]) -> Vec<String> {
-        let Loaded { mut tree, actions, .. } = loaded;
+        let Loaded { mut tree, actions, reloads, .. } = loaded;
         tree.set_with_omitted(true);
         let (patterns, mut notices, mut dropped) = (PatternCache::default(), Vec::new(), Vec::new());
         for record in records.iter().filter_map(|record| serde_json::from_str::<Json>(record).ok()) {
@@ -174,7 +152,7 @@ impl Device {
         }
         tree.set_with_omitted(false);
         self.unstored = tree.unstored_numbers();
-        (self.tree, self.actions) = (tree, actions);
+        (self.tree, self.actions, self.reloads) = (tree, actions, reloads);
         let tree = &self.tree;
         self.state.drop_changes(|name| tree.parameter(name).is_err());
         notices
@@ -222,6 +200,23 @@ impl Device {
     /// # Errors
     /// The journal cannot be written, or the agent stops during a request; then nothing has changed.
     pub fn apply(&mut self, changes: Vec<Change>, author: Author, now: Now) -> Result<bool, JournalError> {
+        self.apply_with(changes, None, author, now)
+    }
+
+    /// Applies changes, with values that the device holds and the journal does not, in one record with the work that is to be done on
+    /// the device.
+    fn apply_with(
+        &mut self,
+        changes: Vec<Change>,
+        on_device: Option<DeviceChange>,
+        author: Author,
+        now: Now,
+    ) -> Result<bool, JournalError> {
+        let is_urgent = on_device.is_some();
+        let (bound, rows, work) = match on_device {
+            Some(DeviceChange { bound, rows, work }) => (bound, rows, work),
+            None => (Vec::new(), Vec::new(), self.unfinished.clone()),
+        };
         let sets_delay_reboot = self.sets_delay_reboot(&changes);
         let (decided, mut changes) = (changes, Vec::new());
         for change in decided {
@@ -231,12 +226,29 @@ impl Device {
             }
         }
         let mut state = self.state.clone();
-        let active = author == Author::Other && self.note_value_changes(&changes, &mut state);
+        let active = author == Author::Other
+            && (self.note_value_changes(&changes, &mut state) | self.note_value_changes(&bound, &mut state));
+        self.report_bound(&bound, &mut state);
         self.drop_unwatched_changes(&changes, &mut state);
         Device::forget_reported_values(&changes, &mut state);
         self.detect_other_acs(&changes, &mut state);
         self.report_newly_watched(&changes, &mut state)?;
-        self.commit(&changes, state, now)?;
+        // A row with another key is the same instance: nobody is told of it.
+        changes.extend(rows);
+        let before = std::mem::replace(&mut self.unfinished, work);
+        self.work_is_urgent = is_urgent;
+        let stored = self.commit(&changes, state, now);
+        self.work_is_urgent = false;
+        if stored.is_err() {
+            self.unfinished = before;
+        }
+        stored?;
+        for change in bound {
+            if let Change::Set(name, value) = change {
+                // Cannot fail: the parameter was found before.
+                let _ = self.tree.set_runtime_value(&name, value);
+            }
+        }
         self.delay_reboot_set |= sets_delay_reboot;
         Ok(active)
     }
@@ -272,13 +284,13 @@ impl Device {
                 &with_numbers
             }
         };
-        if !changes.is_empty() || unwritten.is_some() {
+        if !changes.is_empty() || unwritten.is_some() || self.work_is_urgent {
             let shrinks = changes.iter().all(|change| matches!(change, Change::Delete(_) | Change::LastNumber(..)));
-            let totals = self.unwritten_totals();
-            let record = record(changes, unwritten, totals);
+            let record = record(changes, unwritten, self.unwritten_totals(), self.unwritten_work());
             self.check_stop()?;
             self.append(&record, if shrinks { Growth::No } else { Growth::May })?;
             self.totals_written();
+            self.written_work.clone_from(&self.unfinished);
         }
         for change in changes {
             // Cannot fail: each change was decided on this very tree, which has not changed since.
@@ -315,45 +327,6 @@ impl Device {
     /// with each session that sets it (R156).
     pub fn take_delay_reboot(&mut self) -> bool {
         std::mem::take(&mut self.delay_reboot_set)
-    }
-
-    /// Returns the records that lead from the factory state to the current one, for the compaction of the journal.
-    pub fn snapshot(&self) -> Vec<String> {
-        let (mut records, mut text) = (Vec::new(), String::new());
-        for change in self.tree.changes_from_factory() {
-            text.push_str(if text.is_empty() { "{\"tree\":[" } else { "," });
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{}", change.to_json());
-            // Several records: the size of one is limited, and that of all values together is not.
-            if text.len() >= SNAPSHOT_RECORD {
-                text.push_str("]}");
-                records.push(std::mem::take(&mut text));
-            }
-        }
-        text.push_str(if text.is_empty() { "{\"tree\":[]" } else { "]" });
-        // The state comes last: where damage cuts the snapshot off, the identity is missing as well, and 0 BOOTSTRAP tells
-        // the ACS of the loss (R137).
-        let (state, totals) = (self.state.to_json(), self.state.totals.to_json());
-        let _ = write!(text, ",\"state\":{state},\"sessions\":{totals}}}");
-        records.push(text);
-        records
-    }
-
-    /// Notes that the journal now holds the result of [`snapshot`](Device::snapshot).
-    pub fn rewritten(&mut self) {
-        self.written = self.state.to_json().to_string();
-        self.totals_written();
-    }
-
-    /// Returns the only record that a factory reset leaves in the journal: the reset has begun, and in which boot.
-    ///
-    /// An agent that is killed during the reset finds it and finishes the reset; the boot id shows whether the device
-    /// has rebooted in between (R226).
-    pub fn reset_record(&self) -> String {
-        let mut state = DeviceState::default();
-        state.boot_id.clone_from(&self.state.boot_id);
-        state.reset = Reset::Begun;
-        serde_json::json!({ "state": state.to_json() }).to_string()
     }
 
     /// Returns true if the change is worth a record.

@@ -23,7 +23,12 @@ use crate::model::source::{Answer, Query, Response, Target};
 use crate::process::kill;
 use crate::readiness::{Interest, PollFlags, wait};
 
-mod lines;
+pub(super) mod lines;
+
+/// The verbs by which a program changes the device, or checks a change.
+pub(super) const CHECK: &str = "check";
+pub(super) const SET: &str = "set";
+const CHANGES: [&str; 2] = [CHECK, SET];
 
 /// The most programs that run at the same time.
 const MAX_RUNNING: usize = 8;
@@ -47,6 +52,9 @@ const ENVIRONMENT: [(&str, &str); 2] = [("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"
 /// The exit status by which a program refuses.
 const REFUSED: i32 = 77;
 
+/// The begin of the reason by which a program refuses as a whole.
+pub(super) const REFUSES: &str = "it refuses";
+
 /// The programs of one round of questions.
 pub(super) struct Programs<'q> {
     clock: Clock,
@@ -64,6 +72,8 @@ struct Program {
     child: Child,
     /// The rest of the standard input.
     input: VecDeque<u8>,
+    /// True if the output is refusals, and no rows.
+    is_change: bool,
     output: Vec<u8>,
     errors: Vec<u8>,
     /// The instants of the monotonic clock at which the program was started, and at which it counts as hung.
@@ -94,6 +104,7 @@ impl<'q> Programs<'q> {
                     number,
                     child,
                     input: input.bytes().collect(),
+                    is_change: command.last().is_some_and(|verb| CHANGES.contains(&verb.as_str())),
                     output: Vec::new(),
                     errors: Vec::new(),
                     began,
@@ -179,8 +190,9 @@ impl Program {
         let last = last.lines().rev().find(|line| !line.trim().is_empty());
         let last = last.map(|line| format!(": {}", line.escape_debug())).unwrap_or_default();
         match (status.code(), status.signal()) {
+            (Some(0), _) if self.is_change => Ok(Answer::Text(String::from_utf8_lossy(&self.output).into_owned())),
             (Some(0), _) => lines::parse(&self.output).map(Answer::Rows),
-            (Some(REFUSED), _) => Err(format!("it refuses{last}")),
+            (Some(REFUSED), _) => Err(format!("{REFUSES}{last}")),
             (Some(code), _) => Err(format!("exit status {code}{last}")),
             (None, signal) => Err(format!("ended by signal {}{last}", signal.unwrap_or(0))),
         }

@@ -1,5 +1,12 @@
 //! Files as sources.
 
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+use rustix::fs::OFlags;
+
 use super::read_text;
 use crate::model::source::{Answer, excerpt};
 
@@ -10,6 +17,44 @@ pub(super) fn read(path: &str, rows: Option<&str>) -> Result<Answer, String> {
         Some(pattern) => Answer::Rows(excerpt::rows(&text, pattern)),
         None => Answer::Text(text),
     })
+}
+
+/// Sets the whole text of a file.
+pub(super) fn write(path: &str, text: &str, replaces: bool) -> io::Result<()> {
+    let text = format!("{text}\n");
+    if replaces {
+        return replace(Path::new(path), text.as_bytes());
+    }
+    // Without NONBLOCK, a pipe would block the agent. The kernel takes a setting by one write.
+    let options = OFlags::NONBLOCK.bits().cast_signed();
+    let mut file = OpenOptions::new().write(true).truncate(true).custom_flags(options).open(path)?;
+    match file.write(text.as_bytes())? {
+        written if written == text.len() => Ok(()),
+        _ => Err(io::Error::other("the text was written in part only")),
+    }
+}
+
+/// Puts a new file into the place of one that exists, with its mode and owner.
+fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
+    let path = fs::canonicalize(path)?;
+    let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::Error::other("not a file"));
+    };
+    let before = fs::metadata(&path)?;
+    let new = directory.join(format!(".{}.cpe-new", name.to_string_lossy()));
+    // A leftover of an earlier write may be a link.
+    let _ = fs::remove_file(&new);
+    let written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new).and_then(|mut file| {
+        file.write_all(text)?;
+        std::os::unix::fs::fchown(&file, Some(before.uid()), Some(before.gid()))?;
+        file.set_permissions(before.permissions())?;
+        file.sync_all()
+    });
+    if let Err(error) = written.and_then(|()| fs::rename(&new, &path)) {
+        let _ = fs::remove_file(&new);
+        return Err(error);
+    }
+    fs::File::open(directory)?.sync_all()
 }
 
 #[cfg(test)]
@@ -30,6 +75,29 @@ mod tests {
         std::fs::write(&path, vec![b'x'; MAX_SIZE as usize + 1]).expect("written");
         assert!(read(name, None).unwrap_err().contains("longer than 256 KiB"));
         assert!(read(directory.path().to_str().expect("a name"), None).is_err(), "a directory");
+    }
+
+    #[test]
+    fn a_file_is_written_or_replaced() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("file");
+        let name = path.to_str().expect("a name");
+        assert!(write(name, "x", false).is_err() && write(name, "x", true).is_err(), "a missing file stays missing");
+        fs::write(&path, "before\n").expect("written");
+        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o640)).expect("rights");
+        let before = fs::metadata(&path).expect("a file");
+        write(name, "one", false).expect("written");
+        assert_eq!(
+            (fs::read_to_string(&path).as_deref().ok(), fs::metadata(&path).expect("a file").ino()),
+            (Some("one\n"), before.ino())
+        );
+        let link = directory.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).expect("a link");
+        write(link.to_str().expect("a name"), "two", true).expect("replaced");
+        let after = fs::metadata(&path).expect("a file");
+        assert_eq!(fs::read_to_string(&path).expect("a text"), "two\n");
+        assert!(after.ino() != before.ino() && after.mode() == before.mode());
+        assert_eq!(fs::read_dir(directory.path()).expect("a directory").count(), 2, "no file is left behind");
     }
 
     #[test]

@@ -6,8 +6,10 @@ use super::read_text;
 use crate::model::source::Answer;
 use crate::model::source::uci::{Identity, rows};
 
-#[allow(dead_code, reason = "the interface of the writer")]
+mod change;
 pub(super) mod store;
+
+pub(super) use change::Packages;
 
 /// The directories of the packages. A package in the first one, which a reboot empties, overrules that in the second.
 const DIRECTORIES: [&str; 2] = ["/var/run/uci", "/etc/config"];

@@ -139,7 +139,7 @@ impl Device {
     }
 
     /// Returns true if a change of a parameter with these attributes is reported to the ACS (R99).
-    fn is_watched(&self, name: &str, attributes: Attributes) -> bool {
+    pub(super) fn is_watched(&self, name: &str, attributes: Attributes) -> bool {
         attributes.notification != Notification::Off || self.tree.parameter(name).is_ok_and(|p| p.spec.inform)
     }
 

@@ -28,9 +28,9 @@ pub(super) fn apply_record(
 
 /// Applies a change of the journal. The error text never holds the value, which may be a password.
 fn apply_stored(tree: &mut Tree, change: &Json, patterns: &PatternCache) -> Result<(), String> {
-    let change = Change::from_json(change, tree, patterns).and_then(|change| match is_overruled(tree, &change) {
-        true => Err(format!("{}: the data model has made it read-only", change.name())),
-        false => Ok(change),
+    let change = Change::from_json(change, tree, patterns).and_then(|change| match overruled(tree, &change) {
+        Some(reason) => Err(format!("{}: {reason}", change.name())),
+        None => Ok(change),
     });
     let applied = change.and_then(|c| match tree.apply(&c) {
         // A table that the model no longer has holds no value that could be missed.
@@ -40,14 +40,20 @@ fn apply_stored(tree: &mut Tree, change: &Json, patterns: &PatternCache) -> Resu
     applied.map_err(|reason| format!("stored value not applied: {reason}"))
 }
 
-/// Returns true if a later model has made the parameter read-only. Such a parameter takes its value from the model: a
-/// stored value would hide that of each later firmware, and the ACS could not change it.
+/// Returns the reason if a later model has made the parameter read-only, or has given it a source. Such a parameter takes its
+/// value from the model or the device: a stored value would hide that of each later firmware, and the ACS could not change it.
 ///
 /// Exempt are ParameterKey (R157) and references (R173), which are read-only and yet changed by the agent itself.
-fn is_overruled(tree: &Tree, change: &Change) -> bool {
-    let Change::Set(name, _) = change else { return false };
+fn overruled(tree: &Tree, change: &Change) -> Option<&'static str> {
+    let Change::Set(name, _) = change else { return None };
     let is_fixed = tree.parameter(name).is_ok_and(|p| !p.spec.writable && !p.spec.is_reference());
-    // The identity of the device outlasts a failure of its source.
-    let is_kept = is_identity(tree, name) && tree.schema().is_bound_parameter(name);
-    is_fixed && !is_kept && *name != management_server::full_name(tree, parameter::PARAMETER_KEY)
+    match tree.schema().is_bound_parameter(name) {
+        // The identity of the device outlasts a failure of its source.
+        true if is_identity(tree, name) => None,
+        true => Some("its value is that of the device"),
+        false if is_fixed && *name != management_server::full_name(tree, parameter::PARAMETER_KEY) => {
+            Some("the data model has made it read-only")
+        }
+        false => None,
+    }
 }

@@ -51,16 +51,20 @@ impl SessionTotals {
 }
 
 impl Device {
-    /// Stores the counts of sessions, unless the journal already holds them. For an orderly stop: at any other time they
+    /// Stores the counts of sessions and the unfinished work, unless the journal already holds them. For an orderly stop: at any other time they
     /// wait for the next record, since a record for each session would wear out the flash memory.
     ///
     /// # Errors
     /// The journal cannot be written.
     pub fn save_totals(&mut self) -> Result<(), JournalError> {
-        match self.unwritten_totals() {
-            None => Ok(()),
-            totals => self.append(&record(&[], None, totals), Growth::No).map(|()| self.totals_written()),
+        let (totals, work) = (self.unwritten_totals(), self.unwritten_work());
+        if totals.is_none() && work.is_none() {
+            return Ok(());
         }
+        self.append(&record(&[], None, totals, work), Growth::No)?;
+        self.totals_written();
+        self.written_work.clone_from(&self.unfinished);
+        Ok(())
     }
 
     /// Returns the counts of sessions if the journal does not hold them yet.
@@ -73,13 +77,20 @@ impl Device {
     }
 }
 
-/// Formats a record of the journal from the changes, if any, the state, which is JSON already, and the counts of sessions,
-/// each if given.
-pub(super) fn record(changes: &[Change], state: Option<&str>, totals: Option<SessionTotals>) -> String {
+/// Formats a record of the journal from the changes, if any, the state, which is JSON already, the counts of sessions, and the
+/// unfinished work, which is JSON too, each if given.
+pub(super) fn record(
+    changes: &[Change],
+    state: Option<&str>,
+    totals: Option<SessionTotals>,
+    work: Option<String>,
+) -> String {
     let list = (!changes.is_empty()).then(|| changes.iter().map(Change::to_json).collect::<Json>().to_string());
     let totals = totals.map(|totals| totals.to_json().to_string());
     let mut text = String::new();
-    for (name, json) in [("tree", list.as_deref()), ("state", state), ("sessions", totals.as_deref())] {
+    let members =
+        [("tree", list.as_deref()), ("state", state), ("sessions", totals.as_deref()), ("device", work.as_deref())];
+    for (name, json) in members {
         if let Some(json) = json {
             // The result is ignored: writing to a String cannot fail.
             let _ = write!(text, "{}\"{name}\":{json}", if text.is_empty() { '{' } else { ',' });

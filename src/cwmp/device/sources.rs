@@ -10,12 +10,14 @@ use std::time::Duration;
 
 mod stack;
 
-use super::Device;
+use super::changing;
 use super::notification::digest;
+use super::{Device, Prepared, Refusal, StagedFile};
 use crate::clock::Now;
 use crate::cwmp::device::Author;
 use crate::model::change::Change;
-use crate::model::source::{Answer, Answers, Query, Response};
+use crate::model::reloads::Reload;
+use crate::model::source::{Answer, Answers, Query, Response, Write};
 use crate::model::tree::{Mode, Parameter, Reading, Wanted};
 
 /// The most rounds of questions for one request: sources depend on each other three deep, and tables add a round each.
@@ -38,15 +40,60 @@ pub trait Sources {
 
     /// Ends the request: what was open for it alone is closed.
     fn end(&mut self) {}
+
+    /// Checks texts, and writes those of files beside the files that they will replace. Nothing that the device uses has changed. The
+    /// files are locked until [`Sources::commit`] or [`Sources::discard`].
+    ///
+    /// # Errors
+    /// All refusals; then nothing is prepared.
+    fn prepare(&mut self, writes: &[Write]) -> Result<Prepared, Vec<Refusal>> {
+        changing::refuse_all(writes).map(|()| Prepared::default())
+    }
+
+    /// Sets the texts of programs and single files. Returns the refusals; some of the other texts may be set then.
+    fn set(&mut self, writes: &[Write]) -> Vec<Refusal> {
+        changing::refuse_all(writes).err().unwrap_or_default()
+    }
+
+    /// Puts the prepared files into their places.
+    ///
+    /// # Errors
+    /// The reason; the files have their former texts then.
+    fn commit(&mut self) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Removes the prepared files.
+    fn discard(&mut self) {}
+
+    /// Puts prepared files into their places that a crash has left, if a record names them, and removes others. Returns notices for
+    /// the log.
+    fn recover(&mut self, _staged: &[StagedFile]) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Runs a reload to its end.
+    ///
+    /// # Errors
+    /// The reason of the failure.
+    fn reload(&mut self, _reload: &Reload) -> Result<(), String> {
+        Err("the device has no reloads".to_owned())
+    }
 }
 
 /// The sources of a device, and their failures.
 #[derive(Default)]
 pub(super) struct SourceState {
-    drivers: Option<Box<dyn Sources>>,
+    pub(super) drivers: Option<Box<dyn Sources>>,
     failures: Vec<(Query, SourceFailure)>,
     /// The parameters whose device text is no value, with the reason; each is logged once.
     unfit: Vec<(String, String)>,
+    /// The answers of a refresh for a change, from which the change is planned.
+    pub(super) answers: Answers,
+    /// The writes whose reload has not settled.
+    pub(super) pins: Vec<Write>,
+    /// True if a source that fails may rest.
+    rests: bool,
 }
 
 /// A source that fails.
@@ -102,10 +149,18 @@ impl Device {
             drivers.begin();
         }
         let mut answers = Answers::default();
+        // A change is tried although the source rests.
+        self.sources.rests = !wanted.is_change();
         let readings = self.gather(wanted, mode, &mut answers, now);
+        self.sources.rests = true;
         if let Some(drivers) = &mut self.sources.drivers {
             drivers.end();
         }
+        if wanted.is_change() {
+            self.sources.answers = answers;
+            return (readings, Vec::new());
+        }
+        self.sources.answers = Answers::default();
         (readings, answers.into_queries())
     }
 
@@ -143,9 +198,10 @@ impl Device {
     /// Asks those sources that do not rest, and notes failures and recoveries.
     fn ask(&mut self, queries: &[Query], answers: &mut Answers, now: Now) {
         let mut asked = Vec::new();
+        let rests = self.sources.rests;
         for query in queries {
             match self.sources.failure(query) {
-                Some(failure) if now.monotonic < failure.rests_until => {
+                Some(failure) if rests && now.monotonic < failure.rests_until => {
                     answers.add(query.clone(), Response::failed(failure.reason.clone()));
                 }
                 _ => asked.push(query.clone()),
@@ -186,6 +242,7 @@ impl Device {
     fn take_readings(&mut self, readings: &[Reading], now: Now) {
         for reading in readings {
             match &reading.value {
+                Ok(_) if self.sources.pins.iter().any(|pinned| pinned.name == reading.name) => {}
                 Ok(value) if self.is_identity(&reading.name) => self.take_identity(&reading.name, value.clone(), now),
                 Ok(value) => {
                     self.sources.unfit.retain(|(name, _)| *name != reading.name);

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::clock::Now;
-use crate::cwmp::device::{Author, Device};
+use crate::cwmp::device::{Author, Changed, Device};
 use crate::cwmp::fault::{Fault, FaultCode, ParameterFault};
 use crate::cwmp::rules;
 use crate::cwmp::soap::{Element, EnvelopeWriter, XsiType};
@@ -21,9 +21,16 @@ pub(super) fn handle(
     now: Now,
     response: &mut EnvelopeWriter,
 ) -> Result<(), Fault> {
+    super::refresh(request, "ParameterList", Wanted::changes, device, now);
+    let changed = set(request, device, now);
+    device.forget_answers();
+    response.text("Status", changed?.status()); // R169
+    Ok(())
+}
+
+fn set(request: Element<'_>, device: &mut Device, now: Now) -> Result<Changed, Fault> {
     // Without a key, as some ACSs send the request, the old one stays.
     let key = request.optional_string("ParameterKey", 32)?;
-    super::refresh(request, "ParameterList", Wanted::instances, device, now);
     let mut names = HashSet::new();
     let mut changes = Vec::new();
     let mut refused = Vec::new();
@@ -51,9 +58,7 @@ pub(super) fn handle(
         return Err(Fault::of_parameters(refused)); // R165
     }
     changes.extend(key.and_then(|key| device.parameter_key(&key)));
-    device.apply(changes, Author::Acs, now)?;
-    response.text("Status", 0); // R169
-    Ok(())
+    device.change(changes, Author::Acs, now)
 }
 
 fn decide(

@@ -8,6 +8,9 @@ use crate::model::source::Row;
 /// The most rows of one program; a table takes fewer still.
 const MAX_ROWS: usize = 4096;
 
+/// The most characters of the reason of a refusal.
+const MAX_TEXT: usize = 200;
+
 /// Reads the output of a program: `KEY`, `FIELD⇥VALUE` or `ROW⇥FIELD⇥VALUE` in each line.
 pub(super) fn parse(output: &[u8]) -> Result<Vec<Row>, String> {
     let text = String::from_utf8_lossy(output);
@@ -36,6 +39,40 @@ pub(super) fn parse(output: &[u8]) -> Result<Vec<Row>, String> {
         }
     }
     Ok(rows)
+}
+
+/// A refusal in the output of a program: `!⇥[ROW⇥]FIELD⇥CODE⇥TEXT`.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::sources) struct RefusedField {
+    pub(in crate::sources) row: Option<String>,
+    pub(in crate::sources) field: String,
+    pub(in crate::sources) code: u16,
+    pub(in crate::sources) text: String,
+}
+
+/// Reads the refusals of a program; other lines count for nothing.
+///
+/// # Errors
+/// A line begins as a refusal does, and is none.
+pub(in crate::sources) fn refusals(output: &str) -> Result<Vec<RefusedField>, String> {
+    let refusal = |(number, line): (usize, &str)| {
+        let columns: Vec<String> = line.strip_prefix("!\t")?.split('\t').map(unescape).collect();
+        let (row, field, code, text) = match columns.as_slice() {
+            [field, code, text] => (None, field, code, text),
+            [row, field, code, text] => (Some(row.clone()), field, code, text),
+            _ => return Some(Err(format!("line {} of the output is no refusal", number + 1))),
+        };
+        let code = code.parse().unwrap_or_default();
+        // The text reaches the log and the ACS.
+        let text = text.chars().take(MAX_TEXT).map(|c| if c.is_control() { ' ' } else { c }).collect();
+        Some(Ok(RefusedField { row, field: field.clone(), code, text }))
+    };
+    output.lines().enumerate().filter_map(refusal).collect()
+}
+
+/// Returns a text as a column.
+pub(in crate::sources) fn escape(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('\t', "\\t").replace('\n', "\\n")
 }
 
 fn unescape(column: &str) -> String {
@@ -68,6 +105,21 @@ mod tests {
         let rows = parse(b"a\tx\t1\nb\tx\t2\na\ty\t3\n").expect("rows");
         assert_eq!((rows.len(), rows[0].get("y"), rows[1].get("x")), (2, Some("3"), Some("2")));
         assert_eq!(parse(b""), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn refusals_have_a_code_and_a_text() {
+        let refused = |row: Option<&str>, field: &str, code, text: &str| RefusedField {
+            row: row.map(str::to_owned),
+            field: field.into(),
+            code,
+            text: text.into(),
+        };
+        let output = "!\tmode\t9007\ttoo\\tbright\nset\n!\ta\\\\b\tmode\tx\t\n";
+        let expected = [refused(None, "mode", 9007, "too bright"), refused(Some("a\\b"), "mode", 0, "")];
+        assert_eq!(refusals(output).as_deref(), Ok(&expected[..]));
+        assert!(refusals("!\tmode\n").unwrap_err().contains("line 1"));
+        assert_eq!(unescape(&escape("a\tb\\n\n")), "a\tb\\n\n");
     }
 
     #[test]

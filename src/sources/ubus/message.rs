@@ -6,7 +6,7 @@
 
 use crate::model::source::Argument;
 use crate::model::source::blob::{
-    BOOLEAN, Blob, DOUBLE, TEXT, Value, WHOLE_16, WHOLE_32, WHOLE_64, put_attribute, put_element, take_attribute,
+    BOOLEAN, Blob, DOUBLE, TABLE, TEXT, Value, WHOLE_16, WHOLE_32, WHOLE_64, put_attribute, put_element, take_attribute,
 };
 
 /// The kinds of messages.
@@ -129,6 +129,7 @@ fn encode(argument: &Argument<String>, wanted: Option<u8>) -> Option<(u8, Vec<u8
         Argument::Boolean(_) => BOOLEAN,
         Argument::Whole(number) if i32::try_from(*number).is_ok() => WHOLE_32,
         Argument::Whole(_) => WHOLE_64,
+        Argument::Table(_) => TABLE,
     });
     let value = match (argument, kind) {
         // A text on the bus ends with NUL, and cannot have one within.
@@ -142,6 +143,14 @@ fn encode(argument: &Argument<String>, wanted: Option<u8>) -> Option<(u8, Vec<u8
             _ => return None,
         },
         (Argument::Whole(number), WHOLE_64) => number.to_be_bytes().to_vec(),
+        (Argument::Table(members), TABLE) => {
+            let mut bytes = Vec::new();
+            for (name, member) in members {
+                let (kind, value) = encode(member, None)?;
+                put_element(&mut bytes, kind, name, &value);
+            }
+            bytes
+        }
         (Argument::Whole(number), DOUBLE) => (*number as f64).to_be_bytes().to_vec(),
         _ => return None,
     };

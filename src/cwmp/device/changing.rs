@@ -1,0 +1,358 @@
+//! Changes of values that live on the device.
+//!
+//! ```text
+//! values ──▶ Tree::plan_writes ──▶ check, stage ──▶ set, after a record to undo it ──▶ record ──▶ rename ──▶ tree ──▶ answer
+//!                 │                    │                    │                            │
+//!                 └────────────────────┴──── a refusal ─────┴────────────────────────────┴──▶ nothing has changed
+//! ```
+//!
+//! The record is the point of decision (R164, R171): before it the device is set back, behind it the renames are finished, also by
+//! the next start.
+
+use super::notification::digest;
+use super::{Author, Device, DeviceState, JournalError, Sources, StagedFile, Unfinished};
+use crate::clock::Now;
+use crate::cwmp::fault::{Fault, FaultCode, ParameterFault};
+use crate::model::change::Change;
+use crate::model::reloads::Reload;
+use crate::model::source::uci::Identity;
+use crate::model::source::{Answers, Place, Write};
+use crate::model::tree::Planned;
+use crate::model::value::Value;
+
+/// The refusal of one text by the device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The index of the write.
+    pub write: usize,
+    /// The fault of the parameter.
+    pub code: FaultCode,
+    /// The reason.
+    pub text: String,
+}
+
+/// The parts of a change that are prepared: each needs a rename only.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Prepared {
+    /// The files.
+    pub staged: Vec<StagedFile>,
+    /// The sections in them that get other keys.
+    pub renamed: Vec<RenamedRow>,
+}
+
+/// A section whose key changes, as an anonymous one gets a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RenamedRow {
+    /// The name of the UCI package.
+    pub package: String,
+    /// The options that tell anonymous sections apart, in the tables that are meant.
+    pub identity: Option<Identity>,
+    /// The key before.
+    pub old: String,
+    /// The key after the change.
+    pub new: String,
+}
+
+/// A change of the device, beside the values that the agent keeps.
+pub(super) struct DeviceChange {
+    /// The values on the device, which the journal does not hold.
+    pub(super) bound: Vec<Change>,
+    /// The rows that get other keys.
+    pub(super) rows: Vec<Change>,
+    /// The work that the record names.
+    pub(super) work: Unfinished,
+}
+
+/// The result of a change.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Changed {
+    /// True if a change requires an active notification.
+    pub notify: bool,
+    /// True if the device uses a new value only after a reload: Status 1 (R169, R170).
+    pub is_owed: bool,
+}
+
+impl Changed {
+    /// Returns the argument `Status` of a response.
+    pub(in crate::cwmp) fn status(self) -> u32 {
+        self.is_owed.into()
+    }
+}
+
+impl Device {
+    /// Makes changes as [`Device::apply`] does, of which some set values on the device: all of them or none (R164). The values on the
+    /// device were read before by a refresh for these changes.
+    ///
+    /// # Errors
+    /// The faults of all parameters that the device refuses (R165), or the failure to store; then nothing has changed.
+    pub fn change(&mut self, changes: Vec<Change>, author: Author, now: Now) -> Result<Changed, Fault> {
+        let answers = std::mem::take(&mut self.sources.answers);
+        let is_bound =
+            |change: &Change| matches!(change, Change::Set(name, _) if self.tree.schema().is_bound_parameter(name));
+        let (bound, kept): (Vec<Change>, Vec<Change>) = changes.into_iter().partition(is_bound);
+        if bound.is_empty() {
+            return Ok(Changed { notify: self.apply(kept, author, now)?, is_owed: false });
+        }
+        let Some(mut drivers) = self.sources.drivers.take() else {
+            return Err(Fault::because(FaultCode::InternalError, "the device cannot be reached"));
+        };
+        drivers.begin();
+        let changed = self.change_device(&mut *drivers, (bound, kept), &answers, author, now);
+        drivers.end();
+        self.sources.drivers = Some(drivers);
+        changed
+    }
+
+    /// Drops the answers of a refresh for a change that was refused.
+    pub(in crate::cwmp) fn forget_answers(&mut self) {
+        self.sources.answers = Answers::default();
+    }
+
+    fn change_device(
+        &mut self,
+        drivers: &mut dyn Sources,
+        (bound, kept): (Vec<Change>, Vec<Change>),
+        answers: &Answers,
+        author: Author,
+        now: Now,
+    ) -> Result<Changed, Fault> {
+        let (writes, mut is_owed) = self.plan(&bound, answers)?;
+        if writes.is_empty() {
+            // R170: a value that is there may still wait for its reload.
+            return Ok(Changed { notify: self.apply(kept, author, now)?, is_owed });
+        }
+        let Prepared { staged, renamed } = drivers.prepare(&writes).map_err(|refused| fault(&writes, refused))?;
+        let direct: Vec<Write> = writes.iter().filter(|write| !write.place.is_staged()).cloned().collect();
+        if let Err(fault) = self.set_directly(drivers, &direct, now) {
+            drivers.discard();
+            return Err(fault);
+        }
+        let reloads = self.reloads_of(&writes);
+        let before = self.unfinished.clone();
+        let mut work = Unfinished { boot: self.state.boot_id.clone(), staged, undo: Vec::new(), ..before.clone() };
+        reloads.iter().filter(|reload| !reload.at_answer).for_each(|reload| work.owe(&reload.name));
+        let undo = self.opposite(&kept);
+        let row = |row: &RenamedRow| self.tree.renamed_rows(&row.package, row.identity.as_ref(), &row.old, &row.new);
+        let rows = renamed.iter().flat_map(row).collect();
+        let names: Vec<String> = bound.iter().map(|change| change.name().to_owned()).collect();
+        let stored = self.apply_with(kept, Some(DeviceChange { bound, rows, work }), author, now);
+        let notify = match stored {
+            Ok(notify) => notify,
+            Err(error) => {
+                self.set_back(drivers, &direct);
+                drivers.discard();
+                self.abandon(before, now);
+                return Err(error.into());
+            }
+        };
+        if let Err(reason) = drivers.commit() {
+            self.set_back(drivers, &direct);
+            self.revert(undo, &names, before, now);
+            return Err(Fault::because(FaultCode::InternalError, reason));
+        }
+        self.unfinished.staged.clear();
+        self.log_writes(&writes, author);
+        self.pin(&writes);
+        for reload in reloads.iter().filter(|reload| reload.at_answer) {
+            if let Err(reason) = drivers.reload(reload) {
+                log::warn!("reload {}: {reason}; it is repeated after the session", reload.name);
+                self.unfinished.owe(&reload.name);
+            }
+        }
+        is_owed |= reloads.iter().any(|reload| self.unfinished.owes(&reload.name));
+        Ok(Changed { notify, is_owed })
+    }
+
+    /// Returns the texts that the device must hold for these values, and true if a value that it has already waits for a reload.
+    fn plan(&self, bound: &[Change], answers: &Answers) -> Result<(Vec<Write>, bool), Fault> {
+        let set = |change: &'_ Change| match change {
+            Change::Set(name, value) => Some((name.clone(), value.clone())),
+            _ => None,
+        };
+        let values: Vec<(String, Value)> = bound.iter().filter_map(set).collect();
+        let values: Vec<(&str, &Value)> = values.iter().map(|(name, value)| (name.as_str(), value)).collect();
+        let mut planned = self.tree.plan_writes(&values, answers);
+        planned.sort_by_key(|(at, _)| *at);
+        let (mut writes, mut refused, mut is_owed) = (Vec::<Write>::new(), Vec::new(), false);
+        let mut next = planned.into_iter().peekable();
+        for (at, (name, _)) in values.iter().enumerate() {
+            let mut refuse = |code: FaultCode, text: String| {
+                refused.push(ParameterFault { name: (*name).to_owned(), code, text });
+            };
+            match next.next_if(|(planned, _)| *planned == at).map(|(_, planned)| planned) {
+                // The row has gone since the parameter was found.
+                None => refuse(FaultCode::InvalidParameterName, "it is not on the device any more".to_owned()),
+                Some(Planned::Present(reload)) => {
+                    is_owed |= reload.is_some_and(|reload| self.unfinished.owes(&reload));
+                }
+                Some(Planned::Write(write)) => {
+                    match writes.iter().find(|known| is_same_setting(&known.place, &write.place)) {
+                        // R168: one option of the device cannot hold both.
+                        Some(known) if known.text != write.text => {
+                            let text = format!("another value than {} gives to the same setting", known.name);
+                            refuse(FaultCode::InvalidParameterValue, text);
+                        }
+                        _ => writes.push(*write),
+                    }
+                }
+                Some(Planned::Unfit(reason)) => refuse(FaultCode::InvalidParameterValue, reason),
+                Some(Planned::Failed(reason)) => refuse(FaultCode::InternalError, reason),
+            }
+        }
+        if refused.is_empty() { Ok((writes, is_owed)) } else { Err(Fault::of_parameters(refused)) }
+    }
+
+    /// Sets the texts that no rename sets, after a record by which a start would set them back.
+    fn set_directly(&mut self, drivers: &mut dyn Sources, direct: &[Write], now: Now) -> Result<(), Fault> {
+        if direct.is_empty() {
+            return Ok(());
+        }
+        let before = self.unfinished.clone();
+        self.store_work(Unfinished { undo: direct.to_vec(), ..before.clone() }, now)?;
+        let refused = drivers.set(direct);
+        if refused.is_empty() {
+            return Ok(());
+        }
+        self.set_back(drivers, direct);
+        self.abandon(before, now);
+        Err(fault(direct, refused))
+    }
+
+    /// Gives the device the texts that it held.
+    fn set_back(&mut self, drivers: &mut dyn Sources, direct: &[Write]) {
+        let back = |write: &Write| Some(Write { text: Some(write.old.clone()?), ..write.clone() });
+        let back: Vec<Write> = direct.iter().filter_map(back).collect();
+        if back.is_empty() {
+            return;
+        }
+        for refusal in drivers.set(&back) {
+            log::warn!("{}: it could not be set back: {}", back[refusal.write].name, refusal.text);
+        }
+    }
+
+    /// Stores that a change was not made. Without this record, the next start would set the device back once more.
+    fn abandon(&mut self, before: Unfinished, now: Now) {
+        if self.unfinished != before
+            && let Err(error) = self.store_work(before, now)
+        {
+            log::warn!("{error}");
+        }
+    }
+
+    /// Stores unfinished work alone.
+    pub(super) fn store_work(&mut self, work: Unfinished, now: Now) -> Result<(), JournalError> {
+        let before = std::mem::replace(&mut self.unfinished, work);
+        self.work_is_urgent = true;
+        let stored = self.commit(&[], self.state.clone(), now);
+        self.work_is_urgent = false;
+        if stored.is_err() {
+            self.unfinished = before;
+        }
+        stored
+    }
+
+    /// Returns the changes that undo changes of values that the agent keeps.
+    fn opposite(&self, kept: &[Change]) -> Vec<Change> {
+        let opposite = |change: &Change| match change {
+            // A section that keeps its former name is a row that comes and goes at the next refresh.
+            Change::Set(name, _) => {
+                self.tree.parameter(name).ok().map(|parameter| Change::Set(name.clone(), parameter.stored().clone()))
+            }
+            _ => None,
+        };
+        kept.iter().filter_map(opposite).collect()
+    }
+
+    /// Takes a change back whose files could not be renamed. The values on the device are read again by the next request.
+    fn revert(&mut self, undo: Vec<Change>, names: &[String], before: Unfinished, now: Now) {
+        self.sources.pins.retain(|pinned| !names.contains(&pinned.name));
+        let change = DeviceChange { bound: Vec::new(), rows: Vec::new(), work: before };
+        if let Err(error) = self.apply_with(undo, Some(change), Author::Acs, now) {
+            log::warn!("{error}");
+        }
+    }
+
+    /// Returns the reloads that these writes need, each once.
+    fn reloads_of(&self, writes: &[Write]) -> Vec<Reload> {
+        let mut names: Vec<&str> = writes.iter().filter_map(|write| write.reload.as_deref()).collect();
+        names.sort_unstable();
+        names.dedup();
+        names.into_iter().map(|name| self.reloads.get(name)).collect()
+    }
+
+    /// Keeps the values that were set until the reload has run and settled, whatever the device says meanwhile (R170).
+    fn pin(&mut self, writes: &[Write]) {
+        for write in writes {
+            self.sources.pins.retain(|pinned| pinned.name != write.name);
+            if write.reload.as_deref().is_some_and(|reload| self.unfinished.owes(reload)) {
+                self.sources.pins.push(write.clone());
+            }
+        }
+    }
+
+    fn log_writes(&self, writes: &[Write], author: Author) {
+        // A local command logs its own line.
+        if author == Author::Acs {
+            let names: Vec<&str> = writes.iter().map(|write| write.name.as_str()).collect();
+            log::info!("set on the device by the ACS: {}", names.join(", "));
+        }
+        for write in writes {
+            match &write.text {
+                _ if write.hidden => log::debug!("{}: ***", write.name),
+                Some(text) => log::debug!("{}: {text:?}", write.name),
+                None => log::debug!("{}: removed", write.name),
+            }
+        }
+    }
+
+    /// Records values on the device as known to the ACS that has set them, or that is told of them.
+    pub(super) fn report_bound(&self, bound: &[Change], state: &mut DeviceState) {
+        for change in bound {
+            if let Change::Set(name, value) = change
+                && self.tree.parameter(name).is_ok_and(|parameter| self.is_watched(name, parameter.attributes()))
+            {
+                state.reported.insert(name.clone(), digest(value));
+            }
+        }
+    }
+}
+
+/// Returns the fault for the texts that the device refuses.
+fn fault(writes: &[Write], refused: Vec<Refusal>) -> Fault {
+    // R216: a single parameter has no fault 9004.
+    if let Some(full) = refused.iter().find(|refusal| refusal.code == FaultCode::ResourcesExceeded) {
+        return Fault::because(full.code, full.text.clone());
+    }
+    let parameter = |refusal: Refusal| ParameterFault {
+        name: writes[refusal.write].name.clone(),
+        code: refusal.code,
+        text: refusal.text,
+    };
+    Fault::of_parameters(refused.into_iter().map(parameter).collect())
+}
+
+/// Returns true if two places are one setting of the device.
+fn is_same_setting(one: &Place, other: &Place) -> bool {
+    match (one, other) {
+        (
+            Place::Uci { package: a, section: b, option: c, .. },
+            Place::Uci { package: x, section: y, option: z, .. },
+        ) => (a, b, c) == (x, y, z),
+        _ => one == other,
+    }
+}
+
+/// Refuses all texts, for a driver that changes nothing.
+///
+/// # Errors
+/// A refusal for each text.
+pub(super) fn refuse_all(writes: &[Write]) -> Result<(), Vec<Refusal>> {
+    let refuse = |write| Refusal { write, code: FaultCode::InternalError, text: "the device cannot be changed".into() };
+    match writes.len() {
+        0 => Ok(()),
+        count => Err((0..count).map(refuse).collect()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,264 @@
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::*;
+use crate::cwmp::testing::{MemoryJournal, NOW, device_with};
+use crate::model::source::{Answer, Query, Response, Row, Target};
+use crate::model::tree::Wanted;
+
+const MODEL: &str = r#"{ "Device": {
+    "DeviceInfo": {
+      "Manufacturer": { "type": "string", "value": "Example" },
+      "ManufacturerOUI": { "type": "string", "value": "00D09E" },
+      "ProductClass": { "type": "string", "value": "Gateway" },
+      "SerialNumber": { "type": "string", "value": "0" } },
+    "ManagementServer": { "URL": { "type": "string", "access": "readWrite", "value": "http://acs.example/" } },
+    "Kept": { "type": "string", "access": "readWrite" },
+    "Lan": { "source": { "uci": "network", "at": "lan" },
+      "MTU": { "type": "unsignedInt", "access": "readWrite", "inform": true, "source": "mtu" },
+      "Same": { "type": "unsignedInt", "access": "readWrite", "source": "mtu" },
+      "Speed": { "type": "unsignedInt", "access": "readWrite", "source": { "field": "speed", "scale": [1, 1000] } },
+      "Mode": { "type": "string", "access": "readWrite", "source": { "field": "mode", "map": { "a": "A", "*": "B" },
+        "write": { "B": "b", "C": null } } } },
+    "Led": { "source": { "exec": ["/bin/led"], "can": ["get", "set"] },
+      "Mode": { "type": "string", "access": "readWrite", "source": "mode" } } } }"#;
+
+/// The section of the device, what was done to it, and the step that fails.
+#[derive(Clone, Default)]
+struct World(Rc<RefCell<State>>);
+
+#[derive(Default)]
+struct State {
+    section: Vec<(String, String)>,
+    led: String,
+    prepared: Vec<Write>,
+    done: Vec<String>,
+    fails: Option<&'static str>,
+}
+
+impl State {
+    fn fails(&self, step: &str) -> bool {
+        self.fails == Some(step)
+    }
+}
+
+impl Sources for World {
+    fn begin(&mut self) {}
+
+    fn ask(&mut self, queries: &[Query]) -> Vec<Response> {
+        let state = self.0.borrow();
+        let mut row = Row::new("lan");
+        state.section.iter().for_each(|(name, text)| row.set(name, text.as_str()));
+        let mut led = Row::new("");
+        led.set("mode", state.led.as_str());
+        let answer = |query: &Query| match (&query.target, state.fails("ask")) {
+            (_, true) => Err("broken".to_owned()),
+            (Target::Exec { .. }, _) => Ok(Answer::Rows(vec![led.clone()])),
+            _ => Ok(Answer::Rows(vec![row.clone()])),
+        };
+        queries.iter().map(|query| Response { answer: answer(query), took: Duration::ZERO }).collect()
+    }
+
+    fn prepare(&mut self, writes: &[Write]) -> Result<Prepared, Vec<Refusal>> {
+        let mut state = self.0.borrow_mut();
+        if state.fails("prepare") {
+            return Err(vec![Refusal { write: 0, code: FaultCode::ResourcesExceeded, text: "full".into() }]);
+        }
+        state.prepared = writes.iter().filter(|write| write.place.is_staged()).cloned().collect();
+        let file = StagedFile { package: "network".into(), old: "1".into(), new: "2".into() };
+        let staged = if state.prepared.is_empty() { Vec::new() } else { vec![file] };
+        Ok(Prepared { staged, renamed: Vec::new() })
+    }
+
+    fn set(&mut self, writes: &[Write]) -> Vec<Refusal> {
+        let mut state = self.0.borrow_mut();
+        for write in writes {
+            state.led = write.text.clone().unwrap_or_default();
+            let text = format!("set {}", state.led);
+            state.done.push(text);
+        }
+        match state.fails("set") && writes[0].text.as_deref() != Some("off") {
+            true => vec![Refusal { write: 0, code: FaultCode::RequestDenied, text: "no".into() }],
+            false => Vec::new(),
+        }
+    }
+
+    fn commit(&mut self) -> Result<(), String> {
+        let mut state = self.0.borrow_mut();
+        if state.fails("commit") {
+            return Err("I/O error".into());
+        }
+        for write in std::mem::take(&mut state.prepared) {
+            let Place::Uci { option, .. } = write.place else { continue };
+            state.section.retain(|(name, _)| *name != option);
+            state.section.extend(write.text.map(|text| (option, text)));
+        }
+        Ok(())
+    }
+
+    fn discard(&mut self) {
+        let mut state = self.0.borrow_mut();
+        state.prepared.clear();
+        state.done.push("discard".into());
+    }
+
+    fn recover(&mut self, staged: &[StagedFile]) -> Vec<String> {
+        self.0.borrow_mut().done.push(format!("recover {}", staged.len()));
+        Vec::new()
+    }
+}
+
+struct Scene {
+    world: World,
+    device: Device,
+    journal: MemoryJournal,
+}
+
+impl Scene {
+    fn new() -> Scene {
+        let world = World::default();
+        world.0.borrow_mut().section =
+            [("mtu", "1500"), ("speed", "7000"), ("mode", "a")].map(|(name, text)| (name.into(), text.into())).into();
+        world.0.borrow_mut().led = "off".into();
+        let (device, journal) = device_with(MODEL, &[]);
+        Scene { world, device, journal }.with_sources()
+    }
+
+    fn with_sources(mut self) -> Scene {
+        self.device.set_sources(Box::new(self.world.clone()));
+        self.device.state_mut().boot_id = "b1".into();
+        self
+    }
+
+    fn change(&mut self, values: &[(&str, &str)]) -> Result<Changed, Fault> {
+        let names = values.iter().map(|(name, _)| format!("Device.{name}")).collect();
+        self.device.refresh(&Wanted::changes(names), NOW);
+        let change = |(name, text): &(&str, &str)| {
+            let name = format!("Device.{name}");
+            let value = self.device.tree().parameter(&name).expect("a parameter").spec.parse(text).expect("a literal");
+            Change::Set(name, value)
+        };
+        let changes = values.iter().map(change).collect();
+        self.device.change(changes, Author::Acs, NOW)
+    }
+
+    fn codes(&mut self, values: &[(&str, &str)]) -> Vec<u16> {
+        let fault = self.change(values).expect_err("a refusal");
+        fault.parameters.iter().map(|parameter| parameter.code.number()).collect()
+    }
+
+    fn value(&self, name: &str) -> String {
+        self.device.tree().get(&format!("Device.{name}")).expect("a parameter").to_string()
+    }
+
+    fn option(&self, name: &str) -> Option<String> {
+        let state = self.world.0.borrow();
+        state.section.iter().find(|(option, _)| option == name).map(|(_, text)| text.clone())
+    }
+}
+
+/// R169, R170, R172.
+#[test]
+fn one_record_holds_the_change_and_what_is_owed() {
+    let mut scene = Scene::new();
+    let changed = scene.change(&[("Lan.MTU", "1400"), ("Kept", "x"), ("Lan.Speed", "5")]).expect("set");
+    assert!(changed.is_owed && !changed.notify);
+    assert_eq!((scene.option("mtu").as_deref(), scene.option("speed").as_deref()), (Some("1400"), Some("5000")));
+    let records = scene.journal.records();
+    assert_eq!(records.len(), 1);
+    let work = r#""device":{"boot":"b1","owed":["network"],"staged":[["network","1","2"]],"undo":[]}"#;
+    assert!(records[0].contains(work), "{}", records[0]);
+    assert!(!records[0].contains("1400"), "a value on the device is not journalled: {}", records[0]);
+    assert!(!scene.device.state().events.contains(&crate::cwmp::event::EventCode::ValueChange));
+    // The same once more writes nothing, and still waits for the reload; other changes do not.
+    assert_eq!(scene.change(&[("Lan.MTU", "1400")]).map(Changed::status), Ok(1));
+    assert_eq!(scene.change(&[("Kept", "x")]).map(Changed::status), Ok(0));
+    assert_eq!(scene.journal.records().len(), 1);
+    // The value stays until the reload has settled, whatever the device says.
+    scene.world.0.borrow_mut().section[0] = ("mtu".into(), "9".into());
+    scene.device.refresh(&Wanted::values(vec!["Device.".into()]), NOW);
+    assert_eq!(scene.value("Lan.MTU"), "1400");
+    scene.device.begin_reload("network");
+    assert_eq!(scene.option("mtu").as_deref(), Some("1400"), "it is written again before the reload");
+    scene.device.end_reload(false);
+    scene.device.reloads_settled();
+    assert!(scene.device.owed_reloads().is_empty());
+    assert_eq!(scene.change(&[("Lan.MTU", "1400")]).map(Changed::status), Ok(0));
+    // The end of the reload has no record of its own, but the next record tells it.
+    assert_eq!(scene.journal.records().len(), 1);
+    scene.change(&[("Kept", "y")]).expect("set");
+    let (restored, _) = device_with(MODEL, &scene.journal.records());
+    assert!(restored.owed_reloads().is_empty());
+}
+
+/// R165, R168.
+#[test]
+fn each_value_that_the_device_cannot_have_is_a_fault() {
+    let mut scene = Scene::new();
+    assert_eq!(scene.codes(&[("Lan.MTU", "1400"), ("Lan.Same", "1401"), ("Lan.Mode", "A")]), [9007]);
+    assert_eq!(scene.change(&[("Lan.MTU", "1400"), ("Lan.Same", "1400")]).map(Changed::status), Ok(1));
+    assert_eq!(scene.codes(&[("Lan.Mode", "D"), ("Kept", "x")]), [9007], "no text of the map");
+    scene.change(&[("Lan.Mode", "B")]).expect("set");
+    assert_eq!(scene.option("mode").as_deref(), Some("b"), "the text of `write`");
+    scene.change(&[("Lan.Mode", "C")]).expect("set");
+    assert_eq!(scene.option("mode").as_deref(), Some("b"), "nothing is written for it");
+    scene.world.0.borrow_mut().fails = Some("ask");
+    assert_eq!(scene.codes(&[("Lan.MTU", "1"), ("Lan.Same", "1")]), [9002, 9002]);
+    // R216: a lack of room is a fault of the request.
+    scene.world.0.borrow_mut().fails = Some("prepare");
+    let fault = scene.change(&[("Lan.MTU", "1")]).expect_err("a refusal");
+    assert_eq!((fault.code.number(), fault.parameters.len()), (9004, 0));
+    assert_eq!(scene.value("Kept"), "");
+}
+
+/// R164: whatever fails, nothing has changed.
+#[test]
+fn a_failure_leaves_nothing() {
+    let values = [("Lan.MTU", "1400"), ("Led.Mode", "on"), ("Kept", "x")];
+    let mut scene = Scene::new();
+    for step in ["set", "commit"] {
+        scene.world.0.borrow_mut().fails = Some(step);
+        scene.world.0.borrow_mut().done.clear();
+        scene.change(&values).expect_err(step);
+        scene.world.0.borrow_mut().fails = None;
+        assert_eq!(scene.option("mtu").as_deref(), Some("1500"), "{step}");
+        assert_eq!(scene.world.0.borrow().led, "off", "{step}");
+        assert_eq!(scene.value("Kept"), "", "{step}");
+        assert!(scene.device.owed_reloads().is_empty(), "{step}");
+        let (restored, _) = device_with(MODEL, &scene.journal.records());
+        assert!(
+            restored.owed_reloads().is_empty()
+                && restored.tree().get("Device.Kept").is_some_and(|v| v.to_string().is_empty())
+        );
+    }
+    scene.journal.fail(true);
+    assert_eq!(scene.change(&values).expect_err("a full disk").code.number(), 9002);
+    assert_eq!(scene.world.0.borrow().led, "off");
+    scene.journal.fail(false);
+    assert_eq!(scene.change(&values).map(Changed::status), Ok(1));
+    assert_eq!((scene.world.0.borrow().led.as_str(), scene.value("Kept").as_str()), ("on", "x"));
+}
+
+#[test]
+fn a_start_finishes_and_undoes() {
+    let mut scene = Scene::new();
+    scene.change(&[("Lan.MTU", "1400"), ("Led.Mode", "on")]).expect("set");
+    let records = scene.journal.records();
+    assert_eq!(records.len(), 2, "a record to undo, and that of the change");
+    // Killed before the change was decided: the lamp is set back.
+    let start = |records: &[String], boot: &str| {
+        let (device, journal) = device_with(MODEL, records);
+        let mut next = Scene { world: World::default(), device, journal }.with_sources();
+        next.device.recover(Some(boot), NOW);
+        next
+    };
+    let undone = start(&records[..1], "b1");
+    assert_eq!(*undone.world.0.borrow().done, ["recover 0", "set off"]);
+    assert_eq!(undone.journal.records().len(), 1, "the next start does not set it once more");
+    // Killed behind it: the files are renamed, and the reload runs, but not after a reboot.
+    let finished = start(&records, "b1");
+    assert_eq!(*finished.world.0.borrow().done, ["recover 1"]);
+    assert_eq!(finished.device.owed_reloads(), ["network"]);
+    assert!(start(&records, "b2").device.owed_reloads().is_empty());
+}

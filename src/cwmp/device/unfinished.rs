@@ -1,0 +1,142 @@
+//! Unfinished work on the device, which the journal holds: files that wait for their rename, reloads that are owed, and texts to
+//! be set back.
+//!
+//! ```text
+//! set ──▶ staged, owed, undo: in the record of the change ──▶ the device follows ──▶ cleared by the next record
+//! ```
+//!
+//! The work has no record for its end alone: all of it can be done twice.
+
+use serde_json::{Value as Json, json};
+
+use crate::model::source::{Place, Write};
+
+/// The work that a crash may interrupt.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unfinished {
+    /// The boot of the device in which reloads became owed: another boot has started all services anew.
+    pub boot: String,
+    /// The files of the last change.
+    pub staged: Vec<StagedFile>,
+    /// The names of the reloads that are owed, each once.
+    pub owed: Vec<String>,
+    /// The name of the reload that runs. To the journal it is owed until its end.
+    pub running: Option<String>,
+    /// The texts to be set back, of a change that is not decided yet.
+    pub undo: Vec<Write>,
+}
+
+/// A file whose new text is written beside it, and whose rename follows the record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StagedFile {
+    /// The name of the UCI package.
+    pub package: String,
+    /// The digest of the text before.
+    pub old: String,
+    /// The digest of the text after the rename.
+    pub new: String,
+}
+
+impl Unfinished {
+    /// Notes that a reload is owed.
+    pub fn owe(&mut self, reload: &str) {
+        if !self.owes(reload) {
+            self.owed.push(reload.to_owned());
+        }
+    }
+
+    /// Returns true if a reload is owed.
+    pub fn owes(&self, reload: &str) -> bool {
+        self.owed.iter().any(|owed| owed == reload)
+    }
+
+    /// Returns the form in the journal. The names of the members are part of the file format and must stay.
+    pub(super) fn to_json(&self) -> Json {
+        let staged: Vec<Json> = self.staged.iter().map(|file| json!([file.package, file.old, file.new])).collect();
+        let owed: Vec<&String> = self.owed.iter().chain(&self.running).collect();
+        let undo: Vec<Json> = self.undo.iter().filter_map(undo_to_json).collect();
+        json!({ "boot": self.boot, "staged": staged, "owed": owed, "undo": undo })
+    }
+
+    /// Reads the form of the journal. What is malformed is left out.
+    pub(super) fn from_json(json: &Json) -> Unfinished {
+        let list = |name: &str| json.get(name).and_then(Json::as_array).into_iter().flatten();
+        let staged = list("staged").filter_map(|file| {
+            let [package, old, new] = [0, 1, 2].map(|at| file.get(at).and_then(Json::as_str).map(str::to_owned));
+            Some(StagedFile { package: package?, old: old?, new: new? })
+        });
+        Unfinished {
+            boot: json.get("boot").and_then(Json::as_str).unwrap_or_default().to_owned(),
+            staged: staged.collect(),
+            owed: list("owed").filter_map(Json::as_str).map(str::to_owned).collect(),
+            running: None,
+            undo: list("undo").filter_map(undo_from_json).collect(),
+        }
+    }
+}
+
+/// Returns the text that a field held, with its place; `None` for one that a rename sets.
+fn undo_to_json(write: &Write) -> Option<Json> {
+    let old = write.old.as_deref()?;
+    Some(match &write.place {
+        Place::Uci { .. } => return None,
+        Place::Exec { command, limit, row, field, .. } => json!([write.name, old, command, limit, row, field]),
+        Place::File { path, replaces } => json!([write.name, old, path, replaces]),
+    })
+}
+
+fn undo_from_json(json: &Json) -> Option<Write> {
+    let text = |at: usize| json.get(at).and_then(Json::as_str).map(str::to_owned);
+    let place = match json.get(2)? {
+        Json::Array(command) => Place::Exec {
+            command: command.iter().map(|argument| argument.as_str().map(str::to_owned)).collect::<Option<_>>()?,
+            limit: json.get(3)?.as_u64()?.try_into().ok()?,
+            row: text(4),
+            field: text(5)?,
+            has_check: false,
+        },
+        _ => Place::File { path: text(2)?, replaces: json.get(3)?.as_bool()? },
+    };
+    Some(Write { name: text(0)?, place, text: text(1), old: None, reload: None, hidden: true })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_journal_gives_the_work_back() {
+        let exec = Place::Exec {
+            command: vec!["/bin/led".into(), "x".into()],
+            limit: 5,
+            row: None,
+            field: "mode".into(),
+            has_check: false,
+        };
+        let file = Place::File { path: "/proc/x".into(), replaces: false };
+        let undo = |place: &Place| Write {
+            name: "Device.X".into(),
+            place: place.clone(),
+            text: Some("new".into()),
+            old: Some("old".into()),
+            reload: None,
+            hidden: false,
+        };
+        let work = Unfinished {
+            boot: "b".into(),
+            staged: vec![StagedFile { package: "network".into(), old: "1".into(), new: "2".into() }],
+            owed: vec!["network".into()],
+            running: Some("wireless".into()),
+            undo: vec![undo(&exec), undo(&file)],
+        };
+        let read = Unfinished::from_json(&work.to_json());
+        assert_eq!((&read.boot, &read.staged), (&work.boot, &work.staged));
+        assert_eq!(read.owed, ["network", "wireless"]);
+        assert_eq!(read.undo.iter().map(|write| &write.place).collect::<Vec<_>>(), [&exec, &file]);
+        assert!(read.undo.iter().all(|write| write.text.as_deref() == Some("old")));
+        for text in ["null", "{}", r#"{"staged":[1,[]],"owed":[5],"undo":[null,["a"],["a","b",["c"]]]}"#] {
+            let json = serde_json::from_str(text).expect("JSON");
+            assert_eq!(Unfinished::from_json(&json), Unfinished::default(), "{text}");
+        }
+    }
+}

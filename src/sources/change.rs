@@ -1,0 +1,157 @@
+//! Changes of the device: programs that set fields, single files, and reloads. `sources/uci.rs` has the packages.
+
+use std::io;
+use std::sync::atomic::AtomicBool;
+
+use super::DeviceSources;
+#[cfg(feature = "source-exec")]
+use super::exec::{CHECK, Programs, REFUSES, SET, lines};
+use crate::clock::Clock;
+use crate::cwmp::device::Refusal;
+use crate::cwmp::fault::FaultCode;
+use crate::model::reloads::{Reload, ReloadCall};
+#[cfg(feature = "source-exec")]
+use crate::model::source::{Answer, Query, Target};
+use crate::model::source::{Place, Write};
+use crate::process;
+
+impl DeviceSources {
+    /// Asks the programs that can check whether they take these texts.
+    pub(super) fn check_programs(&mut self, writes: &[Write]) -> Vec<Refusal> {
+        let can_check = |write: &Write| matches!(write.place, Place::Exec { has_check: true, .. });
+        let mut refused = Vec::new();
+        #[cfg(feature = "source-exec")]
+        for group in programs(writes, can_check) {
+            refused.extend(self.run_program(writes, &group, CHECK));
+        }
+        refused
+    }
+
+    /// Sets the texts of programs and files, group by group, up to the first refusal.
+    pub(super) fn set_directly(&mut self, writes: &[Write]) -> Vec<Refusal> {
+        #[cfg(feature = "source-exec")]
+        for group in programs(writes, |_| true) {
+            let refused = self.run_program(writes, &group, SET);
+            if !refused.is_empty() {
+                return refused;
+            }
+        }
+        #[cfg(feature = "source-file")]
+        for (write, Write { place, text, .. }) in writes.iter().enumerate() {
+            let Place::File { path, replaces } = place else { continue };
+            if let Err(error) = super::file::write(path, text.as_deref().unwrap_or_default(), *replaces) {
+                return vec![Refusal { write, code: code_of(&error), text: format!("{path}: {error}") }];
+            }
+        }
+        Vec::new()
+    }
+
+    /// Runs one program for the texts of a group, given by their indexes.
+    #[cfg(feature = "source-exec")]
+    fn run_program(&mut self, writes: &[Write], group: &[usize], verb: &str) -> Vec<Refusal> {
+        let (mut input, mut query) = (String::new(), None);
+        for at in group {
+            let Write { place: Place::Exec { command, limit, row, field, .. }, text, .. } = &writes[*at] else {
+                continue;
+            };
+            row.iter().for_each(|row| input.push_str(&format!("{}\t", lines::escape(row))));
+            input.push_str(&format!(
+                "{}\t{}\n",
+                lines::escape(field),
+                lines::escape(text.as_deref().unwrap_or_default())
+            ));
+            query = Some((command, *limit));
+        }
+        let Some((command, limit)) = query else { return Vec::new() };
+        let command: Vec<String> = command.iter().cloned().chain([verb.to_owned()]).collect();
+        let query = Query { target: Target::Exec { command, input }, limit };
+        let name = query.target.to_string();
+        let queries = [query];
+        let mut responses = Programs::start(&queries, self.clock, self.deadline).finish(&self.stop);
+        let answer = responses.pop().map_or(Err("it has not answered".to_owned()), |(_, response)| response.answer);
+        let whole = |code: FaultCode, reason: &str| {
+            group.iter().map(|write| Refusal { write: *write, code, text: format!("{name}: {reason}") }).collect()
+        };
+        let refused = match &answer {
+            Ok(Answer::Text(output)) => lines::refusals(output),
+            Ok(_) => Ok(Vec::new()),
+            Err(reason) if reason.starts_with(REFUSES) => return whole(FaultCode::RequestDenied, reason),
+            Err(reason) => Err(reason.clone()),
+        };
+        let refused = match refused {
+            Ok(refused) => refused,
+            Err(reason) => return whole(FaultCode::InternalError, &reason),
+        };
+        let place = |wanted: &lines::RefusedField| {
+            group.iter().copied().find(|at| {
+                matches!(&writes[*at].place, Place::Exec { row, field, .. } if *field == wanted.field && *row == wanted.row)
+            })
+        };
+        // A refusal that names no field of the group refuses all of it.
+        if refused.iter().any(|refusal| place(refusal).is_none()) {
+            return whole(FaultCode::InternalError, "it refuses a field that it was not asked for");
+        }
+        let refusal = |refusal: lines::RefusedField| {
+            let write = place(&refusal)?;
+            Some(Refusal { write, code: allowed_code(refusal.code), text: refusal.text })
+        };
+        refused.into_iter().filter_map(refusal).collect()
+    }
+}
+
+/// Returns the writes of each program, by their indexes.
+#[cfg(feature = "source-exec")]
+fn programs(writes: &[Write], counts: impl Fn(&Write) -> bool) -> Vec<Vec<usize>> {
+    let mut groups: Vec<(&[String], Vec<usize>)> = Vec::new();
+    for (at, write) in writes.iter().enumerate() {
+        let Place::Exec { command, .. } = &write.place else { continue };
+        if !counts(write) {
+            continue;
+        }
+        match groups.iter_mut().find(|(known, _)| *known == command.as_slice()) {
+            Some((_, group)) => group.push(at),
+            None => groups.push((command, vec![at])),
+        }
+    }
+    groups.into_iter().map(|(_, group)| group).collect()
+}
+
+/// Returns the fault of a program, which may only give those of one parameter.
+#[cfg(feature = "source-exec")]
+fn allowed_code(number: u16) -> FaultCode {
+    FaultCode::from_number(number).filter(|_| (9001..=9008).contains(&number)).unwrap_or(FaultCode::InternalError)
+}
+
+/// Returns the fault for an error of a file.
+pub(super) fn code_of(error: &io::Error) -> FaultCode {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => FaultCode::RequestDenied,
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FaultCode::ResourcesExceeded,
+        // The kernel does not take the value.
+        io::ErrorKind::InvalidInput => FaultCode::InvalidParameterValue,
+        _ => FaultCode::InternalError,
+    }
+}
+
+/// Runs a reload to its end.
+///
+/// # Errors
+/// The reason of the failure.
+pub(crate) fn run_reload(reload: &Reload, clock: Clock, stop: &AtomicBool) -> Result<(), String> {
+    match &reload.call {
+        ReloadCall::Run(command) => process::run(command, reload.limit, stop).map_err(|error| error.to_string()),
+        #[cfg(feature = "source-ubus")]
+        ReloadCall::Ubus(object, method, args) => {
+            let target = Target::Ubus { object: object.clone(), method: method.clone(), args: args.clone() };
+            let deadline = clock.now().monotonic + reload.limit;
+            let query = Query { target, limit: u32::try_from(reload.limit.as_secs()).unwrap_or(u32::MAX) };
+            let mut responses = super::ubus::Bus::default().ask(&[query], clock, deadline, stop);
+            responses.pop().map_or(Err("no answer".to_owned()), |(_, response)| response.answer.map(|_| ()))
+        }
+        #[cfg(not(feature = "source-ubus"))]
+        ReloadCall::Ubus(..) => {
+            let _ = clock;
+            Err("this build does not know the bus of OpenWrt".to_owned())
+        }
+    }
+}

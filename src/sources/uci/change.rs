@@ -1,0 +1,276 @@
+//! Changes of UCI packages: one new file a package, for all texts of a request.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use super::store::{Cause, Committed, Failure, Locked, PackageStore, Recovery, Staged, Sums};
+use crate::cwmp::device::{Prepared, Refusal, RenamedRow, StagedFile};
+use crate::cwmp::fault::FaultCode;
+use crate::model::source::uci::edit::{Action, Change, Reason, edit};
+use crate::model::source::uci::{Identity, rows};
+use crate::model::source::{Answer, Place, Row, Write};
+
+/// The packages of the device, and those that wait for their rename.
+pub(in crate::sources) struct Packages {
+    store: PackageStore,
+    staged: Vec<Staged>,
+}
+
+/// The writes of a package, with their indexes.
+type Group<'w> = Vec<(usize, &'w Write)>;
+
+impl Packages {
+    /// Creates the driver. It opens nothing before the first change.
+    pub(in crate::sources) fn new(stop: Arc<AtomicBool>) -> Packages {
+        Packages { store: PackageStore::new(stop), staged: Vec::new() }
+    }
+
+    /// Writes the new texts of the packages beside their files, in the order of their names, and keeps all of them locked.
+    ///
+    /// # Errors
+    /// All refusals; then nothing is left.
+    pub(in crate::sources) fn stage(&mut self, writes: &[Write]) -> Result<Prepared, Vec<Refusal>> {
+        self.discard();
+        let (mut prepared, mut refused) = (Prepared::default(), Vec::new());
+        for (name, group) in packages(writes) {
+            // Another program may have replaced the file between the two locks.
+            let staged = match self.stage_package(name, &group) {
+                Err(Stop::Failed(Failure { cause: Cause::Changed, .. })) => self.stage_package(name, &group),
+                staged => staged,
+            };
+            match staged {
+                Ok((None, _)) => {}
+                Ok((Some(staged), renamed)) => {
+                    let Sums { old, new } = staged.sums().clone();
+                    prepared.staged.push(StagedFile { package: staged.package().to_owned(), old, new });
+                    prepared.renamed.extend(renamed);
+                    self.staged.push(staged);
+                }
+                Err(Stop::Refused(refusals)) => refused.extend(refusals),
+                Err(Stop::Failed(Failure { cause, text })) => {
+                    refused.extend(group.iter().map(|(write, _)| refusal(*write, code(cause), &text)));
+                }
+            }
+        }
+        if refused.is_empty() {
+            return Ok(prepared);
+        }
+        self.discard();
+        Err(refused)
+    }
+
+    /// Writes the new text of one package.
+    fn stage_package(&self, package: &str, group: &Group<'_>) -> Result<(Option<Staged>, Vec<RenamedRow>), Stop> {
+        let locked = self.store.begin(package).map_err(Stop::Failed)?;
+        let edits = Edits::of(package, &locked, group)?;
+        let new = edit(locked.text(), &edits.changes).map_err(|refused| {
+            let at = refused.change.and_then(|change| edits.writes.get(change)).copied();
+            let concerned = group.iter().filter(|(write, _)| at.is_none_or(|at| at == *write));
+            let text = format!("uci {package}: {}", refused.reason);
+            Stop::Refused(concerned.map(|(write, _)| refusal(*write, code_of(&refused.reason), &text)).collect())
+        })?;
+        let renamed = edits.renamed_rows(package, &locked, &new);
+        Ok((locked.stage(&new).map_err(Stop::Failed)?, renamed))
+    }
+
+    /// Renames the prepared files.
+    ///
+    /// # Errors
+    /// The reason; the packages have their former texts then.
+    pub(in crate::sources) fn commit(&mut self) -> Result<(), String> {
+        let mut committed: Vec<Committed> = Vec::new();
+        for staged in std::mem::take(&mut self.staged) {
+            match staged.commit() {
+                Ok(done) => committed.push(done),
+                Err(failure) => {
+                    let mut text = failure.text;
+                    for second in committed.into_iter().filter_map(|done| done.put_back().err()) {
+                        text = format!("{text}; the old text could not be put back: {}", second.text);
+                    }
+                    return Err(text);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the prepared files, and unlocks the packages.
+    pub(in crate::sources) fn discard(&mut self) {
+        self.staged.clear();
+    }
+
+    /// Renames the files of a record that a crash has left, and removes those without a record. Returns notices.
+    pub(in crate::sources) fn recover(&mut self, files: &[StagedFile]) -> Vec<String> {
+        let (mut notices, mut keep) = (Vec::new(), Vec::new());
+        for StagedFile { package, old, new } in files {
+            let sums = Sums { old: old.clone(), new: new.clone() };
+            let end = match self.store.recover(package, &sums) {
+                Ok(Recovery::Present) => continue,
+                Ok(Recovery::Completed) => "an interrupted change is complete",
+                Ok(Recovery::Lost) => "an interrupted change is lost",
+                Ok(Recovery::Foreign) => "another program has changed it, and its text stays",
+                Err(failure) => {
+                    keep.push(package.as_str());
+                    notices.push(failure.text);
+                    continue;
+                }
+            };
+            notices.push(format!("uci {package}: {end}"));
+        }
+        self.store.clean(&keep);
+        notices
+    }
+}
+
+/// Returns the writes of each package, in the order of the names: two programs that lock several packages in the same order never
+/// wait for each other.
+fn packages(writes: &[Write]) -> Vec<(&str, Group<'_>)> {
+    let mut packages: Vec<(&str, Group<'_>)> = Vec::new();
+    for (at, write) in writes.iter().enumerate() {
+        let Place::Uci { package, .. } = &write.place else { continue };
+        match packages.iter_mut().find(|(known, _)| *known == *package) {
+            Some((_, group)) => group.push((at, write)),
+            None => packages.push((package, vec![(at, write)])),
+        }
+    }
+    packages.sort_unstable_by_key(|(name, _)| *name);
+    packages
+}
+
+/// The reason why a package is not staged.
+enum Stop {
+    Refused(Vec<Refusal>),
+    Failed(Failure),
+}
+
+/// The changes of a package.
+#[derive(Default)]
+struct Edits {
+    changes: Vec<Change>,
+    /// The indexes of the writes that the changes are for.
+    writes: Vec<usize>,
+    /// The identities of the sections that get a name.
+    identities: Vec<Option<Identity>>,
+}
+
+impl Edits {
+    /// Returns the changes by which sections have the texts of a group.
+    fn of(package: &str, locked: &Locked, group: &Group<'_>) -> Result<Edits, Stop> {
+        let (mut edits, mut missing) = (Edits::default(), Vec::new());
+        // Tables that tell their sections apart in the same way share the rows.
+        let mut read: Vec<(Option<&Identity>, Answer)> = Vec::new();
+        for (at, Write { place, text: value, .. }) in group {
+            let Place::Uci { identity, section, option, is_list, number, .. } = place else { continue };
+            let identity = identity.as_ref();
+            if !read.iter().any(|(known, _)| *known == identity) {
+                let broken = |reason| {
+                    let text = format!("uci {package}: {reason}");
+                    Stop::Failed(Failure { cause: Cause::Failed, text })
+                };
+                read.push((identity, Answer::Rows(locked.rows(identity).map_err(broken)?)));
+            }
+            let answer = read.iter().find(|(known, _)| *known == identity).map(|(_, answer)| answer);
+            let Some(row) = answer.and_then(|answer| answer.row(Some(section))) else {
+                let text = format!("uci {package}: there is no section `{section}`");
+                missing.push(refusal(*at, FaultCode::InternalError, &text));
+                continue;
+            };
+            let name = row.get(".name").unwrap_or_default().to_owned();
+            if let Some(number) = number.filter(|_| row.key != name) {
+                edits.name(locked, identity, row, number, *at);
+            }
+            let action = match value {
+                None => Action::Unset(option.clone()),
+                Some(value) if *is_list => {
+                    Action::SetList(option.clone(), value.split_whitespace().map(str::to_owned).collect())
+                }
+                Some(value) => Action::Set(option.clone(), value.clone()),
+            };
+            let is_other = |change: &Change| change.section == name && option_of(&change.action) == Some(option);
+            match edits.changes.iter().find(|change| is_other(change)) {
+                None => edits.push(*at, name, action),
+                Some(same) if same.action == action => {}
+                // R168: two names of a section lead to the same option.
+                Some(_) => {
+                    let text = format!("uci {package}: another value is given to the same setting");
+                    missing.push(refusal(*at, FaultCode::InvalidParameterValue, &text));
+                }
+            }
+        }
+        if missing.is_empty() { Ok(edits) } else { Err(Stop::Refused(missing)) }
+    }
+
+    fn push(&mut self, write: usize, section: String, action: Action) {
+        self.changes.push(Change { section, action });
+        self.writes.push(write);
+    }
+
+    /// Gives an anonymous section a name, so that its instance stays the same whatever is set in it.
+    fn name(&mut self, locked: &Locked, identity: Option<&Identity>, row: &Row, number: u32, write: usize) {
+        let anonymous = row.get(".name").unwrap_or_default();
+        let is_named = |change: &Change| change.section == anonymous && matches!(change.action, Action::Name(_));
+        if self.changes.iter().any(is_named) {
+            return;
+        }
+        // The package was read before, so that it has no mistake.
+        let sections = locked.rows(None).unwrap_or_default();
+        let is_taken = |name: &str| {
+            let is_new = |change: &Change| matches!(&change.action, Action::Name(given) if given == name);
+            sections.iter().any(|section| section.get(".name") == Some(name)) || self.changes.iter().any(is_new)
+        };
+        let section_type = row.get(".type").unwrap_or_default().replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+        let base = format!("cpe_{section_type}_{number}");
+        let mut others = (2u32..).map(|other| format!("{base}_{other}"));
+        let name = std::iter::once(base.clone()).chain(&mut others).find(|name| !is_taken(name)).unwrap_or(base);
+        self.push(write, anonymous.to_owned(), Action::Name(name));
+        for identity in [None, identity.cloned()] {
+            if !self.identities.contains(&identity) {
+                self.identities.push(identity);
+            }
+        }
+    }
+
+    /// Returns the rows that have another key in the new text: those that got a name, and those with equal values behind them.
+    fn renamed_rows(&self, package: &str, locked: &Locked, new: &[u8]) -> Vec<RenamedRow> {
+        let new = String::from_utf8_lossy(new);
+        let mut renamed = Vec::new();
+        for identity in &self.identities {
+            let (before, after) = (locked.rows(identity.as_ref()), rows(&new, identity.as_ref()));
+            let (Ok(before), Ok(after)) = (before, after) else { continue };
+            // The changes leave the number and the order of the sections as they are.
+            for (old, new) in before.into_iter().zip(after).filter(|(old, new)| old.key != new.key) {
+                let package = package.to_owned();
+                renamed.push(RenamedRow { package, identity: identity.clone(), old: old.key, new: new.key });
+            }
+        }
+        renamed
+    }
+}
+
+/// Returns the name of the option that a change sets.
+fn option_of(action: &Action) -> Option<&String> {
+    match action {
+        Action::Set(option, _) | Action::SetList(option, _) | Action::Unset(option) => Some(option),
+        _ => None,
+    }
+}
+
+fn refusal(write: usize, code: FaultCode, text: &str) -> Refusal {
+    Refusal { write, code, text: text.to_owned() }
+}
+
+fn code(cause: Cause) -> FaultCode {
+    match cause {
+        Cause::Refused => FaultCode::RequestDenied,
+        Cause::Full => FaultCode::ResourcesExceeded,
+        Cause::Changed | Cause::Failed => FaultCode::InternalError,
+    }
+}
+
+fn code_of(reason: &Reason) -> FaultCode {
+    match reason {
+        Reason::Value => FaultCode::InvalidParameterValue,
+        Reason::TooLarge => FaultCode::ResourcesExceeded,
+        _ => FaultCode::InternalError,
+    }
+}
