@@ -9,6 +9,7 @@
 //!                                     ├─ reboot.rs          reboots and the factory reset, after the session
 //!                                     ├─ listeners.rs       connection requests over HTTP and UDP, and their addresses
 //!                                     ├─ reload.rs          the configuration, read again after SIGHUP
+//!                                     ├─ service_reloads.rs  calls that put new values of the device into effect
 //!                                     ├─ trace.rs           the messages of sessions, for `cpe-agent trace`
 //!                                     ├─ transfers.rs       downloads and uploads, on the transfer worker's thread
 //!                                     ├─ identity_wait.rs   the wait for the identity at the very first start
@@ -33,6 +34,7 @@ mod metrics;
 mod publish;
 mod reboot;
 mod reload;
+mod service_reloads;
 mod session_driver;
 mod session_thread;
 mod sources;
@@ -72,6 +74,7 @@ use listeners::Listeners;
 pub use load_model::load_model;
 use metrics::MetricsFile;
 use reload::ReloadLog;
+use service_reloads::ServiceReloads;
 use session_driver::AcsQuirks;
 pub use sources::check_device;
 use start::StartFailure;
@@ -167,6 +170,7 @@ pub(crate) struct Agent {
     /// The fingerprint of the data model in use.
     model: u64,
     reloads: ReloadLog,
+    service_reloads: ServiceReloads,
     metrics: MetricsFile,
     /// The latest status, read by the control socket.
     latest_status: Arc<LatestStatus>,
@@ -188,6 +192,7 @@ impl Agent {
             }
             self.poll_identity(now);
             self.poll_transfers(now);
+            self.poll_reloads(now);
             self.apply_settings(now);
             self.watch_values(now);
             while let Some(due) = self.schedule.poll(&mut self.device.state_mut().scheduled_informs, now) {
@@ -236,6 +241,7 @@ impl Agent {
             Wake::UdpAddressChanged(binding) => self.on_udp_address_changed(binding, now),
             Wake::ConnectionRequest(replay_window) => self.on_connection_request(replay_window),
             Wake::StepFinished(step) => self.worker.finish(step),
+            Wake::ReloadFinished(reload) => self.finish_reload(reload, now),
         }
         None
     }
@@ -243,7 +249,7 @@ impl Agent {
     /// Returns true if a session is to start now.
     fn is_session_due(&self, now: Now) -> bool {
         let is_wanted = self.session_wanted && self.is_enabled();
-        is_wanted && self.held_until(now).is_none() && !self.awaits_restart()
+        is_wanted && self.held_until(now).is_none() && !self.awaits_restart() && !self.awaits_reloads()
     }
 
     /// Returns the instant before which no session starts: the device is going down or coming back, its identity is
@@ -315,6 +321,7 @@ impl Agent {
             self.identity_wait.map(|wait| wait.retry_at),
             self.values.deadline(),
             self.metrics_deadline(),
+            self.reload_deadline(),
         ];
         let deadline = deadlines.into_iter().flatten().min();
         self.inbox.wait(deadline.map(|deadline| deadline.saturating_sub(now.monotonic)))

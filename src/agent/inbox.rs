@@ -6,6 +6,7 @@
 //! network, values ── a change ───────────────┤
 //! listeners ──────── the latest of each kind ┼─▶ Inbox ──Vec<Wake>──▶ Agent::run
 //! transfer worker ── finished steps ─────────┤
+//! reload thread ──── the end of a reload ────┤
 //! session thread ─── its last exchange ──────┘ and what needs no end of the session, by Inbox::wait_in_session
 //! ```
 //!
@@ -16,6 +17,7 @@ use std::net::IpAddr;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::service_reloads::FinishedReload;
 use super::session_thread::Exchange;
 use super::transfers::step::FinishedStep;
 use crate::connection_request::ReplayWindow;
@@ -46,6 +48,8 @@ pub(super) enum Wake {
     ConnectionRequest(Option<ReplayWindow>),
     /// The transfer worker finished a step.
     StepFinished(FinishedStep),
+    /// A reload of a service has ended.
+    ReloadFinished(FinishedReload),
 }
 
 /// Reasons to wake the agent thread, stored by other threads until it fetches them.
@@ -66,6 +70,8 @@ struct Pending {
     commands: Vec<PendingRequest>,
     listeners: ListenerUpdates,
     steps: Vec<FinishedStep>,
+    /// The end of the reload that ran; only one runs at a time.
+    reload_end: Option<FinishedReload>,
     /// The result of the session thread, which makes one exchange at a time.
     exchange: Option<Exchange>,
 }
@@ -139,6 +145,11 @@ impl Inbox {
         self.store(|pending| pending.steps.push(step));
     }
 
+    /// Stores the end of a reload.
+    pub(super) fn finish_reload(&self, reload: FinishedReload) {
+        self.store(|pending| pending.reload_end = Some(reload));
+    }
+
     /// Stores the result of an exchange with the ACS.
     pub(super) fn finish_exchange(&self, exchange: Exchange) {
         self.store(|pending| pending.exchange = Some(exchange));
@@ -183,6 +194,7 @@ impl Inbox {
         pending.network_changed = false;
         pending.values_changed = false;
         pending.steps.clear();
+        pending.reload_end = None;
     }
 
     fn store(&self, store: impl FnOnce(&mut Pending)) {
@@ -217,6 +229,7 @@ impl Pending {
         !(self.stop || self.reload || self.network_changed || self.values_changed || has_update)
             && self.commands.is_empty()
             && self.steps.is_empty()
+            && self.reload_end.is_none()
     }
 
     /// Returns all values as wake-ups and forgets them. A stop comes alone: the agent ends at once, and the result of a
@@ -232,6 +245,7 @@ impl Pending {
         let values_changed = std::mem::take(&mut self.values_changed).then_some(Wake::ValuesChanged);
         let commands = self.commands.drain(..).map(Wake::Command);
         let steps = self.steps.drain(..).map(Wake::StepFinished);
+        let reload_end = self.reload_end.take().map(Wake::ReloadFinished);
         reload
             .into_iter()
             .chain(network_changed)
@@ -239,6 +253,7 @@ impl Pending {
             .chain(commands)
             .chain(self.listeners.take_wakes())
             .chain(steps)
+            .chain(reload_end)
             .collect()
     }
 }

@@ -14,6 +14,7 @@ use super::listeners::Listeners;
 use super::load_model::load_at_start;
 use super::metrics::MetricsFile;
 use super::reload::ReloadLog;
+use super::service_reloads::ServiceReloads;
 use super::session_driver::AcsQuirks;
 use super::value_watch::ValueWatch;
 use super::{Agent, AppliedRebootSettings, Handles, StoreJournal, TransferWorker, random};
@@ -123,6 +124,7 @@ impl Agent {
             tracer: None,
             model,
             reloads: ReloadLog { left_out, ..ReloadLog::default() },
+            service_reloads: ServiceReloads::default(),
             metrics: MetricsFile::default(),
             latest_status: handles.latest_status,
             has_stored_state: !recovered.records.is_empty(),
@@ -174,6 +176,7 @@ impl Agent {
     /// Writes nothing: if the process ends before the session, the next start detects the boot again.
     fn raise_start_events(&mut self) {
         let boot_id = self.boot_id();
+        self.recover_changes(boot_id.as_deref());
         let state = self.device.state_mut();
         // R255: the path is random, so that the URL cannot be guessed, and stored, so that a restart does not change it.
         if state.request_path.is_empty() {
@@ -210,6 +213,14 @@ impl Agent {
             self.reset_delay_reboot();
         }
         self.request_follow_up(version::newest(version::ALL));
+    }
+
+    /// Finishes or undoes a change of the device that a crash has interrupted. Without the stored state it is unknown which of the two
+    /// is right; the start that finds the state again decides.
+    fn recover_changes(&mut self, boot_id: Option<&str>) {
+        if self.store.borrow().is_durable() {
+            self.device.recover(boot_id, self.clock.now());
+        }
     }
 
     /// Raises `0 BOOTSTRAP` if the identity of the device or the URL of the ACS differs from the stored one (R137), unless

@@ -1,4 +1,4 @@
-//! The sources of values on the device that fail, in the status.
+//! The sources of values on the device that fail, and the reloads of services, in the status.
 
 use std::time::Duration;
 
@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 
 use super::rows::{StatusRows, object};
 use super::{StatusView, format_span};
+use crate::agent::service_reloads::ReloadStatus;
 use crate::cwmp::device::Device;
 
 /// The most sources and values that are shown.
@@ -17,6 +18,7 @@ pub(in crate::agent) struct SourceProblems {
     failing: Vec<FailingSource>,
     /// The parameters whose text on the device is no value, each with the reason.
     unfit: Vec<(String, String)>,
+    reloads: ReloadStatus,
 }
 
 #[derive(Clone, Debug)]
@@ -30,7 +32,7 @@ struct FailingSource {
 
 impl SourceProblems {
     /// Returns the problems of a device.
-    pub(in crate::agent) fn of(device: &Device) -> SourceProblems {
+    pub(in crate::agent) fn of(device: &Device, reloads: ReloadStatus) -> SourceProblems {
         let failing = device.source_failures().take(MAX_SHOWN).map(|(source, failure)| FailingSource {
             source,
             reason: failure.reason.clone(),
@@ -38,13 +40,13 @@ impl SourceProblems {
             failures: failure.count,
         });
         let unfit = device.unfit_values().take(MAX_SHOWN).map(|(name, reason)| (name.to_owned(), reason.to_owned()));
-        SourceProblems { failing: failing.collect(), unfit: unfit.collect() }
+        SourceProblems { failing: failing.collect(), unfit: unfit.collect(), reloads }
     }
 }
 
 impl StatusView<'_> {
     pub(super) fn add_sources(&self, rows: &mut StatusRows) {
-        let SourceProblems { failing, unfit } = &self.status.sources;
+        let SourceProblems { failing, unfit, reloads } = &self.status.sources;
         for FailingSource { source, reason, since, failures } in failing {
             let since = format_span(self.since(*since));
             rows.add_line("source fails", format!("{source}: {reason}, {failures} times, for {since}"));
@@ -63,5 +65,22 @@ impl StatusView<'_> {
             .iter()
             .map(|(name, reason)| object([("name", name.as_str().into()), ("reason", reason.as_str().into())]));
         rows.add_member("sources.unfit", unfit.collect::<Vec<Json>>());
+        if !reloads.owed.is_empty() {
+            rows.add_line("reload owed", reloads.owed.join(", "));
+        }
+        for (name, reason, at) in &reloads.failed {
+            let ago = format_span(self.since(*at));
+            rows.add_line("reload failed", format!("{name}: {reason}, {ago} ago"));
+        }
+        let owed: Vec<Json> = reloads.owed.iter().map(|name| name.as_str().into()).collect();
+        rows.add_member("sources.reloadsOwed", owed);
+        let failed = reloads.failed.iter().map(|(name, reason, at)| {
+            object([
+                ("name", name.as_str().into()),
+                ("reason", reason.as_str().into()),
+                ("secondsAgo", self.since(*at).as_secs().into()),
+            ])
+        });
+        rows.add_member("sources.reloadsFailed", failed.collect::<Vec<Json>>());
     }
 }

@@ -194,7 +194,7 @@ fn the_report_for_programs() {
                       "lastSuccess": "2026-11-22T12:57:25Z", "lastSuccessSecondsAgo": 4000 },
         "failures": { "count": 3, "began": "2026-11-22T13:47:25Z", "secondsAgo": 1000,
                       "firstError": "the server refused the user name or the password" },
-        "sources": { "failing": [], "unfit": [] },
+        "sources": { "failing": [], "unfit": [], "reloadsOwed": [], "reloadsFailed": [] },
         "reloads": { "accepted": 0, "refused": 0, "ok": true, "lastReason": null, "lastRefused": null,
                      "secondsAgo": null, "leftOut": [] },
         "reboot": { "pending": false, "at": null, "inSeconds": null },
