@@ -1,11 +1,13 @@
 //! Values of the device: files, programs, UCI packages and the kernel as sources, and the tables that come and go with them.
 
+mod direct;
 mod linux;
 mod needs;
 mod pushed;
 mod ubus;
 mod ubusd;
 mod uci;
+mod uci_set;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

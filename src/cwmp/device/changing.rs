@@ -36,11 +36,11 @@ pub struct Refusal {
 pub struct Prepared {
     /// The files.
     pub staged: Vec<StagedFile>,
-    /// The sections in them that get other keys.
+    /// The sections in them that get a name.
     pub renamed: Vec<RenamedRow>,
 }
 
-/// A section whose key changes, as an anonymous one gets a name.
+/// An anonymous section that gets a name, which is its key then.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RenamedRow {
     /// The name of the UCI package.

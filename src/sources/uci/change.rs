@@ -230,7 +230,7 @@ impl Edits {
         }
     }
 
-    /// Returns the rows that have another key in the new text: those that got a name, and those with equal values behind them.
+    /// Returns the rows that have got a name. The tables find the others by their options if their keys change.
     fn renamed_rows(&self, package: &str, locked: &Locked, new: &[u8]) -> Vec<RenamedRow> {
         let new = String::from_utf8_lossy(new);
         let mut renamed = Vec::new();
@@ -238,7 +238,8 @@ impl Edits {
             let (before, after) = (locked.rows(identity.as_ref()), rows(&new, identity.as_ref()));
             let (Ok(before), Ok(after)) = (before, after) else { continue };
             // The changes leave the number and the order of the sections as they are.
-            for (old, new) in before.into_iter().zip(after).filter(|(old, new)| old.key != new.key) {
+            let is_named = |(old, new): &(Row, Row)| old.key != new.key && new.get(".name") == Some(&new.key);
+            for (old, new) in before.into_iter().zip(after).filter(is_named) {
                 let package = package.to_owned();
                 renamed.push(RenamedRow { package, identity: identity.clone(), old: old.key, new: new.key });
             }

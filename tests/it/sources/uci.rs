@@ -7,11 +7,12 @@ use tempfile::TempDir;
 
 use crate::gateway::TR_181;
 use crate::support::Agent;
+use crate::support::agent::AgentBuilder;
 use crate::support::mount::with_mounts;
 use crate::support::port::closed_address;
 
 /// The packages of the router, which the unit tests of the parser read too.
-const PACKAGES: [(&str, &str); 5] = [
+pub(super) const PACKAGES: [(&str, &str); 5] = [
     ("dhcp", include_str!("uci/dhcp")),
     ("firewall", include_str!("uci/firewall")),
     ("network", include_str!("uci/network")),
@@ -69,26 +70,31 @@ const NAME: &str = "Device.X_00D09E_System.Name";
 const RULES: &str = "Device.X_00D09E_Rule.";
 
 /// The directories of a router that lie over `/etc` and `/run`.
-struct Router {
+pub(super) struct Router {
     place: TempDir,
 }
 
 impl Router {
-    fn new() -> Router {
+    pub(super) fn new() -> Router {
+        Router::with(OVERLAY)
+    }
+
+    /// Makes a router with another overlay of the data model.
+    pub(super) fn with(overlay: &str) -> Router {
         let router = Router { place: tempfile::tempdir().expect("a directory") };
         fs::create_dir_all(router.path("etc/config")).expect("a directory");
         fs::create_dir_all(router.path("run/uci")).expect("a directory");
         PACKAGES.iter().for_each(|(name, text)| router.commit(name, text));
-        fs::write(router.path("overlay.json"), OVERLAY).expect("written");
+        fs::write(router.path("overlay.json"), overlay).expect("written");
         router
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.place.path().join(name)
     }
 
     /// Replaces a package by a rename, as `uci commit` does.
-    fn commit(&self, package: &str, text: &str) {
+    pub(super) fn commit(&self, package: &str, text: &str) {
         let new = self.path("etc/config/.new");
         fs::write(&new, text).expect("written");
         fs::rename(&new, self.path("etc/config").join(package)).expect("renamed");
@@ -96,15 +102,20 @@ impl Router {
 
     fn agent(&self) -> Option<Agent> {
         let url = format!("http://{}/acs", closed_address());
-        let agent = TR_181.gateway_at(&url).data_model(self.path("overlay.json"));
-        let agent = with_mounts(agent, &[(&self.path("etc"), "/etc"), (&self.path("run"), "/run")])?.start();
+        let agent = self.agent_at(&url)?.start();
         agent.wait_for_control();
         Some(agent)
+    }
+
+    /// Returns an agent on this router with an ACS at this URL.
+    pub(super) fn agent_at(&self, url: &str) -> Option<AgentBuilder> {
+        let agent = TR_181.gateway_at(url).data_model(self.path("overlay.json"));
+        with_mounts(agent, &[(&self.path("etc"), "/etc"), (&self.path("run"), "/run")])
     }
 }
 
 /// Returns the values at and below a path, without the path.
-fn values(agent: &Agent, path: &str) -> Vec<String> {
+pub(super) fn values(agent: &Agent, path: &str) -> Vec<String> {
     agent.succeeds(&["get", path]).lines().filter_map(|line| line.strip_prefix(path)).map(str::to_owned).collect()
 }
 

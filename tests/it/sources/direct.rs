@@ -1,0 +1,149 @@
+//! Values that the ACS sets by programs and in files, which are set back if one of them is refused.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use super::Device;
+use crate::gateway::TR_181;
+use crate::support::{AcsOptions, Agent, ManualAcs, set_parameter_values};
+
+const LED: &str = "Device.X_00D09E_Led.";
+const FAN: &str = "Device.X_00D09E_Fan.";
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// A program that keeps its fields in files, `$1` is its verb.
+const STORE: &str = r#"case $1 in
+get) while read -r f; do printf '%s\t%s\n' "$f" "$(cat NAME.$f)"; done;;
+check) while IFS='	' read -r f v; do [ "$v" != bright ] || printf '!\t%s\t9007\ttoo bright\n' "$f"; done;;
+set) while IFS='	' read -r f v; do printf 'set %s %s\n' "$f" "$v" >> NAME.log; RULE; printf '%s' "$v" > NAME.$f; done;;
+esac"#;
+
+/// A device with two programs and two files.
+fn device(rule_of_fan: &str) -> Device {
+    let device = Device::new();
+    device.program("led", &STORE.replace("NAME", "led").replace("RULE", "true"));
+    device.program("fan", &STORE.replace("NAME", "fan").replace("RULE", rule_of_fan));
+    for (name, text) in
+        [("led.mode", "Off"), ("led.color", "red"), ("fan.speed", "1"), ("setting", "7\n"), ("note", "a\n")]
+    {
+        device.write(name, text);
+    }
+    device.write(
+        "overlay.json",
+        &format!(
+            r#"{{ "Device": {{
+                "X_00D09E_Led": {{ "source": {{ "exec": ["{led}"], "can": ["get", "check", "set"] }},
+                  "Mode": {{ "type": "string", "access": "readWrite", "source": "mode" }},
+                  "Color": {{ "type": "string", "access": "readWrite", "source": "color" }} }},
+                "X_00D09E_Fan": {{ "source": {{ "exec": ["{fan}"], "can": ["get", "set"], "reload": "fan" }},
+                  "Speed": {{ "type": "unsignedInt", "access": "readWrite", "source": "speed" }} }},
+                "X_00D09E_Setting": {{ "type": "unsignedInt", "access": "readWrite",
+                  "source": {{ "file": "{setting}", "set": "write" }} }},
+                "X_00D09E_Note": {{ "type": "string", "access": "readWrite",
+                  "source": {{ "file": "{note}", "set": "replace" }} }} }},
+              "reloads": {{ "fan": {{ "run": ["/bin/sh", "-c", "echo fan >> {log}"], "settle": 0, "when": "answer" }} }} }}"#,
+            led = device.path("led"),
+            fan = device.path("fan"),
+            setting = device.path("setting"),
+            note = device.path("note"),
+            log = device.path("reloads"),
+        ),
+    );
+    device
+}
+
+fn agent(device: &Device, acs: &ManualAcs) -> Agent {
+    let agent = TR_181.gateway_at(&acs.url()).data_model(device.path("overlay.json")).start();
+    acs.expect_events(&["0 BOOTSTRAP", "1 BOOT"]);
+    agent.wait_for_control();
+    agent
+}
+
+fn text(device: &Device, name: &str) -> String {
+    fs::read_to_string(device.path(name)).unwrap_or_default()
+}
+
+#[test]
+fn programs_and_files_take_values() {
+    let (acs, device) = (ManualAcs::start(AcsOptions::new()), device("true"));
+    let agent = agent(&device, &acs);
+    agent.succeeds(&["inform"]);
+    acs.expect_session(&["2 PERIODIC"], |_, session| {
+        let answer = session.succeeds(&set_parameter_values(
+            &[
+                (&format!("{LED}Mode"), "string", "a\tb\\c\nd"),
+                (&format!("{LED}Color"), "string", "red"),
+                (&format!("{FAN}Speed"), "unsignedInt", "3"),
+                ("Device.X_00D09E_Setting", "unsignedInt", "9"),
+                ("Device.X_00D09E_Note", "string", "$(reboot)"),
+            ],
+            "k",
+        ));
+        // R169: the reload has run before the answer.
+        assert_eq!(answer.argument("Status"), Some("0"));
+        assert_eq!(text(&device, "reloads"), "fan\n");
+        assert_eq!(session.value(&format!("{FAN}Speed")), "3");
+        // R165: the refusal of the program, before anything is set.
+        let refused = session.refuses(
+            &set_parameter_values(
+                &[(&format!("{FAN}Speed"), "unsignedInt", "4"), (&format!("{LED}Color"), "string", "bright")],
+                "k",
+            ),
+            9003,
+        );
+        assert!(refused.xml.contains("<FaultCode>9007<") && refused.xml.contains("too bright"), "{}", refused.xml);
+    });
+    assert_eq!(text(&device, "led.log"), "set mode a\\tb\\\\c\\nd\n", "a present value is not set");
+    assert_eq!(text(&device, "fan.log"), "set speed 3\n");
+    assert_eq!((text(&device, "setting"), text(&device, "note")), ("9\n".into(), "$(reboot)\n".into()));
+}
+
+/// R164: what was set before a refusal is set back.
+#[test]
+fn a_refusal_sets_everything_back() {
+    let (acs, device) = (ManualAcs::start(AcsOptions::new()), device("[ $v != 5 ] || { echo busy >&2; exit 77; }"));
+    let agent = agent(&device, &acs);
+    agent.succeeds(&["inform"]);
+    acs.expect_session(&["2 PERIODIC"], |_, session| {
+        let values = [
+            (&*format!("{LED}Mode"), "string", "On"),
+            (&*format!("{FAN}Speed"), "unsignedInt", "5"),
+            ("Device.X_00D09E_Note", "string", "b"),
+            ("Device.DeviceInfo.ProvisioningCode", "string", "x"),
+        ];
+        let refused = session.refuses(&set_parameter_values(&values, "k9"), 9003);
+        assert!(refused.xml.contains("<FaultCode>9001<") && refused.xml.contains("busy"), "{}", refused.xml);
+        assert_eq!(session.value(&format!("{LED}Mode")), "Off");
+        assert_eq!(session.value("Device.DeviceInfo.ProvisioningCode"), "");
+        assert_eq!(session.value("Device.ManagementServer.ParameterKey"), "");
+    });
+    assert_eq!(text(&device, "led.log"), "set mode On\nset mode Off\n");
+    assert_eq!((text(&device, "fan.speed"), text(&device, "note")), ("1".into(), "a\n".into()));
+}
+
+/// R164: an agent that is killed while a program sets a value sets the others back at its next start.
+#[test]
+fn a_kill_during_a_program_sets_everything_back() {
+    let (acs, device) = (ManualAcs::start(AcsOptions::new()), device("[ $v != 5 ] || sleep 4"));
+    let mut agent = agent(&device, &acs);
+    agent.succeeds(&["inform"]);
+    let (_, _, mut session) = acs.next_session();
+    let values = [(&*format!("{LED}Mode"), "string", "On"), (&*format!("{FAN}Speed"), "unsignedInt", "5")];
+    session.send(&set_parameter_values(&values, "k"));
+    let began = Instant::now();
+    while text(&device, "fan.log").is_empty() && began.elapsed() < LIMIT {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(text(&device, "led.mode"), "On");
+    agent.kill9();
+    drop(session);
+    agent.restart();
+    agent.wait_for_control();
+    assert_eq!(agent.value(&format!("{LED}Mode")), "Off");
+    assert!(agent.log().contains("a change of the device was interrupted"), "{}", agent.log());
+    assert!(text(&device, "fan.log").ends_with("set speed 1\n"));
+    // Once only.
+    agent.restart();
+    agent.wait_for_control();
+    assert_eq!(text(&device, "led.log"), "set mode On\nset mode Off\n");
+}
