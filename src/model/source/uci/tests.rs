@@ -3,7 +3,7 @@ use super::parse::{MAX_OPTIONS, MAX_SECTIONS, anonymous_name};
 use super::*;
 
 /// The files of a router, which the tests of the whole agent read too.
-const ROUTER: [(&str, &str); 5] = [
+pub(super) const ROUTER: [(&str, &str); 5] = [
     ("network", include_str!("../../../../tests/it/sources/uci/network")),
     ("wireless", include_str!("../../../../tests/it/sources/uci/wireless")),
     ("dhcp", include_str!("../../../../tests/it/sources/uci/dhcp")),

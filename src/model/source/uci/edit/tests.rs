@@ -1,5 +1,6 @@
 use super::*;
 use crate::model::source::uci::rows;
+use crate::model::source::uci::tests::ROUTER;
 
 mod random;
 
@@ -226,6 +227,69 @@ fn commands_without_a_place_of_their_own_write_the_package_anew() {
         &[unset("n", "x")],
         "\nconfig 'a#;' 'n'\n\toption y 'a\nb\t'\n\n",
     );
+}
+
+/// Returns the parts of two texts between their common beginning and their common end.
+fn difference<'t>(old: &'t [u8], new: &'t [u8]) -> (&'t [u8], &'t [u8]) {
+    let start = old.iter().zip(new).take_while(|(old, new)| old == new).count();
+    let (old, new) = (&old[start..], &new[start..]);
+    let end = old.iter().rev().zip(new.iter().rev()).take_while(|(old, new)| old == new).count();
+    (&old[..old.len() - end], &new[..new.len() - end])
+}
+
+#[test]
+fn each_option_of_a_router_changes_alone() {
+    let mut count = 0;
+    for (name, text) in ROUTER {
+        let package = parse(text.as_bytes(), true).expect("a package");
+        for section in contents(text.as_bytes(), &package) {
+            for values in section.options {
+                let present =
+                    values.items.iter().map(|item| String::from_utf8(item.clone()).expect("a text")).collect();
+                let same = change(&section.name, Action::SetList(values.name.clone(), present));
+                assert_eq!(edit(text.as_bytes(), &[same]).as_deref(), Ok(text.as_bytes()));
+                let (other, lines, allowed) = match values.is_list {
+                    true => {
+                        let first = String::from_utf8_lossy(&values.items[0]);
+                        (remove_item(&section.name, &values.name, &first), 1, "")
+                    }
+                    false => (set(&section.name, &values.name, "\u{2713}"), 0, "'\u{2713}'"),
+                };
+                let new = edit(text.as_bytes(), &[other]).expect("a change");
+                let (gone, come) = difference(text.as_bytes(), &new);
+                assert_eq!(gone.iter().filter(|byte| **byte == b'\n').count(), lines, "{name} {}", values.name);
+                assert!(allowed.contains(&*String::from_utf8_lossy(come)), "{name} {}", values.name);
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 80, "{count}");
+}
+
+/// A file is written by others, and flash breaks: no bytes may cause a panic.
+#[test]
+fn every_prefix_of_a_router_is_edited_or_refused() {
+    let changes = [
+        set("@rule[0]", "name", "v"),
+        set("lan", "proto", "v"),
+        set_list("wan", "dns", &["1", "2"]),
+        delete("radio0"),
+        delete("@zone[-1]"),
+        name("@dnsmasq[0]", "named"),
+        add("cpe_rule_1", "rule", &[("x", "v")]),
+    ];
+    let mut count = 0;
+    for (_, text) in ROUTER {
+        for end in (0..=text.len()).step_by(3) {
+            for change in &changes {
+                match edit(&text.as_bytes()[..end], std::slice::from_ref(change)) {
+                    Ok(_) => count += 1,
+                    Err(refusal) => assert_ne!(refusal.reason, Reason::Unequal, "{:?} {change:?}", &text[..end]),
+                }
+            }
+        }
+    }
+    assert!(count > 1000, "{count}");
 }
 
 #[test]
