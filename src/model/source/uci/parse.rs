@@ -43,7 +43,7 @@ pub(super) struct Mark {
     pub(super) value: Range<usize>,
     /// The lines of the command, with the last line end.
     pub(super) lines: Range<usize>,
-    /// True if a `;` stands on these lines, outside of quotes and comments.
+    /// True if a `;` ends a command on these lines.
     pub(super) is_shared: bool,
 }
 
@@ -96,7 +96,7 @@ struct Parser<'t> {
     start: usize,
     /// The place of the last word.
     word: Range<usize>,
-    /// True if a `;` stands on the present line.
+    /// True if a `;` has ended a command of the present line.
     is_shared: bool,
 }
 
@@ -284,7 +284,6 @@ impl<'t> Parser<'t> {
                 b'\\' => self.backslash(&mut word),
                 // libuci ends a bare word by a NUL in place of the `;`, and reads the line no further.
                 b'#' | b';' if byte == b'#' || is_bare => {
-                    self.is_shared |= byte == b';';
                     end = Some(self.at);
                     self.skip_line();
                 }
