@@ -230,10 +230,15 @@ fn a_section_without_an_identity_keeps_its_instance() {
     assert_eq!(values(&agent, HOSTS), expected);
     agent.crash_and_restart();
     agent.wait_for_control();
-    let journal = || fs::read(agent.state_dir().join("journal")).expect("a journal");
-    let before = journal();
+    // A failed session may add a record at any time, but none of a row.
+    let rows = || {
+        let journal = fs::read(agent.state_dir().join("journal")).expect("a journal");
+        String::from_utf8_lossy(&journal).matches(r#"["*","#).count()
+    };
+    let before = rows();
+    assert!(before > 0);
     assert_eq!(values(&agent, HOSTS), expected);
-    assert_eq!(journal(), before, "a read writes nothing");
+    assert_eq!(rows(), before, "a read writes nothing");
 }
 
 /// R217, R218: a table that follows another one has its instances, over restarts too.
