@@ -56,8 +56,8 @@ impl Agent {
         let Some((request, reply)) = command.take() else { return };
         let answer = match request {
             Request::Get(request) => {
-                self.device.refresh(&Wanted::values(request.paths.clone()), now);
-                return reply.send(get::get(&self.device, &request));
+                let failure = self.device.refresh(&Wanted::values(request.paths.clone()), now);
+                return reply.send(failure.map_or_else(|| get::get(&self.device, &request), Err));
             }
             Request::Source { paths, json } => {
                 return reply.send(super::sources::describe(&mut self.device, &paths, json, now));

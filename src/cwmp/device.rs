@@ -152,6 +152,7 @@ impl Device {
         }
         tree.set_with_omitted(false);
         self.unstored = tree.unstored_numbers();
+        self.sources.forget_answers();
         (self.tree, self.actions, self.reloads) = (tree, actions, reloads);
         let tree = &self.tree;
         self.state.drop_changes(|name| tree.parameter(name).is_err());

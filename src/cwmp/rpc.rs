@@ -108,23 +108,29 @@ fn refresh(
     wanted: fn(Vec<String>) -> Wanted,
     device: &mut Device,
     now: Now,
-) {
+) -> Option<String> {
     if !device.tree().has_sources() {
-        return;
+        return None;
     }
-    let Ok(members) = request.members(array) else { return };
+    let members = request.members(array).ok()?;
     let name = |member: Element<'_>| match member.string("Name", MAX_LENGTH) {
         Ok(name) => Some(name.into_owned()),
         Err(_) => member.text().map(|name| name.into_owned()),
     };
-    device.refresh(&wanted(members.filter_map(name).collect()), now);
+    device.refresh(&wanted(members.filter_map(name).collect()), now)
 }
 
 /// Reads from the device the instances that a path names.
-fn refresh_instances(path: &str, device: &mut Device, now: Now) {
-    if device.tree().has_sources() {
-        device.refresh(&Wanted::instances(vec![path.to_owned()]), now);
-    }
+fn refresh_instances(path: &str, device: &mut Device, now: Now) -> Option<String> {
+    device.tree().has_sources().then(|| device.refresh(&Wanted::instances(vec![path.to_owned()]), now)).flatten()
+}
+
+/// Returns an error if a source has failed without which a request for its values fails.
+///
+/// # Errors
+/// Fault 9002: the text names the source and the reason.
+fn check_sources(failure: Option<String>) -> Result<(), Fault> {
+    failure.map_or(Ok(()), |reason| Err(Fault::because(FaultCode::InternalError, reason)))
 }
 
 /// Calls `write` for each name in the array `ParameterNames` of a request.

@@ -51,6 +51,9 @@ pub use write::{Place, Write};
 /// The seconds after which an access counts as hung, unless the source gives `limit`.
 pub(super) const DEFAULT_LIMIT: u32 = 5;
 
+/// The most seconds for which an answer may serve later requests.
+pub(super) const MAX_AGE: u32 = 3600;
+
 /// The most instances of a table with a source, unless the model gives `maxEntries`: the answer is foreign, and memory is
 /// scarce.
 pub(super) const DEFAULT_MAX_ROWS: u32 = 256;
@@ -93,6 +96,10 @@ pub(super) struct Source {
     pub(super) pick: Pick,
     /// The seconds after which the access counts as hung.
     pub(super) limit: u32,
+    /// The seconds for which an answer may serve later requests.
+    pub(super) age: u32,
+    /// True if a request for the values fails when the source does.
+    pub(super) fault: bool,
     pub(super) writing: Writing,
 }
 

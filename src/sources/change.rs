@@ -64,7 +64,7 @@ impl DeviceSources {
         }
         let Some((command, limit)) = query else { return Vec::new() };
         let command: Vec<String> = command.iter().cloned().chain([verb.to_owned()]).collect();
-        let query = Query { target: Target::Exec { command, input }, limit };
+        let query = Query { target: Target::Exec { command, input }, limit, age: 0 };
         let name = query.target.to_string();
         let queries = [query];
         let mut responses = Programs::start(&queries, self.clock, self.deadline).finish(&self.stop);
@@ -144,7 +144,7 @@ pub(crate) fn run_reload(reload: &Reload, clock: Clock, stop: &AtomicBool) -> Re
         ReloadCall::Ubus(object, method, args) => {
             let target = Target::Ubus { object: object.clone(), method: method.clone(), args: args.clone() };
             let deadline = clock.now().monotonic + reload.limit;
-            let query = Query { target, limit: u32::try_from(reload.limit.as_secs()).unwrap_or(u32::MAX) };
+            let query = Query { target, limit: u32::try_from(reload.limit.as_secs()).unwrap_or(u32::MAX), age: 0 };
             let mut responses = super::ubus::Bus::default().ask(&[query], clock, deadline, stop);
             responses.pop().map_or(Err("no answer".to_owned()), |(_, response)| response.answer.map(|_| ()))
         }

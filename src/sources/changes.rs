@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     fn changes(targets: Vec<Target>) -> Changes {
-        let queries: Vec<Query> = targets.into_iter().map(|target| Query { target, limit: 5 }).collect();
+        let queries: Vec<Query> = targets.into_iter().map(|target| Query { target, limit: 5, age: 0 }).collect();
         Changes::of(&queries)
     }
 

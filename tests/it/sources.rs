@@ -238,6 +238,51 @@ fn the_operator_sees_where_values_come_from() {
     assert_eq!(list.as_array().map(Vec::len), Some(1));
 }
 
+/// A source may answer fault 9002 instead of the last values, and its answer may serve later requests.
+#[test]
+fn a_source_says_how_long_an_answer_serves_and_if_its_failure_counts() {
+    const SLOW: &str = "Device.X_00D09E_Slow.";
+    let (acs, device) = (ManualAcs::start(AcsOptions::new()), Device::new());
+    device.program(
+        "slow",
+        "echo x >> runs; [ -e fails ] && exit 1; case $1 in list) echo a;; *) printf 'a\\tlevel\\t5\\n';; esac",
+    );
+    device.write(
+        "overlay.json",
+        &format!(
+            r#"{{ "Device": {{ "X_00D09E_Slow": {{ "source": {{ "exec": ["{}"], "age": 600, "fault": true, "numbers": "loose" }},
+                "{{i}}": {{ "Level": {{ "type": "unsignedInt", "source": "level" }} }} }} }} }}"#,
+            device.path("slow")
+        ),
+    );
+    let mut agent = TR_181.gateway_at(&acs.url()).data_model(device.path("overlay.json")).start();
+    acs.expect_events(&["0 BOOTSTRAP", "1 BOOT"]);
+    agent.reboot();
+    let runs = || fs::read_to_string(device.path("runs")).map_or(0, |text| text.lines().count());
+    acs.expect_session(&["1 BOOT"], |_, session| {
+        assert_eq!(session.value(&format!("{SLOW}1.Level")), "5");
+        assert_eq!(session.value(&format!("{SLOW}1.Level")), "5");
+        session.succeeds(&get_parameter_names(SLOW, false));
+        assert_eq!(runs(), 2, "one for the rows and one for the values");
+    });
+    // The command that shows the way of a value asks the device.
+    device.write("fails", "");
+    let shown = agent.succeeds(&["source", SLOW]);
+    assert!(shown.contains("exit status 1") && runs() > 2, "{shown}");
+    agent.succeeds(&["inform"]);
+    acs.expect_session(&["2 PERIODIC"], |_, session| {
+        session.refuses(&get_parameter_values(&[SLOW]), 9002);
+        session.refuses(&get_parameter_names(SLOW, true), 9002);
+        // Other values are not concerned, nor is the session.
+        session.succeeds(&get_parameter_values(&["Device.DeviceInfo.", "Device.ManagementServer."]));
+    });
+    let refused = agent.command(&["get", SLOW]);
+    assert!(
+        !refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("slow list: "),
+        "{refused:?}"
+    );
+}
+
 /// A session of a model without sources, and a request for values without one, ask the device nothing.
 #[test]
 fn what_is_not_asked_for_runs_no_program() {

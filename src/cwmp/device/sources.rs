@@ -30,6 +30,10 @@ const LONGEST_REST: Duration = Duration::from_secs(15 * 60);
 /// The most failing sources, and the most parameters with unfit values, that the agent remembers.
 const MAX_REMEMBERED: usize = 256;
 
+/// The most answers that serve later requests, and the most bytes of each.
+const MAX_KEPT: usize = 16;
+const MAX_KEPT_SIZE: usize = 64 * 1024;
+
 /// The drivers of the sources.
 pub trait Sources {
     /// Begins a request. The time for all questions of the request counts from here.
@@ -94,6 +98,10 @@ pub(super) struct SourceState {
     pub(super) pins: Vec<Write>,
     /// True if a source that fails may rest.
     rests: bool,
+    /// The answers that may serve later requests, each with the instant of the monotonic clock until which it may.
+    kept: Vec<(Query, Response, Duration)>,
+    /// The failure without which the present request would have its values.
+    fault: Option<String>,
 }
 
 /// A source that fails.
@@ -125,9 +133,11 @@ impl Device {
         self.sources.unfit.iter().map(|(name, reason)| (name.as_str(), reason.as_str()))
     }
 
-    /// Reads values and instances from the device. A model without sources costs nothing.
-    pub fn refresh(&mut self, wanted: &Wanted, now: Now) {
+    /// Reads values and instances from the device. A model without sources costs nothing. Returns the failure of a source without
+    /// which a request for the values fails.
+    pub fn refresh(&mut self, wanted: &Wanted, now: Now) -> Option<String> {
         self.refresh_and_list(wanted, now);
+        self.sources.fault.take()
     }
 
     /// Reads values and instances from the device. Returns the questions that were asked for them.
@@ -151,6 +161,11 @@ impl Device {
         let mut answers = Answers::default();
         // A change is tried although the source rests.
         self.sources.rests = !wanted.is_change();
+        self.sources.fault = None;
+        // A change, and who looks for the way of a value, need what the device says at this moment.
+        if mode == Mode::Explain || wanted.is_change() {
+            self.sources.forget_answers();
+        }
         let readings = self.gather(wanted, mode, &mut answers, now);
         self.sources.rests = true;
         if let Some(drivers) = &mut self.sources.drivers {
@@ -168,6 +183,7 @@ impl Device {
     fn gather(&mut self, wanted: &Wanted, mut mode: Mode, answers: &mut Answers, now: Now) -> Vec<Reading> {
         for _ in 0..MAX_ROUNDS {
             let mut plan = self.tree.plan(wanted, answers, mode);
+            self.sources.fault = self.sources.fault.take().or(plan.fault.take());
             if plan.queries.is_empty() && plan.rows.is_empty() {
                 self.take_readings(&plan.readings, now);
                 return plan.readings;
@@ -199,7 +215,12 @@ impl Device {
     fn ask(&mut self, queries: &[Query], answers: &mut Answers, now: Now) {
         let mut asked = Vec::new();
         let rests = self.sources.rests;
+        self.sources.kept.retain(|(_, _, until)| now.monotonic < *until);
         for query in queries {
+            if let Some((_, response, _)) = self.sources.kept.iter().find(|(kept, ..)| kept == query) {
+                answers.add(query.clone(), response.clone());
+                continue;
+            }
             match self.sources.failure(query) {
                 Some(failure) if rests && now.monotonic < failure.rests_until => {
                     answers.add(query.clone(), Response::failed(failure.reason.clone()));
@@ -215,6 +236,7 @@ impl Device {
         let responses = drivers.ask(&asked);
         for (query, response) in asked.into_iter().zip(responses) {
             self.sources.note(&query, &response.answer, now);
+            self.sources.keep(&query, &response, now);
             answers.add(query, response);
         }
     }
@@ -297,6 +319,20 @@ impl SourceState {
             let doublings = (failure.count - 2).min(4);
             failure.rests_until = now.monotonic + (FIRST_REST * 2u32.pow(doublings)).min(LONGEST_REST);
         }
+    }
+
+    /// Keeps an answer for later requests, if the model lets it serve them. That before a change is old afterwards.
+    fn keep(&mut self, query: &Query, response: &Response, now: Now) {
+        let is_small = response.answer.as_ref().is_ok_and(|answer| answer.size() <= MAX_KEPT_SIZE);
+        if query.age > 0 && self.rests && is_small && self.kept.len() < MAX_KEPT {
+            let until = now.monotonic + Duration::from_secs(query.age.into());
+            self.kept.push((query.clone(), response.clone(), until));
+        }
+    }
+
+    /// Makes the next request ask the device for everything.
+    pub(super) fn forget_answers(&mut self) {
+        self.kept.clear();
     }
 
     fn note_unfit(&mut self, name: &str, reason: &str) {

@@ -16,7 +16,7 @@ pub(super) fn handle(
     let name = request.string("ParameterPath", MAX_LENGTH)?;
     let next_level = request.boolean("NextLevel")?;
     let path = Path::parse(&name)?;
-    super::refresh_instances(&name, device, now);
+    super::check_sources(super::refresh_instances(&name, device, now))?;
     if next_level && device.tree().is_parameter(&path) {
         return Err(Fault::because(FaultCode::InvalidArguments, "NextLevel needs a partial path")); // R188
     }

@@ -14,7 +14,7 @@ pub(super) fn handle(
     now: Now,
     response: &mut EnvelopeWriter,
 ) -> Result<(), Fault> {
-    super::refresh(request, "ParameterNames", Wanted::values, device, now);
+    super::check_sources(super::refresh(request, "ParameterNames", Wanted::values, device, now))?;
     response.array("ParameterList", "cwmp:ParameterValueStruct", |list| {
         super::for_each_name(request, list, |name, path, list| write_values(device.tree(), name, path, list))
     })

@@ -8,9 +8,9 @@ use crate::model::schema::Spec;
 use crate::model::source::{Conversion, Excerpt, Field, Form, Location, SourceId, VIEWS, View, uci};
 
 /// The members of a field; its own source may have `at` and `limit` beside its kind.
-pub(super) const FIELD_MEMBERS: [&str; 24] = [
+pub(super) const FIELD_MEMBERS: [&str; 26] = [
     "field", "view", "fields", "line", "word", "match", "absent", "map", "as", "scale", "path", "file", "exec",
-    "builtin", "ubus", "uci", "args", "method", "at", "limit", "set", "can", "reload", "write",
+    "builtin", "ubus", "uci", "args", "method", "at", "limit", "age", "fault", "set", "can", "reload", "write",
 ];
 
 impl<'a> SchemaBuilder<'a> {
@@ -63,8 +63,9 @@ impl<'a> SchemaBuilder<'a> {
         self.check_members(raw, &FIELD_MEMBERS);
         let own = self.source(raw)?;
         if own.is_none()
-            && let Some(member) =
-                ["args", "method", "at", "limit", "can", "reload"].iter().find(|member| raw.get(member).is_some())
+            && let Some(member) = ["args", "method", "at", "limit", "age", "fault", "can", "reload"]
+                .iter()
+                .find(|member| raw.get(member).is_some())
         {
             return Err(self.error(raw.file, &pointer(member), "only a source of its own has it"));
         }

@@ -4,10 +4,13 @@ use super::ubus::UBUS_MEMBERS;
 use super::{Built, Mistake, SchemaBuilder, pointer};
 use crate::model::raw::Object;
 use crate::model::source::provider::{PROVIDERS, Shape};
-use crate::model::source::{DEFAULT_LIMIT, Location, Pick, Provider, Source, SourceId, Template};
+use crate::model::source::{DEFAULT_LIMIT, Location, MAX_AGE, Pick, Provider, Source, SourceId, Template};
 
 /// The kinds of sources; a source has exactly one of these members.
 pub(super) const KINDS: [&str; 5] = ["builtin", "exec", "file", "ubus", "uci"];
+
+/// The members that every source may have beside its kind.
+pub(super) const COMMON_MEMBERS: [&str; 4] = ["age", "at", "fault", "limit"];
 
 /// The most sources that depend on each other by placeholders, one on the next.
 const MAX_DEPENDENCIES: usize = 3;
@@ -47,9 +50,14 @@ impl<'a> SchemaBuilder<'a> {
         if !(1..=60).contains(&limit) {
             return Err(self.error(raw.file, "/limit", "seconds from 1 to 60 are needed"));
         }
+        let age = self.bound(raw, "age")?.unwrap_or_default();
+        if age > MAX_AGE {
+            return Err(self.error(raw.file, "/age", format!("seconds up to {MAX_AGE} are needed")));
+        }
+        let fault = self.flag(raw, "fault")?;
         let pick = at.map_or(Pick::Only, Pick::At);
         let writing = self.writing(raw, &location)?;
-        let id = self.sources.add(Source { location, pick, limit, writing });
+        let id = self.sources.add(Source { location, pick, limit, age, fault, writing });
         if self.sources.dependencies(id) > MAX_DEPENDENCIES {
             return Err(self.error(raw.file, "", format!("more than {MAX_DEPENDENCIES} sources depend on each other")));
         }

@@ -1,7 +1,7 @@
 //! Builds sources: the access of a node, and the field of a parameter.
 
 use super::follows::Leader;
-use super::kind::KINDS;
+use super::kind::{COMMON_MEMBERS, KINDS};
 use super::ubus::UBUS_MEMBERS;
 use super::writing::WRITING_MEMBERS;
 use super::{ARE_BUILT, Built, JsonLocation, SchemaBuilder, pointer};
@@ -14,8 +14,8 @@ use crate::model::source::{
     Bindings, Blank, Condition, Field, Location, Pick, Source, SourceId, TableBinding, Template,
 };
 
-/// The members of a source beside its kind.
-pub(super) const SOURCE_MEMBERS: [&str; 8] = ["at", "rows", "where", "also", "follows", "identity", "numbers", "limit"];
+/// The members of the source of an object or table alone.
+pub(super) const SOURCE_MEMBERS: [&str; 6] = ["rows", "where", "also", "follows", "identity", "numbers"];
 
 /// The sources under construction.
 #[derive(Default)]
@@ -165,7 +165,8 @@ impl<'a> SchemaBuilder<'a> {
         let Raw::Object(source) = source else {
             return Err(self.error(raw.file, "", format!("an object is needed, not {}", source.json_type())));
         };
-        self.check_members(source, &[&KINDS[..], &SOURCE_MEMBERS, &UBUS_MEMBERS, &WRITING_MEMBERS].concat());
+        let known = [&KINDS[..], &COMMON_MEMBERS, &SOURCE_MEMBERS, &UBUS_MEMBERS, &WRITING_MEMBERS];
+        self.check_members(source, &known.concat());
         let of_tables = ["rows", "where", "identity", "numbers", "key", "follows"];
         let of_tables = of_tables.iter().find(|member| source.get(member).is_some());
         if let (None, Some(member)) = (table, of_tables) {
@@ -212,7 +213,7 @@ impl<'a> SchemaBuilder<'a> {
                 return Err(self.error(also.file, &pointer(name), "a source is an object"));
             };
             let inside = self.location.enter(name);
-            self.check_members(&value, &[&KINDS[..], &["at", "limit"], &UBUS_MEMBERS, &WRITING_MEMBERS].concat());
+            self.check_members(&value, &[&KINDS[..], &COMMON_MEMBERS, &UBUS_MEMBERS, &WRITING_MEMBERS].concat());
             let Some(id) = self.source(&value)? else { return Err(self.no_kind(&value)) };
             // The frame was pushed by the caller.
             if let Some(frame) = self.sources.frames.last_mut() {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value as Json;
 
 use super::field::FIELD_MEMBERS;
-use super::kind::KINDS;
+use super::kind::{COMMON_MEMBERS, KINDS};
 use super::member::{OBJECT_MEMBERS, TABLE_MEMBERS};
 use super::parameter::PARAMETER_MEMBERS;
 use super::source::SOURCE_MEMBERS;
@@ -36,8 +36,9 @@ fn the_schema_has_every_member() {
     has("/$defs/parameter/properties", PARAMETER_MEMBERS);
     has("/$defs/table/properties", &[TABLE_MEMBERS, &["{i}"]].concat());
     has("/$defs/field/properties", &FIELD_MEMBERS);
-    has("/$defs/source/properties", &[&KINDS[..], &SOURCE_MEMBERS, &UBUS_MEMBERS, &WRITING_MEMBERS].concat());
-    has("/$defs/namedSource/properties", &[&KINDS[..], &["at", "limit"], &UBUS_MEMBERS, &WRITING_MEMBERS].concat());
+    let named = [&KINDS[..], &COMMON_MEMBERS, &UBUS_MEMBERS, &WRITING_MEMBERS].concat();
+    has("/$defs/source/properties", &[&named[..], &SOURCE_MEMBERS].concat());
+    has("/$defs/namedSource/properties", &named);
     // An overlay does not tell whether its node is an object, a table or a parameter.
     has("/$defs/overlay/properties", &[OBJECT_MEMBERS, TABLE_MEMBERS, PARAMETER_MEMBERS, &["{i}"]].concat());
 }

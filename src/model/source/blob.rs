@@ -77,6 +77,11 @@ pub fn put_element(bytes: &mut Vec<u8>, kind: u8, name: &str, value: &[u8]) {
 pub struct Blob(Box<[u8]>);
 
 impl Blob {
+    /// Returns the number of bytes.
+    pub(super) fn size(&self) -> usize {
+        self.0.len()
+    }
+
     /// Checks the elements of a table.
     ///
     /// # Errors

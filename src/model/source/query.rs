@@ -13,6 +13,8 @@ pub struct Query {
     pub target: Target,
     /// The seconds after which the access counts as hung.
     pub limit: u32,
+    /// The seconds for which the answer may serve later requests; 0 for this one alone.
+    pub age: u32,
 }
 
 /// The kind and the place of a query.
@@ -104,6 +106,18 @@ pub enum Answer {
 }
 
 impl Answer {
+    /// Returns the bytes of all texts.
+    pub fn size(&self) -> usize {
+        match self {
+            Answer::Text(text) => text.len(),
+            Answer::Rows(rows) => {
+                let fields = rows.iter().flat_map(|row| &row.fields);
+                fields.map(|(name, text)| name.len() + text.len()).sum()
+            }
+            Answer::Tree(blob) => blob.size(),
+        }
+    }
+
     /// Returns the row of this key, or the section of a UCI package at this place; the first row without a key.
     pub fn row(&self, key: Option<&str>) -> Option<&Row> {
         let Answer::Rows(rows) = self else { return None };

@@ -78,6 +78,9 @@ fn a_wrong_source_names_the_place_and_the_reason() {
         (text(r#""source": { "file": "/x", "field": "y" }"#), "/Device/O/A/source/field", "a file has no fields"),
         (text(r#""source": { "file": "/x", "word": 0 }"#), "/Device/O/A/source/word", "a number from 1"),
         (text(r#""source": { "file": "/x", "match": "(" }"#), "/Device/O/A/source/match", "not a regular expression"),
+        (text(r#""source": { "file": "/x", "age": 3601 }"#), "/Device/O/A/source/age", "seconds up to 3600"),
+        (text(r#""source": { "file": "/x", "fault": 1 }"#), "/Device/O/A/source/fault", "true or false is needed"),
+        (text(r#""source": { "field": "x", "age": 5 }"#), "/Device/O/A/source/age", "only a source of its own has it"),
         (text(r#""source": { "file": "/x", "limit": 0 }"#), "/Device/O/A/source/limit", "seconds from 1 to 60"),
         (
             text(r#""source": { "exec": ["p"], "field": "x" }"#),
@@ -241,11 +244,11 @@ fn address(device: &str, text: &str) -> Row {
 }
 
 fn built_in(provider: &str) -> Query {
-    Query { target: Target::BuiltIn { provider: provider.into(), argument: String::new() }, limit: 5 }
+    Query { target: Target::BuiltIn { provider: provider.into(), argument: String::new() }, limit: 5, age: 0 }
 }
 
 fn file_query(path: &str) -> Query {
-    Query { target: Target::File { path: path.into(), rows: None }, limit: 5 }
+    Query { target: Target::File { path: path.into(), rows: None }, limit: 5, age: 0 }
 }
 
 /// Asks in rounds, as the device does. Returns the last plan, and the queries of each round in words.
@@ -469,6 +472,39 @@ fn a_journal_of_another_model_is_read_as_far_as_it_fits() {
     assert!(Change::from_json(&row, &plain, &PatternCache::default()).unwrap_err().contains("the table has no source"));
     let added = Change::Add("Device.Interface.".into(), 4).to_json();
     assert!(Change::from_json(&added, &device(), &PatternCache::default()).unwrap_err().contains("rows of a source"));
+}
+
+/// A source that fails leaves alone what depends on it by placeholders: a file, a part of an answer, and the rows of a table.
+#[test]
+fn a_failed_source_takes_nothing_away_from_those_that_depend_on_it() {
+    const MODEL: &str = r#"{ "Device": {
+        "O": { "source": { "also": { "x": { "builtin": "link", "at": "lan" } } },
+          "MTU": { "type": "string", "source": { "file": "/run/{x:name}/mtu", "absent": "none" } },
+          "Row": { "type": "string", "source": { "builtin": "address", "at": "{x:address}", "field": "device", "absent": "none" } },
+          "T": { "source": { "builtin": "address", "where": { "device": "{x:name}" } }, "{i}": { "IP": { "type": "string", "source": "address" } } } },
+        "P": { "source": { "exec": ["/bin/p"] }, "{i}": { "A": { "type": "string", "source": "a" } } } } }"#;
+    let answer = |fails: bool| {
+        move |query: &Query| match &query.target {
+            Target::BuiltIn { provider, .. } if provider == "link" && fails => Err("gone".into()),
+            Target::BuiltIn { provider, .. } if provider == "link" => {
+                Ok(Answer::Rows(vec![link("lan", "physical", "")]))
+            }
+            Target::BuiltIn { .. } => Ok(Answer::Rows(vec![address("lan", "addr-of-lan")])),
+            Target::Exec { .. } if fails => Err("exit status 1".into()),
+            Target::Exec { .. } => {
+                let mut row = Row::new("k");
+                row.set("a", "5");
+                Ok(Answer::Rows(vec![row]))
+            }
+            _ => Ok(Answer::Text("1500\n".into())),
+        }
+    };
+    let mut tree = load(&[file(MODEL)], &[]).unwrap().tree;
+    refresh(&mut tree, &[""], &answer(false));
+    let before = values(&tree, "").unwrap();
+    assert_eq!(before, ["Device.O.MTU=1500", "Device.O.Row=lan", "Device.O.T.1.IP=addr-of-lan", "Device.P.1.A=5"]);
+    refresh(&mut tree, &[""], &answer(true));
+    assert_eq!(values(&tree, "").unwrap(), before);
 }
 
 /// A table that follows another one has its rows with the same numbers, and its sources; a loose one costs no record.

@@ -50,6 +50,8 @@ pub struct Plan {
     pub rows: RowChanges,
     /// The values of the answers.
     pub readings: Vec<Reading>,
+    /// The failure of a source without which a request for the values fails.
+    pub fault: Option<String>,
 }
 
 /// The value of one parameter in the answer of its source.
@@ -77,6 +79,8 @@ enum Missing {
     Pending,
     /// The device does not have it.
     Absent,
+    /// A source has failed, so that the device may have it.
+    Failed,
 }
 
 impl Tree {
@@ -95,7 +99,7 @@ impl Tree {
             walk.readings = Some(Vec::new());
             walk.walk();
         }
-        Plan { queries: walk.queries, rows: walk.rows, readings: walk.readings.unwrap_or_default() }
+        Plan { queries: walk.queries, rows: walk.rows, readings: walk.readings.unwrap_or_default(), fault: walk.fault }
     }
 
     /// Gives a parameter the value of a reading. The journal does not store it.
@@ -130,6 +134,7 @@ struct RefreshWalk<'t> {
     readings: Option<Vec<Reading>>,
     /// The values that the device is to have, instead of readings.
     writes: Option<WriteWalk<'t>>,
+    fault: Option<String>,
     mode: Mode,
 }
 
@@ -172,6 +177,7 @@ impl<'t> RefreshWalk<'t> {
             asked: Vec::new(),
             readings: None,
             writes: None,
+            fault: None,
             mode,
         }
     }
@@ -292,14 +298,19 @@ impl<'t> RefreshWalk<'t> {
             Ok(query) => query,
             Err(Missing::Pending) => return Rows::Open,
             // Without an answer, no instance comes or goes.
-            Err(Missing::Absent) => return Rows::Settled,
+            Err(Missing::Absent | Missing::Failed) => return Rows::Settled,
         };
         let answer = match self.answers.get(&query) {
             None => {
                 self.ask(query);
                 return Rows::Open;
             }
-            Some((_, Response { answer: Err(_), .. })) => return Rows::Settled,
+            Some((query, Response { answer: Err(reason), .. })) => {
+                if self.bindings.source(binding.source).fault {
+                    self.fault.get_or_insert_with(|| format!("{}: {reason}", query.target));
+                }
+                return Rows::Settled;
+            }
             Some((_, Response { answer: Ok(answer), .. })) => answer,
         };
         let rows = match self.matching_rows(answer, binding) {
@@ -328,6 +339,7 @@ impl<'t> RefreshWalk<'t> {
                 match self.fill(template) {
                     Ok(text) => texts.push(text),
                     Err(Missing::Absent) => {}
+                    Err(Missing::Failed) => return Err(Rows::Settled),
                     Err(Missing::Pending) => return Err(Rows::Open),
                 }
             }

@@ -14,7 +14,7 @@ fn ask(scripts: &[(&str, u32)], input: &str, seconds: u64) -> Vec<Result<Answer,
             let path = directory.path().join(number.to_string());
             write_program(&path, script);
             let command = vec![path.to_str().expect("a path").to_owned(), "get".to_owned()];
-            Query { target: Target::Exec { command, input: input.to_owned() }, limit: *limit }
+            Query { target: Target::Exec { command, input: input.to_owned() }, limit: *limit, age: 0 }
         })
         .collect();
     let clock = Clock::new();

@@ -132,6 +132,71 @@ fn instances_that_the_journal_refuses_are_left_out() {
     assert_eq!(value(&device, "Device.Count"), "2");
 }
 
+/// Starts a device with two files in this world, of which the model tells the age and whether a failure counts.
+fn device_with_files(world: &World, first: &str, second: &str) -> Device {
+    let file =
+        |path: &str, members: &str| format!(r#"{{ "type": "string", "source": {{ "file": "{path}", {members} }} }}"#);
+    let model = MODEL.replacen(
+        r#""Count""#,
+        &format!(r#""A": {}, "B": {}, "Count""#, file("/a", first), file("/b", second)),
+        1,
+    );
+    let (mut device, _) = device_with(&model, &[]);
+    device.set_sources(Box::new(world.clone()));
+    device
+}
+
+/// An answer serves later requests for as long as the model says, and not those who look for its way.
+#[test]
+fn an_answer_may_serve_later_requests() {
+    let world = World::default();
+    world.set_file("/a", "1");
+    world.set_file("/b", "1");
+    let mut device = device_with_files(&world, r#""age": 10"#, r#""age": 0"#);
+    let wanted = Wanted::values(vec!["Device.A".into(), "Device.B".into()]);
+    let read = |device: &mut Device, now: Now| {
+        let asked = world.asked(|| drop(device.refresh(&wanted, now)));
+        (asked, value(device, "Device.A"), value(device, "Device.B"))
+    };
+    let texts = |asked: usize, first: &str, second: &str| (asked, first.to_owned(), second.to_owned());
+    assert_eq!(read(&mut device, NOW), texts(2, "1", "1"));
+    world.set_file("/a", "2");
+    world.set_file("/b", "2");
+    assert_eq!(read(&mut device, later(9)), texts(1, "1", "2"));
+    assert_eq!(read(&mut device, later(10)), texts(2, "2", "2"));
+    // A failure serves no other request.
+    world.set_fails(true);
+    assert_eq!(read(&mut device, later(20)).0, 2);
+    world.set_fails(false);
+    world.set_file("/a", "3");
+    assert_eq!(read(&mut device, later(21)), texts(2, "3", "2"));
+    world.set_file("/a", "4");
+    assert_eq!(world.asked(|| drop(device.explain(&wanted, later(22)))), 2);
+    assert_eq!(value(&device, "Device.A"), "4");
+    // What is too large for the memory is asked for anew.
+    world.set_file("/a", &"x".repeat(MAX_KEPT_SIZE + 1));
+    assert_eq!(read(&mut device, later(40)).0, 2);
+    assert_eq!(read(&mut device, later(41)).0, 2);
+}
+
+#[test]
+fn a_failure_counts_where_the_model_says_so() {
+    let world = World::default();
+    world.set_file("/a", "1");
+    let mut device = device_with_files(&world, r#""fault": true"#, r#""fault": false"#);
+    let read = |device: &mut Device, names: &[&str]| {
+        device.refresh(&Wanted::values(names.iter().map(|name| (*name).to_owned()).collect()), NOW)
+    };
+    assert_eq!(read(&mut device, &["Device.A", "Device.B"]), None);
+    world.set_fails(true);
+    assert_eq!(read(&mut device, &["Device.B"]), None);
+    assert_eq!(read(&mut device, &["Device.A"]), Some("file /a: no answer".to_owned()));
+    assert_eq!(value(&device, "Device.A"), "1", "other requests have the last value");
+    // A source that rests has failed as well.
+    assert_eq!(read(&mut device, &["Device."]), Some("file /a: no answer".to_owned()));
+    assert_eq!(read(&mut device, &["Device."]), Some("file /a: no answer".to_owned()));
+}
+
 #[test]
 fn a_failing_source_keeps_its_values_and_rests() {
     let world = World::default();

@@ -2,10 +2,18 @@
 
 use std::time::Duration;
 
-use super::{Mode, Reading, RefreshWalk, Scope};
+use super::{Missing, Mode, Reading, RefreshWalk, Scope};
 use crate::model::schema::{NodeId, Spec};
-use crate::model::source::{Excerpt, Field, Response, SourceId};
+use crate::model::source::{Excerpt, Field, Query, Response, SourceId};
 use crate::model::value::{Type, Value, ValueError};
+
+/// The reason why a field has no text.
+enum NoText {
+    /// A source has failed.
+    Failed,
+    /// A view does not understand this text.
+    Unfit(String),
+}
 
 impl<'t> RefreshWalk<'t> {
     /// Asks for the value of a parameter, or notes its reading once the answers are there.
@@ -25,14 +33,24 @@ impl<'t> RefreshWalk<'t> {
         if self.readings.is_none() {
             return;
         }
-        let value = match (field.sources().find_map(|source| self.failure(source)), &text) {
-            (None, Ok(text)) => self.value(field, spec, text.as_deref()),
-            (None, Err(text)) => Err(format!("`{text}` has another form than the view needs")),
-            // The last value stays.
-            (Some(_), _) if self.mode != Mode::Explain => return,
-            (Some(reason), _) => Err(reason),
+        let (text, value) = match text {
+            Ok(text) => {
+                let value = self.value(field, spec, text.as_deref());
+                (text, value)
+            }
+            Err(NoText::Unfit(text)) => {
+                let reason = format!("`{text}` has another form than the view needs");
+                (Some(text), Err(reason))
+            }
+            Err(NoText::Failed) => {
+                let reason = self.failure(field);
+                // The last value stays.
+                if self.mode != Mode::Explain {
+                    return;
+                }
+                (None, Err(reason))
+            }
         };
-        let text = text.unwrap_or_else(Some);
         // The first reading counts even if it is the default: a later one is a change then.
         let held = scope.values[slot as usize].as_ref();
         if self.mode == Mode::Explain || value.is_err() || value.as_ref().ok() != held {
@@ -45,26 +63,47 @@ impl<'t> RefreshWalk<'t> {
     }
 
     /// Returns the text of the device that is the value, which it asks for if it is not there; `None` if the device has none.
-    /// An error is a text that a view does not understand.
-    fn field_text(&mut self, field: &Field) -> Result<Option<String>, String> {
+    fn field_text(&mut self, field: &Field) -> Result<Option<String>, NoText> {
         let text = match &field.excerpt {
             Excerpt::View(view, fields) => {
                 // All of them are asked for in one round.
-                let texts: Vec<_> =
-                    fields.iter().map(|(source, excerpt)| self.text(*source, excerpt).ok().flatten()).collect();
-                view.of(&texts)?
+                let texts: Vec<_> = fields.iter().map(|(source, excerpt)| self.part_text(*source, excerpt)).collect();
+                let texts: Result<Vec<_>, NoText> = texts.into_iter().collect();
+                view.of(&texts?).map_err(NoText::Unfit)?
             }
-            excerpt => self.text(field.source, excerpt).ok().flatten(),
+            excerpt => self.part_text(field.source, excerpt)?,
         };
         Ok(text.and_then(|text| field.conversion.part(text)))
     }
 
-    /// Returns the reason for which a source has no answer.
-    fn failure(&mut self, id: SourceId) -> Option<String> {
-        match self.answer(id) {
-            Ok((_, Response { answer: Err(reason), .. })) => Some(reason.clone()),
-            _ => None,
+    fn part_text(&mut self, source: SourceId, excerpt: &Excerpt) -> Result<Option<String>, NoText> {
+        match self.text(source, excerpt) {
+            Ok(text) => Ok(text),
+            Err(Missing::Failed) => Err(NoText::Failed),
+            Err(Missing::Absent | Missing::Pending) => Ok(None),
         }
+    }
+
+    /// Returns the reason for which a field has no answer. Notes it, if the request fails with it.
+    fn failure(&mut self, field: &Field) -> String {
+        let failed = field.sources().find_map(|source| self.failed_answer(source));
+        let (query, reason) = match failed {
+            Some((query, reason)) => (query.target.to_string(), reason.clone()),
+            None => (self.name.clone(), "a source on which it depends fails".to_owned()),
+        };
+        if field.sources().any(|source| self.bindings.source(source).fault) {
+            self.fault.get_or_insert_with(|| format!("{query}: {reason}"));
+        }
+        reason
+    }
+
+    /// Returns the question of a source that has failed, and the reason: that for its fields, or that for its rows.
+    fn failed_answer(&mut self, id: SourceId) -> Option<(&'t Query, &'t String)> {
+        let queries = [self.query(id), self.rows_query(id)];
+        queries.into_iter().flatten().find_map(|query| match self.answers.get(&query) {
+            Some((query, Response { answer: Err(reason), .. })) => Some((query, reason)),
+            _ => None,
+        })
     }
 
     /// Returns the value for a text of the device; `None` stands for a field that it does not have.

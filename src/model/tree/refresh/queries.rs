@@ -1,14 +1,16 @@
 //! The queries of sources: placeholders filled in, and the fields that a program is asked for.
 
 use super::{Above, Answered, Missing, RefreshWalk};
-use crate::model::source::{Answer, Blank, Excerpt, Location, Pick, Query, Response, SourceId, Target, Template, uci};
+use crate::model::source::{
+    Answer, Blank, Excerpt, Location, Pick, Query, Response, Source, SourceId, Target, Template, uci,
+};
 
 impl<'t> RefreshWalk<'t> {
     /// Returns the query whose answer has the rows of a table.
     pub(super) fn rows_query(&mut self, id: SourceId) -> Result<Query, Missing> {
         let source = self.bindings.source(id);
         match &source.location {
-            Location::Exec { command, .. } => Ok(program(command, "list", String::new(), source.limit)),
+            Location::Exec { command, .. } => Ok(program(command, "list", String::new(), source)),
             _ => self.query(id),
         }
     }
@@ -45,11 +47,11 @@ impl<'t> RefreshWalk<'t> {
             }
             Location::Exec { command, fields } => {
                 let input = self.program_input(id, fields)?;
-                return Ok(program(command, "get", input, source.limit));
+                return Ok(program(command, "get", input, source));
             }
             Location::Ubus(call) => self.call(call)?,
         };
-        Ok(Query { target, limit: source.limit })
+        Ok(Query { target, limit: source.limit, age: source.age })
     }
 
     /// Returns the key of the row in the answer that has the fields; `None` in a source with one row.
@@ -97,7 +99,7 @@ impl<'t> RefreshWalk<'t> {
                 match self.answers.get(&list).map(|(_, response)| &response.answer) {
                     None => return Err(self.ask(list)),
                     Some(Ok(Answer::Rows(rows))) => rows.iter().map(|row| column(&row.key)).collect(),
-                    Some(_) => return Err(Missing::Absent),
+                    Some(_) => return Err(Missing::Failed),
                 }
             }
         };
@@ -134,7 +136,7 @@ impl<'t> RefreshWalk<'t> {
     /// Returns the text of a field in the answer of its source, which it asks for if it is not there.
     pub(super) fn text(&mut self, id: SourceId, excerpt: &Excerpt) -> Result<Option<String>, Missing> {
         match self.answer(id)? {
-            (_, Response { answer: Err(_), .. }) => Err(Missing::Absent),
+            (_, Response { answer: Err(_), .. }) => Err(Missing::Failed),
             (_, Response { answer: Ok(answer), .. }) => {
                 let key = self.row_key(id)?;
                 if let Answer::Tree(blob) = answer {
@@ -177,9 +179,9 @@ impl<'t> RefreshWalk<'t> {
     }
 }
 
-fn program(command: &[Box<str>], verb: &str, input: String, limit: u32) -> Query {
+fn program(command: &[Box<str>], verb: &str, input: String, source: &Source) -> Query {
     let command = command.iter().map(|argument| argument.to_string()).chain([verb.to_owned()]).collect();
-    Query { target: Target::Exec { command, input }, limit }
+    Query { target: Target::Exec { command, input }, limit: source.limit, age: source.age }
 }
 
 /// Returns a key as a column of the text that a program reads.

@@ -66,7 +66,7 @@ impl<'t> RefreshWalk<'t> {
             Ok(Some(part)) => part,
             Ok(None) => return Ok(()),
             Err(Missing::Pending) => return Err(Rows::Open),
-            Err(Missing::Absent) => return Err(Rows::Settled),
+            Err(Missing::Absent | Missing::Failed) => return Err(Rows::Settled),
         };
         // A scalar in place of a list is no sign that the rows are gone.
         for (key, row) in rows(part, &call.key).ok_or(Rows::Settled)? {
