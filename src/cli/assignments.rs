@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use serde_json::Value as Json;
 
 use crate::control::parse_assignment;
+use crate::json::syntax_error;
 use crate::secret::Secret;
 
 /// The most bytes of standard input: twice the longest output of `get`.
@@ -35,8 +36,8 @@ fn parse(text: &str) -> Result<Vec<(String, Secret)>, String> {
 
 /// Reads an object of names and values. A number and a boolean count as their texts.
 fn parse_json(text: &str) -> Result<Vec<(String, Secret)>, String> {
-    let json: Json = serde_json::from_str(text)
-        .map_err(|error| format!("standard input is no JSON at line {}, column {}", error.line(), error.column()))?;
+    let json: Json =
+        serde_json::from_str(text).map_err(|error| format!("standard input is not JSON: {}", syntax_error(&error)))?;
     let members = json.as_object().into_iter().flatten();
     let assignment = |(name, value): (&String, &Json)| match value {
         Json::String(text) => Ok((name.clone(), text.as_str().into())),
@@ -111,7 +112,7 @@ mod tests {
             ("A=a\\", "A: a backslash is followed by no escape of get"),
             ("A=\\u{d800}", "A: a backslash is followed by no escape of get"),
             ("A=\\u{1b", "A: a backslash is followed by no escape of get"),
-            ("{\n \"A\": 1", "standard input is no JSON at line 2, column 7"),
+            ("{\n \"A\": 1", "standard input is not JSON: line 2, column 7: the text ends too early"),
             ("{\"A\":[]}", "A: neither a text, a number nor a boolean"),
             ("{\"A\":null}", "A: neither a text, a number nor a boolean"),
         ] {

@@ -4,15 +4,24 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::fs::OFlags;
 
 use super::read_text;
 use crate::model::source::{Answer, excerpt};
 
+/// The time in which a program that writes a file anew fills it again.
+const REFILL: Duration = Duration::from_millis(20);
+
 /// Reads a file, or the rows in it.
 pub(super) fn read(path: &str, rows: Option<&str>) -> Result<Answer, String> {
-    let text = read_text(path)?;
+    let mut text = read_text(path)?;
+    // A file that is written anew in its place is empty for a moment, which must not cost all instances.
+    if rows.is_some() && text.is_empty() && was_just_written(path) {
+        std::thread::sleep(REFILL);
+        text = read_text(path)?;
+    }
     Ok(match rows {
         Some(pattern) => Answer::Rows(excerpt::rows(&text, pattern)),
         None => Answer::Text(text),
@@ -57,6 +66,13 @@ fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     fs::File::open(directory)?.sync_all()
 }
 
+/// Returns true if a regular file was written in the last second.
+fn was_just_written(path: &str) -> bool {
+    let metadata = fs::metadata(path).ok().filter(fs::Metadata::is_file);
+    let age = metadata.and_then(|metadata| metadata.modified().ok()?.elapsed().ok());
+    age.is_some_and(|age| age < Duration::from_secs(1))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,6 +114,25 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).expect("a text"), "two\n");
         assert!(after.ino() != before.ino() && after.mode() == before.mode());
         assert_eq!(fs::read_dir(directory.path()).expect("a directory").count(), 2, "no file is left behind");
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "the other side of the test")]
+    fn rows_outlast_the_moment_in_which_a_file_is_written_anew() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("file");
+        std::fs::write(&path, "").expect("emptied");
+        let file = path.clone();
+        let writer = std::thread::Builder::new().spawn(move || {
+            std::thread::sleep(REFILL / 10);
+            std::fs::write(file, "a\n").expect("filled");
+        });
+        let rows = read(path.to_str().expect("a name"), Some("^(?<key>.+)$"));
+        writer.expect("a thread").join().expect("its end");
+        assert!(matches!(rows, Ok(Answer::Rows(rows)) if rows.len() == 1));
+        // A file that stays empty has no rows.
+        std::fs::write(&path, "").expect("emptied");
+        assert_eq!(read(path.to_str().expect("a name"), Some("^(?<key>.+)$")), Ok(Answer::Rows(Vec::new())));
     }
 
     #[test]

@@ -393,7 +393,7 @@ fn a_wrong_configuration() {
     configuration.change("dataModel", json!(["/nowhere/model.json"]));
     assert!(reload(&agent).contains("/nowhere/model.json: cannot be read"));
     fs::write(configuration.file(), "{").expect("a file");
-    assert!(reload(&agent).contains(&format!("{file}: EOF")));
+    assert!(reload(&agent).contains(&format!("{file}: not JSON: line 1, column 1: the text ends too early")));
     fs::remove_file(configuration.file()).expect("the file");
     assert!(reload(&agent).contains(&format!("{file}: cannot be opened")));
 

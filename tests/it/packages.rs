@@ -599,7 +599,7 @@ fn sysv_life(shell: &[&'static str], path: Option<&Path>) {
 
     // A wrong configuration is reported, and the running agent goes on.
     fs::write(sysv.home.path().join("config.json"), "{").expect("a file");
-    assert!(sysv.says("reload", 6).contains("config.json: EOF"));
+    assert!(sysv.says("reload", 6).contains("config.json: not JSON: line 1, column 1: the text ends too early"));
     assert!(sysv.says("status", 0).contains("is running"));
     sysv.configure(&acs.url(), "3");
 

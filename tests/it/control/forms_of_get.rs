@@ -42,7 +42,7 @@ fn wrong_input_of_set_is_told(model: &'static Model) {
             format!("{code}=new\n{password}=hunter2\\x\n"),
             format!("{password}: a backslash is followed by no escape of get"),
         ),
-        (format!("{{\"{code}\": \"new\", \"{password}\": \"hunter2"), "standard input is no JSON at line 1".into()),
+        (format!("{{\"{code}\": \"new\", \"{password}\": \"hunter2"), "standard input is not JSON: line 1".into()),
         (String::new(), "standard input has no PATH=VALUE".into()),
     ] {
         let output = set_from(&agent, &input);
