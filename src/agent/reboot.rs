@@ -120,10 +120,15 @@ impl Agent {
             self.not_before = now.monotonic + RESET_GRACE;
             return None;
         }
-        if let Err(error) = process::run(&command, ACTION_LIMIT, &self.stop) {
-            log::error!("the factory-reset command failed: {error}");
-            if self.stop.load(std::sync::atomic::Ordering::Relaxed) {
-                return Some(ExitReason::Stopped);
+        match process::run(&command, ACTION_LIMIT, &self.stop) {
+            Ok(()) => {}
+            // The command goes on. If it does not restart the device, the next start runs it again.
+            Err(process::ActionError::Stopped) => return Some(ExitReason::Stopped),
+            Err(error) => {
+                log::error!("the factory-reset command failed: {error}");
+                if self.stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    return Some(ExitReason::Stopped);
+                }
             }
         }
         self.finish_reset(now)

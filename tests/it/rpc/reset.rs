@@ -141,6 +141,7 @@ fn a_factory_reset_that_restarts_the_device(model: &'static Model) {
     gateway.wait_for_trace("resets", 1);
     let status = gateway.agent.exit_status(SOON);
     assert!(status.success(), "{status}");
+    assert!(!gateway.agent.log().contains("command failed"), "the command goes on");
     gateway.acs.clear();
     gateway.agent.restart();
     expect_factory_state(&mut gateway, &made);
