@@ -164,3 +164,15 @@ fn stored(change: &Change) -> serde_json::Value {
 fn shown(text: &str) -> String {
     crate::url::without_secrets(text).unwrap_or_else(|| text.to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A trace goes to other people, and the digest of a section with a password would let them try passwords.
+    #[test]
+    fn a_trace_has_no_digest_of_a_row() {
+        let row = Change::Row("Device.T.".to_owned(), 1, "@a[0]".into(), 7);
+        assert_eq!(stored(&row), serde_json::json!(["*", "Device.T.", 1, "@a[0]"]));
+    }
+}

@@ -13,6 +13,7 @@ use crate::secret::Secret;
 mod files;
 mod mistakes;
 mod needs;
+mod rows;
 mod sources;
 mod ubus;
 mod writing;

@@ -227,7 +227,7 @@ fn device() -> Tree {
     load(&[file(DEVICE)], &[]).unwrap().tree
 }
 
-fn link(name: &str, kind: &str, lower: &str) -> Row {
+pub(super) fn link(name: &str, kind: &str, lower: &str) -> Row {
     let mut row = Row::new(name);
     row.set("name", name);
     row.set("kind", kind);
@@ -252,7 +252,7 @@ fn file_query(path: &str) -> Query {
 }
 
 /// Asks in rounds, as the device does. Returns the last plan, and the queries of each round in words.
-fn refresh(
+pub(super) fn refresh(
     tree: &mut Tree,
     paths: &[&str],
     answer: &dyn Fn(&Query) -> Result<Answer, String>,
@@ -283,7 +283,7 @@ fn refresh(
     }
 }
 
-fn world(links: Vec<Row>, addresses: Vec<Row>) -> impl Fn(&Query) -> Result<Answer, String> {
+pub(super) fn world(links: Vec<Row>, addresses: Vec<Row>) -> impl Fn(&Query) -> Result<Answer, String> {
     move |query| match &query.target {
         target if *target == built_in("link").target => Ok(Answer::Rows(links.clone())),
         target if *target == built_in("address").target => Ok(Answer::Rows(addresses.clone())),
@@ -505,112 +505,6 @@ fn a_failed_source_takes_nothing_away_from_those_that_depend_on_it() {
     assert_eq!(before, ["Device.O.MTU=1500", "Device.O.Row=lan", "Device.O.T.1.IP=addr-of-lan", "Device.P.1.A=5"]);
     refresh(&mut tree, &[""], &answer(true));
     assert_eq!(values(&tree, "").unwrap(), before);
-}
-
-/// A table that follows another one has its rows with the same numbers, and its sources; a loose one costs no record.
-#[test]
-fn a_table_follows_another_one() {
-    let model = |numbers: &str| {
-        format!(
-            r#"{{ "Device": {{ "Link": {{ "source": {{ "builtin": "link", "numbers": "{numbers}",
-                  "also": {{ "same": {{ "builtin": "link", "at": "{{key}}" }} }} }},
-                "1": {{ "source": {{ "key": "wan" }} }}, "{{i}}": {{ "Name": {{ "type": "string", "source": "name" }} }} }},
-              "Twin": {{ "source": {{ "follows": "Device.Link." }},
-                "{{i}}": {{ "Kind": {{ "type": "string", "source": "kind" }}, "Same": {{ "type": "string", "source": "same:name" }} }} }},
-              "Third": {{ "source": {{ "follows": "Device.Twin", "also": {{ "x": {{ "file": "/run/{{key}}" }} }} }},
-                "{{i}}": {{ "Of": {{ "type": "string", "source": {{ "field": "name", "path": "Device.Twin.*" }} }} }} }} }} }}"#
-        )
-    };
-    for numbers in ["kept", "loose"] {
-        let mut tree = load(&[file(&model(numbers))], &[]).unwrap().tree;
-        let (_, rounds) = refresh(
-            &mut tree,
-            &["Device.Third."],
-            &world(vec![link("lan", "a", ""), link("wan", "b", "")], Vec::new()),
-        );
-        assert_eq!(rounds.concat(), ["builtin link"]);
-        assert_eq!(
-            values(&tree, "Device.Third.").unwrap(),
-            ["Device.Third.1.Of=Device.Twin.1", "Device.Third.2.Of=Device.Twin.2"]
-        );
-        let only = world(vec![link("lan", "a", ""), link("usb", "c", "")], Vec::new());
-        refresh(&mut tree, &[""], &only);
-        assert_eq!(
-            values(&tree, "Device.Twin.").unwrap(),
-            ["Device.Twin.2.Kind=a", "Device.Twin.2.Same=lan", "Device.Twin.3.Kind=c", "Device.Twin.3.Same=usb"]
-        );
-        assert_eq!(values(&tree, "Device.Third.").unwrap().len(), 2);
-        let plan = tree.plan(&Wanted::instances(vec!["Device.Twin.".into()]), &Answers::default(), Mode::SameInstances);
-        assert!(plan.rows.is_empty() && plan.queries.is_empty());
-    }
-    // Without the one table, the other is no part of the device either.
-    let omitted = model("kept").replacen(r#""source""#, r#""needs": "/missing", "source""#, 1);
-    let tree = load(&[file(&omitted)], &[]).unwrap().tree;
-    assert_eq!(names(&tree, "Device.", true), Vec::<String>::new());
-}
-
-/// R217, R218: without options that tell them apart, anonymous sections keep their instances when others come and go, when one
-/// changes, and over a restart. Nothing is stored while nothing changes.
-#[test]
-fn an_anonymous_section_keeps_its_instance_by_its_content() {
-    const MODEL: &str = r#"{ "Device": { "Count": { "type": "unsignedInt", "counts": "Host" },
-        "Host": { "source": { "uci": "net", "rows": "host", "also": { "same": { "uci": "net", "at": "{key}" } } },
-          "{i}": { "Mac": { "type": "string", "source": "mac" }, "Same": { "type": "string", "source": "same:mac" } } } } }"#;
-    let answer = |text: &str| crate::model::source::uci::rows(text, None).map(Answer::Rows);
-    let read = |tree: &mut Tree, macs: &[&str]| {
-        let text: String = macs.iter().map(|mac| format!("c host\no mac {mac}\n")).collect();
-        refresh(tree, &[""], &|_| answer(&text));
-        let wanted = Wanted::instances(vec!["Device.".into()]);
-        let mut answers = Answers::default();
-        let query = tree.plan(&wanted, &answers, Mode::Refresh).queries.remove(0);
-        answers.add(query, Response { answer: answer(&text), took: Duration::ZERO });
-        assert!(tree.plan(&wanted, &answers, Mode::Refresh).rows.is_empty(), "a second look changes nothing");
-        values(tree, "Device.Host.").unwrap().chunks(2).map(|pair| pair.join(" ").replace("Device.Host.", "")).collect()
-    };
-    let row = |number: u32, mac: &str| format!("{number}.Mac={mac} {number}.Same={mac}");
-    let mut tree = load(&[file(MODEL)], &[]).unwrap().tree;
-    let found: Vec<String> = read(&mut tree, &["a", "b", "c"]);
-    assert_eq!(found, [row(1, "a"), row(2, "b"), row(3, "c")]);
-    assert_eq!(read(&mut tree, &["b", "c"]), [row(2, "b"), row(3, "c")]);
-    assert_eq!(
-        read(&mut tree, &["d", "b", "c2"]),
-        [row(2, "b"), row(4, "d"), row(5, "c2")],
-        "one came and one changed"
-    );
-    assert_eq!(read(&mut tree, &["d", "b2", "c2"]), [row(2, "b2"), row(4, "d"), row(5, "c2")]);
-    let mut restored = load(&[file(MODEL)], &[]).unwrap().tree;
-    for change in tree.changes_from_factory() {
-        // A change of a row that is there is none of the number of rows.
-        assert_eq!(tree.parameters_changed_by(&change), Vec::<String>::new());
-        let read = Change::from_json(&change.to_json(), &restored, &PatternCache::default()).unwrap();
-        restored.apply(&read).unwrap();
-    }
-    assert_eq!(read(&mut restored, &["c2", "b2"]), [row(2, "b2"), row(5, "c2")]);
-}
-
-/// `{key}` in `at` finds the section of a row whose key is made of options.
-#[test]
-fn the_key_of_an_anonymous_section_leads_to_it() {
-    const MODEL: &str = r#"{ "Device": { "Zone": { "source": { "uci": "fw", "rows": "zone", "identity": ["name"],
-          "also": { "same": { "uci": "fw", "at": "{key}" }, "other": { "uci": "other", "at": "{key}" } } },
-        "{i}": { "In": { "type": "string", "source": "same:input" }, "Other": { "type": "string", "source": "other:x" },
-          "Part": { "source": { "uci": "fw", "rows": "part", "where": { "of": "{parent}" } },
-            "{i}": { "Of": { "type": "string", "source": { "uci": "fw", "at": "{parent}", "field": "input" } } } } } } } }"#;
-    let text = "c zone\no name lan\no input A\nc zone\no name wan\no input B\nc zone\no name wan\no input C\n\
-                c part\no of 'wan#2'\nc zone lan2\no name x\no input D\n";
-    let mut tree = load(&[file(MODEL)], &[]).unwrap().tree;
-    refresh(&mut tree, &[""], &|query| match &query.target {
-        Target::Uci { package, identity } if package == "fw" => {
-            crate::model::source::uci::rows(text, identity.as_ref()).map(Answer::Rows)
-        }
-        _ => crate::model::source::uci::rows("c a\no x 1\nc b\no x 2\nc c lan2\no x 3\n", None).map(Answer::Rows),
-    });
-    let found = values(&tree, "Device.Zone.").unwrap();
-    let found: Vec<&str> = found.iter().map(|value| value.trim_start_matches("Device.Zone.")).collect();
-    assert_eq!(
-        found,
-        ["1.In=A", "1.Other=", "2.In=B", "2.Other=", "3.In=C", "3.Other=", "3.Part.1.Of=C", "4.In=D", "4.Other=3"]
-    );
 }
 
 /// Sections of UCI packages: one answer serves all sections of a package, and an anonymous section keeps its number.
