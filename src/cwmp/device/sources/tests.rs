@@ -179,6 +179,24 @@ fn an_answer_may_serve_later_requests() {
     assert_eq!(read(&mut device, later(41)).0, 2);
 }
 
+/// R334: the log and `status` have no part of a password, whatever is wrong with it.
+#[test]
+fn the_text_of_a_hidden_parameter_is_not_told() {
+    let world = World::default();
+    world.set_file("/a", "secret 1");
+    world.set_file("/b", "secret 2");
+    let parameter = |path: &str, hidden: bool| {
+        format!(r#"{{ "type": "string", "hidden": {hidden}, "source": {{ "file": "{path}", "as": "mac" }} }}"#)
+    };
+    let model = format!(r#""A": {}, "B": {}, "Count""#, parameter("/a", true), parameter("/b", false));
+    let (mut device, _) = device_with(&MODEL.replacen(r#""Count""#, &model, 1), &[]);
+    device.set_sources(Box::new(world.clone()));
+    device.refresh(&Wanted::values(vec!["Device.A".into(), "Device.B".into()]), NOW);
+    let unfit: Vec<(&str, &str)> = device.unfit_values().collect();
+    let other = "`secret 2` has another form than the model says";
+    assert_eq!(unfit, [("Device.A", "its text is no value"), ("Device.B", other)]);
+}
+
 #[test]
 fn a_failure_counts_where_the_model_says_so() {
     let world = World::default();

@@ -35,9 +35,12 @@ impl<'t> RefreshWalk<'t> {
         }
         let (text, value) = match text {
             Ok(text) => {
-                let value = self.value(field, spec, text.as_deref());
+                // Each reason may contain the text, which may be a password.
+                let shown = |reason| if spec.hidden { "its text is no value".to_owned() } else { reason };
+                let value = self.value(field, spec, text.as_deref()).map_err(shown);
                 (text, value)
             }
+            Err(NoText::Unfit(text)) if spec.hidden => (Some(text), Err("its text is no value".to_owned())),
             Err(NoText::Unfit(text)) => {
                 let reason = format!("`{text}` has another form than the view needs");
                 (Some(text), Err(reason))
