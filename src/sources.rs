@@ -6,6 +6,7 @@
 //! | `sources/file.rs` | files |
 //! | `sources/exec.rs` | programs, side by side |
 //! | `sources/kernel.rs` | the providers of the agent, with the files beside it |
+//! | `sources/openwrt.rs` | the providers that join UCI packages |
 //! | `sources/ubus.rs` | calls on the bus of OpenWrt |
 //! | `sources/uci.rs` | UCI packages |
 //! | `sources/changes.rs` | the events that tell of changes |
@@ -53,6 +54,8 @@ mod exec;
 mod file;
 #[cfg(feature = "source-builtin")]
 mod kernel;
+#[cfg(all(feature = "source-builtin", feature = "source-uci"))]
+mod openwrt;
 #[cfg(feature = "source-ubus")]
 mod ubus;
 #[cfg(feature = "source-uci")]
@@ -80,6 +83,9 @@ pub(crate) struct DeviceSources {
     bus: ubus::Bus,
     #[cfg(feature = "source-uci")]
     packages: uci::Packages,
+    /// The packages as the present request has read them.
+    #[cfg(feature = "source-uci")]
+    configuration: uci::Configuration,
 }
 
 impl DeviceSources {
@@ -94,6 +100,8 @@ impl DeviceSources {
             bus: ubus::Bus::default(),
             #[cfg(feature = "source-uci")]
             packages: uci::Packages::new(Arc::clone(&stop)),
+            #[cfg(feature = "source-uci")]
+            configuration: uci::Configuration::default(),
             stop,
         }
     }
@@ -133,6 +141,12 @@ impl Sources for DeviceSources {
     fn end(&mut self) {
         #[cfg(feature = "source-ubus")]
         self.bus.close();
+        #[cfg(feature = "source-builtin")]
+        self.kernel.end();
+        #[cfg(feature = "source-uci")]
+        {
+            self.configuration = uci::Configuration::default();
+        }
     }
 
     fn prepare(&mut self, writes: &[Write]) -> Result<Prepared, Vec<Refusal>> {
@@ -176,10 +190,21 @@ impl DeviceSources {
         match target {
             #[cfg(feature = "source-file")]
             Target::File { path, rows } => file::read(path, rows.as_deref()),
+            #[cfg(all(feature = "source-builtin", feature = "source-uci"))]
+            Target::BuiltIn { provider, .. } if openwrt::has(provider) => {
+                openwrt::rows(provider, &mut self.configuration).map(Answer::Rows)
+            }
             #[cfg(feature = "source-builtin")]
-            Target::BuiltIn { provider, argument } => self.kernel.rows(provider, argument).map(Answer::Rows),
+            Target::BuiltIn { provider, argument } => {
+                // The forwarder of OpenWrt asks the servers of the device, if it has none of its own.
+                let asked = if provider == "dns_forwarder" { "resolver" } else { provider };
+                let rows = self.kernel.rows(asked, argument);
+                #[cfg(feature = "source-uci")]
+                let rows = rows.map(|rows| openwrt::complete(provider, rows, &mut self.configuration));
+                rows.map(Answer::Rows)
+            }
             #[cfg(feature = "source-uci")]
-            Target::Uci { package, identity } => uci::read(package, identity.as_ref()),
+            Target::Uci { package, identity } => self.configuration.rows(package, identity.as_ref()),
             // The loader refuses the kinds that this build does not have, and programs and the bus answer later.
             #[allow(unreachable_patterns, reason = "a build may have all kinds")]
             _ => Err("it has not answered".to_owned()),

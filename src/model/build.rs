@@ -144,10 +144,14 @@ impl<'a> SchemaBuilder<'a> {
                 location.reject_at(*file, "/targets", &format!("no table `{unknown}` in this model"));
             }
         }
-        for (file, pointer, table) in paths {
-            if schema.bound_table(&table).is_none() {
+        for (file, pointer, table, name) in paths {
+            let node = schema.bound_table(&table);
+            if node.is_none_or(|node| !name.is_empty() && !schema.has_field(node, &name)) {
                 let location = JsonLocation { pointer, ..self.location };
-                let reason = format!("`{table}` is no table with a source");
+                let reason = match node {
+                    None => format!("`{table}` is no table with a source"),
+                    Some(_) => format!("an instance of `{table}` has no parameter `{name}` with a source"),
+                };
                 location.note::<()>(Err(location.error_at(file, "/path", reason)));
             }
         }

@@ -299,6 +299,14 @@ impl Schema {
         self.bindings.as_ref().is_some_and(|bindings| bindings.table(node).is_some())
     }
 
+    /// Returns true if the instances of a table have a parameter of this name with a source.
+    pub(super) fn has_field(&self, table: NodeId, name: &str) -> bool {
+        let NodeKind::Table(spec) = self.node(table).kind else { return false };
+        let bindings = self.bindings.as_ref();
+        let is_field = |id: NodeId| self.name(id) == name && bindings.is_some_and(|all| all.field(id).is_some());
+        spec.children.range().any(is_field)
+    }
+
     /// Returns the node of a table whose instances are the rows of a source.
     pub(super) fn bound_table(&self, path: &str) -> Option<NodeId> {
         self.node_at(path).filter(|node| self.has_rows(*node))

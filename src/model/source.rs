@@ -153,6 +153,11 @@ impl Source {
             Location::Uci { .. } => true,
         }
     }
+
+    /// Returns true for an object of the bus that the device may lack.
+    pub(super) fn is_optional(&self) -> bool {
+        matches!(&self.location, Location::Ubus(call) if call.is_optional)
+    }
 }
 
 /// The name of a field, and the texts of which a row must have one there.
@@ -175,6 +180,27 @@ pub(super) struct TableBinding {
 /// Values with their texts on the device; `None` if nothing is written.
 pub(super) type WrittenTexts = Box<[(Box<str>, Option<Template>)]>;
 
+/// The way from a text of the device to an instance.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct RowPath {
+    /// The table.
+    pub(super) table: Box<str>,
+    /// The begin of the texts that lead to this table.
+    pub(super) begin: Box<str>,
+    /// The parameter of the instance that has the rest of the text; empty if the rest is the key of the row.
+    pub(super) name: Box<str>,
+}
+
+impl RowPath {
+    /// Reads `TABLE.*`, `TABLE.begin*` or `TABLE.*.Parameter`.
+    pub(super) fn parse(text: &str) -> Option<RowPath> {
+        let (before, name) = text.split_once('*')?;
+        let (table, begin) = before.split_at(before.rfind('.')? + 1);
+        let name = if name.is_empty() { name } else { name.strip_prefix('.').filter(|name| !name.is_empty())? };
+        Some(RowPath { table: table.into(), begin: begin.into(), name: name.into() })
+    }
+}
+
 /// One value in the answer of a source.
 #[derive(Debug)]
 pub(super) struct Field {
@@ -185,8 +211,8 @@ pub(super) struct Field {
     pub(super) conversion: Conversion,
     /// The texts for values, where they are not the reverse of the conversion; `None` if nothing is written.
     pub(super) writes: WrittenTexts,
-    /// The tables whose row with this key is the value: the field is a reference.
-    pub(super) path: Box<[Box<str>]>,
+    /// The tables whose row with this key or name is the value: the field is a reference.
+    pub(super) path: Box<[RowPath]>,
 }
 
 impl Field {

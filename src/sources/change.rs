@@ -142,7 +142,8 @@ pub(crate) fn run_reload(reload: &Reload, clock: Clock, stop: &AtomicBool) -> Re
         ReloadCall::Run(command) => process::run(command, reload.limit, stop).map_err(|error| error.to_string()),
         #[cfg(feature = "source-ubus")]
         ReloadCall::Ubus(object, method, args) => {
-            let target = Target::Ubus { object: object.clone(), method: method.clone(), args: args.clone() };
+            let target =
+                Target::Ubus { object: object.clone(), method: method.clone(), args: args.clone(), is_optional: false };
             let deadline = clock.now().monotonic + reload.limit;
             let query = Query { target, limit: u32::try_from(reload.limit.as_secs()).unwrap_or(u32::MAX), age: 0 };
             let mut responses = super::ubus::Bus::default().ask(&[query], clock, deadline, stop);

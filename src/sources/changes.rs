@@ -5,6 +5,8 @@ use std::time::Duration;
 
 #[cfg(feature = "source-builtin")]
 use super::kernel;
+#[cfg(all(feature = "source-builtin", feature = "source-uci"))]
+use super::openwrt;
 #[cfg(feature = "source-uci")]
 use super::uci;
 use crate::change_watch::{ADDRESSES, LINKS, ROUTES};
@@ -45,6 +47,10 @@ impl Changes {
             Target::File { path, .. } => self.files.push(path.into()),
             #[cfg(feature = "source-uci")]
             Target::Uci { package, .. } => self.files.extend(uci::files(package)),
+            #[cfg(all(feature = "source-builtin", feature = "source-uci"))]
+            Target::BuiltIn { provider, .. } if openwrt::has(provider) => {
+                self.files.extend(openwrt::packages(provider).iter().flat_map(|package| uci::files(package)));
+            }
             #[cfg(feature = "source-builtin")]
             Target::BuiltIn { provider, .. } => match kernel::events(provider) {
                 Some((groups, files)) => {
@@ -90,6 +96,8 @@ mod tests {
         assert_eq!(changes(vec![built_in("link"), built_in("link")]), links);
         let files = Changes { files: vec!["/etc/a".into(), "/tmp/b".into()], ..Changes::default() };
         assert_eq!(changes(vec![file("/tmp/b"), file("/etc/a"), file("/tmp/b")]), files);
+        let joined = changes(vec![built_in("zone_network")]);
+        assert_eq!((joined.files.len(), joined.poll), (4, None));
         let package = changes(vec![Target::Uci { package: "network".into(), identity: None }]);
         assert_eq!(package.files, ["/etc/config/network", "/var/run/uci/network"].map(PathBuf::from));
         assert_eq!((package.groups, package.poll), (0, None));

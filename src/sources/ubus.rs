@@ -66,6 +66,7 @@ struct Call<'q> {
     object: &'q str,
     method: &'q str,
     args: &'q [(String, Argument<String>)],
+    is_optional: bool,
     limit: Duration,
     /// The instants of the monotonic clock at which the question was asked, and at which it counts as hung.
     began: Duration,
@@ -154,10 +155,10 @@ impl Bus {
 
     fn invoke(&mut self, call: &mut Call<'_>) {
         let Some(object) = self.objects.get(call.object) else {
-            return call.state = State::Done(Err("there is no such object on the bus".to_owned()));
+            return call.lack("there is no such object on the bus".to_owned());
         };
         if call.former == Some(object.id) {
-            return call.state = State::Done(Err(words(NOT_FOUND)));
+            return call.lack(words(NOT_FOUND));
         }
         let (id, arguments) = (object.id, object.arguments(call.method, call.args));
         match arguments {
@@ -253,6 +254,12 @@ impl Call<'_> {
         self.sequence == sequence && !matches!(self.state, State::Done(_))
     }
 
+    /// Ends a call of an object that is not there: with an empty answer if the device may lack it.
+    fn lack(&mut self, reason: String) {
+        let answer = if self.is_optional { Blob::new(&[]).map(Answer::Tree) } else { Err(reason) };
+        self.state = State::Done(answer);
+    }
+
     /// Returns the answer of a call that has ended or must end; `None` while it waits.
     fn result(&mut self, now: Duration, is_stopping: bool) -> Option<Result<Answer, String>> {
         match std::mem::replace(&mut self.state, State::LookingUp) {
@@ -269,12 +276,13 @@ impl Call<'_> {
 
 /// Returns the call of a question for this kind.
 fn call((number, query): (usize, &Query)) -> Option<Call<'_>> {
-    let Target::Ubus { object, method, args } = &query.target else { return None };
+    let Target::Ubus { object, method, args, is_optional } = &query.target else { return None };
     Some(Call {
         number,
         object,
         method,
         args,
+        is_optional: *is_optional,
         limit: Duration::from_secs(query.limit.into()),
         began: Duration::ZERO,
         deadline: Duration::ZERO,

@@ -5,12 +5,13 @@ use super::{ARE_BUILT, Built, SchemaBuilder, pointer};
 use crate::model::expression;
 use crate::model::raw::{Number, Object, Raw};
 use crate::model::schema::Spec;
-use crate::model::source::{Conversion, Excerpt, Field, Form, Location, SourceId, VIEWS, View, uci};
+use crate::model::source::{Conversion, Excerpt, Field, Form, Location, RowPath, SourceId, VIEWS, View, uci};
 
 /// The members of a field; its own source may have `at` and `limit` beside its kind.
-pub(super) const FIELD_MEMBERS: [&str; 26] = [
+pub(super) const FIELD_MEMBERS: [&str; 27] = [
     "field", "view", "fields", "line", "word", "match", "absent", "map", "as", "scale", "path", "file", "exec",
-    "builtin", "ubus", "uci", "args", "method", "at", "limit", "age", "fault", "set", "can", "reload", "write",
+    "builtin", "ubus", "uci", "args", "method", "optional", "at", "limit", "age", "fault", "set", "can", "reload",
+    "write",
 ];
 
 impl<'a> SchemaBuilder<'a> {
@@ -63,7 +64,7 @@ impl<'a> SchemaBuilder<'a> {
         self.check_members(raw, &FIELD_MEMBERS);
         let own = self.source(raw)?;
         if own.is_none()
-            && let Some(member) = ["args", "method", "at", "limit", "age", "fault", "can", "reload"]
+            && let Some(member) = ["args", "method", "optional", "at", "limit", "age", "fault", "can", "reload"]
                 .iter()
                 .find(|member| raw.get(member).is_some())
         {
@@ -177,7 +178,7 @@ impl<'a> SchemaBuilder<'a> {
             Location::Ubus(_) if wrong_field(name).is_some() => wrong_field(name).unwrap_or_default(),
             Location::Exec { .. } if name.is_empty() || name.contains(char::is_control) => "not a name".to_owned(),
             Location::Uci { .. } if !uci::is_field(name) => {
-                "not the name of an option, nor `.name`, `.type` or `.position`".to_owned()
+                "not the name of an option, nor `.`, `.name`, `.type` or `.position`".to_owned()
             }
             _ => {
                 self.sources.ask_program(id, name);
@@ -241,22 +242,23 @@ impl<'a> SchemaBuilder<'a> {
     }
 
     /// Reads `path`: the tables whose rows the value may name.
-    fn row_paths(&mut self, raw: &Object<'_>) -> Built<Box<[Box<str>]>> {
+    fn row_paths(&mut self, raw: &Object<'_>) -> Built<Box<[RowPath]>> {
         let paths: Box<[Box<str>]> = match raw.get("path") {
             None => return Ok(Box::default()),
             Some(Raw::Text(path)) => [path.into()].into(),
             Some(_) => self.texts(raw, "path")?,
         };
-        let mut tables = Vec::new();
+        let mut found = Vec::new();
         for path in &paths {
-            let Some(table) = path.strip_suffix('*').filter(|table| table.ends_with('.')) else {
+            let Some(path) = RowPath::parse(path) else {
                 let reason = "the path of a table with `*` for its instances is needed, such as `Device.WiFi.Radio.*`";
                 return Err(self.error(raw.file, "/path", reason));
             };
-            self.sources.paths.push((raw.file, self.location.pointer.clone(), table.into()));
-            tables.push(table.into());
+            let pointer = self.location.pointer.clone();
+            self.sources.paths.push((raw.file, pointer, path.table.clone(), path.name.clone()));
+            found.push(path);
         }
-        Ok(tables.into())
+        Ok(found.into())
     }
 }
 

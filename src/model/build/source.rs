@@ -17,6 +17,9 @@ use crate::model::source::{
 /// The members of the source of an object or table alone.
 pub(super) const SOURCE_MEMBERS: [&str; 6] = ["rows", "where", "also", "follows", "identity", "numbers"];
 
+/// The name in placeholders of the nearest source above: `{row:device}` is a field of the row itself.
+const ROW: &str = "row";
+
 /// The sources under construction.
 #[derive(Default)]
 pub(super) struct SourceBuilder<'a> {
@@ -27,8 +30,9 @@ pub(super) struct SourceBuilder<'a> {
     pub(super) fields: Vec<(NodeId, Field)>,
     /// The sources that the nodes above have, the outermost first.
     frames: Vec<Frame<'a>>,
-    /// The references to rows by key, with file and pointer: they are checked once all tables are known.
-    pub(super) paths: Vec<(usize, String, Box<str>)>,
+    /// The tables of references to rows, and the parameters that name them, with file and pointer: they are checked once all
+    /// tables are known.
+    pub(super) paths: Vec<(usize, String, Box<str>, Box<str>)>,
     /// True while the rows of a table are read, which belong to the row above.
     above: bool,
 }
@@ -212,6 +216,13 @@ impl<'a> SchemaBuilder<'a> {
             let Raw::Object(value) = value else {
                 return Err(self.error(also.file, &pointer(name), "a source is an object"));
             };
+            if name == ROW {
+                return Err(self.error(
+                    also.file,
+                    &pointer(name),
+                    "the name of the source to which the `also` belongs",
+                ));
+            }
             let inside = self.location.enter(name);
             self.check_members(&value, &[&KINDS[..], &COMMON_MEMBERS, &UBUS_MEMBERS, &WRITING_MEMBERS].concat());
             let Some(id) = self.source(&value)? else { return Err(self.no_kind(&value)) };
@@ -339,7 +350,9 @@ impl<'a> SchemaBuilder<'a> {
             "key" | "parent" => Err(format!("`{{{name}}}`: no table above it has a source")),
             _ => {
                 let (source, field) = name.split_once(':').ok_or_else(|| format!("`{{{name}}}` is no placeholder"))?;
-                let id = self.sources.find(Some(source)).ok_or_else(|| format!("no source `{source}` above"))?;
+                // `row` is the source that the row itself is from.
+                let named = Some(source).filter(|name| *name != ROW);
+                let id = self.sources.find(named).ok_or_else(|| format!("no source `{source}` above"))?;
                 Ok(Blank::Field(id, field.into()))
             }
         };

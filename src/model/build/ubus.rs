@@ -6,7 +6,7 @@ use crate::model::source::path::{self, ITSELF, Step};
 use crate::model::source::{Argument, Arguments, Call, Location, SourceId, Template, is_object_name};
 
 /// The members that only this kind has.
-pub(super) const UBUS_MEMBERS: [&str; 3] = ["args", "key", "method"];
+pub(super) const UBUS_MEMBERS: [&str; 4] = ["args", "key", "method", "optional"];
 
 impl<'a> SchemaBuilder<'a> {
     /// Reads a call.
@@ -24,7 +24,9 @@ impl<'a> SchemaBuilder<'a> {
             None => return Err(self.error(raw.file, "", "`method` is needed: the method of the object")),
         };
         let part = self.steps(raw, "at")?;
-        Ok(Location::Ubus(Box::new(Call { object, method, args: self.args(raw)?, part, key: ITSELF.into() })))
+        let is_optional = self.flag(raw, "optional")?;
+        let args = self.args(raw)?;
+        Ok(Location::Ubus(Box::new(Call { object, method, args, part, key: ITSELF.into(), is_optional })))
     }
 
     /// Reads the arguments of a call.

@@ -73,8 +73,8 @@ impl Conversion {
             literal = form.literal(&literal).ok_or_else(|| format!("`{text}` has another form than the model says"))?;
         }
         if let Some((times, per)) = self.scale {
-            let number: i64 = literal.parse().map_err(|_| format!("`{text}` is no whole number"))?;
-            literal = (number.saturating_mul(times) / per).to_string();
+            let (number, parts) = decimal(&literal).ok_or_else(|| format!("`{text}` is no number"))?;
+            literal = (number.saturating_mul(times) / per.saturating_mul(parts)).to_string();
         }
         // A counter of 64 bits goes on in a parameter of 32: TR-181 lets it wrap.
         if kind == Type::UnsignedInt
@@ -112,6 +112,15 @@ impl Form {
             Form::Words => Some(text.split_whitespace().collect::<Vec<_>>().join(",")),
         }
     }
+}
+
+/// Reads a number with or without a fraction: the number without the point, and the power of ten by which it is too large.
+fn decimal(text: &str) -> Option<(i64, i64)> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let digits = &fraction[..fraction.len().min(6)];
+    // A sign within the number is none.
+    let is_plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+    Some((format!("{whole}{digits}").parse().ok()?, 10_i64.pow(digits.len() as u32))).filter(|_| is_plain)
 }
 
 fn boolean(text: &str) -> Option<bool> {
@@ -207,6 +216,11 @@ mod tests {
         let kilobytes = Conversion { scale: Some((1, 1024)), ..Conversion::default() };
         assert_eq!(kilobytes.apply("4096", Type::UnsignedInt).as_deref(), Ok("4"));
         assert!(kilobytes.apply("4 kB", Type::UnsignedInt).is_err());
+        let tenths = Conversion { scale: Some((10, 1)), ..Conversion::default() };
+        for (text, expected) in [("12.5", "125"), ("-3.25", "-32"), ("7", "70"), ("8.0000001", "80")] {
+            assert_eq!(tenths.apply(text, Type::Int).as_deref(), Ok(expected), "{text}");
+        }
+        assert!(["1.-5", "1.5x", ".", "", "1.2.3"].iter().all(|text| tenths.apply(text, Type::Int).is_err()));
         let huge = Conversion { scale: Some((1000, 1)), ..Conversion::default() };
         assert_eq!(huge.apply(&i64::MAX.to_string(), Type::Long), Ok(i64::MAX.to_string()));
     }

@@ -44,7 +44,9 @@ pub const PROVIDERS: &[Provider] = &[
             "upstream",
         ],
     },
-    Provider { name: "clock", shape: Shape::One, fields: &["local_time", "zone", "synchronized"] },
+    Provider { name: "clock", shape: Shape::One, fields: &["local_time", "zone", "synchronized", "status"] },
+    Provider { name: "dhcp_pool", shape: Shape::Rows, fields: &["routers", "servers", "domain"] },
+    Provider { name: "dns_forwarder", shape: Shape::Rows, fields: &["address", "family", "interface", "type"] },
     Provider {
         name: "host",
         shape: Shape::Rows,
@@ -63,13 +65,15 @@ pub const PROVIDERS: &[Provider] = &[
         ],
     },
     Provider { name: "host_address", shape: Shape::Rows, fields: &["host", "address", "family"] },
+    Provider { name: "lease", shape: Shape::Rows, fields: &["mac", "address", "name", "device", "end"] },
     Provider { name: "link", shape: Shape::Rows, fields: LINK },
+    Provider { name: "network", shape: Shape::Rows, fields: &["name", "layer"] },
     Provider {
         name: "process",
         shape: Shape::Rows,
         fields: &["pid", "command", "size", "priority", "cpu_time", "state"],
     },
-    Provider { name: "resolver", shape: Shape::Rows, fields: &["address", "family"] },
+    Provider { name: "resolver", shape: Shape::Rows, fields: &["address", "family", "interface", "type"] },
     Provider {
         name: "route",
         shape: Shape::Rows,
@@ -81,6 +85,7 @@ pub const PROVIDERS: &[Provider] = &[
         fields: &["local", "local_port", "remote", "remote_port", "status"],
     },
     Provider { name: STACK, shape: Shape::Rows, fields: &["higher", "lower"] },
+    Provider { name: "static_lease", shape: Shape::Rows, fields: &["mac", "address", "name", "network"] },
     Provider { name: "storage", shape: Shape::OneOf, fields: &["total", "free"] },
     Provider {
         name: "system",
@@ -95,6 +100,8 @@ pub const PROVIDERS: &[Provider] = &[
             "name", "kind", "enabled", "status", "mac", "mtu", "gateway", "address", "prefix", "origin", "servers",
         ],
     },
+    Provider { name: "zone", shape: Shape::Rows, fields: &["name", "networks", "network", "masq"] },
+    Provider { name: "zone_network", shape: Shape::Rows, fields: &["network", "zone", "masq", "proto"] },
 ];
 
 /// The fields of a network interface.

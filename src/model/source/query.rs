@@ -49,6 +49,8 @@ pub enum Target {
         method: String,
         /// The arguments by name.
         args: Vec<(String, Argument<String>)>,
+        /// True if the answer of a device without the object is an empty one.
+        is_optional: bool,
     },
     /// The sections of a UCI package.
     Uci {
@@ -79,7 +81,7 @@ impl fmt::Display for Target {
             Target::Exec { command, .. } => write!(f, "exec {}", command.join(" ")),
             Target::BuiltIn { provider, argument } if argument.is_empty() => write!(f, "builtin {provider}"),
             Target::BuiltIn { provider, argument } => write!(f, "builtin {provider} {argument}"),
-            Target::Ubus { object, method, args } => {
+            Target::Ubus { object, method, args, .. } => {
                 write!(f, "ubus {object} {method}")?;
                 args.iter().try_for_each(|(name, argument)| match argument {
                     Argument::Text(text) => write!(f, " {name}={text}"),
@@ -148,8 +150,19 @@ impl Row {
         self.fields.push((name.to_owned(), text.into()));
     }
 
-    /// Returns the text of a field.
+    /// Gives a field another text, or adds it.
+    pub fn replace(&mut self, name: &str, text: &str) {
+        match self.fields.iter_mut().find(|(field, _)| field == name) {
+            Some((_, held)) => text.clone_into(held),
+            None => self.set(name, text),
+        }
+    }
+
+    /// Returns the text of a field; `.` is the key.
     pub fn get(&self, name: &str) -> Option<&str> {
+        if name == "." {
+            return Some(&self.key);
+        }
         self.fields.iter().find(|(field, _)| field == name).map(|(_, text)| text.as_str())
     }
 }

@@ -1,5 +1,5 @@
 //! Texts with placeholders: `{key}` and `{parent}`, the keys of the row and of the row above it, and `{source:field}`, a field
-//! of another source.
+//! of another source; the source `row` is that of the row itself.
 
 use super::SourceId;
 

@@ -19,6 +19,8 @@ pub(in crate::model) struct Call {
     pub(in crate::model) part: Box<[Step<Template>]>,
     /// The member of a row that is its key; `.` for its name.
     pub(in crate::model) key: Box<str>,
+    /// True if the device may lack the object.
+    pub(in crate::model) is_optional: bool,
 }
 
 impl Call {

@@ -6,7 +6,7 @@
 
 use super::query::Row;
 use identity::identify;
-use parse::parse;
+use parse::{Section, parse};
 
 pub mod edit;
 mod identity;
@@ -20,20 +20,46 @@ const NAME: &str = ".name";
 const TYPE: &str = ".type";
 const POSITION: &str = ".position";
 
-/// Returns the sections of a package as rows, in the order of the file; with an identity, those of its type alone.
-///
-/// The key of a section is its name. An anonymous section has the values of the identity as key, or else its place
-/// (`@type[n]`): its name in libuci contains the place among all sections, which changes more often.
+/// The field that is the key of the row. An anonymous section has another name than key.
+const KEY: &str = ".";
+
+/// The sections of a package, in the order of the file.
+#[derive(Debug)]
+pub struct Sections(Vec<Section>);
+
+impl Sections {
+    /// Reads the text of a package.
+    ///
+    /// # Errors
+    /// The text is no package; the reason begins with the line.
+    pub fn read(text: &str) -> Result<Sections, String> {
+        Ok(Sections(parse(text.as_bytes(), false)?.sections))
+    }
+
+    /// Returns the sections as rows; with an identity, those of its type alone.
+    ///
+    /// The key of a section is its name. An anonymous section has the values of the identity as key, or else its place
+    /// (`@type[n]`): its name in libuci contains the place among all sections, which changes more often.
+    pub fn rows(&self, identity: Option<&Identity>) -> Vec<Row> {
+        let Some(identity) = identity else { return self.0.iter().map(|section| section.row.clone()).collect() };
+        let is_wanted = |section: &&Section| section.row.get(TYPE) == Some(identity.section_type.as_str());
+        let mut sections: Vec<Section> = self.0.iter().filter(is_wanted).cloned().collect();
+        identify(&mut sections, &identity.options);
+        sections.into_iter().map(|section| section.row).collect()
+    }
+
+    /// Returns the sections of a type.
+    pub fn of_type<'p>(&'p self, section_type: &'p str) -> impl Iterator<Item = &'p Row> {
+        self.0.iter().map(|section| &section.row).filter(move |row| row.get(TYPE) == Some(section_type))
+    }
+}
+
+/// Returns the sections of the text of a package as rows; see [`Sections::rows`].
 ///
 /// # Errors
 /// The text is no package; the reason begins with the line.
 pub fn rows(text: &str, identity: Option<&Identity>) -> Result<Vec<Row>, String> {
-    let mut sections = parse(text.as_bytes(), false)?.sections;
-    if let Some(identity) = identity {
-        sections.retain(|section| section.row.get(TYPE) == Some(identity.section_type.as_str()));
-        identify(&mut sections, &identity.options);
-    }
-    Ok(sections.into_iter().map(|section| section.row).collect())
+    Ok(Sections::read(text)?.rows(identity))
 }
 
 /// Returns the section that has a place, `@type[n]`, or the name that libuci gives it, `cfg…`. The places of a type count its
@@ -94,7 +120,7 @@ pub(in crate::model) fn is_type(text: &str) -> bool {
 
 /// Returns true for a field that each section has, or that may be the name of an option.
 pub(in crate::model) fn is_field(text: &str) -> bool {
-    is_name(text) || [NAME, TYPE, POSITION].contains(&text)
+    is_name(text) || [KEY, NAME, TYPE, POSITION].contains(&text)
 }
 
 #[cfg(test)]

@@ -130,7 +130,11 @@ fn a_wrong_source_names_the_place_and_the_reason() {
         (text(r#""source": { "uci": "x", "field": "y" }"#), "/Device/O/A/source", "`at` is needed: the name"),
         (text(r#""source": { "uci": "x", "at": "@y", "field": "z" }"#), "/Device/O/A/source/at", "or `@type[n]`"),
         (text(r#""source": { "uci": "x", "at": "y" }"#), "/Device/O/A/source", "`field` is needed"),
-        (text(r#""source": { "uci": "x", "at": "y", "field": "a-b" }"#), "/Device/O/A/source/field", "nor `.name`"),
+        (
+            text(r#""source": { "uci": "x", "at": "y", "field": "a-b" }"#),
+            "/Device/O/A/source/field",
+            "nor `.`, `.name`",
+        ),
         (text(r#""source": { "uci": "x", "at": "y", "rows": "z" }"#), "/Device/O/A/source/rows", "an unknown member"),
         (table(r#"{ "uci": "x" }"#, ""), "/Device/T/source", "a table needs `rows`"),
         (table(r#"{ "uci": "x", "at": "y" }"#, ""), "/Device/T/source/at", "a table has all rows"),
@@ -558,4 +562,42 @@ fn the_sections_of_a_package_are_rows_and_fields() {
     // A package with a mistake is no package, whatever stands before the mistake.
     refresh(&mut tree, &[""], &answer(text("c rule 'x\n")));
     assert_eq!(values(&tree, "Device.Rule.").unwrap().len(), 4);
+}
+
+#[test]
+fn a_reference_leads_by_a_begin_or_by_a_name() {
+    const MODEL: &str = r#"{ "Device": {
+        "If": { "source": { "uci": "net", "rows": "if", "also": { "peer": { "uci": "net", "at": "{row:peer}" } } },
+          "{i}": { "Key": { "type": "string", "source": "." }, "Peer": { "type": "string", "source": "peer:dev" },
+            "Lower": { "type": "string", "list": true,
+              "source": { "field": "layer", "path": ["Device.Ppp.ppp:*", "Device.Link.*.Name", "Device.Link.*"] } } } },
+        "Link": { "source": { "uci": "net", "rows": "link" }, "{i}": { "Name": { "type": "string", "source": "ifname" } } },
+        "Ppp": { "source": { "uci": "net", "rows": "ppp" }, "{i}": { "User": { "type": "string", "source": "user" } } } } }"#;
+    const TEXT: &str = "c if wan\no layer ppp:dsl\no peer @if[1]\nc if\no layer 'x2 br0 none dsl'\no dev eth9\n\
+        c link x1\no ifname br0\nc link x2\no ifname br1\nc ppp dsl\n";
+    let answer = |query: &Query| match &query.target {
+        Target::Uci { identity, .. } => crate::model::source::uci::rows(TEXT, identity.as_ref()).map(Answer::Rows),
+        _ => Err("not there".into()),
+    };
+    let mut tree = load(&[file(MODEL)], &[]).unwrap().tree;
+    refresh(&mut tree, &["Device.If."], &answer);
+    assert_eq!(
+        values(&tree, "Device.If.").unwrap(),
+        [
+            "Device.If.1.Key=wan",
+            "Device.If.1.Peer=eth9",
+            "Device.If.1.Lower=Device.Ppp.1",
+            "Device.If.2.Key=@if[1]",
+            "Device.If.2.Peer=",
+            "Device.If.2.Lower=Device.Link.2,Device.Link.1"
+        ]
+    );
+    for (wrong, reason) in [
+        (MODEL.replace("*.Name", "*.Nmae"), "`Device.Link.` has no parameter `Nmae` with a source"),
+        (MODEL.replace("*.Name", "*Name"), "the path of a table with `*`"),
+        (MODEL.replace("\"peer\": {", "\"row\": {"), "the name of the source to which the `also` belongs"),
+    ] {
+        let mistakes = load(&[file(&wrong)], &[]).unwrap_err();
+        assert!(format!("{mistakes:?}").contains(reason), "{mistakes:?}");
+    }
 }

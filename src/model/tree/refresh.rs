@@ -17,7 +17,9 @@ use super::{Located, RowChanges, Scope, Tree};
 use crate::model::build::ARE_BUILT;
 use crate::model::path::{Path, PathError};
 use crate::model::schema::{Children, Contains, NodeId, NodeKind, ROOT, Schema, TableSpec};
-use crate::model::source::{Answer, Answers, Bindings, Location, Query, Response, SourceId, TableBinding, uci};
+use crate::model::source::{
+    Answer, Answers, Bindings, Location, Query, Response, RowPath, SourceId, TableBinding, uci,
+};
 use crate::model::value::Value;
 
 mod fields;
@@ -130,6 +132,8 @@ struct RefreshWalk<'t> {
     answered: Vec<(SourceId, Answered<'t>)>,
     /// Sources with such queries that are asked in this round.
     asked: Vec<SourceId>,
+    /// The names of the instances to which references lead by a name, with the numbers.
+    names: Vec<(&'t RowPath, Vec<(String, u32)>)>,
     /// The values, once all answers are there.
     readings: Option<Vec<Reading>>,
     /// The values that the device is to have, instead of readings.
@@ -175,6 +179,7 @@ impl<'t> RefreshWalk<'t> {
             tables: Vec::new(),
             answered: Vec::new(),
             asked: Vec::new(),
+            names: Vec::new(),
             readings: None,
             writes: None,
             fault: None,
@@ -294,30 +299,33 @@ impl<'t> RefreshWalk<'t> {
             let leader = &scope.tables[leader.index as usize];
             return self.add_changes(self.tree.following_changes(&self.name, table, leader, binding));
         }
-        let query = match self.rows_query(binding.source) {
-            Ok(query) => query,
+        let rows = match self.rows_query(binding.source) {
+            Ok(query) => match self.answers.get(&query) {
+                None => {
+                    self.ask(query);
+                    return Rows::Open;
+                }
+                Some((query, Response { answer: Err(reason), .. })) => {
+                    if self.bindings.source(binding.source).fault {
+                        self.fault.get_or_insert_with(|| format!("{}: {reason}", query.target));
+                    }
+                    return Rows::Settled;
+                }
+                Some((_, Response { answer: Ok(answer), .. })) => self.matching_rows(answer, binding),
+            },
             Err(Missing::Pending) => return Rows::Open,
+            // An object that the device may lack has no rows without a name.
+            Err(Missing::Absent) if self.bindings.source(binding.source).is_optional() => Ok(Vec::new()),
             // Without an answer, no instance comes or goes.
             Err(Missing::Absent | Missing::Failed) => return Rows::Settled,
         };
-        let answer = match self.answers.get(&query) {
-            None => {
-                self.ask(query);
-                return Rows::Open;
+        match rows {
+            Ok(rows) => {
+                let most = spec.max_entries as usize;
+                self.add_changes(self.tree.row_changes(&self.name, table, &rows, most, binding))
             }
-            Some((query, Response { answer: Err(reason), .. })) => {
-                if self.bindings.source(binding.source).fault {
-                    self.fault.get_or_insert_with(|| format!("{}: {reason}", query.target));
-                }
-                return Rows::Settled;
-            }
-            Some((_, Response { answer: Ok(answer), .. })) => answer,
-        };
-        let rows = match self.matching_rows(answer, binding) {
-            Ok(rows) => rows,
-            Err(rows) => return rows,
-        };
-        self.add_changes(self.tree.row_changes(&self.name, table, &rows, spec.max_entries as usize, binding))
+            Err(rows) => rows,
+        }
     }
 
     fn add_changes(&mut self, changes: RowChanges) -> Rows {

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::link::Link;
-use super::netlink::{AttributeList, dump, messages, u32_at};
+use super::netlink::{AttributeList, Dumps, messages, u32_at};
 use crate::model::source::Row;
 
 /// RTM_GETADDR and RTM_NEWADDR, and the length of `struct ifaddrmsg`.
@@ -20,14 +20,12 @@ const PERMANENT: u32 = 0x80;
 const STATES: [(u32, &str); 4] = [(0x08, "Duplicate"), (0x40, "Tentative"), (0x04, "Optimistic"), (0x20, "Deprecated")];
 
 /// The dateTime of TR-181 for a lifetime without end, 9999-12-31T23:59:59Z, in seconds since the Unix epoch.
-const NO_END: i64 = 253_402_300_799;
+pub(super) const NO_END: i64 = 253_402_300_799;
 
 /// Returns the rows of all addresses. The key is the address with the length of its prefix.
-pub(super) fn rows(links: &[Link], wall: i64) -> Result<Vec<Row>, String> {
-    let answer = dump(GET, 0, FIXED)?;
-    Ok(messages(&answer, NEW, FIXED)
-        .filter_map(|message| row(message.fixed, message.attributes, links, wall))
-        .collect())
+pub(super) fn rows(links: &[Link], dumps: &mut Dumps, wall: i64) -> Result<Vec<Row>, String> {
+    let answer = dumps.get(GET, 0, FIXED)?;
+    Ok(messages(answer, NEW, FIXED).filter_map(|message| row(message.fixed, message.attributes, links, wall)).collect())
 }
 
 fn row(fixed: &[u8], attributes: AttributeList<'_>, links: &[Link], wall: i64) -> Option<Row> {
@@ -57,8 +55,20 @@ fn row(fixed: &[u8], attributes: AttributeList<'_>, links: &[Link], wall: i64) -
     };
     row.set("preferred", until(0).to_string());
     row.set("valid", until(4).to_string());
-    row.set("origin", origin(local, flags & PERMANENT != 0));
+    row.set("origin", origin(local, prefix, flags & PERMANENT != 0));
     Some(row)
+}
+
+/// Returns the name of the link in whose network of IPv4 an address is; empty without one.
+pub(super) fn link_of(rows: &[Row], wanted: IpAddr) -> String {
+    let IpAddr::V4(wanted) = wanted else { return String::new() };
+    let has = |row: &&Row| {
+        let (own, prefix) = (row.get("address")?.parse::<Ipv4Addr>().ok()?, row.get("prefix")?.parse::<u32>().ok()?);
+        // A shift by 32 bits is not defined for a number of 32 bits.
+        let mask = u32::MAX.checked_shl(32_u32.saturating_sub(prefix)).unwrap_or(0);
+        (prefix < 32 && u32::from(own) & mask == u32::from(wanted) & mask).then_some(())
+    };
+    rows.iter().find(|row| has(row).is_some()).and_then(|row| row.get("device")).unwrap_or_default().to_owned()
 }
 
 /// Reads an address.
@@ -81,12 +91,13 @@ fn scope_name(scope: u8) -> &'static str {
 }
 
 /// Returns the way by which the device has got the address, in the words of TR-181. The kernel knows only if the address has an end:
-/// that of IPv4 with one is from a DHCP server.
-fn origin(address: IpAddr, is_permanent: bool) -> &'static str {
+/// that of IPv4 with one is from a DHCP server. An address of IPv6 from such a server comes without a network (RFC 5942).
+fn origin(address: IpAddr, prefix: u8, is_permanent: bool) -> &'static str {
     match address {
         IpAddr::V4(address) if address.is_link_local() => "AutoIP",
         IpAddr::V4(_) if is_permanent => "Static",
         IpAddr::V4(_) => "DHCP",
+        IpAddr::V6(address) if !address.is_unicast_link_local() && !is_permanent && prefix == 128 => "DHCPv6",
         IpAddr::V6(address) if address.is_unicast_link_local() || !is_permanent => "AutoConfigured",
         IpAddr::V6(address) if address.is_loopback() => "WellKnown",
         IpAddr::V6(_) => "Static",

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::address::ip_address;
+use super::lease::Lease;
 use super::link::{Link, hardware_address};
-use super::netlink::{dump, messages, u16_at, u32_at};
+use super::netlink::{Dumps, messages, u16_at, u32_at};
 use crate::model::source::Row;
-use crate::sources::read_text;
 
 /// RTM_GETNEIGH and RTM_NEWNEIGH, and the length of `struct ndmsg`.
 const GET: u16 = 30;
@@ -27,9 +27,6 @@ const ACTIVE: u16 = 0x02 | 0x08 | 0x10;
 /// NTF_SELF with NUD_PERMANENT: an own address of the bridge.
 const PERMANENT: u16 = 0x80;
 
-/// The files in which dnsmasq keeps its leases: on OpenWrt, and elsewhere.
-pub(super) const LEASES: [&str; 2] = ["/tmp/dhcp.leases", "/var/lib/misc/dnsmasq.leases"];
-
 /// The most hosts; a table takes fewer still.
 const MAX_HOSTS: usize = 4096;
 
@@ -46,13 +43,13 @@ struct LanHost {
 }
 
 /// Returns the rows of all hosts; the key is the MAC address.
-pub(super) fn rows(links: &[Link], wall: i64) -> Result<Vec<Row>, String> {
-    Ok(hosts(links)?.iter().map(|(mac, host)| row(mac, host, links, wall)).collect())
+pub(super) fn rows(links: &[Link], dumps: &mut Dumps, leases: &[Lease], wall: i64) -> Result<Vec<Row>, String> {
+    Ok(hosts(links, dumps, leases)?.iter().map(|(mac, host)| row(mac, host, links, wall)).collect())
 }
 
 /// Returns the addresses of all hosts; the key is the address.
-pub(super) fn address_rows(links: &[Link]) -> Result<Vec<Row>, String> {
-    let hosts = hosts(links)?;
+pub(super) fn address_rows(links: &[Link], dumps: &mut Dumps, leases: &[Lease]) -> Result<Vec<Row>, String> {
+    let hosts = hosts(links, dumps, leases)?;
     let addresses = hosts.iter().flat_map(|(mac, host)| host.addresses.iter().map(move |address| (mac, address)));
     let row = |(mac, address): (&String, &IpAddr)| {
         let mut row = Row::new(address.to_string());
@@ -64,24 +61,18 @@ pub(super) fn address_rows(links: &[Link]) -> Result<Vec<Row>, String> {
     Ok(addresses.map(row).collect())
 }
 
-fn hosts(links: &[Link]) -> Result<BTreeMap<String, LanHost>, String> {
+fn hosts(links: &[Link], dumps: &mut Dumps, leases: &[Lease]) -> Result<BTreeMap<String, LanHost>, String> {
     let mut hosts = BTreeMap::new();
-    add_neighbours(&mut hosts, links)?;
+    add_neighbours(&mut hosts, dumps.get(GET, 0, FIXED)?, links);
     // Kernels without bridges refuse the list.
-    let ports = dump(GET, BRIDGE, FIXED).unwrap_or_default();
-    add_ports(&mut hosts, &ports, links);
-    for file in LEASES {
-        if let Ok(text) = read_text(file) {
-            add_leases(&mut hosts, &text);
-        }
-    }
+    add_ports(&mut hosts, dumps.get(GET, BRIDGE, FIXED).unwrap_or_default(), links);
+    add_leases(&mut hosts, leases);
     Ok(hosts)
 }
 
 /// Adds the neighbours on all links but those that lead to the Internet.
-fn add_neighbours(hosts: &mut BTreeMap<String, LanHost>, links: &[Link]) -> Result<(), String> {
-    let answer = dump(GET, 0, FIXED)?;
-    for message in messages(&answer, NEW, FIXED) {
+fn add_neighbours(hosts: &mut BTreeMap<String, LanHost>, answer: &[u8], links: &[Link]) {
+    for message in messages(answer, NEW, FIXED) {
         let (Some(index), Some(state)) = (u32_at(message.fixed, 4), u16_at(message.fixed, 8)) else { continue };
         let Some(device) = links.iter().find(|link| link.index == index) else { continue };
         let (Some(family), Some(mac)) = (message.fixed.first(), message.attributes.get(2)) else { continue };
@@ -95,7 +86,6 @@ fn add_neighbours(hosts: &mut BTreeMap<String, LanHost>, links: &[Link]) -> Resu
         host.active |= state & ACTIVE != 0;
         host.device.clone_from(&device.name);
     }
-    Ok(())
 }
 
 /// Adds the port of the bridge behind which each host is.
@@ -111,23 +101,16 @@ fn add_ports(hosts: &mut BTreeMap<String, LanHost>, answer: &[u8], links: &[Link
     }
 }
 
-/// Adds the leases in the form of dnsmasq: end, MAC address, IP address, name and client id.
-fn add_leases(hosts: &mut BTreeMap<String, LanHost>, text: &str) {
-    for line in text.lines() {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let [end, mac, address, name, ..] = words[..] else { continue };
-        let (Ok(end), Ok(address)) = (end.parse(), address.parse::<IpAddr>()) else { continue };
-        // The leases of IPv6 have a number of the client in the place of the MAC address.
-        if mac.split(':').count() != 6 || mac.len() != 17 || hosts.len() >= MAX_HOSTS {
-            continue;
+/// Adds the addresses and names of the leases.
+fn add_leases(hosts: &mut BTreeMap<String, LanHost>, leases: &[Lease]) {
+    for lease in leases.iter().take(MAX_HOSTS) {
+        let host = hosts.entry(lease.mac.clone()).or_default();
+        if !host.addresses.contains(&lease.address) {
+            host.addresses.push(lease.address);
         }
-        let host = hosts.entry(mac.to_ascii_uppercase()).or_default();
-        if !host.addresses.contains(&address) {
-            host.addresses.push(address);
-        }
-        host.lease = Some(end);
-        if name != "*" {
-            name.clone_into(&mut host.name);
+        host.lease = Some(lease.end);
+        if !lease.name.is_empty() {
+            host.name.clone_from(&lease.name);
         }
     }
 }
@@ -165,7 +148,7 @@ mod tests {
         let mut hosts = BTreeMap::new();
         let text = "1795363600 aa:bb:cc:dd:ee:0f 192.168.1.5 phone 01:aa\n0 aa:bb:cc:dd:ee:10 192.168.1.6 * *\n\
                     1795363600 12345 fd00::5 phone 00:01\nbroken\n\n";
-        add_leases(&mut hosts, text);
+        add_leases(&mut hosts, &super::super::lease::parse(text));
         assert_eq!(hosts.len(), 2);
         let rows: Vec<Row> = hosts.iter().map(|(mac, host)| row(mac, host, &[], 1_795_360_000)).collect();
         assert_eq!(rows[0].key, "AA:BB:CC:DD:EE:0F");

@@ -97,6 +97,21 @@ pub(super) fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_ne_bytes(bytes.get(at..at + 8)?.try_into().ok()?))
 }
 
+/// The lists that the present request has read: several providers need the same.
+#[derive(Default)]
+pub(super) struct Dumps(Vec<(u16, u8, Result<Vec<u8>, String>)>);
+
+impl Dumps {
+    /// Returns the bytes of a list, as [`dump`] does.
+    pub(super) fn get(&mut self, kind: u16, family: u8, fixed: usize) -> Result<&[u8], String> {
+        let at = self.0.iter().position(|(known, of, _)| (*known, *of) == (kind, family)).unwrap_or_else(|| {
+            self.0.push((kind, family, dump(kind, family, fixed)));
+            self.0.len() - 1
+        });
+        self.0[at].2.as_deref().map_err(Clone::clone)
+    }
+}
+
 /// Asks for a list, and returns the bytes of the answer. `family` is the first byte of the fixed part, which has `fixed` bytes.
 pub(super) fn dump(kind: u16, family: u8, fixed: usize) -> Result<Vec<u8>, String> {
     let mut answer = Err("the list changes all the time".to_owned());

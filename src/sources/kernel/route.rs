@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::address::{INET, INET6, ip_address};
 use super::link::Link;
-use super::netlink::{AttributeList, dump, messages, u32_at};
+use super::netlink::{AttributeList, Dumps, messages, u32_at};
 use crate::model::source::Row;
 
 /// RTM_GETROUTE and RTM_NEWROUTE, and the length of `struct rtmsg`.
@@ -24,16 +24,16 @@ const ADVERTISEMENT: u8 = 9;
 const DHCP: u8 = 16;
 
 /// Returns the rows of both families. The key has all by which the kernel tells routes apart.
-pub(super) fn rows(links: &[Link]) -> Result<Vec<Row>, String> {
-    let answer = dump(GET, 0, FIXED)?;
-    Ok(messages(&answer, NEW, FIXED).filter_map(|message| row(message.fixed, message.attributes, links)).collect())
+pub(super) fn rows(links: &[Link], dumps: &mut Dumps) -> Result<Vec<Row>, String> {
+    let answer = dumps.get(GET, 0, FIXED)?;
+    Ok(messages(answer, NEW, FIXED).filter_map(|message| row(message.fixed, message.attributes, links)).collect())
 }
 
 /// Returns the default routes, the preferred one first: those of IPv4 before those of IPv6, and by their metric.
-pub(super) fn default_routes(links: &[Link]) -> Result<Vec<Row>, String> {
-    let answer = dump(GET, 0, FIXED)?;
+pub(super) fn default_routes(links: &[Link], dumps: &mut Dumps) -> Result<Vec<Row>, String> {
+    let answer = dumps.get(GET, 0, FIXED)?;
     // The other routes, of which there may be many, need no row.
-    let defaults = messages(&answer, NEW, FIXED).filter(|message| message.fixed[1] == 0);
+    let defaults = messages(answer, NEW, FIXED).filter(|message| message.fixed[1] == 0);
     let mut rows: Vec<Row> = defaults.filter_map(|message| row(message.fixed, message.attributes, links)).collect();
     let number = |row: &Row, field: &str| row.get(field).and_then(|text| text.parse::<u32>().ok()).unwrap_or(u32::MAX);
     rows.sort_by_key(|row| (number(row, "family"), number(row, "metric")));
@@ -41,9 +41,9 @@ pub(super) fn default_routes(links: &[Link]) -> Result<Vec<Row>, String> {
 }
 
 /// Returns the names of the links over which a default route leads, the preferred one first.
-pub(super) fn upstream_links(links: &[Link]) -> Result<Vec<String>, String> {
+pub(super) fn upstream_links(links: &[Link], dumps: &mut Dumps) -> Result<Vec<String>, String> {
     let device = |row: &Row| row.get("device").map(str::to_owned).filter(|name| !name.is_empty());
-    Ok(default_routes(links)?.iter().filter_map(device).collect())
+    Ok(default_routes(links, dumps)?.iter().filter_map(device).collect())
 }
 
 fn row(fixed: &[u8], attributes: AttributeList<'_>, links: &[Link]) -> Option<Row> {

@@ -110,16 +110,27 @@ pub(super) fn resolvers() -> Result<Vec<Row>, String> {
 }
 
 fn servers(text: &str) -> Vec<Row> {
-    let address = |line: &str| line.strip_prefix("nameserver")?.split_whitespace().next()?.parse::<IpAddr>().ok();
-    // A stub on this device is no server of the network.
-    let addresses = text.lines().filter_map(address).filter(|address| !address.is_loopback());
-    let row = |address: IpAddr| {
+    let (mut rows, mut interface) = (Vec::new(), "");
+    for line in text.lines() {
+        // netifd writes the name of its interface above the servers that it has given.
+        if let Some(name) = line.strip_prefix("# Interface ") {
+            interface = name.trim();
+        }
+        let word = line.strip_prefix("nameserver").and_then(|rest| rest.split_whitespace().next());
+        // A stub on this device is no server of the network.
+        let Some(address) = word.and_then(|word| word.parse::<IpAddr>().ok()).filter(|found| !found.is_loopback())
+        else {
+            continue;
+        };
         let mut row = Row::new(address.to_string());
         row.set("address", address.to_string());
         row.set("family", if address.is_ipv4() { "4" } else { "6" });
-        row
-    };
-    addresses.map(row).collect()
+        if !interface.is_empty() {
+            row.set("interface", interface);
+        }
+        rows.push(row);
+    }
+    rows
 }
 
 #[cfg(test)]
@@ -145,6 +156,8 @@ mod tests {
             servers("# c\nnameserver 127.0.0.53\nnameserver 192.0.2.1\nnameserver fe80::1\noptions x\nnameserver\n");
         let found: Vec<_> = rows.iter().map(|row| (row.key.as_str(), row.get("family").unwrap_or_default())).collect();
         assert_eq!(found, [("192.0.2.1", "4"), ("fe80::1", "6")]);
+        let rows = servers("# Interface wan\nnameserver 192.0.2.1\n# Interface wan6\nnameserver 2001:db8::53\n");
+        assert_eq!(rows.iter().map(|row| row.get("interface")).collect::<Vec<_>>(), [Some("wan"), Some("wan6")]);
     }
 
     #[test]

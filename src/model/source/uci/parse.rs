@@ -11,6 +11,7 @@ pub(super) const MAX_SECTIONS: usize = 4096;
 pub(super) const MAX_OPTIONS: usize = 512;
 
 /// A section of a package.
+#[derive(Clone, Debug)]
 pub(super) struct Section {
     /// The options, and the name, type and position of the section.
     pub(super) row: Row,

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Missing, Mode, Reading, RefreshWalk, Scope};
+use super::{Above, Missing, Mode, Reading, RefreshWalk, Scope};
 use crate::model::schema::{NodeId, Spec};
-use crate::model::source::{Excerpt, Field, Query, Response, SourceId};
+use crate::model::source::{Excerpt, Field, Query, Response, RowPath, SourceId};
 use crate::model::value::{Type, Value, ValueError};
 
 /// The reason why a field has no text.
@@ -24,8 +24,9 @@ impl<'t> RefreshWalk<'t> {
         }
         self.ask_for_writes(field);
         // All tables are asked for in one round.
-        for table in &field.path {
-            self.settle_table(table);
+        for path in &field.path {
+            self.settle_table(&path.table);
+            self.look_at_names(path);
         }
         // A placeholder may stand for something that the device does not have, such as the interface of a link that is
         // down: then the field is absent.
@@ -123,13 +124,41 @@ impl<'t> RefreshWalk<'t> {
         parse(spec, &clean(&literal)).map_err(|error| error.to_string())
     }
 
+    /// Asks for the names of the instances to which a path may lead, and notes them once in a round.
+    fn look_at_names(&mut self, path: &'t RowPath) {
+        if path.name.is_empty() || self.names.iter().any(|(known, _)| *known == path) {
+            return;
+        }
+        let binding = self.schema.bound_table(&path.table).and_then(|node| self.bindings.table(node));
+        let Some((binding, (spec, scope))) = binding.zip(self.table_at(&path.table)) else { return };
+        let node = spec.children.range().find(|id| self.schema.name(*id) == &*path.name);
+        let Some(field) = node.and_then(|node| self.bindings.field(node)) else { return };
+        let (table, above, mut names) =
+            (&scope.tables[spec.index as usize], std::mem::take(&mut self.above), Vec::new());
+        for instance in &table.instances {
+            let key = table.key(instance.number).map(str::to_owned);
+            self.above = key.map(|key| Above { key, source: binding.source }).into_iter().collect();
+            if let Ok(Some(name)) = self.field_text(field) {
+                names.push((name, instance.number));
+            }
+        }
+        self.above = above;
+        self.names.push((path, names));
+    }
+
     /// Returns the paths of the instances whose rows have these keys, separated by commas. A key without a row is left out.
     fn instances_of(&self, field: &Field, text: &str) -> String {
         let paths = text.split([',', ' ']).filter(|key| !key.is_empty()).filter_map(|key| {
             field.path.iter().find_map(|path| {
-                let (spec, scope) = self.table_at(path)?;
-                let number = scope.tables[spec.index as usize].number_of(key)?;
-                Some(format!("{path}{number}"))
+                let key = key.strip_prefix(&*path.begin)?;
+                let number = if path.name.is_empty() {
+                    let (spec, scope) = self.table_at(&path.table)?;
+                    scope.tables[spec.index as usize].number_of(key)?
+                } else {
+                    let (_, names) = self.names.iter().find(|(known, _)| *known == path)?;
+                    names.iter().find(|(name, _)| name == key)?.1
+                };
+                Some(format!("{}{number}", path.table))
             })
         });
         paths.collect::<Vec<_>>().join(",")

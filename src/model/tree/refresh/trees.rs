@@ -29,7 +29,7 @@ impl<'t> RefreshWalk<'t> {
             };
             args.push((name.to_string(), argument));
         }
-        Ok(Target::Ubus { object, method: call.method.to_string(), args })
+        Ok(Target::Ubus { object, method: call.method.to_string(), args, is_optional: call.is_optional })
     }
 
     /// Returns the part of an answer that has the fields or rows of a call; `None` if the answer lacks it.

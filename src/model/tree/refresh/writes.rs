@@ -3,7 +3,7 @@
 use super::fields::parse;
 use super::{Answers, Missing, Mode, RefreshWalk, Tree, Wanted};
 use crate::model::schema::Spec;
-use crate::model::source::{Field, Form, Location, Pick, Place, Response, SourceId, Template, Write, uci};
+use crate::model::source::{Field, Form, Location, Pick, Place, Response, RowPath, SourceId, Template, Write, uci};
 use crate::model::value::{Type, Value};
 
 /// The way by which a parameter gets a value on the device.
@@ -126,8 +126,11 @@ impl<'t> RefreshWalk<'t> {
         let key = |path: &str| {
             let path = path.trim().trim_end_matches('.');
             let (table, number) = path.rsplit_once('.')?;
-            let table = field.path.iter().find(|known| known.trim_end_matches('.') == table)?;
-            let (spec, scope) = self.table_at(table)?;
+            // A name or the begin of a text leads from the device to an instance alone.
+            let is_plain = |known: &&RowPath| known.begin.is_empty() && known.name.is_empty();
+            let mut known = field.path.iter().filter(is_plain);
+            let (spec, scope) =
+                self.table_at(&known.find(|known| known.table.trim_end_matches('.') == table)?.table)?;
             let key = scope.tables[spec.index as usize].key(number.parse().ok()?);
             // Another section cannot refer to one without a name.
             key.filter(|key| !is_package || uci::is_name(key))
