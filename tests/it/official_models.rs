@@ -109,13 +109,19 @@ fn names_are_official(overlay: &str, xml: &str) {
     };
     let mut found = Vec::new();
     let mut model = shipped(overlay);
+    // The members beside the root are no names of the model.
+    model.as_object_mut().expect("an object").retain(|name, _| name.starts_with(|c: char| c.is_ascii_uppercase()));
     foreign_names("", &model, &official, &mut found);
     assert!(found.is_empty(), "{overlay}: {found:#?}");
     // The comparison can fail, also in an instance and in a template.
     let (root, _) = model.as_object().and_then(|top| top.iter().next()).expect("a root object");
     let root = root.clone();
-    model[&root]["DeviceInfo"]["Processor"]["1"] = Value::Object(serde_json::Map::new());
-    for pointer in ["/DeviceInfo", "/DeviceInfo/Processor/{i}", "/DeviceInfo/Processor/1"] {
+    let mut pointers = ["/WiFi/Radio", "/WiFi/Radio/{i}", "/Firewall/Chain/1"];
+    if overlay != "openwrt.json" {
+        model[&root]["DeviceInfo"]["Processor"]["1"] = Value::Object(serde_json::Map::new());
+        pointers = ["/DeviceInfo", "/DeviceInfo/Processor/{i}", "/DeviceInfo/Processor/1"];
+    }
+    for pointer in pointers {
         let pointer = format!("/{root}{pointer}");
         model
             .pointer_mut(&pointer)
@@ -130,6 +136,24 @@ fn names_are_official(overlay: &str, xml: &str) {
 #[test]
 fn linux_has_official_names_alone() {
     names_are_official("linux.json", XML_181);
+}
+
+#[test]
+fn openwrt_has_official_names_and_parameters() {
+    names_are_official("openwrt.json", XML_181);
+    let Some(official) = official(XML_181) else {
+        return;
+    };
+    let (base, mut model) = (shipped(TR_181.file), shipped("openwrt.json"));
+    let complaints = |model: &Value| Check::of_overlay(model, &[&base], &official).complaints;
+    assert!(complaints(&model).is_empty(), "{:#?}", complaints(&model));
+    // The comparison can fail.
+    for (member, value) in [("type", "int"), ("access", "readOnly")] {
+        let parameter = model.pointer_mut("/Device/SSH/Server/{i}/Port").expect("a parameter");
+        let kept = std::mem::replace(&mut parameter[member], value.into());
+        assert_eq!(complaints(&model).len(), 1, "{:#?}", complaints(&model));
+        model.pointer_mut("/Device/SSH/Server/{i}/Port").expect("a parameter")[member] = kept;
+    }
 }
 
 #[test]

@@ -104,11 +104,11 @@ impl OpenWrt {
         // The paths at which the package installs them, in this root.
         let models = openwrt.path("usr/share/cpe-agent").display().to_string();
         let configuration = configuration.replace("/usr/share/cpe-agent", &models);
-        for model in ["tr-181.json", "tr-098.json", "linux.json"] {
+        for model in ["tr-181.json", "tr-098.json", "linux.json", "linux-098.json", "openwrt.json"] {
             fs::copy(crate::gateway::model_file(model), openwrt.path("usr/share/cpe-agent").join(model))
                 .expect("a model");
         }
-        fs::copy(cross("openwrt/files/openwrt.json"), openwrt.path("usr/share/cpe-agent/openwrt.json"))
+        fs::copy(cross("openwrt/files/openwrt-098.json"), openwrt.path("usr/share/cpe-agent/openwrt-098.json"))
             .expect("a file");
         fs::write(openwrt.path("etc/config/cpe-agent"), configuration).expect("a file");
         openwrt
@@ -396,6 +396,7 @@ fn openwrt_makefile() {
         ("usr/share/cpe-agent/linux.json", 0o644),
         ("usr/share/cpe-agent/linux-098.json", 0o644),
         ("usr/share/cpe-agent/openwrt.json", 0o644),
+        ("usr/share/cpe-agent/openwrt-098.json", 0o644),
         ("etc/config/cpe-agent", 0o600),
         ("etc/init.d/cpe-agent", 0o755),
         ("etc/hotplug.d/iface/95-cpe-agent", 0o644),
@@ -494,6 +495,18 @@ fn systemd_unit() {
     let mut security = Command::new("systemd-analyze");
     security.args(["security", "--offline=true", "--threshold=25", "--no-pager"]).arg(&file);
     succeeds(&mut security); // an exposure of 2.5 of 10 at most
+}
+
+/// A device with TR-098 reboots, resets and upgrades itself as one with TR-181.
+#[test]
+fn both_overlays_of_openwrt_have_the_same_actions() {
+    let actions = |file: PathBuf| {
+        let json: Json = serde_json::from_str(&fs::read_to_string(file).expect("a file")).expect("JSON");
+        json["actions"].clone()
+    };
+    let (one, other) = (crate::gateway::model_file("openwrt.json"), cross("openwrt/files/openwrt-098.json"));
+    assert!(one.exists() && actions(one.clone()).get("reboot").is_some());
+    assert_eq!(actions(one), actions(other));
 }
 
 /// lintian finds no error in the Debian package. The program in it is another one, since that of the tests has its debug

@@ -132,7 +132,8 @@ fn the_files_and_examples_are_valid() {
         "cross/debian/config.json",
         "cross/buildroot/package/cpe-agent/device.json",
         "cross/buildroot/package/cpe-agent/config.json",
-        "cross/openwrt/files/openwrt.json",
+        "data-model/openwrt.json",
+        "cross/openwrt/files/openwrt-098.json",
         "cross/firmware/actions.json",
     ];
     let mut texts: Vec<(String, Json)> =

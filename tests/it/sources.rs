@@ -3,6 +3,7 @@
 mod direct;
 mod linux;
 mod needs;
+mod openwrt;
 mod pushed;
 mod ubus;
 mod ubusd;

@@ -67,8 +67,8 @@ pub(crate) struct Check<'a> {
 }
 
 impl<'a> Check<'a> {
-    pub(crate) fn of(model: &Value, official: &'a xml::Model) -> Check<'a> {
-        let mut check = Check {
+    fn empty(official: &'a xml::Model) -> Check<'a> {
+        Check {
             official,
             complaints: Vec::new(),
             patterns: Patterns::new(),
@@ -78,15 +78,51 @@ impl<'a> Check<'a> {
             tables: BTreeSet::new(),
             defined: BTreeSet::new(),
             informed: BTreeSet::new(),
-        };
-        let (root, tree) = model.as_object().and_then(|top| top.iter().next()).expect("a root object");
-        let (path, tree) = (format!("{root}."), tree.as_object().expect("an object"));
+        }
+    }
+
+    pub(crate) fn of(model: &Value, official: &'a xml::Model) -> Check<'a> {
+        let mut check = Check::empty(official);
+        let (path, tree) = root_of(model);
         collect_tables(&path, tree, &mut check.tables);
         check.object(&path, tree);
         check.factory(&path, tree, tree);
         check.references();
         check.complete(&path);
         check
+    }
+
+    /// Compares the parameters that an overlay declares with the official ones. `models` are those below it, for the tables.
+    pub(crate) fn of_overlay(overlay: &Value, models: &[&Value], official: &'a xml::Model) -> Check<'a> {
+        let mut check = Check::empty(official);
+        for model in models.iter().copied().chain([overlay]) {
+            let (root, tree) = root_of(model);
+            collect_tables(&root, tree, &mut check.tables);
+        }
+        let (root, tree) = root_of(overlay);
+        check.declarations(&root, tree);
+        check
+    }
+
+    /// Compares the parameters with a type at and below a node. `path` is official, with `{i}` for instances.
+    fn declarations(&mut self, path: &str, node: &Node) {
+        for (name, child) in node {
+            let Some(below) = child.as_object() else { continue };
+            let (object, table) = (format!("{path}{name}."), format!("{path}{name}.{{i}}."));
+            if name == "{i}" {
+                self.declarations(&format!("{path}{{i}}."), below);
+            } else if self.official.contains_key(&object) || self.official.contains_key(&table) {
+                self.declarations(&object, below);
+            } else if below.contains_key("type") {
+                let official = self.official.get(path).and_then(|object| object.parameters.get(name));
+                let mut below = below.clone();
+                // A value that the device cannot set, and that does not follow from a source either, is read-only.
+                if !below.contains_key("source") && official.is_some_and(|official| official.writable) {
+                    below.insert("access".into(), "readWrite".into());
+                }
+                self.parameter(&format!("{path}{name}"), &below, official, node);
+            }
+        }
     }
 
     pub(super) fn complain(&mut self, path: &str, what: impl std::fmt::Display) {
@@ -240,6 +276,13 @@ impl<'a> Check<'a> {
             self.complain(&path, "is missing");
         }
     }
+}
+
+/// Returns the path of the root of a model, and its members.
+fn root_of(model: &Value) -> (String, &Node) {
+    let root = model.as_object().into_iter().flatten().find(|(name, _)| is_model_name(name));
+    let (root, tree) = root.expect("a root object");
+    (format!("{root}."), tree.as_object().expect("an object"))
 }
 
 pub(super) fn is_model_name(name: &str) -> bool {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
+use serde_json::Value as Json;
 use tempfile::TempDir;
 
 /// The conduct of the object `odd`.
@@ -42,6 +43,18 @@ struct World {
     /// What the clients asked, in words.
     asked: Vec<String>,
     connections: Vec<UnixStream>,
+    /// True if the objects of this program are there.
+    has_programs: bool,
+    /// The objects with answers from files.
+    others: Vec<Other>,
+}
+
+/// The answer of a method, for calls with this text among their arguments.
+struct Other {
+    object: String,
+    method: String,
+    argument: String,
+    answer: Vec<u8>,
 }
 
 /// A bus in a directory that stands for `/var/run`.
@@ -54,8 +67,15 @@ impl Ubusd {
     pub fn start() -> Ubusd {
         let place = tempfile::tempdir().expect("a directory");
         fs::create_dir(place.path().join("ubus")).expect("a directory");
-        let world =
-            World { conduct: Conduct::Answers, uptime: 77, base: 100, asked: Vec::new(), connections: Vec::new() };
+        let world = World {
+            conduct: Conduct::Answers,
+            uptime: 77,
+            base: 100,
+            asked: Vec::new(),
+            connections: Vec::new(),
+            has_programs: true,
+            others: Vec::new(),
+        };
         let bus = Ubusd { place, world: Arc::new(Mutex::new(world)) };
         bus.listen("ubus/ubus.sock");
         bus
@@ -63,6 +83,42 @@ impl Ubusd {
 
     pub fn run_directory(&self) -> &Path {
         self.place.path()
+    }
+
+    /// Adds an answer by the name of its file: `OBJECT METHOD.json`, or `OBJECT METHOD ARGUMENT.json` for calls with this text
+    /// as an argument.
+    pub fn add(&self, file: &Path) {
+        let name = file.file_stem().and_then(|name| name.to_str()).expect("a name");
+        let words: Vec<&str> = name.split(' ').collect();
+        let argument = words.get(2).copied().unwrap_or_default();
+        self.answer(words[0], words[1], argument, &fs::read_to_string(file).expect("an answer"));
+    }
+
+    /// Gives a method another answer.
+    pub fn replace(&self, object: &str, method: &str, answer: &str) {
+        self.world().others.retain(|other| (other.object.as_str(), other.method.as_str()) != (object, method));
+        self.answer(object, method, "", answer);
+    }
+
+    fn answer(&self, object: &str, method: &str, argument: &str, answer: &str) {
+        let json: Json = serde_json::from_str(answer).expect("JSON");
+        let members = json.as_object().expect("an object");
+        self.world().others.push(Other {
+            object: object.to_owned(),
+            method: method.to_owned(),
+            argument: argument.to_owned(),
+            answer: members.iter().flat_map(|(name, value)| value_element(name, value)).collect(),
+        });
+    }
+
+    /// Removes the objects that answer by program.
+    pub fn clear(&self) {
+        self.world().has_programs = false;
+    }
+
+    /// Removes an object with its methods.
+    pub fn remove(&self, object: &str) {
+        self.world().others.retain(|other| other.object != object);
     }
 
     /// Ends, with all connections.
@@ -126,6 +182,9 @@ const OBJECTS: [(&str, &str); 6] = [
     ("odd", "get"),
 ];
 
+/// The number that is added to the id of an object with answers from files.
+const OTHERS: u32 = 500;
+
 /// The place of `echo` among the objects.
 const ECHO: u32 = 4;
 
@@ -173,13 +232,24 @@ fn serve(mut stream: UnixStream, world: &Mutex<World>) {
 fn look_up(name: &str, sequence: u16, world: &Mutex<World>) -> Vec<u8> {
     let mut world = locked(world);
     world.asked.push(format!("look up {name}"));
-    let Some(at) = OBJECTS.iter().position(|(object, _)| *object == name) else {
+    if let Some(at) = world.others.iter().position(|other| other.object == name) {
+        let methods = world.others.iter().filter(|other| other.object == name).map(|other| &other.method);
+        let types = ["name", "device"].map(|name| element(5, name, &3_u32.to_be_bytes())).concat();
+        let signature: Vec<u8> = methods.flat_map(|method| element(2, method, &types)).collect();
+        return found(name, world.base + OTHERS + at as u32, &signature, sequence);
+    }
+    let Some(at) = OBJECTS.iter().position(|(object, _)| *object == name && world.has_programs) else {
         return message(1, sequence, 0, &attr(1, &4_u32.to_be_bytes()));
     };
     let id = world.base + at as u32;
     let types = [("of", 3_u32), ("long", 4), ("flag", 7)].map(|(name, kind)| element(5, name, &kind.to_be_bytes()));
     let signature = element(2, OBJECTS[at].1, &types.concat());
-    let found = [attr(2, format!("{name}\0").as_bytes()), attr(3, &id.to_be_bytes()), attr(6, &signature)].concat();
+    found(name, id, &signature, sequence)
+}
+
+/// Returns the answer to a look-up.
+fn found(name: &str, id: u32, signature: &[u8], sequence: u16) -> Vec<u8> {
+    let found = [attr(2, format!("{name}\0").as_bytes()), attr(3, &id.to_be_bytes()), attr(6, signature)].concat();
     [message(2, sequence, 0, &found), message(1, sequence, 0, &attr(1, &[0; 4]))].concat()
 }
 
@@ -200,6 +270,20 @@ fn call(id: u32, method: &str, data: &[u8], sequence: u16, world: &Mutex<World>)
         let attributes = [attr(3, &id.to_be_bytes()), attr(7, values)].concat();
         [message(2, sequence, id, &attributes), status(0)].concat()
     };
+    if let Some(at) = id.checked_sub(world.base + OTHERS) {
+        let object = world.others.get(at as usize).map(|other| other.object.clone()).unwrap_or_default();
+        let arguments = described(data);
+        world.asked.push(format!("{object} {method} {arguments}").trim_end().to_owned());
+        let fits = |other: &&Other| {
+            let has = other.argument.is_empty() || arguments.contains(&format!("={}", other.argument));
+            other.object == object && other.method == method && has
+        };
+        return Reply::Now(match world.others.iter().find(fits) {
+            Some(other) => with(&other.answer),
+            // An object that does not know the argument, such as the name of a radio.
+            None => status(4),
+        });
+    }
     let Some((object, known)) = id.checked_sub(world.base).and_then(|at| OBJECTS.get(at as usize)) else {
         return Reply::Now(status(4));
     };
@@ -294,6 +378,26 @@ fn element(kind: u8, name: &str, value: &[u8]) -> Vec<u8> {
     let mut content = [&(name.len() as u16).to_be_bytes(), name.as_bytes(), &[0]].concat();
     content.resize(content.len().next_multiple_of(4), 0);
     attr(0x80 | kind, &[content, value.to_vec()].concat())
+}
+
+/// Returns a value of JSON as libubus sends it.
+fn value_element(name: &str, value: &Json) -> Vec<u8> {
+    match value {
+        Json::Null => Vec::new(),
+        Json::Bool(flag) => element(7, name, &[u8::from(*flag)]),
+        Json::Number(number) => match number.as_i64().map(|number| (number, i32::try_from(number))) {
+            Some((_, Ok(number))) => element(5, name, &number.to_be_bytes()),
+            Some((number, Err(_))) => element(4, name, &number.to_be_bytes()),
+            None => element(8, name, &number.as_f64().unwrap_or_default().to_be_bytes()),
+        },
+        Json::String(text) => element(3, name, format!("{text}\0").as_bytes()),
+        Json::Array(items) => {
+            element(1, name, &items.iter().flat_map(|item| value_element("", item)).collect::<Vec<_>>())
+        }
+        Json::Object(members) => {
+            element(2, name, &members.iter().flat_map(|(name, member)| value_element(name, member)).collect::<Vec<_>>())
+        }
+    }
 }
 
 /// Returns the content of an attribute.

@@ -1,0 +1,415 @@
+//! The overlay `openwrt.json` on a router: its configuration in `/etc/config`, a stand-in for ubusd, and links in a network
+//! namespace.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value as Json;
+use tempfile::TempDir;
+
+use super::ubusd::Ubusd;
+use crate::gateway::{TR_181, model_file};
+use crate::support::Agent;
+use crate::support::agent::AgentBuilder;
+use crate::support::network::with_network;
+use crate::support::port::closed_address;
+use crate::support::skip::skip_for_lack_of;
+
+/// The links of a router: a WAN port, a bridge of four LAN ports and two radios, and a bridge for guests.
+const LINKS: &str = "for l in wan lan1 lan2 lan3 lan4 phy0-ap0 phy1-ap0 guest; do \
+      ip link add $l type veth peer name far-$l; ip link set $l up; ip link set far-$l up; done; \
+    ip link add br-lan type bridge; ip link add br-guest type bridge; \
+    for l in lan1 lan2 lan3 lan4 phy0-ap0 phy1-ap0; do ip link set $l master br-lan; done; \
+    ip link set guest master br-guest; ip link set br-lan up; ip link set br-guest up; \
+    ip address add 198.51.100.2/24 dev wan; ip route add default via 198.51.100.1 dev wan; \
+    ip address add 192.168.1.1/24 dev br-lan; ip address add 192.168.3.1/24 dev br-guest; \
+    ip route add 10.20.0.0/16 via 192.168.1.250 dev br-lan proto static; \
+    ip address add 2001:db8:ffff::2/128 dev wan valid_lft 9911 preferred_lft 6311 nodad; \
+    ip address add 2001:db8:1::1/60 dev br-lan nodad; \
+    ip neighbour add 192.168.1.121 lladdr 02:00:00:00:00:21 dev br-lan nud reachable; \
+    ip neighbour add 198.51.100.1 lladdr 02:00:00:00:00:01 dev wan nud permanent";
+
+/// Covers `/tmp`, but for the directories that the command names.
+const COVER_TMP: &str = "mkdir -p old; mount --bind /tmp old; mount --bind tmp /tmp; for a; do case $a in /tmp/*) \
+    d=${a#/tmp/}; d=${d%%/*}; mkdir -p /tmp/$d; mount --bind old/$d /tmp/$d;; esac; done";
+
+/// The files of a router.
+struct Router {
+    place: TempDir,
+    bus: Ubusd,
+}
+
+fn material(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/sources/openwrt").join(name)
+}
+
+fn files(directory: &str) -> Vec<PathBuf> {
+    fs::read_dir(material(directory)).expect("a directory").map(|entry| entry.expect("an entry").path()).collect()
+}
+
+impl Router {
+    fn new() -> Router {
+        let router = Router { place: tempfile::tempdir().expect("a directory"), bus: Ubusd::start() };
+        for directory in ["etc/config", "etc/init.d", "tmp/resolv.conf.d"] {
+            fs::create_dir_all(router.path(directory)).expect("a directory");
+        }
+        let copy = |from: &Path, to: &str| {
+            fs::copy(from, router.path(to)).expect("a copy");
+        };
+        for package in files("config") {
+            copy(
+                &package,
+                &format!("etc/config/{}", package.file_name().and_then(|name| name.to_str()).expect("a name")),
+            );
+        }
+        copy(&material("files/passwd"), "etc/passwd");
+        copy(&material("files/dhcp.leases"), "tmp/dhcp.leases");
+        copy(&material("files/resolv.conf.auto"), "tmp/resolv.conf.d/resolv.conf.auto");
+        fs::write(router.path("etc/init.d/odhcpd"), "").expect("written");
+        router.bus.clear();
+        files("bus").iter().for_each(|answer| router.bus.add(answer));
+        router
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.place.path().join(name)
+    }
+
+    /// Removes a package from the configuration.
+    fn without(&self, package: &str) {
+        fs::remove_file(self.path("etc/config").join(package)).expect("removed");
+    }
+
+    /// Returns an agent in a network of its own, in which the files cover those of this machine. `last` are commands that run
+    /// at the end, and may change the command that starts the agent.
+    fn builder(&self, last: &str) -> Option<AgentBuilder> {
+        let url = format!("http://{}/acs", closed_address());
+        let agent = TR_181.shipped_at(&url).data_model(model_file("linux.json")).data_model(model_file("openwrt.json"));
+        // The directories are in `/tmp`, and are mounted before it is covered.
+        let (run, etc) = (self.bus.run_directory().display(), self.path("etc").display().to_string());
+        let mounts =
+            format!("mount --bind {run} /var/run; mount --bind {etc} /etc; cd {}", self.place.path().display());
+        with_network(agent, &format!("{LINKS}; {mounts}; {COVER_TMP}; cd /; {last}"), &[])
+    }
+
+    fn agent(&self) -> Option<Agent> {
+        let agent = self.builder("true")?.start();
+        agent.wait_for_control();
+        Some(agent)
+    }
+}
+
+/// Expects no source to fail, and no text to be another than a value.
+fn expect_no_failure(agent: &Agent) {
+    let status: Json = serde_json::from_str(&agent.succeeds(&["status", "--json"])).expect("JSON");
+    assert_eq!(status["sources"]["failing"], Json::Array(Vec::new()));
+    assert_eq!(status["sources"]["unfit"], Json::Array(Vec::new()));
+}
+
+/// Expects parameters below `Device.` to have these values.
+fn expect_values(agent: &Agent, expected: &[(&str, &str)]) {
+    let all = agent.succeeds(&["get", "Device."]);
+    let value =
+        |path: &str| all.lines().find_map(|line| line.strip_prefix("Device.")?.strip_prefix(path)?.strip_prefix('='));
+    let wrong: Vec<_> = expected.iter().filter(|(path, wanted)| value(path) != Some(wanted)).collect();
+    assert!(
+        wrong.is_empty(),
+        "{:#?}",
+        wrong.iter().map(|(path, wanted)| (path, wanted, value(path))).collect::<Vec<_>>()
+    );
+}
+
+/// Values of the router, by the subject.
+const VALUES: &[(&str, &str)] = &[
+    ("DeviceInfo.Description", "Acme AX3000 Router"),
+    ("DeviceInfo.ModelNumber", "acme,ax3000"),
+    ("DeviceInfo.VendorLogFile.1.MaximumSize", "131072"),
+    ("DeviceInfo.VendorLogFile.1.Persistent", "false"),
+    ("Time.Enable", "true"),
+    ("Time.NTPServer1", "0.openwrt.pool.ntp.org"),
+    ("Time.NTPServer4", "3.openwrt.pool.ntp.org"),
+    ("Time.NTPServer5", ""),
+    ("Time.Client.1.Status", "Unsynchronized"),
+    ("IP.ULAPrefix", "fd4e:1c5b:9a3d::/48"),
+    ("IP.InterfaceNumberOfEntries", "5"),
+    ("IP.Interface.1.Name", "wan"),
+    ("IP.Interface.1.Status", "Up"),
+    ("IP.Interface.1.LastChange", "4711"),
+    ("IP.Interface.1.IPv4Address.1.IPAddress", "198.51.100.2"),
+    ("IP.Interface.1.IPv4Address.1.SubnetMask", "255.255.255.0"),
+    ("IP.Interface.1.IPv4Address.1.AddressingType", "DHCP"),
+    ("IP.Interface.1.IPv6Address.1.IPAddress", "2001:db8:ffff::2"),
+    ("IP.Interface.1.IPv6Address.1.Origin", "DHCPv6"),
+    ("IP.Interface.2.Name", "lan"),
+    ("IP.Interface.2.IPv4Address.1.AddressingType", "Static"),
+    ("IP.Interface.3.Name", "loopback"),
+    ("IP.Interface.3.Type", "Loopback"),
+    ("IP.Interface.3.MaxMTUSize", "65535"),
+    ("IP.Interface.5.Name", "vpn"),
+    ("IP.Interface.5.Enable", "false"),
+    ("IP.Interface.5.Status", "Down"),
+    ("PPP.InterfaceNumberOfEntries", "0"),
+    ("Bridging.BridgeNumberOfEntries", "2"),
+    ("Bridging.Bridge.1.VLAN.1.VLANID", "10"),
+    ("Bridging.Bridge.2.VLANNumberOfEntries", "0"),
+    ("DNS.Client.Server.1.DNSServer", "9.9.9.9"),
+    ("DNS.Client.Server.1.Interface", "Device.IP.Interface.1"),
+    ("DNS.Client.Server.1.Type", "Static"),
+    ("DNS.Client.Server.2.DNSServer", "2001:db8::53"),
+    ("DNS.Client.Server.2.Interface", "Device.IP.Interface.1"),
+    ("DNS.Client.Server.2.Type", "DHCPv6"),
+    ("DNS.Relay.Status", "Enabled"),
+    ("DNS.Relay.ForwardNumberOfEntries", "2"),
+    ("DHCPv4.Client.1.Interface", "Device.IP.Interface.1"),
+    ("DHCPv4.Client.1.DHCPStatus", "Bound"),
+    ("DHCPv4.Client.1.IPRouters", "198.51.100.1"),
+    ("DHCPv4.Client.1.DNSServers", "9.9.9.9"),
+    ("DHCPv4.Server.Enable", "true"),
+    ("DHCPv4.Server.PoolNumberOfEntries", "3"),
+    ("DHCPv4.Server.Pool.1.Interface", "Device.IP.Interface.2"),
+    ("DHCPv4.Server.Pool.1.MinAddress", "192.168.1.100"),
+    ("DHCPv4.Server.Pool.1.MaxAddress", "192.168.1.249"),
+    ("DHCPv4.Server.Pool.1.SubnetMask", "255.255.255.0"),
+    ("DHCPv4.Server.Pool.1.LeaseTime", "43200"),
+    ("DHCPv4.Server.Pool.1.DNSServers", "192.168.1.1"),
+    ("DHCPv4.Server.Pool.1.DomainName", "lan"),
+    ("DHCPv4.Server.Pool.1.StaticAddressNumberOfEntries", "1"),
+    ("DHCPv4.Server.Pool.1.StaticAddress.1.Chaddr", "02:00:00:00:00:50"),
+    ("DHCPv4.Server.Pool.1.StaticAddress.1.Yiaddr", "192.168.1.50"),
+    ("DHCPv4.Server.Pool.1.ClientNumberOfEntries", "2"),
+    ("DHCPv4.Server.Pool.1.Client.1.Chaddr", "02:00:00:00:00:21"),
+    ("DHCPv4.Server.Pool.1.Client.1.IPv4Address.1.LeaseTimeRemaining", "2100-01-01T00:00:00Z"),
+    ("DHCPv4.Server.Pool.1.Client.2.IPv4Address.1.LeaseTimeRemaining", "9999-12-31T23:59:59Z"),
+    ("DHCPv4.Server.Pool.2.Enable", "false"),
+    ("DHCPv4.Server.Pool.3.MaxAddress", "192.168.3.49"),
+    ("DHCPv4.Server.Pool.3.LeaseTime", "2700"),
+    ("DHCPv4.Server.Pool.3.DNSServers", "9.9.9.9,149.112.112.112"),
+    ("DHCPv4.Server.Pool.3.IPRouters", "192.168.3.254"),
+    ("DHCPv4.Server.Pool.3.StaticAddress.1.Yiaddr", "192.168.3.51"),
+    ("DHCPv4.Server.Pool.3.Client.1.IPv4Address.1.IPAddress", "192.168.3.12"),
+    ("DHCPv6.Client.1.Interface", "Device.IP.Interface.1"),
+    ("DHCPv6.Client.1.DUID", "0003000102005e100101"),
+    ("DHCPv6.Client.1.RequestPrefixes", "true"),
+    ("DHCPv6.Server.Pool.1.Status", "Enabled"),
+    ("DHCPv6.Server.Pool.1.Client.1.IPv6Address.1.IPAddress", "2001:db8:1::4d2"),
+    ("RouterAdvertisement.InterfaceSetting.1.Enable", "true"),
+    ("RouterAdvertisement.InterfaceSetting.1.AdvManagedFlag", "true"),
+    ("RouterAdvertisement.InterfaceSetting.1.RDNSS", "fd4e:1c5b:9a3d::1"),
+    ("RouterAdvertisement.InterfaceSetting.3.Enable", "false"),
+    ("NAT.InterfaceSettingNumberOfEntries", "3"),
+    ("NAT.InterfaceSetting.1.Interface", "Device.IP.Interface.1"),
+    ("NAT.InterfaceSetting.1.Enable", "true"),
+    ("NAT.InterfaceSetting.2.Enable", "false"),
+    ("NAT.PortMappingNumberOfEntries", "2"),
+    ("NAT.PortMapping.1.Description", "Web server"),
+    ("NAT.PortMapping.1.Interface", "Device.IP.Interface.1"),
+    ("NAT.PortMapping.1.ExternalPort", "8080"),
+    ("NAT.PortMapping.1.InternalPort", "80"),
+    ("NAT.PortMapping.1.InternalClient", "192.168.1.50"),
+    ("NAT.PortMapping.2.Enable", "false"),
+    ("NAT.PortMapping.2.ExternalPortEndRange", "27050"),
+    ("NAT.PortMapping.2.Protocol", "UDP"),
+    ("NAT.PortMapping.2.RemoteHost", "203.0.113.5"),
+    ("Firewall.Enable", "true"),
+    ("Firewall.Chain.1.RuleNumberOfEntries", "10"),
+    ("Firewall.Chain.1.Rule.1.Description", "Allow-DHCP-Renew"),
+    ("Firewall.Chain.1.Rule.1.SourceInterface", "Device.IP.Interface.1"),
+    ("Firewall.Chain.1.Rule.1.DestPort", "68"),
+    ("Firewall.Chain.1.Rule.1.Protocol", "17"),
+    ("Firewall.Chain.1.Rule.1.IPVersion", "4"),
+    ("Firewall.Chain.1.Rule.5.SourceMask", "fe80::/10"),
+    ("Firewall.Chain.1.Rule.8.DestInterface", "Device.IP.Interface.2"),
+    ("Firewall.Chain.1.Rule.10.Target", "Reject"),
+    ("Firewall.Chain.1.Rule.10.Enable", "false"),
+    ("Firewall.Chain.1.Rule.10.Protocol", "-1"),
+    ("Firewall.Chain.1.Rule.10.DestPortRangeMax", "8010"),
+    ("Firewall.Chain.1.Rule.10.SourceMAC", "02:00:00:00:00:77"),
+    ("Firewall.Chain.1.Rule.10.SourceMask", "192.168.1.0/25"),
+    ("Firewall.Chain.1.Rule.10.DestIP", "203.0.113.9"),
+    ("WiFi.RadioNumberOfEntries", "2"),
+    ("WiFi.Radio.1.OperatingFrequencyBand", "2.4GHz"),
+    ("WiFi.Radio.1.OperatingStandards", "g,n,ax"),
+    ("WiFi.Radio.1.Channel", "6"),
+    ("WiFi.Radio.1.BeaconPeriod", "200"),
+    ("WiFi.Radio.1.Stats.Noise", "-92"),
+    ("WiFi.Radio.2.AutoChannelEnable", "true"),
+    ("WiFi.Radio.2.Channel", "44"),
+    ("WiFi.Radio.2.SupportedStandards", "a,n,ac,ax"),
+    ("WiFi.Radio.2.CurrentOperatingChannelBandwidth", "80MHz"),
+    ("WiFi.SSIDNumberOfEntries", "3"),
+    ("WiFi.SSID.1.Name", "phy0-ap0"),
+    ("WiFi.SSID.1.SSID", "Zuhause"),
+    ("WiFi.SSID.1.LowerLayers", "Device.WiFi.Radio.1"),
+    ("WiFi.SSID.1.Status", "Up"),
+    ("WiFi.SSID.2.SSID", "Zuhause \"5\" GHz"),
+    ("WiFi.SSID.3.Enable", "false"),
+    ("WiFi.SSID.3.Status", "Down"),
+    ("WiFi.AccessPoint.1.Security.ModeEnabled", "WPA2-Personal"),
+    ("WiFi.AccessPoint.1.Security.KeyPassphrase", ""),
+    ("WiFi.AccessPoint.1.AssociatedDeviceNumberOfEntries", "2"),
+    ("WiFi.AccessPoint.1.AssociatedDevice.1.MACAddress", "02:00:00:00:00:21"),
+    ("WiFi.AccessPoint.1.AssociatedDevice.1.SignalStrength", "-51"),
+    ("WiFi.AccessPoint.1.AssociatedDevice.1.LastDataDownlinkRate", "243700"),
+    ("WiFi.AccessPoint.1.AssociatedDevice.1.Stats.BytesSent", "7000000456"),
+    ("WiFi.AccessPoint.2.SSIDReference", "Device.WiFi.SSID.2"),
+    ("WiFi.AccessPoint.2.SSIDAdvertisementEnabled", "false"),
+    ("WiFi.AccessPoint.2.Security.ModeEnabled", "WPA3-Personal-Transition"),
+    ("WiFi.AccessPoint.2.AllowedMACAddress", "02:00:00:00:00:31,02:00:00:00:00:32"),
+    ("WiFi.AccessPoint.3.SSIDReference", "Device.WiFi.SSID.3"),
+    ("WiFi.AccessPoint.3.IsolationEnable", "true"),
+    ("WiFi.AccessPoint.3.Status", "Disabled"),
+    ("Users.UserNumberOfEntries", "2"),
+    ("Users.User.2.Username", "anna"),
+    ("Users.User.2.UserID", "1000"),
+    ("SSH.Server.1.Port", "2222"),
+    ("SSH.Server.1.Interface", "Device.IP.Interface.2"),
+    ("SSH.Server.1.AllowPasswordLogin", "false"),
+    ("UPnP.Device.UPnPIGD", "true"),
+    ("DynamicDNS.Client.1.Enable", "true"),
+    ("DynamicDNS.Client.1.Interface", "Device.IP.Interface.1"),
+    ("DynamicDNS.Client.1.Password", ""),
+    ("DynamicDNS.Client.1.Hostname.1.Name", "home.example.net"),
+    ("DynamicDNS.Client.2.Enable", "false"),
+    ("QoS.Shaper.1.Interface", "Device.IP.Interface.1"),
+    ("QoS.Shaper.1.ShapingRate", "10000000"),
+    ("UserInterface.HTTPAccess.1.Port", "80"),
+];
+
+#[test]
+fn the_values_are_those_of_the_router() {
+    let router = Router::new();
+    let Some(agent) = router.agent() else { return };
+    expect_values(&agent, VALUES);
+    expect_no_failure(&agent);
+    let all = agent.succeeds(&["get", "Device."]);
+    let count = |text: &str| all.lines().filter(|line| line.contains(text)).count();
+    // The layers lead from the interface to the port, and the routes of netifd have their origin.
+    let link = agent.value("Device.IP.Interface.1.LowerLayers");
+    assert!(link.starts_with("Device.Ethernet.Link."), "{link}");
+    assert_eq!(agent.value(&format!("{link}.Name")), "wan");
+    let port = all.lines().find_map(|line| line.strip_suffix(".Name=phy0-ap0").filter(|path| path.contains(".Port.")));
+    assert_eq!(agent.value(&format!("{}.LowerLayers", port.expect("a port"))), "Device.WiFi.SSID.1");
+    assert_eq!((count("Origin=DHCPv4"), count("StaticRoute=true")), (1, 1));
+    assert!(all.contains(".DestIPAddress=10.20.0.0\n"));
+    // Nothing of the configuration is written: the names with a source are read-only.
+    for path in ["WiFi.SSID.1.SSID", "IP.Interface.1.Enable", "NAT.PortMapping.1.Enable", "SSH.Server.1.Port"] {
+        assert!(!agent.command(&["set", &format!("Device.{path}=1")]).status.success(), "{path}");
+    }
+    // A password and a key are read by nobody.
+    assert!(!all.contains("secret") && !all.contains("battery") && !all.contains("donut"));
+    // `check --device` reads the same without the agent.
+    let output = router.builder("true").expect("a network").args(&["--device"]).run_to_end("check");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && text.contains("; 0 failed or do not fit"), "{text}");
+}
+
+/// The work for a read of everything: each call, each list of the kernel and each package is asked for once, and no program runs.
+#[test]
+fn a_read_of_everything_asks_each_source_once() {
+    let router = Router::new();
+    let Some(agent) = router.agent() else { return };
+    router.bus.asked();
+    agent.succeeds(&["get", "Device."]);
+    let asked = router.bus.asked();
+    let calls: Vec<&String> = asked.iter().filter(|question| !question.starts_with("look up")).collect();
+    assert!(calls.len() <= 12, "{calls:#?}");
+    let mut distinct = calls.clone();
+    distinct.dedup();
+    assert_eq!(calls, distinct);
+
+    if Command::new("strace").arg("-V").output().is_err() {
+        return skip_for_lack_of("strace");
+    }
+    let trace = "set -- strace -f -e trace=openat,connect,sendto,execve -o /var/run/trace \"$@\"";
+    let builder = router.builder(trace).expect("a network");
+    assert!(builder.args(&["--device"]).run_to_end("check").status.success());
+    let trace = fs::read_to_string(router.bus.run_directory().join("trace")).expect("a trace");
+    let count = |text: &str| trace.lines().filter(|line| line.contains(text)).count();
+    for package in files("config") {
+        let name = package.file_name().and_then(|name| name.to_str()).expect("a name").to_owned();
+        assert_eq!(count(&format!("\"/etc/config/{name}\"")), 1, "{name}");
+    }
+    let dumps = [("RTM_GETLINK", 18), ("RTM_GETADDR", 22), ("RTM_GETROUTE", 26), ("RTM_GETNEIGH", 30)];
+    // strace knows the names where it can tell the protocol of the socket.
+    let dumps =
+        dumps.map(|(name, kind)| count(&format!("nlmsg_type={name}")) + count(&format!("nlmsg_type={kind:#x} ")));
+    // The neighbours and the forwarding tables of the bridges are two lists.
+    assert_eq!(dumps, [1, 1, 1, 2], "{trace}");
+    assert_eq!((count("execve("), count("ubus.sock")), (1, 1));
+}
+
+/// A router without radios and without optional packages has neither the objects nor failing sources.
+#[test]
+fn what_the_router_lacks_is_left_out() {
+    let router = Router::new();
+    ["wireless", "sqm", "ddns", "upnpd", "uhttpd", "dropbear", "firewall"].iter().for_each(|name| router.without(name));
+    fs::remove_file(router.path("etc/init.d/odhcpd")).expect("removed");
+    ["iwinfo", "dhcp", "rc", "hostapd.phy0-ap0", "hostapd.phy1-ap0"]
+        .iter()
+        .for_each(|object| router.bus.remove(object));
+    let Some(agent) = router.agent() else { return };
+    let all = agent.succeeds(&["get", "Device."]);
+    for object in ["WiFi", "QoS", "DynamicDNS", "UPnP", "UserInterface", "SSH", "NAT", "Firewall", "DSL"] {
+        assert!(!all.contains(&format!("Device.{object}.")), "{object}");
+    }
+    expect_values(&agent, &[("IP.Interface.1.Status", "Up"), ("DHCPv6.Server.PoolNumberOfEntries", "3")]);
+    expect_no_failure(&agent);
+}
+
+/// A radio without hostapd and iwinfo: the objects may be missing on the bus.
+#[test]
+fn a_radio_that_is_off_has_no_stations() {
+    let router = Router::new();
+    let Some(agent) = router.agent() else { return };
+    let stations = "Device.WiFi.AccessPoint.1.AssociatedDeviceNumberOfEntries";
+    assert_eq!(agent.value(stations), "2");
+    ["iwinfo", "hostapd.phy0-ap0", "hostapd.phy1-ap0"].iter().for_each(|object| router.bus.remove(object));
+    assert_eq!(agent.value(stations), "0");
+    assert_eq!(agent.value("Device.WiFi.Radio.1.Stats.Noise"), "0");
+    router.bus.replace("network.wireless", "status", r#"{ "radio0": { "up": false, "interfaces": [] } }"#);
+    expect_values(
+        &agent,
+        &[("WiFi.Radio.1.Status", "Down"), ("WiFi.SSID.1.Status", "Down"), ("WiFi.AccessPoint.1.Status", "Disabled")],
+    );
+    expect_no_failure(&agent);
+}
+
+/// A WAN link by PPP over Ethernet on a VLAN.
+#[test]
+fn a_ppp_session_is_a_layer() {
+    let router = Router::new();
+    let network = fs::read_to_string(router.path("etc/config/network")).expect("a package");
+    let dhcp = "config interface 'wan'\n\toption device 'wan'\n\toption proto 'dhcp'\n";
+    let ppp = "config interface 'wan'\n\toption device 'wan'\n\toption proto 'pppoe'\n\toption username 'me@isp'\n\
+        \toption password 'hush'\n\toption keepalive '10 6'\n\toption ipv6 '0'\n";
+    assert!(network.contains(dhcp));
+    fs::write(router.path("etc/config/network"), network.replace(dhcp, ppp)).expect("written");
+    router.bus.replace(
+        "network.interface",
+        "dump",
+        r#"{ "interface": [{ "interface": "wan", "up": true, "uptime": 99, "l3_device": "pppoe-wan", "proto": "pppoe", "device": "wan",
+            "ipv4-address": [{ "address": "203.0.113.7", "mask": 32, "ptpaddress": "203.0.113.1" }],
+            "dns-server": ["203.0.113.53"], "route": [{ "target": "0.0.0.0", "mask": 0, "nexthop": "203.0.113.1" }],
+            "errors": [{ "subsystem": "ppp", "code": "AUTH_TOPEER_FAILED" }] }] }"#,
+    );
+    let Some(agent) = router.agent() else { return };
+    let link = agent.value("Device.PPP.Interface.1.LowerLayers");
+    assert_eq!(agent.value(&format!("{link}.Name")), "wan");
+    expect_values(
+        &agent,
+        &[
+            ("IP.Interface.1.LowerLayers", "Device.PPP.Interface.1"),
+            ("PPP.Interface.1.Username", "me@isp"),
+            ("PPP.Interface.1.Password", ""),
+            ("PPP.Interface.1.ConnectionStatus", "Connected"),
+            ("PPP.Interface.1.LastConnectionError", "ERROR_AUTHENTICATION_FAILURE"),
+            ("PPP.Interface.1.LCPEcho", "6"),
+            ("PPP.Interface.1.LCPEchoRetry", "10"),
+            ("PPP.Interface.1.IPv6CPEnable", "false"),
+            ("PPP.Interface.1.IPCP.RemoteIPAddress", "203.0.113.1"),
+            ("DHCPv4.ClientNumberOfEntries", "0"),
+        ],
+    );
+    expect_no_failure(&agent);
+}
