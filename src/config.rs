@@ -14,6 +14,7 @@ use self::setting::{Setting, ValueForm, path};
 use crate::json::escape;
 use crate::log::Destination;
 use crate::mistake::{Mistake, Mistakes};
+use crate::model::value::number_text;
 use crate::model::{Number, Raw, Tape};
 use crate::secret::Secret;
 use crate::suggest::hint;
@@ -205,7 +206,7 @@ impl Config {
         match (setting.form, value) {
             // The text of the number goes through the same check as that of the option. No number is a fraction.
             (ValueForm::Number(set), Raw::Number(number)) => {
-                let text = if let Number::Integer(number) = number { number.to_string() } else { String::new() };
+                let text = if let Number::Integer(number) = number { number_text(*number) } else { String::new() };
                 set(self, &text).unwrap_or_else(|reason| reject(pointer, &reason));
             }
             (ValueForm::Text(set) | ValueForm::Number(set), value) => {

@@ -30,7 +30,8 @@ pub(crate) fn wait(interests: &[Interest<'_>], limit: Option<Duration>) -> Vec<P
 /// would be spent in a loop of waits of zero.
 fn timeout(limit: Duration) -> PollTimeout {
     // A longer wait ends early and is simply repeated by the caller.
-    PollTimeout::try_from(limit.as_nanos().div_ceil(1_000_000)).unwrap_or(PollTimeout::MAX)
+    let rounded_up = limit.saturating_add(Duration::from_nanos(999_999));
+    PollTimeout::try_from(rounded_up.as_millis()).unwrap_or(PollTimeout::MAX)
 }
 
 // Both crates use the constants of the system, so the bits are the same.

@@ -222,7 +222,7 @@ impl Agent {
     /// Brings the retry of a session forward that failed for want of a network.
     pub(super) fn on_network_changed(&mut self, now: Now) {
         if let Some(wait) = self.schedule.retry.network_changed(now, random()) {
-            log::info!("the network has changed: next attempt in {} ms", wait.as_millis());
+            log::info!("the network has changed: next attempt in {} ms", wait.as_millis() as u64);
         }
     }
 

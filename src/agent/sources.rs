@@ -90,7 +90,7 @@ impl Entry<'_> {
         match self.reading {
             None => line("  source  ", "kept by the agent"),
             Some(reading) => {
-                let took = format!(" ({} ms)", reading.took.as_millis());
+                let took = format!(" ({} ms)", reading.took.as_millis() as u64);
                 let source =
                     reading.query.as_ref().map_or("not on this device".to_owned(), |query| query.clone() + &took);
                 line("  source  ", &source);

@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use regex_lite::Regex;
-use rustc_hash::FxHashMap;
 
 use super::value::{Type, Value, ValueError};
 
@@ -90,17 +89,15 @@ impl Facets {
         if self.min.is_none() && self.max.is_none() {
             return Ok(());
         }
-        // Decimals are kept as text. The bounds are whole numbers, so that an `f64`, exact up to 2^53, suffices.
-        let error = ValueError::Range { min: self.min, max: self.max };
-        if kind == Type::Decimal {
-            let number: f64 = value.as_str().parse().map_err(|_| ValueError::Literal(kind))?;
-            let inside =
-                self.min.is_none_or(|min| number >= min as f64) && self.max.is_none_or(|max| number <= max as f64);
-            return if inside { Ok(()) } else { Err(error) };
-        }
-        match value.as_number() {
-            Some(n) if self.min.is_some_and(|min| n < min) || self.max.is_some_and(|max| n > max) => Err(error),
-            _ => Ok(()),
+        // Decimals are kept as text.
+        let (below, above) = match (kind, value.as_number()) {
+            (Type::Decimal, _) => whole_numbers_around(value.as_str()),
+            (_, Some(number)) => (number, number),
+            (_, None) => return Ok(()),
+        };
+        match self.min.is_none_or(|min| below >= min) && self.max.is_none_or(|max| above <= max) {
+            true => Ok(()),
+            false => Err(ValueError::Range { min: self.min, max: self.max }),
         }
     }
 
@@ -123,6 +120,18 @@ impl Facets {
     }
 }
 
+/// Returns the greatest whole number up to a decimal, and the least one from it on. The bounds of a range are whole numbers,
+/// so that these two tell exactly whether the decimal is within it. The parser of `f64` would take 17 kB of the binary.
+fn whole_numbers_around(decimal: &str) -> (i128, i128) {
+    let (whole, fraction) = decimal.split_once('.').unwrap_or((decimal, ""));
+    let digits = whole.trim_start_matches(['+', '-']);
+    // More digits than 64 bits hold are beyond every bound.
+    let towards_zero = if digits.is_empty() { 0 } else { digits.parse::<u64>().map_or(i128::MAX, i128::from) };
+    let has_fraction = fraction.bytes().any(|digit| digit != b'0');
+    let away_from_zero = towards_zero.saturating_add(has_fraction.into());
+    if whole.starts_with('-') { (-away_from_zero, -towards_zero) } else { (towards_zero, away_from_zero) }
+}
+
 /// Checks the length of a value for which the model sets no bound.
 pub(super) fn check_default_length(text: &str) -> Result<(), ValueError> {
     if text.len() > DEFAULT_MAX_LENGTH as usize { Err(ValueError::TooLong(DEFAULT_MAX_LENGTH)) } else { Ok(()) }
@@ -133,16 +142,16 @@ pub(super) fn check_default_length(text: &str) -> Result<(), ValueError> {
 /// A compiled pattern takes kilobytes, so a [`Facets`] holds its pattern as text. The loader, the start of the agent and
 /// each request that sets values keep this cache for as long as they run: they check many values by few patterns.
 #[derive(Debug, Default)]
-pub struct PatternCache(RefCell<FxHashMap<Box<str>, Rc<Regex>>>);
+pub struct PatternCache(RefCell<Vec<(Box<str>, Rc<Regex>)>>);
 
 impl PatternCache {
     /// Returns the compiled pattern, anchored at both ends as XML Schema demands.
     pub(super) fn compile(&self, pattern: &str) -> Result<Rc<Regex>, regex_lite::Error> {
-        if let Some(regex) = self.0.borrow().get(pattern) {
+        if let Some((_, regex)) = self.0.borrow().iter().find(|(known, _)| **known == *pattern) {
             return Ok(Rc::clone(regex));
         }
         let regex = Rc::new(Regex::new(&format!("^(?:{pattern})$"))?);
-        self.0.borrow_mut().insert(pattern.into(), Rc::clone(&regex));
+        self.0.borrow_mut().push((pattern.into(), Rc::clone(&regex)));
         Ok(regex)
     }
 
@@ -184,6 +193,24 @@ mod tests {
         assert!(parse(&facets, Type::Base64, "TWE=").is_ok()); // R327: two bytes
         assert_eq!(parse(&facets, Type::Base64, "TQ=="), Err(ValueError::TooShort(2)));
         assert_eq!(parse(&facets, Type::HexBinary, "00112233"), Err(ValueError::TooLong(3)));
+    }
+
+    #[test]
+    fn a_decimal_is_compared_by_its_value() {
+        let facets = Facets { min: Some(-1), max: Some(3), ..Facets::default() };
+        for good in ["3", "3.", "3.000", "-1", "-1.0", "-.5", ".5", "+2.999", "-0", "0003"] {
+            assert!(parse(&facets, Type::Decimal, good).is_ok(), "{good}");
+        }
+        for wrong in
+            ["3.000000000000000000000000001", "-1.01", "-2", "4", "99999999999999999999", "-99999999999999999999"]
+        {
+            let error = ValueError::Range { min: facets.min, max: facets.max };
+            assert_eq!(parse(&facets, Type::Decimal, wrong), Err(error), "{wrong}");
+        }
+        let open = Facets { min: Some(u64::MAX.into()), ..Facets::default() };
+        assert!(parse(&open, Type::Decimal, "18446744073709551615.5").is_ok());
+        assert!(parse(&open, Type::Decimal, "18446744073709551614.5").is_err());
+        assert!(parse(&open, Type::Decimal, "99999999999999999999").is_ok());
     }
 
     #[test]

@@ -128,7 +128,8 @@ fn integer(kind: Type, text: &str, min: i128, max: i128) -> Result<i128, ValueEr
         return Err(ValueError::Literal(kind));
     }
     // 128 bits hold every number of the 64-bit types; a longer row of digits is out of range as well (R324).
-    match text.parse::<i128>() {
+    let magnitude = digits.parse::<u64>().map(i128::from);
+    match magnitude.map(|n| if text.starts_with('-') { -n } else { n }) {
         Ok(n) if (min..=max).contains(&n) => Ok(n),
         _ => Err(ValueError::Range { min: Some(min), max: Some(max) }),
     }
@@ -172,6 +173,14 @@ impl Value {
             Value::Unsigned(n) => Some((*n).into()),
             _ => None,
         }
+    }
+}
+
+/// Returns the text of a number of the 64-bit types. `Display` of i128 would take 4 kB of the binary.
+pub(crate) fn number_text(number: i128) -> String {
+    match u64::try_from(number) {
+        Ok(number) => number.to_string(),
+        Err(_) => i64::try_from(number).unwrap_or(i64::MIN).to_string(),
     }
 }
 
@@ -230,9 +239,11 @@ impl fmt::Display for ValueError {
             ValueError::Type { expected } => write!(f, "the type does not fit, {} is needed", expected.name()),
             ValueError::ReadOnly => f.write_str("the parameter is read-only"),
             ValueError::Literal(kind) => write!(f, "not a valid {}", kind.name()),
-            ValueError::Range { min: Some(min), max: Some(max) } => write!(f, "not in the range {min} to {max}"),
-            ValueError::Range { min: Some(min), .. } => write!(f, "less than {min}"),
-            ValueError::Range { max: Some(max), .. } => write!(f, "more than {max}"),
+            ValueError::Range { min: Some(min), max: Some(max) } => {
+                write!(f, "not in the range {} to {}", number_text(*min), number_text(*max))
+            }
+            ValueError::Range { min: Some(min), .. } => write!(f, "less than {}", number_text(*min)),
+            ValueError::Range { max: Some(max), .. } => write!(f, "more than {}", number_text(*max)),
             ValueError::Range { .. } => f.write_str("out of range"),
             ValueError::TooShort(least) => write!(f, "too short, at least {least} characters are needed"),
             ValueError::TooLong(most) => write!(f, "too long, at most {most} characters are allowed"),

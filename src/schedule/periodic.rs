@@ -105,9 +105,9 @@ impl PeriodicTimer {
         let ahead = whole_seconds(self.not_before.saturating_sub(now.monotonic));
         let since_an_instant = match (self.clock_offset, self.settings.reference) {
             (Some(_), Some(reference)) => {
-                // i128, because a reference may be as far from the present as i64 reaches.
-                let wall = i128::from(now.wall) + i128::from(ahead);
-                (wall - i128::from(reference)).rem_euclid(i128::from(interval)) as u64
+                // Each instant by itself, because a reference may be as far from the present as i64 reaches.
+                let in_phase = |instant: i64| instant.rem_euclid(interval as i64) as u64;
+                (in_phase(now.wall) + ahead % interval + interval - in_phase(reference)) % interval
             }
             _ => {
                 let phase = self.settings.local_phase % interval;

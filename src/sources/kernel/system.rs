@@ -69,7 +69,7 @@ fn processors(stat: &str) -> usize {
 /// Returns size and free room of a file system in KiB, as a process without privileges finds them.
 pub(super) fn storage(path: &str) -> Result<Row, String> {
     let found = rustix::fs::statvfs(path).map_err(|error| error.to_string())?;
-    let kilobytes = |blocks: u64| (u128::from(blocks) * u128::from(found.f_frsize) / 1024).to_string();
+    let kilobytes = |blocks: u64| (blocks.saturating_mul(found.f_frsize) / 1024).to_string();
     let mut row = Row::default();
     row.set("total", kilobytes(found.f_blocks));
     row.set("free", kilobytes(found.f_bavail));
