@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::get_request::GetRequest;
@@ -190,8 +191,7 @@ impl Request {
     /// Reads a request line, with or without its line end. Returns a message for the client if it is wrong.
     pub(super) fn parse(line: &[u8]) -> Result<Request, String> {
         // A list of strings is read without recursion, so that deep nesting cannot exhaust the small stack of the thread.
-        let words: Vec<String> =
-            serde_json::from_slice(line).map_err(|_| "the request is not a JSON list of words".to_owned())?;
+        let words: Vec<String> = read_json(line).ok_or_else(|| "the request is not a JSON list of words".to_owned())?;
         let mut words = words.into_iter();
         let name = words.next().ok_or("the request is empty")?;
         let arguments: Vec<String> = words.collect();
@@ -266,13 +266,19 @@ pub(super) fn encode_result(result: &CommandResult) -> Vec<u8> {
 
 /// Reads a result line; `None` if it has another form.
 pub(super) fn parse_result(line: &[u8]) -> Option<CommandResult> {
-    let Ok(Value::Object(mut members)) = serde_json::from_slice(line) else { return None };
+    let Some(Value::Object(mut members)) = read_json(line) else { return None };
     match (members.remove("output"), members.remove("error")) {
         (Some(Value::String(output)), None) => Some(Ok(output)),
         (None, Some(Value::String(reason))) => Some(Err(reason)),
         // With both members the result would be ambiguous.
         _ => None,
     }
+}
+
+/// Reads a line; `None` if it is not JSON of this form.
+fn read_json<T: DeserializeOwned>(line: &[u8]) -> Option<T> {
+    // Not `from_slice`, which would be a second JSON parser in the binary, of 10 kB: all other JSON is read from a `str`.
+    serde_json::from_str(str::from_utf8(line).ok()?).ok()
 }
 
 fn encode_line(json: &Value) -> Vec<u8> {

@@ -9,7 +9,7 @@ use crate::url::UrlError;
 /// A reason why an HTTP exchange failed. `Display` is a sentence for the operator and holds no secret.
 ///
 /// The type is plain data, so that the protocol layer can carry it in its own error without touching a socket.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum HttpError {
     /// The URL cannot be contacted (R10).
     Url(UrlError),
@@ -92,6 +92,13 @@ impl HttpError {
             HttpError::Status { retry_after, .. } => *retry_after,
             _ => None,
         }
+    }
+}
+
+/// Writes the sentence of `Display`. The derived text of each member would take 3 kB of the binary, and nothing prints it.
+impl fmt::Debug for HttpError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
