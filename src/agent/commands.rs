@@ -3,6 +3,7 @@
 mod get;
 mod watch;
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -198,13 +199,14 @@ struct LocalChange {
 /// Sets all of the values, or none and returns all errors.
 fn set(device: &mut Device, assignments: &[(String, Secret)], now: Now) -> Result<LocalChange, String> {
     device.refresh(&Wanted::changes(assignments.iter().map(|(name, _)| name.clone()).collect()), now);
-    let mut names = HashSet::new();
+    // The same type as in `cwmp::rpc::set_parameter_values`, since each is compiled anew.
+    let mut names: HashSet<Cow<'_, str>> = HashSet::new();
     let mut changes = Vec::with_capacity(assignments.len());
     let mut refused = Vec::new();
     let patterns = PatternCache::default();
     for (name, text) in assignments {
         // With two values for one name, the result would depend on their request.
-        if !names.insert(name) {
+        if !names.insert(name.into()) {
             refused.push(format!("{name}: it is in the list more than once"));
         }
         match check_assignment(device, name, text.expose(), &patterns) {

@@ -9,7 +9,7 @@
 //! One connection serves a request; each answer has the sequence number of its question. An answer that comes too late has a
 //! number for which nothing waits, and is dropped.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -51,8 +51,8 @@ pub(super) struct Bus {
     stream: Option<UnixStream>,
     /// The sequence number of the last question.
     sequence: u16,
-    /// The objects that were looked up.
-    objects: BTreeMap<String, Object>,
+    /// The objects that were looked up, with their names.
+    objects: Vec<(String, Object)>,
     /// The bytes of all answers.
     answered: usize,
     /// The bytes that are still to be sent, and those that are no whole message yet.
@@ -140,11 +140,19 @@ impl Bus {
         }
         let is_same = |other: &&Call<'_>| other.object == call.object && matches!(other.state, State::LookingUp);
         match open.iter().find(is_same) {
-            _ if self.objects.contains_key(call.object) => self.invoke(call),
+            _ if self.object(call.object).is_some() => self.invoke(call),
             // One look-up serves all calls of an object.
             Some(other) => call.sequence = other.sequence,
             None => self.look_up(call),
         }
+    }
+
+    fn object(&self, name: &str) -> Option<&Object> {
+        self.objects.iter().find(|(known, _)| known == name).map(|(_, object)| object)
+    }
+
+    fn forget(&mut self, name: &str) {
+        self.objects.retain(|(known, _)| known != name);
     }
 
     fn look_up(&mut self, call: &mut Call<'_>) {
@@ -154,7 +162,7 @@ impl Bus {
     }
 
     fn invoke(&mut self, call: &mut Call<'_>) {
-        let Some(object) = self.objects.get(call.object) else {
+        let Some(object) = self.object(call.object) else {
             return call.lack("there is no such object on the bus".to_owned());
         };
         if call.former == Some(object.id) {
@@ -219,7 +227,10 @@ impl Bus {
     fn handle(&mut self, call: &mut Call<'_>, message: Message<'_>) {
         match (message.kind, &mut call.state) {
             (DATA, State::LookingUp) => match message.object() {
-                Some(object) => drop(self.objects.insert(call.object.to_owned(), object)),
+                Some(object) => {
+                    self.forget(call.object);
+                    self.objects.push((call.object.to_owned(), object));
+                }
                 None => call.state = State::Done(Err(MALFORMED.to_owned())),
             },
             (DATA, State::Calling(answer)) => match message.data() {
@@ -236,8 +247,8 @@ impl Bus {
                 // The object may have another id: its program was started again.
                 Some(NOT_FOUND) if call.former.is_none() => {
                     call.former = Some(call.id);
-                    if self.objects.get(call.object).is_some_and(|object| object.id == call.id) {
-                        self.objects.remove(call.object);
+                    if self.object(call.object).is_some_and(|object| object.id == call.id) {
+                        self.forget(call.object);
                     }
                     self.look_up(call);
                 }

@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
 use super::format_span;
 use super::rows::{StatusRows, object};
@@ -52,8 +52,11 @@ fn add_listener(
     listening: Option<SocketAddr>,
     counters: &OutcomeCounters,
 ) {
-    let all = counters.all().map(|(name, count)| (name.to_owned(), Json::from(count)));
-    let json = object([("listening", address_json(listening)), ("counters", Json::Object(all.collect()))]);
+    let mut all = Map::new();
+    for (name, count) in counters.all() {
+        all.insert(name.to_owned(), count.into());
+    }
+    let json = object([("listening", address_json(listening)), ("counters", Json::Object(all))]);
     // The text leaves out the outcomes that have not occurred; there are up to eleven.
     let occurred = counters.all().filter(|(_, count)| *count > 0);
     let counts: Vec<String> = occurred.map(|(name, count)| format!("{count} {}", in_words(name))).collect();

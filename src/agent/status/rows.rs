@@ -28,7 +28,13 @@ impl StatusRows {
         value: impl Into<Json>,
         text: impl Into<String>,
     ) {
-        self.0.push(StatusRow { key, value: value.into(), label: label.into(), text: text.into() });
+        self.push(StatusRow { key, value: value.into(), label: label.into(), text: text.into() });
+    }
+
+    /// Adds a row. `add` is compiled for each combination of types, and this part only once.
+    #[inline(never)]
+    fn push(&mut self, row: StatusRow) {
+        self.0.push(row);
     }
 
     /// Adds a value that reads alike in both forms.
@@ -82,8 +88,12 @@ impl StatusRows {
 
 /// Returns a JSON object with these members.
 pub(in crate::agent) fn object<const N: usize>(members: [(&str, Json); N]) -> Json {
-    // Not by `json!`, whose expansion is compiled anew for each member.
-    Json::Object(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+    // Neither by `json!`, whose expansion is compiled anew for each member, nor by `collect`, which sorts the members first.
+    let mut object = Map::new();
+    for (name, value) in members {
+        object.insert(name.to_owned(), value);
+    }
+    Json::Object(object)
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! The transfer worker: runs one step at a time on a thread of its own, and owns the transfer directory.
 
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -44,7 +43,7 @@ pub(in crate::agent) struct TransferWorker {
     inbox: Arc<Inbox>,
     pub(super) job: Option<Job>,
     /// The ids of transfers that may have a file in the directory.
-    files: BTreeSet<u32>,
+    files: Vec<u32>,
     /// The instant of the next attempt after a journal error, on the monotonic clock.
     pub(super) retry_at: Duration,
     /// The action of an earlier agent that still runs.
@@ -74,7 +73,7 @@ impl TransferWorker {
     /// Creates a worker for a directory below `directory`. Touches no file.
     pub(in crate::agent) fn new(directory: &Path, inbox: Arc<Inbox>) -> TransferWorker {
         let directory = TransferDirectory::below(directory);
-        let (files, retry_at) = (BTreeSet::new(), Duration::ZERO);
+        let (files, retry_at) = (Vec::new(), Duration::ZERO);
         TransferWorker { directory, inbox, job: None, files, retry_at, orphan: None }
     }
 
@@ -91,7 +90,7 @@ impl TransferWorker {
         for entry in entries.flatten() {
             let id = entry.file_name().to_str().and_then(|name| name.parse().ok());
             match id.filter(|id| self.orphan.is_some() || queue.needs_file(*id)) {
-                Some(id) => drop(self.files.insert(id)),
+                Some(id) => self.note_file(id),
                 None if entry.file_name() == ACTION_LOCK && self.orphan.is_some() => {}
                 None => self.directory.remove(entry.file_name()),
             }
@@ -164,9 +163,16 @@ impl TransferWorker {
     /// Creates the directory and returns the path of the file of a transfer. Only the agent's user may write to the
     /// directory, since a file in it may be installed as firmware.
     pub(super) fn prepare_file(&mut self, id: u32) -> io::Result<PathBuf> {
-        self.files.insert(id);
+        self.note_file(id);
         self.directory.prepare()?;
         Ok(self.file(id))
+    }
+
+    /// Notes that a transfer may have a file in the directory.
+    fn note_file(&mut self, id: u32) {
+        if !self.files.contains(&id) {
+            self.files.push(id);
+        }
     }
 
     /// Removes the file of a transfer, if there is one.
@@ -185,11 +191,9 @@ impl TransferWorker {
         let working_on = self.job.as_ref().map(|job| job.id);
         // The file that an orphaned action reads is unknown, so that all files stay until it has ended.
         let needed = |id: &u32| self.orphan.is_some() || Some(*id) == working_on || queue.needs_file(*id);
-        let gone: Vec<u32> = self.files.iter().copied().filter(|id| !needed(id)).collect();
-        for id in gone {
-            self.remove_file(id);
-            self.files.remove(&id);
-        }
+        let (kept, gone): (Vec<u32>, Vec<u32>) = self.files.iter().partition(|id| needed(id));
+        gone.into_iter().for_each(|id| self.remove_file(id));
+        self.files = kept;
         if self.is_idle() {
             self.directory.remove(ACTION_LOCK);
         }

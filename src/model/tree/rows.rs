@@ -2,7 +2,6 @@
 //! the row exists, over restarts too, and no other row ever gets the number (R217, R218).
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 
 use assign::assign;
 
@@ -141,22 +140,28 @@ impl Tree {
         let mut numbers = assign(table.known_rows(), rows, &binding.pins);
         numbers.iter_mut().filter(|number| number.is_some()).skip(limit).for_each(|number| *number = None);
         let room = limit - numbers.iter().flatten().count();
-        let present: BTreeSet<u32> = numbers.iter().flatten().copied().collect();
-        for row in table.known_rows().iter().filter(|row| !present.contains(&row.number)) {
+        for row in table.known_rows().iter().filter(|row| !numbers.contains(&Some(row.number))) {
             self.delete_row(path, row.number, binding.loose, &mut changes);
         }
         // The pins come first, and the numbers of other rows begin behind them.
         let mut next = table.last.max(binding.pins.last().map_or(0, |(number, _)| *number));
-        let mut added = BTreeSet::new();
+        let mut added = Vec::new();
         let mut greatest = 0;
         for (row, number) in rows.iter().zip(numbers) {
             let known = number.and_then(|number| table.row(number));
             if known.is_some_and(|known| *known.key == *row.key && known.digest == row.digest) {
                 continue;
             }
-            let is_new = |number: &u32| added.len() < room && added.insert(*number);
-            let mut new = || table.number_for(&row.key, binding, &mut next);
-            let Some(number) = number.or_else(|| new().filter(is_new)) else { continue };
+            let number = match number {
+                Some(number) => number,
+                None => match table.number_for(&row.key, binding, &mut next) {
+                    Some(new) if added.len() < room && !added.contains(&new) => {
+                        added.push(new);
+                        new
+                    }
+                    _ => continue,
+                },
+            };
             greatest = number.max(greatest);
             let row = KnownRow { number, key: (&*row.key).into(), digest: row.digest };
             if binding.loose { &mut changes.loose } else { &mut changes.kept }.push(row.change(path));

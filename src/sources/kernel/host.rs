@@ -1,7 +1,6 @@
 //! The provider `host`: the devices of the LAN, put together from the neighbours of the kernel, the forwarding tables of its
 //! bridges, and the leases of dnsmasq.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::address::ip_address;
@@ -44,13 +43,13 @@ struct LanHost {
 
 /// Returns the rows of all hosts; the key is the MAC address.
 pub(super) fn rows(links: &[Link], dumps: &mut Dumps, leases: &[Lease], wall: i64) -> Result<Vec<Row>, String> {
-    Ok(hosts(links, dumps, leases)?.iter().map(|(mac, host)| row(mac, host, links, wall)).collect())
+    Ok(hosts(links, dumps, leases)?.0.iter().map(|(mac, host)| row(mac, host, links, wall)).collect())
 }
 
 /// Returns the addresses of all hosts; the key is the address.
 pub(super) fn address_rows(links: &[Link], dumps: &mut Dumps, leases: &[Lease]) -> Result<Vec<Row>, String> {
     let hosts = hosts(links, dumps, leases)?;
-    let addresses = hosts.iter().flat_map(|(mac, host)| host.addresses.iter().map(move |address| (mac, address)));
+    let addresses = hosts.0.iter().flat_map(|(mac, host)| host.addresses.iter().map(move |address| (mac, address)));
     let row = |(mac, address): (&String, &IpAddr)| {
         let mut row = Row::new(address.to_string());
         row.set("host", mac);
@@ -61,8 +60,31 @@ pub(super) fn address_rows(links: &[Link], dumps: &mut Dumps, leases: &[Lease]) 
     Ok(addresses.map(row).collect())
 }
 
-fn hosts(links: &[Link], dumps: &mut Dumps, leases: &[Lease]) -> Result<BTreeMap<String, LanHost>, String> {
-    let mut hosts = BTreeMap::new();
+/// The hosts in the order of their MAC addresses.
+#[derive(Default)]
+struct Hosts(Vec<(String, LanHost)>);
+
+impl Hosts {
+    fn get_mut(&mut self, mac: &str) -> Option<&mut LanHost> {
+        self.place(mac).ok().map(|at| &mut self.0[at].1)
+    }
+
+    /// Returns the host with this MAC address, and adds it if it is not known.
+    fn add(&mut self, mac: String) -> &mut LanHost {
+        let at = self.place(&mac).unwrap_or_else(|at| {
+            self.0.insert(at, (mac, LanHost::default()));
+            at
+        });
+        &mut self.0[at].1
+    }
+
+    fn place(&self, mac: &str) -> Result<usize, usize> {
+        self.0.binary_search_by(|(known, _)| known.as_str().cmp(mac))
+    }
+}
+
+fn hosts(links: &[Link], dumps: &mut Dumps, leases: &[Lease]) -> Result<Hosts, String> {
+    let mut hosts = Hosts::default();
     add_neighbours(&mut hosts, dumps.get(GET, 0, FIXED)?, links);
     // Kernels without bridges refuse the list.
     add_ports(&mut hosts, dumps.get(GET, BRIDGE, FIXED).unwrap_or_default(), links);
@@ -71,17 +93,17 @@ fn hosts(links: &[Link], dumps: &mut Dumps, leases: &[Lease]) -> Result<BTreeMap
 }
 
 /// Adds the neighbours on all links but those that lead to the Internet.
-fn add_neighbours(hosts: &mut BTreeMap<String, LanHost>, answer: &[u8], links: &[Link]) {
+fn add_neighbours(hosts: &mut Hosts, answer: &[u8], links: &[Link]) {
     for message in messages(answer, NEW, FIXED) {
         let (Some(index), Some(state)) = (u32_at(message.fixed, 4), u16_at(message.fixed, 8)) else { continue };
         let Some(device) = links.iter().find(|link| link.index == index) else { continue };
         let (Some(family), Some(mac)) = (message.fixed.first(), message.attributes.get(2)) else { continue };
         let Some(address) = message.attributes.get(1).and_then(|bytes| ip_address(*family, bytes)) else { continue };
         let is_host = state & UNKNOWN == 0 && mac.len() == 6 && mac.iter().any(|byte| *byte != 0);
-        if !is_host || device.upstream || hosts.len() >= MAX_HOSTS {
+        if !is_host || device.upstream || hosts.0.len() >= MAX_HOSTS {
             continue;
         }
-        let host = hosts.entry(hardware_address(mac)).or_default();
+        let host = hosts.add(hardware_address(mac));
         host.addresses.push(address);
         host.active |= state & ACTIVE != 0;
         host.device.clone_from(&device.name);
@@ -89,7 +111,7 @@ fn add_neighbours(hosts: &mut BTreeMap<String, LanHost>, answer: &[u8], links: &
 }
 
 /// Adds the port of the bridge behind which each host is.
-fn add_ports(hosts: &mut BTreeMap<String, LanHost>, answer: &[u8], links: &[Link]) {
+fn add_ports(hosts: &mut Hosts, answer: &[u8], links: &[Link]) {
     for message in messages(answer, NEW, FIXED) {
         let (Some(index), Some(state)) = (u32_at(message.fixed, 4), u16_at(message.fixed, 8)) else { continue };
         let mac = message.attributes.get(2).map(hardware_address).unwrap_or_default();
@@ -102,9 +124,9 @@ fn add_ports(hosts: &mut BTreeMap<String, LanHost>, answer: &[u8], links: &[Link
 }
 
 /// Adds the addresses and names of the leases.
-fn add_leases(hosts: &mut BTreeMap<String, LanHost>, leases: &[Lease]) {
+fn add_leases(hosts: &mut Hosts, leases: &[Lease]) {
     for lease in leases.iter().take(MAX_HOSTS) {
-        let host = hosts.entry(lease.mac.clone()).or_default();
+        let host = hosts.add(lease.mac.clone());
         if !host.addresses.contains(&lease.address) {
             host.addresses.push(lease.address);
         }
@@ -145,12 +167,12 @@ mod tests {
 
     #[test]
     fn leases_name_hosts() {
-        let mut hosts = BTreeMap::new();
+        let mut hosts = Hosts::default();
         let text = "1795363600 aa:bb:cc:dd:ee:0f 192.168.1.5 phone 01:aa\n0 aa:bb:cc:dd:ee:10 192.168.1.6 * *\n\
                     1795363600 12345 fd00::5 phone 00:01\nbroken\n\n";
         add_leases(&mut hosts, &super::super::lease::parse(text));
-        assert_eq!(hosts.len(), 2);
-        let rows: Vec<Row> = hosts.iter().map(|(mac, host)| row(mac, host, &[], 1_795_360_000)).collect();
+        assert_eq!(hosts.0.len(), 2);
+        let rows: Vec<Row> = hosts.0.iter().map(|(mac, host)| row(mac, host, &[], 1_795_360_000)).collect();
         assert_eq!(rows[0].key, "AA:BB:CC:DD:EE:0F");
         assert_eq!((rows[0].get("lease"), rows[0].get("name")), (Some("3600"), Some("phone")));
         assert_eq!((rows[1].get("lease"), rows[1].get("name")), (Some("-1"), Some("")));
