@@ -60,7 +60,6 @@ use crate::clock::{Clock, Now};
 use crate::config::Config;
 use crate::cwmp::device::{Device, Reset};
 use crate::cwmp::event::{Event, EventCode};
-use crate::model::value::Value;
 use crate::schedule::{Due, Schedule};
 use crate::store::Store;
 use crate::time_zone::LocalZone;
@@ -73,6 +72,7 @@ use last_session::{LastSession, SessionLog};
 use listeners::Listeners;
 pub use load_model::load_model;
 use metrics::MetricsFile;
+use reboot::AppliedRebootSettings;
 use reload::ReloadLog;
 use service_reloads::ServiceReloads;
 use session_driver::AcsQuirks;
@@ -111,19 +111,6 @@ pub(crate) enum ExitReason {
     FactoryReset,
     /// The state directory became readable only now, and holds state: the agent must start anew with it.
     StateRecovered,
-}
-
-/// Values of ScheduleReboot and DelayReboot that the schedule follows at present (R156).
-#[derive(Clone, Debug, PartialEq)]
-struct AppliedRebootSettings {
-    schedule_reboot: Option<Value>,
-    delay_reboot: i64,
-}
-
-impl Default for AppliedRebootSettings {
-    fn default() -> AppliedRebootSettings {
-        AppliedRebootSettings { schedule_reboot: None, delay_reboot: -1 }
-    }
 }
 
 /// The running agent.
@@ -319,7 +306,7 @@ impl Agent {
             self.listeners.deadline(),
             self.worker.deadline(&state.transfers),
             self.identity_wait.map(|wait| wait.retry_at),
-            self.values.deadline(),
+            self.values.deadline().filter(|_| !self.awaits_reloads()),
             self.metrics_deadline(),
             self.reload_deadline(),
         ];

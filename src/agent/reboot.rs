@@ -12,7 +12,7 @@
 
 use std::time::Duration;
 
-use super::{Agent, AppliedRebootSettings, ExitReason};
+use super::{Agent, ExitReason};
 use crate::clock::Now;
 use crate::cwmp::device::{Author, Reset};
 use crate::cwmp::event::EventCode;
@@ -28,6 +28,19 @@ const GOING_DOWN: Duration = Duration::from_secs(300);
 
 /// The pause after a factory reset that could not be completed, before the next attempt.
 const RESET_GRACE: Duration = Duration::from_secs(5);
+
+/// Values of ScheduleReboot and DelayReboot that the schedule follows at present (R156).
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct AppliedRebootSettings {
+    schedule_reboot: Option<Value>,
+    delay_reboot: i64,
+}
+
+impl Default for AppliedRebootSettings {
+    fn default() -> AppliedRebootSettings {
+        AppliedRebootSettings { schedule_reboot: None, delay_reboot: -1 }
+    }
+}
 
 impl Agent {
     /// Performs a pending reboot or factory reset. Returns the reason if the agent ends for it.
