@@ -112,9 +112,15 @@ impl Table {
     }
 
     /// Returns the number of a row that comes: that of its pin; in a loose table the one that it had before; else the next.
-    fn number_for(&self, key: &str, binding: &TableBinding, next: &mut u32) -> Option<u32> {
+    fn number_for(&self, path: &str, key: &str, binding: &TableBinding, next: &mut u32) -> Option<u32> {
         if let Some((number, _)) = binding.pins.iter().find(|(_, pinned)| **pinned == *key) {
-            return Some(*number);
+            // R217: the ACS knows the number as that of another row, which a later model does not change.
+            let known = self.row(*number).map(|row| &row.key);
+            let departed = self.rows.iter().flat_map(|rows| &rows.departed).filter(|(gone, _)| gone == number);
+            if known.into_iter().chain(departed.map(|(_, key)| key)).all(|other| **other == *key) {
+                return Some(*number);
+            }
+            log::warn!("{path}{number}.: this number was given to another row; `{key}` gets the next one");
         }
         let departed = self.rows.iter().flat_map(|rows| &rows.departed);
         let earlier = departed.rev().find(|(_, known)| binding.loose && **known == *key);
@@ -154,7 +160,7 @@ impl Tree {
             }
             let number = match number {
                 Some(number) => number,
-                None => match table.number_for(&row.key, binding, &mut next) {
+                None => match table.number_for(path, &row.key, binding, &mut next) {
                     Some(new) if added.len() < room && !added.contains(&new) => {
                         added.push(new);
                         new
