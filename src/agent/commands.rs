@@ -14,7 +14,7 @@ use super::inbox::Inbox;
 use super::status::LatestStatus;
 use crate::clock::Now;
 use crate::control::{self, CommandResult, LocalTransfer, PendingRequest, Request};
-use crate::cwmp::device::{Author, Device};
+use crate::cwmp::device::{Author, Changed, Device};
 use crate::cwmp::event::{ConfirmedBy, Cumulative, Event, EventCode};
 use crate::cwmp::fault::Fault;
 use crate::cwmp::rules;
@@ -270,10 +270,11 @@ const DENIED: &str = "its access list reserves it for the ACS";
 fn add(device: &mut Device, table: &str, now: Now) -> Result<LocalChange, String> {
     let error_text = |device: &Device, error| path_error_text(device, table, error);
     let path = Path::parse(table).map_err(|error| error_text(device, error))?;
-    let number = device.tree().check_add(&path).map_err(|error| error_text(device, error))?;
+    device.refresh(&Wanted::instances(vec![table.to_owned()]), now);
+    device.tree().check_add(&path).map_err(|error| error_text(device, error))?;
     // R204: the access list does not restrict the creation of instances.
-    let change = Change::Add(table.to_owned(), number);
-    let notify = device.apply(vec![change], Author::Other, now).map_err(|error| error.to_string())?;
+    let added = device.add_instance(table, Vec::new(), Author::Other, now);
+    let (number, Changed { notify, .. }) = added.map_err(|fault| local_reason(&fault))?;
     log::info!("added locally: {table}{number}.");
     Ok(LocalChange { output: format!("{number}\n"), notify })
 }
@@ -282,7 +283,8 @@ fn add(device: &mut Device, table: &str, now: Now) -> Result<LocalChange, String
 fn delete(device: &mut Device, instance: &str, now: Now) -> Result<LocalChange, String> {
     let error_text = |device: &Device, error| path_error_text(device, instance, error);
     let path = Path::parse(instance).map_err(|error| error_text(device, error))?;
-    let changes = device.tree().check_delete(&path).map_err(|error| error_text(device, error))?;
+    device.refresh(&Wanted::instances(vec![instance.to_owned()]), now);
+    device.tree().check_delete(&path).map_err(|error| error_text(device, error))?;
     let mut denied = None;
     let visited = device.tree().visit_values(&path, &mut |parameter| {
         if denied.is_none() && !parameter.attributes().subscriber {
@@ -293,7 +295,8 @@ fn delete(device: &mut Device, instance: &str, now: Now) -> Result<LocalChange, 
     if let Some(reason) = denied {
         return Err(reason);
     }
-    let notify = device.apply(changes, Author::Other, now).map_err(|error| error.to_string())?;
+    let deleted = device.delete_instance(instance, Vec::new(), Author::Other, now);
+    let Changed { notify, .. } = deleted.map_err(|fault| local_reason(&fault))?;
     log::info!("deleted locally: {instance}");
     Ok(LocalChange { output: String::new(), notify })
 }

@@ -13,6 +13,7 @@ pub(crate) mod management_server;
 
 mod changing;
 mod identity;
+mod instances;
 mod journal;
 mod notification;
 mod recovery;

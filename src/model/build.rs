@@ -258,8 +258,9 @@ impl<'a> SchemaBuilder<'a> {
         }
         let most = if has_source { DEFAULT_MAX_ROWS } else { u32::MAX };
         let max_entries = self.note(self.bound(raw, "maxEntries")).flatten().unwrap_or(most);
-        // The device makes the rows of its sources: AddObject and DeleteObject cannot.
-        let writable = self.note(self.writable(raw)).unwrap_or_default() && !has_source;
+        // The device makes the rows of its sources. AddObject and DeleteObject can where the model says how.
+        let is_open = !has_source || self.sources.can_add(node);
+        let writable = self.note(self.writable(raw)).unwrap_or_default() && is_open;
         TableSpec { children, index, scope: scope as u32, writable, max_entries }
     }
 

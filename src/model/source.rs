@@ -175,6 +175,18 @@ pub(super) struct TableBinding {
     pub(super) pins: Box<[(u32, Box<str>)]>,
     /// The path of the table whose instances it has too.
     pub(super) follows: Option<Box<str>>,
+    /// The section that AddObject creates, in a table of a UCI package.
+    pub(super) add: Option<Box<NewSection>>,
+}
+
+/// A section of a UCI package that becomes a row.
+#[derive(Clone, Debug)]
+pub(super) struct NewSection {
+    pub(super) section_type: Box<str>,
+    /// The name, with `{number}` for that of the instance.
+    pub(super) name: Box<str>,
+    /// The options with their values.
+    pub(super) options: Box<[(Box<str>, Box<str>)]>,
 }
 
 /// Values with their texts on the device; `None` if nothing is written.

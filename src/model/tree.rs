@@ -13,6 +13,7 @@
 //! | `apply.rs` | makes a change that was decided |
 //! | `work.rs` | the bound on the work of one request |
 //! | `numbers.rs` | the instance numbers that are used |
+//! | `sections.rs` | sections of UCI packages that are added and deleted |
 //! | `rows.rs` | instances that are rows of the device, with their keys |
 //! | `rows/assign.rs` | the instances that the rows of the device were before |
 //! | `refresh.rs` | the questions to the device that a request needs, and the values of the answers |
@@ -34,6 +35,7 @@ mod parameter;
 mod read;
 mod refresh;
 mod rows;
+mod sections;
 mod walk;
 mod work;
 

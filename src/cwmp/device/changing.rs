@@ -38,6 +38,8 @@ pub struct Prepared {
     pub staged: Vec<StagedFile>,
     /// The sections in them that get a name.
     pub renamed: Vec<RenamedRow>,
+    /// The name of the section that is new.
+    pub added: Option<String>,
 }
 
 /// An anonymous section that gets a name, which is its key then.
@@ -93,11 +95,27 @@ impl Device {
         if bound.is_empty() {
             return Ok(Changed { notify: self.apply(kept, author, now)?, is_owed: false });
         }
+        self.with_drivers(|device, drivers| {
+            let (writes, is_owed) = device.plan(&bound, &answers)?;
+            if writes.is_empty() {
+                // R170: a value that is there may still wait for its reload.
+                return Ok(Changed { notify: device.apply(kept, author, now)?, is_owed });
+            }
+            let changed = device.carry_out(drivers, writes, (bound, kept), author, now)?;
+            Ok(Changed { is_owed: changed.is_owed || is_owed, ..changed })
+        })
+    }
+
+    /// Calls a function with the drivers of the sources, between the begin and the end of a request to them.
+    pub(super) fn with_drivers(
+        &mut self,
+        change: impl FnOnce(&mut Device, &mut dyn Sources) -> Result<Changed, Fault>,
+    ) -> Result<Changed, Fault> {
         let Some(mut drivers) = self.sources.drivers.take() else {
             return Err(Fault::because(FaultCode::InternalError, "the device cannot be reached"));
         };
         drivers.begin();
-        let changed = self.change_device(&mut *drivers, (bound, kept), &answers, author, now);
+        let changed = change(self, &mut *drivers);
         drivers.end();
         self.sources.drivers = Some(drivers);
         changed
@@ -108,20 +126,23 @@ impl Device {
         self.sources.answers = Answers::default();
     }
 
-    fn change_device(
+    /// Makes the device hold texts, and changes the tree with it.
+    pub(super) fn carry_out(
         &mut self,
         drivers: &mut dyn Sources,
-        (bound, kept): (Vec<Change>, Vec<Change>),
-        answers: &Answers,
+        writes: Vec<Write>,
+        (bound, mut kept): (Vec<Change>, Vec<Change>),
         author: Author,
         now: Now,
     ) -> Result<Changed, Fault> {
-        let (writes, mut is_owed) = self.plan(&bound, answers)?;
-        if writes.is_empty() {
-            // R170: a value that is there may still wait for its reload.
-            return Ok(Changed { notify: self.apply(kept, author, now)?, is_owed });
+        let prepared = drivers.prepare(&writes).map_err(|refused| fault(&writes, refused))?;
+        let Prepared { staged, renamed, added } = prepared;
+        for change in &mut kept {
+            // The row of a new section.
+            if let (Change::Row(_, _, key, _), Some(name)) = (change, &added) {
+                *key = name.as_str().into();
+            }
         }
-        let Prepared { staged, renamed } = drivers.prepare(&writes).map_err(|refused| fault(&writes, refused))?;
         let direct: Vec<Write> = writes.iter().filter(|write| !write.place.is_staged()).cloned().collect();
         if let Err(fault) = self.set_directly(drivers, &direct, now) {
             drivers.discard();
@@ -151,6 +172,8 @@ impl Device {
             return Err(Fault::because(FaultCode::InternalError, reason));
         }
         self.unfinished.staged.clear();
+        // Answers that may serve later requests are those of the device before the change.
+        self.sources.forget_answers();
         self.log_writes(&writes, author);
         self.pin(&writes);
         for reload in reloads.iter().filter(|reload| reload.at_answer) {
@@ -159,7 +182,7 @@ impl Device {
                 self.unfinished.owe(&reload.name);
             }
         }
-        is_owed |= reloads.iter().any(|reload| self.unfinished.owes(&reload.name));
+        let is_owed = reloads.iter().any(|reload| self.unfinished.owes(&reload.name));
         Ok(Changed { notify, is_owed })
     }
 
@@ -254,7 +277,8 @@ impl Device {
     /// Returns the changes that undo changes of values that the agent keeps.
     fn opposite(&self, kept: &[Change]) -> Vec<Change> {
         let opposite = |change: &Change| match change {
-            // A section that keeps its former name is a row that comes and goes at the next refresh.
+            Change::Row(table, number, ..) => Some(Change::Delete(format!("{table}{number}."))),
+            // A row that was to be deleted is found again by the next refresh.
             Change::Set(name, _) => {
                 self.tree.parameter(name).ok().map(|parameter| Change::Set(name.clone(), parameter.stored().clone()))
             }
@@ -284,7 +308,8 @@ impl Device {
     fn pin(&mut self, writes: &[Write]) {
         for write in writes {
             self.sources.pins.retain(|pinned| pinned.name != write.name);
-            if write.reload.as_deref().is_some_and(|reload| self.unfinished.owes(reload)) {
+            let is_value = !matches!(write.place, Place::NewSection { .. } | Place::OldSection { .. });
+            if is_value && write.reload.as_deref().is_some_and(|reload| self.unfinished.owes(reload)) {
                 self.sources.pins.push(write.clone());
             }
         }
@@ -294,10 +319,16 @@ impl Device {
         // A local command logs its own line.
         if author == Author::Acs {
             let names: Vec<&str> = writes.iter().map(|write| write.name.as_str()).collect();
-            log::info!("set on the device by the ACS: {}", names.join(", "));
+            let deed = match writes[0].place {
+                Place::NewSection { .. } => "added",
+                Place::OldSection { .. } => "deleted",
+                _ => "set",
+            };
+            log::info!("{deed} on the device by the ACS: {}", names.join(", "));
         }
         for write in writes {
             match &write.text {
+                _ if matches!(write.place, Place::NewSection { .. }) => log::debug!("{}: a new section", write.name),
                 _ if write.hidden => log::debug!("{}: ***", write.name),
                 Some(text) => log::debug!("{}: {text:?}", write.name),
                 None => log::debug!("{}: removed", write.name),

@@ -62,6 +62,7 @@ impl<'a> SchemaBuilder<'a> {
                 loose: leader.loose,
                 pins: Box::default(),
                 follows,
+                add: None,
             };
             self.sources.tables.push((node, binding));
         }

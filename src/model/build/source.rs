@@ -15,7 +15,7 @@ use crate::model::source::{
 };
 
 /// The members of the source of an object or table alone.
-pub(super) const SOURCE_MEMBERS: [&str; 6] = ["rows", "where", "also", "follows", "identity", "numbers"];
+pub(super) const SOURCE_MEMBERS: [&str; 8] = ["rows", "where", "also", "follows", "identity", "numbers", "add", "name"];
 
 /// The name in placeholders of the nearest source above: `{row:device}` is a field of the row itself.
 const ROW: &str = "row";
@@ -67,6 +67,11 @@ impl SourceBuilder<'_> {
     /// Returns true if the source of a node above is wrong.
     pub(super) fn is_broken(&self) -> bool {
         self.frames.iter().any(|frame| frame.is_broken)
+    }
+
+    /// Returns true if the table of this node can get new rows.
+    pub(super) fn can_add(&self, node: NodeId) -> bool {
+        self.tables.iter().any(|(table, binding)| *table == node && binding.add.is_some())
     }
 
     /// Returns true if the table of this node has rows.
@@ -171,7 +176,7 @@ impl<'a> SchemaBuilder<'a> {
         };
         let known = [&KINDS[..], &COMMON_MEMBERS, &SOURCE_MEMBERS, &UBUS_MEMBERS, &WRITING_MEMBERS];
         self.check_members(source, &known.concat());
-        let of_tables = ["rows", "where", "identity", "numbers", "key", "follows"];
+        let of_tables = ["rows", "where", "identity", "numbers", "key", "follows", "add", "name"];
         let of_tables = of_tables.iter().find(|member| source.get(member).is_some());
         if let (None, Some(member)) = (table, of_tables) {
             return Err(self.error(source.file, &pointer(member), "only the source of a table has it"));
@@ -267,7 +272,8 @@ impl<'a> SchemaBuilder<'a> {
             pins.push((number, key));
         }
         pins.sort_unstable();
-        let binding = TableBinding { source: id, conditions, loose, pins: pins.into(), follows: None };
+        let add = self.new_section(source, id, &conditions)?;
+        let binding = TableBinding { source: id, conditions, loose, pins: pins.into(), follows: None, add };
         self.sources.tables.push((node, binding));
         Ok(id)
     }

@@ -37,6 +37,26 @@ pub enum Place {
         /// The number of the instance, if the section is a row of a table: an anonymous section gets a name with it.
         number: Option<u32>,
     },
+    /// A new section of a UCI package.
+    NewSection {
+        /// The name of the package.
+        package: String,
+        /// The type of the section.
+        section_type: String,
+        /// The name; another one if the package has it.
+        name: String,
+        /// The options with their values.
+        options: Vec<(String, String)>,
+    },
+    /// A section of a UCI package that is deleted.
+    OldSection {
+        /// The name of the package.
+        package: String,
+        /// The options that tell anonymous sections apart.
+        identity: Option<Identity>,
+        /// The key of the section.
+        section: String,
+    },
     /// A field of a program.
     Exec {
         /// The program and its arguments, without the verb.
@@ -62,6 +82,16 @@ pub enum Place {
 impl Place {
     /// Returns true if the text is stored by the rename of a file that was written before.
     pub fn is_staged(&self) -> bool {
-        matches!(self, Place::Uci { .. })
+        self.package().is_some()
+    }
+
+    /// Returns the name of the UCI package.
+    pub fn package(&self) -> Option<&str> {
+        match self {
+            Place::Uci { package, .. } | Place::NewSection { package, .. } | Place::OldSection { package, .. } => {
+                Some(package)
+            }
+            Place::Exec { .. } | Place::File { .. } => None,
+        }
     }
 }

@@ -18,6 +18,12 @@ fn a_wrong_member_names_the_place_and_the_reason() {
                 "B": {{ "type": "boolean", "access": "readWrite", "source": {{ "field": "c", {members} }} }} }} }} }}"#
         )
     };
+    let table = |members: &str| {
+        format!(
+            r#"{{ "Device": {{ "T": {{ "source": {{ "uci": "a", "rows": "b", "where": {{ "m": "1" }}, {members} }},
+                "{{i}}": {{ "B": {{ "type": "string" }} }} }} }} }}"#
+        )
+    };
     let reload = |members: &str| format!(r#"{{ "Device": {{}}, "reloads": {{ "x": {members} }} }}"#);
     for (model, pointer, reason) in [
         (uci(r#""set": "write""#), "/Device/A/source/set", "true or false is needed"),
@@ -30,6 +36,14 @@ fn a_wrong_member_names_the_place_and_the_reason() {
         (field(r#""write": { "true": 1 }"#), "/Device/A/B/source/write/true", "a string or null is needed"),
         (field(r#""write": []"#), "/Device/A/B/source/write", "an object is needed"),
         (field(r#""reload": "none""#), "/Device/A/B/source/reload", "only a source of its own has it"),
+        (table(r#""name": "x_{number}""#), "/Device/T/source/name", "only a table with `add` has it"),
+        (table(r#""add": 1"#), "/Device/T/source/add", "an object is needed"),
+        (table(r#""add": { "a": 1 }"#), "/Device/T/source/add", "a string is needed for `a`"),
+        (table(r#""add": { "a-b": "1" }"#), "/Device/T/source/add", "`a-b` is no option"),
+        (table(r#""add": { "a": "1" }"#), "/Device/T/source/add", "`m` is needed as in `where`"),
+        (table(r#""add": { "m": "1" }, "name": "x""#), "/Device/T/source/name", "with `{number}` in it"),
+        (table(r#""add": { "m": "1" }, "set": false"#), "/Device/T/source/add", "only a `uci` that can be set"),
+        (uci(r#""add": {}"#), "/Device/A/source/add", "only the source of a table has it"),
         (reload("[]"), "/reloads/x", "an object is needed"),
         (reload("{}"), "/reloads/x", "one of `run` and `ubus` is needed"),
         (reload(r#"{ "run": ["/bin/a"], "ubus": ["a", "b"] }"#), "/reloads/x", "one of `run` and `ubus` is needed"),

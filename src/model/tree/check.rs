@@ -130,7 +130,8 @@ impl Tree {
         }
         self.work.steps(self.schema.scopes[spec.scope as usize].slots as usize)?;
         // R218: deleted numbers are not used again. The table is full once all 2^32 - 1 of them were used.
-        table.last.checked_add(1).ok_or(PathError::TableFull)
+        // The numbers of other rows begin behind the pins.
+        table.last.max(self.last_pin(path.as_str())).checked_add(1).ok_or(PathError::TableFull)
     }
 
     /// Decides if an instance may be deleted, and returns the changes that this takes: strong references to it or to a
@@ -148,7 +149,7 @@ impl Tree {
 
     /// Returns the changes that clear the strong references to an instance or to a node in it, or take them out of their lists
     /// (R173).
-    pub(super) fn cleared_references(&self, instance: &str) -> Result<Vec<Change>, PathError> {
+    pub fn cleared_references(&self, instance: &str) -> Result<Vec<Change>, PathError> {
         let mut changes = Vec::new();
         self.visit_references(&mut |parameter| {
             let is_strong = parameter.spec.reference.as_ref().is_some_and(|reference| reference.strong);

@@ -16,6 +16,9 @@ pub(in crate::sources) struct Packages {
     staged: Vec<Staged>,
 }
 
+/// A package that is staged unless it has its text already, with the sections in it that got a name, and the new one.
+type StagedPackage = (Option<Staged>, Vec<RenamedRow>, Option<String>);
+
 /// The writes of a package, with their indexes.
 type Group<'w> = Vec<(usize, &'w Write)>;
 
@@ -39,11 +42,12 @@ impl Packages {
                 staged => staged,
             };
             match staged {
-                Ok((None, _)) => {}
-                Ok((Some(staged), renamed)) => {
+                Ok((None, ..)) => {}
+                Ok((Some(staged), renamed, added)) => {
                     let Sums { old, new } = staged.sums().clone();
                     prepared.staged.push(StagedFile { package: staged.package().to_owned(), old, new });
                     prepared.renamed.extend(renamed);
+                    prepared.added = prepared.added.or(added);
                     self.staged.push(staged);
                 }
                 Err(Stop::Refused(refusals)) => refused.extend(refusals),
@@ -60,7 +64,7 @@ impl Packages {
     }
 
     /// Writes the new text of one package.
-    fn stage_package(&self, package: &str, group: &Group<'_>) -> Result<(Option<Staged>, Vec<RenamedRow>), Stop> {
+    fn stage_package(&self, package: &str, group: &Group<'_>) -> Result<StagedPackage, Stop> {
         let locked = self.store.begin(package).map_err(Stop::Failed)?;
         let edits = Edits::of(package, &locked, group)?;
         let new = edit(locked.text(), &edits.changes).map_err(|refused| {
@@ -70,7 +74,7 @@ impl Packages {
             Stop::Refused(concerned.map(|(write, _)| refusal(*write, code_of(&refused.reason), &text)).collect())
         })?;
         let renamed = edits.renamed_rows(package, &locked, &new);
-        Ok((locked.stage(&new).map_err(Stop::Failed)?, renamed))
+        Ok((locked.stage(&new).map_err(Stop::Failed)?, renamed, edits.added))
     }
 
     /// Renames the prepared files.
@@ -127,8 +131,8 @@ impl Packages {
 fn packages(writes: &[Write]) -> Vec<(&str, Group<'_>)> {
     let mut packages: Vec<(&str, Group<'_>)> = Vec::new();
     for (at, write) in writes.iter().enumerate() {
-        let Place::Uci { package, .. } = &write.place else { continue };
-        match packages.iter_mut().find(|(known, _)| *known == *package) {
+        let Some(package) = write.place.package() else { continue };
+        match packages.iter_mut().find(|(known, _)| *known == package) {
             Some((_, group)) => group.push((at, write)),
             None => packages.push((package, vec![(at, write)])),
         }
@@ -151,6 +155,8 @@ struct Edits {
     writes: Vec<usize>,
     /// The identities of the sections that get a name.
     identities: Vec<Option<Identity>>,
+    /// The name of a new section.
+    added: Option<String>,
 }
 
 impl Edits {
@@ -160,7 +166,16 @@ impl Edits {
         // Tables that tell their sections apart in the same way share the rows.
         let mut read: Vec<(Option<&Identity>, Answer)> = Vec::new();
         for (at, Write { place, text: value, .. }) in group {
-            let Place::Uci { identity, section, option, is_list, number, .. } = place else { continue };
+            let (identity, section) = match place {
+                Place::Uci { identity, section, .. } | Place::OldSection { identity, section, .. } => {
+                    (identity, section)
+                }
+                Place::NewSection { section_type, name, options, .. } => {
+                    edits.add(locked, section_type, name, options, *at);
+                    continue;
+                }
+                _ => continue,
+            };
             let identity = identity.as_ref();
             if !read.iter().any(|(known, _)| *known == identity) {
                 let broken = |reason| {
@@ -176,6 +191,10 @@ impl Edits {
                 continue;
             };
             let name = row.get(".name").unwrap_or_default().to_owned();
+            let Place::Uci { option, is_list, number, .. } = place else {
+                edits.push(*at, name, Action::Delete);
+                continue;
+            };
             if let Some(number) = number.filter(|_| row.key != name) {
                 edits.name(locked, identity, row, number, *at);
             }
@@ -212,22 +231,38 @@ impl Edits {
         if self.changes.iter().any(is_named) {
             return;
         }
-        // The package was read before, so that it has no mistake.
-        let sections = locked.rows(None).unwrap_or_default();
-        let is_taken = |name: &str| {
-            let is_new = |change: &Change| matches!(&change.action, Action::Name(given) if given == name);
-            sections.iter().any(|section| section.get(".name") == Some(name)) || self.changes.iter().any(is_new)
-        };
         let section_type = row.get(".type").unwrap_or_default().replace(|c: char| !c.is_ascii_alphanumeric(), "_");
-        let base = format!("cpe_{section_type}_{number}");
-        let mut others = (2u32..).map(|other| format!("{base}_{other}"));
-        let name = std::iter::once(base.clone()).chain(&mut others).find(|name| !is_taken(name)).unwrap_or(base);
+        let name = self.free_name(locked, &format!("cpe_{section_type}_{number}"));
         self.push(write, anonymous.to_owned(), Action::Name(name));
         for identity in [None, identity.cloned()] {
             if !self.identities.contains(&identity) {
                 self.identities.push(identity);
             }
         }
+    }
+
+    /// Adds a section, and notes its name.
+    fn add(&mut self, locked: &Locked, section_type: &str, name: &str, options: &[(String, String)], write: usize) {
+        let name = self.free_name(locked, name);
+        self.push(write, name.clone(), Action::Add(section_type.to_owned(), options.to_vec()));
+        self.added = Some(name);
+    }
+
+    /// Returns a name that no section of the package has: this one, or one with a further number.
+    fn free_name(&self, locked: &Locked, base: &str) -> String {
+        // The package was read before, or has a mistake that refuses the change.
+        let sections = locked.rows(None).unwrap_or_default();
+        let is_taken = |name: &str| {
+            let is_new = |change: &Change| match &change.action {
+                Action::Name(given) => given == name,
+                Action::Add(..) => change.section == name,
+                _ => false,
+            };
+            sections.iter().any(|section| section.get(".name") == Some(name)) || self.changes.iter().any(is_new)
+        };
+        let mut others = (2u32..).map(|other| format!("{base}_{other}"));
+        let first = std::iter::once(base.to_owned());
+        first.chain(&mut others).find(|name| !is_taken(name)).unwrap_or_else(|| base.to_owned())
     }
 
     /// Returns the rows that have got a name. The tables find the others by their options if their keys change.

@@ -9,7 +9,10 @@ use tempfile::TempDir;
 
 use super::uci::{PACKAGES, Router, values};
 use crate::support::skip::skip_for_lack_of;
-use crate::support::{AcsOptions, AcsSession, Agent, ManualAcs, get_parameter_names, set_parameter_values};
+use crate::support::{
+    AcsOptions, AcsSession, Agent, ManualAcs, add_object, delete_object, get_parameter_names, set_parameter_attributes,
+    set_parameter_values,
+};
 
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -26,7 +29,10 @@ const OVERLAY: &str = r#"{ "Device": {
       "Lease": { "type": "int", "access": "readWrite", "source": { "field": "dhcp:leasetime", "as": "duration" } } },
     "X_00D09E_Radio": { "source": { "uci": "wireless", "rows": "wifi-device" },
       "{i}": { "Channel": { "type": "string", "access": "readWrite", "source": "channel" } } },
-    "X_00D09E_SSID": { "source": { "uci": "wireless", "rows": "wifi-iface", "where": { "mode": "ap" } },
+    "X_00D09E_SSIDNumberOfEntries": { "type": "unsignedInt", "counts": "X_00D09E_SSID" },
+    "X_00D09E_SSID": { "access": "readWrite", "maxEntries": 4,
+      "source": { "uci": "wireless", "rows": "wifi-iface", "where": { "mode": "ap" },
+        "add": { "mode": "ap", "network": "lan", "encryption": "none", "disabled": "1" } },
       "{i}": {
         "SSID": { "type": "string", "access": "readWrite", "maxLength": 32, "source": "ssid" },
         "Mode": { "type": "string", "access": "readWrite", "source": { "field": "encryption",
@@ -34,6 +40,9 @@ const OVERLAY: &str = r#"{ "Device": {
         "Key": { "type": "string", "access": "readWrite", "hidden": true, "pattern": "[ -~]{8,63}", "source": "key" },
         "Enable": { "type": "boolean", "access": "readWrite", "source": { "field": "disabled", "as": "!boolean", "absent": "true" } },
         "LowerLayers": { "type": "string", "access": "readWrite", "source": { "field": "device", "path": "Device.X_00D09E_Radio.*" } } } },
+    "X_00D09E_AP": { "source": { "follows": "Device.X_00D09E_SSID" }, "{i}": {
+        "Mine": { "type": "string", "access": "readWrite" },
+        "SSID": { "type": "string", "source": "ssid" } } },
     "X_00D09E_Rule": { "source": { "uci": "firewall", "rows": "rule", "identity": ["name"] },
       "{i}": {
         "Name": { "type": "string", "access": "readWrite", "pattern": "[A-Za-z-]*", "source": "name" },
@@ -458,4 +467,118 @@ fn a_lost_update_is_repaired_before_the_reload() {
     assert_eq!(scene.wait_for_reloads(1), ["system"]);
     assert!(scene.package("system").contains("home-7"));
     assert!(scene.agent.log().contains("another program has overwritten values in system"));
+}
+
+/// R213 to R221: an instance is a section of its package, also for the table that follows.
+#[test]
+fn sections_are_added_and_deleted() {
+    let Some(mut scene) = Scene::new() else { return };
+    const COUNT: &str = "Device.X_00D09E_SSIDNumberOfEntries";
+    const AP: &str = "Device.X_00D09E_AP.";
+    scene.agent.succeeds(&["inform"]);
+    scene.acs.expect_session(&["2 PERIODIC"], |_, session| {
+        session.succeeds(&set_parameter_attributes(&[(COUNT, Some(2), None)]));
+        let names = session.succeeds(&get_parameter_names(SSID, true));
+        assert!(names.names.iter().all(|entry| entry.writable), "{:?}", names.names);
+        session.refuses(&add_object(RULE, "k"), 9005);
+        session.refuses(&add_object(AP, "k"), 9005);
+        session.refuses(&delete_object(&format!("{AP}1."), "k"), 9005);
+        let before = lines(&scene.journal());
+        let answer = session.succeeds(&add_object(SSID, "k1"));
+        assert_eq!((answer.argument("InstanceNumber"), answer.argument("Status")), (Some("3"), Some("1")));
+        assert_eq!(lines(&scene.journal()), before + 1);
+        assert!(scene.package("wireless").starts_with(text_of("wireless")));
+        assert!(scene.package("wireless").contains("config wifi-iface 'cpe_wifi_iface_3'\n\toption mode 'ap'\n"));
+        assert_eq!(session.value(&format!("{SSID}3.Enable")), "false");
+        assert_eq!(session.value(COUNT), "3");
+        assert_eq!(session.value(&format!("{AP}3.SSID")), "");
+        set(session, &format!("{SSID}3.SSID"), "Third");
+        assert_eq!(session.value(&format!("{AP}3.SSID")), "Third");
+        session.set(&format!("{AP}3.Mine"), "string", "desk");
+        session.succeeds(&add_object(SSID, "k1"));
+        session.refuses(&add_object(SSID, "k1"), 9004);
+        let answer = session.succeeds(&delete_object(&format!("{SSID}4."), "k2"));
+        assert_eq!(answer.argument("Status"), Some("1"));
+        session.refuses(&delete_object(&format!("{SSID}4."), "k2"), 9005);
+        // R218: the number is not used again.
+        let answer = session.succeeds(&add_object(SSID, "k2"));
+        assert_eq!(answer.argument("InstanceNumber"), Some("5"));
+        session.succeeds(&delete_object(&format!("{SSID}5."), "k2"));
+        session.succeeds(&delete_object(&format!("{SSID}2."), "k2"));
+    });
+    assert!(!scene.package("wireless").contains("'guest'"));
+    assert_eq!(scene.wait_for_reloads(1), ["wireless"]);
+    scene.agent.crash_and_restart();
+    scene.agent.wait_for_control();
+    let numbers = |path: &str| {
+        let mut numbers: Vec<String> =
+            values(&scene.agent, path).iter().filter_map(|line| line.split('.').next().map(str::to_owned)).collect();
+        numbers.dedup();
+        numbers
+    };
+    assert_eq!((numbers(SSID), numbers(AP)), (vec!["1".into(), "3".into()], vec!["1".into(), "3".into()]));
+    assert_eq!(scene.agent.value(&format!("{AP}3.Mine")), "desk");
+    // R208: the ACS is told of no change of its own, and of those that others make.
+    scene.agent.succeeds(&["inform"]);
+    scene.acs.expect_session(&["2 PERIODIC"], |_, session| assert_eq!(session.value(COUNT), "2"));
+    let number = scene.agent.succeeds(&["add", SSID]);
+    assert_eq!(number, "6\n");
+    scene.acs.expect_session(&["4 VALUE CHANGE"], |inform, _| assert_eq!(inform.value(COUNT), Some("3")));
+    scene.agent.succeeds(&["delete", &format!("{SSID}6.")]);
+    assert!(!scene.package("wireless").contains("cpe_wifi_iface_6"));
+    let log = scene.agent.log();
+    assert!(log.contains(&format!("added on the device by the ACS: {SSID}3.")), "{log}");
+}
+
+/// R164, R217: an instance is added and deleted wholly or not at all, wherever the agent is killed.
+#[test]
+fn a_kill_leaves_a_whole_section_or_none() {
+    if Command::new("strace").arg("-V").output().is_err() {
+        return skip_for_lack_of("strace");
+    }
+    let Some(mut scene) = Scene::new() else { return };
+    let sections = |scene: &Scene| scene.package("wireless").matches("config wifi-iface 'cpe_").count();
+    let instances = |scene: &Scene| values(&scene.agent, SSID).iter().filter(|line| line.contains(".SSID=")).count();
+    for call in ["write", "fsync", "renameat"] {
+        for number in 1..=3 {
+            let killer = Killer::at(&scene.agent, call, number);
+            let added = scene.agent.command(&["add", SSID]);
+            drop(killer);
+            if !scene.agent.is_running() {
+                scene.agent.restart();
+                scene.agent.wait_for_control();
+            }
+            let count = instances(&scene);
+            assert_eq!(count, 2 + sections(&scene), "{call} {number}");
+            assert!(!added.status.success() || count == 3, "{call} {number}: a confirmed instance is lost");
+            assert_eq!(scene.files(), PACKAGES.len(), "{call} {number}: a file is left");
+            let last = values(&scene.agent, SSID).iter().filter_map(|line| line.split('.').next()?.parse().ok()).max();
+            let last: u32 = last.expect("an instance");
+            if last > 2 {
+                scene.agent.succeeds(&["delete", &format!("{SSID}{last}.")]);
+            }
+            assert_eq!((instances(&scene), sections(&scene)), (2, 0), "{call} {number}");
+        }
+    }
+}
+
+/// R217: a pin of a later model does not take the number of another row.
+#[test]
+fn a_number_that_was_given_stays_with_its_row() {
+    let Some(mut scene) = Scene::new() else { return };
+    assert_eq!(scene.agent.value(&format!("{SSID}2.SSID")), "Guest");
+    let overlay = fs::read_to_string(scene.router.path("overlay.json")).expect("an overlay");
+    let pinned = overlay.replace(
+        r#""X_00D09E_SSID": { "access": "readWrite","#,
+        r#""X_00D09E_SSID": { "access": "readWrite", "2": { "source": { "key": "new" } },"#,
+    );
+    assert_ne!(pinned, overlay);
+    fs::write(scene.router.path("overlay.json"), pinned).expect("written");
+    let new = "\nconfig wifi-iface 'new'\n\toption mode 'ap'\n\toption ssid 'New'\n";
+    scene.router.commit("wireless", &format!("{}{new}", text_of("wireless")));
+    scene.agent.restart();
+    scene.agent.wait_for_control();
+    assert_eq!(scene.agent.value(&format!("{SSID}2.SSID")), "Guest");
+    assert_eq!(scene.agent.value(&format!("{SSID}3.SSID")), "New");
+    assert!(scene.agent.log().contains("this number was given to another row; `new` gets the next one"));
 }

@@ -68,7 +68,7 @@ impl Sources for World {
         state.prepared = writes.iter().filter(|write| write.place.is_staged()).cloned().collect();
         let file = StagedFile { package: "network".into(), old: "1".into(), new: "2".into() };
         let staged = if state.prepared.is_empty() { Vec::new() } else { vec![file] };
-        Ok(Prepared { staged, renamed: Vec::new() })
+        Ok(Prepared { staged, ..Prepared::default() })
     }
 
     fn set(&mut self, writes: &[Write]) -> Vec<Refusal> {

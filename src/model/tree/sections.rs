@@ -1,0 +1,93 @@
+//! Sections of UCI packages that become rows, or are rows no more, on behalf of a request.
+
+use super::{Located, Tree};
+use crate::model::path::Path;
+use crate::model::schema::{NodeId, NodeKind, ROOT};
+use crate::model::source::{Location, NewSection, Place, TableBinding, Write};
+
+impl Tree {
+    /// Returns the section that the row of a new instance is; `None` in a table without a source.
+    pub fn plan_add(&self, table: &str, number: u32) -> Option<Write> {
+        let binding = self.binding(table)?;
+        let NewSection { section_type, name, options } = &**binding.add.as_ref()?;
+        let place = Place::NewSection {
+            package: self.package(binding)?.0.to_owned(),
+            section_type: section_type.to_string(),
+            name: name.replace("{number}", &number.to_string()),
+            options: options.iter().map(|(option, value)| (option.to_string(), value.to_string())).collect(),
+        };
+        Some(self.section_write(binding, format!("{table}{number}."), place))
+    }
+
+    /// Returns the section that the row of an instance is, which is to be deleted; `None` in a table without a source.
+    pub fn plan_delete(&self, instance: &str) -> Option<Write> {
+        let (table, number) = split(instance)?;
+        let binding = self.binding(table)?;
+        let (package, identity) = self.package(binding)?;
+        let Ok(Located::Table(spec, scope)) = self.locate(&Path::parse(table).ok()?) else { return None };
+        let section = scope.tables[spec.index as usize].key(number)?.to_owned();
+        let place = Place::OldSection { package: package.to_owned(), identity: identity.cloned(), section };
+        Some(self.section_write(binding, instance.to_owned(), place))
+    }
+
+    /// Returns true if an instance is present.
+    pub fn exists_instance(&self, instance: &str) -> bool {
+        let located = Path::parse(instance).and_then(|path| self.locate(&path));
+        matches!(located, Ok(Located::Instance(..)))
+    }
+
+    /// Returns the paths of the tables that have the rows of this one.
+    pub fn followers(&self, table: &str) -> Vec<String> {
+        let mut paths = Vec::new();
+        self.followers_in(ROOT, String::new(), table, &mut paths);
+        paths
+    }
+
+    fn followers_in(&self, node: NodeId, above: String, leader: &str, paths: &mut Vec<String>) {
+        let path = format!("{above}{}.", self.schema.name(node));
+        match self.schema.node(node).kind {
+            // No table within a table follows another one.
+            NodeKind::Table(_) => {
+                let bindings = self.schema.bindings.as_ref();
+                let binding = bindings.and_then(|bindings| bindings.table(node));
+                if binding.is_some_and(|binding| binding.follows.as_deref() == Some(leader)) {
+                    paths.push(path);
+                }
+            }
+            NodeKind::Object(children) => {
+                children.range().for_each(|child| self.followers_in(child, path.clone(), leader, paths));
+            }
+            NodeKind::Parameter { .. } => {}
+        }
+    }
+
+    /// Returns the greatest number that a pin gives to a row of a table.
+    pub(super) fn last_pin(&self, table: &str) -> u32 {
+        self.binding(table).and_then(|binding| binding.pins.last()).map_or(0, |(number, _)| *number)
+    }
+
+    fn binding(&self, table: &str) -> Option<&TableBinding> {
+        let node = self.schema.bound_table(table)?;
+        self.schema.bindings.as_ref()?.table(node)
+    }
+
+    fn package(&self, binding: &TableBinding) -> Option<(&str, Option<&crate::model::source::uci::Identity>)> {
+        match &self.schema.bindings.as_ref()?.source(binding.source).location {
+            Location::Uci { package, identity } => Some((package, identity.as_ref())),
+            _ => None,
+        }
+    }
+
+    fn section_write(&self, binding: &TableBinding, name: String, place: Place) -> Write {
+        let bindings = self.schema.bindings.as_ref();
+        let reload = bindings.and_then(|bindings| bindings.source(binding.source).writing.reload.as_deref());
+        Write { name, place, text: None, old: None, reload: reload.map(str::to_owned), hidden: false }
+    }
+}
+
+/// Returns the path of the table and the number of an instance.
+pub(super) fn split(instance: &str) -> Option<(&str, u32)> {
+    let inside = instance.strip_suffix('.')?;
+    let dot = inside.rfind('.')? + 1;
+    Some((&inside[..dot], inside[dot..].parse().ok()?))
+}
