@@ -125,7 +125,7 @@ impl<'t> RefreshWalk<'t> {
     }
 
     /// Asks for the names of the instances to which a path may lead, and notes them once in a round.
-    fn look_at_names(&mut self, path: &'t RowPath) {
+    pub(super) fn look_at_names(&mut self, path: &'t RowPath) {
         if path.name.is_empty() || self.names.iter().any(|(known, _)| *known == path) {
             return;
         }

@@ -3,7 +3,7 @@
 use super::fields::parse;
 use super::{Answers, Missing, Mode, RefreshWalk, Tree, Wanted};
 use crate::model::schema::Spec;
-use crate::model::source::{Field, Form, Location, Pick, Place, Response, RowPath, SourceId, Template, Write, uci};
+use crate::model::source::{Field, Form, Location, Pick, Place, Response, SourceId, Template, Write, uci};
 use crate::model::value::{Type, Value};
 
 /// The way by which a parameter gets a value on the device.
@@ -52,6 +52,7 @@ impl<'t> RefreshWalk<'t> {
         let Some((values, _)) = &self.writes else { return };
         let Some(at) = values.iter().position(|(name, _)| *name == self.name) else { return };
         let value = values[at].1;
+        field.path.iter().for_each(|path| self.look_at_names(path));
         let planned = self.way(field, spec, value).unwrap_or_else(|planned| planned);
         if let Some((_, ways)) = &mut self.writes {
             ways.push((at, planned));
@@ -126,17 +127,20 @@ impl<'t> RefreshWalk<'t> {
         let key = |path: &str| {
             let path = path.trim().trim_end_matches('.');
             let (table, number) = path.rsplit_once('.')?;
-            // A name or the begin of a text leads from the device to an instance alone.
-            let is_plain = |known: &&RowPath| known.begin.is_empty() && known.name.is_empty();
-            let mut known = field.path.iter().filter(is_plain);
-            let (spec, scope) =
-                self.table_at(&known.find(|known| known.table.trim_end_matches('.') == table)?.table)?;
-            let key = scope.tables[spec.index as usize].key(number.parse().ok()?);
-            // Another section cannot refer to one without a name.
-            key.filter(|key| !is_package || uci::is_name(key))
+            let number: u32 = number.parse().ok()?;
+            let known = field.path.iter().find(|known| known.table.trim_end_matches('.') == table)?;
+            let text = if known.name.is_empty() {
+                let (spec, scope) = self.table_at(&known.table)?;
+                // Another section cannot refer to one without a name.
+                scope.tables[spec.index as usize].key(number).filter(|key| !is_package || uci::is_name(key))?
+            } else {
+                let (_, names) = self.names.iter().find(|(path, _)| *path == known)?;
+                names.iter().find(|(_, of)| *of == number)?.0.as_str()
+            };
+            Some(format!("{}{text}", known.begin))
         };
         let paths = literal.split(',').filter(|path| !path.trim().is_empty());
-        let keys: Option<Vec<&str>> = paths.map(key).collect();
+        let keys: Option<Vec<String>> = paths.map(key).collect();
         keys.map(|keys| keys.join(" ")).ok_or_else(|| "not the path of an instance that the device knows".to_owned())
     }
 
