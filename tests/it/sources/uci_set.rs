@@ -28,7 +28,10 @@ const OVERLAY: &str = r#"{ "Device": {
       "MTU": { "type": "unsignedInt", "access": "readWrite", "source": { "field": "mtu", "absent": "1500" } },
       "Lease": { "type": "int", "access": "readWrite", "source": { "field": "dhcp:leasetime", "as": "duration" } } },
     "X_00D09E_Radio": { "source": { "uci": "wireless", "rows": "wifi-device" },
-      "{i}": { "Channel": { "type": "string", "access": "readWrite", "source": "channel" } } },
+      "{i}": { "Band": { "type": "string", "source": "band" },
+        "Channel": { "type": "string", "access": "readWrite", "source": "channel" } } },
+    "X_00D09E_Preferred": { "type": "string", "access": "readWrite",
+      "source": { "uci": "system", "at": "ntp", "field": "band", "path": "Device.X_00D09E_Radio.*.Band" } },
     "X_00D09E_SSIDNumberOfEntries": { "type": "unsignedInt", "counts": "X_00D09E_SSID" },
     "X_00D09E_SSID": { "access": "readWrite", "maxEntries": 4,
       "source": { "uci": "wireless", "rows": "wifi-iface", "where": { "mode": "ap" },
@@ -237,6 +240,18 @@ fn several_packages_change_together_or_not_at_all() {
     // The lower ones first, and equal ones by their names.
     assert_eq!(scene.wait_for_reloads(4), ["wireless", "network", "dhcp", "system"]);
     assert!(!scene.agent.log().contains("horse"), "a hidden value is in no log");
+}
+
+/// A reference by the name of an instance is written as this name.
+#[test]
+fn a_reference_by_name_is_set() {
+    let Some(scene) = Scene::new() else { return };
+    const NAME: &str = "Device.X_00D09E_Preferred";
+    scene.agent.succeeds(&["set", &format!("{NAME}=Device.X_00D09E_Radio.2")]);
+    assert!(scene.package("system").contains("\toption band '5g'\n"), "{}", scene.package("system"));
+    assert_eq!(scene.agent.value(NAME), "Device.X_00D09E_Radio.2");
+    let refused = scene.agent.command(&["set", &format!("{NAME}=Device.X_00D09E_Radio.9")]);
+    assert!(!refused.status.success());
 }
 
 /// Control characters and settings that contradict each other are refused (R168).
