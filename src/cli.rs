@@ -12,6 +12,7 @@
 mod assignments;
 mod command;
 mod help;
+mod operands;
 
 use std::ffi::OsString;
 use std::mem::take;
@@ -20,7 +21,8 @@ use std::process::ExitCode;
 use lexopt::{Arg, Parser};
 
 pub use self::command::Command;
-use self::command::{COMMANDS, CommandParser, CommandSpec, Operands};
+use self::command::{COMMANDS, CommandParser, CommandSpec};
+use self::operands::Operands;
 use crate::config::{CONFIG, Config, Options, SETTINGS};
 use crate::mistake::Mistakes;
 use crate::output::print;

@@ -4,7 +4,7 @@
 //! run_session ──▶ masked (no secrets) ──▶ trace (text) ──▶ ResultStream ──▶ control thread ──▶ client ──▶ file
 //! ```
 //!
-//! Nobody traces most of the time: each function then returns at once. A client that reads too slowly loses entries, and the
+//! Most of the time there is no recording, and each function returns at once. A client that reads too slowly loses entries, and the
 //! session never waits for it.
 
 use std::path::PathBuf;

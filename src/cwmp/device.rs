@@ -235,7 +235,7 @@ impl Device {
         Device::forget_reported_values(&changes, &mut state);
         self.detect_other_acs(&changes, &mut state);
         self.report_newly_watched(&changes, &mut state)?;
-        // A row with another key is the same instance: nobody is told of it.
+        // A row with another key is the same instance, so that no change is reported.
         changes.extend(rows);
         let before = std::mem::replace(&mut self.unfinished, work);
         self.work_is_urgent = is_urgent;

@@ -147,7 +147,7 @@ impl DigestInput<'_> {
     }
 }
 
-/// Returns the MD5 sum of a text, in lower-case hex. Such a sum tells texts apart that nobody forges.
+/// Returns the MD5 sum of a text, in lower-case hex. Such a sum tells texts apart, but not forged ones.
 pub fn md5_sum(text: &[u8]) -> String {
     hash::<Md5>(&[text])
 }

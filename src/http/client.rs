@@ -61,7 +61,7 @@ pub struct HttpClient {
     remote: Option<SocketAddr>,
     /// The address of the host that is tried first (R22).
     preferred: Option<SocketAddr>,
-    /// The responses since [`HttpClient::take_responses`]; `None` while nobody asks for them.
+    /// The responses since [`HttpClient::take_responses`]; `None` unless they are recorded.
     responses: ResponseLog,
 }
 

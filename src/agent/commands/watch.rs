@@ -73,7 +73,7 @@ impl Agent {
 
     /// Reports changes to the clients of `watch`. Returns true if there are some.
     pub(in crate::agent) fn report_to_watchers(&mut self) -> bool {
-        // Nobody watches most of the time.
+        // Most of the time there is no such client.
         !self.values.watchers.0.is_empty() && self.values.watchers.report(&self.device)
     }
 }
