@@ -76,7 +76,8 @@ pub(super) fn storage(path: &str) -> Result<Row, String> {
     Ok(row)
 }
 
-/// Returns the sensors of temperature. The key is the name of the zone.
+/// Returns the sensors of temperature. The key is the name of the zone. A sensor that has no value at the moment, such as that
+/// of a radio that is off, stays a row.
 pub(super) fn sensors() -> Result<Vec<Row>, String> {
     // A device without sensors has no such directory, or an empty one.
     let Ok(entries) = fs::read_dir("/sys/class/thermal") else { return Ok(Vec::new()) };
@@ -85,10 +86,11 @@ pub(super) fn sensors() -> Result<Vec<Row>, String> {
     zones.sort_unstable_by_key(|zone| (zone.len(), zone.clone()));
     let rows = zones.into_iter().filter_map(|zone| {
         let read = |file: &str| fs::read_to_string(format!("/sys/class/thermal/{zone}/{file}")).ok();
-        let millidegrees: i64 = read("temp")?.trim().parse().ok()?;
         let mut row = Row::new(&zone);
         row.set("name", read("type")?.trim());
-        row.set("value", (millidegrees / 1000).to_string());
+        if let Some(millidegrees) = read("temp").and_then(|text| text.trim().parse::<i64>().ok()) {
+            row.set("value", (millidegrees / 1000).to_string());
+        }
         Some(row)
     });
     Ok(rows.collect())

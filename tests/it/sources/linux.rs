@@ -1,12 +1,15 @@
 //! The overlay `linux.json` on real interfaces, in a network namespace.
 
+use std::fs;
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::gateway::{TR_098, TR_181, model_file};
 use crate::support::Agent;
 use crate::support::network::with_network;
 use crate::support::port::closed_address;
-use crate::support::skip::skip;
+use crate::support::skip::{skip, skip_for_lack_of};
 
 /// A router: a WAN link with a default route, a bridge with a port, a VLAN, and a host behind the bridge.
 const ROUTER: &str = "ip link add wan type veth peer name isp; ip link set wan up; ip link set isp up; \
@@ -21,9 +24,14 @@ const ROUTER: &str = "ip link add wan type veth peer name isp; ip link set wan u
     ip neighbour add 198.51.100.1 lladdr 02:00:00:00:00:99 dev wan nud permanent";
 
 fn router() -> Option<Agent> {
+    agent(ROUTER, &[])
+}
+
+/// Returns an agent with `linux.json` in a network of these commands, with these files in place of others.
+fn agent(setup: &str, mounts: &[(&Path, &str)]) -> Option<Agent> {
     let url = format!("http://{}/acs", closed_address());
     let agent = TR_181.shipped_at(&url).data_model(model_file("linux.json"));
-    let agent = with_network(agent, ROUTER, &[])?.start();
+    let agent = with_network(agent, setup, mounts)?.start();
     agent.wait_for_control();
     Some(agent)
 }
@@ -131,7 +139,7 @@ fn sockets_router_and_clock_are_those_of_the_kernel() {
     let open = lines(&agent, "Device.IP.ActivePort.");
     let own = open.iter().find_map(|line| line.strip_suffix(&format!(".LocalPort={port}"))).expect("the own listener");
     assert_eq!(agent.value(&format!("Device.IP.ActivePort.{own}.Status")), "LISTEN");
-    let forwards = std::fs::read_to_string("/proc/sys/net/ipv4/ip_forward").expect("a file").trim() == "1";
+    let forwards = fs::read_to_string("/proc/sys/net/ipv4/ip_forward").expect("a file").trim() == "1";
     let is_router = agent.value("Device.Routing.Router.1.Enable");
     // A network namespace may have a value of its own.
     assert!(is_router == "false" || forwards, "{is_router}");
@@ -170,7 +178,7 @@ fn an_internet_gateway_device_has_wan_lan_and_hosts() {
     assert!(forwarding.iter().any(|line| line.ends_with(".GatewayIPAddress=198.51.100.1")), "{forwarding:?}");
     // The WAN link without a route stays the WAN link: it would be a port of the LAN otherwise.
     let net = format!("--net=/proc/{}/ns/net", agent.pid());
-    let mut ip = std::process::Command::new("nsenter");
+    let mut ip = Command::new("nsenter");
     let done = ip.arg(net).args(["ip", "route", "delete", "default"]).status();
     assert!(done.is_ok_and(|status| status.success()));
     assert_eq!(["Name", "ExternalIPAddress", "DefaultGateway"].map(wan), ["wan", "198.51.100.2", ""]);
@@ -185,7 +193,7 @@ fn interfaces_that_come_and_go_keep_their_numbers() {
     // The agent runs in the namespace, and so does a command that enters it.
     let ip = |arguments: &[&str]| {
         let net = format!("--net=/proc/{}/ns/net", agent.pid());
-        let done = std::process::Command::new("nsenter").arg(net).arg("ip").args(arguments).status();
+        let done = Command::new("nsenter").arg(net).arg("ip").args(arguments).status();
         assert!(done.is_ok_and(|status| status.success()), "ip {arguments:?}");
     };
     ip(&["link", "add", "usb0", "type", "veth", "peer", "name", "usb1"]);
@@ -203,12 +211,62 @@ fn interfaces_that_come_and_go_keep_their_numbers() {
     }
 }
 
+/// Makes a link of the type of PPP, by ioctls of a TUN device, since the kernel may lack PPP.
+const PPP: &str = "python3 -c \"import fcntl, struct
+tun = open('/dev/net/tun', 'r+b', buffering=0)
+fcntl.ioctl(tun, 0x400454ca, struct.pack('16sH22x', b'ppp0', 0x1001))
+fcntl.ioctl(tun, 0x400454cd, 512)
+fcntl.ioctl(tun, 0x400454cb, 1)\"; ip link set ppp0 mtu 1492 up; ip address add 203.0.113.5 peer 203.0.113.1 dev ppp0";
+
+#[test]
+fn a_ppp_link_is_an_interface_and_a_layer() {
+    if !Path::new("/dev/net/tun").exists() {
+        return skip("the kernel has no TUN devices");
+    }
+    if Command::new("python3").arg("--version").output().is_err() {
+        return skip_for_lack_of("python3");
+    }
+    let Some(agent) = agent(PPP, &[]) else { return };
+    let ppp = "Device.PPP.Interface.1";
+    assert_eq!(agent.value("Device.PPP.InterfaceNumberOfEntries"), "1");
+    let found = ["Name", "Enable", "CurrentMRUSize"].map(|name| agent.value(&format!("{ppp}.{name}")));
+    assert_eq!(found, ["ppp0", "true", "1492"]);
+    assert!(agent.value(&format!("{ppp}.Stats.BytesSent")).parse::<u64>().is_ok());
+    let above = instance(&agent, "Device.IP.Interface.", "Name", "ppp0");
+    assert_eq!(agent.value(&format!("{above}LowerLayers")), ppp);
+    assert_eq!(agent.value(&format!("{above}IPv4Address.1.IPAddress")), "203.0.113.5");
+    assert!(lines(&agent, "Device.InterfaceStack.").iter().any(|line| line.ends_with(&format!("LowerLayer={ppp}"))));
+}
+
+#[test]
+fn a_sensor_without_a_value_stays_an_instance() {
+    let directory = "/sys/class/thermal";
+    if !Path::new(directory).exists() {
+        return skip("the kernel has no sensors of temperature");
+    }
+    let place = tempfile::tempdir().expect("a directory");
+    for (zone, name) in [(0, "cpu"), (1, "radio")] {
+        let zone = place.path().join(format!("thermal_zone{zone}"));
+        fs::create_dir(&zone).expect("a directory");
+        fs::write(zone.join("type"), format!("{name}\n")).expect("a file");
+        fs::write(zone.join("temp"), "41750\n").expect("a file");
+    }
+    let Some(agent) = agent("true", &[(place.path(), directory)]) else { return };
+    let sensors = "Device.DeviceInfo.TemperatureStatus.TemperatureSensor.";
+    let values = || [1, 2].map(|number| agent.value(&format!("{sensors}{number}.Value")));
+    assert_eq!(agent.value(&format!("{sensors}2.Name")), "radio");
+    assert_eq!(values(), ["41", "41"]);
+    // The driver of a radio that is off answers with an error.
+    fs::remove_file(place.path().join("thermal_zone1/temp")).expect("a file");
+    assert_eq!(values(), ["41", "-274"]);
+}
+
 #[test]
 fn a_linux_device_says_what_it_is() {
     let Some(agent) = router() else { return };
     let number =
         |path: &str| agent.value(path).parse::<u64>().unwrap_or_else(|_| panic!("{path}: {}", agent.value(path)));
-    let meminfo = std::fs::read_to_string("/proc/meminfo").expect("memory");
+    let meminfo = fs::read_to_string("/proc/meminfo").expect("memory");
     let total = meminfo.split_whitespace().nth(1).expect("a number").to_owned();
     assert_eq!(agent.value("Device.DeviceInfo.MemoryStatus.Total"), total);
     assert!(number("Device.DeviceInfo.UpTime") > 0);
