@@ -35,6 +35,7 @@ fn clone() -> TempDir {
     let at = |name: &str| directory.path().join(name);
     symlink(root().join("data-model"), at("data-model")).expect("a link");
     symlink(root().join("data-model/tr-181.json"), at("data-model.json")).expect("a link");
+    symlink(root().join("data-model/linux.json"), at("linux.json")).expect("a link");
     fs::write(at("acme.json"), blocks(&document("docs/data-model.md"), "json")[0]).expect("a file");
     fs::write(at("device.json"), "{}").expect("a file");
     fs::write(at("acme.key"), "secret\n").expect("a file");
