@@ -123,6 +123,7 @@ fn expect_values(agent: &Agent, expected: &[(&str, &str)]) {
 /// Values of the router, by the subject.
 const VALUES: &[(&str, &str)] = &[
     ("DeviceInfo.Description", "Acme AX3000 Router"),
+    ("DeviceInfo.ModelName", "Acme AX3000 Router"),
     ("DeviceInfo.ModelNumber", "acme,ax3000"),
     ("DeviceInfo.VendorLogFile.1.MaximumSize", "131072"),
     ("DeviceInfo.VendorLogFile.1.Persistent", "false"),
@@ -227,6 +228,9 @@ const VALUES: &[(&str, &str)] = &[
     ("Firewall.Chain.1.Rule.10.SourceMAC", "02:00:00:00:00:77"),
     ("Firewall.Chain.1.Rule.10.SourceMask", "192.168.1.0/25"),
     ("Firewall.Chain.1.Rule.10.DestIP", "203.0.113.9"),
+    ("Firewall.Chain.1.Rule.10.DestIPExclude", "true"),
+    ("Firewall.Chain.1.Rule.10.SourceIPExclude", "false"),
+    ("Firewall.Chain.1.Rule.1.DestPortExclude", "false"),
     ("WiFi.RadioNumberOfEntries", "2"),
     ("WiFi.Radio.1.OperatingFrequencyBand", "2.4GHz"),
     ("WiFi.Radio.1.OperatingStandards", "g,n,ax"),
@@ -255,6 +259,7 @@ const VALUES: &[(&str, &str)] = &[
     ("WiFi.AccessPoint.2.SSIDReference", "Device.WiFi.SSID.2"),
     ("WiFi.AccessPoint.2.SSIDAdvertisementEnabled", "false"),
     ("WiFi.AccessPoint.2.Security.ModeEnabled", "WPA3-Personal-Transition"),
+    ("WiFi.AccessPoint.3.Security.ModeEnabled", "OWE"),
     ("WiFi.AccessPoint.2.AllowedMACAddress", "02:00:00:00:00:31,02:00:00:00:00:32"),
     ("WiFi.AccessPoint.3.SSIDReference", "Device.WiFi.SSID.3"),
     ("WiFi.AccessPoint.3.IsolationEnable", "true"),
