@@ -65,9 +65,10 @@ impl ValueWatch {
 impl Agent {
     /// Reads the watched values if the device has told of a change, or if other values are watched than before.
     pub(super) fn watch_values(&mut self, now: Now) {
-        // A session that is about to start reads them anyway, and may change which ones are watched. While services reload, states
-        // come and go that the ACS has caused itself (R172): the state afterwards counts.
-        if !self.device.tree().has_sources() || self.session_wanted || self.awaits_reloads() {
+        // A session that is about to start reads them anyway, and may change which ones are watched; one that cannot start, such as
+        // without an ACS, may be long in coming. While services reload, states come and go that the ACS has caused itself (R172):
+        // the state afterwards counts.
+        if !self.device.tree().has_sources() || self.is_session_due(now) || self.awaits_reloads() {
             return;
         }
         if !self.values.is_current || self.values.due.is_some_and(|due| due <= now.monotonic) {

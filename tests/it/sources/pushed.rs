@@ -155,3 +155,18 @@ fn watch_prints_changes_as_they_come() {
     assert_eq!(refused.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("Device.Nothing.: no such parameter or object"));
 }
+
+/// A session that cannot start, because CWMP is off, does not hold back the values for the device itself.
+#[test]
+fn watch_prints_changes_without_a_session() {
+    let (acs, device) = (ManualAcs::start(AcsOptions::new()), Device::new());
+    let mut agent = device.agent(&acs);
+    agent.succeeds(&["set", "Device.ManagementServer.EnableCWMP=false"]);
+    agent.reboot();
+    agent.wait_for_control();
+    let watch = Watch::start(&agent, &[PORTS]);
+    eventually("a watch", || watches(&agent));
+    device.write("ports", "lan1 down\nlan2 down\n");
+    assert_eq!(watch.next(), format!("{PORTS}1.Status=Down"));
+    assert_eq!(watch.terminate(), Some(0));
+}
