@@ -70,6 +70,9 @@ const REQUEST_LIMIT: Duration = Duration::from_secs(10);
 /// The most bytes of a file that are read; a longer one is no source of single values.
 const MAX_SIZE: u64 = 256 * 1024;
 
+/// The room for the text of a file.
+const ROOM: usize = 4096;
+
 /// The drivers of this device.
 pub(crate) struct DeviceSources {
     clock: Clock,
@@ -216,7 +219,8 @@ impl DeviceSources {
 fn read_text(path: &str) -> Result<String, String> {
     // Without NONBLOCK, a pipe or a device would block the agent.
     let file = OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(path);
-    let mut bytes = Vec::new();
+    // With room, one call reads a usual file, and a second one finds its end.
+    let mut bytes = Vec::with_capacity(ROOM);
     let read = file.and_then(|file| file.take(MAX_SIZE + 1).read_to_end(&mut bytes));
     match read {
         Ok(_) if bytes.len() as u64 > MAX_SIZE => Err(format!("longer than {} KiB", MAX_SIZE >> 10)),

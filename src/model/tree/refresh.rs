@@ -190,6 +190,7 @@ impl<'t> RefreshWalk<'t> {
     /// Walks from the root.
     fn walk(&mut self) {
         self.name.clear();
+        self.names.clear();
         self.node(ROOT, &self.tree.root);
     }
 

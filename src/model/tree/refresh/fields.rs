@@ -28,12 +28,12 @@ impl<'t> RefreshWalk<'t> {
             self.settle_table(&path.table);
             self.look_at_names(path);
         }
+        if self.readings.is_none() {
+            return self.ask_for_field(field);
+        }
         // A placeholder may stand for something that the device does not have, such as the interface of a link that is
         // down: then the field is absent.
         let text = self.field_text(field);
-        if self.readings.is_none() {
-            return;
-        }
         let (text, value) = match text {
             Ok(text) => {
                 // Each reason may contain the text, which may be a password.
@@ -63,6 +63,14 @@ impl<'t> RefreshWalk<'t> {
             let took = answered.map_or(Duration::ZERO, |(_, response)| response.took);
             let reading = Reading { name: self.name.clone(), query, text, value, took };
             self.readings.get_or_insert_default().push(reading);
+        }
+    }
+
+    /// Asks for what the text of a field needs. The text itself is taken once, when all answers are there.
+    fn ask_for_field(&mut self, field: &Field) {
+        match &field.excerpt {
+            Excerpt::View(_, fields) => fields.iter().for_each(|(source, _)| self.ask_for(*source)),
+            _ => self.ask_for(field.source),
         }
     }
 
@@ -138,7 +146,9 @@ impl<'t> RefreshWalk<'t> {
         for instance in &table.instances {
             let key = table.key(instance.number).map(str::to_owned);
             self.above = key.map(|key| Above { key, source: binding.source }).into_iter().collect();
-            if let Ok(Some(name)) = self.field_text(field) {
+            if self.readings.is_none() {
+                self.ask_for_field(field);
+            } else if let Ok(Some(name)) = self.field_text(field) {
                 names.push((name, instance.number));
             }
         }

@@ -1,6 +1,7 @@
 //! The queries of sources: placeholders filled in, and the fields that a program is asked for.
 
 use super::{Above, Answered, Missing, RefreshWalk};
+use crate::model::source::path::Step;
 use crate::model::source::{
     Answer, Blank, Excerpt, Location, Pick, Query, Response, Source, SourceId, Target, Template, uci,
 };
@@ -144,6 +145,23 @@ impl<'t> RefreshWalk<'t> {
                 }
                 Ok(excerpt.of(answer, key.as_deref()))
             }
+        }
+    }
+
+    /// Asks for the answer of a source, and for what the placeholders of its row and of the part with its fields stand for.
+    pub(super) fn ask_for(&mut self, id: SourceId) {
+        let Ok((_, Response { answer: Ok(answer), .. })) = self.answer(id) else { return };
+        let source = self.bindings.source(id);
+        if let Pick::At(at) = &source.pick
+            && !at.is_constant()
+        {
+            // What is missing is asked for by now.
+            let _ = self.fill(at);
+        }
+        if let (Answer::Tree(blob), Location::Ubus(call)) = (answer, &source.location)
+            && call.part.iter().flat_map(Step::texts).any(|text| !text.is_constant())
+        {
+            let _ = self.part(id, call, blob);
         }
     }
 

@@ -33,7 +33,7 @@ impl<'t> RefreshWalk<'t> {
     }
 
     /// Returns the part of an answer that has the fields or rows of a call; `None` if the answer lacks it.
-    fn part(&mut self, id: SourceId, call: &Call, blob: &'t Blob) -> Result<Option<Value<'t>>, Missing> {
+    pub(super) fn part(&mut self, id: SourceId, call: &Call, blob: &'t Blob) -> Result<Option<Value<'t>>, Missing> {
         let below = self.leave_rows(id);
         let steps: Result<Vec<Step<String>>, Missing> =
             call.part.iter().map(|step| step.map(|text| self.fill(text))).collect();
