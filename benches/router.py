@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 
 MATERIAL = pathlib.Path(__file__).resolve().parent.parent / "tests" / "it" / "sources" / "openwrt"
 
@@ -35,9 +36,14 @@ ip neighbour add 198.51.100.1 lladdr 02:00:00:00:00:01 dev wan nud permanent
 """
 
 
+def is_inside():
+    """Returns true in the namespaces of `enter`."""
+    return os.environ.get("ROUTER") == "inside"
+
+
 def enter():
     """Runs this program again in namespaces of its own, unless it is there already."""
-    if os.environ.get("ROUTER") == "inside":
+    if is_inside():
         return
     os.environ["ROUTER"] = "inside"
     unshare = ["unshare", "--net", "--mount", "--pid", "--fork", "--mount-proc"]
@@ -45,10 +51,14 @@ def enter():
 
 
 class Router:
-    """The files, the links and the bus of a router; `calls` are the calls that were answered."""
+    """The files, the links and the bus of a router.
+
+    `calls` are the calls that were answered; `delays` has the seconds that a call takes.
+    """
 
     def __init__(self):
         self.calls = []
+        self.delays = {}
         place = pathlib.Path(tempfile.mkdtemp())
         subprocess.run(["mount", "-t", "tmpfs", "none", str(place)], check=True)
         for name in ("etc/init.d", "run/ubus", "tmp/resolv.conf.d"):
@@ -101,6 +111,7 @@ class Router:
             else:
                 name, method = objects[peer - 9], text(attributes[4])
                 self.calls.append(f"{name} {method}")
+                time.sleep(self.delays.get(self.calls[-1], 0))
                 fitting = [
                     values
                     for key, values in self.answers.items()
