@@ -151,13 +151,17 @@ impl<'a> Value<'a> {
             Value::Text(bytes) => Some(String::from_utf8_lossy(bytes)),
             Value::Whole(number) => Some(number.to_string().into()),
             Value::Boolean(flag) => Some(if flag { "true" } else { "false" }.into()),
-            Value::Double(number) if number.is_finite() => Some(number.to_string().into()),
+            // A number of JSON, because std's own text of a double costs 10 kB of flash; infinity is none.
+            Value::Double(number) => {
+                let text = serde_json::Number::from_f64(number)?.to_string();
+                Some(text.strip_suffix(".0").map(str::to_owned).unwrap_or(text).into())
+            }
             Value::Array(elements) => {
                 let scalar = |(_, value)| if matches!(value, Value::Array(_)) { None } else { Value::text(value) };
                 let texts: Option<Vec<Cow<'_, str>>> = elements.map(scalar).collect();
                 Some(texts?.join(" ").into())
             }
-            Value::Nothing | Value::Double(_) | Value::Table(_) => None,
+            Value::Nothing | Value::Table(_) => None,
         }
     }
 
