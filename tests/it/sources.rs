@@ -4,6 +4,7 @@ mod direct;
 mod linux;
 mod needs;
 mod openwrt;
+mod openwrt_set;
 mod pushed;
 mod ubus;
 mod ubusd;

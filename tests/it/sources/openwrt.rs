@@ -12,6 +12,7 @@ use super::ubusd::Ubusd;
 use crate::gateway::{TR_181, model_file};
 use crate::support::Agent;
 use crate::support::agent::AgentBuilder;
+use crate::support::mount::with_mounts;
 use crate::support::network::with_network;
 use crate::support::port::closed_address;
 use crate::support::skip::skip_for_lack_of;
@@ -35,9 +36,9 @@ const COVER_TMP: &str = "mkdir -p old; mount --bind /tmp old; mount --bind tmp /
     d=${a#/tmp/}; d=${d%%/*}; mkdir -p /tmp/$d; mount --bind old/$d /tmp/$d;; esac; done";
 
 /// The files of a router.
-struct Router {
+pub(super) struct Router {
     place: TempDir,
-    bus: Ubusd,
+    pub(super) bus: Ubusd,
 }
 
 fn material(name: &str) -> PathBuf {
@@ -49,7 +50,7 @@ fn files(directory: &str) -> Vec<PathBuf> {
 }
 
 impl Router {
-    fn new() -> Router {
+    pub(super) fn new() -> Router {
         let router = Router { place: tempfile::tempdir().expect("a directory"), bus: Ubusd::start() };
         for directory in ["etc/config", "etc/init.d", "tmp/resolv.conf.d"] {
             fs::create_dir_all(router.path(directory)).expect("a directory");
@@ -72,7 +73,7 @@ impl Router {
         router
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.place.path().join(name)
     }
 
@@ -91,6 +92,12 @@ impl Router {
         let mounts =
             format!("mount --bind {run} /var/run; mount --bind {etc} /etc; cd {}", self.place.path().display());
         with_network(agent, &format!("{LINKS}; {mounts}; {COVER_TMP}; cd /; {last}"), &[])
+    }
+
+    /// Returns an agent in the network of this machine, with an ACS at this URL.
+    pub(super) fn settable_at(&self, url: &str) -> Option<AgentBuilder> {
+        let agent = TR_181.shipped_at(url).data_model(model_file("linux.json")).data_model(model_file("openwrt.json"));
+        with_mounts(agent, &[(&self.path("etc"), "/etc"), (self.bus.run_directory(), "/var/run")])
     }
 
     fn agent(&self) -> Option<Agent> {
@@ -297,8 +304,8 @@ fn the_values_are_those_of_the_router() {
     assert_eq!(agent.value(&format!("{}.LowerLayers", port.expect("a port"))), "Device.WiFi.SSID.1");
     assert_eq!((count("Origin=DHCPv4"), count("StaticRoute=true")), (1, 1));
     assert!(all.contains(".DestIPAddress=10.20.0.0\n"));
-    // Nothing of the configuration is written: the names with a source are read-only.
-    for path in ["WiFi.SSID.1.SSID", "IP.Interface.1.Enable", "NAT.PortMapping.1.Enable", "SSH.Server.1.Port"] {
+    // What two parameters read from one option, and what cannot be put back into its form, is read-only.
+    for path in ["WiFi.AccessPoint.1.Enable", "IP.Interface.1.Enable", "NAT.PortMapping.1.ExternalPort", "SSH.Enable"] {
         assert!(!agent.command(&["set", &format!("Device.{path}=1")]).status.success(), "{path}");
     }
     // A password and a key are read by nobody.

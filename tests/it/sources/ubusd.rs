@@ -100,7 +100,7 @@ impl Ubusd {
         self.answer(object, method, "", answer);
     }
 
-    fn answer(&self, object: &str, method: &str, argument: &str, answer: &str) {
+    pub fn answer(&self, object: &str, method: &str, argument: &str, answer: &str) {
         let json: Json = serde_json::from_str(answer).expect("JSON");
         let members = json.as_object().expect("an object");
         self.world().others.push(Other {

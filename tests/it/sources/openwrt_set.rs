@@ -1,0 +1,314 @@
+//! The writable values of `openwrt.json`: a curated list, texts that could hurt a script of OpenWrt, and the reloads.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde_json::Value as Json;
+
+use super::openwrt::Router;
+use crate::support::{AcsOptions, Agent, ManualAcs, get_parameter_names, set_parameter_values};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// The parameters with an option of a UCI package that the ACS may set.
+const WRITABLE: &[&str] = &[
+    "DHCPv4.Server.Pool.{i}.Enable",
+    "DHCPv4.Server.Pool.{i}.LeaseTime",
+    "DeviceInfo.HostName",
+    "DynamicDNS.Client.{i}.Enable",
+    "DynamicDNS.Client.{i}.Password",
+    "DynamicDNS.Client.{i}.Username",
+    "Firewall.Chain.{i}.Rule.{i}.Description",
+    "Firewall.Chain.{i}.Rule.{i}.Enable",
+    "Firewall.Chain.{i}.Rule.{i}.Target",
+    "NAT.PortMapping.{i}.Description",
+    "NAT.PortMapping.{i}.Enable",
+    "NAT.PortMapping.{i}.InternalClient",
+    "NAT.PortMapping.{i}.Protocol",
+    "NAT.PortMapping.{i}.RemoteHost",
+    "QoS.Shaper.{i}.Enable",
+    "QoS.Shaper.{i}.ShapingRate",
+    "SSH.Server.{i}.AllowPasswordLogin",
+    "SSH.Server.{i}.AllowRootLogin",
+    "SSH.Server.{i}.AllowRootPasswordLogin",
+    "SSH.Server.{i}.Enable",
+    "SSH.Server.{i}.IdleTimeout",
+    "SSH.Server.{i}.Port",
+    "Time.Client.{i}.Servers",
+    "Time.Enable",
+    "UPnP.Device.Enable",
+    "WiFi.AccessPoint.{i}.AllowedMACAddress",
+    "WiFi.AccessPoint.{i}.IsolationEnable",
+    "WiFi.AccessPoint.{i}.MACAddressControlEnabled",
+    "WiFi.AccessPoint.{i}.MaxAllowedAssociations",
+    "WiFi.AccessPoint.{i}.SSIDAdvertisementEnabled",
+    "WiFi.AccessPoint.{i}.Security.KeyPassphrase",
+    "WiFi.AccessPoint.{i}.Security.ModeEnabled",
+    "WiFi.AccessPoint.{i}.Security.RekeyingInterval",
+    "WiFi.AccessPoint.{i}.UAPSDEnable",
+    "WiFi.AccessPoint.{i}.WMMEnable",
+    "WiFi.Radio.{i}.BeaconPeriod",
+    "WiFi.Radio.{i}.Enable",
+    "WiFi.Radio.{i}.FragmentationThreshold",
+    "WiFi.Radio.{i}.IEEE80211hEnabled",
+    "WiFi.Radio.{i}.RTSThreshold",
+    "WiFi.SSID.{i}.Enable",
+    "WiFi.SSID.{i}.SSID",
+];
+
+/// A value of each area: the name, the value, its package, and the line of the file.
+const SETTINGS: &[(&str, &str, &str, &str)] = &[
+    ("DeviceInfo.HostName", "gateway-7", "system", "option hostname 'gateway-7'"),
+    ("Time.Enable", "false", "system", "option enabled '0'"),
+    ("Time.Client.1.Servers", "time.example.net,2001:db8::7", "system", "list server '2001:db8::7'"),
+    ("WiFi.Radio.1.Enable", "false", "wireless", "option disabled '1'"),
+    ("WiFi.SSID.1.SSID", "Café \"5\" $HOME", "wireless", "option ssid 'Café \"5\" $HOME'"),
+    ("WiFi.AccessPoint.1.Security.ModeEnabled", "WPA3-Personal", "wireless", "option encryption 'sae'"),
+    (
+        "WiFi.AccessPoint.1.Security.KeyPassphrase",
+        "it's $(quiet) here",
+        "wireless",
+        r"option key 'it'\''s $(quiet) here'",
+    ),
+    ("WiFi.AccessPoint.2.MACAddressControlEnabled", "false", "wireless", "option macfilter 'disable'"),
+    ("WiFi.AccessPoint.1.MaxAllowedAssociations", "12", "wireless", "option maxassoc '12'"),
+    ("DHCPv4.Server.Pool.1.LeaseTime", "3600", "dhcp", "option leasetime '3600'"),
+    ("DHCPv4.Server.Pool.2.Enable", "true", "dhcp", "option ignore '0'"),
+    ("NAT.PortMapping.1.InternalClient", "192.168.1.77", "firewall", "option dest_ip '192.168.1.77'"),
+    ("NAT.PortMapping.1.RemoteHost", "203.0.113.9", "firewall", "option src_ip '203.0.113.9'"),
+    ("NAT.PortMapping.2.Protocol", "TCP", "firewall", "option proto 'tcp'"),
+    ("NAT.PortMapping.2.Description", "Anna's games (TCP)", "firewall", r"option name 'Anna'\''s games (TCP)'"),
+    ("Firewall.Chain.1.Rule.10.Target", "Drop", "firewall", "option target 'DROP'"),
+    ("SSH.Server.1.AllowPasswordLogin", "true", "dropbear", "option PasswordAuth 'on'"),
+    ("UPnP.Device.Enable", "false", "upnpd", "option enabled '0'"),
+    ("DynamicDNS.Client.1.Username", "homer@example.net", "ddns", "option username 'homer@example.net'"),
+    ("QoS.Shaper.1.ShapingRate", "20000000", "sqm", "option upload '20000'"),
+];
+
+/// A router with an ACS. The stand-in for procd takes events, and a script stands for the init script of DynamicDNS.
+struct Scene {
+    router: Router,
+    acs: ManualAcs,
+    agent: Agent,
+}
+
+impl Scene {
+    fn new() -> Option<Scene> {
+        let router = Router::new();
+        router.bus.answer("service", "event", "", "{}");
+        let script = router.path("etc/init.d/ddns");
+        fs::write(&script, "#!/bin/sh\necho \"$1\" >>/etc/ddns-restarts\n").expect("written");
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("a mode");
+        let acs = ManualAcs::start(AcsOptions::new());
+        let agent = router.settable_at(&acs.url())?.log_level("debug").start();
+        acs.expect_events(&["0 BOOTSTRAP", "1 BOOT"]);
+        agent.wait_for_control();
+        Some(Scene { router, acs, agent })
+    }
+
+    fn package(&self, name: &str) -> String {
+        fs::read_to_string(self.router.path("etc/config").join(name)).expect("a package")
+    }
+
+    /// Returns the text of all packages.
+    fn packages(&self) -> String {
+        let mut files: Vec<PathBuf> = fs::read_dir(self.router.path("etc/config"))
+            .expect("a directory")
+            .map(|entry| entry.expect("an entry").path())
+            .collect();
+        files.sort();
+        files.iter().map(|file| fs::read_to_string(file).expect("a package")).collect()
+    }
+
+    /// Returns the names of the parameters with an option of a UCI package as source.
+    fn bound(&self) -> BTreeSet<String> {
+        let entries: Json = serde_json::from_str(&self.agent.succeeds(&["source", "--json", "Device."])).expect("JSON");
+        let entries = entries.as_array().expect("a list");
+        let of_package = |entry: &&Json| entry["source"].as_str().is_some_and(|source| source.starts_with("uci "));
+        entries.iter().filter(of_package).filter_map(|entry| entry["name"].as_str()).map(str::to_owned).collect()
+    }
+
+    /// Waits until procd has got an event for the package, or DynamicDNS was restarted. Returns what the bus was asked before.
+    fn expect_reload(&self, package: &str, asked: &mut Vec<String>) {
+        let hex: String = package.bytes().map(|byte| format!("{byte:02x}")).collect();
+        let began = Instant::now();
+        while began.elapsed() < LIMIT {
+            asked.extend(self.router.bus.asked());
+            let is_event = |question: &String| {
+                question.starts_with("service event type:3=config.change") && question.contains(&format!("{hex}00"))
+            };
+            let is_restarted = package == "ddns"
+                && fs::read_to_string(self.router.path("etc/ddns-restarts")).is_ok_and(|text| text == "restart\n");
+            if is_restarted || asked.iter().any(is_event) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        panic!("no reload of {package}: {asked:#?}\n{}", self.agent.log());
+    }
+}
+
+/// Returns a name without its instance numbers and the root.
+fn template(name: &str) -> String {
+    let segment = |segment| if str::parse::<u32>(segment).is_ok() { "{i}" } else { segment };
+    name.trim_start_matches("Device.").split('.').map(segment).collect::<Vec<_>>().join(".")
+}
+
+/// Returns a line with one space in place of several, which the options of some packages have.
+fn words(line: &str) -> String {
+    line.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// R164, R169, R170: what is writable is set in the file of its package, and its service is reloaded after the session.
+#[test]
+fn each_area_is_set_and_reloaded() {
+    let Some(scene) = Scene::new() else { return };
+    scene.router.bus.asked();
+    scene.agent.succeeds(&["inform"]);
+    let name = |path: &str| format!("Device.{path}");
+    scene.acs.expect_session(&["2 PERIODIC"], |_, session| {
+        for (path, value, package, line) in SETTINGS {
+            let answer = session.succeeds(&set_parameter_values(&[(&name(path), "string", value)], "k"));
+            assert_eq!(answer.argument("Status"), Some("1"), "{path}");
+            let text = scene.package(package);
+            let has_line = text.lines().any(|found| words(found) == words(line));
+            assert!(has_line, "{path}: {text}");
+        }
+        let is_event = |question: &String| question.starts_with("service event");
+        assert!(!scene.router.bus.asked().iter().any(is_event), "a reload waits for the end of the session");
+    });
+    let (mut asked, packages) = (Vec::new(), SETTINGS.iter().map(|(_, _, package, _)| *package));
+    packages.collect::<BTreeSet<_>>().iter().for_each(|package| scene.expect_reload(package, &mut asked));
+    scene.agent.succeeds(&["inform"]);
+    scene.acs.expect_session(&["2 PERIODIC"], |_, session| {
+        for (path, value, _, _) in SETTINGS {
+            let wanted = if path.ends_with("KeyPassphrase") { "" } else { value };
+            assert_eq!(session.value(&name(path)), wanted, "{path}");
+            let answer = session.succeeds(&set_parameter_values(&[(&name(path), "string", value)], "k"));
+            assert_eq!(answer.argument("Status"), Some("0"), "{path}: the value is there already");
+        }
+    });
+    assert!(!scene.agent.log().contains("quiet"), "a hidden value is in no log");
+}
+
+/// Sends a command to the socket of the agent, and returns the answer.
+fn says(agent: &Agent, words: &[&str]) -> String {
+    let mut stream = UnixStream::connect(agent.control()).expect("the agent listens");
+    stream.set_read_timeout(Some(LIMIT)).expect("a time limit");
+    writeln!(stream, "{}", Json::from(words.to_vec())).expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    answer
+}
+
+/// Texts that a script of OpenWrt could take for more than a text. `MARKER` stands for a file that a command would make.
+fn hostile_texts(marker: &Path) -> Vec<String> {
+    let touch = format!("touch {}", marker.display());
+    let mut texts: Vec<String> =
+        ["$(CMD)", "`CMD`", "; CMD; #", "| CMD |", "a && CMD", "'; CMD; '", "\"; CMD; \"", "\\'; CMD"]
+            .iter()
+            .map(|text| text.replace("CMD", &touch))
+            .collect();
+    let plain = [
+        "a b",
+        "-O x",
+        "it's",
+        "\"",
+        "\\",
+        "$HOME",
+        "a\nb",
+        "x'\n\toption ssid 'y",
+        "x\nssid2=y",
+        "a\rb",
+        "a\tb",
+        "\u{7f}",
+        "\u{85}",
+        "#",
+        "{x}",
+        "*",
+        "../../etc/passwd",
+        "a,b c,d",
+    ];
+    texts.extend(plain.map(str::to_owned));
+    texts.push("x".repeat(64 * 1024));
+    texts.push(format!("{}\n", "y".repeat(64 * 1024)));
+    texts
+}
+
+/// R168: each parameter that the ACS may set refuses such a text, or keeps it as a text.
+#[test]
+fn hostile_texts_are_refused_or_kept_as_text() {
+    let Some(scene) = Scene::new() else { return };
+    let (bound, place) = (scene.bound(), tempfile::tempdir().expect("a directory"));
+    let marker = place.path().join("marker");
+    let sections = |text: &str| text.lines().filter(|line| line.trim_start().starts_with("config ")).count();
+    let before = sections(&scene.packages());
+    let (mut kept, mut tried, mut names) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
+    scene.agent.succeeds(&["inform"]);
+    scene.acs.expect_session(&["2 PERIODIC"], |_, session| {
+        let all = session.succeeds(&get_parameter_names("Device.", false)).names;
+        let writable = all.into_iter().filter(|entry| entry.writable && bound.contains(&entry.name));
+        for name in writable.map(|entry| entry.name) {
+            // One instance of a table stands for all.
+            if !tried.insert(template(&name)) {
+                continue;
+            }
+            names.push(name.clone());
+            for text in hostile_texts(&marker) {
+                let packages = scene.packages();
+                let answer = session.call(&set_parameter_values(&[(&name, "string", &text)], "k")).expect("an answer");
+                if answer.is_fault() {
+                    assert_eq!(scene.packages(), packages, "{name}: a refused text is written");
+                    continue;
+                }
+                kept.insert(template(&name));
+                assert!(!text.contains(char::is_control) && text.len() < 300, "{name} takes {text:?}");
+                let quoted = format!("'{}'\n", text.replace('\'', r"'\''"));
+                assert!(scene.packages().contains(&quoted), "{name}: {text:?}");
+                if !name.ends_with("KeyPassphrase") && !name.ends_with("Password") {
+                    assert_eq!(session.value(&name), text, "{name}");
+                }
+            }
+        }
+    });
+    assert_eq!(tried.iter().map(String::as_str).collect::<Vec<_>>(), WRITABLE);
+    // XML cannot carry these, but the socket of `cpe-agent set` can.
+    for name in &names {
+        for text in ["x\0y", "\0", "x\u{1b}[2J", "x\u{1}"] {
+            let answer = says(&scene.agent, &["set", &format!("{name}={text}")]);
+            assert!(answer.starts_with("{\"error\":"), "{name}: {answer}");
+        }
+    }
+    // Texts of people may have such characters; options that scripts split at spaces may not.
+    let free = [
+        "DynamicDNS.Client.{i}.Password",
+        "Firewall.Chain.{i}.Rule.{i}.Description",
+        "NAT.PortMapping.{i}.Description",
+        "WiFi.AccessPoint.{i}.Security.KeyPassphrase",
+        "WiFi.SSID.{i}.SSID",
+    ];
+    assert_eq!(kept.iter().map(String::as_str).collect::<Vec<_>>(), free);
+    let mut asked = Vec::new();
+    ["wireless", "firewall"].iter().for_each(|package| scene.expect_reload(package, &mut asked));
+    assert!(!marker.exists(), "a command has run");
+    assert_eq!(sections(&scene.packages()), before, "a section came or went");
+    // Another reader finds no mistake in a package.
+    let status: Json = serde_json::from_str(&scene.agent.succeeds(&["status", "--json"])).expect("JSON");
+    let failing = status["sources"]["failing"].to_string();
+    assert!(!failing.contains("uci"), "{failing}");
+}
+
+/// `check` names no text that scripts of the device would read without a rule.
+#[test]
+fn no_writable_text_is_without_a_rule() {
+    let router = Router::new();
+    let Some(builder) = router.settable_at("http://127.0.0.1:1/acs") else { return };
+    let output = builder.run_to_end("check");
+    let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    assert!(text.contains("root           Device.") && !text.contains("the ACS may set any text"), "{text}");
+}
