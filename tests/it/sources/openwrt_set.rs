@@ -235,6 +235,10 @@ fn hostile_texts(marker: &Path) -> Vec<String> {
         "a,b c,d",
     ];
     texts.extend(plain.map(str::to_owned));
+    // An SSID has 32 bytes at most, and a comment of nftables 128 with what the firewall puts before it.
+    texts.extend(
+        [("ü", 16), ("ü", 17), ("家", 11), ("🏠", 8), ("🏠", 9), ("ü", 32), ("(", 101)].map(|(t, n)| t.repeat(n)),
+    );
     texts.push("x".repeat(64 * 1024));
     texts.push(format!("{}\n", "y".repeat(64 * 1024)));
     texts
@@ -268,6 +272,8 @@ fn hostile_texts_are_refused_or_kept_as_text() {
                 }
                 kept.insert(template(&name));
                 assert!(!text.contains(char::is_control) && text.len() < 300, "{name} takes {text:?}");
+                assert!(!name.ends_with(".SSID") || text.len() <= 32, "{name} takes {text:?}");
+                assert!(!name.ends_with("Description") || text.len() <= 120, "{name} takes {text:?}");
                 let quoted = format!("'{}'\n", text.replace('\'', r"'\''"));
                 assert!(scene.packages().contains(&quoted), "{name}: {text:?}");
                 if !name.ends_with("KeyPassphrase") && !name.ends_with("Password") {
