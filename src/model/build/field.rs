@@ -6,6 +6,7 @@ use crate::model::expression;
 use crate::model::raw::{Number, Object, Raw};
 use crate::model::schema::Spec;
 use crate::model::source::{Conversion, Excerpt, Field, Form, Location, RowPath, SourceId, VIEWS, View, uci};
+use crate::model::value::Type;
 
 /// The members of a field; its own source may have `at` and `limit` beside its kind.
 pub(super) const FIELD_MEMBERS: [&str; 27] = [
@@ -166,7 +167,7 @@ impl<'a> SchemaBuilder<'a> {
     }
 
     /// Rejects a name that the source does not have, as far as the builder knows.
-    fn check_field(&mut self, id: SourceId, name: &str, file: usize, at: &str) -> Built<()> {
+    pub(super) fn check_field(&mut self, id: SourceId, name: &str, file: usize, at: &str) -> Built<()> {
         let reason = match self.sources.location(id) {
             Location::BuiltIn { provider, .. } if !provider.fields.contains(&name) => {
                 format!("`{}` has no field `{name}`; it has {}", provider.name, provider.fields.join(", "))
@@ -191,8 +192,15 @@ impl<'a> SchemaBuilder<'a> {
     /// Reads `match`, `map`, `as` and `scale`.
     fn conversion(&self, raw: &Object<'_>, spec: &Spec) -> Built<Conversion> {
         let pattern = self.text(raw, "match")?;
-        if let Some(Err(error)) = pattern.map(regex_lite::Regex::new) {
-            return Err(self.error(raw.file, "/match", expression::reason(&error)));
+        let wrong = match pattern.map(regex_lite::Regex::new) {
+            Some(Err(error)) => Some(expression::reason(&error)),
+            Some(Ok(regex)) if regex.captures_len() < 2 => {
+                Some("the expression needs a group in parentheses, which is the value".to_owned())
+            }
+            _ => None,
+        };
+        if let Some(reason) = wrong {
+            return Err(self.error(raw.file, "/match", reason));
         }
         let mut map = Vec::new();
         match raw.get("map") {
@@ -220,10 +228,10 @@ impl<'a> SchemaBuilder<'a> {
                 }
             },
         };
-        Ok(Conversion { pattern: pattern.map(Into::into), map: map.into(), form, scale: self.scale(raw)? })
+        Ok(Conversion { pattern: pattern.map(Into::into), map: map.into(), form, scale: self.scale(raw, spec)? })
     }
 
-    fn scale(&self, raw: &Object<'_>) -> Built<Option<(i64, i64)>> {
+    fn scale(&self, raw: &Object<'_>, spec: &Spec) -> Built<Option<(i64, i64)>> {
         let Some(value) = raw.get("scale") else { return Ok(None) };
         let numbers: Vec<i64> = match value {
             Raw::List(items) => items
@@ -235,7 +243,10 @@ impl<'a> SchemaBuilder<'a> {
                 .collect(),
             _ => Vec::new(),
         };
+        let is_number =
+            !matches!(spec.kind, Type::String | Type::Boolean | Type::DateTime | Type::Base64 | Type::HexBinary);
         match numbers[..] {
+            [_, _] if !is_number => Err(self.error(raw.file, "/scale", "only a number has a scale")),
             [times, per] => Ok(Some((times, per))),
             _ => Err(self.error(raw.file, "/scale", "two positive whole numbers are needed: times and per")),
         }

@@ -255,6 +255,7 @@ impl<'a> SchemaBuilder<'a> {
             Some(_) => return Err(self.error(source.file, "/numbers", "`kept` or `loose` is needed")),
         };
         let conditions = self.conditions(source)?;
+        self.check_conditions(source, id, &conditions)?;
         let conditions = self.sections(source, id, conditions)?;
         let mut pins: Vec<(u32, Box<str>)> = Vec::new();
         // A number is never misspelt: an overlay may remove an instance that the model below it lacks.
@@ -269,6 +270,12 @@ impl<'a> SchemaBuilder<'a> {
                 let location = JsonLocation { pointer: table_pointer, ..self.location };
                 return Err(location.error_at(table.file, &pointer(name), reason));
             };
+            if let Some((other, _)) = pins.iter().find(|(_, pinned)| *pinned == key) {
+                let reason = format!("the instance {other} is the row `{key}` already");
+                let table_pointer = self.location.pointer.trim_end_matches("/source").to_owned();
+                let location = JsonLocation { pointer: table_pointer, ..self.location };
+                return Err(location.error_at(table.file, &format!("{}/source/key", pointer(name)), reason));
+            }
             pins.push((number, key));
         }
         pins.sort_unstable();
@@ -344,6 +351,16 @@ impl<'a> SchemaBuilder<'a> {
         }
         self.location.leave(outside);
         Ok(conditions.into())
+    }
+
+    /// Refuses a condition on a field that no row ever has: the table would stay empty.
+    fn check_conditions(&mut self, source: &Object<'a>, id: SourceId, conditions: &[Condition]) -> Built<()> {
+        if matches!(self.sources.location(id), Location::BuiltIn { .. } | Location::File { .. }) {
+            for (field, _) in conditions {
+                self.check_field(id, field, source.file, &format!("/where{}", pointer(field)))?;
+            }
+        }
+        Ok(())
     }
 
     /// Reads a text with placeholders.

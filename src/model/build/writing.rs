@@ -42,6 +42,14 @@ impl<'a> SchemaBuilder<'a> {
                     return Err(self.error(raw.file, "/can", reason));
                 }
                 let can = |verb: &str| verbs.iter().any(|known| **known == *verb);
+                let wrong = match () {
+                    () if !verbs.is_empty() && !can("get") => Some("`get` is needed: every value is read"),
+                    () if can("check") && !can("set") => Some("`check` is of no use without `set`"),
+                    () => None,
+                };
+                if let Some(reason) = wrong {
+                    return Err(self.error(raw.file, "/can", reason));
+                }
                 writing.sets = can("set") && !matches!(raw.get("set"), Some(Raw::Boolean(false)));
                 writing.checks = can("check");
             }

@@ -58,6 +58,12 @@ fn a_wrong_source_names_the_place_and_the_reason() {
             "/Device/O/A/source/scale",
             "two positive whole numbers",
         ),
+        (
+            text(r#""source": { "field": "x", "scale": [1, 2] }"#),
+            "/Device/O/A/source/scale",
+            "only a number has a scale",
+        ),
+        (text(r#""source": { "field": "x", "match": "a" }"#), "/Device/O/A/source/match", "needs a group"),
         (text(r#""source": { "field": "x", "path": "Device.T." }"#), "/Device/O/A/source/path", "with `*` for its"),
         (
             text(r#""source": { "field": "x", "path": "Device.T.*" }"#),
@@ -124,6 +130,21 @@ fn a_wrong_source_names_the_place_and_the_reason() {
         (table(r#"{ "builtin": "system" }"#, ""), "/Device/T/source/builtin", "one row, which is no table"),
         (table(r#"{ "builtin": "link", "at": "x" }"#, ""), "/Device/T/source/at", "a table has all rows"),
         (table(r#"{ "builtin": "link", "numbers": "lose" }"#, ""), "/Device/T/source/numbers", "`kept` or `loose`"),
+        (
+            table(r#"{ "builtin": "link", "where": { "knd": "bridge" } }"#, ""),
+            "/Device/T/source/where/knd",
+            "`link` has no field `knd`",
+        ),
+        (
+            table(
+                r#"{ "builtin": "link" }"#,
+                r#", "1": { "source": { "key": "a" } }, "2": { "source": { "key": "a" } }"#,
+            ),
+            "/Device/T/2/source/key",
+            "the instance 1 is the row `a` already",
+        ),
+        (table(r#"{ "exec": ["/x"], "can": ["list"] }"#, ""), "/Device/T/source/can", "`get` is needed"),
+        (table(r#"{ "exec": ["/x"], "can": ["get", "check"] }"#, ""), "/Device/T/source/can", "without `set`"),
         (table(r#"{ "builtin": "link", "where": "x" }"#, ""), "/Device/T/source/where", "an object is needed"),
         (table(r#"{ "builtin": "link", "also": { "x": {} } }"#, ""), "/Device/T/source/also/x", "one of `builtin`"),
         (text(r#""source": { "uci": "/etc/x", "at": "y" }"#), "/Device/O/A/source/uci", "the name of a package"),

@@ -70,7 +70,7 @@ fn what_can_be_set_is_writable() {
         "U": { "source": { "uci": "a", "at": "b" },
           "A": { "type": "string", "access": "readWrite", "pattern": "x*", "source": "c" },
           "B": { "type": "string", "source": "c" },
-          "C": { "type": "string", "access": "readWrite", "source": { "field": "c", "match": "x" } },
+          "C": { "type": "string", "access": "readWrite", "source": { "field": "c", "match": "(x)" } },
           "D": { "type": "string", "access": "readWrite", "source": { "field": "c", "set": false } },
           "E": { "type": "string", "access": "readWrite", "source": ".name" },
           "F": { "type": "string", "access": "readWrite", "source": "free" } },
