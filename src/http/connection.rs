@@ -32,8 +32,9 @@ const MAX_INTERIM: usize = 8;
 const MAX_SURPLUS: usize = 64;
 /// The size of a request, in bytes, up to which the limit of silence covers its way to the server.
 const SMALL_REQUEST: u64 = 16 * 1024;
-/// The most of a larger one, in bytes, that is still on its way when the system has taken its last byte.
-const MAX_QUEUED: u64 = 32 * 1024;
+/// The most of a larger one, in bytes, that is still on its way when the system has taken its last byte: four segments of the
+/// loopback interface, because with fewer each one waits for a delayed acknowledgement.
+const MAX_QUEUED: u64 = 256 * 1024;
 /// The ticks of [`HttpConnection::wait_for_input`] for which a request waits between header and body: one second in all.
 const HESITATION: usize = 5;
 
