@@ -57,8 +57,8 @@ impl Form {
 }
 
 impl Conversion {
-    /// Returns the part of a text that is the value: the first group of the expression, or the whole match of one without
-    /// groups. `None` without a match.
+    /// Returns the part of a text that is the value: the first group of the expression, or the whole match where that group has
+    /// no part in it. `None` without a match.
     pub(in crate::model) fn part(&self, text: String) -> Option<String> {
         let Some(pattern) = &self.pattern else { return Some(text) };
         // The loader has compiled it, so that it is valid.
