@@ -157,7 +157,8 @@ impl Agent {
     /// Returns the instant at which [`Agent::poll_reloads`] has something to do.
     pub(super) fn reload_deadline(&self) -> Option<Duration> {
         let reloads = &self.service_reloads;
-        if reloads.running.is_some() {
+        // A reload that waits for a reboot has no deadline: one in the past would keep the agent thread busy.
+        if reloads.running.is_some() || self.is_restarting() {
             return None;
         }
         let due = self.device.owed_reloads().iter().map(|name| reloads.due(name));

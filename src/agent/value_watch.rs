@@ -68,7 +68,12 @@ impl Agent {
         // A session that is about to start reads them anyway, and may change which ones are watched; one that cannot start, such as
         // without an ACS, may be long in coming. While services reload, states come and go that the ACS has caused itself (R172):
         // the state afterwards counts.
-        if !self.device.tree().has_sources() || self.is_session_due(now) || self.awaits_reloads() {
+        if !self.device.tree().has_sources() {
+            // SIGHUP may have removed the last source: a deadline that stays in the past would keep the agent thread busy.
+            self.values.due = None;
+            return self.set_value_changes(Changes::default());
+        }
+        if self.is_session_due(now) || self.awaits_reloads() {
             return;
         }
         if !self.values.is_current || self.values.due.is_some_and(|due| due <= now.monotonic) {

@@ -61,6 +61,21 @@ fn a_watched_file_that_changes_starts_a_session() {
     acs.expect_events(&["2 PERIODIC"]);
 }
 
+/// A watch ends with the last source: its next event would keep the agent busy.
+#[test]
+fn a_model_without_sources_ends_the_watch() {
+    let (acs, device) = (ManualAcs::start(AcsOptions::new()), Device::new());
+    let mut agent = device.agent(&acs);
+    agent.reboot();
+    acs.expect_session(&["1 BOOT"], |_, session| {
+        session.succeeds(&set_parameter_attributes(&[(TEMPERATURE, Some(2), None)]));
+    });
+    eventually("a watch", || watches(&agent));
+    device.write("overlay.json", "{}");
+    agent.signal("HUP");
+    eventually("the end of the watch", || !watches(&agent));
+}
+
 /// R198: a link that goes down is reported at once, and again when it is up.
 #[test]
 fn a_link_that_changes_starts_a_session() {

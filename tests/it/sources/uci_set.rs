@@ -10,8 +10,8 @@ use tempfile::TempDir;
 use super::uci::{PACKAGES, Router, values};
 use crate::support::skip::skip_for_lack_of;
 use crate::support::{
-    AcsOptions, AcsSession, Agent, ManualAcs, add_object, delete_object, get_parameter_names, set_parameter_attributes,
-    set_parameter_values,
+    AcsOptions, AcsSession, Agent, ManualAcs, add_object, delete_object, get_parameter_names, reboot,
+    set_parameter_attributes, set_parameter_values,
 };
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -50,6 +50,7 @@ const OVERLAY: &str = r#"{ "Device": {
       "{i}": {
         "Name": { "type": "string", "access": "readWrite", "pattern": "[A-Za-z-]*", "source": "name" },
         "Note": { "type": "string", "access": "readWrite" } } } },
+  "actions": { "reboot": ["/bin/true"] },
   "reloads": { @RELOADS@ } }"#;
 
 const SYSTEM: &str = "Device.X_00D09E_System.";
@@ -341,6 +342,39 @@ fn a_reboot_pays_what_is_owed() {
             session.succeeds(&set_parameter_values(&[(&format!("{SYSTEM}LogSize"), "unsignedInt", "2000")], "k"));
         assert_eq!(answer.argument("Status"), Some("0"));
     });
+    assert!(scene.reloads().is_empty());
+}
+
+/// Returns the time that the agent has used, in ticks of a hundredth of a second. It may be the child of its runner.
+fn used_time(agent: &Agent) -> u64 {
+    let own = agent.pid().to_string();
+    let stat = |entry: fs::DirEntry| fs::read_to_string(entry.path().join("stat")).ok();
+    let processes = fs::read_dir("/proc").expect("processes").flatten().filter_map(stat);
+    let time = |stat: String| {
+        let (begin, rest) = stat.rsplit_once(')')?;
+        let fields: Vec<&str> = rest.split_whitespace().collect();
+        let is_agent = begin.split(' ').next() == Some(&*own) || fields[1] == own;
+        is_agent.then(|| fields[11].parse::<u64>().ok().zip(fields[12].parse::<u64>().ok()))?
+    };
+    processes.filter_map(time).map(|(user, system)| user + system).sum()
+}
+
+/// A reload that waits for the device to go down, or for its next start, costs no time.
+#[test]
+fn a_reload_before_a_reboot_keeps_no_processor_busy() {
+    let Some(scene) = Scene::new() else { return };
+    scene.agent.succeeds(&["inform"]);
+    scene.acs.expect_session(&["2 PERIODIC"], |_, session| {
+        set(session, &format!("{SYSTEM}LogSize"), "2000");
+        session.succeeds(&reboot("r1"));
+    });
+    scene.agent.wait_for_log("rebooting", LIMIT);
+    let (began, before) = (Instant::now(), used_time(&scene.agent));
+    while began.elapsed() < Duration::from_secs(2) {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let used = used_time(&scene.agent) - before;
+    assert!(used < 20, "{used} ticks in two seconds");
     assert!(scene.reloads().is_empty());
 }
 
