@@ -10,6 +10,7 @@
 //! the next start.
 
 use super::notification::digest;
+use super::recovery::set_all;
 use super::{Author, Device, DeviceState, JournalError, Sources, StagedFile, Unfinished};
 use crate::clock::Now;
 use crate::cwmp::fault::{Fault, FaultCode, ParameterFault};
@@ -144,14 +145,16 @@ impl Device {
             }
         }
         let direct: Vec<Write> = writes.iter().filter(|write| !write.place.is_staged()).cloned().collect();
+        // Without the texts to be set back, which a failure below sets back itself.
+        let before = self.unfinished.clone();
         if let Err(fault) = self.set_directly(drivers, &direct, now) {
             drivers.discard();
             return Err(fault);
         }
         let reloads = self.reloads_of(&writes);
-        let before = self.unfinished.clone();
         let mut work = Unfinished { boot: self.state.boot_id.clone(), staged, undo: Vec::new(), ..before.clone() };
-        reloads.iter().filter(|reload| !reload.at_answer).for_each(|reload| work.owe(&reload.name));
+        // Those before the answer too: a crash during one of them must not lose it.
+        reloads.iter().for_each(|reload| work.owe(&reload.name));
         let undo = self.opposite(&kept);
         let row = |row: &RenamedRow| self.tree.renamed_rows(&row.package, row.identity.as_ref(), &row.old, &row.new);
         let rows = renamed.iter().flat_map(row).collect();
@@ -175,13 +178,13 @@ impl Device {
         // Answers that may serve later requests are those of the device before the change.
         self.sources.forget_answers();
         self.log_writes(&writes, author);
-        self.pin(&writes);
         for reload in reloads.iter().filter(|reload| reload.at_answer) {
-            if let Err(reason) = drivers.reload(reload) {
-                log::warn!("reload {}: {reason}; it is repeated after the session", reload.name);
-                self.unfinished.owe(&reload.name);
+            match drivers.reload(reload) {
+                Ok(()) => self.unfinished.owed.retain(|owed| *owed != reload.name),
+                Err(reason) => log::warn!("reload {}: {reason}; it is repeated after the session", reload.name),
             }
         }
+        self.pin(&writes, &renamed);
         let is_owed = reloads.iter().any(|reload| self.unfinished.owes(&reload.name));
         Ok(Changed { notify, is_owed })
     }
@@ -244,13 +247,7 @@ impl Device {
     /// Gives the device the texts that it held.
     fn set_back(&mut self, drivers: &mut dyn Sources, direct: &[Write]) {
         let back = |write: &Write| Some(Write { text: Some(write.old.clone()?), ..write.clone() });
-        let back: Vec<Write> = direct.iter().filter_map(back).collect();
-        if back.is_empty() {
-            return;
-        }
-        for refusal in drivers.set(&back) {
-            log::warn!("{}: it could not be set back: {}", back[refusal.write].name, refusal.text);
-        }
+        set_all(drivers, direct.iter().filter_map(back).collect());
     }
 
     /// Stores that a change was not made. Without this record, the next start would set the device back once more.
@@ -302,17 +299,6 @@ impl Device {
         names.sort_unstable();
         names.dedup();
         names.into_iter().map(|name| self.reloads.get(name)).collect()
-    }
-
-    /// Keeps the values that were set until the reload has run and settled, whatever the device says meanwhile (R170).
-    fn pin(&mut self, writes: &[Write]) {
-        for write in writes {
-            self.sources.pins.retain(|pinned| pinned.name != write.name);
-            let is_value = !matches!(write.place, Place::NewSection { .. } | Place::OldSection { .. });
-            if is_value && write.reload.as_deref().is_some_and(|reload| self.unfinished.owes(reload)) {
-                self.sources.pins.push(write.clone());
-            }
-        }
     }
 
     fn log_writes(&self, writes: &[Write], author: Author) {

@@ -1,24 +1,21 @@
 //! The end of a change of the device: the work that a crash has interrupted, and the reloads that are owed.
 
-use super::Device;
+use super::{Device, RenamedRow, Sources};
 use crate::clock::Now;
 use crate::model::reloads::Reload;
-use crate::model::source::Write;
+use crate::model::source::{Place, Write};
 
 impl Device {
     /// Finishes or undoes a change that a crash has interrupted, before anything is read from the device. `boot` is the present boot.
     pub fn recover(&mut self, boot: Option<&str>, now: Now) {
         let Some(mut drivers) = self.sources.drivers.take() else { return };
         drivers.begin();
-        for notice in drivers.recover(&std::mem::take(&mut self.unfinished.staged)) {
-            log::warn!("{notice}");
-        }
+        let notices = drivers.recover(&std::mem::take(&mut self.unfinished.staged));
+        notices.iter().for_each(|notice| log::warn!("{notice}"));
         let undo = std::mem::take(&mut self.unfinished.undo);
         if !undo.is_empty() {
             log::warn!("a change of the device was interrupted: the values before it are set again");
-            for refusal in drivers.set(&undo) {
-                log::warn!("{}: it could not be set back: {}", undo[refusal.write].name, refusal.text);
-            }
+            set_all(&mut *drivers, undo);
             let work = self.unfinished.clone();
             if let Err(error) = self.store_work(work, now) {
                 log::warn!("{error}");
@@ -26,8 +23,8 @@ impl Device {
         }
         drivers.end();
         self.sources.drivers = Some(drivers);
-        // All services have started with the new files.
-        if boot != Some(self.unfinished.boot.as_str()) {
+        // All services have started with the new files, unless these took their places only now.
+        if boot != Some(self.unfinished.boot.as_str()) && notices.is_empty() {
             self.unfinished.owed.clear();
         }
     }
@@ -75,6 +72,27 @@ impl Device {
         }
     }
 
+    /// Keeps the values that were set until the reload has run and settled, whatever the device says meanwhile (R170).
+    pub(super) fn pin(&mut self, writes: &[Write], renamed: &[RenamedRow]) {
+        for write in writes {
+            self.sources.pins.retain(|pinned| pinned.name != write.name);
+            let is_value = !matches!(write.place, Place::NewSection { .. } | Place::OldSection { .. });
+            if is_value && write.reload.as_deref().is_some_and(|reload| self.unfinished.owes(reload)) {
+                let mut pinned = write.clone();
+                if let Place::Uci { package, identity, section, .. } = &mut pinned.place {
+                    // The key before may be that of another section, which had the same identity.
+                    let is_row = |row: &&RenamedRow| {
+                        (&row.package, &row.identity, &row.old) == (&*package, &*identity, &*section)
+                    };
+                    if let Some(row) = renamed.iter().find(is_row) {
+                        section.clone_from(&row.new);
+                    }
+                }
+                self.sources.pins.push(pinned);
+            }
+        }
+    }
+
     /// Notes that the device is back after all reloads: what it says counts again.
     pub fn reloads_settled(&mut self) {
         self.sources.pins.clear();
@@ -83,5 +101,23 @@ impl Device {
     /// Returns the unfinished work as JSON if the journal holds another one.
     pub(super) fn unwritten_work(&self) -> Option<String> {
         (self.unfinished != self.written_work).then(|| self.unfinished.to_json().to_string())
+    }
+}
+
+/// Sets texts once more that the device held. One that is refused does not keep the others from it.
+pub(super) fn set_all(drivers: &mut dyn Sources, mut writes: Vec<Write>) {
+    // The program that has used up the time of the request must not cost the others theirs (R164).
+    drivers.begin();
+    while !writes.is_empty() {
+        let mut refused: Vec<usize> = Vec::new();
+        for refusal in drivers.set(&writes) {
+            log::warn!("{}: it could not be set back: {}", writes[refusal.write].name, refusal.text);
+            refused.push(refusal.write);
+        }
+        if refused.is_empty() {
+            return;
+        }
+        let mut at = 0..;
+        writes.retain(|_| at.next().is_some_and(|at| !refused.contains(&at)));
     }
 }

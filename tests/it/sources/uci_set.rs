@@ -378,6 +378,22 @@ fn a_reload_before_a_reboot_keeps_no_processor_busy() {
     assert!(scene.reloads().is_empty());
 }
 
+/// A rule with the name that another one had before stays as it is when the value is checked before the reload.
+#[test]
+fn a_rule_beside_one_of_the_same_name_stays_as_it_is() {
+    let Some(scene) = Scene::new() else { return };
+    scene.router.commit("firewall", &text_of("firewall").replace("Block-Telnet", "Allow-Ping"));
+    scene.agent.succeeds(&["inform"]);
+    scene.acs.expect_session(&["2 PERIODIC"], |_, session| {
+        assert_eq!(session.value(&format!("{RULE}2.Name")), "Allow-Ping");
+        set(session, &format!("{RULE}2.Name"), "Allow-Echo");
+    });
+    assert_eq!(scene.wait_for_reloads(1), ["firewall"]);
+    let package = scene.package("firewall");
+    assert!(package.contains("Allow-Ping") && package.matches("Allow-Echo").count() == 1, "{package}");
+    assert!(!scene.agent.log().contains("another program has overwritten"));
+}
+
 /// A reload that fails is repeated once, `status` tells of it, and the ACS gets its sessions.
 #[test]
 fn a_reload_that_fails_is_repeated_once() {

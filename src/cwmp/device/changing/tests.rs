@@ -22,7 +22,10 @@ const MODEL: &str = r#"{ "Device": {
       "Mode": { "type": "string", "access": "readWrite", "source": { "field": "mode", "map": { "a": "A", "*": "B" },
         "write": { "B": "b", "C": null } } } },
     "Led": { "source": { "exec": ["/bin/led"], "can": ["get", "set"] },
-      "Mode": { "type": "string", "access": "readWrite", "source": "mode" } } } }"#;
+      "Mode": { "type": "string", "access": "readWrite", "source": "mode" } },
+    "Fan": { "type": "string", "access": "readWrite",
+      "source": { "uci": "network", "at": "lan", "field": "fan", "reload": "fan" } } },
+  "reloads": { "fan": { "run": ["/bin/true"], "when": "answer" } } }"#;
 
 /// The section of the device, what was done to it, and the step that fails.
 #[derive(Clone, Default)]
@@ -33,8 +36,16 @@ struct State {
     section: Vec<(String, String)>,
     led: String,
     prepared: Vec<Write>,
+    /// The sections of all texts that were prepared.
+    sections: Vec<String>,
+    /// The sections that get a name by the next change.
+    renamed: Vec<RenamedRow>,
+    /// The notices of the next start.
+    notices: Vec<String>,
     done: Vec<String>,
     fails: Option<&'static str>,
+    /// True if the request has used up its time.
+    is_late: bool,
 }
 
 impl State {
@@ -44,7 +55,9 @@ impl State {
 }
 
 impl Sources for World {
-    fn begin(&mut self) {}
+    fn begin(&mut self) {
+        self.0.borrow_mut().is_late = false;
+    }
 
     fn ask(&mut self, queries: &[Query]) -> Vec<Response> {
         let state = self.0.borrow();
@@ -66,13 +79,21 @@ impl Sources for World {
             return Err(vec![Refusal { write: 0, code: FaultCode::ResourcesExceeded, text: "full".into() }]);
         }
         state.prepared = writes.iter().filter(|write| write.place.is_staged()).cloned().collect();
+        let section =
+            |write: &Write| if let Place::Uci { section, .. } = &write.place { Some(section.clone()) } else { None };
+        state.sections.extend(writes.iter().filter_map(section));
         let file = StagedFile { package: "network".into(), old: "1".into(), new: "2".into() };
         let staged = if state.prepared.is_empty() { Vec::new() } else { vec![file] };
-        Ok(Prepared { staged, ..Prepared::default() })
+        let renamed = std::mem::take(&mut state.renamed);
+        Ok(Prepared { staged, renamed, ..Prepared::default() })
     }
 
     fn set(&mut self, writes: &[Write]) -> Vec<Refusal> {
         let mut state = self.0.borrow_mut();
+        if state.is_late {
+            return vec![Refusal { write: 0, code: FaultCode::InternalError, text: "late".into() }];
+        }
+        state.is_late = state.fails("set");
         for write in writes {
             state.led = write.text.clone().unwrap_or_default();
             let text = format!("set {}", state.led);
@@ -103,9 +124,13 @@ impl Sources for World {
         state.done.push("discard".into());
     }
 
+    fn reload(&mut self, _reload: &Reload) -> Result<(), String> {
+        Ok(())
+    }
+
     fn recover(&mut self, staged: &[StagedFile]) -> Vec<String> {
         self.0.borrow_mut().done.push(format!("recover {}", staged.len()));
-        Vec::new()
+        self.0.borrow().notices.clone()
     }
 }
 
@@ -232,6 +257,12 @@ fn a_failure_leaves_nothing() {
                 && restored.tree().get("Device.Kept").is_some_and(|v| v.to_string().is_empty())
         );
     }
+    // The texts were set back, and the next start must not overwrite what has been set since.
+    let (mut restored, _) = device_with(MODEL, &scene.journal.records());
+    let next = World::default();
+    restored.set_sources(Box::new(next.clone()));
+    restored.recover(Some("b1"), NOW);
+    assert_eq!(*next.0.borrow().done, ["recover 0"]);
     scene.journal.fail(true);
     assert_eq!(scene.change(&values).expect_err("a full disk").code.number(), 9002);
     assert_eq!(scene.world.0.borrow().led, "off");
@@ -261,4 +292,57 @@ fn a_start_finishes_and_undoes() {
     assert_eq!(*finished.world.0.borrow().done, ["recover 1"]);
     assert_eq!(finished.device.owed_reloads(), ["network"]);
     assert!(start(&records, "b2").device.owed_reloads().is_empty());
+    // The files took their places behind the start of the services.
+    let (device, journal) = device_with(MODEL, &records);
+    let mut late = Scene { world: World::default(), device, journal }.with_sources();
+    late.world.0.borrow_mut().notices = vec!["complete".into()];
+    late.device.recover(Some("b2"), NOW);
+    assert_eq!(late.device.owed_reloads(), ["network"]);
+}
+
+/// A value is written again into the section that has got a name, and not into the next one, whose key is now that of the first.
+#[test]
+fn a_section_with_a_new_name_is_found_before_its_reload() {
+    let mut scene = Scene::new();
+    let row = RenamedRow { package: "network".into(), identity: None, old: "lan".into(), new: "cpe_lan_1".into() };
+    scene.world.0.borrow_mut().renamed = vec![row];
+    scene.change(&[("Lan.MTU", "1400")]).expect("set");
+    scene.device.begin_reload("network");
+    let state = scene.world.0.borrow();
+    assert!(state.prepared.is_empty() && state.sections == ["lan", "cpe_lan_1"], "{:?}", state.sections);
+}
+
+/// A crash during the reload before the answer does not lose it.
+#[test]
+fn a_reload_before_the_answer_is_in_the_record() {
+    let mut scene = Scene::new();
+    assert_eq!(scene.change(&[("Fan", "1")]).map(Changed::status), Ok(0));
+    assert!(scene.device.owed_reloads().is_empty());
+    let (restored, _) = device_with(MODEL, &scene.journal.records());
+    assert_eq!(restored.owed_reloads(), ["fan"]);
+}
+
+/// R164: a program that refuses its text does not keep the others from theirs.
+#[test]
+fn each_text_is_set_back() {
+    struct Refusing(Vec<String>);
+    impl Sources for Refusing {
+        fn begin(&mut self) {}
+        fn ask(&mut self, _: &[Query]) -> Vec<Response> {
+            Vec::new()
+        }
+        fn set(&mut self, writes: &[Write]) -> Vec<Refusal> {
+            let refused = writes.iter().position(|write| write.name == "b");
+            self.0.extend(writes[..refused.unwrap_or(writes.len())].iter().map(|write| write.name.clone()));
+            let refuse = |write| Refusal { write, code: FaultCode::InternalError, text: "no".into() };
+            refused.into_iter().map(refuse).collect()
+        }
+    }
+    let write = |name: &str| {
+        let place = Place::File { path: format!("/{name}"), replaces: false };
+        Write { name: name.into(), place, text: Some("x".into()), old: None, reload: None, hidden: false }
+    };
+    let mut drivers = Refusing(Vec::new());
+    set_all(&mut drivers, ["a", "b", "c"].map(write).into());
+    assert_eq!(drivers.0, ["a", "a", "c"]);
 }
