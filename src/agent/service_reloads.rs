@@ -109,7 +109,7 @@ impl Agent {
         let name = reload.name.clone();
         reloads.past.push(PastReload { name: name.clone(), began: now.monotonic, failure: None, is_repeated });
         reloads.running = Some(reload.clone());
-        self.device.begin_reload(&name);
+        self.device.begin_reload(&name, now);
         let (inbox, clock, stop) = (Arc::clone(&self.inbox), self.clock, Arc::clone(&self.stop));
         let ended = name.clone();
         let run = move || {

@@ -27,6 +27,7 @@ impl Device {
         if boot != Some(self.unfinished.boot.as_str()) && notices.is_empty() {
             self.unfinished.owed.clear();
         }
+        self.sources.inherited.clone_from(&self.unfinished.owed);
     }
 
     /// Returns the names of the reloads that are owed.
@@ -41,9 +42,17 @@ impl Device {
 
     /// Notes that a reload begins, and writes the values once more that another program has overwritten since: libuci loses the
     /// changes of two programs that commit at the same time. A change from here on owes the reload anew.
-    pub fn begin_reload(&mut self, name: &str) {
+    pub fn begin_reload(&mut self, name: &str, now: Now) {
         self.unfinished.owed.retain(|owed| owed != name);
         self.unfinished.running = Some(name.to_owned());
+        // A reload that restarts the agent itself would otherwise run at each start, without end.
+        self.unfinished.is_last = self.sources.inherited.iter().any(|inherited| inherited == name);
+        if self.unfinished.is_last {
+            self.sources.inherited.retain(|inherited| inherited != name);
+            if let Err(error) = self.store_work(self.unfinished.clone(), now) {
+                log::warn!("{error}");
+            }
+        }
         let is_of_reload = |write: &&Write| write.place.is_staged() && write.reload.as_deref() == Some(name);
         let writes: Vec<Write> = self.sources.pins.iter().filter(is_of_reload).cloned().collect();
         let Some(drivers) = self.sources.drivers.as_mut().filter(|_| !writes.is_empty()) else { return };
@@ -67,6 +76,7 @@ impl Device {
 
     /// Notes the end of the reload that ran; one that is tried again is owed.
     pub fn end_reload(&mut self, is_repeated: bool) {
+        self.unfinished.is_last = false;
         if let Some(name) = self.unfinished.running.take().filter(|_| is_repeated) {
             self.unfinished.owe(&name);
         }

@@ -96,6 +96,8 @@ pub(super) struct SourceState {
     pub(super) answers: Answers,
     /// The writes whose reload has not settled.
     pub(super) pins: Vec<Write>,
+    /// The reloads that were owed at the start, and have not run since.
+    pub(super) inherited: Vec<String>,
     /// True if a source that fails may rest.
     rests: bool,
     /// The answers that may serve later requests, each with the instant of the monotonic clock until which it may.

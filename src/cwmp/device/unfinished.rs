@@ -22,6 +22,8 @@ pub struct Unfinished {
     pub owed: Vec<String>,
     /// The name of the reload that runs. To the journal it is owed until its end.
     pub running: Option<String>,
+    /// True if that reload is not repeated by the next start.
+    pub is_last: bool,
     /// The texts to be set back, of a change that is not decided yet.
     pub undo: Vec<Write>,
 }
@@ -53,7 +55,7 @@ impl Unfinished {
     /// Returns the form in the journal. The names of the members are part of the file format and must stay.
     pub(super) fn to_json(&self) -> Json {
         let staged: Vec<Json> = self.staged.iter().map(|file| json!([file.package, file.old, file.new])).collect();
-        let owed: Vec<&String> = self.owed.iter().chain(&self.running).collect();
+        let owed: Vec<&String> = self.owed.iter().chain(self.running.as_ref().filter(|_| !self.is_last)).collect();
         let undo: Vec<Json> = self.undo.iter().filter_map(undo_to_json).collect();
         json!({ "boot": self.boot, "staged": staged, "owed": owed, "undo": undo })
     }
@@ -70,6 +72,7 @@ impl Unfinished {
             staged: staged.collect(),
             owed: list("owed").filter_map(Json::as_str).map(str::to_owned).collect(),
             running: None,
+            is_last: false,
             undo: list("undo").filter_map(undo_from_json).collect(),
         }
     }
@@ -127,6 +130,7 @@ mod tests {
             staged: vec![StagedFile { package: "network".into(), old: "1".into(), new: "2".into() }],
             owed: vec!["network".into()],
             running: Some("wireless".into()),
+            is_last: false,
             undo: vec![undo(&exec), undo(&file)],
         };
         let read = Unfinished::from_json(&work.to_json());

@@ -394,6 +394,23 @@ fn a_rule_beside_one_of_the_same_name_stays_as_it_is() {
     assert!(!scene.agent.log().contains("another program has overwritten"));
 }
 
+/// A reload that ends the agent, such as one that restarts all services, is repeated by the next start, and by no later one.
+#[test]
+fn a_reload_that_ends_the_agent_is_no_loop() {
+    let Some(mut scene) = Scene::with("kill -9 $PPID") else { return };
+    scene.agent.succeeds(&["inform"]);
+    scene.acs.expect_session(&["2 PERIODIC"], |_, session| set(session, &format!("{SYSTEM}LogSize"), "2000"));
+    for count in 1..=2 {
+        assert_eq!(scene.wait_for_reloads(count).len(), count);
+        scene.agent.kill9();
+        scene.agent.restart();
+    }
+    scene.agent.wait_for_control();
+    scene.agent.succeeds(&["inform"]);
+    scene.acs.expect_events(&["2 PERIODIC"]);
+    assert_eq!(scene.reloads().len(), 2);
+}
+
 /// A reload that fails is repeated once, `status` tells of it, and the ACS gets its sessions.
 #[test]
 fn a_reload_that_fails_is_repeated_once() {

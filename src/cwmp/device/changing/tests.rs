@@ -204,7 +204,7 @@ fn one_record_holds_the_change_and_what_is_owed() {
     scene.world.0.borrow_mut().section[0] = ("mtu".into(), "9".into());
     scene.device.refresh(&Wanted::values(vec!["Device.".into()]), NOW);
     assert_eq!(scene.value("Lan.MTU"), "1400");
-    scene.device.begin_reload("network");
+    scene.device.begin_reload("network", NOW);
     assert_eq!(scene.option("mtu").as_deref(), Some("1400"), "it is written again before the reload");
     scene.device.end_reload(false);
     scene.device.reloads_settled();
@@ -307,7 +307,7 @@ fn a_section_with_a_new_name_is_found_before_its_reload() {
     let row = RenamedRow { package: "network".into(), identity: None, old: "lan".into(), new: "cpe_lan_1".into() };
     scene.world.0.borrow_mut().renamed = vec![row];
     scene.change(&[("Lan.MTU", "1400")]).expect("set");
-    scene.device.begin_reload("network");
+    scene.device.begin_reload("network", NOW);
     let state = scene.world.0.borrow();
     assert!(state.prepared.is_empty() && state.sections == ["lan", "cpe_lan_1"], "{:?}", state.sections);
 }
@@ -345,4 +345,28 @@ fn each_text_is_set_back() {
     let mut drivers = Refusing(Vec::new());
     set_all(&mut drivers, ["a", "b", "c"].map(write).into());
     assert_eq!(drivers.0, ["a", "a", "c"]);
+}
+
+/// A reload that restarts the agent runs once more, and not at each start.
+#[test]
+fn a_start_repeats_a_reload_once() {
+    let mut scene = Scene::new();
+    scene.change(&[("Lan.MTU", "1400")]).expect("set");
+    scene.device.begin_reload("network", NOW);
+    let start = |records: &[String]| {
+        let (device, journal) = device_with(MODEL, records);
+        let mut next = Scene { world: World::default(), device, journal }.with_sources();
+        next.device.recover(Some("b1"), NOW);
+        next
+    };
+    let mut next = start(&scene.journal.records());
+    assert_eq!(next.device.owed_reloads(), ["network"]);
+    next.device.begin_reload("network", NOW);
+    assert!(start(&next.journal.records()).device.owed_reloads().is_empty());
+    // A change since then owes it anew, as each change does.
+    next.device.end_reload(false);
+    next.world.0.borrow_mut().section = vec![("mtu".into(), "1500".into())];
+    next.change(&[("Lan.MTU", "1400")]).expect("set");
+    next.device.begin_reload("network", NOW);
+    assert_eq!(start(&next.journal.records()).device.owed_reloads(), ["network"]);
 }
