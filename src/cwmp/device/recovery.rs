@@ -1,6 +1,6 @@
 //! The end of a change of the device: the work that a crash has interrupted, and the reloads that are owed.
 
-use super::{Device, RenamedRow, Sources};
+use super::{Device, RenamedRow, Sources, Unfinished};
 use crate::clock::Now;
 use crate::model::reloads::Reload;
 use crate::model::source::{Place, Write};
@@ -8,6 +8,10 @@ use crate::model::source::{Place, Write};
 impl Device {
     /// Finishes or undoes a change that a crash has interrupted, before anything is read from the device. `boot` is the present boot.
     pub fn recover(&mut self, boot: Option<&str>, now: Now) {
+        // A model without sources costs no look at the packages of the device.
+        if !self.tree.has_sources() && self.unfinished == Unfinished::default() {
+            return;
+        }
         let Some(mut drivers) = self.sources.drivers.take() else { return };
         drivers.begin();
         let notices = drivers.recover(&std::mem::take(&mut self.unfinished.staged));
