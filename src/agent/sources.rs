@@ -110,7 +110,7 @@ impl Entry<'_> {
     }
 }
 
-/// Reads everything that has a source once. Returns the list of what failed, and true if that is nothing.
+/// Reads everything that has a source once. Returns the list of the failures, and true if there is none.
 pub fn check_device(loaded: Loaded, json: bool) -> (String, bool) {
     let clock = Clock::new();
     let (mut device, _) = Device::restore(loaded, &[], Box::new(DiscardingJournal), clock.now());

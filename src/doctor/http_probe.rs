@@ -53,7 +53,7 @@ impl AcsProbe {
         let took = now.monotonic.saturating_sub(began.monotonic);
         let mut finding = assess(&response, &self.url, self.has_password, took);
         if self.has_succeeded && response.as_ref().is_ok_and(|head| head.content != Content::Fit) {
-            // Sessions are POSTs, and show what a GET cannot.
+            // Sessions are POSTs, and show more than a GET.
             finding.verdict = Verdict::Ok;
             finding.text.push_str("; but the last session has succeeded");
         }

@@ -1,6 +1,6 @@
 //! The reasons why a text of the data model is no regular expression.
 
-/// Parts of the errors of regex-lite, which say what no message of their own names, and the reasons. The first one found
+/// Parts of the errors of regex-lite, whose own messages are no words for a user, and the reasons. The first one found
 /// counts.
 const REASONS: [(&str, &str); 11] = [
     ("look-around", "it looks ahead or behind, which is not supported"),

@@ -108,7 +108,7 @@ fn load_noting(
     Some(Loaded { tree, actions, reloads, warnings, fingerprint })
 }
 
-/// Returns a hash of the texts, in their order, and of what the device does not have.
+/// Returns a hash of the texts, in their order, and of the objects that the device does not have.
 fn fingerprint(files: &[ModelFile], schema: &Schema) -> u64 {
     let mut hasher = DefaultHasher::new();
     files.iter().for_each(|file| file.text.hash(&mut hasher));

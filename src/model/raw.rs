@@ -141,7 +141,7 @@ impl<'t> Object<'t> {
         let merged = self.merged();
         let present = merged.iter().position(|(n, _)| *n == name);
         match present.map(|at| &mut merged[at]) {
-            // Without a member to remove, the null is kept: what reads the name refuses it as misspelt, unless it is an instance.
+            // Without a member to remove, the null is kept: the reader of the name refuses it as misspelt, unless it is an instance.
             Some(_) if matches!(value, Raw::Null) => {
                 merged.retain(|(n, _)| *n != name);
             }

@@ -103,7 +103,7 @@ pub(super) struct Source {
     pub(super) writing: Writing,
 }
 
-/// The ways in which the agent changes what a source holds.
+/// The ways in which the agent changes the values of a source.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Writing {
     /// True if fields can be set.

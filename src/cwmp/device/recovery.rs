@@ -86,7 +86,7 @@ impl Device {
         }
     }
 
-    /// Keeps the values that were set until the reload has run and settled, whatever the device says meanwhile (R170).
+    /// Keeps the values that were set until the reload has run and settled, whichever the device has meanwhile (R170).
     pub(super) fn pin(&mut self, writes: &[Write], renamed: &[RenamedRow]) {
         for write in writes {
             self.sources.pins.retain(|pinned| pinned.name != write.name);
@@ -107,7 +107,7 @@ impl Device {
         }
     }
 
-    /// Notes that the device is back after all reloads: what it says counts again.
+    /// Notes that the device is back after all reloads: its values count again.
     pub fn reloads_settled(&mut self) {
         self.sources.pins.clear();
     }

@@ -42,7 +42,7 @@ pub trait Sources {
     /// Asks all questions at the same time. Returns a response for each question.
     fn ask(&mut self, queries: &[Query]) -> Vec<Response>;
 
-    /// Ends the request: what was open for it alone is closed.
+    /// Ends the request, and closes the connections that were open for it alone.
     fn end(&mut self) {}
 
     /// Checks texts, and writes those of files beside the files that they will replace. Nothing that the device uses has changed. The
@@ -164,7 +164,7 @@ impl Device {
         // A change is tried although the source rests.
         self.sources.rests = !wanted.is_change();
         self.sources.fault = None;
-        // A change, and who looks for the way of a value, need what the device says at this moment.
+        // A change, and the command `source`, need the values of this moment.
         if mode == Mode::Explain || wanted.is_change() {
             self.sources.forget_answers();
         }

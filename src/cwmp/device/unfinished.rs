@@ -60,7 +60,7 @@ impl Unfinished {
         json!({ "boot": self.boot, "staged": staged, "owed": owed, "undo": undo })
     }
 
-    /// Reads the form of the journal. What is malformed is left out.
+    /// Reads the form of the journal. Malformed parts are left out.
     pub(super) fn from_json(json: &Json) -> Unfinished {
         let list = |name: &str| json.get(name).and_then(Json::as_array).into_iter().flatten();
         let staged = list("staged").filter_map(|file| {

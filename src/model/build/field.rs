@@ -34,7 +34,7 @@ impl<'a> SchemaBuilder<'a> {
     }
 
     fn read_field(&mut self, source: &Raw<'a>, file: usize, spec: &Spec) -> Built<Field> {
-        // The agent itself obeys these parameters, whatever the device says.
+        // The agent itself obeys these parameters, and not the device.
         if self.location.pointer.split('/').nth(2) == Some("ManagementServer") {
             return Err(self.error(file, "", "the agent itself keeps the parameters of ManagementServer"));
         }

@@ -95,7 +95,7 @@ pub(in crate::model) fn parse(text: &str) -> Result<Vec<Step<&str>>, String> {
     }
 }
 
-/// Reads what stands between brackets.
+/// Reads the text between brackets.
 fn selection(text: &str) -> Result<Step<&str>, String> {
     match text.split_once('=') {
         Some((member, text)) if !member.is_empty() => Ok(Step::With(member, text)),

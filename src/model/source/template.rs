@@ -47,7 +47,7 @@ impl Template {
         Ok(Template(pieces.into()))
     }
 
-    /// Returns the text with each placeholder replaced by what `fill` returns.
+    /// Returns the text with each placeholder replaced by the result of `fill`.
     pub(in crate::model) fn fill<E>(&self, fill: &mut dyn FnMut(&Blank) -> Result<String, E>) -> Result<String, E> {
         let mut text = String::new();
         for piece in &self.0 {

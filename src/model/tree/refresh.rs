@@ -92,7 +92,7 @@ impl Tree {
         ARE_BUILT && self.schema.bindings.is_some()
     }
 
-    /// Returns the next step towards what is wanted, with the answers so far.
+    /// Returns the next step towards the wanted values, with the answers so far.
     pub fn plan(&self, wanted: &Wanted, answers: &Answers, mode: Mode) -> Plan {
         let Some(bindings) = self.schema.bindings.as_ref().filter(|_| ARE_BUILT) else { return Plan::default() };
         let mut walk = RefreshWalk::new(self, bindings, wanted, answers, mode);

@@ -100,7 +100,7 @@ impl Action {
     /// # Errors
     /// [`Reason::Name`] or [`Reason::Value`].
     pub fn check(&self) -> Result<(), Reason> {
-        // A control character begins a line, an argument or a comment in what scripts of the device write from the value.
+        // A control character begins a line, an argument or a comment in the files that scripts of the device write from the value.
         let is_plain = |value: &String| !value.bytes().any(|byte| byte < 0x20 || byte == 0x7F);
         let (is_named, is_valid) = match self {
             Action::Set(option, value) | Action::AddItem(option, value) | Action::RemoveItem(option, value) => {

@@ -119,7 +119,7 @@ impl<'t> Parser<'t> {
     }
 
     fn package(&mut self) -> Result<(), Reason> {
-        // libuci appends the next line to what stands before a NUL: the file is broken in each case.
+        // libuci appends the next line to the text before a NUL: the file is broken in each case.
         if let Some(at) = self.bytes.iter().position(|byte| *byte == 0) {
             self.at = at;
             return Err("a NUL byte");
@@ -218,7 +218,7 @@ impl<'t> Parser<'t> {
         Section { row, is_named }
     }
 
-    /// Reads the rest of `option` or `list`. The later option counts; an item of a list is added to what is there.
+    /// Reads the rest of `option` or `list`. The later option counts; an item of a list is added to the present ones.
     fn option(&mut self, is_list: bool) -> Result<(), Reason> {
         let name = self.text()?;
         let name_place = self.word.clone();

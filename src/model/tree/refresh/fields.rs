@@ -66,7 +66,7 @@ impl<'t> RefreshWalk<'t> {
         }
     }
 
-    /// Asks for what the text of a field needs. The text itself is taken once, when all answers are there.
+    /// Asks for the answers that the text of a field needs. The text itself is taken once, when all answers are there.
     fn ask_for_field(&mut self, field: &Field) {
         match &field.excerpt {
             Excerpt::View(_, fields) => fields.iter().for_each(|(source, _)| self.ask_for(*source)),

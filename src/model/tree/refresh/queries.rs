@@ -148,14 +148,14 @@ impl<'t> RefreshWalk<'t> {
         }
     }
 
-    /// Asks for the answer of a source, and for what the placeholders of its row and of the part with its fields stand for.
+    /// Asks for the answer of a source, and for the values of the placeholders of its row and of the part with its fields.
     pub(super) fn ask_for(&mut self, id: SourceId) {
         let Ok((_, Response { answer: Ok(answer), .. })) = self.answer(id) else { return };
         let source = self.bindings.source(id);
         if let Pick::At(at) = &source.pick
             && !at.is_constant()
         {
-            // What is missing is asked for by now.
+            // The missing answers are asked for by now.
             let _ = self.fill(at);
         }
         if let (Answer::Tree(blob), Location::Ubus(call)) = (answer, &source.location)

@@ -37,7 +37,7 @@ impl Tree {
 }
 
 impl<'t> RefreshWalk<'t> {
-    /// Asks for what the texts of a field need that are written for its values.
+    /// Asks for the answers that the written texts of a field need.
     pub(super) fn ask_for_writes(&mut self, field: &'t Field) {
         if self.wanted.changes {
             for template in field.writes.iter().filter_map(|(_, text)| text.as_ref()) {
@@ -196,7 +196,7 @@ impl<'t> RefreshWalk<'t> {
 
 /// Returns the reason for which a text cannot be written there.
 fn wrong_characters(text: &str, place: &Place) -> Option<&'static str> {
-    // A script of the device that reads the option makes another line of what follows a line end.
+    // A script of the device that reads the option makes another line of the text behind a line end.
     let is_control = |c: char| c < ' ' || c == '\x7F';
     match place {
         Place::Uci { .. } if text.contains(is_control) => Some("a control character, which the device cannot store"),

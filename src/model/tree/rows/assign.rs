@@ -32,7 +32,7 @@ pub(super) fn assign(known: &[KnownRow], rows: &[FoundRow<'_>], pins: &[(u32, Bo
     take(&|known, row| is_open(known, row) && known.digest == row.digest);
     // With the same values of the options that tell sections apart, another content is a change of the section.
     take(&|known, row| is_open(known, row) && group(&row.key).is_some());
-    // What is left over has changed, if as many sections are there as before: else it has come or gone.
+    // The sections that are left over have changed, if as many sections are there as before: else it has come or gone.
     let is_open = |row: &FoundRow<'_>| has_digest(row) && is_place(&row.key);
     free.retain(|known| is_place(&known.key) && !is_pin(known.number, &known.key));
     let open = numbers.iter_mut().zip(rows).filter(|(number, row)| number.is_none() && is_open(row));
@@ -102,7 +102,7 @@ mod tests {
         assert_eq!(numbers(&known, &[("a", 11), ("a#2", 12), ("b", 14)]), [2, 3, 4]);
         assert_eq!(numbers(&known, &[("a", 12), ("b", 13)]), [3, 4]);
         assert_eq!(numbers(&[("a", 10)], &[("a", 9), ("a#2", 10)]), [0, 1]);
-        // Another identity is another row, whatever its content.
+        // Another identity is another row, with any content.
         assert_eq!(numbers(&[("a", 10)], &[("b", 10)]), [0]);
         assert_eq!(numbers(&[("a", 10)], &[("a", 20)]), [1]);
         // A section that has lost the options is another one, too.
