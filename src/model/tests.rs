@@ -17,6 +17,7 @@ mod rows;
 mod sources;
 mod ubus;
 mod writing;
+mod wrong_sources;
 
 use files::layers;
 

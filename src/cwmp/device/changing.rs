@@ -178,15 +178,20 @@ impl Device {
         // Answers that may serve later requests are those of the device before the change.
         self.sources.forget_answers();
         self.log_writes(&writes, author);
+        self.reload_before_answer(drivers, &reloads);
+        self.pin(&writes, &renamed);
+        let is_owed = reloads.iter().any(|reload| self.unfinished.owes(&reload.name));
+        Ok(Changed { notify, is_owed })
+    }
+
+    /// Runs the reloads that must have ended before the answer. One that fails stays owed.
+    fn reload_before_answer(&mut self, drivers: &mut dyn Sources, reloads: &[Reload]) {
         for reload in reloads.iter().filter(|reload| reload.at_answer) {
             match drivers.reload(reload) {
                 Ok(()) => self.unfinished.owed.retain(|owed| *owed != reload.name),
                 Err(reason) => log::warn!("reload {}: {reason}; it is repeated after the session", reload.name),
             }
         }
-        self.pin(&writes, &renamed);
-        let is_owed = reloads.iter().any(|reload| self.unfinished.owes(&reload.name));
-        Ok(Changed { notify, is_owed })
     }
 
     /// Returns the texts that the device must hold for these values, and true if a value that it has already waits for a reload.
