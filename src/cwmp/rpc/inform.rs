@@ -79,11 +79,8 @@ pub fn watched(device: &Device) -> Vec<String> {
 pub fn wanted(device: &Device) -> Wanted {
     let mut names = watched(device);
     names.extend(device.identity_names());
-    device.tree().visit_bound(&mut |parameter| {
-        if parameter.spec.inform {
-            names.push(parameter.name.to_owned());
-        }
-    });
+    // One of them without a source is asked of no device.
+    device.tree().visit_inform(&mut |parameter| names.push(parameter.name.to_owned()));
     for requested in InformParameter::all(device) {
         // Of a pattern with wildcards, everything below the first table.
         names.extend(requested.pattern.split('*').next().map(str::to_owned));
