@@ -222,7 +222,7 @@ impl Agent {
             Wake::Stop => return Some(ExitReason::Stopped),
             Wake::Reload => self.reload(now),
             Wake::NetworkChanged => self.on_network_changed(now),
-            Wake::ValuesChanged => self.on_values_changed(now),
+            Wake::ValuesChanged(news) => self.on_values_changed(news, now),
             Wake::Command(command) => self.execute(command, now),
             Wake::AddressChanged(address) => self.on_address_changed(address, now),
             Wake::UdpAddressChanged(binding) => self.on_udp_address_changed(binding, now),

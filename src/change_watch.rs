@@ -2,11 +2,11 @@
 //!
 //! ```text
 //! netlink: links, addresses, routes, neighbours ──┐
-//!                                                 ├──▶ ChangeWatch ──▶ on_change, in its thread
-//! inotify: files ─────────────────────────────────┘
+//! inotify: files ─────────────────────────────────┼──▶ ChangeWatch ──▶ on_change, in its thread
+//! Feed: the bus of OpenWrt, programs ─────────────┘
 //! ```
 //!
-//! No timer runs: without an event the thread sleeps. The watch for a retry counts new addresses, routes and name servers,
+//! Without an event the thread sleeps, unless a feed waits for its next attempt. The watch for a retry counts new addresses, routes and name servers,
 //! which may let an attempt succeed that had none: a route that a router announces anew, and an address whose lease is renewed,
 //! are no changes for it.
 
@@ -25,8 +25,12 @@ use rustix::io::Errno;
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType};
 
+pub(crate) use feed::{BackOff, Feed, News};
+
 use crate::poll_thread::{EventRegistry, PollHandler, PollThread};
 use crate::readiness::PollFlags;
+
+mod feed;
 
 /// The files that name the name servers, those of dnsmasq on OpenWrt included, and the file of local names.
 const RESOLVER_FILES: [&str; 4] =
@@ -83,27 +87,31 @@ impl ChangeWatch {
     /// The refusal of the kernel to start a thread.
     pub(crate) fn of_network(on_change: Box<dyn Fn() + Send>) -> io::Result<ChangeWatch> {
         let files: Vec<PathBuf> = RESOLVER_FILES.iter().map(PathBuf::from).collect();
-        ChangeWatch::start("network", ADDRESSES | ROUTES, &files, note, on_change)
+        ChangeWatch::start("network", ADDRESSES | ROUTES, &files, Vec::new(), note, Box::new(move |_| on_change()))
     }
 
-    /// Starts a watch for every change of these netlink groups and files.
+    /// Starts a watch for every change of these netlink groups, files and feeds. The first news follows the start: a change between
+    /// the last reading and the start would be lost without it.
     ///
     /// # Errors
     /// The refusal of the kernel to start a thread.
     pub(crate) fn of_values(
         groups: u32,
         files: &[PathBuf],
-        on_change: Box<dyn Fn() + Send>,
+        feeds: Vec<Box<dyn Feed>>,
+        on_change: Box<dyn Fn(News) + Send>,
     ) -> io::Result<ChangeWatch> {
-        ChangeWatch::start("values", groups, files, |_, _| true, on_change)
+        on_change(News::Change);
+        ChangeWatch::start("values", groups, files, feeds, |_, _| true, on_change)
     }
 
     fn start(
         name: &'static str,
         groups: u32,
         files: &[PathBuf],
+        feeds: Vec<Box<dyn Feed>>,
         note: Note,
-        on_change: Box<dyn Fn() + Send>,
+        on_change: Box<dyn Fn(News) + Send>,
     ) -> io::Result<ChangeWatch> {
         let watched = |what: &str, opened: io::Result<OwnedFd>| {
             opened.inspect_err(|error| log::debug!("changes of {what} are not seen: {error}")).ok()
@@ -112,6 +120,7 @@ impl ChangeWatch {
         let handler = WatchThread {
             netlink: (groups != 0).then(|| watched("the network", netlink_of(groups))).flatten(),
             files: (!files.is_empty()).then(|| watched("files", watch_files(files, &mut names))).flatten(),
+            feeds,
             names,
             note,
             seen: Vec::new(),
@@ -148,6 +157,7 @@ fn watch_files(files: &[PathBuf], names: &mut Vec<(i32, Option<OsString>)>) -> i
 struct WatchThread {
     netlink: Option<OwnedFd>,
     files: Option<OwnedFd>,
+    feeds: Vec<Box<dyn Feed>>,
     /// The watches of `files`: of a file, or of a directory with the name of the file in it.
     names: Vec<(i32, Option<OsString>)>,
     note: Note,
@@ -155,13 +165,15 @@ struct WatchThread {
     seen: Vec<u64>,
     /// The end of the pause after an event; zero outside of one.
     paused_until: Duration,
-    on_change: Box<dyn Fn() + Send>,
+    on_change: Box<dyn Fn(News) + Send>,
 }
 
 /// A descriptor that is ready.
 enum Changed {
     Network,
     Files,
+    /// The feed at this place.
+    Feed(usize),
 }
 
 impl PollHandler for WatchThread {
@@ -171,28 +183,38 @@ impl PollHandler for WatchThread {
         if self.paused_until <= now {
             self.paused_until = Duration::ZERO;
         }
+        for feed in &mut self.feeds {
+            feed.on_turn(now).into_iter().for_each(&self.on_change);
+        }
     }
 
     fn deadline(&self) -> Option<Duration> {
-        Some(self.paused_until).filter(|until| !until.is_zero())
+        let pause = Some(self.paused_until).filter(|until| !until.is_zero());
+        self.feeds.iter().filter_map(|feed| feed.deadline()).chain(pause).min()
     }
 
     fn register<'fd>(&'fd self, registry: &mut EventRegistry<'fd, Changed>) {
         if self.paused_until.is_zero() {
             self.netlink.iter().for_each(|fd| registry.register(fd.as_fd(), PollFlags::IN, Changed::Network));
             self.files.iter().for_each(|fd| registry.register(fd.as_fd(), PollFlags::IN, Changed::Files));
+            for (at, feed) in self.feeds.iter().enumerate() {
+                feed.descriptor().into_iter().for_each(|(fd, flags)| registry.register(fd, flags, Changed::Feed(at)));
+            }
         }
     }
 
     fn on_event(&mut self, event: Changed, _flags: PollFlags, now: Duration) {
-        self.paused_until = now + PAUSE;
-        let is_change = match event {
-            Changed::Network => self.read_netlink(),
-            Changed::Files => self.read_files(),
+        let news = match event {
+            Changed::Network => self.read_netlink().then_some(News::Change),
+            Changed::Files => self.read_files().then_some(News::Change),
+            // An answer that tells of nothing, such as that to a look-up, makes the next one wait no longer.
+            Changed::Feed(at) => match self.feeds.get_mut(at).and_then(|feed| feed.on_event(now)) {
+                Some(news) => Some(news),
+                None => return,
+            },
         };
-        if is_change {
-            (self.on_change)();
-        }
+        self.paused_until = now + PAUSE;
+        news.into_iter().for_each(&self.on_change);
     }
 }
 

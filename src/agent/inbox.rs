@@ -20,6 +20,7 @@ use std::time::Duration;
 use super::service_reloads::FinishedReload;
 use super::session_thread::Exchange;
 use super::transfers::step::FinishedStep;
+use crate::change_watch::News;
 use crate::connection_request::ReplayWindow;
 use crate::control::PendingRequest;
 use crate::stun::PublishedBinding;
@@ -37,7 +38,7 @@ pub(super) enum Wake {
     /// A new address, route or name server may let the ACS be reached.
     NetworkChanged,
     /// Values of the device that are watched may have changed.
-    ValuesChanged,
+    ValuesChanged(News),
     /// A command arrived on the control socket.
     Command(PendingRequest),
     /// The address of this device towards the ACS changed (R266).
@@ -66,7 +67,7 @@ struct Pending {
     stop: bool,
     reload: bool,
     network_changed: bool,
-    values_changed: bool,
+    values_changed: Option<News>,
     commands: Vec<PendingRequest>,
     listeners: ListenerUpdates,
     steps: Vec<FinishedStep>,
@@ -105,8 +106,11 @@ impl Inbox {
     }
 
     /// Reports a change of values of the device.
-    pub(super) fn values_changed(&self) {
-        self.store(|pending| pending.values_changed = true);
+    pub(super) fn values_changed(&self, news: News) {
+        self.store(|pending| {
+            let before = pending.values_changed.filter(|before| *before == News::Return);
+            pending.values_changed = before.or(Some(news));
+        });
     }
 
     /// Queues a command. Returns it where [`MAX_COMMANDS`] wait already.
@@ -192,7 +196,7 @@ impl Inbox {
         let mut pending = self.lock();
         pending.listeners = ListenerUpdates::default();
         pending.network_changed = false;
-        pending.values_changed = false;
+        pending.values_changed = None;
         pending.steps.clear();
         pending.reload_end = None;
     }
@@ -226,7 +230,7 @@ impl Pending {
     fn is_empty(&self) -> bool {
         let updates = &self.listeners;
         let has_update = updates.is_session_requested || updates.address.is_some() || updates.udp_address.is_some();
-        !(self.stop || self.reload || self.network_changed || self.values_changed || has_update)
+        !(self.stop || self.reload || self.network_changed || self.values_changed.is_some() || has_update)
             && self.commands.is_empty()
             && self.steps.is_empty()
             && self.reload_end.is_none()
@@ -242,7 +246,7 @@ impl Pending {
         // Several SIGHUPs make one reload: it reads the files as they are now.
         let reload = std::mem::take(&mut self.reload).then_some(Wake::Reload);
         let network_changed = std::mem::take(&mut self.network_changed).then_some(Wake::NetworkChanged);
-        let values_changed = std::mem::take(&mut self.values_changed).then_some(Wake::ValuesChanged);
+        let values_changed = self.values_changed.take().map(Wake::ValuesChanged);
         let commands = self.commands.drain(..).map(Wake::Command);
         let steps = self.steps.drain(..).map(Wake::StepFinished);
         let reload_end = self.reload_end.take().map(Wake::ReloadFinished);

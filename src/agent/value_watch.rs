@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use super::Agent;
 use super::commands::Watchers;
-use crate::change_watch::ChangeWatch;
+use crate::change_watch::{ChangeWatch, News};
 use crate::clock::Now;
 use crate::cwmp::session::watched_by_acs;
 use crate::model::tree::Wanted;
@@ -81,8 +81,11 @@ impl Agent {
         }
     }
 
-    /// Takes up a change of the device.
-    pub(super) fn on_values_changed(&mut self, now: Now) {
+    /// Takes up news of the device.
+    pub(super) fn on_values_changed(&mut self, news: News, now: Now) {
+        if news == News::Return {
+            self.device.wake_sources();
+        }
         let at = now.monotonic.max(self.values.quiet_until);
         self.values.due = Some(self.values.due.map_or(at, |due| due.min(at)));
         self.values.is_event = true;
@@ -99,6 +102,10 @@ impl Agent {
         let mut changes = Changes::default();
         if !names.is_empty() {
             let before = self.device.state().changed.len();
+            if is_event {
+                // An answer that may serve later requests is older than the event.
+                self.device.forget_kept_answers();
+            }
             let queries = self.device.refresh_and_list(&Wanted::values(names), now);
             changes = Changes::of(&queries);
             let has_changed = self.report_to_watchers() || self.device.state().changed.len() != before;
@@ -115,10 +122,10 @@ impl Agent {
             return;
         }
         self.values.watch = None;
-        if changes.groups != 0 || !changes.files.is_empty() {
+        if changes.has_events() {
             let inbox = Arc::clone(&self.inbox);
-            let started =
-                ChangeWatch::of_values(changes.groups, &changes.files, Box::new(move || inbox.values_changed()));
+            let report = Box::new(move |news| inbox.values_changed(news));
+            let started = ChangeWatch::of_values(changes.groups, &changes.files, changes.feeds(), report);
             // Without a watch, the changes are found before the next session.
             self.values.watch =
                 started.inspect_err(|error| log::warn!("changes of the device are not seen: {error}")).ok();

@@ -42,7 +42,7 @@ mod write;
 pub(super) use convert::{Conversion, Form};
 pub(super) use excerpt::Excerpt;
 pub(super) use provider::Provider;
-pub use query::{Answer, Answers, Argument, Query, Response, Row, Target};
+pub use query::{Answer, Answers, Argument, Query, Response, Row, Target, Watching};
 pub(super) use template::{Blank, Template};
 pub(super) use ubus::{Arguments, Call, is_object_name};
 pub(super) use view::{VIEWS, View};
@@ -100,6 +100,7 @@ pub(super) struct Source {
     pub(super) age: u32,
     /// True if a request for the values fails when the source does.
     pub(super) fault: bool,
+    pub(super) watching: Watching,
     pub(super) writing: Writing,
 }
 

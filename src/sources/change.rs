@@ -11,7 +11,7 @@ use crate::cwmp::device::Refusal;
 use crate::cwmp::fault::FaultCode;
 use crate::model::reloads::{Reload, ReloadCall};
 #[cfg(feature = "source-exec")]
-use crate::model::source::{Answer, Query, Target};
+use crate::model::source::{Answer, Query, Target, Watching};
 use crate::model::source::{Place, Write};
 use crate::process;
 
@@ -64,7 +64,7 @@ impl DeviceSources {
         }
         let Some((command, limit)) = query else { return Vec::new() };
         let command: Vec<String> = command.iter().cloned().chain([verb.to_owned()]).collect();
-        let query = Query { target: Target::Exec { command, input }, limit, age: 0 };
+        let query = Query { target: Target::Exec { command, input }, limit, age: 0, watching: Watching::default() };
         let name = query.target.to_string();
         let queries = [query];
         let mut responses = Programs::start(&queries, self.clock, self.deadline).finish(&self.stop);
@@ -145,7 +145,12 @@ pub(crate) fn run_reload(reload: &Reload, clock: Clock, stop: &AtomicBool) -> Re
             let target =
                 Target::Ubus { object: object.clone(), method: method.clone(), args: args.clone(), is_optional: false };
             let deadline = clock.now().monotonic + reload.limit;
-            let query = Query { target, limit: u32::try_from(reload.limit.as_secs()).unwrap_or(u32::MAX), age: 0 };
+            let query = Query {
+                target,
+                limit: u32::try_from(reload.limit.as_secs()).unwrap_or(u32::MAX),
+                age: 0,
+                watching: Watching::default(),
+            };
             let mut responses = super::ubus::Bus::default().ask(&[query], clock, deadline, stop);
             responses.pop().map_or(Err("no answer".to_owned()), |(_, response)| response.answer.map(|_| ()))
         }

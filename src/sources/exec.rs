@@ -24,6 +24,7 @@ use crate::process::kill;
 use crate::readiness::{Interest, PollFlags, wait};
 
 pub(super) mod lines;
+pub(super) mod watch;
 
 /// The verbs by which a program changes the device, or checks a change.
 pub(super) const CHECK: &str = "check";
@@ -199,8 +200,15 @@ impl Program {
     }
 }
 
-/// Starts a program in a process group of its own.
-fn start(command: &[String]) -> Result<Child, String> {
+/// Starts a program with pipes.
+fn start(words: &[String]) -> Result<Child, String> {
+    let mut command = command(words)?;
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn().map_err(|error| error.to_string())
+}
+
+/// Returns the command of a program, in a process group of its own.
+fn command(command: &[String]) -> Result<Command, String> {
     let Some((program, arguments)) = command.split_first() else { return Err("no program".to_owned()) };
     let metadata = fs::metadata(program).map_err(|error| error.to_string())?;
     // Whoever can write the program would run as the agent, which is root.
@@ -209,8 +217,7 @@ fn start(command: &[String]) -> Result<Child, String> {
     }
     let mut command = Command::new(program);
     command.args(arguments).process_group(0).current_dir("/").env_clear().envs(ENVIRONMENT);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.spawn().map_err(|error| error.to_string())
+    Ok(command)
 }
 
 /// Writes a piece of the input, and closes the pipe behind the last one.

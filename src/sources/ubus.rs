@@ -23,6 +23,7 @@ use crate::model::source::blob::Blob;
 use crate::model::source::{Answer, Argument, Query, Response, Target};
 use crate::readiness::{PollFlags, wait};
 
+pub(super) mod events;
 mod message;
 
 use message::{DATA, MALFORMED, MAX_MESSAGE, Message, Object, STATUS, put_invoke, put_lookup};
@@ -204,7 +205,7 @@ impl Bus {
         if ready.is_empty() || ready == PollFlags::OUT {
             return Ok(());
         }
-        let is_open = receive(stream, &mut self.input)?;
+        let is_open = receive(stream, &mut self.input, MAX_MESSAGE)?;
         let input = std::mem::take(&mut self.input);
         let mut at = 0;
         while let Some((message, length)) = Message::read(&input[at..])? {
@@ -335,9 +336,9 @@ fn send(mut stream: &UnixStream, output: &mut Vec<u8>) -> Result<(), String> {
 }
 
 /// Receives what the socket has, up to one message of the greatest length. Returns false at the end of the connection.
-fn receive(mut stream: &UnixStream, input: &mut Vec<u8>) -> Result<bool, String> {
+fn receive(mut stream: &UnixStream, input: &mut Vec<u8>, limit: usize) -> Result<bool, String> {
     let mut piece = [0; PIECE];
-    while input.len() <= MAX_MESSAGE {
+    while input.len() <= limit {
         match stream.read(&mut piece) {
             Ok(0) => return Ok(false),
             Ok(length) => input.extend_from_slice(&piece[..length]),

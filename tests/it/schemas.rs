@@ -172,6 +172,7 @@ fn mistakes_are_invalid() {
         json!({ "source": { "exec": "/bin/true" } }),
         json!({ "source": { "builtin": "links" } }),
         json!({ "source": { "file": "/a", "limit": 61 } }),
+        json!({ "source": { "file": "/a", "poll": 9 } }),
         json!({ "{i}": { "A": { "type": "string" } }, "maxEntries": -1 }),
         json!({ "{i}": { "A": { "type": "string" } }, "hidden": true }),
         json!({ "{i}": { "A": { "type": "string" } }, "1": { "A": 1 } }),

@@ -1,6 +1,7 @@
 //! Values of the device: files, programs, UCI packages and the kernel as sources, and the tables that come and go with them.
 
 mod direct;
+mod events;
 mod linux;
 mod needs;
 mod openwrt;

@@ -135,6 +135,16 @@ impl Device {
         self.sources.unfit.iter().map(|(name, reason)| (name.as_str(), reason.as_str()))
     }
 
+    /// Lets the next request ask also the sources that rest after failures.
+    pub fn wake_sources(&mut self) {
+        self.sources.wake();
+    }
+
+    /// Makes the next request ask the device for everything, also where an answer may serve later requests.
+    pub fn forget_kept_answers(&mut self) {
+        self.sources.forget_answers();
+    }
+
     /// Reads values and instances from the device. A model without sources costs nothing. Returns the failure of a source without
     /// which a request for the values fails.
     pub fn refresh(&mut self, wanted: &Wanted, now: Now) -> Option<String> {

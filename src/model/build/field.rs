@@ -9,10 +9,10 @@ use crate::model::source::{Conversion, Excerpt, Field, Form, Location, RowPath, 
 use crate::model::value::Type;
 
 /// The members of a field; its own source may have `at` and `limit` beside its kind.
-pub(super) const FIELD_MEMBERS: [&str; 27] = [
+pub(super) const FIELD_MEMBERS: [&str; 29] = [
     "field", "view", "fields", "line", "word", "match", "absent", "map", "as", "scale", "path", "file", "exec",
     "builtin", "ubus", "uci", "args", "method", "optional", "at", "limit", "age", "fault", "set", "can", "reload",
-    "write",
+    "poll", "watch", "write",
 ];
 
 impl<'a> SchemaBuilder<'a> {
@@ -65,9 +65,10 @@ impl<'a> SchemaBuilder<'a> {
         self.check_members(raw, &FIELD_MEMBERS);
         let own = self.source(raw)?;
         if own.is_none()
-            && let Some(member) = ["args", "method", "optional", "at", "limit", "age", "fault", "can", "reload"]
-                .iter()
-                .find(|member| raw.get(member).is_some())
+            && let Some(member) =
+                ["args", "method", "optional", "at", "limit", "age", "fault", "can", "reload", "poll", "watch"]
+                    .iter()
+                    .find(|member| raw.get(member).is_some())
         {
             return Err(self.error(raw.file, &pointer(member), "only a source of its own has it"));
         }

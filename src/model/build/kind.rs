@@ -2,18 +2,24 @@
 
 use super::ubus::UBUS_MEMBERS;
 use super::{Built, Mistake, SchemaBuilder, pointer};
-use crate::model::raw::Object;
+use crate::model::raw::{Object, Raw};
 use crate::model::source::provider::{PROVIDERS, Shape};
-use crate::model::source::{DEFAULT_LIMIT, Location, MAX_AGE, Pick, Provider, Source, SourceId, Template};
+use crate::model::source::{
+    DEFAULT_LIMIT, Location, MAX_AGE, Pick, Provider, Source, SourceId, Template, Watching, is_object_name,
+};
 
 /// The kinds of sources; a source has exactly one of these members.
 pub(super) const KINDS: [&str; 5] = ["builtin", "exec", "file", "ubus", "uci"];
 
 /// The members that every source may have beside its kind.
-pub(super) const COMMON_MEMBERS: [&str; 4] = ["age", "at", "fault", "limit"];
+pub(super) const COMMON_MEMBERS: [&str; 6] = ["age", "at", "fault", "limit", "poll", "watch"];
 
 /// The most sources that depend on each other by placeholders, one on the next.
 const MAX_DEPENDENCIES: usize = 3;
+
+/// The bounds of `poll` in seconds: a shorter interval costs much time, and a longer one than a day is none.
+const MIN_POLL: u32 = 10;
+const MAX_POLL: u32 = 86_400;
 
 impl<'a> SchemaBuilder<'a> {
     /// Reads the kind and the place of a source. `None` without a kind: a node may have `also` alone.
@@ -56,12 +62,38 @@ impl<'a> SchemaBuilder<'a> {
         }
         let fault = self.flag(raw, "fault")?;
         let pick = at.map_or(Pick::Only, Pick::At);
-        let writing = self.writing(raw, &location)?;
-        let id = self.sources.add(Source { location, pick, limit, age, fault, writing });
+        let (writing, watching) = (self.writing(raw, &location)?, self.watching(raw, kind)?);
+        let id = self.sources.add(Source { location, pick, limit, age, fault, watching, writing });
         if self.sources.dependencies(id) > MAX_DEPENDENCIES {
             return Err(self.error(raw.file, "", format!("more than {MAX_DEPENDENCIES} sources depend on each other")));
         }
         Ok(Some(id))
+    }
+
+    /// Reads `watch` and `poll`.
+    fn watching(&self, raw: &Object<'_>, kind: &str) -> Built<Watching> {
+        let reason = match (kind, raw.get("watch")) {
+            (_, None) => None,
+            ("exec" | "ubus", Some(Raw::Boolean(_))) => None,
+            // A star at the end stands for any rest.
+            ("ubus", Some(Raw::Text(events))) if is_object_name(events.strip_suffix('*').unwrap_or(events)) => None,
+            ("ubus", _) => Some("true is needed, or the name of events on the bus, which may end in `*`"),
+            ("exec", _) => Some("true or false is needed"),
+            _ => Some("only an `exec` or `ubus` source has it"),
+        };
+        if let Some(reason) = reason {
+            return Err(self.error(raw.file, "/watch", reason));
+        }
+        let pushed = match raw.get("watch") {
+            Some(Raw::Boolean(true)) => Some("".into()),
+            Some(Raw::Text(events)) => Some(events.into()),
+            _ => None,
+        };
+        let poll = self.bound(raw, "poll")?;
+        if poll.is_some_and(|poll| !(MIN_POLL..=MAX_POLL).contains(&poll)) {
+            return Err(self.error(raw.file, "/poll", format!("seconds from {MIN_POLL} to {MAX_POLL} are needed")));
+        }
+        Ok(Watching { pushed, poll: poll.unwrap_or_default() })
     }
 
     fn file(&mut self, raw: &Object<'a>) -> Built<Template> {

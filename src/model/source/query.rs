@@ -15,6 +15,18 @@ pub struct Query {
     pub limit: u32,
     /// The seconds for which the answer may serve later requests; 0 for this one alone.
     pub age: u32,
+    /// The ways in which a change of the answer is seen.
+    pub watching: Watching,
+}
+
+/// The ways in which changes of an answer are seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Watching {
+    /// The names of the events on the bus of OpenWrt that tell of changes; empty if the object or the program tells of them itself.
+    /// `None` without a word of the model.
+    pub pushed: Option<Box<str>>,
+    /// The seconds between two looks; 0 for those of the kind.
+    pub poll: u32,
 }
 
 /// The kind and the place of a query.

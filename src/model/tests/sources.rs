@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::model::facets::PatternCache;
-use crate::model::source::{Answer, Answers, Query, Response, Row, Target};
+use crate::model::source::{Answer, Answers, Query, Response, Row, Target, Watching};
 use crate::model::tree::{Mode, Plan, Wanted};
 
 /// A device with interfaces, their addresses, and a program.
@@ -45,11 +45,16 @@ fn address(device: &str, text: &str) -> Row {
 }
 
 fn built_in(provider: &str) -> Query {
-    Query { target: Target::BuiltIn { provider: provider.into(), argument: String::new() }, limit: 5, age: 0 }
+    Query {
+        target: Target::BuiltIn { provider: provider.into(), argument: String::new() },
+        limit: 5,
+        age: 0,
+        watching: Watching::default(),
+    }
 }
 
 fn file_query(path: &str) -> Query {
-    Query { target: Target::File { path: path.into(), rows: None }, limit: 5, age: 0 }
+    Query { target: Target::File { path: path.into(), rows: None }, limit: 5, age: 0, watching: Watching::default() }
 }
 
 /// Asks in rounds, as the device does. Returns the last plan, and the queries of each round in words.

@@ -100,6 +100,23 @@ fn a_wrong_source_of_a_parameter_names_the_place_and_the_reason() {
         (text(r#""source": { "file": "/x", "match": "(" }"#), "/Device/O/A/source/match", "not a regular expression"),
         (text(r#""source": { "file": "/x", "age": 3601 }"#), "/Device/O/A/source/age", "seconds up to 3600"),
         (text(r#""source": { "file": "/x", "fault": 1 }"#), "/Device/O/A/source/fault", "true or false is needed"),
+        (text(r#""source": { "file": "/x", "poll": 9 }"#), "/Device/O/A/source/poll", "seconds from 10 to 86400"),
+        (text(r#""source": { "file": "/x", "poll": 86401 }"#), "/Device/O/A/source/poll", "seconds from 10 to 86400"),
+        (
+            text(r#""source": { "file": "/x", "watch": true }"#),
+            "/Device/O/A/source/watch",
+            "only an `exec` or `ubus` source",
+        ),
+        (
+            text(r#""source": { "ubus": "a", "method": "b", "watch": "*", "field": "x" }"#),
+            "/Device/O/A/source/watch",
+            "may end in `*`",
+        ),
+        (
+            text(r#""source": { "exec": ["/x"], "watch": "a", "field": "x" }"#),
+            "/Device/O/A/source/watch",
+            "true or false",
+        ),
         (text(r#""source": { "field": "x", "age": 5 }"#), "/Device/O/A/source/age", "only a source of its own has it"),
         (text(r#""source": { "file": "/x", "limit": 0 }"#), "/Device/O/A/source/limit", "seconds from 1 to 60"),
         (

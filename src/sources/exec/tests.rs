@@ -2,7 +2,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::*;
-use crate::model::source::Row;
+use crate::model::source::{Row, Watching};
 
 /// Asks programs of these scripts, each with a limit in seconds.
 fn ask(scripts: &[(&str, u32)], input: &str, seconds: u64) -> Vec<Result<Answer, String>> {
@@ -14,7 +14,12 @@ fn ask(scripts: &[(&str, u32)], input: &str, seconds: u64) -> Vec<Result<Answer,
             let path = directory.path().join(number.to_string());
             write_program(&path, script);
             let command = vec![path.to_str().expect("a path").to_owned(), "get".to_owned()];
-            Query { target: Target::Exec { command, input: input.to_owned() }, limit: *limit, age: 0 }
+            Query {
+                target: Target::Exec { command, input: input.to_owned() },
+                limit: *limit,
+                age: 0,
+                watching: Watching::default(),
+            }
         })
         .collect();
     let clock = Clock::new();

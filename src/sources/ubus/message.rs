@@ -13,7 +13,9 @@ use crate::model::source::blob::{
 pub(super) const STATUS: u8 = 1;
 pub(super) const DATA: u8 = 2;
 const LOOKUP: u8 = 4;
-const INVOKE: u8 = 5;
+pub(super) const INVOKE: u8 = 5;
+const ADD_OBJECT: u8 = 6;
+const SUBSCRIBE: u8 = 8;
 
 /// The attributes of messages.
 const ATTRIBUTE_STATUS: u8 = 1;
@@ -22,6 +24,8 @@ const ATTRIBUTE_OBJECT: u8 = 3;
 const ATTRIBUTE_METHOD: u8 = 4;
 const ATTRIBUTE_SIGNATURE: u8 = 6;
 const ATTRIBUTE_DATA: u8 = 7;
+const ATTRIBUTE_TARGET: u8 = 8;
+const ATTRIBUTE_NO_REPLY: u8 = 10;
 
 /// The length of the head of a message, and of the head of the attribute behind it.
 const HEAD: usize = 8;
@@ -38,6 +42,8 @@ pub(super) const MALFORMED: &str = "a malformed message";
 pub(super) struct Message<'a> {
     pub(super) kind: u8,
     pub(super) sequence: u16,
+    /// The object that is called, or the client that calls.
+    pub(super) peer: u32,
     attributes: &'a [u8],
 }
 
@@ -48,7 +54,7 @@ impl<'a> Message<'a> {
     /// The bytes are no message, or one that is too long. The next message cannot be found.
     pub(super) fn read(bytes: &'a [u8]) -> Result<Option<(Message<'a>, usize)>, &'static str> {
         let Some(head) = bytes.first_chunk::<{ HEAD + HEAD_OF_CONTAINER }>() else { return Ok(None) };
-        let [version, kind, high, low, _, _, _, _, container @ ..] = *head;
+        let [version, kind, high, low, a, b, c, d, container @ ..] = *head;
         let length = (u32::from_be_bytes(container) & 0x00FF_FFFF) as usize;
         if version != 0 || length < HEAD_OF_CONTAINER {
             return Err(MALFORMED);
@@ -57,8 +63,8 @@ impl<'a> Message<'a> {
             return Err("a message of more than 1 MiB");
         }
         let Some(attributes) = bytes.get(HEAD + HEAD_OF_CONTAINER..HEAD + length) else { return Ok(None) };
-        let sequence = u16::from_be_bytes([high, low]);
-        Ok(Some((Message { kind, sequence, attributes }, HEAD + length)))
+        let (sequence, peer) = (u16::from_be_bytes([high, low]), u32::from_be_bytes([a, b, c, d]));
+        Ok(Some((Message { kind, sequence, peer, attributes }, HEAD + length)))
     }
 
     /// Returns the content of an attribute; `None` if the message does not have it, or a part before it is malformed.
@@ -84,10 +90,25 @@ impl<'a> Message<'a> {
     /// Returns the object that a look-up has found.
     pub(super) fn object(&self) -> Option<Object> {
         let signature = self.attribute(ATTRIBUTE_SIGNATURE).unwrap_or_default();
-        Some(Object { id: self.number(ATTRIBUTE_OBJECT)?, signature: Blob::new(signature).ok()? })
+        Some(Object { id: self.object_id()?, signature: Blob::new(signature).ok()? })
     }
 
-    /// Returns the values of an answer.
+    /// Returns the id of an object.
+    pub(super) fn object_id(&self) -> Option<u32> {
+        self.number(ATTRIBUTE_OBJECT)
+    }
+
+    /// Returns the name of an event or notification.
+    pub(super) fn method(&self) -> Option<&'a str> {
+        std::str::from_utf8(self.attribute(ATTRIBUTE_METHOD)?.strip_suffix(&[0])?).ok()
+    }
+
+    /// Returns true if nobody waits for an answer.
+    pub(super) fn wants_no_reply(&self) -> bool {
+        self.attribute(ATTRIBUTE_NO_REPLY).is_some_and(|content| content.iter().any(|byte| *byte != 0))
+    }
+
+    /// Returns the values of an answer or event.
     pub(super) fn data(&self) -> Result<Blob, String> {
         Blob::new(self.attribute(ATTRIBUTE_DATA).ok_or(MALFORMED)?)
     }
@@ -171,6 +192,27 @@ pub(super) fn put_invoke(bytes: &mut Vec<u8>, sequence: u16, object: u32, method
     put_attribute(&mut attributes, ATTRIBUTE_METHOD, &[method.as_bytes(), &[0]].concat());
     put_attribute(&mut attributes, ATTRIBUTE_DATA, arguments);
     put_message(bytes, INVOKE, sequence, object, &attributes);
+}
+
+/// Appends the request for an object without a name, which can get events.
+pub(super) fn put_add_object(bytes: &mut Vec<u8>, sequence: u16) {
+    put_message(bytes, ADD_OBJECT, sequence, 0, &[]);
+}
+
+/// Appends the request for the notifications of an object.
+pub(super) fn put_subscribe(bytes: &mut Vec<u8>, sequence: u16, own: u32, target: u32) {
+    let mut attributes = Vec::new();
+    put_attribute(&mut attributes, ATTRIBUTE_OBJECT, &own.to_be_bytes());
+    put_attribute(&mut attributes, ATTRIBUTE_TARGET, &target.to_be_bytes());
+    put_message(bytes, SUBSCRIBE, sequence, 0, &attributes);
+}
+
+/// Appends the answer to a call.
+pub(super) fn put_status(bytes: &mut Vec<u8>, sequence: u16, peer: u32, status: u32, object: u32) {
+    let mut attributes = Vec::new();
+    put_attribute(&mut attributes, ATTRIBUTE_STATUS, &status.to_be_bytes());
+    put_attribute(&mut attributes, ATTRIBUTE_OBJECT, &object.to_be_bytes());
+    put_message(bytes, STATUS, sequence, peer, &attributes);
 }
 
 fn put_message(bytes: &mut Vec<u8>, kind: u8, sequence: u16, peer: u32, attributes: &[u8]) {

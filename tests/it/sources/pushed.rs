@@ -10,19 +10,19 @@ use crate::support::agent::patience;
 use crate::support::network::{in_own_network, sh};
 
 /// The longest time between a change and the Inform on the wire, the time of a busy machine included.
-const AT_ONCE: Duration = Duration::from_secs(1);
+pub(super) const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// Returns the names of the threads of the agent.
-fn threads(agent: &Agent) -> Vec<String> {
+pub(super) fn threads(agent: &Agent) -> Vec<String> {
     let tasks = fs::read_dir(format!("/proc/{}/task", agent.pid())).expect("a running agent");
     tasks.flatten().filter_map(|task| fs::read_to_string(task.path().join("comm")).ok()).collect()
 }
 
-fn watches(agent: &Agent) -> bool {
+pub(super) fn watches(agent: &Agent) -> bool {
     threads(agent).iter().any(|name| name.trim() == "values")
 }
 
-fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+pub(super) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + patience(SOON);
     while !holds() {
         assert!(Instant::now() < deadline, "{what} does not come");

@@ -47,6 +47,36 @@ struct World {
     has_programs: bool,
     /// The objects with answers from files.
     others: Vec<Other>,
+    /// The clients that get events.
+    listeners: Vec<Listener>,
+    /// The id of the last of their objects.
+    last_own: u32,
+}
+
+/// A client with an object that gets events.
+struct Listener {
+    stream: UnixStream,
+    /// The id of its object.
+    own: u32,
+    patterns: Vec<String>,
+    /// The ids of the objects to whose notifications it subscribes.
+    targets: Vec<u32>,
+}
+
+impl Listener {
+    fn is_registered_for(&self, event: &str) -> bool {
+        self.patterns.iter().any(|pattern| match pattern.strip_suffix('*') {
+            Some(begin) => event.starts_with(begin),
+            None => event == pattern,
+        })
+    }
+
+    /// Sends a call of its object. Those of events name no peer.
+    fn call(&mut self, name: &str, data: &[u8]) {
+        let attributes = [attr(3, &self.own.to_be_bytes()), attr(4, format!("{name}\0").as_bytes()), attr(7, data)];
+        // A client may be gone.
+        let _ = self.stream.write_all(&message(5, 1, 0, &attributes.concat()));
+    }
 }
 
 /// The answer of a method, for calls with this text among their arguments.
@@ -75,6 +105,8 @@ impl Ubusd {
             connections: Vec::new(),
             has_programs: true,
             others: Vec::new(),
+            listeners: Vec::new(),
+            last_own: 0x00A0_0000,
         };
         let bus = Ubusd { place, world: Arc::new(Mutex::new(world)) };
         bus.listen("ubus/ubus.sock");
@@ -121,11 +153,36 @@ impl Ubusd {
         self.world().others.retain(|other| other.object != object);
     }
 
+    /// Sends an event to the clients that are registered for it. Returns their number.
+    pub fn emit(&self, event: &str, data: &str) -> usize {
+        let json: Json = serde_json::from_str(data).expect("JSON");
+        let values = json.as_object().expect("an object").iter().flat_map(|(name, value)| value_element(name, value));
+        let values: Vec<u8> = values.collect();
+        let mut world = self.world();
+        let registered = world.listeners.iter_mut().filter(|listener| listener.is_registered_for(event));
+        registered.map(|listener| listener.call(event, &values)).count()
+    }
+
+    /// Sends a notification of an object to its subscribers. Returns their number.
+    pub fn notify(&self, object: &str, name: &str) -> usize {
+        let mut world = self.world();
+        let Some(id) = id_of(&world, object) else { return 0 };
+        let subscribers = world.listeners.iter_mut().filter(|listener| listener.targets.contains(&id));
+        subscribers.map(|listener| listener.call(name, &[])).count()
+    }
+
+    /// Tells that an object has come.
+    pub fn announce(&self, object: &str) -> usize {
+        let id = id_of(&self.world(), object).expect("an object");
+        self.emit("ubus.object.add", &format!(r#"{{"id":{id},"path":"{object}"}}"#))
+    }
+
     /// Ends, with all connections.
     pub fn stop(&self) {
         for socket in ["ubus/ubus.sock", "ubus.sock"] {
             let _ = fs::remove_file(self.socket(socket));
         }
+        self.world().listeners.clear();
         self.world().connections.drain(..).for_each(|stream| {
             let _ = stream.shutdown(std::net::Shutdown::Both);
         });
@@ -193,10 +250,11 @@ fn serve(mut stream: UnixStream, world: &Mutex<World>) {
     // HELLO comes first, in two pieces.
     let hello = message(0, 0, 0xcec9_608a, &[]);
     let _ = stream.write_all(&hello[..5]).and_then(|()| stream.write_all(&hello[5..]));
-    let mut late = Vec::new();
+    let (mut late, mut own) = (Vec::new(), None);
     loop {
         let mut head = [0; 12];
         if stream.read_exact(&mut head).is_err() {
+            locked(world).listeners.retain(|listener| Some(listener.own) != own);
             return;
         }
         let length = u32::from_be_bytes(head[8..12].try_into().expect("4 bytes")) & 0xFF_FFFF;
@@ -209,6 +267,11 @@ fn serve(mut stream: UnixStream, world: &Mutex<World>) {
             5 => {
                 let (method, data) = (text_of(&attribute(&body, 4)), attribute(&body, 7));
                 assert_eq!(attribute(&body, 3), peer.to_be_bytes(), "the object is the peer");
+                if peer == BROADCASTS {
+                    assert_eq!(method, "register");
+                    let _ = stream.write_all(&register(&described(&data), sequence, world));
+                    continue;
+                }
                 // Other calls may follow in the same round, when the answer would still be in time.
                 if peer == locked(world).base + ECHO {
                     let _ = stream.write_all(&std::mem::take(&mut late));
@@ -222,11 +285,66 @@ fn serve(mut stream: UnixStream, world: &Mutex<World>) {
                     Reply::Cut => return drop(stream.shutdown(std::net::Shutdown::Both)),
                 }
             }
+            // The answer to an event.
+            1 => {
+                let own = u32::from_be_bytes(attribute(&body, 3).try_into().expect("4 bytes"));
+                assert!(locked(world).listeners.iter().any(|listener| listener.own == own), "its own object");
+                continue;
+            }
+            6 => {
+                let (id, answer) = add_listener(&stream, sequence, world);
+                own = Some(id);
+                answer
+            }
+            8 => subscribe(&attribute(&body, 3), &attribute(&body, 8), sequence, world),
             other => panic!("a message of kind {other}"),
         };
         // A client may be gone.
         let _ = stream.write_all(&answer);
     }
+}
+
+/// The object that broadcasts events.
+const BROADCASTS: u32 = 1;
+
+/// Returns the id of an object.
+fn id_of(world: &World, name: &str) -> Option<u32> {
+    if let Some(at) = world.others.iter().position(|other| other.object == name) {
+        return Some(world.base + OTHERS + at as u32);
+    }
+    let at = OBJECTS.iter().position(|(object, _)| *object == name && world.has_programs)?;
+    Some(world.base + at as u32)
+}
+
+/// Gives a client an object of its own.
+fn add_listener(stream: &UnixStream, sequence: u16, world: &Mutex<World>) -> (u32, Vec<u8>) {
+    let mut world = locked(world);
+    world.last_own += 1;
+    let own = world.last_own;
+    let stream = stream.try_clone().expect("a second handle");
+    world.listeners.push(Listener { stream, own, patterns: Vec::new(), targets: Vec::new() });
+    let found = message(2, sequence, 0, &attr(3, &own.to_be_bytes()));
+    (own, [found, message(1, sequence, 0, &attr(1, &[0; 4]))].concat())
+}
+
+/// Registers a client for a pattern of events, which its arguments name: `object:5=… pattern:3=…`.
+fn register(arguments: &str, sequence: u16, world: &Mutex<World>) -> Vec<u8> {
+    let (own, pattern) = arguments.split_once(" pattern:3=").expect("both arguments");
+    let own = own.strip_prefix("object:5=").and_then(|own| u32::from_str_radix(own, 16).ok()).expect("an id");
+    let mut world = locked(world);
+    world.asked.push(format!("register {pattern}"));
+    let listener = world.listeners.iter_mut().find(|listener| listener.own == own).expect("its object");
+    listener.patterns.push(pattern.to_owned());
+    message(1, sequence, BROADCASTS, &attr(1, &[0; 4]))
+}
+
+fn subscribe(own: &[u8], target: &[u8], sequence: u16, world: &Mutex<World>) -> Vec<u8> {
+    let [own, target] = [own, target].map(|id| u32::from_be_bytes(id.try_into().expect("4 bytes")));
+    let mut world = locked(world);
+    world.asked.push("subscribe".to_owned());
+    let listener = world.listeners.iter_mut().find(|listener| listener.own == own).expect("its object");
+    listener.targets.push(target);
+    message(1, sequence, 0, &attr(1, &[0; 4]))
 }
 
 fn look_up(name: &str, sequence: u16, world: &Mutex<World>) -> Vec<u8> {

@@ -52,7 +52,7 @@ impl<'t> RefreshWalk<'t> {
             }
             Location::Ubus(call) => self.call(call)?,
         };
-        Ok(Query { target, limit: source.limit, age: source.age })
+        Ok(Query { target, limit: source.limit, age: source.age, watching: source.watching.clone() })
     }
 
     /// Returns the key of the row in the answer that has the fields; `None` in a source with one row.
@@ -199,7 +199,8 @@ impl<'t> RefreshWalk<'t> {
 
 fn program(command: &[Box<str>], verb: &str, input: String, source: &Source) -> Query {
     let command = command.iter().map(|argument| argument.to_string()).chain([verb.to_owned()]).collect();
-    Query { target: Target::Exec { command, input }, limit: source.limit, age: source.age }
+    let target = Target::Exec { command, input };
+    Query { target, limit: source.limit, age: source.age, watching: source.watching.clone() }
 }
 
 /// Returns a key as a column of the text that a program reads.

@@ -36,6 +36,24 @@ fn messages_of_a_real_bus_are_read() {
     assert!(end.data().is_err(), "no values");
 }
 
+const EVENT: &str = "00050001 00000000 00000054 03000008 4399b8f6 04000016 6e657477 6f726b2e 696e7465 72666163 65000000 \
+                     07000030 83000015 00066163 74696f6e 00000000 69667570 00000000 83000014 0009696e 74657266 61636500 \
+                     77616e00";
+
+#[test]
+fn an_event_of_a_real_bus_is_read() {
+    let event = bytes(EVENT);
+    let event = read(&event);
+    assert_eq!((event.kind, event.sequence, event.peer, event.wants_no_reply()), (INVOKE, 1, 0, false));
+    assert_eq!((event.method(), event.object_id()), (Some("network.interface"), Some(0x4399_b8f6)));
+    let data = event.data().unwrap();
+    let texts = ["action", "interface"].map(|name| data.root().member(name).unwrap().text().unwrap().into_owned());
+    assert_eq!(texts, ["ifup", "wan"]);
+    let mut answer = Vec::new();
+    put_status(&mut answer, 5, 0x3f12_f7d1, 4, 0x3f12_f7d1);
+    assert_eq!(answer, bytes(NOT_FOUND));
+}
+
 #[test]
 fn requests_are_written_as_a_real_client_does() {
     let (mut lookup, mut get) = (Vec::new(), Vec::new());
