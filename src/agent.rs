@@ -12,6 +12,7 @@
 //!                                     ├─ service_reloads.rs  calls that put new values of the device into effect
 //!                                     ├─ trace.rs           the messages of sessions, for `cpe-agent trace`
 //!                                     ├─ transfers.rs       downloads and uploads, on the transfer worker's thread
+//!                                     ├─ discovery.rs       the ACS that DHCP names
 //!                                     ├─ identity_wait.rs   the wait for the identity at the very first start
 //!                                     ├─ value_watch.rs     values that are watched, read when the device changes
 //!                                     ├─ start.rs           from configuration, model (load_model.rs) and journal to an Agent
@@ -25,6 +26,7 @@ mod acs_settings;
 mod check_actions;
 mod commands;
 pub mod daemon;
+mod discovery;
 mod identity_wait;
 mod inbox;
 mod last_session;
@@ -66,6 +68,7 @@ use crate::time_zone::LocalZone;
 
 pub use acs_settings::{check_acs_settings, tls_settings};
 pub use check_actions::{check_actions, unusable_actions, unusual_actions};
+use discovery::AcsDiscovery;
 use identity_wait::IdentityWait;
 use inbox::{Inbox, Wake};
 use last_session::{LastSession, SessionLog};
@@ -163,6 +166,7 @@ pub(crate) struct Agent {
     latest_status: Arc<LatestStatus>,
     /// True if the journal held records at the start.
     has_stored_state: bool,
+    discovery: AcsDiscovery,
     /// The wait for the identity, during which no session starts.
     identity_wait: Option<IdentityWait>,
 }
@@ -178,6 +182,7 @@ impl Agent {
                 break reason;
             }
             self.poll_identity(now);
+            self.discover(now);
             self.poll_transfers(now);
             self.poll_reloads(now);
             self.apply_settings(now);
@@ -308,6 +313,7 @@ impl Agent {
             self.identity_wait.map(|wait| wait.retry_at),
             self.values.deadline().filter(|_| !self.awaits_reloads()),
             self.metrics_deadline(),
+            self.discovery_deadline(now),
             self.reload_deadline(),
         ];
         let deadline = deadlines.into_iter().flatten().min();
@@ -335,7 +341,10 @@ impl Agent {
     fn why_disabled(&self) -> Option<Disabled> {
         match () {
             () if !self.device.is_cwmp_enabled() => Some(Disabled::Cwmp),
-            () if self.device.acs_url().is_empty() => Some(Disabled::NoAcs),
+            () if self.device.acs_url().is_empty() => Some(match self.config.allows_discovery() {
+                true => Disabled::AwaitsDhcp,
+                false => Disabled::NoAcs,
+            }),
             () => None,
         }
     }

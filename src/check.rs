@@ -118,7 +118,8 @@ fn warnings(loaded: &Loaded, config: &Config) -> Vec<String> {
     let url = management_server::full_name(&loaded.tree, parameter::URL);
     if text(loaded, "ManagementServer.URL").is_empty() && !loaded.tree.schema().is_bound_parameter(&url) {
         // R17: such a device may learn the URL later, and is silent until then.
-        warnings.push(format!("{url} is empty: the agent contacts no ACS until a value is set"));
+        let until = if config.allows_discovery() { "DHCP gives one" } else { "a value is set" };
+        warnings.push(format!("{url} is empty: the agent contacts no ACS until {until}"));
     }
     warnings.extend(examples_left(&files, loaded));
     // The agent starts nevertheless: a device that cannot store must still be manageable.

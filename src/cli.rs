@@ -24,6 +24,8 @@ pub use self::command::Command;
 use self::command::{COMMANDS, CommandParser, CommandSpec};
 use self::operands::Operands;
 use crate::config::{CONFIG, Config, Options, SETTINGS};
+#[cfg(feature = "dhcp")]
+use crate::dhcp::Handover;
 use crate::mistake::Mistakes;
 use crate::output::print;
 use crate::suggest::hint;
@@ -84,6 +86,9 @@ struct Arguments {
     /// The options in the order of the command line, without their dashes.
     given: Vec<&'static str>,
     flags: Vec<&'static str>,
+    /// The options of one command alone, and each with its value as `option=value`.
+    own: Vec<&'static str>,
+    own_words: Vec<String>,
 }
 
 fn parse(mut parser: Parser, sorted: &mut Arguments) -> Result<Invocation, CommandLineError> {
@@ -116,13 +121,17 @@ impl Arguments {
             self.flags.push(flag);
             return Ok(());
         }
+        if let Some(option) = COMMANDS.iter().flat_map(CommandSpec::own_options).find(|option| **option == name) {
+            self.own.push(option);
+            self.own_words.push(format!("{name}={}", value_of(name, parser)?));
+            return Ok(());
+        }
         let setting = SETTINGS.iter().find(|setting| setting.option == name);
         // `--config` names the file of the settings and is therefore no setting itself.
         if setting.is_none() && name != CONFIG {
             return Err(format!("there is no option --{name}{}", self.hint(name)));
         }
-        let value = parser.value().map_err(|_| format!("--{name} needs a value"))?;
-        let value = text(value)?;
+        let value = value_of(name, parser)?;
         self.given.push(setting.map_or(CONFIG, |setting| setting.option));
         let result = match setting {
             Some(setting) => self.options.add(setting, &value),
@@ -146,9 +155,10 @@ impl Arguments {
         let command = self.command.ok_or_else(|| "a command is missing".to_owned())?;
         let name = command.name;
         // An option without effect is an error: ignored, it would hide a mistake such as `check --json`.
-        let is_foreign = |flag: &&&str| !command.flags().any(|known| known == **flag);
+        let is_foreign =
+            |name: &&&str| !command.flags().chain(command.own_options().iter().copied()).any(|known| known == **name);
         let option = self.given.iter().find(|option| !command.takes(option));
-        if let Some(option) = self.flags.iter().find(is_foreign).or(option) {
+        if let Some(option) = self.flags.iter().chain(&self.own).find(is_foreign).or(option) {
             return Err(format!("{name} takes no option --{option}").into());
         }
         let operands = Operands { values: take(&mut self.operands), flags: take(&mut self.flags) };
@@ -163,6 +173,14 @@ impl Arguments {
             CommandParser::Replay => {
                 let file = operands.replay().map_err(|reason| format!("{name}: {reason}"))?;
                 Command::Replay { config: load(options)?, file }
+            }
+            #[cfg(feature = "dhcp")]
+            CommandParser::Dhcp => {
+                operands.none().map_err(|reason| format!("{name}: {reason}"))?;
+                let config = load(options)?;
+                let handover =
+                    Handover::parse(&self.own_words, operands.has("remove"), config.dhcp_dir, config.control);
+                Command::Dhcp(handover.map_err(|reason| format!("{name}: {reason}"))?)
             }
             CommandParser::Trace => {
                 let file = operands.trace().map_err(|reason| format!("{name}: {reason}"))?;
@@ -191,7 +209,7 @@ impl Arguments {
         options.extend(SETTINGS.iter().map(|setting| setting.option));
         if let Some(command) = self.command {
             options.retain(|option| command.takes(option));
-            options.extend(command.flags());
+            options.extend(command.flags().chain(command.own_options().iter().copied()));
         }
         options.push("help");
         hint(name, &options, "options", "--")
@@ -204,6 +222,11 @@ fn malformed(error: lexopt::Error) -> String {
         lexopt::Error::UnexpectedValue { option, .. } => format!("{option} takes no value"),
         _ => "an argument is malformed".into(),
     }
+}
+
+/// Returns the value of the option that the parser has just read.
+fn value_of(name: &str, parser: &mut Parser) -> Result<String, String> {
+    text(parser.value().map_err(|_| format!("--{name} needs a value"))?)
 }
 
 /// Converts an argument to text. The data model and the configuration file are UTF-8, so no other value can match them.

@@ -21,7 +21,7 @@ use crate::suggest::hint;
 use ::log::LevelFilter;
 
 pub use self::options::Options;
-pub(crate) use self::setting::{CONFIG, CONTROL, SETTINGS};
+pub(crate) use self::setting::{CONFIG, CONTROL, DHCP_DIR, SETTINGS};
 
 /// The largest configuration file, in bytes. A real one has a few hundred; the limit catches a wrong path.
 const MAX_FILE: u64 = 1024 * 1024;
@@ -48,6 +48,8 @@ pub struct Config {
     pub udp_listen: SocketAddr,
     /// The path of the control socket.
     pub control: PathBuf,
+    /// The directory in which the command `dhcp` leaves the options of DHCP; the ACS is not discovered if absent.
+    pub dhcp_dir: Option<PathBuf>,
     /// The file whose content changes with each boot of the device, which tells a reboot from a restart of the agent.
     pub boot_id: PathBuf,
     /// The PEM file of the root certificates for the ACS and file servers; the roots of the system if absent (R30).
@@ -119,6 +121,11 @@ impl Config {
             false => format!("{} (missing)", file.display()),
         });
         names.chain(optional).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Returns true if DHCP may name the ACS.
+    pub fn allows_discovery(&self) -> bool {
+        cfg!(feature = "dhcp") && self.dhcp_dir.is_some()
     }
 
     /// Reads the file again and overlays it with the same command line, for SIGHUP.
@@ -275,6 +282,7 @@ impl Default for Config {
             listen: SocketAddr::from(([0, 0, 0, 0], 0)),
             udp_listen: SocketAddr::from(([0, 0, 0, 0], 0)),
             control: PathBuf::new(),
+            dhcp_dir: None,
             boot_id: PathBuf::new(),
             ca_file: None,
             client_cert: None,

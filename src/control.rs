@@ -26,6 +26,8 @@ use std::process::ExitCode;
 
 use crate::output::print;
 
+#[cfg(feature = "dhcp")]
+pub(crate) use client::usual_limit;
 pub use client::{ControlError, ControlErrorKind, ask};
 pub use get_request::{GetForm, GetRequest};
 pub use message::{CommandResult, LocalTransfer, Request};

@@ -64,7 +64,7 @@ pub fn run(config: &Config) -> ExitCode {
         printer.extend(storage::check(config, &state));
         printer.extend(actions::check(state.actions()));
         printer.add(clock::own(clock.now()));
-        let url = effective_state::acs_url(&state, &mut printer);
+        let url = effective_state::acs_url(config, &state, &mut printer);
         let way = url.as_ref().map(|url| towards_acs(config, &state, url, &clock, &mut printer)).unwrap_or_default();
         stun::check(config, &state, url.as_ref(), &clock, &mut printer);
         ports::check(config, &state, &way, &mut printer);

@@ -37,7 +37,9 @@ pub mod config;
 pub mod connection_request;
 pub mod control;
 pub mod cwmp;
+pub mod dhcp;
 pub mod digest;
+pub mod discovery;
 #[cfg(feature = "doctor")]
 pub mod doctor;
 mod foreign_text;

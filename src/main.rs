@@ -16,6 +16,8 @@ fn execute(command: Command) -> ExitCode {
         Command::Check { config, device } => check::run(&config, device),
         #[cfg(feature = "doctor")]
         Command::Doctor(config) => cpe_agent::doctor::run(&config),
+        #[cfg(feature = "dhcp")]
+        Command::Dhcp(handover) => cpe_agent::dhcp::run(&handover),
         Command::Trace { socket, file } => control::record(&socket, &file),
         #[cfg(feature = "replay")]
         Command::Replay { config, file } => cpe_agent::replay::run(&config, &file),

@@ -15,7 +15,7 @@ _cpe_agent() {
         mapfile -t COMPREPLY < <(compgen -f -- "$current")
         return
         ;;
-    --state-dir | --transfer-dir)
+    --state-dir | --transfer-dir | --dhcp-dir)
         compopt -o filenames 2>/dev/null
         mapfile -t COMPREPLY < <(compgen -d -- "$current")
         return
@@ -32,23 +32,25 @@ _cpe_agent() {
     esac
     for ((index = 1; index < COMP_CWORD; index++)); do
         case ${COMP_WORDS[index]} in
-        run | check | doctor | get | source | set | add | delete | watch | inform | download | upload | request-download | trace | replay | status | help)
+        run | check | doctor | get | source | set | add | delete | watch | inform | download | upload | request-download | dhcp | trace | replay | status | help)
             command=${COMP_WORDS[index]}
             break
             ;;
         esac
     done
     case $command in
-    '') words='run check doctor get source set add delete watch inform download upload request-download trace replay status help --help --version' ;;
-    run) words='--config --data-model --optional-data-model --set --state-dir --transfer-dir --listen --udp-listen --control --boot-id --ca-file --client-cert --client-key --acs-timeout --metrics --log --log-to --help' ;;
-    check) words='--config --data-model --optional-data-model --set --state-dir --transfer-dir --listen --udp-listen --control --boot-id --ca-file --client-cert --client-key --acs-timeout --metrics --log --log-to --device --json --help' ;;
-    doctor) words='--config --data-model --optional-data-model --set --state-dir --transfer-dir --listen --udp-listen --control --boot-id --ca-file --client-cert --client-key --acs-timeout --metrics --log --log-to --help' ;;
+    '') words='run check doctor get source set add delete watch inform download upload request-download dhcp trace replay status help --help --version' ;;
+    run) words='--config --data-model --optional-data-model --set --state-dir --transfer-dir --listen --udp-listen --control --dhcp-dir --boot-id --ca-file --client-cert --client-key --acs-timeout --metrics --log --log-to --help' ;;
+    check) words='--config --data-model --optional-data-model --set --state-dir --transfer-dir --listen --udp-listen --control --dhcp-dir --boot-id --ca-file --client-cert --client-key --acs-timeout --metrics --log --log-to --device --json --help' ;;
+    doctor) words='--config --data-model --optional-data-model --set --state-dir --transfer-dir --listen --udp-listen --control --dhcp-dir --boot-id --ca-file --client-cert --client-key --acs-timeout --metrics --log --log-to --help' ;;
     get) words='--config --control --json --value --secret --help' ;;
     source) words='--config --control --json --help' ;;
-    set | add | delete | watch | inform | download | upload | request-download | trace) words='--config --control --help' ;;
-    replay) words='--config --data-model --optional-data-model --set --state-dir --transfer-dir --listen --udp-listen --control --boot-id --ca-file --client-cert --client-key --acs-timeout --metrics --log --log-to --help' ;;
+    set | add | delete | watch | inform | download | upload | request-download) words='--config --control --help' ;;
+    dhcp) words='--interface --option --option6 --requested --config --control --dhcp-dir --remove --help' ;;
+    trace) words='--config --control --help' ;;
+    replay) words='--config --data-model --optional-data-model --set --state-dir --transfer-dir --listen --udp-listen --control --dhcp-dir --boot-id --ca-file --client-cert --client-key --acs-timeout --metrics --log --log-to --help' ;;
     status) words='--config --control --json --check --help' ;;
-    help) words='run check doctor get source set add delete watch inform download upload request-download trace replay status help' ;;
+    help) words='run check doctor get source set add delete watch inform download upload request-download dhcp trace replay status help' ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
 }

@@ -18,6 +18,7 @@ _cpe_agent() {
         'download:download a file and apply it'
         'upload:upload a file of the device'
         'request-download:ask the ACS for a file'
+        'dhcp:hand over what a DHCP client received'
         'trace:record sessions into a new file, without secrets'
         'replay:play a trace against a fresh agent and show the differences'
         'status:print the state of the agent, or check it for a script'
@@ -39,6 +40,7 @@ _cpe_agent() {
                 '--listen=[connection requests over HTTP; port 0\: any]:ADDR\:PORT:' \
                 '--udp-listen=[connection requests over UDP, and STUN]:ADDR\:PORT:' \
                 '--control=[the control socket]:FILE:_files' \
+                '--dhcp-dir=[options of DHCP, on a RAM disk; allows discovery]:DIR:_files -/' \
                 '--boot-id=[changed content\: the device rebooted]:FILE:_files' \
                 '--ca-file=[PEM certificates to trust instead of the system'\''s]:FILE:_files' \
                 '--client-cert=[PEM certificate to identify with]:FILE:_files' \
@@ -60,6 +62,7 @@ _cpe_agent() {
                 '--listen=[connection requests over HTTP; port 0\: any]:ADDR\:PORT:' \
                 '--udp-listen=[connection requests over UDP, and STUN]:ADDR\:PORT:' \
                 '--control=[the control socket]:FILE:_files' \
+                '--dhcp-dir=[options of DHCP, on a RAM disk; allows discovery]:DIR:_files -/' \
                 '--boot-id=[changed content\: the device rebooted]:FILE:_files' \
                 '--ca-file=[PEM certificates to trust instead of the system'\''s]:FILE:_files' \
                 '--client-cert=[PEM certificate to identify with]:FILE:_files' \
@@ -83,6 +86,7 @@ _cpe_agent() {
                 '--listen=[connection requests over HTTP; port 0\: any]:ADDR\:PORT:' \
                 '--udp-listen=[connection requests over UDP, and STUN]:ADDR\:PORT:' \
                 '--control=[the control socket]:FILE:_files' \
+                '--dhcp-dir=[options of DHCP, on a RAM disk; allows discovery]:DIR:_files -/' \
                 '--boot-id=[changed content\: the device rebooted]:FILE:_files' \
                 '--ca-file=[PEM certificates to trust instead of the system'\''s]:FILE:_files' \
                 '--client-cert=[PEM certificate to identify with]:FILE:_files' \
@@ -109,7 +113,25 @@ _cpe_agent() {
                 '--json[flag]' \
                 '--help[explain the command]'
             ;;
-        set | add | delete | watch | inform | download | upload | request-download | trace)
+        set | add | delete | watch | inform | download | upload | request-download)
+            _arguments \
+                '--config=[the JSON file]:FILE:_files' \
+                '--control=[the control socket]:FILE:_files' \
+                '--help[explain the command]'
+            ;;
+        dhcp)
+            _arguments \
+                '--interface=[the interface that has the lease]:NAME:' \
+                '--option=[option 43 or 125 of DHCPv4, in hexadecimal]:N=HEX:' \
+                '--option6=[option 17 of DHCPv6]:N=HEX:' \
+                '--requested=[the option, 43 or 125, that the client has asked for]:N:' \
+                '--config=[the JSON file]:FILE:_files' \
+                '--control=[the control socket]:FILE:_files' \
+                '--dhcp-dir=[options of DHCP, on a RAM disk; allows discovery]:DIR:_files -/' \
+                '--remove[flag]' \
+                '--help[explain the command]'
+            ;;
+        trace)
             _arguments \
                 '--config=[the JSON file]:FILE:_files' \
                 '--control=[the control socket]:FILE:_files' \
@@ -126,6 +148,7 @@ _cpe_agent() {
                 '--listen=[connection requests over HTTP; port 0\: any]:ADDR\:PORT:' \
                 '--udp-listen=[connection requests over UDP, and STUN]:ADDR\:PORT:' \
                 '--control=[the control socket]:FILE:_files' \
+                '--dhcp-dir=[options of DHCP, on a RAM disk; allows discovery]:DIR:_files -/' \
                 '--boot-id=[changed content\: the device rebooted]:FILE:_files' \
                 '--ca-file=[PEM certificates to trust instead of the system'\''s]:FILE:_files' \
                 '--client-cert=[PEM certificate to identify with]:FILE:_files' \

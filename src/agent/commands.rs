@@ -67,6 +67,14 @@ impl Agent {
             // request that reached the agent nevertheless.
             Request::Status { json } => return reply.send(Ok(self.latest_status.describe(json))),
             Request::Check => return reply.send(self.latest_status.check()),
+            Request::Dhcp => {
+                // The hook of a DHCP client does not wait for the end of a session, which goes on with its ACS (R336).
+                self.discovery.outdate();
+                if self.session_began.is_none() {
+                    self.discover(now);
+                }
+                Ok(String::new())
+            }
             Request::Trace => return self.start_trace(reply, now),
             Request::Watch(paths) => return self.start_watch(paths, reply, now),
             Request::Set(assignments) => self.local_change(now, |device| set(device, &assignments, now)),

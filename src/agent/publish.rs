@@ -29,6 +29,7 @@ impl Agent {
             device: Some(self.device.identity()),
             software_version: self.device.software_version(),
             acs_url: self.device.acs_url(),
+            is_acs_discovered: self.device.state().discovered.gave(&self.device.acs_url()),
             acs_username: self.device.acs_username(),
             running: self.session_began,
             last: self.last_session.clone().zip(self.session_ended),

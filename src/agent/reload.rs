@@ -94,6 +94,7 @@ impl Agent {
         let is_same = config == self.config && loaded.fingerprint == self.model;
         let is_other_root = loaded.tree.root_name() != self.device.tree().root_name();
         self.config = config;
+        self.discovery.outdate();
         self.model = loaded.fingerprint;
         // Values that the agent itself sets, such as its addresses, are not in the journal.
         let provided = self.device.runtime_values();

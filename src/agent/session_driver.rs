@@ -50,8 +50,10 @@ impl Agent {
         let url = self.device.acs_url();
         if self.acs_quirks.url != url {
             self.acs_quirks = AcsQuirks { url: url.clone(), ..AcsQuirks::default() };
+            self.discovery.note_connection(None, began);
         }
         let connection = self.connect(self.acs_settings(began.clock_is_set()));
+        self.discovery.note_connection(connection.as_ref().err(), self.clock.now());
         if let Ok((_, exchange)) = &connection {
             self.acs_quirks.address = exchange.remote;
             self.on_connected(exchange.remote, exchange.local);
@@ -183,6 +185,7 @@ impl Agent {
     fn succeeded(&mut self) {
         log::info!("session finished");
         self.schedule.retry.succeeded();
+        self.note_first_acs();
         self.network_watch = None;
         // R130: a success resets the count, which the next Inform carries as RetryCount.
         self.device.state_mut().retry_count = 0;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::acs_settings::check_acs_settings;
 use super::check_actions::check_actions;
+use super::discovery::AcsDiscovery;
 use super::last_session::SessionLog;
 use super::listeners::Listeners;
 use super::load_model::load_at_start;
@@ -129,6 +130,7 @@ impl Agent {
             metrics: MetricsFile::default(),
             latest_status: handles.latest_status,
             has_stored_state: !recovered.records.is_empty(),
+            discovery: AcsDiscovery::default(),
             identity_wait: None,
         };
         agent.begin();
@@ -178,6 +180,9 @@ impl Agent {
     fn raise_start_events(&mut self) {
         let boot_id = self.boot_id();
         self.recover_changes(boot_id.as_deref());
+        // Before the events of the start: an ACS that DHCP has named meanwhile gets `1 BOOT` beside its `0 BOOTSTRAP`.
+        self.discovery.outdate();
+        self.discover(self.clock.now());
         let state = self.device.state_mut();
         // R255: the path is random, so that the URL cannot be guessed, and stored, so that a restart does not change it.
         if state.request_path.is_empty() {

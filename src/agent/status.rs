@@ -94,6 +94,8 @@ pub(super) struct AgentStatus {
     pub(super) software_version: String,
     pub(super) acs_url: String,
     pub(super) acs_username: String,
+    /// True if DHCP gave the URL, which authenticates nobody.
+    pub(super) is_acs_discovered: bool,
     /// The instant at which the running session began.
     pub(super) running: Option<Duration>,
     /// The last session, and the instant at which it ended.
@@ -190,6 +192,10 @@ impl StatusView<'_> {
     fn add_acs(&self, rows: &mut StatusRows) {
         let url = public_url(&self.status.acs_url);
         rows.add("acs.url", "ACS", url.clone(), url.unwrap_or_else(|| "no usable URL".into()));
+        rows.add_member("acs.discovered", self.status.is_acs_discovered);
+        if self.status.is_acs_discovered {
+            rows.add_line("  found by", "DHCP, which is not authenticated");
+        }
         rows.add_text("acs.username", "user name", &self.status.acs_username);
         // The text shows this in the line of the next session.
         rows.add_member("acs.enabled", self.status.next != NextSession::Disabled(Disabled::Cwmp));

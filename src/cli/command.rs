@@ -6,10 +6,14 @@ use std::path::PathBuf;
 
 use super::assignments;
 use super::operands::Operands;
+#[cfg(feature = "dhcp")]
+use crate::config::DHCP_DIR;
 use crate::config::{CONFIG, CONTROL, Config};
 use crate::control::{
     GetForm, GetRequest, LocalTransfer, Request, TraceFile, parse_assignment, parse_request_download,
 };
+#[cfg(feature = "dhcp")]
+use crate::dhcp::Handover;
 use crate::suggest::hint;
 
 /// A command of the program, with everything that it needs.
@@ -27,6 +31,9 @@ pub enum Command {
     /// Checks, from the device, that the ACS and the services around it can be reached.
     #[cfg(feature = "doctor")]
     Doctor(Config),
+    /// Hands the options that a DHCP client received to the agent.
+    #[cfg(feature = "dhcp")]
+    Dhcp(Handover),
     /// Records the sessions of the running agent.
     Trace {
         /// The path of the control socket.
@@ -72,6 +79,9 @@ pub(super) enum CommandParser {
     Local(fn(Config, &Operands) -> Result<Command, String>),
     /// Makes the request to the running agent from the operands, or returns a message for the user.
     Client(fn(Operands) -> Result<Request, String>),
+    /// Reads the options of DHCP.
+    #[cfg(feature = "dhcp")]
+    Dhcp,
     /// Reads the file of a trace that is to be recorded.
     Trace,
     /// Reads the file of a trace that is to be replayed.
@@ -87,6 +97,7 @@ impl CommandSpec {
         let found = COMMANDS.iter().find(|command| command.name == name);
         found.ok_or_else(|| match name {
             // A build for a gateway may lack it; with the feature it is in the table.
+            "dhcp" => "dhcp: this build lacks the cargo feature `dhcp`".into(),
             "doctor" => "doctor: this build lacks the cargo feature `doctor` (cross/build --doctor)".into(),
             _ => format!("there is no command `{name}`{}", hint(name, &names, "commands", "")),
         })
@@ -97,11 +108,22 @@ impl CommandSpec {
         self.arguments.split(' ').filter_map(|word| word.strip_prefix("[--")?.strip_suffix(']'))
     }
 
+    /// Returns the options with a value that the command alone accepts, without their dashes.
+    pub(super) fn own_options(&self) -> &'static [&'static str] {
+        match self.parser {
+            #[cfg(feature = "dhcp")]
+            CommandParser::Dhcp => &["interface", "option", "option6", "requested"],
+            _ => &[],
+        }
+    }
+
     /// Returns true if the command accepts an option of the configuration.
     pub(super) fn takes(&self, option: &str) -> bool {
         match self.parser {
             CommandParser::Local(_) | CommandParser::Replay => true,
             CommandParser::Client(_) | CommandParser::Trace => option == CONFIG || option == CONTROL,
+            #[cfg(feature = "dhcp")]
+            CommandParser::Dhcp => [CONFIG, CONTROL, DHCP_DIR].contains(&option),
             CommandParser::Help => false,
         }
     }
@@ -257,6 +279,21 @@ type of the data model, such as \"2 Vendor Log File\".",
             let (file_type, arguments) = parse_request_download(&operands.any()?)?;
             Ok(Request::RequestDownload(file_type, arguments))
         }),
+    },
+    #[cfg(feature = "dhcp")]
+    CommandSpec {
+        name: "dhcp",
+        arguments: " --interface NAME [OPTION...] [--remove]",
+        meaning: "hand over what a DHCP client received",
+        details: "\
+A hook of the DHCP client runs it with each lease, and with --remove at the end of a lease, also
+before the agent runs. Each call replaces what is known of the interface (docs/discovery.md).
+
+--interface NAME        the interface that has the lease
+--option N=HEX          option 43 or 125 of DHCPv4, in hexadecimal
+--option6 N=HEX         option 17 of DHCPv6
+--requested N           the option, 43 or 125, that the client has asked for",
+        parser: CommandParser::Dhcp,
     },
     CommandSpec {
         name: "trace",

@@ -52,7 +52,7 @@ pub(super) fn of_command(command: &CommandSpec) -> String {
     match command.parser {
         CommandParser::Help => return text,
         CommandParser::Local(_) | CommandParser::Replay => append(&mut text, "Options", OPTIONS),
-        CommandParser::Client(_) | CommandParser::Trace => append(&mut text, "Options", CLIENT_OPTIONS),
+        _ => append(&mut text, "Options", CLIENT_OPTIONS),
     }
     text.push('\n');
     append_options(&mut text, Some(command));

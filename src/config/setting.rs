@@ -120,6 +120,15 @@ pub(crate) const SETTINGS: &[Setting] = &[
         form: ValueForm::Text(|config, text| path(text).map(|path| config.control = path)),
     },
     Setting {
+        option: DHCP_DIR,
+        key: "dhcpDir",
+        value: "DIR",
+        // DHCP authenticates nobody: whether it may name the ACS is for the device to decide.
+        default: None,
+        meaning: "options of DHCP, on a RAM disk; allows discovery",
+        form: ValueForm::Text(|config, text| path(text).map(|path| config.dhcp_dir = Some(path))),
+    },
+    Setting {
         option: "boot-id",
         key: "bootId",
         value: "FILE",
@@ -194,6 +203,9 @@ pub(crate) const CONFIG: &str = "config";
 
 /// The option of the control socket, which the commands to a running agent have as well.
 pub(crate) const CONTROL: &str = "control";
+
+/// The option of the directory with the options of DHCP, which the command `dhcp` has as well.
+pub(crate) const DHCP_DIR: &str = "dhcp-dir";
 
 /// Reads a file name.
 pub(super) fn path(text: &str) -> Result<PathBuf, String> {

@@ -83,7 +83,7 @@ fn a_key_is_its_option_in_camel_case() {
 const EVERYTHING: &str = r#"{
     "dataModel": ["a.json", "b.json"], "optionalDataModel": ["c.json"], "set": {"Device.A": "1", "Device.B": ""},
     "stateDir": "state", "transferDir": "files", "listen": "127.0.0.1:0", "udpListen": "[::1]:1", "control": "sock",
-    "bootId": "boot", "caFile": "ca.pem", "clientCert": "cert.pem", "clientKey": "key.pem",
+    "dhcpDir": "dhcp", "bootId": "boot", "caFile": "ca.pem", "clientCert": "cert.pem", "clientKey": "key.pem",
     "acsTimeout": "60", "metrics": "m.prom", "log": "trace", "logTo": "syslog" }"#;
 
 #[test]
@@ -147,7 +147,7 @@ fn an_option_wins_over_the_file() {
 }
 
 const ALL_KEYS: &str = "there is no such key; the keys are dataModel, optionalDataModel, set, stateDir, transferDir, listen, udpListen, \
-                        control, bootId, caFile, clientCert, clientKey, acsTimeout, metrics, log, logTo";
+                        control, dhcpDir, bootId, caFile, clientCert, clientKey, acsTimeout, metrics, log, logTo";
 
 #[test]
 fn what_is_wrong_in_the_file_is_named_by_pointer_and_reason() {

@@ -18,7 +18,7 @@ const MAX_RESULT: u64 = 64 << 20;
 
 /// Returns the longest time that a running agent takes for a request. The agent answers `get` and `inform` during a
 /// session, too, but not while it reads a large model again.
-pub(super) fn usual_limit(request: &Request) -> Duration {
+pub(crate) fn usual_limit(request: &Request) -> Duration {
     match request {
         Request::Status { .. } | Request::Check => RESPONSE_LIMIT,
         _ => WAIT_LIMIT + RESPONSE_LIMIT,

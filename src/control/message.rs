@@ -39,6 +39,8 @@ pub enum Request {
     Transfer(Box<LocalTransfer>),
     /// Asks the ACS for a download (R248): the file type, and arguments of name and value.
     RequestDownload(String, Vec<(String, String)>),
+    /// Reads what the DHCP clients have received, which lies in files.
+    Dhcp,
     /// Records sessions from now on, until the client leaves.
     Trace,
     /// Reports changes of parameters and below partial paths, until the client leaves.
@@ -181,7 +183,7 @@ impl Request {
                 words.push(file_type.clone());
                 words.extend(arguments.iter().map(|(name, value)| format!("{name}={value}")));
             }
-            Request::Trace => {}
+            Request::Dhcp | Request::Trace => {}
             Request::Status { json } => words.extend(json.then(|| JSON.to_owned())),
             Request::Check => words.push(CHECK.to_owned()),
         }
@@ -212,13 +214,14 @@ impl Request {
             }
             ("request-download", _) => parse_request_download(&arguments)
                 .map(|(file_type, arguments)| Request::RequestDownload(file_type, arguments)),
+            ("dhcp", []) => Ok(Request::Dhcp),
             ("trace", []) => Ok(Request::Trace),
             ("watch", [_, ..]) => Ok(Request::Watch(arguments)),
             ("status", []) => Ok(Request::Status { json: false }),
             ("status", [option]) if option == JSON => Ok(Request::Status { json: true }),
             ("status", [option]) if option == CHECK => Ok(Request::Check),
             // The commands above with another number of arguments.
-            ("get" | "source" | "set" | "add" | "delete" | "inform" | "trace" | "watch" | "status", _) => {
+            ("get" | "source" | "set" | "add" | "delete" | "inform" | "dhcp" | "trace" | "watch" | "status", _) => {
                 Err(format!("{name} does not take {} arguments", arguments.len()))
             }
             _ => Err("there is no such command".to_owned()),
@@ -236,6 +239,7 @@ impl Request {
             Request::Transfer(transfer) if transfer.is_download => "download",
             Request::Transfer(_) => "upload",
             Request::RequestDownload(..) => "request-download",
+            Request::Dhcp => "dhcp",
             Request::Trace => "trace",
             Request::Watch(_) => "watch",
             Request::Status { .. } | Request::Check => "status",
@@ -319,6 +323,7 @@ mod tests {
                 ..Default::default()
             })),
             Request::RequestDownload("2 Web Content".into(), vec![("a".into(), "b=c".into())]),
+            Request::Dhcp,
             Request::Trace,
             Request::Watch(texts(&["Device.", "A"])),
             Request::Status { json: false },

@@ -187,11 +187,15 @@ fn assess_configuration(config: &Config, loaded: &Loaded) -> Finding {
 }
 
 /// Returns the URL that the agent contacts, if it is valid, and prints the finding.
-pub(super) fn acs_url(state: &EffectiveState, printer: &mut FindingPrinter) -> Option<Url> {
+pub(super) fn acs_url(config: &Config, state: &EffectiveState, printer: &mut FindingPrinter) -> Option<Url> {
     let origin = state.origin_of_url();
     let text = state.text(parameter::URL);
     if text.is_empty() {
-        printer.add(Finding::failed("ACS URL", format!("ManagementServer.URL is empty, {origin}")));
+        let text = format!("ManagementServer.URL is empty, {origin}");
+        printer.add(match config.allows_discovery() {
+            true => Finding::warning("ACS URL", text + "; the agent waits for DHCP to give one"),
+            false => Finding::failed("ACS URL", text),
+        });
         return None;
     }
     match Url::parse(&text) {

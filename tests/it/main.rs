@@ -22,6 +22,7 @@ mod conformance;
 mod connection_request;
 mod contact;
 mod control;
+mod discovery;
 mod doctor;
 mod documents;
 mod emulated;

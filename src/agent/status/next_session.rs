@@ -25,6 +25,8 @@ pub(in crate::agent) enum Disabled {
     Cwmp,
     /// The data model has no URL of an ACS (R17).
     NoAcs,
+    /// The data model has no URL of an ACS, and DHCP may give one.
+    AwaitsDhcp,
 }
 
 impl Disabled {
@@ -33,6 +35,7 @@ impl Disabled {
         match self {
             Disabled::Cwmp => "EnableCWMP is false",
             Disabled::NoAcs => "ManagementServer.URL is empty",
+            Disabled::AwaitsDhcp => "ManagementServer.URL is empty, until DHCP gives the URL of an ACS",
         }
     }
 }

@@ -32,6 +32,7 @@ fn failed() -> AgentStatus {
         }),
         software_version: "1.0.0".into(),
         acs_url: "https://user:hunter2@acs.example:7548/cwmp?key=hunter2".into(),
+        is_acs_discovered: false,
         acs_username: "00D09E-0001".into(),
         running: None,
         last: Some((session.clone(), seconds(9_940))),
@@ -131,6 +132,10 @@ fn every_state_of_sessions_has_its_words() {
         (NextSession::Unplanned, "none planned"),
         (NextSession::Disabled(Disabled::Cwmp), "none: EnableCWMP is false"),
         (NextSession::Disabled(Disabled::NoAcs), "none: ManagementServer.URL is empty"),
+        (
+            NextSession::Disabled(Disabled::AwaitsDhcp),
+            "none: ManagementServer.URL is empty, until DHCP gives the URL of an ACS",
+        ),
         (NextSession::Now, "now"),
         (
             NextSession::At(seconds(9_000), SessionCause::Notification),
@@ -184,7 +189,7 @@ fn the_report_for_programs() {
         "agent": { "version": env!("CARGO_PKG_VERSION"), "upSeconds": 7500 },
         "device": { "manufacturer": "Example", "oui": "00D09E", "productClass": "", "serialNumber": "0001",
                     "softwareVersion": "1.0.0" },
-        "acs": { "url": "https://acs.example:7548/cwmp", "username": "00D09E-0001", "enabled": true },
+        "acs": { "url": "https://acs.example:7548/cwmp", "username": "00D09E-0001", "enabled": true, "discovered": false },
         "session": null,
         "lastSession": { "began": "2026-11-22T14:03:03Z", "secondsAgo": 60, "milliseconds": 1234,
                          "events": ["0 BOOTSTRAP", "1 BOOT"], "ok": false,

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::Device;
+use crate::discovery::{Gateway, OFFERED};
 use crate::model::change::Change;
 use crate::model::tree::Tree;
 use crate::model::value::{Type, Value};
@@ -115,6 +116,12 @@ pub(crate) fn full_name(tree: &Tree, parameter: &str) -> String {
 /// Returns the name of a parameter below `ManagementServer.`; `None` for a parameter of another object.
 pub(crate) fn short_name<'n>(tree: &Tree, name: &'n str) -> Option<&'n str> {
     name.strip_prefix(tree.root_name())?.strip_prefix(".ManagementServer.")
+}
+
+/// Returns the full names of the parameters with the identity of the gateway that DHCP has told, in the order of
+/// [`Gateway`]. The agent publishes them, too.
+pub(super) fn gateway_names(tree: &Tree) -> [String; 3] {
+    ["ManufacturerOUI", "SerialNumber", "ProductClass"].map(|name| format!("{}.GatewayInfo.{name}", tree.root_name()))
 }
 
 /// Contact with the ACS.
@@ -269,6 +276,28 @@ impl Device {
                 (None, None) => KeepAlivePeriods::default(),
                 (minimum, maximum) => KeepAlivePeriods::new(minimum.unwrap_or(30), maximum.unwrap_or(-1)),
             },
+        }
+    }
+}
+
+/// Discovery of the ACS by DHCP.
+impl Device {
+    /// Returns the full names of the parameters that an offer of DHCP has values for, in the order of
+    /// [`Offer::values`](crate::discovery::Offer::values).
+    pub(crate) fn offered_names(&self) -> [String; OFFERED] {
+        let root = self.tree.root_name();
+        [
+            self.management_server_name(parameter::URL),
+            format!("{root}.DeviceInfo.ProvisioningCode"),
+            self.management_server_name(parameter::RETRY_MINIMUM_WAIT),
+            self.management_server_name(parameter::RETRY_MULTIPLIER),
+        ]
+    }
+
+    /// Publishes the identity of the gateway that DHCP has told, in a model with GatewayInfo (Annex F).
+    pub(crate) fn publish_gateway(&mut self, gateway: &Gateway) {
+        for (name, text) in gateway_names(&self.tree).iter().zip(gateway) {
+            self.set_runtime_value(name, text.as_deref().unwrap_or_default());
         }
     }
 }

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 
-use super::management_server::{PUBLISHED, parameter, short_name};
+use super::management_server::{PUBLISHED, gateway_names, parameter, short_name};
 use super::{Device, DeviceState, JournalError, PublishedAddress};
 use crate::cwmp::event::{Event, EventCode};
 use crate::model::attributes::{Attributes, Notification};
@@ -36,6 +36,7 @@ impl Device {
     /// Returns the full names and the current values of the parameters that the agent publishes.
     pub fn runtime_values(&self) -> Vec<(String, String)> {
         let names = PUBLISHED.iter().map(|parameter| self.management_server_name(parameter));
+        let names = names.chain(gateway_names(&self.tree));
         names.filter_map(|name| self.tree.get(&name).map(|value| (name, value.to_string()))).collect()
     }
 
@@ -215,6 +216,7 @@ impl Device {
     /// Returns true if the agent publishes this parameter, or reads it from the device.
     fn is_provided(&self, name: &str) -> bool {
         short_name(&self.tree, name).is_some_and(|parameter| PUBLISHED.contains(&parameter))
+            || name.strip_prefix(self.tree.root_name()).is_some_and(|rest| rest.starts_with(".GatewayInfo."))
             || self.tree.schema().is_bound_parameter(name)
     }
 }

@@ -9,6 +9,7 @@ use crate::clock::Now;
 use crate::cwmp::event::{Event, EventCode, EventQueue, SessionContext};
 use crate::cwmp::transfer::{Transfer, TransferQueue};
 use crate::cwmp::version::Version;
+use crate::discovery::Discovered;
 use crate::schedule::ScheduledInforms;
 
 /// The state of the protocol, which the journal stores beside the values of the data model (R98, R137, R141).
@@ -48,6 +49,8 @@ pub struct DeviceState {
     /// `ts` and `id` of the last UDP connection request since the device booted. A copy of that request is rejected,
     /// even after a restart of the agent (R292).
     pub last_udp_request: Option<(u64, u64)>,
+    /// The result of the discovery of the ACS by DHCP (R18).
+    pub discovered: Discovered,
     /// The counts of sessions. No record is written for them alone but at an orderly stop: see
     /// [`Device::save_totals`](super::Device::save_totals).
     pub totals: SessionTotals,
@@ -181,7 +184,7 @@ impl DeviceState {
 
     /// Encodes the state as the journal holds it. The names of the members are part of the file format and must stay.
     pub(super) fn to_json(&self) -> Json {
-        serde_json::json!({
+        let mut json = serde_json::json!({
             "identity": self.identity,
             "acsUrl": self.acs_url,
             "bootId": self.boot_id,
@@ -199,7 +202,11 @@ impl DeviceState {
             "udpAddress": self.udp_address.address,
             "natDetected": self.udp_address.nat_detected,
             "lastUdpRequest": self.last_udp_request,
-        })
+        });
+        if self.discovered != Discovered::default() {
+            json["dhcp"] = self.discovered.to_json();
+        }
+        json
     }
 
     /// Decodes the state. A member that is missing or malformed gets its initial value, so that a journal of an older
@@ -236,6 +243,7 @@ impl DeviceState {
                 Some([timestamp, id]) => timestamp.as_u64().zip(id.as_u64()),
                 _ => None,
             },
+            discovered: json.get("dhcp").map(Discovered::from_json).unwrap_or_default(),
             // A member of the record beside the state.
             totals: SessionTotals::default(),
             scheduled_informs_json,

@@ -137,6 +137,12 @@ fn every_command_line_parses() {
                     let output = run(&clone, &arguments);
                     assert!(output.status.success(), "{place}: {}", String::from_utf8_lossy(&output.stderr));
                 }
+                // It needs no agent, and writes into the directory.
+                "dhcp" => {
+                    arguments.extend(["--dhcp-dir", "dhcp", "--control", "no-agent.sock"].map(str::to_owned));
+                    let output = run(&clone, &arguments);
+                    assert!(output.status.success(), "{place}: {}", String::from_utf8_lossy(&output.stderr));
+                }
                 _ => {
                     arguments.extend(["--control".to_owned(), "no-agent.sock".to_owned()]);
                     let output = run(&clone, &arguments);
