@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 const EARLIEST_CREDIBLE: i64 = 1_704_067_200;
 
 /// An instant on both clocks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Now {
     /// The monotonic time, which never jumps: since the boot of the device if the kernel reports its uptime, otherwise
     /// since the start of the agent. Deadlines are of this clock.

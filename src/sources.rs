@@ -114,7 +114,7 @@ impl Sources for DeviceSources {
     fn begin(&mut self) {
         self.deadline = self.clock.now().monotonic + REQUEST_LIMIT;
         #[cfg(feature = "source-builtin")]
-        self.kernel.begin(self.clock.now().wall);
+        self.kernel.begin(self.clock.now());
     }
 
     fn ask(&mut self, queries: &[Query]) -> Vec<Response> {

@@ -11,10 +11,12 @@
 //! | `kernel/socket.rs` | `socket` |
 //! | `kernel/uplink.rs` | `uplink` |
 //! | `kernel/process.rs` | `process` |
-//! | `kernel/system.rs` | `system`, `storage`, `thermal`, `resolver` |
+//! | `kernel/states.rs` | the time since a link or host has its state |
+//! | `kernel/system.rs` | `system`, `storage`, `thermal`, `resolver`, `conntrack` |
 //! | `kernel/netlink.rs` | dumps of rtnetlink |
 
 use crate::change_watch::{ADDRESSES, LINKS, NEIGHBOURS, ROUTES};
+use crate::clock::Now;
 use crate::model::source::Row;
 
 mod address;
@@ -26,14 +28,15 @@ mod netlink;
 mod process;
 mod route;
 mod socket;
+mod states;
 mod system;
 mod uplink;
 
 /// The state of the providers.
 #[derive(Default)]
 pub(super) struct Kernel {
-    /// The seconds since the Unix epoch at the begin of the request.
-    wall: i64,
+    /// The begin of the request.
+    now: Now,
     /// The links of this request, which several providers need for the names.
     links: Option<Vec<link::Link>>,
     /// The lists of the kernel and the leases that this request has read.
@@ -42,14 +45,17 @@ pub(super) struct Kernel {
     /// The names of the links over which a default route leads, the preferred one first. They stay while there is no such
     /// route, so that a WAN link without a cable does not turn into one of the LAN.
     uplinks: Vec<String>,
+    /// The states of the links, and of the hosts, at the last request.
+    link_states: states::States,
+    host_states: states::States,
     /// The counters of the processor at the last request.
     processor: Option<system::ProcessorTime>,
 }
 
 impl Kernel {
     /// Begins a request at this time.
-    pub(super) fn begin(&mut self, wall: i64) {
-        self.wall = wall;
+    pub(super) fn begin(&mut self, now: Now) {
+        self.now = now;
     }
 
     /// Ends a request: what was read is old.
@@ -67,12 +73,13 @@ impl Kernel {
         if matches!(provider, "host" | "host_address" | "lease") {
             self.leases.get_or_insert_with(lease::read);
         }
-        let (wall, dumps) = (self.wall, &mut self.dumps);
+        let (wall, dumps) = (self.now.wall, &mut self.dumps);
         let (links, leases) = (self.links.as_deref().unwrap_or_default(), self.leases.as_deref().unwrap_or_default());
         match provider {
             "address" => address::rows(links, dumps, wall),
             "clock" => Ok(vec![clock::row(wall)]),
-            "host" => host::rows(links, dumps, leases, wall),
+            "conntrack" => Ok(vec![system::conntrack()]),
+            "host" => host::rows(links, dumps, leases, &mut self.host_states, self.now),
             "host_address" => host::address_rows(links, dumps, leases),
             "lease" => {
                 let addresses = address::rows(links, dumps, wall)?;
@@ -102,6 +109,9 @@ impl Kernel {
                 self.uplinks = found;
             }
             link::mark_upstream(&mut links, &self.uplinks);
+            let present = links.iter().map(|link| (link.name.as_str(), link.status()));
+            let ages = self.link_states.note(present, self.now.monotonic);
+            links.iter_mut().zip(ages).for_each(|(link, age)| link.last_change = age);
             self.links = Some(links);
         }
         Ok(())
@@ -130,6 +140,8 @@ fn name_of(links: &[link::Link], index: u32) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::model::source::provider::{PROVIDERS, Shape};
 
@@ -137,7 +149,7 @@ mod tests {
     #[test]
     fn the_providers_are_those_of_the_format() {
         let mut kernel = Kernel::default();
-        kernel.begin(1_795_360_000);
+        kernel.begin(Now { monotonic: Duration::from_secs(9), wall: 1_795_360_000 });
         for provider in PROVIDERS {
             let argument = if provider.shape == Shape::OneOf { "/" } else { "" };
             #[cfg(feature = "source-uci")]

@@ -2,14 +2,18 @@
 //!
 //! | file | providers |
 //! |---|---|
+//! | `openwrt/bridge.rs` | `bridge_port` |
 //! | `openwrt/dhcp.rs` | `dhcp_pool`, `static_lease` |
+//! | `openwrt/dhcp_option.rs` | `dhcp_option` |
 //! | `openwrt/network.rs` | `network`, `dns_forwarder`; the origin of the rows of `resolver` and `route`; `status` of `clock` |
 //! | `openwrt/zone.rs` | `zone`, `zone_network` |
 
 use super::uci::Configuration;
 use crate::model::source::Row;
 
+mod bridge;
 mod dhcp;
+mod dhcp_option;
 mod network;
 mod zone;
 
@@ -19,14 +23,17 @@ const ON: &str = "1";
 
 /// Returns true for a provider of this directory.
 pub(super) fn has(provider: &str) -> bool {
-    matches!(provider, "dhcp_pool" | "network" | "static_lease" | "zone" | "zone_network")
+    matches!(
+        provider,
+        "bridge_port" | "dhcp_option" | "dhcp_pool" | "network" | "static_lease" | "zone" | "zone_network"
+    )
 }
 
 /// Returns the packages from which the rows of a provider are.
 pub(super) fn packages(provider: &str) -> &'static [&'static str] {
     match provider {
         "dhcp_pool" | "static_lease" => &["dhcp", "network"],
-        "network" => &["network"],
+        "bridge_port" | "dhcp_option" | "network" => &["network"],
         "zone" => &["firewall"],
         _ => &["firewall", "network"],
     }
@@ -48,6 +55,8 @@ pub(super) fn rows(provider: &str, packages: &mut Configuration) -> Result<Vec<R
             let hosts = dhcp::hosts(packages)?;
             Ok(dhcp::static_leases(&hosts, packages.package("network")?))
         }
+        "bridge_port" => Ok(bridge::ports(packages.package("network")?)),
+        "dhcp_option" => Ok(dhcp_option::rows(packages.package("network")?)),
         "network" => Ok(network::rows(packages.package("network")?)),
         "zone" => Ok(firewall.iter().map(zone::row).collect()),
         _ => Ok(zone::network_rows(&firewall, packages.package("network")?)),

@@ -170,7 +170,7 @@ impl Device {
         if let Some(drivers) = &mut self.sources.drivers {
             drivers.begin();
         }
-        let mut answers = Answers::default();
+        let mut answers = Answers::at(now.wall);
         // A change is tried although the source rests.
         self.sources.rests = !wanted.is_change();
         self.sources.fault = None;

@@ -35,6 +35,10 @@ pub(in crate::model) enum Form {
     Mac,
     /// Seconds since 1970: a dateTime.
     Epoch,
+    /// Seconds from now on: a dateTime. A negative number has no end.
+    Remaining,
+    /// The two letters of a country: with the space for all surroundings.
+    Country,
     /// Text in hexadecimal digits after `0x`, as numbers in sysfs are.
     Hex,
     /// Words with white space between them: a list with commas.
@@ -43,7 +47,7 @@ pub(in crate::model) enum Form {
 
 impl Form {
     /// The names in a data-model file.
-    pub(in crate::model) const NAMES: [(&'static str, Form); 9] = [
+    pub(in crate::model) const NAMES: [(&'static str, Form); 11] = [
         ("boolean", Form::Boolean),
         ("!boolean", Form::NotBoolean),
         ("whole", Form::Whole),
@@ -51,6 +55,8 @@ impl Form {
         ("netmask", Form::Netmask),
         ("mac", Form::Mac),
         ("epoch", Form::Epoch),
+        ("remaining", Form::Remaining),
+        ("country", Form::Country),
         ("hex", Form::Hex),
         ("words", Form::Words),
     ];
@@ -66,11 +72,12 @@ impl Conversion {
         captures.get(1).or(captures.get(0)).map(|found| found.as_str().to_owned())
     }
 
-    /// Returns the literal for a text of the device. An error is the reason why there is none.
-    pub(in crate::model) fn apply(&self, text: &str, kind: Type) -> Result<String, String> {
+    /// Returns the literal for a text that the device gave at `wall`. An error is the reason why there is none.
+    pub(in crate::model) fn apply(&self, text: &str, kind: Type, wall: i64) -> Result<String, String> {
         let mut literal = self.mapped(text).to_owned();
         if let Some(form) = self.form {
-            literal = form.literal(&literal).ok_or_else(|| format!("`{text}` has another form than the model says"))?;
+            literal =
+                form.literal(&literal, wall).ok_or_else(|| format!("`{text}` has another form than the model says"))?;
         }
         if let Some((times, per)) = self.scale {
             let (number, parts) = decimal(&literal).ok_or_else(|| format!("`{text}` is no number"))?;
@@ -96,7 +103,7 @@ impl Conversion {
 }
 
 impl Form {
-    fn literal(self, text: &str) -> Option<String> {
+    fn literal(self, text: &str, wall: i64) -> Option<String> {
         match self {
             Form::Boolean => Some(boolean(text)?.to_string()),
             Form::NotBoolean => Some((!boolean(text)?).to_string()),
@@ -105,6 +112,14 @@ impl Form {
             Form::Netmask => netmask(text),
             Form::Mac => mac(text),
             Form::Epoch => text.parse().ok().map(|seconds| DateTime::from_unix(seconds, 0).to_string()),
+            Form::Remaining => match text.parse::<i64>().ok()? {
+                ..0 => Some("9999-12-31T23:59:59Z".to_owned()),
+                seconds => Some(DateTime::from_unix(wall.saturating_add(seconds), 0).to_string()),
+            },
+            Form::Country => {
+                let is_code = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_uppercase());
+                is_code.then(|| format!("{text} "))
+            }
             Form::Hex => {
                 let digits = text.strip_prefix("0x").unwrap_or(text);
                 u64::from_str_radix(digits, 16).ok().map(|number| number.to_string())
@@ -123,7 +138,8 @@ fn decimal(text: &str) -> Option<(i64, i64)> {
     Some((format!("{whole}{digits}").parse().ok()?, 10_i64.pow(digits.len() as u32))).filter(|_| is_plain)
 }
 
-fn boolean(text: &str) -> Option<bool> {
+/// Reads a truth value in one of the words of the device.
+pub(in crate::model) fn boolean(text: &str) -> Option<bool> {
     match text {
         "1" | "on" | "yes" | "true" | "enabled" => Some(true),
         "0" | "off" | "no" | "false" | "disabled" => Some(false),
@@ -165,7 +181,7 @@ mod tests {
 
     fn literal(form: &str, text: &str) -> Option<String> {
         let (_, form) = Form::NAMES.iter().find(|(name, _)| *name == form).expect("a form");
-        form.literal(text)
+        form.literal(text, 1_000_000_000)
     }
 
     #[test]
@@ -183,6 +199,10 @@ mod tests {
             ("netmask", "32", "255.255.255.255"),
             ("mac", "00-1a-2B-3c-4d-5e", "00:1A:2B:3C:4D:5E"),
             ("epoch", "0", "1970-01-01T00:00:00Z"),
+            ("remaining", "3600", "2001-09-09T02:46:40Z"),
+            ("remaining", "-1", "9999-12-31T23:59:59Z"),
+            ("remaining", "9223372036854775807", "9999-12-31T23:59:59Z"),
+            ("country", "DE", "DE "),
             ("hex", "0x8100", "33024"),
             ("words", " a  b\tc ", "a,b,c"),
         ] {
@@ -200,6 +220,9 @@ mod tests {
             ("mac", "00:11:22"),
             ("mac", "00:11:22:33:44:5g"),
             ("epoch", "x"),
+            ("remaining", "soon"),
+            ("country", "00"),
+            ("country", "D"),
             ("hex", "0xzz"),
         ] {
             assert_eq!(literal(form, text), None, "{form} {text}");
@@ -210,19 +233,19 @@ mod tests {
     fn the_map_comes_before_the_form_and_the_scale() {
         let map = [("up*".into(), "1".into()), ("down".into(), "0".into())].into();
         let conversion = Conversion { map, form: Some(Form::Boolean), ..Conversion::default() };
-        assert_eq!(conversion.apply("upper", Type::Boolean).as_deref(), Ok("true"));
-        assert_eq!(conversion.apply("down", Type::Boolean).as_deref(), Ok("false"));
-        assert!(conversion.apply("dormant", Type::Boolean).is_err());
+        assert_eq!(conversion.apply("upper", Type::Boolean, 0).as_deref(), Ok("true"));
+        assert_eq!(conversion.apply("down", Type::Boolean, 0).as_deref(), Ok("false"));
+        assert!(conversion.apply("dormant", Type::Boolean, 0).is_err());
         let kilobytes = Conversion { scale: Some((1, 1024)), ..Conversion::default() };
-        assert_eq!(kilobytes.apply("4096", Type::UnsignedInt).as_deref(), Ok("4"));
-        assert!(kilobytes.apply("4 kB", Type::UnsignedInt).is_err());
+        assert_eq!(kilobytes.apply("4096", Type::UnsignedInt, 0).as_deref(), Ok("4"));
+        assert!(kilobytes.apply("4 kB", Type::UnsignedInt, 0).is_err());
         let tenths = Conversion { scale: Some((10, 1)), ..Conversion::default() };
         for (text, expected) in [("12.5", "125"), ("-3.25", "-32"), ("7", "70"), ("8.0000001", "80")] {
-            assert_eq!(tenths.apply(text, Type::Int).as_deref(), Ok(expected), "{text}");
+            assert_eq!(tenths.apply(text, Type::Int, 0).as_deref(), Ok(expected), "{text}");
         }
-        assert!(["1.-5", "1.5x", ".", "", "1.2.3"].iter().all(|text| tenths.apply(text, Type::Int).is_err()));
+        assert!(["1.-5", "1.5x", ".", "", "1.2.3"].iter().all(|text| tenths.apply(text, Type::Int, 0).is_err()));
         let huge = Conversion { scale: Some((1000, 1)), ..Conversion::default() };
-        assert_eq!(huge.apply(&i64::MAX.to_string(), Type::Long), Ok(i64::MAX.to_string()));
+        assert_eq!(huge.apply(&i64::MAX.to_string(), Type::Long, 0), Ok(i64::MAX.to_string()));
     }
 
     #[test]
@@ -241,8 +264,12 @@ mod tests {
     #[test]
     fn a_counter_of_64_bits_wraps_at_32() {
         let plain = Conversion::default();
-        assert_eq!(plain.apply("4294967297", Type::UnsignedInt).as_deref(), Ok("1"));
-        assert_eq!(plain.apply("4294967297", Type::UnsignedLong).as_deref(), Ok("4294967297"));
-        assert_eq!(plain.apply("-1", Type::UnsignedInt).as_deref(), Ok("-1"), "the type of the parameter refuses it");
+        assert_eq!(plain.apply("4294967297", Type::UnsignedInt, 0).as_deref(), Ok("1"));
+        assert_eq!(plain.apply("4294967297", Type::UnsignedLong, 0).as_deref(), Ok("4294967297"));
+        assert_eq!(
+            plain.apply("-1", Type::UnsignedInt, 0).as_deref(),
+            Ok("-1"),
+            "the type of the parameter refuses it"
+        );
     }
 }

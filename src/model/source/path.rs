@@ -1,5 +1,6 @@
 //! Paths into an answer: names joined by `.`; `[3]` for an item of an array; `[member=text]` for the first item or member
-//! whose member has this text; `*` for any member.
+//! whose member has this text; `*` for any member, and `name*` for any whose name begins so; `[*]` and `[*member=text]` for all
+//! items or members.
 
 use std::borrow::Cow;
 
@@ -23,8 +24,11 @@ pub(in crate::model) enum Step<T> {
     Index(usize),
     /// The first element whose member has this text.
     With(T, T),
-    /// Any member: the first one in which the rest of the path leads to a value.
-    Any,
+    /// The members whose names begin so, all of them with an empty text: the first one in which the rest of the path leads to a
+    /// value.
+    Begin(T),
+    /// All elements, or those whose member has this text.
+    Each(Option<(T, T)>),
 }
 
 impl<T> Step<T> {
@@ -34,16 +38,18 @@ impl<T> Step<T> {
             Step::Name(name) => Step::Name(with(name)?),
             Step::Index(index) => Step::Index(*index),
             Step::With(member, text) => Step::With(with(member)?, with(text)?),
-            Step::Any => Step::Any,
+            Step::Begin(begin) => Step::Begin(with(begin)?),
+            Step::Each(None) => Step::Each(None),
+            Step::Each(Some((member, text))) => Step::Each(Some((with(member)?, with(text)?))),
         })
     }
 
     /// Returns the texts.
     pub(in crate::model) fn texts(&self) -> impl Iterator<Item = &T> {
         let (one, other) = match self {
-            Step::Name(name) => (Some(name), None),
-            Step::With(member, text) => (Some(member), Some(text)),
-            Step::Index(_) | Step::Any => (None, None),
+            Step::Name(name) | Step::Begin(name) => (Some(name), None),
+            Step::With(member, text) | Step::Each(Some((member, text))) => (Some(member), Some(text)),
+            Step::Index(_) | Step::Each(None) => (None, None),
         };
         one.into_iter().chain(other)
     }
@@ -56,7 +62,8 @@ impl Step<String> {
             Step::Name(name) => Step::Name(name),
             Step::Index(index) => Step::Index(*index),
             Step::With(member, text) => Step::With(member, text),
-            Step::Any => Step::Any,
+            Step::Begin(begin) => Step::Begin(begin),
+            Step::Each(which) => Step::Each(which.as_ref().map(|(member, text)| (&**member, &**text))),
         }
     }
 }
@@ -77,8 +84,7 @@ pub(in crate::model) fn parse(text: &str) -> Result<Vec<Step<&str>>, String> {
             let end = find_outside_braces(rest, &['.', '[']).unwrap_or(rest.len());
             match &rest[..end] {
                 "" => return Err("a path is names joined by `.`, `[3]`, `[member=text]` or `*`".to_owned()),
-                "*" => steps.push(Step::Any),
-                name => steps.push(Step::Name(name)),
+                name => steps.push(name.strip_suffix('*').map_or(Step::Name(name), Step::Begin)),
             }
             rest = &rest[end..];
         }
@@ -97,8 +103,12 @@ pub(in crate::model) fn parse(text: &str) -> Result<Vec<Step<&str>>, String> {
 
 /// Reads the text between brackets.
 fn selection(text: &str) -> Result<Step<&str>, String> {
-    match text.split_once('=') {
-        Some((member, text)) if !member.is_empty() => Ok(Step::With(member, text)),
+    let each = text.strip_prefix('*');
+    match each.unwrap_or(text).split_once('=') {
+        Some((member, text)) if !member.is_empty() => {
+            Ok(if each.is_some() { Step::Each(Some((member, text))) } else { Step::With(member, text) })
+        }
+        _ if text == "*" => Ok(Step::Each(None)),
         _ => text.parse().map(Step::Index).map_err(|_| format!("`[{text}]` is neither a number nor `[member=text]`")),
     }
 }
@@ -115,6 +125,40 @@ fn find_outside_braces(text: &str, wanted: &[char]) -> Option<usize> {
     })
 }
 
+/// Returns the text to which a path leads: with `[*]` those of all elements, with spaces between them.
+pub(in crate::model) fn text<'a>(value: Value<'a>, path: &[Step<&str>]) -> Option<Cow<'a, str>> {
+    if !path.iter().any(|step| matches!(step, Step::Each(_))) {
+        return find(value, path)?.text();
+    }
+    let mut texts = Vec::new();
+    each(value, path, &mut |found| texts.extend(found.text()));
+    (!texts.is_empty()).then(|| texts.join(" ").into())
+}
+
+/// Visits all values to which a path leads, where a step fits several elements. Its length bounds the recursion.
+pub(in crate::model) fn each<'a>(value: Value<'a>, path: &[Step<&str>], visit: &mut dyn FnMut(Value<'a>)) {
+    let Some((step, rest)) = path.split_first() else { return visit(value) };
+    let fits = |name: &[u8], element: Value<'_>| match step {
+        Step::With(member, text) | Step::Each(Some((member, text))) => {
+            element.member(member).and_then(Value::text).as_deref() == Some(*text)
+        }
+        Step::Begin(begin) => name.starts_with(begin.as_bytes()),
+        _ => true,
+    };
+    match (step, value) {
+        (Step::Name(_) | Step::Index(_), _) => {
+            find(value, &path[..1]).into_iter().for_each(|next| each(next, rest, visit));
+        }
+        (Step::Begin(_), Value::Array(_)) => {}
+        _ => value
+            .elements()
+            .into_iter()
+            .flatten()
+            .filter(|(name, element)| fits(name, *element))
+            .for_each(|(_, next)| each(next, rest, visit)),
+    }
+}
+
 /// Returns the value to which a path leads. Its length bounds the recursion.
 pub(in crate::model) fn find<'a>(value: Value<'a>, path: &[Step<&str>]) -> Option<Value<'a>> {
     let Some((step, rest)) = path.split_first() else { return Some(value) };
@@ -127,7 +171,10 @@ pub(in crate::model) fn find<'a>(value: Value<'a>, path: &[Step<&str>]) -> Optio
             };
             value.elements()?.find(fits)?.1
         }
-        (Step::Any, Value::Table(mut members)) => return members.find_map(|(_, member)| find(member, rest)),
+        (Step::Begin(begin), Value::Table(mut members)) => {
+            return members
+                .find_map(|(name, member)| find(member, rest).filter(|_| name.starts_with(begin.as_bytes())));
+        }
         _ => return None,
     };
     find(next, rest)
@@ -191,6 +238,25 @@ mod tests {
         {
             assert_eq!(at(nothing), None, "{nothing}");
         }
+        assert_eq!(at("dns*[1]").as_deref(), Some("1.1.1.1"));
+        assert_eq!(at("dhcp*[1]"), None);
+    }
+
+    #[test]
+    fn a_path_may_lead_to_several_values() {
+        let dump = dump();
+        let at = |path: &str| super::text(dump.root(), &parse(path).unwrap()).map(Cow::into_owned);
+        assert_eq!(at("interface[*].interface").as_deref(), Some("lan wan.7"));
+        assert_eq!(at("interface[*].ipv4*[*].address").as_deref(), Some("192.168.1.1 192.0.2.1"));
+        assert_eq!(at("interface[*interface=wan.7].ipv4-address[0].address").as_deref(), Some("192.0.2.1"));
+        assert_eq!(at("dns-server[*]").as_deref(), Some("9.9.9.9 1.1.1.1"));
+        assert_eq!(at("dns-server").as_deref(), Some("9.9.9.9 1.1.1.1"));
+        for nothing in ["interface[*]", "interface[*interface=x].interface", "dns-server[*].x", "x[*]"] {
+            assert_eq!(at(nothing), None, "{nothing}");
+        }
+        let mut parts = 0;
+        each(dump.root(), &parse("*[interface=lan].ipv4*").unwrap(), &mut |_| parts += 1);
+        assert_eq!(parts, 1);
     }
 
     #[test]
@@ -211,9 +277,10 @@ mod tests {
     #[test]
     fn what_is_no_path_is_refused() {
         let long = vec!["a"; MAX_STEPS + 1].join(".");
-        for wrong in
-            ["", ".", "a.", ".a", "a..b", "a[", "a[]", "a[=x]", "a[-1]", "a[x]", "a[1]b", "a.[1]", "a[1", &long]
-        {
+        for wrong in [
+            "", ".", "a.", ".a", "a..b", "a[", "a[]", "a[=x]", "a[*=x]", "a[-1]", "a[x]", "a[1]b", "a.[1]", "a[1",
+            &long,
+        ] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
         assert_eq!(parse("{a.b[}.c").unwrap(), [Step::Name("{a.b[}"), Step::Name("c")]);

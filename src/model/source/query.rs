@@ -197,26 +197,35 @@ impl Response {
 
 /// The responses of one RPC so far. There are few: a list costs the binary less than a map.
 #[derive(Debug, Default)]
-pub struct Answers(Vec<(Query, Response)>);
+pub struct Answers {
+    responses: Vec<(Query, Response)>,
+    /// The seconds since the Unix epoch at the begin of the RPC.
+    pub(in crate::model) wall: i64,
+}
 
 impl Answers {
+    /// Returns no response to an RPC that begins at this time.
+    pub fn at(wall: i64) -> Answers {
+        Answers { responses: Vec::new(), wall }
+    }
+
     /// Returns a query with its response.
     pub fn get(&self, query: &Query) -> Option<(&Query, &Response)> {
-        self.0.iter().find(|(asked, _)| asked == query).map(|(asked, response)| (asked, response))
+        self.responses.iter().find(|(asked, _)| asked == query).map(|(asked, response)| (asked, response))
     }
 
     /// Adds the response to a query that has none.
     pub fn add(&mut self, query: Query, response: Response) {
-        self.0.push((query, response));
+        self.responses.push((query, response));
     }
 
     /// Returns the queries that have a response.
     pub fn into_queries(self) -> Vec<Query> {
-        self.0.into_iter().map(|(query, _)| query).collect()
+        self.responses.into_iter().map(|(query, _)| query).collect()
     }
 
     /// Replaces the response to a query that has one.
     pub fn replace(&mut self, query: &Query, response: Response) {
-        self.0.iter_mut().filter(|(asked, _)| asked == query).for_each(|(_, held)| held.clone_from(&response));
+        self.responses.iter_mut().filter(|(asked, _)| asked == query).for_each(|(_, held)| held.clone_from(&response));
     }
 }

@@ -49,6 +49,8 @@ impl Form {
                 Some(mask.leading_ones().to_string())
             }
             Form::Epoch => DateTime::parse(literal).map(|time| time.unix().to_string()),
+            Form::Remaining => None,
+            Form::Country => Some(literal.get(..2)?.to_owned()),
             Form::Hex => {
                 literal.parse::<u64>().ok().map(|number| match held.is_some_and(|held| !held.starts_with("0x")) {
                     true => format!("{number:x}"),
@@ -94,6 +96,7 @@ mod tests {
             (Form::Hex, "33024", None, "0x8100"),
             (Form::Hex, "33024", Some("88"), "8100"),
             (Form::Words, "a, b,c", None, "a b c"),
+            (Form::Country, "DE ", None, "DE"),
         ] {
             assert_eq!(text(form, literal, held).as_deref(), Some(expected), "{form:?} {literal}");
         }

@@ -64,6 +64,11 @@ impl Template {
         self.0.iter().all(|piece| matches!(piece, Piece::Text(_)))
     }
 
+    /// Returns true if the template is this text, without a placeholder.
+    pub(in crate::model) fn is_text(&self, text: &str) -> bool {
+        matches!(&*self.0, [Piece::Text(piece)] if **piece == *text)
+    }
+
     /// Returns the placeholders.
     pub(in crate::model) fn blanks(&self) -> impl Iterator<Item = &Blank> {
         self.0.iter().filter_map(|piece| match piece {

@@ -1,6 +1,6 @@
 //! Calls on the bus of OpenWrt.
 
-use super::path::{ITSELF, Step, find, parse, rows};
+use super::path::{ITSELF, Step, parse, rows, text};
 use super::query::Argument;
 use super::template::{Blank, Template};
 use crate::model::source::blob::Value;
@@ -50,8 +50,8 @@ impl Call {
             None => part,
         };
         // The loader has read the path, so that it is one.
-        let value = if field == ITSELF { holder } else { find(holder, &parse(field).ok()?)? };
-        value.text().map(Into::into)
+        let path = if field == ITSELF { Vec::new() } else { parse(field).ok()? };
+        text(holder, &path).map(Into::into)
     }
 }
 

@@ -3,6 +3,11 @@
 
 use std::net::Ipv4Addr;
 
+use super::convert::boolean;
+use radio::{bandwidth, bandwidths, percent, percents, radio_status, standard, standards};
+
+mod radio;
+
 /// The value in the texts of the device; `None` if the device has none. An error is the text that the view does not understand.
 pub(in crate::model) type Viewed = Result<Option<String>, String>;
 
@@ -24,7 +29,8 @@ pub(in crate::model) struct View {
 const RANGE_FIELDS: &[&str] = &["start", "limit", "address", "netmask"];
 
 /// All views.
-pub(in crate::model) const VIEWS: [View; 9] = [
+pub(in crate::model) const VIEWS: [View; 17] = [
+    View { name: "cidr", fields: &["address", "length"], least: 2, read: cidr },
     View {
         name: "dhcp-range.first",
         fields: RANGE_FIELDS,
@@ -37,10 +43,19 @@ pub(in crate::model) const VIEWS: [View; 9] = [
         least: 3,
         read: |texts| Ok(dhcp_range(texts)?.map(|(_, last)| last.to_string())),
     },
+    View { name: "first", fields: &["first", "second", "third", "fourth"], least: 2, read: first },
     View { name: "htmode.bandwidth", fields: &["mode"], least: 1, read: bandwidth },
+    View { name: "htmode.bandwidths", fields: &["modes"], least: 1, read: bandwidths },
     View { name: "htmode.standards", fields: &["mode", "band", "legacy_rates"], least: 2, read: standards },
     View { name: "keepalive.failures", fields: &["keepalive"], least: 1, read: |texts| Ok(Some(keepalive(texts)?.0)) },
     View { name: "keepalive.interval", fields: &["keepalive"], least: 1, read: |texts| Ok(Some(keepalive(texts)?.1)) },
+    View { name: "netifd.enabled", fields: &["disabled", "auto"], least: 2, read: enabled },
+    View {
+        name: "netifd.status",
+        fields: &["up", "pending", "available", "autostart", "link"],
+        least: 5,
+        read: interface_status,
+    },
     View {
         name: "port-range.from",
         fields: &["ports"],
@@ -53,7 +68,10 @@ pub(in crate::model) const VIEWS: [View; 9] = [
         least: 1,
         read: |texts| Ok(port_range(texts)?.and_then(|(_, to)| to).map(|to| to.to_string())),
     },
-    View { name: "txpower.percent", fields: &["power", "greatest"], least: 2, read: percent },
+    View { name: "radio.status", fields: &["up", "pending", "failed"], least: 3, read: radio_status },
+    View { name: "station.standard", fields: &["eht", "he", "vht", "ht", "band"], least: 5, read: standard },
+    View { name: "txpower.percent", fields: &["power", "powers"], least: 2, read: percent },
+    View { name: "txpower.percents", fields: &["powers"], least: 1, read: percents },
 ];
 
 impl View {
@@ -106,43 +124,38 @@ fn mask(text: &str) -> Option<u32> {
     (mask.leading_ones() + mask.trailing_zeros() == 32).then_some(mask)
 }
 
-/// The generations of WiFi in `htmode`, with the standard that each adds.
-const GENERATIONS: [(&str, &str); 5] = [("NOHT", ""), ("HT", "n"), ("VHT", "ac"), ("HE", "ax"), ("EHT", "be")];
-
-/// The standards of a band from before the generations, and those that exist in it. `b` needs `legacy_rates`.
-const BANDS: [(&str, &[&str], &[&str]); 3] =
-    [("2g", &["b", "g"], &["n", "ax", "be"]), ("5g", &["a"], &["n", "ac", "ax", "be"]), ("6g", &[], &["ax", "be"])];
-
-/// Returns the place of a mode among the generations, and its bandwidth: none in `NOHT`.
-fn generation(mode: &str) -> Option<(usize, &str)> {
-    let end = mode.find(|c: char| !c.is_ascii_uppercase()).unwrap_or(mode.len());
-    let (name, width) = mode.split_at(end);
-    let at = GENERATIONS.iter().position(|(known, _)| *known == name)?;
-    // `HT40+` and `HT40-` tell the place of the second channel.
-    let width = width.trim_end_matches(['+', '-']);
-    let fits = if at == 0 { width.is_empty() } else { ["20", "40", "80", "160", "320"].contains(&width) };
-    fits.then_some((at, width))
+/// Returns the text of the first field that the device has.
+fn first(texts: &Texts<'_>) -> Viewed {
+    Ok(texts.iter().flatten().next().map(|text| (*text).to_owned()))
 }
 
-fn bandwidth(texts: &Texts<'_>) -> Viewed {
-    let Some(mode) = texts[0] else { return Ok(None) };
-    Ok(Some(match generation(mode).ok_or(mode)?.1 {
-        "" => "20MHz".to_owned(),
-        // OpenWrt takes the channels of the first of the two plans of TR-181.
-        "320" => "320MHz-1".to_owned(),
-        width => format!("{width}MHz"),
-    }))
+/// Returns an address with the length of its prefix.
+fn cidr(texts: &Texts<'_>) -> Viewed {
+    Ok(texts[0].zip(texts[1]).map(|(address, length)| format!("{address}/{length}")))
 }
 
-fn standards(texts: &Texts<'_>) -> Viewed {
-    let Some(mode) = texts[0] else { return Ok(None) };
-    let (newest, _) = generation(mode).ok_or(mode)?;
-    let has_b = matches!(texts[2], Some("1" | "on" | "true" | "yes" | "enabled"));
-    let band = BANDS.iter().find(|(band, ..)| Some(*band) == texts[1]);
-    let in_band = |standard: &&str| band.is_none_or(|(_, _, standards)| standards.contains(standard));
-    let legacy = band.map_or(&[][..], |(_, legacy, _)| legacy).iter().copied().filter(|name| *name != "b" || has_b);
-    let later = GENERATIONS[1..=newest].iter().map(|(_, standard)| *standard).filter(in_band);
-    Ok(Some(legacy.chain(later).collect::<Vec<_>>().join(",")))
+/// Returns true if netifd starts an interface: neither `disabled` nor without `auto`.
+fn enabled(texts: &Texts<'_>) -> Viewed {
+    let flag = |place: usize, default: bool| {
+        let Some(text) = texts[place] else { return Ok(default) };
+        boolean(text).ok_or(text)
+    };
+    Ok(Some((!flag(0, false)? && flag(1, true)?).to_string()))
+}
+
+/// Returns the state of an interface of netifd: one that is down waits for a peer, for its link, or for somebody who starts it.
+fn interface_status(texts: &Texts<'_>) -> Viewed {
+    let is = |place: usize, word: &str| texts[place] == Some(word);
+    let status = match texts[4] {
+        _ if is(0, "true") => "Up",
+        _ if is(1, "true") => "Dormant",
+        // netifd does not tell of an interface that is disabled.
+        _ if texts[0].is_none() || is(3, "false") => "Down",
+        _ if is(2, "false") => "NotPresent",
+        Some("Up") | None => "Down",
+        Some(_) => "LowerLayerDown",
+    };
+    Ok(Some(status.to_owned()))
 }
 
 /// Returns the echoes of PPP without an answer after which the link is down, and the seconds between them. The words have a
@@ -165,21 +178,6 @@ fn port_range(texts: &Texts<'_>) -> Result<Option<(u16, Option<u16>)>, String> {
         None => Ok(Some((port(text)?, None))),
         Some((from, to)) => Ok(Some((port(from)?, Some(port(to)?)))),
     }
-}
-
-/// The share of the greatest power in percent, by the dB below it.
-const PERCENT: [u8; 21] = [100, 79, 63, 50, 40, 32, 25, 20, 16, 13, 10, 8, 6, 5, 4, 3, 3, 2, 2, 1, 1];
-
-/// Returns the power of a radio in percent of the greatest one; both are in dBm. Without a power the radio uses the greatest.
-fn percent(texts: &Texts<'_>) -> Viewed {
-    let dbm = |text: &str| text.parse::<i32>().map_err(|_| text.to_owned());
-    let Some(greatest) = texts[1].map(dbm).transpose()? else { return Ok(None) };
-    let below = match texts[0] {
-        None => 0,
-        Some(power) => usize::try_from(greatest.saturating_sub(dbm(power)?)).unwrap_or(0),
-    };
-    // A radio that sends has more than none.
-    Ok(Some(PERCENT.get(below).unwrap_or(&1).to_string()))
 }
 
 #[cfg(test)]
@@ -226,8 +224,34 @@ mod tests {
             ("keepalive.interval", "3", "5"),
             ("txpower.percent", "20|20", "100"),
             ("txpower.percent", "17|20", "50"),
+            ("txpower.percent", "17|0 20 10", "50"),
             ("txpower.percent", "-|20", "100"),
+            ("txpower.percent", "-|-", "100"),
             ("txpower.percent", "30|20", "100"),
+            ("txpower.percents", "20 17 0 1 10", "1,10,50,100"),
+            ("cidr", "2001:db8::|56", "2001:db8::/56"),
+            ("first", "-|b|c", "b"),
+            ("first", "|b", ""),
+            ("htmode.bandwidths", "HT20 HT40 VHT20 VHT80+80 VHT80 EHT320", "20MHz,40MHz,80MHz,320MHz-1"),
+            ("netifd.enabled", "-|-", "true"),
+            ("netifd.enabled", "0|1", "true"),
+            ("netifd.enabled", "on|-", "false"),
+            ("netifd.enabled", "-|0", "false"),
+            ("netifd.status", "true|false|true|true|Up", "Up"),
+            ("netifd.status", "false|true|true|true|Up", "Dormant"),
+            ("netifd.status", "false|false|true|false|LowerLayerDown", "Down"),
+            ("netifd.status", "false|false|false|true|-", "NotPresent"),
+            ("netifd.status", "false|false|true|true|Down", "LowerLayerDown"),
+            ("netifd.status", "false|false|true|true|Up", "Down"),
+            ("netifd.status", "-|-|-|-|-", "Down"),
+            ("radio.status", "true|false|false", "Up"),
+            ("radio.status", "false|true|false", "Dormant"),
+            ("radio.status", "false|false|true", "Error"),
+            ("radio.status", "-|-|-", "Down"),
+            ("station.standard", "-|true|true|true|5g", "ax"),
+            ("station.standard", "false|false|false|true|2g", "n"),
+            ("station.standard", "false|false|false|false|2g", "g"),
+            ("station.standard", "-|-|-|-|5g", "a"),
             ("txpower.percent", "-2147483648|2147483647", "1"),
         ] {
             assert_eq!(view(name, texts), Ok(Some(expected.to_owned())), "{name} {texts}");
@@ -249,6 +273,10 @@ mod tests {
             ("htmode.bandwidth", "-"),
             ("htmode.standards", "-|5g"),
             ("txpower.percent", "20|-"),
+            ("txpower.percents", "-"),
+            ("cidr", "2001:db8::|-"),
+            ("first", "-|-|-|-"),
+            ("station.standard", "-|-|-|-|6g"),
         ] {
             assert_eq!(view(name, texts), Ok(None), "{name} {texts}");
         }
@@ -271,6 +299,7 @@ mod tests {
             ("keepalive.failures", "a b", "a b"),
             ("keepalive.failures", "1 2 3", "1 2 3"),
             ("txpower.percent", "20|much", "much"),
+            ("netifd.enabled", "-|maybe", "maybe"),
         ] {
             assert_eq!(view(name, texts), Err(wrong.to_owned()), "{name} {texts}");
         }

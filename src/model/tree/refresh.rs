@@ -343,6 +343,8 @@ impl<'t> RefreshWalk<'t> {
     fn matching_rows(&mut self, answer: &'t Answer, binding: &TableBinding) -> Result<Vec<FoundRow<'t>>, Rows> {
         let mut conditions = Vec::new();
         for (field, templates) in &binding.conditions {
+            // A filled-in text is no pattern.
+            let is_any = templates.iter().any(|template| template.is_text("*"));
             let mut texts = Vec::new();
             for template in templates {
                 match self.fill(template) {
@@ -352,14 +354,14 @@ impl<'t> RefreshWalk<'t> {
                     Err(Missing::Pending) => return Err(Rows::Open),
                 }
             }
-            conditions.push((&**field, texts));
+            conditions.push((&**field, texts, is_any));
         }
         let mut found = Vec::new();
         let mut seen = BTreeSet::new();
         let mut add = |key: Cow<'t, str>, digest: u32, text: &dyn Fn(&str) -> Option<Cow<'t, str>>| {
-            let meets = |(field, texts): &(&str, Vec<String>)| {
+            let meets = |(field, texts, is_any): &(&str, Vec<String>, bool)| {
                 let found = text(field).unwrap_or_default();
-                texts.iter().any(|text| *text == found)
+                (*is_any && !found.is_empty()) || texts.iter().any(|text| *text == found)
             };
             if !key.is_empty() && conditions.iter().all(meets) && seen.insert(key.clone()) {
                 found.push(FoundRow { key, digest });

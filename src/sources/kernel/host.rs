@@ -7,6 +7,8 @@ use super::address::ip_address;
 use super::lease::Lease;
 use super::link::{Link, hardware_address};
 use super::netlink::{Dumps, messages, u16_at, u32_at};
+use super::states::States;
+use crate::clock::Now;
 use crate::model::source::Row;
 
 /// RTM_GETNEIGH and RTM_NEWNEIGH, and the length of `struct ndmsg`.
@@ -42,8 +44,22 @@ struct LanHost {
 }
 
 /// Returns the rows of all hosts; the key is the MAC address.
-pub(super) fn rows(links: &[Link], dumps: &mut Dumps, leases: &[Lease], wall: i64) -> Result<Vec<Row>, String> {
-    Ok(hosts(links, dumps, leases)?.0.iter().map(|(mac, host)| row(mac, host, links, wall)).collect())
+pub(super) fn rows(
+    links: &[Link],
+    dumps: &mut Dumps,
+    leases: &[Lease],
+    states: &mut States,
+    now: Now,
+) -> Result<Vec<Row>, String> {
+    let hosts = hosts(links, dumps, leases)?.0;
+    let present = hosts.iter().map(|(mac, host)| (mac.as_str(), if host.active { "active" } else { "" }));
+    let ages = states.note(present, now.monotonic);
+    let row = |((mac, host), age): (&(String, LanHost), u64)| {
+        let mut row = row(mac, host, links, now.wall);
+        row.set("changed", now.wall.saturating_sub_unsigned(age).to_string());
+        row
+    };
+    Ok(hosts.iter().zip(ages).map(row).collect())
 }
 
 /// Returns the addresses of all hosts; the key is the address.

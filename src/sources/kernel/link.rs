@@ -58,6 +58,8 @@ pub(super) struct Link {
     master: Option<u32>,
     /// True if a default route leads over the link, or over one above it.
     pub(super) upstream: bool,
+    /// The seconds since the agent saw the state first.
+    pub(super) last_change: u64,
     /// True with IPv6, false where it is disabled; `None` in a kernel without IPv6.
     ipv6: Option<bool>,
     /// The values that only a VLAN, a bridge, or a port of a bridge has, by the names of the fields.
@@ -185,6 +187,7 @@ impl Link {
         row.set("kind", &self.kind);
         row.set("enabled", if self.flags & UP != 0 { "1" } else { "0" });
         row.set("status", self.status());
+        row.set("last_change", self.last_change.to_string());
         row.set("address", &self.address);
         row.set("mtu", self.mtu.to_string());
         let master = self.master.map(|master| super::name_of(links, master)).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The providers `system`, `storage`, `thermal` and `resolver`.
+//! The providers `system`, `storage`, `thermal`, `resolver` and `conntrack`.
 
 use std::fs;
 use std::net::IpAddr;
@@ -74,6 +74,17 @@ pub(super) fn storage(path: &str) -> Result<Row, String> {
     row.set("total", kilobytes(found.f_blocks));
     row.set("free", kilobytes(found.f_bavail));
     Ok(row)
+}
+
+/// Returns the seconds after which the kernel forgets a connection. A kernel without connection tracking has none.
+pub(super) fn conntrack() -> Row {
+    let mut row = Row::default();
+    for (field, file) in [("tcp_timeout", "tcp_timeout_established"), ("udp_timeout", "udp_timeout_stream")] {
+        if let Ok(text) = read_text(&format!("/proc/sys/net/netfilter/nf_conntrack_{file}")) {
+            row.set(field, text.trim());
+        }
+    }
+    row
 }
 
 /// Returns the sensors of temperature. The key is the name of the zone. A sensor that has no value at the moment, such as that

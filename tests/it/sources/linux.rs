@@ -203,6 +203,16 @@ fn interfaces_that_come_and_go_keep_their_numbers() {
     ip(&["link", "add", "usb0", "type", "veth", "peer", "name", "usb1"]);
     assert_ne!(instance(&agent, "Device.Ethernet.Interface.", "Name", "usb0"), added, "R218");
     assert_eq!(instance(&agent, "Device.Ethernet.Interface.", "Name", "wan"), wan);
+    // A state is as old as its first sight.
+    let age = || agent.value(&format!("{wan}LastChange")).parse::<u64>().expect("seconds");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while age() < 3 {
+        assert!(Instant::now() < deadline, "the state of wan");
+    }
+    ip(&["link", "set", "wan", "down"]);
+    assert_eq!(agent.value(&format!("{wan}Status")), "Down");
+    assert!(age() < 3);
+    ip(&["link", "set", "wan", "up"]);
     ip(&["address", "add", "198.51.100.3/24", "dev", "wan"]);
     let deadline = Instant::now() + Duration::from_secs(5);
     let name = instance(&agent, "Device.IP.Interface.", "Name", "wan");

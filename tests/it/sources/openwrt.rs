@@ -140,7 +140,7 @@ const VALUES: &[(&str, &str)] = &[
     ("Time.NTPServer5", ""),
     ("Time.Client.1.Status", "Unsynchronized"),
     ("IP.ULAPrefix", "fd4e:1c5b:9a3d::/48"),
-    ("IP.InterfaceNumberOfEntries", "5"),
+    ("IP.InterfaceNumberOfEntries", "7"),
     ("IP.Interface.1.Name", "wan"),
     ("IP.Interface.1.Status", "Up"),
     ("IP.Interface.1.LastChange", "4711"),
@@ -149,7 +149,17 @@ const VALUES: &[(&str, &str)] = &[
     ("IP.Interface.1.IPv4Address.1.AddressingType", "DHCP"),
     ("IP.Interface.1.IPv6Address.1.IPAddress", "2001:db8:ffff::2"),
     ("IP.Interface.1.IPv6Address.1.Origin", "DHCPv6"),
+    ("IP.Interface.1.IPv6PrefixNumberOfEntries", "1"),
+    ("IP.Interface.1.IPv6Prefix.1.Prefix", "2001:db8:1::/56"),
+    ("IP.Interface.1.IPv6Prefix.1.Origin", "PrefixDelegation"),
+    ("IP.Interface.1.IPv6Prefix.1.OnLink", "false"),
     ("IP.Interface.2.Name", "lan"),
+    ("IP.Interface.2.IPv6PrefixNumberOfEntries", "2"),
+    ("IP.Interface.2.IPv6Prefix.1.Prefix", "2001:db8:1::/60"),
+    ("IP.Interface.2.IPv6Prefix.1.Origin", "Child"),
+    ("IP.Interface.2.IPv6Prefix.1.PrefixStatus", "Preferred"),
+    ("IP.Interface.2.IPv6Prefix.2.Origin", "Static"),
+    ("IP.Interface.2.IPv6Prefix.2.ValidLifetime", "9999-12-31T23:59:59Z"),
     ("IP.Interface.2.IPv4Address.1.AddressingType", "Static"),
     ("IP.Interface.3.Name", "loopback"),
     ("IP.Interface.3.Type", "Loopback"),
@@ -157,6 +167,12 @@ const VALUES: &[(&str, &str)] = &[
     ("IP.Interface.5.Name", "vpn"),
     ("IP.Interface.5.Enable", "false"),
     ("IP.Interface.5.Status", "Down"),
+    ("IP.Interface.6.Name", "spare"),
+    ("IP.Interface.6.Enable", "false"),
+    ("IP.Interface.6.Status", "Down"),
+    ("IP.Interface.7.Name", "modem"),
+    ("IP.Interface.7.Enable", "true"),
+    ("IP.Interface.7.Status", "Dormant"),
     ("PPP.InterfaceNumberOfEntries", "0"),
     ("Bridging.BridgeNumberOfEntries", "2"),
     ("Bridging.Bridge.1.VLAN.1.VLANID", "10"),
@@ -171,6 +187,17 @@ const VALUES: &[(&str, &str)] = &[
     ("DNS.Relay.ForwardNumberOfEntries", "2"),
     ("DHCPv4.Client.1.Interface", "Device.IP.Interface.1"),
     ("DHCPv4.Client.1.DHCPStatus", "Bound"),
+    ("DHCPv4.Client.1.Status", "Enabled"),
+    ("DHCPv4.Client.1.SentOptionNumberOfEntries", "2"),
+    ("DHCPv4.Client.1.SentOption.1.Tag", "60"),
+    ("DHCPv4.Client.1.SentOption.1.Value", "41636d65204158"),
+    ("DHCPv4.Client.1.SentOption.2.Tag", "125"),
+    ("DHCPv4.Client.1.ReqOptionNumberOfEntries", "2"),
+    ("DHCPv4.Client.1.ReqOption.1.Tag", "43"),
+    ("DHCPv4.Client.1.ReqOption.2.Order", "2"),
+    ("DHCPv4.Client.1.ReqOption.2.Tag", "125"),
+    ("DHCPv4.Client.2.DHCPStatus", "Init"),
+    ("DHCPv4.Client.3.DHCPStatus", "Selecting"),
     ("DHCPv4.Client.1.IPRouters", "198.51.100.1"),
     ("DHCPv4.Client.1.DNSServers", "9.9.9.9"),
     ("DHCPv4.Server.Enable", "true"),
@@ -201,6 +228,8 @@ const VALUES: &[(&str, &str)] = &[
     ("DHCPv6.Client.1.RequestPrefixes", "true"),
     ("DHCPv6.Server.Pool.1.Status", "Enabled"),
     ("DHCPv6.Server.Pool.1.Client.1.IPv6Address.1.IPAddress", "2001:db8:1::4d2"),
+    ("DHCPv6.Server.Pool.1.Client.1.IPv6Prefix.1.Prefix", "2001:db8:1:10::/62"),
+    ("DHCPv6.Server.Pool.1.Client.1.IPv6Prefix.1.ValidLifetime", "9999-12-31T23:59:59Z"),
     ("RouterAdvertisement.InterfaceSetting.1.Enable", "true"),
     ("RouterAdvertisement.InterfaceSetting.1.AdvManagedFlag", "true"),
     ("RouterAdvertisement.InterfaceSetting.1.RDNSS", "fd4e:1c5b:9a3d::1"),
@@ -238,7 +267,20 @@ const VALUES: &[(&str, &str)] = &[
     ("Firewall.Chain.1.Rule.10.DestIPExclude", "true"),
     ("Firewall.Chain.1.Rule.10.SourceIPExclude", "false"),
     ("Firewall.Chain.1.Rule.1.DestPortExclude", "false"),
+    ("Hosts.AccessControlNumberOfEntries", "1"),
+    ("Hosts.AccessControl.1.PhysAddress", "02:00:00:00:00:77"),
+    ("Hosts.AccessControl.1.Enable", "false"),
+    ("Hosts.AccessControl.1.AccessPolicy", "Deny"),
     ("WiFi.RadioNumberOfEntries", "2"),
+    ("WiFi.Radio.1.Status", "Up"),
+    ("WiFi.Radio.1.PossibleChannels", "1,6,11"),
+    ("WiFi.Radio.1.SupportedOperatingChannelBandwidths", "20MHz,40MHz"),
+    ("WiFi.Radio.1.TransmitPowerSupported", "1,10,50,100"),
+    ("WiFi.Radio.1.TransmitPower", "50"),
+    ("WiFi.Radio.1.RegulatoryDomain", "DE "),
+    ("WiFi.Radio.1.DTIMPeriod", "3"),
+    ("WiFi.Radio.2.DTIMPeriod", "2"),
+    ("WiFi.Radio.2.TransmitPower", "100"),
     ("WiFi.Radio.1.OperatingFrequencyBand", "2.4GHz"),
     ("WiFi.Radio.1.OperatingStandards", "g,n,ax"),
     ("WiFi.Radio.1.Channel", "6"),
@@ -261,6 +303,12 @@ const VALUES: &[(&str, &str)] = &[
     ("WiFi.AccessPoint.1.AssociatedDeviceNumberOfEntries", "2"),
     ("WiFi.AccessPoint.1.AssociatedDevice.1.MACAddress", "02:00:00:00:00:21"),
     ("WiFi.AccessPoint.1.AssociatedDevice.1.SignalStrength", "-51"),
+    ("WiFi.AccessPoint.1.AssociatedDevice.1.Noise", "-92"),
+    ("WiFi.AccessPoint.1.AssociatedDevice.1.OperatingStandard", "ax"),
+    ("WiFi.AccessPoint.1.AssociatedDevice.2.OperatingStandard", "n"),
+    ("WiFi.AccessPoint.1.Security.MFPConfig", "Disabled"),
+    ("WiFi.AccessPoint.2.Security.MFPConfig", "Optional"),
+    ("WiFi.AccessPoint.3.Security.MFPConfig", "Required"),
     ("WiFi.AccessPoint.1.AssociatedDevice.1.LastDataDownlinkRate", "243700"),
     ("WiFi.AccessPoint.1.AssociatedDevice.1.Stats.BytesSent", "7000000456"),
     ("WiFi.AccessPoint.2.SSIDReference", "Device.WiFi.SSID.2"),
@@ -283,6 +331,11 @@ const VALUES: &[(&str, &str)] = &[
     ("DynamicDNS.Client.1.Password", ""),
     ("DynamicDNS.Client.1.Hostname.1.Name", "home.example.net"),
     ("DynamicDNS.Client.2.Enable", "false"),
+    ("QoS.ClassificationNumberOfEntries", "1"),
+    ("QoS.Classification.1.DSCPMark", "46"),
+    ("QoS.Classification.1.DestPort", "5060"),
+    ("QoS.Classification.1.Protocol", "17"),
+    ("QoS.Classification.1.Interface", "Device.IP.Interface.2"),
     ("QoS.Shaper.1.Interface", "Device.IP.Interface.1"),
     ("QoS.Shaper.1.ShapingRate", "10000000"),
     ("UserInterface.HTTPAccess.1.Port", "80"),
@@ -303,6 +356,17 @@ fn the_values_are_those_of_the_router() {
     let port = all.lines().find_map(|line| line.strip_suffix(".Name=phy0-ap0").filter(|path| path.contains(".Port.")));
     assert_eq!(agent.value(&format!("{}.LowerLayers", port.expect("a port"))), "Device.WiFi.SSID.1");
     assert_eq!((count("Origin=DHCPv4"), count("StaticRoute=true")), (1, 1));
+    // The ports of a bridge have the VLAN of their untagged frames.
+    let pvid = |name: &str| {
+        let port = all
+            .lines()
+            .find_map(|line| line.strip_suffix(&format!(".Name={name}")).filter(|path| path.contains(".Port.")));
+        agent.value(&format!("{}.PVID", port.expect("a port")))
+    };
+    assert_eq!((pvid("lan1"), pvid("lan3")), ("10".into(), "1".into()));
+    // The lifetimes of a prefix count from now on.
+    let valid = agent.value("Device.IP.Interface.2.IPv6Prefix.1.ValidLifetime");
+    assert!(valid.as_str() > "2026" && valid.as_str() < "9999", "{valid}");
     assert!(all.contains(".DestIPAddress=10.20.0.0\n"));
     // What two parameters read from one option, and what cannot be put back into its form, is read-only.
     for path in ["WiFi.AccessPoint.1.Enable", "IP.Interface.1.Enable", "NAT.PortMapping.1.ExternalPort", "SSH.Enable"] {
@@ -321,7 +385,9 @@ fn the_values_are_those_of_the_router() {
 fn a_read_of_everything_asks_each_source_once() {
     let router = Router::new();
     let Some(agent) = router.agent() else { return };
-    router.bus.asked();
+    // The channels and powers of the radios may be an hour old.
+    agent.succeeds(&["get", "Device."]);
+    assert!(router.bus.asked().iter().any(|question| question.contains("freqlist")));
     agent.succeeds(&["get", "Device."]);
     let asked = router.bus.asked();
     let calls: Vec<&String> = asked.iter().filter(|question| !question.starts_with("look up")).collect();
@@ -420,7 +486,7 @@ fn a_ppp_session_is_a_layer() {
             ("PPP.Interface.1.LCPEchoRetry", "10"),
             ("PPP.Interface.1.IPv6CPEnable", "false"),
             ("PPP.Interface.1.IPCP.RemoteIPAddress", "203.0.113.1"),
-            ("DHCPv4.ClientNumberOfEntries", "0"),
+            ("DHCPv4.ClientNumberOfEntries", "2"),
         ],
     );
     expect_no_failure(&agent);

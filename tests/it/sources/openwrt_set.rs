@@ -57,6 +57,7 @@ const WRITABLE: &[&str] = &[
     "WiFi.Radio.{i}.FragmentationThreshold",
     "WiFi.Radio.{i}.IEEE80211hEnabled",
     "WiFi.Radio.{i}.RTSThreshold",
+    "WiFi.Radio.{i}.RegulatoryDomain",
     "WiFi.SSID.{i}.Enable",
     "WiFi.SSID.{i}.SSID",
 ];

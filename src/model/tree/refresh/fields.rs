@@ -126,7 +126,7 @@ impl<'t> RefreshWalk<'t> {
             return Ok(absent.unwrap_or_else(|| spec.wire_type().null()));
         };
         let literal = match field.path.is_empty() {
-            true => field.conversion.apply(text, spec.wire_type())?,
+            true => field.conversion.apply(text, spec.wire_type(), self.answers.wall)?,
             false => self.instances_of(field, text),
         };
         parse(spec, &clean(&literal)).map_err(|error| error.to_string())

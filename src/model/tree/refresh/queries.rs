@@ -161,7 +161,7 @@ impl<'t> RefreshWalk<'t> {
         if let (Answer::Tree(blob), Location::Ubus(call)) = (answer, &source.location)
             && call.part.iter().flat_map(Step::texts).any(|text| !text.is_constant())
         {
-            let _ = self.part(id, call, blob);
+            let _ = self.parts(id, call, blob);
         }
     }
 

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use super::{Missing, RefreshWalk, Rows};
 use crate::model::source::blob::{Blob, Value};
-use crate::model::source::path::{ITSELF, Step, find, parse, rows};
-use crate::model::source::{Argument, Call, Excerpt, Location, SourceId, Target, is_object_name};
+use crate::model::source::path::{ITSELF, Step, each, find, parse, rows, text};
+use crate::model::source::{Argument, Call, Excerpt, Location, Pick, SourceId, Target, is_object_name};
 
 /// Takes a row: its key, its digest, and the function that returns the texts of its fields.
 type Add<'a, 't> = &'a mut dyn FnMut(Cow<'t, str>, u32, &dyn Fn(&str) -> Option<Cow<'t, str>>);
@@ -32,8 +32,8 @@ impl<'t> RefreshWalk<'t> {
         Ok(Target::Ubus { object, method: call.method.to_string(), args, is_optional: call.is_optional })
     }
 
-    /// Returns the part of an answer that has the fields or rows of a call; `None` if the answer lacks it.
-    pub(super) fn part(&mut self, id: SourceId, call: &Call, blob: &'t Blob) -> Result<Option<Value<'t>>, Missing> {
+    /// Returns the parts of an answer that have the fields or rows of a call: the first one for a call without rows.
+    pub(super) fn parts(&mut self, id: SourceId, call: &Call, blob: &'t Blob) -> Result<Vec<Value<'t>>, Missing> {
         let below = self.leave_rows(id);
         let steps: Result<Vec<Step<String>>, Missing> =
             call.part.iter().map(|step| step.map(|text| self.fill(text))).collect();
@@ -41,7 +41,12 @@ impl<'t> RefreshWalk<'t> {
         let steps = steps?;
         // A filled-in text is no path any more: the name of a link may have a dot.
         let steps: Vec<Step<&str>> = steps.iter().map(Step::as_str).collect();
-        Ok(find(blob.root(), &steps))
+        let mut parts = Vec::new();
+        match self.bindings.source(id).pick {
+            Pick::Row(_) => each(blob.root(), &steps, &mut |part| parts.push(part)),
+            _ => parts.extend(find(blob.root(), &steps)),
+        }
+        Ok(parts)
     }
 
     /// Returns the text of a field in an answer.
@@ -55,26 +60,29 @@ impl<'t> RefreshWalk<'t> {
         let (Location::Ubus(call), Excerpt::Name(field)) = (&self.bindings.source(id).location, excerpt) else {
             return Ok(None);
         };
-        Ok(self.part(id, call, blob)?.and_then(|part| call.field(part, key, field)))
+        Ok(self.parts(id, call, blob)?.into_iter().find_map(|part| call.field(part, key, field)))
     }
 
     /// Adds the rows of a table in an answer. Without the part that has the rows, there are none: many programs leave out an
     /// empty list.
     pub(super) fn rows_in_tree(&mut self, id: SourceId, blob: &'t Blob, add: Add<'_, 't>) -> Result<(), Rows> {
         let Location::Ubus(call) = &self.bindings.source(id).location else { return Ok(()) };
-        let part = match self.part(id, call, blob) {
-            Ok(Some(part)) => part,
-            Ok(None) => return Ok(()),
+        let parts = match self.parts(id, call, blob) {
+            Ok(parts) => parts,
             Err(Missing::Pending) => return Err(Rows::Open),
-            Err(Missing::Absent | Missing::Failed) => return Err(Rows::Settled),
+            // What the device does not have has no rows.
+            Err(Missing::Absent) => Vec::new(),
+            Err(Missing::Failed) => return Err(Rows::Settled),
         };
-        // A scalar in place of a list is no sign that the rows are gone.
-        for (key, row) in rows(part, &call.key).ok_or(Rows::Settled)? {
-            let text = |field: &str| match field {
-                ITSELF => Some(key.clone()),
-                field => find(row, &parse(field).ok()?)?.text(),
-            };
-            add(key.clone(), 0, &text);
+        for part in parts {
+            // A scalar in place of a list is no sign that the rows are gone.
+            for (key, row) in rows(part, &call.key).ok_or(Rows::Settled)? {
+                let text = |field: &str| match field {
+                    ITSELF => Some(key.clone()),
+                    field => text(row, &parse(field).ok()?),
+                };
+                add(key.clone(), 0, &text);
+            }
         }
         Ok(())
     }
