@@ -1,5 +1,7 @@
 //! Discovery of the ACS by DHCP: the real agent, and the command `dhcp` that hooks of DHCP clients run.
 
+mod end_to_end;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

@@ -190,6 +190,7 @@ fn openwrt_starts_what_is_enabled() {
     let json: Json = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
     // Images belong on the RAM disk: the flash wears out, and may have no room for one.
     assert_eq!(json["transferDir"], "/tmp/cpe-agent", "{text}");
+    assert_eq!(json["dhcpDir"], "/var/run/cpe-agent.dhcp", "{text}");
     let before = fs::read(openwrt.config()).expect("the file");
     openwrt.init("reload");
     assert_eq!(fs::read(openwrt.config()).expect("the file"), before, "procd would take it for a change");
@@ -208,7 +209,7 @@ fn openwrt_options() {
          \toption acs_timeout '40'\n\toption metrics '/tmp/m.prom'\n\toption log 'warn'\n\
          \tlist set 'InternetGatewayDevice.DeviceInfo.Description=x=y'\n\tlist set 'nonsense'\n\
          config acs 'acs'\n\toption url 'http://acs.example/'\n\toption username 'me'\n\toption password '{odd}'\n\
-         \toption periodic_enable 'off'\n\toption periodic_interval '60'\n\toption stun_enable '1'\n\
+         \toption dhcp '0'\n\toption periodic_enable 'off'\n\toption periodic_interval '60'\n\toption stun_enable '1'\n\
          \toption stun_server 'stun.example'\n\toption stun_port '1234'\n\
          \toption connection_request_username 'acs'\n\toption connection_request_password 'it'\\''s'\n\
          config device 'device'\n\toption oui 'A1B2C3'\n\toption serial_number '#7'\n\toption software_version '9'\n"
@@ -230,6 +231,7 @@ fn openwrt_options() {
     ] {
         assert_eq!(json[key], value, "{text}");
     }
+    assert_eq!(json["dhcpDir"], Json::Null, "{text}");
     for (name, value) in [
         ("ManagementServer.URL", "http://acs.example/"),
         ("ManagementServer.Username", "me"),
@@ -342,6 +344,34 @@ fn openwrt_defaults() {
     assert_eq!(values(), first);
 }
 
+/// R11, R12: the DHCP clients of the uplinks have the class of TR-069, and ask for one of the options, without a second one.
+#[test]
+fn openwrt_asks_dhcp_for_the_acs() {
+    if !has(&["busybox"]) {
+        return;
+    }
+    let asked = |network: &str| {
+        let openwrt = OpenWrt::new(SHIPPED);
+        let file = openwrt.path("etc/config/values");
+        let before = format!("cpe-agent.agent.interface=wan wan6 cell\n{network}");
+        fs::write(&file, &before).expect("the options of UCI");
+        openwrt.run(&cross("openwrt/files/cpe-agent.defaults"), &[], &[]);
+        let after = fs::read_to_string(&file).expect("the options");
+        let new = after.strip_prefix(&before).expect("nothing is removed").lines();
+        new.filter(|line| line.starts_with("network.")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let class6 = "network.wan6.vendorclass=00000de9000c64736c666f72756d2e6f7267";
+    let dhcp = "network.wan.proto=dhcp\nnetwork.wan6.proto=dhcpv6\nnetwork.cell.proto=qmi\nnetwork.lan.proto=dhcp\n";
+    let class = "network.wan.vendorid=dslforum.org";
+    assert_eq!(asked(dhcp), [class, "network.wan.reqopts=43", class6, "network.wan6.reqopts=17"]);
+    let known = "network.wan.proto=dhcp\nnetwork.wan.reqopts=";
+    assert_eq!(asked(&format!("{known}121\n")), [class, "network.wan.reqopts=121 43"]);
+    assert_eq!(asked(&format!("{known}121 125\n")), [class]);
+    assert_eq!(asked(&format!("{known}43\n")), [class]);
+    assert_eq!(asked(&format!("{known}1\nnetwork.wan.vendorid=own\n")), [""; 0]);
+    assert_eq!(asked("network.wan.proto=pppoe\n"), [""; 0]);
+}
+
 /// The hotplug hook acts on the interface towards the ACS only, and only on a change of its address.
 #[test]
 fn openwrt_hotplug() {
@@ -385,7 +415,7 @@ fn openwrt_makefile() {
     let shown = make("show", "CONFIG_CPE_AGENT_TLS=y");
     assert!(shown.starts_with(&format!("cpe-agent {}\n", version())), "{shown}");
     // A gateway has no use for `replay`.
-    assert!(shown.contains("--bin cpe-agent --no-default-features --features sources,tls,doctor"), "{shown}");
+    assert!(shown.contains("--bin cpe-agent --no-default-features --features sources,dhcp,tls,doctor"), "{shown}");
     assert!(!make("show", "CONFIG_CPE_AGENT_TLS=").contains("--features tls"));
     make("install", "CONFIG_CPE_AGENT_TLS=y");
     assert!(home.path().join("build/src/main.rs").exists() && home.path().join("build/Cargo.lock").exists());
@@ -400,6 +430,8 @@ fn openwrt_makefile() {
         ("etc/config/cpe-agent", 0o600),
         ("etc/init.d/cpe-agent", 0o755),
         ("etc/hotplug.d/iface/95-cpe-agent", 0o644),
+        ("etc/udhcpc.user.d/95-cpe-agent", 0o644),
+        ("etc/odhcp6c.user.d/95-cpe-agent", 0o644),
         ("etc/uci-defaults/95-cpe-agent", 0o755),
         ("lib/upgrade/keep.d/cpe-agent", 0o644),
     ] {
@@ -433,7 +465,7 @@ fn buildroot_makefile() {
     };
     let shown = make("show", &["BR2_PACKAGE_CPE_AGENT_TLS=y"]);
     assert!(shown.starts_with("git file:///"), "{shown}");
-    assert!(shown.contains("--no-default-features --features sources --features tls,doctor"), "{shown}");
+    assert!(shown.contains("--no-default-features --features sources,dhcp --features tls,doctor"), "{shown}");
     assert!(!make("show", &[]).contains("--features tls"));
     make("install", &[]);
     for (file, expected) in [
@@ -442,6 +474,7 @@ fn buildroot_makefile() {
         ("usr/share/cpe-agent/linux.json", 0o644),
         ("usr/share/cpe-agent/linux-098.json", 0o644),
         ("usr/share/cpe-agent/device.json", 0o644),
+        ("usr/share/udhcpc/default.script.d/cpe-agent", 0o755),
         ("etc/cpe-agent/config.json", 0o600),
         ("etc/init.d/S80cpe-agent", 0o755),
         ("usr/libexec/cpe-agent/init", 0o755),

@@ -14,7 +14,7 @@ CPE_AGENT_LICENSE = MIT
 CPE_AGENT_LICENSE_FILES = LICENSE
 
 # A gateway has no use for the command `replay`.
-CPE_AGENT_FEATURES = --no-default-features --features sources
+CPE_AGENT_FEATURES = --no-default-features --features sources,dhcp
 ifeq ($(BR2_PACKAGE_CPE_AGENT_TLS),y)
 CPE_AGENT_FEATURES += --features tls,doctor
 endif
@@ -29,6 +29,8 @@ define CPE_AGENT_INSTALL_FILES
 	rm -f $(TARGET_DIR)/usr/bin/cpe-agent
 	$(INSTALL) -D -m 0755 $(@D)/target/$(RUSTC_TARGET_NAME)/$(if $(BR2_ENABLE_DEBUG),debug,release)/cpe-agent \
 		$(TARGET_DIR)/usr/sbin/cpe-agent
+	$(INSTALL) -D -m 0755 $(@D)/cross/dhcp/udhcpc \
+		$(TARGET_DIR)/usr/share/udhcpc/default.script.d/cpe-agent
 	$(INSTALL) -D -m 0644 $(@D)/data-model/tr-181.json $(TARGET_DIR)/usr/share/cpe-agent/tr-181.json
 	$(INSTALL) -D -m 0644 $(@D)/data-model/tr-098.json $(TARGET_DIR)/usr/share/cpe-agent/tr-098.json
 	$(INSTALL) -D -m 0644 $(@D)/data-model/linux.json $(TARGET_DIR)/usr/share/cpe-agent/linux.json
@@ -49,6 +51,9 @@ endef
 define CPE_AGENT_INSTALL_INIT_SYSTEMD
 	$(INSTALL) -D -m 0644 $(@D)/cross/systemd/cpe-agent.service \
 		$(TARGET_DIR)/usr/lib/systemd/system/cpe-agent.service
+	$(INSTALL) -D -m 0644 -t $(TARGET_DIR)/usr/lib/systemd/system \
+		$(@D)/cross/systemd/cpe-agent-dhcp.path $(@D)/cross/systemd/cpe-agent-dhcp.service
+	$(INSTALL) -D -m 0755 $(@D)/cross/dhcp/networkd $(TARGET_DIR)/usr/libexec/cpe-agent/networkd
 endef
 
 $(eval $(cargo-package))
