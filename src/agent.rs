@@ -13,6 +13,7 @@
 //!                                     ├─ trace.rs           the messages of sessions, for `cpe-agent trace`
 //!                                     ├─ transfers.rs       downloads and uploads, on the transfer worker's thread
 //!                                     ├─ discovery.rs       the ACS that DHCP names
+//!                                     ├─ diagnostics.rs     diagnostic tests, on a thread of their own
 //!                                     ├─ identity_wait.rs   the wait for the identity at the very first start
 //!                                     ├─ value_watch.rs     values that are watched, read when the device changes
 //!                                     ├─ start.rs           from configuration, model (load_model.rs) and journal to an Agent
@@ -26,6 +27,8 @@ mod acs_settings;
 mod check_actions;
 mod commands;
 pub mod daemon;
+#[cfg_attr(not(feature = "diagnostics"), path = "agent/no_diagnostics.rs")]
+mod diagnostics;
 mod discovery;
 mod identity_wait;
 mod inbox;
@@ -143,6 +146,7 @@ pub(crate) struct Agent {
     acs_quirks: AcsQuirks,
     listeners: Listeners,
     worker: TransferWorker,
+    tests: diagnostics::TestWorker,
     last_session: Option<LastSession>,
     /// The start of the running session, on the monotonic clock.
     session_began: Option<Duration>,
@@ -184,6 +188,7 @@ impl Agent {
             self.poll_identity(now);
             self.discover(now);
             self.poll_transfers(now);
+            self.poll_tests(now);
             self.poll_reloads(now);
             self.apply_settings(now);
             self.watch_values(now);
@@ -233,6 +238,7 @@ impl Agent {
             Wake::UdpAddressChanged(binding) => self.on_udp_address_changed(binding, now),
             Wake::ConnectionRequest(replay_window) => self.on_connection_request(replay_window),
             Wake::StepFinished(step) => self.worker.finish(step),
+            Wake::TestFinished(test) => self.tests.finish(test),
             Wake::ReloadFinished(reload) => self.finish_reload(reload, now),
         }
         None
@@ -315,6 +321,7 @@ impl Agent {
             self.metrics_deadline(),
             self.discovery_deadline(now),
             self.reload_deadline(),
+            self.tests.deadline(),
         ];
         let deadline = deadlines.into_iter().flatten().min();
         self.inbox.wait(deadline.map(|deadline| deadline.saturating_sub(now.monotonic)))

@@ -38,6 +38,8 @@ pub mod connection_request;
 pub mod control;
 pub mod cwmp;
 pub mod dhcp;
+#[cfg(feature = "diagnostics")]
+mod diagnostics;
 pub mod digest;
 pub mod discovery;
 #[cfg(feature = "doctor")]

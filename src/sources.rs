@@ -48,7 +48,7 @@ use crate::model::source::{Answer, Query, Response, Target, Write};
 
 mod change;
 mod changes;
-#[cfg(feature = "source-exec")]
+#[cfg(any(feature = "source-exec", feature = "diagnostics"))]
 mod exec;
 #[cfg(feature = "source-file")]
 mod file;
@@ -63,6 +63,8 @@ mod uci;
 
 pub(crate) use change::run_reload;
 pub(crate) use changes::Changes;
+#[cfg(feature = "diagnostics")]
+pub(crate) use exec::run_program;
 
 /// The time for all questions of one request. The sources that have not answered by then count as hung.
 const REQUEST_LIMIT: Duration = Duration::from_secs(10);

@@ -223,6 +223,7 @@ fn set(device: &mut Device, assignments: &[(String, Secret)], now: Now) -> Resul
             Err(reason) => refused.push(reason),
         }
     }
+    refused.extend(device.unready_tests(&changes).into_iter().map(|fault| format!("{}: {}", fault.name, fault.text)));
     if !refused.is_empty() {
         return Err(join_reasons(refused));
     }
@@ -255,7 +256,7 @@ fn check_assignment(device: &Device, name: &str, text: &str, patterns: &PatternC
     let tree = device.tree();
     // A command line carries text only, so that the type comes from the model.
     let value = tree.check_set(name, DeclaredType::Any, text, patterns).and_then(|value| {
-        rules::check(tree, name, &value)?;
+        rules::check(tree, device.actions(), name, &value)?;
         Ok(value)
     });
     let value = value.map_err(|error| match error {

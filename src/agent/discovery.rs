@@ -165,7 +165,7 @@ impl Agent {
     fn checked(&self, name: &str, text: &str) -> Result<Change, String> {
         let tree = self.device.tree();
         let value = tree.check_set(name, DeclaredType::Any, text, &PatternCache::default());
-        let value = value.and_then(|value| rules::check(tree, name, &value).map(|()| value));
+        let value = value.and_then(|value| rules::check(tree, self.device.actions(), name, &value).map(|()| value));
         value.map(|value| Change::Set(name.to_owned(), value)).map_err(|error| error.to_string())
     }
 

@@ -7,6 +7,7 @@
 //! listeners ──────── the latest of each kind ┼─▶ Inbox ──Vec<Wake>──▶ Agent::run
 //! transfer worker ── finished steps ─────────┤
 //! reload thread ──── the end of a reload ────┤
+//! test thread ────── the end of a test ──────┤
 //! session thread ─── its last exchange ──────┘ and what needs no end of the session, by Inbox::wait_in_session
 //! ```
 //!
@@ -17,6 +18,7 @@ use std::net::IpAddr;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::diagnostics::FinishedTest;
 use super::service_reloads::FinishedReload;
 use super::session_thread::Exchange;
 use super::transfers::step::FinishedStep;
@@ -49,6 +51,8 @@ pub(super) enum Wake {
     ConnectionRequest(Option<ReplayWindow>),
     /// The transfer worker finished a step.
     StepFinished(FinishedStep),
+    /// A diagnostic test has ended.
+    TestFinished(FinishedTest),
     /// A reload of a service has ended.
     ReloadFinished(FinishedReload),
 }
@@ -71,6 +75,8 @@ struct Pending {
     commands: Vec<PendingRequest>,
     listeners: ListenerUpdates,
     steps: Vec<FinishedStep>,
+    /// The end of the diagnostic test that ran; only one runs at a time.
+    test_end: Option<FinishedTest>,
     /// The end of the reload that ran; only one runs at a time.
     reload_end: Option<FinishedReload>,
     /// The result of the session thread, which makes one exchange at a time.
@@ -149,6 +155,12 @@ impl Inbox {
         self.store(|pending| pending.steps.push(step));
     }
 
+    /// Stores the end of a diagnostic test.
+    #[cfg_attr(not(feature = "diagnostics"), expect(dead_code, reason = "no test runs"))]
+    pub(super) fn finish_test(&self, test: FinishedTest) {
+        self.store(|pending| pending.test_end = Some(test));
+    }
+
     /// Stores the end of a reload.
     pub(super) fn finish_reload(&self, reload: FinishedReload) {
         self.store(|pending| pending.reload_end = Some(reload));
@@ -199,6 +211,7 @@ impl Inbox {
         pending.values_changed = None;
         pending.steps.clear();
         pending.reload_end = None;
+        pending.test_end = None;
     }
 
     fn store(&self, store: impl FnOnce(&mut Pending)) {
@@ -234,6 +247,7 @@ impl Pending {
             && self.commands.is_empty()
             && self.steps.is_empty()
             && self.reload_end.is_none()
+            && self.test_end.is_none()
     }
 
     /// Returns all values as wake-ups and forgets them. A stop comes alone: the agent ends at once, and the result of a
@@ -250,6 +264,7 @@ impl Pending {
         let commands = self.commands.drain(..).map(Wake::Command);
         let steps = self.steps.drain(..).map(Wake::StepFinished);
         let reload_end = self.reload_end.take().map(Wake::ReloadFinished);
+        let test_end = self.test_end.take().map(Wake::TestFinished);
         reload
             .into_iter()
             .chain(network_changed)
@@ -258,6 +273,7 @@ impl Pending {
             .chain(self.listeners.take_wakes())
             .chain(steps)
             .chain(reload_end)
+            .chain(test_end)
             .collect()
     }
 }

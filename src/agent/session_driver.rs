@@ -170,6 +170,7 @@ impl Agent {
                             let (next, output) = session.reply(&reply.body, charset, &mut self.device, now);
                             session = next;
                             self.report_to_watchers();
+                            self.stop_outdated_test();
                             // A session may be long: the journal must not grow until its end.
                             self.compact();
                             output

@@ -115,6 +115,7 @@ impl Agent {
             going_down: false,
             listeners: Listeners::new(Arc::clone(&handles.inbox)),
             worker,
+            tests: super::diagnostics::TestWorker::default(),
             inbox: handles.inbox,
             last_session: None,
             session_began: None,
@@ -216,6 +217,7 @@ impl Agent {
         self.device.resume_transfers(rebooted, self.clock.now());
         self.device.note_firmware_changes();
         if rebooted {
+            self.device.forget_tests();
             self.reset_delay_reboot();
         }
         self.request_follow_up(version::newest(version::ALL));

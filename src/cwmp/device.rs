@@ -12,6 +12,7 @@
 pub(crate) mod management_server;
 
 mod changing;
+mod diagnostics;
 mod identity;
 mod instances;
 mod journal;
@@ -39,6 +40,7 @@ pub use self::sources::{SourceFailure, Sources};
 pub use self::state::{DeviceState, PublishedAddress, Reset};
 pub use self::unfinished::{StagedFile, Unfinished};
 use crate::clock::Now;
+use crate::cwmp::diagnostics::Runs;
 use crate::model::Loaded;
 use crate::model::actions::Actions;
 use crate::model::change::Change;
@@ -77,6 +79,10 @@ pub struct Device {
     written_work: Unfinished,
     /// True if a record must be written for the unfinished work alone.
     work_is_urgent: bool,
+    /// The diagnostic tests since the boot of the device.
+    runs: Runs,
+    /// The tests after the record that is about to be written.
+    next_runs: Option<Runs>,
 }
 
 impl Device {
@@ -94,6 +100,7 @@ impl Device {
         let mut state = DeviceState::default();
         let mut written = String::new();
         let mut totals = SessionTotals::default();
+        let mut runs = Runs::default();
         let (patterns, mut notices, mut dropped) = (PatternCache::default(), Vec::new(), Vec::new());
         for record in records {
             let Ok(Json::Object(mut record)) = serde_json::from_str(record) else {
@@ -111,6 +118,9 @@ impl Device {
             if let Some(stored) = record.get("device") {
                 unfinished = Unfinished::from_json(stored);
             }
+            if let Some(stored) = record.get("tests") {
+                runs.restore(stored);
+            }
         }
         state.totals = totals;
         tree.set_with_omitted(false);
@@ -118,7 +128,7 @@ impl Device {
         // 4 VALUE CHANGE would go out without a parameter, which R101 forbids.
         state.drop_changes(|name| tree.parameter(name).is_err());
         Device::note_dropped_values(&tree, &mut state, dropped);
-        let device = Device {
+        let mut device = Device {
             unstored: tree.unstored_numbers(),
             tree,
             actions,
@@ -132,7 +142,10 @@ impl Device {
             written_work: unfinished.clone(),
             unfinished,
             work_is_urgent: false,
+            runs,
+            next_runs: None,
         };
+        device.show_all_tests();
         (device, notices)
     }
 
@@ -155,6 +168,7 @@ impl Device {
         self.unstored = tree.unstored_numbers();
         self.sources.forget_answers();
         (self.tree, self.actions, self.reloads) = (tree, actions, reloads);
+        self.show_all_tests();
         let tree = &self.tree;
         self.state.drop_changes(|name| tree.parameter(name).is_err());
         notices
@@ -220,7 +234,9 @@ impl Device {
             None => (Vec::new(), Vec::new(), self.unfinished.clone()),
         };
         let sets_delay_reboot = self.sets_delay_reboot(&changes);
-        let (decided, mut changes) = (changes, Vec::new());
+        let mut decided = changes;
+        let runs = self.take_test_changes(&mut decided, author);
+        let mut changes = Vec::new();
         for change in decided {
             self.check_stop()?;
             if self.is_change(&change, author) {
@@ -234,12 +250,13 @@ impl Device {
         self.drop_unwatched_changes(&changes, &mut state);
         Device::forget_reported_values(&changes, &mut state);
         self.detect_other_acs(&changes, &mut state);
+        self.drop_test_event(&runs, &mut state);
         self.report_newly_watched(&changes, &mut state)?;
         // A row with another key is the same instance, so that no change is reported.
         changes.extend(rows);
         let before = std::mem::replace(&mut self.unfinished, work);
         self.work_is_urgent = is_urgent;
-        let stored = self.commit(&changes, state, now);
+        let stored = self.commit_with_tests(&changes, runs, state, now);
         self.work_is_urgent = false;
         if stored.is_err() {
             self.unfinished = before;
@@ -286,9 +303,10 @@ impl Device {
                 &with_numbers
             }
         };
-        if !changes.is_empty() || unwritten.is_some() || self.work_is_urgent {
+        let tests = self.unwritten_tests();
+        if !changes.is_empty() || unwritten.is_some() || tests.is_some() || self.work_is_urgent {
             let shrinks = changes.iter().all(|change| matches!(change, Change::Delete(_) | Change::LastNumber(..)));
-            let record = record(changes, unwritten, self.unwritten_totals(), self.unwritten_work());
+            let record = record(changes, unwritten, self.unwritten_totals(), self.unwritten_work(), tests);
             self.check_stop()?;
             self.append(&record, if shrinks { Growth::No } else { Growth::May })?;
             self.totals_written();
@@ -305,6 +323,7 @@ impl Device {
         self.unstored.clear();
         self.state = state;
         self.written = encoded;
+        self.tests_written();
         Ok(())
     }
 

@@ -4,6 +4,7 @@
 //! test runs whole sessions in memory.
 
 pub mod device;
+pub mod diagnostics;
 pub mod event;
 pub mod fault;
 mod rpc;

@@ -1,7 +1,9 @@
 //! Rules of the standard for the values of certain parameters, beyond the facets of the data model (R168).
 
 use super::device::management_server::{parameter, short_name};
+use super::diagnostics::{CANCELED, REQUESTED, Test, object_of_state, test_at};
 use super::event::EventCode;
+use crate::model::actions::Actions;
 use crate::model::path::Path;
 use crate::model::tree::{SetError, Tree};
 use crate::model::value::{Value, ValueError};
@@ -11,7 +13,10 @@ use crate::url::Url;
 ///
 /// # Errors
 /// The standard prohibits the value; the error gives the reason.
-pub(crate) fn check(tree: &Tree, name: &str, value: &Value) -> Result<(), SetError> {
+pub(crate) fn check(tree: &Tree, actions: &Actions, name: &str, value: &Value) -> Result<(), SetError> {
+    if let Some(object) = object_of_state(name) {
+        return Ok(test_state(test_at(tree, actions, object), value.as_str())?);
+    }
     let result = match short_name(tree, name) {
         Some(
             parameter::URL
@@ -26,11 +31,19 @@ pub(crate) fn check(tree: &Tree, name: &str, value: &Value) -> Result<(), SetErr
         Some(name) if name.starts_with(parameter::INFORM_PARAMETER) => {
             return inform_parameter(tree, name, value.as_str());
         }
-        // A device that accepted `Requested` would have to report the end of the test, or the ACS waits for ever (R308).
-        _ if name.ends_with(".DiagnosticsState") => Err(ValueError::Prohibited("this device does not run diagnostics")),
         _ => Ok(()),
     };
     Ok(result?)
+}
+
+/// Checks a value of DiagnosticsState. A device that accepted `Requested` for a test which it does not run would have to report
+/// its end, or the ACS waits for ever (R308).
+fn test_state(test: Option<Test>, value: &str) -> Result<(), ValueError> {
+    match value {
+        _ if test.is_none() => Err(ValueError::Prohibited("this device does not run this test")),
+        REQUESTED | CANCELED => Ok(()),
+        _ => Err(ValueError::Prohibited("only Requested, or Canceled, can be set")),
+    }
 }
 
 /// Checks an entry of the table InformParameter (R108). ParameterName must be a full name, with `*` for instance numbers,

@@ -1,11 +1,15 @@
 //! Actions: the commands by which the device reboots, resets itself, and handles files. They are the object `actions` of
 //! a data-model file.
 
+mod diagnostic;
+
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
+pub use self::diagnostic::TestAction;
+use self::diagnostic::test_actions;
 use super::raw::{Number, Raw};
 use crate::json::escape;
 use crate::suggest::hint;
@@ -21,6 +25,8 @@ pub struct Actions {
     pub download: Vec<(String, FileAction)>,
     /// The actions that make a file to be uploaded, by file type (R241).
     pub upload: Vec<(String, FileAction)>,
+    /// The programs that run the diagnostic tests of the vendor, by the path of the object with its dot.
+    pub diagnostics: Vec<(String, TestAction)>,
 }
 
 /// A program and its arguments, which run without a shell.
@@ -136,9 +142,10 @@ impl Actions {
                 }
                 "download" => actions.download = file_actions(&value, &at, FileActionKind::Download, &mut mistakes),
                 "upload" => actions.upload = file_actions(&value, &at, FileActionKind::Upload, &mut mistakes),
+                "diagnostics" => actions.diagnostics = test_actions(&value, &at, &mut mistakes),
                 // A misspelt action would never run, and its RPC would be refused without a visible reason.
                 _ => {
-                    let known = ["reboot", "factoryReset", "download", "upload"];
+                    let known = ["reboot", "factoryReset", "download", "upload", "diagnostics"];
                     mistakes.push((at, format!("not an action{}", hint(name, &known, "actions", ""))));
                 }
             }
@@ -149,6 +156,11 @@ impl Actions {
     /// Returns the action that applies a downloaded file of this type.
     pub fn download_action(&self, file_type: &str) -> Option<&FileAction> {
         self.download.iter().find(|(name, _)| name == file_type).map(|(_, action)| action)
+    }
+
+    /// Returns the program that runs the test of an object, given by its path with the dot.
+    pub fn diagnostic(&self, object: &str) -> Option<&TestAction> {
+        self.diagnostics.iter().find(|(path, _)| path == object).map(|(_, action)| action)
     }
 
     /// Returns the action that makes a file of this type, and the instance that the type names: without an action of its

@@ -17,6 +17,7 @@
 //! | `rows.rs` | instances that are rows of the device, with their keys |
 //! | `rows/assign.rs` | the instances that the rows of the device were before |
 //! | `refresh.rs` | the questions to the device that a request needs, and the values of the answers |
+//! | `results.rs` | the instances that the results of a test are |
 //! | `difference.rs` | the changes that lead from the factory state to this one |
 
 use std::rc::Rc;
@@ -34,6 +35,7 @@ mod numbers;
 mod parameter;
 mod read;
 mod refresh;
+mod results;
 mod rows;
 mod sections;
 mod walk;

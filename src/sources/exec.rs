@@ -24,7 +24,12 @@ use crate::process::kill;
 use crate::readiness::{Interest, PollFlags, wait};
 
 pub(super) mod lines;
+#[cfg(feature = "diagnostics")]
+mod run;
 pub(super) mod watch;
+
+#[cfg(feature = "diagnostics")]
+pub(crate) use run::run_program;
 
 /// The verbs by which a program changes the device, or checks a change.
 pub(super) const CHECK: &str = "check";

@@ -22,6 +22,8 @@ mod conformance;
 mod connection_request;
 mod contact;
 mod control;
+#[cfg(feature = "diagnostics")]
+mod diagnostics;
 mod discovery;
 mod doctor;
 mod documents;

@@ -2,7 +2,7 @@
 //! data models.
 
 mod attributes;
-mod gateway;
+pub(crate) mod gateway;
 mod inform;
 mod instance_numbers;
 mod objects;

@@ -74,6 +74,9 @@ impl Device {
         if self.unfinished != Unfinished::default() {
             let _ = write!(text, ",\"device\":{}", self.unfinished.to_json());
         }
+        if let Some(tests) = self.runs.snapshot() {
+            let _ = write!(text, ",\"tests\":{tests}");
+        }
         text.push('}');
         records.push(text);
         records
@@ -84,6 +87,7 @@ impl Device {
         self.written = self.state.to_json().to_string();
         self.totals_written();
         self.written_work.clone_from(&self.unfinished);
+        self.runs.written();
     }
 
     /// Returns the only record that a factory reset leaves in the journal: the reset has begun, and in which boot.

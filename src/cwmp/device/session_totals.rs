@@ -61,7 +61,7 @@ impl Device {
         if totals.is_none() && work.is_none() {
             return Ok(());
         }
-        self.append(&record(&[], None, totals, work), Growth::No)?;
+        self.append(&record(&[], None, totals, work, None), Growth::No)?;
         self.totals_written();
         self.written_work.clone_from(&self.unfinished);
         Ok(())
@@ -77,19 +77,25 @@ impl Device {
     }
 }
 
-/// Formats a record of the journal from the changes, if any, the state, which is JSON already, the counts of sessions, and the
-/// unfinished work, which is JSON too, each if given.
+/// Formats a record of the journal from the changes, if any, the state, which is JSON already, the counts of sessions, the
+/// unfinished work and the diagnostic tests, which are JSON too, each if given.
 pub(super) fn record(
     changes: &[Change],
     state: Option<&str>,
     totals: Option<SessionTotals>,
     work: Option<String>,
+    tests: Option<String>,
 ) -> String {
     let list = (!changes.is_empty()).then(|| changes.iter().map(Change::to_json).collect::<Json>().to_string());
     let totals = totals.map(|totals| totals.to_json().to_string());
     let mut text = String::new();
-    let members =
-        [("tree", list.as_deref()), ("state", state), ("sessions", totals.as_deref()), ("device", work.as_deref())];
+    let members = [
+        ("tree", list.as_deref()),
+        ("state", state),
+        ("sessions", totals.as_deref()),
+        ("device", work.as_deref()),
+        ("tests", tests.as_deref()),
+    ];
     for (name, json) in members {
         if let Some(json) = json {
             // The result is ignored: writing to a String cannot fail.

@@ -54,6 +54,7 @@ fn set(request: Element<'_>, device: &mut Device, now: Now) -> Result<Changed, F
             return Err(Fault::because(FaultCode::InvalidArguments, text));
         }
     }
+    refused.extend(device.unready_tests(&changes));
     if !refused.is_empty() {
         return Err(Fault::of_parameters(refused)); // R165
     }
@@ -70,7 +71,7 @@ fn decide(
 ) -> Result<Change, SetError> {
     let value = device.tree().check_set(name, given, text, patterns)?;
     // After the check by the model: the rules expect a value of the right type.
-    rules::check(device.tree(), name, &value)?;
+    rules::check(device.tree(), device.actions(), name, &value)?;
     Ok(Change::Set(name.to_owned(), value))
 }
 

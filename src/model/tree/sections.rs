@@ -30,6 +30,13 @@ impl Tree {
         Some(self.section_write(binding, instance.to_owned(), place))
     }
 
+    /// Returns the key of the row that an instance is; `None` in a table without a source.
+    pub fn row_key(&self, instance: &str) -> Option<&str> {
+        let (table, number) = split(instance)?;
+        let Ok(Located::Table(spec, scope)) = self.locate(&Path::parse(table).ok()?) else { return None };
+        scope.tables[spec.index as usize].key(number)
+    }
+
     /// Returns true if an instance is present.
     pub fn exists_instance(&self, instance: &str) -> bool {
         let located = Path::parse(instance).and_then(|path| self.locate(&path));

@@ -1,0 +1,234 @@
+//! IPPing: echo requests, one after the other, and the times of their replies.
+//!
+//! The socket is that of an unprivileged ping where the kernel allows it, and a raw socket otherwise. Only replies of the
+//! address that was asked count, with the number of the request that waits: a reply after its timeout is a lost one.
+
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use rand::RngCore;
+use rand::rngs::OsRng;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, SocketType, connect, ipproto, recv, send};
+
+use super::clock::now;
+use super::icmp;
+use super::socket::{Options, is_unreachable};
+use super::target::{Version, address};
+use super::{Failure, Order, Results, result};
+use crate::readiness::{PollFlags, wait};
+
+/// The least time between two requests of the ACS's test: a long test is no flood.
+const INTERVAL: Duration = Duration::from_millis(200);
+
+/// The longest wait between two looks at the stop flag.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// The greatest packet of IP.
+const MAX_PACKET: usize = 65_535;
+
+/// The times of the replies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Summary {
+    pub(crate) received: u32,
+    pub(crate) lost: u32,
+    /// The sum, the least and the greatest time in microseconds.
+    sum: u64,
+    pub(crate) least: u64,
+    pub(crate) greatest: u64,
+}
+
+impl Summary {
+    /// Counts a reply, or a loss.
+    pub(crate) fn add(&mut self, time: Option<Duration>) {
+        let Some(time) = time else {
+            self.lost = self.lost.saturating_add(1);
+            return;
+        };
+        let time = microseconds(time);
+        self.least = if self.received == 0 { time } else { self.least.min(time) };
+        self.greatest = self.greatest.max(time);
+        self.sum = self.sum.saturating_add(time);
+        self.received = self.received.saturating_add(1);
+    }
+
+    /// Returns the average in microseconds; 0 without a reply (R316).
+    pub(crate) fn average(&self) -> u64 {
+        self.sum.checked_div(self.received.into()).unwrap_or(0)
+    }
+
+    /// Returns the results by the names of IPPing.
+    pub(super) fn results(&self) -> Results {
+        let mut results = vec![result("SuccessCount", self.received), result("FailureCount", self.lost)];
+        for (name, time) in [("Average", self.average()), ("Minimum", self.least), ("Maximum", self.greatest)] {
+            // To the nearest millisecond.
+            results.push(result(&format!("{name}ResponseTime"), (time + 500) / 1000));
+            results.push(result(&format!("{name}ResponseTimeDetailed"), time.min(u32::MAX.into())));
+        }
+        results
+    }
+}
+
+/// Returns a time in whole microseconds.
+pub(crate) fn microseconds(time: Duration) -> u64 {
+    time.as_secs().saturating_mul(1_000_000) + u64::from(time.subsec_micros())
+}
+
+/// A socket for echo requests to one address.
+pub(crate) struct Pinger {
+    socket: OwnedFd,
+    to: IpAddr,
+    is_raw: bool,
+    /// The identifier of the requests. The kernel chooses that of an unprivileged socket, and checks it.
+    identifier: u16,
+    size: usize,
+    sequence: u16,
+    buffer: Vec<u8>,
+}
+
+impl Pinger {
+    /// Opens a socket for requests with so many bytes of data.
+    ///
+    /// # Errors
+    /// The kernel allows neither kind of socket, or no route leads to the address.
+    pub(crate) fn open(to: IpAddr, size: usize, options: &Options) -> Result<Pinger, Failure> {
+        let protocol = if to.is_ipv6() { ipproto::ICMPV6 } else { ipproto::ICMP };
+        let (socket, is_raw) = match options.open(to, SocketType::DGRAM, Some(protocol)) {
+            Ok(socket) => (socket, false),
+            Err(Errno::ACCESS | Errno::PERM | Errno::PROTONOSUPPORT) => {
+                (options.open(to, SocketType::RAW, Some(protocol)).map_err(|error| options.failure(error))?, true)
+            }
+            Err(error) => return Err(options.failure(error)),
+        };
+        connect(&socket, &SocketAddr::new(to, 0)).map_err(|error| unreachable(to, error))?;
+        let mut identifier = [0; 2];
+        // Without random bytes the identifier is 0, which tells replies apart as long as no other raw socket pings.
+        let _ = OsRng.try_fill_bytes(&mut identifier);
+        let identifier = u16::from_be_bytes(identifier);
+        Ok(Pinger { socket, to, is_raw, identifier, size, sequence: 0, buffer: vec![0; MAX_PACKET] })
+    }
+
+    /// Sends a request and waits for its reply. Returns the time; `None` for a loss.
+    ///
+    /// # Errors
+    /// The kernel cannot send such a request at all.
+    pub(crate) fn probe(
+        &mut self,
+        timeout: Duration,
+        is_stopped: &dyn Fn() -> bool,
+    ) -> Result<Option<Duration>, Failure> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let request = icmp::request(self.to.is_ipv6(), self.identifier, self.sequence, self.size);
+        let began = now();
+        match send(&self.socket, &request, SendFlags::NOSIGNAL) {
+            Ok(_) => {}
+            Err(Errno::MSGSIZE | Errno::INVAL) => {
+                return Err(Failure::other(format!("a request with {} bytes is too large", self.size)));
+            }
+            // An error of an earlier request, or a route that has gone: this one is lost.
+            Err(error) if !is_unreachable(error) && error != Errno::CONNREFUSED && error != Errno::NOBUFS => {
+                return Err(Failure::internal(format!("a request cannot be sent: {error}")));
+            }
+            Err(_) => {
+                rest(began + timeout.min(LOOK), is_stopped);
+                return Ok(None);
+            }
+        }
+        let deadline = began + timeout;
+        while !is_stopped() {
+            let left = deadline.saturating_duration_since(now());
+            let ready = wait(&[(self.socket.as_fd(), PollFlags::IN)], Some(left.min(LOOK)));
+            let arrived = now();
+            if !ready[0].is_empty() && self.takes_reply() {
+                let time = arrived.saturating_duration_since(began);
+                return Ok((time <= timeout).then_some(time));
+            }
+            if arrived >= deadline {
+                return Ok(None);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Takes a packet off the socket. Returns true if it is the reply to the last request.
+    fn takes_reply(&mut self) -> bool {
+        let Ok((length, _)) = recv(&self.socket, &mut self.buffer[..], RecvFlags::DONTWAIT) else {
+            return false; // the error of a router, which the timeout turns into a loss
+        };
+        let is_v6 = self.to.is_ipv6();
+        let reply = icmp::reply(is_v6, self.is_raw && !is_v6, &self.buffer[..length]);
+        reply.is_some_and(|(identifier, sequence)| {
+            sequence == self.sequence && (!self.is_raw || identifier == self.identifier)
+        })
+    }
+}
+
+/// Returns the failure to connect a socket.
+fn unreachable(to: IpAddr, error: Errno) -> Failure {
+    match is_unreachable(error) {
+        true => Failure { state: "Error_NoRouteToHost", reason: format!("no route leads to {to}: {error}") },
+        false => Failure::other(format!("{to}: {error}")),
+    }
+}
+
+/// Waits until an instant, or until the test is stopped.
+pub(crate) fn rest(until: Instant, is_stopped: &dyn Fn() -> bool) {
+    while !is_stopped() {
+        let left = until.saturating_duration_since(now());
+        if left.is_zero() {
+            return;
+        }
+        std::thread::sleep(left.min(LOOK));
+    }
+}
+
+/// Runs the test of the ACS.
+pub(super) fn run(order: &Order) -> Result<Results, Failure> {
+    let to = address(order.text("Host"), Version::of(order), &order.stop)?;
+    let size = order.number("DataBlockSize", 56).min(65_535) as usize;
+    let mut pinger = Pinger::open(to, size, &Options::of(order))?;
+    let (count, timeout) = (order.number("NumberOfRepetitions", 3), order.milliseconds("Timeout", 1000));
+    let (mut summary, is_stopped) = (Summary::default(), || order.is_stopped());
+    for number in 0..count {
+        let next = now() + INTERVAL;
+        summary.add(pinger.probe(timeout, &is_stopped)?);
+        if number + 1 < count {
+            rest(next, &is_stopped);
+        }
+        if is_stopped() {
+            break;
+        }
+    }
+    let mut results = summary.results();
+    results.push(result("IPAddressUsed", to));
+    Ok(results)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_summary_counts_rounds_and_is_zero_without_a_reply() {
+        let mut summary = Summary::default();
+        summary.add(None);
+        let text = |summary: &Summary| {
+            summary.results().iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(
+            text(&summary),
+            "SuccessCount=0 FailureCount=1 AverageResponseTime=0 AverageResponseTimeDetailed=0 MinimumResponseTime=0 \
+             MinimumResponseTimeDetailed=0 MaximumResponseTime=0 MaximumResponseTimeDetailed=0",
+            "R316"
+        );
+        for time in [1_499, 700, 20_000] {
+            summary.add(Some(Duration::from_micros(time)));
+        }
+        assert_eq!(
+            text(&summary),
+            "SuccessCount=3 FailureCount=1 AverageResponseTime=7 AverageResponseTimeDetailed=7399 MinimumResponseTime=1 \
+             MinimumResponseTimeDetailed=700 MaximumResponseTime=20 MaximumResponseTimeDetailed=20000"
+        );
+    }
+}
