@@ -25,11 +25,15 @@ use rustix::io::Errno;
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType};
 
-pub(crate) use feed::{BackOff, Feed, News};
+#[cfg(any(feature = "source-exec", feature = "source-ubus"))]
+pub(crate) use back_off::BackOff;
+pub(crate) use feed::{Feed, News};
 
 use crate::poll_thread::{EventRegistry, PollHandler, PollThread};
 use crate::readiness::PollFlags;
 
+#[cfg(any(feature = "source-exec", feature = "source-ubus"))]
+mod back_off;
 mod feed;
 
 /// The files that name the name servers, those of dnsmasq on OpenWrt included, and the file of local names.

@@ -61,7 +61,7 @@ mod ubus;
 #[cfg(feature = "source-uci")]
 mod uci;
 
-pub(crate) use change::run_reload;
+pub(crate) use change::{await_condition, run_reload};
 pub(crate) use changes::Changes;
 #[cfg(feature = "diagnostics")]
 pub(crate) use exec::run_program;

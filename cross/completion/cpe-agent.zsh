@@ -21,6 +21,7 @@ _cpe_agent() {
         'dhcp:hand over what a DHCP client received'
         'trace:record sessions into a new file, without secrets'
         'replay:play a trace against a fresh agent and show the differences'
+        'applied:tell the agent that the services have reloaded'
         'status:print the state of the agent, or check it for a script'
         'help:explain a command and list its options'
     )
@@ -157,6 +158,12 @@ _cpe_agent() {
                 '--metrics=[metrics for Prometheus, on a RAM disk]:FILE:_files' \
                 '--log=[one of error, warn, info, debug and trace]:LEVEL:(error warn info debug trace)' \
                 '--log-to=[one of stderr and syslog]:WHERE:(stderr syslog)' \
+                '--help[explain the command]'
+            ;;
+        applied)
+            _arguments \
+                '--config=[the JSON file]:FILE:_files' \
+                '--control=[the control socket]:FILE:_files' \
                 '--help[explain the command]'
             ;;
         status)

@@ -77,6 +77,10 @@ impl Agent {
             }
             Request::Trace => return self.start_trace(reply, now),
             Request::Watch(paths) => return self.start_watch(paths, reply, now),
+            Request::Applied => {
+                self.note_applied(now);
+                return reply.send(Ok(String::new()));
+            }
             Request::Set(assignments) => self.local_change(now, |device| set(device, &assignments, now)),
             Request::Add(table) => self.local_change(now, |device| add(device, &table, now)),
             Request::Delete(instance) => self.local_change(now, |device| delete(device, &instance, now)),

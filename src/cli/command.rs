@@ -314,6 +314,15 @@ contacts no server and runs no action. Exit status 1 means that messages differ.
         parser: CommandParser::Replay,
     },
     CommandSpec {
+        name: "applied",
+        arguments: "",
+        meaning: "tell the agent that the services have reloaded",
+        details: "\
+For procd of OpenWrt, which runs it after all scripts that the agent has asked for: the next
+session need not wait longer. docs/packages.md has the trigger for an init script of your own.",
+        parser: CommandParser::Client(|operands| operands.none().map(|()| Request::Applied)),
+    },
+    CommandSpec {
         name: "status",
         arguments: " [--json] [--check]",
         meaning: "print the state of the agent, or check it for a script",

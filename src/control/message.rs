@@ -45,6 +45,8 @@ pub enum Request {
     Trace,
     /// Reports changes of parameters and below partial paths, until the client leaves.
     Watch(Vec<String>),
+    /// Tells that the services have reloaded.
+    Applied,
     /// Reads the state of the agent.
     Status {
         /// True for JSON, false for text.
@@ -183,7 +185,7 @@ impl Request {
                 words.push(file_type.clone());
                 words.extend(arguments.iter().map(|(name, value)| format!("{name}={value}")));
             }
-            Request::Dhcp | Request::Trace => {}
+            Request::Dhcp | Request::Trace | Request::Applied => {}
             Request::Status { json } => words.extend(json.then(|| JSON.to_owned())),
             Request::Check => words.push(CHECK.to_owned()),
         }
@@ -216,6 +218,7 @@ impl Request {
                 .map(|(file_type, arguments)| Request::RequestDownload(file_type, arguments)),
             ("dhcp", []) => Ok(Request::Dhcp),
             ("trace", []) => Ok(Request::Trace),
+            ("applied", []) => Ok(Request::Applied),
             ("watch", [_, ..]) => Ok(Request::Watch(arguments)),
             ("status", []) => Ok(Request::Status { json: false }),
             ("status", [option]) if option == JSON => Ok(Request::Status { json: true }),
@@ -241,6 +244,7 @@ impl Request {
             Request::RequestDownload(..) => "request-download",
             Request::Dhcp => "dhcp",
             Request::Trace => "trace",
+            Request::Applied => "applied",
             Request::Watch(_) => "watch",
             Request::Status { .. } | Request::Check => "status",
         }
@@ -325,6 +329,7 @@ mod tests {
             Request::RequestDownload("2 Web Content".into(), vec![("a".into(), "b=c".into())]),
             Request::Dhcp,
             Request::Trace,
+            Request::Applied,
             Request::Watch(texts(&["Device.", "A"])),
             Request::Status { json: false },
             Request::Status { json: true },

@@ -1,10 +1,12 @@
 //! Reloads: the calls by which services of the device begin to use a new configuration. They are the object `reloads` of a
 //! data-model file.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::raw::{Number, Raw};
-use super::source::Argument;
+use super::source::blob::Value;
+use super::source::{Answer, Argument, path};
 use crate::json::escape;
 use crate::suggest::hint;
 
@@ -23,6 +25,8 @@ pub struct Reload {
     pub order: u32,
     /// True if it runs before the answer to the request, and not after the session.
     pub at_answer: bool,
+    /// The condition after which the device counts as back.
+    pub up: Option<Condition>,
 }
 
 /// The call that a reload is.
@@ -33,6 +37,39 @@ pub enum ReloadCall {
     /// An object on the bus of OpenWrt, a method, and its arguments.
     Ubus(String, String, Vec<(String, Argument<String>)>),
 }
+
+/// A truth value in the answer of a method on the bus of OpenWrt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Condition {
+    /// The object.
+    pub object: String,
+    /// The method of the object.
+    pub method: String,
+    /// The path in the answer.
+    pub at: String,
+}
+
+impl Condition {
+    /// Returns true if the answer has the truth value, and it is true.
+    pub fn holds(&self, answer: &Answer) -> bool {
+        let Answer::Tree(blob) = answer else { return false };
+        // The loader has read the path, so that it is one.
+        let found = path::parse(&self.at).ok().and_then(|path| path::find(blob.root(), &path));
+        found == Some(Value::Boolean(true))
+    }
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ubus {} {}: {}", self.object, self.method, self.at)
+    }
+}
+
+/// The package whose event stands behind all others in the queue of procd.
+const LAST: &str = "cpe-agent-applied";
+
+/// The type of the events of procd that reload services.
+const CONFIG_CHANGE: &str = "config.change";
 
 /// The reloads of a model.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,9 +88,14 @@ impl Reloads {
         of_model.unwrap_or_else(|| {
             let text = |text: &str| Argument::Text(text.to_owned());
             let data = Argument::Table(vec![("package".to_owned(), text(name))]);
-            let args = vec![("type".to_owned(), text("config.change")), ("data".to_owned(), data)];
+            let args = vec![("type".to_owned(), text(CONFIG_CHANGE)), ("data".to_owned(), data)];
             Reload::new(name, ReloadCall::Ubus("service".to_owned(), "event".to_owned(), args))
         })
+    }
+
+    /// Returns the event for which procd runs `cpe-agent applied` after the scripts of all events before it.
+    pub fn last_event(&self) -> Reload {
+        self.get(LAST)
     }
 
     /// Returns true if the model has a reload of this name.
@@ -85,7 +127,18 @@ impl Reloads {
 impl Reload {
     fn new(name: &str, call: ReloadCall) -> Reload {
         let [settle, limit] = [3, 30].map(Duration::from_secs);
-        Reload { name: name.to_owned(), call, settle, limit, order: 50, at_answer: false }
+        Reload { name: name.to_owned(), call, settle, limit, order: 50, at_answer: false, up: None }
+    }
+}
+
+impl Reload {
+    /// Returns true if the reload is an event, for which procd runs scripts after the call has ended.
+    pub fn is_in_queue(&self) -> bool {
+        let ReloadCall::Ubus(object, method, args) = &self.call else { return false };
+        let is_change = |(name, argument): &(String, Argument<String>)| {
+            name == "type" && *argument == Argument::Text(CONFIG_CHANGE.to_owned())
+        };
+        object == "service" && method == "event" && args.iter().any(is_change)
     }
 }
 
@@ -127,6 +180,13 @@ fn read_one(name: &str, raw: &Raw<'_>, at: &str, mistakes: &mut Vec<Mistake>) ->
                 }
                 None => "a whole number is needed".to_owned(),
             },
+            ("up", _) => match read_condition(&value) {
+                Some(condition) => {
+                    reload.up = Some(condition);
+                    continue;
+                }
+                None => "an object is needed with `ubus`, `method` and `at`, a path".to_owned(),
+            },
             ("when", _) => match value {
                 Raw::Text("end") => continue,
                 Raw::Text("answer") => {
@@ -136,7 +196,7 @@ fn read_one(name: &str, raw: &Raw<'_>, at: &str, mistakes: &mut Vec<Mistake>) ->
                 _ => "`end` or `answer` is needed".to_owned(),
             },
             _ => {
-                let known = ["run", "ubus", "settle", "limit", "order", "when"];
+                let known = ["run", "ubus", "settle", "limit", "order", "when", "up"];
                 format!("not a member of a reload{}", hint(member, &known, "members", ""))
             }
         };
@@ -150,6 +210,18 @@ fn read_run(raw: &Raw<'_>) -> Option<ReloadCall> {
     let text = |item: Raw<'_>| if let Raw::Text(text) = item { Some(text.to_owned()) } else { None };
     let command: Vec<String> = items.items().map(text).collect::<Option<_>>()?;
     command.first().is_some_and(|program| program.starts_with('/')).then_some(ReloadCall::Run(command))
+}
+
+fn read_condition(raw: &Raw<'_>) -> Option<Condition> {
+    let Raw::Object(raw) = raw else { return None };
+    let members = ["ubus", "method", "at"];
+    let [object, method, at] = members.map(|member| match raw.get(member) {
+        Some(Raw::Text(text)) if !text.is_empty() && !text.contains('\0') => Some(text.to_owned()),
+        _ => None,
+    });
+    let condition = Condition { object: object?, method: method?, at: at? };
+    let is_known = raw.members().all(|(name, _)| members.contains(&name)) && path::parse(&condition.at).is_ok();
+    is_known.then_some(condition)
 }
 
 fn read_ubus(raw: &Raw<'_>) -> Option<ReloadCall> {

@@ -1,7 +1,8 @@
 //! Changes of the device: programs that set fields, single files, and reloads. `sources/uci.rs` has the packages.
 
 use std::io;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use super::DeviceSources;
 #[cfg(feature = "source-exec")]
@@ -9,11 +10,12 @@ use super::exec::{CHECK, Programs, REFUSES, SET, lines};
 use crate::clock::Clock;
 use crate::cwmp::device::Refusal;
 use crate::cwmp::fault::FaultCode;
-use crate::model::reloads::{Reload, ReloadCall};
-#[cfg(feature = "source-exec")]
-use crate::model::source::{Answer, Query, Target, Watching};
-use crate::model::source::{Place, Write};
+use crate::model::reloads::{Condition, Reload, ReloadCall};
+use crate::model::source::{Answer, Argument, Place, Query, Target, Watching, Write};
 use crate::process;
+
+/// The wait between two looks at a condition.
+const LOOK: Duration = Duration::from_millis(500);
 
 impl DeviceSources {
     /// Asks the programs that can check whether they take these texts.
@@ -140,24 +142,64 @@ pub(super) fn code_of(error: &io::Error) -> FaultCode {
 pub(crate) fn run_reload(reload: &Reload, clock: Clock, stop: &AtomicBool) -> Result<(), String> {
     match &reload.call {
         ReloadCall::Run(command) => process::run(command, reload.limit, stop).map_err(|error| error.to_string()),
-        #[cfg(feature = "source-ubus")]
         ReloadCall::Ubus(object, method, args) => {
-            let target =
-                Target::Ubus { object: object.clone(), method: method.clone(), args: args.clone(), is_optional: false };
-            let deadline = clock.now().monotonic + reload.limit;
-            let query = Query {
-                target,
-                limit: u32::try_from(reload.limit.as_secs()).unwrap_or(u32::MAX),
-                age: 0,
-                watching: Watching::default(),
-            };
-            let mut responses = super::ubus::Bus::default().ask(&[query], clock, deadline, stop);
-            responses.pop().map_or(Err("no answer".to_owned()), |(_, response)| response.answer.map(|_| ()))
-        }
-        #[cfg(not(feature = "source-ubus"))]
-        ReloadCall::Ubus(..) => {
-            let _ = clock;
-            Err("this build does not know the bus of OpenWrt".to_owned())
+            call(object, method, args.clone(), reload.limit, clock, stop).map(|_| ())
         }
     }
+}
+
+/// Waits until a condition is true.
+///
+/// # Errors
+/// It is not true within the limit, with the reason if it cannot be read.
+pub(crate) fn await_condition(
+    condition: &Condition,
+    limit: Duration,
+    clock: Clock,
+    stop: &AtomicBool,
+) -> Result<(), String> {
+    let deadline = clock.now().monotonic + limit;
+    loop {
+        let left = deadline.saturating_sub(clock.now().monotonic);
+        let answer = call(&condition.object, &condition.method, Vec::new(), left, clock, stop);
+        if answer.as_ref().is_ok_and(|answer| condition.holds(answer)) {
+            return Ok(());
+        }
+        if left.is_zero() || stop.load(Ordering::Relaxed) {
+            let reason = answer.err().map(|reason| format!(": {reason}")).unwrap_or_default();
+            return Err(format!("not true within {} s{reason}", limit.as_secs()));
+        }
+        std::thread::sleep(LOOK.min(left));
+    }
+}
+
+/// Calls a method on the bus of OpenWrt.
+#[cfg(feature = "source-ubus")]
+fn call(
+    object: &str,
+    method: &str,
+    args: Vec<(String, Argument<String>)>,
+    limit: Duration,
+    clock: Clock,
+    stop: &AtomicBool,
+) -> Result<Answer, String> {
+    let target = Target::Ubus { object: object.to_owned(), method: method.to_owned(), args, is_optional: false };
+    let deadline = clock.now().monotonic + limit;
+    let limit = u32::try_from(limit.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
+    let query = Query { target, limit, age: 0, watching: Watching::default() };
+    let mut responses = super::ubus::Bus::default().ask(&[query], clock, deadline, stop);
+    responses.pop().map_or(Err("no answer".to_owned()), |(_, response)| response.answer)
+}
+
+/// Refuses a call: this build has no bus.
+#[cfg(not(feature = "source-ubus"))]
+fn call(
+    _: &str,
+    _: &str,
+    _: Vec<(String, Argument<String>)>,
+    _: Duration,
+    _: Clock,
+    _: &AtomicBool,
+) -> Result<Answer, String> {
+    Err("this build does not know the bus of OpenWrt".to_owned())
 }

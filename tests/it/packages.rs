@@ -161,7 +161,11 @@ fn openwrt_starts_what_is_enabled() {
     let openwrt = OpenWrt::new(SHIPPED);
     assert_eq!(openwrt.init("start"), "");
     assert!(!openwrt.config().exists());
-    assert_eq!(openwrt.init("triggers"), "trigger cpe-agent\n");
+    let applied = format!("{BINARY} applied --config {}", openwrt.config().display());
+    assert_eq!(
+        openwrt.init("triggers"),
+        format!("trigger cpe-agent\ntrigger config.change cpe-agent-applied {applied}\n")
+    );
 
     let openwrt = OpenWrt::new(&openwrt_configuration(&[
         ("option enabled '0'", "option enabled '1'"),

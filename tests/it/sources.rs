@@ -1,5 +1,6 @@
 //! Values of the device: files, programs, UCI packages and the kernel as sources, and the tables that come and go with them.
 
+mod device_storm;
 mod direct;
 mod events;
 mod linux;
@@ -7,6 +8,7 @@ mod needs;
 mod openwrt;
 mod openwrt_set;
 mod pushed;
+mod reload_queue;
 mod ubus;
 mod ubusd;
 mod uci;

@@ -44,6 +44,11 @@ impl Device {
         self.reloads.get(name)
     }
 
+    /// Returns the event that stands behind all others in the queue of procd.
+    pub fn last_event(&self) -> Reload {
+        self.reloads.last_event()
+    }
+
     /// Notes that a reload begins, and writes the values once more that another program has overwritten since: libuci loses the
     /// changes of two programs that commit at the same time. A change from here on owes the reload anew.
     pub fn begin_reload(&mut self, name: &str, now: Now) {

@@ -51,6 +51,12 @@ fn a_wrong_member_names_the_place_and_the_reason() {
         (reload(r#"{ "ubus": ["a"] }"#), "/reloads/x/ubus", "a list of an object, a method"),
         (reload(r#"{ "ubus": ["a", "b", { "c": null }] }"#), "/reloads/x/ubus", "a list of an object, a method"),
         (reload(r#"{ "run": ["/bin/a"], "settle": 601 }"#), "/reloads/x/settle", "seconds up to 600"),
+        (reload(r#"{ "run": ["/bin/a"], "up": "wan" }"#), "/reloads/x/up", "an object is needed with `ubus`"),
+        (
+            reload(r#"{ "run": ["/bin/a"], "up": { "ubus": "wan", "method": "status", "at": "a[" } }"#),
+            "/reloads/x/up",
+            "`at`, a path",
+        ),
         (reload(r#"{ "run": ["/bin/a"], "limit": 0 }"#), "/reloads/x/limit", "seconds up to 600"),
         (reload(r#"{ "run": ["/bin/a"], "order": "x" }"#), "/reloads/x/order", "a whole number is needed"),
         (reload(r#"{ "run": ["/bin/a"], "when": "now" }"#), "/reloads/x/when", "`end` or `answer` is needed"),

@@ -101,7 +101,6 @@ struct Scene {
 impl Scene {
     fn new() -> Option<Scene> {
         let router = Router::new();
-        router.bus.answer("service", "event", "", "{}");
         let script = router.path("etc/init.d/ddns");
         fs::write(&script, "#!/bin/sh\necho \"$1\" >>/etc/ddns-restarts\n").expect("written");
         fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("a mode");
@@ -109,6 +108,7 @@ impl Scene {
         let agent = router.settable_at(&acs.url())?.log_level("debug").start();
         acs.expect_events(&["0 BOOTSTRAP", "1 BOOT"]);
         agent.wait_for_control();
+        router.bus.play_procd(&agent.control(), |_| {});
         Some(Scene { router, acs, agent })
     }
 
@@ -198,7 +198,7 @@ fn each_area_is_set_and_reloaded() {
 }
 
 /// Sends a command to the socket of the agent, and returns the answer.
-fn says(agent: &Agent, words: &[&str]) -> String {
+pub(super) fn says(agent: &Agent, words: &[&str]) -> String {
     let mut stream = UnixStream::connect(agent.control()).expect("the agent listens");
     stream.set_read_timeout(Some(LIMIT)).expect("a time limit");
     writeln!(stream, "{}", Json::from(words.to_vec())).expect("sent");

@@ -1,11 +1,14 @@
 //! A stand-in for ubusd, and for the programs behind it, that can be slow, wrong and away.
 
+use std::collections::VecDeque;
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use serde_json::Value as Json;
 use tempfile::TempDir;
@@ -51,6 +54,8 @@ struct World {
     listeners: Vec<Listener>,
     /// The id of the last of their objects.
     last_own: u32,
+    /// Takes the packages of the events for procd.
+    procd: Option<Sender<String>>,
 }
 
 /// A client with an object that gets events.
@@ -107,6 +112,7 @@ impl Ubusd {
             others: Vec::new(),
             listeners: Vec::new(),
             last_own: 0x00A0_0000,
+            procd: None,
         };
         let bus = Ubusd { place, world: Arc::new(Mutex::new(world)) };
         bus.listen("ubus/ubus.sock");
@@ -175,6 +181,38 @@ impl Ubusd {
     pub fn announce(&self, object: &str) -> usize {
         let id = id_of(&self.world(), object).expect("an object");
         self.emit("ubus.object.add", &format!(r#"{{"id":{id},"path":"{object}"}}"#))
+    }
+
+    /// Plays procd: runs the script of a package for each event, a moment after it, one after the other in the order of the events.
+    /// One that waits runs once for all its events. The script of `cpe-agent-applied` is the command of the agent.
+    pub fn play_procd(&self, control: &Path, script: impl Fn(&str) + Send + 'static) {
+        let (sender, events) = channel();
+        self.answer("service", "event", "", "{}");
+        self.world().procd = Some(sender);
+        let control = control.to_owned();
+        // The thread ends with the stand-in.
+        thread::spawn(move || {
+            while let Ok(first) = events.recv() {
+                let mut queue = VecDeque::from([first]);
+                while !queue.is_empty() {
+                    thread::sleep(Duration::from_millis(100));
+                    for package in events.try_iter() {
+                        if !queue.contains(&package) {
+                            queue.push_back(package);
+                        }
+                    }
+                    match queue.pop_front().as_deref() {
+                        Some("cpe-agent-applied") => {
+                            let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_cpe-agent"));
+                            let ended = command.arg("applied").arg("--control").arg(&control).status();
+                            assert!(ended.expect("the command starts").success());
+                        }
+                        Some(package) => script(package),
+                        None => {}
+                    }
+                }
+            }
+        });
     }
 
     /// Ends, with all connections.
@@ -391,6 +429,10 @@ fn call(id: u32, method: &str, data: &[u8], sequence: u16, world: &Mutex<World>)
     if let Some(at) = id.checked_sub(world.base + OTHERS) {
         let object = world.others.get(at as usize).map(|other| other.object.clone()).unwrap_or_default();
         let arguments = described(data);
+        if let Some(procd) = world.procd.as_ref().filter(|_| object == "service" && method == "event") {
+            assert_eq!(text_of(&member(data, "type")), "config.change");
+            let _ = procd.send(text_of(&member(&member(data, "data"), "package")));
+        }
         world.asked.push(format!("{object} {method} {arguments}").trim_end().to_owned());
         let fits = |other: &&Other| {
             let has = other.argument.is_empty() || arguments.contains(&format!("={}", other.argument));
@@ -461,6 +503,18 @@ fn odd(world: &mut World, sequence: u16, with: &dyn Fn(&[u8]) -> Vec<u8>, status
             status(4)
         }
     })
+}
+
+/// Returns the value of a member of a table.
+fn member(mut data: &[u8], wanted: &str) -> Vec<u8> {
+    loop {
+        let length = (u32::from_be_bytes(data[..4].try_into().expect("4 bytes")) & 0xFF_FFFF) as usize;
+        let name = usize::from(u16::from_be_bytes([data[4], data[5]]));
+        if &data[6..6 + name] == wanted.as_bytes() {
+            return data[4 + (2 + name + 1).next_multiple_of(4)..length].to_vec();
+        }
+        data = &data[length.next_multiple_of(4)..];
+    }
 }
 
 /// Returns the arguments of a call with their types: `of:3=x long:4=00000000000000ff`.

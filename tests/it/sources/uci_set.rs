@@ -2,11 +2,15 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use super::openwrt_set::says;
 use super::uci::{PACKAGES, Router, values};
 use crate::support::skip::skip_for_lack_of;
 use crate::support::{
@@ -53,6 +57,11 @@ const OVERLAY: &str = r#"{ "Device": {
   "actions": { "reboot": ["/bin/true"] },
   "reloads": { @RELOADS@ } }"#;
 
+/// Returns the overlay with these reloads.
+pub(super) fn overlay(reloads: &str) -> String {
+    OVERLAY.replace("@RELOADS@", reloads)
+}
+
 const SYSTEM: &str = "Device.X_00D09E_System.";
 const LAN: &str = "Device.X_00D09E_Lan.";
 const SSID: &str = "Device.X_00D09E_SSID.";
@@ -83,7 +92,7 @@ impl Scene {
         };
         let reloads: Vec<String> =
             [("system", 90), ("network", 50), ("dhcp", 60), ("wireless", 10), ("firewall", 50)].map(reload).into();
-        let router = Router::with(&OVERLAY.replace("@RELOADS@", &reloads.join(", ")));
+        let router = Router::with(&overlay(&reloads.join(", ")));
         let acs = ManualAcs::start(AcsOptions::new());
         let agent = router.agent_at(&acs.url())?.log_level("debug").start();
         acs.expect_events(&["0 BOOTSTRAP", "1 BOOT"]);
@@ -501,37 +510,72 @@ fn a_kill_at_any_step_leaves_all_or_nothing() {
     assert!(kills[0] >= 5 && kills[1] >= 3, "{kills:?} kills before and behind the record");
 }
 
+/// Another program that commits to a package again and again, with the lock of libuci.
+pub(super) struct Committer {
+    thread: std::thread::JoinHandle<usize>,
+    /// While it is set, the program makes no commit.
+    rests: Arc<AtomicBool>,
+    ends: Arc<AtomicBool>,
+}
+
+impl Committer {
+    pub(super) fn start(package: &Path) -> Committer {
+        let path = package.to_owned();
+        let [rests, ends] = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
+        let (is_resting, has_ended) = (Arc::clone(&rests), Arc::clone(&ends));
+        let thread = std::thread::spawn(move || {
+            let mut commits = 0;
+            while !has_ended.load(Ordering::SeqCst) {
+                // As `uci commit` does: lock, read, write a new file, rename.
+                let file = fs::File::open(&path).expect("a package");
+                file.lock().expect("a lock");
+                let is_present =
+                    fs::metadata(&path).expect("a package").ino() == file.metadata().expect("a file").ino();
+                if !is_present || is_resting.load(Ordering::SeqCst) {
+                    drop(file);
+                    std::thread::sleep(Duration::from_millis(1));
+                    continue;
+                }
+                let text = fs::read_to_string(&path).expect("a text");
+                let own = |number: usize| format!("\nconfig other 'other'\n\toption number '{number}'\n");
+                assert!(commits == 0 || text.contains(&own(commits)), "the commit {commits} is lost: {text}");
+                let text = text.replace(&own(commits), "");
+                let new = path.with_file_name(".system.uci-other");
+                fs::write(&new, format!("{text}{}", own(commits + 1))).expect("written");
+                fs::rename(&new, &path).expect("renamed");
+                commits += 1;
+                drop(file);
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            commits
+        });
+        Committer { thread, rests, ends }
+    }
+
+    /// Lets the program rest, or go on. A commit that was begun ends first.
+    pub(super) fn rest(&self, rests: bool) {
+        self.rests.store(rests, Ordering::SeqCst);
+    }
+
+    /// Ends the program, and returns the number of its commits.
+    pub(super) fn end(self) -> usize {
+        self.ends.store(true, Ordering::SeqCst);
+        self.thread.join().expect("nothing is lost")
+    }
+}
+
 /// Two programs that change a package at the same time lose nothing: this one takes the lock of libuci.
 #[test]
 fn a_second_writer_loses_nothing() {
     let Some(scene) = Scene::new() else { return };
-    let path = scene.router.path("etc/config/system");
-    let other = std::thread::spawn({
-        let path = path.clone();
-        move || {
-            for number in 0..60 {
-                // As `uci commit` does: lock, read, write a new file, rename.
-                let file = fs::File::open(&path).expect("a package");
-                file.lock().expect("a lock");
-                if fs::metadata(&path).expect("a package").ino() != file.metadata().expect("a file").ino() {
-                    continue;
-                }
-                let text = fs::read_to_string(&path).expect("a text");
-                let new = path.with_file_name(".system.uci-other");
-                fs::write(&new, format!("{text}\nconfig other 'o{number}'\n\toption x '1'\n")).expect("written");
-                fs::rename(&new, &path).expect("renamed");
-            }
-            let text = fs::read_to_string(&path).expect("a text");
-            text.matches("config other").count()
-        }
-    });
-    for number in 1..=40 {
-        scene.agent.succeeds(&["set", &format!("{SYSTEM}LogSize={number}")]);
+    let committer = Committer::start(&scene.router.path("etc/config/system"));
+    for number in 1..=1000 {
+        let answer = says(&scene.agent, &["set", &format!("{SYSTEM}LogSize={number}")]);
+        assert!(answer.contains("output"), "{number}: {answer}");
         assert!(scene.package("system").contains(&format!("log_size '{number}'")), "{number}");
     }
-    let written = other.join().expect("the other writer");
-    assert!(scene.package("system").matches("config other").count() >= written && written > 0);
-    assert_eq!(scene.agent.value(&format!("{SYSTEM}LogSize")), "40");
+    assert!(committer.end() >= 100, "the other program has waited all the time");
+    assert_eq!(scene.agent.value(&format!("{SYSTEM}LogSize")), "1000");
 }
 
 /// What another program has put into the place of a package before its reload is changed once more.
