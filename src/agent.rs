@@ -26,6 +26,7 @@
 mod acs_settings;
 mod check_actions;
 mod commands;
+mod confirmation;
 pub mod daemon;
 #[cfg_attr(not(feature = "diagnostics"), path = "agent/no_diagnostics.rs")]
 mod diagnostics;
@@ -63,7 +64,7 @@ use rand::rngs::OsRng;
 use crate::change_watch::ChangeWatch;
 use crate::clock::{Clock, Now};
 use crate::config::Config;
-use crate::cwmp::device::{Device, Reset};
+use crate::cwmp::device::Device;
 use crate::cwmp::event::{Event, EventCode};
 use crate::schedule::{Due, Schedule};
 use crate::store::Store;
@@ -71,6 +72,7 @@ use crate::time_zone::LocalZone;
 
 pub use acs_settings::{check_acs_settings, tls_settings};
 pub use check_actions::{check_actions, unusable_actions, unusual_actions};
+use confirmation::ConfirmationWait;
 use discovery::AcsDiscovery;
 use identity_wait::IdentityWait;
 use inbox::{Inbox, Wake};
@@ -165,6 +167,7 @@ pub(crate) struct Agent {
     model: u64,
     reloads: ReloadLog,
     service_reloads: ServiceReloads,
+    confirmation: ConfirmationWait,
     metrics: MetricsFile,
     /// The latest status, read by the control socket.
     latest_status: Arc<LatestStatus>,
@@ -189,7 +192,7 @@ impl Agent {
             self.discover(now);
             self.poll_transfers(now);
             self.poll_tests(now);
-            self.poll_reloads(now);
+            self.poll_confirmation(now);
             self.apply_settings(now);
             self.watch_values(now);
             while let Some(due) = self.schedule.poll(&mut self.device.state_mut().scheduled_informs, now) {
@@ -261,17 +264,6 @@ impl Agent {
         [by_acs, by_restart, by_identity].into_iter().flatten().max()
     }
 
-    /// Returns true while an applied file is restarting the device: no session starts, so that TransferComplete reports
-    /// the software that runs after the restart (R231).
-    fn awaits_restart(&self) -> bool {
-        self.device.state().transfers.blocks_sessions()
-    }
-
-    /// Returns true if a reboot or a factory reset is pending or under way.
-    fn is_restarting(&self) -> bool {
-        self.going_down || self.device.state().reboot || self.device.state().reset != Reset::None
-    }
-
     /// Runs a session, with the status published before it and the schedule informed after it.
     fn run_due_session(&mut self, now: Now) {
         self.session_began = Some(now.monotonic);
@@ -321,6 +313,7 @@ impl Agent {
             self.metrics_deadline(),
             self.discovery_deadline(now),
             self.reload_deadline(),
+            self.confirmation_deadline(),
             self.tests.deadline(),
         ];
         let deadline = deadlines.into_iter().flatten().min();

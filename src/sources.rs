@@ -10,7 +10,7 @@
 //! | `sources/ubus.rs` | calls on the bus of OpenWrt |
 //! | `sources/uci.rs` | UCI packages |
 //! | `sources/changes.rs` | the events that tell of changes |
-//! | `sources/uci/store.rs` | their lock, and their replacement |
+//! | `sources/uci/store.rs` | their lock, their replacement, and their old texts |
 //!
 //! All questions of one round are asked at the same time, and one wait covers them. Nothing is written to the
 //! device but the texts of a change.
@@ -42,7 +42,7 @@ use std::time::Duration;
 use rustix::fs::OFlags;
 
 use crate::clock::Clock;
-use crate::cwmp::device::{Prepared, Refusal, Sources, StagedFile};
+use crate::cwmp::device::{Obstacle, Prepared, Refusal, Sources, StagedFile};
 use crate::model::reloads::Reload;
 use crate::model::source::{Answer, Query, Response, Target, Write};
 
@@ -154,13 +154,13 @@ impl Sources for DeviceSources {
         }
     }
 
-    fn prepare(&mut self, writes: &[Write]) -> Result<Prepared, Vec<Refusal>> {
+    fn prepare(&mut self, writes: &[Write], kept: Option<&[StagedFile]>) -> Result<Prepared, Vec<Refusal>> {
         let refused = self.check_programs(writes);
         if !refused.is_empty() {
             return Err(refused);
         }
         #[cfg(feature = "source-uci")]
-        return self.packages.stage(writes);
+        return self.packages.stage(writes, kept);
         #[cfg(not(feature = "source-uci"))]
         Ok(Prepared::default())
     }
@@ -180,8 +180,13 @@ impl Sources for DeviceSources {
     }
 
     #[cfg(feature = "source-uci")]
-    fn recover(&mut self, staged: &[StagedFile]) -> Vec<String> {
-        self.packages.recover(staged)
+    fn prepare_old(&mut self, files: &[StagedFile]) -> Result<Vec<StagedFile>, Obstacle> {
+        self.packages.stage_old(files)
+    }
+
+    #[cfg(feature = "source-uci")]
+    fn recover(&mut self, staged: &[StagedFile], kept: &[StagedFile]) -> Vec<String> {
+        self.packages.recover(staged, kept)
     }
 
     fn reload(&mut self, reload: &Reload) -> Result<(), String> {

@@ -37,7 +37,7 @@ impl Agent {
             totals: self.device.state().totals,
             periodic: self.device.periodic_settings().map(|settings| Duration::from_secs(settings.interval.into())),
             reloads: self.reloads.clone(),
-            sources: SourceProblems::of(&self.device, self.reload_status()),
+            sources: SourceProblems::of(&self.device, self.reload_status(), self.confirmation_status()),
             reboot: PlannedReboot { is_pending: self.is_restarting(), at: self.schedule.reboots.deadline() },
             next,
             listener_status: self.listeners.listener_status(),

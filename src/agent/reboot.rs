@@ -43,6 +43,17 @@ impl Default for AppliedRebootSettings {
 }
 
 impl Agent {
+    /// Returns true while an applied file is restarting the device: no session starts, so that TransferComplete reports
+    /// the software that runs after the restart (R231).
+    pub(super) fn awaits_restart(&self) -> bool {
+        self.device.state().transfers.blocks_sessions()
+    }
+
+    /// Returns true if a reboot or a factory reset is pending or under way.
+    pub(super) fn is_restarting(&self) -> bool {
+        self.going_down || self.device.state().reboot || self.device.state().reset != Reset::None
+    }
+
     /// Performs a pending reboot or factory reset. Returns the reason if the agent ends for it.
     pub(super) fn run_pending_reboot(&mut self, now: Now) -> Option<ExitReason> {
         if now.monotonic < self.not_before || self.device.state().transfers.blocks_reboots() {

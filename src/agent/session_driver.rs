@@ -57,6 +57,9 @@ impl Agent {
         if let Ok((_, exchange)) = &connection {
             self.acs_quirks.address = exchange.remote;
             self.on_connected(exchange.remote, exchange.local);
+            if Url::parse(&url).is_ok_and(|url| url.is_tls()) {
+                self.confirm_contact(false);
+            }
         }
         // A request that arrived while the connection was made is answered by this very Inform. GenieACS sends one over
         // HTTP and one over UDP at the same time, and must not get two sessions for them (R262).
@@ -169,6 +172,10 @@ impl Agent {
                             let (charset, now) = (reply.charset.as_deref(), self.clock.now());
                             let (next, output) = session.reply(&reply.body, charset, &mut self.device, now);
                             session = next;
+                            // Before the requests of the ACS, whose changes another session confirms.
+                            if session.is_initiated() {
+                                self.confirm_contact(true);
+                            }
                             self.report_to_watchers();
                             self.stop_outdated_test();
                             // A session may be long: the journal must not grow until its end.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::acs_settings::check_acs_settings;
 use super::check_actions::check_actions;
+use super::confirmation::ConfirmationWait;
 use super::discovery::AcsDiscovery;
 use super::last_session::SessionLog;
 use super::listeners::Listeners;
@@ -128,6 +129,7 @@ impl Agent {
             model,
             reloads: ReloadLog { left_out, ..ReloadLog::default() },
             service_reloads: ServiceReloads::default(),
+            confirmation: ConfirmationWait::default(),
             metrics: MetricsFile::default(),
             latest_status: handles.latest_status,
             has_stored_state: !recovered.records.is_empty(),

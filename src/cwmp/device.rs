@@ -12,6 +12,7 @@
 pub(crate) mod management_server;
 
 mod changing;
+mod confirmation;
 mod diagnostics;
 mod identity;
 mod instances;
@@ -29,6 +30,7 @@ use serde_json::Value as Json;
 
 use self::changing::DeviceChange;
 pub use self::changing::{Changed, Prepared, Refusal, RenamedRow};
+pub use self::confirmation::{Confirmation, Obstacle, TakenBack};
 pub use self::identity::DeviceId;
 pub use self::journal::{Growth, JournalError, JournalWriter};
 use self::management_server::parameter;

@@ -27,6 +27,8 @@ pub struct Reload {
     pub at_answer: bool,
     /// The condition after which the device counts as back.
     pub up: Option<Condition>,
+    /// The time within which the ACS must be reached after it, or else the change that it was for is taken back.
+    pub confirm: Option<Duration>,
 }
 
 /// The call that a reload is.
@@ -78,6 +80,12 @@ pub struct Reloads(Vec<Reload>);
 /// The most time that `settle` and `limit` give a reload, in seconds: the next session waits for it.
 const MAX_SECONDS: u32 = 600;
 
+/// The entry that gives the parameters of ManagementServer their time, by which the device reaches its ACS.
+pub const MANAGEMENT_SERVER: &str = "ManagementServer";
+
+/// The values of `confirmMinutes`: in less than two minutes a connection may not be back, and fewer than three attempts are made.
+const CONFIRM_MINUTES: std::ops::RangeInclusive<u32> = 2..=60;
+
 /// The JSON pointer from the top of the file, and the reason.
 type Mistake = (String, String);
 
@@ -85,12 +93,12 @@ impl Reloads {
     /// Returns the reload of this name: that of the model, or the event by which OpenWrt tells services of a changed package.
     pub fn get(&self, name: &str) -> Reload {
         let of_model = self.0.iter().find(|reload| reload.name == name).cloned();
-        of_model.unwrap_or_else(|| {
-            let text = |text: &str| Argument::Text(text.to_owned());
-            let data = Argument::Table(vec![("package".to_owned(), text(name))]);
-            let args = vec![("type".to_owned(), text(CONFIG_CHANGE)), ("data".to_owned(), data)];
-            Reload::new(name, ReloadCall::Ubus("service".to_owned(), "event".to_owned(), args))
-        })
+        of_model.unwrap_or_else(|| Reload::new(name, of_package(name)))
+    }
+
+    /// Returns the time within which the ACS must be reached after the reload of this name.
+    pub fn confirm(&self, name: &str) -> Option<Duration> {
+        self.0.iter().find(|reload| reload.name == name)?.confirm
     }
 
     /// Returns the event for which procd runs `cpe-agent applied` after the scripts of all events before it.
@@ -127,7 +135,8 @@ impl Reloads {
 impl Reload {
     fn new(name: &str, call: ReloadCall) -> Reload {
         let [settle, limit] = [3, 30].map(Duration::from_secs);
-        Reload { name: name.to_owned(), call, settle, limit, order: 50, at_answer: false, up: None }
+        let name = name.to_owned();
+        Reload { name, call, settle, limit, order: 50, at_answer: false, up: None, confirm: None }
     }
 }
 
@@ -142,6 +151,14 @@ impl Reload {
     }
 }
 
+/// Returns the event by which OpenWrt tells services of a changed package.
+fn of_package(name: &str) -> ReloadCall {
+    let text = |text: &str| Argument::Text(text.to_owned());
+    let data = Argument::Table(vec![("package".to_owned(), text(name))]);
+    let args = vec![("type".to_owned(), text(CONFIG_CHANGE)), ("data".to_owned(), data)];
+    ReloadCall::Ubus("service".to_owned(), "event".to_owned(), args)
+}
+
 fn read_one(name: &str, raw: &Raw<'_>, at: &str, mistakes: &mut Vec<Mistake>) -> Result<Reload, Mistake> {
     let Raw::Object(object) = raw else {
         return Err((at.to_owned(), format!("an object is needed, not {}", raw.json_type())));
@@ -153,6 +170,7 @@ fn read_one(name: &str, raw: &Raw<'_>, at: &str, mistakes: &mut Vec<Mistake>) ->
         (None, Some(ubus)) => read_ubus(&ubus).ok_or_else(|| {
             (format!("{at}/ubus"), "a list of an object, a method and an object with arguments is needed".to_owned())
         })?,
+        (None, None) if object.get("confirmMinutes").is_some() => of_package(name),
         _ => return Err((at.to_owned(), "one of `run` and `ubus` is needed".to_owned())),
     };
     let mut reload = Reload::new(name, call);
@@ -171,6 +189,17 @@ fn read_one(name: &str, raw: &Raw<'_>, at: &str, mistakes: &mut Vec<Mistake>) ->
             ("limit", Some(seconds)) if seconds > 0 => {
                 reload.limit = Duration::from_secs(seconds.into());
                 continue;
+            }
+            ("confirmMinutes", _) => {
+                match number.filter(|minutes| *minutes == 0 || CONFIRM_MINUTES.contains(minutes)) {
+                    Some(minutes) => {
+                        reload.confirm = Some(Duration::from_secs(60) * minutes).filter(|time| !time.is_zero());
+                        continue;
+                    }
+                    None => {
+                        format!("0 or minutes from {} to {} are needed", CONFIRM_MINUTES.start(), CONFIRM_MINUTES.end())
+                    }
+                }
             }
             ("settle" | "limit", _) => format!("seconds up to {MAX_SECONDS} are needed"),
             ("order", _) => match number {
@@ -196,7 +225,7 @@ fn read_one(name: &str, raw: &Raw<'_>, at: &str, mistakes: &mut Vec<Mistake>) ->
                 _ => "`end` or `answer` is needed".to_owned(),
             },
             _ => {
-                let known = ["run", "ubus", "settle", "limit", "order", "when", "up"];
+                let known = ["run", "ubus", "settle", "limit", "order", "when", "up", "confirmMinutes"];
                 format!("not a member of a reload{}", hint(member, &known, "members", ""))
             }
         };

@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 
 use super::rows::{StatusRows, object};
 use super::{StatusView, format_span};
+use crate::agent::confirmation::ConfirmationStatus;
 use crate::agent::service_reloads::ReloadStatus;
 use crate::cwmp::device::Device;
 
@@ -19,6 +20,7 @@ pub(in crate::agent) struct SourceProblems {
     /// The parameters whose text on the device is no value, each with the reason.
     unfit: Vec<(String, String)>,
     reloads: ReloadStatus,
+    confirmation: ConfirmationStatus,
 }
 
 #[derive(Clone, Debug)]
@@ -32,7 +34,11 @@ struct FailingSource {
 
 impl SourceProblems {
     /// Returns the problems of a device.
-    pub(in crate::agent) fn of(device: &Device, reloads: ReloadStatus) -> SourceProblems {
+    pub(in crate::agent) fn of(
+        device: &Device,
+        reloads: ReloadStatus,
+        confirmation: ConfirmationStatus,
+    ) -> SourceProblems {
         let failing = device.source_failures().take(MAX_SHOWN).map(|(source, failure)| FailingSource {
             source,
             reason: failure.reason.clone(),
@@ -40,13 +46,13 @@ impl SourceProblems {
             failures: failure.count,
         });
         let unfit = device.unfit_values().take(MAX_SHOWN).map(|(name, reason)| (name.to_owned(), reason.to_owned()));
-        SourceProblems { failing: failing.collect(), unfit: unfit.collect(), reloads }
+        SourceProblems { failing: failing.collect(), unfit: unfit.collect(), reloads, confirmation }
     }
 }
 
 impl StatusView<'_> {
     pub(super) fn add_sources(&self, rows: &mut StatusRows) {
-        let SourceProblems { failing, unfit, reloads } = &self.status.sources;
+        let SourceProblems { failing, unfit, reloads, .. } = &self.status.sources;
         for FailingSource { source, reason, since, failures } in failing {
             let since = format_span(self.since(*since));
             rows.add_line("source fails", format!("{source}: {reason}, {failures} times, for {since}"));
@@ -82,5 +88,33 @@ impl StatusView<'_> {
             ])
         });
         rows.add_member("sources.reloadsFailed", failed.collect::<Vec<Json>>());
+        self.add_confirmation(rows);
+    }
+
+    fn add_confirmation(&self, rows: &mut StatusRows) {
+        let ConfirmationStatus { names, deadline, last } = &self.status.sources.confirmation;
+        let list = |names: &[String]| Json::from(names.to_vec());
+        let left = deadline.map(|deadline| deadline.saturating_sub(self.now.monotonic));
+        if !names.is_empty() {
+            let left = left.map_or("after a reload".to_owned(), |left| format!("within {}", format_span(left)));
+            rows.add_line("unconfirmed", format!("{}; the ACS must be reached {left}", names.join(", ")));
+        }
+        let open = object([
+            ("parameters", list(names)),
+            ("secondsLeft", left.map_or(Json::Null, |left| left.as_secs().into())),
+        ]);
+        rows.add_member("sources.unconfirmed", if names.is_empty() { Json::Null } else { open });
+        let last = last.as_ref().map(|(end, at)| {
+            let (label, names) = ("taken back", end.names.join(", "));
+            let ago = format_span(self.since(*at));
+            let reason = end.obstacle.as_ref().map(|reason| format!("; on the device it stays: {reason}"));
+            rows.add_line(label, format!("{names}: {ago} ago{}", reason.unwrap_or_default()));
+            object([
+                ("parameters", list(&end.names)),
+                ("secondsAgo", self.since(*at).as_secs().into()),
+                ("obstacle", end.obstacle.clone().into()),
+            ])
+        });
+        rows.add_member("sources.takenBack", last.unwrap_or_default());
     }
 }

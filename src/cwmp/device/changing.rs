@@ -9,13 +9,13 @@
 //! The record is the point of decision (R164, R171): before it the device is set back, behind it the renames are finished, also by
 //! the next start.
 
+use super::confirmation::NewChange;
 use super::notification::digest;
 use super::recovery::set_all;
-use super::{Author, Device, DeviceState, JournalError, Sources, StagedFile, Unfinished};
+use super::{Author, Confirmation, Device, DeviceState, JournalError, Sources, StagedFile, Unfinished};
 use crate::clock::Now;
 use crate::cwmp::fault::{Fault, FaultCode, ParameterFault};
 use crate::model::change::Change;
-use crate::model::reloads::Reload;
 use crate::model::source::uci::Identity;
 use crate::model::source::{Answers, Place, Write};
 use crate::model::tree::Planned;
@@ -94,13 +94,13 @@ impl Device {
             |change: &Change| matches!(change, Change::Set(name, _) if self.tree.schema().is_bound_parameter(name));
         let (bound, kept): (Vec<Change>, Vec<Change>) = changes.into_iter().partition(is_bound);
         if bound.is_empty() {
-            return Ok(Changed { notify: self.apply(kept, author, now)?, is_owed: false });
+            return Ok(Changed { notify: self.apply_kept(kept, author, now)?, is_owed: false });
         }
         self.with_drivers(|device, drivers| {
             let (writes, is_owed) = device.plan(&bound, &answers)?;
             if writes.is_empty() {
                 // R170: a value that is there may still wait for its reload.
-                return Ok(Changed { notify: device.apply(kept, author, now)?, is_owed });
+                return Ok(Changed { notify: device.apply_kept(kept, author, now)?, is_owed });
             }
             let changed = device.carry_out(drivers, writes, (bound, kept), author, now)?;
             Ok(Changed { is_owed: changed.is_owed || is_owed, ..changed })
@@ -136,7 +136,9 @@ impl Device {
         author: Author,
         now: Now,
     ) -> Result<Changed, Fault> {
-        let prepared = drivers.prepare(&writes).map_err(|refused| fault(&writes, refused))?;
+        let time = self.time_to_confirm(&writes, &kept, author);
+        let old_texts = time.map(|_| self.confirmation().map_or(&[][..], Confirmation::files));
+        let prepared = drivers.prepare(&writes, old_texts).map_err(|refused| fault(&writes, refused))?;
         let Prepared { staged, renamed, added } = prepared;
         for change in &mut kept {
             // The row of a new section.
@@ -152,12 +154,15 @@ impl Device {
             return Err(fault);
         }
         let reloads = self.reloads_of(&writes);
-        let mut work = Unfinished { boot: self.state.boot_id.clone(), staged, undo: Vec::new(), ..before.clone() };
-        // Those before the answer too: a crash during one of them must not lose it.
-        reloads.iter().for_each(|reload| work.owe(&reload.name));
         let undo = self.opposite(&kept);
         let row = |row: &RenamedRow| self.tree.renamed_rows(&row.package, row.identity.as_ref(), &row.old, &row.new);
-        let rows = renamed.iter().flat_map(row).collect();
+        let rows: Vec<Change> = renamed.iter().flat_map(row).collect();
+        let change = NewChange { writes: &writes, staged: &staged, kept: &kept, rows: &rows };
+        let confirmation = time.map(|time| self.confirmation_with(&change, time)).or(before.confirmation.clone());
+        let boot = self.state.boot_id.clone();
+        let mut work = Unfinished { boot, staged, undo: Vec::new(), confirmation, ..before.clone() };
+        // Those before the answer too: a crash during one of them must not lose it.
+        reloads.iter().for_each(|reload| work.owe(&reload.name));
         let names: Vec<String> = bound.iter().map(|change| change.name().to_owned()).collect();
         let stored = self.apply_with(kept, Some(DeviceChange { bound, rows, work }), author, now);
         let notify = match stored {
@@ -184,14 +189,12 @@ impl Device {
         Ok(Changed { notify, is_owed })
     }
 
-    /// Runs the reloads that must have ended before the answer. One that fails stays owed.
-    fn reload_before_answer(&mut self, drivers: &mut dyn Sources, reloads: &[Reload]) {
-        for reload in reloads.iter().filter(|reload| reload.at_answer) {
-            match drivers.reload(reload) {
-                Ok(()) => self.unfinished.owed.retain(|owed| *owed != reload.name),
-                Err(reason) => log::warn!("reload {}: {reason}; it is repeated after the session", reload.name),
-            }
-        }
+    /// Changes values that the agent keeps. Those without which the ACS is not reached wait for a contact.
+    fn apply_kept(&mut self, kept: Vec<Change>, author: Author, now: Now) -> Result<bool, JournalError> {
+        let Some(time) = self.time_to_confirm(&[], &kept, author) else { return self.apply(kept, author, now) };
+        let change = NewChange { writes: &[], staged: &[], kept: &kept, rows: &[] };
+        let work = Unfinished { confirmation: Some(self.confirmation_with(&change, time)), ..self.unfinished.clone() };
+        self.apply_with(kept, Some(DeviceChange { bound: Vec::new(), rows: Vec::new(), work }), author, now)
     }
 
     /// Returns the texts that the device must hold for these values, and true if a value that it has already waits for a reload.
@@ -277,7 +280,7 @@ impl Device {
     }
 
     /// Returns the changes that undo changes of values that the agent keeps.
-    fn opposite(&self, kept: &[Change]) -> Vec<Change> {
+    pub(super) fn opposite(&self, kept: &[Change]) -> Vec<Change> {
         let opposite = |change: &Change| match change {
             Change::Row(table, number, ..) => Some(Change::Delete(format!("{table}{number}."))),
             // A row that was to be deleted is found again by the next refresh.
@@ -290,20 +293,12 @@ impl Device {
     }
 
     /// Takes a change back whose files could not be renamed. The values on the device are read again by the next request.
-    fn revert(&mut self, undo: Vec<Change>, names: &[String], before: Unfinished, now: Now) {
+    pub(super) fn revert(&mut self, undo: Vec<Change>, names: &[String], before: Unfinished, now: Now) {
         self.sources.pins.retain(|pinned| !names.contains(&pinned.name));
         let change = DeviceChange { bound: Vec::new(), rows: Vec::new(), work: before };
         if let Err(error) = self.apply_with(undo, Some(change), Author::Acs, now) {
             log::warn!("{error}");
         }
-    }
-
-    /// Returns the reloads that these writes need, each once.
-    fn reloads_of(&self, writes: &[Write]) -> Vec<Reload> {
-        let mut names: Vec<&str> = writes.iter().filter_map(|write| write.reload.as_deref()).collect();
-        names.sort_unstable();
-        names.dedup();
-        names.into_iter().map(|name| self.reloads.get(name)).collect()
     }
 
     fn log_writes(&self, writes: &[Write], author: Author) {

@@ -1,6 +1,6 @@
 //! The end of a change of the device: the work that a crash has interrupted, and the reloads that are owed.
 
-use super::{Device, RenamedRow, Sources, Unfinished};
+use super::{Confirmation, Device, RenamedRow, Sources, Unfinished};
 use crate::clock::Now;
 use crate::model::reloads::Reload;
 use crate::model::source::{Place, Write};
@@ -14,12 +14,16 @@ impl Device {
         }
         let Some(mut drivers) = self.sources.drivers.take() else { return };
         drivers.begin();
-        let notices = drivers.recover(&std::mem::take(&mut self.unfinished.staged));
+        let staged = std::mem::take(&mut self.unfinished.staged);
+        let notices = drivers.recover(&staged, self.confirmation().map_or(&[], Confirmation::files));
         notices.iter().for_each(|notice| log::warn!("{notice}"));
         let undo = std::mem::take(&mut self.unfinished.undo);
-        if !undo.is_empty() {
+        let is_interrupted = !undo.is_empty();
+        if is_interrupted {
             log::warn!("a change of the device was interrupted: the values before it are set again");
             set_all(&mut *drivers, undo);
+        }
+        if self.count_start() || is_interrupted {
             let work = self.unfinished.clone();
             if let Err(error) = self.store_work(work, now) {
                 log::warn!("{error}");
@@ -66,7 +70,7 @@ impl Device {
         let writes: Vec<Write> = self.sources.pins.iter().filter(is_of_reload).cloned().collect();
         let Some(drivers) = self.sources.drivers.as_mut().filter(|_| !writes.is_empty()) else { return };
         drivers.begin();
-        match drivers.prepare(&writes) {
+        match drivers.prepare(&writes, None) {
             Ok(prepared) if prepared.staged.is_empty() => drivers.discard(),
             Ok(prepared) => {
                 let packages: Vec<&str> = prepared.staged.iter().map(|file| file.package.as_str()).collect();
@@ -81,6 +85,24 @@ impl Device {
             }
         }
         drivers.end();
+    }
+
+    /// Returns the reloads that these writes need, each once.
+    pub(super) fn reloads_of(&self, writes: &[Write]) -> Vec<Reload> {
+        let mut names: Vec<&str> = writes.iter().filter_map(|write| write.reload.as_deref()).collect();
+        names.sort_unstable();
+        names.dedup();
+        names.into_iter().map(|name| self.reloads.get(name)).collect()
+    }
+
+    /// Runs the reloads that must have ended before the answer. One that fails stays owed.
+    pub(super) fn reload_before_answer(&mut self, drivers: &mut dyn Sources, reloads: &[Reload]) {
+        for reload in reloads.iter().filter(|reload| reload.at_answer) {
+            match drivers.reload(reload) {
+                Ok(()) => self.unfinished.owed.retain(|owed| *owed != reload.name),
+                Err(reason) => log::warn!("reload {}: {reason}; it is repeated after the session", reload.name),
+            }
+        }
     }
 
     /// Notes the end of the reload that ran; one that is tried again is owed.

@@ -12,7 +12,7 @@ mod stack;
 
 use super::changing;
 use super::notification::digest;
-use super::{Device, Prepared, Refusal, StagedFile};
+use super::{Device, Obstacle, Prepared, Refusal, StagedFile};
 use crate::clock::Now;
 use crate::cwmp::device::Author;
 use crate::model::change::Change;
@@ -46,11 +46,12 @@ pub trait Sources {
     fn end(&mut self) {}
 
     /// Checks texts, and writes those of files beside the files that they will replace. Nothing that the device uses has changed. The
-    /// files are locked until [`Sources::commit`] or [`Sources::discard`].
+    /// files are locked until [`Sources::commit`] or [`Sources::discard`]. With `kept`, the texts before are kept beside the files too,
+    /// except where they are kept already: for the files in `kept` that have their new text still.
     ///
     /// # Errors
     /// All refusals; then nothing is prepared.
-    fn prepare(&mut self, writes: &[Write]) -> Result<Prepared, Vec<Refusal>> {
+    fn prepare(&mut self, writes: &[Write], _kept: Option<&[StagedFile]>) -> Result<Prepared, Vec<Refusal>> {
         changing::refuse_all(writes).map(|()| Prepared::default())
     }
 
@@ -70,9 +71,18 @@ pub trait Sources {
     /// Removes the prepared files.
     fn discard(&mut self) {}
 
-    /// Puts prepared files into their places that a crash has left, if a record names them, and removes others. Returns notices for
-    /// the log.
-    fn recover(&mut self, _staged: &[StagedFile]) -> Vec<String> {
+    /// Prepares the way back to the kept texts of these files. Returns those that have other texts now, for the record.
+    ///
+    /// # Errors
+    /// The reason, such as a file that another program has changed since; then nothing is prepared.
+    fn prepare_old(&mut self, files: &[StagedFile]) -> Result<Vec<StagedFile>, Obstacle> {
+        let obstacle = || Obstacle { reason: "the device cannot be changed".to_owned(), is_lasting: true };
+        if files.is_empty() { Ok(Vec::new()) } else { Err(obstacle()) }
+    }
+
+    /// Puts prepared files into their places that a crash has left, if a record names them, and removes others, as well as all kept
+    /// texts but those of `kept`. Returns notices for the log.
+    fn recover(&mut self, _staged: &[StagedFile], _kept: &[StagedFile]) -> Vec<String> {
         Vec::new()
     }
 

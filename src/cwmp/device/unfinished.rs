@@ -9,6 +9,7 @@
 
 use serde_json::{Value as Json, json};
 
+use super::Confirmation;
 use crate::model::source::{Place, Write};
 
 /// The work that a crash may interrupt.
@@ -26,6 +27,8 @@ pub struct Unfinished {
     pub is_last: bool,
     /// The texts to be set back, of a change that is not decided yet.
     pub undo: Vec<Write>,
+    /// The changes that wait for a contact with the ACS.
+    pub confirmation: Option<Confirmation>,
 }
 
 /// A file whose new text is written beside it, and whose rename follows the record.
@@ -54,32 +57,46 @@ impl Unfinished {
 
     /// Returns the form in the journal. The names of the members are part of the file format and must stay.
     pub(super) fn to_json(&self) -> Json {
-        let staged: Vec<Json> = self.staged.iter().map(|file| json!([file.package, file.old, file.new])).collect();
         let owed: Vec<&String> = self.owed.iter().chain(self.running.as_ref().filter(|_| !self.is_last)).collect();
         let undo: Vec<Json> = self.undo.iter().filter_map(undo_to_json).collect();
-        json!({ "boot": self.boot, "staged": staged, "owed": owed, "undo": undo })
+        let mut json = json!({ "boot": self.boot, "staged": files_to_json(&self.staged), "owed": owed, "undo": undo });
+        if let Some(open) = &self.confirmation {
+            json["confirmation"] = open.to_json();
+        }
+        json
     }
 
     /// Reads the form of the journal. Malformed parts are left out.
     pub(super) fn from_json(json: &Json) -> Unfinished {
         let list = |name: &str| json.get(name).and_then(Json::as_array).into_iter().flatten();
-        let staged = list("staged").filter_map(|file| {
-            let [package, old, new] = [0, 1, 2].map(|at| file.get(at).and_then(Json::as_str).map(str::to_owned));
-            Some(StagedFile { package: package?, old: old?, new: new? })
-        });
         Unfinished {
             boot: json.get("boot").and_then(Json::as_str).unwrap_or_default().to_owned(),
-            staged: staged.collect(),
+            staged: json.get("staged").map(files_from_json).unwrap_or_default(),
             owed: list("owed").filter_map(Json::as_str).map(str::to_owned).collect(),
             running: None,
             is_last: false,
             undo: list("undo").filter_map(undo_from_json).collect(),
+            confirmation: json.get("confirmation").map(Confirmation::from_json),
         }
     }
 }
 
+/// Returns the form of files in the journal.
+pub(super) fn files_to_json(files: &[StagedFile]) -> Json {
+    files.iter().map(|file| json!([file.package, file.old, file.new])).collect()
+}
+
+/// Reads the form of files in the journal. Malformed ones are left out.
+pub(super) fn files_from_json(json: &Json) -> Vec<StagedFile> {
+    let file = |file: &Json| {
+        let [package, old, new] = [0, 1, 2].map(|at| file.get(at).and_then(Json::as_str).map(str::to_owned));
+        Some(StagedFile { package: package?, old: old?, new: new? })
+    };
+    json.as_array().into_iter().flatten().filter_map(file).collect()
+}
+
 /// Returns the text that a field held, with its place; `None` for one that a rename sets.
-fn undo_to_json(write: &Write) -> Option<Json> {
+pub(super) fn undo_to_json(write: &Write) -> Option<Json> {
     let old = write.old.as_deref()?;
     Some(match &write.place {
         Place::Uci { .. } | Place::NewSection { .. } | Place::OldSection { .. } => return None,
@@ -88,7 +105,8 @@ fn undo_to_json(write: &Write) -> Option<Json> {
     })
 }
 
-fn undo_from_json(json: &Json) -> Option<Write> {
+/// Reads the form of a text in the journal, with the text to be set in both places.
+pub(super) fn undo_from_json(json: &Json) -> Option<Write> {
     let text = |at: usize| json.get(at).and_then(Json::as_str).map(str::to_owned);
     let place = match json.get(2)? {
         Json::Array(command) => Place::Exec {
@@ -100,7 +118,7 @@ fn undo_from_json(json: &Json) -> Option<Write> {
         },
         _ => Place::File { path: text(2)?, replaces: json.get(3)?.as_bool()? },
     };
-    Some(Write { name: text(0)?, place, text: text(1), old: None, reload: None, hidden: true })
+    Some(Write { name: text(0)?, place, text: text(1), old: text(1), reload: None, hidden: true })
 }
 
 #[cfg(test)]
@@ -132,6 +150,7 @@ mod tests {
             running: Some("wireless".into()),
             is_last: false,
             undo: vec![undo(&exec), undo(&file)],
+            confirmation: None,
         };
         let read = Unfinished::from_json(&work.to_json());
         assert_eq!((&read.boot, &read.staged), (&work.boot, &work.staged));

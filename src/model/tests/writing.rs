@@ -61,6 +61,14 @@ fn a_wrong_member_names_the_place_and_the_reason() {
         (reload(r#"{ "run": ["/bin/a"], "order": "x" }"#), "/reloads/x/order", "a whole number is needed"),
         (reload(r#"{ "run": ["/bin/a"], "when": "now" }"#), "/reloads/x/when", "`end` or `answer` is needed"),
         (reload(r#"{ "run": ["/bin/a"], "ordr": 1 }"#), "/reloads/x/ordr", "not a member of a reload"),
+        (
+            reload(r#"{ "run": ["/bin/a"], "confirmMinutes": 1 }"#),
+            "/reloads/x/confirmMinutes",
+            "0 or minutes from 2 to 60",
+        ),
+        (reload(r#"{ "confirmMinutes": 61 }"#), "/reloads/x/confirmMinutes", "0 or minutes from 2 to 60"),
+        (reload(r#"{ "confirmMinutes": "5" }"#), "/reloads/x/confirmMinutes", "0 or minutes from 2 to 60"),
+        (reload(r#"{ "settle": 5 }"#), "/reloads/x", "one of `run` and `ubus` is needed"),
         (r#"{ "Device": {}, "reloads": { "none": { "run": ["/a"] } } }"#.to_owned(), "/reloads/none", "stands for no"),
         (r#"{ "Device": {}, "reloads": [] }"#.to_owned(), "/reloads", "an object is needed"),
     ] {

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::store::{Cause, Committed, Failure, Locked, PackageStore, Recovery, Staged, Sums};
-use crate::cwmp::device::{Prepared, Refusal, RenamedRow, StagedFile};
+use crate::cwmp::device::{Obstacle, Prepared, Refusal, RenamedRow, StagedFile};
 use crate::cwmp::fault::FaultCode;
+use crate::digest::md5_sum;
 use crate::model::source::uci::edit::{Action, Change, Reason, edit};
 use crate::model::source::uci::{Identity, rows};
 use crate::model::source::{Answer, Place, Row, Write};
@@ -28,24 +29,28 @@ impl Packages {
         Packages { store: PackageStore::new(stop), staged: Vec::new() }
     }
 
-    /// Writes the new texts of the packages beside their files, in the order of their names, and keeps all of them locked.
+    /// Writes the new texts of the packages beside their files, in the order of their names, and keeps all of them locked. `kept` are
+    /// the files whose old texts are kept already, if those of this change are to be kept.
     ///
     /// # Errors
     /// All refusals; then nothing is left.
-    pub(in crate::sources) fn stage(&mut self, writes: &[Write]) -> Result<Prepared, Vec<Refusal>> {
+    pub(in crate::sources) fn stage(
+        &mut self,
+        writes: &[Write],
+        kept: Option<&[StagedFile]>,
+    ) -> Result<Prepared, Vec<Refusal>> {
         self.discard();
         let (mut prepared, mut refused) = (Prepared::default(), Vec::new());
         for (name, group) in packages(writes) {
             // Another program may have replaced the file between the two locks.
-            let staged = match self.stage_package(name, &group) {
-                Err(Stop::Failed(Failure { cause: Cause::Changed, .. })) => self.stage_package(name, &group),
+            let staged = match self.stage_package(name, &group, kept) {
+                Err(Stop::Failed(Failure { cause: Cause::Changed, .. })) => self.stage_package(name, &group, kept),
                 staged => staged,
             };
             match staged {
                 Ok((None, ..)) => {}
                 Ok((Some(staged), renamed, added)) => {
-                    let Sums { old, new } = staged.sums().clone();
-                    prepared.staged.push(StagedFile { package: staged.package().to_owned(), old, new });
+                    prepared.staged.push(record(&staged));
                     prepared.renamed.extend(renamed);
                     prepared.added = prepared.added.or(added);
                     self.staged.push(staged);
@@ -64,8 +69,17 @@ impl Packages {
     }
 
     /// Writes the new text of one package.
-    fn stage_package(&self, package: &str, group: &Group<'_>) -> Result<StagedPackage, Stop> {
+    fn stage_package(
+        &self,
+        package: &str,
+        group: &Group<'_>,
+        kept: Option<&[StagedFile]>,
+    ) -> Result<StagedPackage, Stop> {
         let locked = self.store.begin(package).map_err(Stop::Failed)?;
+        // The text of another program, which has changed the package since, takes the place of the one that was kept.
+        let present = md5_sum(locked.text());
+        let keeps_old =
+            kept.is_some_and(|kept| !kept.iter().any(|file| file.package == package && file.new == present));
         let edits = Edits::of(package, &locked, group)?;
         let new = edit(locked.text(), &edits.changes).map_err(|refused| {
             let at = refused.change.and_then(|change| edits.writes.get(change)).copied();
@@ -74,7 +88,26 @@ impl Packages {
             Stop::Refused(concerned.map(|(write, _)| refusal(*write, code_of(&refused.reason), &text)).collect())
         })?;
         let renamed = edits.renamed_rows(package, &locked, &new);
-        Ok((locked.stage(&new).map_err(Stop::Failed)?, renamed, edits.added))
+        Ok((locked.stage(&new, keeps_old).map_err(Stop::Failed)?, renamed, edits.added))
+    }
+
+    /// Prepares the way back to the old texts of these files. Returns those that have other texts now.
+    ///
+    /// # Errors
+    /// The reason, such as a file that another program has changed since; then nothing is prepared.
+    pub(in crate::sources) fn stage_old(&mut self, files: &[StagedFile]) -> Result<Vec<StagedFile>, Obstacle> {
+        self.discard();
+        for StagedFile { package, old, new } in files {
+            let sums = Sums { old: old.clone(), new: new.clone() };
+            match self.store.begin(package).and_then(|locked| locked.stage_old(&sums)) {
+                Ok(staged) => self.staged.extend(staged),
+                Err(failure) => {
+                    self.discard();
+                    return Err(Obstacle { is_lasting: failure.cause == Cause::Changed, reason: failure.text });
+                }
+            }
+        }
+        Ok(self.staged.iter().map(record).collect())
     }
 
     /// Renames the prepared files.
@@ -103,8 +136,9 @@ impl Packages {
         self.staged.clear();
     }
 
-    /// Renames the files of a record that a crash has left, and removes those without a record. Returns notices.
-    pub(in crate::sources) fn recover(&mut self, files: &[StagedFile]) -> Vec<String> {
+    /// Renames the files of a record that a crash has left, and removes those without a record. `kept` are the files whose old texts
+    /// are kept. Returns notices.
+    pub(in crate::sources) fn recover(&mut self, files: &[StagedFile], kept: &[StagedFile]) -> Vec<String> {
         let (mut notices, mut keep) = (Vec::new(), Vec::new());
         for StagedFile { package, old, new } in files {
             let sums = Sums { old: old.clone(), new: new.clone() };
@@ -121,9 +155,16 @@ impl Packages {
             };
             notices.push(format!("uci {package}: {end}"));
         }
-        self.store.clean(&keep);
+        let old: Vec<&str> = kept.iter().map(|file| file.package.as_str()).collect();
+        self.store.clean(&keep, &old);
         notices
     }
+}
+
+/// Returns what the record of a change tells of a file.
+fn record(staged: &Staged) -> StagedFile {
+    let Sums { old, new } = staged.sums().clone();
+    StagedFile { package: staged.package().to_owned(), old, new }
 }
 
 /// Returns the writes of each package, in the order of the names: two programs that lock several packages in the same order never

@@ -7,7 +7,8 @@
 //! ```
 //!
 //! The caller journals the sums of each staged package before its commit. At the next start [`PackageStore::recover`] completes
-//! the commits that a power cut has interrupted, and [`PackageStore::clean`] removes staged files without a record.
+//! the commits that a power cut has interrupted, and [`PackageStore::clean`] removes files without a record. `store/old.rs` has the
+//! old text that is kept until a change is confirmed.
 //!
 //! The lock is that of libuci: `flock` on the file of the package. A commit of libuci replaces the file and leaves the lock on
 //! the old one, so that whoever gets the lock looks whether its file still has the name.
@@ -33,6 +34,7 @@ pub(crate) use failure::{Cause, Failure};
 use simulation::step;
 
 mod failure;
+mod old;
 #[cfg(test)]
 mod simulation;
 
@@ -42,6 +44,8 @@ const LOCK_LIMIT: Duration = Duration::from_secs(2);
 const LOCK_POLL: Duration = Duration::from_millis(10);
 /// The end of the name of a staged file, which is `.PACKAGE.cpe-new`. libuci ignores names with a dot.
 const STAGED: &str = ".cpe-new";
+/// The end of the name of the file with the old text, until the change is confirmed.
+const OLD: &str = ".cpe-old";
 
 /// The packages of the device.
 #[derive(Clone, Debug)]
@@ -93,6 +97,8 @@ pub(crate) struct Locked {
 pub(crate) struct Staged {
     locked: Locked,
     sums: Sums,
+    /// True if the old text was kept for this change, so that it goes with it.
+    keeps_old: bool,
 }
 
 /// A package that was changed.
@@ -101,6 +107,7 @@ pub(crate) struct Committed {
     package: String,
     old: Vec<u8>,
     new: String,
+    keeps_old: bool,
 }
 
 /// Stands before each step that changes the file system. Tests make it fail.
@@ -136,7 +143,7 @@ impl PackageStore {
         let recovery = match () {
             () if present == sums.new => Recovery::Present,
             () if present != sums.old => Recovery::Foreign,
-            () => match locked.read_staged() {
+            () => match locked.read_beside(STAGED) {
                 Ok(text) if md5_sum(&text) == sums.new => {
                     locked.rename()?;
                     locked.sync()?;
@@ -145,34 +152,10 @@ impl PackageStore {
                 _ => Recovery::Lost,
             },
         };
-        locked.discard();
+        locked.discard(STAGED);
         // The caller forgets the sums, so that no later start repeats a rename that is not durable yet.
         locked.sync()?;
         Ok(recovery)
-    }
-
-    /// Removes the staged files that no record names, except those of the packages in `keep`.
-    pub(crate) fn clean(&self, keep: &[&str]) {
-        // Without the directory, the device has no packages.
-        for entry in fs::read_dir(&self.directory).into_iter().flatten().flatten() {
-            let name = entry.file_name();
-            let Some(name) = name.to_str() else { continue };
-            let staged = name.strip_prefix('.').and_then(|name| name.strip_suffix(STAGED));
-            let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
-            let path = match staged {
-                Some(package) if is_package(package) && !keep.contains(&package) => entry.path(),
-                // The staged file is beside the target of a link.
-                None if is_link && is_package(name) && !keep.contains(&name) => match entry.path().canonicalize() {
-                    Ok(target) => target.with_file_name(format!(".{name}{STAGED}")),
-                    Err(_) => continue,
-                },
-                _ => continue,
-            };
-            match step().and_then(|()| fs::remove_file(&path)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => log::warn!("{}", fail(&path, error).text),
-                _ => {}
-            }
-        }
     }
 
     /// Locks a package and reads it.
@@ -256,31 +239,37 @@ impl Locked {
             .map_err(|reason| format!("{}: {reason}", self.path.display()))
     }
 
-    /// Writes the new text beside the file, durably. Returns `None`, and unlocks the package, if it has this text already.
-    pub(crate) fn stage(self, text: &[u8]) -> Result<Option<Staged>, Failure> {
+    /// Writes the new text beside the file, durably, and keeps the old one beside it if asked to. Returns `None`, and unlocks the
+    /// package, if it has this text already.
+    pub(crate) fn stage(self, text: &[u8], keeps_old: bool) -> Result<Option<Staged>, Failure> {
         if text == self.text {
             return Ok(None);
         }
         let sums = Sums { old: md5_sum(&self.text), new: md5_sum(text) };
-        // The staged file goes when the value is dropped, also after a failure.
-        let staged = Staged { locked: self, sums };
+        // The files go when the value is dropped, also after a failure.
+        let staged = Staged { locked: self, sums, keeps_old };
         staged.locked.check_name()?;
-        staged.locked.write(text).map_err(|error| fail(&staged.locked.path, error))?;
+        let fail = |error| fail(&staged.locked.path, error);
+        staged.locked.write(&staged.locked.beside(STAGED), text).map_err(fail)?;
+        if keeps_old {
+            staged.locked.keep_old().map_err(fail)?;
+        }
         // A power cut after the commit point must not lose the name of the staged file.
         staged.locked.sync()?;
         Ok(Some(staged))
     }
 
-    fn staged_name(&self) -> String {
-        format!(".{}{STAGED}", self.package)
+    /// Returns the name of a file beside the package.
+    fn beside(&self, end: &str) -> String {
+        format!(".{}{end}", self.package)
     }
 
-    fn write(&self, text: &[u8]) -> io::Result<()> {
+    fn write(&self, name: &str, text: &[u8]) -> io::Result<()> {
         step()?;
         // A start without journal may have left a file.
-        let _ = unlinkat(&self.directory, self.staged_name(), AtFlags::empty());
+        let _ = unlinkat(&self.directory, name, AtFlags::empty());
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
-        let mut file = open_at(&self.directory, self.staged_name().as_ref(), flags)?;
+        let mut file = open_at(&self.directory, name.as_ref(), flags)?;
         step()?;
         file.write_all(text)?;
         step()?;
@@ -293,8 +282,9 @@ impl Locked {
         file.sync_all()
     }
 
-    fn read_staged(&self) -> io::Result<Vec<u8>> {
-        open_at(&self.directory, self.staged_name().as_ref(), OFlags::RDONLY).and_then(|file| read(&file))
+    /// Reads a file beside the package.
+    fn read_beside(&self, end: &str) -> io::Result<Vec<u8>> {
+        open_at(&self.directory, self.beside(end).as_ref(), OFlags::RDONLY).and_then(|file| read(&file))
     }
 
     /// Fails if another program has replaced the file in spite of the lock.
@@ -312,7 +302,7 @@ impl Locked {
     /// Renames the staged file to the name of the package.
     fn rename(&self) -> Result<(), Failure> {
         step()
-            .and_then(|()| Ok(renameat(&self.directory, self.staged_name(), &self.directory, &self.name)?))
+            .and_then(|()| Ok(renameat(&self.directory, self.beside(STAGED), &self.directory, &self.name)?))
             .map_err(|error| fail(&self.path, error))
     }
 
@@ -321,9 +311,9 @@ impl Locked {
         step().and_then(|()| self.directory.sync_all()).map_err(|error| fail(&self.path, error))
     }
 
-    /// Removes the staged file, if there is one.
-    fn discard(&self) {
-        let removed = step().and_then(|()| Ok(unlinkat(&self.directory, self.staged_name(), AtFlags::empty())?));
+    /// Removes a file beside the package, if there is one.
+    fn discard(&self, end: &str) {
+        let removed = step().and_then(|()| Ok(unlinkat(&self.directory, self.beside(end), AtFlags::empty())?));
         match removed {
             Err(error) if error.kind() != io::ErrorKind::NotFound => log::warn!("{}", fail(&self.path, error).text),
             _ => {}
@@ -352,7 +342,8 @@ impl Staged {
         self.locked.rename()?;
         let old = std::mem::take(&mut self.locked.text);
         let (store, package) = (self.locked.store.clone(), self.locked.package.clone());
-        let committed = Committed { store, package, old, new: self.sums.new.clone() };
+        let keeps_old = std::mem::take(&mut self.keeps_old);
+        let committed = Committed { store, package, old, new: self.sums.new.clone(), keeps_old };
         let Err(mut failure) = self.locked.sync() else { return Ok(committed) };
         drop(self);
         if let Err(second) = committed.put_back() {
@@ -364,7 +355,10 @@ impl Staged {
 
 impl Drop for Staged {
     fn drop(&mut self) {
-        self.locked.discard();
+        self.locked.discard(STAGED);
+        if self.keeps_old {
+            self.locked.discard(OLD);
+        }
     }
 }
 
@@ -379,7 +373,9 @@ impl Committed {
             let text = format!("{}: another program has changed the package", locked.path.display());
             return Err(Failure { cause: Cause::Changed, text });
         }
-        let Some(staged) = locked.stage(&self.old)? else { return Ok(()) };
+        let Some(mut staged) = locked.stage(&self.old, false)? else { return Ok(()) };
+        // The text that is kept is that of the file again.
+        staged.keeps_old = self.keeps_old;
         staged.locked.rename()?;
         staged.locked.sync()
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::cwmp::testing::{MemoryJournal, NOW, device_with};
+use crate::model::reloads::Reload;
 use crate::model::source::{Answer, Query, Response, Row, Target};
 use crate::model::tree::Wanted;
 
@@ -73,7 +74,7 @@ impl Sources for World {
         queries.iter().map(|query| Response { answer: answer(query), took: Duration::ZERO }).collect()
     }
 
-    fn prepare(&mut self, writes: &[Write]) -> Result<Prepared, Vec<Refusal>> {
+    fn prepare(&mut self, writes: &[Write], _: Option<&[StagedFile]>) -> Result<Prepared, Vec<Refusal>> {
         let mut state = self.0.borrow_mut();
         if state.fails("prepare") {
             return Err(vec![Refusal { write: 0, code: FaultCode::ResourcesExceeded, text: "full".into() }]);
@@ -128,7 +129,7 @@ impl Sources for World {
         Ok(())
     }
 
-    fn recover(&mut self, staged: &[StagedFile]) -> Vec<String> {
+    fn recover(&mut self, staged: &[StagedFile], _: &[StagedFile]) -> Vec<String> {
         self.0.borrow_mut().done.push(format!("recover {}", staged.len()));
         self.0.borrow().notices.clone()
     }

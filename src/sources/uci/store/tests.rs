@@ -9,6 +9,7 @@ use super::*;
 use crate::model::source::uci::edit::{Action, Change, edit};
 
 mod neighbour;
+mod old;
 
 const OLD: &str = "# head\nconfig a n\n\toption x '1'\n";
 const NEW: &str = "# head\nconfig a n\n\toption x '2'\n";
@@ -53,7 +54,7 @@ impl Device {
     }
 
     fn stage(&self, package: &str) -> Result<Staged, Failure> {
-        Ok(self.store.begin(package)?.stage(NEW.as_bytes())?.expect("another text"))
+        Ok(self.store.begin(package)?.stage(NEW.as_bytes(), false)?.expect("another text"))
     }
 }
 
@@ -75,7 +76,7 @@ fn a_package_is_replaced_with_mode_and_owner() {
     assert_eq!(locked.rows(None).expect("a package")[0].get("x"), Some("1"));
     let set = Change { section: "n".into(), action: Action::Set("x".into(), "2".into()) };
     let new = edit(locked.text(), &[set]).expect("a change");
-    let staged = locked.stage(&new).expect("staged").expect("another text");
+    let staged = locked.stage(&new, false).expect("staged").expect("another text");
     assert_eq!((staged.package(), staged.sums()), ("network", &sums()));
     assert_eq!((device.text("network"), device.text(".network.cpe-new")), (OLD.into(), NEW.into()));
     staged.commit().expect("committed");
@@ -95,7 +96,7 @@ fn an_equal_text_writes_nothing() {
     let device = Device::new(&["network"]);
     fail_steps(0, 0);
     let locked = device.store.begin("network").expect("locked");
-    assert!(locked.stage(OLD.as_bytes()).expect("no failure").is_none());
+    assert!(locked.stage(OLD.as_bytes(), false).expect("no failure").is_none());
     assert_eq!(fail_steps(0, 0), 0, "no step that changes the file system");
     drop(device.stage("network").expect("the lock is free"));
     assert_eq!((device.text("network"), device.names()), (OLD.into(), vec!["network".to_owned()]));
@@ -111,12 +112,12 @@ fn a_link_leads_to_the_file_that_is_replaced() {
     symlink("link", device.path("network")).expect("a link");
     let staged = device.stage("network").expect("staged");
     assert!(target.join(".network.cpe-new").exists());
-    device.store.clean(&["network"]);
+    device.store.clean(&["network"], &[]);
     staged.commit().expect("committed");
     assert!(fs::symlink_metadata(device.path("network")).expect("a link").is_symlink());
     assert_eq!(fs::read_to_string(target.join("net.conf")).expect("a package"), NEW);
     fs::write(target.join(".network.cpe-new"), "left behind").expect("written");
-    device.store.clean(&[]);
+    device.store.clean(&[], &[]);
     assert_eq!(fs::read_dir(&target).expect("a directory").count(), 1);
 }
 
@@ -207,7 +208,7 @@ fn a_change_of_others_is_not_overwritten() {
     // Programs that ignore the lock.
     let locked = device.store.begin("network").expect("locked");
     replace("config theirs\n");
-    assert_eq!(refused(locked.stage(NEW.as_bytes())).cause, Cause::Changed);
+    assert_eq!(refused(locked.stage(NEW.as_bytes(), false)).cause, Cause::Changed);
     replace(OLD);
     let staged = device.stage("network").expect("staged");
     replace("config theirs\n");
@@ -246,11 +247,11 @@ fn a_start_completes_journalled_commits_and_removes_other_files() {
     for name in [".network.cpe-new", ".dhcp.cpe-new", ".a.b.cpe-new", ".cpe-new", "x.cpe-new", ".network.uci-1"] {
         device.write(name, NEW);
     }
-    device.store.clean(&["dhcp"]);
+    device.store.clean(&["dhcp"], &[]);
     assert_eq!(device.names(), [".a.b.cpe-new", ".cpe-new", ".dhcp.cpe-new", ".network.uci-1", "network", "x.cpe-new"]);
     device.store.recover("missing", &sums()).expect_err("no package");
     fs::remove_dir_all(&device.store.directory).expect("removed");
-    device.store.clean(&[]);
+    device.store.clean(&[], &[]);
 }
 
 /// Stages and commits two packages as the agent does, with a journal. Returns true if all was done.
@@ -296,7 +297,7 @@ fn each_step_that_fails_leaves_all_or_nothing() {
                 let recovery = device.store.recover(package, sums).expect("recovered");
                 assert!(matches!(recovery, Recovery::Present | Recovery::Completed), "step {failing}: {recovery:?}");
             }
-            device.store.clean(&[]);
+            device.store.clean(&[], &[]);
             let expected = if is_journalled { NEW } else { OLD };
             assert_eq!(texts(), [expected, expected], "step {failing}, power cut {is_power_cut}");
             assert_eq!(device.names(), ["dhcp", "network"]);

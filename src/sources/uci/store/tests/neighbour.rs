@@ -44,7 +44,7 @@ fn two_programs_that_change_one_package_lose_nothing() {
         assert_eq!(present, Some((number - 1).to_string()), "an update of the agent is lost");
         let set = Change { section: "n".into(), action: Action::Set("ours".into(), number.to_string()) };
         let new = edit(locked.text(), &[set]).expect("a change");
-        let staged = locked.stage(&new).expect("staged").expect("another text");
+        let staged = locked.stage(&new, false).expect("staged").expect("another text");
         staged.commit().expect("committed");
     }
     thread.join().expect("the neighbour has lost nothing");
