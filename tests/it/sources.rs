@@ -13,6 +13,7 @@ mod ubus;
 mod ubusd;
 mod uci;
 mod uci_set;
+mod unconfirmed;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -122,6 +122,8 @@ impl Scene {
             .expect("a directory")
             .map(|entry| entry.expect("an entry").path())
             .collect();
+        // Beside a package is its old text, until the ACS is reached with the new one.
+        files.retain(|file| !file.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.')));
         files.sort();
         files.iter().map(|file| fs::read_to_string(file).expect("a package")).collect()
     }

@@ -437,11 +437,11 @@ fn a_reload_that_fails_is_repeated_once() {
 }
 
 /// Kills the agent at one of its system calls. The value ends when the agent does.
-struct Killer(Child);
+pub(super) struct Killer(Child);
 
 impl Killer {
     /// Waits for the call of this number from now on, counted for each thread.
-    fn at(agent: &Agent, call: &str, number: u32) -> Killer {
+    pub(super) fn at(agent: &Agent, call: &str, number: u32) -> Killer {
         let pid = agent.pid().to_string();
         let inject = format!("inject={call}:signal=KILL:when={number}");
         let trace = format!("trace={call}");

@@ -120,6 +120,11 @@ impl Agent {
         self.log.text(0)
     }
 
+    /// Returns the log lines after a position.
+    pub fn log_after(&self, position: usize) -> String {
+        self.log.text(position)
+    }
+
     /// Waits for a line with this text, anywhere in the log; returns the line.
     pub fn wait_for_log(&self, text: &str, limit: Duration) -> String {
         self.wait_for_log_after(0, text, limit)

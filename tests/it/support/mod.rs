@@ -32,6 +32,7 @@ pub mod attribution;
 pub mod connection_request;
 pub mod digest;
 pub mod envelope;
+pub mod fake_clock;
 pub mod file_access;
 pub mod file_delivery;
 pub mod file_server;
