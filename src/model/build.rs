@@ -22,10 +22,10 @@ use super::facets::{Facets, PatternCache};
 use super::intern::{Interner, NameInterner};
 use super::load_error::JsonLocation;
 use super::path::{instance_number, is_name};
-use super::raw::{Object, Raw, is_node};
+use super::raw::{Object, Raw, Removed, is_node};
 use super::reloads::Reloads;
 use super::schema::{
-    Children, Contains, Node, NodeId, NodeKind, Omitted, Reference, Schema, ScopeSize, Spec, TableSpec,
+    Children, Contains, Node, NodeId, NodeKind, Omitted, Reference, Schema, ScopeSize, Spec, TableSpec, table_path,
 };
 use super::source::DEFAULT_MAX_ROWS;
 use crate::json::escape;
@@ -73,6 +73,8 @@ pub(super) struct SchemaBuilder<'a> {
     is_there: &'a dyn Fn(&str) -> bool,
     omitted: Vec<Omitted>,
     reloads: &'a Reloads,
+    /// The nodes that overlays remove, to which nothing leads any more.
+    removed: &'a Removed,
     /// The conditions that an operator should correct.
     warnings: Vec<String>,
 }
@@ -91,6 +93,7 @@ impl<'a> SchemaBuilder<'a> {
         patterns: &'a PatternCache,
         is_there: &'a dyn Fn(&str) -> bool,
         reloads: &'a Reloads,
+        removed: &'a Removed,
     ) -> SchemaBuilder<'a> {
         SchemaBuilder {
             location,
@@ -108,6 +111,7 @@ impl<'a> SchemaBuilder<'a> {
             is_there,
             omitted: Vec::new(),
             reloads,
+            removed,
             warnings: Vec::new(),
         }
     }
@@ -139,13 +143,18 @@ impl<'a> SchemaBuilder<'a> {
         schema.omit_counters();
         // At the end, since a target may stand behind the parameter that refers to it.
         for (file, pointer, reference) in &self.targets {
-            for unknown in reference.targets.iter().flatten().filter(|table| !schema.has_table(table)) {
+            let is_known = |table: &str| schema.has_table(table) || self.removed.has(table_path(table));
+            for unknown in reference.targets.iter().flatten().filter(|table| !is_known(table)) {
                 let location = JsonLocation { pointer: pointer.clone(), ..self.location };
                 location.reject_at(*file, "/targets", &format!("no table `{unknown}` in this model"));
             }
         }
         for (file, pointer, table, name) in paths {
             let node = schema.bound_table(&table);
+            let is_removed = |path: &str| self.removed.has(path);
+            if is_removed(table_path(&table)) || is_removed(&format!("{table}{{i}}.{name}")) {
+                continue;
+            }
             if node.is_none_or(|node| !name.is_empty() && !schema.has_field(node, &name)) {
                 let location = JsonLocation { pointer, ..self.location };
                 let reason = match node {

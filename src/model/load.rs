@@ -17,7 +17,7 @@ use super::build::SchemaBuilder;
 use super::facets::PatternCache;
 use super::load_error::{COMMAND_LINE, JsonLocation, ModelFile};
 use super::path::instance_number;
-use super::raw::{Object, Raw, Tape};
+use super::raw::{Object, Raw, Removed, Tape};
 use super::reloads::Reloads;
 use super::schema::{Children, NodeKind, ROOT, Schema, TableSpec};
 use super::tree::{Scope, Tree};
@@ -75,16 +75,16 @@ fn load_noting(
     // First all files are read, so that a syntax error in each of them is reported.
     let tapes: Vec<Option<Tape<'_>>> = read.collect();
     let tapes: Vec<Tape<'_>> = tapes.into_iter().collect::<Option<_>>()?;
-    let mut top = Object::empty();
+    let (mut top, mut removed) = (Object::empty(), Removed::default());
     for tape in &tapes {
         let Raw::Object(object) = tape.root() else { unreachable!("`read` returns objects only") };
-        top.overlay(&object);
+        top.overlay(&object, &mut removed);
     }
     let (name, root, actions, reloads) = top_level(&top, location)?;
     // The cache is dropped with this function: at run time a pattern is compiled when a value is set, which is rare.
     let patterns = PatternCache::default();
     let objects = tapes.iter().map(Tape::objects).sum();
-    let builder = SchemaBuilder::new(location.child(name), objects, &patterns, is_there, &reloads);
+    let builder = SchemaBuilder::new(location.child(name), objects, &patterns, is_there, &reloads, &removed);
     let (schema, warnings) = location.note(builder.build(name, &root))?;
     let schema = Rc::new(schema);
     let mut tree = Tree::new(Rc::clone(&schema));

@@ -39,6 +39,25 @@ pub(crate) enum Number {
     Fraction,
 }
 
+/// The nodes that overlays remove.
+#[derive(Debug, Default)]
+pub(super) struct Removed {
+    /// The paths, with `{i}` for the templates of tables.
+    paths: Vec<String>,
+    /// The path of the present object, with a dot at its end.
+    place: String,
+}
+
+impl Removed {
+    /// Returns true if the node at a path is removed, or one around it.
+    pub(super) fn has(&self, path: &str) -> bool {
+        let is_in = |removed: &String| {
+            path.strip_prefix(removed.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        self.paths.iter().any(is_in)
+    }
+}
+
 /// The items of a JSON list.
 #[derive(Clone, Debug)]
 pub(crate) struct List<'t>(Span<'t>);
@@ -72,13 +91,18 @@ impl<'t> Raw<'t> {
     /// Overlays this value with `over`: objects member by member, any other value is replaced.
     ///
     /// A text that overlays an object is its member `value`: the short form of a parameter.
-    fn overlay(&mut self, over: Raw<'t>) {
+    fn overlay(&mut self, over: Raw<'t>, removed: &mut Removed) {
         match (self, over) {
-            (Raw::Object(base), Raw::Object(over)) => base.overlay(&over),
+            (Raw::Object(base), Raw::Object(over)) => base.overlay(&over, removed),
             // A vendor writes `"URL": "http://…"` to change the default of a parameter and nothing else.
-            (Raw::Object(base), text @ Raw::Text(_)) => base.overlay_member("value", text),
+            (Raw::Object(base), text @ Raw::Text(_)) => base.overlay_member("value", text, removed),
             (base, over) => *base = over,
         }
+    }
+
+    /// Returns true for a parameter that counts the instances of a table.
+    fn counts(&self, table: &str) -> bool {
+        matches!(self, Raw::Object(object) if matches!(object.get("counts"), Some(Raw::Text(counted)) if counted == table))
     }
 
     /// Returns the JSON type, for error messages.
@@ -131,22 +155,40 @@ impl<'t> Object<'t> {
 
     /// Overlays this object with another: nodes member by member; a member that describes a node is replaced. `null` removes
     /// either.
-    pub(super) fn overlay(&mut self, over: &Object<'t>) {
+    /// `removed` takes the paths of nodes that are removed.
+    pub(super) fn overlay(&mut self, over: &Object<'t>, removed: &mut Removed) {
         // An error in the merged object is reported for the last file: the earlier ones loaded without it.
         self.file = over.file;
-        over.members().for_each(|(name, value)| self.overlay_member(name, value));
+        let first = removed.paths.len();
+        over.members().for_each(|(name, value)| self.overlay_member(name, value, removed));
+        // At the end, since the overlay may remove the parameter that counts a table itself.
+        let paths = &removed.paths[first.min(removed.paths.len())..];
+        let tables =
+            paths.iter().filter_map(|path| path.strip_prefix(&removed.place)).filter(|name| !name.contains('.'));
+        for table in tables {
+            self.merged().retain(|(_, value)| !value.counts(table));
+        }
     }
 
-    fn overlay_member(&mut self, name: &'t str, value: Raw<'t>) {
+    fn overlay_member(&mut self, name: &'t str, value: Raw<'t>, removed: &mut Removed) {
         let merged = self.merged();
         let present = merged.iter().position(|(n, _)| *n == name);
         match present.map(|at| &mut merged[at]) {
             // Without a member to remove, the null is kept: the reader of the name refuses it as misspelt, unless it is an instance.
             Some(_) if matches!(value, Raw::Null) => {
                 merged.retain(|(n, _)| *n != name);
+                if is_node(name) {
+                    removed.paths.push(format!("{}{name}", removed.place));
+                }
             }
             // A list such as `enum` is replaced as a whole, since an overlay could not remove an item otherwise.
-            Some((_, below)) if is_node(name) => below.overlay(value),
+            Some((_, below)) if is_node(name) => {
+                let length = removed.place.len();
+                removed.place.push_str(name);
+                removed.place.push('.');
+                below.overlay(value, removed);
+                removed.place.truncate(length);
+            }
             Some((_, below)) => *below = value,
             None => merged.push((name, value)),
         }

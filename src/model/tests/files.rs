@@ -62,6 +62,29 @@ fn null_removes_an_instance_an_object_a_parameter_or_a_member() {
     assert_eq!(names(&tree, "Device.", true), ["Device.A ro", "Device.T. ro"]);
 }
 
+/// A table that a device does not have takes along the parameter that counts it, and nothing leads to it any more.
+#[test]
+fn null_for_a_table_is_enough() {
+    let base = r#"{ "Device": { "TNumberOfEntries": { "type": "unsignedInt", "counts": "T" },
+        "T": { "source": { "uci": "a", "rows": "t" }, "{i}": { "N": { "type": "string", "source": "n" },
+          "UNumberOfEntries": { "type": "unsignedInt", "counts": "U" }, "U": { "{i}": { "C": { "type": "int" } } } } },
+        "O": { "V": { "{i}": {} } },
+        "P": { "type": "string", "reference": "strong", "targets": ["Device.T.", "Device.O.V.", "Device.T.{i}.U."] },
+        "Q": { "source": { "uci": "a", "at": "b" },
+          "R": { "type": "string", "source": { "field": "c", "path": ["Device.T.*", "Device.T.*.N"] } } } } }"#;
+    let of = |over: &str| values(&layers(&[base, over]).unwrap_or_else(|mistakes| panic!("{mistakes}")), "").unwrap();
+    let all = ["Device.TNumberOfEntries=0", "Device.P=", "Device.Q.R="];
+    assert_eq!(of("{}"), all);
+    assert_eq!(of(r#"{ "Device": { "T": null } }"#), all[1..]);
+    assert_eq!(of(r#"{ "Device": { "T": null, "O": null, "TNumberOfEntries": null } }"#), all[1..]);
+    assert_eq!(of(r#"{ "Device": { "TNumberOfEntries": null, "T": null } }"#), all[1..]);
+    assert_eq!(of(r#"{ "Device": { "T": { "{i}": { "U": null, "N": null } } } }"#), all);
+    // A name that no overlay has removed stays a mistake.
+    let wrong = base.replace("Device.O.V.", "Device.O.W.");
+    let refused = layers(&[&wrong, r#"{ "Device": { "T": null } }"#]).unwrap_err().to_string();
+    assert_eq!(refused, "0: /Device/P/targets: no table `Device.O.W.` in this model");
+}
+
 /// An overlay for a model with examples fits the same model without them.
 #[test]
 fn null_for_an_instance_that_is_not_there_changes_nothing() {
