@@ -214,6 +214,28 @@ impl RowPath {
     }
 }
 
+/// The texts that the device takes, which may hold others.
+#[derive(Debug, Default)]
+pub(super) struct Allowed {
+    /// A regular expression that the whole text matches, or each word of a list.
+    pub(super) pattern: Option<Box<str>>,
+    /// The most bytes.
+    pub(super) bytes: Option<u32>,
+}
+
+impl Allowed {
+    /// Returns the reason for which a text must not be written.
+    pub(super) fn refusal(&self, text: &str, is_list: bool) -> Option<String> {
+        if let Some(most) = self.bytes.filter(|most| text.len() > *most as usize) {
+            return Some(format!("the device takes at most {most} bytes, and letters may have several"));
+        }
+        // The loader has compiled it, so that it is valid.
+        let pattern = regex_lite::Regex::new(&format!("^(?:{})$", self.pattern.as_deref()?)).ok()?;
+        let is_good = if is_list { text.split(' ').all(|word| pattern.is_match(word)) } else { pattern.is_match(text) };
+        (!is_good).then(|| "the device takes no such text".to_owned())
+    }
+}
+
 /// One value in the answer of a source.
 #[derive(Debug)]
 pub(super) struct Field {
@@ -224,6 +246,8 @@ pub(super) struct Field {
     pub(super) conversion: Conversion,
     /// The texts for values, where they are not the reverse of the conversion; `None` if nothing is written.
     pub(super) writes: WrittenTexts,
+    /// The texts that may be written; `None` if all may.
+    pub(super) allowed: Option<Box<Allowed>>,
     /// The tables whose row with this key or name is the value: the field is a reference.
     pub(super) path: Box<[RowPath]>,
 }

@@ -9,10 +9,10 @@ use crate::model::source::{Conversion, Excerpt, Field, Form, Location, RowPath, 
 use crate::model::value::Type;
 
 /// The members of a field; its own source may have `at` and `limit` beside its kind.
-pub(super) const FIELD_MEMBERS: [&str; 29] = [
+pub(super) const FIELD_MEMBERS: [&str; 31] = [
     "field", "view", "fields", "line", "word", "match", "absent", "map", "as", "scale", "path", "file", "exec",
     "builtin", "ubus", "uci", "args", "method", "optional", "at", "limit", "age", "fault", "set", "can", "reload",
-    "poll", "watch", "write",
+    "poll", "watch", "write", "allow", "bytes",
 ];
 
 impl<'a> SchemaBuilder<'a> {
@@ -50,6 +50,7 @@ impl<'a> SchemaBuilder<'a> {
                     absent: None,
                     conversion: Conversion::default(),
                     writes: Box::default(),
+                    allowed: None,
                     path: Box::default(),
                 })
             }
@@ -80,7 +81,8 @@ impl<'a> SchemaBuilder<'a> {
         }
         let path = self.row_paths(raw)?;
         let writes = self.written_texts(raw, spec)?;
-        Ok(Field { source, excerpt, absent: absent.map(Into::into), conversion, writes, path })
+        let allowed = self.allowed(raw)?;
+        Ok(Field { source, excerpt, absent: absent.map(Into::into), conversion, writes, allowed, path })
     }
 
     /// Reads the part of the answer that the value is, and the source of that answer.

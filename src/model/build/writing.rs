@@ -1,10 +1,11 @@
 //! Builds the ways in which the agent sets values on the device.
 
 use super::{Built, SchemaBuilder, pointer};
+use crate::model::expression;
 use crate::model::raw::{Object, Raw};
 use crate::model::schema::Spec;
 use crate::model::source::uci::is_name;
-use crate::model::source::{Excerpt, Field, Location, Writing, WrittenTexts};
+use crate::model::source::{Allowed, Excerpt, Field, Location, Writing, WrittenTexts};
 use crate::model::value::Type;
 use crate::suggest::hint;
 
@@ -91,6 +92,16 @@ impl<'a> SchemaBuilder<'a> {
         Ok(texts.into())
     }
 
+    /// Reads `allow` and `bytes` of a field: the texts that the device takes.
+    pub(super) fn allowed(&self, raw: &Object<'_>) -> Built<Option<Box<Allowed>>> {
+        let (pattern, bytes) = (self.text(raw, "allow")?, self.bound(raw, "bytes")?);
+        if let Some(Err(error)) = pattern.map(regex_lite::Regex::new) {
+            return Err(self.error(raw.file, "/allow", expression::reason(&error)));
+        }
+        let is_free = pattern.is_none() && bytes.is_none();
+        Ok((!is_free).then(|| Box::new(Allowed { pattern: pattern.map(Into::into), bytes })))
+    }
+
     /// Returns true if the agent can set a field on the device. Notes a text for a script of the device that no rule restricts.
     pub(super) fn is_settable(&mut self, raw: &Raw<'_>, field: &Field, spec: &Spec) -> bool {
         let is_forbidden = matches!(raw, Raw::Object(raw) if matches!(raw.get("set"), Some(Raw::Boolean(false))));
@@ -107,11 +118,12 @@ impl<'a> SchemaBuilder<'a> {
         let is_free = facets.is_none_or(|facets| facets.pattern.is_none() && facets.enumeration.is_empty())
             && field.conversion.map.is_empty()
             && field.conversion.form.is_none()
+            && field.allowed.as_ref().is_none_or(|allowed| allowed.pattern.is_none())
             && field.path.is_empty();
         // A script of the device may split the text at its spaces, and make an argument of each part.
         if spec.writable && is_settable && is_package && spec.kind == Type::String && is_free {
             self.warnings.push(format!(
-                "{}: the ACS may set any text, which scripts of the device read; give it a `pattern`, an `enum` or a `map`",
+                "{}: the ACS may set any text, which scripts of the device read; give its source an `allow`, or it an `enum`, a `pattern` or a `map`",
                 self.location.pointer.trim_start_matches('/').replace('/', ".")
             ));
         }

@@ -88,6 +88,12 @@ impl<'t> RefreshWalk<'t> {
         if let Some(reason) = text.as_deref().and_then(|text| wrong_characters(text, &place)) {
             return Err(Planned::Unfit(reason.to_owned()));
         }
+        let is_list = field.conversion.form == Some(Form::Words);
+        if let Some(reason) =
+            text.as_deref().zip(field.allowed.as_ref()).and_then(|(text, of)| of.refusal(text, is_list))
+        {
+            return Err(Planned::Unfit(reason));
+        }
         // A value that would read as another one is no success: a fraction is lost, or two values have the same text.
         let read_back = text.as_deref().filter(|text| !text.is_empty() || !place.is_staged());
         if !is_same(self.value(field, spec, read_back)) {
