@@ -279,9 +279,10 @@ class Generator:
                 out["maxItems"] = syntax.max_items
         self.facets(item, name, syntax, out)
         if name in section.may_be_empty:
-            if "minLength" not in out or "pattern" in out:
-                raise ModelError(f"{name}: only a parameter with a least length and without a pattern mayBeEmpty")
-            out["pattern"] = f"(|.{{{out.pop('minLength')},}})"
+            if "minLength" not in out:
+                raise ModelError(f"{name}: only a parameter with a least length mayBeEmpty")
+            least = out.pop("minLength")
+            out["pattern"] = f"(|{out['pattern']})" if "pattern" in out else f"(|.{{{least},}})"
         if name in section.enums:
             out["enum"] = section.enums[name]
         if parameter.hidden:
@@ -496,7 +497,8 @@ class Factory:
                 troubles.append(f"{path} = {value!r}: {trouble}")
         troubles += self.template_troubles(self.root, self.tree)
         if troubles:
-            sys.exit("\n".join(troubles) + "\nGive each a value in the selection: NAME = VALUE")
+            advice = "Under the object of each in the selection, add `NAME = VALUE`, or `NAME mayBeEmpty`."
+            sys.exit("\n".join([*troubles, advice]))
 
     def template_troubles(self, path, node):
         for name, child in node.items():

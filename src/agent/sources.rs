@@ -11,7 +11,7 @@ use crate::control::CommandResult;
 use crate::cwmp::device::{Device, Growth, JournalError, JournalWriter};
 use crate::model::Loaded;
 use crate::model::path::Path;
-use crate::model::schema::Omitted;
+use crate::model::schema::{Omitted, Spec};
 use crate::model::tree::{Reading, Wanted};
 use crate::sources::DeviceSources;
 
@@ -38,7 +38,7 @@ pub(super) fn describe(device: &mut Device, paths: &[String], json: bool, now: N
             }
             let reading = readings.iter().find(|reading| reading.name == parameter.name);
             let value = parameter.value().to_string();
-            let entry = Entry { name: parameter.name, value: &value, hidden: parameter.spec.hidden, reading };
+            let entry = Entry { name: parameter.name, value: &value, spec: parameter.spec, reading };
             if json { entries.push(entry.json()) } else { entry.write(&mut text) }
         });
         visited.map_err(error_text)?;
@@ -60,8 +60,8 @@ fn omitted_json(omitted: &Omitted) -> Json {
 struct Entry<'a> {
     name: &'a str,
     value: &'a str,
-    hidden: bool,
-    /// `None` if the agent itself keeps the value.
+    spec: &'a Spec,
+    /// `None` if the value is the agent's own.
     reading: Option<&'a Reading>,
 }
 
@@ -71,7 +71,7 @@ impl Entry<'_> {
         let reading = self.reading;
         object([
             ("name", self.name.into()),
-            ("source", text(reading.and_then(|reading| reading.query.as_deref()))),
+            ("source", text(reading.map_or(self.computed(), |reading| reading.query.as_deref()))),
             ("text", text(self.shown_text())),
             ("value", self.value.into()),
             ("milliseconds", reading.map_or(Json::Null, |reading| (reading.took.as_millis() as u64).into())),
@@ -88,7 +88,7 @@ impl Entry<'_> {
         };
         line(&format!("{}=", self.name), self.value);
         match self.reading {
-            None => line("  source  ", "kept by the agent"),
+            None => line("  source  ", self.computed().unwrap_or("kept by the agent")),
             Some(reading) => {
                 let took = format!(" ({} ms)", reading.took.as_millis() as u64);
                 let source =
@@ -100,9 +100,14 @@ impl Entry<'_> {
         }
     }
 
+    /// Returns the way of a value that the agent does not keep.
+    fn computed(&self) -> Option<&'static str> {
+        self.spec.is_count().then_some("number of instances")
+    }
+
     /// Returns the text of the device, unless the parameter is hidden.
     fn shown_text(&self) -> Option<&str> {
-        self.reading.filter(|_| !self.hidden)?.text.as_deref()
+        self.reading.filter(|_| !self.spec.hidden)?.text.as_deref()
     }
 
     fn error(&self) -> Option<&str> {
@@ -119,8 +124,10 @@ pub fn check_device(loaded: Loaded, json: bool) -> (String, bool) {
     let failed: Vec<&Reading> = readings.iter().filter(|reading| reading.value.is_err()).collect();
     let (mut text, mut entries) = (String::new(), Vec::new());
     for reading in &failed {
-        let hidden = device.tree().parameter(&reading.name).is_ok_and(|parameter| parameter.spec.hidden);
-        let entry = Entry { name: &reading.name, value: "", hidden, reading: Some(reading) };
+        // The parameter is there: the reading is one of its tree.
+        let Ok(parameter) = device.tree().parameter(&reading.name) else { continue };
+        let value = parameter.value().to_string();
+        let entry = Entry { name: &reading.name, value: &value, spec: parameter.spec, reading: Some(reading) };
         if json { entries.push(entry.json()) } else { entry.write(&mut text) }
     }
     if json {

@@ -67,7 +67,7 @@ impl Kernel {
 
     /// Returns the rows of a provider.
     pub(super) fn rows(&mut self, provider: &str, argument: &str) -> Result<Vec<Row>, String> {
-        if matches!(provider, "address" | "host" | "host_address" | "lease" | "link" | "route" | "uplink") {
+        if matches!(provider, "address" | "host" | "host_address" | "lease" | "link" | "links" | "route" | "uplink") {
             self.load_links()?;
         }
         if matches!(provider, "host" | "host_address" | "lease") {
@@ -77,7 +77,7 @@ impl Kernel {
         let (links, leases) = (self.links.as_deref().unwrap_or_default(), self.leases.as_deref().unwrap_or_default());
         match provider {
             "address" => address::rows(links, dumps, wall),
-            "clock" => Ok(vec![clock::row(wall)]),
+            "clock" => Ok(vec![clock::row(self.now)]),
             "conntrack" => Ok(vec![system::conntrack()]),
             "host" => host::rows(links, dumps, leases, &mut self.host_states, self.now),
             "host_address" => host::address_rows(links, dumps, leases),
@@ -86,6 +86,7 @@ impl Kernel {
                 Ok(lease::rows(leases, wall, |leased| address::link_of(&addresses, leased)))
             }
             "link" => Ok(link::rows(links)),
+            "links" => Ok(vec![link::sum(links, argument)]),
             "process" => process::rows(),
             "resolver" => system::resolvers(),
             "route" => route::rows(links, dumps),

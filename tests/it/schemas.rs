@@ -170,7 +170,7 @@ fn mistakes_are_invalid() {
         json!({ "type": "boolean", "source": { "file": "/a", "as": "bool" } }),
         json!({ "type": "string", "source": { "file": "/a", "scale": [1] } }),
         json!({ "source": { "exec": "/bin/true" } }),
-        json!({ "source": { "builtin": "links" } }),
+        json!({ "source": { "builtin": "linkss" } }),
         json!({ "source": { "file": "/a", "limit": 61 } }),
         json!({ "source": { "file": "/a", "poll": 9 } }),
         json!({ "{i}": { "A": { "type": "string" } }, "maxEntries": -1 }),

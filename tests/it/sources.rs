@@ -223,6 +223,7 @@ fn the_operator_sees_where_values_come_from() {
     assert_eq!(&lines[5..7], ["  text    12", "  error   more than 9"]);
     assert!(text.contains(&format!("{TEMPERATURE}=21\n  source  file ")), "{text}");
     assert!(text.ends_with("Device.DeviceInfo.ProvisioningCode=\n  source  kept by the agent\n"), "{text}");
+    assert!(agent.succeeds(&["source", COUNT]).ends_with("\n  source  number of instances\n"));
     let json: Json = serde_json::from_str(&agent.succeeds(&["source", "--json", TEMPERATURE])).expect("JSON");
     assert_eq!(json[0]["name"], TEMPERATURE);
     assert_eq!(json[0]["text"], "21500");
@@ -237,7 +238,7 @@ fn the_operator_sees_where_values_come_from() {
     let output = builder.clone().args(&["--device"]).run_to_end("check");
     let text = String::from_utf8(output.stdout).expect("text");
     assert_eq!(output.status.code(), Some(1), "{text}");
-    assert!(text.contains(&format!("{LED}Level=\n  source  exec")) && text.contains("more than 9"), "{text}");
+    assert!(text.contains(&format!("{LED}Level=0\n  source  exec")) && text.contains("more than 9"), "{text}");
     assert!(text.contains("values were read from the device; 1 failed or do not fit"), "{text}");
     let output = builder.args(&["--device", "--json"]).run_to_end("check");
     let list: Json = serde_json::from_slice(&output.stdout).expect("JSON");

@@ -180,6 +180,17 @@ pub(super) fn rows(links: &[Link]) -> Vec<Row> {
     links.iter().map(|link| link.row(links)).collect()
 }
 
+/// Returns the counters of several links together; `names` have spaces between them.
+pub(super) fn sum(links: &[Link], names: &str) -> Row {
+    let mut row = Row::default();
+    for (at, counter) in COUNTERS.iter().enumerate() {
+        let counted = links.iter().filter(|link| names.split(' ').any(|name| name == link.name));
+        let total = counted.fold(0, |total: u64, link| total.wrapping_add(link.counters[at]));
+        row.set(counter, total.to_string());
+    }
+    row
+}
+
 impl Link {
     pub(super) fn row(&self, links: &[Link]) -> Row {
         let mut row = Row::new(&self.name);
@@ -280,6 +291,15 @@ mod tests {
         let circle =
             vec![Link { below: Some(2), ..link(1, "a", "vlan") }, Link { below: Some(1), ..link(2, "b", "vlan") }];
         assert_eq!(upstream(circle, "a"), ["a", "b"]);
+    }
+
+    #[test]
+    fn counters_of_several_links_are_added() {
+        let counting = |name: &str, count| Link { counters: [count; COUNTERS.len()], ..link(1, name, "wireless") };
+        let links = [counting("phy0-ap0", 5), counting("phy0-ap1", 7), counting("phy1-ap0", 100)];
+        let sent = |names: &str| sum(&links, names).get("tx_bytes").map(str::to_owned);
+        assert_eq!(sent("phy0-ap0 phy0-ap1 gone").as_deref(), Some("12"));
+        assert_eq!(sent("").as_deref(), Some("0"));
     }
 
     /// Appends an attribute.

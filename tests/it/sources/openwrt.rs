@@ -198,6 +198,7 @@ const VALUES: &[(&str, &str)] = &[
     ("DHCPv4.Client.1.ReqOption.2.Tag", "125"),
     ("DHCPv4.Client.2.DHCPStatus", "Init"),
     ("DHCPv4.Client.3.DHCPStatus", "Selecting"),
+    ("DHCPv4.Client.1.DHCPServer", "198.51.100.1"),
     ("DHCPv4.Client.1.IPRouters", "198.51.100.1"),
     ("DHCPv4.Client.1.DNSServers", "9.9.9.9"),
     ("DHCPv4.Server.Enable", "true"),
@@ -296,6 +297,7 @@ const VALUES: &[(&str, &str)] = &[
     ("WiFi.SSID.1.LowerLayers", "Device.WiFi.Radio.1"),
     ("WiFi.SSID.1.Status", "Up"),
     ("WiFi.SSID.2.SSID", "Zuhause \"5\" GHz"),
+    ("WiFi.SSID.3.SSID", "Gäste im Café Zürich"),
     ("WiFi.SSID.3.Enable", "false"),
     ("WiFi.SSID.3.Status", "Down"),
     ("WiFi.AccessPoint.1.Security.ModeEnabled", "WPA2-Personal"),
@@ -356,6 +358,10 @@ fn the_values_are_those_of_the_router() {
     let port = all.lines().find_map(|line| line.strip_suffix(".Name=phy0-ap0").filter(|path| path.contains(".Port.")));
     assert_eq!(agent.value(&format!("{}.LowerLayers", port.expect("a port"))), "Device.WiFi.SSID.1");
     assert_eq!((count("Origin=DHCPv4"), count("StaticRoute=true")), (1, 1));
+    // A radio has sent what its networks have sent.
+    let sent =
+        |object: &str| agent.value(&format!("Device.WiFi.{object}.Stats.PacketsSent")).parse::<u64>().expect("packets");
+    assert!(sent("Radio.1") >= sent("SSID.1") && sent("SSID.1") > 0);
     // The ports of a bridge have the VLAN of their untagged frames.
     let pvid = |name: &str| {
         let port = all
