@@ -189,6 +189,11 @@ impl Sources for DeviceSources {
         self.packages.recover(staged, kept)
     }
 
+    #[cfg(feature = "source-uci")]
+    fn is_undecided(&self) -> bool {
+        self.packages.is_undecided()
+    }
+
     fn reload(&mut self, reload: &Reload) -> Result<(), String> {
         run_reload(reload, self.clock, &self.stop)
     }

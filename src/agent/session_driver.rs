@@ -77,7 +77,8 @@ impl Agent {
         // error of the session names the defect.
         let shown = Url::parse(&url).map(|url| url.to_string());
         if let Ok(url) = &shown {
-            log::info!("session with {url}: {}", events.join(", "));
+            let number = self.device.state().totals.number();
+            log::info!("session with {url}: {} (number {number})", events.join(", "));
         }
         self.trace_session(shown.as_deref().unwrap_or("-"), &events);
         let (session, result) = match connection {

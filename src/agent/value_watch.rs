@@ -112,7 +112,9 @@ impl Agent {
             self.values.settle(is_event && !has_changed, now);
             self.schedule_notification(Now { monotonic: now.monotonic + BURST, ..now });
         }
-        self.values.due = changes.poll.map(|interval| now.monotonic + interval);
+        // A client that was too slow may have read by then.
+        let behind = self.values.watchers.are_behind().then_some(LONGEST_QUIET);
+        self.values.due = changes.poll.into_iter().chain(behind).min().map(|interval| now.monotonic + interval);
         self.set_value_changes(changes);
     }
 

@@ -120,10 +120,10 @@ pub struct ResultStream {
 
 impl ResultStream {
     /// Sends a text. Returns false, and drops it, while too much waits for the client: the agent neither waits for a client
-    /// nor grows for it.
+    /// nor grows for it. A client for which nothing waits gets a text of any length.
     pub fn send(&self, text: String) -> bool {
         let unread = self.flow.unread.fetch_add(text.len(), Ordering::AcqRel);
-        if unread + text.len() > MAX_UNREAD {
+        if unread > 0 && unread + text.len() > MAX_UNREAD {
             self.flow.taken(text.len());
             return false;
         }

@@ -169,7 +169,9 @@ impl Device {
         tree.set_with_omitted(false);
         self.unstored = tree.unstored_numbers();
         self.sources.forget_answers();
+        let pinned = self.pinned_values();
         (self.tree, self.actions, self.reloads) = (tree, actions, reloads);
+        self.keep_pinned_values(pinned);
         self.show_all_tests();
         let tree = &self.tree;
         self.state.drop_changes(|name| tree.parameter(name).is_err());

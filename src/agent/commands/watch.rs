@@ -24,6 +24,8 @@ struct Watcher {
     paths: Vec<String>,
     /// The values that the client knows, by name.
     known: BTreeMap<String, String>,
+    /// True if it was too slow for the last difference.
+    is_behind: bool,
 }
 
 impl Watchers {
@@ -41,12 +43,18 @@ impl Watchers {
             if present != watcher.known {
                 has_changed = true;
                 // A client that is too slow gets the difference to what it knows later.
-                if watcher.client.send(difference(&watcher.known, &present)) {
+                watcher.is_behind = !watcher.client.send(difference(&watcher.known, &present));
+                if !watcher.is_behind {
                     watcher.known = present;
                 }
             }
         }
         has_changed
+    }
+
+    /// Returns true if a client does not know all changes yet.
+    pub(in crate::agent) fn are_behind(&self) -> bool {
+        self.0.iter().any(|watcher| watcher.is_behind)
     }
 }
 
@@ -67,7 +75,7 @@ impl Agent {
         let client = reply.into_stream();
         // The client has read the present values as soon as this arrives, so that it misses no change.
         client.send(String::new());
-        self.values.watchers.0.push(Watcher { client, paths, known });
+        self.values.watchers.0.push(Watcher { client, paths, known, is_behind: false });
         self.values.outdate();
     }
 

@@ -136,6 +136,12 @@ impl Device {
         author: Author,
         now: Now,
     ) -> Result<Changed, Fault> {
+        if !self.unfinished.staged.is_empty() {
+            self.finish_renames(drivers);
+            if !self.unfinished.staged.is_empty() {
+                return Err(Fault::because(FaultCode::InternalError, "an interrupted change still waits for a lock"));
+            }
+        }
         let time = self.time_to_confirm(&writes, &kept, author);
         let old_texts = time.map(|_| self.confirmation().map_or(&[][..], Confirmation::files));
         let prepared = drivers.prepare(&writes, old_texts).map_err(|refused| fault(&writes, refused))?;
@@ -310,7 +316,8 @@ impl Device {
                 Place::OldSection { .. } => "deleted",
                 _ => "set",
             };
-            log::info!("{deed} on the device by the ACS: {}", names.join(", "));
+            let session = self.state.totals.number();
+            log::info!("{deed} on the device by the ACS in session {session}: {}", names.join(", "));
         }
         for write in writes {
             match &write.text {

@@ -14,9 +14,7 @@ impl Device {
         }
         let Some(mut drivers) = self.sources.drivers.take() else { return };
         drivers.begin();
-        let staged = std::mem::take(&mut self.unfinished.staged);
-        let notices = drivers.recover(&staged, self.confirmation().map_or(&[], Confirmation::files));
-        notices.iter().for_each(|notice| log::warn!("{notice}"));
+        let notices = self.finish_renames(&mut *drivers);
         let undo = std::mem::take(&mut self.unfinished.undo);
         let is_interrupted = !undo.is_empty();
         if is_interrupted {
@@ -31,11 +29,23 @@ impl Device {
         }
         drivers.end();
         self.sources.drivers = Some(drivers);
-        // All services have started with the new files, unless these took their places only now.
-        if boot != Some(self.unfinished.boot.as_str()) && notices.is_empty() {
+        // All services have started with the new files, unless these took their places only now. Without the number of the boot, a
+        // reload too many is better than none.
+        if boot.is_some_and(|boot| boot != self.unfinished.boot) && notices.is_empty() {
             self.unfinished.owed.clear();
         }
         self.sources.inherited.clone_from(&self.unfinished.owed);
+    }
+
+    /// Finishes the renames of a change that a crash has interrupted. Those whose package another program has locked stay in the
+    /// record, and are tried again before the next change and the next reload. Returns notices.
+    pub(super) fn finish_renames(&mut self, drivers: &mut dyn Sources) -> Vec<String> {
+        let notices = drivers.recover(&self.unfinished.staged, self.confirmation().map_or(&[], Confirmation::files));
+        notices.iter().for_each(|notice| log::warn!("{notice}"));
+        if !drivers.is_undecided() {
+            self.unfinished.staged.clear();
+        }
+        notices
     }
 
     /// Returns the names of the reloads that are owed.
@@ -65,6 +75,12 @@ impl Device {
             if let Err(error) = self.store_work(self.unfinished.clone(), now) {
                 log::warn!("{error}");
             }
+        }
+        if !self.unfinished.staged.is_empty()
+            && let Some(mut drivers) = self.sources.drivers.take()
+        {
+            self.finish_renames(&mut *drivers);
+            self.sources.drivers = Some(drivers);
         }
         let is_of_reload = |write: &&Write| write.place.is_staged() && write.reload.as_deref() == Some(name);
         let writes: Vec<Write> = self.sources.pins.iter().filter(is_of_reload).cloned().collect();
@@ -130,6 +146,26 @@ impl Device {
                     }
                 }
                 self.sources.pins.push(pinned);
+            }
+        }
+    }
+
+    /// Returns the texts of the values that wait for their reload.
+    pub(super) fn pinned_values(&self) -> Vec<(String, String)> {
+        let value = |pinned: &Write| {
+            let parameter = self.tree.parameter(&pinned.name).ok()?;
+            Some((pinned.name.clone(), parameter.with_value(ToString::to_string)))
+        };
+        self.sources.pins.iter().filter_map(value).collect()
+    }
+
+    /// Gives a new model the values that wait for their reload (R170): nothing reads them from the device until then.
+    pub(super) fn keep_pinned_values(&mut self, pinned: Vec<(String, String)>) {
+        for (name, text) in pinned {
+            let value = self.tree.parameter(&name).ok().and_then(|parameter| parameter.spec.parse(&text).ok());
+            if let Some(value) = value {
+                // Cannot fail: the parameter was found above.
+                let _ = self.tree.set_runtime_value(&name, value);
             }
         }
     }

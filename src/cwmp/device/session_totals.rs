@@ -37,6 +37,11 @@ impl SessionTotals {
         }
     }
 
+    /// Returns the number of the session that runs, or of the next one.
+    pub fn number(self) -> u64 {
+        self.succeeded.saturating_add(self.failed).saturating_add(1)
+    }
+
     /// Encodes the counts as a record of the journal holds them.
     pub(super) fn to_json(self) -> Json {
         Json::Array(vec![self.succeeded.into(), self.failed.into(), self.last_success.into()])

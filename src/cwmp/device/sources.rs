@@ -86,6 +86,11 @@ pub trait Sources {
         Vec::new()
     }
 
+    /// Returns true if another program held the lock of a prepared file at the last [`Sources::recover`]: the file still waits.
+    fn is_undecided(&self) -> bool {
+        false
+    }
+
     /// Runs a reload to its end.
     ///
     /// # Errors

@@ -15,6 +15,8 @@ use crate::model::source::{Answer, Place, Row, Write};
 pub(in crate::sources) struct Packages {
     store: PackageStore,
     staged: Vec<Staged>,
+    /// True if a file of a record still waits for its rename.
+    is_undecided: bool,
 }
 
 /// A package that is staged unless it has its text already, with the sections in it that got a name, and the new one.
@@ -26,7 +28,7 @@ type Group<'w> = Vec<(usize, &'w Write)>;
 impl Packages {
     /// Creates the driver. It opens nothing before the first change.
     pub(in crate::sources) fn new(stop: Arc<AtomicBool>) -> Packages {
-        Packages { store: PackageStore::new(stop), staged: Vec::new() }
+        Packages { store: PackageStore::new(stop), staged: Vec::new(), is_undecided: false }
     }
 
     /// Writes the new texts of the packages beside their files, in the order of their names, and keeps all of them locked. `kept` are
@@ -131,6 +133,11 @@ impl Packages {
         Ok(())
     }
 
+    /// Returns true if a file of a record still waits for its rename.
+    pub(in crate::sources) fn is_undecided(&self) -> bool {
+        self.is_undecided
+    }
+
     /// Removes the prepared files, and unlocks the packages.
     pub(in crate::sources) fn discard(&mut self) {
         self.staged.clear();
@@ -156,6 +163,7 @@ impl Packages {
             notices.push(format!("uci {package}: {end}"));
         }
         let old: Vec<&str> = kept.iter().map(|file| file.package.as_str()).collect();
+        self.is_undecided = !keep.is_empty();
         self.store.clean(&keep, &old);
         notices
     }

@@ -191,7 +191,7 @@ fn a_value_is_set_in_its_package() {
     });
     assert_eq!(scene.reloads().len(), 1);
     let log = scene.agent.log();
-    assert!(log.contains(&format!("set on the device by the ACS: {SYSTEM}Name")), "{log}");
+    assert!(log.contains(&format!("set on the device by the ACS in session 2: {SYSTEM}Name")), "{log}");
 }
 
 /// R164, R165: several packages in one request, all or none.
@@ -653,7 +653,7 @@ fn sections_are_added_and_deleted() {
     scene.agent.succeeds(&["delete", &format!("{SSID}6.")]);
     assert!(!scene.package("wireless").contains("cpe_wifi_iface_6"));
     let log = scene.agent.log();
-    assert!(log.contains(&format!("added on the device by the ACS: {SSID}3.")), "{log}");
+    assert!(log.contains(&format!("added on the device by the ACS in session 2: {SSID}3.")), "{log}");
 }
 
 /// R164, R217: an instance is added and deleted wholly or not at all, wherever the agent is killed.

@@ -7,6 +7,7 @@ use crate::cwmp::testing::{MemoryJournal, NOW, device_with};
 use crate::model::reloads::Reload;
 use crate::model::source::{Answer, Query, Response, Row, Target};
 use crate::model::tree::Wanted;
+use crate::model::{ModelFile, load};
 
 const MODEL: &str = r#"{ "Device": {
     "DeviceInfo": {
@@ -43,6 +44,8 @@ struct State {
     renamed: Vec<RenamedRow>,
     /// The notices of the next start.
     notices: Vec<String>,
+    /// True while another program holds the lock of a file.
+    is_locked: bool,
     done: Vec<String>,
     fails: Option<&'static str>,
     /// True if the request has used up its time.
@@ -127,6 +130,10 @@ impl Sources for World {
 
     fn reload(&mut self, _reload: &Reload) -> Result<(), String> {
         Ok(())
+    }
+
+    fn is_undecided(&self) -> bool {
+        self.0.borrow().is_locked
     }
 
     fn recover(&mut self, staged: &[StagedFile], _: &[StagedFile]) -> Vec<String> {
@@ -218,6 +225,19 @@ fn one_record_holds_the_change_and_what_is_owed() {
     assert!(restored.owed_reloads().is_empty());
 }
 
+/// R170: a model that is read again has the values that wait for their reload.
+#[test]
+fn a_new_model_keeps_what_was_set() {
+    let mut scene = Scene::new();
+    scene.change(&[("Lan.MTU", "1400")]).expect("set");
+    let file = ModelFile { name: "model".into(), text: MODEL.into() };
+    let loaded = load(&[file], &[], &|_| true).expect("a valid model");
+    assert_eq!(scene.device.replace_model(loaded, &scene.journal.records()), [""; 0]);
+    assert_eq!(scene.value("Lan.MTU"), "1400");
+    scene.device.refresh(&Wanted::values(vec!["Device.".into()]), NOW);
+    assert_eq!(scene.value("Lan.MTU"), "1400");
+}
+
 /// R165, R168.
 #[test]
 fn each_value_that_the_device_cannot_have_is_a_fault() {
@@ -293,12 +313,37 @@ fn a_start_finishes_and_undoes() {
     assert_eq!(*finished.world.0.borrow().done, ["recover 1"]);
     assert_eq!(finished.device.owed_reloads(), ["network"]);
     assert!(start(&records, "b2").device.owed_reloads().is_empty());
+    let (device, journal) = device_with(MODEL, &records);
+    let mut unknown = Scene { world: World::default(), device, journal }.with_sources();
+    unknown.device.recover(None, NOW);
+    assert_eq!(unknown.device.owed_reloads(), ["network"], "a device without the number of its boot");
     // The files took their places behind the start of the services.
     let (device, journal) = device_with(MODEL, &records);
     let mut late = Scene { world: World::default(), device, journal }.with_sources();
     late.world.0.borrow_mut().notices = vec!["complete".into()];
     late.device.recover(Some("b2"), NOW);
     assert_eq!(late.device.owed_reloads(), ["network"]);
+}
+
+/// R164, R171: a file whose package is locked at the start waits in the record, and has its place before the next change.
+#[test]
+fn a_package_that_is_locked_at_the_start_is_finished_later() {
+    let mut scene = Scene::new();
+    scene.change(&[("Lan.MTU", "1400")]).expect("set");
+    let (device, journal) = device_with(MODEL, &scene.journal.records());
+    let mut next = Scene { world: scene.world.clone(), device, journal }.with_sources();
+    next.world.0.borrow_mut().is_locked = true;
+    next.device.recover(Some("b1"), NOW);
+    assert_eq!(next.change(&[("Lan.Speed", "5")]).expect_err("it waits").code.number(), 9002);
+    // Another record does not forget the file.
+    next.change(&[("Kept", "x")]).expect("set");
+    let (device, journal) = device_with(MODEL, &[scene.journal.records(), next.journal.records()].concat());
+    let mut last = Scene { world: scene.world.clone(), device, journal }.with_sources();
+    last.world.0.borrow_mut().is_locked = false;
+    last.world.0.borrow_mut().done.clear();
+    last.device.recover(Some("b1"), NOW);
+    assert_eq!(last.world.0.borrow().done, ["recover 1"]);
+    last.change(&[("Lan.Speed", "5")]).expect("set");
 }
 
 /// A value is written again into the section that has got a name, and not into the next one, whose key is now that of the first.
