@@ -466,7 +466,8 @@ impl Killer {
 
 impl Drop for Killer {
     fn drop(&mut self) {
-        let _ = Command::new("kill").arg(self.0.id().to_string()).status();
+        // On SIGTERM it would wait for an agent that is about to end, at times without end.
+        let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }

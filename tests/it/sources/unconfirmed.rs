@@ -2,13 +2,16 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::time::Duration;
+use std::process::Command;
+use std::time::{Duration, Instant};
 
 use super::uci::{PACKAGES, Router};
+use super::uci_set::Killer;
 use crate::gateway::{BOOT, BOOTSTRAP, PERIODIC, SOON, VALUE_CHANGE};
 use crate::support::fake_clock::FakeClock;
 use crate::support::network::{in_own_network, sh};
 use crate::support::port::{closed_address, of_its_own};
+use crate::support::skip::skip_for_lack_of;
 use crate::support::{AcsOptions, Agent, ManualAcs, set_parameter_attributes, set_parameter_values};
 
 /// The reload applies the user name of the WAN: a provider that does not know it gives no address.
@@ -253,5 +256,121 @@ fn the_url_of_a_dead_acs_goes_back() {
         });
         scene.agent.wait_for_log(&format!("confirmed by a contact with the ACS: {URL}"), SOON);
         assert!(!scene.agent.succeeds(&["status"]).contains("unconfirmed"));
+    });
+}
+
+impl Scene {
+    /// Answers sessions, and wakes the agent, until the condition holds.
+    fn serve(&self, mut condition: impl FnMut() -> bool) {
+        let serve = || {
+            if let Some(mut session) = self.acs.accept(Duration::from_millis(20)) {
+                while let Some(message) = session.recv() {
+                    match message.method.as_str() {
+                        "" => return session.end_session(),
+                        "Inform" => session.confirm_inform(),
+                        _ => session.respond(&message),
+                    }
+                }
+            }
+        };
+        FakeClock::hurry(&self.agent, SOON, || {
+            serve();
+            condition()
+        });
+    }
+
+    /// Starts the killed agent, and looks whether the file has the one text or the other. Takes the latter back.
+    fn recover(&mut self, kills: &mut [u32; 2], at: &str) {
+        self.clock.advance(0);
+        let position = self.agent.log_position();
+        self.agent.restart();
+        self.agent.wait_for_control();
+        let is_old = self.package() == PACKAGES[2].1;
+        let beside = if is_old { &[][..] } else { &[".network.cpe-old"][..] };
+        assert_eq!(self.beside(), beside, "{at}");
+        kills[usize::from(is_old)] += 1;
+        if is_old {
+            self.agent.succeeds(&["inform"]);
+        } else {
+            self.agent.wait_for_log_after(position, "session failed", SOON);
+            self.clock.advance(TOO_LATE);
+        }
+        self.serve(|| self.agent.log_after(position).contains("session finished"));
+        assert_eq!((self.agent.value(USERNAME), self.agent.value(NOTE)), (LINE.into(), "before".into()), "{at}");
+        self.expect_original();
+        // Another start has its reloads at once again.
+        self.clock.advance(0);
+        self.agent.crash_and_restart();
+        self.agent.wait_for_control();
+    }
+}
+
+/// The steps at which the agent is killed: a call, and its number.
+fn steps(calls: &[(&'static str, u32)]) -> Vec<(&'static str, u32)> {
+    calls.iter().flat_map(|(call, most)| (1..=*most).map(move |number| (*call, number))).collect()
+}
+
+fn has_strace() -> bool {
+    let found = Command::new("strace").arg("-V").output().is_ok();
+    if !found {
+        skip_for_lack_of("strace");
+    }
+    found
+}
+
+/// R164, R171: wherever the agent is killed during the change, the file has the old text, or the new one and a way back.
+#[test]
+fn a_kill_during_the_change_leaves_a_way_back() {
+    in_own_network("sources::unconfirmed::a_kill_during_the_change_leaves_a_way_back", || {
+        if !has_strace() {
+            return;
+        }
+        let Some(mut scene) = Scene::new() else { return };
+        let mut kills = [0; 2];
+        for (call, number) in steps(&[("linkat", 1), ("renameat", 1), ("fsync", 3), ("write", 1)]) {
+            scene.agent.succeeds(&["inform"]);
+            let (_, _, mut session) = scene.acs.next_session();
+            let killer = Killer::at(&scene.agent, call, number);
+            let values = [(USERNAME, "string", "wrong@isp.example"), (NOTE, "string", "after")];
+            let is_confirmed = session.call(&set_parameter_values(&values, "k1")).is_some();
+            drop(killer);
+            if scene.agent.is_running() {
+                session.end_session();
+            }
+            drop(session);
+            scene.acs.clear();
+            let is_lost = is_confirmed && scene.package() == PACKAGES[2].1;
+            assert!(!is_lost, "{call} {number}: a confirmed change is lost");
+            scene.recover(&mut kills, &format!("{call} {number}"));
+        }
+        assert!(kills.iter().all(|count| *count >= 2), "{kills:?}");
+    });
+}
+
+/// R164: wherever the agent is killed on the way back, the file has one of the two texts, and the old one in the end.
+#[test]
+fn a_kill_on_the_way_back_leaves_a_way_back() {
+    in_own_network("sources::unconfirmed::a_kill_on_the_way_back_leaves_a_way_back", || {
+        if !has_strace() {
+            return;
+        }
+        let Some(mut scene) = Scene::new() else { return };
+        let mut kills = [0; 2];
+        for (call, number) in steps(&[("linkat", 1), ("renameat", 1), ("unlink", 1), ("fsync", 3), ("write", 1)]) {
+            scene.cut_off();
+            let killer = Killer::at(&scene.agent, call, number);
+            let position = scene.agent.log_position();
+            scene.clock.advance(TOO_LATE);
+            scene.agent.command(&["get", NOTE]);
+            let began = Instant::now();
+            while scene.agent.is_running() && !scene.agent.log_after(position).contains("not reached in time") {
+                assert!(began.elapsed() < SOON, "{call} {number}: neither killed nor taken back");
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            drop(killer);
+            scene.acs.clear();
+            scene.recover(&mut kills, &format!("{call} {number}"));
+        }
+        assert!(kills.iter().all(|count| *count >= 2), "{kills:?}");
     });
 }
