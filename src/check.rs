@@ -13,6 +13,7 @@ use crate::agent::{check_acs_settings, check_actions, check_device, load_model, 
 use crate::clock::{Clock, Now};
 use crate::config::Config;
 use crate::cwmp::device::management_server::{self, parameter};
+use crate::cwmp::diagnostics::{object_of_state, test_at};
 #[cfg(feature = "tls")]
 use crate::http::{self, Certificate};
 use crate::mistake::Mistakes;
@@ -78,6 +79,7 @@ fn describe(loaded: &Loaded, config: &Config) -> String {
     found.extend(actions.reboot.is_some().then(|| "reboot".into()));
     found.extend(actions.factory_reset.is_some().then(|| "factoryReset".into()));
     found.extend(actions.download.iter().map(|(file_type, _)| format!("download `{file_type}`")));
+    found.extend(actions.diagnostics.iter().map(|(object, _)| format!("diagnostics `{object}`")));
     found.extend(actions.upload.iter().map(|(file_type, _)| format!("upload `{file_type}`")));
     let lines = [
         ("data model", config.model_names()),
@@ -122,6 +124,7 @@ fn warnings(loaded: &Loaded, config: &Config) -> Vec<String> {
         warnings.push(format!("{url} is empty: the agent contacts no ACS until {until}"));
     }
     warnings.extend(examples_left(&files, loaded));
+    warnings.extend(tests_of_nobody(loaded));
     // The agent starts nevertheless: a device that cannot store must still be manageable.
     warnings.extend(Store::check_owner(&config.state_dir).err().map(|error| no_state(&error)));
     warnings.extend(loaded.warnings.iter().cloned());
@@ -195,6 +198,22 @@ fn examples_left(files: &[&PathBuf], loaded: &Loaded) -> Option<String> {
     (!left.is_empty()).then(|| {
         format!("the factory state has examples of the data model, which an overlay replaces or removes:{left}")
     })
+}
+
+/// Returns a warning for each diagnostic test that neither the agent nor a program runs (R308).
+fn tests_of_nobody(loaded: &Loaded) -> Vec<String> {
+    let (tree, mut warnings) = (&loaded.tree, Vec::new());
+    let Ok(everything) = Path::parse("") else { return warnings };
+    // Cannot fail: the empty path names the whole tree.
+    let _ = tree.visit_values(&everything, &mut |parameter| {
+        if let Some(object) = object_of_state(parameter.name)
+            && parameter.spec.writable
+            && test_at(tree, &loaded.actions, object).is_none()
+        {
+            warnings.push(format!("{object} is a diagnostic test that nobody runs: every request for it is refused"));
+        }
+    });
+    warnings
 }
 
 /// Returns the line of an example that is left: `PATH=VALUE` for a parameter that has still the value and no source, a path

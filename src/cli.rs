@@ -13,6 +13,7 @@ mod assignments;
 mod command;
 mod help;
 mod operands;
+mod transfer;
 
 use std::ffi::OsString;
 use std::mem::take;
@@ -185,6 +186,11 @@ impl Arguments {
             CommandParser::Trace => {
                 let file = operands.trace().map_err(|reason| format!("{name}: {reason}"))?;
                 Command::Trace { socket: load(options)?.control, file }
+            }
+            #[cfg(feature = "diagnostics")]
+            CommandParser::Test(parse) => {
+                let words = operands.any();
+                Command::Test(words.and_then(parse).map_err(|reason| format!("{name}: {reason}"))?)
             }
             CommandParser::Client(parse) => {
                 // The operands come before the file: they can be wrong without it, and exit status 64 says so.

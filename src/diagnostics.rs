@@ -7,19 +7,30 @@
 //! | file | test |
 //! |---|---|
 //! | `ping.rs` | IPPing: echo requests of ICMP and ICMPv6 |
+//! | `trace_route.rs` | TraceRoute: datagrams with growing hop limits, and the errors of the routers |
+//! | `echo.rs` | UDPEchoDiagnostics: datagrams that an echo service returns |
+//! | `server_selection.rs` | ServerSelectionDiagnostics: the fastest of several hosts |
 //! | `program.rs` | the tests of a vendor: a program of `actions.diagnostics` |
 //! | `target.rs` | the host of a test: its address, and the interface of the device that leads to it |
 //! | `socket.rs` | sockets with the options of a test |
+//! | `command.rs` | the commands `ping` and `traceroute` |
 //!
 //! A test knows neither the data model nor the ACS: its inputs are texts by the names of TR-181, and so are its results.
 
 mod clock;
+mod command;
+mod echo;
 mod icmp;
 mod ping;
 mod program;
+mod server_selection;
 mod socket;
 mod target;
+mod trace_route;
 
+pub use command::LocalTest;
+
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -42,6 +53,9 @@ pub(crate) struct Order {
     pub(crate) stop: Arc<AtomicBool>,
 }
 
+/// Receives the progress of a test, a line for people at a time.
+pub(crate) type Tell<'t> = &'t dyn Fn(fmt::Arguments<'_>);
+
 /// The end of a test.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Outcome {
@@ -51,22 +65,31 @@ pub(crate) struct Outcome {
     pub(crate) results: Results,
 }
 
-/// The failure of a test: the value of DiagnosticsState, and the reason for the log.
+/// The failure of a test.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
+    /// The value of DiagnosticsState.
     pub(crate) state: &'static str,
+    /// The reason, for the log.
     pub(crate) reason: String,
+    /// The results up to the failure.
+    pub(crate) results: Results,
 }
 
 impl Failure {
+    /// Returns a failure without results.
+    pub(crate) fn of(state: &'static str, reason: impl Into<String>) -> Failure {
+        Failure { state, reason: reason.into(), results: Results::new() }
+    }
+
     /// Returns a failure that has no state of its own.
     pub(crate) fn other(reason: impl Into<String>) -> Failure {
-        Failure { state: "Error_Other", reason: reason.into() }
+        Failure::of("Error_Other", reason)
     }
 
     /// Returns a failure of the device itself, such as a lack of sockets.
     pub(crate) fn internal(reason: impl Into<String>) -> Failure {
-        Failure { state: "Error_Internal", reason: reason.into() }
+        Failure::of("Error_Internal", reason)
     }
 }
 
@@ -92,19 +115,30 @@ impl Order {
     }
 }
 
-/// Runs a test to its end. It ends early if the order is stopped; the outcome does not count then.
+/// Runs a test for the ACS to its end. It ends early if the order is stopped; the outcome does not count then.
 pub(crate) fn run(order: &Order) -> Outcome {
-    let done = match order.test {
-        Test::Ping => ping::run(order),
-        Test::Program => return program::run(order),
-    };
-    match done {
-        Ok(results) => Outcome { state: COMPLETE.to_owned(), results },
+    match measure(order, &|_| {}) {
+        Ok(outcome) => outcome,
         Err(failure) => {
             log::warn!("{}: {}", failure.state, failure.reason);
-            Outcome { state: failure.state.to_owned(), results: Results::new() }
+            Outcome { state: failure.state.to_owned(), results: failure.results }
         }
     }
+}
+
+/// Runs a test to its end, and tells its progress.
+///
+/// # Errors
+/// The test was not completed.
+fn measure(order: &Order, tell: Tell<'_>) -> Result<Outcome, Failure> {
+    let results = match order.test {
+        Test::Ping => ping::run(order, tell)?,
+        Test::TraceRoute => trace_route::run(order, tell)?,
+        Test::UdpEcho => echo::run(order)?,
+        Test::ServerSelection => server_selection::run(order)?,
+        Test::Program => return program::run(order),
+    };
+    Ok(Outcome { state: COMPLETE.to_owned(), results })
 }
 
 /// Returns a result of a test.

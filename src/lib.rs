@@ -39,7 +39,7 @@ pub mod control;
 pub mod cwmp;
 pub mod dhcp;
 #[cfg(feature = "diagnostics")]
-mod diagnostics;
+pub mod diagnostics;
 pub mod digest;
 pub mod discovery;
 #[cfg(feature = "doctor")]

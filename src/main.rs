@@ -24,6 +24,8 @@ fn execute(command: Command) -> ExitCode {
         // Not reached: the command line refuses the command in a build without it.
         #[cfg(not(feature = "replay"))]
         Command::Replay { .. } => ExitCode::FAILURE,
+        #[cfg(feature = "diagnostics")]
+        Command::Test(test) => test.run(),
         Command::Client { socket, request } => control::run(&socket, request),
     }
 }

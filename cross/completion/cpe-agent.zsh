@@ -19,6 +19,8 @@ _cpe_agent() {
         'upload:upload a file of the device'
         'request-download:ask the ACS for a file'
         'dhcp:hand over what a DHCP client received'
+        'ping:send echo requests to a host, and print their times'
+        'traceroute:print the routers on the way to a host'
         'trace:record sessions into a new file, without secrets'
         'replay:play a trace against a fresh agent and show the differences'
         'applied:tell the agent that the services have reloaded'
@@ -130,6 +132,10 @@ _cpe_agent() {
                 '--control=[the control socket]:FILE:_files' \
                 '--dhcp-dir=[options of DHCP, on a RAM disk; allows discovery]:DIR:_files -/' \
                 '--remove[flag]' \
+                '--help[explain the command]'
+            ;;
+        ping | traceroute)
+            _arguments \
                 '--help[explain the command]'
             ;;
         trace)

@@ -8,6 +8,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use crate::config::Config;
+use crate::cwmp::diagnostics::STATE;
 use crate::json::escape;
 use crate::mistake::{Mistake, Mistakes};
 use crate::model::Loaded;
@@ -57,6 +58,14 @@ pub fn check_actions(config: &Config, loaded: &Loaded) -> Result<(), Mistakes> {
             reject("download", file_type, "ed25519", &reason);
         }
     }
+    for (object, _) in &loaded.actions.diagnostics {
+        let state = format!("{object}{STATE}");
+        if !loaded.tree.parameter(&state).is_ok_and(|parameter| parameter.spec.writable) {
+            let pointer = format!("/actions/diagnostics/{}", escape(object));
+            let reason = format!("the data model has no writable {state}");
+            mistakes.push(Mistake::new(Path::new(&config.model_names()), &pointer, &reason));
+        }
+    }
     mistakes.check()
 }
 
@@ -66,6 +75,9 @@ pub fn unusable_actions(actions: &Actions) -> Vec<String> {
     let mut unusable = Vec::new();
     for (name, command) in [("reboot", &actions.reboot), ("factoryReset", &actions.factory_reset)] {
         unusable.extend(command.iter().filter_map(|command| missing_program(name, command)));
+    }
+    for (object, action) in &actions.diagnostics {
+        unusable.extend(missing_program(&format!("diagnostics `{object}`"), &action.run));
     }
     for (kind, list) in [("download", &actions.download), ("upload", &actions.upload)] {
         for (file_type, action) in list {

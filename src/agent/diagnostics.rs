@@ -168,18 +168,37 @@ impl Agent {
         Some(Order { test, inputs, program, devices, stop: Arc::default() })
     }
 
-    /// Returns the names by which the kernel may know the interface of this path; none for the empty path.
+    /// Returns the names by which the kernel may know the interface of this path, the likeliest first; none for the empty path.
     fn devices_of(&mut self, path: &str, now: Now) -> Vec<String> {
         let path = path.trim_end_matches('.');
         if path.is_empty() {
             return Vec::new();
         }
-        let name = format!("{path}.Name");
-        self.device.refresh(&Wanted::values(vec![name.clone()]), now);
-        let row = self.device.tree().row_key(&format!("{path}.")).map(str::to_owned);
-        let name = self.device.tree().get(&name).map(|name| name.to_string());
-        let found: Vec<String> = [name, row].into_iter().flatten().filter(|name| !name.is_empty()).collect();
+        let wanted = ["Name", "LowerLayers"].map(|name| format!("{path}.{name}"));
+        self.device.refresh(&Wanted::values(wanted.to_vec()), now);
+        let lower = self.device.tree().get(&wanted[1]).map(|layers| layers.to_string()).unwrap_or_default();
+        let lower = lower.split(',').next().unwrap_or_default().trim_end_matches('.').to_owned();
+        let mut names = Vec::new();
+        // An IP interface of OpenWrt is named after its section, and the layer below it after the kernel's device.
+        if !lower.is_empty() {
+            self.device.refresh(&Wanted::values(vec![format!("{lower}.Name")]), now);
+            self.add_names(&lower, &mut names);
+        }
+        self.add_names(path, &mut names);
         // A name that no interface has, so that the test fails instead of taking another way.
-        if found.is_empty() { vec![path.to_owned()] } else { found }
+        if names.is_empty() { vec![path.to_owned()] } else { names }
+    }
+
+    /// Adds the names of one interface: its parameter Name, and the key of its row.
+    fn add_names(&self, path: &str, names: &mut Vec<String>) {
+        let tree = self.device.tree();
+        let name = tree.get(&format!("{path}.Name")).map(|name| name.to_string());
+        let key = tree.row_key(&format!("{path}.")).map(str::to_owned);
+        for name in [name, key].into_iter().flatten().filter(|name| !name.is_empty()) {
+            if path.contains(".PPP.") {
+                names.push(format!("pppoe-{name}")); // the device of OpenWrt
+            }
+            names.push(name);
+        }
     }
 }

@@ -1,19 +1,18 @@
 //! The table of commands: the name, the arguments, the help texts and the parser of each.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::PathBuf;
 
 use super::assignments;
 use super::operands::Operands;
+use super::transfer::transfer;
 #[cfg(feature = "dhcp")]
 use crate::config::DHCP_DIR;
 use crate::config::{CONFIG, CONTROL, Config};
-use crate::control::{
-    GetForm, GetRequest, LocalTransfer, Request, TraceFile, parse_assignment, parse_request_download,
-};
+use crate::control::{GetForm, GetRequest, Request, TraceFile, parse_assignment, parse_request_download};
 #[cfg(feature = "dhcp")]
 use crate::dhcp::Handover;
+#[cfg(feature = "diagnostics")]
+use crate::diagnostics::LocalTest;
 use crate::suggest::hint;
 
 /// A command of the program, with everything that it needs.
@@ -48,6 +47,9 @@ pub enum Command {
         /// The file of the trace.
         file: PathBuf,
     },
+    /// Runs a diagnostic test without the agent.
+    #[cfg(feature = "diagnostics")]
+    Test(LocalTest),
     /// Sends a request to the running agent.
     Client {
         /// The path of the control socket.
@@ -82,6 +84,9 @@ pub(super) enum CommandParser {
     /// Reads the options of DHCP.
     #[cfg(feature = "dhcp")]
     Dhcp,
+    /// Makes a diagnostic test from the operands, or returns a message for the user.
+    #[cfg(feature = "diagnostics")]
+    Test(fn(Vec<String>) -> Result<LocalTest, String>),
     /// Reads the file of a trace that is to be recorded.
     Trace,
     /// Reads the file of a trace that is to be replayed.
@@ -99,6 +104,7 @@ impl CommandSpec {
             // A build for a gateway may lack it; with the feature it is in the table.
             "dhcp" => "dhcp: this build lacks the cargo feature `dhcp`".into(),
             "doctor" => "doctor: this build lacks the cargo feature `doctor` (cross/build --doctor)".into(),
+            "ping" | "traceroute" => format!("{name}: this build lacks the cargo feature `diagnostics`"),
             _ => format!("there is no command `{name}`{}", hint(name, &names, "commands", "")),
         })
     }
@@ -124,6 +130,8 @@ impl CommandSpec {
             CommandParser::Client(_) | CommandParser::Trace => option == CONFIG || option == CONTROL,
             #[cfg(feature = "dhcp")]
             CommandParser::Dhcp => [CONFIG, CONTROL, DHCP_DIR].contains(&option),
+            #[cfg(feature = "diagnostics")]
+            CommandParser::Test(_) => false,
             CommandParser::Help => false,
         }
     }
@@ -295,6 +303,29 @@ before the agent runs. Each call replaces what is known of the interface (docs/d
 --requested N           the option, 43 or 125, that the client has asked for",
         parser: CommandParser::Dhcp,
     },
+    #[cfg(feature = "diagnostics")]
+    CommandSpec {
+        name: "ping",
+        arguments: " HOST [OPTION=VALUE...]",
+        meaning: "send echo requests to a host, and print their times",
+        details: "\
+The test IPPing of the ACS, without the agent. OPTION is count (4), interval and timeout (1000
+milliseconds), size (56 bytes), dscp (0), interface, or ip (4 or 6). Exit status 1 means that no
+reply came, and 2 that the test was not possible.",
+        parser: CommandParser::Test(LocalTest::ping),
+    },
+    #[cfg(feature = "diagnostics")]
+    CommandSpec {
+        name: "traceroute",
+        arguments: " HOST [OPTION=VALUE...]",
+        meaning: "print the routers on the way to a host",
+        details: "\
+The test TraceRoute of the ACS, without the agent. OPTION is tries (3 a hop), hops (30 at most),
+timeout (3000 milliseconds a hop), size (38 bytes), dscp (0), interface, or ip (4 or 6). Exit
+status 1 means that the host was not reached within so many hops, and 2 that the test was not
+possible, or ended before. !N is the code of an error of ICMP.",
+        parser: CommandParser::Test(LocalTest::trace_route),
+    },
     CommandSpec {
         name: "trace",
         arguments: " FILE [size=BYTES]",
@@ -358,28 +389,4 @@ fn get(operands: Operands) -> Result<Request, String> {
     let secret = operands.has("secret");
     // No path is checked here: only the agent has the data model.
     Ok(Request::Get(GetRequest { paths: operands.some()?, form, secret }))
-}
-
-fn transfer(operands: Operands, is_download: bool) -> Result<Request, String> {
-    // A password file is read by the client with the rights of its user, never by the agent with its own.
-    let transfer = LocalTransfer::parse(is_download, &with_password(operands.any()?)?)?;
-    Ok(Request::Transfer(Box::new(transfer)))
-}
-
-/// The number of bytes that are read of a password file. A wrong name such as `/dev/zero` must not fill the memory.
-const MAX_PASSWORD_FILE: u64 = 4096;
-
-/// Replaces `password-file=FILE` by `password=` and the first line of that file.
-///
-/// Every user of the device can read a command line in `/proc`, so a password belongs in a file.
-fn with_password(words: Vec<String>) -> Result<Vec<String>, String> {
-    let read = |word: String| {
-        let Some(file) = word.strip_prefix("password-file=") else { return Ok(word) };
-        let mut text = String::new();
-        let result = File::open(file).and_then(|open| open.take(MAX_PASSWORD_FILE).read_to_string(&mut text));
-        result.map_err(|error| format!("{file} cannot be read: {error}"))?;
-        // An editor ends the line with a line break, which is no part of the password.
-        Ok(format!("password={}", text.lines().next().unwrap_or_default()))
-    };
-    words.into_iter().map(read).collect()
 }

@@ -51,6 +51,8 @@ pub(super) fn of_command(command: &CommandSpec) -> String {
     append_lines(&mut text, command.details);
     match command.parser {
         CommandParser::Help => return text,
+        #[cfg(feature = "diagnostics")]
+        CommandParser::Test(_) => return text,
         CommandParser::Local(_) | CommandParser::Replay => append(&mut text, "Options", OPTIONS),
         _ => append(&mut text, "Options", CLIENT_OPTIONS),
     }

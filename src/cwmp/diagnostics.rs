@@ -33,6 +33,12 @@ pub const COMPLETE: &str = "Complete";
 pub enum Test {
     /// ICMP echo requests to a host.
     Ping,
+    /// Datagrams with growing hop limits to a host.
+    TraceRoute,
+    /// Datagrams that the echo service of a host returns.
+    UdpEcho,
+    /// The fastest of several hosts.
+    ServerSelection,
     /// The test of a vendor: a program of `actions.diagnostics`.
     Program,
 }
@@ -52,13 +58,36 @@ struct Standard {
 
 /// The tests of the standard that this build runs.
 #[cfg(feature = "diagnostics")]
-const STANDARD: &[Standard] = &[Standard {
-    test: Test::Ping,
-    device: "IP.Diagnostics.IPPing.",
-    gateway: "IPPingDiagnostics.",
-    input: "Host",
-    completed: false,
-}];
+const STANDARD: &[Standard] = &[
+    Standard {
+        test: Test::Ping,
+        device: "IP.Diagnostics.IPPing.",
+        gateway: "IPPingDiagnostics.",
+        input: "Host",
+        completed: false,
+    },
+    Standard {
+        test: Test::TraceRoute,
+        device: "IP.Diagnostics.TraceRoute.",
+        gateway: "TraceRouteDiagnostics.",
+        input: "Host",
+        completed: false,
+    },
+    Standard {
+        test: Test::UdpEcho,
+        device: "IP.Diagnostics.UDPEchoDiagnostics.",
+        gateway: "UDPEchoDiagnostics.",
+        input: "Host",
+        completed: true,
+    },
+    Standard {
+        test: Test::ServerSelection,
+        device: "IP.Diagnostics.ServerSelectionDiagnostics.",
+        gateway: "ServerSelectionDiagnostics.",
+        input: "HostList",
+        completed: true,
+    },
+];
 #[cfg(not(feature = "diagnostics"))]
 const STANDARD: &[Standard] = &[];
 

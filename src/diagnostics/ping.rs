@@ -10,17 +10,17 @@ use std::time::{Duration, Instant};
 use rand::RngCore;
 use rand::rngs::OsRng;
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, SocketType, connect, ipproto, recv, send};
+use rustix::net::{RecvFlags, SendFlags, SocketType, ipproto, recv, send};
 
 use super::clock::now;
 use super::icmp;
-use super::socket::{Options, is_unreachable};
+use super::socket::{Options, connect_to, is_unreachable};
 use super::target::{Version, address};
-use super::{Failure, Order, Results, result};
+use super::{Failure, Order, Results, Tell, result};
 use crate::readiness::{PollFlags, wait};
 
-/// The least time between two requests of the ACS's test: a long test is no flood.
-const INTERVAL: Duration = Duration::from_millis(200);
+/// The least milliseconds between two requests of the ACS's test: a long test is no flood.
+const INTERVAL: u32 = 200;
 
 /// The longest wait between two looks at the stop flag.
 const LOOK: Duration = Duration::from_millis(200);
@@ -35,8 +35,8 @@ pub(crate) struct Summary {
     pub(crate) lost: u32,
     /// The sum, the least and the greatest time in microseconds.
     sum: u64,
-    pub(crate) least: u64,
-    pub(crate) greatest: u64,
+    least: u64,
+    greatest: u64,
 }
 
 impl Summary {
@@ -56,6 +56,16 @@ impl Summary {
     /// Returns the average in microseconds; 0 without a reply (R316).
     pub(crate) fn average(&self) -> u64 {
         self.sum.checked_div(self.received.into()).unwrap_or(0)
+    }
+
+    /// Returns the average, the least and the greatest time by their names in microseconds, in which other tests than IPPing have
+    /// them.
+    pub(super) fn microseconds(&self) -> Results {
+        let times = [("Average", self.average()), ("Minimum", self.least), ("Maximum", self.greatest)];
+        times
+            .into_iter()
+            .map(|(name, time)| result(&format!("{name}ResponseTime"), time.min(u32::MAX.into())))
+            .collect()
     }
 
     /// Returns the results by the names of IPPing.
@@ -79,6 +89,8 @@ pub(crate) fn microseconds(time: Duration) -> u64 {
 pub(crate) struct Pinger {
     socket: OwnedFd,
     to: IpAddr,
+    /// The address of the device towards the host.
+    pub(super) local: IpAddr,
     is_raw: bool,
     /// The identifier of the requests. The kernel chooses that of an unprivileged socket, and checks it.
     identifier: u16,
@@ -101,12 +113,12 @@ impl Pinger {
             }
             Err(error) => return Err(options.failure(error)),
         };
-        connect(&socket, &SocketAddr::new(to, 0)).map_err(|error| unreachable(to, error))?;
+        let local = connect_to(&socket, SocketAddr::new(to, 0))?;
         let mut identifier = [0; 2];
         // Without random bytes the identifier is 0, which tells replies apart as long as no other raw socket pings.
         let _ = OsRng.try_fill_bytes(&mut identifier);
         let identifier = u16::from_be_bytes(identifier);
-        Ok(Pinger { socket, to, is_raw, identifier, size, sequence: 0, buffer: vec![0; MAX_PACKET] })
+        Ok(Pinger { socket, to, local, is_raw, identifier, size, sequence: 0, buffer: vec![0; MAX_PACKET] })
     }
 
     /// Sends a request and waits for its reply. Returns the time; `None` for a loss.
@@ -164,14 +176,6 @@ impl Pinger {
     }
 }
 
-/// Returns the failure to connect a socket.
-fn unreachable(to: IpAddr, error: Errno) -> Failure {
-    match is_unreachable(error) {
-        true => Failure { state: "Error_NoRouteToHost", reason: format!("no route leads to {to}: {error}") },
-        false => Failure::other(format!("{to}: {error}")),
-    }
-}
-
 /// Waits until an instant, or until the test is stopped.
 pub(crate) fn rest(until: Instant, is_stopped: &dyn Fn() -> bool) {
     while !is_stopped() {
@@ -183,26 +187,58 @@ pub(crate) fn rest(until: Instant, is_stopped: &dyn Fn() -> bool) {
     }
 }
 
-/// Runs the test of the ACS.
-pub(super) fn run(order: &Order) -> Result<Results, Failure> {
+/// Runs the test.
+pub(super) fn run(order: &Order, tell: Tell<'_>) -> Result<Results, Failure> {
     let to = address(order.text("Host"), Version::of(order), &order.stop)?;
     let size = order.number("DataBlockSize", 56).min(65_535) as usize;
     let mut pinger = Pinger::open(to, size, &Options::of(order))?;
     let (count, timeout) = (order.number("NumberOfRepetitions", 3), order.milliseconds("Timeout", 1000));
+    let interval = order.milliseconds("Interval", INTERVAL);
+    tell(format_args!("ping of {to} from {} with {size} bytes of data", pinger.local));
+    let mut number = 0;
+    let summary = repeat(order, count, interval, &mut || {
+        let time = pinger.probe(timeout, &|| order.is_stopped())?;
+        number += 1;
+        match time {
+            Some(time) => tell(format_args!("reply {number} from {to}: {} ms", thousandths(microseconds(time)))),
+            None => tell(format_args!("no reply {number} within {} ms", timeout.as_millis() as u64)),
+        }
+        Ok(time)
+    })?;
+    let Summary { received, lost, least, greatest, .. } = summary;
+    let [least, average, greatest] = [least, summary.average(), greatest].map(thousandths);
+    tell(format_args!(
+        "{received} received, {lost} lost; least {least} ms, average {average} ms, greatest {greatest} ms"
+    ));
+    let mut results = summary.results();
+    results.push(result("IPAddressUsed", pinger.local));
+    Ok(results)
+}
+
+/// Probes a host so many times, and waits between the begins of two probes.
+pub(super) fn repeat(
+    order: &Order,
+    count: u32,
+    interval: Duration,
+    probe: &mut dyn FnMut() -> Result<Option<Duration>, Failure>,
+) -> Result<Summary, Failure> {
     let (mut summary, is_stopped) = (Summary::default(), || order.is_stopped());
-    for number in 0..count {
-        let next = now() + INTERVAL;
-        summary.add(pinger.probe(timeout, &is_stopped)?);
-        if number + 1 < count {
+    for number in 1..=count {
+        let next = now() + interval;
+        summary.add(probe()?);
+        if number < count {
             rest(next, &is_stopped);
         }
         if is_stopped() {
             break;
         }
     }
-    let mut results = summary.results();
-    results.push(result("IPAddressUsed", to));
-    Ok(results)
+    Ok(summary)
+}
+
+/// Returns microseconds as milliseconds with three decimals.
+pub(super) fn thousandths(microseconds: u64) -> String {
+    format!("{}.{:03}", microseconds / 1000, microseconds % 1000)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use super::{COMPLETE, Order, Outcome, Results};
+use super::{COMPLETE, Failure, Order, Outcome, Results};
 use crate::cwmp::diagnostics::STATE;
 use crate::sources::run_program;
 
@@ -18,17 +18,11 @@ use crate::sources::run_program;
 const ERROR: &str = "Error";
 
 /// Runs the program.
-pub(super) fn run(order: &Order) -> Outcome {
-    let failed = |reason: String| {
-        log::warn!("the program of the test: {reason}");
-        Outcome { state: "Error_Other".to_owned(), results: Results::new() }
-    };
-    let Some(action) = &order.program else { return failed("it is missing".into()) };
+pub(super) fn run(order: &Order) -> Result<Outcome, Failure> {
+    let Some(action) = &order.program else { return Err(Failure::internal("the test has no program")) };
     let inputs = order.inputs.iter().filter(|(name, _)| name != STATE);
-    match run_program(&action.run, inputs, limit(action.time_limit), &order.stop) {
-        Ok(results) => outcome(results),
-        Err(reason) => failed(reason),
-    }
+    let results = run_program(&action.run, inputs, limit(action.time_limit), &order.stop);
+    results.map(outcome).map_err(|reason| Failure::other(format!("the program of the test: {reason}")))
 }
 
 fn limit(limit: Duration) -> u32 {

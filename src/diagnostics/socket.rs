@@ -1,12 +1,14 @@
 //! Sockets with the options of a test: the interface, and the DSCP.
 
 use std::ffi::OsString;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 
 use nix::sys::socket::{setsockopt, sockopt::BindToDevice};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, Protocol, SocketFlags, SocketType, netdevice, socket_with, sockopt};
+use rustix::net::{
+    AddressFamily, Protocol, SocketFlags, SocketType, connect, getsockname, netdevice, socket_with, sockopt,
+};
 
 use super::{Failure, Order};
 
@@ -59,6 +61,19 @@ impl Options {
             error => Failure::internal(format!("no socket: {error}")),
         }
     }
+}
+
+/// Connects a socket, so that it gets the packets and errors of this address alone. Returns the address of the device towards it.
+///
+/// # Errors
+/// No route leads to the address.
+pub(crate) fn connect_to(socket: &OwnedFd, to: SocketAddr) -> Result<IpAddr, Failure> {
+    connect(socket, &to).map_err(|error| match is_unreachable(error) {
+        true => Failure::of("Error_NoRouteToHost", format!("no route leads to {}: {error}", to.ip())),
+        false => Failure::other(format!("{}: {error}", to.ip())),
+    })?;
+    let local = getsockname(socket).ok().and_then(|address| SocketAddr::try_from(address).ok());
+    Ok(local.map_or(to.ip(), |local| local.ip()))
 }
 
 /// Returns true for the errors of a send or of a connect that mean: no route leads to the host.

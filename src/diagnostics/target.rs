@@ -43,7 +43,7 @@ impl Version {
 /// # Errors
 /// The name has no such address.
 pub(crate) fn address(host: &str, version: Version, stop: &Arc<AtomicBool>) -> Result<IpAddr, Failure> {
-    let failed = |reason: String| Failure { state: "Error_CannotResolveHostName", reason };
+    let failed = |reason: String| Failure::of("Error_CannotResolveHostName", reason);
     let limits = IoLimits { timeout: LOOK_UP, stop: Arc::clone(stop), end: None }.end_within(LOOK_UP);
     let found = resolve(host, 0, &limits).map_err(|error| failed(error.to_string()))?;
     let fitting = found.iter().map(SocketAddr::ip).find(|address| version.fits(*address));

@@ -1,5 +1,7 @@
 //! Diagnostic tests: their life between the ACS and the device, and their measurements.
 
+mod network;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::thread;

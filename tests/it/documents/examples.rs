@@ -143,6 +143,12 @@ fn every_command_line_parses() {
                     let output = run(&clone, &arguments);
                     assert!(output.status.success(), "{place}: {}", String::from_utf8_lossy(&output.stderr));
                 }
+                // They need no agent either, and reach no host of this name.
+                "ping" | "traceroute" => {
+                    arguments[1] = "no host".to_owned();
+                    let output = run(&clone, &arguments);
+                    assert_eq!(output.status.code(), Some(2), "{place}: {}", String::from_utf8_lossy(&output.stderr));
+                }
                 _ => {
                     arguments.extend(["--control".to_owned(), "no-agent.sock".to_owned()]);
                     let output = run(&clone, &arguments);

@@ -1,0 +1,151 @@
+//! UDPEchoDiagnostics: datagrams to the echo service of a host (RFC 862), and the times until they are back.
+//!
+//! A datagram begins with its number, as UDP Echo Plus of TR-143 has it, so that a late one is not taken for the one that is awaited.
+
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, SocketType, recv, send};
+
+use super::clock::now;
+use super::ping::repeat;
+use super::socket::{Options, connect_to, is_unreachable};
+use super::target::{Version, address};
+use super::{Failure, Order, Results, result};
+use crate::readiness::{PollFlags, wait};
+
+/// The longest wait between two looks at the stop flag.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// The port of the echo service.
+pub(super) const PORT: u16 = 7;
+
+/// A socket for datagrams to one echo service.
+pub(super) struct Echo {
+    socket: OwnedFd,
+    /// The address of the device towards the host.
+    pub(super) local: IpAddr,
+    data: Vec<u8>,
+    number: u32,
+    buffer: Vec<u8>,
+}
+
+impl Echo {
+    /// Opens a socket for datagrams of so many bytes, at least one.
+    ///
+    /// # Errors
+    /// The kernel allows no such socket, or no route leads to the address.
+    pub(super) fn open(to: SocketAddr, size: usize, options: &Options) -> Result<Echo, Failure> {
+        let socket = options.open(to.ip(), SocketType::DGRAM, None).map_err(|error| options.failure(error))?;
+        let local = connect_to(&socket, to)?;
+        let size = size.max(1);
+        // One byte more, so that a longer datagram differs.
+        Ok(Echo { socket, local, data: vec![0; size], number: 0, buffer: vec![0; size + 1] })
+    }
+
+    /// Sends a datagram and waits until it is back. Returns the time; `None` for a loss.
+    ///
+    /// # Errors
+    /// The kernel cannot send such a datagram at all.
+    pub(super) fn probe(
+        &mut self,
+        timeout: Duration,
+        is_stopped: &dyn Fn() -> bool,
+    ) -> Result<Option<Duration>, Failure> {
+        self.number = self.number.wrapping_add(1);
+        let length = self.data.len().min(4);
+        self.data[..length].copy_from_slice(&self.number.to_be_bytes()[4 - length..]);
+        let began = now();
+        match send(&self.socket, &self.data, SendFlags::NOSIGNAL) {
+            Ok(_) => {}
+            Err(Errno::MSGSIZE) => return Err(Failure::other(format!("{} bytes are too many", self.data.len()))),
+            // The error of an earlier datagram, or a route that has gone.
+            Err(error) if is_unreachable(error) || error == Errno::CONNREFUSED || error == Errno::NOBUFS => {
+                return Ok(None);
+            }
+            Err(error) => return Err(Failure::internal(format!("a datagram cannot be sent: {error}"))),
+        }
+        let deadline = began + timeout;
+        while !is_stopped() {
+            let left = deadline.saturating_duration_since(now());
+            let ready = wait(&[(self.socket.as_fd(), PollFlags::IN)], Some(left.min(LOOK)));
+            let arrived = now();
+            if !ready[0].is_empty() {
+                match recv(&self.socket, &mut self.buffer[..], RecvFlags::DONTWAIT) {
+                    Ok((count, _)) if self.is_echo(count) => {
+                        let time = arrived.saturating_duration_since(began);
+                        return Ok((time <= timeout).then_some(time));
+                    }
+                    // The host has no such service.
+                    Err(Errno::CONNREFUSED) => return Ok(None),
+                    _ => {}
+                }
+            }
+            if arrived >= deadline {
+                break;
+            }
+        }
+        Ok(None)
+    }
+
+    /// Returns true if the datagram that was received is the last one. A server of UDP Echo Plus changes the bytes behind the
+    /// number.
+    fn is_echo(&self, count: usize) -> bool {
+        let length = self.data.len().min(4);
+        count == self.data.len() && self.buffer[..length] == self.data[..length]
+    }
+}
+
+/// Runs the test.
+pub(super) fn run(order: &Order) -> Result<Results, Failure> {
+    let to = address(order.text("Host"), Version::of(order), &order.stop)?;
+    let port = order.number("Port", PORT.into()).try_into().unwrap_or(PORT);
+    let size = order.number("DataBlockSize", 24).min(65_535) as usize;
+    let mut echo = Echo::open(SocketAddr::new(to, port), size, &Options::of(order))?;
+    let (count, timeout) = (order.number("NumberOfRepetitions", 1), order.milliseconds("Timeout", 1000));
+    let interval = order.milliseconds("InterTransmissionTime", 1000);
+    let summary = repeat(order, count, interval, &mut || echo.probe(timeout, &|| order.is_stopped()))?;
+    let mut results = summary.microseconds();
+    results.push(result("SuccessCount", summary.received));
+    results.push(result("FailureCount", summary.lost));
+    results.push(result("IPAddressUsed", echo.local));
+    Ok(results)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+
+    use super::*;
+
+    /// A service that returns a late datagram, a foreign number and a longer one before the right one.
+    #[test]
+    fn only_the_datagram_itself_counts() {
+        for size in [1, 3, 4, 1000] {
+            let service = UdpSocket::bind("127.0.0.1:0").expect("a port");
+            let to = service.local_addr().expect("an address");
+            let mut echo = Echo::open(to, size, &Options::default()).expect("a socket");
+            let work = move || {
+                let mut buffer = [0; 2000];
+                for round in 0..2 {
+                    let (length, from) = service.recv_from(&mut buffer).expect("a datagram");
+                    let right = buffer[..length].to_vec();
+                    let mut wrong = right.clone();
+                    wrong[0] ^= 0x55;
+                    let answers = [wrong, [&right[..], b"x"].concat(), right];
+                    for answer in &answers[..if round == 0 { 2 } else { 3 }] {
+                        service.send_to(answer, from).expect("sent");
+                    }
+                }
+            };
+            let thread = crate::thread::spawn("echo", 64 << 10, Box::new(work)).expect("a thread");
+            let limit = Duration::from_millis(100);
+            assert_eq!(echo.probe(limit, &|| false), Ok(None), "{size} bytes");
+            assert!(echo.probe(Duration::from_secs(5), &|| false).expect("sent").is_some(), "{size} bytes");
+            thread.join().expect("no panic");
+            assert_eq!(echo.probe(Duration::from_secs(5), &|| false), Ok(None), "nobody listens");
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Ping and trace route over three routers, with delays and losses, beside the programs of Debian.
+//!
+//! ```text
+//! this namespace ── r1 ── r2 ── r3 ── host       10.9.1.0/24 … 10.9.4.0/24 and fd09:1::/64 … fd09:4::/64
+//! ```
+
+use std::process::{Command, Output};
+
+use crate::support::agent::program;
+use crate::support::network::{in_own_network, sh};
+use crate::support::skip::skip_for_lack_of;
+
+/// The namespaces are those of processes that sleep: names would be shared by all tests.
+const NETWORK: &str = r#"
+    for router in r1 r2 r3 host; do
+        unshare --net sleep 300 >/dev/null 2>&1 & eval "$router=$!"
+        until [ "$(readlink /proc/$!/ns/net)" != "$(readlink /proc/self/ns/net)" ]; do sleep 0.01; done
+    done
+    enter() { at=$1; shift; nsenter --net --target $at "$@"; }
+    pair() { ip link add name $2 netns $1 type veth peer name $4 netns $3; }
+    place() { enter $1 ip address add 10.9.$3/24 dev $2; enter $1 ip -6 address add fd09:$4/64 dev $2 nodad; enter $1 ip link set dev $2 up; }
+    pair $$ c0 $r1 a; pair $r1 b $r2 a; pair $r2 b $r3 a; pair $r3 b $host a
+    place $$ c0 1.2 1::2; place $r1 a 1.1 1::1; place $r1 b 2.1 2::1; place $r2 a 2.2 2::2; place $r2 b 3.1 3::1
+    place $r3 a 3.2 3::2; place $r3 b 4.1 4::1; place $host a 4.2 4::2
+    for router in $r1 $r2 $r3 $host; do
+        enter $router ip link set lo up
+        enter $router sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 \
+            net.ipv4.icmp_ratelimit=0 net.ipv6.icmp.ratelimit=0
+    done
+    route() { enter $1 ip route add default via 10.9.$2; enter $1 ip -6 route add default via fd09:$3; }
+    back() { enter $1 ip route add 10.9.1.0/24 via 10.9.$2; enter $1 ip -6 route add fd09:1::/64 via fd09:$3; }
+    route $$ 1.1 1::1; route $r1 2.2 2::2; route $r2 3.2 3::2; back $r2 2.1 2::1; route $r3 3.1 3::1; route $host 4.1 4::1
+    enter $r3 ip route add unreachable 10.9.50.0/24; enter $r3 ip -6 route add unreachable fd09:50::/64
+"#;
+
+/// Runs a test in the network, after more commands of its setup.
+fn in_network(test: &str, setup: &str, body: impl FnOnce()) {
+    for tool in ["ping", "traceroute", "nft", "nsenter"] {
+        if !Command::new("sh")
+            .args(["-c", &format!("command -v {tool}")])
+            .output()
+            .is_ok_and(|found| found.status.success())
+        {
+            return skip_for_lack_of(tool);
+        }
+    }
+    in_own_network(&format!("diagnostics::network::{test}"), || {
+        // `$$` is that of the shell, whose network is that of the test.
+        sh(&format!("{NETWORK} {setup} echo $r1 $r2 $r3 $host >/tmp/routers.$PPID"));
+        body();
+        sh("kill $(cat /tmp/routers.$PPID); rm /tmp/routers.$PPID");
+    });
+}
+
+fn run(command: &str, arguments: &str) -> Output {
+    let name = if command == "agent" { program(env!("CARGO_BIN_EXE_cpe-agent")) } else { command.into() };
+    Command::new(name).args(arguments.split_whitespace()).output().expect(command)
+}
+
+/// Returns the standard output of a command, and its exit status.
+fn output(command: &str, arguments: &str) -> (String, Option<i32>) {
+    let output = run(command, arguments);
+    (String::from_utf8_lossy(&output.stdout).into_owned(), output.status.code())
+}
+
+/// Returns the addresses of the hops that a trace route has printed.
+fn hops(text: &str) -> Vec<String> {
+    let is_hop =
+        |line: &&str| line.starts_with([' ', '1', '2', '3']) && line.trim_start().starts_with(char::is_numeric);
+    text.lines().filter(is_hop).filter_map(|line| line.split_whitespace().nth(1).map(str::to_owned)).collect()
+}
+
+#[test]
+fn the_route_is_that_of_traceroute() {
+    in_network("the_route_is_that_of_traceroute", "", || {
+        for host in ["10.9.4.2", "fd09:4::2"] {
+            let (own, status) = output("agent", &format!("traceroute {host}"));
+            let (other, _) = output("traceroute", &format!("-n {host}"));
+            assert_eq!((hops(&own), status), (hops(&other), Some(0)), "{own}\n{other}");
+            assert_eq!(hops(&own).len(), 4, "{own}");
+        }
+        let (text, status) = output("agent", "traceroute 10.9.4.2 hops=2");
+        assert_eq!((hops(&text), status), (vec!["10.9.1.1".into(), "10.9.2.2".into()], Some(1)));
+        for host in ["10.9.50.1", "fd09:50::1"] {
+            let (text, status) = output("agent", &format!("traceroute {host}"));
+            assert_eq!((hops(&text).len(), status), (3, Some(2)), "r3 says that no way leads on: {text}");
+            assert!(text.lines().last().is_some_and(|line| line.contains("  !")), "{text}");
+        }
+        // A hop that says nothing costs its timeout once, and not the route.
+        sh("read r1 r2 rest </tmp/routers.$PPID; nsenter --net --target $r2 nft -f - <<END\n\
+            table inet t { chain c { type filter hook output priority 0; icmp type time-exceeded drop; }; }\nEND\n");
+        let (text, status) = output("agent", "traceroute 10.9.4.2 timeout=300");
+        assert_eq!((hops(&text)[1].as_str(), hops(&text).len(), status), ("*", 4, Some(0)), "{text}");
+    });
+}
+
+/// Returns the least time of a ping in microseconds.
+fn least(text: &str) -> u64 {
+    let own = text.split("least ").nth(1).and_then(|rest| rest.split(' ').next());
+    let other = text.split("rtt min/avg/max/mdev = ").nth(1).and_then(|rest| rest.split('/').next());
+    let digits = own.or(other).unwrap_or_else(|| panic!("no times: {text}")).replace('.', "");
+    digits.parse().expect("milliseconds with three decimals")
+}
+
+fn same_times_as_ping(delay: u64) {
+    for host in ["10.9.4.2", "fd09:4::2"] {
+        let own = output("agent", &format!("ping {host} count=20 interval=20")).0;
+        let other = output("ping", &format!("-c 20 -i 0.02 {host}")).0;
+        let (own, other) = (least(&own), least(&other));
+        assert!(own >= delay && other >= delay, "{own} and {other} µs");
+        // The figure is 50 µs; a test program without optimization, beside other tests, is slower.
+        assert!(own.abs_diff(other) < 500, "{host}: {own} µs, and {other} µs of ping");
+    }
+}
+
+#[test]
+fn times_are_those_of_ping() {
+    in_network("times_are_those_of_ping", "", || same_times_as_ping(0));
+}
+
+#[test]
+fn times_with_a_delay_are_those_of_ping() {
+    let netem = "tc qdisc add dev lo root netem delay 1ms";
+    if !Command::new("unshare").args(["--net", "sh", "-c", netem]).output().is_ok_and(|done| done.status.success()) {
+        return skip_for_lack_of("the queue netem of the kernel");
+    }
+    let delay = "enter $r2 tc qdisc add dev b root netem delay 20ms;";
+    in_network("times_with_a_delay_are_those_of_ping", delay, || same_times_as_ping(20_000));
+}
+
+#[test]
+fn losses_are_counted() {
+    // r2 drops some of the requests, and no reply.
+    let loss = "enter $r2 nft 'table inet loss { chain c { type filter hook forward priority 0; \
+                icmp type echo-request numgen random mod 100 < 30 drop; }; }';";
+    in_network("losses_are_counted", loss, || {
+        let before = transmitted();
+        let (text, status) = output("agent", "ping 10.9.4.2 count=40 interval=5 timeout=200");
+        let number = |word: &str| -> u64 {
+            let place = text.find(word).unwrap_or_else(|| panic!("{text}"));
+            text[..place].rsplit([' ', '\n']).next().and_then(|number| number.parse().ok()).expect("a number")
+        };
+        let (received, lost) = (number(" received,"), number(" lost;"));
+        assert_eq!((received + lost, status), (40, Some(0)));
+        // The host has seen as many as came back.
+        assert_eq!(transmitted() - before, received, "{text}");
+        assert_eq!(text.matches("no reply ").count() as u64, lost);
+    });
+}
+
+/// The echo replies that the host has sent.
+fn transmitted() -> u64 {
+    let text = output("sh", "-c cat</tmp/routers.$PPID").0;
+    let host = text.split_whitespace().last().expect("the host").to_owned();
+    let counters = output("nsenter", &format!("--net --target {host} nstat -az IcmpOutEchoReps")).0;
+    counters
+        .lines()
+        .find_map(|line| line.strip_prefix("IcmpOutEchoReps"))
+        .map_or(0, |line| line.split_whitespace().next().and_then(|count| count.parse().ok()).expect("a count"))
+}
+
+#[test]
+fn interfaces_and_hosts_that_are_not_there() {
+    in_network("interfaces_and_hosts_that_are_not_there", "", || {
+        assert_eq!(output("agent", "ping 10.9.1.1 count=1 interface=c0").1, Some(0));
+        let wrong = run("agent", "ping 10.9.1.1 count=1 interface=none0");
+        assert_eq!(wrong.status.code(), Some(2));
+        assert!(String::from_utf8_lossy(&wrong.stderr).contains("no interface none0"));
+        assert_eq!(output("agent", "ping 10.9.1.77 count=1 timeout=200").1, Some(1));
+        assert_eq!(output("agent", "ping 10.9.4.2 count=1 ip=6").1, Some(2), "an address of the other version");
+        sh("ip route del default; ip -6 route del default");
+        for command in ["ping 10.9.4.2", "ping fd09:4::2", "traceroute 10.9.4.2", "traceroute fd09:4::2"] {
+            assert_eq!(output("agent", command).1, Some(2), "{command}");
+        }
+        // IPv6 alone.
+        sh("ip -4 address flush dev c0; ip -6 route add default via fd09:1::1");
+        assert_eq!(output("agent", "ping fd09:4::2 count=3 interval=100 size=1400 dscp=46").1, Some(0));
+        assert_eq!(output("agent", "traceroute fd09:4::2").1, Some(0));
+    });
+}
