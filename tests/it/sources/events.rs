@@ -97,6 +97,7 @@ fn without_a_watched_value_nobody_listens() {
         session.succeeds(&set_parameter_attributes(&[(WAN, Some(0), None), (ACME, Some(0), None)]));
     });
     eventually("the end of the watch", || !watches(&scene.agent));
+    eventually("the end of the connection", || scene.bus.notify("acme", "nothing") == 0);
     assert_eq!(scene.bus.emit("ubus.object.add", r#"{ "id": 1, "path": "acme" }"#), 0);
 }
 
