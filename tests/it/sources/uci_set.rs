@@ -466,7 +466,12 @@ impl Killer {
 
 impl Drop for Killer {
     fn drop(&mut self) {
-        // On SIGTERM it would wait for an agent that is about to end, at times without end.
+        let _ = Command::new("kill").arg(self.0.id().to_string()).status();
+        // At times it waits without end for an agent that is about to end.
+        let began = Instant::now();
+        while matches!(self.0.try_wait(), Ok(None)) && began.elapsed() < Duration::from_secs(2) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
