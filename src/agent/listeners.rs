@@ -42,8 +42,8 @@ pub(super) struct Listeners {
     address: Option<IpAddr>,
     /// The address of the ACS at the last connection.
     acs_address: Option<SocketAddr>,
-    /// The instant at which the ACS last received a new UDPConnectionRequestAddress, on the monotonic clock.
-    udp_address_reported_at: Option<Duration>,
+    /// The instants at which the ACS last received a new value of each limited notification, on the monotonic clock.
+    reported_at: [Option<Duration>; 2],
 }
 
 /// A listener that is open, closed, or closed and to be opened again later.
@@ -101,7 +101,7 @@ impl Listeners {
             udp_config: UdpConfig::default(),
             address: None,
             acs_address: None,
-            udp_address_reported_at: None,
+            reported_at: [None; 2],
         }
     }
 
@@ -301,31 +301,38 @@ impl Agent {
         self.device.publish_udp_address(published);
     }
 
-    /// Schedules a session for pending active notifications (R134, R198). A new UDPConnectionRequestAddress, and no other
-    /// value, waits for UDPConnectionRequestAddressNotificationLimit after the last report of one, in models that have
-    /// that parameter (R287).
+    /// Schedules a session for pending active notifications (R134, R198). A new value of a parameter with a limit, and no other
+    /// value, waits for the end of that time after its last report (R287, R340).
     pub(super) fn schedule_notification(&mut self, now: Now) {
         if self.device.state().retry_count > 0 {
             // The pending retry reports the values, too. A session before it would break the retry interval (R128).
             return;
         }
-        let udp_address = self.device.udp_address_name();
-        let limit = self.device.udp_notification_limit();
-        let free_at = self.listeners.udp_address_reported_at.map_or(Duration::ZERO, |at| at.saturating_add(limit));
-        let due = |name: &str| if name == udp_address { now.monotonic.max(free_at) } else { now.monotonic };
+        let limited = self.device.limited_notifications();
+        let due = |name: &str| {
+            let known = limited.iter().zip(self.listeners.reported_at).find(|((limited, _), _)| limited == name);
+            let free_at = known.and_then(|((_, limit), at)| Some(at?.saturating_add(*limit)));
+            now.monotonic.max(free_at.unwrap_or_default())
+        };
         if let Some(at) = self.device.pending_notifications().map(due).min() {
             self.schedule.notification.session_wanted(at);
         }
     }
 
-    /// Returns true if the next Inform reports a new UDPConnectionRequestAddress.
-    pub(super) fn reports_udp_address(&self) -> bool {
-        self.device.state().changed.contains(&self.device.udp_address_name())
+    /// Returns, for each limited notification, true if the next Inform reports a new value.
+    pub(super) fn limited_reports(&self) -> [bool; 2] {
+        let changed = &self.device.state().changed;
+        self.device.limited_notifications().map(|(name, _)| changed.contains(&name))
     }
 
-    /// Records that the ACS has received the new UDPConnectionRequestAddress.
-    pub(super) fn udp_address_was_reported(&mut self, now: Now) {
-        self.listeners.udp_address_reported_at = Some(now.monotonic);
+    /// Records which of the limited notifications that were pending before a session the ACS has received.
+    pub(super) fn note_limited_reports(&mut self, before: [bool; 2], now: Now) {
+        let after = self.limited_reports();
+        for (at, reported_at) in self.listeners.reported_at.iter_mut().enumerate() {
+            if before[at] && !after[at] {
+                *reported_at = Some(now.monotonic);
+            }
+        }
     }
 }
 

@@ -68,7 +68,7 @@ impl Agent {
         }
         (self.session_wanted, self.acs_asked) = (false, false);
         self.schedule.notification.session_started();
-        let reports_udp_address = self.reports_udp_address();
+        let reports = self.limited_reports();
         let offered = if self.acs_quirks.only_oldest { version::OLDEST } else { version::ALL };
         let config = SessionConfig { current_time: self.current_time(), offered, stop: Arc::clone(&self.stop) };
         let (session, first) = Session::start(&config, &mut self.device);
@@ -86,9 +86,7 @@ impl Agent {
             Err(error) => (session, Err(error.into())),
         };
         self.device.state_mut().events.session_ended();
-        if reports_udp_address && !self.reports_udp_address() {
-            self.udp_address_was_reported(self.clock.now());
-        }
+        self.note_limited_reports(reports, self.clock.now());
         self.trace_end(result.as_ref().err());
         match &result {
             Ok(()) => self.succeeded(),

@@ -104,7 +104,9 @@ impl OpenWrt {
         // The paths at which the package installs them, in this root.
         let models = openwrt.path("usr/share/cpe-agent").display().to_string();
         let configuration = configuration.replace("/usr/share/cpe-agent", &models);
-        for model in ["tr-181.json", "tr-098.json", "linux.json", "linux-098.json", "openwrt.json"] {
+        for model in
+            ["tr-181.json", "tr-098.json", "linux.json", "linux-098.json", "openwrt.json", "manageable-devices.json"]
+        {
             fs::copy(crate::gateway::model_file(model), openwrt.path("usr/share/cpe-agent").join(model))
                 .expect("a model");
         }
@@ -127,6 +129,7 @@ impl OpenWrt {
         command.arg("ash").arg(script).args(arguments).envs(environment.iter().copied());
         command.env("PATH", format!("{stubs}:{}", std::env::var("PATH").unwrap_or_default()));
         command.env("IPKG_INSTROOT", self.root.path()).env("UCI_CONFIG_DIR", self.path("etc/config"));
+        command.env("CPE_AGENT_DEVICES", self.path("run/devices"));
         command.env("CPE_AGENT_RUN", self.path("run/cpe-agent")).env("CPE_AGENT_PROGRAM", BINARY);
         succeeds(command.env("RECORD", &record));
         fs::read_to_string(record).unwrap_or_default()
@@ -434,6 +437,8 @@ fn openwrt_makefile() {
         ("etc/config/cpe-agent", 0o600),
         ("etc/init.d/cpe-agent", 0o755),
         ("etc/hotplug.d/iface/95-cpe-agent", 0o644),
+        ("etc/hotplug.d/dhcp/95-cpe-agent", 0o644),
+        ("usr/share/cpe-agent/manageable-devices.json", 0o644),
         ("etc/udhcpc.user.d/95-cpe-agent", 0o644),
         ("etc/odhcp6c.user.d/95-cpe-agent", 0o644),
         ("etc/uci-defaults/95-cpe-agent", 0o755),

@@ -126,6 +126,7 @@ fn the_files_and_examples_are_valid() {
         "data-model/tr-098.json",
         "data-model/linux.json",
         "data-model/linux-098.json",
+        "data-model/manageable-devices.json",
         "tests/it/gateway/examples-181.json",
         "tests/it/gateway/examples-098.json",
         "cross/debian/device.json",

@@ -92,6 +92,13 @@ pub(crate) mod parameter {
     /// The maximum time between two STUN requests, in seconds, -1 for none (R282).
     pub(crate) const STUN_MAXIMUM_PERIOD: &str = "STUNMaximumKeepAlivePeriod";
 
+    // Gateway association (Annex F).
+
+    /// The number of devices on the LAN that belong to TR-069 (R339).
+    pub(crate) const MANAGEABLE_DEVICES: &str = "ManageableDeviceNumberOfEntries";
+    /// The minimum time between notifications of that number, in seconds (R340).
+    pub(crate) const MANAGEABLE_DEVICE_LIMIT: &str = "ManageableDeviceNotificationLimit";
+
     // Transfers that the ACS has not requested (R247).
 
     /// True reports such transfers to the ACS.
@@ -252,10 +259,14 @@ impl Device {
         self.management_server_name(parameter::UDP_CONNECTION_REQUEST_ADDRESS)
     }
 
-    /// Returns the minimum time between two notifications of UDPConnectionRequestAddress; zero in a Device:2 model,
-    /// which has no such parameter (R287).
-    pub fn udp_notification_limit(&self) -> Duration {
-        self.seconds(parameter::UDP_NOTIFICATION_LIMIT)
+    /// Returns the parameters with a minimum time between two notifications of each, and that time; zero in a model without
+    /// the limit, as Device:2 has none for UDPConnectionRequestAddress (R287, R340).
+    pub fn limited_notifications(&self) -> [(String, Duration); 2] {
+        let of = |name, limit| (self.management_server_name(name), self.seconds(limit));
+        [
+            of(parameter::UDP_CONNECTION_REQUEST_ADDRESS, parameter::UDP_NOTIFICATION_LIMIT),
+            of(parameter::MANAGEABLE_DEVICES, parameter::MANAGEABLE_DEVICE_LIMIT),
+        ]
     }
 
     /// Returns the STUN settings (R271, R282). Without STUNServerAddress the server is the host of the ACS.

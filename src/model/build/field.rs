@@ -35,7 +35,9 @@ impl<'a> SchemaBuilder<'a> {
 
     fn read_field(&mut self, source: &Raw<'a>, file: usize, spec: &Spec) -> Built<Field> {
         // The agent itself obeys these parameters, and not the device.
-        if self.location.pointer.split('/').nth(2) == Some("ManagementServer") {
+        // The devices of the LAN are facts of the device (R339).
+        let mut names = self.location.pointer.split('/').skip(2);
+        if names.next() == Some("ManagementServer") && names.next() != Some("ManageableDevice") {
             return Err(self.error(file, "", "the agent itself keeps the parameters of ManagementServer"));
         }
         if spec.counted_table.is_some() {

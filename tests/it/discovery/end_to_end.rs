@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use super::{Device, URL, hex, narrow, option_43};
-use crate::gateway::{BOOT, BOOTSTRAP, SOON};
+use crate::gateway::{BOOT, BOOTSTRAP, SOON, TR_181, model_file};
 use crate::support::network::{in_own_network, sh};
 use crate::support::skip::skip_for_lack_of;
-use crate::support::{Acs, AcsOptions, port};
+use crate::support::{Acs, AcsOptions, port, set_parameter_attributes, set_parameter_values};
 
+const COUNT: &str = "Device.ManagementServer.ManageableDeviceNumberOfEntries";
+const LIMIT: &str = "Device.ManagementServer.ManageableDeviceNotificationLimit";
 const BINARY: &str = env!("CARGO_BIN_EXE_cpe-agent");
 
 fn cross(path: &str) -> PathBuf {
@@ -223,4 +225,65 @@ fn each_client_has_a_hook() {
     fs::remove_file(leases.join("7")).expect("the lease");
     assert_eq!(run(&device, &networkd, &environment), "");
     assert!(!device.directory().join("lo").exists());
+}
+
+/// R338, R339: dnsmasq tells which devices of the LAN belong to TR-069, and gives them the identity of the gateway; the ACS
+/// sees them in ManageableDevice until their leases end. R340: it is told of their number at once, and not again before
+/// ManageableDeviceNotificationLimit.
+#[test]
+fn devices_of_the_lan_are_manageable() {
+    in_own_network("discovery::end_to_end::devices_of_the_lan_are_manageable", || {
+        if !has_dhcp() {
+            return;
+        }
+        network();
+        let mut acs = Acs::start(AcsOptions::new());
+        let device = Device::new();
+        let list = device.home.path().join("devices");
+        fs::write(&list, "").expect("the list");
+        let overlay = device.home.path().join("devices.json");
+        let text = fs::read_to_string(model_file("manageable-devices.json")).expect("the overlay");
+        fs::write(&overlay, text.replace("/var/run/cpe-agent.devices", list.to_str().expect("UTF-8"))).expect("a file");
+        let script = device.home.path().join("lease");
+        let hook = cross("dhcp/dnsmasq");
+        write_script(&script, &format!("CPE_AGENT_DEVICES={} exec {} \"$@\"", list.display(), hook.display()));
+        let mut options = ["4,00D09E", "5,30:30:30:37", "6,Box"]
+            .map(|o| format!("--dhcp-option=tag:cpewan-id,vi-encap:3561,{o}"))
+            .to_vec();
+        options.push(format!("--dhcp-script={}", script.display()));
+        let _server = server(&device, &options);
+        acs.enqueue(set_parameter_attributes(&[(COUNT, Some(2), None)]));
+        acs.enqueue(set_parameter_values(&[(LIMIT, "unsignedInt", "4")], ""));
+        let agent = TR_181.shipped_at(&acs.url()).data_model(model_file("linux.json")).data_model(&overlay).start();
+        acs.session(SOON).expect_complete();
+        agent.wait_for_log("session finished", SOON);
+        // The device sends OUI A1B2C3, serial number "S 1" and product class "Set".
+        let values = narrow(&[(1, "A1B2C3"), (2, "S 1"), (3, "Set")]);
+        let sent = format!("0x7d:00000de9{:02x}{values}", values.len() / 2);
+        let told = device.home.path().join("told");
+        let client = client(
+            &device,
+            Path::new("none.sock"),
+            &format!("[ $1 != bound ] || echo \"$opt125\" >{}", told.display()),
+            &["-O", "125", "-x", &sent],
+        );
+        let session = acs.session(SOON).expect_complete();
+        assert_eq!(session.events(), ["4 VALUE CHANGE"]);
+        assert_eq!(session.inform().value(COUNT), Some("1"));
+        let table = agent.succeeds(&["get", "Device.ManagementServer.ManageableDevice."]);
+        for value in ["ManufacturerOUI=A1B2C3\n", "SerialNumber=S 1\n", "ProductClass=Set\n"] {
+            assert!(table.contains(value), "{value} is not in\n{table}");
+        }
+        let answer = fs::read_to_string(&told).expect("the answer");
+        for value in [(4, "00D09E"), (5, "0007"), (6, "Box")] {
+            assert!(answer.contains(&narrow(&[value])), "{value:?} is not in {answer}");
+        }
+        let reported = std::time::Instant::now();
+        // In one network the release of the client would not reach the server, so that the test tells of the end itself.
+        drop(client);
+        sh(&format!("{} del $(cut -f 1 {})", script.display(), list.display()));
+        let session = acs.session(SOON).expect_complete();
+        assert_eq!(session.inform().value(COUNT), Some("0"));
+        assert!(reported.elapsed() > std::time::Duration::from_secs(2), "{:?}", reported.elapsed());
+    });
 }
