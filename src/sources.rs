@@ -86,6 +86,8 @@ pub(crate) struct DeviceSources {
     kernel: kernel::Kernel,
     #[cfg(feature = "source-ubus")]
     bus: ubus::Bus,
+    /// The row that a program has added for the present change: the program, its limit, and the key.
+    added: Option<(Vec<String>, u32, String)>,
     #[cfg(feature = "source-uci")]
     packages: uci::Packages,
     /// The packages as the present request has read them.
@@ -103,6 +105,7 @@ impl DeviceSources {
             kernel: kernel::Kernel::default(),
             #[cfg(feature = "source-ubus")]
             bus: ubus::Bus::default(),
+            added: None,
             #[cfg(feature = "source-uci")]
             packages: uci::Packages::new(Arc::clone(&stop)),
             #[cfg(feature = "source-uci")]
@@ -160,22 +163,33 @@ impl Sources for DeviceSources {
             return Err(refused);
         }
         #[cfg(feature = "source-uci")]
-        return self.packages.stage(writes, kept);
+        let mut prepared = self.packages.stage(writes, kept)?;
         #[cfg(not(feature = "source-uci"))]
-        Ok(Prepared::default())
+        let mut prepared = Prepared::default();
+        // The last step: nothing but the record can fail behind it.
+        #[cfg(feature = "source-exec")]
+        if let Some(key) = self.change_row(writes)? {
+            prepared.added = Some(key);
+        }
+        Ok(prepared)
     }
 
     fn set(&mut self, writes: &[Write]) -> Vec<Refusal> {
         self.set_directly(writes)
     }
 
-    #[cfg(feature = "source-uci")]
     fn commit(&mut self) -> Result<(), String> {
-        self.packages.commit()
+        self.added = None;
+        #[cfg(feature = "source-uci")]
+        return self.packages.commit();
+        #[cfg(not(feature = "source-uci"))]
+        Ok(())
     }
 
-    #[cfg(feature = "source-uci")]
     fn discard(&mut self) {
+        #[cfg(feature = "source-exec")]
+        self.delete_added();
+        #[cfg(feature = "source-uci")]
         self.packages.discard();
     }
 

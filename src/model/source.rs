@@ -16,7 +16,7 @@
 //! | `source/blob.rs` | the values in an answer of the bus of OpenWrt |
 //! | `source/path.rs` | paths to these values |
 //! | `source/ubus.rs` | calls on that bus |
-//! | `source/view.rs` | values that several fields have together |
+//! | `source/view.rs`, `source/view/write.rs` | values that several fields have together, and the other way |
 //! | `source/uci.rs` | the sections of a UCI package |
 //! | `source/uci/edit.rs` | changes of a UCI package |
 //! | `source/write.rs` | a text that the device must hold |
@@ -46,7 +46,7 @@ pub use query::{Answer, Answers, Argument, Query, Response, Row, Target, Watchin
 pub(super) use template::{Blank, Template};
 pub(super) use ubus::{Arguments, Call, is_object_name};
 pub(super) use view::{VIEWS, View};
-pub use write::{Place, Write};
+pub use write::{OptionForm, Place, Write};
 
 /// The seconds after which an access counts as hung, unless the source gives `limit`.
 pub(super) const DEFAULT_LIMIT: u32 = 5;
@@ -111,6 +111,8 @@ pub(super) struct Writing {
     pub(super) sets: bool,
     /// True if the program has the verb `check`.
     pub(super) checks: bool,
+    /// True if the program has the verbs `add` and `delete`.
+    pub(super) adds: bool,
     /// True if a new file takes the place of the old one.
     pub(super) replaces: bool,
     /// The name of the reload by which the device begins to use new texts; `None` if it does so at once.
@@ -155,6 +157,17 @@ impl Source {
         }
     }
 
+    /// Returns the UCI package whose sections are rows, and what tells anonymous ones apart.
+    pub(super) fn sections(&self) -> Option<(String, Option<uci::Identity>)> {
+        match &self.location {
+            Location::Uci { package, identity } => Some((package.to_string(), identity.clone())),
+            Location::BuiltIn { provider, .. } => {
+                provider::sections(provider.name).map(|(package, identity)| (package.to_owned(), Some(identity)))
+            }
+            _ => None,
+        }
+    }
+
     /// Returns true for an object of the bus that the device may lack.
     pub(super) fn is_optional(&self) -> bool {
         matches!(&self.location, Location::Ubus(call) if call.is_optional)
@@ -176,8 +189,17 @@ pub(super) struct TableBinding {
     pub(super) pins: Box<[(u32, Box<str>)]>,
     /// The path of the table whose instances it has too.
     pub(super) follows: Option<Box<str>>,
-    /// The section that AddObject creates, in a table of a UCI package.
-    pub(super) add: Option<Box<NewSection>>,
+    /// The row that AddObject creates.
+    pub(super) add: Option<NewRow>,
+}
+
+/// A row that AddObject creates.
+#[derive(Clone, Debug)]
+pub(super) enum NewRow {
+    /// A section of a UCI package.
+    Section(Box<NewSection>),
+    /// The row of a program.
+    Program,
 }
 
 /// A section of a UCI package that becomes a row.
@@ -186,8 +208,8 @@ pub(super) struct NewSection {
     pub(super) section_type: Box<str>,
     /// The name, with `{number}` for that of the instance.
     pub(super) name: Box<str>,
-    /// The options with their values.
-    pub(super) options: Box<[(Box<str>, Box<str>)]>,
+    /// The options with their values, in which `{parent}` is the key of the row that holds the table.
+    pub(super) options: Box<[(Box<str>, Template)]>,
 }
 
 /// Values with their texts on the device; `None` if nothing is written.
@@ -253,6 +275,11 @@ pub(super) struct Field {
 }
 
 impl Field {
+    /// Returns true if the value is a part of texts of the device.
+    pub(super) fn is_part(&self) -> bool {
+        self.conversion.pattern.is_some() || matches!(self.excerpt, Excerpt::View(..) | Excerpt::Item(..))
+    }
+
     /// Returns the sources whose answers have the value.
     pub(super) fn sources(&self) -> impl Iterator<Item = SourceId> {
         let further: &[(SourceId, Excerpt)] = if let Excerpt::View(_, fields) = &self.excerpt { fields } else { &[] };

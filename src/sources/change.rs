@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::DeviceSources;
 #[cfg(feature = "source-exec")]
-use super::exec::{CHECK, Programs, REFUSES, SET, lines};
+use super::exec::{ADD, CHECK, DELETE, Programs, REFUSES, SET, lines};
 use crate::clock::Clock;
 use crate::cwmp::device::Refusal;
 use crate::cwmp::fault::FaultCode;
@@ -48,6 +48,63 @@ impl DeviceSources {
         Vec::new()
     }
 
+    /// Adds or deletes the row of a program. Returns the key of a new one.
+    ///
+    /// # Errors
+    /// The refusal of the program.
+    #[cfg(feature = "source-exec")]
+    pub(super) fn change_row(&mut self, writes: &[Write]) -> Result<Option<String>, Vec<Refusal>> {
+        let row = writes.iter().position(|write| matches!(write.place, Place::NewRow { .. } | Place::OldRow { .. }));
+        let Some(write) = row else { return Ok(None) };
+        let (name, answer, command) = match &writes[write].place {
+            Place::NewRow { command, limit } => {
+                let (name, answer) = self.call(command, *limit, ADD, String::new());
+                (name, answer, Some((command, *limit)))
+            }
+            Place::OldRow { command, limit, row } => {
+                let (name, answer) = self.call(command, *limit, DELETE, format!("{}\n", lines::escape(row)));
+                (name, answer, None)
+            }
+            _ => return Ok(None),
+        };
+        let refuse =
+            |code: FaultCode, reason: &str| Err(vec![Refusal { write, code, text: format!("{name}: {reason}") }]);
+        let output = match answer {
+            Ok(Answer::Text(output)) => output,
+            Ok(_) => String::new(),
+            Err(reason) if reason.starts_with(REFUSES) => return refuse(FaultCode::RequestDenied, &reason),
+            Err(reason) => return refuse(FaultCode::InternalError, &reason),
+        };
+        let Some((command, limit)) = command else { return Ok(None) };
+        match lines::key(&output) {
+            Some(key) => {
+                self.added = Some((command.clone(), limit, key.clone()));
+                Ok(Some(key))
+            }
+            None => refuse(FaultCode::InternalError, "it gives the new row no key"),
+        }
+    }
+
+    /// Deletes the row that a program has added for a change that was not made.
+    #[cfg(feature = "source-exec")]
+    pub(super) fn delete_added(&mut self) {
+        let Some((command, limit, key)) = self.added.take() else { return };
+        let (name, answer) = self.call(&command, limit, DELETE, format!("{}\n", lines::escape(&key)));
+        if let Err(reason) = answer {
+            log::warn!("{name}: the row `{key}` could not be deleted: {reason}");
+        }
+    }
+
+    /// Runs a program with a verb. Returns its name for the log, and its answer.
+    #[cfg(feature = "source-exec")]
+    fn call(&mut self, command: &[String], limit: u32, verb: &str, input: String) -> (String, Result<Answer, String>) {
+        let command: Vec<String> = command.iter().cloned().chain([verb.to_owned()]).collect();
+        let queries = [Query { target: Target::Exec { command, input }, limit, age: 0, watching: Watching::default() }];
+        let mut responses = Programs::start(&queries, self.clock, self.deadline).finish(&self.stop);
+        let answer = responses.pop().map_or(Err("it has not answered".to_owned()), |(_, response)| response.answer);
+        (queries[0].target.to_string(), answer)
+    }
+
     /// Runs one program for the texts of a group, given by their indexes.
     #[cfg(feature = "source-exec")]
     fn run_program(&mut self, writes: &[Write], group: &[usize], verb: &str) -> Vec<Refusal> {
@@ -65,12 +122,7 @@ impl DeviceSources {
             query = Some((command, *limit));
         }
         let Some((command, limit)) = query else { return Vec::new() };
-        let command: Vec<String> = command.iter().cloned().chain([verb.to_owned()]).collect();
-        let query = Query { target: Target::Exec { command, input }, limit, age: 0, watching: Watching::default() };
-        let name = query.target.to_string();
-        let queries = [query];
-        let mut responses = Programs::start(&queries, self.clock, self.deadline).finish(&self.stop);
-        let answer = responses.pop().map_or(Err("it has not answered".to_owned()), |(_, response)| response.answer);
+        let (name, answer) = self.call(command, limit, verb, input);
         let whole = |code: FaultCode, reason: &str| {
             group.iter().map(|write| Refusal { write: *write, code, text: format!("{name}: {reason}") }).collect()
         };

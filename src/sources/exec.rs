@@ -34,7 +34,9 @@ pub(crate) use run::run_program;
 /// The verbs by which a program changes the device, or checks a change.
 pub(super) const CHECK: &str = "check";
 pub(super) const SET: &str = "set";
-const CHANGES: [&str; 2] = [CHECK, SET];
+pub(super) const ADD: &str = "add";
+pub(super) const DELETE: &str = "delete";
+const CHANGES: [&str; 4] = [CHECK, SET, ADD, DELETE];
 
 /// The most programs that run at the same time.
 const MAX_RUNNING: usize = 8;

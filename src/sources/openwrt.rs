@@ -6,7 +6,7 @@
 //! | `openwrt/dhcp.rs` | `dhcp_pool`, `static_lease` |
 //! | `openwrt/dhcp_option.rs` | `dhcp_option` |
 //! | `openwrt/network.rs` | `network`, `dns_forwarder`; the origin of the rows of `resolver` and `route`; `status` of `clock` |
-//! | `openwrt/zone.rs` | `zone`, `zone_network` |
+//! | `openwrt/zone.rs` | `zone`, `zone_network`, `zones` |
 
 use super::uci::Configuration;
 use crate::model::source::Row;
@@ -25,7 +25,7 @@ const ON: &str = "1";
 pub(super) fn has(provider: &str) -> bool {
     matches!(
         provider,
-        "bridge_port" | "dhcp_option" | "dhcp_pool" | "network" | "static_lease" | "zone" | "zone_network"
+        "bridge_port" | "dhcp_option" | "dhcp_pool" | "network" | "static_lease" | "zone" | "zone_network" | "zones"
     )
 }
 
@@ -34,7 +34,7 @@ pub(super) fn packages(provider: &str) -> &'static [&'static str] {
     match provider {
         "dhcp_pool" | "static_lease" => &["dhcp", "network"],
         "bridge_port" | "dhcp_option" | "network" => &["network"],
-        "zone" => &["firewall"],
+        "zone" | "zones" => &["firewall"],
         _ => &["firewall", "network"],
     }
 }
@@ -43,7 +43,7 @@ pub(super) fn packages(provider: &str) -> &'static [&'static str] {
 pub(super) fn rows(provider: &str, packages: &mut Configuration) -> Result<Vec<Row>, String> {
     // A package is borrowed alone, and some rows need two.
     let firewall = match provider {
-        "zone" | "zone_network" => zone::zones(packages.package("firewall")?),
+        "zone" | "zone_network" | "zones" => zone::zones(packages.package("firewall")?),
         _ => Vec::new(),
     };
     match provider {
@@ -52,13 +52,14 @@ pub(super) fn rows(provider: &str, packages: &mut Configuration) -> Result<Vec<R
             Ok(dhcp::pools(&dhcp, packages.package("network")?))
         }
         "static_lease" => {
-            let hosts = dhcp::hosts(packages)?;
-            Ok(dhcp::static_leases(&hosts, packages.package("network")?))
+            let (hosts, pools) = (dhcp::hosts(packages)?, dhcp::sections(packages)?);
+            Ok(dhcp::static_leases(&hosts, &pools, packages.package("network")?))
         }
         "bridge_port" => Ok(bridge::ports(packages.package("network")?)),
         "dhcp_option" => Ok(dhcp_option::rows(packages.package("network")?)),
         "network" => Ok(network::rows(packages.package("network")?)),
         "zone" => Ok(firewall.iter().map(zone::row).collect()),
+        "zones" => Ok(vec![zone::all(&firewall)]),
         _ => Ok(zone::network_rows(&firewall, packages.package("network")?)),
     }
 }
@@ -72,9 +73,15 @@ pub(super) fn complete(provider: &str, mut rows: Vec<Row>, packages: &mut Config
                 network::add_server_types(&mut rows, package);
             }
         }
+        "address" => {
+            if let Ok(package) = packages.package("network") {
+                network::add_interfaces(&mut rows, package);
+            }
+        }
         "route" => {
             if let Ok(package) = packages.package("network") {
                 network::add_origins(&mut rows, package);
+                network::add_sections(&mut rows, package);
             }
         }
         _ => {}

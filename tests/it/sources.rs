@@ -6,6 +6,7 @@ mod events;
 mod linux;
 mod needs;
 mod openwrt;
+mod openwrt_add;
 mod openwrt_set;
 mod pushed;
 mod reload_queue;

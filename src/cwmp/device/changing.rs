@@ -17,7 +17,7 @@ use crate::clock::Now;
 use crate::cwmp::fault::{Fault, FaultCode, ParameterFault};
 use crate::model::change::Change;
 use crate::model::source::uci::Identity;
-use crate::model::source::{Answers, Place, Write};
+use crate::model::source::{Answers, OptionForm, Place, Write};
 use crate::model::tree::Planned;
 use crate::model::value::Value;
 
@@ -152,7 +152,8 @@ impl Device {
                 *key = name.as_str().into();
             }
         }
-        let direct: Vec<Write> = writes.iter().filter(|write| !write.place.is_staged()).cloned().collect();
+        let direct: Vec<Write> =
+            writes.iter().filter(|write| !write.place.is_staged() && !write.place.is_row()).cloned().collect();
         // Without the texts to be set back, which a failure below sets back itself.
         let before = self.unfinished.clone();
         if let Err(fault) = self.set_directly(drivers, &direct, now) {
@@ -160,9 +161,9 @@ impl Device {
             return Err(fault);
         }
         let reloads = self.reloads_of(&writes);
-        let undo = self.opposite(&kept);
         let row = |row: &RenamedRow| self.tree.renamed_rows(&row.package, row.identity.as_ref(), &row.old, &row.new);
         let rows: Vec<Change> = renamed.iter().flat_map(row).collect();
+        let undo = self.opposite(&kept, &rows);
         let change = NewChange { writes: &writes, staged: &staged, kept: &kept, rows: &rows };
         let confirmation = time.map(|time| self.confirmation_with(&change, time)).or(before.confirmation.clone());
         let boot = self.state.boot_id.clone();
@@ -225,14 +226,18 @@ impl Device {
                 Some(Planned::Present(reload)) => {
                     is_owed |= reload.is_some_and(|reload| self.unfinished.owes(&reload));
                 }
-                Some(Planned::Write(write)) => {
-                    match writes.iter().find(|known| is_same_setting(&known.place, &write.place)) {
+                Some(Planned::Write(planned)) => {
+                    let is_other = |known: &&Write| {
+                        let is_same = |write: &Write| is_same_setting(&known.place, &write.place);
+                        planned.iter().any(|write| is_same(write) && known.text != write.text)
+                    };
+                    match writes.iter().find(is_other) {
                         // R168: one option of the device cannot hold both.
-                        Some(known) if known.text != write.text => {
+                        Some(known) => {
                             let text = format!("another value than {} gives to the same setting", known.name);
                             refuse(FaultCode::InvalidParameterValue, text);
                         }
-                        _ => writes.push(*write),
+                        None => writes.extend(planned),
                     }
                 }
                 Some(Planned::Unfit(reason)) => refuse(FaultCode::InvalidParameterValue, reason),
@@ -285,35 +290,14 @@ impl Device {
         stored
     }
 
-    /// Returns the changes that undo changes of values that the agent keeps.
-    pub(super) fn opposite(&self, kept: &[Change]) -> Vec<Change> {
-        let opposite = |change: &Change| match change {
-            Change::Row(table, number, ..) => Some(Change::Delete(format!("{table}{number}."))),
-            // A row that was to be deleted is found again by the next refresh.
-            Change::Set(name, _) => {
-                self.tree.parameter(name).ok().map(|parameter| Change::Set(name.clone(), parameter.stored().clone()))
-            }
-            _ => None,
-        };
-        kept.iter().filter_map(opposite).collect()
-    }
-
-    /// Takes a change back whose files could not be renamed. The values on the device are read again by the next request.
-    pub(super) fn revert(&mut self, undo: Vec<Change>, names: &[String], before: Unfinished, now: Now) {
-        self.sources.pins.retain(|pinned| !names.contains(&pinned.name));
-        let change = DeviceChange { bound: Vec::new(), rows: Vec::new(), work: before };
-        if let Err(error) = self.apply_with(undo, Some(change), Author::Acs, now) {
-            log::warn!("{error}");
-        }
-    }
-
     fn log_writes(&self, writes: &[Write], author: Author) {
         // A local command logs its own line.
         if author == Author::Acs {
-            let names: Vec<&str> = writes.iter().map(|write| write.name.as_str()).collect();
+            let mut names: Vec<&str> = writes.iter().map(|write| write.name.as_str()).collect();
+            names.dedup();
             let deed = match writes[0].place {
-                Place::NewSection { .. } => "added",
-                Place::OldSection { .. } => "deleted",
+                Place::NewSection { .. } | Place::NewRow { .. } => "added",
+                Place::OldSection { .. } | Place::OldRow { .. } => "deleted",
                 _ => "set",
             };
             let session = self.state.totals.number();
@@ -321,7 +305,7 @@ impl Device {
         }
         for write in writes {
             match &write.text {
-                _ if matches!(write.place, Place::NewSection { .. }) => log::debug!("{}: a new section", write.name),
+                _ if write.place.is_row() => {}
                 _ if write.hidden => log::debug!("{}: ***", write.name),
                 Some(text) => log::debug!("{}: {text:?}", write.name),
                 None => log::debug!("{}: removed", write.name),
@@ -359,9 +343,12 @@ fn fault(writes: &[Write], refused: Vec<Refusal>) -> Fault {
 fn is_same_setting(one: &Place, other: &Place) -> bool {
     match (one, other) {
         (
-            Place::Uci { package: a, section: b, option: c, .. },
-            Place::Uci { package: x, section: y, option: z, .. },
-        ) => (a, b, c) == (x, y, z),
+            Place::Uci { package: a, section: b, option: c, form: d, .. },
+            Place::Uci { package: x, section: y, option: z, form: other, .. },
+        ) => {
+            let is_item = matches!((d, other), (OptionForm::Item(_), _) | (_, OptionForm::Item(_)));
+            (a, b, c) == (x, y, z) && (!is_item || d == other)
+        }
         _ => one == other,
     }
 }

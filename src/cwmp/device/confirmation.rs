@@ -311,7 +311,7 @@ impl Device {
             };
             rows.extend(open.rows.iter().filter_map(row));
         }
-        let undo = self.opposite(&values);
+        let undo = self.opposite(&values, &rows);
         let change = DeviceChange { bound: Vec::new(), rows, work };
         if let Err(error) = self.apply_with(values, Some(change), Author::Other, now) {
             drivers.discard();

@@ -61,12 +61,16 @@ impl Device {
                 changes.push(Change::Delete(other));
             }
         }
+        let gone = |change: &Change| if let Change::Delete(path) = change { Some(path.clone()) } else { None };
+        let gone: Vec<String> = changes.iter().filter_map(gone).collect();
         changes.extend(others);
-        self.sources.pins.retain(|pinned| !pinned.name.starts_with(instance));
-        self.change_rows(write, changes, author, now).map_err(|fault| match fault.code {
+        let changed = self.change_rows(write, changes, author, now).map_err(|fault| match fault.code {
             FaultCode::ResourcesExceeded => Fault { code: FaultCode::InternalError, ..fault },
             _ => fault,
-        })
+        })?;
+        // The values of what is gone wait for no reload, those of the tables that follow included.
+        self.sources.pins.retain(|pinned| !gone.iter().any(|path| pinned.name.starts_with(path)));
+        Ok(changed)
     }
 
     /// Changes a section of the device, with the changes of the tree that follow from it.

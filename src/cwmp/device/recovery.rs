@@ -1,7 +1,9 @@
 //! The end of a change of the device: the work that a crash has interrupted, and the reloads that are owed.
 
-use super::{Confirmation, Device, RenamedRow, Sources, Unfinished};
+use super::changing::DeviceChange;
+use super::{Author, Confirmation, Device, RenamedRow, Sources, Unfinished};
 use crate::clock::Now;
+use crate::model::change::Change;
 use crate::model::reloads::Reload;
 use crate::model::source::{Place, Write};
 
@@ -46,6 +48,42 @@ impl Device {
             self.unfinished.staged.clear();
         }
         notices
+    }
+
+    /// Returns the changes that undo changes of values that the agent keeps, and the former keys of rows that get others.
+    pub(super) fn opposite(&self, kept: &[Change], renamed: &[Change]) -> Vec<Change> {
+        let opposite = |change: &Change| match change {
+            Change::Row(table, number, ..) => Some(Change::Delete(format!("{table}{number}."))),
+            Change::Set(name, _) => {
+                self.tree.parameter(name).ok().map(|parameter| Change::Set(name.clone(), parameter.stored().clone()))
+            }
+            _ => None,
+        };
+        let mut undo: Vec<Change> = kept.iter().filter_map(opposite).collect();
+        let is_deleted =
+            |path: &str| kept.iter().any(|change| matches!(change, Change::Delete(gone) if path.starts_with(gone)));
+        if !renamed.is_empty() || kept.iter().any(|change| matches!(change, Change::Delete(_))) {
+            // R217: the instance gets its number again, with everything in it.
+            let is_lost = |change: &Change| match change {
+                Change::Row(table, number, ..) => {
+                    let is_row = |row: &Change| matches!(row, Change::Row(of, at, ..) if (of, at) == (table, number));
+                    renamed.iter().any(is_row) || is_deleted(&format!("{table}{number}."))
+                }
+                change => is_deleted(change.name()),
+            };
+            undo.extend(self.tree.changes_from_factory().into_iter().filter(is_lost));
+        }
+        undo
+    }
+
+    /// Takes a change back whose files could not be renamed. The values on the device are read again by the next request.
+    pub(super) fn revert(&mut self, undo: Vec<Change>, names: &[String], before: Unfinished, now: Now) {
+        self.sources.pins.retain(|pinned| !names.contains(&pinned.name));
+        // Values of an instance that comes back with them are no values of the tree yet.
+        let change = DeviceChange { bound: Vec::new(), rows: undo, work: before };
+        if let Err(error) = self.apply_with(Vec::new(), Some(change), Author::Acs, now) {
+            log::warn!("{error}");
+        }
     }
 
     /// Returns the names of the reloads that are owed.
@@ -131,10 +169,9 @@ impl Device {
 
     /// Keeps the values that were set until the reload has run and settled, whichever the device has meanwhile (R170).
     pub(super) fn pin(&mut self, writes: &[Write], renamed: &[RenamedRow]) {
+        self.sources.pins.retain(|pinned| !writes.iter().any(|write| write.name == pinned.name));
         for write in writes {
-            self.sources.pins.retain(|pinned| pinned.name != write.name);
-            let is_value = !matches!(write.place, Place::NewSection { .. } | Place::OldSection { .. });
-            if is_value && write.reload.as_deref().is_some_and(|reload| self.unfinished.owes(reload)) {
+            if !write.place.is_row() && write.reload.as_deref().is_some_and(|reload| self.unfinished.owes(reload)) {
                 let mut pinned = write.clone();
                 if let Place::Uci { package, identity, section, .. } = &mut pinned.place {
                     // The key before may be that of another section, which had the same identity.

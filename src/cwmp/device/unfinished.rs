@@ -99,9 +99,9 @@ pub(super) fn files_from_json(json: &Json) -> Vec<StagedFile> {
 pub(super) fn undo_to_json(write: &Write) -> Option<Json> {
     let old = write.old.as_deref()?;
     Some(match &write.place {
-        Place::Uci { .. } | Place::NewSection { .. } | Place::OldSection { .. } => return None,
         Place::Exec { command, limit, row, field, .. } => json!([write.name, old, command, limit, row, field]),
         Place::File { path, replaces } => json!([write.name, old, path, replaces]),
+        _ => return None,
     })
 }
 

@@ -9,10 +9,10 @@ use crate::model::source::{Conversion, Excerpt, Field, Form, Location, RowPath, 
 use crate::model::value::Type;
 
 /// The members of a field; its own source may have `at` and `limit` beside its kind.
-pub(super) const FIELD_MEMBERS: [&str; 31] = [
-    "field", "view", "fields", "line", "word", "match", "absent", "map", "as", "scale", "path", "file", "exec",
-    "builtin", "ubus", "uci", "args", "method", "optional", "at", "limit", "age", "fault", "set", "can", "reload",
-    "poll", "watch", "write", "allow", "bytes",
+pub(super) const FIELD_MEMBERS: [&str; 32] = [
+    "field", "view", "fields", "prefix", "line", "word", "match", "absent", "map", "as", "scale", "path", "file",
+    "exec", "builtin", "ubus", "uci", "args", "method", "optional", "at", "limit", "age", "fault", "set", "can",
+    "reload", "poll", "watch", "write", "allow", "bytes",
 ];
 
 impl<'a> SchemaBuilder<'a> {
@@ -106,7 +106,8 @@ impl<'a> SchemaBuilder<'a> {
                 None => self.named_field(name, raw.file, "/field")?,
             };
             self.check_field(source, name, raw.file, "/field")?;
-            return Ok((source, Excerpt::Name(name.into())));
+            let excerpt = self.named_excerpt(raw, source, name, true)?;
+            return Ok((source, excerpt));
         }
         let Some(source) = own.or_else(|| self.sources.find(None)) else {
             return Err(self.error(raw.file, "", "no source above; a source of its own or `field` is needed"));
@@ -148,10 +149,23 @@ impl<'a> SchemaBuilder<'a> {
                 _ => self.named_field(name, raw.file, "/fields")?,
             };
             self.check_field(source, name, raw.file, "/fields")?;
-            fields.push((source, Excerpt::Name(name.into())));
+            let excerpt = self.named_excerpt(raw, source, name, fields.is_empty())?;
+            fields.push((source, excerpt));
         }
         // There is at least one.
         Ok((fields[0].0, Excerpt::View(view, fields.into())))
+    }
+
+    /// Returns a field of this name, or with `prefix` an item in it.
+    fn named_excerpt(&self, raw: &Object<'_>, source: SourceId, name: &str, may_be_item: bool) -> Built<Excerpt> {
+        let begins = self.texts(raw, "prefix")?;
+        if begins.is_empty() || !may_be_item {
+            return Ok(Excerpt::Name(name.into()));
+        }
+        if !matches!(self.sources.location(source), Location::Uci { .. }) || !uci::is_name(name) {
+            return Err(self.error(raw.file, "/prefix", "only an option of a `uci` has it"));
+        }
+        Ok(Excerpt::Item(name.into(), begins))
     }
 
     /// Finds the source of a field by its text: `field` of the nearest source above, or `source:field` of a named one.

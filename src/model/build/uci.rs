@@ -3,7 +3,7 @@
 use super::{Built, SchemaBuilder, pointer};
 use crate::model::raw::{Object, Raw};
 use crate::model::source::uci::{Identity, is_field, is_name, is_package, is_section, is_type};
-use crate::model::source::{Condition, Location, NewSection, SourceId, Template};
+use crate::model::source::{Condition, Location, NewRow, NewSection, SourceId, Template};
 
 impl<'a> SchemaBuilder<'a> {
     /// Reads the package of a source, and checks its `at`. The source of a table has `rows` instead.
@@ -28,52 +28,60 @@ impl<'a> SchemaBuilder<'a> {
 
     /// Reads `add` and `name` of a table: the section that becomes a new row.
     pub(super) fn new_section(
-        &self,
+        &mut self,
         source: &Object<'a>,
         id: SourceId,
         conditions: &[Condition],
-    ) -> Built<Option<Box<NewSection>>> {
+    ) -> Built<Option<NewRow>> {
         let wrong = |member: &str, reason: String| Err(self.error(source.file, &pointer(member), reason));
         let name = self.text(source, "name")?;
         let add = match source.get("add") {
+            None if self.sources.source_of(id).writing.adds => return Ok(Some(NewRow::Program)),
             None if name.is_some() => return wrong("name", "only a table with `add` has it".to_owned()),
             None => return Ok(None),
             Some(Raw::Object(add)) => add,
             Some(_) => return wrong("add", "an object is needed: options with their values".to_owned()),
         };
-        if !matches!(self.sources.location(id), Location::Uci { .. }) || !self.sources.source_of(id).writing.sets {
-            return wrong("add", "only a `uci` that can be set has it".to_owned());
-        }
-        if self.sources.depth() > 0 {
-            return wrong("add", "a table within a table with a source takes no new rows".to_owned());
-        }
-        let section_type = self.text(source, "rows")?.unwrap_or_default();
+        let rows = self.sources.source_of(id);
+        let is_package = matches!(rows.location, Location::Uci { .. });
+        let sections = rows.sections().filter(|_| !is_package || rows.writing.sets);
+        let Some((_, identity)) = sections else {
+            return wrong("add", "only a `uci` that can be set, `route` and `static_lease` have it".to_owned());
+        };
+        let of_provider = identity.map(|identity| identity.section_type).filter(|_| !is_package).unwrap_or_default();
+        let section_type = self.text(source, "rows")?.unwrap_or(&of_provider);
         let plain = section_type.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
         let name = name.map_or_else(|| format!("cpe_{plain}_{{number}}"), str::to_owned);
         if !name.contains("{number}") || !is_name(&name.replace("{number}", "1")) {
             return wrong("name", "the name of a section with `{number}` in it is needed".to_owned());
         }
-        let mut options: Vec<(Box<str>, Box<str>)> = Vec::new();
+        let mut options: Vec<(Box<str>, Template)> = Vec::new();
         for (option, value) in add.members() {
             let Raw::Text(value) = value else { return wrong("add", format!("a string is needed for `{option}`")) };
             if !is_name(option) || value.contains(|c: char| c < ' ' || c == '\x7F') {
                 return wrong("add", format!("`{option}` is no option with a value"));
             }
-            options.push((option.into(), value.into()));
+            options.push((option.into(), self.text_with_blanks(value, source.file, "/add")?));
         }
-        // A section that is no row would be added for nothing.
-        let text = |field: &str| match field {
-            ".type" => section_type,
-            field => options.iter().find(|(option, _)| **option == *field).map_or("", |(_, value)| &**value),
-        };
+        // A section that is no row would be added for nothing. The fields of a provider are no options.
         let meets = |(field, texts): &&Condition| {
-            texts.iter().any(|template| template.fill(&mut |_| Err(())).is_ok_and(|wanted| wanted == text(field)))
+            let option = options.iter().find(|(option, _)| **option == **field).map(|(_, value)| value);
+            let is_it = |wanted: &Template| match option {
+                Some(value) => value == wanted,
+                None if **field == *".type" => wanted.is_text(section_type),
+                None => wanted.fill(&mut |_| Err(())).is_ok_and(|wanted| wanted.is_empty()),
+            };
+            texts.iter().any(is_it)
         };
-        if let Some((field, _)) = conditions.iter().find(|condition| !meets(condition)) {
+        if let Some((field, _)) = conditions.iter().filter(|_| is_package).find(|condition| !meets(condition)) {
             return wrong("add", format!("`{field}` is needed as in `where`: the new section would be no row"));
         }
         let options = options.into();
-        Ok(Some(Box::new(NewSection { section_type: section_type.into(), name: name.into(), options })))
+        Ok(Some(NewRow::Section(Box::new(NewSection {
+            section_type: section_type.into(),
+            name: name.into(),
+            options,
+        }))))
     }
 
     /// Adds the type of the sections to the conditions of a table whose rows are sections of a package, and reads `identity`.

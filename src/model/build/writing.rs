@@ -5,7 +5,7 @@ use crate::model::expression;
 use crate::model::raw::{Object, Raw};
 use crate::model::schema::Spec;
 use crate::model::source::uci::is_name;
-use crate::model::source::{Allowed, Excerpt, Field, Location, Writing, WrittenTexts};
+use crate::model::source::{Allowed, Excerpt, Field, Location, SourceId, Writing, WrittenTexts};
 use crate::model::value::Type;
 use crate::suggest::hint;
 
@@ -13,7 +13,7 @@ use crate::suggest::hint;
 pub(super) const WRITING_MEMBERS: [&str; 3] = ["can", "reload", "set"];
 
 /// The verbs that a program may have.
-const VERBS: [&str; 4] = ["get", "list", "check", "set"];
+const VERBS: [&str; 6] = ["get", "list", "check", "set", "add", "delete"];
 
 impl<'a> SchemaBuilder<'a> {
     /// Reads `set`, `can` and `reload` of a source.
@@ -45,6 +45,8 @@ impl<'a> SchemaBuilder<'a> {
                 let can = |verb: &str| verbs.iter().any(|known| **known == *verb);
                 let wrong = match () {
                     () if !verbs.is_empty() && !can("get") => Some("`get` is needed: every value is read"),
+                    () if can("add") != can("delete") => Some("`add` and `delete` go together"),
+                    () if can("add") && raw.get("at").is_some() => Some("only the program of a table has `add`"),
                     () if can("check") && !can("set") => Some("`check` is of no use without `set`"),
                     () => None,
                 };
@@ -52,7 +54,7 @@ impl<'a> SchemaBuilder<'a> {
                     return Err(self.error(raw.file, "/can", reason));
                 }
                 writing.sets = can("set") && !matches!(raw.get("set"), Some(Raw::Boolean(false)));
-                writing.checks = can("check");
+                (writing.checks, writing.adds) = (can("check"), can("add"));
             }
             _ if raw.get("can").is_some() => return Err(self.error(raw.file, "/can", "only an `exec` source has it")),
             _ => {}
@@ -106,14 +108,22 @@ impl<'a> SchemaBuilder<'a> {
     pub(super) fn is_settable(&mut self, raw: &Raw<'_>, field: &Field, spec: &Spec) -> bool {
         let is_forbidden = matches!(raw, Raw::Object(raw) if matches!(raw.get("set"), Some(Raw::Boolean(false))));
         let source = self.sources.source_of(field.source);
+        let is_package = matches!(source.location, Location::Uci { .. });
+        let is_option = |(id, excerpt): &(SourceId, Excerpt)| {
+            let source = self.sources.source_of(*id);
+            matches!(source.location, Location::Uci { .. })
+                && source.writing.sets
+                && excerpt.name().is_some_and(is_name)
+        };
         let is_whole = match (&source.location, &field.excerpt) {
-            (Location::Uci { .. }, Excerpt::Name(option)) => is_name(option),
+            (_, Excerpt::View(view, fields)) => fields[..view.written].iter().all(is_option),
+            (Location::Uci { .. }, Excerpt::Name(option) | Excerpt::Item(option, _)) => is_name(option),
             (Location::Exec { .. }, Excerpt::Name(_)) => true,
             (Location::File { rows: None, .. }, Excerpt::Text { line: None, word: None }) => true,
             _ => false,
         };
-        let is_settable = is_whole && source.writing.sets && !is_forbidden && field.conversion.pattern.is_none();
-        let is_package = matches!(source.location, Location::Uci { .. });
+        let has_place = field.conversion.pattern.is_none() || is_package;
+        let is_settable = is_whole && source.writing.sets && !is_forbidden && has_place;
         let facets = spec.facets.as_ref();
         let is_free = facets.is_none_or(|facets| facets.pattern.is_none() && facets.enumeration.is_empty())
             && field.conversion.map.is_empty()

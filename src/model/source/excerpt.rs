@@ -7,13 +7,15 @@ use super::query::{Answer, Row};
 use super::view::View;
 
 /// The part of an answer that is a value.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(in crate::model) enum Excerpt {
     /// The field of this name in a row.
     Name(Box<str>),
     /// The whole text without white space at its ends, or of the first line that begins with `line`, or the `word` of that
     /// line or of the text, counted from 1.
     Text { line: Option<Box<str>>, word: Option<u16> },
+    /// The rest of the first word, in the field of this name, that begins with one of these texts.
+    Item(Box<str>, Box<[Box<str>]>),
     /// The whole text, in which a regular expression finds the value.
     Whole,
     /// The value that several fields have together.
@@ -24,7 +26,7 @@ impl Excerpt {
     /// Returns the name of the field, if it has one.
     pub(in crate::model) fn name(&self) -> Option<&str> {
         match self {
-            Excerpt::Name(name) => Some(name),
+            Excerpt::Name(name) | Excerpt::Item(name, _) => Some(name),
             _ => None,
         }
     }
@@ -34,6 +36,10 @@ impl Excerpt {
     pub(in crate::model) fn of(&self, answer: &Answer, key: Option<&str>) -> Option<String> {
         match (self, answer) {
             (Excerpt::Name(name), answer) => answer.row(key)?.get(name).map(str::to_owned),
+            (Excerpt::Item(name, begins), answer) => {
+                let mut words = answer.row(key)?.get(name)?.split_whitespace();
+                words.find_map(|word| begins.iter().find_map(|begin| word.strip_prefix(&**begin))).map(str::to_owned)
+            }
             (Excerpt::Text { line, word }, Answer::Text(text)) => excerpt(text, line.as_deref(), *word),
             (Excerpt::Whole, Answer::Text(text)) => Some(text.clone()),
             _ => None,

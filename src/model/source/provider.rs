@@ -1,5 +1,7 @@
 //! The providers of the agent: their names and fields, by which the loader checks a model. The drivers make their answers.
 
+use super::uci::Identity;
+
 /// The provider that follows from the values of the model, so that no driver is asked for it.
 pub const STACK: &str = "stack";
 
@@ -25,6 +27,18 @@ pub enum Shape {
     Rows,
 }
 
+/// Returns the UCI package of which rows of a provider are sections, and what tells these apart. The field `section` of such a row
+/// is the name of its section.
+pub fn sections(provider: &str) -> Option<(&'static str, Identity)> {
+    let (package, section_type, options): (_, &str, &[&str]) = match provider {
+        "route" => ("network", "route", &["interface", "target", "gateway"]),
+        "static_lease" => ("dhcp", "host", &["mac", "ip"]),
+        _ => return None,
+    };
+    let options = options.iter().map(|option| (*option).to_owned()).collect();
+    Some((package, Identity { section_type: section_type.to_owned(), options }))
+}
+
 /// The providers, in the order of their names.
 pub const PROVIDERS: &[Provider] = &[
     Provider {
@@ -42,6 +56,7 @@ pub const PROVIDERS: &[Provider] = &[
             "valid",
             "origin",
             "upstream",
+            "interface",
         ],
     },
     Provider { name: "bridge_port", shape: Shape::Rows, fields: &["pvid"] },
@@ -96,7 +111,20 @@ pub const PROVIDERS: &[Provider] = &[
     Provider {
         name: "route",
         shape: Shape::Rows,
-        fields: &["family", "destination", "prefix", "mask", "cidr", "gateway", "device", "metric", "origin", "static"],
+        fields: &[
+            "family",
+            "destination",
+            "prefix",
+            "mask",
+            "cidr",
+            "gateway",
+            "device",
+            "metric",
+            "origin",
+            "static",
+            "section",
+            "status",
+        ],
     },
     Provider {
         name: "socket",
@@ -104,7 +132,7 @@ pub const PROVIDERS: &[Provider] = &[
         fields: &["local", "local_port", "remote", "remote_port", "status"],
     },
     Provider { name: STACK, shape: Shape::Rows, fields: &["higher", "lower"] },
-    Provider { name: "static_lease", shape: Shape::Rows, fields: &["mac", "address", "name", "network"] },
+    Provider { name: "static_lease", shape: Shape::Rows, fields: &["mac", "address", "name", "network", "section"] },
     Provider { name: "storage", shape: Shape::OneOf, fields: &["total", "free"] },
     Provider {
         name: "system",
@@ -121,6 +149,7 @@ pub const PROVIDERS: &[Provider] = &[
     },
     Provider { name: "zone", shape: Shape::Rows, fields: &["name", "networks", "network", "masq"] },
     Provider { name: "zone_network", shape: Shape::Rows, fields: &["network", "zone", "masq", "proto"] },
+    Provider { name: "zones", shape: Shape::One, fields: &["networks"] },
 ];
 
 /// The fields of a network interface.

@@ -1,5 +1,7 @@
 //! Conversions the other way: a literal of CWMP becomes the text of the device.
 
+use regex_lite::Regex;
+
 use super::convert::{Conversion, Form};
 use crate::model::date_time::DateTime;
 
@@ -32,6 +34,32 @@ impl Conversion {
         let fits = |value: &str| value == text || (is_plain && is_value(value));
         let entry = self.map.iter().find(|(device, value)| !device.ends_with('*') && fits(value));
         entry.map(|(device, _)| device.to_string()).ok_or_else(|| "the device has no text for this value".to_owned())
+    }
+}
+
+impl Conversion {
+    /// Returns the text of the device in which the expression finds this part; without an expression, the part is the text.
+    /// `None` stands for a part, or a text, that is not there. The outer `None`: there is no such text.
+    pub(in crate::model) fn with_part(
+        &self,
+        held: Option<&str>,
+        part: Option<&str>,
+        is_list: bool,
+    ) -> Option<Option<String>> {
+        let Some(pattern) = &self.pattern else { return Some(part.map(str::to_owned)) };
+        let regex = Regex::new(pattern).ok()?;
+        let place = held.and_then(|held| Some((held, regex.captures(held)?.get(1)?.range())));
+        let replaced =
+            |part: &str| place.as_ref().map(|(held, at)| [&held[..at.start], part, &held[at.end..]].concat());
+        let Some(part) = part else {
+            // An item goes alone, if no other one then has its place.
+            let Some(rest) = replaced("") else { return Some(held.map(str::to_owned)) };
+            return Some(Some(rest.trim().to_owned()).filter(|rest| is_list && !rest.is_empty()));
+        };
+        let appended = held.filter(|_| is_list).map(|held| format!("{held} {part}"));
+        let texts = [replaced(part), Some(part.to_owned()), appended];
+        let is_found = |text: &String| self.part(text.clone()).as_deref() == Some(part);
+        texts.into_iter().flatten().find(is_found).map(Some)
     }
 }
 

@@ -5,8 +5,10 @@ use std::net::Ipv4Addr;
 
 use super::convert::boolean;
 use radio::{bandwidth, bandwidths, percent, percents, radio_status, standard, standards};
+use write::{Parts, Written};
 
 mod radio;
+mod write;
 
 /// The value in the texts of the device; `None` if the device has none. An error is the text that the view does not understand.
 pub(in crate::model) type Viewed = Result<Option<String>, String>;
@@ -17,62 +19,112 @@ type Texts<'t> = [Option<&'t str>];
 /// A view.
 #[derive(Debug)]
 pub(in crate::model) struct View {
-    /// The name in a data-model file.
+    /// The name in a data-model file: that of the family, whose values are set together, and of the part.
     pub(in crate::model) name: &'static str,
     /// The fields, of which the optional ones come last.
     pub(in crate::model) fields: &'static [&'static str],
     /// The number of fields that are needed.
     pub(in crate::model) least: usize,
+    /// The number of fields that are written, from the first one on.
+    pub(in crate::model) written: usize,
     read: fn(&Texts<'_>) -> Viewed,
+    write: fn(&Texts<'_>, &Parts<'_>) -> Written,
 }
 
-const RANGE_FIELDS: &[&str] = &["start", "limit", "address", "netmask"];
+const fn view(
+    name: &'static str,
+    fields: &'static [&'static str],
+    least: usize,
+    read: fn(&Texts<'_>) -> Viewed,
+    write: fn(&Texts<'_>, &Parts<'_>) -> Written,
+) -> View {
+    View { name, fields, least, written: 1, read, write }
+}
+
+const fn range_view(name: &'static str, read: fn(&Texts<'_>) -> Viewed) -> View {
+    View { written: 2, ..view(name, &["start", "limit", "address", "netmask"], 3, read, write::range) }
+}
+
+/// A view that cannot be set.
+const fn shown(
+    name: &'static str,
+    fields: &'static [&'static str],
+    least: usize,
+    read: fn(&Texts<'_>) -> Viewed,
+) -> View {
+    View { written: 0, ..view(name, fields, least, read, |_, _| Ok(Vec::new())) }
+}
 
 /// All views.
-pub(in crate::model) const VIEWS: [View; 17] = [
-    View { name: "cidr", fields: &["address", "length"], least: 2, read: cidr },
+pub(in crate::model) const VIEWS: [View; 27] = [
+    view(
+        "channel.automatic",
+        &["channel", "present"],
+        1,
+        |texts| Ok(Some(is_automatic(texts).to_string())),
+        write::channel,
+    ),
+    view("channel.number", &["channel", "present"], 1, channel, write::channel),
+    shown("cidr", &["address", "length"], 2, cidr),
+    range_view("dhcp-range.first", |texts| Ok(dhcp_range(texts)?.map(|(first, _)| first.to_string()))),
+    range_view("dhcp-range.last", |texts| Ok(dhcp_range(texts)?.map(|(_, last)| last.to_string()))),
+    view("first", &["first", "second", "third", "fourth"], 2, first, write::first),
+    view("htmode.bandwidth", &["mode"], 1, bandwidth, write::mode),
+    shown("htmode.bandwidths", &["modes"], 1, bandwidths),
+    view("htmode.standards", &["mode", "band", "legacy_rates"], 2, standards, write::mode),
+    view("keepalive.failures", &["keepalive"], 1, |texts| Ok(Some(keepalive(texts)?.0)), write::echoes),
+    view("keepalive.interval", &["keepalive"], 1, |texts| Ok(Some(keepalive(texts)?.1)), write::echoes),
+    view("negation", &["text"], 1, |texts| Ok(texts[0].map(|text| text.starts_with('!').to_string())), write::negation),
+    View { written: 2, ..view("netifd.enabled", &["disabled", "auto"], 2, enabled, write::enabled) },
+    shown("netifd.status", &["up", "pending", "available", "autostart", "link"], 5, interface_status),
     View {
-        name: "dhcp-range.first",
-        fields: RANGE_FIELDS,
-        least: 3,
-        read: |texts| Ok(dhcp_range(texts)?.map(|(first, _)| first.to_string())),
+        written: 2,
+        ..view("own-address.address", OWN_ADDRESS, 3, |texts| own_address(texts, false), write::own_address)
     },
     View {
-        name: "dhcp-range.last",
-        fields: RANGE_FIELDS,
-        least: 3,
-        read: |texts| Ok(dhcp_range(texts)?.map(|(_, last)| last.to_string())),
+        written: 2,
+        ..view("own-address.mask", OWN_ADDRESS, 3, |texts| own_address(texts, true), write::own_address)
     },
-    View { name: "first", fields: &["first", "second", "third", "fourth"], least: 2, read: first },
-    View { name: "htmode.bandwidth", fields: &["mode"], least: 1, read: bandwidth },
-    View { name: "htmode.bandwidths", fields: &["modes"], least: 1, read: bandwidths },
-    View { name: "htmode.standards", fields: &["mode", "band", "legacy_rates"], least: 2, read: standards },
-    View { name: "keepalive.failures", fields: &["keepalive"], least: 1, read: |texts| Ok(Some(keepalive(texts)?.0)) },
-    View { name: "keepalive.interval", fields: &["keepalive"], least: 1, read: |texts| Ok(Some(keepalive(texts)?.1)) },
-    View { name: "netifd.enabled", fields: &["disabled", "auto"], least: 2, read: enabled },
+    view(
+        "port-range.from",
+        &["ports"],
+        1,
+        |texts| Ok(port_range(texts)?.map(|(from, _)| from.to_string())),
+        write::ports,
+    ),
+    view(
+        "port-range.to",
+        &["ports"],
+        1,
+        |texts| Ok(port_range(texts)?.and_then(|(_, to)| to).map(|to| to.to_string())),
+        write::ports,
+    ),
+    shown("radio.status", &["up", "pending", "failed"], 3, radio_status),
+    shown("station.standard", &["eht", "he", "vht", "ht", "band"], 5, standard),
+    view(
+        "subnet.address",
+        &["text"],
+        1,
+        |texts| Ok(subnet(texts).map(|(address, _)| address.to_owned())),
+        write::subnet_text,
+    ),
+    view("subnet.mask", &["text"], 1, mask_of_subnet, write::subnet_text),
     View {
-        name: "netifd.status",
-        fields: &["up", "pending", "available", "autostart", "link"],
-        least: 5,
-        read: interface_status,
+        written: 2,
+        ..view("time-zone.rule", &["rule", "name"], 2, |texts| Ok(texts[0].map(str::to_owned)), write::time_zone)
     },
-    View {
-        name: "port-range.from",
-        fields: &["ports"],
-        least: 1,
-        read: |texts| Ok(port_range(texts)?.map(|(from, _)| from.to_string())),
-    },
-    View {
-        name: "port-range.to",
-        fields: &["ports"],
-        least: 1,
-        read: |texts| Ok(port_range(texts)?.and_then(|(_, to)| to).map(|to| to.to_string())),
-    },
-    View { name: "radio.status", fields: &["up", "pending", "failed"], least: 3, read: radio_status },
-    View { name: "station.standard", fields: &["eht", "he", "vht", "ht", "band"], least: 5, read: standard },
-    View { name: "txpower.percent", fields: &["power", "powers"], least: 2, read: percent },
-    View { name: "txpower.percents", fields: &["powers"], least: 1, read: percents },
+    view("txpower.percent", &["power", "powers"], 2, percent, write::power),
+    shown("txpower.percents", &["powers"], 1, percents),
+    view("zone.all", &["zone", "zones"], 2, |texts| Ok(Some((texts[0] == Some("*")).to_string())), write::zone),
+    view("zone.network", &["zone", "zones"], 2, zone_network, write::zone),
 ];
+
+/// A view has a name of its own.
+impl PartialEq for View {
+    fn eq(&self, other: &View) -> bool {
+        self.name == other.name
+    }
+}
 
 impl View {
     /// Returns the view of this name.
@@ -86,6 +138,21 @@ impl View {
         all.resize(self.fields.len(), None);
         (self.read)(&all)
     }
+
+    /// Returns the name of the family, and that of the part.
+    pub(in crate::model) fn family(&self) -> (&'static str, &'static str) {
+        self.name.split_once('.').unwrap_or((self.name, self.name))
+    }
+
+    /// Returns the new texts of the first fields, by which the parts of the family have these values.
+    ///
+    /// # Errors
+    /// The reason for which no texts have the values.
+    pub(in crate::model) fn texts(&self, texts: &[Option<String>], parts: &Parts<'_>) -> Written {
+        let mut all: Vec<Option<&str>> = texts.iter().map(Option::as_deref).collect();
+        all.resize(self.fields.len(), None);
+        (self.write)(&all, parts)
+    }
 }
 
 /// Reads a number; `default` stands for an absent text.
@@ -97,21 +164,23 @@ fn number(text: Option<&str>, default: u32) -> Result<u32, String> {
 /// `start` of the network, 100 by default, and takes `limit` addresses, 150 by default, without those of the network itself.
 fn dhcp_range(texts: &Texts<'_>) -> Result<Option<(Ipv4Addr, Ipv4Addr)>, String> {
     let (start, limit) = (number(texts[0], 100)?, number(texts[1], 150)?);
-    // Of several addresses of an interface the first one counts.
-    let Some(text) = texts[2].and_then(|text| text.split_whitespace().next()) else { return Ok(None) };
-    let (address, length) = text.split_once('/').map_or((text, texts[3]), |(address, length)| (address, Some(length)));
-    let address: Ipv4Addr = address.parse().map_err(|_| text.to_owned())?;
-    let Some(length) = length else { return Ok(None) };
-    let hosts = !mask(length).ok_or(length)?;
-    // A network of one or two addresses has no room for a pool.
-    if hosts < 2 || limit == 0 {
-        return Ok(None);
-    }
-    let network = u32::from(address) & !hosts;
+    let Some((network, hosts)) = network(texts[2], texts[3])?.filter(|_| limit > 0) else { return Ok(None) };
     let greatest = network + (hosts - 1);
     let first = (network + (start & hosts)).max(network + 1);
     let last = first.saturating_add(limit - 1).min(greatest);
     Ok((first <= last).then(|| (first.into(), last.into())))
+}
+
+/// Returns the network of an interface, and the mask of its hosts; `None` without room for a pool.
+fn network(address: Option<&str>, netmask: Option<&str>) -> Result<Option<(u32, u32)>, String> {
+    // Of several addresses of an interface the first one counts.
+    let Some(text) = address.and_then(|text| text.split_whitespace().next()) else { return Ok(None) };
+    let (address, length) = text.split_once('/').map_or((text, netmask), |(address, length)| (address, Some(length)));
+    let address: Ipv4Addr = address.parse().map_err(|_| text.to_owned())?;
+    let Some(length) = length else { return Ok(None) };
+    let hosts = !mask(length).ok_or(length)?;
+    // A network of one or two addresses has no room for a pool.
+    Ok((hosts >= 2).then_some((u32::from(address) & !hosts, hosts)))
 }
 
 /// Reads a netmask in dots, or the length of a prefix.
@@ -170,9 +239,11 @@ fn keepalive(texts: &Texts<'_>) -> Result<(String, String), String> {
     }
 }
 
-/// Returns the first port, and the last one of a range: `80`, `8000-8010` or `8000:8010`.
+/// Returns the first port, and the last one of a range: `80`, `8000-8010` or `8000:8010`, of several words the first one. A `!`
+/// means all others.
 fn port_range(texts: &Texts<'_>) -> Result<Option<(u16, Option<u16>)>, String> {
-    let Some(text) = texts[0] else { return Ok(None) };
+    let Some(text) = texts[0].and_then(|text| text.split_whitespace().next()) else { return Ok(None) };
+    let text = text.trim_start_matches('!');
     let port = |word: &str| word.parse::<u16>().map_err(|_| text.to_owned());
     match text.split_once(['-', ':']) {
         None => Ok(Some((port(text)?, None))),
@@ -180,128 +251,47 @@ fn port_range(texts: &Texts<'_>) -> Result<Option<(u16, Option<u16>)>, String> {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Returns the value of a view for texts, of which `-` is an absent one.
-    fn view(name: &str, texts: &str) -> Viewed {
-        let view = View::find(name).unwrap_or_else(|| panic!("{name}"));
-        let texts: Vec<Option<String>> = texts.split('|').map(|text| (text != "-").then(|| text.to_owned())).collect();
-        assert!((view.least..=view.fields.len()).contains(&texts.len()), "{name}: {texts:?}");
-        view.of(&texts)
-    }
-
-    #[test]
-    fn a_view_has_the_value_of_its_texts() {
-        for (name, texts, expected) in [
-            ("dhcp-range.first", "100|150|192.168.1.1|255.255.255.0", "192.168.1.100"),
-            ("dhcp-range.last", "100|150|192.168.1.1|255.255.255.0", "192.168.1.249"),
-            ("dhcp-range.first", "-|-|10.1.2.3/16", "10.1.0.100"),
-            ("dhcp-range.last", "-|-|10.1.2.3/16|255.0.0.0", "10.1.0.249"),
-            ("dhcp-range.last", "100|500|192.168.1.1/24 10.0.0.1/8", "192.168.1.254"),
-            ("dhcp-range.first", "0|1|192.168.1.129|25", "192.168.1.129"),
-            ("dhcp-range.last", "0|1|192.168.1.129|25", "192.168.1.129"),
-            ("dhcp-range.first", "300|5|192.168.1.1/24", "192.168.1.44"),
-            ("dhcp-range.last", "-|4294967295|255.255.255.1/24", "255.255.255.254"),
-            ("dhcp-range.last", "-|4294967295|1.2.3.4/0", "255.255.255.254"),
-            ("port-range.from", "80", "80"),
-            ("port-range.from", "8000-8010", "8000"),
-            ("port-range.to", "8000:8010", "8010"),
-            ("htmode.bandwidth", "NOHT", "20MHz"),
-            ("htmode.bandwidth", "HT40+", "40MHz"),
-            ("htmode.bandwidth", "EHT320", "320MHz-1"),
-            ("htmode.standards", "HE80|5g", "a,n,ac,ax"),
-            ("htmode.standards", "HE20|2g|0", "g,n,ax"),
-            ("htmode.standards", "HT20|2g|1", "b,g,n"),
-            ("htmode.standards", "NOHT|5g", "a"),
-            ("htmode.standards", "EHT160|6g|-", "ax,be"),
-            ("htmode.standards", "VHT80|-", "n,ac"),
-            ("keepalive.failures", "-", "5"),
-            ("keepalive.interval", "-", "1"),
-            ("keepalive.failures", "3 20", "3"),
-            ("keepalive.interval", "3,20", "20"),
-            ("keepalive.interval", "3", "5"),
-            ("txpower.percent", "20|20", "100"),
-            ("txpower.percent", "17|20", "50"),
-            ("txpower.percent", "17|0 20 10", "50"),
-            ("txpower.percent", "-|20", "100"),
-            ("txpower.percent", "-|-", "100"),
-            ("txpower.percent", "30|20", "100"),
-            ("txpower.percents", "20 17 0 1 10", "1,10,50,100"),
-            ("cidr", "2001:db8::|56", "2001:db8::/56"),
-            ("first", "-|b|c", "b"),
-            ("first", "|b", ""),
-            ("htmode.bandwidths", "HT20 HT40 VHT20 VHT80+80 VHT80 EHT320", "20MHz,40MHz,80MHz,320MHz-1"),
-            ("netifd.enabled", "-|-", "true"),
-            ("netifd.enabled", "0|1", "true"),
-            ("netifd.enabled", "on|-", "false"),
-            ("netifd.enabled", "-|0", "false"),
-            ("netifd.status", "true|false|true|true|Up", "Up"),
-            ("netifd.status", "false|true|true|true|Up", "Dormant"),
-            ("netifd.status", "false|false|true|false|LowerLayerDown", "Down"),
-            ("netifd.status", "false|false|false|true|-", "NotPresent"),
-            ("netifd.status", "false|false|true|true|Down", "LowerLayerDown"),
-            ("netifd.status", "false|false|true|true|Up", "Down"),
-            ("netifd.status", "-|-|-|-|-", "Down"),
-            ("radio.status", "true|false|false", "Up"),
-            ("radio.status", "false|true|false", "Dormant"),
-            ("radio.status", "false|false|true", "Error"),
-            ("radio.status", "-|-|-", "Down"),
-            ("station.standard", "-|true|true|true|5g", "ax"),
-            ("station.standard", "false|false|false|true|2g", "n"),
-            ("station.standard", "false|false|false|false|2g", "g"),
-            ("station.standard", "-|-|-|-|5g", "a"),
-            ("txpower.percent", "-2147483648|2147483647", "1"),
-        ] {
-            assert_eq!(view(name, texts), Ok(Some(expected.to_owned())), "{name} {texts}");
-        }
-        let known: Vec<&str> = VIEWS.iter().map(|view| view.name).collect();
-        assert!(known.is_sorted(), "{known:?}");
-    }
-
-    #[test]
-    fn a_view_without_a_value_is_absent() {
-        for (name, texts) in [
-            ("dhcp-range.first", "100|150|-|-"),
-            ("dhcp-range.first", "100|150|192.168.1.1"),
-            ("dhcp-range.first", "100|0|192.168.1.1/24"),
-            ("dhcp-range.first", "100|150|192.168.1.1/31"),
-            ("dhcp-range.first", "255|150|192.168.1.1/24"),
-            ("port-range.from", "-"),
-            ("port-range.to", "80"),
-            ("htmode.bandwidth", "-"),
-            ("htmode.standards", "-|5g"),
-            ("txpower.percent", "20|-"),
-            ("txpower.percents", "-"),
-            ("cidr", "2001:db8::|-"),
-            ("first", "-|-|-|-"),
-            ("station.standard", "-|-|-|-|6g"),
-        ] {
-            assert_eq!(view(name, texts), Ok(None), "{name} {texts}");
-        }
-    }
-
-    #[test]
-    fn a_text_that_a_view_does_not_understand_is_none_of_its_values() {
-        for (name, texts, wrong) in [
-            ("dhcp-range.first", "x|150|192.168.1.1/24", "x"),
-            ("dhcp-range.first", "100|-1|192.168.1.1/24", "-1"),
-            ("dhcp-range.last", "100|150|192.168.1/24", "192.168.1/24"),
-            ("dhcp-range.last", "100|150|192.168.1.1|255.0.255.0", "255.0.255.0"),
-            ("dhcp-range.last", "100|150|192.168.1.1/33", "33"),
-            ("port-range.from", "!80", "!80"),
-            ("port-range.to", "80-90-100", "80-90-100"),
-            ("port-range.from", "65536", "65536"),
-            ("htmode.bandwidth", "HT", "HT"),
-            ("htmode.bandwidth", "NOHT20", "NOHT20"),
-            ("htmode.standards", "11ac|5g", "11ac"),
-            ("keepalive.failures", "a b", "a b"),
-            ("keepalive.failures", "1 2 3", "1 2 3"),
-            ("txpower.percent", "20|much", "much"),
-            ("netifd.enabled", "-|maybe", "maybe"),
-        ] {
-            assert_eq!(view(name, texts), Err(wrong.to_owned()), "{name} {texts}");
-        }
-    }
+/// Returns the address and the length of the prefix in `!192.168.1.0/24`, of several words the first one.
+fn subnet<'t>(texts: &Texts<'t>) -> Option<(&'t str, Option<&'t str>)> {
+    let text = texts[0]?.split_whitespace().next()?.trim_start_matches('!');
+    Some(text.split_once('/').map_or((text, None), |(address, length)| (address, Some(length))))
 }
+
+fn mask_of_subnet(texts: &Texts<'_>) -> Viewed {
+    Ok(subnet(texts).and_then(|(address, length)| Some(format!("{address}/{}", length?))))
+}
+
+/// The options with an address and its mask, and the value where the device has none of them.
+const OWN_ADDRESS: &[&str] = &["address", "netmask", "other"];
+
+/// Returns the first address of `192.168.1.1/24` without the length, or its mask, which may be in the second text.
+fn own_address(texts: &Texts<'_>, is_mask: bool) -> Viewed {
+    let other = || texts[2].map(|text| mask(text).map_or(text.to_owned(), |mask| Ipv4Addr::from(mask).to_string()));
+    let Some(text) = texts[0].and_then(|text| text.split_whitespace().next()) else {
+        return Ok(if is_mask { other() } else { texts[2].map(str::to_owned) });
+    };
+    let (address, length) = text.split_once('/').map_or((text, texts[1]), |(address, length)| (address, Some(length)));
+    if !is_mask {
+        return Ok(Some(address.to_owned()));
+    }
+    let Some(length) = length else { return Ok(other()) };
+    Ok(Some(Ipv4Addr::from(mask(length).ok_or(length)?).to_string()))
+}
+
+fn is_automatic(texts: &Texts<'_>) -> bool {
+    matches!(texts[0], None | Some("auto" | "0"))
+}
+
+/// Returns the channel in the configuration, or the present one where the radio chooses it.
+fn channel(texts: &Texts<'_>) -> Viewed {
+    Ok(if is_automatic(texts) { texts[1] } else { texts[0] }.map(str::to_owned))
+}
+
+/// Returns the first network of a zone. The text with all zones has a word `network=zone` for each network.
+fn zone_network(texts: &Texts<'_>) -> Viewed {
+    let mut pairs = texts[1].unwrap_or_default().split_whitespace().filter_map(|pair| pair.split_once('='));
+    Ok(pairs.find(|(_, zone)| texts[0] == Some(*zone)).map(|(network, _)| network.to_owned()))
+}
+
+#[cfg(test)]
+mod tests;

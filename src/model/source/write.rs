@@ -19,6 +19,17 @@ pub struct Write {
     pub hidden: bool,
 }
 
+/// The form of a text in a UCI section.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OptionForm {
+    /// The text is the option.
+    Whole,
+    /// The words of the text are the items of a list.
+    List,
+    /// The text stands behind one of these texts in an item of a list, whose other items stay.
+    Item(Box<[Box<str>]>),
+}
+
 /// A field on the device that can be set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -32,8 +43,8 @@ pub enum Place {
         section: String,
         /// The name of the option.
         option: String,
-        /// True if the words of the text are the items of a list.
-        is_list: bool,
+        /// The form of the text in the section.
+        form: OptionForm,
         /// The number of the instance, if the section is a row of a table: an anonymous section gets a name with it.
         number: Option<u32>,
     },
@@ -56,6 +67,22 @@ pub enum Place {
         identity: Option<Identity>,
         /// The key of the section.
         section: String,
+    },
+    /// A new row of a program, which gives it its key.
+    NewRow {
+        /// The program and its arguments, without the verb.
+        command: Vec<String>,
+        /// The seconds after which the program counts as hung.
+        limit: u32,
+    },
+    /// A row of a program that is deleted.
+    OldRow {
+        /// The program and its arguments, without the verb.
+        command: Vec<String>,
+        /// The seconds after which the program counts as hung.
+        limit: u32,
+        /// The key of the row.
+        row: String,
     },
     /// A field of a program.
     Exec {
@@ -80,6 +107,12 @@ pub enum Place {
 }
 
 impl Place {
+    /// Returns true if a row comes or goes, and no text is set.
+    pub fn is_row(&self) -> bool {
+        let is_section = matches!(self, Place::NewSection { .. } | Place::OldSection { .. });
+        is_section || matches!(self, Place::NewRow { .. } | Place::OldRow { .. })
+    }
+
     /// Returns true if the text is stored by the rename of a file that was written before.
     pub fn is_staged(&self) -> bool {
         self.package().is_some()
@@ -91,7 +124,7 @@ impl Place {
             Place::Uci { package, .. } | Place::NewSection { package, .. } | Place::OldSection { package, .. } => {
                 Some(package)
             }
-            Place::Exec { .. } | Place::File { .. } => None,
+            Place::NewRow { .. } | Place::OldRow { .. } | Place::Exec { .. } | Place::File { .. } => None,
         }
     }
 }

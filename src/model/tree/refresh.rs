@@ -23,6 +23,7 @@ use crate::model::source::{
 use crate::model::value::Value;
 
 mod fields;
+mod parts;
 mod queries;
 mod trees;
 mod wanted;
@@ -143,6 +144,7 @@ struct RefreshWalk<'t> {
 }
 
 /// A row around a node.
+#[derive(Clone, PartialEq, Eq)]
 struct Above {
     key: String,
     /// The source of its table.

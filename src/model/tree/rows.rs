@@ -8,8 +8,8 @@ use assign::assign;
 use super::{Located, Table, Tree};
 use crate::model::change::Change;
 use crate::model::path::{Path, PathError};
+use crate::model::source::TableBinding;
 use crate::model::source::uci::Identity;
-use crate::model::source::{Location, TableBinding};
 
 mod assign;
 
@@ -234,9 +234,8 @@ impl Tree {
         let Some(bindings) = &self.schema.bindings else { return Vec::new() };
         let is_of_package = |table: &str| {
             let binding = self.schema.bound_table(table).and_then(|node| bindings.table(node));
-            let location = binding.map(|binding| &bindings.source(binding.source).location);
-            matches!(location, Some(Location::Uci { package: known, identity: of_table })
-                if **known == *package && of_table.as_ref() == identity)
+            let sections = binding.and_then(|binding| bindings.source(binding.source).sections());
+            sections.is_some_and(|(known, of_table)| known == package && of_table.as_ref() == identity)
         };
         let renamed = |change: Change| match change {
             Change::Row(table, number, key, _) if *key == *old && is_of_package(&table) => {

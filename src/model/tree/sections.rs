@@ -3,18 +3,25 @@
 use super::{Located, Tree};
 use crate::model::path::Path;
 use crate::model::schema::{NodeId, NodeKind, ROOT};
-use crate::model::source::{Location, NewSection, Place, TableBinding, Write};
+use crate::model::source::uci::Identity;
+use crate::model::source::{Location, NewRow, NewSection, Place, Source, TableBinding, Template, Write};
 
 impl Tree {
     /// Returns the section that the row of a new instance is; `None` in a table without a source.
     pub fn plan_add(&self, table: &str, number: u32) -> Option<Write> {
         let binding = self.binding(table)?;
-        let NewSection { section_type, name, options } = &**binding.add.as_ref()?;
+        let NewRow::Section(section) = binding.add.as_ref()? else {
+            let (command, limit) = self.program_of(binding)?;
+            return Some(self.section_write(binding, format!("{table}{number}."), Place::NewRow { command, limit }));
+        };
+        let NewSection { section_type, name, options } = &**section;
+        let above = self.row_around(table).unwrap_or_default();
+        let text = |value: &Template| value.fill(&mut |_| Ok::<_, ()>(above.to_owned())).unwrap_or_default();
         let place = Place::NewSection {
-            package: self.package(binding)?.0.to_owned(),
+            package: self.sections_of(binding)?.0,
             section_type: section_type.to_string(),
             name: name.replace("{number}", &number.to_string()),
-            options: options.iter().map(|(option, value)| (option.to_string(), value.to_string())).collect(),
+            options: options.iter().map(|(option, value)| (option.to_string(), text(value))).collect(),
         };
         Some(self.section_write(binding, format!("{table}{number}."), place))
     }
@@ -23,10 +30,12 @@ impl Tree {
     pub fn plan_delete(&self, instance: &str) -> Option<Write> {
         let (table, number) = split(instance)?;
         let binding = self.binding(table)?;
-        let (package, identity) = self.package(binding)?;
-        let Ok(Located::Table(spec, scope)) = self.locate(&Path::parse(table).ok()?) else { return None };
-        let section = scope.tables[spec.index as usize].key(number)?.to_owned();
-        let place = Place::OldSection { package: package.to_owned(), identity: identity.cloned(), section };
+        let key = self.key(table, number)?.to_owned();
+        let place = match (self.sections_of(binding), self.program_of(binding)) {
+            (Some((package, identity)), _) => Place::OldSection { package, identity, section: key },
+            (None, Some((command, limit))) => Place::OldRow { command, limit, row: key },
+            _ => return None,
+        };
         Some(self.section_write(binding, instance.to_owned(), place))
     }
 
@@ -78,17 +87,38 @@ impl Tree {
         self.schema.bindings.as_ref()?.table(node)
     }
 
-    fn package(&self, binding: &TableBinding) -> Option<(&str, Option<&crate::model::source::uci::Identity>)> {
-        match &self.schema.bindings.as_ref()?.source(binding.source).location {
-            Location::Uci { package, identity } => Some((package, identity.as_ref())),
-            _ => None,
-        }
+    /// Returns the program whose rows a table has, with its limit.
+    fn program_of(&self, binding: &TableBinding) -> Option<(Vec<String>, u32)> {
+        let source = self.schema.bindings.as_ref()?.source(binding.source);
+        let Location::Exec { command, .. } = &source.location else { return None };
+        Some((command.iter().map(|argument| argument.to_string()).collect(), source.limit))
+    }
+
+    fn sections_of(&self, binding: &TableBinding) -> Option<(String, Option<Identity>)> {
+        self.schema.bindings.as_ref()?.source(binding.source).sections()
+    }
+
+    /// Returns the key of the row that an instance of a table is.
+    fn key(&self, table: &str, number: u32) -> Option<&str> {
+        let Ok(Located::Table(spec, scope)) = self.locate(&Path::parse(table).ok()?) else { return None };
+        scope.tables[spec.index as usize].key(number)
+    }
+
+    /// Returns the key of the nearest row that holds a table.
+    fn row_around(&self, table: &str) -> Option<&str> {
+        let inside = &table[..table.trim_end_matches('.').rfind('.')? + 1];
+        let mut above = inside.match_indices('.').map(|(dot, _)| &inside[..=dot]).rev();
+        above.find_map(|instance| split(instance).and_then(|(table, number)| self.key(table, number)))
     }
 
     fn section_write(&self, binding: &TableBinding, name: String, place: Place) -> Write {
         let bindings = self.schema.bindings.as_ref();
-        let reload = bindings.and_then(|bindings| bindings.source(binding.source).writing.reload.as_deref());
-        Write { name, place, text: None, old: None, reload: reload.map(str::to_owned), hidden: false }
+        let reload = match bindings.map(|bindings| bindings.source(binding.source)) {
+            // The rows of a provider are in a package without a source.
+            Some(Source { location: Location::BuiltIn { .. }, .. }) => place.package().map(str::to_owned),
+            source => source.and_then(|source| source.writing.reload.as_deref()).map(str::to_owned),
+        };
+        Write { name, place, text: None, old: None, reload, hidden: false }
     }
 }
 

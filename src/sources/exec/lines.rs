@@ -70,6 +70,12 @@ pub(in crate::sources) fn refusals(output: &str) -> Result<Vec<RefusedField>, St
     output.lines().enumerate().filter_map(refusal).collect()
 }
 
+/// Returns the key that a program gives a new row.
+pub(in crate::sources) fn key(output: &str) -> Option<String> {
+    let line = output.lines().next().filter(|line| !line.contains('\t'))?;
+    Some(unescape(line)).filter(|key| !key.is_empty() && !key.contains(char::is_control))
+}
+
 /// Returns a text as a column.
 pub(in crate::sources) fn escape(text: &str) -> String {
     text.replace('\\', "\\\\").replace('\t', "\\t").replace('\n', "\\n")

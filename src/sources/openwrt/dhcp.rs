@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 
 use super::network;
+use crate::model::source::provider::sections as sections_of;
 use crate::model::source::uci::{Identity, Sections};
 use crate::model::source::{Answer, Row};
 use crate::sources::uci::Configuration;
@@ -12,6 +13,9 @@ const ROUTERS: [&str; 2] = ["3", "option:router"];
 const SERVERS: [&str; 2] = ["6", "option:dns-server"];
 const DOMAIN: [&str; 2] = ["15", "option:domain-name"];
 
+/// The option with the section of the pool to which the agent has added a host. dnsmasq does not know it.
+const POOL: &str = "cpe_pool";
+
 /// Returns the sections of the package `dhcp`.
 pub(super) fn sections(packages: &mut Configuration) -> Result<Vec<Row>, String> {
     rows(packages, None)
@@ -19,8 +23,7 @@ pub(super) fn sections(packages: &mut Configuration) -> Result<Vec<Row>, String>
 
 /// Returns the sections of the hosts. An anonymous one has MAC address and IP address as key.
 pub(super) fn hosts(packages: &mut Configuration) -> Result<Vec<Row>, String> {
-    let options = ["mac", "ip"].map(str::to_owned).to_vec();
-    rows(packages, Some(&Identity { section_type: "host".to_owned(), options }))
+    rows(packages, sections_of("static_lease").map(|(_, identity)| identity).as_ref())
 }
 
 fn rows(packages: &mut Configuration, identity: Option<&Identity>) -> Result<Vec<Row>, String> {
@@ -50,28 +53,39 @@ fn pool(section: &Row, domain: Option<&str>, network: &Sections) -> Option<Row> 
     Some(row)
 }
 
-/// Returns the values of an option that the pool sends, with spaces between them.
+/// Returns the values of an option that the pool sends, with commas between them.
 fn option(section: &Row, names: [&str; 2]) -> Option<String> {
     let sent = section.get("dhcp_option")?.split_whitespace();
     sent.filter_map(|option| option.split_once(','))
         .find(|(name, _)| names.contains(name))
-        .map(|(_, values)| values.replace(',', " "))
+        .map(|(_, values)| values.to_owned())
 }
 
-/// Returns the addresses that are kept for hosts; none for a host that has a name alone.
-pub(super) fn static_leases(hosts: &[Row], network: &Sections) -> Vec<Row> {
-    hosts.iter().filter_map(|host| static_lease(host, network)).collect()
+/// Returns the addresses that are kept for hosts; none for a host that has a name alone. A host that the agent has added has the
+/// pool that it was added to, and has an address later.
+pub(super) fn static_leases(hosts: &[Row], pools: &[Row], network: &Sections) -> Vec<Row> {
+    hosts.iter().filter_map(|host| static_lease(host, pools, network)).collect()
 }
 
-fn static_lease(host: &Row, network: &Sections) -> Option<Row> {
-    let address: Ipv4Addr = host.get("ip")?.parse().ok()?;
+fn static_lease(host: &Row, pools: &[Row], network: &Sections) -> Option<Row> {
+    let address = host.get("ip").and_then(|ip| ip.parse::<Ipv4Addr>().ok());
+    let mac = host.get("mac").and_then(|macs| macs.split_whitespace().next());
+    let pool = host.get(POOL);
+    if pool.is_none() && (mac.is_none() || address.is_none()) {
+        return None;
+    }
     let mut row = Row::new(&host.key);
-    row.set("mac", host.get("mac")?.split_whitespace().next()?.to_ascii_uppercase());
-    row.set("address", address.to_string());
+    mac.iter().for_each(|mac| row.set("mac", mac.to_ascii_uppercase()));
+    address.iter().for_each(|address| row.set("address", address.to_string()));
     row.set("name", host.get("name").unwrap_or_default());
-    let has = |(own, mask): (Ipv4Addr, u32)| u32::from(own) & mask == u32::from(address) & mask;
-    let interface = network.of_type("interface").find(|interface| network::subnets(interface).any(has));
-    row.set("network", interface.map_or("", |interface| &interface.key));
+    row.set("section", host.get(".name").unwrap_or_default());
+    let has = |(own, mask): (Ipv4Addr, u32)| {
+        address.is_some_and(|address| u32::from(own) & mask == u32::from(address) & mask)
+    };
+    let is_pool = |section: &&Row| section.get(".type") == Some("dhcp") && pool == Some(section.key.as_str());
+    let given = pools.iter().find(is_pool).and_then(|pool| pool.get("interface"));
+    let holding = || network.of_type("interface").find(|interface| network::subnets(interface).any(has));
+    row.set("network", given.or_else(|| holding().map(|interface| interface.key.as_str())).unwrap_or_default());
     Some(row)
 }
 
@@ -92,7 +106,7 @@ mod tests {
         );
         assert_eq!(
             fields(&pools(&dhcp.rows(None), &package(NETWORK)), [".", "routers", "servers", "domain"]),
-            [["lan", "192.168.1.254", "192.0.2.1 192.0.2.2", "lan"], ["guest", "10.0.0.1", "10.0.0.1", "guest.lan"],]
+            [["lan", "192.168.1.254", "192.0.2.1,192.0.2.2", "lan"], ["guest", "10.0.0.1", "10.0.0.1", "guest.lan"],]
         );
     }
 
@@ -101,14 +115,21 @@ mod tests {
         let hosts = package(
             "c host nas\no ip 192.168.1.9\no mac 'aa:bb:cc:00:00:01 aa:bb:cc:00:00:02'\nc host\no ip 10.0.4.2\n\
              l mac aa:bb:cc:00:00:03\nc host\no name printer\no mac aa:bb:cc:00:00:04\nc host\no ip ignore\n\
-             o mac aa:bb:cc:00:00:05\nc host\no ip 172.16.0.1\no mac aa:bb:cc:00:00:06\n",
+             o mac aa:bb:cc:00:00:05\nc host\no ip 172.16.0.1\no mac aa:bb:cc:00:00:06\nc host new\no cpe_pool second\n\
+             c host gone\no cpe_pool third\no ip 10.0.0.7\n",
         );
+        let dhcp = package("c dhcp second\no interface guest\n");
         assert_eq!(
-            fields(&static_leases(&hosts.rows(None), &package(NETWORK)), ["mac", "address", "network"]),
+            fields(
+                &static_leases(&hosts.rows(None), &dhcp.rows(None), &package(NETWORK)),
+                ["mac", "address", "network"]
+            ),
             [
                 ["AA:BB:CC:00:00:01", "192.168.1.9", "lan"],
                 ["AA:BB:CC:00:00:03", "10.0.4.2", "guest"],
                 ["AA:BB:CC:00:00:06", "172.16.0.1", ""],
+                ["-", "-", "guest"],
+                ["-", "10.0.0.7", "guest"],
             ]
         );
     }

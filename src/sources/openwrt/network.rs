@@ -2,9 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::OFF;
-use crate::model::source::Row;
+use super::{OFF, ON};
 use crate::model::source::uci::Sections;
+use crate::model::source::{Row, provider};
 
 /// The protocols that run over PPP.
 const OVER_PPP: [&str; 6] = ["3g", "l2tp", "ppp", "pppoa", "pppoe", "pptp"];
@@ -136,6 +136,46 @@ pub(super) fn add_origins(routes: &mut [Row], network: &Sections) {
     }
 }
 
+/// Makes the sections of the configuration rows: a route of the kernel that is one has its key, and one that the kernel does not
+/// have comes behind those that it has.
+pub(super) fn add_sections(routes: &mut Vec<Row>, network: &Sections) {
+    let Some((_, identity)) = provider::sections("route") else { return };
+    for section in network.rows(Some(&identity)) {
+        let is_known = |route: &&mut Row| route.get("section").is_none() && is_section(&section, route);
+        let is_on = section.get("disabled") != Some(ON);
+        let status = match routes.iter_mut().find(is_known) {
+            Some(route) => {
+                route.key.clone_from(&section.key);
+                route.set("section", section.get(".name").unwrap_or_default());
+                continue;
+            }
+            None if is_on => "Error",
+            None => "Disabled",
+        };
+        let mut row = Row::new(&section.key);
+        for (field, text) in [("family", "4"), ("origin", "Static"), ("static", ON), ("status", status)] {
+            row.set(field, text);
+        }
+        row.set("section", section.get(".name").unwrap_or_default());
+        routes.push(row);
+    }
+}
+
+/// Gives the first address of IPv4 on the link of a static interface the name of that interface, which stays when the address changes.
+pub(super) fn add_interfaces(addresses: &mut [Row], network: &Sections) {
+    let is_static = |interface: &&Row| interface.get("proto") == Some("static") && interface.get("ipaddr").is_some();
+    for interface in network.of_type("interface").filter(is_static) {
+        let link = device(interface, network, MAX_ALIASES);
+        let is_its = |row: &&mut Row| {
+            row.get("family") == Some("4") && row.get("interface").is_none() && row.get("device") == link.as_deref()
+        };
+        if let Some(row) = addresses.iter_mut().find(is_its).filter(|_| link.is_some()) {
+            row.key.clone_from(&interface.key);
+            row.set("interface", interface.key.as_str());
+        }
+    }
+}
+
 /// Returns true if a route leads over the link of an interface.
 fn is_of(interface: &Row, route: &Row, network: &Sections) -> bool {
     let Some(link) = route.get("device") else { return false };
@@ -151,27 +191,29 @@ fn is_of(interface: &Row, route: &Row, network: &Sections) -> bool {
 /// Returns true if a section of the configuration is this route.
 fn is_configured(route: &Row, network: &Sections) -> bool {
     let kind = if route.get("family") == Some("4") { "route" } else { "route6" };
-    let is_same = |section: &Row| {
-        let target = section.get("target").unwrap_or_default();
-        let (target, length) = target.split_once('/').unwrap_or((target, ""));
-        let mask = section.get("netmask").and_then(|mask| mask.parse::<Ipv4Addr>().ok());
-        let whole = if kind == "route" { "32" } else { "128" };
-        let length = match mask {
-            Some(mask) if length.is_empty() => u32::from(mask).leading_ones().to_string(),
-            _ if length.is_empty() => whole.to_owned(),
-            _ => length.to_owned(),
-        };
-        let found = route.get("cidr").and_then(|cidr| cidr.split_once('/'));
-        let same_target = found.is_some_and(|(address, prefix)| {
-            prefix == length && address.parse::<IpAddr>().ok() == target.parse::<IpAddr>().ok()
-        });
-        let same_gateway = match (section.get("gateway"), route.get("gateway")) {
-            (Some(wanted), Some(gateway)) => wanted.parse::<IpAddr>().ok() == gateway.parse().ok(),
-            (wanted, gateway) => wanted.is_none() == gateway.is_none(),
-        };
-        same_target && same_gateway
+    network.of_type(kind).any(|section| is_section(section, route))
+}
+
+/// Returns true if a section is this route, of the same family.
+fn is_section(section: &Row, route: &Row) -> bool {
+    let whole = if route.get("family") == Some("4") { "32" } else { "128" };
+    let target = section.get("target").unwrap_or_default();
+    let (target, length) = target.split_once('/').unwrap_or((target, ""));
+    let mask = section.get("netmask").and_then(|mask| mask.parse::<Ipv4Addr>().ok());
+    let length = match mask {
+        Some(mask) if length.is_empty() => u32::from(mask).leading_ones().to_string(),
+        _ if length.is_empty() => whole.to_owned(),
+        _ => length.to_owned(),
     };
-    network.of_type(kind).any(is_same)
+    let found = route.get("cidr").and_then(|cidr| cidr.split_once('/'));
+    let same_target = found.is_some_and(|(address, prefix)| {
+        prefix == length && address.parse::<IpAddr>().ok() == target.parse::<IpAddr>().ok()
+    });
+    let same_gateway = match (section.get("gateway"), route.get("gateway")) {
+        (Some(wanted), Some(gateway)) => wanted.parse::<IpAddr>().ok() == gateway.parse().ok(),
+        (wanted, gateway) => wanted.is_none() == gateway.is_none(),
+    };
+    same_target && same_gateway
 }
 
 /// Adds the state of the time service: the clock of a device that asks no server is synchronized by nothing.

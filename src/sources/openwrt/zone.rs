@@ -24,6 +24,15 @@ pub(super) fn row(section: &Row) -> Row {
     row
 }
 
+/// Returns the row with the networks of all zones: a word `network=zone` for each.
+pub(super) fn all(zones: &[Row]) -> Row {
+    let pair = |zone: &Row, network: &str| format!("{network}={}", zone.get("name").unwrap_or_default());
+    let pairs = zones.iter().flat_map(|zone| networks(zone).into_iter().map(move |network| pair(zone, network)));
+    let mut row = Row::new("");
+    row.set("networks", pairs.collect::<Vec<_>>().join(" "));
+    row
+}
+
 /// Returns a row for each network of a zone. The key is the network.
 pub(super) fn network_rows(zones: &[Row], package: &Sections) -> Vec<Row> {
     let row = |zone: &Row, name: &str| {
@@ -71,6 +80,7 @@ mod tests {
                 ["tun", "", "", "0"]
             ]
         );
+        assert_eq!(all(&zones).get("networks"), Some("lan=lan guest=lan wan=wan wan6=wan vpn=vpn"));
         let network = package(
             "c interface lan\no proto static\nc interface guest\no proto static\nc interface wan\no proto dhcp\n\
              c interface wan6\no proto dhcpv6\n",

@@ -9,7 +9,7 @@ use crate::cwmp::fault::FaultCode;
 use crate::digest::md5_sum;
 use crate::model::source::uci::edit::{Action, Change, Reason, edit};
 use crate::model::source::uci::{Identity, rows};
-use crate::model::source::{Answer, Place, Row, Write};
+use crate::model::source::{Answer, OptionForm, Place, Row, Write};
 
 /// The packages of the device, and those that wait for their rename.
 pub(in crate::sources) struct Packages {
@@ -206,6 +206,8 @@ struct Edits {
     identities: Vec<Option<Identity>>,
     /// The name of a new section.
     added: Option<String>,
+    /// The names of the sections, once they are needed.
+    names: Option<Vec<String>>,
 }
 
 impl Edits {
@@ -240,21 +242,16 @@ impl Edits {
                 continue;
             };
             let name = row.get(".name").unwrap_or_default().to_owned();
-            let Place::Uci { option, is_list, number, .. } = place else {
+            let Place::Uci { option, form, number, .. } = place else {
                 edits.push(*at, name, Action::Delete);
                 continue;
             };
             if let Some(number) = number.filter(|_| row.key != name) {
                 edits.name(locked, identity, row, number, *at);
             }
-            let action = match value {
-                None => Action::Unset(option.clone()),
-                Some(value) if *is_list => {
-                    Action::SetList(option.clone(), value.split_whitespace().map(str::to_owned).collect())
-                }
-                Some(value) => Action::Set(option.clone(), value.clone()),
-            };
-            let is_other = |change: &Change| change.section == name && option_of(&change.action) == Some(option);
+            let action = action(option, form, value.as_deref());
+            let is_other =
+                |change: &Change| change.section == name && setting_of(&change.action) == setting_of(&action);
             match edits.changes.iter().find(|change| is_other(change)) {
                 None => edits.push(*at, name, action),
                 Some(same) if same.action == action => {}
@@ -298,16 +295,18 @@ impl Edits {
     }
 
     /// Returns a name that no section of the package has: this one, or one with a further number.
-    fn free_name(&self, locked: &Locked, base: &str) -> String {
-        // The package was read before, or has a mistake that refuses the change.
-        let sections = locked.rows(None).unwrap_or_default();
+    fn free_name(&mut self, locked: &Locked, base: &str) -> String {
+        let name = |row: &Row| row.get(".name").map(str::to_owned);
+        // A package with a mistake refuses the change later.
+        let read = || locked.rows(None).unwrap_or_default().iter().filter_map(name).collect();
+        let sections = self.names.get_or_insert_with(read);
         let is_taken = |name: &str| {
             let is_new = |change: &Change| match &change.action {
                 Action::Name(given) => given == name,
                 Action::Add(..) => change.section == name,
                 _ => false,
             };
-            sections.iter().any(|section| section.get(".name") == Some(name)) || self.changes.iter().any(is_new)
+            sections.iter().any(|section| section == name) || self.changes.iter().any(is_new)
         };
         let mut others = (2u32..).map(|other| format!("{base}_{other}"));
         let first = std::iter::once(base.to_owned());
@@ -332,10 +331,25 @@ impl Edits {
     }
 }
 
-/// Returns the name of the option that a change sets.
-fn option_of(action: &Action) -> Option<&String> {
+/// Returns the change by which an option has a text.
+fn action(option: &str, form: &OptionForm, text: Option<&str>) -> Action {
+    let option = option.to_owned();
+    match (form, text) {
+        (OptionForm::Item(begins), text) => {
+            let item = text.map(|text| format!("{}{text}", begins.first().map_or("", |begin| begin)));
+            Action::SetItem(option, begins.iter().map(|begin| begin.to_string()).collect(), item)
+        }
+        (_, None) => Action::Unset(option),
+        (OptionForm::List, Some(text)) => Action::SetList(option, text.split_whitespace().map(str::to_owned).collect()),
+        (OptionForm::Whole, Some(text)) => Action::Set(option, text.to_owned()),
+    }
+}
+
+/// Returns the name of the option that a change sets, and the begins of the item that it sets in a list.
+fn setting_of(action: &Action) -> Option<(&String, &[String])> {
     match action {
-        Action::Set(option, _) | Action::SetList(option, _) | Action::Unset(option) => Some(option),
+        Action::Set(option, _) | Action::SetList(option, _) | Action::Unset(option) => Some((option, &[])),
+        Action::SetItem(option, begins, _) => Some((option, begins)),
         _ => None,
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::Device;
 use crate::gateway::TR_181;
-use crate::support::{AcsOptions, Agent, ManualAcs, set_parameter_values};
+use crate::support::{AcsOptions, Agent, ManualAcs, add_object, delete_object, set_parameter_values};
 
 const LED: &str = "Device.X_00D09E_Led.";
 const FAN: &str = "Device.X_00D09E_Fan.";
@@ -146,4 +146,55 @@ fn a_kill_during_a_program_sets_everything_back() {
     agent.restart();
     agent.wait_for_control();
     assert_eq!(text(&device, "led.log"), "set mode On\nset mode Off\n");
+}
+
+/// A program with a table: a file for each row.
+const TABLE: &str = r#"cd ROWS || exit 1
+case $1 in
+list) ls;;
+get) while IFS='	' read -r r f; do printf '%s\t%s\t%s\n' "$r" "$f" "$(cat "$r")"; done;;
+set) while IFS='	' read -r r f v; do printf '%s' "$v" > "$r"; done;;
+add) [ ! -e ../full ] || exit 77; n=$(ls | wc -l); echo new > "row$n"; echo "row$n"; [ ! -e ../silent ] || exit 1;;
+delete) read -r r; rm "$r";;
+esac"#;
+
+/// R213 to R221: a program adds and deletes the rows of its table.
+#[test]
+fn a_program_adds_and_deletes_rows() {
+    let (acs, device) = (ManualAcs::start(AcsOptions::new()), Device::new());
+    fs::create_dir(device.path("rows")).expect("a directory");
+    device.write("rows/row0", "first");
+    device.program("table", &TABLE.replace("ROWS", &device.path("rows")));
+    device.write(
+        "overlay.json",
+        &format!(
+            r#"{{ "Device": {{ "X_00D09E_Row": {{ "access": "readWrite", "maxEntries": 3,
+              "source": {{ "exec": ["{}"], "can": ["list", "get", "set", "add", "delete"] }},
+              "{{i}}": {{ "Text": {{ "type": "string", "access": "readWrite", "source": "text" }} }} }} }} }}"#,
+            device.path("table")
+        ),
+    );
+    let mut agent = agent(&device, &acs);
+    const ROWS: &str = "Device.X_00D09E_Row.";
+    agent.succeeds(&["inform"]);
+    acs.expect_session(&["2 PERIODIC"], |_, session| {
+        let answer = session.succeeds(&add_object(ROWS, "k"));
+        assert_eq!((answer.argument("InstanceNumber"), answer.argument("Status")), (Some("2"), Some("0")));
+        assert_eq!(session.value("Device.X_00D09E_Row.2.Text"), "new");
+        session.set("Device.X_00D09E_Row.2.Text", "string", "second");
+        // A program that refuses, or fails behind its work: the next refresh finds the row that it has made.
+        device.write("full", "");
+        session.refuses(&add_object(ROWS, "k"), 9001);
+        fs::remove_file(device.path("full")).expect("removed");
+        session.succeeds(&delete_object("Device.X_00D09E_Row.1.", "k"));
+        session.refuses(&delete_object("Device.X_00D09E_Row.1.", "k"), 9005);
+    });
+    assert!(!std::path::Path::new(&device.path("rows/row0")).exists());
+    assert_eq!(text(&device, "rows/row1"), "second");
+    agent.crash_and_restart();
+    agent.wait_for_control();
+    // R217: the row keeps its number, and R218: that of the other one is not used again.
+    assert_eq!(agent.succeeds(&["get", ROWS]), "Device.X_00D09E_Row.2.Text=second\n");
+    device.write("silent", "");
+    assert!(!agent.command(&["add", ROWS]).status.success());
 }

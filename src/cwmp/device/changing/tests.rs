@@ -25,6 +25,8 @@ const MODEL: &str = r#"{ "Device": {
         "write": { "B": "b", "C": null } } } },
     "Led": { "source": { "exec": ["/bin/led"], "can": ["get", "set"] },
       "Mode": { "type": "string", "access": "readWrite", "source": "mode" } },
+    "Rule": { "access": "readWrite", "source": { "uci": "network", "rows": "rule", "add": { "x": "1" } },
+      "{i}": { "Note": { "type": "string", "access": "readWrite" } } },
     "Fan": { "type": "string", "access": "readWrite",
       "source": { "uci": "network", "at": "lan", "field": "fan", "reload": "fan" } } },
   "reloads": { "fan": { "run": ["/bin/true"], "when": "answer" } } }"#;
@@ -415,4 +417,25 @@ fn a_start_repeats_a_reload_once() {
     next.change(&[("Lan.MTU", "1400")]).expect("set");
     next.device.begin_reload("network", NOW);
     assert_eq!(start(&next.journal.records()).device.owed_reloads(), ["network"]);
+}
+
+/// R217: a change whose files could not be renamed leaves each row its key, and an instance its number and its values.
+#[test]
+fn what_could_not_be_renamed_is_as_before() {
+    let mut scene = Scene::new();
+    let row = |key: &str, digest| Change::Row("Device.Rule.".into(), 3, key.into(), digest);
+    let note = Change::Set("Device.Rule.3.Note".into(), Value::Text("mine".into()));
+    scene.device.apply(vec![row("@rule[0]", 7)], Author::Other, NOW).expect("stored");
+    scene.device.apply(vec![note], Author::Acs, NOW).expect("stored");
+    let before = scene.device.tree().changes_from_factory();
+    let renamed =
+        RenamedRow { package: "network".into(), identity: None, old: "@rule[0]".into(), new: "cpe_rule_3".into() };
+    scene.world.0.borrow_mut().renamed = vec![renamed];
+    scene.world.0.borrow_mut().fails = Some("commit");
+    assert!(scene.change(&[("Lan.MTU", "1400")]).is_err());
+    assert_eq!(scene.device.tree().changes_from_factory(), before);
+    assert!(scene.device.delete_instance("Device.Rule.3.", Vec::new(), Author::Acs, NOW).is_err());
+    assert_eq!(scene.device.tree().changes_from_factory(), before);
+    let added = scene.device.add_instance("Device.Rule.", Vec::new(), Author::Acs, NOW);
+    assert!(added.is_err() && !scene.device.tree().exists_instance("Device.Rule.4."));
 }

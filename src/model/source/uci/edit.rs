@@ -38,6 +38,8 @@ pub enum Action {
     Set(String, String),
     /// Gives a list, by its name, these items. Empty items are left out, and a list without items is deleted.
     SetList(String, Vec<String>),
+    /// Replaces the first item of a list that begins with one of these texts, or adds it to the list; `None` removes it.
+    SetItem(String, Vec<String>, Option<String>),
     /// Adds an item to a list that does not have it. A list that is missing is created, and an option becomes a list.
     AddItem(String, String),
     /// Removes all items of a list that are equal to this one.
@@ -107,6 +109,7 @@ impl Action {
                 (is_name(option), is_plain(value))
             }
             Action::SetList(option, items) => (is_name(option), items.iter().all(is_plain)),
+            Action::SetItem(option, _, item) => (is_name(option), item.iter().all(is_plain)),
             Action::Unset(name) | Action::Name(name) => (is_name(name), true),
             Action::Add(section_type, options) => (
                 is_package(section_type) && options.iter().all(|(option, _)| is_name(option)),
@@ -268,6 +271,17 @@ fn apply(before: &[Content], wanted: &mut Vec<Content>, change: &Change) -> Resu
         Action::Set(option, value) => section.set(option, false, vec![value.clone().into_bytes()]),
         Action::SetList(option, items) => {
             section.set(option, true, items.iter().map(|item| item.clone().into_bytes()).collect());
+        }
+        Action::SetItem(option, begins, item) => {
+            let mut items = items(section, option);
+            let place = items.iter().position(|known| begins.iter().any(|begin| known.starts_with(begin.as_bytes())));
+            let item = item.clone().map(String::into_bytes);
+            match (place, item) {
+                (Some(at), Some(item)) => items[at] = item,
+                (Some(at), None) => drop(items.remove(at)),
+                (None, item) => items.extend(item),
+            }
+            section.set(option, true, items);
         }
         Action::AddItem(option, item) => {
             let mut items = items(section, option);

@@ -4,14 +4,15 @@ use super::{Texts, Viewed};
 use crate::model::source::convert::boolean;
 
 /// The generations of WiFi in `htmode`, with the standard that each adds.
-const GENERATIONS: [(&str, &str); 5] = [("NOHT", ""), ("HT", "n"), ("VHT", "ac"), ("HE", "ax"), ("EHT", "be")];
+pub(super) const GENERATIONS: [(&str, &str); 5] =
+    [("NOHT", ""), ("HT", "n"), ("VHT", "ac"), ("HE", "ax"), ("EHT", "be")];
 
 /// The standards of a band from before the generations, and those that exist in it. `b` needs `legacy_rates`.
 const BANDS: [(&str, &[&str], &[&str]); 3] =
     [("2g", &["b", "g"], &["n", "ax", "be"]), ("5g", &["a"], &["n", "ac", "ax", "be"]), ("6g", &[], &["ax", "be"])];
 
 /// Returns the place of a mode among the generations, and its bandwidth: none in `NOHT`.
-fn generation(mode: &str) -> Option<(usize, &str)> {
+pub(super) fn generation(mode: &str) -> Option<(usize, &str)> {
     let end = mode.find(|c: char| !c.is_ascii_uppercase()).unwrap_or(mode.len());
     let (name, width) = mode.split_at(end);
     let at = GENERATIONS.iter().position(|(known, _)| *known == name)?;
@@ -27,7 +28,7 @@ pub(super) fn bandwidth(texts: &Texts<'_>) -> Viewed {
 }
 
 /// Returns the words of TR-181 for a bandwidth.
-fn megahertz(width: &str) -> String {
+pub(super) fn megahertz(width: &str) -> String {
     match width {
         "" => "20MHz".to_owned(),
         // OpenWrt takes the channels of the first of the two plans of TR-181.
@@ -81,7 +82,7 @@ pub(super) fn radio_status(texts: &Texts<'_>) -> Viewed {
 const PERCENT: [u8; 21] = [100, 79, 63, 50, 40, 32, 25, 20, 16, 13, 10, 8, 6, 5, 4, 3, 3, 2, 2, 1, 1];
 
 /// Returns the powers of a radio, of which the last one is the greatest.
-fn powers(text: Option<&str>) -> Result<Vec<i32>, String> {
+pub(super) fn powers(text: Option<&str>) -> Result<Vec<i32>, String> {
     let mut powers = Vec::new();
     for word in text.unwrap_or_default().split_whitespace() {
         powers.push(word.parse().map_err(|_| word.to_owned())?);
@@ -91,7 +92,7 @@ fn powers(text: Option<&str>) -> Result<Vec<i32>, String> {
 }
 
 /// Returns the share of a power in the greatest one, both in dBm. A radio that sends has more than none.
-fn share(power: i32, greatest: i32) -> u8 {
+pub(super) fn share(power: i32, greatest: i32) -> u8 {
     let below = usize::try_from(greatest.saturating_sub(power)).unwrap_or(0);
     *PERCENT.get(below).unwrap_or(&1)
 }

@@ -8,7 +8,7 @@ use crate::model::source::{Excerpt, Field, Query, Response, RowPath, SourceId};
 use crate::model::value::{Type, Value, ValueError};
 
 /// The reason why a field has no text.
-enum NoText {
+pub(super) enum NoText {
     /// A source has failed.
     Failed,
     /// A view does not understand this text.
@@ -17,7 +17,7 @@ enum NoText {
 
 impl<'t> RefreshWalk<'t> {
     /// Asks for the value of a parameter, or notes its reading once the answers are there.
-    pub(super) fn parameter(&mut self, id: NodeId, slot: u32, spec: &Spec, scope: &'t Scope) {
+    pub(super) fn parameter(&mut self, id: NodeId, slot: u32, spec: &'t Spec, scope: &'t Scope) {
         let Some(field) = self.bindings.field(id) else { return };
         if self.writes.is_some() {
             return self.plan_write(field, spec);
@@ -75,7 +75,7 @@ impl<'t> RefreshWalk<'t> {
     }
 
     /// Returns the text of the device that is the value, which it asks for if it is not there; `None` if the device has none.
-    fn field_text(&mut self, field: &Field) -> Result<Option<String>, NoText> {
+    pub(super) fn field_text(&mut self, field: &Field) -> Result<Option<String>, NoText> {
         let text = match &field.excerpt {
             Excerpt::View(view, fields) => {
                 // All of them are asked for in one round.
@@ -88,7 +88,7 @@ impl<'t> RefreshWalk<'t> {
         Ok(text.and_then(|text| field.conversion.part(text)))
     }
 
-    fn part_text(&mut self, source: SourceId, excerpt: &Excerpt) -> Result<Option<String>, NoText> {
+    pub(super) fn part_text(&mut self, source: SourceId, excerpt: &Excerpt) -> Result<Option<String>, NoText> {
         match self.text(source, excerpt) {
             Ok(text) => Ok(text),
             Err(Missing::Failed) => Err(NoText::Failed),
@@ -97,7 +97,7 @@ impl<'t> RefreshWalk<'t> {
     }
 
     /// Returns the reason for which a field has no answer. Notes it, if the request fails with it.
-    fn failure(&mut self, field: &Field) -> String {
+    pub(super) fn failure(&mut self, field: &Field) -> String {
         let failed = field.sources().find_map(|source| self.failed_answer(source));
         let (query, reason) = match failed {
             Some((query, reason)) => (query.target.to_string(), reason.clone()),

@@ -140,6 +140,9 @@ impl<'t> RefreshWalk<'t> {
             (_, Response { answer: Err(_), .. }) => Err(Missing::Failed),
             (_, Response { answer: Ok(answer), .. }) => {
                 let key = self.row_key(id)?;
+                if let Some(text) = self.pending_text(id, key.as_deref(), excerpt) {
+                    return Ok(text);
+                }
                 if let Answer::Tree(blob) = answer {
                     return self.text_in_tree(id, blob, key.as_deref(), excerpt);
                 }

@@ -1,9 +1,12 @@
 //! Writes: the texts that the device must hold, so that parameters have other values.
 
 use super::fields::parse;
+use super::parts::Part;
 use super::{Answers, Missing, Mode, RefreshWalk, Tree, Wanted};
 use crate::model::schema::Spec;
-use crate::model::source::{Field, Form, Location, Pick, Place, Response, SourceId, Template, Write, uci};
+use crate::model::source::{
+    Blank, Excerpt, Field, Form, Location, OptionForm, Pick, Place, Response, Source, SourceId, Template, Write, uci,
+};
 use crate::model::value::{Type, Value};
 
 /// The way by which a parameter gets a value on the device.
@@ -11,16 +14,24 @@ use crate::model::value::{Type, Value};
 pub enum Planned {
     /// The device has the value already, or needs nothing for it. The name is that of the reload which may still be owed for it.
     Present(Option<String>),
-    /// The device must hold a text.
-    Write(Box<Write>),
+    /// The device must hold texts.
+    Write(Vec<Write>),
     /// No text of the device stands for the value (fault 9007).
     Unfit(String),
     /// The source does not answer (fault 9002).
     Failed(String),
 }
 
-/// The values of a request, and the ways found so far, each with the index of its value.
-pub(super) type WriteWalk<'t> = (&'t [(&'t str, &'t Value)], Vec<(usize, Planned)>);
+/// The values of a request, and the ways found so far.
+pub(super) struct WriteWalk<'t> {
+    values: &'t [(&'t str, &'t Value)],
+    /// The ways, each with the index of its value.
+    pub(super) ways: Vec<(usize, Planned)>,
+    /// The texts that sections are to have, as found so far.
+    pub(super) pending: Vec<(Place, Option<String>)>,
+    /// The values that are parts of texts: their ways follow from the texts of all others.
+    pub(super) parts: Vec<Part<'t>>,
+}
 
 impl Tree {
     /// Returns the ways by which parameters get values on the device, each with the index of its value. The answers are those of a
@@ -30,9 +41,10 @@ impl Tree {
         let wanted = Wanted::values(values.iter().map(|(name, _)| (*name).to_owned()).collect());
         let mut walk = RefreshWalk::new(self, bindings, &wanted, answers, Mode::SameInstances);
         walk.readings = Some(Vec::new());
-        walk.writes = Some((values, Vec::new()));
+        walk.writes = Some(WriteWalk { values, ways: Vec::new(), pending: Vec::new(), parts: Vec::new() });
         walk.walk();
-        walk.writes.map(|(_, planned)| planned).unwrap_or_default()
+        walk.plan_parts();
+        walk.writes.map(|writes| writes.ways).unwrap_or_default()
     }
 }
 
@@ -48,15 +60,22 @@ impl<'t> RefreshWalk<'t> {
     }
 
     /// Notes the way by which the parameter at `self.name` gets its value.
-    pub(super) fn plan_write(&mut self, field: &'t Field, spec: &Spec) {
-        let Some((values, _)) = &self.writes else { return };
+    pub(super) fn plan_write(&mut self, field: &'t Field, spec: &'t Spec) {
+        let Some(WriteWalk { values, .. }) = self.writes.as_ref() else { return };
         let Some(at) = values.iter().position(|(name, _)| *name == self.name) else { return };
         let value = values[at].1;
         field.path.iter().for_each(|path| self.look_at_names(path));
-        let planned = self.way(field, spec, value).unwrap_or_else(|planned| planned);
-        if let Some((_, ways)) = &mut self.writes {
-            ways.push((at, planned));
+        if field.is_part() {
+            let part = Part { at, field, spec, value, name: self.name.clone(), above: self.above.clone() };
+            self.writes.iter_mut().for_each(|writes| writes.parts.push(part.clone()));
+            return;
         }
+        let planned = self.way(field, spec, value).unwrap_or_else(|planned| planned);
+        let Some(writes) = &mut self.writes else { return };
+        if let Planned::Write(planned) = &planned {
+            writes.pending.extend(planned.iter().map(|write| (write.place.clone(), write.text.clone())));
+        }
+        writes.ways.push((at, planned));
     }
 
     fn way(&mut self, field: &'t Field, spec: &Spec, value: &Value) -> Result<Planned, Planned> {
@@ -82,7 +101,9 @@ impl<'t> RefreshWalk<'t> {
             Ok(None) => return Ok(Planned::Present(None)),
             Err(reason) => return Err(Planned::Unfit(reason)),
         };
-        let place = self.place(field, spec).map_err(|_| missing())?;
+        let is_list = field.conversion.form == Some(Form::Words)
+            || (!field.path.is_empty() && text.as_deref().is_some_and(|text| text.contains(' ')));
+        let place = self.place(field.source, &field.excerpt, is_list).map_err(|_| missing())?;
         // A program may take an empty text; a section has no empty option.
         let text = if place.is_staged() { text } else { Some(text.unwrap_or_default()) };
         if let Some(reason) = text.as_deref().and_then(|text| wrong_characters(text, &place)) {
@@ -100,7 +121,7 @@ impl<'t> RefreshWalk<'t> {
             return Err(Planned::Unfit("the device cannot store this value".to_owned()));
         }
         let name = self.name.clone();
-        Ok(Planned::Write(Box::new(Write { name, place, text, old: held, reload, hidden: spec.hidden })))
+        Ok(Planned::Write(vec![Write { name, place, text, old: held, reload, hidden: spec.hidden }]))
     }
 
     /// Returns the text for a value; `None` if nothing is written for it.
@@ -128,7 +149,7 @@ impl<'t> RefreshWalk<'t> {
     }
 
     /// Returns the keys of the rows that are the instances of these paths, with spaces between them.
-    fn keys_of(&self, field: &Field, literal: &str) -> Result<String, String> {
+    pub(super) fn keys_of(&self, field: &Field, literal: &str) -> Result<String, String> {
         let is_package = matches!(self.bindings.source(field.source).location, Location::Uci { .. });
         let key = |path: &str| {
             let path = path.trim().trim_end_matches('.');
@@ -151,20 +172,24 @@ impl<'t> RefreshWalk<'t> {
     }
 
     /// Returns the place of a field on the device.
-    fn place(&mut self, field: &Field, spec: &Spec) -> Result<Place, Missing> {
-        let source = self.bindings.source(field.source);
-        let name = field.excerpt.name().unwrap_or_default();
-        let key = self.row_key(field.source)?;
+    pub(super) fn place(&mut self, id: SourceId, excerpt: &Excerpt, is_list: bool) -> Result<Place, Missing> {
+        let source = self.bindings.source(id);
+        let name = excerpt.name().unwrap_or_default();
+        let key = self.row_key(id)?;
         Ok(match &source.location {
             Location::Uci { package, identity } => Place::Uci {
                 package: package.to_string(),
-                identity: identity.clone(),
+                identity: self.section_of_row(source).map_or_else(|| identity.clone(), |(_, identity)| identity),
                 section: key.ok_or(Missing::Absent)?,
                 option: name.to_owned(),
-                is_list: field.conversion.form == Some(Form::Words) || (!field.path.is_empty() && spec.is_list()),
+                form: match excerpt {
+                    Excerpt::Item(_, begins) => OptionForm::Item(begins.clone()),
+                    _ if is_list => OptionForm::List,
+                    _ => OptionForm::Whole,
+                },
                 number: match source.pick {
                     Pick::Row(depth) => self.row_number(depth),
-                    _ => None,
+                    _ => self.section_of_row(source).and_then(|(depth, _)| self.row_number(depth)),
                 },
             },
             Location::Exec { command, .. } => Place::Exec {
@@ -175,11 +200,25 @@ impl<'t> RefreshWalk<'t> {
                 has_check: source.writing.checks,
             },
             Location::File { path, .. } => {
-                let path = self.file_path(field.source, path)?;
+                let path = self.file_path(id, path)?;
                 Place::File { path, replaces: source.writing.replaces }
             }
             // The builder makes no parameter of these writable.
             Location::BuiltIn { .. } | Location::Ubus(_) => return Err(Missing::Absent),
+        })
+    }
+
+    /// Returns the depth of the table whose rows have the sections of this source, by a placeholder for the field `section`, and
+    /// what tells the sections apart.
+    fn section_of_row(&self, source: &Source) -> Option<(usize, Option<uci::Identity>)> {
+        let Pick::At(at) = &source.pick else { return None };
+        at.blanks().find_map(|blank| match blank {
+            Blank::Field(of, name) if **name == *"section" => {
+                let rows = self.bindings.source(*of);
+                let Pick::Row(depth) = rows.pick else { return None };
+                rows.sections().map(|(_, identity)| (depth, identity))
+            }
+            _ => None,
         })
     }
 
@@ -201,7 +240,7 @@ impl<'t> RefreshWalk<'t> {
 }
 
 /// Returns the reason for which a text cannot be written there.
-fn wrong_characters(text: &str, place: &Place) -> Option<&'static str> {
+pub(super) fn wrong_characters(text: &str, place: &Place) -> Option<&'static str> {
     // A script of the device that reads the option makes another line of the text behind a line end.
     let is_control = |c: char| c < ' ' || c == '\x7F';
     match place {

@@ -1,0 +1,460 @@
+//! Instances that the ACS adds to tables of `openwrt.json`, sets and deletes: the sections in the packages, byte for byte.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::time::{Duration, Instant};
+
+use super::openwrt::Router;
+use crate::support::{
+    AcsOptions, AcsSession, Agent, ManualAcs, add_object, delete_object, get_parameter_names, set_parameter_values,
+};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A table, its package, the section of the first new instance, the values that are set in one request, and the section then.
+/// `@` is the number in a table whose first numbers this machine decides.
+struct Table {
+    path: &'static str,
+    package: &'static str,
+    number: &'static str,
+    added: &'static str,
+    values: &'static [(&'static str, &'static str)],
+    section: &'static str,
+    /// Values that follow from those of the request.
+    others: &'static [(&'static str, &'static str)],
+}
+
+/// The packages of the tables.
+const PACKAGES: [&str; 5] = ["dhcp", "dropbear", "firewall", "network", "wireless"];
+
+const TABLES: &[Table] = &[
+    Table {
+        path: "NAT.PortMapping.",
+        package: "firewall",
+        number: "3",
+        added: "config redirect 'cpe_redirect_3'\n\toption target 'DNAT'\n\toption src 'wan'\n\toption proto 'tcp'\n\
+            \toption enabled '0'\n",
+        values: &[
+            ("Interface", "Device.IP.Interface.4"),
+            ("ExternalPort", "7000"),
+            ("ExternalPortEndRange", "7010"),
+            ("InternalPort", "9000"),
+            ("Protocol", "UDP"),
+            ("InternalClient", "192.168.1.9"),
+            ("Description", "It's a game"),
+            ("Enable", "true"),
+        ],
+        section: "config redirect 'cpe_redirect_3'\n\toption target 'DNAT'\n\toption src 'guest'\n\toption proto 'udp'\n\
+            \toption enabled '1'\n\toption src_dport '7000-7010'\n\toption dest_port '9000'\n\
+            \toption dest_ip '192.168.1.9'\n\toption name 'It'\\''s a game'\n",
+        others: &[("Status", "Enabled"), ("RemoteHost", ""), ("LeaseDuration", "0")],
+    },
+    Table {
+        path: "WiFi.SSID.",
+        package: "wireless",
+        number: "4",
+        added: "config wifi-iface 'cpe_wifi_iface_4'\n\toption mode 'ap'\n\toption network 'lan'\n\
+            \toption encryption 'none'\n\toption disabled '1'\n",
+        values: &[
+            ("LowerLayers", "Device.WiFi.Radio.2"),
+            ("SSID", "Büro"),
+            ("../../AccessPoint.4.Security.ModeEnabled", "WPA2-Personal"),
+            ("../../AccessPoint.4.Security.KeyPassphrase", "a 'long' secret"),
+            ("../../AccessPoint.4.IsolationEnable", "true"),
+            ("Enable", "true"),
+        ],
+        section: "config wifi-iface 'cpe_wifi_iface_4'\n\toption mode 'ap'\n\toption network 'lan'\n\
+            \toption encryption 'psk2'\n\toption disabled '0'\n\toption device 'radio1'\n\toption ssid 'Büro'\n\
+            \toption key 'a '\\''long'\\'' secret'\n\toption isolate '1'\n",
+        others: &[("../../AccessPoint.4.SSIDReference", "Device.WiFi.SSID.4"), ("../../AccessPoint.4.Enable", "true")],
+    },
+    Table {
+        path: "DHCPv4.Server.Pool.",
+        package: "dhcp",
+        number: "4",
+        added: "config dhcp 'cpe_dhcp_4'\n\toption ignore '1'\n",
+        values: &[
+            // The range is in the network of the interface that the same request gives.
+            ("MaxAddress", "192.168.3.220"),
+            ("MinAddress", "192.168.3.200"),
+            ("Interface", "Device.IP.Interface.4"),
+            ("DNSServers", "9.9.9.9,1.1.1.1"),
+            ("LeaseTime", "-1"),
+            ("Enable", "true"),
+        ],
+        section: "config dhcp 'cpe_dhcp_4'\n\toption ignore '0'\n\toption start '200'\n\toption limit '21'\n\
+            \toption interface 'guest'\n\tlist dhcp_option '6,9.9.9.9,1.1.1.1'\n\toption leasetime 'infinite'\n",
+        others: &[("Status", "Enabled")],
+    },
+    Table {
+        path: "DHCPv4.Server.Pool.1.StaticAddress.",
+        package: "dhcp",
+        number: "2",
+        added: "config host 'cpe_host_2'\n\toption cpe_pool 'lan'\n",
+        values: &[("Chaddr", "02:00:00:00:00:0A"), ("Yiaddr", "192.168.1.33"), ("Enable", "true")],
+        section: "config host 'cpe_host_2'\n\toption cpe_pool 'lan'\n\
+            \toption mac '02:00:00:00:00:0A'\n\toption ip '192.168.1.33'\n",
+        others: &[],
+    },
+    Table {
+        path: "Routing.Router.1.IPv4Forwarding.",
+        package: "network",
+        number: "@",
+        added: "config route 'cpe_route_@'\n\toption disabled '1'\n",
+        values: &[
+            ("Interface", "Device.IP.Interface.4"),
+            ("GatewayIPAddress", "192.168.3.7"),
+            ("DestIPAddress", "10.9.0.0"),
+            ("DestSubnetMask", "255.255.0.0"),
+            ("ForwardingMetric", "5"),
+            ("Enable", "true"),
+        ],
+        section: "config route 'cpe_route_@'\n\toption disabled '0'\n\toption interface 'guest'\n\
+            \toption gateway '192.168.3.7'\n\toption target '10.9.0.0'\n\toption netmask '255.255.0.0'\n\
+            \toption metric '5'\n",
+        // The kernel does not have it, since no netifd runs.
+        others: &[("Status", "Error"), ("StaticRoute", "true"), ("Origin", "Static")],
+    },
+    Table {
+        path: "SSH.Server.",
+        package: "dropbear",
+        number: "2",
+        added: "config dropbear 'cpe_dropbear_2'\n\toption enable '0'\n",
+        values: &[
+            ("Port", "2200"),
+            ("Interface", "Device.IP.Interface.2"),
+            ("IdleTimeout", "300"),
+            ("AllowPasswordLogin", "false"),
+            ("Enable", "true"),
+        ],
+        section: "config dropbear 'cpe_dropbear_2'\n\toption enable '1'\n\toption Port '2200'\n\
+            \toption Interface 'lan'\n\toption IdleTimeout '300'\n\toption PasswordAuth '0'\n",
+        others: &[("Status", "Enabled"), ("AllowRootLogin", "true")],
+    },
+    Table {
+        path: "Firewall.Chain.1.Rule.",
+        package: "firewall",
+        number: "11",
+        added: "config rule 'cpe_rule_11'\n\toption target 'DROP'\n\toption proto 'all'\n\toption enabled '0'\n",
+        values: &[
+            ("Description", "No telnet"),
+            ("SourceInterface", "Device.IP.Interface.1"),
+            ("DestAllInterfaces", "true"),
+            ("IPVersion", "4"),
+            ("SourceIP", "203.0.113.0"),
+            ("SourceMask", "203.0.113.0/24"),
+            ("SourceIPExclude", "true"),
+            ("Protocol", "6"),
+            ("DestPort", "23"),
+            ("DestPortRangeMax", "25"),
+            ("DestPortExclude", "true"),
+            ("SourceMAC", "02:00:00:00:00:77"),
+            ("Target", "Reject"),
+            ("Enable", "true"),
+        ],
+        section: "config rule 'cpe_rule_11'\n\toption target 'REJECT'\n\toption proto 'tcp'\n\toption enabled '1'\n\
+            \toption name 'No telnet'\n\toption src 'wan'\n\toption dest '*'\n\toption family 'ipv4'\n\
+            \toption src_ip '!203.0.113.0/24'\n\toption dest_port '!23-25'\n\toption src_mac '02:00:00:00:00:77'\n",
+        others: &[("DestInterface", ""), ("SourcePort", "-1"), ("Status", "Enabled"), ("DestMask", "")],
+    },
+];
+
+struct Scene {
+    router: Router,
+    acs: ManualAcs,
+    agent: Agent,
+}
+
+impl Scene {
+    fn new() -> Option<Scene> {
+        let router = Router::new();
+        let acs = ManualAcs::start(AcsOptions::new());
+        let agent = router.settable_at(&acs.url())?.start();
+        acs.expect_events(&["0 BOOTSTRAP", "1 BOOT"]);
+        agent.wait_for_control();
+        router.bus.play_procd(&agent.control(), |_| {});
+        Some(Scene { router, acs, agent })
+    }
+
+    fn package(&self, name: &str) -> String {
+        fs::read_to_string(self.router.path("etc/config").join(name)).expect("a package")
+    }
+
+    fn session(&self, act: impl FnOnce(&mut AcsSession)) {
+        self.agent.succeeds(&["inform"]);
+        self.acs.expect_session(&["2 PERIODIC"], |_, session| act(session));
+    }
+
+    /// Waits until nothing is owed, and returns how often procd was told to reload the services of each package.
+    fn reloads(&self) -> [usize; PACKAGES.len()] {
+        let (mut asked, began) = (Vec::new(), Instant::now());
+        while began.elapsed() < LIMIT {
+            asked.extend(self.router.bus.asked());
+            let count = |package: &str| {
+                let hex: String = package.bytes().map(|byte| format!("{byte:02x}")).collect();
+                let is_event = |question: &&String| {
+                    question.starts_with("service event") && question.contains(&format!("{hex}00"))
+                };
+                asked.iter().filter(is_event).count()
+            };
+            let counts = PACKAGES.map(count);
+            if counts.iter().all(|count| *count > 0) {
+                return counts;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        panic!("reloads are missing: {asked:#?}");
+    }
+}
+
+/// Returns the name of a parameter of an instance, whose path may begin with steps upwards.
+fn name(instance: &str, parameter: &str) -> String {
+    let mut base = instance;
+    let mut rest = parameter;
+    while let Some(inner) = rest.strip_prefix("../") {
+        base = &base[..base.trim_end_matches('.').rfind('.').expect("an object above") + 1];
+        rest = inner;
+    }
+    format!("{base}{rest}")
+}
+
+/// Adds an instance to a table and sets its values. Returns its number.
+fn add_and_set(scene: &Scene, session: &mut AcsSession, table: &Table) -> String {
+    let path = format!("Device.{}", table.path);
+    let before = scene.package(table.package);
+    let answer = session.succeeds(&add_object(&path, "k"));
+    let number = answer.argument("InstanceNumber").expect("a number").to_owned();
+    assert!(table.number == "@" || table.number == number, "{path}{number}");
+    assert_eq!(answer.argument("Status"), Some("1"), "{path}");
+    let instance = format!("{path}{number}.");
+    assert_eq!(scene.package(table.package), format!("{before}\n{}", table.added.replace('@', &number)));
+    assert_eq!(session.value(&name(&instance, "Enable")), "false", "{path}");
+    let names = session.succeeds(&get_parameter_names(&instance, true)).names;
+    for (parameter, _) in table.values.iter().filter(|(parameter, _)| !parameter.contains('.')) {
+        let entry = names.iter().find(|entry| entry.name == name(&instance, parameter));
+        assert!(entry.is_some_and(|entry| entry.writable), "{path}{parameter}");
+    }
+    let values: Vec<(String, &str)> =
+        table.values.iter().map(|(parameter, value)| (name(&instance, parameter), *value)).collect();
+    let values: Vec<(&str, &str, &str)> =
+        values.iter().map(|(name, value)| (name.as_str(), "string", *value)).collect();
+    let answer = session.succeeds(&set_parameter_values(&values, "k"));
+    assert_eq!(answer.argument("Status"), Some("1"), "{path}");
+    assert_eq!(scene.package(table.package), format!("{before}\n{}", table.section.replace('@', &number)));
+    let answer = session.succeeds(&set_parameter_values(&values, "k"));
+    assert_eq!(answer.argument("Status"), Some("1"), "{path}: the values wait for their reload");
+    number
+}
+
+/// Reads the values of the instance of a table, and deletes it.
+fn read_and_delete(scene: &Scene, session: &mut AcsSession, table: &Table, number: &str) {
+    let path = format!("Device.{}", table.path);
+    let instance = format!("{path}{number}.");
+    for (parameter, value) in table.values.iter().chain(table.others) {
+        let wanted = if parameter.ends_with("KeyPassphrase") { "" } else { value };
+        assert_eq!(session.value(&name(&instance, parameter)), wanted, "{path}{parameter}");
+    }
+    let text = scene.package(table.package);
+    let answer = session.succeeds(&delete_object(&instance, "k"));
+    assert_eq!(answer.argument("Status"), Some("1"), "{path}");
+    let before = scene.package(table.package);
+    assert_eq!(
+        text.replace(&format!("\n{}", table.section.replace('@', number)), ""),
+        before,
+        "{path}: the rest stays as it was"
+    );
+    session.refuses(&delete_object(&instance, "k"), 9005);
+    // R218: the number is not used again. A table whose rows come and go takes numbers in reserve.
+    let answer = session.succeeds(&add_object(&path, "k"));
+    let next = answer.argument("InstanceNumber").expect("a number");
+    let [former, new] = [number, next].map(|number| number.parse::<u32>().expect("a number"));
+    assert!(new == former + 1 || (table.number == "@" && new > former), "{path}{next}");
+    session.succeeds(&delete_object(&format!("{path}{next}."), "k"));
+    assert_eq!(scene.package(table.package), before, "{path}");
+}
+
+/// R213 to R221: an instance is added, set in one request, read back, and deleted, and the rest of the package stays.
+#[test]
+fn each_table_takes_an_instance_and_loses_it() {
+    let Some(mut scene) = Scene::new() else { return };
+    let packages = || PACKAGES.map(|package| scene.package(package));
+    let before = packages();
+    scene.router.bus.asked();
+    let mut numbers = Vec::new();
+    scene.session(|session| numbers.extend(TABLES.iter().map(|table| add_and_set(&scene, session, table))));
+    assert_eq!(scene.reloads(), PACKAGES.map(|_| 1), "one reload of a package for all its changes");
+    let after = packages();
+    // R217: the numbers are those of before.
+    scene.agent.crash_and_restart();
+    scene.agent.wait_for_control();
+    let packages = || PACKAGES.map(|package| scene.package(package));
+    assert_eq!(packages(), after);
+    scene.session(|session| {
+        for (table, number) in TABLES.iter().zip(&numbers).rev() {
+            read_and_delete(&scene, session, table, number);
+        }
+    });
+    assert_eq!(packages(), before, "all is as it was");
+}
+
+/// The lines of a text that another one lacks, sorted.
+fn lines_without<'t>(text: &'t str, other: &str) -> Vec<&'t str> {
+    let mut rest: Vec<&str> = other.lines().collect();
+    let is_missing = |line: &&str| match rest.iter().position(|known| known == line) {
+        Some(at) => {
+            rest.swap_remove(at);
+            false
+        }
+        None => true,
+    };
+    let mut missing: Vec<&str> = text.lines().filter(is_missing).collect();
+    missing.sort_unstable();
+    missing
+}
+
+/// Values that are parts of texts: the parameters with their values, the package, and the lines that go and come.
+type PartCase =
+    (&'static [(&'static str, &'static str)], &'static str, &'static [&'static str], &'static [&'static str]);
+
+const PARTS: &[PartCase] = &[
+    (
+        &[("Time.LocalTimeZone", "EST5EDT,M3.2.0,M11.1.0")],
+        "system",
+        &["\toption timezone 'CET-1CEST,M3.5.0,M10.5.0/3'", "\toption zonename 'Europe/Berlin'"],
+        &["\toption timezone 'EST5EDT,M3.2.0,M11.1.0'"],
+    ),
+    (
+        &[("Time.NTPServer2", "time.example.net"), ("Time.NTPServer5", "ntp5.example.net")],
+        "system",
+        &["\tlist server '1.openwrt.pool.ntp.org'"],
+        &["\tlist server 'time.example.net'", "\tlist server 'ntp5.example.net'"],
+    ),
+    (&[("Time.NTPServer5", "")], "system", &["\tlist server 'ntp5.example.net'"], &[]),
+    (
+        &[("WiFi.Radio.2.AutoChannelEnable", "false"), ("WiFi.Radio.2.Channel", "100")],
+        "wireless",
+        &["\toption channel 'auto'"],
+        &["\toption channel '100'"],
+    ),
+    (
+        &[("WiFi.Radio.2.OperatingStandards", "ac,n,a"), ("WiFi.Radio.2.OperatingChannelBandwidth", "40MHz")],
+        "wireless",
+        &["\toption htmode 'HE80'"],
+        &["\toption htmode 'VHT40'"],
+    ),
+    (
+        &[("WiFi.SSID.1.LowerLayers", "Device.WiFi.Radio.2")],
+        "wireless",
+        &["\toption device 'radio0'"],
+        &["\toption device 'radio1'"],
+    ),
+    (&[("WiFi.Radio.1.RegulatoryDomain", "FR ")], "wireless", &["\toption country 'DE'"], &["\toption country 'FR'"]),
+    (
+        &[("DHCPv4.Server.Pool.1.MinAddress", "192.168.1.20"), ("DHCPv4.Server.Pool.1.MaxAddress", "192.168.1.40")],
+        "dhcp",
+        &["\toption start '100'", "\toption limit '150'"],
+        &["\toption start '20'", "\toption limit '21'"],
+    ),
+    (
+        &[("DHCPv4.Server.Pool.3.MaxAddress", "192.168.3.19")],
+        "dhcp",
+        &["\toption limit '40'"],
+        &["\toption limit '10'"],
+    ),
+    (
+        &[("DHCPv4.Server.Pool.3.DNSServers", "192.0.2.53"), ("DHCPv4.Server.Pool.3.DomainName", "guest.lan")],
+        "dhcp",
+        &["\tlist dhcp_option '6,9.9.9.9,149.112.112.112'"],
+        &["\tlist dhcp_option '6,192.0.2.53'", "\tlist dhcp_option '15,guest.lan'"],
+    ),
+    (
+        &[("NAT.PortMapping.2.ExternalPort", "27010"), ("NAT.PortMapping.2.InternalPort", "27010")],
+        "firewall",
+        &["config redirect", "\toption src_dport '27000-27050'"],
+        &["config redirect 'cpe_redirect_2'", "\toption src_dport '27010-27050'", "\toption dest_port '27010'"],
+    ),
+    (
+        &[("Firewall.Chain.1.Rule.10.DestIPExclude", "false"), ("Firewall.Chain.1.Rule.10.SourceMask", "")],
+        "firewall",
+        &["config rule", "\toption src_ip '192.168.1.0/25'", "\toption dest_ip '!203.0.113.9'"],
+        &["config rule 'cpe_rule_10'", "\toption src_ip '192.168.1.0'", "\toption dest_ip '203.0.113.9'"],
+    ),
+];
+
+/// Values that no text of the device has.
+const REFUSED: &[&[(&str, &str)]] = &[
+    &[("DHCPv4.Server.Pool.1.MinAddress", "10.0.0.1")],
+    &[("DHCPv4.Server.Pool.1.MinAddress", "192.168.1.60")],
+    &[("DHCPv4.Server.Pool.2.MinAddress", "192.168.1.20")],
+    &[("WiFi.Radio.1.OperatingChannelBandwidth", "Auto")],
+    &[("WiFi.Radio.1.OperatingStandards", "ac")],
+    &[("WiFi.Radio.1.AutoChannelEnable", "true"), ("WiFi.Radio.1.Channel", "11")],
+    &[("WiFi.SSID.1.LowerLayers", "Device.WiFi.SSID.2")],
+    &[("Time.NTPServer1", "a.example.net"), ("Time.Client.1.Servers", "b.example.net")],
+    &[("Firewall.Chain.1.Rule.10.SourcePortExclude", "true")],
+    &[("Firewall.Chain.1.Rule.10.DestPortRangeMax", "80")],
+    &[("NAT.PortMapping.1.Interface", "Device.IP.Interface.5")],
+    &[("NAT.PortMapping.1.ExternalPortEndRange", "70")],
+];
+
+/// R164, R168: values that share an option, or need several, change their lines alone.
+#[test]
+fn parts_of_texts_change_their_lines_alone() {
+    let Some(scene) = Scene::new() else { return };
+    let named = |values: &[(&'static str, &'static str)]| -> Vec<(String, &'static str)> {
+        values.iter().map(|(name, value)| (format!("Device.{name}"), *value)).collect()
+    };
+    scene.session(|session| {
+        for (values, package, gone, new) in PARTS {
+            let before = scene.package(package);
+            let values = named(values);
+            let all: Vec<(&str, &str, &str)> =
+                values.iter().map(|(name, value)| (name.as_str(), "string", *value)).collect();
+            session.succeeds(&set_parameter_values(&all, "k"));
+            let after = scene.package(package);
+            let sorted =
+                |lines: &[&'static str]| lines.iter().copied().collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>();
+            assert_eq!(lines_without(&before, &after), sorted(gone), "{values:?}");
+            assert_eq!(lines_without(&after, &before), sorted(new), "{values:?}");
+            for (name, value) in &values {
+                let read = session.value(name);
+                let is_list = name.ends_with("OperatingStandards");
+                assert!(read == *value || (is_list && read == "a,n,ac"), "{name}: {read}");
+            }
+            // R170: the values wait for their reload.
+            let answer = session.succeeds(&set_parameter_values(&all, "k"));
+            assert_eq!(answer.argument("Status"), Some("1"), "{values:?}");
+            assert_eq!(scene.package(package), after, "{values:?}");
+        }
+        for values in REFUSED {
+            let packages = || ["dhcp", "firewall", "system", "wireless"].map(|name| scene.package(name));
+            let before = packages();
+            let values = named(values);
+            let all: Vec<(&str, &str, &str)> =
+                values.iter().map(|(name, value)| (name.as_str(), "string", *value)).collect();
+            session.refuses(&set_parameter_values(&all, "k"), 9003);
+            assert_eq!(packages(), before, "{values:?}");
+        }
+    });
+}
+
+/// An address of a static interface is set in the package, in its form, and stays the instance; one of a server is not.
+#[test]
+fn the_address_of_an_interface_is_set() {
+    let router = Router::new();
+    let Some(agent) = router.agent() else { return };
+    let path = router.path("etc/config/network");
+    let before = fs::read_to_string(&path).expect("a package");
+    let lan = "Device.IP.Interface.2.IPv4Address.1.";
+    assert_eq!(agent.value(&format!("{lan}IPAddress")), "192.168.1.1");
+    agent.succeeds(&["set", &format!("{lan}IPAddress=192.168.7.1"), &format!("{lan}SubnetMask=255.255.0.0")]);
+    agent.succeeds(&["set", "Device.IP.Interface.4.IPv4Address.1.SubnetMask=255.255.255.128"]);
+    let after = fs::read_to_string(&path).expect("a package");
+    let gone = ["\tlist ipaddr '192.168.3.1/24'", "\toption ipaddr '192.168.1.1'", "\toption netmask '255.255.255.0'"];
+    let new = ["\toption ipaddr '192.168.3.1/25'", "\toption ipaddr '192.168.7.1'", "\toption netmask '255.255.0.0'"];
+    assert_eq!((lines_without(&before, &after), lines_without(&after, &before)), (gone.to_vec(), new.to_vec()));
+    assert_eq!(agent.value(&format!("{lan}IPAddress")), "192.168.7.1");
+    let wan = "Device.IP.Interface.1.IPv4Address.1.IPAddress";
+    assert!(!agent.command(&["set", &format!("{wan}=198.51.100.9")]).status.success());
+    assert_eq!((agent.value(wan), fs::read_to_string(&path).expect("a package")), ("198.51.100.2".to_owned(), after));
+}
