@@ -24,6 +24,7 @@ mod cookie;
 #[cfg(feature = "tls")]
 mod der;
 mod error;
+mod exchange_record;
 #[cfg(feature = "tls")]
 mod handshake_report;
 mod header_lines;
@@ -57,12 +58,14 @@ pub use client_settings::{ClientPolicy, ClientSettings};
 pub use connection::HttpConnection;
 pub use cookie::CookieScope;
 pub use error::{HttpError, unsendable};
+pub use exchange_record::ExchangeRecord;
 #[cfg(feature = "tls")]
 pub use handshake_report::HandshakeReport;
 pub(crate) use header_lines::{header_length, unfold};
 pub use io_limits::IoLimits;
 pub use plain_http::{closed_at_once, tls_port};
 pub use request_body::{BodyStream, RequestBody};
+pub(crate) use resolver::without_errno;
 pub use resolver::{literal, look_up, resolve};
 pub use response_head::ResponseHead;
 pub use response_record::ResponseRecord;

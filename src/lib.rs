@@ -59,6 +59,7 @@ mod readiness;
 pub mod replay;
 pub mod schedule;
 pub mod secret;
+pub mod socket_options;
 mod sources;
 pub mod store;
 pub mod stun;

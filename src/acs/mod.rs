@@ -16,6 +16,7 @@ use crate::http::{
 };
 use crate::model::date_time::DateTime;
 use crate::secret::Secret;
+use crate::socket_options::SocketOptions;
 use crate::url::Url;
 
 /// The number of consecutive redirects that are followed (R56).
@@ -84,6 +85,7 @@ impl AcsConnection {
             credentials: Some(Credentials { username: settings.username, password: settings.password }),
             tls: settings.tls,
             clock_is_set: settings.clock_is_set,
+            socket: SocketOptions::default(),
             limits: IoLimits { timeout: settings.timeout, stop: settings.stop, end: None },
             policy: ClientPolicy {
                 max_redirects: MAX_REDIRECTS,

@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::connection_request::REALM;
 use crate::cwmp::device::management_server::parameter;
 use crate::http::{HttpError, Stream, Tcp, literal};
+use crate::socket_options::SocketOptions;
 
 /// The longest wait for a port, which is on this device.
 const LIMIT: Duration = Duration::from_secs(2);
@@ -57,7 +58,7 @@ fn http(config: &Config, state: &EffectiveState, ours: Option<IpAddr>) -> Findin
     if state.listening("http") == Some(None) {
         return Finding::failed(HTTP, format!("{address}: the agent has not opened it; another program may hold it"));
     }
-    let response = Tcp::connect_addr(address, &super::limits(), LIMIT)
+    let response = Tcp::connect_addr(address, &SocketOptions::default(), &super::limits(), LIMIT)
         .ok()
         .map(|tcp| get(Stream::Plain(tcp), &address.to_string(), target, LIMIT));
     assess_http(address, response.as_ref(), is_path_known, state.agent)

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::finding::{Finding, FindingPrinter};
 use crate::clock::Clock;
 use crate::http::{HttpError, IoLimits, Tcp};
+use crate::socket_options::SocketOptions;
 
 /// The time limit of all addresses together. Each gets an equal share of the time that is left.
 const LIMIT: Duration = Duration::from_secs(6);
@@ -25,7 +26,7 @@ pub(super) fn check(
         let others = u32::try_from(addresses.len() - at).unwrap_or(1); // a handful
         // A silent first address must not take the time of the others.
         let share = (end.saturating_sub(began) / others).min(limits.timeout);
-        let outcome = Tcp::connect_addr(*address, limits, share);
+        let outcome = Tcp::connect_addr(*address, &SocketOptions::default(), limits, share);
         let took = clock.now().monotonic.saturating_sub(began);
         let local = outcome.as_ref().map(Tcp::local_addr).map_err(Clone::clone);
         tried.push(Attempt { address: *address, local, took });

@@ -73,7 +73,7 @@ impl HttpClient {
             url: settings.url.clone(),
             home: settings.url,
             has_left_tls: false,
-            connector: Connector::new(settings.limits.clone(), settings.tls, settings.clock_is_set),
+            connector: Connector::new(settings.limits.clone(), settings.socket, settings.tls, settings.clock_is_set),
             limits: settings.limits,
             authentication: Authentication::new(settings.credentials),
             cookies: Cookies::new(settings.policy.cookie_scope),
@@ -262,7 +262,7 @@ impl HttpClient {
             let expected = self.closes_silently;
             let is_reused = self.ready(is_repeatable)?;
             let length = body.as_ref().map(RequestBody::length);
-            let request = self.build_request(method, fields, length)?;
+            let request = self.build_request(method, fields, body.as_ref())?;
             let hesitate = self.authentication.is_unchallenged()
                 && length.is_some_and(|length| length > self.policy.hesitate_above);
             let sent = self.responses.of_request(&request);
@@ -329,7 +329,7 @@ impl HttpClient {
         &mut self,
         method: &Method,
         fields: &[(&str, &str)],
-        length: Option<u64>,
+        body: Option<&RequestBody<'_>>,
     ) -> Result<Request<()>, HttpError> {
         let url = &self.url;
         // `header_raw` keeps the usual spelling of the names: some servers do not ignore their case.
@@ -342,9 +342,11 @@ impl HttpClient {
         for (name, value) in fields {
             request = add(request, name, value);
         }
-        if let Some(length) = length {
-            request = add(request, "Content-Length", &length.to_string());
-        }
+        request = match body {
+            Some(body) if body.is_chunked() => add(request, "Transfer-Encoding", "chunked"),
+            Some(body) => add(request, "Content-Length", &body.length().to_string()),
+            None => request,
+        };
         if let Some(cookies) = self.cookies.header(url, self.has_left_tls) {
             request = header_raw(request, "Cookie", &cookies);
         }
@@ -410,5 +412,7 @@ impl HttpClient {
     }
 }
 
+#[cfg(feature = "diagnostics")]
+mod measurement;
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@ use super::authentication::Credentials;
 use super::cookie::CookieScope;
 use super::io_limits::IoLimits;
 use super::tls_settings::TlsSettings;
+use crate::socket_options::SocketOptions;
 use crate::url::Url;
 
 /// The points in which a session with the ACS and the transfer of a file differ.
@@ -33,6 +34,8 @@ pub struct ClientSettings {
     pub tls: TlsSettings,
     /// True if the device knows the absolute time; otherwise the dates of certificates are not checked (R32).
     pub clock_is_set: bool,
+    /// The options of the sockets.
+    pub socket: SocketOptions,
     /// The time limits of all waits.
     pub limits: IoLimits,
     /// The rules of the caller's protocol.

@@ -15,6 +15,7 @@ use ureq_proto::client::{Call, RecvBodyResult, RecvResponseResult, SendRequestRe
 use ureq_proto::http::Request;
 
 use super::error::HttpError;
+use super::exchange_record::ExchangeRecord;
 use super::header_lines::{header_length, unfold};
 use super::io_limits::at_slowest;
 use super::plain_http::not_http;
@@ -52,13 +53,28 @@ pub struct HttpConnection {
     keep: bool,
     /// True if the log has a warning of malformed header lines on this connection.
     has_warned: bool,
+    record: ExchangeRecord,
 }
 
 impl HttpConnection {
     /// Returns a connection on a stream that was just opened.
     pub fn new(stream: Stream) -> HttpConnection {
         let input = vec![0; INPUT];
-        HttpConnection { stream, input, start: 0, end: 0, sent_all: true, keep: true, has_warned: false }
+        let record = ExchangeRecord::new(stream.tcp().opened());
+        HttpConnection { stream, input, start: 0, end: 0, sent_all: true, keep: true, has_warned: false, record }
+    }
+
+    /// Returns the measurements of the last exchange.
+    #[cfg(feature = "diagnostics")]
+    pub(super) fn record(&self) -> ExchangeRecord {
+        self.record
+    }
+
+    /// Ends all waits after `limit` from now, also that of the present phase.
+    #[cfg(feature = "diagnostics")]
+    pub(super) fn end_within(&mut self, phase: &'static str, limit: Duration) {
+        self.stream.end_within(limit);
+        self.stream.begin(phase, limit);
     }
 
     /// Returns true if the whole of the last request was sent.
@@ -124,6 +140,7 @@ impl HttpConnection {
             self.stream.tcp().limit_queue(MAX_QUEUED as usize);
         }
         self.stream.begin(body.phase(), self.stream.tcp().time_for(size));
+        self.record.begin(head.len());
         let sent = match body {
             RequestBody::Bytes(bytes) => self.stream.send(&head, bytes).map(|()| true),
             RequestBody::Stream(stream) => self.send_pieces(&head, &mut **stream, hesitate),
@@ -142,7 +159,7 @@ impl HttpConnection {
         }
         let call = match call.proceed().map_err(invalid)? {
             Some(SendRequestResult::RecvResponse(call)) => Some(call),
-            Some(SendRequestResult::SendBody(call)) => skip_body(call, body.length()).map_err(invalid)?,
+            Some(SendRequestResult::SendBody(call)) => skip_body(call, body).map_err(invalid)?,
             // ureq-proto waits for 100 only behind `Expect`, which is never sent (R42).
             Some(SendRequestResult::Await100(_)) | None => None,
         };
@@ -165,6 +182,9 @@ impl HttpConnection {
             }
         }
         let mut left = body.length();
+        let is_chunked = body.is_chunked();
+        // The line end behind a chunk stands in front of the next, so that each chunk is one write.
+        let mut line_end = "";
         while left > 0 {
             if self.stream.peek() != Readiness::Idle {
                 return Ok(false);
@@ -173,12 +193,19 @@ impl HttpConnection {
             // no second buffer.
             let room = INPUT.min(usize::try_from(left).unwrap_or(INPUT));
             let length = body.read(&mut self.input[..room])?.min(room);
-            if length == 0 {
-                return Err(HttpError::Io("the file has become shorter".into()));
-            }
-            self.stream.send(&self.input[..length], &[])?;
+            let chunk = match is_chunked {
+                true if length == 0 => break,
+                true => format!("{line_end}{length:x}\r\n"),
+                false if length == 0 => return Err(HttpError::Io("the file has become shorter".into())),
+                false => String::new(),
+            };
+            line_end = "\r\n";
+            self.stream.send(chunk.as_bytes(), &self.input[..length])?;
             left -= length as u64;
             body.sent(length);
+        }
+        if is_chunked {
+            self.stream.send(line_end.as_bytes(), b"0\r\n\r\n")?;
         }
         Ok(true)
     }
@@ -359,6 +386,7 @@ impl HttpConnection {
         }
         let received = self.stream.receive(&mut self.input[self.end..])?;
         self.end += received;
+        self.record.add(received);
         Ok(received > 0)
     }
 }

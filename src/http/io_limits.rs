@@ -63,7 +63,7 @@ impl IoLimits {
     }
 
     /// Returns the time until the end; unlimited without one.
-    pub(super) fn remaining(&self) -> Duration {
+    pub fn remaining(&self) -> Duration {
         self.end.map_or(Duration::MAX, |end| end.saturating_duration_since(now()))
     }
 
@@ -81,9 +81,9 @@ impl IoLimits {
     }
 
     /// Returns the timeout to set on the socket.
-    pub(super) fn tick(&self) -> Duration {
+    pub fn tick(&self) -> Duration {
         // Never zero: the kernel reads a zero timeout as "no timeout", and the wait would never end.
-        TICK.min(self.timeout).max(Duration::from_millis(1))
+        TICK.min(self.timeout).min(self.remaining()).max(Duration::from_millis(1))
     }
 }
 

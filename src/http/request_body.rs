@@ -12,8 +12,12 @@ pub enum RequestBody<'a> {
 
 /// A body that is read while it is sent, such as a file.
 pub trait BodyStream {
-    /// Returns the length of the whole body in bytes.
+    /// Returns the length of the whole body in bytes, or the most that it may have if it is chunked.
     fn length(&self) -> u64;
+    /// Returns true if the body ends where [`BodyStream::read`] returns 0, and is sent in chunks (RFC 9112 §7.1).
+    fn is_chunked(&self) -> bool {
+        false
+    }
     /// Reads the next piece and returns its length.
     fn read(&mut self, piece: &mut [u8]) -> Result<usize, HttpError>;
     /// Records that the system has taken so many more bytes.
@@ -29,6 +33,11 @@ impl RequestBody<'_> {
             RequestBody::Bytes(bytes) => bytes.len() as u64,
             RequestBody::Stream(stream) => stream.length(),
         }
+    }
+
+    /// Returns true if the body is sent in chunks.
+    pub(super) fn is_chunked(&self) -> bool {
+        matches!(self, RequestBody::Stream(stream) if stream.is_chunked())
     }
 
     /// Starts over at the first byte.

@@ -5,6 +5,8 @@ use ureq_proto::client::Call;
 use ureq_proto::client::state::{RecvResponse, SendBody, SendRequest};
 use ureq_proto::http::{HeaderValue, Request};
 
+use super::request_body::RequestBody;
+
 /// The value of `Authorization`, an extension of the request. ureq-proto would take ASCII alone, while the user name and the
 /// realm go out in the octets in which they came.
 #[derive(Clone)]
@@ -37,8 +39,12 @@ pub(super) fn request_head(mut request: Request<()>) -> Result<(Vec<u8>, Call<Se
 }
 
 /// Tells ureq-proto that the body was sent, so that it goes on to the response.
-pub(super) fn skip_body(mut call: Call<SendBody>, length: u64) -> Result<Option<Call<RecvResponse>>, Error> {
-    let mut left = length;
+pub(super) fn skip_body(mut call: Call<SendBody>, body: &RequestBody<'_>) -> Result<Option<Call<RecvResponse>>, Error> {
+    if body.is_chunked() {
+        call.write(&[], &mut [0; 8])?; // the last chunk, which was sent already
+        return Ok(call.proceed());
+    }
+    let mut left = body.length();
     loop {
         let some = usize::try_from(left).unwrap_or(usize::MAX); // a file may be larger than the address space
         call.consume_direct_write(some)?;

@@ -78,7 +78,7 @@ fn distinct(found: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
 }
 
 /// Returns the system's text for an error without the number behind it.
-pub(super) fn without_errno(error: &io::Error) -> String {
+pub(crate) fn without_errno(error: &io::Error) -> String {
     let text = error.to_string();
     match text.find(" (os error") {
         Some(end) => text[..end].to_owned(),

@@ -8,6 +8,7 @@ use super::error::HttpError;
 use super::io_limits::IoLimits;
 use super::tcp::{Readiness, Tcp, http_error};
 use super::tls_settings::TlsSettings;
+use crate::socket_options::SocketOptions;
 use crate::url::Url;
 
 #[cfg(feature = "tls")]
@@ -18,6 +19,7 @@ use super::tls::{TlsClient, TlsStream};
 #[derive(Debug)]
 pub(super) struct Connector {
     limits: IoLimits,
+    options: SocketOptions,
     #[cfg(feature = "tls")]
     tls: TlsSettings,
     #[cfg(feature = "tls")]
@@ -29,9 +31,10 @@ pub(super) struct Connector {
 impl Connector {
     /// Returns a connector. `clock_is_set`: false leaves the dates of certificates unchecked (R32).
     #[cfg_attr(not(feature = "tls"), expect(unused_variables, reason = "only TLS uses them"))]
-    pub(super) fn new(limits: IoLimits, tls: TlsSettings, clock_is_set: bool) -> Connector {
+    pub(super) fn new(limits: IoLimits, options: SocketOptions, tls: TlsSettings, clock_is_set: bool) -> Connector {
         Connector {
             limits,
+            options,
             #[cfg(feature = "tls")]
             tls,
             #[cfg(feature = "tls")]
@@ -45,7 +48,7 @@ impl Connector {
     /// target of a redirect (R31). `preferred` is tried before the other addresses of the host.
     pub(super) fn open(&mut self, url: &Url, preferred: Option<SocketAddr>) -> Result<Stream, HttpError> {
         if !url.is_tls() {
-            return Tcp::connect(url, preferred, &self.limits).map(Stream::Plain);
+            return Tcp::connect(url, preferred, &self.options, &self.limits).map(Stream::Plain);
         }
         #[cfg(feature = "tls")]
         {
@@ -57,7 +60,7 @@ impl Connector {
                 None => TlsClient::load(&self.tls, self.clock_is_set)?,
             };
             let client = self.client.insert(client);
-            let tcp = Tcp::connect(url, preferred, &self.limits)?;
+            let tcp = Tcp::connect(url, preferred, &self.options, &self.limits)?;
             let stream = client.handshake(url.host(), tcp)?;
             Ok(Stream::Tls(Box::new(stream)))
         }

@@ -22,6 +22,7 @@ use rustix::net::{AddressFamily, RecvFlags, SendAncillaryBuffer, SendFlags, Sock
 use super::error::HttpError;
 use super::io_limits::{IoLimits, now};
 use super::resolver::{resolve, without_errno};
+use crate::socket_options::SocketOptions;
 use crate::url::Url;
 
 /// The largest number of addresses of one host that are tried: more than a host with several uplinks has.
@@ -45,6 +46,8 @@ pub struct Tcp {
     socket: OwnedFd,
     local: Option<SocketAddr>,
     remote: SocketAddr,
+    /// The instants of the first packet to the server, and of its answer.
+    opened: [Instant; 2],
     limits: IoLimits,
     phase: &'static str,
     deadline: Instant,
@@ -56,9 +59,15 @@ impl Tcp {
     /// Connects to one of the host's addresses: first to `preferred` if the host still has it, then in random order
     /// (R22). All attempts together last `limits.timeout` at most, each an equal share of the time that is left. The
     /// lookup of the name counts separately, with the limits of the system's resolver.
-    pub(super) fn connect(url: &Url, preferred: Option<SocketAddr>, limits: &IoLimits) -> Result<Tcp, HttpError> {
+    pub(super) fn connect(
+        url: &Url,
+        preferred: Option<SocketAddr>,
+        options: &SocketOptions,
+        limits: &IoLimits,
+    ) -> Result<Tcp, HttpError> {
         let host = url.host().to_string();
         let mut addresses = resolve(&host, url.port(), limits)?;
+        addresses.retain(|address| options.allows(address.ip()));
         shuffle(&mut addresses);
         if let Some(at) = addresses.iter().position(|a| Some(*a) == preferred) {
             addresses.swap(0, at);
@@ -71,7 +80,7 @@ impl Tcp {
             // Equal shares: an address that does not respond must not use up the time of the others.
             let others = u32::try_from(addresses.len() - index).unwrap_or(1); // at most MAX_ADDRESSES
             let share = end.saturating_duration_since(now()) / others;
-            match Tcp::connect_to(*address, limits, now() + share) {
+            match Tcp::connect_to(*address, options, limits, now() + share) {
                 Ok(tcp) => return Ok(tcp),
                 // A stop is not the failure of one address, after which the next would be tried.
                 Err(HttpError::Stopped) => return Err(HttpError::Stopped),
@@ -82,17 +91,29 @@ impl Tcp {
     }
 
     /// Connects to one address, within `limit`.
-    pub fn connect_addr(remote: SocketAddr, limits: &IoLimits, limit: Duration) -> Result<Tcp, HttpError> {
-        Tcp::connect_to(remote, limits, now() + limit)
+    pub fn connect_addr(
+        remote: SocketAddr,
+        options: &SocketOptions,
+        limits: &IoLimits,
+        limit: Duration,
+    ) -> Result<Tcp, HttpError> {
+        Tcp::connect_to(remote, options, limits, now() + limit)
     }
 
-    fn connect_to(remote: SocketAddr, limits: &IoLimits, deadline: Instant) -> Result<Tcp, HttpError> {
+    fn connect_to(
+        remote: SocketAddr,
+        options: &SocketOptions,
+        limits: &IoLimits,
+        deadline: Instant,
+    ) -> Result<Tcp, HttpError> {
         let failed = |errno: Option<Errno>| HttpError::Connect {
             addr: remote.to_string(),
             reason: errno.map_or_else(|| "it does not answer".into(), reason),
             unreached: !matches!(errno, Some(Errno::CONNREFUSED | Errno::CONNRESET)),
         };
         let socket = connecting_socket(remote, limits).map_err(|errno| failed(Some(errno)))?;
+        options.apply(&socket, remote.is_ipv4()).map_err(|error| failed(Errno::from_io_error(&error)))?;
+        let begun = now();
         loop {
             limits.check()?;
             // The send timeout ends a blocking connect. The next call goes on waiting for the same connection attempt.
@@ -105,13 +126,14 @@ impl Tcp {
                 Err(errno) => return Err(failed(Some(errno))),
             }
         }
+        let opened = [begun, now()];
         // A failure only makes small writes slower, so that it needs no handling.
         let _ = sockopt::set_tcp_nodelay(&socket, true);
         sockopt::set_socket_timeout(&socket, Timeout::Recv, Some(limits.tick()))
             .map_err(|errno| failed(Some(errno)))?;
         let local = rustix::net::getsockname(&socket).ok().and_then(|address| SocketAddr::try_from(address).ok());
         let silence = limits.timeout;
-        Ok(Tcp { socket, local, remote, limits: limits.clone(), phase: "connecting", deadline, silence })
+        Ok(Tcp { socket, local, remote, opened, limits: limits.clone(), phase: "connecting", deadline, silence })
     }
 
     /// Limits the bytes that the system holds of what was sent and is not acknowledged yet. Otherwise it takes a whole message
@@ -156,6 +178,11 @@ impl Tcp {
     /// Returns the server's address on this connection.
     pub fn remote_addr(&self) -> SocketAddr {
         self.remote
+    }
+
+    /// Returns the instants at which the connection was requested and accepted.
+    pub(super) fn opened(&self) -> [Instant; 2] {
+        self.opened
     }
 
     /// Returns the time for which the server may send nothing.

@@ -14,6 +14,7 @@ use super::file_request::FileRequest;
 use crate::http::{
     ClientPolicy, ClientSettings, CookieScope, Credentials, HttpClient, HttpError, IoLimits, RequestBody, ResponseHead,
 };
+use crate::socket_options::SocketOptions;
 use crate::url::Url;
 
 /// The largest body of a challenge or a redirect that is read to keep the connection, in bytes. A new connection takes
@@ -50,6 +51,7 @@ impl<'a> FileServer<'a> {
                 .then(|| Credentials { username: request.username.clone(), password: request.password.clone() }),
             tls: request.tls.clone(),
             clock_is_set: request.clock_is_set,
+            socket: SocketOptions::default(),
             limits: limits.clone(),
             policy: ClientPolicy {
                 max_redirects: request.limits.redirects,

@@ -6,6 +6,7 @@ use ureq_proto::http::HeaderMap;
 
 use super::*;
 use crate::http::{ClientPolicy, CookieScope, Credentials, IoLimits, TlsSettings};
+use crate::socket_options::SocketOptions;
 
 const LIMIT: usize = 100_000;
 
@@ -15,6 +16,7 @@ fn client(url: &Url, credentials: Option<Credentials>) -> HttpClient {
         credentials,
         tls: TlsSettings::default(),
         clock_is_set: true,
+        socket: SocketOptions::default(),
         limits: IoLimits { timeout: Duration::from_millis(500), stop: Arc::default(), end: None },
         policy: ClientPolicy {
             max_redirects: 0,
@@ -59,7 +61,7 @@ fn survives_every_truncation_and_byte_flip() {
         stream.shutdown(std::net::Shutdown::Write).unwrap();
         // The response is there before the request, for which a client would not reuse the connection: so the test
         // uses the connection alone.
-        let request = client.build_request(&Method::POST, &[], Some(9)).unwrap();
+        let request = client.build_request(&Method::POST, &[], Some(&RequestBody::Bytes(b"nine bytes"))).unwrap();
         let connection = client.connection.as_mut().unwrap();
         let Ok(mut response) = connection.exchange(request, &mut RequestBody::Bytes(b"<inform/>"), false) else {
             continue;
