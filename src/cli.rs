@@ -192,6 +192,10 @@ impl Arguments {
                 let words = operands.any();
                 Command::Test(words.and_then(parse).map_err(|reason| format!("{name}: {reason}"))?)
             }
+            #[cfg(feature = "diagnostics")]
+            CommandParser::Measurement(build) => {
+                build(load(options)?, operands).map_err(|reason| format!("{name}: {reason}"))?
+            }
             CommandParser::Client(parse) => {
                 // The operands come before the file: they can be wrong without it, and exit status 64 says so.
                 let request = parse(operands).map_err(|reason| format!("{name}: {reason}"))?;

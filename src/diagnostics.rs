@@ -6,11 +6,14 @@
 //!
 //! | file | test |
 //! |---|---|
+//! | `lookup.rs` | NSLookupDiagnostics: questions to a name server |
 //! | `ping.rs` | IPPing: echo requests of ICMP and ICMPv6 |
 //! | `trace_route.rs` | TraceRoute: datagrams with growing hop limits, and the errors of the routers |
 //! | `echo.rs` | UDPEchoDiagnostics: datagrams that an echo service returns |
 //! | `server_selection.rs` | ServerSelectionDiagnostics: the fastest of several hosts |
 //! | `program.rs` | the tests of a vendor: a program of `actions.diagnostics` |
+//! | `speed.rs` | DownloadDiagnostics and UploadDiagnostics: transfers by HTTP |
+//! | `lookup_command.rs`, `speed_command.rs` | the commands `lookup` and `speed` |
 //! | `target.rs` | the host of a test: its address, and the interface of the device that leads to it |
 //! | `socket.rs` | sockets with the options of a test |
 //! | `command.rs` | the commands `ping` and `traceroute` |
@@ -21,10 +24,14 @@ mod clock;
 mod command;
 mod echo;
 mod icmp;
+mod lookup;
+mod lookup_command;
 mod ping;
 mod program;
 mod server_selection;
 mod socket;
+mod speed;
+mod speed_command;
 mod target;
 mod trace_route;
 
@@ -37,6 +44,9 @@ use std::time::Duration;
 
 use crate::cwmp::diagnostics::{COMPLETE, Results, Test};
 use crate::model::actions::TestAction;
+
+pub use lookup_command::{LookupArguments, lookup};
+pub use speed_command::{SpeedArguments, speed};
 
 /// A test to be run.
 #[derive(Clone, Debug)]
@@ -144,4 +154,9 @@ fn measure(order: &Order, tell: Tell<'_>) -> Result<Outcome, Failure> {
 /// Returns a result of a test.
 fn result(name: &str, value: impl ToString) -> (String, String) {
     (name.to_owned(), value.to_string())
+}
+
+/// Returns a number of tenths as a text with one decimal.
+fn tenths(number: u64) -> String {
+    format!("{}.{}", number / 10, number % 10)
 }

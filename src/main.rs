@@ -18,6 +18,10 @@ fn execute(command: Command) -> ExitCode {
         Command::Doctor(config) => cpe_agent::doctor::run(&config),
         #[cfg(feature = "dhcp")]
         Command::Dhcp(handover) => cpe_agent::dhcp::run(&handover),
+        #[cfg(feature = "diagnostics")]
+        Command::Lookup(arguments) => cpe_agent::diagnostics::lookup(&arguments),
+        #[cfg(feature = "diagnostics")]
+        Command::Speed(config, arguments) => cpe_agent::diagnostics::speed(agent::tls_settings(&config), &arguments),
         Command::Trace { socket, file } => control::record(&socket, &file),
         #[cfg(feature = "replay")]
         Command::Replay { config, file } => cpe_agent::replay::run(&config, &file),

@@ -23,7 +23,8 @@ _cpe_agent() {
         'traceroute:print the routers on the way to a host'
         'trace:record sessions into a new file, without secrets'
         'replay:play a trace against a fresh agent and show the differences'
-        'applied:tell the agent that the services have reloaded'
+        'lookup:ask a name server for the addresses of a name'
+        'speed:measure the speed of a download or an upload'
         'status:print the state of the agent, or check it for a script'
         'help:explain a command and list its options'
     )
@@ -166,10 +167,12 @@ _cpe_agent() {
                 '--log-to=[one of stderr and syslog]:WHERE:(stderr syslog)' \
                 '--help[explain the command]'
             ;;
-        applied)
+        lookup | speed)
             _arguments \
                 '--config=[the JSON file]:FILE:_files' \
-                '--control=[the control socket]:FILE:_files' \
+                '--ca-file=[PEM certificates to trust instead of the system'\''s]:FILE:_files' \
+                '--client-cert=[PEM certificate to identify with]:FILE:_files' \
+                '--client-key=[PEM key of that certificate]:FILE:_files' \
                 '--help[explain the command]'
             ;;
         status)

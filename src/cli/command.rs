@@ -12,7 +12,7 @@ use crate::control::{GetForm, GetRequest, Request, TraceFile, parse_assignment, 
 #[cfg(feature = "dhcp")]
 use crate::dhcp::Handover;
 #[cfg(feature = "diagnostics")]
-use crate::diagnostics::LocalTest;
+use crate::diagnostics::{LocalTest, LookupArguments, SpeedArguments};
 use crate::suggest::hint;
 
 /// A command of the program, with everything that it needs.
@@ -33,6 +33,12 @@ pub enum Command {
     /// Hands the options that a DHCP client received to the agent.
     #[cfg(feature = "dhcp")]
     Dhcp(Handover),
+    /// Looks the addresses of a name up.
+    #[cfg(feature = "diagnostics")]
+    Lookup(LookupArguments),
+    /// Measures the speed of a transfer.
+    #[cfg(feature = "diagnostics")]
+    Speed(Config, SpeedArguments),
     /// Records the sessions of the running agent.
     Trace {
         /// The path of the control socket.
@@ -79,6 +85,9 @@ pub(super) struct CommandSpec {
 pub(super) enum CommandParser {
     /// Makes the command from the whole configuration and the flags, or returns a message for the user. Operands are an error.
     Local(fn(Config, &Operands) -> Result<Command, String>),
+    /// Makes the command that runs a test of its own, from the operands and the options of TLS.
+    #[cfg(feature = "diagnostics")]
+    Measurement(fn(Config, Operands) -> Result<Command, String>),
     /// Makes the request to the running agent from the operands, or returns a message for the user.
     Client(fn(Operands) -> Result<Request, String>),
     /// Reads the options of DHCP.
@@ -104,7 +113,9 @@ impl CommandSpec {
             // A build for a gateway may lack it; with the feature it is in the table.
             "dhcp" => "dhcp: this build lacks the cargo feature `dhcp`".into(),
             "doctor" => "doctor: this build lacks the cargo feature `doctor` (cross/build --doctor)".into(),
-            "ping" | "traceroute" => format!("{name}: this build lacks the cargo feature `diagnostics`"),
+            "ping" | "traceroute" | "lookup" | "speed" => {
+                format!("{name}: this build lacks the cargo feature `diagnostics`")
+            }
             _ => format!("there is no command `{name}`{}", hint(name, &names, "commands", "")),
         })
     }
@@ -127,6 +138,8 @@ impl CommandSpec {
     pub(super) fn takes(&self, option: &str) -> bool {
         match self.parser {
             CommandParser::Local(_) | CommandParser::Replay => true,
+            #[cfg(feature = "diagnostics")]
+            CommandParser::Measurement(_) => [CONFIG, "ca-file", "client-cert", "client-key"].contains(&option),
             CommandParser::Client(_) | CommandParser::Trace => option == CONFIG || option == CONTROL,
             #[cfg(feature = "dhcp")]
             CommandParser::Dhcp => [CONFIG, CONTROL, DHCP_DIR].contains(&option),
@@ -343,6 +356,30 @@ FILE is created for its owner alone, and must not exist; - is stdout. docs/trace
 The data model and the factory values are those of the trace, unless options give others. A replay
 contacts no server and runs no action. Exit status 1 means that messages differ.",
         parser: CommandParser::Replay,
+    },
+    #[cfg(feature = "diagnostics")]
+    CommandSpec {
+        name: "lookup",
+        arguments: " NAME [SERVER]",
+        meaning: "ask a name server for the addresses of a name",
+        details: "\
+SERVER is the name or the address of the name server, or an address with a port; without it, the
+first one of /etc/resolv.conf is asked. Needs no running agent.",
+        parser: CommandParser::Measurement(|_, operands| LookupArguments::parse(&operands.any()?).map(Command::Lookup)),
+    },
+    #[cfg(feature = "diagnostics")]
+    CommandSpec {
+        name: "speed",
+        arguments: " download|upload URL [NAME=VALUE...]",
+        meaning: "measure the speed of a download or an upload",
+        details: "\
+Downloads a file and drops it, or uploads random bytes by PUT, over HTTP or HTTPS. NAME is seconds
+(the duration; otherwise the file ends the test, and an upload lasts 10 s), bytes (the size of an
+upload), connections (1 to 8, default 1) or interface. Shows the progress on a terminal. Needs no
+running agent.",
+        parser: CommandParser::Measurement(|config, operands| {
+            SpeedArguments::parse(&operands.any()?).map(|arguments| Command::Speed(config, arguments))
+        }),
     },
     CommandSpec {
         name: "applied",

@@ -54,6 +54,8 @@ pub(super) fn of_command(command: &CommandSpec) -> String {
         #[cfg(feature = "diagnostics")]
         CommandParser::Test(_) => return text,
         CommandParser::Local(_) | CommandParser::Replay => append(&mut text, "Options", OPTIONS),
+        #[cfg(feature = "diagnostics")]
+        CommandParser::Measurement(_) => append(&mut text, "Options", OPTIONS),
         _ => append(&mut text, "Options", CLIENT_OPTIONS),
     }
     text.push('\n');

@@ -34,6 +34,8 @@ mod files;
 mod http;
 mod layers;
 mod life;
+#[cfg(feature = "diagnostics")]
+mod lookup;
 mod mistakes;
 mod model_generator;
 mod monitoring;
@@ -52,6 +54,8 @@ mod rpc;
 mod schemas;
 mod session;
 mod sources;
+#[cfg(feature = "diagnostics")]
+mod speed;
 mod storm;
 mod stun;
 mod tls;

@@ -44,6 +44,8 @@ pub mod listener;
 pub mod manual_acs;
 pub mod message;
 pub mod mount;
+#[cfg(feature = "diagnostics")]
+pub mod name_server;
 pub mod nat;
 pub mod network;
 pub mod options;

@@ -1,0 +1,117 @@
+//! The results of a test by the definitions of TR-143.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::counters::Counters;
+use super::recorder::{ConnectionState, Sample, State};
+
+/// The results of a test. Times count from the Unix epoch.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SpeedResult {
+    /// The address of the device from which the requests were sent.
+    pub(crate) address: Option<IpAddr>,
+    /// The measurements of all connections together.
+    pub(crate) total: Transfer,
+    /// The measurements while all connections carried data.
+    pub(crate) full: Interval,
+    /// The measurements of each connection.
+    pub(crate) connections: Vec<Transfer>,
+    /// The measurements of each interval.
+    pub(crate) intervals: Vec<Interval>,
+}
+
+/// The measurements of a transfer.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Transfer {
+    /// The times at which the TCP connection was requested and accepted.
+    pub(crate) open_requested: Duration,
+    pub(crate) open_answered: Duration,
+    /// ROMTime: the request.
+    pub(crate) requested: Duration,
+    /// BOMTime and EOMTime, and the bytes between them.
+    pub(crate) span: Interval,
+}
+
+/// The bytes between two times.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Interval {
+    pub(crate) begin: Duration,
+    pub(crate) end: Duration,
+    /// The bytes of the test.
+    pub(crate) bytes: u64,
+    /// The bytes at the interface.
+    pub(crate) device: Counters,
+}
+
+impl Interval {
+    /// Returns the length of the interval.
+    pub(crate) fn length(&self) -> Duration {
+        self.end.saturating_sub(self.begin)
+    }
+}
+
+/// The clock of the results: one reading of the wall clock for all times, so that setting the clock moves none of them
+/// against another.
+struct WallClock {
+    instant: Instant,
+    wall: Duration,
+}
+
+impl WallClock {
+    #[expect(clippy::disallowed_methods, reason = "a driver: a measurement has its own clock")]
+    fn read() -> WallClock {
+        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        WallClock { instant: Instant::now(), wall }
+    }
+
+    fn at(&self, instant: Instant) -> Duration {
+        self.wall.saturating_sub(self.instant.saturating_duration_since(instant))
+    }
+
+    fn between(&self, begin: Sample, end: Sample) -> Interval {
+        Interval {
+            begin: self.at(begin.at),
+            end: self.at(end.at),
+            bytes: end.bytes.saturating_sub(begin.bytes),
+            device: end.device.since(begin.device),
+        }
+    }
+
+    /// Returns the measurements of one connection, whose first byte counts from the beginning.
+    fn transfer(&self, connection: &ConnectionState) -> Option<Transfer> {
+        let exchange = connection.exchange?;
+        let span = self.between(Sample { bytes: 0, ..connection.begun? }, connection.ended?);
+        let [open_requested, open_answered] = exchange.opened.map(|instant| self.at(instant));
+        Some(Transfer { open_requested, open_answered, requested: self.at(exchange.requested), span })
+    }
+}
+
+impl SpeedResult {
+    /// Computes the results of a test that has ended.
+    pub(super) fn new(state: State, samples: &[Sample], address: Option<IpAddr>) -> SpeedResult {
+        let clock = WallClock::read();
+        let connections: Vec<Transfer> = state.connections.iter().filter_map(|one| clock.transfer(one)).collect();
+        let span = state.first.zip(state.last).map(|(first, last)| {
+            // The bytes that came with the first packet belong to the test as well.
+            let last = Sample { bytes: state.bytes(), ..last };
+            clock.between(Sample { bytes: 0, ..first }, last)
+        });
+        // TR-143: the earliest request, and the latest opening.
+        let total = Transfer {
+            open_requested: connections.iter().map(|one| one.open_requested).max().unwrap_or_default(),
+            open_answered: connections.iter().map(|one| one.open_answered).max().unwrap_or_default(),
+            requested: connections.iter().map(|one| one.requested).min().unwrap_or_default(),
+            span: span.unwrap_or_default(),
+        };
+        // Without a moment in which all connections carried data, the period is empty.
+        let full = state.full.zip(state.full_end).filter(|(full, end)| full.at < end.at);
+        SpeedResult {
+            address,
+            total,
+            full: full.map(|(full, end)| clock.between(full, end)).unwrap_or_default(),
+            connections,
+            intervals: samples.windows(2).map(|pair| clock.between(pair[0], pair[1])).collect(),
+        }
+    }
+}
