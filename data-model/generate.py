@@ -19,6 +19,7 @@ a comment. The lines of a section:
     A = VALUE         the value, in a template or an instance
     A | X, Y          fewer enumerated values than the official ones
     A readOnly        not writable here although it officially is
+    A atMost N        a lower limit than the official one, or one where that has none
     A mayBeEmpty      the empty value is allowed too, although the official model demands a length
     example A B C     the values of these are examples, which `cpe-agent check` names
     example           of a table: its instances are examples
@@ -96,6 +97,7 @@ class Section:
     enums: dict = field(default_factory=dict)
     read_only: set = field(default_factory=set)
     may_be_empty: set = field(default_factory=set)
+    limits: dict = field(default_factory=dict)
     examples: list = field(default_factory=list)
     has_examples: bool = False
 
@@ -166,6 +168,8 @@ def directive(section, text, where):
         section.enums[word] = [item.strip() for item in rest[1:].split(",")]
     elif rest == "readOnly":
         section.read_only.add(word)
+    elif limit := re.fullmatch(r"atMost (\d+)", rest):
+        section.limits[word] = int(limit[1])
     elif rest == "mayBeEmpty":
         section.may_be_empty.add(word)
     else:
@@ -251,7 +255,7 @@ class Generator:
 
     def chosen(self, item, section):
         named = (section.only or []) + section.without + section.deprecated + section.examples
-        for name in [*named, *section.values, *section.enums, *section.read_only, *section.may_be_empty]:
+        for name in [*named, *section.values, *section.enums, *section.read_only, *section.may_be_empty, *section.limits]:
             if name not in item.parameters:
                 raise ModelError(unknown(name, item.parameters, "a parameter"))
         for parameter in item.parameters.values():
@@ -283,6 +287,11 @@ class Generator:
                 raise ModelError(f"{name}: only a parameter with a least length mayBeEmpty")
             least = out.pop("minLength")
             out["pattern"] = f"(|{out['pattern']})" if "pattern" in out else f"(|.{{{least},}})"
+        if name in section.limits:
+            limit = section.limits[name]
+            if "int" not in syntax.type.lower() or out.get("max", limit) < limit:
+                raise ModelError(f"{name}: only a number has a limit, and none above the official one")
+            out["max"] = limit
         if name in section.enums:
             out["enum"] = section.enums[name]
         if parameter.hidden:

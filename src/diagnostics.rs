@@ -45,6 +45,8 @@ use std::time::Duration;
 use crate::cwmp::diagnostics::{COMPLETE, Results, Test};
 use crate::model::actions::TestAction;
 
+use self::speed::Direction;
+use crate::http::TlsSettings;
 pub use lookup_command::{LookupArguments, lookup};
 pub use speed_command::{SpeedArguments, speed};
 
@@ -59,6 +61,10 @@ pub(crate) struct Order {
     pub(crate) program: Option<TestAction>,
     /// The names by which the kernel may know the interface of the test, the likeliest first; empty without an interface.
     pub(crate) devices: Vec<String>,
+    /// The files of TLS.
+    pub(crate) tls: TlsSettings,
+    /// True if the device knows the time; otherwise the dates of certificates are not checked (R32).
+    pub(crate) clock_is_set: bool,
     /// Set to end the test early, whose outcome does not count then.
     pub(crate) stop: Arc<AtomicBool>,
 }
@@ -146,6 +152,9 @@ fn measure(order: &Order, tell: Tell<'_>) -> Result<Outcome, Failure> {
         Test::TraceRoute => trace_route::run(order, tell)?,
         Test::UdpEcho => echo::run(order)?,
         Test::ServerSelection => server_selection::run(order)?,
+        Test::Lookup => lookup::order::run(order)?,
+        Test::Download => speed::order::run(order, Direction::Download)?,
+        Test::Upload => speed::order::run(order, Direction::Upload)?,
         Test::Program => return program::run(order),
     };
     Ok(Outcome { state: COMPLETE.to_owned(), results })

@@ -25,6 +25,7 @@ _cpe_agent() {
         'replay:play a trace against a fresh agent and show the differences'
         'lookup:ask a name server for the addresses of a name'
         'speed:measure the speed of a download or an upload'
+        'applied:tell the agent that the services have reloaded'
         'status:print the state of the agent, or check it for a script'
         'help:explain a command and list its options'
     )
@@ -173,6 +174,12 @@ _cpe_agent() {
                 '--ca-file=[PEM certificates to trust instead of the system'\''s]:FILE:_files' \
                 '--client-cert=[PEM certificate to identify with]:FILE:_files' \
                 '--client-key=[PEM key of that certificate]:FILE:_files' \
+                '--help[explain the command]'
+            ;;
+        applied)
+            _arguments \
+                '--config=[the JSON file]:FILE:_files' \
+                '--control=[the control socket]:FILE:_files' \
                 '--help[explain the command]'
             ;;
         status)

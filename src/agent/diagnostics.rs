@@ -15,6 +15,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::Agent;
+use super::acs_settings::tls_settings;
 use super::inbox::Inbox;
 use crate::clock::Now;
 use crate::cwmp::version;
@@ -165,7 +166,8 @@ impl Agent {
         let interface = inputs.iter().find(|(name, _)| name == "Interface").map(|(_, path)| path.clone());
         let devices = self.devices_of(&interface.unwrap_or_default(), now);
         let program = self.device.actions().diagnostic(object).cloned();
-        Some(Order { test, inputs, program, devices, stop: Arc::default() })
+        let (tls, clock_is_set) = (tls_settings(&self.config), now.clock_is_set());
+        Some(Order { test, inputs, program, devices, tls, clock_is_set, stop: Arc::default() })
     }
 
     /// Returns the names by which the kernel may know the interface of this path, the likeliest first; none for the empty path.

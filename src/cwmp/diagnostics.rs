@@ -39,6 +39,12 @@ pub enum Test {
     UdpEcho,
     /// The fastest of several hosts.
     ServerSelection,
+    /// Questions to a name server.
+    Lookup,
+    /// The speed of a download.
+    Download,
+    /// The speed of an upload.
+    Upload,
     /// The test of a vendor: a program of `actions.diagnostics`.
     Program,
 }
@@ -87,6 +93,27 @@ const STANDARD: &[Standard] = &[
         input: "HostList",
         completed: true,
     },
+    Standard {
+        test: Test::Lookup,
+        device: "DNS.Diagnostics.NSLookupDiagnostics.",
+        gateway: "NSLookupDiagnostics.",
+        input: "HostName",
+        completed: false,
+    },
+    Standard {
+        test: Test::Download,
+        device: "IP.Diagnostics.DownloadDiagnostics.",
+        gateway: "DownloadDiagnostics.",
+        input: "DownloadURL",
+        completed: true,
+    },
+    Standard {
+        test: Test::Upload,
+        device: "IP.Diagnostics.UploadDiagnostics.",
+        gateway: "UploadDiagnostics.",
+        input: "UploadURL",
+        completed: true,
+    },
 ];
 #[cfg(not(feature = "diagnostics"))]
 const STANDARD: &[Standard] = &[];
@@ -126,8 +153,17 @@ pub fn state_in_model(tree: &Tree, object: &str, state: &str) -> String {
         let words = if is_old { ["Completed", COMPLETE] } else { [COMPLETE, "Completed"] };
         return words.into_iter().find(|word| allows(word)).unwrap_or(COMPLETE).to_owned();
     }
-    let known =
-        [state, "Error_Other", "Error_Internal", "Error", "Error_InitConnectionFailed", "Error_MaxHopCountExceeded"];
+    // An upload of TR-098 has no error for silence.
+    let near = if state == "Error_Timeout" { "Error_NoTransferComplete" } else { state };
+    let known = [
+        state,
+        near,
+        "Error_Other",
+        "Error_Internal",
+        "Error",
+        "Error_InitConnectionFailed",
+        "Error_MaxHopCountExceeded",
+    ];
     known.into_iter().find(|state| allows(state)).unwrap_or(state).to_owned()
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use super::{Order, measure};
 use crate::cwmp::diagnostics::Test;
+use crate::http::TlsSettings;
 use crate::output::print;
 use crate::suggest::hint;
 
@@ -104,6 +105,8 @@ impl LocalTest {
     /// error.
     pub fn run(self) -> ExitCode {
         let order = Order {
+            tls: TlsSettings::default(),
+            clock_is_set: true,
             test: self.test,
             inputs: self.inputs,
             program: None,

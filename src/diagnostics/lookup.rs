@@ -9,6 +9,7 @@
 
 mod exchange;
 mod message;
+pub(super) mod order;
 mod resolv_conf;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

@@ -9,6 +9,7 @@
 
 mod connection;
 mod counters;
+pub(super) mod order;
 mod recorder;
 mod result;
 

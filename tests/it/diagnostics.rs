@@ -12,7 +12,7 @@ use crate::rpc::gateway::{Gateway, QUIET};
 use crate::support::skip::skip;
 use crate::support::{AcsSession, set_parameter_values};
 
-const COMPLETE: &[&str] = &["8 DIAGNOSTICS COMPLETE"];
+pub(crate) const COMPLETE: &[&str] = &["8 DIAGNOSTICS COMPLETE"];
 
 /// The object of the ping.
 fn ping(model: &Model) -> &'static str {
@@ -29,7 +29,7 @@ fn may_ping() -> bool {
 }
 
 /// Sets values of an object in one request, each a string to the CPE, which knows the types.
-fn set(session: &mut AcsSession, object: &str, values: &[(&str, &str)]) {
+pub(crate) fn set(session: &mut AcsSession, object: &str, values: &[(&str, &str)]) {
     let names: Vec<String> = values.iter().map(|(name, _)| format!("{object}{name}")).collect();
     let list: Vec<(&str, &str, &str)> =
         names.iter().zip(values).map(|(name, (_, value))| (name.as_str(), "xsd:string", *value)).collect();
@@ -37,7 +37,7 @@ fn set(session: &mut AcsSession, object: &str, values: &[(&str, &str)]) {
 }
 
 /// Starts a session by a reboot.
-fn in_session<R>(gateway: &mut Gateway, steps: impl FnOnce(&mut AcsSession) -> R) -> R {
+pub(crate) fn in_session<R>(gateway: &mut Gateway, steps: impl FnOnce(&mut AcsSession) -> R) -> R {
     gateway.agent.reboot();
     gateway.acs.expect_session(&["1 BOOT"], |_, session| steps(session))
 }

@@ -6,10 +6,14 @@ use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use crate::diagnostics::{COMPLETE, in_session, set};
+use crate::gateway::Model;
+use crate::rpc::gateway::{Gateway, QUIET};
 use crate::support::agent::{patience, program};
 use crate::support::name_server::{A, AAAA, Asked, CNAME, NameServer, Reply};
 use crate::support::network::{in_own_network, sh};
 use crate::support::port::closed_address;
+use crate::support::set_parameter_values;
 use crate::support::skip::skip_for_lack_of;
 
 fn lookup(arguments: &[&str]) -> Output {
@@ -188,3 +192,57 @@ fn the_device_has_a_server_and_a_domain() {
         let _ = server.wait();
     });
 }
+
+/// R309, R311: NSLookupDiagnostics with a result of each lookup, and its failures.
+fn a_lookup_for_the_acs(model: &'static Model) {
+    let server = NameServer::start(|asked| {
+        vec![if asked.name == "www.example.com" { asked.address(0x8580) } else { asked.answer(0x8183, &[]) }]
+    });
+    let address = server.address().to_string();
+    let mut gateway = Gateway::new(model);
+    let is_device = model.root == "Device";
+    let object = model.at(if is_device { "DNS.Diagnostics.NSLookupDiagnostics." } else { "NSLookupDiagnostics." });
+    let value = |session: &mut crate::support::AcsSession, name: &str| session.value(&format!("{object}{name}"));
+    in_session(&mut gateway, |session| {
+        let repetitions = format!("{object}NumberOfRepetitions");
+        session.refuses(&set_parameter_values(&[(&repetitions, "xsd:unsignedInt", "101")], ""), 9003);
+        let values = [("HostName", "www.example.com"), ("DNSServer", &address), ("NumberOfRepetitions", "3")];
+        set(session, object, &values);
+        set(session, object, &[("DiagnosticsState", "Requested")]);
+    });
+    gateway.acs.expect_session(COMPLETE, |_, session| {
+        assert_eq!(value(session, "DiagnosticsState"), "Complete");
+        assert_eq!((value(session, "SuccessCount"), value(session, "ResultNumberOfEntries")), ("3".into(), "3".into()));
+        for row in 1..=3 {
+            let result = |session: &mut _, name: &str| value(session, &format!("Result.{row}.{name}"));
+            assert_eq!(result(session, "Status"), "Success");
+            assert_eq!(result(session, "AnswerType"), "Authoritative");
+            assert_eq!(result(session, "HostNameReturned"), "www.example.com");
+            assert_eq!(result(session, "IPAddresses"), "192.0.2.1,2001:db8::1");
+            assert_eq!(result(session, "DNSServerIP"), "127.0.0.1");
+            assert!(result(session, "ResponseTime").parse::<u32>().expect("a number") >= 1);
+        }
+    });
+    in_session(&mut gateway, |session| {
+        assert_eq!(value(session, "ResultNumberOfEntries"), "0"); // R313
+        set(
+            session,
+            object,
+            &[("HostName", "nothing"), ("NumberOfRepetitions", "2"), ("DiagnosticsState", "Requested")],
+        );
+    });
+    gateway.acs.expect_session(COMPLETE, |_, session| {
+        assert_eq!(value(session, "DiagnosticsState"), "Error_Other");
+        assert_eq!((value(session, "SuccessCount"), value(session, "ResultNumberOfEntries")), ("0".into(), "2".into()));
+        assert_eq!(value(session, "Result.2.Status"), "Error_HostNameNotResolved");
+        assert_eq!(value(session, "Result.2.AnswerType"), "None");
+    });
+    in_session(&mut gateway, |session| {
+        set(session, object, &[("DNSServer", "no-such-host.invalid"), ("DiagnosticsState", "Requested")]);
+    });
+    gateway.acs.expect_session(COMPLETE, |_, session| {
+        assert_eq!(value(session, "DiagnosticsState"), "Error_DNSServerNotResolved");
+    });
+    gateway.acs.expect_no_session(QUIET);
+}
+both_models!(a_lookup_for_the_acs);

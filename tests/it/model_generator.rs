@@ -148,6 +148,21 @@ fn a_parameter_with_a_least_length_may_be_empty() {
     assert!(refused(place.agent().set("Device.DeviceInfo.Key", &"x".repeat(64)), "check").contains("DeviceInfo.Key"));
 }
 
+/// A device may have a lower limit than the standard.
+#[test]
+fn a_number_has_a_lower_limit() {
+    let Some(place) = Place::new() else { return };
+    let generate = |line: &str| {
+        place.write("selection.txt", &SELECTION.replace("    max 3\n", &format!("    max 3\n{line}")));
+        ["model.xml", "selection.txt", "out.json"]
+    };
+    for wrong in ["    Level atMost 10\n", "    Name atMost 3\n"] {
+        assert!(place.fails(&generate(wrong), 1).contains("only a number has a limit"), "{wrong}");
+    }
+    assert!(place.fails(&generate("    Level atMost 2\n"), 1).contains("Level = '7'"));
+    place.succeeds(&generate("    Level atMost 8\n"));
+}
+
 /// `--select` starts a selection that the generator takes.
 #[test]
 fn a_selection_is_started() {

@@ -4,10 +4,13 @@ use std::fs;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::diagnostics::{COMPLETE, in_session, set};
+use crate::gateway::{Model, SOON};
+use crate::rpc::gateway::{Gateway, QUIET};
 use crate::support::agent::{is_replaced, patience, program};
 use crate::support::network::in_own_network;
 use crate::support::skip::skip;
-use crate::support::{FileServer, FileServerOptions, FileSpec};
+use crate::support::{AcsSession, FileServer, FileServerOptions, FileSpec};
 
 const SIZE: u64 = 3_000_000;
 
@@ -158,3 +161,154 @@ fn memory_does_not_grow_with_the_transfer() {
         assert!(first > 0 && last <= first + 128, "{arguments:?}: {first} kB, then {last} kB");
     }
 }
+
+/// Returns the object of a test in this model.
+fn object(model: &Model, name: &str) -> String {
+    let parent = if model.root == "Device" { "IP.Diagnostics." } else { "" };
+    format!("{}.{parent}{name}.", model.root)
+}
+
+/// The word for success (R312).
+fn success(model: &Model) -> &'static str {
+    if model.root == "Device" { "Complete" } else { "Completed" }
+}
+
+/// R315: each time is a dateTime in UTC to the microsecond. Those of one connection are in their order.
+fn check_times(session: &mut AcsSession, object: &str, connections: u64) {
+    let names = ["TCPOpenRequestTime", "TCPOpenResponseTime", "ROMTime", "BOMTime", "EOMTime"];
+    let times = names.map(|name| session.value(&format!("{object}{name}")));
+    assert!(connections > 1 || times.is_sorted(), "{times:?}");
+    for time in &times {
+        assert!(time.starts_with("20") && time.len() == "2008-04-09T15:01:05.123456Z".len(), "{time}");
+        assert!(time.as_bytes()[19] == b'.' && time.ends_with('Z'), "{time}");
+    }
+}
+
+/// R309, R311, R312, R315: a download of the size of its file, whose results TR-181 also has for each connection.
+fn a_download_for_the_acs(model: &'static Model) {
+    let server = FileServer::start(FileServerOptions::new());
+    server.serves("/f", FileSpec::sized(SIZE));
+    let mut gateway = Gateway::new(model);
+    let object = object(model, "DownloadDiagnostics");
+    let is_device = model.root == "Device";
+    let connections = if is_device { 2 } else { 1 };
+    in_session(&mut gateway, |session| {
+        if is_device {
+            set(session, &object, &[("NumberOfConnections", "2"), ("EnablePerConnectionResults", "1")]);
+        }
+        let url = server.url("/f");
+        set(session, &object, &[("DownloadURL", &url), ("DSCP", "10"), ("DiagnosticsState", "Requested")]);
+    });
+    gateway.acs.expect_session(COMPLETE, |_, session| {
+        let number = |session: &mut AcsSession, name: &str| -> u64 {
+            session.value(&format!("{object}{name}")).parse().expect("a number")
+        };
+        assert_eq!(session.value(&format!("{object}DiagnosticsState")), success(model));
+        let bytes = number(session, "TestBytesReceived");
+        assert!((connections * SIZE..connections * (SIZE + 500)).contains(&bytes), "{bytes}");
+        check_times(session, &object, connections);
+        if is_device {
+            assert_eq!(session.value(&format!("{object}IPAddressUsed")), "127.0.0.1");
+            assert_eq!(number(session, "PerConnectionResultNumberOfEntries"), 2);
+            let rows = [1, 2].map(|row| number(session, &format!("PerConnectionResult.{row}.TestBytesReceived")));
+            assert_eq!(rows.iter().sum::<u64>(), bytes);
+            check_times(session, &format!("{object}PerConnectionResult.2."), 1);
+            assert!(number(session, "PeriodOfFullLoading") > 0);
+        }
+    });
+    assert_eq!(server.connections() as u64, connections);
+    gateway.acs.expect_no_session(QUIET);
+}
+both_models!(a_download_for_the_acs);
+
+/// R311, R312: an upload; in TR-181 also one that time ends, with its intervals.
+fn an_upload_for_the_acs(model: &'static Model) {
+    let server = FileServer::start(FileServerOptions::new());
+    let mut gateway = Gateway::new(model);
+    let object = object(model, "UploadDiagnostics");
+    let url = server.url("/u");
+    in_session(&mut gateway, |session| {
+        set(session, &object, &[("UploadURL", &url), ("TestFileLength", "250000"), ("DiagnosticsState", "Requested")]);
+    });
+    gateway.acs.expect_session(COMPLETE, |_, session| {
+        assert_eq!(session.value(&format!("{object}DiagnosticsState")), success(model));
+        check_times(session, &object, 1);
+    });
+    assert_eq!(server.uploaded("/u").expect("an upload").len(), 250_000);
+    if model.root != "Device" {
+        return;
+    }
+    in_session(&mut gateway, |session| {
+        let times = [("TimeBasedTestDuration", "2"), ("TimeBasedTestMeasurementInterval", "1")];
+        set(session, &object, &times);
+        set(session, &object, &[("DiagnosticsState", "Requested")]);
+    });
+    gateway.acs.expect_session(COMPLETE, |_, session| {
+        let value = |session: &mut AcsSession, name: &str| session.value(&format!("{object}{name}"));
+        assert_eq!(value(session, "DiagnosticsState"), "Complete");
+        assert_eq!(value(session, "IncrementalResultNumberOfEntries"), "2");
+        assert_eq!(value(session, "IncrementalResult.1.StartTime"), value(session, "BOMTime"));
+        assert_eq!(value(session, "IncrementalResult.2.StartTime"), value(session, "IncrementalResult.1.EndTime"));
+        let sent: u64 = value(session, "IncrementalResult.2.TestBytesSent").parse().expect("a number");
+        let all: u64 = value(session, "TestBytesSent").parse().expect("a number");
+        assert!(0 < sent && sent < all, "{sent} of {all}");
+    });
+}
+both_models!(an_upload_for_the_acs);
+
+/// R311: the errors by the names that the data model has for them.
+fn failed_tests_for_the_acs(model: &'static Model) {
+    let server = FileServer::start(FileServerOptions::new());
+    server.serves("/missing", FileSpec::status(404));
+    let mut gateway = Gateway::new(model);
+    let is_device = model.root == "Device";
+    let of = |here: &'static str| if is_device { here } else { "Error_InitConnectionFailed" };
+    for (name, parameter, url, state) in [
+        ("DownloadDiagnostics", "DownloadURL", server.url("/missing"), "Error_TransferFailed"),
+        ("DownloadDiagnostics", "DownloadURL", "ftp://127.0.0.1/f".to_owned(), of("Error_Other")),
+        (
+            "DownloadDiagnostics",
+            "DownloadURL",
+            "http://no-such-host.invalid/".to_owned(),
+            of("Error_CannotResolveHostName"),
+        ),
+        ("UploadDiagnostics", "UploadURL", server.url("/missing"), "Error_NoTransferComplete"),
+        ("UploadDiagnostics", "UploadURL", "http://127.0.0.1:1/".to_owned(), "Error_InitConnectionFailed"),
+    ] {
+        let object = object(model, name);
+        in_session(&mut gateway, |session| {
+            set(session, &object, &[(parameter, &url), ("DiagnosticsState", "Requested")])
+        });
+        gateway.acs.expect_session(COMPLETE, |_, session| {
+            assert_eq!(session.value(&format!("{object}DiagnosticsState")), state, "{url}");
+        });
+    }
+}
+both_models!(failed_tests_for_the_acs);
+
+/// R314: a test that never ends does not hold up sessions, and is cancelled without an event.
+fn a_test_that_is_cancelled(model: &'static Model) {
+    let server = FileServer::start(FileServerOptions::new());
+    server.serves("/f", FileSpec::sized(1_000_000).endless());
+    let mut gateway = Gateway::new(model);
+    let object = object(model, "DownloadDiagnostics");
+    let cancel = if model.root == "Device" { ("DiagnosticsState", "Canceled") } else { ("DSCP", "1") };
+    in_session(&mut gateway, |session| {
+        set(session, &object, &[("DownloadURL", &server.url("/f")), ("DiagnosticsState", "Requested")]);
+    });
+    server.sent(1_000_000, SOON);
+    gateway.agent.succeeds(&["inform"]);
+    let (_, _, mut session) = gateway.acs.next_session();
+    assert_eq!(session.value(&format!("{object}DiagnosticsState")), "Requested");
+    set(&mut session, &object, &[cancel]);
+    assert_eq!(session.value(&format!("{object}DiagnosticsState")), "None");
+    session.end_session();
+    gateway.acs.expect_no_session(QUIET);
+    // The connection has gone: the next test begins at once.
+    server.serves("/f", FileSpec::sized(SIZE));
+    in_session(&mut gateway, |session| set(session, &object, &[("DiagnosticsState", "Requested")]));
+    gateway.acs.expect_session(COMPLETE, |_, session| {
+        assert_eq!(session.value(&format!("{object}DiagnosticsState")), success(model));
+    });
+}
+both_models!(a_test_that_is_cancelled);

@@ -10,7 +10,7 @@ use super::xml;
 pub(crate) type Node = Map<String, Value>;
 
 /// The parameters whose range is narrower than in the official model: parameter, member, reason.
-const NARROWER: [(&str, &str, &str); 5] = [
+const NARROWER: [(&str, &str, &str); 8] = [
     ("ManagementServer.InstanceMode", "enum", "alias-based addressing is not supported"),
     ("ManagementServer.AutoCreateInstances", "access", "alias-based addressing is not supported"),
     ("ManagementServer.HTTPCompression", "enum", "HTTPCompressionSupported is empty"),
@@ -20,6 +20,9 @@ const NARROWER: [(&str, &str, &str); 5] = [
         "LightweightNotificationProtocolsSupported is empty",
     ),
     ("WiFi.AccessPoint.{i}.Security.ModeEnabled", "enum", "WEP, WPA and RADIUS are not offered"),
+    ("DownloadDiagnostics.NumberOfConnections", "max", "DownloadDiagnosticMaxConnections"),
+    ("UploadDiagnostics.NumberOfConnections", "max", "UploadDiagnosticsMaxConnections"),
+    ("NSLookupDiagnostics.NumberOfRepetitions", "max", "each repetition is an instance of results"),
 ];
 
 /// The parameters that may be empty although the official model demands a length: parameter, reason.
@@ -228,7 +231,10 @@ impl<'a> Check<'a> {
         let range = official.range.unwrap_or_default();
         let natural = official.kind.starts_with("unsigned").then_some(0);
         self.equal(path, "min", &number(node, "min").or(natural), &range.0.or(natural));
-        self.equal(path, "max", &number(node, "max"), &range.1);
+        let most = number(node, "max");
+        if !narrower("max") || most.is_none() || range.1.is_some_and(|official| most > Some(official)) {
+            self.equal(path, "max", &most, &range.1);
+        }
         // The length of a list as a whole has no member in the format: only that of an item is compared.
         let size = official.size.unwrap_or_default();
         let unsaid = official.writable && is_plain(official);
