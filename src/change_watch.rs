@@ -3,12 +3,12 @@
 //! ```text
 //! netlink: links, addresses, routes, neighbours ──┐
 //! inotify: files ─────────────────────────────────┼──▶ ChangeWatch ──▶ on_change, in its thread
-//! Feed: the bus of OpenWrt, programs ─────────────┘
+//! EventSource: the bus of OpenWrt, programs ──────┘
 //! ```
 //!
-//! Without an event the thread sleeps, unless a feed waits for its next attempt. The watch for a retry counts new addresses, routes and name servers,
-//! which may let an attempt succeed that had none: a route that a router announces anew, and an address whose lease is renewed,
-//! are no changes for it.
+//! Without an event the thread sleeps, unless an event source waits for its next attempt. The watch for a retry counts new
+//! addresses, routes and name servers, which may let an attempt succeed that had none: a route that a router announces anew, and
+//! an address whose lease is renewed, are no changes for it.
 
 use std::ffi::OsString;
 use std::hash::{Hash, Hasher};
@@ -27,14 +27,14 @@ use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType};
 
 #[cfg(any(feature = "source-exec", feature = "source-ubus"))]
 pub(crate) use back_off::BackOff;
-pub(crate) use feed::{Feed, News};
+pub(crate) use event_source::{EventSource, SourceEvent};
 
 use crate::poll_thread::{EventRegistry, PollHandler, PollThread};
 use crate::readiness::PollFlags;
 
 #[cfg(any(feature = "source-exec", feature = "source-ubus"))]
 mod back_off;
-mod feed;
+mod event_source;
 
 /// The files that name the name servers, those of dnsmasq on OpenWrt included, and the file of local names.
 const RESOLVER_FILES: [&str; 4] =
@@ -94,28 +94,28 @@ impl ChangeWatch {
         ChangeWatch::start("network", ADDRESSES | ROUTES, &files, Vec::new(), note, Box::new(move |_| on_change()))
     }
 
-    /// Starts a watch for every change of these netlink groups, files and feeds. The first news follows the start: a change between
-    /// the last reading and the start would be lost without it.
+    /// Starts a watch for every change of these netlink groups, files and event sources. The first event follows the start: a
+    /// change between the last reading and the start would be lost without it.
     ///
     /// # Errors
     /// The refusal of the kernel to start a thread.
     pub(crate) fn of_values(
         groups: u32,
         files: &[PathBuf],
-        feeds: Vec<Box<dyn Feed>>,
-        on_change: Box<dyn Fn(News) + Send>,
+        event_sources: Vec<Box<dyn EventSource>>,
+        on_change: Box<dyn Fn(SourceEvent) + Send>,
     ) -> io::Result<ChangeWatch> {
-        on_change(News::Change);
-        ChangeWatch::start("values", groups, files, feeds, |_, _| true, on_change)
+        on_change(SourceEvent::Changed);
+        ChangeWatch::start("values", groups, files, event_sources, |_, _| true, on_change)
     }
 
     fn start(
         name: &'static str,
         groups: u32,
         files: &[PathBuf],
-        feeds: Vec<Box<dyn Feed>>,
+        event_sources: Vec<Box<dyn EventSource>>,
         note: Note,
-        on_change: Box<dyn Fn(News) + Send>,
+        on_change: Box<dyn Fn(SourceEvent) + Send>,
     ) -> io::Result<ChangeWatch> {
         let watched = |what: &str, opened: io::Result<OwnedFd>| {
             opened.inspect_err(|error| log::debug!("changes of {what} are not seen: {error}")).ok()
@@ -124,7 +124,7 @@ impl ChangeWatch {
         let handler = WatchThread {
             netlink: (groups != 0).then(|| watched("the network", netlink_of(groups))).flatten(),
             files: (!files.is_empty()).then(|| watched("files", watch_files(files, &mut names))).flatten(),
-            feeds,
+            event_sources,
             names,
             note,
             seen: Vec::new(),
@@ -161,7 +161,7 @@ fn watch_files(files: &[PathBuf], names: &mut Vec<(i32, Option<OsString>)>) -> i
 struct WatchThread {
     netlink: Option<OwnedFd>,
     files: Option<OwnedFd>,
-    feeds: Vec<Box<dyn Feed>>,
+    event_sources: Vec<Box<dyn EventSource>>,
     /// The watches of `files`: of a file, or of a directory with the name of the file in it.
     names: Vec<(i32, Option<OsString>)>,
     note: Note,
@@ -169,15 +169,15 @@ struct WatchThread {
     seen: Vec<u64>,
     /// The end of the pause after an event; zero outside of one.
     paused_until: Duration,
-    on_change: Box<dyn Fn(News) + Send>,
+    on_change: Box<dyn Fn(SourceEvent) + Send>,
 }
 
 /// A descriptor that is ready.
 enum Changed {
     Network,
     Files,
-    /// The feed at this place.
-    Feed(usize),
+    /// The event source at this place.
+    EventSource(usize),
 }
 
 impl PollHandler for WatchThread {
@@ -187,38 +187,43 @@ impl PollHandler for WatchThread {
         if self.paused_until <= now {
             self.paused_until = Duration::ZERO;
         }
-        for feed in &mut self.feeds {
-            feed.on_turn(now).into_iter().for_each(&self.on_change);
+        for event_source in &mut self.event_sources {
+            event_source.on_turn(now).into_iter().for_each(&self.on_change);
         }
     }
 
     fn deadline(&self) -> Option<Duration> {
         let pause = Some(self.paused_until).filter(|until| !until.is_zero());
-        self.feeds.iter().filter_map(|feed| feed.deadline()).chain(pause).min()
+        self.event_sources.iter().filter_map(|event_source| event_source.deadline()).chain(pause).min()
     }
 
     fn register<'fd>(&'fd self, registry: &mut EventRegistry<'fd, Changed>) {
         if self.paused_until.is_zero() {
             self.netlink.iter().for_each(|fd| registry.register(fd.as_fd(), PollFlags::IN, Changed::Network));
             self.files.iter().for_each(|fd| registry.register(fd.as_fd(), PollFlags::IN, Changed::Files));
-            for (at, feed) in self.feeds.iter().enumerate() {
-                feed.descriptor().into_iter().for_each(|(fd, flags)| registry.register(fd, flags, Changed::Feed(at)));
+            for (at, event_source) in self.event_sources.iter().enumerate() {
+                event_source
+                    .descriptor()
+                    .into_iter()
+                    .for_each(|(fd, flags)| registry.register(fd, flags, Changed::EventSource(at)));
             }
         }
     }
 
     fn on_event(&mut self, event: Changed, _flags: PollFlags, now: Duration) {
-        let news = match event {
-            Changed::Network => self.read_netlink().then_some(News::Change),
-            Changed::Files => self.read_files().then_some(News::Change),
+        let event = match event {
+            Changed::Network => self.read_netlink().then_some(SourceEvent::Changed),
+            Changed::Files => self.read_files().then_some(SourceEvent::Changed),
             // An answer that tells of nothing, such as that to a look-up, makes the next one wait no longer.
-            Changed::Feed(at) => match self.feeds.get_mut(at).and_then(|feed| feed.on_event(now)) {
-                Some(news) => Some(news),
-                None => return,
-            },
+            Changed::EventSource(at) => {
+                match self.event_sources.get_mut(at).and_then(|event_source| event_source.on_event(now)) {
+                    Some(event) => Some(event),
+                    None => return,
+                }
+            }
         };
         self.paused_until = now + PAUSE;
-        news.into_iter().for_each(&self.on_change);
+        event.into_iter().for_each(&self.on_change);
     }
 }
 

@@ -22,7 +22,7 @@ use super::diagnostics::FinishedTest;
 use super::service_reloads::FinishedReload;
 use super::session_thread::Exchange;
 use super::transfers::step::FinishedStep;
-use crate::change_watch::News;
+use crate::change_watch::SourceEvent;
 use crate::connection_request::ReplayWindow;
 use crate::control::PendingRequest;
 use crate::stun::PublishedBinding;
@@ -40,7 +40,7 @@ pub(super) enum Wake {
     /// A new address, route or name server may let the ACS be reached.
     NetworkChanged,
     /// Values of the device that are watched may have changed.
-    ValuesChanged(News),
+    ValuesChanged(SourceEvent),
     /// A command arrived on the control socket.
     Command(PendingRequest),
     /// The address of this device towards the ACS changed (R266).
@@ -71,7 +71,7 @@ struct Pending {
     stop: bool,
     reload: bool,
     network_changed: bool,
-    values_changed: Option<News>,
+    values_changed: Option<SourceEvent>,
     commands: Vec<PendingRequest>,
     listeners: ListenerUpdates,
     steps: Vec<FinishedStep>,
@@ -112,10 +112,10 @@ impl Inbox {
     }
 
     /// Reports a change of values of the device.
-    pub(super) fn values_changed(&self, news: News) {
+    pub(super) fn values_changed(&self, event: SourceEvent) {
         self.store(|pending| {
-            let before = pending.values_changed.filter(|before| *before == News::Return);
-            pending.values_changed = before.or(Some(news));
+            let before = pending.values_changed.filter(|before| *before == SourceEvent::Returned);
+            pending.values_changed = before.or(Some(event));
         });
     }
 

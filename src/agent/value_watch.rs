@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use super::Agent;
 use super::commands::Watchers;
-use crate::change_watch::{ChangeWatch, News};
+use crate::change_watch::{ChangeWatch, SourceEvent};
 use crate::clock::Now;
 use crate::cwmp::session::watched_by_acs;
 use crate::model::tree::Wanted;
@@ -81,9 +81,9 @@ impl Agent {
         }
     }
 
-    /// Takes up news of the device.
-    pub(super) fn on_values_changed(&mut self, news: News, now: Now) {
-        if news == News::Return {
+    /// Takes up an event that concerns the values of the device.
+    pub(super) fn on_values_changed(&mut self, event: SourceEvent, now: Now) {
+        if event == SourceEvent::Returned {
             self.device.wake_sources();
         }
         let at = now.monotonic.max(self.values.quiet_until);
@@ -126,8 +126,8 @@ impl Agent {
         self.values.watch = None;
         if changes.has_events() {
             let inbox = Arc::clone(&self.inbox);
-            let report = Box::new(move |news| inbox.values_changed(news));
-            let started = ChangeWatch::of_values(changes.groups, &changes.files, changes.feeds(), report);
+            let report = Box::new(move |event| inbox.values_changed(event));
+            let started = ChangeWatch::of_values(changes.groups, &changes.files, changes.event_sources(), report);
             // Without a watch, the changes are found before the next session.
             self.values.watch =
                 started.inspect_err(|error| log::warn!("changes of the device are not seen: {error}")).ok();

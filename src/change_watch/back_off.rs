@@ -1,4 +1,4 @@
-//! The waits between attempts to begin a feed anew.
+//! The waits between attempts to begin an event source anew.
 
 use std::time::Duration;
 

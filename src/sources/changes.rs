@@ -13,7 +13,7 @@ use super::openwrt;
 use super::ubus::events::BusEvents;
 #[cfg(feature = "source-uci")]
 use super::uci;
-use crate::change_watch::{ADDRESSES, Feed, LINKS, ROUTES};
+use crate::change_watch::{ADDRESSES, EventSource, LINKS, ROUTES};
 use crate::model::source::{Query, Target, Watching};
 
 /// The interval at which sources are read whose changes no event tells.
@@ -70,17 +70,17 @@ impl Changes {
     }
 
     /// Returns what tells of changes beside the kernel and files.
-    pub(crate) fn feeds(&self) -> Vec<Box<dyn Feed>> {
-        let mut feeds: Vec<Box<dyn Feed>> = Vec::new();
+    pub(crate) fn event_sources(&self) -> Vec<Box<dyn EventSource>> {
+        let mut event_sources: Vec<Box<dyn EventSource>> = Vec::new();
         #[cfg(feature = "source-exec")]
         for program in &self.programs {
-            feeds.push(Box::new(WatchProgram::new(program.clone())));
+            event_sources.push(Box::new(WatchProgram::new(program.clone())));
         }
         #[cfg(feature = "source-ubus")]
         if !self.objects.is_empty() {
-            feeds.push(Box::new(BusEvents::new(self.objects.clone(), self.events.clone())));
+            event_sources.push(Box::new(BusEvents::new(self.objects.clone(), self.events.clone())));
         }
-        feeds
+        event_sources
     }
 
     /// Notes a source that is read at an interval of these seconds; 0 for the usual one.

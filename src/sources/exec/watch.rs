@@ -14,7 +14,7 @@ use std::process::{Child, ChildStdout, Stdio};
 use std::time::Duration;
 
 use super::{PIECE, command};
-use crate::change_watch::{BackOff, Feed, News};
+use crate::change_watch::{BackOff, EventSource, SourceEvent};
 use crate::process::kill;
 use crate::readiness::PollFlags;
 
@@ -60,8 +60,8 @@ impl WatchProgram {
     }
 }
 
-impl Feed for WatchProgram {
-    fn on_turn(&mut self, now: Duration) -> Option<News> {
+impl EventSource for WatchProgram {
+    fn on_turn(&mut self, now: Duration) -> Option<SourceEvent> {
         if self.running.is_some() || self.back_off.until() > now {
             return None;
         }
@@ -69,7 +69,11 @@ impl Feed for WatchProgram {
             Ok(()) => {
                 self.back_off.begin(now);
                 // What has changed before its start was not told.
-                Some(if std::mem::replace(&mut self.was_started, true) { News::Return } else { News::Change })
+                Some(if std::mem::replace(&mut self.was_started, true) {
+                    SourceEvent::Returned
+                } else {
+                    SourceEvent::Changed
+                })
             }
             Err(reason) => {
                 self.fail(&reason, now);
@@ -86,7 +90,7 @@ impl Feed for WatchProgram {
         self.running.as_ref().map(|(_, output)| (output.as_fd(), PollFlags::IN))
     }
 
-    fn on_event(&mut self, now: Duration) -> Option<News> {
+    fn on_event(&mut self, now: Duration) -> Option<SourceEvent> {
         let (_, output) = self.running.as_mut()?;
         let mut piece = [0; PIECE];
         let reason = match output.read(&mut piece) {
@@ -97,7 +101,7 @@ impl Feed for WatchProgram {
                 self.line = if has_line { rest } else { self.line + rest };
                 match self.line > MAX_LINE {
                     true => "a line of more than 4 KiB",
-                    false => return has_line.then_some(News::Change),
+                    false => return has_line.then_some(SourceEvent::Changed),
                 }
             }
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => return None,

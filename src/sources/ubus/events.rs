@@ -17,7 +17,7 @@ use super::message::{
     DATA, INVOKE, Message, STATUS, put_add_object, put_invoke, put_lookup, put_status, put_subscribe,
 };
 use super::{connect, receive, send};
-use crate::change_watch::{BackOff, Feed, News};
+use crate::change_watch::{BackOff, EventSource, SourceEvent};
 use crate::model::source::blob::{TEXT, Value, WHOLE_32, put_element};
 use crate::readiness::PollFlags;
 
@@ -82,13 +82,13 @@ impl BusEvents {
     }
 
     /// Moves what the socket has, and handles it.
-    fn exchange(&mut self) -> Result<Option<News>, String> {
+    fn exchange(&mut self) -> Result<Option<SourceEvent>, String> {
         let Some(stream) = &self.stream else { return Ok(None) };
         let is_open = receive(stream, &mut self.input, MAX_WAITING)?;
-        let (input, mut at, mut news) = (std::mem::take(&mut self.input), 0, None);
+        let (input, mut at, mut event) = (std::mem::take(&mut self.input), 0, None);
         while let Some((message, length)) = Message::read(&input[at..])? {
             at += length;
-            news = self.handle(message).or(news);
+            event = self.handle(message).or(event);
         }
         self.input = input;
         self.input.drain(..at);
@@ -97,12 +97,12 @@ impl BusEvents {
         }
         match self.input.len() > MAX_WAITING || self.output.len() > MAX_WAITING {
             true => Err("a message of more than 64 KiB".to_owned()),
-            false if is_open => Ok(news),
+            false if is_open => Ok(event),
             false => Err("ubusd has closed the connection".to_owned()),
         }
     }
 
-    fn handle(&mut self, message: Message<'_>) -> Option<News> {
+    fn handle(&mut self, message: Message<'_>) -> Option<SourceEvent> {
         match (message.kind, message.sequence) {
             (INVOKE, _) => return self.on_call(message),
             (DATA, ADD_OBJECT) if self.own == 0 => self.register(message.object_id()?),
@@ -112,7 +112,7 @@ impl BusEvents {
                 if self.open == 0 {
                     // What has changed before was not told.
                     let is_return = std::mem::replace(&mut self.was_connected, true);
-                    return Some(if is_return { News::Return } else { News::Change });
+                    return Some(if is_return { SourceEvent::Returned } else { SourceEvent::Changed });
                 }
             }
             _ => {}
@@ -142,7 +142,7 @@ impl BusEvents {
     }
 
     /// Answers an event or a notification, and judges it.
-    fn on_call(&mut self, message: Message<'_>) -> Option<News> {
+    fn on_call(&mut self, message: Message<'_>) -> Option<SourceEvent> {
         // Its sender may wait for the answer.
         if !message.wants_no_reply() {
             put_status(&mut self.output, message.sequence, message.peer, 0, self.own);
@@ -152,7 +152,7 @@ impl BusEvents {
             return None;
         }
         if name != OBJECT_COMES && name != OBJECT_GOES {
-            return Some(News::Change);
+            return Some(SourceEvent::Changed);
         }
         let data = message.data().ok()?;
         let Some(Value::Text(path)) = data.root().member("path") else { return None };
@@ -163,15 +163,15 @@ impl BusEvents {
             // The sources that have failed without the object may be there again.
             Some(Value::Whole(id)) if name == OBJECT_COMES => {
                 self.subscribe(id as u32);
-                Some(News::Return)
+                Some(SourceEvent::Returned)
             }
-            _ => Some(News::Change),
+            _ => Some(SourceEvent::Changed),
         }
     }
 }
 
-impl Feed for BusEvents {
-    fn on_turn(&mut self, now: Duration) -> Option<News> {
+impl EventSource for BusEvents {
+    fn on_turn(&mut self, now: Duration) -> Option<SourceEvent> {
         if self.stream.is_some() || self.back_off.until() > now {
             return None;
         }
@@ -197,7 +197,7 @@ impl Feed for BusEvents {
         self.stream.as_ref().map(|stream| (stream.as_fd(), wanted))
     }
 
-    fn on_event(&mut self, now: Duration) -> Option<News> {
+    fn on_event(&mut self, now: Duration) -> Option<SourceEvent> {
         self.exchange().unwrap_or_else(|reason| {
             self.fail(&reason, now);
             None
