@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 
 use crate::support::agent::program;
 use crate::support::network::{in_own_network, sh};
-use crate::support::skip::skip_for_lack_of;
+use crate::support::skip::{skip, skip_for_lack_of};
 
 /// The namespaces are those of processes that sleep: names would be shared by all tests.
 const NETWORK: &str = r#"
@@ -122,7 +122,7 @@ fn times_are_those_of_ping() {
 fn times_with_a_delay_are_those_of_ping() {
     let netem = "tc qdisc add dev lo root netem delay 1ms";
     if !Command::new("unshare").args(["--net", "sh", "-c", netem]).output().is_ok_and(|done| done.status.success()) {
-        return skip_for_lack_of("the queue netem of the kernel");
+        return skip("the kernel has no queue netem");
     }
     let delay = "enter $r2 tc qdisc add dev b root netem delay 20ms;";
     in_network("times_with_a_delay_are_those_of_ping", delay, || same_times_as_ping(20_000));
