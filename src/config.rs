@@ -21,7 +21,9 @@ use crate::suggest::hint;
 use ::log::LevelFilter;
 
 pub use self::options::Options;
-pub(crate) use self::setting::{CONFIG, CONTROL, DHCP_DIR, SETTINGS};
+#[cfg(feature = "dhcp")]
+pub(crate) use self::setting::DHCP_DIR;
+pub(crate) use self::setting::{CONFIG, CONTROL, SETTINGS};
 
 /// The largest configuration file, in bytes. A real one has a few hundred; the limit catches a wrong path.
 const MAX_FILE: u64 = 1024 * 1024;

@@ -65,6 +65,7 @@ pub(crate) use header_lines::{header_length, unfold};
 pub use io_limits::IoLimits;
 pub use plain_http::{closed_at_once, tls_port};
 pub use request_body::{BodyStream, RequestBody};
+#[cfg(feature = "diagnostics")]
 pub(crate) use resolver::without_errno;
 pub use resolver::{literal, look_up, resolve};
 pub use response_head::ResponseHead;

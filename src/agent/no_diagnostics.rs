@@ -7,7 +7,7 @@ use crate::clock::Now;
 
 /// No test runs.
 #[derive(Default)]
-pub(super) struct TestWorker;
+pub(super) struct TestWorker {}
 
 /// No test ends.
 #[derive(Debug)]

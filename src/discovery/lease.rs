@@ -55,6 +55,7 @@ impl Lease {
     }
 
     /// Returns the words that [`parse`](Lease::parse) reads, one a line.
+    #[cfg_attr(not(feature = "dhcp"), allow(dead_code, reason = "the command `dhcp` writes it"))]
     pub(crate) fn text(&self) -> String {
         let mut text = self.requested.map(|number| format!("requested={number}\n")).unwrap_or_default();
         for DhcpOption { family, number, data } in &self.options {
