@@ -14,7 +14,7 @@ impl<'a> SchemaBuilder<'a> {
         let wrong_name = || self.error(raw.file, "/ubus", "the name of an object has letters, digits and `_.:-`");
         let object = self.text_with_blanks(self.text(raw, "ubus")?.unwrap_or_default(), raw.file, "/ubus")?;
         // A placeholder stands for a plain text, which the driver checks.
-        let example = object.fill(&mut |_| Ok::<_, std::convert::Infallible>("x".to_owned()));
+        let example = object.fill(&mut |_| Ok::<_, std::convert::Infallible>("x".into()));
         if !example.is_ok_and(|example| is_object_name(&example)) {
             return Err(wrong_name());
         }

@@ -1,5 +1,7 @@
 //! Conversions: the text of the device becomes a literal of CWMP.
 
+use std::borrow::Cow;
+
 use regex_lite::Regex;
 
 use crate::model::date_time::DateTime;
@@ -65,29 +67,30 @@ impl Form {
 impl Conversion {
     /// Returns the part of a text that is the value: the first group of the expression, or the whole match where that group has
     /// no part in it. `None` without a match.
-    pub(in crate::model) fn part(&self, text: String) -> Option<String> {
+    pub(in crate::model) fn part<'a>(&self, text: Cow<'a, str>) -> Option<Cow<'a, str>> {
         let Some(pattern) = &self.pattern else { return Some(text) };
         // The loader has compiled it, so that it is valid.
         let captures = Regex::new(pattern).ok()?.captures(&text)?;
-        captures.get(1).or(captures.get(0)).map(|found| found.as_str().to_owned())
+        captures.get(1).or(captures.get(0)).map(|found| found.as_str().to_owned().into())
     }
 
     /// Returns the literal for a text that the device gave at `wall`. An error is the reason why there is none.
-    pub(in crate::model) fn apply(&self, text: &str, kind: Type, wall: i64) -> Result<String, String> {
-        let mut literal = self.mapped(text).to_owned();
+    pub(in crate::model) fn apply<'a>(&'a self, text: &'a str, kind: Type, wall: i64) -> Result<Cow<'a, str>, String> {
+        let mut literal = Cow::Borrowed(self.mapped(text));
         if let Some(form) = self.form {
-            literal =
-                form.literal(&literal, wall).ok_or_else(|| format!("`{text}` has another form than the model says"))?;
+            let formed = form.literal(&literal, wall);
+            literal = formed.ok_or_else(|| format!("`{text}` has another form than the model says"))?.into();
         }
         if let Some((times, per)) = self.scale {
             let (number, parts) = decimal(&literal).ok_or_else(|| format!("`{text}` is no number"))?;
-            literal = (number.saturating_mul(times) / per.saturating_mul(parts)).to_string();
+            literal = (number.saturating_mul(times) / per.saturating_mul(parts)).to_string().into();
         }
         // A counter of 64 bits goes on in a parameter of 32: TR-181 lets it wrap.
         if kind == Type::UnsignedInt
             && let Ok(number) = literal.parse::<u64>()
+            && number > u32::MAX.into()
         {
-            literal = (number as u32).to_string();
+            literal = (number as u32).to_string().into();
         }
         Ok(literal)
     }
@@ -245,20 +248,20 @@ mod tests {
         }
         assert!(["1.-5", "1.5x", ".", "", "1.2.3"].iter().all(|text| tenths.apply(text, Type::Int, 0).is_err()));
         let huge = Conversion { scale: Some((1000, 1)), ..Conversion::default() };
-        assert_eq!(huge.apply(&i64::MAX.to_string(), Type::Long, 0), Ok(i64::MAX.to_string()));
+        assert_eq!(huge.apply(&i64::MAX.to_string(), Type::Long, 0), Ok(i64::MAX.to_string().into()));
     }
 
     #[test]
     fn a_value_is_the_first_group_of_an_expression() {
         let part = |pattern: &str, text: &str| {
             let conversion = Conversion { pattern: Some(pattern.into()), ..Conversion::default() };
-            conversion.part(text.to_owned())
+            conversion.part(text.to_owned().into()).map(Cow::into_owned)
         };
         assert_eq!(part("rev=([0-9]+)", "a\nrev=17\n").as_deref(), Some("17"));
         assert_eq!(part("[0-9]+", "a 17").as_deref(), Some("17"));
         assert_eq!(part("x", "a"), None);
         assert_eq!(part("a(b)?", "a"), Some("a".to_owned()), "a group that takes no part");
-        assert_eq!(Conversion::default().part("a".to_owned()).as_deref(), Some("a"));
+        assert_eq!(Conversion::default().part("a".into()).as_deref(), Some("a"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use regex_lite::Regex;
 
 use super::SourceId;
-use super::query::{Answer, Row};
+use super::query::Row;
 use super::view::View;
 
 /// The part of an answer that is a value.
@@ -31,33 +31,31 @@ impl Excerpt {
         }
     }
 
-    /// Returns the value in an answer; `key` is that of the row, for a source with several. `None` if the device has no such
-    /// value.
-    pub(in crate::model) fn of(&self, answer: &Answer, key: Option<&str>) -> Option<String> {
-        match (self, answer) {
-            (Excerpt::Name(name), answer) => answer.row(key)?.get(name).map(str::to_owned),
-            (Excerpt::Item(name, begins), answer) => {
-                let mut words = answer.row(key)?.get(name)?.split_whitespace();
-                words.find_map(|word| begins.iter().find_map(|begin| word.strip_prefix(&**begin))).map(str::to_owned)
-            }
-            (Excerpt::Text { line, word }, Answer::Text(text)) => excerpt(text, line.as_deref(), *word),
-            (Excerpt::Whole, Answer::Text(text)) => Some(text.clone()),
-            _ => None,
+    /// Returns the value in a text; `None` if the text has no such value.
+    pub(in crate::model) fn of<'a>(&self, text: &'a str) -> Option<&'a str> {
+        match self {
+            Excerpt::Text { line, word } => excerpt(text, line.as_deref(), *word),
+            Excerpt::Whole => Some(text),
+            Excerpt::Name(_) | Excerpt::Item(..) | Excerpt::View(..) => None,
         }
     }
 }
 
-fn excerpt(text: &str, line: Option<&str>, word: Option<u16>) -> Option<String> {
+/// Returns the rest of the first word that begins with one of these texts.
+pub(in crate::model) fn item<'a>(text: &'a str, begins: &[Box<str>]) -> Option<&'a str> {
+    text.split_whitespace().find_map(|word| begins.iter().find_map(|begin| word.strip_prefix(&**begin)))
+}
+
+fn excerpt<'a>(text: &'a str, line: Option<&str>, word: Option<u16>) -> Option<&'a str> {
     let part = match line {
         Some(begin) => text.lines().find(|line| line.starts_with(begin))?,
         None => text,
     };
-    let part = match word {
-        Some(word) => part.split_whitespace().nth(usize::from(word).checked_sub(1)?)?,
+    match word {
+        Some(word) => part.split_whitespace().nth(usize::from(word).checked_sub(1)?),
         // Files of the device tree end with NUL.
-        None => part.trim_matches(|c: char| c.is_whitespace() || c == '\0'),
-    };
-    Some(part.to_owned())
+        None => Some(part.trim_matches(|c: char| c.is_whitespace() || c == '\0')),
+    }
 }
 
 /// Returns the rows of a table in the text of a file: the lines that match, with the named groups of the expression as fields.
@@ -85,13 +83,13 @@ mod tests {
     #[test]
     fn a_value_is_the_text_a_line_or_a_word() {
         let text = |line: Option<&str>, word| excerpt(MEMINFO, line, word);
-        assert_eq!(text(Some("MemTotal:"), Some(2)).as_deref(), Some("4045676"));
-        assert_eq!(text(Some("MemFree:"), None).as_deref(), Some("MemFree:         2211 kB"));
-        assert_eq!(text(None, Some(4)).as_deref(), Some("MemFree:"));
+        assert_eq!(text(Some("MemTotal:"), Some(2)), Some("4045676"));
+        assert_eq!(text(Some("MemFree:"), None), Some("MemFree:         2211 kB"));
+        assert_eq!(text(None, Some(4)), Some("MemFree:"));
         assert_eq!(text(Some("Swap:"), Some(2)), None);
         assert_eq!(text(None, Some(99)), None);
         assert_eq!(text(None, Some(0)), None);
-        assert_eq!(excerpt("Board\0", None, None).as_deref(), Some("Board"));
+        assert_eq!(excerpt("Board\0", None, None), Some("Board"));
     }
 
     #[test]

@@ -55,14 +55,14 @@ impl<T> Step<T> {
     }
 }
 
-impl Step<String> {
+impl Step<Cow<'_, str>> {
     /// Returns the step with borrowed texts.
     pub(in crate::model) fn as_str(&self) -> Step<&str> {
         match self {
-            Step::Name(name) => Step::Name(name),
+            Step::Name(name) => Step::Name(&**name),
             Step::Index(index) => Step::Index(*index),
-            Step::With(member, text) => Step::With(member, text),
-            Step::Begin(begin) => Step::Begin(begin),
+            Step::With(member, text) => Step::With(&**member, &**text),
+            Step::Begin(begin) => Step::Begin(&**begin),
             Step::Each(which) => Step::Each(which.as_ref().map(|(member, text)| (&**member, &**text))),
         }
     }
@@ -123,6 +123,16 @@ fn find_outside_braces(text: &str, wanted: &[char]) -> Option<usize> {
         }
         (!is_inside && wanted.contains(&character)).then_some(at)
     })
+}
+
+/// Returns the text of a field: that to which a path leads that the loader has read, or that of the value itself.
+pub(in crate::model) fn field<'a>(value: Value<'a>, path: &str) -> Option<Cow<'a, str>> {
+    match path {
+        ITSELF => value.text(),
+        // Most fields are members, and need no list of steps.
+        _ if !path.contains(['.', '[', '*']) => value.member(path)?.text(),
+        _ => text(value, &parse(path).ok()?),
+    }
 }
 
 /// Returns the text to which a path leads: with `[*]` those of all elements, with spaces between them.
@@ -245,7 +255,7 @@ mod tests {
     #[test]
     fn a_path_may_lead_to_several_values() {
         let dump = dump();
-        let at = |path: &str| super::text(dump.root(), &parse(path).unwrap()).map(Cow::into_owned);
+        let at = |path: &str| field(dump.root(), path).map(Cow::into_owned);
         assert_eq!(at("interface[*].interface").as_deref(), Some("lan wan.7"));
         assert_eq!(at("interface[*].ipv4*[*].address").as_deref(), Some("192.168.1.1 192.0.2.1"));
         assert_eq!(at("interface[*interface=wan.7].ipv4-address[0].address").as_deref(), Some("192.0.2.1"));

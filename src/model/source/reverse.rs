@@ -58,7 +58,7 @@ impl Conversion {
         };
         let appended = held.filter(|_| is_list).map(|held| format!("{held} {part}"));
         let texts = [replaced(part), Some(part.to_owned()), appended];
-        let is_found = |text: &String| self.part(text.clone()).as_deref() == Some(part);
+        let is_found = |text: &String| self.part(text.as_str().into()).as_deref() == Some(part);
         texts.into_iter().flatten().find(is_found).map(Some)
     }
 }

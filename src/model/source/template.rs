@@ -1,6 +1,8 @@
 //! Texts with placeholders: `{key}` and `{parent}`, the keys of the row and of the row above it, and `{source:field}`, a field
 //! of another source; the source `row` is that of the row itself.
 
+use std::borrow::Cow;
+
 use super::SourceId;
 
 /// A text of a data-model file, in which placeholders are filled in for each access. A filled-in text is never parsed again.
@@ -48,13 +50,18 @@ impl Template {
     }
 
     /// Returns the text with each placeholder replaced by the result of `fill`.
-    pub(in crate::model) fn fill<E>(&self, fill: &mut dyn FnMut(&Blank) -> Result<String, E>) -> Result<String, E> {
-        let mut text = String::new();
+    pub(in crate::model) fn fill<'t, E>(
+        &'t self,
+        fill: &mut dyn FnMut(&'t Blank) -> Result<Cow<'t, str>, E>,
+    ) -> Result<Cow<'t, str>, E> {
+        let mut text = Cow::default();
         for piece in &self.0 {
-            match piece {
-                Piece::Text(piece) => text.push_str(piece),
-                Piece::Blank(blank) => text.push_str(&fill(blank)?),
-            }
+            let piece = match piece {
+                Piece::Text(piece) => Cow::Borrowed(&**piece),
+                Piece::Blank(blank) => fill(blank)?,
+            };
+            // A single piece is borrowed, as it is in nearly all texts.
+            text += piece;
         }
         Ok(text)
     }

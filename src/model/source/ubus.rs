@@ -1,6 +1,6 @@
 //! Calls on the bus of OpenWrt.
 
-use super::path::{ITSELF, Step, parse, rows, text};
+use super::path::{Step, rows};
 use super::query::Argument;
 use super::template::{Blank, Template};
 use crate::model::source::blob::Value;
@@ -42,16 +42,9 @@ impl Call {
         std::iter::once(&self.object).chain(args)
     }
 
-    /// Returns the value of a field in a part of the answer, or in the row with the key.
-    pub(in crate::model) fn field(&self, part: Value<'_>, key: Option<&str>, field: &str) -> Option<String> {
-        let holder = match key {
-            Some(key) if field == ITSELF => return Some(key.to_owned()),
-            Some(key) => rows(part, &self.key)?.find(|(found, _)| found == key)?.1,
-            None => part,
-        };
-        // The loader has read the path, so that it is one.
-        let path = if field == ITSELF { Vec::new() } else { parse(field).ok()? };
-        text(holder, &path).map(Into::into)
+    /// Returns the row with this key in a part of the answer that has rows.
+    pub(in crate::model) fn row<'a>(&self, part: Value<'a>, key: &str) -> Option<Value<'a>> {
+        Some(rows(part, &self.key)?.find(|(found, _)| found == key)?.1)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Views: values that several texts of the device have together, such as the first address of a DHCP pool. Each is a pure
 //! function of the texts, which the model names in the order of the table in `docs/sources.md`.
 
+use std::borrow::Cow;
 use std::net::Ipv4Addr;
 
 use super::convert::boolean;
@@ -133,7 +134,7 @@ impl View {
     }
 
     /// Returns the value in the texts of the device. Fields that the model does not name count as absent.
-    pub(in crate::model) fn of(&self, texts: &[Option<String>]) -> Viewed {
+    pub(in crate::model) fn of(&self, texts: &[Option<Cow<'_, str>>]) -> Viewed {
         let mut all: Vec<Option<&str>> = texts.iter().map(Option::as_deref).collect();
         all.resize(self.fields.len(), None);
         (self.read)(&all)
@@ -148,7 +149,7 @@ impl View {
     ///
     /// # Errors
     /// The reason for which no texts have the values.
-    pub(in crate::model) fn texts(&self, texts: &[Option<String>], parts: &Parts<'_>) -> Written {
+    pub(in crate::model) fn texts(&self, texts: &[Option<Cow<'_, str>>], parts: &Parts<'_>) -> Written {
         let mut all: Vec<Option<&str>> = texts.iter().map(Option::as_deref).collect();
         all.resize(self.fields.len(), None);
         (self.write)(&all, parts)

@@ -9,22 +9,22 @@
 //! answers are there, the values.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::rows::FoundRow;
-use super::{Located, RowChanges, Scope, Tree};
+use super::{RowChanges, Scope, Tree};
 use crate::model::build::ARE_BUILT;
-use crate::model::path::{Path, PathError};
+use crate::model::path::PathError;
 use crate::model::schema::{Children, Contains, NodeId, NodeKind, ROOT, Schema, TableSpec};
-use crate::model::source::{
-    Answer, Answers, Bindings, Location, Query, Response, RowPath, SourceId, TableBinding, uci,
-};
+use crate::model::source::{Answers, Bindings, Query, Response, RowPath, SourceId};
 use crate::model::value::Value;
+use row_visit::Known;
+use tables::{Rows, SettledTable, Target};
 
 mod fields;
 mod parts;
 mod queries;
+mod row_visit;
+mod tables;
 mod trees;
 mod wanted;
 mod writes;
@@ -123,18 +123,22 @@ struct RefreshWalk<'t> {
     answers: &'t Answers,
     /// The name of the present node.
     name: String,
+    /// True if the request wants all that is below the present node.
+    is_covered: bool,
     /// The rows around the present node, the outermost first.
-    above: Vec<Above>,
+    above: Vec<Above<'t>>,
+    /// The number of rows that the walk has entered.
+    visits: u32,
     queries: Vec<Query>,
     rows: RowChanges,
-    /// The tables that this round has looked at, by path.
-    tables: Vec<(String, Rows)>,
-    /// The answers of the sources whose queries are the same for all rows.
-    answered: Vec<(SourceId, Answered<'t>)>,
-    /// Sources with such queries that are asked in this round.
-    asked: Vec<SourceId>,
+    /// The tables that this round has looked at.
+    tables: Vec<SettledTable<'t>>,
+    /// The tables to which paths of the model lead, by these paths.
+    targets: Vec<(&'t str, Option<Target<'t>>)>,
+    /// What this round knows of each source: a table of 256 rows would find it out thousands of times.
+    known: Vec<Known<'t>>,
     /// The names of the instances to which references lead by a name, with the numbers.
-    names: Vec<(&'t RowPath, Vec<(String, u32)>)>,
+    names: Vec<(&'t RowPath, Vec<(Cow<'t, str>, u32)>)>,
     /// The values, once all answers are there.
     readings: Option<Vec<Reading>>,
     /// The values that the device is to have, instead of readings.
@@ -144,20 +148,13 @@ struct RefreshWalk<'t> {
 }
 
 /// A row around a node.
-#[derive(Clone, PartialEq, Eq)]
-struct Above {
-    key: String,
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Above<'t> {
+    key: &'t str,
     /// The source of its table.
     source: SourceId,
-}
-
-/// The state of the rows of a table in this round.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Rows {
-    /// The instances are the rows of the device, or the last ones that it gave.
-    Settled,
-    /// An answer or a change must come first.
-    Open,
+    /// The number of this visit of the row, which no other has in this walk.
+    visit: u32,
 }
 
 impl<'t> RefreshWalk<'t> {
@@ -175,12 +172,14 @@ impl<'t> RefreshWalk<'t> {
             wanted,
             answers,
             name: String::new(),
+            is_covered: wanted.has(""),
             above: Vec::new(),
+            visits: 0,
             queries: Vec::new(),
             rows: RowChanges::default(),
             tables: Vec::new(),
-            answered: Vec::new(),
-            asked: Vec::new(),
+            targets: Vec::new(),
+            known: vec![Known::default(); bindings.sources.len()],
             names: Vec::new(),
             readings: None,
             writes: None,
@@ -203,26 +202,34 @@ impl<'t> RefreshWalk<'t> {
         }
         let length = self.name.len();
         self.name.push_str(self.schema.name(id));
-        match node.kind {
-            NodeKind::Parameter { slot, spec } => {
-                if self.wanted.values && self.wanted.covers(&self.name) {
-                    self.parameter(id, slot, self.schema.spec(spec), scope);
-                }
+        if let NodeKind::Parameter { slot, spec } = node.kind {
+            if self.wanted.values && self.wants(&self.name) {
+                self.parameter(id, slot, self.schema.spec(spec), scope);
             }
-            NodeKind::Object(children) => {
-                self.name.push('.');
-                if self.wanted.touches(&self.name) {
-                    self.children(children, scope);
-                }
-            }
-            NodeKind::Table(table) => {
-                self.name.push('.');
-                if self.wanted.touches(&self.name) {
-                    self.table(id, &table, scope);
-                }
-            }
+        } else {
+            self.name.push('.');
+            self.enter(&mut |walk| match &node.kind {
+                NodeKind::Table(table) => walk.table(id, table, scope),
+                NodeKind::Object(children) => walk.children(*children, scope),
+                NodeKind::Parameter { .. } => {}
+            });
         }
         self.name.truncate(length);
+    }
+
+    /// Walks on below the object at `self.name`, if something there is wanted.
+    fn enter(&mut self, below: &mut dyn FnMut(&mut Self)) {
+        let outside = self.is_covered;
+        self.is_covered = self.wants(&self.name);
+        if self.is_covered || self.wanted.has_below(&self.name) {
+            below(self);
+        }
+        self.is_covered = outside;
+    }
+
+    /// Returns true if the path of a child of the present node is wanted, itself or with everything below an object above it.
+    fn wants(&self, name: &str) -> bool {
+        self.is_covered || self.wanted.has(name)
     }
 
     fn children(&mut self, children: Children, scope: &'t Scope) {
@@ -238,7 +245,7 @@ impl<'t> RefreshWalk<'t> {
     fn counter(&mut self, id: NodeId, counted: u32, children: Children, scope: &'t Scope) {
         let length = self.name.len();
         self.name.push_str(self.schema.name(id));
-        let is_wanted = self.wanted.covers(&self.name);
+        let is_wanted = self.wants(&self.name);
         self.name.truncate(length);
         let is_counted =
             |id: &NodeId| matches!(self.schema.node(*id).kind, NodeKind::Table(table) if table.index == counted);
@@ -266,11 +273,9 @@ impl<'t> RefreshWalk<'t> {
             // An instance without a key is none of a row, in a table that the loader refuses.
             let row = table.key(instance.number).zip(binding);
             if let Some((key, binding)) = row {
-                self.above.push(Above { key: key.to_owned(), source: binding.source });
+                self.enter_row(key, binding.source);
             }
-            if self.wanted.touches(&self.name) {
-                self.children(spec.children, &instance.scope);
-            }
+            self.enter(&mut |walk| walk.children(spec.children, &instance.scope));
             if row.is_some() {
                 self.above.pop();
             }
@@ -278,126 +283,9 @@ impl<'t> RefreshWalk<'t> {
         }
     }
 
-    /// Asks for the rows of the table at `self.name`, and notes the changes that they mean, once in a round: a parameter that counts
-    /// the instances, a reference to one of them, and a value in one of them all need the rows.
-    fn settle(&mut self, binding: &'t TableBinding, spec: &TableSpec, scope: &'t Scope) -> Rows {
-        if self.readings.is_some() || self.mode == Mode::SameInstances {
-            return Rows::Settled;
-        }
-        if let Some((_, rows)) = self.tables.iter().find(|(table, _)| *table == self.name) {
-            return *rows;
-        }
-        let rows = self.look_at_rows(binding, spec, scope);
-        self.tables.push((self.name.clone(), rows));
-        rows
-    }
-
-    fn look_at_rows(&mut self, binding: &'t TableBinding, spec: &TableSpec, scope: &'t Scope) -> Rows {
-        let table = &scope.tables[spec.index as usize];
-        if let Some(path) = &binding.follows {
-            if self.settle_table(path) == Rows::Open {
-                return Rows::Open;
-            }
-            let Some((leader, scope)) = self.table_at(path) else { return Rows::Settled };
-            let leader = &scope.tables[leader.index as usize];
-            return self.add_changes(self.tree.following_changes(&self.name, table, leader, binding));
-        }
-        let rows = match self.rows_query(binding.source) {
-            Ok(query) => match self.answers.get(&query) {
-                None => {
-                    self.ask(query);
-                    return Rows::Open;
-                }
-                Some((query, Response { answer: Err(reason), .. })) => {
-                    if self.bindings.source(binding.source).fault {
-                        self.fault.get_or_insert_with(|| format!("{}: {reason}", query.target));
-                    }
-                    return Rows::Settled;
-                }
-                Some((_, Response { answer: Ok(answer), .. })) => self.matching_rows(answer, binding),
-            },
-            Err(Missing::Pending) => return Rows::Open,
-            // An object that the device may lack has no rows without a name.
-            Err(Missing::Absent) if self.bindings.source(binding.source).is_optional() => Ok(Vec::new()),
-            // Without an answer, no instance comes or goes.
-            Err(Missing::Absent | Missing::Failed) => return Rows::Settled,
-        };
-        match rows {
-            Ok(rows) => {
-                let most = spec.max_entries as usize;
-                self.add_changes(self.tree.row_changes(&self.name, table, &rows, most, binding))
-            }
-            Err(rows) => rows,
-        }
-    }
-
-    fn add_changes(&mut self, changes: RowChanges) -> Rows {
-        if changes.is_empty() {
-            return Rows::Settled;
-        }
-        self.rows.kept.extend(changes.kept);
-        self.rows.loose.extend(changes.loose);
-        Rows::Open
-    }
-
-    /// Returns the rows that meet the conditions of the table, each key once; the state of the rows while a placeholder waits
-    /// for an answer, or if the answer can have no rows.
-    fn matching_rows(&mut self, answer: &'t Answer, binding: &TableBinding) -> Result<Vec<FoundRow<'t>>, Rows> {
-        let mut conditions = Vec::new();
-        for (field, templates) in &binding.conditions {
-            // A filled-in text is no pattern.
-            let is_any = templates.iter().any(|template| template.is_text("*"));
-            let mut texts = Vec::new();
-            for template in templates {
-                match self.fill(template) {
-                    Ok(text) => texts.push(text),
-                    Err(Missing::Absent) => {}
-                    Err(Missing::Failed) => return Err(Rows::Settled),
-                    Err(Missing::Pending) => return Err(Rows::Open),
-                }
-            }
-            conditions.push((&**field, texts, is_any));
-        }
-        let mut found = Vec::new();
-        let mut seen = BTreeSet::new();
-        let mut add = |key: Cow<'t, str>, digest: u32, text: &dyn Fn(&str) -> Option<Cow<'t, str>>| {
-            let meets = |(field, texts, is_any): &(&str, Vec<String>, bool)| {
-                let found = text(field).unwrap_or_default();
-                (*is_any && !found.is_empty()) || texts.iter().any(|text| *text == found)
-            };
-            if !key.is_empty() && conditions.iter().all(meets) && seen.insert(key.clone()) {
-                found.push(FoundRow { key, digest });
-            }
-        };
-        match answer {
-            Answer::Text(_) => {}
-            Answer::Rows(rows) => {
-                let is_uci = matches!(self.bindings.source(binding.source).location, Location::Uci { .. });
-                for row in rows {
-                    let digest = if is_uci { uci::digest(row) } else { 0 };
-                    add(row.key.as_str().into(), digest, &|field| row.get(field).map(Cow::Borrowed));
-                }
-            }
-            Answer::Tree(blob) => self.rows_in_tree(binding.source, blob, &mut add)?,
-        }
-        Ok(found)
-    }
-
-    /// Asks for the rows of the table at a path, for references to them and for the tables that follow it.
-    fn settle_table(&mut self, path: &str) -> Rows {
-        let binding = self.schema.bound_table(path).and_then(|node| self.bindings.table(node));
-        let Some((binding, (spec, scope))) = binding.zip(self.table_at(path)) else { return Rows::Settled };
-        let (name, above) = (std::mem::replace(&mut self.name, path.to_owned()), std::mem::take(&mut self.above));
-        let rows = self.settle(binding, &spec, scope);
-        (self.name, self.above) = (name, above);
-        rows
-    }
-
-    /// Returns the table at a path with the scope that has its instances, which is that of an instance for a table in one.
-    fn table_at(&self, path: &str) -> Option<(TableSpec, &'t Scope)> {
-        match self.tree.locate(&Path::parse(path).ok()?) {
-            Ok(Located::Table(spec, scope)) => Some((spec, scope)),
-            _ => None,
-        }
+    /// Notes that the nodes that follow belong to a row.
+    fn enter_row(&mut self, key: &'t str, source: SourceId) {
+        self.visits += 1;
+        self.above.push(Above { key, source, visit: self.visits });
     }
 }

@@ -16,7 +16,7 @@ impl Tree {
         };
         let NewSection { section_type, name, options } = &**section;
         let above = self.row_around(table).unwrap_or_default();
-        let text = |value: &Template| value.fill(&mut |_| Ok::<_, ()>(above.to_owned())).unwrap_or_default();
+        let text = |value: &Template| value.fill(&mut |_| Ok::<_, ()>(above.into())).unwrap_or_default().into_owned();
         let place = Place::NewSection {
             package: self.sections_of(binding)?.0,
             section_type: section_type.to_string(),

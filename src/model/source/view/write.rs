@@ -210,6 +210,8 @@ pub(super) fn time_zone(_: &Texts<'_>, parts: &Parts<'_>) -> Written {
 
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
+
     use super::super::View;
 
     /// Returns the new texts of a view, with spaces between them, for texts and values such as `first=1.2.3.4 last=…`; `-` is an
@@ -220,7 +222,8 @@ mod tests {
             .iter()
             .find(|view| view.family().0 == family && view.written > 0)
             .unwrap_or_else(|| panic!("{family}"));
-        let texts: Vec<Option<String>> = texts.split('|').map(|text| (text != "-").then(|| text.to_owned())).collect();
+        let texts: Vec<Option<Cow<'_, str>>> =
+            texts.split('|').map(|text| (text != "-").then(|| text.into())).collect();
         let values: Vec<(&str, &str)> =
             values.split(';').map(|value| value.split_once('=').expect("a value")).collect();
         let new = view.texts(&texts, &values)?;

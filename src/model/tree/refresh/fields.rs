@@ -1,8 +1,9 @@
 //! The values of parameters in the answers of their sources.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
-use super::{Above, Missing, Mode, Reading, RefreshWalk, Scope};
+use super::{Missing, Mode, Reading, RefreshWalk, Scope};
 use crate::model::schema::{NodeId, Spec};
 use crate::model::source::{Excerpt, Field, Query, Response, RowPath, SourceId};
 use crate::model::value::{Type, Value, ValueError};
@@ -31,15 +32,18 @@ impl<'t> RefreshWalk<'t> {
         if self.readings.is_none() {
             return self.ask_for_field(field);
         }
+        // The first reading counts even if it is the default: a later one is a change then.
+        let held = scope.values[slot as usize].as_ref();
         // A placeholder may stand for something that the device does not have, such as the interface of a link that is
         // down: then the field is absent.
-        let text = self.field_text(field);
-        let (text, value) = match text {
+        let (text, value) = match self.field_text(field) {
+            // Most values stay as they are, and need no check against the facets again.
+            Ok(text) if self.mode != Mode::Explain && self.is_held(field, spec, text.as_deref(), held) => return,
             Ok(text) => {
                 // Each reason may contain the text, which may be a password.
                 let shown = |reason| if spec.hidden { "its text is no value".to_owned() } else { reason };
                 let value = self.value(field, spec, text.as_deref()).map_err(shown);
-                (text, value)
+                (text.map(Cow::into_owned), value)
             }
             Err(NoText::Unfit(text)) if spec.hidden => (Some(text), Err("its text is no value".to_owned())),
             Err(NoText::Unfit(text)) => {
@@ -55,8 +59,6 @@ impl<'t> RefreshWalk<'t> {
                 (None, Err(reason))
             }
         };
-        // The first reading counts even if it is the default: a later one is a change then.
-        let held = scope.values[slot as usize].as_ref();
         if self.mode == Mode::Explain || value.is_err() || value.as_ref().ok() != held {
             let answered = self.answer(field.source).ok();
             let query = answered.map(|(query, _)| query.target.to_string());
@@ -67,7 +69,7 @@ impl<'t> RefreshWalk<'t> {
     }
 
     /// Asks for the answers that the text of a field needs. The text itself is taken once, when all answers are there.
-    fn ask_for_field(&mut self, field: &Field) {
+    fn ask_for_field(&mut self, field: &'t Field) {
         match &field.excerpt {
             Excerpt::View(_, fields) => fields.iter().for_each(|(source, _)| self.ask_for(*source)),
             _ => self.ask_for(field.source),
@@ -75,20 +77,19 @@ impl<'t> RefreshWalk<'t> {
     }
 
     /// Returns the text of the device that is the value, which it asks for if it is not there; `None` if the device has none.
-    pub(super) fn field_text(&mut self, field: &Field) -> Result<Option<String>, NoText> {
+    pub(super) fn field_text(&mut self, field: &'t Field) -> Result<Option<Cow<'t, str>>, NoText> {
         let text = match &field.excerpt {
             Excerpt::View(view, fields) => {
-                // All of them are asked for in one round.
-                let texts: Vec<_> = fields.iter().map(|(source, excerpt)| self.part_text(*source, excerpt)).collect();
-                let texts: Result<Vec<_>, NoText> = texts.into_iter().collect();
-                view.of(&texts?).map_err(NoText::Unfit)?
+                let texts: Result<Vec<Option<Cow<'t, str>>>, NoText> =
+                    fields.iter().map(|(source, excerpt)| self.part_text(*source, excerpt)).collect();
+                view.of(&texts?).map_err(NoText::Unfit)?.map(Cow::Owned)
             }
             excerpt => self.part_text(field.source, excerpt)?,
         };
         Ok(text.and_then(|text| field.conversion.part(text)))
     }
 
-    pub(super) fn part_text(&mut self, source: SourceId, excerpt: &Excerpt) -> Result<Option<String>, NoText> {
+    pub(super) fn part_text(&mut self, source: SourceId, excerpt: &'t Excerpt) -> Result<Option<Cow<'t, str>>, NoText> {
         match self.text(source, excerpt) {
             Ok(text) => Ok(text),
             Err(Missing::Failed) => Err(NoText::Failed),
@@ -111,9 +112,10 @@ impl<'t> RefreshWalk<'t> {
 
     /// Returns the question of a source that has failed, and the reason: that for its fields, or that for its rows.
     fn failed_answer(&mut self, id: SourceId) -> Option<(&'t Query, &'t String)> {
-        let queries = [self.query(id), self.rows_query(id)];
-        queries.into_iter().flatten().find_map(|query| match self.answers.get(&query) {
-            Some((query, Response { answer: Err(reason), .. })) => Some((query, reason)),
+        // The rows of a program are asked for in a table alone.
+        let rows = self.rows_program(id).and_then(|query| self.answers.get(&query));
+        [self.answer(id).ok(), rows].into_iter().flatten().find_map(|answered| match answered {
+            (query, Response { answer: Err(reason), .. }) => Some((query, reason)),
             _ => None,
         })
     }
@@ -125,11 +127,36 @@ impl<'t> RefreshWalk<'t> {
             let absent = field.absent.as_ref().and_then(|literal| spec.parse(literal).ok());
             return Ok(absent.unwrap_or_else(|| spec.wire_type().null()));
         };
+        parse(spec, &self.literal(field, spec, text)?).map_err(|error| error.to_string())
+    }
+
+    /// Returns true if a parameter has the value for a text already.
+    fn is_held(&self, field: &Field, spec: &Spec, text: Option<&str>, held: Option<&Value>) -> bool {
+        match (text, held) {
+            (Some(text), Some(Value::Text(held))) => {
+                self.literal(field, spec, text).is_ok_and(|literal| *literal == **held)
+            }
+            (Some(text), Some(held)) => {
+                self.literal(field, spec, text).is_ok_and(|literal| spec.kind.parse(&literal).as_ref() == Ok(held))
+            }
+            _ => false,
+        }
+    }
+
+    /// Returns the literal for a text of the device.
+    fn literal<'a>(&self, field: &'a Field, spec: &Spec, text: &'a str) -> Result<Cow<'a, str>, String> {
         let literal = match field.path.is_empty() {
             true => field.conversion.apply(text, spec.wire_type(), self.answers.wall)?,
-            false => self.instances_of(field, text),
+            false => self.instances_of(field, text).into(),
         };
-        parse(spec, &clean(&literal)).map_err(|error| error.to_string())
+        let is_allowed =
+            |c: char| !matches!(c, '\0'..='\x08' | '\x0B' | '\x0C' | '\x0E'..='\x1F' | '\u{FFFE}' | '\u{FFFF}');
+        // XML 1.0 cannot carry the others.
+        if literal.chars().all(is_allowed) {
+            return Ok(literal);
+        }
+        let allowed = |c| if is_allowed(c) { c } else { char::REPLACEMENT_CHARACTER };
+        Ok(literal.chars().map(allowed).collect::<String>().into())
     }
 
     /// Asks for the names of the instances to which a path may lead, and notes them once in a round.
@@ -137,15 +164,16 @@ impl<'t> RefreshWalk<'t> {
         if path.name.is_empty() || self.names.iter().any(|(known, _)| *known == path) {
             return;
         }
-        let binding = self.schema.bound_table(&path.table).and_then(|node| self.bindings.table(node));
-        let Some((binding, (spec, scope))) = binding.zip(self.table_at(&path.table)) else { return };
-        let node = spec.children.range().find(|id| self.schema.name(*id) == &*path.name);
+        let Some(target) = self.target(&path.table) else { return };
+        let Some(binding) = target.binding else { return };
+        let node = target.spec.children.range().find(|id| self.schema.name(*id) == &*path.name);
         let Some(field) = node.and_then(|node| self.bindings.field(node)) else { return };
-        let (table, above, mut names) =
-            (&scope.tables[spec.index as usize], std::mem::take(&mut self.above), Vec::new());
+        let (table, above, mut names) = (target.table(), std::mem::take(&mut self.above), Vec::new());
         for instance in &table.instances {
-            let key = table.key(instance.number).map(str::to_owned);
-            self.above = key.map(|key| Above { key, source: binding.source }).into_iter().collect();
+            self.above.clear();
+            if let Some(key) = table.key(instance.number) {
+                self.enter_row(key, binding.source);
+            }
             if self.readings.is_none() {
                 self.ask_for_field(field);
             } else if let Ok(Some(name)) = self.field_text(field) {
@@ -162,11 +190,10 @@ impl<'t> RefreshWalk<'t> {
             field.path.iter().find_map(|path| {
                 let key = key.strip_prefix(&*path.begin)?;
                 let number = if path.name.is_empty() {
-                    let (spec, scope) = self.table_at(&path.table)?;
-                    scope.tables[spec.index as usize].number_of(key)?
+                    self.known_target(&path.table)?.table().number_of(key)?
                 } else {
                     let (_, names) = self.names.iter().find(|(known, _)| *known == path)?;
-                    names.iter().find(|(name, _)| name == key)?.1
+                    names.iter().find(|(name, _)| *name == key)?.1
                 };
                 Some(format!("{}{number}", path.table))
             })
@@ -183,11 +210,4 @@ pub(super) fn parse(spec: &Spec, literal: &str) -> Result<Value, ValueError> {
         }
         result => result,
     }
-}
-
-/// Replaces the characters that XML 1.0 cannot carry.
-fn clean(text: &str) -> String {
-    let is_allowed =
-        |c: char| !matches!(c, '\0'..='\x08' | '\x0B' | '\x0C' | '\x0E'..='\x1F' | '\u{FFFE}' | '\u{FFFF}');
-    text.chars().map(|c| if is_allowed(c) { c } else { char::REPLACEMENT_CHARACTER }).collect()
 }

@@ -5,7 +5,7 @@
 
 use super::fields::NoText;
 use super::writes::{Planned, wrong_characters};
-use super::{Above, RefreshWalk};
+use super::{Above, Missing, RefreshWalk};
 use crate::model::schema::Spec;
 use crate::model::source::{Excerpt, Field, Form, Location, OptionForm, Place, SourceId, View, Write};
 use crate::model::value::Value;
@@ -20,7 +20,7 @@ pub(super) struct Part<'t> {
     pub(super) value: &'t Value,
     pub(super) name: String,
     /// The rows around the parameter.
-    pub(super) above: Vec<Above>,
+    pub(super) above: Vec<Above<'t>>,
 }
 
 impl<'t> Part<'t> {
@@ -117,7 +117,7 @@ impl<'t> RefreshWalk<'t> {
         };
         for (((source, excerpt), old), new) in excerpts(field).into_iter().zip(texts).zip(new) {
             let new = new.filter(|text| !text.is_empty());
-            if new != old {
+            if new.as_deref() != old.as_deref() {
                 let place = self.part_place(part, source, excerpt)?;
                 if let Some(reason) = new.as_deref().and_then(|text| wrong_characters(text, &place)) {
                     return Err(Planned::Unfit(reason.to_owned()));
@@ -157,7 +157,7 @@ impl<'t> RefreshWalk<'t> {
         Ok(Planned::Write(writes))
     }
 
-    fn part_place(&mut self, part: &Part<'t>, source: SourceId, excerpt: &Excerpt) -> Result<Place, Planned> {
+    fn part_place(&mut self, part: &Part<'t>, source: SourceId, excerpt: &'t Excerpt) -> Result<Place, Planned> {
         let is_list = part.field.conversion.form == Some(Form::Words) && part.view().is_none();
         self.place(source, excerpt, is_list).map_err(|_| Planned::Failed("the device does not have it".to_owned()))
     }
@@ -174,21 +174,28 @@ impl<'t> RefreshWalk<'t> {
         conversion.reverse(&literal, conversion.form, None, &|text| text == literal)
     }
 
-    /// Returns the text that an option is to have by a write of the same request; `None` without one.
-    pub(super) fn pending_text(&self, id: SourceId, key: Option<&str>, excerpt: &Excerpt) -> Option<Option<String>> {
-        let (writes, name) = (self.writes.as_ref()?, excerpt.name()?);
-        let Location::Uci { package: of, .. } = &self.bindings.source(id).location else { return None };
+    /// Returns the text that an option, or the item of it that begins with one of these texts, is to have by a write of the
+    /// same request; `None` without one.
+    pub(super) fn pending_text(
+        &mut self,
+        id: SourceId,
+        name: &str,
+        begins: Option<&[Box<str>]>,
+    ) -> Result<Option<Option<String>>, Missing> {
+        let Location::Uci { package: of, .. } = &self.bindings.source(id).location else { return Ok(None) };
+        if self.writes.as_ref().is_none_or(|writes| writes.pending.is_empty()) {
+            return Ok(None);
+        }
+        let key = self.row_key(id)?;
         let is_it = |place: &Place| match place {
             Place::Uci { package, section, option, form, .. } => {
-                let is_form = match (form, excerpt) {
-                    (OptionForm::Item(begins), Excerpt::Item(_, wanted)) => begins == wanted,
-                    (form, excerpt) => !matches!(form, OptionForm::Item(_)) && !matches!(excerpt, Excerpt::Item(..)),
-                };
-                is_form && **of == **package && key == Some(section) && option == name
+                let of_item = if let OptionForm::Item(begins) = form { Some(&**begins) } else { None };
+                of_item == begins && **of == **package && key.as_deref() == Some(section) && option == name
             }
             _ => false,
         };
-        writes.pending.iter().rev().find(|(place, _)| is_it(place)).map(|(_, text)| text.clone())
+        let pending = self.writes.iter().flat_map(|writes| writes.pending.iter().rev());
+        Ok(pending.into_iter().find(|(place, _)| is_it(place)).map(|(_, text)| text.clone()))
     }
 }
 

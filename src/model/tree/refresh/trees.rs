@@ -4,15 +4,15 @@ use std::borrow::Cow;
 
 use super::{Missing, RefreshWalk, Rows};
 use crate::model::source::blob::{Blob, Value};
-use crate::model::source::path::{ITSELF, Step, each, find, parse, rows, text};
-use crate::model::source::{Argument, Call, Excerpt, Location, Pick, SourceId, Target, is_object_name};
+use crate::model::source::path::{ITSELF, Step, each, field, find, rows};
+use crate::model::source::{Argument, Call, Location, Pick, SourceId, Target, is_object_name};
 
 /// Takes a row: its key, its digest, and the function that returns the texts of its fields.
 type Add<'a, 't> = &'a mut dyn FnMut(Cow<'t, str>, u32, &dyn Fn(&str) -> Option<Cow<'t, str>>);
 
 impl<'t> RefreshWalk<'t> {
     /// Fills in a call.
-    pub(super) fn call(&mut self, call: &Call) -> Result<Target, Missing> {
+    pub(super) fn call(&mut self, call: &'t Call) -> Result<Target, Missing> {
         let object = self.fill(&call.object)?;
         // Another text would name several objects, or none.
         if !is_object_name(&object) {
@@ -21,7 +21,7 @@ impl<'t> RefreshWalk<'t> {
         let mut args = Vec::new();
         for (name, argument) in &call.args {
             let argument = match argument {
-                Argument::Text(text) => Argument::Text(self.fill(text)?),
+                Argument::Text(text) => Argument::Text(self.fill(text)?.into_owned()),
                 Argument::Whole(number) => Argument::Whole(*number),
                 Argument::Boolean(flag) => Argument::Boolean(*flag),
                 // The loader gives no source such an argument.
@@ -29,13 +29,18 @@ impl<'t> RefreshWalk<'t> {
             };
             args.push((name.to_string(), argument));
         }
-        Ok(Target::Ubus { object, method: call.method.to_string(), args, is_optional: call.is_optional })
+        Ok(Target::Ubus {
+            object: object.into_owned(),
+            method: call.method.to_string(),
+            args,
+            is_optional: call.is_optional,
+        })
     }
 
     /// Returns the parts of an answer that have the fields or rows of a call: the first one for a call without rows.
-    pub(super) fn parts(&mut self, id: SourceId, call: &Call, blob: &'t Blob) -> Result<Vec<Value<'t>>, Missing> {
+    pub(super) fn parts(&mut self, id: SourceId, call: &'t Call, blob: &'t Blob) -> Result<Vec<Value<'t>>, Missing> {
         let below = self.leave_rows(id);
-        let steps: Result<Vec<Step<String>>, Missing> =
+        let steps: Result<Vec<Step<Cow<'t, str>>>, Missing> =
             call.part.iter().map(|step| step.map(|text| self.fill(text))).collect();
         self.above.extend(below);
         let steps = steps?;
@@ -47,20 +52,6 @@ impl<'t> RefreshWalk<'t> {
             _ => parts.extend(find(blob.root(), &steps)),
         }
         Ok(parts)
-    }
-
-    /// Returns the text of a field in an answer.
-    pub(super) fn text_in_tree(
-        &mut self,
-        id: SourceId,
-        blob: &'t Blob,
-        key: Option<&str>,
-        excerpt: &Excerpt,
-    ) -> Result<Option<String>, Missing> {
-        let (Location::Ubus(call), Excerpt::Name(field)) = (&self.bindings.source(id).location, excerpt) else {
-            return Ok(None);
-        };
-        Ok(self.parts(id, call, blob)?.into_iter().find_map(|part| call.field(part, key, field)))
     }
 
     /// Adds the rows of a table in an answer. Without the part that has the rows, there are none: many programs leave out an
@@ -77,10 +68,7 @@ impl<'t> RefreshWalk<'t> {
         for part in parts {
             // A scalar in place of a list is no sign that the rows are gone.
             for (key, row) in rows(part, &call.key).ok_or(Rows::Settled)? {
-                let text = |field: &str| match field {
-                    ITSELF => Some(key.clone()),
-                    field => text(row, &parse(field).ok()?),
-                };
+                let text = |name: &str| if name == ITSELF { Some(key.clone()) } else { field(row, name) };
                 add(key.clone(), 0, &text);
             }
         }

@@ -33,15 +33,14 @@ impl Wanted {
         self.changes
     }
 
-    /// Returns true if a path is wanted itself, or with everything below an object above it.
-    pub(super) fn covers(&self, name: &str) -> bool {
-        let has = |path: &str| self.paths.binary_search_by(|wanted| wanted.as_str().cmp(path)).is_ok();
-        has("") || has(name) || name.match_indices('.').any(|(dot, _)| has(&name[..=dot]))
+    /// Returns true if a path is wanted itself. The empty one stands for the whole model.
+    pub(super) fn has(&self, path: &str) -> bool {
+        self.paths.binary_search_by(|wanted| wanted.as_str().cmp(path)).is_ok()
     }
 
-    /// Returns true if something at or below a node is wanted. The path of an object ends in a dot.
-    pub(super) fn touches(&self, name: &str) -> bool {
-        let at = self.paths.partition_point(|wanted| wanted.as_str() < name);
-        self.paths.get(at).is_some_and(|wanted| wanted.starts_with(name)) || self.covers(name)
+    /// Returns true if something below an object is wanted. The path of an object ends in a dot.
+    pub(super) fn has_below(&self, object: &str) -> bool {
+        let at = self.paths.partition_point(|wanted| wanted.as_str() < object);
+        self.paths.get(at).is_some_and(|wanted| wanted.starts_with(object))
     }
 }

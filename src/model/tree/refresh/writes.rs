@@ -1,5 +1,7 @@
 //! Writes: the texts that the device must hold, so that parameters have other values.
 
+use std::borrow::Cow;
+
 use super::fields::parse;
 use super::parts::Part;
 use super::{Answers, Missing, Mode, RefreshWalk, Tree, Wanted};
@@ -64,7 +66,10 @@ impl<'t> RefreshWalk<'t> {
         let Some(WriteWalk { values, .. }) = self.writes.as_ref() else { return };
         let Some(at) = values.iter().position(|(name, _)| *name == self.name) else { return };
         let value = values[at].1;
-        field.path.iter().for_each(|path| self.look_at_names(path));
+        for path in &field.path {
+            self.target(&path.table);
+            self.look_at_names(path);
+        }
         if field.is_part() {
             let part = Part { at, field, spec, value, name: self.name.clone(), above: self.above.clone() };
             self.writes.iter_mut().for_each(|writes| writes.parts.push(part.clone()));
@@ -120,14 +125,14 @@ impl<'t> RefreshWalk<'t> {
         if !is_same(self.value(field, spec, read_back)) {
             return Err(Planned::Unfit("the device cannot store this value".to_owned()));
         }
-        let name = self.name.clone();
-        Ok(Planned::Write(vec![Write { name, place, text, old: held, reload, hidden: spec.hidden }]))
+        let (name, old) = (self.name.clone(), held.map(Cow::into_owned));
+        Ok(Planned::Write(vec![Write { name, place, text, old, reload, hidden: spec.hidden }]))
     }
 
     /// Returns the text for a value; `None` if nothing is written for it.
     fn written_text(
         &mut self,
-        field: &Field,
+        field: &'t Field,
         spec: &Spec,
         value: &Value,
         held: Option<&str>,
@@ -136,7 +141,9 @@ impl<'t> RefreshWalk<'t> {
         if let Some((_, text)) = field.writes.iter().find(|(value, _)| **value == *literal) {
             let Some(template) = text else { return Ok(None) };
             let text = self.fill(template);
-            return text.map(Some).map_err(|_| "the device does not have what its text is made of".to_owned());
+            return text
+                .map(|text| Some(text.into_owned()))
+                .map_err(|_| "the device does not have what its text is made of".to_owned());
         }
         if !field.path.is_empty() {
             return self.keys_of(field, &literal).map(Some);
@@ -157,12 +164,11 @@ impl<'t> RefreshWalk<'t> {
             let number: u32 = number.parse().ok()?;
             let known = field.path.iter().find(|known| known.table.trim_end_matches('.') == table)?;
             let text = if known.name.is_empty() {
-                let (spec, scope) = self.table_at(&known.table)?;
                 // Another section cannot refer to one without a name.
-                scope.tables[spec.index as usize].key(number).filter(|key| !is_package || uci::is_name(key))?
+                self.known_target(&known.table)?.table().key(number).filter(|key| !is_package || uci::is_name(key))?
             } else {
                 let (_, names) = self.names.iter().find(|(path, _)| *path == known)?;
-                names.iter().find(|(_, of)| *of == number)?.0.as_str()
+                &names.iter().find(|(_, of)| *of == number)?.0
             };
             Some(format!("{}{text}", known.begin))
         };
@@ -172,10 +178,10 @@ impl<'t> RefreshWalk<'t> {
     }
 
     /// Returns the place of a field on the device.
-    pub(super) fn place(&mut self, id: SourceId, excerpt: &Excerpt, is_list: bool) -> Result<Place, Missing> {
+    pub(super) fn place(&mut self, id: SourceId, excerpt: &'t Excerpt, is_list: bool) -> Result<Place, Missing> {
         let source = self.bindings.source(id);
         let name = excerpt.name().unwrap_or_default();
-        let key = self.row_key(id)?;
+        let key = self.row_key(id)?.map(Cow::into_owned);
         Ok(match &source.location {
             Location::Uci { package, identity } => Place::Uci {
                 package: package.to_string(),
@@ -231,11 +237,11 @@ impl<'t> RefreshWalk<'t> {
     }
 
     /// Fills in the path of a file, whose texts are about the row above for the rows themselves.
-    fn file_path(&mut self, id: SourceId, path: &Template) -> Result<String, Missing> {
+    fn file_path(&mut self, id: SourceId, path: &'t Template) -> Result<String, Missing> {
         let below = self.leave_rows(id);
         let path = self.fill_path(path);
         self.above.extend(below);
-        path
+        path.map(Cow::into_owned)
     }
 }
 
