@@ -24,7 +24,10 @@
 //! A *source* is all that one access to the device answers: a file, a process, a list of the kernel. A *field* is one value in
 //! its answer. A *row* is what becomes one instance of a table, and has a *key* that stays the same when its place changes.
 
+use std::rc::Rc;
+
 use super::schema::NodeId;
+use super::value::Value;
 
 pub mod blob;
 pub mod convert;
@@ -80,8 +83,13 @@ impl Bindings {
 
     /// Returns the field whose value a parameter has.
     pub(super) fn field(&self, node: NodeId) -> Option<&Field> {
+        self.field_at(node).map(|(_, field)| field)
+    }
+
+    /// Returns that field with its place in the list.
+    pub(super) fn field_at(&self, node: NodeId) -> Option<(usize, &Field)> {
         let at = self.fields.binary_search_by_key(&node, |(node, _)| *node).ok()?;
-        Some(&self.fields[at].1)
+        Some((at, &self.fields[at].1))
     }
 
     pub(super) fn source(&self, id: SourceId) -> &Source {
@@ -90,7 +98,7 @@ impl Bindings {
 }
 
 /// One access to the device.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Source {
     pub(super) location: Location,
     pub(super) pick: Pick,
@@ -105,7 +113,7 @@ pub(super) struct Source {
 }
 
 /// The ways in which the agent changes the values of a source.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Writing {
     /// True if fields can be set.
     pub(super) sets: bool,
@@ -120,7 +128,7 @@ pub(super) struct Writing {
 }
 
 /// The kind of a source, and the place on the device.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Location {
     /// A file by its path; the regular expression of the rows, for a table.
     File { path: Template, rows: Option<Box<str>> },
@@ -135,7 +143,7 @@ pub(super) enum Location {
 }
 
 /// The row of an answer that has the fields.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Pick {
     /// The only row.
     Only,
@@ -237,7 +245,7 @@ impl RowPath {
 }
 
 /// The texts that the device takes, which may hold others.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Allowed {
     /// A regular expression that the whole text matches, or each word of a list.
     pub(super) pattern: Option<Box<str>>,
@@ -263,8 +271,15 @@ impl Allowed {
 pub(super) struct Field {
     pub(super) source: SourceId,
     pub(super) excerpt: Excerpt,
-    /// The literal where the device has no such field; the null value of the type without it.
-    pub(super) absent: Option<Box<str>>,
+    // Shared: a model has hundreds of fields, and few ways to values.
+    pub(super) mapping: Rc<Mapping>,
+}
+
+/// The way from the text of a field to a value, and back.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Mapping {
+    /// The value where the device has no such field; the null value of the type without it.
+    pub(super) absent: Option<Value>,
     pub(super) conversion: Conversion,
     /// The texts for values, where they are not the reverse of the conversion; `None` if nothing is written.
     pub(super) writes: WrittenTexts,
@@ -277,7 +292,7 @@ pub(super) struct Field {
 impl Field {
     /// Returns true if the value is a part of texts of the device.
     pub(super) fn is_part(&self) -> bool {
-        self.conversion.pattern.is_some() || matches!(self.excerpt, Excerpt::View(..) | Excerpt::Item(..))
+        self.mapping.conversion.pattern.is_some() || matches!(self.excerpt, Excerpt::View(..) | Excerpt::Item(..))
     }
 
     /// Returns the sources whose answers have the value.

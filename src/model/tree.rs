@@ -43,7 +43,7 @@ mod work;
 
 pub use check::{DeclaredType, SetError};
 pub use parameter::Parameter;
-pub use refresh::{Mode, Plan, Planned, Reading, Wanted};
+pub use refresh::{Mode, Plan, Planned, Reading, Settled, Wanted};
 pub use rows::RowChanges;
 use rows::RowKeys;
 pub use work::Work;

@@ -18,7 +18,7 @@ use crate::cwmp::device::Author;
 use crate::model::change::Change;
 use crate::model::reloads::Reload;
 use crate::model::source::{Answer, Answers, Query, Response, Write};
-use crate::model::tree::{Mode, Parameter, Reading, Wanted};
+use crate::model::tree::{Mode, Parameter, Reading, Settled, Wanted};
 
 /// The most rounds of questions for one request: sources depend on each other three deep, and tables add a round each.
 const MAX_ROUNDS: usize = 12;
@@ -208,8 +208,9 @@ impl Device {
 
     /// Asks in rounds until nothing is missing, and takes over rows and values. Returns the values.
     fn gather(&mut self, wanted: &Wanted, mut mode: Mode, answers: &mut Answers, now: Now) -> Vec<Reading> {
+        let mut settled = Settled::default();
         for _ in 0..MAX_ROUNDS {
-            let mut plan = self.tree.plan(wanted, answers, mode);
+            let mut plan = self.tree.plan(wanted, answers, mode, &mut settled);
             self.sources.fault = self.sources.fault.take().or(plan.fault.take());
             if plan.queries.is_empty() && plan.rows.is_empty() {
                 self.take_readings(&plan.readings, now);

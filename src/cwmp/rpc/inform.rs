@@ -7,7 +7,6 @@ use crate::cwmp::event::{Event, EventCode};
 use crate::cwmp::soap::{ArrayWriter, EnvelopeHeader, EnvelopeWriter};
 use crate::cwmp::version::{self, Version};
 use crate::model::attributes::Notification;
-use crate::model::change::Change;
 use crate::model::date_time::DateTime;
 use crate::model::path::{Path, PathError};
 use crate::model::tree::{Parameter, Wanted};
@@ -63,14 +62,6 @@ pub fn watched(device: &Device) -> Vec<String> {
             names.push(parameter.name.to_owned());
         }
     });
-    for change in tree.changes_from_factory() {
-        if let Change::Attributes(name, attributes) = change
-            && attributes.notification != Notification::Off
-            && tree.parameter(&name).is_ok_and(|parameter| parameter.spec.is_count())
-        {
-            names.push(name);
-        }
-    }
     names
 }
 

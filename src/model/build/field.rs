@@ -5,7 +5,7 @@ use super::{ARE_BUILT, Built, SchemaBuilder, pointer};
 use crate::model::expression;
 use crate::model::raw::{Number, Object, Raw};
 use crate::model::schema::Spec;
-use crate::model::source::{Conversion, Excerpt, Field, Form, Location, RowPath, SourceId, VIEWS, View, uci};
+use crate::model::source::{Conversion, Excerpt, Field, Form, Location, Mapping, RowPath, SourceId, VIEWS, View, uci};
 use crate::model::value::Type;
 
 /// The members of a field; its own source may have `at` and `limit` beside its kind.
@@ -46,15 +46,8 @@ impl<'a> SchemaBuilder<'a> {
         match source {
             Raw::Text(name) => {
                 let (source, name) = self.named_field(name, file, "")?;
-                Ok(Field {
-                    source,
-                    excerpt: Excerpt::Name(name.into()),
-                    absent: None,
-                    conversion: Conversion::default(),
-                    writes: Box::default(),
-                    allowed: None,
-                    path: Box::default(),
-                })
+                let mapping = self.sources.mapping(Mapping::default());
+                Ok(Field { source, excerpt: Excerpt::Name(name.into()), mapping })
             }
             Raw::Object(source) => self.field_object(&source.collected(), spec),
             other => {
@@ -77,14 +70,18 @@ impl<'a> SchemaBuilder<'a> {
         }
         let (source, excerpt) = self.excerpt(raw, own)?;
         let conversion = self.conversion(raw, spec)?;
-        let absent = self.text(raw, "absent")?;
-        if let Some(text) = absent {
-            spec.parse(text).map_err(|reason| self.error(raw.file, "/absent", reason.to_string()))?;
-        }
+        let absent = match self.text(raw, "absent")? {
+            None => None,
+            Some(text) => {
+                let value = spec.parse_with(text, self.patterns);
+                Some(value.map_err(|reason| self.error(raw.file, "/absent", reason.to_string()))?)
+            }
+        };
         let path = self.row_paths(raw)?;
         let writes = self.written_texts(raw, spec)?;
         let allowed = self.allowed(raw)?;
-        Ok(Field { source, excerpt, absent: absent.map(Into::into), conversion, writes, allowed, path })
+        let mapping = self.sources.mapping(Mapping { absent, conversion, writes, allowed, path });
+        Ok(Field { source, excerpt, mapping })
     }
 
     /// Reads the part of the answer that the value is, and the source of that answer.
@@ -230,7 +227,8 @@ impl<'a> SchemaBuilder<'a> {
                     let Raw::Text(value) = value else { return Err(self.error(raw.file, &at, "a string is needed")) };
                     // With a form or a scale behind it, the value is not yet the literal.
                     if raw.get("as").is_none() && raw.get("scale").is_none() && raw.get("path").is_none() {
-                        spec.parse(value).map_err(|reason| self.error(raw.file, &at, reason.to_string()))?;
+                        spec.parse_with(value, self.patterns)
+                            .map_err(|reason| self.error(raw.file, &at, reason.to_string()))?;
                     }
                     map.push((text.into(), value.into()));
                 }

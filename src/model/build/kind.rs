@@ -22,8 +22,14 @@ const MIN_POLL: u32 = 10;
 const MAX_POLL: u32 = 86_400;
 
 impl<'a> SchemaBuilder<'a> {
-    /// Reads the kind and the place of a source. `None` without a kind: a node may have `also` alone.
+    /// Reads a source, which is that of other nodes too if it is equal. `None` without a kind: a node may have `also` alone.
     pub(super) fn source(&mut self, raw: &Object<'a>) -> Built<Option<SourceId>> {
+        let source = self.read_source(raw)?;
+        Ok(source.map(|source| self.sources.find_equal(&source).unwrap_or_else(|| self.sources.add(source))))
+    }
+
+    /// Reads the kind and the place of a source.
+    pub(super) fn read_source(&mut self, raw: &Object<'a>) -> Built<Option<Source>> {
         let kinds: Vec<&str> = KINDS.into_iter().filter(|kind| raw.get(kind).is_some()).collect();
         let kind = match kinds[..] {
             [] => return Ok(None),
@@ -63,11 +69,11 @@ impl<'a> SchemaBuilder<'a> {
         let fault = self.flag(raw, "fault")?;
         let pick = at.map_or(Pick::Only, Pick::At);
         let (writing, watching) = (self.writing(raw, &location)?, self.watching(raw, kind)?);
-        let id = self.sources.add(Source { location, pick, limit, age, fault, watching, writing });
-        if self.sources.dependencies(id) > MAX_DEPENDENCIES {
+        let source = Source { location, pick, limit, age, fault, watching, writing };
+        if self.sources.dependencies(&source) > MAX_DEPENDENCIES {
             return Err(self.error(raw.file, "", format!("more than {MAX_DEPENDENCIES} sources depend on each other")));
         }
-        Ok(Some(id))
+        Ok(Some(source))
     }
 
     /// Reads `watch` and `poll`.

@@ -1,5 +1,7 @@
 //! Builds sources: the access of a node, and the field of a parameter.
 
+use std::rc::Rc;
+
 use super::follows::Leader;
 use super::kind::{COMMON_MEMBERS, KINDS};
 use super::ubus::UBUS_MEMBERS;
@@ -11,7 +13,7 @@ use crate::model::raw::{Object, Raw};
 use crate::model::schema::NodeId;
 use crate::model::source::provider::Shape;
 use crate::model::source::{
-    Bindings, Blank, Condition, Field, Location, Pick, Source, SourceId, TableBinding, Template,
+    Bindings, Blank, Condition, Field, Location, Mapping, Pick, Source, SourceId, TableBinding, Template,
 };
 
 /// The members of the source of an object or table alone.
@@ -24,14 +26,14 @@ const ROW: &str = "row";
 #[derive(Default)]
 pub(super) struct SourceBuilder<'a> {
     sources: Vec<Source>,
+    mappings: Vec<Rc<Mapping>>,
     pub(super) tables: Vec<(NodeId, TableBinding)>,
     /// The tables that others can follow.
     pub(super) leaders: Vec<Leader<'a>>,
     pub(super) fields: Vec<(NodeId, Field)>,
     /// The sources that the nodes above have, the outermost first.
     frames: Vec<Frame<'a>>,
-    /// The tables of references to rows, and the parameters that name them, with file and pointer: they are checked once all
-    /// tables are known.
+    /// The tables of references to rows, and the parameters that name them, with file and pointer, for a check at the end.
     pub(super) paths: Vec<(usize, String, Box<str>, Box<str>)>,
     /// True while the rows of a table are read, which belong to the row above.
     above: bool,
@@ -107,6 +109,20 @@ impl SourceBuilder<'_> {
         (self.sources.len() - 1) as SourceId
     }
 
+    /// Returns a way to values, which is that of other fields too if it is equal.
+    pub(super) fn mapping(&mut self, mapping: Mapping) -> Rc<Mapping> {
+        let at = self.mappings.iter().position(|known| **known == mapping).unwrap_or_else(|| {
+            self.mappings.push(Rc::new(mapping));
+            self.mappings.len() - 1
+        });
+        Rc::clone(&self.mappings[at])
+    }
+
+    /// Returns the source that is equal to this one.
+    pub(super) fn find_equal(&self, source: &Source) -> Option<SourceId> {
+        self.sources.iter().position(|known| known == source).map(|at| at as SourceId)
+    }
+
     pub(super) fn source_of(&self, id: SourceId) -> &Source {
         &self.sources[id as usize]
     }
@@ -121,11 +137,10 @@ impl SourceBuilder<'_> {
 
     /// Returns the number of sources that one depends on by placeholders, one on the next. The builder refuses a placeholder
     /// for a source that comes later, so that there is no circle.
-    pub(super) fn dependencies(&self, id: SourceId) -> usize {
-        let source = &self.sources[id as usize];
+    pub(super) fn dependencies(&self, source: &Source) -> usize {
         let deepest = |blanks: &mut dyn Iterator<Item = &Blank>| {
             let depth = |blank: &Blank| match blank {
-                Blank::Field(on, _) => Some(1 + self.dependencies(*on)),
+                Blank::Field(on, _) => Some(1 + self.dependencies(self.source_of(*on))),
                 _ => None,
             };
             blanks.filter_map(depth).max()
@@ -243,11 +258,11 @@ impl<'a> SchemaBuilder<'a> {
 
     /// Reads the source of a table, and the pins of its instances. Returns the source.
     fn rows(&mut self, source: &Object<'a>, table: &Object<'a>, node: NodeId) -> Built<SourceId> {
-        let Some(id) = self.source(source)? else { return Err(self.no_kind(source)) };
+        let Some(of_rows) = self.read_source(source)? else { return Err(self.no_kind(source)) };
         if source.get("at").is_some() {
             return Err(self.error(source.file, "/at", "a table has all rows; `where` selects some"));
         }
-        self.sources.sources[id as usize].pick = Pick::Row(self.sources.depth());
+        let id = self.sources.add(Source { pick: Pick::Row(self.sources.depth()), ..of_rows });
         self.rows_member(source, id)?;
         let loose = match self.text(source, "numbers")? {
             None | Some("kept") => false,

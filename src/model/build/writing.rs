@@ -122,14 +122,14 @@ impl<'a> SchemaBuilder<'a> {
             (Location::File { rows: None, .. }, Excerpt::Text { line: None, word: None }) => true,
             _ => false,
         };
-        let has_place = field.conversion.pattern.is_none() || is_package;
+        let has_place = field.mapping.conversion.pattern.is_none() || is_package;
         let is_settable = is_whole && source.writing.sets && !is_forbidden && has_place;
         let facets = spec.facets.as_ref();
         let is_free = facets.is_none_or(|facets| facets.pattern.is_none() && facets.enumeration.is_empty())
-            && field.conversion.map.is_empty()
-            && field.conversion.form.is_none()
-            && field.allowed.as_ref().is_none_or(|allowed| allowed.pattern.is_none())
-            && field.path.is_empty();
+            && field.mapping.conversion.map.is_empty()
+            && field.mapping.conversion.form.is_none()
+            && field.mapping.allowed.as_ref().is_none_or(|allowed| allowed.pattern.is_none())
+            && field.mapping.path.is_empty();
         // A script of the device may split the text at its spaces, and make an argument of each part.
         if spec.writable && is_settable && is_package && spec.kind == Type::String && is_free {
             self.warnings.push(format!(

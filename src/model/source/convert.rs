@@ -8,7 +8,7 @@ use crate::model::date_time::DateTime;
 use crate::model::value::Type;
 
 /// The way from the text of the device to a literal: `match`, `map`, then `as`, then `scale`.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(in crate::model) struct Conversion {
     /// A regular expression that finds the value in the text.
     pub(in crate::model) pattern: Option<Box<str>>,

@@ -68,7 +68,10 @@ pub fn rows(text: &str, pattern: &str) -> Vec<Row> {
         let captures = pattern.captures(line)?;
         let text = |name: &str| captures.name(name).map(|found| found.as_str());
         let mut row = Row::new(text("key")?);
-        names.iter().filter_map(|name| Some((name, text(name)?))).for_each(|(name, text)| row.set(name, text));
+        names
+            .iter()
+            .filter_map(|name| Some((name, text(name)?)))
+            .for_each(|(name, text)| row.set((*name).to_owned(), text));
         Some(row)
     };
     text.lines().filter_map(row).collect()

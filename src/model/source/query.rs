@@ -1,5 +1,6 @@
 //! A question to the device, and its answer.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
@@ -148,7 +149,8 @@ pub struct Row {
     /// The name of the row on the device, such as that of a network interface. Empty in a source without rows.
     pub key: String,
     /// The texts by the names of the fields.
-    pub fields: Vec<(String, String)>,
+    // The names of the providers of the agent are constants.
+    pub fields: Vec<(Cow<'static, str>, String)>,
 }
 
 impl Row {
@@ -158,12 +160,12 @@ impl Row {
     }
 
     /// Adds a field.
-    pub fn set(&mut self, name: &str, text: impl Into<String>) {
-        self.fields.push((name.to_owned(), text.into()));
+    pub fn set(&mut self, name: impl Into<Cow<'static, str>>, text: impl Into<String>) {
+        self.fields.push((name.into(), text.into()));
     }
 
     /// Gives a field another text, or adds it.
-    pub fn replace(&mut self, name: &str, text: &str) {
+    pub fn replace(&mut self, name: &'static str, text: &str) {
         match self.fields.iter_mut().find(|(field, _)| field == name) {
             Some((_, held)) => text.clone_into(held),
             None => self.set(name, text),

@@ -9,7 +9,7 @@ use crate::model::source::blob::Value;
 pub(in crate::model) type Arguments = Box<[(Box<str>, Argument<Template>)]>;
 
 /// A call whose answer has the values.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(in crate::model) struct Call {
     /// The name of the object.
     pub(in crate::model) object: Template,

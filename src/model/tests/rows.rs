@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::sources::{link, refresh, world};
 use super::*;
 use crate::model::source::{Answer, Answers, Response, Target};
-use crate::model::tree::{Mode, Wanted};
+use crate::model::tree::{Mode, Settled, Wanted};
 
 /// A table that follows another one has its rows with the same numbers, and its sources; a loose one costs no record.
 #[test]
@@ -40,7 +40,12 @@ fn a_table_follows_another_one() {
             ["Device.Twin.2.Kind=a", "Device.Twin.2.Same=lan", "Device.Twin.3.Kind=c", "Device.Twin.3.Same=usb"]
         );
         assert_eq!(values(&tree, "Device.Third.").unwrap().len(), 2);
-        let plan = tree.plan(&Wanted::instances(vec!["Device.Twin.".into()]), &Answers::default(), Mode::SameInstances);
+        let plan = tree.plan(
+            &Wanted::instances(vec!["Device.Twin.".into()]),
+            &Answers::default(),
+            Mode::SameInstances,
+            &mut Settled::default(),
+        );
         assert!(plan.rows.is_empty() && plan.queries.is_empty());
     }
     // Without the one table, the other is no part of the device either.
@@ -62,9 +67,12 @@ fn an_anonymous_section_keeps_its_instance_by_its_content() {
         refresh(tree, &[""], &|_| answer(&text));
         let wanted = Wanted::instances(vec!["Device.".into()]);
         let mut answers = Answers::default();
-        let query = tree.plan(&wanted, &answers, Mode::Refresh).queries.remove(0);
+        let query = tree.plan(&wanted, &answers, Mode::Refresh, &mut Settled::default()).queries.remove(0);
         answers.add(query, Response { answer: answer(&text), took: Duration::ZERO });
-        assert!(tree.plan(&wanted, &answers, Mode::Refresh).rows.is_empty(), "a second look changes nothing");
+        assert!(
+            tree.plan(&wanted, &answers, Mode::Refresh, &mut Settled::default()).rows.is_empty(),
+            "a second look changes nothing"
+        );
         values(tree, "Device.Host.").unwrap().chunks(2).map(|pair| pair.join(" ").replace("Device.Host.", "")).collect()
     };
     let row = |number: u32, mac: &str| format!("{number}.Mac={mac} {number}.Same={mac}");

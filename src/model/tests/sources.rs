@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::model::facets::PatternCache;
 use crate::model::source::{Answer, Answers, Query, Response, Row, Target, Watching};
-use crate::model::tree::{Mode, Plan, Wanted};
+use crate::model::tree::{Mode, Plan, Settled, Wanted};
 
 /// A device with interfaces, their addresses, and a program.
 const DEVICE: &str = r#"{ "Device": {
@@ -64,9 +64,9 @@ pub(super) fn refresh(
     answer: &dyn Fn(&Query) -> Result<Answer, String>,
 ) -> (Plan, Vec<Vec<String>>) {
     let wanted = Wanted::values(paths.iter().map(|path| (*path).to_owned()).collect());
-    let (mut answers, mut rounds) = (Answers::default(), Vec::new());
+    let (mut answers, mut settled, mut rounds) = (Answers::default(), Settled::default(), Vec::new());
     loop {
-        let plan = tree.plan(&wanted, &answers, Mode::Refresh);
+        let plan = tree.plan(&wanted, &answers, Mode::Refresh, &mut settled);
         if plan.queries.is_empty() && plan.rows.is_empty() {
             for reading in &plan.readings {
                 if let Ok(value) = &reading.value {
@@ -189,7 +189,7 @@ fn only_what_is_wanted_is_asked_for() {
     assert_eq!(rounds(&["Device.Interface.9."]), ["builtin link"]);
     assert!(rounds(&["Device.Other"]).is_empty());
     let instances = Wanted::instances(vec!["Device.".into()]);
-    let plan = device().plan(&instances, &Answers::default(), Mode::Refresh);
+    let plan = device().plan(&instances, &Answers::default(), Mode::Refresh, &mut Settled::default());
     assert_eq!(plan.queries, [built_in("link")], "no values");
 }
 

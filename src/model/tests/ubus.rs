@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::model::source::blob::{ARRAY, BOOLEAN, Blob, TABLE, TEXT, WHOLE_32, put_element};
 use crate::model::source::{Answer, Answers, Response};
-use crate::model::tree::{Mode, Wanted};
+use crate::model::tree::{Mode, Settled, Wanted};
 
 #[test]
 fn a_wrong_call_names_the_place_and_the_reason() {
@@ -115,9 +115,10 @@ fn bus(question: &str) -> Vec<u8> {
 
 /// Asks in rounds, as the device does. Returns the questions of each round.
 fn refresh(tree: &mut Tree, bus: &dyn Fn(&str) -> Vec<u8>) -> Vec<Vec<String>> {
-    let (wanted, mut answers, mut rounds) = (Wanted::values(vec![String::new()]), Answers::default(), Vec::new());
+    let (wanted, mut rounds) = (Wanted::values(vec![String::new()]), Vec::new());
+    let (mut answers, mut settled) = (Answers::default(), Settled::default());
     loop {
-        let plan = tree.plan(&wanted, &answers, Mode::Refresh);
+        let plan = tree.plan(&wanted, &answers, Mode::Refresh, &mut settled);
         if plan.queries.is_empty() && plan.rows.is_empty() {
             for reading in plan.readings {
                 tree.apply_reading(&reading.name, reading.value.unwrap()).unwrap();

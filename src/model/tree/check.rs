@@ -153,12 +153,13 @@ impl Tree {
         let mut changes = Vec::new();
         self.visit_references(&mut |parameter| {
             let is_strong = parameter.spec.reference.as_ref().is_some_and(|reference| reference.strong);
-            // A reference in the instance itself is deleted with it, and could not be set afterwards. The source of a
-            // reference gives it another value by itself.
-            let is_other = !parameter.name.starts_with(instance) && !self.schema().is_bound_parameter(parameter.name);
-            if is_strong && is_other {
-                changes.extend(self.without_reference(parameter, instance));
+            // A reference in the instance itself is deleted with it, and could not be set afterwards.
+            if !is_strong || parameter.name.starts_with(instance) {
+                return;
             }
+            let change = self.without_reference(parameter, instance);
+            // The source of a reference gives it another value by itself.
+            changes.extend(change.filter(|_| !self.schema().is_bound_parameter(parameter.name)));
         })?;
         Ok(changes)
     }

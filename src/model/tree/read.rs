@@ -102,7 +102,8 @@ impl Tree {
         self.visit_filtered(Contains::REFERENCE, &self.work, visit)
     }
 
-    /// Calls `visit` with every parameter whose value is read from the device.
+    /// Calls `visit` with every parameter whose value is read from the device, and with those that count the instances of a table
+    /// beside one.
     pub fn visit_bound(&self, visit: &mut dyn FnMut(&Parameter<'_>)) {
         // Without a bound, for the same reason as above.
         let _ = self.visit_filtered(Contains::SOURCE, &Work::unbounded(), visit);

@@ -18,7 +18,7 @@ use crate::model::schema::{Children, Contains, NodeId, NodeKind, ROOT, Schema, T
 use crate::model::source::{Answers, Bindings, Query, Response, RowPath, SourceId};
 use crate::model::value::Value;
 use row_visit::Known;
-use tables::{Rows, SettledTable, Target};
+use tables::{Rows, SeenTable, Target};
 
 mod fields;
 mod parts;
@@ -72,6 +72,11 @@ pub struct Reading {
     pub took: Duration,
 }
 
+/// The objects and tables outside all instances for which the steps of one refresh need nothing more from the device, so that later
+/// steps pass over them.
+#[derive(Debug, Default)]
+pub struct Settled(Vec<bool>);
+
 /// A query with its answer, or the reason for a failure.
 type Answered<'t> = (&'t Query, &'t Response);
 
@@ -93,11 +98,14 @@ impl Tree {
         ARE_BUILT && self.schema.bindings.is_some()
     }
 
-    /// Returns the next step towards the wanted values, with the answers so far.
-    pub fn plan(&self, wanted: &Wanted, answers: &Answers, mode: Mode) -> Plan {
+    /// Returns the next step towards the wanted values, with the answers so far. `settled` is that of the former steps.
+    pub fn plan(&self, wanted: &Wanted, answers: &Answers, mode: Mode, settled: &mut Settled) -> Plan {
         let Some(bindings) = self.schema.bindings.as_ref().filter(|_| ARE_BUILT) else { return Plan::default() };
         let mut walk = RefreshWalk::new(self, bindings, wanted, answers, mode);
+        settled.0.resize(self.schema.nodes.len(), false);
+        walk.settled = std::mem::take(&mut settled.0);
         walk.walk();
+        settled.0 = std::mem::take(&mut walk.settled);
         if walk.queries.is_empty() && walk.rows.is_empty() && wanted.values {
             walk.readings = Some(Vec::new());
             walk.walk();
@@ -132,13 +140,19 @@ struct RefreshWalk<'t> {
     queries: Vec<Query>,
     rows: RowChanges,
     /// The tables that this round has looked at.
-    tables: Vec<SettledTable<'t>>,
+    tables: Vec<SeenTable<'t>>,
     /// The tables to which paths of the model lead, by these paths.
     targets: Vec<(&'t str, Option<Target<'t>>)>,
     /// What this round knows of each source: a table of 256 rows would find it out thousands of times.
     known: Vec<Known<'t>>,
-    /// The names of the instances to which references lead by a name, with the numbers.
-    names: Vec<(&'t RowPath, Vec<(Cow<'t, str>, u32)>)>,
+    /// The names of the instances to which references lead by a name.
+    names: Vec<RowNames<'t>>,
+    /// The place in the list of fields behind the last one: the walk meets them in the order of the list as a rule.
+    next_field: usize,
+    /// The nodes that are settled; see [`Settled`].
+    settled: Vec<bool>,
+    /// The number of answers and changes that had to come first, each as often as a node needed it.
+    open: u32,
     /// The values, once all answers are there.
     readings: Option<Vec<Reading>>,
     /// The values that the device is to have, instead of readings.
@@ -155,6 +169,14 @@ struct Above<'t> {
     source: SourceId,
     /// The number of this visit of the row, which no other has in this walk.
     visit: u32,
+}
+
+/// The names of the instances of a table, with the numbers, for references by a name.
+struct RowNames<'t> {
+    path: &'t RowPath,
+    names: Vec<(Cow<'t, str>, u32)>,
+    /// True if an answer must come first.
+    is_open: bool,
 }
 
 impl<'t> RefreshWalk<'t> {
@@ -181,6 +203,9 @@ impl<'t> RefreshWalk<'t> {
             targets: Vec::new(),
             known: vec![Known::default(); bindings.sources.len()],
             names: Vec::new(),
+            next_field: 0,
+            settled: Vec::new(),
+            open: 0,
             readings: None,
             writes: None,
             fault: None,
@@ -208,13 +233,25 @@ impl<'t> RefreshWalk<'t> {
             }
         } else {
             self.name.push('.');
-            self.enter(&mut |walk| match &node.kind {
-                NodeKind::Table(table) => walk.table(id, table, scope),
-                NodeKind::Object(children) => walk.children(*children, scope),
-                NodeKind::Parameter { .. } => {}
-            });
+            self.object(id, scope);
         }
         self.name.truncate(length);
+    }
+
+    fn object(&mut self, id: NodeId, scope: &'t Scope) {
+        let is_asking = self.readings.is_none() && std::ptr::eq(scope, &self.tree.root);
+        if is_asking && self.settled[id as usize] {
+            return;
+        }
+        let open = self.open;
+        self.enter(&mut |walk| match walk.schema.node(id).kind {
+            NodeKind::Table(table) => walk.table(id, &table, scope),
+            NodeKind::Object(children) => walk.children(children, scope),
+            NodeKind::Parameter { .. } => {}
+        });
+        if is_asking {
+            self.settled[id as usize] = self.open == open;
+        }
     }
 
     /// Walks on below the object at `self.name`, if something there is wanted.

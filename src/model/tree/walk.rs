@@ -26,7 +26,10 @@ impl ParameterWalk<'_, '_> {
     pub(super) fn node(&mut self, id: NodeId, scope: &Scope) {
         let node = self.schema.node(id);
         // The flags cover everything below the node, so that an Inform does not walk the whole tree.
-        if self.filter.is_some_and(|flags| !node.contains.has(flags)) || node.is_omitted || self.end.is_err() {
+        let is_meant = self.filter.is_none_or(|flags| {
+            node.contains.has(flags) || (flags.has(Contains::SOURCE) && self.schema.counted_table(id).is_some())
+        });
+        if !is_meant || node.is_omitted || self.end.is_err() {
             return;
         }
         let length = self.name.len();

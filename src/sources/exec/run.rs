@@ -35,7 +35,7 @@ pub(crate) fn run_program<'f>(
     let mut found = Vec::new();
     for row in rows {
         for (field, value) in row.fields {
-            found.push((if row.key.is_empty() { field } else { format!("{}.{field}", row.key) }, value));
+            found.push((if row.key.is_empty() { field.into_owned() } else { format!("{}.{field}", row.key) }, value));
         }
     }
     Ok(found)

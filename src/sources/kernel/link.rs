@@ -186,7 +186,7 @@ pub(super) fn sum(links: &[Link], names: &str) -> Row {
     for (at, counter) in COUNTERS.iter().enumerate() {
         let counted = links.iter().filter(|link| names.split(' ').any(|name| name == link.name));
         let total = counted.fold(0, |total: u64, link| total.wrapping_add(link.counters[at]));
-        row.set(counter, total.to_string());
+        row.set(*counter, total.to_string());
     }
     row
 }
@@ -208,10 +208,10 @@ impl Link {
         row.set("layer", if lower.is_empty() { &self.name } else { &lower });
         row.set("lower", lower);
         for (name, counter) in COUNTERS.iter().zip(self.counters) {
-            row.set(name, counter.to_string());
+            row.set(*name, counter.to_string());
         }
         for (name, text) in &self.special {
-            row.set(name, text);
+            row.set(*name, text);
         }
         row.set("upstream", if self.upstream { "1" } else { "0" });
         if let Some(ipv6) = self.ipv6 {

@@ -15,7 +15,10 @@ pub(super) fn row(links: &[Link], dumps: &mut Dumps, uplinks: &[String], wall: i
         return Ok(row);
     };
     let values = link.row(links);
-    OF_LINK.iter().filter_map(|field| Some((field, values.get(field)?))).for_each(|(field, text)| row.set(field, text));
+    OF_LINK
+        .iter()
+        .filter_map(|field| Some((field, values.get(field)?)))
+        .for_each(|(field, text)| row.set(*field, text));
     row.set("mac", &link.address);
     let is_here = |other: &&Row| other.get("device") == Some(&link.name);
     if let Some(gateway) =

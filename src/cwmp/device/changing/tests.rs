@@ -68,7 +68,7 @@ impl Sources for World {
     fn ask(&mut self, queries: &[Query]) -> Vec<Response> {
         let state = self.0.borrow();
         let mut row = Row::new("lan");
-        state.section.iter().for_each(|(name, text)| row.set(name, text.as_str()));
+        state.section.iter().for_each(|(name, text)| row.set(name.clone(), text.as_str()));
         let mut led = Row::new("");
         led.set("mode", state.led.as_str());
         let answer = |query: &Query| match (&query.target, state.fails("ask")) {

@@ -242,7 +242,7 @@ impl<'t> Parser<'t> {
             None if fields.len() >= MAX_OPTIONS + [NAME, TYPE, POSITION].len() => {
                 return Err("more than 512 options of one section");
             }
-            None => fields.push((name, value)),
+            None => fields.push((name.into(), value)),
         }
         self.mark(if is_list { Kind::Item } else { Kind::Option }, name_place, value_place);
         Ok(())

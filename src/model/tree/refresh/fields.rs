@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use super::{Missing, Mode, Reading, RefreshWalk, Scope};
+use super::{Missing, Mode, Reading, RefreshWalk, RowNames, Scope};
 use crate::model::schema::{NodeId, Spec};
 use crate::model::source::{Excerpt, Field, Query, Response, RowPath, SourceId};
 use crate::model::value::{Type, Value, ValueError};
@@ -19,13 +19,13 @@ pub(super) enum NoText {
 impl<'t> RefreshWalk<'t> {
     /// Asks for the value of a parameter, or notes its reading once the answers are there.
     pub(super) fn parameter(&mut self, id: NodeId, slot: u32, spec: &'t Spec, scope: &'t Scope) {
-        let Some(field) = self.bindings.field(id) else { return };
+        let Some(field) = self.next_field(id) else { return };
         if self.writes.is_some() {
             return self.plan_write(field, spec);
         }
         self.ask_for_writes(field);
         // All tables are asked for in one round.
-        for path in &field.path {
+        for path in &field.mapping.path {
             self.settle_table(&path.table);
             self.look_at_names(path);
         }
@@ -68,6 +68,16 @@ impl<'t> RefreshWalk<'t> {
         }
     }
 
+    /// Returns the field whose value a parameter has.
+    fn next_field(&mut self, id: NodeId) -> Option<&'t Field> {
+        let (at, field) = match self.bindings.fields.get(self.next_field) {
+            Some((node, field)) if *node == id => (self.next_field, field),
+            _ => self.bindings.field_at(id)?,
+        };
+        self.next_field = at + 1;
+        Some(field)
+    }
+
     /// Asks for the answers that the text of a field needs. The text itself is taken once, when all answers are there.
     fn ask_for_field(&mut self, field: &'t Field) {
         match &field.excerpt {
@@ -86,7 +96,7 @@ impl<'t> RefreshWalk<'t> {
             }
             excerpt => self.part_text(field.source, excerpt)?,
         };
-        Ok(text.and_then(|text| field.conversion.part(text)))
+        Ok(text.and_then(|text| field.mapping.conversion.part(text)))
     }
 
     pub(super) fn part_text(&mut self, source: SourceId, excerpt: &'t Excerpt) -> Result<Option<Cow<'t, str>>, NoText> {
@@ -123,9 +133,7 @@ impl<'t> RefreshWalk<'t> {
     /// Returns the value for a text of the device; `None` stands for a field that it does not have.
     pub(super) fn value(&self, field: &Field, spec: &Spec, text: Option<&str>) -> Result<Value, String> {
         let Some(text) = text else {
-            // The builder has checked the literal.
-            let absent = field.absent.as_ref().and_then(|literal| spec.parse(literal).ok());
-            return Ok(absent.unwrap_or_else(|| spec.wire_type().null()));
+            return Ok(field.mapping.absent.clone().unwrap_or_else(|| spec.wire_type().null()));
         };
         parse(spec, &self.literal(field, spec, text)?).map_err(|error| error.to_string())
     }
@@ -139,14 +147,18 @@ impl<'t> RefreshWalk<'t> {
             (Some(text), Some(held)) => {
                 self.literal(field, spec, text).is_ok_and(|literal| spec.kind.parse(&literal).as_ref() == Ok(held))
             }
-            _ => false,
+            (None, Some(held)) => match &field.mapping.absent {
+                Some(absent) => absent == held,
+                None => spec.wire_type().null() == *held,
+            },
+            (_, None) => false,
         }
     }
 
     /// Returns the literal for a text of the device.
     fn literal<'a>(&self, field: &'a Field, spec: &Spec, text: &'a str) -> Result<Cow<'a, str>, String> {
-        let literal = match field.path.is_empty() {
-            true => field.conversion.apply(text, spec.wire_type(), self.answers.wall)?,
+        let literal = match field.mapping.path.is_empty() {
+            true => field.mapping.conversion.apply(text, spec.wire_type(), self.answers.wall)?,
             false => self.instances_of(field, text).into(),
         };
         let is_allowed =
@@ -161,9 +173,14 @@ impl<'t> RefreshWalk<'t> {
 
     /// Asks for the names of the instances to which a path may lead, and notes them once in a round.
     pub(super) fn look_at_names(&mut self, path: &'t RowPath) {
-        if path.name.is_empty() || self.names.iter().any(|(known, _)| *known == path) {
+        if path.name.is_empty() {
             return;
         }
+        if let Some(known) = self.names.iter().find(|known| known.path == path) {
+            self.open += u32::from(known.is_open);
+            return;
+        }
+        let open = self.open;
         let Some(target) = self.target(&path.table) else { return };
         let Some(binding) = target.binding else { return };
         let node = target.spec.children.range().find(|id| self.schema.name(*id) == &*path.name);
@@ -181,19 +198,19 @@ impl<'t> RefreshWalk<'t> {
             }
         }
         self.above = above;
-        self.names.push((path, names));
+        self.names.push(RowNames { path, names, is_open: self.open > open });
     }
 
     /// Returns the paths of the instances whose rows have these keys, separated by commas. A key without a row is left out.
     fn instances_of(&self, field: &Field, text: &str) -> String {
         let paths = text.split([',', ' ']).filter(|key| !key.is_empty()).filter_map(|key| {
-            field.path.iter().find_map(|path| {
+            field.mapping.path.iter().find_map(|path| {
                 let key = key.strip_prefix(&*path.begin)?;
                 let number = if path.name.is_empty() {
                     self.known_target(&path.table)?.table().number_of(key)?
                 } else {
-                    let (_, names) = self.names.iter().find(|(known, _)| *known == path)?;
-                    names.iter().find(|(name, _)| *name == key)?.1
+                    let known = self.names.iter().find(|known| known.path == path)?;
+                    known.names.iter().find(|(name, _)| *name == key)?.1
                 };
                 Some(format!("{}{number}", path.table))
             })

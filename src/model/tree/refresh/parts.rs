@@ -47,7 +47,7 @@ impl<'t> Part<'t> {
             items.sort_unstable();
             items
         };
-        let is_same_mac = self.field.conversion.form == Some(Form::Mac)
+        let is_same_mac = self.field.mapping.conversion.form == Some(Form::Mac)
             && read.to_string().eq_ignore_ascii_case(&self.value.to_string());
         is_same_mac
             || *read == *self.value
@@ -94,7 +94,7 @@ impl<'t> RefreshWalk<'t> {
         for part in group {
             let name = part.view().map_or("", |(view, _)| view.family().1);
             let literal = self.literal_text(part).map_err(Planned::Unfit)?;
-            let allowed = part.field.allowed.as_ref().filter(|_| !literal.is_empty());
+            let allowed = part.field.mapping.allowed.as_ref().filter(|_| !literal.is_empty());
             let is_list = part.spec.is_list();
             let words = if is_list { literal.replace(',', " ") } else { literal.clone() };
             if let Some(reason) = allowed.and_then(|of| of.refusal(&words, is_list)) {
@@ -110,8 +110,8 @@ impl<'t> RefreshWalk<'t> {
             None => {
                 let is_absent = self.value(field, part.spec, None).is_ok_and(|absent| absent == *part.value);
                 let wanted = literals.pop().map(|(_, text)| text).filter(|text| !text.is_empty() && !is_absent);
-                let is_list = field.conversion.form == Some(Form::Words);
-                let new = field.conversion.with_part(texts[0].as_deref(), wanted.as_deref(), is_list);
+                let is_list = field.mapping.conversion.form == Some(Form::Words);
+                let new = field.mapping.conversion.with_part(texts[0].as_deref(), wanted.as_deref(), is_list);
                 vec![new.ok_or_else(|| Planned::Unfit("the text of the device has no place for it".to_owned()))?]
             }
         };
@@ -158,17 +158,17 @@ impl<'t> RefreshWalk<'t> {
     }
 
     fn part_place(&mut self, part: &Part<'t>, source: SourceId, excerpt: &'t Excerpt) -> Result<Place, Planned> {
-        let is_list = part.field.conversion.form == Some(Form::Words) && part.view().is_none();
+        let is_list = part.field.mapping.conversion.form == Some(Form::Words) && part.view().is_none();
         self.place(source, excerpt, is_list).map_err(|_| Planned::Failed("the device does not have it".to_owned()))
     }
 
     /// Returns the value as a view takes it, or as it stands in a text.
     fn literal_text(&self, part: &Part<'t>) -> Result<String, String> {
-        let (mut literal, conversion) = (part.value.to_string(), &part.field.conversion);
+        let (mut literal, conversion) = (part.value.to_string(), &part.field.mapping.conversion);
         if part.spec.is_list() {
             literal = literal.split(',').map(str::trim).collect::<Vec<_>>().join(",");
         }
-        if !part.field.path.is_empty() {
+        if !part.field.mapping.path.is_empty() {
             return self.keys_of(part.field, &literal);
         }
         conversion.reverse(&literal, conversion.form, None, &|text| text == literal)

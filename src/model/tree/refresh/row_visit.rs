@@ -65,7 +65,7 @@ impl<'t> RefreshWalk<'t> {
 
     fn row_fields(&mut self, id: SourceId) -> Result<RowFields<'t>, Missing> {
         let visit = self.above.last().map_or(0, |row| row.visit);
-        match self.known[id as usize].part {
+        let part = match self.known[id as usize].part {
             // A write of the same request may lead to another row.
             Some((at, part)) if at == visit && self.writes.is_none() => part,
             _ => {
@@ -73,7 +73,9 @@ impl<'t> RefreshWalk<'t> {
                 self.known[id as usize].part = Some((visit, part));
                 part
             }
-        }
+        };
+        self.open += u32::from(matches!(part, Err(Missing::Pending)));
+        part
     }
 
     fn find_row_fields(&mut self, id: SourceId) -> Result<RowFields<'t>, Missing> {

@@ -21,7 +21,7 @@ pub(super) enum Rows {
 }
 
 /// A table of a scope that this round has looked at.
-pub(super) type SettledTable<'t> = (&'t TableBinding, &'t Scope, Rows);
+pub(super) type SeenTable<'t> = (&'t TableBinding, &'t Scope, Rows);
 
 /// A table to which a path leads.
 #[derive(Clone, Copy)]
@@ -46,12 +46,16 @@ impl<'t> RefreshWalk<'t> {
         if self.readings.is_some() || self.mode == Mode::SameInstances {
             return Rows::Settled;
         }
-        let is_same = |(of, within, _): &&SettledTable<'_>| ptr::eq(*of, binding) && ptr::eq(*within, scope);
-        if let Some((.., rows)) = self.tables.iter().find(is_same) {
-            return *rows;
-        }
-        let rows = self.look_at_rows(binding, spec, scope);
-        self.tables.push((binding, scope, rows));
+        let is_same = |(of, within, _): &&SeenTable<'_>| ptr::eq(*of, binding) && ptr::eq(*within, scope);
+        let rows = match self.tables.iter().find(is_same) {
+            Some((.., rows)) => *rows,
+            None => {
+                let rows = self.look_at_rows(binding, spec, scope);
+                self.tables.push((binding, scope, rows));
+                rows
+            }
+        };
+        self.open += u32::from(rows == Rows::Open);
         rows
     }
 

@@ -54,7 +54,7 @@ impl<'t> RefreshWalk<'t> {
     /// Asks for the answers that the written texts of a field need.
     pub(super) fn ask_for_writes(&mut self, field: &'t Field) {
         if self.wanted.changes {
-            for template in field.writes.iter().filter_map(|(_, text)| text.as_ref()) {
+            for template in field.mapping.writes.iter().filter_map(|(_, text)| text.as_ref()) {
                 // The answer is asked for; its text is of no use yet.
                 let _ = self.fill(template);
             }
@@ -66,7 +66,7 @@ impl<'t> RefreshWalk<'t> {
         let Some(WriteWalk { values, .. }) = self.writes.as_ref() else { return };
         let Some(at) = values.iter().position(|(name, _)| *name == self.name) else { return };
         let value = values[at].1;
-        for path in &field.path {
+        for path in &field.mapping.path {
             self.target(&path.table);
             self.look_at_names(path);
         }
@@ -92,7 +92,7 @@ impl<'t> RefreshWalk<'t> {
         let source = self.bindings.source(field.source);
         let reload = source.writing.reload.as_deref().map(str::to_owned);
         let is_same = |read: Result<Value, String>| {
-            let same_case = |read: &Value| match field.conversion.form {
+            let same_case = |read: &Value| match field.mapping.conversion.form {
                 Some(Form::Mac) => read.to_string().eq_ignore_ascii_case(&value.to_string()),
                 _ => false,
             };
@@ -106,17 +106,17 @@ impl<'t> RefreshWalk<'t> {
             Ok(None) => return Ok(Planned::Present(None)),
             Err(reason) => return Err(Planned::Unfit(reason)),
         };
-        let is_list = field.conversion.form == Some(Form::Words)
-            || (!field.path.is_empty() && text.as_deref().is_some_and(|text| text.contains(' ')));
+        let is_list = field.mapping.conversion.form == Some(Form::Words)
+            || (!field.mapping.path.is_empty() && text.as_deref().is_some_and(|text| text.contains(' ')));
         let place = self.place(field.source, &field.excerpt, is_list).map_err(|_| missing())?;
         // A program may take an empty text; a section has no empty option.
         let text = if place.is_staged() { text } else { Some(text.unwrap_or_default()) };
         if let Some(reason) = text.as_deref().and_then(|text| wrong_characters(text, &place)) {
             return Err(Planned::Unfit(reason.to_owned()));
         }
-        let is_list = field.conversion.form == Some(Form::Words);
+        let is_list = field.mapping.conversion.form == Some(Form::Words);
         if let Some(reason) =
-            text.as_deref().zip(field.allowed.as_ref()).and_then(|(text, of)| of.refusal(text, is_list))
+            text.as_deref().zip(field.mapping.allowed.as_ref()).and_then(|(text, of)| of.refusal(text, is_list))
         {
             return Err(Planned::Unfit(reason));
         }
@@ -138,21 +138,22 @@ impl<'t> RefreshWalk<'t> {
         held: Option<&str>,
     ) -> Result<Option<String>, String> {
         let literal = value.to_string();
-        if let Some((_, text)) = field.writes.iter().find(|(value, _)| **value == *literal) {
+        if let Some((_, text)) = field.mapping.writes.iter().find(|(value, _)| **value == *literal) {
             let Some(template) = text else { return Ok(None) };
             let text = self.fill(template);
             return text
                 .map(|text| Some(text.into_owned()))
                 .map_err(|_| "the device does not have what its text is made of".to_owned());
         }
-        if !field.path.is_empty() {
+        if !field.mapping.path.is_empty() {
             return self.keys_of(field, &literal).map(Some);
         }
         let is_value = |text: &str| parse(spec, text).is_ok_and(|mapped| mapped == *value);
         // Without a form, a truth value has the words of the device, which a list of words for its map replaces.
-        let by_type = (spec.wire_type() == Type::Boolean && field.conversion.map.is_empty()).then_some(Form::Boolean);
-        let form = field.conversion.form.or(by_type);
-        field.conversion.reverse(&literal, form, held, &is_value).map(Some)
+        let by_type =
+            (spec.wire_type() == Type::Boolean && field.mapping.conversion.map.is_empty()).then_some(Form::Boolean);
+        let form = field.mapping.conversion.form.or(by_type);
+        field.mapping.conversion.reverse(&literal, form, held, &is_value).map(Some)
     }
 
     /// Returns the keys of the rows that are the instances of these paths, with spaces between them.
@@ -162,13 +163,13 @@ impl<'t> RefreshWalk<'t> {
             let path = path.trim().trim_end_matches('.');
             let (table, number) = path.rsplit_once('.')?;
             let number: u32 = number.parse().ok()?;
-            let known = field.path.iter().find(|known| known.table.trim_end_matches('.') == table)?;
+            let known = field.mapping.path.iter().find(|known| known.table.trim_end_matches('.') == table)?;
             let text = if known.name.is_empty() {
                 // Another section cannot refer to one without a name.
                 self.known_target(&known.table)?.table().key(number).filter(|key| !is_package || uci::is_name(key))?
             } else {
-                let (_, names) = self.names.iter().find(|(path, _)| *path == known)?;
-                &names.iter().find(|(_, of)| *of == number)?.0
+                let known = self.names.iter().find(|names| names.path == known)?;
+                &known.names.iter().find(|(_, of)| *of == number)?.0
             };
             Some(format!("{}{text}", known.begin))
         };
