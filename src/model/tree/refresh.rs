@@ -143,7 +143,7 @@ struct RefreshWalk<'t> {
     tables: Vec<SeenTable<'t>>,
     /// The tables to which paths of the model lead, by these paths.
     targets: Vec<(&'t str, Option<Target<'t>>)>,
-    /// What this round knows of each source: a table of 256 rows would find it out thousands of times.
+    /// The findings of this round on each source: a table of 256 rows would find it out thousands of times.
     known: Vec<Known<'t>>,
     /// The names of the instances to which references lead by a name.
     names: Vec<RowNames<'t>>,

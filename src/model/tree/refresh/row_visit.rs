@@ -8,7 +8,7 @@ use crate::model::source::excerpt::item;
 use crate::model::source::path::{ITSELF, field};
 use crate::model::source::{Answer, Blank, Excerpt, Location, Pick, Response, Row, SourceId, uci};
 
-/// What a round knows of a source.
+/// The findings of a round on a source.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Known<'t> {
     /// The answer, of a source whose query is the same for all rows.
