@@ -136,12 +136,7 @@ impl Device {
         author: Author,
         now: Now,
     ) -> Result<Changed, Fault> {
-        if !self.unfinished.staged.is_empty() {
-            self.finish_renames(drivers);
-            if !self.unfinished.staged.is_empty() {
-                return Err(Fault::because(FaultCode::InternalError, "an interrupted change still waits for a lock"));
-            }
-        }
+        self.finish_interrupted(drivers).map_err(|reason| Fault::because(FaultCode::InternalError, reason))?;
         let time = self.time_to_confirm(&writes, &kept, author);
         let old_texts = time.map(|_| self.confirmation().map_or(&[][..], Confirmation::files));
         let prepared = drivers.prepare(&writes, old_texts).map_err(|refused| fault(&writes, refused))?;

@@ -265,8 +265,10 @@ impl Device {
     }
 
     fn forget_old_texts(&mut self, open: &Confirmation) {
-        if let Some(drivers) = self.sources.drivers.as_mut().filter(|_| !open.files.is_empty()) {
-            drivers.recover(&[], &[]).iter().for_each(|notice| log::warn!("{notice}"));
+        if let Some(mut drivers) = self.sources.drivers.take_if(|_| !open.files.is_empty()) {
+            // Files of a change that waits for a lock stay.
+            self.finish_renames(&mut *drivers);
+            self.sources.drivers = Some(drivers);
         }
     }
 
@@ -293,6 +295,7 @@ impl Device {
         open: &Confirmation,
         now: Now,
     ) -> Result<TakenBack, String> {
+        self.finish_interrupted(drivers)?;
         let (staged, obstacle) = match drivers.prepare_old(&open.files) {
             Ok(staged) => (staged, None),
             Err(Obstacle { reason, is_lasting: true }) => (Vec::new(), Some(reason)),

@@ -50,6 +50,20 @@ impl Device {
         notices
     }
 
+    /// Finishes the renames of an interrupted change before another one begins, which would forget its files.
+    ///
+    /// # Errors
+    /// Another program has still locked a package.
+    pub(super) fn finish_interrupted(&mut self, drivers: &mut dyn Sources) -> Result<(), &'static str> {
+        if !self.unfinished.staged.is_empty() {
+            self.finish_renames(drivers);
+        }
+        match self.unfinished.staged.is_empty() {
+            true => Ok(()),
+            false => Err("an interrupted change still waits for a lock"),
+        }
+    }
+
     /// Returns the changes that undo changes of values that the agent keeps, and the former keys of rows that get others.
     pub(super) fn opposite(&self, kept: &[Change], renamed: &[Change]) -> Vec<Change> {
         let opposite = |change: &Change| match change {

@@ -40,6 +40,9 @@ struct State {
     staged: Option<String>,
     led: String,
     fails: Option<&'static str>,
+    is_locked: bool,
+    /// The number of files that the last recovery was told of; it removes all others.
+    waiting: usize,
 }
 
 impl Sources for World {
@@ -105,12 +108,18 @@ impl Sources for World {
         }
     }
 
+    fn is_undecided(&self) -> bool {
+        self.0.borrow().is_locked
+    }
+
     fn recover(&mut self, staged: &[StagedFile], kept: &[StagedFile]) -> Vec<String> {
         let mut state = self.0.borrow_mut();
+        state.waiting = staged.len();
         if kept.is_empty() {
             state.old = None;
         }
         match staged {
+            _ if state.is_locked => Vec::new(),
             [file] if file.old == state.text => {
                 state.text.clone_from(&file.new);
                 vec!["complete".to_owned()]
@@ -294,6 +303,28 @@ fn what_another_program_has_changed_stays() {
     scene.set(&[("Lan.MTU", "1300")]);
     assert_eq!(scene.take_back().obstacle, None);
     assert_eq!(scene.text(), "1450");
+}
+
+/// R164: neither a contact nor a way back forgets the file of a change whose rename still waits for a lock.
+#[test]
+fn a_file_that_waits_for_a_lock_is_not_forgotten() {
+    for is_confirmed in [true, false] {
+        let mut scene = Scene::new();
+        scene.set(&[("Lan.MTU", "1400")]);
+        // The agent was killed before the rename, and the package is locked at the next start.
+        (scene.world.0.borrow_mut().text, scene.world.0.borrow_mut().is_locked) = ("1500".into(), true);
+        scene = scene.restart("b1");
+        match is_confirmed {
+            true => scene.device.confirm("confirmed", NOW),
+            false => assert!(scene.device.take_back(NOW).is_err(), "it waits"),
+        };
+        assert_eq!((scene.device.confirmation().is_some(), scene.world.0.borrow().waiting), (!is_confirmed, 1));
+        scene.world.0.borrow_mut().is_locked = false;
+        match is_confirmed {
+            true => assert_eq!(scene.restart("b1").text(), "1400"),
+            false => assert_eq!((scene.take_back().obstacle, scene.text()), (None, "1500".into())),
+        }
+    }
 }
 
 /// R164: a way back that fails leaves the change as it was, and another attempt succeeds.
