@@ -210,7 +210,9 @@ fn tests_of_nobody(loaded: &Loaded) -> Vec<String> {
             && parameter.spec.writable
             && test_at(tree, &loaded.actions, object).is_none()
         {
-            warnings.push(format!("{object} is a diagnostic test that nobody runs: every request for it is refused"));
+            warnings.push(format!(
+                "{object} is a diagnostic test that the device does not run: every request for it is refused"
+            ));
         }
     });
     warnings

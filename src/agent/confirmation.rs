@@ -47,7 +47,7 @@ impl Agent {
             self.confirmation.deadline = None;
             return;
         };
-        // The device is still on its way to the new values, or goes down with them.
+        // The device does not use the new values yet, or restarts with them.
         if self.awaits_reloads() || self.is_restarting() || self.identity_wait.is_some() {
             self.confirmation.deadline = None;
             return;

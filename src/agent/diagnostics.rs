@@ -94,7 +94,7 @@ impl Drop for TestWorker {
     fn drop(&mut self) {
         let Some(job) = self.job.take() else { return };
         job.stop.store(true, Ordering::Relaxed);
-        // The thread may hang in a look-up, which ends with the process.
+        // A look-up may block the thread until the process ends.
         let mut waited = Duration::ZERO;
         while waited < JOIN_LIMIT && job.thread.as_ref().is_some_and(|thread| !thread.is_finished()) {
             std::thread::sleep(POLL);

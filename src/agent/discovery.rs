@@ -169,7 +169,7 @@ impl Agent {
         value.map(|value| Change::Set(name.to_owned(), value)).map_err(|error| error.to_string())
     }
 
-    /// Remembers that DHCP found the ACS, if this was the first session that succeeded (R18).
+    /// Records that DHCP found the ACS, if this was the first session that succeeded (R18).
     pub(super) fn note_first_acs(&mut self) {
         let state = self.device.state_mut();
         state.discovered.is_first |= state.totals.succeeded == 0 && state.discovered.gave(&self.acs_quirks.url);

@@ -39,7 +39,7 @@ pub enum Request {
     Transfer(Box<LocalTransfer>),
     /// Asks the ACS for a download (R248): the file type, and arguments of name and value.
     RequestDownload(String, Vec<(String, String)>),
-    /// Reads what the DHCP clients have received, which lies in files.
+    /// Reads the files with the options of the DHCP clients.
     Dhcp,
     /// Records sessions from now on, until the client leaves.
     Trace,

@@ -106,7 +106,7 @@ pub(crate) fn run(test: &SpeedTest, tell: &mut dyn FnMut(Progress)) -> Result<Sp
     let count = test.connections.clamp(1, MAX_CONNECTIONS) as usize;
     let shared = Arc::new(test.clone());
     let recorder = Arc::new(Recorder::new(count, device_of(test)?, duration));
-    // A failure of one connection ends the others too, which the flag of the caller must not tell him.
+    // A failure of one connection ends the others by this flag: that of the caller means a cancelled test.
     let halt = Arc::new(AtomicBool::new(false));
     let ends = Mailbox::new();
     let (mut running, mut failure) = (0, None);

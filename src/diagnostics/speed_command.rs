@@ -58,6 +58,7 @@ impl SpeedArguments {
                 "connections" => read.connections = number(MAX_CONNECTIONS.into())? as u32,
                 "seconds" => read.seconds = number(MAX_SECONDS.into())? as u32,
                 "interface" if !value.is_empty() => read.interface = value.to_owned(),
+                "bytes" => return Err("bytes is the size of an upload: the file ends a download".into()),
                 _ => return Err(format!("unexpected argument `{option}`")),
             }
         }

@@ -74,7 +74,10 @@ impl Lease {
     fn add(&mut self, family: Family, numbers: &[u8], text: &str) -> Result<(), String> {
         let (number, hex) = text.split_once('=').ok_or_else(|| format!("`{text}` is not N=HEX"))?;
         let number = number.parse().ok().filter(|number| numbers.contains(number));
-        let number = number.ok_or_else(|| format!("`{text}`: the option is not one of {numbers:?}"))?;
+        let number = number.ok_or_else(|| {
+            let numbers = numbers.iter().map(u8::to_string).collect::<Vec<_>>().join(" or ");
+            format!("`{text}`: the option is not {numbers}")
+        })?;
         let data = bytes(hex).ok_or_else(|| format!("option {number}: not hexadecimal, or over {MAX_OPTION} bytes"))?;
         if data.is_empty() {
             return Ok(());

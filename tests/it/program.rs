@@ -281,7 +281,7 @@ fn check_warns_of_an_identity_that_is_not_its_own(Model { root, file, .. }: &'st
     assert_eq!(left, expected, "{stdout}");
     assert_eq!(stdout.lines().filter(|line| line.starts_with("  ")).count(), expected.len(), "{stdout}");
     // A build may lack tests of the shipped models.
-    let of_tests = stdout.matches(" is a diagnostic test that nobody runs").count();
+    let of_tests = stdout.matches(" is a diagnostic test that the device does not run").count();
     assert_eq!(stdout.matches("warning").count() - of_tests, 4, "{stdout}");
 }
 both_models!(check_warns_of_an_identity_that_is_not_its_own);

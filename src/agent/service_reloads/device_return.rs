@@ -5,7 +5,7 @@
 //!                  only after events of procd                                                   of `up`
 //! ```
 //!
-//! procd runs the scripts for its events one after the other, and tells nobody of their end. Its last event is one of the agent's
+//! procd runs the scripts for its events one after the other, and does not report their end. Its last event is one of the agent's
 //! own: the init script has procd run `cpe-agent applied` for it, after all other scripts.
 
 use std::time::Duration;
@@ -96,7 +96,7 @@ impl DeviceReturn {
         }
     }
 
-    /// Notes that all scripts in the queue of procd have ended, or that nobody will tell so.
+    /// Notes that all scripts in the queue of procd have ended, or that no program will report it.
     pub(super) fn applied(&mut self, now: Duration) {
         if matches!(self.phase, Phase::Queue(_)) {
             let (_, settle) = self.queue.take().unwrap_or_default();

@@ -128,7 +128,7 @@ impl Device {
         state: DeviceState,
         now: Now,
     ) -> Result<(), JournalError> {
-        // Apart until the record is written: a rewrite of the journal for want of room must not hold what is not decided.
+        // Apart until the record is written: a rewrite of the full journal must not hold a state that is not decided.
         self.next_runs = Some(runs);
         let stored = self.commit(changes, state, now);
         self.next_runs = None;

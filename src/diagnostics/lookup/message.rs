@@ -123,8 +123,8 @@ impl Question {
         is_same.then_some(at + 4)
     }
 
-    /// Returns the addresses of the name, and of the names that it is an alias of. Records of other names are ignored: a
-    /// server may not speak for them.
+    /// Returns the addresses of the name, and of the names that it is an alias of. Records of other names are ignored:
+    /// the question was not about them.
     fn addresses(&self, message: &[u8], start: usize, count: u16) -> Option<Vec<IpAddr>> {
         let mut owner = self.name.clone();
         let mut addresses = Vec::new();

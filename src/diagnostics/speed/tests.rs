@@ -39,7 +39,7 @@ fn answering(bytes: Vec<u8>) -> impl Fn(TcpStream) + Send + Sync {
     }
 }
 
-/// Answers with a header and then with zeros until the client goes.
+/// Answers with a header and then with zeros until the client closes the connection.
 fn endless(mut stream: TcpStream) {
     read_head(&mut stream);
     let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n");

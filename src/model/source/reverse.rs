@@ -52,7 +52,7 @@ impl Conversion {
         let replaced =
             |part: &str| place.as_ref().map(|(held, at)| [&held[..at.start], part, &held[at.end..]].concat());
         let Some(part) = part else {
-            // An item goes alone, if no other one then has its place.
+            // Only the item is removed, unless another one would then have its place.
             let Some(rest) = replaced("") else { return Some(held.map(str::to_owned)) };
             return Some(Some(rest.trim().to_owned()).filter(|rest| is_list && !rest.is_empty()));
         };

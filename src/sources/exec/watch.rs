@@ -44,7 +44,7 @@ impl WatchProgram {
             kill(&mut child);
         }
         let (wait, is_first) = self.back_off.fail(now);
-        // Each further one in a row would say the same.
+        // A warning for each further failure in a row would repeat the first one.
         let level = if is_first { log::Level::Warn } else { log::Level::Debug };
         log::log!(level, "exec {}: {reason}; it starts again in {} s", self.command.join(" "), wait.as_secs());
     }

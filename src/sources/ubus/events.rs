@@ -81,7 +81,7 @@ impl BusEvents {
         log::log!(level, "events of the bus: {reason}; the next attempt is in {} s", wait.as_secs());
     }
 
-    /// Moves what the socket has, and handles it.
+    /// Reads and writes the socket as far as it is ready, and handles the messages.
     fn exchange(&mut self) -> Result<Option<SourceEvent>, String> {
         let Some(stream) = &self.stream else { return Ok(None) };
         let is_open = receive(stream, &mut self.input, MAX_WAITING)?;

@@ -97,7 +97,7 @@ pub(crate) struct Locked {
 pub(crate) struct Staged {
     locked: Locked,
     sums: Sums,
-    /// True if the old text was kept for this change, so that it goes with it.
+    /// True if the old text was kept for this change, so that it is removed with the change.
     keeps_old: bool,
 }
 

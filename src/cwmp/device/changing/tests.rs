@@ -337,7 +337,7 @@ fn a_package_that_is_locked_at_the_start_is_finished_later() {
     next.world.0.borrow_mut().is_locked = true;
     next.device.recover(Some("b1"), NOW);
     assert_eq!(next.change(&[("Lan.Speed", "5")]).expect_err("it waits").code.number(), 9002);
-    // Another record does not forget the file.
+    // The file is still known after another record.
     next.change(&[("Kept", "x")]).expect("set");
     let (device, journal) = device_with(MODEL, &[scene.journal.records(), next.journal.records()].concat());
     let mut last = Scene { world: scene.world.clone(), device, journal }.with_sources();

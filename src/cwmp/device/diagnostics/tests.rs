@@ -181,7 +181,7 @@ fn an_end_that_cannot_be_stored_is_no_end() {
     assert_eq!((bench.state(PING).as_str(), bench.tells()), ("Complete", true));
 }
 
-/// R309: the test needs a host; R308: nobody runs a test of this object.
+/// R309: the test needs a host; R308: the device runs no test of this object.
 #[test]
 fn inputs_are_checked_with_the_request() {
     let mut bench = Bench::new();
@@ -204,7 +204,7 @@ fn the_state_is_one_of_the_model() {
     assert_eq!((state("Complete"), state("Error_NoRouteToHost")), ("Complete".into(), "Error_Other".into()));
 }
 
-/// A local request is told to nobody.
+/// The ACS is not told of a test that it has not requested.
 #[test]
 fn a_local_test_raises_no_event() {
     let mut bench = Bench::new();
