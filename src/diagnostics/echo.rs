@@ -11,10 +11,11 @@ use rustix::net::{RecvFlags, SendFlags, SocketType, recv, send};
 
 use super::clock::now;
 use super::ping::repeat;
-use super::socket::{Options, connect_to, is_unreachable};
+use super::socket::{self, connect_to, is_unreachable};
 use super::target::{Version, address};
 use super::{Failure, Order, Results, result};
 use crate::readiness::{PollFlags, wait};
+use crate::socket_options::SocketOptions;
 
 /// The longest wait between two looks at the stop flag.
 const LOOK: Duration = Duration::from_millis(200);
@@ -37,8 +38,9 @@ impl Echo {
     ///
     /// # Errors
     /// The kernel allows no such socket, or no route leads to the address.
-    pub(super) fn open(to: SocketAddr, size: usize, options: &Options) -> Result<Echo, Failure> {
-        let socket = options.open(to.ip(), SocketType::DGRAM, None).map_err(|error| options.failure(error))?;
+    pub(super) fn open(to: SocketAddr, size: usize, options: &SocketOptions) -> Result<Echo, Failure> {
+        let socket =
+            socket::open(options, to.ip(), SocketType::DGRAM, None).map_err(|error| socket::failure(options, error))?;
         let local = connect_to(&socket, to)?;
         let size = size.max(1);
         // One byte more, so that a longer datagram differs.
@@ -103,7 +105,7 @@ pub(super) fn run(order: &Order) -> Result<Results, Failure> {
     let to = address(order.text("Host"), Version::of(order), &order.stop)?;
     let port = order.number("Port", PORT.into()).try_into().unwrap_or(PORT);
     let size = order.number("DataBlockSize", 24).min(65_535) as usize;
-    let mut echo = Echo::open(SocketAddr::new(to, port), size, &Options::of(order))?;
+    let mut echo = Echo::open(SocketAddr::new(to, port), size, &socket::options(order))?;
     let (count, timeout) = (order.number("NumberOfRepetitions", 1), order.milliseconds("Timeout", 1000));
     let interval = order.milliseconds("InterTransmissionTime", 1000);
     let summary = repeat(order, count, interval, &mut || echo.probe(timeout, &|| order.is_stopped()))?;
@@ -126,7 +128,7 @@ mod tests {
         for size in [1, 3, 4, 1000] {
             let service = UdpSocket::bind("127.0.0.1:0").expect("a port");
             let to = service.local_addr().expect("an address");
-            let mut echo = Echo::open(to, size, &Options::default()).expect("a socket");
+            let mut echo = Echo::open(to, size, &SocketOptions::default()).expect("a socket");
             let work = move || {
                 let mut buffer = [0; 2000];
                 for round in 0..2 {

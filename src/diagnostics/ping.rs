@@ -14,10 +14,11 @@ use rustix::net::{RecvFlags, SendFlags, SocketType, ipproto, recv, send};
 
 use super::clock::now;
 use super::icmp;
-use super::socket::{Options, connect_to, is_unreachable};
+use super::socket::{self, connect_to, is_unreachable};
 use super::target::{Version, address};
 use super::{Failure, Order, Results, Tell, result};
 use crate::readiness::{PollFlags, wait};
+use crate::socket_options::SocketOptions;
 
 /// The least milliseconds between two requests of the ACS's test: a long test is no flood.
 const INTERVAL: u32 = 200;
@@ -104,14 +105,16 @@ impl Pinger {
     ///
     /// # Errors
     /// The kernel allows neither kind of socket, or no route leads to the address.
-    pub(crate) fn open(to: IpAddr, size: usize, options: &Options) -> Result<Pinger, Failure> {
+    pub(crate) fn open(to: IpAddr, size: usize, options: &SocketOptions) -> Result<Pinger, Failure> {
         let protocol = if to.is_ipv6() { ipproto::ICMPV6 } else { ipproto::ICMP };
-        let (socket, is_raw) = match options.open(to, SocketType::DGRAM, Some(protocol)) {
+        let (socket, is_raw) = match socket::open(options, to, SocketType::DGRAM, Some(protocol)) {
             Ok(socket) => (socket, false),
-            Err(Errno::ACCESS | Errno::PERM | Errno::PROTONOSUPPORT) => {
-                (options.open(to, SocketType::RAW, Some(protocol)).map_err(|error| options.failure(error))?, true)
-            }
-            Err(error) => return Err(options.failure(error)),
+            Err(Errno::ACCESS | Errno::PERM | Errno::PROTONOSUPPORT) => (
+                socket::open(options, to, SocketType::RAW, Some(protocol))
+                    .map_err(|error| socket::failure(options, error))?,
+                true,
+            ),
+            Err(error) => return Err(socket::failure(options, error)),
         };
         let local = connect_to(&socket, SocketAddr::new(to, 0))?;
         let mut identifier = [0; 2];
@@ -191,7 +194,7 @@ pub(crate) fn rest(until: Instant, is_stopped: &dyn Fn() -> bool) {
 pub(super) fn run(order: &Order, tell: Tell<'_>) -> Result<Results, Failure> {
     let to = address(order.text("Host"), Version::of(order), &order.stop)?;
     let size = order.number("DataBlockSize", 56).min(65_535) as usize;
-    let mut pinger = Pinger::open(to, size, &Options::of(order))?;
+    let mut pinger = Pinger::open(to, size, &socket::options(order))?;
     let (count, timeout) = (order.number("NumberOfRepetitions", 3), order.milliseconds("Timeout", 1000));
     let interval = order.milliseconds("Interval", INTERVAL);
     tell(format_args!("ping of {to} from {} with {size} bytes of data", pinger.local));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::echo::{Echo, PORT};
 use super::ping::{Pinger, Summary, repeat};
-use super::socket::Options;
+use super::socket;
 use super::target::{Version, address};
 use super::{Failure, Order, Results, result};
 
@@ -56,7 +56,7 @@ pub(super) fn run(order: &Order) -> Result<Results, Failure> {
 /// Probes one host. Also returns the address of the device towards it.
 fn measure(order: &Order, host: &str) -> Result<(IpAddr, Summary), Failure> {
     let (count, timeout) = (order.number("NumberOfRepetitions", 3), order.milliseconds("Timeout", 1000));
-    let (to, options) = (address(host, Version::of(order), &order.stop)?, Options::of(order));
+    let (to, options) = (address(host, Version::of(order), &order.stop)?, socket::options(order));
     let is_stopped = || order.is_stopped();
     if order.text("Protocol") == "UDP Echo" {
         let mut echo = Echo::open(SocketAddr::new(to, PORT), SIZE, &options)?;

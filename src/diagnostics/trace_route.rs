@@ -22,10 +22,11 @@ use rustix::net::{RecvFlags, SendFlags, SocketType, recv, send, sockopt};
 
 use super::clock::now;
 use super::ping::{microseconds, thousandths};
-use super::socket::{Options, connect_to, is_unreachable};
+use super::socket::{self, connect_to, is_unreachable};
 use super::target::{Version, address};
 use super::{Failure, Order, Results, Tell, result};
 use crate::readiness::{PollFlags, wait};
+use crate::socket_options::SocketOptions;
 
 /// The port of the first datagram, which no service uses: the custom of trace routes.
 const FIRST_PORT: u16 = 33_434;
@@ -160,10 +161,10 @@ fn trace(order: &Order, to: IpAddr, hop: u32) -> Result<(Hop, IpAddr), Failure> 
     let count = order.number("NumberOfTries", 3).clamp(1, 3);
     let data = vec![0x40; order.number("DataBlockSize", 38).min(65_535) as usize];
     let timeout = order.milliseconds("Timeout", 5000);
-    let (options, mut local, mut tries) = (Options::of(order), to, Vec::new());
+    let (options, mut local, mut tries) = (socket::options(order), to, Vec::new());
     for number in 0..count {
         let port = FIRST_PORT + ((hop - 1) * count + number) as u16; // at most 64 × 3
-        let socket = open(to, hop as u8, &options).map_err(|error| options.failure(error))?;
+        let socket = open(to, hop as u8, &options).map_err(|error| socket::failure(&options, error))?;
         local = connect_to(&socket, SocketAddr::new(to, port))?;
         let began = now();
         match send(&socket, &data, SendFlags::NOSIGNAL) {
@@ -187,8 +188,8 @@ fn trace(order: &Order, to: IpAddr, hop: u32) -> Result<(Hop, IpAddr), Failure> 
 }
 
 /// Opens a socket whose datagrams reach so many hops, and which reports the errors of routers.
-fn open(to: IpAddr, hops: u8, options: &Options) -> Result<OwnedFd, Errno> {
-    let socket = options.open(to, SocketType::DGRAM, None)?;
+fn open(to: IpAddr, hops: u8, options: &SocketOptions) -> Result<OwnedFd, Errno> {
+    let socket = socket::open(options, to, SocketType::DGRAM, None)?;
     let reported = match to {
         IpAddr::V4(_) => {
             sockopt::set_ip_ttl(&socket, hops.into())?;

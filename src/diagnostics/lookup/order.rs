@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{LookupError, LookupResult, LookupTest, run as look_up};
-use crate::diagnostics::{Failure, Order, Results, result};
-use crate::socket_options::SocketOptions;
+use crate::diagnostics::{Failure, Order, Results, result, socket};
 
 /// The most lookups of a test, as the shipped models allow: each has an instance of results.
 const MAX_REPETITIONS: u32 = 100;
@@ -17,7 +16,7 @@ pub(in crate::diagnostics) fn run(order: &Order) -> Result<Results, Failure> {
         server: order.text("DNSServer").to_owned(),
         timeout: order.milliseconds("Timeout", 5000),
         repetitions: order.number("NumberOfRepetitions", 1).clamp(1, MAX_REPETITIONS),
-        options: SocketOptions { devices: order.devices.clone(), ..SocketOptions::default() },
+        options: socket::options(order),
         stop: Arc::clone(&order.stop),
     };
     let (mut results, mut count, mut successes) = (Results::new(), 0, 0);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::counters::Counters;
 use super::result::{Interval, Transfer};
 use super::{Direction, SILENCE, SpeedError, SpeedResult, SpeedTest, run as measure};
-use crate::diagnostics::{Failure, Order, Results, result};
+use crate::diagnostics::{Failure, Order, Results, result, socket};
 use crate::model::date_time::DateTime;
 use crate::socket_options::{IpVersion, SocketOptions};
 
@@ -49,14 +49,13 @@ pub(in crate::diagnostics) fn run(order: &Order, direction: Direction) -> Result
 
 fn options(order: &Order) -> SocketOptions {
     SocketOptions {
-        devices: order.devices.clone(),
         version: match order.text("ProtocolVersion") {
             "IPv4" => Some(IpVersion::V4),
             "IPv6" => Some(IpVersion::V6),
             _ => None,
         },
-        dscp: order.number("DSCP", 0).min(63) as u8, // at most 63
         priority: order.number("EthernetPriority", 0).min(7) as u8, // at most 7
+        ..socket::options(order)
     }
 }
 
