@@ -86,21 +86,7 @@ pub const PROVIDERS: &[Provider] = &[
     Provider { name: "host_address", shape: Shape::Rows, fields: &["host", "address", "family"] },
     Provider { name: "lease", shape: Shape::Rows, fields: &["mac", "address", "name", "device", "end"] },
     Provider { name: "link", shape: Shape::Rows, fields: LINK },
-    Provider {
-        name: "links",
-        shape: Shape::OneOf,
-        fields: &[
-            "rx_bytes",
-            "tx_bytes",
-            "rx_packets",
-            "tx_packets",
-            "rx_errors",
-            "tx_errors",
-            "rx_dropped",
-            "tx_dropped",
-            "multicast",
-        ],
-    },
+    Provider { name: "links", shape: Shape::OneOf, fields: COUNTERS },
     Provider { name: "network", shape: Shape::Rows, fields: &["name", "layer"] },
     Provider {
         name: "process",
@@ -189,6 +175,9 @@ const LINK: &[&str] = &[
     "tx_dropped",
     "multicast",
 ];
+
+/// The counters at the end of [`LINK`].
+const COUNTERS: &[&str] = LINK.split_at(LINK.len() - 9).1;
 
 impl Provider {
     /// Returns the provider of this name.
