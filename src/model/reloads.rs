@@ -175,63 +175,55 @@ fn read_one(name: &str, raw: &Raw<'_>, at: &str, mistakes: &mut Vec<Mistake>) ->
     };
     let mut reload = Reload::new(name, call);
     for (member, value) in object.members() {
-        let number = match value {
-            Raw::Number(Number::Integer(number)) => u32::try_from(number).ok(),
-            _ => None,
-        };
-        let seconds = number.filter(|seconds| *seconds <= MAX_SECONDS);
-        let wrong = match (member, seconds) {
-            ("run" | "ubus", _) => continue,
-            ("settle", Some(seconds)) => {
-                reload.settle = Duration::from_secs(seconds.into());
-                continue;
-            }
-            ("limit", Some(seconds)) if seconds > 0 => {
-                reload.limit = Duration::from_secs(seconds.into());
-                continue;
-            }
-            ("confirmMinutes", _) => {
-                match number.filter(|minutes| *minutes == 0 || CONFIRM_MINUTES.contains(minutes)) {
-                    Some(minutes) => {
-                        reload.confirm = Some(Duration::from_secs(60) * minutes).filter(|time| !time.is_zero());
-                        continue;
-                    }
-                    None => {
-                        format!("0 or minutes from {} to {} are needed", CONFIRM_MINUTES.start(), CONFIRM_MINUTES.end())
-                    }
-                }
-            }
-            ("settle" | "limit", _) => format!("seconds up to {MAX_SECONDS} are needed"),
-            ("order", _) => match number {
-                Some(order) => {
-                    reload.order = order;
-                    continue;
-                }
-                None => "a whole number is needed".to_owned(),
-            },
-            ("up", _) => match read_condition(&value) {
-                Some(condition) => {
-                    reload.up = Some(condition);
-                    continue;
-                }
-                None => "an object is needed with `ubus`, `method` and `at`, a path".to_owned(),
-            },
-            ("when", _) => match value {
-                Raw::Text("end") => continue,
-                Raw::Text("answer") => {
-                    reload.at_answer = true;
-                    continue;
-                }
-                _ => "`end` or `answer` is needed".to_owned(),
-            },
-            _ => {
-                let known = ["run", "ubus", "settle", "limit", "order", "when", "up", "confirmMinutes"];
-                format!("not a member of a reload{}", hint(member, &known, "members", ""))
-            }
-        };
-        mistakes.push((format!("{at}/{}", escape(member)), wrong));
+        if let Err(wrong) = read_member(&mut reload, member, &value) {
+            mistakes.push((format!("{at}/{}", escape(member)), wrong));
+        }
     }
     Ok(reload)
+}
+
+/// Reads a member beside the call into the reload.
+///
+/// # Errors
+/// The reason why the member is wrong.
+fn read_member(reload: &mut Reload, member: &str, value: &Raw<'_>) -> Result<(), String> {
+    let number = match value {
+        Raw::Number(Number::Integer(number)) => u32::try_from(*number).ok(),
+        _ => None,
+    };
+    let seconds = |from: u32| {
+        let seconds = number.filter(|seconds| (from..=MAX_SECONDS).contains(seconds));
+        let seconds = seconds.ok_or_else(|| format!("seconds up to {MAX_SECONDS} are needed"))?;
+        Ok::<_, String>(Duration::from_secs(seconds.into()))
+    };
+    match member {
+        "run" | "ubus" => {}
+        "settle" => reload.settle = seconds(0)?,
+        "limit" => reload.limit = seconds(1)?,
+        "order" => reload.order = number.ok_or("a whole number is needed")?,
+        "confirmMinutes" => {
+            let minutes = number.filter(|minutes| *minutes == 0 || CONFIRM_MINUTES.contains(minutes));
+            let minutes = minutes.ok_or_else(|| {
+                format!("0 or minutes from {} to {} are needed", CONFIRM_MINUTES.start(), CONFIRM_MINUTES.end())
+            })?;
+            reload.confirm = Some(Duration::from_secs(60) * minutes).filter(|time| !time.is_zero());
+        }
+        "up" => {
+            let condition =
+                read_condition(value).ok_or("an object is needed with `ubus`, `method` and `at`, a path")?;
+            reload.up = Some(condition);
+        }
+        "when" => match value {
+            Raw::Text("end") => {}
+            Raw::Text("answer") => reload.at_answer = true,
+            _ => return Err("`end` or `answer` is needed".to_owned()),
+        },
+        _ => {
+            let known = ["run", "ubus", "settle", "limit", "order", "when", "up", "confirmMinutes"];
+            return Err(format!("not a member of a reload{}", hint(member, &known, "members", "")));
+        }
+    }
+    Ok(())
 }
 
 fn read_run(raw: &Raw<'_>) -> Option<ReloadCall> {
