@@ -14,7 +14,7 @@ CPE_AGENT_LICENSE = MIT
 CPE_AGENT_LICENSE_FILES = LICENSE
 
 # A gateway has no use for the command `replay`.
-CPE_AGENT_FEATURES = --no-default-features --features sources,dhcp
+CPE_AGENT_FEATURES = --no-default-features --features sources,dhcp,diagnostics
 ifeq ($(BR2_PACKAGE_CPE_AGENT_TLS),y)
 CPE_AGENT_FEATURES += --features tls,doctor
 endif
