@@ -422,7 +422,10 @@ fn openwrt_makefile() {
     let shown = make("show", "CONFIG_CPE_AGENT_TLS=y");
     assert!(shown.starts_with(&format!("cpe-agent {}\n", version())), "{shown}");
     // A gateway has no use for `replay`.
-    assert!(shown.contains("--bin cpe-agent --no-default-features --features sources,dhcp,diagnostics,tls,doctor"), "{shown}");
+    assert!(
+        shown.contains("--bin cpe-agent --no-default-features --features sources,dhcp,diagnostics,tls,doctor"),
+        "{shown}"
+    );
     assert!(!make("show", "CONFIG_CPE_AGENT_TLS=").contains("--features tls"));
     make("install", "CONFIG_CPE_AGENT_TLS=y");
     assert!(home.path().join("build/src/main.rs").exists() && home.path().join("build/Cargo.lock").exists());
@@ -474,7 +477,10 @@ fn buildroot_makefile() {
     };
     let shown = make("show", &["BR2_PACKAGE_CPE_AGENT_TLS=y"]);
     assert!(shown.starts_with("git file:///"), "{shown}");
-    assert!(shown.contains("--no-default-features --features sources,dhcp,diagnostics --features tls,doctor"), "{shown}");
+    assert!(
+        shown.contains("--no-default-features --features sources,dhcp,diagnostics --features tls,doctor"),
+        "{shown}"
+    );
     assert!(!make("show", &[]).contains("--features tls"));
     make("install", &[]);
     for (file, expected) in [
