@@ -19,6 +19,7 @@ The running agent executes the command: set, add, delete, download, upload and r
 after the end of its session, for which they wait two minutes at most, the others at once.";
 
 /// The text above the options of a command that measures without the agent.
+#[cfg(feature = "diagnostics")]
 const MEASUREMENT_OPTIONS: &str = "Each option is also a key of the JSON file, and overrides it.";
 
 const EXIT_STATUS: &str = "0 success, 1 failure, 64 wrong usage, 78 wrong configuration or data model.";
