@@ -40,9 +40,9 @@ pub(super) struct ConnectionState {
 #[derive(Clone, Debug, Default)]
 pub(super) struct State {
     pub(super) connections: Vec<ConnectionState>,
-    /// The readings when the first connection had its first byte, and when the last one had.
+    /// The readings when the first connection had its first byte, and when the last one so far had.
     pub(super) first: Option<Sample>,
-    pub(super) full: Option<Sample>,
+    latest_begin: Option<Sample>,
     /// The readings when the first connection ended, and when the last one did.
     pub(super) full_end: Option<Sample>,
     pub(super) last: Option<Sample>,
@@ -53,6 +53,21 @@ impl State {
     pub(super) fn bytes(&self) -> u64 {
         self.connections.iter().map(|connection| connection.bytes).sum()
     }
+
+    /// Returns the readings when the last connection had its first byte; `None` until all have had theirs.
+    pub(super) fn full(&self) -> Option<Sample> {
+        self.latest_begin.filter(|_| self.connections.iter().all(|connection| connection.begun.is_some()))
+    }
+}
+
+/// Returns the earlier sample. Threads add theirs in the order in which they get the lock, which is another one.
+fn earlier(known: Option<Sample>, new: Sample) -> Option<Sample> {
+    Some(known.filter(|known| known.at <= new.at).unwrap_or(new))
+}
+
+/// Returns the later sample.
+fn later(known: Option<Sample>, new: Sample) -> Option<Sample> {
+    Some(known.filter(|known| known.at > new.at).unwrap_or(new))
 }
 
 impl Recorder {
@@ -68,10 +83,8 @@ impl Recorder {
         let state = &mut *self.lock();
         state.connections[index].begun = Some(Sample { at, bytes: state.connections[index].bytes, device });
         let sample = Sample { at, bytes: state.bytes(), device };
-        state.first.get_or_insert(sample);
-        if state.connections.iter().all(|connection| connection.begun.is_some()) {
-            state.full = Some(sample);
-        }
+        state.first = earlier(state.first, sample);
+        state.latest_begin = later(state.latest_begin, sample);
     }
 
     /// Records the bytes of a connection so far. Returns true if the time of the test has passed.
@@ -92,8 +105,8 @@ impl Recorder {
         connection.exchange = exchange;
         connection.ended = Some(Sample { at, bytes: connection.bytes, device });
         let sample = Sample { at, bytes, device };
-        state.full_end.get_or_insert(sample);
-        state.last = Some(sample);
+        state.full_end = earlier(state.full_end, sample);
+        state.last = later(state.last, sample);
     }
 
     /// Returns the time until the end of the test by time; `None` if it has no such end, or has not begun.

@@ -105,7 +105,7 @@ impl SpeedResult {
             span: span.unwrap_or_default(),
         };
         // Without a moment in which all connections carried data, the period is empty.
-        let full = state.full.zip(state.full_end).filter(|(full, end)| full.at < end.at);
+        let full = state.full().zip(state.full_end).filter(|(full, end)| full.at < end.at);
         SpeedResult {
             address,
             total,
