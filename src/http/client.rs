@@ -15,22 +15,20 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use ureq_proto::client::header_raw;
-use ureq_proto::http::{HeaderValue, Method, Request, header};
+use ureq_proto::http::{Method, header};
 
 use super::authentication::{AllowedSchemes, AnsweredChallenges, Authentication};
 use super::client_settings::{ClientPolicy, ClientSettings};
 use super::connection::HttpConnection;
 use super::cookie::Cookies;
-use super::error::{HttpError, unsendable};
+use super::error::HttpError;
 use super::io_limits::IoLimits;
+use super::offered_challenges;
 use super::redirect::{invalid_location, is_followed};
 use super::request_body::RequestBody;
-use super::request_head::AuthorizationField;
 use super::response_head::ResponseHead;
 use super::response_record::{ResponseLog, ResponseRecord};
 use super::stream::Connector;
-use super::{USER_AGENT, offered_challenges};
 use crate::digest::header_text;
 use crate::foreign_text::{MAX_EXCERPT, words_of};
 use crate::url::Url;
@@ -325,39 +323,6 @@ impl HttpClient {
         Ok(false)
     }
 
-    fn build_request(
-        &mut self,
-        method: &Method,
-        fields: &[(&str, &str)],
-        body: Option<&RequestBody<'_>>,
-    ) -> Result<Request<()>, HttpError> {
-        let url = &self.url;
-        // `header_raw` keeps the usual spelling of the names: some servers do not ignore their case.
-        let add = |builder, name: &str, value: &str| header_raw(builder, name, value.as_bytes());
-        let mut request = Request::builder().method(method).uri(url.target());
-        request = add(request, "Host", &url.authority());
-        request = add(request, "User-Agent", USER_AGENT);
-        // Without this field a server may choose any compression (RFC 7231 §5.3.4), and a decoder costs flash.
-        request = add(request, "Accept-Encoding", "identity");
-        for (name, value) in fields {
-            request = add(request, name, value);
-        }
-        request = match body {
-            Some(body) if body.is_chunked() => add(request, "Transfer-Encoding", "chunked"),
-            Some(body) => add(request, "Content-Length", &body.length().to_string()),
-            None => request,
-        };
-        if let Some(cookies) = self.cookies.header(url, self.has_left_tls) {
-            request = header_raw(request, "Cookie", &cookies);
-        }
-        if let Some(credentials) = self.authentication.authorization(method.as_str(), url.target()) {
-            // Controls are refused here as in every other field: a line end would begin another field.
-            let value = HeaderValue::from_bytes(&credentials).map_err(|_| HttpError::UnusableCredentials)?;
-            request = request.extension(AuthorizationField(value));
-        }
-        request.body(()).map_err(|_| unsendable())
-    }
-
     /// Returns the schemes that may be answered at the current URL. Basic needs TLS, or the host for which the password
     /// was configured.
     fn allowed_schemes(&self) -> AllowedSchemes {
@@ -414,5 +379,6 @@ impl HttpClient {
 
 #[cfg(feature = "diagnostics")]
 mod measurement;
+mod request;
 #[cfg(test)]
 mod tests;
