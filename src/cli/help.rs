@@ -22,7 +22,8 @@ after the end of its session, for which they wait two minutes at most, the other
 #[cfg(feature = "diagnostics")]
 const MEASUREMENT_OPTIONS: &str = "Each option is also a key of the JSON file, and overrides it.";
 
-const EXIT_STATUS: &str = "0 success, 1 failure, 64 wrong usage, 78 wrong configuration or data model.";
+const EXIT_STATUS: &str =
+    "0 success, 1 failure, 2 test not possible, 64 wrong usage, 78 wrong configuration or data model.";
 
 const EXAMPLE: &str = "\
 The data model gives the URL of the ACS, or \"set\" in the JSON file, or an option:

@@ -56,6 +56,7 @@ fn arguments(usage: &str) -> String {
             Some(flag) => format!(" Op Fl {flag}"),
             None => format!(" Op Ar {}", option.trim_matches('"')),
         },
+        None if word.starts_with("--") => format!(" Fl {}", &word[1..]),
         // A dot at the end of an argument is punctuation to mdoc, and stands apart.
         None => format!(
             " Ar {}",
@@ -111,9 +112,24 @@ fn commands(help: &str) -> String {
         let explained = printed(&["help", name]);
         // The usage and an empty line stand first, then the meaning.
         let details: Vec<&str> = explained.lines().skip(3).take_while(|line| !line.is_empty()).collect();
-        if !details.is_empty() {
-            list.push_str(&paragraph(details.into_iter()));
+        let (options, text): (Vec<&str>, Vec<&str>) =
+            details.into_iter().partition(|line| line.starts_with("  --") && columns(line).is_some());
+        if !text.is_empty() {
+            list.push_str(&paragraph(text.into_iter()));
         }
+        list.push_str(&options_of_command(&options));
+    }
+    list + ".El\n"
+}
+
+/// The options of one command, as a list within the list of commands.
+fn options_of_command(lines: &[&str]) -> String {
+    if lines.is_empty() {
+        return String::new();
+    }
+    let mut list = String::from(".Bl -tag -width Ds\n");
+    for (usage, meaning) in lines.iter().filter_map(|line| columns(line)) {
+        let _ = write!(list, ".It{}\n{}\n", arguments(usage), sentence(meaning));
     }
     list + ".El\n"
 }
