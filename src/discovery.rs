@@ -34,7 +34,7 @@ pub struct Discovered {
 pub(crate) struct UrlInUse<'a> {
     /// The URL; empty if the device has none.
     pub(crate) url: &'a str,
-    /// True if it is the default of the data model, which neither the configuration nor anybody else has set.
+    /// True if it is the default of the data model, not set by the configuration or by any other writer.
     pub(crate) is_default: bool,
     /// True if a session with an ACS has succeeded since the last factory reset.
     pub(crate) was_contacted: bool,

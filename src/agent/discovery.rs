@@ -155,7 +155,7 @@ impl Agent {
         })
     }
 
-    /// Returns true if the value is that of the data model, which neither the configuration nor anybody else has set (R9).
+    /// Returns true if the value is that of the data model, not set by the configuration or by any other writer (R9).
     fn is_default(&self, name: &str) -> bool {
         let is_configured = self.config.factory_values.iter().any(|(path, _)| path == name);
         !is_configured && self.device.tree().parameter(name).is_ok_and(|parameter| !parameter.is_changed())

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! The agent measures the time. What is taken back is one change as any other: one record, and renames that a start finishes. A value
-//! that somebody else has set since stays, and so do all files if one of them was changed by another program since.
+//! that another writer has set since stays, and so do all files if one of them was changed by another program since.
 
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ struct FormerValue {
     name: String,
     /// The literal before.
     old: String,
-    /// The digest of the value that was set: another one is of somebody else.
+    /// The digest of the value that was set: another digest is of another writer.
     new: u32,
 }
 
@@ -89,7 +89,7 @@ pub struct TakenBack {
 pub struct Obstacle {
     /// The reason, as text.
     pub reason: String,
-    /// True if another attempt would find the same: somebody else has changed a file since.
+    /// True if another attempt would find the same: another program has changed a file since.
     pub is_lasting: bool,
 }
 
@@ -337,7 +337,7 @@ impl Device {
         Ok(TakenBack { names: open.names.clone(), obstacle })
     }
 
-    /// Returns the changes that give the agent its former values. One that somebody else has set since stays.
+    /// Returns the changes that give the agent its former values. One that another writer has set since stays.
     fn former_values(&self, open: &Confirmation) -> Vec<Change> {
         let former = |value: &FormerValue| {
             let parameter = self.tree.parameter(&value.name).ok()?;

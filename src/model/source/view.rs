@@ -213,7 +213,7 @@ fn enabled(texts: &Texts<'_>) -> Viewed {
     Ok(Some((!flag(0, false)? && flag(1, true)?).to_string()))
 }
 
-/// Returns the state of an interface of netifd: one that is down waits for a peer, for its link, or for somebody who starts it.
+/// Returns the state of an interface of netifd: one that is down waits for a peer, for its link, or for a start by hand.
 fn interface_status(texts: &Texts<'_>) -> Viewed {
     let is = |place: usize, word: &str| texts[place] == Some(word);
     let status = match texts[4] {

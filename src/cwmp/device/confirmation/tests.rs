@@ -216,7 +216,7 @@ fn only_changes_that_may_cut_the_device_off_wait_for_a_contact() {
     }
 }
 
-/// R164, R172: all of the request goes back, except ParameterKey (R157), and the ACS is told as of a change of somebody else.
+/// R164, R172: all of the request goes back, except ParameterKey (R157), and the ACS is told as of a change by another writer.
 #[test]
 fn an_unconfirmed_change_is_taken_back() {
     let mut scene = Scene::new();
