@@ -45,6 +45,8 @@ mod tls;
 #[cfg(feature = "tls")]
 mod tls_files;
 #[cfg(feature = "tls")]
+mod tls_provider;
+#[cfg(feature = "tls")]
 mod tls_reasons;
 mod tls_settings;
 #[cfg(feature = "tls")]

@@ -18,7 +18,7 @@ const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01];
 const ECDSA: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04];
 /// The name of each signature algorithm that certificates have and webpki rejects: the begin and the end of its object
 /// identifier.
-const ALGORITHMS: [(&[u8], &[u8], &str); 9] = [
+const ALGORITHMS: [(&[u8], &[u8], &str); 10] = [
     (RSA, &[2], "MD2"),
     (RSA, &[4], "MD5"),
     (RSA, &[5], "SHA-1"),
@@ -28,9 +28,10 @@ const ALGORITHMS: [(&[u8], &[u8], &str); 9] = [
     (ECDSA, &[3, 1], "SHA-224"),
     (ECDSA, &[3, 4], "ECDSA with SHA-512"),
     (&[0x2a, 0x86, 0x48, 0xce, 0x38, 0x04], &[3], "DSA"),
+    (&[0x2b, 0x65], &[0x70], "Ed25519"),
 ];
 /// The keys and hashes that webpki and ring support.
-const SUPPORTED: &str = "RSA of 2048 bits or more, P-256, P-384 or Ed25519, with SHA-256 or SHA-384";
+const SUPPORTED: &str = "RSA of 2048 bits or more, P-256 or P-384, with SHA-256 or SHA-384";
 /// The remedy for a certificate that no CA has to sign.
 const PIN: &str = "put this certificate itself into the file of --ca-file (caFile)";
 
@@ -193,16 +194,19 @@ pub(super) fn malformed(error: &Error) -> String {
 
 /// Returns true for an error in the form of a certificate, which each certificate of a chain can have.
 fn is_about_encoding(error: &CertificateError) -> bool {
+    use webpki::Error as W;
     match error {
         CertificateError::BadEncoding => true,
         CertificateError::Other(other) => matches!(
-            other.to_string().as_str(),
-            "UnsupportedCertVersion"
-                | "UnsupportedCriticalExtension"
-                | "SignatureAlgorithmMismatch"
-                | "MalformedExtensions"
-                | "ExtensionValueInvalid"
-                | "InvalidSerialNumber"
+            other.0.downcast_ref(),
+            Some(
+                W::UnsupportedCertVersion
+                    | W::UnsupportedCriticalExtension
+                    | W::SignatureAlgorithmMismatch
+                    | W::MalformedExtensions
+                    | W::ExtensionValueInvalid
+                    | W::InvalidSerialNumber
+            )
         ),
         _ => false,
     }
@@ -224,32 +228,35 @@ fn clause(error: &CertificateError) -> String {
         E::InvalidPurpose | E::InvalidPurposeContext { .. } => {
             "is not for TLS servers: its extended key usage lacks serverAuth".into()
         }
-        E::Other(other) => of_webpki(&other.to_string()),
+        E::Other(other) => other.0.downcast_ref().map_or_else(|| "is not acceptable".into(), of_webpki),
         _ => "is not acceptable".into(),
     }
 }
 
 /// Completes "the certificate …" for an error of webpki, which rustls passes on without a type of its own.
-fn of_webpki(error: &str) -> String {
+fn of_webpki(error: &webpki::Error) -> String {
+    use webpki::Error as W;
     let reason = match error {
-        "CaUsedAsEndEntity" => {
+        W::CaUsedAsEndEntity => {
             return format!("is that of a CA: {PIN}, or give the server a certificate that this CA signs");
         }
-        "UnsupportedCertVersion" => {
+        W::UnsupportedCertVersion => {
             return format!("is of X.509 version 1: it needs version 3, or {PIN}");
         }
-        "EndEntityUsedAsCa" => "is signed by a certificate that is not that of a CA (basicConstraints without CA:TRUE)",
-        "PathLenConstraintViolated" => "is below more CAs than their pathLenConstraint allows",
-        "NameConstraintViolation" => "has a name that its CA must not sign (nameConstraints)",
-        "MaximumPathDepthExceeded" => "is below too many CAs: 6 are supported",
-        "EmptyEkuExtension" => "has an extended key usage without any entry",
-        "UnsupportedCriticalExtension" => "has a critical extension that is not supported",
-        "SignatureAlgorithmMismatch" => "is damaged: it names two signature algorithms",
-        "MalformedDnsIdentifier" => "has a malformed DNS name",
-        "MalformedNameConstraint" | "InvalidNetworkMaskConstraint" => "has malformed nameConstraints",
-        "MaximumSignatureChecksExceeded" | "MaximumPathBuildCallsExceeded" => "comes with too many others to check",
-        "MaximumNameConstraintComparisonsExceeded" => "has too many names to check",
-        "InvalidSerialNumber" => "has an invalid serial number",
+        W::EndEntityUsedAsCa => {
+            "is signed by a certificate that is not that of a CA (basicConstraints without CA:TRUE)"
+        }
+        W::PathLenConstraintViolated => "is below more CAs than their pathLenConstraint allows",
+        W::NameConstraintViolation => "has a name that its CA must not sign (nameConstraints)",
+        W::MaximumPathDepthExceeded => "is below too many CAs: 6 are supported",
+        W::EmptyEkuExtension => "has an extended key usage without any entry",
+        W::UnsupportedCriticalExtension => "has a critical extension that is not supported",
+        W::SignatureAlgorithmMismatch => "is damaged: it names two signature algorithms",
+        W::MalformedDnsIdentifier => "has a malformed DNS name",
+        W::MalformedNameConstraint | W::InvalidNetworkMaskConstraint => "has malformed nameConstraints",
+        W::MaximumSignatureChecksExceeded | W::MaximumPathBuildCallsExceeded => "comes with too many others to check",
+        W::MaximumNameConstraintComparisonsExceeded => "has too many names to check",
+        W::InvalidSerialNumber => "has an invalid serial number",
         _ => "has an extension that is malformed",
     };
     reason.into()
@@ -305,9 +312,12 @@ mod tests {
     /// An error of webpki without words of its own does not reach the operator by its name.
     #[test]
     fn every_error_of_webpki_has_words() {
-        for error in ["CaUsedAsEndEntity", "UnsupportedCertVersion", "TrailingData(Certificate)", "CertDistrusted"] {
-            let words = of_webpki(error);
-            assert!(!words.contains(error) && words.contains(' '), "{words}");
+        use webpki::{DerTypeId, Error as W};
+        let errors =
+            [W::CaUsedAsEndEntity, W::UnsupportedCertVersion, W::TrailingData(DerTypeId::Certificate), W::BadDerTime];
+        for error in errors {
+            let words = of_webpki(&error);
+            assert!(!words.contains(&error.to_string()) && words.contains(' '), "{words}");
         }
     }
 }

@@ -17,7 +17,6 @@ use std::time::Duration;
 
 use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{ClientConnection, Resumption};
-use rustls::crypto::CryptoProvider;
 use rustls::pki_types::ServerName;
 use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, ProtocolVersion};
@@ -27,6 +26,7 @@ use super::error::HttpError;
 use super::recording_verifier::RecordingVerifier;
 use super::tcp::{Readiness, Tcp, http_error};
 use super::tls_files::identity;
+use super::tls_provider::{SIGNATURES, provider};
 use super::tls_reasons::Ends;
 use super::tls_settings::TlsSettings;
 use super::trust::Trust;
@@ -221,10 +221,5 @@ impl Drop for TlsStream {
 
 /// Returns the check of server certificates against the CA file, or the roots of the system.
 pub(super) fn verifier(ca_file: Option<&Path>, clock_is_set: bool) -> Result<RecordingVerifier, HttpError> {
-    let algorithms = provider().signature_verification_algorithms;
-    Ok(RecordingVerifier::new(Trust::load(ca_file)?, algorithms, clock_is_set))
-}
-
-fn provider() -> Arc<CryptoProvider> {
-    Arc::new(rustls::crypto::ring::default_provider())
+    Ok(RecordingVerifier::new(Trust::load(ca_file)?, SIGNATURES, clock_is_set))
 }

@@ -4,7 +4,6 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::pem::{Error as PemError, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
@@ -13,6 +12,7 @@ use super::certificate::PublicKey;
 use super::der::SEQUENCE;
 use super::error::HttpError;
 use super::resolver::without_errno;
+use super::tls_provider::signing_key;
 use super::tls_settings::TlsSettings;
 use super::trust::Trust;
 
@@ -54,8 +54,8 @@ pub(super) fn identity(settings: &TlsSettings) -> Result<Option<CertifiedKey>, F
     let wrong_key = |reason: String| (CLIENT_KEY, HttpError::Tls(reason));
     let key = PrivateKeyDer::from_pem_file(key_file).map_err(|error| (CLIENT_KEY, unusable(key_file, "key", error)))?;
     let (file, key_file) = (certificate.display(), key_file.display());
-    let key = any_supported_type(&key).map_err(|_| {
-        let supported = "RSA of 2048 to 4096 bits, P-256, P-384 and Ed25519 are supported";
+    let key = signing_key(&key).map_err(|_| {
+        let supported = "RSA of 2048 to 4096 bits, P-256 and P-384 are supported";
         wrong_key(format!("the key in {key_file} is damaged or of an unsupported type: {supported}"))
     })?;
     // Compared without webpki, which reads certificates of version 3 alone: the server decides which one it accepts.
