@@ -1,5 +1,7 @@
 //! Texts of other programs, such as the body of an error response, made fit for one line of the log or of a command.
 
+use std::fmt::{self, Write};
+
 /// The bytes of a foreign message that [`words_of`] reads.
 pub(crate) const MAX_EXCERPT: usize = 2048;
 /// The longest text of [`words_of`], in characters.
@@ -28,6 +30,24 @@ pub(crate) fn one_line(text: &str, max: usize) -> String {
         length += 1;
     }
     line
+}
+
+/// A text in double quotes on one line, with quotes, backslashes and what no terminal shows escaped as in Rust.
+///
+/// It stands in for `{:?}`, which builds for gateways leave empty.
+pub(crate) struct Quoted<'a>(pub(crate) &'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_char('"')?;
+        for c in self.0.chars() {
+            match c {
+                '\'' => f.write_char(c)?,
+                _ => write!(f, "{}", c.escape_debug())?,
+            }
+        }
+        f.write_char('"')
+    }
 }
 
 /// Returns true for the characters that change the direction or the joining of the text around them: a terminal would
@@ -79,6 +99,13 @@ fn without_tags(body: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_quoted_text_is_that_of_debug() {
+        for text in ["", "plain", "a\"b'c\\d", "line\nend\r\t\0\u{1b}", "\u{202e}\u{301}é漢\u{7f}"] {
+            assert_eq!(Quoted(text).to_string(), format!("{text:?}"));
+        }
+    }
 
     #[test]
     fn a_text_is_one_line_of_bounded_length() {

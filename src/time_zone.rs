@@ -3,6 +3,7 @@
 //! The zone is the first of these that can be read: the variable `TZ`, `/etc/TZ` (OpenWrt), `/etc/localtime`, UTC. The C
 //! library uses the same order.
 
+use crate::foreign_text::Quoted;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -114,7 +115,7 @@ impl LocalZone {
 
 /// Returns the warning about a zone that cannot be read.
 fn unreadable(source: &str) -> String {
-    format!("the time zone cannot be read: {source:?} is neither a POSIX rule nor a zone file")
+    format!("the time zone cannot be read: {} is neither a POSIX rule nor a zone file", Quoted(source))
 }
 
 /// Reads the beginning of a file.

@@ -1,5 +1,6 @@
 //! Faults of both sides: those of the CPE, from 9000, and those of the ACS, from 8000.
 
+use crate::foreign_text::Quoted;
 use std::fmt;
 
 use super::version::Version;
@@ -314,7 +315,7 @@ impl fmt::Display for AcsFault {
         match self.text.is_empty() {
             true => Ok(()),
             // Quoted and escaped: a line end in the text of the ACS could otherwise forge a line of the log.
-            false => write!(f, ": {:?}", self.text),
+            false => write!(f, ": {}", Quoted(&self.text)),
         }
     }
 }

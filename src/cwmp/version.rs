@@ -8,6 +8,7 @@
 //!   1.4       urn:dslforum-org:cwmp-1-2   SupportedCWMPVersions in the header of Inform
 //! ```
 
+use crate::foreign_text::Quoted;
 use std::fmt;
 
 /// A version of the CPE WAN Management Protocol.
@@ -125,7 +126,7 @@ pub struct VersionNotOffered(String);
 
 impl fmt::Display for VersionNotOffered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the ACS chose CWMP version {:?}, which was not offered", self.0)
+        write!(f, "the ACS chose CWMP version {}, which was not offered", Quoted(&self.0))
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::{Failure, Order};
+use crate::foreign_text::Quoted;
 use crate::http::{IoLimits, resolve};
 
 /// The time for the address of a name: the limit of the system's resolver with its repetitions.
@@ -47,7 +48,7 @@ pub(crate) fn address(host: &str, version: Version, stop: &Arc<AtomicBool>) -> R
     let limits = IoLimits { timeout: LOOK_UP, stop: Arc::clone(stop), end: None }.end_within(LOOK_UP);
     let found = resolve(host, 0, &limits).map_err(|error| failed(error.to_string()))?;
     let fitting = found.iter().map(SocketAddr::ip).find(|address| version.fits(*address));
-    fitting.ok_or_else(|| failed(format!("{host:?} has no address of this version of IP")))
+    fitting.ok_or_else(|| failed(format!("{} has no address of this version of IP", Quoted(host))))
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use super::recovery::set_all;
 use super::{Author, Confirmation, Device, DeviceState, JournalError, Sources, StagedFile, Unfinished};
 use crate::clock::Now;
 use crate::cwmp::fault::{Fault, FaultCode, ParameterFault};
+use crate::foreign_text::Quoted;
 use crate::model::change::Change;
 use crate::model::source::uci::Identity;
 use crate::model::source::{Answers, OptionForm, Place, Write};
@@ -302,7 +303,7 @@ impl Device {
             match &write.text {
                 _ if write.place.is_row() => {}
                 _ if write.hidden => log::debug!("{}: ***", write.name),
-                Some(text) => log::debug!("{}: {text:?}", write.name),
+                Some(text) => log::debug!("{}: {}", write.name, Quoted(text)),
                 None => log::debug!("{}: removed", write.name),
             }
         }

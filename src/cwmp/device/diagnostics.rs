@@ -15,6 +15,7 @@ use crate::cwmp::diagnostics::{
 };
 use crate::cwmp::event::{Event, EventCode};
 use crate::cwmp::fault::{FaultCode, ParameterFault};
+use crate::foreign_text::Quoted;
 use crate::model::change::Change;
 
 impl Device {
@@ -203,7 +204,7 @@ impl Device {
         let shown = parameter.has_value().then(|| digest(&parameter.stored()));
         match parameter.spec.parse(text) {
             Ok(value) => self.set_provided(&name, value, shown),
-            Err(error) => log::warn!("{name}: the data model does not allow {text:?}: {error}"),
+            Err(error) => log::warn!("{name}: the data model does not allow {}: {error}", Quoted(text)),
         }
     }
 }

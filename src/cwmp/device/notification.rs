@@ -15,6 +15,7 @@ use serde_json::Value as Json;
 use super::management_server::{PUBLISHED, gateway_names, parameter, short_name};
 use super::{Device, DeviceState, JournalError, PublishedAddress};
 use crate::cwmp::event::{Event, EventCode};
+use crate::foreign_text::Quoted;
 use crate::model::attributes::{Attributes, Notification};
 use crate::model::change::Change;
 use crate::model::path::Path;
@@ -47,7 +48,7 @@ impl Device {
     pub fn set_runtime_value(&mut self, name: &str, text: &str) {
         let Ok(parameter) = self.tree.parameter(name) else { return };
         let Ok(value) = parameter.spec.parse(text) else {
-            log::warn!("{name}: the data model does not allow the value {text:?}");
+            log::warn!("{name}: the data model does not allow the value {}", Quoted(text));
             return;
         };
         let shown = digest(&parameter.stored());

@@ -9,6 +9,7 @@ use super::reference::References;
 use super::{ENVELOPE, UNDECLARED, encoding, limits, prefixes, xml_error};
 use crate::cwmp::fault::{AcsFault, AcsFaultCode};
 use crate::cwmp::version::Version;
+use crate::foreign_text::Quoted;
 
 /// The text of a message, from which [`Message::document`] borrows.
 #[derive(Debug)]
@@ -320,10 +321,14 @@ impl fmt::Display for EnvelopeError {
         match self {
             EnvelopeError::NotEncoded(encoding) => write!(f, "the message is not {encoding}"),
             EnvelopeError::Encoding(name) => {
-                write!(f, "the message is encoded in {name:?}, not in UTF-8, UTF-16, ISO-8859-1 or windows-1252")
+                write!(
+                    f,
+                    "the message is encoded in {}, not in UTF-8, UTF-16, ISO-8859-1 or windows-1252",
+                    Quoted(name)
+                )
             }
             EnvelopeError::UndeclaredPrefix(prefix) => {
-                write!(f, "the message is not XML: the namespace prefix {prefix:?} is not declared")
+                write!(f, "the message is not XML: the namespace prefix {} is not declared", Quoted(prefix))
             }
             EnvelopeError::Xml(reason) => write!(f, "the message is not XML: {reason}"),
             EnvelopeError::Dtd => f.write_str("the message holds a document type declaration"),

@@ -4,6 +4,7 @@ use super::{TransferRequest, check_url};
 use crate::cwmp::device::Device;
 use crate::cwmp::fault::{Fault, FaultCode};
 use crate::cwmp::rules::has_controls;
+use crate::foreign_text::Quoted;
 use crate::model::actions::FileAction;
 use crate::suggest::hint;
 
@@ -41,5 +42,5 @@ pub fn admit(request: &TransferRequest, device: &Device) -> Result<(), Fault> {
 fn unknown_type(verb: &str, file_type: &str, actions: &[(String, FileAction)]) -> String {
     let known: Vec<&str> = actions.iter().map(|(name, _)| name.as_str()).collect();
     let end = if known.is_empty() { String::new() } else { hint(file_type, &known, "types", "") };
-    format!("this device {verb} no files of type {file_type:?}{end}")
+    format!("this device {verb} no files of type {}{end}", Quoted(file_type))
 }

@@ -1,6 +1,7 @@
 //! Builds the sources of UCI packages.
 
 use super::{Built, SchemaBuilder, pointer};
+use crate::foreign_text::Quoted;
 use crate::model::raw::{Object, Raw};
 use crate::model::source::uci::{Identity, is_field, is_name, is_package, is_section, is_type};
 use crate::model::source::{Condition, Location, NewRow, NewSection, SourceId, Template};
@@ -102,7 +103,7 @@ impl<'a> SchemaBuilder<'a> {
         let section_type = self.text(source, "rows")?.filter(|text| is_type(text)).ok_or_else(wrong_rows)?;
         let template = Template::parse(section_type, &mut |_| Err(String::new())).map_err(|_| wrong_rows())?;
         if let Some(field) = conditions.iter().map(|(field, _)| field).find(|field| !is_field(field)) {
-            return Err(self.error(source.file, "/where", format!("{field:?} is not the name of an option")));
+            return Err(self.error(source.file, "/where", format!("{} is not the name of an option", Quoted(field))));
         }
         if source.get("identity").is_some() {
             if options.is_empty() || !options.iter().all(|option| is_name(option)) {
