@@ -26,8 +26,8 @@ use super::fault::{Fault, FaultCode};
 use super::soap::{ArrayWriter, Element, EnvelopeWriter};
 use crate::clock::Now;
 use crate::model::actions::Actions;
-use crate::model::path::{MAX_LENGTH, Path, PathError};
-use crate::model::tree::Wanted;
+use crate::model::path::{MAX_LENGTH, PathError};
+use crate::model::tree::{Parameter, Tree, Wanted};
 use crate::model::value::ValueError;
 
 /// A function that executes one request: it reads the arguments, changes the device, and writes the arguments of the
@@ -133,21 +133,27 @@ fn check_sources(failure: Option<String>) -> Result<(), Fault> {
     failure.map_or(Ok(()), |reason| Err(Fault::because(FaultCode::InternalError, reason)))
 }
 
-/// Calls `write` for each name in the array `ParameterNames` of a request.
+/// Writes each parameter of the names in the array `ParameterNames` of a request.
 ///
 /// # Errors
-/// An invalid or unknown name, an error of `write`, or a response that becomes too large (R183, R211).
-fn for_each_name(
+/// An invalid or unknown name, or a response that becomes too large (R183, R211).
+fn write_parameters(
     request: Element<'_>,
+    tree: &Tree,
     list: &mut ArrayWriter<'_>,
-    mut write: impl FnMut(&str, &Path<'_>, &mut ArrayWriter<'_>) -> Result<(), Fault>,
+    write: fn(&Parameter<'_>, &mut ArrayWriter<'_>),
 ) -> Result<(), Fault> {
+    let mut finder = tree.finder();
     for name in request.nonempty_members("ParameterNames")? {
         let name = name
             .text()
             .ok_or_else(|| Fault::because(FaultCode::InvalidArguments, "a parameter name must be a text"))?;
-        let path = Path::parse(&name).map_err(|error| fault_of_name(&name, error))?;
-        write(&name, &path, list)?;
+        let visited = finder.visit(&name, &mut |parameter| {
+            if has_room(list) {
+                write(parameter, list);
+            }
+        });
+        visited.map_err(|error| fault_of_name(&name, error))?;
         check_size(list)?;
     }
     Ok(())

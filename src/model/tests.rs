@@ -11,6 +11,7 @@ use crate::mistake::{Mistake, Mistakes};
 use crate::secret::Secret;
 
 mod files;
+mod finder;
 mod mistakes;
 mod needs;
 mod rows;

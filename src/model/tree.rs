@@ -9,6 +9,7 @@
 //! | file | part |
 //! |---|---|
 //! | `read.rs` | values and names, in the order of the data model |
+//! | `finder.rs` | parameters by one name after the other |
 //! | `check.rs` | decides if a change from outside is valid, without making it |
 //! | `apply.rs` | makes a change that was decided |
 //! | `work.rs` | the bound on the work of one request |
@@ -31,6 +32,7 @@ use numbers::UsedNumbers;
 mod apply;
 mod check;
 mod difference;
+mod finder;
 mod numbers;
 mod parameter;
 mod read;
@@ -42,6 +44,7 @@ mod walk;
 mod work;
 
 pub use check::{DeclaredType, SetError};
+pub use finder::Finder;
 pub use parameter::Parameter;
 pub use refresh::{Mode, Plan, Planned, Reading, Settled, Wanted};
 pub use rows::RowChanges;
@@ -149,16 +152,22 @@ impl Tree {
 
     /// Finds the node that a path names. Names that do not fit are `PathError::Unknown` (R180, R189).
     pub(super) fn locate(&self, path: &Path<'_>) -> Result<Located<'_>, PathError> {
-        self.locate_with_steps(path).map(|(located, _)| located)
+        self.search(path, &mut |_, _| {})
     }
 
     /// Finds the node that a path names, and the steps by which [`Tree::scope_mut`] finds its scope again.
     fn locate_with_steps(&self, path: &Path<'_>) -> Result<(Located<'_>, Steps), PathError> {
         let mut steps = Steps::new();
+        let located = self.search(path, &mut |table, number| steps.push((table, number)))?;
+        Ok((located, steps))
+    }
+
+    /// Finds the node that a path names, and calls `step` for each step on the way.
+    fn search(&self, path: &Path<'_>, step: &mut dyn FnMut(u32, u32)) -> Result<Located<'_>, PathError> {
         let mut segments = path.segments();
         match segments.next() {
             // The empty path (R178, R185).
-            None => return Ok((Located::WholeTree, steps)),
+            None => return Ok(Located::WholeTree),
             Some(root) if root != self.root_name() => return Err(PathError::Unknown),
             Some(_) => {}
         }
@@ -182,7 +191,7 @@ impl Tree {
                     let number = instance_number(segment).ok_or(PathError::Unknown)?;
                     let instance = scope.tables[table.index as usize].instance(number).ok_or(PathError::Unknown)?;
                     // Borrowing rules: the scope found here is shared, so that a change finds it again by the steps.
-                    steps.push((table.index, number));
+                    step(table.index, number);
                     Located::Instance(table, &instance.scope)
                 }
                 Located::Parameter(..) | Located::WholeTree => return Err(PathError::Unknown),
@@ -191,9 +200,9 @@ impl Tree {
         match located {
             // R180: the dot belongs to an object. `Device.X.P.` of a parameter and `Device.X` of an object are unknown.
             Located::Parameter(..) if path.is_partial() => Err(PathError::Unknown),
-            Located::Parameter(..) => Ok((located, steps)),
+            Located::Parameter(..) => Ok(located),
             _ if !path.is_partial() => Err(PathError::Unknown),
-            _ => Ok((located, steps)),
+            _ => Ok(located),
         }
     }
 }

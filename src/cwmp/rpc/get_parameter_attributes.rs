@@ -4,8 +4,7 @@ use crate::clock::Now;
 use crate::cwmp::device::Device;
 use crate::cwmp::fault::Fault;
 use crate::cwmp::soap::{ArrayWriter, Element, EnvelopeWriter};
-use crate::model::path::Path;
-use crate::model::tree::{Parameter, Tree, Wanted};
+use crate::model::tree::{Parameter, Wanted};
 
 /// Returns the attributes: one entry for each parameter, with its full name (R211).
 pub(super) fn handle(
@@ -16,17 +15,8 @@ pub(super) fn handle(
 ) -> Result<(), Fault> {
     super::refresh(request, "ParameterNames", Wanted::instances, device, now);
     response.array("ParameterList", "cwmp:ParameterAttributeStruct", |list| {
-        super::for_each_name(request, list, |name, path, list| write_attributes(device.tree(), name, path, list))
+        super::write_parameters(request, device.tree(), list, write)
     })
-}
-
-fn write_attributes(tree: &Tree, name: &str, path: &Path<'_>, list: &mut ArrayWriter<'_>) -> Result<(), Fault> {
-    tree.visit_values(path, &mut |parameter| {
-        if super::has_room(list) {
-            write(parameter, list);
-        }
-    })
-    .map_err(|error| super::fault_of_name(name, error))
 }
 
 fn write(parameter: &Parameter<'_>, list: &mut ArrayWriter<'_>) {

@@ -3,9 +3,8 @@
 use crate::clock::Now;
 use crate::cwmp::device::Device;
 use crate::cwmp::fault::Fault;
-use crate::cwmp::soap::{ArrayWriter, Element, EnvelopeWriter};
-use crate::model::path::Path;
-use crate::model::tree::{Tree, Wanted};
+use crate::cwmp::soap::{Element, EnvelopeWriter};
+use crate::model::tree::Wanted;
 
 /// Returns the values of parameters and of whole objects. One unknown name rejects the whole request (R177 to R183).
 pub(super) fn handle(
@@ -16,18 +15,10 @@ pub(super) fn handle(
 ) -> Result<(), Fault> {
     super::check_sources(super::refresh(request, "ParameterNames", Wanted::values, device, now))?;
     response.array("ParameterList", "cwmp:ParameterValueStruct", |list| {
-        super::for_each_name(request, list, |name, path, list| write_values(device.tree(), name, path, list))
+        super::write_parameters(request, device.tree(), list, |parameter, list| {
+            let kind = parameter.wire_type().name();
+            // Written straight from the tree: a copy of all values would double the memory that the request takes.
+            parameter.with_value(|value| list.parameter_value(parameter.name, kind, value));
+        })
     })
-}
-
-fn write_values(tree: &Tree, name: &str, path: &Path<'_>, list: &mut ArrayWriter<'_>) -> Result<(), Fault> {
-    let visited = tree.visit_values(path, &mut |parameter| {
-        if !super::has_room(list) {
-            return;
-        }
-        let kind = parameter.wire_type().name();
-        // Written straight from the tree: a copy of all values would double the memory that the request takes.
-        parameter.with_value(|value| list.parameter_value(parameter.name, kind, value));
-    });
-    visited.map_err(|error| super::fault_of_name(name, error))
 }

@@ -27,11 +27,15 @@ const MAX_NAMESPACES: usize = 20_000;
 pub(super) fn check(text: &str) -> Result<(), EnvelopeError> {
     let bytes = text.as_bytes();
     // The parser allocates for that number of elements and attributes before it reads the first.
-    let count = |sign| bytes.iter().filter(|&&byte| byte == sign).count();
-    if count(b'<') > MAX_MARKUP {
+    let (mut markup, mut attributes) = (0, 0);
+    for &byte in bytes {
+        markup += usize::from(byte == b'<');
+        attributes += usize::from(byte == b'=');
+    }
+    if markup > MAX_MARKUP {
         return Err(EnvelopeError::TooComplex("too many elements"));
     }
-    if count(b'=') > MAX_MARKUP {
+    if attributes > MAX_MARKUP {
         return Err(EnvelopeError::TooComplex("too many attributes"));
     }
     let mut scan = Scan::default();
@@ -65,6 +69,11 @@ impl Default for Scan {
 impl Scan {
     /// Counts the markup at the start of `rest` and returns its length; `None` if it has no end.
     fn markup(&mut self, rest: &str) -> Result<Option<usize>, EnvelopeError> {
+        // Most are tags, told by one byte; a byte of a character beyond ASCII begins a name as well.
+        let is_start_tag = rest.as_bytes().get(1).is_some_and(|byte| !matches!(byte, b'/' | b'!' | b'?'));
+        if is_start_tag {
+            return self.start_tag(rest.as_bytes());
+        }
         if let Some((start, end)) = delimiters(rest) {
             // An end tag without a start is reported by the parser.
             self.depth = self.depth.saturating_sub(usize::from(start == "</"));
@@ -131,7 +140,9 @@ pub(super) fn delimiters(rest: &str) -> Option<(&'static str, &'static str)> {
 
 /// Returns the length of the text up to and with `end`, searched from `from`.
 pub(super) fn length_to(rest: &str, from: usize, end: &str) -> Option<usize> {
-    let found = rest.get(from..)?.find(end)?;
+    let rest = rest.get(from..)?;
+    // A search for a character needs no preparation, and one for a text does.
+    let found = if end == ">" { rest.find('>') } else { rest.find(end) }?;
     Some(from + found + end.len())
 }
 

@@ -1,7 +1,7 @@
 //! Reading a tree: values and names, in the order of the data model.
 
 use super::walk::{NameWalk, ParameterWalk};
-use super::{Located, Parameter, Scope, Tree, Work};
+use super::{Finder, Located, Parameter, Scope, Tree, Work};
 use crate::model::path::{Path, PathError};
 use crate::model::schema::{Contains, NodeId, NodeKind, ROOT};
 use crate::model::value::Value;
@@ -44,6 +44,11 @@ impl Tree {
         self.parameter(name).ok().map(|parameter| parameter.stored())
     }
 
+    /// Returns a visitor of parameters by name.
+    pub fn finder(&self) -> Finder<'_> {
+        Finder::new(self)
+    }
+
     /// Calls `visit` with every parameter at or below `path`, in the order of the data model (R178).
     ///
     /// A full name must be that of a parameter, and a partial path that of an object; any other is
@@ -51,16 +56,18 @@ impl Tree {
     pub fn visit_values(&self, path: &Path<'_>, visit: &mut dyn FnMut(&Parameter<'_>)) -> Result<(), PathError> {
         // The entry counts as well, so that many names of empty tables are bounded, too.
         self.work.step()?;
+        let located = self.locate(path)?;
+        if let Located::Parameter(node, scope) = located {
+            visit(&self.parameter_at(path.as_str(), node, scope));
+            return Ok(());
+        }
         let mut walk = self.walk(buffer(path), None, &self.work, visit);
-        match self.locate(path)? {
-            Located::Parameter(node, scope) if !path.is_partial() => {
-                (walk.visit)(&self.parameter_at(path.as_str(), node, scope))
-            }
+        match located {
             Located::WholeTree => walk.node(ROOT, &self.root),
             Located::Object(children, scope) => walk.children(children, scope),
             Located::Instance(table, scope) => walk.children(table.children, scope),
             Located::Table(table, scope) => walk.table(&table, scope),
-            Located::Parameter(..) => return Err(PathError::Unknown),
+            Located::Parameter(..) => {} // visited above
         }
         walk.end
     }
@@ -183,7 +190,7 @@ impl Tree {
         matches!(self.locate(path), Ok(Located::Parameter(..)))
     }
 
-    fn parameter_at<'t>(&'t self, name: &'t str, node: NodeId, scope: &'t Scope) -> Parameter<'t> {
+    pub(super) fn parameter_at<'t>(&'t self, name: &'t str, node: NodeId, scope: &'t Scope) -> Parameter<'t> {
         let NodeKind::Parameter { slot, spec } = self.schema.node(node).kind else {
             unreachable!("a located parameter is the node of one")
         };
