@@ -16,10 +16,15 @@ const REFILL: Duration = Duration::from_millis(20);
 
 /// Reads a file, or the rows in it.
 pub(super) fn read(path: &str, rows: Option<&str>) -> Result<Answer, String> {
+    read_beside_writers(path, rows, || std::thread::sleep(REFILL))
+}
+
+/// Reads a file, or the rows in it; `wait` gives a writer the time to fill a file that it has just emptied.
+fn read_beside_writers(path: &str, rows: Option<&str>, wait: impl FnOnce()) -> Result<Answer, String> {
     let mut text = read_text(path)?;
     // A file that is written anew in its place is empty for a moment, which must not cost all instances.
     if rows.is_some() && text.is_empty() && was_just_written(path) {
-        std::thread::sleep(REFILL);
+        wait();
         text = read_text(path)?;
     }
     Ok(match rows {
@@ -117,18 +122,12 @@ mod tests {
     }
 
     #[test]
-    #[expect(clippy::disallowed_methods, reason = "the other side of the test")]
     fn rows_outlast_the_moment_in_which_a_file_is_written_anew() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("file");
         std::fs::write(&path, "").expect("emptied");
-        let file = path.clone();
-        let writer = std::thread::Builder::new().spawn(move || {
-            std::thread::sleep(REFILL / 10);
-            std::fs::write(file, "a\n").expect("filled");
-        });
-        let rows = read(path.to_str().expect("a name"), Some("^(?<key>.+)$"));
-        writer.expect("a thread").join().expect("its end");
+        let fill = || std::fs::write(&path, "a\n").expect("filled");
+        let rows = read_beside_writers(path.to_str().expect("a name"), Some("^(?<key>.+)$"), fill);
         assert!(matches!(rows, Ok(Answer::Rows(rows)) if rows.len() == 1));
         // A file that stays empty has no rows.
         std::fs::write(&path, "").expect("emptied");

@@ -6,11 +6,12 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::Output;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::gateway::{PASSWORD, SOON, USERNAME, gateway, gateway_at};
 use crate::support::agent::AgentBuilder;
 use crate::support::port::closed_address;
+use crate::support::stopwatch::Stopwatch;
 use crate::support::{Acs, AcsOptions, Agent, Mount};
 
 /// The lines of a run of the doctor by their subject, and the exit status.
@@ -160,9 +161,9 @@ fn a_session_that_runs_is_not_waited_for() {
     acs.expects(crate::support::inform()).replies(crate::support::silence());
     let agent = gateway(&acs).start();
     acs.requests(1, SOON);
-    let began = Instant::now();
+    let began = Stopwatch::start();
     let told = Told::new(&agent.beside("doctor"));
-    assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
+    assert!(began.is_within(SOON), "{:?}", began.elapsed());
     told.has("ok", "agent", &["is running and answers"]).has("ok", "ACS URL", &[&acs.url()]);
     told.has("ok", "HTTP port", &["the agent answers with its challenge"]);
 }
@@ -389,10 +390,10 @@ fn silence_has_an_end() {
         stories.push(("https", "TLS"));
     }
     for (scheme, subject) in stories {
-        let began = Instant::now();
+        let began = Stopwatch::start();
         let told = alone(gateway_at(&format!("{scheme}://{}/", server(silent))));
         told.has("FAILED", subject, &["timed out"]);
-        assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+        assert!(began.is_within(Duration::from_secs(30)), "{:?}", began.elapsed());
     }
 }
 
@@ -411,12 +412,12 @@ fn a_signal_ends_it() {
         assert!(length > 0, "{text}");
         text.push_str(&String::from_utf8_lossy(&chunk[..length]));
     }
-    let began = Instant::now();
+    let began = Stopwatch::start();
     let sent = std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
     assert!(sent.expect("kill starts").success());
     let status = child.wait().expect("its end");
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(15));
-    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    assert!(began.is_within(Duration::from_secs(2)), "{:?}", began.elapsed());
 }
 
 #[cfg(feature = "tls")]

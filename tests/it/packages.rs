@@ -8,10 +8,11 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::gateway::{BOOT, BOOTSTRAP, SOON, VALUE_CHANGE};
 use crate::support::skip::skip_for_lack_of;
+use crate::support::stopwatch::Stopwatch;
 use crate::support::{Acs, AcsOptions};
 use serde_json::Value as Json;
 use tempfile::TempDir;
@@ -669,9 +670,9 @@ fn sysv_life(shell: &[&'static str], path: Option<&Path>) {
     let session = acs.session(SOON).expect_complete();
     assert_eq!(session.inform().event_codes(), [VALUE_CHANGE]);
     // The agent ends soon after SIGTERM, so that the script needs no SIGKILL.
-    let began = Instant::now();
+    let began = Stopwatch::start();
     assert!(sysv.says("stop", 0).contains("stopped"));
-    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    assert!(began.is_within(Duration::from_secs(8)), "{:?}", began.elapsed());
     assert!(sysv.says("stop", 0).contains("is not running"));
     assert!(!sysv.home.path().join("pid").exists());
 

@@ -173,11 +173,15 @@ fn a_chain_of_slow_answers_ends() {
         Step::Dribble(reply, size, Duration::from_millis(10)) // 400 ms
     };
     let pair = [slowly(&format!("401 No\r\n{MD5}")), slowly("302 Found\r\nLocation: next")];
-    let server = Server::start(vec![vec![pair; 5].concat()]);
-    let mut settings = settings(&server.url());
-    settings.timeout = Duration::from_millis(200);
-    let result = AcsConnection::open(settings).unwrap().post(b"<inform/>");
-    assert_eq!(result, Err(HttpError::Timeout("answering challenges and following redirects")));
+    let attempt = || {
+        let server = Server::start(vec![vec![pair.clone(); 5].concat()]);
+        let mut settings = settings(&server.url());
+        settings.timeout = Duration::from_millis(200);
+        AcsConnection::open(settings).unwrap().post(b"<inform/>")
+    };
+    // On a busy machine a message may be late by itself, which its own limit ends before the chain is over.
+    let result = (0..5).map(|_| attempt()).find(|result| *result != Err(HttpError::Timeout("waiting for the answer")));
+    assert_eq!(result, Some(Err(HttpError::Timeout("answering challenges and following redirects"))));
 }
 
 /// Bytes around the body give no time, as their number has no limit of its own.

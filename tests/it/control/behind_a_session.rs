@@ -5,12 +5,13 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::{CODE, PROGRAM, agent_with, builder, eventually, reason, silent_acs, status};
 use crate::gateway::{SOON, TR_181};
-use crate::support::agent::{patience, program};
+use crate::support::agent::program;
 use crate::support::network::{BLACK_HOLE, with_network};
+use crate::support::stopwatch::Stopwatch;
 use crate::support::{AcsOptions, Agent, ManualAcs, set_parameter_values};
 
 const SERIAL: &str = "Device.DeviceInfo.SerialNumber";
@@ -33,10 +34,10 @@ fn answers_at_once(agent: &Agent, phase: &str) {
         let mut took = Vec::new();
         // On a busy machine the client itself may take longer: one of a few attempts is enough.
         let output = loop {
-            let began = Instant::now();
+            let began = Stopwatch::start();
             let output = agent.succeeds(command);
             took.push(began.elapsed());
-            if began.elapsed() < patience(AT_ONCE) {
+            if began.is_within(AT_ONCE) {
                 break output;
             }
             assert!(took.len() < 4, "{phase}: {command:?} took {took:?}");

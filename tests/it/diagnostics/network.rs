@@ -73,6 +73,12 @@ fn hops(text: &str) -> Vec<String> {
 #[test]
 fn the_route_is_that_of_traceroute() {
     in_network("the_route_is_that_of_traceroute", "", || {
+        // First, because Linux limits these answers to a few for each host, and its other errors count.
+        for host in ["10.9.50.1", "fd09:50::1"] {
+            let (text, status) = output("agent", &format!("traceroute {host}"));
+            assert_eq!((hops(&text).len(), status), (3, Some(2)), "r3 says that no way leads on: {text}");
+            assert!(text.lines().last().is_some_and(|line| line.contains("  !")), "{text}");
+        }
         for host in ["10.9.4.2", "fd09:4::2"] {
             let (own, status) = output("agent", &format!("traceroute {host}"));
             let (other, _) = output("traceroute", &format!("-n {host}"));
@@ -81,11 +87,6 @@ fn the_route_is_that_of_traceroute() {
         }
         let (text, status) = output("agent", "traceroute 10.9.4.2 hops=2");
         assert_eq!((hops(&text), status), (vec!["10.9.1.1".into(), "10.9.2.2".into()], Some(1)));
-        for host in ["10.9.50.1", "fd09:50::1"] {
-            let (text, status) = output("agent", &format!("traceroute {host}"));
-            assert_eq!((hops(&text).len(), status), (3, Some(2)), "r3 says that no way leads on: {text}");
-            assert!(text.lines().last().is_some_and(|line| line.contains("  !")), "{text}");
-        }
         // A hop that says nothing costs its timeout once, and not the route.
         sh("read r1 r2 rest </tmp/routers.$PPID; nsenter --net --target $r2 nft -f - <<END\n\
             table inet t { chain c { type filter hook output priority 0; icmp type time-exceeded drop; }; }\nEND\n");

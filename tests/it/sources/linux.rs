@@ -11,13 +11,16 @@ use crate::support::network::with_network;
 use crate::support::port::closed_address;
 use crate::support::skip::{skip, skip_for_lack_of};
 
-/// A router: a WAN link with a default route, a bridge with a port, a VLAN, and a host behind the bridge.
+/// A router: a WAN link with a default route, a bridge with a port, a VLAN, and a host behind the bridge. A link that comes up
+/// drops its neighbours, and a neighbour is reachable for 15 to 45 s by default.
 const ROUTER: &str = "ip link add wan type veth peer name isp; ip link set wan up; ip link set isp up; \
     ip address add 198.51.100.2/24 dev wan; ip route add default via 198.51.100.1 dev wan metric 7; \
     ip link add lan1 address 02:00:00:00:00:0b type veth peer name pc; ip link set lan1 up; ip link set pc up; \
     ip link add br0 type bridge; ip link set lan1 master br0; ip link set br0 mtu 1400 up; \
     ip address add 192.168.77.1/25 dev br0; ip address add 2001:db8::1/64 dev br0 nodad; \
     ip link add link wan name wan.7 type vlan id 7 || true; \
+    until ip link show br0 | grep -q 'state UP'; do sleep 0.01; done; \
+    for ip in ipv4 ipv6; do echo 3600000 >/proc/sys/net/$ip/neigh/br0/base_reachable_time_ms; done; \
     ip neighbour add 192.168.77.20 lladdr 02:00:00:00:00:20 dev br0 nud reachable; \
     ip neighbour add 192.168.77.21 lladdr 02:00:00:00:00:20 dev br0 nud reachable; \
     ip neighbour add 2001:db8::20 lladdr 02:00:00:00:00:20 dev br0 nud reachable; \

@@ -58,6 +58,7 @@ pub mod scenario;
 pub mod schema_check;
 pub mod session_state;
 pub mod skip;
+pub mod stopwatch;
 pub mod stun_server;
 pub mod tls;
 pub mod transcript;
