@@ -62,6 +62,13 @@ impl Device {
         fs::write(self.path(name), text).expect("written");
     }
 
+    /// Puts a new file into the place of one, which is there at any time.
+    fn replace(&self, name: &str, text: &str) {
+        let new = self.path(&format!("{name}.new"));
+        fs::write(&new, text).expect("written");
+        fs::rename(new, self.path(name)).expect("replaced");
+    }
+
     /// Writes a shell script, which runs in the directory of the device.
     fn program(&self, name: &str, script: &str) {
         let path = self.path(name);

@@ -49,8 +49,7 @@ fn a_watched_file_that_changes_starts_a_session() {
         assert_eq!(inform.value(TEMPERATURE), Some("22"));
     });
     // A burst is one session.
-    fs::write(device.path("ports.new"), "lan1 up\nlan2 down\nlan3 up\n").expect("written");
-    fs::rename(device.path("ports.new"), device.path("ports")).expect("replaced");
+    device.replace("ports", "lan1 up\nlan2 down\nlan3 up\n");
     device.write("temperature", "23000\n");
     acs.expect_session(&["4 VALUE CHANGE"], |inform, session| {
         assert_eq!((inform.value(COUNT), inform.value(TEMPERATURE)), (Some("3"), Some("23")));
@@ -146,7 +145,7 @@ fn watch_prints_changes_as_they_come() {
     let password = "Device.ManagementServer.Password";
     let watch = Watch::start(&agent, &[PORTS, code, password]);
     eventually("a watch", || watches(&agent));
-    device.write("ports", "lan1 down\nlan2 down\n");
+    device.replace("ports", "lan1 down\nlan2 down\n");
     assert_eq!(watch.next(), format!("{PORTS}1.Status=Down"));
     agent.succeeds(&["set", &format!("{code}=a\\b")]);
     assert_eq!(watch.next(), format!("{code}=a\\\\b"));
@@ -155,16 +154,16 @@ fn watch_prints_changes_as_they_come() {
         session.set(code, "string", "by the ACS");
         assert_eq!(watch.next(), format!("{code}=by the ACS"));
     });
-    device.write("ports", "lan1 down\n");
+    device.replace("ports", "lan1 down\n");
     let gone: Vec<String> = (0..3).map(|_| watch.next()).collect();
     assert_eq!(gone, ["Name", "Note", "Status"].map(|name| format!("{PORTS}2.{name}")));
-    device.write("ports", "lan1 down\nlan4 up\n");
+    device.replace("ports", "lan1 down\nlan4 up\n");
     let new: Vec<String> = (0..3).map(|_| watch.next()).collect();
     assert_eq!(new, ["Name=lan4", "Note=", "Status=Up"].map(|line| format!("{PORTS}3.{line}")));
     assert_eq!(watch.terminate(), Some(0));
     eventually("the end of the watch", || {
         agent.succeeds(&["get", code]);
-        device.write("ports", "lan1 up\n");
+        device.replace("ports", "lan1 up\n");
         !watches(&agent)
     });
     let refused = agent.command(&["watch", "Device.Nothing."]);
@@ -182,7 +181,7 @@ fn watch_prints_changes_without_a_session() {
     agent.wait_for_control();
     let watch = Watch::start(&agent, &[PORTS]);
     eventually("a watch", || watches(&agent));
-    device.write("ports", "lan1 down\nlan2 down\n");
+    device.replace("ports", "lan1 down\nlan2 down\n");
     assert_eq!(watch.next(), format!("{PORTS}1.Status=Down"));
     assert_eq!(watch.terminate(), Some(0));
 }
