@@ -96,6 +96,29 @@ fn acs() -> Acs {
     Acs::start(AcsOptions::new().address([192, 0, 2, 1]).port(port::of_its_own()))
 }
 
+/// R338: a full list of devices loses the oldest one to a new one, and a device that renews its lease becomes the newest.
+#[test]
+fn a_full_list_of_devices_loses_the_oldest() {
+    let home = tempfile::tempdir().expect("a directory");
+    let list = home.path().join("devices");
+    let update = |number: u32| {
+        let mac = format!("02:00:00:00:00:{number:02x}");
+        let run = Command::new("sh")
+            .arg(cross("dhcp/dnsmasq"))
+            .args(["add", &mac])
+            .env("CPE_AGENT_DEVICES", &list)
+            .env("DNSMASQ_CPEWAN_OUI", "00D09E")
+            .env("DNSMASQ_CPEWAN_SERIAL", number.to_string())
+            .status();
+        assert!(run.expect("a shell").success());
+    };
+    (0..32).chain([0, 32]).for_each(update);
+    let text = fs::read_to_string(&list).expect("a list");
+    let serials: Vec<u32> =
+        text.lines().map(|line| line.rsplit('\t').next().unwrap_or_default().parse().expect("a number")).collect();
+    assert_eq!(serials, (2..32).chain([0, 32]).collect::<Vec<_>>());
+}
+
 /// R11, R12, R17: a device of OpenWrt without URL finds its ACS by the hook of the package. The server gives the URL to the
 /// class `dslforum.org` alone. The end of the lease leaves the ACS known.
 #[test]
